@@ -1,0 +1,78 @@
+//! A wallet's or treasury's record: fixed size, at most two cache lines.
+
+use crate::amount::Amount;
+use crate::encoding::{DecodeError, Reader, Writer};
+use crate::sequence::Window;
+
+/// Bytes of an account record in checkpoints and in the effects root.
+pub const ACCOUNT_BYTES: usize = 64;
+
+const _: () = assert!(size_of::<Account>() <= 128);
+
+/// Marks a treasury, which belongs to no holder.
+pub const NO_HOLDER: u32 = u32::MAX;
+
+/// What stands on an account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Account {
+    /// Posted and not held or locked; part of it may be frozen.
+    pub available: Amount,
+    /// Held for a payee until capture, void or expiry.
+    pub held: Amount,
+    /// Locked under a condition.
+    pub locked: Amount,
+    /// Bound to a purpose.
+    pub earmarked: Amount,
+    /// What orders have frozen. It may exceed `available`: the rest is a lien on later credits.
+    pub frozen: Amount,
+    /// Sequence numbers of the holder's commands. (A treasury's commands use its bank's own window.)
+    pub window: Window,
+    /// Index of the holder, or [`NO_HOLDER`].
+    pub holder: u32,
+    /// How often the key was replaced.
+    pub key_version: u32,
+    /// False once closed.
+    pub open: bool,
+}
+
+impl Account {
+    pub(crate) fn new(holder: u32) -> Account {
+        Account {
+            available: Amount::ZERO,
+            held: Amount::ZERO,
+            locked: Amount::ZERO,
+            earmarked: Amount::ZERO,
+            frozen: Amount::ZERO,
+            window: Window::default(),
+            holder,
+            key_version: 0,
+            open: true,
+        }
+    }
+
+    /// What the holder may spend now.
+    pub fn spendable(&self) -> Amount {
+        self.available.minus_or_zero(self.frozen)
+    }
+
+    /// Everything on the account.
+    pub fn posted(&self) -> i128 {
+        [self.available, self.held, self.locked, self.earmarked].iter().map(|part| i128::from(part.minor())).sum()
+    }
+
+    pub fn encode(&self, out: &mut Writer) {
+        out.u64(self.available.minor()).u64(self.held.minor()).u64(self.locked.minor());
+        out.u64(self.earmarked.minor()).u64(self.frozen.minor());
+        self.window.encode(out);
+        out.u32(self.holder).u32(self.key_version << 1 | u32::from(self.open));
+    }
+
+    pub fn decode(input: &mut Reader<'_>) -> Result<Account, DecodeError> {
+        let mut amount = || input.u64().map(Amount::from_minor);
+        let (available, held, locked, earmarked, frozen) = (amount()?, amount()?, amount()?, amount()?, amount()?);
+        let window = Window::decode(input)?;
+        let holder = input.u32()?;
+        let key = input.u32()?;
+        Ok(Account { available, held, locked, earmarked, frozen, window, holder, key_version: key >> 1, open: key & 1 == 1 })
+    }
+}

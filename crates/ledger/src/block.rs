@@ -1,0 +1,317 @@
+//! Blocks: headers, their signatures, and receipts that prove one command's place and outcome.
+//!
+//! A block is an ordered proposal, the outcome of each of its commands, and a header. Height counts proposals.
+//!
+//! # Header, 400 bytes
+//! | at | bytes | field |
+//! |---|---|---|
+//! | 0 | 1 | version (1) |
+//! | 1 | 3 | reserved |
+//! | 4 | 4 | number of commands |
+//! | 8 | 8 | height |
+//! | 16 | 8 | time, ms since 1970 UTC |
+//! | 24 | 32 | hash of the parent's header (genesis: the network id) |
+//! | 56 | 32 | commands root: leaf = index, command with signature, outcome |
+//! | 88 | 32 | effects root: a leaf a bank = bank, its changed accounts in serial order |
+//! | 120 | 32 | balances root (a Merkle-sum tree over all balances; zeros until it is in use) |
+//! | 152 | 32 | digest of the balance sheet |
+//! | 184 | 4 | version of policy in force at the block's end |
+//! | 188 | 4 | reserved |
+//! | 192 | 8 | CBDC in circulation, minor units |
+//! | 200 | 96 | supply terms since genesis, minor units |
+//! | 296 | 104 | reserved for later terms |
+//!
+//! The hash is BLAKE3 over these bytes. It excludes signatures: each voting node signs the hash behind the prefix of
+//! [`Domain::Header`].
+
+use std::collections::BTreeSet;
+
+use crate::amount::Amount;
+use crate::command::{Command, Domain, signing_prefix};
+use crate::encoding::{DecodeError, Reader, VERSION, Writer};
+use crate::genesis::NetworkId;
+use crate::identity::{AccountId, Height, MemberId};
+use crate::member::{Members, Role};
+use crate::merkle::{self, Hash};
+use crate::outcome::Outcome;
+use crate::signature::{PublicKey, Signature, SigningKey};
+use crate::time::Timestamp;
+
+/// Bytes of an encoded header.
+pub const HEADER_BYTES: usize = 400;
+
+/// The terms of I1, each the sum since genesis, in minor units.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SupplyTerms {
+    pub issued: Amount,
+    pub redeemed: Amount,
+    pub reverse_waterfall: Amount,
+    pub waterfall: Amount,
+    pub interest: Amount,
+    pub demurrage: Amount,
+    pub fees: Amount,
+    pub unbacked: Amount,
+    pub targeted: Amount,
+    pub expired: Amount,
+    pub offline_loaded: Amount,
+    pub offline_unloaded: Amount,
+}
+
+impl SupplyTerms {
+    pub fn named(&self) -> [(&'static str, Amount); 12] {
+        [
+            ("issued", self.issued),
+            ("redeemed", self.redeemed),
+            ("reverse_waterfall", self.reverse_waterfall),
+            ("waterfall", self.waterfall),
+            ("interest", self.interest),
+            ("demurrage", self.demurrage),
+            ("fees", self.fees),
+            ("unbacked", self.unbacked),
+            ("targeted", self.targeted),
+            ("expired", self.expired),
+            ("offline_loaded", self.offline_loaded),
+            ("offline_unloaded", self.offline_unloaded),
+        ]
+    }
+
+    /// The CBDC in circulation that the terms amount to.
+    pub fn net(&self) -> i128 {
+        let sum = |terms: &[Amount]| terms.iter().map(|term| i128::from(term.minor())).sum::<i128>();
+        sum(&[self.issued, self.reverse_waterfall, self.interest, self.unbacked, self.targeted, self.offline_unloaded])
+            - sum(&[self.redeemed, self.waterfall, self.demurrage, self.fees, self.expired, self.offline_loaded])
+    }
+
+    pub(crate) fn encode(&self, out: &mut Writer) {
+        self.named().iter().for_each(|(_, term)| {
+            out.u64(term.minor());
+        });
+    }
+
+    pub(crate) fn decode(input: &mut Reader<'_>) -> Result<SupplyTerms, DecodeError> {
+        let mut amount = || input.u64().map(Amount::from_minor);
+        Ok(SupplyTerms {
+            issued: amount()?,
+            redeemed: amount()?,
+            reverse_waterfall: amount()?,
+            waterfall: amount()?,
+            interest: amount()?,
+            demurrage: amount()?,
+            fees: amount()?,
+            unbacked: amount()?,
+            targeted: amount()?,
+            expired: amount()?,
+            offline_loaded: amount()?,
+            offline_unloaded: amount()?,
+        })
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Header {
+    pub height: Height,
+    pub time: Timestamp,
+    pub parent: Hash,
+    pub command_count: u32,
+    pub commands_root: Hash,
+    pub effects_root: Hash,
+    /// Zeros until the balances tree is in use.
+    pub balances_root: Hash,
+    pub books_digest: Hash,
+    pub policy_version: u32,
+    pub cbdc: Amount,
+    pub supply: SupplyTerms,
+}
+
+impl Header {
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Writer::with_capacity(HEADER_BYTES);
+        out.u8(VERSION).reserved(3).u32(self.command_count).u64(self.height.0).u64(self.time.0);
+        out.raw(&self.parent).raw(&self.commands_root).raw(&self.effects_root);
+        out.raw(&self.balances_root).raw(&self.books_digest);
+        out.u32(self.policy_version).reserved(4).u64(self.cbdc.minor());
+        self.supply.encode(&mut out);
+        out.reserved(104);
+        out.finish()
+    }
+
+    pub fn decode(input: &mut Reader<'_>) -> Result<Header, DecodeError> {
+        input.version()?;
+        input.reserved(3)?;
+        let command_count = input.u32()?;
+        let height = Height(input.u64()?);
+        let time = Timestamp(input.u64()?);
+        let (parent, commands_root, effects_root) = (input.array()?, input.array()?, input.array()?);
+        let (balances_root, books_digest) = (input.array()?, input.array()?);
+        let policy_version = input.u32()?;
+        input.reserved(4)?;
+        let cbdc = Amount::from_minor(input.u64()?);
+        let supply = SupplyTerms::decode(input)?;
+        input.reserved(104)?;
+        Ok(Header {
+            height,
+            time,
+            parent,
+            command_count,
+            commands_root,
+            effects_root,
+            balances_root,
+            books_digest,
+            policy_version,
+            cbdc,
+            supply,
+        })
+    }
+
+    pub fn from_bytes(bytes: &[u8]) -> Result<Header, DecodeError> {
+        let mut input = Reader::new("header", bytes);
+        let header = Header::decode(&mut input)?;
+        input.finish()?;
+        Ok(header)
+    }
+
+    pub fn hash(&self) -> Hash {
+        *blake3::hash(&self.to_bytes()).as_bytes()
+    }
+}
+
+/// A header and the signatures of voting nodes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SignedHeader {
+    pub header: Header,
+    pub signatures: Vec<(MemberId, Signature)>,
+}
+
+/// What is wrong with a header or a receipt.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProofError {
+    #[error("the header of block {height} has {found} valid signatures of the central bank's nodes, {required} are required")]
+    TooFewSignatures { height: Height, required: u16, found: usize },
+    #[error("the receipt's path does not lead to the commands root of block {height}")]
+    PathElsewhere { height: Height },
+    #[error("the receipt's command cannot be read: {0}")]
+    Decode(#[from] DecodeError),
+}
+
+impl SignedHeader {
+    pub fn sign(header: Header, network: NetworkId, node: MemberId, key: &SigningKey) -> SignedHeader {
+        let signature = key.sign([&signing_prefix(Domain::Header, network), &header.hash()]);
+        SignedHeader { header, signatures: vec![(node, signature)] }
+    }
+
+    /// Checks that enough distinct nodes signed. `key_of` gives a node's key.
+    pub fn check(
+        &self,
+        network: NetworkId,
+        required: u16,
+        key_of: impl Fn(MemberId) -> Option<PublicKey>,
+    ) -> Result<(), ProofError> {
+        let prefix = signing_prefix(Domain::Header, network);
+        let hash = self.header.hash();
+        let is_valid = |(node, signature): &&(MemberId, Signature)| {
+            let key = key_of(*node).and_then(|key| key.decompress().ok());
+            key.is_some_and(|key| crate::signature::verify(&key, [&prefix, &hash], signature))
+        };
+        let signers: BTreeSet<MemberId> = self.signatures.iter().filter(is_valid).map(|(node, _)| *node).collect();
+        if signers.len() < usize::from(required) {
+            return Err(ProofError::TooFewSignatures { height: self.header.height, required, found: signers.len() });
+        }
+        Ok(())
+    }
+
+    /// As [`SignedHeader::check`], with the keys of a ledger's members.
+    pub fn check_by_members(&self, network: NetworkId, required: u16, members: &Members) -> Result<(), ProofError> {
+        self.check(network, required, |node| Some(members.active(Role::CentralBank, node)?.member.signing_key))
+    }
+
+    pub fn encode(&self, out: &mut Writer) {
+        out.raw(&self.header.to_bytes()).u16(self.signatures.len() as u16);
+        for (node, signature) in &self.signatures {
+            out.u16(node.0).raw(&signature.0);
+        }
+    }
+
+    pub fn decode(input: &mut Reader<'_>) -> Result<SignedHeader, DecodeError> {
+        let header = Header::decode(input)?;
+        let mut signatures = Vec::new();
+        for _ in 0..input.u16()? {
+            signatures.push((MemberId(input.u16()?), Signature(input.array()?)));
+        }
+        Ok(SignedHeader { header, signatures })
+    }
+}
+
+/// What applying a proposal gave.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Block {
+    pub header: Header,
+    /// One for each command of the proposal, in order.
+    pub outcomes: Vec<Outcome>,
+    /// The leaf hash of each command, for receipts.
+    pub leaves: Vec<Hash>,
+    pub changes: Changes,
+}
+
+/// What else a block changed that nodes follow.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Changes {
+    /// Keys of wallets that were opened, closed or replaced.
+    pub keys: Vec<KeyChange>,
+    /// Whether members, their keys or the threshold changed.
+    pub members: bool,
+    /// Accounts whose record changed, in id order.
+    pub accounts: Vec<AccountId>,
+    /// Proposals that were enacted, lapsed or became void.
+    pub motions_closed: Vec<u64>,
+}
+
+/// A wallet's key from now on; `None` where the wallet was closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeyChange {
+    pub account: AccountId,
+    pub key: Option<PublicKey>,
+    pub version: u32,
+}
+
+/// The leaf of one command.
+pub fn command_leaf(index: u32, command: &[u8], outcome: &Outcome) -> Hash {
+    let mut encoded = Writer::with_capacity(crate::outcome::OUTCOME_BYTES);
+    outcome.encode(&mut encoded);
+    merkle::leaf_hash(&[&index.to_le_bytes(), command, &encoded.finish()])
+}
+
+/// Proves one command's place and outcome in a signed block.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Receipt {
+    pub header: SignedHeader,
+    pub index: u32,
+    /// The command as it was ordered, signature included.
+    pub command: Vec<u8>,
+    pub outcome: Outcome,
+    pub path: Vec<Hash>,
+}
+
+impl Receipt {
+    /// Builds the receipt of the command at `index` from its block's leaves. `None` where there is no such command.
+    pub fn build(header: SignedHeader, leaves: &[Hash], index: u32, command: Vec<u8>, outcome: Outcome) -> Option<Receipt> {
+        let path = merkle::path(leaves, index as usize)?;
+        Some(Receipt { header, index, command, outcome, path })
+    }
+
+    /// Checks the path and the header's signatures, and returns the command.
+    pub fn check(
+        &self,
+        network: NetworkId,
+        required: u16,
+        key_of: impl Fn(MemberId) -> Option<PublicKey>,
+    ) -> Result<Command, ProofError> {
+        let header = &self.header.header;
+        let leaf = command_leaf(self.index, &self.command, &self.outcome);
+        let root = merkle::root_from_path(leaf, self.index as usize, header.command_count as usize, &self.path);
+        if root != Some(header.commands_root) {
+            return Err(ProofError::PathElsewhere { height: header.height });
+        }
+        self.header.check(network, required, key_of)?;
+        Ok(Command::from_bytes(&self.command)?)
+    }
+}

@@ -1,0 +1,275 @@
+//! A checkpoint: the whole ledger at one height, as a stream of chunks.
+//!
+//! [`Ledger::freeze`] takes a view that later blocks do not change, in well under a millisecond a million wallets; the
+//! view is encoded while settlement goes on. Chunks are self-contained and in a fixed order:
+//!
+//! | section | chunk |
+//! |---|---|
+//! | 1 | version, header of the tip, genesis, members, policy, motions, books, supply |
+//! | 2 | holders: first position, count, records |
+//! | 3 | a bank: number, issuance of the day, retired keys |
+//! | 4 | accounts of the bank of the last section 3: first serial, count, (record, key) |
+//!
+//! The root is BLAKE3 over all chunks, each preceded by its length. A load checks the root and the invariants.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::account::{ACCOUNT_BYTES, Account};
+use crate::amount::Amount;
+use crate::block::{Header, SupplyTerms};
+use crate::books::Books;
+use crate::encoding::{DecodeError, Reader, VERSION, Writer};
+use crate::genesis::{Genesis, GenesisError};
+use crate::holder::{HOLDER_BYTES, Holder};
+use crate::identity::{BankId, Height};
+use crate::ledger::{BankAccounts, Index, InvariantBroken, Ledger, holder_key, key_bytes};
+use crate::member::Members;
+use crate::merkle::Hash;
+use crate::policy::{Motions, PolicyVersions};
+use crate::signature::PublicKey;
+use crate::time::LedgerDay;
+
+/// Records per chunk: about 400 KiB.
+const RECORDS: usize = 4096;
+
+const MAIN: u8 = 1;
+const HOLDERS: u8 = 2;
+const BANK: u8 = 3;
+const ACCOUNTS: u8 = 4;
+
+/// A view of the ledger that later blocks do not change.
+pub struct Frozen(Ledger);
+
+/// Why a checkpoint cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    #[error("the checkpoint cannot be read: {0}")]
+    Decode(#[from] DecodeError),
+    #[error("the checkpoint's genesis is not acceptable: {0}")]
+    Genesis(#[from] GenesisError),
+    #[error("the checkpoint's chunks are not in order: expected {expected}, found section {found}")]
+    OutOfOrder { expected: &'static str, found: u8 },
+    #[error("the checkpoint's root is not the one recorded for it: expected {expected}, found {found}")]
+    Root { expected: String, found: String },
+    #[error("the checkpoint holds no ledger that may be: {0}")]
+    Invariant(#[from] InvariantBroken),
+}
+
+impl Ledger {
+    /// A view at the present height.
+    pub fn freeze(&self) -> Frozen {
+        let unindexed = |accounts: &BankAccounts| BankAccounts { key_index: Index::default(), ..accounts.shallow() };
+        Frozen(Ledger {
+            genesis: self.genesis.clone(),
+            network: self.network,
+            tip: self.tip,
+            tip_hash: self.tip_hash,
+            members: self.members.clone(),
+            policy: self.policy.clone(),
+            motions: self.motions.clone(),
+            books: self.books.clone(),
+            supply: self.supply,
+            banks: self.banks.iter().map(|(bank, accounts)| (*bank, unindexed(accounts))).collect(),
+            holders: self.holders.clone(),
+            holder_index: Index::default(),
+        })
+    }
+}
+
+impl BankAccounts {
+    /// Everything but the index, which is rebuilt from the keys.
+    fn shallow(&self) -> BankAccounts {
+        BankAccounts {
+            accounts: self.accounts.clone(),
+            keys: self.keys.clone(),
+            retired_keys: self.retired_keys.clone(),
+            key_index: Index::default(),
+            issued_today: self.issued_today,
+            issued_day: self.issued_day,
+        }
+    }
+}
+
+/// Hashes a checkpoint's chunks as they pass.
+#[derive(Default)]
+pub struct RootHasher(blake3::Hasher);
+
+impl RootHasher {
+    pub fn chunk(&mut self, bytes: &[u8]) {
+        self.0.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+    }
+
+    pub fn root(&self) -> Hash {
+        *self.0.finalize().as_bytes()
+    }
+}
+
+impl Frozen {
+    pub fn header(&self) -> &Header {
+        &self.0.tip
+    }
+
+    pub fn height(&self) -> Height {
+        self.0.tip.height
+    }
+
+    /// Hands every chunk to `take`, in order, and returns the root.
+    pub fn write<E>(&self, mut take: impl FnMut(Vec<u8>) -> Result<(), E>) -> Result<Hash, E> {
+        let mut hasher = RootHasher::default();
+        let mut emit = |bytes: Vec<u8>| {
+            hasher.chunk(&bytes);
+            take(bytes)
+        };
+        emit(self.main_chunk())?;
+        let holders: Vec<&Holder> = self.0.holders.iter().collect();
+        for (part, records) in holders.chunks(RECORDS).enumerate() {
+            let mut out = Writer::with_capacity(16 + records.len() * HOLDER_BYTES);
+            out.u8(HOLDERS).u64((part * RECORDS) as u64).u32(records.len() as u32);
+            records.iter().for_each(|holder| holder.encode(&mut out));
+            emit(out.finish())?;
+        }
+        for (bank, accounts) in &self.0.banks {
+            emit(bank_chunk(*bank, accounts))?;
+            let mut records = accounts.accounts.iter().zip(accounts.keys.iter());
+            for first in (0..accounts.accounts.len()).step_by(RECORDS) {
+                let count = RECORDS.min(accounts.accounts.len() - first);
+                let mut out = Writer::with_capacity(16 + count * (ACCOUNT_BYTES + 32));
+                out.u8(ACCOUNTS).u64(first as u64).u32(count as u32);
+                for (account, key) in records.by_ref().take(count) {
+                    account.encode(&mut out);
+                    out.raw(&key.0);
+                }
+                emit(out.finish())?;
+            }
+        }
+        Ok(hasher.root())
+    }
+
+    fn main_chunk(&self) -> Vec<u8> {
+        let ledger = &self.0;
+        let genesis = ledger.genesis.to_bytes();
+        let mut out = Writer::with_capacity(genesis.len() + 65_536);
+        out.u8(MAIN).u8(VERSION).raw(&ledger.tip.to_bytes());
+        out.u32(genesis.len() as u32).raw(&genesis);
+        ledger.members.encode(&mut out);
+        ledger.policy.encode(&mut out);
+        ledger.motions.encode(&mut out);
+        ledger.books.encode(&mut out);
+        ledger.supply.encode(&mut out);
+        out.finish()
+    }
+}
+
+fn bank_chunk(bank: BankId, accounts: &BankAccounts) -> Vec<u8> {
+    let mut out = Writer::with_capacity(64);
+    out.u8(BANK).u16(bank.0).u64(accounts.issued_today.minor()).u32(accounts.issued_day.0);
+    out.u32(accounts.retired_keys.len() as u32);
+    accounts.retired_keys.iter().for_each(|key| {
+        out.raw(&key.0);
+    });
+    out.finish()
+}
+
+/// Rebuilds a ledger from chunks in order.
+#[derive(Default)]
+pub struct Loader {
+    hasher: RootHasher,
+    ledger: Option<Ledger>,
+    bank: Option<BankId>,
+}
+
+impl Loader {
+    pub fn chunk(&mut self, bytes: &[u8]) -> Result<(), CheckpointError> {
+        self.hasher.chunk(bytes);
+        let mut input = Reader::new("checkpoint", bytes);
+        let section = input.u8()?;
+        match (section, &mut self.ledger) {
+            (MAIN, None) => self.ledger = Some(read_main(&mut input)?),
+            (HOLDERS, Some(ledger)) => read_holders(&mut input, ledger)?,
+            (BANK, Some(ledger)) => self.bank = Some(read_bank(&mut input, ledger)?),
+            (ACCOUNTS, Some(ledger)) => {
+                let bank = self.bank.ok_or(CheckpointError::OutOfOrder { expected: "a bank", found: section })?;
+                read_accounts(&mut input, ledger.banks.entry(bank).or_default())?;
+            }
+            (found, None) => return Err(CheckpointError::OutOfOrder { expected: "the main section", found }),
+            (found, Some(_)) => return Err(CheckpointError::OutOfOrder { expected: "holders, banks or accounts", found }),
+        }
+        Ok(input.finish()?)
+    }
+
+    /// Checks the root and the invariants, and gives the ledger.
+    pub fn finish(self, expected_root: Hash) -> Result<Ledger, CheckpointError> {
+        let found = self.hasher.root();
+        if found != expected_root {
+            let (expected, found) = (crate::encoding::hex(&expected_root), crate::encoding::hex(&found));
+            return Err(CheckpointError::Root { expected, found });
+        }
+        let ledger = self.ledger.ok_or(CheckpointError::OutOfOrder { expected: "the main section", found: 0 })?;
+        ledger.check_invariants()?;
+        Ok(ledger)
+    }
+}
+
+fn read_main(input: &mut Reader<'_>) -> Result<Ledger, CheckpointError> {
+    input.version()?;
+    let tip = Header::decode(input)?;
+    let length = input.u32()? as usize;
+    let genesis = Genesis::from_bytes(input.raw(length)?)?;
+    Ok(Ledger {
+        network: genesis.network(),
+        genesis: Arc::new(genesis),
+        tip_hash: tip.hash(),
+        tip,
+        members: Members::decode(input)?,
+        policy: PolicyVersions::decode(input)?,
+        motions: Motions::decode(input)?,
+        books: Books::decode(input)?,
+        supply: SupplyTerms::decode(input)?,
+        banks: BTreeMap::new(),
+        holders: Default::default(),
+        holder_index: Index::default(),
+    })
+}
+
+fn read_holders(input: &mut Reader<'_>, ledger: &mut Ledger) -> Result<(), CheckpointError> {
+    expect_position(input, ledger.holders.len())?;
+    for _ in 0..input.u32()? {
+        let position = ledger.holders.push(Holder::decode(input)?) as u32;
+        let holders = &ledger.holders;
+        ledger.holder_index.insert(position, |position| holder_key(holders, position));
+    }
+    Ok(())
+}
+
+fn read_bank(input: &mut Reader<'_>, ledger: &mut Ledger) -> Result<BankId, CheckpointError> {
+    let bank = BankId(input.u16()?);
+    let issued_today = Amount::from_minor(input.u64()?);
+    let issued_day = LedgerDay(input.u32()?);
+    let mut accounts = BankAccounts { issued_today, issued_day, ..BankAccounts::default() };
+    for _ in 0..input.u32()? {
+        accounts.retired_keys.insert(PublicKey(input.array()?));
+    }
+    ledger.banks.insert(bank, accounts);
+    Ok(bank)
+}
+
+fn read_accounts(input: &mut Reader<'_>, accounts: &mut BankAccounts) -> Result<(), CheckpointError> {
+    expect_position(input, accounts.accounts.len())?;
+    for _ in 0..input.u32()? {
+        let serial = accounts.accounts.push(Account::decode(input)?) as u32;
+        accounts.keys.push(PublicKey(input.array()?));
+        if serial > 0 {
+            let keys = &accounts.keys;
+            accounts.key_index.insert(serial, |serial| key_bytes(keys, serial));
+        }
+    }
+    Ok(())
+}
+
+fn expect_position(input: &mut Reader<'_>, expected: usize) -> Result<(), CheckpointError> {
+    match input.u64()? {
+        position if position == expected as u64 => Ok(()),
+        position => Err(input.wrong("the position after the last record", position).into()),
+    }
+}

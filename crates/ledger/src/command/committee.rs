@@ -1,0 +1,195 @@
+//! The committee's one envelope: a motion is proposed, voted on, and enacted by the ledger itself.
+//!
+//! A motion holds measures that come into force together. The proposal's number is allotted when it is ordered; its
+//! outcome carries it. Proposing counts as the proposer's vote for it.
+
+use super::{Head, Kind, Record};
+use crate::amount::Amount;
+use crate::encoding::{DecodeError, Reader, Writer};
+use crate::identity::{BankId, Class, MemberId};
+use crate::member::{Member, Role};
+use crate::policy::PolicyChange;
+use crate::signature::PublicKey;
+use crate::time::Timestamp;
+
+/// The largest number of measures in a motion.
+pub const MEASURES_MAX: usize = 64;
+
+/// Proposes measures: member (2), count of measures (2), reserved (4), effective at (8), lapses at (8), measures.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Motion {
+    pub head: Head,
+    pub member: MemberId,
+    /// The first block at or after this time enacts the motion, if it is carried by then.
+    pub effective_at: Timestamp,
+    /// A motion that is not carried by this time lapses.
+    pub lapses_at: Timestamp,
+    pub measures: Vec<Measure>,
+}
+
+/// A vote: member (2), approve (1), reserved (5), proposal's number (8). 40 bytes in all. A later vote replaces an earlier one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ballot {
+    pub head: Head,
+    pub member: MemberId,
+    pub approve: bool,
+    pub proposal: u64,
+}
+
+/// One thing that a motion changes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Measure {
+    /// A parameter of policy.
+    Policy(PolicyChange),
+    /// A bank, or another member, joins.
+    AdmitMember(Member),
+    /// A member's keys are replaced.
+    ReplaceKeys { role: Role, id: MemberId, signing_key: PublicKey, node_key: Option<PublicKey> },
+    /// A member leaves: its commands are refused from then on.
+    DismissMember { role: Role, id: MemberId },
+    /// How many committee members must approve.
+    Threshold(u16),
+}
+
+impl Measure {
+    fn encode(&self, out: &mut Writer) {
+        match self {
+            Measure::Policy(change) => {
+                out.u8(1);
+                change.encode(out);
+            }
+            Measure::AdmitMember(member) => {
+                out.u8(2);
+                member.encode(out);
+            }
+            Measure::ReplaceKeys { role, id, signing_key, node_key } => {
+                out.u8(3).u8(*role as u8).u16(id.0).raw(&signing_key.0);
+                encode_optional_key(node_key, out);
+            }
+            Measure::DismissMember { role, id } => {
+                out.u8(4).u8(*role as u8).u16(id.0);
+            }
+            Measure::Threshold(threshold) => {
+                out.u8(5).u16(*threshold);
+            }
+        }
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<Measure, DecodeError> {
+        Ok(match input.u8()? {
+            1 => Measure::Policy(PolicyChange::decode(input)?),
+            2 => Measure::AdmitMember(Member::decode(input)?),
+            3 => Measure::ReplaceKeys {
+                role: Role::decode(input)?,
+                id: MemberId(input.u16()?),
+                signing_key: PublicKey(input.array()?),
+                node_key: decode_optional_key(input)?,
+            },
+            4 => Measure::DismissMember { role: Role::decode(input)?, id: MemberId(input.u16()?) },
+            5 => Measure::Threshold(input.u16()?),
+            other => return Err(input.wrong("a known measure", u64::from(other))),
+        })
+    }
+}
+
+impl PolicyChange {
+    pub(crate) fn encode(&self, out: &mut Writer) {
+        let limit = |out: &mut Writer, tag: u8, class: Class, limit: &Option<Amount>| {
+            out.u8(tag).u8(class.0).optional_u64(limit.map(Amount::minor));
+        };
+        match self {
+            PolicyChange::SupplyCap(cap) => {
+                out.u8(1).optional_u64(cap.map(Amount::minor));
+            }
+            PolicyChange::IssuanceQuota(quota) => {
+                out.u8(2).optional_u64(quota.map(Amount::minor));
+            }
+            PolicyChange::IssuanceQuotaOfBank { bank, quota } => {
+                out.u8(3).u16(bank.0).optional_u64(quota.map(Amount::minor));
+            }
+            PolicyChange::HoldingLimit { class, limit: amount } => limit(out, 4, *class, amount),
+            PolicyChange::PaymentLimit { class, limit: amount } => limit(out, 5, *class, amount),
+            PolicyChange::DayLimit { class, limit: amount } => limit(out, 6, *class, amount),
+        }
+    }
+
+    pub(crate) fn decode(input: &mut Reader<'_>) -> Result<PolicyChange, DecodeError> {
+        let amount = |input: &mut Reader<'_>| Ok::<_, DecodeError>(input.optional_u64()?.map(Amount::from_minor));
+        let class = |input: &mut Reader<'_>| {
+            let class = Class(input.u8()?);
+            if class.is_known() { Ok(class) } else { Err(input.wrong("a known class", u64::from(class.0))) }
+        };
+        Ok(match input.u8()? {
+            1 => PolicyChange::SupplyCap(amount(input)?),
+            2 => PolicyChange::IssuanceQuota(amount(input)?),
+            3 => PolicyChange::IssuanceQuotaOfBank { bank: BankId(input.u16()?), quota: amount(input)? },
+            4 => PolicyChange::HoldingLimit { class: class(input)?, limit: amount(input)? },
+            5 => PolicyChange::PaymentLimit { class: class(input)?, limit: amount(input)? },
+            6 => PolicyChange::DayLimit { class: class(input)?, limit: amount(input)? },
+            other => return Err(input.wrong("a known parameter of policy", u64::from(other))),
+        })
+    }
+}
+
+pub(crate) fn encode_optional_key(key: &Option<PublicKey>, out: &mut Writer) {
+    out.u8(u8::from(key.is_some())).raw(&key.map_or([0; 32], |key| key.0));
+}
+
+pub(crate) fn decode_optional_key(input: &mut Reader<'_>) -> Result<Option<PublicKey>, DecodeError> {
+    let present = input.boolean()?;
+    let key: [u8; 32] = input.array()?;
+    if !present && key != [0; 32] {
+        return Err(input.wrong("zeros where a key is missing", 1));
+    }
+    Ok(present.then_some(PublicKey(key)))
+}
+
+impl Record for Motion {
+    fn kind(&self) -> Kind {
+        Kind::Propose
+    }
+
+    fn head(&self) -> &Head {
+        &self.head
+    }
+
+    fn encode_fields(&self, out: &mut Writer) {
+        let count = u16::try_from(self.measures.len()).expect("a motion holds at most 64 measures");
+        out.u16(self.member.0).u16(count).reserved(4).u64(self.effective_at.0).u64(self.lapses_at.0);
+        self.measures.iter().for_each(|measure| measure.encode(out));
+    }
+
+    fn decode_fields(_: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let member = MemberId(input.u16()?);
+        let count = usize::from(input.u16()?);
+        if count == 0 || count > MEASURES_MAX {
+            return Err(input.wrong("1 to 64 measures", count as u64));
+        }
+        input.reserved(4)?;
+        let effective_at = Timestamp(input.u64()?);
+        let lapses_at = Timestamp(input.u64()?);
+        let measures = (0..count).map(|_| Measure::decode(input)).collect::<Result<_, _>>()?;
+        Ok(Motion { head, member, effective_at, lapses_at, measures })
+    }
+}
+
+impl Record for Ballot {
+    fn kind(&self) -> Kind {
+        Kind::Vote
+    }
+
+    fn head(&self) -> &Head {
+        &self.head
+    }
+
+    fn encode_fields(&self, out: &mut Writer) {
+        out.u16(self.member.0).u8(u8::from(self.approve)).reserved(5).u64(self.proposal);
+    }
+
+    fn decode_fields(_: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let member = MemberId(input.u16()?);
+        let approve = input.boolean()?;
+        input.reserved(5)?;
+        Ok(Ballot { head, member, approve, proposal: input.u64()? })
+    }
+}

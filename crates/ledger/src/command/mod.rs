@@ -1,0 +1,369 @@
+//! What may be asked of the ledger: signed records of fixed layout.
+//!
+//! # Layout
+//! Every record begins with the same head of 24 bytes; integers are little-endian:
+//!
+//! | at | bytes | field |
+//! |---|---|---|
+//! | 0 | 1 | version (1) |
+//! | 1 | 1 | kind ([`Kind`]) |
+//! | 2 | 2 | flags ([`Head::flags`]; unknown flags are refused) |
+//! | 4 | 4 | version of the key that signs (0 for a wallet's first key) |
+//! | 8 | 8 | sequence number of the signer |
+//! | 16 | 8 | valid until, ms since 1970 UTC |
+//!
+//! The kind's own fields follow, then the signature (64 bytes). What is signed is [`signing_prefix`] followed by the
+//! record without that signature: the prefix (version, domain tag, network id) travels nowhere, so a record signed
+//! for one network means nothing on another.
+//!
+//! # Rooms
+//! [`payment`] (transfer, fund, defund), [`wallet`] (open, close, replace key), [`issuance`] (issue, redeem, reserves
+//! transfer), [`order`] (freeze, unfreeze), [`committee`] (propose, vote).
+
+pub mod committee;
+pub mod issuance;
+pub mod order;
+pub mod payment;
+pub mod wallet;
+
+use crate::encoding::{DecodeError, Reader, VERSION, Writer};
+use crate::genesis::NetworkId;
+use crate::identity::{AccountId, MemberId};
+use crate::member::Role;
+use crate::signature::{Signature, SigningKey};
+use crate::time::Timestamp;
+
+pub use committee::{Ballot, Measure, Motion};
+pub use issuance::{IssuanceKind, IssuanceOrder, IssuanceRequest, ReservesTransfer};
+pub use order::{FreezeKind, FreezeOrder};
+pub use payment::{Payment, PaymentKind};
+pub use wallet::{Certificate, CloseWallet, OpenWallet, ReplaceKey};
+
+/// Bytes of the head that every record begins with.
+pub const HEAD_BYTES: usize = 24;
+/// Bytes of a signature.
+pub const SIGNATURE_BYTES: usize = 64;
+/// Bytes of [`signing_prefix`].
+pub const PREFIX_BYTES: usize = 40;
+
+/// The kind of a record, its second byte.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum Kind {
+    Transfer = 1,
+    Defund = 2,
+    Fund = 3,
+    OpenWallet = 16,
+    CloseWallet = 17,
+    ReplaceKey = 18,
+    Issue = 32,
+    Redeem = 33,
+    ReservesTransfer = 34,
+    Freeze = 48,
+    Unfreeze = 49,
+    Propose = 64,
+    Vote = 65,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 13] = [
+        Kind::Transfer,
+        Kind::Defund,
+        Kind::Fund,
+        Kind::OpenWallet,
+        Kind::CloseWallet,
+        Kind::ReplaceKey,
+        Kind::Issue,
+        Kind::Redeem,
+        Kind::ReservesTransfer,
+        Kind::Freeze,
+        Kind::Unfreeze,
+        Kind::Propose,
+        Kind::Vote,
+    ];
+
+    pub fn from_u8(kind: u8) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|known| *known as u8 == kind)
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Transfer => "transfer",
+            Kind::Defund => "defund",
+            Kind::Fund => "fund",
+            Kind::OpenWallet => "open-wallet",
+            Kind::CloseWallet => "close-wallet",
+            Kind::ReplaceKey => "replace-key",
+            Kind::Issue => "issue",
+            Kind::Redeem => "redeem",
+            Kind::ReservesTransfer => "reserves-transfer",
+            Kind::Freeze => "freeze",
+            Kind::Unfreeze => "unfreeze",
+            Kind::Propose => "propose",
+            Kind::Vote => "vote",
+        }
+    }
+}
+
+/// The fields that every record begins with, after version and kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Head {
+    /// No flag has a meaning yet; all bits must be zero.
+    pub flags: u16,
+    /// The version of the signer's key, counted from 0 with each replacement.
+    pub key_version: u32,
+    /// The signer's sequence number, from 1.
+    pub sequence: u64,
+    /// After this time the record is refused.
+    pub valid_until: Timestamp,
+}
+
+impl Head {
+    fn encode(&self, kind: Kind, out: &mut Writer) {
+        out.u8(VERSION).u8(kind as u8).u16(self.flags).u32(self.key_version).u64(self.sequence).u64(self.valid_until.0);
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<(Kind, Head), DecodeError> {
+        input.version()?;
+        let kind = input.u8()?;
+        let kind = Kind::from_u8(kind).ok_or_else(|| input.wrong("a known kind of record", u64::from(kind)))?;
+        let flags = input.u16()?;
+        if flags != 0 {
+            return Err(input.wrong("flags 0", u64::from(flags)));
+        }
+        let head = Head { flags, key_version: input.u32()?, sequence: input.u64()?, valid_until: Timestamp(input.u64()?) };
+        Ok((kind, head))
+    }
+}
+
+/// What a record of one shape must tell so that it can be signed, sent and stored.
+pub trait Record: Sized {
+    fn kind(&self) -> Kind;
+    fn head(&self) -> &Head;
+    /// The fields after the head.
+    fn encode_fields(&self, out: &mut Writer);
+    fn decode_fields(kind: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError>;
+
+    /// The record as it is signed (behind the prefix) and sent (before the signature).
+    fn encode(&self, out: &mut Writer) {
+        self.head().encode(self.kind(), out);
+        self.encode_fields(out);
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Writer::with_capacity(160);
+        self.encode(&mut out);
+        out.finish()
+    }
+
+    /// Signs the record for a network.
+    fn sign(self, network: NetworkId, key: &SigningKey) -> Signed<Self> {
+        let signature = key.sign([&signing_prefix(Domain::Command, network), &self.to_bytes()]);
+        Signed { record: self, signature }
+    }
+}
+
+/// A record and its signer's signature.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Signed<R> {
+    pub record: R,
+    pub signature: Signature,
+}
+
+impl<R: Record> Signed<R> {
+    pub fn encode(&self, out: &mut Writer) {
+        self.record.encode(out);
+        out.raw(&self.signature.0);
+    }
+
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Writer::with_capacity(160);
+        self.encode(&mut out);
+        out.finish()
+    }
+
+    fn decode(kind: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let record = R::decode_fields(kind, head, input)?;
+        Ok(Signed { record, signature: Signature(input.array()?) })
+    }
+}
+
+/// What a signature is for; each has its own tag, so that one can never pass for another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Domain {
+    /// A command to the ledger.
+    Command,
+    /// A registrar's certificate of (holder, class, key).
+    Certificate,
+    /// A voting node's signature over a block's header.
+    Header,
+}
+
+/// The 40 bytes that precede whatever is signed: version, domain tag, network id.
+pub fn signing_prefix(domain: Domain, network: NetworkId) -> [u8; PREFIX_BYTES] {
+    let tag: &[u8; 7] = match domain {
+        Domain::Command => b"CBDCcmd",
+        Domain::Certificate => b"CBDCcrt",
+        Domain::Header => b"CBDChdr",
+    };
+    let mut prefix = [0; PREFIX_BYTES];
+    prefix[0] = VERSION;
+    prefix[1..8].copy_from_slice(tag);
+    prefix[8..].copy_from_slice(&network.0);
+    prefix
+}
+
+/// Anything that may be asked of the ledger.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Command {
+    Payment(Signed<Payment>),
+    OpenWallet(Box<Signed<OpenWallet>>),
+    CloseWallet(Signed<CloseWallet>),
+    ReplaceKey(Box<Signed<ReplaceKey>>),
+    Issuance(Box<Signed<IssuanceOrder>>),
+    ReservesTransfer(Signed<ReservesTransfer>),
+    Freeze(Box<Signed<FreezeOrder>>),
+    Propose(Box<Signed<Motion>>),
+    Vote(Signed<Ballot>),
+}
+
+/// Whose key signs a record, and whose sequence numbers it uses.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Signer {
+    /// The holder of a wallet.
+    Holder(AccountId),
+    /// A member in a role. A bank's member number is its bank number.
+    Member(Role, MemberId),
+}
+
+impl Command {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Command::Payment(signed) => signed.record.kind(),
+            Command::OpenWallet(signed) => signed.record.kind(),
+            Command::CloseWallet(signed) => signed.record.kind(),
+            Command::ReplaceKey(signed) => signed.record.kind(),
+            Command::Issuance(signed) => signed.record.kind(),
+            Command::ReservesTransfer(signed) => signed.record.kind(),
+            Command::Freeze(signed) => signed.record.kind(),
+            Command::Propose(signed) => signed.record.kind(),
+            Command::Vote(signed) => signed.record.kind(),
+        }
+    }
+
+    pub fn head(&self) -> &Head {
+        match self {
+            Command::Payment(signed) => signed.record.head(),
+            Command::OpenWallet(signed) => signed.record.head(),
+            Command::CloseWallet(signed) => signed.record.head(),
+            Command::ReplaceKey(signed) => signed.record.head(),
+            Command::Issuance(signed) => signed.record.head(),
+            Command::ReservesTransfer(signed) => signed.record.head(),
+            Command::Freeze(signed) => signed.record.head(),
+            Command::Propose(signed) => signed.record.head(),
+            Command::Vote(signed) => signed.record.head(),
+        }
+    }
+
+    /// Who signs last, over everything before the signature. Its sequence number is the head's.
+    pub fn signer(&self) -> Signer {
+        match self {
+            Command::Payment(signed) => signed.record.signer(),
+            Command::OpenWallet(signed) => Signer::Member(Role::Bank, MemberId(signed.record.bank.0)),
+            Command::CloseWallet(signed) => Signer::Member(Role::Bank, MemberId(signed.record.account.bank.0)),
+            Command::ReplaceKey(signed) => Signer::Member(Role::Bank, MemberId(signed.record.account.bank.0)),
+            Command::Issuance(signed) => Signer::Member(Role::Operator, signed.record.operator),
+            Command::ReservesTransfer(signed) => Signer::Member(Role::Bank, MemberId(signed.record.from.0)),
+            Command::Freeze(signed) => Signer::Member(Role::Order, signed.record.court),
+            Command::Propose(signed) => Signer::Member(Role::Committee, signed.record.member),
+            Command::Vote(signed) => Signer::Member(Role::Committee, signed.record.member),
+        }
+    }
+
+    pub fn signature(&self) -> &Signature {
+        match self {
+            Command::Payment(signed) => &signed.signature,
+            Command::OpenWallet(signed) => &signed.signature,
+            Command::CloseWallet(signed) => &signed.signature,
+            Command::ReplaceKey(signed) => &signed.signature,
+            Command::Issuance(signed) => &signed.signature,
+            Command::ReservesTransfer(signed) => &signed.signature,
+            Command::Freeze(signed) => &signed.signature,
+            Command::Propose(signed) => &signed.signature,
+            Command::Vote(signed) => &signed.signature,
+        }
+    }
+
+    /// The record and its signature, as stored in proposals and sent between nodes.
+    pub fn encode(&self, out: &mut Writer) {
+        match self {
+            Command::Payment(signed) => signed.encode(out),
+            Command::OpenWallet(signed) => signed.encode(out),
+            Command::CloseWallet(signed) => signed.encode(out),
+            Command::ReplaceKey(signed) => signed.encode(out),
+            Command::Issuance(signed) => signed.encode(out),
+            Command::ReservesTransfer(signed) => signed.encode(out),
+            Command::Freeze(signed) => signed.encode(out),
+            Command::Propose(signed) => signed.encode(out),
+            Command::Vote(signed) => signed.encode(out),
+        }
+    }
+
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Writer::with_capacity(256);
+        self.encode(&mut out);
+        out.finish()
+    }
+
+    /// Reads one command from the front of `input`.
+    pub fn decode(input: &mut Reader<'_>) -> Result<Command, DecodeError> {
+        let (kind, head) = Head::decode(input)?;
+        Ok(match kind {
+            Kind::Transfer | Kind::Defund | Kind::Fund => Command::Payment(Signed::decode(kind, head, input)?),
+            Kind::OpenWallet => Command::OpenWallet(Box::new(Signed::decode(kind, head, input)?)),
+            Kind::CloseWallet => Command::CloseWallet(Signed::decode(kind, head, input)?),
+            Kind::ReplaceKey => Command::ReplaceKey(Box::new(Signed::decode(kind, head, input)?)),
+            Kind::Issue | Kind::Redeem => Command::Issuance(Box::new(Signed::decode(kind, head, input)?)),
+            Kind::ReservesTransfer => Command::ReservesTransfer(Signed::decode(kind, head, input)?),
+            Kind::Freeze | Kind::Unfreeze => Command::Freeze(Box::new(Signed::decode(kind, head, input)?)),
+            Kind::Propose => Command::Propose(Box::new(Signed::decode(kind, head, input)?)),
+            Kind::Vote => Command::Vote(Signed::decode(kind, head, input)?),
+        })
+    }
+
+    /// Reads the one command that `bytes` hold.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Command, DecodeError> {
+        let mut input = Reader::new("command", bytes);
+        let command = Command::decode(&mut input)?;
+        input.finish()?;
+        Ok(command)
+    }
+}
+
+macro_rules! commands_from_signed_records {
+    ($($variant:ident($record:ty) $(in $holder:ident)?;)*) => {$(
+        impl From<Signed<$record>> for Command {
+            fn from(signed: Signed<$record>) -> Command {
+                Command::$variant($($holder::new)?(signed))
+            }
+        }
+    )*};
+}
+
+commands_from_signed_records! {
+    Payment(Payment);
+    OpenWallet(OpenWallet) in Box;
+    CloseWallet(CloseWallet);
+    ReplaceKey(ReplaceKey) in Box;
+    Issuance(IssuanceOrder) in Box;
+    ReservesTransfer(ReservesTransfer);
+    Freeze(FreezeOrder) in Box;
+    Propose(Motion) in Box;
+    Vote(Ballot);
+}
+
+/// Reads an account id field.
+fn read_account(input: &mut Reader<'_>) -> Result<AccountId, DecodeError> {
+    let id = input.u64()?;
+    AccountId::from_u64(id).ok_or_else(|| input.wrong("an account id below 2^48", id))
+}

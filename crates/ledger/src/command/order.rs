@@ -1,0 +1,55 @@
+//! A court's orders over a wallet: freeze and unfreeze an amount.
+
+use super::{Head, Kind, Record, read_account};
+use crate::amount::Amount;
+use crate::encoding::{DecodeError, Reader, Writer};
+use crate::identity::{AccountId, MemberId};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FreezeKind {
+    /// Adds the amount to what the holder may not spend.
+    Freeze,
+    /// Takes the amount off what the holder may not spend.
+    Unfreeze,
+}
+
+/// Court (2), reserved (6), account (8), amount (8), order number (16). 64 bytes in all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FreezeOrder {
+    pub kind: FreezeKind,
+    pub head: Head,
+    pub court: MemberId,
+    pub account: AccountId,
+    pub amount: Amount,
+    /// The court's own number of the order.
+    pub order: [u8; 16],
+}
+
+impl Record for FreezeOrder {
+    fn kind(&self) -> Kind {
+        match self.kind {
+            FreezeKind::Freeze => Kind::Freeze,
+            FreezeKind::Unfreeze => Kind::Unfreeze,
+        }
+    }
+
+    fn head(&self) -> &Head {
+        &self.head
+    }
+
+    fn encode_fields(&self, out: &mut Writer) {
+        out.u16(self.court.0).reserved(6).u64(self.account.to_u64()).u64(self.amount.minor()).raw(&self.order);
+    }
+
+    fn decode_fields(kind: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let kind = match kind {
+            Kind::Freeze => FreezeKind::Freeze,
+            Kind::Unfreeze => FreezeKind::Unfreeze,
+            other => return Err(input.wrong("the kind of a freezing order", other as u64)),
+        };
+        let court = MemberId(input.u16()?);
+        input.reserved(6)?;
+        let account = read_account(input)?;
+        Ok(FreezeOrder { kind, head, court, account, amount: Amount::from_minor(input.u64()?), order: input.array()? })
+    }
+}

@@ -1,0 +1,142 @@
+//! The keys in force, for verifying in parallel while the ledger settles.
+//!
+//! Settlement publishes key changes after each block; verifiers take a [`Snapshot`] once per batch and read it without
+//! locks. Keys are decompressed at their first use and kept, so that a wallet in use costs one decompression in all.
+//! Look-ups go by dense account id.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock, RwLock};
+
+use crate::block::Block;
+use crate::command::Signer;
+use crate::identity::{AccountId, BankId, Class, HolderId, MemberId};
+use crate::ledger::Ledger;
+use crate::member::Role;
+use crate::outcome::{Outcome, Reason};
+use crate::pages::Pages;
+use crate::signature::{DecompressedKey, PublicKey};
+
+/// Keys that verifiers share.
+pub struct KeyDirectory {
+    current: RwLock<Arc<Snapshot>>,
+}
+
+/// The keys at one moment.
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    banks: BTreeMap<BankId, Pages<HolderKey>>,
+    members: BTreeMap<(Role, MemberId), KeySlot>,
+}
+
+#[derive(Clone)]
+struct HolderKey {
+    slot: KeySlot,
+    open: bool,
+    holder: HolderId,
+    class: Class,
+}
+
+#[derive(Clone)]
+struct KeySlot {
+    key: PublicKey,
+    version: u32,
+    decompressed: OnceLock<Arc<DecompressedKey>>,
+}
+
+impl KeySlot {
+    fn new(key: PublicKey, version: u32) -> KeySlot {
+        KeySlot { key, version, decompressed: OnceLock::new() }
+    }
+
+    fn in_version(&self, version: u32) -> Result<Arc<DecompressedKey>, Outcome> {
+        if self.version != version {
+            return Err(Outcome::refused(Reason::KeyChanged, u64::from(self.version), u64::from(version)));
+        }
+        if let Some(key) = self.decompressed.get() {
+            return Ok(key.clone());
+        }
+        let key = self.key.decompress().map_err(|_| Outcome::refused(Reason::BadSignature, 0, 0))?;
+        Ok(self.decompressed.get_or_init(|| Arc::new(key)).clone())
+    }
+}
+
+impl Snapshot {
+    /// The signer's key, if `version` is the one in force.
+    pub fn find(&self, signer: Signer, version: u32) -> Result<Arc<DecompressedKey>, Outcome> {
+        match signer {
+            Signer::Holder(account) => self.wallet(account)?.slot.in_version(version),
+            Signer::Member(role, id) => match self.members.get(&(role, id)) {
+                Some(slot) => slot.in_version(version),
+                None => Err(Outcome::refused(Reason::UnknownMember, 0, 0)),
+            },
+        }
+    }
+
+    /// The holder and class of an open wallet.
+    pub fn holder_of(&self, account: AccountId) -> Result<(HolderId, Class), Outcome> {
+        self.wallet(account).map(|wallet| (wallet.holder, wallet.class))
+    }
+
+    fn wallet(&self, account: AccountId) -> Result<&HolderKey, Outcome> {
+        let serial = account.serial.checked_sub(1).map(|index| index as usize);
+        let wallet = serial.and_then(|index| self.banks.get(&account.bank)?.get(index));
+        wallet.filter(|wallet| wallet.open).ok_or(Outcome::refused(Reason::UnknownAccount, 0, 0))
+    }
+}
+
+impl KeyDirectory {
+    /// The keys of a ledger as it stands.
+    pub fn of(ledger: &Ledger) -> KeyDirectory {
+        let mut snapshot = Snapshot { banks: BTreeMap::new(), members: member_keys(ledger) };
+        for bank in ledger.banks() {
+            let mut pages = Pages::default();
+            ledger.wallets_of(bank).for_each(|(account, _)| {
+                pages.push(holder_key(ledger, account));
+            });
+            snapshot.banks.insert(bank, pages);
+        }
+        KeyDirectory { current: RwLock::new(Arc::new(snapshot)) }
+    }
+
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Publishes what a block changed. `ledger` is the ledger after that block.
+    pub fn follow(&self, ledger: &Ledger, block: &Block) {
+        let (keys, members) = (&block.changes.keys, block.changes.members);
+        if keys.is_empty() && !members {
+            return;
+        }
+        let mut next = Snapshot::clone(&self.snapshot());
+        for change in keys {
+            let pages = next.banks.entry(change.account.bank).or_default();
+            let index = change.account.serial as usize - 1;
+            let wallet = holder_key(ledger, change.account);
+            match pages.get_mut(index) {
+                Some(slot) => *slot = wallet,
+                None => {
+                    pages.push(wallet);
+                }
+            }
+        }
+        if members {
+            next.members = member_keys(ledger);
+        }
+        *self.current.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(next);
+    }
+}
+
+fn holder_key(ledger: &Ledger, account: AccountId) -> HolderKey {
+    let wallet = ledger.account(account).expect("the account was just opened, changed or listed");
+    let key = ledger.key(account).expect("every wallet has a key");
+    let holder = ledger.holder_of(account).expect("every wallet has a holder");
+    HolderKey { slot: KeySlot::new(key, wallet.key_version), open: wallet.open, holder: holder.id, class: holder.class }
+}
+
+fn member_keys(ledger: &Ledger) -> BTreeMap<(Role, MemberId), KeySlot> {
+    let active = ledger.members().seats().filter(|seat| seat.active);
+    active
+        .map(|seat| ((seat.member.role, seat.member.id), KeySlot::new(seat.member.signing_key, seat.key_version)))
+        .collect()
+}

@@ -1,0 +1,196 @@
+//! The fixed little-endian layout of everything that is signed or stored.
+//!
+//! There is one writer and one reader. A value has exactly one encoding, and the reader refuses any other: reserved
+//! bytes must be zero, booleans 0 or 1, and no byte may be left over ([`Reader::finish`]).
+
+/// What was wrong with encoded bytes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    #[error("the bytes end early: {what} needs {needed} bytes, {left} are left")]
+    TooShort { what: &'static str, needed: usize, left: usize },
+    #[error("{left} bytes are left over after {what}")]
+    LeftOver { what: &'static str, left: usize },
+    #[error("{what} has the value {found}, expected {expected}")]
+    Value { what: &'static str, expected: &'static str, found: u64 },
+}
+
+/// The version that begins every signed or stored record.
+pub const VERSION: u8 = 1;
+
+/// Appends values in their fixed layout.
+#[derive(Default)]
+pub struct Writer {
+    bytes: Vec<u8>,
+}
+
+impl Writer {
+    pub fn with_capacity(capacity: usize) -> Self {
+        Writer { bytes: Vec::with_capacity(capacity) }
+    }
+
+    pub fn u8(&mut self, value: u8) -> &mut Self {
+        self.bytes.push(value);
+        self
+    }
+
+    pub fn u16(&mut self, value: u16) -> &mut Self {
+        self.raw(&value.to_le_bytes())
+    }
+
+    pub fn u32(&mut self, value: u32) -> &mut Self {
+        self.raw(&value.to_le_bytes())
+    }
+
+    pub fn u64(&mut self, value: u64) -> &mut Self {
+        self.raw(&value.to_le_bytes())
+    }
+
+    pub fn i128(&mut self, value: i128) -> &mut Self {
+        self.raw(&value.to_le_bytes())
+    }
+
+    /// A value that may be missing: a byte 0 or 1, then the value (zero where missing).
+    pub fn optional_u64(&mut self, value: Option<u64>) -> &mut Self {
+        self.u8(u8::from(value.is_some())).u64(value.unwrap_or(0))
+    }
+
+    /// A text of at most 255 bytes, length first.
+    pub fn text(&mut self, text: &str) -> &mut Self {
+        let length = u8::try_from(text.len()).expect("texts are checked to be at most 255 bytes before they are encoded");
+        self.u8(length).raw(text.as_bytes())
+    }
+
+    pub fn raw(&mut self, bytes: &[u8]) -> &mut Self {
+        self.bytes.extend_from_slice(bytes);
+        self
+    }
+
+    /// `count` zero bytes, reserved.
+    pub fn reserved(&mut self, count: usize) -> &mut Self {
+        self.bytes.resize(self.bytes.len() + count, 0);
+        self
+    }
+
+    pub fn finish(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+/// Takes values from the front of bytes.
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+    what: &'static str,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads `bytes`, which errors call `what`.
+    pub fn new(what: &'static str, bytes: &'a [u8]) -> Self {
+        Reader { bytes, what }
+    }
+
+    pub fn raw(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
+        if self.bytes.len() < count {
+            return Err(DecodeError::TooShort { what: self.what, needed: count, left: self.bytes.len() });
+        }
+        let (taken, rest) = self.bytes.split_at(count);
+        self.bytes = rest;
+        Ok(taken)
+    }
+
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.raw(N)?);
+        Ok(array)
+    }
+
+    pub fn u8(&mut self) -> Result<u8, DecodeError> {
+        Ok(self.raw(1)?[0])
+    }
+
+    pub fn u16(&mut self) -> Result<u16, DecodeError> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    pub fn u32(&mut self) -> Result<u32, DecodeError> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    pub fn u64(&mut self) -> Result<u64, DecodeError> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    pub fn i128(&mut self) -> Result<i128, DecodeError> {
+        self.array().map(i128::from_le_bytes)
+    }
+
+    pub fn boolean(&mut self) -> Result<bool, DecodeError> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(self.wrong("0 or 1", u64::from(other))),
+        }
+    }
+
+    pub fn optional_u64(&mut self) -> Result<Option<u64>, DecodeError> {
+        let present = self.boolean()?;
+        let value = self.u64()?;
+        if !present && value != 0 {
+            return Err(self.wrong("0 where a value is missing", value));
+        }
+        Ok(present.then_some(value))
+    }
+
+    pub fn text(&mut self) -> Result<String, DecodeError> {
+        let length = usize::from(self.u8()?);
+        let bytes = self.raw(length)?;
+        String::from_utf8(bytes.to_vec()).map_err(|_| self.wrong("UTF-8 text", length as u64))
+    }
+
+    /// Refuses anything but zeros in `count` reserved bytes.
+    pub fn reserved(&mut self, count: usize) -> Result<(), DecodeError> {
+        match self.raw(count)?.iter().find(|byte| **byte != 0) {
+            None => Ok(()),
+            Some(byte) => Err(self.wrong("0 in reserved bytes", u64::from(*byte))),
+        }
+    }
+
+    pub fn version(&mut self) -> Result<(), DecodeError> {
+        match self.u8()? {
+            VERSION => Ok(()),
+            other => Err(self.wrong("version 1", u64::from(other))),
+        }
+    }
+
+    pub fn wrong(&self, expected: &'static str, found: u64) -> DecodeError {
+        DecodeError::Value { what: self.what, expected, found }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    pub fn left(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Refuses bytes left over.
+    pub fn finish(self) -> Result<(), DecodeError> {
+        match self.bytes.len() {
+            0 => Ok(()),
+            left => Err(DecodeError::LeftOver { what: self.what, left }),
+        }
+    }
+}
+
+/// Lower-case hexadecimal digits of `bytes`.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The bytes of hexadecimal digits, or `None` where the text is no such thing.
+pub fn hex_decode(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
+}

@@ -1,0 +1,300 @@
+//! The ledger's state and what can be read from it. Only [`crate::settlement`] changes it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+
+use crate::account::{Account, NO_HOLDER};
+use crate::amount::Amount;
+use crate::block::{Header, SupplyTerms};
+use crate::books::{BookAccount, Books};
+use crate::genesis::{Genesis, GenesisError, NetworkId};
+use crate::holder::Holder;
+use crate::identity::{AccountId, BankId, Height, HolderId};
+use crate::member::{Members, Role};
+use crate::merkle;
+use crate::pages::Pages;
+use crate::policy::{Motions, Parameters, PolicyVersions, Proposed};
+use crate::signature::PublicKey;
+use crate::time::{LedgerDay, Timestamp};
+
+/// The whole state after a block.
+pub struct Ledger {
+    pub(crate) genesis: Arc<Genesis>,
+    pub(crate) network: NetworkId,
+    pub(crate) tip: Header,
+    pub(crate) tip_hash: merkle::Hash,
+    pub(crate) members: Members,
+    pub(crate) policy: PolicyVersions,
+    pub(crate) motions: Motions,
+    pub(crate) books: Books,
+    pub(crate) supply: SupplyTerms,
+    pub(crate) banks: BTreeMap<BankId, BankAccounts>,
+    pub(crate) holders: Pages<Holder>,
+    pub(crate) holder_index: Index,
+}
+
+/// One bank's accounts: serial 0 is its treasury.
+#[derive(Clone, Default)]
+pub(crate) struct BankAccounts {
+    pub(crate) accounts: Pages<Account>,
+    /// The key of each serial; a treasury's is zeros, its commands are signed with the bank's member key.
+    pub(crate) keys: Pages<PublicKey>,
+    /// Keys that were replaced: a (bank, key) opens once.
+    pub(crate) retired_keys: BTreeSet<PublicKey>,
+    pub(crate) key_index: Index,
+    /// Gross issuance on `issued_day`.
+    pub(crate) issued_today: Amount,
+    pub(crate) issued_day: LedgerDay,
+}
+
+impl BankAccounts {
+    /// Gross issuance on `day`.
+    pub(crate) fn issued_on(&self, day: LedgerDay) -> Amount {
+        if self.issued_day == day { self.issued_today } else { Amount::ZERO }
+    }
+}
+
+/// Positions of records by a key that the records themselves hold: a few bytes an entry.
+#[derive(Clone, Default)]
+pub(crate) struct Index(HashTable<u32>);
+
+impl Index {
+    fn hash(key: &[u8]) -> u64 {
+        use std::hash::Hasher;
+        let mut hasher = std::hash::DefaultHasher::new();
+        hasher.write(key);
+        hasher.finish()
+    }
+
+    pub(crate) fn find<'a>(&self, key: &[u8], key_at: impl Fn(u32) -> &'a [u8]) -> Option<u32> {
+        self.0.find(Index::hash(key), |position| key_at(*position) == key).copied()
+    }
+
+    pub(crate) fn remove(&mut self, key: &[u8], position: u32) {
+        if let Ok(entry) = self.0.find_entry(Index::hash(key), |found| *found == position) {
+            entry.remove();
+        }
+    }
+
+    pub(crate) fn insert<'a>(&mut self, position: u32, key_at: impl Fn(u32) -> &'a [u8]) {
+        let hash = Index::hash(key_at(position));
+        self.0.insert_unique(hash, position, |position| Index::hash(key_at(*position)));
+    }
+}
+
+/// A rule that does not hold: the ledger must not go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invariant {invariant} does not hold at height {height}: {what}")]
+pub struct InvariantBroken {
+    pub invariant: &'static str,
+    pub height: Height,
+    pub what: String,
+}
+
+impl Ledger {
+    /// The ledger at height 0.
+    pub fn new(genesis: Genesis) -> Result<Ledger, GenesisError> {
+        genesis.validate()?;
+        let network = genesis.network();
+        let mut ledger = Ledger {
+            network,
+            tip: Header {
+                height: Height(0),
+                time: genesis.created_at,
+                parent: network.0,
+                command_count: 0,
+                commands_root: merkle::root(&[]),
+                effects_root: merkle::root(&[]),
+                balances_root: [0; 32],
+                books_digest: genesis.books.digest(),
+                policy_version: 1,
+                cbdc: Amount::ZERO,
+                supply: SupplyTerms::default(),
+            },
+            tip_hash: [0; 32],
+            members: Members::new(genesis.threshold),
+            policy: PolicyVersions::new(genesis.policy.clone(), genesis.created_at),
+            motions: Motions::default(),
+            books: genesis.books.clone(),
+            supply: SupplyTerms::default(),
+            banks: BTreeMap::new(),
+            holders: Pages::default(),
+            holder_index: Index::default(),
+            genesis: Arc::new(genesis),
+        };
+        ledger.tip_hash = ledger.tip.hash();
+        for member in ledger.genesis.clone().members.iter().cloned() {
+            ledger.admit_member(member);
+        }
+        Ok(ledger)
+    }
+
+    pub fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    pub fn network(&self) -> NetworkId {
+        self.network
+    }
+
+    /// The header of the last block.
+    pub fn tip(&self) -> &Header {
+        &self.tip
+    }
+
+    pub fn height(&self) -> Height {
+        self.tip.height
+    }
+
+    pub fn tip_hash(&self) -> merkle::Hash {
+        self.tip_hash
+    }
+
+    pub fn books(&self) -> &Books {
+        &self.books
+    }
+
+    pub fn supply(&self) -> &SupplyTerms {
+        &self.supply
+    }
+
+    pub fn members(&self) -> &Members {
+        &self.members
+    }
+
+    pub fn policy(&self) -> &PolicyVersions {
+        &self.policy
+    }
+
+    pub fn parameters(&self) -> &Parameters {
+        &self.policy.in_force().parameters
+    }
+
+    pub fn motions(&self) -> &Motions {
+        &self.motions
+    }
+
+    /// Banks that ever were members, in order.
+    pub fn banks(&self) -> impl Iterator<Item = BankId> {
+        self.banks.keys().copied()
+    }
+
+    /// A wallet or treasury, closed ones included.
+    pub fn account(&self, id: AccountId) -> Option<&Account> {
+        self.banks.get(&id.bank)?.accounts.get(id.serial as usize)
+    }
+
+    /// An open wallet, no treasury.
+    pub fn open_wallet(&self, id: AccountId) -> Option<&Account> {
+        self.account(id).filter(|account| account.open && !id.is_treasury())
+    }
+
+    /// A wallet's key.
+    pub fn key(&self, id: AccountId) -> Option<PublicKey> {
+        self.banks.get(&id.bank)?.keys.get(id.serial as usize).copied().filter(|_| !id.is_treasury())
+    }
+
+    pub fn holder_of(&self, id: AccountId) -> Option<&Holder> {
+        self.holders.get(self.account(id)?.holder as usize)
+    }
+
+    pub fn holder(&self, id: HolderId) -> Option<&Holder> {
+        self.holders.get(self.holder_position(id)? as usize)
+    }
+
+    pub(crate) fn holder_position(&self, id: HolderId) -> Option<u32> {
+        self.holder_index.find(&id.0, |position| holder_key(&self.holders, position))
+    }
+
+    /// The wallet that a key opened at a bank and still signs for.
+    pub fn wallet_by_key(&self, bank: BankId, key: PublicKey) -> Option<AccountId> {
+        let accounts = self.banks.get(&bank)?;
+        let serial = accounts.key_index.find(&key.0, |serial| key_bytes(&accounts.keys, serial))?;
+        Some(AccountId::new(bank, serial))
+    }
+
+    /// All wallets of a bank in serial order, closed ones included.
+    pub fn wallets_of(&self, bank: BankId) -> impl Iterator<Item = (AccountId, &Account)> {
+        let accounts = self.banks.get(&bank).into_iter().flat_map(|accounts| accounts.accounts.iter());
+        accounts.enumerate().skip(1).map(move |(serial, account)| (AccountId::new(bank, serial as u32), account))
+    }
+
+    /// How many wallets were ever opened.
+    pub fn wallet_count(&self) -> usize {
+        self.banks.values().map(|accounts| accounts.accounts.len().saturating_sub(1)).sum()
+    }
+
+    pub fn holder_count(&self) -> usize {
+        self.holders.len()
+    }
+
+    /// Gross issuance to a bank on the ledger day of the last block.
+    pub fn issued_today(&self, bank: BankId) -> Amount {
+        let today = self.tip.time.ledger_day(self.genesis.day_offset_minutes);
+        self.banks.get(&bank).map_or(Amount::ZERO, |accounts| accounts.issued_on(today))
+    }
+
+    pub(crate) fn is_carried(&self, proposed: &Proposed) -> bool {
+        let approves = |(id, approve): (&crate::identity::MemberId, &bool)| {
+            *approve && self.members.active(Role::Committee, *id).is_some()
+        };
+        proposed.ballots.iter().filter(|ballot| approves(*ballot)).count() >= usize::from(self.members.threshold())
+    }
+
+    /// Whether enough members approve of a proposal now.
+    pub fn carried(&self, number: u64) -> bool {
+        self.motions.get(number).is_some_and(|proposed| self.is_carried(proposed))
+    }
+
+    /// When the ledger itself next has something to do: a block is due then even without commands.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.motions.next_due(|proposed| self.is_carried(proposed))
+    }
+
+    /// Checks I0 to I2 and I4 over the whole state. Linear in the number of accounts.
+    pub fn check_invariants(&self) -> Result<(), InvariantBroken> {
+        let broken = |invariant, what| Err(InvariantBroken { invariant, height: self.height(), what });
+        let cbdc = self.books.balance(BookAccount::Cbdc);
+        let mut wallets = 0;
+        let mut of_holder = vec![0_i128; self.holders.len()];
+        let mut open_of_holder = vec![0_u32; self.holders.len()];
+        for (bank, accounts) in &self.banks {
+            for (serial, account) in accounts.accounts.iter().enumerate() {
+                wallets += account.posted();
+                if account.holder != NO_HOLDER {
+                    of_holder[account.holder as usize] += account.posted() - i128::from(account.earmarked.minor());
+                    open_of_holder[account.holder as usize] += u32::from(account.open);
+                }
+                if !account.open && account.posted() != 0 {
+                    return broken("I4", format!("closed wallet {} holds money", AccountId::new(*bank, serial as u32)));
+                }
+            }
+        }
+        if wallets != cbdc {
+            return broken("I1", format!("wallets hold {wallets} minor units, the books say {cbdc}"));
+        }
+        if self.supply.net() != cbdc {
+            return broken("I1", format!("the supply terms amount to {} minor units, the books say {cbdc}", self.supply.net()));
+        }
+        if !self.books.balances() {
+            let (assets, liabilities, equity) = (self.books.assets(), self.books.liabilities(), self.books.equity());
+            return broken("I2", format!("assets {assets}, liabilities {liabilities}, equity {equity} minor units"));
+        }
+        for (position, holder) in self.holders.iter().enumerate() {
+            if i128::from(holder.posted.minor()) != of_holder[position] || holder.wallets != open_of_holder[position] {
+                return broken("I4", format!("holder {} has a running sum that its wallets do not amount to", holder.id));
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn holder_key(holders: &Pages<Holder>, position: u32) -> &[u8] {
+    holders.get(position as usize).map_or(&[], |holder| &holder.id.0)
+}
+
+pub(crate) fn key_bytes(keys: &Pages<PublicKey>, serial: u32) -> &[u8] {
+    keys.get(serial as usize).map_or(&[], |key| &key.0)
+}

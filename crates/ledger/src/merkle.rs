@@ -1,0 +1,129 @@
+//! Merkle trees after RFC 6962 (section 2.1), with BLAKE3 as the hash.
+//!
+//! A leaf's hash is BLAKE3(0x00 ‖ data), a node's is BLAKE3(0x01 ‖ left ‖ right), the empty tree's is BLAKE3 of nothing.
+//! An odd node at the end of a level moves up unchanged, which gives the same tree as the RFC's split at the largest
+//! power of two.
+
+pub type Hash = [u8; 32];
+
+/// The hash of a leaf whose data is given in parts.
+pub fn leaf_hash(parts: &[&[u8]]) -> Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&[0]);
+    parts.iter().for_each(|part| {
+        hasher.update(part);
+    });
+    *hasher.finalize().as_bytes()
+}
+
+fn node_hash(left: &Hash, right: &Hash) -> Hash {
+    let mut bytes = [1; 65];
+    bytes[1..33].copy_from_slice(left);
+    bytes[33..].copy_from_slice(right);
+    *blake3::hash(&bytes).as_bytes()
+}
+
+fn level_up(level: &mut Vec<Hash>) {
+    let pairs = level.len() / 2;
+    for pair in 0..pairs {
+        level[pair] = node_hash(&level[2 * pair], &level[2 * pair + 1]);
+    }
+    if level.len() % 2 == 1 {
+        level[pairs] = level[level.len() - 1];
+    }
+    level.truncate(pairs + level.len() % 2);
+}
+
+/// The root over leaf hashes.
+pub fn root(leaves: &[Hash]) -> Hash {
+    if leaves.is_empty() {
+        return *blake3::hash(&[]).as_bytes();
+    }
+    let mut level = leaves.to_vec();
+    while level.len() > 1 {
+        level_up(&mut level);
+    }
+    level[0]
+}
+
+/// The audit path of a leaf: its siblings from the bottom up. `None` where `index` is no leaf.
+pub fn path(leaves: &[Hash], index: usize) -> Option<Vec<Hash>> {
+    if index >= leaves.len() {
+        return None;
+    }
+    let (mut level, mut at, mut path) = (leaves.to_vec(), index, Vec::new());
+    while level.len() > 1 {
+        if let Some(sibling) = level.get(at ^ 1) {
+            path.push(*sibling);
+        }
+        level_up(&mut level);
+        at /= 2;
+    }
+    Some(path)
+}
+
+/// The root that a leaf and its audit path lead to (RFC 9162, section 2.1.3.2), or `None` where the path has the
+/// wrong length for the place.
+pub fn root_from_path(leaf: Hash, index: usize, leaf_count: usize, path: &[Hash]) -> Option<Hash> {
+    if index >= leaf_count {
+        return None;
+    }
+    let (mut at, mut last, mut hash) = (index, leaf_count - 1, leaf);
+    let mut siblings = path.iter();
+    while last > 0 {
+        if at % 2 == 1 {
+            hash = node_hash(siblings.next()?, &hash);
+        } else if at < last {
+            hash = node_hash(&hash, siblings.next()?);
+        }
+        at /= 2;
+        last /= 2;
+    }
+    siblings.next().is_none().then_some(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leaves(count: usize) -> Vec<Hash> {
+        (0..count).map(|number| leaf_hash(&[&number.to_le_bytes()])).collect()
+    }
+
+    /// The definition of RFC 6962, word for word.
+    fn root_by_definition(leaves: &[Hash]) -> Hash {
+        match leaves.len() {
+            0 => *blake3::hash(&[]).as_bytes(),
+            1 => leaves[0],
+            count => {
+                let split = count.next_power_of_two() / 2;
+                node_hash(&root_by_definition(&leaves[..split]), &root_by_definition(&leaves[split..]))
+            }
+        }
+    }
+
+    #[test]
+    fn the_root_is_that_of_rfc_6962_and_every_path_leads_to_it() {
+        for count in 0..70 {
+            let leaves = leaves(count);
+            let root = root(&leaves);
+            assert_eq!(root, root_by_definition(&leaves), "{count} leaves");
+            for index in 0..count {
+                let path = path(&leaves, index).unwrap();
+                assert_eq!(root_from_path(leaves[index], index, count, &path), Some(root));
+                let wrong_place = (index + 1) % count;
+                if count > 1 {
+                    assert_ne!(root_from_path(leaves[index], wrong_place, count, &path), Some(root));
+                }
+            }
+            assert_eq!(path(&leaves, count), None);
+        }
+    }
+
+    #[test]
+    fn a_leaf_never_passes_for_a_node() {
+        let two = leaves(2);
+        let joined = [two[0], two[1]].concat();
+        assert_ne!(leaf_hash(&[&joined]), root(&two));
+    }
+}

@@ -1,0 +1,168 @@
+//! What may be answered: one table of reasons, in the same words in the API, the command line and the docs.
+
+use std::fmt;
+
+use crate::encoding::{DecodeError, Reader, Writer};
+
+/// Bytes of an outcome in blocks.
+pub const OUTCOME_BYTES: usize = 24;
+
+/// When the reason is found, and what it does to the sequence number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// The command settled; its number is used.
+    Settled,
+    /// Refused before ordering, or ordered without effect: no number is used.
+    BeforeOrdering,
+    /// Refused when applied: the number is used, the refusal is final.
+    Applied,
+}
+
+macro_rules! reasons {
+    ($($code:literal $variant:ident $name:literal $stage:ident later=$later:literal $text:literal)*) => {
+        /// Why a command was settled or refused.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u16)]
+        pub enum Reason { $(#[doc = $text] $variant = $code,)* }
+
+        impl Reason {
+            pub const ALL: &'static [Reason] = &[$(Reason::$variant),*];
+
+            /// The stable name, as in `google.rpc.ErrorInfo.reason`.
+            pub const fn name(self) -> &'static str {
+                match self { $(Reason::$variant => $name,)* }
+            }
+
+            /// What it means, as a sentence.
+            pub const fn text(self) -> &'static str {
+                match self { $(Reason::$variant => $text,)* }
+            }
+
+            pub const fn stage(self) -> Stage {
+                match self { $(Reason::$variant => Stage::$stage,)* }
+            }
+
+            /// Whether the same wish, newly signed, may succeed later.
+            pub const fn later_may_help(self) -> bool {
+                match self { $(Reason::$variant => $later,)* }
+            }
+
+            pub const fn from_code(code: u16) -> Option<Reason> {
+                match code { $($code => Some(Reason::$variant),)* _ => None }
+            }
+
+            pub fn from_name(name: &str) -> Option<Reason> {
+                match name { $($name => Some(Reason::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+reasons! {
+    0  Settled             "SETTLED"               Settled        later=false "The command settled; it is final."
+    1  Malformed           "MALFORMED"             BeforeOrdering later=false "The record is not of the form that its kind demands."
+    2  BadSignature        "BAD_SIGNATURE"         BeforeOrdering later=false "The signature does not fit the record, the network and the signer's key."
+    3  UnknownAccount      "UNKNOWN_ACCOUNT"       BeforeOrdering later=false "The signer's account does not exist or is closed."
+    4  UnknownMember       "UNKNOWN_MEMBER"        BeforeOrdering later=false "The signer is not a member in that role, or was dismissed."
+    5  KeyChanged          "KEY_CHANGED"           BeforeOrdering later=false "The record names another version of the signer's key than the one in force; limit is the version in force, amount the one named."
+    6  SequenceUsed        "SEQUENCE_USED"         BeforeOrdering later=false "The sequence number was used before; the first outcome stands."
+    7  SequenceConflict    "SEQUENCE_CONFLICT"     BeforeOrdering later=false "The sequence number was used before by a different record."
+    8  SequenceOutOfWindow "SEQUENCE_OUT_OF_WINDOW" BeforeOrdering later=true "The sequence number lies outside the window above the lowest unused one; limit is the lowest unused one, amount the number found."
+    9  NotAuthorised       "NOT_AUTHORISED"        BeforeOrdering later=false "This member may not hand in this command."
+    16 Expired             "EXPIRED"               Applied        later=true  "The record's valid-until has passed; limit is valid-until, amount the block's time, both in ms since 1970 UTC."
+    17 ValidityTooLong     "VALIDITY_TOO_LONG"     Applied        later=true  "The record's valid-until lies further ahead than genesis allows; limit is the latest allowed, in ms since 1970 UTC."
+    18 AmountZero          "AMOUNT_ZERO"           Applied        later=false "The amount is zero."
+    19 SameAccount         "SAME_ACCOUNT"          Applied        later=false "Payer and payee are the same account."
+    20 UnknownPayee        "UNKNOWN_PAYEE"         Applied        later=true  "The payee's account does not exist, is closed, or is not of the kind that this command pays."
+    21 WrongBank           "WRONG_BANK"            Applied        later=false "The account belongs to another bank."
+    22 InsufficientFunds   "INSUFFICIENT_FUNDS"    Applied        later=true  "The payer has too little available; limit is what is available."
+    23 FundsFrozen         "FUNDS_FROZEN"          Applied        later=true  "An order has frozen the money that this payment needs; limit is what is not frozen."
+    24 HoldingLimit        "HOLDING_LIMIT"         Applied        later=true  "The payee's person would hold more than the holding limit of their class; limit is that limit, amount what they would hold."
+    25 PaymentLimit        "PAYMENT_LIMIT"         Applied        later=false "The amount is above the payment limit of the payer's class."
+    26 DayLimit            "DAY_LIMIT"             Applied        later=true  "The payer's person would pay more this ledger day than the day limit of their class; limit is that limit, amount what they would have paid."
+    27 SupplyCap           "SUPPLY_CAP"            Applied        later=true  "The CBDC in circulation would pass the supply cap; limit is the cap, amount what would circulate."
+    28 IssuanceQuota       "ISSUANCE_QUOTA"        Applied        later=true  "The bank's issuance of this ledger day would pass its quota; limit is the quota, amount what would be issued."
+    29 InsufficientReserves "INSUFFICIENT_RESERVES" Applied       later=true  "The bank has too few reserves; limit is what it has."
+    30 MaxFee              "MAX_FEE"               Applied        later=true  "The fee is above the largest that the payer accepts; limit is what the payer accepts, amount the fee."
+    31 KeyInUse            "KEY_IN_USE"            Applied        later=false "The bank already has a wallet with this key."
+    32 KeyUnacceptable     "KEY_UNACCEPTABLE"      Applied        later=false "The key is not a point of the curve, or is of small order."
+    33 HolderClassMismatch "HOLDER_CLASS_MISMATCH" Applied        later=false "The holder is registered in another class; limit is that class."
+    34 UnknownClass        "UNKNOWN_CLASS"         Applied        later=false "Policy knows no such class."
+    35 BalanceNotZero      "BALANCE_NOT_ZERO"      Applied        later=true  "A wallet with money on it cannot be closed; amount is the balance."
+    36 UnknownProposal     "UNKNOWN_PROPOSAL"      Applied        later=false "There is no such proposal."
+    37 ProposalClosed      "PROPOSAL_CLOSED"       Applied        later=false "The proposal was enacted or has lapsed."
+    38 MeasureUnacceptable "MEASURE_UNACCEPTABLE"  Applied        later=false "A measure of the motion cannot be enacted; amount is its place, from 0."
+    39 BankNotActive       "BANK_NOT_ACTIVE"       Applied        later=true  "The bank is not an active member."
+    40 Overflow            "OVERFLOW"              Applied        later=false "A sum would pass 2^64 − 1 minor units."
+    41 UnknownRegistrar    "UNKNOWN_REGISTRAR"     Applied        later=false "The certificate's registrar is not an active member, or its key has changed."
+    43 FreezeExceeded      "FREEZE_EXCEEDED"       Applied        later=false "More would be unfrozen than is frozen; limit is what is frozen."
+    42 TooManyProposals    "TOO_MANY_PROPOSALS"    Applied        later=true  "So many proposals are open that no more are accepted; limit is that number."
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The answer to one command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    pub reason: Reason,
+    /// The limit that the reason speaks of; 0 where it speaks of none.
+    pub limit: u64,
+    /// The amount that the reason speaks of. For a settled command its result: the account id of an opened wallet,
+    /// the number of a proposal, otherwise 0.
+    pub amount: u64,
+}
+
+impl Outcome {
+    pub const fn settled() -> Outcome {
+        Outcome { reason: Reason::Settled, limit: 0, amount: 0 }
+    }
+
+    pub const fn settled_with(result: u64) -> Outcome {
+        Outcome { reason: Reason::Settled, limit: 0, amount: result }
+    }
+
+    pub const fn refused(reason: Reason, limit: u64, amount: u64) -> Outcome {
+        Outcome { reason, limit, amount }
+    }
+
+    pub fn is_settled(&self) -> bool {
+        self.reason == Reason::Settled
+    }
+
+    pub fn encode(&self, out: &mut Writer) {
+        out.u16(self.reason as u16).reserved(6).u64(self.limit).u64(self.amount);
+    }
+
+    pub fn decode(input: &mut Reader<'_>) -> Result<Outcome, DecodeError> {
+        let code = input.u16()?;
+        let reason = Reason::from_code(code).ok_or_else(|| input.wrong("a known reason", u64::from(code)))?;
+        input.reserved(6)?;
+        Ok(Outcome { reason, limit: input.u64()?, amount: input.u64()? })
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason {
+            Reason::Settled => f.write_str("SETTLED"),
+            reason => write!(f, "{reason}: {} (limit {}, amount {})", reason.text(), self.limit, self.amount),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_names_lead_back_to_their_reason() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::from_code(*reason as u16), Some(*reason));
+            assert_eq!(Reason::from_name(reason.name()), Some(*reason));
+        }
+    }
+}

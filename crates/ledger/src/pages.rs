@@ -1,0 +1,80 @@
+//! A dense array in shared pages: cheap to freeze, copied only where it is written afterwards.
+//!
+//! Freezing clones one pointer a page: 10 million accounts are 39,063 pointers, well under a millisecond. A write to
+//! a page that a frozen view still shares copies that page (256 records) once.
+
+use std::sync::Arc;
+
+const PAGE: usize = 256;
+
+#[derive(Clone, Debug)]
+pub struct Pages<T> {
+    pages: Vec<Arc<Vec<T>>>,
+    len: usize,
+}
+
+impl<T> Default for Pages<T> {
+    fn default() -> Self {
+        Pages { pages: Vec::new(), len: 0 }
+    }
+}
+
+impl<T: Clone> Pages<T> {
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub fn get(&self, index: usize) -> Option<&T> {
+        self.pages.get(index / PAGE)?.get(index % PAGE)
+    }
+
+    pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut T> {
+        let page = self.pages.get_mut(index / PAGE)?;
+        if index % PAGE >= page.len() {
+            return None;
+        }
+        Arc::make_mut(page).get_mut(index % PAGE)
+    }
+
+    /// Appends a record and returns its index.
+    pub(crate) fn push(&mut self, value: T) -> usize {
+        let index = self.len;
+        if index.is_multiple_of(PAGE) {
+            self.pages.push(Arc::new(Vec::with_capacity(PAGE)));
+        }
+        let page = self.pages.last_mut().expect("a page was just added or has room");
+        Arc::make_mut(page).push(value);
+        self.len += 1;
+        index
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.pages.iter().flat_map(|page| page.iter())
+    }
+
+    /// Whole pages in order, each with the index of its first record.
+    pub fn pages(&self) -> impl Iterator<Item = (usize, &[T])> {
+        self.pages.iter().enumerate().map(|(number, page)| (number * PAGE, page.as_slice()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frozen_view_does_not_see_later_writes() {
+        let mut live = Pages::default();
+        (0..1000).for_each(|value| assert_eq!(live.push(value), value));
+        let frozen = live.clone();
+        *live.get_mut(999).unwrap() = 7;
+        live.push(1000);
+        assert_eq!((frozen.get(999), frozen.get(1000), frozen.len()), (Some(&999), None, 1000));
+        assert_eq!((live.get(999), live.get(1000), live.len()), (Some(&7), Some(&1000), 1001));
+        assert!(live.get_mut(1001).is_none() && live.get_mut(1_000_000).is_none());
+    }
+}

@@ -1,0 +1,15 @@
+//! Day limit: what one person may send in settled payments on one ledger day, over all wallets at all banks.
+//!
+//! Funding, defunding and transfers between wallets of the same person are no payments.
+
+use crate::amount::Amount;
+use crate::holder::Holder;
+use crate::outcome::{Outcome, Reason};
+use crate::policy::Parameters;
+use crate::time::LedgerDay;
+
+pub fn check(parameters: &Parameters, payer: &Holder, today: LedgerDay, amount: Amount) -> Result<(), Outcome> {
+    let Some(limit) = parameters.class(payer.class).day_limit else { return Ok(()) };
+    let after = payer.paid_on(today).plus(amount).unwrap_or(Amount::MAX);
+    if after > limit { Err(Outcome::refused(Reason::DayLimit, limit.minor(), after.minor())) } else { Ok(()) }
+}

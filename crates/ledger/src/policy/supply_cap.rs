@@ -1,0 +1,13 @@
+//! Supply cap: issuing may not take the CBDC in circulation, treasuries included, above the cap.
+//!
+//! Only issuing is tested. Lowering the cap below the supply stops new issuance and takes nothing back.
+
+use crate::amount::Amount;
+use crate::outcome::{Outcome, Reason};
+use crate::policy::Parameters;
+
+pub fn check(parameters: &Parameters, supply: Amount, issued: Amount) -> Result<(), Outcome> {
+    let Some(cap) = parameters.supply_cap else { return Ok(()) };
+    let after = supply.plus(issued).unwrap_or(Amount::MAX);
+    if after > cap { Err(Outcome::refused(Reason::SupplyCap, cap.minor(), after.minor())) } else { Ok(()) }
+}

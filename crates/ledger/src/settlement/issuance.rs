@@ -1,0 +1,90 @@
+//! Issue, redeem and reserves transfers: the entries that move base money between reserves and CBDC.
+
+use super::{Settled, Settlement, refuse};
+use crate::amount::Amount;
+use crate::books::{BookAccount, PostingError};
+use crate::command::{IssuanceKind, IssuanceOrder, ReservesTransfer, Signer};
+use crate::identity::{AccountId, BankId, MemberId};
+use crate::member::Role;
+use crate::outcome::{Outcome, Reason};
+use crate::policy::{issuance_quota, supply_cap};
+
+impl Settlement<'_> {
+    /// The operator's order over a bank's request. Either both numbers are used or none.
+    pub(super) fn issuance(&mut self, order: &IssuanceOrder) -> Settled {
+        let request = &order.request.record;
+        let operator = Signer::Member(Role::Operator, order.operator);
+        let bank = Signer::Member(Role::Bank, MemberId(request.bank.0));
+        self.admit(operator, &order.head)?;
+        self.admit(bank, &request.head)?;
+        self.consume(operator, order.head.sequence);
+        self.consume(bank, request.head.sequence);
+        self.check_validity(&order.head)?;
+        self.check_validity(&request.head)?;
+        if request.amount.is_zero() {
+            return refuse(Reason::AmountZero);
+        }
+        match request.kind {
+            IssuanceKind::Issue => self.issue(request.bank, request.amount),
+            IssuanceKind::Redeem => self.redeem(request.bank, request.amount),
+        }
+    }
+
+    fn issue(&mut self, bank: BankId, amount: Amount) -> Settled {
+        let (today, parameters) = (self.today, self.ledger.parameters());
+        let issued_today = self.ledger.banks[&bank].issued_on(today);
+        issuance_quota::check(parameters, bank, issued_today, amount)?;
+        supply_cap::check(parameters, self.ledger.books.cbdc(), amount)?;
+        let overflow = Outcome::refused(Reason::Overflow, 0, amount.minor());
+        let treasury = self.treasury_credit(bank, amount)?;
+        let issued = self.ledger.supply.issued.plus(amount).ok_or(overflow)?;
+        let posted = self.ledger.books.post(BookAccount::Reserves(bank), BookAccount::Cbdc, amount);
+        posted.map_err(|error| posting_refusal(error, amount))?;
+
+        self.ledger.supply.issued = issued;
+        self.account_mut(AccountId::treasury(bank)).available = treasury;
+        let accounts = self.ledger.banks.get_mut(&bank).expect("an admitted bank has accounts");
+        accounts.issued_today = issued_today.plus(amount).unwrap_or(Amount::MAX);
+        accounts.issued_day = today;
+        Ok(Outcome::settled())
+    }
+
+    fn redeem(&mut self, bank: BankId, amount: Amount) -> Settled {
+        let overflow = Outcome::refused(Reason::Overflow, 0, amount.minor());
+        let available = self.ledger.account(AccountId::treasury(bank)).map_or(Amount::ZERO, |account| account.spendable());
+        let Some(treasury) = available.minus(amount) else {
+            return Err(Outcome::refused(Reason::InsufficientFunds, available.minor(), amount.minor()));
+        };
+        let redeemed = self.ledger.supply.redeemed.plus(amount).ok_or(overflow)?;
+        let posted = self.ledger.books.post(BookAccount::Cbdc, BookAccount::Reserves(bank), amount);
+        posted.map_err(|error| posting_refusal(error, amount))?;
+
+        self.ledger.supply.redeemed = redeemed;
+        self.account_mut(AccountId::treasury(bank)).available = treasury;
+        Ok(Outcome::settled())
+    }
+
+    pub(super) fn reserves_transfer(&mut self, transfer: &ReservesTransfer) -> Settled {
+        if transfer.amount.is_zero() {
+            return refuse(Reason::AmountZero);
+        }
+        if transfer.from == transfer.to {
+            return refuse(Reason::SameAccount);
+        }
+        self.active_bank(transfer.to)?;
+        let (debit, credit) = (BookAccount::Reserves(transfer.from), BookAccount::Reserves(transfer.to));
+        let posted = self.ledger.books.post(debit, credit, transfer.amount);
+        posted.map_err(|error| posting_refusal(error, transfer.amount))?;
+        Ok(Outcome::settled())
+    }
+}
+
+fn posting_refusal(error: PostingError, amount: Amount) -> Outcome {
+    match error {
+        PostingError::TooLittle { account: BookAccount::Reserves(_), has } => {
+            Outcome::refused(Reason::InsufficientReserves, has.minor(), amount.minor())
+        }
+        PostingError::TooLittle { has, .. } => Outcome::refused(Reason::InsufficientFunds, has.minor(), amount.minor()),
+        PostingError::TooMuch { .. } => Outcome::refused(Reason::Overflow, 0, amount.minor()),
+    }
+}

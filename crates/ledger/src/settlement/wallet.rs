@@ -1,0 +1,113 @@
+//! Opening and closing wallets, and replacing their keys.
+
+use super::{Settled, Settlement, refuse};
+use crate::account::Account;
+use crate::command::{CloseWallet, OpenWallet, ReplaceKey};
+use crate::holder::Holder;
+use crate::identity::{AccountId, BankId, Class, HolderId};
+use crate::ledger::{BankAccounts, holder_key, key_bytes};
+use crate::outcome::{Outcome, Reason};
+use crate::signature::PublicKey;
+
+impl Settlement<'_> {
+    /// The result is the new wallet's account id.
+    pub(super) fn open_wallet(&mut self, open: &OpenWallet) -> Settled {
+        if !open.class.is_known() {
+            return refuse(Reason::UnknownClass);
+        }
+        self.active_registrar(open.certificate.registrar, open.certificate.registrar_key_version)?;
+        self.check_new_key(open.bank, open.key)?;
+        let known = self.ledger.holder_position(open.holder);
+        if let Some(position) = known {
+            self.check_class(position, open.class)?;
+        }
+        let serial = self.bank_accounts(open.bank).accounts.len();
+        let Ok(serial) = u32::try_from(serial) else { return refuse(Reason::Overflow) };
+
+        let holder = known.unwrap_or_else(|| self.register_holder(open.holder, open.class));
+        let accounts = self.bank_accounts(open.bank);
+        accounts.accounts.push(Account::new(holder));
+        accounts.keys.push(open.key);
+        let keys = &accounts.keys;
+        accounts.key_index.insert(serial, |serial| key_bytes(keys, serial));
+        self.ledger.holders.get_mut(holder as usize).expect("the holder is registered").wallets += 1;
+        let id = AccountId::new(open.bank, serial);
+        self.touched.push(id.to_u64());
+        self.key_changed(id);
+        Ok(Outcome::settled_with(id.to_u64()))
+    }
+
+    pub(super) fn close_wallet(&mut self, close: &CloseWallet) -> Settled {
+        let Some(wallet) = self.ledger.open_wallet(close.account).copied() else { return refuse(Reason::UnknownPayee) };
+        if wallet.posted() != 0 {
+            let balance = u64::try_from(wallet.posted()).unwrap_or(u64::MAX);
+            return Err(Outcome::refused(Reason::BalanceNotZero, 0, balance));
+        }
+        self.account_mut(close.account).open = false;
+        self.ledger.holders.get_mut(wallet.holder as usize).expect("every wallet has a holder").wallets -= 1;
+        self.key_changed(close.account);
+        Ok(Outcome::settled())
+    }
+
+    pub(super) fn replace_key(&mut self, replace: &ReplaceKey) -> Settled {
+        let Some(wallet) = self.ledger.open_wallet(replace.account).copied() else { return refuse(Reason::UnknownPayee) };
+        self.active_registrar(replace.certificate.registrar, replace.certificate.registrar_key_version)?;
+        self.check_new_key(replace.account.bank, replace.key)?;
+        // A version is stored beside one flag bit.
+        if wallet.key_version >= u32::MAX >> 1 {
+            return refuse(Reason::Overflow);
+        }
+        self.account_mut(replace.account).key_version += 1;
+        let serial = replace.account.serial;
+        let accounts = self.bank_accounts(replace.account.bank);
+        let key = accounts.keys.get_mut(serial as usize).expect("every wallet has a key");
+        let retired = std::mem::replace(key, replace.key);
+        accounts.retire_key(retired, serial);
+        self.key_changed(replace.account);
+        Ok(Outcome::settled())
+    }
+
+    fn bank_accounts(&mut self, bank: BankId) -> &mut BankAccounts {
+        self.ledger.banks.get_mut(&bank).expect("an admitted bank has accounts")
+    }
+
+    /// A key must be a sound point, and new at this bank.
+    fn check_new_key(&self, bank: BankId, key: PublicKey) -> Result<(), Outcome> {
+        if key.check_for_account().is_err() {
+            return refuse(Reason::KeyUnacceptable);
+        }
+        if self.ledger.banks[&bank].has_seen_key(key) {
+            return refuse(Reason::KeyInUse);
+        }
+        Ok(())
+    }
+
+    fn check_class(&self, position: u32, class: Class) -> Result<(), Outcome> {
+        let registered = self.ledger.holders.get(position as usize).expect("the holder was just found").class;
+        if registered != class {
+            return Err(Outcome::refused(Reason::HolderClassMismatch, u64::from(registered.0), u64::from(class.0)));
+        }
+        Ok(())
+    }
+
+    fn register_holder(&mut self, id: HolderId, class: Class) -> u32 {
+        let holders = &mut self.ledger.holders;
+        let position = holders.push(Holder::new(id, class)) as u32;
+        self.ledger.holder_index.insert(position, |position| holder_key(holders, position));
+        position
+    }
+}
+
+impl BankAccounts {
+    pub(crate) fn has_seen_key(&self, key: PublicKey) -> bool {
+        let current = self.key_index.find(&key.0, |serial| key_bytes(&self.keys, serial));
+        current.is_some() || self.retired_keys.contains(&key)
+    }
+
+    fn retire_key(&mut self, retired: PublicKey, serial: u32) {
+        self.key_index.remove(&retired.0, serial);
+        let keys = &self.keys;
+        self.key_index.insert(serial, |serial| key_bytes(keys, serial));
+        self.retired_keys.insert(retired);
+    }
+}

@@ -1,0 +1,167 @@
+//! From bytes to what `apply` accepts: whose word it is that a signature is good.
+//!
+//! Two doors lead to a [`VerifiedProposal`], each named for who vouches:
+//!
+//! * [`verify_commands`] checks every signature against the keys in force. Its [`VerifiedCommand`]s are what a
+//!   sequencer collects; [`VerifiedProposal::check`] does the same for a whole block of a peer, or under audit.
+//! * [`VerifiedProposal::from_own_log`] trusts the bytes because this node, or the leader it follows, verified them
+//!   before they were ordered and its own checksummed log kept them (crash faults, not lies).
+//!
+//! A command names the version of the key that signs it. `apply` refuses it (`KEY_CHANGED`) if the key in force has
+//! another version by then, so a verdict can never outlive its key.
+
+use crate::authority;
+use crate::command::{Command, Domain, PREFIX_BYTES, Record, SIGNATURE_BYTES, Signer, signing_prefix};
+use crate::directory::KeyDirectory;
+use crate::encoding::DecodeError;
+use crate::genesis::NetworkId;
+use crate::identity::MemberId;
+use crate::member::Role;
+use crate::outcome::{Outcome, Reason, Stage};
+use crate::proposal::Proposal;
+use crate::signature::{Batch, DecompressedKey, Signature};
+use std::sync::Arc;
+
+pub use crate::command::Signed;
+
+/// A command whose signatures were checked against the keys in force.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VerifiedCommand(Command);
+
+impl VerifiedCommand {
+    pub fn command(&self) -> &Command {
+        &self.0
+    }
+}
+
+/// A proposal that may be applied.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VerifiedProposal<'a>(Proposal<'a>);
+
+/// Why a block of a peer, or under audit, is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VerificationError {
+    #[error("the proposal cannot be read: {0}")]
+    Decode(#[from] DecodeError),
+    #[error("command {index} of the proposal has no valid signature: {reason}")]
+    Signature { index: usize, reason: Reason },
+}
+
+impl<'a> VerifiedProposal<'a> {
+    /// Decodes a proposal from this node's own checksummed log.
+    pub fn from_own_log(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        Proposal::decode(bytes).map(VerifiedProposal)
+    }
+
+    /// Decodes a proposal and verifies every command that the recorded outcomes say had effect.
+    ///
+    /// A command that was refused before it used its number (such as one whose key was replaced while it was under
+    /// way) changed nothing, and the key that could verify it is gone; it is not verified.
+    pub fn check(
+        bytes: &'a [u8],
+        outcomes: &[Outcome],
+        network: NetworkId,
+        directory: &KeyDirectory,
+    ) -> Result<Self, VerificationError> {
+        let proposal = Proposal::decode(bytes)?;
+        let verdicts = verdicts(network, directory, &proposal.commands);
+        for (index, verdict) in verdicts.into_iter().enumerate() {
+            let had_effect = outcomes.get(index).is_none_or(|outcome| outcome.reason.stage() != Stage::BeforeOrdering);
+            if let (true, Err(refusal)) = (had_effect, verdict) {
+                return Err(VerificationError::Signature { index, reason: refusal.reason });
+            }
+        }
+        Ok(VerifiedProposal(proposal))
+    }
+
+    pub fn proposal(&self) -> &Proposal<'a> {
+        &self.0
+    }
+}
+
+/// Verifies commands in one batch against the keys in force; the answers are in the same order.
+pub fn verify_commands(
+    network: NetworkId,
+    directory: &KeyDirectory,
+    commands: Vec<Command>,
+) -> Vec<Result<VerifiedCommand, Outcome>> {
+    let verdicts = verdicts(network, directory, &commands);
+    commands.into_iter().zip(verdicts).map(|(command, verdict)| verdict.map(|()| VerifiedCommand(command))).collect()
+}
+
+/// One signature to check: where its message lies in the arena.
+struct Check {
+    command: usize,
+    prefix: usize,
+    message: std::ops::Range<usize>,
+    signature: Signature,
+    key: Arc<DecompressedKey>,
+}
+
+fn verdicts(network: NetworkId, directory: &KeyDirectory, commands: &[Command]) -> Vec<Result<(), Outcome>> {
+    let prefixes: [[u8; PREFIX_BYTES]; 2] = [Domain::Command, Domain::Certificate].map(|domain| signing_prefix(domain, network));
+    let keys = directory.snapshot();
+    let mut arena = crate::encoding::Writer::with_capacity(commands.len() * 144);
+    let mut length = 0;
+    let mut checks: Vec<Check> = Vec::with_capacity(commands.len());
+    let mut verdicts = Vec::with_capacity(commands.len());
+    for (index, command) in commands.iter().enumerate() {
+        let mut add = |prefix: usize, message: &[u8], signature: Signature, key: Arc<DecompressedKey>| {
+            arena.raw(message);
+            checks.push(Check { command: index, prefix, message: length..length + message.len(), signature, key });
+            length += message.len();
+        };
+        verdicts.push(collect_checks(&keys, command, &mut add));
+    }
+    let arena = arena.finish();
+    let mut batch = Batch::with_capacity(checks.len());
+    for check in &checks {
+        batch.push(&check.key, [&prefixes[check.prefix], &arena[check.message.clone()]], &check.signature);
+    }
+    for (check, good) in checks.iter().zip(batch.verdicts()) {
+        if !good && verdicts[check.command].is_ok() {
+            verdicts[check.command] = Err(Outcome::refused(Reason::BadSignature, 0, 0));
+        }
+    }
+    verdicts
+}
+
+/// Finds the keys of all signatures of a command and hands each check to `add`.
+fn collect_checks(
+    keys: &crate::directory::Snapshot,
+    command: &Command,
+    add: &mut impl FnMut(usize, &[u8], Signature, Arc<DecompressedKey>),
+) -> Result<(), Outcome> {
+    if !authority::is_signed_by_the_right_role(command) {
+        return Err(Outcome::refused(Reason::NotAuthorised, 0, 0));
+    }
+    let key = keys.find(command.signer(), command.head().key_version)?;
+    let (holder_class_key, certificate) = match command {
+        Command::OpenWallet(signed) => {
+            let record = &signed.record;
+            (Some((record.holder, record.class, record.key)), Some(record.certificate))
+        }
+        // The holder and class of a replaced key are the wallet's own: the ledger's directory knows them.
+        Command::ReplaceKey(signed) => {
+            let (holder, class) = keys.holder_of(signed.record.account)?;
+            (Some((holder, class, signed.record.key)), Some(signed.record.certificate))
+        }
+        _ => (None, None),
+    };
+    if let (Some((holder, class, certified)), Some(certificate)) = (holder_class_key, certificate) {
+        let registrar = Signer::Member(Role::Registrar, certificate.registrar);
+        let registrar_key = keys.find(registrar, certificate.registrar_key_version)?;
+        let statement =
+            crate::command::Certificate::statement(holder, class, certified, certificate.registrar_key_version);
+        add(1, &statement, certificate.signature, registrar_key);
+    }
+    if let Command::Issuance(signed) = command {
+        let request = &signed.record.request;
+        let bank = Signer::Member(Role::Bank, MemberId(request.record.bank.0));
+        let bank_key = keys.find(bank, request.record.head.key_version)?;
+        add(0, &request.record.to_bytes(), request.signature, bank_key);
+    }
+    let bytes = command.to_bytes();
+    add(0, &bytes[..bytes.len() - SIGNATURE_BYTES], *command.signature(), key);
+    Ok(())
+}
