@@ -116,7 +116,7 @@ impl Books {
 
     /// I2.
     pub fn balances(&self) -> bool {
-        self.assets() == self.liabilities() + self.equity
+        self.liabilities().checked_add(self.equity) == Some(self.assets())
     }
 
     /// Posts one entry: debits one account, credits another.
@@ -135,7 +135,6 @@ impl Books {
             }
         }
     }
-
 
     /// The account's balance after `amount` is added or taken off.
     fn changed(&self, account: BookAccount, amount: Amount, grows: bool) -> Result<i128, PostingError> {
@@ -186,6 +185,9 @@ impl Books {
         let mut banks = BTreeMap::new();
         for _ in 0..input.u32()? {
             let bank = BankId(input.u16()?);
+            if banks.last_key_value().is_some_and(|(last, _)| *last >= bank) {
+                return Err(input.wrong("banks in ascending order", u64::from(bank.0)));
+            }
             let mut amount = || input.u64().map(Amount::from_minor);
             banks.insert(bank, BankBooks { loans: amount()?, reserves: amount()?, deposit_facility: amount()? });
         }

@@ -64,7 +64,7 @@ impl Snapshot {
     /// The signer's key, if `version` is the one in force.
     pub fn find(&self, signer: Signer, version: u32) -> Result<Arc<DecompressedKey>, Outcome> {
         match signer {
-            Signer::Holder(account) => self.wallet(account)?.slot.in_version(version),
+            Signer::Holder(account) => self.open_wallet(account)?.slot.in_version(version),
             Signer::Member(role, id) => match self.members.get(&(role, id)) {
                 Some(slot) => slot.in_version(version),
                 None => Err(Outcome::refused(Reason::UnknownMember, 0, 0)),
@@ -72,15 +72,21 @@ impl Snapshot {
         }
     }
 
-    /// The holder and class of an open wallet.
+    /// The holder and class of a wallet, closed ones included: a certificate over a wallet that was closed while the
+    /// command was under way must stay verifiable, since the ledger used the command's number.
     pub fn holder_of(&self, account: AccountId) -> Result<(HolderId, Class), Outcome> {
         self.wallet(account).map(|wallet| (wallet.holder, wallet.class))
+    }
+
+    fn open_wallet(&self, account: AccountId) -> Result<&HolderKey, Outcome> {
+        let unknown = Outcome::refused(Reason::UnknownAccount, 0, 0);
+        self.wallet(account).and_then(|wallet| if wallet.open { Ok(wallet) } else { Err(unknown) })
     }
 
     fn wallet(&self, account: AccountId) -> Result<&HolderKey, Outcome> {
         let serial = account.serial.checked_sub(1).map(|index| index as usize);
         let wallet = serial.and_then(|index| self.banks.get(&account.bank)?.get(index));
-        wallet.filter(|wallet| wallet.open).ok_or(Outcome::refused(Reason::UnknownAccount, 0, 0))
+        wallet.ok_or(Outcome::refused(Reason::UnknownAccount, 0, 0))
     }
 }
 

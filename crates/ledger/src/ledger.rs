@@ -263,7 +263,13 @@ impl Ledger {
         for (bank, accounts) in &self.banks {
             for (serial, account) in accounts.accounts.iter().enumerate() {
                 wallets += account.posted();
+                if (serial == 0) != (account.holder == NO_HOLDER) {
+                    return broken("I4", format!("account {} is both treasury and wallet", AccountId::new(*bank, serial as u32)));
+                }
                 if account.holder != NO_HOLDER {
+                    if account.holder as usize >= of_holder.len() {
+                        return broken("I4", format!("wallet {} has no holder", AccountId::new(*bank, serial as u32)));
+                    }
                     of_holder[account.holder as usize] += account.posted() - i128::from(account.earmarked.minor());
                     open_of_holder[account.holder as usize] += u32::from(account.open);
                 }
@@ -271,6 +277,12 @@ impl Ledger {
                     return broken("I4", format!("closed wallet {} holds money", AccountId::new(*bank, serial as u32)));
                 }
             }
+        }
+        let without_treasury = |seat: &&crate::member::Seat| {
+            seat.member.role == Role::Bank && self.account(AccountId::treasury(BankId(seat.member.id.0))).is_none()
+        };
+        if let Some(seat) = self.members.seats().find(without_treasury) {
+            return broken("I4", format!("bank {} has no treasury", seat.member.id));
         }
         if wallets != cbdc {
             return broken("I1", format!("wallets hold {wallets} minor units, the books say {cbdc}"));

@@ -69,6 +69,9 @@ reasons! {
     7  SequenceConflict    "SEQUENCE_CONFLICT"     BeforeOrdering later=false "The sequence number was used before by a different record."
     8  SequenceOutOfWindow "SEQUENCE_OUT_OF_WINDOW" BeforeOrdering later=true "The sequence number lies outside the window above the lowest unused one; limit is the lowest unused one, amount the number found."
     9  NotAuthorised       "NOT_AUTHORISED"        BeforeOrdering later=false "This member may not hand in this command."
+    10 Overloaded          "OVERLOADED"            BeforeOrdering later=true  "The queue is full; the command was not taken in."
+    11 Unavailable         "UNAVAILABLE"           BeforeOrdering later=true  "The node cannot settle just now; whether the command was ordered is not known, and sending the same record again is safe."
+    12 ClockJump           "CLOCK_JUMP"            BeforeOrdering later=true  "The node's clock has jumped; it seals no block until an operator accepts the clock."
     16 Expired             "EXPIRED"               Applied        later=true  "The record's valid-until has passed; limit is valid-until, amount the block's time, both in ms since 1970 UTC."
     17 ValidityTooLong     "VALIDITY_TOO_LONG"     Applied        later=true  "The record's valid-until lies further ahead than genesis allows; limit is the latest allowed, in ms since 1970 UTC."
     18 AmountZero          "AMOUNT_ZERO"           Applied        later=false "The amount is zero."
@@ -94,7 +97,7 @@ reasons! {
     38 MeasureUnacceptable "MEASURE_UNACCEPTABLE"  Applied        later=false "A measure of the motion cannot be enacted; amount is its place, from 0."
     39 BankNotActive       "BANK_NOT_ACTIVE"       Applied        later=true  "The bank is not an active member."
     40 Overflow            "OVERFLOW"              Applied        later=false "A sum would pass 2^64 − 1 minor units."
-    41 UnknownRegistrar    "UNKNOWN_REGISTRAR"     Applied        later=false "The certificate's registrar is not an active member, or its key has changed."
+    41 UnknownRegistrar    "UNKNOWN_REGISTRAR"     BeforeOrdering later=false "The certificate's registrar is not an active member, or its key has changed."
     43 FreezeExceeded      "FREEZE_EXCEEDED"       Applied        later=false "More would be unfrozen than is frozen; limit is what is frozen."
     42 TooManyProposals    "TOO_MANY_PROPOSALS"    Applied        later=true  "So many proposals are open that no more are accepted; limit is that number."
 }

@@ -29,7 +29,8 @@ impl Timestamp {
     /// The ledger day at an offset from UTC of `offset_minutes`.
     pub fn ledger_day(self, offset_minutes: i16) -> LedgerDay {
         let local = i64::try_from(self.0).unwrap_or(i64::MAX).saturating_add(i64::from(offset_minutes) * 60_000);
-        LedgerDay(u32::try_from(local.div_euclid(MS_PER_DAY)).unwrap_or(0))
+        let days = local.div_euclid(MS_PER_DAY).max(0);
+        LedgerDay(u32::try_from(days).unwrap_or(u32::MAX))
     }
 
     pub fn plus_ms(self, ms: u64) -> Timestamp {

@@ -1,1 +1,21 @@
+//! The public contract: generated gRPC code, every conversion to and from it, and how it is carried.
+//!
+//! * [`v1`]: what `proto/cbdc/v1` generates.
+//! * [`convert`]: every conversion between messages and the ledger's types, each failing with a sentence.
+//! * [`packed`]: outcomes packed 32 bytes each, as streams carry them.
+//! * [`status`]: refusals and failures as gRPC statuses with `google.rpc.ErrorInfo`, and back.
+//! * [`transport`]: TLS 1.3 with pinned node keys, for servers and clients.
 
+pub mod convert;
+pub mod packed;
+pub mod status;
+pub mod transport;
+
+/// Generated from `proto/cbdc/v1`.
+#[allow(clippy::doc_markdown)]
+pub mod v1 {
+    tonic::include_proto!("cbdc.v1");
+
+    /// The descriptor set, for gRPC reflection.
+    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/cbdc_descriptor.bin"));
+}

@@ -76,6 +76,9 @@ impl Parameters {
         let mut parameters = Parameters { supply_cap: amount(input)?, issuance_quota: amount(input)?, ..Parameters::default() };
         for _ in 0..input.u16()? {
             let bank = BankId(input.u16()?);
+            if parameters.issuance_quota_of_bank.last_key_value().is_some_and(|(last, _)| *last >= bank) {
+                return Err(input.wrong("banks in ascending order", u64::from(bank.0)));
+            }
             parameters.issuance_quota_of_bank.insert(bank, Amount::from_minor(input.u64()?));
         }
         for rules in &mut parameters.classes {

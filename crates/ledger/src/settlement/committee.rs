@@ -6,7 +6,7 @@ use crate::identity::MemberId;
 use crate::member::Role;
 use crate::outcome::{Outcome, Reason};
 use crate::policy::motions::{OPEN_MAX, policy_changes};
-use crate::policy::{Fate, Proposed};
+use crate::policy::{Fate, PolicyChange, Proposed};
 
 impl Settlement<'_> {
     /// The result is the proposal's number.
@@ -72,6 +72,10 @@ impl Settlement<'_> {
         let mut trial = members.clone();
         let acceptable = |measure: &Measure, trial: &mut crate::member::Members| -> bool {
             match measure {
+                // A quota for a bank that never was a member is a mistake, and would let the set grow without bound.
+                Measure::Policy(PolicyChange::IssuanceQuotaOfBank { bank, .. }) => {
+                    trial.seat(Role::Bank, MemberId(bank.0)).is_some()
+                }
                 Measure::Policy(_) => true,
                 Measure::AdmitMember(member) => {
                     let is_new = trial.seat(member.role, member.id).is_none();
@@ -86,7 +90,11 @@ impl Settlement<'_> {
                     let holder_of_node_key = node_key.and_then(|key| trial.by_node_key(&key));
                     let node_key_is_free =
                         holder_of_node_key.is_none_or(|seat| (seat.member.role, seat.member.id) == (*role, *id));
-                    trial.active(*role, *id).is_some() && node_key_is_free && signing_key.check_for_account().is_ok()
+                    let known = trial.active(*role, *id).is_some();
+                    if let Some(seat) = trial.seat_mut(*role, *id) {
+                        seat.member.node_key = *node_key;
+                    }
+                    known && node_key_is_free && signing_key.check_for_account().is_ok()
                 }
                 Measure::DismissMember { role, id } => {
                     let known = trial.active(*role, *id).is_some();

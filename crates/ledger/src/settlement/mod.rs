@@ -20,7 +20,7 @@ use crate::amount::Amount;
 use crate::block::{Block, Changes, Header, KeyChange, command_leaf};
 use crate::command::{Command, Head, Signer};
 use crate::encoding::Writer;
-use crate::identity::{AccountId, BankId, MemberId};
+use crate::identity::{AccountId, BankId};
 use crate::ledger::{BankAccounts, Ledger};
 use crate::member::{Member, Role};
 use crate::merkle::{self, Hash};
@@ -134,6 +134,7 @@ impl Settlement<'_> {
         }
         let (signer, head) = (command.signer(), command.head());
         self.admit(signer, head)?;
+        self.admit_certificate(command)?;
         self.consume(signer, head.sequence);
         self.check_validity(head)?;
         match command {
@@ -220,9 +221,16 @@ impl Settlement<'_> {
         balance.plus(amount).ok_or(Outcome::refused(Reason::Overflow, 0, amount.minor()))
     }
 
-    fn active_registrar(&self, id: MemberId, key_version: u32) -> Result<(), Outcome> {
-        match self.ledger.members.active(Role::Registrar, id) {
-            Some(seat) if seat.key_version == key_version => Ok(()),
+    /// Whether the registrar whose certificate a command carries certifies with that key still. As with a signer's
+    /// own key, a refusal uses no number: the key that could verify the certificate again is gone.
+    fn admit_certificate(&self, command: &Command) -> Result<(), Outcome> {
+        let certificate = match command {
+            Command::OpenWallet(signed) => &signed.record.certificate,
+            Command::ReplaceKey(signed) => &signed.record.certificate,
+            _ => return Ok(()),
+        };
+        match self.ledger.members.active(Role::Registrar, certificate.registrar) {
+            Some(seat) if seat.key_version == certificate.registrar_key_version => Ok(()),
             _ => refuse(Reason::UnknownRegistrar),
         }
     }

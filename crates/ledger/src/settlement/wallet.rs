@@ -15,7 +15,6 @@ impl Settlement<'_> {
         if !open.class.is_known() {
             return refuse(Reason::UnknownClass);
         }
-        self.active_registrar(open.certificate.registrar, open.certificate.registrar_key_version)?;
         self.check_new_key(open.bank, open.key)?;
         let known = self.ledger.holder_position(open.holder);
         if let Some(position) = known {
@@ -43,6 +42,10 @@ impl Settlement<'_> {
             let balance = u64::try_from(wallet.posted()).unwrap_or(u64::MAX);
             return Err(Outcome::refused(Reason::BalanceNotZero, 0, balance));
         }
+        // A lien would be lost with the wallet: the court lifts its order first.
+        if !wallet.frozen.is_zero() {
+            return Err(Outcome::refused(Reason::FundsFrozen, 0, wallet.frozen.minor()));
+        }
         self.account_mut(close.account).open = false;
         self.ledger.holders.get_mut(wallet.holder as usize).expect("every wallet has a holder").wallets -= 1;
         self.key_changed(close.account);
@@ -51,7 +54,6 @@ impl Settlement<'_> {
 
     pub(super) fn replace_key(&mut self, replace: &ReplaceKey) -> Settled {
         let Some(wallet) = self.ledger.open_wallet(replace.account).copied() else { return refuse(Reason::UnknownPayee) };
-        self.active_registrar(replace.certificate.registrar, replace.certificate.registrar_key_version)?;
         self.check_new_key(replace.account.bank, replace.key)?;
         // A version is stored beside one flag bit.
         if wallet.key_version >= u32::MAX >> 1 {

@@ -1,0 +1,8 @@
+//! What the ledger's tests stand on: a network with deterministic keys, a plain reference model, random histories.
+
+// Each test file is a crate of its own and uses a part of this folder.
+#![allow(dead_code)]
+
+pub mod history;
+pub mod network;
+pub mod reference;

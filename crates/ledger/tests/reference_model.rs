@@ -1,0 +1,463 @@
+//! The ledger against a plain model of its specification, over random histories of all commands.
+//!
+//! After every block: each outcome with its limit and amount, every account, person, member, proposal, parameter and
+//! book entry, the header, the invariants, the keys that verifiers see. proptest prints the seed and a shrunk history
+//! when something disagrees.
+
+mod model;
+
+use cbdc_ledger::block::Header;
+use cbdc_ledger::books::BookAccount;
+use cbdc_ledger::checkpoint::{Frozen, Loader};
+use cbdc_ledger::command::Signer;
+use cbdc_ledger::directory::KeyDirectory;
+use cbdc_ledger::genesis::opening_books;
+use cbdc_ledger::encoding::Writer;
+use cbdc_ledger::member::Role;
+use cbdc_ledger::proposal::ProposalBuilder;
+use cbdc_ledger::outcome::{Reason, Stage};
+use cbdc_ledger::sequence::Standing;
+use cbdc_ledger::verification::{VerificationError, verify_commands};
+use cbdc_ledger::{
+    AccountId, Amount, BankId, Block, Class, Command, Genesis, Ledger, MemberId, Outcome, Timestamp, VerifiedCommand,
+    VerifiedProposal,
+};
+use model::history::{BlockPlan, Keyring, Resolver, beginning, block_plans};
+use model::network::{amount, genesis, proposal};
+use model::reference::{Model, lowest_unused};
+use proptest::prelude::*;
+
+/// A ledger, its model, and what verifiers see.
+struct Both {
+    ledger: Ledger,
+    model: Model,
+    directory: KeyDirectory,
+    earlier: Vec<Command>,
+}
+
+impl Both {
+    fn new(genesis: Genesis) -> Both {
+        let model = Model::new(&genesis);
+        let ledger = Ledger::new(genesis).unwrap();
+        let directory = KeyDirectory::of(&ledger);
+        Both { ledger, model, directory, earlier: Vec::new() }
+    }
+
+    /// Settles a block on the model, which decides what its commands are, then on the ledger, and compares.
+    fn block(&mut self, plan: &BlockPlan, keys: &Keyring) -> (Vec<u8>, Block) {
+        let before = self.model.clone();
+        let time = self.model.time + plan.after_ms;
+        self.model.begin_block(time);
+        let (mut commands, mut expected) = (Vec::new(), Vec::new());
+        for command in &plan.commands {
+            let resolver = Resolver { model: &self.model, keys, earlier: &self.earlier, signs_for: None };
+            let command = resolver.resolve(command);
+            expected.push(self.model.settle(&command));
+            self.earlier.push(command.clone());
+            commands.push(command);
+        }
+        let bytes = proposal(Timestamp(time), &commands);
+        let untouched = (commands.len() == 1).then(|| View::of(&self.ledger));
+        let block = self.ledger.apply(&VerifiedProposal::from_own_log(&bytes).unwrap());
+        self.directory.follow(&self.ledger, &block);
+        compare_outcomes(&commands, &block, &expected);
+        compare(&self.ledger, &self.model, &block, &before);
+        compare_directory(&self.directory, &self.model);
+        if let Some(untouched) = untouched
+            && !expected[0].is_settled()
+            && block.changes.motions_closed.is_empty()
+        {
+            assert!(View::of(&self.ledger) == untouched, "I6: {} changed something: {:?}", expected[0], plan);
+            let uses_number = expected[0].reason.stage() == Stage::Applied;
+            assert!(uses_number || block.changes.accounts.is_empty(), "I6: {} used a number", expected[0]);
+        }
+        (bytes, block)
+    }
+}
+
+/// All that a refused command must leave as it is: everything but sequence numbers and the tip.
+#[derive(PartialEq, Debug)]
+struct View {
+    accounts: Vec<(AccountId, cbdc_ledger::Account)>,
+    holders: Vec<Option<cbdc_ledger::holder::Holder>>,
+    books: cbdc_ledger::books::Books,
+    supply: cbdc_ledger::SupplyTerms,
+    policy: cbdc_ledger::policy::PolicyVersions,
+    motions: cbdc_ledger::policy::Motions,
+    members: Vec<(cbdc_ledger::member::Member, u32, bool)>,
+}
+
+impl View {
+    fn of(ledger: &Ledger) -> View {
+        let mut accounts: Vec<_> =
+            ledger.banks().flat_map(|bank| ledger.wallets_of(bank)).map(|(id, account)| (id, *account)).collect();
+        accounts.extend(ledger.banks().map(|bank| (AccountId::treasury(bank), *ledger.account(AccountId::treasury(bank)).unwrap())));
+        let holders = accounts.iter().map(|(id, _)| ledger.holder_of(*id).copied()).collect();
+        accounts.iter_mut().for_each(|(_, account)| account.window = Default::default());
+        let seat = |seat: &cbdc_ledger::member::Seat| (seat.member.clone(), seat.key_version, seat.active);
+        View {
+            accounts,
+            holders,
+            books: ledger.books().clone(),
+            supply: *ledger.supply(),
+            policy: ledger.policy().clone(),
+            motions: ledger.motions().clone(),
+            members: ledger.members().seats().map(seat).collect(),
+        }
+    }
+}
+
+fn compare_outcomes(commands: &[Command], block: &Block, expected: &[Outcome]) {
+    for (index, command) in commands.iter().enumerate() {
+        assert_eq!(block.outcomes[index], expected[index], "command {index} of block {}: {command:?}", block.header.height);
+    }
+    assert_eq!((block.outcomes.len(), block.leaves.len()), (commands.len(), commands.len()));
+}
+
+/// Every fact of the ledger against the model's.
+fn compare(ledger: &Ledger, model: &Model, block: &Block, before: &Model) {
+    ledger.check_invariants().unwrap();
+    compare_accounts(ledger, model, block, before);
+    compare_holders(ledger, model);
+    compare_books(ledger, model);
+    compare_members(ledger, model);
+    compare_policy(ledger, model);
+    let Header { height, time, cbdc, policy_version, supply, command_count, books_digest, .. } = block.header;
+    assert_eq!((height.0, time.0), (model.height, model.time));
+    assert_eq!(i128::from(cbdc.minor()), model.supply());
+    assert_eq!(policy_version as usize, model.policies.len());
+    assert_eq!((supply, books_digest), (*ledger.supply(), ledger.books().digest()));
+    assert_eq!((command_count as usize, block.changes.motions_closed.clone()), (block.outcomes.len(), model.closed_now.clone()));
+    assert_eq!((*ledger.tip(), ledger.tip_hash()), (block.header, block.header.hash()));
+}
+
+fn compare_accounts(ledger: &Ledger, model: &Model, block: &Block, before: &Model) {
+    assert_eq!(ledger.wallet_count(), model.wallets.len());
+    for (id, expected) in &model.wallets {
+        let wallet = ledger.account(*id).unwrap();
+        let found = (i128::from(wallet.available.minor()), i128::from(wallet.frozen.minor()), wallet.open, wallet.key_version);
+        assert_eq!(found, (expected.available, expected.frozen, expected.open, expected.key_version), "{id}");
+        assert_eq!(i128::from(wallet.spendable().minor()), (expected.available - expected.frozen).max(0));
+        assert_eq!((wallet.held, wallet.locked, wallet.earmarked), Default::default());
+        assert_eq!((ledger.key(*id), ledger.holder_of(*id).unwrap().id), (Some(expected.key), expected.holder));
+        assert_eq!(ledger.wallet_by_key(id.bank, expected.key), Some(*id));
+        let lowest = lowest_unused(&expected.used);
+        assert_eq!(wallet.window.lowest_unused(), lowest, "{id}");
+        for number in (1..=lowest + 65).rev().take(70) {
+            let standing = match number {
+                used if used < lowest || expected.used.contains(&used) => Standing::Used,
+                far if far >= lowest + 64 => Standing::OutOfWindow,
+                _ => Standing::Free,
+            };
+            assert_eq!(wallet.window.standing(number), standing, "{id} number {number}");
+        }
+        let changed = before.wallets.get(id) != Some(expected);
+        assert!(!changed || block.changes.accounts.contains(id), "{id} changed and is not in the effects");
+        let key_of = |model: &Model| model.wallets.get(id).map(|wallet| (wallet.key, wallet.open));
+        if key_of(before) != key_of(model) {
+            let last = block.changes.keys.iter().rfind(|change| change.account == *id).unwrap();
+            assert_eq!((last.key, last.version), (expected.open.then_some(expected.key), expected.key_version));
+        }
+    }
+    for (bank, expected) in &model.treasuries {
+        let treasury = AccountId::treasury(BankId(*bank));
+        assert_eq!(i128::from(ledger.account(treasury).unwrap().available.minor()), *expected, "treasury of {bank}");
+        let changed = before.treasuries.get(bank).unwrap_or(&0) != expected;
+        assert!(!changed || block.changes.accounts.contains(&treasury));
+    }
+    assert!(block.changes.accounts.is_sorted());
+}
+
+fn compare_holders(ledger: &Ledger, model: &Model) {
+    assert_eq!(ledger.holder_count(), model.classes.len());
+    for (id, class) in &model.classes {
+        let person = ledger.holder(*id).unwrap();
+        let today = ledger.tip().time.ledger_day(ledger.genesis().day_offset_minutes);
+        assert_eq!((i128::from(today.0), person.class), (model.today(), *class));
+        assert_eq!(i128::from(person.posted.minor()), model.holdings(*id), "holdings of {id}");
+        let paid = model.paid_today(*id).min(i128::from(u64::MAX));
+        assert_eq!(i128::from(person.paid_on(today).minor()), paid, "payments of {id} today");
+        let open = model.wallets.values().filter(|wallet| wallet.open && wallet.holder == *id).count();
+        assert_eq!(person.wallets as usize, open);
+    }
+}
+
+fn compare_books(ledger: &Ledger, model: &Model) {
+    let (books, opening) = (ledger.books(), &ledger.genesis().books);
+    for unmoved in [BookAccount::Securities, BookAccount::Banknotes, BookAccount::Equity, BookAccount::Government, BookAccount::Offline] {
+        assert_eq!(books.balance(unmoved), opening.balance(unmoved), "{unmoved:?}");
+    }
+    assert_eq!(books.balance(BookAccount::Cbdc), model.supply());
+    for bank in model.treasuries.keys() {
+        assert_eq!(books.balance(BookAccount::Reserves(BankId(*bank))), model.reserves_of(*bank), "reserves of {bank}");
+        assert_eq!(i128::from(ledger.issued_today(BankId(*bank)).minor()), model.issued_today(*bank));
+    }
+    let supply = ledger.supply();
+    let terms = (i128::from(supply.issued.minor()), i128::from(supply.redeemed.minor()));
+    assert_eq!(terms, (model.issued, model.redeemed));
+    assert_eq!(supply.named().iter().filter(|(_, term)| !term.is_zero()).count(), usize::from(terms.0 > 0) + usize::from(terms.1 > 0));
+}
+
+fn compare_members(ledger: &Ledger, model: &Model) {
+    let members = ledger.members();
+    assert_eq!((usize::from(members.threshold()), members.seats().count()), (model.threshold, model.seats.len()));
+    for ((role, id), expected) in &model.seats {
+        let seat = members.seat(*role, MemberId(*id)).unwrap();
+        assert_eq!((seat.active, seat.key_version), (expected.active, expected.key_version), "{role} {id}");
+        assert_eq!((seat.member.signing_key, seat.member.node_key), (expected.key, expected.node_key));
+        assert_eq!(seat.window.lowest_unused(), lowest_unused(&expected.used), "{role} {id}");
+        assert!(expected.used.iter().all(|number| seat.window.standing(*number) == Standing::Used));
+    }
+}
+
+fn compare_policy(ledger: &Ledger, model: &Model) {
+    let (found, expected) = (ledger.parameters(), model.policy());
+    let figure = |limit: Option<Amount>| limit.map(|limit| i128::from(limit.minor()));
+    assert_eq!((figure(found.supply_cap), figure(found.issuance_quota)), (expected.cap, expected.quota));
+    let quotas = found.issuance_quota_of_bank.iter().map(|(bank, quota)| (bank.0, i128::from(quota.minor()))).collect();
+    assert_eq!(expected.quota_of_bank, quotas);
+    for class in Class::all() {
+        let rules = found.class(class);
+        assert_eq!(figure(rules.holding_limit), expected.holding.get(&class).copied());
+        assert_eq!(figure(rules.payment_limit), expected.payment.get(&class).copied());
+        assert_eq!(figure(rules.day_limit), expected.day.get(&class).copied());
+    }
+    assert_eq!(ledger.motions().all().len(), model.proposals.len());
+    for (found, expected) in ledger.motions().all().iter().zip(&model.proposals) {
+        assert_eq!((found.fate, found.closed_at.0, &found.motion), (expected.fate, expected.closed_at, &expected.motion));
+        let ballots = found.ballots.iter().map(|(seat, approve)| (seat.0, *approve)).collect();
+        assert_eq!(expected.ballots, ballots);
+        assert_eq!(ledger.carried(found.number), model.carried(expected));
+    }
+    assert_eq!(ledger.next_due().map(|due| due.0), model.next_due());
+}
+
+/// Verifiers find exactly the keys of open wallets and active members, in their present version.
+fn compare_directory(directory: &KeyDirectory, model: &Model) {
+    let keys = directory.snapshot();
+    for (id, wallet) in &model.wallets {
+        let found = keys.find(Signer::Holder(*id), wallet.key_version).map(|key| key.public_key());
+        let unknown = Outcome::refused(Reason::UnknownAccount, 0, 0);
+        assert_eq!(found, if wallet.open { Ok(wallet.key) } else { Err(unknown) }, "{id}");
+    }
+    for ((role, id), seat) in &model.seats {
+        let found = keys.find(Signer::Member(*role, MemberId(*id)), seat.key_version).map(|key| key.public_key());
+        let unknown = Outcome::refused(Reason::UnknownMember, 0, 0);
+        assert_eq!(found, if seat.active { Ok(seat.key) } else { Err(unknown) }, "{role} {id}");
+    }
+}
+
+fn load(frozen: &Frozen) -> Ledger {
+    let mut chunks = Vec::new();
+    let root = frozen.write(|chunk| Ok::<_, ()>(chunks.push(chunk))).unwrap();
+    let mut loader = Loader::default();
+    chunks.iter().for_each(|chunk| loader.chunk(chunk).unwrap());
+    loader.finish(root).unwrap()
+}
+
+fn history(genesis: Genesis, plans: &[BlockPlan], checkpoint_at: usize) {
+    let (mut both, keys) = (Both::new(genesis), Keyring::default());
+    let mut frozen = None;
+    let mut since = Vec::new();
+    for (height, plan) in beginning().iter().chain(plans).enumerate() {
+        if height == checkpoint_at {
+            frozen = Some(both.ledger.freeze());
+        }
+        let (bytes, block) = both.block(plan, &keys);
+        if frozen.is_some() {
+            since.push((bytes, block));
+        }
+    }
+    // The checkpoint is written only now: later blocks must not have changed the frozen view.
+    if let Some(frozen) = frozen {
+        let mut loaded = load(&frozen);
+        for (bytes, block) in &since {
+            assert_eq!(loaded.apply(&VerifiedProposal::from_own_log(bytes).unwrap()), *block);
+        }
+        assert_eq!(loaded.tip_hash(), both.ledger.tip_hash());
+        assert!(View::of(&loaded) == View::of(&both.ledger) && loaded.members() == both.ledger.members());
+    }
+}
+
+/// How a command is spoilt before it is verified.
+fn spoilt(command: &Command, how: u8, another: &Command) -> Command {
+    let mut bytes = command.to_bytes();
+    let signature_at = bytes.len() - 64;
+    match how {
+        // A bit of the signature, or of what it signs (the sequence number, which any value may have).
+        0 => bytes[signature_at] ^= 1,
+        1 => bytes[8] ^= 1,
+        // The signature of another command.
+        2 => bytes[signature_at..].copy_from_slice(&another.signature().0),
+        // Inside the record: of the registrar's certificate or the bank's request, where it has one.
+        _ => bytes[signature_at.saturating_sub(64).max(8)] ^= 1,
+    }
+    Command::from_bytes(&bytes).unwrap_or_else(|_| spoilt(command, 0, another))
+}
+
+/// Whether verifiers can know all keys that a command needs, from the state before its block.
+fn keys_are_known(model: &Model, command: &Command) -> bool {
+    let member = |role: Role, id: u16, version: u32| {
+        model.seats.get(&(role, id)).is_some_and(|seat| seat.active && seat.key_version == version)
+    };
+    let version = command.head().key_version;
+    let signer = match command.signer() {
+        Signer::Holder(id) => model.open_wallet(id).is_some_and(|wallet| wallet.key_version == version),
+        Signer::Member(role, id) => member(role, id.0, version),
+    };
+    let others = match command {
+        Command::OpenWallet(signed) => {
+            let certificate = &signed.record.certificate;
+            member(Role::Registrar, certificate.registrar.0, certificate.registrar_key_version)
+        }
+        Command::ReplaceKey(signed) => {
+            let certificate = &signed.record.certificate;
+            model.wallets.contains_key(&signed.record.account)
+                && member(Role::Registrar, certificate.registrar.0, certificate.registrar_key_version)
+        }
+        Command::Issuance(signed) => {
+            let request = &signed.record.request.record;
+            member(Role::Bank, request.bank.0, request.head.key_version)
+        }
+        _ => true,
+    };
+    signer && others
+}
+
+/// One block of signed commands: some spoilt, some ordered one block after they were verified. Returns the latter.
+fn signed_block(both: &mut Both, plan: &BlockPlan, keys: &Keyring, late: Vec<VerifiedCommand>) -> Vec<VerifiedCommand> {
+    let network = both.ledger.network();
+    // Signers see the state before the block and their own commands.
+    let mut seen = both.model.clone();
+    let mut offered: Vec<(Command, bool, bool)> = Vec::new();
+    for command in &plan.commands {
+        let resolver = Resolver { model: &seen, keys, earlier: &both.earlier, signs_for: Some(network) };
+        let honest = resolver.resolve(command);
+        seen.settle(&honest);
+        both.earlier.push(honest.clone());
+        let spoil = command.c % 5 == 0;
+        let another = both.earlier[both.earlier.len() / 2].clone();
+        let offer = if spoil { spoilt(&honest, command.c / 5 % 4, &another) } else { honest.clone() };
+        let spoil = offer != honest;
+        offered.push((offer, spoil, command.c % 5 == 1));
+    }
+    let verdicts = verify_commands(network, &both.directory, offered.iter().map(|(command, ..)| command.clone()).collect());
+    let (mut ordered, mut held_back) = (late, Vec::new());
+    for ((command, spoilt, late), verdict) in offered.iter().zip(verdicts) {
+        match (verdict, spoilt) {
+            (Ok(verified), false) => if *late { held_back.push(verified) } else { ordered.push(verified) },
+            (Ok(_), true) => panic!("a spoilt command passed: {command:?}"),
+            (Err(refusal), _) => {
+                let unknown = !keys_are_known(&both.model, command);
+                let expected = if unknown {
+                    [Reason::UnknownAccount, Reason::UnknownMember, Reason::KeyChanged].contains(&refusal.reason)
+                } else {
+                    *spoilt && refusal.reason == Reason::BadSignature
+                };
+                assert!(expected, "{refusal} for {command:?}");
+                assert_forgery_is_found(both, command);
+            }
+        }
+    }
+    order(both, plan.after_ms, &ordered);
+    held_back
+}
+
+/// Nobody can pass off a block with an unverifiable command that had effect.
+fn assert_forgery_is_found(both: &Both, command: &Command) {
+    let bytes = proposal(both.ledger.tip().time, std::slice::from_ref(command));
+    let claimed = [Outcome::settled()];
+    let found = VerifiedProposal::check(&bytes, &claimed, both.ledger.network(), &both.directory);
+    assert!(matches!(found, Err(VerificationError::Signature { index: 0, .. })), "{found:?}");
+}
+
+/// Orders verified commands; the block must pass an audit with the keys in force before it.
+fn order(both: &mut Both, after_ms: u64, ordered: &[VerifiedCommand]) {
+    let before = both.model.clone();
+    let time = both.model.time + after_ms;
+    both.model.begin_block(time);
+    let expected: Vec<Outcome> = ordered.iter().map(|verified| both.model.settle(verified.command())).collect();
+    let commands: Vec<Command> = ordered.iter().map(|verified| verified.command().clone()).collect();
+    let mut builder = ProposalBuilder::default();
+    ordered.iter().for_each(|verified| builder.push(verified));
+    let bytes = builder.finish(Timestamp(time));
+    let block = both.ledger.apply(&VerifiedProposal::from_own_log(&bytes).unwrap());
+    compare_outcomes(&commands, &block, &expected);
+    compare(&both.ledger, &both.model, &block, &before);
+    VerifiedProposal::check(&bytes, &block.outcomes, both.ledger.network(), &both.directory)
+        .expect("an honest block passes an audit, whatever became of its commands");
+    both.directory.follow(&both.ledger, &block);
+    compare_directory(&both.directory, &both.model);
+    let mut encoded = Writer::default();
+    block.outcomes.iter().for_each(|outcome| outcome.encode(&mut encoded));
+    assert_eq!(encoded.finish().len(), 24 * commands.len());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn ledger_and_model_agree_on_any_history(
+        plans in prop::collection::vec(block_plans(10), 1..48),
+        checkpoint_at in 0usize..48,
+        offset in prop_oneof![Just(0i16), Just(60), Just(-720), Just(840)],
+    ) {
+        history(Genesis { day_offset_minutes: offset, ..genesis() }, &plans, checkpoint_at);
+    }
+
+    /// The same with reserves near the end of the range, where sums overflow.
+    #[test]
+    fn ledger_and_model_agree_where_sums_reach_the_end_of_the_range(
+        plans in prop::collection::vec(block_plans(10), 1..32),
+        shares in prop::sample::select(vec![[0, 0, u64::MAX - 6_000], [u64::MAX / 2 - 3_000; 3], [u64::MAX / 4; 3]]),
+    ) {
+        let reserves = [1, 2, 3].map(BankId).into_iter().zip(shares.map(amount));
+        let Some(books) = opening_books(reserves, Amount::ZERO, Amount::ZERO) else { return Ok(()) };
+        history(Genesis { books, ..genesis() }, &plans, 5);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn only_commands_with_the_right_signatures_are_ordered_and_every_honest_block_passes_an_audit(
+        plans in prop::collection::vec(block_plans(8), 1..16),
+    ) {
+        let (mut both, keys) = (Both::new(genesis()), Keyring::default());
+        let mut late = Vec::new();
+        for plan in beginning().iter().chain(&plans) {
+            late = signed_block(&mut both, plan, &keys, late);
+        }
+    }
+}
+
+/// Reasons that the services give, that only verification gives, that come with a rule still to be built, or that
+/// take more commands than a history has.
+const NOT_OF_HISTORIES: [Reason; 6] = [
+    Reason::Malformed,
+    Reason::BadSignature,
+    Reason::SequenceConflict,
+    Reason::NotAuthorised,
+    Reason::MaxFee,
+    Reason::TooManyProposals,
+];
+
+/// A canary: the properties above prove little about a rule that their histories never meet.
+#[test]
+fn random_histories_meet_every_reason() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let (mut runner, keys) = (TestRunner::deterministic(), Keyring::default());
+    let mut missing: Vec<Reason> =
+        Reason::ALL.iter().copied().filter(|reason| !NOT_OF_HISTORIES.contains(reason)).collect();
+    for _ in 0..96 {
+        let mut both = Both::new(genesis());
+        let plans = prop::collection::vec(block_plans(10), 40).new_tree(&mut runner).unwrap().current();
+        for plan in beginning().iter().chain(&plans) {
+            let (_, block) = both.block(plan, &keys);
+            missing.retain(|reason| block.outcomes.iter().all(|outcome| outcome.reason != *reason));
+        }
+    }
+    assert_eq!(missing, []);
+}

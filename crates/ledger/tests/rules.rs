@@ -1,0 +1,562 @@
+//! One test a rule of the specification: what it refuses, in which words, and where it turns.
+
+mod model;
+
+use cbdc_ledger::books::BookAccount;
+use cbdc_ledger::command::{FreezeKind, Head, IssuanceKind, Measure};
+use cbdc_ledger::member::Role;
+use cbdc_ledger::policy::{Fate, PolicyChange};
+use cbdc_ledger::{AccountId, BankId, Class, Command, MemberId, Outcome, Reason, Timestamp};
+use model::network::{DAY_MS, HOUR_MS, Network, RESERVES, START, account, amount, holder, key, member, unsigned};
+
+fn refused(reason: Reason, limit: u64, amount: u64) -> Outcome {
+    Outcome::refused(reason, limit, amount)
+}
+
+fn holding_limit(minor: u64) -> Measure {
+    Measure::Policy(PolicyChange::HoldingLimit { class: Class::HOUSEHOLD, limit: Some(amount(minor)) })
+}
+
+fn day_limit(minor: u64) -> Measure {
+    Measure::Policy(PolicyChange::DayLimit { class: Class::HOUSEHOLD, limit: Some(amount(minor)) })
+}
+
+/// Two persons at two banks, the first with 1,000.
+fn alice_and_bob() -> (Network, AccountId, AccountId) {
+    let mut network = Network::build(|_| {});
+    let alice = network.open(1, "alice", Class::HOUSEHOLD);
+    let bob = network.open(2, "bob", Class::HOUSEHOLD);
+    network.fund(alice, 1_000);
+    (network, alice, bob)
+}
+
+// Limits on a person.
+
+#[test]
+fn the_holding_limit_counts_a_persons_wallets_at_all_banks() {
+    let (mut network, alice, bob) = alice_and_bob();
+    let bob_elsewhere = network.open(1, "bob", Class::HOUSEHOLD);
+    network.enact(vec![holding_limit(500)]);
+    for (payee, minor, expected) in [
+        (bob, 300, Outcome::settled()),
+        (bob_elsewhere, 201, refused(Reason::HoldingLimit, 500, 501)),
+        (bob_elsewhere, 200, Outcome::settled()),
+        (bob, 1, refused(Reason::HoldingLimit, 500, 501)),
+    ] {
+        assert_eq!(network.settle(network.transfer(alice, payee, minor)), expected, "{minor} to {payee}");
+    }
+    network.must_settle(network.issuance(IssuanceKind::Issue, 2, 10));
+    assert_eq!(network.settle(network.funding(bob, 1)), refused(Reason::HoldingLimit, 500, 501));
+    // Between the person's own wallets nothing is added.
+    network.must_settle(network.transfer(bob, bob_elsewhere, 300));
+    assert_eq!(network.available(bob_elsewhere), 500);
+}
+
+#[test]
+fn a_lowered_holding_limit_takes_nothing_and_lets_the_holder_spend() {
+    let (mut network, alice, bob) = alice_and_bob();
+    network.enact(vec![holding_limit(100)]);
+    assert_eq!(network.available(alice), 1_000);
+    network.must_settle(network.transfer(alice, bob, 100));
+    network.must_settle(network.defunding(alice, 850));
+    assert_eq!(network.settle(network.funding(alice, 51)), refused(Reason::HoldingLimit, 100, 101));
+    network.must_settle(network.funding(alice, 50));
+}
+
+#[test]
+fn a_holding_limit_of_one_class_does_not_bind_another() {
+    let (mut network, alice, _) = alice_and_bob();
+    let shop = network.open(3, "shop", Class::MERCHANT);
+    network.enact(vec![holding_limit(1)]);
+    network.must_settle(network.transfer(alice, shop, 1_000));
+}
+
+#[test]
+fn a_days_payments_are_counted_from_midnight_to_midnight_of_the_ledger() {
+    let (mut network, alice, bob) = alice_and_bob();
+    let alice_elsewhere = network.open(3, "alice", Class::HOUSEHOLD);
+    network.enact(vec![day_limit(100)]);
+    network.now = Timestamp(START.0 + DAY_MS - 1);
+    network.must_settle(network.transfer(alice, bob, 60));
+    assert_eq!(network.settle(network.transfer(alice, bob, 41)), refused(Reason::DayLimit, 100, 101));
+    // A refused payment, one to oneself and a defunding are no payments of the day.
+    network.must_settle(network.transfer(alice, alice_elsewhere, 200));
+    network.must_settle(network.defunding(alice, 200));
+    network.must_settle(network.transfer(alice_elsewhere, bob, 40));
+    assert_eq!(network.settle(network.transfer(alice, bob, 1)), refused(Reason::DayLimit, 100, 101));
+    network.wait(1);
+    network.must_settle(network.transfer(alice, bob, 100));
+}
+
+#[test]
+fn the_ledger_day_turns_at_the_offset_of_genesis() {
+    let mut network = Network::build(|genesis| genesis.day_offset_minutes = 60);
+    let (alice, bob) = (network.open(1, "alice", Class::HOUSEHOLD), network.open(1, "bob", Class::HOUSEHOLD));
+    network.fund(alice, 300);
+    network.enact(vec![day_limit(100)]);
+    network.now = Timestamp(START.0 + DAY_MS - HOUR_MS - 1);
+    network.must_settle(network.transfer(alice, bob, 100));
+    assert_eq!(network.settle(network.transfer(alice, bob, 1)), refused(Reason::DayLimit, 100, 101));
+    network.wait(1);
+    network.must_settle(network.transfer(alice, bob, 100));
+}
+
+#[test]
+fn the_payment_limit_binds_one_payment_to_another_person() {
+    let (mut network, alice, bob) = alice_and_bob();
+    let alice_elsewhere = network.open(2, "alice", Class::HOUSEHOLD);
+    let limit = Some(amount(50));
+    network.enact(vec![Measure::Policy(PolicyChange::PaymentLimit { class: Class::HOUSEHOLD, limit })]);
+    for (payee, minor, expected) in [
+        (bob, 51, refused(Reason::PaymentLimit, 50, 51)),
+        (bob, 50, Outcome::settled()),
+        (bob, 50, Outcome::settled()),
+        (alice_elsewhere, 500, Outcome::settled()),
+    ] {
+        assert_eq!(network.settle(network.transfer(alice, payee, minor)), expected);
+    }
+}
+
+// Payments.
+
+#[test]
+fn payments_are_refused_in_a_fixed_order_with_the_rule_and_its_figures() {
+    let (mut network, alice, bob) = alice_and_bob();
+    let closed = network.open(2, "carol", Class::HOUSEHOLD);
+    network.must_settle(network.closing(closed));
+    let treasury = AccountId::treasury(BankId(1));
+    for (to, minor, expected) in [
+        (bob, 0, refused(Reason::AmountZero, 0, 0)),
+        (alice, 1, refused(Reason::SameAccount, 0, 0)),
+        (alice, 0, refused(Reason::AmountZero, 0, 0)),
+        (closed, 1, refused(Reason::UnknownPayee, 0, 0)),
+        (treasury, 1, refused(Reason::UnknownPayee, 0, 0)),
+        (account(2, 99), 1, refused(Reason::UnknownPayee, 0, 0)),
+        (account(77, 1), 1, refused(Reason::UnknownPayee, 0, 0)),
+        (bob, 1_001, refused(Reason::InsufficientFunds, 1_000, 1_001)),
+        (bob, 1_000, Outcome::settled()),
+    ] {
+        assert_eq!(network.settle(network.transfer(alice, to, minor)), expected, "{minor} to {to}");
+    }
+}
+
+#[test]
+fn a_bank_funds_only_its_own_customers_and_only_from_its_treasury() {
+    let (mut network, alice, bob) = alice_and_bob();
+    network.must_settle(network.issuance(IssuanceKind::Issue, 1, 100));
+    let mut to_another = network.funding(alice, 10);
+    to_another.to = bob;
+    assert_eq!(network.settle(to_another), refused(Reason::WrongBank, 0, 0));
+    let mut from_a_customer = network.funding(alice, 10);
+    (from_a_customer.from, from_a_customer.to) = (alice, account(1, 2));
+    assert_eq!(network.settle(from_a_customer), refused(Reason::WrongBank, 0, 0));
+    assert_eq!(network.settle(network.funding(alice, 101)), refused(Reason::InsufficientFunds, 100, 101));
+    let mut elsewhere = network.defunding(alice, 10);
+    elsewhere.to = AccountId::treasury(BankId(2));
+    assert_eq!(network.settle(elsewhere), refused(Reason::WrongBank, 0, 0));
+}
+
+#[test]
+fn commands_that_name_no_member_or_account_are_refused_and_use_nothing() {
+    let mut network = Network::build(|_| {});
+    let unknown = refused(Reason::UnknownMember, 0, 0);
+    assert_eq!(network.settle(network.opening(9, "alice", Class::HOUSEHOLD)), unknown);
+    assert_eq!(network.settle(network.funding(account(0, 1), 1)), unknown);
+    assert_eq!(network.settle(network.reserves_transfer(9, 1, 1)), unknown);
+    assert_eq!(network.settle(network.reserves_transfer(1, 9, 1)), refused(Reason::BankNotActive, 0, 0));
+    assert_eq!(network.settle(network.issuance(IssuanceKind::Issue, 9, 1)), unknown);
+    assert_eq!(network.settle(network.closing(account(1, 7))), refused(Reason::UnknownPayee, 0, 0));
+    let from_treasury = network.transfer(account(1, 0), account(1, 1), 5);
+    assert_eq!(network.settle(from_treasury), refused(Reason::UnknownAccount, 0, 0));
+    assert_eq!(network.settle(network.transfer(account(9, 1), account(1, 1), 5)), refused(Reason::UnknownAccount, 0, 0));
+}
+
+// Sequence numbers and time.
+
+#[test]
+fn a_number_is_used_by_settling_and_by_refusal_and_never_twice() {
+    let (mut network, alice, bob) = alice_and_bob();
+    let payment = network.transfer(alice, bob, 10);
+    network.must_settle(payment);
+    assert_eq!(network.settle(payment), refused(Reason::SequenceUsed, 0, 0));
+    let too_much = network.transfer(alice, bob, 5_000);
+    assert_eq!(network.settle(too_much), refused(Reason::InsufficientFunds, 990, 5_000));
+    assert_eq!(network.settle(too_much), refused(Reason::SequenceUsed, 0, 0), "a refusal is final");
+    let twice = network.transfer(alice, bob, 1);
+    assert_eq!(network.block(&[unsigned(twice), unsigned(twice)]).outcomes, [Outcome::settled(), refused(Reason::SequenceUsed, 0, 0)]);
+}
+
+#[test]
+fn numbers_may_be_used_in_any_order_within_64_of_the_lowest_unused() {
+    let (mut network, alice, bob) = alice_and_bob();
+    for (number, expected) in [
+        (0, refused(Reason::SequenceUsed, 0, 0)),
+        (65, refused(Reason::SequenceOutOfWindow, 1, 65)),
+        (64, Outcome::settled()),
+        (2, Outcome::settled()),
+        (66, refused(Reason::SequenceOutOfWindow, 1, 66)),
+        (1, Outcome::settled()),
+        (66, Outcome::settled()),
+        (67, refused(Reason::SequenceOutOfWindow, 3, 67)),
+        (64, refused(Reason::SequenceUsed, 0, 0)),
+    ] {
+        let mut payment = network.transfer(alice, bob, 1);
+        payment.head.sequence = number;
+        assert_eq!(network.settle(payment), expected, "number {number}");
+    }
+}
+
+#[test]
+fn a_record_is_valid_until_its_last_millisecond_and_at_most_as_far_ahead_as_genesis_says() {
+    let (mut network, alice, bob) = alice_and_bob();
+    let (now, longest) = (network.now.0, network.now.0 + DAY_MS);
+    for (until, expected) in [
+        (now - 1, refused(Reason::Expired, now - 1, now)),
+        (now, Outcome::settled()),
+        (longest, Outcome::settled()),
+        (longest + 1, refused(Reason::ValidityTooLong, longest, longest + 1)),
+    ] {
+        let mut payment = network.transfer(alice, bob, 1);
+        payment.head.valid_until = Timestamp(until);
+        assert_eq!(network.settle(payment), expected);
+        assert_eq!(network.settle(payment).reason, Reason::SequenceUsed, "an ordered command uses its number");
+    }
+}
+
+#[test]
+fn time_never_runs_backwards() {
+    let (mut network, ..) = alice_and_bob();
+    network.wait(10);
+    network.block(&[]);
+    network.now = Timestamp(network.now.0 - 5);
+    assert_eq!(network.block(&[]).header.time, Timestamp(START.0 + 10));
+}
+
+// Base money.
+
+#[test]
+fn issuing_moves_reserves_into_the_treasury_and_redeeming_moves_them_back() {
+    let mut network = Network::build(|_| {});
+    network.must_settle(network.issuance(IssuanceKind::Issue, 1, 700));
+    let reserves = |network: &Network| network.ledger.books().balance(BookAccount::Reserves(BankId(1)));
+    assert_eq!((reserves(&network), network.available(account(1, 0))), (i128::from(RESERVES - 700), 700));
+    assert_eq!(network.settle(network.issuance(IssuanceKind::Redeem, 1, 701)), refused(Reason::InsufficientFunds, 700, 701));
+    network.must_settle(network.issuance(IssuanceKind::Redeem, 1, 300));
+    assert_eq!((reserves(&network), network.available(account(1, 0))), (i128::from(RESERVES - 400), 400));
+    let supply = network.ledger.supply();
+    assert_eq!((supply.issued.minor(), supply.redeemed.minor(), supply.net()), (700, 300, 400));
+    let too_much = network.issuance(IssuanceKind::Issue, 1, RESERVES);
+    assert_eq!(network.settle(too_much), refused(Reason::InsufficientReserves, RESERVES - 400, RESERVES));
+}
+
+#[test]
+fn the_supply_cap_stops_issuance_and_nothing_else() {
+    let mut network = Network::build(|genesis| genesis.policy.supply_cap = Some(amount(1_000)));
+    let alice = network.open(1, "alice", Class::HOUSEHOLD);
+    network.must_settle(network.issuance(IssuanceKind::Issue, 1, 600));
+    for (minor, expected) in [(401, refused(Reason::SupplyCap, 1_000, 1_001)), (400, Outcome::settled()), (1, refused(Reason::SupplyCap, 1_000, 1_001))] {
+        assert_eq!(network.settle(network.issuance(IssuanceKind::Issue, 2, minor)), expected);
+    }
+    network.enact(vec![Measure::Policy(PolicyChange::SupplyCap(Some(amount(10))))]);
+    network.must_settle(network.funding(alice, 600));
+    network.must_settle(network.issuance(IssuanceKind::Redeem, 2, 400));
+    assert_eq!(network.settle(network.issuance(IssuanceKind::Issue, 2, 1)), refused(Reason::SupplyCap, 10, 601));
+}
+
+#[test]
+fn the_issuance_quota_is_gross_a_ledger_day_and_a_banks_own_comes_first() {
+    let mut network = Network::build(|genesis| {
+        genesis.policy.issuance_quota = Some(amount(100));
+        genesis.policy.issuance_quota_of_bank.insert(BankId(2), amount(150));
+    });
+    for (kind, bank, minor, expected) in [
+        (IssuanceKind::Issue, 1, 101, refused(Reason::IssuanceQuota, 100, 101)),
+        (IssuanceKind::Issue, 1, 100, Outcome::settled()),
+        (IssuanceKind::Redeem, 1, 100, Outcome::settled()),
+        (IssuanceKind::Issue, 1, 1, refused(Reason::IssuanceQuota, 100, 101)),
+        (IssuanceKind::Issue, 2, 150, Outcome::settled()),
+        (IssuanceKind::Issue, 2, 1, refused(Reason::IssuanceQuota, 150, 151)),
+    ] {
+        assert_eq!(network.settle(network.issuance(kind, bank, minor)), expected, "{kind:?} {minor} for {bank}");
+    }
+    network.wait(DAY_MS);
+    network.must_settle(network.issuance(IssuanceKind::Issue, 1, 100));
+}
+
+#[test]
+fn an_issuance_uses_both_signers_numbers_or_neither() {
+    let mut network = Network::build(|_| {});
+    let numbers = |network: &Network| {
+        let lowest = |role, id| network.ledger.members().seat(role, MemberId(id)).unwrap().window.lowest_unused();
+        (lowest(Role::Operator, 0), lowest(Role::Bank, 1))
+    };
+    let good = network.issuance(IssuanceKind::Issue, 1, 10);
+    let with = |change: &dyn Fn(&mut Head, &mut Head)| {
+        let mut order = good;
+        change(&mut order.head, &mut order.request.record.head);
+        order
+    };
+    for (order, expected, after) in [
+        (with(&|_, bank| bank.sequence = 0), refused(Reason::SequenceUsed, 0, 0), (1, 1)),
+        (with(&|_, bank| bank.sequence = 65_537), refused(Reason::SequenceOutOfWindow, 1, 65_537), (1, 1)),
+        (with(&|_, bank| bank.key_version = 3), refused(Reason::KeyChanged, 0, 3), (1, 1)),
+        (with(&|operator, _| operator.key_version = 3), refused(Reason::KeyChanged, 0, 3), (1, 1)),
+        (with(&|_, bank| bank.valid_until = Timestamp(0)), refused(Reason::Expired, 0, START.0), (2, 2)),
+        (with(&|operator, bank| (operator.sequence, bank.sequence) = (2, 2)), Outcome::settled(), (3, 3)),
+    ] {
+        assert_eq!(network.settle(order), expected);
+        assert_eq!(numbers(&network), after);
+    }
+}
+
+#[test]
+fn reserves_move_between_active_banks_only() {
+    let mut network = Network::build(|_| {});
+    for (to, minor, expected) in [
+        (2, 0, refused(Reason::AmountZero, 0, 0)),
+        (1, 5, refused(Reason::SameAccount, 0, 0)),
+        (2, RESERVES + 1, refused(Reason::InsufficientReserves, RESERVES, RESERVES + 1)),
+        (2, RESERVES, Outcome::settled()),
+    ] {
+        assert_eq!(network.settle(network.reserves_transfer(1, to, minor)), expected);
+    }
+    network.enact(vec![Measure::DismissMember { role: Role::Bank, id: MemberId(3) }]);
+    assert_eq!(network.settle(network.reserves_transfer(2, 3, 1)), refused(Reason::BankNotActive, 0, 0));
+    assert_eq!(network.settle(network.reserves_transfer(3, 2, 1)), refused(Reason::UnknownMember, 0, 0));
+}
+
+// Wallets.
+
+#[test]
+fn opening_a_wallet_demands_a_known_class_a_sound_new_key_and_a_certificate_in_force() {
+    let mut network = Network::build(|_| {});
+    let alice = network.open(1, "alice", Class::HOUSEHOLD);
+    assert_eq!(alice, account(1, 1));
+    let with = |network: &Network, change: &dyn Fn(&mut cbdc_ledger::command::OpenWallet)| {
+        let mut open = network.opening(1, "bob", Class::HOUSEHOLD);
+        change(&mut open);
+        open
+    };
+    let small_order = cbdc_ledger::PublicKey([0; 32]);
+    let taken = network.ledger.key(alice).unwrap();
+    for (open, expected) in [
+        (with(&network, &|open| open.class = Class(8)), refused(Reason::UnknownClass, 0, 0)),
+        (with(&network, &|open| open.certificate.registrar = MemberId(1)), refused(Reason::UnknownRegistrar, 0, 0)),
+        (with(&network, &|open| open.certificate.registrar_key_version = 1), refused(Reason::UnknownRegistrar, 0, 0)),
+        (with(&network, &|open| open.key = small_order), refused(Reason::KeyUnacceptable, 0, 0)),
+        (with(&network, &|open| open.key = taken), refused(Reason::KeyInUse, 0, 0)),
+        (
+            with(&network, &|open| (open.holder, open.class) = (holder("alice"), Class::MERCHANT)),
+            refused(Reason::HolderClassMismatch, 0, 1),
+        ),
+    ] {
+        let mut open = open;
+        open.head = network.opening(1, "bob", Class::HOUSEHOLD).head;
+        assert_eq!(network.settle(open), expected);
+    }
+    assert_eq!(network.open(1, "bob", Class::HOUSEHOLD), account(1, 2), "refusals use no serial");
+}
+
+#[test]
+fn a_replaced_key_signs_no_more_and_never_opens_again_at_its_bank() {
+    let (mut network, alice, bob) = alice_and_bob();
+    let under_way = network.transfer(alice, bob, 10);
+    let old_key = network.ledger.key(alice).unwrap();
+    network.must_settle(network.replacing(alice, "alice's new phone"));
+    assert_eq!(network.settle(under_way), refused(Reason::KeyChanged, 1, 0));
+    network.must_settle(network.transfer(alice, bob, 10));
+    let mut again = network.opening(1, "alice", Class::HOUSEHOLD);
+    again.key = old_key;
+    assert_eq!(network.settle(again), refused(Reason::KeyInUse, 0, 0));
+    assert_eq!(network.ledger.wallet_by_key(BankId(1), old_key), None);
+    assert_eq!(network.ledger.wallet_by_key(BankId(1), key("alice's new phone").public_key()), Some(alice));
+}
+
+#[test]
+fn only_an_empty_wallet_without_a_lien_is_closed() {
+    let (mut network, alice, bob) = alice_and_bob();
+    assert_eq!(network.settle(network.closing(alice)), refused(Reason::BalanceNotZero, 0, 1_000));
+    network.must_settle(network.order(FreezeKind::Freeze, bob, 40));
+    assert_eq!(network.settle(network.closing(bob)), refused(Reason::FundsFrozen, 0, 40));
+    network.must_settle(network.order(FreezeKind::Unfreeze, bob, 40));
+    network.must_settle(network.closing(bob));
+    assert_eq!(network.settle(network.closing(bob)), refused(Reason::UnknownPayee, 0, 0));
+    assert_eq!(network.ledger.holder(holder("bob")).unwrap().wallets, 0);
+    assert_eq!(network.open(2, "carol", Class::HOUSEHOLD), account(2, 2), "a serial is never used again");
+}
+
+// Orders.
+
+#[test]
+fn freezing_more_than_the_balance_is_a_lien_on_later_credits() {
+    let (mut network, alice, bob) = alice_and_bob();
+    network.must_settle(network.order(FreezeKind::Freeze, bob, 150));
+    network.must_settle(network.transfer(alice, bob, 100));
+    assert_eq!(network.settle(network.transfer(bob, alice, 1)), refused(Reason::FundsFrozen, 0, 1));
+    network.must_settle(network.transfer(alice, bob, 100));
+    assert_eq!(network.settle(network.transfer(bob, alice, 51)), refused(Reason::FundsFrozen, 50, 51));
+    assert_eq!(network.settle(network.defunding(bob, 201)), refused(Reason::InsufficientFunds, 50, 201));
+    network.must_settle(network.defunding(bob, 50));
+    assert_eq!(network.settle(network.order(FreezeKind::Unfreeze, bob, 151)), refused(Reason::FreezeExceeded, 150, 151));
+    network.must_settle(network.order(FreezeKind::Unfreeze, bob, 150));
+    network.must_settle(network.transfer(bob, alice, 150));
+    let treasury = AccountId::treasury(BankId(1));
+    assert_eq!(network.settle(network.order(FreezeKind::Freeze, treasury, 1)), refused(Reason::UnknownPayee, 0, 0));
+}
+
+// Motions.
+
+fn fate(network: &Network, number: u64) -> Fate {
+    network.ledger.motions().get(number).unwrap().fate
+}
+
+#[test]
+fn a_motion_is_enacted_by_the_first_block_at_its_effective_time_if_carried() {
+    let mut network = Network::build(|_| {});
+    let mut motion = network.motion(vec![holding_limit(500)]);
+    motion.effective_at = network.now.plus_ms(HOUR_MS);
+    let number = network.must_settle(motion.clone());
+    assert_eq!(network.ledger.next_due(), Some(motion.lapses_at), "one of two votes");
+    network.must_settle(network.ballot(1, true, number));
+    assert_eq!((network.ledger.carried(number), network.ledger.next_due()), (true, Some(motion.effective_at)));
+    network.wait(HOUR_MS - 1);
+    assert_eq!(network.block(&[]).header.policy_version, 1);
+    network.wait(1);
+    let block = network.block(&[]);
+    assert_eq!((block.header.policy_version, block.changes.motions_closed, fate(&network, number)), (2, vec![number], Fate::Enacted));
+    assert_eq!(network.ledger.policy().in_force().in_force_since, motion.effective_at);
+    assert_eq!(network.ledger.policy().version(1).unwrap().parameters.class(Class::HOUSEHOLD).holding_limit, None);
+    assert_eq!(network.settle(network.ballot(2, false, number)), refused(Reason::ProposalClosed, 0, 0));
+    assert_eq!(network.settle(network.ballot(2, true, 2)), refused(Reason::UnknownProposal, 0, 0));
+    assert_eq!(network.settle(network.ballot(2, true, 0)), refused(Reason::UnknownProposal, 0, 0));
+}
+
+#[test]
+fn a_motion_that_is_not_carried_in_time_lapses() {
+    let mut network = Network::build(|_| {});
+    let number = network.must_settle(network.motion(vec![holding_limit(500)]));
+    network.must_settle(network.ballot(1, true, number));
+    // Seat 1 thinks again before a block enacts it.
+    let mut network = Network::build(|_| {});
+    let number_2 = network.must_settle(network.motion(vec![holding_limit(500)]));
+    let yes = unsigned(network.ballot(1, true, number_2));
+    let mut no = network.ballot(1, false, number_2);
+    no.head.sequence += 1;
+    network.block(&[yes, unsigned(no)]);
+    network.wait(DAY_MS - 1);
+    network.block(&[]);
+    assert_eq!((number, fate(&network, number_2)), (number_2, Fate::Open));
+    network.wait(1);
+    assert_eq!(network.block(&[]).header.policy_version, 1);
+    assert_eq!(fate(&network, number_2), Fate::Lapsed);
+}
+
+#[test]
+fn a_motion_that_an_earlier_one_made_impossible_is_void() {
+    let mut network = Network::build(|_| {});
+    let first = network.must_settle(network.motion(vec![Measure::AdmitMember(member(Role::Bank, 4))]));
+    let second = network.must_settle(network.motion(vec![Measure::AdmitMember(member(Role::Bank, 4)), holding_limit(1)]));
+    let mut ballots: Vec<Command> = Vec::new();
+    for number in [first, second] {
+        let mut ballot = network.ballot(1, true, number);
+        ballot.head.sequence += ballots.len() as u64;
+        ballots.push(unsigned(ballot));
+    }
+    network.block(&ballots);
+    assert_eq!(network.block(&[]).changes.motions_closed, [first, second]);
+    assert_eq!((fate(&network, first), fate(&network, second)), (Fate::Enacted, Fate::Void));
+    assert_eq!(network.ledger.policy().in_force().version, 1, "a motion is enacted whole or not at all");
+}
+
+#[test]
+fn an_admitted_bank_has_a_treasury_and_may_act_at_once() {
+    let mut network = Network::build(|_| {});
+    let number = network.must_settle(network.motion(vec![Measure::AdmitMember(member(Role::Bank, 7))]));
+    network.must_settle(network.ballot(2, true, number));
+    let first = unsigned(network.opening(7, "alice", Class::HOUSEHOLD));
+    let block = network.block(&[first]);
+    assert!(block.changes.members && block.outcomes[0].is_settled(), "{}", block.outcomes[0]);
+    network.must_settle(network.reserves_transfer(1, 7, 500));
+    network.fund(account(7, 1), 500);
+    assert_eq!(network.available(account(7, 1)), 500);
+}
+
+#[test]
+fn a_dismissed_bank_does_nothing_while_its_customers_keep_paying() {
+    let (mut network, alice, bob) = alice_and_bob();
+    network.enact(vec![Measure::DismissMember { role: Role::Bank, id: MemberId(1) }]);
+    assert_eq!(network.settle(network.opening(1, "carol", Class::HOUSEHOLD)), refused(Reason::UnknownMember, 0, 0));
+    assert_eq!(network.settle(network.issuance(IssuanceKind::Issue, 1, 1)), refused(Reason::UnknownMember, 0, 0));
+    assert_eq!(network.settle(network.defunding(alice, 1)), refused(Reason::BankNotActive, 0, 0));
+    network.must_settle(network.transfer(alice, bob, 300));
+    network.must_settle(network.transfer(bob, alice, 100));
+}
+
+#[test]
+fn a_dismissed_seats_vote_no_longer_counts() {
+    let mut network = Network::build(|_| {});
+    let mut motion = network.motion(vec![holding_limit(500)]);
+    motion.effective_at = network.now.plus_ms(HOUR_MS);
+    let number = network.must_settle(motion);
+    network.must_settle(network.ballot(2, true, number));
+    assert!(network.ledger.carried(number));
+    network.enact(vec![Measure::DismissMember { role: Role::Committee, id: MemberId(2) }]);
+    assert!(!network.ledger.carried(number));
+    assert_eq!(network.settle(network.ballot(2, true, number)), refused(Reason::UnknownMember, 0, 0));
+}
+
+#[test]
+fn the_committee_cannot_vote_the_network_out_of_action() {
+    let mut network = Network::build(|_| {});
+    let dismiss = |role, id| Measure::DismissMember { role, id: MemberId(id) };
+    let shared = Some(key("one node key for two").public_key());
+    let replace = |id| Measure::ReplaceKeys {
+        role: Role::Bank,
+        id: MemberId(id),
+        signing_key: key("new").public_key(),
+        node_key: shared,
+    };
+    let unsound = cbdc_ledger::PublicKey([0; 32]);
+    let weak = |id| Measure::ReplaceKeys { role: Role::Bank, id: MemberId(id), signing_key: unsound, node_key: None };
+    let quota = |bank| Measure::Policy(PolicyChange::IssuanceQuotaOfBank { bank: BankId(bank), quota: Some(amount(1)) });
+    for (measures, place) in [
+        (vec![Measure::Threshold(0)], 0),
+        (vec![Measure::Threshold(4)], 0),
+        (vec![dismiss(Role::Committee, 0), dismiss(Role::Committee, 1)], 1),
+        (vec![dismiss(Role::CentralBank, 0)], 0),
+        (vec![holding_limit(1), dismiss(Role::Bank, 9)], 1),
+        (vec![Measure::AdmitMember(member(Role::Bank, 0))], 0),
+        (vec![Measure::AdmitMember(member(Role::Bank, 1))], 0),
+        (vec![replace(1), replace(2)], 1),
+        (vec![weak(1)], 0),
+        (vec![quota(9)], 0),
+    ] {
+        let outcome = network.settle(network.motion(measures.clone()));
+        assert_eq!(outcome, refused(Reason::MeasureUnacceptable, 0, place), "{measures:?}");
+    }
+    network.must_settle(network.motion(vec![Measure::AdmitMember(member(Role::Committee, 3)), Measure::Threshold(4)]));
+    network.must_settle(network.motion(vec![Measure::AdmitMember(member(Role::Bank, 9)), quota(9)]));
+}
+
+#[test]
+fn so_many_proposals_may_be_open_and_no_more() {
+    let mut network = Network::build(|_| {});
+    (0..64).for_each(|_| {
+        network.must_settle(network.motion(vec![holding_limit(1)]));
+    });
+    assert_eq!(network.settle(network.motion(vec![holding_limit(1)])), refused(Reason::TooManyProposals, 64, 65));
+    network.wait(DAY_MS);
+    assert_eq!(network.block(&[]).changes.motions_closed.len(), 64);
+    network.must_settle(network.motion(vec![holding_limit(1)]));
+}
+
+#[test]
+fn a_motion_that_could_never_be_enacted_in_time_is_refused() {
+    let mut network = Network::build(|_| {});
+    let now = network.now.0;
+    for (effective_at, lapses_at) in [(now, now - 1), (now + 2, now + 1)] {
+        let mut motion = network.motion(vec![holding_limit(1)]);
+        (motion.effective_at, motion.lapses_at) = (Timestamp(effective_at), Timestamp(lapses_at));
+        assert_eq!(network.settle(motion), refused(Reason::Expired, lapses_at, now));
+    }
+}

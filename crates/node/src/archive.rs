@@ -1,0 +1,142 @@
+//! Blocks on disk.
+//!
+//! A block is kept in three places that height joins: the signed header (with the log index of its proposal), the
+//! outcomes, and the proposal itself, which the central bank keeps in its ordered log and a bank beside its replica;
+//! [`ProposalSource`] hides which. Headers and outcomes can be made again from the proposals, so writing them needs no
+//! fsync. Every record is checked when it is read; a flipped bit is named by its height.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cbdc_ledger::block::command_leaf;
+use cbdc_ledger::encoding::{DecodeError, Reader, Writer};
+use cbdc_ledger::outcome::OUTCOME_BYTES;
+use cbdc_ledger::proposal::Proposal;
+use cbdc_ledger::{Height, Outcome, Receipt, SignedHeader};
+use cbdc_storage::{Column, HeaderRoom, Store, StoreError, StoredHeader, WriteBatch, sealed};
+
+/// Where proposals are kept.
+pub trait ProposalSource: Send + Sync + 'static {
+    /// The proposal of the block at `height`, whose header names `log_index`.
+    fn proposal(&self, height: Height, log_index: u64) -> Result<Option<Bytes>, ArchiveError>;
+}
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ArchiveError {
+    #[error("the block archive cannot be read: {0}")]
+    Store(#[from] StoreError),
+    #[error("block {height} is damaged: {what}")]
+    Damaged { height: Height, what: String },
+}
+
+/// A block as it is kept and sent.
+#[derive(Clone, Debug)]
+pub struct BlockParts {
+    pub header: SignedHeader,
+    pub log_index: u64,
+    pub proposal: Bytes,
+    /// 24 bytes a command.
+    pub outcomes: Bytes,
+}
+
+pub struct Archive {
+    store: Arc<dyn Store>,
+    headers: HeaderRoom,
+    proposals: Arc<dyn ProposalSource>,
+}
+
+impl Archive {
+    pub fn new(store: Arc<dyn Store>, proposals: Arc<dyn ProposalSource>) -> Archive {
+        Archive { headers: HeaderRoom::new(store.clone()), store, proposals }
+    }
+
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Adds a block's header and outcomes to a batch. The proposal is kept elsewhere.
+    pub fn put(batch: &mut WriteBatch, header: &SignedHeader, log_index: u64, outcomes: &[Outcome]) {
+        let mut encoded = Writer::with_capacity(1024);
+        header.encode(&mut encoded);
+        let height = header.header.height.0;
+        HeaderRoom::put(batch, &StoredHeader { height, log_index, header: encoded.finish().into() });
+        let mut record = Writer::with_capacity(outcomes.len() * OUTCOME_BYTES + sealed::SEAL_BYTES);
+        outcomes.iter().for_each(|outcome| outcome.encode(&mut record));
+        let mut record = record.finish();
+        sealed::seal_in_place(&height.to_be_bytes(), &mut record);
+        batch.put(Column::Outcomes, height.to_be_bytes(), record);
+    }
+
+    /// The signed header at a height and the log index of its proposal.
+    pub fn header(&self, height: Height) -> Result<Option<(SignedHeader, u64)>, ArchiveError> {
+        let Some(stored) = self.headers.get(height.0)? else { return Ok(None) };
+        let mut input = Reader::new("signed header", &stored.header);
+        let header = SignedHeader::decode(&mut input).and_then(|header| input.finish().map(|()| header));
+        let header = header.map_err(|error| damaged(height, &error))?;
+        Ok(Some((header, stored.log_index)))
+    }
+
+    /// The height of the newest header, if there is one.
+    pub fn newest(&self) -> Result<Option<Height>, ArchiveError> {
+        Ok(self.headers.last()?.map(|stored| Height(stored.height)))
+    }
+
+    /// A whole block. `None` where there is none yet, or where it is no longer kept.
+    pub fn block(&self, height: Height) -> Result<Option<BlockParts>, ArchiveError> {
+        let Some((header, log_index)) = self.header(height)? else { return Ok(None) };
+        let Some(proposal) = self.proposals.proposal(height, log_index)? else { return Ok(None) };
+        let Some(record) = self.store.get(Column::Outcomes, &height.0.to_be_bytes())? else { return Ok(None) };
+        let outcomes = sealed::open(&height.0.to_be_bytes(), &record)
+            .map_err(|error| ArchiveError::Damaged { height, what: format!("its outcomes: {error}") })?;
+        let outcomes = record.slice_ref(outcomes);
+        Ok(Some(BlockParts { header, log_index, proposal, outcomes }))
+    }
+
+    /// The receipt of one command.
+    pub fn receipt(&self, height: Height, index: u32) -> Result<Option<Receipt>, ArchiveError> {
+        let Some(parts) = self.block(height)? else { return Ok(None) };
+        let proposal = Proposal::decode(&parts.proposal).map_err(|error| damaged(height, &error))?;
+        let outcomes = decode_outcomes(&parts.outcomes).map_err(|error| damaged(height, &error))?;
+        if outcomes.len() != proposal.commands.len() {
+            let what = format!("it has {} commands and {} outcomes", proposal.commands.len(), outcomes.len());
+            return Err(ArchiveError::Damaged { height, what });
+        }
+        let bytes = |at: usize| proposal.command_bytes(at).unwrap_or_default();
+        let leaves: Vec<_> =
+            outcomes.iter().enumerate().map(|(at, outcome)| command_leaf(at as u32, bytes(at), outcome)).collect();
+        let Some(outcome) = outcomes.get(index as usize) else { return Ok(None) };
+        Ok(Receipt::build(parts.header, &leaves, index, bytes(index as usize).to_vec(), *outcome))
+    }
+}
+
+/// Reads outcomes as blocks keep them.
+pub fn decode_outcomes(bytes: &[u8]) -> Result<Vec<Outcome>, DecodeError> {
+    let mut input = Reader::new("outcomes", bytes);
+    let mut outcomes = Vec::with_capacity(bytes.len() / OUTCOME_BYTES);
+    while !input.is_empty() {
+        outcomes.push(Outcome::decode(&mut input)?);
+    }
+    Ok(outcomes)
+}
+
+fn damaged(height: Height, error: &DecodeError) -> ArchiveError {
+    ArchiveError::Damaged { height, what: error.to_string() }
+}
+
+/// Proposals kept by height in the log column: a bank's replica.
+pub struct ProposalsByHeight(pub Arc<dyn Store>);
+
+impl ProposalsByHeight {
+    pub fn put(batch: &mut WriteBatch, height: Height, proposal: &[u8]) {
+        batch.put(Column::Log, height.0.to_be_bytes(), sealed::seal(&height.0.to_be_bytes(), proposal));
+    }
+}
+
+impl ProposalSource for ProposalsByHeight {
+    fn proposal(&self, height: Height, _: u64) -> Result<Option<Bytes>, ArchiveError> {
+        let Some(record) = self.0.get(Column::Log, &height.0.to_be_bytes())? else { return Ok(None) };
+        let proposal = sealed::open(&height.0.to_be_bytes(), &record)
+            .map_err(|error| ArchiveError::Damaged { height, what: format!("its proposal: {error}") })?;
+        Ok(Some(record.slice_ref(proposal)))
+    }
+}

@@ -1,0 +1,200 @@
+//! The chain service: the same on the central bank, which seals blocks, and on banks, which follow them.
+//!
+//! Recent blocks are kept in memory as they are sent, so that followers who keep up never touch the disk; one that
+//! falls behind is served from the archive, at its own pace. Nobody who reads slowly holds settlement up.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use cbdc_ledger::member::Role;
+use cbdc_ledger::{Genesis, Height};
+use cbdc_proto::convert::{header_to_message, receipt_to_message};
+use cbdc_proto::status::{not_found, unavailable};
+use cbdc_proto::transport::Peer;
+use cbdc_proto::v1;
+use cbdc_storage::CheckpointRoom;
+use futures::Stream;
+use tonic::{Request, Response, Status};
+
+use crate::archive::{Archive, ArchiveError, BlockParts};
+use crate::membership::Membership;
+use crate::state::LedgerHandle;
+
+/// Blocks kept in memory.
+const RECENT_BLOCKS: usize = 256;
+/// Bytes of blocks kept in memory.
+const RECENT_BYTES: usize = 64 * 1024 * 1024;
+
+/// The newest blocks as messages.
+#[derive(Clone, Default)]
+pub struct RecentBlocks(Arc<RwLock<Recent>>);
+
+#[derive(Default)]
+struct Recent {
+    blocks: VecDeque<(Height, v1::Block)>,
+    bytes: usize,
+}
+
+impl RecentBlocks {
+    /// Adds the next block.
+    pub fn push(&self, height: Height, block: v1::Block) {
+        let mut recent = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        recent.bytes += block.proposal.len() + block.outcomes.len();
+        recent.blocks.push_back((height, block));
+        while recent.blocks.len() > RECENT_BLOCKS || recent.bytes > RECENT_BYTES && recent.blocks.len() > 1 {
+            if let Some((_, oldest)) = recent.blocks.pop_front() {
+                recent.bytes -= oldest.proposal.len() + oldest.outcomes.len();
+            }
+        }
+    }
+
+    fn get(&self, height: Height) -> Option<v1::Block> {
+        let recent = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let (first, _) = recent.blocks.front()?;
+        let at = usize::try_from(height.0.checked_sub(first.0)?).ok()?;
+        recent.blocks.get(at).map(|(_, block)| block.clone())
+    }
+}
+
+/// A block as it is sent.
+pub fn block_to_message(parts: &BlockParts) -> v1::Block {
+    v1::Block {
+        header: Some(header_to_message(&parts.header)),
+        proposal: parts.proposal.clone(),
+        outcomes: parts.outcomes.clone(),
+    }
+}
+
+pub struct ChainService {
+    pub genesis: Arc<Genesis>,
+    pub ledger: LedgerHandle,
+    pub archive: Arc<Archive>,
+    pub recent: RecentBlocks,
+    pub membership: Membership,
+}
+
+impl ChainService {
+    /// Looks into the archive without holding an async thread up.
+    async fn look<R: Send + 'static>(
+        archive: &Arc<Archive>,
+        look: impl FnOnce(&Archive) -> Result<R, ArchiveError> + Send + 'static,
+    ) -> Result<R, Status> {
+        let archive = archive.clone();
+        let looked = tokio::task::spawn_blocking(move || look(&archive)).await;
+        looked.map_err(|_| unavailable("the node is stopping"))?.map_err(|error| {
+            tracing::error!(%error, "the block archive cannot be read");
+            Status::data_loss(error.to_string())
+        })
+    }
+}
+
+/// Everybody who is a member may read the chain.
+fn require_member<T>(membership: &Membership, request: &Request<T>) -> Result<Peer, Status> {
+    membership.require(request, &Role::ALL)?;
+    Ok(Peer::of(request))
+}
+
+type Reply<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl v1::chain_server::Chain for ChainService {
+    async fn get_genesis(&self, request: Request<v1::GetGenesisRequest>) -> Result<Response<v1::Genesis>, Status> {
+        require_member(&self.membership, &request)?;
+        Ok(Response::new(v1::Genesis { genesis: self.genesis.to_bytes().into() }))
+    }
+
+    async fn get_header(&self, request: Request<v1::GetHeaderRequest>) -> Result<Response<v1::SignedHeader>, Status> {
+        require_member(&self.membership, &request)?;
+        let newest = *self.ledger.announced().borrow();
+        let height = request.into_inner().height.map_or(newest, Height);
+        let found = ChainService::look(&self.archive, move |archive| archive.header(height)).await?;
+        match found.filter(|_| height <= newest) {
+            Some((header, _)) => Ok(Response::new(header_to_message(&header))),
+            None => Err(no_block(height, newest)),
+        }
+    }
+
+    async fn get_block(&self, request: Request<v1::GetBlockRequest>) -> Result<Response<v1::Block>, Status> {
+        require_member(&self.membership, &request)?;
+        let newest = *self.ledger.announced().borrow();
+        let height = Height(request.into_inner().height);
+        let found = ChainService::look(&self.archive, move |archive| archive.block(height)).await?;
+        match found.filter(|_| height <= newest) {
+            Some(parts) => Ok(Response::new(block_to_message(&parts))),
+            None => Err(no_block(height, newest)),
+        }
+    }
+
+    type FollowStream = Reply<v1::Block>;
+
+    async fn follow(&self, request: Request<v1::FollowRequest>) -> Result<Response<Self::FollowStream>, Status> {
+        let peer = require_member(&self.membership, &request)?;
+        let mut next = Height(request.into_inner().from_height.max(1));
+        let mut announced = self.ledger.announced();
+        let (recent, archive, membership) = (self.recent.clone(), self.archive.clone(), self.membership.clone());
+        Ok(Response::new(Box::pin(async_stream::try_stream! {
+            loop {
+                let newest = *announced.borrow_and_update();
+                while next <= newest {
+                    membership.require_peer(&peer, &Role::ALL)?;
+                    let block = match recent.get(next) {
+                        Some(block) => block,
+                        None => {
+                            let wanted = next;
+                            let parts = ChainService::look(&archive, move |archive| archive.block(wanted)).await?;
+                            block_to_message(&parts.ok_or_else(|| no_block(wanted, newest))?)
+                        }
+                    };
+                    yield block;
+                    next = next.next();
+                }
+                if announced.changed().await.is_err() {
+                    break;
+                }
+            }
+        })))
+    }
+
+    async fn get_receipt(&self, request: Request<v1::GetReceiptRequest>) -> Result<Response<v1::Receipt>, Status> {
+        require_member(&self.membership, &request)?;
+        let v1::GetReceiptRequest { height, index } = request.into_inner();
+        let receipt = ChainService::look(&self.archive, move |archive| archive.receipt(Height(height), index)).await?;
+        let missing = || not_found(format!("there is no command {index} in block {height}"));
+        Ok(Response::new(receipt_to_message(&receipt.ok_or_else(missing)?)))
+    }
+
+    type GetCheckpointStream = Reply<v1::CheckpointPart>;
+
+    async fn get_checkpoint(
+        &self,
+        request: Request<v1::GetCheckpointRequest>,
+    ) -> Result<Response<Self::GetCheckpointStream>, Status> {
+        require_member(&self.membership, &request)?;
+        let room = CheckpointRoom::new(self.archive.store().clone());
+        let failed = |error: cbdc_storage::StoreError| Status::data_loss(error.to_string());
+        let manifest = room.latest().map_err(failed)?.ok_or_else(|| not_found("there is no checkpoint yet"))?;
+        Ok(Response::new(Box::pin(async_stream::try_stream! {
+            yield part(v1::checkpoint_part::Part::Manifest(v1::CheckpointManifest {
+                height: manifest.height,
+                root: Bytes::copy_from_slice(&manifest.root),
+                chunk_count: manifest.chunk_count,
+            }));
+            for chunk in 0..manifest.chunk_count {
+                let (room, height) = (room.clone(), manifest.height);
+                let bytes = tokio::task::spawn_blocking(move || room.read_chunk(height, chunk)).await;
+                let bytes = bytes.map_err(|_| unavailable("the node is stopping"))?.map_err(failed)?;
+                yield part(v1::checkpoint_part::Part::Chunk(bytes));
+            }
+        })))
+    }
+}
+
+fn part(part: v1::checkpoint_part::Part) -> v1::CheckpointPart {
+    v1::CheckpointPart { part: Some(part) }
+}
+
+fn no_block(height: Height, newest: Height) -> Status {
+    not_found(format!("there is no block {height}; the newest is {newest}"))
+}

@@ -1,0 +1,35 @@
+//! Configuration files: TOML, checked as they are read.
+//!
+//! Paths in a file are relative to the folder that the file lies in. An unknown key or a wrong value is an error that
+//! names file, line and column, and shows the line.
+
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read the configuration {path}: {reason}")]
+    Read { path: PathBuf, reason: String },
+    #[error("{path}:{line}:{column}: {message}\n  | {source_line}")]
+    Wrong { path: PathBuf, line: usize, column: usize, message: String, source_line: String },
+}
+
+/// Reads a configuration of type `T`.
+pub fn load_config<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| ConfigError::Read { path: path.to_owned(), reason: error.to_string() })?;
+    toml::from_str(&text).map_err(|error| {
+        let start = error.span().map_or(0, |span| span.start.min(text.len()));
+        let before = &text[..start];
+        let line = before.matches('\n').count() + 1;
+        let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1;
+        let source_line = text.lines().nth(line - 1).unwrap_or_default().to_owned();
+        ConfigError::Wrong { path: path.to_owned(), line, column, message: error.message().to_owned(), source_line }
+    })
+}
+
+/// A path of the configuration file at `config`, taken relative to its folder.
+pub fn beside(config: &Path, path: &Path) -> PathBuf {
+    config.parent().unwrap_or(Path::new(".")).join(path)
+}

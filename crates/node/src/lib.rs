@@ -1,0 +1,32 @@
+//! What every node is, central bank or commercial bank: a ledger kept from a chain, an archive of blocks, a chain
+//! service, a membership that decides who may speak, and a server that carries it.
+//!
+//! | room | idea |
+//! |---|---|
+//! | [`config`] | configuration files, with errors that name file and line |
+//! | [`state`] | the ledger that one thread writes and all services read |
+//! | [`membership`] | who is at the other end of a connection, and what role they have |
+//! | [`archive`] | blocks on disk: headers, proposals, outcomes |
+//! | [`recovery`] | checkpoints: writing one in the background, starting from one |
+//! | [`chain`] | the chain service, the same on every node |
+//! | [`audit`] | verifying a chain from genesis |
+//! | [`server`] | serving gRPC with bounded everything, health and reflection |
+//! | [`telemetry`] | metrics for Prometheus |
+//!
+//! It lies between `ordering` and the two kinds of node, so that neither has to borrow from the other.
+
+pub mod archive;
+pub mod audit;
+pub mod chain;
+pub mod config;
+pub mod membership;
+pub mod recovery;
+pub mod server;
+pub mod state;
+pub mod telemetry;
+
+pub use archive::{Archive, ArchiveError, BlockParts, ProposalSource};
+pub use chain::ChainService;
+pub use config::{ConfigError, load_config};
+pub use membership::Membership;
+pub use state::LedgerHandle;

@@ -1,0 +1,94 @@
+//! Serving gRPC: bounded messages, streams and windows; health and reflection beside the node's own services.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use cbdc_proto::transport::{
+    CONNECTION_WINDOW_BYTES, ClientAuthentication, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, NodeIdentity, STREAM_WINDOW_BYTES,
+    incoming,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+/// Streams that one connection may have open.
+const STREAMS_MAX: u32 = 1024;
+/// Requests of one connection that are worked on at once.
+const REQUESTS_MAX: usize = 1024;
+/// How long open requests may take to end once the node stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("cannot listen on {address}: {reason}; another program may use the port")]
+    Bind { address: String, reason: String },
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
+    #[error("gRPC reflection cannot be set up: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    #[error("the server failed: {0}")]
+    Serve(#[from] tonic::transport::Error),
+}
+
+/// Binds an address, so that a busy port is found before anything else starts.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| ServeError::Bind { address: address.to_string(), reason: error.to_string() })
+}
+
+/// The health of a node, as `grpc.health.v1` tells it for the empty service name.
+#[derive(Clone)]
+pub struct Health(HealthReporter);
+
+impl Health {
+    /// Ready to serve, or not.
+    pub async fn set(&self, serving: bool) {
+        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+        self.0.set_service_status("", status).await;
+    }
+}
+
+/// Adds health and reflection to a node's own services. Health begins as not serving.
+pub async fn with_health_and_reflection(routes: Routes) -> Result<(Routes, Health), ServeError> {
+    let (reporter, health_service) = tonic_health::server::health_reporter();
+    let health = Health(reporter);
+    health.set(false).await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(cbdc_proto::v1::DESCRIPTORS)
+        .build_v1()?;
+    Ok((routes.add_service(health_service).add_service(reflection), health))
+}
+
+/// Serves until `stop`; then lets open requests end, for a few seconds at most.
+pub async fn serve(
+    listener: TcpListener,
+    identity: &NodeIdentity,
+    clients: ClientAuthentication,
+    routes: Routes,
+    stop: CancellationToken,
+) -> Result<(), ServeError> {
+    let connections = incoming(listener, identity, clients)?;
+    let server = Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(STREAMS_MAX)
+        .concurrency_limit_per_connection(REQUESTS_MAX)
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(connections, stop.clone().cancelled_owned());
+    tokio::pin!(server);
+    let overdue = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        ended = &mut server => Ok(ended?),
+        // Streams that their clients hold open do not keep the node from stopping.
+        () = overdue => Ok(()),
+    }
+}

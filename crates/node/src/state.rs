@@ -1,0 +1,44 @@
+//! The node's ledger: one thread applies blocks, every service reads.
+//!
+//! Reading takes a shared lock for the moment of the look-up; applying a block takes it exclusively. Nobody holds it
+//! across an await.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use cbdc_ledger::{Block, Height, Ledger, VerifiedProposal};
+use tokio::sync::watch;
+
+#[derive(Clone)]
+pub struct LedgerHandle {
+    ledger: Arc<RwLock<Ledger>>,
+    height: watch::Sender<Height>,
+}
+
+impl LedgerHandle {
+    pub fn new(ledger: Ledger) -> LedgerHandle {
+        let (height, _) = watch::channel(ledger.height());
+        LedgerHandle { ledger: Arc::new(RwLock::new(ledger)), height }
+    }
+
+    /// Reads from the ledger as it stands.
+    pub fn read<R>(&self, look: impl FnOnce(&Ledger) -> R) -> R {
+        look(&self.ledger.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Applies the next proposal and lets `then` see the ledger after it. Only the thread that settles calls this.
+    pub fn apply<R>(&self, proposal: &VerifiedProposal<'_>, then: impl FnOnce(&Ledger, Block) -> R) -> R {
+        let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
+        let block = ledger.apply(proposal);
+        then(&ledger, block)
+    }
+
+    /// Tells followers that a block can be read from the archive.
+    pub fn announce(&self, height: Height) {
+        self.height.send_replace(height);
+    }
+
+    /// The height of the last block that was announced, and when it changes.
+    pub fn announced(&self) -> watch::Receiver<Height> {
+        self.height.subscribe()
+    }
+}

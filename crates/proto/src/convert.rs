@@ -1,0 +1,184 @@
+//! Every conversion between messages and the ledger's types.
+//!
+//! From a message to the ledger each may fail, with `INVALID_ARGUMENT` and a sentence that names the field, what was
+//! expected and what was found.
+
+use cbdc_ledger::block::{ProofError, SignedHeader};
+use cbdc_ledger::command::{Head, Payment, PaymentKind, Signed};
+use cbdc_ledger::encoding::{Reader, Writer};
+use cbdc_ledger::outcome::OUTCOME_BYTES;
+use cbdc_ledger::{
+    AccountId, Amount, Header, Height, MemberId, Outcome, PublicKey, Receipt, Signature, Timestamp,
+};
+use tonic::Status;
+
+use crate::packed::{Answer, State};
+use crate::status::invalid;
+use crate::v1;
+
+/// An account number in IBAN form.
+pub fn account(field: &str, text: &str) -> Result<AccountId, Status> {
+    text.parse().map_err(|error: String| invalid(field, error))
+}
+
+/// Bytes of an exact length.
+pub fn exact<const N: usize>(field: &str, bytes: &[u8]) -> Result<[u8; N], Status> {
+    bytes.try_into().map_err(|_| invalid(field, format!("expected {N} bytes, found {}", bytes.len())))
+}
+
+/// A member's or bank's number.
+pub fn number_u16(field: &str, number: u32) -> Result<u16, Status> {
+    u16::try_from(number).map_err(|_| invalid(field, format!("expected at most 65535, found {number}")))
+}
+
+/// A message field that must be there.
+pub fn required<T>(field: &str, value: Option<T>) -> Result<T, Status> {
+    value.ok_or_else(|| invalid(field, "expected a value, found none"))
+}
+
+pub fn payment_to_message(signed: &Signed<Payment>) -> v1::SignedPayment {
+    let Payment { kind, head, from, to, amount, max_fee, reference } = &signed.record;
+    let kind = match kind {
+        PaymentKind::Transfer => v1::signed_payment::Kind::Transfer,
+        PaymentKind::Defund => v1::signed_payment::Kind::Defund,
+        PaymentKind::Fund => v1::signed_payment::Kind::Fund,
+    };
+    v1::SignedPayment {
+        kind: kind.into(),
+        from: from.to_string(),
+        to: to.to_string(),
+        amount_minor: amount.minor(),
+        max_fee_minor: max_fee.minor(),
+        sequence: head.sequence,
+        key_version: head.key_version,
+        valid_until_ms: head.valid_until.0,
+        reference: reference.to_vec().into(),
+        signature: signed.signature.0.to_vec().into(),
+    }
+}
+
+pub fn payment_from_message(message: &v1::SignedPayment) -> Result<Signed<Payment>, Status> {
+    let kind = match message.kind() {
+        v1::signed_payment::Kind::Transfer => PaymentKind::Transfer,
+        v1::signed_payment::Kind::Defund => PaymentKind::Defund,
+        v1::signed_payment::Kind::Fund => PaymentKind::Fund,
+        v1::signed_payment::Kind::Unspecified => {
+            return Err(invalid("payment.kind", format!("expected transfer, defund or fund, found {}", message.kind)));
+        }
+    };
+    let reference = match message.reference.len() {
+        0 => [0; 16],
+        _ => exact("payment.reference", &message.reference)?,
+    };
+    let head = Head {
+        flags: 0,
+        key_version: message.key_version,
+        sequence: message.sequence,
+        valid_until: Timestamp(message.valid_until_ms),
+    };
+    let record = Payment {
+        kind,
+        head,
+        from: account("payment.from", &message.from)?,
+        to: account("payment.to", &message.to)?,
+        amount: Amount::from_minor(message.amount_minor),
+        max_fee: Amount::from_minor(message.max_fee_minor),
+        reference,
+    };
+    Ok(Signed { record, signature: Signature(exact("payment.signature", &message.signature)?) })
+}
+
+/// An outcome at its place in the chain.
+pub fn outcome_to_message(outcome: &Outcome, height: Height, index: u32) -> v1::Outcome {
+    v1::Outcome {
+        settled: outcome.is_settled(),
+        reason: outcome.reason.name().to_owned(),
+        message: outcome.reason.text().to_owned(),
+        limit: outcome.limit,
+        amount: outcome.amount,
+        later_may_help: outcome.reason.later_may_help(),
+        height: height.0,
+        index,
+    }
+}
+
+pub fn outcome_from_message(message: &v1::Outcome) -> Result<Answer, Status> {
+    let reason = cbdc_ledger::Reason::from_name(&message.reason)
+        .ok_or_else(|| invalid("outcome.reason", format!("expected a known reason, found `{}`", message.reason)))?;
+    let outcome = Outcome { reason, limit: message.limit, amount: message.amount };
+    Ok(Answer { state: State::Final, height: Height(message.height), index: message.index, outcome })
+}
+
+/// Outcomes as blocks keep them, 24 bytes each.
+pub fn outcomes_to_bytes(outcomes: &[Outcome]) -> Vec<u8> {
+    let mut out = Writer::with_capacity(outcomes.len() * OUTCOME_BYTES);
+    outcomes.iter().for_each(|outcome| outcome.encode(&mut out));
+    out.finish()
+}
+
+pub fn outcomes_from_bytes(bytes: &[u8]) -> Result<Vec<Outcome>, Status> {
+    let mut input = Reader::new("outcomes", bytes);
+    let mut outcomes = Vec::with_capacity(bytes.len() / OUTCOME_BYTES);
+    while !input.is_empty() {
+        outcomes.push(Outcome::decode(&mut input).map_err(|error| invalid("outcomes", error))?);
+    }
+    Ok(outcomes)
+}
+
+pub fn header_to_message(signed: &SignedHeader) -> v1::SignedHeader {
+    let signature = |(node, signature): &(MemberId, Signature)| v1::NodeSignature {
+        node: u32::from(node.0),
+        signature: signature.0.to_vec().into(),
+    };
+    v1::SignedHeader {
+        header: signed.header.to_bytes().into(),
+        signatures: signed.signatures.iter().map(signature).collect(),
+    }
+}
+
+pub fn header_from_message(message: &v1::SignedHeader) -> Result<SignedHeader, Status> {
+    let header = Header::from_bytes(&message.header).map_err(|error| invalid("header", error))?;
+    let signature = |signature: &v1::NodeSignature| {
+        let node = MemberId(number_u16("signatures.node", signature.node)?);
+        Ok((node, Signature(exact("signatures.signature", &signature.signature)?)))
+    };
+    Ok(SignedHeader { header, signatures: message.signatures.iter().map(signature).collect::<Result<_, Status>>()? })
+}
+
+pub fn receipt_to_message(receipt: &Receipt) -> v1::Receipt {
+    v1::Receipt {
+        header: Some(header_to_message(&receipt.header)),
+        index: receipt.index,
+        command: receipt.command.clone().into(),
+        outcome: outcomes_to_bytes(&[receipt.outcome]).into(),
+        path: receipt.path.iter().map(|hash| hash.to_vec().into()).collect(),
+    }
+}
+
+pub fn receipt_from_message(message: &v1::Receipt) -> Result<Receipt, Status> {
+    let outcomes = outcomes_from_bytes(&message.outcome)?;
+    let [outcome] = outcomes[..] else {
+        return Err(invalid("outcome", format!("expected one outcome of 24 bytes, found {} bytes", message.outcome.len())));
+    };
+    Ok(Receipt {
+        header: header_from_message(required("header", message.header.as_ref())?)?,
+        index: message.index,
+        command: message.command.to_vec(),
+        outcome,
+        path: message.path.iter().map(|hash| exact("path", hash)).collect::<Result<_, _>>()?,
+    })
+}
+
+/// Why a receipt that was sent is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiptError {
+    #[error("the receipt cannot be read: {0}")]
+    Message(Box<Status>),
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+}
+
+/// A public key field.
+pub fn public_key(field: &str, bytes: &[u8]) -> Result<PublicKey, Status> {
+    exact(field, bytes).map(PublicKey)
+}

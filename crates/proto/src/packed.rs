@@ -1,0 +1,126 @@
+//! Outcomes as streams carry them: 32 bytes each, in the order of the batch's commands.
+//!
+//! | at | bytes | field |
+//! |---|---|---|
+//! | 0 | 8 | height, 0 if the command was not ordered |
+//! | 8 | 4 | index in the block |
+//! | 12 | 2 | reason code |
+//! | 14 | 2 | state ([`State`]) |
+//! | 16 | 8 | limit |
+//! | 24 | 8 | amount |
+
+use bytes::{BufMut, Bytes, BytesMut};
+use cbdc_ledger::{Height, Outcome, Reason};
+
+/// Bytes of a packed outcome.
+pub const PACKED_BYTES: usize = 32;
+
+/// How far a command has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u16)]
+pub enum State {
+    /// The outcome is final: ordered, or refused before ordering.
+    Final = 0,
+    /// In the bank's durable outbox; not settled.
+    Accepted = 1,
+    /// Nobody here knows; send the same record again.
+    Unknown = 2,
+}
+
+/// The answer to one command of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Answer {
+    pub state: State,
+    /// Zero if the command was not ordered.
+    pub height: Height,
+    pub index: u32,
+    pub outcome: Outcome,
+}
+
+impl Answer {
+    /// Refused before ordering: no sequence number was used.
+    pub fn not_ordered(outcome: Outcome) -> Answer {
+        Answer { state: State::Final, height: Height(0), index: 0, outcome }
+    }
+
+    pub fn ordered(height: Height, index: u32, outcome: Outcome) -> Answer {
+        Answer { state: State::Final, height, index, outcome }
+    }
+
+    pub fn unknown() -> Answer {
+        let outcome = Outcome::refused(Reason::Unavailable, 0, 0);
+        Answer { state: State::Unknown, height: Height(0), index: 0, outcome }
+    }
+
+    pub fn accepted() -> Answer {
+        Answer { state: State::Accepted, ..Answer::unknown() }
+    }
+
+    pub fn is_ordered(&self) -> bool {
+        self.height.0 > 0
+    }
+}
+
+pub fn pack(answers: &[Answer]) -> Bytes {
+    let mut out = BytesMut::with_capacity(answers.len() * PACKED_BYTES);
+    for answer in answers {
+        out.put_u64_le(answer.height.0);
+        out.put_u32_le(answer.index);
+        out.put_u16_le(answer.outcome.reason as u16);
+        out.put_u16_le(answer.state as u16);
+        out.put_u64_le(answer.outcome.limit);
+        out.put_u64_le(answer.outcome.amount);
+    }
+    out.freeze()
+}
+
+/// Reads packed outcomes.
+///
+/// # Errors
+/// A sentence, where the bytes are no whole number of outcomes or hold an unknown code.
+pub fn unpack(bytes: &[u8]) -> Result<Vec<Answer>, String> {
+    if !bytes.len().is_multiple_of(PACKED_BYTES) {
+        return Err(format!("expected a multiple of {PACKED_BYTES} bytes of outcomes, found {}", bytes.len()));
+    }
+    bytes.chunks_exact(PACKED_BYTES).map(unpack_one).collect()
+}
+
+fn unpack_one(bytes: &[u8]) -> Result<Answer, String> {
+    let integer = |at: usize, width: usize| {
+        bytes[at..at + width].iter().rev().fold(0_u64, |value, byte| value << 8 | u64::from(*byte))
+    };
+    let code = integer(12, 2) as u16;
+    let reason = Reason::from_code(code).ok_or_else(|| format!("expected a known reason code, found {code}"))?;
+    let state = match integer(14, 2) {
+        0 => State::Final,
+        1 => State::Accepted,
+        2 => State::Unknown,
+        other => return Err(format!("expected state 0, 1 or 2, found {other}")),
+    };
+    let outcome = Outcome { reason, limit: integer(16, 8), amount: integer(24, 8) };
+    Ok(Answer { state, height: Height(integer(0, 8)), index: integer(8, 4) as u32, outcome })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_survive_packing() {
+        let answers = [
+            Answer::ordered(Height(u64::MAX), u32::MAX, Outcome::refused(Reason::HoldingLimit, 3, u64::MAX)),
+            Answer::not_ordered(Outcome::refused(Reason::BadSignature, 0, 0)),
+            Answer::accepted(),
+            Answer::unknown(),
+        ];
+        assert_eq!(unpack(&pack(&answers)).unwrap(), answers);
+    }
+
+    #[test]
+    fn what_is_no_packed_outcome_is_refused() {
+        assert!(unpack(&[0; 31]).unwrap_err().contains("multiple of 32"));
+        let mut bytes = pack(&[Answer::accepted()]).to_vec();
+        bytes[12] = 250;
+        assert!(unpack(&bytes).unwrap_err().contains("found 250"));
+    }
+}

@@ -1,0 +1,89 @@
+//! Refusals and failures as gRPC statuses, and back.
+//!
+//! Every status carries `google.rpc.ErrorInfo`: domain `cbdc.v1`, a stable reason from the ledger's table, and the
+//! metadata `limit`, `amount` and `later_may_help`.
+
+use std::collections::HashMap;
+
+use cbdc_ledger::{Outcome, Reason};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+pub const DOMAIN: &str = "cbdc.v1";
+
+/// A refusal before ordering, as a status.
+pub fn of_refusal(outcome: &Outcome) -> Status {
+    with_details(code_of(outcome.reason), outcome.reason.text(), outcome)
+}
+
+/// A status with a sentence of its own; `reason` stays the stable name.
+pub fn of_reason(reason: Reason, sentence: impl Into<String>) -> Status {
+    with_details(code_of(reason), sentence, &Outcome::refused(reason, 0, 0))
+}
+
+/// The request itself is malformed: `field` was expected to be something else.
+pub fn invalid(field: &str, sentence: impl std::fmt::Display) -> Status {
+    of_reason(Reason::Malformed, format!("{field}: {sentence}"))
+}
+
+/// Something asked for does not exist.
+pub fn not_found(sentence: impl Into<String>) -> Status {
+    with_details(Code::NotFound, sentence, &Outcome::refused(Reason::UnknownAccount, 0, 0))
+}
+
+/// The caller may not do that.
+pub fn not_authorised(sentence: impl Into<String>) -> Status {
+    of_reason(Reason::NotAuthorised, sentence)
+}
+
+/// The node cannot answer just now; trying later may help.
+pub fn unavailable(sentence: impl Into<String>) -> Status {
+    of_reason(Reason::Unavailable, sentence)
+}
+
+fn with_details(code: Code, sentence: impl Into<String>, outcome: &Outcome) -> Status {
+    let metadata = HashMap::from([
+        ("limit".to_owned(), outcome.limit.to_string()),
+        ("amount".to_owned(), outcome.amount.to_string()),
+        ("later_may_help".to_owned(), outcome.reason.later_may_help().to_string()),
+    ]);
+    let details = ErrorDetails::with_error_info(outcome.reason.name(), DOMAIN, metadata);
+    Status::with_error_details(code, sentence, details)
+}
+
+fn code_of(reason: Reason) -> Code {
+    match reason {
+        Reason::Malformed | Reason::KeyUnacceptable => Code::InvalidArgument,
+        Reason::BadSignature => Code::Unauthenticated,
+        Reason::NotAuthorised | Reason::UnknownMember => Code::PermissionDenied,
+        Reason::UnknownAccount => Code::NotFound,
+        Reason::SequenceUsed | Reason::SequenceConflict => Code::AlreadyExists,
+        Reason::SequenceOutOfWindow => Code::OutOfRange,
+        Reason::Overloaded => Code::ResourceExhausted,
+        Reason::Unavailable | Reason::ClockJump => Code::Unavailable,
+        _ => Code::FailedPrecondition,
+    }
+}
+
+/// The refusal that a status carries, if it carries one.
+pub fn refusal_of(status: &Status) -> Option<Outcome> {
+    let info = status.get_details_error_info()?;
+    let number = |key: &str| info.metadata.get(key).and_then(|text| text.parse().ok()).unwrap_or(0);
+    let reason = Reason::from_name(&info.reason).filter(|_| info.domain == DOMAIN)?;
+    Some(Outcome { reason, limit: number("limit"), amount: number("amount") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_survives_being_a_status() {
+        for reason in Reason::ALL {
+            let refusal = Outcome::refused(*reason, 3, u64::MAX);
+            let status = of_refusal(&refusal);
+            assert_eq!(refusal_of(&status), Some(refusal));
+            assert_eq!(status.message(), reason.text());
+        }
+    }
+}

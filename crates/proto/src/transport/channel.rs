@@ -1,0 +1,135 @@
+//! Connecting to a node.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cbdc_ledger::PublicKey;
+use hyper_util::rt::TokioIo;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tonic::transport::{Channel, Endpoint, Uri};
+
+use super::identity::NodeIdentity;
+
+/// How a client knows that it speaks with the right node.
+#[derive(Clone)]
+pub enum ServerTrust {
+    /// The node's certificate must carry this key.
+    NodeKey(PublicKey),
+    /// The node's certificate must be signed by this authority, for the host's name.
+    Authority(CertificateDer<'static>),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("the address `{address}` is no host and port, such as 127.0.0.1:7000")]
+    Address { address: String },
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
+    #[error("the authority's certificate cannot be used: {0}")]
+    Authority(String),
+    #[error("cannot connect to {address}: {reason}")]
+    Connect { address: String, reason: String },
+}
+
+#[derive(Debug)]
+struct PinnedServer(PublicKey);
+
+impl ServerCertVerifier for PinnedServer {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if super::key_in(certificate) == Some(self.0) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        Err(rustls::Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("only TLS 1.3 is spoken here".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        super::verify_handshake(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        super::schemes()
+    }
+}
+
+/// Makes a channel to `address` (`host:port`). It connects at its first use and again whenever it is broken.
+///
+/// `identity` is what this side shows; customers show none.
+pub fn connect(address: &str, identity: Option<&NodeIdentity>, trust: &ServerTrust) -> Result<Channel, ConnectError> {
+    let wrong_address = || ConnectError::Address { address: address.to_owned() };
+    let (host, _) = address.rsplit_once(':').ok_or_else(wrong_address)?;
+    let server_name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|_| wrong_address())?;
+    let connector = TlsConnector::from(Arc::new(client_config(identity, trust)?));
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|_| wrong_address())?;
+    let endpoint = endpoint
+        .connect_timeout(Duration::from_secs(3))
+        .http2_keep_alive_interval(super::KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(super::KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(super::STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(super::CONNECTION_WINDOW_BYTES)
+        .tcp_nodelay(true);
+    let dial = tower::service_fn(move |uri: Uri| {
+        let (connector, server_name) = (connector.clone(), server_name.clone());
+        async move {
+            let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
+            let stream = TcpStream::connect(&authority).await?;
+            stream.set_nodelay(true)?;
+            let stream = connector.connect(server_name, stream).await?;
+            Ok::<_, std::io::Error>(TokioIo::new(stream))
+        }
+    });
+    Ok(endpoint.connect_with_connector_lazy(dial))
+}
+
+fn client_config(identity: Option<&NodeIdentity>, trust: &ServerTrust) -> Result<ClientConfig, ConnectError> {
+    let builder = ClientConfig::builder_with_provider(super::provider()).with_protocol_versions(&[&rustls::version::TLS13])?;
+    let verifier: Arc<dyn ServerCertVerifier> = match trust {
+        ServerTrust::NodeKey(key) => Arc::new(PinnedServer(*key)),
+        ServerTrust::Authority(certificate) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(certificate.clone()).map_err(|error| ConnectError::Authority(error.to_string()))?;
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), super::provider())
+                .build()
+                .map_err(|error| ConnectError::Authority(error.to_string()))?
+        }
+    };
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+    let mut config = match identity {
+        Some(identity) => builder.with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())?,
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(config)
+}
+
+/// An address of this machine, for tests and development networks.
+pub fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}

@@ -1,0 +1,219 @@
+//! Accepting connections.
+//!
+//! A connection that is not TLS 1.3, or whose certificate's key is pinned by nobody, ends in the handshake: no request
+//! of it is ever read. Handshakes run beside each other, bounded in number and time, so that a peer that says nothing
+//! (or noise) holds nobody up.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use cbdc_ledger::PublicKey;
+use futures::Stream;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig};
+use rustls_pki_types::{CertificateDer, UnixTime};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::Connected;
+
+use super::identity::NodeIdentity;
+
+const HANDSHAKES_MAX: usize = 256;
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Which node keys are members' now.
+pub trait Pins: Send + Sync + 'static {
+    fn is_member(&self, key: &PublicKey) -> bool;
+}
+
+impl<F: Fn(&PublicKey) -> bool + Send + Sync + 'static> Pins for F {
+    fn is_member(&self, key: &PublicKey) -> bool {
+        self(key)
+    }
+}
+
+/// Whether a client must show a member's certificate.
+#[derive(Clone)]
+pub enum ClientAuthentication {
+    /// Every client must be a member.
+    Required(Arc<dyn Pins>),
+    /// A client may come without a certificate (a customer); one that it shows must be a member's.
+    Optional(Arc<dyn Pins>),
+}
+
+/// Who is at the other end; in the extensions of each request.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The node key that the TLS handshake proved; none for a customer.
+    pub node_key: Option<PublicKey>,
+    pub address: Option<SocketAddr>,
+}
+
+impl Peer {
+    /// The peer of a request.
+    pub fn of<T>(request: &tonic::Request<T>) -> Peer {
+        request.extensions().get::<Peer>().cloned().unwrap_or(Peer { node_key: None, address: None })
+    }
+}
+
+struct MemberVerifier {
+    pins: Arc<dyn Pins>,
+    required: bool,
+}
+
+impl std::fmt::Debug for MemberVerifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemberVerifier").field("required", &self.required).finish_non_exhaustive()
+    }
+}
+
+impl ClientCertVerifier for MemberVerifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.required
+    }
+
+    fn verify_client_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        match super::key_in(certificate) {
+            Some(key) if self.pins.is_member(&key) => Ok(ClientCertVerified::assertion()),
+            _ => Err(rustls::Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure)),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("only TLS 1.3 is spoken here".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        super::verify_handshake(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        super::schemes()
+    }
+}
+
+/// An accepted connection.
+pub struct Connection {
+    stream: TlsStream<TcpStream>,
+    peer: Peer,
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Accepts connections on a bound listener, for `Server::serve_with_incoming_shutdown`.
+pub fn incoming(
+    listener: TcpListener,
+    identity: &NodeIdentity,
+    clients: ClientAuthentication,
+) -> Result<impl Stream<Item = io::Result<Connection>> + Send + use<>, rustls::Error> {
+    let (pins, required) = match clients {
+        ClientAuthentication::Required(pins) => (pins, true),
+        ClientAuthentication::Optional(pins) => (pins, false),
+    };
+    let mut config = ServerConfig::builder_with_provider(super::provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_client_cert_verifier(Arc::new(MemberVerifier { pins, required }))
+        .with_single_cert(identity.chain.clone(), identity.key.clone_key())?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+
+    let (ready, mut accepted) = tokio::sync::mpsc::channel(HANDSHAKES_MAX);
+    tokio::spawn(accept_loop(listener, acceptor, ready));
+    Ok(async_stream::stream! {
+        while let Some(connection) = accepted.recv().await {
+            yield Ok(connection);
+        }
+    })
+}
+
+async fn accept_loop(listener: TcpListener, acceptor: TlsAcceptor, ready: tokio::sync::mpsc::Sender<Connection>) {
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    loop {
+        let permit = tokio::select! {
+            permit = handshakes.clone().acquire_owned() => permit,
+            () = ready.closed() => return,
+        };
+        let Ok(permit) = permit else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = ready.closed() => return,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, most likely: give others time to close theirs.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let (acceptor, ready) = (acceptor.clone(), ready.clone());
+        tokio::spawn(async move {
+            let _permit = permit;
+            match handshake(&acceptor, stream, address).await {
+                Ok(connection) => drop(ready.send(connection).await),
+                Err(error) => tracing::info!(%address, %error, "a connection was refused in the TLS handshake"),
+            }
+        });
+    }
+}
+
+async fn handshake(acceptor: &TlsAcceptor, stream: TcpStream, address: SocketAddr) -> io::Result<Connection> {
+    stream.set_nodelay(true)?;
+    let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
+    let stream = handshake.await.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no handshake within 5 s"))??;
+    let node_key = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(super::key_in);
+    Ok(Connection { stream, peer: Peer { node_key, address: Some(address) } })
+}
