@@ -1,1 +1,30 @@
+//! The central bank's node: takes in commands, verifies their signatures, puts them in order, settles them, and
+//! publishes the chain; and the policy desk.
+//!
+//! # The way of a command
+//! 1. [`service`] receives a batch from a member and [`intake`] admits it: well-formed, from a member who may hand it in,
+//!    within the bounds of the queue. What is over the bounds is answered `OVERLOADED` at once.
+//! 2. [`verification`] checks all signatures of several batches together, on threads of their own.
+//! 3. [`sequencer`] cuts a proposal every few milliseconds or every few thousand commands, stamps its time
+//!    ([`clock`]) and hands it to ordering, without waiting for earlier ones.
+//! 4. Ordering makes the proposal durable on a majority.
+//! 5. [`settlement`] applies proposals in order on one thread, seals and signs the block, writes it to the archive,
+//!    and answers. A command that was ordered before is answered with its first outcome ([`first_outcomes`]).
+//!
+//! An answer is given only after 4 and 5; whatever was answered survives any crash. A batch stays one piece all the way,
+//! so nothing is looked up, locked or allocated per command to bring an answer back.
 
+pub mod clock;
+pub mod config;
+pub mod first_outcomes;
+pub mod intake;
+pub mod issuance_desk;
+pub mod measures;
+pub mod node;
+pub mod sequencer;
+pub mod service;
+pub mod settlement;
+pub mod verification;
+
+pub use config::Config;
+pub use node::{Node, NodeError, StartError, start};

@@ -1,0 +1,135 @@
+//! The time that proposals are stamped with.
+//!
+//! A stamp is the machine's wall clock, but never before the last one. Beside it runs a monotonic estimate: the last
+//! accepted wall time plus the time that has passed since, which no adjustment of the clock can move. When the two are
+//! more than 60 seconds apart, the clock has *jumped*: no block is sealed until an operator accepts the clock as it is.
+//! Small corrections (NTP) move the estimate along.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use cbdc_ledger::Timestamp;
+
+/// How far the clock may be from the monotonic estimate.
+pub const JUMP: Duration = Duration::from_secs(60);
+
+/// The clock and the estimate are too far apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the machine's clock says {found}, {expected} was expected; no block is sealed until an operator accepts the clock")]
+pub struct Jumped {
+    pub expected: Timestamp,
+    pub found: Timestamp,
+}
+
+pub struct Clock {
+    wall: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    anchor: Mutex<Anchor>,
+}
+
+struct Anchor {
+    wall: Timestamp,
+    at: Instant,
+    last_stamp: Timestamp,
+    has_warned: bool,
+}
+
+fn wall_clock() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}
+
+impl Clock {
+    /// The machine's clock. `parent` is the time of the last block: a clock far behind it has jumped, however long the
+    /// node was off; one far ahead is what a node that was off expects.
+    pub fn new(parent: Timestamp) -> Clock {
+        Clock::with_wall(parent, wall_clock)
+    }
+
+    /// A clock that reads the wall time elsewhere.
+    pub fn with_wall(parent: Timestamp, wall: impl Fn() -> Timestamp + Send + Sync + 'static) -> Clock {
+        let anchor = Anchor { wall: wall().max(parent), at: Instant::now(), last_stamp: parent, has_warned: false };
+        Clock { wall: Box::new(wall), anchor: Mutex::new(anchor) }
+    }
+
+    /// The stamp for a proposal now.
+    pub fn stamp(&self) -> Result<Timestamp, Jumped> {
+        self.stamp_at(Instant::now())
+    }
+
+    fn stamp_at(&self, now: Instant) -> Result<Timestamp, Jumped> {
+        let mut anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
+        let passed = now.saturating_duration_since(anchor.at);
+        let expected = anchor.wall.plus_ms(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX));
+        let found = (self.wall)();
+        if u128::from(expected.0.abs_diff(found.0)) > JUMP.as_millis() {
+            let jumped = Jumped { expected, found };
+            if !anchor.has_warned {
+                tracing::error!(%expected, %found, "the machine's clock has jumped; no block is sealed until an operator accepts it");
+                anchor.has_warned = true;
+            }
+            return Err(jumped);
+        }
+        (anchor.wall, anchor.at, anchor.has_warned) = (found, now, false);
+        anchor.last_stamp = anchor.last_stamp.max(found);
+        Ok(anchor.last_stamp)
+    }
+
+    /// An operator accepts the clock as it is now. Returns the time accepted.
+    pub fn accept(&self) -> Timestamp {
+        let mut anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = (self.wall)();
+        tracing::warn!(%found, "an operator accepted the clock");
+        (anchor.wall, anchor.at, anchor.has_warned) = (found, Instant::now(), false);
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    fn settable(parent: u64, wall: u64) -> (Arc<AtomicU64>, Clock) {
+        let time = Arc::new(AtomicU64::new(wall));
+        let read = time.clone();
+        (time, Clock::with_wall(Timestamp(parent), move || Timestamp(read.load(Ordering::SeqCst))))
+    }
+
+    #[test]
+    fn stamps_never_go_back_when_the_clock_does() {
+        let (time, clock) = settable(0, 1_000_000);
+        assert_eq!(clock.stamp(), Ok(Timestamp(1_000_000)));
+        time.store(990_000, Ordering::SeqCst);
+        assert_eq!(clock.stamp(), Ok(Timestamp(1_000_000)));
+    }
+
+    #[test]
+    fn a_jump_stops_sealing_until_an_operator_accepts() {
+        for jump_to in [1_000_000 + 60_500, 1_000_000 - 60_500] {
+            let (time, clock) = settable(0, 1_000_000);
+            clock.stamp().unwrap();
+            time.store(jump_to, Ordering::SeqCst);
+            assert!(clock.stamp().is_err());
+            assert!(clock.stamp().is_err());
+            clock.accept();
+            assert_eq!(clock.stamp(), Ok(Timestamp(jump_to.max(1_000_000))));
+        }
+    }
+
+    #[test]
+    fn passing_time_is_no_jump() {
+        let (time, clock) = settable(0, 1_000_000);
+        time.store(1_000_000 + 3_600_000, Ordering::SeqCst);
+        let later = Instant::now() + Duration::from_secs(3_600);
+        assert_eq!(clock.stamp_at(later), Ok(Timestamp(4_600_000)));
+    }
+
+    #[test]
+    fn a_clock_far_behind_the_last_block_has_jumped() {
+        let (_, clock) = settable(10_000_000, 1_000_000);
+        assert!(clock.stamp().is_err());
+        let (_, clock) = settable(1_000_000, 10_000_000);
+        assert!(clock.stamp().is_ok());
+    }
+}

@@ -1,0 +1,91 @@
+//! The central bank node's configuration file.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use cbdc_node::config::{ConfigError, beside, load_config};
+use serde::Deserialize;
+
+/// See `cbdc init`, which writes one. Paths are relative to the file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// This node's member number in the role central-bank.
+    #[serde(default = "one")]
+    pub member: u16,
+    /// The genesis file.
+    pub genesis: PathBuf,
+    /// Where the node keeps its data; made if it is missing.
+    pub data_dir: PathBuf,
+    /// Where members connect.
+    pub listen: SocketAddr,
+    /// Where Prometheus reads metrics; none if absent.
+    pub metrics_listen: Option<SocketAddr>,
+    /// The node's TLS certificate, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM, readable by nobody else.
+    pub private_key: PathBuf,
+    /// The key that signs headers: 64 hexadecimal digits, readable by nobody else.
+    pub signing_key: PathBuf,
+    #[serde(default)]
+    pub sequencer: SequencerConfig,
+    /// Threads that verify signatures; 0 means one for each core.
+    #[serde(default)]
+    pub verification_threads: usize,
+    /// A checkpoint is written in the background after so many blocks.
+    #[serde(default = "default_checkpoint_every_blocks")]
+    pub checkpoint_every_blocks: u64,
+    /// If present, requests to issue and redeem are agreed to automatically, within the committee's limits.
+    pub operator: Option<OperatorConfig>,
+}
+
+/// How proposals are cut.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SequencerConfig {
+    /// A proposal is cut when it has so many commands.
+    pub commands_max: usize,
+    /// A proposal is cut when its first command has waited so long.
+    pub wait_ms: u64,
+    /// Commands that may be under way in the node at once; beyond that, batches are refused as OVERLOADED.
+    pub queue_commands_max: usize,
+    /// Proposals that may be on their way to disk at once.
+    pub proposals_in_flight_max: usize,
+}
+
+impl Default for SequencerConfig {
+    fn default() -> Self {
+        SequencerConfig { commands_max: 8_192, wait_ms: 2, queue_commands_max: 131_072, proposals_in_flight_max: 8 }
+    }
+}
+
+/// The operator on whose behalf the desk agrees.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperatorConfig {
+    pub member: u16,
+    pub signing_key: PathBuf,
+}
+
+fn one() -> u16 {
+    1
+}
+
+fn default_checkpoint_every_blocks() -> u64 {
+    5_000
+}
+
+impl Config {
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        let mut config: Config = load_config(path)?;
+        for relative in
+            [&mut config.genesis, &mut config.data_dir, &mut config.certificate, &mut config.private_key, &mut config.signing_key]
+        {
+            *relative = beside(path, relative);
+        }
+        if let Some(operator) = &mut config.operator {
+            operator.signing_key = beside(path, &operator.signing_key);
+        }
+        Ok(config)
+    }
+}

@@ -1,0 +1,156 @@
+//! Intake: batches of commands come in, bounded, and their answers go out.
+//!
+//! A [`Batch`] stays one piece from here to its answer. It holds its share of the queue until it is answered, so the
+//! node never has more commands under way than it was configured for.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use cbdc_ledger::authority;
+use cbdc_ledger::command::{Command, Signer};
+use cbdc_ledger::encoding::Reader;
+use cbdc_ledger::member::Role;
+use cbdc_ledger::verification::VerifiedCommand;
+use cbdc_ledger::{MemberId, Outcome, Reason};
+use cbdc_proto::packed::Answer;
+use metrics::{counter, gauge};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::measures;
+
+/// Commands that one batch may hold.
+pub const BATCH_COMMANDS_MAX: usize = 4_096;
+
+/// Where the answers of a batch go; called once.
+pub type Reply = Box<dyn FnOnce(Vec<Answer>) + Send>;
+
+/// Commands on their way, and the answers that are known so far.
+pub struct Batch {
+    pub commands: Vec<Command>,
+    pub ticket: Ticket,
+}
+
+/// A batch whose commands were verified; those that were refused are answered already.
+pub struct VerifiedBatch {
+    /// Each with its place in the batch.
+    pub commands: Vec<(u32, VerifiedCommand)>,
+    pub ticket: Ticket,
+}
+
+/// What a batch needs to be answered.
+pub struct Ticket {
+    answers: Vec<Answer>,
+    reply: Option<Reply>,
+    /// When the stage that the batch is in began.
+    pub stage_began: Instant,
+    _share: OwnedSemaphorePermit,
+}
+
+impl Ticket {
+    pub fn set(&mut self, place: u32, answer: Answer) {
+        self.answers[place as usize] = answer;
+    }
+
+    /// Sends the answers out. What was never set is answered as unknown.
+    pub fn answer(mut self) {
+        self.send();
+    }
+
+    fn send(&mut self) {
+        if let Some(reply) = self.reply.take() {
+            for answer in &self.answers {
+                counter!(measures::COMMANDS, "reason" => answer.outcome.reason.name()).increment(1);
+            }
+            reply(std::mem::take(&mut self.answers));
+        }
+    }
+}
+
+impl Drop for Ticket {
+    /// A batch that is dropped on its way, because the node stops, is answered as unknown.
+    fn drop(&mut self) {
+        self.send();
+    }
+}
+
+/// The entrance that all services share.
+#[derive(Clone)]
+pub struct Intake {
+    queue: mpsc::Sender<Batch>,
+    share: Arc<Semaphore>,
+    capacity: usize,
+}
+
+impl Intake {
+    /// An entrance with room for `commands_max` commands, and the receiving end of its queue.
+    pub fn new(commands_max: usize) -> (Intake, mpsc::Receiver<Batch>) {
+        let (queue, batches) = mpsc::channel(commands_max.max(1));
+        (Intake { queue, share: Arc::new(Semaphore::new(commands_max)), capacity: commands_max }, batches)
+    }
+
+    /// Takes a member's commands in. Whatever happens, `reply` is called exactly once with one answer per command.
+    pub fn submit(&self, member: (Role, MemberId), commands: Vec<Command>, reply: Reply) {
+        let not_authorised = commands.iter().any(|command| !may_hand_in(member, command));
+        if not_authorised {
+            counter!(measures::SECURITY, "kind" => "wrong_role").increment(1);
+            let (role, id) = member;
+            tracing::warn!(target: "security", %role, %id, "a member handed in a command that it may not hand in");
+            return answer_all(reply, commands.len(), Outcome::refused(Reason::NotAuthorised, 0, 0));
+        }
+        let Ok(share) = self.share.clone().try_acquire_many_owned(commands.len() as u32) else {
+            return answer_all(reply, commands.len(), Outcome::refused(Reason::Overloaded, self.capacity as u64, 0));
+        };
+        gauge!(measures::QUEUE).set((self.capacity - self.share.available_permits()) as f64);
+        let answers = vec![Answer::unknown(); commands.len()];
+        let ticket = Ticket { answers, reply: Some(reply), stage_began: Instant::now(), _share: share };
+        // The channel has a place for every command that the semaphore lets in, so only a stopping node refuses here;
+        // dropping the batch then answers it as unknown.
+        drop(self.queue.try_send(Batch { commands, ticket }));
+    }
+
+    /// Takes one command in and waits for its answer.
+    pub async fn submit_one(&self, member: (Role, MemberId), command: Command) -> Answer {
+        let (sender, answer) = oneshot::channel();
+        let reply = Box::new(move |answers: Vec<Answer>| drop(sender.send(answers)));
+        self.submit(member, vec![command], reply);
+        answer.await.ok().and_then(|answers| answers.first().copied()).unwrap_or_else(Answer::unknown)
+    }
+}
+
+/// Reads commands that stand back to back.
+///
+/// # Errors
+/// A sentence that names the command's place.
+pub fn decode_commands(bytes: &[u8]) -> Result<Vec<Command>, String> {
+    let mut input = Reader::new("command", bytes);
+    let mut commands = Vec::with_capacity((bytes.len() / 136).min(BATCH_COMMANDS_MAX));
+    while !input.is_empty() {
+        if commands.len() == BATCH_COMMANDS_MAX {
+            return Err(format!("expected at most {BATCH_COMMANDS_MAX} commands in a batch, found more"));
+        }
+        let command = Command::decode(&mut input);
+        commands.push(command.map_err(|error| format!("command {} of the batch: {error}", commands.len()))?);
+    }
+    if commands.is_empty() {
+        return Err("expected at least one command in a batch, found none".to_owned());
+    }
+    Ok(commands)
+}
+
+/// Whether a member may hand in a command: its kind, and for banks that it is of their own customers.
+fn may_hand_in((role, id): (Role, MemberId), command: &Command) -> bool {
+    let row = authority::of(command.kind());
+    if !row.handed_in_by.contains(&role) {
+        return false;
+    }
+    match command.signer() {
+        _ if !row.own_bank_only => true,
+        Signer::Holder(account) => account.bank.0 == id.0,
+        Signer::Member(_, bank) => bank == id,
+    }
+}
+
+fn answer_all(reply: Reply, count: usize, outcome: Outcome) {
+    counter!(measures::COMMANDS, "reason" => outcome.reason.name()).increment(count as u64);
+    reply(vec![Answer::not_ordered(outcome); count]);
+}

@@ -1,0 +1,128 @@
+//! The issuance desk: banks ask, the operator agrees.
+//!
+//! A request waits here, signed by its bank, until an operator fetches it and hands in an order that carries it. Where
+//! the node is configured with an operator's key, the desk signs the order itself at once: the committee's limits (cap,
+//! quota) are in the ledger and hold either way.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cbdc_ledger::command::{Head, IssuanceOrder, IssuanceRequest, Record, Signed, Signer};
+use cbdc_ledger::member::Role;
+use cbdc_ledger::{BankId, Command, Ledger, MemberId, NetworkId, Outcome, Reason, SigningKey, Timestamp};
+use cbdc_node::LedgerHandle;
+use cbdc_proto::packed::Answer;
+
+use crate::first_outcomes::FirstOutcomes;
+use crate::intake::Intake;
+
+/// Requests of one bank that may wait.
+const WAITING_MAX: usize = 64;
+/// How often an order is signed anew because its operator's number was taken meanwhile.
+const ATTEMPTS: usize = 8;
+
+/// An operator's key that this node may sign orders with.
+pub struct OperatorKey {
+    pub member: MemberId,
+    pub key: SigningKey,
+}
+
+#[derive(Clone)]
+pub struct IssuanceDesk {
+    network: NetworkId,
+    operator: Option<Arc<OperatorKey>>,
+    ledger: LedgerHandle,
+    intake: Intake,
+    first_outcomes: FirstOutcomes,
+    waiting: Arc<Mutex<BTreeMap<(BankId, u64), Signed<IssuanceRequest>>>>,
+    /// One order is signed at a time, so that numbers are taken in turn.
+    signing: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl IssuanceDesk {
+    pub fn new(
+        network: NetworkId,
+        operator: Option<OperatorKey>,
+        ledger: LedgerHandle,
+        intake: Intake,
+        first_outcomes: FirstOutcomes,
+    ) -> IssuanceDesk {
+        IssuanceDesk {
+            network,
+            operator: operator.map(Arc::new),
+            ledger,
+            intake,
+            first_outcomes,
+            waiting: Arc::default(),
+            signing: Arc::default(),
+        }
+    }
+
+    /// A bank's request: its answer if the desk could settle it, `None` while it waits for the operator.
+    pub async fn request(&self, request: Signed<IssuanceRequest>) -> Result<Option<Answer>, Outcome> {
+        let bank = Signer::Member(Role::Bank, MemberId(request.record.bank.0));
+        if let Some((first, answer)) = self.first_outcomes.find(bank, request.record.head.sequence) {
+            return match first {
+                Command::Issuance(order) if order.record.request == request => Ok(Some(answer)),
+                _ => Err(Outcome::refused(Reason::SequenceConflict, 0, request.record.head.sequence)),
+            };
+        }
+        match &self.operator {
+            Some(operator) => Ok(Some(self.order(operator, request).await)),
+            None => self.wait_for_operator(request).map(|()| None),
+        }
+    }
+
+    fn wait_for_operator(&self, request: Signed<IssuanceRequest>) -> Result<(), Outcome> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let bank = request.record.bank;
+        let of_bank = waiting.keys().filter(|(waiting_bank, _)| *waiting_bank == bank).count();
+        if of_bank >= WAITING_MAX {
+            return Err(Outcome::refused(Reason::Overloaded, WAITING_MAX as u64, of_bank as u64 + 1));
+        }
+        waiting.insert((bank, request.record.head.sequence), request);
+        Ok(())
+    }
+
+    /// Requests that wait and could still settle.
+    pub fn waiting(&self) -> Vec<Signed<IssuanceRequest>> {
+        let now = self.ledger.read(|ledger| ledger.tip().time);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.retain(|_, request| request.record.head.valid_until >= now && self.is_unused(request));
+        waiting.values().copied().collect()
+    }
+
+    fn is_unused(&self, request: &Signed<IssuanceRequest>) -> bool {
+        let sequence = request.record.head.sequence;
+        self.ledger.read(|ledger| {
+            let seat = ledger.members().bank(request.record.bank);
+            seat.is_some_and(|seat| seat.window.standing(sequence) == cbdc_ledger::sequence::Standing::Free)
+        })
+    }
+
+    /// Signs the order and hands it in.
+    async fn order(&self, operator: &OperatorKey, request: Signed<IssuanceRequest>) -> Answer {
+        let _turn = self.signing.lock().await;
+        let mut answer = Answer::unknown();
+        for _ in 0..ATTEMPTS {
+            let Some(head) = self.ledger.read(|ledger| operator_head(ledger, operator.member, &request.record)) else {
+                return Answer::not_ordered(Outcome::refused(Reason::UnknownMember, 0, 0));
+            };
+            let order = IssuanceOrder { head, operator: operator.member, request };
+            let signed = order.sign(self.network, &operator.key);
+            answer = self.intake.submit_one((Role::Operator, operator.member), signed.into()).await;
+            let number_was_taken = matches!(answer.outcome.reason, Reason::SequenceUsed | Reason::SequenceConflict);
+            if !number_was_taken {
+                break;
+            }
+        }
+        answer
+    }
+}
+
+/// The operator's next number; the order is valid as long as the request.
+fn operator_head(ledger: &Ledger, operator: MemberId, request: &IssuanceRequest) -> Option<Head> {
+    let seat = ledger.members().active(Role::Operator, operator)?;
+    let valid_until = Timestamp(request.head.valid_until.0);
+    Some(Head { flags: 0, key_version: seat.key_version, sequence: seat.window.lowest_unused(), valid_until })
+}

@@ -1,0 +1,34 @@
+//! The node's metrics. Each is described before its first use.
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram};
+
+pub const COMMANDS: &str = "cbdc_commands_total";
+pub const VERIFY_CPU: &str = "cbdc_verify_cpu_ns_total";
+pub const VERIFIED: &str = "cbdc_verified_commands_total";
+pub const VERIFY_BATCH: &str = "cbdc_verify_batch_commands";
+pub const PROPOSAL: &str = "cbdc_proposal_commands";
+pub const QUEUE: &str = "cbdc_queue_commands";
+pub const STAGE: &str = "cbdc_stage_seconds";
+pub const HEIGHT: &str = "cbdc_height";
+pub const SUPPLY: &str = "cbdc_supply_minor";
+pub const SYNCS: &str = "cbdc_wal_syncs_total";
+pub const PROPOSALS: &str = "cbdc_proposals_total";
+pub const CHECKPOINT_SECONDS: &str = "cbdc_checkpoint_seconds";
+pub const SECURITY: &str = "cbdc_security_events_total";
+
+pub fn describe() {
+    describe_counter!(COMMANDS, Unit::Count, "Commands answered, by reason");
+    describe_counter!(VERIFY_CPU, Unit::Nanoseconds, "CPU time spent verifying signatures");
+    describe_counter!(VERIFIED, Unit::Count, "Commands whose signatures were verified");
+    describe_histogram!(VERIFY_BATCH, Unit::Count, "Commands verified together");
+    describe_histogram!(PROPOSAL, Unit::Count, "Commands in a proposal");
+    describe_gauge!(QUEUE, Unit::Count, "Commands under way in the node");
+    describe_histogram!(STAGE, Unit::Seconds, "Time a batch spends in a stage: verify, sequence, order, settle");
+    describe_gauge!(HEIGHT, Unit::Count, "Height of the last block");
+    describe_gauge!(SUPPLY, Unit::Count, "CBDC in circulation, minor units");
+    describe_counter!(SYNCS, Unit::Count, "Syncs of the write-ahead log");
+    describe_counter!(PROPOSALS, Unit::Count, "Proposals settled");
+    describe_histogram!(CHECKPOINT_SECONDS, Unit::Seconds, "Time to write a checkpoint in the background");
+    describe_counter!(SECURITY, Unit::Count, "Security events by kind");
+    counter!(VERIFY_CPU).absolute(0);
+}

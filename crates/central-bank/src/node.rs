@@ -1,0 +1,382 @@
+//! The node: starting, serving, stopping.
+//!
+//! Start, in this order, so that the cheapest mistakes are found first: configuration, keys, port, store, checkpoint,
+//! ordering, replay, services. Health says "serving" only when everything that the log holds was replayed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use cbdc_ledger::directory::KeyDirectory;
+use cbdc_ledger::member::Role;
+use cbdc_ledger::{Genesis, Height, Ledger, MemberId, SigningKey};
+use cbdc_node::chain::RecentBlocks;
+use cbdc_node::recovery::RecoveryError;
+use cbdc_node::server::{Health, ServeError, bind, serve, with_health_and_reflection};
+use cbdc_node::telemetry::{TelemetryError, serve_metrics};
+use cbdc_node::{Archive, ArchiveError, ChainService, LedgerHandle, Membership, ProposalSource};
+use cbdc_ordering::{CommittedReceiver, Ordering, OrderingConfig, OrderingError, Position};
+use cbdc_proto::transport::key_file::read_signing_key;
+use cbdc_proto::transport::{ClientAuthentication, IdentityError, MESSAGE_BYTES_MAX, NodeIdentity};
+use cbdc_proto::v1;
+use cbdc_storage::{RocksStore, Store, StoreError};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::first_outcomes::FirstOutcomes;
+use crate::intake::Intake;
+use crate::issuance_desk::{IssuanceDesk, OperatorKey};
+use crate::sequencer::Sequencer;
+use crate::service::policy::PolicyService;
+use crate::service::settlement::SettlementService;
+use crate::settlement::{Settlement, SettlementError};
+use crate::verification::Verifier;
+use crate::{measures, verification};
+
+/// Blocks whose first outcomes are known again after a start.
+const FIRST_OUTCOMES_RELOADED: u64 = 512;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot read the genesis {path}: {reason}")]
+    Genesis { path: std::path::PathBuf, reason: String },
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error("central-bank {member} is not an active member of the network in the genesis")]
+    NotAMember { member: MemberId },
+    #[error("the {what} of central-bank {member} is {found}, but membership names {expected}")]
+    OtherKey { what: &'static str, member: MemberId, expected: String, found: String },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+    #[error(transparent)]
+    Ordering(#[from] OrderingError),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    #[error("a thread could not be started: {0}")]
+    Thread(std::io::Error),
+    #[error("the node stopped while it was starting: {0}")]
+    Stopped(#[from] NodeError),
+}
+
+/// Why a node stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    #[error(transparent)]
+    Settlement(#[from] SettlementError),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error("settlement ended unexpectedly; see the log")]
+    Settled,
+}
+
+/// A running node.
+pub struct Node {
+    address: SocketAddr,
+    stop: CancellationToken,
+    settled: oneshot::Receiver<Result<(), SettlementError>>,
+    server: JoinHandle<Result<(), ServeError>>,
+    ordering: Arc<Ordering>,
+    health: Health,
+    store: Arc<dyn Store>,
+}
+
+/// Starts the node on RocksDB in its data folder.
+pub async fn start(config: Config) -> Result<Node, StartError> {
+    let identity = NodeIdentity::load(&config.certificate, &config.private_key)?;
+    let key = read_signing_key(&config.signing_key)?;
+    let genesis = read_genesis(&config)?;
+    let listener = bind(config.listen).await?;
+    let store: Arc<dyn Store> = Arc::new(RocksStore::open(&config.data_dir)?);
+    start_on(config, genesis, identity, key, listener, store).await
+}
+
+fn read_genesis(config: &Config) -> Result<Genesis, StartError> {
+    let wrong = |reason: String| StartError::Genesis { path: config.genesis.clone(), reason };
+    let bytes = std::fs::read(&config.genesis).map_err(|error| wrong(error.to_string()))?;
+    Genesis::from_bytes(&bytes).map_err(|error| wrong(error.to_string()))
+}
+
+/// Starts the node on a given store and listener.
+pub async fn start_on(
+    config: Config,
+    genesis: Genesis,
+    identity: NodeIdentity,
+    key: SigningKey,
+    listener: TcpListener,
+    store: Arc<dyn Store>,
+) -> Result<Node, StartError> {
+    measures::describe();
+    let address = listener.local_addr().map_err(StartError::Thread)?;
+    let (ledger, manifest) = cbdc_node::recovery::load(&store, genesis)?;
+    let member = MemberId(config.member);
+    check_keys(&ledger, member, &identity, &key)?;
+    if let Some(address) = config.metrics_listen {
+        serve_metrics(address)?;
+    }
+
+    let resume_after =
+        manifest.map(|manifest| Position { term: manifest.position.term, index: manifest.position.index });
+    let (ordering, committed) = Ordering::start(OrderingConfig::default(), store.clone(), resume_after).await?;
+    let mut parts = Parts::assemble(&config, ledger, member, key, store.clone(), Arc::new(ordering), resume_after)?;
+    parts.reload_first_outcomes()?;
+    let settled = parts.start_threads(&config, committed)?;
+    let mut settled = parts.replay(settled).await?;
+
+    let (routes, health) = with_health_and_reflection(parts.routes()).await?;
+    let stop = CancellationToken::new();
+    let clients = ClientAuthentication::Required(Arc::new(parts.membership.clone()));
+    let server = tokio::spawn({
+        let stop = stop.clone();
+        async move { serve(listener, &identity, clients, routes, stop).await }
+    });
+    if let Ok(result) = settled.try_recv() {
+        return Err(NodeError::from(result.err().map_or(NodeError::Settled, NodeError::from)).into());
+    }
+    health.set(true).await;
+    let height = parts.ledger.read(Ledger::height);
+    tracing::info!(%address, %height, network = %parts.network, "the central bank is serving");
+    Ok(Node { address, stop, settled, server, ordering: parts.ordering, health, store })
+}
+
+fn check_keys(ledger: &Ledger, member: MemberId, identity: &NodeIdentity, key: &SigningKey) -> Result<(), StartError> {
+    let seat = ledger.members().active(Role::CentralBank, member).ok_or(StartError::NotAMember { member })?;
+    let other = |what, expected: String, found: String| Err(StartError::OtherKey { what, member, expected, found });
+    if seat.member.signing_key != key.public_key() {
+        return other("signing key", seat.member.signing_key.to_string(), key.public_key().to_string());
+    }
+    match seat.member.node_key {
+        Some(node_key) if node_key == identity.public_key() => Ok(()),
+        expected => {
+            let expected = expected.map_or("none".to_owned(), |key| key.to_string());
+            other("certificate's key", expected, identity.public_key().to_string())
+        }
+    }
+}
+
+/// The parts of a node, joined but not yet running.
+struct Parts {
+    network: cbdc_ledger::NetworkId,
+    member: MemberId,
+    key: Option<SigningKey>,
+    genesis: Arc<Genesis>,
+    ledger: LedgerHandle,
+    directory: Arc<KeyDirectory>,
+    membership: Membership,
+    archive: Arc<Archive>,
+    recent: RecentBlocks,
+    first_outcomes: FirstOutcomes,
+    ordering: Arc<Ordering>,
+    applied: watch::Sender<Option<Position>>,
+    clock: Arc<Clock>,
+    intake: Intake,
+    batches: Option<mpsc::Receiver<crate::intake::Batch>>,
+    desk: IssuanceDesk,
+}
+
+/// Proposals from the ordered log.
+struct LogProposals(Arc<Ordering>);
+
+impl ProposalSource for LogProposals {
+    fn proposal(&self, height: Height, log_index: u64) -> Result<Option<bytes::Bytes>, ArchiveError> {
+        let proposal = self.0.read_proposal(log_index);
+        proposal.map_err(|error| ArchiveError::Damaged { height, what: error.to_string() })
+    }
+}
+
+impl Parts {
+    fn assemble(
+        config: &Config,
+        ledger: Ledger,
+        member: MemberId,
+        key: SigningKey,
+        store: Arc<dyn Store>,
+        ordering: Arc<Ordering>,
+        resume_after: Option<Position>,
+    ) -> Result<Parts, StartError> {
+        let (network, genesis) = (ledger.network(), Arc::new(ledger.genesis().clone()));
+        let directory = Arc::new(KeyDirectory::of(&ledger));
+        let membership = Membership::of(&ledger);
+        let clock = Arc::new(Clock::new(ledger.tip().time));
+        let ledger = LedgerHandle::new(ledger);
+        let (intake, batches) = Intake::new(config.sequencer.queue_commands_max);
+        let first_outcomes = FirstOutcomes::default();
+        let operator = match &config.operator {
+            Some(operator) => {
+                let key = read_signing_key(&operator.signing_key)?;
+                Some(OperatorKey { member: MemberId(operator.member), key })
+            }
+            None => None,
+        };
+        let desk = IssuanceDesk::new(network, operator, ledger.clone(), intake.clone(), first_outcomes.clone());
+        let archive = Arc::new(Archive::new(store, Arc::new(LogProposals(ordering.clone()))));
+        Ok(Parts {
+            network,
+            member,
+            key: Some(key),
+            genesis,
+            ledger,
+            directory,
+            membership,
+            archive,
+            recent: RecentBlocks::default(),
+            first_outcomes,
+            ordering,
+            applied: watch::channel(resume_after).0,
+            clock,
+            intake,
+            batches: Some(batches),
+            desk,
+        })
+    }
+
+    /// Blocks before the checkpoint do not pass settlement again; their first outcomes come from the archive.
+    fn reload_first_outcomes(&self) -> Result<(), ArchiveError> {
+        let tip = self.ledger.read(Ledger::height).0;
+        for height in tip.saturating_sub(FIRST_OUTCOMES_RELOADED) + 1..=tip {
+            let Some(parts) = self.archive.block(Height(height))? else { continue };
+            let outcomes = cbdc_node::archive::decode_outcomes(&parts.outcomes)
+                .map_err(|error| ArchiveError::Damaged { height: Height(height), what: error.to_string() })?;
+            self.first_outcomes.push(Height(height), parts.proposal, outcomes);
+        }
+        Ok(())
+    }
+
+    /// Starts verification, sequencing and settlement; the receiver tells when settlement ends.
+    fn start_threads(
+        &mut self,
+        config: &Config,
+        committed: CommittedReceiver,
+    ) -> Result<oneshot::Receiver<Result<(), SettlementError>>, StartError> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = if config.verification_threads == 0 { cores } else { config.verification_threads };
+        let (verified, verified_batches) = mpsc::channel(1_024);
+        let verifier = Verifier {
+            network: self.network,
+            directory: self.directory.clone(),
+            ledger: self.ledger.clone(),
+            first_outcomes: self.first_outcomes.clone(),
+        };
+        let batches = self.batches.take().expect("threads are started once");
+        verification::start(&verifier, threads, batches, &verified).map_err(StartError::Thread)?;
+
+        let (announce, under_way) = mpsc::unbounded_channel();
+        let sequencer = Sequencer {
+            config: config.sequencer.clone(),
+            clock: self.clock.clone(),
+            ordering: self.ordering.clone(),
+            ledger: self.ledger.clone(),
+            under_way: announce,
+        };
+        tokio::spawn(sequencer.run(verified_batches));
+
+        let settlement = Settlement {
+            network: self.network,
+            member: self.member,
+            key: self.key.take().expect("threads are started once"),
+            ledger: self.ledger.clone(),
+            directory: self.directory.clone(),
+            membership: self.membership.clone(),
+            archive: self.archive.clone(),
+            recent: self.recent.clone(),
+            first_outcomes: self.first_outcomes.clone(),
+            ordering: self.ordering.clone(),
+            checkpoint_every_blocks: config.checkpoint_every_blocks.max(1),
+            applied: self.applied.clone(),
+            under_way,
+            runtime: tokio::runtime::Handle::current(),
+        };
+        let (ended, settled) = oneshot::channel();
+        let run = move || drop(ended.send(settlement.run(committed)));
+        std::thread::Builder::new().name("settlement".to_owned()).spawn(run).map_err(StartError::Thread)?;
+        Ok(settled)
+    }
+
+    /// Waits until everything that the log held at the start is applied.
+    async fn replay(
+        &self,
+        mut settled: oneshot::Receiver<Result<(), SettlementError>>,
+    ) -> Result<oneshot::Receiver<Result<(), SettlementError>>, StartError> {
+        let Some(last) = self.ordering.last_position() else { return Ok(settled) };
+        let mut applied = self.applied.subscribe();
+        let caught_up = applied.wait_for(|position| position.is_some_and(|position| position.index >= last.index));
+        tokio::select! {
+            _ = caught_up => Ok(settled),
+            ended = &mut settled => {
+                let error = ended.ok().and_then(Result::err).map_or(NodeError::Settled, NodeError::from);
+                Err(error.into())
+            }
+        }
+    }
+
+    fn routes(&self) -> Routes {
+        let settlement =
+            SettlementService { intake: self.intake.clone(), membership: self.membership.clone(), desk: self.desk.clone() };
+        let policy = PolicyService {
+            intake: self.intake.clone(),
+            ledger: self.ledger.clone(),
+            membership: self.membership.clone(),
+            desk: self.desk.clone(),
+            clock: self.clock.clone(),
+        };
+        let chain = ChainService {
+            genesis: self.genesis.clone(),
+            ledger: self.ledger.clone(),
+            archive: self.archive.clone(),
+            recent: self.recent.clone(),
+            membership: self.membership.clone(),
+        };
+        let settlement = v1::settlement_server::SettlementServer::new(settlement).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let chain = v1::chain_server::ChainServer::new(chain).max_encoding_message_size(MESSAGE_BYTES_MAX);
+        Routes::new(settlement).add_service(v1::policy_server::PolicyServer::new(policy)).add_service(chain)
+    }
+}
+
+impl Node {
+    /// Where the node listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until the node stops by itself, because it must not go on.
+    pub async fn stopped(&mut self) -> Result<(), NodeError> {
+        tokio::select! {
+            ended = &mut self.settled => Err(ended.ok().and_then(Result::err).map_or(NodeError::Settled, NodeError::from)),
+            served = &mut self.server => match served {
+                Ok(Err(error)) => Err(error.into()),
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// Stops in an orderly way: no new requests, what was taken in is answered, the store is closed.
+    pub async fn shutdown(self) {
+        self.health.set(false).await;
+        self.stop.cancel();
+        if !self.server.is_finished() {
+            drop(self.server.await);
+        }
+        match Arc::try_unwrap(self.ordering) {
+            Ok(ordering) => {
+                if let Err(error) = ordering.shutdown().await {
+                    tracing::warn!(%error, "ordering did not stop cleanly");
+                }
+            }
+            Err(_) => tracing::debug!("ordering is still in use; it stops with the process"),
+        }
+        let store = self.store;
+        if let Err(error) = tokio::task::spawn_blocking(move || store.flush()).await.unwrap_or(Ok(())) {
+            tracing::warn!(%error, "the store could not be flushed");
+        }
+        tracing::info!("the central bank has stopped");
+    }
+}

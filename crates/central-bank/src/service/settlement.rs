@@ -1,0 +1,152 @@
+//! The settlement service: what banks hand in.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use cbdc_ledger::command::{IssuanceRequest, Signed};
+use cbdc_ledger::member::Role;
+use cbdc_ledger::{Command, MemberId};
+use cbdc_node::Membership;
+use cbdc_proto::convert::outcome_to_message;
+use cbdc_proto::packed::{Answer, State, pack};
+use cbdc_proto::status::{invalid, of_refusal, unavailable};
+use cbdc_proto::transport::Peer;
+use cbdc_proto::v1;
+use futures::{Stream, StreamExt};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::intake::{Intake, decode_commands};
+use crate::issuance_desk::IssuanceDesk;
+
+/// Batches of one stream that may be under way; beyond that, the stream is not read.
+const BATCHES_IN_FLIGHT_MAX: usize = 256;
+
+pub struct SettlementService {
+    pub intake: Intake,
+    pub membership: Membership,
+    pub desk: IssuanceDesk,
+}
+
+type Replies = Pin<Box<dyn Stream<Item = Result<v1::OutcomeBatch, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl v1::settlement_server::Settlement for SettlementService {
+    type SubmitStream = Replies;
+
+    async fn submit(&self, request: Request<Streaming<v1::CommandBatch>>) -> Result<Response<Replies>, Status> {
+        let member = self.membership.require(&request, &HAND_IN)?;
+        let peer = Peer::of(&request);
+        let batches = request.into_inner();
+        let (sender, replies) = mpsc::unbounded_channel();
+        let stream = CommandStream {
+            member,
+            peer,
+            intake: self.intake.clone(),
+            membership: self.membership.clone(),
+            replies: sender,
+            in_flight: Arc::new(Semaphore::new(BATCHES_IN_FLIGHT_MAX)),
+        };
+        tokio::spawn(stream.run(batches));
+        // A place in flight is given back only when its reply has left, so a caller that does not read its replies is
+        // soon not read either, and the channel stays bounded.
+        let replies = UnboundedReceiverStream::new(replies).map(|reply: Result<Sent, Status>| reply.map(|sent| sent.batch));
+        Ok(Response::new(Box::pin(replies)))
+    }
+
+    async fn submit_command(
+        &self,
+        request: Request<v1::SubmitCommandRequest>,
+    ) -> Result<Response<v1::Outcome>, Status> {
+        let member = self.membership.require(&request, &HAND_IN)?;
+        submit_unary(&self.intake, member, &request.into_inner().command).await
+    }
+
+    async fn request_issuance(
+        &self,
+        request: Request<v1::RequestIssuanceRequest>,
+    ) -> Result<Response<v1::RequestIssuanceResponse>, Status> {
+        let (_, bank) = self.membership.require(&request, &[Role::Bank])?;
+        let signed = Signed::<IssuanceRequest>::from_bytes(&request.into_inner().request)
+            .map_err(|error| invalid("request", error))?;
+        if signed.record.bank.0 != bank.0 {
+            return Err(invalid("request", format!("expected a request of bank {bank}, found one of {}", signed.record.bank)));
+        }
+        let answer = self.desk.request(signed).await.map_err(|refusal| of_refusal(&refusal))?;
+        let outcome = answer.map(|answer| answer_to_message(&answer)).transpose()?;
+        Ok(Response::new(v1::RequestIssuanceResponse { outcome }))
+    }
+}
+
+/// Roles that may hand in commands of some kind; which kinds, intake checks.
+pub const HAND_IN: [Role; 4] = [Role::Bank, Role::Operator, Role::Committee, Role::Order];
+
+/// Decodes one command, hands it in and waits for its answer.
+pub async fn submit_unary(
+    intake: &Intake,
+    member: (Role, MemberId),
+    bytes: &[u8],
+) -> Result<Response<v1::Outcome>, Status> {
+    let command = Command::from_bytes(bytes).map_err(|error| invalid("command", error))?;
+    let answer = intake.submit_one(member, command).await;
+    answer_to_message(&answer).map(Response::new)
+}
+
+/// An ordered answer as a message; everything else as a status.
+fn answer_to_message(answer: &Answer) -> Result<v1::Outcome, Status> {
+    match answer.state {
+        State::Final if answer.is_ordered() => Ok(outcome_to_message(&answer.outcome, answer.height, answer.index)),
+        State::Final => Err(of_refusal(&answer.outcome)),
+        State::Accepted | State::Unknown => {
+            Err(unavailable("the node is stopping; whether the command was ordered is not known: send it again"))
+        }
+    }
+}
+
+/// A reply that holds its place in flight until it has left.
+struct Sent {
+    batch: v1::OutcomeBatch,
+    _place: tokio::sync::OwnedSemaphorePermit,
+}
+
+struct CommandStream {
+    member: (Role, MemberId),
+    peer: Peer,
+    intake: Intake,
+    membership: Membership,
+    replies: mpsc::UnboundedSender<Result<Sent, Status>>,
+    in_flight: Arc<Semaphore>,
+}
+
+impl CommandStream {
+    async fn run(self, mut batches: Streaming<v1::CommandBatch>) {
+        loop {
+            let Ok(place) = self.in_flight.clone().acquire_owned().await else { return };
+            let batch = tokio::select! {
+                batch = batches.message() => batch,
+                () = self.replies.closed() => return,
+            };
+            // A stream that ends or breaks ends the loop; what is under way is still answered, if anybody listens.
+            let Ok(Some(v1::CommandBatch { batch_id, commands })) = batch else { return };
+            if let Err(status) = self.membership.require_peer(&self.peer, &HAND_IN) {
+                drop(self.replies.send(Err(status)));
+                return;
+            }
+            match decode_commands(&commands) {
+                Ok(commands) => {
+                    let replies = self.replies.clone();
+                    let reply = Box::new(move |answers: Vec<Answer>| {
+                        let batch = v1::OutcomeBatch { batch_id, outcomes: pack(&answers) };
+                        drop(replies.send(Ok(Sent { batch, _place: place })));
+                    });
+                    self.intake.submit(self.member, commands, reply);
+                }
+                Err(error) => {
+                    drop(self.replies.send(Err(invalid("commands", format!("batch {batch_id}: {error}")))));
+                    return;
+                }
+            }
+        }
+    }
+}

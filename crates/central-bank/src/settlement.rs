@@ -1,0 +1,189 @@
+//! Settlement: one thread applies proposals in order, seals and signs blocks, archives them, and answers.
+//!
+//! On a restart the same thread replays: proposals after the checkpoint come again through ordering, and where the
+//! archive already has a block's header, the recomputed one must equal it. A chain that does not verify stops the node
+//! and names the height.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use cbdc_ledger::directory::KeyDirectory;
+use cbdc_ledger::{Block, Height, MemberId, NetworkId, Reason, SignedHeader, SigningKey, VerifiedProposal};
+use cbdc_node::chain::{RecentBlocks, block_to_message};
+use cbdc_node::{Archive, ArchiveError, BlockParts, LedgerHandle, Membership};
+use cbdc_ordering::{Committed, CommittedReceiver, Ordering, OrderingError, Position};
+use cbdc_proto::convert::outcomes_to_bytes;
+use cbdc_proto::packed::Answer;
+use cbdc_storage::{Durability, LogPosition, StoreError, WriteBatch};
+use metrics::{counter, gauge, histogram};
+use tokio::sync::{mpsc, watch};
+
+use crate::first_outcomes::FirstOutcomes;
+use crate::measures;
+use crate::sequencer::UnderWay;
+
+#[derive(Debug, thiserror::Error)]
+pub enum SettlementError {
+    #[error(transparent)]
+    Ordering(#[from] OrderingError),
+    #[error("log entry {index} holds no proposal that can be read: {reason}")]
+    Undecodable { index: u64, reason: String },
+    #[error("block {height} does not verify: its archived header has hash {expected}, replaying the log gives {found}; the log or the archive was altered")]
+    Diverged { height: Height, expected: String, found: String },
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+pub struct Settlement {
+    pub network: NetworkId,
+    pub member: MemberId,
+    pub key: SigningKey,
+    pub ledger: LedgerHandle,
+    pub directory: Arc<KeyDirectory>,
+    pub membership: Membership,
+    pub archive: Arc<Archive>,
+    pub recent: RecentBlocks,
+    pub first_outcomes: FirstOutcomes,
+    pub ordering: Arc<Ordering>,
+    pub checkpoint_every_blocks: u64,
+    /// The last log entry that was applied.
+    pub applied: watch::Sender<Option<Position>>,
+    /// Proposals that somebody waits for, as the sequencer announced them.
+    pub under_way: mpsc::UnboundedReceiver<UnderWay>,
+    pub runtime: tokio::runtime::Handle,
+}
+
+impl Settlement {
+    /// Runs until ordering is shut down.
+    pub fn run(mut self, mut committed: CommittedReceiver) -> Result<(), SettlementError> {
+        let mut waiting = VecDeque::new();
+        let mut last_checkpoint = self.ledger.read(|ledger| ledger.height());
+        let mut syncs = self.archive.store().sync_count();
+        while let Some(next) = committed.blocking_recv()? {
+            while let Ok(under_way) = self.under_way.try_recv() {
+                waiting.push_back(under_way);
+            }
+            let under_way = claim(&mut waiting, &next);
+            let height = self.settle(&next, under_way)?;
+            let synced = self.archive.store().sync_count();
+            counter!(measures::SYNCS).increment(synced - syncs);
+            syncs = synced;
+            self.applied.send_replace(Some(next.position));
+            if height.0 - last_checkpoint.0 >= self.checkpoint_every_blocks {
+                last_checkpoint = height;
+                self.checkpoint(next.position);
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(&self, committed: &Committed, under_way: Option<UnderWay>) -> Result<Height, SettlementError> {
+        let began = Instant::now();
+        let index = committed.position.index;
+        let verified = VerifiedProposal::from_own_log(&committed.proposal)
+            .map_err(|error| SettlementError::Undecodable { index, reason: error.to_string() })?;
+        let block = self.ledger.apply(&verified, |ledger, block| {
+            self.directory.follow(ledger, &block);
+            if block.changes.members {
+                self.membership.follow(ledger);
+            }
+            block
+        });
+        let header = self.publish(committed, &block)?;
+        if let Some(under_way) = under_way {
+            histogram!(measures::STAGE, "stage" => "order").record((began - under_way.proposed_at).as_secs_f64());
+            self.answer(under_way, &block);
+        }
+        counter!(measures::PROPOSALS).increment(1);
+        gauge!(measures::HEIGHT).set(header.height.0 as f64);
+        gauge!(measures::SUPPLY).set(header.cbdc.minor() as f64);
+        histogram!(measures::STAGE, "stage" => "settle").record(began.elapsed().as_secs_f64());
+        Ok(header.height)
+    }
+
+    /// Signs the block unless it is in the archive, archives it, and tells followers.
+    fn publish(&self, committed: &Committed, block: &Block) -> Result<cbdc_ledger::Header, SettlementError> {
+        let (header, height) = (block.header, block.header.height);
+        let signed = match self.archive.header(height)? {
+            Some((archived, _)) if archived.header == header => archived,
+            Some((archived, _)) => {
+                let (expected, found) = (archived.header.hash(), header.hash());
+                let [expected, found] = [expected, found].map(|hash| cbdc_ledger::encoding::hex(&hash));
+                return Err(SettlementError::Diverged { height, expected, found });
+            }
+            None => {
+                let signed = SignedHeader::sign(header, self.network, self.member, &self.key);
+                let mut batch = WriteBatch::new();
+                Archive::put(&mut batch, &signed, committed.position.index, &block.outcomes);
+                self.archive.store().write(batch, Durability::Buffered)?;
+                signed
+            }
+        };
+        let parts = BlockParts {
+            header: signed,
+            log_index: committed.position.index,
+            proposal: committed.proposal.clone(),
+            outcomes: outcomes_to_bytes(&block.outcomes).into(),
+        };
+        self.recent.push(height, block_to_message(&parts));
+        self.first_outcomes.push(height, parts.proposal, block.outcomes.clone());
+        self.ledger.announce(height);
+        Ok(header)
+    }
+
+    fn answer(&self, under_way: UnderWay, block: &Block) {
+        for mut segment in under_way.segments {
+            for (offset, place) in segment.places.iter().enumerate() {
+                let index = segment.first + offset as u32;
+                let outcome = block.outcomes[index as usize];
+                let answer = match outcome.reason {
+                    // The same number was ordered twice while both were under way: the first outcome is the answer.
+                    Reason::SequenceUsed => self.first_outcome_of(&under_way.proposal, index),
+                    _ => Answer::ordered(block.header.height, index, outcome),
+                };
+                segment.ticket.set(*place, answer);
+            }
+            segment.ticket.answer();
+        }
+    }
+
+    fn first_outcome_of(&self, proposal: &[u8], index: u32) -> Answer {
+        let decoded = cbdc_ledger::Proposal::decode(proposal).ok();
+        let command = decoded.and_then(|decoded| decoded.commands.into_iter().nth(index as usize));
+        command.map_or_else(Answer::unknown, |command| self.first_outcomes.answer_to_repetition(&command))
+    }
+
+    /// Freezes the ledger and writes the checkpoint on another thread.
+    fn checkpoint(&self, position: Position) {
+        let frozen = self.ledger.read(cbdc_ledger::Ledger::freeze);
+        let (store, ordering, runtime) = (self.archive.store().clone(), self.ordering.clone(), self.runtime.clone());
+        let write = move || {
+            let began = Instant::now();
+            let place = LogPosition { term: position.term, index: position.index };
+            match cbdc_node::recovery::write(&store, &frozen, place) {
+                Ok(manifest) => {
+                    histogram!(measures::CHECKPOINT_SECONDS).record(began.elapsed().as_secs_f64());
+                    tracing::info!(height = manifest.height, bytes = manifest.total_bytes, "a checkpoint was written");
+                    if let Err(error) = runtime.block_on(ordering.checkpoint_taken(position)) {
+                        tracing::error!(%error, "ordering was not told of the checkpoint");
+                    }
+                }
+                Err(error) => tracing::error!(%error, "a checkpoint could not be written"),
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(write) {
+            tracing::error!(%error, "no thread for a checkpoint");
+        }
+    }
+}
+
+/// Who waits for a committed proposal. Proposals that were announced before it and did not come were not ordered by
+/// this node; dropping them answers them as unknown.
+fn claim(waiting: &mut VecDeque<UnderWay>, committed: &Committed) -> Option<UnderWay> {
+    let at = waiting.iter().position(|under_way| under_way.proposal == committed.proposal)?;
+    waiting.drain(..at);
+    waiting.pop_front()
+}

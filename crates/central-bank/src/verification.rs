@@ -1,0 +1,171 @@
+//! Verification: all signatures of several batches together, on threads of their own.
+//!
+//! A thread takes the next batch and whatever else is waiting, up to [`TOGETHER`] commands: full batches under load, no
+//! waiting when idle. Before it spends time on signatures it drops what the ledger would refuse anyway because of its
+//! sequence number, and answers a command that was ordered before with its first outcome.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use cbdc_ledger::command::{Command, Signer};
+use cbdc_ledger::directory::KeyDirectory;
+use cbdc_ledger::sequence::Standing;
+use cbdc_ledger::verification::{VerifiedCommand, verify_commands};
+use cbdc_ledger::{Ledger, NetworkId, Outcome, Reason};
+use cbdc_node::LedgerHandle;
+use cbdc_proto::packed::Answer;
+use metrics::{counter, histogram};
+use tokio::sync::mpsc;
+
+use crate::first_outcomes::FirstOutcomes;
+use crate::intake::{Batch, VerifiedBatch};
+use crate::measures;
+
+/// Commands verified together at most; the cost per signature hardly falls beyond.
+const TOGETHER: usize = 512;
+
+/// What a verifying thread works with.
+#[derive(Clone)]
+pub struct Verifier {
+    pub network: NetworkId,
+    pub directory: Arc<KeyDirectory>,
+    pub ledger: LedgerHandle,
+    pub first_outcomes: FirstOutcomes,
+}
+
+/// Starts the threads. They end when the queue's senders or the sequencer are gone.
+pub fn start(
+    verifier: &Verifier,
+    threads: usize,
+    batches: mpsc::Receiver<Batch>,
+    verified: &mpsc::Sender<VerifiedBatch>,
+) -> std::io::Result<()> {
+    let batches = Arc::new(Mutex::new(batches));
+    for number in 0..threads {
+        let (verifier, batches, verified) = (verifier.clone(), batches.clone(), verified.clone());
+        std::thread::Builder::new().name(format!("verify-{number}")).spawn(move || {
+            while let Some(taken) = take(&batches) {
+                for batch in verifier.verify(taken) {
+                    if verified.blocking_send(batch).is_err() {
+                        return;
+                    }
+                }
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// The next batch and what else is waiting.
+fn take(batches: &Mutex<mpsc::Receiver<Batch>>) -> Option<Vec<Batch>> {
+    let mut batches = batches.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = batches.blocking_recv()?;
+    let mut commands = first.commands.len();
+    let mut taken = vec![first];
+    while commands < TOGETHER {
+        let Ok(next) = batches.try_recv() else { break };
+        commands += next.commands.len();
+        taken.push(next);
+    }
+    Some(taken)
+}
+
+impl Verifier {
+    fn verify(&self, batches: Vec<Batch>) -> Vec<VerifiedBatch> {
+        let began = Instant::now();
+        let cpu_began = thread_cpu();
+        // (batch, place) of each command that is left to verify, and the commands beside them.
+        let (mut places, mut commands) = (Vec::new(), Vec::new());
+        let mut tickets = Vec::with_capacity(batches.len());
+        for (number, mut batch) in batches.into_iter().enumerate() {
+            let answered = self.answers_without_verifying(&batch.commands);
+            for (place, command) in batch.commands.into_iter().enumerate() {
+                match answered.get(place).copied().flatten() {
+                    Some(answer) => batch.ticket.set(place as u32, answer),
+                    None => {
+                        places.push((number, place as u32));
+                        commands.push(command);
+                    }
+                }
+            }
+            tickets.push(batch.ticket);
+        }
+        let count = commands.len();
+        let mut verified: Vec<Vec<(u32, VerifiedCommand)>> = tickets.iter().map(|_| Vec::new()).collect();
+        for ((number, place), verdict) in places.into_iter().zip(verify_commands(self.network, &self.directory, commands)) {
+            match verdict {
+                Ok(command) => verified[number].push((place, command)),
+                Err(refusal) => {
+                    note_security_event(&refusal);
+                    tickets[number].set(place, Answer::not_ordered(refusal));
+                }
+            }
+        }
+        counter!(measures::VERIFIED).increment(count as u64);
+        counter!(measures::VERIFY_CPU).increment(thread_cpu().saturating_sub(cpu_began).as_nanos() as u64);
+        histogram!(measures::VERIFY_BATCH).record(count as f64);
+        histogram!(measures::STAGE, "stage" => "verify").record(began.elapsed().as_secs_f64());
+        let mut whole = Vec::with_capacity(tickets.len());
+        for (commands, mut ticket) in verified.into_iter().zip(tickets) {
+            if commands.is_empty() {
+                ticket.answer();
+            } else {
+                ticket.stage_began = Instant::now();
+                whole.push(VerifiedBatch { commands, ticket });
+            }
+        }
+        whole
+    }
+
+    /// For each command the answer that needs no signature, if there is one. Looks at the ledger once per batch.
+    fn answers_without_verifying(&self, commands: &[Command]) -> Vec<Option<Answer>> {
+        let refusals: Vec<Option<Outcome>> =
+            self.ledger.read(|ledger| commands.iter().map(|command| standing_refusal(ledger, command)).collect());
+        if refusals.iter().all(Option::is_none) {
+            return Vec::new();
+        }
+        let answer = |(command, refusal): (&Command, Option<Outcome>)| {
+            let refusal = refusal?;
+            if refusal.reason == Reason::SequenceUsed {
+                return Some(self.first_outcomes.answer_to_repetition(command));
+            }
+            Some(Answer::not_ordered(refusal))
+        };
+        commands.iter().zip(refusals).map(answer).collect()
+    }
+}
+
+/// What the ledger would refuse because of the signer or its number.
+fn standing_refusal(ledger: &Ledger, command: &Command) -> Option<Outcome> {
+    let sequence = command.head().sequence;
+    let (standing, lowest) = match command.signer() {
+        Signer::Holder(id) => {
+            let Some(account) = ledger.open_wallet(id) else { return Some(Outcome::refused(Reason::UnknownAccount, 0, 0)) };
+            (account.window.standing(sequence), account.window.lowest_unused())
+        }
+        Signer::Member(role, id) => {
+            let Some(seat) = ledger.members().active(role, id) else {
+                return Some(Outcome::refused(Reason::UnknownMember, 0, 0));
+            };
+            (seat.window.standing(sequence), seat.window.lowest_unused())
+        }
+    };
+    match standing {
+        Standing::Free => None,
+        Standing::Used => Some(Outcome::refused(Reason::SequenceUsed, 0, 0)),
+        Standing::OutOfWindow => Some(Outcome::refused(Reason::SequenceOutOfWindow, lowest, sequence)),
+    }
+}
+
+fn note_security_event(refusal: &Outcome) {
+    if refusal.reason == Reason::BadSignature {
+        counter!(measures::SECURITY, "kind" => "bad_signature").increment(1);
+        tracing::warn!(target: "security", "a command with a bad signature was handed in");
+    }
+}
+
+/// CPU time that this thread has used.
+fn thread_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}

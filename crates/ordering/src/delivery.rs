@@ -1,0 +1,138 @@
+//! Delivery: the bounded way of committed proposals to the caller.
+//!
+//! 1. At start, one task reads the log from the caller's `resume_after` to what is known to be committed, and sends every proposal. It holds the gate meanwhile.
+//! 2. What openraft applies later waits for the gate, then is sent behind it. So the order is the log's, and nothing is sent
+//!    twice.
+//! 3. The channel is bounded: when the caller is slow, applying waits, and proposers wait with it.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use openraft::EntryPayload;
+use tokio::sync::{Mutex, mpsc, watch};
+
+use crate::error::OrderingError;
+use crate::log_store::LogStore;
+use crate::types::{Entry, Position, Proposal, position_of};
+
+/// One committed proposal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// Where it stands in the log.
+    pub position: Position,
+    /// Its bytes, as they were proposed.
+    pub proposal: Bytes,
+}
+
+/// The first failure of this member: set once, read by everyone who has to say why it stopped.
+pub(crate) type Failure = Arc<OnceLock<OrderingError>>;
+
+/// The committed proposals, in order.
+#[derive(Debug)]
+pub struct CommittedReceiver {
+    receiver: mpsc::Receiver<Committed>,
+    failure: Failure,
+}
+
+impl CommittedReceiver {
+    /// The next committed proposal; `None` when ordering was shut down.
+    ///
+    /// # Errors
+    /// Why this member stopped, if it did not stop on purpose. What was received before is committed all the same.
+    pub async fn recv(&mut self) -> Result<Option<Committed>, OrderingError> {
+        match self.receiver.recv().await {
+            Some(committed) => Ok(Some(committed)),
+            None => self.end(),
+        }
+    }
+
+    /// [`Self::recv`] for a thread of its own, such as settlement's.
+    ///
+    /// # Panics
+    /// If called from an async task.
+    pub fn blocking_recv(&mut self) -> Result<Option<Committed>, OrderingError> {
+        match self.receiver.blocking_recv() {
+            Some(committed) => Ok(Some(committed)),
+            None => self.end(),
+        }
+    }
+
+    fn end(&self) -> Result<Option<Committed>, OrderingError> {
+        self.failure.get().map_or(Ok(None), |failure| Err(failure.clone()))
+    }
+}
+
+/// The sender's side.
+#[derive(Debug, Clone)]
+pub(crate) struct Delivery {
+    /// The gate: held during replay.
+    sender: Arc<Mutex<mpsc::Sender<Committed>>>,
+    /// Changes, or closes, when the member stops: then nothing waits for a slow caller any longer.
+    stop: watch::Receiver<()>,
+}
+
+/// A delivery and its receiver. `capacity` is the number of proposals that wait for the caller.
+pub(crate) fn channel(capacity: usize, failure: Failure, stop: watch::Receiver<()>) -> (Delivery, CommittedReceiver) {
+    let (sender, receiver) = mpsc::channel(capacity.max(1));
+    (Delivery { sender: Arc::new(Mutex::new(sender)), stop }, CommittedReceiver { receiver, failure })
+}
+
+impl Delivery {
+    /// Sends the proposals of `entries`; `false` if the caller no longer receives, or the member stops meanwhile.
+    pub(crate) async fn send(&self, entries: Vec<Entry>) -> bool {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            biased;
+            sent = self.send_all(entries) => sent,
+            _ = stop.changed() => false,
+        }
+    }
+
+    async fn send_all(&self, entries: Vec<Entry>) -> bool {
+        let sender = self.sender.lock().await;
+        for entry in entries {
+            if !send_one(&sender, entry).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Starts sending the proposals of `first..=last` from the log. Returns when the gate is held, so that everything sent
+    /// afterwards comes behind.
+    pub(crate) async fn replay(&self, log: LogStore, first: u64, last: u64, failure: Failure) -> tokio::task::JoinHandle<()> {
+        let sender = self.sender.clone().lock_owned().await;
+        tokio::spawn(async move {
+            let mut next = first;
+            while next <= last {
+                let entries = match log.read_archive(next, last).await {
+                    Ok(entries) => entries,
+                    Err(error) => {
+                        tracing::error!(%error, "replay of the log stopped");
+                        let _ = failure.set(error);
+                        // Nothing may be sent behind a hole: closing the channel is what the receiver sees.
+                        let (closed, _) = mpsc::channel(1);
+                        let mut sender = sender;
+                        *sender = closed;
+                        return;
+                    }
+                };
+                next += entries.len() as u64;
+                for entry in entries {
+                    if !send_one(&sender, entry).await {
+                        return;
+                    }
+                }
+            }
+            tracing::info!(first, last, "the log was replayed");
+        })
+    }
+}
+
+async fn send_one(sender: &mpsc::Sender<Committed>, entry: Entry) -> bool {
+    let position = position_of(&entry.log_id);
+    match entry.payload {
+        EntryPayload::Normal(Proposal(proposal)) => sender.send(Committed { position, proposal }).await.is_ok(),
+        EntryPayload::Blank | EntryPayload::Membership(_) => true,
+    }
+}

@@ -1,0 +1,113 @@
+//! Errors: what the caller can know and do.
+
+use cbdc_storage::StoreError;
+
+use crate::types::{MemberId, Position};
+
+/// Why a proposal was not acknowledged.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ProposeError {
+    /// Another member leads. The proposal was not ordered.
+    #[error("this member does not lead the network, so the proposal was not ordered; propose to {}", leader_text(*.leader))]
+    NotLeader {
+        /// The leader, as far as this member knows.
+        leader: Option<MemberId>,
+    },
+
+    /// Nobody knows: the proposal may or may not be ordered.
+    #[error("the proposal may or may not have been ordered ({reason}); watch what is delivered before proposing it again")]
+    Unknown {
+        /// What broke off the answer.
+        reason: String,
+    },
+
+    /// This member has stopped. The proposal may or may not have been ordered, if it was in flight.
+    #[error("ordering has stopped on this member; start the node again")]
+    Stopped,
+
+    /// The disk failed and this member has stopped. The proposal was not delivered; after a restart it may turn out to be
+    /// in the log.
+    #[error("ordering has stopped, because its store failed: {0}")]
+    Storage(#[from] StoreError),
+}
+
+impl ProposeError {
+    /// Whether it is certain that the proposal was not ordered, so that proposing it again cannot order it twice.
+    pub fn is_certainly_not_ordered(&self) -> bool {
+        matches!(self, ProposeError::NotLeader { .. })
+    }
+}
+
+fn leader_text(leader: Option<MemberId>) -> String {
+    match leader {
+        Some(member) => format!("member {member}"),
+        None => "the leader, once there is one".to_owned(),
+    }
+}
+
+/// Why ordering could not start, or had to stop.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OrderingError {
+    /// The store failed.
+    #[error("ordering cannot use its store: {0}")]
+    Storage(#[from] StoreError),
+
+    /// A log entry is not what was written.
+    #[error("log entry {index} is damaged: {reason}; restore it from a peer")]
+    DamagedEntry {
+        /// Index of the entry.
+        index: u64,
+        /// Expected and found.
+        reason: String,
+    },
+
+    /// A log entry that is needed is not there.
+    #[error("the log has no entry {expected}, and replay needs it; restore it from a peer, or start from a newer checkpoint")]
+    MissingEntry {
+        /// Index of the entry.
+        expected: u64,
+    },
+
+    /// Vote, marker or membership is not what was written.
+    #[error("ordering's own record `{record}` is damaged: {reason}; restore this node from its peers")]
+    DamagedRecord {
+        /// Which.
+        record: &'static str,
+        /// Expected and found.
+        reason: String,
+    },
+
+    /// The caller's state does not come from this log.
+    #[error("the checkpoint was taken at log entry {} of term {}, but the log {found}; this checkpoint and this log do not belong together", expected.index, expected.term)]
+    CheckpointNotInLog {
+        /// The caller's `resume_after`.
+        expected: Position,
+        /// What the log has there.
+        found: String,
+    },
+
+    /// The configuration makes no sense.
+    #[error("the ordering configuration is wrong: {0}")]
+    Configuration(String),
+
+    /// openraft stopped.
+    #[error("ordering stopped: {0}; start the node again")]
+    Stopped(String),
+
+    /// No leader was found in time.
+    #[error("no member took the lead within {waited_ms} ms; check that a majority of the members can reach each other")]
+    NoLeader {
+        /// Time waited.
+        waited_ms: u64,
+    },
+}
+
+impl OrderingError {
+    /// The store's failure as it was, for [`ProposeError::Storage`].
+    pub(crate) fn to_propose_error(&self) -> ProposeError {
+        match self {
+            OrderingError::Storage(error) => ProposeError::Storage(error.clone()),
+            other => ProposeError::Unknown { reason: other.to_string() },
+        }
+    }
+}

@@ -1,0 +1,526 @@
+//! openraft's log on the node's store.
+//!
+//! # Layout
+//! [`Column::Log`] holds the entries ([`crate::log_record`]). [`Column::Raft`] holds, each sealed under its key, as JSON:
+//!
+//! | key | value |
+//! |---|---|
+//! | `vote` | the vote; synced |
+//! | `committed` | the last committed log id that was noted |
+//! | `purged` | the purge marker |
+//! | `snapshot` | log id and membership of the newest snapshot, see `state_machine` |
+//! | `membership/` index (u64 big-endian) | each membership entry again, to be found without a search |
+//!
+//! # Rules
+//! 1. All writes go through one thread of their own, one after another: openraft asks for it, and no async thread waits for a disk.
+//! 2. **Each proposal is one synced write**, even if openraft hands over several entries at once (a follower that catches up).
+//!    A group commit of several would be faster there; but "syncs are never fewer than proposals" is what the design lets
+//!    an operator check, and a leader appends one at a time anyway.
+//! 3. `committed` is a hint that rides along with the next entry's write and costs nothing. If it is lost, openraft finds it
+//!    again.
+//! 4. Purging moves only the marker: openraft sees nothing at or before it, the archive keeps it
+//!    ([`LogStore::read_archive`]). Except entries that a snapshot overtook without their ever being known as committed: they are
+//!    removed, for the archive must hold nothing that was not agreed.
+//! 5. The newest entries are kept in memory ([`TAIL_BYTES_MAX`]), so that applying and replicating read no disk.
+
+use std::collections::VecDeque;
+use std::fmt::Debug;
+use std::ops::{Bound, ControlFlow, RangeBounds};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use cbdc_storage::{Column, Direction, Durability, KeyRange, Store, StoreError, WriteBatch, sealed};
+use openraft::storage::{LogFlushed, RaftLogStorage};
+use openraft::{AnyError, EntryPayload, LogState, OptionalSend, RaftLogId, RaftLogReader};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
+
+use crate::delivery::Failure;
+use crate::error::OrderingError;
+use crate::log_record;
+use crate::types::{Entry, LogId, Membership, Position, Proposal, RaftIoError, RaftStorageError, StoredMembership, Types, Vote, position_of};
+
+/// Bytes of proposals kept in memory behind the end of the log.
+const TAIL_BYTES_MAX: usize = 32 << 20;
+/// Bytes of proposals read from the archive at once.
+const READ_BYTES_MAX: usize = 8 << 20;
+
+const VOTE: &str = "vote";
+const COMMITTED: &str = "committed";
+const PURGED: &str = "purged";
+const SNAPSHOT: &str = "snapshot";
+const MEMBERSHIP_PREFIX: &[u8] = b"membership/";
+
+type Work = Box<dyn FnOnce(&dyn Store) + Send>;
+
+/// The log. Clones share it.
+#[derive(Clone)]
+pub(crate) struct LogStore {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    store: Arc<dyn Store>,
+    failure: Failure,
+    /// `None` only while the last clone goes away.
+    writer: Option<std::sync::mpsc::Sender<Work>>,
+    writer_thread: Option<JoinHandle<()>>,
+    known: Mutex<Known>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // The thread ends when its queue is closed and empty; then the store is free to be opened again.
+        drop(self.writer.take());
+        if let Some(thread) = self.writer_thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What is known without reading.
+#[derive(Default)]
+struct Known {
+    purged: Option<LogId>,
+    last: Option<LogId>,
+    /// The last committed log id that openraft told, and whether the store has it.
+    committed: Option<LogId>,
+    committed_is_stored: bool,
+    tail: VecDeque<Entry>,
+    tail_bytes: usize,
+}
+
+impl Known {
+    fn remember(&mut self, entry: &Entry) {
+        if self.tail.back().is_some_and(|last| last.log_id.index + 1 != entry.log_id.index) {
+            self.forget_tail();
+        }
+        self.last = Some(entry.log_id);
+        self.tail_bytes += payload_bytes(entry);
+        self.tail.push_back(entry.clone());
+        while self.tail_bytes > TAIL_BYTES_MAX && self.tail.len() > 1 {
+            self.tail_bytes -= self.tail.pop_front().map_or(0, |entry| payload_bytes(&entry));
+        }
+    }
+
+    fn forget_tail(&mut self) {
+        self.tail.clear();
+        self.tail_bytes = 0;
+    }
+
+    /// The entries of `first..=last` that the tail has, if it has the first.
+    fn in_tail(&self, first: u64, last: u64, bytes_max: usize) -> Option<Vec<Entry>> {
+        let start = self.tail.front()?.log_id.index;
+        let skip = usize::try_from(first.checked_sub(start)?).ok()?;
+        let mut bytes = 0;
+        let entries = self.tail.iter().skip(skip).take_while(|entry| {
+            let fits = bytes == 0 || bytes + payload_bytes(entry) <= bytes_max;
+            bytes += payload_bytes(entry).max(1);
+            entry.log_id.index <= last && fits
+        });
+        let entries: Vec<Entry> = entries.cloned().collect();
+        (!entries.is_empty()).then_some(entries)
+    }
+}
+
+fn payload_bytes(entry: &Entry) -> usize {
+    match &entry.payload {
+        EntryPayload::Normal(Proposal(bytes)) => bytes.len(),
+        _ => 0,
+    }
+}
+
+impl LogStore {
+    /// The log in `store`. Reads what is known from it and starts the writer thread.
+    pub(crate) fn open(store: Arc<dyn Store>, failure: Failure) -> Result<Self, OrderingError> {
+        let purged: Option<LogId> = read_record(store.as_ref(), PURGED)?;
+        let committed: Option<LogId> = read_record(store.as_ref(), COMMITTED)?;
+        let last = last_entry(store.as_ref())?.map(|entry| entry.log_id);
+        let known = Known { purged, last: last.max(purged), committed, committed_is_stored: true, ..Known::default() };
+
+        let (writer, queue) = std::sync::mpsc::channel::<Work>();
+        let writers_store = store.clone();
+        let writer_thread = std::thread::Builder::new()
+            .name("log-writer".into())
+            .spawn(move || queue.into_iter().for_each(|work| work(writers_store.as_ref())))
+            .map_err(|error| OrderingError::Stopped(format!("the log's writer thread could not be started: {error}")))?;
+        let shared = Shared { store, failure, writer: Some(writer), writer_thread: Some(writer_thread), known: Mutex::new(known) };
+        Ok(LogStore { shared: Arc::new(shared) })
+    }
+
+    /// The last entry.
+    pub(crate) fn last(&self) -> Option<LogId> {
+        self.known().last
+    }
+
+    /// The last entry that was noted as committed.
+    pub(crate) fn committed(&self) -> Option<LogId> {
+        self.known().committed
+    }
+
+    /// How many hold this log: the caller of `shutdown` waits until it is the only one.
+    pub(crate) fn holders(&self) -> usize {
+        Arc::strong_count(&self.shared)
+    }
+
+    /// The entry at `index`, purged or not.
+    pub(crate) fn entry(&self, index: u64) -> Result<Option<Entry>, OrderingError> {
+        if let Some(mut entries) = self.known().in_tail(index, index, usize::MAX) {
+            return Ok(entries.pop());
+        }
+        let record = self.shared.store.get(Column::Log, &log_record::key(index)).map_err(|error| name_index(index, error))?;
+        record.map(|record| log_record::decode(index, &record)).transpose()
+    }
+
+    /// Some entries of `first..=last`, purged or not, beginning with `first`: at least one, at most [`READ_BYTES_MAX`].
+    pub(crate) async fn read_archive(&self, first: u64, last: u64) -> Result<Vec<Entry>, OrderingError> {
+        let entries = self.read(first, last, READ_BYTES_MAX).await?;
+        match entries.first() {
+            Some(entry) if entry.log_id.index == first => {}
+            _ => return Err(OrderingError::MissingEntry { expected: first }),
+        }
+        for (entry, expected) in entries.iter().zip(first..) {
+            if entry.log_id.index != expected {
+                return Err(OrderingError::MissingEntry { expected });
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The last proposal in `first..=last`.
+    pub(crate) fn last_proposal(&self, first: u64, last: u64) -> Result<Option<Position>, OrderingError> {
+        for index in (first..=last).rev() {
+            match self.entry(index)? {
+                Some(Entry { log_id, payload: EntryPayload::Normal(_) }) => return Ok(Some(position_of(&log_id))),
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The membership in force after the entry at `index`.
+    pub(crate) fn membership_at(&self, index: u64) -> Result<StoredMembership, OrderingError> {
+        let range = KeyRange::between(MEMBERSHIP_PREFIX, membership_key(index.saturating_add(1)));
+        let records = self.shared.store.collect(Column::Raft, &range, Direction::Reverse, 1)?;
+        match records.first() {
+            Some((key, record)) => {
+                let (log_id, membership): (LogId, Membership) = open_record("membership", key, record)?;
+                Ok(StoredMembership::new(Some(log_id), membership))
+            }
+            None => Ok(StoredMembership::default()),
+        }
+    }
+
+    /// What was noted of the newest snapshot.
+    pub(crate) fn snapshot_note(&self) -> Result<Option<(LogId, StoredMembership)>, OrderingError> {
+        read_record(self.shared.store.as_ref(), SNAPSHOT)
+    }
+
+    /// Notes log id and membership of the newest snapshot.
+    pub(crate) async fn note_snapshot(&self, log_id: LogId, membership: StoredMembership) -> Result<(), OrderingError> {
+        self.on_writer(move |store| {
+            let mut batch = WriteBatch::new();
+            put_record(&mut batch, SNAPSHOT, &(log_id, &membership));
+            // An installed snapshot's membership is nowhere else: keep it where memberships are looked for.
+            if let Some(membership_id) = membership.log_id() {
+                put_membership(&mut batch, membership_id, membership.membership());
+            }
+            store.write(batch, Durability::Synced)
+        })
+        .await
+    }
+
+    /// Writes the hint of what is committed, if the store does not have it. For an orderly stop.
+    pub(crate) async fn store_committed(&self) -> Result<(), OrderingError> {
+        let Some(committed) = self.take_committed() else { return Ok(()) };
+        self.on_writer(move |store| {
+            let mut batch = WriteBatch::new();
+            put_record(&mut batch, COMMITTED, &committed);
+            store.write(batch, Durability::Synced)
+        })
+        .await
+    }
+
+    fn take_committed(&self) -> Option<LogId> {
+        let mut known = self.known();
+        if known.committed_is_stored {
+            return None;
+        }
+        known.committed_is_stored = true;
+        known.committed
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // Every change of `Known` is whole before anything can panic.
+        self.shared.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `work` on the writer thread and waits for it.
+    async fn on_writer(&self, work: impl FnOnce(&dyn Store) -> Result<(), StoreError> + Send + 'static) -> Result<(), OrderingError> {
+        let (answer, answered) = oneshot::channel();
+        let work: Work = Box::new(move |store| {
+            let _ = answer.send(work(store));
+        });
+        let sent = self.shared.writer.as_ref().is_some_and(|writer| writer.send(work).is_ok());
+        let outcome = if sent { answered.await.ok() } else { None };
+        let outcome = outcome.unwrap_or_else(|| {
+            Err(StoreError::Io { path: PathBuf::new(), doing: "writing the log".into(), reason: "the log's writer thread ended".into() })
+        });
+        outcome.map_err(|error| self.failed(error.into()))
+    }
+
+    /// Notes the first failure, which is why this member will stop.
+    fn failed(&self, error: OrderingError) -> OrderingError {
+        let _ = self.shared.failure.set(error.clone());
+        error
+    }
+
+    /// Entries of `first..=last` as far as they are there, at most `bytes_max` of proposals and at least one.
+    async fn read(&self, first: u64, last: u64, bytes_max: usize) -> Result<Vec<Entry>, OrderingError> {
+        if first > last {
+            return Ok(Vec::new());
+        }
+        if let Some(entries) = self.known().in_tail(first, last, bytes_max) {
+            return Ok(entries);
+        }
+        let log = self.clone();
+        let read = tokio::task::spawn_blocking(move || read_entries(log.shared.store.as_ref(), first, last, bytes_max)).await;
+        let read = read.unwrap_or_else(|error| Err(OrderingError::Stopped(format!("reading the log broke off: {error}"))));
+        read.map_err(|error| self.failed(error))
+    }
+}
+
+fn read_entries(store: &dyn Store, first: u64, last: u64, bytes_max: usize) -> Result<Vec<Entry>, OrderingError> {
+    let range = match last.checked_add(1) {
+        Some(end) => KeyRange::between(log_record::key(first), log_record::key(end)),
+        None => KeyRange::starting_at(log_record::key(first)),
+    };
+    let (mut entries, mut bytes, mut damage) = (Vec::new(), 0, None);
+    let scanned = store.scan(Column::Log, &range, Direction::Forward, &mut |key, record| {
+        let decoded = log_record::index_of(key).and_then(|index| log_record::decode(index, &record.to_vec().into()));
+        match decoded {
+            Ok(entry) => {
+                let more = payload_bytes(&entry);
+                if bytes > 0 && bytes + more > bytes_max {
+                    return ControlFlow::Break(());
+                }
+                bytes += more.max(1);
+                entries.push(entry);
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                damage = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    });
+    // A store that finds the damage itself names only the neighbour it came from: the entry is the next one.
+    scanned.map_err(|error| name_index(first + entries.len() as u64, error))?;
+    damage.map_or(Ok(entries), Err)
+}
+
+/// The last entry of the archive.
+fn last_entry(store: &dyn Store) -> Result<Option<Entry>, OrderingError> {
+    let mut last = None;
+    store.scan(Column::Log, &KeyRange::all(), Direction::Reverse, &mut |key, record| {
+        last = Some(log_record::index_of(key).and_then(|index| log_record::decode(index, &record.to_vec().into())));
+        ControlFlow::Break(())
+    })?;
+    last.transpose()
+}
+
+fn name_index(index: u64, error: StoreError) -> OrderingError {
+    match error {
+        StoreError::Damaged { column: Column::Log, reason, .. } => OrderingError::DamagedEntry { index, reason },
+        other => other.into(),
+    }
+}
+
+fn membership_key(index: u64) -> Vec<u8> {
+    [MEMBERSHIP_PREFIX, &index.to_be_bytes()].concat()
+}
+
+fn put_membership(batch: &mut WriteBatch, log_id: &LogId, membership: &Membership) {
+    let key = membership_key(log_id.index);
+    let record = sealed::seal(&key, &to_json(&(log_id, membership)));
+    batch.put(Column::Raft, key, record);
+}
+
+fn put_record(batch: &mut WriteBatch, name: &str, value: &impl Serialize) {
+    batch.put(Column::Raft, name, sealed::seal(name.as_bytes(), &to_json(value)));
+}
+
+fn to_json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("votes, log ids and memberships have only numbers and strings, which JSON can hold")
+}
+
+fn read_record<T: DeserializeOwned>(store: &dyn Store, name: &'static str) -> Result<Option<T>, OrderingError> {
+    let record = store.get(Column::Raft, name.as_bytes())?;
+    record.map(|record| open_record(name, name.as_bytes(), &record)).transpose()
+}
+
+fn open_record<T: DeserializeOwned>(name: &'static str, key: &[u8], record: &[u8]) -> Result<T, OrderingError> {
+    let damaged = |reason: String| OrderingError::DamagedRecord { record: name, reason };
+    let bytes = sealed::open(key, record).map_err(|damage| damaged(damage.to_string()))?;
+    serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))
+}
+
+/// Adds the removal of every entry from `index` on, with its membership.
+fn remove_from(batch: &mut WriteBatch, index: u64) {
+    batch.delete_range(Column::Log, log_record::key(index), log_record::key(u64::MAX));
+    batch.delete_range(Column::Raft, membership_key(index), membership_key(u64::MAX));
+}
+
+fn read_failed(error: OrderingError) -> RaftStorageError {
+    RaftIoError::read_logs(AnyError::new(&error)).into()
+}
+
+fn write_failed(error: OrderingError) -> RaftStorageError {
+    RaftIoError::write_logs(AnyError::new(&error)).into()
+}
+
+impl RaftLogReader<Types> for LogStore {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: RB,
+    ) -> Result<Vec<Entry>, RaftStorageError> {
+        let mut first = match range.start_bound() {
+            Bound::Included(first) => *first,
+            Bound::Excluded(before) => before.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let last = match range.end_bound() {
+            Bound::Included(last) => *last,
+            Bound::Excluded(0) => return Ok(Vec::new()),
+            Bound::Excluded(end) => end - 1,
+            Bound::Unbounded => u64::MAX,
+        };
+        if let Some(purged) = self.known().purged {
+            first = first.max(purged.index + 1);
+        }
+        self.read(first, last, usize::MAX).await.map_err(read_failed)
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, RaftStorageError> {
+        self.read(start, end.saturating_sub(1), READ_BYTES_MAX).await.map_err(read_failed)
+    }
+}
+
+impl RaftLogStorage<Types> for LogStore {
+    type LogReader = LogStore;
+
+    async fn get_log_state(&mut self) -> Result<LogState<Types>, RaftStorageError> {
+        let known = self.known();
+        Ok(LogState { last_purged_log_id: known.purged, last_log_id: known.last })
+    }
+
+    async fn get_log_reader(&mut self) -> LogStore {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> Result<(), RaftStorageError> {
+        let vote = *vote;
+        let saved = self.on_writer(move |store| {
+            let mut batch = WriteBatch::new();
+            put_record(&mut batch, VOTE, &vote);
+            store.write(batch, Durability::Synced)
+        });
+        saved.await.map_err(|error| RaftIoError::write_vote(AnyError::new(&error)).into())
+    }
+
+    async fn read_vote(&mut self) -> Result<Option<Vote>, RaftStorageError> {
+        let vote = read_record(self.shared.store.as_ref(), VOTE);
+        vote.map_err(|error| RaftIoError::read_vote(AnyError::new(&error)).into())
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), RaftStorageError> {
+        let mut known = self.known();
+        known.committed = committed;
+        known.committed_is_stored = false;
+        Ok(())
+    }
+
+    async fn read_committed(&mut self) -> Result<Option<LogId>, RaftStorageError> {
+        Ok(self.committed())
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: LogFlushed<Types>) -> Result<(), RaftStorageError>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let entries: Vec<Entry> = entries.into_iter().collect();
+        let written = entries.clone();
+        let mut committed = self.take_committed();
+        let begun = std::time::Instant::now();
+        let appended = self
+            .on_writer(move |store| {
+                for entry in &written {
+                    let mut batch = WriteBatch::new();
+                    batch.put(Column::Log, log_record::key(entry.log_id.index), log_record::encode(entry));
+                    if let EntryPayload::Membership(membership) = &entry.payload {
+                        put_membership(&mut batch, &entry.log_id, membership);
+                    }
+                    if let Some(committed) = committed.take() {
+                        put_record(&mut batch, COMMITTED, &committed);
+                    }
+                    store.write(batch, Durability::Synced)?;
+                }
+                Ok(())
+            })
+            .await;
+        if let Err(error) = appended {
+            callback.log_io_completed(Err(std::io::Error::other(error.to_string())));
+            return Err(write_failed(error));
+        }
+        metrics::histogram!("cbdc_ordering_append_seconds").record(begun.elapsed().as_secs_f64());
+        metrics::counter!("cbdc_ordering_entries_appended_total").increment(entries.len() as u64);
+        {
+            let mut known = self.known();
+            entries.iter().for_each(|entry| known.remember(entry));
+        }
+        callback.log_io_completed(Ok(()));
+        Ok(())
+    }
+
+    async fn truncate(&mut self, log_id: LogId) -> Result<(), RaftStorageError> {
+        tracing::info!(from = log_id.index, "log entries that were never committed give way to the leader's");
+        let removed = self.on_writer(move |store| {
+            let mut batch = WriteBatch::new();
+            remove_from(&mut batch, log_id.index);
+            store.write(batch, Durability::Synced)
+        });
+        removed.await.map_err(write_failed)?;
+        let last = last_entry(self.shared.store.as_ref()).map_err(read_failed)?.map(|entry| entry.log_id);
+        let mut known = self.known();
+        known.last = last.max(known.purged);
+        known.forget_tail();
+        Ok(())
+    }
+
+    async fn purge(&mut self, log_id: LogId) -> Result<(), RaftStorageError> {
+        let committed = self.committed();
+        let is_here = self.entry(log_id.index).map_err(read_failed)?.is_some_and(|entry| *entry.get_log_id() == log_id);
+        // Rule 4: an entry that is not here was overtaken by a snapshot, and so was what is not known to be committed.
+        let overtaken_from = (!is_here).then(|| committed.map_or(0, |committed| committed.index + 1));
+        let purged = self.on_writer(move |store| {
+            let mut batch = WriteBatch::new();
+            if let Some(index) = overtaken_from {
+                batch.delete_range(Column::Log, log_record::key(index), log_record::key(log_id.index.saturating_add(1)));
+            }
+            put_record(&mut batch, PURGED, &log_id);
+            store.write(batch, Durability::Synced)
+        });
+        purged.await.map_err(write_failed)?;
+        let mut known = self.known();
+        known.purged = known.purged.max(Some(log_id));
+        known.last = known.last.max(Some(log_id));
+        if overtaken_from.is_some() {
+            known.forget_tail();
+        }
+        Ok(())
+    }
+}

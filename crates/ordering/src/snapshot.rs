@@ -1,0 +1,317 @@
+//! Snapshots: openraft's snapshot *is* the ledger's checkpoint, read and installed through [`SnapshotSource`].
+//!
+//! A member that is too far behind for the log is sent the leader's newest checkpoint as one stream: frames of a length
+//! (u32 little-endian) and that many bytes; the first frame is the manifest, the others are the chunks in order. Reading
+//! takes one chunk at a time from the store. Receiving keeps the stream in memory until it is whole, which is enough until
+//! several members run on ledgers of many gigabytes.
+
+use std::io::{self, SeekFrom};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use cbdc_storage::{CheckpointManifest, CheckpointRoom, CheckpointWriter, Store, StoreError};
+use tokio::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
+
+use crate::types::Position;
+
+/// Where snapshots come from and go to.
+pub trait SnapshotSource: Send + Sync + 'static {
+    /// Asked for when openraft wants a snapshot; `applied` is the last entry that was handed to delivery. Returns the
+    /// newest finished checkpoint, which may be older than `applied`, or `None` if there is none.
+    fn build(&self, applied: Option<Position>) -> Result<Option<CheckpointManifest>, StoreError>;
+
+    /// The newest finished checkpoint.
+    fn latest(&self) -> Result<Option<CheckpointManifest>, StoreError>;
+
+    /// One chunk of a checkpoint.
+    fn read_chunk(&self, manifest: &CheckpointManifest, chunk: u32) -> Result<Bytes, StoreError>;
+
+    /// Makes the received checkpoint this node's newest, durably, before returning. Delivery goes on behind
+    /// `manifest.position`: whoever applies proposals must load the checkpoint when it sees that position passed.
+    fn install(
+        &self,
+        manifest: &CheckpointManifest,
+        chunks: &mut dyn Iterator<Item = Result<Bytes, StoreError>>,
+    ) -> Result<(), StoreError>;
+}
+
+/// The plain source: the checkpoint room of the node's own store, where the caller puts its checkpoints.
+#[derive(Debug)]
+pub struct CheckpointSnapshots {
+    store: Arc<dyn Store>,
+    room: CheckpointRoom,
+}
+
+impl CheckpointSnapshots {
+    /// Snapshots from the checkpoints in `store`.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        CheckpointSnapshots { room: CheckpointRoom::new(store.clone()), store }
+    }
+}
+
+impl SnapshotSource for CheckpointSnapshots {
+    fn build(&self, _applied: Option<Position>) -> Result<Option<CheckpointManifest>, StoreError> {
+        self.room.latest()
+    }
+
+    fn latest(&self) -> Result<Option<CheckpointManifest>, StoreError> {
+        self.room.latest()
+    }
+
+    fn read_chunk(&self, manifest: &CheckpointManifest, chunk: u32) -> Result<Bytes, StoreError> {
+        self.room.read_chunk(manifest.height, chunk)
+    }
+
+    fn install(
+        &self,
+        manifest: &CheckpointManifest,
+        chunks: &mut dyn Iterator<Item = Result<Bytes, StoreError>>,
+    ) -> Result<(), StoreError> {
+        if self.room.manifest(manifest.height)?.as_ref() == Some(manifest) {
+            return Ok(());
+        }
+        let mut writer = CheckpointWriter::begin(self.store.clone(), manifest.height)?;
+        for chunk in chunks {
+            writer.chunk(&chunk?)?;
+        }
+        writer.finish(manifest.position, manifest.root, &manifest.extra)?;
+        Ok(())
+    }
+}
+
+/// A snapshot as openraft carries it: read from a source, or received.
+pub struct SnapshotStream {
+    content: Content,
+    position: u64,
+}
+
+enum Content {
+    Stored { source: Arc<dyn SnapshotSource>, manifest: CheckpointManifest, next_frame: u32, rest_of_frame: Bytes },
+    Received(Vec<u8>),
+}
+
+impl SnapshotStream {
+    pub(crate) fn stored(source: Arc<dyn SnapshotSource>, manifest: CheckpointManifest) -> Self {
+        let content = Content::Stored { source, manifest, next_frame: 0, rest_of_frame: Bytes::new() };
+        SnapshotStream { content, position: 0 }
+    }
+
+    pub(crate) fn receiving() -> Self {
+        SnapshotStream { content: Content::Received(Vec::new()), position: 0 }
+    }
+
+    /// Installs the whole snapshot into `target` and returns its manifest.
+    pub(crate) fn install_into(self, target: &dyn SnapshotSource) -> Result<CheckpointManifest, SnapshotError> {
+        match self.content {
+            Content::Stored { source, manifest, .. } => {
+                let mut chunks = (0..manifest.chunk_count).map(|chunk| source.read_chunk(&manifest, chunk));
+                target.install(&manifest, &mut chunks)?;
+                Ok(manifest)
+            }
+            Content::Received(bytes) => {
+                let mut frames = frames(bytes.into())?.into_iter();
+                let first = frames.next().ok_or_else(|| SnapshotError::Malformed("it is empty".into()))?;
+                let manifest = CheckpointManifest::from_bytes(&first).map_err(SnapshotError::Malformed)?;
+                if frames.len() as u64 != u64::from(manifest.chunk_count) {
+                    let found = frames.len();
+                    return Err(SnapshotError::Malformed(format!("its manifest says {} chunks, found {found}", manifest.chunk_count)));
+                }
+                target.install(&manifest, &mut frames.map(Ok))?;
+                Ok(manifest)
+            }
+        }
+    }
+}
+
+/// Why a snapshot could not be installed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SnapshotError {
+    #[error("the received snapshot is malformed: {0}")]
+    Malformed(String),
+    #[error(transparent)]
+    Storage(#[from] StoreError),
+}
+
+fn frames(mut bytes: Bytes) -> Result<Vec<Bytes>, SnapshotError> {
+    let mut frames = Vec::new();
+    while bytes.has_remaining() {
+        if bytes.remaining() < 4 {
+            return Err(SnapshotError::Malformed("it ends within a frame's length".into()));
+        }
+        let length = bytes.get_u32_le() as usize;
+        if bytes.remaining() < length {
+            return Err(SnapshotError::Malformed(format!("a frame says {length} bytes, {} are left", bytes.remaining())));
+        }
+        frames.push(bytes.split_to(length));
+    }
+    Ok(frames)
+}
+
+fn frame(bytes: &[u8]) -> io::Result<Bytes> {
+    let length = u32::try_from(bytes.len()).map_err(|_| io::Error::other("a frame is longer than 4 GiB"))?;
+    Ok([&length.to_le_bytes(), bytes].concat().into())
+}
+
+impl Content {
+    /// Copies up to `wanted` bytes into `sink`, from where reading stands; 0 at the end.
+    fn read(&mut self, position: u64, wanted: usize, sink: &mut dyn FnMut(&[u8])) -> io::Result<usize> {
+        match self {
+            Content::Received(bytes) => {
+                let start = usize::try_from(position).unwrap_or(usize::MAX).min(bytes.len());
+                let end = start.saturating_add(wanted).min(bytes.len());
+                sink(&bytes[start..end]);
+                Ok(end - start)
+            }
+            Content::Stored { source, manifest, next_frame, rest_of_frame } => {
+                while rest_of_frame.is_empty() {
+                    *rest_of_frame = match *next_frame {
+                        0 => frame(&manifest.to_bytes())?,
+                        number if number <= manifest.chunk_count => {
+                            frame(&source.read_chunk(manifest, number - 1).map_err(io::Error::other)?)?
+                        }
+                        _ => return Ok(0),
+                    };
+                    *next_frame += 1;
+                }
+                let read = rest_of_frame.split_to(wanted.min(rest_of_frame.len()));
+                sink(&read);
+                Ok(read.len())
+            }
+        }
+    }
+
+    fn length(&self) -> u64 {
+        match self {
+            Content::Received(bytes) => bytes.len() as u64,
+            Content::Stored { manifest, .. } => {
+                4 + manifest.to_bytes().len() as u64 + 4 * u64::from(manifest.chunk_count) + manifest.total_bytes
+            }
+        }
+    }
+}
+
+impl AsyncRead for SnapshotStream {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let (position, wanted) = (self.position, buffer.remaining());
+        if wanted == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let read = self.content.read(position, wanted, &mut |bytes| buffer.put_slice(bytes))?;
+        self.position += read as u64;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncSeek for SnapshotStream {
+    fn start_seek(mut self: Pin<&mut Self>, to: SeekFrom) -> io::Result<()> {
+        let target = match to {
+            SeekFrom::Start(target) => Some(target),
+            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
+            SeekFrom::End(offset) => self.content.length().checked_add_signed(offset),
+        };
+        let target = target.ok_or_else(|| io::Error::other("the position to seek is out of range"))?;
+        if target == self.position {
+            return Ok(());
+        }
+        if let Content::Stored { next_frame, rest_of_frame, .. } = &mut self.content {
+            // Frames differ in length: go back to the first and read up to the target.
+            (*next_frame, *rest_of_frame) = (0, Bytes::new());
+            let mut skipped = 0;
+            while skipped < target {
+                let wanted = usize::try_from(target - skipped).unwrap_or(usize::MAX);
+                match self.content.read(skipped, wanted, &mut |_| {})? {
+                    0 => break,
+                    read => skipped += read as u64,
+                }
+            }
+        }
+        self.position = target;
+        Ok(())
+    }
+
+    fn poll_complete(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<u64>> {
+        Poll::Ready(Ok(self.position))
+    }
+}
+
+impl AsyncWrite for SnapshotStream {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let position = self.position;
+        let Content::Received(received) = &mut self.content else {
+            return Poll::Ready(Err(io::Error::other("a stored snapshot is not written to")));
+        };
+        // openraft sends a snapshot in order, and may send a piece again: never beyond the end.
+        let start = usize::try_from(position).ok().filter(|start| *start <= received.len());
+        let Some(start) = start else {
+            return Poll::Ready(Err(io::Error::other(format!("a piece at {position} leaves a hole after {}", received.len()))));
+        };
+        received.truncate(start);
+        received.extend_from_slice(bytes);
+        self.position += bytes.len() as u64;
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cbdc_storage::{LogPosition, MemoryStore};
+    use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+
+    fn source_with_checkpoint() -> Arc<CheckpointSnapshots> {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let mut writer = CheckpointWriter::begin(store.clone(), 5).unwrap();
+        for length in [0usize, 1, 1000, 70_000] {
+            writer.chunk(&vec![length as u8; length]).unwrap();
+        }
+        writer.finish(LogPosition { term: 1, index: 9 }, [7; 32], b"extra").unwrap();
+        Arc::new(CheckpointSnapshots::new(store))
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_sent_in_pieces_is_installed_whole() {
+        let source = source_with_checkpoint();
+        let manifest = source.latest().unwrap().unwrap();
+        let mut sent = SnapshotStream::stored(source.clone(), manifest.clone());
+        let length = sent.seek(SeekFrom::End(0)).await.unwrap();
+        let mut received = SnapshotStream::receiving();
+        let mut offset = 0;
+        while offset < length {
+            // Each piece seeks anew, some are sent twice.
+            for _ in 0..1 + (offset / 3000) % 2 {
+                sent.seek(SeekFrom::Start(offset)).await.unwrap();
+                let mut piece = Vec::new();
+                (&mut sent).take(3000).read_to_end(&mut piece).await.unwrap();
+                received.seek(SeekFrom::Start(offset)).await.unwrap();
+                received.write_all(&piece).await.unwrap();
+            }
+            offset += 3000;
+        }
+        let target = CheckpointSnapshots::new(Arc::new(MemoryStore::new()));
+        assert_eq!(received.install_into(&target).unwrap(), manifest);
+        assert_eq!(target.latest().unwrap(), Some(manifest.clone()));
+        for chunk in 0..manifest.chunk_count {
+            assert_eq!(target.read_chunk(&manifest, chunk).unwrap(), source.read_chunk(&manifest, chunk).unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_malformed_snapshot_is_refused() {
+        for bytes in [&b""[..], b"\x01", b"\xff\xff\xff\xff", b"\x02\0\0\0ab"] {
+            let mut received = SnapshotStream::receiving();
+            received.write_all(bytes).await.unwrap();
+            let target = CheckpointSnapshots::new(Arc::new(MemoryStore::new()));
+            assert!(matches!(received.install_into(&target), Err(SnapshotError::Malformed(_))));
+        }
+    }
+}

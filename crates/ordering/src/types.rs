@@ -1,0 +1,67 @@
+//! The types that openraft is configured with, and our names for them.
+
+use std::fmt;
+
+use bytes::Bytes;
+use openraft::BasicNode;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::snapshot::SnapshotStream;
+
+/// Number of a member of the network.
+pub type MemberId = u64;
+
+/// Where a log entry stands: its term and its index. Indexes also count blanks and memberships, so those of proposals rise
+/// but have holes.
+pub type Position = cbdc_storage::LogPosition;
+
+pub(crate) type LogId = openraft::LogId<MemberId>;
+pub(crate) type Vote = openraft::Vote<MemberId>;
+pub(crate) type Entry = openraft::Entry<Types>;
+pub(crate) type Membership = openraft::Membership<MemberId, BasicNode>;
+pub(crate) type StoredMembership = openraft::StoredMembership<MemberId, BasicNode>;
+pub(crate) type RaftStorageError = openraft::StorageError<MemberId>;
+pub(crate) type RaftIoError = openraft::StorageIOError<MemberId>;
+
+/// A proposal's bytes: opaque, reference counted, never encoded anew.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Proposal(pub Bytes);
+
+impl fmt::Debug for Proposal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Proposal({} bytes)", self.0.len())
+    }
+}
+
+// openraft asks for serde on everything that may travel; the log's own encoding is `log_record`.
+impl Serialize for Proposal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Proposal {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::<u8>::deserialize(deserializer).map(|bytes| Proposal(bytes.into()))
+    }
+}
+
+openraft::declare_raft_types!(
+    /// openraft's configuration.
+    pub(crate) Types:
+        D = Proposal,
+        R = (),
+        NodeId = MemberId,
+        Node = BasicNode,
+        Entry = openraft::Entry<Types>,
+        SnapshotData = SnapshotStream,
+        AsyncRuntime = openraft::TokioRuntime,
+        Responder = openraft::impls::OneshotResponder<Types>,
+);
+
+pub(crate) type Raft = openraft::Raft<Types>;
+
+pub(crate) fn position_of(log_id: &LogId) -> Position {
+    Position { term: log_id.leader_id.term, index: log_id.index }
+}
+

@@ -1,0 +1,14 @@
+//! What a run measures: latency from the moment a payment was due, outcomes by the second, the machine, CPU time.
+//!
+//! Recorders are plain values: each task of the load generator keeps its own and they are merged at the end, so that
+//! nothing is shared while the clock runs. All times are nanoseconds from the start of the load.
+
+pub mod cpu;
+pub mod latency;
+pub mod machine;
+pub mod timeline;
+
+pub use cpu::{CpuClock, CpuError};
+pub use latency::LatencyRecorder;
+pub use machine::Machine;
+pub use timeline::Timeline;

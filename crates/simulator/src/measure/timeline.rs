@@ -1,0 +1,197 @@
+//! Outcomes by the second, from the start of the load, warm-up included.
+//!
+//! A payment is offered in the second it was due and settled, refused or failed in the second its answer came. Its
+//! latency belongs to the second it was due, so a stall shows where it was. Answers after the end of the load extend
+//! the timeline, by at most [`DRAIN_S_MAX`] seconds; later ones count in the last.
+
+use hdrhistogram::Histogram;
+
+use crate::result::Second;
+
+/// How far past the end of the load answers get seconds of their own.
+pub const DRAIN_S_MAX: usize = 120;
+const SECOND_NS: u64 = 1_000_000_000;
+const LONGEST_US: u64 = 3_600_000_000;
+/// Two significant digits keep a second's histogram below 20 KiB.
+const DIGITS: u8 = 2;
+
+/// What became of a payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Settled: final and durable.
+    Settled,
+    /// Refused under a rule.
+    Refused,
+    /// No outcome: connection lost, overloaded, or never answered.
+    Failed,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Counts {
+    offered: u64,
+    settled: u64,
+    refused: u64,
+    failed: u64,
+    supply_minor: Option<i64>,
+    latency_us: Option<Histogram<u32>>,
+}
+
+/// Counts for each second of a run.
+#[derive(Debug, Clone)]
+pub struct Timeline {
+    seconds: Vec<Counts>,
+    seconds_max: usize,
+}
+
+impl Timeline {
+    /// A timeline of a load that lasts `total_s` seconds, warm-up included.
+    pub fn new(total_s: f64) -> Self {
+        let seconds = total_s.ceil().max(1.0) as usize;
+        Self {
+            seconds: vec![Counts::default(); seconds],
+            seconds_max: seconds + DRAIN_S_MAX,
+        }
+    }
+
+    /// Counts a payment in the second it is due.
+    pub fn offered(&mut self, due_ns: u64) {
+        self.second(due_ns).offered += 1;
+    }
+
+    /// Counts an answer in the second it came, and a settled payment's latency in the second it was due.
+    pub fn answered(&mut self, due_ns: u64, answered_ns: u64, answer: Answer) {
+        let counts = self.second(answered_ns);
+        match answer {
+            Answer::Settled => counts.settled += 1,
+            Answer::Refused => counts.refused += 1,
+            Answer::Failed => counts.failed += 1,
+        }
+        if answer == Answer::Settled {
+            let latency_us = (answered_ns.saturating_sub(due_ns) / 1_000).max(1);
+            self.second(due_ns)
+                .latency_us
+                .get_or_insert_with(empty_histogram)
+                .saturating_record(latency_us);
+        }
+    }
+
+    /// Notes the supply as seen at `at_ns`; the last note in a second stays.
+    pub fn supply(&mut self, at_ns: u64, supply_minor: i64) {
+        self.second(at_ns).supply_minor = Some(supply_minor);
+    }
+
+    /// Adds another timeline's counts, second by second.
+    pub fn merge(&mut self, other: &Self) {
+        if self.seconds.len() < other.seconds.len() {
+            self.seconds.resize(other.seconds.len(), Counts::default());
+        }
+        self.seconds_max = self.seconds_max.max(other.seconds_max);
+        for (mine, theirs) in self.seconds.iter_mut().zip(&other.seconds) {
+            mine.offered += theirs.offered;
+            mine.settled += theirs.settled;
+            mine.refused += theirs.refused;
+            mine.failed += theirs.failed;
+            mine.supply_minor = theirs.supply_minor.or(mine.supply_minor);
+            if let Some(latency_us) = &theirs.latency_us {
+                let sum = mine.latency_us.get_or_insert_with(empty_histogram);
+                sum.add(latency_us)
+                    .expect("all seconds have the same bounds");
+            }
+        }
+    }
+
+    /// The timeline as it stands in a result.
+    pub fn seconds(&self) -> Vec<Second> {
+        let row = |(at_s, counts): (usize, &Counts)| {
+            let at_share = |share: f64| {
+                counts
+                    .latency_us
+                    .as_ref()
+                    .map(|latency| latency.value_at_quantile(share) as f64 / 1_000.0)
+            };
+            Second {
+                at_s: at_s as u64,
+                offered: counts.offered,
+                settled: counts.settled,
+                refused: counts.refused,
+                failed: counts.failed,
+                p50_ms: at_share(0.5),
+                p99_ms: at_share(0.99),
+                supply_minor: counts.supply_minor,
+            }
+        };
+        self.seconds.iter().enumerate().map(row).collect()
+    }
+
+    fn second(&mut self, at_ns: u64) -> &mut Counts {
+        let index = ((at_ns / SECOND_NS) as usize).min(self.seconds_max - 1);
+        if index >= self.seconds.len() {
+            self.seconds.resize(index + 1, Counts::default());
+        }
+        &mut self.seconds[index]
+    }
+}
+
+fn empty_histogram() -> Histogram<u32> {
+    Histogram::new_with_bounds(1, LONGEST_US, DIGITS).expect("the bounds are valid")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stall_shows_in_the_seconds_in_which_payments_were_due() {
+        let mut timeline = Timeline::new(3.0);
+        for second in 0..3 {
+            timeline.offered(second * SECOND_NS);
+            timeline.answered(
+                second * SECOND_NS,
+                2 * SECOND_NS + 500_000_000,
+                Answer::Settled,
+            );
+        }
+        let seconds = timeline.seconds();
+        assert_eq!(
+            seconds.iter().map(|row| row.offered).collect::<Vec<_>>(),
+            [1, 1, 1]
+        );
+        assert_eq!(
+            seconds.iter().map(|row| row.settled).collect::<Vec<_>>(),
+            [0, 0, 3]
+        );
+        let p99: Vec<f64> = seconds.iter().filter_map(|row| row.p99_ms).collect();
+        assert!(p99[0] > p99[1] && p99[1] > p99[2], "{p99:?}");
+    }
+
+    #[test]
+    fn late_answers_extend_the_timeline_within_bounds() {
+        let mut timeline = Timeline::new(1.0);
+        timeline.answered(0, 3 * SECOND_NS, Answer::Refused);
+        assert_eq!(timeline.seconds().len(), 4);
+        timeline.answered(0, u64::MAX, Answer::Failed);
+        let seconds = timeline.seconds();
+        assert_eq!(seconds.len(), 1 + DRAIN_S_MAX);
+        assert_eq!(seconds.last().map(|row| row.failed), Some(1));
+    }
+
+    #[test]
+    fn merged_timelines_count_every_payment_once() {
+        let (mut one, mut two) = (Timeline::new(1.0), Timeline::new(2.0));
+        one.answered(0, 1, Answer::Settled);
+        two.answered(0, 5_000_000, Answer::Settled);
+        two.answered(0, SECOND_NS, Answer::Failed);
+        two.supply(SECOND_NS, 77);
+        one.merge(&two);
+        let seconds = one.seconds();
+        assert_eq!(
+            (
+                seconds[0].settled,
+                seconds[1].failed,
+                seconds[1].supply_minor
+            ),
+            (2, 1, Some(77))
+        );
+        assert!(seconds[0].p99_ms > Some(4.9));
+    }
+}

@@ -1,0 +1,189 @@
+//! A made-up run with every part filled, for tests and for looking at the page. Its figures mean nothing.
+
+use crate::measure::{LatencyRecorder, Machine, Timeline, timeline::Answer};
+use crate::result::{
+    AmountCounter, AuditVerdict, BooksSample, Checks, CpuPerPayment, EventRecord, LoadGenerator,
+    LoadPoint, RunResult, SloVerdict, SupplyTerms,
+};
+use crate::scenario::Scenario;
+use crate::workload::{Plan, amounts::REPORT_EDGES_MINOR};
+
+const TEXT: &str = r#"
+    name = "policy-shock"
+    description = "The household limit falls from 3,000 to 500 while payments run; a bank is killed and comes back"
+    seed = 11
+    [wallets]
+    count = 20_000
+    [load]
+    rate_per_s = 3_000
+    warm_up_s = 5
+    duration_s = 40
+    [slo]
+    p99_ms = 200
+    [[event]]
+    at_s = 20
+    action = "policy"
+    holding_limit_minor = { household = 50_000 }
+    [[event]]
+    at_s = 32
+    action = "kill"
+    node = "bank-2"
+    [[event]]
+    at_s = 34
+    action = "restart"
+    node = "bank-2"
+"#;
+
+/// A run with every list and option filled.
+pub fn full_run() -> RunResult {
+    let scenario =
+        Scenario::parse("sample.toml", "sample", TEXT, &[]).expect("the sample scenario is valid");
+    let machine = Machine {
+        cores: 2,
+        cpu: "AMD EPYC 9R14".to_owned(),
+        memory_gib: 15.6,
+        kernel: "linux 6.1.0-28-cloud-amd64".to_owned(),
+    };
+    let mut result = RunResult::begin(
+        &scenario,
+        "0.1.0",
+        "cbdc bench simulations/policy-shock.toml",
+        &machine,
+        false,
+    );
+    result.scenario.file = Some("simulations/policy-shock.toml".to_owned());
+    result.started_unix_ms = 1_795_397_156_000;
+    result.machine.verify_per_core_s = 81_200.0;
+    play(&mut result, &scenario);
+    result.settled_per_s = result.settled as f64 / result.duration_s;
+    result.slo = SloVerdict {
+        p99_ms: 200.0,
+        held: result.latency_ms.p99 <= 200.0,
+    };
+    result.cpu_us_per_payment = CpuPerPayment {
+        total: 21.4,
+        verify: 12.3,
+        central_bank: Some(14.6),
+        banks: Some(3.9),
+        load_generator: Some(2.9),
+    };
+    let issued_minor = 20_000 * 500_000 + 750_000_000;
+    result.supply = SupplyTerms {
+        issued_minor,
+        redeemed_minor: 125_000_000,
+        waterfall_minor: 48_211_507,
+        wallets_minor: issued_minor - 125_000_000 - 48_211_507,
+        ..SupplyTerms::default()
+    };
+    result.audit = AuditVerdict {
+        ok: true,
+        blocks: 9_412,
+        findings: Vec::new(),
+    };
+    result.checks = Checks {
+        signatures: true,
+        fsync: true,
+        tls: true,
+        policy: true,
+    };
+    result.load_generator = LoadGenerator {
+        bottleneck: false,
+        late_ms_p99: 0.4,
+    };
+    result.events = scenario
+        .events
+        .iter()
+        .map(|event| EventRecord {
+            at_s: event.at_s,
+            done_at_s: Some(event.at_s + 0.12),
+            what: event.action.to_string(),
+            note: Some("height 4,711".to_owned()),
+        })
+        .collect();
+    result.books = (0..=45).map(books).collect();
+    result.load_curve = [1.0, 2.0, 4.0, 6.0, 7.0, 8.0]
+        .into_iter()
+        .map(|step: f64| LoadPoint {
+            offered_per_s: step * 10_000.0,
+            settled_per_s: step.min(7.2) * 10_000.0,
+            p50_ms: 4.0 + step,
+            p99_ms: 9.0 + step.powi(3),
+            held: step < 6.0,
+        })
+        .collect();
+    result
+}
+
+/// Walks through the plan and makes up an answer to every payment.
+fn play(result: &mut RunResult, scenario: &Scenario) {
+    let warm_up_ns = (scenario.load.warm_up_s * 1e9) as u64;
+    let mut latency = LatencyRecorder::new(warm_up_ns);
+    let mut timeline = Timeline::new(scenario.load.total_s());
+    let mut amounts = AmountCounter::new(&REPORT_EDGES_MINOR);
+    for (number, payment) in Plan::new(scenario).enumerate() {
+        let at_s = payment.due_ns as f64 / 1e9;
+        // A cheap made-up noise between 0 and 1.
+        let noise = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) as f64 / u64::MAX as f64;
+        let stall_ms = if (32.0..32.8).contains(&at_s) {
+            (32.8 - at_s) * 300.0
+        } else {
+            0.0
+        };
+        let ms = 4.0 + 6.0 * noise + 3.0 * (at_s * 1.7).sin()
+            - 2.5 * (1.0 - noise).ln() * noise.powi(9)
+            + stall_ms;
+        let answered_ns = payment.due_ns + (ms.max(1.0) * 1e6) as u64;
+        timeline.offered(payment.due_ns);
+        let limited = at_s > 20.0 && number % 17 == 0;
+        let (answer, reason) = match number {
+            _ if limited => (Answer::Refused, "HOLDING_LIMIT"),
+            _ if number % 401 == 0 => (Answer::Refused, "INSUFFICIENT_FUNDS"),
+            _ if number % 2_503 == 0 => (Answer::Refused, "PAYEE_CLOSED"),
+            _ => (Answer::Settled, ""),
+        };
+        timeline.answered(payment.due_ns, answered_ns, answer);
+        if payment.due_ns < warm_up_ns {
+            continue;
+        }
+        amounts.count(payment.amount_minor);
+        result.offered += 1;
+        if answer == Answer::Settled {
+            result.settled += 1;
+            latency.record(payment.due_ns, answered_ns);
+        } else {
+            result.refused += 1;
+            *result.refusals.entry(reason.to_owned()).or_default() += 1;
+        }
+    }
+    for second in 0..45_u64 {
+        let swept = if second > 20 {
+            (second as i64 - 20) * 2_008_812
+        } else {
+            0
+        };
+        timeline.supply(second * 1_000_000_000, 10_625_000_000 - swept);
+    }
+    result.latency_ms = latency.summary();
+    result.latency_distribution = latency.distribution();
+    result.timeline = timeline.seconds();
+    result.amounts = amounts.buckets();
+}
+
+fn books(at_s: u64) -> BooksSample {
+    let swept = if at_s > 20 {
+        (at_s as i64 - 20) * 20_088_120
+    } else {
+        0
+    };
+    BooksSample {
+        at_s,
+        securities_minor: 26_000_000_000,
+        loans_minor: 4_000_000_000,
+        banknotes_minor: 9_000_000_000,
+        reserves_minor: 7_375_000_000 + swept,
+        deposit_facility_minor: 1_000_000_000,
+        cbdc_minor: 10_625_000_000 - swept,
+        government_minor: 1_200_000_000,
+        equity_minor: 800_000_000,
+    }
+}

@@ -1,0 +1,516 @@
+//! What a run leaves behind: `summary.json`, and the one object that `cbdc bench --json` prints.
+//!
+//! Keys are a contract: a key, once published, keeps its name, its unit (last in the name) and its meaning; new keys
+//! may be added; anything else raises [`SCHEMA_VERSION`]. A test pins the keys.
+//!
+//! `offered`, `settled`, `refused`, `failed`, `refusals` and `latency_ms` cover payments *due* in the measured time;
+//! `offered = settled + refused + failed`. `timeline` covers the warm-up too. Shares lie between 0 and 1.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::measure::Machine;
+use crate::scenario::Scenario;
+
+/// Version of the object's layout.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One run, measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct RunResult {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// What ran.
+    pub scenario: ScenarioFacts,
+    /// Version of the program.
+    pub version: String,
+    /// The command that repeats the run.
+    pub command: String,
+    /// When the load started, in ms since 1970 (UTC).
+    pub started_unix_ms: u64,
+    /// The network and the load in short.
+    pub shape: Shape,
+    /// Payments due in the measured time.
+    pub offered: u64,
+    /// Of those: settled, final and durable.
+    pub settled: u64,
+    /// Of those: refused under a rule.
+    pub refused: u64,
+    /// Refusals by reason, in the words of the API.
+    pub refusals: BTreeMap<String, u64>,
+    /// Of those: without an outcome.
+    pub failed: u64,
+    /// Length of the measured time.
+    pub duration_s: f64,
+    /// `settled` over `duration_s`, or over the time until the last answer if that is longer.
+    pub settled_per_s: f64,
+    /// Latency of settled payments from due to answered.
+    pub latency_ms: LatencyMs,
+    /// The bound that the scenario sets, and whether it held.
+    pub slo: SloVerdict,
+    /// CPU time for each settled payment.
+    pub cpu_us_per_payment: CpuPerPayment,
+    /// In what `_minor` figures are counted.
+    pub currency: Currency,
+    /// The supply report at the end.
+    pub supply: SupplyTerms,
+    /// The auditor's verdict over the whole chain.
+    pub audit: AuditVerdict,
+    /// The machine.
+    pub machine: MachineFacts,
+    /// Which checks were on.
+    pub checks: Checks,
+    /// Whether the generator kept up with its own plan.
+    pub load_generator: LoadGenerator,
+    /// Each second of the load, from its start, warm-up included.
+    pub timeline: Vec<Second>,
+    /// What the scenario made happen.
+    pub events: Vec<EventRecord>,
+    /// Points `[ms, share of payments at or below]`.
+    pub latency_distribution: Vec<[f64; 2]>,
+    /// Offered payments by amount.
+    pub amounts: Vec<AmountBucket>,
+    /// The central bank's books over time, if they were sampled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub books: Vec<BooksSample>,
+    /// Latency against load, if a maximum was searched for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub load_curve: Vec<LoadPoint>,
+}
+
+/// Which scenario ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct ScenarioFacts {
+    /// Its name.
+    pub name: String,
+    /// What it shows.
+    pub description: String,
+    /// BLAKE3 of its canonical form.
+    pub hash: String,
+    /// Its seed.
+    pub seed: u64,
+    /// The file, if it came from one.
+    pub file: Option<String>,
+    /// The canonical form: TOML with every default written out.
+    pub resolved_toml: String,
+}
+
+/// The network and the load in short.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct Shape {
+    /// Commercial banks.
+    pub banks: u32,
+    /// Wallets over all banks.
+    pub wallets: u32,
+    /// `own` or `full`.
+    pub replica: String,
+    /// Banks check signatures too.
+    pub verify_at_bank: bool,
+    /// All nodes ran in one process.
+    pub in_process: bool,
+    /// `stream` or `unary`.
+    pub mode: String,
+    /// Most payments in one message.
+    pub batch_size: u32,
+    /// `constant`, `poisson`, `ramp` or `burst`.
+    pub profile: String,
+    /// Mean rate offered.
+    pub rate_per_s: f64,
+    /// Highest rate offered.
+    pub peak_per_s: f64,
+    /// Unmeasured time at the start.
+    pub warm_up_s: f64,
+    /// Share of payments across banks.
+    pub cross_bank_share: f64,
+    /// `space-2022`, `fixed` or `uniform`.
+    pub amounts: String,
+}
+
+/// Latency percentiles in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+pub struct LatencyMs {
+    /// Half of the payments were faster.
+    pub p50: f64,
+    /// 90 %.
+    pub p90: f64,
+    /// 99 %.
+    pub p99: f64,
+    /// 99.9 %.
+    pub p99_9: f64,
+    /// The slowest.
+    pub max: f64,
+    /// The average.
+    pub mean: f64,
+}
+
+/// The bound and whether it held.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+pub struct SloVerdict {
+    /// The bound on p99.
+    pub p99_ms: f64,
+    /// Whether p99 stayed within it.
+    pub held: bool,
+}
+
+/// CPU µs for each settled payment; a role is absent when all nodes shared one process.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+pub struct CpuPerPayment {
+    /// All processes, load generator included.
+    pub total: f64,
+    /// Of that, checking signatures.
+    pub verify: f64,
+    /// The central bank's process.
+    pub central_bank: Option<f64>,
+    /// All banks' processes.
+    pub banks: Option<f64>,
+    /// This process.
+    pub load_generator: Option<f64>,
+}
+
+/// In what `_minor` figures are counted; fixed by genesis.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Currency {
+    /// ISO 4217 code.
+    pub code: String,
+    /// How many decimal places a minor unit stands below the currency unit.
+    pub exponent: u32,
+}
+
+impl Default for Currency {
+    fn default() -> Self {
+        Self {
+            code: "EUR".to_owned(),
+            exponent: 2,
+        }
+    }
+}
+
+/// The terms of I1 (POLICY.md): Σ wallets = issued − redeemed + reverse waterfall − waterfall + interest − demurrage
+/// − fees to equity + unbacked + targeted − expired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct SupplyTerms {
+    /// Issued to banks against reserves.
+    pub issued_minor: i64,
+    /// Taken back against reserves.
+    pub redeemed_minor: i64,
+    /// Swept from wallets to bank deposits.
+    pub waterfall_minor: i64,
+    /// Drawn from bank deposits into wallets.
+    pub reverse_waterfall_minor: i64,
+    /// Interest posted to wallets.
+    pub interest_minor: i64,
+    /// Negative remuneration taken from wallets.
+    pub demurrage_minor: i64,
+    /// Fees to the central bank's equity.
+    pub fees_minor: i64,
+    /// Issued against equity.
+    pub unbacked_minor: i64,
+    /// Issued for a purpose.
+    pub targeted_minor: i64,
+    /// Purpose money that expired.
+    pub expired_minor: i64,
+    /// Σ of all wallets, treasuries included.
+    pub wallets_minor: i64,
+}
+
+impl SupplyTerms {
+    /// Issued − redeemed + … − expired: what the wallets must hold. `None` if the sum leaves 64 bits.
+    pub fn expected_minor(&self) -> Option<i64> {
+        let sum: i128 = self
+            .signed_terms()
+            .iter()
+            .map(|(_, minor)| i128::from(*minor))
+            .sum();
+        i64::try_from(sum).ok()
+    }
+
+    /// The terms with the sign they have in I1, in its order.
+    pub fn signed_terms(&self) -> [(&'static str, i64); 10] {
+        [
+            ("Issued against reserves", self.issued_minor),
+            ("Redeemed", -self.redeemed_minor),
+            ("Reverse waterfall", self.reverse_waterfall_minor),
+            ("Waterfall", -self.waterfall_minor),
+            ("Interest", self.interest_minor),
+            ("Demurrage", -self.demurrage_minor),
+            ("Fees to equity", -self.fees_minor),
+            ("Unbacked issuance", self.unbacked_minor),
+            ("Targeted", self.targeted_minor),
+            ("Expired", -self.expired_minor),
+        ]
+    }
+}
+
+/// The auditor's verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct AuditVerdict {
+    /// Chain, signatures, books and supply agree.
+    pub ok: bool,
+    /// Blocks examined.
+    pub blocks: u64,
+    /// What did not agree, as sentences.
+    pub findings: Vec<String>,
+}
+
+/// The machine, with the rate at which one core checks signatures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct MachineFacts {
+    /// Logical cores.
+    pub cores: u32,
+    /// Processor model.
+    pub cpu: String,
+    /// Main memory.
+    pub memory_gib: f64,
+    /// Kernel.
+    pub kernel: String,
+    /// Signatures one core verifies a second, in batches, measured in the same run.
+    pub verify_per_core_s: f64,
+}
+
+/// Which checks were on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Checks {
+    /// Every payer's signature was verified by the central bank.
+    pub signatures: bool,
+    /// Every block was on disk before its payments were answered.
+    pub fsync: bool,
+    /// Nodes spoke over mutual TLS.
+    pub tls: bool,
+    /// Every rule of policy was applied.
+    pub policy: bool,
+}
+
+/// How well the generator kept to its plan.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+pub struct LoadGenerator {
+    /// It was the generator that limited the run.
+    pub bottleneck: bool,
+    /// 99 % of the payments were sent at most this long after they were due.
+    pub late_ms_p99: f64,
+}
+
+/// One second of the load.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+pub struct Second {
+    /// Its start, in seconds from the start of the load.
+    pub at_s: u64,
+    /// Payments due in it.
+    pub offered: u64,
+    /// Answers that came in it: settled.
+    pub settled: u64,
+    /// Answers that came in it: refused.
+    pub refused: u64,
+    /// Payments given up in it.
+    pub failed: u64,
+    /// Latency of the settled payments due in it; absent if there are none.
+    pub p50_ms: Option<f64>,
+    /// The same, 99 %.
+    pub p99_ms: Option<f64>,
+    /// Supply as last seen in it.
+    pub supply_minor: Option<i64>,
+}
+
+/// Something the scenario made happen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct EventRecord {
+    /// When it was to happen, from the start of the load.
+    pub at_s: f64,
+    /// When it had happened: the node was down or back, the policy enacted. Absent if it never did.
+    pub done_at_s: Option<f64>,
+    /// What, in a few words.
+    pub what: String,
+    /// Anything worth knowing: the height at which a policy took force, why it failed.
+    pub note: Option<String>,
+}
+
+/// Payments within a range of amounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct AmountBucket {
+    /// Amounts below this; absent for the open bucket at the top.
+    pub below_minor: Option<u64>,
+    /// How many payments.
+    pub count: u64,
+    /// What they add up to.
+    pub total_minor: u64,
+}
+
+/// The central bank's balance sheet at one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct BooksSample {
+    /// Seconds from the start of the load.
+    pub at_s: u64,
+    /// Assets: securities at average cost.
+    pub securities_minor: i64,
+    /// Assets: loans to banks.
+    pub loans_minor: i64,
+    /// Liabilities: banknotes.
+    pub banknotes_minor: i64,
+    /// Liabilities: banks' reserves.
+    pub reserves_minor: i64,
+    /// Liabilities: deposit facility.
+    pub deposit_facility_minor: i64,
+    /// Liabilities: CBDC.
+    pub cbdc_minor: i64,
+    /// Liabilities: the government's account.
+    pub government_minor: i64,
+    /// Equity, signed.
+    pub equity_minor: i64,
+}
+
+/// One step of the search for the highest rate within a bound.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+pub struct LoadPoint {
+    /// Offered.
+    pub offered_per_s: f64,
+    /// Settled.
+    pub settled_per_s: f64,
+    /// Half of the payments were faster.
+    pub p50_ms: f64,
+    /// 99 % of the payments were faster.
+    pub p99_ms: f64,
+    /// The bound held.
+    pub held: bool,
+}
+
+impl RunResult {
+    /// The object as `summary.json` holds it.
+    ///
+    /// # Errors
+    /// A figure is not a number (JSON has none such).
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(self)
+    }
+
+    /// Reads `summary.json`.
+    ///
+    /// # Errors
+    /// The text is not such an object.
+    pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// A result with everything that is known before the run: scenario, shape, machine, version.
+    pub fn begin(
+        scenario: &Scenario,
+        version: &str,
+        command: &str,
+        machine: &Machine,
+        in_process: bool,
+    ) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            scenario: ScenarioFacts::of(scenario),
+            version: version.to_owned(),
+            command: command.to_owned(),
+            shape: Shape::of(scenario, in_process),
+            duration_s: scenario.load.duration_s,
+            slo: SloVerdict {
+                p99_ms: scenario.slo.p99_ms,
+                held: false,
+            },
+            machine: MachineFacts {
+                cores: machine.cores,
+                cpu: machine.cpu.clone(),
+                memory_gib: machine.memory_gib,
+                kernel: machine.kernel.clone(),
+                verify_per_core_s: 0.0,
+            },
+            ..Self::default()
+        }
+    }
+
+    /// The checks with their names and states.
+    pub fn named_checks(&self) -> [(&'static str, bool); 4] {
+        let Checks {
+            signatures,
+            fsync,
+            tls,
+            policy,
+        } = self.checks;
+        [
+            ("signatures", signatures),
+            ("fsync", fsync),
+            ("TLS", tls),
+            ("policy", policy),
+        ]
+    }
+}
+
+impl ScenarioFacts {
+    /// The facts of a scenario.
+    pub fn of(scenario: &Scenario) -> Self {
+        Self {
+            name: scenario.name.clone(),
+            description: scenario.description.clone(),
+            hash: scenario.scenario_hash(),
+            seed: scenario.seed,
+            file: scenario
+                .file
+                .as_ref()
+                .map(|file| file.display().to_string()),
+            resolved_toml: scenario.canonical(),
+        }
+    }
+}
+
+impl Shape {
+    /// The shape of a scenario.
+    pub fn of(scenario: &Scenario, in_process: bool) -> Self {
+        let load = &scenario.load;
+        Self {
+            banks: scenario.network.banks,
+            wallets: scenario.wallets.count,
+            replica: scenario.network.replica.word().to_owned(),
+            verify_at_bank: scenario.network.verify_at_bank,
+            in_process,
+            mode: load.mode.word().to_owned(),
+            batch_size: load.batch_size,
+            profile: load.profile.word().to_owned(),
+            rate_per_s: load.profile.mean_per_s(),
+            peak_per_s: load.profile.peak_per_s(),
+            warm_up_s: load.warm_up_s,
+            cross_bank_share: load.cross_bank_share,
+            amounts: load.amounts.word().to_owned(),
+        }
+    }
+}
+
+/// Counts amounts into the buckets of a report.
+#[derive(Debug, Clone)]
+pub struct AmountCounter {
+    buckets: Vec<AmountBucket>,
+}
+
+impl AmountCounter {
+    /// Buckets below each of these edges, rising, and one open bucket above.
+    pub fn new(edges_minor: &[u64]) -> Self {
+        let bucket = |below_minor| AmountBucket {
+            below_minor,
+            count: 0,
+            total_minor: 0,
+        };
+        let edges = edges_minor.iter().map(|edge| bucket(Some(*edge)));
+        Self {
+            buckets: edges.chain([bucket(None)]).collect(),
+        }
+    }
+
+    /// Counts one payment.
+    pub fn count(&mut self, amount_minor: u64) {
+        let below =
+            |bucket: &AmountBucket| bucket.below_minor.is_some_and(|edge| edge <= amount_minor);
+        let index = self.buckets.partition_point(below);
+        self.buckets[index].count += 1;
+        self.buckets[index].total_minor =
+            self.buckets[index].total_minor.saturating_add(amount_minor);
+    }
+
+    /// The buckets.
+    pub fn buckets(self) -> Vec<AmountBucket> {
+        self.buckets
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,326 @@
+//! Scenarios: what a run shall do, written in TOML, checked to the line and column before anything starts.
+//!
+//! 1. The file is parsed into a document that remembers places; `--set key=value` overrides are laid over it.
+//! 2. Each section is read key by key with a default and a range; what nobody asked for is an error.
+//! 3. Figures that depend on each other are checked last (opening balances against limits, wallets against rate).
+//!
+//! Units stand last in every key: `_s`, `_ms`, `_per_s`, `_minor` (cents); a name without a unit is a count, a share
+//! or a word. The top level knows:
+//!
+//! | key | default | meaning |
+//! |---|---|---|
+//! | `name` | the file's stem | shown in reports |
+//! | `description` | empty | one line on what it shows |
+//! | `seed` | 1 | the same seed gives the same payments |
+//! | `[network]` | | [`Network`] |
+//! | `[wallets]` | | [`Wallets`] |
+//! | `[load]` | | [`Load`] |
+//! | `[policy]` | | [`PolicyFigures`] |
+//! | `[[event]]` | none | [`Event`] |
+//! | `[slo]` | | [`Slo`] |
+//!
+//! The resolved scenario, every default written out and keys sorted, is its *canonical* form; its BLAKE3 hash names
+//! the scenario in every result, so two results with one hash ran the same thing.
+
+mod class;
+mod document;
+mod error;
+mod event;
+mod load;
+mod network;
+mod policy;
+mod section;
+mod suggestion;
+#[cfg(test)]
+mod tests;
+mod wallets;
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+pub use class::{Class, PerClass};
+pub use error::{Mistake, ScenarioError};
+pub use event::{Action, Event, NodeName};
+pub use load::{Amounts, Load, Mode, Payees, Profile, RATE_PER_S_MAX};
+pub use network::{Network, Replica};
+pub use policy::{Limit, MINOR_MAX, PolicyChange, PolicyFigures};
+pub use wallets::{WALLETS_MAX, Wallets};
+
+use document::Document;
+use section::Section;
+
+/// A payer may use numbers this far above its lowest unused one (POLICY.md, sequence numbers).
+pub const SEQUENCE_WINDOW: u64 = 64;
+
+/// A payment may stay unanswered this long at the peak rate before its payer's window could run full.
+const WINDOW_SPAN_S_MIN: f64 = 1.0;
+
+/// `[slo]`: the bound that the run is held against.
+///
+/// | key | default | range |
+/// |---|---|---|
+/// | `p99_ms` | 1,000 | 0.001 to 3,600,000 |
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Slo {
+    /// 99 of 100 payments are answered within this time of being due.
+    pub p99_ms: f64,
+}
+
+/// A resolved scenario: every figure present and in range.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Scenario {
+    /// Shown in reports.
+    pub name: String,
+    /// What it shows.
+    pub description: String,
+    /// The same seed gives the same payments.
+    pub seed: u64,
+    /// The network's shape.
+    pub network: Network,
+    /// The wallets.
+    pub wallets: Wallets,
+    /// The payments.
+    pub load: Load,
+    /// Policy at the start.
+    pub policy: PolicyFigures,
+    /// What happens while the load runs, in order of time.
+    #[serde(rename = "event")]
+    pub events: Vec<Event>,
+    /// The bound that the run is held against.
+    pub slo: Slo,
+    /// The file it came from; not part of the canonical form.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
+}
+
+impl Scenario {
+    /// Loads a scenario file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the first mistake in it, with its place.
+    pub fn load(path: &Path) -> Result<Self, ScenarioError> {
+        Self::load_with(path, &[])
+    }
+
+    /// Loads a scenario file with `key=value` overrides laid over it, in order.
+    ///
+    /// A key is a dotted path (`load.rate_per_s`, `event.0.at_s`); a value is TOML, or bare text.
+    ///
+    /// # Errors
+    /// As [`Scenario::load`]; a mistake in an override is shown on the override.
+    pub fn load_with(path: &Path, overrides: &[(String, String)]) -> Result<Self, ScenarioError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ScenarioError::Unreadable {
+            path: path.to_owned(),
+            suggestion: similar_file(path, &source),
+            source,
+        })?;
+        let stem = path.file_stem().map_or("scenario".into(), |stem| {
+            stem.to_string_lossy().into_owned()
+        });
+        let mut scenario = Self::parse(&path.display().to_string(), &stem, &text, overrides)?;
+        scenario.file = Some(path.to_owned());
+        Ok(scenario)
+    }
+
+    /// Reads a scenario from text. `file` is shown in mistakes, `stem` is the name unless the text gives one.
+    ///
+    /// # Errors
+    /// The first mistake, with its place.
+    pub fn parse(
+        file: &str,
+        stem: &str,
+        text: &str,
+        overrides: &[(String, String)],
+    ) -> Result<Self, ScenarioError> {
+        let mut document = Document::parse(file, text)?;
+        for (key, value) in overrides {
+            document.set(key, value)?;
+        }
+        let mut root = Section::root(&document);
+        let name = root.text("name")?.unwrap_or_else(|| stem.to_owned());
+        let description = root.text("description")?.unwrap_or_default();
+        let seed = root.integer("seed", 0..=i64::MAX as u64, 1)?;
+        let network = Network::read(root.section("network")?)?;
+        let wallets = Wallets::read(root.section("wallets")?, network.banks)?;
+        let load = Load::read(root.section("load")?, network.banks)?;
+        let policy = PolicyFigures::read(root.section("policy")?)?;
+        let mut events = Vec::new();
+        for section in root.sections("event")? {
+            events.push(Event::read(section, network.banks, load.total_s())?);
+        }
+        events.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
+        let mut slo_section = root.section("slo")?;
+        let slo = Slo {
+            p99_ms: slo_section.number("p99_ms", 0.001..=3_600_000.0, 1_000.0)?,
+        };
+        slo_section.end()?;
+
+        let scenario = Self {
+            name,
+            description,
+            seed,
+            network,
+            wallets,
+            load,
+            policy,
+            events,
+            slo,
+            file: None,
+        };
+        scenario.check_window(&root.section("wallets")?)?;
+        scenario.check_opening(&root.section("wallets")?)?;
+        root.end()?;
+        Ok(scenario)
+    }
+
+    /// The resolved scenario as TOML, every default written out, keys sorted. Reading it gives the same scenario.
+    pub fn canonical(&self) -> String {
+        let table =
+            toml::Table::try_from(self).expect("a scenario holds only values that TOML can hold");
+        toml::to_string(&table).expect("a table of TOML values can be written as TOML")
+    }
+
+    /// BLAKE3 of the canonical form, in hexadecimal.
+    pub fn scenario_hash(&self) -> String {
+        blake3::hash(self.canonical().as_bytes())
+            .to_hex()
+            .to_string()
+    }
+
+    /// The bank of wallet `wallet`.
+    pub fn bank_of(&self, wallet: u32) -> u32 {
+        wallet % self.network.banks
+    }
+
+    /// The class of wallet `wallet`.
+    pub fn class_of(&self, wallet: u32) -> Class {
+        self.wallets.class_of(wallet / self.network.banks)
+    }
+
+    /// Wallets of each class.
+    pub fn wallets_by_class(&self) -> PerClass<u64> {
+        let mut count = PerClass::all(0);
+        for wallet in 0..self.wallets.count {
+            match self.class_of(wallet) {
+                Class::Household => count.household += 1,
+                Class::Merchant => count.merchant += 1,
+                Class::Business => count.business += 1,
+            }
+        }
+        count
+    }
+
+    /// Wallets that pay: households, or all if payees are chosen without regard to class or there is no household.
+    pub fn payers(&self) -> u64 {
+        let households = self.wallets_by_class().household;
+        match self.load.payees {
+            Payees::ByChannel if households > 0 => households,
+            _ => u64::from(self.wallets.count),
+        }
+    }
+
+    /// How long a payment may stay unanswered at the peak rate before its payer's sequence window could run full.
+    ///
+    /// Each payer pays once before any pays twice, so its 64th payment from now is at least 63 rounds away.
+    pub fn window_span_s(&self) -> f64 {
+        ((SEQUENCE_WINDOW - 1) * self.payers()) as f64 / self.load.profile.peak_per_s()
+    }
+
+    /// The same scenario under another rate: a constant load stays constant, every other becomes Poisson.
+    pub fn at_rate(&self, rate_per_s: f64) -> Self {
+        let mut scenario = self.clone();
+        scenario.load.profile = match self.load.profile {
+            Profile::Constant { .. } => Profile::Constant { rate_per_s },
+            _ => Profile::Poisson { rate_per_s },
+        };
+        scenario
+    }
+
+    fn check_window(&self, wallets: &Section<'_>) -> Result<(), ScenarioError> {
+        if self.window_span_s() >= WINDOW_SPAN_S_MIN {
+            return Ok(());
+        }
+        let share = self.payers() as f64 / f64::from(self.wallets.count);
+        let rounds = (SEQUENCE_WINDOW - 1) as f64;
+        let needed = (self.load.profile.peak_per_s() * WINDOW_SPAN_S_MIN / rounds / share).ceil();
+        let key = if wallets.gives("per_bank") {
+            "per_bank"
+        } else {
+            "count"
+        };
+        let expected = format!(
+            "at least {needed} wallets for a peak of {} payments a second (a payer may have {SEQUENCE_WINDOW} \
+             unanswered payments)",
+            self.load.profile.peak_per_s()
+        );
+        Err(wallets.mistake(key, expected, format!("{} wallets", self.wallets.count)))
+    }
+
+    fn check_opening(&self, wallets: &Section<'_>) -> Result<(), ScenarioError> {
+        let count = self.wallets_by_class();
+        let key = "opening_balance_minor";
+        let mut total: u128 = 0;
+        for class in Class::ALL {
+            let opening = *self.wallets.opening_balance_minor.get(class);
+            total += u128::from(opening) * u128::from(*count.get(class));
+            let limit = self
+                .policy
+                .holding_limit_minor
+                .get(class)
+                .minor()
+                .unwrap_or(u64::MAX);
+            if *count.get(class) > 0 && opening > limit {
+                let expected = format!("at most the holding limit of {}, {limit}", class.word());
+                return Err(wallets.mistake(key, expected, opening.to_string()));
+            }
+        }
+        let cap = self.policy.supply_cap_minor.minor().unwrap_or(MINOR_MAX);
+        if total > u128::from(cap) {
+            let expected =
+                format!("opening balances of at most {cap} in all (policy.supply_cap_minor)");
+            return Err(wallets.mistake(key, expected, format!("{total}")));
+        }
+        let quota = u128::from(
+            self.policy
+                .issuance_quota_minor
+                .minor()
+                .unwrap_or(MINOR_MAX),
+        );
+        let a_bank = total.div_ceil(u128::from(self.network.banks));
+        if a_bank > quota {
+            let expected =
+                format!("opening balances of at most {quota} a bank (policy.issuance_quota_minor)");
+            return Err(wallets.mistake(key, expected, format!("{a_bank}")));
+        }
+        Ok(())
+    }
+}
+
+fn similar_file(path: &Path, error: &std::io::Error) -> Option<String> {
+    if error.kind() != std::io::ErrorKind::NotFound {
+        return None;
+    }
+    let wanted = path.file_name()?.to_string_lossy().into_owned();
+    let beside = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    [beside, Path::new("simulations")]
+        .into_iter()
+        .find_map(|folder| {
+            let names: Vec<String> = std::fs::read_dir(folder)
+                .ok()?
+                .flatten()
+                .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                .filter(|name| name.ends_with(".toml"))
+                .collect();
+            let exact = names
+                .iter()
+                .find(|name| **name == wanted || name.strip_suffix(".toml") == Some(&wanted));
+            let near = exact
+                .map(String::as_str)
+                .or_else(|| suggestion::nearest(&wanted, names.iter().map(String::as_str)));
+            near.map(|name| folder.join(name).display().to_string())
+        })
+}

@@ -1,0 +1,286 @@
+//! The trait [`Store`]: ordered bytes in columns, written in atomic batches.
+//!
+//! Three strengths of durability, because three parts of a node need three things:
+//! - [`Durability::Synced`]: durable when the call returns. One fsync. Proposals, votes, a manifest, a debit.
+//! - [`Durability::Buffered`]: in the write-ahead log, durable with the next synced write or [`Store::flush`]. What can be
+//!   made again from the log: headers, outcomes.
+//! - [`Durability::Bulk`]: past the write-ahead log, durable only after [`Store::flush`]. For gigabytes written in the
+//!   background (checkpoint chunks), which in the write-ahead log would make the next proposal's fsync wait for them.
+//!
+//! The trait is object safe: everything above holds an `Arc<dyn Store>`. All calls block; call them from a thread that may
+//! block.
+
+use std::fmt;
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+
+use crate::error::StoreError;
+
+/// A column: an ordered key space of its own within the one store of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Column {
+    /// Proposals by log index: the only large write, and the block archive. Blob files.
+    Log,
+    /// Raft's own state: vote, committed, purge marker, memberships.
+    Raft,
+    /// Block headers by height.
+    Headers,
+    /// Outcomes of a block's commands by height. Blob files.
+    Outcomes,
+    /// Checkpoint chunks and manifests. Blob files.
+    Checkpoint,
+    /// A bank's deposit book.
+    Deposits,
+    /// A bank's payments on their way to the central bank.
+    Outbox,
+    /// A bank's history index of its own customers.
+    History,
+    /// Small facts about the node itself: format version, network id, cursors.
+    Meta,
+}
+
+impl Column {
+    /// All columns, in the order of their declaration.
+    pub const ALL: [Column; 9] = [
+        Column::Log,
+        Column::Raft,
+        Column::Headers,
+        Column::Outcomes,
+        Column::Checkpoint,
+        Column::Deposits,
+        Column::Outbox,
+        Column::History,
+        Column::Meta,
+    ];
+
+    /// The column's name on disk. Part of the stored format: never changes.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Column::Log => "log",
+            Column::Raft => "raft",
+            Column::Headers => "headers",
+            Column::Outcomes => "outcomes",
+            Column::Checkpoint => "checkpoint",
+            Column::Deposits => "deposits",
+            Column::Outbox => "outbox",
+            Column::History => "history",
+            Column::Meta => "meta",
+        }
+    }
+}
+
+impl fmt::Display for Column {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// How durable a write is when the call returns. See the module header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Durable on return, and every earlier buffered write with it.
+    Synced,
+    /// Durable with the next synced write or flush.
+    Buffered,
+    /// Durable only with the next flush.
+    Bulk,
+}
+
+/// One change of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// Sets `key` to `value`.
+    Put {
+        /// The column.
+        column: Column,
+        /// The key.
+        key: Bytes,
+        /// The new value.
+        value: Bytes,
+    },
+    /// Removes `key`, if it is there.
+    Delete {
+        /// The column.
+        column: Column,
+        /// The key.
+        key: Bytes,
+    },
+    /// Removes every key in `from..to`; nothing if `from >= to`.
+    DeleteRange {
+        /// The column.
+        column: Column,
+        /// First key removed.
+        from: Bytes,
+        /// First key kept.
+        to: Bytes,
+    },
+}
+
+/// Changes that are applied together, in order, or not at all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WriteBatch {
+    operations: Vec<Operation>,
+}
+
+impl WriteBatch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        WriteBatch::default()
+    }
+
+    /// Sets `key` to `value`.
+    pub fn put(&mut self, column: Column, key: impl AsRef<[u8]>, value: impl Into<Bytes>) -> &mut Self {
+        let key = Bytes::copy_from_slice(key.as_ref());
+        self.operations.push(Operation::Put { column, key, value: value.into() });
+        self
+    }
+
+    /// Removes `key`, if it is there.
+    pub fn delete(&mut self, column: Column, key: impl AsRef<[u8]>) -> &mut Self {
+        self.operations.push(Operation::Delete { column, key: Bytes::copy_from_slice(key.as_ref()) });
+        self
+    }
+
+    /// Removes every key in `from..to`; nothing if `from >= to`.
+    pub fn delete_range(&mut self, column: Column, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> &mut Self {
+        let (from, to) = (from.as_ref(), to.as_ref());
+        if from < to {
+            self.operations.push(Operation::DeleteRange {
+                column,
+                from: Bytes::copy_from_slice(from),
+                to: Bytes::copy_from_slice(to),
+            });
+        }
+        self
+    }
+
+    /// The changes in order.
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// Whether there is nothing to do. A synced write of an empty batch still syncs.
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
+    /// Number of changes.
+    pub fn len(&self) -> usize {
+        self.operations.len()
+    }
+}
+
+/// The keys of a scan: `from` inclusive, `to` exclusive, `None` to the end of the column.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyRange {
+    /// First key of the range.
+    pub from: Vec<u8>,
+    /// First key after the range.
+    pub to: Option<Vec<u8>>,
+}
+
+impl KeyRange {
+    /// The whole column.
+    pub fn all() -> Self {
+        KeyRange::default()
+    }
+
+    /// `from..`.
+    pub fn starting_at(from: impl AsRef<[u8]>) -> Self {
+        KeyRange { from: from.as_ref().to_vec(), to: None }
+    }
+
+    /// `from..to`.
+    pub fn between(from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Self {
+        KeyRange { from: from.as_ref().to_vec(), to: Some(to.as_ref().to_vec()) }
+    }
+
+    /// Every key that starts with `prefix`.
+    pub fn with_prefix(prefix: impl AsRef<[u8]>) -> Self {
+        let from = prefix.as_ref().to_vec();
+        // The first key after the prefix: drop trailing 0xff, then add one; all 0xff means to the end.
+        let mut end = from.clone();
+        while end.last() == Some(&0xff) {
+            end.pop();
+        }
+        let to = end.last_mut().map(|last| *last += 1).map(|()| end.clone());
+        KeyRange { from, to }
+    }
+
+    /// Whether no key can lie in the range.
+    pub fn is_empty(&self) -> bool {
+        self.to.as_ref().is_some_and(|to| *to <= self.from)
+    }
+}
+
+/// The order of a scan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Smallest key first.
+    Forward,
+    /// Greatest key first.
+    Reverse,
+}
+
+/// What a scan calls for each record: key, value; `Break` ends the scan.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
+/// Ordered bytes in columns. One store a node.
+pub trait Store: Send + Sync + fmt::Debug + 'static {
+    /// The value of `key`, or `None`.
+    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
+
+    /// The values of `keys`, in their order.
+    fn multi_get(&self, column: Column, keys: &[&[u8]]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        keys.iter().map(|key| self.get(column, key)).collect()
+    }
+
+    /// Calls `visit` for each record of `range`, in order, until it breaks. Whether it sees what is written meanwhile is not
+    /// said; `visit` may use the store.
+    fn scan(
+        &self,
+        column: Column,
+        range: &KeyRange,
+        direction: Direction,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError>;
+
+    /// At most `limit` records of `range`.
+    fn collect(
+        &self,
+        column: Column,
+        range: &KeyRange,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
+        let mut records = Vec::new();
+        if limit == 0 {
+            return Ok(records);
+        }
+        self.scan(column, range, direction, &mut |key, value| {
+            records.push((Bytes::copy_from_slice(key), Bytes::copy_from_slice(value)));
+            if records.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(records)
+    }
+
+    /// Applies `batch` atomically.
+    ///
+    /// # Errors
+    /// [`StoreError::DiskFull`] or [`StoreError::Io`] if the disk failed: the batch may or may not be on disk, and every
+    /// later write fails with [`StoreError::Poisoned`].
+    fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StoreError>;
+
+    /// Makes everything written so far durable, bulk writes included. Counts as a sync.
+    fn flush(&self) -> Result<(), StoreError>;
+
+    /// Gives back the space of removed keys in `range`. Slow, in the caller's thread; losing it in a crash is harmless.
+    fn reclaim(&self, column: Column, range: &KeyRange) -> Result<(), StoreError>;
+
+    /// Number of syncs of the write-ahead log since the store was opened: one for each successful synced write and flush.
+    fn sync_count(&self) -> u64;
+
+    /// The failure that ended writing, if one did: a health check's question.
+    fn poisoned_by(&self) -> Option<StoreError>;
+}
