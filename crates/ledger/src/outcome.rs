@@ -79,7 +79,7 @@ reasons! {
     20 UnknownPayee        "UNKNOWN_PAYEE"         Applied        later=true  "The payee's account does not exist, is closed, or is not of the kind that this command pays."
     21 WrongBank           "WRONG_BANK"            Applied        later=false "The account belongs to another bank."
     22 InsufficientFunds   "INSUFFICIENT_FUNDS"    Applied        later=true  "The payer has too little available; limit is what is available."
-    23 FundsFrozen         "FUNDS_FROZEN"          Applied        later=true  "An order has frozen the money that this payment needs; limit is what is not frozen."
+    23 FundsFrozen         "FUNDS_FROZEN"          Applied        later=true  "An order has frozen the money that this payment needs, or bars the wallet's closing; limit is what is not frozen."
     24 HoldingLimit        "HOLDING_LIMIT"         Applied        later=true  "The payee's person would hold more than the holding limit of their class; limit is that limit, amount what they would hold."
     25 PaymentLimit        "PAYMENT_LIMIT"         Applied        later=false "The amount is above the payment limit of the payer's class."
     26 DayLimit            "DAY_LIMIT"             Applied        later=true  "The payer's person would pay more this ledger day than the day limit of their class; limit is that limit, amount what they would have paid."

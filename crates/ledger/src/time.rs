@@ -87,6 +87,7 @@ mod tests {
         assert_eq!(last_ms.ledger_day(60), LedgerDay(20_779));
         assert_eq!(last_ms.plus_ms(1).ledger_day(60), LedgerDay(20_780));
         assert_eq!(last_ms.plus_ms(1).ledger_day(-60), LedgerDay(20_779));
+        assert_eq!((Timestamp(0).ledger_day(-60), Timestamp(u64::MAX).ledger_day(0)), (LedgerDay(0), LedgerDay(u32::MAX)));
         assert_eq!(last_ms.plus_ms(1).to_string(), "2026-11-22T23:00:00.000Z");
     }
 }

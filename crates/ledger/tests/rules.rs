@@ -4,10 +4,11 @@ mod model;
 
 use cbdc_ledger::books::BookAccount;
 use cbdc_ledger::command::{FreezeKind, Head, IssuanceKind, Measure};
+use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::policy::{Fate, PolicyChange};
-use cbdc_ledger::{AccountId, BankId, Class, Command, MemberId, Outcome, Reason, Timestamp};
-use model::network::{DAY_MS, HOUR_MS, Network, RESERVES, START, account, amount, holder, key, member, unsigned};
+use cbdc_ledger::{AccountId, BankId, Class, Command, Genesis, MemberId, Outcome, Reason, Timestamp, VerifiedProposal};
+use model::network::{DAY_MS, HOUR_MS, Network, RESERVES, START, account, amount, holder, key, member, proposal, unsigned};
 
 fn refused(reason: Reason, limit: u64, amount: u64) -> Outcome {
     Outcome::refused(reason, limit, amount)
@@ -435,20 +436,17 @@ fn a_motion_is_enacted_by_the_first_block_at_its_effective_time_if_carried() {
 fn a_motion_that_is_not_carried_in_time_lapses() {
     let mut network = Network::build(|_| {});
     let number = network.must_settle(network.motion(vec![holding_limit(500)]));
-    network.must_settle(network.ballot(1, true, number));
     // Seat 1 thinks again before a block enacts it.
-    let mut network = Network::build(|_| {});
-    let number_2 = network.must_settle(network.motion(vec![holding_limit(500)]));
-    let yes = unsigned(network.ballot(1, true, number_2));
-    let mut no = network.ballot(1, false, number_2);
+    let yes = unsigned(network.ballot(1, true, number));
+    let mut no = network.ballot(1, false, number);
     no.head.sequence += 1;
     network.block(&[yes, unsigned(no)]);
     network.wait(DAY_MS - 1);
     network.block(&[]);
-    assert_eq!((number, fate(&network, number_2)), (number_2, Fate::Open));
+    assert_eq!(fate(&network, number), Fate::Open);
     network.wait(1);
     assert_eq!(network.block(&[]).header.policy_version, 1);
-    assert_eq!(fate(&network, number_2), Fate::Lapsed);
+    assert_eq!(fate(&network, number), Fate::Lapsed);
 }
 
 #[test]
@@ -559,4 +557,53 @@ fn a_motion_that_could_never_be_enacted_in_time_is_refused() {
         (motion.effective_at, motion.lapses_at) = (Timestamp(effective_at), Timestamp(lapses_at));
         assert_eq!(network.settle(motion), refused(Reason::Expired, lapses_at, now));
     }
+}
+
+// Keys that change while a command is under way.
+
+#[test]
+fn a_certificate_of_a_replaced_registrar_key_is_refused_and_uses_no_number() {
+    let mut network = Network::build(|_| {});
+    let under_way = network.opening(1, "alice", Class::HOUSEHOLD);
+    let (role, id, signing_key) = (Role::Registrar, MemberId(0), key("a new desk").public_key());
+    network.enact(vec![Measure::ReplaceKeys { role, id, signing_key, node_key: None }]);
+    // The key that could verify the certificate in an audit is gone, so the command has no effect at all.
+    let directory = KeyDirectory::of(&network.ledger);
+    let commands = [network.sign(under_way, "bank-1")];
+    let block = network.block(&commands);
+    assert_eq!(block.outcomes, [refused(Reason::UnknownRegistrar, 0, 0)]);
+    let bytes = proposal(network.now, &commands);
+    assert!(VerifiedProposal::check(&bytes, &block.outcomes, network.id(), &directory).is_ok());
+    assert_eq!(network.ledger.members().bank(BankId(1)).unwrap().window.lowest_unused(), 1);
+}
+
+#[test]
+fn a_key_replacement_for_a_wallet_closed_meanwhile_is_refused_and_stays_verifiable() {
+    let (mut network, _, bob) = alice_and_bob();
+    let replacing = network.replacing(bob, "bob's new phone");
+    let mut closing = network.closing(bob);
+    closing.head.sequence += 1;
+    network.must_settle(closing);
+    let directory = KeyDirectory::of(&network.ledger);
+    let commands = [network.sign(replacing, "bank-2")];
+    let block = network.block(&commands);
+    assert_eq!(block.outcomes, [refused(Reason::UnknownPayee, 0, 0)]);
+    let bytes = proposal(network.now, &commands);
+    assert!(VerifiedProposal::check(&bytes, &block.outcomes, network.id(), &directory).is_ok());
+}
+
+#[test]
+fn a_genesis_with_equity_at_the_end_of_the_range_is_refused() {
+    let mut genesis = model::network::genesis();
+    let mut equity = Vec::new();
+    equity.extend(1_000i128.to_le_bytes());
+    let bytes = genesis.to_bytes();
+    let at = bytes.windows(16).position(|window| window == equity).unwrap();
+    for extreme in [i128::MAX, i128::MIN] {
+        let mut spoilt = bytes.clone();
+        spoilt[at..at + 16].copy_from_slice(&extreme.to_le_bytes());
+        assert!(Genesis::from_bytes(&spoilt).is_err());
+    }
+    genesis.currency = *b"xts";
+    assert!(genesis.validate().is_err());
 }

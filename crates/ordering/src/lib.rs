@@ -59,3 +59,16 @@ pub use delivery::{Committed, CommittedReceiver};
 pub use error::{OrderingError, ProposeError};
 pub use ordering::{Ordering, OrderingConfig, OrderingState, PendingProposal};
 pub use types::{MemberId, Position};
+
+/// The proposal at `index` of the log in `store`, without taking part in ordering: for an audit of a stopped member's data.
+/// `None` where there is none.
+///
+/// # Errors
+/// [`OrderingError::DamagedEntry`] naming the index.
+pub fn read_logged_proposal(store: &dyn cbdc_storage::Store, index: u64) -> Result<Option<bytes::Bytes>, OrderingError> {
+    let Some(record) = store.get(cbdc_storage::Column::Log, &log_record::key(index))? else { return Ok(None) };
+    Ok(match log_record::decode(index, &record)?.payload {
+        openraft::EntryPayload::Normal(types::Proposal(bytes)) => Some(bytes),
+        _ => None,
+    })
+}

@@ -1,4 +1,6 @@
 //! Opening and closing wallets, and replacing their keys.
+//!
+//! A wallet is closed when it is empty and no order stands against it: a lien on later credits would be lost with it.
 
 use super::{Settled, Settlement, refuse};
 use crate::account::Account;
@@ -42,7 +44,6 @@ impl Settlement<'_> {
             let balance = u64::try_from(wallet.posted()).unwrap_or(u64::MAX);
             return Err(Outcome::refused(Reason::BalanceNotZero, 0, balance));
         }
-        // A lien would be lost with the wallet: the court lifts its order first.
         if !wallet.frozen.is_zero() {
             return Err(Outcome::refused(Reason::FundsFrozen, 0, wallet.frozen.minor()));
         }

@@ -309,7 +309,8 @@ impl Resolver<'_> {
 
     fn measure(&self, (kind, a, b, amounts): (u8, u8, u8, AmountPlan)) -> Measure {
         let class = Class(a % 4);
-        let limits = [300, 1_000, 3_000, self.model.supply(), self.model.holdings(HolderId([b % 6; 16]))];
+        let near_holdings = self.model.holdings(HolderId([b % 6; 16])) + 150;
+        let limits = [300, 1_000, 2_300, self.model.supply() + 500, near_holdings];
         let limit = if b % 4 == 0 { None } else { Some(self.amount(amounts, &limits)) };
         match kind {
             0..=3 => Measure::Policy(PolicyChange::HoldingLimit { class, limit }),
@@ -452,7 +453,7 @@ impl Resolver<'_> {
     fn closable(&self, which: u8) -> AccountId {
         let empty: Vec<AccountId> =
             self.model.wallets.iter().filter(|(_, wallet)| wallet.available == 0).map(|(id, _)| *id).collect();
-        if which % 2 == 0 { pick(&empty, which / 2).unwrap_or(account(1, 1)) } else { self.any_account(which) }
+        if which.is_multiple_of(2) { pick(&empty, which / 2).unwrap_or(account(1, 1)) } else { self.any_account(which) }
     }
 
     fn payment(&self, plan: &CommandPlan) -> Command {
@@ -494,11 +495,16 @@ fn plan(act: Act, a: u8, b: u8, c: u8, minor: u16) -> CommandPlan {
 }
 
 /// What every history begins with, a block each: issuance to three banks; six persons, each with a wallet at two
-/// banks; 1,000 minor units on each.
+/// banks; 1,000 minor units on each; limits that bind soon, proposed and voted.
 pub fn beginning() -> Vec<BlockPlan> {
     let block = |commands: Vec<CommandPlan>| BlockPlan { after_ms: 1_000, commands };
     let issuing = (0..3).map(|bank| plan(Act::Issue, bank, 0, 2, 20_000)).collect();
     let opening = (0..12).map(|number| plan(Act::Open, number % 6, (number % 3 + number / 6) % 3, 5 * number + 2, 0)).collect();
     let funding = (0..12).map(|wallet| plan(Act::Fund, 0, wallet, 2, 1_000)).collect();
-    vec![block(issuing), block(opening), block(funding)]
+    let edge = |which| AmountPlan::Edge { which, off_by: 0 };
+    let holding = (0..3).map(|class| (0, class, 1, edge(2)));
+    let rest = [(6, 0, 1, edge(1)), (4, 1, 1, edge(0)), (8, 0, 1, edge(3))];
+    let motion = CommandPlan { measures: holding.chain(rest).collect(), ..plan(Act::Propose, 0, 0, 2, 0) };
+    let deciding = vec![motion, plan(Act::Vote, 1, 1, 2, 0)];
+    vec![block(issuing), block(opening), block(funding), block(deciding)]
 }

@@ -6,3 +6,4 @@
 pub mod history;
 pub mod network;
 pub mod reference;
+pub mod samples;

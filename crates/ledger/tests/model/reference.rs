@@ -646,7 +646,7 @@ fn is_acceptable(seats: &Seats, measure: &Measure) -> bool {
         Measure::Policy(_) | Measure::Threshold(_) => true,
         Measure::AdmitMember(member) => {
             !seats.contains_key(&(member.role, member.id.0))
-                && !(member.role == Role::Bank && member.id.0 == 0)
+                && (member.role != Role::Bank || member.id.0 != 0)
                 && !UNSOUND_KEYS.contains(&member.signing_key)
                 && !taken(&member.node_key, (member.role, member.id.0))
         }

@@ -1,0 +1,32 @@
+# The common tasks. Each sets up what it needs, says what it does, and may be run again.
+#
+#   make demo    build, run a real network under load, audit it, leave a report
+#   make test    all tests
+#   make lint    formatting and clippy
+#   make bench   criterion benchmarks
+#   make up      a development network in the foreground
+
+SHELL := /bin/bash
+SETUP := source deploy/setup.sh
+SCENARIO ?= simulations/quickstart.toml
+OUT ?= results/$(basename $(notdir $(SCENARIO)))
+
+.PHONY: demo test lint bench up build
+
+build:
+	@$(SETUP) && cargo build --release --locked -p cbdc
+
+demo: build
+	@$(SETUP) && "$$CARGO_TARGET_DIR/release/cbdc" bench $(SCENARIO) --out $(OUT)
+
+up: build
+	@$(SETUP) && "$$CARGO_TARGET_DIR/release/cbdc" up
+
+test:
+	@$(SETUP) && cargo test --release --locked --workspace
+
+lint:
+	@$(SETUP) && cargo fmt --all --check && cargo clippy --release --locked --workspace --all-targets -- -D warnings
+
+bench:
+	@$(SETUP) && cargo bench --locked --profile release -p cbdc-benches

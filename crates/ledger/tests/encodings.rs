@@ -1,0 +1,442 @@
+//! The layout of everything signed or stored, pinned, and nothing else accepted in its place.
+//!
+//! `tests/fixtures/NAME.hex` holds the bytes of one record of each kind. A change of layout breaks what was signed
+//! and stored before, so it needs a new version at a voted height. Only if that is what you mean, regenerate with
+//! `UPDATE_FIXTURES=1 cargo test --release -p cbdc-ledger --test encodings` and read the difference.
+
+mod model;
+
+use std::path::Path;
+
+use cbdc_ledger::block::command_leaf;
+use cbdc_ledger::checkpoint::Loader;
+use cbdc_ledger::command::{
+    Ballot, Certificate, CloseWallet, FreezeKind, FreezeOrder, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, Measure,
+    Motion, OpenWallet, Payment, PaymentKind, ReplaceKey, ReservesTransfer,
+};
+use cbdc_ledger::encoding::{DecodeError, Reader, Writer, hex, hex_decode};
+use cbdc_ledger::member::{Member, Role};
+use cbdc_ledger::policy::PolicyChange;
+use cbdc_ledger::{
+    Account, AccountId, Amount, BankId, Class, Command, Genesis, Header, HolderId, MemberId, Outcome, Proposal, PublicKey,
+    Reason, Signature, Signed, SignedHeader, SupplyTerms, Timestamp, VerifiedProposal,
+};
+use model::network::{Network, account, amount, key, proposal, unsigned};
+use model::samples::{chunks_of, commands, encoded, load};
+use proptest::prelude::*;
+
+/// A ledger on which one block of every kind of command was applied, with that block's parts.
+fn fixtures() -> Vec<(String, Vec<u8>)> {
+    let (mut network, commands) = commands();
+    let mut fixtures: Vec<(String, Vec<u8>)> =
+        commands.iter().map(|(name, command)| (format!("command-{name}"), command.to_bytes())).collect();
+    let all: Vec<Command> = commands.into_iter().map(|(_, command)| command).collect();
+    let bytes = proposal(network.now, &all);
+    let block = network.ledger.apply(&VerifiedProposal::from_own_log(&bytes).unwrap());
+    let signed = SignedHeader::sign(block.header, network.id(), MemberId(0), &key("central-bank-0"));
+    let refusal = Outcome::refused(Reason::HoldingLimit, 300_000, 300_001);
+    let alice = *network.ledger.account(account(1, 1)).unwrap();
+    let certified = (HolderId([7; 16]), Class::MERCHANT, key("new").public_key());
+    let (chunks, root) = chunks_of(&network);
+    let mut add = |name: &str, bytes: Vec<u8>| fixtures.push((name.into(), bytes));
+    add("genesis", network.ledger.genesis().to_bytes());
+    add("network-id", network.id().0.into());
+    add("proposal", bytes);
+    add("header", block.header.to_bytes());
+    add("header-hash", block.header.hash().into());
+    add("signed-header", encoded(|out| signed.encode(out)));
+    add("outcome", encoded(|out| refusal.encode(out)));
+    add("account", encoded(|out| alice.encode(out)));
+    add("books", encoded(|out| network.ledger.books().encode(out)));
+    add("certificate-statement", Certificate::statement(certified.0, certified.1, certified.2, 5));
+    add("receipt-leaf", command_leaf(3, &all[3].to_bytes(), &block.outcomes[3]).into());
+    add("checkpoint-root", root.into());
+    // The first chunk holds a window of 8 KiB for each member; the root pins it.
+    add("checkpoint-holders", chunks[1].clone());
+    add("checkpoint-bank", chunks[2].clone());
+    add("checkpoint-accounts", chunks[3].clone());
+    fixtures
+}
+
+#[test]
+fn encodings_are_those_of_the_fixtures() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let update = std::env::var_os("UPDATE_FIXTURES").is_some();
+    let mut names = std::collections::BTreeSet::new();
+    for (name, bytes) in fixtures() {
+        let path = folder.join(format!("{name}.hex"));
+        let lines: Vec<String> = bytes.chunks(32).map(hex).collect();
+        let text = lines.join("\n") + "\n";
+        if update {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let pinned = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(text, pinned, "the encoding of {name} changed: see the head of this file");
+        names.insert(format!("{name}.hex"));
+    }
+    let found = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(names, found, "fixtures that nothing pins");
+}
+
+#[test]
+fn pinned_bytes_read_back() {
+    let read = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{name}.hex"));
+        hex_decode(&std::fs::read_to_string(path).unwrap().replace('\n', "")).unwrap()
+    };
+    for (name, command) in commands().1 {
+        assert_eq!(Command::from_bytes(&read(&format!("command-{name}"))), Ok(command), "{name}");
+    }
+    assert_eq!(Genesis::from_bytes(&read("genesis")).unwrap(), model::network::genesis());
+    assert_eq!(Header::from_bytes(&read("header")).unwrap().hash().to_vec(), read("header-hash"));
+}
+
+// One encoding a value, and no other.
+
+type Check = fn(&[u8]) -> Option<Vec<u8>>;
+
+/// How each kind of bytes is read, as a function that reads and encodes again.
+fn readers() -> Vec<(&'static str, Vec<u8>, Check)> {
+    fn reread<T>(bytes: &[u8], read: fn(&mut Reader<'_>) -> Result<T, DecodeError>, write: fn(&T, &mut Writer)) -> Option<Vec<u8>> {
+        let mut input = Reader::new("test", bytes);
+        let value = read(&mut input).ok()?;
+        input.finish().ok()?;
+        Some(encoded(|out| write(&value, out)))
+    }
+    let fixtures = fixtures();
+    let of = |name: &str| fixtures.iter().find(|(found, _)| found == name).unwrap().1.clone();
+    let (_, commands) = commands();
+    let mut readers: Vec<(&'static str, Vec<u8>, Check)> = commands
+        .into_iter()
+        .map(|(name, command)| (name, command.to_bytes(), (|bytes| Some(Command::from_bytes(bytes).ok()?.to_bytes())) as Check))
+        .collect();
+    readers.push(("genesis", of("genesis"), |bytes| Some(Genesis::from_bytes(bytes).ok()?.to_bytes())));
+    readers.push(("header", of("header"), |bytes| Some(Header::from_bytes(bytes).ok()?.to_bytes())));
+    readers.push(("signed header", of("signed-header"), |bytes| reread(bytes, SignedHeader::decode, SignedHeader::encode)));
+    readers.push(("outcome", of("outcome"), |bytes| reread(bytes, Outcome::decode, Outcome::encode)));
+    readers.push(("account", of("account"), |bytes| reread(bytes, Account::decode, Account::encode)));
+    readers.push(("proposal", of("proposal"), |bytes| {
+        let read = Proposal::decode(bytes).ok()?;
+        Some(proposal(read.time, &read.commands))
+    }));
+    readers
+}
+
+#[test]
+fn bytes_cut_short_or_continued_are_refused() {
+    for (name, bytes, reread) in readers() {
+        assert_eq!(reread(&bytes).as_ref(), Some(&bytes), "{name}");
+        for length in 0..bytes.len() {
+            assert_eq!(reread(&bytes[..length]), None, "{name} cut to {length}");
+        }
+        for more in [0, 1, 255] {
+            assert_eq!(reread(&[&bytes[..], &[more]].concat()), None, "{name} continued by {more}");
+        }
+    }
+}
+
+#[test]
+fn no_bit_of_an_encoding_is_ignored() {
+    for (name, bytes, reread) in readers() {
+        for bit in 0..8 * bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            if let Some(again) = reread(&flipped) {
+                assert_eq!(hex(&again), hex(&flipped), "{name}, bit {bit}");
+            }
+        }
+    }
+}
+
+#[test]
+fn reserved_bytes_must_be_zero_and_versions_known() {
+    // First byte and number of bytes.
+    let reserved: [(&str, &[(usize, usize)]); 13] = [
+        ("transfer", &[]),
+        ("defund", &[]),
+        ("fund", &[]),
+        ("open-wallet", &[(27, 5), (82, 2)]),
+        ("close-wallet", &[]),
+        ("replace-key", &[(66, 2)]),
+        ("issue", &[(26, 6), (58, 6)]),
+        ("redeem", &[(26, 6), (58, 6)]),
+        ("reserves-transfer", &[(28, 4)]),
+        ("freeze", &[(26, 6)]),
+        ("unfreeze", &[(26, 6)]),
+        ("propose", &[(28, 4)]),
+        ("vote", &[(27, 5)]),
+    ];
+    let (_, commands) = commands();
+    for (name, ranges) in reserved {
+        let bytes = commands.iter().find(|(found, _)| *found == name).unwrap().1.to_bytes();
+        // Version and flags come first in every record.
+        for at in [(0, 1), (2, 2)].iter().chain(ranges).flat_map(|(first, count)| *first..first + count) {
+            for bit in 0..8 {
+                let mut spoilt = bytes.clone();
+                spoilt[at] ^= 1 << bit;
+                assert!(Command::from_bytes(&spoilt).is_err(), "{name}, byte {at}, bit {bit}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_out_of_order_or_of_another_root_is_refused() {
+    let (network, _) = commands();
+    let (chunks, root) = chunks_of(&network);
+    assert_eq!(load(&chunks).unwrap().tip_hash(), network.ledger.tip_hash());
+    for (name, order) in [
+        ("no main chunk", vec![1, 2, 3]),
+        ("main chunk twice", vec![0, 0, 1, 2, 3]),
+        ("no holders", vec![0, 2, 3]),
+        ("holders twice", vec![0, 1, 1, 2, 3]),
+        ("accounts before their bank", vec![0, 1, 3]),
+        ("accounts twice", vec![0, 1, 2, 3, 3]),
+        ("a bank without accounts", vec![0, 1, 2, 3, 4]),
+        ("a bank is missing", vec![0, 1, 2, 3]),
+        ("nothing", vec![]),
+    ] {
+        let chosen: Vec<Vec<u8>> = order.iter().map(|place: &usize| chunks[*place].clone()).collect();
+        assert!(load(&chosen).is_err(), "{name}");
+    }
+    let mut loader = Loader::default();
+    chunks.iter().for_each(|chunk| loader.chunk(chunk).unwrap());
+    let mut other = root;
+    other[0] ^= 1;
+    assert!(loader.finish(other).is_err());
+}
+
+// Random values and random bytes.
+
+fn heads() -> impl Strategy<Value = Head> {
+    any::<(u32, u64, u64)>().prop_map(|(key_version, sequence, until)| Head { flags: 0, key_version, sequence, valid_until: Timestamp(until) })
+}
+
+fn accounts() -> impl Strategy<Value = AccountId> {
+    any::<(u16, u32)>().prop_map(|(bank, serial)| account(bank, serial))
+}
+
+fn bytes32() -> impl Strategy<Value = [u8; 32]> {
+    any::<[u8; 32]>()
+}
+
+fn signatures() -> impl Strategy<Value = Signature> {
+    (bytes32(), bytes32()).prop_map(|(first, second)| Signature([first, second].concat().try_into().unwrap()))
+}
+
+fn limits() -> impl Strategy<Value = Option<Amount>> {
+    any::<Option<u64>>().prop_map(|limit| limit.map(Amount::from_minor))
+}
+
+fn certificates() -> impl Strategy<Value = Certificate> {
+    (any::<(u16, u32)>(), signatures()).prop_map(|((registrar, registrar_key_version), signature)| Certificate {
+        registrar: MemberId(registrar),
+        registrar_key_version,
+        signature,
+    })
+}
+
+fn measures() -> impl Strategy<Value = Measure> {
+    let roles = || prop::sample::select(Role::ALL.to_vec());
+    let class = || (0u8..8).prop_map(Class);
+    let node_key = || prop::option::of(bytes32()).prop_map(|key| key.map(PublicKey));
+    prop_oneof![
+        limits().prop_map(|limit| Measure::Policy(PolicyChange::SupplyCap(limit))),
+        limits().prop_map(|limit| Measure::Policy(PolicyChange::IssuanceQuota(limit))),
+        (any::<u16>(), limits())
+            .prop_map(|(bank, quota)| Measure::Policy(PolicyChange::IssuanceQuotaOfBank { bank: BankId(bank), quota })),
+        (class(), limits()).prop_map(|(class, limit)| Measure::Policy(PolicyChange::HoldingLimit { class, limit })),
+        (class(), limits()).prop_map(|(class, limit)| Measure::Policy(PolicyChange::PaymentLimit { class, limit })),
+        (class(), limits()).prop_map(|(class, limit)| Measure::Policy(PolicyChange::DayLimit { class, limit })),
+        (roles(), any::<u16>(), "[a-zäöü]{1,20}", bytes32(), node_key()).prop_map(|(role, id, name, key, node_key)| {
+            Measure::AdmitMember(Member { role, id: MemberId(id), name, signing_key: PublicKey(key), node_key })
+        }),
+        (roles(), any::<u16>(), bytes32(), node_key()).prop_map(|(role, id, key, node_key)| Measure::ReplaceKeys {
+            role,
+            id: MemberId(id),
+            signing_key: PublicKey(key),
+            node_key
+        }),
+        (roles(), any::<u16>()).prop_map(|(role, id)| Measure::DismissMember { role, id: MemberId(id) }),
+        any::<u16>().prop_map(Measure::Threshold),
+    ]
+}
+
+fn signed<R>(record: R, signature: Signature) -> Command
+where
+    Command: From<Signed<R>>,
+{
+    Signed { record, signature }.into()
+}
+
+fn any_command() -> impl Strategy<Value = Command> {
+    let kinds = prop::sample::select(vec![PaymentKind::Transfer, PaymentKind::Defund, PaymentKind::Fund]);
+    let payments = (kinds, heads(), accounts(), accounts(), any::<(u64, u64, [u8; 16])>(), signatures()).prop_map(
+        |(kind, head, from, to, (minor, fee, reference), signature)| {
+            signed(Payment { kind, head, from, to, amount: amount(minor), max_fee: amount(fee), reference }, signature)
+        },
+    );
+    let openings = (heads(), any::<(u16, u8, [u8; 16])>(), bytes32(), certificates(), signatures()).prop_map(
+        |(head, (bank, class, holder), key, certificate, signature)| {
+            let (bank, class, holder, key) = (BankId(bank), Class(class), HolderId(holder), PublicKey(key));
+            signed(OpenWallet { head, bank, class, holder, key, certificate }, signature)
+        },
+    );
+    let closings = (heads(), accounts(), signatures())
+        .prop_map(|(head, account, signature)| signed(CloseWallet { head, account }, signature));
+    let replacements = (heads(), accounts(), bytes32(), certificates(), signatures()).prop_map(
+        |(head, account, key, certificate, signature)| {
+            signed(ReplaceKey { head, account, key: PublicKey(key), certificate }, signature)
+        },
+    );
+    let issuances = (any::<bool>(), heads(), heads(), any::<(u16, u16, u64)>(), signatures(), signatures()).prop_map(
+        |(issue, head, asked, (operator, bank, minor), first, second)| {
+            let kind = if issue { IssuanceKind::Issue } else { IssuanceKind::Redeem };
+            let record = IssuanceRequest { kind, head: asked, bank: BankId(bank), amount: amount(minor) };
+            let request = Signed { record, signature: first };
+            signed(IssuanceOrder { head, operator: MemberId(operator), request }, second)
+        },
+    );
+    let reserves = (heads(), any::<(u16, u16, u64)>(), signatures()).prop_map(|(head, (from, to, minor), signature)| {
+        signed(ReservesTransfer { head, from: BankId(from), to: BankId(to), amount: amount(minor) }, signature)
+    });
+    let orders = (any::<bool>(), heads(), accounts(), any::<(u16, u64, [u8; 16])>(), signatures()).prop_map(
+        |(freeze, head, account, (court, minor, order), signature)| {
+            let kind = if freeze { FreezeKind::Freeze } else { FreezeKind::Unfreeze };
+            signed(FreezeOrder { kind, head, court: MemberId(court), account, amount: amount(minor), order }, signature)
+        },
+    );
+    let motions = (heads(), any::<(u16, u64, u64)>(), prop::collection::vec(measures(), 1..=64), signatures()).prop_map(
+        |(head, (member, effective_at, lapses_at), measures, signature)| {
+            let (effective_at, lapses_at) = (Timestamp(effective_at), Timestamp(lapses_at));
+            signed(Motion { head, member: MemberId(member), effective_at, lapses_at, measures }, signature)
+        },
+    );
+    let votes = (heads(), any::<(u16, bool, u64)>(), signatures()).prop_map(|(head, (member, approve, proposal), signature)| {
+        signed(Ballot { head, member: MemberId(member), approve, proposal }, signature)
+    });
+    prop_oneof![payments, openings, closings, replacements, issuances, reserves, orders, motions, votes]
+}
+
+/// Bytes that get past the first checks more often than plain random ones.
+fn likely_bytes() -> impl Strategy<Value = Vec<u8>> {
+    let kinds = prop::sample::select(cbdc_ledger::command::Kind::ALL.to_vec());
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..500),
+        (kinds, prop::collection::vec(any::<u8>(), 0..300)).prop_map(|(kind, rest)| {
+            [&[1, kind as u8, 0, 0][..], &rest[..]].concat()
+        }),
+        prop::collection::vec(prop_oneof![3 => Just(0u8), 1 => 0u8..6, 1 => any::<u8>()], 0..900).prop_map(|rest| {
+            [&[1][..], &rest[..]].concat()
+        }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_was_encoded_decodes_to_the_same(commands in prop::collection::vec(any_command(), 0..8), time in any::<u64>()) {
+        for command in &commands {
+            prop_assert_eq!(Command::from_bytes(&command.to_bytes()), Ok(command.clone()));
+        }
+        let bytes = proposal(Timestamp(time), &commands);
+        let read = Proposal::decode(&bytes).unwrap();
+        prop_assert_eq!((read.time.0, &read.commands), (time, &commands));
+        for (index, command) in commands.iter().enumerate() {
+            prop_assert_eq!(read.command_bytes(index), Some(&command.to_bytes()[..]));
+        }
+    }
+
+    #[test]
+    fn headers_decode_to_the_same(
+        (height, time, count, version, cbdc) in any::<(u64, u64, u32, u32, u64)>(),
+        hashes in any::<[[u8; 32]; 5]>(),
+        terms in any::<[u64; 12]>(),
+    ) {
+        let terms = terms.map(amount);
+        let header = Header {
+            height: cbdc_ledger::Height(height),
+            time: Timestamp(time),
+            parent: hashes[0],
+            command_count: count,
+            commands_root: hashes[1],
+            effects_root: hashes[2],
+            balances_root: hashes[3],
+            books_digest: hashes[4],
+            policy_version: version,
+            cbdc: amount(cbdc),
+            supply: SupplyTerms {
+                issued: terms[0], redeemed: terms[1], reverse_waterfall: terms[2], waterfall: terms[3],
+                interest: terms[4], demurrage: terms[5], fees: terms[6], unbacked: terms[7],
+                targeted: terms[8], expired: terms[9], offline_loaded: terms[10], offline_unloaded: terms[11],
+            },
+        };
+        prop_assert_eq!(header.to_bytes().len(), cbdc_ledger::block::HEADER_BYTES);
+        prop_assert_eq!(Header::from_bytes(&header.to_bytes()), Ok(header));
+    }
+
+    #[test]
+    fn no_bytes_make_a_reader_panic(bytes in likely_bytes()) {
+        let _ = Command::from_bytes(&bytes);
+        let _ = Signed::<IssuanceRequest>::from_bytes(&bytes);
+        let _ = Proposal::decode(&bytes);
+        let _ = Header::from_bytes(&bytes);
+        let _ = Genesis::from_bytes(&bytes);
+        let _ = SignedHeader::decode(&mut Reader::new("test", &bytes));
+        let _ = Outcome::decode(&mut Reader::new("test", &bytes));
+        let _ = Loader::default().chunk(&bytes);
+    }
+
+    #[test]
+    fn a_spoilt_genesis_is_refused_or_another_network(at in any::<prop::sample::Index>(), to in any::<[u8; 16]>()) {
+        let good = model::network::genesis();
+        let mut bytes = good.to_bytes();
+        let at = at.index(bytes.len());
+        for (byte, to) in bytes[at..].iter_mut().zip(to) {
+            *byte = to;
+        }
+        if let Ok(genesis) = Genesis::from_bytes(&bytes) {
+            prop_assert_eq!(genesis.network() == good.network(), genesis == good);
+            prop_assert!(cbdc_ledger::Ledger::new(genesis).is_ok());
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_of_many_chunks_loads() {
+    let mut network = Network::build(|_| {});
+    let opening = |number: u32| {
+        let mut open = network.opening(1, &format!("person {number}"), Class::HOUSEHOLD);
+        open.head.sequence += u64::from(number);
+        unsigned(open)
+    };
+    let commands: Vec<Command> = (0..4_200).map(opening).collect();
+    assert!(network.block(&commands).outcomes.iter().all(Outcome::is_settled));
+    let (chunks, _) = chunks_of(&network);
+    // Main, two of holders, bank 1 with two of accounts, banks 2 and 3 with one each.
+    assert_eq!(chunks.len(), 1 + 2 + 3 + 2 + 2);
+    let loaded = load(&chunks).unwrap();
+    assert_eq!((loaded.wallet_count(), loaded.holder_count()), (4_200, 4_200));
+    let last = key("wallet of person 4199 at 1").public_key();
+    assert_eq!(loaded.wallet_by_key(BankId(1), last), Some(account(1, 4_200)));
+}
+
+#[test]
+fn a_spoilt_checkpoint_is_an_error_or_a_sound_ledger_and_never_a_panic() {
+    let (network, _) = commands();
+    let (chunks, _) = chunks_of(&network);
+    for chunk in 0..chunks.len() {
+        // The first chunk is mostly the members' windows, 8 KiB each; the rest of it lies at both ends.
+        let length = chunks[chunk].len();
+        for at in (0..length).filter(|at| *at < 1_600 || length - at < 600 || at % 997 == 0) {
+            for flip in [1, 255] {
+                let mut spoilt = chunks.clone();
+                spoilt[chunk][at] ^= flip;
+                if let Ok(ledger) = load(&spoilt) {
+                    ledger.check_invariants().unwrap();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+# Sourced by the Makefile: finds what compiling RocksDB's bindings needs, and installs it if it is missing.
+#
+# Needs: a Rust toolchain, a C++ compiler, make. Finds or installs: libclang (Debian package, else PyPI wheel).
+# Safe to run again: what is there is used.
+
+set -eu
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+need() {
+    command -v "$1" >/dev/null 2>&1 || { say "expected \`$1\` on the PATH, found none. $2"; exit 1; }
+}
+
+need cargo "Install Rust 1.89 or newer from https://rustup.rs."
+need c++ "Install a C++ compiler, for example \`apt-get install g++\`."
+
+libclang_folder() {
+    for folder in "${LIBCLANG_PATH:-}" /usr/lib/llvm-*/lib /usr/lib/x86_64-linux-gnu /usr/lib/aarch64-linux-gnu /usr/lib64 /usr/local/lib "$CBDC_CACHE"/libclang/clang/native; do
+        [ -n "$folder" ] || continue
+        for library in "$folder"/libclang.so "$folder"/libclang.so.* "$folder"/libclang-[0-9]*.so*; do
+            [ -e "$library" ] && { printf '%s\n' "$folder"; return 0; }
+        done
+    done
+    return 1
+}
+
+install_libclang() {
+    if command -v apt-get >/dev/null 2>&1; then
+        as_root=""
+        [ "$(id -u)" = 0 ] || as_root="sudo -n"
+        say "installing libclang-dev (needed once, to compile RocksDB's bindings)"
+        if $as_root apt-get update -qq >&2 && $as_root apt-get install -y -qq --no-install-recommends libclang-dev >&2; then
+            return 0
+        fi
+    fi
+    say "installing libclang from PyPI into $CBDC_CACHE/libclang"
+    need python3 "Without root rights, Python 3 with pip is needed to fetch libclang."
+    python3 -m pip install --quiet --target "$CBDC_CACHE/libclang" libclang >&2
+}
+
+CBDC_CACHE="${CBDC_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cbdc-ledger}"
+mkdir -p "$CBDC_CACHE"
+# The target directory lies outside the clone and is shared by all clones: RocksDB is compiled once.
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$CBDC_CACHE/target}"
+
+folder="$(libclang_folder)" || { install_libclang; folder="$(libclang_folder)"; } || {
+    say "expected libclang after installing it, found none; set LIBCLANG_PATH to the folder that holds libclang.so"
+    exit 1
+}
+export LIBCLANG_PATH="$folder"
+case "$folder" in
+    # The wheel brings no headers of its own: the compiler's serve.
+    "$CBDC_CACHE"/*) export BINDGEN_EXTRA_CLANG_ARGS="-I$(${CC:-cc} -print-file-name=include)" ;;
+esac
+
+if ! ls "$CARGO_TARGET_DIR"/release/build/librocksdb-sys-*/out/librocksdb.a >/dev/null 2>&1; then
+    say "the first build compiles RocksDB: 15 to 20 minutes on two cores; later builds reuse $CARGO_TARGET_DIR"
+fi
+set +eu
