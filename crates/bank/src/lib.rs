@@ -1,1 +1,49 @@
+//! A commercial bank's node: its customers' gRPC service, its deposit book, and its replica of the chain.
+//!
+//! # What it promises
+//! * *Settled* is answered only when the central bank or the chain has said so; *accepted* means that the command is in the
+//!   durable outbox, and no more.
+//! * A customer's money moves only with the customer's signature; the bank relays records and cannot make them.
+//! * Deposit + in transit + wallet stays constant over funding and defunding, over any crash (I3).
+//! * Everything that the chain drives happens exactly once: a block and what it means to the bank's books are one write,
+//!   with the block's height as cursor.
+//! * Everything is bounded: batches, queues, streams, what is under way. Overload is answered at once and loses nothing.
+//!
+//! # Rooms
+//! | room | idea |
+//! |---|---|
+//! | [`config`] | what an operator sets |
+//! | [`node`] | starting in the right order, stopping |
+//! | `service` | the gRPC service |
+//! | `edge` | what is checked of customers' batches before they are relayed |
+//! | `relay` | one long-lived stream of commands to the central bank |
+//! | `follower`, `replica` | fetching blocks; verifying, applying and booking them |
+//! | `desk` | deposits and outbox, which change together |
+//! | `deposits`, `outbox` | the deposit book; commands whose outcome is awaited |
+//! | `dispatch` | sending what lies in the outbox |
+//! | `own_sequence`, `signing` | the bank's own numbers; what it signs |
+//! | `history` | where each customer's payments stand in the chain |
+//! | `metrics` | what is measured |
+//!
+//! A bank that cannot reach the central bank follows the chain from a peer bank. It does not relay commands through one:
+//! the central bank takes a customer's command only from the customer's own bank ([`cbdc_ledger::authority`]).
 
+pub mod config;
+mod deposits;
+mod desk;
+mod dispatch;
+mod edge;
+mod follower;
+mod history;
+mod metrics;
+pub mod node;
+mod outbox;
+mod own_sequence;
+mod relay;
+mod replica;
+mod service;
+mod signing;
+
+pub use cbdc_node::ConfigError;
+pub use config::Config;
+pub use node::{Node, NodeError, StartError, start, start_on};

@@ -33,19 +33,15 @@ struct Anchor {
     has_warned: bool,
 }
 
-fn wall_clock() -> Timestamp {
+/// The machine's clock.
+pub fn wall_clock() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }
 
 impl Clock {
-    /// The machine's clock. `parent` is the time of the last block: a clock far behind it has jumped, however long the
-    /// node was off; one far ahead is what a node that was off expects.
-    pub fn new(parent: Timestamp) -> Clock {
-        Clock::with_wall(parent, wall_clock)
-    }
-
-    /// A clock that reads the wall time elsewhere.
+    /// A clock over a wall clock. `parent` is the time of the last block: a clock far behind it has jumped, however long
+    /// the node was off; one far ahead is what a node that was off expects.
     pub fn with_wall(parent: Timestamp, wall: impl Fn() -> Timestamp + Send + Sync + 'static) -> Clock {
         let anchor = Anchor { wall: wall().max(parent), at: Instant::now(), last_stamp: parent, has_warned: false };
         Clock { wall: Box::new(wall), anchor: Mutex::new(anchor) }

@@ -14,7 +14,7 @@ use cbdc_ledger::proposal::Proposal;
 use cbdc_ledger::{Height, MemberId, Outcome, Reason};
 use cbdc_proto::packed::Answer;
 
-const BLOCKS_MAX: usize = 2_048;
+const BLOCKS_MAX: usize = 65_536;
 const BYTES_MAX: usize = 128 * 1024 * 1024;
 
 #[derive(Clone, Default)]

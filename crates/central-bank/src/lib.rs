@@ -27,4 +27,4 @@ pub mod settlement;
 pub mod verification;
 
 pub use config::Config;
-pub use node::{Node, NodeError, StartError, start};
+pub use node::{Ground, Node, NodeError, StartError, start, start_on};

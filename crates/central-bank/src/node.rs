@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{Genesis, Height, Ledger, MemberId, SigningKey};
+use cbdc_ledger::{Genesis, Height, Ledger, MemberId, SigningKey, Timestamp};
 use cbdc_node::chain::RecentBlocks;
 use cbdc_node::recovery::RecoveryError;
 use cbdc_node::server::{Health, ServeError, bind, serve, with_health_and_reflection};
@@ -25,7 +25,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, wall_clock};
 use crate::config::Config;
 use crate::first_outcomes::FirstOutcomes;
 use crate::intake::Intake;
@@ -38,7 +38,7 @@ use crate::verification::Verifier;
 use crate::{measures, verification};
 
 /// Blocks whose first outcomes are known again after a start.
-const FIRST_OUTCOMES_RELOADED: u64 = 512;
+const FIRST_OUTCOMES_RELOADED: u64 = 4_096;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -90,14 +90,33 @@ pub struct Node {
     store: Arc<dyn Store>,
 }
 
-/// Starts the node on RocksDB in its data folder.
+/// What a node stands on; tests put a disk that fails or a clock that jumps in its place.
+pub struct Ground {
+    pub store: Arc<dyn Store>,
+    pub wall_clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+/// Starts the node on RocksDB in its data folder and on the machine's clock.
 pub async fn start(config: Config) -> Result<Node, StartError> {
-    let identity = NodeIdentity::load(&config.certificate, &config.private_key)?;
-    let key = read_signing_key(&config.signing_key)?;
-    let genesis = read_genesis(&config)?;
+    // Keys, genesis and port first: what is wrong with them is found before the store is opened.
     let listener = bind(config.listen).await?;
+    let (genesis, identity, key) = read_files(&config)?;
     let store: Arc<dyn Store> = Arc::new(RocksStore::open(&config.data_dir)?);
-    start_on(config, genesis, identity, key, listener, store).await
+    let ground = Ground { store, wall_clock: Box::new(wall_clock) };
+    start_with(config, genesis, identity, key, listener, ground).await
+}
+
+/// Starts the node on a given store and clock.
+pub async fn start_on(config: Config, ground: Ground) -> Result<Node, StartError> {
+    let listener = bind(config.listen).await?;
+    let (genesis, identity, key) = read_files(&config)?;
+    start_with(config, genesis, identity, key, listener, ground).await
+}
+
+fn read_files(config: &Config) -> Result<(Genesis, NodeIdentity, SigningKey), StartError> {
+    let genesis = read_genesis(config)?;
+    let identity = NodeIdentity::load(&config.certificate, &config.private_key)?;
+    Ok((genesis, identity, read_signing_key(&config.signing_key)?))
 }
 
 fn read_genesis(config: &Config) -> Result<Genesis, StartError> {
@@ -106,16 +125,16 @@ fn read_genesis(config: &Config) -> Result<Genesis, StartError> {
     Genesis::from_bytes(&bytes).map_err(|error| wrong(error.to_string()))
 }
 
-/// Starts the node on a given store and listener.
-pub async fn start_on(
+async fn start_with(
     config: Config,
     genesis: Genesis,
     identity: NodeIdentity,
     key: SigningKey,
     listener: TcpListener,
-    store: Arc<dyn Store>,
+    ground: Ground,
 ) -> Result<Node, StartError> {
     measures::describe();
+    let Ground { store, wall_clock } = ground;
     let address = listener.local_addr().map_err(StartError::Thread)?;
     let (ledger, manifest) = cbdc_node::recovery::load(&store, genesis)?;
     let member = MemberId(config.member);
@@ -127,7 +146,8 @@ pub async fn start_on(
     let resume_after =
         manifest.map(|manifest| Position { term: manifest.position.term, index: manifest.position.index });
     let (ordering, committed) = Ordering::start(OrderingConfig::default(), store.clone(), resume_after).await?;
-    let mut parts = Parts::assemble(&config, ledger, member, key, store.clone(), Arc::new(ordering), resume_after)?;
+    let mut parts = Parts::assemble(&config, ledger, key, store.clone(), Arc::new(ordering), wall_clock)?;
+    parts.applied.send_replace(resume_after);
     parts.reload_first_outcomes()?;
     let settled = parts.start_threads(&config, committed)?;
     let mut settled = parts.replay(settled).await?;
@@ -197,16 +217,15 @@ impl Parts {
     fn assemble(
         config: &Config,
         ledger: Ledger,
-        member: MemberId,
         key: SigningKey,
         store: Arc<dyn Store>,
         ordering: Arc<Ordering>,
-        resume_after: Option<Position>,
+        wall_clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
     ) -> Result<Parts, StartError> {
         let (network, genesis) = (ledger.network(), Arc::new(ledger.genesis().clone()));
         let directory = Arc::new(KeyDirectory::of(&ledger));
         let membership = Membership::of(&ledger);
-        let clock = Arc::new(Clock::new(ledger.tip().time));
+        let clock = Arc::new(Clock::with_wall(ledger.tip().time, wall_clock));
         let ledger = LedgerHandle::new(ledger);
         let (intake, batches) = Intake::new(config.sequencer.queue_commands_max);
         let first_outcomes = FirstOutcomes::default();
@@ -221,7 +240,7 @@ impl Parts {
         let archive = Arc::new(Archive::new(store, Arc::new(LogProposals(ordering.clone()))));
         Ok(Parts {
             network,
-            member,
+            member: MemberId(config.member),
             key: Some(key),
             genesis,
             ledger,
@@ -231,7 +250,7 @@ impl Parts {
             recent: RecentBlocks::default(),
             first_outcomes,
             ordering,
-            applied: watch::channel(resume_after).0,
+            applied: watch::channel(None).0,
             clock,
             intake,
             batches: Some(batches),

@@ -1,1 +1,24 @@
-fn main() {}
+//! `cbdc`: a retail central bank digital currency on one machine, from the first key to the last receipt.
+//!
+//! One file a subcommand. What all share: [`arguments`] (the command line), [`output`] (for people or as JSON),
+//! [`exit`] (codes that scripts can use), [`logging`].
+
+mod arguments;
+mod audit;
+mod chain;
+mod completions;
+mod exit;
+mod init;
+mod logging;
+mod network;
+mod node;
+mod output;
+mod policy;
+mod up;
+mod wallet;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    exit::code_of(|arguments, output| async move { arguments.run(&output).await })
+}

@@ -1,1 +1,90 @@
+//! The SDK: everything a wallet, a bank's back office, a policy desk or an auditor needs to talk to a network.
+//!
+//! # A payment in ten lines
+//! ```no_run
+//! # async fn pay() -> Result<(), cbdc_client::ClientError> {
+//! use cbdc_client::{Anchor, BankId, Connection, MemberId, Role, Wallet, read_signing_key};
+//! # let account = "XC66000010000000007".parse().unwrap();
+//! # let payee = "XC66000010000000007".parse().unwrap();
+//!
+//! let anchor = Anchor::load("network/genesis.bin".as_ref())?;
+//! let bank = Connection::new("127.0.0.1:7001", None, &anchor.trust(Role::Bank, MemberId(1))?)?;
+//! let key = read_signing_key("network/wallets/alice.key".as_ref())?;
+//! let wallet = Wallet::new(bank, anchor.into(), key, account);
+//!
+//! let place = wallet.pay(payee, wallet.anchor().parse("12.50")?).await?.fate.settled()?;
+//! let receipt = wallet.receipt(place).await?;
+//! println!("settled at {place}, proved by {:?}", receipt.signers());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Rooms
+//! | room | holds |
+//! |---|---|
+//! | [`anchor`] | genesis: whom to trust, and what signatures are for |
+//! | [`connection`] | one node, with a deadline on every call |
+//! | [`wallet`] | a holder's key and account: open, pay, defund, history, receipts |
+//! | [`payment_stream`] | payments in volume: packed batches, answers by batch |
+//! | [`bank_office`] | a bank's back office: deposits, issuance, treasury |
+//! | [`policy_desk`] | committee, operator and court: policy, proposals, votes, issuance, freezing |
+//! | [`chain`] | headers, blocks and receipts, each checked |
+//! | [`receipt`], [`sequence`], [`submission`] | proofs; the next unused number; sending until the fate is known |
+//! | [`folder`] | a development network's folder: its nodes, members and wallets |
+//! | [`error`] | refused, unknown, unreachable: never confused |
+//!
+//! # What settles, what does not
+//! Handing in a command has four ends, and [`Fate`] keeps them apart: *settled*, *refused* with a reason, *accepted*
+//! into a bank's outbox while the central bank is away, and *unknown*. Only *unknown* calls for action: hand in the
+//! same record again. Signing a new one instead might pay twice.
+//!
+//! Amounts are minor units inside [`Amount`]; [`Anchor::parse`] and [`Anchor::show`] convert.
 
+pub mod anchor;
+pub mod bank_office;
+pub mod chain;
+pub mod connection;
+pub mod error;
+pub mod folder;
+pub mod payment_stream;
+pub mod policy_desk;
+pub mod receipt;
+pub mod sequence;
+pub mod submission;
+pub mod wallet;
+
+pub use anchor::Anchor;
+pub use bank_office::BankOffice;
+pub use chain::{Chain, ChainBlock};
+pub use connection::Connection;
+pub use error::{ClientError, Place, Refusal};
+pub use folder::{NetworkFolder, NodeName, WalletFile};
+pub use payment_stream::{BatchAnswer, BatchAnswers, BatchSender};
+pub use policy_desk::{PolicyDesk, Seal};
+pub use receipt::VerifiedReceipt;
+pub use submission::Fate;
+pub use wallet::{Balance, Registration, Submission, Wallet};
+
+pub use cbdc_ledger::command::{Certificate, IssuanceKind, Measure};
+pub use cbdc_ledger::member::Role;
+pub use cbdc_ledger::policy::PolicyChange;
+pub use cbdc_ledger::{AccountId, Amount, BankId, Class, Height, HolderId, MemberId, Reason, SigningKey, Timestamp};
+pub use cbdc_proto::transport::key_file::read_signing_key;
+pub use cbdc_proto::transport::{NodeIdentity, ServerTrust};
+pub use cbdc_proto::v1;
+
+/// 16 random bytes: a holder's pseudonymous id, or a request id.
+pub fn random_id() -> [u8; 16] {
+    random_bytes()
+}
+
+/// Bytes of the operating system's randomness.
+///
+/// # Panics
+/// If the operating system gives none: no key or id is better than a guessable one.
+pub fn random_bytes<const N: usize>() -> [u8; N] {
+    use rand::TryRng;
+    let mut bytes = [0; N];
+    rand::rngs::SysRng.try_fill_bytes(&mut bytes).expect("a running operating system gives random bytes");
+    bytes
+}

@@ -3,9 +3,9 @@
 //! Several nodes in one process (tests, `cbdc up`) share the first one's exporter.
 
 use std::net::SocketAddr;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
@@ -19,20 +19,33 @@ const LATENCY_BUCKETS_S: [f64; 14] =
 /// Upper bounds of the batch size buckets, commands.
 const BATCH_BUCKETS: [f64; 9] = [1.0, 8.0, 32.0, 128.0, 512.0, 2048.0, 4096.0, 8192.0, 16384.0];
 
+static EXPORTER: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+
 /// Starts the exporter, unless this process has one already. Must be called within a tokio runtime.
 pub fn serve_metrics(address: SocketAddr) -> Result<(), TelemetryError> {
-    static STARTED: Mutex<bool> = Mutex::new(false);
-    let mut started = STARTED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if *started {
+    let mut exporter = EXPORTER.lock().unwrap_or_else(PoisonError::into_inner);
+    if exporter.is_some() {
         return Ok(());
     }
-    let failed = |error: metrics_exporter_prometheus::BuildError| TelemetryError::Listen { address, reason: error.to_string() };
-    PrometheusBuilder::new()
+    let failed = |reason: String| TelemetryError::Listen { address, reason };
+    let (recorder, serve) = PrometheusBuilder::new()
         .with_http_listener(address)
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &LATENCY_BUCKETS_S)
         .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_commands".to_owned()), &BATCH_BUCKETS))
-        .and_then(PrometheusBuilder::install)
-        .map_err(failed)?;
-    *started = true;
+        .and_then(PrometheusBuilder::build)
+        .map_err(|error| failed(error.to_string()))?;
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder).map_err(|error| failed(error.to_string()))?;
+    tokio::spawn(async move {
+        if serve.await.is_err() {
+            tracing::error!(%address, "metrics are no longer served");
+        }
+    });
+    *exporter = Some(handle);
     Ok(())
+}
+
+/// This process' metrics as its exporter shows them; empty where there is none.
+pub fn render() -> String {
+    EXPORTER.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(PrometheusHandle::render).unwrap_or_default()
 }

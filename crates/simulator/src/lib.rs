@@ -7,10 +7,14 @@
 //! - [`result`]: what a run leaves behind, with stable keys (`summary.json`, `cbdc bench --json`);
 //! - [`report`]: the same for people: a terminal summary and one self-contained HTML page.
 //!
-//! None of these rooms touches a network.
+//! None of these rooms touches a network. Two more do:
+//! - [`network`]: a development network's folder and its running nodes;
+//! - [`run`]: a scenario, from its network's start to its result.
 
 pub mod measure;
+pub mod network;
 pub mod report;
 pub mod result;
+pub mod run;
 pub mod scenario;
 pub mod workload;

@@ -21,6 +21,8 @@ use super::identity::NodeIdentity;
 pub enum ServerTrust {
     /// The node's certificate must carry this key.
     NodeKey(PublicKey),
+    /// The node's certificate must carry one of these keys: any node of the central bank, any peer bank.
+    AnyOf(Vec<PublicKey>),
     /// The node's certificate must be signed by this authority, for the host's name.
     Authority(CertificateDer<'static>),
 }
@@ -38,7 +40,7 @@ pub enum ConnectError {
 }
 
 #[derive(Debug)]
-struct PinnedServer(PublicKey);
+struct PinnedServer(Vec<PublicKey>);
 
 impl ServerCertVerifier for PinnedServer {
     fn verify_server_cert(
@@ -49,7 +51,7 @@ impl ServerCertVerifier for PinnedServer {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        if super::key_in(certificate) == Some(self.0) {
+        if super::key_in(certificate).is_some_and(|key| self.0.contains(&key)) {
             return Ok(ServerCertVerified::assertion());
         }
         Err(rustls::Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure))
@@ -111,7 +113,8 @@ pub fn connect(address: &str, identity: Option<&NodeIdentity>, trust: &ServerTru
 fn client_config(identity: Option<&NodeIdentity>, trust: &ServerTrust) -> Result<ClientConfig, ConnectError> {
     let builder = ClientConfig::builder_with_provider(super::provider()).with_protocol_versions(&[&rustls::version::TLS13])?;
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
-        ServerTrust::NodeKey(key) => Arc::new(PinnedServer(*key)),
+        ServerTrust::NodeKey(key) => Arc::new(PinnedServer(vec![*key])),
+        ServerTrust::AnyOf(keys) => Arc::new(PinnedServer(keys.clone())),
         ServerTrust::Authority(certificate) => {
             let mut roots = RootCertStore::empty();
             roots.add(certificate.clone()).map_err(|error| ConnectError::Authority(error.to_string()))?;

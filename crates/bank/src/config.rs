@@ -1,0 +1,128 @@
+//! What an operator sets for a bank's node.
+//!
+//! ```toml
+//! bank = 1                                # the bank's number, as genesis or a motion names it
+//! genesis = "../genesis.bin"              # what the network began with
+//! data_dir = "data"                       # RocksDB
+//! listen = "127.0.0.1:7101"               # gRPC for wallets, back office and members
+//! metrics_listen = "127.0.0.1:9101"       # Prometheus; leave it out for none
+//! certificate = "node.crt"                # PEM, carries the node key that membership names
+//! private_key = "node.key"                # PEM, mode 0600
+//! signing_key = "signing.key"             # 64 hexadecimal digits, mode 0600
+//! central_bank = "127.0.0.1:7000"
+//! peers = ["127.0.0.1:7102"]              # banks to follow while the central bank cannot be reached
+//! ```
+//!
+//! Paths are relative to the folder of the file.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use cbdc_node::ConfigError;
+use cbdc_node::config::{beside, load_config};
+use serde::Deserialize;
+
+/// A bank's configuration. Every key that has no default must be given; unknown keys are errors.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The bank's number.
+    pub bank: u16,
+    /// The genesis file.
+    pub genesis: PathBuf,
+    /// The folder of the store.
+    pub data_dir: PathBuf,
+    /// Where gRPC is served; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where Prometheus may read metrics.
+    #[serde(default)]
+    pub metrics_listen: Option<SocketAddr>,
+    /// The node's certificate, PEM.
+    pub certificate: PathBuf,
+    /// The private key of the certificate, PEM, readable by its owner only.
+    pub private_key: PathBuf,
+    /// The bank's signing key, 64 hexadecimal digits, readable by its owner only.
+    pub signing_key: PathBuf,
+    /// The central bank's node, `host:port`.
+    pub central_bank: String,
+    /// Other banks' nodes, `host:port`, to follow the chain from while the central bank cannot be reached.
+    #[serde(default)]
+    pub peers: Vec<String>,
+    /// Verify customers' signatures here as well, to drop junk early. The central bank verifies all of them in any case.
+    #[serde(default)]
+    pub verify_at_edge: bool,
+    /// Verify every signature in blocks of the central bank too, not only in those of peers.
+    #[serde(default)]
+    pub verify_blocks: bool,
+    /// A checkpoint of the replica is written in the background every so many blocks.
+    #[serde(default = "default_checkpoint_every_blocks")]
+    pub checkpoint_every_blocks: u64,
+    /// Accept payments into the outbox while the central bank cannot be reached, where the customer asks for it.
+    #[serde(default = "default_accept_when_unreachable")]
+    pub accept_when_unreachable: bool,
+}
+
+fn default_checkpoint_every_blocks() -> u64 {
+    5_000
+}
+
+fn default_accept_when_unreachable() -> bool {
+    true
+}
+
+impl Config {
+    /// Reads a configuration file and makes its paths absolute or relative to the current folder.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a key is unknown, missing or wrong; the message names file, line and column.
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        let mut config: Config = load_config(path)?;
+        let paths = [
+            &mut config.genesis,
+            &mut config.data_dir,
+            &mut config.certificate,
+            &mut config.private_key,
+            &mut config.signing_key,
+        ];
+        for relative in paths {
+            *relative = beside(path, relative);
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINIMAL: &str = r#"
+bank = 1
+genesis = "../genesis.bin"
+data_dir = "data"
+listen = "127.0.0.1:0"
+certificate = "node.crt"
+private_key = "node.key"
+signing_key = "signing.key"
+central_bank = "127.0.0.1:7000"
+"#;
+
+    #[test]
+    fn paths_are_relative_to_the_file_and_the_rest_has_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("bank.toml");
+        std::fs::write(&file, MINIMAL).unwrap();
+        let config = Config::load(&file).unwrap();
+        assert_eq!(config.data_dir, folder.path().join("data"));
+        assert!(config.accept_when_unreachable && !config.verify_at_edge && !config.verify_blocks);
+        assert_eq!(config.checkpoint_every_blocks, 5_000);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("bank.toml");
+        std::fs::write(&file, format!("{MINIMAL}verify_at_egde = true\n")).unwrap();
+        let message = Config::load(&file).unwrap_err().to_string();
+        assert!(message.contains("bank.toml:10") && message.contains("verify_at_egde"), "{message}");
+    }
+}

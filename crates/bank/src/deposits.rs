@@ -1,0 +1,377 @@
+//! The bank's own deposit book: what each customer has on deposit, and what is on its way to their wallet.
+//!
+//! # Rules
+//! * A *credit* (salary, cash) adds to the balance, once for each request id.
+//! * *Funding* moves an amount from the balance into transit, together with the outbox record of the command
+//!   (`desk` writes both at once). The command's outcome takes it out of transit: settled, it is in the wallet
+//!   now; refused, it goes back to the balance.
+//! * A settled *defund* adds to the balance.
+//! * So deposit + in transit + wallet stays constant over funding and defunding (**I3**). Arithmetic is checked.
+//!
+//! Balances are kept in memory by serial and written with each change; this room changes both together, and the caller
+//! writes the batch before it lets anybody else in.
+//!
+//! # Layout of [`Column::Deposits`], each record sealed under its key, integers little-endian
+//! | key | value |
+//! |---|---|
+//! | 0, account (u64 big-endian) | balance (8), in transit (8) |
+//! | 1, request id (16) | a credit: account (8), amount (8) |
+//! | 2, request id (16) | a funding: account (8), amount (8), sequence (8), then, once its outcome is known, height (8), index (4), outcome (24) |
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use cbdc_ledger::encoding::{DecodeError, Reader, Writer};
+use cbdc_ledger::{AccountId, Amount, BankId, Height, Outcome, Reason};
+use cbdc_storage::{Column, Direction, KeyRange, Store, StoreError, WriteBatch, sealed};
+
+const ACCOUNT: u8 = 0;
+const CREDIT: u8 = 1;
+const FUNDING: u8 = 2;
+
+/// The largest balance that credits may lead to, minor units: settled defunds must always fit above it.
+pub const BALANCE_MAX: Amount = Amount::from_minor(1 << 62);
+
+/// A caller's name for a request, so that its repetition acts once.
+pub type RequestId = [u8; 16];
+
+/// One customer's deposit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Deposit {
+    pub balance: Amount,
+    /// Debited and on its way to the wallet.
+    pub in_transit: Amount,
+}
+
+/// Where a command stands in the chain, and what became of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Placed {
+    pub height: Height,
+    pub index: u32,
+    pub outcome: Outcome,
+}
+
+/// A credit that was booked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Credit {
+    pub account: AccountId,
+    pub amount: Amount,
+}
+
+/// A funding that was begun.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Funding {
+    pub account: AccountId,
+    pub amount: Amount,
+    /// The bank's sequence number of the command.
+    pub sequence: u64,
+    /// `None` while it is in transit.
+    pub placed: Option<Placed>,
+}
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DepositError {
+    #[error("the deposit book cannot be read: {0}")]
+    Store(#[from] StoreError),
+    #[error("the record {key} of the deposit book is damaged: {reason}; restore this node's data folder from a backup")]
+    Damaged { key: String, reason: String },
+    #[error("the deposit of {account} cannot take {amount} minor units more: the sum would pass 2^64 - 1")]
+    Overflow { account: AccountId, amount: Amount },
+    #[error("the deposit of {account} has {in_transit} minor units in transit, less than the {amount} that arrived; the deposit book does not fit the chain")]
+    TransitTooSmall { account: AccountId, in_transit: Amount, amount: Amount },
+}
+
+/// All deposits of one bank.
+pub struct DepositBook {
+    bank: BankId,
+    /// By serial.
+    deposits: Vec<Deposit>,
+    balance_total: u128,
+    in_transit_total: u128,
+}
+
+impl DepositBook {
+    /// Reads all deposits.
+    pub fn load(store: &Arc<dyn Store>, bank: BankId) -> Result<DepositBook, DepositError> {
+        let mut book = DepositBook { bank, deposits: Vec::new(), balance_total: 0, in_transit_total: 0 };
+        let mut failed = None;
+        store.scan(Column::Deposits, &KeyRange::with_prefix([ACCOUNT]), Direction::Forward, &mut |key, record| {
+            match decode_deposit(key, record) {
+                Ok((account, deposit)) => {
+                    book.set(account, deposit);
+                    ControlFlow::Continue(())
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        failed.map_or(Ok(book), Err)
+    }
+
+    pub fn get(&self, account: AccountId) -> Deposit {
+        self.deposits.get(account.serial as usize).copied().unwrap_or_default()
+    }
+
+    /// Sum of balances, sum in transit.
+    pub fn totals(&self) -> (u128, u128) {
+        (self.balance_total, self.in_transit_total)
+    }
+
+    fn set(&mut self, account: AccountId, deposit: Deposit) {
+        let index = account.serial as usize;
+        if index >= self.deposits.len() {
+            self.deposits.resize(index + 1, Deposit::default());
+        }
+        let before = std::mem::replace(&mut self.deposits[index], deposit);
+        self.balance_total = self.balance_total - u128::from(before.balance.minor()) + u128::from(deposit.balance.minor());
+        self.in_transit_total =
+            self.in_transit_total - u128::from(before.in_transit.minor()) + u128::from(deposit.in_transit.minor());
+    }
+
+    fn store(&mut self, batch: &mut WriteBatch, account: AccountId, deposit: Deposit) {
+        debug_assert_eq!(account.bank, self.bank);
+        self.set(account, deposit);
+        let key = account_key(account);
+        let mut value = Writer::with_capacity(16 + sealed::SEAL_BYTES);
+        value.u64(deposit.balance.minor()).u64(deposit.in_transit.minor());
+        batch.put(Column::Deposits, key, sealed::seal(&key, &value.finish()));
+    }
+
+    /// Books money that came in from outside.
+    pub fn credit(&mut self, batch: &mut WriteBatch, account: AccountId, amount: Amount) -> Result<Deposit, Outcome> {
+        let deposit = self.get(account);
+        let balance = deposit.balance.plus(amount).filter(|balance| *balance <= BALANCE_MAX);
+        let balance = balance.ok_or(Outcome::refused(Reason::Overflow, BALANCE_MAX.minor(), amount.minor()))?;
+        let after = Deposit { balance, ..deposit };
+        self.store(batch, account, after);
+        Ok(after)
+    }
+
+    /// Moves money from the balance into transit.
+    pub fn begin_funding(&mut self, batch: &mut WriteBatch, account: AccountId, amount: Amount) -> Result<Deposit, Outcome> {
+        let deposit = self.get(account);
+        let short = Outcome::refused(Reason::InsufficientFunds, deposit.balance.minor(), amount.minor());
+        let balance = deposit.balance.minus(amount).ok_or(short)?;
+        let overflow = Outcome::refused(Reason::Overflow, 0, amount.minor());
+        let in_transit = deposit.in_transit.plus(amount).ok_or(overflow)?;
+        let after = Deposit { balance, in_transit };
+        self.store(batch, account, after);
+        Ok(after)
+    }
+
+    /// Takes money out of transit: into the wallet (`settled`) or back to the balance.
+    pub fn end_funding(
+        &mut self,
+        batch: &mut WriteBatch,
+        account: AccountId,
+        amount: Amount,
+        settled: bool,
+    ) -> Result<(), DepositError> {
+        let Deposit { balance, in_transit } = self.get(account);
+        let left = in_transit.minus(amount).ok_or(DepositError::TransitTooSmall { account, in_transit, amount })?;
+        let returned = if settled { Amount::ZERO } else { amount };
+        let balance = balance.plus(returned).ok_or(DepositError::Overflow { account, amount })?;
+        self.store(batch, account, Deposit { balance, in_transit: left });
+        Ok(())
+    }
+
+    /// Books a settled defund.
+    pub fn defunded(&mut self, batch: &mut WriteBatch, account: AccountId, amount: Amount) -> Result<(), DepositError> {
+        let deposit = self.get(account);
+        let balance = deposit.balance.plus(amount).ok_or(DepositError::Overflow { account, amount })?;
+        self.store(batch, account, Deposit { balance, ..deposit });
+        Ok(())
+    }
+}
+
+fn account_key(account: AccountId) -> [u8; 9] {
+    let mut key = [ACCOUNT; 9];
+    key[1..].copy_from_slice(&account.to_u64().to_be_bytes());
+    key
+}
+
+fn request_key(kind: u8, request: &RequestId) -> [u8; 17] {
+    let mut key = [kind; 17];
+    key[1..].copy_from_slice(request);
+    key
+}
+
+fn damaged(key: &[u8], reason: impl std::fmt::Display) -> DepositError {
+    DepositError::Damaged { key: cbdc_ledger::encoding::hex(key), reason: reason.to_string() }
+}
+
+fn open<'a>(key: &[u8], record: &'a [u8]) -> Result<Reader<'a>, DepositError> {
+    sealed::open(key, record).map(|bytes| Reader::new("deposit record", bytes)).map_err(|damage| damaged(key, damage))
+}
+
+fn read_account(input: &mut Reader<'_>) -> Result<AccountId, DecodeError> {
+    let id = input.u64()?;
+    AccountId::from_u64(id).ok_or_else(|| input.wrong("an account id below 2^48", id))
+}
+
+fn decode_deposit(key: &[u8], record: &[u8]) -> Result<(AccountId, Deposit), DepositError> {
+    let account: Option<[u8; 8]> = key.get(1..).and_then(|bytes| bytes.try_into().ok());
+    let account = account.and_then(|bytes| AccountId::from_u64(u64::from_be_bytes(bytes)));
+    let account = account.ok_or_else(|| damaged(key, "its key is no account"))?;
+    let mut input = open(key, record)?;
+    let mut amount = || input.u64().map(Amount::from_minor).map_err(|error| damaged(key, error));
+    Ok((account, Deposit { balance: amount()?, in_transit: amount()? }))
+}
+
+/// The credit that was booked under a request id.
+pub fn credit_of(store: &dyn Store, request: &RequestId) -> Result<Option<Credit>, DepositError> {
+    let key = request_key(CREDIT, request);
+    let Some(record) = store.get(Column::Deposits, &key)? else { return Ok(None) };
+    let mut input = open(&key, &record)?;
+    let mut decode = || Ok(Credit { account: read_account(&mut input)?, amount: Amount::from_minor(input.u64()?) });
+    decode().map(Some).map_err(|error: DecodeError| damaged(&key, error))
+}
+
+pub fn put_credit(batch: &mut WriteBatch, request: &RequestId, credit: &Credit) {
+    let key = request_key(CREDIT, request);
+    let mut value = Writer::with_capacity(32);
+    value.u64(credit.account.to_u64()).u64(credit.amount.minor());
+    batch.put(Column::Deposits, key, sealed::seal(&key, &value.finish()));
+}
+
+/// The funding that was begun under a request id.
+pub fn funding_of(store: &dyn Store, request: &RequestId) -> Result<Option<Funding>, DepositError> {
+    let key = request_key(FUNDING, request);
+    let Some(record) = store.get(Column::Deposits, &key)? else { return Ok(None) };
+    let mut input = open(&key, &record)?;
+    let mut decode = || {
+        let (account, amount) = (read_account(&mut input)?, Amount::from_minor(input.u64()?));
+        let sequence = input.u64()?;
+        let placed = match input.is_empty() {
+            true => None,
+            false => {
+                let (height, index) = (Height(input.u64()?), input.u32()?);
+                Some(Placed { height, index, outcome: Outcome::decode(&mut input)? })
+            }
+        };
+        Ok(Funding { account, amount, sequence, placed })
+    };
+    decode().map(Some).map_err(|error: DecodeError| damaged(&key, error))
+}
+
+pub fn put_funding(batch: &mut WriteBatch, request: &RequestId, funding: &Funding) {
+    let key = request_key(FUNDING, request);
+    let mut value = Writer::with_capacity(80);
+    value.u64(funding.account.to_u64()).u64(funding.amount.minor()).u64(funding.sequence);
+    if let Some(placed) = &funding.placed {
+        value.u64(placed.height.0).u32(placed.index);
+        placed.outcome.encode(&mut value);
+    }
+    batch.put(Column::Deposits, key, sealed::seal(&key, &value.finish()));
+}
+
+/// Forgets a funding that was given back without an outcome: the same request may begin anew.
+pub fn delete_funding(batch: &mut WriteBatch, request: &RequestId) {
+    batch.delete(Column::Deposits, request_key(FUNDING, request));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cbdc_storage::{Durability, MemoryStore};
+    use proptest::prelude::*;
+
+    const BANK: BankId = BankId(1);
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Credit(u32, u64),
+        Fund(u32, u64),
+        End(usize, bool),
+        Defund(u32, u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let amount = prop_oneof![0_u64..1_000, (1_u64 << 61)..(1 << 62)];
+        prop_oneof![
+            (1_u32..4, amount.clone()).prop_map(|(serial, amount)| Step::Credit(serial, amount)),
+            (1_u32..4, 0_u64..1_500).prop_map(|(serial, amount)| Step::Fund(serial, amount)),
+            (any::<usize>(), any::<bool>()).prop_map(|(which, settled)| Step::End(which, settled)),
+            (1_u32..4, 0_u64..500).prop_map(|(serial, amount)| Step::Defund(serial, amount)),
+        ]
+    }
+
+    proptest! {
+        /// Deposit + in transit + wallet changes by credits only, and what is stored is what is in memory.
+        #[test]
+        fn money_is_neither_made_nor_lost_between_deposit_and_wallet(steps in proptest::collection::vec(step(), 1..80)) {
+            let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+            let mut book = DepositBook::load(&store, BANK).unwrap();
+            let (mut credited, mut wallets, mut under_way) = (0_i128, [0_u64; 4], Vec::new());
+            for step in steps {
+                let mut batch = WriteBatch::new();
+                match step {
+                    Step::Credit(serial, amount) => {
+                        let booked = book.credit(&mut batch, AccountId::new(BANK, serial), Amount::from_minor(amount));
+                        credited += booked.map_or(0, |_| i128::from(amount));
+                    }
+                    Step::Fund(serial, amount) => {
+                        let account = AccountId::new(BANK, serial);
+                        if book.begin_funding(&mut batch, account, Amount::from_minor(amount)).is_ok() {
+                            under_way.push((serial, amount));
+                        }
+                    }
+                    Step::End(which, settled) if !under_way.is_empty() => {
+                        let (serial, amount) = under_way.swap_remove(which % under_way.len());
+                        let account = AccountId::new(BANK, serial);
+                        book.end_funding(&mut batch, account, Amount::from_minor(amount), settled).unwrap();
+                        wallets[serial as usize] += if settled { amount } else { 0 };
+                    }
+                    Step::End(..) => {}
+                    Step::Defund(serial, amount) => {
+                        let amount = amount.min(wallets[serial as usize]);
+                        wallets[serial as usize] -= amount;
+                        book.defunded(&mut batch, AccountId::new(BANK, serial), Amount::from_minor(amount)).unwrap();
+                    }
+                }
+                store.write(batch, Durability::Buffered).unwrap();
+                let (balances, in_transit) = book.totals();
+                let in_wallets: u64 = wallets.iter().sum();
+                prop_assert_eq!(balances as i128 + in_transit as i128 + i128::from(in_wallets), credited);
+            }
+            let again = DepositBook::load(&store, BANK).unwrap();
+            prop_assert_eq!(again.totals(), book.totals());
+            for serial in 1..4 {
+                let account = AccountId::new(BANK, serial);
+                prop_assert_eq!(again.get(account), book.get(account));
+            }
+        }
+    }
+
+    #[test]
+    fn more_than_the_balance_cannot_be_funded() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let mut book = DepositBook::load(&store, BANK).unwrap();
+        let (mut batch, account) = (WriteBatch::new(), AccountId::new(BANK, 1));
+        book.credit(&mut batch, account, Amount::from_minor(5)).unwrap();
+        let refused = book.begin_funding(&mut batch, account, Amount::from_minor(6)).unwrap_err();
+        assert_eq!(refused, Outcome::refused(Reason::InsufficientFunds, 5, 6));
+        assert_eq!(book.get(account).balance, Amount::from_minor(5));
+    }
+
+    #[test]
+    fn requests_survive_being_stored() {
+        let store = MemoryStore::new();
+        let (account, amount) = (AccountId::new(BANK, 7), Amount::from_minor(9));
+        let credit = Credit { account, amount };
+        let placed = Placed { height: Height(3), index: 2, outcome: Outcome::refused(Reason::HoldingLimit, 1, 2) };
+        let open = Funding { account, amount, sequence: 11, placed: None };
+        let done = Funding { placed: Some(placed), ..open };
+        let mut batch = WriteBatch::new();
+        put_credit(&mut batch, &[1; 16], &credit);
+        put_funding(&mut batch, &[1; 16], &open);
+        put_funding(&mut batch, &[2; 16], &done);
+        store.write(batch, Durability::Buffered).unwrap();
+        assert_eq!(credit_of(&store, &[1; 16]).unwrap(), Some(credit));
+        assert_eq!(funding_of(&store, &[1; 16]).unwrap(), Some(open));
+        assert_eq!(funding_of(&store, &[2; 16]).unwrap(), Some(done));
+        assert_eq!(credit_of(&store, &[2; 16]).unwrap(), None);
+    }
+}

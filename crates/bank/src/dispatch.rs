@@ -1,0 +1,147 @@
+//! Sending what lies in the outbox, until its outcome is known.
+//!
+//! A command that the chain has answered is taken out by the replica, not here; see `outbox` for how an entry
+//! leaves. This room only decides when a command is sent again, and recognises those that can never settle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use cbdc_ledger::member::Role;
+use cbdc_ledger::sequence::Standing;
+use cbdc_ledger::{BankId, MemberId, Reason};
+use cbdc_node::LedgerHandle;
+use cbdc_proto::packed::{Answer, State, unpack};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tokio_util::sync::CancellationToken;
+
+use crate::deposits::Placed;
+use crate::desk::Desk;
+use crate::outbox::OutboxKey;
+use crate::relay::{Relay, Relayed};
+
+/// Commands in one submission.
+const BATCH: usize = 1_024;
+/// Submissions under way at once.
+const SUBMISSIONS_MAX: usize = 16;
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// When a command that could not be taken in is sent again.
+const SOON: Duration = Duration::from_millis(200);
+/// When a command is sent again whose outcome the chain should bring before.
+const LATER: Duration = Duration::from_secs(3);
+/// How often the outbox is looked through.
+const TICK: Duration = Duration::from_millis(500);
+
+pub struct Dispatcher {
+    pub bank: BankId,
+    pub desk: Arc<Desk>,
+    pub relay: Relay,
+    pub ledger: LedgerHandle,
+}
+
+/// The commands of a submission and the answer to it.
+type Submitted = (Vec<(OutboxKey, Bytes)>, Option<Relayed>);
+
+impl Dispatcher {
+    /// Sends until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut submitted = FuturesUnordered::new();
+        let mut tick = tokio::time::interval(TICK);
+        let mut reachable = self.relay.reachable();
+        loop {
+            while self.relay.is_reachable() && submitted.len() < SUBMISSIONS_MAX {
+                let due = self.desk.due(BATCH);
+                if due.is_empty() {
+                    break;
+                }
+                submitted.push(self.submit(due));
+            }
+            tokio::select! {
+                () = self.desk.outbox_changed.notified() => {}
+                changed = reachable.changed() => if changed.is_err() { return },
+                Some(answered) = submitted.next(), if !submitted.is_empty() => self.answered(answered).await,
+                _ = tick.tick() => self.expire().await,
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    async fn submit(&self, due: Vec<(OutboxKey, Bytes)>) -> Submitted {
+        let mut commands = BytesMut::with_capacity(due.iter().map(|(_, command)| command.len()).sum());
+        due.iter().for_each(|(_, command)| commands.extend_from_slice(command));
+        let relayed = match self.relay.submit(commands.freeze(), due.len(), PATIENCE) {
+            Ok(relayed) => Some(relayed.await),
+            Err(_) => None,
+        };
+        (due, relayed)
+    }
+
+    async fn expire(&self) {
+        for key in self.desk.expired() {
+            self.desk.give_back(key, Reason::Expired).await;
+        }
+    }
+
+    async fn answered(&self, (due, relayed): Submitted) {
+        let resent = relayed.as_ref().is_none_or(|relayed| relayed.resent);
+        let answers = relayed.and_then(|relayed| unpack(&relayed.outcomes).ok()).unwrap_or_default();
+        for (at, (key, _)) in due.iter().enumerate() {
+            let answer = answers.get(at).copied().unwrap_or_else(Answer::unknown);
+            self.answered_one(key, &answer, resent).await;
+        }
+    }
+
+    async fn answered_one(&self, key: &OutboxKey, answer: &Answer, resent: bool) {
+        if answer.state != State::Final {
+            return self.desk.again(key, SOON);
+        }
+        if answer.is_ordered() {
+            // The chain takes it out; an accepted payment may have been passed before it was in the outbox.
+            let has_passed = self.desk.outlived(key, answer.height);
+            if let (true, OutboxKey::Customer { .. }) = (has_passed, key) {
+                let placed = Placed { height: answer.height, index: answer.index, outcome: answer.outcome };
+                self.desk.placed(*key, placed).await;
+            }
+            return self.desk.again(key, LATER);
+        }
+        match answer.outcome.reason {
+            Reason::Overloaded | Reason::Unavailable | Reason::ClockJump | Reason::SequenceOutOfWindow => {
+                self.desk.again(key, SOON);
+            }
+            Reason::SequenceUsed | Reason::SequenceConflict => {
+                if self.is_used_by_another(key) {
+                    self.desk.give_back(*key, answer.outcome.reason).await;
+                }
+                self.desk.again(key, LATER);
+            }
+            reason => {
+                tracing::warn!(?key, %reason, "the central bank refuses a command of the outbox");
+                let only_copy = !resent && self.desk.copies(key) == Some(1);
+                if only_copy {
+                    self.desk.give_back(*key, reason).await;
+                }
+                self.desk.again(key, LATER);
+            }
+        }
+    }
+
+    /// Whether the chain has used the number, as far as the replica has booked it, and the command is in the outbox still:
+    /// then another record used it.
+    fn is_used_by_another(&self, key: &OutboxKey) -> bool {
+        let (standing, height) = self.ledger.read(|ledger| {
+            let standing = match key {
+                OutboxKey::Own { sequence } => {
+                    let seat = ledger.members().seat(Role::Bank, MemberId(self.bank.0));
+                    seat.map(|seat| seat.window.standing(*sequence))
+                }
+                OutboxKey::Customer { account, sequence } => {
+                    ledger.account(*account).map(|account| account.window.standing(*sequence))
+                }
+            };
+            (standing, ledger.height())
+        });
+        standing == Some(Standing::Used) && self.desk.outlived(key, height)
+    }
+}

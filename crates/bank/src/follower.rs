@@ -1,0 +1,191 @@
+//! Following the chain: from the central bank, or from a peer bank while the central bank cannot be reached.
+//!
+//! 1. Ask the central bank for the blocks above the replica's height, and hand over each as it comes.
+//! 2. When that fails, ask the next peer, in rotation. A peer's blocks are handed over one by one, each after the verdict on
+//!    the last. One that serves bad data is dropped for a while, and the event recorded.
+//! 3. While a peer serves, the central bank is tried again every few seconds, and preferred as soon as it answers.
+//!
+//! Nothing is remembered but the replica's height: blocks that come twice are passed over.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cbdc_ledger::member::Role;
+use cbdc_ledger::{Ledger, PublicKey};
+use cbdc_node::LedgerHandle;
+use cbdc_proto::transport::{MESSAGE_BYTES_MAX, ServerTrust, connect};
+use cbdc_proto::v1;
+use cbdc_proto::v1::chain_client::ChainClient;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+use tonic::{Status, Streaming};
+
+use crate::metrics::Metrics;
+use crate::relay::CentralBank;
+use crate::replica::{Delivery, Source};
+
+/// How long opening a stream may take.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause after nobody could be reached, doubled with each round up to the second value.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// How often the central bank is tried while a peer serves.
+const RETRY: Duration = Duration::from_secs(3);
+/// How long a peer that served bad data is left alone.
+const DROPPED_FOR: Duration = Duration::from_secs(600);
+
+/// A bank that serves the chain.
+struct Peer {
+    address: String,
+    dropped_until: Option<Instant>,
+}
+
+pub struct Follower {
+    central_bank: Arc<CentralBank>,
+    own_key: PublicKey,
+    peers: Vec<Peer>,
+    next_peer: usize,
+    ledger: LedgerHandle,
+    deliveries: mpsc::Sender<Delivery>,
+    metrics: Arc<Metrics>,
+}
+
+/// The node keys of the active members in a role.
+pub fn node_keys(ledger: &Ledger, role: Role) -> Vec<PublicKey> {
+    let active = ledger.members().seats().filter(|seat| seat.active && seat.member.role == role);
+    active.filter_map(|seat| seat.member.node_key).collect()
+}
+
+/// The replica thread is gone: the node stops.
+struct Gone;
+
+impl Follower {
+    pub fn new(
+        central_bank: Arc<CentralBank>,
+        peers: &[String],
+        ledger: LedgerHandle,
+        deliveries: mpsc::Sender<Delivery>,
+        metrics: Arc<Metrics>,
+    ) -> Follower {
+        let peers = peers.iter().map(|address| Peer { address: address.clone(), dropped_until: None }).collect();
+        let own_key = central_bank.identity.public_key();
+        Follower { central_bank, own_key, peers, next_peer: 0, ledger, deliveries, metrics }
+    }
+
+    /// Follows until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            Gone = self.follow() => {}
+        }
+    }
+
+    async fn follow(&mut self) -> Gone {
+        let mut pause = BACKOFF.0;
+        loop {
+            let began = Instant::now();
+            let opened = open_central(&self.central_bank, &self.ledger).await;
+            let followed = match opened {
+                Ok(blocks) => self.follow_central(blocks).await,
+                Err(_) => self.follow_peers().await,
+            };
+            if let Err(gone) = followed {
+                return gone;
+            }
+            if began.elapsed() > RETRY {
+                pause = BACKOFF.0;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(BACKOFF.1);
+        }
+    }
+
+    async fn follow_central(&self, mut blocks: Streaming<v1::Block>) -> Result<(), Gone> {
+        tracing::info!(address = %self.central_bank.address, "following the chain from the central bank");
+        loop {
+            match blocks.message().await {
+                Ok(Some(block)) => {
+                    let delivery = Delivery { block, source: Source::CentralBank, verdict: None };
+                    self.deliveries.send(delivery).await.map_err(|_| Gone)?;
+                }
+                Ok(None) => return Ok(()),
+                Err(status) => {
+                    tracing::warn!(status = %status.message(), "the central bank's chain can no longer be followed");
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Tries each peer once, and follows the first that answers until the central bank does.
+    async fn follow_peers(&mut self) -> Result<(), Gone> {
+        for _ in 0..self.peers.len() {
+            let at = self.next_peer % self.peers.len();
+            self.next_peer = at + 1;
+            let peer = &self.peers[at];
+            if peer.dropped_until.is_some_and(|until| until > Instant::now()) {
+                continue;
+            }
+            let address = peer.address.clone();
+            let Ok(blocks) = self.open_peer(&address).await else { continue };
+            tracing::info!(%address, "following the chain from a peer bank");
+            if let Some(bad) = self.follow_peer(blocks).await? {
+                tracing::warn!(target: "security", %address, reason = %bad, "a peer bank served bad data and is dropped");
+                self.metrics.security_events(1);
+                self.peers[at].dropped_until = Some(Instant::now() + DROPPED_FOR);
+                continue;
+            }
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    async fn open_peer(&self, address: &str) -> Result<Streaming<v1::Block>, Status> {
+        let keys = self.ledger.read(|ledger| node_keys(ledger, Role::Bank));
+        let keys = keys.into_iter().filter(|key| *key != self.own_key).collect();
+        let channel = connect(address, Some(&self.central_bank.identity), &ServerTrust::AnyOf(keys));
+        open(channel.map_err(|error| Status::unavailable(error.to_string()))?, &self.ledger).await
+    }
+
+    /// Follows one peer; gives the reason if it served bad data.
+    async fn follow_peer(&self, mut blocks: Streaming<v1::Block>) -> Result<Option<String>, Gone> {
+        let central_again = central_again(self.central_bank.clone(), self.ledger.clone());
+        tokio::pin!(central_again);
+        loop {
+            let block = tokio::select! {
+                block = blocks.message() => block,
+                blocks = &mut central_again => return self.follow_central(blocks).await.map(|()| None),
+            };
+            let Ok(Some(block)) = block else { return Ok(None) };
+            let (tell, verdict) = oneshot::channel();
+            let delivery = Delivery { block, source: Source::Peer, verdict: Some(tell) };
+            self.deliveries.send(delivery).await.map_err(|_| Gone)?;
+            if let Err(error) = verdict.await.map_err(|_| Gone)? {
+                return Ok(Some(error.to_string()));
+            }
+        }
+    }
+}
+
+async fn open_central(central_bank: &CentralBank, ledger: &LedgerHandle) -> Result<Streaming<v1::Block>, Status> {
+    let channel = central_bank.channel().map_err(|error| Status::unavailable(error.to_string()))?;
+    open(channel, ledger).await
+}
+
+async fn open(channel: Channel, ledger: &LedgerHandle) -> Result<Streaming<v1::Block>, Status> {
+    let mut client = ChainClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let from_height = ledger.read(|ledger| ledger.height().next().0);
+    let opened = tokio::time::timeout(OPEN_TIMEOUT, client.follow(v1::FollowRequest { from_height })).await;
+    let blocks = opened.map_err(|_| Status::deadline_exceeded("no stream could be opened within 5 s"))??;
+    Ok(blocks.into_inner())
+}
+
+/// Waits until the central bank can be followed again.
+async fn central_again(central_bank: Arc<CentralBank>, ledger: LedgerHandle) -> Streaming<v1::Block> {
+    loop {
+        tokio::time::sleep(RETRY).await;
+        if let Ok(blocks) = open_central(&central_bank, &ledger).await {
+            return blocks;
+        }
+    }
+}

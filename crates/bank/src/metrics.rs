@@ -1,0 +1,130 @@
+//! What a bank's node measures, all under `cbdc_bank_`, labelled with the bank's number.
+//!
+//! Handles are made once, so that a payment costs no look-up by name. The exporter must be installed before.
+
+use std::time::Duration;
+
+use cbdc_ledger::{BankId, Height, Reason};
+use cbdc_proto::packed::{PACKED_BYTES, State};
+use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+/// Reason codes lie below this.
+const CODES: usize = 64;
+
+const _: () = {
+    let mut index = 0;
+    while index < Reason::ALL.len() {
+        assert!((Reason::ALL[index] as usize) < CODES);
+        index += 1;
+    }
+};
+
+pub struct Metrics {
+    /// By reason code; without a reason of that code there is no counter.
+    payments: Vec<Option<Counter>>,
+    unknown: Counter,
+    accepted: Counter,
+    relay: Histogram,
+    relay_batch: Histogram,
+    relay_queue: Gauge,
+    reconnects: Counter,
+    outbox: Gauge,
+    height: Gauge,
+    apply: Histogram,
+    reachable: Gauge,
+    security: Counter,
+}
+
+impl Metrics {
+    /// Registers and describes all metrics of one bank.
+    pub fn register(bank: BankId) -> Metrics {
+        describe_counter!("cbdc_bank_payments_total", "Answers to customers' payments, by outcome");
+        describe_histogram!("cbdc_bank_relay_seconds", "From taking commands in to their outcome");
+        describe_histogram!("cbdc_bank_relay_batch_commands", "Commands in a batch to the central bank");
+        describe_gauge!("cbdc_bank_relay_queue", "Commands waiting or under way to the central bank");
+        describe_counter!("cbdc_bank_relay_reconnects_total", "Streams opened to the central bank");
+        describe_gauge!("cbdc_bank_outbox_entries", "Commands in the durable outbox");
+        describe_gauge!("cbdc_bank_replica_height", "The height that the replica has reached");
+        describe_histogram!("cbdc_bank_replica_apply_seconds", "Verifying, applying and storing a block");
+        describe_gauge!("cbdc_bank_central_bank_reachable", "1 while a stream to the central bank is open");
+        describe_counter!("cbdc_bank_security_events_total", "Bad data from peers, bad signatures at the edge");
+        let label = bank.to_string();
+        let of_outcome = |name: &'static str| counter!("cbdc_bank_payments_total", "bank" => label.clone(), "outcome" => name);
+        Metrics {
+            payments: (0..CODES as u16).map(|code| Reason::from_code(code).map(|reason| of_outcome(reason.name()))).collect(),
+            unknown: of_outcome("UNKNOWN"),
+            accepted: of_outcome("ACCEPTED"),
+            relay: histogram!("cbdc_bank_relay_seconds", "bank" => label.clone()),
+            relay_batch: histogram!("cbdc_bank_relay_batch_commands", "bank" => label.clone()),
+            relay_queue: gauge!("cbdc_bank_relay_queue", "bank" => label.clone()),
+            reconnects: counter!("cbdc_bank_relay_reconnects_total", "bank" => label.clone()),
+            outbox: gauge!("cbdc_bank_outbox_entries", "bank" => label.clone()),
+            height: gauge!("cbdc_bank_replica_height", "bank" => label.clone()),
+            apply: histogram!("cbdc_bank_replica_apply_seconds", "bank" => label.clone()),
+            reachable: gauge!("cbdc_bank_central_bank_reachable", "bank" => label.clone()),
+            security: counter!("cbdc_bank_security_events_total", "bank" => label.clone()),
+        }
+    }
+
+    /// Counts the payments of one answered batch.
+    pub fn answered(&self, packed: &[u8]) {
+        let mut by_code = [0_u64; CODES];
+        let (mut unknown, mut accepted) = (0, 0);
+        for outcome in packed.chunks_exact(PACKED_BYTES) {
+            let code = usize::from(u16::from_le_bytes([outcome[12], outcome[13]]));
+            match u16::from_le_bytes([outcome[14], outcome[15]]) {
+                state if state == State::Unknown as u16 => unknown += 1,
+                state if state == State::Accepted as u16 => accepted += 1,
+                _ if code < CODES => by_code[code] += 1,
+                _ => unknown += 1,
+            }
+        }
+        for (counter, count) in self.payments.iter().zip(by_code) {
+            if let (Some(counter), 1..) = (counter, count) {
+                counter.increment(count);
+            }
+        }
+        if unknown > 0 {
+            self.unknown.increment(unknown);
+        }
+        if accepted > 0 {
+            self.accepted.increment(accepted);
+        }
+    }
+
+    pub fn relayed(&self, elapsed: Duration) {
+        self.relay.record(elapsed.as_secs_f64());
+    }
+
+    pub fn batch_sent(&self, commands: usize) {
+        self.relay_batch.record(commands as f64);
+    }
+
+    pub fn queue(&self, commands: usize) {
+        self.relay_queue.set(commands as f64);
+    }
+
+    pub fn outbox(&self, entries: usize) {
+        self.outbox.set(entries as f64);
+    }
+
+    pub fn block_applied(&self, height: Height, elapsed: Duration) {
+        self.height.set(height.0 as f64);
+        self.apply.record(elapsed.as_secs_f64());
+    }
+
+    pub fn height(&self, height: Height) {
+        self.height.set(height.0 as f64);
+    }
+
+    pub fn reachable(&self, reachable: bool) {
+        self.reachable.set(f64::from(u8::from(reachable)));
+        if reachable {
+            self.reconnects.increment(1);
+        }
+    }
+
+    pub fn security_events(&self, count: u64) {
+        self.security.increment(count);
+    }
+}

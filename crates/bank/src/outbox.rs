@@ -1,0 +1,228 @@
+//! The durable outbox: commands that this bank has answered for and that the chain has not answered yet.
+//!
+//! Two kinds lie in it: the bank's own fund commands, whose money is in transit, and customers' payments that the bank
+//! accepted while the central bank could not be reached. Each is sent again until its outcome is known, over any number of
+//! crashes; sequence numbers make that safe.
+//!
+//! # How an entry leaves
+//! 1. The chain uses its number for this record: the outcome is known.
+//! 2. The chain uses its number for another record: this one can never settle.
+//! 3. The chain's time passes its valid-until: from then on it can only be refused.
+//! 4. The central bank refuses it before ordering, for a reason that lasts, and this was the only copy ever sent.
+//!
+//! In cases 2 to 4 the deposit is given back (`desk`). A refusal of a *second* copy says nothing about the first,
+//! so 4 needs the only copy.
+//!
+//! # Layout of [`Column::Outbox`]
+//! Key: 0 (own) or 1 (customer), account (u64 big-endian; 0 for own), sequence (u64 big-endian). Value, sealed under the
+//! key: request id (16, zeros for a customer), the command with its signature.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use cbdc_ledger::command::Payment;
+use cbdc_ledger::encoding::hex;
+use cbdc_ledger::{AccountId, Command, Reason, Signed, Timestamp};
+use cbdc_storage::{Column, Direction, KeyRange, Store, StoreError, WriteBatch, sealed};
+use tokio::sync::oneshot;
+
+use crate::deposits::{Placed, RequestId};
+
+/// Entries that may lie in the outbox; further ones are refused as overloaded.
+pub const ENTRIES_MAX: usize = 100_000;
+/// Waiting callers for one entry.
+const WAITERS_MAX: usize = 16;
+
+/// Whose number an entry uses, and which.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum OutboxKey {
+    Own { sequence: u64 },
+    Customer { account: AccountId, sequence: u64 },
+}
+
+impl OutboxKey {
+    const BYTES: usize = 17;
+
+    fn to_bytes(self) -> [u8; OutboxKey::BYTES] {
+        let (tag, account, sequence) = match self {
+            OutboxKey::Own { sequence } => (0, 0, sequence),
+            OutboxKey::Customer { account, sequence } => (1, account.to_u64(), sequence),
+        };
+        let mut key = [tag; OutboxKey::BYTES];
+        key[1..9].copy_from_slice(&account.to_be_bytes());
+        key[9..].copy_from_slice(&u64::to_be_bytes(sequence));
+        key
+    }
+
+    fn from_bytes(key: &[u8]) -> Option<OutboxKey> {
+        let key: &[u8; OutboxKey::BYTES] = key.try_into().ok()?;
+        let integer = |at: usize| key[at..at + 8].iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
+        match key[0] {
+            0 => Some(OutboxKey::Own { sequence: integer(9) }),
+            1 => Some(OutboxKey::Customer { account: AccountId::from_u64(integer(1))?, sequence: integer(9) }),
+            _ => None,
+        }
+    }
+}
+
+/// How an entry left the outbox.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Release {
+    Ordered(Placed),
+    /// It will never settle; what it had in transit is back on the deposit.
+    GivenBack(Reason),
+}
+
+/// A command in the outbox.
+pub struct Entry {
+    /// As it is sent.
+    pub command: Bytes,
+    pub payment: Signed<Payment>,
+    pub request: RequestId,
+    /// How often it was handed to the relay since the node started; entries of an earlier life begin with one.
+    pub copies: u32,
+    pub under_way: bool,
+    next_try: Instant,
+    waiters: Vec<oneshot::Sender<Release>>,
+}
+
+impl Entry {
+    pub fn valid_until(&self) -> Timestamp {
+        self.payment.record.head.valid_until
+    }
+
+    /// Tells all who wait.
+    pub fn release(self, release: Release) {
+        for waiter in self.waiters {
+            // Whoever gave up waiting asks again.
+            let _ = waiter.send(release);
+        }
+    }
+}
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OutboxError {
+    #[error("the outbox cannot be read: {0}")]
+    Store(#[from] StoreError),
+    #[error("the record {key} of the outbox is damaged: {reason}; restore this node's data folder from a backup")]
+    Damaged { key: String, reason: String },
+}
+
+/// All entries, in memory as on disk.
+pub struct Outbox {
+    entries: BTreeMap<OutboxKey, Entry>,
+}
+
+impl Outbox {
+    pub fn load(store: &Arc<dyn Store>) -> Result<Outbox, OutboxError> {
+        let mut outbox = Outbox { entries: BTreeMap::new() };
+        let mut failed = None;
+        store.scan(Column::Outbox, &KeyRange::all(), Direction::Forward, &mut |key, record| match decode(key, record) {
+            Ok((key, mut entry)) => {
+                // An earlier life may have sent it.
+                entry.copies = 1;
+                outbox.entries.insert(key, entry);
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        })?;
+        failed.map_or(Ok(outbox), Err)
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.entries.len() >= ENTRIES_MAX
+    }
+
+    pub fn keys(&self) -> impl Iterator<Item = &OutboxKey> {
+        self.entries.keys()
+    }
+
+    pub fn get(&self, key: &OutboxKey) -> Option<&Entry> {
+        self.entries.get(key)
+    }
+
+    /// Adds an entry; the caller writes the batch before anybody sends it.
+    pub fn put(&mut self, batch: &mut WriteBatch, key: OutboxKey, payment: Signed<Payment>, request: RequestId) {
+        let command = Bytes::from(payment.to_bytes());
+        let stored = key.to_bytes();
+        let mut value = Vec::with_capacity(request.len() + command.len() + sealed::SEAL_BYTES);
+        value.extend_from_slice(&request);
+        value.extend_from_slice(&command);
+        sealed::seal_in_place(&stored, &mut value);
+        batch.put(Column::Outbox, stored, value);
+        self.entries.insert(key, Entry::new(command, payment, request));
+    }
+
+    /// Takes an entry out.
+    pub fn remove(&mut self, batch: &mut WriteBatch, key: &OutboxKey) -> Option<Entry> {
+        let entry = self.entries.remove(key)?;
+        batch.delete(Column::Outbox, key.to_bytes());
+        Some(entry)
+    }
+
+    /// Hears how the entry leaves. `None` where there is no such entry, or too many wait already.
+    pub fn wait(&mut self, key: &OutboxKey) -> Option<oneshot::Receiver<Release>> {
+        let entry = self.entries.get_mut(key)?;
+        entry.waiters.retain(|waiter| !waiter.is_closed());
+        if entry.waiters.len() >= WAITERS_MAX {
+            return None;
+        }
+        let (tell, hear) = oneshot::channel();
+        entry.waiters.push(tell);
+        Some(hear)
+    }
+
+    /// Entries that are due to be sent, at most `limit`; they are under way from now on.
+    pub fn due(&mut self, now: Instant, limit: usize) -> Vec<(OutboxKey, Bytes)> {
+        let due = self.entries.iter_mut().filter(|(_, entry)| !entry.under_way && entry.next_try <= now).take(limit);
+        due.map(|(key, entry)| {
+            entry.under_way = true;
+            entry.copies += 1;
+            (*key, entry.command.clone())
+        })
+        .collect()
+    }
+
+    /// The entry is to be sent again after a while, if it is still here.
+    pub fn again(&mut self, key: &OutboxKey, after: Duration) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.under_way = false;
+            entry.next_try = Instant::now() + after;
+        }
+    }
+
+    /// Entries whose valid-until the chain's time has passed.
+    pub fn expired(&self, chain_time: Timestamp) -> Vec<OutboxKey> {
+        self.entries.iter().filter(|(_, entry)| entry.valid_until() < chain_time).map(|(key, _)| *key).collect()
+    }
+}
+
+impl Entry {
+    fn new(command: Bytes, payment: Signed<Payment>, request: RequestId) -> Entry {
+        Entry { command, payment, request, copies: 0, under_way: false, next_try: Instant::now(), waiters: Vec::new() }
+    }
+}
+
+fn decode(key: &[u8], record: &[u8]) -> Result<(OutboxKey, Entry), OutboxError> {
+    let damaged = |reason: String| OutboxError::Damaged { key: hex(key), reason };
+    let bytes = sealed::open(key, record).map_err(|damage| damaged(damage.to_string()))?;
+    let key = OutboxKey::from_bytes(key).ok_or_else(|| damaged("its key is none of the outbox".to_owned()))?;
+    let Some((request, command)) = bytes.split_first_chunk::<16>() else {
+        return Err(damaged("it ends within the request id".to_owned()));
+    };
+    match Command::from_bytes(command) {
+        Ok(Command::Payment(payment)) => Ok((key, Entry::new(Bytes::copy_from_slice(command), payment, *request))),
+        Ok(other) => Err(damaged(format!("expected a payment, found a record of kind {}", other.kind().name()))),
+        Err(error) => Err(damaged(error.to_string())),
+    }
+}

@@ -1,0 +1,167 @@
+//! The bank's own sequence numbers, for the commands that it signs itself.
+//!
+//! A number is *free* if the replica's window says so and nothing of this bank is under way with it. [`OwnSequence::take`]
+//! gives the lowest free one. It comes back in one of three ways:
+//!
+//! * [`OwnSequence::used`]: the chain has used it; the replica's window keeps it from being taken again.
+//! * [`OwnSequence::never_sent`]: nothing that carries it left this node, or it can never be ordered; it is free again.
+//! * [`OwnSequence::unknown`]: its fate is not known. It rests until the chain's time has passed the record's valid-until:
+//!   from then on the record can only be refused, and the number is free again unless the window says otherwise.
+//!
+//! After a crash the numbers of commands outside the outbox are forgotten; one that is taken again although an earlier
+//! command used it is answered with `SEQUENCE_USED` or `SEQUENCE_CONFLICT`, and the caller takes another.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cbdc_ledger::Timestamp;
+use cbdc_ledger::sequence::{MEMBER_WINDOW, Standing, WideWindow};
+
+#[derive(Default)]
+pub struct OwnSequence(Mutex<Numbers>);
+
+#[derive(Default)]
+struct Numbers {
+    under_way: BTreeSet<u64>,
+    /// Valid-until of the record that carries each resting number.
+    resting: BTreeMap<u64, Timestamp>,
+    /// Every number below is under way, resting or used.
+    hint: u64,
+}
+
+impl OwnSequence {
+    fn lock(&self) -> MutexGuard<'_, Numbers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lowest free number of the window, which is under way from now on. `now` is the chain's time.
+    pub fn take(&self, window: &WideWindow, now: Timestamp) -> Option<u64> {
+        let mut numbers = self.lock();
+        numbers.wake(window, now);
+        let lowest = window.lowest_unused();
+        let mut candidate = numbers.hint.max(lowest);
+        while candidate < lowest.saturating_add(MEMBER_WINDOW) {
+            let is_busy = numbers.under_way.contains(&candidate) || numbers.resting.contains_key(&candidate);
+            if !is_busy && window.standing(candidate) == Standing::Free {
+                numbers.under_way.insert(candidate);
+                numbers.hint = candidate + 1;
+                return Some(candidate);
+            }
+            candidate += 1;
+        }
+        None
+    }
+
+    /// Reserves the number of a command that is in the outbox already.
+    pub fn reserve(&self, number: u64) {
+        self.lock().under_way.insert(number);
+    }
+
+    /// The chain has used the number, and the replica has seen it.
+    pub fn used(&self, number: u64) {
+        let mut numbers = self.lock();
+        numbers.under_way.remove(&number);
+        numbers.resting.remove(&number);
+    }
+
+    /// No record that carries the number can be ordered any more.
+    pub fn never_sent(&self, number: u64) {
+        let mut numbers = self.lock();
+        numbers.under_way.remove(&number);
+        numbers.hint = numbers.hint.min(number);
+    }
+
+    /// Whether a record with this number was or will be ordered is not known; it is valid until `valid_until`.
+    pub fn unknown(&self, number: u64, valid_until: Timestamp) {
+        let mut numbers = self.lock();
+        numbers.under_way.remove(&number);
+        numbers.resting.insert(number, valid_until);
+    }
+}
+
+/// A number that was taken for a command: if nobody says what became of it (the caller hung up), its fate is unknown.
+pub struct Taken {
+    numbers: Arc<OwnSequence>,
+    number: u64,
+    valid_until: Timestamp,
+    told: bool,
+}
+
+impl Taken {
+    pub fn new(numbers: Arc<OwnSequence>, number: u64, valid_until: Timestamp) -> Taken {
+        Taken { numbers, number, valid_until, told: false }
+    }
+
+    /// The chain has used it, and the replica has seen it.
+    pub fn used(mut self) {
+        self.told = true;
+        self.numbers.used(self.number);
+    }
+
+    /// No record that carries it can be ordered any more.
+    pub fn never_sent(mut self) {
+        self.told = true;
+        self.numbers.never_sent(self.number);
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if !self.told {
+            self.numbers.unknown(self.number, self.valid_until);
+        }
+    }
+}
+
+impl Numbers {
+    /// Frees resting numbers whose record has expired on the chain, and forgets those that the window has left behind.
+    fn wake(&mut self, window: &WideWindow, now: Timestamp) {
+        let mut lowest_woken = u64::MAX;
+        self.resting.retain(|number, valid_until| {
+            let keep = *number >= window.lowest_unused() && *valid_until >= now;
+            if !keep {
+                lowest_woken = lowest_woken.min(*number);
+            }
+            keep
+        });
+        self.hint = self.hint.min(lowest_woken);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000);
+
+    #[test]
+    fn numbers_under_way_are_not_taken_twice_and_come_back_when_never_sent() {
+        let (own, window) = (OwnSequence::default(), WideWindow::default());
+        own.reserve(2);
+        let taken: Vec<_> = (0..3).map(|_| own.take(&window, NOW).unwrap()).collect();
+        assert_eq!(taken, [1, 3, 4]);
+        own.never_sent(3);
+        assert_eq!(own.take(&window, NOW), Some(3));
+        assert_eq!(own.take(&window, NOW), Some(5));
+    }
+
+    #[test]
+    fn a_number_of_unknown_fate_rests_until_its_record_has_expired_on_the_chain() {
+        let (own, window) = (OwnSequence::default(), WideWindow::default());
+        assert_eq!(own.take(&window, NOW), Some(1));
+        own.unknown(1, Timestamp(1_000));
+        assert_eq!(own.take(&window, NOW), Some(2));
+        assert_eq!(own.take(&window, Timestamp(1_001)), Some(1));
+    }
+
+    #[test]
+    fn a_full_window_gives_no_number() {
+        let (own, window) = (OwnSequence::default(), WideWindow::default());
+        for expected in 1..=MEMBER_WINDOW {
+            assert_eq!(own.take(&window, NOW), Some(expected));
+        }
+        assert_eq!(own.take(&window, NOW), None);
+        own.never_sent(77);
+        assert_eq!(own.take(&window, NOW), Some(77));
+    }
+}

@@ -1,0 +1,414 @@
+//! The relay: one long-lived stream of commands to the central bank.
+//!
+//! # What it does
+//! 1. [`Relay::submit`] takes commands, as bytes and with their number, if there is room for them; otherwise it refuses at
+//!    once (`OVERLOADED`): nothing of them left this node.
+//! 2. Large submissions travel as they are; small ones (single payments) are gathered into a batch until it is full, or
+//!    1 ms has passed, or nothing else is under way.
+//! 3. An answer is matched to its batch by the batch's id and cut into the submissions' parts, without copying.
+//! 4. When the stream breaks, the fate of what was under way is unknown. The same bytes are sent again on the next stream,
+//!    unless their callers have given up: sequence numbers make that safe.
+//! 5. A caller that has waited for its deadline gets *unknown* for each command.
+//!
+//! # Bounds
+//! Commands waiting or under way: [`COMMANDS_MAX`]. Commands under way: [`UNDER_WAY_MAX`].
+//!
+//! Work is per batch: nothing here is allocated, looked up or locked per payment.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use cbdc_proto::packed::{Answer, PACKED_BYTES, pack};
+use cbdc_proto::transport::{ConnectError, MESSAGE_BYTES_MAX, NodeIdentity, ServerTrust, connect};
+use cbdc_proto::v1;
+use cbdc_proto::v1::settlement_client::SettlementClient;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+use tonic::{Status, Streaming};
+
+use crate::metrics::Metrics;
+
+/// Commands that may wait or be under way.
+pub const COMMANDS_MAX: usize = 131_072;
+/// Commands that may be under way to the central bank.
+const UNDER_WAY_MAX: usize = 65_536;
+/// Commands in one gathered batch; a submission of a quarter of this travels on its own.
+const GATHERED_MAX: usize = 1_024;
+/// How long a gathered batch waits for more.
+const GATHER_DELAY: Duration = Duration::from_millis(1);
+/// Batches handed to the transport and not yet taken by it.
+const OUTGOING_MAX: usize = 16;
+/// How long opening a stream may take.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause after a failed attempt, doubled with each up to the second value.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// How often what nobody waits for any more is swept out.
+const SWEEP: Duration = Duration::from_millis(250);
+
+/// The answer to a submission.
+#[derive(Clone, Debug)]
+pub struct Relayed {
+    /// 32 bytes a command, as streams carry them.
+    pub outcomes: Bytes,
+    /// Whether another copy of the commands was sent before: a refusal before ordering says nothing about that one.
+    pub resent: bool,
+}
+
+impl Relayed {
+    fn unknown(count: usize) -> Relayed {
+        Relayed { outcomes: pack(&vec![Answer::unknown(); count]), resent: true }
+    }
+}
+
+/// The queue is full; nothing was sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Overloaded;
+
+struct Submission {
+    commands: Bytes,
+    count: usize,
+    entered: Instant,
+    answer: oneshot::Sender<Relayed>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// Takes commands in.
+#[derive(Clone)]
+pub struct Relay {
+    queue: mpsc::UnboundedSender<Submission>,
+    room: Arc<Semaphore>,
+    reachable: watch::Receiver<bool>,
+}
+
+/// Where the central bank is and how it is known.
+pub struct CentralBank {
+    pub address: String,
+    pub identity: NodeIdentity,
+    /// The keys of its nodes, as membership names them now.
+    pub trust: Box<dyn Fn() -> ServerTrust + Send + Sync>,
+}
+
+impl CentralBank {
+    /// A channel to it, connected at its first use.
+    pub fn channel(&self) -> Result<Channel, ConnectError> {
+        connect(&self.address, Some(&self.identity), &(self.trust)())
+    }
+}
+
+impl Relay {
+    /// Starts the relay. It ends when `stop` is cancelled; what is under way then is answered as unknown.
+    pub fn start(
+        central_bank: Arc<CentralBank>,
+        metrics: Arc<Metrics>,
+        stop: CancellationToken,
+    ) -> (Relay, tokio::task::JoinHandle<()>) {
+        let (queue, submissions) = mpsc::unbounded_channel();
+        let (tell_reachable, reachable) = watch::channel(false);
+        let room = Arc::new(Semaphore::new(COMMANDS_MAX));
+        let task = Link {
+            central_bank,
+            metrics,
+            room: room.clone(),
+            reachable: tell_reachable,
+            submissions,
+            held: VecDeque::new(),
+            gathered: Gathered::default(),
+            sent: BTreeMap::new(),
+            under_way: 0,
+            next_batch: 1,
+        };
+        let running = tokio::spawn(task.run(stop));
+        (Relay { queue, room, reachable }, running)
+    }
+
+    /// Whether a stream to the central bank is open.
+    pub fn is_reachable(&self) -> bool {
+        *self.reachable.borrow()
+    }
+
+    /// Tells when that changes.
+    pub fn reachable(&self) -> watch::Receiver<bool> {
+        self.reachable.clone()
+    }
+
+    /// Hands commands over: `count` of them, back to back. The answer comes within `patience`, in the commands' order.
+    ///
+    /// # Errors
+    /// The queue is full; nothing was sent.
+    pub fn submit(
+        &self,
+        commands: Bytes,
+        count: usize,
+        patience: Duration,
+    ) -> Result<impl Future<Output = Relayed> + Send + use<>, Overloaded> {
+        let permits = u32::try_from(count).map_err(|_| Overloaded)?;
+        let room = self.room.clone().try_acquire_many_owned(permits).map_err(|_| Overloaded)?;
+        let (answer, heard) = oneshot::channel();
+        // When the relay has stopped, dropping the submission answers it as unknown.
+        let _ = self.queue.send(Submission { commands, count, entered: Instant::now(), answer, _room: room });
+        Ok(async move {
+            match tokio::time::timeout(patience, heard).await {
+                Ok(Ok(relayed)) => relayed,
+                _ => Relayed::unknown(count),
+            }
+        })
+    }
+}
+
+/// Small submissions on their way into one batch.
+#[derive(Default)]
+struct Gathered {
+    parts: Vec<Submission>,
+    count: usize,
+    /// When the first one came.
+    since: Option<Instant>,
+}
+
+/// A batch that was sent and not answered.
+struct Sent {
+    commands: Bytes,
+    count: usize,
+    parts: Vec<Submission>,
+    resent: bool,
+}
+
+impl Sent {
+    fn is_awaited(&self) -> bool {
+        self.parts.iter().any(|part| !part.answer.is_closed())
+    }
+}
+
+struct Link {
+    central_bank: Arc<CentralBank>,
+    metrics: Arc<Metrics>,
+    room: Arc<Semaphore>,
+    reachable: watch::Sender<bool>,
+    submissions: mpsc::UnboundedReceiver<Submission>,
+    /// Taken from the queue while there was no stream.
+    held: VecDeque<Submission>,
+    gathered: Gathered,
+    sent: BTreeMap<u64, Sent>,
+    /// Commands in `sent`.
+    under_way: usize,
+    next_batch: u64,
+}
+
+/// Why a stream ended.
+enum Ended {
+    Stopped,
+    Broken(Status),
+}
+
+impl Link {
+    async fn run(mut self, stop: CancellationToken) {
+        let mut pause = BACKOFF.0;
+        let mut was_reachable = true;
+        loop {
+            let opened = tokio::select! {
+                opened = self.open() => opened,
+                () = stop.cancelled() => return,
+            };
+            let broken = match opened {
+                Ok((batches, answers)) => {
+                    tracing::info!(address = %self.central_bank.address, "the central bank is reachable");
+                    (pause, was_reachable) = (BACKOFF.0, true);
+                    self.set_reachable(true);
+                    let ended = self.session(batches, answers, &stop).await;
+                    self.set_reachable(false);
+                    match ended {
+                        Ended::Stopped => return,
+                        Ended::Broken(status) => status,
+                    }
+                }
+                Err(status) => status,
+            };
+            if std::mem::take(&mut was_reachable) {
+                tracing::warn!(address = %self.central_bank.address, status = %broken.message(), "the central bank cannot be reached; trying again until it can");
+            }
+            tokio::select! {
+                () = self.wait(pause) => {}
+                () = stop.cancelled() => return,
+            }
+            pause = (pause * 2).min(BACKOFF.1);
+        }
+    }
+
+    fn set_reachable(&self, reachable: bool) {
+        self.reachable.send_replace(reachable);
+        self.metrics.reachable(reachable);
+    }
+
+    async fn open(&self) -> Result<(mpsc::Sender<v1::CommandBatch>, Streaming<v1::OutcomeBatch>), Status> {
+        let channel = self.central_bank.channel().map_err(|error| Status::unavailable(error.to_string()))?;
+        let mut client = SettlementClient::new(channel)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+        let (batches, outgoing) = mpsc::channel(OUTGOING_MAX);
+        let opening = client.submit(ReceiverStream::new(outgoing));
+        let opened = tokio::time::timeout(OPEN_TIMEOUT, opening).await;
+        let answers = opened.map_err(|_| Status::deadline_exceeded("no stream could be opened within 5 s"))??;
+        Ok((batches, answers.into_inner()))
+    }
+
+    /// Waits for the next attempt, and lets go of what nobody waits for.
+    async fn wait(&mut self, pause: Duration) {
+        let until = tokio::time::Instant::now() + pause;
+        while tokio::time::Instant::now() < until {
+            while let Ok(submission) = self.submissions.try_recv() {
+                self.held.push_back(submission);
+            }
+            self.sweep();
+            tokio::time::sleep_until(until.min(tokio::time::Instant::now() + SWEEP)).await;
+        }
+    }
+
+    fn sweep(&mut self) {
+        self.held.retain(|submission| !submission.answer.is_closed());
+        self.sent.retain(|_, sent| {
+            let awaited = sent.is_awaited();
+            if !awaited {
+                self.under_way -= sent.count;
+            }
+            awaited
+        });
+        self.metrics.queue(COMMANDS_MAX - self.room.available_permits());
+    }
+
+    /// Serves one stream until it breaks.
+    async fn session(
+        &mut self,
+        batches: mpsc::Sender<v1::CommandBatch>,
+        mut answers: Streaming<v1::OutcomeBatch>,
+        stop: &CancellationToken,
+    ) -> Ended {
+        // First what an earlier stream left unanswered.
+        self.sweep();
+        let mut outgoing: VecDeque<u64> = self.sent.keys().copied().collect();
+        self.sent.values_mut().for_each(|sent| sent.resent = true);
+        let mut sweep = tokio::time::interval(SWEEP);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            while self.has_room(&outgoing) {
+                match self.held.pop_front() {
+                    Some(held) => self.take(held, &mut outgoing),
+                    None => break,
+                }
+            }
+            let gather_until = self.gathered.since.map(|since| tokio::time::Instant::from_std(since + GATHER_DELAY));
+            tokio::select! {
+                answer = answers.message() => match answer {
+                    Ok(Some(answer)) => self.complete(answer),
+                    Ok(None) => return Ended::Broken(Status::unavailable("the central bank closed the stream")),
+                    Err(status) => return Ended::Broken(status),
+                },
+                permit = batches.reserve(), if !outgoing.is_empty() => {
+                    let Ok(permit) = permit else { return Ended::Broken(Status::unavailable("the stream is broken")) };
+                    let next = outgoing.pop_front();
+                    if let Some((batch_id, sent)) = next.and_then(|id| Some((id, self.sent.get(&id)?))) {
+                        self.metrics.batch_sent(sent.count);
+                        permit.send(v1::CommandBatch { batch_id, commands: sent.commands.clone() });
+                    }
+                },
+                submission = self.submissions.recv(), if self.has_room(&outgoing) => {
+                    let Some(submission) = submission else { return Ended::Stopped };
+                    self.take(submission, &mut outgoing);
+                    self.take_waiting(&mut outgoing);
+                },
+                () = until(gather_until) => self.flush(&mut outgoing),
+                _ = sweep.tick() => self.sweep(),
+                () = stop.cancelled() => return Ended::Stopped,
+            }
+        }
+    }
+
+    fn has_room(&self, outgoing: &VecDeque<u64>) -> bool {
+        outgoing.len() < OUTGOING_MAX && self.under_way + self.gathered.count < UNDER_WAY_MAX
+    }
+
+    /// Takes what else is waiting, so that single payments that arrive together travel together.
+    fn take_waiting(&mut self, outgoing: &mut VecDeque<u64>) {
+        while self.has_room(outgoing) {
+            let Ok(submission) = self.submissions.try_recv() else { break };
+            self.take(submission, outgoing);
+        }
+        if self.under_way == 0 {
+            self.flush(outgoing);
+        }
+    }
+
+    fn take(&mut self, submission: Submission, outgoing: &mut VecDeque<u64>) {
+        if submission.answer.is_closed() {
+            return;
+        }
+        if submission.count >= GATHERED_MAX / 4 {
+            let (commands, count) = (submission.commands.clone(), submission.count);
+            self.send(Sent { commands, count, parts: vec![submission], resent: false }, outgoing);
+            return;
+        }
+        self.gathered.since.get_or_insert_with(Instant::now);
+        self.gathered.count += submission.count;
+        self.gathered.parts.push(submission);
+        if self.gathered.count >= GATHERED_MAX {
+            self.flush(outgoing);
+        }
+    }
+
+    /// Sends what was gathered.
+    fn flush(&mut self, outgoing: &mut VecDeque<u64>) {
+        let Gathered { parts, count, .. } = std::mem::take(&mut self.gathered);
+        let commands = match &parts[..] {
+            [] => return,
+            [only] => only.commands.clone(),
+            many => {
+                let mut bytes = BytesMut::with_capacity(many.iter().map(|part| part.commands.len()).sum());
+                many.iter().for_each(|part| bytes.extend_from_slice(&part.commands));
+                bytes.freeze()
+            }
+        };
+        self.send(Sent { commands, count, parts, resent: false }, outgoing);
+    }
+
+    fn send(&mut self, sent: Sent, outgoing: &mut VecDeque<u64>) {
+        let batch = self.next_batch;
+        self.next_batch += 1;
+        self.under_way += sent.count;
+        self.sent.insert(batch, sent);
+        outgoing.push_back(batch);
+    }
+
+    /// Hands an answer to all who wait for a part of it.
+    fn complete(&mut self, answer: v1::OutcomeBatch) {
+        // An answer that nobody waits for any more was swept out.
+        let Some(sent) = self.sent.remove(&answer.batch_id) else { return };
+        self.under_way -= sent.count;
+        if answer.outcomes.len() != sent.count * PACKED_BYTES {
+            tracing::error!(
+                batch = answer.batch_id,
+                expected_bytes = sent.count * PACKED_BYTES,
+                found_bytes = answer.outcomes.len(),
+                "the central bank's answer does not fit the batch; its commands stay unknown"
+            );
+            return;
+        }
+        let mut from = 0;
+        for part in sent.parts {
+            let to = from + part.count * PACKED_BYTES;
+            self.metrics.relayed(part.entered.elapsed());
+            // A caller that has given up asks again.
+            let _ = part.answer.send(Relayed { outcomes: answer.outcomes.slice(from..to), resent: sent.resent });
+            from = to;
+        }
+    }
+}
+
+/// Sleeps until an instant, or for ever.
+async fn until(instant: Option<tokio::time::Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,288 @@
+//! The replica: the bank's own ledger, kept from the chain by one thread.
+//!
+//! # On receiving a block
+//! 1. One that the replica has already is passed over; one that leaves a gap is refused.
+//! 2. Its parent must be the replica's tip, and enough nodes of the central bank must have signed its header.
+//! 3. From a peer, or where the bank is set to verify blocks, proposal and outcomes must lead to the header's commands root,
+//!    and every signature is verified. (From the central bank itself, whose node key the connection proved, its own
+//!    verdict on signatures is enough: crash faults, not lies.)
+//! 4. The proposal is applied. Header and outcomes must be those of the block, to the byte.
+//! 5. Header, outcomes, proposal, history, deposit entries and outbox releases are written in one batch. It needs no fsync:
+//!    after a crash the block is fetched and applied again. Its height is the cursor for all of them.
+//! 6. The block is announced, and every so many blocks a checkpoint is written in the background.
+//!
+//! What fails before 4 leaves the replica as it was: a peer that sent it is dropped. A block of the central bank that fails
+//! anywhere, or one that its own signed header does not describe, stops the node, naming the height.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+use cbdc_ledger::block::{ProofError, command_leaf};
+use cbdc_ledger::command::Record;
+use cbdc_ledger::directory::KeyDirectory;
+use cbdc_ledger::encoding::DecodeError;
+use cbdc_ledger::proposal::PROPOSAL_HEAD_BYTES;
+use cbdc_ledger::verification::VerificationError;
+use cbdc_ledger::{BankId, Block, Command, Genesis, Height, Ledger, Outcome, Proposal, SignedHeader, VerifiedProposal, merkle};
+use cbdc_node::archive::{ProposalsByHeight, decode_outcomes};
+use cbdc_node::chain::RecentBlocks;
+use cbdc_node::{Archive, ArchiveError, LedgerHandle, Membership, recovery};
+use cbdc_proto::convert::{header_from_message, required};
+use cbdc_proto::v1;
+use cbdc_storage::{LogPosition, Store, WriteBatch};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::deposits::Placed;
+use crate::desk::{Desk, DeskError, Effect, effects_of};
+use crate::history;
+use crate::metrics::Metrics;
+
+/// Why a block is not followed.
+#[derive(Debug, thiserror::Error)]
+pub enum BlockError {
+    #[error("block {height} cannot be read: {reason}")]
+    Unreadable { height: Height, reason: String },
+    #[error("expected block {expected}, found block {found}")]
+    OutOfOrder { expected: Height, found: Height },
+    #[error("block {height} does not continue this chain: its parent is another block")]
+    OtherParent { height: Height },
+    #[error(transparent)]
+    Header(#[from] ProofError),
+    #[error("the proposal or the outcomes of block {height} are not those that its signed header describes")]
+    OtherContent { height: Height },
+    #[error("block {height} has a command that nobody signed: {error}")]
+    Signature { height: Height, error: VerificationError },
+    #[error("block {height}, applied here, gives another header than the one that the central bank signed; audit the chain before this node is started again")]
+    Diverged { height: Height },
+    #[error("block {height} cannot be booked: {error}")]
+    Books { height: Height, error: DeskError },
+}
+
+impl BlockError {
+    /// Whether the node must stop, whoever sent the block.
+    fn is_fatal(&self) -> bool {
+        matches!(self, BlockError::Diverged { .. } | BlockError::Books { .. })
+    }
+}
+
+/// Why the node's own archive is not gone on from.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error("block {height} is missing from this node's archive, which ends at {newest}; restore its data folder from a backup, or remove it to fetch the chain anew")]
+    Missing { height: Height, newest: Height },
+    #[error("block {height} of this node's archive cannot be read: {error}")]
+    Unreadable { height: Height, error: DecodeError },
+    #[error("block {height} of this node's archive does not verify: applied again, it gives another header or other outcomes than were stored; restore this node's data folder")]
+    Diverged { height: Height },
+}
+
+/// Where a block came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    CentralBank,
+    Peer,
+}
+
+/// A block on its way to the replica thread.
+pub struct Delivery {
+    pub block: v1::Block,
+    pub source: Source,
+    /// Hears the verdict on a peer's block.
+    pub verdict: Option<oneshot::Sender<Result<(), BlockError>>>,
+}
+
+/// Applies what the archive holds above the ledger's height, checking each block against what was stored.
+pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<(), ReplayError> {
+    let newest = archive.newest()?.unwrap_or_default();
+    if ledger.height() > newest {
+        return Err(ReplayError::Missing { height: ledger.height(), newest });
+    }
+    let from = ledger.height();
+    if from.0 > 0 && archive.header(from)?.is_none_or(|(stored, _)| stored.header != *ledger.tip()) {
+        return Err(ReplayError::Diverged { height: from });
+    }
+    let started = Instant::now();
+    while ledger.height() < newest {
+        let height = ledger.height().next();
+        let parts = archive.block(height)?.ok_or(ReplayError::Missing { height, newest })?;
+        let unreadable = |error| ReplayError::Unreadable { height, error };
+        let proposal = VerifiedProposal::from_own_log(&parts.proposal).map_err(unreadable)?;
+        let block = ledger.apply(&proposal);
+        let outcomes = decode_outcomes(&parts.outcomes).map_err(unreadable)?;
+        if block.header != parts.header.header || block.outcomes != outcomes {
+            return Err(ReplayError::Diverged { height });
+        }
+    }
+    if newest > from {
+        tracing::info!(%from, to = %newest, elapsed_ms = started.elapsed().as_millis() as u64, "replayed the archive");
+    }
+    Ok(())
+}
+
+/// The replica thread.
+pub struct Replica {
+    pub bank: BankId,
+    pub genesis: Arc<Genesis>,
+    pub ledger: LedgerHandle,
+    pub store: Arc<dyn Store>,
+    pub recent: RecentBlocks,
+    pub membership: Membership,
+    /// Kept where signatures are verified here.
+    pub directory: Option<Arc<KeyDirectory>>,
+    pub desk: Arc<Desk>,
+    pub metrics: Arc<Metrics>,
+    pub verify_blocks: bool,
+    pub checkpoint_every_blocks: u64,
+    pub checkpointing: Arc<AtomicBool>,
+}
+
+impl Replica {
+    /// Follows what is delivered, until nobody delivers any more.
+    ///
+    /// # Errors
+    /// The node must stop: a block of the central bank does not verify, or cannot be booked.
+    pub fn run(mut self, mut deliveries: mpsc::Receiver<Delivery>) -> Result<(), BlockError> {
+        while let Some(Delivery { block, source, verdict }) = deliveries.blocking_recv() {
+            let followed = self.follow(block, source);
+            match (followed, verdict) {
+                (Err(error), _) if error.is_fatal() => return Err(error),
+                (Err(error), None) => return Err(error),
+                (followed, Some(verdict)) => drop(verdict.send(followed)),
+                (Ok(()), None) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, message: v1::Block, source: Source) -> Result<(), BlockError> {
+        let started = Instant::now();
+        let (tip, tip_hash) = self.ledger.read(|ledger| (*ledger.tip(), ledger.tip_hash()));
+        let expected = tip.height.next();
+        let unreadable = |reason: String| BlockError::Unreadable { height: expected, reason };
+        let header = required("header", message.header.as_ref()).and_then(header_from_message);
+        let header = header.map_err(|status| unreadable(status.message().to_owned()))?;
+        let height = header.header.height;
+        if height <= tip.height {
+            return Ok(());
+        }
+        if height > expected {
+            return Err(BlockError::OutOfOrder { expected, found: height });
+        }
+        if header.header.parent != tip_hash {
+            return Err(BlockError::OtherParent { height });
+        }
+        let (network, signatures) = (self.genesis.network(), self.genesis.header_signatures);
+        self.ledger.read(|ledger| header.check_by_members(network, signatures, ledger.members()))?;
+
+        let outcomes = decode_outcomes(&message.outcomes).map_err(|error| unreadable(error.to_string()))?;
+        let verified = match &self.directory {
+            Some(directory) if source == Source::Peer || self.verify_blocks => {
+                let verified = VerifiedProposal::check(&message.proposal, &outcomes, network, directory)
+                    .map_err(|error| BlockError::Signature { height, error })?;
+                check_content(&header, verified.proposal(), &outcomes, &tip)?;
+                verified
+            }
+            _ => VerifiedProposal::from_own_log(&message.proposal).map_err(|error| unreadable(error.to_string()))?,
+        };
+
+        let block = self.apply(&verified);
+        if block.header != header.header || block.outcomes != outcomes {
+            return Err(BlockError::Diverged { height });
+        }
+        self.book(&header, &message.proposal, verified.proposal(), &block)
+            .map_err(|error| BlockError::Books { height, error })?;
+        self.recent.push(height, message);
+        self.ledger.announce(height);
+        self.metrics.block_applied(height, started.elapsed());
+        self.checkpoint(height);
+        Ok(())
+    }
+
+    fn apply(&self, verified: &VerifiedProposal<'_>) -> Block {
+        self.ledger.apply(verified, |ledger, block| {
+            if let Some(directory) = &self.directory {
+                directory.follow(ledger, &block);
+            }
+            if block.changes.members {
+                self.membership.follow(ledger);
+            }
+            block
+        })
+    }
+
+    /// Writes the block and everything that it drives.
+    fn book(&self, header: &SignedHeader, bytes: &Bytes, proposal: &Proposal<'_>, block: &Block) -> Result<(), DeskError> {
+        let height = block.header.height;
+        let mut batch = WriteBatch::new();
+        Archive::put(&mut batch, header, height.0, &block.outcomes);
+        ProposalsByHeight::put(&mut batch, height, bytes);
+        let effects = self.effects(&mut batch, bytes, proposal, block);
+        self.desk.follow_block(batch, &effects, (height, block.header.time))
+    }
+
+    /// What the block means to this bank's customers: history into the batch, the rest as effects.
+    fn effects(&self, batch: &mut WriteBatch, bytes: &Bytes, proposal: &Proposal<'_>, block: &Block) -> Vec<Effect> {
+        let height = block.header.height;
+        let with_customers = self.desk.has_accepted();
+        let mut effects = Vec::new();
+        let mut offset = PROPOSAL_HEAD_BYTES;
+        for (at, (command, outcome)) in proposal.commands.iter().zip(&block.outcomes).enumerate() {
+            let (index, from) = (at as u32, offset);
+            let length = proposal.command_bytes(at).map_or(0, <[u8]>::len);
+            offset += length;
+            if let Command::Payment(payment) = command {
+                history::put(batch, self.bank, &payment.record, (height, index), from as u32, outcome);
+                // The bulk of the traffic: settled or not, it moves nothing in this bank's own books.
+                let is_transfer = payment.record.kind() == cbdc_ledger::command::Kind::Transfer;
+                if is_transfer && !with_customers {
+                    continue;
+                }
+            }
+            let placed = Placed { height, index, outcome: *outcome };
+            effects_of(self.bank, command, || bytes.slice(from..from + length), placed, with_customers, &mut effects);
+        }
+        effects
+    }
+
+    /// Writes a checkpoint in the background, one at a time.
+    fn checkpoint(&self, height: Height) {
+        let due = self.checkpoint_every_blocks > 0 && height.0.is_multiple_of(self.checkpoint_every_blocks);
+        if !due || self.checkpointing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let frozen = self.ledger.read(Ledger::freeze);
+        let (store, checkpointing) = (self.store.clone(), self.checkpointing.clone());
+        let write = move || {
+            match recovery::write(&store, &frozen, LogPosition { term: 0, index: height.0 }) {
+                Ok(manifest) => tracing::info!(%height, chunks = manifest.chunk_count, "wrote a checkpoint"),
+                Err(error) => tracing::error!(%height, %error, "a checkpoint could not be written"),
+            }
+            checkpointing.store(false, Ordering::Release);
+        };
+        if let Err(error) = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(write) {
+            tracing::error!(%height, %error, "a checkpoint could not be begun");
+            self.checkpointing.store(false, Ordering::Release);
+        }
+    }
+}
+
+/// Whether proposal and outcomes are those of a signed header, before anything is applied.
+fn check_content(
+    header: &SignedHeader,
+    proposal: &Proposal<'_>,
+    outcomes: &[Outcome],
+    tip: &cbdc_ledger::Header,
+) -> Result<(), BlockError> {
+    let header = &header.header;
+    let other = Err(BlockError::OtherContent { height: header.height });
+    if proposal.commands.len() != outcomes.len() || proposal.time.max(tip.time) != header.time {
+        return other;
+    }
+    let leaf = |(at, outcome): (usize, &Outcome)| command_leaf(at as u32, proposal.command_bytes(at).unwrap_or_default(), outcome);
+    let leaves: Vec<_> = outcomes.iter().enumerate().map(leaf).collect();
+    if merkle::root(&leaves) == header.commands_root { Ok(()) } else { other }
+}

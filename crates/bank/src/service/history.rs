@@ -1,0 +1,74 @@
+//! Receipts and past payments, from the replica's archive.
+
+use std::sync::Arc;
+
+use cbdc_ledger::Height;
+use cbdc_ledger::command::Record;
+use cbdc_proto::convert::{receipt_to_message, required};
+use cbdc_proto::status::{invalid, not_found};
+use cbdc_proto::v1;
+use tonic::Status;
+
+use super::{Desks, look_up};
+use crate::history::{PastPayment, Place};
+
+const PAGE_SIZE: u32 = 50;
+const PAGE_SIZE_MAX: u32 = 500;
+
+pub async fn receipt(desks: &Arc<Desks>, request: v1::GetBankReceiptRequest) -> Result<v1::Receipt, Status> {
+    use v1::get_bank_receipt_request::{Command, Number, Place};
+    let (height, index) = match required("command", request.command)? {
+        Command::Place(Place { height, index }) => (Height(height), index),
+        Command::Number(Number { account, sequence }) => {
+            let account = desks.own_account("account", &account)?;
+            let past = look_up(desks, move |desks| desks.history.by_number(account, sequence)).await?;
+            let missing = || not_found(format!("no payment of {account} with the number {sequence} is known here"));
+            let placed = past.ok_or_else(missing)?.placed;
+            (placed.height, placed.index)
+        }
+    };
+    let receipt = look_up(desks, move |desks| desks.archive.receipt(height, index)).await?;
+    let missing = || not_found(format!("there is no command {index} in block {height}"));
+    Ok(receipt_to_message(&receipt.ok_or_else(missing)?))
+}
+
+pub async fn list(desks: &Arc<Desks>, request: v1::ListPaymentsRequest) -> Result<v1::ListPaymentsResponse, Status> {
+    let account = desks.own_account("account", &request.account)?;
+    let size = match request.page_size {
+        0 => PAGE_SIZE,
+        size if size <= PAGE_SIZE_MAX => size,
+        size => return Err(invalid("page_size", format!("expected at most {PAGE_SIZE_MAX}, found {size}"))),
+    };
+    let before = match request.page_token.as_str() {
+        "" => None,
+        token => Some(read_token(token).ok_or_else(|| invalid("page_token", "expected it as the last answer gave it"))?),
+    };
+    let past = look_up(desks, move |desks| desks.history.list(account, before, size as usize)).await?;
+    let next_page_token = match past.last() {
+        Some(last) if past.len() == size as usize => format!("{}.{}", last.placed.height, last.placed.index),
+        _ => String::new(),
+    };
+    Ok(v1::ListPaymentsResponse { payments: past.iter().map(entry).collect(), next_page_token })
+}
+
+/// A token is the place of the last payment shown: height, dot, index.
+fn read_token(token: &str) -> Option<Place> {
+    let (height, index) = token.split_once('.')?;
+    Some((Height(height.parse().ok()?), index.parse().ok()?))
+}
+
+fn entry(past: &PastPayment) -> v1::PaymentEntry {
+    let record = &past.payment.record;
+    v1::PaymentEntry {
+        height: past.placed.height.0,
+        index: past.placed.index,
+        time_ms: past.time.0,
+        kind: record.kind().name().to_owned(),
+        from: record.from.to_string(),
+        to: record.to.to_string(),
+        amount_minor: record.amount.minor(),
+        reference: record.reference.to_vec().into(),
+        sequence: record.head.sequence,
+        reason: past.placed.outcome.reason.name().to_owned(),
+    }
+}

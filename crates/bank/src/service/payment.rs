@@ -1,0 +1,320 @@
+//! Payments that holders signed: transfers and defunds, one by one or in volume.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
+use cbdc_ledger::command::{Domain, Payment, PaymentKind, Record, signing_prefix};
+use cbdc_ledger::policy::{day_limit, holding_limit, payment_limit};
+use cbdc_ledger::sequence::Standing;
+use cbdc_ledger::{AccountId, Amount, Ledger, Outcome, Reason, Signed, signature};
+use cbdc_proto::convert::{account, outcome_to_message, payment_from_message, required};
+use cbdc_proto::packed::{Answer, PACKED_BYTES, State, pack};
+use cbdc_proto::status::{invalid, not_authorised, of_refusal};
+use cbdc_proto::v1;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tonic::{Status, Streaming};
+
+use super::{Desks, Reply, fate_unknown, first_answer, look_up, wallet};
+use crate::edge::{self, Checked};
+use crate::signing::probable_time;
+
+/// Batches of one stream that may be under way; then the stream is read no further.
+const BATCHES_MAX: usize = 64;
+/// Commands in one batch.
+const BATCH_COMMANDS_MAX: usize = 8_192;
+
+pub async fn submit_one(
+    desks: &Arc<Desks>,
+    request: v1::SubmitTransferRequest,
+) -> Result<v1::SubmitTransferResponse, Status> {
+    use v1::submit_transfer_response::State as Progress;
+    let payment = payment_from_message(&required("payment", request.payment)?)?;
+    let answer = pay(desks, payment, request.accept_when_unreachable && desks.accept_when_unreachable).await?;
+    if answer.state == State::Accepted {
+        return Ok(v1::SubmitTransferResponse { state: Progress::Accepted.into(), outcome: None });
+    }
+    let outcome = outcome_to_message(&answer.outcome, answer.height, answer.index);
+    Ok(v1::SubmitTransferResponse { state: Progress::Final.into(), outcome: Some(outcome) })
+}
+
+pub async fn defund(desks: &Arc<Desks>, request: v1::DefundRequest) -> Result<v1::DefundResponse, Status> {
+    let payment = payment_from_message(&required("payment", request.payment)?)?;
+    if payment.record.kind != PaymentKind::Defund {
+        return Err(invalid("payment.kind", "expected a defund"));
+    }
+    let account = payment.record.from;
+    let answer = pay(desks, payment, false).await?;
+    // The chain credits the deposit: wait for it, so that the answer shows it.
+    desks.replica_at(answer.height).await;
+    Ok(v1::DefundResponse {
+        outcome: Some(outcome_to_message(&answer.outcome, answer.height, answer.index)),
+        deposit: Some(wallet::deposit_of(desks, account)),
+    })
+}
+
+/// Hands one payment in. The answer was ordered, or accepted where that is allowed; everything else is an error.
+async fn pay(desks: &Arc<Desks>, payment: Signed<Payment>, may_accept: bool) -> Result<Answer, Status> {
+    if payment.record.kind == PaymentKind::Fund {
+        return Err(not_authorised("expected a transfer or a defund, which holders sign; a fund is the bank's own to sign"));
+    }
+    if payment.record.from.bank != desks.bank {
+        return Err(not_authorised(format!("the payer is a customer of bank {}, this is bank {}", payment.record.from.bank, desks.bank)));
+    }
+    let answered = try_pay(desks, payment, may_accept).await;
+    match &answered {
+        Ok(answer) => desks.metrics.answered(&pack(&[*answer])),
+        Err(status) => {
+            let refusal = cbdc_proto::status::refusal_of(status).unwrap_or(Answer::unknown().outcome);
+            let is_unknown = refusal.reason == Reason::Unavailable;
+            desks.metrics.answered(&pack(&[if is_unknown { Answer::unknown() } else { Answer::not_ordered(refusal) }]));
+        }
+    }
+    answered
+}
+
+async fn try_pay(desks: &Arc<Desks>, payment: Signed<Payment>, may_accept: bool) -> Result<Answer, Status> {
+    if may_accept && !desks.relay.is_reachable() {
+        return accept(desks, payment).await;
+    }
+    let command = Bytes::from(payment.to_bytes());
+    let checked = verified(desks, edge::check(desks.bank, command)).await;
+    let answer = first_answer(&relay(desks, checked).await);
+    match answer.state {
+        State::Final if answer.is_ordered() => Ok(answer),
+        State::Final => Err(of_refusal(&answer.outcome)),
+        _ if may_accept => accept(desks, payment).await,
+        _ => Err(fate_unknown()),
+    }
+}
+
+/// Verifies signatures at the edge, where the bank is set to.
+async fn verified(desks: &Arc<Desks>, checked: Checked) -> Checked {
+    if desks.edge.is_none() || checked.count == 0 {
+        return checked;
+    }
+    let (at_edge, relayed) = (desks.clone(), checked.relayed.clone());
+    let verified = tokio::task::spawn_blocking(move || match &at_edge.edge {
+        Some(verifier) => checked.verified(verifier),
+        None => checked,
+    });
+    match verified.await {
+        Ok(verified) => {
+            let bad = verified.bad_signatures();
+            if bad > 0 {
+                tracing::warn!(target: "security", bad, "customers' payments with bad signatures were refused");
+                desks.metrics.security_events(bad);
+            }
+            verified
+        }
+        // The node is stopping: the central bank verifies.
+        Err(_) => edge::check(desks.bank, relayed),
+    }
+}
+
+/// Relays what was checked and gives the packed answers to the whole batch.
+async fn relay(desks: &Arc<Desks>, checked: Checked) -> Bytes {
+    let answered = match checked.count {
+        0 => Bytes::new(),
+        count => match desks.relay.submit(checked.relayed.clone(), count, desks.patience()) {
+            Ok(relayed) => {
+                let outcomes = relayed.await.outcomes;
+                first_outcomes(desks, &checked.relayed, outcomes).await
+            }
+            Err(_) => pack(&vec![Answer::not_ordered(Outcome::refused(Reason::Overloaded, 0, 0)); count]),
+        },
+    };
+    checked.merge(answered)
+}
+
+/// Whether an answer says that the number was used before.
+fn says_used(packed: &[u8]) -> bool {
+    let height = &packed[..8];
+    let code = u16::from_le_bytes([packed[12], packed[13]]);
+    height == [0; 8] && (code == Reason::SequenceUsed as u16 || code == Reason::SequenceConflict as u16)
+}
+
+/// A record that was ordered so long ago that the central bank no longer knows its outcome: this bank's history does.
+async fn first_outcomes(desks: &Arc<Desks>, records: &Bytes, outcomes: Bytes) -> Bytes {
+    if !outcomes.chunks_exact(PACKED_BYTES).any(says_used) {
+        return outcomes;
+    }
+    let (known, records) = (outcomes.clone(), records.clone());
+    let looked = look_up(desks, move |desks| {
+        let mut answers = Vec::with_capacity(known.len());
+        for (packed, record) in known.chunks_exact(PACKED_BYTES).zip(records.chunks_exact(SIGNED_PAYMENT_BYTES)) {
+            match says_used(packed).then(|| first_outcome(desks, record)).transpose()?.flatten() {
+                Some(answer) => answers.extend_from_slice(&pack(&[answer])),
+                None => answers.extend_from_slice(packed),
+            }
+        }
+        Ok(Bytes::from(answers))
+    });
+    looked.await.unwrap_or(outcomes)
+}
+
+/// What became of a record whose number is used: its own outcome, or a conflict where another record used the number.
+/// `None` where this bank does not know.
+fn first_outcome(desks: &Desks, record: &[u8]) -> Result<Option<Answer>, cbdc_node::ArchiveError> {
+    let Ok(cbdc_ledger::Command::Payment(payment)) = cbdc_ledger::Command::from_bytes(record) else { return Ok(None) };
+    let past = desks.history.by_number(payment.record.from, payment.record.head.sequence)?;
+    Ok(past.map(|past| match past.payment == payment {
+        true => Answer::ordered(past.placed.height, past.placed.index, past.placed.outcome),
+        false => Answer::not_ordered(Outcome::refused(Reason::SequenceConflict, 0, 0)),
+    }))
+}
+
+/// Takes a payment into the outbox while the central bank cannot be reached, after the checks that the replica allows.
+async fn accept(desks: &Arc<Desks>, payment: Signed<Payment>) -> Result<Answer, Status> {
+    let answered = look_up(desks, move |desks| match acceptable(desks, &payment) {
+        Ok(Standing::Used) => first_outcome(desks, &payment.to_bytes()).map(|first| match first {
+            Some(answer) if answer.is_ordered() => Ok(Some(answer)),
+            _ => Err(Outcome::refused(Reason::SequenceConflict, 0, 0)),
+        }),
+        Ok(_) => Ok(Ok(None)),
+        Err(refusal) => Ok(Err(refusal)),
+    });
+    if let Some(answer) = answered.await?.map_err(|refusal| of_refusal(&refusal))? {
+        return Ok(answer);
+    }
+    desks.desk.accept(payment).await.map_err(|refusal| of_refusal(&refusal))?;
+    Ok(Answer::accepted())
+}
+
+/// Whether a payment may lie in the outbox: its payer, key, number, time and signature are good as far as is known here.
+fn acceptable(desks: &Desks, payment: &Signed<Payment>) -> Result<Standing, Outcome> {
+    let Payment { head, from, amount, .. } = &payment.record;
+    let refuse = |reason, limit, found| Err::<(), _>(Outcome::refused(reason, limit, found));
+    let unknown = Outcome::refused(Reason::UnknownAccount, 0, 0);
+    let (key, standing) = desks.ledger.read(|ledger| {
+        let account = ledger.open_wallet(*from).ok_or(unknown)?;
+        if account.key_version != head.key_version {
+            refuse(Reason::KeyChanged, u64::from(account.key_version), u64::from(head.key_version))?;
+        }
+        if account.window.standing(head.sequence) == Standing::OutOfWindow {
+            refuse(Reason::SequenceOutOfWindow, account.window.lowest_unused(), head.sequence)?;
+        }
+        let now = probable_time(ledger.tip().time);
+        if head.valid_until < now {
+            refuse(Reason::Expired, head.valid_until.0, now.0)?;
+        }
+        let latest = now.plus_ms(ledger.genesis().validity_ms_max);
+        if head.valid_until > latest {
+            refuse(Reason::ValidityTooLong, latest.0, head.valid_until.0)?;
+        }
+        if account.spendable() < *amount {
+            refuse(Reason::InsufficientFunds, account.spendable().minor(), amount.minor())?;
+        }
+        Ok((ledger.key(*from).ok_or(unknown)?, account.window.standing(head.sequence)))
+    })?;
+    let prefix = signing_prefix(Domain::Command, desks.genesis.network());
+    let key = key.decompress().map_err(|_| Outcome::refused(Reason::BadSignature, 0, 0))?;
+    if !signature::verify(&key, [&prefix, &payment.record.to_bytes()], &payment.signature) {
+        refuse(Reason::BadSignature, 0, 0)?;
+    }
+    Ok(standing)
+}
+
+/// Serves one stream of batches.
+///
+/// No more than 64 batches of a stream are under way. The stream is driven by its reader: a client that stops reading its
+/// answers is read no further either, keeps a bounded amount of memory, and holds nobody else up.
+pub fn submit_many(desks: Arc<Desks>, mut batches: Streaming<v1::CommandBatch>) -> Reply<v1::OutcomeBatch> {
+    Box::pin(async_stream::try_stream! {
+        let mut under_way = FuturesUnordered::new();
+        let mut is_open = true;
+        while is_open || !under_way.is_empty() {
+            let event = tokio::select! {
+                Some(answer) = under_way.next(), if !under_way.is_empty() => Event::Answered(answer),
+                batch = batches.message(), if is_open && under_way.len() < BATCHES_MAX => Event::Came(batch),
+                () = desks.stop.cancelled() => Event::Stopped,
+            };
+            match event {
+                Event::Answered(answer) => yield answer,
+                Event::Came(batch) => match batch? {
+                    Some(batch) => {
+                        check_size(&batch)?;
+                        under_way.push(answer_batch(desks.clone(), batch));
+                    }
+                    None => is_open = false,
+                },
+                Event::Stopped => Err(cbdc_proto::status::unavailable("the node is stopping; what is under way is unknown"))?,
+            }
+        }
+    })
+}
+
+enum Event {
+    Answered(v1::OutcomeBatch),
+    Came(Result<Option<v1::CommandBatch>, Status>),
+    Stopped,
+}
+
+fn check_size(batch: &v1::CommandBatch) -> Result<(), Status> {
+    let length = batch.commands.len();
+    if !length.is_multiple_of(SIGNED_PAYMENT_BYTES) {
+        return Err(invalid("commands", format!("expected payments of {SIGNED_PAYMENT_BYTES} bytes each, found {length} bytes")));
+    }
+    let count = length / SIGNED_PAYMENT_BYTES;
+    if count > BATCH_COMMANDS_MAX {
+        return Err(invalid("commands", format!("expected at most {BATCH_COMMANDS_MAX} payments in a batch, found {count}")));
+    }
+    Ok(())
+}
+
+async fn answer_batch(desks: Arc<Desks>, batch: v1::CommandBatch) -> v1::OutcomeBatch {
+    let checked = verified(&desks, edge::check(desks.bank, batch.commands)).await;
+    let outcomes = relay(&desks, checked).await;
+    desks.metrics.answered(&outcomes);
+    v1::OutcomeBatch { batch_id: batch.batch_id, outcomes }
+}
+
+/// What a transfer would meet now, by the same rules as the ledger's, in the same order.
+pub fn quote(desks: &Desks, request: &v1::QuoteTransferRequest) -> Result<v1::Quote, Status> {
+    let from = desks.own_account("from", &request.from)?;
+    let to = account("to", &request.to)?;
+    let amount = Amount::from_minor(request.amount_minor);
+    desks.ledger.read(|ledger| {
+        if ledger.open_wallet(from).is_none() {
+            return Err(of_refusal(&Outcome::refused(Reason::UnknownAccount, 0, 0)));
+        }
+        let outcome = would_settle(ledger, from, to, amount).err().unwrap_or(Outcome::settled());
+        Ok(v1::Quote {
+            fee_minor: 0,
+            would_settle: outcome.is_settled(),
+            reason: outcome.reason.name().to_owned(),
+            limit: outcome.limit,
+            height: ledger.height().0,
+        })
+    })
+}
+
+fn would_settle(ledger: &Ledger, from: AccountId, to: AccountId, amount: Amount) -> Result<(), Outcome> {
+    let refuse = |reason| Err(Outcome::refused(reason, 0, 0));
+    if amount.is_zero() {
+        return refuse(Reason::AmountZero);
+    }
+    if from == to {
+        return refuse(Reason::SameAccount);
+    }
+    let Some(payer) = ledger.open_wallet(from) else { return refuse(Reason::UnknownAccount) };
+    let Some(payee) = ledger.open_wallet(to) else { return refuse(Reason::UnknownPayee) };
+    let (Some(payer_person), Some(payee_person)) = (ledger.holder_of(from), ledger.holder_of(to)) else {
+        return refuse(Reason::UnknownAccount);
+    };
+    let is_own = payer.holder == payee.holder;
+    if !is_own {
+        let today = probable_time(ledger.tip().time).ledger_day(ledger.genesis().day_offset_minutes);
+        payment_limit::check(ledger.parameters(), payer_person, amount)?;
+        day_limit::check(ledger.parameters(), payer_person, today, amount)?;
+    }
+    if payer.spendable() < amount {
+        let reason = if payer.available >= amount { Reason::FundsFrozen } else { Reason::InsufficientFunds };
+        return Err(Outcome::refused(reason, payer.spendable().minor(), amount.minor()));
+    }
+    if !is_own {
+        holding_limit::check(ledger.parameters(), payee_person, amount)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+
+use crate::output::Output;
+
+const AFTER_HELP: &str = "\
+Start here:
+  cbdc up                              a running network with money and three wallets, in ./network
+  cbdc wallet pay alice bob 12.50      in a second terminal: a payment
+  cbdc wallet receipt alice --last     its receipt, checked against genesis alone
+
+Exit codes:
+  0  done
+  1  failed
+  2  the command line is wrong
+  3  a rule refused it (the reason is named)
+  4  a node could not be reached, or gave no answer in time
+  5  an audit found something";
+
+/// A permissioned ledger for a retail central bank digital currency.
+#[derive(Parser, Debug)]
+#[command(name = "cbdc", version, about, after_help = AFTER_HELP, disable_help_subcommand = true, max_term_width = 120)]
+pub struct Arguments {
+    /// Print one JSON object instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Init(crate::init::Init),
+    Up(crate::up::Up),
+    Node(crate::node::Node),
+    Wallet(crate::wallet::Wallet),
+    Policy(crate::policy::Policy),
+    Chain(crate::chain::Chain),
+    Audit(crate::audit::Audit),
+    Completions(crate::completions::Completions),
+}
+
+impl Arguments {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        match self.command {
+            Command::Init(init) => init.run(output),
+            Command::Up(up) => up.run(output).await,
+            Command::Node(node) => node.run().await,
+            Command::Wallet(wallet) => wallet.run(output).await,
+            Command::Policy(policy) => policy.run(output).await,
+            Command::Chain(chain) => chain.run(output).await,
+            Command::Audit(audit) => audit.run(output).await,
+            Command::Completions(completions) => completions.run(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn accepts(line: &str) -> bool {
+        Arguments::try_parse_from(line.split(' ')).is_ok()
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_example_in_the_help_is_accepted() {
+        let mut lines = Vec::new();
+        collect_examples(&Arguments::command(), &mut lines);
+        assert!(lines.len() >= 25, "found only {} examples", lines.len());
+        for line in lines {
+            assert!(accepts(&line), "the help shows `{line}`, which is not accepted");
+        }
+    }
+
+    /// The lines of each help text that begin with `cbdc`, up to their explanation.
+    fn collect_examples(command: &clap::Command, lines: &mut Vec<String>) {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let examples = help.lines().map(str::trim).filter(|line| line.starts_with("cbdc "));
+        lines.extend(examples.map(|line| line.split("  ").next().unwrap_or_default().trim().replace('"', "").to_owned()));
+        command.get_subcommands().for_each(|subcommand| collect_examples(subcommand, lines));
+    }
+
+    #[test]
+    fn every_subcommand_shows_an_example() {
+        fn check(command: &clap::Command) {
+            for subcommand in command.get_subcommands() {
+                let help = subcommand.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains("cbdc "), "`{}` shows no example", subcommand.get_name());
+                check(subcommand);
+            }
+        }
+        check(&Arguments::command());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for line in [
+            "cbdc",
+            "cbdc pay",
+            "cbdc wallet pay alice bob",
+            "cbdc wallet receipt alice",
+            "cbdc wallet receipt alice 3:1 --last",
+            "cbdc policy vote 1 maybe --as 1",
+            "cbdc policy propose --as 1",
+            "cbdc node bank",
+            "cbdc up --banks 0",
+        ] {
+            assert!(!accepts(line), "{line}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! `cbdc audit`: verifies a chain from genesis, trusting nobody.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use cbdc_client::{NetworkFolder, NodeName};
+use cbdc_ledger::{Genesis, Height};
+use cbdc_node::audit::{AuditReport, audit_data_folder, audit_live};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Map, Value, json};
+
+use crate::exit::AuditFound;
+use crate::network::NetworkArgument;
+use crate::output::{Output, fields, money};
+
+/// Verify a chain from genesis: signatures, outcomes, balance sheet and supply
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc audit                                      the running network, from the central bank
+  cbdc audit --node bank-2                        as a bank's replica has it
+  cbdc audit --data network/central-bank-1/data   a stopped node's data folder
+
+Every block is checked against its parent, its signatures and the commands' own; then it is applied on a ledger of the
+auditor's own, which must give the same outcomes, roots, balance sheet and supply. Exit code 5 if anything differs.")]
+pub struct Audit {
+    /// The data folder of a stopped node, instead of a running network
+    #[arg(long, value_name = "DIR", conflicts_with = "node")]
+    data: Option<PathBuf>,
+    /// The node that serves the chain: central-bank-1, bank-1, …
+    #[arg(long, value_name = "NODE")]
+    node: Option<NodeName>,
+    /// The genesis to begin with; without it, that of the network
+    #[arg(long, value_name = "FILE")]
+    genesis: Option<PathBuf>,
+    #[command(flatten)]
+    network: NetworkArgument,
+}
+
+impl Audit {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        let genesis = self.genesis()?;
+        let anchor = cbdc_client::Anchor::new(genesis.clone());
+        let bar = progress_bar(output);
+        let report = match &self.data {
+            Some(data) => {
+                let (data, seen) = (data.clone(), bar.clone());
+                let audit = move || audit_data_folder(&data, genesis, |height, newest| show(&seen, height, newest));
+                tokio::task::spawn_blocking(audit).await.context("the audit broke off")?
+            }
+            None => {
+                let network = self.network.open()?;
+                let connection = network.connect_auditor(self.node.unwrap_or_else(|| network.central_bank()))?;
+                connection.is_ready().await?;
+                audit_live(connection.channel(), genesis, |height, newest| show(&bar, height, newest)).await
+            }
+        };
+        bar.finish_and_clear();
+        let report = report.context("the audit could not be made")?;
+        output.print(object(&report), || text(&anchor, &report));
+        if report.ok { Ok(()) } else { Err(AuditFound.into()) }
+    }
+
+    /// The genesis named, that of the network, or that above the data folder.
+    fn genesis(&self) -> anyhow::Result<Genesis> {
+        let path = self.genesis.clone().unwrap_or_else(|| match &self.data {
+            Some(data) => data.join("../..").join(NetworkFolder::GENESIS),
+            None => self.network.network.join(NetworkFolder::GENESIS),
+        });
+        let bytes = std::fs::read(&path).with_context(|| {
+            format!("cannot read the genesis {}; name it with --genesis, or its folder with --network", path.display())
+        })?;
+        Ok(Genesis::from_bytes(&bytes)?)
+    }
+}
+
+fn progress_bar(output: &Output) -> ProgressBar {
+    let target = if output.json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let style = ProgressStyle::with_template("auditing {bar:40} block {pos} of {len} ({per_sec}, {eta} left)");
+    let bar = ProgressBar::with_draw_target(Some(0), target);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    style.map_or(bar.clone(), |style| bar.with_style(style))
+}
+
+fn show(bar: &ProgressBar, height: Height, newest: Height) {
+    bar.set_length(newest.0);
+    bar.set_position(height.0);
+}
+
+fn object(report: &AuditReport) -> Value {
+    let supply: Map<String, Value> = report.supply.iter().map(|(name, minor)| (format!("{name}_minor"), json!(minor))).collect();
+    json!({
+        "ok": report.ok,
+        "blocks": report.blocks,
+        "commands": report.commands,
+        "settled": report.settled,
+        "wallets": report.wallets,
+        "holders": report.holders,
+        "cbdc_minor": report.cbdc_minor,
+        "supply": supply,
+        "tip": report.tip,
+        "findings": report.findings,
+    })
+}
+
+fn text(anchor: &cbdc_client::Anchor, report: &AuditReport) -> String {
+    let verdict = if report.ok { "nothing is wrong" } else { "something is wrong" };
+    let mut text = fields(&[
+        ("audit", verdict.to_owned()),
+        ("blocks verified", report.blocks.to_string()),
+        ("commands", report.commands.to_string()),
+        ("settled", report.settled.to_string()),
+        ("wallets", report.wallets.to_string()),
+        ("in circulation", money(anchor, report.cbdc_minor)),
+        ("last header", report.tip.clone()),
+    ]);
+    for finding in &report.findings {
+        text.push_str(&format!("\nfound: {finding}"));
+    }
+    text
+}

@@ -1,0 +1,194 @@
+//! `cbdc chain`: headers, blocks and receipts, each checked as it is read.
+
+use cbdc_client::{ChainBlock, Height, NodeName, Place};
+use cbdc_ledger::SignedHeader;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::network::NetworkArgument;
+use crate::output::{Output, fields, money, table};
+
+/// Read the chain, from the central bank or from a bank's replica
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc chain head
+  cbdc chain head --node bank-2        from a bank's replica
+  cbdc chain block 17
+  cbdc chain follow")]
+pub struct Chain {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// The newest header
+    #[command(after_help = "Examples:\n  cbdc chain head --json")]
+    Head(Source),
+    /// A block with its commands and their outcomes
+    #[command(after_help = "Examples:\n  cbdc chain block 17")]
+    Block {
+        height: u64,
+        #[command(flatten)]
+        source: Source,
+    },
+    /// The receipt of a command, as bytes for any language
+    #[command(after_help = "Examples:\n  cbdc chain receipt 17 3 --json")]
+    Receipt {
+        height: u64,
+        index: u32,
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Each block as it is sealed, until Ctrl-C
+    #[command(after_help = "Examples:\n  cbdc chain follow\n  cbdc chain follow --from 1 --json")]
+    Follow {
+        /// The first height wanted; without it the next block
+        #[arg(long, value_name = "HEIGHT")]
+        from: Option<u64>,
+        #[command(flatten)]
+        source: Source,
+    },
+}
+
+#[derive(Args, Debug)]
+struct Source {
+    /// The node that serves: central-bank-1, bank-1, …
+    #[arg(long, value_name = "NODE")]
+    node: Option<NodeName>,
+    #[command(flatten)]
+    network: NetworkArgument,
+}
+
+impl Source {
+    fn open(&self) -> anyhow::Result<(cbdc_simulator::network::Network, cbdc_client::Chain)> {
+        let network = self.network.open()?;
+        let chain = network.chain(self.node.unwrap_or_else(|| network.central_bank()))?;
+        Ok((network, chain))
+    }
+}
+
+impl Chain {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        match self.command {
+            Command::Head(source) => {
+                let (network, chain) = source.open()?;
+                let header = chain.header(None).await?;
+                output.print(header_object(&header), || header_text(network.anchor(), &header));
+                Ok(())
+            }
+            Command::Block { height, source } => {
+                let (network, chain) = source.open()?;
+                let block = chain.block(Height(height)).await?;
+                output.print(block_object(&block), || block_text(network.anchor(), &block));
+                Ok(())
+            }
+            Command::Receipt { height, index, source } => {
+                let (_, chain) = source.open()?;
+                let receipt = chain.receipt(Place { height: Height(height), index }).await?;
+                let bytes = cbdc_ledger::encoding::hex(&receipt.to_bytes());
+                let object = json!({ "height": height, "index": index, "reason": receipt.outcome().reason.name(), "receipt_hex": bytes });
+                output.print(object, || bytes.clone());
+                Ok(())
+            }
+            Command::Follow { from, source } => follow(&source, from, output).await,
+        }
+    }
+}
+
+async fn follow(source: &Source, from: Option<u64>, output: &Output) -> anyhow::Result<()> {
+    let (network, chain) = source.open()?;
+    let from = match from {
+        Some(height) => Height(height),
+        None => match chain.header(None).await {
+            Ok(header) => header.header.height.next(),
+            Err(cbdc_client::ClientError::NotFound(_)) => Height(1),
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let mut blocks = chain.follow(from).await?;
+    loop {
+        let block = tokio::select! {
+            block = blocks.next() => block?,
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+        };
+        let Some(block) = block else { return Ok(()) };
+        output.print(header_object(&block.header), || {
+            let header = &block.header.header;
+            let settled = block.outcomes.iter().filter(|outcome| outcome.is_settled()).count();
+            let supply = network.anchor().show(header.cbdc);
+            format!("{:>8}  {}  {:>6} commands  {settled:>6} settled  {supply}", header.height.0, header.time, header.command_count)
+        });
+    }
+}
+
+fn header_object(signed: &SignedHeader) -> Value {
+    let header = &signed.header;
+    let hex = |hash: &[u8]| cbdc_ledger::encoding::hex(hash);
+    json!({
+        "height": header.height.0,
+        "time_ms": header.time.0,
+        "commands": header.command_count,
+        "hash": hex(&header.hash()),
+        "parent": hex(&header.parent),
+        "commands_root": hex(&header.commands_root),
+        "effects_root": hex(&header.effects_root),
+        "books_digest": hex(&header.books_digest),
+        "policy_version": header.policy_version,
+        "cbdc_minor": header.cbdc.minor(),
+        "signed_by": signed.signatures.iter().map(|(node, _)| node.0).collect::<Vec<_>>(),
+    })
+}
+
+fn header_text(anchor: &cbdc_client::Anchor, signed: &SignedHeader) -> String {
+    let header = &signed.header;
+    let signers = signed.signatures.iter().map(|(node, _)| format!("central-bank-{node}")).collect::<Vec<_>>().join(", ");
+    fields(&[
+        ("height", header.height.to_string()),
+        ("time", header.time.to_string()),
+        ("commands", header.command_count.to_string()),
+        ("hash", cbdc_ledger::encoding::hex(&header.hash())),
+        ("parent", cbdc_ledger::encoding::hex(&header.parent)),
+        ("policy version", header.policy_version.to_string()),
+        ("in circulation", money(anchor, header.cbdc.minor())),
+        ("signed by", signers),
+    ])
+}
+
+fn block_object(block: &ChainBlock) -> Value {
+    let commands = block.commands();
+    let command = |(index, (command, outcome)): (usize, (&cbdc_ledger::Command, &cbdc_ledger::Outcome))| {
+        json!({
+            "index": index,
+            "kind": command.kind().name(),
+            "signer": signer(command),
+            "sequence": command.head().sequence,
+            "reason": outcome.reason.name(),
+            "limit": outcome.limit,
+            "amount": outcome.amount,
+        })
+    };
+    let commands: Vec<Value> = commands.iter().zip(&block.outcomes).enumerate().map(command).collect();
+    json!({ "header": header_object(&block.header), "commands": commands })
+}
+
+fn block_text(anchor: &cbdc_client::Anchor, block: &ChainBlock) -> String {
+    let commands = block.commands();
+    let row = |(index, (command, outcome)): (usize, (&cbdc_ledger::Command, &cbdc_ledger::Outcome))| {
+        let amount = match command {
+            cbdc_ledger::Command::Payment(payment) => anchor.show(payment.record.amount),
+            _ => String::new(),
+        };
+        vec![index.to_string(), command.kind().name().to_owned(), signer(command), amount, outcome.reason.to_string()]
+    };
+    let rows: Vec<_> = commands.iter().zip(&block.outcomes).enumerate().map(row).collect();
+    let commands = table(&[">index", "kind", "signer", ">amount", "outcome"], &rows);
+    format!("{}\n{commands}", header_text(anchor, &block.header))
+}
+
+fn signer(command: &cbdc_ledger::Command) -> String {
+    match command.signer() {
+        cbdc_ledger::command::Signer::Holder(account) => account.to_string(),
+        cbdc_ledger::command::Signer::Member(role, id) => format!("{role}-{id}"),
+    }
+}

@@ -1,0 +1,135 @@
+//! Exit codes that scripts can use, and how an error is shown.
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use cbdc_client::ClientError;
+use cbdc_simulator::network::NetworkError;
+use clap::Parser;
+use serde_json::json;
+
+use crate::arguments::Arguments;
+use crate::output::Output;
+
+/// An audit that found something: it was printed, and only the code is left to give.
+#[derive(Debug)]
+pub struct AuditFound;
+
+impl std::fmt::Display for AuditFound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the audit found something")
+    }
+}
+
+impl std::error::Error for AuditFound {}
+
+/// What the user gave cannot be used.
+#[derive(Debug)]
+pub struct Usage(pub String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Runs the program and gives its exit code.
+pub fn code_of<F, R>(run: F) -> ExitCode
+where
+    F: FnOnce(Arguments, Output) -> R,
+    R: Future<Output = anyhow::Result<()>>,
+{
+    let arguments = Arguments::parse();
+    let output = Output { json: arguments.json };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the system gives no threads: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    let result = runtime.block_on(run(arguments, output));
+    // Tasks that still wait for a peer do not keep the program.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let code = code(&error);
+            show(&error, code, output);
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn show(error: &anyhow::Error, code: u8, output: Output) {
+    if error.is::<AuditFound>() {
+        return;
+    }
+    if output.json {
+        let reason = match client_error(error) {
+            Some(ClientError::Refused(refusal)) => Some(json!({
+                "reason": refusal.reason().name(),
+                "limit": refusal.outcome.limit,
+                "amount": refusal.outcome.amount,
+                "later_may_help": refusal.reason().later_may_help(),
+                "place": refusal.place.map(|place| place.to_string()),
+            })),
+            _ => None,
+        };
+        println!("{}", json!({ "error": format!("{error:#}"), "exit_code": code, "refusal": reason }));
+    }
+    eprintln!("error: {error:#}");
+}
+
+fn client_error(error: &anyhow::Error) -> Option<&ClientError> {
+    error.chain().find_map(|cause| match cause.downcast_ref::<NetworkError>() {
+        Some(NetworkError::Client(inner)) => Some(inner),
+        _ => cause.downcast_ref::<ClientError>(),
+    })
+}
+
+/// The exit code of an error.
+fn code(error: &anyhow::Error) -> u8 {
+    if error.is::<AuditFound>() {
+        return 5;
+    }
+    if error.chain().any(|cause| cause.is::<Usage>()) {
+        return 2;
+    }
+    match client_error(error) {
+        Some(ClientError::Usage(_)) => 2,
+        Some(ClientError::Refused(_)) => 3,
+        Some(
+            ClientError::Unreachable { .. } | ClientError::NoAnswer { .. } | ClientError::Unknown { .. } | ClientError::Accepted,
+        ) => 4,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+    use cbdc_client::{Reason, Refusal};
+    use cbdc_ledger::Outcome;
+
+    use super::*;
+
+    fn of(error: ClientError) -> u8 {
+        code(&Err::<(), _>(error).context("paying").unwrap_err())
+    }
+
+    #[test]
+    fn each_kind_of_failure_has_its_own_code() {
+        let outcome = Outcome::refused(Reason::HoldingLimit, 1, 2);
+        assert_eq!(of(Refusal { outcome, sentence: String::new(), place: None }.into()), 3);
+        assert_eq!(of(ClientError::Unreachable { address: String::new(), reason: String::new() }), 4);
+        assert_eq!(of(ClientError::Unknown { why: String::new() }), 4);
+        assert_eq!(of(ClientError::NotFound(String::new())), 1);
+        assert_eq!(of(ClientError::Usage(String::new())), 2);
+        assert_eq!(code(&Usage(String::new()).into()), 2);
+        assert_eq!(code(&AuditFound.into()), 5);
+        assert_eq!(code(&NetworkError::Client(ClientError::Unknown { why: String::new() }).into()), 4);
+    }
+}

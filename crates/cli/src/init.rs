@@ -1,0 +1,104 @@
+//! `cbdc init`: a new network's folder.
+
+use std::path::{Path, PathBuf};
+
+use cbdc_simulator::network::{Network, NetworkSpec, Ports};
+use clap::Args;
+use clap::builder::RangedU64ValueParser;
+use serde_json::{Value, json};
+
+use crate::output::{Output, fields, table};
+
+/// Make a network's folder: genesis, keys, certificates and configurations
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc init mynet                             three banks on ports 7000 to 7003
+  cbdc init mynet --banks 5 --base-port 8000
+  cbdc init mynet --no-limits                 a first policy without limits
+  cbdc init mynet --force                     replace a network that is there, with all its data")]
+pub struct Init {
+    /// The folder to make
+    dir: PathBuf,
+    #[command(flatten)]
+    shape: Shape,
+    /// Replace a network that is there already, with all its data
+    #[arg(long)]
+    force: bool,
+}
+
+/// What a new network is like.
+#[derive(Args, Debug)]
+pub struct Shape {
+    /// Commercial banks
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = RangedU64ValueParser::<u16>::new().range(1..=99))]
+    pub banks: u16,
+    /// The central bank's port; bank N listens on this + N, metrics 100 above; 0 picks free ports
+    #[arg(long, value_name = "PORT", default_value_t = 7000)]
+    pub base_port: u16,
+    /// Begin without limits of policy
+    #[arg(long)]
+    pub no_limits: bool,
+    /// The operator's desk waits for a person instead of agreeing to banks' requests by itself
+    #[arg(long)]
+    pub manual_operator: bool,
+}
+
+impl Shape {
+    pub fn spec(&self) -> NetworkSpec {
+        let ports = if self.base_port == 0 { Ports::Free } else { Ports::From(self.base_port) };
+        let automatic_operator = !self.manual_operator;
+        let spec = NetworkSpec { banks: self.banks, ports, automatic_operator, ..NetworkSpec::default() };
+        if self.no_limits { spec.without_limits() } else { spec }
+    }
+}
+
+impl Init {
+    pub fn run(self, output: &Output) -> anyhow::Result<()> {
+        let spec = self.shape.spec();
+        let network = if self.force { Network::create_or_replace(&self.dir, &spec)? } else { Network::create(&self.dir, &spec)? };
+        let nodes = nodes(&network)?;
+        output.print(json!({ "network_id": network.anchor().network().to_string(), "dir": self.dir, "nodes": nodes }), || {
+            let start = format!("cbdc up {}", shell_word(&self.dir));
+            let about = fields(&[
+                ("network", network.anchor().network().to_string()),
+                ("folder", self.dir.display().to_string()),
+                ("start it", start),
+            ]);
+            format!("{about}\n{}", nodes_table(&nodes))
+        });
+        Ok(())
+    }
+}
+
+/// Every node with its addresses.
+pub fn nodes(network: &Network) -> anyhow::Result<Vec<Value>> {
+    let node = |name| {
+        let metrics = network.metrics_address(name)?.map(|address| format!("http://{address}/metrics"));
+        Ok(json!({ "node": name.to_string(), "grpc": network.address(name)?, "metrics": metrics }))
+    };
+    network.nodes().map(node).collect()
+}
+
+pub fn nodes_table(nodes: &[Value]) -> String {
+    let text = |node: &Value, key: &str| node[key].as_str().unwrap_or("-").to_owned();
+    let rows: Vec<Vec<String>> = nodes.iter().map(|node| ["node", "grpc", "metrics"].map(|key| text(node, key)).to_vec()).collect();
+    table(&["node", "gRPC", "metrics"], &rows)
+}
+
+/// A path as a word for the shell.
+pub fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "/._-".contains(character);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_shown_as_it_can_be_pasted() {
+        assert_eq!(shell_word(Path::new("net/a-1")), "net/a-1");
+        assert_eq!(shell_word(Path::new("my net's")), r"'my net'\''s'");
+    }
+}

@@ -1,0 +1,173 @@
+//! `cbdc policy propose`, `vote` and `proposals`: the committee.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use cbdc_client::{MemberId, Role, Timestamp, v1};
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use super::measure;
+use crate::network::NetworkArgument;
+use crate::output::{Output, fields, table};
+
+/// Propose measures to the committee; proposing counts as a vote for them
+#[derive(Args, Debug)]
+#[command(after_help = format!("Examples:
+  cbdc policy propose holding-limit.household=2000 --as 1
+  cbdc policy propose supply-cap=5000000 issuance-quota=none --as 1 --effective-in-s 60
+  cbdc policy propose payment-limit.household=500 --carry    and have enough members vote for it
+
+{}", measure::MEASURES_HELP))]
+pub struct Propose {
+    /// What shall change, all of it together
+    #[arg(required = true, value_name = "MEASURE")]
+    measures: Vec<String>,
+    /// The committee member who proposes
+    #[arg(long = "as", value_name = "MEMBER", default_value_t = 1)]
+    member: u16,
+    /// In force from so many seconds from now, if carried by then
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    effective_in_s: u64,
+    /// Lapses if not carried within so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    lapses_in_s: u64,
+    /// Let as many other members vote for it as the threshold asks (a development network holds all their keys)
+    #[arg(long)]
+    carry: bool,
+    #[command(flatten)]
+    network: NetworkArgument,
+}
+
+impl Propose {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        let network = self.network.open()?;
+        let anchor = network.anchor().clone();
+        let measures = self.measures.iter().map(|text| measure::parse(&anchor, text)).collect::<Result<_, _>>()?;
+        let now = now();
+        let (effective_at, lapses_at) = (now.plus_ms(self.effective_in_s * 1_000), now.plus_ms(self.lapses_in_s * 1_000));
+        let desk = network.desk(Role::Committee, MemberId(self.member))?;
+        let (place, number) = desk.propose(measures, effective_at, lapses_at).await?.result()?;
+        let mut voters = vec![self.member];
+        if self.carry {
+            let members = desk.members().await?;
+            let seats = members.members.iter().filter(|member| member.active && member.role == Role::Committee.name());
+            let others = seats.filter_map(|member| u16::try_from(member.id).ok()).filter(|id| *id != self.member);
+            for id in others.take(members.threshold.saturating_sub(1) as usize) {
+                network.desk(Role::Committee, MemberId(id))?.vote(number, true).await?.settled()?;
+                voters.push(id);
+            }
+        }
+        let object = json!({ "proposal": number, "height": place.height.0, "index": place.index, "votes_for": voters });
+        output.print(object, || {
+            let voters = voters.iter().map(|id| format!("committee-{id}")).collect::<Vec<_>>().join(", ");
+            let mut rows = vec![("proposal", number.to_string()), ("for it", voters)];
+            if !self.carry {
+                rows.push(("next", format!("cbdc policy vote {number} yes --as 2")));
+            }
+            rows.push(("see", "cbdc policy proposals".to_owned()));
+            fields(&rows)
+        });
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Choice {
+    Yes,
+    No,
+}
+
+/// Vote on a proposal; a later vote replaces an earlier one
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc policy vote 1 yes --as 2
+  cbdc policy vote 1 no --as 3")]
+pub struct Vote {
+    /// The proposal's number
+    proposal: u64,
+    choice: Choice,
+    /// The committee member who votes
+    #[arg(long = "as", value_name = "MEMBER")]
+    member: u16,
+    #[command(flatten)]
+    network: NetworkArgument,
+}
+
+impl Vote {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        let network = self.network.open()?;
+        let desk = network.desk(Role::Committee, MemberId(self.member))?;
+        let approve = self.choice == Choice::Yes;
+        let place = desk.vote(self.proposal, approve).await?.settled()?;
+        let object = json!({ "proposal": self.proposal, "member": self.member, "approve": approve, "height": place.height.0, "index": place.index });
+        output.print(object, || {
+            let choice = if approve { "for" } else { "against" };
+            format!("committee-{} votes {choice} proposal {} ({place})", self.member, self.proposal)
+        });
+        Ok(())
+    }
+}
+
+/// List proposals with their votes, newest first
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc policy proposals
+  cbdc policy proposals --count 100 --json")]
+pub struct Proposals {
+    /// Proposals on the page, at most 100
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    count: u32,
+    /// Where to go on: `next_page_token` of an earlier answer
+    #[arg(long, value_name = "TOKEN")]
+    page: Option<String>,
+    #[command(flatten)]
+    network: NetworkArgument,
+}
+
+impl Proposals {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        let network = self.network.open()?;
+        let answer = network.reading_desk()?.proposals(self.count, self.page).await?;
+        let proposals: Vec<Value> = answer.proposals.iter().map(object).collect();
+        let next = Some(&answer.next_page_token).filter(|token| !token.is_empty());
+        output.print(json!({ "proposals": proposals, "next_page_token": next }), || {
+            if answer.proposals.is_empty() {
+                return "There is no proposal yet. Make one: cbdc policy propose --help".to_owned();
+            }
+            let row = |proposal: &v1::Proposal| {
+                let votes = |approve| proposal.votes.iter().filter(|vote| vote.approve == approve).count();
+                vec![
+                    proposal.number.to_string(),
+                    if proposal.fate == "open" && proposal.carried { "carried".to_owned() } else { proposal.fate.clone() },
+                    format!("{} : {}", votes(true), votes(false)),
+                    Timestamp(proposal.effective_at_ms).to_string(),
+                    proposal.measures.join("; "),
+                ]
+            };
+            let rows: Vec<_> = answer.proposals.iter().map(row).collect();
+            table(&[">number", "fate", "for : against", "effective at", "measures"], &rows)
+        });
+        Ok(())
+    }
+}
+
+fn object(proposal: &v1::Proposal) -> Value {
+    let votes: Vec<Value> =
+        proposal.votes.iter().map(|vote| json!({ "member": vote.member, "approve": vote.approve })).collect();
+    json!({
+        "number": proposal.number,
+        "proposed_by": proposal.proposed_by,
+        "fate": proposal.fate,
+        "carried": proposal.carried,
+        "effective_at_ms": proposal.effective_at_ms,
+        "lapses_at_ms": proposal.lapses_at_ms,
+        "closed_at_ms": proposal.closed_at_ms,
+        "measures": proposal.measures,
+        "votes": votes,
+    })
+}
+
+fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,261 @@
+//! `cbdc up`: a development network in the foreground, with money and wallets, ready in about a second.
+//!
+//! 1. Makes the folder if there is none; otherwise goes on with the data that is there.
+//! 2. Starts every node, in this process or each in its own.
+//! 3. Sees that every bank has CBDC in its treasury, and that three named wallets are open and funded. Each step can be
+//!    repeated: what an interrupted run left undone, the next one does.
+//! 4. Prints endpoints, wallets and what to try next; runs until Ctrl-C or SIGTERM, and stops every node in order.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use cbdc_client::bank_office::IssuanceAnswer;
+use cbdc_client::{Amount, BankId, Class, IssuanceKind, WalletFile};
+use cbdc_simulator::network::{InProcess, Network, NetworkError, Processes};
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::init::{Shape, nodes, nodes_table, shell_word};
+use crate::output::{Output, fields};
+use crate::wallet::list::{balances, wallets_table};
+
+/// What each bank asks the central bank for at first, major units.
+const FIRST_ISSUANCE: u64 = 1_000_000;
+/// The wallets of a new network: name, class, wanted bank, first money in major units.
+const WALLETS: [(&str, Class, u16, u64); 3] =
+    [("alice", Class::HOUSEHOLD, 1, 1_000), ("bob", Class::HOUSEHOLD, 2, 500), ("carol", Class::MERCHANT, 3, 200)];
+/// How often processes are looked after.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Run a development network in the foreground, with money and three wallets
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc up                               in ./network, made if it is new
+  cbdc up mynet --banks 5 --base-port 8000
+  cbdc up mynet --processes             every node its own process
+  cbdc up mynet --force                 begin anew, without the old data
+
+A folder that is there is gone on with, and its own shape is kept. Ctrl-C stops every node.")]
+pub struct Up {
+    /// The network's folder
+    #[arg(env = "CBDC_NETWORK", default_value = "network")]
+    dir: PathBuf,
+    #[command(flatten)]
+    shape: Shape,
+    /// Run every node as its own process
+    #[arg(long)]
+    processes: bool,
+    /// Replace a network that is there already, with all its data
+    #[arg(long)]
+    force: bool,
+}
+
+/// The running nodes, one way or the other.
+enum Running {
+    InProcess(InProcess),
+    Processes(Processes),
+}
+
+impl Up {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let (network, is_new) = self.network()?;
+        let mut running = match self.start(&network).await {
+            Ok(running) => running,
+            Err(error) => return Err(error),
+        };
+        let ready = tokio::select! {
+            prepared = prepare(&network) => prepared.context("the network runs, but could not be given money and wallets").map(|()| true),
+            _ = crate::node::told_to_stop(false) => Ok(false),
+        };
+        let outcome = match ready {
+            Ok(true) => {
+                self.welcome(&network, is_new, begun.elapsed(), output).await?;
+                running.until_stopped(&network, output).await
+            }
+            Ok(false) => Ok(()),
+            Err(error) => Err(error),
+        };
+        running.stop().await?;
+        outcome
+    }
+
+    fn network(&self) -> anyhow::Result<(Network, bool)> {
+        let is_there = self.dir.join(cbdc_client::NetworkFolder::GENESIS).is_file();
+        let spec = self.shape.spec();
+        Ok(match (is_there, self.force) {
+            (true, false) => (Network::open(&self.dir)?, false),
+            (true, true) => (Network::create_or_replace(&self.dir, &spec)?, true),
+            (false, _) => (Network::create(&self.dir, &spec)?, true),
+        })
+    }
+
+    async fn start(&self, network: &Network) -> anyhow::Result<Running> {
+        if self.processes {
+            return Ok(Running::Processes(Processes::start(network).await?));
+        }
+        crate::logging::to_file(&log_path(&self.dir))?;
+        Ok(Running::InProcess(InProcess::start(network).await?))
+    }
+
+    async fn welcome(&self, network: &Network, is_new: bool, took: Duration, output: &Output) -> anyhow::Result<()> {
+        let nodes = nodes(network)?;
+        let wallets = balances(network).await?;
+        let wallet_objects: Vec<Value> = wallets
+            .iter()
+            .map(|(file, available)| {
+                let account = file.account.map(|account| account.to_string());
+                json!({ "name": file.name, "account": account, "bank": file.bank.0, "available_minor": available })
+            })
+            .collect();
+        let object = json!({
+            "network_id": network.anchor().network().to_string(),
+            "dir": self.dir,
+            "resumed": !is_new,
+            "ready_after_ms": took.as_millis() as u64,
+            "nodes": nodes,
+            "wallets": wallet_objects,
+        });
+        output.print(object, || {
+            let state = if is_new { "new" } else { "resumed" };
+            let log = if self.processes { "node.log in each node's folder".to_owned() } else { log_path(&self.dir).display().to_string() };
+            let about = fields(&[
+                ("network", format!("{} ({state}, ready in {:.1} s)", network.anchor().network(), took.as_secs_f64())),
+                ("folder", self.dir.display().to_string()),
+                ("log", log),
+            ]);
+            format!("{about}\n{}\n{}\n{}", nodes_table(&nodes), wallets_table(network, &wallets), next_steps(&self.dir))
+        });
+        Ok(())
+    }
+}
+
+fn log_path(dir: &Path) -> PathBuf {
+    dir.join("network.log")
+}
+
+/// Commands that can be pasted into a second terminal.
+fn next_steps(dir: &Path) -> String {
+    let program = std::env::args().next().filter(|program| program.contains('/')).unwrap_or_else(|| "cbdc".to_owned());
+    let program = shell_word(Path::new(&program));
+    let network = match dir == Path::new("network") {
+        true => String::new(),
+        false => format!(" --network {}", shell_word(dir)),
+    };
+    let steps = [
+        "wallet pay alice bob 12.50",
+        "wallet receipt alice --last",
+        "wallet history bob",
+        "policy balance-sheet",
+        "policy propose payment-limit.household=10 --carry",
+        "chain head",
+        "audit",
+    ];
+    let lines: String = steps.iter().map(|step| format!("  {program} {step}{network}\n")).collect();
+    format!("Try, in a second terminal:\n{lines}\nCtrl-C stops the network; the same command goes on with it.")
+}
+
+impl Running {
+    /// Runs until somebody asks to stop, or a node ends by itself.
+    async fn until_stopped(&mut self, network: &Network, output: &Output) -> anyhow::Result<()> {
+        let failure = async {
+            match self {
+                Running::InProcess(nodes) => nodes.stopped(network.central_bank()).await,
+                Running::Processes(processes) => watch(processes).await,
+            }
+        };
+        tokio::select! {
+            error = failure => Err(error.into()),
+            why = crate::node::told_to_stop(false) => {
+                output.note(&format!("\n{why}: stopping"));
+                Ok(())
+            }
+        }
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        match self {
+            Running::InProcess(nodes) => nodes.stop().await,
+            Running::Processes(processes) => processes.stop().await?,
+        }
+        Ok(())
+    }
+}
+
+async fn watch(processes: &mut Processes) -> NetworkError {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        if let Err(error) = processes.check_alive() {
+            return error;
+        }
+    }
+}
+
+/// Gives every bank CBDC and opens and funds the named wallets, as far as that was not done before.
+async fn prepare(network: &Network) -> anyhow::Result<()> {
+    for bank in network.banks() {
+        issue_first(network, bank).await.with_context(|| format!("bank {bank} could not be given CBDC"))?;
+    }
+    let banks = network.banks().count() as u16;
+    for (name, class, bank, money) in WALLETS {
+        let opened = network.open_wallet(name, BankId(bank.min(banks)), class).await;
+        let file = opened.with_context(|| format!("the wallet `{name}` could not be opened"))?;
+        if !file.funded {
+            fund_first(network, file, major(network, money)).await.with_context(|| format!("the wallet `{name}` could not be funded"))?;
+        }
+    }
+    Ok(())
+}
+
+async fn issue_first(network: &Network, bank: BankId) -> anyhow::Result<()> {
+    let office = network.bank_office(bank)?;
+    let was_done = network.wallet_files()?.iter().any(|file| file.bank == bank && file.funded);
+    let treasury = office.treasury().await?;
+    if was_done || treasury.available_minor > 0 {
+        return Ok(());
+    }
+    let wanted = major(network, FIRST_ISSUANCE).minor().min(treasury.reserves_minor);
+    let answer = office.request_issuance(IssuanceKind::Issue, Amount::from_minor(wanted)).await?;
+    if let IssuanceAnswer::Ordered(fate) = answer {
+        fate.settled()?;
+        return Ok(());
+    }
+    // The operator's desk waits for a person: here that is us.
+    let desk = network.desk(cbdc_client::Role::Operator, cbdc_client::MemberId(1))?;
+    for request in desk.waiting_requests().await?.into_iter().filter(|request| request.record.bank == bank) {
+        desk.endorse(request).await?.settled()?;
+    }
+    Ok(())
+}
+
+/// The request ids follow from the holder's id, so that an interrupted run does not pay twice.
+async fn fund_first(network: &Network, mut file: WalletFile, money: Amount) -> anyhow::Result<()> {
+    let wallet = network.wallet(&file.name)?;
+    let request_id = |step: u8| {
+        let mut id = file.holder.0;
+        id[15] ^= step;
+        id
+    };
+    network.bank_office(file.bank)?.credit_deposit(wallet.account(), money, request_id(1)).await?;
+    wallet.fund(money, request_id(2)).await?.settled()?;
+    file.funded = true;
+    file.save(&network.wallets_dir())?;
+    Ok(())
+}
+
+fn major(network: &Network, amount: u64) -> Amount {
+    let unit = 10_u64.pow(u32::from(network.anchor().genesis().currency_exponent));
+    Amount::from_minor(amount.saturating_mul(unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_steps_name_the_network_where_it_is_not_the_usual_one() {
+        assert!(!next_steps(Path::new("network")).contains("--network"));
+        assert!(next_steps(Path::new("my net")).contains("chain head --network 'my net'"));
+    }
+}

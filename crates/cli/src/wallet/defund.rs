@@ -1,0 +1,48 @@
+//! `cbdc wallet defund`.
+
+use clap::Args;
+
+use super::pending::Pending;
+use super::{amount, settled_object};
+use crate::network::NetworkArgument;
+use crate::output::{Output, fields, money};
+
+/// Move money from a wallet to the deposit beside it
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc wallet defund alice 50")]
+pub struct Defund {
+    /// The wallet's name
+    name: String,
+    /// Major units, such as 50
+    amount: String,
+    #[command(flatten)]
+    network: NetworkArgument,
+}
+
+impl Defund {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        let network = self.network.open()?;
+        let anchor = network.anchor().clone();
+        let amount = amount(&anchor, &self.amount)?;
+        let wallet = network.wallet(&self.name)?;
+        let pending = Pending::of(&network, &self.name);
+        if let Some(earlier) = pending.payment()? {
+            let place = pending.submit(&wallet, &earlier).await?.settled()?;
+            output.note(&format!("note: an earlier payment of {} was under way; it settled at {place}", anchor.show(earlier.record.amount)));
+        }
+        let payment = wallet.sign_defund(amount).await?;
+        let fate = pending.submit_new(&wallet, &payment).await?;
+        let object = settled_object("defund", payment.record.from, payment.record.to, amount, &fate);
+        let place = fate.settled()?;
+        let deposit = wallet.deposit().await?;
+        output.print(object, || {
+            fields(&[
+                ("defunded", anchor.show(amount)),
+                ("deposit", money(&anchor, deposit.balance_minor)),
+                ("place", place.to_string()),
+            ])
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,43 @@
+//! `cbdc wallet fund`.
+
+use cbdc_client::{AccountId, random_id};
+use clap::Args;
+
+use super::{amount, settled_object};
+use crate::network::NetworkArgument;
+use crate::output::{Output, fields};
+
+/// Move money from a customer's deposit to their wallet
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc wallet fund alice 50
+  cbdc wallet fund alice 50 --credit     first pay 50 into the deposit, as a salary would")]
+pub struct Fund {
+    /// The wallet's name
+    name: String,
+    /// Major units, such as 50
+    amount: String,
+    /// First credit the deposit with the amount, as the bank's back office
+    #[arg(long)]
+    credit: bool,
+    #[command(flatten)]
+    network: NetworkArgument,
+}
+
+impl Fund {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        let network = self.network.open()?;
+        let anchor = network.anchor().clone();
+        let amount = amount(&anchor, &self.amount)?;
+        let wallet = network.wallet(&self.name)?;
+        let account = wallet.account();
+        if self.credit {
+            network.bank_office(account.bank)?.credit_deposit(account, amount, random_id()).await?;
+        }
+        let fate = wallet.fund(amount, random_id()).await?;
+        let object = settled_object("fund", AccountId::treasury(account.bank), account, amount, &fate);
+        let place = fate.settled()?;
+        output.print(object, || fields(&[("funded", format!("{} with {}", self.name, anchor.show(amount))), ("place", place.to_string())]));
+        Ok(())
+    }
+}

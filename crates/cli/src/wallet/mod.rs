@@ -1,0 +1,97 @@
+//! `cbdc wallet`: named wallets of a development network.
+
+mod defund;
+mod fund;
+mod history;
+pub mod list;
+mod open;
+mod pay;
+mod pending;
+mod receipt;
+mod show;
+
+use cbdc_client::{AccountId, Amount, Anchor, Fate};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::output::Output;
+
+/// Open wallets, pay, and keep receipts
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc wallet open dave --bank 2
+  cbdc wallet fund dave 100 --credit
+  cbdc wallet pay dave alice 12.50
+  cbdc wallet show dave
+  cbdc wallet history dave
+  cbdc wallet receipt dave --last --save payment.receipt
+
+Amounts are in major units, exact: 12, 12.5 or 12.50.")]
+pub struct Wallet {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Open(open::Open),
+    List(list::List),
+    Show(show::Show),
+    Pay(pay::Pay),
+    Fund(fund::Fund),
+    Defund(defund::Defund),
+    History(history::History),
+    Receipt(receipt::Receipt),
+}
+
+impl Wallet {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        match self.command {
+            Command::Open(open) => open.run(output).await,
+            Command::List(list) => list.run(output).await,
+            Command::Show(show) => show.run(output).await,
+            Command::Pay(pay) => pay.run(output).await,
+            Command::Fund(fund) => fund.run(output).await,
+            Command::Defund(defund) => defund.run(output).await,
+            Command::History(history) => history.run(output).await,
+            Command::Receipt(receipt) => receipt.run(output).await,
+        }
+    }
+}
+
+/// A payment that settled, as an object.
+fn settled_object(kind: &str, from: AccountId, to: AccountId, amount: Amount, fate: &Fate) -> Value {
+    let place = match fate {
+        Fate::Settled { place, .. } => Some(*place),
+        _ => None,
+    };
+    json!({
+        "outcome": if place.is_some() { "SETTLED" } else { "NOT_SETTLED" },
+        "kind": kind,
+        "from": from.to_string(),
+        "to": to.to_string(),
+        "amount_minor": amount.minor(),
+        "height": place.map(|place| place.height.0),
+        "index": place.map(|place| place.index),
+    })
+}
+
+/// An account number in groups of four, as people read it.
+fn grouped(account: AccountId) -> String {
+    let text = account.to_string();
+    text.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ")
+}
+
+/// A reference as text, where it is text.
+fn reference_text(reference: &[u8; 16]) -> String {
+    let end = reference.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    match std::str::from_utf8(&reference[..end]) {
+        Ok(text) if !text.chars().any(char::is_control) => text.to_owned(),
+        _ => cbdc_ledger::encoding::hex(reference),
+    }
+}
+
+/// An amount that the user typed.
+fn amount(anchor: &Anchor, text: &str) -> anyhow::Result<Amount> {
+    Ok(anchor.parse(text)?)
+}

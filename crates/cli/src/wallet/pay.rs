@@ -1,0 +1,100 @@
+//! `cbdc wallet pay`.
+
+use anyhow::Context;
+use cbdc_client::{Fate, Reason};
+use cbdc_ledger::command::{Payment, PaymentKind, Signed};
+use clap::Args;
+
+use super::pending::Pending;
+use super::{amount, grouped, settled_object};
+use crate::exit::Usage;
+use crate::network::NetworkArgument;
+use crate::output::{Output, fields};
+
+/// How often a payment is signed anew because its number was taken meanwhile.
+const RENUMBERINGS_MAX: usize = 5;
+
+/// Pay from a named wallet to another, by name or account number
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc wallet pay alice bob 12.50
+  cbdc wallet pay alice XC66000010000000007 3 --reference coffee
+  cbdc wallet pay alice bob 0.01 --json
+
+It waits until the payment is settled or refused. If it is interrupted, run the same command again: the same signed
+record is handed in again, which cannot pay twice.")]
+pub struct Pay {
+    /// The paying wallet's name
+    from: String,
+    /// A wallet's name or an account number
+    to: String,
+    /// Major units, such as 12.50
+    amount: String,
+    /// At most 16 bytes for the payee to read
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reference: String,
+    #[command(flatten)]
+    network: NetworkArgument,
+}
+
+impl Pay {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        let network = self.network.open()?;
+        let anchor = network.anchor().clone();
+        let amount = amount(&anchor, &self.amount)?;
+        let reference = reference(&self.reference)?;
+        let to = network.account_of(&self.to)?;
+        let wallet = network.wallet(&self.from)?;
+        let pending = Pending::of(&network, &self.from);
+
+        if let Some(earlier) = pending.payment()? {
+            let fate = pending.submit(&wallet, &earlier).await.context("an earlier payment is still under way")?;
+            let Payment { kind, to: earlier_to, amount: earlier_amount, .. } = earlier.record;
+            let is_same = kind == PaymentKind::Transfer && (earlier_to, earlier_amount) == (to, amount);
+            output.note(&format!("note: an earlier payment of {} to {} was under way", anchor.show(earlier_amount), earlier_to));
+            if is_same || matches!(fate, Fate::Unknown { .. } | Fate::Accepted) {
+                return self.report(output, &anchor, &earlier, fate);
+            }
+        }
+
+        let mut payment = wallet.sign_transfer(to, amount, reference).await?;
+        let mut fate = pending.submit_new(&wallet, &payment).await?;
+        for _ in 0..RENUMBERINGS_MAX {
+            if !number_was_taken(&fate) {
+                break;
+            }
+            payment = wallet.sign_transfer(to, amount, reference).await?;
+            fate = pending.submit_new(&wallet, &payment).await?;
+        }
+        self.report(output, &anchor, &payment, fate)
+    }
+
+    fn report(&self, output: &Output, anchor: &cbdc_client::Anchor, payment: &Signed<Payment>, fate: Fate) -> anyhow::Result<()> {
+        let Payment { from, to, amount, .. } = payment.record;
+        let object = settled_object("transfer", from, to, amount, &fate);
+        let place = fate.settled()?;
+        output.print(object, || {
+            fields(&[
+                ("settled", anchor.show(amount)),
+                ("from", format!("{}  {}", grouped(from), self.from)),
+                ("to", grouped(to)),
+                ("place", format!("{place}  (block {}, command {})", place.height, place.index)),
+                ("receipt", format!("cbdc wallet receipt {} {place}", self.from)),
+            ])
+        });
+        Ok(())
+    }
+}
+
+/// Whether another record took the number: then this one can never settle, and may be signed anew.
+fn number_was_taken(fate: &Fate) -> bool {
+    matches!(fate, Fate::Refused(refusal) if refusal.place.is_none() && refusal.reason() == Reason::SequenceConflict)
+}
+
+fn reference(text: &str) -> anyhow::Result<[u8; 16]> {
+    let mut reference = [0; 16];
+    let place = reference.get_mut(..text.len());
+    let place = place.ok_or_else(|| Usage(format!("expected a reference of at most 16 bytes, found {} in `{text}`", text.len())))?;
+    place.copy_from_slice(text.as_bytes());
+    Ok(reference)
+}

@@ -1,0 +1,138 @@
+//! `cbdc wallet receipt`: fetches a receipt, checks it against genesis, and says what it proves.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use cbdc_client::{Anchor, Height, Place, VerifiedReceipt};
+use cbdc_ledger::Command;
+use clap::{ArgGroup, Args};
+use serde_json::{Value, json};
+
+use super::{grouped, reference_text};
+use crate::exit::Usage;
+use crate::network::NetworkArgument;
+use crate::output::{Output, fields};
+
+/// Fetch a receipt and check it, or check a saved one without any server
+#[derive(Args, Debug)]
+#[command(
+    group(ArgGroup::new("which").required(true).args(["place", "number", "last", "verify"])),
+    after_help = "Examples:
+  cbdc wallet receipt alice --last
+  cbdc wallet receipt alice 17:3                 the command 3 of block 17
+  cbdc wallet receipt alice --number 5           the wallet's own number 5
+  cbdc wallet receipt alice --last --save payment.receipt
+  cbdc wallet receipt --verify payment.receipt   offline, with genesis.bin alone"
+)]
+pub struct Receipt {
+    /// The wallet's name; its bank serves the receipt
+    #[arg(required_unless_present = "verify")]
+    name: Option<String>,
+    /// Height and index, as `pay` and `history` print them: 17:3
+    #[arg(value_parser = place)]
+    place: Option<Place>,
+    /// The wallet's own sequence number
+    #[arg(long, value_name = "N")]
+    number: Option<u64>,
+    /// The wallet's newest payment
+    #[arg(long)]
+    last: bool,
+    /// Keep the receipt in a file
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+    /// Check a saved receipt
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "save"])]
+    verify: Option<PathBuf>,
+    #[command(flatten)]
+    network: NetworkArgument,
+}
+
+impl Receipt {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        if let Some(file) = &self.verify {
+            let genesis = self.network.network.join(cbdc_client::NetworkFolder::GENESIS);
+            let anchor = Anchor::load(&genesis).context("a receipt is checked against genesis; name its folder with --network")?;
+            let receipt = VerifiedReceipt::load(file, &anchor)?;
+            report(output, &anchor, &receipt, None);
+            return Ok(());
+        }
+        let network = self.network.open()?;
+        let name = self.name.as_deref().unwrap_or_default();
+        let wallet = network.wallet(name)?;
+        let receipt = match (self.place, self.number) {
+            (Some(place), _) => wallet.receipt(place).await?,
+            (_, Some(number)) => wallet.receipt_of_number(number).await?,
+            _ => {
+                let newest = wallet.history(1, None).await?.entries.into_iter().next();
+                let newest = newest.ok_or_else(|| Usage(format!("{name} has no payments yet, so there is no receipt")))?;
+                wallet.receipt(newest.place).await?
+            }
+        };
+        if let Some(file) = &self.save {
+            std::fs::write(file, receipt.to_bytes()).with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        report(output, network.anchor(), &receipt, self.save.as_deref());
+        Ok(())
+    }
+}
+
+fn report(output: &Output, anchor: &Anchor, receipt: &VerifiedReceipt, saved: Option<&std::path::Path>) {
+    output.print(object(anchor, receipt, saved), || {
+        let outcome = receipt.outcome();
+        let mut rows = vec![
+            ("receipt", "valid".to_owned()),
+            ("network", anchor.network().to_string()),
+            ("place", format!("block {}, command {}", receipt.place().height, receipt.place().index)),
+            ("time", receipt.time().to_string()),
+            ("kind", receipt.command().kind().name().to_owned()),
+        ];
+        if let Command::Payment(payment) = receipt.command() {
+            rows.push(("from", grouped(payment.record.from)));
+            rows.push(("to", grouped(payment.record.to)));
+            rows.push(("amount", anchor.show(payment.record.amount)));
+            rows.push(("reference", reference_text(&payment.record.reference)));
+        }
+        rows.push(("outcome", format!("{}: {}", outcome.reason, outcome.reason.text())));
+        let signers = receipt.signers().iter().map(|node| format!("central-bank-{node}")).collect::<Vec<_>>().join(", ");
+        rows.push(("signed by", signers));
+        if let Some(file) = saved {
+            rows.push(("saved in", file.display().to_string()));
+        }
+        let proved = "It proves: this command, with this signature, was ordered at that place with that outcome,\n\
+                      in a block that the central bank signed. No bank had to be trusted for it.";
+        format!("{}\n{proved}", fields(&rows))
+    });
+}
+
+fn object(anchor: &Anchor, receipt: &VerifiedReceipt, saved: Option<&std::path::Path>) -> Value {
+    let payment = match receipt.command() {
+        Command::Payment(payment) => Some(json!({
+            "from": payment.record.from.to_string(),
+            "to": payment.record.to.to_string(),
+            "amount_minor": payment.record.amount.minor(),
+            "sequence": payment.record.head.sequence,
+            "reference": reference_text(&payment.record.reference),
+        })),
+        _ => None,
+    };
+    json!({
+        "valid": true,
+        "network_id": anchor.network().to_string(),
+        "height": receipt.place().height.0,
+        "index": receipt.place().index,
+        "time_ms": receipt.time().0,
+        "kind": receipt.command().kind().name(),
+        "payment": payment,
+        "reason": receipt.outcome().reason.name(),
+        "settled": receipt.outcome().is_settled(),
+        "signed_by": receipt.signers().iter().map(|node| node.0).collect::<Vec<_>>(),
+        "saved_in": saved,
+    })
+}
+
+fn place(text: &str) -> Result<Place, String> {
+    let wrong = || format!("expected a place such as 17:3 (height and index), found `{text}`");
+    let (height, index) = text.split_once(':').ok_or_else(wrong)?;
+    let height = Height(height.parse().map_err(|_| wrong())?);
+    Ok(Place { height, index: index.parse().map_err(|_| wrong())? })
+}

@@ -1,0 +1,183 @@
+//! The whole matrix of role × command, through gRPC on a real central bank; and connections that get nowhere.
+
+use cbdc_ledger::authority;
+use cbdc_ledger::command::*;
+use cbdc_ledger::member::{Member, Role};
+use cbdc_ledger::{AccountId, Amount, BankId, Class, Command, HolderId, MemberId, PublicKey, Reason, Signature, Timestamp};
+use cbdc_proto::status::refusal_of;
+use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect};
+use cbdc_proto::v1::policy_client::PolicyClient;
+use cbdc_proto::v1::settlement_client::SettlementClient;
+use cbdc_proto::v1::{self, chain_client::ChainClient};
+use cbdc_simulator::network::{Network, NetworkSpec, Ports};
+use tonic::Code;
+use tonic::transport::Channel;
+
+/// One command of each kind, of bank 1, signed by nobody: who may hand it in is asked before signatures are.
+fn samples() -> Vec<Command> {
+    let head = Head { flags: 0, key_version: 0, sequence: 1, valid_until: Timestamp(u64::MAX / 2) };
+    let (bank, id, amount) = (BankId(1), MemberId(1), Amount::from_minor(100));
+    let account = AccountId::new(bank, 1);
+    let certificate = Certificate { registrar: id, registrar_key_version: 0, signature: Signature([0; 64]) };
+    let payment = |kind, from, to| Payment { kind, head, from, to, amount, max_fee: Amount::ZERO, reference: [0; 16] };
+    let treasury = AccountId::treasury(bank);
+    let key = PublicKey([3; 32]);
+    let request = |kind| IssuanceOrder { head, operator: id, request: unsigned(IssuanceRequest { kind, head, bank, amount }) };
+    let freeze = |kind| FreezeOrder { kind, head, court: id, account, amount, order: [0; 16] };
+    let threshold = Measure::Threshold(2);
+    vec![
+        unsigned(payment(PaymentKind::Transfer, account, AccountId::new(BankId(2), 1))).into(),
+        unsigned(payment(PaymentKind::Defund, account, treasury)).into(),
+        unsigned(payment(PaymentKind::Fund, treasury, account)).into(),
+        unsigned(OpenWallet { head, bank, class: Class::HOUSEHOLD, holder: HolderId([1; 16]), key, certificate }).into(),
+        unsigned(CloseWallet { head, account }).into(),
+        unsigned(ReplaceKey { head, account, key, certificate }).into(),
+        unsigned(request(IssuanceKind::Issue)).into(),
+        unsigned(request(IssuanceKind::Redeem)).into(),
+        unsigned(ReservesTransfer { head, from: bank, to: BankId(2), amount }).into(),
+        unsigned(freeze(FreezeKind::Freeze)).into(),
+        unsigned(freeze(FreezeKind::Unfreeze)).into(),
+        unsigned(Motion { head, member: id, effective_at: Timestamp(1), lapses_at: Timestamp(2), measures: vec![threshold] }).into(),
+        unsigned(Ballot { head, member: id, approve: true, proposal: 1 }).into(),
+    ]
+}
+
+fn unsigned<R>(record: R) -> Signed<R> {
+    Signed { record, signature: Signature([0; 64]) }
+}
+
+struct Running {
+    network: Network,
+    node: cbdc_central_bank::Node,
+    _folder: tempfile::TempDir,
+}
+
+async fn central_bank() -> Running {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = NetworkSpec { ports: Ports::Free, banks: 2, ..NetworkSpec::default() };
+    let network = Network::create(&folder.path().join("net"), &spec).unwrap();
+    let config = cbdc_central_bank::Config::load(&network.config_path(network.central_bank())).unwrap();
+    let node = cbdc_central_bank::start(config).await.unwrap();
+    Running { network, node, _folder: folder }
+}
+
+impl Running {
+    fn trust(&self) -> ServerTrust {
+        let central = self.network.central_bank();
+        self.network.anchor().trust(central.role(), central.id()).unwrap()
+    }
+
+    fn channel(&self, identity: Option<&NodeIdentity>) -> Channel {
+        connect(&self.node.address().to_string(), identity, &self.trust()).unwrap()
+    }
+
+    fn as_member(&self, role: Role, id: u16) -> Channel {
+        self.channel(Some(&self.network.identity(role, MemberId(id)).unwrap()))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_role_hands_in_what_the_table_lets_it_and_nothing_else() {
+    let running = central_bank().await;
+    assert_eq!(samples().iter().map(Command::kind).collect::<Vec<_>>(), Kind::ALL);
+    for role in Role::ALL {
+        let channel = running.as_member(role, 1);
+        for command in samples() {
+            let bytes: bytes::Bytes = command.to_bytes().into();
+            let settlement = SettlementClient::new(channel.clone())
+                .submit_command(v1::SubmitCommandRequest { command: bytes.clone() })
+                .await;
+            let policy = PolicyClient::new(channel.clone()).submit(v1::SubmitPolicyCommandRequest { command: bytes }).await;
+            let kind = command.kind();
+            let refused = |answer: &Result<_, tonic::Status>| {
+                let refusal = answer.as_ref().err().and_then(refusal_of);
+                refusal.is_some_and(|refusal| refusal.reason == Reason::NotAuthorised)
+            };
+            let allowed = authority::may_hand_in(role, kind);
+            assert_eq!(!refused(&settlement), allowed, "{role} handing in {} to settlement: {settlement:?}", kind.name());
+            // The policy service is not for banks.
+            let allowed = allowed && role != Role::Bank;
+            assert_eq!(!refused(&policy), allowed, "{role} handing in {} to policy: {policy:?}", kind.name());
+        }
+    }
+    running.node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bank_hands_in_nothing_for_another_bank() {
+    let running = central_bank().await;
+    let mut other = SettlementClient::new(running.as_member(Role::Bank, 2));
+    for command in samples() {
+        let request = v1::SubmitCommandRequest { command: command.to_bytes().into() };
+        let status = other.submit_command(request).await.unwrap_err();
+        assert_eq!(refusal_of(&status).unwrap().reason, Reason::NotAuthorised, "{}", command.kind().name());
+    }
+    running.node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_calls_are_the_operators_alone() {
+    let running = central_bank().await;
+    for role in Role::ALL {
+        let mut policy = PolicyClient::new(running.as_member(role, 1));
+        let listed = policy.list_issuance_requests(v1::ListIssuanceRequestsRequest {}).await;
+        let clock = policy.accept_clock(v1::AcceptClockRequest {}).await;
+        assert_eq!(listed.is_ok(), role == Role::Operator, "{role}");
+        assert_eq!(clock.is_ok(), role == Role::Operator, "{role}");
+        assert!(policy.get_balance_sheet(v1::GetBalanceSheetRequest {}).await.is_ok(), "{role} may read the books");
+    }
+    running.node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_members_certificate_nobody_gets_anywhere() {
+    let running = central_bank().await;
+    let stranger_folder = tempfile::tempdir().unwrap();
+    let spec = NetworkSpec { ports: Ports::Free, banks: 1, ..NetworkSpec::default() };
+    let stranger = Network::create(&stranger_folder.path().join("other"), &spec).unwrap();
+    let stranger = stranger.identity(Role::Bank, MemberId(1)).unwrap();
+    for identity in [None, Some(&stranger)] {
+        let channel = running.channel(identity);
+        let status = ChainClient::new(channel.clone()).get_genesis(v1::GetGenesisRequest {}).await.unwrap_err();
+        assert!(matches!(status.code(), Code::Unavailable | Code::Unknown), "{status:?}");
+        let status = PolicyClient::new(channel).get_supply(v1::GetSupplyRequest {}).await.unwrap_err();
+        assert!(matches!(status.code(), Code::Unavailable | Code::Unknown), "{status:?}");
+    }
+    // And a member does not speak with a node that has another key than membership names.
+    let member = running.network.identity(Role::Auditor, MemberId(1)).unwrap();
+    let impostor = ServerTrust::NodeKey(stranger.public_key());
+    let channel = connect(&running.node.address().to_string(), Some(&member), &impostor).unwrap();
+    assert!(ChainClient::new(channel).get_genesis(v1::GetGenesisRequest {}).await.is_err());
+    running.node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dismissed_member_is_shut_out_and_its_streams_close() {
+    use tokio_stream::StreamExt;
+    let running = central_bank().await;
+    let mut chain = ChainClient::new(running.as_member(Role::Auditor, 1));
+    let mut blocks = chain.follow(v1::FollowRequest { from_height: 1 }).await.unwrap().into_inner();
+    let dismiss = Measure::DismissMember { role: Role::Auditor, id: MemberId(1) };
+    let joiner = Member {
+        role: Role::Auditor,
+        id: MemberId(9),
+        name: "Second auditor".to_owned(),
+        signing_key: cbdc_ledger::SigningKey::from_seed([9; 32]).public_key(),
+        node_key: None,
+    };
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+    let proposer = running.network.desk(Role::Committee, MemberId(1)).unwrap();
+    let measures = vec![dismiss, Measure::AdmitMember(joiner)];
+    let proposed = proposer.propose(measures, Timestamp(now), Timestamp(now + 60_000)).await.unwrap();
+    let (_, number) = proposed.result().unwrap();
+    let seconder = running.network.desk(Role::Committee, MemberId(2)).unwrap();
+    seconder.vote(number, true).await.unwrap().settled().unwrap();
+
+    let closed = async { while let Some(Ok(_)) = blocks.next().await {} };
+    tokio::time::timeout(std::time::Duration::from_secs(10), closed).await.expect("the stream closes");
+    let status = chain.get_genesis(v1::GetGenesisRequest {}).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied, "on the connection it had: {status:?}");
+    let mut anew = ChainClient::new(running.as_member(Role::Auditor, 1));
+    assert!(anew.get_genesis(v1::GetGenesisRequest {}).await.is_err(), "on a new connection");
+    running.node.shutdown().await;
+}

@@ -1,0 +1,36 @@
+//! A wallet's day: look, pay, read history, keep a receipt.
+//!
+//! Start a network (`cbdc up network`), then in a second terminal:
+//! `cargo run --release -p cbdc -p cbdc-client --example wallet -- network`
+
+use std::path::Path;
+
+use cbdc_client::{Anchor, Fate, NetworkFolder};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let dir = std::env::args().nth(1).unwrap_or_else(|| "network".to_owned());
+    let network = NetworkFolder::open(Path::new(&dir))?;
+    let anchor: &Anchor = network.anchor();
+    let alice = network.wallet("alice")?;
+    let bob = network.account_of("bob")?;
+
+    println!("bank: {}", alice.status().await?.name);
+    println!("alice has {}", anchor.show(alice.balance().await?.available));
+
+    let submission = alice.pay(bob, anchor.parse("1.25")?).await?;
+    match &submission.fate {
+        Fate::Settled { place, .. } => println!("settled at {place}"),
+        Fate::Refused(refusal) => println!("refused: {refusal}"),
+        Fate::Accepted => println!("accepted, not settled yet"),
+        Fate::Unknown { why } => println!("unknown ({why}): hand the same record in again with submit()"),
+    }
+    let place = submission.fate.settled()?;
+
+    for entry in alice.history(5, None).await?.entries {
+        println!("{}  {}  {} -> {}  {}", entry.place, entry.kind, entry.from, entry.to, anchor.show(entry.amount));
+    }
+    let receipt = alice.receipt(place).await?;
+    println!("the receipt holds: signed by nodes {:?}, {} bytes to keep", receipt.signers(), receipt.to_bytes().len());
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! What a client trusts: genesis, and nothing else.
+//!
+//! Genesis names the network (its hash is in everything that is signed), the central bank's keys (so that headers and
+//! receipts can be checked), and each node's key (so that a connection reaches the right node). Whoever holds a genesis
+//! that they trust need trust no bank. Keys that the committee replaced later are not known here: then checks fail, and
+//! a newer anchor is needed; they never succeed wrongly.
+
+use std::path::Path;
+
+use cbdc_ledger::block::ProofError;
+use cbdc_ledger::member::Role;
+use cbdc_ledger::{Amount, BankId, Genesis, MemberId, NetworkId, PublicKey, Receipt, SignedHeader, Timestamp};
+use cbdc_proto::transport::ServerTrust;
+
+use crate::error::ClientError;
+use crate::receipt::VerifiedReceipt;
+
+/// A genesis with its hash.
+#[derive(Clone, Debug)]
+pub struct Anchor {
+    genesis: Genesis,
+    network: NetworkId,
+}
+
+impl Anchor {
+    pub fn new(genesis: Genesis) -> Anchor {
+        let network = genesis.network();
+        Anchor { genesis, network }
+    }
+
+    /// Reads a `genesis.bin`.
+    pub fn load(path: &Path) -> Result<Anchor, ClientError> {
+        let bytes = std::fs::read(path).map_err(|error| ClientError::File { path: path.to_owned(), reason: error.to_string() })?;
+        Ok(Anchor::new(Genesis::from_bytes(&bytes)?))
+    }
+
+    pub fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// The network's id, part of everything that is signed.
+    pub fn network(&self) -> NetworkId {
+        self.network
+    }
+
+    /// The currency's code, such as `XTS`.
+    pub fn currency(&self) -> &str {
+        std::str::from_utf8(&self.genesis.currency).unwrap_or("???")
+    }
+
+    /// An amount in major units with the currency: `12.50 XTS`.
+    pub fn show(&self, amount: Amount) -> String {
+        format!("{} {}", amount.to_major(self.genesis.currency_exponent), self.currency())
+    }
+
+    /// Reads an amount in major units, exactly.
+    pub fn parse(&self, text: &str) -> Result<Amount, ClientError> {
+        Amount::parse_major(text, self.genesis.currency_exponent).map_err(ClientError::Usage)
+    }
+
+    /// The banks that genesis names.
+    pub fn banks(&self) -> impl Iterator<Item = (BankId, &str)> {
+        let banks = self.genesis.members.iter().filter(|member| member.role == Role::Bank);
+        banks.map(|member| (BankId(member.id.0), member.name.as_str()))
+    }
+
+    /// Trust in exactly one node: the key that genesis names for it.
+    pub fn trust(&self, role: Role, id: MemberId) -> Result<ServerTrust, ClientError> {
+        let node_key = |member: &&cbdc_ledger::member::Member| member.role == role && member.id == id;
+        let found = self.genesis.members.iter().find(node_key).and_then(|member| member.node_key);
+        found.map(ServerTrust::NodeKey).ok_or_else(|| ClientError::UnknownMember {
+            role: role.name().to_owned(),
+            id: id.0,
+            known: self.known_nodes(),
+        })
+    }
+
+    fn known_nodes(&self) -> String {
+        let with_key = self.genesis.members.iter().filter(|member| member.node_key.is_some());
+        with_key.map(|member| format!("{} {}", member.role, member.id)).collect::<Vec<_>>().join(", ")
+    }
+
+    fn central_bank_key(&self, node: MemberId) -> Option<PublicKey> {
+        let is_node = |member: &&cbdc_ledger::member::Member| member.role == Role::CentralBank && member.id == node;
+        self.genesis.members.iter().find(is_node).map(|member| member.signing_key)
+    }
+
+    /// Checks that enough of the central bank's nodes signed a header.
+    pub fn check_header(&self, header: &SignedHeader) -> Result<(), ProofError> {
+        header.check(self.network, self.genesis.header_signatures, |node| self.central_bank_key(node))
+    }
+
+    /// Checks a receipt: its path, its header's signatures and its command.
+    pub fn check_receipt(&self, receipt: Receipt) -> Result<VerifiedReceipt, ProofError> {
+        let command = receipt.check(self.network, self.genesis.header_signatures, |node| self.central_bank_key(node))?;
+        Ok(VerifiedReceipt::of_checked(receipt, command))
+    }
+
+    /// When a record signed now shall end: an hour from now, or half of what genesis allows where that is less, so
+    /// that a clock that is somewhat off does no harm.
+    pub(crate) fn valid_until(&self) -> Timestamp {
+        now().plus_ms((self.genesis.validity_ms_max / 2).min(3_600_000))
+    }
+}
+
+/// The machine's clock.
+pub(crate) fn now() -> Timestamp {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,73 @@
+//! A bank's back office: deposits, issuance and the treasury.
+//!
+//! These calls need the bank's own node certificate; anybody else is refused with `NOT_AUTHORISED`.
+
+use bytes::Bytes;
+use cbdc_ledger::command::IssuanceKind;
+use cbdc_ledger::{AccountId, Amount};
+use cbdc_proto::convert;
+use cbdc_proto::v1;
+
+use crate::connection::Connection;
+use crate::error::ClientError;
+use crate::submission::Fate;
+
+/// What became of a request to issue or redeem.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum IssuanceAnswer {
+    /// The operator's desk ordered it: settled or refused.
+    Ordered(Fate),
+    /// It waits for the operator.
+    Waiting,
+}
+
+/// A bank's back office.
+#[derive(Clone, Debug)]
+pub struct BankOffice {
+    connection: Connection,
+}
+
+impl BankOffice {
+    /// `connection` leads to the bank, and shows the bank's own node certificate.
+    pub fn new(connection: Connection) -> BankOffice {
+        BankOffice { connection }
+    }
+
+    /// Credits a customer's deposit, as a salary or cash paid in would. Safe to repeat with the same `request_id`.
+    pub async fn credit_deposit(&self, account: AccountId, amount: Amount, request_id: [u8; 16]) -> Result<v1::Deposit, ClientError> {
+        let request = self.connection.request(v1::CreditDepositRequest {
+            account: account.to_string(),
+            amount_minor: amount.minor(),
+            request_id: Bytes::copy_from_slice(&request_id),
+        });
+        self.connection.ask(self.connection.bank().credit_deposit(request)).await
+    }
+
+    /// Asks the central bank to issue CBDC against the bank's reserves, or to redeem it.
+    ///
+    /// **Not safe to repeat**: each call is a new request. After an error that leaves the fate open, look at
+    /// [`BankOffice::treasury`] first.
+    pub async fn request_issuance(&self, kind: IssuanceKind, amount: Amount) -> Result<IssuanceAnswer, ClientError> {
+        let kind = match kind {
+            IssuanceKind::Issue => v1::request_bank_issuance_request::Kind::Issue,
+            IssuanceKind::Redeem => v1::request_bank_issuance_request::Kind::Redeem,
+        };
+        let request = v1::RequestBankIssuanceRequest { kind: kind.into(), amount_minor: amount.minor() };
+        let answer = self.connection.ask(self.connection.bank().request_issuance(self.connection.request(request))).await?;
+        let Some(outcome) = answer.outcome else { return Ok(IssuanceAnswer::Waiting) };
+        let answer = convert::outcome_from_message(&outcome).map_err(|status| self.connection.unreadable(status))?;
+        Ok(IssuanceAnswer::Ordered(Fate::of_answer(&answer)))
+    }
+
+    /// The treasury, the deposit book's totals and the bank's reserves.
+    pub async fn treasury(&self) -> Result<v1::Treasury, ClientError> {
+        let request = self.connection.request(v1::GetTreasuryRequest {});
+        self.connection.ask(self.connection.bank().get_treasury(request)).await
+    }
+
+    /// The deposit beside a customer's wallet.
+    pub async fn deposit(&self, account: AccountId) -> Result<v1::Deposit, ClientError> {
+        let request = self.connection.request(v1::GetDepositRequest { account: account.to_string() });
+        self.connection.ask(self.connection.bank().get_deposit(request)).await
+    }
+}

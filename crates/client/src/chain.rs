@@ -1,0 +1,154 @@
+//! The chain, read by a member from the central bank or from a bank's replica, and checked as it is read.
+//!
+//! A header is accepted with enough signatures of the central bank's nodes; a block, if its commands and outcomes lead
+//! to its header's root. So it does not matter who served it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cbdc_ledger::block::command_leaf;
+use cbdc_ledger::{Genesis, Height, Outcome, Proposal, SignedHeader, merkle};
+use cbdc_proto::convert;
+use cbdc_proto::v1;
+use tonic::Streaming;
+
+use crate::anchor::Anchor;
+use crate::connection::Connection;
+use crate::error::{ClientError, Place, of_status};
+use crate::receipt::VerifiedReceipt;
+
+/// A block whose header, commands and outcomes fit together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ChainBlock {
+    pub header: SignedHeader,
+    /// The proposal as it was ordered; read it with [`Proposal::decode`].
+    pub proposal: Bytes,
+    /// One for each command, in order.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl ChainBlock {
+    pub fn height(&self) -> Height {
+        self.header.header.height
+    }
+
+    /// The commands, in order. Never fails on a block that this crate has checked.
+    pub fn commands(&self) -> Vec<cbdc_ledger::Command> {
+        Proposal::decode(&self.proposal).map(|proposal| proposal.commands).unwrap_or_default()
+    }
+}
+
+/// A reader of the chain.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    connection: Connection,
+    anchor: Arc<Anchor>,
+}
+
+impl Chain {
+    /// `connection` leads to the central bank or a bank, and shows a member's node certificate.
+    pub fn new(connection: Connection, anchor: Arc<Anchor>) -> Chain {
+        Chain { connection, anchor }
+    }
+
+    /// The genesis that the node serves; fails if it is not the trusted one.
+    pub async fn genesis(&self) -> Result<Genesis, ClientError> {
+        let request = self.connection.request(v1::GetGenesisRequest {});
+        let answer = self.connection.ask(self.connection.chain().get_genesis(request)).await?;
+        let genesis = Genesis::from_bytes(&answer.genesis)?;
+        if genesis.network() != self.anchor.network() {
+            let (expected, found) = (self.anchor.network().to_string(), genesis.network().to_string());
+            return Err(ClientError::OtherNetwork { expected, found });
+        }
+        Ok(genesis)
+    }
+
+    /// A header; the last one without a height. Before the first block there is none: not found.
+    pub async fn header(&self, height: Option<Height>) -> Result<SignedHeader, ClientError> {
+        let request = self.connection.request(v1::GetHeaderRequest { height: height.map(|height| height.0) });
+        let answer = self.connection.ask(self.connection.chain().get_header(request)).await?;
+        let header = convert::header_from_message(&answer).map_err(|status| self.connection.unreadable(status))?;
+        self.check_height(height, header.header.height)?;
+        self.anchor.check_header(&header)?;
+        Ok(header)
+    }
+
+    /// A whole block.
+    pub async fn block(&self, height: Height) -> Result<ChainBlock, ClientError> {
+        let request = self.connection.request(v1::GetBlockRequest { height: height.0 });
+        let answer = self.connection.ask(self.connection.chain().get_block(request)).await?;
+        let block = self.checked(answer)?;
+        self.check_height(Some(height), block.height())?;
+        Ok(block)
+    }
+
+    /// The receipt of the command at a place.
+    pub async fn receipt(&self, place: Place) -> Result<VerifiedReceipt, ClientError> {
+        let request = self.connection.request(v1::GetReceiptRequest { height: place.height.0, index: place.index });
+        let answer = self.connection.ask(self.connection.chain().get_receipt(request)).await?;
+        let receipt = convert::receipt_from_message(&answer).map_err(|status| self.connection.unreadable(status))?;
+        self.anchor.check_receipt(receipt)?.expect_place(place)
+    }
+
+    /// Blocks from a height on, then each new one as it is sealed. The stream has no deadline: it waits for blocks.
+    pub async fn follow(&self, from: Height) -> Result<Follower, ClientError> {
+        let call = async { self.connection.chain().follow(v1::FollowRequest { from_height: from.0 }).await };
+        let blocks = self.connection.ask(call).await?;
+        Ok(Follower { chain: self.clone(), blocks, next: from.0.max(1) })
+    }
+
+    fn checked(&self, message: v1::Block) -> Result<ChainBlock, ClientError> {
+        let header = message.header.as_ref().ok_or_else(|| self.connection.bad_answer("the block has no header"))?;
+        let header = convert::header_from_message(header).map_err(|status| self.connection.unreadable(status))?;
+        let outcomes = convert::outcomes_from_bytes(&message.outcomes).map_err(|status| self.connection.unreadable(status))?;
+        self.anchor.check_header(&header)?;
+        let block = ChainBlock { header, proposal: message.proposal, outcomes };
+        check_content(&block).map_err(|reason| self.connection.bad_answer(reason))?;
+        Ok(block)
+    }
+
+    fn check_height(&self, expected: Option<Height>, found: Height) -> Result<(), ClientError> {
+        match expected {
+            Some(height) if height != found => {
+                Err(self.connection.bad_answer(format!("expected height {height}, found height {found}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Checks that commands and outcomes lead to the header's root.
+fn check_content(block: &ChainBlock) -> Result<(), String> {
+    let header = &block.header.header;
+    let proposal = Proposal::decode(&block.proposal).map_err(|error| format!("block {}: {error}", header.height))?;
+    let (commands, outcomes) = (proposal.commands.len(), block.outcomes.len());
+    if commands != outcomes || header.command_count as usize != commands {
+        let expected = header.command_count;
+        return Err(format!("block {} should hold {expected} commands, found {commands} with {outcomes} outcomes", header.height));
+    }
+    let leaf = |index: usize| command_leaf(index as u32, proposal.command_bytes(index).unwrap_or_default(), &block.outcomes[index]);
+    let leaves: Vec<merkle::Hash> = (0..commands).map(leaf).collect();
+    if merkle::root(&leaves) != header.commands_root || proposal.time != header.time {
+        return Err(format!("the content of block {} is not what its header says", header.height));
+    }
+    Ok(())
+}
+
+/// Follows the chain, block by block, without a gap.
+pub struct Follower {
+    chain: Chain,
+    blocks: Streaming<v1::Block>,
+    next: u64,
+}
+
+impl Follower {
+    /// The next block; `None` when the node ended the stream.
+    pub async fn next(&mut self) -> Result<Option<ChainBlock>, ClientError> {
+        let message = self.blocks.message().await.map_err(|status| of_status(self.chain.connection.address(), &status))?;
+        let Some(message) = message else { return Ok(None) };
+        let block = self.chain.checked(message)?;
+        self.chain.check_height(Some(Height(self.next)), block.height())?;
+        self.next += 1;
+        Ok(Some(block))
+    }
+}

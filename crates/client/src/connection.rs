@@ -1,0 +1,107 @@
+//! A connection to one node, with a deadline on every call.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cbdc_proto::transport::{MESSAGE_BYTES_MAX, NodeIdentity, ServerTrust, connect};
+use cbdc_proto::v1::bank_client::BankClient;
+use cbdc_proto::v1::chain_client::ChainClient;
+use cbdc_proto::v1::policy_client::PolicyClient;
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::HealthCheckRequest;
+
+use crate::error::{ClientError, no_answer, of_status};
+
+/// How long a call waits for its answer unless told otherwise.
+pub const DEADLINE: Duration = Duration::from_secs(5);
+
+/// A connection to one node. It connects at its first use, and again whenever it is broken; clones share it.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    channel: Channel,
+    address: Arc<str>,
+    deadline: Duration,
+}
+
+impl Connection {
+    /// Prepares a connection to `address` (`host:port`). `identity` is what members show; customers show none.
+    ///
+    /// Must be called within a tokio runtime. Nothing is sent yet.
+    pub fn new(address: &str, identity: Option<&NodeIdentity>, trust: &ServerTrust) -> Result<Connection, ClientError> {
+        let channel = connect(address, identity, trust)?;
+        Ok(Connection { channel, address: address.into(), deadline: DEADLINE })
+    }
+
+    /// The same connection with another deadline for each call.
+    pub fn with_deadline(mut self, deadline: Duration) -> Connection {
+        self.deadline = deadline;
+        self
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Whether the node says that it is ready to serve.
+    pub async fn is_ready(&self) -> Result<bool, ClientError> {
+        let mut client = HealthClient::new(self.channel.clone());
+        let answer = self.ask(client.check(self.request(HealthCheckRequest::default()))).await?;
+        Ok(answer.status() == ServingStatus::Serving)
+    }
+
+    /// The channel itself, for services that this crate has no room for.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    pub(crate) fn bank(&self) -> BankClient<Channel> {
+        BankClient::new(self.channel.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    pub(crate) fn policy(&self) -> PolicyClient<Channel> {
+        PolicyClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    pub(crate) fn chain(&self) -> ChainClient<Channel> {
+        ChainClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// A request that tells the node the deadline.
+    pub(crate) fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.set_timeout(self.deadline);
+        request
+    }
+
+    /// Sends a command: its status is for the caller to judge.
+    pub(crate) async fn send<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Status> {
+        match tokio::time::timeout(self.deadline, call).await {
+            Ok(answer) => answer.map(Response::into_inner),
+            Err(_) => Err(Status::deadline_exceeded(format!("no answer within {} ms", self.deadline.as_millis()))),
+        }
+    }
+
+    /// Asks a question.
+    pub(crate) async fn ask<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, ClientError> {
+        match tokio::time::timeout(self.deadline, call).await {
+            Ok(answer) => answer.map(Response::into_inner).map_err(|status| of_status(&self.address, &status)),
+            Err(_) => Err(no_answer(&self.address, self.deadline)),
+        }
+    }
+
+    /// An answer that breaks the contract.
+    pub(crate) fn bad_answer(&self, reason: impl std::fmt::Display) -> ClientError {
+        ClientError::BadAnswer { address: self.address.to_string(), reason: reason.to_string() }
+    }
+
+    /// A field that cannot be read, as an error that names the node.
+    pub(crate) fn unreadable(&self, status: Status) -> ClientError {
+        self.bad_answer(status.message())
+    }
+}

@@ -1,0 +1,221 @@
+//! What can go wrong for a client, and the three answers that must never be confused: refused, unknown, unreachable.
+//!
+//! * [`ClientError::Refused`]: a rule said no. The command had no effect on money, and it is known why.
+//! * [`ClientError::Unknown`]: the command may or may not have settled. Send **the same record** again: that is safe.
+//! * [`ClientError::Unreachable`]: nobody was there to ask; nothing was sent.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cbdc_ledger::block::ProofError;
+use cbdc_ledger::genesis::GenesisError;
+use cbdc_ledger::{Height, Outcome, Reason};
+use cbdc_proto::status::refusal_of;
+use cbdc_proto::transport::{ConnectError, IdentityError};
+use tonic::{Code, Status};
+
+/// Where a command stands in the chain.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Place {
+    pub height: Height,
+    pub index: u32,
+}
+
+impl fmt::Display for Place {
+    /// As `receipt` commands take it: `17:3`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.height, self.index)
+    }
+}
+
+/// A refusal by a rule.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// The reason with the limit and the amount it speaks of.
+    pub outcome: Outcome,
+    /// The node's own sentence.
+    pub sentence: String,
+    /// Where the refusal stands in the chain; none if the command was refused before it was ordered, which uses no
+    /// sequence number.
+    pub place: Option<Place>,
+}
+
+impl Refusal {
+    pub fn reason(&self) -> Reason {
+        self.outcome.reason
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.outcome.reason, self.sentence)?;
+        if (self.outcome.limit, self.outcome.amount) != (0, 0) {
+            write!(f, " (limit {}, amount {})", self.outcome.limit, self.outcome.amount)?;
+        }
+        Ok(())
+    }
+}
+
+/// Everything that a call of this crate can fail with.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// A rule said no; nothing moved.
+    #[error("refused with {0}")]
+    Refused(Box<Refusal>),
+    /// The bank took the payment into its outbox while the central bank is away. It is not settled.
+    #[error("accepted into the bank's outbox, not settled yet; ask again later, or send the same record again")]
+    Accepted,
+    /// The command may or may not have settled.
+    #[error("whether the command settled is not known ({why}); send the same record again, which is safe")]
+    Unknown { why: String },
+    /// The node could not be reached; nothing was sent.
+    #[error("cannot reach the node at {address}: {reason}; check that it runs and that the address is right")]
+    Unreachable { address: String, reason: String },
+    /// The node did not answer a question in time, or broke off.
+    #[error("the node at {address} gave no answer: {reason}; asking again is safe")]
+    NoAnswer { address: String, reason: String },
+    /// What was asked for does not exist, as far as the node knows.
+    #[error("not found: {0}")]
+    NotFound(String),
+    /// Any other status.
+    #[error("the node at {address} answered {code:?}: {message}")]
+    Status { address: String, code: Code, message: String },
+    /// The answer is not what the contract promises.
+    #[error("the answer of the node at {address} cannot be used: {reason}")]
+    BadAnswer { address: String, reason: String },
+    /// The node serves another network than the one that is trusted.
+    #[error("expected a node of network {expected}, found one of network {found}; check the address and the genesis")]
+    OtherNetwork { expected: String, found: String },
+    /// A header or a receipt does not prove what it should.
+    #[error("the proof does not hold: {0}")]
+    Proof(#[from] ProofError),
+    /// A sound receipt, but of something else.
+    #[error("expected a receipt of {expected}, found one of {found}")]
+    OtherReceipt { expected: String, found: String },
+    /// All sequence numbers that may be under way are.
+    #[error("all {window} sequence numbers that may be under way are in use; wait until the fate of earlier commands is known")]
+    NumbersExhausted { window: u64 },
+    /// Genesis names no such member, or no node key for it.
+    #[error("genesis names no {role} {id} with a node key; known are {known}")]
+    UnknownMember { role: String, id: u16, known: String },
+    /// The desk was made with another role's key.
+    #[error("expected the key of a {expected} for this command, found that of {found}")]
+    WrongRole { expected: &'static str, found: String },
+    /// What the caller gave cannot be sent.
+    #[error("{0}")]
+    Usage(String),
+    #[error("{path} cannot be used: {reason}")]
+    File { path: PathBuf, reason: String },
+    #[error(transparent)]
+    Genesis(#[from] GenesisError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+}
+
+impl From<Refusal> for ClientError {
+    fn from(refusal: Refusal) -> Self {
+        ClientError::Refused(Box::new(refusal))
+    }
+}
+
+/// What a status means for the command that it answers.
+pub(crate) enum Verdict {
+    /// A rule said no before the command was ordered.
+    Refused(Refusal),
+    /// No connection was made: nothing was sent.
+    Unreachable(String),
+    /// The command may have been ordered.
+    Uncertain(String),
+    /// None of these: the call itself was wrong.
+    Other,
+}
+
+pub(crate) fn verdict(status: &Status) -> Verdict {
+    if let Some(reason) = connect_failure(status) {
+        return Verdict::Unreachable(reason);
+    }
+    match refusal_of(status) {
+        Some(outcome) if !matches!(outcome.reason, Reason::Unavailable | Reason::ClockJump) => {
+            return Verdict::Refused(Refusal { outcome, sentence: status.message().to_owned(), place: None });
+        }
+        _ => {}
+    }
+    match status.code() {
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown | Code::Internal | Code::Aborted => {
+            Verdict::Uncertain(sentence_of(status))
+        }
+        _ => Verdict::Other,
+    }
+}
+
+fn sentence_of(status: &Status) -> String {
+    match status.message() {
+        "" => format!("{:?}", status.code()),
+        message => message.to_owned(),
+    }
+}
+
+/// The innermost reason, where no connection could be made.
+fn connect_failure(status: &Status) -> Option<String> {
+    let mut source = std::error::Error::source(status);
+    let mut is_connect = false;
+    let mut innermost = String::new();
+    while let Some(error) = source {
+        is_connect |= error.is::<tonic::ConnectError>();
+        innermost = error.to_string();
+        source = error.source();
+    }
+    is_connect.then_some(innermost)
+}
+
+/// A status that answers a question (not a command), as an error.
+pub(crate) fn of_status(address: &str, status: &Status) -> ClientError {
+    let address = address.to_owned();
+    if status.code() == Code::NotFound {
+        return ClientError::NotFound(status.message().to_owned());
+    }
+    match verdict(status) {
+        Verdict::Refused(refusal) => refusal.into(),
+        Verdict::Unreachable(reason) => ClientError::Unreachable { address, reason },
+        Verdict::Uncertain(reason) => ClientError::NoAnswer { address, reason },
+        Verdict::Other => ClientError::Status { address, code: status.code(), message: status.message().to_owned() },
+    }
+}
+
+pub(crate) fn no_answer(address: &str, deadline: Duration) -> ClientError {
+    ClientError::NoAnswer { address: address.to_owned(), reason: format!("none came within {} ms", deadline.as_millis()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cbdc_proto::status::of_refusal;
+
+    #[test]
+    fn a_rules_refusal_is_known_and_a_broken_stream_is_not() {
+        let refusal = of_refusal(&Outcome::refused(Reason::BadSignature, 0, 0));
+        assert!(matches!(verdict(&refusal), Verdict::Refused(found) if found.reason() == Reason::BadSignature));
+        for status in [Status::unavailable("gone"), Status::deadline_exceeded(""), Status::unknown("h2"), Status::cancelled("")] {
+            assert!(matches!(verdict(&status), Verdict::Uncertain(_)), "{status:?}");
+        }
+    }
+
+    #[test]
+    fn a_node_that_cannot_settle_just_now_leaves_the_fate_open() {
+        for reason in [Reason::Unavailable, Reason::ClockJump] {
+            let status = of_refusal(&Outcome::refused(reason, 0, 0));
+            assert!(matches!(verdict(&status), Verdict::Uncertain(_)), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_said_in_full() {
+        let outcome = Outcome::refused(Reason::HoldingLimit, 300_000, 310_000);
+        let refusal = Refusal { outcome, sentence: outcome.reason.text().to_owned(), place: None };
+        let text = ClientError::from(refusal).to_string();
+        assert!(text.starts_with("refused with HOLDING_LIMIT") && text.contains("300000") && text.contains("310000"), "{text}");
+    }
+}

@@ -1,0 +1,327 @@
+//! A development network's folder, as those see it who connect: genesis, members' keys, nodes' addresses, wallets.
+//!
+//! ```text
+//! DIR/genesis.bin                what is trusted
+//! DIR/genesis.toml               the same for people; nothing reads it
+//! DIR/ca.pem                     the authority over all node certificates, for clients in other languages
+//! DIR/<role>-<number>/           one folder a member: signing.key, node.key, node.pem
+//! DIR/central-bank-1/config.toml, DIR/bank-1/config.toml, …   where each node listens
+//! DIR/wallets/NAME.toml, NAME.key                             named wallets
+//! ```
+//!
+//! Such a folder holds every party's keys, which a real network keeps apart: it is for development, tests and
+//! measurements. `cbdc init` and `cbdc up` make one.
+
+mod wallet_file;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use cbdc_ledger::member::Role;
+use cbdc_ledger::{AccountId, BankId, Class, HolderId, MemberId, PublicKey, SigningKey};
+use cbdc_ledger::command::Certificate;
+use cbdc_proto::transport::NodeIdentity;
+use cbdc_proto::transport::key_file::read_signing_key;
+use serde::Deserialize;
+
+use crate::anchor::Anchor;
+use crate::bank_office::BankOffice;
+use crate::chain::Chain;
+use crate::connection::Connection;
+use crate::error::ClientError;
+use crate::policy_desk::{PolicyDesk, Seal};
+use crate::wallet::{Registration, Wallet};
+
+pub use wallet_file::WalletFile;
+
+/// A node of a network: a central bank's, or a commercial bank's.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum NodeName {
+    CentralBank(MemberId),
+    Bank(BankId),
+}
+
+impl NodeName {
+    pub fn role(self) -> Role {
+        match self {
+            NodeName::CentralBank(_) => Role::CentralBank,
+            NodeName::Bank(_) => Role::Bank,
+        }
+    }
+
+    pub fn id(self) -> MemberId {
+        match self {
+            NodeName::CentralBank(id) => id,
+            NodeName::Bank(bank) => MemberId(bank.0),
+        }
+    }
+}
+
+impl fmt::Display for NodeName {
+    /// The name of the node's folder: `bank-2`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.role(), self.id())
+    }
+}
+
+impl FromStr for NodeName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("expected a node such as central-bank-1 or bank-2, found `{text}`");
+        let (role, number) = text.rsplit_once('-').ok_or_else(wrong)?;
+        let number = number.parse().map_err(|_| wrong())?;
+        match role {
+            "central-bank" => Ok(NodeName::CentralBank(MemberId(number))),
+            "bank" => Ok(NodeName::Bank(BankId(number))),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+/// The part of a node's configuration that clients read.
+#[derive(Clone, Debug, Deserialize)]
+struct NodeAddresses {
+    listen: String,
+    metrics_listen: Option<String>,
+    data_dir: PathBuf,
+}
+
+/// An opened folder.
+#[derive(Clone, Debug)]
+pub struct NetworkFolder {
+    dir: PathBuf,
+    anchor: Arc<Anchor>,
+    nodes: BTreeMap<NodeName, NodeAddresses>,
+}
+
+impl NetworkFolder {
+    /// The file that makes a folder a network's.
+    pub const GENESIS: &'static str = "genesis.bin";
+
+    /// Opens a folder. Reads no secret yet.
+    pub fn open(dir: &Path) -> Result<NetworkFolder, ClientError> {
+        let genesis = dir.join(NetworkFolder::GENESIS);
+        if !genesis.is_file() {
+            let reason = "it holds no network (no genesis.bin); make one with `cbdc init` or `cbdc up`, or name another folder".to_owned();
+            return Err(ClientError::File { path: dir.to_owned(), reason });
+        }
+        let anchor = Arc::new(Anchor::load(&genesis)?);
+        let mut nodes = BTreeMap::new();
+        for member in &anchor.genesis().members {
+            let name = match member.role {
+                Role::CentralBank => NodeName::CentralBank(member.id),
+                Role::Bank => NodeName::Bank(BankId(member.id.0)),
+                _ => continue,
+            };
+            nodes.insert(name, read_addresses(&dir.join(name.to_string()).join("config.toml"))?);
+        }
+        Ok(NetworkFolder { dir: dir.to_owned(), anchor, nodes })
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn anchor(&self) -> &Arc<Anchor> {
+        &self.anchor
+    }
+
+    /// Every node, the central bank's first.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeName> {
+        self.nodes.keys().copied()
+    }
+
+    pub fn banks(&self) -> impl Iterator<Item = BankId> {
+        self.nodes.keys().filter_map(|name| match name {
+            NodeName::Bank(bank) => Some(*bank),
+            NodeName::CentralBank(_) => None,
+        })
+    }
+
+    /// The node of the central bank that a client asks.
+    pub fn central_bank(&self) -> NodeName {
+        let first = self.nodes.keys().find(|name| name.role() == Role::CentralBank);
+        *first.expect("a valid genesis names a node of the central bank")
+    }
+
+    /// Where a node serves gRPC.
+    pub fn address(&self, node: NodeName) -> Result<&str, ClientError> {
+        Ok(&self.addresses(node)?.listen)
+    }
+
+    /// Where a node serves its metrics, if it does.
+    pub fn metrics_address(&self, node: NodeName) -> Result<Option<&str>, ClientError> {
+        Ok(self.addresses(node)?.metrics_listen.as_deref())
+    }
+
+    pub fn data_dir(&self, node: NodeName) -> Result<PathBuf, ClientError> {
+        Ok(self.node_dir(node).join(&self.addresses(node)?.data_dir))
+    }
+
+    pub fn config_path(&self, node: NodeName) -> PathBuf {
+        self.node_dir(node).join("config.toml")
+    }
+
+    /// Where a node's process writes its log.
+    pub fn log_path(&self, node: NodeName) -> PathBuf {
+        self.node_dir(node).join("node.log")
+    }
+
+    fn node_dir(&self, node: NodeName) -> PathBuf {
+        self.dir.join(node.to_string())
+    }
+
+    fn addresses(&self, node: NodeName) -> Result<&NodeAddresses, ClientError> {
+        self.nodes.get(&node).ok_or_else(|| {
+            let known = self.nodes.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            ClientError::NotFound(format!("the network has no node {node}; it has {known}"))
+        })
+    }
+
+    fn member_dir(&self, role: Role, id: MemberId) -> PathBuf {
+        self.dir.join(format!("{role}-{id}"))
+    }
+
+    /// A member's certificate and node key.
+    pub fn identity(&self, role: Role, id: MemberId) -> Result<NodeIdentity, ClientError> {
+        let dir = self.member_dir(role, id);
+        Ok(NodeIdentity::load(&dir.join("node.pem"), &dir.join("node.key"))?)
+    }
+
+    /// A member's signing key.
+    pub fn signing_key(&self, role: Role, id: MemberId) -> Result<SigningKey, ClientError> {
+        Ok(read_signing_key(&self.member_dir(role, id).join("signing.key"))?)
+    }
+
+    /// A customer's connection to a bank.
+    pub fn connect_customer(&self, bank: BankId) -> Result<Connection, ClientError> {
+        let node = NodeName::Bank(bank);
+        Connection::new(self.address(node)?, None, &self.anchor.trust(node.role(), node.id())?)
+    }
+
+    /// A member's connection to a node.
+    pub fn connect_member(&self, role: Role, id: MemberId, node: NodeName) -> Result<Connection, ClientError> {
+        let identity = self.identity(role, id)?;
+        Connection::new(self.address(node)?, Some(&identity), &self.anchor.trust(node.role(), node.id())?)
+    }
+
+    /// The auditor's connection to a node: it may read everything.
+    pub fn connect_auditor(&self, node: NodeName) -> Result<Connection, ClientError> {
+        self.connect_member(Role::Auditor, MemberId(1), node)
+    }
+
+    /// A bank's back office.
+    pub fn bank_office(&self, bank: BankId) -> Result<BankOffice, ClientError> {
+        Ok(BankOffice::new(self.connect_member(Role::Bank, MemberId(bank.0), NodeName::Bank(bank))?))
+    }
+
+    /// A desk that reads, with the auditor's certificate.
+    pub fn reading_desk(&self) -> Result<PolicyDesk, ClientError> {
+        Ok(PolicyDesk::new(self.connect_auditor(self.central_bank())?, self.anchor.clone()))
+    }
+
+    /// A desk that signs for a committee member, the operator or a court.
+    pub fn desk(&self, role: Role, id: MemberId) -> Result<PolicyDesk, ClientError> {
+        let connection = self.connect_member(role, id, self.central_bank())?;
+        let seal = Seal::new(role, id, self.signing_key(role, id)?);
+        Ok(PolicyDesk::new(connection, self.anchor.clone()).with_seal(seal))
+    }
+
+    /// The chain as a node serves it, read with the auditor's certificate.
+    pub fn chain(&self, node: NodeName) -> Result<Chain, ClientError> {
+        Ok(Chain::new(self.connect_auditor(node)?, self.anchor.clone()))
+    }
+
+    /// Has the registrar certify a holder's key.
+    pub fn register(&self, holder: HolderId, class: Class, key: PublicKey) -> Result<Registration, ClientError> {
+        let registrar = MemberId(1);
+        let registrar_key = self.signing_key(Role::Registrar, registrar)?;
+        let certificate = Certificate::sign(self.anchor.network(), registrar, 0, &registrar_key, (holder, class, key));
+        Ok(Registration { holder, class, certificate })
+    }
+
+    /// The files of all named wallets, by name.
+    pub fn wallet_files(&self) -> Result<Vec<WalletFile>, ClientError> {
+        WalletFile::all(&self.wallets_dir())
+    }
+
+    /// The file of a named wallet.
+    pub fn wallet_file(&self, name: &str) -> Result<WalletFile, ClientError> {
+        WalletFile::load(&self.wallets_dir(), name)
+    }
+
+    /// A named wallet that is open, ready to pay.
+    pub fn wallet(&self, name: &str) -> Result<Wallet, ClientError> {
+        let file = self.wallet_file(name)?;
+        let account = file.account.ok_or_else(|| {
+            ClientError::NotFound(format!("the wallet `{name}` was never opened; run `cbdc wallet open {name}` again"))
+        })?;
+        let connection = self.connect_customer(account.bank)?;
+        Ok(Wallet::new(connection, self.anchor.clone(), file.key(&self.wallets_dir())?, account))
+    }
+
+    /// Opens a named wallet, or continues where an earlier attempt stopped: its key and file are durable before the
+    /// bank is asked, and the bank answers a repeated request with the same wallet.
+    pub async fn open_wallet(&self, name: &str, bank: BankId, class: Class) -> Result<WalletFile, ClientError> {
+        self.addresses(NodeName::Bank(bank))?;
+        let dir = self.wallets_dir();
+        let mut file = WalletFile::load_or_create(&dir, name, bank, class)?;
+        if file.account.is_some() {
+            return Ok(file);
+        }
+        let key = file.key(&dir)?;
+        let registration = self.register(file.holder, file.class, key.public_key())?;
+        let connection = self.connect_customer(file.bank)?;
+        let wallet = Wallet::open(connection, self.anchor.clone(), key, &registration).await?;
+        file.account = Some(wallet.account());
+        file.save(&dir)?;
+        Ok(file)
+    }
+
+    /// The account of a named wallet, or the account number itself.
+    pub fn account_of(&self, name_or_number: &str) -> Result<AccountId, ClientError> {
+        if let Ok(file) = self.wallet_file(name_or_number) {
+            return file.account.ok_or_else(|| ClientError::NotFound(format!("the wallet `{name_or_number}` was never opened")));
+        }
+        name_or_number.parse().map_err(|number_error: String| {
+            let known = self.wallet_files().unwrap_or_default().into_iter().map(|file| file.name).collect::<Vec<_>>().join(", ");
+            ClientError::NotFound(format!("`{name_or_number}` is neither a wallet here ({known}) nor an account number: {number_error}"))
+        })
+    }
+
+    /// Where the named wallets lie.
+    pub fn wallets_dir(&self) -> PathBuf {
+        self.dir.join("wallets")
+    }
+}
+
+fn read_addresses(config: &Path) -> Result<NodeAddresses, ClientError> {
+    let wrong = |reason: String| ClientError::File { path: config.to_owned(), reason };
+    let text = std::fs::read_to_string(config).map_err(|error| wrong(error.to_string()))?;
+    toml::from_str(&text).map_err(|error| wrong(error.message().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn node_names_survive_being_shown_and_read() {
+        for name in [NodeName::CentralBank(MemberId(1)), NodeName::Bank(BankId(65535))] {
+            assert_eq!(name.to_string().parse(), Ok(name));
+        }
+        for text in ["bank", "bank-", "bank-70000", "committee-1", ""] {
+            assert!(text.parse::<NodeName>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_folder_without_a_network_is_refused_with_what_to_do() {
+        let message = NetworkFolder::open(Path::new("/nonexistent")).unwrap_err().to_string();
+        assert!(message.contains("/nonexistent") && message.contains("cbdc up"), "{message}");
+    }
+}

@@ -1,0 +1,242 @@
+//! The policy desk: what a committee member, an operator or a court does, and what every member may read.
+//!
+//! A desk that only reads needs no key. One that signs is made with [`PolicyDesk::with_seal`]; the ledger checks that the
+//! seal's role may do what it signs:
+//!
+//! | role | may |
+//! |---|---|
+//! | committee | [`propose`](PolicyDesk::propose), [`vote`](PolicyDesk::vote) |
+//! | operator | [`waiting_requests`](PolicyDesk::waiting_requests), [`endorse`](PolicyDesk::endorse), [`accept_clock`](PolicyDesk::accept_clock) |
+//! | order (court) | [`freeze`](PolicyDesk::freeze), [`unfreeze`](PolicyDesk::unfreeze) |
+//!
+//! The connection must show that member's node certificate: the role that hands a command in is checked as well.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cbdc_ledger::command::{
+    Ballot, FreezeKind, FreezeOrder, Head, IssuanceOrder, IssuanceRequest, Measure, Motion, Record, Signed,
+};
+use cbdc_ledger::member::Role;
+use cbdc_ledger::sequence::MEMBER_WINDOW;
+use cbdc_ledger::{AccountId, Amount, Command, MemberId, Reason, SigningKey, Timestamp};
+use cbdc_proto::convert;
+use cbdc_proto::v1;
+use tokio::sync::Mutex;
+
+use crate::anchor::Anchor;
+use crate::connection::Connection;
+use crate::error::ClientError;
+use crate::sequence::SequenceAllocator;
+use crate::submission::{Fate, PATIENCE, until_known};
+
+/// A member's role, number and signing key.
+#[derive(Clone)]
+pub struct Seal {
+    role: Role,
+    id: MemberId,
+    key: Arc<SigningKey>,
+}
+
+impl Seal {
+    pub fn new(role: Role, id: MemberId, key: SigningKey) -> Seal {
+        Seal { role, id, key: Arc::new(key) }
+    }
+}
+
+/// Numbers and key version, as the ledger told them.
+struct Standing {
+    key_version: u32,
+    numbers: SequenceAllocator,
+}
+
+/// A desk at the central bank. Clones share the connection and the numbers.
+#[derive(Clone)]
+pub struct PolicyDesk {
+    connection: Connection,
+    anchor: Arc<Anchor>,
+    seal: Option<Seal>,
+    standing: Arc<Mutex<Option<Standing>>>,
+    patience: Duration,
+}
+
+impl PolicyDesk {
+    /// A desk that reads. `connection` leads to the central bank and shows a member's node certificate.
+    pub fn new(connection: Connection, anchor: Arc<Anchor>) -> PolicyDesk {
+        PolicyDesk { connection, anchor, seal: None, standing: Arc::default(), patience: PATIENCE }
+    }
+
+    /// The same desk, able to sign.
+    pub fn with_seal(mut self, seal: Seal) -> PolicyDesk {
+        self.seal = Some(seal);
+        self.standing = Arc::default();
+        self
+    }
+
+    /// How long a command is sent again before its fate is called unknown; 30 s unless told otherwise.
+    pub fn with_patience(mut self, patience: Duration) -> PolicyDesk {
+        self.patience = patience;
+        self
+    }
+
+    pub fn anchor(&self) -> &Anchor {
+        &self.anchor
+    }
+
+    /// All members, with their keys and next sequence numbers, and the committee's threshold.
+    pub async fn members(&self) -> Result<v1::ListMembersResponse, ClientError> {
+        let request = self.connection.request(v1::ListMembersRequest {});
+        self.connection.ask(self.connection.policy().list_members(request)).await
+    }
+
+    /// The parameters in force, or an earlier version of them.
+    pub async fn policy(&self, version: Option<u32>) -> Result<v1::PolicySet, ClientError> {
+        let request = self.connection.request(v1::GetPolicyRequest { version });
+        self.connection.ask(self.connection.policy().get_policy(request)).await
+    }
+
+    pub async fn balance_sheet(&self) -> Result<v1::BalanceSheet, ClientError> {
+        let request = self.connection.request(v1::GetBalanceSheetRequest {});
+        self.connection.ask(self.connection.policy().get_balance_sheet(request)).await
+    }
+
+    /// CBDC in circulation and the terms that it is the sum of.
+    pub async fn supply(&self) -> Result<v1::Supply, ClientError> {
+        let request = self.connection.request(v1::GetSupplyRequest {});
+        self.connection.ask(self.connection.policy().get_supply(request)).await
+    }
+
+    /// A page of proposals with their votes, newest first. `page_size` is at most 100.
+    pub async fn proposals(&self, page_size: u32, page_token: Option<String>) -> Result<v1::ListProposalsResponse, ClientError> {
+        let message = v1::ListProposalsRequest { page_size, page_token: page_token.unwrap_or_default() };
+        self.connection.ask(self.connection.policy().list_proposals(self.connection.request(message))).await
+    }
+
+    /// Proposes measures, and votes for them. A settled proposal's number is the fate's result.
+    ///
+    /// The first block at or after `effective_at` enacts the motion if it is carried by then; one that is not carried
+    /// by `lapses_at` lapses.
+    pub async fn propose(&self, measures: Vec<Measure>, effective_at: Timestamp, lapses_at: Timestamp) -> Result<Fate, ClientError> {
+        if measures.is_empty() || measures.len() > cbdc_ledger::command::committee::MEASURES_MAX {
+            return Err(ClientError::Usage(format!("expected 1 to 64 measures, found {}", measures.len())));
+        }
+        self.command(Role::Committee, |head, member| Motion {
+            head,
+            member,
+            effective_at,
+            lapses_at,
+            measures: measures.clone(),
+        })
+        .await
+    }
+
+    /// Votes on a proposal; a later vote replaces an earlier one.
+    pub async fn vote(&self, proposal: u64, approve: bool) -> Result<Fate, ClientError> {
+        self.command(Role::Committee, |head, member| Ballot { head, member, approve, proposal }).await
+    }
+
+    /// Adds an amount to what a wallet's holder may not spend. `order` is the court's own number of the order.
+    pub async fn freeze(&self, account: AccountId, amount: Amount, order: [u8; 16]) -> Result<Fate, ClientError> {
+        let kind = FreezeKind::Freeze;
+        self.command(Role::Order, |head, court| FreezeOrder { kind, head, court, account, amount, order }).await
+    }
+
+    /// Takes an amount off what a wallet's holder may not spend.
+    pub async fn unfreeze(&self, account: AccountId, amount: Amount, order: [u8; 16]) -> Result<Fate, ClientError> {
+        let kind = FreezeKind::Unfreeze;
+        self.command(Role::Order, |head, court| FreezeOrder { kind, head, court, account, amount, order }).await
+    }
+
+    /// The banks' signed requests that wait for the operator.
+    pub async fn waiting_requests(&self) -> Result<Vec<Signed<IssuanceRequest>>, ClientError> {
+        let request = self.connection.request(v1::ListIssuanceRequestsRequest {});
+        let answer = self.connection.ask(self.connection.policy().list_issuance_requests(request)).await?;
+        let read = |bytes: &bytes::Bytes| Signed::<IssuanceRequest>::from_bytes(bytes).map_err(|error| self.connection.bad_answer(error));
+        answer.requests.iter().map(read).collect()
+    }
+
+    /// Agrees to a bank's request: the operator's order over it.
+    pub async fn endorse(&self, request: Signed<IssuanceRequest>) -> Result<Fate, ClientError> {
+        self.command(Role::Operator, |head, operator| IssuanceOrder { head, operator, request }).await
+    }
+
+    /// Accepts the central bank's clock as it is now, after it has jumped. Returns that clock's time.
+    pub async fn accept_clock(&self) -> Result<Timestamp, ClientError> {
+        let request = self.connection.request(v1::AcceptClockRequest {});
+        let answer = self.connection.ask(self.connection.policy().accept_clock(request)).await?;
+        Ok(Timestamp(answer.time_ms))
+    }
+
+    /// Signs a record with the seal's next number and sends it until its fate is known.
+    async fn command<R>(&self, role: Role, record: impl Fn(Head, MemberId) -> R) -> Result<Fate, ClientError>
+    where
+        R: Record,
+        Command: From<Signed<R>>,
+    {
+        let seal = self.seal_of(role)?;
+        let head = self.head().await?;
+        let signed = record(head, seal.id).sign(self.anchor.network(), &seal.key);
+        let bytes = bytes::Bytes::from(Command::from(signed).to_bytes());
+        let attempt = || async {
+            let message = v1::SubmitPolicyCommandRequest { command: bytes.clone() };
+            let outcome = self.connection.send(self.connection.policy().submit(self.connection.request(message))).await?;
+            convert::outcome_from_message(&outcome)
+        };
+        let fate = until_known(&self.connection, self.patience, attempt).await;
+        self.settle_number(head.sequence, &fate).await;
+        fate
+    }
+
+    fn seal_of(&self, role: Role) -> Result<&Seal, ClientError> {
+        match &self.seal {
+            Some(seal) if seal.role == role => Ok(seal),
+            Some(seal) => Err(ClientError::WrongRole { expected: role.name(), found: format!("{} {}", seal.role, seal.id) }),
+            None => Err(ClientError::WrongRole { expected: role.name(), found: "nobody".to_owned() }),
+        }
+    }
+
+    async fn head(&self) -> Result<Head, ClientError> {
+        let mut standing = self.standing.lock().await;
+        if standing.is_none() {
+            *standing = Some(self.ask_standing().await?);
+        }
+        let standing = standing.as_mut().expect("set just above");
+        let sequence = standing.numbers.take().ok_or(ClientError::NumbersExhausted { window: MEMBER_WINDOW })?;
+        Ok(Head { flags: 0, key_version: standing.key_version, sequence, valid_until: self.anchor.valid_until() })
+    }
+
+    async fn ask_standing(&self) -> Result<Standing, ClientError> {
+        let seal = self.seal.as_ref().ok_or(ClientError::WrongRole { expected: "member", found: "nobody".to_owned() })?;
+        let members = self.members().await?.members;
+        let is_own = |member: &&v1::Member| member.role == seal.role.name() && member.id == u32::from(seal.id.0);
+        let own = members.iter().find(is_own).ok_or_else(|| {
+            ClientError::NotFound(format!("the central bank knows no {} {}", seal.role, seal.id))
+        })?;
+        let numbers = SequenceAllocator::new(MEMBER_WINDOW, own.next_sequence);
+        Ok(Standing { key_version: own.key_version, numbers })
+    }
+
+    async fn settle_number(&self, number: u64, fate: &Result<Fate, ClientError>) {
+        let mut standing = self.standing.lock().await;
+        let must_ask_again = match (fate, standing.as_mut()) {
+            (_, None) => false,
+            (Ok(Fate::Accepted | Fate::Unknown { .. }), Some(_)) => false,
+            (Ok(Fate::Refused(refusal)), Some(standing)) if refusal.place.is_none() => {
+                standing.numbers.give_back(number);
+                let stale = [Reason::SequenceUsed, Reason::SequenceConflict, Reason::SequenceOutOfWindow, Reason::KeyChanged];
+                stale.contains(&refusal.reason())
+            }
+            (Ok(_), Some(standing)) => {
+                standing.numbers.mark_used(number);
+                false
+            }
+            (Err(_), Some(standing)) => {
+                standing.numbers.give_back(number);
+                false
+            }
+        };
+        if must_ask_again {
+            *standing = None;
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! A wallet: a key, an account, and the bank that serves it.
+//!
+//! # Paying
+//! [`Wallet::pay`] signs with the next unused number, sends, and sends the same record again until its fate is known.
+//! A program that must survive its own crash signs first ([`Wallet::sign_transfer`]), saves the record, and then
+//! hands it in ([`Wallet::submit`]); after a restart it hands the saved record in again, which cannot pay twice.
+//!
+//! # Numbers
+//! Up to 64 payments may be under way at once; the wallet keeps count ([`crate::sequence`]), starting from what its
+//! bank says. Another device with the same key may take a number first: the ledger then refuses this one's record
+//! with `SEQUENCE_CONFLICT`, and `pay` signs anew with another number, which is safe, since the first record can
+//! never settle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cbdc_ledger::command::{Certificate, Head, Payment, PaymentKind, Record, Signed};
+use cbdc_ledger::sequence::WALLET_WINDOW;
+use cbdc_ledger::{AccountId, Amount, Class, Height, HolderId, Reason, SigningKey, Timestamp};
+use cbdc_proto::convert::{self, payment_to_message};
+use cbdc_proto::packed::Answer;
+use cbdc_proto::v1;
+use tokio::sync::Mutex;
+use tonic::Status;
+
+use crate::anchor::Anchor;
+use crate::connection::Connection;
+use crate::error::{ClientError, Place};
+use crate::receipt::VerifiedReceipt;
+use crate::sequence::SequenceAllocator;
+use crate::submission::{Fate, PATIENCE, until_known};
+
+/// How often a payment is signed anew because its number was taken.
+const RENUMBERINGS_MAX: usize = 5;
+
+/// What the registrar says about a key: who holds it, and in which class.
+#[derive(Clone, Copy, Debug)]
+pub struct Registration {
+    pub holder: HolderId,
+    pub class: Class,
+    pub certificate: Certificate,
+}
+
+/// A wallet's money, at a height.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Balance {
+    /// All money on the wallet.
+    pub posted: Amount,
+    /// What the holder may spend now.
+    pub available: Amount,
+    pub held: Amount,
+    pub frozen: Amount,
+    pub height: Height,
+}
+
+/// A payment that was handed in, and what became of it.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// The record as signed: hand it in again with [`Wallet::submit`] if its fate is unknown.
+    pub payment: Signed<Payment>,
+    pub fate: Fate,
+}
+
+/// One line of a wallet's history.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HistoryEntry {
+    pub place: Place,
+    pub time: Timestamp,
+    /// `transfer`, `defund` or `fund`.
+    pub kind: String,
+    pub from: AccountId,
+    pub to: AccountId,
+    pub amount: Amount,
+    pub reference: [u8; 16],
+    pub sequence: u64,
+    pub reason: Reason,
+}
+
+/// A page of history, newest first.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HistoryPage {
+    pub entries: Vec<HistoryEntry>,
+    /// Where the next page begins; none after the last.
+    pub next: Option<String>,
+}
+
+/// A holder's wallet at a bank. Clones share the connection, the key and the numbers.
+#[derive(Clone)]
+pub struct Wallet {
+    connection: Connection,
+    anchor: Arc<Anchor>,
+    key: Arc<SigningKey>,
+    key_version: u32,
+    account: AccountId,
+    numbers: Arc<Mutex<Option<SequenceAllocator>>>,
+    patience: Duration,
+}
+
+impl Wallet {
+    /// A wallet that is open already. `connection` leads to its bank.
+    pub fn new(connection: Connection, anchor: Arc<Anchor>, key: SigningKey, account: AccountId) -> Wallet {
+        let (key, numbers) = (Arc::new(key), Arc::new(Mutex::new(None)));
+        Wallet { connection, anchor, key, key_version: 0, account, numbers, patience: PATIENCE }
+    }
+
+    /// Opens a wallet at the bank. Safe to repeat: a bank opens one wallet a key, and answers again with the same.
+    pub async fn open(
+        connection: Connection,
+        anchor: Arc<Anchor>,
+        key: SigningKey,
+        registration: &Registration,
+    ) -> Result<Wallet, ClientError> {
+        let Registration { holder, class, certificate } = registration;
+        let request = v1::OpenWalletRequest {
+            holder: Bytes::copy_from_slice(&holder.0),
+            class: class.to_string(),
+            public_key: Bytes::copy_from_slice(&key.public_key().0),
+            registrar: u32::from(certificate.registrar.0),
+            registrar_key_version: certificate.registrar_key_version,
+            registrar_signature: Bytes::copy_from_slice(&certificate.signature.0),
+        };
+        let answer = connection.ask(connection.bank().open_wallet(connection.request(request))).await?;
+        let account = convert::account("account", &answer.account).map_err(|status| connection.unreadable(status))?;
+        Ok(Wallet::new(connection, anchor, key, account))
+    }
+
+    /// The version of the wallet's key, where it was replaced; a wallet's first key has version 0.
+    pub fn with_key_version(mut self, key_version: u32) -> Wallet {
+        self.key_version = key_version;
+        self
+    }
+
+    /// How long a payment is sent again before its fate is called unknown; 30 s unless told otherwise.
+    pub fn with_patience(mut self, patience: Duration) -> Wallet {
+        self.patience = patience;
+        self
+    }
+
+    pub fn account(&self) -> AccountId {
+        self.account
+    }
+
+    pub fn anchor(&self) -> &Anchor {
+        &self.anchor
+    }
+
+    /// The bank's status; fails if it serves another network.
+    pub async fn status(&self) -> Result<v1::BankStatus, ClientError> {
+        let request = self.connection.request(v1::GetStatusRequest {});
+        let status = self.connection.ask(self.connection.bank().get_status(request)).await?;
+        if status.network_id.as_ref() != self.anchor.network().0 {
+            let found = cbdc_ledger::encoding::hex(&status.network_id);
+            return Err(ClientError::OtherNetwork { expected: self.anchor.network().to_string(), found });
+        }
+        Ok(status)
+    }
+
+    /// The wallet as its bank's replica has it.
+    pub async fn details(&self) -> Result<v1::Wallet, ClientError> {
+        let wallet = Some(v1::get_wallet_request::Wallet::Account(self.account.to_string()));
+        let request = self.connection.request(v1::GetWalletRequest { wallet });
+        self.connection.ask(self.connection.bank().get_wallet(request)).await
+    }
+
+    pub async fn balance(&self) -> Result<Balance, ClientError> {
+        let wallet = self.details().await?;
+        Ok(Balance {
+            posted: Amount::from_minor(wallet.posted_minor),
+            available: Amount::from_minor(wallet.available_minor),
+            held: Amount::from_minor(wallet.held_minor),
+            frozen: Amount::from_minor(wallet.frozen_minor),
+            height: Height(wallet.height),
+        })
+    }
+
+    /// Whether a transfer would settle as things stand, and what it would cost. Binds nobody.
+    pub async fn quote(&self, to: AccountId, amount: Amount) -> Result<v1::Quote, ClientError> {
+        let (from, to) = (self.account.to_string(), to.to_string());
+        let request = self.connection.request(v1::QuoteTransferRequest { from, to, amount_minor: amount.minor() });
+        self.connection.ask(self.connection.bank().quote_transfer(request)).await
+    }
+
+    /// Pays, and waits until the payment's fate is known.
+    pub async fn pay(&self, to: AccountId, amount: Amount) -> Result<Submission, ClientError> {
+        self.pay_with_reference(to, amount, [0; 16]).await
+    }
+
+    /// As [`Wallet::pay`], with 16 bytes of the payer's own choice.
+    pub async fn pay_with_reference(&self, to: AccountId, amount: Amount, reference: [u8; 16]) -> Result<Submission, ClientError> {
+        self.sign_and_submit(PaymentKind::Transfer, to, amount, reference).await
+    }
+
+    /// Moves money from the wallet to the deposit beside it.
+    pub async fn defund(&self, amount: Amount) -> Result<Submission, ClientError> {
+        self.sign_and_submit(PaymentKind::Defund, AccountId::treasury(self.account.bank), amount, [0; 16]).await
+    }
+
+    async fn sign_and_submit(
+        &self,
+        kind: PaymentKind,
+        to: AccountId,
+        amount: Amount,
+        reference: [u8; 16],
+    ) -> Result<Submission, ClientError> {
+        let mut renumberings = 0;
+        loop {
+            let payment = self.sign(kind, to, amount, reference).await?;
+            let fate = self.submit(&payment).await?;
+            let was_never_ordered = match &fate {
+                Fate::Refused(refusal) if refusal.place.is_none() => {
+                    matches!(refusal.reason(), Reason::SequenceConflict | Reason::SequenceOutOfWindow)
+                }
+                _ => false,
+            };
+            if !was_never_ordered || renumberings == RENUMBERINGS_MAX {
+                return Ok(Submission { payment, fate });
+            }
+            renumberings += 1;
+            self.refresh_numbers().await?;
+        }
+    }
+
+    /// Signs a transfer with the next unused number, and does not send it.
+    pub async fn sign_transfer(&self, to: AccountId, amount: Amount, reference: [u8; 16]) -> Result<Signed<Payment>, ClientError> {
+        self.sign(PaymentKind::Transfer, to, amount, reference).await
+    }
+
+    /// Signs a defund with the next unused number, and does not send it.
+    pub async fn sign_defund(&self, amount: Amount) -> Result<Signed<Payment>, ClientError> {
+        self.sign(PaymentKind::Defund, AccountId::treasury(self.account.bank), amount, [0; 16]).await
+    }
+
+    async fn sign(&self, kind: PaymentKind, to: AccountId, amount: Amount, reference: [u8; 16]) -> Result<Signed<Payment>, ClientError> {
+        let sequence = self.take_number().await?;
+        let valid_until = self.anchor.valid_until();
+        let head = Head { flags: 0, key_version: self.key_version, sequence, valid_until };
+        let payment = Payment { kind, head, from: self.account, to, amount, max_fee: Amount::ZERO, reference };
+        Ok(payment.sign(self.anchor.network(), &self.key))
+    }
+
+    /// Hands a signed payment in, again and again, until its fate is known or patience ends.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] if the bank cannot be reached at all; then nothing was sent.
+    pub async fn submit(&self, payment: &Signed<Payment>) -> Result<Fate, ClientError> {
+        let fate = match payment.record.kind {
+            PaymentKind::Defund => until_known(&self.connection, self.patience, || self.hand_in_defund(payment)).await,
+            _ => until_known(&self.connection, self.patience, || self.hand_in_transfer(payment)).await,
+        };
+        let fate = match fate {
+            Ok(fate) => self.fate_of_used_number(payment, fate).await,
+            Err(error) => {
+                self.settle_number(payment.record.head.sequence, None).await;
+                return Err(error);
+            }
+        };
+        self.settle_number(payment.record.head.sequence, Some(&fate)).await;
+        Ok(fate)
+    }
+
+    async fn hand_in_transfer(&self, payment: &Signed<Payment>) -> Result<Answer, Status> {
+        let message = v1::SubmitTransferRequest { payment: Some(payment_to_message(payment)), accept_when_unreachable: false };
+        let request = self.connection.request(message);
+        let answer = self.connection.send(self.connection.bank().submit_transfer(request)).await?;
+        match (answer.state(), &answer.outcome) {
+            (v1::submit_transfer_response::State::Accepted, _) => Ok(Answer::accepted()),
+            (_, Some(outcome)) => convert::outcome_from_message(outcome),
+            (_, None) => Err(Status::unknown("the bank's answer holds no outcome")),
+        }
+    }
+
+    async fn hand_in_defund(&self, payment: &Signed<Payment>) -> Result<Answer, Status> {
+        let request = self.connection.request(v1::DefundRequest { payment: Some(payment_to_message(payment)) });
+        let answer = self.connection.send(self.connection.bank().defund(request)).await?;
+        let outcome = answer.outcome.ok_or_else(|| Status::unknown("the bank's answer holds no outcome"))?;
+        convert::outcome_from_message(&outcome)
+    }
+
+    /// "Number used" alone does not say by what: the chain does.
+    async fn fate_of_used_number(&self, payment: &Signed<Payment>, fate: Fate) -> Fate {
+        let is_used = matches!(&fate, Fate::Refused(refusal) if refusal.reason() == Reason::SequenceUsed && refusal.place.is_none());
+        if !is_used {
+            return fate;
+        }
+        let sequence = payment.record.head.sequence;
+        match self.receipt_of_number(sequence).await {
+            Ok(receipt) if receipt.receipt().command == payment.to_bytes() => {
+                let place = receipt.place();
+                Fate::of_answer(&Answer::ordered(place.height, place.index, receipt.outcome()))
+            }
+            Ok(_) => fate,
+            Err(error) => Fate::Unknown { why: format!("number {sequence} was used, by what could not be found out: {error}") },
+        }
+    }
+
+    /// Moves money from the deposit to the wallet. Safe to repeat with the same `request_id`.
+    pub async fn fund(&self, amount: Amount, request_id: [u8; 16]) -> Result<Fate, ClientError> {
+        let request = v1::FundRequest {
+            account: self.account.to_string(),
+            amount_minor: amount.minor(),
+            request_id: Bytes::copy_from_slice(&request_id),
+        };
+        let attempt = || async {
+            let answer = self.connection.send(self.connection.bank().fund(self.connection.request(request.clone()))).await?;
+            let outcome = answer.outcome.ok_or_else(|| Status::unknown("the bank's answer holds no outcome"))?;
+            convert::outcome_from_message(&outcome)
+        };
+        until_known(&self.connection, self.patience, attempt).await
+    }
+
+    /// The deposit beside the wallet.
+    pub async fn deposit(&self) -> Result<v1::Deposit, ClientError> {
+        let request = self.connection.request(v1::GetDepositRequest { account: self.account.to_string() });
+        self.connection.ask(self.connection.bank().get_deposit(request)).await
+    }
+
+    /// A page of the wallet's payments, newest first. `page_size` is at most 500; `from` is an earlier page's `next`.
+    pub async fn history(&self, page_size: u32, from: Option<String>) -> Result<HistoryPage, ClientError> {
+        let message = v1::ListPaymentsRequest {
+            account: self.account.to_string(),
+            page_size,
+            page_token: from.unwrap_or_default(),
+        };
+        let request = self.connection.request(message);
+        let answer = self.connection.ask(self.connection.bank().list_payments(request)).await?;
+        let entries = answer.payments.iter().map(|entry| self.history_entry(entry)).collect::<Result<_, _>>()?;
+        Ok(HistoryPage { entries, next: Some(answer.next_page_token).filter(|token| !token.is_empty()) })
+    }
+
+    fn history_entry(&self, entry: &v1::PaymentEntry) -> Result<HistoryEntry, ClientError> {
+        let account = |field, text: &str| convert::account(field, text).map_err(|status| self.connection.unreadable(status));
+        let unknown = || self.connection.bad_answer(format!("expected a known reason, found `{}`", entry.reason));
+        Ok(HistoryEntry {
+            place: Place { height: Height(entry.height), index: entry.index },
+            time: Timestamp(entry.time_ms),
+            kind: entry.kind.clone(),
+            from: account("from", &entry.from)?,
+            to: account("to", &entry.to)?,
+            amount: Amount::from_minor(entry.amount_minor),
+            reference: entry.reference.as_ref().try_into().unwrap_or_default(),
+            sequence: entry.sequence,
+            reason: Reason::from_name(&entry.reason).ok_or_else(unknown)?,
+        })
+    }
+
+    /// The receipt of the command at a place, checked against genesis.
+    pub async fn receipt(&self, place: Place) -> Result<VerifiedReceipt, ClientError> {
+        let message = v1::get_bank_receipt_request::Place { height: place.height.0, index: place.index };
+        self.checked_receipt(v1::get_bank_receipt_request::Command::Place(message)).await?.expect_place(place)
+    }
+
+    /// The receipt of this wallet's command with a sequence number, checked against genesis.
+    pub async fn receipt_of_number(&self, sequence: u64) -> Result<VerifiedReceipt, ClientError> {
+        let message = v1::get_bank_receipt_request::Number { account: self.account.to_string(), sequence };
+        let receipt = self.checked_receipt(v1::get_bank_receipt_request::Command::Number(message)).await?;
+        receipt.expect_number(self.account, sequence)
+    }
+
+    async fn checked_receipt(&self, command: v1::get_bank_receipt_request::Command) -> Result<VerifiedReceipt, ClientError> {
+        let request = self.connection.request(v1::GetBankReceiptRequest { command: Some(command) });
+        let message = self.connection.ask(self.connection.bank().get_receipt(request)).await?;
+        let receipt = convert::receipt_from_message(&message).map_err(|status| self.connection.unreadable(status))?;
+        Ok(self.anchor.check_receipt(receipt)?)
+    }
+
+    async fn take_number(&self) -> Result<u64, ClientError> {
+        if let Some(number) = self.numbers.lock().await.as_mut().and_then(SequenceAllocator::take) {
+            return Ok(number);
+        }
+        self.refresh_numbers().await?;
+        let mut numbers = self.numbers.lock().await;
+        let number = numbers.as_mut().and_then(SequenceAllocator::take);
+        number.ok_or(ClientError::NumbersExhausted { window: WALLET_WINDOW })
+    }
+
+    async fn refresh_numbers(&self) -> Result<(), ClientError> {
+        let lowest_unused = self.details().await?.next_sequence;
+        let mut numbers = self.numbers.lock().await;
+        numbers.get_or_insert_with(|| SequenceAllocator::new(WALLET_WINDOW, lowest_unused)).observe(lowest_unused);
+        Ok(())
+    }
+
+    /// Tells the allocator what became of a number; no fate means that nothing was sent.
+    async fn settle_number(&self, number: u64, fate: Option<&Fate>) {
+        let mut numbers = self.numbers.lock().await;
+        let Some(numbers) = numbers.as_mut() else { return };
+        match fate {
+            Some(Fate::Accepted | Fate::Unknown { .. }) => {}
+            Some(Fate::Settled { .. }) => numbers.mark_used(number),
+            Some(Fate::Refused(refusal)) => match refusal.reason() {
+                _ if refusal.place.is_some() => numbers.mark_used(number),
+                Reason::SequenceUsed | Reason::SequenceConflict | Reason::SequenceOutOfWindow => numbers.mark_used(number),
+                _ => numbers.give_back(number),
+            },
+            None => numbers.give_back(number),
+        }
+    }
+}
+
+impl std::fmt::Debug for Wallet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Wallet({} at {})", self.account, self.connection.address())
+    }
+}

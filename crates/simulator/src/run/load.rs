@@ -1,0 +1,257 @@
+//! Offering the load: open loop, from the moment each payment is due.
+//!
+//! One task a bank sends the payments that are due, in batches of at most the scenario's size, whether or not earlier
+//! ones were answered: a stall shows as latency, never as fewer payments. Another takes the answers. When a stream
+//! breaks, or a node says that it does not know, the same records are sent again until each has one final answer; that
+//! is safe, because a number settles at most once.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use cbdc_client::Connection;
+use cbdc_client::payment_stream::{self, BatchAnswers, BatchSender};
+use cbdc_ledger::Reason;
+use cbdc_proto::packed::{Answer, State};
+
+use super::payments::Lane;
+use crate::measure::latency::LatencyRecorder;
+use crate::measure::timeline::{self, Timeline};
+use crate::scenario::Load;
+
+/// How long a broken stream's records wait before they are sent again.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+/// How long after the last due payment answers are waited for.
+pub const DRAIN_MAX: Duration = Duration::from_secs(60);
+
+/// Counters that a progress bar reads while the load runs.
+#[derive(Default)]
+pub struct Live {
+    pub offered: AtomicU64,
+    pub settled: AtomicU64,
+    pub refused: AtomicU64,
+    /// Latencies of the last second, µs, for the p99 on display.
+    pub recent_us: Mutex<Vec<u32>>,
+}
+
+/// What became of one lane.
+pub struct LaneOutcome {
+    /// When each payment was due, ns after the start.
+    pub due_ns: Vec<u64>,
+    /// The final answer of each payment, in order; `None` where there was none in time.
+    pub answers: Vec<Option<Answer>>,
+    pub latency: LatencyRecorder,
+    pub timeline: Timeline,
+    /// How late payments were sent, from the moment each was due.
+    pub lateness: LatencyRecorder,
+    /// Streams that broke.
+    pub breaks: u64,
+}
+
+pub struct LaneRunner {
+    pub lane: Arc<Lane>,
+    pub load: Load,
+    pub connection: Connection,
+    pub start: Instant,
+    pub live: Arc<Live>,
+    /// Until when payments that nobody answers are sent again.
+    pub patience: Duration,
+}
+
+/// Payments `from..to` of the lane that wait for an answer under a batch id.
+type InFlight = VecDeque<(u64, usize, usize)>;
+
+struct Progress {
+    answers: Vec<Option<Answer>>,
+    latency: LatencyRecorder,
+    lateness: LatencyRecorder,
+    timeline: Timeline,
+    /// Ranges to be sent again, with the earliest time for it.
+    again: VecDeque<(Instant, usize, usize)>,
+    unanswered: usize,
+}
+
+impl LaneRunner {
+    /// Runs until every payment has its final answer, or patience ends.
+    pub async fn run(self) -> LaneOutcome {
+        let warm_up_ns = (self.load.warm_up_s * 1e9) as u64;
+        let mut progress = Progress {
+            answers: vec![None; self.lane.len()],
+            latency: LatencyRecorder::new(warm_up_ns),
+            lateness: LatencyRecorder::new(warm_up_ns),
+            timeline: Timeline::new(self.load.total_s()),
+            again: VecDeque::new(),
+            unanswered: self.lane.len(),
+        };
+        let last_due = self.lane.due_ns.last().copied().unwrap_or(0);
+        let give_up = self.start + Duration::from_nanos(last_due) + self.patience;
+        let (mut next, mut breaks) = (0, 0);
+        while progress.unanswered > 0 && Instant::now() < give_up {
+            match payment_stream::open(&self.connection, self.load.in_flight_max as usize).await {
+                Ok((sender, answers)) => {
+                    let ended = self.one_stream(sender, answers, &mut progress, &mut next, give_up).await;
+                    breaks += u64::from(ended.is_err());
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "no stream to the bank");
+                    self.note_due(&mut next, &mut progress);
+                    tokio::time::sleep(RETRY_AFTER).await;
+                }
+            }
+        }
+        let now_ns = self.elapsed_ns();
+        for (place, answer) in progress.answers.iter().enumerate() {
+            if answer.is_none() {
+                progress.timeline.answered(self.lane.due_ns[place], now_ns, timeline::Answer::Failed);
+            }
+        }
+        let Progress { answers, latency, lateness, timeline, .. } = progress;
+        LaneOutcome { due_ns: self.lane.due_ns.clone(), answers, latency, timeline, lateness, breaks }
+    }
+
+    fn elapsed_ns(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// While there is no stream, what becomes due waits in the queue of what is to be sent.
+    fn note_due(&self, next: &mut usize, progress: &mut Progress) {
+        let now_ns = self.elapsed_ns();
+        let from = *next;
+        while *next < self.lane.len() && self.lane.due_ns[*next] <= now_ns {
+            self.note_offered(*next, now_ns, progress);
+            *next += 1;
+        }
+        if *next > from {
+            progress.again.push_back((Instant::now(), from, *next));
+        }
+    }
+
+    fn note_offered(&self, place: usize, now_ns: u64, progress: &mut Progress) {
+        let due = self.lane.due_ns[place];
+        progress.timeline.offered(due);
+        progress.lateness.record(due, now_ns);
+        self.live.offered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Drives one stream until all is answered (`Ok`) or it breaks (`Err`); what it had in flight is then queued again.
+    async fn one_stream(
+        &self,
+        mut sender: BatchSender,
+        mut answers: BatchAnswers,
+        progress: &mut Progress,
+        next: &mut usize,
+        give_up: Instant,
+    ) -> Result<(), ()> {
+        let mut in_flight = InFlight::new();
+        let result = loop {
+            if progress.unanswered == 0 || Instant::now() >= give_up {
+                break Ok(());
+            }
+            if sender.room() > 0
+                && let Some((from, to)) = self.next_range(next, progress)
+            {
+                match sender.send(self.lane.slice(from, to)).await {
+                    Ok(id) => in_flight.push_back((id, from, to)),
+                    Err(_) => {
+                        progress.again.push_back((Instant::now() + RETRY_AFTER, from, to));
+                        break Err(());
+                    }
+                }
+                continue;
+            }
+            let wake = self.next_wake(*next, progress, sender.room());
+            tokio::select! {
+                biased;
+                answer = answers.next() => match answer {
+                    Ok(Some(batch)) => {
+                        let at = in_flight.iter().position(|(id, ..)| *id == batch.batch_id);
+                        let Some((_, from, _)) = at.and_then(|at| in_flight.remove(at)) else { break Err(()) };
+                        self.take_answers(from, &batch.answers, progress);
+                    }
+                    _ => break Err(()),
+                },
+                () = tokio::time::sleep_until(wake.into()) => {}
+            }
+        };
+        let retry_at = Instant::now() + RETRY_AFTER;
+        progress.again.extend(in_flight.into_iter().map(|(_, from, to)| (retry_at, from, to)));
+        result
+    }
+
+    /// The next payments to send: what is to be sent again first, then what is due and fills a batch or has waited.
+    fn next_range(&self, next: &mut usize, progress: &mut Progress) -> Option<(usize, usize)> {
+        let size = self.load.batch_size as usize;
+        if let Some((at, from, to)) = progress.again.front().copied()
+            && at <= Instant::now()
+        {
+            progress.again.pop_front();
+            let end = to.min(from + size);
+            if end < to {
+                progress.again.push_front((at, end, to));
+            }
+            return Some((from, end));
+        }
+        let now_ns = self.elapsed_ns();
+        let from = *next;
+        let due = self.lane.due_ns[from..].iter().take(size).take_while(|due| **due <= now_ns).count();
+        let has_waited = due > 0 && now_ns - self.lane.due_ns[from] >= self.batch_delay_ns();
+        let is_last = from + due == self.lane.len();
+        if due == 0 || due < size && !has_waited && !is_last {
+            return None;
+        }
+        for place in from..from + due {
+            self.note_offered(place, now_ns, progress);
+        }
+        *next = from + due;
+        Some((from, from + due))
+    }
+
+    fn batch_delay_ns(&self) -> u64 {
+        (self.load.batch_delay_ms * 1e6) as u64
+    }
+
+    /// When there is something to send next.
+    fn next_wake(&self, next: usize, progress: &Progress, room: usize) -> Instant {
+        let now = Instant::now();
+        let latest = now + Duration::from_millis(100);
+        if room == 0 {
+            return latest;
+        }
+        let again = progress.again.front().map_or(latest, |(at, ..)| *at);
+        let Some(first_due) = self.lane.due_ns.get(next) else { return again.min(latest) };
+        let size = self.load.batch_size as usize;
+        let full = self.lane.due_ns.get(next + size - 1).copied().unwrap_or(u64::MAX);
+        let due_ns = (first_due + self.batch_delay_ns()).min(full);
+        (self.start + Duration::from_nanos(due_ns)).min(again).min(latest)
+    }
+
+    /// Records answers; what is not final is queued again.
+    fn take_answers(&self, from: usize, answers: &[Answer], progress: &mut Progress) {
+        let now_ns = self.elapsed_ns();
+        let retry_at = Instant::now() + RETRY_AFTER;
+        let mut recent = Vec::with_capacity(answers.len());
+        for (place, answer) in (from..).zip(answers) {
+            let due = self.lane.due_ns[place];
+            if answer.state != State::Final || answer.outcome.reason == Reason::Unavailable {
+                progress.again.push_back((retry_at, place, place + 1));
+                continue;
+            }
+            if progress.answers[place].replace(*answer).is_some() {
+                continue;
+            }
+            progress.unanswered -= 1;
+            let became = if answer.outcome.is_settled() {
+                self.live.settled.fetch_add(1, Ordering::Relaxed);
+                progress.latency.record(due, now_ns);
+                recent.push(u32::try_from((now_ns.saturating_sub(due)) / 1_000).unwrap_or(u32::MAX));
+                timeline::Answer::Settled
+            } else {
+                self.live.refused.fetch_add(1, Ordering::Relaxed);
+                timeline::Answer::Refused
+            };
+            progress.timeline.answered(due, now_ns, became);
+        }
+        self.live.recent_us.lock().unwrap_or_else(PoisonError::into_inner).extend(recent);
+    }
+}

@@ -1,0 +1,366 @@
+//! A run: from a scenario to a result.
+//!
+//! 1. A network is made in a folder of its own and started, each node a process (or all in this one).
+//! 2. Set-up: issuance, wallets, funding ([`setup`]).
+//! 3. Every payment is planned and signed before the clock starts ([`payments`]).
+//! 4. The load is offered open loop ([`load`], [`unary`]); the scenario's events happen at their times.
+//! 5. When all is answered, the answers are compared with the chain ([`reconcile`]), the chain is audited from genesis,
+//!    and the books are read.
+//! 6. The result goes to `summary.json` and `report.html`.
+//!
+//! Nodes run with the settings of real use: signatures, fsync, TLS and policy are on, and the result says so.
+
+pub mod load;
+pub mod payments;
+pub mod policy_votes;
+pub mod probe;
+pub mod reconcile;
+pub mod setup;
+pub mod unary;
+
+mod nodes;
+mod observer;
+mod progress;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use cbdc_client::{NetworkFolder, NodeName, Role};
+use cbdc_ledger::Timestamp;
+use cbdc_node::audit::AuditReport;
+use cbdc_proto::packed::Answer;
+
+use self::load::{DRAIN_MAX, LaneOutcome, LaneRunner, Live};
+use self::nodes::Nodes;
+use self::observer::Observer;
+use self::payments::SignedPayments;
+use self::progress::Progress;
+use crate::measure::cpu::CpuClock;
+use crate::measure::latency::LatencyRecorder;
+use crate::measure::machine::Machine;
+use crate::measure::timeline::Timeline;
+use crate::network::Network;
+use crate::report;
+use crate::result::{AuditVerdict, Checks, EventRecord, LoadGenerator, RunResult, SupplyTerms};
+use crate::scenario::{Action, Mode, Scenario};
+
+/// How a run is made.
+#[derive(Debug, Clone)]
+pub struct BenchOptions {
+    pub scenario: PathBuf,
+    /// `key=value` overrides, in order.
+    pub overrides: Vec<(String, String)>,
+    /// Where `summary.json`, `report.html` and the network's logs go; must not hold another run's network.
+    pub out: PathBuf,
+    /// All nodes in this process, for quick tests.
+    pub in_process: bool,
+    /// No progress bar.
+    pub quiet: bool,
+    /// The command line, for the report.
+    pub command: String,
+}
+
+/// A node's counters by name.
+type Counters = BTreeMap<String, f64>;
+
+/// A sender is the bottleneck when payments leave it this late.
+const LATE_MS: f64 = 50.0;
+/// How long payments signed now stay valid, ms.
+const VALIDITY_MS: u64 = 20 * 60 * 60 * 1_000;
+
+/// Makes a run and writes its files.
+pub async fn bench(options: &BenchOptions) -> Result<RunResult> {
+    let scenario = Scenario::load_with(&options.scenario, &options.overrides)?;
+    std::fs::create_dir_all(&options.out).with_context(|| format!("making the folder {}", options.out.display()))?;
+    let result = run(&scenario, options).await?;
+    let write = |name: &str, text: String| {
+        let path = options.out.join(name);
+        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+    };
+    write("summary.json", result.to_json()?)?;
+    write("report.html", report::page(&result))?;
+    Ok(result)
+}
+
+/// Makes a run.
+pub async fn run(scenario: &Scenario, options: &BenchOptions) -> Result<RunResult> {
+    let progress = Progress::new(options.quiet);
+    let machine = Machine::read();
+    let mut result =
+        RunResult::begin(scenario, env!("CARGO_PKG_VERSION"), &options.command, &machine, options.in_process);
+    result.started_unix_ms = now_ms();
+
+    progress.step("starting the network");
+    let network_dir = options.out.join("network");
+    let network = Network::create_or_replace(&network_dir, &nodes::spec(scenario))?;
+    let mut nodes = Nodes::start(&network, options.in_process).await?;
+    let prepared = prepare(scenario, &network, &progress).await;
+    let measured = match prepared {
+        Ok(payments) => {
+            measure(scenario, &network, &mut nodes, payments, &progress, &mut result).await
+        }
+        Err(error) => Err(error),
+    };
+    nodes.shutdown().await;
+    measured?;
+    progress.done();
+    Ok(result)
+}
+
+/// Issuance, wallets and signatures: everything before the clock starts.
+async fn prepare(
+    scenario: &Scenario,
+    folder: &NetworkFolder,
+    progress: &Progress,
+) -> Result<SignedPayments> {
+    setup::issue(folder, scenario).await?;
+    let bar = progress.counted("opening and funding wallets", u64::from(scenario.wallets.count));
+    let purses = setup::open_wallets(folder, scenario, || bar.add(1)).await?;
+    let expected = crate::workload::plan::Plan::new(scenario).expected();
+    let bar = progress.counted("signing payments", expected);
+    let network = folder.anchor().network();
+    let valid_until = Timestamp(now_ms() + VALIDITY_MS);
+    let payments =
+        tokio::task::block_in_place(|| payments::sign_all(scenario, network, &purses, valid_until, |count| bar.add(count)));
+    Ok(payments)
+}
+
+#[allow(clippy::too_many_arguments)]
+async fn measure(
+    scenario: &Scenario,
+    network: &Network,
+    nodes: &mut Nodes,
+    mut payments: SignedPayments,
+    progress: &Progress,
+    result: &mut RunResult,
+) -> Result<()> {
+    progress.step("measuring what a core verifies");
+    result.machine.verify_per_core_s = tokio::task::block_in_place(probe::verify_per_core_s);
+    let folder: &NetworkFolder = network;
+    let central = folder.central_bank();
+    let before = counters(folder, nodes).await;
+    let clock = CpuClock::start(nodes.process_ids()).ok();
+
+    let live = Arc::new(Live::default());
+    let start = Instant::now() + Duration::from_millis(200);
+    let observer = Observer::start(folder, start, scenario.load.total_s())?;
+    let lanes = start_lanes(scenario, folder, &mut payments, start, &live)?;
+    let events = happen(scenario, folder, nodes, start);
+    let display = progress.live(scenario, start, live.clone(), observer.supply());
+    let (outcomes, events) = tokio::join!(futures::future::join_all(lanes), events);
+    let outcomes: Vec<LaneOutcome> = outcomes.into_iter().collect::<Result<_, _>>().context("a lane of the load failed")?;
+    display.abort();
+    result.events = events;
+
+    let cpu = clock.and_then(|clock| clock.stop().ok());
+    let after = counters(folder, nodes).await;
+    let samples = observer.finish().await;
+    let answers = summarize(scenario, result, outcomes, payments.amounts.clone(), samples);
+    account_for_cpu(result, &answers, cpu.as_ref(), nodes, (&before, &after));
+
+    progress.step("comparing every answer with the chain");
+    let chain = folder.chain(central)?;
+    let reconciled = reconcile::reconcile(&chain, &payments, &answers).await?;
+    let audited = audit(folder, central, progress).await?;
+    result.supply = supply_terms(&audited);
+    result.audit = AuditVerdict {
+        ok: audited.ok && reconciled.findings.is_empty(),
+        blocks: audited.blocks,
+        findings: audited.findings.into_iter().chain(reconciled.findings).collect(),
+    };
+    result.checks = checks(&before, &after);
+    Ok(())
+}
+
+fn start_lanes(
+    scenario: &Scenario,
+    folder: &NetworkFolder,
+    payments: &mut SignedPayments,
+    start: Instant,
+    live: &Arc<Live>,
+) -> Result<Vec<tokio::task::JoinHandle<LaneOutcome>>> {
+    let mut tasks = Vec::new();
+    for (bank, lane) in folder.banks().collect::<Vec<_>>().into_iter().zip(std::mem::take(&mut payments.lanes)) {
+        let runner = LaneRunner {
+            lane: Arc::new(lane),
+            load: scenario.load.clone(),
+            connection: folder.connect_customer(bank)?,
+            start,
+            live: live.clone(),
+            patience: DRAIN_MAX,
+        };
+        tasks.push(match scenario.load.mode {
+            Mode::Stream => tokio::spawn(runner.run()),
+            Mode::Unary => {
+                let trust = folder.anchor().trust(Role::Bank, cbdc_client::MemberId(bank.0))?;
+                let address = folder.address(NodeName::Bank(bank))?;
+                let channel = cbdc_proto::transport::connect(address, None, &trust)?;
+                tokio::spawn(unary::run(runner, channel))
+            }
+        });
+    }
+    Ok(tasks)
+}
+
+/// Makes the scenario's events happen at their times.
+async fn happen(scenario: &Scenario, folder: &NetworkFolder, nodes: &mut Nodes, start: Instant) -> Vec<EventRecord> {
+    let mut records = Vec::new();
+    for event in &scenario.events {
+        tokio::time::sleep_until((start + Duration::from_secs_f64(event.at_s)).into()).await;
+        let done = match &event.action {
+            Action::Kill { node } => nodes.kill(*node).await.map(|()| None),
+            Action::Stop { node } => nodes.stop(*node).await.map(|()| None),
+            Action::Restart { node } => nodes.restart(*node).await.map(|()| None),
+            Action::Policy(change) => policy_votes::decide(folder, change).await.map(Some),
+        };
+        let (done_at_s, note) = match done {
+            Ok(note) => (Some(start.elapsed().as_secs_f64()), note),
+            Err(error) => (None, Some(format!("failed: {error:#}"))),
+        };
+        records.push(EventRecord { at_s: event.at_s, done_at_s, what: event.action.to_string(), note });
+    }
+    records
+}
+
+/// Fills in what the load gave, and returns the answers by lane. Only payments due after the warm-up count.
+fn summarize(
+    scenario: &Scenario,
+    result: &mut RunResult,
+    outcomes: Vec<LaneOutcome>,
+    amounts: Vec<crate::result::AmountBucket>,
+    samples: Vec<observer::Sample>,
+) -> Vec<Vec<Option<Answer>>> {
+    let warm_up_ns = (scenario.load.warm_up_s * 1e9) as u64;
+    let mut latency = LatencyRecorder::new(warm_up_ns);
+    let mut lateness = LatencyRecorder::new(warm_up_ns);
+    let mut timeline = Timeline::new(scenario.load.total_s());
+    let mut answers = Vec::new();
+    for outcome in outcomes {
+        latency.merge(&outcome.latency);
+        lateness.merge(&outcome.lateness);
+        timeline.merge(&outcome.timeline);
+        let counted = outcome.answers.iter().zip(&outcome.due_ns).filter(|(_, due)| **due >= warm_up_ns);
+        for (answer, _) in counted {
+            result.offered += 1;
+            match answer {
+                Some(answer) if answer.outcome.is_settled() => result.settled += 1,
+                Some(answer) => {
+                    result.refused += 1;
+                    *result.refusals.entry(answer.outcome.reason.name().to_owned()).or_default() += 1;
+                }
+                None => result.failed += 1,
+            }
+        }
+        answers.push(outcome.answers);
+    }
+    for sample in &samples {
+        timeline.supply(sample.at_ns, sample.cbdc_minor);
+    }
+    result.settled_per_s = result.settled as f64 / scenario.load.duration_s;
+    result.latency_ms = latency.summary();
+    result.latency_distribution = latency.distribution();
+    result.slo.held = result.latency_ms.p99 <= result.slo.p99_ms && result.failed == 0;
+    let late_ms_p99 = lateness.summary().p99;
+    result.load_generator = LoadGenerator { bottleneck: late_ms_p99 > LATE_MS, late_ms_p99 };
+    result.timeline = timeline.seconds();
+    result.books = samples.into_iter().map(|sample| sample.books).collect();
+    result.amounts = amounts;
+    answers
+}
+
+/// The central bank's counters; none where it shows none.
+async fn counters(folder: &NetworkFolder, nodes: &Nodes) -> Counters {
+    if matches!(nodes, Nodes::InProcess(_)) {
+        return probe::own();
+    }
+    match folder.metrics_address(folder.central_bank()) {
+        Ok(Some(address)) => probe::scrape(address).await.unwrap_or_default(),
+        _ => Counters::new(),
+    }
+}
+
+/// By how much a counter grew; one that begins anew, because its node was restarted, counts from zero.
+fn growth(before: &Counters, after: &Counters, name: &str) -> f64 {
+    let [before, after] = [before, after].map(|counters| counters.get(name).copied().unwrap_or(0.0));
+    if after >= before { after - before } else { after }
+}
+
+/// CPU time of all processes, load generator included, per payment that was answered.
+fn account_for_cpu(
+    result: &mut RunResult,
+    answers: &[Vec<Option<Answer>>],
+    cpu: Option<&BTreeMap<u32, u64>>,
+    nodes: &Nodes,
+    (before, after): (&Counters, &Counters),
+) {
+    let answered = answers.iter().flatten().flatten().count().max(1) as f64;
+    result.cpu_us_per_payment.verify = growth(before, after, "cbdc_verify_cpu_ns_total") / 1_000.0 / answered;
+    let Some(cpu) = cpu else { return };
+    let own = std::process::id();
+    let sum = |wanted: &dyn Fn(u32) -> bool| {
+        cpu.iter().filter(|(id, _)| wanted(**id)).map(|(_, us)| *us as f64).sum::<f64>() / answered
+    };
+    result.cpu_us_per_payment.total = sum(&|_| true);
+    if let Some(central) = nodes.central_bank_process() {
+        result.cpu_us_per_payment.central_bank = Some(sum(&|id| id == central));
+        result.cpu_us_per_payment.banks = Some(sum(&|id| id != central && id != own));
+        result.cpu_us_per_payment.load_generator = Some(sum(&|id| id == own));
+    }
+}
+
+async fn audit(folder: &NetworkFolder, node: NodeName, progress: &Progress) -> Result<AuditReport> {
+    let trust = folder.anchor().trust(node.role(), node.id())?;
+    let identity = folder.identity(Role::Auditor, cbdc_client::MemberId(1))?;
+    let channel = cbdc_proto::transport::connect(folder.address(node)?, Some(&identity), &trust)?;
+    let bar = progress.counted("auditing the chain from genesis", 0);
+    let report = cbdc_node::audit::audit_live(channel, folder.anchor().genesis().clone(), |height, newest| {
+        bar.set(height.0, newest.0);
+    });
+    Ok(report.await?)
+}
+
+fn supply_terms(audited: &AuditReport) -> SupplyTerms {
+    let term = |name: &str| {
+        let found = audited.supply.iter().find(|(term, _)| *term == name).map_or(0, |(_, minor)| *minor);
+        i64::try_from(found).unwrap_or(i64::MAX)
+    };
+    SupplyTerms {
+        issued_minor: term("issued"),
+        redeemed_minor: term("redeemed"),
+        waterfall_minor: term("waterfall"),
+        reverse_waterfall_minor: term("reverse_waterfall"),
+        interest_minor: term("interest"),
+        demurrage_minor: term("demurrage"),
+        fees_minor: term("fees"),
+        unbacked_minor: term("unbacked"),
+        targeted_minor: term("targeted"),
+        expired_minor: term("expired"),
+        wallets_minor: i64::try_from(audited.cbdc_minor).unwrap_or(i64::MAX),
+    }
+}
+
+/// Which checks were on, as the run itself shows: signatures verified and syncs made, by the node's own counters.
+fn checks(before: &Counters, after: &Counters) -> Checks {
+    let growth = |name: &str| growth(before, after, name);
+    Checks {
+        signatures: growth("cbdc_verified_commands_total") > 0.0,
+        fsync: growth("cbdc_proposals_total") > 0.0 && growth("cbdc_wal_syncs_total") >= growth("cbdc_proposals_total"),
+        // Nodes speak nothing but TLS 1.3, and the ledger applies every rule to every command.
+        tls: true,
+        policy: true,
+    }
+}
+
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A folder for a run's files where the user named none.
+pub fn default_out(scenario: &Path) -> PathBuf {
+    let stem = scenario.file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
+    PathBuf::from("results").join(stem)
+}

@@ -1,0 +1,129 @@
+//! The payments of a run, planned and signed before the clock starts.
+//!
+//! Each bank has its own lane: the records of its customers' payments back to back, in order of their due times. A
+//! record's number is its payer's next one, so a payment is known again in the chain by (payer, number).
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
+use cbdc_ledger::command::{Head, Payment, PaymentKind, Record};
+use cbdc_ledger::encoding::Writer;
+use cbdc_ledger::{AccountId, Amount, NetworkId, SigningKey, Timestamp};
+
+use crate::result::{AmountBucket, AmountCounter};
+use crate::scenario::Scenario;
+use crate::workload::amounts::REPORT_EDGES_MINOR;
+use crate::workload::plan::{Plan, PlannedPayment};
+
+/// A wallet of the run.
+pub struct Purse {
+    pub account: AccountId,
+    pub key: SigningKey,
+    /// The number of its first payment.
+    pub first_sequence: u64,
+}
+
+/// One bank's payments.
+#[derive(Default)]
+pub struct Lane {
+    /// Signed records back to back.
+    pub records: Bytes,
+    /// When each is due, ns after the start.
+    pub due_ns: Vec<u64>,
+    /// Each one's amount, minor units.
+    pub amounts: Vec<u64>,
+}
+
+impl Lane {
+    pub fn len(&self) -> usize {
+        self.due_ns.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.due_ns.is_empty()
+    }
+
+    /// The bytes of payments `from..to`.
+    pub fn slice(&self, from: usize, to: usize) -> Bytes {
+        self.records.slice(from * SIGNED_PAYMENT_BYTES..to * SIGNED_PAYMENT_BYTES)
+    }
+}
+
+/// All lanes, and where each payment is found again.
+pub struct SignedPayments {
+    pub lanes: Vec<Lane>,
+    /// (lane, place) by payer and number.
+    pub places: HashMap<(AccountId, u64), (u32, u32)>,
+    pub amounts: Vec<AmountBucket>,
+}
+
+/// Plans and signs every payment on all cores. `progress` is called with how many were signed since the last call.
+pub fn sign_all(
+    scenario: &Scenario,
+    network: NetworkId,
+    purses: &[Purse],
+    valid_until: Timestamp,
+    progress: impl Fn(u64) + Sync,
+) -> SignedPayments {
+    let banks = scenario.network.banks as usize;
+    let mut planned: Vec<Vec<(PlannedPayment, u64)>> = vec![Vec::new(); banks];
+    let mut next: Vec<u64> = purses.iter().map(|purse| purse.first_sequence).collect();
+    let mut amounts = AmountCounter::new(&REPORT_EDGES_MINOR);
+    let mut places = HashMap::new();
+    for payment in Plan::new(scenario) {
+        let payer = payment.payer.0 as usize;
+        let lane = payer % banks;
+        let sequence = next[payer];
+        next[payer] += 1;
+        places.insert((purses[payer].account, sequence), (lane as u32, planned[lane].len() as u32));
+        amounts.count(payment.amount_minor);
+        planned[lane].push((payment, sequence));
+    }
+    let sign = |payments: &[(PlannedPayment, u64)]| {
+        let mut out = Writer::with_capacity(payments.len() * SIGNED_PAYMENT_BYTES);
+        for chunk in payments.chunks(1_000) {
+            for (payment, sequence) in chunk {
+                sign_one(payment, *sequence, network, purses, valid_until, &mut out);
+            }
+            progress(chunk.len() as u64);
+        }
+        out.finish()
+    };
+    let lanes = planned.iter().map(|payments| Lane {
+        records: sign_on_all_cores(payments, &sign).into(),
+        due_ns: payments.iter().map(|(payment, _)| payment.due_ns).collect(),
+        amounts: payments.iter().map(|(payment, _)| payment.amount_minor).collect(),
+    });
+    SignedPayments { lanes: lanes.collect(), places, amounts: amounts.buckets() }
+}
+
+fn sign_on_all_cores<T: Sync>(payments: &[T], sign: &(impl Fn(&[T]) -> Vec<u8> + Sync)) -> Vec<u8> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = payments.len().div_ceil(cores).max(1);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = payments.chunks(share).map(|part| scope.spawn(move || sign(part))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("signing does not panic")).collect()
+    })
+}
+
+fn sign_one(
+    planned: &PlannedPayment,
+    sequence: u64,
+    network: NetworkId,
+    purses: &[Purse],
+    valid_until: Timestamp,
+    out: &mut Writer,
+) {
+    let payer = &purses[planned.payer.0 as usize];
+    let payment = Payment {
+        kind: PaymentKind::Transfer,
+        head: Head { flags: 0, key_version: 0, sequence, valid_until },
+        from: payer.account,
+        to: purses[planned.payee.0 as usize].account,
+        amount: Amount::from_minor(planned.amount_minor),
+        max_fee: Amount::ZERO,
+        reference: [0; 16],
+    };
+    payment.sign(network, &payer.key).encode(out);
+}

@@ -1,0 +1,93 @@
+//! Setting a network up for a run: issuance to every bank, wallets opened, deposits credited, wallets funded.
+//!
+//! All of it goes through the same services that a bank's back office and its customers use. Keys and holders follow
+//! from the scenario's seed, so a run can be repeated.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use cbdc_client::{BankId, BankOffice, IssuanceKind, NetworkFolder, Wallet};
+use cbdc_client::bank_office::IssuanceAnswer;
+use cbdc_ledger::{Amount, Class, HolderId, SigningKey};
+use futures::{StreamExt, TryStreamExt};
+
+use super::payments::Purse;
+use crate::scenario::{self, Scenario};
+
+/// Wallets that are opened and funded at once.
+const AT_ONCE: usize = 256;
+
+/// The ledger's class for a scenario's.
+pub fn ledger_class(class: scenario::Class) -> Class {
+    match class {
+        scenario::Class::Household => Class::HOUSEHOLD,
+        scenario::Class::Merchant => Class::MERCHANT,
+        scenario::Class::Business => Class::BUSINESS,
+    }
+}
+
+/// What each bank must be issued to fund its wallets, minor units.
+pub fn funding_needed(scenario: &Scenario) -> Vec<u64> {
+    let mut needed = vec![0_u64; scenario.network.banks as usize];
+    for wallet in 0..scenario.wallets.count {
+        let class = scenario.class_of(wallet);
+        needed[scenario.bank_of(wallet) as usize] += *scenario.wallets.opening_balance_minor.get(class);
+    }
+    needed
+}
+
+/// Issues what the wallets of each bank need.
+pub async fn issue(folder: &NetworkFolder, scenario: &Scenario) -> Result<()> {
+    for (index, amount) in funding_needed(scenario).into_iter().enumerate().filter(|(_, amount)| *amount > 0) {
+        let bank = BankId(index as u16 + 1);
+        let office = folder.bank_office(bank)?;
+        let answer = office.request_issuance(IssuanceKind::Issue, Amount::from_minor(amount)).await;
+        match answer.with_context(|| format!("bank {bank} asked for issuance"))? {
+            IssuanceAnswer::Ordered(fate) => drop(fate.settled().with_context(|| format!("issuing to bank {bank}"))?),
+            IssuanceAnswer::Waiting => bail!("issuance to bank {bank} waits for an operator; the desk was expected to agree"),
+        }
+    }
+    Ok(())
+}
+
+/// Opens and funds every wallet of the scenario, in the order of their index. `progress` is called after each.
+pub async fn open_wallets(folder: &NetworkFolder, scenario: &Scenario, progress: impl Fn()) -> Result<Vec<Purse>> {
+    let mut banks = Vec::new();
+    for bank in folder.banks() {
+        banks.push((folder.connect_customer(bank)?, Arc::new(folder.bank_office(bank)?)));
+    }
+    let opened = futures::stream::iter(0..scenario.wallets.count).map(|index| {
+        let bank = scenario.bank_of(index) as usize;
+        let (connection, office) = banks[bank].clone();
+        let progress = &progress;
+        async move {
+            let class = scenario.class_of(index);
+            let key = || SigningKey::from_seed(seed_of(scenario.seed, "key", index));
+            let holder = HolderId(seed_of(scenario.seed, "holder", index)[..16].try_into().expect("32 bytes hold 16"));
+            let registration = folder.register(holder, ledger_class(class), key().public_key())?;
+            let wallet = Wallet::open(connection, folder.anchor().clone(), key(), &registration).await;
+            let wallet = wallet.with_context(|| format!("opening wallet {index}"))?;
+            let amount = Amount::from_minor(*scenario.wallets.opening_balance_minor.get(class));
+            fund(&wallet, &office, amount, index, scenario.seed).await.with_context(|| format!("funding wallet {index}"))?;
+            progress();
+            anyhow::Ok(Purse { account: wallet.account(), key: key(), first_sequence: 1 })
+        }
+    });
+    opened.buffered(AT_ONCE).try_collect().await
+}
+
+async fn fund(wallet: &Wallet, office: &BankOffice, amount: Amount, index: u32, seed: u64) -> Result<()> {
+    if amount.is_zero() {
+        return Ok(());
+    }
+    let request = |purpose| seed_of(seed, purpose, index)[..16].try_into().expect("32 bytes hold 16");
+    office.credit_deposit(wallet.account(), amount, request("credit")).await?;
+    wallet.fund(amount, request("fund")).await?.settled()?;
+    Ok(())
+}
+
+/// 32 bytes that follow from the scenario's seed.
+fn seed_of(seed: u64, purpose: &str, index: u32) -> [u8; 32] {
+    let text = format!("cbdc simulator wallet {seed} {purpose} {index}");
+    *blake3::hash(text.as_bytes()).as_bytes()
+}

@@ -1,0 +1,47 @@
+//! Whole runs with all nodes in this process.
+
+use cbdc_simulator::run::{BenchOptions, bench};
+
+fn options(folder: &std::path::Path, overrides: &[(&str, &str)]) -> BenchOptions {
+    BenchOptions {
+        scenario: concat!(env!("CARGO_MANIFEST_DIR"), "/../../simulations/smoke.toml").into(),
+        overrides: overrides.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+        out: folder.join("out"),
+        in_process: true,
+        quiet: true,
+        command: "a test".to_owned(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_settles_its_payments_and_the_audit_agrees() {
+    let folder = tempfile::tempdir().unwrap();
+    let result = bench(&options(folder.path(), &[])).await.unwrap();
+    assert!(result.audit.ok, "{:?}", result.audit.findings);
+    assert_eq!((result.failed, result.refused), (0, 0), "{:?}", result.refusals);
+    assert_eq!(result.settled, result.offered);
+    assert!(result.settled > 900, "{} settled", result.settled);
+    assert_eq!(result.supply.wallets_minor, result.supply.issued_minor);
+    assert!(result.checks.signatures && result.checks.fsync && result.checks.tls && result.checks.policy);
+    for file in ["summary.json", "report.html"] {
+        assert!(folder.path().join("out").join(file).exists(), "{file}");
+    }
+    // A second run over old data replaces it.
+    let again = bench(&options(folder.path(), &[("load.mode", "unary"), ("load.rate_per_s", "100")])).await.unwrap();
+    assert!(again.audit.ok, "{:?}", again.audit.findings);
+    assert_eq!((again.failed, again.settled), (0, again.offered));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_voted_in_the_middle_refuses_from_then_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("limit.toml");
+    let smoke = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../simulations/smoke.toml")).unwrap();
+    let event = "\n[[event]]\nat_s = 2.0\naction = \"policy\"\npayment_limit_minor = { household = 500 }\n";
+    std::fs::write(&scenario, smoke + event).unwrap();
+    let result = bench(&BenchOptions { scenario, ..options(folder.path(), &[]) }).await.unwrap();
+    assert!(result.audit.ok, "{:?}", result.audit.findings);
+    assert!(result.events[0].done_at_s.is_some(), "{:?}", result.events);
+    assert!(result.refusals.get("PAYMENT_LIMIT").is_some_and(|count| *count > 50), "{:?}", result.refusals);
+    assert_eq!(result.settled + result.refused, result.offered);
+}
