@@ -38,6 +38,7 @@ enum Command {
     Policy(crate::policy::Policy),
     Chain(crate::chain::Chain),
     Audit(crate::audit::Audit),
+    Bench(crate::bench::Bench),
     Completions(crate::completions::Completions),
 }
 
@@ -51,6 +52,7 @@ impl Arguments {
             Command::Policy(policy) => policy.run(output).await,
             Command::Chain(chain) => chain.run(output).await,
             Command::Audit(audit) => audit.run(output).await,
+            Command::Bench(bench) => bench.run(output).await,
             Command::Completions(completions) => completions.run(),
         }
     }

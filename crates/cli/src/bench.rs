@@ -1,41 +1,38 @@
 //! `cbdc bench`: a scenario on a real network, measured.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use cbdc_simulator::run::{BenchOptions, bench};
+use cbdc_simulator::run::{BenchOptions, bench, default_out};
+use cbdc_simulator::{report, scenario::ScenarioError};
 use clap::Args;
 
+use crate::exit::{AuditFound, Usage};
 use crate::output::Output;
 
 /// Run a scenario on a real network, and measure it
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc bench simulations/quickstart.toml
-  cbdc bench simulations/quickstart.toml --json
-  cbdc bench simulations/smoke.toml --in-process --set load.rate_per_s=500
+  cbdc bench simulations/quickstart.toml --json --quiet
+  cbdc bench simulations/smoke.toml --in-process --set load.rate_per_s=200
   cbdc bench simulations/boj-poc2.toml --out results/boj
-  cbdc bench simulations/quickstart.toml --find-max --slo-p99-ms 200
 
-Every node is its own process. Latency runs from the moment a payment was due. The folder given with --out holds
-summary.json and report.html.")]
+Every node is its own process, with its own store and mutual TLS. Latency runs from the moment a payment was due. The
+folder given with --out holds summary.json, report.html and the network with its logs; a second run replaces them.
+Exit code 5 if the audit of the run finds something.")]
 pub struct Bench {
     /// The scenario's file
     scenario: PathBuf,
-    /// Change a key of the scenario; may be given again
+    /// Change a key of the scenario, such as load.rate_per_s=500; may be given again
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Where to leave summary.json and report.html; without it a folder of its own under results/
+    /// Where to leave summary.json and report.html; without it results/NAME
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// All nodes in this process: quicker to start, and no use for figures of CPU time
     #[arg(long)]
     in_process: bool,
-    /// Raise the rate until the bound on p99 is passed, and report the highest rate inside it
-    #[arg(long)]
-    find_max: bool,
-    /// The bound on p99 latency for --find-max
-    #[arg(long, value_name = "MS", default_value_t = 200, requires = "find_max")]
-    slo_p99_ms: u64,
     /// No progress bar
     #[arg(long)]
     quiet: bool,
@@ -43,8 +40,47 @@ pub struct Bench {
 
 impl Bench {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
-        let Bench { scenario, set, out, in_process, find_max, slo_p99_ms, quiet } = self;
-        let slo_p99_ms = find_max.then_some(slo_p99_ms);
-        bench(BenchOptions { scenario, set, out, in_process, slo_p99_ms, quiet, json: output.json }).await
+        let overrides = self.set.iter().map(|pair| key_and_value(pair)).collect::<Result<Vec<_>, _>>()?;
+        let out = self.out.clone().unwrap_or_else(|| default_out(&self.scenario));
+        let options = BenchOptions {
+            scenario: self.scenario.clone(),
+            overrides,
+            out: out.clone(),
+            in_process: self.in_process,
+            quiet: self.quiet || output.json || !std::io::stderr().is_terminal(),
+            command: command_line(),
+        };
+        let result = tokio::select! {
+            result = bench(&options) => result,
+            // The nodes are children of this process and end with it.
+            _ = tokio::signal::ctrl_c() => return Err(anyhow::anyhow!("interrupted; {} holds no result of this run", out.display())),
+        };
+        let result = result.map_err(|error| match error.downcast::<ScenarioError>() {
+            Ok(mistake) => Usage(mistake.to_string()).into(),
+            Err(other) => other,
+        })?;
+        if output.json {
+            println!("{}", result.to_json()?);
+        } else {
+            println!("{}", report::summary(&result, std::io::stdout().is_terminal()));
+            println!("report   {}", out.join("report.html").display());
+            println!("figures  {}", out.join("summary.json").display());
+        }
+        if result.audit.ok { Ok(()) } else { Err(AuditFound.into()) }
     }
+}
+
+fn key_and_value(pair: &str) -> Result<(String, String), Usage> {
+    let split = pair.split_once('=').filter(|(key, _)| !key.is_empty());
+    let (key, value) = split.ok_or_else(|| Usage(format!("--set: expected KEY=VALUE, such as load.rate_per_s=500, found `{pair}`")))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// The command as it was typed, for the report.
+fn command_line() -> String {
+    let words = std::env::args().skip(1).map(|word| match word.contains(char::is_whitespace) {
+        true => format!("'{word}'"),
+        false => word,
+    });
+    std::iter::once("cbdc".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod audit;
+mod bench;
 mod chain;
 mod completions;
 mod exit;
