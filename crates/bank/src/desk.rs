@@ -539,3 +539,6 @@ pub fn effects_of(
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,7 +95,12 @@ pub enum NodeError {
 /// A running node.
 pub struct Node {
     address: SocketAddr,
+    ledger: LedgerHandle,
+    /// No new requests.
     stop: CancellationToken,
+    serving: JoinHandle<()>,
+    /// Nothing more is sent or followed.
+    halt: CancellationToken,
     failures: mpsc::UnboundedReceiver<NodeError>,
     tasks: Vec<JoinHandle<()>>,
     threads: Vec<Thread<()>>,
@@ -116,13 +121,16 @@ impl Node {
         }
     }
 
-    /// Stops gracefully.
+    /// Stops gracefully: open requests are answered first, for a few seconds at most.
     pub async fn shutdown(self) {
-        self.stop.cancel();
-        let Node { tasks, threads, store, .. } = self;
+        let Node { ledger, stop, serving, halt, tasks, threads, store, .. } = self;
+        ledger.close();
+        stop.cancel();
         let ended = async {
+            // A task that panicked has ended as well.
+            let _ = serving.await;
+            halt.cancel();
             for task in tasks {
-                // A task that panicked has ended as well.
                 let _ = task.await;
             }
             let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
@@ -227,7 +235,7 @@ impl Launch {
         let (desk, desk_work) = Desk::load(store.clone(), signer.clone(), tip, metrics.clone())?;
 
         let central_bank = Arc::new(central_bank(&config, identity.clone(), ledger.clone()));
-        let stop = CancellationToken::new();
+        let (stop, halt) = (CancellationToken::new(), CancellationToken::new());
         let (fail, failures) = failures(&stop);
         let recent = RecentBlocks::default();
         let replica = Replica {
@@ -249,7 +257,7 @@ impl Launch {
             thread("desk", fail.clone(), move || Ok(desk_work.run()?))?,
             thread("replica", fail.clone(), move || Ok(replica.run(deliveries)?))?,
         ];
-        let (relay, relaying) = Relay::start(central_bank.clone(), metrics.clone(), stop.clone());
+        let (relay, relaying) = Relay::start(central_bank.clone(), metrics.clone(), halt.clone());
         let follower = Follower::new(central_bank.clone(), &config.peers, ledger.clone(), deliver, metrics.clone());
         let dispatcher = Dispatcher { bank, desk: desk.clone(), relay: relay.clone(), ledger: ledger.clone() };
 
@@ -269,6 +277,7 @@ impl Launch {
             metrics,
             stop: stop.clone(),
         };
+        let node_ledger = ledger.clone();
         let chain = ChainService { genesis, ledger, archive, recent, membership: membership.clone() };
         let routes = Routes::new(bounded(BankServer::new(BankService(Arc::new(desks)))))
             .add_service(ChainServer::new(chain).max_encoding_message_size(MESSAGE_BYTES_MAX));
@@ -283,14 +292,11 @@ impl Launch {
                 }
             }
         };
-        let tasks = vec![
-            relaying,
-            tokio::spawn(follower.run(stop.clone())),
-            tokio::spawn(dispatcher.run(stop.clone())),
-            tokio::spawn(serving),
-        ];
+        let tasks =
+            vec![relaying, tokio::spawn(follower.run(halt.clone())), tokio::spawn(dispatcher.run(halt.clone()))];
+        let serving = tokio::spawn(serving);
         tracing::info!(%bank, %address, height = %tip.0, "the bank's node is ready");
-        Ok(Node { address, stop, failures, tasks, threads, store })
+        Ok(Node { address, ledger: node_ledger, stop, serving, halt, failures, tasks, threads, store })
     }
 }
 

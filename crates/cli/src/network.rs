@@ -1,6 +1,6 @@
 //! The `--network` argument that most subcommands share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cbdc_simulator::network::Network;
 use clap::Args;
@@ -15,5 +15,15 @@ pub struct NetworkArgument {
 impl NetworkArgument {
     pub fn open(&self) -> anyhow::Result<Network> {
         Ok(Network::open(&self.network)?)
+    }
+
+    /// What a command to be pasted needs so that it finds the same network.
+    pub fn suffix(&self) -> String {
+        let is_usual = self.network == Path::new("network");
+        let is_in_environment = std::env::var_os("CBDC_NETWORK").is_some_and(|dir| dir == *self.network);
+        match is_usual || is_in_environment {
+            true => String::new(),
+            false => format!(" --network {}", crate::init::shell_word(&self.network)),
+        }
     }
 }

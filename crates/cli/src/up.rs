@@ -61,10 +61,7 @@ impl Up {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let begun = Instant::now();
         let (network, is_new) = self.network()?;
-        let mut running = match self.start(&network).await {
-            Ok(running) => running,
-            Err(error) => return Err(error),
-        };
+        let mut running = self.start(&network).await?;
         let ready = tokio::select! {
             prepared = prepare(&network) => prepared.context("the network runs, but could not be given money and wallets").map(|()| true),
             _ = crate::node::told_to_stop(false) => Ok(false),

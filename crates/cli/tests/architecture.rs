@@ -30,7 +30,7 @@ const NOT_IN_THE_LEDGER: [&str; 6] = ["tokio", "tonic", "rocksdb", "openraft", "
 
 fn metadata() -> serde_json::Value {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--offline", "--locked"])
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline", "--locked"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();

@@ -79,11 +79,12 @@ async fn a_failing_disk_stops_the_node_and_loses_nothing_that_was_answered() {
     for fault in [Fault::Io, Fault::DiskFull, Fault::IoAfterWriting] {
         let desk = Desk::new();
         let mut node = desk.start().await;
-        let first = desk.hand_in(&node, &desk.open_wallet(1)).await.unwrap();
+        let (one, two) = (desk.open_wallet(1), desk.open_wallet(2));
+        let first = desk.hand_in(&node, &one).await.unwrap();
         assert!(first.settled, "{first:?}");
 
         desk.store.fail_next_write(fault);
-        let unanswered = desk.hand_in(&node, &desk.open_wallet(2)).await.unwrap_err();
+        let unanswered = desk.hand_in(&node, &two).await.unwrap_err();
         assert_eq!(refusal_of(&unanswered).unwrap().reason, Reason::Unavailable, "{unanswered:?}");
         let why = tokio::time::timeout(Duration::from_secs(10), node.stopped()).await.expect("the node stops").unwrap_err();
         assert!(!why.to_string().is_empty());
@@ -92,10 +93,10 @@ async fn a_failing_disk_stops_the_node_and_loses_nothing_that_was_answered() {
         // A new start on what the disk kept: the first wallet is there, the second has exactly one fate.
         desk.store.crash();
         let node = desk.start().await;
-        assert_eq!(desk.hand_in(&node, &desk.open_wallet(1)).await.unwrap(), first, "the first outcome stands");
-        let second = desk.hand_in(&node, &desk.open_wallet(2)).await.unwrap();
+        assert_eq!(desk.hand_in(&node, &one).await.unwrap(), first, "the first outcome stands");
+        let second = desk.hand_in(&node, &two).await.unwrap();
         assert!(second.settled);
-        assert_eq!(desk.hand_in(&node, &desk.open_wallet(2)).await.unwrap(), second);
+        assert_eq!(desk.hand_in(&node, &two).await.unwrap(), second);
         node.shutdown().await;
     }
 }

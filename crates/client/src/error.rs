@@ -45,15 +45,34 @@ impl Refusal {
     pub fn reason(&self) -> Reason {
         self.outcome.reason
     }
+
+    /// Whether the outcome's limit and amount are money, in minor units; otherwise they are numbers or times.
+    pub fn speaks_of_money(&self) -> bool {
+        matches!(
+            self.outcome.reason,
+            Reason::InsufficientFunds
+                | Reason::FundsFrozen
+                | Reason::HoldingLimit
+                | Reason::PaymentLimit
+                | Reason::DayLimit
+                | Reason::SupplyCap
+                | Reason::IssuanceQuota
+                | Reason::InsufficientReserves
+                | Reason::MaxFee
+                | Reason::BalanceNotZero
+                | Reason::FreezeExceeded
+        )
+    }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.outcome.reason, self.sentence)?;
-        if (self.outcome.limit, self.outcome.amount) != (0, 0) {
-            write!(f, " (limit {}, amount {})", self.outcome.limit, self.outcome.amount)?;
+        if (self.outcome.limit, self.outcome.amount) == (0, 0) {
+            return Ok(());
         }
-        Ok(())
+        let unit = if self.speaks_of_money() { " in minor units" } else { "" };
+        write!(f, " (limit {}, amount {}{unit})", self.outcome.limit, self.outcome.amount)
     }
 }
 

@@ -133,6 +133,7 @@ impl v1::chain_server::Chain for ChainService {
         let peer = require_member(&self.membership, &request)?;
         let mut next = Height(request.into_inner().from_height.max(1));
         let mut announced = self.ledger.announced();
+        let closed = self.ledger.closed().clone();
         let (recent, archive, membership) = (self.recent.clone(), self.archive.clone(), self.membership.clone());
         Ok(Response::new(Box::pin(async_stream::try_stream! {
             loop {
@@ -150,7 +151,11 @@ impl v1::chain_server::Chain for ChainService {
                     yield block;
                     next = next.next();
                 }
-                if announced.changed().await.is_err() {
+                let ended = tokio::select! {
+                    changed = announced.changed() => changed.is_err(),
+                    () = closed.cancelled() => true,
+                };
+                if ended {
                     break;
                 }
             }

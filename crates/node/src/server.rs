@@ -1,16 +1,25 @@
 //! Serving gRPC: bounded messages, streams and windows; health and reflection beside the node's own services.
 
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use cbdc_proto::transport::server::Connection;
 use cbdc_proto::transport::{
-    CONNECTION_WINDOW_BYTES, ClientAuthentication, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, NodeIdentity, STREAM_WINDOW_BYTES,
-    incoming,
+    CONNECTION_WINDOW_BYTES, ClientAuthentication, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, NodeIdentity, Peer,
+    STREAM_WINDOW_BYTES, incoming,
 };
+use futures::StreamExt;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
+use tonic::transport::server::Connected;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
@@ -20,6 +29,8 @@ const STREAMS_MAX: u32 = 1024;
 const REQUESTS_MAX: usize = 1024;
 /// How long open requests may take to end once the node stops.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long connections may take to close once they are cut.
+const CLOSING: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -63,7 +74,8 @@ pub async fn with_health_and_reflection(routes: Routes) -> Result<(Routes, Healt
     Ok((routes.add_service(health_service).add_service(reflection), health))
 }
 
-/// Serves until `stop`; then lets open requests end, for a few seconds at most.
+/// Serves until `stop`; then lets open requests end, for a few seconds at most, and cuts the connections that are left:
+/// when this returns, no request holds anything of the node's.
 pub async fn serve(
     listener: TcpListener,
     identity: &NodeIdentity,
@@ -71,24 +83,90 @@ pub async fn serve(
     routes: Routes,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
-    let connections = incoming(listener, identity, clients)?;
-    let server = Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_concurrent_streams(STREAMS_MAX)
-        .concurrency_limit_per_connection(REQUESTS_MAX)
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(connections, stop.clone().cancelled_owned());
-    tokio::pin!(server);
-    let overdue = async {
-        stop.cancelled().await;
-        tokio::time::sleep(GRACE).await;
+    let (cut, open) = (CancellationToken::new(), TaskTracker::new());
+    let cuttable = {
+        let (cut, open) = (cut.clone(), open.clone());
+        move |connection: io::Result<Connection>| connection.map(|connection| Cuttable::new(connection, &cut, &open))
     };
-    tokio::select! {
-        ended = &mut server => Ok(ended?),
-        // Streams that their clients hold open do not keep the node from stopping.
-        () = overdue => Ok(()),
+    let connections = incoming(listener, identity, clients)?.map(cuttable);
+    let served = {
+        let server = Server::builder()
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_concurrent_streams(STREAMS_MAX)
+            .concurrency_limit_per_connection(REQUESTS_MAX)
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(connections, stop.clone().cancelled_owned());
+        tokio::pin!(server);
+        let overdue = async {
+            stop.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            ended = &mut server => Ok(ended?),
+            // Streams that their clients hold open do not keep the node from stopping.
+            () = overdue => Ok(()),
+        }
+    };
+    cut.cancel();
+    open.close();
+    if tokio::time::timeout(CLOSING, open.wait()).await.is_err() {
+        tracing::warn!(connections = open.len(), "connections did not close in time; they close with the process");
+    }
+    served
+}
+
+/// A connection that can be cut from this side, and that is counted while it is open.
+struct Cuttable {
+    connection: Connection,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    _open: TaskTrackerToken,
+}
+
+impl Cuttable {
+    fn new(connection: Connection, cut: &CancellationToken, open: &TaskTracker) -> Cuttable {
+        Cuttable { connection, cut: Box::pin(cut.clone().cancelled_owned()), _open: open.token() }
+    }
+
+    /// What waits is ended once the connection is cut.
+    fn or_cut<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if polled.is_pending() && self.cut.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        polled
+    }
+}
+
+impl Connected for Cuttable {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.connection.connect_info()
+    }
+}
+
+impl AsyncRead for Cuttable {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.connection).poll_read(cx, buf);
+        self.or_cut(cx, polled)
+    }
+}
+
+impl AsyncWrite for Cuttable {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.connection).poll_write(cx, buf);
+        self.or_cut(cx, polled)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.connection).poll_flush(cx);
+        self.or_cut(cx, polled)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.connection).poll_shutdown(cx);
+        self.or_cut(cx, polled)
     }
 }

@@ -7,17 +7,19 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use cbdc_ledger::{Block, Height, Ledger, VerifiedProposal};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 #[derive(Clone)]
 pub struct LedgerHandle {
     ledger: Arc<RwLock<Ledger>>,
     height: watch::Sender<Height>,
+    closed: CancellationToken,
 }
 
 impl LedgerHandle {
     pub fn new(ledger: Ledger) -> LedgerHandle {
         let (height, _) = watch::channel(ledger.height());
-        LedgerHandle { ledger: Arc::new(RwLock::new(ledger)), height }
+        LedgerHandle { ledger: Arc::new(RwLock::new(ledger)), height, closed: CancellationToken::new() }
     }
 
     /// Reads from the ledger as it stands.
@@ -40,5 +42,15 @@ impl LedgerHandle {
     /// The height of the last block that was announced, and when it changes.
     pub fn announced(&self) -> watch::Receiver<Height> {
         self.height.subscribe()
+    }
+
+    /// The node stops: streams that follow the chain end, so that they do not hold it up.
+    pub fn close(&self) {
+        self.closed.cancel();
+    }
+
+    /// Cancelled once the node stops.
+    pub fn closed(&self) -> &CancellationToken {
+        &self.closed
     }
 }

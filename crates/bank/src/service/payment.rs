@@ -228,7 +228,7 @@ pub fn submit_many(desks: Arc<Desks>, mut batches: Streaming<v1::CommandBatch>) 
             let event = tokio::select! {
                 Some(answer) = under_way.next(), if !under_way.is_empty() => Event::Answered(answer),
                 batch = batches.message(), if is_open && under_way.len() < BATCHES_MAX => Event::Came(batch),
-                () = desks.stop.cancelled() => Event::Stopped,
+                () = desks.stop.cancelled(), if is_open => Event::Stopped,
             };
             match event {
                 Event::Answered(answer) => yield answer,
@@ -239,7 +239,8 @@ pub fn submit_many(desks: Arc<Desks>, mut batches: Streaming<v1::CommandBatch>) 
                     }
                     None => is_open = false,
                 },
-                Event::Stopped => Err(cbdc_proto::status::unavailable("the node is stopping; what is under way is unknown"))?,
+                // The node stops: no more is read, what is under way is answered.
+                Event::Stopped => is_open = false,
             }
         }
     })

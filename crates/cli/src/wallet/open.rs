@@ -46,7 +46,7 @@ impl Open {
                 ("account", grouped(account)),
                 ("bank", file.bank.to_string()),
                 ("class", file.class.to_string()),
-                ("next", format!("cbdc wallet fund {} 100 --credit", file.name)),
+                ("next", format!("cbdc wallet fund {} 100 --credit{}", file.name, self.network.suffix())),
             ])
         });
         Ok(())

@@ -79,7 +79,7 @@ impl Pay {
                 ("from", format!("{}  {}", grouped(from), self.from)),
                 ("to", grouped(to)),
                 ("place", format!("{place}  (block {}, command {})", place.height, place.index)),
-                ("receipt", format!("cbdc wallet receipt {} {place}", self.from)),
+                ("receipt", format!("cbdc wallet receipt {} {place}{}", self.from, self.network.suffix())),
             ])
         });
         Ok(())

@@ -1,0 +1,222 @@
+//! The desk on a store that crashes and fails.
+
+use std::sync::Arc;
+
+use cbdc_ledger::genesis::{DayCount, opening_books};
+use cbdc_ledger::member::{Member, Role};
+use cbdc_ledger::policy::Parameters;
+use cbdc_ledger::{BankId, Genesis, Ledger, MemberId, SigningKey};
+use cbdc_node::LedgerHandle;
+use cbdc_storage::{Fault, MemoryStore};
+
+use super::*;
+
+const BANK: BankId = BankId(1);
+const REQUEST: RequestId = [7; 16];
+
+fn account() -> AccountId {
+    AccountId::new(BANK, 1)
+}
+
+fn amount(minor: u64) -> Amount {
+    Amount::from_minor(minor)
+}
+
+fn key() -> SigningKey {
+    SigningKey::from_seed([4; 32])
+}
+
+fn ledger() -> LedgerHandle {
+    let roles = [Role::CentralBank, Role::Committee, Role::Operator, Role::Bank, Role::Registrar];
+    let member = |role: Role| Member {
+        role,
+        id: MemberId(1),
+        name: role.name().to_owned(),
+        signing_key: SigningKey::from_seed([role as u8; 32]).public_key(),
+        node_key: None,
+    };
+    let genesis = Genesis {
+        currency: *b"XTS",
+        currency_exponent: 2,
+        day_count: DayCount::Actual365,
+        day_offset_minutes: 0,
+        created_at: Timestamp(1_000),
+        validity_ms_max: 86_400_000,
+        header_signatures: 1,
+        threshold: 1,
+        members: roles.map(member).to_vec(),
+        books: opening_books([(BANK, amount(1_000))], amount(0), amount(0)).unwrap(),
+        policy: Parameters::default(),
+    };
+    LedgerHandle::new(Ledger::new(genesis).unwrap())
+}
+
+/// A desk with its thread, as a start of the node on this store makes it.
+fn open(store: &Arc<MemoryStore>) -> Arc<Desk> {
+    let signer = Arc::new(BankSigner::new(BANK, key(), ledger()));
+    let store: Arc<dyn Store> = store.clone();
+    let tip = (Height(0), Timestamp(1_000));
+    let (desk, work) = Desk::load(store, signer, tip, Arc::new(Metrics::register(BANK))).unwrap();
+    std::thread::spawn(move || work.run());
+    desk
+}
+
+/// The same store, as a process that was killed leaves it.
+fn crash(store: &Arc<MemoryStore>, desk: Arc<Desk>) -> Arc<Desk> {
+    drop(desk);
+    store.crash();
+    open(store)
+}
+
+async fn credited(store: &Arc<MemoryStore>, minor: u64) -> Arc<Desk> {
+    let desk = open(store);
+    desk.credit([1; 16], account(), amount(minor)).await.unwrap();
+    desk
+}
+
+async fn begin(desk: &Desk, minor: u64) -> oneshot::Receiver<Release> {
+    match desk.fund(REQUEST, account(), amount(minor), true).await.unwrap() {
+        FundingState::InTransit(released) => released,
+        FundingState::Placed(placed) => panic!("expected a funding in transit, found {placed:?}"),
+    }
+}
+
+fn sent(desk: &Desk) -> (OutboxKey, Bytes) {
+    let due = desk.due(10);
+    assert_eq!(due.len(), 1);
+    due[0].clone()
+}
+
+fn placed(outcome: Outcome) -> Placed {
+    Placed { height: Height(1), index: 0, outcome }
+}
+
+/// A block in which `command` used the bank's first number.
+fn follow(desk: &Desk, command: &Bytes, outcome: Outcome) {
+    let effect = Effect::OwnNumberUsed { sequence: 1, command: command.clone(), placed: placed(outcome) };
+    desk.follow_block(WriteBatch::new(), &[effect], (Height(1), Timestamp(2_000))).unwrap();
+}
+
+fn deposit(balance: u64, in_transit: u64) -> Deposit {
+    Deposit { balance: amount(balance), in_transit: amount(in_transit) }
+}
+
+#[tokio::test]
+async fn a_debit_and_its_command_survive_a_crash_together() {
+    let store = Arc::new(MemoryStore::new());
+    let desk = credited(&store, 100).await;
+    begin(&desk, 40).await;
+    let (_, command) = sent(&desk);
+
+    let desk = crash(&store, desk);
+    assert_eq!(desk.deposit(account()), deposit(60, 40));
+    assert_eq!(sent(&desk).1, command);
+
+    let released = begin(&desk, 40).await;
+    assert_eq!(desk.outbox_len(), 1);
+    follow(&desk, &command, Outcome::settled());
+    assert_eq!(released.await.unwrap(), Release::Ordered(placed(Outcome::settled())));
+    assert_eq!(desk.deposit(account()), deposit(60, 0));
+    let again = desk.fund(REQUEST, account(), amount(40), false).await.unwrap();
+    assert!(matches!(again, FundingState::Placed(found) if found == placed(Outcome::settled())));
+}
+
+#[tokio::test]
+async fn an_outcome_that_a_crash_lost_is_booked_again_and_only_once() {
+    let store = Arc::new(MemoryStore::new());
+    let desk = credited(&store, 100).await;
+    begin(&desk, 40).await;
+    let (_, command) = sent(&desk);
+    let defunded = Effect::Defunded { account: account(), amount: amount(5) };
+    follow(&desk, &command, Outcome::settled());
+    desk.follow_block(WriteBatch::new(), &[defunded.clone()], (Height(2), Timestamp(2_000))).unwrap();
+    assert_eq!(desk.deposit(account()), deposit(65, 0));
+
+    let desk = crash(&store, desk);
+    assert_eq!(desk.deposit(account()), deposit(60, 40));
+    follow(&desk, &command, Outcome::settled());
+    desk.follow_block(WriteBatch::new(), &[defunded], (Height(2), Timestamp(2_000))).unwrap();
+    assert_eq!((desk.deposit(account()), desk.outbox_len()), (deposit(65, 0), 0));
+}
+
+#[tokio::test]
+async fn a_refused_funding_is_back_on_the_deposit() {
+    let store = Arc::new(MemoryStore::new());
+    let desk = credited(&store, 100).await;
+    begin(&desk, 40).await;
+    let refusal = Outcome::refused(Reason::HoldingLimit, 30, 40);
+    follow(&desk, &sent(&desk).1, refusal);
+    assert_eq!(desk.deposit(account()), deposit(100, 0));
+    let again = desk.fund(REQUEST, account(), amount(40), true).await.unwrap();
+    assert!(matches!(again, FundingState::Placed(found) if found.outcome == refusal));
+}
+
+#[tokio::test]
+async fn a_funding_whose_number_another_record_used_is_given_back_and_may_begin_anew() {
+    let store = Arc::new(MemoryStore::new());
+    let desk = credited(&store, 100).await;
+    let released = begin(&desk, 40).await;
+    follow(&desk, &Bytes::from_static(b"another record"), Outcome::settled());
+    assert_eq!(released.await.unwrap(), Release::GivenBack(Reason::SequenceConflict));
+    assert_eq!((desk.deposit(account()), desk.outbox_len()), (deposit(100, 0), 0));
+    begin(&desk, 40).await;
+    assert_eq!(desk.deposit(account()), deposit(60, 40));
+}
+
+#[tokio::test]
+async fn what_expires_on_the_chain_is_given_back() {
+    let store = Arc::new(MemoryStore::new());
+    let desk = credited(&store, 100).await;
+    let released = begin(&desk, 40).await;
+    assert!(desk.expired().is_empty());
+    desk.follow_block(WriteBatch::new(), &[], (Height(1), Timestamp(u64::MAX))).unwrap();
+    let expired = desk.expired();
+    assert_eq!(expired, [OutboxKey::Own { sequence: 1 }]);
+    desk.give_back(expired[0], Reason::Expired).await;
+    assert_eq!(released.await.unwrap(), Release::GivenBack(Reason::Expired));
+    assert_eq!(desk.deposit(account()), deposit(100, 0));
+}
+
+#[tokio::test]
+async fn a_repeated_request_acts_once_and_another_one_under_its_name_is_refused() {
+    let store = Arc::new(MemoryStore::new());
+    let desk = credited(&store, 100).await;
+    assert_eq!(desk.credit([1; 16], account(), amount(100)).await, Ok(deposit(100, 0)));
+    let other = desk.credit([1; 16], account(), amount(101)).await.unwrap_err();
+    assert_eq!(other.reason, Reason::SequenceConflict);
+    let both = tokio::join!(begin(&desk, 40), begin(&desk, 40));
+    drop(both);
+    assert_eq!((desk.deposit(account()), desk.outbox_len()), (deposit(60, 40), 1));
+    let other = desk.fund(REQUEST, account(), amount(41), true).await.unwrap_err();
+    assert_eq!(other.reason, Reason::SequenceConflict);
+}
+
+#[tokio::test]
+async fn many_requests_at_once_share_a_sync() {
+    let store = Arc::new(MemoryStore::new());
+    let desk = credited(&store, 10_000).await;
+    let before = store.sync_count();
+    let requests = (0..500_u16).map(|number| {
+        let mut request = [9; 16];
+        request[..2].copy_from_slice(&number.to_le_bytes());
+        desk.fund(request, account(), amount(1), true)
+    });
+    let begun = futures::future::join_all(requests).await;
+    assert!(begun.iter().all(Result::is_ok));
+    assert_eq!(desk.deposit(account()), deposit(9_500, 500));
+    let syncs = store.sync_count() - before;
+    assert!((1..250).contains(&syncs), "500 requests took {syncs} syncs");
+}
+
+#[tokio::test]
+async fn after_a_failed_write_debit_and_command_are_both_there_or_neither_is() {
+    for (fault, left, commands) in [(Fault::Io, deposit(100, 0), 0), (Fault::IoAfterWriting, deposit(60, 40), 1)] {
+        let store = Arc::new(MemoryStore::new());
+        let desk = credited(&store, 100).await;
+        store.fail_next_write(fault);
+        let failed = desk.fund(REQUEST, account(), amount(40), true).await.unwrap_err();
+        assert_eq!(failed.reason, Reason::Unavailable);
+        let desk = crash(&store, desk);
+        assert_eq!((desk.deposit(account()), desk.outbox_len()), (left, commands), "{fault:?}");
+    }
+}

@@ -1,0 +1,482 @@
+//! Banks and a central bank on loopback, each on its own store, mutual TLS between them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
+use cbdc_ledger::command::{Certificate, Head, Payment, PaymentKind, Record};
+use cbdc_ledger::genesis::{DayCount, opening_books};
+use cbdc_ledger::member::{Member, Role};
+use cbdc_ledger::policy::Parameters;
+use cbdc_ledger::{AccountId, Amount, BankId, Class, Genesis, HolderId, MemberId, NetworkId, Reason, Signed, SigningKey, Timestamp};
+use cbdc_proto::convert::{payment_to_message, receipt_from_message};
+use cbdc_proto::packed::unpack;
+use cbdc_proto::status::refusal_of;
+use cbdc_proto::transport::key_file::{write_private, write_signing_key};
+use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect};
+use cbdc_proto::v1;
+use cbdc_proto::v1::bank_client::BankClient;
+use cbdc_proto::v1::submit_transfer_response::State;
+use tonic::Code;
+use tonic::transport::Channel;
+
+const ROLES: [(Role, u16); 6] = [
+    (Role::CentralBank, 1),
+    (Role::Committee, 1),
+    (Role::Operator, 1),
+    (Role::Registrar, 1),
+    (Role::Bank, 1),
+    (Role::Bank, 2),
+];
+
+/// A network's folder, and the ports of its nodes.
+struct Network {
+    folder: tempfile::TempDir,
+    id: NetworkId,
+    central_port: u16,
+    bank_ports: [u16; 2],
+}
+
+fn seed(role: Role, id: u16) -> [u8; 32] {
+    let mut seed = [role as u8; 32];
+    seed[0] = id as u8;
+    seed
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
+}
+
+impl Network {
+    fn create() -> Network {
+        let folder = tempfile::tempdir().unwrap();
+        let members = ROLES.map(|(role, id)| make_member(folder.path(), role, id)).to_vec();
+        let reserves = [1, 2].map(|bank| (BankId(bank), Amount::from_minor(1_000_000)));
+        let genesis = Genesis {
+            currency: *b"XTS",
+            currency_exponent: 2,
+            day_count: DayCount::Actual365,
+            day_offset_minutes: 0,
+            created_at: Timestamp(now_ms()),
+            validity_ms_max: 86_400_000,
+            header_signatures: 1,
+            threshold: 1,
+            members,
+            books: opening_books(reserves, Amount::ZERO, Amount::ZERO).unwrap(),
+            policy: Parameters::default(),
+        };
+        std::fs::write(folder.path().join("genesis.bin"), genesis.to_bytes()).unwrap();
+        Network { id: genesis.network(), folder, central_port: free_port(), bank_ports: [free_port(), free_port()] }
+    }
+
+    fn file(&self, role: Role, id: u16, name: &str) -> PathBuf {
+        self.folder.path().join(format!("{role}-{id}")).join(name)
+    }
+
+    async fn start_central(&self) -> cbdc_central_bank::Node {
+        let (role, id) = (Role::CentralBank, 1);
+        let text = format!(
+            "genesis = {:?}\ndata_dir = {:?}\nlisten = \"127.0.0.1:{}\"\ncertificate = \"node.pem\"\nprivate_key = \"node.key\"\nsigning_key = \"signing.key\"\n[operator]\nmember = 1\nsigning_key = {:?}\n",
+            self.folder.path().join("genesis.bin"),
+            self.file(role, id, "data"),
+            self.central_port,
+            self.file(Role::Operator, 1, "signing.key"),
+        );
+        let file = self.file(role, id, "node.toml");
+        std::fs::write(&file, text).unwrap();
+        cbdc_central_bank::start(cbdc_central_bank::Config::load(&file).unwrap()).await.unwrap()
+    }
+
+    fn bank_config(&self, bank: u16, more: &str) -> cbdc_bank::Config {
+        let text = format!(
+            "bank = {bank}\ngenesis = \"../genesis.bin\"\ndata_dir = \"data\"\nlisten = \"127.0.0.1:{}\"\ncertificate = \"node.pem\"\nprivate_key = \"node.key\"\nsigning_key = \"signing.key\"\ncentral_bank = \"127.0.0.1:{}\"\n{more}",
+            self.bank_ports[usize::from(bank) - 1],
+            self.central_port,
+        );
+        let file = self.file(Role::Bank, bank, "node.toml");
+        std::fs::write(&file, text).unwrap();
+        cbdc_bank::Config::load(&file).unwrap()
+    }
+
+    async fn start_bank(&self, bank: u16, more: &str) -> cbdc_bank::Node {
+        let node = cbdc_bank::start(self.bank_config(bank, more)).await.unwrap();
+        assert_eq!(node.address().port(), self.bank_ports[usize::from(bank) - 1]);
+        node
+    }
+
+    fn identity(&self, role: Role, id: u16) -> NodeIdentity {
+        NodeIdentity::load(&self.file(role, id, "node.pem"), &self.file(role, id, "node.key")).unwrap()
+    }
+
+    /// A client of a bank: a customer, or the member whose certificate it shows.
+    fn client(&self, bank: u16, member: Option<(Role, u16)>) -> BankClient<Channel> {
+        let identity = member.map(|(role, id)| self.identity(role, id));
+        let trust = ServerTrust::NodeKey(self.identity(Role::Bank, bank).public_key());
+        let address = format!("127.0.0.1:{}", self.bank_ports[usize::from(bank) - 1]);
+        BankClient::new(connect(&address, identity.as_ref(), &trust).unwrap())
+    }
+
+    fn back_office(&self, bank: u16) -> BankClient<Channel> {
+        self.client(bank, Some((Role::Bank, bank)))
+    }
+
+    fn open_request(&self, key: &SigningKey) -> v1::OpenWalletRequest {
+        let holder = HolderId(key.public_key().0[..16].try_into().unwrap());
+        let registrar = SigningKey::from_seed(seed(Role::Registrar, 1));
+        let certified = (holder, Class::HOUSEHOLD, key.public_key());
+        let certificate = Certificate::sign(self.id, MemberId(1), 0, &registrar, certified);
+        v1::OpenWalletRequest {
+            holder: holder.0.to_vec().into(),
+            class: "household".to_owned(),
+            public_key: key.public_key().0.to_vec().into(),
+            registrar: 1,
+            registrar_key_version: 0,
+            registrar_signature: certificate.signature.0.to_vec().into(),
+        }
+    }
+
+    /// Waits for a stream to the central bank, then gives the bank CBDC.
+    async fn issue(&self, bank: u16, amount_minor: u64) {
+        self.until_reachable(bank, true).await;
+        let kind = v1::request_bank_issuance_request::Kind::Issue.into();
+        let request = v1::RequestBankIssuanceRequest { kind, amount_minor };
+        let outcome = self.back_office(bank).request_issuance(request).await.unwrap().into_inner().outcome.unwrap();
+        assert!(outcome.settled, "{outcome:?}");
+    }
+
+    async fn until_reachable(&self, bank: u16, reachable: bool) {
+        let mut client = self.client(bank, None);
+        until(async || {
+            let status = client.get_status(v1::GetStatusRequest {}).await;
+            status.is_ok_and(|status| status.into_inner().central_bank_reachable == reachable)
+        })
+        .await;
+    }
+
+    /// A wallet with money on it, from a deposit that had twice as much.
+    async fn funded_wallet(&self, bank: u16, seed: u8, amount_minor: u64) -> Wallet {
+        let key = SigningKey::from_seed([seed; 32]);
+        let mut client = self.client(bank, None);
+        let opened = client.open_wallet(self.open_request(&key)).await.unwrap().into_inner();
+        let account: AccountId = opened.account.parse().unwrap();
+        if amount_minor > 0 {
+            let credit = v1::CreditDepositRequest {
+                account: opened.account.clone(),
+                amount_minor: 2 * amount_minor,
+                request_id: vec![seed; 16].into(),
+            };
+            self.back_office(bank).credit_deposit(credit).await.unwrap();
+            let fund = v1::FundRequest { account: opened.account.clone(), amount_minor, request_id: vec![seed; 16].into() };
+            let funded = client.fund(fund).await.unwrap().into_inner();
+            assert!(funded.outcome.unwrap().settled);
+        }
+        Wallet { network: self.id, key, account }
+    }
+}
+
+fn make_member(folder: &Path, role: Role, id: u16) -> Member {
+    let folder = folder.join(format!("{role}-{id}"));
+    std::fs::create_dir(&folder).unwrap();
+    write_signing_key(&folder.join("signing.key"), &seed(role, id)).unwrap();
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let certificate = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    std::fs::write(folder.join("node.pem"), certificate.pem()).unwrap();
+    write_private(&folder.join("node.key"), key.serialize_pem().as_bytes()).unwrap();
+    let node_key = NodeIdentity::load(&folder.join("node.pem"), &folder.join("node.key")).unwrap().public_key();
+    Member {
+        role,
+        id: MemberId(id),
+        name: format!("{role} {id}"),
+        signing_key: SigningKey::from_seed(seed(role, id)).public_key(),
+        node_key: Some(node_key),
+    }
+}
+
+async fn until(mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..400 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("it did not come about within 10 s");
+}
+
+struct Wallet {
+    network: NetworkId,
+    key: SigningKey,
+    account: AccountId,
+}
+
+impl Wallet {
+    fn sign(&self, kind: PaymentKind, to: AccountId, amount_minor: u64, sequence: u64) -> Signed<Payment> {
+        let head = Head { flags: 0, key_version: 0, sequence, valid_until: Timestamp(now_ms() + 600_000) };
+        let (amount, max_fee) = (Amount::from_minor(amount_minor), Amount::ZERO);
+        Payment { kind, head, from: self.account, to, amount, max_fee, reference: [0; 16] }.sign(self.network, &self.key)
+    }
+
+    fn transfer(&self, to: &Wallet, amount_minor: u64, sequence: u64) -> Signed<Payment> {
+        self.sign(PaymentKind::Transfer, to.account, amount_minor, sequence)
+    }
+}
+
+fn submit(payment: &Signed<Payment>, accept_when_unreachable: bool) -> v1::SubmitTransferRequest {
+    v1::SubmitTransferRequest { payment: Some(payment_to_message(payment)), accept_when_unreachable }
+}
+
+fn by_account(account: AccountId) -> v1::GetWalletRequest {
+    v1::GetWalletRequest { wallet: Some(v1::get_wallet_request::Wallet::Account(account.to_string())) }
+}
+
+async fn posted(client: &mut BankClient<Channel>, wallet: &Wallet) -> u64 {
+    client.get_wallet(by_account(wallet.account)).await.unwrap().into_inner().posted_minor
+}
+
+async fn deposit(client: &mut BankClient<Channel>, wallet: &Wallet) -> (u64, u64) {
+    let request = v1::GetDepositRequest { account: wallet.account.to_string() };
+    let deposit = client.get_deposit(request).await.unwrap().into_inner();
+    (deposit.balance_minor, deposit.in_transit_minor)
+}
+
+async fn height(client: &mut BankClient<Channel>) -> u64 {
+    client.get_status(v1::GetStatusRequest {}).await.unwrap().into_inner().height
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_is_funded_pays_across_banks_and_takes_money_out_again() {
+    let network = Network::create();
+    let central = network.start_central().await;
+    let (one, two) = (network.start_bank(1, "").await, network.start_bank(2, "verify_at_edge = true\nverify_blocks = true\n").await);
+    network.issue(1, 100_000).await;
+    network.issue(2, 100_000).await;
+    let (alice, bob) = (network.funded_wallet(1, 10, 1_000).await, network.funded_wallet(2, 11, 500).await);
+    let (mut at_one, mut at_two) = (network.client(1, None), network.client(2, None));
+    assert_eq!((posted(&mut at_one, &alice).await, deposit(&mut at_one, &alice).await), (1_000, (1_000, 0)));
+
+    // Repeated requests are answered as the first time.
+    let opened = at_one.open_wallet(network.open_request(&alice.key)).await.unwrap().into_inner();
+    assert_eq!(opened.account, alice.account.to_string());
+    let fund = v1::FundRequest { account: opened.account, amount_minor: 1_000, request_id: vec![10; 16].into() };
+    let again = at_one.fund(fund).await.unwrap().into_inner();
+    assert!(again.outcome.unwrap().settled);
+    assert_eq!(deposit(&mut at_one, &alice).await, (1_000, 0));
+
+    // A payment across banks; sent again, its first outcome.
+    let payment = alice.transfer(&bob, 300, 1);
+    let paid = at_one.submit_transfer(submit(&payment, false)).await.unwrap().into_inner();
+    assert_eq!(paid.state(), State::Final);
+    let outcome = paid.outcome.unwrap();
+    assert!(outcome.settled && outcome.height > 0, "{outcome:?}");
+    let again = at_one.submit_transfer(submit(&payment, false)).await.unwrap().into_inner();
+    assert_eq!(again.outcome.unwrap(), outcome);
+    let conflict = at_one.submit_transfer(submit(&alice.transfer(&bob, 301, 1), false)).await.unwrap_err();
+    assert_eq!(refusal_of(&conflict).unwrap().reason, Reason::SequenceConflict);
+
+    // Another bank's customer is not this bank's to relay; a forged signature gets nowhere, at either bank.
+    let elsewhere = at_two.submit_transfer(submit(&payment, false)).await.unwrap_err();
+    assert_eq!(elsewhere.code(), Code::PermissionDenied);
+    for (client, payer, payee) in [(&mut at_one, &alice, &bob), (&mut at_two, &bob, &alice)] {
+        let mut forged = payer.transfer(payee, 1, 60);
+        forged.signature.0[40] ^= 1;
+        let refused = client.submit_transfer(submit(&forged, false)).await.unwrap_err();
+        assert_eq!(refusal_of(&refused).unwrap().reason, Reason::BadSignature);
+    }
+
+    // More than is there: ordered, refused, final.
+    let too_much = at_one.submit_transfer(submit(&alice.transfer(&bob, 5_000, 2), false)).await.unwrap().into_inner();
+    assert_eq!(too_much.outcome.unwrap().reason, "INSUFFICIENT_FUNDS");
+    let quote = v1::QuoteTransferRequest { from: alice.account.to_string(), to: bob.account.to_string(), amount_minor: 5_000 };
+    let quote = at_one.quote_transfer(quote).await.unwrap().into_inner();
+    assert_eq!((quote.would_settle, quote.reason.as_str(), quote.limit), (false, "INSUFFICIENT_FUNDS", 700));
+
+    // Out again: deposit + wallet is what it was.
+    let defund = bob.sign(PaymentKind::Defund, AccountId::treasury(BankId(2)), 200, 1);
+    let request = v1::DefundRequest { payment: Some(payment_to_message(&defund)) };
+    let defunded = at_two.defund(request).await.unwrap().into_inner();
+    assert!(defunded.outcome.unwrap().settled);
+    assert_eq!(defunded.deposit.unwrap().balance_minor, 700);
+    assert_eq!((posted(&mut at_two, &bob).await, posted(&mut at_one, &alice).await), (600, 700));
+
+    // History and receipt.
+    let list = v1::ListPaymentsRequest { account: alice.account.to_string(), page_size: 2, page_token: String::new() };
+    let page = at_one.list_payments(list.clone()).await.unwrap().into_inner();
+    let shown: Vec<_> = page.payments.iter().map(|entry| (entry.kind.as_str(), entry.amount_minor, entry.reason.as_str())).collect();
+    assert_eq!(shown, [("transfer", 5_000, "INSUFFICIENT_FUNDS"), ("transfer", 300, "SETTLED")]);
+    let list = v1::ListPaymentsRequest { page_token: page.next_page_token, ..list };
+    let page = at_one.list_payments(list).await.unwrap().into_inner();
+    assert_eq!(page.payments.iter().map(|entry| entry.kind.as_str()).collect::<Vec<_>>(), ["fund"]);
+    let number = v1::get_bank_receipt_request::Number { account: alice.account.to_string(), sequence: 1 };
+    let request = v1::GetBankReceiptRequest { command: Some(v1::get_bank_receipt_request::Command::Number(number)) };
+    let receipt = receipt_from_message(&at_one.get_receipt(request).await.unwrap().into_inner()).unwrap();
+    let central_key = SigningKey::from_seed(seed(Role::CentralBank, 1)).public_key();
+    assert_eq!(receipt.check(network.id, 1, |_| Some(central_key)).unwrap(), payment.into());
+
+    // The back office is the bank's own alone.
+    for member in [None, Some((Role::Bank, 2)), Some((Role::Operator, 1))] {
+        let refused = network.client(1, member).get_treasury(v1::GetTreasuryRequest {}).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied, "{member:?}");
+    }
+    let treasury = network.back_office(1).get_treasury(v1::GetTreasuryRequest {}).await.unwrap().into_inner();
+    assert_eq!((treasury.available_minor, treasury.deposits_minor, treasury.in_transit_minor), (99_000, 1_000, 0));
+    tokio::join!(one.shutdown(), two.shutdown());
+    central.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_answers_every_payment_in_its_place_and_history_knows_first_outcomes() {
+    let network = Network::create();
+    let central = network.start_central().await;
+    let one = network.start_bank(1, "").await;
+    network.issue(1, 100_000).await;
+    let (alice, bob) = (network.funded_wallet(1, 10, 5_000).await, network.funded_wallet(1, 11, 0).await);
+    let mut client = network.client(1, None);
+    let mut batches: Vec<Vec<u8>> = (0..40_u64).map(|batch| {
+        let record = |number: u64| alice.transfer(&bob, 10, batch * 2 + number + 1).to_bytes();
+        [record(0), record(1)].concat()
+    }).collect();
+    let foreign = Wallet { network: network.id, key: SigningKey::from_seed([9; 32]), account: AccountId::new(BankId(2), 1) };
+    batches.push([alice.transfer(&bob, 10, 81).to_bytes(), foreign.transfer(&bob, 1, 1).to_bytes()].concat());
+    batches.push(Vec::new());
+
+    for round in 0..2 {
+        let messages: Vec<_> = batches.iter().enumerate().map(|(id, commands)| {
+            v1::CommandBatch { batch_id: id as u64, commands: commands.clone().into() }
+        }).collect();
+        let mut answers = client.submit_transfers(tokio_stream::iter(messages)).await.unwrap().into_inner();
+        let mut answered = 0;
+        while let Some(answer) = answers.message().await.unwrap() {
+            let outcomes = unpack(&answer.outcomes).unwrap();
+            assert_eq!(outcomes.len(), batches[answer.batch_id as usize].len() / SIGNED_PAYMENT_BYTES);
+            for (at, outcome) in outcomes.iter().enumerate() {
+                if (answer.batch_id, at) == (40, 1) {
+                    assert_eq!(outcome.outcome.reason, Reason::NotAuthorised);
+                } else if outcome.is_ordered() {
+                    assert!(outcome.outcome.is_settled(), "round {round}: {outcome:?}");
+                } else {
+                    // Sent ahead of its window: nothing was used, and it may be sent again.
+                    assert_eq!((round, outcome.outcome.reason), (0, Reason::SequenceOutOfWindow));
+                }
+            }
+            answered += 1;
+        }
+        assert_eq!(answered, batches.len());
+    }
+    until(async || posted(&mut client, &bob).await == 810).await;
+
+    // A batch that holds no whole number of payments ends the stream, with a reason.
+    let crooked = v1::CommandBatch { batch_id: 1, commands: vec![0; 135].into() };
+    let mut answers = client.submit_transfers(tokio_stream::iter([crooked])).await.unwrap().into_inner();
+    assert_eq!(answers.message().await.unwrap_err().code(), Code::InvalidArgument);
+    one.shutdown().await;
+    central.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bank_goes_on_where_it_stopped_and_accepted_payments_settle_later() {
+    let network = Network::create();
+    let central = network.start_central().await;
+    let one = network.start_bank(1, "checkpoint_every_blocks = 2\n").await;
+    network.issue(1, 100_000).await;
+    let (alice, bob) = (network.funded_wallet(1, 10, 5_000).await, network.funded_wallet(1, 11, 10).await);
+    one.shutdown().await;
+    central.shutdown().await;
+
+    // The bank alone: it knows what it knew, and says what it cannot say.
+    let one = network.start_bank(1, "checkpoint_every_blocks = 2\n").await;
+    let mut client = network.client(1, None);
+    assert_eq!((posted(&mut client, &alice).await, deposit(&mut client, &alice).await), (5_000, (5_000, 0)));
+    let payment = alice.transfer(&bob, 70, 1);
+    let unknown = client.submit_transfer(submit(&payment, false)).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::Unavailable);
+    let accepted = client.submit_transfer(submit(&payment, true)).await.unwrap().into_inner();
+    assert_eq!((accepted.state(), accepted.outcome), (State::Accepted, None));
+    let mut forged = alice.transfer(&bob, 1, 2);
+    forged.signature.0[40] ^= 1;
+    let refused = client.submit_transfer(submit(&forged, true)).await.unwrap_err();
+    assert_eq!(refusal_of(&refused).unwrap().reason, Reason::BadSignature);
+    let fund = v1::FundRequest { account: alice.account.to_string(), amount_minor: 5, request_id: vec![99; 16].into() };
+    assert_eq!(client.fund(fund).await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!((deposit(&mut client, &alice).await, posted(&mut client, &bob).await), ((5_000, 0), 10));
+    drop(client);
+    one.shutdown().await;
+
+    // It is in the durable outbox: after another restart, with the central bank back, it settles, once.
+    let one = network.start_bank(1, "").await;
+    let central = network.start_central().await;
+    let mut client = network.client(1, None);
+    until(async || posted(&mut client, &bob).await == 80).await;
+    until(async || client.get_status(v1::GetStatusRequest {}).await.unwrap().into_inner().outbox == 0).await;
+    let again = client.submit_transfer(submit(&payment, true)).await.unwrap().into_inner();
+    assert!(again.outcome.unwrap().settled);
+    assert_eq!(posted(&mut client, &bob).await, 80);
+    drop(client);
+    one.shutdown().await;
+    central.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bank_catches_up_from_a_peer_while_the_central_bank_is_away() {
+    let network = Network::create();
+    let central = network.start_central().await;
+    let one = network.start_bank(1, "").await;
+    network.issue(1, 100_000).await;
+    let (alice, bob) = (network.funded_wallet(1, 10, 5_000).await, network.funded_wallet(1, 11, 10).await);
+    let mut at_one = network.client(1, None);
+    at_one.submit_transfer(submit(&alice.transfer(&bob, 70, 1), false)).await.unwrap();
+    central.shutdown().await;
+
+    let two = network.start_bank(2, &format!("peers = [\"127.0.0.1:{}\"]\n", network.bank_ports[0])).await;
+    let reached = height(&mut at_one).await;
+    let mut at_two = network.client(2, None);
+    until(async || height(&mut at_two).await == reached).await;
+    let central = network.start_central().await;
+    network.until_reachable(1, true).await;
+    at_one.submit_transfer(submit(&alice.transfer(&bob, 5, 2), false)).await.unwrap();
+    until(async || height(&mut at_two).await > reached).await;
+    drop((at_one, at_two));
+    tokio::join!(one.shutdown(), two.shutdown());
+    central.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_archive_is_not_served_and_the_block_is_named() {
+    let network = Network::create();
+    let central = network.start_central().await;
+    let store = Arc::new(cbdc_storage::MemoryStore::new());
+    let config = network.bank_config(1, "");
+    let one = cbdc_bank::start_on(config.clone(), store.clone()).await.unwrap();
+    network.issue(1, 100_000).await;
+    network.issue(1, 50).await;
+    one.shutdown().await;
+    store.flip_bit(cbdc_storage::Column::Outcomes, &1_u64.to_be_bytes(), 3);
+    let Err(error) = cbdc_bank::start_on(config.clone(), store.clone()).await else { panic!("a damaged block was served") };
+    assert!(error.to_string().contains("block 1"), "{error}");
+    store.flip_bit(cbdc_storage::Column::Outcomes, &1_u64.to_be_bytes(), 3);
+    let one = cbdc_bank::start_on(config, store).await.unwrap();
+    one.shutdown().await;
+    central.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_disk_stops_the_node_and_says_so() {
+    let network = Network::create();
+    let central = network.start_central().await;
+    let store = Arc::new(cbdc_storage::MemoryStore::new());
+    let mut one = cbdc_bank::start_on(network.bank_config(1, ""), store.clone()).await.unwrap();
+    network.issue(1, 100_000).await;
+    store.fail_every(1, cbdc_storage::Fault::DiskFull);
+    let kind = v1::request_bank_issuance_request::Kind::Issue.into();
+    // The central bank settles it; the replica cannot book it.
+    let request = v1::RequestBankIssuanceRequest { kind, amount_minor: 5 };
+    let _ = tokio::time::timeout(Duration::from_secs(10), network.back_office(1).request_issuance(request)).await;
+    let stopped = tokio::time::timeout(Duration::from_secs(10), one.stopped()).await.unwrap();
+    let message = stopped.unwrap_err().to_string();
+    assert!(message.contains("books"), "{message}");
+    one.shutdown().await;
+    central.shutdown().await;
+}

@@ -1,0 +1,174 @@
+//! The program as a newcomer uses it: a network that comes up, pays, proves, stops, and goes on where it stopped.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+fn cbdc(dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cbdc"));
+    command.args(arguments).current_dir(dir).env("CBDC_NETWORK", "net").stdin(Stdio::null());
+    command
+}
+
+fn run(dir: &Path, arguments: &[&str]) -> Output {
+    cbdc(dir, arguments).output().unwrap()
+}
+
+fn code(dir: &Path, arguments: &[&str]) -> i32 {
+    run(dir, arguments).status.code().unwrap()
+}
+
+/// Runs with `--json`, expects success, and reads the object.
+fn object(dir: &Path, arguments: &[&str]) -> Value {
+    let output = run(dir, &[arguments, &["--json"]].concat());
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// `cbdc up`, ready. Dropping it kills it.
+struct Up {
+    child: Child,
+    greeting: Value,
+}
+
+impl Up {
+    fn start(dir: &Path, arguments: &[&str]) -> Up {
+        let log = std::fs::File::create(dir.join("up.err")).unwrap();
+        let mut child = cbdc(dir, &[&["up", "--base-port", "0", "--json"], arguments].concat())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let error = || std::fs::read_to_string(dir.join("up.err")).unwrap_or_default();
+        let greeting = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no greeting but `{line}`: {}", error()));
+        Up { child, greeting }
+    }
+
+    fn signal(&self, signal: &str) {
+        Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+    }
+
+    fn stop(mut self) {
+        self.signal("-TERM");
+        let ended = self.child.wait().unwrap();
+        assert!(ended.success(), "{ended}");
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn available(dir: &Path, wallet: &str) -> u64 {
+    object(dir, &["wallet", "show", wallet])["available_minor"].as_u64().unwrap()
+}
+
+/// Bob's bank follows the chain: it may be a moment behind the answer that alice's bank gave.
+fn wait_for_balance(dir: &Path, wallet: &str, minor: u64) {
+    let give_up = Instant::now() + Duration::from_secs(5);
+    while available(dir, wallet) != minor {
+        assert!(Instant::now() < give_up, "{wallet} has {}, expected {minor}", available(dir, wallet));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn from_nothing_to_a_paid_wallet_and_a_receipt_and_on_after_a_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let up = Up::start(dir, &[]);
+    assert_eq!((&up.greeting["resumed"], up.greeting["wallets"].as_array().unwrap().len()), (&Value::Bool(false), 3));
+
+    let paid = object(dir, &["wallet", "pay", "alice", "bob", "12.50"]);
+    assert_eq!((paid["outcome"].as_str(), paid["amount_minor"].as_u64()), (Some("SETTLED"), Some(1250)));
+    assert_eq!(available(dir, "alice"), 100_000 - 1250);
+    wait_for_balance(dir, "bob", 50_000 + 1250);
+    let place = format!("{}:{}", paid["height"], paid["index"]);
+    assert_eq!(object(dir, &["wallet", "receipt", "alice", &place, "--save", "r"])["valid"], true);
+    assert_eq!(object(dir, &["audit"])["ok"], true);
+    up.stop();
+
+    assert_eq!(object(dir, &["wallet", "receipt", "--verify", "r"])["settled"], true, "no server is needed for that");
+    assert_eq!(object(dir, &["audit", "--data", "net/central-bank-1/data"])["ok"], true);
+
+    let up = Up::start(dir, &[]);
+    assert_eq!(up.greeting["resumed"], true);
+    assert_eq!((available(dir, "alice"), available(dir, "carol")), (100_000 - 1250, 20_000), "nobody is funded twice");
+    up.stop();
+}
+
+#[test]
+fn each_failure_has_the_exit_code_that_the_help_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    assert_eq!(code(dir, &["wallet", "list"]), 1, "there is no network yet");
+    let up = Up::start(dir, &[]);
+    assert_eq!(code(dir, &["wallet", "pay", "alice", "bob", "1.001"]), 2, "an amount that is not exact");
+    assert_eq!(code(dir, &["wallet", "pay", "alice", "nobody", "1"]), 1, "an unknown name");
+    let refused = run(dir, &["wallet", "pay", "alice", "bob", "1000000", "--json"]);
+    assert_eq!(refused.status.code(), Some(3));
+    let refused: Value = serde_json::from_slice(&refused.stdout).unwrap();
+    assert_eq!(refused["refusal"]["reason"], "PAYMENT_LIMIT");
+    assert_eq!(available(dir, "alice"), 100_000);
+    up.stop();
+    assert_eq!(code(dir, &["wallet", "pay", "alice", "bob", "1"]), 4, "nobody listens");
+    assert!(!dir.join("net/wallets/alice.pending").exists(), "what was never sent is not kept");
+    assert_eq!(code(dir, &["init", "net"]), 1, "a network is never overwritten unasked");
+}
+
+#[test]
+fn the_committee_and_the_court_have_their_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let up = Up::start(dir, &["--manual-operator"]);
+    let waiting = object(dir, &["policy", "issue", "500", "--bank", "2"]);
+    assert_eq!(waiting["settled"], false, "the operator's desk waits for a person");
+    assert_eq!(object(dir, &["policy", "endorse"])["requests"][0]["settled"], true);
+
+    assert_eq!(code(dir, &["policy", "propose", "payment-limit.household=10", "--carry"]), 0);
+    let give_up = Instant::now() + Duration::from_secs(5);
+    while object(dir, &["policy", "show"])["version"] != 2 {
+        assert!(Instant::now() < give_up, "{}", object(dir, &["policy", "proposals"]));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(code(dir, &["wallet", "pay", "alice", "bob", "10.01"]), 3);
+    assert_eq!(code(dir, &["wallet", "pay", "alice", "bob", "10"]), 0);
+
+    assert_eq!(code(dir, &["policy", "freeze", "alice", "985"]), 0);
+    assert_eq!(code(dir, &["wallet", "pay", "alice", "bob", "6"]), 3);
+    assert_eq!(code(dir, &["policy", "unfreeze", "alice", "985"]), 0);
+    assert_eq!(code(dir, &["wallet", "pay", "alice", "bob", "6"]), 0);
+    assert_eq!(code(dir, &["wallet", "defund", "alice", "4"]), 0);
+    assert_eq!(object(dir, &["wallet", "show", "alice"])["deposit_minor"], 400);
+    assert_eq!(object(dir, &["audit", "--node", "bank-2"])["ok"], true);
+    up.stop();
+}
+
+#[test]
+fn nodes_of_their_own_process_end_with_the_program_that_started_them_even_if_it_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let mut up = Up::start(dir, &["--processes", "--banks", "1"]);
+    assert_eq!(code(dir, &["wallet", "pay", "alice", "bob", "1"]), 0);
+    up.child.kill().unwrap();
+    up.child.wait().unwrap();
+    let address = up.greeting["nodes"][1]["grpc"].as_str().unwrap().to_owned();
+    let give_up = Instant::now() + Duration::from_secs(15);
+    while std::net::TcpStream::connect(&address).is_ok() {
+        assert!(Instant::now() < give_up, "bank 1 still serves at {address}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    drop(up);
+
+    let up = Up::start(dir, &["--processes"]);
+    assert_eq!(available(dir, "alice"), 100_000 - 100);
+    up.stop();
+}
