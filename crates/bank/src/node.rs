@@ -53,6 +53,8 @@ use crate::signing::BankSigner;
 const DELIVERIES_MAX: usize = 64;
 /// How long threads and tasks may take to end.
 const GRACE: Duration = Duration::from_secs(8);
+/// How long the store is waited for at the end, so that a start right after finds it unlocked.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -138,6 +140,12 @@ impl Node {
         };
         if tokio::time::timeout(GRACE, ended).await.is_err() {
             tracing::warn!("not everything ended in time; what is durable stays so");
+        }
+        // A checkpoint that is being written, and streams that were just cut, let go of the store within moments.
+        let mut waited = Duration::ZERO;
+        while Arc::strong_count(&store) > 1 && waited < CLOSING {
+            tokio::time::sleep(CLOSING / 100).await;
+            waited += CLOSING / 100;
         }
         let flushed = tokio::task::spawn_blocking(move || store.flush()).await;
         if let Ok(Err(error)) = flushed {

@@ -79,11 +79,27 @@ impl Network {
     }
 
     async fn start_central(&self) -> cbdc_central_bank::Node {
+        self.start_central_in("data").await
+    }
+
+    /// Starts the central bank on a copy of its data. (A node that was stopped within this process may keep its folder
+    /// locked for a while.)
+    async fn start_central_again(&self) -> cbdc_central_bank::Node {
+        let (data, copy) = (self.file(Role::CentralBank, 1, "data"), self.file(Role::CentralBank, 1, "copy"));
+        std::fs::create_dir(&copy).unwrap();
+        for entry in std::fs::read_dir(data).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
+        }
+        self.start_central_in("copy").await
+    }
+
+    async fn start_central_in(&self, data: &str) -> cbdc_central_bank::Node {
         let (role, id) = (Role::CentralBank, 1);
         let text = format!(
             "genesis = {:?}\ndata_dir = {:?}\nlisten = \"127.0.0.1:{}\"\ncertificate = \"node.pem\"\nprivate_key = \"node.key\"\nsigning_key = \"signing.key\"\n[operator]\nmember = 1\nsigning_key = {:?}\n",
             self.folder.path().join("genesis.bin"),
-            self.file(role, id, "data"),
+            self.file(role, id, data),
             self.central_port,
             self.file(Role::Operator, 1, "signing.key"),
         );
@@ -407,7 +423,7 @@ async fn a_bank_goes_on_where_it_stopped_and_accepted_payments_settle_later() {
 
     // It is in the durable outbox: after another restart, with the central bank back, it settles, once.
     let one = network.start_bank(1, "").await;
-    let central = network.start_central().await;
+    let central = network.start_central_again().await;
     let mut client = network.client(1, None);
     until(async || posted(&mut client, &bob).await == 80).await;
     until(async || client.get_status(v1::GetStatusRequest {}).await.unwrap().into_inner().outbox == 0).await;
@@ -434,7 +450,7 @@ async fn a_bank_catches_up_from_a_peer_while_the_central_bank_is_away() {
     let reached = height(&mut at_one).await;
     let mut at_two = network.client(2, None);
     until(async || height(&mut at_two).await == reached).await;
-    let central = network.start_central().await;
+    let central = network.start_central_again().await;
     network.until_reachable(1, true).await;
     at_one.submit_transfer(submit(&alice.transfer(&bob, 5, 2), false)).await.unwrap();
     until(async || height(&mut at_two).await > reached).await;

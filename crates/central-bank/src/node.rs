@@ -20,7 +20,7 @@ use cbdc_proto::transport::{ClientAuthentication, IdentityError, MESSAGE_BYTES_M
 use cbdc_proto::v1;
 use cbdc_storage::{RocksStore, Store, StoreError};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -295,6 +295,7 @@ impl Parts {
             ordering: self.ordering.clone(),
             ledger: self.ledger.clone(),
             under_way: announce,
+            ways: Arc::new(Semaphore::new(config.sequencer.proposals_in_flight_max.max(1))),
         };
         tokio::spawn(sequencer.run(verified_batches));
 

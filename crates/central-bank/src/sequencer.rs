@@ -1,8 +1,10 @@
 //! The sequencer: cuts verified batches into proposals and hands them to ordering.
 //!
-//! 1. The first batch starts a proposal; it is cut when it holds `commands_max` commands, or `wait_ms` after its start.
+//! 1. The first batch starts a proposal; it is cut when it holds `commands_max` commands, or `wait_ms` after its start and
+//!    as soon as fewer than `proposals_in_flight_max` are on their way to disk. So proposals grow with the load, and an
+//!    idle network answers quickly.
 //! 2. Its time is stamped. If the clock has jumped, its commands are answered `CLOCK_JUMP` and nothing is proposed.
-//! 3. It is announced to settlement and proposed. The next proposal does not wait for this one's fsync.
+//! 3. It is announced to settlement and proposed. The next one is gathered while this one is on its way.
 //! 4. When something falls due in the ledger itself, a proposal is cut even without commands.
 
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use cbdc_node::LedgerHandle;
 use cbdc_ordering::{Ordering, ProposeError};
 use cbdc_proto::packed::Answer;
 use metrics::histogram;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::clock::Clock;
 use crate::config::SequencerConfig;
@@ -46,6 +48,8 @@ pub struct Sequencer {
     pub ledger: LedgerHandle,
     /// Tells settlement who waits for a proposal, before it is proposed.
     pub under_way: mpsc::UnboundedSender<UnderWay>,
+    /// One permit for each proposal that may be on its way to disk.
+    pub ways: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -90,7 +94,7 @@ impl Sequencer {
                         None => return,
                     },
                     _ = due_check.tick() => {
-                        if self.is_something_due() && self.cut(Open::default()).await.is_err() {
+                        if self.is_something_due() && self.cut(Open::default(), None).await.is_err() {
                             return;
                         }
                         continue;
@@ -99,25 +103,41 @@ impl Sequencer {
             };
             let mut open = Open::default();
             open.push(first);
-            held_over = self.fill(&mut open, &mut batches).await;
-            if self.cut(open).await.is_err() {
+            let (next, way) = self.fill(&mut open, &mut batches).await;
+            held_over = next;
+            if self.cut(open, way).await.is_err() {
                 return;
             }
         }
     }
 
-    /// Adds batches until the proposal is full or its time is up; returns a batch that no longer fits.
-    async fn fill(&self, open: &mut Open, batches: &mut mpsc::Receiver<VerifiedBatch>) -> Option<VerifiedBatch> {
-        let deadline = tokio::time::Instant::now() + Duration::from_millis(self.config.wait_ms);
+    /// Adds batches until the proposal is full, or its time is up and a way to disk is free. Returns that way, and a batch
+    /// that no longer fits.
+    async fn fill(
+        &self,
+        open: &mut Open,
+        batches: &mut mpsc::Receiver<VerifiedBatch>,
+    ) -> (Option<VerifiedBatch>, Option<OwnedSemaphorePermit>) {
+        let time_is_up = tokio::time::sleep(Duration::from_millis(self.config.wait_ms));
+        let ways = self.ways.clone();
+        let ready = async move {
+            time_is_up.await;
+            ways.acquire_owned().await.ok()
+        };
+        tokio::pin!(ready);
         while open.builder.len() < self.config.commands_max {
-            let next = tokio::time::timeout_at(deadline, batches.recv()).await;
-            match next {
-                Ok(Some(batch)) if open.builder.len() + batch.commands.len() > self.config.commands_max => return Some(batch),
-                Ok(Some(batch)) => open.push(batch),
-                Ok(None) | Err(_) => return None,
+            tokio::select! {
+                way = &mut ready => return (None, way),
+                next = batches.recv() => match next {
+                    Some(batch) if open.builder.len() + batch.commands.len() > self.config.commands_max => {
+                        return (Some(batch), self.ways.clone().acquire_owned().await.ok());
+                    }
+                    Some(batch) => open.push(batch),
+                    None => break,
+                },
             }
         }
-        None
+        (None, self.ways.clone().acquire_owned().await.ok())
     }
 
     fn is_something_due(&self) -> bool {
@@ -125,8 +145,8 @@ impl Sequencer {
         self.clock.stamp().is_ok_and(|now| due <= now)
     }
 
-    /// Stamps and proposes. `Err` when ordering has stopped.
-    async fn cut(&self, open: Open) -> Result<(), ()> {
+    /// Stamps and proposes; `way` is given back when the proposal is durable. `Err` when ordering has stopped.
+    async fn cut(&self, open: Open, way: Option<OwnedSemaphorePermit>) -> Result<(), ()> {
         let time = match self.clock.stamp() {
             Ok(time) => time,
             Err(jumped) => {
@@ -149,6 +169,7 @@ impl Sequencer {
                     if let Err(error) = pending.await {
                         tracing::error!(%error, "a proposal was not acknowledged");
                     }
+                    drop(way);
                 });
                 Ok(())
             }

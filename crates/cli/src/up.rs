@@ -61,15 +61,20 @@ impl Up {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let begun = Instant::now();
         let (network, is_new) = self.network()?;
-        let mut running = self.start(&network).await?;
+        // One listener from the start, so that no signal falls between two stages.
+        let mut stop = std::pin::pin!(crate::node::told_to_stop(false));
+        let mut running = tokio::select! {
+            started = self.start(&network) => started?,
+            _ = &mut stop => return Ok(()),
+        };
         let ready = tokio::select! {
             prepared = prepare(&network) => prepared.context("the network runs, but could not be given money and wallets").map(|()| true),
-            _ = crate::node::told_to_stop(false) => Ok(false),
+            _ = &mut stop => Ok(false),
         };
         let outcome = match ready {
             Ok(true) => {
                 self.welcome(&network, is_new, begun.elapsed(), output).await?;
-                running.until_stopped(&network, output).await
+                running.until_stopped(&network, stop, output).await
             }
             Ok(false) => Ok(()),
             Err(error) => Err(error),
@@ -155,7 +160,12 @@ fn next_steps(dir: &Path) -> String {
 
 impl Running {
     /// Runs until somebody asks to stop, or a node ends by itself.
-    async fn until_stopped(&mut self, network: &Network, output: &Output) -> anyhow::Result<()> {
+    async fn until_stopped(
+        &mut self,
+        network: &Network,
+        stop: impl Future<Output = &'static str>,
+        output: &Output,
+    ) -> anyhow::Result<()> {
         let failure = async {
             match self {
                 Running::InProcess(nodes) => nodes.stopped(network.central_bank()).await,
@@ -164,7 +174,7 @@ impl Running {
         };
         tokio::select! {
             error = failure => Err(error.into()),
-            why = crate::node::told_to_stop(false) => {
+            why = stop => {
                 output.note(&format!("\n{why}: stopping"));
                 Ok(())
             }

@@ -129,7 +129,7 @@ async fn an_outcome_that_a_crash_lost_is_booked_again_and_only_once() {
     let (_, command) = sent(&desk);
     let defunded = Effect::Defunded { account: account(), amount: amount(5) };
     follow(&desk, &command, Outcome::settled());
-    desk.follow_block(WriteBatch::new(), &[defunded.clone()], (Height(2), Timestamp(2_000))).unwrap();
+    desk.follow_block(WriteBatch::new(), std::slice::from_ref(&defunded), (Height(2), Timestamp(2_000))).unwrap();
     assert_eq!(desk.deposit(account()), deposit(65, 0));
 
     let desk = crash(&store, desk);
