@@ -147,7 +147,12 @@ impl Node {
             tokio::time::sleep(CLOSING / 100).await;
             waited += CLOSING / 100;
         }
-        let flushed = tokio::task::spawn_blocking(move || store.flush()).await;
+        let flushed = tokio::task::spawn_blocking(move || {
+            let flushed = store.flush();
+            store.close();
+            flushed
+        })
+        .await;
         if let Ok(Err(error)) = flushed {
             tracing::error!(%error, "the store could not be flushed");
         }

@@ -21,6 +21,9 @@ const WAITING_MAX: usize = 64;
 /// How often an order is signed anew because its operator's number was taken meanwhile.
 const ATTEMPTS: usize = 8;
 
+/// Requests by bank and the bank's sequence number.
+type Waiting = BTreeMap<(BankId, u64), Signed<IssuanceRequest>>;
+
 /// An operator's key that this node may sign orders with.
 pub struct OperatorKey {
     pub member: MemberId,
@@ -34,7 +37,7 @@ pub struct IssuanceDesk {
     ledger: LedgerHandle,
     intake: Intake,
     first_outcomes: FirstOutcomes,
-    waiting: Arc<Mutex<BTreeMap<(BankId, u64), Signed<IssuanceRequest>>>>,
+    waiting: Arc<Mutex<Waiting>>,
     /// One order is signed at a time, so that numbers are taken in turn.
     signing: Arc<tokio::sync::Mutex<()>>,
 }

@@ -37,6 +37,8 @@ use crate::settlement::{Settlement, SettlementError};
 use crate::verification::Verifier;
 use crate::{measures, verification};
 
+/// How long settlement may take to end once ordering has stopped.
+const SETTLING_MAX: std::time::Duration = std::time::Duration::from_secs(10);
 /// Blocks whose first outcomes are known again after a start.
 const FIRST_OUTCOMES_RELOADED: u64 = 4_096;
 
@@ -87,6 +89,7 @@ pub struct Node {
     server: JoinHandle<Result<(), ServeError>>,
     ordering: Arc<Ordering>,
     health: Health,
+    ledger: LedgerHandle,
     store: Arc<dyn Store>,
 }
 
@@ -160,12 +163,12 @@ async fn start_with(
         async move { serve(listener, &identity, clients, routes, stop).await }
     });
     if let Ok(result) = settled.try_recv() {
-        return Err(NodeError::from(result.err().map_or(NodeError::Settled, NodeError::from)).into());
+        return Err(result.err().map_or(NodeError::Settled, NodeError::from).into());
     }
     health.set(true).await;
     let height = parts.ledger.read(Ledger::height);
     tracing::info!(%address, %height, network = %parts.network, "the central bank is serving");
-    Ok(Node { address, stop, settled, server, ordering: parts.ordering, health, store })
+    Ok(Node { address, stop, settled, server, ordering: parts.ordering, health, ledger: parts.ledger, store })
 }
 
 fn check_keys(ledger: &Ledger, member: MemberId, identity: &NodeIdentity, key: &SigningKey) -> Result<(), StartError> {
@@ -378,23 +381,29 @@ impl Node {
         }
     }
 
-    /// Stops in an orderly way: no new requests, what was taken in is answered, the store is closed.
+    /// Stops in an orderly way: no new requests, open streams end, what is durable is settled and answered, the store is
+    /// closed.
     pub async fn shutdown(self) {
-        self.health.set(false).await;
-        self.stop.cancel();
-        if !self.server.is_finished() {
-            drop(self.server.await);
+        let Node { stop, settled, server, ordering, health, ledger, store, .. } = self;
+        health.set(false).await;
+        ledger.close();
+        stop.cancel();
+        if !server.is_finished() {
+            drop(server.await);
         }
-        match Arc::try_unwrap(self.ordering) {
-            Ok(ordering) => {
-                if let Err(error) = ordering.shutdown().await {
-                    tracing::warn!(%error, "ordering did not stop cleanly");
-                }
-            }
-            Err(_) => tracing::debug!("ordering is still in use; it stops with the process"),
+        if let Err(error) = ordering.stop().await {
+            tracing::warn!(%error, "ordering did not stop cleanly");
         }
-        let store = self.store;
-        if let Err(error) = tokio::task::spawn_blocking(move || store.flush()).await.unwrap_or(Ok(())) {
+        // The channel is closed already where settlement ended by itself.
+        if !settled.is_terminated() && tokio::time::timeout(SETTLING_MAX, settled).await.is_err() {
+            tracing::warn!("settlement did not end in time; what is durable stays so");
+        }
+        let closed = tokio::task::spawn_blocking(move || {
+            let flushed = store.flush();
+            store.close();
+            flushed
+        });
+        if let Ok(Err(error)) = closed.await {
             tracing::warn!(%error, "the store could not be flushed");
         }
         tracing::info!("the central bank has stopped");

@@ -285,6 +285,18 @@ impl Ordering {
         leader.ok_or_else(|| self.stopped(Fatal::Stopped))
     }
 
+    /// Stops this member while others still hold it: proposals in flight are answered or fail with
+    /// [`ProposeError::Unknown`], the receiver ends, the log is written no more.
+    pub async fn stop(&self) -> Result<(), OrderingError> {
+        if let Some(replay) = &self.replay {
+            replay.abort();
+        }
+        let stopped = self.raft.shutdown().await;
+        let hint = if self.failure.get().is_none() { self.log.store_committed().await } else { Ok(()) };
+        stopped.map_err(|error| OrderingError::Stopped(error.to_string()))?;
+        hint
+    }
+
     /// Stops this member: proposals in flight are answered or fail with [`ProposeError::Unknown`], the receiver ends. When
     /// this returns, the store is no longer in use here.
     pub async fn shutdown(self) -> Result<(), OrderingError> {

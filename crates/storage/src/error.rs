@@ -19,6 +19,13 @@ pub enum StoreError {
         owner: String,
     },
 
+    /// The store was closed, because its node stops.
+    #[error("the store in {} is closed, because its node is stopping", path.display())]
+    Closed {
+        /// The store's folder.
+        path: PathBuf,
+    },
+
     /// The folder could not be opened or recovered.
     #[error("the store in {} could not be opened: {reason}; check the folder's permissions and the disk, or restore this node from its peers", path.display())]
     Open {

@@ -20,7 +20,8 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rocksdb::statistics::{StatsLevel, Ticker};
@@ -42,10 +43,14 @@ const BACKGROUND_JOBS_MAX: i32 = 2;
 const WAL_BYTES_MAX: u64 = 512 * MIB as u64;
 /// Holds the process id of the node that has the folder open, for the message to a second one.
 const OWNER_FILE: &str = "OWNER";
+/// How often, and how long each time, closing waits for calls that are under way.
+const CLOSE_WAITS: u32 = 500;
+const CLOSE_WAIT: Duration = Duration::from_millis(10);
 
 /// The store on disk.
 pub struct RocksStore {
-    database: DB,
+    /// Taken out by [`Store::close`].
+    database: RwLock<Option<Arc<DB>>>,
     /// Kept for its statistics, which it shares with the database.
     options: Options,
     path: PathBuf,
@@ -80,7 +85,7 @@ impl RocksStore {
         }
         tracing::info!(path = %path.display(), "store opened");
         Ok(RocksStore {
-            database,
+            database: RwLock::new(Some(Arc::new(database))),
             options,
             path,
             syncs: AtomicU64::new(0),
@@ -104,14 +109,16 @@ impl RocksStore {
     /// Bytes of the store's files as RocksDB counts them: tables and blob files, without the write-ahead log.
     pub fn disk_bytes(&self) -> u64 {
         let counted = ["rocksdb.total-sst-files-size", "rocksdb.total-blob-file-size"];
+        let Ok(database) = self.database() else { return 0 };
         let sizes = Column::ALL.iter().flat_map(|column| {
-            counted.map(|property| self.database.property_int_value_cf(self.family(*column), property).ok().flatten().unwrap_or(0))
+            counted.map(|property| database.property_int_value_cf(family(&database, *column), property).ok().flatten().unwrap_or(0))
         });
         sizes.sum()
     }
 
-    fn family(&self, column: Column) -> &ColumnFamily {
-        self.database.cf_handle(column.name()).expect("every column is opened in `open`, and none is ever dropped")
+    fn database(&self) -> Result<Arc<DB>, StoreError> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        database.clone().ok_or_else(|| StoreError::Closed { path: self.path.clone() })
     }
 
     fn refuse_if_poisoned(&self) -> Result<(), StoreError> {
@@ -147,16 +154,22 @@ impl RocksStore {
     }
 }
 
+fn family(database: &DB, column: Column) -> &ColumnFamily {
+    database.cf_handle(column.name()).expect("every column is opened in `open`, and none is ever dropped")
+}
+
 impl Store for RocksStore {
     fn get(&self, column: Column, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        match self.database.get_cf(self.family(column), key) {
+        let database = self.database()?;
+        match database.get_cf(family(&database, column), key) {
             Ok(value) => Ok(value.map(Bytes::from)),
             Err(error) => Err(self.read_error(column, key, error)),
         }
     }
 
     fn multi_get(&self, column: Column, keys: &[&[u8]]) -> Result<Vec<Option<Bytes>>, StoreError> {
-        let values = self.database.batched_multi_get_cf(self.family(column), keys.iter().copied(), false);
+        let database = self.database()?;
+        let values = database.batched_multi_get_cf(family(&database, column), keys.iter().copied(), false);
         let found = values.into_iter().zip(keys).map(|(value, key)| match value {
             Ok(value) => Ok(value.map(|value| Bytes::copy_from_slice(&value))),
             Err(error) => Err(self.read_error(column, key, error)),
@@ -174,7 +187,8 @@ impl Store for RocksStore {
         if let Some(to) = &range.to {
             options.set_iterate_upper_bound(to.clone());
         }
-        let mut records = self.database.raw_iterator_cf_opt(self.family(column), options);
+        let database = self.database()?;
+        let mut records = database.raw_iterator_cf_opt(family(&database, column), options);
         match direction {
             Direction::Forward => records.seek_to_first(),
             Direction::Reverse => records.seek_to_last(),
@@ -197,20 +211,21 @@ impl Store for RocksStore {
 
     fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StoreError> {
         self.refuse_if_poisoned()?;
+        let database = self.database()?;
         let mut changes = rocksdb::WriteBatch::default();
         let mut bulk_columns = [false; Column::ALL.len()];
         for operation in batch.operations() {
             let column = match operation {
                 Operation::Put { column, key, value } => {
-                    changes.put_cf(self.family(*column), key, value);
+                    changes.put_cf(family(&database, *column), key, value);
                     column
                 }
                 Operation::Delete { column, key } => {
-                    changes.delete_cf(self.family(*column), key);
+                    changes.delete_cf(family(&database, *column), key);
                     column
                 }
                 Operation::DeleteRange { column, from, to } => {
-                    changes.delete_range_cf(self.family(*column), from, to);
+                    changes.delete_range_cf(family(&database, *column), from, to);
                     column
                 }
             };
@@ -222,7 +237,7 @@ impl Store for RocksStore {
             Durability::Buffered => {}
             Durability::Bulk => options.disable_wal(true),
         }
-        self.database.write_opt(changes, &options).map_err(|error| self.poison("writing", error))?;
+        database.write_opt(changes, &options).map_err(|error| self.poison("writing", error))?;
         match durability {
             Durability::Synced => {
                 self.syncs.fetch_add(1, Ordering::Relaxed);
@@ -239,21 +254,41 @@ impl Store for RocksStore {
 
     fn flush(&self) -> Result<(), StoreError> {
         self.refuse_if_poisoned()?;
+        let database = self.database()?;
         for (column, unflushed) in Column::ALL.into_iter().zip(&self.unflushed) {
             if unflushed.swap(false, Ordering::AcqRel) {
-                self.database.flush_cf(self.family(column)).map_err(|error| self.poison("flushing", error))?;
+                database.flush_cf(family(&database, column)).map_err(|error| self.poison("flushing", error))?;
             }
         }
-        self.database.flush_wal(true).map_err(|error| self.poison("syncing the write-ahead log", error))?;
+        database.flush_wal(true).map_err(|error| self.poison("syncing the write-ahead log", error))?;
         self.syncs.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     fn reclaim(&self, column: Column, range: &KeyRange) -> Result<(), StoreError> {
         self.refuse_if_poisoned()?;
-        self.database.flush_cf(self.family(column)).map_err(|error| self.poison("flushing", error))?;
-        self.database.compact_range_cf(self.family(column), Some(&range.from), range.to.as_ref());
+        let database = self.database()?;
+        database.flush_cf(family(&database, column)).map_err(|error| self.poison("flushing", error))?;
+        database.compact_range_cf(family(&database, column), Some(&range.from), range.to.as_ref());
         Ok(())
+    }
+
+    fn close(&self) {
+        let taken = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut database) = taken else { return };
+        // Whoever is in the middle of a call has a share of it; the last one closes it.
+        for _ in 0..CLOSE_WAITS {
+            match Arc::try_unwrap(database) {
+                Ok(last) => {
+                    drop(last);
+                    tracing::info!(path = %self.path.display(), "store closed");
+                    return;
+                }
+                Err(shared) => database = shared,
+            }
+            std::thread::sleep(CLOSE_WAIT);
+        }
+        tracing::warn!(path = %self.path.display(), "the store is still in use; it closes when that ends");
     }
 
     fn sync_count(&self) -> u64 {

@@ -278,6 +278,10 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Gives back the space of removed keys in `range`. Slow, in the caller's thread; losing it in a crash is harmless.
     fn reclaim(&self, column: Column, range: &KeyRange) -> Result<(), StoreError>;
 
+    /// Closes the store, whoever else still holds it: calls under way end first, later ones fail. What was synced stays; call
+    /// [`Store::flush`] before to keep the rest. A store in memory stays open, as if the next user had opened it again.
+    fn close(&self) {}
+
     /// Number of syncs of the write-ahead log since the store was opened: one for each successful synced write and flush.
     fn sync_count(&self) -> u64;
 

@@ -768,10 +768,9 @@ fn what_ran(html: &mut String, result: &RunResult) {
         ("Signatures checked by", bank_checks.to_owned()),
         (
             "Banks keep",
-            if shape.replica == "full" {
-                "the whole chain".to_owned()
-            } else {
-                "headers and their own customers' commands".to_owned()
+            match shape.replica.as_str() {
+                "full" => "the whole chain".to_owned(),
+                other => other.to_owned(),
             },
         ),
         (

@@ -9,8 +9,6 @@ use super::section::Section;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Replica {
-    /// Headers and its own customers' commands, with their proofs.
-    Own,
     /// The whole pseudonymous chain.
     Full,
 }
@@ -19,7 +17,6 @@ impl Replica {
     /// The word of the scenario file.
     pub fn word(self) -> &'static str {
         match self {
-            Self::Own => "own",
             Self::Full => "full",
         }
     }
@@ -31,7 +28,7 @@ impl Replica {
 /// |---|---|---|
 /// | `banks` | 3 | 1 to 64 |
 /// | `verify_at_bank` | false | – |
-/// | `replica` | `"own"` | `"own"`, `"full"` |
+/// | `replica` | `"full"` | `"full"` |
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Network {
     /// Commercial banks beside the one central bank.
@@ -47,8 +44,7 @@ impl Network {
         let network = Self {
             banks: section.integer("banks", 1..=64, 3)? as u32,
             verify_at_bank: section.boolean("verify_at_bank", false)?,
-            replica: section
-                .choice("replica", &[("own", Replica::Own), ("full", Replica::Full)])?,
+            replica: section.choice("replica", &[("full", Replica::Full)])?,
         };
         section.end()?;
         Ok(network)

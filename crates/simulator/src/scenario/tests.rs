@@ -132,7 +132,7 @@ fn a_mistake_names_what_was_expected_and_found() {
             "[network]\nreplica = \"all\"",
             2,
             11,
-            "one of \"own\", \"full\"",
+            "one of \"full\"",
             "\"all\"",
         ),
         (
