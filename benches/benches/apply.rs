@@ -16,8 +16,8 @@ use cbdc_ledger::genesis::{DayCount, opening_books};
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::policy::Parameters;
 use cbdc_ledger::{
-    AccountId, Amount, BankId, Class, Command, Genesis, HolderId, Ledger, MemberId, Signature, Signed, SigningKey, Timestamp,
-    VerifiedProposal,
+    AccountId, Amount, BankId, Class, Command, Genesis, HolderId, Ledger, MemberId, Signature, Signed, SigningKey,
+    Timestamp, VerifiedProposal,
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 

@@ -11,8 +11,8 @@ use cbdc_ledger::block::command_leaf;
 use cbdc_ledger::command::{Head, Payment, PaymentKind, Record};
 use cbdc_ledger::merkle::{self, Hash};
 use cbdc_ledger::{
-    AccountId, Amount, BankId, Header, Height, MemberId, NetworkId, Outcome, SignedHeader, SigningKey, SupplyTerms, Timestamp,
-    block::Receipt,
+    AccountId, Amount, BankId, Header, Height, MemberId, NetworkId, Outcome, SignedHeader, SigningKey, SupplyTerms,
+    Timestamp, block::Receipt,
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -61,7 +61,8 @@ fn benchmark(criterion: &mut Criterion) {
         let signed = SignedHeader::sign(header(count, merkle::root(&leaves_of_block)), NETWORK, MemberId(0), &key);
         let place = count / 2;
         let command = commands[place as usize].clone();
-        let receipt = Receipt::build(signed, &leaves_of_block, place, command, Outcome::settled()).expect("the place is a leaf");
+        let receipt =
+            Receipt::build(signed, &leaves_of_block, place, command, Outcome::settled()).expect("the place is a leaf");
 
         let mut group = criterion.benchmark_group("block::seal");
         group.throughput(Throughput::Elements(u64::from(count)));

@@ -31,10 +31,7 @@ fn signed(number: usize) -> Signed {
     body[..8].copy_from_slice(&number.to_le_bytes());
     let signing_key = SigningKey::from_seed(seed);
     Signed {
-        key: signing_key
-            .public_key()
-            .decompress()
-            .expect("a public key of a signing key is a point"),
+        key: signing_key.public_key().decompress().expect("a public key of a signing key is a point"),
         body,
         signature: signing_key.sign([PREFIX, &body]),
     }
@@ -44,11 +41,7 @@ fn signed(number: usize) -> Signed {
 fn spoilt(signed: &Signed) -> Signed {
     let mut body = signed.body;
     body[BODY_BYTES - 1] ^= 1;
-    Signed {
-        key: signed.key.clone(),
-        body,
-        signature: signed.signature,
-    }
+    Signed { key: signed.key.clone(), body, signature: signed.signature }
 }
 
 fn verdicts(signatures: &[Signed]) -> Vec<bool> {
@@ -69,17 +62,14 @@ fn zebra_accepts(signatures: &[Signed]) -> bool {
             &message,
         ));
     }
-    let coefficients =
-        StdRng::try_from_rng(&mut SysRng).expect("a running operating system gives random bytes");
+    let coefficients = StdRng::try_from_rng(&mut SysRng).expect("a running operating system gives random bytes");
     batch.verify(coefficients).is_ok()
 }
 
 fn measure(criterion: &mut Criterion, operation: &str, size: usize, mut routine: impl FnMut()) {
     let mut group = criterion.benchmark_group(format!("verify::{operation}"));
     group.throughput(Throughput::Elements(size as u64));
-    group.bench_function(format!("batch={size}"), |bencher| {
-        bencher.iter(&mut routine)
-    });
+    group.bench_function(format!("batch={size}"), |bencher| bencher.iter(&mut routine));
     group.finish();
 }
 
@@ -102,11 +92,7 @@ fn benchmark(criterion: &mut Criterion) {
         });
         measure(criterion, "single", size, || {
             for signed in black_box(&honest) {
-                assert!(verify(
-                    &signed.key,
-                    [PREFIX, &signed.body],
-                    &signed.signature
-                ));
+                assert!(verify(&signed.key, [PREFIX, &signed.body], &signed.signature));
             }
         });
         measure(criterion, "one_bad", size, || {

@@ -77,7 +77,9 @@ pub enum DepositError {
     Damaged { key: String, reason: String },
     #[error("the deposit of {account} cannot take {amount} minor units more: the sum would pass 2^64 - 1")]
     Overflow { account: AccountId, amount: Amount },
-    #[error("the deposit of {account} has {in_transit} minor units in transit, less than the {amount} that arrived; the deposit book does not fit the chain")]
+    #[error(
+        "the deposit of {account} has {in_transit} minor units in transit, less than the {amount} that arrived; the deposit book does not fit the chain"
+    )]
     TransitTooSmall { account: AccountId, in_transit: Amount, amount: Amount },
 }
 
@@ -125,7 +127,8 @@ impl DepositBook {
             self.deposits.resize(index + 1, Deposit::default());
         }
         let before = std::mem::replace(&mut self.deposits[index], deposit);
-        self.balance_total = self.balance_total - u128::from(before.balance.minor()) + u128::from(deposit.balance.minor());
+        self.balance_total =
+            self.balance_total - u128::from(before.balance.minor()) + u128::from(deposit.balance.minor());
         self.in_transit_total =
             self.in_transit_total - u128::from(before.in_transit.minor()) + u128::from(deposit.in_transit.minor());
     }
@@ -150,7 +153,12 @@ impl DepositBook {
     }
 
     /// Moves money from the balance into transit.
-    pub fn begin_funding(&mut self, batch: &mut WriteBatch, account: AccountId, amount: Amount) -> Result<Deposit, Outcome> {
+    pub fn begin_funding(
+        &mut self,
+        batch: &mut WriteBatch,
+        account: AccountId,
+        amount: Amount,
+    ) -> Result<Deposit, Outcome> {
         let deposit = self.get(account);
         let short = Outcome::refused(Reason::InsufficientFunds, deposit.balance.minor(), amount.minor());
         let balance = deposit.balance.minus(amount).ok_or(short)?;

@@ -24,8 +24,8 @@ use cbdc_storage::{Durability, Store, StoreError, WriteBatch};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::deposits::{
-    Credit, Deposit, DepositBook, DepositError, Funding, Placed, RequestId, credit_of, delete_funding, funding_of, put_credit,
-    put_funding,
+    Credit, Deposit, DepositBook, DepositError, Funding, Placed, RequestId, credit_of, delete_funding, funding_of,
+    put_credit, put_funding,
 };
 use crate::metrics::Metrics;
 use crate::outbox::{Entry, Outbox, OutboxError, OutboxKey, Release};
@@ -259,7 +259,9 @@ impl Desk {
     ) -> Result<(), DeskError> {
         let (key, command, placed) = match effect {
             Effect::Defunded { account, amount } => return Ok(books.deposits.defunded(batch, *account, *amount)?),
-            Effect::OwnNumberUsed { sequence, command, placed } => (OutboxKey::Own { sequence: *sequence }, command, placed),
+            Effect::OwnNumberUsed { sequence, command, placed } => {
+                (OutboxKey::Own { sequence: *sequence }, command, placed)
+            }
             Effect::CustomerNumberUsed { account, sequence, command, placed } => {
                 (OutboxKey::Customer { account: *account, sequence: *sequence }, command, placed)
             }
@@ -289,7 +291,11 @@ impl Desk {
                 match release {
                     Release::Ordered(placed) => {
                         books.deposits.end_funding(batch, account, amount, placed.outcome.is_settled())?;
-                        put_funding(batch, &entry.request, &Funding { account, amount, sequence, placed: Some(placed) });
+                        put_funding(
+                            batch,
+                            &entry.request,
+                            &Funding { account, amount, sequence, placed: Some(placed) },
+                        );
                         self.signer.numbers.used(sequence);
                     }
                     Release::GivenBack(reason) => {
@@ -406,7 +412,11 @@ impl Group<'_> {
             None => credit_of(&*self.desk.store, request)?,
         };
         if let Some(earlier) = earlier {
-            return Ok(if earlier == credit { Ok(self.books.deposits.get(credit.account)) } else { Err(other_request()) });
+            return Ok(if earlier == credit {
+                Ok(self.books.deposits.get(credit.account))
+            } else {
+                Err(other_request())
+            });
         }
         let booked = self.books.deposits.credit(&mut self.batch, credit.account, credit.amount);
         if booked.is_ok() {
@@ -518,7 +528,8 @@ pub fn effects_of(
     if placed.outcome.reason.stage() == Stage::BeforeOrdering {
         return;
     }
-    let own_number = |signer: Signer| matches!(signer, Signer::Member(cbdc_ledger::member::Role::Bank, id) if id.0 == own.0);
+    let own_number =
+        |signer: Signer| matches!(signer, Signer::Member(cbdc_ledger::member::Role::Bank, id) if id.0 == own.0);
     if own_number(command.signer()) {
         effects.push(Effect::OwnNumberUsed { sequence: command.head().sequence, command: bytes(), placed });
     }

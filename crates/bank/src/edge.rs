@@ -145,7 +145,8 @@ mod tests {
     fn record(kind: PaymentKind, bank: u16, sequence: u64) -> Vec<u8> {
         let head = Head { sequence, ..Head::default() };
         let (from, to) = (AccountId::new(BankId(bank), 7), AccountId::new(BankId(1), 1));
-        let payment = Payment { kind, head, from, to, amount: Amount::from_minor(1), max_fee: Amount::ZERO, reference: [0; 16] };
+        let payment =
+            Payment { kind, head, from, to, amount: Amount::from_minor(1), max_fee: Amount::ZERO, reference: [0; 16] };
         payment.sign(NetworkId([0; 32]), &SigningKey::from_seed([1; 32])).to_bytes()
     }
 
@@ -161,8 +162,12 @@ mod tests {
     fn what_is_refused_at_the_edge_is_answered_in_its_place() {
         let mut unknown_version = record(PaymentKind::Transfer, 2, 3);
         unknown_version[0] = 9;
-        let parts =
-            [record(PaymentKind::Fund, 2, 1), record(PaymentKind::Transfer, 2, 2), unknown_version, record(PaymentKind::Transfer, 3, 4)];
+        let parts = [
+            record(PaymentKind::Fund, 2, 1),
+            record(PaymentKind::Transfer, 2, 2),
+            unknown_version,
+            record(PaymentKind::Transfer, 3, 4),
+        ];
         let checked = check(OWN, parts.concat().into());
         assert_eq!((checked.count, &checked.relayed[..]), (1, &parts[1][..]));
         let settled = Answer::ordered(Height(5), 0, Outcome::settled());

@@ -96,7 +96,12 @@ impl History {
     }
 
     /// Payments to and from a wallet, newest first, at most `limit`, all before the place `before`. Blocks.
-    pub fn list(&self, account: AccountId, before: Option<Place>, limit: usize) -> Result<Vec<PastPayment>, ArchiveError> {
+    pub fn list(
+        &self,
+        account: AccountId,
+        before: Option<Place>,
+        limit: usize,
+    ) -> Result<Vec<PastPayment>, ArchiveError> {
         let mut lines = self.lines(account, OUTGOING, before, limit)?;
         lines.extend(self.lines(account, INCOMING, before, limit)?);
         lines.sort_unstable_by_key(|line| std::cmp::Reverse(line.place));
@@ -106,7 +111,13 @@ impl History {
         lines.iter().filter_map(|line| self.read(line).transpose()).collect()
     }
 
-    fn lines(&self, account: AccountId, direction: u8, before: Option<Place>, limit: usize) -> Result<Vec<Line>, StoreError> {
+    fn lines(
+        &self,
+        account: AccountId,
+        direction: u8,
+        before: Option<Place>,
+        limit: usize,
+    ) -> Result<Vec<Line>, StoreError> {
         let mut range = KeyRange::with_prefix(prefix(account, direction));
         if let Some(before) = before {
             range.to = Some(key(account, direction, before).to_vec());
@@ -138,11 +149,13 @@ impl History {
         let Some(block) = self.archive.block(height)? else { return Ok(None) };
         let damaged = |what: &str| ArchiveError::Damaged { height, what: format!("command {index}: {what}") };
         let record = block.proposal.get(line.offset as usize..).ok_or_else(|| damaged("its record is missing"))?;
-        let command = Command::decode(&mut Reader::new("payment", record)).map_err(|error| damaged(&error.to_string()))?;
+        let command =
+            Command::decode(&mut Reader::new("payment", record)).map_err(|error| damaged(&error.to_string()))?;
         let Command::Payment(payment) = command else { return Err(damaged("it is no payment")) };
         let at = index as usize * OUTCOME_BYTES;
         let outcome = block.outcomes.get(at..at + OUTCOME_BYTES).ok_or_else(|| damaged("its outcome is missing"))?;
-        let outcome = Outcome::decode(&mut Reader::new("outcome", outcome)).map_err(|error| damaged(&error.to_string()))?;
+        let outcome =
+            Outcome::decode(&mut Reader::new("outcome", outcome)).map_err(|error| damaged(&error.to_string()))?;
         let placed = Placed { height, index, outcome };
         Ok(Some(PastPayment { payment, placed, time: block.header.header.time }))
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use cbdc_ledger::{BankId, Height, Reason};
 use cbdc_proto::packed::{PACKED_BYTES, State};
-use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 
 /// Reason codes lie below this.
 const CODES: usize = 64;
@@ -49,9 +51,12 @@ impl Metrics {
         describe_gauge!("cbdc_bank_central_bank_reachable", "1 while a stream to the central bank is open");
         describe_counter!("cbdc_bank_security_events_total", "Bad data from peers, bad signatures at the edge");
         let label = bank.to_string();
-        let of_outcome = |name: &'static str| counter!("cbdc_bank_payments_total", "bank" => label.clone(), "outcome" => name);
+        let of_outcome =
+            |name: &'static str| counter!("cbdc_bank_payments_total", "bank" => label.clone(), "outcome" => name);
         Metrics {
-            payments: (0..CODES as u16).map(|code| Reason::from_code(code).map(|reason| of_outcome(reason.name()))).collect(),
+            payments: (0..CODES as u16)
+                .map(|code| Reason::from_code(code).map(|reason| of_outcome(reason.name())))
+                .collect(),
             unknown: of_outcome("UNKNOWN"),
             accepted: of_outcome("ACCEPTED"),
             relay: histogram!("cbdc_bank_relay_seconds", "bank" => label.clone()),

@@ -45,7 +45,7 @@ use crate::follower::{Follower, node_keys};
 use crate::history::History;
 use crate::metrics::Metrics;
 use crate::relay::{CentralBank, Relay};
-use crate::replica::{BlockError, Replica, ReplayError, replay};
+use crate::replica::{BlockError, ReplayError, Replica, replay};
 use crate::service::{BankService, Desks};
 use crate::signing::BankSigner;
 
@@ -135,7 +135,8 @@ impl Node {
             for task in tasks {
                 let _ = task.await;
             }
-            let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
+            let joined =
+                tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
             let _ = joined.await;
         };
         if tokio::time::timeout(GRACE, ended).await.is_err() {
@@ -235,7 +236,12 @@ struct Launch {
 }
 
 impl Launch {
-    async fn run(self, ledger: Ledger, listener: tokio::net::TcpListener, address: SocketAddr) -> Result<Node, StartError> {
+    async fn run(
+        self,
+        ledger: Ledger,
+        listener: tokio::net::TcpListener,
+        address: SocketAddr,
+    ) -> Result<Node, StartError> {
         let Launch { config, store, genesis, identity, signing_key, bank, archive } = self;
         let metrics = Arc::new(Metrics::register(bank));
         let tip = (ledger.height(), ledger.tip().time);
@@ -284,7 +290,9 @@ impl Launch {
             desk,
             relay,
             signer,
-            edge: directory.filter(|_| config.verify_at_edge).map(|directory| EdgeVerifier { network: genesis.network(), directory }),
+            edge: directory
+                .filter(|_| config.verify_at_edge)
+                .map(|directory| EdgeVerifier { network: genesis.network(), directory }),
             central_bank,
             accept_when_unreachable: config.accept_when_unreachable,
             metrics,
@@ -339,7 +347,11 @@ fn failures(stop: &CancellationToken) -> (Fail, mpsc::UnboundedReceiver<NodeErro
     (Arc::new(fail), failures)
 }
 
-fn thread(name: &str, fail: Fail, work: impl FnOnce() -> Result<(), NodeError> + Send + 'static) -> std::io::Result<Thread<()>> {
+fn thread(
+    name: &str,
+    fail: Fail,
+    work: impl FnOnce() -> Result<(), NodeError> + Send + 'static,
+) -> std::io::Result<Thread<()>> {
     std::thread::Builder::new().name(name.to_owned()).spawn(move || {
         if let Err(error) = work() {
             fail(error);

@@ -120,18 +120,23 @@ impl Outbox {
     pub fn load(store: &Arc<dyn Store>) -> Result<Outbox, OutboxError> {
         let mut outbox = Outbox { entries: BTreeMap::new() };
         let mut failed = None;
-        store.scan(Column::Outbox, &KeyRange::all(), Direction::Forward, &mut |key, record| match decode(key, record) {
-            Ok((key, mut entry)) => {
-                // An earlier life may have sent it.
-                entry.copies = 1;
-                outbox.entries.insert(key, entry);
-                ControlFlow::Continue(())
-            }
-            Err(error) => {
-                failed = Some(error);
-                ControlFlow::Break(())
-            }
-        })?;
+        store.scan(
+            Column::Outbox,
+            &KeyRange::all(),
+            Direction::Forward,
+            &mut |key, record| match decode(key, record) {
+                Ok((key, mut entry)) => {
+                    // An earlier life may have sent it.
+                    entry.copies = 1;
+                    outbox.entries.insert(key, entry);
+                    ControlFlow::Continue(())
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            },
+        )?;
         failed.map_or(Ok(outbox), Err)
     }
 

@@ -25,7 +25,9 @@ use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::encoding::DecodeError;
 use cbdc_ledger::proposal::PROPOSAL_HEAD_BYTES;
 use cbdc_ledger::verification::VerificationError;
-use cbdc_ledger::{BankId, Block, Command, Genesis, Height, Ledger, Outcome, Proposal, SignedHeader, VerifiedProposal, merkle};
+use cbdc_ledger::{
+    BankId, Block, Command, Genesis, Height, Ledger, Outcome, Proposal, SignedHeader, VerifiedProposal, merkle,
+};
 use cbdc_node::archive::{ProposalsByHeight, decode_outcomes};
 use cbdc_node::chain::RecentBlocks;
 use cbdc_node::{Archive, ArchiveError, LedgerHandle, Membership, recovery};
@@ -54,7 +56,9 @@ pub enum BlockError {
     OtherContent { height: Height },
     #[error("block {height} has a command that nobody signed: {error}")]
     Signature { height: Height, error: VerificationError },
-    #[error("block {height}, applied here, gives another header than the one that the central bank signed; audit the chain before this node is started again")]
+    #[error(
+        "block {height}, applied here, gives another header than the one that the central bank signed; audit the chain before this node is started again"
+    )]
     Diverged { height: Height },
     #[error("block {height} cannot be booked: {error}")]
     Books { height: Height, error: DeskError },
@@ -72,11 +76,15 @@ impl BlockError {
 pub enum ReplayError {
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    #[error("block {height} is missing from this node's archive, which ends at {newest}; restore its data folder from a backup, or remove it to fetch the chain anew")]
+    #[error(
+        "block {height} is missing from this node's archive, which ends at {newest}; restore its data folder from a backup, or remove it to fetch the chain anew"
+    )]
     Missing { height: Height, newest: Height },
     #[error("block {height} of this node's archive cannot be read: {error}")]
     Unreadable { height: Height, error: DecodeError },
-    #[error("block {height} of this node's archive does not verify: applied again, it gives another header or other outcomes than were stored; restore this node's data folder")]
+    #[error(
+        "block {height} of this node's archive does not verify: applied again, it gives another header or other outcomes than were stored; restore this node's data folder"
+    )]
     Diverged { height: Height },
 }
 
@@ -215,7 +223,13 @@ impl Replica {
     }
 
     /// Writes the block and everything that it drives.
-    fn book(&self, header: &SignedHeader, bytes: &Bytes, proposal: &Proposal<'_>, block: &Block) -> Result<(), DeskError> {
+    fn book(
+        &self,
+        header: &SignedHeader,
+        bytes: &Bytes,
+        proposal: &Proposal<'_>,
+        block: &Block,
+    ) -> Result<(), DeskError> {
         let height = block.header.height;
         let mut batch = WriteBatch::new();
         Archive::put(&mut batch, header, height.0, &block.outcomes);
@@ -282,7 +296,9 @@ fn check_content(
     if proposal.commands.len() != outcomes.len() || proposal.time.max(tip.time) != header.time {
         return other;
     }
-    let leaf = |(at, outcome): (usize, &Outcome)| command_leaf(at as u32, proposal.command_bytes(at).unwrap_or_default(), outcome);
+    let leaf = |(at, outcome): (usize, &Outcome)| {
+        command_leaf(at as u32, proposal.command_bytes(at).unwrap_or_default(), outcome)
+    };
     let leaves: Vec<_> = outcomes.iter().enumerate().map(leaf).collect();
     if merkle::root(&leaves) == header.commands_root { Ok(()) } else { other }
 }

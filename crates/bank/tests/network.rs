@@ -9,7 +9,9 @@ use cbdc_ledger::command::{Certificate, Head, Payment, PaymentKind, Record};
 use cbdc_ledger::genesis::{DayCount, opening_books};
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::policy::Parameters;
-use cbdc_ledger::{AccountId, Amount, BankId, Class, Genesis, HolderId, MemberId, NetworkId, Reason, Signed, SigningKey, Timestamp};
+use cbdc_ledger::{
+    AccountId, Amount, BankId, Class, Genesis, HolderId, MemberId, NetworkId, Reason, Signed, SigningKey, Timestamp,
+};
 use cbdc_proto::convert::{payment_to_message, receipt_from_message};
 use cbdc_proto::packed::unpack;
 use cbdc_proto::status::refusal_of;
@@ -187,7 +189,8 @@ impl Network {
                 request_id: vec![seed; 16].into(),
             };
             self.back_office(bank).credit_deposit(credit).await.unwrap();
-            let fund = v1::FundRequest { account: opened.account.clone(), amount_minor, request_id: vec![seed; 16].into() };
+            let fund =
+                v1::FundRequest { account: opened.account.clone(), amount_minor, request_id: vec![seed; 16].into() };
             let funded = client.fund(fund).await.unwrap().into_inner();
             assert!(funded.outcome.unwrap().settled);
         }
@@ -233,7 +236,8 @@ impl Wallet {
     fn sign(&self, kind: PaymentKind, to: AccountId, amount_minor: u64, sequence: u64) -> Signed<Payment> {
         let head = Head { flags: 0, key_version: 0, sequence, valid_until: Timestamp(now_ms() + 600_000) };
         let (amount, max_fee) = (Amount::from_minor(amount_minor), Amount::ZERO);
-        Payment { kind, head, from: self.account, to, amount, max_fee, reference: [0; 16] }.sign(self.network, &self.key)
+        Payment { kind, head, from: self.account, to, amount, max_fee, reference: [0; 16] }
+            .sign(self.network, &self.key)
     }
 
     fn transfer(&self, to: &Wallet, amount_minor: u64, sequence: u64) -> Signed<Payment> {
@@ -267,7 +271,8 @@ async fn height(client: &mut BankClient<Channel>) -> u64 {
 async fn a_customer_is_funded_pays_across_banks_and_takes_money_out_again() {
     let network = Network::create();
     let central = network.start_central().await;
-    let (one, two) = (network.start_bank(1, "").await, network.start_bank(2, "verify_at_edge = true\nverify_blocks = true\n").await);
+    let (one, two) =
+        (network.start_bank(1, "").await, network.start_bank(2, "verify_at_edge = true\nverify_blocks = true\n").await);
     network.issue(1, 100_000).await;
     network.issue(2, 100_000).await;
     let (alice, bob) = (network.funded_wallet(1, 10, 1_000).await, network.funded_wallet(2, 11, 500).await);
@@ -306,7 +311,8 @@ async fn a_customer_is_funded_pays_across_banks_and_takes_money_out_again() {
     // More than is there: ordered, refused, final.
     let too_much = at_one.submit_transfer(submit(&alice.transfer(&bob, 5_000, 2), false)).await.unwrap().into_inner();
     assert_eq!(too_much.outcome.unwrap().reason, "INSUFFICIENT_FUNDS");
-    let quote = v1::QuoteTransferRequest { from: alice.account.to_string(), to: bob.account.to_string(), amount_minor: 5_000 };
+    let quote =
+        v1::QuoteTransferRequest { from: alice.account.to_string(), to: bob.account.to_string(), amount_minor: 5_000 };
     let quote = at_one.quote_transfer(quote).await.unwrap().into_inner();
     assert_eq!((quote.would_settle, quote.reason.as_str(), quote.limit), (false, "INSUFFICIENT_FUNDS", 700));
 
@@ -321,7 +327,8 @@ async fn a_customer_is_funded_pays_across_banks_and_takes_money_out_again() {
     // History and receipt.
     let list = v1::ListPaymentsRequest { account: alice.account.to_string(), page_size: 2, page_token: String::new() };
     let page = at_one.list_payments(list.clone()).await.unwrap().into_inner();
-    let shown: Vec<_> = page.payments.iter().map(|entry| (entry.kind.as_str(), entry.amount_minor, entry.reason.as_str())).collect();
+    let shown: Vec<_> =
+        page.payments.iter().map(|entry| (entry.kind.as_str(), entry.amount_minor, entry.reason.as_str())).collect();
     assert_eq!(shown, [("transfer", 5_000, "INSUFFICIENT_FUNDS"), ("transfer", 300, "SETTLED")]);
     let list = v1::ListPaymentsRequest { page_token: page.next_page_token, ..list };
     let page = at_one.list_payments(list).await.unwrap().into_inner();
@@ -351,18 +358,23 @@ async fn a_stream_answers_every_payment_in_its_place_and_history_knows_first_out
     network.issue(1, 100_000).await;
     let (alice, bob) = (network.funded_wallet(1, 10, 5_000).await, network.funded_wallet(1, 11, 0).await);
     let mut client = network.client(1, None);
-    let mut batches: Vec<Vec<u8>> = (0..40_u64).map(|batch| {
-        let record = |number: u64| alice.transfer(&bob, 10, batch * 2 + number + 1).to_bytes();
-        [record(0), record(1)].concat()
-    }).collect();
-    let foreign = Wallet { network: network.id, key: SigningKey::from_seed([9; 32]), account: AccountId::new(BankId(2), 1) };
+    let mut batches: Vec<Vec<u8>> = (0..40_u64)
+        .map(|batch| {
+            let record = |number: u64| alice.transfer(&bob, 10, batch * 2 + number + 1).to_bytes();
+            [record(0), record(1)].concat()
+        })
+        .collect();
+    let foreign =
+        Wallet { network: network.id, key: SigningKey::from_seed([9; 32]), account: AccountId::new(BankId(2), 1) };
     batches.push([alice.transfer(&bob, 10, 81).to_bytes(), foreign.transfer(&bob, 1, 1).to_bytes()].concat());
     batches.push(Vec::new());
 
     for round in 0..2 {
-        let messages: Vec<_> = batches.iter().enumerate().map(|(id, commands)| {
-            v1::CommandBatch { batch_id: id as u64, commands: commands.clone().into() }
-        }).collect();
+        let messages: Vec<_> = batches
+            .iter()
+            .enumerate()
+            .map(|(id, commands)| v1::CommandBatch { batch_id: id as u64, commands: commands.clone().into() })
+            .collect();
         let mut answers = client.submit_transfers(tokio_stream::iter(messages)).await.unwrap().into_inner();
         let mut answered = 0;
         while let Some(answer) = answers.message().await.unwrap() {
@@ -470,7 +482,9 @@ async fn a_damaged_archive_is_not_served_and_the_block_is_named() {
     network.issue(1, 50).await;
     one.shutdown().await;
     store.flip_bit(cbdc_storage::Column::Outcomes, &1_u64.to_be_bytes(), 3);
-    let Err(error) = cbdc_bank::start_on(config.clone(), store.clone()).await else { panic!("a damaged block was served") };
+    let Err(error) = cbdc_bank::start_on(config.clone(), store.clone()).await else {
+        panic!("a damaged block was served")
+    };
     assert!(error.to_string().contains("block 1"), "{error}");
     store.flip_bit(cbdc_storage::Column::Outcomes, &1_u64.to_be_bytes(), 3);
     let one = cbdc_bank::start_on(config, store).await.unwrap();

@@ -15,7 +15,9 @@ pub const JUMP: Duration = Duration::from_secs(60);
 
 /// The clock and the estimate are too far apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the machine's clock says {found}, {expected} was expected; no block is sealed until an operator accepts the clock")]
+#[error(
+    "the machine's clock says {found}, {expected} was expected; no block is sealed until an operator accepts the clock"
+)]
 pub struct Jumped {
     pub expected: Timestamp,
     pub found: Timestamp,

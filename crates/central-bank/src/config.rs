@@ -78,9 +78,13 @@ fn default_checkpoint_every_blocks() -> u64 {
 impl Config {
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
         let mut config: Config = load_config(path)?;
-        for relative in
-            [&mut config.genesis, &mut config.data_dir, &mut config.certificate, &mut config.private_key, &mut config.signing_key]
-        {
+        for relative in [
+            &mut config.genesis,
+            &mut config.data_dir,
+            &mut config.certificate,
+            &mut config.private_key,
+            &mut config.signing_key,
+        ] {
             *relative = beside(path, relative);
         }
         if let Some(operator) = &mut config.operator {

@@ -342,8 +342,11 @@ impl Parts {
     }
 
     fn routes(&self) -> Routes {
-        let settlement =
-            SettlementService { intake: self.intake.clone(), membership: self.membership.clone(), desk: self.desk.clone() };
+        let settlement = SettlementService {
+            intake: self.intake.clone(),
+            membership: self.membership.clone(),
+            desk: self.desk.clone(),
+        };
         let policy = PolicyService {
             intake: self.intake.clone(),
             ledger: self.ledger.clone(),
@@ -358,7 +361,8 @@ impl Parts {
             recent: self.recent.clone(),
             membership: self.membership.clone(),
         };
-        let settlement = v1::settlement_server::SettlementServer::new(settlement).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let settlement =
+            v1::settlement_server::SettlementServer::new(settlement).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let chain = v1::chain_server::ChainServer::new(chain).max_encoding_message_size(MESSAGE_BYTES_MAX);
         Routes::new(settlement).add_service(v1::policy_server::PolicyServer::new(policy)).add_service(chain)
     }

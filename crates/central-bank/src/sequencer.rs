@@ -156,7 +156,8 @@ impl Sequencer {
         };
         histogram!(measures::PROPOSAL).record(open.builder.len() as f64);
         for segment in &open.segments {
-            histogram!(measures::STAGE, "stage" => "sequence").record(segment.ticket.stage_began.elapsed().as_secs_f64());
+            histogram!(measures::STAGE, "stage" => "sequence")
+                .record(segment.ticket.stage_began.elapsed().as_secs_f64());
         }
         let proposal = Bytes::from(open.builder.finish(time));
         let under_way = UnderWay { proposal: proposal.clone(), segments: open.segments, proposed_at: Instant::now() };

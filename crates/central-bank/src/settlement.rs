@@ -29,7 +29,9 @@ pub enum SettlementError {
     Ordering(#[from] OrderingError),
     #[error("log entry {index} holds no proposal that can be read: {reason}")]
     Undecodable { index: u64, reason: String },
-    #[error("block {height} does not verify: its archived header has hash {expected}, replaying the log gives {found}; the log or the archive was altered")]
+    #[error(
+        "block {height} does not verify: its archived header has hash {expected}, replaying the log gives {found}; the log or the archive was altered"
+    )]
     Diverged { height: Height, expected: String, found: String },
     #[error(transparent)]
     Archive(#[from] ArchiveError),

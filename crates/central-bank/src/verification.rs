@@ -92,7 +92,9 @@ impl Verifier {
         }
         let count = commands.len();
         let mut verified: Vec<Vec<(u32, VerifiedCommand)>> = tickets.iter().map(|_| Vec::new()).collect();
-        for ((number, place), verdict) in places.into_iter().zip(verify_commands(self.network, &self.directory, commands)) {
+        for ((number, place), verdict) in
+            places.into_iter().zip(verify_commands(self.network, &self.directory, commands))
+        {
             match verdict {
                 Ok(command) => verified[number].push((place, command)),
                 Err(refusal) => {
@@ -140,7 +142,9 @@ fn standing_refusal(ledger: &Ledger, command: &Command) -> Option<Outcome> {
     let sequence = command.head().sequence;
     let (standing, lowest) = match command.signer() {
         Signer::Holder(id) => {
-            let Some(account) = ledger.open_wallet(id) else { return Some(Outcome::refused(Reason::UnknownAccount, 0, 0)) };
+            let Some(account) = ledger.open_wallet(id) else {
+                return Some(Outcome::refused(Reason::UnknownAccount, 0, 0));
+            };
             (account.window.standing(sequence), account.window.lowest_unused())
         }
         Signer::Member(role, id) => {

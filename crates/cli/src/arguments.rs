@@ -87,7 +87,9 @@ mod tests {
     fn collect_examples(command: &clap::Command, lines: &mut Vec<String>) {
         let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
         let examples = help.lines().map(str::trim).filter(|line| line.starts_with("cbdc "));
-        lines.extend(examples.map(|line| line.split("  ").next().unwrap_or_default().trim().replace('"', "").to_owned()));
+        lines.extend(
+            examples.map(|line| line.split("  ").next().unwrap_or_default().trim().replace('"', "").to_owned()),
+        );
         command.get_subcommands().for_each(|subcommand| collect_examples(subcommand, lines));
     }
 

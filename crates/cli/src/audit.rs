@@ -89,7 +89,8 @@ fn show(bar: &ProgressBar, height: Height, newest: Height) {
 }
 
 fn object(report: &AuditReport) -> Value {
-    let supply: Map<String, Value> = report.supply.iter().map(|(name, minor)| (format!("{name}_minor"), json!(minor))).collect();
+    let supply: Map<String, Value> =
+        report.supply.iter().map(|(name, minor)| (format!("{name}_minor"), json!(minor))).collect();
     json!({
         "ok": report.ok,
         "blocks": report.blocks,

@@ -72,7 +72,8 @@ impl Bench {
 
 fn key_and_value(pair: &str) -> Result<(String, String), Usage> {
     let split = pair.split_once('=').filter(|(key, _)| !key.is_empty());
-    let (key, value) = split.ok_or_else(|| Usage(format!("--set: expected KEY=VALUE, such as load.rate_per_s=500, found `{pair}`")))?;
+    let (key, value) = split
+        .ok_or_else(|| Usage(format!("--set: expected KEY=VALUE, such as load.rate_per_s=500, found `{pair}`")))?;
     Ok((key.to_owned(), value.to_owned()))
 }
 

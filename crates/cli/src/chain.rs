@@ -117,7 +117,10 @@ async fn follow(source: &Source, from: Option<u64>, output: &Output) -> anyhow::
             let header = &block.header.header;
             let settled = block.outcomes.iter().filter(|outcome| outcome.is_settled()).count();
             let supply = network.anchor().show(header.cbdc);
-            format!("{:>8}  {}  {:>6} commands  {settled:>6} settled  {supply}", header.height.0, header.time, header.command_count)
+            format!(
+                "{:>8}  {}  {:>6} commands  {settled:>6} settled  {supply}",
+                header.height.0, header.time, header.command_count
+            )
         });
     }
 }
@@ -142,7 +145,8 @@ fn header_object(signed: &SignedHeader) -> Value {
 
 fn header_text(anchor: &cbdc_client::Anchor, signed: &SignedHeader) -> String {
     let header = &signed.header;
-    let signers = signed.signatures.iter().map(|(node, _)| format!("central-bank-{node}")).collect::<Vec<_>>().join(", ");
+    let signers =
+        signed.signatures.iter().map(|(node, _)| format!("central-bank-{node}")).collect::<Vec<_>>().join(", ");
     fields(&[
         ("height", header.height.to_string()),
         ("time", header.time.to_string()),

@@ -14,7 +14,12 @@ pub struct Completions {
 
 impl Completions {
     pub fn run(self) -> anyhow::Result<()> {
-        clap_complete::generate(self.shell, &mut crate::arguments::Arguments::command(), "cbdc", &mut std::io::stdout());
+        clap_complete::generate(
+            self.shell,
+            &mut crate::arguments::Arguments::command(),
+            "cbdc",
+            &mut std::io::stdout(),
+        );
         Ok(())
     }
 }

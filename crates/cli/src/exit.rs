@@ -102,7 +102,10 @@ fn code(error: &anyhow::Error) -> u8 {
         Some(ClientError::Usage(_)) => 2,
         Some(ClientError::Refused(_)) => 3,
         Some(
-            ClientError::Unreachable { .. } | ClientError::NoAnswer { .. } | ClientError::Unknown { .. } | ClientError::Accepted,
+            ClientError::Unreachable { .. }
+            | ClientError::NoAnswer { .. }
+            | ClientError::Unknown { .. }
+            | ClientError::Accepted,
         ) => 4,
         _ => 1,
     }

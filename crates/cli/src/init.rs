@@ -55,17 +55,21 @@ impl Shape {
 impl Init {
     pub fn run(self, output: &Output) -> anyhow::Result<()> {
         let spec = self.shape.spec();
-        let network = if self.force { Network::create_or_replace(&self.dir, &spec)? } else { Network::create(&self.dir, &spec)? };
+        let network =
+            if self.force { Network::create_or_replace(&self.dir, &spec)? } else { Network::create(&self.dir, &spec)? };
         let nodes = nodes(&network)?;
-        output.print(json!({ "network_id": network.anchor().network().to_string(), "dir": self.dir, "nodes": nodes }), || {
-            let start = format!("cbdc up {}", shell_word(&self.dir));
-            let about = fields(&[
-                ("network", network.anchor().network().to_string()),
-                ("folder", self.dir.display().to_string()),
-                ("start it", start),
-            ]);
-            format!("{about}\n{}", nodes_table(&nodes))
-        });
+        output.print(
+            json!({ "network_id": network.anchor().network().to_string(), "dir": self.dir, "nodes": nodes }),
+            || {
+                let start = format!("cbdc up {}", shell_word(&self.dir));
+                let about = fields(&[
+                    ("network", network.anchor().network().to_string()),
+                    ("folder", self.dir.display().to_string()),
+                    ("start it", start),
+                ]);
+                format!("{about}\n{}", nodes_table(&nodes))
+            },
+        );
         Ok(())
     }
 }
@@ -81,7 +85,8 @@ pub fn nodes(network: &Network) -> anyhow::Result<Vec<Value>> {
 
 pub fn nodes_table(nodes: &[Value]) -> String {
     let text = |node: &Value, key: &str| node[key].as_str().unwrap_or("-").to_owned();
-    let rows: Vec<Vec<String>> = nodes.iter().map(|node| ["node", "grpc", "metrics"].map(|key| text(node, key)).to_vec()).collect();
+    let rows: Vec<Vec<String>> =
+        nodes.iter().map(|node| ["node", "grpc", "metrics"].map(|key| text(node, key)).to_vec()).collect();
     table(&["node", "gRPC", "metrics"], &rows)
 }
 

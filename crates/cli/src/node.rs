@@ -44,7 +44,8 @@ impl Node {
         match self.kind {
             Kind::CentralBank(options) => {
                 let config = cbdc_central_bank::Config::load(&options.config)?;
-                let mut node = cbdc_central_bank::start(config).await.context("the central bank's node cannot start")?;
+                let mut node =
+                    cbdc_central_bank::start(config).await.context("the central bank's node cannot start")?;
                 tracing::info!(address = %node.address(), "the central bank serves");
                 tokio::select! {
                     ended = node.stopped() => ended.context("the central bank's node must not go on")?,

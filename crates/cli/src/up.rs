@@ -121,7 +121,11 @@ impl Up {
         });
         output.print(object, || {
             let state = if is_new { "new" } else { "resumed" };
-            let log = if self.processes { "node.log in each node's folder".to_owned() } else { log_path(&self.dir).display().to_string() };
+            let log = if self.processes {
+                "node.log in each node's folder".to_owned()
+            } else {
+                log_path(&self.dir).display().to_string()
+            };
             let about = fields(&[
                 ("network", format!("{} ({state}, ready in {:.1} s)", network.anchor().network(), took.as_secs_f64())),
                 ("folder", self.dir.display().to_string()),
@@ -209,7 +213,9 @@ async fn prepare(network: &Network) -> anyhow::Result<()> {
         let opened = network.open_wallet(name, BankId(bank.min(banks)), class).await;
         let file = opened.with_context(|| format!("the wallet `{name}` could not be opened"))?;
         if !file.funded {
-            fund_first(network, file, major(network, money)).await.with_context(|| format!("the wallet `{name}` could not be funded"))?;
+            fund_first(network, file, major(network, money))
+                .await
+                .with_context(|| format!("the wallet `{name}` could not be funded"))?;
         }
     }
     Ok(())

@@ -42,7 +42,10 @@ fn metadata() -> serde_json::Value {
 fn own_dependencies(package: &serde_json::Value) -> Vec<String> {
     let dependencies = package["dependencies"].as_array().unwrap();
     let normal = dependencies.iter().filter(|dependency| dependency["kind"].is_null());
-    normal.map(|dependency| dependency["name"].as_str().unwrap().to_owned()).filter(|name| name.starts_with("cbdc")).collect()
+    normal
+        .map(|dependency| dependency["name"].as_str().unwrap().to_owned())
+        .filter(|name| name.starts_with("cbdc"))
+        .collect()
 }
 
 #[test]
@@ -55,7 +58,10 @@ fn a_crate_uses_only_those_below_it() {
             let below = ORDER.iter().position(|known| *known == dependency).unwrap();
             assert!(below < place, "{name} uses {dependency}, which lies above it");
             let bound = AT_MOST.iter().find(|(bounded, _)| *bounded == name);
-            assert!(bound.is_none_or(|(_, allowed)| allowed.contains(&dependency.as_str())), "{name} uses {dependency}");
+            assert!(
+                bound.is_none_or(|(_, allowed)| allowed.contains(&dependency.as_str())),
+                "{name} uses {dependency}"
+            );
         }
     }
 }
@@ -64,7 +70,8 @@ fn a_crate_uses_only_those_below_it() {
 fn only_storage_knows_rocksdb() {
     let metadata = metadata();
     for package in metadata["packages"].as_array().unwrap() {
-        let uses_it = package["dependencies"].as_array().unwrap().iter().any(|dependency| dependency["name"] == "rocksdb");
+        let uses_it =
+            package["dependencies"].as_array().unwrap().iter().any(|dependency| dependency["name"] == "rocksdb");
         assert!(!uses_it || package["name"] == "cbdc-storage", "{} uses rocksdb", package["name"]);
     }
 }

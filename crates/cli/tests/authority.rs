@@ -3,7 +3,9 @@
 use cbdc_ledger::authority;
 use cbdc_ledger::command::*;
 use cbdc_ledger::member::{Member, Role};
-use cbdc_ledger::{AccountId, Amount, BankId, Class, Command, HolderId, MemberId, PublicKey, Reason, Signature, Timestamp};
+use cbdc_ledger::{
+    AccountId, Amount, BankId, Class, Command, HolderId, MemberId, PublicKey, Reason, Signature, Timestamp,
+};
 use cbdc_proto::status::refusal_of;
 use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect};
 use cbdc_proto::v1::policy_client::PolicyClient;
@@ -22,14 +24,16 @@ fn samples() -> Vec<Command> {
     let payment = |kind, from, to| Payment { kind, head, from, to, amount, max_fee: Amount::ZERO, reference: [0; 16] };
     let treasury = AccountId::treasury(bank);
     let key = PublicKey([3; 32]);
-    let request = |kind| IssuanceOrder { head, operator: id, request: unsigned(IssuanceRequest { kind, head, bank, amount }) };
+    let request =
+        |kind| IssuanceOrder { head, operator: id, request: unsigned(IssuanceRequest { kind, head, bank, amount }) };
     let freeze = |kind| FreezeOrder { kind, head, court: id, account, amount, order: [0; 16] };
     let threshold = Measure::Threshold(2);
     vec![
         unsigned(payment(PaymentKind::Transfer, account, AccountId::new(BankId(2), 1))).into(),
         unsigned(payment(PaymentKind::Defund, account, treasury)).into(),
         unsigned(payment(PaymentKind::Fund, treasury, account)).into(),
-        unsigned(OpenWallet { head, bank, class: Class::HOUSEHOLD, holder: HolderId([1; 16]), key, certificate }).into(),
+        unsigned(OpenWallet { head, bank, class: Class::HOUSEHOLD, holder: HolderId([1; 16]), key, certificate })
+            .into(),
         unsigned(CloseWallet { head, account }).into(),
         unsigned(ReplaceKey { head, account, key, certificate }).into(),
         unsigned(request(IssuanceKind::Issue)).into(),
@@ -37,7 +41,14 @@ fn samples() -> Vec<Command> {
         unsigned(ReservesTransfer { head, from: bank, to: BankId(2), amount }).into(),
         unsigned(freeze(FreezeKind::Freeze)).into(),
         unsigned(freeze(FreezeKind::Unfreeze)).into(),
-        unsigned(Motion { head, member: id, effective_at: Timestamp(1), lapses_at: Timestamp(2), measures: vec![threshold] }).into(),
+        unsigned(Motion {
+            head,
+            member: id,
+            effective_at: Timestamp(1),
+            lapses_at: Timestamp(2),
+            measures: vec![threshold],
+        })
+        .into(),
         unsigned(Ballot { head, member: id, approve: true, proposal: 1 }).into(),
     ]
 }
@@ -87,14 +98,20 @@ async fn each_role_hands_in_what_the_table_lets_it_and_nothing_else() {
             let settlement = SettlementClient::new(channel.clone())
                 .submit_command(v1::SubmitCommandRequest { command: bytes.clone() })
                 .await;
-            let policy = PolicyClient::new(channel.clone()).submit(v1::SubmitPolicyCommandRequest { command: bytes }).await;
+            let policy =
+                PolicyClient::new(channel.clone()).submit(v1::SubmitPolicyCommandRequest { command: bytes }).await;
             let kind = command.kind();
             let refused = |answer: &Result<_, tonic::Status>| {
                 let refusal = answer.as_ref().err().and_then(refusal_of);
                 refusal.is_some_and(|refusal| refusal.reason == Reason::NotAuthorised)
             };
             let allowed = authority::may_hand_in(role, kind);
-            assert_eq!(!refused(&settlement), allowed, "{role} handing in {} to settlement: {settlement:?}", kind.name());
+            assert_eq!(
+                !refused(&settlement),
+                allowed,
+                "{role} handing in {} to settlement: {settlement:?}",
+                kind.name()
+            );
             // The policy service is not for banks.
             let allowed = allowed && role != Role::Bank;
             assert_eq!(!refused(&policy), allowed, "{role} handing in {} to policy: {policy:?}", kind.name());

@@ -70,7 +70,8 @@ fn after_any_kill_every_payment_has_one_outcome_and_the_books_balance() {
         .output()
         .unwrap();
     let logs = || format!("{}\n{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
-    let result: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap_or_else(|error| panic!("{error}: {}", logs()));
+    let result: serde_json::Value =
+        serde_json::from_slice(&run.stdout).unwrap_or_else(|error| panic!("{error}: {}", logs()));
     assert_eq!(result["audit"]["ok"], true, "{}", result["audit"]["findings"]);
     assert_eq!(result["failed"], 0, "payments without an outcome");
     assert!(result["settled"].as_u64().unwrap() > rounds * 100, "only {} payments settled", result["settled"]);

@@ -59,7 +59,8 @@ impl Desk {
         let holder = HolderId([number; 16]);
         let registration = self.network.register(holder, Class::HOUSEHOLD, key).unwrap();
         let time = now_ms().wrapping_add(self.offset_ms.load(Ordering::SeqCst));
-        let head = Head { flags: 0, key_version: 0, sequence: u64::from(number), valid_until: Timestamp(time + 600_000) };
+        let head =
+            Head { flags: 0, key_version: 0, sequence: u64::from(number), valid_until: Timestamp(time + 600_000) };
         let certificate = registration.certificate;
         let record = OpenWallet { head, bank: BankId(1), class: Class::HOUSEHOLD, holder, key, certificate };
         let bank = self.network.signing_key(Role::Bank, MemberId(1)).unwrap();
@@ -86,7 +87,8 @@ async fn a_failing_disk_stops_the_node_and_loses_nothing_that_was_answered() {
         desk.store.fail_next_write(fault);
         let unanswered = desk.hand_in(&node, &two).await.unwrap_err();
         assert_eq!(refusal_of(&unanswered).unwrap().reason, Reason::Unavailable, "{unanswered:?}");
-        let why = tokio::time::timeout(Duration::from_secs(10), node.stopped()).await.expect("the node stops").unwrap_err();
+        let why =
+            tokio::time::timeout(Duration::from_secs(10), node.stopped()).await.expect("the node stops").unwrap_err();
         assert!(!why.to_string().is_empty());
         node.shutdown().await;
 

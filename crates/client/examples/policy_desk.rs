@@ -19,7 +19,8 @@ async fn main() -> anyhow::Result<()> {
     println!("CBDC in circulation: {}", anchor.show(Amount::from_minor(sheet.cbdc_minor)));
     println!("policy version in force: {}", desk.policy(None).await?.version);
 
-    let limit = Measure::Policy(PolicyChange::PaymentLimit { class: Class::HOUSEHOLD, limit: Some(anchor.parse("5000")?) });
+    let limit =
+        Measure::Policy(PolicyChange::PaymentLimit { class: Class::HOUSEHOLD, limit: Some(anchor.parse("5000")?) });
     let now = Timestamp(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?);
     let first_member = network.desk(Role::Committee, MemberId(1))?;
     let proposed = first_member.propose(vec![limit], now, now.plus_ms(3_600_000)).await?;

@@ -30,7 +30,8 @@ impl Anchor {
 
     /// Reads a `genesis.bin`.
     pub fn load(path: &Path) -> Result<Anchor, ClientError> {
-        let bytes = std::fs::read(path).map_err(|error| ClientError::File { path: path.to_owned(), reason: error.to_string() })?;
+        let bytes = std::fs::read(path)
+            .map_err(|error| ClientError::File { path: path.to_owned(), reason: error.to_string() })?;
         Ok(Anchor::new(Genesis::from_bytes(&bytes)?))
     }
 
@@ -92,7 +93,8 @@ impl Anchor {
 
     /// Checks a receipt: its path, its header's signatures and its command.
     pub fn check_receipt(&self, receipt: Receipt) -> Result<VerifiedReceipt, ProofError> {
-        let command = receipt.check(self.network, self.genesis.header_signatures, |node| self.central_bank_key(node))?;
+        let command =
+            receipt.check(self.network, self.genesis.header_signatures, |node| self.central_bank_key(node))?;
         Ok(VerifiedReceipt::of_checked(receipt, command))
     }
 

@@ -34,7 +34,12 @@ impl BankOffice {
     }
 
     /// Credits a customer's deposit, as a salary or cash paid in would. Safe to repeat with the same `request_id`.
-    pub async fn credit_deposit(&self, account: AccountId, amount: Amount, request_id: [u8; 16]) -> Result<v1::Deposit, ClientError> {
+    pub async fn credit_deposit(
+        &self,
+        account: AccountId,
+        amount: Amount,
+        request_id: [u8; 16],
+    ) -> Result<v1::Deposit, ClientError> {
         let request = self.connection.request(v1::CreditDepositRequest {
             account: account.to_string(),
             amount_minor: amount.minor(),
@@ -53,7 +58,8 @@ impl BankOffice {
             IssuanceKind::Redeem => v1::request_bank_issuance_request::Kind::Redeem,
         };
         let request = v1::RequestBankIssuanceRequest { kind: kind.into(), amount_minor: amount.minor() };
-        let answer = self.connection.ask(self.connection.bank().request_issuance(self.connection.request(request))).await?;
+        let answer =
+            self.connection.ask(self.connection.bank().request_issuance(self.connection.request(request))).await?;
         let Some(outcome) = answer.outcome else { return Ok(IssuanceAnswer::Waiting) };
         let answer = convert::outcome_from_message(&outcome).map_err(|status| self.connection.unreadable(status))?;
         Ok(IssuanceAnswer::Ordered(Fate::of_answer(&answer)))

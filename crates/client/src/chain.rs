@@ -100,7 +100,8 @@ impl Chain {
     fn checked(&self, message: v1::Block) -> Result<ChainBlock, ClientError> {
         let header = message.header.as_ref().ok_or_else(|| self.connection.bad_answer("the block has no header"))?;
         let header = convert::header_from_message(header).map_err(|status| self.connection.unreadable(status))?;
-        let outcomes = convert::outcomes_from_bytes(&message.outcomes).map_err(|status| self.connection.unreadable(status))?;
+        let outcomes =
+            convert::outcomes_from_bytes(&message.outcomes).map_err(|status| self.connection.unreadable(status))?;
         self.anchor.check_header(&header)?;
         let block = ChainBlock { header, proposal: message.proposal, outcomes };
         check_content(&block).map_err(|reason| self.connection.bad_answer(reason))?;
@@ -124,9 +125,14 @@ fn check_content(block: &ChainBlock) -> Result<(), String> {
     let (commands, outcomes) = (proposal.commands.len(), block.outcomes.len());
     if commands != outcomes || header.command_count as usize != commands {
         let expected = header.command_count;
-        return Err(format!("block {} should hold {expected} commands, found {commands} with {outcomes} outcomes", header.height));
+        return Err(format!(
+            "block {} should hold {expected} commands, found {commands} with {outcomes} outcomes",
+            header.height
+        ));
     }
-    let leaf = |index: usize| command_leaf(index as u32, proposal.command_bytes(index).unwrap_or_default(), &block.outcomes[index]);
+    let leaf = |index: usize| {
+        command_leaf(index as u32, proposal.command_bytes(index).unwrap_or_default(), &block.outcomes[index])
+    };
     let leaves: Vec<merkle::Hash> = (0..commands).map(leaf).collect();
     if merkle::root(&leaves) != header.commands_root || proposal.time != header.time {
         return Err(format!("the content of block {} is not what its header says", header.height));
@@ -144,7 +150,8 @@ pub struct Follower {
 impl Follower {
     /// The next block; `None` when the node ended the stream.
     pub async fn next(&mut self) -> Result<Option<ChainBlock>, ClientError> {
-        let message = self.blocks.message().await.map_err(|status| of_status(self.chain.connection.address(), &status))?;
+        let message =
+            self.blocks.message().await.map_err(|status| of_status(self.chain.connection.address(), &status))?;
         let Some(message) = message else { return Ok(None) };
         let block = self.chain.checked(message)?;
         self.chain.check_height(Some(Height(self.next)), block.height())?;

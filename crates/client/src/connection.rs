@@ -10,9 +10,9 @@ use cbdc_proto::v1::chain_client::ChainClient;
 use cbdc_proto::v1::policy_client::PolicyClient;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
+use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
-use tonic_health::pb::HealthCheckRequest;
 
 use crate::error::{ClientError, no_answer, of_status};
 
@@ -88,7 +88,10 @@ impl Connection {
     }
 
     /// Asks a question.
-    pub(crate) async fn ask<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, ClientError> {
+    pub(crate) async fn ask<T>(
+        &self,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, ClientError> {
         match tokio::time::timeout(self.deadline, call).await {
             Ok(answer) => answer.map(Response::into_inner).map_err(|status| of_status(&self.address, &status)),
             Err(_) => Err(no_answer(&self.address, self.deadline)),

@@ -113,7 +113,9 @@ pub enum ClientError {
     #[error("expected a receipt of {expected}, found one of {found}")]
     OtherReceipt { expected: String, found: String },
     /// All sequence numbers that may be under way are.
-    #[error("all {window} sequence numbers that may be under way are in use; wait until the fate of earlier commands is known")]
+    #[error(
+        "all {window} sequence numbers that may be under way are in use; wait until the fate of earlier commands is known"
+    )]
     NumbersExhausted { window: u64 },
     /// Genesis names no such member, or no node key for it.
     #[error("genesis names no {role} {id} with a node key; known are {known}")]
@@ -163,9 +165,12 @@ pub(crate) fn verdict(status: &Status) -> Verdict {
         _ => {}
     }
     match status.code() {
-        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown | Code::Internal | Code::Aborted => {
-            Verdict::Uncertain(sentence_of(status))
-        }
+        Code::Unavailable
+        | Code::DeadlineExceeded
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::Internal
+        | Code::Aborted => Verdict::Uncertain(sentence_of(status)),
         _ => Verdict::Other,
     }
 }
@@ -205,7 +210,10 @@ pub(crate) fn of_status(address: &str, status: &Status) -> ClientError {
 }
 
 pub(crate) fn no_answer(address: &str, deadline: Duration) -> ClientError {
-    ClientError::NoAnswer { address: address.to_owned(), reason: format!("none came within {} ms", deadline.as_millis()) }
+    ClientError::NoAnswer {
+        address: address.to_owned(),
+        reason: format!("none came within {} ms", deadline.as_millis()),
+    }
 }
 
 #[cfg(test)]
@@ -217,7 +225,9 @@ mod tests {
     fn a_rules_refusal_is_known_and_a_broken_stream_is_not() {
         let refusal = of_refusal(&Outcome::refused(Reason::BadSignature, 0, 0));
         assert!(matches!(verdict(&refusal), Verdict::Refused(found) if found.reason() == Reason::BadSignature));
-        for status in [Status::unavailable("gone"), Status::deadline_exceeded(""), Status::unknown("h2"), Status::cancelled("")] {
+        for status in
+            [Status::unavailable("gone"), Status::deadline_exceeded(""), Status::unknown("h2"), Status::cancelled("")]
+        {
             assert!(matches!(verdict(&status), Verdict::Uncertain(_)), "{status:?}");
         }
     }
@@ -235,6 +245,9 @@ mod tests {
         let outcome = Outcome::refused(Reason::HoldingLimit, 300_000, 310_000);
         let refusal = Refusal { outcome, sentence: outcome.reason.text().to_owned(), place: None };
         let text = ClientError::from(refusal).to_string();
-        assert!(text.starts_with("refused with HOLDING_LIMIT") && text.contains("300000") && text.contains("310000"), "{text}");
+        assert!(
+            text.starts_with("refused with HOLDING_LIMIT") && text.contains("300000") && text.contains("310000"),
+            "{text}"
+        );
     }
 }

@@ -70,7 +70,9 @@ impl BatchSender {
         let payments = commands.len() / SIGNED_PAYMENT_BYTES;
         if payments == 0 || !commands.len().is_multiple_of(SIGNED_PAYMENT_BYTES) {
             let found = commands.len();
-            return Err(ClientError::Usage(format!("expected a multiple of {SIGNED_PAYMENT_BYTES} bytes of signed payments, found {found}")));
+            return Err(ClientError::Usage(format!(
+                "expected a multiple of {SIGNED_PAYMENT_BYTES} bytes of signed payments, found {found}"
+            )));
         }
         let ended = || ClientError::Unknown { why: "the stream has ended".to_owned() };
         self.room.acquire().await.map_err(|_| ended())?.forget();
@@ -130,9 +132,15 @@ impl BatchAnswers {
             Some(payments) if payments == answers.len() => {}
             Some(payments) => {
                 let found = answers.len();
-                return Err(self.connection.bad_answer(format!("expected {payments} answers to batch {}, found {found}", batch.batch_id)));
+                return Err(self
+                    .connection
+                    .bad_answer(format!("expected {payments} answers to batch {}, found {found}", batch.batch_id)));
             }
-            None => return Err(self.connection.bad_answer(format!("batch {} is answered, and does not wait", batch.batch_id))),
+            None => {
+                return Err(self
+                    .connection
+                    .bad_answer(format!("batch {} is answered, and does not wait", batch.batch_id)));
+            }
         }
         self.room.add_permits(1);
         Ok(Some(BatchAnswer { batch_id: batch.batch_id, answers }))
@@ -140,7 +148,12 @@ impl BatchAnswers {
 
     fn broken(&self, why: &str) -> ClientError {
         let unanswered = lock(&self.waiting).len();
-        ClientError::Unknown { why: format!("the stream to {} broke with {unanswered} batches unanswered: {why}", self.connection.address()) }
+        ClientError::Unknown {
+            why: format!(
+                "the stream to {} broke with {unanswered} batches unanswered: {why}",
+                self.connection.address()
+            ),
+        }
     }
 
     /// The batches that wait for answers, in the order in which they were sent.

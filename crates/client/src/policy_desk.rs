@@ -107,7 +107,11 @@ impl PolicyDesk {
     }
 
     /// A page of proposals with their votes, newest first. `page_size` is at most 100.
-    pub async fn proposals(&self, page_size: u32, page_token: Option<String>) -> Result<v1::ListProposalsResponse, ClientError> {
+    pub async fn proposals(
+        &self,
+        page_size: u32,
+        page_token: Option<String>,
+    ) -> Result<v1::ListProposalsResponse, ClientError> {
         let message = v1::ListProposalsRequest { page_size, page_token: page_token.unwrap_or_default() };
         self.connection.ask(self.connection.policy().list_proposals(self.connection.request(message))).await
     }
@@ -116,7 +120,12 @@ impl PolicyDesk {
     ///
     /// The first block at or after `effective_at` enacts the motion if it is carried by then; one that is not carried
     /// by `lapses_at` lapses.
-    pub async fn propose(&self, measures: Vec<Measure>, effective_at: Timestamp, lapses_at: Timestamp) -> Result<Fate, ClientError> {
+    pub async fn propose(
+        &self,
+        measures: Vec<Measure>,
+        effective_at: Timestamp,
+        lapses_at: Timestamp,
+    ) -> Result<Fate, ClientError> {
         if measures.is_empty() || measures.len() > cbdc_ledger::command::committee::MEASURES_MAX {
             return Err(ClientError::Usage(format!("expected 1 to 64 measures, found {}", measures.len())));
         }
@@ -151,7 +160,9 @@ impl PolicyDesk {
     pub async fn waiting_requests(&self) -> Result<Vec<Signed<IssuanceRequest>>, ClientError> {
         let request = self.connection.request(v1::ListIssuanceRequestsRequest {});
         let answer = self.connection.ask(self.connection.policy().list_issuance_requests(request)).await?;
-        let read = |bytes: &bytes::Bytes| Signed::<IssuanceRequest>::from_bytes(bytes).map_err(|error| self.connection.bad_answer(error));
+        let read = |bytes: &bytes::Bytes| {
+            Signed::<IssuanceRequest>::from_bytes(bytes).map_err(|error| self.connection.bad_answer(error))
+        };
         answer.requests.iter().map(read).collect()
     }
 
@@ -179,7 +190,8 @@ impl PolicyDesk {
         let bytes = bytes::Bytes::from(Command::from(signed).to_bytes());
         let attempt = || async {
             let message = v1::SubmitPolicyCommandRequest { command: bytes.clone() };
-            let outcome = self.connection.send(self.connection.policy().submit(self.connection.request(message))).await?;
+            let outcome =
+                self.connection.send(self.connection.policy().submit(self.connection.request(message))).await?;
             convert::outcome_from_message(&outcome)
         };
         let fate = until_known(&self.connection, self.patience, attempt).await;
@@ -190,7 +202,9 @@ impl PolicyDesk {
     fn seal_of(&self, role: Role) -> Result<&Seal, ClientError> {
         match &self.seal {
             Some(seal) if seal.role == role => Ok(seal),
-            Some(seal) => Err(ClientError::WrongRole { expected: role.name(), found: format!("{} {}", seal.role, seal.id) }),
+            Some(seal) => {
+                Err(ClientError::WrongRole { expected: role.name(), found: format!("{} {}", seal.role, seal.id) })
+            }
             None => Err(ClientError::WrongRole { expected: role.name(), found: "nobody".to_owned() }),
         }
     }
@@ -206,12 +220,14 @@ impl PolicyDesk {
     }
 
     async fn ask_standing(&self) -> Result<Standing, ClientError> {
-        let seal = self.seal.as_ref().ok_or(ClientError::WrongRole { expected: "member", found: "nobody".to_owned() })?;
+        let seal =
+            self.seal.as_ref().ok_or(ClientError::WrongRole { expected: "member", found: "nobody".to_owned() })?;
         let members = self.members().await?.members;
         let is_own = |member: &&v1::Member| member.role == seal.role.name() && member.id == u32::from(seal.id.0);
-        let own = members.iter().find(is_own).ok_or_else(|| {
-            ClientError::NotFound(format!("the central bank knows no {} {}", seal.role, seal.id))
-        })?;
+        let own = members
+            .iter()
+            .find(is_own)
+            .ok_or_else(|| ClientError::NotFound(format!("the central bank knows no {} {}", seal.role, seal.id)))?;
         let numbers = SequenceAllocator::new(MEMBER_WINDOW, own.next_sequence);
         Ok(Standing { key_version: own.key_version, numbers })
     }
@@ -223,7 +239,8 @@ impl PolicyDesk {
             (Ok(Fate::Accepted | Fate::Unknown { .. }), Some(_)) => false,
             (Ok(Fate::Refused(refusal)), Some(standing)) if refusal.place.is_none() => {
                 standing.numbers.give_back(number);
-                let stale = [Reason::SequenceUsed, Reason::SequenceConflict, Reason::SequenceOutOfWindow, Reason::KeyChanged];
+                let stale =
+                    [Reason::SequenceUsed, Reason::SequenceConflict, Reason::SequenceOutOfWindow, Reason::KeyChanged];
                 stale.contains(&refusal.reason())
             }
             (Ok(_), Some(standing)) => {

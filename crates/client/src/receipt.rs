@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use cbdc_ledger::{AccountId, Command, MemberId, Outcome, Receipt, Timestamp};
 use cbdc_ledger::command::Signer;
+use cbdc_ledger::{AccountId, Command, MemberId, Outcome, Receipt, Timestamp};
 use cbdc_proto::convert::{receipt_from_message, receipt_to_message};
 use cbdc_proto::v1;
 use prost::Message;
@@ -28,7 +28,8 @@ impl VerifiedReceipt {
 
     /// Reads the bytes of a saved receipt and checks it.
     pub fn from_bytes(bytes: &[u8], anchor: &Anchor) -> Result<VerifiedReceipt, ClientError> {
-        let message = v1::Receipt::decode(bytes).map_err(|error| ClientError::Usage(format!("this is no receipt: {error}")))?;
+        let message =
+            v1::Receipt::decode(bytes).map_err(|error| ClientError::Usage(format!("this is no receipt: {error}")))?;
         let receipt = receipt_from_message(&message)
             .map_err(|status| ClientError::Usage(format!("this is no receipt: {}", status.message())))?;
         Ok(anchor.check_receipt(receipt)?)
@@ -36,7 +37,8 @@ impl VerifiedReceipt {
 
     /// Reads a saved receipt and checks it.
     pub fn load(path: &Path, anchor: &Anchor) -> Result<VerifiedReceipt, ClientError> {
-        let bytes = std::fs::read(path).map_err(|error| ClientError::File { path: path.to_owned(), reason: error.to_string() })?;
+        let bytes = std::fs::read(path)
+            .map_err(|error| ClientError::File { path: path.to_owned(), reason: error.to_string() })?;
         VerifiedReceipt::from_bytes(&bytes, anchor)
     }
 
@@ -76,7 +78,10 @@ impl VerifiedReceipt {
         if self.place() == place {
             return Ok(self);
         }
-        Err(ClientError::OtherReceipt { expected: format!("command {place}"), found: format!("command {}", self.place()) })
+        Err(ClientError::OtherReceipt {
+            expected: format!("command {place}"),
+            found: format!("command {}", self.place()),
+        })
     }
 
     pub(crate) fn expect_number(self, account: AccountId, sequence: u64) -> Result<VerifiedReceipt, ClientError> {
@@ -140,13 +145,21 @@ mod tests {
         let payment = |sequence: u64| {
             let head = Head { sequence, ..Head::default() };
             let (to, amount) = (AccountId::new(BankId(2), 9), Amount::from_minor(1250));
-            let payment =
-                Payment { kind: PaymentKind::Transfer, head, from: account(), to, amount, max_fee: Amount::ZERO, reference: [0; 16] };
+            let payment = Payment {
+                kind: PaymentKind::Transfer,
+                head,
+                from: account(),
+                to,
+                amount,
+                max_fee: Amount::ZERO,
+                reference: [0; 16],
+            };
             payment.sign(anchor.network(), &key(99)).to_bytes()
         };
         let commands: Vec<Vec<u8>> = (1..=5).map(payment).collect();
         let outcome = Outcome::settled();
-        let leaves: Vec<_> = commands.iter().zip(0..).map(|(command, index)| command_leaf(index, command, &outcome)).collect();
+        let leaves: Vec<_> =
+            commands.iter().zip(0..).map(|(command, index)| command_leaf(index, command, &outcome)).collect();
         let header = Header {
             height: Height(17),
             time: Timestamp(2),
@@ -180,7 +193,11 @@ mod tests {
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert!(VerifiedReceipt::from_bytes(&changed, &anchor).is_err(), "bit {bit} of {} changed nothing", bytes.len() * 8);
+            assert!(
+                VerifiedReceipt::from_bytes(&changed, &anchor).is_err(),
+                "bit {bit} of {} changed nothing",
+                bytes.len() * 8
+            );
         }
     }
 
@@ -207,9 +224,15 @@ mod tests {
         let anchor = anchor();
         let verified = || anchor.check_receipt(receipt(&anchor, &key(NODE))).unwrap();
         assert!(verified().expect_place(Place { height: Height(17), index: 2 }).is_ok());
-        assert!(matches!(verified().expect_place(Place { height: Height(17), index: 1 }), Err(ClientError::OtherReceipt { .. })));
+        assert!(matches!(
+            verified().expect_place(Place { height: Height(17), index: 1 }),
+            Err(ClientError::OtherReceipt { .. })
+        ));
         assert!(verified().expect_number(account(), 3).is_ok());
         assert!(matches!(verified().expect_number(account(), 2), Err(ClientError::OtherReceipt { .. })));
-        assert!(matches!(verified().expect_number(AccountId::new(BankId(1), 8), 3), Err(ClientError::OtherReceipt { .. })));
+        assert!(matches!(
+            verified().expect_number(AccountId::new(BankId(1), 8), 3),
+            Err(ClientError::OtherReceipt { .. })
+        ));
     }
 }

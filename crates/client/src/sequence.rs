@@ -22,7 +22,13 @@ pub struct SequenceAllocator {
 impl SequenceAllocator {
     /// `lowest_unused` as the ledger has it; `window` is 64 for a wallet and 65,536 for a member.
     pub fn new(window: u64, lowest_unused: u64) -> SequenceAllocator {
-        SequenceAllocator { window, lowest_unused, fresh: lowest_unused, returned: BTreeSet::new(), used: BTreeSet::new() }
+        SequenceAllocator {
+            window,
+            lowest_unused,
+            fresh: lowest_unused,
+            returned: BTreeSet::new(),
+            used: BTreeSet::new(),
+        }
     }
 
     pub fn window(&self) -> u64 {

@@ -11,8 +11,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use cbdc_proto::packed::{Answer, State};
 use cbdc_ledger::Reason;
+use cbdc_proto::packed::{Answer, State};
 use tokio::time::Instant;
 use tonic::Status;
 
@@ -73,7 +73,11 @@ impl Fate {
 }
 
 /// Sends the same record until its fate is known or `patience` ends.
-pub(crate) async fn until_known<F, A>(connection: &Connection, patience: Duration, attempt: F) -> Result<Fate, ClientError>
+pub(crate) async fn until_known<F, A>(
+    connection: &Connection,
+    patience: Duration,
+    attempt: F,
+) -> Result<Fate, ClientError>
 where
     F: Fn() -> A,
     A: Future<Output = Result<Answer, Status>>,
@@ -100,7 +104,11 @@ enum Step {
     Again(Fate),
 }
 
-fn step(connection: &Connection, answer: Result<Answer, Status>, doubt: &mut Option<String>) -> Result<Step, ClientError> {
+fn step(
+    connection: &Connection,
+    answer: Result<Answer, Status>,
+    doubt: &mut Option<String>,
+) -> Result<Step, ClientError> {
     let fate = match answer {
         Ok(answer) => Fate::of_answer(&answer),
         Err(status) => match verdict(&status) {
@@ -188,7 +196,10 @@ mod tests {
         let connection = nowhere();
         let attempt = || async {
             let mut client = connection.bank();
-            connection.send(client.get_status(connection.request(cbdc_proto::v1::GetStatusRequest {}))).await.map(|_| settled())
+            connection
+                .send(client.get_status(connection.request(cbdc_proto::v1::GetStatusRequest {})))
+                .await
+                .map(|_| settled())
         };
         let error = until_known(&connection, Duration::from_secs(5), attempt).await.unwrap_err();
         assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");

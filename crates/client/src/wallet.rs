@@ -187,7 +187,12 @@ impl Wallet {
     }
 
     /// As [`Wallet::pay`], with 16 bytes of the payer's own choice.
-    pub async fn pay_with_reference(&self, to: AccountId, amount: Amount, reference: [u8; 16]) -> Result<Submission, ClientError> {
+    pub async fn pay_with_reference(
+        &self,
+        to: AccountId,
+        amount: Amount,
+        reference: [u8; 16],
+    ) -> Result<Submission, ClientError> {
         self.sign_and_submit(PaymentKind::Transfer, to, amount, reference).await
     }
 
@@ -222,7 +227,12 @@ impl Wallet {
     }
 
     /// Signs a transfer with the next unused number, and does not send it.
-    pub async fn sign_transfer(&self, to: AccountId, amount: Amount, reference: [u8; 16]) -> Result<Signed<Payment>, ClientError> {
+    pub async fn sign_transfer(
+        &self,
+        to: AccountId,
+        amount: Amount,
+        reference: [u8; 16],
+    ) -> Result<Signed<Payment>, ClientError> {
         self.sign(PaymentKind::Transfer, to, amount, reference).await
     }
 
@@ -231,7 +241,13 @@ impl Wallet {
         self.sign(PaymentKind::Defund, AccountId::treasury(self.account.bank), amount, [0; 16]).await
     }
 
-    async fn sign(&self, kind: PaymentKind, to: AccountId, amount: Amount, reference: [u8; 16]) -> Result<Signed<Payment>, ClientError> {
+    async fn sign(
+        &self,
+        kind: PaymentKind,
+        to: AccountId,
+        amount: Amount,
+        reference: [u8; 16],
+    ) -> Result<Signed<Payment>, ClientError> {
         let sequence = self.take_number().await?;
         let valid_until = self.anchor.valid_until();
         let head = Head { flags: 0, key_version: self.key_version, sequence, valid_until };
@@ -260,7 +276,8 @@ impl Wallet {
     }
 
     async fn hand_in_transfer(&self, payment: &Signed<Payment>) -> Result<Answer, Status> {
-        let message = v1::SubmitTransferRequest { payment: Some(payment_to_message(payment)), accept_when_unreachable: false };
+        let message =
+            v1::SubmitTransferRequest { payment: Some(payment_to_message(payment)), accept_when_unreachable: false };
         let request = self.connection.request(message);
         let answer = self.connection.send(self.connection.bank().submit_transfer(request)).await?;
         match (answer.state(), &answer.outcome) {
@@ -290,7 +307,9 @@ impl Wallet {
                 Fate::of_answer(&Answer::ordered(place.height, place.index, receipt.outcome()))
             }
             Ok(_) => fate,
-            Err(error) => Fate::Unknown { why: format!("number {sequence} was used, by what could not be found out: {error}") },
+            Err(error) => {
+                Fate::Unknown { why: format!("number {sequence} was used, by what could not be found out: {error}") }
+            }
         }
     }
 
@@ -302,7 +321,8 @@ impl Wallet {
             request_id: Bytes::copy_from_slice(&request_id),
         };
         let attempt = || async {
-            let answer = self.connection.send(self.connection.bank().fund(self.connection.request(request.clone()))).await?;
+            let answer =
+                self.connection.send(self.connection.bank().fund(self.connection.request(request.clone()))).await?;
             let outcome = answer.outcome.ok_or_else(|| Status::unknown("the bank's answer holds no outcome"))?;
             convert::outcome_from_message(&outcome)
         };
@@ -329,7 +349,8 @@ impl Wallet {
     }
 
     fn history_entry(&self, entry: &v1::PaymentEntry) -> Result<HistoryEntry, ClientError> {
-        let account = |field, text: &str| convert::account(field, text).map_err(|status| self.connection.unreadable(status));
+        let account =
+            |field, text: &str| convert::account(field, text).map_err(|status| self.connection.unreadable(status));
         let unknown = || self.connection.bad_answer(format!("expected a known reason, found `{}`", entry.reason));
         Ok(HistoryEntry {
             place: Place { height: Height(entry.height), index: entry.index },
@@ -357,7 +378,10 @@ impl Wallet {
         receipt.expect_number(self.account, sequence)
     }
 
-    async fn checked_receipt(&self, command: v1::get_bank_receipt_request::Command) -> Result<VerifiedReceipt, ClientError> {
+    async fn checked_receipt(
+        &self,
+        command: v1::get_bank_receipt_request::Command,
+    ) -> Result<VerifiedReceipt, ClientError> {
         let request = self.connection.request(v1::GetBankReceiptRequest { command: Some(command) });
         let message = self.connection.ask(self.connection.bank().get_receipt(request)).await?;
         let receipt = convert::receipt_from_message(&message).map_err(|status| self.connection.unreadable(status))?;
@@ -390,7 +414,9 @@ impl Wallet {
             Some(Fate::Settled { .. }) => numbers.mark_used(number),
             Some(Fate::Refused(refusal)) => match refusal.reason() {
                 _ if refusal.place.is_some() => numbers.mark_used(number),
-                Reason::SequenceUsed | Reason::SequenceConflict | Reason::SequenceOutOfWindow => numbers.mark_used(number),
+                Reason::SequenceUsed | Reason::SequenceConflict | Reason::SequenceOutOfWindow => {
+                    numbers.mark_used(number)
+                }
                 _ => numbers.give_back(number),
             },
             None => numbers.give_back(number),

@@ -73,6 +73,16 @@ impl Account {
         let window = Window::decode(input)?;
         let holder = input.u32()?;
         let key = input.u32()?;
-        Ok(Account { available, held, locked, earmarked, frozen, window, holder, key_version: key >> 1, open: key & 1 == 1 })
+        Ok(Account {
+            available,
+            held,
+            locked,
+            earmarked,
+            frozen,
+            window,
+            holder,
+            key_version: key >> 1,
+            open: key & 1 == 1,
+        })
     }
 }

@@ -63,7 +63,9 @@ impl Amount {
     /// # Errors
     /// The text is no decimal number, has more decimals than `exponent`, or is too large; the message says which.
     pub fn parse_major(text: &str, exponent: u8) -> Result<Amount, String> {
-        let wrong = |why: &str| format!("expected an amount with at most {exponent} decimals, such as 12.50, found `{text}`: {why}");
+        let wrong = |why: &str| {
+            format!("expected an amount with at most {exponent} decimals, such as 12.50, found `{text}`: {why}")
+        };
         let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
         let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
         if whole.is_empty() || !digits(whole) || !digits(decimals) {
@@ -99,7 +101,9 @@ mod tests {
 
     #[test]
     fn major_units_are_read_and_shown_exactly() {
-        for (text, minor) in [("0", 0), ("12", 1200), ("12.5", 1250), ("12.50", 1250), ("0.01", 1), ("184467440737095516.15", u64::MAX)] {
+        for (text, minor) in
+            [("0", 0), ("12", 1200), ("12.5", 1250), ("12.50", 1250), ("0.01", 1), ("184467440737095516.15", u64::MAX)]
+        {
             assert_eq!(Amount::parse_major(text, 2), Ok(Amount(minor)), "{text}");
         }
         assert_eq!(Amount(1250).to_major(2), "12.50");

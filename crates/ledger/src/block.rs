@@ -185,7 +185,9 @@ pub struct SignedHeader {
 /// What is wrong with a header or a receipt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProofError {
-    #[error("the header of block {height} has {found} valid signatures of the central bank's nodes, {required} are required")]
+    #[error(
+        "the header of block {height} has {found} valid signatures of the central bank's nodes, {required} are required"
+    )]
     TooFewSignatures { height: Height, required: u16, found: usize },
     #[error("the receipt's path does not lead to the commands root of block {height}")]
     PathElsewhere { height: Height },
@@ -293,7 +295,13 @@ pub struct Receipt {
 
 impl Receipt {
     /// Builds the receipt of the command at `index` from its block's leaves. `None` where there is no such command.
-    pub fn build(header: SignedHeader, leaves: &[Hash], index: u32, command: Vec<u8>, outcome: Outcome) -> Option<Receipt> {
+    pub fn build(
+        header: SignedHeader,
+        leaves: &[Hash],
+        index: u32,
+        command: Vec<u8>,
+        outcome: Outcome,
+    ) -> Option<Receipt> {
         let path = merkle::path(leaves, index as usize)?;
         Some(Receipt { header, index, command, outcome, path })
     }

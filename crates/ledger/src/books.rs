@@ -180,7 +180,8 @@ impl Books {
 
     pub fn decode(input: &mut Reader<'_>) -> Result<Books, DecodeError> {
         let mut amount = || input.u64().map(Amount::from_minor);
-        let (securities, banknotes, cbdc, offline, government) = (amount()?, amount()?, amount()?, amount()?, amount()?);
+        let (securities, banknotes, cbdc, offline, government) =
+            (amount()?, amount()?, amount()?, amount()?, amount()?);
         let equity = input.i128()?;
         let mut banks = BTreeMap::new();
         for _ in 0..input.u32()? {
@@ -213,7 +214,10 @@ mod tests {
         books.post(BookAccount::Loans(bank), BookAccount::Reserves(bank), Amount::from_minor(50)).unwrap();
         let before = books.clone();
         let refused = books.post(BookAccount::Reserves(bank), BookAccount::Cbdc, Amount::from_minor(51));
-        assert_eq!(refused, Err(PostingError::TooLittle { account: BookAccount::Reserves(bank), has: Amount::from_minor(50) }));
+        assert_eq!(
+            refused,
+            Err(PostingError::TooLittle { account: BookAccount::Reserves(bank), has: Amount::from_minor(50) })
+        );
         books.cbdc = Amount::MAX;
         let refused = books.post(BookAccount::Reserves(bank), BookAccount::Cbdc, Amount::from_minor(1));
         assert_eq!(refused, Err(PostingError::TooMuch { account: BookAccount::Cbdc }));

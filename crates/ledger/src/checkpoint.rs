@@ -193,7 +193,9 @@ impl Loader {
                 read_accounts(&mut input, ledger.banks.entry(bank).or_default())?;
             }
             (found, None) => return Err(CheckpointError::OutOfOrder { expected: "the main section", found }),
-            (found, Some(_)) => return Err(CheckpointError::OutOfOrder { expected: "holders, banks or accounts", found }),
+            (found, Some(_)) => {
+                return Err(CheckpointError::OutOfOrder { expected: "holders, banks or accounts", found });
+            }
         }
         Ok(input.finish()?)
     }

@@ -56,7 +56,8 @@ impl Writer {
 
     /// A text of at most 255 bytes, length first.
     pub fn text(&mut self, text: &str) -> &mut Self {
-        let length = u8::try_from(text.len()).expect("texts are checked to be at most 255 bytes before they are encoded");
+        let length =
+            u8::try_from(text.len()).expect("texts are checked to be at most 255 bytes before they are encoded");
         self.u8(length).raw(text.as_bytes())
     }
 

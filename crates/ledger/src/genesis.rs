@@ -84,11 +84,17 @@ pub enum GenesisError {
     NoMember { role: Role },
     #[error("the committee's threshold must lie between 1 and its {seats} seats, found {found}")]
     Threshold { seats: usize, found: u16 },
-    #[error("the header signatures required must lie between 1 and the {nodes} nodes of the central bank, found {found}")]
+    #[error(
+        "the header signatures required must lie between 1 and the {nodes} nodes of the central bank, found {found}"
+    )]
     HeaderSignatures { nodes: usize, found: u16 },
-    #[error("the opening balance sheet does not balance: assets {assets}, liabilities {liabilities}, equity {equity} minor units")]
+    #[error(
+        "the opening balance sheet does not balance: assets {assets}, liabilities {liabilities}, equity {equity} minor units"
+    )]
     Unbalanced { assets: i128, liabilities: i128, equity: i128 },
-    #[error("the opening balance sheet must hold no CBDC, found {found} minor units: issue it by command, so that every unit has a record")]
+    #[error(
+        "the opening balance sheet must hold no CBDC, found {found} minor units: issue it by command, so that every unit has a record"
+    )]
     OpeningCbdc { found: u64 },
     #[error("the opening balance sheet names bank {bank}, which is no member")]
     UnknownBank { bank: BankId },
@@ -131,9 +137,11 @@ impl Genesis {
             if name.is_empty() || name.len() > Member::NAME_BYTES_MAX {
                 return Err(GenesisError::MemberName { role, id });
             }
-            signing_key
-                .check_for_account()
-                .map_err(|error| GenesisError::MemberKey { role, id, reason: error.to_string() })?;
+            signing_key.check_for_account().map_err(|error| GenesisError::MemberKey {
+                role,
+                id,
+                reason: error.to_string(),
+            })?;
             if node_key.is_some_and(|key| !node_keys.insert(key)) {
                 return Err(GenesisError::NodeKeyTwice { role, id });
             }
@@ -163,7 +171,8 @@ impl Genesis {
         if !books.cbdc().is_zero() {
             return Err(GenesisError::OpeningCbdc { found: books.cbdc().minor() });
         }
-        let is_member = |bank: &BankId| self.members.iter().any(|member| member.role == Role::Bank && member.id.0 == bank.0);
+        let is_member =
+            |bank: &BankId| self.members.iter().any(|member| member.role == Role::Bank && member.id.0 == bank.0);
         match books.banks().map(|(bank, _)| bank).find(|bank| !is_member(bank)) {
             Some(bank) => Err(GenesisError::UnknownBank { bank }),
             None => Ok(()),
@@ -225,7 +234,11 @@ impl Genesis {
 /// Composes an opening balance sheet: reserves of each bank, backed by securities, and banknotes.
 ///
 /// Entries: securities = reserves + banknotes + equity.
-pub fn opening_books(reserves: impl IntoIterator<Item = (BankId, Amount)>, banknotes: Amount, equity: Amount) -> Option<Books> {
+pub fn opening_books(
+    reserves: impl IntoIterator<Item = (BankId, Amount)>,
+    banknotes: Amount,
+    equity: Amount,
+) -> Option<Books> {
     let mut books = Books { banknotes, equity: i128::from(equity.minor()), ..Books::default() };
     let mut securities = banknotes.plus(equity)?;
     for (bank, amount) in reserves {

@@ -41,8 +41,14 @@ impl Holder {
         let id = HolderId(input.array()?);
         let posted = Amount::from_minor(input.u64()?);
         let paid_today = Amount::from_minor(input.u64()?);
-        let holder =
-            Holder { id, posted, paid_today, day: LedgerDay(input.u32()?), wallets: input.u32()?, class: Class(input.u8()?) };
+        let holder = Holder {
+            id,
+            posted,
+            paid_today,
+            day: LedgerDay(input.u32()?),
+            wallets: input.u32()?,
+            class: Class(input.u8()?),
+        };
         input.reserved(7)?;
         Ok(holder)
     }

@@ -67,7 +67,9 @@ impl FromStr for Class {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let index = Class::NAMES.iter().position(|name| *name == text);
-        index.map(|index| Class(index as u8)).ok_or_else(|| format!("expected a class ({}), found `{text}`", Class::NAMES.join(", ")))
+        index
+            .map(|index| Class(index as u8))
+            .ok_or_else(|| format!("expected a class ({}), found `{text}`", Class::NAMES.join(", ")))
     }
 }
 
@@ -106,7 +108,8 @@ impl AccountId {
 
     fn check_digits(bban: &str) -> u32 {
         // ISO 7064 MOD 97-10 over the number, the country as digits (X=33, C=12) and 00.
-        let remainder = format!("{bban}331200").bytes().fold(0, |remainder, digit| (remainder * 10 + u32::from(digit - b'0')) % 97);
+        let remainder =
+            format!("{bban}331200").bytes().fold(0, |remainder, digit| (remainder * 10 + u32::from(digit - b'0')) % 97);
         98 - remainder
     }
 }
@@ -125,7 +128,9 @@ impl FromStr for AccountId {
     /// Reads the IBAN form; spaces between groups are allowed.
     fn from_str(text: &str) -> Result<Self, String> {
         let compact: String = text.chars().filter(|character| *character != ' ').collect();
-        let wrong = |why: &str| format!("expected an account number such as {}, found `{text}`: {why}", AccountId::new(BankId(1), 7));
+        let wrong = |why: &str| {
+            format!("expected an account number such as {}, found `{text}`: {why}", AccountId::new(BankId(1), 7))
+        };
         let digits = compact.strip_prefix(IBAN_COUNTRY).ok_or_else(|| wrong("it does not start with XC"))?;
         if digits.len() != 17 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(wrong("XC must be followed by 17 digits"));
@@ -191,7 +196,9 @@ mod tests {
 
     #[test]
     fn account_numbers_survive_being_shown_and_read() {
-        for id in [AccountId::new(BankId(1), 7), AccountId::treasury(BankId(65535)), AccountId::new(BankId(0), u32::MAX)] {
+        for id in
+            [AccountId::new(BankId(1), 7), AccountId::treasury(BankId(65535)), AccountId::new(BankId(0), u32::MAX)]
+        {
             assert_eq!(id.to_string().parse(), Ok(id));
             assert_eq!(AccountId::from_u64(id.to_u64()), Some(id));
         }

@@ -264,7 +264,10 @@ impl Ledger {
             for (serial, account) in accounts.accounts.iter().enumerate() {
                 wallets += account.posted();
                 if (serial == 0) != (account.holder == NO_HOLDER) {
-                    return broken("I4", format!("account {} is both treasury and wallet", AccountId::new(*bank, serial as u32)));
+                    return broken(
+                        "I4",
+                        format!("account {} is both treasury and wallet", AccountId::new(*bank, serial as u32)),
+                    );
                 }
                 if account.holder != NO_HOLDER {
                     if account.holder as usize >= of_holder.len() {
@@ -288,7 +291,10 @@ impl Ledger {
             return broken("I1", format!("wallets hold {wallets} minor units, the books say {cbdc}"));
         }
         if self.supply.net() != cbdc {
-            return broken("I1", format!("the supply terms amount to {} minor units, the books say {cbdc}", self.supply.net()));
+            return broken(
+                "I1",
+                format!("the supply terms amount to {} minor units, the books say {cbdc}", self.supply.net()),
+            );
         }
         if !self.books.balances() {
             let (assets, liabilities, equity) = (self.books.assets(), self.books.liabilities(), self.books.equity());
@@ -296,7 +302,10 @@ impl Ledger {
         }
         for (position, holder) in self.holders.iter().enumerate() {
             if i128::from(holder.posted.minor()) != of_holder[position] || holder.wallets != open_of_holder[position] {
-                return broken("I4", format!("holder {} has a running sum that its wallets do not amount to", holder.id));
+                return broken(
+                    "I4",
+                    format!("holder {} has a running sum that its wallets do not amount to", holder.id),
+                );
             }
         }
         Ok(())

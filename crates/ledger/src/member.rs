@@ -50,7 +50,10 @@ impl Role {
 
     pub(crate) fn decode(input: &mut Reader<'_>) -> Result<Role, DecodeError> {
         let role = input.u8()?;
-        Role::ALL.into_iter().find(|known| *known as u8 == role).ok_or_else(|| input.wrong("a known role", u64::from(role)))
+        Role::ALL
+            .into_iter()
+            .find(|known| *known as u8 == role)
+            .ok_or_else(|| input.wrong("a known role", u64::from(role)))
     }
 }
 
@@ -65,7 +68,10 @@ impl FromStr for Role {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let names = || Role::ALL.map(Role::name).join(", ");
-        Role::ALL.into_iter().find(|role| role.name() == text).ok_or_else(|| format!("expected a role ({}), found `{text}`", names()))
+        Role::ALL
+            .into_iter()
+            .find(|role| role.name() == text)
+            .ok_or_else(|| format!("expected a role ({}), found `{text}`", names()))
     }
 }
 

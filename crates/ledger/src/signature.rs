@@ -99,11 +99,8 @@ impl<'a> Equation<'a> {
     }
 
     fn holds(&self) -> bool {
-        let difference = EdwardsPoint::vartime_double_scalar_mul_basepoint(
-            &self.challenge,
-            self.key,
-            &-self.response,
-        ) + self.commitment;
+        let difference = EdwardsPoint::vartime_double_scalar_mul_basepoint(&self.challenge, self.key, &-self.response)
+            + self.commitment;
         vanishes(&difference)
     }
 }

@@ -76,7 +76,14 @@ mod tests {
 
     #[test]
     fn dates_are_those_of_the_calendar() {
-        for (day, text) in [(0, "1970-01-01"), (11_016, "2000-02-29"), (19_782, "2024-02-29"), (19_783, "2024-03-01"), (20_780, "2026-11-23"), (47_541, "2100-03-01")] {
+        for (day, text) in [
+            (0, "1970-01-01"),
+            (11_016, "2000-02-29"),
+            (19_782, "2024-02-29"),
+            (19_783, "2024-03-01"),
+            (20_780, "2026-11-23"),
+            (47_541, "2100-03-01"),
+        ] {
             assert_eq!(LedgerDay(day).to_string(), text);
         }
     }
@@ -87,7 +94,10 @@ mod tests {
         assert_eq!(last_ms.ledger_day(60), LedgerDay(20_779));
         assert_eq!(last_ms.plus_ms(1).ledger_day(60), LedgerDay(20_780));
         assert_eq!(last_ms.plus_ms(1).ledger_day(-60), LedgerDay(20_779));
-        assert_eq!((Timestamp(0).ledger_day(-60), Timestamp(u64::MAX).ledger_day(0)), (LedgerDay(0), LedgerDay(u32::MAX)));
+        assert_eq!(
+            (Timestamp(0).ledger_day(-60), Timestamp(u64::MAX).ledger_day(0)),
+            (LedgerDay(0), LedgerDay(u32::MAX))
+        );
         assert_eq!(last_ms.plus_ms(1).to_string(), "2026-11-22T23:00:00.000Z");
     }
 }

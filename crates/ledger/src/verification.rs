@@ -99,7 +99,8 @@ struct Check {
 }
 
 fn verdicts(network: NetworkId, directory: &KeyDirectory, commands: &[Command]) -> Vec<Result<(), Outcome>> {
-    let prefixes: [[u8; PREFIX_BYTES]; 2] = [Domain::Command, Domain::Certificate].map(|domain| signing_prefix(domain, network));
+    let prefixes: [[u8; PREFIX_BYTES]; 2] =
+        [Domain::Command, Domain::Certificate].map(|domain| signing_prefix(domain, network));
     let keys = directory.snapshot();
     let mut arena = crate::encoding::Writer::with_capacity(commands.len() * 144);
     let mut length = 0;

@@ -28,5 +28,8 @@ fn the_page_of_reasons_is_the_table() {
         std::fs::write(&path, page()).unwrap();
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(kept == page(), "docs/reasons.md is not what the table says; run UPDATE_DOCS=1 cargo test -p cbdc-ledger --test documentation");
+    assert!(
+        kept == page(),
+        "docs/reasons.md is not what the table says; run UPDATE_DOCS=1 cargo test -p cbdc-ledger --test documentation"
+    );
 }

@@ -11,15 +11,15 @@ use std::path::Path;
 use cbdc_ledger::block::command_leaf;
 use cbdc_ledger::checkpoint::Loader;
 use cbdc_ledger::command::{
-    Ballot, Certificate, CloseWallet, FreezeKind, FreezeOrder, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, Measure,
-    Motion, OpenWallet, Payment, PaymentKind, ReplaceKey, ReservesTransfer,
+    Ballot, Certificate, CloseWallet, FreezeKind, FreezeOrder, Head, IssuanceKind, IssuanceOrder, IssuanceRequest,
+    Measure, Motion, OpenWallet, Payment, PaymentKind, ReplaceKey, ReservesTransfer,
 };
 use cbdc_ledger::encoding::{DecodeError, Reader, Writer, hex, hex_decode};
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::policy::PolicyChange;
 use cbdc_ledger::{
-    Account, AccountId, Amount, BankId, Class, Command, Genesis, Header, HolderId, MemberId, Outcome, Proposal, PublicKey,
-    Reason, Signature, Signed, SignedHeader, SupplyTerms, Timestamp, VerifiedProposal,
+    Account, AccountId, Amount, BankId, Class, Command, Genesis, Header, HolderId, MemberId, Outcome, Proposal,
+    PublicKey, Reason, Signature, Signed, SignedHeader, SupplyTerms, Timestamp, VerifiedProposal,
 };
 use model::network::{Network, account, amount, key, proposal, unsigned};
 use model::samples::{chunks_of, commands, encoded, load};
@@ -74,7 +74,8 @@ fn encodings_are_those_of_the_fixtures() {
         assert_eq!(text, pinned, "the encoding of {name} changed: see the head of this file");
         names.insert(format!("{name}.hex"));
     }
-    let found = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let found =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(names, found, "fixtures that nothing pins");
 }
 
@@ -97,7 +98,11 @@ type Check = fn(&[u8]) -> Option<Vec<u8>>;
 
 /// How each kind of bytes is read, as a function that reads and encodes again.
 fn readers() -> Vec<(&'static str, Vec<u8>, Check)> {
-    fn reread<T>(bytes: &[u8], read: fn(&mut Reader<'_>) -> Result<T, DecodeError>, write: fn(&T, &mut Writer)) -> Option<Vec<u8>> {
+    fn reread<T>(
+        bytes: &[u8],
+        read: fn(&mut Reader<'_>) -> Result<T, DecodeError>,
+        write: fn(&T, &mut Writer),
+    ) -> Option<Vec<u8>> {
         let mut input = Reader::new("test", bytes);
         let value = read(&mut input).ok()?;
         input.finish().ok()?;
@@ -108,11 +113,15 @@ fn readers() -> Vec<(&'static str, Vec<u8>, Check)> {
     let (_, commands) = commands();
     let mut readers: Vec<(&'static str, Vec<u8>, Check)> = commands
         .into_iter()
-        .map(|(name, command)| (name, command.to_bytes(), (|bytes| Some(Command::from_bytes(bytes).ok()?.to_bytes())) as Check))
+        .map(|(name, command)| {
+            (name, command.to_bytes(), (|bytes| Some(Command::from_bytes(bytes).ok()?.to_bytes())) as Check)
+        })
         .collect();
     readers.push(("genesis", of("genesis"), |bytes| Some(Genesis::from_bytes(bytes).ok()?.to_bytes())));
     readers.push(("header", of("header"), |bytes| Some(Header::from_bytes(bytes).ok()?.to_bytes())));
-    readers.push(("signed header", of("signed-header"), |bytes| reread(bytes, SignedHeader::decode, SignedHeader::encode)));
+    readers.push(("signed header", of("signed-header"), |bytes| {
+        reread(bytes, SignedHeader::decode, SignedHeader::encode)
+    }));
     readers.push(("outcome", of("outcome"), |bytes| reread(bytes, Outcome::decode, Outcome::encode)));
     readers.push(("account", of("account"), |bytes| reread(bytes, Account::decode, Account::encode)));
     readers.push(("proposal", of("proposal"), |bytes| {
@@ -209,7 +218,12 @@ fn a_checkpoint_out_of_order_or_of_another_root_is_refused() {
 // Random values and random bytes.
 
 fn heads() -> impl Strategy<Value = Head> {
-    any::<(u32, u64, u64)>().prop_map(|(key_version, sequence, until)| Head { flags: 0, key_version, sequence, valid_until: Timestamp(until) })
+    any::<(u32, u64, u64)>().prop_map(|(key_version, sequence, until)| Head {
+        flags: 0,
+        key_version,
+        sequence,
+        valid_until: Timestamp(until),
+    })
 }
 
 fn accounts() -> impl Strategy<Value = AccountId> {
@@ -297,24 +311,26 @@ fn any_command() -> impl Strategy<Value = Command> {
             signed(IssuanceOrder { head, operator: MemberId(operator), request }, second)
         },
     );
-    let reserves = (heads(), any::<(u16, u16, u64)>(), signatures()).prop_map(|(head, (from, to, minor), signature)| {
-        signed(ReservesTransfer { head, from: BankId(from), to: BankId(to), amount: amount(minor) }, signature)
-    });
+    let reserves =
+        (heads(), any::<(u16, u16, u64)>(), signatures()).prop_map(|(head, (from, to, minor), signature)| {
+            signed(ReservesTransfer { head, from: BankId(from), to: BankId(to), amount: amount(minor) }, signature)
+        });
     let orders = (any::<bool>(), heads(), accounts(), any::<(u16, u64, [u8; 16])>(), signatures()).prop_map(
         |(freeze, head, account, (court, minor, order), signature)| {
             let kind = if freeze { FreezeKind::Freeze } else { FreezeKind::Unfreeze };
             signed(FreezeOrder { kind, head, court: MemberId(court), account, amount: amount(minor), order }, signature)
         },
     );
-    let motions = (heads(), any::<(u16, u64, u64)>(), prop::collection::vec(measures(), 1..=64), signatures()).prop_map(
-        |(head, (member, effective_at, lapses_at), measures, signature)| {
+    let motions = (heads(), any::<(u16, u64, u64)>(), prop::collection::vec(measures(), 1..=64), signatures())
+        .prop_map(|(head, (member, effective_at, lapses_at), measures, signature)| {
             let (effective_at, lapses_at) = (Timestamp(effective_at), Timestamp(lapses_at));
             signed(Motion { head, member: MemberId(member), effective_at, lapses_at, measures }, signature)
+        });
+    let votes = (heads(), any::<(u16, bool, u64)>(), signatures()).prop_map(
+        |(head, (member, approve, proposal), signature)| {
+            signed(Ballot { head, member: MemberId(member), approve, proposal }, signature)
         },
     );
-    let votes = (heads(), any::<(u16, bool, u64)>(), signatures()).prop_map(|(head, (member, approve, proposal), signature)| {
-        signed(Ballot { head, member: MemberId(member), approve, proposal }, signature)
-    });
     prop_oneof![payments, openings, closings, replacements, issuances, reserves, orders, motions, votes]
 }
 
@@ -323,12 +339,10 @@ fn likely_bytes() -> impl Strategy<Value = Vec<u8>> {
     let kinds = prop::sample::select(cbdc_ledger::command::Kind::ALL.to_vec());
     prop_oneof![
         prop::collection::vec(any::<u8>(), 0..500),
-        (kinds, prop::collection::vec(any::<u8>(), 0..300)).prop_map(|(kind, rest)| {
-            [&[1, kind as u8, 0, 0][..], &rest[..]].concat()
-        }),
-        prop::collection::vec(prop_oneof![3 => Just(0u8), 1 => 0u8..6, 1 => any::<u8>()], 0..900).prop_map(|rest| {
-            [&[1][..], &rest[..]].concat()
-        }),
+        (kinds, prop::collection::vec(any::<u8>(), 0..300))
+            .prop_map(|(kind, rest)| { [&[1, kind as u8, 0, 0][..], &rest[..]].concat() }),
+        prop::collection::vec(prop_oneof![3 => Just(0u8), 1 => 0u8..6, 1 => any::<u8>()], 0..900)
+            .prop_map(|rest| { [&[1][..], &rest[..]].concat() }),
     ]
 }
 

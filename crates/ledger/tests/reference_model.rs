@@ -11,11 +11,11 @@ use cbdc_ledger::books::BookAccount;
 use cbdc_ledger::checkpoint::{Frozen, Loader};
 use cbdc_ledger::command::Signer;
 use cbdc_ledger::directory::KeyDirectory;
-use cbdc_ledger::genesis::opening_books;
 use cbdc_ledger::encoding::Writer;
+use cbdc_ledger::genesis::opening_books;
 use cbdc_ledger::member::Role;
-use cbdc_ledger::proposal::ProposalBuilder;
 use cbdc_ledger::outcome::{Reason, Stage};
+use cbdc_ledger::proposal::ProposalBuilder;
 use cbdc_ledger::sequence::Standing;
 use cbdc_ledger::verification::{VerificationError, verify_commands};
 use cbdc_ledger::{
@@ -91,7 +91,9 @@ impl View {
     fn of(ledger: &Ledger) -> View {
         let mut accounts: Vec<_> =
             ledger.banks().flat_map(|bank| ledger.wallets_of(bank)).map(|(id, account)| (id, *account)).collect();
-        accounts.extend(ledger.banks().map(|bank| (AccountId::treasury(bank), *ledger.account(AccountId::treasury(bank)).unwrap())));
+        accounts.extend(
+            ledger.banks().map(|bank| (AccountId::treasury(bank), *ledger.account(AccountId::treasury(bank)).unwrap())),
+        );
         let holders = accounts.iter().map(|(id, _)| ledger.holder_of(*id).copied()).collect();
         accounts.iter_mut().for_each(|(_, account)| account.window = Default::default());
         let seat = |seat: &cbdc_ledger::member::Seat| (seat.member.clone(), seat.key_version, seat.active);
@@ -109,7 +111,11 @@ impl View {
 
 fn compare_outcomes(commands: &[Command], block: &Block, expected: &[Outcome]) {
     for (index, command) in commands.iter().enumerate() {
-        assert_eq!(block.outcomes[index], expected[index], "command {index} of block {}: {command:?}", block.header.height);
+        assert_eq!(
+            block.outcomes[index], expected[index],
+            "command {index} of block {}: {command:?}",
+            block.header.height
+        );
     }
     assert_eq!((block.outcomes.len(), block.leaves.len()), (commands.len(), commands.len()));
 }
@@ -127,7 +133,10 @@ fn compare(ledger: &Ledger, model: &Model, block: &Block, before: &Model) {
     assert_eq!(i128::from(cbdc.minor()), model.supply());
     assert_eq!(policy_version as usize, model.policies.len());
     assert_eq!((supply, books_digest), (*ledger.supply(), ledger.books().digest()));
-    assert_eq!((command_count as usize, block.changes.motions_closed.clone()), (block.outcomes.len(), model.closed_now.clone()));
+    assert_eq!(
+        (command_count as usize, block.changes.motions_closed.clone()),
+        (block.outcomes.len(), model.closed_now.clone())
+    );
     assert_eq!((*ledger.tip(), ledger.tip_hash()), (block.header, block.header.hash()));
 }
 
@@ -135,7 +144,8 @@ fn compare_accounts(ledger: &Ledger, model: &Model, block: &Block, before: &Mode
     assert_eq!(ledger.wallet_count(), model.wallets.len());
     for (id, expected) in &model.wallets {
         let wallet = ledger.account(*id).unwrap();
-        let found = (i128::from(wallet.available.minor()), i128::from(wallet.frozen.minor()), wallet.open, wallet.key_version);
+        let found =
+            (i128::from(wallet.available.minor()), i128::from(wallet.frozen.minor()), wallet.open, wallet.key_version);
         assert_eq!(found, (expected.available, expected.frozen, expected.open, expected.key_version), "{id}");
         assert_eq!(i128::from(wallet.spendable().minor()), (expected.available - expected.frozen).max(0));
         assert_eq!((wallet.held, wallet.locked, wallet.earmarked), Default::default());
@@ -184,7 +194,13 @@ fn compare_holders(ledger: &Ledger, model: &Model) {
 
 fn compare_books(ledger: &Ledger, model: &Model) {
     let (books, opening) = (ledger.books(), &ledger.genesis().books);
-    for unmoved in [BookAccount::Securities, BookAccount::Banknotes, BookAccount::Equity, BookAccount::Government, BookAccount::Offline] {
+    for unmoved in [
+        BookAccount::Securities,
+        BookAccount::Banknotes,
+        BookAccount::Equity,
+        BookAccount::Government,
+        BookAccount::Offline,
+    ] {
         assert_eq!(books.balance(unmoved), opening.balance(unmoved), "{unmoved:?}");
     }
     assert_eq!(books.balance(BookAccount::Cbdc), model.supply());
@@ -195,7 +211,10 @@ fn compare_books(ledger: &Ledger, model: &Model) {
     let supply = ledger.supply();
     let terms = (i128::from(supply.issued.minor()), i128::from(supply.redeemed.minor()));
     assert_eq!(terms, (model.issued, model.redeemed));
-    assert_eq!(supply.named().iter().filter(|(_, term)| !term.is_zero()).count(), usize::from(terms.0 > 0) + usize::from(terms.1 > 0));
+    assert_eq!(
+        supply.named().iter().filter(|(_, term)| !term.is_zero()).count(),
+        usize::from(terms.0 > 0) + usize::from(terms.1 > 0)
+    );
 }
 
 fn compare_members(ledger: &Ledger, model: &Model) {
@@ -224,7 +243,10 @@ fn compare_policy(ledger: &Ledger, model: &Model) {
     }
     assert_eq!(ledger.motions().all().len(), model.proposals.len());
     for (found, expected) in ledger.motions().all().iter().zip(&model.proposals) {
-        assert_eq!((found.fate, found.closed_at.0, &found.motion), (expected.fate, expected.closed_at, &expected.motion));
+        assert_eq!(
+            (found.fate, found.closed_at.0, &found.motion),
+            (expected.fate, expected.closed_at, &expected.motion)
+        );
         let ballots = found.ballots.iter().map(|(seat, approve)| (seat.0, *approve)).collect();
         assert_eq!(expected.ballots, ballots);
         assert_eq!(ledger.carried(found.number), model.carried(expected));
@@ -345,11 +367,18 @@ fn signed_block(both: &mut Both, plan: &BlockPlan, keys: &Keyring, late: Vec<Ver
         let spoil = offer != honest;
         offered.push((offer, spoil, command.c % 5 == 1));
     }
-    let verdicts = verify_commands(network, &both.directory, offered.iter().map(|(command, ..)| command.clone()).collect());
+    let verdicts =
+        verify_commands(network, &both.directory, offered.iter().map(|(command, ..)| command.clone()).collect());
     let (mut ordered, mut held_back) = (late, Vec::new());
     for ((command, spoilt, late), verdict) in offered.iter().zip(verdicts) {
         match (verdict, spoilt) {
-            (Ok(verified), false) => if *late { held_back.push(verified) } else { ordered.push(verified) },
+            (Ok(verified), false) => {
+                if *late {
+                    held_back.push(verified)
+                } else {
+                    ordered.push(verified)
+                }
+            }
             (Ok(_), true) => panic!("a spoilt command passed: {command:?}"),
             (Err(refusal), _) => {
                 let unknown = !keys_are_known(&both.model, command);

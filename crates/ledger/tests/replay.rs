@@ -67,7 +67,8 @@ fn the_same_proposals_give_the_same_blocks_and_any_flipped_byte_is_seen() {
         assert!(!in_a_command || other.header.commands_root != block.header.commands_root, "byte {at}");
         // One that checks them refuses whatever had effect.
         if in_a_command {
-            let checked = VerifiedProposal::check(&flipped, &vec![Outcome::settled(); all.len()], network.id(), &directory);
+            let checked =
+                VerifiedProposal::check(&flipped, &vec![Outcome::settled(); all.len()], network.id(), &directory);
             assert!(checked.is_err(), "byte {at}");
         }
     }
@@ -94,7 +95,8 @@ fn a_second_ledger_replays_a_network_to_the_same_header_at_every_height() {
         block
     };
     for (bank, person) in [(1, "alice"), (2, "bob"), (3, "carol")] {
-        let (open, issue) = (network.opening(bank, person, Class::HOUSEHOLD), network.issuance(IssuanceKind::Issue, bank, 900));
+        let (open, issue) =
+            (network.opening(bank, person, Class::HOUSEHOLD), network.issuance(IssuanceKind::Issue, bank, 900));
         let mut issue = issue;
         issue.request.record.head.sequence += 1;
         order(&mut network, &[unsigned(open), unsigned(issue)]);
@@ -107,7 +109,8 @@ fn a_second_ledger_replays_a_network_to_the_same_header_at_every_height() {
     let ballot = network.ballot(2, true, 1);
     order(&mut network, &[unsigned(ballot)]);
     for _ in 0..30 {
-        let payments = [(1, 2), (2, 3), (3, 1)].map(|(from, to)| unsigned(network.transfer(account(from, 1), account(to, 1), 60)));
+        let payments =
+            [(1, 2), (2, 3), (3, 1)].map(|(from, to)| unsigned(network.transfer(account(from, 1), account(to, 1), 60)));
         order(&mut network, &payments);
     }
     let mut second = cbdc_ledger::Ledger::new(network.ledger.genesis().clone()).unwrap();

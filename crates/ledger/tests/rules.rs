@@ -8,7 +8,9 @@ use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::policy::{Fate, PolicyChange};
 use cbdc_ledger::{AccountId, BankId, Class, Command, Genesis, MemberId, Outcome, Reason, Timestamp, VerifiedProposal};
-use model::network::{DAY_MS, HOUR_MS, Network, RESERVES, START, account, amount, holder, key, member, proposal, unsigned};
+use model::network::{
+    DAY_MS, HOUR_MS, Network, RESERVES, START, account, amount, holder, key, member, proposal, unsigned,
+};
 
 fn refused(reason: Reason, limit: u64, amount: u64) -> Outcome {
     Outcome::refused(reason, limit, amount)
@@ -169,7 +171,10 @@ fn commands_that_name_no_member_or_account_are_refused_and_use_nothing() {
     assert_eq!(network.settle(network.closing(account(1, 7))), refused(Reason::UnknownPayee, 0, 0));
     let from_treasury = network.transfer(account(1, 0), account(1, 1), 5);
     assert_eq!(network.settle(from_treasury), refused(Reason::UnknownAccount, 0, 0));
-    assert_eq!(network.settle(network.transfer(account(9, 1), account(1, 1), 5)), refused(Reason::UnknownAccount, 0, 0));
+    assert_eq!(
+        network.settle(network.transfer(account(9, 1), account(1, 1), 5)),
+        refused(Reason::UnknownAccount, 0, 0)
+    );
 }
 
 // Sequence numbers and time.
@@ -184,7 +189,10 @@ fn a_number_is_used_by_settling_and_by_refusal_and_never_twice() {
     assert_eq!(network.settle(too_much), refused(Reason::InsufficientFunds, 990, 5_000));
     assert_eq!(network.settle(too_much), refused(Reason::SequenceUsed, 0, 0), "a refusal is final");
     let twice = network.transfer(alice, bob, 1);
-    assert_eq!(network.block(&[unsigned(twice), unsigned(twice)]).outcomes, [Outcome::settled(), refused(Reason::SequenceUsed, 0, 0)]);
+    assert_eq!(
+        network.block(&[unsigned(twice), unsigned(twice)]).outcomes,
+        [Outcome::settled(), refused(Reason::SequenceUsed, 0, 0)]
+    );
 }
 
 #[test]
@@ -241,7 +249,10 @@ fn issuing_moves_reserves_into_the_treasury_and_redeeming_moves_them_back() {
     network.must_settle(network.issuance(IssuanceKind::Issue, 1, 700));
     let reserves = |network: &Network| network.ledger.books().balance(BookAccount::Reserves(BankId(1)));
     assert_eq!((reserves(&network), network.available(account(1, 0))), (i128::from(RESERVES - 700), 700));
-    assert_eq!(network.settle(network.issuance(IssuanceKind::Redeem, 1, 701)), refused(Reason::InsufficientFunds, 700, 701));
+    assert_eq!(
+        network.settle(network.issuance(IssuanceKind::Redeem, 1, 701)),
+        refused(Reason::InsufficientFunds, 700, 701)
+    );
     network.must_settle(network.issuance(IssuanceKind::Redeem, 1, 300));
     assert_eq!((reserves(&network), network.available(account(1, 0))), (i128::from(RESERVES - 400), 400));
     let supply = network.ledger.supply();
@@ -255,7 +266,11 @@ fn the_supply_cap_stops_issuance_and_nothing_else() {
     let mut network = Network::build(|genesis| genesis.policy.supply_cap = Some(amount(1_000)));
     let alice = network.open(1, "alice", Class::HOUSEHOLD);
     network.must_settle(network.issuance(IssuanceKind::Issue, 1, 600));
-    for (minor, expected) in [(401, refused(Reason::SupplyCap, 1_000, 1_001)), (400, Outcome::settled()), (1, refused(Reason::SupplyCap, 1_000, 1_001))] {
+    for (minor, expected) in [
+        (401, refused(Reason::SupplyCap, 1_000, 1_001)),
+        (400, Outcome::settled()),
+        (1, refused(Reason::SupplyCap, 1_000, 1_001)),
+    ] {
         assert_eq!(network.settle(network.issuance(IssuanceKind::Issue, 2, minor)), expected);
     }
     network.enact(vec![Measure::Policy(PolicyChange::SupplyCap(Some(amount(10))))]);
@@ -398,7 +413,10 @@ fn freezing_more_than_the_balance_is_a_lien_on_later_credits() {
     assert_eq!(network.settle(network.transfer(bob, alice, 51)), refused(Reason::FundsFrozen, 50, 51));
     assert_eq!(network.settle(network.defunding(bob, 201)), refused(Reason::InsufficientFunds, 50, 201));
     network.must_settle(network.defunding(bob, 50));
-    assert_eq!(network.settle(network.order(FreezeKind::Unfreeze, bob, 151)), refused(Reason::FreezeExceeded, 150, 151));
+    assert_eq!(
+        network.settle(network.order(FreezeKind::Unfreeze, bob, 151)),
+        refused(Reason::FreezeExceeded, 150, 151)
+    );
     network.must_settle(network.order(FreezeKind::Unfreeze, bob, 150));
     network.must_settle(network.transfer(bob, alice, 150));
     let treasury = AccountId::treasury(BankId(1));
@@ -424,7 +442,10 @@ fn a_motion_is_enacted_by_the_first_block_at_its_effective_time_if_carried() {
     assert_eq!(network.block(&[]).header.policy_version, 1);
     network.wait(1);
     let block = network.block(&[]);
-    assert_eq!((block.header.policy_version, block.changes.motions_closed, fate(&network, number)), (2, vec![number], Fate::Enacted));
+    assert_eq!(
+        (block.header.policy_version, block.changes.motions_closed, fate(&network, number)),
+        (2, vec![number], Fate::Enacted)
+    );
     assert_eq!(network.ledger.policy().in_force().in_force_since, motion.effective_at);
     assert_eq!(network.ledger.policy().version(1).unwrap().parameters.class(Class::HOUSEHOLD).holding_limit, None);
     assert_eq!(network.settle(network.ballot(2, false, number)), refused(Reason::ProposalClosed, 0, 0));
@@ -453,7 +474,8 @@ fn a_motion_that_is_not_carried_in_time_lapses() {
 fn a_motion_that_an_earlier_one_made_impossible_is_void() {
     let mut network = Network::build(|_| {});
     let first = network.must_settle(network.motion(vec![Measure::AdmitMember(member(Role::Bank, 4))]));
-    let second = network.must_settle(network.motion(vec![Measure::AdmitMember(member(Role::Bank, 4)), holding_limit(1)]));
+    let second =
+        network.must_settle(network.motion(vec![Measure::AdmitMember(member(Role::Bank, 4)), holding_limit(1)]));
     let mut ballots: Vec<Command> = Vec::new();
     for number in [first, second] {
         let mut ballot = network.ballot(1, true, number);
@@ -516,7 +538,8 @@ fn the_committee_cannot_vote_the_network_out_of_action() {
     };
     let unsound = cbdc_ledger::PublicKey([0; 32]);
     let weak = |id| Measure::ReplaceKeys { role: Role::Bank, id: MemberId(id), signing_key: unsound, node_key: None };
-    let quota = |bank| Measure::Policy(PolicyChange::IssuanceQuotaOfBank { bank: BankId(bank), quota: Some(amount(1)) });
+    let quota =
+        |bank| Measure::Policy(PolicyChange::IssuanceQuotaOfBank { bank: BankId(bank), quota: Some(amount(1)) });
     for (measures, place) in [
         (vec![Measure::Threshold(0)], 0),
         (vec![Measure::Threshold(4)], 0),

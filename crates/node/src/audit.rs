@@ -92,7 +92,10 @@ impl Auditor {
         let wrong = |what: String| Err(format!("block {height}: {what}"));
         if header.height != height || header.parent != self.ledger.tip_hash() {
             let (expected, found) = (hex(&self.ledger.tip_hash()), hex(&header.parent));
-            return wrong(format!("expected height {height} on parent {expected}, found height {} on {found}", header.height));
+            return wrong(format!(
+                "expected height {height} on parent {expected}, found height {} on {found}",
+                header.height
+            ));
         }
         let (network, required) = (self.ledger.network(), self.ledger.genesis().header_signatures);
         if let Err(error) = parts.header.check_by_members(network, required, self.ledger.members()) {
@@ -109,7 +112,10 @@ impl Auditor {
         let block = self.ledger.apply(&verified);
         self.directory.follow(&self.ledger, &block);
         if let Some(place) = block.outcomes.iter().zip(&outcomes).position(|(computed, kept)| computed != kept) {
-            return wrong(format!("command {place} has the outcome {}, computed {}", outcomes[place], block.outcomes[place]));
+            return wrong(format!(
+                "command {place} has the outcome {}, computed {}",
+                outcomes[place], block.outcomes[place]
+            ));
         }
         if block.outcomes.len() != outcomes.len() {
             return wrong(format!("it has {} outcomes for {} commands", outcomes.len(), block.outcomes.len()));
@@ -158,7 +164,10 @@ fn differing_field(computed: &cbdc_ledger::Header, found: &cbdc_ledger::Header) 
         return format!("its {name} is {}, computed {}", hex(&found), hex(&computed));
     }
     if computed.supply != found.supply || computed.cbdc != found.cbdc {
-        return format!("its supply is {:?} ({:?}), computed {:?} ({:?})", found.cbdc, found.supply, computed.cbdc, computed.supply);
+        return format!(
+            "its supply is {:?} ({:?}), computed {:?} ({:?})",
+            found.cbdc, found.supply, computed.cbdc, computed.supply
+        );
     }
     format!("its header is {found:?}, computed {computed:?}")
 }
@@ -182,9 +191,13 @@ pub fn audit_store(
     genesis: Genesis,
     progress: &mut dyn FnMut(Height, Height),
 ) -> Result<AuditReport, AuditError> {
-    let is_ordered_here = !store.collect(Column::Raft, &KeyRange::all(), cbdc_storage::Direction::Forward, 1)?.is_empty();
-    let proposals: Arc<dyn ProposalSource> =
-        if is_ordered_here { Arc::new(LoggedProposals(store.clone())) } else { Arc::new(ProposalsByHeight(store.clone())) };
+    let is_ordered_here =
+        !store.collect(Column::Raft, &KeyRange::all(), cbdc_storage::Direction::Forward, 1)?.is_empty();
+    let proposals: Arc<dyn ProposalSource> = if is_ordered_here {
+        Arc::new(LoggedProposals(store.clone()))
+    } else {
+        Arc::new(ProposalsByHeight(store.clone()))
+    };
     let archive = Archive::new(store.clone(), proposals);
     let mut auditor = Auditor::new(genesis)?;
     let newest = match archive.newest() {
@@ -234,7 +247,8 @@ pub async fn audit_live(
     let mut blocks = client.follow(v1::FollowRequest { from_height: 1 }).await.map_err(rpc)?.into_inner();
     while auditor.height() < newest {
         let Some(block) = blocks.message().await.map_err(rpc)? else { break };
-        let header = block.header.as_ref().ok_or_else(|| rpc(tonic::Status::data_loss("a block came without a header")))?;
+        let header =
+            block.header.as_ref().ok_or_else(|| rpc(tonic::Status::data_loss("a block came without a header")))?;
         let header = header_from_message(header).map_err(rpc)?;
         let parts = BlockParts { header, log_index: 0, proposal: block.proposal, outcomes: block.outcomes };
         // Verifying takes a while: other tasks of this thread go on.

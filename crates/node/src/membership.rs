@@ -28,7 +28,8 @@ impl Membership {
     /// Takes over the members of a ledger after a block that changed them.
     pub fn follow(&self, ledger: &Ledger) {
         let active = ledger.members().seats().filter(|seat| seat.active);
-        let keys = active.filter_map(|seat| Some((seat.member.node_key?, (seat.member.role, seat.member.id)))).collect();
+        let keys =
+            active.filter_map(|seat| Some((seat.member.node_key?, (seat.member.role, seat.member.id)))).collect();
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
@@ -47,8 +48,12 @@ impl Membership {
         let member = peer.node_key.as_ref().and_then(|key| self.of_key(key));
         match member {
             Some((role, id)) if roles.contains(&role) => Ok((role, id)),
-            Some((role, id)) => Err(not_authorised(format!("expected a member in the role {}, found {role} {id}", wanted()))),
-            None => Err(not_authorised(format!("expected a member's certificate ({}), found none that is known", wanted()))),
+            Some((role, id)) => {
+                Err(not_authorised(format!("expected a member in the role {}, found {role} {id}", wanted())))
+            }
+            None => {
+                Err(not_authorised(format!("expected a member's certificate ({}), found none that is known", wanted())))
+            }
         }
     }
 }

@@ -15,7 +15,9 @@ use cbdc_storage::{CheckpointManifest, CheckpointRoom, CheckpointWriter, LogPosi
 pub enum RecoveryError {
     #[error("the store cannot be read: {0}")]
     Store(#[from] StoreError),
-    #[error("the checkpoint at height {height} does not verify: {error}; restore this node's data from a peer, or remove its data folder to replay the chain")]
+    #[error(
+        "the checkpoint at height {height} does not verify: {error}; restore this node's data from a peer, or remove its data folder to replay the chain"
+    )]
     Checkpoint { height: Height, error: CheckpointError },
     #[error("the data folder belongs to network {found}, the configured genesis is network {expected}")]
     OtherNetwork { expected: String, found: String },

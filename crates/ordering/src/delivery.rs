@@ -100,7 +100,13 @@ impl Delivery {
 
     /// Starts sending the proposals of `first..=last` from the log. Returns when the gate is held, so that everything sent
     /// afterwards comes behind.
-    pub(crate) async fn replay(&self, log: LogStore, first: u64, last: u64, failure: Failure) -> tokio::task::JoinHandle<()> {
+    pub(crate) async fn replay(
+        &self,
+        log: LogStore,
+        first: u64,
+        last: u64,
+        failure: Failure,
+    ) -> tokio::task::JoinHandle<()> {
         let sender = self.sender.clone().lock_owned().await;
         tokio::spawn(async move {
             let mut next = first;

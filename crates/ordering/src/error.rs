@@ -15,7 +15,9 @@ pub enum ProposeError {
     },
 
     /// Nobody knows: the proposal may or may not be ordered.
-    #[error("the proposal may or may not have been ordered ({reason}); watch what is delivered before proposing it again")]
+    #[error(
+        "the proposal may or may not have been ordered ({reason}); watch what is delivered before proposing it again"
+    )]
     Unknown {
         /// What broke off the answer.
         reason: String,
@@ -62,7 +64,9 @@ pub enum OrderingError {
     },
 
     /// A log entry that is needed is not there.
-    #[error("the log has no entry {expected}, and replay needs it; restore it from a peer, or start from a newer checkpoint")]
+    #[error(
+        "the log has no entry {expected}, and replay needs it; restore it from a peer, or start from a newer checkpoint"
+    )]
     MissingEntry {
         /// Index of the entry.
         expected: u64,

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use openraft::error::{InstallSnapshotError, RPCError, RaftError, RemoteError, Unreachable};
 use openraft::network::RPCOption;
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse, VoteRequest,
+    VoteResponse,
 };
 use openraft::{BasicNode, RaftNetwork, RaftNetworkFactory};
 
@@ -96,7 +97,11 @@ impl RaftNetwork<Types> for Wire {
         self.peer()?.install_snapshot(request).await.map_err(|error| self.remote(error))
     }
 
-    async fn vote(&mut self, request: VoteRequest<MemberId>, _: RPCOption) -> CallResult<VoteResponse<MemberId>, RaftError<MemberId>> {
+    async fn vote(
+        &mut self,
+        request: VoteRequest<MemberId>,
+        _: RPCOption,
+    ) -> CallResult<VoteResponse<MemberId>, RaftError<MemberId>> {
         self.peer()?.vote(request).await.map_err(|error| self.remote(error))
     }
 }

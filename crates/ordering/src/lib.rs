@@ -65,7 +65,10 @@ pub use types::{MemberId, Position};
 ///
 /// # Errors
 /// [`OrderingError::DamagedEntry`] naming the index.
-pub fn read_logged_proposal(store: &dyn cbdc_storage::Store, index: u64) -> Result<Option<bytes::Bytes>, OrderingError> {
+pub fn read_logged_proposal(
+    store: &dyn cbdc_storage::Store,
+    index: u64,
+) -> Result<Option<bytes::Bytes>, OrderingError> {
     let Some(record) = store.get(cbdc_storage::Column::Log, &log_record::key(index))? else { return Ok(None) };
     Ok(match log_record::decode(index, &record)?.payload {
         openraft::EntryPayload::Normal(types::Proposal(bytes)) => Some(bytes),

@@ -38,7 +38,8 @@ pub(crate) fn encode(entry: &Entry) -> Vec<u8> {
         EntryPayload::Blank => (BLANK, &[]),
         EntryPayload::Normal(Proposal(bytes)) => (PROPOSAL, bytes),
         EntryPayload::Membership(members) => {
-            membership = serde_json::to_vec(members).expect("a membership has only numbers and strings, which JSON can hold");
+            membership =
+                serde_json::to_vec(members).expect("a membership has only numbers and strings, which JSON can hold");
             (MEMBERSHIP, &membership)
         }
     };
@@ -75,7 +76,9 @@ pub(crate) fn decode(index: u64, record: &Bytes) -> Result<Entry, OrderingError>
     let payload = match record[PREFIX_BYTES - 1] {
         BLANK => EntryPayload::Blank,
         PROPOSAL => EntryPayload::Normal(Proposal(payload)),
-        MEMBERSHIP => EntryPayload::Membership(serde_json::from_slice(&payload).map_err(|error| damaged(error.to_string()))?),
+        MEMBERSHIP => {
+            EntryPayload::Membership(serde_json::from_slice(&payload).map_err(|error| damaged(error.to_string()))?)
+        }
         other => return Err(damaged(format!("its kind is {other}, and kinds go from 0 to 2"))),
     };
     Ok(Entry { log_id, payload })

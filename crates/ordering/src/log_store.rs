@@ -40,7 +40,10 @@ use tokio::sync::oneshot;
 use crate::delivery::Failure;
 use crate::error::OrderingError;
 use crate::log_record;
-use crate::types::{Entry, LogId, Membership, Position, Proposal, RaftIoError, RaftStorageError, StoredMembership, Types, Vote, position_of};
+use crate::types::{
+    Entry, LogId, Membership, Position, Proposal, RaftIoError, RaftStorageError, StoredMembership, Types, Vote,
+    position_of,
+};
 
 /// Bytes of proposals kept in memory behind the end of the log.
 const TAIL_BYTES_MAX: usize = 32 << 20;
@@ -145,8 +148,16 @@ impl LogStore {
         let writer_thread = std::thread::Builder::new()
             .name("log-writer".into())
             .spawn(move || queue.into_iter().for_each(|work| work(writers_store.as_ref())))
-            .map_err(|error| OrderingError::Stopped(format!("the log's writer thread could not be started: {error}")))?;
-        let shared = Shared { store, failure, writer: Some(writer), writer_thread: Some(writer_thread), known: Mutex::new(known) };
+            .map_err(|error| {
+                OrderingError::Stopped(format!("the log's writer thread could not be started: {error}"))
+            })?;
+        let shared = Shared {
+            store,
+            failure,
+            writer: Some(writer),
+            writer_thread: Some(writer_thread),
+            known: Mutex::new(known),
+        };
         Ok(LogStore { shared: Arc::new(shared) })
     }
 
@@ -170,7 +181,8 @@ impl LogStore {
         if let Some(mut entries) = self.known().in_tail(index, index, usize::MAX) {
             return Ok(entries.pop());
         }
-        let record = self.shared.store.get(Column::Log, &log_record::key(index)).map_err(|error| name_index(index, error))?;
+        let record =
+            self.shared.store.get(Column::Log, &log_record::key(index)).map_err(|error| name_index(index, error))?;
         record.map(|record| log_record::decode(index, &record)).transpose()
     }
 
@@ -259,7 +271,10 @@ impl LogStore {
     }
 
     /// Runs `work` on the writer thread and waits for it.
-    async fn on_writer(&self, work: impl FnOnce(&dyn Store) -> Result<(), StoreError> + Send + 'static) -> Result<(), OrderingError> {
+    async fn on_writer(
+        &self,
+        work: impl FnOnce(&dyn Store) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), OrderingError> {
         let (answer, answered) = oneshot::channel();
         let work: Work = Box::new(move |store| {
             let _ = answer.send(work(store));
@@ -267,7 +282,11 @@ impl LogStore {
         let sent = self.shared.writer.as_ref().is_some_and(|writer| writer.send(work).is_ok());
         let outcome = if sent { answered.await.ok() } else { None };
         let outcome = outcome.unwrap_or_else(|| {
-            Err(StoreError::Io { path: PathBuf::new(), doing: "writing the log".into(), reason: "the log's writer thread ended".into() })
+            Err(StoreError::Io {
+                path: PathBuf::new(),
+                doing: "writing the log".into(),
+                reason: "the log's writer thread ended".into(),
+            })
         });
         outcome.map_err(|error| self.failed(error.into()))
     }
@@ -287,8 +306,10 @@ impl LogStore {
             return Ok(entries);
         }
         let log = self.clone();
-        let read = tokio::task::spawn_blocking(move || read_entries(log.shared.store.as_ref(), first, last, bytes_max)).await;
-        let read = read.unwrap_or_else(|error| Err(OrderingError::Stopped(format!("reading the log broke off: {error}"))));
+        let read =
+            tokio::task::spawn_blocking(move || read_entries(log.shared.store.as_ref(), first, last, bytes_max)).await;
+        let read =
+            read.unwrap_or_else(|error| Err(OrderingError::Stopped(format!("reading the log broke off: {error}"))));
         read.map_err(|error| self.failed(error))
     }
 }
@@ -354,7 +375,8 @@ fn put_record(batch: &mut WriteBatch, name: &str, value: &impl Serialize) {
 }
 
 fn to_json(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("votes, log ids and memberships have only numbers and strings, which JSON can hold")
+    serde_json::to_vec(value)
+        .expect("votes, log ids and memberships have only numbers and strings, which JSON can hold")
 }
 
 fn read_record<T: DeserializeOwned>(store: &dyn Store, name: &'static str) -> Result<Option<T>, OrderingError> {
@@ -509,7 +531,11 @@ impl RaftLogStorage<Types> for LogStore {
         let purged = self.on_writer(move |store| {
             let mut batch = WriteBatch::new();
             if let Some(index) = overtaken_from {
-                batch.delete_range(Column::Log, log_record::key(index), log_record::key(log_id.index.saturating_add(1)));
+                batch.delete_range(
+                    Column::Log,
+                    log_record::key(index),
+                    log_record::key(log_id.index.saturating_add(1)),
+                );
             }
             put_record(&mut batch, PURGED, &log_id);
             store.write(batch, Durability::Synced)

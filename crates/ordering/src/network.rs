@@ -3,7 +3,8 @@
 use openraft::error::{InstallSnapshotError, RPCError, RaftError, Unreachable};
 use openraft::network::RPCOption;
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse, VoteRequest,
+    VoteResponse,
 };
 use openraft::{BasicNode, RaftNetwork, RaftNetworkFactory};
 
@@ -56,7 +57,11 @@ impl RaftNetwork<Types> for NoPeer {
         self.unreachable()
     }
 
-    async fn vote(&mut self, _: VoteRequest<MemberId>, _: RPCOption) -> CallResult<VoteResponse<MemberId>, RaftError<MemberId>> {
+    async fn vote(
+        &mut self,
+        _: VoteRequest<MemberId>,
+        _: RPCOption,
+    ) -> CallResult<VoteResponse<MemberId>, RaftError<MemberId>> {
         self.unreachable()
     }
 }

@@ -189,7 +189,8 @@ impl Ordering {
     }
 
     async fn is_only_voter(&self, member: MemberId) -> Result<bool, OrderingError> {
-        let voters = self.raft.with_raft_state(move |state| state.membership_state.effective().voter_ids().eq([member]));
+        let voters =
+            self.raft.with_raft_state(move |state| state.membership_state.effective().voter_ids().eq([member]));
         voters.await.map_err(|error| self.stopped(error))
     }
 
@@ -211,7 +212,8 @@ impl Ordering {
     pub async fn propose_pipelined(&self, proposal: Bytes) -> Result<PendingProposal, ProposeError> {
         let permit = self.in_flight.clone().acquire_owned().await.map_err(|_| ProposeError::Stopped)?;
         metrics::counter!("cbdc_ordering_proposals_total").increment(1);
-        let answer = self.raft.client_write_ff(Proposal(proposal)).await.map_err(|error| refused(&self.failure, error))?;
+        let answer =
+            self.raft.client_write_ff(Proposal(proposal)).await.map_err(|error| refused(&self.failure, error))?;
         Ok(PendingProposal { answer, failure: self.failure.clone(), _permit: permit })
     }
 
@@ -232,7 +234,10 @@ impl Ordering {
         match self.log.entry(at.index)? {
             Some(entry) if position_of(&entry.log_id) == at => {}
             found => {
-                return Err(OrderingError::CheckpointNotInLog { expected: at, found: found_text(found.map(|entry| entry.log_id)) });
+                return Err(OrderingError::CheckpointNotInLog {
+                    expected: at,
+                    found: found_text(found.map(|entry| entry.log_id)),
+                });
             }
         }
         self.raft.trigger().snapshot().await.map_err(|error| self.stopped(error))
@@ -342,8 +347,12 @@ impl Future for PendingProposal {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.answer).poll(context).map(|answer| match answer {
             Ok(Ok(written)) => Ok(position_of(&written.log_id)),
-            Ok(Err(ClientWriteError::ForwardToLeader(forward))) => Err(ProposeError::NotLeader { leader: forward.leader_id }),
-            Ok(Err(ClientWriteError::ChangeMembershipError(error))) => Err(ProposeError::Unknown { reason: error.to_string() }),
+            Ok(Err(ClientWriteError::ForwardToLeader(forward))) => {
+                Err(ProposeError::NotLeader { leader: forward.leader_id })
+            }
+            Ok(Err(ClientWriteError::ChangeMembershipError(error))) => {
+                Err(ProposeError::Unknown { reason: error.to_string() })
+            }
             Err(_) => Err(match self.failure.get() {
                 Some(failure) => failure.to_propose_error(),
                 None => ProposeError::Unknown { reason: "ordering stopped while the proposal was in flight".into() },
@@ -361,7 +370,11 @@ fn refused(failure: &Failure, error: Fatal<MemberId>) -> ProposeError {
 }
 
 /// The last entry that is known to be committed, and in the log, before openraft says anything.
-fn known_committed(log: &LogStore, member: MemberId, resume_after: Option<Position>) -> Result<Option<LogId>, OrderingError> {
+fn known_committed(
+    log: &LogStore,
+    member: MemberId,
+    resume_after: Option<Position>,
+) -> Result<Option<LogId>, OrderingError> {
     let mut committed = log.committed();
     if let Some(last) = log.last()
         && log.membership_at(last.index)?.membership().voter_ids().eq([member])
@@ -392,7 +405,10 @@ fn found_text(found: Option<LogId>) -> String {
 
 fn raft_config(config: &OrderingConfig) -> Result<Arc<Config>, OrderingError> {
     if !config.members.contains_key(&config.member) {
-        return Err(OrderingError::Configuration(format!("member {} is not in its own list of members", config.member)));
+        return Err(OrderingError::Configuration(format!(
+            "member {} is not in its own list of members",
+            config.member
+        )));
     }
     let raft_config = Config {
         cluster_name: "cbdc".into(),

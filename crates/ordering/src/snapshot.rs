@@ -116,7 +116,10 @@ impl SnapshotStream {
                 let manifest = CheckpointManifest::from_bytes(&first).map_err(SnapshotError::Malformed)?;
                 if frames.len() as u64 != u64::from(manifest.chunk_count) {
                     let found = frames.len();
-                    return Err(SnapshotError::Malformed(format!("its manifest says {} chunks, found {found}", manifest.chunk_count)));
+                    return Err(SnapshotError::Malformed(format!(
+                        "its manifest says {} chunks, found {found}",
+                        manifest.chunk_count
+                    )));
                 }
                 target.install(&manifest, &mut frames.map(Ok))?;
                 Ok(manifest)
@@ -142,7 +145,10 @@ fn frames(mut bytes: Bytes) -> Result<Vec<Bytes>, SnapshotError> {
         }
         let length = bytes.get_u32_le() as usize;
         if bytes.remaining() < length {
-            return Err(SnapshotError::Malformed(format!("a frame says {length} bytes, {} are left", bytes.remaining())));
+            return Err(SnapshotError::Malformed(format!(
+                "a frame says {length} bytes, {} are left",
+                bytes.remaining()
+            )));
         }
         frames.push(bytes.split_to(length));
     }
@@ -245,7 +251,10 @@ impl AsyncWrite for SnapshotStream {
         // openraft sends a snapshot in order, and may send a piece again: never beyond the end.
         let start = usize::try_from(position).ok().filter(|start| *start <= received.len());
         let Some(start) = start else {
-            return Poll::Ready(Err(io::Error::other(format!("a piece at {position} leaves a hole after {}", received.len()))));
+            return Poll::Ready(Err(io::Error::other(format!(
+                "a piece at {position} leaves a hole after {}",
+                received.len()
+            ))));
         };
         received.truncate(start);
         received.extend_from_slice(bytes);

@@ -93,15 +93,23 @@ impl RaftStateMachine<Types> for StateMachine {
             let error = OrderingError::Stopped(format!("the snapshot could not be installed: {reason}"));
             RaftStorageError::from(RaftIoError::write_snapshot(Some(meta.signature()), AnyError::new(&error)))
         };
-        let manifest = installed.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
+        let manifest =
+            installed.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
         if meta.last_log_id.as_ref().map(position_of) != Some(manifest.position) {
-            return Err(failed(format!("its manifest is for {:?}, openraft's for {:?}", manifest.position, meta.last_log_id)));
+            return Err(failed(format!(
+                "its manifest is for {:?}, openraft's for {:?}",
+                manifest.position, meta.last_log_id
+            )));
         }
         if let Some(log_id) = meta.last_log_id {
             let noted = self.snapshots.log.note_snapshot(log_id, meta.last_membership.clone()).await;
             noted.map_err(|error| failed(error.to_string()))?;
         }
-        tracing::info!(height = manifest.height, index = manifest.position.index, "a checkpoint from the leader was installed");
+        tracing::info!(
+            height = manifest.height,
+            index = manifest.position.index,
+            "a checkpoint from the leader was installed"
+        );
         self.applied = meta.last_log_id;
         self.membership = meta.last_membership.clone();
         Ok(())

@@ -204,12 +204,19 @@ async fn no_acknowledged_proposal_is_lost_by_a_crash_at_any_moment() {
             let (ordering, mut receiver) = start(&store, None).await;
             let mut pending = Vec::new();
             for number in 0..20 {
-                pending.push((bytes(format!("{round}/{number}")), ordering.propose_pipelined(bytes(format!("{round}/{number}"))).await.unwrap()));
+                pending.push((
+                    bytes(format!("{round}/{number}")),
+                    ordering.propose_pipelined(bytes(format!("{round}/{number}"))).await.unwrap(),
+                ));
             }
             let mut acknowledged = Vec::new();
             for (proposal, answer) in pending.drain(..rounds) {
                 // The receiver is drained meanwhile, or delivery would hold the answers back.
-                let received = async { while acknowledged.len() < 1000 { receiver.recv().await.unwrap(); } };
+                let received = async {
+                    while acknowledged.len() < 1000 {
+                        receiver.recv().await.unwrap();
+                    }
+                };
                 tokio::select! {
                     position = answer => acknowledged.push((position.unwrap(), proposal)),
                     () = received => unreachable!("fewer proposals than that"),
@@ -243,7 +250,10 @@ async fn a_failing_disk_is_an_error_and_never_a_committed_proposal() {
         let before = ordering.propose(bytes("before")).await.unwrap();
         store.fail_next_write(fault);
         let refused = ordering.propose(bytes("failed")).await.unwrap_err();
-        assert!(matches!(&refused, ProposeError::Storage(error) if error.is_disk_full() == (fault == Fault::DiskFull)), "{refused}");
+        assert!(
+            matches!(&refused, ProposeError::Storage(error) if error.is_disk_full() == (fault == Fault::DiskFull)),
+            "{refused}"
+        );
         let later = ordering.propose(bytes("later")).await.unwrap_err();
         assert!(!later.is_certainly_not_ordered(), "{later}");
         assert_eq!(receive(&mut receiver, 1).await, [(before, bytes("before"))]);
@@ -268,7 +278,12 @@ async fn a_slow_caller_holds_proposers_back_and_loses_nothing() {
     let (ordering, mut receiver) = Ordering::start(config, store, None).await.unwrap();
     let ordering = Arc::new(ordering);
     let proposers: Vec<_> = (0..30)
-        .map(|number| tokio::spawn({ let ordering = ordering.clone(); async move { ordering.propose(bytes(number)).await } }))
+        .map(|number| {
+            tokio::spawn({
+                let ordering = ordering.clone();
+                async move { ordering.propose(bytes(number)).await }
+            })
+        })
         .collect();
     tokio::time::sleep(Duration::from_millis(300)).await;
     let answered = proposers.iter().filter(|proposer| proposer.is_finished()).count();
@@ -331,9 +346,13 @@ async fn a_checkpoint_of_another_log_is_refused() {
     let (ordering, _receiver) = start(&store, None).await;
     let position = ordering.propose(bytes("one")).await.unwrap();
     crash(ordering, &store).await;
-    for wrong in [Position { term: position.term + 1, ..position }, Position { index: position.index + 5, ..position }] {
+    for wrong in [Position { term: position.term + 1, ..position }, Position { index: position.index + 5, ..position }]
+    {
         let refused = Ordering::start(OrderingConfig::default(), store.clone(), Some(wrong)).await.err().unwrap();
-        assert!(matches!(refused, OrderingError::CheckpointNotInLog { expected, .. } if expected == wrong), "{refused}");
+        assert!(
+            matches!(refused, OrderingError::CheckpointNotInLog { expected, .. } if expected == wrong),
+            "{refused}"
+        );
     }
 }
 
@@ -350,7 +369,9 @@ async fn a_flipped_bit_in_the_log_is_named_and_nothing_behind_it_is_delivered() 
     store.flip_bit(Column::Log, &damaged.to_be_bytes(), 150);
 
     let (ordering, mut receiver) = start(&store, None).await;
-    assert!(matches!(ordering.read_proposal(damaged), Err(OrderingError::DamagedEntry { index, .. }) if index == damaged));
+    assert!(
+        matches!(ordering.read_proposal(damaged), Err(OrderingError::DamagedEntry { index, .. }) if index == damaged)
+    );
     let mut seen = 0;
     let error = loop {
         match tokio::time::timeout(PATIENCE, receiver.recv()).await.unwrap() {
@@ -424,7 +445,12 @@ struct Member {
     store: Arc<MemoryStore>,
 }
 
-async fn start_member(member: MemberId, store: Arc<MemoryStore>, wires: &Wires, resume_after: Option<Position>) -> Member {
+async fn start_member(
+    member: MemberId,
+    store: Arc<MemoryStore>,
+    wires: &Wires,
+    resume_after: Option<Position>,
+) -> Member {
     let config = OrderingConfig {
         member,
         members: (1..=3).map(|member| (member, format!("in-process-{member}"))).collect(),
@@ -534,7 +560,8 @@ async fn a_member_too_far_behind_gets_the_checkpoint_and_then_the_log() {
     // Both others take a checkpoint and forget the log before it.
     for (_, member) in members.iter().filter(|(number, _)| **number != behind) {
         let mut metrics = member.ordering.raft().metrics();
-        let applied = metrics.wait_for(|metrics| metrics.last_applied.is_some_and(|applied| applied.index >= position.index));
+        let applied =
+            metrics.wait_for(|metrics| metrics.last_applied.is_some_and(|applied| applied.index >= position.index));
         tokio::time::timeout(PATIENCE, applied).await.unwrap().unwrap();
         let mut writer = CheckpointWriter::begin(member.store.clone(), 11).unwrap();
         writer.chunk(b"the ledger").unwrap();

@@ -64,4 +64,3 @@ pub(crate) type Raft = openraft::Raft<Types>;
 pub(crate) fn position_of(log_id: &LogId) -> Position {
     Position { term: log_id.leader_id.term, index: log_id.index }
 }
-

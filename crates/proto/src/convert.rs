@@ -7,9 +7,7 @@ use cbdc_ledger::block::{ProofError, SignedHeader};
 use cbdc_ledger::command::{Head, Payment, PaymentKind, Signed};
 use cbdc_ledger::encoding::{Reader, Writer};
 use cbdc_ledger::outcome::OUTCOME_BYTES;
-use cbdc_ledger::{
-    AccountId, Amount, Header, Height, MemberId, Outcome, PublicKey, Receipt, Signature, Timestamp,
-};
+use cbdc_ledger::{AccountId, Amount, Header, Height, MemberId, Outcome, PublicKey, Receipt, Signature, Timestamp};
 use tonic::Status;
 
 use crate::packed::{Answer, State};
@@ -158,7 +156,10 @@ pub fn receipt_to_message(receipt: &Receipt) -> v1::Receipt {
 pub fn receipt_from_message(message: &v1::Receipt) -> Result<Receipt, Status> {
     let outcomes = outcomes_from_bytes(&message.outcome)?;
     let [outcome] = outcomes[..] else {
-        return Err(invalid("outcome", format!("expected one outcome of 24 bytes, found {} bytes", message.outcome.len())));
+        return Err(invalid(
+            "outcome",
+            format!("expected one outcome of 24 bytes, found {} bytes", message.outcome.len()),
+        ));
     };
     Ok(Receipt {
         header: header_from_message(required("header", message.header.as_ref())?)?,

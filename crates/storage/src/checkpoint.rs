@@ -196,20 +196,25 @@ impl CheckpointRoom {
     pub fn heights(&self) -> Result<Vec<CheckpointId>, StoreError> {
         let mut heights = Vec::new();
         let mut damage = None;
-        self.store.scan(Column::Checkpoint, &KeyRange::with_prefix([MANIFEST]), Direction::Forward, &mut |key, _| {
-            match <[u8; 8]>::try_from(&key[1..]) {
-                Ok(height) => heights.push(u64::from_be_bytes(height)),
-                Err(_) => {
-                    damage = Some(StoreError::Damaged {
-                        column: Column::Checkpoint,
-                        key: crate::error::hex(key),
-                        reason: format!("its key has {} bytes, and a manifest's key has 9", key.len()),
-                    });
-                    return ControlFlow::Break(());
+        self.store.scan(
+            Column::Checkpoint,
+            &KeyRange::with_prefix([MANIFEST]),
+            Direction::Forward,
+            &mut |key, _| {
+                match <[u8; 8]>::try_from(&key[1..]) {
+                    Ok(height) => heights.push(u64::from_be_bytes(height)),
+                    Err(_) => {
+                        damage = Some(StoreError::Damaged {
+                            column: Column::Checkpoint,
+                            key: crate::error::hex(key),
+                            reason: format!("its key has {} bytes, and a manifest's key has 9", key.len()),
+                        });
+                        return ControlFlow::Break(());
+                    }
                 }
-            }
-            ControlFlow::Continue(())
-        })?;
+                ControlFlow::Continue(())
+            },
+        )?;
         damage.map_or(Ok(heights), Err)
     }
 
@@ -500,7 +505,12 @@ mod tests {
         };
         let pinned = format!(
             "01{}{}{}{}{}{}78",
-            "0100000000000000", "0200000000000000", "0300000000000000", "aa".repeat(32), "04000000", "0500000000000000"
+            "0100000000000000",
+            "0200000000000000",
+            "0300000000000000",
+            "aa".repeat(32),
+            "04000000",
+            "0500000000000000"
         );
         assert_eq!(crate::error::hex(&manifest.to_bytes()), pinned);
         assert_eq!(CheckpointManifest::from_bytes(&manifest.to_bytes()), Ok(manifest));

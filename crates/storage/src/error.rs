@@ -56,14 +56,18 @@ pub enum StoreError {
     },
 
     /// An earlier write failed, so that nobody knows what the disk holds.
-    #[error("the store takes no more writes, because an earlier one failed ({first}); stop this node and start it again")]
+    #[error(
+        "the store takes no more writes, because an earlier one failed ({first}); stop this node and start it again"
+    )]
     Poisoned {
         /// The first failure.
         first: Box<StoreError>,
     },
 
     /// A stored record is not what was written.
-    #[error("the record {key} in column {column} is damaged: {reason}; restore it from a peer, or this node from a checkpoint")]
+    #[error(
+        "the record {key} in column {column} is damaged: {reason}; restore it from a peer, or this node from a checkpoint"
+    )]
     Damaged {
         /// The column.
         column: Column,

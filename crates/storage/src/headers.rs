@@ -61,7 +61,8 @@ impl HeaderRoom {
     /// # Errors
     /// [`StoreError::DamagedHeader`] naming the height, if a bit flipped.
     pub fn get(&self, height: u64) -> Result<Option<StoredHeader>, StoreError> {
-        let record = self.store.get(Column::Headers, &height.to_be_bytes()).map_err(|error| name_height(height, error))?;
+        let record =
+            self.store.get(Column::Headers, &height.to_be_bytes()).map_err(|error| name_height(height, error))?;
         record.map(|record| decode(height, &record)).transpose()
     }
 
@@ -80,13 +81,13 @@ impl HeaderRoom {
     ) -> Result<(), StoreError> {
         let range = KeyRange::between(heights.start.to_be_bytes(), heights.end.to_be_bytes());
         let mut damage = None;
-        self.store.scan(Column::Headers, &range, Direction::Forward, &mut |key, record| {
-            match height_of(key).and_then(|height| decode(height, record)) {
-                Ok(header) => visit(header),
-                Err(error) => {
-                    damage = Some(error);
-                    ControlFlow::Break(())
-                }
+        self.store.scan(Column::Headers, &range, Direction::Forward, &mut |key, record| match height_of(key)
+            .and_then(|height| decode(height, record))
+        {
+            Ok(header) => visit(header),
+            Err(error) => {
+                damage = Some(error);
+                ControlFlow::Break(())
             }
         })?;
         damage.map_or(Ok(()), Err)

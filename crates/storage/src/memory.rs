@@ -131,7 +131,13 @@ impl MemoryStore {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn page(&self, column: Column, bounds: (Bound<Bytes>, Bound<Bytes>), direction: Direction, limit: usize) -> Vec<(Bytes, Bytes)> {
+    fn page(
+        &self,
+        column: Column,
+        bounds: (Bound<Bytes>, Bound<Bytes>),
+        direction: Direction,
+        limit: usize,
+    ) -> Vec<(Bytes, Bytes)> {
         let inner = self.lock();
         let Some(records) = inner.seen.get(&column) else { return Vec::new() };
         let range = records.range(bounds).map(|(key, value)| (key.clone(), value.clone()));
@@ -147,7 +153,13 @@ impl Store for MemoryStore {
         Ok(self.lock().seen.get(&column).and_then(|records| records.get(key)).cloned())
     }
 
-    fn scan(&self, column: Column, range: &KeyRange, direction: Direction, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+    fn scan(
+        &self,
+        column: Column,
+        range: &KeyRange,
+        direction: Direction,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
         if range.is_empty() {
             return Ok(());
         }
@@ -238,9 +250,7 @@ impl Inner {
         let path = PathBuf::from("memory");
         let error = match fault {
             None => return Ok(()),
-            Some(Fault::DiskFull) => {
-                StoreError::DiskFull { path, reason: "No space left on device (injected)".into() }
-            }
+            Some(Fault::DiskFull) => StoreError::DiskFull { path, reason: "No space left on device (injected)".into() },
             Some(Fault::Io | Fault::IoAfterWriting) => {
                 StoreError::Io { path, doing: "writing".into(), reason: "Input/output error (injected)".into() }
             }
@@ -252,7 +262,9 @@ impl Inner {
 
 fn column_of(operation: &Operation) -> Column {
     match operation {
-        Operation::Put { column, .. } | Operation::Delete { column, .. } | Operation::DeleteRange { column, .. } => *column,
+        Operation::Put { column, .. } | Operation::Delete { column, .. } | Operation::DeleteRange { column, .. } => {
+            *column
+        }
     }
 }
 

@@ -77,7 +77,8 @@ impl RocksStore {
         fs::create_dir_all(&path).map_err(|error| open_error(&path, error.to_string()))?;
         let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
         let options = database_options();
-        let columns = Column::ALL.map(|column| ColumnFamilyDescriptor::new(column.name(), column_options(column, &cache)));
+        let columns =
+            Column::ALL.map(|column| ColumnFamilyDescriptor::new(column.name(), column_options(column, &cache)));
         let database = DB::open_cf_descriptors(&options, &path, columns)
             .map_err(|error| open_error(&path, error.into_string()))?;
         if let Err(error) = fs::write(path.join(OWNER_FILE), std::process::id().to_string()) {
@@ -111,7 +112,9 @@ impl RocksStore {
         let counted = ["rocksdb.total-sst-files-size", "rocksdb.total-blob-file-size"];
         let Ok(database) = self.database() else { return 0 };
         let sizes = Column::ALL.iter().flat_map(|column| {
-            counted.map(|property| database.property_int_value_cf(family(&database, *column), property).ok().flatten().unwrap_or(0))
+            counted.map(|property| {
+                database.property_int_value_cf(family(&database, *column), property).ok().flatten().unwrap_or(0)
+            })
         });
         sizes.sum()
     }
@@ -177,7 +180,13 @@ impl Store for RocksStore {
         found.collect()
     }
 
-    fn scan(&self, column: Column, range: &KeyRange, direction: Direction, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+    fn scan(
+        &self,
+        column: Column,
+        range: &KeyRange,
+        direction: Direction,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
         if range.is_empty() {
             return Ok(());
         }
@@ -401,7 +410,13 @@ mod tests {
         fn get(&self, column: Column, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
             self.0.get(column, key)
         }
-        fn scan(&self, column: Column, range: &KeyRange, direction: Direction, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        fn scan(
+            &self,
+            column: Column,
+            range: &KeyRange,
+            direction: Direction,
+            visit: &mut Visit<'_>,
+        ) -> Result<(), StoreError> {
             self.0.scan(column, range, direction, visit)
         }
         fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StoreError> {
@@ -496,7 +511,8 @@ mod tests {
         let store = Arc::new(RocksStore::open(folder.path()).unwrap());
         let error = store.get(Column::Log, &[7]).unwrap_err();
         assert!(matches!(&error, StoreError::Damaged { column: Column::Log, key, .. } if key == "07"), "{error}");
-        let scanned = store.scan(Column::Log, &KeyRange::all(), Direction::Forward, &mut |_, _| ControlFlow::Continue(()));
+        let scanned =
+            store.scan(Column::Log, &KeyRange::all(), Direction::Forward, &mut |_, _| ControlFlow::Continue(()));
         assert!(scanned.unwrap_err().is_damage());
         let error = CheckpointRoom::new(store).read_chunks(&manifest, |_| ControlFlow::Continue(())).unwrap_err();
         assert!(matches!(error, StoreError::DamagedChunk { height: 3, chunk: 0, .. }), "{error}");
@@ -540,7 +556,10 @@ mod tests {
             put(&store, Column::Log, [number], vec![number; 5_000], Durability::Synced);
         }
         drop(store);
-        files(folder.path(), "log").iter().filter(|file| fs::metadata(file).unwrap().len() > 0).for_each(|file| flip_middle_bit(file));
+        files(folder.path(), "log")
+            .iter()
+            .filter(|file| fs::metadata(file).unwrap().len() > 0)
+            .for_each(|file| flip_middle_bit(file));
         let error = RocksStore::open(folder.path()).unwrap_err();
         assert!(matches!(error, StoreError::Open { .. }), "{error}");
     }
@@ -612,7 +631,8 @@ mod tests {
                 .unwrap();
             let deadline = Instant::now() + Duration::from_millis(150 + 37 * round);
             let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-            let number_in = |line: String| line.split_once("acknowledged ").and_then(|(_, number)| number.parse::<u64>().ok());
+            let number_in =
+                |line: String| line.split_once("acknowledged ").and_then(|(_, number)| number.parse::<u64>().ok());
             while let Some(Ok(line)) = lines.next() {
                 acknowledged = number_in(line).or(acknowledged);
                 if Instant::now() > deadline && acknowledged.is_some() {

@@ -173,7 +173,11 @@ fn random_histories_equal_a_map<S: Store>(make: &impl Fn() -> S) {
         1 => (any::<u8>(), any::<u8>()).prop_map(|(from, to)| Step::DeleteRange(from, to)),
         1 => Just(Step::Flush),
     ];
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases: 12, failure_persistence: None, ..Default::default() });
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+        cases: 12,
+        failure_persistence: None,
+        ..Default::default()
+    });
     runner
         .run(&proptest::collection::vec(step, 1..120), |steps| {
             let store = make();

@@ -25,7 +25,9 @@ pub async fn credit(desks: &Arc<Desks>, request: &v1::CreditDepositRequest) -> R
         return Err(of_refusal(&Outcome::refused(Reason::UnknownAccount, 0, 0)));
     }
     desks.desk.credit(id, account, amount).await.map_err(|refusal| match refusal.reason {
-        Reason::SequenceConflict => of_reason(refusal.reason, "request_id: it was used before, for another account or amount"),
+        Reason::SequenceConflict => {
+            of_reason(refusal.reason, "request_id: it was used before, for another account or amount")
+        }
         _ => of_refusal(&refusal),
     })?;
     Ok(wallet::deposit_of(desks, account))

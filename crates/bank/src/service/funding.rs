@@ -40,7 +40,9 @@ pub async fn fund(desks: &Arc<Desks>, request: &v1::FundRequest) -> Result<v1::F
             Ok(Ok(Release::GivenBack(Reason::SequenceUsed | Reason::SequenceConflict))) => {}
             Ok(Ok(Release::GivenBack(reason))) => return Err(of_refusal(&Outcome::refused(reason, 0, 0))),
             Ok(Err(_)) | Err(_) => {
-                return Err(unavailable("the funding is in transit and its outcome not known yet; ask again with the same request_id"));
+                return Err(unavailable(
+                    "the funding is in transit and its outcome not known yet; ask again with the same request_id",
+                ));
             }
         }
     }
@@ -49,7 +51,9 @@ pub async fn fund(desks: &Arc<Desks>, request: &v1::FundRequest) -> Result<v1::F
 
 fn refused(refusal: &Outcome) -> Status {
     match refusal.reason {
-        Reason::SequenceConflict => of_reason(refusal.reason, "request_id: it was used before, for another account or amount"),
+        Reason::SequenceConflict => {
+            of_reason(refusal.reason, "request_id: it was used before, for another account or amount")
+        }
         Reason::Unavailable => unavailable("the central bank cannot be reached; nothing was debited"),
         _ => of_refusal(refusal),
     }

@@ -41,7 +41,9 @@ pub async fn list(desks: &Arc<Desks>, request: v1::ListPaymentsRequest) -> Resul
     };
     let before = match request.page_token.as_str() {
         "" => None,
-        token => Some(read_token(token).ok_or_else(|| invalid("page_token", "expected it as the last answer gave it"))?),
+        token => {
+            Some(read_token(token).ok_or_else(|| invalid("page_token", "expected it as the last answer gave it"))?)
+        }
     };
     let past = look_up(desks, move |desks| desks.history.list(account, before, size as usize)).await?;
     let next_page_token = match past.last() {

@@ -76,7 +76,8 @@ impl Desks {
     fn own_account(&self, field: &str, text: &str) -> Result<AccountId, Status> {
         let account = account(field, text)?;
         if account.bank != self.bank {
-            let sentence = format!("{field}: expected an account of bank {}, found one of bank {}", self.bank, account.bank);
+            let sentence =
+                format!("{field}: expected an account of bank {}, found one of bank {}", self.bank, account.bank);
             return Err(of_reason(Reason::WrongBank, sentence));
         }
         Ok(account)
@@ -86,7 +87,10 @@ impl Desks {
     fn require_back_office<T>(&self, request: &Request<T>) -> Result<(), Status> {
         let (_, member) = self.membership.require(request, &[Role::Bank])?;
         if member != MemberId(self.bank.0) {
-            return Err(not_authorised(format!("expected the node key of bank {}, found that of bank {member}", self.bank)));
+            return Err(not_authorised(format!(
+                "expected the node key of bank {}, found that of bank {member}",
+                self.bank
+            )));
         }
         Ok(())
     }
@@ -105,7 +109,11 @@ impl Desks {
     /// Signs a command of the bank's own, hands it in, and waits until the replica has followed it. Its outcome is final.
     ///
     /// A number that turns out to be used is exchanged for another.
-    async fn settle_own<R>(&self, validity: Duration, make: impl Fn(cbdc_ledger::command::Head) -> R) -> Result<Answer, Status>
+    async fn settle_own<R>(
+        &self,
+        validity: Duration,
+        make: impl Fn(cbdc_ledger::command::Head) -> R,
+    ) -> Result<Answer, Status>
     where
         R: Record,
         Signed<R>: Into<Command>,
@@ -150,7 +158,9 @@ fn first_answer(outcomes: &[u8]) -> Answer {
 }
 
 fn fate_unknown() -> Status {
-    unavailable("the central bank has not answered: whether the command was ordered is not known; ask again, or send the same request again, which is safe")
+    unavailable(
+        "the central bank has not answered: whether the command was ordered is not known; ask again, or send the same request again, which is safe",
+    )
 }
 
 /// Looks something up that may touch the disk.
@@ -225,7 +235,10 @@ impl v1::bank_server::Bank for BankService {
         history::list(&self.0, request.into_inner()).await.map(Response::new)
     }
 
-    async fn credit_deposit(&self, request: Request<v1::CreditDepositRequest>) -> Result<Response<v1::Deposit>, Status> {
+    async fn credit_deposit(
+        &self,
+        request: Request<v1::CreditDepositRequest>,
+    ) -> Result<Response<v1::Deposit>, Status> {
         self.0.require_back_office(&request)?;
         back_office::credit(&self.0, &request.into_inner()).await.map(Response::new)
     }

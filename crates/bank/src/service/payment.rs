@@ -57,10 +57,15 @@ pub async fn defund(desks: &Arc<Desks>, request: v1::DefundRequest) -> Result<v1
 /// Hands one payment in. The answer was ordered, or accepted where that is allowed; everything else is an error.
 async fn pay(desks: &Arc<Desks>, payment: Signed<Payment>, may_accept: bool) -> Result<Answer, Status> {
     if payment.record.kind == PaymentKind::Fund {
-        return Err(not_authorised("expected a transfer or a defund, which holders sign; a fund is the bank's own to sign"));
+        return Err(not_authorised(
+            "expected a transfer or a defund, which holders sign; a fund is the bank's own to sign",
+        ));
     }
     if payment.record.from.bank != desks.bank {
-        return Err(not_authorised(format!("the payer is a customer of bank {}, this is bank {}", payment.record.from.bank, desks.bank)));
+        return Err(not_authorised(format!(
+            "the payer is a customer of bank {}, this is bank {}",
+            payment.record.from.bank, desks.bank
+        )));
     }
     let answered = try_pay(desks, payment, may_accept).await;
     match &answered {
@@ -255,11 +260,17 @@ enum Event {
 fn check_size(batch: &v1::CommandBatch) -> Result<(), Status> {
     let length = batch.commands.len();
     if !length.is_multiple_of(SIGNED_PAYMENT_BYTES) {
-        return Err(invalid("commands", format!("expected payments of {SIGNED_PAYMENT_BYTES} bytes each, found {length} bytes")));
+        return Err(invalid(
+            "commands",
+            format!("expected payments of {SIGNED_PAYMENT_BYTES} bytes each, found {length} bytes"),
+        ));
     }
     let count = length / SIGNED_PAYMENT_BYTES;
     if count > BATCH_COMMANDS_MAX {
-        return Err(invalid("commands", format!("expected at most {BATCH_COMMANDS_MAX} payments in a batch, found {count}")));
+        return Err(invalid(
+            "commands",
+            format!("expected at most {BATCH_COMMANDS_MAX} payments in a batch, found {count}"),
+        ));
     }
     Ok(())
 }

@@ -17,7 +17,10 @@ pub fn status(desks: &Desks) -> v1::BankStatus {
     let genesis = &desks.genesis;
     desks.ledger.read(|ledger| v1::BankStatus {
         bank: u32::from(desks.bank.0),
-        name: ledger.members().seat(Role::Bank, MemberId(desks.bank.0)).map_or_else(String::new, |seat| seat.member.name.clone()),
+        name: ledger
+            .members()
+            .seat(Role::Bank, MemberId(desks.bank.0))
+            .map_or_else(String::new, |seat| seat.member.name.clone()),
         network_id: ledger.network().0.to_vec().into(),
         currency: String::from_utf8_lossy(&genesis.currency).into_owned(),
         currency_exponent: u32::from(genesis.currency_exponent),
@@ -96,7 +99,10 @@ fn opened_before(desks: &Desks, key: PublicKey, holder: HolderId, class: Class) 
         let Some(id) = ledger.wallet_by_key(desks.bank, key) else { return Ok(None) };
         let is_same = ledger.holder_of(id).is_some_and(|found| found.id == holder && found.class == class);
         if !is_same {
-            return Err(of_reason(Reason::KeyInUse, "the key has opened a wallet of another holder or class at this bank"));
+            return Err(of_reason(
+                Reason::KeyInUse,
+                "the key has opened a wallet of another holder or class at this bank",
+            ));
         }
         Ok(wallet(ledger, id))
     })

@@ -40,7 +40,8 @@ impl v1::policy_server::Policy for PolicyService {
         self.ledger.read(|ledger| {
             let newest = ledger.policy().in_force().version;
             let set = ledger.policy().version(version.unwrap_or(newest));
-            let missing = || not_found(format!("there is no version {} of policy; the newest is {newest}", version.unwrap_or(0)));
+            let missing =
+                || not_found(format!("there is no version {} of policy; the newest is {newest}", version.unwrap_or(0)));
             set.map(|set| Response::new(policy_to_message(set, ledger.height().0))).ok_or_else(missing)
         })
     }
@@ -88,7 +89,9 @@ impl v1::policy_server::Policy for PolicyService {
         let size = if page_size == 0 { PAGE_DEFAULT } else { (page_size as usize).min(PAGE_MAX) };
         let below: u64 = match page_token.as_str() {
             "" => u64::MAX,
-            token => token.parse().map_err(|_| invalid("page_token", "expected a token as an earlier answer gave it"))?,
+            token => {
+                token.parse().map_err(|_| invalid("page_token", "expected a token as an earlier answer gave it"))?
+            }
         };
         Ok(Response::new(self.ledger.read(|ledger| {
             let mut older = ledger.motions().all().iter().rev().filter(|proposed| proposed.number < below).peekable();
@@ -194,7 +197,10 @@ fn member_to_message(seat: &Seat) -> v1::Member {
 }
 
 fn proposal_to_message(ledger: &Ledger, proposed: &Proposed) -> v1::Proposal {
-    let vote = |(member, approve): (&cbdc_ledger::MemberId, &bool)| v1::Vote { member: u32::from(member.0), approve: *approve };
+    let vote = |(member, approve): (&cbdc_ledger::MemberId, &bool)| v1::Vote {
+        member: u32::from(member.0),
+        approve: *approve,
+    };
     debug_assert_eq!(proposed.motion.kind(), cbdc_ledger::command::Kind::Propose);
     v1::Proposal {
         number: proposed.number,
@@ -216,9 +222,15 @@ fn in_words(measure: &Measure) -> String {
         Measure::Policy(change) => match change {
             PolicyChange::SupplyCap(cap) => format!("supply cap: {}", limit(cap)),
             PolicyChange::IssuanceQuota(quota) => format!("issuance quota a ledger day and bank: {}", limit(quota)),
-            PolicyChange::IssuanceQuotaOfBank { bank, quota } => format!("issuance quota of bank {bank}: {}", limit(quota)),
-            PolicyChange::HoldingLimit { class, limit: amount } => format!("holding limit of {class}: {}", limit(amount)),
-            PolicyChange::PaymentLimit { class, limit: amount } => format!("payment limit of {class}: {}", limit(amount)),
+            PolicyChange::IssuanceQuotaOfBank { bank, quota } => {
+                format!("issuance quota of bank {bank}: {}", limit(quota))
+            }
+            PolicyChange::HoldingLimit { class, limit: amount } => {
+                format!("holding limit of {class}: {}", limit(amount))
+            }
+            PolicyChange::PaymentLimit { class, limit: amount } => {
+                format!("payment limit of {class}: {}", limit(amount))
+            }
             PolicyChange::DayLimit { class, limit: amount } => format!("day limit of {class}: {}", limit(amount)),
         },
         Measure::AdmitMember(member) => format!("admit {} {} ({})", member.role, member.id, member.name),

@@ -51,7 +51,8 @@ impl v1::settlement_server::Settlement for SettlementService {
         tokio::spawn(stream.run(batches));
         // A place in flight is given back only when its reply has left, so a caller that does not read its replies is
         // soon not read either, and the channel stays bounded.
-        let replies = UnboundedReceiverStream::new(replies).map(|reply: Result<Sent, Status>| reply.map(|sent| sent.batch));
+        let replies =
+            UnboundedReceiverStream::new(replies).map(|reply: Result<Sent, Status>| reply.map(|sent| sent.batch));
         Ok(Response::new(Box::pin(replies)))
     }
 
@@ -71,7 +72,10 @@ impl v1::settlement_server::Settlement for SettlementService {
         let signed = Signed::<IssuanceRequest>::from_bytes(&request.into_inner().request)
             .map_err(|error| invalid("request", error))?;
         if signed.record.bank.0 != bank.0 {
-            return Err(invalid("request", format!("expected a request of bank {bank}, found one of {}", signed.record.bank)));
+            return Err(invalid(
+                "request",
+                format!("expected a request of bank {bank}, found one of {}", signed.record.bank),
+            ));
         }
         let answer = self.desk.request(signed).await.map_err(|refusal| of_refusal(&refusal))?;
         let outcome = answer.map(|answer| answer_to_message(&answer)).transpose()?;

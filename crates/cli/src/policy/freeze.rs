@@ -59,7 +59,8 @@ impl Order {
         let account = network.account_of(&self.wallet)?;
         let mut order = [0; 16];
         let room = order.get_mut(..self.order.len());
-        let room = room.ok_or_else(|| Usage(format!("expected an order's number of at most 16 bytes, found `{}`", self.order)))?;
+        let room = room
+            .ok_or_else(|| Usage(format!("expected an order's number of at most 16 bytes, found `{}`", self.order)))?;
         room.copy_from_slice(self.order.as_bytes());
         let court = network.desk(Role::Order, MemberId(1))?;
         let fate: Fate = match freezes {

@@ -19,7 +19,8 @@ Classes: household, merchant, business, government, tier-1, tier-2, tier-3, visi
 
 /// Reads one measure.
 pub fn parse(anchor: &Anchor, text: &str) -> anyhow::Result<Measure> {
-    let wrong = |why: String| Usage(format!("expected a measure such as holding-limit.household=2000, found `{text}`: {why}"));
+    let wrong =
+        |why: String| Usage(format!("expected a measure such as holding-limit.household=2000, found `{text}`: {why}"));
     let (name, value) = text.split_once('=').ok_or_else(|| wrong("it has no =".to_owned()))?;
     let (name, of) = name.split_once('.').map_or((name, None), |(name, of)| (name, Some(of)));
     let amount = || match value {
@@ -42,12 +43,15 @@ pub fn parse(anchor: &Anchor, text: &str) -> anyhow::Result<Measure> {
         ("payment-limit", _) => PolicyChange::PaymentLimit { class: class()?, limit: amount()? },
         ("day-limit", _) => PolicyChange::DayLimit { class: class()?, limit: amount()? },
         ("threshold", None) => {
-            let threshold = value.parse().map_err(|_| wrong(format!("expected a number of members, found `{value}`")))?;
+            let threshold =
+                value.parse().map_err(|_| wrong(format!("expected a number of members, found `{value}`")))?;
             return Ok(Measure::Threshold(threshold));
         }
         ("dismiss", None) => {
-            let member = value.rsplit_once('-').and_then(|(role, id)| Some((role.parse::<Role>().ok()?, id.parse().ok()?)));
-            let (role, id) = member.ok_or_else(|| wrong(format!("expected a member such as bank-2, found `{value}`")))?;
+            let member =
+                value.rsplit_once('-').and_then(|(role, id)| Some((role.parse::<Role>().ok()?, id.parse().ok()?)));
+            let (role, id) =
+                member.ok_or_else(|| wrong(format!("expected a member such as bank-2, found `{value}`")))?;
             return Ok(Measure::DismissMember { role, id: MemberId(id) });
         }
         _ => return Err(wrong("there is no such parameter; see cbdc policy propose --help".to_owned()).into()),
@@ -75,18 +79,34 @@ mod tests {
         let read = |text| parse(&anchor, text).unwrap();
         let limit = Some(Amount::from_minor(200_050));
         let class = Class::HOUSEHOLD;
-        assert_eq!(read("holding-limit.household=2000.50"), Measure::Policy(PolicyChange::HoldingLimit { class, limit }));
+        assert_eq!(
+            read("holding-limit.household=2000.50"),
+            Measure::Policy(PolicyChange::HoldingLimit { class, limit })
+        );
         assert_eq!(read("supply-cap=none"), Measure::Policy(PolicyChange::SupplyCap(None)));
         assert_eq!(read("dismiss=central-bank-1"), Measure::DismissMember { role: Role::CentralBank, id: MemberId(1) });
         assert_eq!(read("threshold=2"), Measure::Threshold(2));
         let quota = Some(Amount::ZERO);
-        assert_eq!(read("issuance-quota.bank-2=0"), Measure::Policy(PolicyChange::IssuanceQuotaOfBank { bank: BankId(2), quota }));
+        assert_eq!(
+            read("issuance-quota.bank-2=0"),
+            Measure::Policy(PolicyChange::IssuanceQuotaOfBank { bank: BankId(2), quota })
+        );
     }
 
     #[test]
     fn what_is_no_measure_is_refused_with_an_example() {
         let anchor = anchor();
-        for text in ["", "supply-cap", "supply-cap=", "holding-limit=5", "holding-limit.houshold=5", "day-limit.household=1.001", "rate=3", "dismiss=bank", "issuance-quota.2=5"] {
+        for text in [
+            "",
+            "supply-cap",
+            "supply-cap=",
+            "holding-limit=5",
+            "holding-limit.houshold=5",
+            "day-limit.household=1.001",
+            "rate=3",
+            "dismiss=bank",
+            "issuance-quota.2=5",
+        ] {
             let message = parse(&anchor, text).unwrap_err().to_string();
             assert!(message.contains("holding-limit.household=2000"), "{text}: {message}");
         }

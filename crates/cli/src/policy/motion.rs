@@ -44,7 +44,8 @@ impl Propose {
         let anchor = network.anchor().clone();
         let measures = self.measures.iter().map(|text| measure::parse(&anchor, text)).collect::<Result<_, _>>()?;
         let now = now();
-        let (effective_at, lapses_at) = (now.plus_ms(self.effective_in_s * 1_000), now.plus_ms(self.lapses_in_s * 1_000));
+        let (effective_at, lapses_at) =
+            (now.plus_ms(self.effective_in_s * 1_000), now.plus_ms(self.lapses_in_s * 1_000));
         let desk = network.desk(Role::Committee, MemberId(self.member))?;
         let (place, number) = desk.propose(measures, effective_at, lapses_at).await?.result()?;
         let mut voters = vec![self.member];
@@ -138,7 +139,11 @@ impl Proposals {
                 let votes = |approve| proposal.votes.iter().filter(|vote| vote.approve == approve).count();
                 vec![
                     proposal.number.to_string(),
-                    if proposal.fate == "open" && proposal.carried { "carried".to_owned() } else { proposal.fate.clone() },
+                    if proposal.fate == "open" && proposal.carried {
+                        "carried".to_owned()
+                    } else {
+                        proposal.fate.clone()
+                    },
                     format!("{} : {}", votes(true), votes(false)),
                     Timestamp(proposal.effective_at_ms).to_string(),
                     proposal.measures.join("; "),

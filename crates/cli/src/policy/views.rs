@@ -25,14 +25,18 @@ impl Show {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
         let set = network.reading_desk()?.policy(self.version_number).await?;
-        let classes: Map<String, Value> = set.classes.iter().map(|rules| {
-            let limits = json!({
-                "holding_limit_minor": rules.holding_limit_minor,
-                "payment_limit_minor": rules.payment_limit_minor,
-                "day_limit_minor": rules.day_limit_minor,
-            });
-            (rules.class.clone(), limits)
-        }).collect();
+        let classes: Map<String, Value> = set
+            .classes
+            .iter()
+            .map(|rules| {
+                let limits = json!({
+                    "holding_limit_minor": rules.holding_limit_minor,
+                    "payment_limit_minor": rules.payment_limit_minor,
+                    "day_limit_minor": rules.day_limit_minor,
+                });
+                (rules.class.clone(), limits)
+            })
+            .collect();
         let quotas: Map<String, Value> =
             set.bank_quotas.iter().map(|quota| (format!("bank-{}", quota.bank), json!(quota.quota_minor))).collect();
         let object = json!({
@@ -59,7 +63,11 @@ impl Show {
                 std::iter::once(rules.class.clone()).chain(limits.map(|minor| limit(&anchor, minor))).collect()
             });
             let rules: Vec<Vec<String>> = rules.collect();
-            format!("{}\n{}", fields(&rows), table(&["class", ">holding limit", ">payment limit", ">day limit"], &rules))
+            format!(
+                "{}\n{}",
+                fields(&rows),
+                table(&["class", ">holding limit", ">payment limit", ">day limit"], &rules)
+            )
         });
         Ok(())
     }
@@ -79,17 +87,21 @@ impl BalanceSheet {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
         let sheet = network.reading_desk()?.balance_sheet().await?;
-        let banks: Vec<Value> = sheet.banks.iter().map(|bank| {
-            json!({
-                "bank": bank.bank,
-                "name": bank.name,
-                "loans_minor": bank.loans_minor,
-                "reserves_minor": bank.reserves_minor,
-                "deposit_facility_minor": bank.deposit_facility_minor,
-                "treasury_minor": bank.treasury_minor,
-                "issued_today_minor": bank.issued_today_minor,
+        let banks: Vec<Value> = sheet
+            .banks
+            .iter()
+            .map(|bank| {
+                json!({
+                    "bank": bank.bank,
+                    "name": bank.name,
+                    "loans_minor": bank.loans_minor,
+                    "reserves_minor": bank.reserves_minor,
+                    "deposit_facility_minor": bank.deposit_facility_minor,
+                    "treasury_minor": bank.treasury_minor,
+                    "issued_today_minor": bank.issued_today_minor,
+                })
             })
-        }).collect();
+            .collect();
         let object = json!({
             "height": sheet.height,
             "time_ms": sheet.time_ms,
@@ -124,7 +136,11 @@ impl BalanceSheet {
             let banks: Vec<Vec<String>> = banks.collect();
             let sheet_table = table(&["side", "account", ">amount"], &rows);
             let banks_table = table(&["bank", ">reserves", ">CBDC in treasury", ">issued today"], &banks);
-            format!("balance sheet as of block {} ({})\n\n{sheet_table}\n{banks_table}", sheet.height, Timestamp(sheet.time_ms))
+            format!(
+                "balance sheet as of block {} ({})\n\n{sheet_table}\n{banks_table}",
+                sheet.height,
+                Timestamp(sheet.time_ms)
+            )
         });
         Ok(())
     }
@@ -181,18 +197,22 @@ impl Members {
         let network = self.network.open()?;
         let answer = network.reading_desk()?.members().await?;
         let hex = cbdc_ledger::encoding::hex;
-        let members: Vec<Value> = answer.members.iter().map(|member| {
-            json!({
-                "role": member.role,
-                "number": member.id,
-                "name": member.name,
-                "active": member.active,
-                "signing_key": hex(&member.signing_key),
-                "node_key": member.node_key.as_ref().map(|key| hex(key)),
-                "key_version": member.key_version,
-                "next_sequence": member.next_sequence,
+        let members: Vec<Value> = answer
+            .members
+            .iter()
+            .map(|member| {
+                json!({
+                    "role": member.role,
+                    "number": member.id,
+                    "name": member.name,
+                    "active": member.active,
+                    "signing_key": hex(&member.signing_key),
+                    "node_key": member.node_key.as_ref().map(|key| hex(key)),
+                    "key_version": member.key_version,
+                    "next_sequence": member.next_sequence,
+                })
             })
-        }).collect();
+            .collect();
         output.print(json!({ "members": members, "threshold": answer.threshold }), || {
             let row = |member: &cbdc_client::v1::Member| {
                 vec![

@@ -29,7 +29,10 @@ impl Defund {
         let pending = Pending::of(&network, &self.name);
         if let Some(earlier) = pending.payment()? {
             let place = pending.submit(&wallet, &earlier).await?.settled()?;
-            output.note(&format!("note: an earlier payment of {} was under way; it settled at {place}", anchor.show(earlier.record.amount)));
+            output.note(&format!(
+                "note: an earlier payment of {} was under way; it settled at {place}",
+                anchor.show(earlier.record.amount)
+            ));
         }
         let payment = wallet.sign_defund(amount).await?;
         let fate = pending.submit_new(&wallet, &payment).await?;

@@ -37,7 +37,9 @@ impl Fund {
         let fate = wallet.fund(amount, random_id()).await?;
         let object = settled_object("fund", AccountId::treasury(account.bank), account, amount, &fate);
         let place = fate.settled()?;
-        output.print(object, || fields(&[("funded", format!("{} with {}", self.name, anchor.show(amount))), ("place", place.to_string())]));
+        output.print(object, || {
+            fields(&[("funded", format!("{} with {}", self.name, anchor.show(amount))), ("place", place.to_string())])
+        });
         Ok(())
     }
 }

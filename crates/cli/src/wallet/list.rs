@@ -22,15 +22,18 @@ impl List {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let wallets = balances(&network).await?;
-        let objects: Vec<_> = wallets.iter().map(|(file, available)| {
-            json!({
-                "name": file.name,
-                "account": file.account.map(|account| account.to_string()),
-                "bank": file.bank.0,
-                "class": file.class.to_string(),
-                "available_minor": available,
+        let objects: Vec<_> = wallets
+            .iter()
+            .map(|(file, available)| {
+                json!({
+                    "name": file.name,
+                    "account": file.account.map(|account| account.to_string()),
+                    "bank": file.bank.0,
+                    "class": file.class.to_string(),
+                    "available_minor": available,
+                })
             })
-        }).collect();
+            .collect();
         output.print(json!({ "wallets": objects }), || wallets_table(&network, &wallets));
         Ok(())
     }

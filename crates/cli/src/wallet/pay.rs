@@ -51,7 +51,11 @@ impl Pay {
             let fate = pending.submit(&wallet, &earlier).await.context("an earlier payment is still under way")?;
             let Payment { kind, to: earlier_to, amount: earlier_amount, .. } = earlier.record;
             let is_same = kind == PaymentKind::Transfer && (earlier_to, earlier_amount) == (to, amount);
-            output.note(&format!("note: an earlier payment of {} to {} was under way", anchor.show(earlier_amount), earlier_to));
+            output.note(&format!(
+                "note: an earlier payment of {} to {} was under way",
+                anchor.show(earlier_amount),
+                earlier_to
+            ));
             if is_same || matches!(fate, Fate::Unknown { .. } | Fate::Accepted) {
                 return self.report(output, &anchor, &earlier, fate);
             }
@@ -69,7 +73,13 @@ impl Pay {
         self.report(output, &anchor, &payment, fate)
     }
 
-    fn report(&self, output: &Output, anchor: &cbdc_client::Anchor, payment: &Signed<Payment>, fate: Fate) -> anyhow::Result<()> {
+    fn report(
+        &self,
+        output: &Output,
+        anchor: &cbdc_client::Anchor,
+        payment: &Signed<Payment>,
+        fate: Fate,
+    ) -> anyhow::Result<()> {
         let Payment { from, to, amount, .. } = payment.record;
         let object = settled_object("transfer", from, to, amount, &fate);
         let place = fate.settled()?;
@@ -94,7 +104,8 @@ fn number_was_taken(fate: &Fate) -> bool {
 fn reference(text: &str) -> anyhow::Result<[u8; 16]> {
     let mut reference = [0; 16];
     let place = reference.get_mut(..text.len());
-    let place = place.ok_or_else(|| Usage(format!("expected a reference of at most 16 bytes, found {} in `{text}`", text.len())))?;
+    let place = place
+        .ok_or_else(|| Usage(format!("expected a reference of at most 16 bytes, found {} in `{text}`", text.len())))?;
     place.copy_from_slice(text.as_bytes());
     Ok(reference)
 }

@@ -51,7 +51,9 @@ impl Pending {
         self.keep(payment)?;
         let fate = match wallet.submit(payment).await {
             // Nothing was sent now; only a record that was kept from before may have been sent earlier.
-            Err(ClientError::Unreachable { address, reason }) => return Err(ClientError::Unreachable { address, reason }.into()),
+            Err(ClientError::Unreachable { address, reason }) => {
+                return Err(ClientError::Unreachable { address, reason }.into());
+            }
             fate => fate?,
         };
         if matches!(fate, Fate::Settled { .. } | Fate::Refused(_)) {
@@ -63,7 +65,8 @@ impl Pending {
     /// As [`Pending::submit`], for a record that was just signed: where nobody could be reached, it is forgotten.
     pub async fn submit_new(&self, wallet: &Wallet, payment: &Signed<Payment>) -> anyhow::Result<Fate> {
         let fate = self.submit(wallet, payment).await;
-        let was_not_sent = |error: &anyhow::Error| matches!(error.downcast_ref(), Some(ClientError::Unreachable { .. }));
+        let was_not_sent =
+            |error: &anyhow::Error| matches!(error.downcast_ref(), Some(ClientError::Unreachable { .. }));
         if fate.as_ref().is_err_and(was_not_sent) {
             self.forget()?;
         }

@@ -51,7 +51,8 @@ impl Receipt {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         if let Some(file) = &self.verify {
             let genesis = self.network.network.join(cbdc_client::NetworkFolder::GENESIS);
-            let anchor = Anchor::load(&genesis).context("a receipt is checked against genesis; name its folder with --network")?;
+            let anchor = Anchor::load(&genesis)
+                .context("a receipt is checked against genesis; name its folder with --network")?;
             let receipt = VerifiedReceipt::load(file, &anchor)?;
             report(output, &anchor, &receipt, None);
             return Ok(());
@@ -64,7 +65,8 @@ impl Receipt {
             (_, Some(number)) => wallet.receipt_of_number(number).await?,
             _ => {
                 let newest = wallet.history(1, None).await?.entries.into_iter().next();
-                let newest = newest.ok_or_else(|| Usage(format!("{name} has no payments yet, so there is no receipt")))?;
+                let newest =
+                    newest.ok_or_else(|| Usage(format!("{name} has no payments yet, so there is no receipt")))?;
                 wallet.receipt(newest.place).await?
             }
         };
@@ -93,7 +95,8 @@ fn report(output: &Output, anchor: &Anchor, receipt: &VerifiedReceipt, saved: Op
             rows.push(("reference", reference_text(&payment.record.reference)));
         }
         rows.push(("outcome", format!("{}: {}", outcome.reason, outcome.reason.text())));
-        let signers = receipt.signers().iter().map(|node| format!("central-bank-{node}")).collect::<Vec<_>>().join(", ");
+        let signers =
+            receipt.signers().iter().map(|node| format!("central-bank-{node}")).collect::<Vec<_>>().join(", ");
         rows.push(("signed by", signers));
         if let Some(file) = saved {
             rows.push(("saved in", file.display().to_string()));

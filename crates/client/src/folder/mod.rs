@@ -20,9 +20,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use cbdc_ledger::command::Certificate;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{AccountId, BankId, Class, HolderId, MemberId, PublicKey, SigningKey};
-use cbdc_ledger::command::Certificate;
 use cbdc_proto::transport::NodeIdentity;
 use cbdc_proto::transport::key_file::read_signing_key;
 use serde::Deserialize;
@@ -106,7 +106,9 @@ impl NetworkFolder {
     pub fn open(dir: &Path) -> Result<NetworkFolder, ClientError> {
         let genesis = dir.join(NetworkFolder::GENESIS);
         if !genesis.is_file() {
-            let reason = "it holds no network (no genesis.bin); make one with `cbdc init` or `cbdc up`, or name another folder".to_owned();
+            let reason =
+                "it holds no network (no genesis.bin); make one with `cbdc init` or `cbdc up`, or name another folder"
+                    .to_owned();
             return Err(ClientError::File { path: dir.to_owned(), reason });
         }
         let anchor = Arc::new(Anchor::load(&genesis)?);
@@ -285,11 +287,21 @@ impl NetworkFolder {
     /// The account of a named wallet, or the account number itself.
     pub fn account_of(&self, name_or_number: &str) -> Result<AccountId, ClientError> {
         if let Ok(file) = self.wallet_file(name_or_number) {
-            return file.account.ok_or_else(|| ClientError::NotFound(format!("the wallet `{name_or_number}` was never opened")));
+            return file
+                .account
+                .ok_or_else(|| ClientError::NotFound(format!("the wallet `{name_or_number}` was never opened")));
         }
         name_or_number.parse().map_err(|number_error: String| {
-            let known = self.wallet_files().unwrap_or_default().into_iter().map(|file| file.name).collect::<Vec<_>>().join(", ");
-            ClientError::NotFound(format!("`{name_or_number}` is neither a wallet here ({known}) nor an account number: {number_error}"))
+            let known = self
+                .wallet_files()
+                .unwrap_or_default()
+                .into_iter()
+                .map(|file| file.name)
+                .collect::<Vec<_>>()
+                .join(", ");
+            ClientError::NotFound(format!(
+                "`{name_or_number}` is neither a wallet here ({known}) nor an account number: {number_error}"
+            ))
         })
     }
 

@@ -53,7 +53,11 @@ impl WalletFile {
         let path = dir.join(format!("{name}.toml"));
         if !path.is_file() {
             let known = WalletFile::all(dir)?.into_iter().map(|file| file.name).collect::<Vec<_>>().join(", ");
-            let known = if known.is_empty() { "there is none yet; open one with `cbdc wallet open NAME`".to_owned() } else { format!("there are {known}") };
+            let known = if known.is_empty() {
+                "there is none yet; open one with `cbdc wallet open NAME`".to_owned()
+            } else {
+                format!("there are {known}")
+            };
             return Err(ClientError::NotFound(format!("no wallet is called `{name}`: {known}")));
         }
         WalletFile::read(&path)
@@ -83,9 +87,15 @@ impl WalletFile {
     }
 
     /// The file of that name; a new one, with a new key and a new holder, where there is none.
-    pub(super) fn load_or_create(dir: &Path, name: &str, bank: BankId, class: Class) -> Result<WalletFile, ClientError> {
+    pub(super) fn load_or_create(
+        dir: &Path,
+        name: &str,
+        bank: BankId,
+        class: Class,
+    ) -> Result<WalletFile, ClientError> {
         WalletFile::check_name(name)?;
-        std::fs::create_dir_all(dir).map_err(|error| ClientError::File { path: dir.to_owned(), reason: error.to_string() })?;
+        std::fs::create_dir_all(dir)
+            .map_err(|error| ClientError::File { path: dir.to_owned(), reason: error.to_string() })?;
         if dir.join(format!("{name}.toml")).is_file() {
             let file = WalletFile::load(dir, name)?;
             if (file.bank, file.class) != (bank, class) {
@@ -99,7 +109,14 @@ impl WalletFile {
             let written = write_signing_key(&key_path, &random_bytes());
             written.map_err(|error| ClientError::File { path: key_path, reason: error.to_string() })?;
         }
-        let file = WalletFile { name: name.to_owned(), bank, class, holder: HolderId(random_id()), account: None, funded: false };
+        let file = WalletFile {
+            name: name.to_owned(),
+            bank,
+            class,
+            holder: HolderId(random_id()),
+            account: None,
+            funded: false,
+        };
         file.save(dir)?;
         Ok(file)
     }

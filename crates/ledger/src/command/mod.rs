@@ -131,7 +131,8 @@ impl Head {
         if flags != 0 {
             return Err(input.wrong("flags 0", u64::from(flags)));
         }
-        let head = Head { flags, key_version: input.u32()?, sequence: input.u64()?, valid_until: Timestamp(input.u64()?) };
+        let head =
+            Head { flags, key_version: input.u32()?, sequence: input.u64()?, valid_until: Timestamp(input.u64()?) };
         Ok((kind, head))
     }
 }

@@ -73,7 +73,8 @@ impl Parameters {
 
     pub(crate) fn decode(input: &mut Reader<'_>) -> Result<Parameters, DecodeError> {
         let amount = |input: &mut Reader<'_>| Ok::<_, DecodeError>(input.optional_u64()?.map(Amount::from_minor));
-        let mut parameters = Parameters { supply_cap: amount(input)?, issuance_quota: amount(input)?, ..Parameters::default() };
+        let mut parameters =
+            Parameters { supply_cap: amount(input)?, issuance_quota: amount(input)?, ..Parameters::default() };
         for _ in 0..input.u16()? {
             let bank = BankId(input.u16()?);
             if parameters.issuance_quota_of_bank.last_key_value().is_some_and(|(last, _)| *last >= bank) {

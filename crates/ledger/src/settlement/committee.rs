@@ -25,7 +25,9 @@ impl Settlement<'_> {
     }
 
     pub(super) fn vote(&mut self, ballot: &Ballot) -> Settled {
-        let Some(proposed) = self.ledger.motions.get_mut(ballot.proposal) else { return refuse(Reason::UnknownProposal) };
+        let Some(proposed) = self.ledger.motions.get_mut(ballot.proposal) else {
+            return refuse(Reason::UnknownProposal);
+        };
         if proposed.fate != Fate::Open {
             return refuse(Reason::ProposalClosed);
         }

@@ -51,7 +51,8 @@ impl Settlement<'_> {
 
     fn redeem(&mut self, bank: BankId, amount: Amount) -> Settled {
         let overflow = Outcome::refused(Reason::Overflow, 0, amount.minor());
-        let available = self.ledger.account(AccountId::treasury(bank)).map_or(Amount::ZERO, |account| account.spendable());
+        let available =
+            self.ledger.account(AccountId::treasury(bank)).map_or(Amount::ZERO, |account| account.spendable());
         let Some(treasury) = available.minus(amount) else {
             return Err(Outcome::refused(Reason::InsufficientFunds, available.minor(), amount.minor()));
         };

@@ -54,7 +54,9 @@ impl Settlement<'_> {
     }
 
     pub(super) fn replace_key(&mut self, replace: &ReplaceKey) -> Settled {
-        let Some(wallet) = self.ledger.open_wallet(replace.account).copied() else { return refuse(Reason::UnknownPayee) };
+        let Some(wallet) = self.ledger.open_wallet(replace.account).copied() else {
+            return refuse(Reason::UnknownPayee);
+        };
         self.check_new_key(replace.account.bank, replace.key)?;
         // A version is stored beside one flag bit.
         if wallet.key_version >= u32::MAX >> 1 {

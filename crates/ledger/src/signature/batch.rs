@@ -47,23 +47,12 @@ struct Entry<'a> {
 impl<'a> Batch<'a> {
     /// An empty batch with room for `capacity` signatures; more may be pushed.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self {
-            entries: Vec::with_capacity(capacity),
-        }
+        Self { entries: Vec::with_capacity(capacity) }
     }
 
     /// Adds a signature by `key` on the message `parts[0] ‖ parts[1]`.
-    pub fn push(
-        &mut self,
-        key: &'a DecompressedKey,
-        parts: [&'a [u8]; 2],
-        signature: &'a Signature,
-    ) {
-        self.entries.push(Entry {
-            key,
-            parts,
-            signature,
-        });
+    pub fn push(&mut self, key: &'a DecompressedKey, parts: [&'a [u8]; 2], signature: &'a Signature) {
+        self.entries.push(Entry { key, parts, signature });
     }
 
     /// Signatures in the batch.
@@ -88,11 +77,7 @@ impl<'a> Batch<'a> {
         let mut terms = Vec::with_capacity(self.len());
         for (position, entry) in self.entries.iter().enumerate() {
             if let Some(equation) = Equation::read(entry.key, entry.parts, entry.signature) {
-                terms.push(Term {
-                    position,
-                    equation,
-                    coefficient: draw(&mut coefficients),
-                });
+                terms.push(Term { position, equation, coefficient: draw(&mut coefficients) });
             }
         }
         let mut verdicts = vec![false; self.len()];
@@ -101,10 +86,7 @@ impl<'a> Batch<'a> {
     }
 
     fn verdicts_one_by_one(&self) -> Vec<bool> {
-        self.entries
-            .iter()
-            .map(|entry| verify(entry.key, entry.parts, entry.signature))
-            .collect()
+        self.entries.iter().map(|entry| verify(entry.key, entry.parts, entry.signature)).collect()
     }
 }
 
@@ -155,18 +137,11 @@ fn mark_valid(terms: &[Term<'_>], verdicts: &mut [bool]) {
 
 /// `Σ z·(R + k·A − s·B)` over the terms.
 fn weighted_sum(terms: &[Term<'_>]) -> EdwardsPoint {
-    let base_coefficient = -terms
-        .iter()
-        .map(|term| term.coefficient * term.equation.response)
-        .sum::<Scalar>();
+    let base_coefficient = -terms.iter().map(|term| term.coefficient * term.equation.response).sum::<Scalar>();
     let padding = padding(terms.len());
     EdwardsPoint::vartime_multiscalar_mul(
         once(base_coefficient)
-            .chain(
-                terms
-                    .iter()
-                    .map(|term| term.coefficient * term.equation.challenge),
-            )
+            .chain(terms.iter().map(|term| term.coefficient * term.equation.challenge))
             .chain(terms.iter().map(|term| term.coefficient))
             .chain(repeat_n(Scalar::ZERO, padding)),
         once(&ED25519_BASEPOINT_POINT)

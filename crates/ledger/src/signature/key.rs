@@ -19,13 +19,8 @@ impl PublicKey {
     /// [`KeyError::NotAPoint`] if the bytes encode no point under ZIP-215. Every signature by such a key is invalid.
     /// Keys of small order and encodings that are not canonical are accepted here.
     pub fn decompress(&self) -> Result<DecompressedKey, KeyError> {
-        let point = CompressedEdwardsY(self.0)
-            .decompress()
-            .ok_or(KeyError::NotAPoint { found: *self })?;
-        Ok(DecompressedKey {
-            public_key: *self,
-            point,
-        })
+        let point = CompressedEdwardsY(self.0).decompress().ok_or(KeyError::NotAPoint { found: *self })?;
+        Ok(DecompressedKey { public_key: *self, point })
     }
 
     /// What opening an account, or replacing its key, demands of the new key.
@@ -65,10 +60,7 @@ impl FromStr for PublicKey {
             let digit = character
                 .to_digit(16)
                 .and_then(|digit| u8::try_from(digit).ok())
-                .ok_or(PublicKeyParseError::Digit {
-                    position,
-                    found: character,
-                })?;
+                .ok_or(PublicKeyParseError::Digit { position, found: character })?;
             bytes[position / 2] = bytes[position / 2] << 4 | digit;
         }
         Ok(Self(bytes))
@@ -87,9 +79,7 @@ pub enum PublicKeyParseError {
         found_digits: usize,
     },
     /// A character is none of `0-9`, `a-f`, `A-F`.
-    #[error(
-        "expected a public key of 64 hexadecimal digits, found {found:?} at position {position}, counted from 0"
-    )]
+    #[error("expected a public key of 64 hexadecimal digits, found {found:?} at position {position}, counted from 0")]
     Digit {
         /// Position of the character, from 0.
         position: usize,

@@ -25,9 +25,7 @@ impl SigningKey {
     /// If the operating system gives no randomness: no key is better than a guessable one.
     pub fn generate() -> Self {
         let mut seed = Zeroizing::new([0; 32]);
-        SysRng
-            .try_fill_bytes(seed.as_mut())
-            .expect("a running operating system gives random bytes");
+        SysRng.try_fill_bytes(seed.as_mut()).expect("a running operating system gives random bytes");
         Self(ed25519_dalek::SigningKey::from_bytes(&seed))
     }
 

@@ -4,8 +4,8 @@
 //! just at, below and above what a rule allows now, and sequence numbers at the edges of the signer's window.
 
 use cbdc_ledger::command::{
-    Ballot, Certificate, CloseWallet, FreezeKind, FreezeOrder, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, Measure,
-    Motion, OpenWallet, Payment, PaymentKind, Record, ReplaceKey, ReservesTransfer, Signer,
+    Ballot, Certificate, CloseWallet, FreezeKind, FreezeOrder, Head, IssuanceKind, IssuanceOrder, IssuanceRequest,
+    Measure, Motion, OpenWallet, Payment, PaymentKind, Record, ReplaceKey, ReservesTransfer, Signer,
 };
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::policy::PolicyChange;
@@ -41,7 +41,10 @@ pub enum AmountPlan {
     Zero,
     Small(u16),
     /// One of the amounts at which a rule turns, and one more or less.
-    Edge { which: u8, off_by: i8 },
+    Edge {
+        which: u8,
+        off_by: i8,
+    },
     Huge(u8),
 }
 
@@ -265,7 +268,12 @@ impl Resolver<'_> {
         let mut edges = Vec::new();
         if let Some(payer) = model.wallets.get(&from) {
             let class = model.classes[&payer.holder];
-            edges.extend([payer.available, payer.available - payer.frozen, payer.frozen, u64::MAX as i128 - payer.frozen]);
+            edges.extend([
+                payer.available,
+                payer.available - payer.frozen,
+                payer.frozen,
+                u64::MAX as i128 - payer.frozen,
+            ]);
             edges.extend(model.policy().payment.get(&class));
             edges.extend(model.policy().day.get(&class).map(|limit| limit - model.paid_today(payer.holder)));
         }
@@ -323,12 +331,23 @@ impl Resolver<'_> {
                 let role = Role::ALL[usize::from(a) % 7];
                 let node_key = (b % 2 == 0).then(|| self.keys.public(b / 2 % 40));
                 let name = format!("{role} admitted");
-                Measure::AdmitMember(Member { role, id: MemberId(u16::from(b % 7)), name, signing_key: self.keys.public(b), node_key })
+                Measure::AdmitMember(Member {
+                    role,
+                    id: MemberId(u16::from(b % 7)),
+                    name,
+                    signing_key: self.keys.public(b),
+                    node_key,
+                })
             }
             14..=16 => {
                 let role = Role::ALL[usize::from(a) % 7];
                 let node_key = (b % 2 == 0).then(|| self.keys.public(b / 2 % 40));
-                Measure::ReplaceKeys { role, id: self.any_member(role, a / 7), signing_key: self.keys.public(b), node_key }
+                Measure::ReplaceKeys {
+                    role,
+                    id: self.any_member(role, a / 7),
+                    signing_key: self.keys.public(b),
+                    node_key,
+                }
             }
             17..=18 => {
                 let role = Role::ALL[usize::from(a) % 7];
@@ -391,8 +410,9 @@ impl Resolver<'_> {
                 let (account, key) = (self.any_account(a), self.keys.public(c));
                 let signer = member(Role::Bank, MemberId(account.bank.0));
                 let wallet = self.model.wallets.get(&account);
-                let (holder, class) =
-                    wallet.map_or((HolderId([0; 16]), Class(0)), |wallet| (wallet.holder, self.model.classes[&wallet.holder]));
+                let (holder, class) = wallet.map_or((HolderId([0; 16]), Class(0)), |wallet| {
+                    (wallet.holder, self.model.classes[&wallet.holder])
+                });
                 let certificate = self.certificate(b, holder, class, key);
                 self.sign(ReplaceKey { head: self.head(plan, signer), account, key, certificate }, signer).into()
             }
@@ -401,10 +421,16 @@ impl Resolver<'_> {
                 let bank = self.any_bank(a);
                 let asker = member(Role::Bank, MemberId(bank));
                 // The plan's oddities fall on the bank's head or on the operator's.
-                let honest = CommandPlan { number: NumberPlan::Next, validity: ValidityPlan::Hour, key_version: 0, ..plan.clone() };
+                let honest = CommandPlan {
+                    number: NumberPlan::Next,
+                    validity: ValidityPlan::Hour,
+                    key_version: 0,
+                    ..plan.clone()
+                };
                 let (asker_plan, operator_plan) = if c % 2 == 0 { (plan, &honest) } else { (&honest, plan) };
                 let minor = self.amount(plan.amount, &self.edges_of_bank(bank));
-                let record = IssuanceRequest { kind, head: self.head(asker_plan, asker), bank: BankId(bank), amount: minor };
+                let record =
+                    IssuanceRequest { kind, head: self.head(asker_plan, asker), bank: BankId(bank), amount: minor };
                 let request = self.sign(record, asker);
                 let operator = self.any_member(Role::Operator, b);
                 let signer = member(Role::Operator, operator);
@@ -428,7 +454,8 @@ impl Resolver<'_> {
             Act::Propose => {
                 let seat = self.any_member(Role::Committee, a);
                 let signer = member(Role::Committee, seat);
-                let later = |from: u64, hours: i8| Timestamp(from.saturating_add_signed(i64::from(hours) * HOUR_MS as i64));
+                let later =
+                    |from: u64, hours: i8| Timestamp(from.saturating_add_signed(i64::from(hours) * HOUR_MS as i64));
                 let effective_at = later(self.model.time, plan.hours.0);
                 let lapses_at = later(effective_at.0, plan.hours.1);
                 let measures = plan.measures.iter().map(|measure| self.measure(*measure)).collect();
@@ -439,8 +466,10 @@ impl Resolver<'_> {
                 let seat = self.any_member(Role::Committee, a);
                 let signer = member(Role::Committee, seat);
                 let latest = self.model.proposals.len() as u64;
-                let proposal = if b >= 240 { u64::from(b) * 1_000 } else { (latest + 1).saturating_sub(u64::from(b % 4)) };
-                self.sign(Ballot { head: self.head(plan, signer), member: seat, approve: c % 8 != 0, proposal }, signer).into()
+                let proposal =
+                    if b >= 240 { u64::from(b) * 1_000 } else { (latest + 1).saturating_sub(u64::from(b % 4)) };
+                self.sign(Ballot { head: self.head(plan, signer), member: seat, approve: c % 8 != 0, proposal }, signer)
+                    .into()
             }
             Act::Again => match pick(self.earlier, a) {
                 Some(command) => command,
@@ -475,7 +504,11 @@ impl Resolver<'_> {
         };
         let head = self.head(plan, signer);
         let minor = self.amount(plan.amount, &self.edges(from, to));
-        self.sign(Payment { kind, head, from, to, amount: minor, max_fee: Amount::ZERO, reference: [plan.c; 16] }, signer).into()
+        self.sign(
+            Payment { kind, head, from, to, amount: minor, max_fee: Amount::ZERO, reference: [plan.c; 16] },
+            signer,
+        )
+        .into()
     }
 }
 
@@ -499,7 +532,8 @@ fn plan(act: Act, a: u8, b: u8, c: u8, minor: u16) -> CommandPlan {
 pub fn beginning() -> Vec<BlockPlan> {
     let block = |commands: Vec<CommandPlan>| BlockPlan { after_ms: 1_000, commands };
     let issuing = (0..3).map(|bank| plan(Act::Issue, bank, 0, 2, 20_000)).collect();
-    let opening = (0..12).map(|number| plan(Act::Open, number % 6, (number % 3 + number / 6) % 3, 5 * number + 2, 0)).collect();
+    let opening =
+        (0..12).map(|number| plan(Act::Open, number % 6, (number % 3 + number / 6) % 3, 5 * number + 2, 0)).collect();
     let funding = (0..12).map(|wallet| plan(Act::Fund, 0, wallet, 2, 1_000)).collect();
     let edge = |which| AmountPlan::Edge { which, off_by: 0 };
     let holding = (0..3).map(|class| (0, class, 1, edge(2)));

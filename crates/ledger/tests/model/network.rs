@@ -14,15 +14,15 @@
 
 use cbdc_ledger::books::Books;
 use cbdc_ledger::command::{
-    Ballot, Certificate, CloseWallet, FreezeKind, FreezeOrder, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, Measure,
-    Motion, OpenWallet, Payment, PaymentKind, Record, ReplaceKey, ReservesTransfer, Signer,
+    Ballot, Certificate, CloseWallet, FreezeKind, FreezeOrder, Head, IssuanceKind, IssuanceOrder, IssuanceRequest,
+    Measure, Motion, OpenWallet, Payment, PaymentKind, Record, ReplaceKey, ReservesTransfer, Signer,
 };
 use cbdc_ledger::genesis::{DayCount, opening_books};
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::policy::Parameters;
 use cbdc_ledger::{
-    AccountId, Amount, BankId, Block, Class, Command, Genesis, HolderId, Ledger, MemberId, NetworkId, Outcome, PublicKey,
-    Signature, Signed, SigningKey, Timestamp, VerifiedProposal,
+    AccountId, Amount, BankId, Block, Class, Command, Genesis, HolderId, Ledger, MemberId, NetworkId, Outcome,
+    PublicKey, Signature, Signed, SigningKey, Timestamp, VerifiedProposal,
 };
 
 /// 2026-11-23T00:00:00 UTC, a midnight of the ledger's day in the default genesis.
@@ -67,8 +67,9 @@ pub fn member(role: Role, id: u16) -> Member {
 
 /// The default genesis.
 pub fn genesis() -> Genesis {
-    let mut members: Vec<Member> =
-        [Role::CentralBank, Role::Operator, Role::Registrar, Role::Order, Role::Auditor].map(|role| member(role, 0)).into();
+    let mut members: Vec<Member> = [Role::CentralBank, Role::Operator, Role::Registrar, Role::Order, Role::Auditor]
+        .map(|role| member(role, 0))
+        .into();
     members.extend([0, 1, 2].map(|seat| member(Role::Committee, seat)));
     members.extend(BANKS.map(|bank| member(Role::Bank, bank)));
     Genesis {
@@ -132,9 +133,11 @@ impl Network {
             Signer::Holder(id) => {
                 self.ledger.account(id).map_or((0, 1), |account| (account.key_version, account.window.lowest_unused()))
             }
-            Signer::Member(role, id) => {
-                self.ledger.members().seat(role, id).map_or((0, 1), |seat| (seat.key_version, seat.window.lowest_unused()))
-            }
+            Signer::Member(role, id) => self
+                .ledger
+                .members()
+                .seat(role, id)
+                .map_or((0, 1), |seat| (seat.key_version, seat.window.lowest_unused())),
         };
         let validity_ms = HOUR_MS.min(self.ledger.genesis().validity_ms_max);
         Head { flags: 0, key_version, sequence, valid_until: self.now.plus_ms(validity_ms) }
@@ -200,7 +203,12 @@ impl Network {
     }
 
     pub fn reserves_transfer(&self, from: u16, to: u16, minor: u64) -> ReservesTransfer {
-        ReservesTransfer { head: self.member_head(Role::Bank, from), from: BankId(from), to: BankId(to), amount: amount(minor) }
+        ReservesTransfer {
+            head: self.member_head(Role::Bank, from),
+            from: BankId(from),
+            to: BankId(to),
+            amount: amount(minor),
+        }
     }
 
     pub fn order(&self, kind: FreezeKind, account: AccountId, minor: u64) -> FreezeOrder {

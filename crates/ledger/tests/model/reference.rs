@@ -384,7 +384,9 @@ impl Model {
             Command::ReservesTransfer(signed) => {
                 self.transfer_reserves(signed.record.from.0, signed.record.to.0, minor(signed.record.amount))
             }
-            Command::Freeze(signed) => self.freeze(signed.record.kind, signed.record.account, minor(signed.record.amount)),
+            Command::Freeze(signed) => {
+                self.freeze(signed.record.kind, signed.record.account, minor(signed.record.amount))
+            }
             Command::Propose(signed) => self.propose(&signed.record),
             Command::Vote(signed) => self.vote(signed.record.proposal, signed.record.member.0, signed.record.approve),
         }

@@ -29,7 +29,12 @@ pub fn commands() -> (Network, Vec<(&'static str, Command)>) {
         Measure::Policy(PolicyChange::PaymentLimit { class: Class::MERCHANT, limit: Some(amount(100_000)) }),
         Measure::Policy(PolicyChange::DayLimit { class: Class::BUSINESS, limit: None }),
         Measure::AdmitMember(member(Role::Bank, 4)),
-        Measure::ReplaceKeys { role: Role::Bank, id: MemberId(1), signing_key: key("new").public_key(), node_key: None },
+        Measure::ReplaceKeys {
+            role: Role::Bank,
+            id: MemberId(1),
+            signing_key: key("new").public_key(),
+            node_key: None,
+        },
         Measure::DismissMember { role: Role::Auditor, id: MemberId(0) },
         Measure::Threshold(3),
     ]);

@@ -111,7 +111,8 @@ pub fn connect(address: &str, identity: Option<&NodeIdentity>, trust: &ServerTru
 }
 
 fn client_config(identity: Option<&NodeIdentity>, trust: &ServerTrust) -> Result<ClientConfig, ConnectError> {
-    let builder = ClientConfig::builder_with_provider(super::provider()).with_protocol_versions(&[&rustls::version::TLS13])?;
+    let builder =
+        ClientConfig::builder_with_provider(super::provider()).with_protocol_versions(&[&rustls::version::TLS13])?;
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
         ServerTrust::NodeKey(key) => Arc::new(PinnedServer(vec![*key])),
         ServerTrust::AnyOf(keys) => Arc::new(PinnedServer(keys.clone())),

@@ -52,8 +52,8 @@ impl NodeIdentity {
 /// Refuses a secret file that others may read.
 pub fn check_private(path: &Path) -> Result<(), IdentityError> {
     use std::os::unix::fs::PermissionsExt;
-    let metadata =
-        std::fs::metadata(path).map_err(|error| IdentityError::Read { path: path.to_owned(), reason: error.to_string() })?;
+    let metadata = std::fs::metadata(path)
+        .map_err(|error| IdentityError::Read { path: path.to_owned(), reason: error.to_string() })?;
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(IdentityError::ReadableByOthers { path: path.to_owned(), mode });

@@ -24,7 +24,9 @@ pub fn read_signing_key(path: &Path) -> Result<SigningKey, IdentityError> {
     let digits = text.trim();
     let seed = hex_decode(digits).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     let expected = "expected a signing key of 64 hexadecimal digits";
-    let seed = seed.ok_or_else(|| wrong(format!("{expected}, found {} characters that are no such key", digits.chars().count())))?;
+    let seed = seed.ok_or_else(|| {
+        wrong(format!("{expected}, found {} characters that are no such key", digits.chars().count()))
+    })?;
     Ok(SigningKey::from_seed(seed))
 }
 
@@ -85,7 +87,9 @@ mod tests {
     #[test]
     fn what_is_no_key_is_refused_without_being_repeated() {
         let folder = folder("malformed");
-        for (name, text) in [("short", "abcd"), ("letters", &"zz".repeat(32)[..]), ("long", &"00".repeat(33)), ("empty", "")] {
+        for (name, text) in
+            [("short", "abcd"), ("letters", &"zz".repeat(32)[..]), ("long", &"00".repeat(33)), ("empty", "")]
+        {
             let path = folder.join(name);
             write_private(&path, text.as_bytes()).unwrap();
             let message = read_signing_key(&path).unwrap_err().to_string();

@@ -21,9 +21,7 @@ pub enum CpuError {
         source: std::io::Error,
     },
     /// The file has another form than the one proc(5) describes.
-    #[error(
-        "/proc/{process}/stat was expected to hold user and system ticks in fields 14 and 15; found `{found}`."
-    )]
+    #[error("/proc/{process}/stat was expected to hold user and system ticks in fields 14 and 15; found `{found}`.")]
     Malformed {
         /// The process id.
         process: u32,
@@ -39,12 +37,7 @@ pub enum CpuError {
 pub fn process_cpu_us(process: u32) -> Result<u64, CpuError> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"))
         .map_err(|source| CpuError::Unreadable { process, source })?;
-    ticks(&stat)
-        .map(|ticks| ticks * TICK_US)
-        .ok_or(CpuError::Malformed {
-            process,
-            found: stat,
-        })
+    ticks(&stat).map(|ticks| ticks * TICK_US).ok_or(CpuError::Malformed { process, found: stat })
 }
 
 /// CPU time that this process has used since it started.
@@ -77,9 +70,7 @@ impl CpuClock {
     /// One of them cannot be read.
     pub fn start(processes: impl IntoIterator<Item = u32>) -> Result<Self, CpuError> {
         let read = |process| process_cpu_us(process).map(|us| (process, us));
-        Ok(Self {
-            started_us: processes.into_iter().map(read).collect::<Result<_, _>>()?,
-        })
+        Ok(Self { started_us: processes.into_iter().map(read).collect::<Result<_, _>>()? })
     }
 
     /// CPU µs since the start, by process id.
@@ -114,13 +105,9 @@ mod tests {
         let goal_us = own_cpu_us().expect("this process is alive") + 3 * TICK_US;
         let mut sum = 0_u64;
         while own_cpu_us().expect("this process is alive") < goal_us {
-            sum =
-                (0..10_000_u64).fold(sum, |sum, number| sum.wrapping_mul(31).wrapping_add(number));
+            sum = (0..10_000_u64).fold(sum, |sum, number| sum.wrapping_mul(31).wrapping_add(number));
         }
-        assert!(
-            clock.stop().expect("this process is alive")[&me] >= 3 * TICK_US,
-            "{sum}"
-        );
+        assert!(clock.stop().expect("this process is alive")[&me] >= 3 * TICK_US, "{sum}");
     }
 
     #[test]

@@ -23,27 +23,20 @@ pub struct LatencyRecorder {
 impl LatencyRecorder {
     /// A recorder that leaves out what was due before `warm_up_ns`.
     pub fn new(warm_up_ns: u64) -> Self {
-        let histogram =
-            Histogram::new_with_bounds(1, LONGEST_US, DIGITS).expect("the bounds are valid");
-        Self {
-            warm_up_ns,
-            histogram,
-        }
+        let histogram = Histogram::new_with_bounds(1, LONGEST_US, DIGITS).expect("the bounds are valid");
+        Self { warm_up_ns, histogram }
     }
 
     /// Counts a payment due at `due_ns` and answered at `answered_ns`.
     pub fn record(&mut self, due_ns: u64, answered_ns: u64) {
         if due_ns >= self.warm_up_ns {
-            self.histogram
-                .saturating_record((answered_ns.saturating_sub(due_ns) / 1_000).max(1));
+            self.histogram.saturating_record((answered_ns.saturating_sub(due_ns) / 1_000).max(1));
         }
     }
 
     /// Adds another recorder's counts.
     pub fn merge(&mut self, other: &Self) {
-        self.histogram
-            .add(&other.histogram)
-            .expect("all recorders have the same bounds");
+        self.histogram.add(&other.histogram).expect("all recorders have the same bounds");
     }
 
     /// How many latencies were counted.
@@ -102,11 +95,7 @@ mod tests {
         for payment in 0..100 {
             recorder.record(payment * 10 * MS, 1_000 * MS);
         }
-        assert!(
-            (recorder.summary().p50 - 500.0).abs() < 15.0,
-            "{:?}",
-            recorder.summary()
-        );
+        assert!((recorder.summary().p50 - 500.0).abs() < 15.0, "{:?}", recorder.summary());
         assert!((recorder.summary().max - 1_000.0).abs() < 2.0);
     }
 
@@ -122,11 +111,7 @@ mod tests {
 
     #[test]
     fn merged_recorders_count_as_one() {
-        let (mut one, mut two, mut both) = (
-            LatencyRecorder::new(0),
-            LatencyRecorder::new(0),
-            LatencyRecorder::new(0),
-        );
+        let (mut one, mut two, mut both) = (LatencyRecorder::new(0), LatencyRecorder::new(0), LatencyRecorder::new(0));
         for at in 1..2_000 {
             let half = if at % 2 == 0 { &mut one } else { &mut two };
             half.record(0, at * MS / 7);
@@ -142,15 +127,8 @@ mod tests {
         let mut recorder = LatencyRecorder::new(0);
         (1..10_000).for_each(|at| recorder.record(0, at * at * 1_000));
         let points = recorder.distribution();
-        assert!(
-            points
-                .windows(2)
-                .all(|pair| pair[0][0] <= pair[1][0] && pair[0][1] <= pair[1][1])
-        );
-        assert_eq!(
-            points.last().expect("points"),
-            &[recorder.summary().max, 1.0]
-        );
+        assert!(points.windows(2).all(|pair| pair[0][0] <= pair[1][0] && pair[0][1] <= pair[1][1]));
+        assert_eq!(points.last().expect("points"), &[recorder.summary().max, 1.0]);
         assert!((50..400).contains(&points.len()), "{} points", points.len());
     }
 

@@ -20,11 +20,7 @@ impl Machine {
     pub fn read() -> Self {
         let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let release = text("/proc/sys/kernel/osrelease");
-        let release = if release.trim().is_empty() {
-            "unknown"
-        } else {
-            release.trim()
-        };
+        let release = if release.trim().is_empty() { "unknown" } else { release.trim() };
         Self {
             cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32),
             cpu: cpu_model(&text("/proc/cpuinfo")),
@@ -37,15 +33,10 @@ impl Machine {
 /// The first model in `/proc/cpuinfo`; ARM kernels name none.
 fn cpu_model(cpuinfo: &str) -> String {
     let field = |name: &str| {
-        let line = cpuinfo
-            .lines()
-            .find(|line| line.split(':').next().is_some_and(|key| key.trim() == name))?;
-        line.split_once(':')
-            .map(|(_, value)| value.split_whitespace().collect::<Vec<_>>().join(" "))
+        let line = cpuinfo.lines().find(|line| line.split(':').next().is_some_and(|key| key.trim() == name))?;
+        line.split_once(':').map(|(_, value)| value.split_whitespace().collect::<Vec<_>>().join(" "))
     };
-    field("model name")
-        .or_else(|| field("Hardware"))
-        .unwrap_or_else(|| std::env::consts::ARCH.to_owned())
+    field("model name").or_else(|| field("Hardware")).unwrap_or_else(|| std::env::consts::ARCH.to_owned())
 }
 
 fn memory_gib(meminfo: &str) -> f64 {
@@ -65,10 +56,7 @@ mod tests {
     fn model_and_memory_are_found_in_proc() {
         let cpuinfo = "processor\t: 0\nmodel\t\t: 17\nmodel name\t: AMD EPYC  9R14\nflags\t: fpu\n";
         assert_eq!(cpu_model(cpuinfo), "AMD EPYC 9R14");
-        assert_eq!(
-            memory_gib("MemFree: 1 kB\nMemTotal:       16319488 kB\n"),
-            15.6
-        );
+        assert_eq!(memory_gib("MemFree: 1 kB\nMemTotal:       16319488 kB\n"), 15.6);
     }
 
     #[test]

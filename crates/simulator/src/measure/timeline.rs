@@ -47,10 +47,7 @@ impl Timeline {
     /// A timeline of a load that lasts `total_s` seconds, warm-up included.
     pub fn new(total_s: f64) -> Self {
         let seconds = total_s.ceil().max(1.0) as usize;
-        Self {
-            seconds: vec![Counts::default(); seconds],
-            seconds_max: seconds + DRAIN_S_MAX,
-        }
+        Self { seconds: vec![Counts::default(); seconds], seconds_max: seconds + DRAIN_S_MAX }
     }
 
     /// Counts a payment in the second it is due.
@@ -68,10 +65,7 @@ impl Timeline {
         }
         if answer == Answer::Settled {
             let latency_us = (answered_ns.saturating_sub(due_ns) / 1_000).max(1);
-            self.second(due_ns)
-                .latency_us
-                .get_or_insert_with(empty_histogram)
-                .saturating_record(latency_us);
+            self.second(due_ns).latency_us.get_or_insert_with(empty_histogram).saturating_record(latency_us);
         }
     }
 
@@ -94,8 +88,7 @@ impl Timeline {
             mine.supply_minor = theirs.supply_minor.or(mine.supply_minor);
             if let Some(latency_us) = &theirs.latency_us {
                 let sum = mine.latency_us.get_or_insert_with(empty_histogram);
-                sum.add(latency_us)
-                    .expect("all seconds have the same bounds");
+                sum.add(latency_us).expect("all seconds have the same bounds");
             }
         }
     }
@@ -104,10 +97,7 @@ impl Timeline {
     pub fn seconds(&self) -> Vec<Second> {
         let row = |(at_s, counts): (usize, &Counts)| {
             let at_share = |share: f64| {
-                counts
-                    .latency_us
-                    .as_ref()
-                    .map(|latency| latency.value_at_quantile(share) as f64 / 1_000.0)
+                counts.latency_us.as_ref().map(|latency| latency.value_at_quantile(share) as f64 / 1_000.0)
             };
             Second {
                 at_s: at_s as u64,
@@ -145,21 +135,11 @@ mod tests {
         let mut timeline = Timeline::new(3.0);
         for second in 0..3 {
             timeline.offered(second * SECOND_NS);
-            timeline.answered(
-                second * SECOND_NS,
-                2 * SECOND_NS + 500_000_000,
-                Answer::Settled,
-            );
+            timeline.answered(second * SECOND_NS, 2 * SECOND_NS + 500_000_000, Answer::Settled);
         }
         let seconds = timeline.seconds();
-        assert_eq!(
-            seconds.iter().map(|row| row.offered).collect::<Vec<_>>(),
-            [1, 1, 1]
-        );
-        assert_eq!(
-            seconds.iter().map(|row| row.settled).collect::<Vec<_>>(),
-            [0, 0, 3]
-        );
+        assert_eq!(seconds.iter().map(|row| row.offered).collect::<Vec<_>>(), [1, 1, 1]);
+        assert_eq!(seconds.iter().map(|row| row.settled).collect::<Vec<_>>(), [0, 0, 3]);
         let p99: Vec<f64> = seconds.iter().filter_map(|row| row.p99_ms).collect();
         assert!(p99[0] > p99[1] && p99[1] > p99[2], "{p99:?}");
     }
@@ -184,14 +164,7 @@ mod tests {
         two.supply(SECOND_NS, 77);
         one.merge(&two);
         let seconds = one.seconds();
-        assert_eq!(
-            (
-                seconds[0].settled,
-                seconds[1].failed,
-                seconds[1].supply_minor
-            ),
-            (2, 1, Some(77))
-        );
+        assert_eq!((seconds[0].settled, seconds[1].failed, seconds[1].supply_minor), (2, 1, Some(77)));
         assert!(seconds[0].p99_ms > Some(4.9));
     }
 }

@@ -19,7 +19,10 @@ use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::{BankId, Genesis, MemberId, SigningKey, Timestamp};
 use cbdc_proto::transport::NodeIdentity;
 use cbdc_proto::transport::key_file::{write_private, write_signing_key};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
+};
 
 use super::NetworkError;
 use super::ports::{NodePorts, choose};
@@ -58,7 +61,8 @@ fn put_in_place(building: &Path, dir: &Path) -> io::Result<()> {
         return fs::rename(building, dir);
     }
     let genesis = std::ffi::OsStr::new(cbdc_client::NetworkFolder::GENESIS);
-    let names: Vec<_> = fs::read_dir(building)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>()?;
+    let names: Vec<_> =
+        fs::read_dir(building)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>()?;
     for name in names.iter().filter(|name| *name != genesis).chain(names.iter().filter(|name| *name == genesis)) {
         fs::rename(building.join(name), dir.join(name))?;
     }
@@ -87,7 +91,9 @@ fn beside(dir: &Path) -> PathBuf {
 
 fn remove_dir(dir: &Path) -> Result<(), NetworkError> {
     match fs::remove_dir_all(dir) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(NetworkError::Write { path: dir.to_owned(), source }),
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(NetworkError::Write { path: dir.to_owned(), source })
+        }
         _ => Ok(()),
     }
 }
@@ -97,7 +103,10 @@ fn build(dir: &Path, spec: &NetworkSpec) -> Result<(), NetworkError> {
     let authority = make_authority()?;
     write(&dir.join("ca.pem"), authority.pem().as_bytes())?;
     let seats = seats(spec);
-    let members = seats.into_iter().map(|(role, id, name)| make_member(dir, &authority, role, id, name)).collect::<Result<_, _>>()?;
+    let members = seats
+        .into_iter()
+        .map(|(role, id, name)| make_member(dir, &authority, role, id, name))
+        .collect::<Result<_, _>>()?;
     let genesis = genesis(spec, members)?;
     genesis.validate()?;
     write(&dir.join(cbdc_client::NetworkFolder::GENESIS), &genesis.to_bytes())?;
@@ -109,7 +118,9 @@ fn build(dir: &Path, spec: &NetworkSpec) -> Result<(), NetworkError> {
 fn seats(spec: &NetworkSpec) -> Vec<(Role, u16, String)> {
     let mut seats = vec![(Role::CentralBank, 1, "Central Bank".to_owned())];
     seats.extend((1..=spec.banks).map(|bank| (Role::Bank, bank, format!("Bank {bank}"))));
-    seats.extend((1..=NetworkSpec::COMMITTEE_SEATS).map(|seat| (Role::Committee, seat, format!("Committee seat {seat}"))));
+    seats.extend(
+        (1..=NetworkSpec::COMMITTEE_SEATS).map(|seat| (Role::Committee, seat, format!("Committee seat {seat}"))),
+    );
     seats.push((Role::Operator, 1, "Operations desk".to_owned()));
     seats.push((Role::Registrar, 1, "Registrar".to_owned()));
     seats.push((Role::Order, 1, "Court".to_owned()));
@@ -176,9 +187,12 @@ fn genesis(spec: &NetworkSpec, members: Vec<Member>) -> Result<Genesis, NetworkE
 
 /// Genesis for people; nothing reads it.
 fn readable(genesis: &Genesis) -> String {
-    let mut text = String::from("# For people: what genesis.bin says. Nothing reads this file, and changing it changes nothing.\n\n");
+    let mut text = String::from(
+        "# For people: what genesis.bin says. Nothing reads this file, and changing it changes nothing.\n\n",
+    );
     let currency = String::from_utf8_lossy(&genesis.currency);
-    let mut line = |key: &str, value: String| writeln!(text, "{key} = {value}").expect("writing to a string cannot fail");
+    let mut line =
+        |key: &str, value: String| writeln!(text, "{key} = {value}").expect("writing to a string cannot fail");
     line("network_id", format!("\"{}\"", genesis.network()));
     line("currency", format!("\"{currency}\""));
     line("currency_exponent", genesis.currency_exponent.to_string());
@@ -203,7 +217,8 @@ fn readable(genesis: &Genesis) -> String {
         writeln!(text, "\n[books.bank-{bank}]\nreserves_minor = {}", books.reserves).expect("as above");
     }
     for member in &genesis.members {
-        writeln!(text, "\n[[members]]\nrole = \"{}\"\nnumber = {}\nname = \"{}\"", member.role, member.id, member.name).expect("as above");
+        writeln!(text, "\n[[members]]\nrole = \"{}\"\nnumber = {}\nname = \"{}\"", member.role, member.id, member.name)
+            .expect("as above");
         writeln!(text, "signing_key = \"{}\"", member.signing_key).expect("as above");
         if let Some(key) = member.node_key {
             writeln!(text, "node_key = \"{key}\"").expect("as above");
@@ -232,7 +247,8 @@ fn common(ports: NodePorts) -> String {
 }
 
 fn central_bank_config(spec: &NetworkSpec, ports: NodePorts) -> String {
-    let mut text = format!("# The central bank's node. Paths are relative to this file.\nmember = 1\n{}", common(ports));
+    let mut text =
+        format!("# The central bank's node. Paths are relative to this file.\nmember = 1\n{}", common(ports));
     if let Some(threads) = spec.verification_threads {
         text.push_str(&format!("verification_threads = {threads}\n"));
     }
@@ -262,7 +278,8 @@ fn central_bank_config(spec: &NetworkSpec, ports: NodePorts) -> String {
 
 fn bank_config(spec: &NetworkSpec, bank: u16, ports: &[NodePorts]) -> String {
     let own = ports[usize::from(bank)];
-    let mut text = format!("# A commercial bank's node. Paths are relative to this file.\nbank = {bank}\n{}", common(own));
+    let mut text =
+        format!("# A commercial bank's node. Paths are relative to this file.\nbank = {bank}\n{}", common(own));
     text.push_str(&format!("central_bank = \"{}\"\n", ports[0].listen));
     let peers = ports[1..].iter().filter(|peer| **peer != own).map(|peer| format!("\"{}\"", peer.listen));
     let peers: Vec<String> = peers.collect();

@@ -24,7 +24,8 @@ impl InProcess {
             check_port(network, *node)?;
         }
         let name = network.central_bank();
-        let config = cbdc_central_bank::Config::load(&network.config_path(name)).map_err(|error| failed(name, error))?;
+        let config =
+            cbdc_central_bank::Config::load(&network.config_path(name)).map_err(|error| failed(name, error))?;
         let central_bank = cbdc_central_bank::start(config).await.map_err(|error| failed(name, error))?;
         let mut running = InProcess { central_bank, banks: BTreeMap::new() };
         for bank in network.banks() {
@@ -46,7 +47,9 @@ impl InProcess {
             reason: ended.err().unwrap_or_else(|| "it stopped".to_owned()),
         };
         let banks = self.banks.iter_mut().map(|(bank, node)| {
-            Box::pin(async move { ended(NodeName::Bank(*bank), node.stopped().await.map_err(|error| error.to_string())) })
+            Box::pin(
+                async move { ended(NodeName::Bank(*bank), node.stopped().await.map_err(|error| error.to_string())) },
+            )
         });
         let first_bank = futures::future::select_all(banks);
         tokio::select! {

@@ -29,7 +29,9 @@ pub use spec::{NetworkSpec, Ports};
 /// What can go wrong with a network's folder or its nodes.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
-    #[error("{path} exists already and was left as it is; choose another folder, or say that it may be replaced (--force)")]
+    #[error(
+        "{path} exists already and was left as it is; choose another folder, or say that it may be replaced (--force)"
+    )]
     Exists { path: PathBuf },
     #[error("{path} is no network's folder (it has no genesis.bin), so it is not replaced; choose another folder")]
     NotANetwork { path: PathBuf },
@@ -47,7 +49,9 @@ pub enum NetworkError {
     Client(#[from] ClientError),
     #[error("no free port was found: {0}")]
     Ports(std::io::Error),
-    #[error("{node} cannot listen on {address}: {reason}; another network may be running: stop it, or make this one with another base port")]
+    #[error(
+        "{node} cannot listen on {address}: {reason}; another network may be running: stop it, or make this one with another base port"
+    )]
     PortTaken { node: NodeName, address: String, reason: String },
     #[error("{node} cannot be started from {program}: {source}")]
     Spawn { node: NodeName, program: PathBuf, source: std::io::Error },

@@ -50,7 +50,8 @@ impl Processes {
         for node in &nodes {
             check_port(network, *node)?;
         }
-        let mut processes = Processes { network: network.clone(), program: program.to_owned(), children: BTreeMap::new() };
+        let mut processes =
+            Processes { network: network.clone(), program: program.to_owned(), children: BTreeMap::new() };
         for node in &nodes {
             processes.spawn(*node)?;
         }
@@ -104,9 +105,11 @@ impl Processes {
     /// Stops every node gracefully: the banks first, together, then the central bank.
     pub async fn stop(mut self) -> Result<(), NetworkError> {
         let children = std::mem::take(&mut self.children);
-        let (banks, central_banks): (Vec<_>, Vec<_>) = children.into_iter().partition(|(node, _)| node.role() == Role::Bank);
+        let (banks, central_banks): (Vec<_>, Vec<_>) =
+            children.into_iter().partition(|(node, _)| node.role() == Role::Bank);
         for group in [banks, central_banks] {
-            let stopped = futures::future::join_all(group.into_iter().map(|(node, child)| stop_child(node, child))).await;
+            let stopped =
+                futures::future::join_all(group.into_iter().map(|(node, child)| stop_child(node, child))).await;
             stopped.into_iter().collect::<Result<Vec<()>, _>>()?;
         }
         Ok(())
@@ -114,7 +117,8 @@ impl Processes {
 
     fn spawn(&mut self, node: NodeName) -> Result<(), NetworkError> {
         let log = open_log(&self.network.log_path(node))?;
-        let log_too = log.try_clone().map_err(|source| NetworkError::Write { path: self.network.log_path(node), source })?;
+        let log_too =
+            log.try_clone().map_err(|source| NetworkError::Write { path: self.network.log_path(node), source })?;
         let kind = match node {
             NodeName::CentralBank(_) => "central-bank",
             NodeName::Bank(_) => "bank",

@@ -73,7 +73,10 @@ impl NetworkSpec {
             }
         }
         if self.currency.len() != 3 {
-            return wrong("a currency of three capital letters, such as XTS".to_owned(), format!("`{}`", self.currency));
+            return wrong(
+                "a currency of three capital letters, such as XTS".to_owned(),
+                format!("`{}`", self.currency),
+            );
         }
         Ok(())
     }
@@ -94,7 +97,8 @@ impl Default for NetworkSpec {
     /// Three banks on ports 7000 to 7003, 100 million of reserves each, and a first policy with every kind of limit.
     fn default() -> Self {
         let major = |amount: u64| Some(Amount::from_minor(amount * 100));
-        let mut policy = Parameters { supply_cap: major(1_000_000_000), issuance_quota: major(50_000_000), ..Parameters::default() };
+        let mut policy =
+            Parameters { supply_cap: major(1_000_000_000), issuance_quota: major(50_000_000), ..Parameters::default() };
         // The digital euro's figures under discussion: 3,000 a person (REFERENCES.md); shops are not limited here, since
         // no waterfall sweeps them yet.
         let household = &mut policy.classes[Class::HOUSEHOLD.index()];

@@ -44,30 +44,16 @@ fn head(html: &mut String, result: &RunResult) {
         escape(&result.scenario.description)
     );
     for (name, on) in result.named_checks() {
-        let (class, sign, state) = if on {
-            ("on", "\u{2713}", "on")
-        } else {
-            ("off", "!", "OFF")
-        };
-        let _ = write!(
-            html,
-            "<li class=\"badge {class}\"><span aria-hidden=\"true\">{sign}</span> {name} {state}</li>"
-        );
+        let (class, sign, state) = if on { ("on", "\u{2713}", "on") } else { ("off", "!", "OFF") };
+        let _ =
+            write!(html, "<li class=\"badge {class}\"><span aria-hidden=\"true\">{sign}</span> {name} {state}</li>");
     }
     let _ = write!(html, "</ul></header>");
     let good = result.audit.ok && result.slo.held;
     let class = if good { "good" } else { "bad" };
-    let _ = write!(
-        html,
-        "<p class=\"verdict {class}\">{}</p>",
-        escape(&verdict(result).join(" "))
-    );
+    let _ = write!(html, "<p class=\"verdict {class}\">{}</p>", escape(&verdict(result).join(" ")));
     for warning in warnings(result) {
-        let _ = write!(
-            html,
-            "<p class=\"verdict warning\">{}</p>",
-            escape(&warning)
-        );
+        let _ = write!(html, "<p class=\"verdict warning\">{}</p>", escape(&warning));
     }
 }
 
@@ -80,18 +66,10 @@ fn tiles(html: &mut String, result: &RunResult) {
         (
             "settled a second",
             rounded(result.settled_per_s),
-            format!(
-                "{} offered",
-                rounded(result.offered as f64 / result.duration_s.max(0.001))
-            ),
+            format!("{} offered", rounded(result.offered as f64 / result.duration_s.max(0.001))),
             "",
         ),
-        (
-            "p50 latency",
-            unit(ms.p50, "ms"),
-            format!("mean {} ms", figure(ms.mean)),
-            "",
-        ),
+        ("p50 latency", unit(ms.p50, "ms"), format!("mean {} ms", figure(ms.mean)), ""),
         (
             "p99 latency",
             unit(ms.p99, "ms"),
@@ -101,18 +79,10 @@ fn tiles(html: &mut String, result: &RunResult) {
         (
             "refused",
             count(result.refused),
-            format!(
-                "{} of offered",
-                percent(share(result.refused, result.offered))
-            ),
+            format!("{} of offered", percent(share(result.refused, result.offered))),
             "",
         ),
-        (
-            "CPU a payment",
-            unit(cpu.total, "\u{b5}s"),
-            format!("signatures {} \u{b5}s", figure(cpu.verify)),
-            "",
-        ),
+        ("CPU a payment", unit(cpu.total, "\u{b5}s"), format!("signatures {} \u{b5}s", figure(cpu.verify)), ""),
         (
             "audit",
             audit.to_owned(),
@@ -122,11 +92,7 @@ fn tiles(html: &mut String, result: &RunResult) {
     ];
     html.push_str("<section class=\"tiles\" aria-label=\"Headline figures\">");
     for (name, value, below, class) in rows {
-        let value = if value.contains('<') {
-            value
-        } else {
-            escape(&value)
-        };
+        let value = if value.contains('<') { value } else { escape(&value) };
         let _ = write!(
             html,
             "<div class=\"card tile {class}\"><h2>{name}</h2><p class=\"value\">{value}</p><p class=\"below\">{}</p></div>",
@@ -229,21 +195,14 @@ fn rate_plot(result: &RunResult, rows: &[Second]) -> Plot {
         colour,
         values: rows.iter().map(|row| Some(value(row) as f64)).collect(),
     };
-    let mut all = vec![
-        series("offered", "c1", |row| row.offered),
-        series("settled", "c2", |row| row.settled),
-    ];
+    let mut all = vec![series("offered", "c1", |row| row.offered), series("settled", "c2", |row| row.settled)];
     if result.refused > 0 || rows.iter().any(|row| row.refused > 0) {
         all.push(series("refused", "c3", |row| row.refused));
     }
     if rows.iter().any(|row| row.failed > 0) {
         all.push(series("failed", "c4", |row| row.failed));
     }
-    let most = rows
-        .iter()
-        .map(|row| row.offered.max(row.settled))
-        .max()
-        .unwrap_or(1);
+    let most = rows.iter().map(|row| row.offered.max(row.settled)).max().unwrap_or(1);
     let description = format!(
         "Payments a second over {} seconds: {} offered and {} settled a second on average.",
         rows.len(),
@@ -251,30 +210,13 @@ fn rate_plot(result: &RunResult, rows: &[Second]) -> Plot {
         rounded(result.settled_per_s)
     );
     let y = Axis::linear("payments a second", 0.0, most as f64 * 1.02, true);
-    Plot {
-        y_unit: "/s".to_owned(),
-        ..over_time(result, rows, "Rate", description, y, all)
-    }
+    Plot { y_unit: "/s".to_owned(), ..over_time(result, rows, "Rate", description, y, all) }
 }
 
 fn latency_plot(result: &RunResult, rows: &[Second]) -> Plot {
-    let p50 = Series {
-        name: "p50".to_owned(),
-        colour: "c1",
-        values: rows.iter().map(|row| row.p50_ms).collect(),
-    };
-    let p99 = Series {
-        name: "p99".to_owned(),
-        colour: "c5",
-        values: rows.iter().map(|row| row.p99_ms).collect(),
-    };
-    let values: Vec<f64> = p50
-        .values
-        .iter()
-        .chain(&p99.values)
-        .flatten()
-        .copied()
-        .collect();
+    let p50 = Series { name: "p50".to_owned(), colour: "c1", values: rows.iter().map(|row| row.p50_ms).collect() };
+    let p99 = Series { name: "p99".to_owned(), colour: "c5", values: rows.iter().map(|row| row.p99_ms).collect() };
+    let values: Vec<f64> = p50.values.iter().chain(&p99.values).flatten().copied().collect();
     let (y, bound, note) = latency_axis(&values, result.slo.p99_ms, "ms from due to final");
     let description = format!(
         "Latency by the second in which payments were due: over the whole run p50 {} ms and p99 {} ms.",
@@ -282,32 +224,19 @@ fn latency_plot(result: &RunResult, rows: &[Second]) -> Plot {
         figure(result.latency_ms.p99)
     );
     let plot = over_time(result, rows, "Latency", description, y, vec![p50, p99]);
-    Plot {
-        y_unit: "ms".to_owned(),
-        bound,
-        note,
-        ..plot
-    }
+    Plot { y_unit: "ms".to_owned(), bound, note, ..plot }
 }
 
 type Bound = Option<(f64, String)>;
 
 /// A latency axis over these values: logarithmic if they differ much. The bound is drawn if it is near, else told.
 fn latency_axis(values: &[f64], bound_ms: f64, label: &str) -> (Axis, Bound, Option<String>) {
-    let low = values
-        .iter()
-        .copied()
-        .fold(f64::INFINITY, f64::min)
-        .min(1e6);
+    let low = values.iter().copied().fold(f64::INFINITY, f64::min).min(1e6);
     let high = values.iter().copied().fold(0.0, f64::max).max(0.1);
     let near = bound_ms <= high * 6.0;
     let top = if near { high.max(bound_ms) } else { high };
     let axis = if top / low.max(0.001) > 20.0 {
-        Axis::log(
-            &format!("{label}, log scale"),
-            low.min(bound_ms),
-            top * 1.05,
-        )
+        Axis::log(&format!("{label}, log scale"), low.min(bound_ms), top * 1.05)
     } else {
         Axis::linear(label, 0.0, top * 1.08, true)
     };
@@ -315,21 +244,13 @@ fn latency_axis(values: &[f64], bound_ms: f64, label: &str) -> (Axis, Bound, Opt
     if near {
         (axis, Some((bound_ms, words)), None)
     } else {
-        (
-            axis,
-            None,
-            Some(format!("The {words} lies above this picture.")),
-        )
+        (axis, None, Some(format!("The {words} lies above this picture.")))
     }
 }
 
 fn distribution_plot(result: &RunResult) -> Plot {
     let points = &result.latency_distribution;
-    let finest = points
-        .iter()
-        .map(|point| point[1])
-        .filter(|share| *share < 1.0)
-        .fold(0.0, f64::max);
+    let finest = points.iter().map(|point| point[1]).filter(|share| *share < 1.0).fold(0.0, f64::max);
     let values: Vec<f64> = points.iter().map(|point| point[0]).collect();
     let (y, bound, note) = latency_axis(&values, result.slo.p99_ms, "ms from due to final");
     Plot {
@@ -362,25 +283,11 @@ fn distribution_plot(result: &RunResult) -> Plot {
 
 fn curve_plot(result: &RunResult) -> Plot {
     let points = &result.load_curve;
-    let series = |name: &str, colour, values: Vec<Option<f64>>| Series {
-        name: name.to_owned(),
-        colour,
-        values,
-    };
-    let values: Vec<f64> = points
-        .iter()
-        .flat_map(|point| [point.p50_ms, point.p99_ms])
-        .collect();
+    let series = |name: &str, colour, values: Vec<Option<f64>>| Series { name: name.to_owned(), colour, values };
+    let values: Vec<f64> = points.iter().flat_map(|point| [point.p50_ms, point.p99_ms]).collect();
     let (y, bound, note) = latency_axis(&values, result.slo.p99_ms, "ms from due to final");
-    let most = points
-        .iter()
-        .map(|point| point.offered_per_s)
-        .fold(0.0, f64::max);
-    let best = points
-        .iter()
-        .filter(|point| point.held)
-        .map(|point| point.settled_per_s)
-        .fold(0.0, f64::max);
+    let most = points.iter().map(|point| point.offered_per_s).fold(0.0, f64::max);
+    let best = points.iter().filter(|point| point.held).map(|point| point.settled_per_s).fold(0.0, f64::max);
     Plot {
         title: "Latency against load".to_owned(),
         description: format!(
@@ -393,16 +300,8 @@ fn curve_plot(result: &RunResult) -> Plot {
         y,
         positions: points.iter().map(|point| point.offered_per_s).collect(),
         series: vec![
-            series(
-                "p50",
-                "c1",
-                points.iter().map(|point| Some(point.p50_ms)).collect(),
-            ),
-            series(
-                "p99",
-                "c5",
-                points.iter().map(|point| Some(point.p99_ms)).collect(),
-            ),
+            series("p50", "c1", points.iter().map(|point| Some(point.p50_ms)).collect()),
+            series("p99", "c5", points.iter().map(|point| Some(point.p99_ms)).collect()),
         ],
         stacked: false,
         bound,
@@ -414,13 +313,9 @@ fn curve_plot(result: &RunResult) -> Plot {
 
 fn outcome_bars(result: &RunResult, number: usize) -> String {
     let part = |value: u64| percent(share(value, result.offered));
-    let (settled, refused) = (
-        share(result.settled, result.offered),
-        share(result.refused, result.offered),
-    );
+    let (settled, refused) = (share(result.settled, result.offered), share(result.refused, result.offered));
     let failed = share(result.failed, result.offered);
-    let mut html =
-        String::from("<figure class=\"card plot\"><figcaption><h3>Outcomes</h3></figcaption>");
+    let mut html = String::from("<figure class=\"card plot\"><figcaption><h3>Outcomes</h3></figcaption>");
     let _ = write!(
         html,
         "<div class=\"strip\" aria-hidden=\"true\"><span class=\"c2\" style=\"flex-grow:{settled:.6}\"></span>\
@@ -434,11 +329,7 @@ fn outcome_bars(result: &RunResult, number: usize) -> String {
         count(result.failed),
         part(result.failed)
     );
-    let mut reasons: Vec<(&String, &u64)> = result
-        .refusals
-        .iter()
-        .filter(|(_, number)| **number > 0)
-        .collect();
+    let mut reasons: Vec<(&String, &u64)> = result.refusals.iter().filter(|(_, number)| **number > 0).collect();
     reasons.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
     if reasons.is_empty() {
         html.push_str("<p class=\"note\">No payment was refused.</p></figure>");
@@ -451,18 +342,9 @@ fn outcome_bars(result: &RunResult, number: usize) -> String {
         label: count(**number),
     };
     let rows: Vec<Bar> = reasons.iter().take(8).map(bar).collect();
-    let spoken: Vec<String> = reasons
-        .iter()
-        .map(|(reason, number)| format!("{reason} {number}"))
-        .collect();
+    let spoken: Vec<String> = reasons.iter().map(|(reason, number)| format!("{reason} {number}")).collect();
     html.push_str("<h4>Refusals by reason</h4>");
-    html.push_str(&bars(
-        number,
-        "Refusals by reason",
-        &spoken.join(", "),
-        220.0,
-        &rows,
-    ));
+    html.push_str(&bars(number, "Refusals by reason", &spoken.join(", "), 220.0, &rows));
     html.push_str("</figure>");
     html
 }
@@ -483,28 +365,12 @@ fn amount_bars(result: &RunResult, number: usize) -> String {
         if bucket.count == 0 && bucket.below_minor.is_none() {
             continue;
         }
-        let (of_payments, of_value) = (
-            share(bucket.count, payments),
-            share(bucket.total_minor, value),
-        );
-        rows.push(Bar {
-            name,
-            colour: "c1",
-            value: of_payments,
-            label: percent(of_payments),
-        });
-        rows.push(Bar {
-            name: String::new(),
-            colour: "c6",
-            value: of_value,
-            label: percent(of_value),
-        });
+        let (of_payments, of_value) = (share(bucket.count, payments), share(bucket.total_minor, value));
+        rows.push(Bar { name, colour: "c1", value: of_payments, label: percent(of_payments) });
+        rows.push(Bar { name: String::new(), colour: "c6", value: of_value, label: percent(of_value) });
     }
     let code = escape(&result.currency.code);
-    let mean = money(
-        (value as f64 / payments.max(1) as f64).round() as i64,
-        &result.currency,
-    );
+    let mean = money((value as f64 / payments.max(1) as f64).round() as i64, &result.currency);
     let description = format!("Offered payments by amount; the mean is {mean} {code}.");
     format!(
         "<figure class=\"card plot\"><figcaption><h3>Amounts, {code}</h3><ul class=\"legend\"><li><span class=\"swatch c1\"></span>\
@@ -517,42 +383,22 @@ fn amount_bars(result: &RunResult, number: usize) -> String {
 
 fn supply_plot(result: &RunResult, rows: &[Second]) -> Plot {
     let scale = 10_f64.powi(result.currency.exponent as i32);
-    let values: Vec<Option<f64>> = rows
-        .iter()
-        .map(|row| row.supply_minor.map(|minor| minor as f64 / scale))
-        .collect();
+    let values: Vec<Option<f64>> = rows.iter().map(|row| row.supply_minor.map(|minor| minor as f64 / scale)).collect();
     let known: Vec<f64> = values.iter().flatten().copied().collect();
     let low = known.iter().copied().fold(f64::INFINITY, f64::min);
     let high = known.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     // A steady supply is drawn in the middle of a range of a thousandth; a moving one fills the picture.
     let pad = ((high - low) * 0.15).max(high.abs() * 0.0005).max(1.0);
-    let y = Axis::linear(
-        &format!("{}, axis not from zero", result.currency.code),
-        (low - pad).max(0.0),
-        high + pad,
-        true,
-    );
+    let y =
+        Axis::linear(&format!("{}, axis not from zero", result.currency.code), (low - pad).max(0.0), high + pad, true);
     let description = format!(
         "CBDC in existence, from {} to {} {}.",
-        money(
-            (known.first().copied().unwrap_or(0.0) * scale) as i64,
-            &result.currency
-        ),
-        money(
-            (known.last().copied().unwrap_or(0.0) * scale) as i64,
-            &result.currency
-        ),
+        money((known.first().copied().unwrap_or(0.0) * scale) as i64, &result.currency),
+        money((known.last().copied().unwrap_or(0.0) * scale) as i64, &result.currency),
         result.currency.code
     );
-    let series = vec![Series {
-        name: "supply".to_owned(),
-        colour: "c2",
-        values,
-    }];
-    Plot {
-        y_unit: result.currency.code.clone(),
-        ..over_time(result, rows, "Supply", description, y, series)
-    }
+    let series = vec![Series { name: "supply".to_owned(), colour: "c2", values }];
+    Plot { y_unit: result.currency.code.clone(), ..over_time(result, rows, "Supply", description, y, series) }
 }
 
 fn books_plot(result: &RunResult) -> Plot {
@@ -560,48 +406,30 @@ fn books_plot(result: &RunResult) -> Plot {
     let column = |name: &str, colour, value: fn(&BooksSample) -> i64| Series {
         name: name.to_owned(),
         colour,
-        values: result
-            .books
-            .iter()
-            .map(|sample| Some(value(sample).max(0) as f64 / scale))
-            .collect(),
+        values: result.books.iter().map(|sample| Some(value(sample).max(0) as f64 / scale)).collect(),
     };
     let all = [
         column("banknotes", "c6", |books| books.banknotes_minor),
         column("reserves", "c1", |books| books.reserves_minor),
-        column("deposit facility", "c5", |books| {
-            books.deposit_facility_minor
-        }),
+        column("deposit facility", "c5", |books| books.deposit_facility_minor),
         column("CBDC", "c2", |books| books.cbdc_minor),
         column("government", "c3", |books| books.government_minor),
         column("equity", "c7", |books| books.equity_minor),
     ];
-    let series: Vec<Series> = all
-        .into_iter()
-        .filter(|series| series.values.iter().flatten().any(|value| *value > 0.0))
-        .collect();
-    let total = |index: usize| {
-        series
-            .iter()
-            .filter_map(|series| series.values[index])
-            .sum::<f64>()
-    };
+    let series: Vec<Series> =
+        all.into_iter().filter(|series| series.values.iter().flatten().any(|value| *value > 0.0)).collect();
+    let total = |index: usize| series.iter().filter_map(|series| series.values[index]).sum::<f64>();
     let most = (0..result.books.len()).map(total).fold(0.0, f64::max);
     let negative = result.books.iter().any(|sample| sample.equity_minor < 0);
     let end = result.books.last().map_or(1.0, |sample| sample.at_s as f64);
     Plot {
         title: "The central bank's liabilities and equity".to_owned(),
-        description: "Stacked over time: what the central bank owes, by kind, and its equity."
-            .to_owned(),
+        description: "Stacked over time: what the central bank owes, by kind, and its equity.".to_owned(),
         x_unit: "s".to_owned(),
         y_unit: result.currency.code.clone(),
         x: Axis::linear("seconds from the start of the load", 0.0, end, false),
         y: Axis::linear(&result.currency.code, 0.0, most, true),
-        positions: result
-            .books
-            .iter()
-            .map(|sample| sample.at_s as f64)
-            .collect(),
+        positions: result.books.iter().map(|sample| sample.at_s as f64).collect(),
         series,
         stacked: true,
         bound: None,
@@ -620,24 +448,14 @@ fn books_and_audit(html: &mut String, result: &RunResult) {
     );
     for (name, minor) in result.supply.signed_terms() {
         let class = if minor == 0 { " class=\"zero\"" } else { "" };
-        let _ = write!(
-            html,
-            "<tr{class}><td>{name}</td><td class=\"number\">{}</td></tr>",
-            money(minor, &result.currency)
-        );
+        let _ =
+            write!(html, "<tr{class}><td>{name}</td><td class=\"number\">{}</td></tr>", money(minor, &result.currency));
     }
     let agrees = result.supply.expected_minor() == Some(result.supply.wallets_minor);
-    let verdict = if agrees {
-        "<span class=\"ok\">\u{2713} equal</span>"
-    } else {
-        "<span class=\"fail\">! not equal</span>"
-    };
-    let sum = result
-        .supply
-        .expected_minor()
-        .map_or("beyond 64 bits".to_owned(), |minor| {
-            money(minor, &result.currency)
-        });
+    let verdict =
+        if agrees { "<span class=\"ok\">\u{2713} equal</span>" } else { "<span class=\"fail\">! not equal</span>" };
+    let sum =
+        result.supply.expected_minor().map_or("beyond 64 bits".to_owned(), |minor| money(minor, &result.currency));
     let _ = write!(
         html,
         "</tbody><tfoot><tr><th scope=\"row\">Sum of terms</th><td class=\"number\">{sum}</td></tr>\
@@ -669,21 +487,11 @@ fn books_and_audit(html: &mut String, result: &RunResult) {
 
 fn cpu_table(html: &mut String, result: &RunResult) {
     let cpu = &result.cpu_us_per_payment;
-    html.push_str(
-        "<h2>CPU time</h2><table><caption>\u{b5}s of CPU for each settled payment</caption><tbody>",
-    );
-    let roles = [
-        ("Central bank", cpu.central_bank),
-        ("Banks", cpu.banks),
-        ("Load generator", cpu.load_generator),
-    ];
+    html.push_str("<h2>CPU time</h2><table><caption>\u{b5}s of CPU for each settled payment</caption><tbody>");
+    let roles = [("Central bank", cpu.central_bank), ("Banks", cpu.banks), ("Load generator", cpu.load_generator)];
     for (name, value) in roles {
         if let Some(value) = value {
-            let _ = write!(
-                html,
-                "<tr><td>{name}</td><td class=\"number\">{}</td></tr>",
-                figure(value)
-            );
+            let _ = write!(html, "<tr><td>{name}</td><td class=\"number\">{}</td></tr>", figure(value));
         }
     }
     let _ = write!(
@@ -705,9 +513,7 @@ fn events(html: &mut String, result: &RunResult) {
          <th scope=\"col\">what</th><th scope=\"col\">note</th></tr></thead><tbody>",
     );
     for (number, event) in result.events.iter().enumerate() {
-        let done = event
-            .done_at_s
-            .map_or("never".to_owned(), |at_s| format!("{at_s:.2}"));
+        let done = event.done_at_s.map_or("never".to_owned(), |at_s| format!("{at_s:.2}"));
         let _ = write!(
             html,
             "<tr><td>{}</td><td class=\"number\">{:.2}</td><td class=\"number\">{done}</td><td>{}</td><td>{}</td></tr>",
@@ -722,29 +528,15 @@ fn events(html: &mut String, result: &RunResult) {
 
 fn what_ran(html: &mut String, result: &RunResult) {
     let shape = &result.shape;
-    let processes = if shape.in_process {
-        "all nodes in one process"
-    } else {
-        "each node its own process"
-    };
+    let processes = if shape.in_process { "all nodes in one process" } else { "each node its own process" };
     let messages = if shape.mode == "unary" {
         "unary calls".to_owned()
     } else {
-        format!(
-            "streams, up to {} payments a message",
-            count(u64::from(shape.batch_size))
-        )
+        format!("streams, up to {} payments a message", count(u64::from(shape.batch_size)))
     };
-    let bank_checks = if shape.verify_at_bank {
-        "central bank and banks"
-    } else {
-        "central bank"
-    };
+    let bank_checks = if shape.verify_at_bank { "central bank and banks" } else { "central bank" };
     let ran = [
-        (
-            "Network",
-            format!("1 central bank and {} banks, {processes}", shape.banks),
-        ),
+        ("Network", format!("1 central bank and {} banks, {processes}", shape.banks)),
         ("Wallets", count(u64::from(shape.wallets))),
         (
             "Load",
@@ -755,14 +547,7 @@ fn what_ran(html: &mut String, result: &RunResult) {
                 rounded(shape.peak_per_s)
             ),
         ),
-        (
-            "Time",
-            format!(
-                "{} s measured after {} s of warm-up",
-                given(result.duration_s),
-                given(shape.warm_up_s)
-            ),
-        ),
+        ("Time", format!("{} s measured after {} s of warm-up", given(result.duration_s), given(shape.warm_up_s))),
         ("Messages", messages),
         ("Across banks", percent(shape.cross_bank_share)),
         ("Signatures checked by", bank_checks.to_owned()),
@@ -775,10 +560,7 @@ fn what_ran(html: &mut String, result: &RunResult) {
         ),
         (
             "Generator",
-            format!(
-                "99 % of payments sent within {} ms of being due",
-                figure(result.load_generator.late_ms_p99)
-            ),
+            format!("99 % of payments sent within {} ms of being due", figure(result.load_generator.late_ms_p99)),
         ),
     ];
     let machine = &result.machine;
@@ -789,10 +571,7 @@ fn what_ran(html: &mut String, result: &RunResult) {
         ("Kernel", machine.kernel.clone()),
         (
             "Signature checks",
-            format!(
-                "{} a second on one core, in batches, in this run",
-                rounded(machine.verify_per_core_s)
-            ),
+            format!("{} a second on one core, in batches, in this run", rounded(machine.verify_per_core_s)),
         ),
         ("cbdc", result.version.clone()),
     ];
@@ -830,9 +609,7 @@ mod tests {
     #[test]
     fn the_page_asks_nothing_of_any_network() {
         let html = page(&sample::full_run());
-        for forbidden in [
-            "http://", "https://", "src=\"", "href=\"", "@import", "url(",
-        ] {
+        for forbidden in ["http://", "https://", "src=\"", "href=\"", "@import", "url("] {
             assert!(!html.contains(forbidden), "`{forbidden}` is in the page");
         }
     }
@@ -854,11 +631,7 @@ mod tests {
         result.refusals.insert("<img>".to_owned(), 3);
         result.events[0].what = "</title><b>".to_owned();
         let html = page(&result);
-        assert!(
-            !html.contains("<script>alert")
-                && !html.contains("<img>")
-                && !html.contains("</title><b>")
-        );
+        assert!(!html.contains("<script>alert") && !html.contains("<img>") && !html.contains("</title><b>"));
     }
 
     #[test]

@@ -56,24 +56,12 @@ impl Axis {
     pub fn linear(label: &str, low: f64, high: f64, round: bool) -> Self {
         let high = if high > low { high } else { low + 1.0 };
         let step = nice_step((high - low) / 5.0);
-        let (low, high) = if round {
-            ((low / step).floor() * step, (high / step).ceil() * step)
-        } else {
-            (low, high)
-        };
+        let (low, high) = if round { ((low / step).floor() * step, (high / step).ceil() * step) } else { (low, high) };
         let first = (low / step).ceil() as i64;
         let last = (high / step + 1e-9).floor() as i64;
-        let ticks = (first..=last)
-            .map(|index| index as f64 * step)
-            .map(|at| (at, tick_label(at, step, high)))
-            .collect();
-        Self {
-            label: label.to_owned(),
-            scale: Scale::Linear,
-            low,
-            high,
-            ticks,
-        }
+        let ticks =
+            (first..=last).map(|index| index as f64 * step).map(|at| (at, tick_label(at, step, high))).collect();
+        Self { label: label.to_owned(), scale: Scale::Linear, low, high, ticks }
     }
 
     /// A logarithmic axis over positive values.
@@ -82,38 +70,13 @@ impl Axis {
         let high = high.max(low * 1.5);
         let wide = high / low > 300.0;
         let factors: &[f64] = if wide { &[1.0] } else { &[1.0, 2.0, 5.0] };
-        let steps: Vec<f64> = (-3..=9)
-            .flat_map(|decade| {
-                factors
-                    .iter()
-                    .map(move |factor| factor * 10_f64.powi(decade))
-            })
-            .collect();
-        let low = steps
-            .iter()
-            .copied()
-            .rev()
-            .find(|step| *step <= low * 1.000_001)
-            .unwrap_or(low);
-        let high = steps
-            .iter()
-            .copied()
-            .find(|step| *step >= high * 0.999_999)
-            .unwrap_or(high);
+        let steps: Vec<f64> =
+            (-3..=9).flat_map(|decade| factors.iter().map(move |factor| factor * 10_f64.powi(decade))).collect();
+        let low = steps.iter().copied().rev().find(|step| *step <= low * 1.000_001).unwrap_or(low);
+        let high = steps.iter().copied().find(|step| *step >= high * 0.999_999).unwrap_or(high);
         let within = |step: &f64| *step >= low * 0.999 && *step <= high * 1.001;
-        let ticks = steps
-            .iter()
-            .copied()
-            .filter(within)
-            .map(|at| (at, plain(at)))
-            .collect();
-        Self {
-            label: label.to_owned(),
-            scale: Scale::Log,
-            low,
-            high,
-            ticks,
-        }
+        let ticks = steps.iter().copied().filter(within).map(|at| (at, plain(at))).collect();
+        Self { label: label.to_owned(), scale: Scale::Log, low, high, ticks }
     }
 
     /// Shares of payments up to that of `finest`, below 1.
@@ -127,24 +90,9 @@ impl Axis {
             (0.9999, "99.99"),
             (0.999_99, "99.999"),
         ];
-        let high = ticks
-            .iter()
-            .map(|(at, _)| *at)
-            .find(|at| *at >= finest - 1e-9)
-            .unwrap_or(0.999_99)
-            .max(0.99);
-        let ticks = ticks
-            .iter()
-            .filter(|(at, _)| *at <= high)
-            .map(|(at, text)| (*at, (*text).to_owned()))
-            .collect();
-        Self {
-            label: label.to_owned(),
-            scale: Scale::Nines,
-            low: 0.0,
-            high,
-            ticks,
-        }
+        let high = ticks.iter().map(|(at, _)| *at).find(|at| *at >= finest - 1e-9).unwrap_or(0.999_99).max(0.99);
+        let ticks = ticks.iter().filter(|(at, _)| *at <= high).map(|(at, text)| (*at, (*text).to_owned())).collect();
+        Self { label: label.to_owned(), scale: Scale::Nines, low: 0.0, high, ticks }
     }
 
     /// Where a value lies, 0 at the low end and 1 at the high end; outside values are held at the ends.
@@ -220,12 +168,7 @@ impl Plot {
             escape(&self.title)
         );
         for series in &self.series {
-            let _ = write!(
-                html,
-                "<li><span class=\"swatch {}\"></span>{}</li>",
-                series.colour,
-                escape(&series.name)
-            );
+            let _ = write!(html, "<li><span class=\"swatch {}\"></span>{}</li>", series.colour, escape(&series.name));
         }
         let _ = write!(
             html,
@@ -309,11 +252,7 @@ impl Plot {
         for (at, label) in &self.x.ticks {
             let x = self.px(*at);
             // A label at the right end is kept inside the picture.
-            let anchor = if x > WIDTH - RIGHT - 12.0 {
-                "end"
-            } else {
-                "middle"
-            };
+            let anchor = if x > WIDTH - RIGHT - 12.0 { "end" } else { "middle" };
             let shift = if anchor == "end" { RIGHT - 2.0 } else { 0.0 };
             let base = HEIGHT - BOTTOM;
             let _ = write!(
@@ -363,11 +302,7 @@ impl Plot {
 
     /// A path of one point is invisible: a dot shows it.
     fn draw_single_point(&self, svg: &mut String, series: &Series) {
-        let points = self
-            .positions
-            .iter()
-            .zip(&series.values)
-            .filter_map(|(x, value)| value.map(|value| (x, value)));
+        let points = self.positions.iter().zip(&series.values).filter_map(|(x, value)| value.map(|value| (x, value)));
         for (x, value) in points {
             let _ = write!(
                 svg,
@@ -382,11 +317,8 @@ impl Plot {
     fn draw_stack(&self, svg: &mut String) {
         let mut base = vec![0.0; self.positions.len()];
         for series in &self.series {
-            let top: Vec<f64> = base
-                .iter()
-                .zip(&series.values)
-                .map(|(base, value)| base + value.unwrap_or(0.0))
-                .collect();
+            let top: Vec<f64> =
+                base.iter().zip(&series.values).map(|(base, value)| base + value.unwrap_or(0.0)).collect();
             let mut path = String::new();
             for (index, (x, top)) in self.positions.iter().zip(&top).enumerate() {
                 let command = if index == 0 { 'M' } else { 'L' };
@@ -395,11 +327,7 @@ impl Plot {
             for (x, base) in self.positions.iter().zip(&base).rev() {
                 let _ = write!(path, "L{:.1} {:.1}", self.px(*x), self.py(*base));
             }
-            let _ = write!(
-                svg,
-                "<path class=\"area {}\" d=\"{path}Z\"/>",
-                series.colour
-            );
+            let _ = write!(svg, "<path class=\"area {}\" d=\"{path}Z\"/>", series.colour);
             base = top;
         }
     }
@@ -446,23 +374,16 @@ impl Plot {
                 let values: Vec<Option<String>> = series
                     .values
                     .iter()
-                    .map(|value| value.map(|value| format!("{} {}", words::figure(value), self.y_unit).trim_end().to_owned()))
+                    .map(|value| {
+                        value.map(|value| format!("{} {}", words::figure(value), self.y_unit).trim_end().to_owned())
+                    })
                     .collect();
                 serde_json::json!({ "name": series.name, "colour": series.colour, "values": values })
             })
             .collect();
-        let pixels: Vec<f64> = self
-            .positions
-            .iter()
-            .map(|x| (self.px(*x) * 10.0).round() / 10.0)
-            .collect();
-        let labels: Vec<String> = self
-            .positions
-            .iter()
-            .map(|x| self.position_label(*x))
-            .collect();
-        serde_json::json!({ "width": WIDTH, "pixels": pixels, "labels": labels, "series": series })
-            .to_string()
+        let pixels: Vec<f64> = self.positions.iter().map(|x| (self.px(*x) * 10.0).round() / 10.0).collect();
+        let labels: Vec<String> = self.positions.iter().map(|x| self.position_label(*x)).collect();
+        serde_json::json!({ "width": WIDTH, "pixels": pixels, "labels": labels, "series": series }).to_string()
     }
 
     fn position_label(&self, x: f64) -> String {
@@ -487,18 +408,8 @@ pub struct Bar {
 }
 
 /// Horizontal bars, in groups that share a name when the name of the following ones is empty.
-pub fn bars(
-    number: usize,
-    title: &str,
-    description: &str,
-    name_width: f64,
-    bars: &[Bar],
-) -> String {
-    let largest = bars
-        .iter()
-        .map(|bar| bar.value)
-        .fold(0.0, f64::max)
-        .max(1e-9);
+pub fn bars(number: usize, title: &str, description: &str, name_width: f64, bars: &[Bar]) -> String {
+    let largest = bars.iter().map(|bar| bar.value).fold(0.0, f64::max).max(1e-9);
     let grouped = bars.iter().any(|bar| bar.name.is_empty());
     let mut y = 8.0;
     let mut rows = String::new();
@@ -535,10 +446,7 @@ pub fn bars(
 
 fn nice_step(rough: f64) -> f64 {
     let magnitude = 10_f64.powf(rough.max(1e-9).log10().floor());
-    let nice = [1.0, 2.0, 5.0, 10.0]
-        .into_iter()
-        .find(|nice| rough <= nice * magnitude * 1.000_001)
-        .unwrap_or(10.0);
+    let nice = [1.0, 2.0, 5.0, 10.0].into_iter().find(|nice| rough <= nice * magnitude * 1.000_001).unwrap_or(10.0);
     nice * magnitude
 }
 
@@ -552,9 +460,7 @@ fn tick_label(at: f64, step: f64, high: f64) -> String {
     };
     let decimals = (-(step / scale).log10() - 1e-9).ceil().max(0.0) as usize;
     let number = format!("{:.decimals$}", at.abs() / scale);
-    let (whole, rest) = number
-        .split_once('.')
-        .map_or((number.as_str(), None), |(whole, rest)| (whole, Some(rest)));
+    let (whole, rest) = number.split_once('.').map_or((number.as_str(), None), |(whole, rest)| (whole, Some(rest)));
     let whole = words::count(whole.parse().unwrap_or(0));
     let sign = if at < 0.0 { "\u{2212}" } else { "" };
     match (at == 0.0, rest) {
@@ -565,11 +471,7 @@ fn tick_label(at: f64, step: f64, high: f64) -> String {
 }
 
 fn plain(at: f64) -> String {
-    if at >= 1.0 {
-        words::rounded(at)
-    } else {
-        format!("{}", (at * 1e4).round() / 1e4)
-    }
+    if at >= 1.0 { words::rounded(at) } else { format!("{}", (at * 1e4).round() / 1e4) }
 }
 
 #[cfg(test)]
@@ -599,10 +501,7 @@ mod tests {
     #[test]
     fn each_nine_is_as_wide_as_the_last() {
         let axis = Axis::nines("", 0.9999);
-        let places: Vec<f64> = [0.9, 0.99, 0.999, 0.9999]
-            .into_iter()
-            .map(|share| axis.place(share))
-            .collect();
+        let places: Vec<f64> = [0.9, 0.99, 0.999, 0.9999].into_iter().map(|share| axis.place(share)).collect();
         for (place, expected) in places.iter().zip([0.25, 0.5, 0.75, 1.0]) {
             assert!((place - expected).abs() < 1e-9);
         }
@@ -616,15 +515,8 @@ mod tests {
 
     #[test]
     fn an_empty_range_still_has_an_axis() {
-        for axis in [
-            Axis::linear("", 0.0, 0.0, true),
-            Axis::log("", 0.0, 0.0),
-            Axis::nines("", 0.0),
-        ] {
-            assert!(
-                axis.ticks.len() >= 2 && axis.place(0.5).is_finite(),
-                "{axis:?}"
-            );
+        for axis in [Axis::linear("", 0.0, 0.0, true), Axis::log("", 0.0, 0.0), Axis::nines("", 0.0)] {
+            assert!(axis.ticks.len() >= 2 && axis.place(0.5).is_finite(), "{axis:?}");
         }
     }
 }

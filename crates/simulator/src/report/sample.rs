@@ -2,8 +2,8 @@
 
 use crate::measure::{LatencyRecorder, Machine, Timeline, timeline::Answer};
 use crate::result::{
-    AmountCounter, AuditVerdict, BooksSample, Checks, CpuPerPayment, EventRecord, LoadGenerator,
-    LoadPoint, RunResult, SloVerdict, SupplyTerms,
+    AmountCounter, AuditVerdict, BooksSample, Checks, CpuPerPayment, EventRecord, LoadGenerator, LoadPoint, RunResult,
+    SloVerdict, SupplyTerms,
 };
 use crate::scenario::Scenario;
 use crate::workload::{Plan, amounts::REPORT_EDGES_MINOR};
@@ -36,30 +36,20 @@ const TEXT: &str = r#"
 
 /// A run with every list and option filled.
 pub fn full_run() -> RunResult {
-    let scenario =
-        Scenario::parse("sample.toml", "sample", TEXT, &[]).expect("the sample scenario is valid");
+    let scenario = Scenario::parse("sample.toml", "sample", TEXT, &[]).expect("the sample scenario is valid");
     let machine = Machine {
         cores: 2,
         cpu: "AMD EPYC 9R14".to_owned(),
         memory_gib: 15.6,
         kernel: "linux 6.1.0-28-cloud-amd64".to_owned(),
     };
-    let mut result = RunResult::begin(
-        &scenario,
-        "0.1.0",
-        "cbdc bench simulations/policy-shock.toml",
-        &machine,
-        false,
-    );
+    let mut result = RunResult::begin(&scenario, "0.1.0", "cbdc bench simulations/policy-shock.toml", &machine, false);
     result.scenario.file = Some("simulations/policy-shock.toml".to_owned());
     result.started_unix_ms = 1_795_397_156_000;
     result.machine.verify_per_core_s = 81_200.0;
     play(&mut result, &scenario);
     result.settled_per_s = result.settled as f64 / result.duration_s;
-    result.slo = SloVerdict {
-        p99_ms: 200.0,
-        held: result.latency_ms.p99 <= 200.0,
-    };
+    result.slo = SloVerdict { p99_ms: 200.0, held: result.latency_ms.p99 <= 200.0 };
     result.cpu_us_per_payment = CpuPerPayment {
         total: 21.4,
         verify: 12.3,
@@ -75,21 +65,9 @@ pub fn full_run() -> RunResult {
         wallets_minor: issued_minor - 125_000_000 - 48_211_507,
         ..SupplyTerms::default()
     };
-    result.audit = AuditVerdict {
-        ok: true,
-        blocks: 9_412,
-        findings: Vec::new(),
-    };
-    result.checks = Checks {
-        signatures: true,
-        fsync: true,
-        tls: true,
-        policy: true,
-    };
-    result.load_generator = LoadGenerator {
-        bottleneck: false,
-        late_ms_p99: 0.4,
-    };
+    result.audit = AuditVerdict { ok: true, blocks: 9_412, findings: Vec::new() };
+    result.checks = Checks { signatures: true, fsync: true, tls: true, policy: true };
+    result.load_generator = LoadGenerator { bottleneck: false, late_ms_p99: 0.4 };
     result.events = scenario
         .events
         .iter()
@@ -124,14 +102,8 @@ fn play(result: &mut RunResult, scenario: &Scenario) {
         let at_s = payment.due_ns as f64 / 1e9;
         // A cheap made-up noise between 0 and 1.
         let noise = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) as f64 / u64::MAX as f64;
-        let stall_ms = if (32.0..32.8).contains(&at_s) {
-            (32.8 - at_s) * 300.0
-        } else {
-            0.0
-        };
-        let ms = 4.0 + 6.0 * noise + 3.0 * (at_s * 1.7).sin()
-            - 2.5 * (1.0 - noise).ln() * noise.powi(9)
-            + stall_ms;
+        let stall_ms = if (32.0..32.8).contains(&at_s) { (32.8 - at_s) * 300.0 } else { 0.0 };
+        let ms = 4.0 + 6.0 * noise + 3.0 * (at_s * 1.7).sin() - 2.5 * (1.0 - noise).ln() * noise.powi(9) + stall_ms;
         let answered_ns = payment.due_ns + (ms.max(1.0) * 1e6) as u64;
         timeline.offered(payment.due_ns);
         let limited = at_s > 20.0 && number % 17 == 0;
@@ -156,11 +128,7 @@ fn play(result: &mut RunResult, scenario: &Scenario) {
         }
     }
     for second in 0..45_u64 {
-        let swept = if second > 20 {
-            (second as i64 - 20) * 2_008_812
-        } else {
-            0
-        };
+        let swept = if second > 20 { (second as i64 - 20) * 2_008_812 } else { 0 };
         timeline.supply(second * 1_000_000_000, 10_625_000_000 - swept);
     }
     result.latency_ms = latency.summary();
@@ -170,11 +138,7 @@ fn play(result: &mut RunResult, scenario: &Scenario) {
 }
 
 fn books(at_s: u64) -> BooksSample {
-    let swept = if at_s > 20 {
-        (at_s as i64 - 20) * 20_088_120
-    } else {
-        0
-    };
+    let swept = if at_s > 20 { (at_s as i64 - 20) * 20_088_120 } else { 0 };
     BooksSample {
         at_s,
         securities_minor: 26_000_000_000,

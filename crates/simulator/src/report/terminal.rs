@@ -15,11 +15,7 @@ struct Paint {
 
 impl Paint {
     fn with(&self, code: &str, text: &str) -> String {
-        if self.on {
-            format!("\u{1b}[{code}m{text}\u{1b}[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
     fn bold(&self, text: &str) -> String {
@@ -63,30 +59,15 @@ fn line(text: &mut String, paint: &Paint, label: &str, content: &str) {
 
 fn head(text: &mut String, result: &RunResult, paint: &Paint) {
     let shape = &result.shape;
-    let _ = writeln!(
-        text,
-        "\n{}  {}",
-        paint.bold(&result.scenario.name),
-        result.scenario.description
-    );
-    let processes = if shape.in_process {
-        "in one process"
-    } else {
-        "one process a node"
-    };
-    let network = format!(
-        "1 central bank, {} banks, {} wallets, {processes}",
-        shape.banks,
-        count(u64::from(shape.wallets))
-    );
+    let _ = writeln!(text, "\n{}  {}", paint.bold(&result.scenario.name), result.scenario.description);
+    let processes = if shape.in_process { "in one process" } else { "one process a node" };
+    let network =
+        format!("1 central bank, {} banks, {} wallets, {processes}", shape.banks, count(u64::from(shape.wallets)));
     line(text, paint, "network", &network);
     let messages = if shape.mode == "unary" {
         "unary calls".to_owned()
     } else {
-        format!(
-            "streams of up to {} a message",
-            count(u64::from(shape.batch_size))
-        )
+        format!("streams of up to {} a message", count(u64::from(shape.batch_size)))
     };
     let load = format!(
         "{}, {} a second for {} s after {} s of warm-up, {messages}",
@@ -97,25 +78,11 @@ fn head(text: &mut String, result: &RunResult, paint: &Paint) {
     );
     line(text, paint, "load", &load);
     let machine = &result.machine;
-    line(
-        text,
-        paint,
-        "machine",
-        &format!(
-            "{} cores, {}, {} GiB",
-            machine.cores, machine.cpu, machine.memory_gib
-        ),
-    );
+    line(text, paint, "machine", &format!("{} cores, {}, {} GiB", machine.cores, machine.cpu, machine.memory_gib));
     let checks: Vec<String> = result
         .named_checks()
         .into_iter()
-        .map(|(name, on)| {
-            if on {
-                paint.good(&format!("{name} on"))
-            } else {
-                paint.bad(&format!("{name} OFF"))
-            }
-        })
+        .map(|(name, on)| if on { paint.good(&format!("{name} on")) } else { paint.bad(&format!("{name} OFF")) })
         .collect();
     line(text, paint, "checks", &checks.join("  "));
 }
@@ -123,65 +90,18 @@ fn head(text: &mut String, result: &RunResult, paint: &Paint) {
 fn payments(text: &mut String, result: &RunResult, paint: &Paint) {
     let _ = writeln!(text);
     let rate = paint.bold(&format!("{:>12} a second", rounded(result.settled_per_s)));
-    line(
-        text,
-        paint,
-        "settled",
-        &format!(
-            "{:>12}  {:>8}{rate}",
-            count(result.settled),
-            part(result.settled, result)
-        ),
-    );
+    line(text, paint, "settled", &format!("{:>12}  {:>8}{rate}", count(result.settled), part(result.settled, result)));
     let mut reasons: Vec<(&String, &u64)> = result.refusals.iter().collect();
     reasons.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
-    let top: Vec<String> = reasons
-        .iter()
-        .take(3)
-        .map(|(reason, number)| format!("{reason} {}", count(**number)))
-        .collect();
+    let top: Vec<String> =
+        reasons.iter().take(3).map(|(reason, number)| format!("{reason} {}", count(**number))).collect();
     let more = reasons.len().saturating_sub(3);
-    let more = if more > 0 {
-        format!(", {more} more")
-    } else {
-        String::new()
-    };
-    let why = if top.is_empty() {
-        String::new()
-    } else {
-        paint.dim(&format!("   {}{more}", top.join(", ")))
-    };
-    line(
-        text,
-        paint,
-        "refused",
-        &format!(
-            "{:>12}  {:>8}{why}",
-            count(result.refused),
-            part(result.refused, result)
-        ),
-    );
-    let failed = format!(
-        "{:>12}  {:>8}",
-        count(result.failed),
-        part(result.failed, result)
-    );
-    line(
-        text,
-        paint,
-        "failed",
-        &if result.failed > 0 {
-            paint.bad(&failed)
-        } else {
-            failed
-        },
-    );
-    line(
-        text,
-        paint,
-        "offered",
-        &format!("{:>12}", count(result.offered)),
-    );
+    let more = if more > 0 { format!(", {more} more") } else { String::new() };
+    let why = if top.is_empty() { String::new() } else { paint.dim(&format!("   {}{more}", top.join(", "))) };
+    line(text, paint, "refused", &format!("{:>12}  {:>8}{why}", count(result.refused), part(result.refused, result)));
+    let failed = format!("{:>12}  {:>8}", count(result.failed), part(result.failed, result));
+    line(text, paint, "failed", &if result.failed > 0 { paint.bad(&failed) } else { failed });
+    line(text, paint, "offered", &format!("{:>12}", count(result.offered)));
 }
 
 fn part(number: u64, result: &RunResult) -> String {
@@ -191,21 +111,9 @@ fn part(number: u64, result: &RunResult) -> String {
 fn latency(text: &mut String, result: &RunResult, paint: &Paint) {
     let _ = writeln!(text);
     let ms = &result.latency_ms;
-    let columns = [
-        ("p50", ms.p50),
-        ("p90", ms.p90),
-        ("p99", ms.p99),
-        ("p99.9", ms.p99_9),
-        ("max", ms.max),
-    ];
-    let heads: String = columns
-        .iter()
-        .map(|(name, _)| format!("{name:>10}"))
-        .collect();
-    let figures: String = columns
-        .iter()
-        .map(|(_, value)| format!("{:>10}", figure(*value)))
-        .collect();
+    let columns = [("p50", ms.p50), ("p90", ms.p90), ("p99", ms.p99), ("p99.9", ms.p99_9), ("max", ms.max)];
+    let heads: String = columns.iter().map(|(name, _)| format!("{name:>10}")).collect();
+    let figures: String = columns.iter().map(|(_, value)| format!("{:>10}", figure(*value))).collect();
     line(text, paint, "latency", &paint.dim(&heads));
     let bound = format!("{} ms", given(result.slo.p99_ms));
     let held = if result.slo.held {
@@ -213,22 +121,13 @@ fn latency(text: &mut String, result: &RunResult, paint: &Paint) {
     } else {
         paint.bad(&format!("p99 above {bound}"))
     };
-    line(
-        text,
-        paint,
-        "  ms from due",
-        &format!("{}   {held}", paint.bold(&figures)),
-    );
+    line(text, paint, "  ms from due", &format!("{}   {held}", paint.bold(&figures)));
 }
 
 fn costs(text: &mut String, result: &RunResult, paint: &Paint) {
     let cpu = &result.cpu_us_per_payment;
     let mut roles = vec![format!("signatures {}", figure(cpu.verify))];
-    for (name, value) in [
-        ("central bank", cpu.central_bank),
-        ("banks", cpu.banks),
-        ("load", cpu.load_generator),
-    ] {
+    for (name, value) in [("central bank", cpu.central_bank), ("banks", cpu.banks), ("load", cpu.load_generator)] {
         roles.extend(value.map(|value| format!("{name} {}", figure(value))));
     }
     let content = format!(
@@ -237,10 +136,7 @@ fn costs(text: &mut String, result: &RunResult, paint: &Paint) {
         paint.dim(&roles.join(", "))
     );
     line(text, paint, "CPU", &content);
-    let rate = format!(
-        "{} signatures a second on one core",
-        rounded(result.machine.verify_per_core_s)
-    );
+    let rate = format!("{} signatures a second on one core", rounded(result.machine.verify_per_core_s));
     line(text, paint, "verifying", &rate);
 }
 
@@ -255,47 +151,18 @@ fn money_and_audit(text: &mut String, result: &RunResult, paint: &Paint) {
         .take(3)
         .map(|(name, minor)| format!("{} {}", name.to_lowercase(), money(minor, &result.currency)))
         .collect();
-    let wallets = format!(
-        "{code} {}",
-        money(result.supply.wallets_minor, &result.currency)
-    );
-    line(
-        text,
-        paint,
-        "supply",
-        &format!("{wallets}   {}", paint.dim(&moved.join(", "))),
-    );
+    let wallets = format!("{code} {}", money(result.supply.wallets_minor, &result.currency));
+    line(text, paint, "supply", &format!("{wallets}   {}", paint.dim(&moved.join(", "))));
     let audit = &result.audit;
     if audit.ok {
-        line(
-            text,
-            paint,
-            "audit",
-            &paint.good(&format!("ok, {} blocks", count(audit.blocks))),
-        );
+        line(text, paint, "audit", &paint.good(&format!("ok, {} blocks", count(audit.blocks))));
     } else {
-        line(
-            text,
-            paint,
-            "audit",
-            &paint.bad(&format!("FAILED after {} blocks", count(audit.blocks))),
-        );
-        audit
-            .findings
-            .iter()
-            .take(5)
-            .for_each(|finding| line(text, paint, "", &paint.bad(finding)));
+        line(text, paint, "audit", &paint.bad(&format!("FAILED after {} blocks", count(audit.blocks))));
+        audit.findings.iter().take(5).for_each(|finding| line(text, paint, "", &paint.bad(finding)));
     }
     for event in result.events.iter().take(6) {
-        let done = event.done_at_s.map_or("never done".to_owned(), |at_s| {
-            format!("done at {at_s:.2} s")
-        });
-        line(
-            text,
-            paint,
-            "event",
-            &format!("{:>7.2} s  {} ({done})", event.at_s, event.what),
-        );
+        let done = event.done_at_s.map_or("never done".to_owned(), |at_s| format!("done at {at_s:.2} s"));
+        line(text, paint, "event", &format!("{:>7.2} s  {} ({done})", event.at_s, event.what));
     }
 }
 
@@ -309,10 +176,7 @@ fn foot(text: &mut String, result: &RunResult, paint: &Paint) {
         text,
         paint,
         "",
-        &paint.dim(&format!(
-            "seed {}, scenario {hash}, cbdc {}",
-            result.scenario.seed, result.version
-        )),
+        &paint.dim(&format!("seed {}, scenario {hash}, cbdc {}", result.scenario.seed, result.version)),
     );
     let _ = writeln!(text, "\n{}", paint.bold(&verdict(result).join("\n")));
 }
@@ -331,15 +195,8 @@ mod tests {
     #[test]
     fn a_summary_fits_a_screen() {
         let text = summary(&sample::full_run(), false);
-        assert!(
-            (18..=32).contains(&text.lines().count()),
-            "{} lines\n{text}",
-            text.lines().count()
-        );
-        assert!(
-            text.lines().all(|line| line.chars().count() <= 140),
-            "{text}"
-        );
+        assert!((18..=32).contains(&text.lines().count()), "{} lines\n{text}", text.lines().count());
+        assert!(text.lines().all(|line| line.chars().count() <= 140), "{text}");
     }
 
     #[test]
@@ -350,13 +207,7 @@ mod tests {
         result.audit.findings = vec!["Block 17 does not follow its parent.".to_owned()];
         result.load_generator.bottleneck = true;
         let text = summary(&result, false);
-        for words in [
-            "fsync OFF",
-            "Not a run of real use: fsync off.",
-            "FAILED",
-            "Block 17",
-            "bottleneck",
-        ] {
+        for words in ["fsync OFF", "Not a run of real use: fsync off.", "FAILED", "Block 17", "bottleneck"] {
             assert!(text.contains(words), "`{words}` is missing from\n{text}");
         }
     }

@@ -34,11 +34,7 @@ pub fn percent(share: f64) -> String {
 
 /// One part of a whole; 0 of 0 is 0.
 pub fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 {
-        0.0
-    } else {
-        part as f64 / whole as f64
-    }
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 /// Minor units in the currency's unit: 123456 as `1,234.56`; negative figures with a true minus sign.
@@ -50,31 +46,19 @@ pub fn money(minor: i64, currency: &Currency) -> String {
     if currency.exponent == 0 {
         return format!("{sign}{whole}");
     }
-    format!(
-        "{sign}{whole}.{:0width$}",
-        size % scale,
-        width = currency.exponent as usize
-    )
+    format!("{sign}{whole}.{:0width$}", size % scale, width = currency.exponent as usize)
 }
 
 /// A date and time in UTC: `2026-11-23 01:25 UTC`.
 pub fn date(unix_ms: u64) -> String {
     let minutes = unix_ms / 60_000;
     let (year, month, day) = civil((minutes / 1_440) as i64);
-    format!(
-        "{year:04}-{month:02}-{day:02} {:02}:{:02} UTC",
-        minutes / 60 % 24,
-        minutes % 60
-    )
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60 % 24, minutes % 60)
 }
 
 /// A figure that a person chose, as they would write it: `200`, `2.5`.
 pub fn given(number: f64) -> String {
-    if number.abs() >= 1_000.0 {
-        rounded(number)
-    } else {
-        format!("{}", (number * 1_000.0).round() / 1_000.0)
-    }
+    if number.abs() >= 1_000.0 { rounded(number) } else { format!("{}", (number * 1_000.0).round() / 1_000.0) }
 }
 
 /// The run in two sentences: what settled, and whether that was fast and right.
@@ -101,12 +85,7 @@ pub fn verdict(result: &RunResult) -> [String; 2] {
 /// What a reader must know before comparing this run with another; one sentence each.
 pub fn warnings(result: &RunResult) -> Vec<String> {
     let mut warnings = Vec::new();
-    let off: Vec<&str> = result
-        .named_checks()
-        .into_iter()
-        .filter(|(_, on)| !on)
-        .map(|(name, _)| name)
-        .collect();
+    let off: Vec<&str> = result.named_checks().into_iter().filter(|(_, on)| !on).map(|(name, _)| name).collect();
     if !off.is_empty() {
         warnings.push(format!("Not a run of real use: {} off.", list(&off)));
     }
@@ -118,10 +97,7 @@ pub fn warnings(result: &RunResult) -> Vec<String> {
         ));
     }
     if result.failed > 0 {
-        warnings.push(format!(
-            "{} payments had no known outcome when the run ended.",
-            count(result.failed)
-        ));
+        warnings.push(format!("{} payments had no known outcome when the run ended.", count(result.failed)));
     }
     if result.supply.expected_minor() != Some(result.supply.wallets_minor) {
         warnings.push("The wallets do not hold what the supply terms add up to.".to_owned());
@@ -153,16 +129,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
@@ -184,16 +155,7 @@ mod tests {
         let euro = Currency::default();
         assert_eq!(money(123_456, &euro), "1,234.56");
         assert_eq!(money(-5, &euro), "\u{2212}0.05");
-        assert_eq!(
-            money(
-                123_456,
-                &Currency {
-                    code: "JPY".to_owned(),
-                    exponent: 0
-                }
-            ),
-            "123,456"
-        );
+        assert_eq!(money(123_456, &Currency { code: "JPY".to_owned(), exponent: 0 }), "123,456");
     }
 
     #[test]

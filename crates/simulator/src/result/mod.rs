@@ -179,10 +179,7 @@ pub struct Currency {
 
 impl Default for Currency {
     fn default() -> Self {
-        Self {
-            code: "EUR".to_owned(),
-            exponent: 2,
-        }
+        Self { code: "EUR".to_owned(), exponent: 2 }
     }
 }
 
@@ -217,11 +214,7 @@ pub struct SupplyTerms {
 impl SupplyTerms {
     /// Issued − redeemed + … − expired: what the wallets must hold. `None` if the sum leaves 64 bits.
     pub fn expected_minor(&self) -> Option<i64> {
-        let sum: i128 = self
-            .signed_terms()
-            .iter()
-            .map(|(_, minor)| i128::from(*minor))
-            .sum();
+        let sum: i128 = self.signed_terms().iter().map(|(_, minor)| i128::from(*minor)).sum();
         i64::try_from(sum).ok()
     }
 
@@ -391,13 +384,7 @@ impl RunResult {
     }
 
     /// A result with everything that is known before the run: scenario, shape, machine, version.
-    pub fn begin(
-        scenario: &Scenario,
-        version: &str,
-        command: &str,
-        machine: &Machine,
-        in_process: bool,
-    ) -> Self {
+    pub fn begin(scenario: &Scenario, version: &str, command: &str, machine: &Machine, in_process: bool) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
             scenario: ScenarioFacts::of(scenario),
@@ -405,10 +392,7 @@ impl RunResult {
             command: command.to_owned(),
             shape: Shape::of(scenario, in_process),
             duration_s: scenario.load.duration_s,
-            slo: SloVerdict {
-                p99_ms: scenario.slo.p99_ms,
-                held: false,
-            },
+            slo: SloVerdict { p99_ms: scenario.slo.p99_ms, held: false },
             machine: MachineFacts {
                 cores: machine.cores,
                 cpu: machine.cpu.clone(),
@@ -422,18 +406,8 @@ impl RunResult {
 
     /// The checks with their names and states.
     pub fn named_checks(&self) -> [(&'static str, bool); 4] {
-        let Checks {
-            signatures,
-            fsync,
-            tls,
-            policy,
-        } = self.checks;
-        [
-            ("signatures", signatures),
-            ("fsync", fsync),
-            ("TLS", tls),
-            ("policy", policy),
-        ]
+        let Checks { signatures, fsync, tls, policy } = self.checks;
+        [("signatures", signatures), ("fsync", fsync), ("TLS", tls), ("policy", policy)]
     }
 }
 
@@ -445,10 +419,7 @@ impl ScenarioFacts {
             description: scenario.description.clone(),
             hash: scenario.scenario_hash(),
             seed: scenario.seed,
-            file: scenario
-                .file
-                .as_ref()
-                .map(|file| file.display().to_string()),
+            file: scenario.file.as_ref().map(|file| file.display().to_string()),
             resolved_toml: scenario.canonical(),
         }
     }
@@ -485,25 +456,17 @@ pub struct AmountCounter {
 impl AmountCounter {
     /// Buckets below each of these edges, rising, and one open bucket above.
     pub fn new(edges_minor: &[u64]) -> Self {
-        let bucket = |below_minor| AmountBucket {
-            below_minor,
-            count: 0,
-            total_minor: 0,
-        };
+        let bucket = |below_minor| AmountBucket { below_minor, count: 0, total_minor: 0 };
         let edges = edges_minor.iter().map(|edge| bucket(Some(*edge)));
-        Self {
-            buckets: edges.chain([bucket(None)]).collect(),
-        }
+        Self { buckets: edges.chain([bucket(None)]).collect() }
     }
 
     /// Counts one payment.
     pub fn count(&mut self, amount_minor: u64) {
-        let below =
-            |bucket: &AmountBucket| bucket.below_minor.is_some_and(|edge| edge <= amount_minor);
+        let below = |bucket: &AmountBucket| bucket.below_minor.is_some_and(|edge| edge <= amount_minor);
         let index = self.buckets.partition_point(below);
         self.buckets[index].count += 1;
-        self.buckets[index].total_minor =
-            self.buckets[index].total_minor.saturating_add(amount_minor);
+        self.buckets[index].total_minor = self.buckets[index].total_minor.saturating_add(amount_minor);
     }
 
     /// The buckets.

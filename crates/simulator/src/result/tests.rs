@@ -11,18 +11,12 @@ fn paths(prefix: &str, value: &Value, found: &mut std::collections::BTreeSet<Str
             for (key, value) in entries {
                 let free = prefix == "refusals";
                 let key = if free { "*" } else { key };
-                let path = if prefix.is_empty() {
-                    key.to_owned()
-                } else {
-                    format!("{prefix}.{key}")
-                };
+                let path = if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
                 paths(&path, value, found);
             }
         }
         Value::Array(items) if items.iter().any(Value::is_object) => {
-            items
-                .iter()
-                .for_each(|item| paths(&format!("{prefix}[]"), item, found));
+            items.iter().for_each(|item| paths(&format!("{prefix}[]"), item, found));
         }
         _ => {
             found.insert(prefix.to_owned());
@@ -32,21 +26,12 @@ fn paths(prefix: &str, value: &Value, found: &mut std::collections::BTreeSet<Str
 
 #[test]
 fn the_keys_of_the_summary_are_pinned() {
-    let json = sample::full_run()
-        .to_json()
-        .expect("a result is valid JSON");
+    let json = sample::full_run().to_json().expect("a result is valid JSON");
     let mut found = std::collections::BTreeSet::new();
-    paths(
-        "",
-        &serde_json::from_str(&json).expect("valid JSON"),
-        &mut found,
-    );
+    paths("", &serde_json::from_str(&json).expect("valid JSON"), &mut found);
     let found: Vec<String> = found.into_iter().collect();
     let pinned: Vec<&str> = include_str!("keys.txt").lines().collect();
-    assert_eq!(
-        found, pinned,
-        "the keys are a contract: new ones are added to keys.txt, others never change"
-    );
+    assert_eq!(found, pinned, "the keys are a contract: new ones are added to keys.txt, others never change");
 }
 
 #[test]
@@ -77,13 +62,7 @@ fn supply_terms_add_up_with_the_signs_of_the_invariant() {
 #[test]
 fn amounts_are_counted_below_their_edge() {
     let mut counter = AmountCounter::new(&[10, 20]);
-    [1, 9, 10, 19, 20, 1_000]
-        .into_iter()
-        .for_each(|amount| counter.count(amount));
-    let counts: Vec<u64> = counter
-        .buckets()
-        .iter()
-        .map(|bucket| bucket.count)
-        .collect();
+    [1, 9, 10, 19, 20, 1_000].into_iter().for_each(|amount| counter.count(amount));
+    let counts: Vec<u64> = counter.buckets().iter().map(|bucket| bucket.count).collect();
     assert_eq!(counts, [2, 2, 2]);
 }

@@ -99,9 +99,7 @@ pub async fn run(scenario: &Scenario, options: &BenchOptions) -> Result<RunResul
     let mut nodes = Nodes::start(&network, options.in_process).await?;
     let prepared = prepare(scenario, &network, &progress).await;
     let measured = match prepared {
-        Ok(payments) => {
-            measure(scenario, &network, &mut nodes, payments, &progress, &mut result).await
-        }
+        Ok(payments) => measure(scenario, &network, &mut nodes, payments, &progress, &mut result).await,
         Err(error) => Err(error),
     };
     nodes.shutdown().await;
@@ -111,11 +109,7 @@ pub async fn run(scenario: &Scenario, options: &BenchOptions) -> Result<RunResul
 }
 
 /// Issuance, wallets and signatures: everything before the clock starts.
-async fn prepare(
-    scenario: &Scenario,
-    folder: &NetworkFolder,
-    progress: &Progress,
-) -> Result<SignedPayments> {
+async fn prepare(scenario: &Scenario, folder: &NetworkFolder, progress: &Progress) -> Result<SignedPayments> {
     setup::issue(folder, scenario).await?;
     let bar = progress.counted("opening and funding wallets", u64::from(scenario.wallets.count));
     let purses = setup::open_wallets(folder, scenario, || bar.add(1)).await?;
@@ -123,8 +117,9 @@ async fn prepare(
     let bar = progress.counted("signing payments", expected);
     let network = folder.anchor().network();
     let valid_until = Timestamp(now_ms() + VALIDITY_MS);
-    let payments =
-        tokio::task::block_in_place(|| payments::sign_all(scenario, network, &purses, valid_until, |count| bar.add(count)));
+    let payments = tokio::task::block_in_place(|| {
+        payments::sign_all(scenario, network, &purses, valid_until, |count| bar.add(count))
+    });
     Ok(payments)
 }
 
@@ -151,7 +146,8 @@ async fn measure(
     let events = happen(scenario, folder, nodes, start);
     let display = progress.live(scenario, start, live.clone(), observer.supply());
     let (outcomes, events) = tokio::join!(futures::future::join_all(lanes), events);
-    let outcomes: Vec<LaneOutcome> = outcomes.into_iter().collect::<Result<_, _>>().context("a lane of the load failed")?;
+    let outcomes: Vec<LaneOutcome> =
+        outcomes.into_iter().collect::<Result<_, _>>().context("a lane of the load failed")?;
     display.abort();
     result.events = events;
 

@@ -41,7 +41,11 @@ impl Observer {
                 let at = start.elapsed();
                 // A node that is down for a while leaves a gap; the next look fills in.
                 if let Ok(sheet) = desk.balance_sheet().await {
-                    let sample = Sample { at_ns: at.as_nanos() as u64, cbdc_minor: signed(sheet.cbdc_minor), books: books(at, &sheet) };
+                    let sample = Sample {
+                        at_ns: at.as_nanos() as u64,
+                        cbdc_minor: signed(sheet.cbdc_minor),
+                        books: books(at, &sheet),
+                    };
                     shown.store(sample.cbdc_minor, Ordering::Relaxed);
                     samples.push(sample);
                 }

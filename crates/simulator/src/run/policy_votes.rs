@@ -42,7 +42,8 @@ fn changes(change: &scenario::PolicyChange) -> Vec<PolicyChange> {
     let mut changes = Vec::new();
     changes.extend(change.supply_cap_minor.map(|cap| PolicyChange::SupplyCap(amount(cap))));
     changes.extend(change.issuance_quota_minor.map(|quota| PolicyChange::IssuanceQuota(amount(quota))));
-    let mut per_class = |limits: &PerClass<Option<Limit>>, make: fn(cbdc_ledger::Class, Option<Amount>) -> PolicyChange| {
+    let mut per_class = |limits: &PerClass<Option<Limit>>,
+                         make: fn(cbdc_ledger::Class, Option<Amount>) -> PolicyChange| {
         for class in Class::ALL {
             changes.extend(limits.get(class).map(|limit| make(ledger_class(class), amount(limit))));
         }

@@ -73,7 +73,12 @@ fn differing(answer: Option<&Answer>, in_chain: Option<&(Height, u32, Outcome)>)
         (Some(answer), Some((height, index, outcome))) => {
             let same = answer.outcome == *outcome && answer.height == *height && answer.index == *index;
             let (found, place) = (answer.outcome, answer.height);
-            (!same).then(|| format!("it was answered {found} at {place}/{}, the chain has {outcome} at {height}/{index}", answer.index))
+            (!same).then(|| {
+                format!(
+                    "it was answered {found} at {place}/{}, the chain has {outcome} at {height}/{index}",
+                    answer.index
+                )
+            })
         }
         _ => None,
     }

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use cbdc_client::{BankId, BankOffice, IssuanceKind, NetworkFolder, Wallet};
 use cbdc_client::bank_office::IssuanceAnswer;
+use cbdc_client::{BankId, BankOffice, IssuanceKind, NetworkFolder, Wallet};
 use cbdc_ledger::{Amount, Class, HolderId, SigningKey};
 use futures::{StreamExt, TryStreamExt};
 
@@ -44,7 +44,9 @@ pub async fn issue(folder: &NetworkFolder, scenario: &Scenario) -> Result<()> {
         let answer = office.request_issuance(IssuanceKind::Issue, Amount::from_minor(amount)).await;
         match answer.with_context(|| format!("bank {bank} asked for issuance"))? {
             IssuanceAnswer::Ordered(fate) => drop(fate.settled().with_context(|| format!("issuing to bank {bank}"))?),
-            IssuanceAnswer::Waiting => bail!("issuance to bank {bank} waits for an operator; the desk was expected to agree"),
+            IssuanceAnswer::Waiting => {
+                bail!("issuance to bank {bank} waits for an operator; the desk was expected to agree")
+            }
         }
     }
     Ok(())
@@ -68,7 +70,9 @@ pub async fn open_wallets(folder: &NetworkFolder, scenario: &Scenario, progress:
             let wallet = Wallet::open(connection, folder.anchor().clone(), key(), &registration).await;
             let wallet = wallet.with_context(|| format!("opening wallet {index}"))?;
             let amount = Amount::from_minor(*scenario.wallets.opening_balance_minor.get(class));
-            fund(&wallet, &office, amount, index, scenario.seed).await.with_context(|| format!("funding wallet {index}"))?;
+            fund(&wallet, &office, amount, index, scenario.seed)
+                .await
+                .with_context(|| format!("funding wallet {index}"))?;
             progress();
             anyhow::Ok(Purse { account: wallet.account(), key: key(), first_sequence: 1 })
         }

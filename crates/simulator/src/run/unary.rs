@@ -42,7 +42,9 @@ pub async fn run(runner: LaneRunner, channel: Channel) -> LaneOutcome {
                 let Ok(permit) = room.clone().acquire_owned().await else { break };
                 lateness.push((*due, elapsed_ns()));
                 live.offered.fetch_add(1, Ordering::Relaxed);
-                let Ok(Command::Payment(payment)) = Command::from_bytes(&lane.slice(place, place + 1)) else { continue };
+                let Ok(Command::Payment(payment)) = Command::from_bytes(&lane.slice(place, place + 1)) else {
+                    continue;
+                };
                 let (bank, answered) = (BankClient::new(channel.clone()), answered.clone());
                 let give_up = start + Duration::from_nanos(*due) + patience;
                 tokio::spawn(async move {

@@ -58,11 +58,7 @@ impl<T> PerClass<T> {
     where
         T: Copy,
     {
-        Self {
-            household: figure,
-            merchant: figure,
-            business: figure,
-        }
+        Self { household: figure, merchant: figure, business: figure }
     }
 }
 

@@ -69,29 +69,12 @@ impl Document {
     /// The first place that is not TOML.
     pub fn parse(name: &str, text: &str) -> Result<Self, ScenarioError> {
         let mut document = Self {
-            sources: vec![Source {
-                name: name.to_owned(),
-                text: text.to_owned(),
-            }],
-            root: Node {
-                place: Place {
-                    source: 0,
-                    start: 0,
-                    end: 0,
-                },
-                value: Value::Table(Table::new()),
-            },
+            sources: vec![Source { name: name.to_owned(), text: text.to_owned() }],
+            root: Node { place: Place { source: 0, start: 0, end: 0 }, value: Value::Table(Table::new()) },
         };
         let parsed = DeTable::parse(text).map_err(|error| document.syntax(0, 0, &error))?;
-        let place = Place {
-            source: 0,
-            start: 0,
-            end: 0,
-        };
-        document.root = Node {
-            place,
-            value: Value::Table(table(parsed.into_inner(), 0, 0)),
-        };
+        let place = Place { source: 0, start: 0, end: 0 };
+        document.root = Node { place, value: Value::Table(table(parsed.into_inner(), 0, 0)) };
         Ok(document)
     }
 
@@ -107,33 +90,18 @@ impl Document {
     /// The path leads through something that is no table.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), ScenarioError> {
         let source = self.sources.len();
-        self.sources.push(Source {
-            name: "--set".to_owned(),
-            text: format!("{key}={value}"),
-        });
+        self.sources.push(Source { name: "--set".to_owned(), text: format!("{key}={value}") });
         let at = key.len() + 1;
         let node = match DeValue::parse(value) {
             Ok(parsed) => convert(parsed, source, at),
-            Err(_) => Node {
-                place: Place {
-                    source,
-                    start: at,
-                    end: at + value.len(),
-                },
-                value: Value::Text(value.to_owned()),
-            },
+            Err(_) => {
+                Node { place: Place { source, start: at, end: at + value.len() }, value: Value::Text(value.to_owned()) }
+            }
         };
         let mut steps = Vec::new();
         let mut start = 0;
         for step in key.split('.') {
-            steps.push((
-                step,
-                Place {
-                    source,
-                    start,
-                    end: start + step.len(),
-                },
-            ));
+            steps.push((step, Place { source, start, end: start + step.len() }));
             start += step.len() + 1;
         }
         let mut root = std::mem::replace(&mut self.root, node.clone());
@@ -157,14 +125,7 @@ impl Document {
         let source_line = rest.lines().next().unwrap_or("").to_owned();
         let column = source.text[line_start..start].chars().count() + 1;
         let end = floor_boundary(&source.text, place.end.max(start));
-        let width = source.text[start..end]
-            .lines()
-            .next()
-            .unwrap_or("")
-            .trim_end()
-            .chars()
-            .count()
-            .max(1);
+        let width = source.text[start..end].lines().next().unwrap_or("").trim_end().chars().count().max(1);
         ScenarioError::Mistake(Box::new(Mistake {
             file: source.name.clone(),
             line: source.text[..start].matches('\n').count() + 1,
@@ -179,17 +140,8 @@ impl Document {
 
     fn syntax(&self, source: usize, at: usize, error: &toml::de::Error) -> ScenarioError {
         let Range { start, end } = error.span().unwrap_or(0..0);
-        let place = Place {
-            source,
-            start: start + at,
-            end: end + at,
-        };
-        self.mistake(
-            place,
-            "valid TOML",
-            error.message().replace('\n', "; "),
-            None,
-        )
+        let place = Place { source, start: start + at, end: end + at };
+        self.mistake(place, "valid TOML", error.message().replace('\n', "; "), None)
     }
 }
 
@@ -217,10 +169,7 @@ fn place_at(node: &mut Node, steps: &[(&str, Place)], new: Node) -> Result<(), O
         Value::Table(entries) => {
             let entry = entries.entry((*step).to_owned()).or_insert_with(|| Entry {
                 key_place: *step_place,
-                node: Node {
-                    place: *step_place,
-                    value: Value::Table(Table::new()),
-                },
+                node: Node { place: *step_place, value: Value::Table(Table::new()) },
             });
             if rest.is_empty() {
                 entry.key_place = *step_place;
@@ -229,24 +178,12 @@ fn place_at(node: &mut Node, steps: &[(&str, Place)], new: Node) -> Result<(), O
         }
         Value::List(items) => {
             let count = items.len();
-            match step
-                .parse::<usize>()
-                .ok()
-                .and_then(|index| items.get_mut(index))
-            {
+            match step.parse::<usize>().ok().and_then(|index| items.get_mut(index)) {
                 Some(item) => place_at(item, rest, new),
-                None => Err((
-                    *step_place,
-                    format!("a position below {count} in this list"),
-                    format!("`{step}`"),
-                )),
+                None => Err((*step_place, format!("a position below {count} in this list"), format!("`{step}`"))),
             }
         }
-        other => Err((
-            *step_place,
-            "the name of a key".to_owned(),
-            format!("`{step}` inside {}", describe(other)),
-        )),
+        other => Err((*step_place, "the name of a key".to_owned(), format!("`{step}` inside {}", describe(other)))),
     }
 }
 
@@ -254,49 +191,28 @@ fn table(parsed: DeTable<'_>, source: usize, at: usize) -> Table {
     parsed
         .into_iter()
         .map(|(key, value)| {
-            let key_place = Place {
-                source,
-                start: key.span().start + at,
-                end: key.span().end + at,
-            };
-            (
-                key.into_inner().into_owned(),
-                Entry {
-                    key_place,
-                    node: convert(value, source, at),
-                },
-            )
+            let key_place = Place { source, start: key.span().start + at, end: key.span().end + at };
+            (key.into_inner().into_owned(), Entry { key_place, node: convert(value, source, at) })
         })
         .collect()
 }
 
 fn convert(parsed: Spanned<DeValue<'_>>, source: usize, at: usize) -> Node {
     let Range { start, end } = parsed.span();
-    let place = Place {
-        source,
-        start: start + at,
-        end: end + at,
-    };
+    let place = Place { source, start: start + at, end: end + at };
     let value = match parsed.into_inner() {
         DeValue::String(text) => Value::Text(text.into_owned()),
-        DeValue::Integer(integer) => {
-            match i128::from_str_radix(integer.as_str(), integer.radix()) {
-                Ok(number) => Value::Integer(number),
-                Err(_) => Value::Text(integer.as_str().to_owned()),
-            }
-        }
+        DeValue::Integer(integer) => match i128::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(number) => Value::Integer(number),
+            Err(_) => Value::Text(integer.as_str().to_owned()),
+        },
         DeValue::Float(float) => match float.as_str().parse() {
             Ok(number) => Value::Number(number),
             Err(_) => Value::Text(float.as_str().to_owned()),
         },
         DeValue::Boolean(flag) => Value::Boolean(flag),
         DeValue::Datetime(date) => Value::Date(date.to_string()),
-        DeValue::Array(items) => Value::List(
-            items
-                .into_iter()
-                .map(|item| convert(item, source, at))
-                .collect(),
-        ),
+        DeValue::Array(items) => Value::List(items.into_iter().map(|item| convert(item, source, at)).collect()),
         DeValue::Table(entries) => Value::Table(table(entries, source, at)),
     };
     Node { place, value }

@@ -49,17 +49,9 @@ impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = self.line.to_string();
         let gutter = " ".repeat(number.len());
-        let indent: String = self
-            .source_line
-            .chars()
-            .take(self.column - 1)
-            .map(|c| if c == '\t' { '\t' } else { ' ' })
-            .collect();
-        writeln!(
-            f,
-            "{}:{}:{}: expected {}, found {}",
-            self.file, self.line, self.column, self.expected, self.found
-        )?;
+        let indent: String =
+            self.source_line.chars().take(self.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        writeln!(f, "{}:{}:{}: expected {}, found {}", self.file, self.line, self.column, self.expected, self.found)?;
         writeln!(f, "{gutter} |")?;
         writeln!(f, "{number} | {}", self.source_line)?;
         write!(f, "{gutter} | {indent}{}", "^".repeat(self.width))?;
@@ -71,7 +63,5 @@ impl fmt::Display for Mistake {
 }
 
 fn did_you_mean(suggestion: Option<&str>) -> String {
-    suggestion
-        .map(|name| format!(" Did you mean `{name}`?"))
-        .unwrap_or_default()
+    suggestion.map(|name| format!(" Did you mean `{name}`?")).unwrap_or_default()
 }

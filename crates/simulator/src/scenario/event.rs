@@ -92,55 +92,28 @@ enum Kind {
     Policy,
 }
 
-const KINDS: [(&str, Kind); 4] = [
-    ("kill", Kind::Kill),
-    ("stop", Kind::Stop),
-    ("restart", Kind::Restart),
-    ("policy", Kind::Policy),
-];
-const POLICY_KEYS: [&str; 5] = [
-    "supply_cap_minor",
-    "issuance_quota_minor",
-    "holding_limit_minor",
-    "payment_limit_minor",
-    "day_limit_minor",
-];
+const KINDS: [(&str, Kind); 4] =
+    [("kill", Kind::Kill), ("stop", Kind::Stop), ("restart", Kind::Restart), ("policy", Kind::Policy)];
+const POLICY_KEYS: [&str; 5] =
+    ["supply_cap_minor", "issuance_quota_minor", "holding_limit_minor", "payment_limit_minor", "day_limit_minor"];
 
 impl Event {
-    pub(super) fn read(
-        mut section: Section<'_>,
-        banks: u32,
-        total_s: f64,
-    ) -> Result<Self, ScenarioError> {
+    pub(super) fn read(mut section: Section<'_>, banks: u32, total_s: f64) -> Result<Self, ScenarioError> {
         let Some(at_s) = section.optional_number("at_s", 0.0..=total_s)? else {
             return Err(section.mistake("at_s", "`at_s`, the event's time in seconds", "none"));
         };
         if !section.gives("action") {
-            let words: Vec<_> = KINDS
-                .iter()
-                .map(|(word, _)| format!("\"{word}\""))
-                .collect();
-            return Err(section.mistake(
-                "action",
-                format!("`action`, one of {}", words.join(", ")),
-                "none",
-            ));
+            let words: Vec<_> = KINDS.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+            return Err(section.mistake("action", format!("`action`, one of {}", words.join(", ")), "none"));
         }
         let kind = section.choice("action", &KINDS)?;
         let action = match kind {
             Kind::Policy => {
-                section.only_when(
-                    &["node"],
-                    "`node` only with action = \"kill\", \"stop\" or \"restart\"",
-                );
+                section.only_when(&["node"], "`node` only with action = \"kill\", \"stop\" or \"restart\"");
                 let change = PolicyChange::read(&mut section)?;
                 if change.is_empty() && !section.gives("node") {
                     let expected = format!("at least one of {}", POLICY_KEYS.join(", "));
-                    return Err(section.mistake(
-                        "action",
-                        expected,
-                        "a policy event that changes nothing",
-                    ));
+                    return Err(section.mistake("action", expected, "a policy event that changes nothing"));
                 }
                 Action::Policy(change)
             }
@@ -167,9 +140,7 @@ fn read_node(section: &mut Section<'_>, banks: u32) -> Result<NodeName, Scenario
     if word == "central-bank" {
         return Ok(NodeName::CentralBank);
     }
-    let number = word
-        .strip_prefix("bank-")
-        .and_then(|number| number.parse::<u32>().ok());
+    let number = word.strip_prefix("bank-").and_then(|number| number.parse::<u32>().ok());
     match number {
         Some(number) if (1..=banks).contains(&number) => Ok(NodeName::Bank(number - 1)),
         _ => Err(section.mistake("node", expected, format!("\"{word}\""))),

@@ -62,15 +62,8 @@ impl Profile {
     pub fn peak_per_s(&self) -> f64 {
         match *self {
             Self::Constant { rate_per_s } | Self::Poisson { rate_per_s } => rate_per_s,
-            Self::Ramp {
-                from_per_s,
-                to_per_s,
-            } => from_per_s.max(to_per_s),
-            Self::Burst {
-                rate_per_s,
-                burst_factor,
-                ..
-            } => rate_per_s * burst_factor.max(1.0),
+            Self::Ramp { from_per_s, to_per_s } => from_per_s.max(to_per_s),
+            Self::Burst { rate_per_s, burst_factor, .. } => rate_per_s * burst_factor.max(1.0),
         }
     }
 
@@ -78,16 +71,10 @@ impl Profile {
     pub fn mean_per_s(&self) -> f64 {
         match *self {
             Self::Constant { rate_per_s } | Self::Poisson { rate_per_s } => rate_per_s,
-            Self::Ramp {
-                from_per_s,
-                to_per_s,
-            } => (from_per_s + to_per_s) / 2.0,
-            Self::Burst {
-                rate_per_s,
-                burst_factor,
-                burst_period_s,
-                burst_on_s,
-            } => rate_per_s * (1.0 + (burst_factor - 1.0) * burst_on_s / burst_period_s),
+            Self::Ramp { from_per_s, to_per_s } => (from_per_s + to_per_s) / 2.0,
+            Self::Burst { rate_per_s, burst_factor, burst_period_s, burst_on_s } => {
+                rate_per_s * (1.0 + (burst_factor - 1.0) * burst_on_s / burst_period_s)
+            }
         }
     }
 }
@@ -220,17 +207,10 @@ impl Load {
         let cross_bank_share = section.number("cross_bank_share", 0.0..=1.0, share)?;
         if banks == 1 && cross_bank_share > 0.0 {
             let found = format!("{cross_bank_share} with a single bank");
-            return Err(section.mistake(
-                "cross_bank_share",
-                "0, or network.banks of at least 2",
-                found,
-            ));
+            return Err(section.mistake("cross_bank_share", "0, or network.banks of at least 2", found));
         }
         let payee_skew = section.number("payee_skew", 0.0..=3.0, 0.8)?;
-        let payees = section.choice(
-            "payees",
-            &[("by-channel", Payees::ByChannel), ("any", Payees::Any)],
-        )?;
+        let payees = section.choice("payees", &[("by-channel", Payees::ByChannel), ("any", Payees::Any)])?;
         let amounts = read_amounts(&mut section)?;
         section.end()?;
         Ok(Self {
@@ -267,27 +247,17 @@ fn read_profile(section: &mut Section<'_>) -> Result<Profile, ScenarioError> {
     let word = section.choice("profile", &words)?;
     let rates = 0.001..=RATE_PER_S_MAX;
     if !matches!(word, ProfileWord::Ramp) {
-        section.only_when(
-            &["from_per_s", "to_per_s"],
-            "this key only with profile = \"ramp\"",
-        );
+        section.only_when(&["from_per_s", "to_per_s"], "this key only with profile = \"ramp\"");
     }
     if !matches!(word, ProfileWord::Burst) {
         let keys = ["burst_factor", "burst_period_s", "burst_on_s"];
         section.only_when(&keys, "this key only with profile = \"burst\"");
     }
     match word {
-        ProfileWord::Constant => Ok(Profile::Constant {
-            rate_per_s: section.number("rate_per_s", rates, 1_000.0)?,
-        }),
-        ProfileWord::Poisson => Ok(Profile::Poisson {
-            rate_per_s: section.number("rate_per_s", rates, 1_000.0)?,
-        }),
+        ProfileWord::Constant => Ok(Profile::Constant { rate_per_s: section.number("rate_per_s", rates, 1_000.0)? }),
+        ProfileWord::Poisson => Ok(Profile::Poisson { rate_per_s: section.number("rate_per_s", rates, 1_000.0)? }),
         ProfileWord::Ramp => {
-            section.only_when(
-                &["rate_per_s"],
-                "`from_per_s` and `to_per_s` with profile = \"ramp\"",
-            );
+            section.only_when(&["rate_per_s"], "`from_per_s` and `to_per_s` with profile = \"ramp\"");
             Ok(Profile::Ramp {
                 from_per_s: section.number("from_per_s", rates.clone(), 100.0)?,
                 to_per_s: section.number("to_per_s", rates, 1_000.0)?,
@@ -297,14 +267,8 @@ fn read_profile(section: &mut Section<'_>) -> Result<Profile, ScenarioError> {
             let rate_per_s = section.number("rate_per_s", rates, 1_000.0)?;
             let burst_factor = section.number("burst_factor", 0.0..=1_000.0, 4.0)?;
             let burst_period_s = section.number("burst_period_s", 0.01..=86_400.0, 10.0)?;
-            let burst_on_s =
-                section.number("burst_on_s", 0.001..=burst_period_s, burst_period_s / 10.0)?;
-            Ok(Profile::Burst {
-                rate_per_s,
-                burst_factor,
-                burst_period_s,
-                burst_on_s,
-            })
+            let burst_on_s = section.number("burst_on_s", 0.001..=burst_period_s, burst_period_s / 10.0)?;
+            Ok(Profile::Burst { rate_per_s, burst_factor, burst_period_s, burst_on_s })
         }
     }
 }
@@ -317,35 +281,25 @@ enum AmountsWord {
 }
 
 fn read_amounts(section: &mut Section<'_>) -> Result<Amounts, ScenarioError> {
-    let words = [
-        ("space-2022", AmountsWord::Space2022),
-        ("fixed", AmountsWord::Fixed),
-        ("uniform", AmountsWord::Uniform),
-    ];
+    let words =
+        [("space-2022", AmountsWord::Space2022), ("fixed", AmountsWord::Fixed), ("uniform", AmountsWord::Uniform)];
     let word = section.choice("amounts", &words)?;
     if !matches!(word, AmountsWord::Fixed) {
         section.only_when(&["amount_minor"], "this key only with amounts = \"fixed\"");
     }
     if !matches!(word, AmountsWord::Uniform) {
-        section.only_when(
-            &["amount_minor_min", "amount_minor_max"],
-            "this key only with amounts = \"uniform\"",
-        );
+        section.only_when(&["amount_minor_min", "amount_minor_max"], "this key only with amounts = \"uniform\"");
     }
     match word {
         AmountsWord::Space2022 => Ok(Amounts::Space2022),
-        AmountsWord::Fixed => Ok(Amounts::Fixed {
-            amount_minor: section.integer("amount_minor", 1..=MINOR_MAX, 1_000)?,
-        }),
+        AmountsWord::Fixed => {
+            Ok(Amounts::Fixed { amount_minor: section.integer("amount_minor", 1..=MINOR_MAX, 1_000)? })
+        }
         AmountsWord::Uniform => {
             let amount_minor_min = section.integer("amount_minor_min", 1..=MINOR_MAX, 100)?;
             let most = 10_000.max(amount_minor_min);
-            let amount_minor_max =
-                section.integer("amount_minor_max", amount_minor_min..=MINOR_MAX, most)?;
-            Ok(Amounts::Uniform {
-                amount_minor_min,
-                amount_minor_max,
-            })
+            let amount_minor_max = section.integer("amount_minor_max", amount_minor_min..=MINOR_MAX, most)?;
+            Ok(Amounts::Uniform { amount_minor_min, amount_minor_max })
         }
     }
 }

@@ -115,9 +115,7 @@ impl Scenario {
             suggestion: similar_file(path, &source),
             source,
         })?;
-        let stem = path.file_stem().map_or("scenario".into(), |stem| {
-            stem.to_string_lossy().into_owned()
-        });
+        let stem = path.file_stem().map_or("scenario".into(), |stem| stem.to_string_lossy().into_owned());
         let mut scenario = Self::parse(&path.display().to_string(), &stem, &text, overrides)?;
         scenario.file = Some(path.to_owned());
         Ok(scenario)
@@ -127,12 +125,7 @@ impl Scenario {
     ///
     /// # Errors
     /// The first mistake, with its place.
-    pub fn parse(
-        file: &str,
-        stem: &str,
-        text: &str,
-        overrides: &[(String, String)],
-    ) -> Result<Self, ScenarioError> {
+    pub fn parse(file: &str, stem: &str, text: &str, overrides: &[(String, String)]) -> Result<Self, ScenarioError> {
         let mut document = Document::parse(file, text)?;
         for (key, value) in overrides {
             document.set(key, value)?;
@@ -151,23 +144,10 @@ impl Scenario {
         }
         events.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
         let mut slo_section = root.section("slo")?;
-        let slo = Slo {
-            p99_ms: slo_section.number("p99_ms", 0.001..=3_600_000.0, 1_000.0)?,
-        };
+        let slo = Slo { p99_ms: slo_section.number("p99_ms", 0.001..=3_600_000.0, 1_000.0)? };
         slo_section.end()?;
 
-        let scenario = Self {
-            name,
-            description,
-            seed,
-            network,
-            wallets,
-            load,
-            policy,
-            events,
-            slo,
-            file: None,
-        };
+        let scenario = Self { name, description, seed, network, wallets, load, policy, events, slo, file: None };
         scenario.check_window(&root.section("wallets")?)?;
         scenario.check_opening(&root.section("wallets")?)?;
         root.end()?;
@@ -176,16 +156,13 @@ impl Scenario {
 
     /// The resolved scenario as TOML, every default written out, keys sorted. Reading it gives the same scenario.
     pub fn canonical(&self) -> String {
-        let table =
-            toml::Table::try_from(self).expect("a scenario holds only values that TOML can hold");
+        let table = toml::Table::try_from(self).expect("a scenario holds only values that TOML can hold");
         toml::to_string(&table).expect("a table of TOML values can be written as TOML")
     }
 
     /// BLAKE3 of the canonical form, in hexadecimal.
     pub fn scenario_hash(&self) -> String {
-        blake3::hash(self.canonical().as_bytes())
-            .to_hex()
-            .to_string()
+        blake3::hash(self.canonical().as_bytes()).to_hex().to_string()
     }
 
     /// The bank of wallet `wallet`.
@@ -244,11 +221,7 @@ impl Scenario {
         let share = self.payers() as f64 / f64::from(self.wallets.count);
         let rounds = (SEQUENCE_WINDOW - 1) as f64;
         let needed = (self.load.profile.peak_per_s() * WINDOW_SPAN_S_MIN / rounds / share).ceil();
-        let key = if wallets.gives("per_bank") {
-            "per_bank"
-        } else {
-            "count"
-        };
+        let key = if wallets.gives("per_bank") { "per_bank" } else { "count" };
         let expected = format!(
             "at least {needed} wallets for a peak of {} payments a second (a payer may have {SEQUENCE_WINDOW} \
              unanswered payments)",
@@ -264,12 +237,7 @@ impl Scenario {
         for class in Class::ALL {
             let opening = *self.wallets.opening_balance_minor.get(class);
             total += u128::from(opening) * u128::from(*count.get(class));
-            let limit = self
-                .policy
-                .holding_limit_minor
-                .get(class)
-                .minor()
-                .unwrap_or(u64::MAX);
+            let limit = self.policy.holding_limit_minor.get(class).minor().unwrap_or(u64::MAX);
             if *count.get(class) > 0 && opening > limit {
                 let expected = format!("at most the holding limit of {}, {limit}", class.word());
                 return Err(wallets.mistake(key, expected, opening.to_string()));
@@ -277,20 +245,13 @@ impl Scenario {
         }
         let cap = self.policy.supply_cap_minor.minor().unwrap_or(MINOR_MAX);
         if total > u128::from(cap) {
-            let expected =
-                format!("opening balances of at most {cap} in all (policy.supply_cap_minor)");
+            let expected = format!("opening balances of at most {cap} in all (policy.supply_cap_minor)");
             return Err(wallets.mistake(key, expected, format!("{total}")));
         }
-        let quota = u128::from(
-            self.policy
-                .issuance_quota_minor
-                .minor()
-                .unwrap_or(MINOR_MAX),
-        );
+        let quota = u128::from(self.policy.issuance_quota_minor.minor().unwrap_or(MINOR_MAX));
         let a_bank = total.div_ceil(u128::from(self.network.banks));
         if a_bank > quota {
-            let expected =
-                format!("opening balances of at most {quota} a bank (policy.issuance_quota_minor)");
+            let expected = format!("opening balances of at most {quota} a bank (policy.issuance_quota_minor)");
             return Err(wallets.mistake(key, expected, format!("{a_bank}")));
         }
         Ok(())
@@ -302,25 +263,16 @@ fn similar_file(path: &Path, error: &std::io::Error) -> Option<String> {
         return None;
     }
     let wanted = path.file_name()?.to_string_lossy().into_owned();
-    let beside = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    [beside, Path::new("simulations")]
-        .into_iter()
-        .find_map(|folder| {
-            let names: Vec<String> = std::fs::read_dir(folder)
-                .ok()?
-                .flatten()
-                .map(|entry| entry.file_name().to_string_lossy().into_owned())
-                .filter(|name| name.ends_with(".toml"))
-                .collect();
-            let exact = names
-                .iter()
-                .find(|name| **name == wanted || name.strip_suffix(".toml") == Some(&wanted));
-            let near = exact
-                .map(String::as_str)
-                .or_else(|| suggestion::nearest(&wanted, names.iter().map(String::as_str)));
-            near.map(|name| folder.join(name).display().to_string())
-        })
+    let beside = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    [beside, Path::new("simulations")].into_iter().find_map(|folder| {
+        let names: Vec<String> = std::fs::read_dir(folder)
+            .ok()?
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .filter(|name| name.ends_with(".toml"))
+            .collect();
+        let exact = names.iter().find(|name| **name == wanted || name.strip_suffix(".toml") == Some(&wanted));
+        let near = exact.map(String::as_str).or_else(|| suggestion::nearest(&wanted, names.iter().map(String::as_str)));
+        near.map(|name| folder.join(name).display().to_string())
+    })
 }

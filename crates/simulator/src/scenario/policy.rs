@@ -125,9 +125,7 @@ impl PolicyChange {
         let mut clauses = Vec::new();
         let mut note = |name: String, limit: Option<Limit>| {
             if let Some(limit) = limit {
-                let figure = limit
-                    .minor()
-                    .map_or("none".to_owned(), |minor| minor.to_string());
+                let figure = limit.minor().map_or("none".to_owned(), |minor| minor.to_string());
                 clauses.push(format!("{name} = {figure}"));
             }
         };
@@ -150,20 +148,14 @@ fn unchanged(limits: &PerClass<Option<Limit>>) -> bool {
     *limits == PerClass::default()
 }
 
-fn read_limit(
-    section: &mut Section<'_>,
-    key: &'static str,
-) -> Result<Option<Limit>, ScenarioError> {
+fn read_limit(section: &mut Section<'_>, key: &'static str) -> Result<Option<Limit>, ScenarioError> {
     let Some(node) = section.find(key) else {
         return Ok(None);
     };
     limit(section, node).map(Some)
 }
 
-fn read_by_class(
-    section: &mut Section<'_>,
-    key: &'static str,
-) -> Result<PerClass<Option<Limit>>, ScenarioError> {
+fn read_by_class(section: &mut Section<'_>, key: &'static str) -> Result<PerClass<Option<Limit>>, ScenarioError> {
     let Some(node) = section.find(key) else {
         return Ok(PerClass::default());
     };
@@ -185,10 +177,7 @@ fn limit(section: &Section<'_>, node: &Node) -> Result<Limit, ScenarioError> {
         Value::Text(word) if word == "none" => Ok(Limit::None),
         Value::Integer(figure) => match u64::try_from(*figure) {
             Ok(figure) if figure <= MINOR_MAX => Ok(Limit::Minor(figure)),
-            _ => Err(section.wrong(
-                node,
-                &format!("a whole number from 0 to {MINOR_MAX}, or \"none\""),
-            )),
+            _ => Err(section.wrong(node, &format!("a whole number from 0 to {MINOR_MAX}, or \"none\""))),
         },
         _ => Err(section.wrong(node, "a whole number of minor units, or \"none\"")),
     }

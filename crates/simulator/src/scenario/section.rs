@@ -56,28 +56,16 @@ impl<'a> Section<'a> {
         let Value::List(items) = &node.value else {
             return Err(self.wrong(node, &format!("tables written as [[{key}]]")));
         };
-        items
-            .iter()
-            .map(|item| self.table(format!("[[{key}]]"), item))
-            .collect()
+        items.iter().map(|item| self.table(format!("[[{key}]]"), item)).collect()
     }
 
     /// A whole number within `range`.
-    pub fn integer(
-        &mut self,
-        key: &'static str,
-        range: RangeInclusive<u64>,
-        default: u64,
-    ) -> Result<u64> {
+    pub fn integer(&mut self, key: &'static str, range: RangeInclusive<u64>, default: u64) -> Result<u64> {
         Ok(self.optional_integer(key, range)?.unwrap_or(default))
     }
 
     /// A whole number within `range`, or nothing.
-    pub fn optional_integer(
-        &mut self,
-        key: &'static str,
-        range: RangeInclusive<u64>,
-    ) -> Result<Option<u64>> {
+    pub fn optional_integer(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Result<Option<u64>> {
         let Some(node) = self.find(key) else {
             return Ok(None);
         };
@@ -85,30 +73,19 @@ impl<'a> Section<'a> {
         match &node.value {
             Value::Integer(number) => match u64::try_from(*number) {
                 Ok(number) if range.contains(&number) => Ok(Some(number)),
-                _ => Err(self
-                    .document
-                    .mistake(node.place, expected, number.to_string(), None)),
+                _ => Err(self.document.mistake(node.place, expected, number.to_string(), None)),
             },
             _ => Err(self.wrong(node, &expected)),
         }
     }
 
     /// A number within `range`; whole numbers are taken too.
-    pub fn number(
-        &mut self,
-        key: &'static str,
-        range: RangeInclusive<f64>,
-        default: f64,
-    ) -> Result<f64> {
+    pub fn number(&mut self, key: &'static str, range: RangeInclusive<f64>, default: f64) -> Result<f64> {
         Ok(self.optional_number(key, range)?.unwrap_or(default))
     }
 
     /// A number within `range`, or nothing.
-    pub fn optional_number(
-        &mut self,
-        key: &'static str,
-        range: RangeInclusive<f64>,
-    ) -> Result<Option<f64>> {
+    pub fn optional_number(&mut self, key: &'static str, range: RangeInclusive<f64>) -> Result<Option<f64>> {
         let Some(node) = self.find(key) else {
             return Ok(None);
         };
@@ -121,9 +98,7 @@ impl<'a> Section<'a> {
         if range.contains(&number) {
             Ok(Some(number))
         } else {
-            Err(self
-                .document
-                .mistake(node.place, expected, number.to_string(), None))
+            Err(self.document.mistake(node.place, expected, number.to_string(), None))
         }
     }
 
@@ -131,10 +106,7 @@ impl<'a> Section<'a> {
     pub fn boolean(&mut self, key: &'static str, default: bool) -> Result<bool> {
         match self.find(key) {
             None => Ok(default),
-            Some(Node {
-                value: Value::Boolean(flag),
-                ..
-            }) => Ok(*flag),
+            Some(Node { value: Value::Boolean(flag), .. }) => Ok(*flag),
             Some(node) => Err(self.wrong(node, "true or false")),
         }
     }
@@ -143,10 +115,7 @@ impl<'a> Section<'a> {
     pub fn text(&mut self, key: &'static str) -> Result<Option<String>> {
         match self.find(key) {
             None => Ok(None),
-            Some(Node {
-                value: Value::Text(text),
-                ..
-            }) => Ok(Some(text.clone())),
+            Some(Node { value: Value::Text(text), .. }) => Ok(Some(text.clone())),
             Some(node) => Err(self.wrong(node, "text in quotes")),
         }
     }
@@ -164,9 +133,7 @@ impl<'a> Section<'a> {
             Some((_, choice)) => Ok(*choice),
             None => {
                 let near = nearest(text, words.iter().map(|(word, _)| *word)).map(str::to_owned);
-                Err(self
-                    .document
-                    .mistake(node.place, expected, format!("\"{text}\""), near))
+                Err(self.document.mistake(node.place, expected, format!("\"{text}\""), near))
             }
         }
     }
@@ -176,9 +143,7 @@ impl<'a> Section<'a> {
         if !self.known.contains(&key) {
             self.known.push(key);
         }
-        self.entries
-            .and_then(|entries| entries.get(key))
-            .map(|entry| &entry.node)
+        self.entries.and_then(|entries| entries.get(key)).map(|entry| &entry.node)
     }
 
     /// The table in `node`, read as a section of its own.
@@ -191,34 +156,23 @@ impl<'a> Section<'a> {
 
     /// Keys that exist, but only under another choice: `because` says which.
     pub fn only_when(&mut self, keys: &[&'static str], because: &str) {
-        self.elsewhere
-            .extend(keys.iter().map(|key| (*key, because.to_owned())));
+        self.elsewhere.extend(keys.iter().map(|key| (*key, because.to_owned())));
     }
 
     /// A mistake at the value of `key`, or at the section itself if the key is absent.
-    pub fn mistake(
-        &self,
-        key: &str,
-        expected: impl Into<String>,
-        found: impl Into<String>,
-    ) -> ScenarioError {
-        let place = self
-            .entries
-            .and_then(|entries| entries.get(key))
-            .map_or(self.place, |entry| entry.node.place);
+    pub fn mistake(&self, key: &str, expected: impl Into<String>, found: impl Into<String>) -> ScenarioError {
+        let place = self.entries.and_then(|entries| entries.get(key)).map_or(self.place, |entry| entry.node.place);
         self.document.mistake(place, expected, found, None)
     }
 
     /// Whether the file or an override gives `key`.
     pub fn gives(&self, key: &str) -> bool {
-        self.entries
-            .is_some_and(|entries| entries.contains_key(key))
+        self.entries.is_some_and(|entries| entries.contains_key(key))
     }
 
     /// A mistake because `node` has the wrong type.
     pub fn wrong(&self, node: &Node, expected: &str) -> ScenarioError {
-        self.document
-            .mistake(node.place, expected, describe(&node.value), None)
+        self.document.mistake(node.place, expected, describe(&node.value), None)
     }
 
     /// Refuses the first key, in the order of the file, that no reading asked for.
@@ -237,20 +191,9 @@ impl<'a> Section<'a> {
             return Ok(());
         };
         if let Some((_, because)) = self.elsewhere.iter().find(|(other, _)| other == key) {
-            return Err(self.document.mistake(
-                entry.key_place,
-                because.clone(),
-                format!("`{key}`"),
-                None,
-            ));
+            return Err(self.document.mistake(entry.key_place, because.clone(), format!("`{key}`"), None));
         }
-        let near = nearest(
-            key,
-            self.known
-                .iter()
-                .copied()
-                .chain(self.elsewhere.iter().map(|(other, _)| *other)),
-        );
+        let near = nearest(key, self.known.iter().copied().chain(self.elsewhere.iter().map(|(other, _)| *other)));
         let expected = format!("a key of {}: {}", self.name, self.known.join(", "));
         Err(self.document.mistake(
             entry.key_place,
@@ -261,14 +204,7 @@ impl<'a> Section<'a> {
     }
 
     fn below(&self, name: String, place: Place, entries: Option<&'a Table>) -> Section<'a> {
-        Section {
-            document: self.document,
-            name,
-            place,
-            entries,
-            known: Vec::new(),
-            elsewhere: Vec::new(),
-        }
+        Section { document: self.document, name, place, entries, known: Vec::new(), elsewhere: Vec::new() }
     }
 }
 
@@ -277,8 +213,5 @@ fn span_words<T: Display>(range: &RangeInclusive<T>) -> String {
 }
 
 fn quoted(words: impl Iterator<Item = &'static str>) -> String {
-    words
-        .map(|word| format!("\"{word}\""))
-        .collect::<Vec<_>>()
-        .join(", ")
+    words.map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
 }

@@ -13,11 +13,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 }
 
 fn shares_beginning(word: &str, candidate: &str) -> bool {
-    let common = word
-        .chars()
-        .zip(candidate.chars())
-        .take_while(|(a, b)| a == b)
-        .count();
+    let common = word.chars().zip(candidate.chars()).take_while(|(a, b)| a == b).count();
     common >= 4
 }
 
@@ -57,10 +53,7 @@ mod tests {
 
     #[test]
     fn a_shorter_beginning_finds_the_longer_word() {
-        assert_eq!(
-            nearest("rate", ["rate_per_s", "duration_s"]),
-            Some("rate_per_s")
-        );
+        assert_eq!(nearest("rate", ["rate_per_s", "duration_s"]), Some("rate_per_s"));
     }
 
     #[test]

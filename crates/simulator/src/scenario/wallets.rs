@@ -46,23 +46,14 @@ impl Wallets {
             (Some(count), None) => count,
             (None, Some(each)) if each * u64::from(banks) > WALLETS_MAX => {
                 let expected = format!("at most {WALLETS_MAX} wallets over all {banks} banks");
-                return Err(section.mistake(
-                    "per_bank",
-                    expected,
-                    (each * u64::from(banks)).to_string(),
-                ));
+                return Err(section.mistake("per_bank", expected, (each * u64::from(banks)).to_string()));
             }
             (None, Some(each)) => each * u64::from(banks),
             (None, None) => 3_000,
         };
         let wallets = Self {
             count: count as u32,
-            opening_balance_minor: PerClass::read_minor(
-                &mut section,
-                "opening_balance_minor",
-                MINOR_MAX,
-                500_000,
-            )?,
+            opening_balance_minor: PerClass::read_minor(&mut section, "opening_balance_minor", MINOR_MAX, 500_000)?,
             class_mix: read_mix(&mut section)?,
         };
         section.end()?;
@@ -75,8 +66,7 @@ impl Wallets {
     /// within a few wallets.
     pub fn class_of(&self, serial: u32) -> Class {
         const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
-        let point = (u64::from(serial).wrapping_add(1).wrapping_mul(GOLDEN) >> 11) as f64
-            / (1_u64 << 53) as f64;
+        let point = (u64::from(serial).wrapping_add(1).wrapping_mul(GOLDEN) >> 11) as f64 / (1_u64 << 53) as f64;
         let mut edge = 0.0;
         for class in Class::ALL {
             edge += self.class_mix.get(class);
@@ -85,21 +75,14 @@ impl Wallets {
             }
         }
         // The shares add up to 1 only to within rounding: the last class that is used takes the rest.
-        let used = Class::ALL
-            .into_iter()
-            .rev()
-            .find(|class| *self.class_mix.get(*class) > 0.0);
+        let used = Class::ALL.into_iter().rev().find(|class| *self.class_mix.get(*class) > 0.0);
         used.unwrap_or(Class::Household)
     }
 }
 
 fn read_mix(section: &mut Section<'_>) -> Result<PerClass<f64>, ScenarioError> {
     let Some(node) = section.find("class_mix") else {
-        return Ok(PerClass {
-            household: 0.9,
-            merchant: 0.08,
-            business: 0.02,
-        });
+        return Ok(PerClass { household: 0.9, merchant: 0.08, business: 0.02 });
     };
     let mut shares = section.table("class_mix".to_owned(), node)?;
     let mix = PerClass {
@@ -110,11 +93,7 @@ fn read_mix(section: &mut Section<'_>) -> Result<PerClass<f64>, ScenarioError> {
     shares.end()?;
     let sum: f64 = Class::ALL.into_iter().map(|class| *mix.get(class)).sum();
     if (sum - 1.0).abs() > 1e-9 {
-        return Err(section.mistake(
-            "class_mix",
-            "shares that add up to 1",
-            format!("a sum of {sum}"),
-        ));
+        return Err(section.mistake("class_mix", "shares that add up to 1", format!("a sum of {sum}")));
     }
     Ok(mix)
 }
@@ -128,20 +107,12 @@ mod tests {
         let wallets = Wallets {
             count: 10_000,
             opening_balance_minor: PerClass::all(0),
-            class_mix: PerClass {
-                household: 0.9,
-                merchant: 0.08,
-                business: 0.02,
-            },
+            class_mix: PerClass { household: 0.9, merchant: 0.08, business: 0.02 },
         };
         for first in [0_u32, 777, 50_000] {
-            let merchants = (first..first + 1_000)
-                .filter(|serial| wallets.class_of(*serial) == Class::Merchant)
-                .count();
-            assert!(
-                (75..=85).contains(&merchants),
-                "{merchants} merchants in 1,000 wallets from {first}"
-            );
+            let merchants =
+                (first..first + 1_000).filter(|serial| wallets.class_of(*serial) == Class::Merchant).count();
+            assert!((75..=85).contains(&merchants), "{merchants} merchants in 1,000 wallets from {first}");
         }
     }
 
@@ -150,11 +121,7 @@ mod tests {
         let wallets = Wallets {
             count: 10,
             opening_balance_minor: PerClass::all(0),
-            class_mix: PerClass {
-                household: 1.0,
-                merchant: 0.0,
-                business: 0.0,
-            },
+            class_mix: PerClass { household: 1.0, merchant: 0.0, business: 0.0 },
         };
         assert!((0..10_000).all(|serial| wallets.class_of(serial) == Class::Household));
     }

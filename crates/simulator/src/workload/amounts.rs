@@ -27,8 +27,7 @@ const EDGES_MINOR: [f64; 7] = [50.0, 500.0, 1_000.0, 2_000.0, 3_000.0, 5_000.0, 
 const TAIL_END_MINOR: f64 = 1_000_000.0;
 
 /// Upper edges used to count amounts in a report, in cents; what lies above the last is counted apart.
-pub const REPORT_EDGES_MINOR: [u64; 8] =
-    [500, 1_000, 2_000, 3_000, 5_000, 10_000, 100_000, 1_000_000];
+pub const REPORT_EDGES_MINOR: [u64; 8] = [500, 1_000, 2_000, 3_000, 5_000, 10_000, 100_000, 1_000_000];
 
 /// How a payment comes about; it decides the payee's class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,21 +49,9 @@ struct Row {
 
 /// SPACE 2022, all instruments, cash included; person to person is its users' estimate.
 const TABLE: [Row; 3] = [
-    Row {
-        channel: Channel::PointOfSale,
-        share: 80.0,
-        buckets: [21.0, 17.0, 21.0, 13.0, 13.0, 10.0, 5.0],
-    },
-    Row {
-        channel: Channel::Online,
-        share: 17.0,
-        buckets: [10.0, 11.0, 20.0, 15.0, 17.0, 16.0, 11.0],
-    },
-    Row {
-        channel: Channel::PersonToPerson,
-        share: 3.0,
-        buckets: [14.0, 11.0, 22.0, 16.0, 14.0, 11.0, 12.0],
-    },
+    Row { channel: Channel::PointOfSale, share: 80.0, buckets: [21.0, 17.0, 21.0, 13.0, 13.0, 10.0, 5.0] },
+    Row { channel: Channel::Online, share: 17.0, buckets: [10.0, 11.0, 20.0, 15.0, 17.0, 16.0, 11.0] },
+    Row { channel: Channel::PersonToPerson, share: 3.0, buckets: [14.0, 11.0, 22.0, 16.0, 14.0, 11.0, 12.0] },
 ];
 
 /// Draws channels and amounts.
@@ -86,12 +73,9 @@ impl AmountSource {
         let amount_minor = match self.amounts {
             Amounts::Space2022 => draw_space(row, &mut self.random),
             Amounts::Fixed { amount_minor } => amount_minor,
-            Amounts::Uniform {
-                amount_minor_min,
-                amount_minor_max,
-            } => self
-                .random
-                .random_range(amount_minor_min..=amount_minor_max),
+            Amounts::Uniform { amount_minor_min, amount_minor_max } => {
+                self.random.random_range(amount_minor_min..=amount_minor_max)
+            }
         };
         (row.channel, amount_minor)
     }
@@ -145,9 +129,7 @@ mod tests {
                     .buckets
                     .iter()
                     .zip(EDGES_MINOR.windows(2))
-                    .map(|(share, edges)| {
-                        share / 100.0 * (edges[1] - edges[0]) / (edges[1] / edges[0]).ln()
-                    })
+                    .map(|(share, edges)| share / 100.0 * (edges[1] - edges[0]) / (edges[1] / edges[0]).ln())
                     .sum();
                 row.share / 100.0 * (body + row.buckets[6] / 100.0 * tail_mean)
             })
@@ -165,10 +147,7 @@ mod tests {
     #[test]
     fn the_tail_is_calibrated_to_the_published_mean() {
         assert!((mean(tail_mean(TAIL_EXPONENT)) - MEAN_MINOR).abs() < 0.01);
-        assert!(
-            (mean(tail_mean(TAIL_EXPONENT + 0.01)) - MEAN_MINOR).abs() > 10.0,
-            "the calibration is sharp"
-        );
+        assert!((mean(tail_mean(TAIL_EXPONENT + 0.01)) - MEAN_MINOR).abs() > 10.0, "the calibration is sharp");
     }
 
     #[test]
@@ -191,21 +170,9 @@ mod tests {
             in_shops += u64::from(channel == Channel::PointOfSale);
         }
         let share = |part: u64| part as f64 / f64::from(count);
-        assert!(
-            (share(below_5) - 0.1892).abs() < 0.004,
-            "{}",
-            share(below_5)
-        );
-        assert!(
-            (share(above_100) - 0.0623).abs() < 0.002,
-            "{}",
-            share(above_100)
-        );
-        assert!(
-            (share(in_shops) - 0.80).abs() < 0.004,
-            "{}",
-            share(in_shops)
-        );
+        assert!((share(below_5) - 0.1892).abs() < 0.004, "{}", share(below_5));
+        assert!((share(above_100) - 0.0623).abs() < 0.002, "{}", share(above_100));
+        assert!((share(in_shops) - 0.80).abs() < 0.004, "{}", share(in_shops));
         // The tail's standard deviation of about EUR 350 leaves an error of about EUR 0.55 in this mean.
         assert!((share(sum) - MEAN_MINOR).abs() < 250.0, "{}", share(sum));
     }
@@ -213,10 +180,7 @@ mod tests {
     #[test]
     fn fixed_and_uniform_amounts_stay_in_their_bounds() {
         let mut fixed = AmountSource::new(Amounts::Fixed { amount_minor: 7 }, stream(1, 9));
-        let uniform = Amounts::Uniform {
-            amount_minor_min: 3,
-            amount_minor_max: 5,
-        };
+        let uniform = Amounts::Uniform { amount_minor_min: 3, amount_minor_max: 5 };
         let mut uniform = AmountSource::new(uniform, stream(1, 9));
         let mut seen = [false; 6];
         for _ in 0..1_000 {

@@ -26,11 +26,7 @@ impl Arrivals {
     /// The due times of a load, warm-up included.
     pub fn new(load: &Load, mut random: StdRng) -> Self {
         let regular = matches!(load.profile, Profile::Constant { .. });
-        let number = if regular {
-            0.0
-        } else {
-            exponential(&mut random)
-        };
+        let number = if regular { 0.0 } else { exponential(&mut random) };
         Self {
             profile: load.profile,
             warm_up_s: load.warm_up_s,
@@ -43,12 +39,7 @@ impl Arrivals {
 
     /// How many payments are due in the whole load, in expectation.
     pub fn expected(&self) -> f64 {
-        count_until(
-            &self.profile,
-            self.warm_up_s,
-            self.duration_s,
-            self.warm_up_s + self.duration_s,
-        )
+        count_until(&self.profile, self.warm_up_s, self.duration_s, self.warm_up_s + self.duration_s)
     }
 }
 
@@ -74,19 +65,11 @@ impl Iterator for Arrivals {
 fn count_until(profile: &Profile, warm_up_s: f64, duration_s: f64, at_s: f64) -> f64 {
     match *profile {
         Profile::Constant { rate_per_s } | Profile::Poisson { rate_per_s } => rate_per_s * at_s,
-        Profile::Ramp {
-            from_per_s,
-            to_per_s,
-        } => {
+        Profile::Ramp { from_per_s, to_per_s } => {
             let risen_s = (at_s - warm_up_s).max(0.0);
             from_per_s * at_s + (to_per_s - from_per_s) * risen_s * risen_s / (2.0 * duration_s)
         }
-        Profile::Burst {
-            rate_per_s,
-            burst_factor,
-            burst_period_s,
-            burst_on_s,
-        } => {
+        Profile::Burst { rate_per_s, burst_factor, burst_period_s, burst_on_s } => {
             let periods = (at_s / burst_period_s).floor();
             let into_s = at_s - periods * burst_period_s;
             let on_s = periods * burst_on_s + into_s.min(burst_on_s);
@@ -99,10 +82,7 @@ fn count_until(profile: &Profile, warm_up_s: f64, duration_s: f64, at_s: f64) ->
 fn time_of(profile: &Profile, warm_up_s: f64, duration_s: f64, number: f64) -> f64 {
     match *profile {
         Profile::Constant { rate_per_s } | Profile::Poisson { rate_per_s } => number / rate_per_s,
-        Profile::Ramp {
-            from_per_s,
-            to_per_s,
-        } => {
+        Profile::Ramp { from_per_s, to_per_s } => {
             let beyond = number - from_per_s * warm_up_s;
             if beyond <= 0.0 {
                 return number / from_per_s;
@@ -114,12 +94,7 @@ fn time_of(profile: &Profile, warm_up_s: f64, duration_s: f64, number: f64) -> f
             }
             warm_up_s + 2.0 * beyond / (from_per_s + root.sqrt())
         }
-        Profile::Burst {
-            rate_per_s,
-            burst_factor,
-            burst_period_s,
-            burst_on_s,
-        } => {
+        Profile::Burst { rate_per_s, burst_factor, burst_period_s, burst_on_s } => {
             let in_burst = rate_per_s * burst_factor * burst_on_s;
             let in_period = in_burst + rate_per_s * (burst_period_s - burst_on_s);
             if in_period <= 0.0 {
@@ -151,9 +126,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn load(profile: Profile, warm_up_s: f64, duration_s: f64) -> Load {
-        let mut load = Scenario::parse("", "", "", &[])
-            .expect("defaults are valid")
-            .load;
+        let mut load = Scenario::parse("", "", "", &[]).expect("defaults are valid").load;
         (load.profile, load.warm_up_s, load.duration_s) = (profile, warm_up_s, duration_s);
         load
     }
@@ -161,14 +134,9 @@ mod tests {
     fn profiles() -> impl Strategy<Value = Profile> {
         let rate = 1.0..20_000.0_f64;
         prop_oneof![
-            rate.clone()
-                .prop_map(|rate_per_s| Profile::Constant { rate_per_s }),
-            rate.clone()
-                .prop_map(|rate_per_s| Profile::Poisson { rate_per_s }),
-            (rate.clone(), rate.clone()).prop_map(|(from_per_s, to_per_s)| Profile::Ramp {
-                from_per_s,
-                to_per_s
-            }),
+            rate.clone().prop_map(|rate_per_s| Profile::Constant { rate_per_s }),
+            rate.clone().prop_map(|rate_per_s| Profile::Poisson { rate_per_s }),
+            (rate.clone(), rate.clone()).prop_map(|(from_per_s, to_per_s)| Profile::Ramp { from_per_s, to_per_s }),
             (rate, 0.0..20.0_f64, 0.1..5.0_f64, 0.01..1.0_f64).prop_map(
                 |(rate_per_s, burst_factor, burst_period_s, share)| Profile::Burst {
                     rate_per_s,
@@ -210,23 +178,14 @@ mod tests {
 
     #[test]
     fn a_constant_load_is_evenly_spaced() {
-        let due: Vec<u64> = Arrivals::new(
-            &load(Profile::Constant { rate_per_s: 4.0 }, 0.0, 1.0),
-            stream(1, 1),
-        )
-        .collect();
+        let due: Vec<u64> =
+            Arrivals::new(&load(Profile::Constant { rate_per_s: 4.0 }, 0.0, 1.0), stream(1, 1)).collect();
         assert_eq!(due, [0, 250_000_000, 500_000_000, 750_000_000]);
     }
 
     #[test]
     fn the_same_seed_gives_the_same_times() {
-        let load = load(
-            Profile::Poisson {
-                rate_per_s: 1_000.0,
-            },
-            0.0,
-            1.0,
-        );
+        let load = load(Profile::Poisson { rate_per_s: 1_000.0 }, 0.0, 1.0);
         let times = |seed| Arrivals::new(&load, stream(seed, 1)).collect::<Vec<_>>();
         assert_eq!(times(5), times(5));
         assert_ne!(times(5), times(6));
@@ -234,40 +193,19 @@ mod tests {
 
     #[test]
     fn poisson_gaps_vary_as_much_as_their_mean() {
-        let load = load(
-            Profile::Poisson {
-                rate_per_s: 1_000.0,
-            },
-            0.0,
-            60.0,
-        );
+        let load = load(Profile::Poisson { rate_per_s: 1_000.0 }, 0.0, 60.0);
         let due: Vec<u64> = Arrivals::new(&load, stream(3, 1)).collect();
-        let gaps: Vec<f64> = due
-            .windows(2)
-            .map(|pair| (pair[1] - pair[0]) as f64 / 1e6)
-            .collect();
+        let gaps: Vec<f64> = due.windows(2).map(|pair| (pair[1] - pair[0]) as f64 / 1e6).collect();
         let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
         let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
-        assert!(
-            (variance.sqrt() / mean - 1.0).abs() < 0.05,
-            "coefficient of variation {}",
-            variance.sqrt() / mean
-        );
+        assert!((variance.sqrt() / mean - 1.0).abs() < 0.05, "coefficient of variation {}", variance.sqrt() / mean);
     }
 
     #[test]
     fn a_burst_is_as_much_denser_as_its_factor() {
-        let profile = Profile::Burst {
-            rate_per_s: 1_000.0,
-            burst_factor: 5.0,
-            burst_period_s: 2.0,
-            burst_on_s: 0.5,
-        };
+        let profile = Profile::Burst { rate_per_s: 1_000.0, burst_factor: 5.0, burst_period_s: 2.0, burst_on_s: 0.5 };
         let due = Arrivals::new(&load(profile, 0.0, 20.0), stream(3, 1));
         let in_burst = due.filter(|at| at % 2_000_000_000 < 500_000_000).count() as f64;
-        assert!(
-            (in_burst / 25_000.0 - 1.0).abs() < 0.05,
-            "{in_burst} payments in bursts"
-        );
+        assert!((in_burst / 25_000.0 - 1.0).abs() < 0.05, "{in_burst} payments in bursts");
     }
 }

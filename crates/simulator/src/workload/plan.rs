@@ -61,12 +61,7 @@ impl Iterator for Plan {
         let payer = self.payers.draw();
         let (channel, amount_minor) = self.amounts.draw();
         let payee = self.payees.draw(payer, channel);
-        Some(PlannedPayment {
-            due_ns,
-            payer,
-            payee,
-            amount_minor,
-        })
+        Some(PlannedPayment { due_ns, payer, payee, amount_minor })
     }
 }
 
@@ -121,14 +116,11 @@ mod tests {
 
     #[test]
     fn the_share_of_payments_across_banks_is_the_scenarios() {
-        let scenario =
-            scenario("[load]\nrate_per_s = 10000\ncross_bank_share = 0.3\n[wallets]\ncount = 5000");
+        let scenario = scenario("[load]\nrate_per_s = 10000\ncross_bank_share = 0.3\n[wallets]\ncount = 5000");
         let payments: Vec<_> = Plan::new(&scenario).collect();
         let across = payments
             .iter()
-            .filter(|payment| {
-                scenario.bank_of(payment.payer.0) != scenario.bank_of(payment.payee.0)
-            })
+            .filter(|payment| scenario.bank_of(payment.payer.0) != scenario.bank_of(payment.payee.0))
             .count();
         let share = across as f64 / payments.len() as f64;
         assert!((share - 0.3).abs() < 0.01, "{share}");
@@ -141,16 +133,10 @@ mod tests {
         let mut total = 0.0;
         for payment in Plan::new(&scenario) {
             assert_eq!(scenario.class_of(payment.payer.0), Class::Household);
-            *paid
-                .entry(scenario.class_of(payment.payee.0))
-                .or_insert(0.0) += 1.0;
+            *paid.entry(scenario.class_of(payment.payee.0)).or_insert(0.0) += 1.0;
             total += 1.0;
         }
-        for (class, share) in [
-            (Class::Merchant, 0.80_f64),
-            (Class::Business, 0.17),
-            (Class::Household, 0.03),
-        ] {
+        for (class, share) in [(Class::Merchant, 0.80_f64), (Class::Business, 0.17), (Class::Household, 0.03)] {
             assert!((paid[&class] / total - share).abs() < 0.01, "{class:?}");
         }
     }
@@ -172,14 +158,7 @@ mod tests {
     fn the_first_payments_of_a_seed_are_pinned() {
         let first: Vec<_> = Plan::new(&scenario("seed = 7"))
             .take(4)
-            .map(|payment| {
-                (
-                    payment.due_ns,
-                    payment.payer.0,
-                    payment.payee.0,
-                    payment.amount_minor,
-                )
-            })
+            .map(|payment| (payment.due_ns, payment.payer.0, payment.payee.0, payment.amount_minor))
             .collect();
         assert_eq!(
             first, PINNED,
@@ -187,10 +166,6 @@ mod tests {
         );
     }
 
-    const PINNED: [(u64, u32, u32, u64); 4] = [
-        (1642792, 2115, 1521, 67),
-        (2567676, 2720, 347, 2006),
-        (2914925, 1309, 659, 4923),
-        (4025963, 1704, 771, 881),
-    ];
+    const PINNED: [(u64, u32, u32, u64); 4] =
+        [(1642792, 2115, 1521, 67), (2567676, 2720, 347, 2006), (2914925, 1309, 659, 4923), (4025963, 1704, 771, 881)];
 }

@@ -29,10 +29,9 @@ impl Payers {
     pub fn new(scenario: &Scenario, random: StdRng) -> Self {
         let all = 0..scenario.wallets.count;
         let mut order: Vec<u32> = match scenario.load.payees {
-            scenario::Payees::ByChannel => all
-                .clone()
-                .filter(|wallet| scenario.class_of(*wallet) == Class::Household)
-                .collect(),
+            scenario::Payees::ByChannel => {
+                all.clone().filter(|wallet| scenario.class_of(*wallet) == Class::Household).collect()
+            }
             scenario::Payees::Any => Vec::new(),
         };
         if order.is_empty() {
@@ -107,12 +106,7 @@ impl Payees {
             everyone.push(crowd(bank, None));
         }
         let crowds = Crowds { by_class, everyone };
-        Self {
-            banks,
-            cross_bank_share: scenario.load.cross_bank_share,
-            crowds,
-            random,
-        }
+        Self { banks, cross_bank_share: scenario.load.cross_bank_share, crowds, random }
     }
 
     /// The payee of a payment by `payer` over `channel`.
@@ -173,13 +167,7 @@ impl Zipf {
     /// The law over `count` ranks (at least 1) with exponent `skew` (at least 0).
     pub fn new(count: u32, skew: f64) -> Self {
         let count = f64::from(count.max(1));
-        let mut zipf = Self {
-            count,
-            skew,
-            low: 0.0,
-            high: 0.0,
-            shortcut: 0.0,
-        };
+        let mut zipf = Self { count, skew, low: 0.0, high: 0.0, shortcut: 0.0 };
         zipf.low = zipf.integral(1.5) - 1.0;
         zipf.high = zipf.integral(count + 0.5);
         zipf.shortcut = 2.0 - zipf.inverse(zipf.integral(2.5) - zipf.density(2.0));
@@ -192,8 +180,7 @@ impl Zipf {
             let point = self.high + random.random::<f64>() * (self.low - self.high);
             let x = self.inverse(point);
             let rank = (x + 0.5).floor().clamp(1.0, self.count);
-            if rank - x <= self.shortcut || point >= self.integral(rank + 0.5) - self.density(rank)
-            {
+            if rank - x <= self.shortcut || point >= self.integral(rank + 0.5) - self.density(rank) {
                 return rank as u32;
             }
         }
@@ -217,20 +204,12 @@ impl Zipf {
 
 /// (e^x - 1) / x, also near 0.
 fn expm1_over(x: f64) -> f64 {
-    if x.abs() > 1e-8 {
-        x.exp_m1() / x
-    } else {
-        1.0 + x / 2.0
-    }
+    if x.abs() > 1e-8 { x.exp_m1() / x } else { 1.0 + x / 2.0 }
 }
 
 /// ln(1 + x) / x, also near 0.
 fn ln1p_over(x: f64) -> f64 {
-    if x.abs() > 1e-8 {
-        x.ln_1p() / x
-    } else {
-        1.0 - x / 2.0
-    }
+    if x.abs() > 1e-8 { x.ln_1p() / x } else { 1.0 - x / 2.0 }
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use super::super::{Batch, DecompressedKey, PublicKey, Signature, SigningKey, ver
 
 /// The order `l` of the prime-order subgroup, little-endian.
 const ORDER: [u8; 32] = [
-    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
 ];
 
 /// All encodings that ZIP-215 accepts for the eight points of small order: 8 canonical ones, then 6 that are not.
@@ -52,9 +52,7 @@ impl Case {
 
     /// The verdict of [`verify`]; a key that is no point makes every signature invalid.
     pub fn single_verdict(&self) -> bool {
-        self.key
-            .decompress()
-            .is_ok_and(|key| verify(&key, self.parts(), &self.signature))
+        self.key.decompress().is_ok_and(|key| verify(&key, self.parts(), &self.signature))
     }
 
     /// The verdict of `ed25519-zebra` on this signature alone: the reference.
@@ -82,10 +80,7 @@ impl Case {
 
 /// The verdicts of one batch of all `cases` whose key is a point, in order; false for the rest, which cannot be pushed.
 pub fn batch_verdicts(cases: &[Case]) -> Vec<bool> {
-    let keys: Vec<Option<DecompressedKey>> = cases
-        .iter()
-        .map(|case| case.key.decompress().ok())
-        .collect();
+    let keys: Vec<Option<DecompressedKey>> = cases.iter().map(|case| case.key.decompress().ok()).collect();
     let mut batch = Batch::with_capacity(cases.len());
     for (case, key) in cases.iter().zip(&keys) {
         if let Some(key) = key {
@@ -93,15 +88,8 @@ pub fn batch_verdicts(cases: &[Case]) -> Vec<bool> {
         }
     }
     let mut verdicts = batch.verdicts().into_iter();
-    let of_cases = keys
-        .iter()
-        .map(|key| key.is_some() && verdicts.next().expect("one verdict a push"))
-        .collect();
-    assert_eq!(
-        verdicts.next(),
-        None,
-        "a batch gives no more verdicts than it has signatures"
-    );
+    let of_cases = keys.iter().map(|key| key.is_some() && verdicts.next().expect("one verdict a push")).collect();
+    assert_eq!(verdicts.next(), None, "a batch gives no more verdicts than it has signatures");
     of_cases
 }
 
@@ -180,22 +168,10 @@ pub fn table() -> Vec<Row> {
 
     let mut rows = Vec::new();
     let mut row = |name: &str, case: Case, valid: bool, valid_cofactorless: bool| {
-        rows.push(Row {
-            case: Case {
-                name: name.to_owned(),
-                ..case
-            },
-            valid,
-            valid_cofactorless,
-        });
+        rows.push(Row { case: Case { name: name.to_owned(), ..case }, valid, valid_cofactorless });
     };
 
-    row(
-        "made by hand, honestly",
-        forge(key, commitment, a, r, Any),
-        true,
-        true,
-    );
+    row("made by hand, honestly", forge(key, commitment, a, r, Any), true, true);
     row(
         "another message",
         {
@@ -206,25 +182,10 @@ pub fn table() -> Vec<Row> {
         false,
         false,
     );
-    row(
-        "another secret",
-        forge(key, commitment, other, r, Any),
-        false,
-        false,
-    );
-    row(
-        "R negated",
-        forge(key, encoded(-(r * B)), a, r, Any),
-        false,
-        false,
-    );
+    row("another secret", forge(key, commitment, other, r, Any), false, false);
+    row("R negated", forge(key, encoded(-(r * B)), a, r, Any), false, false);
 
-    row(
-        "s + l",
-        with_response(forge(key, commitment, a, r, Any), |s| add(s, ORDER)),
-        false,
-        false,
-    );
+    row("s + l", with_response(forge(key, commitment, a, r, Any), |s| add(s, ORDER)), false, false);
     row(
         "s = l where s = 0 is valid",
         with_response(forge(encodings[0], encodings[0], a, r, Any), |_| ORDER),
@@ -249,67 +210,17 @@ pub fn table() -> Vec<Row> {
             false,
         );
     }
-    row(
-        "s all ones",
-        with_response(forge(key, commitment, a, r, Any), |_| [0xff; 32]),
-        false,
-        false,
-    );
+    row("s all ones", with_response(forge(key, commitment, a, r, Any), |_| [0xff; 32]), false, false);
 
-    row(
-        "key of order 1",
-        forge(encodings[0], commitment, Scalar::ZERO, r, Any),
-        true,
-        true,
-    );
-    row(
-        "key of order 1, sign bit set",
-        forge(encodings[8], commitment, Scalar::ZERO, r, Any),
-        true,
-        true,
-    );
-    row(
-        "key of order 1, y = p + 1",
-        forge(encodings[10], commitment, Scalar::ZERO, r, Any),
-        true,
-        true,
-    );
-    row(
-        "key of order 1, y = p + 1, sign bit set",
-        forge(encodings[11], commitment, Scalar::ZERO, r, Any),
-        true,
-        true,
-    );
-    row(
-        "key of order 1, wrong response",
-        forge(encodings[0], commitment, a, r, Any),
-        false,
-        false,
-    );
-    row(
-        "key of order 2, odd k",
-        forge(encoded(order_2), commitment, Scalar::ZERO, r, Odd),
-        true,
-        false,
-    );
-    row(
-        "key of order 2, sign bit set, odd k",
-        forge(encodings[9], commitment, Scalar::ZERO, r, Odd),
-        true,
-        false,
-    );
-    row(
-        "key of order 4, y = p, odd k",
-        forge(encodings[12], commitment, Scalar::ZERO, r, Odd),
-        true,
-        false,
-    );
-    row(
-        "key of order 8, odd k",
-        forge(encoded(order_8), commitment, Scalar::ZERO, r, Odd),
-        true,
-        false,
-    );
+    row("key of order 1", forge(encodings[0], commitment, Scalar::ZERO, r, Any), true, true);
+    row("key of order 1, sign bit set", forge(encodings[8], commitment, Scalar::ZERO, r, Any), true, true);
+    row("key of order 1, y = p + 1", forge(encodings[10], commitment, Scalar::ZERO, r, Any), true, true);
+    row("key of order 1, y = p + 1, sign bit set", forge(encodings[11], commitment, Scalar::ZERO, r, Any), true, true);
+    row("key of order 1, wrong response", forge(encodings[0], commitment, a, r, Any), false, false);
+    row("key of order 2, odd k", forge(encoded(order_2), commitment, Scalar::ZERO, r, Odd), true, false);
+    row("key of order 2, sign bit set, odd k", forge(encodings[9], commitment, Scalar::ZERO, r, Odd), true, false);
+    row("key of order 4, y = p, odd k", forge(encodings[12], commitment, Scalar::ZERO, r, Odd), true, false);
+    row("key of order 8, odd k", forge(encoded(order_8), commitment, Scalar::ZERO, r, Odd), true, false);
     row(
         "key of order 8, k a multiple of 8",
         forge(encoded(order_8), commitment, Scalar::ZERO, r, MultipleOf8),
@@ -317,18 +228,8 @@ pub fn table() -> Vec<Row> {
         true,
     );
 
-    row(
-        "key with a component of order 2, odd k",
-        forge(encoded(a * B + order_2), commitment, a, r, Odd),
-        true,
-        false,
-    );
-    row(
-        "key with a component of order 8, odd k",
-        forge(encoded(a * B + order_8), commitment, a, r, Odd),
-        true,
-        false,
-    );
+    row("key with a component of order 2, odd k", forge(encoded(a * B + order_2), commitment, a, r, Odd), true, false);
+    row("key with a component of order 8, odd k", forge(encoded(a * B + order_8), commitment, a, r, Odd), true, false);
     row(
         "key with a component of order 8, k a multiple of 8",
         forge(encoded(a * B + order_8), commitment, a, r, MultipleOf8),
@@ -342,24 +243,9 @@ pub fn table() -> Vec<Row> {
         false,
     );
 
-    row(
-        "R with a component of order 2",
-        forge(key, encoded(r * B + order_2), a, r, Any),
-        true,
-        false,
-    );
-    row(
-        "R with a component of order 4",
-        forge(key, encoded(r * B + order_4), a, r, Any),
-        true,
-        false,
-    );
-    row(
-        "R with a component of order 8",
-        forge(key, encoded(r * B + order_8), a, r, Any),
-        true,
-        false,
-    );
+    row("R with a component of order 2", forge(key, encoded(r * B + order_2), a, r, Any), true, false);
+    row("R with a component of order 4", forge(key, encoded(r * B + order_4), a, r, Any), true, false);
+    row("R with a component of order 8", forge(key, encoded(r * B + order_8), a, r, Any), true, false);
     row(
         "R with a component of order 8, another secret",
         forge(key, encoded(r * B + order_8), other, r, Any),
@@ -368,115 +254,42 @@ pub fn table() -> Vec<Row> {
     );
     row(
         "key and R with components that do not cancel",
-        forge(
-            encoded(a * B + order_2),
-            encoded(r * B + order_8),
-            a,
-            r,
-            Any,
-        ),
+        forge(encoded(a * B + order_2), encoded(r * B + order_8), a, r, Any),
         true,
         false,
     );
     row(
         "key and R with components that cancel",
-        forge(
-            encoded(a * B + order_2),
-            encoded(r * B + order_2),
-            a,
-            r,
-            Odd,
-        ),
+        forge(encoded(a * B + order_2), encoded(r * B + order_2), a, r, Odd),
         true,
         true,
     );
 
-    row(
-        "R the identity",
-        forge(key, encodings[0], a, Scalar::ZERO, Any),
-        true,
-        true,
-    );
-    row(
-        "R the identity, sign bit set",
-        forge(key, encodings[8], a, Scalar::ZERO, Any),
-        true,
-        false,
-    );
-    row(
-        "R the identity, y = p + 1",
-        forge(key, encodings[10], a, Scalar::ZERO, Any),
-        true,
-        false,
-    );
-    row(
-        "R of order 2, sign bit set",
-        forge(key, encodings[9], a, Scalar::ZERO, Any),
-        true,
-        false,
-    );
-    row(
-        "R of order 4, y = p",
-        forge(key, encodings[12], a, Scalar::ZERO, Any),
-        true,
-        false,
-    );
-    row(
-        "R of order 8",
-        forge(key, encoded(order_8), a, Scalar::ZERO, Any),
-        true,
-        false,
-    );
-    row(
-        "R of order 8, another secret",
-        forge(key, encoded(order_8), other, Scalar::ZERO, Any),
-        false,
-        false,
-    );
+    row("R the identity", forge(key, encodings[0], a, Scalar::ZERO, Any), true, true);
+    row("R the identity, sign bit set", forge(key, encodings[8], a, Scalar::ZERO, Any), true, false);
+    row("R the identity, y = p + 1", forge(key, encodings[10], a, Scalar::ZERO, Any), true, false);
+    row("R of order 2, sign bit set", forge(key, encodings[9], a, Scalar::ZERO, Any), true, false);
+    row("R of order 4, y = p", forge(key, encodings[12], a, Scalar::ZERO, Any), true, false);
+    row("R of order 8", forge(key, encoded(order_8), a, Scalar::ZERO, Any), true, false);
+    row("R of order 8, another secret", forge(key, encoded(order_8), other, Scalar::ZERO, Any), false, false);
 
-    row(
-        "key not canonical, of large order",
-        forge(large_order_not_canonical, commitment, a, r, Any),
-        false,
-        false,
-    );
-    row(
-        "R not canonical, of large order",
-        forge(key, large_order_not_canonical, a, r, Any),
-        false,
-        false,
-    );
+    row("key not canonical, of large order", forge(large_order_not_canonical, commitment, a, r, Any), false, false);
+    row("R not canonical, of large order", forge(key, large_order_not_canonical, a, r, Any), false, false);
     row("R no point", forge(key, no_point, a, r, Any), false, false);
-    row(
-        "key no point",
-        forge(no_point, commitment, a, r, Any),
-        false,
-        false,
-    );
+    row("key no point", forge(no_point, commitment, a, r, Any), false, false);
 
     // Equal coefficients would let these three pass together: their errors add up to nothing.
     let error = scalar("error");
-    row(
-        "error + e",
-        with_response(forge(key, commitment, a, r, Any), |s| {
-            add_mod_order(s, error)
-        }),
-        false,
-        false,
-    );
+    row("error + e", with_response(forge(key, commitment, a, r, Any), |s| add_mod_order(s, error)), false, false);
     row(
         "error - e",
-        with_response(forge(key, commitment, a, r, Any), |s| {
-            add_mod_order(s, -error - error)
-        }),
+        with_response(forge(key, commitment, a, r, Any), |s| add_mod_order(s, -error - error)),
         false,
         false,
     );
     row(
         "error + e, once more",
-        with_response(forge(key, commitment, a, r, Any), |s| {
-            add_mod_order(s, error)
-        }),
+        with_response(forge(key, commitment, a, r, Any), |s| add_mod_order(s, error)),
         false,
         false,
     );
@@ -499,11 +312,7 @@ fn forge(key: [u8; 32], commitment: [u8; 32], a: Scalar, r: Scalar, wished: Chal
     let prefix = b"crafted".to_vec();
     for attempt in 0..1_000_u32 {
         let body = attempt.to_le_bytes().to_vec();
-        let hash = Sha512::new()
-            .chain_update(commitment)
-            .chain_update(key)
-            .chain_update(&prefix)
-            .chain_update(&body);
+        let hash = Sha512::new().chain_update(commitment).chain_update(key).chain_update(&prefix).chain_update(&body);
         let challenge = Scalar::from_bytes_mod_order_wide(&hash.finalize().into());
         let suits = match wished {
             Any => true,
@@ -512,13 +321,7 @@ fn forge(key: [u8; 32], commitment: [u8; 32], a: Scalar, r: Scalar, wished: Chal
         };
         if suits {
             let signature = join(commitment, (r + challenge * a).to_bytes());
-            return Case {
-                name: String::new(),
-                key: PublicKey(key),
-                prefix,
-                body,
-                signature,
-            };
+            return Case { name: String::new(), key: PublicKey(key), prefix, body, signature };
         }
     }
     unreachable!("one challenge in eight suits")

@@ -7,13 +7,8 @@ use proptest::prelude::*;
 
 use super::crafted::{Case, batch_verdicts, honest, small_order_matrix, table};
 
-static CRAFTED: LazyLock<Vec<Case>> = LazyLock::new(|| {
-    table()
-        .into_iter()
-        .map(|row| row.case)
-        .chain(small_order_matrix())
-        .collect()
-});
+static CRAFTED: LazyLock<Vec<Case>> =
+    LazyLock::new(|| table().into_iter().map(|row| row.case).chain(small_order_matrix()).collect());
 static HONEST: LazyLock<Vec<Case>> = LazyLock::new(|| (0..64).map(honest).collect());
 
 fn any_case() -> impl Strategy<Value = Case> {

@@ -5,12 +5,9 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
-use super::super::{
-    Batch, KeyError, PublicKey, PublicKeyParseError, Signature, SigningKey, verify,
-};
+use super::super::{Batch, KeyError, PublicKey, PublicKeyParseError, Signature, SigningKey, verify};
 use super::crafted::{
-    Case, SMALL_ORDER_ENCODINGS, batch_verdicts, bytes_of_hex, disagreements, honest,
-    small_order_matrix, table,
+    Case, SMALL_ORDER_ENCODINGS, batch_verdicts, bytes_of_hex, disagreements, honest, small_order_matrix, table,
 };
 
 /// RFC 8032, section 7.1, tests 1 to 3: seed, public key, message, both halves of the signature.
@@ -60,56 +57,28 @@ fn all_196_signatures_of_the_small_order_matrix_are_valid_alone_and_in_one_batch
     let cases = small_order_matrix();
     assert_eq!(cases.len(), 196);
     for case in &cases {
-        assert!(
-            case.single_verdict() && case.zebra_verdict(),
-            "{} must be valid under ZIP-215",
-            case.name
-        );
+        assert!(case.single_verdict() && case.zebra_verdict(), "{} must be valid under ZIP-215", case.name);
     }
     assert!(batch_verdicts(&cases).into_iter().all(|valid| valid));
 }
 
 #[test]
 fn the_canonical_small_order_encodings_are_those_of_the_eight_torsion_points() {
-    let canonical: Vec<PublicKey> = EIGHT_TORSION
-        .iter()
-        .map(|point| PublicKey(point.compress().0))
-        .collect();
-    let listed: Vec<PublicKey> = SMALL_ORDER_ENCODINGS
-        .iter()
-        .map(|hex| PublicKey(bytes_of_hex(hex)))
-        .collect();
+    let canonical: Vec<PublicKey> = EIGHT_TORSION.iter().map(|point| PublicKey(point.compress().0)).collect();
+    let listed: Vec<PublicKey> = SMALL_ORDER_ENCODINGS.iter().map(|hex| PublicKey(bytes_of_hex(hex))).collect();
     assert_eq!(listed[..8], canonical);
     for key in &listed[8..] {
         let point = key.decompress().expect("a point");
-        assert!(
-            EIGHT_TORSION.contains(point.point()) && !canonical.contains(key),
-            "{key}"
-        );
+        assert!(EIGHT_TORSION.contains(point.point()) && !canonical.contains(key), "{key}");
     }
 }
 
 #[test]
 fn crafted_signatures_get_their_pinned_verdicts_alone_and_from_zebra() {
     for row in table() {
-        assert_eq!(
-            row.case.single_verdict(),
-            row.valid,
-            "alone: {}",
-            row.case.name
-        );
-        assert_eq!(
-            row.case.zebra_verdict(),
-            row.valid,
-            "zebra: {}",
-            row.case.name
-        );
-        assert_eq!(
-            row.case.cofactorless_verdict(),
-            row.valid_cofactorless,
-            "without cofactor: {}",
-            row.case.name
-        );
+        assert_eq!(row.case.single_verdict(), row.valid, "alone: {}", row.case.name);
+        assert_eq!(row.case.zebra_verdict(), row.valid, "zebra: {}", row.case.name);
+        assert_eq!(row.case.cofactorless_verdict(), row.valid_cofactorless, "without cofactor: {}", row.case.name);
     }
 }
 
@@ -117,10 +86,7 @@ fn crafted_signatures_get_their_pinned_verdicts_alone_and_from_zebra() {
 fn crafted_signatures_get_their_pinned_verdicts_in_any_batch_and_any_order() {
     for round in 0..300_u64 {
         let mut random = StdRng::seed_from_u64(round);
-        let mut members: Vec<(Case, bool)> = table()
-            .into_iter()
-            .map(|row| (row.case, row.valid))
-            .collect();
+        let mut members: Vec<(Case, bool)> = table().into_iter().map(|row| (row.case, row.valid)).collect();
         members.extend((0..round % 60).map(|number| (honest(number), true)));
         if round % 4 == 0 {
             members.extend(small_order_matrix().into_iter().map(|case| (case, true)));
@@ -130,15 +96,8 @@ fn crafted_signatures_get_their_pinned_verdicts_in_any_batch_and_any_order() {
         // From batches of one to one batch of all: every way of summing is met.
         let batch_size = 1 + (round as usize * 7) % cases.len();
         for (cases, expected) in cases.chunks(batch_size).zip(expected.chunks(batch_size)) {
-            for ((case, verdict), expected) in cases.iter().zip(batch_verdicts(cases)).zip(expected)
-            {
-                assert_eq!(
-                    verdict,
-                    *expected,
-                    "{} in a batch of {}, round {round}",
-                    case.name,
-                    cases.len()
-                );
+            for ((case, verdict), expected) in cases.iter().zip(batch_verdicts(cases)).zip(expected) {
+                assert_eq!(verdict, *expected, "{} in a batch of {}, round {round}", case.name, cases.len());
             }
         }
     }
@@ -147,14 +106,8 @@ fn crafted_signatures_get_their_pinned_verdicts_in_any_batch_and_any_order() {
 #[test]
 fn each_bad_signature_of_a_large_batch_is_found_and_no_good_one_lost() {
     let honest: Vec<Case> = (0..300).map(honest).collect();
-    let bad_sets: [&[usize]; 6] = [
-        &[],
-        &[0],
-        &[299],
-        &[149, 150],
-        &[3, 4, 5, 77, 180, 298],
-        &(0..300).step_by(2).collect::<Vec<_>>(),
-    ];
+    let bad_sets: [&[usize]; 6] =
+        [&[], &[0], &[299], &[149, 150], &[3, 4, 5, 77, 180, 298], &(0..300).step_by(2).collect::<Vec<_>>()];
     for bad in bad_sets {
         let mut cases = honest.clone();
         for &position in bad {
@@ -178,25 +131,16 @@ fn an_empty_batch_has_no_verdicts() {
 /// The canary: were a rule without the cofactor taken for ours, the comparison with zebra would say so.
 #[test]
 fn the_comparison_with_zebra_catches_a_rule_without_cofactor() {
-    let (cases, pinned): (Vec<Case>, Vec<bool>) = table()
-        .into_iter()
-        .map(|row| (row.case, row.valid != row.valid_cofactorless))
-        .unzip();
-    let pinned_names: Vec<String> = cases
-        .iter()
-        .zip(pinned)
-        .filter(|(_, differs)| *differs)
-        .map(|(case, _)| case.name.clone())
-        .collect();
+    let (cases, pinned): (Vec<Case>, Vec<bool>) =
+        table().into_iter().map(|row| (row.case, row.valid != row.valid_cofactorless)).unzip();
+    let pinned_names: Vec<String> =
+        cases.iter().zip(pinned).filter(|(_, differs)| *differs).map(|(case, _)| case.name.clone()).collect();
     let single: Vec<bool> = cases.iter().map(Case::single_verdict).collect();
     let cofactorless: Vec<bool> = cases.iter().map(Case::cofactorless_verdict).collect();
     let strict: Vec<bool> = cases.iter().map(Case::strict_verdict).collect();
 
     assert_eq!(disagreements(&cases, &single), Vec::<String>::new());
-    assert_eq!(
-        disagreements(&cases, &batch_verdicts(&cases)),
-        Vec::<String>::new()
-    );
+    assert_eq!(disagreements(&cases, &batch_verdicts(&cases)), Vec::<String>::new());
     assert_eq!(disagreements(&cases, &cofactorless), pinned_names);
     assert!(pinned_names.contains(&"R with a component of order 2".to_owned()));
     assert!(disagreements(&cases, &strict).len() > pinned_names.len());
@@ -204,10 +148,7 @@ fn the_comparison_with_zebra_catches_a_rule_without_cofactor() {
     let matrix = small_order_matrix();
     let cofactorless: Vec<bool> = matrix.iter().map(Case::cofactorless_verdict).collect();
     let accepted = cofactorless.iter().filter(|valid| **valid).count();
-    assert!(
-        accepted < 100,
-        "without cofactor most of the 196 are refused; {accepted} were accepted"
-    );
+    assert!(accepted < 100, "without cofactor most of the 196 are refused; {accepted} were accepted");
 }
 
 #[test]
@@ -215,21 +156,12 @@ fn opening_an_account_refuses_small_order_and_bytes_that_are_no_point() {
     for hex in SMALL_ORDER_ENCODINGS {
         let key = PublicKey(bytes_of_hex(hex));
         assert!(key.decompress().is_ok(), "{key} is a point");
-        assert_eq!(
-            key.check_for_account(),
-            Err(KeyError::SmallOrder { found: key })
-        );
+        assert_eq!(key.check_for_account(), Err(KeyError::SmallOrder { found: key }));
     }
     let mut no_point = PublicKey([0; 32]);
     no_point.0[0] = 2;
-    assert_eq!(
-        no_point.check_for_account(),
-        Err(KeyError::NotAPoint { found: no_point })
-    );
-    assert_eq!(
-        no_point.decompress().expect_err("no point has y = 2"),
-        KeyError::NotAPoint { found: no_point }
-    );
+    assert_eq!(no_point.check_for_account(), Err(KeyError::NotAPoint { found: no_point }));
+    assert_eq!(no_point.decompress().expect_err("no point has y = 2"), KeyError::NotAPoint { found: no_point });
     assert_eq!(honest(1).key.check_for_account(), Ok(()));
 }
 
@@ -242,12 +174,7 @@ fn decompression_accepts_the_encodings_that_zebra_accepts() {
             bytes[0] = low_byte;
             bytes[31] = high_byte;
             let zebra_accepts = ed25519_zebra::VerificationKey::try_from(bytes).is_ok();
-            assert_eq!(
-                PublicKey(bytes).decompress().is_ok(),
-                zebra_accepts,
-                "{}",
-                PublicKey(bytes)
-            );
+            assert_eq!(PublicKey(bytes).decompress().is_ok(), zebra_accepts, "{}", PublicKey(bytes));
         }
     }
 }
@@ -259,22 +186,10 @@ fn a_public_key_is_shown_and_parsed_as_hexadecimal() {
     assert_eq!(key.to_string(), text);
     assert_eq!(format!("{key:?}"), format!("PublicKey({text})"));
     assert_eq!(text.to_uppercase().parse(), Ok(key));
-    assert_eq!(
-        text[1..].parse::<PublicKey>(),
-        Err(PublicKeyParseError::Length { found_digits: 63 })
-    );
-    assert_eq!(
-        "".parse::<PublicKey>(),
-        Err(PublicKeyParseError::Length { found_digits: 0 })
-    );
+    assert_eq!(text[1..].parse::<PublicKey>(), Err(PublicKeyParseError::Length { found_digits: 63 }));
+    assert_eq!("".parse::<PublicKey>(), Err(PublicKeyParseError::Length { found_digits: 0 }));
     let spoilt = text.replacen("75a", "7ä+", 1);
-    assert_eq!(
-        spoilt.parse::<PublicKey>(),
-        Err(PublicKeyParseError::Digit {
-            position: 2,
-            found: 'ä'
-        })
-    );
+    assert_eq!(spoilt.parse::<PublicKey>(), Err(PublicKeyParseError::Digit { position: 2, found: 'ä' }));
     assert!(format!("{:?}", Signature([0xab; 64])).starts_with("Signature(abab"));
 }
 
@@ -290,8 +205,7 @@ fn generated_keys_differ_and_sign() {
     let [first, second] = [SigningKey::generate(), SigningKey::generate()];
     assert_ne!(first.public_key(), second.public_key());
     let signature = first.sign([b"prefix", b"body"]);
-    let [first, second] =
-        [first, second].map(|key| key.public_key().decompress().expect("a point"));
+    let [first, second] = [first, second].map(|key| key.public_key().decompress().expect("a point"));
     assert!(verify(&first, [b"prefix", b"body"], &signature));
     assert!(!verify(&second, [b"prefix", b"body"], &signature));
 }
