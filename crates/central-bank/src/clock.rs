@@ -72,6 +72,13 @@ impl Clock {
         Ok(anchor.last_stamp)
     }
 
+    /// The ledger has moved on to a block of time `parent`: what holds for the first stamp holds from there.
+    pub fn resume_after(&self, parent: Timestamp) {
+        let mut anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
+        (anchor.wall, anchor.at) = ((self.wall)().max(parent), Instant::now());
+        anchor.last_stamp = anchor.last_stamp.max(parent);
+    }
+
     /// An operator accepts the clock as it is now. Returns the time accepted.
     pub fn accept(&self) -> Timestamp {
         let mut anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
@@ -126,6 +133,9 @@ mod tests {
     #[test]
     fn a_clock_far_behind_the_last_block_has_jumped() {
         let (_, clock) = settable(10_000_000, 1_000_000);
+        assert!(clock.stamp().is_err());
+        let (_, clock) = settable(0, 1_000_000);
+        clock.resume_after(Timestamp(10_000_000));
         assert!(clock.stamp().is_err());
         let (_, clock) = settable(1_000_000, 10_000_000);
         assert!(clock.stamp().is_ok());

@@ -14,8 +14,10 @@ use cbdc_ledger::proposal::Proposal;
 use cbdc_ledger::{Height, MemberId, Outcome, Reason};
 use cbdc_proto::packed::Answer;
 
-const BLOCKS_MAX: usize = 65_536;
+const BLOCKS_MAX: usize = 4_096;
 const BYTES_MAX: usize = 128 * 1024 * 1024;
+/// What an outcome and its place in a look-up take, about.
+const BYTES_A_COMMAND: usize = 88;
 
 #[derive(Clone, Default)]
 pub struct FirstOutcomes(Arc<RwLock<Table>>);
@@ -69,11 +71,11 @@ impl FirstOutcomes {
     /// Adds the next block.
     pub fn push(&self, height: Height, proposal: Bytes, outcomes: Vec<Outcome>) {
         let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        table.bytes += proposal.len();
+        table.bytes += proposal.len() + outcomes.len() * BYTES_A_COMMAND;
         table.blocks.push_back(Arc::new(RecentBlock { height, proposal, outcomes, places: OnceLock::new() }));
         while table.blocks.len() > BLOCKS_MAX || table.bytes > BYTES_MAX && table.blocks.len() > 1 {
             if let Some(oldest) = table.blocks.pop_front() {
-                table.bytes -= oldest.proposal.len();
+                table.bytes -= oldest.proposal.len() + oldest.outcomes.len() * BYTES_A_COMMAND;
             }
         }
     }

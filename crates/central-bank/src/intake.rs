@@ -20,6 +20,8 @@ use crate::measures;
 
 /// Commands that one batch may hold.
 pub const BATCH_COMMANDS_MAX: usize = 4_096;
+/// Bytes of the commands that one batch may hold.
+pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Where the answers of a batch go; called once.
 pub type Reply = Box<dyn FnOnce(Vec<Answer>) + Send>;
@@ -34,6 +36,8 @@ pub struct Batch {
 pub struct VerifiedBatch {
     /// Each with its place in the batch.
     pub commands: Vec<(u32, VerifiedCommand)>,
+    /// Their length as they are ordered.
+    pub bytes: usize,
     pub ticket: Ticket,
 }
 
@@ -58,8 +62,8 @@ impl Ticket {
 
     fn send(&mut self) {
         if let Some(reply) = self.reply.take() {
-            for answer in &self.answers {
-                counter!(measures::COMMANDS, "reason" => answer.outcome.reason.name()).increment(1);
+            for run in self.answers.chunk_by(|one, next| one.outcome.reason == next.outcome.reason) {
+                counter!(measures::COMMANDS, "reason" => run[0].outcome.reason.name()).increment(run.len() as u64);
             }
             reply(std::mem::take(&mut self.answers));
         }
@@ -122,6 +126,9 @@ impl Intake {
 /// # Errors
 /// A sentence that names the command's place.
 pub fn decode_commands(bytes: &[u8]) -> Result<Vec<Command>, String> {
+    if bytes.len() > BATCH_BYTES_MAX {
+        return Err(format!("expected at most {BATCH_BYTES_MAX} bytes of commands in a batch, found {}", bytes.len()));
+    }
     let mut input = Reader::new("command", bytes);
     let mut commands = Vec::with_capacity((bytes.len() / 136).min(BATCH_COMMANDS_MAX));
     while !input.is_empty() {

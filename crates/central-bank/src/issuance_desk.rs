@@ -63,21 +63,33 @@ impl IssuanceDesk {
 
     /// A bank's request: its answer if the desk could settle it, `None` while it waits for the operator.
     pub async fn request(&self, request: Signed<IssuanceRequest>) -> Result<Option<Answer>, Outcome> {
-        let bank = Signer::Member(Role::Bank, MemberId(request.record.bank.0));
-        if let Some((first, answer)) = self.first_outcomes.find(bank, request.record.head.sequence) {
-            return match first {
-                Command::Issuance(order) if order.record.request == request => Ok(Some(answer)),
-                _ => Err(Outcome::refused(Reason::SequenceConflict, 0, request.record.head.sequence)),
-            };
+        if let Some(first) = self.first_answer(&request) {
+            return first.map(Some);
         }
         match &self.operator {
-            Some(operator) => Ok(Some(self.order(operator, request).await)),
+            Some(operator) => self.order(operator, request).await.map(Some),
             None => self.wait_for_operator(request).map(|()| None),
         }
     }
 
+    /// The answer to a request whose number was used before.
+    fn first_answer(&self, request: &Signed<IssuanceRequest>) -> Option<Result<Answer, Outcome>> {
+        if self.is_unused(request) {
+            return None;
+        }
+        let sequence = request.record.head.sequence;
+        let bank = Signer::Member(Role::Bank, MemberId(request.record.bank.0));
+        Some(match self.first_outcomes.find(bank, sequence) {
+            Some((Command::Issuance(order), answer)) if order.record.request == *request => Ok(answer),
+            Some(_) => Err(Outcome::refused(Reason::SequenceConflict, 0, sequence)),
+            None => Err(Outcome::refused(Reason::SequenceUsed, 0, sequence)),
+        })
+    }
+
     fn wait_for_operator(&self, request: Signed<IssuanceRequest>) -> Result<(), Outcome> {
+        let now = self.ledger.read(|ledger| ledger.tip().time);
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.retain(|_, request| request.record.head.valid_until >= now);
         let bank = request.record.bank;
         let of_bank = waiting.keys().filter(|(waiting_bank, _)| *waiting_bank == bank).count();
         if of_bank >= WAITING_MAX {
@@ -103,13 +115,16 @@ impl IssuanceDesk {
         })
     }
 
-    /// Signs the order and hands it in.
-    async fn order(&self, operator: &OperatorKey, request: Signed<IssuanceRequest>) -> Answer {
+    /// Signs the order and hands it in. The same request, asked twice at once, is ordered once.
+    async fn order(&self, operator: &OperatorKey, request: Signed<IssuanceRequest>) -> Result<Answer, Outcome> {
         let _turn = self.signing.lock().await;
         let mut answer = Answer::unknown();
         for _ in 0..ATTEMPTS {
+            if let Some(first) = self.first_answer(&request) {
+                return first;
+            }
             let Some(head) = self.ledger.read(|ledger| operator_head(ledger, operator.member, &request.record)) else {
-                return Answer::not_ordered(Outcome::refused(Reason::UnknownMember, 0, 0));
+                return Err(Outcome::refused(Reason::UnknownMember, 0, 0));
             };
             let order = IssuanceOrder { head, operator: operator.member, request };
             let signed = order.sign(self.network, &operator.key);
@@ -119,7 +134,7 @@ impl IssuanceDesk {
                 break;
             }
         }
-        answer
+        Ok(answer)
     }
 }
 

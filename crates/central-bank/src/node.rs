@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{Genesis, Height, Ledger, MemberId, SigningKey, Timestamp};
+use cbdc_ledger::{Genesis, Height, Ledger, MemberId, PublicKey, SigningKey, Timestamp};
 use cbdc_node::chain::RecentBlocks;
 use cbdc_node::recovery::RecoveryError;
 use cbdc_node::server::{Health, ServeError, bind, serve, with_health_and_reflection};
@@ -40,7 +40,7 @@ use crate::{measures, verification};
 /// How long settlement may take to end once ordering has stopped.
 const SETTLING_MAX: std::time::Duration = std::time::Duration::from_secs(10);
 /// Blocks whose first outcomes are known again after a start.
-const FIRST_OUTCOMES_RELOADED: u64 = 4_096;
+const FIRST_OUTCOMES_RELOADED: u64 = 1_024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -79,13 +79,15 @@ pub enum NodeError {
     Serve(#[from] ServeError),
     #[error("settlement ended unexpectedly; see the log")]
     Settled,
+    #[error("the server failed: {0}; see the log")]
+    Panicked(String),
 }
 
 /// A running node.
 pub struct Node {
     address: SocketAddr,
     stop: CancellationToken,
-    settled: oneshot::Receiver<Result<(), SettlementError>>,
+    settled: Settled,
     server: JoinHandle<Result<(), ServeError>>,
     ordering: Arc<Ordering>,
     health: Health,
@@ -105,8 +107,13 @@ pub async fn start(config: Config) -> Result<Node, StartError> {
     let listener = bind(config.listen).await?;
     let (genesis, identity, key) = read_files(&config)?;
     let store: Arc<dyn Store> = Arc::new(RocksStore::open(&config.data_dir)?);
-    let ground = Ground { store, wall_clock: Box::new(wall_clock) };
-    start_with(config, genesis, identity, key, listener, ground).await
+    let ground = Ground { store: store.clone(), wall_clock: Box::new(wall_clock) };
+    let started = start_with(config, genesis, identity, key, listener, ground).await;
+    if started.is_err() {
+        // Threads of a start that failed must not hold the store open.
+        drop(tokio::task::spawn_blocking(move || store.close()).await);
+    }
+    started
 }
 
 /// Starts the node on a given store and clock.
@@ -140,8 +147,7 @@ async fn start_with(
     let Ground { store, wall_clock } = ground;
     let address = listener.local_addr().map_err(StartError::Thread)?;
     let (ledger, manifest) = cbdc_node::recovery::load(&store, genesis)?;
-    let member = MemberId(config.member);
-    check_keys(&ledger, member, &identity, &key)?;
+    let (member, own_key) = (MemberId(config.member), key.public_key());
     if let Some(address) = config.metrics_listen {
         serve_metrics(address)?;
     }
@@ -152,8 +158,12 @@ async fn start_with(
     let mut parts = Parts::assemble(&config, ledger, key, store.clone(), Arc::new(ordering), wall_clock)?;
     parts.applied.send_replace(resume_after);
     parts.reload_first_outcomes()?;
-    let settled = parts.start_threads(&config, committed)?;
+    let (settled, pipeline) = parts.start_threads(&config, committed)?;
     let mut settled = parts.replay(settled).await?;
+    // Keys, clock and sequencing are of the ledger as it stands now, not as the checkpoint had it.
+    parts.ledger.read(|ledger| check_keys(ledger, member, &identity, &own_key))?;
+    parts.clock.resume_after(parts.ledger.read(|ledger| ledger.tip().time));
+    tokio::spawn(pipeline.sequencer.run(pipeline.verified));
 
     let (routes, health) = with_health_and_reflection(parts.routes()).await?;
     let stop = CancellationToken::new();
@@ -171,11 +181,11 @@ async fn start_with(
     Ok(Node { address, stop, settled, server, ordering: parts.ordering, health, ledger: parts.ledger, store })
 }
 
-fn check_keys(ledger: &Ledger, member: MemberId, identity: &NodeIdentity, key: &SigningKey) -> Result<(), StartError> {
+fn check_keys(ledger: &Ledger, member: MemberId, identity: &NodeIdentity, key: &PublicKey) -> Result<(), StartError> {
     let seat = ledger.members().active(Role::CentralBank, member).ok_or(StartError::NotAMember { member })?;
     let other = |what, expected: String, found: String| Err(StartError::OtherKey { what, member, expected, found });
-    if seat.member.signing_key != key.public_key() {
-        return other("signing key", seat.member.signing_key.to_string(), key.public_key().to_string());
+    if seat.member.signing_key != *key {
+        return other("signing key", seat.member.signing_key.to_string(), key.to_string());
     }
     match seat.member.node_key {
         Some(node_key) if node_key == identity.public_key() => Ok(()),
@@ -184,6 +194,15 @@ fn check_keys(ledger: &Ledger, member: MemberId, identity: &NodeIdentity, key: &
             other("certificate's key", expected, identity.public_key().to_string())
         }
     }
+}
+
+/// Tells when settlement ends, and why.
+type Settled = oneshot::Receiver<Result<(), SettlementError>>;
+
+/// What begins to run only when replay has ended.
+struct Pipeline {
+    sequencer: Sequencer,
+    verified: mpsc::Receiver<crate::intake::VerifiedBatch>,
 }
 
 /// The parts of a node, joined but not yet running.
@@ -278,7 +297,7 @@ impl Parts {
         &mut self,
         config: &Config,
         committed: CommittedReceiver,
-    ) -> Result<oneshot::Receiver<Result<(), SettlementError>>, StartError> {
+    ) -> Result<(Settled, Pipeline), StartError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = if config.verification_threads == 0 { cores } else { config.verification_threads };
         let (verified, verified_batches) = mpsc::channel(1_024);
@@ -300,8 +319,6 @@ impl Parts {
             under_way: announce,
             ways: Arc::new(Semaphore::new(config.sequencer.proposals_in_flight_max.max(1))),
         };
-        tokio::spawn(sequencer.run(verified_batches));
-
         let settlement = Settlement {
             network: self.network,
             member: self.member,
@@ -317,18 +334,16 @@ impl Parts {
             applied: self.applied.clone(),
             under_way,
             runtime: tokio::runtime::Handle::current(),
+            is_checkpointing: Arc::default(),
         };
         let (ended, settled) = oneshot::channel();
         let run = move || drop(ended.send(settlement.run(committed)));
         std::thread::Builder::new().name("settlement".to_owned()).spawn(run).map_err(StartError::Thread)?;
-        Ok(settled)
+        Ok((settled, Pipeline { sequencer, verified: verified_batches }))
     }
 
     /// Waits until everything that the log held at the start is applied.
-    async fn replay(
-        &self,
-        mut settled: oneshot::Receiver<Result<(), SettlementError>>,
-    ) -> Result<oneshot::Receiver<Result<(), SettlementError>>, StartError> {
+    async fn replay(&self, mut settled: Settled) -> Result<Settled, StartError> {
         let Some(last) = self.ordering.last_position() else { return Ok(settled) };
         let mut applied = self.applied.subscribe();
         let caught_up = applied.wait_for(|position| position.is_some_and(|position| position.index >= last.index));
@@ -379,8 +394,9 @@ impl Node {
         tokio::select! {
             ended = &mut self.settled => Err(ended.ok().and_then(Result::err).map_or(NodeError::Settled, NodeError::from)),
             served = &mut self.server => match served {
+                Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => Err(error.into()),
-                _ => Ok(()),
+                Err(panicked) => Err(NodeError::Panicked(panicked.to_string())),
             },
         }
     }

@@ -7,7 +7,7 @@
 //! 3. It is announced to settlement and proposed. The next one is gathered while this one is on its way.
 //! 4. When something falls due in the ledger itself, a proposal is cut even without commands.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -24,14 +24,27 @@ use crate::config::SequencerConfig;
 use crate::intake::{Ticket, VerifiedBatch};
 use crate::measures;
 
+/// Bytes of a proposal: a block must fit into a message with room to spare.
+const PROPOSAL_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How often the sequencer looks whether something is due.
 const DUE_CHECK: Duration = Duration::from_millis(100);
 
 /// A proposal on its way through ordering, and who waits for it.
 pub struct UnderWay {
     pub proposal: Bytes,
-    pub segments: Vec<Segment>,
+    pub waiting: Waiting,
     pub proposed_at: Instant,
+}
+
+/// Those who wait for a proposal. Settlement takes them to answer them; the sequencer takes them, and thereby answers
+/// them as unknown, when the proposal was not ordered.
+#[derive(Clone)]
+pub struct Waiting(Arc<Mutex<Vec<Segment>>>);
+
+impl Waiting {
+    pub fn take(&self) -> Vec<Segment> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// A batch's commands within a proposal: from `first`, each with its place in the batch.
@@ -59,6 +72,15 @@ struct Open {
 }
 
 impl Open {
+    fn is_full(&self, config: &SequencerConfig) -> bool {
+        self.builder.len() >= config.commands_max || self.builder.bytes() >= PROPOSAL_BYTES_MAX
+    }
+
+    fn has_room_for(&self, batch: &VerifiedBatch, config: &SequencerConfig) -> bool {
+        self.builder.len() + batch.commands.len() <= config.commands_max
+            && self.builder.bytes() + batch.bytes <= PROPOSAL_BYTES_MAX
+    }
+
     fn push(&mut self, batch: VerifiedBatch) {
         let first = self.builder.len() as u32;
         let mut places = Vec::with_capacity(batch.commands.len());
@@ -119,25 +141,21 @@ impl Sequencer {
         batches: &mut mpsc::Receiver<VerifiedBatch>,
     ) -> (Option<VerifiedBatch>, Option<OwnedSemaphorePermit>) {
         let time_is_up = tokio::time::sleep(Duration::from_millis(self.config.wait_ms));
-        let ways = self.ways.clone();
-        let ready = async move {
-            time_is_up.await;
-            ways.acquire_owned().await.ok()
-        };
-        tokio::pin!(ready);
-        while open.builder.len() < self.config.commands_max {
+        let way = self.ways.clone().acquire_owned();
+        tokio::pin!(time_is_up, way);
+        let mut has_waited = false;
+        while !open.is_full(&self.config) {
             tokio::select! {
-                way = &mut ready => return (None, way),
+                () = &mut time_is_up, if !has_waited => has_waited = true,
+                permit = &mut way, if has_waited => return (None, permit.ok()),
                 next = batches.recv() => match next {
-                    Some(batch) if open.builder.len() + batch.commands.len() > self.config.commands_max => {
-                        return (Some(batch), self.ways.clone().acquire_owned().await.ok());
-                    }
+                    Some(batch) if !open.has_room_for(&batch, &self.config) => return (Some(batch), way.await.ok()),
                     Some(batch) => open.push(batch),
                     None => break,
                 },
             }
         }
-        (None, self.ways.clone().acquire_owned().await.ok())
+        (None, way.await.ok())
     }
 
     fn is_something_due(&self) -> bool {
@@ -160,7 +178,8 @@ impl Sequencer {
                 .record(segment.ticket.stage_began.elapsed().as_secs_f64());
         }
         let proposal = Bytes::from(open.builder.finish(time));
-        let under_way = UnderWay { proposal: proposal.clone(), segments: open.segments, proposed_at: Instant::now() };
+        let waiting = Waiting(Arc::new(Mutex::new(open.segments)));
+        let under_way = UnderWay { proposal: proposal.clone(), waiting: waiting.clone(), proposed_at: Instant::now() };
         if self.under_way.send(under_way).is_err() {
             return Err(());
         }
@@ -169,6 +188,7 @@ impl Sequencer {
                 tokio::spawn(async move {
                     if let Err(error) = pending.await {
                         tracing::error!(%error, "a proposal was not acknowledged");
+                        drop(waiting.take());
                     }
                     drop(way);
                 });
@@ -176,10 +196,12 @@ impl Sequencer {
             }
             Err(error @ ProposeError::NotLeader { .. }) => {
                 tracing::warn!(%error, "a proposal was not ordered");
+                drop(waiting.take());
                 Ok(())
             }
             Err(error) => {
                 tracing::error!(%error, "ordering has stopped");
+                drop(waiting.take());
                 Err(())
             }
         }

@@ -6,13 +6,15 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use cbdc_ledger::directory::KeyDirectory;
+use cbdc_ledger::member::Role;
 use cbdc_ledger::{Block, Height, MemberId, NetworkId, Reason, SignedHeader, SigningKey, VerifiedProposal};
 use cbdc_node::chain::{RecentBlocks, block_to_message};
 use cbdc_node::{Archive, ArchiveError, BlockParts, LedgerHandle, Membership};
-use cbdc_ordering::{Committed, CommittedReceiver, Ordering, OrderingError, Position};
+use cbdc_ordering::{Committed, CommittedReceiver, OrderingError, Position};
 use cbdc_proto::convert::outcomes_to_bytes;
 use cbdc_proto::packed::Answer;
 use cbdc_storage::{Durability, LogPosition, StoreError, WriteBatch};
@@ -33,6 +35,10 @@ pub enum SettlementError {
         "block {height} does not verify: its archived header has hash {expected}, replaying the log gives {found}; the log or the archive was altered"
     )]
     Diverged { height: Height, expected: String, found: String },
+    #[error(
+        "the committee replaced the key of central-bank {member} at height {height}; start the node again with the new one"
+    )]
+    KeyReplaced { member: MemberId, height: Height },
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     #[error(transparent)]
@@ -49,13 +55,15 @@ pub struct Settlement {
     pub archive: Arc<Archive>,
     pub recent: RecentBlocks,
     pub first_outcomes: FirstOutcomes,
-    pub ordering: Arc<Ordering>,
+    pub ordering: Arc<cbdc_ordering::Ordering>,
     pub checkpoint_every_blocks: u64,
     /// The last log entry that was applied.
     pub applied: watch::Sender<Option<Position>>,
     /// Proposals that somebody waits for, as the sequencer announced them.
     pub under_way: mpsc::UnboundedReceiver<UnderWay>,
     pub runtime: tokio::runtime::Handle,
+    /// Whether a checkpoint is being written: two at once would remove each other's chunks.
+    pub is_checkpointing: Arc<AtomicBool>,
 }
 
 impl Settlement {
@@ -74,7 +82,8 @@ impl Settlement {
             counter!(measures::SYNCS).increment(synced - syncs);
             syncs = synced;
             self.applied.send_replace(Some(next.position));
-            if height.0 - last_checkpoint.0 >= self.checkpoint_every_blocks {
+            let is_due = height.0 - last_checkpoint.0 >= self.checkpoint_every_blocks;
+            if is_due && !self.is_checkpointing.swap(true, Ordering::AcqRel) {
                 last_checkpoint = height;
                 self.checkpoint(next.position);
             }
@@ -92,6 +101,9 @@ impl Settlement {
             if block.changes.members {
                 self.membership.follow(ledger);
             }
+            // Under the ledger's lock: whoever sees that a number is used finds its first outcome.
+            let height = block.header.height;
+            self.first_outcomes.push(height, committed.proposal.clone(), block.outcomes.clone());
             block
         });
         let header = self.publish(committed, &block)?;
@@ -103,7 +115,19 @@ impl Settlement {
         gauge!(measures::HEIGHT).set(header.height.0 as f64);
         gauge!(measures::SUPPLY).set(header.cbdc.minor() as f64);
         histogram!(measures::STAGE, "stage" => "settle").record(began.elapsed().as_secs_f64());
+        if block.changes.members && !self.is_own_key_in_force() {
+            return Err(SettlementError::KeyReplaced { member: self.member, height: header.height });
+        }
         Ok(header.height)
+    }
+
+    /// Whether headers signed with this node's key are still accepted.
+    fn is_own_key_in_force(&self) -> bool {
+        let own = self.key.public_key();
+        self.ledger.read(|ledger| {
+            let seat = ledger.members().active(Role::CentralBank, self.member);
+            seat.is_some_and(|seat| seat.member.signing_key == own)
+        })
     }
 
     /// Signs the block unless it is in the archive, archives it, and tells followers.
@@ -131,13 +155,12 @@ impl Settlement {
             outcomes: outcomes_to_bytes(&block.outcomes).into(),
         };
         self.recent.push(height, block_to_message(&parts));
-        self.first_outcomes.push(height, parts.proposal, block.outcomes.clone());
         self.ledger.announce(height);
         Ok(header)
     }
 
     fn answer(&self, under_way: UnderWay, block: &Block) {
-        for mut segment in under_way.segments {
+        for mut segment in under_way.waiting.take() {
             for (offset, place) in segment.places.iter().enumerate() {
                 let index = segment.first + offset as u32;
                 let outcome = block.outcomes[index as usize];
@@ -162,6 +185,7 @@ impl Settlement {
     fn checkpoint(&self, position: Position) {
         let frozen = self.ledger.read(cbdc_ledger::Ledger::freeze);
         let (store, ordering, runtime) = (self.archive.store().clone(), self.ordering.clone(), self.runtime.clone());
+        let is_checkpointing = self.is_checkpointing.clone();
         let write = move || {
             let began = Instant::now();
             let place = LogPosition { term: position.term, index: position.index };
@@ -169,12 +193,16 @@ impl Settlement {
                 Ok(manifest) => {
                     histogram!(measures::CHECKPOINT_SECONDS).record(began.elapsed().as_secs_f64());
                     tracing::info!(height = manifest.height, bytes = manifest.total_bytes, "a checkpoint was written");
-                    if let Err(error) = runtime.block_on(ordering.checkpoint_taken(position)) {
-                        tracing::error!(%error, "ordering was not told of the checkpoint");
-                    }
+                    runtime.spawn(async move {
+                        if let Err(error) = ordering.checkpoint_taken(position).await {
+                            tracing::error!(%error, "ordering was not told of the checkpoint");
+                        }
+                    });
                 }
+                Err(StoreError::Closed { .. }) => {}
                 Err(error) => tracing::error!(%error, "a checkpoint could not be written"),
             }
+            is_checkpointing.store(false, Ordering::Release);
         };
         if let Err(error) = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(write) {
             tracing::error!(%error, "no thread for a checkpoint");

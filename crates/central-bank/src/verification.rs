@@ -7,6 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::command::{Command, Signer};
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::sequence::Standing;
@@ -113,7 +114,8 @@ impl Verifier {
                 ticket.answer();
             } else {
                 ticket.stage_began = Instant::now();
-                whole.push(VerifiedBatch { commands, ticket });
+                let bytes = commands.iter().map(|(_, command)| encoded_bytes(command.command())).sum();
+                whole.push(VerifiedBatch { commands, bytes, ticket });
             }
         }
         whole
@@ -158,6 +160,14 @@ fn standing_refusal(ledger: &Ledger, command: &Command) -> Option<Outcome> {
         Standing::Free => None,
         Standing::Used => Some(Outcome::refused(Reason::SequenceUsed, 0, 0)),
         Standing::OutOfWindow => Some(Outcome::refused(Reason::SequenceOutOfWindow, lowest, sequence)),
+    }
+}
+
+/// The length of a command as it is ordered.
+fn encoded_bytes(command: &Command) -> usize {
+    match command {
+        Command::Payment(_) => SIGNED_PAYMENT_BYTES,
+        other => other.to_bytes().len(),
     }
 }
 

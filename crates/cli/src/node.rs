@@ -47,21 +47,29 @@ impl Node {
                 let mut node =
                     cbdc_central_bank::start(config).await.context("the central bank's node cannot start")?;
                 tracing::info!(address = %node.address(), "the central bank serves");
-                tokio::select! {
-                    ended = node.stopped() => ended.context("the central bank's node must not go on")?,
-                    why = told_to_stop(options.stop_with_parent) => tracing::info!(why, "stopping"),
-                }
+                let ended = tokio::select! {
+                    ended = node.stopped() => ended.context("the central bank's node must not go on"),
+                    why = told_to_stop(options.stop_with_parent) => {
+                        tracing::info!(why, "stopping");
+                        Ok(())
+                    }
+                };
                 node.shutdown().await;
+                ended?;
             }
             Kind::Bank(options) => {
                 let config = cbdc_bank::Config::load(&options.config)?;
                 let mut node = cbdc_bank::start(config).await.context("the bank's node cannot start")?;
                 tracing::info!(address = %node.address(), "the bank serves");
-                tokio::select! {
-                    ended = node.stopped() => ended.context("the bank's node must not go on")?,
-                    why = told_to_stop(options.stop_with_parent) => tracing::info!(why, "stopping"),
-                }
+                let ended = tokio::select! {
+                    ended = node.stopped() => ended.context("the bank's node must not go on"),
+                    why = told_to_stop(options.stop_with_parent) => {
+                        tracing::info!(why, "stopping");
+                        Ok(())
+                    }
+                };
                 node.shutdown().await;
+                ended?;
             }
         }
         Ok(())

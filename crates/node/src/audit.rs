@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::encoding::hex;
-use cbdc_ledger::{Genesis, Height, Ledger, VerifiedProposal};
+use cbdc_ledger::{Genesis, Header, Height, Ledger, VerifiedProposal};
 use cbdc_proto::convert::header_from_message;
 use cbdc_proto::v1;
 use cbdc_proto::v1::chain_client::ChainClient;
@@ -62,6 +62,13 @@ pub enum AuditError {
 pub struct Auditor {
     ledger: Ledger,
     directory: KeyDirectory,
+    verified: Verified,
+}
+
+/// The chain as far as it verified.
+#[derive(Clone, Copy)]
+struct Verified {
+    tip: Header,
     commands: u64,
     settled: u64,
 }
@@ -70,12 +77,13 @@ impl Auditor {
     pub fn new(genesis: Genesis) -> Result<Auditor, AuditError> {
         let ledger = Ledger::new(genesis)?;
         let directory = KeyDirectory::of(&ledger);
-        Ok(Auditor { ledger, directory, commands: 0, settled: 0 })
+        let verified = Verified { tip: *ledger.tip(), commands: 0, settled: 0 };
+        Ok(Auditor { ledger, directory, verified })
     }
 
     /// The height of the last block that verified.
     pub fn height(&self) -> Height {
-        self.ledger.height()
+        self.verified.tip.height
     }
 
     pub fn ledger(&self) -> &Ledger {
@@ -123,11 +131,12 @@ impl Auditor {
         if block.header != *header {
             return wrong(differing_field(&block.header, header));
         }
-        self.commands += outcomes.len() as u64;
-        self.settled += outcomes.iter().filter(|outcome| outcome.is_settled()).count() as u64;
         if height.0.is_multiple_of(INVARIANTS_EVERY) {
             self.ledger.check_invariants().map_err(|error| error.to_string())?;
         }
+        self.verified.tip = block.header;
+        self.verified.commands += outcomes.len() as u64;
+        self.verified.settled += outcomes.iter().filter(|outcome| outcome.is_settled()).count() as u64;
         Ok(())
     }
 
@@ -139,14 +148,14 @@ impl Auditor {
         }
         AuditReport {
             ok: findings.is_empty(),
-            blocks: self.ledger.height().0,
-            commands: self.commands,
-            settled: self.settled,
+            blocks: self.verified.tip.height.0,
+            commands: self.verified.commands,
+            settled: self.verified.settled,
             wallets: self.ledger.wallet_count() as u64,
             holders: self.ledger.holder_count() as u64,
-            cbdc_minor: self.ledger.books().cbdc().minor(),
-            supply: self.ledger.supply().named().iter().map(|(name, term)| (*name, term.minor())).collect(),
-            tip: hex(&self.ledger.tip_hash()),
+            cbdc_minor: self.verified.tip.cbdc.minor(),
+            supply: self.verified.tip.supply.named().iter().map(|(name, term)| (*name, term.minor())).collect(),
+            tip: hex(&self.verified.tip.hash()),
             findings,
         }
     }
@@ -246,7 +255,10 @@ pub async fn audit_live(
     };
     let mut blocks = client.follow(v1::FollowRequest { from_height: 1 }).await.map_err(rpc)?.into_inner();
     while auditor.height() < newest {
-        let Some(block) = blocks.message().await.map_err(rpc)? else { break };
+        let Some(block) = blocks.message().await.map_err(rpc)? else {
+            let finding = format!("the node ended the chain at block {}, its newest was {newest}", auditor.height());
+            return Ok(auditor.finish(Some(finding)));
+        };
         let header =
             block.header.as_ref().ok_or_else(|| rpc(tonic::Status::data_loss("a block came without a header")))?;
         let header = header_from_message(header).map_err(rpc)?;

@@ -140,7 +140,12 @@ impl Desks {
                 return Ok(answer);
             }
             refusal = answer.outcome;
-            if !matches!(refusal.reason, Reason::SequenceUsed | Reason::SequenceConflict) {
+            let number_was_taken = matches!(refusal.reason, Reason::SequenceUsed | Reason::SequenceConflict);
+            if number_was_taken && relayed.resent {
+                // The number may have been used by this very command: another one might act twice.
+                return Err(fate_unknown());
+            }
+            if !number_was_taken {
                 if !relayed.resent {
                     taken.never_sent();
                 }

@@ -167,6 +167,8 @@ pub fn incoming(
         .with_client_cert_verifier(Arc::new(MemberVerifier { pins, required }))
         .with_single_cert(identity.chain.clone(), identity.key.clone_key())?;
     config.alpn_protocols = vec![b"h2".to_vec()];
+    // A resumed session would skip the look at membership.
+    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     let acceptor = TlsAcceptor::from(Arc::new(config));
 
     let (ready, mut accepted) = tokio::sync::mpsc::channel(HANDSHAKES_MAX);

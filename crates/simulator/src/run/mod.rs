@@ -53,7 +53,7 @@ pub struct BenchOptions {
     pub scenario: PathBuf,
     /// `key=value` overrides, in order.
     pub overrides: Vec<(String, String)>,
-    /// Where `summary.json`, `report.html` and the network's logs go; must not hold another run's network.
+    /// Where `summary.json`, `report.html` and the run's network go; a second run replaces all three.
     pub out: PathBuf,
     /// All nodes in this process, for quick tests.
     pub in_process: bool,
@@ -94,7 +94,7 @@ pub async fn run(scenario: &Scenario, options: &BenchOptions) -> Result<RunResul
     result.started_unix_ms = now_ms();
 
     progress.step("starting the network");
-    let network_dir = options.out.join("network");
+    let network_dir = options.out.join("bench-network");
     let network = Network::create_or_replace(&network_dir, &nodes::spec(scenario))?;
     let mut nodes = Nodes::start(&network, options.in_process).await?;
     let prepared = prepare(scenario, &network, &progress).await;
@@ -167,7 +167,7 @@ async fn measure(
         blocks: audited.blocks,
         findings: audited.findings.into_iter().chain(reconciled.findings).collect(),
     };
-    result.checks = checks(&before, &after);
+    result.checks = checks(&before, &after, result.settled, scenario.events.is_empty());
     Ok(())
 }
 
@@ -255,13 +255,17 @@ fn summarize(
     for sample in &samples {
         timeline.supply(sample.at_ns, sample.cbdc_minor);
     }
-    result.settled_per_s = result.settled as f64 / scenario.load.duration_s;
     result.latency_ms = latency.summary();
     result.latency_distribution = latency.distribution();
     result.slo.held = result.latency_ms.p99 <= result.slo.p99_ms && result.failed == 0;
     let late_ms_p99 = lateness.summary().p99;
     result.load_generator = LoadGenerator { bottleneck: late_ms_p99 > LATE_MS, late_ms_p99 };
     result.timeline = timeline.seconds();
+    // What settled within the measured time, not what was still settled after the load had ended.
+    let measured = scenario.load.warm_up_s.ceil() as u64..scenario.load.total_s().floor() as u64;
+    let settled: u64 =
+        result.timeline.iter().filter(|second| measured.contains(&second.at_s)).map(|second| second.settled).sum();
+    result.settled_per_s = settled as f64 / (measured.end.saturating_sub(measured.start)).max(1) as f64;
     result.books = samples.into_iter().map(|sample| sample.books).collect();
     result.amounts = amounts;
     answers
@@ -339,10 +343,11 @@ fn supply_terms(audited: &AuditReport) -> SupplyTerms {
 }
 
 /// Which checks were on, as the run itself shows: signatures verified and syncs made, by the node's own counters.
-fn checks(before: &Counters, after: &Counters) -> Checks {
+fn checks(before: &Counters, after: &Counters, settled: u64, counters_are_whole: bool) -> Checks {
     let growth = |name: &str| growth(before, after, name);
     Checks {
-        signatures: growth("cbdc_verified_commands_total") > 0.0,
+        // A node that was restarted has counted only since.
+        signatures: growth("cbdc_verified_commands_total") >= if counters_are_whole { settled as f64 } else { 1.0 },
         fsync: growth("cbdc_proposals_total") > 0.0 && growth("cbdc_wal_syncs_total") >= growth("cbdc_proposals_total"),
         // Nodes speak nothing but TLS 1.3, and the ledger applies every rule to every command.
         tls: true,
