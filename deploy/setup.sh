@@ -47,10 +47,13 @@ folder="$(libclang_folder)" || { install_libclang; folder="$(libclang_folder)"; 
     say "expected libclang after installing it, found none; set LIBCLANG_PATH to the folder that holds libclang.so"
     exit 1
 }
-export LIBCLANG_PATH="$folder"
 case "$folder" in
-    # The wheel brings no headers of its own: the compiler's serve.
-    "$CBDC_CACHE"/*) export BINDGEN_EXTRA_CLANG_ARGS="-I$(${CC:-cc} -print-file-name=include)" ;;
+    # The wheel must be pointed at, and brings no headers of its own: the compiler's serve. A system's libclang is found
+    # without help, and LIBCLANG_PATH stays unset, since RocksDB is compiled anew whenever it changes.
+    "$CBDC_CACHE"/*)
+        export LIBCLANG_PATH="$folder"
+        export BINDGEN_EXTRA_CLANG_ARGS="-I$(${CC:-cc} -print-file-name=include)"
+        ;;
 esac
 
 if ! ls "$CARGO_TARGET_DIR"/release/build/librocksdb-sys-*/out/librocksdb.a >/dev/null 2>&1; then
