@@ -78,9 +78,20 @@ fn show(error: &anyhow::Error, code: u8, output: Output) {
             })),
             _ => None,
         };
-        println!("{}", json!({ "error": format!("{error:#}"), "exit_code": code, "refusal": reason }));
+        println!("{}", json!({ "error": sentence(error), "exit_code": code, "refusal": reason }));
     }
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", sentence(error));
+}
+
+/// The error with its causes; a cause that is told already is not told again.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut told = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
 }
 
 fn client_error(error: &anyhow::Error) -> Option<&ClientError> {
@@ -121,6 +132,13 @@ mod tests {
 
     fn of(error: ClientError) -> u8 {
         code(&Err::<(), _>(error).context("paying").unwrap_err())
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let inner = anyhow::anyhow!("the disk is full");
+        let outer = inner.context("writing failed: the disk is full").context("the node cannot start");
+        assert_eq!(sentence(&outer), "the node cannot start: writing failed: the disk is full");
     }
 
     #[test]
