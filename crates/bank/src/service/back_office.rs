@@ -3,27 +3,22 @@
 use std::sync::Arc;
 
 use cbdc_ledger::command::{IssuanceKind, IssuanceRequest};
-use cbdc_ledger::{AccountId, Amount, Outcome, Reason};
+use cbdc_ledger::{AccountId, Outcome, Reason};
 use cbdc_proto::convert::{exact, outcome_from_message};
 use cbdc_proto::status::{invalid, of_reason, of_refusal, refusal_of, unavailable};
 use cbdc_proto::v1;
 use cbdc_proto::v1::settlement_client::SettlementClient;
 use tonic::Status;
 
-use super::{Desks, NUMBERS_TRIED, wallet};
+use super::{Desks, NUMBERS_TRIED, positive_amount, wallet};
 use crate::own_sequence::Taken;
 use crate::signing::REQUEST_VALIDITY;
 
 pub async fn credit(desks: &Arc<Desks>, request: &v1::CreditDepositRequest) -> Result<v1::Deposit, Status> {
     let account = desks.own_account("account", &request.account)?;
-    let amount = Amount::from_minor(request.amount_minor);
-    if amount.is_zero() {
-        return Err(invalid("amount_minor", "expected more than 0, found 0"));
-    }
+    let amount = positive_amount(request.amount_minor)?;
     let id = exact("request_id", &request.request_id)?;
-    if desks.ledger.read(|ledger| ledger.open_wallet(account).is_none()) {
-        return Err(of_refusal(&Outcome::refused(Reason::UnknownAccount, 0, 0)));
-    }
+    desks.require_open_wallet(account)?;
     desks.desk.credit(id, account, amount).await.map_err(|refusal| match refusal.reason {
         Reason::SequenceConflict => {
             of_reason(refusal.reason, "request_id: it was used before, for another account or amount")
@@ -43,10 +38,7 @@ pub async fn request_issuance(
         Kind::Redeem => IssuanceKind::Redeem,
         Kind::Unspecified => return Err(invalid("kind", format!("expected issue or redeem, found {}", request.kind))),
     };
-    let amount = Amount::from_minor(request.amount_minor);
-    if amount.is_zero() {
-        return Err(invalid("amount_minor", "expected more than 0, found 0"));
-    }
+    let amount = positive_amount(request.amount_minor)?;
     let channel = desks.central_bank.channel().map_err(|error| unavailable(error.to_string()))?;
     let mut client = SettlementClient::new(channel);
     let mut last = of_refusal(&Outcome::refused(Reason::SequenceUsed, 0, 0));

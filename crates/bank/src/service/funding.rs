@@ -6,27 +6,22 @@
 
 use std::sync::Arc;
 
-use cbdc_ledger::{Amount, Outcome, Reason};
+use cbdc_ledger::{Outcome, Reason};
 use cbdc_proto::convert::{exact, outcome_to_message};
-use cbdc_proto::status::{invalid, of_reason, of_refusal, unavailable};
+use cbdc_proto::status::{of_reason, of_refusal, unavailable};
 use cbdc_proto::v1;
 use tonic::Status;
 
-use super::{Desks, NUMBERS_TRIED, PATIENCE, wallet};
+use super::{Desks, NUMBERS_TRIED, PATIENCE, positive_amount, wallet};
 use crate::deposits::Placed;
 use crate::desk::FundingState;
 use crate::outbox::Release;
 
 pub async fn fund(desks: &Arc<Desks>, request: &v1::FundRequest) -> Result<v1::FundResponse, Status> {
     let account = desks.own_account("account", &request.account)?;
-    let amount = Amount::from_minor(request.amount_minor);
-    if amount.is_zero() {
-        return Err(invalid("amount_minor", "expected more than 0, found 0"));
-    }
+    let amount = positive_amount(request.amount_minor)?;
     let id = exact("request_id", &request.request_id)?;
-    if desks.ledger.read(|ledger| ledger.open_wallet(account).is_none()) {
-        return Err(of_refusal(&Outcome::refused(Reason::UnknownAccount, 0, 0)));
-    }
+    desks.require_open_wallet(account)?;
     for _ in 0..NUMBERS_TRIED {
         let may_begin = desks.relay.is_reachable();
         let state = desks.desk.fund(id, account, amount, may_begin).await.map_err(|refusal| refused(&refusal))?;

@@ -23,11 +23,11 @@ use std::time::Duration;
 
 use cbdc_ledger::command::Record;
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{AccountId, BankId, Command, Genesis, Height, MemberId, Outcome, Reason, Signed};
+use cbdc_ledger::{AccountId, Amount, BankId, Command, Genesis, Height, MemberId, Outcome, Reason, Signed};
 use cbdc_node::{Archive, ArchiveError, LedgerHandle, Membership};
 use cbdc_proto::convert::account;
 use cbdc_proto::packed::{Answer, State, unpack};
-use cbdc_proto::status::{not_authorised, of_reason, of_refusal, unavailable};
+use cbdc_proto::status::{invalid, not_authorised, of_reason, of_refusal, unavailable};
 use cbdc_proto::v1;
 use futures::Stream;
 use tokio_util::sync::CancellationToken;
@@ -71,6 +71,14 @@ pub struct Desks {
 #[derive(Clone)]
 pub struct BankService(pub Arc<Desks>);
 
+/// An amount field that must be more than zero.
+fn positive_amount(amount_minor: u64) -> Result<Amount, Status> {
+    match amount_minor {
+        0 => Err(invalid("amount_minor", "expected more than 0, found 0")),
+        minor => Ok(Amount::from_minor(minor)),
+    }
+}
+
 impl Desks {
     /// An account of this bank, in IBAN form.
     fn own_account(&self, field: &str, text: &str) -> Result<AccountId, Status> {
@@ -81,6 +89,14 @@ impl Desks {
             return Err(of_reason(Reason::WrongBank, sentence));
         }
         Ok(account)
+    }
+
+    /// Refuses an account that is no open wallet.
+    fn require_open_wallet(&self, account: AccountId) -> Result<(), Status> {
+        match self.ledger.read(|ledger| ledger.open_wallet(account).is_some()) {
+            true => Ok(()),
+            false => Err(of_refusal(&Outcome::refused(Reason::UnknownAccount, 0, 0))),
+        }
     }
 
     /// Lets only the bank's own back office pass.

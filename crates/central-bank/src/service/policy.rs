@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cbdc_ledger::command::{Measure, Record};
+use cbdc_ledger::command::Measure;
 use cbdc_ledger::member::{Role, Seat};
 use cbdc_ledger::policy::{PolicyChange, PolicySet, Proposed};
 use cbdc_ledger::{AccountId, Amount, Class, Ledger};
@@ -201,7 +201,6 @@ fn proposal_to_message(ledger: &Ledger, proposed: &Proposed) -> v1::Proposal {
         member: u32::from(member.0),
         approve: *approve,
     };
-    debug_assert_eq!(proposed.motion.kind(), cbdc_ledger::command::Kind::Propose);
     v1::Proposal {
         number: proposed.number,
         proposed_by: u32::from(proposed.motion.member.0),

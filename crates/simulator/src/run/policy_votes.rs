@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use cbdc_client::{Fate, Measure, NetworkFolder, PolicyChange, Role, Timestamp};
 use cbdc_ledger::Amount;
 
+use super::now_ms;
 use super::setup::ledger_class;
 use crate::scenario::{self, Class, Limit, PerClass};
 
@@ -29,11 +30,6 @@ pub async fn decide(folder: &NetworkFolder, change: &scenario::PolicyChange) -> 
         voted.settled().with_context(|| format!("committee member {member} voting on proposal {number}"))?;
     }
     Ok(format!("proposal {number}, carried by {} votes", committee.len()))
-}
-
-fn now_ms() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The ledger's changes for a scenario's.
