@@ -368,6 +368,7 @@ impl Parts {
             membership: self.membership.clone(),
             desk: self.desk.clone(),
             clock: self.clock.clone(),
+            archive: self.archive.clone(),
         };
         let chain = ChainService {
             genesis: self.genesis.clone(),

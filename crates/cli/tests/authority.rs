@@ -1,8 +1,10 @@
 //! The whole matrix of role × command, through gRPC on a real central bank; and connections that get nowhere.
 
+use cbdc_ledger::amount::RatePpm;
 use cbdc_ledger::authority;
 use cbdc_ledger::command::*;
 use cbdc_ledger::member::{Member, Role};
+use cbdc_ledger::time::LedgerDay;
 use cbdc_ledger::{
     AccountId, Amount, BankId, Class, Command, HolderId, MemberId, PublicKey, Reason, Signature, Timestamp,
 };
@@ -19,38 +21,52 @@ use tonic::transport::Channel;
 fn samples() -> Vec<Command> {
     let head = Head { flags: 0, key_version: 0, sequence: 1, valid_until: Timestamp(u64::MAX / 2) };
     let (bank, id, amount) = (BankId(1), MemberId(1), Amount::from_minor(100));
-    let account = AccountId::new(bank, 1);
+    let (account, payee) = (AccountId::new(bank, 1), AccountId::new(BankId(2), 1));
+    let (class, holder, key) = (Class::HOUSEHOLD, HolderId([1; 16]), PublicKey([3; 32]));
     let certificate = Certificate { registrar: id, registrar_key_version: 0, signature: Signature([0; 64]) };
-    let payment = |kind, from, to| Payment { kind, head, from, to, amount, max_fee: Amount::ZERO, reference: [0; 16] };
+    let max_fee = Amount::ZERO;
+    let payment = |kind, from, to| Payment { kind, head, from, to, amount, max_fee, reference: [0; 16] };
     let treasury = AccountId::treasury(bank);
-    let key = PublicKey([3; 32]);
+    let expires_at = Timestamp(1);
+    let hold = PlaceHold { head, from: account, to: payee, maximum: amount, max_fee, expires_at, reference: [0; 16] };
+    let release = |kind, amount| ReleaseHold { kind, head, bank, hold: 1, amount };
+    let mut topped_up = payment(PaymentKind::Transfer, account, payee);
+    topped_up.head.flags = FLAG_REVERSE_WATERFALL;
     let request =
         |kind| IssuanceOrder { head, operator: id, request: unsigned(IssuanceRequest { kind, head, bank, amount }) };
     let freeze = |kind| FreezeOrder { kind, head, court: id, account, amount, order: [0; 16] };
-    let threshold = Measure::Threshold(2);
-    vec![
-        unsigned(payment(PaymentKind::Transfer, account, AccountId::new(BankId(2), 1))).into(),
+    let measures = vec![Measure::Threshold(2)];
+    let mut samples: Vec<Command> = vec![
+        unsigned(payment(PaymentKind::Transfer, account, payee)).into(),
         unsigned(payment(PaymentKind::Defund, account, treasury)).into(),
         unsigned(payment(PaymentKind::Fund, treasury, account)).into(),
-        unsigned(OpenWallet { head, bank, class: Class::HOUSEHOLD, holder: HolderId([1; 16]), key, certificate })
-            .into(),
+        unsigned(hold).into(),
+        unsigned(release(ReleaseKind::Capture, amount)).into(),
+        unsigned(release(ReleaseKind::Void, Amount::ZERO)).into(),
+        unsigned(ReverseWaterfall { head, bank, maximum: amount, transfer: unsigned(topped_up) }).into(),
+        unsigned(OpenWallet { head, bank, class, holder, key, certificate }).into(),
         unsigned(CloseWallet { head, account }).into(),
-        unsigned(ReplaceKey { head, account, key, certificate }).into(),
+        unsigned(ReplaceKey { head, account, class, key, certificate }).into(),
+        unsigned(LinkBank { head, account, bank }).into(),
+        unsigned(DesignateWallet { head, account }).into(),
+        unsigned(Reclassify { head, registrar: id, class, holder }).into(),
         unsigned(request(IssuanceKind::Issue)).into(),
         unsigned(request(IssuanceKind::Redeem)).into(),
         unsigned(ReservesTransfer { head, from: bank, to: BankId(2), amount }).into(),
+    ];
+    samples.extend(OperationKind::ALL.map(|kind| {
+        let (price_ppm, rate, matures) = (0, RatePpm(0), LedgerDay(0));
+        Command::from(unsigned(Operation { kind, head, operator: id, bank, amount, price_ppm, rate, matures }))
+    }));
+    samples.extend([
+        Command::from(unsigned(DepositStatement { head, bank, deposits: amount })),
         unsigned(freeze(FreezeKind::Freeze)).into(),
         unsigned(freeze(FreezeKind::Unfreeze)).into(),
-        unsigned(Motion {
-            head,
-            member: id,
-            effective_at: Timestamp(1),
-            lapses_at: Timestamp(2),
-            measures: vec![threshold],
-        })
-        .into(),
+        unsigned(SeizeOrder { head, court: id, account, amount, to: payee, order: [0; 16] }).into(),
+        unsigned(Motion { head, member: id, effective_at: Timestamp(1), lapses_at: Timestamp(2), measures }).into(),
         unsigned(Ballot { head, member: id, approve: true, proposal: 1 }).into(),
-    ]
+    ]);
+    samples
 }
 
 fn unsigned<R>(record: R) -> Signed<R> {
@@ -141,7 +157,14 @@ async fn operator_calls_are_the_operators_alone() {
         let clock = policy.accept_clock(v1::AcceptClockRequest {}).await;
         assert_eq!(listed.is_ok(), role == Role::Operator, "{role}");
         assert_eq!(clock.is_ok(), role == Role::Operator, "{role}");
-        assert!(policy.get_balance_sheet(v1::GetBalanceSheetRequest {}).await.is_ok(), "{role} may read the books");
+        let books = v1::GetBalanceSheetRequest { with_unposted_interest: true };
+        assert!(policy.get_balance_sheet(books).await.is_ok(), "{role} may read the books");
+        assert!(
+            policy.get_aggregates(v1::GetAggregatesRequest {}).await.is_ok(),
+            "{role} may read what money there is"
+        );
+        let versions = policy.list_policy_versions(v1::ListPolicyVersionsRequest::default()).await;
+        assert!(versions.is_ok(), "{role} may read who decided what");
     }
     running.node.shutdown().await;
 }

@@ -139,6 +139,12 @@ fn the_committee_and_the_court_have_their_way() {
         assert!(Instant::now() < give_up, "{}", object(dir, &["policy", "proposals"]));
         std::thread::sleep(Duration::from_millis(50));
     }
+    let history = object(dir, &["policy", "history"]);
+    let newest = &history["versions"][0];
+    assert_eq!((&newest["version"], &newest["changes"][0]["after"]), (&Value::from(2), &Value::from("10.00")));
+    assert_eq!(newest["proposal"]["votes"].as_array().unwrap().len(), 2, "{newest}");
+    assert_eq!(object(dir, &["policy", "show", "--at", "0"])["version"], 1);
+    assert_eq!(code(dir, &["policy", "propose", "payment-limit.household=10"]), 2, "that is in force already");
     assert_eq!(code(dir, &["wallet", "pay", "alice", "bob", "10.01"]), 3);
     assert_eq!(code(dir, &["wallet", "pay", "alice", "bob", "10"]), 0);
 
@@ -148,6 +154,20 @@ fn the_committee_and_the_court_have_their_way() {
     assert_eq!(code(dir, &["wallet", "pay", "alice", "bob", "6"]), 0);
     assert_eq!(code(dir, &["wallet", "defund", "alice", "4"]), 0);
     assert_eq!(object(dir, &["wallet", "show", "alice"])["deposit_minor"], 400);
+
+    let seized = object(dir, &["policy", "seize", "alice", "1000", "--to", "carol"]);
+    let (taken, lien) = (seized["taken_minor"].as_u64().unwrap(), seized["lien_minor"].as_u64().unwrap());
+    assert_eq!((taken, lien), (100_000 - 1_000 - 600 - 400, 2_000), "the rest is a lien");
+    assert_eq!(code(dir, &["policy", "reclassify", "alice", "merchant"]), 0);
+    let aggregates = object(dir, &["policy", "aggregates"]);
+    assert_eq!(aggregates["classes"]["merchant"]["wallets"], 2, "carol's and now alice's: {aggregates}");
+    let of_banks = aggregates["banks"].as_object().unwrap().values();
+    let minor = |parts: &Value, name: &str| parts[name].as_u64().unwrap();
+    let cbdc: u64 = of_banks.map(|parts| minor(parts, "available_minor") + minor(parts, "treasury_minor")).sum();
+    assert_eq!(cbdc, minor(&aggregates, "cbdc_minor"));
+    for words in ["show", "history", "balance-sheet", "profit-and-loss", "aggregates", "programmes", "proposals"] {
+        assert_eq!(code(dir, &["policy", words]), 0, "{words}");
+    }
     assert_eq!(object(dir, &["audit", "--node", "bank-2"])["ok"], true);
     up.stop();
 }

@@ -27,7 +27,7 @@
 //! | [`wallet`] | a holder's key and account: open, pay, defund, history, receipts |
 //! | [`payment_stream`] | payments in volume: packed batches, answers by batch |
 //! | [`bank_office`] | a bank's back office: deposits, issuance, treasury |
-//! | [`policy_desk`] | committee, operator and court: policy, proposals, votes, issuance, freezing |
+//! | [`policy_desk`] | committee, operator, registrar and court: policy, votes, books, operations, orders |
 //! | [`chain`] | headers, blocks and receipts, each checked |
 //! | [`receipt`], [`sequence`], [`submission`] | proofs; the next unused number; sending until the fate is known |
 //! | [`folder`] | a development network's folder: its nodes, members and wallets |
@@ -65,9 +65,13 @@ pub use receipt::VerifiedReceipt;
 pub use submission::Fate;
 pub use wallet::{Balance, Registration, Submission, Wallet};
 
-pub use cbdc_ledger::command::{Certificate, IssuanceKind, Measure};
+pub use cbdc_ledger::amount::RatePpm;
+pub use cbdc_ledger::bank_position::BankStatus;
+pub use cbdc_ledger::command::{Certificate, IssuanceKind, Measure, OperationKind};
 pub use cbdc_ledger::member::Role;
-pub use cbdc_ledger::policy::PolicyChange;
+pub use cbdc_ledger::policy::{Parameters, PolicyChange};
+pub use cbdc_ledger::programme::Grant;
+pub use cbdc_ledger::time::LedgerDay;
 pub use cbdc_ledger::{AccountId, Amount, BankId, Class, Height, HolderId, MemberId, Reason, SigningKey, Timestamp};
 pub use cbdc_proto::transport::key_file::read_signing_key;
 pub use cbdc_proto::transport::{NodeIdentity, ServerTrust};

@@ -2,10 +2,12 @@
 
 use crate::amount::Amount;
 use crate::encoding::{DecodeError, Reader, Writer};
+use crate::identity::BankId;
 use crate::sequence::Window;
+use crate::time::LedgerDay;
 
 /// Bytes of an account record in checkpoints and in the effects root.
-pub const ACCOUNT_BYTES: usize = 64;
+pub const ACCOUNT_BYTES: usize = 96;
 
 const _: () = assert!(size_of::<Account>() <= 128);
 
@@ -17,7 +19,7 @@ pub const NO_HOLDER: u32 = u32::MAX;
 pub struct Account {
     /// Posted and not held or locked; part of it may be frozen.
     pub available: Amount,
-    /// Held for a payee until capture, void or expiry.
+    /// Held for a payee until capture, void or expiry. (Earmarked money under a hold stays in `earmarked`.)
     pub held: Amount,
     /// Locked under a condition.
     pub locked: Amount,
@@ -31,12 +33,23 @@ pub struct Account {
     pub holder: u32,
     /// How often the key was replaced.
     pub key_version: u32,
+    /// Interest of the days before `accrued_to` that is not posted yet, in minor units × ppm × days, unrounded.
+    pub accrued: i128,
+    /// Demurrage that the wallet could not pay: taken from later credits, written off at closure.
+    pub claim: Amount,
+    /// The first day that has not accrued.
+    pub accrued_to: LedgerDay,
+    /// The bank that takes what is above the holding limit, by the holder's standing consent; bank 0 is none.
+    pub linked_bank: BankId,
+    /// Whether this is the wallet that the person's tier allowance belongs to.
+    pub has_allowance: bool,
     /// False once closed.
     pub open: bool,
 }
 
 impl Account {
-    pub(crate) fn new(holder: u32) -> Account {
+    /// An empty account, opened on `today`.
+    pub(crate) fn new(holder: u32, today: LedgerDay) -> Account {
         Account {
             available: Amount::ZERO,
             held: Amount::ZERO,
@@ -46,8 +59,18 @@ impl Account {
             window: Window::default(),
             holder,
             key_version: 0,
+            accrued: 0,
+            claim: Amount::ZERO,
+            accrued_to: today,
+            linked_bank: BankId(0),
+            has_allowance: false,
             open: true,
         }
+    }
+
+    /// What counts towards the holding limit and earns interest: all but what is bound to a purpose.
+    pub fn own(&self) -> i128 {
+        self.posted() - i128::from(self.earmarked.minor())
     }
 
     /// What the holder may spend now.
@@ -65,6 +88,8 @@ impl Account {
         out.u64(self.earmarked.minor()).u64(self.frozen.minor());
         self.window.encode(out);
         out.u32(self.holder).u32(self.key_version << 1 | u32::from(self.open));
+        out.i128(self.accrued).u64(self.claim.minor()).u32(self.accrued_to.0);
+        out.u16(self.linked_bank.0).u8(u8::from(self.has_allowance)).reserved(1);
     }
 
     pub fn decode(input: &mut Reader<'_>) -> Result<Account, DecodeError> {
@@ -73,6 +98,10 @@ impl Account {
         let window = Window::decode(input)?;
         let holder = input.u32()?;
         let key = input.u32()?;
+        let (accrued, claim) = (input.i128()?, Amount::from_minor(input.u64()?));
+        let (accrued_to, linked_bank, has_allowance) =
+            (LedgerDay(input.u32()?), BankId(input.u16()?), input.boolean()?);
+        input.reserved(1)?;
         Ok(Account {
             available,
             held,
@@ -82,6 +111,11 @@ impl Account {
             window,
             holder,
             key_version: key >> 1,
+            accrued,
+            claim,
+            accrued_to,
+            linked_bank,
+            has_allowance,
             open: key & 1 == 1,
         })
     }

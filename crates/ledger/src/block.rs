@@ -14,7 +14,7 @@
 //! | 56 | 32 | commands root: leaf = index, command with signature, outcome |
 //! | 88 | 32 | effects root: a leaf a bank = bank, its changed accounts in serial order |
 //! | 120 | 32 | balances root (a Merkle-sum tree over all balances; zeros until it is in use) |
-//! | 152 | 32 | digest of the balance sheet |
+//! | 152 | 32 | digest of the balance sheet and the banks' positions |
 //! | 184 | 4 | version of policy in force at the block's end |
 //! | 188 | 4 | reserved |
 //! | 192 | 8 | CBDC in circulation, minor units |
@@ -30,7 +30,7 @@ use crate::amount::Amount;
 use crate::command::{Command, Domain, signing_prefix};
 use crate::encoding::{DecodeError, Reader, VERSION, Writer};
 use crate::genesis::NetworkId;
-use crate::identity::{AccountId, Height, MemberId};
+use crate::identity::{AccountId, BankId, Height, MemberId};
 use crate::member::{Members, Role};
 use crate::merkle::{self, Hash};
 use crate::outcome::Outcome;
@@ -265,6 +265,39 @@ pub struct Changes {
     pub accounts: Vec<AccountId>,
     /// Proposals that were enacted, lapsed or became void.
     pub motions_closed: Vec<u64>,
+    /// What waterfalls and reverse waterfalls moved between wallets and deposits, in the commands' order.
+    pub deposits: Vec<DepositMovement>,
+    /// What the ledger itself did at the beginning of the block.
+    pub work: Work,
+}
+
+/// Money that a command moved between a wallet and its holder's deposit at the linked bank.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DepositMovement {
+    /// The command's place in the block.
+    pub index: u32,
+    pub bank: BankId,
+    pub wallet: AccountId,
+    pub amount: Amount,
+    pub direction: DepositDirection,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DepositDirection {
+    /// Waterfall: the bank credits the deposit.
+    ToDeposit,
+    /// Reverse waterfall: the bank debits the deposit.
+    FromDeposit,
+}
+
+/// Counts of what the ledger itself did in a block: its own orders, not commands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Work {
+    pub holds_expired: u32,
+    pub earmarks_expired: u32,
+    pub persons_paid: u32,
+    pub wallets_swept: u32,
+    pub days_closed: u32,
 }
 
 /// A wallet's key from now on; `None` where the wallet was closed.
@@ -275,11 +308,40 @@ pub struct KeyChange {
     pub version: u32,
 }
 
+/// The data of a command's leaf: index (4), length of the command (4), outcome (24), the command with its signature, zeros up
+/// to a multiple of 64 bytes. A payment's is 192 bytes.
+fn leaf_data(index: u32, command: &[u8], outcome: &Outcome, out: &mut Writer) {
+    out.u32(index).u32(command.len() as u32);
+    outcome.encode(out);
+    out.raw(command).reserved((32 + command.len()).next_multiple_of(64) - 32 - command.len());
+}
+
 /// The leaf of one command.
 pub fn command_leaf(index: u32, command: &[u8], outcome: &Outcome) -> Hash {
-    let mut encoded = Writer::with_capacity(crate::outcome::OUTCOME_BYTES);
-    outcome.encode(&mut encoded);
-    merkle::leaf_hash(&[&index.to_le_bytes(), command, &encoded.finish()])
+    let mut data = Writer::with_capacity(256);
+    leaf_data(index, command, outcome, &mut data);
+    merkle::leaf_hash(&[&data.finish()])
+}
+
+/// How much leaf data is gathered before it is hashed: 64 payments, which stay in the nearest cache.
+const RUN_BYTES: usize = 64 * 192;
+
+/// The leaves of a block's commands, in order. Runs of commands of the same length, such as payments, are hashed together.
+pub fn command_leaves<'a>(commands: impl ExactSizeIterator<Item = (&'a [u8], &'a Outcome)>) -> Vec<Hash> {
+    let mut leaves = Vec::with_capacity(commands.len());
+    let mut run = Writer::with_capacity(RUN_BYTES);
+    let mut run_length = 0;
+    for (index, (command, outcome)) in (0..).zip(commands) {
+        let length = (32 + command.len()).next_multiple_of(64);
+        if length != run_length || run.len() >= RUN_BYTES {
+            leaves.extend(merkle::leaf_hashes(run.as_bytes(), run_length));
+            run.clear();
+            run_length = length;
+        }
+        leaf_data(index, command, outcome, &mut run);
+    }
+    leaves.extend(merkle::leaf_hashes(run.as_bytes(), run_length));
+    leaves
 }
 
 /// Proves one command's place and outcome in a signed block.

@@ -22,7 +22,55 @@ pub enum BookAccount {
     Cbdc,
     Offline,
     Government,
+    /// All of equity; entries name the [`Income`] that they are.
     Equity,
+    /// Equity by where it comes from: what a credit earns and a debit costs the central bank.
+    Income(Income),
+}
+
+/// Where the central bank's profit or loss comes from, since genesis.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Income {
+    InterestOnWallets,
+    Demurrage,
+    Fees,
+    UnbackedIssuance,
+    TargetedIssuance,
+    InterestOnReserves,
+    InterestOnDepositFacility,
+    InterestOnLoans,
+    Penalties,
+    Securities,
+}
+
+impl Income {
+    pub const ALL: [Income; 10] = [
+        Income::InterestOnWallets,
+        Income::Demurrage,
+        Income::Fees,
+        Income::UnbackedIssuance,
+        Income::TargetedIssuance,
+        Income::InterestOnReserves,
+        Income::InterestOnDepositFacility,
+        Income::InterestOnLoans,
+        Income::Penalties,
+        Income::Securities,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Income::InterestOnWallets => "interest_on_wallets",
+            Income::Demurrage => "demurrage",
+            Income::Fees => "fees",
+            Income::UnbackedIssuance => "unbacked_issuance",
+            Income::TargetedIssuance => "targeted_issuance",
+            Income::InterestOnReserves => "interest_on_reserves",
+            Income::InterestOnDepositFacility => "interest_on_deposit_facility",
+            Income::InterestOnLoans => "interest_on_loans",
+            Income::Penalties => "penalties",
+            Income::Securities => "securities",
+        }
+    }
 }
 
 impl BookAccount {
@@ -45,11 +93,15 @@ pub enum PostingError {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Books {
     pub(crate) securities: Amount,
+    /// What the securities will redeem at; off the balance sheet, for the average cost.
+    pub(crate) securities_nominal: Amount,
     pub(crate) banknotes: Amount,
     pub(crate) cbdc: Amount,
     pub(crate) offline: Amount,
     pub(crate) government: Amount,
     pub(crate) equity: i128,
+    /// The part of equity that was earned or lost since genesis, by [`Income`].
+    pub(crate) income: [i128; Income::ALL.len()],
     pub(crate) banks: BTreeMap<BankId, BankBooks>,
 }
 
@@ -74,6 +126,7 @@ impl Books {
             BookAccount::Offline => self.offline,
             BookAccount::Government => self.government,
             BookAccount::Equity => return self.equity,
+            BookAccount::Income(income) => return self.income[income as usize],
         };
         i128::from(amount.minor())
     }
@@ -84,6 +137,11 @@ impl Books {
 
     pub fn banks(&self) -> impl Iterator<Item = (BankId, &BankBooks)> {
         self.banks.iter().map(|(id, books)| (*id, books))
+    }
+
+    /// The nominal value of the securities held; `securities` is what they cost.
+    pub fn securities_nominal(&self) -> Amount {
+        self.securities_nominal
     }
 
     pub fn cbdc(&self) -> Amount {
@@ -108,6 +166,11 @@ impl Books {
 
     pub fn liabilities(&self) -> i128 {
         self.accounts().into_iter().filter(|account| !account.is_asset()).map(|account| self.balance(account)).sum()
+    }
+
+    /// Profit (or loss, below zero) since genesis from one source.
+    pub fn income(&self, income: Income) -> i128 {
+        self.income[income as usize]
     }
 
     pub fn equity(&self) -> i128 {
@@ -141,7 +204,7 @@ impl Books {
         let balance = self.balance(account);
         let change = i128::from(amount.minor());
         let changed = if grows { balance + change } else { balance - change };
-        if account == BookAccount::Equity {
+        if matches!(account, BookAccount::Equity | BookAccount::Income(_)) {
             return Ok(changed);
         }
         if changed < 0 {
@@ -165,14 +228,24 @@ impl Books {
             BookAccount::Offline => self.offline = amount,
             BookAccount::Government => self.government = amount,
             BookAccount::Equity => self.equity = balance,
+            BookAccount::Income(income) => {
+                self.equity += balance - self.income[income as usize];
+                self.income[income as usize] = balance;
+            }
         }
     }
 
     pub fn encode(&self, out: &mut Writer) {
-        for amount in [self.securities, self.banknotes, self.cbdc, self.offline, self.government] {
+        for amount in
+            [self.securities, self.securities_nominal, self.banknotes, self.cbdc, self.offline, self.government]
+        {
             out.u64(amount.minor());
         }
-        out.i128(self.equity).u32(self.banks.len() as u32);
+        out.i128(self.equity);
+        self.income.iter().for_each(|income| {
+            out.i128(*income);
+        });
+        out.u32(self.banks.len() as u32);
         for (bank, books) in &self.banks {
             out.u16(bank.0).u64(books.loans.minor()).u64(books.reserves.minor()).u64(books.deposit_facility.minor());
         }
@@ -180,9 +253,13 @@ impl Books {
 
     pub fn decode(input: &mut Reader<'_>) -> Result<Books, DecodeError> {
         let mut amount = || input.u64().map(Amount::from_minor);
-        let (securities, banknotes, cbdc, offline, government) =
-            (amount()?, amount()?, amount()?, amount()?, amount()?);
+        let (securities, securities_nominal) = (amount()?, amount()?);
+        let (banknotes, cbdc, offline, government) = (amount()?, amount()?, amount()?, amount()?);
         let equity = input.i128()?;
+        let mut income = [0; Income::ALL.len()];
+        for sum in &mut income {
+            *sum = input.i128()?;
+        }
         let mut banks = BTreeMap::new();
         for _ in 0..input.u32()? {
             let bank = BankId(input.u16()?);
@@ -192,7 +269,7 @@ impl Books {
             let mut amount = || input.u64().map(Amount::from_minor);
             banks.insert(bank, BankBooks { loans: amount()?, reserves: amount()?, deposit_facility: amount()? });
         }
-        Ok(Books { securities, banknotes, cbdc, offline, government, equity, banks })
+        Ok(Books { securities, securities_nominal, banknotes, cbdc, offline, government, equity, income, banks })
     }
 
     /// BLAKE3 of the encoded balance sheet, as headers carry it.
@@ -228,7 +305,7 @@ mod tests {
     #[test]
     fn equity_may_be_negative_and_the_sheet_still_balances() {
         let mut books = Books::default();
-        books.post(BookAccount::Equity, BookAccount::Cbdc, Amount::from_minor(7)).unwrap();
+        books.post(BookAccount::Income(Income::UnbackedIssuance), BookAccount::Cbdc, Amount::from_minor(7)).unwrap();
         assert_eq!((books.equity(), books.assets(), books.liabilities()), (-7, 0, 7));
         assert!(books.balances());
     }

@@ -5,8 +5,8 @@
 //!
 //! | section | chunk |
 //! |---|---|
-//! | 1 | version, header of the tip, genesis, members, policy, motions, books, supply |
-//! | 2 | holders: first position, count, records |
+//! | 1 | version, header of the tip, genesis, members, policy, motions, books, supply, banks' positions, holds, programmes, sweep, reclassified holders |
+//! | 2 | holders: first position, count, (record, times of recent payments) |
 //! | 3 | a bank: number, issuance of the day, retired keys |
 //! | 4 | accounts of the bank of the last section 3: first serial, count, (record, key) |
 //!
@@ -17,16 +17,21 @@ use std::sync::Arc;
 
 use crate::account::{ACCOUNT_BYTES, Account};
 use crate::amount::Amount;
+use crate::bank_position::Positions;
+use crate::bank_table::BankTable;
 use crate::block::{Header, SupplyTerms};
 use crate::books::Books;
 use crate::encoding::{DecodeError, Reader, VERSION, Writer};
 use crate::genesis::{Genesis, GenesisError};
+use crate::hold::Holds;
 use crate::holder::{HOLDER_BYTES, Holder};
-use crate::identity::{BankId, Height};
-use crate::ledger::{BankAccounts, Index, InvariantBroken, Ledger, holder_key, key_bytes};
+use crate::identity::{BankId, Class, Height};
+use crate::ledger::{BankAccounts, Index, InvariantBroken, Ledger, Sweep, holder_key, key_bytes};
 use crate::member::Members;
 use crate::merkle::Hash;
+use crate::policy::velocity::RecentPayments;
 use crate::policy::{Motions, PolicyVersions};
+use crate::programme::Programmes;
 use crate::signature::PublicKey;
 use crate::time::LedgerDay;
 
@@ -70,9 +75,15 @@ impl Ledger {
             motions: self.motions.clone(),
             books: self.books.clone(),
             supply: self.supply,
-            banks: self.banks.iter().map(|(bank, accounts)| (*bank, unindexed(accounts))).collect(),
+            banks: self.banks.iter().map(|(bank, accounts)| (bank, unindexed(accounts))).collect(),
             holders: self.holders.clone(),
+            recent_payments: self.recent_payments.clone(),
             holder_index: Index::default(),
+            class_history: self.class_history.clone(),
+            holds: self.holds.clone(),
+            programmes: self.programmes.clone(),
+            positions: self.positions.clone(),
+            sweep: self.sweep,
         })
     }
 }
@@ -122,15 +133,18 @@ impl Frozen {
             take(bytes)
         };
         emit(self.main_chunk())?;
-        let holders: Vec<&Holder> = self.0.holders.iter().collect();
+        let holders: Vec<_> = self.0.holders.iter().zip(self.0.recent_payments.iter()).collect();
         for (part, records) in holders.chunks(RECORDS).enumerate() {
             let mut out = Writer::with_capacity(16 + records.len() * HOLDER_BYTES);
             out.u8(HOLDERS).u64((part * RECORDS) as u64).u32(records.len() as u32);
-            records.iter().for_each(|holder| holder.encode(&mut out));
+            for (holder, recent) in records {
+                holder.encode(&mut out);
+                recent.encode(&mut out);
+            }
             emit(out.finish())?;
         }
-        for (bank, accounts) in &self.0.banks {
-            emit(bank_chunk(*bank, accounts))?;
+        for (bank, accounts) in self.0.banks.iter() {
+            emit(bank_chunk(bank, accounts))?;
             let mut records = accounts.accounts.iter().zip(accounts.keys.iter());
             for first in (0..accounts.accounts.len()).step_by(RECORDS) {
                 let count = RECORDS.min(accounts.accounts.len() - first);
@@ -157,6 +171,17 @@ impl Frozen {
         ledger.motions.encode(&mut out);
         ledger.books.encode(&mut out);
         ledger.supply.encode(&mut out);
+        ledger.positions.encode(&mut out);
+        ledger.holds.encode(&mut out);
+        ledger.programmes.encode(&mut out);
+        ledger.sweep.encode(&mut out);
+        out.u32(ledger.class_history.len() as u32);
+        for (holder, history) in &ledger.class_history {
+            out.u32(*holder).u32(history.len() as u32);
+            history.iter().for_each(|(from, class)| {
+                out.u32(from.0).u8(class.0);
+            });
+        }
         out.finish()
     }
 }
@@ -190,7 +215,8 @@ impl Loader {
             (BANK, Some(ledger)) => self.bank = Some(read_bank(&mut input, ledger)?),
             (ACCOUNTS, Some(ledger)) => {
                 let bank = self.bank.ok_or(CheckpointError::OutOfOrder { expected: "a bank", found: section })?;
-                read_accounts(&mut input, ledger.banks.entry(bank).or_default())?;
+                let accounts = ledger.banks.get_mut(bank);
+                read_accounts(&mut input, accounts.expect("the bank's section was read before"))?;
             }
             (found, None) => return Err(CheckpointError::OutOfOrder { expected: "the main section", found }),
             (found, Some(_)) => {
@@ -218,26 +244,51 @@ fn read_main(input: &mut Reader<'_>) -> Result<Ledger, CheckpointError> {
     let tip = Header::decode(input)?;
     let length = input.u32()? as usize;
     let genesis = Genesis::from_bytes(input.raw(length)?)?;
+    let day_offset_minutes = genesis.day_offset_minutes;
     Ok(Ledger {
         network: genesis.network(),
         genesis: Arc::new(genesis),
         tip_hash: tip.hash(),
         tip,
         members: Members::decode(input)?,
-        policy: PolicyVersions::decode(input)?,
+        policy: PolicyVersions::decode(input, day_offset_minutes)?,
         motions: Motions::decode(input)?,
         books: Books::decode(input)?,
         supply: SupplyTerms::decode(input)?,
-        banks: BTreeMap::new(),
+        positions: Positions::decode(input)?,
+        holds: Holds::decode(input)?,
+        programmes: Programmes::decode(input)?,
+        sweep: Sweep::decode(input)?,
+        class_history: read_class_history(input)?,
+        banks: BankTable::default(),
         holders: Default::default(),
+        recent_payments: Default::default(),
         holder_index: Index::default(),
     })
+}
+
+fn read_class_history(input: &mut Reader<'_>) -> Result<BTreeMap<u32, Vec<(LedgerDay, Class)>>, DecodeError> {
+    let mut histories = BTreeMap::new();
+    for _ in 0..input.u32()? {
+        let holder = input.u32()?;
+        let mut history = Vec::new();
+        for _ in 0..input.u32()? {
+            let (from, class) = (LedgerDay(input.u32()?), Class(input.u8()?));
+            if !class.is_known() {
+                return Err(input.wrong("a known class", u64::from(class.0)));
+            }
+            history.push((from, class));
+        }
+        histories.insert(holder, history);
+    }
+    Ok(histories)
 }
 
 fn read_holders(input: &mut Reader<'_>, ledger: &mut Ledger) -> Result<(), CheckpointError> {
     expect_position(input, ledger.holders.len())?;
     for _ in 0..input.u32()? {
         let position = ledger.holders.push(Holder::decode(input)?) as u32;
+        ledger.recent_payments.push(RecentPayments::decode(input)?);
         let holders = &ledger.holders;
         ledger.holder_index.insert(position, |position| holder_key(holders, position));
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock, RwLock};
 
 use crate::block::Block;
 use crate::command::Signer;
-use crate::identity::{AccountId, BankId, Class, HolderId, MemberId};
+use crate::identity::{AccountId, BankId, HolderId, MemberId};
 use crate::ledger::Ledger;
 use crate::member::Role;
 use crate::outcome::{Outcome, Reason};
@@ -33,7 +33,6 @@ struct HolderKey {
     slot: KeySlot,
     open: bool,
     holder: HolderId,
-    class: Class,
 }
 
 #[derive(Clone)]
@@ -72,10 +71,10 @@ impl Snapshot {
         }
     }
 
-    /// The holder and class of a wallet, closed ones included: a certificate over a wallet that was closed while the
+    /// The holder of a wallet, closed ones included: a certificate over a wallet that was closed while the
     /// command was under way must stay verifiable, since the ledger used the command's number.
-    pub fn holder_of(&self, account: AccountId) -> Result<(HolderId, Class), Outcome> {
-        self.wallet(account).map(|wallet| (wallet.holder, wallet.class))
+    pub fn holder_of(&self, account: AccountId) -> Result<HolderId, Outcome> {
+        self.wallet(account).map(|wallet| wallet.holder)
     }
 
     fn open_wallet(&self, account: AccountId) -> Result<&HolderKey, Outcome> {
@@ -137,7 +136,7 @@ fn holder_key(ledger: &Ledger, account: AccountId) -> HolderKey {
     let wallet = ledger.account(account).expect("the account was just opened, changed or listed");
     let key = ledger.key(account).expect("every wallet has a key");
     let holder = ledger.holder_of(account).expect("every wallet has a holder");
-    HolderKey { slot: KeySlot::new(key, wallet.key_version), open: wallet.open, holder: holder.id, class: holder.class }
+    HolderKey { slot: KeySlot::new(key, wallet.key_version), open: wallet.open, holder: holder.id }
 }
 
 fn member_keys(ledger: &Ledger) -> BTreeMap<(Role, MemberId), KeySlot> {

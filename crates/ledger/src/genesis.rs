@@ -38,6 +38,16 @@ pub enum DayCount {
     Actual360 = 2,
 }
 
+impl DayCount {
+    /// The days of a year.
+    pub fn days(self) -> u32 {
+        match self {
+            DayCount::Actual365 => 365,
+            DayCount::Actual360 => 360,
+        }
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Genesis {
     /// ISO 4217 code, three capital letters, or a test code such as `XTS`.
@@ -96,6 +106,14 @@ pub enum GenesisError {
         "the opening balance sheet must hold no CBDC, found {found} minor units: issue it by command, so that every unit has a record"
     )]
     OpeningCbdc { found: u64 },
+    #[error(
+        "the first policy cannot be in force: the deposit rate must not be above the policy rate, nor that above the lending rate, nor that above the penalty rate; shares are at most 1,000,000 ppm; a velocity rule counts 1 to 64 payments in at most 31 days; work per block is 1 to 65,536"
+    )]
+    Policy,
+    #[error(
+        "the opening balance sheet must hold no loans to banks, found {found} minor units to bank {bank}: lend by command, so that every loan has its terms"
+    )]
+    OpeningLoans { bank: BankId, found: u64 },
     #[error("the opening balance sheet names bank {bank}, which is no member")]
     UnknownBank { bank: BankId },
 }
@@ -119,6 +137,9 @@ impl Genesis {
             return Err(GenesisError::Validity { found: self.validity_ms_max });
         }
         self.validate_members()?;
+        if !self.policy.is_sound() {
+            return Err(GenesisError::Policy);
+        }
         self.validate_books()
     }
 
@@ -170,6 +191,9 @@ impl Genesis {
         }
         if !books.cbdc().is_zero() {
             return Err(GenesisError::OpeningCbdc { found: books.cbdc().minor() });
+        }
+        if let Some((bank, lent)) = books.banks().find(|(_, bank)| !bank.loans.is_zero()) {
+            return Err(GenesisError::OpeningLoans { bank, found: lent.loans.minor() });
         }
         let is_member =
             |bank: &BankId| self.members.iter().any(|member| member.role == Role::Bank && member.id.0 == bank.0);
@@ -245,6 +269,6 @@ pub fn opening_books(
         books.banks.entry(bank).or_default().reserves = amount;
         securities = securities.plus(amount)?;
     }
-    books.securities = securities;
+    (books.securities, books.securities_nominal) = (securities, securities);
     Some(books)
 }

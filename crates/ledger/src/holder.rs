@@ -2,11 +2,11 @@
 
 use crate::amount::Amount;
 use crate::encoding::{DecodeError, Reader, Writer};
-use crate::identity::{Class, HolderId};
-use crate::time::LedgerDay;
+use crate::identity::{AccountId, Class, HolderId};
+use crate::time::{LedgerDay, Month};
 
 /// Bytes of a holder record in checkpoints.
-pub const HOLDER_BYTES: usize = 48;
+pub const HOLDER_BYTES: usize = 64;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Holder {
@@ -15,16 +15,29 @@ pub struct Holder {
     pub posted: Amount,
     /// Settled outgoing payments on `day`.
     pub paid_today: Amount,
-    /// The ledger day that `paid_today` is of.
+    /// Settled outgoing payments in the calendar month of `day`.
+    pub paid_this_month: Amount,
+    /// The ledger day of the last settled outgoing payment.
     pub day: LedgerDay,
     /// Open wallets at all banks.
     pub wallets: u32,
     pub class: Class,
+    /// The open wallet that the person's tier allowance belongs to and that cohort payments go to.
+    pub allowance: Option<AccountId>,
 }
 
 impl Holder {
     pub(crate) fn new(id: HolderId, class: Class) -> Holder {
-        Holder { id, posted: Amount::ZERO, paid_today: Amount::ZERO, day: LedgerDay(0), wallets: 0, class }
+        Holder {
+            id,
+            posted: Amount::ZERO,
+            paid_today: Amount::ZERO,
+            paid_this_month: Amount::ZERO,
+            day: LedgerDay(0),
+            wallets: 0,
+            class,
+            allowance: None,
+        }
     }
 
     /// Settled outgoing payments on `day`.
@@ -32,24 +45,43 @@ impl Holder {
         if self.day == day { self.paid_today } else { Amount::ZERO }
     }
 
+    /// Settled outgoing payments in `month`.
+    pub fn paid_in(&self, month: Month) -> Amount {
+        if self.day.month() == month { self.paid_this_month } else { Amount::ZERO }
+    }
+
+    /// Notes a settled outgoing payment. Without a limit a sum may reach the end of the range; it then stays there,
+    /// above any limit.
+    pub(crate) fn note_payment(&mut self, today: LedgerDay, amount: Amount) {
+        let paid_in_month = if self.day == today { self.paid_this_month } else { self.paid_in(today.month()) };
+        self.paid_this_month = paid_in_month.plus(amount).unwrap_or(Amount::MAX);
+        self.paid_today = self.paid_on(today).plus(amount).unwrap_or(Amount::MAX);
+        self.day = today;
+    }
+
     pub(crate) fn encode(&self, out: &mut Writer) {
-        out.raw(&self.id.0).u64(self.posted.minor()).u64(self.paid_today.minor());
-        out.u32(self.day.0).u32(self.wallets).u8(self.class.0).reserved(7);
+        out.raw(&self.id.0).u64(self.posted.minor()).u64(self.paid_today.minor()).u64(self.paid_this_month.minor());
+        out.u32(self.day.0).u32(self.wallets);
+        // No wallet has id 0: serial 0 of bank 0 would be the central bank's own treasury.
+        let allowance = self.allowance.map_or(0, AccountId::to_u64);
+        out.u64(allowance).u8(self.class.0).reserved(7);
     }
 
     pub(crate) fn decode(input: &mut Reader<'_>) -> Result<Holder, DecodeError> {
         let id = HolderId(input.array()?);
         let posted = Amount::from_minor(input.u64()?);
         let paid_today = Amount::from_minor(input.u64()?);
-        let holder = Holder {
-            id,
-            posted,
-            paid_today,
-            day: LedgerDay(input.u32()?),
-            wallets: input.u32()?,
-            class: Class(input.u8()?),
+        let paid_this_month = Amount::from_minor(input.u64()?);
+        let (day, wallets) = (LedgerDay(input.u32()?), input.u32()?);
+        let allowance = match input.u64()? {
+            0 => None,
+            id => Some(AccountId::from_u64(id).ok_or_else(|| input.wrong("an account id below 2^48", id))?),
         };
+        let class = Class(input.u8()?);
+        if !class.is_known() {
+            return Err(input.wrong("a known class", u64::from(class.0)));
+        }
         input.reserved(7)?;
-        Ok(holder)
+        Ok(Holder { id, posted, paid_today, paid_this_month, day, wallets, class, allowance })
     }
 }

@@ -7,15 +7,21 @@ use hashbrown::HashTable;
 
 use crate::account::{Account, NO_HOLDER};
 use crate::amount::Amount;
+use crate::bank_position::Positions;
+use crate::bank_table::BankTable;
 use crate::block::{Header, SupplyTerms};
 use crate::books::{BookAccount, Books};
+use crate::encoding::{DecodeError, Reader, Writer};
 use crate::genesis::{Genesis, GenesisError, NetworkId};
+use crate::hold::Holds;
 use crate::holder::Holder;
-use crate::identity::{AccountId, BankId, Height, HolderId};
+use crate::identity::{AccountId, BankId, Class, Height, HolderId};
 use crate::member::{Members, Role};
 use crate::merkle;
 use crate::pages::Pages;
+use crate::policy::velocity::RecentPayments;
 use crate::policy::{Motions, Parameters, PolicyVersions, Proposed};
+use crate::programme::Programmes;
 use crate::signature::PublicKey;
 use crate::time::{LedgerDay, Timestamp};
 
@@ -30,9 +36,39 @@ pub struct Ledger {
     pub(crate) motions: Motions,
     pub(crate) books: Books,
     pub(crate) supply: SupplyTerms,
-    pub(crate) banks: BTreeMap<BankId, BankAccounts>,
+    pub(crate) banks: BankTable<BankAccounts>,
     pub(crate) holders: Pages<Holder>,
+    /// The times of each holder's last payments, where a velocity rule asks for them.
+    pub(crate) recent_payments: Pages<RecentPayments>,
     pub(crate) holder_index: Index,
+    /// Of reclassified holders: from which day each of their classes held.
+    pub(crate) class_history: BTreeMap<u32, Vec<(LedgerDay, Class)>>,
+    pub(crate) holds: Holds,
+    pub(crate) programmes: Programmes,
+    pub(crate) positions: Positions,
+    pub(crate) sweep: Sweep,
+}
+
+/// How far the ledger has come in posting the interest of wallets that nobody touches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Sweep {
+    /// The capitalisation date up to which every wallet is posted.
+    pub(crate) done: LedgerDay,
+    /// The date that is being posted, and the next wallet; `None` between sweeps.
+    pub(crate) under_way: Option<(LedgerDay, AccountId)>,
+}
+
+impl Sweep {
+    pub(crate) fn encode(&self, out: &mut Writer) {
+        let (date, next) = self.under_way.unwrap_or_default();
+        out.u32(self.done.0).u8(u8::from(self.under_way.is_some())).u32(date.0).u64(next.to_u64());
+    }
+
+    pub(crate) fn decode(input: &mut Reader<'_>) -> Result<Sweep, DecodeError> {
+        let (done, is_under_way) = (LedgerDay(input.u32()?), input.boolean()?);
+        let under_way = (LedgerDay(input.u32()?), crate::hold::read_account(input)?);
+        Ok(Sweep { done, under_way: is_under_way.then_some(under_way) })
+    }
 }
 
 /// One bank's accounts: serial 0 is its treasury.
@@ -98,6 +134,8 @@ impl Ledger {
     pub fn new(genesis: Genesis) -> Result<Ledger, GenesisError> {
         genesis.validate()?;
         let network = genesis.network();
+        let today = genesis.created_at.ledger_day(genesis.day_offset_minutes);
+        let positions = Positions::new(today, genesis.policy.reserves.period_days);
         let mut ledger = Ledger {
             network,
             tip: Header {
@@ -108,7 +146,7 @@ impl Ledger {
                 commands_root: merkle::root(&[]),
                 effects_root: merkle::root(&[]),
                 balances_root: [0; 32],
-                books_digest: genesis.books.digest(),
+                books_digest: books_digest(&genesis.books, &positions),
                 policy_version: 1,
                 cbdc: Amount::ZERO,
                 supply: SupplyTerms::default(),
@@ -119,9 +157,15 @@ impl Ledger {
             motions: Motions::default(),
             books: genesis.books.clone(),
             supply: SupplyTerms::default(),
-            banks: BTreeMap::new(),
+            banks: BankTable::default(),
             holders: Pages::default(),
+            recent_payments: Pages::default(),
             holder_index: Index::default(),
+            class_history: BTreeMap::new(),
+            holds: Holds::default(),
+            programmes: Programmes::default(),
+            positions,
+            sweep: Sweep { done: today, under_way: None },
             genesis: Arc::new(genesis),
         };
         ledger.tip_hash = ledger.tip.hash();
@@ -176,14 +220,32 @@ impl Ledger {
         &self.motions
     }
 
+    pub fn holds(&self) -> &Holds {
+        &self.holds
+    }
+
+    pub fn programmes(&self) -> &Programmes {
+        &self.programmes
+    }
+
+    /// Banks' positions beyond the books.
+    pub fn positions(&self) -> &Positions {
+        &self.positions
+    }
+
+    /// The ledger day of the last block.
+    pub fn today(&self) -> LedgerDay {
+        self.tip.time.ledger_day(self.genesis.day_offset_minutes)
+    }
+
     /// Banks that ever were members, in order.
     pub fn banks(&self) -> impl Iterator<Item = BankId> {
-        self.banks.keys().copied()
+        self.banks.iter().map(|(bank, _)| bank)
     }
 
     /// A wallet or treasury, closed ones included.
     pub fn account(&self, id: AccountId) -> Option<&Account> {
-        self.banks.get(&id.bank)?.accounts.get(id.serial as usize)
+        self.banks.get(id.bank)?.accounts.get(id.serial as usize)
     }
 
     /// An open wallet, no treasury.
@@ -193,7 +255,7 @@ impl Ledger {
 
     /// A wallet's key.
     pub fn key(&self, id: AccountId) -> Option<PublicKey> {
-        self.banks.get(&id.bank)?.keys.get(id.serial as usize).copied().filter(|_| !id.is_treasury())
+        self.banks.get(id.bank)?.keys.get(id.serial as usize).copied().filter(|_| !id.is_treasury())
     }
 
     pub fn holder_of(&self, id: AccountId) -> Option<&Holder> {
@@ -210,20 +272,20 @@ impl Ledger {
 
     /// The wallet that a key opened at a bank and still signs for.
     pub fn wallet_by_key(&self, bank: BankId, key: PublicKey) -> Option<AccountId> {
-        let accounts = self.banks.get(&bank)?;
+        let accounts = self.banks.get(bank)?;
         let serial = accounts.key_index.find(&key.0, |serial| key_bytes(&accounts.keys, serial))?;
         Some(AccountId::new(bank, serial))
     }
 
     /// All wallets of a bank in serial order, closed ones included.
     pub fn wallets_of(&self, bank: BankId) -> impl Iterator<Item = (AccountId, &Account)> {
-        let accounts = self.banks.get(&bank).into_iter().flat_map(|accounts| accounts.accounts.iter());
+        let accounts = self.banks.get(bank).into_iter().flat_map(|accounts| accounts.accounts.iter());
         accounts.enumerate().skip(1).map(move |(serial, account)| (AccountId::new(bank, serial as u32), account))
     }
 
     /// How many wallets were ever opened.
     pub fn wallet_count(&self) -> usize {
-        self.banks.values().map(|accounts| accounts.accounts.len().saturating_sub(1)).sum()
+        self.banks.iter().map(|(_, accounts)| accounts.accounts.len().saturating_sub(1)).sum()
     }
 
     pub fn holder_count(&self) -> usize {
@@ -232,8 +294,7 @@ impl Ledger {
 
     /// Gross issuance to a bank on the ledger day of the last block.
     pub fn issued_today(&self, bank: BankId) -> Amount {
-        let today = self.tip.time.ledger_day(self.genesis.day_offset_minutes);
-        self.banks.get(&bank).map_or(Amount::ZERO, |accounts| accounts.issued_on(today))
+        self.banks.get(bank).map_or(Amount::ZERO, |accounts| accounts.issued_on(self.today()))
     }
 
     pub(crate) fn is_carried(&self, proposed: &Proposed) -> bool {
@@ -250,7 +311,11 @@ impl Ledger {
 
     /// When the ledger itself next has something to do: a block is due then even without commands.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.motions.next_due(|proposed| self.is_carried(proposed))
+        let motions = self.motions.next_due(|proposed| self.is_carried(proposed));
+        let expiries = [self.holds.next_expiry(), self.programmes.next_expiry()];
+        let work = [self.next_remuneration_due(), self.next_day_end_due()];
+        let paying = self.programmes.next_paying().map(|_| self.tip.time);
+        [motions, paying].into_iter().chain(expiries).chain(work).flatten().min()
     }
 
     /// Checks I0 to I2 and I4 over the whole state. Linear in the number of accounts.
@@ -258,26 +323,37 @@ impl Ledger {
         let broken = |invariant, what| Err(InvariantBroken { invariant, height: self.height(), what });
         let cbdc = self.books.balance(BookAccount::Cbdc);
         let mut wallets = 0;
+        let mut held: BTreeMap<AccountId, Amount> = BTreeMap::new();
+        for (_, hold) in self.holds.open() {
+            let sum = held.entry(hold.payer).or_default();
+            *sum = sum.plus(hold.held).unwrap_or(Amount::MAX);
+        }
         let mut of_holder = vec![0_i128; self.holders.len()];
         let mut open_of_holder = vec![0_u32; self.holders.len()];
-        for (bank, accounts) in &self.banks {
+        for (bank, accounts) in self.banks.iter() {
             for (serial, account) in accounts.accounts.iter().enumerate() {
+                let id = AccountId::new(bank, serial as u32);
                 wallets += account.posted();
                 if (serial == 0) != (account.holder == NO_HOLDER) {
-                    return broken(
-                        "I4",
-                        format!("account {} is both treasury and wallet", AccountId::new(*bank, serial as u32)),
-                    );
+                    return broken("I4", format!("account {id} is both treasury and wallet"));
                 }
                 if account.holder != NO_HOLDER {
                     if account.holder as usize >= of_holder.len() {
-                        return broken("I4", format!("wallet {} has no holder", AccountId::new(*bank, serial as u32)));
+                        return broken("I4", format!("wallet {id} has no holder"));
                     }
-                    of_holder[account.holder as usize] += account.posted() - i128::from(account.earmarked.minor());
+                    of_holder[account.holder as usize] += account.own();
                     open_of_holder[account.holder as usize] += u32::from(account.open);
                 }
+                if account.held != held.remove(&id).unwrap_or_default() {
+                    return broken("I4", format!("account {id} has another sum of holds than its open holds"));
+                }
+                let bound: i128 =
+                    self.programmes.earmarks_of(id).map(|(_, mark)| i128::from(mark.amount.minor())).sum();
+                if bound != i128::from(account.earmarked.minor()) {
+                    return broken("I4", format!("account {id} has another sum of earmarks than its programmes"));
+                }
                 if !account.open && account.posted() != 0 {
-                    return broken("I4", format!("closed wallet {} holds money", AccountId::new(*bank, serial as u32)));
+                    return broken("I4", format!("closed wallet {id} holds money"));
                 }
             }
         }
@@ -310,6 +386,14 @@ impl Ledger {
         }
         Ok(())
     }
+}
+
+/// What a header's books digest covers: the balance sheet and the banks' positions.
+pub(crate) fn books_digest(books: &Books, positions: &Positions) -> merkle::Hash {
+    let mut out = Writer::with_capacity(512);
+    books.encode(&mut out);
+    positions.encode(&mut out);
+    *blake3::hash(&out.finish()).as_bytes()
 }
 
 pub(crate) fn holder_key(holders: &Pages<Holder>, position: u32) -> &[u8] {

@@ -26,6 +26,7 @@
 //! | [`authority`] | who may ask it: one table of role × command |
 //! | [`outcome`] | what may be answered: one table of reasons |
 //! | [`sequence`], [`pages`], [`account`], [`holder`], [`member`], [`books`] | the state |
+//! | [`hold`], [`programme`], [`bank_position`] | promises to payees, cohorts' money, banks' terms: the rare state beside |
 //! | [`policy`] | parameter sets, votes, and one room a rule |
 //! | [`settlement`] | how each command changes the state |
 //! | [`merkle`], [`block`], [`proposal`] | blocks, receipts and their proofs |
@@ -35,6 +36,8 @@
 pub mod account;
 pub mod amount;
 pub mod authority;
+pub mod bank_position;
+mod bank_table;
 pub mod block;
 pub mod books;
 pub mod checkpoint;
@@ -42,6 +45,7 @@ pub mod command;
 pub mod directory;
 pub mod encoding;
 pub mod genesis;
+pub mod hold;
 pub mod holder;
 pub mod identity;
 pub mod ledger;
@@ -50,6 +54,7 @@ pub mod merkle;
 pub mod outcome;
 pub mod pages;
 pub mod policy;
+pub mod programme;
 pub mod proposal;
 pub mod sequence;
 pub mod settlement;

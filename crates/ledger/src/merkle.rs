@@ -1,37 +1,54 @@
-//! Merkle trees after RFC 6962 (section 2.1), with BLAKE3 as the hash.
+//! Merkle trees of the shape of RFC 6962 (section 2.1), with keyed BLAKE3 as the hash.
 //!
-//! A leaf's hash is BLAKE3(0x00 ‖ data), a node's is BLAKE3(0x01 ‖ left ‖ right), the empty tree's is BLAKE3 of nothing.
-//! An odd node at the end of a level moves up unchanged, which gives the same tree as the RFC's split at the largest
-//! power of two.
+//! A leaf's hash is BLAKE3 keyed with [`LEAF_KEY`] over its data, a node's is BLAKE3 keyed with [`NODE_KEY`] over left ‖
+//! right, the empty tree's is BLAKE3 of nothing. Where RFC 6962 keeps leaves and nodes apart by a prefix byte, the keys do:
+//! a node is then one block of the hash instead of two. An odd node at the end of a level moves up unchanged, which gives
+//! the same tree as the RFC's split at the largest power of two.
+//!
+//! Many short inputs are hashed side by side ([`side_by_side`]), which is where nearly all of sealing's time would go.
+
+mod side_by_side;
+
+use side_by_side::keyed_hashes;
 
 pub type Hash = [u8; 32];
 
+/// The key of leaves.
+pub const LEAF_KEY: &Hash = b"cbdc ledger v1: leaf of a block.";
+/// The key of nodes.
+pub const NODE_KEY: &Hash = b"cbdc ledger v1: node of a block.";
+
 /// The hash of a leaf whose data is given in parts.
 pub fn leaf_hash(parts: &[&[u8]]) -> Hash {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&[0]);
+    let mut hasher = blake3::Hasher::new_keyed(LEAF_KEY);
     parts.iter().for_each(|part| {
         hasher.update(part);
     });
     *hasher.finalize().as_bytes()
 }
 
+/// The hashes of leaves whose data stands back to back in `data`, each `length` bytes long: what [`leaf_hash`] gives for
+/// each, at a fraction of its cost where `length` is 192.
+pub fn leaf_hashes(data: &[u8], length: usize) -> Vec<Hash> {
+    match length {
+        192 => keyed_hashes::<192>(LEAF_KEY, data.as_chunks().0),
+        _ => data.chunks(length.max(1)).map(|leaf| leaf_hash(&[leaf])).collect(),
+    }
+}
+
 fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    let mut bytes = [1; 65];
-    bytes[1..33].copy_from_slice(left);
-    bytes[33..].copy_from_slice(right);
-    *blake3::hash(&bytes).as_bytes()
+    let mut bytes = [0; 64];
+    bytes[..32].copy_from_slice(left);
+    bytes[32..].copy_from_slice(right);
+    *blake3::keyed_hash(NODE_KEY, &bytes).as_bytes()
 }
 
 fn level_up(level: &mut Vec<Hash>) {
-    let pairs = level.len() / 2;
-    for pair in 0..pairs {
-        level[pair] = node_hash(&level[2 * pair], &level[2 * pair + 1]);
-    }
+    let mut above = keyed_hashes::<64>(NODE_KEY, level.as_flattened().as_chunks().0);
     if level.len() % 2 == 1 {
-        level[pairs] = level[level.len() - 1];
+        above.extend(level.last());
     }
-    level.truncate(pairs + level.len() % 2);
+    *level = above;
 }
 
 /// The root over leaf hashes.

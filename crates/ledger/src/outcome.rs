@@ -99,6 +99,19 @@ reasons! {
     40 Overflow            "OVERFLOW"              Applied        later=false "A sum would pass 2^64 − 1 minor units."
     41 UnknownRegistrar    "UNKNOWN_REGISTRAR"     BeforeOrdering later=false "The certificate's registrar is not an active member, or its key has changed."
     43 FreezeExceeded      "FREEZE_EXCEEDED"       Applied        later=false "More would be unfrozen than is frozen; limit is what is frozen."
+    44 MonthLimit          "MONTH_LIMIT"           Applied        later=true  "The payer's person would pay more this calendar month than the month limit of their class; limit is that limit, amount what they would have paid."
+    45 Velocity            "VELOCITY"              Applied        later=true  "The payer's person would make more payments within the rolling window than the velocity rule of their class allows; limit is that number of payments, amount the number it would be."
+    46 LinkedBankInactive  "LINKED_BANK_INACTIVE"  Applied        later=true  "The payee would be above the holding limit, and the linked bank that takes the excess is not active; limit is the bank's number."
+    47 NotLinked           "NOT_LINKED"            Applied        later=false "The payer's wallet is not linked to the bank that would top it up; limit is the number of the linked bank, 0 for none, amount that of the bank that signed."
+    48 TopUpMaximum        "TOP_UP_MAXIMUM"        Applied        later=true  "The payer lacks more than the linked bank agreed to give; limit is what it agreed to, amount what is lacking."
+    49 UnknownHold         "UNKNOWN_HOLD"          Applied        later=false "There is no such open hold for a payee of this bank: it was captured or voided, it has expired, or it never was."
+    50 HoldExceeded        "HOLD_EXCEEDED"         Applied        later=true  "More would be captured than is held; limit is the hold's maximum."
+    51 TooManyHolds        "TOO_MANY_HOLDS"        Applied        later=true  "The payer has so many open holds that no more are accepted; limit is that number."
+    52 BankSuspended       "BANK_SUSPENDED"        Applied        later=true  "The bank is suspended: it may open no wallets and have no CBDC issued."
+    53 CollateralTooLow    "COLLATERAL_TOO_LOW"    Applied        later=true  "The bank's pledged collateral after the haircut does not cover its loans; limit is what it covers, amount what it would have to cover."
+    54 SecuritiesTooFew    "SECURITIES_TOO_FEW"    Applied        later=false "The central bank holds too few securities; limit is their nominal amount."
+    55 MaturityPast        "MATURITY_PAST"         Applied        later=false "The loan would mature today or earlier; limit is the first day it may mature on, amount the day named, both in days since 1970."
+    56 UnknownHolder       "UNKNOWN_HOLDER"        Applied        later=true  "No such holder is registered."
     42 TooManyProposals    "TOO_MANY_PROPOSALS"    Applied        later=true  "So many proposals are open that no more are accepted; limit is that number."
 }
 
@@ -114,8 +127,9 @@ pub struct Outcome {
     pub reason: Reason,
     /// The limit that the reason speaks of; 0 where it speaks of none.
     pub limit: u64,
-    /// The amount that the reason speaks of. For a settled command its result: the account id of an opened wallet,
-    /// the number of a proposal, otherwise 0.
+    /// The amount that the reason speaks of. For a settled command its result: the account id of an opened wallet, the
+    /// number of a proposal or a hold, what was seized; for a payment or a capture what the waterfall moved to the
+    /// payee's deposit, with `limit` what the reverse waterfall drew from the payer's; otherwise 0.
     pub amount: u64,
 }
 
@@ -126,6 +140,11 @@ impl Outcome {
 
     pub const fn settled_with(result: u64) -> Outcome {
         Outcome { reason: Reason::Settled, limit: 0, amount: result }
+    }
+
+    /// A payment that settled, with what went to the payee's deposit and what came from the payer's.
+    pub const fn paid(waterfall: u64, reverse_waterfall: u64) -> Outcome {
+        Outcome { reason: Reason::Settled, limit: reverse_waterfall, amount: waterfall }
     }
 
     pub const fn refused(reason: Reason, limit: u64, amount: u64) -> Outcome {

@@ -39,6 +39,11 @@ impl<'a> Proposal<'a> {
         Ok(Proposal { time, commands, encoded })
     }
 
+    /// The bytes of each command, in order.
+    pub fn encoded_commands(&self) -> impl ExactSizeIterator<Item = &'a [u8]> {
+        self.encoded.iter().copied()
+    }
+
     /// The bytes of the command at `index`.
     pub fn command_bytes(&self, index: usize) -> Option<&'a [u8]> {
         self.encoded.get(index).copied()

@@ -15,6 +15,10 @@ pub struct Timestamp(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub struct LedgerDay(pub u32);
 
+/// A calendar month, as year × 12 + month − 1.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+pub struct Month(pub u32);
+
 /// The calendar date of a ledger day (proleptic Gregorian).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Date {
@@ -51,6 +55,61 @@ impl LedgerDay {
         let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
         let year = year_of_era + era * 400 + i64::from(month <= 2);
         Date { year: year as i32, month: month as u8, day: day as u8 }
+    }
+}
+
+impl LedgerDay {
+    /// The ledger day of a calendar date, by Howard Hinnant's `days_from_civil`. `None` for no date, or one before 1970.
+    pub fn of_date(date: Date) -> Option<LedgerDay> {
+        let year = i64::from(date.year) - i64::from(date.month <= 2);
+        let era = year.div_euclid(400);
+        let year_of_era = year.rem_euclid(400);
+        let shifted_month = (i64::from(date.month) + 9) % 12;
+        let day_of_year = (153 * shifted_month + 2) / 5 + i64::from(date.day) - 1;
+        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+        let day = LedgerDay(u32::try_from(era * 146_097 + day_of_era - 719_468).ok()?);
+        (day.date() == date).then_some(day)
+    }
+
+    pub fn month(self) -> Month {
+        let date = self.date();
+        Month((date.year * 12) as u32 + u32::from(date.month) - 1)
+    }
+
+    /// The first day of this day's calendar month.
+    pub fn first_of_month(self) -> LedgerDay {
+        LedgerDay(self.0.saturating_sub(u32::from(self.date().day) - 1))
+    }
+
+    /// The first day of the calendar month after this day's.
+    pub fn first_of_next_month(self) -> LedgerDay {
+        // Any month's first day and 31 more lie in the next month, before its end.
+        LedgerDay(self.first_of_month().0.saturating_add(31)).first_of_month().max(LedgerDay(self.0.saturating_add(1)))
+    }
+
+    /// When this day begins, at an offset from UTC of `offset_minutes`.
+    pub fn start(self, offset_minutes: i16) -> Timestamp {
+        let local = i64::from(self.0) * MS_PER_DAY - i64::from(offset_minutes) * 60_000;
+        Timestamp(u64::try_from(local).unwrap_or(0))
+    }
+}
+
+impl std::str::FromStr for LedgerDay {
+    type Err = String;
+
+    /// Reads a date such as `2026-11-23`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("expected a date such as 2026-11-23, from 1970 on, found `{text}`");
+        let mut parts = text.split('-');
+        let mut part = |digits: usize| parts.next().filter(|part| part.len() == digits)?.parse::<u16>().ok();
+        let (year, month, day) = (part(4), part(2), part(2));
+        let date = match (year, month, day, parts.next()) {
+            (Some(year), Some(month), Some(day), None) => {
+                Date { year: i32::from(year), month: month as u8, day: day as u8 }
+            }
+            _ => return Err(wrong()),
+        };
+        LedgerDay::of_date(date).ok_or_else(wrong)
     }
 }
 

@@ -142,10 +142,12 @@ fn collect_checks(
             let record = &signed.record;
             (Some((record.holder, record.class, record.key)), Some(record.certificate))
         }
-        // The holder and class of a replaced key are the wallet's own: the ledger's directory knows them.
+        // The holder of a replaced key is the wallet's own, which the directory knows. The class is the one named: it may
+        // have changed by the time the command is applied, which then refuses it.
         Command::ReplaceKey(signed) => {
-            let (holder, class) = keys.holder_of(signed.record.account)?;
-            (Some((holder, class, signed.record.key)), Some(signed.record.certificate))
+            let record = &signed.record;
+            let holder = keys.holder_of(record.account)?;
+            (Some((holder, record.class, record.key)), Some(record.certificate))
         }
         _ => (None, None),
     };
@@ -161,6 +163,11 @@ fn collect_checks(
         let bank = Signer::Member(Role::Bank, MemberId(request.record.bank.0));
         let bank_key = keys.find(bank, request.record.head.key_version)?;
         add(0, &request.record.to_bytes(), request.signature, bank_key);
+    }
+    if let Command::ReverseWaterfall(signed) = command {
+        let transfer = &signed.record.transfer;
+        let payer_key = keys.find(transfer.record.signer(), transfer.record.head.key_version)?;
+        add(0, &transfer.record.to_bytes(), transfer.signature, payer_key);
     }
     let bytes = command.to_bytes();
     add(0, &bytes[..bytes.len() - SIGNATURE_BYTES], *command.signature(), key);

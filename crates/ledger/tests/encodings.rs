@@ -8,15 +8,24 @@ mod model;
 
 use std::path::Path;
 
+use cbdc_ledger::amount::RatePpm;
+use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::block::command_leaf;
 use cbdc_ledger::checkpoint::Loader;
 use cbdc_ledger::command::{
-    Ballot, Certificate, CloseWallet, FreezeKind, FreezeOrder, Head, IssuanceKind, IssuanceOrder, IssuanceRequest,
-    Measure, Motion, OpenWallet, Payment, PaymentKind, ReplaceKey, ReservesTransfer,
+    Ballot, Certificate, CloseWallet, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL, FreezeKind,
+    FreezeOrder, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, LinkBank, Measure, Motion, OpenWallet, Operation,
+    OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, ReleaseHold, ReleaseKind, ReplaceKey, ReservesTransfer,
+    ReverseWaterfall, SeizeOrder,
 };
 use cbdc_ledger::encoding::{DecodeError, Reader, Writer, hex, hex_decode};
 use cbdc_ledger::member::{Member, Role};
-use cbdc_ledger::policy::PolicyChange;
+use cbdc_ledger::policy::{
+    Capitalisation, FeeBracket, FeeSchedule, FeeTo, KeyRates, PolicyChange, ReserveRules, Tier, Tiers, VelocityRule,
+    WorkPerBlock,
+};
+use cbdc_ledger::programme::{Classes, Cohort, Funding, Grant, Purpose};
+use cbdc_ledger::time::LedgerDay;
 use cbdc_ledger::{
     Account, AccountId, Amount, BankId, Class, Command, Genesis, Header, HolderId, MemberId, Outcome, Proposal,
     PublicKey, Reason, Signature, Signed, SignedHeader, SupplyTerms, Timestamp, VerifiedProposal,
@@ -160,13 +169,13 @@ fn no_bit_of_an_encoding_is_ignored() {
 #[test]
 fn reserved_bytes_must_be_zero_and_versions_known() {
     // First byte and number of bytes.
-    let reserved: [(&str, &[(usize, usize)]); 13] = [
+    let reserved: [(&str, &[(usize, usize)]); 33] = [
         ("transfer", &[]),
         ("defund", &[]),
         ("fund", &[]),
         ("open-wallet", &[(27, 5), (82, 2)]),
         ("close-wallet", &[]),
-        ("replace-key", &[(66, 2)]),
+        ("replace-key", &[(33, 7), (74, 2)]),
         ("issue", &[(26, 6), (58, 6)]),
         ("redeem", &[(26, 6), (58, 6)]),
         ("reserves-transfer", &[(28, 4)]),
@@ -174,6 +183,26 @@ fn reserved_bytes_must_be_zero_and_versions_known() {
         ("unfreeze", &[(26, 6)]),
         ("propose", &[(28, 4)]),
         ("vote", &[(27, 5)]),
+        ("hold", &[]),
+        ("capture", &[(26, 6)]),
+        ("void", &[(26, 6), (40, 8)]),
+        ("reverse-waterfall", &[(26, 6)]),
+        ("link-bank", &[(34, 6)]),
+        ("designate-wallet", &[]),
+        ("reclassify", &[(27, 5)]),
+        ("withdraw-banknotes", &[(28, 4), (40, 8)]),
+        ("deposit-banknotes", &[(28, 4), (40, 8)]),
+        ("collect-for-government", &[(28, 4), (40, 8)]),
+        ("pay-from-government", &[(28, 4), (40, 8)]),
+        ("buy-securities", &[(40, 8)]),
+        ("sell-securities", &[(40, 8)]),
+        ("place-deposit", &[(28, 4), (40, 8)]),
+        ("lend", &[(28, 4), (40, 8)]),
+        ("refinance", &[(28, 4)]),
+        ("pledge", &[(28, 4), (40, 8)]),
+        ("release-collateral", &[(28, 4), (40, 8)]),
+        ("deposit-statement", &[(26, 6)]),
+        ("seize", &[(26, 6)]),
     ];
     let (_, commands) = commands();
     for (name, ranges) in reserved {
@@ -183,7 +212,13 @@ fn reserved_bytes_must_be_zero_and_versions_known() {
             for bit in 0..8 {
                 let mut spoilt = bytes.clone();
                 spoilt[at] ^= 1 << bit;
-                assert!(Command::from_bytes(&spoilt).is_err(), "{name}, byte {at}, bit {bit}");
+                // The one flag that there is.
+                let allows_reverse_waterfall = name == "transfer" && (at, bit) == (2, 0);
+                assert_eq!(
+                    Command::from_bytes(&spoilt).is_ok(),
+                    allows_reverse_waterfall,
+                    "{name}, byte {at}, bit {bit}"
+                );
             }
         }
     }
@@ -250,6 +285,80 @@ fn certificates() -> impl Strategy<Value = Certificate> {
     })
 }
 
+fn rates() -> impl Strategy<Value = RatePpm> {
+    any::<i32>().prop_map(RatePpm)
+}
+
+fn tiers() -> impl Strategy<Value = Tiers> {
+    (prop::collection::btree_map(any::<u64>(), rates(), 0..=3), rates()).prop_map(|(bounded, above)| {
+        let bounded: Vec<Tier> =
+            bounded.into_iter().map(|(up_to, rate)| Tier { up_to: Amount::from_minor(up_to), rate }).collect();
+        Tiers::new(&bounded, above).unwrap()
+    })
+}
+
+fn schedules() -> impl Strategy<Value = FeeSchedule> {
+    let brackets = prop::collection::btree_map(any::<u64>(), (any::<u64>(), 0..=1_000_000u32), 0..=4);
+    (any::<bool>(), brackets).prop_map(|(to_bank, brackets)| {
+        let bracket = |(up_to, (flat, share_ppm))| FeeBracket {
+            up_to: Amount::from_minor(up_to),
+            flat: Amount::from_minor(flat),
+            share_ppm,
+        };
+        let brackets: Vec<FeeBracket> = brackets.into_iter().map(bracket).collect();
+        FeeSchedule::new(if to_bank { FeeTo::PayeeBank } else { FeeTo::Equity }, &brackets).unwrap()
+    })
+}
+
+fn grants() -> impl Strategy<Value = Grant> {
+    let purposes = (any::<(u64, u8, bool)>()).prop_map(|(expires_at, payees, government)| Purpose {
+        expires_at: Timestamp(expires_at),
+        payees: Classes(payees),
+        funding: if government { Funding::Government } else { Funding::Equity },
+    });
+    let bank = prop::option::of((1..=u16::MAX).prop_map(BankId));
+    (0u8..8, bank, any::<(u32, u64)>(), prop::option::of(purposes)).prop_map(
+        |(class, bank, (first, minor), purpose)| Grant {
+            cohort: Cohort { class: Class(class), bank, first },
+            amount_each: amount(minor),
+            purpose,
+        },
+    )
+}
+
+/// Changes of policy beside amounts that limit.
+fn rule_changes() -> impl Strategy<Value = PolicyChange> {
+    let class = || (0u8..8).prop_map(Class);
+    let rule = (1..=u16::MAX, any::<u64>()).prop_map(|(payments, window_ms)| VelocityRule { payments, window_ms });
+    let key_rates = (rates(), rates(), rates(), rates()).prop_map(|(policy, deposit, lending, penalty)| KeyRates {
+        policy,
+        deposit,
+        lending,
+        penalty,
+    });
+    let reserves = (rates(), rates(), any::<(u32, u16)>(), rates()).prop_map(
+        |(rate_up_to, rate_above, (requirement_ppm, period_days), shortfall_rate)| ReserveRules {
+            rate_up_to,
+            rate_above,
+            requirement_ppm,
+            period_days,
+            shortfall_rate,
+        },
+    );
+    prop_oneof![
+        (class(), prop::option::of(rule)).prop_map(|(class, rule)| PolicyChange::Velocity { class, rule }),
+        (class(), tiers()).prop_map(|(class, tiers)| PolicyChange::Remuneration { class, tiers }),
+        Just(PolicyChange::Capitalisation(Capitalisation::Daily)),
+        Just(PolicyChange::Capitalisation(Capitalisation::Monthly)),
+        (class(), schedules()).prop_map(|(class, schedule)| PolicyChange::PayerFee { class, schedule }),
+        (class(), schedules()).prop_map(|(class, schedule)| PolicyChange::PayeeFee { class, schedule }),
+        key_rates.prop_map(PolicyChange::KeyRates),
+        reserves.prop_map(PolicyChange::Reserves),
+        any::<u32>().prop_map(|ppm| PolicyChange::Haircut { ppm }),
+        any::<u32>().prop_map(|work| PolicyChange::WorkPerBlock(WorkPerBlock(work))),
+    ]
+}
+
 fn measures() -> impl Strategy<Value = Measure> {
     let roles = || prop::sample::select(Role::ALL.to_vec());
     let class = || (0u8..8).prop_map(Class);
@@ -273,6 +382,11 @@ fn measures() -> impl Strategy<Value = Measure> {
         }),
         (roles(), any::<u16>()).prop_map(|(role, id)| Measure::DismissMember { role, id: MemberId(id) }),
         any::<u16>().prop_map(Measure::Threshold),
+        (class(), limits()).prop_map(|(class, limit)| Measure::Policy(PolicyChange::MonthLimit { class, limit })),
+        rule_changes().prop_map(Measure::Policy),
+        grants().prop_map(Measure::Grant),
+        (any::<u16>(), prop::sample::select(BankStatus::ALL.to_vec()))
+            .prop_map(|(bank, status)| Measure::BankStatus { bank: BankId(bank), status }),
     ]
 }
 
@@ -300,7 +414,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         .prop_map(|(head, account, signature)| signed(CloseWallet { head, account }, signature));
     let replacements = (heads(), accounts(), bytes32(), certificates(), signatures()).prop_map(
         |(head, account, key, certificate, signature)| {
-            signed(ReplaceKey { head, account, key: PublicKey(key), certificate }, signature)
+            signed(ReplaceKey { head, account, class: Class::MERCHANT, key: PublicKey(key), certificate }, signature)
         },
     );
     let issuances = (any::<bool>(), heads(), heads(), any::<(u16, u16, u64)>(), signatures(), signatures()).prop_map(
@@ -331,7 +445,72 @@ fn any_command() -> impl Strategy<Value = Command> {
             signed(Ballot { head, member: MemberId(member), approve, proposal }, signature)
         },
     );
-    prop_oneof![payments, openings, closings, replacements, issuances, reserves, orders, motions, votes]
+    prop_oneof![
+        2 => prop_oneof![payments, openings, closings, replacements, issuances, reserves, orders, motions, votes],
+        1 => any_command_of_instruments(),
+    ]
+}
+
+/// Holds, waterfalls, consents, classes, seizures and the operations desk.
+fn any_command_of_instruments() -> impl Strategy<Value = Command> {
+    let holds = (heads(), accounts(), accounts(), any::<(u64, u64, u64, [u8; 16])>(), signatures()).prop_map(
+        |(head, from, to, (maximum, max_fee, expires_at, reference), signature)| {
+            let (maximum, max_fee, expires_at) = (amount(maximum), amount(max_fee), Timestamp(expires_at));
+            signed(PlaceHold { head, from, to, maximum, max_fee, expires_at, reference }, signature)
+        },
+    );
+    let releases = (heads(), any::<(bool, u16, u64, u64)>(), signatures()).prop_map(
+        |(head, (captures, bank, hold, minor), signature)| {
+            let (kind, minor) = if captures { (ReleaseKind::Capture, minor) } else { (ReleaseKind::Void, 0) };
+            signed(ReleaseHold { kind, head, bank: BankId(bank), hold, amount: amount(minor) }, signature)
+        },
+    );
+    let top_ups =
+        ((heads(), heads()), (accounts(), accounts()), any::<(u16, u64, u64, u64)>(), signatures(), signatures())
+            .prop_map(|((head, inner), (from, to), (bank, maximum, minor, max_fee), first, second)| {
+                let inner = Head { flags: FLAG_REVERSE_WATERFALL, ..inner };
+                let (kind, max_fee, reference) = (PaymentKind::Transfer, amount(max_fee), [7; 16]);
+                let record = Payment { kind, head: inner, from, to, amount: amount(minor), max_fee, reference };
+                let transfer = Signed { record, signature: first };
+                signed(ReverseWaterfall { head, bank: BankId(bank), maximum: amount(maximum), transfer }, second)
+            });
+    let links = (heads(), accounts(), any::<u16>(), signatures())
+        .prop_map(|(head, account, bank, signature)| signed(LinkBank { head, account, bank: BankId(bank) }, signature));
+    let designations = (heads(), accounts(), signatures())
+        .prop_map(|(head, account, signature)| signed(DesignateWallet { head, account }, signature));
+    let classes = (heads(), any::<(u16, u8, [u8; 16])>(), signatures()).prop_map(
+        |(head, (registrar, class, holder), signature)| {
+            let (registrar, class, holder) = (MemberId(registrar), Class(class), HolderId(holder));
+            signed(Reclassify { head, registrar, class, holder }, signature)
+        },
+    );
+    let seizures = (heads(), accounts(), accounts(), any::<(u16, u64, [u8; 16])>(), signatures()).prop_map(
+        |(head, account, to, (court, minor, order), signature)| {
+            signed(SeizeOrder { head, court: MemberId(court), account, amount: amount(minor), to, order }, signature)
+        },
+    );
+    let kinds = prop::sample::select(OperationKind::ALL.to_vec());
+    let operations = (kinds, heads(), any::<(u16, u16, u64, u32, i32, u32)>(), signatures()).prop_map(
+        |(kind, head, (operator, bank, minor, price, rate, matures), signature)| {
+            let has_price = matches!(kind, OperationKind::BuySecurities | OperationKind::SellSecurities);
+            let has_terms = kind == OperationKind::Refinance;
+            let operation = Operation {
+                kind,
+                head,
+                operator: MemberId(operator),
+                bank: BankId(bank),
+                amount: amount(minor),
+                price_ppm: if has_price { price } else { 0 },
+                rate: RatePpm(if has_terms { rate } else { 0 }),
+                matures: LedgerDay(if has_terms { matures } else { 0 }),
+            };
+            signed(operation, signature)
+        },
+    );
+    let statements = (heads(), any::<(u16, u64)>(), signatures()).prop_map(|(head, (bank, minor), signature)| {
+        signed(DepositStatement { head, bank: BankId(bank), deposits: amount(minor) }, signature)
+    });
+    prop_oneof![holds, releases, top_ups, links, designations, classes, seizures, operations, statements]
 }
 
 /// Bytes that get past the first checks more often than plain random ones.

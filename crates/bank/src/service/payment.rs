@@ -326,7 +326,11 @@ fn would_settle(ledger: &Ledger, from: AccountId, to: AccountId, amount: Amount)
         return Err(Outcome::refused(reason, payer.spendable().minor(), amount.minor()));
     }
     if !is_own {
-        holding_limit::check(ledger.parameters(), payee_person, amount)?;
+        let limit = ledger.parameters().class(payee_person.class).holding_limit;
+        let held = payee_person.posted.plus(amount).unwrap_or(Amount::MAX);
+        if let Some(limit) = limit.filter(|limit| !holding_limit::excess(*limit, held).is_zero()) {
+            return Err(Outcome::refused(Reason::HoldingLimit, limit.minor(), held.minor()));
+        }
     }
     Ok(())
 }

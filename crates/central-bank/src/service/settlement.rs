@@ -84,7 +84,7 @@ impl v1::settlement_server::Settlement for SettlementService {
 }
 
 /// Roles that may hand in commands of some kind; which kinds, intake checks.
-pub const HAND_IN: [Role; 4] = [Role::Bank, Role::Operator, Role::Committee, Role::Order];
+pub const HAND_IN: [Role; 5] = [Role::Bank, Role::Operator, Role::Committee, Role::Registrar, Role::Order];
 
 /// Decodes one command, hands it in and waits for its answer.
 pub async fn submit_unary(

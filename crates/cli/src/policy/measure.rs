@@ -1,96 +1,174 @@
 //! Measures as they are typed: `holding-limit.household=2000`.
 
-use cbdc_client::{Anchor, BankId, Class, Measure, MemberId, PolicyChange, Role};
+use cbdc_client::{Anchor, Measure, MemberId, Parameters, Role};
+use cbdc_ledger::policy::text;
 
+use super::grant;
 use crate::exit::Usage;
 
 /// What may be typed, for the help.
 pub const MEASURES_HELP: &str = "\
-Measures (amounts in major units, or none for no limit):
+Parameters (amounts in major units, or none for no limit; what is in force already is left out):
   supply-cap=AMOUNT               most CBDC in circulation
   issuance-quota=AMOUNT           most that a bank may be issued a day
   issuance-quota.bank-2=AMOUNT    the same for one bank
   holding-limit.CLASS=AMOUNT      most a person may hold, across banks
   payment-limit.CLASS=AMOUNT      most a single payment may move
   day-limit.CLASS=AMOUNT          most a person may pay a day
+  month-limit.CLASS=AMOUNT        most a person may pay a calendar month
+  velocity.CLASS=\"10 in 24 h\"     most payments in a rolling window (units ms, s, min, h, d)
+  remuneration.CLASS=RATE         interest a year, also in tiers: \"0 % up to 3000, -1 % above\"
+  capitalisation=monthly          when interest is posted: daily or monthly
+  payer-fee.CLASS=FEES            \"0.10 + 0.5 % up to 100, 1 above, to payee-bank\"
+  payee-fee.CLASS=FEES            the same, kept back from what is credited
+  policy-rate=RATE                also deposit-rate, lending-rate, penalty-rate
+  reserves-rate-up-to=RATE        on reserves up to the requirement; also reserves-rate-above
+  reserve-requirement=2%          share of reported deposits; also maintenance-period=DAYS
+  shortfall-rate=RATE             on what the reserves of a period lack
+  haircut=10%                     taken off the value of collateral
+  work-per-block=4096             bound on what the ledger does of its own accord in a block
+Other measures:
+  grant=\"25.00 to household [first 100] [of bank-2]\"
+                                  unbacked money for a cohort
+  grant=\"25.00 to household from government for merchant,business until 2030-12-31T00:00:00Z\"
+                                  purpose-bound money, out of government or equity
+  bank-status=bank-2:suspended    active, suspended or resolved (which is final)
   threshold=2                     committee members who must approve
   dismiss=bank-2                  a member leaves
 Classes: household, merchant, business, government, tier-1, tier-2, tier-3, visitor";
 
-/// Reads one measure.
-pub fn parse(anchor: &Anchor, text: &str) -> anyhow::Result<Measure> {
-    let wrong =
-        |why: String| Usage(format!("expected a measure such as holding-limit.household=2000, found `{text}`: {why}"));
-    let (name, value) = text.split_once('=').ok_or_else(|| wrong("it has no =".to_owned()))?;
-    let (name, of) = name.split_once('.').map_or((name, None), |(name, of)| (name, Some(of)));
-    let amount = || match value {
-        "none" => Ok(None),
-        amount => anchor.parse(amount).map(Some).map_err(|error| wrong(error.to_string())),
-    };
-    let class = || {
-        let class = of.ok_or_else(|| wrong(format!("name a class, as in {name}.household={value}")))?;
-        class.parse::<Class>().map_err(wrong)
-    };
-    let change = match (name, of) {
-        ("supply-cap", None) => PolicyChange::SupplyCap(amount()?),
-        ("issuance-quota", None) => PolicyChange::IssuanceQuota(amount()?),
-        ("issuance-quota", Some(bank)) => {
-            let number = bank.strip_prefix("bank-").and_then(|number| number.parse().ok());
-            let bank = number.ok_or_else(|| wrong(format!("expected a bank such as bank-2, found `{bank}`")))?;
-            PolicyChange::IssuanceQuotaOfBank { bank: BankId(bank), quota: amount()? }
+/// Reads what shall be proposed together: the changes that lead from the parameters in force to those with every
+/// parameter typed, then the other measures in the order in which they were typed.
+pub fn parse(anchor: &Anchor, in_force: &Parameters, typed: &[String]) -> Result<Vec<Measure>, Usage> {
+    let exponent = anchor.genesis().currency_exponent;
+    let mut wanted = in_force.clone();
+    let mut names: Vec<&str> = Vec::new();
+    let mut others = Vec::new();
+    for one in typed {
+        let wrong = |why: String| {
+            Usage(format!("expected a measure such as holding-limit.household=2000, found `{one}`: {why}"))
+        };
+        let (name, value) = one.split_once('=').ok_or_else(|| wrong("it has no =".to_owned()))?;
+        if let Some(measure) = other_measure(anchor, name, value) {
+            others.push(measure.map_err(wrong)?);
+            continue;
         }
-        ("holding-limit", _) => PolicyChange::HoldingLimit { class: class()?, limit: amount()? },
-        ("payment-limit", _) => PolicyChange::PaymentLimit { class: class()?, limit: amount()? },
-        ("day-limit", _) => PolicyChange::DayLimit { class: class()?, limit: amount()? },
-        ("threshold", None) => {
-            let threshold =
-                value.parse().map_err(|_| wrong(format!("expected a number of members, found `{value}`")))?;
-            return Ok(Measure::Threshold(threshold));
+        if names.contains(&name) {
+            return Err(wrong(format!("{name} is named twice")));
         }
-        ("dismiss", None) => {
-            let member =
-                value.rsplit_once('-').and_then(|(role, id)| Some((role.parse::<Role>().ok()?, id.parse().ok()?)));
-            let (role, id) =
-                member.ok_or_else(|| wrong(format!("expected a member such as bank-2, found `{value}`")))?;
-            return Ok(Measure::DismissMember { role, id: MemberId(id) });
-        }
-        _ => return Err(wrong("there is no such parameter; see cbdc policy propose --help".to_owned()).into()),
-    };
-    Ok(Measure::Policy(change))
+        names.push(name);
+        let set = text::set(&mut wanted, name, value, exponent);
+        set.map_err(|why| wrong(format!("{why}; see cbdc policy propose --help")))?;
+    }
+    if !wanted.is_sound() {
+        let rule =
+            "expected deposit-rate <= policy-rate <= lending-rate <= penalty-rate and a shortfall-rate from 0 on";
+        return Err(Usage(format!("{rule}, found {}; name those that must move with it, too", rates(&wanted))));
+    }
+    let changes = text::changes(in_force, &wanted).into_iter().map(Measure::Policy);
+    let measures: Vec<Measure> = changes.chain(others).collect();
+    if measures.is_empty() {
+        return Err(Usage(format!("expected a change, found what is in force already: {}", names.join(", "))));
+    }
+    Ok(measures)
+}
+
+/// A measure that sets no parameter.
+fn other_measure(anchor: &Anchor, name: &str, value: &str) -> Option<Result<Measure, String>> {
+    Some(match name {
+        "grant" => grant::parse(anchor, value).map(Measure::Grant),
+        "bank-status" => bank_status(value),
+        "threshold" => threshold(value),
+        "dismiss" => dismissal(value),
+        _ => return None,
+    })
+}
+
+fn bank_status(value: &str) -> Result<Measure, String> {
+    let wrong = || format!("expected a bank and its status, as in bank-2:suspended, found `{value}`");
+    let (bank, status) = value.split_once(':').ok_or_else(wrong)?;
+    Ok(Measure::BankStatus { bank: grant::bank(bank)?, status: status.parse()? })
+}
+
+fn threshold(value: &str) -> Result<Measure, String> {
+    value.parse().map(Measure::Threshold).map_err(|_| format!("expected a number of members, found `{value}`"))
+}
+
+fn dismissal(value: &str) -> Result<Measure, String> {
+    let member = value.rsplit_once('-').and_then(|(role, id)| Some((role.parse::<Role>().ok()?, id.parse().ok()?)));
+    let (role, id) = member.ok_or_else(|| format!("expected a member such as bank-2, found `{value}`"))?;
+    Ok(Measure::DismissMember { role, id: MemberId(id) })
+}
+
+/// The rates that bound each other, as they would be.
+fn rates(wanted: &Parameters) -> String {
+    let (key, shortfall) = (&wanted.key_rates, wanted.reserves.shortfall_rate);
+    let shown = [key.deposit, key.policy, key.lending, key.penalty].map(text::show_rate).join(" <= ");
+    format!("{shown}, shortfall-rate {}", text::show_rate(shortfall))
 }
 
 #[cfg(test)]
-mod tests {
-    use cbdc_client::Amount;
+pub mod tests {
+    use cbdc_client::{Amount, BankId, BankStatus, Class, PolicyChange, RatePpm};
     use cbdc_simulator::network::{Network, NetworkSpec, Ports};
 
     use super::*;
 
-    fn anchor() -> Anchor {
+    pub fn anchor() -> Anchor {
         let folder = tempfile::tempdir().unwrap();
         let spec = NetworkSpec { ports: Ports::Free, banks: 1, ..NetworkSpec::default() };
         let network = Network::create(&folder.path().join("net"), &spec).unwrap();
         network.anchor().as_ref().clone()
     }
 
+    fn read(anchor: &Anchor, in_force: &Parameters, typed: &[&str]) -> Result<Vec<Measure>, String> {
+        let typed: Vec<String> = typed.iter().map(|one| (*one).to_owned()).collect();
+        parse(anchor, in_force, &typed).map_err(|Usage(why)| why)
+    }
+
     #[test]
     fn measures_are_read_exactly() {
         let anchor = anchor();
-        let read = |text| parse(&anchor, text).unwrap();
+        let one = |text| read(&anchor, &Parameters::default(), &[text]).map(|mut measures| measures.remove(0)).unwrap();
         let limit = Some(Amount::from_minor(200_050));
         let class = Class::HOUSEHOLD;
         assert_eq!(
-            read("holding-limit.household=2000.50"),
+            one("holding-limit.household=2000.50"),
             Measure::Policy(PolicyChange::HoldingLimit { class, limit })
         );
-        assert_eq!(read("supply-cap=none"), Measure::Policy(PolicyChange::SupplyCap(None)));
-        assert_eq!(read("dismiss=central-bank-1"), Measure::DismissMember { role: Role::CentralBank, id: MemberId(1) });
-        assert_eq!(read("threshold=2"), Measure::Threshold(2));
+        assert_eq!(one("dismiss=central-bank-1"), Measure::DismissMember { role: Role::CentralBank, id: MemberId(1) });
+        assert_eq!(one("threshold=2"), Measure::Threshold(2));
         let quota = Some(Amount::ZERO);
         assert_eq!(
-            read("issuance-quota.bank-2=0"),
+            one("issuance-quota.bank-2=0"),
             Measure::Policy(PolicyChange::IssuanceQuotaOfBank { bank: BankId(2), quota })
         );
+        let status = BankStatus::Suspended;
+        assert_eq!(one("bank-status=bank-2:suspended"), Measure::BankStatus { bank: BankId(2), status });
+        let Measure::Grant(grant) = one("grant=25.00 to household first 100 of bank-2") else { panic!("no grant") };
+        assert_eq!((grant.cohort.first, grant.cohort.bank), (100, Some(BankId(2))));
+    }
+
+    #[test]
+    fn only_what_differs_from_the_parameters_in_force_is_proposed() {
+        let anchor = anchor();
+        let mut in_force = Parameters { supply_cap: Some(Amount::from_minor(500)), ..Parameters::default() };
+        in_force.key_rates.lending = RatePpm(30_000);
+        in_force.key_rates.penalty = RatePpm(50_000);
+        let rates = cbdc_ledger::policy::KeyRates { policy: RatePpm(20_000), ..in_force.key_rates };
+        let measures = read(&anchor, &in_force, &["supply-cap=none", "policy-rate=2 %", "work-per-block=4096"]);
+        let changes = [PolicyChange::SupplyCap(None), PolicyChange::KeyRates(rates)].map(Measure::Policy);
+        assert_eq!(measures, Ok(changes.to_vec()));
+        let message = read(&anchor, &in_force, &["supply-cap=5", "policy-rate=0"]).unwrap_err();
+        assert!(message.contains("in force already: supply-cap, policy-rate"), "{message}");
+    }
+
+    #[test]
+    fn rates_that_cannot_be_in_force_together_are_refused_before_they_are_proposed() {
+        let message = read(&anchor(), &Parameters::default(), &["policy-rate=2%", "threshold=2"]).unwrap_err();
+        assert!(message.contains("0 % <= 2 % <= 0 % <= 0 %"), "{message}");
+        let together = ["policy-rate=2%", "lending-rate=2.5%", "penalty-rate=5%"];
+        assert_eq!(read(&anchor(), &Parameters::default(), &together).map(|measures| measures.len()), Ok(1));
     }
 
     #[test]
@@ -105,10 +183,17 @@ mod tests {
             "day-limit.household=1.001",
             "rate=3",
             "dismiss=bank",
+            "threshold=most",
             "issuance-quota.2=5",
+            "remuneration.household=1 % up to 5",
+            "bank-status=bank-2",
+            "bank-status=bank-2:closed",
+            "grant=25",
         ] {
-            let message = parse(&anchor, text).unwrap_err().to_string();
+            let message = read(&anchor, &Parameters::default(), &[text]).unwrap_err();
             assert!(message.contains("holding-limit.household=2000"), "{text}: {message}");
         }
+        let twice = read(&anchor, &Parameters::default(), &["supply-cap=5", "supply-cap=6"]).unwrap_err();
+        assert!(twice.contains("twice"), "{twice}");
     }
 }

@@ -1,22 +1,31 @@
 //! `cbdc policy`: the policy desk of a development network.
 
-mod freeze;
+mod books;
+mod grant;
+mod history;
 mod issuance;
 mod measure;
+mod members;
 mod motion;
-mod views;
+mod operate;
+mod order;
+mod programmes;
+mod reclassify;
+mod show;
 
 use clap::{Args, Subcommand};
 
 use crate::output::Output;
 
-/// Read and change monetary policy: committee, operator, court
+/// Read and change monetary policy: committee, operator, registrar, court
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc policy show
   cbdc policy balance-sheet
   cbdc policy propose holding-limit.household=2000 --carry
+  cbdc policy history
   cbdc policy issue 10000 --bank 1
+  cbdc policy operate lend 5000 --bank 1
   cbdc policy freeze alice 50")]
 pub struct Policy {
     #[command(subcommand)]
@@ -25,26 +34,37 @@ pub struct Policy {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    Show(views::Show),
-    BalanceSheet(views::BalanceSheet),
-    Supply(views::Supply),
-    Members(views::Members),
+    Show(show::Show),
+    History(history::History),
+    BalanceSheet(books::BalanceSheet),
+    ProfitAndLoss(books::ProfitAndLoss),
+    Aggregates(books::Aggregates),
+    Supply(books::Supply),
+    Programmes(programmes::Programmes),
+    Members(members::Members),
     Proposals(motion::Proposals),
     Propose(motion::Propose),
     Vote(motion::Vote),
     Issue(issuance::Issue),
     Redeem(issuance::Redeem),
     Endorse(issuance::Endorse),
-    Freeze(freeze::Freeze),
-    Unfreeze(freeze::Unfreeze),
+    Operate(operate::Operate),
+    Reclassify(reclassify::Reclassify),
+    Freeze(order::Freeze),
+    Unfreeze(order::Unfreeze),
+    Seize(order::Seize),
 }
 
 impl Policy {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         match self.command {
             Command::Show(show) => show.run(output).await,
+            Command::History(history) => history.run(output).await,
             Command::BalanceSheet(sheet) => sheet.run(output).await,
+            Command::ProfitAndLoss(profit) => profit.run(output).await,
+            Command::Aggregates(aggregates) => aggregates.run(output).await,
             Command::Supply(supply) => supply.run(output).await,
+            Command::Programmes(programmes) => programmes.run(output).await,
             Command::Members(members) => members.run(output).await,
             Command::Proposals(proposals) => proposals.run(output).await,
             Command::Propose(propose) => propose.run(output).await,
@@ -52,8 +72,11 @@ impl Policy {
             Command::Issue(issue) => issue.run(output).await,
             Command::Redeem(redeem) => redeem.run(output).await,
             Command::Endorse(endorse) => endorse.run(output).await,
+            Command::Operate(operate) => operate.run(output).await,
+            Command::Reclassify(reclassify) => reclassify.run(output).await,
             Command::Freeze(freeze) => freeze.run(output).await,
             Command::Unfreeze(unfreeze) => unfreeze.run(output).await,
+            Command::Seize(seize) => seize.run(output).await,
         }
     }
 }

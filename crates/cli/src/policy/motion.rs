@@ -16,6 +16,10 @@ use crate::output::{Output, fields, table};
   cbdc policy propose holding-limit.household=2000 --as 1
   cbdc policy propose supply-cap=5000000 issuance-quota=none --as 1 --effective-in-s 60
   cbdc policy propose payment-limit.household=500 --carry    and have enough members vote for it
+  cbdc policy propose policy-rate=2% deposit-rate=1.5% lending-rate=2.5% penalty-rate=5%
+  cbdc policy propose remuneration.household=\"1 % up to 3000, 0 % above\"
+  cbdc policy propose grant=\"25.00 to household first 100\"
+  cbdc policy propose bank-status=bank-2:suspended
 
 {}", measure::MEASURES_HELP))]
 pub struct Propose {
@@ -42,11 +46,11 @@ impl Propose {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let measures = self.measures.iter().map(|text| measure::parse(&anchor, text)).collect::<Result<_, _>>()?;
+        let desk = network.desk(Role::Committee, MemberId(self.member))?;
+        let measures = measure::parse(&anchor, &desk.parameters().await?, &self.measures)?;
         let now = now();
         let (effective_at, lapses_at) =
             (now.plus_ms(self.effective_in_s * 1_000), now.plus_ms(self.lapses_in_s * 1_000));
-        let desk = network.desk(Role::Committee, MemberId(self.member))?;
         let (place, number) = desk.propose(measures, effective_at, lapses_at).await?.result()?;
         let mut voters = vec![self.member];
         if self.carry {
@@ -129,7 +133,7 @@ impl Proposals {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let answer = network.reading_desk()?.proposals(self.count, self.page).await?;
-        let proposals: Vec<Value> = answer.proposals.iter().map(object).collect();
+        let proposals: Vec<Value> = answer.proposals.iter().map(proposal_object).collect();
         let next = Some(&answer.next_page_token).filter(|token| !token.is_empty());
         output.print(json!({ "proposals": proposals, "next_page_token": next }), || {
             if answer.proposals.is_empty() {
@@ -156,7 +160,8 @@ impl Proposals {
     }
 }
 
-fn object(proposal: &v1::Proposal) -> Value {
+/// A proposal as an object.
+pub fn proposal_object(proposal: &v1::Proposal) -> Value {
     let votes: Vec<Value> =
         proposal.votes.iter().map(|vote| json!({ "member": vote.member, "approve": vote.approve })).collect();
     json!({
@@ -170,6 +175,12 @@ fn object(proposal: &v1::Proposal) -> Value {
         "measures": proposal.measures,
         "votes": votes,
     })
+}
+
+/// Who voted for a proposal, or against it: `committee-1, committee-2`.
+pub fn voters(proposal: &v1::Proposal, approve: bool) -> String {
+    let voters = proposal.votes.iter().filter(|vote| vote.approve == approve);
+    voters.map(|vote| format!("committee-{}", vote.member)).collect::<Vec<_>>().join(", ")
 }
 
 fn now() -> Timestamp {

@@ -5,10 +5,14 @@
 
 use super::{Head, Kind, Record};
 use crate::amount::Amount;
+use crate::bank_position::BankStatus;
 use crate::encoding::{DecodeError, Reader, Writer};
 use crate::identity::{BankId, Class, MemberId};
 use crate::member::{Member, Role};
-use crate::policy::PolicyChange;
+use crate::policy::{
+    Capitalisation, FeeSchedule, KeyRates, PolicyChange, ReserveRules, Tiers, VelocityRule, WorkPerBlock,
+};
+use crate::programme::Grant;
 use crate::signature::PublicKey;
 use crate::time::Timestamp;
 
@@ -49,6 +53,10 @@ pub enum Measure {
     DismissMember { role: Role, id: MemberId },
     /// How many committee members must approve.
     Threshold(u16),
+    /// Money for a cohort: unbacked issuance, or targeted and bound to a purpose.
+    Grant(Grant),
+    /// A bank is suspended, resolved, or active again.
+    BankStatus { bank: BankId, status: BankStatus },
 }
 
 impl Measure {
@@ -72,6 +80,13 @@ impl Measure {
             Measure::Threshold(threshold) => {
                 out.u8(5).u16(*threshold);
             }
+            Measure::Grant(grant) => {
+                out.u8(6);
+                grant.encode(out);
+            }
+            Measure::BankStatus { bank, status } => {
+                out.u8(7).u16(bank.0).u8(*status as u8);
+            }
         }
     }
 
@@ -87,6 +102,8 @@ impl Measure {
             },
             4 => Measure::DismissMember { role: Role::decode(input)?, id: MemberId(input.u16()?) },
             5 => Measure::Threshold(input.u16()?),
+            6 => Measure::Grant(Grant::decode(input)?),
+            7 => Measure::BankStatus { bank: BankId(input.u16()?), status: BankStatus::decode(input)? },
             other => return Err(input.wrong("a known measure", u64::from(other))),
         })
     }
@@ -110,6 +127,40 @@ impl PolicyChange {
             PolicyChange::HoldingLimit { class, limit: amount } => limit(out, 4, *class, amount),
             PolicyChange::PaymentLimit { class, limit: amount } => limit(out, 5, *class, amount),
             PolicyChange::DayLimit { class, limit: amount } => limit(out, 6, *class, amount),
+            PolicyChange::MonthLimit { class, limit: amount } => limit(out, 7, *class, amount),
+            PolicyChange::Velocity { class, rule } => {
+                out.u8(8).u8(class.0);
+                VelocityRule::encode(rule, out);
+            }
+            PolicyChange::Remuneration { class, tiers } => {
+                out.u8(9).u8(class.0);
+                tiers.encode(out);
+            }
+            PolicyChange::Capitalisation(capitalisation) => {
+                out.u8(10).u8(*capitalisation as u8);
+            }
+            PolicyChange::PayerFee { class, schedule } => {
+                out.u8(11).u8(class.0);
+                schedule.encode(out);
+            }
+            PolicyChange::PayeeFee { class, schedule } => {
+                out.u8(12).u8(class.0);
+                schedule.encode(out);
+            }
+            PolicyChange::KeyRates(rates) => {
+                out.u8(13);
+                rates.encode(out);
+            }
+            PolicyChange::Reserves(rules) => {
+                out.u8(14);
+                rules.encode(out);
+            }
+            PolicyChange::Haircut { ppm } => {
+                out.u8(15).u32(*ppm);
+            }
+            PolicyChange::WorkPerBlock(work) => {
+                out.u8(16).u32(work.0);
+            }
         }
     }
 
@@ -126,6 +177,16 @@ impl PolicyChange {
             4 => PolicyChange::HoldingLimit { class: class(input)?, limit: amount(input)? },
             5 => PolicyChange::PaymentLimit { class: class(input)?, limit: amount(input)? },
             6 => PolicyChange::DayLimit { class: class(input)?, limit: amount(input)? },
+            7 => PolicyChange::MonthLimit { class: class(input)?, limit: amount(input)? },
+            8 => PolicyChange::Velocity { class: class(input)?, rule: VelocityRule::decode(input)? },
+            9 => PolicyChange::Remuneration { class: class(input)?, tiers: Tiers::decode(input)? },
+            10 => PolicyChange::Capitalisation(Capitalisation::decode(input)?),
+            11 => PolicyChange::PayerFee { class: class(input)?, schedule: FeeSchedule::decode(input)? },
+            12 => PolicyChange::PayeeFee { class: class(input)?, schedule: FeeSchedule::decode(input)? },
+            13 => PolicyChange::KeyRates(KeyRates::decode(input)?),
+            14 => PolicyChange::Reserves(ReserveRules::decode(input)?),
+            15 => PolicyChange::Haircut { ppm: input.u32()? },
+            16 => PolicyChange::WorkPerBlock(WorkPerBlock(input.u32()?)),
             other => return Err(input.wrong("a known parameter of policy", u64::from(other))),
         })
     }

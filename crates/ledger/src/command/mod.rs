@@ -17,13 +17,19 @@
 //! for one network means nothing on another.
 //!
 //! # Rooms
-//! [`payment`] (transfer, fund, defund), [`wallet`] (open, close, replace key), [`issuance`] (issue, redeem, reserves
-//! transfer), [`order`] (freeze, unfreeze), [`committee`] (propose, vote).
+//! [`payment`] (transfer, fund, defund), [`reverse_waterfall`], [`mod@hold`] (hold, capture, void), [`wallet`] (open,
+//! close, replace key), [`holder`] (link a bank, designate a wallet, reclassify), [`issuance`] (issue, redeem, reserves
+//! transfer), [`operation`] (the operations desk, banks' statements), [`order`] (freeze, unfreeze, seize),
+//! [`committee`] (propose, vote).
 
 pub mod committee;
+pub mod hold;
+pub mod holder;
 pub mod issuance;
+pub mod operation;
 pub mod order;
 pub mod payment;
+pub mod reverse_waterfall;
 pub mod wallet;
 
 use crate::encoding::{DecodeError, Reader, VERSION, Writer};
@@ -34,13 +40,19 @@ use crate::signature::{Signature, SigningKey};
 use crate::time::Timestamp;
 
 pub use committee::{Ballot, Measure, Motion};
+pub use hold::{PlaceHold, ReleaseHold, ReleaseKind};
+pub use holder::{DesignateWallet, LinkBank, Reclassify};
 pub use issuance::{IssuanceKind, IssuanceOrder, IssuanceRequest, ReservesTransfer};
-pub use order::{FreezeKind, FreezeOrder};
+pub use operation::{DepositStatement, Operation, OperationKind};
+pub use order::{FreezeKind, FreezeOrder, SeizeOrder};
 pub use payment::{Payment, PaymentKind};
+pub use reverse_waterfall::ReverseWaterfall;
 pub use wallet::{Certificate, CloseWallet, OpenWallet, ReplaceKey};
 
 /// Bytes of the head that every record begins with.
 pub const HEAD_BYTES: usize = 24;
+/// The flag of a transfer whose payer allows their linked bank to top their wallet up.
+pub const FLAG_REVERSE_WATERFALL: u16 = 1;
 /// Bytes of a signature.
 pub const SIGNATURE_BYTES: usize = 64;
 /// Bytes of [`signing_prefix`].
@@ -53,31 +65,71 @@ pub enum Kind {
     Transfer = 1,
     Defund = 2,
     Fund = 3,
+    Hold = 4,
+    Capture = 5,
+    Void = 6,
+    ReverseWaterfall = 7,
     OpenWallet = 16,
     CloseWallet = 17,
     ReplaceKey = 18,
+    LinkBank = 19,
+    DesignateWallet = 20,
+    Reclassify = 21,
     Issue = 32,
     Redeem = 33,
     ReservesTransfer = 34,
+    WithdrawBanknotes = 35,
+    DepositBanknotes = 36,
+    CollectForGovernment = 37,
+    PayFromGovernment = 38,
+    BuySecurities = 39,
+    SellSecurities = 40,
+    PlaceDeposit = 41,
+    Lend = 42,
+    Refinance = 43,
+    Pledge = 44,
+    ReleaseCollateral = 45,
+    DepositStatement = 46,
     Freeze = 48,
     Unfreeze = 49,
+    Seize = 50,
     Propose = 64,
     Vote = 65,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 13] = [
+    pub const ALL: [Kind; 33] = [
         Kind::Transfer,
         Kind::Defund,
         Kind::Fund,
+        Kind::Hold,
+        Kind::Capture,
+        Kind::Void,
+        Kind::ReverseWaterfall,
         Kind::OpenWallet,
         Kind::CloseWallet,
         Kind::ReplaceKey,
+        Kind::LinkBank,
+        Kind::DesignateWallet,
+        Kind::Reclassify,
         Kind::Issue,
         Kind::Redeem,
         Kind::ReservesTransfer,
+        Kind::WithdrawBanknotes,
+        Kind::DepositBanknotes,
+        Kind::CollectForGovernment,
+        Kind::PayFromGovernment,
+        Kind::BuySecurities,
+        Kind::SellSecurities,
+        Kind::PlaceDeposit,
+        Kind::Lend,
+        Kind::Refinance,
+        Kind::Pledge,
+        Kind::ReleaseCollateral,
+        Kind::DepositStatement,
         Kind::Freeze,
         Kind::Unfreeze,
+        Kind::Seize,
         Kind::Propose,
         Kind::Vote,
     ];
@@ -91,14 +143,34 @@ impl Kind {
             Kind::Transfer => "transfer",
             Kind::Defund => "defund",
             Kind::Fund => "fund",
+            Kind::Hold => "hold",
+            Kind::Capture => "capture",
+            Kind::Void => "void",
+            Kind::ReverseWaterfall => "reverse-waterfall",
             Kind::OpenWallet => "open-wallet",
             Kind::CloseWallet => "close-wallet",
             Kind::ReplaceKey => "replace-key",
+            Kind::LinkBank => "link-bank",
+            Kind::DesignateWallet => "designate-wallet",
+            Kind::Reclassify => "reclassify",
             Kind::Issue => "issue",
             Kind::Redeem => "redeem",
             Kind::ReservesTransfer => "reserves-transfer",
+            Kind::WithdrawBanknotes => "withdraw-banknotes",
+            Kind::DepositBanknotes => "deposit-banknotes",
+            Kind::CollectForGovernment => "collect-for-government",
+            Kind::PayFromGovernment => "pay-from-government",
+            Kind::BuySecurities => "buy-securities",
+            Kind::SellSecurities => "sell-securities",
+            Kind::PlaceDeposit => "place-deposit",
+            Kind::Lend => "lend",
+            Kind::Refinance => "refinance",
+            Kind::Pledge => "pledge",
+            Kind::ReleaseCollateral => "release-collateral",
+            Kind::DepositStatement => "deposit-statement",
             Kind::Freeze => "freeze",
             Kind::Unfreeze => "unfreeze",
+            Kind::Seize => "seize",
             Kind::Propose => "propose",
             Kind::Vote => "vote",
         }
@@ -108,7 +180,7 @@ impl Kind {
 /// The fields that every record begins with, after version and kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Head {
-    /// No flag has a meaning yet; all bits must be zero.
+    /// [`FLAG_REVERSE_WATERFALL`] on transfers; all other bits must be zero.
     pub flags: u16,
     /// The version of the signer's key, counted from 0 with each replacement.
     pub key_version: u32,
@@ -128,8 +200,9 @@ impl Head {
         let kind = input.u8()?;
         let kind = Kind::from_u8(kind).ok_or_else(|| input.wrong("a known kind of record", u64::from(kind)))?;
         let flags = input.u16()?;
-        if flags != 0 {
-            return Err(input.wrong("flags 0", u64::from(flags)));
+        let known = if kind == Kind::Transfer { FLAG_REVERSE_WATERFALL } else { 0 };
+        if flags & !known != 0 {
+            return Err(input.wrong("no flag that this kind does not know", u64::from(flags)));
         }
         let head =
             Head { flags, key_version: input.u32()?, sequence: input.u64()?, valid_until: Timestamp(input.u64()?) };
@@ -226,6 +299,15 @@ pub enum Command {
     Freeze(Box<Signed<FreezeOrder>>),
     Propose(Box<Signed<Motion>>),
     Vote(Signed<Ballot>),
+    ReverseWaterfall(Box<Signed<ReverseWaterfall>>),
+    Hold(Box<Signed<PlaceHold>>),
+    Release(Signed<ReleaseHold>),
+    LinkBank(Signed<LinkBank>),
+    DesignateWallet(Signed<DesignateWallet>),
+    Reclassify(Signed<Reclassify>),
+    Operation(Signed<Operation>),
+    DepositStatement(Signed<DepositStatement>),
+    Seize(Box<Signed<SeizeOrder>>),
 }
 
 /// Whose key signs a record, and whose sequence numbers it uses.
@@ -249,6 +331,15 @@ impl Command {
             Command::Freeze(signed) => signed.record.kind(),
             Command::Propose(signed) => signed.record.kind(),
             Command::Vote(signed) => signed.record.kind(),
+            Command::ReverseWaterfall(signed) => signed.record.kind(),
+            Command::Hold(signed) => signed.record.kind(),
+            Command::Release(signed) => signed.record.kind(),
+            Command::LinkBank(signed) => signed.record.kind(),
+            Command::DesignateWallet(signed) => signed.record.kind(),
+            Command::Reclassify(signed) => signed.record.kind(),
+            Command::Operation(signed) => signed.record.kind(),
+            Command::DepositStatement(signed) => signed.record.kind(),
+            Command::Seize(signed) => signed.record.kind(),
         }
     }
 
@@ -263,6 +354,15 @@ impl Command {
             Command::Freeze(signed) => signed.record.head(),
             Command::Propose(signed) => signed.record.head(),
             Command::Vote(signed) => signed.record.head(),
+            Command::ReverseWaterfall(signed) => signed.record.head(),
+            Command::Hold(signed) => signed.record.head(),
+            Command::Release(signed) => signed.record.head(),
+            Command::LinkBank(signed) => signed.record.head(),
+            Command::DesignateWallet(signed) => signed.record.head(),
+            Command::Reclassify(signed) => signed.record.head(),
+            Command::Operation(signed) => signed.record.head(),
+            Command::DepositStatement(signed) => signed.record.head(),
+            Command::Seize(signed) => signed.record.head(),
         }
     }
 
@@ -278,6 +378,15 @@ impl Command {
             Command::Freeze(signed) => Signer::Member(Role::Order, signed.record.court),
             Command::Propose(signed) => Signer::Member(Role::Committee, signed.record.member),
             Command::Vote(signed) => Signer::Member(Role::Committee, signed.record.member),
+            Command::ReverseWaterfall(signed) => Signer::Member(Role::Bank, MemberId(signed.record.bank.0)),
+            Command::Hold(signed) => Signer::Holder(signed.record.from),
+            Command::Release(signed) => Signer::Member(Role::Bank, MemberId(signed.record.bank.0)),
+            Command::LinkBank(signed) => Signer::Holder(signed.record.account),
+            Command::DesignateWallet(signed) => Signer::Holder(signed.record.account),
+            Command::Reclassify(signed) => Signer::Member(Role::Registrar, signed.record.registrar),
+            Command::Operation(signed) => Signer::Member(Role::Operator, signed.record.operator),
+            Command::DepositStatement(signed) => Signer::Member(Role::Bank, MemberId(signed.record.bank.0)),
+            Command::Seize(signed) => Signer::Member(Role::Order, signed.record.court),
         }
     }
 
@@ -292,6 +401,15 @@ impl Command {
             Command::Freeze(signed) => &signed.signature,
             Command::Propose(signed) => &signed.signature,
             Command::Vote(signed) => &signed.signature,
+            Command::ReverseWaterfall(signed) => &signed.signature,
+            Command::Hold(signed) => &signed.signature,
+            Command::Release(signed) => &signed.signature,
+            Command::LinkBank(signed) => &signed.signature,
+            Command::DesignateWallet(signed) => &signed.signature,
+            Command::Reclassify(signed) => &signed.signature,
+            Command::Operation(signed) => &signed.signature,
+            Command::DepositStatement(signed) => &signed.signature,
+            Command::Seize(signed) => &signed.signature,
         }
     }
 
@@ -307,6 +425,15 @@ impl Command {
             Command::Freeze(signed) => signed.encode(out),
             Command::Propose(signed) => signed.encode(out),
             Command::Vote(signed) => signed.encode(out),
+            Command::ReverseWaterfall(signed) => signed.encode(out),
+            Command::Hold(signed) => signed.encode(out),
+            Command::Release(signed) => signed.encode(out),
+            Command::LinkBank(signed) => signed.encode(out),
+            Command::DesignateWallet(signed) => signed.encode(out),
+            Command::Reclassify(signed) => signed.encode(out),
+            Command::Operation(signed) => signed.encode(out),
+            Command::DepositStatement(signed) => signed.encode(out),
+            Command::Seize(signed) => signed.encode(out),
         }
     }
 
@@ -329,6 +456,25 @@ impl Command {
             Kind::Freeze | Kind::Unfreeze => Command::Freeze(Box::new(Signed::decode(kind, head, input)?)),
             Kind::Propose => Command::Propose(Box::new(Signed::decode(kind, head, input)?)),
             Kind::Vote => Command::Vote(Signed::decode(kind, head, input)?),
+            Kind::ReverseWaterfall => Command::ReverseWaterfall(Box::new(Signed::decode(kind, head, input)?)),
+            Kind::Hold => Command::Hold(Box::new(Signed::decode(kind, head, input)?)),
+            Kind::Capture | Kind::Void => Command::Release(Signed::decode(kind, head, input)?),
+            Kind::LinkBank => Command::LinkBank(Signed::decode(kind, head, input)?),
+            Kind::DesignateWallet => Command::DesignateWallet(Signed::decode(kind, head, input)?),
+            Kind::Reclassify => Command::Reclassify(Signed::decode(kind, head, input)?),
+            Kind::DepositStatement => Command::DepositStatement(Signed::decode(kind, head, input)?),
+            Kind::Seize => Command::Seize(Box::new(Signed::decode(kind, head, input)?)),
+            Kind::WithdrawBanknotes
+            | Kind::DepositBanknotes
+            | Kind::CollectForGovernment
+            | Kind::PayFromGovernment
+            | Kind::BuySecurities
+            | Kind::SellSecurities
+            | Kind::PlaceDeposit
+            | Kind::Lend
+            | Kind::Refinance
+            | Kind::Pledge
+            | Kind::ReleaseCollateral => Command::Operation(Signed::decode(kind, head, input)?),
         })
     }
 
@@ -361,6 +507,15 @@ commands_from_signed_records! {
     Freeze(FreezeOrder) in Box;
     Propose(Motion) in Box;
     Vote(Ballot);
+    ReverseWaterfall(ReverseWaterfall) in Box;
+    Hold(PlaceHold) in Box;
+    Release(ReleaseHold);
+    LinkBank(LinkBank);
+    DesignateWallet(DesignateWallet);
+    Reclassify(Reclassify);
+    Operation(Operation);
+    DepositStatement(DepositStatement);
+    Seize(SeizeOrder) in Box;
 }
 
 /// Reads an account id field.

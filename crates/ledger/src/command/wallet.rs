@@ -67,11 +67,14 @@ pub struct CloseWallet {
     pub account: AccountId,
 }
 
-/// Puts a new key over a wallet: account (8), key (32), certificate of the new key (72). 136 bytes in all.
+/// Puts a new key over a wallet: account (8), class (1), reserved (7), key (32), certificate of the new key (72). 144
+/// bytes in all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReplaceKey {
     pub head: Head,
     pub account: AccountId,
+    /// The holder's class, which the certificate names.
+    pub class: Class,
     pub key: PublicKey,
     pub certificate: Certificate,
 }
@@ -128,13 +131,14 @@ impl Record for ReplaceKey {
     }
 
     fn encode_fields(&self, out: &mut Writer) {
-        out.u64(self.account.to_u64()).raw(&self.key.0);
+        out.u64(self.account.to_u64()).u8(self.class.0).reserved(7).raw(&self.key.0);
         self.certificate.encode(out);
     }
 
     fn decode_fields(_: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let account = read_account(input)?;
+        let (account, class) = (read_account(input)?, Class(input.u8()?));
+        input.reserved(7)?;
         let key = PublicKey(input.array()?);
-        Ok(ReplaceKey { head, account, key, certificate: Certificate::decode(input)? })
+        Ok(ReplaceKey { head, account, class, key, certificate: Certificate::decode(input)? })
     }
 }

@@ -1,15 +1,12 @@
 //! Holding limit: what one person may hold over all wallets at all banks, by class.
 //!
-//! It is tested on credits only. A person above a limit that was lowered may always spend, and a payment between two
-//! wallets of the same person, which changes no total, is never refused.
+//! It is tested on credits only, against the person's posted sum of available, held and locked money; earmarked money,
+//! interest and what an order pays are exempt. A person above a limit that was lowered may always spend, and a payment
+//! between two wallets of the same person, which changes no total, is never refused.
 
 use crate::amount::Amount;
-use crate::holder::Holder;
-use crate::outcome::{Outcome, Reason};
-use crate::policy::Parameters;
 
-pub fn check(parameters: &Parameters, holder: &Holder, credit: Amount) -> Result<(), Outcome> {
-    let Some(limit) = parameters.class(holder.class).holding_limit else { return Ok(()) };
-    let after = holder.posted.plus(credit).unwrap_or(Amount::MAX);
-    if after > limit { Err(Outcome::refused(Reason::HoldingLimit, limit.minor(), after.minor())) } else { Ok(()) }
+/// By how much `held` is above the limit.
+pub fn excess(limit: Amount, held: Amount) -> Amount {
+    held.minus_or_zero(limit)
 }

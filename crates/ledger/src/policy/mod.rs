@@ -10,15 +10,30 @@
 //! | [`motions`] | proposals under vote, and what falls due |
 //! | [`supply_cap`], [`issuance_quota`] | how much may be issued |
 //! | [`holding_limit`] | how much a person may hold, across banks |
-//! | [`payment_limit`], [`day_limit`] | how much a payment may be, and a person's payments of a day |
+//! | [`payment_limit`], [`day_limit`], [`month_limit`] | how much a payment, and a person's payments of a day or month may be |
+//! | [`velocity`] | how many payments a person may make within a rolling window |
+//! | [`remuneration`] | tiers of interest on wallets, and demurrage |
+//! | [`fee`] | fees of payers and payees |
+//! | [`reserves`] | key rates, reserves and collateral of banks |
+//! | [`text`] | parameters as people write and read them |
 
 pub mod day_limit;
+pub mod fee;
 pub mod holding_limit;
 pub mod issuance_quota;
+pub mod month_limit;
 pub mod motions;
 pub mod parameters;
 pub mod payment_limit;
+pub mod remuneration;
+pub mod reserves;
 pub mod supply_cap;
+pub mod text;
+pub mod velocity;
 
+pub use fee::{FeeBracket, FeeSchedule, FeeTo};
 pub use motions::{Ballots, Fate, Motions, Proposed};
-pub use parameters::{ClassRules, Parameters, PolicyChange, PolicySet, PolicyVersions};
+pub use parameters::{ClassRules, Parameters, PolicyChange, PolicySet, PolicyVersions, WorkPerBlock};
+pub use remuneration::{Capitalisation, Tier, Tiers};
+pub use reserves::{KeyRates, ReserveRules};
+pub use velocity::VelocityRule;

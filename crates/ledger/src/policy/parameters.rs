@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use crate::amount::Amount;
 use crate::encoding::{DecodeError, Reader, Writer};
 use crate::identity::{BankId, Class};
-use crate::time::Timestamp;
+use crate::policy::fee::FeeSchedule;
+use crate::policy::remuneration::{Capitalisation, RateSchedule, Tiers};
+use crate::policy::reserves::{KeyRates, ReserveRules};
+use crate::policy::velocity::VelocityRule;
+use crate::time::{LedgerDay, Timestamp};
 
 /// All parameters. `None` means that there is no limit.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -14,7 +18,33 @@ pub struct Parameters {
     /// Gross issuance a ledger day, for each bank without a quota of its own.
     pub issuance_quota: Option<Amount>,
     pub issuance_quota_of_bank: BTreeMap<BankId, Amount>,
+    /// When interest on wallets is posted.
+    pub capitalisation: Capitalisation,
+    pub key_rates: KeyRates,
+    pub reserves: ReserveRules,
+    /// What is taken off the value of pledged collateral, ppm.
+    pub haircut_ppm: u32,
+    /// How many wallets, expiries and distributed credits the ledger itself works off in one block.
+    pub work_per_block: WorkPerBlock,
     pub classes: [ClassRules; Class::COUNT],
+}
+
+/// A bound on the work that the ledger orders itself in one block, so that payments never wait long behind it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WorkPerBlock(pub u32);
+
+impl WorkPerBlock {
+    pub const MAX: u32 = 65_536;
+
+    pub fn is_sound(self) -> bool {
+        (1..=WorkPerBlock::MAX).contains(&self.0)
+    }
+}
+
+impl Default for WorkPerBlock {
+    fn default() -> Self {
+        WorkPerBlock(4_096)
+    }
 }
 
 /// What holds for the holders of one class.
@@ -23,6 +53,13 @@ pub struct ClassRules {
     pub holding_limit: Option<Amount>,
     pub payment_limit: Option<Amount>,
     pub day_limit: Option<Amount>,
+    pub month_limit: Option<Amount>,
+    pub velocity: Option<VelocityRule>,
+    pub tiers: Tiers,
+    /// What holders of this class pay as payers.
+    pub payer_fee: FeeSchedule,
+    /// What is kept back from holders of this class as payees.
+    pub payee_fee: FeeSchedule,
 }
 
 /// One change to the parameters.
@@ -34,12 +71,30 @@ pub enum PolicyChange {
     HoldingLimit { class: Class, limit: Option<Amount> },
     PaymentLimit { class: Class, limit: Option<Amount> },
     DayLimit { class: Class, limit: Option<Amount> },
+    MonthLimit { class: Class, limit: Option<Amount> },
+    Velocity { class: Class, rule: Option<VelocityRule> },
+    Remuneration { class: Class, tiers: Tiers },
+    Capitalisation(Capitalisation),
+    PayerFee { class: Class, schedule: FeeSchedule },
+    PayeeFee { class: Class, schedule: FeeSchedule },
+    KeyRates(KeyRates),
+    Reserves(ReserveRules),
+    Haircut { ppm: u32 },
+    WorkPerBlock(WorkPerBlock),
 }
 
 impl Parameters {
     pub fn class(&self, class: Class) -> &ClassRules {
-        static NONE: ClassRules = ClassRules { holding_limit: None, payment_limit: None, day_limit: None };
-        self.classes.get(class.index()).unwrap_or(&NONE)
+        &self.classes[class.index()]
+    }
+
+    /// Whether the parameters can be in force together.
+    pub fn is_sound(&self) -> bool {
+        self.key_rates.is_sound()
+            && self.reserves.is_sound()
+            && self.haircut_ppm <= 1_000_000
+            && self.work_per_block.is_sound()
+            && self.classes.iter().all(|rules| rules.velocity.is_none_or(|rule| rule.is_sound()))
     }
 
     pub fn apply(&mut self, change: &PolicyChange) {
@@ -55,6 +110,16 @@ impl Parameters {
             PolicyChange::HoldingLimit { class, limit } => self.classes[class.index()].holding_limit = limit,
             PolicyChange::PaymentLimit { class, limit } => self.classes[class.index()].payment_limit = limit,
             PolicyChange::DayLimit { class, limit } => self.classes[class.index()].day_limit = limit,
+            PolicyChange::MonthLimit { class, limit } => self.classes[class.index()].month_limit = limit,
+            PolicyChange::Velocity { class, rule } => self.classes[class.index()].velocity = rule,
+            PolicyChange::Remuneration { class, tiers } => self.classes[class.index()].tiers = tiers,
+            PolicyChange::Capitalisation(capitalisation) => self.capitalisation = capitalisation,
+            PolicyChange::PayerFee { class, schedule } => self.classes[class.index()].payer_fee = schedule,
+            PolicyChange::PayeeFee { class, schedule } => self.classes[class.index()].payee_fee = schedule,
+            PolicyChange::KeyRates(rates) => self.key_rates = rates,
+            PolicyChange::Reserves(rules) => self.reserves = rules,
+            PolicyChange::Haircut { ppm } => self.haircut_ppm = ppm,
+            PolicyChange::WorkPerBlock(work) => self.work_per_block = work,
         }
     }
 
@@ -64,11 +129,11 @@ impl Parameters {
         for (bank, quota) in &self.issuance_quota_of_bank {
             out.u16(bank.0).u64(quota.minor());
         }
-        for rules in &self.classes {
-            for limit in [rules.holding_limit, rules.payment_limit, rules.day_limit] {
-                out.optional_u64(limit.map(Amount::minor));
-            }
-        }
+        out.u8(self.capitalisation as u8);
+        self.key_rates.encode(out);
+        self.reserves.encode(out);
+        out.u32(self.haircut_ppm).u32(self.work_per_block.0);
+        self.classes.iter().for_each(|rules| rules.encode(out));
     }
 
     pub(crate) fn decode(input: &mut Reader<'_>) -> Result<Parameters, DecodeError> {
@@ -82,11 +147,41 @@ impl Parameters {
             }
             parameters.issuance_quota_of_bank.insert(bank, Amount::from_minor(input.u64()?));
         }
+        parameters.capitalisation = Capitalisation::decode(input)?;
+        parameters.key_rates = KeyRates::decode(input)?;
+        parameters.reserves = ReserveRules::decode(input)?;
+        (parameters.haircut_ppm, parameters.work_per_block) = (input.u32()?, WorkPerBlock(input.u32()?));
         for rules in &mut parameters.classes {
-            *rules =
-                ClassRules { holding_limit: amount(input)?, payment_limit: amount(input)?, day_limit: amount(input)? };
+            *rules = ClassRules::decode(input)?;
         }
         Ok(parameters)
+    }
+}
+
+impl ClassRules {
+    fn encode(&self, out: &mut Writer) {
+        for limit in [self.holding_limit, self.payment_limit, self.day_limit, self.month_limit] {
+            out.optional_u64(limit.map(Amount::minor));
+        }
+        VelocityRule::encode(&self.velocity, out);
+        self.tiers.encode(out);
+        self.payer_fee.encode(out);
+        self.payee_fee.encode(out);
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<ClassRules, DecodeError> {
+        let mut amount = || Ok::<_, DecodeError>(input.optional_u64()?.map(Amount::from_minor));
+        let (holding_limit, payment_limit, day_limit, month_limit) = (amount()?, amount()?, amount()?, amount()?);
+        Ok(ClassRules {
+            holding_limit,
+            payment_limit,
+            day_limit,
+            month_limit,
+            velocity: VelocityRule::decode(input)?,
+            tiers: Tiers::decode(input)?,
+            payer_fee: FeeSchedule::decode(input)?,
+            payee_fee: FeeSchedule::decode(input)?,
+        })
     }
 }
 
@@ -101,50 +196,65 @@ pub struct PolicySet {
 
 /// Every version there has been; the last one is in force.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PolicyVersions(Vec<PolicySet>);
+pub struct PolicyVersions {
+    sets: Vec<PolicySet>,
+    rates: RateSchedule,
+}
 
 impl PolicyVersions {
     pub(crate) fn new(parameters: Parameters, since: Timestamp) -> Self {
-        PolicyVersions(vec![PolicySet { version: 1, in_force_since: since, parameters }])
+        let rates = RateSchedule::new(&parameters);
+        PolicyVersions { sets: vec![PolicySet { version: 1, in_force_since: since, parameters }], rates }
     }
 
     pub fn in_force(&self) -> &PolicySet {
-        self.0.last().expect("there is always genesis' version")
+        self.sets.last().expect("there is always genesis' version")
+    }
+
+    /// The rates of wallets by day, from the first day on.
+    pub fn rates(&self) -> &RateSchedule {
+        &self.rates
     }
 
     pub fn version(&self, version: u32) -> Option<&PolicySet> {
-        self.0.get(usize::try_from(version.checked_sub(1)?).ok()?)
+        self.sets.get(usize::try_from(version.checked_sub(1)?).ok()?)
     }
 
     pub fn all(&self) -> &[PolicySet] {
-        &self.0
+        &self.sets
     }
 
-    pub(crate) fn enact(&mut self, changes: &[PolicyChange], now: Timestamp) {
+    /// Enacts changes at `now`, a time on ledger day `today`.
+    pub(crate) fn enact(&mut self, changes: &[PolicyChange], now: Timestamp, today: LedgerDay) {
         let mut parameters = self.in_force().parameters.clone();
         changes.iter().for_each(|change| parameters.apply(change));
         let version = self.in_force().version + 1;
-        self.0.push(PolicySet { version, in_force_since: now, parameters });
+        self.rates.enact(&parameters, today);
+        self.sets.push(PolicySet { version, in_force_since: now, parameters });
     }
 
     pub(crate) fn encode(&self, out: &mut Writer) {
-        out.u32(self.0.len() as u32);
-        for set in &self.0 {
+        out.u32(self.sets.len() as u32);
+        for set in &self.sets {
             out.u32(set.version).u64(set.in_force_since.0);
             set.parameters.encode(out);
         }
     }
 
-    pub(crate) fn decode(input: &mut Reader<'_>) -> Result<PolicyVersions, DecodeError> {
+    /// Reads the versions, and derives the rates by day from them.
+    pub(crate) fn decode(input: &mut Reader<'_>, day_offset_minutes: i16) -> Result<PolicyVersions, DecodeError> {
         let count = input.u32()?;
-        if count == 0 {
-            return Err(input.wrong("at least one version of policy", 0));
-        }
-        let mut sets = Vec::new();
+        let mut versions: Option<PolicyVersions> = None;
         for _ in 0..count {
-            let (version, since) = (input.u32()?, Timestamp(input.u64()?));
-            sets.push(PolicySet { version, in_force_since: since, parameters: Parameters::decode(input)? });
+            let (version, in_force_since) = (input.u32()?, Timestamp(input.u64()?));
+            let parameters = Parameters::decode(input)?;
+            let Some(versions) = &mut versions else {
+                versions = Some(PolicyVersions::new(parameters, in_force_since));
+                continue;
+            };
+            versions.rates.enact(&parameters, in_force_since.ledger_day(day_offset_minutes));
+            versions.sets.push(PolicySet { version, in_force_since, parameters });
         }
-        Ok(PolicyVersions(sets))
+        versions.ok_or_else(|| input.wrong("at least one version of policy", 0))
     }
 }

@@ -1,8 +1,9 @@
 //! Motions: proposing, voting, and what falls due at a block's time.
 
 use super::{Settled, Settlement, refuse};
+use crate::bank_position::BankStatus;
 use crate::command::{Ballot, Measure, Motion};
-use crate::identity::MemberId;
+use crate::identity::{BankId, MemberId};
 use crate::member::Role;
 use crate::outcome::{Outcome, Reason};
 use crate::policy::motions::{OPEN_MAX, policy_changes};
@@ -37,7 +38,8 @@ impl Settlement<'_> {
 
     /// Enacts what is carried and due, in order of number, and lets lapse what was not carried in time.
     pub(super) fn close_due_motions(&mut self) {
-        if self.ledger.next_due().is_none_or(|due| due > self.time) {
+        let next_due = self.ledger.motions.next_due(|proposed| self.ledger.is_carried(proposed));
+        if next_due.is_none_or(|due| due > self.time) {
             return;
         }
         let due = |proposed: &&Proposed| {
@@ -72,13 +74,32 @@ impl Settlement<'_> {
     fn unacceptable_measure(&self, measures: &[Measure]) -> Option<usize> {
         let members = &self.ledger.members;
         let mut trial = members.clone();
-        let acceptable = |measure: &Measure, trial: &mut crate::member::Members| -> bool {
+        let mut parameters = self.ledger.parameters().clone();
+        let mut resolved: Vec<BankId> = Vec::new();
+        // Rates and other figures may only be sound together, so they are judged after the last change of the motion.
+        let last_change = measures.iter().rposition(|measure| matches!(measure, Measure::Policy(_)));
+        let mut acceptable = |measure: &Measure, trial: &mut crate::member::Members| -> bool {
             match measure {
                 // A quota for a bank that never was a member is a mistake, and would let the set grow without bound.
                 Measure::Policy(PolicyChange::IssuanceQuotaOfBank { bank, .. }) => {
                     trial.seat(Role::Bank, MemberId(bank.0)).is_some()
                 }
                 Measure::Policy(_) => true,
+                Measure::Grant(grant) => {
+                    let purpose = grant.purpose;
+                    !grant.amount_each.is_zero()
+                        && purpose.is_none_or(|purpose| purpose.expires_at > self.time && purpose.payees.0 != 0)
+                        && grant.cohort.bank.is_none_or(|bank| trial.seat(Role::Bank, MemberId(bank.0)).is_some())
+                }
+                Measure::BankStatus { bank, status } => {
+                    let known = trial.seat(Role::Bank, MemberId(bank.0)).is_some();
+                    let is_final =
+                        resolved.contains(bank) || self.ledger.positions.status(*bank) == Some(BankStatus::Resolved);
+                    if *status == BankStatus::Resolved {
+                        resolved.push(*bank);
+                    }
+                    known && !is_final
+                }
                 Measure::AdmitMember(member) => {
                     let is_new = trial.seat(member.role, member.id).is_none();
                     let named = !member.name.is_empty() && member.name.len() <= crate::member::Member::NAME_BYTES_MAX;
@@ -111,7 +132,16 @@ impl Settlement<'_> {
                 }
             }
         };
-        let place = measures.iter().position(|measure| !acceptable(measure, &mut trial));
+        let mut place = None;
+        for (at, measure) in measures.iter().enumerate() {
+            if let Measure::Policy(change) = measure {
+                parameters.apply(change);
+            }
+            if !acceptable(measure, &mut trial) || (last_change == Some(at) && !parameters.is_sound()) {
+                place = Some(at);
+                break;
+            }
+        }
         // The network must stay able to decide, operate and sign headers.
         let seats = trial.count_active(Role::Committee);
         let stays_able = (1..=seats).contains(&usize::from(trial.threshold()))
@@ -122,10 +152,10 @@ impl Settlement<'_> {
     fn enact(&mut self, measures: &[Measure]) {
         let changes = policy_changes(measures);
         if !changes.is_empty() {
-            self.ledger.policy.enact(&changes, self.time);
+            self.ledger.policy.enact(&changes, self.time, self.today);
         }
         for measure in measures {
-            self.changes.members |= !matches!(measure, Measure::Policy(_));
+            self.changes.members |= !matches!(measure, Measure::Policy(_) | Measure::Grant(_));
             match measure {
                 Measure::Policy(_) => {}
                 Measure::AdmitMember(member) => self.ledger.admit_member(member.clone()),
@@ -139,6 +169,14 @@ impl Settlement<'_> {
                     self.ledger.members.seat_mut(*role, *id).expect("the measure was checked").active = false;
                 }
                 Measure::Threshold(threshold) => self.ledger.members.set_threshold(*threshold),
+                Measure::Grant(grant) => {
+                    let end = self.ledger.holders.len() as u32;
+                    self.ledger.programmes.found(*grant, end);
+                }
+                Measure::BankStatus { bank, status } => {
+                    let position = self.ledger.positions.banks.get_mut(bank);
+                    position.expect("the measure was checked").status = *status;
+                }
             }
         }
     }

@@ -7,7 +7,6 @@ use crate::command::{IssuanceKind, IssuanceOrder, ReservesTransfer, Signer};
 use crate::identity::{AccountId, BankId, MemberId};
 use crate::member::Role;
 use crate::outcome::{Outcome, Reason};
-use crate::policy::{issuance_quota, supply_cap};
 
 impl Settlement<'_> {
     /// The operator's order over a bank's request. Either both numbers are used or none.
@@ -31,10 +30,8 @@ impl Settlement<'_> {
     }
 
     fn issue(&mut self, bank: BankId, amount: Amount) -> Settled {
-        let (today, parameters) = (self.today, self.ledger.parameters());
-        let issued_today = self.ledger.banks[&bank].issued_on(today);
-        issuance_quota::check(parameters, bank, issued_today, amount)?;
-        supply_cap::check(parameters, self.ledger.books.cbdc(), amount)?;
+        self.at().unsuspended_bank(bank)?;
+        self.at().check_supply(bank, amount)?;
         let overflow = Outcome::refused(Reason::Overflow, 0, amount.minor());
         let treasury = self.treasury_credit(bank, amount)?;
         let issued = self.ledger.supply.issued.plus(amount).ok_or(overflow)?;
@@ -43,13 +40,12 @@ impl Settlement<'_> {
 
         self.ledger.supply.issued = issued;
         self.account_mut(AccountId::treasury(bank)).available = treasury;
-        let accounts = self.ledger.banks.get_mut(&bank).expect("an admitted bank has accounts");
-        accounts.issued_today = issued_today.plus(amount).unwrap_or(Amount::MAX);
-        accounts.issued_day = today;
+        self.count_issuance(bank, amount);
         Ok(Outcome::settled())
     }
 
     fn redeem(&mut self, bank: BankId, amount: Amount) -> Settled {
+        self.at().active_bank(bank)?;
         let overflow = Outcome::refused(Reason::Overflow, 0, amount.minor());
         let available =
             self.ledger.account(AccountId::treasury(bank)).map_or(Amount::ZERO, |account| account.spendable());
@@ -72,7 +68,7 @@ impl Settlement<'_> {
         if transfer.from == transfer.to {
             return refuse(Reason::SameAccount);
         }
-        self.active_bank(transfer.to)?;
+        self.at().active_bank(transfer.to)?;
         let (debit, credit) = (BookAccount::Reserves(transfer.from), BookAccount::Reserves(transfer.to));
         let posted = self.ledger.books.post(debit, credit, transfer.amount);
         posted.map_err(|error| posting_refusal(error, transfer.amount))?;
@@ -80,7 +76,8 @@ impl Settlement<'_> {
     }
 }
 
-fn posting_refusal(error: PostingError, amount: Amount) -> Outcome {
+/// The refusal of an entry that cannot be posted.
+pub(super) fn posting_refusal(error: PostingError, amount: Amount) -> Outcome {
     match error {
         PostingError::TooLittle { account: BookAccount::Reserves(_), has } => {
             Outcome::refused(Reason::InsufficientReserves, has.minor(), amount.minor())

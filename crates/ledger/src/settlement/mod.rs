@@ -1,33 +1,50 @@
 //! Settlement: how a proposal changes the ledger and becomes a block.
 //!
 //! 1. The block's time is the proposal's, but never before the parent's.
-//! 2. What falls due at that time is done: motions are enacted or lapse.
+//! 2. What falls due at that time is done, in this order: ledger days end (interest and repayments of banks), holds and
+//!    purpose-bound money expire, motions are enacted or lapse, a sweep posts the interest of wallets that nobody touched,
+//!    and programmes pay their cohorts. Expiries, sweep and credits share policy's bound on work per block.
 //! 3. Each command, in order: its signer is *admitted* (known, key in force, number free; a refusal here uses no
 //!    number), the number is used, and the command's own room checks its rules in a fixed order and then changes the
 //!    state, or refuses and changes nothing.
 //! 4. The block is sealed: roots, balance sheet, supply terms.
 //!
-//! Rooms: [`payment`], [`wallet`], [`issuance`], [`order`], [`committee`].
+//! Rooms: [`payment`], [`mod@hold`], [`credit`] (what a credit to a person's wallet brings with it), [`remuneration`],
+//! [`wallet`], [`consent`], [`issuance`], [`order`], [`operation`], [`day_end`], [`programme`], [`committee`].
 
 mod committee;
+mod consent;
+mod credit;
+mod day_end;
+mod hold;
 mod issuance;
+mod operation;
 mod order;
 mod payment;
+mod programme;
+mod remuneration;
 mod wallet;
+
+pub use payment::Quote;
 
 use crate::account::Account;
 use crate::amount::Amount;
-use crate::block::{Block, Changes, Header, KeyChange, command_leaf};
+use crate::bank_position::{BankPosition, BankStatus};
+use crate::block::{Block, Changes, Header, KeyChange, command_leaves};
 use crate::command::{Command, Head, Signer};
 use crate::encoding::Writer;
 use crate::identity::{AccountId, BankId};
-use crate::ledger::{BankAccounts, Ledger};
+use crate::ledger::{BankAccounts, Ledger, books_digest};
 use crate::member::{Member, Role};
 use crate::merkle::{self, Hash};
 use crate::outcome::{Outcome, Reason};
+use crate::policy::Parameters;
 use crate::sequence::Standing;
-use crate::time::{LedgerDay, Timestamp};
+use crate::time::{LedgerDay, Month, Timestamp};
 use crate::verification::VerifiedProposal;
+
+/// How many commands' records are fetched into the processor's caches before they are settled.
+const LOOK_AHEAD: usize = 64;
 
 /// A command is settled with an outcome, or refused with one.
 type Settled = Result<Outcome, Outcome>;
@@ -41,9 +58,24 @@ struct Settlement<'a> {
     ledger: &'a mut Ledger,
     time: Timestamp,
     today: LedgerDay,
+    month: Month,
     /// Accounts whose record changed, as integers, with repetitions.
     touched: Vec<u64>,
     changes: Changes,
+    /// The place of the command that is being settled.
+    index: u32,
+    /// How much more the ledger may do of its own accord in this block.
+    work_left: u32,
+}
+
+/// The ledger as a command meets it at a block's time. It only reads: what it computes is stored by [`Settlement`], or
+/// told as a quote.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    ledger: &'a Ledger,
+    time: Timestamp,
+    today: LedgerDay,
+    month: Month,
 }
 
 impl Ledger {
@@ -53,16 +85,22 @@ impl Ledger {
         let time = proposal.time.max(self.tip.time);
         let today = time.ledger_day(self.genesis.day_offset_minutes);
         let touched = Vec::with_capacity(2 * proposal.commands.len());
-        let mut settlement = Settlement { ledger: self, time, today, touched, changes: Changes::default() };
-        settlement.close_due_motions();
-        let outcomes: Vec<Outcome> = proposal.commands.iter().map(|command| settlement.settle(command)).collect();
+        let work_left = self.parameters().work_per_block.0;
+        let changes = Changes::default();
+        let mut settlement =
+            Settlement { ledger: self, time, today, month: today.month(), touched, changes, index: 0, work_left };
+        settlement.begin_block();
+        let mut outcomes = Vec::with_capacity(proposal.commands.len());
+        for commands in proposal.commands.chunks(LOOK_AHEAD) {
+            settlement.at().fetch(commands);
+            for command in commands {
+                settlement.index = outcomes.len() as u32;
+                outcomes.push(settlement.settle(command));
+            }
+        }
         let Settlement { touched, mut changes, .. } = settlement;
 
-        let leaf = |index: usize| {
-            let command = proposal.command_bytes(index).expect("every decoded command has its bytes");
-            command_leaf(index as u32, command, &outcomes[index])
-        };
-        let leaves: Vec<Hash> = (0..outcomes.len()).map(leaf).collect();
+        let leaves = command_leaves(proposal.encoded_commands().zip(&outcomes));
         changes.accounts = distinct_in_order(touched);
         let header = Header {
             height: self.tip.height.next(),
@@ -72,7 +110,7 @@ impl Ledger {
             commands_root: merkle::root(&leaves),
             effects_root: self.effects_root(&changes.accounts),
             balances_root: [0; 32],
-            books_digest: self.books.digest(),
+            books_digest: books_digest(&self.books, &self.positions),
             policy_version: self.policy.in_force().version,
             cbdc: self.books.cbdc(),
             supply: self.supply,
@@ -108,7 +146,9 @@ impl Ledger {
     pub(crate) fn admit_member(&mut self, member: Member) {
         if member.role == Role::Bank {
             let mut accounts = BankAccounts::default();
-            accounts.accounts.push(Account::new(crate::account::NO_HOLDER));
+            // A treasury earns no interest: no day ever comes that it has not accrued.
+            accounts.accounts.push(Account::new(crate::account::NO_HOLDER, LedgerDay(u32::MAX)));
+            self.positions.banks.insert(BankId(member.id.0), BankPosition::default());
             accounts.keys.push(crate::signature::PublicKey([0; 32]));
             self.banks.insert(BankId(member.id.0), accounts);
         }
@@ -122,21 +162,92 @@ fn distinct_in_order(mut touched: Vec<u64>) -> Vec<AccountId> {
     touched.into_iter().filter_map(AccountId::from_u64).collect()
 }
 
+impl<'a> At<'a> {
+    fn new(ledger: &'a Ledger, time: Timestamp) -> At<'a> {
+        let today = time.ledger_day(ledger.genesis.day_offset_minutes);
+        At { ledger, time, today, month: today.month() }
+    }
+
+    /// Reads the records that payments will need. Settling one after another would wait for memory each time; these reads
+    /// do not depend on each other, so that the processor waits for many at once.
+    fn fetch(&self, commands: &[Command]) {
+        let mut holders = [0_u32; 2 * LOOK_AHEAD];
+        for (place, command) in commands.iter().enumerate() {
+            if let Command::Payment(signed) = command {
+                let holder = |id: AccountId| self.ledger.account(id).map_or(0, |account| account.holder);
+                holders[2 * place] = holder(signed.record.from);
+                holders[2 * place + 1] = holder(signed.record.to);
+            }
+        }
+        let first_word =
+            |holder: &u32| self.ledger.holders.get(*holder as usize).map_or(0, |person| person.posted.minor());
+        std::hint::black_box(holders.iter().map(first_word).fold(0, u64::wrapping_add));
+    }
+
+    fn parameters(&self) -> &'a Parameters {
+        self.ledger.parameters()
+    }
+
+    /// A member, and not resolved: suspended banks still serve the customers they have.
+    fn active_bank(&self, bank: BankId) -> Result<(), Outcome> {
+        let is_resolved = self.ledger.positions.status(bank) == Some(BankStatus::Resolved);
+        match self.ledger.members.bank(bank) {
+            Some(_) if !is_resolved => Ok(()),
+            _ => refuse(Reason::BankNotActive),
+        }
+    }
+
+    /// A bank that may take new customers and new money.
+    fn unsuspended_bank(&self, bank: BankId) -> Result<(), Outcome> {
+        self.active_bank(bank)?;
+        match self.ledger.positions.status(bank) {
+            Some(BankStatus::Active) => Ok(()),
+            _ => refuse(Reason::BankSuspended),
+        }
+    }
+}
+
 impl Settlement<'_> {
+    fn at(&self) -> At<'_> {
+        At { ledger: self.ledger, time: self.time, today: self.today, month: self.month }
+    }
+
+    /// What the ledger does of its own accord before the first command.
+    fn begin_block(&mut self) {
+        self.end_days();
+        self.expire_holds();
+        self.expire_earmarks();
+        self.close_due_motions();
+        self.sweep_interest();
+        self.pay_programmes();
+    }
+
+    /// Takes one piece off the work that the ledger may do in this block.
+    fn take_work(&mut self) -> bool {
+        let has_work = self.work_left > 0;
+        self.work_left = self.work_left.saturating_sub(1);
+        has_work
+    }
+
     fn settle(&mut self, command: &Command) -> Outcome {
         self.try_settle(command).unwrap_or_else(|refusal| refusal)
     }
 
     fn try_settle(&mut self, command: &Command) -> Settled {
-        if let Command::Issuance(signed) = command {
-            // Two signers, two numbers: both are admitted before either is used.
-            return self.issuance(&signed.record);
+        // Two signers, two numbers: both are admitted before either is used.
+        match command {
+            Command::Issuance(signed) => return self.issuance(&signed.record),
+            Command::ReverseWaterfall(signed) => return self.reverse_waterfall(&signed.record),
+            _ => {}
         }
         let (signer, head) = (command.signer(), command.head());
         self.admit(signer, head)?;
         self.admit_certificate(command)?;
         self.consume(signer, head.sequence);
         self.check_validity(head)?;
+        if let Signer::Member(Role::Bank, id) = signer {
+            self.at().active_bank(BankId(id.0))?;
+        }
         match command {
             Command::Payment(signed) => self.payment(&signed.record),
             Command::OpenWallet(signed) => self.open_wallet(&signed.record),
@@ -147,6 +258,15 @@ impl Settlement<'_> {
             Command::Freeze(signed) => self.freeze(&signed.record),
             Command::Propose(signed) => self.propose(&signed.record),
             Command::Vote(signed) => self.vote(&signed.record),
+            Command::ReverseWaterfall(signed) => self.reverse_waterfall(&signed.record),
+            Command::Hold(signed) => self.place_hold(&signed.record),
+            Command::Release(signed) => self.release_hold(&signed.record),
+            Command::LinkBank(signed) => self.link_bank(&signed.record),
+            Command::DesignateWallet(signed) => self.designate_wallet(&signed.record),
+            Command::Reclassify(signed) => self.reclassify(&signed.record),
+            Command::Operation(signed) => self.operation(&signed.record),
+            Command::DepositStatement(signed) => self.deposit_statement(&signed.record),
+            Command::Seize(signed) => self.seize(&signed.record),
         }
     }
 
@@ -197,7 +317,7 @@ impl Settlement<'_> {
     /// An existing account, to be changed: its record enters the effects root.
     fn account_mut(&mut self, id: AccountId) -> &mut Account {
         self.touched.push(id.to_u64());
-        let bank = self.ledger.banks.get_mut(&id.bank).expect("the account was looked up before");
+        let bank = self.ledger.banks.get_mut(id.bank).expect("the account was looked up before");
         bank.accounts.get_mut(id.serial as usize).expect("the account was looked up before")
     }
 
@@ -205,13 +325,6 @@ impl Settlement<'_> {
         let wallet = self.ledger.account(account).expect("the wallet was just changed");
         let key = self.ledger.key(account).filter(|_| wallet.open);
         self.changes.keys.push(KeyChange { account, key, version: wallet.key_version });
-    }
-
-    fn active_bank(&self, bank: BankId) -> Result<(), Outcome> {
-        match self.ledger.members.bank(bank) {
-            Some(_) => Ok(()),
-            None => refuse(Reason::BankNotActive),
-        }
     }
 
     /// The bank's treasury balance after a credit, if it fits.

@@ -1,9 +1,15 @@
-//! Freezing: an order bars a holder from spending an amount.
+//! Court orders: freezing bars a holder from spending an amount, seizing takes it.
 //!
-//! The amount may exceed the balance: the rest is a lien, so that later credits are frozen until it is covered.
+//! A frozen amount may exceed the balance: the rest is a lien, so that later credits are frozen until it is covered.
+//! Seizing takes what is available, frozen money included; what is lacking stays as such a lien. Held and purpose-bound
+//! money is not taken. The wallet that an order pays to may go above the holding limit.
 
+use super::credit::Credit;
+use super::payment::check_parties;
+use super::remuneration::Flows;
 use super::{Settled, Settlement, refuse};
-use crate::command::{FreezeKind, FreezeOrder};
+use crate::amount::Amount;
+use crate::command::{FreezeKind, FreezeOrder, SeizeOrder};
 use crate::outcome::{Outcome, Reason};
 
 impl Settlement<'_> {
@@ -11,7 +17,10 @@ impl Settlement<'_> {
         if order.amount.is_zero() {
             return refuse(Reason::AmountZero);
         }
-        let Some(wallet) = self.ledger.open_wallet(order.account).copied() else { return refuse(Reason::UnknownPayee) };
+        self.at().payee_wallet(order.account)?;
+        // What may be spent decides what demurrage takes: the days so far go by what was frozen then.
+        let mut current = self.at().current(order.account);
+        let wallet = current.account;
         let frozen = match order.kind {
             FreezeKind::Freeze => wallet.frozen.plus(order.amount),
             FreezeKind::Unfreeze => wallet.frozen.minus(order.amount),
@@ -25,7 +34,27 @@ impl Settlement<'_> {
                 }
             });
         };
-        self.account_mut(order.account).frozen = frozen;
+        self.post_flows(&Flows::default().with(&current))?;
+        current.account.frozen = frozen;
+        self.store(order.account, &current, Amount::ZERO, Amount::ZERO);
         Ok(Outcome::settled())
+    }
+
+    /// The result is what was taken.
+    pub(super) fn seize(&mut self, seize: &SeizeOrder) -> Settled {
+        check_parties(seize.account, seize.to, seize.amount)?;
+        self.at().payee_wallet(seize.account)?;
+        self.at().payee_wallet(seize.to)?;
+        let (mut wallet, mut payee) = (self.at().current(seize.account), self.at().current(seize.to));
+        let taken = seize.amount.min(wallet.account.available);
+        let lien = seize.amount.minus_or_zero(taken);
+        wallet.account.available = wallet.account.available.minus_or_zero(taken);
+        wallet.account.frozen = wallet.account.frozen.minus_or_zero(taken).max(lien);
+        let credit = Credit::unlimited(&mut payee, taken);
+        self.post_flows(&Flows::default().with(&wallet).with(&payee))?;
+
+        self.store(seize.account, &wallet, Amount::ZERO, taken);
+        self.store(seize.to, &payee, credit.credited, Amount::ZERO);
+        Ok(Outcome::settled_with(taken.minor()))
     }
 }

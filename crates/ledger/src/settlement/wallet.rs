@@ -1,19 +1,24 @@
 //! Opening and closing wallets, and replacing their keys.
 //!
 //! A wallet is closed when it is empty and no order stands against it: a lien on later credits would be lost with it.
+//! What it owes as demurrage is written off then. A person's first wallet gets the tier allowance.
 
+use super::remuneration::Flows;
 use super::{Settled, Settlement, refuse};
 use crate::account::Account;
+use crate::amount::Amount;
 use crate::command::{CloseWallet, OpenWallet, ReplaceKey};
 use crate::holder::Holder;
 use crate::identity::{AccountId, BankId, Class, HolderId};
 use crate::ledger::{BankAccounts, holder_key, key_bytes};
 use crate::outcome::{Outcome, Reason};
+use crate::policy::velocity::RecentPayments;
 use crate::signature::PublicKey;
 
 impl Settlement<'_> {
     /// The result is the new wallet's account id.
     pub(super) fn open_wallet(&mut self, open: &OpenWallet) -> Settled {
+        self.at().unsuspended_bank(open.bank)?;
         if !open.class.is_known() {
             return refuse(Reason::UnknownClass);
         }
@@ -26,20 +31,29 @@ impl Settlement<'_> {
         let Ok(serial) = u32::try_from(serial) else { return refuse(Reason::Overflow) };
 
         let holder = known.unwrap_or_else(|| self.register_holder(open.holder, open.class));
+        let today = self.today;
         let accounts = self.bank_accounts(open.bank);
-        accounts.accounts.push(Account::new(holder));
+        accounts.accounts.push(Account::new(holder, today));
         accounts.keys.push(open.key);
         let keys = &accounts.keys;
         accounts.key_index.insert(serial, |serial| key_bytes(keys, serial));
-        self.ledger.holders.get_mut(holder as usize).expect("the holder is registered").wallets += 1;
         let id = AccountId::new(open.bank, serial);
+        let person = self.ledger.holders.get_mut(holder as usize).expect("the holder is registered");
+        person.wallets += 1;
+        if person.allowance.is_none() {
+            person.allowance = Some(id);
+            self.account_mut(id).has_allowance = true;
+        }
         self.touched.push(id.to_u64());
         self.key_changed(id);
         Ok(Outcome::settled_with(id.to_u64()))
     }
 
     pub(super) fn close_wallet(&mut self, close: &CloseWallet) -> Settled {
-        let Some(wallet) = self.ledger.open_wallet(close.account).copied() else { return refuse(Reason::UnknownPayee) };
+        self.at().payee_wallet(close.account)?;
+        // Interest that is due today counts: what is on the wallet is the holder's.
+        let mut current = self.at().current(close.account);
+        let wallet = current.account;
         if wallet.posted() != 0 {
             let balance = u64::try_from(wallet.posted()).unwrap_or(u64::MAX);
             return Err(Outcome::refused(Reason::BalanceNotZero, 0, balance));
@@ -47,8 +61,14 @@ impl Settlement<'_> {
         if !wallet.frozen.is_zero() {
             return Err(Outcome::refused(Reason::FundsFrozen, 0, wallet.frozen.minor()));
         }
-        self.account_mut(close.account).open = false;
-        self.ledger.holders.get_mut(wallet.holder as usize).expect("every wallet has a holder").wallets -= 1;
+        self.post_flows(&Flows::default().with(&current))?;
+        // A claim and a remainder below a minor unit are written off.
+        (current.account.open, current.account.has_allowance) = (false, false);
+        (current.account.claim, current.account.accrued) = (Amount::ZERO, 0);
+        self.store(close.account, &current, Amount::ZERO, Amount::ZERO);
+        let person = self.holder_mut(wallet.holder);
+        person.wallets -= 1;
+        person.allowance = person.allowance.filter(|allowance| *allowance != close.account);
         self.key_changed(close.account);
         Ok(Outcome::settled())
     }
@@ -57,6 +77,7 @@ impl Settlement<'_> {
         let Some(wallet) = self.ledger.open_wallet(replace.account).copied() else {
             return refuse(Reason::UnknownPayee);
         };
+        self.check_class(wallet.holder, replace.class)?;
         self.check_new_key(replace.account.bank, replace.key)?;
         // A version is stored beside one flag bit.
         if wallet.key_version >= u32::MAX >> 1 {
@@ -73,7 +94,7 @@ impl Settlement<'_> {
     }
 
     fn bank_accounts(&mut self, bank: BankId) -> &mut BankAccounts {
-        self.ledger.banks.get_mut(&bank).expect("an admitted bank has accounts")
+        self.ledger.banks.get_mut(bank).expect("an admitted bank has accounts")
     }
 
     /// A key must be a sound point, and new at this bank.
@@ -81,7 +102,7 @@ impl Settlement<'_> {
         if key.check_for_account().is_err() {
             return refuse(Reason::KeyUnacceptable);
         }
-        if self.ledger.banks[&bank].has_seen_key(key) {
+        if self.ledger.banks.get(bank).is_some_and(|accounts| accounts.has_seen_key(key)) {
             return refuse(Reason::KeyInUse);
         }
         Ok(())
@@ -98,6 +119,7 @@ impl Settlement<'_> {
     fn register_holder(&mut self, id: HolderId, class: Class) -> u32 {
         let holders = &mut self.ledger.holders;
         let position = holders.push(Holder::new(id, class)) as u32;
+        self.ledger.recent_payments.push(RecentPayments::default());
         self.ledger.holder_index.insert(position, |position| holder_key(holders, position));
         position
     }

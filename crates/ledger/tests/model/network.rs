@@ -12,14 +12,21 @@
 //! `committee-2`, `bank-1`, `wallet of alice at 1`. Records have signatures of zeros unless [`Network::sign`] makes
 //! them: `apply` trusts its own log, which keeps tests of rules quick.
 
+use cbdc_ledger::amount::RatePpm;
+use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::books::Books;
 use cbdc_ledger::command::{
-    Ballot, Certificate, CloseWallet, FreezeKind, FreezeOrder, Head, IssuanceKind, IssuanceOrder, IssuanceRequest,
-    Measure, Motion, OpenWallet, Payment, PaymentKind, Record, ReplaceKey, ReservesTransfer, Signer,
+    Ballot, Certificate, CloseWallet, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL, FreezeKind,
+    FreezeOrder, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, LinkBank, Measure, Motion, OpenWallet, Operation,
+    OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, Record, ReleaseHold, ReleaseKind, ReplaceKey,
+    ReservesTransfer, ReverseWaterfall, SeizeOrder, Signer,
 };
 use cbdc_ledger::genesis::{DayCount, opening_books};
 use cbdc_ledger::member::{Member, Role};
-use cbdc_ledger::policy::Parameters;
+use cbdc_ledger::policy::{
+    Capitalisation, FeeBracket, FeeSchedule, FeeTo, Parameters, PolicyChange, Tier, Tiers, VelocityRule,
+};
+use cbdc_ledger::time::LedgerDay;
 use cbdc_ledger::{
     AccountId, Amount, BankId, Block, Class, Command, Genesis, HolderId, Ledger, MemberId, NetworkId, Outcome,
     PublicKey, Signature, Signed, SigningKey, Timestamp, VerifiedProposal,
@@ -192,7 +199,13 @@ impl Network {
         let new = key(key_name).public_key();
         let person = self.ledger.holder_of(account).expect("the wallet exists");
         let certificate = self.certificate(person.id, person.class, new);
-        ReplaceKey { head: self.member_head(Role::Bank, account.bank.0), account, key: new, certificate }
+        ReplaceKey {
+            head: self.member_head(Role::Bank, account.bank.0),
+            account,
+            class: person.class,
+            key: new,
+            certificate,
+        }
     }
 
     pub fn issuance(&self, kind: IssuanceKind, bank: u16, minor: u64) -> IssuanceOrder {
@@ -200,6 +213,84 @@ impl Network {
         let record = IssuanceRequest { kind, head, bank: BankId(bank), amount: amount(minor) };
         let head = self.member_head(Role::Operator, 0);
         IssuanceOrder { head, operator: MemberId(0), request: Signed { record, signature: UNSIGNED } }
+    }
+
+    /// A hold of `minor` and no fee, which expires in an hour.
+    pub fn hold(&self, from: AccountId, to: AccountId, minor: u64) -> PlaceHold {
+        PlaceHold {
+            head: self.head(Signer::Holder(from)),
+            from,
+            to,
+            maximum: amount(minor),
+            max_fee: Amount::ZERO,
+            expires_at: self.now.plus_ms(HOUR_MS),
+            reference: *b"sixteen bytes ok",
+        }
+    }
+
+    pub fn capture(&self, bank: u16, hold: u64, minor: u64) -> ReleaseHold {
+        let head = self.member_head(Role::Bank, bank);
+        ReleaseHold { kind: ReleaseKind::Capture, head, bank: BankId(bank), hold, amount: amount(minor) }
+    }
+
+    pub fn void(&self, bank: u16, hold: u64) -> ReleaseHold {
+        let head = self.member_head(Role::Bank, bank);
+        ReleaseHold { kind: ReleaseKind::Void, head, bank: BankId(bank), hold, amount: Amount::ZERO }
+    }
+
+    /// A transfer of the payer that `bank` tops up by at most `maximum`.
+    pub fn reverse_waterfall(&self, bank: u16, maximum: u64, transfer: Payment) -> ReverseWaterfall {
+        let head = Head { flags: FLAG_REVERSE_WATERFALL, ..transfer.head };
+        let transfer = Signed { record: Payment { head, ..transfer }, signature: UNSIGNED };
+        ReverseWaterfall {
+            head: self.member_head(Role::Bank, bank),
+            bank: BankId(bank),
+            maximum: amount(maximum),
+            transfer,
+        }
+    }
+
+    /// Bank 0 revokes.
+    pub fn link(&self, account: AccountId, bank: u16) -> LinkBank {
+        LinkBank { head: self.head(Signer::Holder(account)), account, bank: BankId(bank) }
+    }
+
+    pub fn designation(&self, account: AccountId) -> DesignateWallet {
+        DesignateWallet { head: self.head(Signer::Holder(account)), account }
+    }
+
+    pub fn reclassification(&self, person: &str, class: Class) -> Reclassify {
+        let head = self.member_head(Role::Registrar, 0);
+        Reclassify { head, registrar: MemberId(0), class, holder: holder(person) }
+    }
+
+    pub fn seizure(&self, account: AccountId, minor: u64, to: AccountId) -> SeizeOrder {
+        let head = self.member_head(Role::Order, 0);
+        SeizeOrder { head, court: MemberId(0), account, amount: amount(minor), to, order: *b"order number one" }
+    }
+
+    /// An operation at par, without rate and maturity.
+    pub fn operation(&self, kind: OperationKind, bank: u16, minor: u64) -> Operation {
+        let at_par = matches!(kind, OperationKind::BuySecurities | OperationKind::SellSecurities);
+        Operation {
+            kind,
+            head: self.member_head(Role::Operator, 0),
+            operator: MemberId(0),
+            bank: BankId(bank),
+            amount: amount(minor),
+            price_ppm: if at_par { 1_000_000 } else { 0 },
+            rate: RatePpm(0),
+            matures: LedgerDay(0),
+        }
+    }
+
+    pub fn refinancing(&self, bank: u16, minor: u64, rate_ppm: i32, matures: LedgerDay) -> Operation {
+        Operation { rate: RatePpm(rate_ppm), matures, ..self.operation(OperationKind::Refinance, bank, minor) }
+    }
+
+    pub fn statement(&self, bank: u16, minor: u64) -> DepositStatement {
+        let head = self.member_head(Role::Bank, bank);
+        DepositStatement { head, bank: BankId(bank), deposits: amount(minor) }
     }
 
     pub fn reserves_transfer(&self, from: u16, to: u16, minor: u64) -> ReservesTransfer {
@@ -290,6 +381,50 @@ impl Network {
     {
         record.sign(self.id(), &key(name)).into()
     }
+}
+
+// Measures.
+
+/// Tiers as (bound, rate in ppm), and the rate above all bounds.
+pub fn tiers(bounded: &[(u64, i32)], above_ppm: i32) -> Tiers {
+    let tier = |(up_to, rate): &(u64, i32)| Tier { up_to: amount(*up_to), rate: RatePpm(*rate) };
+    let bounded: Vec<Tier> = bounded.iter().map(tier).collect();
+    Tiers::new(&bounded, RatePpm(above_ppm)).expect("at most three tiers with ascending bounds")
+}
+
+pub fn remuneration(class: Class, bounded: &[(u64, i32)], above_ppm: i32) -> Measure {
+    Measure::Policy(PolicyChange::Remuneration { class, tiers: tiers(bounded, above_ppm) })
+}
+
+pub fn capitalisation(capitalisation: Capitalisation) -> Measure {
+    Measure::Policy(PolicyChange::Capitalisation(capitalisation))
+}
+
+/// Brackets as (bound, flat part, share in ppm).
+pub fn fees(to: FeeTo, brackets: &[(u64, u64, u32)]) -> FeeSchedule {
+    let bracket = |(up_to, flat, share_ppm): &(u64, u64, u32)| FeeBracket {
+        up_to: amount(*up_to),
+        flat: amount(*flat),
+        share_ppm: *share_ppm,
+    };
+    let brackets: Vec<FeeBracket> = brackets.iter().map(bracket).collect();
+    FeeSchedule::new(to, &brackets).expect("at most four brackets with ascending bounds")
+}
+
+pub fn payer_fee(class: Class, to: FeeTo, brackets: &[(u64, u64, u32)]) -> Measure {
+    Measure::Policy(PolicyChange::PayerFee { class, schedule: fees(to, brackets) })
+}
+
+pub fn payee_fee(class: Class, to: FeeTo, brackets: &[(u64, u64, u32)]) -> Measure {
+    Measure::Policy(PolicyChange::PayeeFee { class, schedule: fees(to, brackets) })
+}
+
+pub fn velocity(class: Class, payments: u16, window_ms: u64) -> Measure {
+    Measure::Policy(PolicyChange::Velocity { class, rule: Some(VelocityRule { payments, window_ms }) })
+}
+
+pub fn bank_status(bank: u16, status: BankStatus) -> Measure {
+    Measure::BankStatus { bank: BankId(bank), status }
 }
 
 /// A command with a signature of zeros.

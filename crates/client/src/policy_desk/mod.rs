@@ -1,4 +1,4 @@
-//! The policy desk: what a committee member, an operator or a court does, and what every member may read.
+//! The policy desk: what a committee member, an operator, a registrar or a court does, and what every member may read.
 //!
 //! A desk that only reads needs no key. One that signs is made with [`PolicyDesk::with_seal`]; the ledger checks that the
 //! seal's role may do what it signs:
@@ -6,20 +6,26 @@
 //! | role | may |
 //! |---|---|
 //! | committee | [`propose`](PolicyDesk::propose), [`vote`](PolicyDesk::vote) |
-//! | operator | [`waiting_requests`](PolicyDesk::waiting_requests), [`endorse`](PolicyDesk::endorse), [`accept_clock`](PolicyDesk::accept_clock) |
-//! | order (court) | [`freeze`](PolicyDesk::freeze), [`unfreeze`](PolicyDesk::unfreeze) |
+//! | operator | [`waiting_requests`](PolicyDesk::waiting_requests), [`endorse`](PolicyDesk::endorse), [`operate`](PolicyDesk::operate) and the other operations, [`accept_clock`](PolicyDesk::accept_clock) |
+//! | registrar | [`reclassify`](PolicyDesk::reclassify) |
+//! | order (court) | [`freeze`](PolicyDesk::freeze), [`unfreeze`](PolicyDesk::unfreeze), [`seize`](PolicyDesk::seize) |
 //!
 //! The connection must show that member's node certificate: the role that hands a command in is checked as well.
+//!
+//! Rooms: `reading` (policy, votes, books, programmes), `operations` (the operator's desk); the rest is here.
+
+mod operations;
+mod reading;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use cbdc_ledger::command::{
-    Ballot, FreezeKind, FreezeOrder, Head, IssuanceOrder, IssuanceRequest, Measure, Motion, Record, Signed,
+    Ballot, FreezeKind, FreezeOrder, Head, Measure, Motion, Reclassify, Record, SeizeOrder, Signed,
 };
 use cbdc_ledger::member::Role;
 use cbdc_ledger::sequence::MEMBER_WINDOW;
-use cbdc_ledger::{AccountId, Amount, Command, MemberId, Reason, SigningKey, Timestamp};
+use cbdc_ledger::{AccountId, Amount, Class, Command, HolderId, MemberId, Reason, SigningKey, Timestamp};
 use cbdc_proto::convert;
 use cbdc_proto::v1;
 use tokio::sync::Mutex;
@@ -83,39 +89,6 @@ impl PolicyDesk {
         &self.anchor
     }
 
-    /// All members, with their keys and next sequence numbers, and the committee's threshold.
-    pub async fn members(&self) -> Result<v1::ListMembersResponse, ClientError> {
-        let request = self.connection.request(v1::ListMembersRequest {});
-        self.connection.ask(self.connection.policy().list_members(request)).await
-    }
-
-    /// The parameters in force, or an earlier version of them.
-    pub async fn policy(&self, version: Option<u32>) -> Result<v1::PolicySet, ClientError> {
-        let request = self.connection.request(v1::GetPolicyRequest { version });
-        self.connection.ask(self.connection.policy().get_policy(request)).await
-    }
-
-    pub async fn balance_sheet(&self) -> Result<v1::BalanceSheet, ClientError> {
-        let request = self.connection.request(v1::GetBalanceSheetRequest {});
-        self.connection.ask(self.connection.policy().get_balance_sheet(request)).await
-    }
-
-    /// CBDC in circulation and the terms that it is the sum of.
-    pub async fn supply(&self) -> Result<v1::Supply, ClientError> {
-        let request = self.connection.request(v1::GetSupplyRequest {});
-        self.connection.ask(self.connection.policy().get_supply(request)).await
-    }
-
-    /// A page of proposals with their votes, newest first. `page_size` is at most 100.
-    pub async fn proposals(
-        &self,
-        page_size: u32,
-        page_token: Option<String>,
-    ) -> Result<v1::ListProposalsResponse, ClientError> {
-        let message = v1::ListProposalsRequest { page_size, page_token: page_token.unwrap_or_default() };
-        self.connection.ask(self.connection.policy().list_proposals(self.connection.request(message))).await
-    }
-
     /// Proposes measures, and votes for them. A settled proposal's number is the fate's result.
     ///
     /// The first block at or after `effective_at` enacts the motion if it is carried by then; one that is not carried
@@ -156,26 +129,21 @@ impl PolicyDesk {
         self.command(Role::Order, |head, court| FreezeOrder { kind, head, court, account, amount, order }).await
     }
 
-    /// The banks' signed requests that wait for the operator.
-    pub async fn waiting_requests(&self) -> Result<Vec<Signed<IssuanceRequest>>, ClientError> {
-        let request = self.connection.request(v1::ListIssuanceRequestsRequest {});
-        let answer = self.connection.ask(self.connection.policy().list_issuance_requests(request)).await?;
-        let read = |bytes: &bytes::Bytes| {
-            Signed::<IssuanceRequest>::from_bytes(bytes).map_err(|error| self.connection.bad_answer(error))
-        };
-        answer.requests.iter().map(read).collect()
+    /// Takes up to an amount off a wallet and pays it to the order's wallet. What was taken is the fate's result, in
+    /// minor units; the rest is a lien on later credits.
+    pub async fn seize(
+        &self,
+        account: AccountId,
+        amount: Amount,
+        to: AccountId,
+        order: [u8; 16],
+    ) -> Result<Fate, ClientError> {
+        self.command(Role::Order, |head, court| SeizeOrder { head, court, account, amount, to, order }).await
     }
 
-    /// Agrees to a bank's request: the operator's order over it.
-    pub async fn endorse(&self, request: Signed<IssuanceRequest>) -> Result<Fate, ClientError> {
-        self.command(Role::Operator, |head, operator| IssuanceOrder { head, operator, request }).await
-    }
-
-    /// Accepts the central bank's clock as it is now, after it has jumped. Returns that clock's time.
-    pub async fn accept_clock(&self) -> Result<Timestamp, ClientError> {
-        let request = self.connection.request(v1::AcceptClockRequest {});
-        let answer = self.connection.ask(self.connection.policy().accept_clock(request)).await?;
-        Ok(Timestamp(answer.time_ms))
+    /// Puts a holder into another class, from now on.
+    pub async fn reclassify(&self, holder: HolderId, class: Class) -> Result<Fate, ClientError> {
+        self.command(Role::Registrar, |head, registrar| Reclassify { head, registrar, class, holder }).await
     }
 
     /// Signs a record with the seal's next number and sends it until its fate is known.

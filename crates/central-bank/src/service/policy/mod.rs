@@ -1,0 +1,199 @@
+//! The policy service: desk, committee, registrar and courts hand commands in; every member reads policy and books.
+//!
+//! Rooms: [`versions`] (parameters, votes and what they changed), [`books`] (balance sheet, aggregates, profit and
+//! loss), [`programmes`], [`page`] (lists, newest first), [`words`] (measures in words).
+//!
+//! Answers that are linear in the number of wallets are worked out on a thread of their own; they hold settlement up
+//! for the moment of the look, as every reader of the ledger does.
+
+mod books;
+mod page;
+mod programmes;
+mod versions;
+mod words;
+
+use std::sync::Arc;
+
+use cbdc_ledger::member::{Role, Seat};
+use cbdc_ledger::{Height, Ledger};
+use cbdc_node::{Archive, LedgerHandle, Membership};
+use cbdc_proto::status::{invalid, not_found, unavailable};
+use cbdc_proto::v1;
+use tonic::{Request, Response, Status};
+
+use self::page::Page;
+use crate::clock::Clock;
+use crate::intake::Intake;
+use crate::issuance_desk::IssuanceDesk;
+use crate::service::settlement::submit_unary;
+
+/// Roles that hand commands in here; which kinds, intake checks. Banks use the settlement service.
+const DESKS: [Role; 4] = [Role::Operator, Role::Committee, Role::Registrar, Role::Order];
+
+pub struct PolicyService {
+    pub intake: Intake,
+    pub ledger: LedgerHandle,
+    pub membership: Membership,
+    pub desk: IssuanceDesk,
+    pub clock: Arc<Clock>,
+    pub archive: Arc<Archive>,
+}
+
+impl PolicyService {
+    /// Looks at the whole ledger without holding an async thread up.
+    async fn survey<R: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Ledger) -> R + Send + 'static,
+    ) -> Result<Response<R>, Status> {
+        let ledger = self.ledger.clone();
+        let looked = tokio::task::spawn_blocking(move || ledger.read(look)).await;
+        looked.map(Response::new).map_err(|_| unavailable("the node is stopping"))
+    }
+
+    /// The version of policy in force at the end of a block, as its header names it.
+    async fn version_at(&self, height: Height) -> Result<u32, Status> {
+        if height == Height(0) {
+            return Ok(1);
+        }
+        let newest = *self.ledger.announced().borrow();
+        let archive = self.archive.clone();
+        let found = tokio::task::spawn_blocking(move || archive.header(height)).await;
+        let found = found.map_err(|_| unavailable("the node is stopping"))?.map_err(|error| {
+            tracing::error!(%error, "the block archive cannot be read");
+            Status::data_loss(error.to_string())
+        })?;
+        let header = found.filter(|_| height <= newest);
+        let missing = || not_found(format!("there is no block {height}; the newest is {newest}"));
+        header.map(|(signed, _)| signed.header.policy_version).ok_or_else(missing)
+    }
+}
+
+#[tonic::async_trait]
+impl v1::policy_server::Policy for PolicyService {
+    async fn submit(&self, request: Request<v1::SubmitPolicyCommandRequest>) -> Result<Response<v1::Outcome>, Status> {
+        let member = self.membership.require(&request, &DESKS)?;
+        submit_unary(&self.intake, member, &request.into_inner().command).await
+    }
+
+    async fn get_policy(&self, request: Request<v1::GetPolicyRequest>) -> Result<Response<v1::PolicySet>, Status> {
+        self.membership.require(&request, &Role::ALL)?;
+        let v1::GetPolicyRequest { version, height } = request.into_inner();
+        let version = match (version, height) {
+            (Some(_), Some(_)) => return Err(invalid("height", "expected a version or a height, found both")),
+            (None, Some(height)) => Some(self.version_at(Height(height)).await?),
+            (version, None) => version,
+        };
+        self.ledger.read(|ledger| {
+            let newest = ledger.policy().in_force().version;
+            let version = version.unwrap_or(newest);
+            let missing = || not_found(format!("there is no version {version} of policy; the newest is {newest}"));
+            let set = ledger.policy().version(version).ok_or_else(missing)?;
+            Ok(Response::new(versions::set_to_message(ledger, set, height.unwrap_or(ledger.height().0))))
+        })
+    }
+
+    async fn list_policy_versions(
+        &self,
+        request: Request<v1::ListPolicyVersionsRequest>,
+    ) -> Result<Response<v1::ListPolicyVersionsResponse>, Status> {
+        self.membership.require(&request, &Role::ALL)?;
+        let v1::ListPolicyVersionsRequest { page_size, page_token } = request.into_inner();
+        let page = Page::of(page_size, &page_token)?;
+        Ok(Response::new(self.ledger.read(|ledger| versions::list_versions(ledger, &page))))
+    }
+
+    async fn get_balance_sheet(
+        &self,
+        request: Request<v1::GetBalanceSheetRequest>,
+    ) -> Result<Response<v1::BalanceSheet>, Status> {
+        self.membership.require(&request, &Role::ALL)?;
+        match request.into_inner().with_unposted_interest {
+            true => self.survey(books::balance_sheet_with_unposted_interest).await,
+            false => Ok(Response::new(self.ledger.read(books::balance_sheet))),
+        }
+    }
+
+    async fn get_aggregates(
+        &self,
+        request: Request<v1::GetAggregatesRequest>,
+    ) -> Result<Response<v1::Aggregates>, Status> {
+        self.membership.require(&request, &Role::ALL)?;
+        self.survey(books::aggregates).await
+    }
+
+    async fn get_profit_and_loss(
+        &self,
+        request: Request<v1::GetProfitAndLossRequest>,
+    ) -> Result<Response<v1::ProfitAndLoss>, Status> {
+        self.membership.require(&request, &Role::ALL)?;
+        Ok(Response::new(self.ledger.read(books::profit_and_loss)))
+    }
+
+    async fn list_programmes(
+        &self,
+        request: Request<v1::ListProgrammesRequest>,
+    ) -> Result<Response<v1::ListProgrammesResponse>, Status> {
+        self.membership.require(&request, &Role::ALL)?;
+        let v1::ListProgrammesRequest { page_size, page_token } = request.into_inner();
+        let page = Page::of(page_size, &page_token)?;
+        self.survey(move |ledger| programmes::list_programmes(ledger, &page)).await
+    }
+
+    async fn get_supply(&self, request: Request<v1::GetSupplyRequest>) -> Result<Response<v1::Supply>, Status> {
+        self.membership.require(&request, &Role::ALL)?;
+        Ok(Response::new(self.ledger.read(books::supply)))
+    }
+
+    async fn list_members(
+        &self,
+        request: Request<v1::ListMembersRequest>,
+    ) -> Result<Response<v1::ListMembersResponse>, Status> {
+        self.membership.require(&request, &Role::ALL)?;
+        let members = |ledger: &Ledger| v1::ListMembersResponse {
+            members: ledger.members().seats().map(member_to_message).collect(),
+            threshold: u32::from(ledger.members().threshold()),
+        };
+        Ok(Response::new(self.ledger.read(members)))
+    }
+
+    async fn list_proposals(
+        &self,
+        request: Request<v1::ListProposalsRequest>,
+    ) -> Result<Response<v1::ListProposalsResponse>, Status> {
+        self.membership.require(&request, &Role::ALL)?;
+        let v1::ListProposalsRequest { page_size, page_token } = request.into_inner();
+        let page = Page::of(page_size, &page_token)?;
+        Ok(Response::new(self.ledger.read(|ledger| versions::list_proposals(ledger, &page))))
+    }
+
+    async fn list_issuance_requests(
+        &self,
+        request: Request<v1::ListIssuanceRequestsRequest>,
+    ) -> Result<Response<v1::ListIssuanceRequestsResponse>, Status> {
+        self.membership.require(&request, &[Role::Operator])?;
+        let requests = self.desk.waiting().iter().map(|signed| signed.to_bytes().into()).collect();
+        Ok(Response::new(v1::ListIssuanceRequestsResponse { requests }))
+    }
+
+    async fn accept_clock(
+        &self,
+        request: Request<v1::AcceptClockRequest>,
+    ) -> Result<Response<v1::AcceptClockResponse>, Status> {
+        let (_, operator) = self.membership.require(&request, &[Role::Operator])?;
+        tracing::warn!(target: "security", %operator, "an operator accepts the clock");
+        Ok(Response::new(v1::AcceptClockResponse { time_ms: self.clock.accept().0 }))
+    }
+}
+
+fn member_to_message(seat: &Seat) -> v1::Member {
+    v1::Member {
+        role: seat.member.role.to_string(),
+        id: u32::from(seat.member.id.0),
+        name: seat.member.name.clone(),
+        signing_key: seat.member.signing_key.0.to_vec().into(),
+        node_key: seat.member.node_key.map(|key| key.0.to_vec().into()),
+        active: seat.active,
+        key_version: seat.key_version,
+        next_sequence: seat.window.lowest_unused(),
+    }
+}

@@ -1,0 +1,77 @@
+//! Programmes: what the committee decided to pay to cohorts, and how far that has come.
+
+use std::collections::BTreeMap;
+
+use cbdc_ledger::Ledger;
+use cbdc_ledger::Timestamp;
+use cbdc_ledger::programme::{Programme, Purpose};
+use cbdc_proto::v1;
+
+use super::page::Page;
+
+/// A page of programmes. Linear in the number of wallets where purpose-bound money is on any.
+pub fn list_programmes(ledger: &Ledger, page: &Page) -> v1::ListProgrammesResponse {
+    let outstanding = outstanding_minor(ledger);
+    let now = ledger.tip().time;
+    let numbered = (1_u64..).zip(ledger.programmes().all()).collect::<Vec<_>>();
+    let (programmes, next_page_token) = page.cut(numbered.into_iter().rev(), |(number, _)| *number);
+    let message = |(number, programme): (u64, &Programme)| v1::Programme {
+        outstanding_minor: outstanding.get(&number).copied().unwrap_or_default(),
+        ..programme_to_message(number, programme, now)
+    };
+    v1::ListProgrammesResponse { programmes: programmes.into_iter().map(message).collect(), next_page_token }
+}
+
+/// What wallets still hold of each programme's purpose-bound money.
+fn outstanding_minor(ledger: &Ledger) -> BTreeMap<u64, u64> {
+    let mut outstanding: BTreeMap<u64, u64> = BTreeMap::new();
+    if !ledger.programmes().has_earmarks() {
+        return outstanding;
+    }
+    for bank in ledger.banks() {
+        for (wallet, _) in ledger.wallets_of(bank).filter(|(_, account)| !account.earmarked.is_zero()) {
+            for (number, earmark) in ledger.programmes().earmarks_of(wallet) {
+                // Earmarks are CBDC, all of which fits 64 bits.
+                *outstanding.entry(number).or_default() += earmark.amount.minor();
+            }
+        }
+    }
+    outstanding
+}
+
+fn programme_to_message(number: u64, programme: &Programme, now: Timestamp) -> v1::Programme {
+    let grant = &programme.grant;
+    let paid = u128::from(programme.paid) * u128::from(grant.amount_each.minor());
+    v1::Programme {
+        number,
+        class: grant.cohort.class.to_string(),
+        bank: grant.cohort.bank.map(|bank| u32::from(bank.0)),
+        first: grant.cohort.first,
+        amount_each_minor: grant.amount_each.minor(),
+        purpose: grant.purpose.as_ref().map(purpose_to_message),
+        state: state(programme, now).to_owned(),
+        paid: programme.paid,
+        refused: programme.refused,
+        paid_minor: paid.to_string(),
+        expired_minor: programme.expired.minor(),
+        outstanding_minor: 0,
+    }
+}
+
+fn purpose_to_message(purpose: &Purpose) -> v1::Purpose {
+    v1::Purpose {
+        payees: purpose.payees.iter().map(|class| class.to_string()).collect(),
+        funding: purpose.funding.to_string(),
+        expires_at_ms: purpose.expires_at.0,
+    }
+}
+
+fn state(programme: &Programme, now: Timestamp) -> &'static str {
+    let cohort = &programme.grant.cohort;
+    let is_full = cohort.first != 0 && programme.paid >= cohort.first;
+    match programme.grant.purpose {
+        Some(purpose) if purpose.expires_at <= now => "expired",
+        _ if is_full || programme.next_person >= programme.end => "paid",
+        _ => "paying",
+    }
+}

@@ -1,0 +1,105 @@
+//! Versions of policy: the parameters, who proposed and voted, and what each version changed.
+
+use cbdc_ledger::command::Measure;
+use cbdc_ledger::policy::{Fate, Parameters, PolicySet, Proposed, text};
+use cbdc_ledger::{Amount, BankId, Class, Ledger, MemberId};
+use cbdc_proto::v1;
+
+use super::page::Page;
+use super::words::in_words;
+
+/// A set of parameters, as the answer of a height.
+pub fn set_to_message(ledger: &Ledger, set: &PolicySet, height: u64) -> v1::PolicySet {
+    let parameters = &set.parameters;
+    let class = |class: Class| {
+        let rules = parameters.class(class);
+        v1::ClassRules {
+            class: class.to_string(),
+            holding_limit_minor: rules.holding_limit.map(Amount::minor),
+            payment_limit_minor: rules.payment_limit.map(Amount::minor),
+            day_limit_minor: rules.day_limit.map(Amount::minor),
+            month_limit_minor: rules.month_limit.map(Amount::minor),
+        }
+    };
+    let quota =
+        |(bank, quota): (&BankId, &Amount)| v1::BankQuota { bank: u32::from(bank.0), quota_minor: quota.minor() };
+    let shown = text::show(parameters, ledger.genesis().currency_exponent);
+    v1::PolicySet {
+        version: set.version,
+        in_force_since_ms: set.in_force_since.0,
+        supply_cap_minor: parameters.supply_cap.map(Amount::minor),
+        issuance_quota_minor: parameters.issuance_quota.map(Amount::minor),
+        bank_quotas: parameters.issuance_quota_of_bank.iter().map(quota).collect(),
+        classes: Class::all().map(class).collect(),
+        height,
+        parameters: shown.into_iter().map(|(name, value)| v1::Parameter { name, value }).collect(),
+    }
+}
+
+/// A page of versions with what brought them.
+pub fn list_versions(ledger: &Ledger, page: &Page) -> v1::ListPolicyVersionsResponse {
+    let enacted = enacted_policy(ledger);
+    let version = |set: &PolicySet| {
+        // Genesis gives version 1, and each enacted proposal that changes parameters gives the next one.
+        let place = (set.version as usize).checked_sub(2);
+        let brought_by = place.and_then(|place| enacted.get(place)).copied();
+        v1::PolicyVersion {
+            version: set.version,
+            in_force_since_ms: set.in_force_since.0,
+            proposal: brought_by.map(|proposed| proposal_to_message(ledger, proposed)),
+            changes: changes(ledger, set),
+        }
+    };
+    let (sets, next_page_token) = page.cut(ledger.policy().all().iter().rev(), |set| u64::from(set.version));
+    v1::ListPolicyVersionsResponse { versions: sets.into_iter().map(version).collect(), next_page_token }
+}
+
+/// Enacted proposals that changed parameters, in the order in which they did.
+fn enacted_policy(ledger: &Ledger) -> Vec<&Proposed> {
+    let changes_policy = |proposed: &&Proposed| {
+        let measures = &proposed.motion.measures;
+        proposed.fate == Fate::Enacted && measures.iter().any(|measure| matches!(measure, Measure::Policy(_)))
+    };
+    let mut enacted: Vec<&Proposed> = ledger.motions().all().iter().filter(changes_policy).collect();
+    // A block enacts what is due in the order of its numbers.
+    enacted.sort_by_key(|proposed| (proposed.closed_at, proposed.number));
+    enacted
+}
+
+/// What a version changed.
+fn changes(ledger: &Ledger, set: &PolicySet) -> Vec<v1::ParameterChange> {
+    let none = Parameters::default();
+    let before = set.version.checked_sub(1).and_then(|version| ledger.policy().version(version));
+    let before = before.map_or(&none, |set| &set.parameters);
+    let exponent = ledger.genesis().currency_exponent;
+    let shown_before = text::show(before, exponent);
+    let value_before = |name: &str| {
+        let shown = shown_before.iter().find(|(shown, _)| shown == name);
+        shown.map_or("none".to_owned(), |(_, value)| value.clone())
+    };
+    let change = |(name, after): (String, String)| v1::ParameterChange { before: value_before(&name), name, after };
+    text::differences(before, &set.parameters, exponent).into_iter().map(change).collect()
+}
+
+/// A page of proposals.
+pub fn list_proposals(ledger: &Ledger, page: &Page) -> v1::ListProposalsResponse {
+    let (proposals, next_page_token) = page.cut(ledger.motions().all().iter().rev(), |proposed| proposed.number);
+    let proposals = proposals.into_iter().map(|proposed| proposal_to_message(ledger, proposed)).collect();
+    v1::ListProposalsResponse { proposals, next_page_token }
+}
+
+fn proposal_to_message(ledger: &Ledger, proposed: &Proposed) -> v1::Proposal {
+    let exponent = ledger.genesis().currency_exponent;
+    let vote = |(member, approve): (&MemberId, &bool)| v1::Vote { member: u32::from(member.0), approve: *approve };
+    v1::Proposal {
+        number: proposed.number,
+        proposed_by: u32::from(proposed.motion.member.0),
+        fate: proposed.fate.name().to_owned(),
+        carried: ledger.carried(proposed.number),
+        effective_at_ms: proposed.motion.effective_at.0,
+        lapses_at_ms: proposed.motion.lapses_at.0,
+        closed_at_ms: proposed.closed_at.0,
+        measures: proposed.motion.measures.iter().map(|measure| in_words(measure, exponent)).collect(),
+        votes: proposed.ballots.iter().map(vote).collect(),
+    }
+}

@@ -1,0 +1,131 @@
+//! `cbdc policy freeze`, `unfreeze` and `seize`: a court's orders.
+
+use cbdc_client::{Amount, Fate, MemberId, Role};
+use clap::Args;
+use serde_json::json;
+
+use crate::exit::Usage;
+use crate::network::NetworkArgument;
+use crate::output::Output;
+
+#[derive(Args, Debug)]
+struct Order {
+    /// A wallet's name or an account number
+    wallet: String,
+    /// Major units, such as 50
+    amount: String,
+    /// The court's own number of the order, at most 16 bytes
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    order: String,
+    #[command(flatten)]
+    network: NetworkArgument,
+}
+
+/// Freeze an amount: its holder may not spend it
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc policy freeze alice 50 --order AZ-17/2026")]
+pub struct Freeze {
+    #[command(flatten)]
+    order: Order,
+}
+
+/// Lift a freeze, or part of it
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc policy unfreeze alice 50")]
+pub struct Unfreeze {
+    #[command(flatten)]
+    order: Order,
+}
+
+impl Freeze {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        self.order.run(true, output).await
+    }
+}
+
+impl Unfreeze {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        self.order.run(false, output).await
+    }
+}
+
+impl Order {
+    async fn run(self, freezes: bool, output: &Output) -> anyhow::Result<()> {
+        let network = self.network.open()?;
+        let anchor = network.anchor().clone();
+        let amount = anchor.parse(&self.amount)?;
+        let account = network.account_of(&self.wallet)?;
+        let order = order_number(&self.order)?;
+        let court = network.desk(Role::Order, MemberId(1))?;
+        let fate: Fate = match freezes {
+            true => court.freeze(account, amount, order).await?,
+            false => court.unfreeze(account, amount, order).await?,
+        };
+        let place = fate.settled()?;
+        let word = if freezes { "frozen" } else { "unfrozen" };
+        let object = json!({
+            "kind": word,
+            "account": account.to_string(),
+            "amount_minor": amount.minor(),
+            "height": place.height.0,
+            "index": place.index,
+        });
+        output.print(object, || format!("{word} {} on {account} at {place}", anchor.show(amount)));
+        Ok(())
+    }
+}
+
+/// Take money off a wallet and pay it to the order's wallet; what is lacking is a lien on later credits
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc policy seize alice 50 --to bob --order AZ-17/2026")]
+pub struct Seize {
+    #[command(flatten)]
+    order: Order,
+    /// The wallet that the order pays to: its name or account number
+    #[arg(long, value_name = "WALLET")]
+    to: String,
+}
+
+impl Seize {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        let Seize { order: Order { wallet, amount, order, network }, to } = self;
+        let network = network.open()?;
+        let anchor = network.anchor().clone();
+        let amount = anchor.parse(&amount)?;
+        let (account, to) = (network.account_of(&wallet)?, network.account_of(&to)?);
+        let court = network.desk(Role::Order, MemberId(1))?;
+        let (place, taken_minor) = court.seize(account, amount, to, order_number(&order)?).await?.result()?;
+        let lacking_minor = amount.minor().saturating_sub(taken_minor);
+        let object = json!({
+            "kind": "seized",
+            "account": account.to_string(),
+            "to": to.to_string(),
+            "amount_minor": amount.minor(),
+            "taken_minor": taken_minor,
+            "lien_minor": lacking_minor,
+            "height": place.height.0,
+            "index": place.index,
+        });
+        output.print(object, || {
+            let taken = anchor.show(Amount::from_minor(taken_minor));
+            let lien = match lacking_minor {
+                0 => String::new(),
+                lacking => format!("; {} more is a lien on later credits", anchor.show(Amount::from_minor(lacking))),
+            };
+            format!("seized {taken} from {account}, paid to {to} at {place}{lien}")
+        });
+        Ok(())
+    }
+}
+
+/// The court's number of an order, filled up with zeros.
+fn order_number(text: &str) -> Result<[u8; 16], Usage> {
+    let mut order = [0; 16];
+    let room = order.get_mut(..text.len());
+    let room = room.ok_or_else(|| Usage(format!("expected an order's number of at most 16 bytes, found `{text}`")))?;
+    room.copy_from_slice(text.as_bytes());
+    Ok(order)
+}

@@ -1,0 +1,95 @@
+//! The operator's desk: issuance that banks ask for, operations with banks, and the clock.
+
+use cbdc_ledger::amount::RatePpm;
+use cbdc_ledger::command::{IssuanceOrder, IssuanceRequest, Operation, OperationKind, Signed};
+use cbdc_ledger::member::Role;
+use cbdc_ledger::time::LedgerDay;
+use cbdc_ledger::{Amount, BankId, Timestamp};
+use cbdc_proto::v1;
+
+use super::PolicyDesk;
+use crate::error::ClientError;
+use crate::submission::Fate;
+
+/// What an operation names beside its kind, its bank and its amount; zero where its kind has no use for it.
+#[derive(Clone, Copy, Default)]
+struct Terms {
+    price_ppm: u32,
+    rate: RatePpm,
+    matures: LedgerDay,
+}
+
+impl PolicyDesk {
+    /// The banks' signed requests that wait for the operator.
+    pub async fn waiting_requests(&self) -> Result<Vec<Signed<IssuanceRequest>>, ClientError> {
+        let request = self.connection.request(v1::ListIssuanceRequestsRequest {});
+        let answer = self.connection.ask(self.connection.policy().list_issuance_requests(request)).await?;
+        let read = |bytes: &bytes::Bytes| {
+            Signed::<IssuanceRequest>::from_bytes(bytes).map_err(|error| self.connection.bad_answer(error))
+        };
+        answer.requests.iter().map(read).collect()
+    }
+
+    /// Agrees to a bank's request: the operator's order over it.
+    pub async fn endorse(&self, request: Signed<IssuanceRequest>) -> Result<Fate, ClientError> {
+        self.command(Role::Operator, |head, operator| IssuanceOrder { head, operator, request }).await
+    }
+
+    /// An operation that needs no terms: banknotes, government payments, a night on a facility, collateral.
+    ///
+    /// # Errors
+    /// [`ClientError::Usage`] for a kind that needs a price ([`buy_securities`](PolicyDesk::buy_securities),
+    /// [`sell_securities`](PolicyDesk::sell_securities)) or a rate and a maturity
+    /// ([`refinance`](PolicyDesk::refinance)).
+    pub async fn operate(&self, kind: OperationKind, bank: BankId, amount: Amount) -> Result<Fate, ClientError> {
+        let missing = match kind {
+            OperationKind::BuySecurities | OperationKind::SellSecurities => "a price",
+            OperationKind::Refinance => "a rate and a maturity",
+            _ => return self.operation(kind, bank, amount, Terms::default()).await,
+        };
+        Err(ClientError::Usage(format!("expected {missing} for {}, found none", kind.kind().name())))
+    }
+
+    /// Buys securities of a nominal amount from a bank. A price of 1,000,000 ppm is par.
+    pub async fn buy_securities(&self, bank: BankId, nominal: Amount, price_ppm: u32) -> Result<Fate, ClientError> {
+        let terms = Terms { price_ppm, ..Terms::default() };
+        self.operation(OperationKind::BuySecurities, bank, nominal, terms).await
+    }
+
+    /// Sells securities of a nominal amount to a bank. A price of 1,000,000 ppm is par.
+    pub async fn sell_securities(&self, bank: BankId, nominal: Amount, price_ppm: u32) -> Result<Fate, ClientError> {
+        let terms = Terms { price_ppm, ..Terms::default() };
+        self.operation(OperationKind::SellSecurities, bank, nominal, terms).await
+    }
+
+    /// Lends to a bank at a yearly rate until the beginning of a ledger day.
+    pub async fn refinance(
+        &self,
+        bank: BankId,
+        amount: Amount,
+        rate: RatePpm,
+        matures: LedgerDay,
+    ) -> Result<Fate, ClientError> {
+        let terms = Terms { rate, matures, ..Terms::default() };
+        self.operation(OperationKind::Refinance, bank, amount, terms).await
+    }
+
+    async fn operation(
+        &self,
+        kind: OperationKind,
+        bank: BankId,
+        amount: Amount,
+        terms: Terms,
+    ) -> Result<Fate, ClientError> {
+        let Terms { price_ppm, rate, matures } = terms;
+        let operation = |head, operator| Operation { kind, head, operator, bank, amount, price_ppm, rate, matures };
+        self.command(Role::Operator, operation).await
+    }
+
+    /// Accepts the central bank's clock as it is now, after it has jumped. Returns that clock's time.
+    pub async fn accept_clock(&self) -> Result<Timestamp, ClientError> {
+        let request = self.connection.request(v1::AcceptClockRequest {});
+        let answer = self.connection.ask(self.connection.policy().accept_clock(request)).await?;
+        Ok(Timestamp(answer.time_ms))
+    }
+}

@@ -1,0 +1,105 @@
+//! What every member may read at the central bank: members, policy and its votes, the books, programmes.
+
+use cbdc_ledger::Height;
+use cbdc_ledger::policy::{Parameters, text};
+use cbdc_proto::v1;
+
+use super::PolicyDesk;
+use crate::error::ClientError;
+
+impl PolicyDesk {
+    /// All members, with their keys and next sequence numbers, and the committee's threshold.
+    pub async fn members(&self) -> Result<v1::ListMembersResponse, ClientError> {
+        let request = self.connection.request(v1::ListMembersRequest {});
+        self.connection.ask(self.connection.policy().list_members(request)).await
+    }
+
+    /// The parameters in force, or an earlier version of them.
+    pub async fn policy(&self, version: Option<u32>) -> Result<v1::PolicySet, ClientError> {
+        self.ask_policy(v1::GetPolicyRequest { version, height: None }).await
+    }
+
+    /// The parameters in force at the end of a block.
+    pub async fn policy_at(&self, height: Height) -> Result<v1::PolicySet, ClientError> {
+        self.ask_policy(v1::GetPolicyRequest { version: None, height: Some(height.0) }).await
+    }
+
+    async fn ask_policy(&self, message: v1::GetPolicyRequest) -> Result<v1::PolicySet, ClientError> {
+        self.connection.ask(self.connection.policy().get_policy(self.connection.request(message))).await
+    }
+
+    /// The parameters in force as the ledger holds them, to change some of them and propose the difference.
+    pub async fn parameters(&self) -> Result<Parameters, ClientError> {
+        let set = self.policy(None).await?;
+        let exponent = self.anchor.genesis().currency_exponent;
+        let mut parameters = Parameters::default();
+        for v1::Parameter { name, value } in &set.parameters {
+            text::set(&mut parameters, name, value, exponent).map_err(|error| self.connection.bad_answer(error))?;
+        }
+        Ok(parameters)
+    }
+
+    /// A page of versions of policy, newest first, each with what it changed and the proposal that brought it.
+    /// `page_size` is at most 100.
+    pub async fn policy_versions(
+        &self,
+        page_size: u32,
+        page_token: Option<String>,
+    ) -> Result<v1::ListPolicyVersionsResponse, ClientError> {
+        let message = v1::ListPolicyVersionsRequest { page_size, page_token: page_token.unwrap_or_default() };
+        self.connection.ask(self.connection.policy().list_policy_versions(self.connection.request(message))).await
+    }
+
+    /// A page of proposals with their votes, newest first. `page_size` is at most 100.
+    pub async fn proposals(
+        &self,
+        page_size: u32,
+        page_token: Option<String>,
+    ) -> Result<v1::ListProposalsResponse, ClientError> {
+        let message = v1::ListProposalsRequest { page_size, page_token: page_token.unwrap_or_default() };
+        self.connection.ask(self.connection.policy().list_proposals(self.connection.request(message))).await
+    }
+
+    /// The central bank's books, without what wallets have accrued.
+    pub async fn balance_sheet(&self) -> Result<v1::BalanceSheet, ClientError> {
+        self.ask_balance_sheet(false).await
+    }
+
+    /// The central bank's books, with what wallets have accrued and is not posted. Linear in the number of wallets.
+    pub async fn balance_sheet_with_unposted_interest(&self) -> Result<v1::BalanceSheet, ClientError> {
+        self.ask_balance_sheet(true).await
+    }
+
+    async fn ask_balance_sheet(&self, with_unposted_interest: bool) -> Result<v1::BalanceSheet, ClientError> {
+        let request = self.connection.request(v1::GetBalanceSheetRequest { with_unposted_interest });
+        self.connection.ask(self.connection.policy().get_balance_sheet(request)).await
+    }
+
+    /// Base money, and whose the CBDC is. Linear in the number of wallets.
+    pub async fn aggregates(&self) -> Result<v1::Aggregates, ClientError> {
+        let request = self.connection.request(v1::GetAggregatesRequest {});
+        self.connection.ask(self.connection.policy().get_aggregates(request)).await
+    }
+
+    /// The central bank's profit and loss since genesis, by source.
+    pub async fn profit_and_loss(&self) -> Result<v1::ProfitAndLoss, ClientError> {
+        let request = self.connection.request(v1::GetProfitAndLossRequest {});
+        self.connection.ask(self.connection.policy().get_profit_and_loss(request)).await
+    }
+
+    /// CBDC in circulation and the terms that it is the sum of.
+    pub async fn supply(&self) -> Result<v1::Supply, ClientError> {
+        let request = self.connection.request(v1::GetSupplyRequest {});
+        self.connection.ask(self.connection.policy().get_supply(request)).await
+    }
+
+    /// A page of payments to cohorts, newest first. `page_size` is at most 100.
+    pub async fn programmes(
+        &self,
+        page_size: u32,
+        page_token: Option<String>,
+    ) -> Result<v1::ListProgrammesResponse, ClientError> {
+        let message = v1::ListProgrammesRequest { page_size, page_token: page_token.unwrap_or_default() };
+        self.connection.ask(self.connection.policy().list_programmes(self.connection.request(message))).await
+    }
+}

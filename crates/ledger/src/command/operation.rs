@@ -1,0 +1,150 @@
+//! What the central bank's operations desk does with banks: banknotes, government payments, market and credit
+//! operations, collateral. And the statement that a bank signs of its deposits.
+
+use super::{Head, Kind, Record};
+use crate::amount::{Amount, RatePpm};
+use crate::encoding::{DecodeError, Reader, Writer};
+use crate::identity::{BankId, MemberId};
+use crate::time::LedgerDay;
+
+/// What an operation does. The entries are those of the central bank's books.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum OperationKind {
+    /// The bank draws banknotes: Dr reserves, Cr banknotes.
+    WithdrawBanknotes,
+    /// The bank brings banknotes back: Dr banknotes, Cr reserves.
+    DepositBanknotes,
+    /// The bank pays the government for a customer (taxes): Dr reserves, Cr government.
+    CollectForGovernment,
+    /// The government pays a customer of the bank: Dr government, Cr reserves.
+    PayFromGovernment,
+    /// Buys securities of that nominal amount: Dr securities, Cr reserves at nominal × price.
+    BuySecurities,
+    /// Sells securities of that nominal amount: Dr reserves, Cr securities at average cost, the difference to equity.
+    SellSecurities,
+    /// A night on the deposit facility: Dr reserves, Cr deposit facility.
+    PlaceDeposit,
+    /// A night on the lending facility: Dr loans, Cr reserves.
+    Lend,
+    /// A refinancing operation at its own rate until its maturity: Dr loans, Cr reserves.
+    Refinance,
+    /// Notes pledged collateral, at market value.
+    Pledge,
+    /// Gives pledged collateral back.
+    ReleaseCollateral,
+}
+
+impl OperationKind {
+    pub const ALL: [OperationKind; 11] = [
+        OperationKind::WithdrawBanknotes,
+        OperationKind::DepositBanknotes,
+        OperationKind::CollectForGovernment,
+        OperationKind::PayFromGovernment,
+        OperationKind::BuySecurities,
+        OperationKind::SellSecurities,
+        OperationKind::PlaceDeposit,
+        OperationKind::Lend,
+        OperationKind::Refinance,
+        OperationKind::Pledge,
+        OperationKind::ReleaseCollateral,
+    ];
+
+    pub fn kind(self) -> Kind {
+        match self {
+            OperationKind::WithdrawBanknotes => Kind::WithdrawBanknotes,
+            OperationKind::DepositBanknotes => Kind::DepositBanknotes,
+            OperationKind::CollectForGovernment => Kind::CollectForGovernment,
+            OperationKind::PayFromGovernment => Kind::PayFromGovernment,
+            OperationKind::BuySecurities => Kind::BuySecurities,
+            OperationKind::SellSecurities => Kind::SellSecurities,
+            OperationKind::PlaceDeposit => Kind::PlaceDeposit,
+            OperationKind::Lend => Kind::Lend,
+            OperationKind::Refinance => Kind::Refinance,
+            OperationKind::Pledge => Kind::Pledge,
+            OperationKind::ReleaseCollateral => Kind::ReleaseCollateral,
+        }
+    }
+
+    pub fn of(kind: Kind) -> Option<OperationKind> {
+        OperationKind::ALL.into_iter().find(|operation| operation.kind() == kind)
+    }
+
+    fn is_market_operation(self) -> bool {
+        matches!(self, OperationKind::BuySecurities | OperationKind::SellSecurities)
+    }
+}
+
+/// Operator (2), bank (2), price (4), amount (8), rate (4), maturity (4). 48 bytes in all. A field that the kind has no
+/// use for is zero.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Operation {
+    pub kind: OperationKind,
+    pub head: Head,
+    pub operator: MemberId,
+    pub bank: BankId,
+    /// Minor units; of securities the nominal amount.
+    pub amount: Amount,
+    /// Of a market operation: the price in ppm of the nominal amount (1,000,000 is par).
+    pub price_ppm: u32,
+    /// Of a refinancing operation: the yearly rate, and the ledger day at whose beginning it is repaid.
+    pub rate: RatePpm,
+    pub matures: LedgerDay,
+}
+
+/// The bank's statement of its customers' deposits: bank (2), reserved (6), deposits (8). 40 bytes in all. The last one
+/// given when a maintenance period begins is the base of the period's requirement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DepositStatement {
+    pub head: Head,
+    pub bank: BankId,
+    pub deposits: Amount,
+}
+
+impl Record for Operation {
+    fn kind(&self) -> Kind {
+        self.kind.kind()
+    }
+
+    fn head(&self) -> &Head {
+        &self.head
+    }
+
+    fn encode_fields(&self, out: &mut Writer) {
+        out.u16(self.operator.0).u16(self.bank.0).u32(self.price_ppm).u64(self.amount.minor());
+        out.u32(self.rate.0 as u32).u32(self.matures.0);
+    }
+
+    fn decode_fields(kind: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let kind = OperationKind::of(kind).ok_or_else(|| input.wrong("the kind of an operation", kind as u64))?;
+        let (operator, bank, price_ppm) = (MemberId(input.u16()?), BankId(input.u16()?), input.u32()?);
+        let amount = Amount::from_minor(input.u64()?);
+        let (rate, matures) = (RatePpm(input.u32()? as i32), LedgerDay(input.u32()?));
+        if !kind.is_market_operation() && price_ppm != 0 {
+            return Err(input.wrong("price 0 where nothing is bought or sold", u64::from(price_ppm)));
+        }
+        if kind != OperationKind::Refinance && (rate.0 != 0 || matures.0 != 0) {
+            return Err(input.wrong("rate and maturity 0 where nothing is refinanced", u64::from(matures.0)));
+        }
+        Ok(Operation { kind, head, operator, bank, amount, price_ppm, rate, matures })
+    }
+}
+
+impl Record for DepositStatement {
+    fn kind(&self) -> Kind {
+        Kind::DepositStatement
+    }
+
+    fn head(&self) -> &Head {
+        &self.head
+    }
+
+    fn encode_fields(&self, out: &mut Writer) {
+        out.u16(self.bank.0).reserved(6).u64(self.deposits.minor());
+    }
+
+    fn decode_fields(_: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let bank = BankId(input.u16()?);
+        input.reserved(6)?;
+        Ok(DepositStatement { head, bank, deposits: Amount::from_minor(input.u64()?) })
+    }
+}

@@ -1,0 +1,50 @@
+//! Reverse waterfall: a transfer above the payer's balance, which the payer's linked bank tops up from their deposit.
+//!
+//! It takes two signatures and two numbers: the payer signs a transfer with the flag
+//! [`FLAG_REVERSE_WATERFALL`](super::FLAG_REVERSE_WATERFALL), the bank signs the whole of it with the most that it
+//! will give.
+
+use super::{FLAG_REVERSE_WATERFALL, Head, Kind, Payment, PaymentKind, Record, Signed};
+use crate::amount::Amount;
+use crate::encoding::{DecodeError, Reader, Writer};
+use crate::identity::BankId;
+use crate::signature::Signature;
+
+/// Bank (2), reserved (6), maximum (8), the payer's transfer with its signature (136). 176 bytes in all. Its sequence
+/// number is the bank's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReverseWaterfall {
+    pub head: Head,
+    pub bank: BankId,
+    /// The most that may be drawn from the bank's reserves.
+    pub maximum: Amount,
+    pub transfer: Signed<Payment>,
+}
+
+impl Record for ReverseWaterfall {
+    fn kind(&self) -> Kind {
+        Kind::ReverseWaterfall
+    }
+
+    fn head(&self) -> &Head {
+        &self.head
+    }
+
+    fn encode_fields(&self, out: &mut Writer) {
+        out.u16(self.bank.0).reserved(6).u64(self.maximum.minor());
+        self.transfer.encode(out);
+    }
+
+    fn decode_fields(_: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let bank = BankId(input.u16()?);
+        input.reserved(6)?;
+        let maximum = Amount::from_minor(input.u64()?);
+        let (kind, transfer_head) = Head::decode(input)?;
+        let record = Payment::decode_fields(kind, transfer_head, input)?;
+        if record.kind != PaymentKind::Transfer || record.head.flags & FLAG_REVERSE_WATERFALL == 0 {
+            return Err(input.wrong("a transfer that allows the reverse waterfall", kind as u64));
+        }
+        let transfer = Signed { record, signature: Signature(input.array()?) };
+        Ok(ReverseWaterfall { head, bank, maximum, transfer })
+    }
+}

@@ -1,0 +1,15 @@
+//! Month limit: what one person may send in settled payments in one calendar month, over all wallets at all banks.
+//!
+//! Funding, defunding, fees and transfers between wallets of the same person are no payments.
+
+use crate::amount::Amount;
+use crate::holder::Holder;
+use crate::outcome::{Outcome, Reason};
+use crate::policy::Parameters;
+use crate::time::Month;
+
+pub fn check(parameters: &Parameters, payer: &Holder, month: Month, amount: Amount) -> Result<(), Outcome> {
+    let Some(limit) = parameters.class(payer.class).month_limit else { return Ok(()) };
+    let after = payer.paid_in(month).plus(amount).unwrap_or(Amount::MAX);
+    if after > limit { Err(Outcome::refused(Reason::MonthLimit, limit.minor(), after.minor())) } else { Ok(()) }
+}

@@ -1,0 +1,296 @@
+//! Remuneration of wallets: tiers of balance, each at its own yearly rate, and the exact interest that they give.
+//!
+//! # The rule
+//! Each ledger day a wallet accrues, for each tier, the part of its end-of-day balance in that tier × the tier's
+//! rate, in minor units × ppm × days, unrounded ([`Tiers::accrual`]). At 00:00 of a capitalisation date the accrued
+//! sum is divided by day count × 1,000,000 and rounded toward zero; that is posted, the remainder stays accrued
+//! ([`capitalise`]). A day uses the rates and the class in force at its end. A change of rates holds from the ledger
+//! day after its enactment ([`RateSchedule`]); nothing applies backwards.
+//!
+//! # Why nothing sweeps the wallets when a rate changes
+//! A wallet remembers the day up to which it has accrued. [`RateSchedule::accrue`] brings it to today in steps that
+//! end where the rates, the holder's class or the balance (by capitalisation) change, so the work depends on how often
+//! those changed and not on how many wallets there are.
+
+use crate::amount::{Amount, RatePpm};
+use crate::encoding::{DecodeError, Reader, Writer};
+use crate::genesis::DayCount;
+use crate::identity::Class;
+use crate::policy::Parameters;
+use crate::time::LedgerDay;
+
+/// The largest number of bounded tiers.
+pub const TIERS_MAX: usize = 3;
+
+/// A tier: the part of a balance above the previous tier's bound, up to its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tier {
+    pub up_to: Amount,
+    pub rate: RatePpm,
+}
+
+/// The tiers of a class: up to [`TIERS_MAX`] bounded ones with ascending bounds, and the rate of all that lies above.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tiers {
+    bounded: [Tier; TIERS_MAX],
+    count: u8,
+    above: RatePpm,
+}
+
+impl Tiers {
+    /// `None` where there are too many tiers or the bounds do not ascend.
+    pub fn new(bounded: &[Tier], above: RatePpm) -> Option<Tiers> {
+        if bounded.len() > TIERS_MAX || !bounded.windows(2).all(|pair| pair[0].up_to < pair[1].up_to) {
+            return None;
+        }
+        let mut tiers = Tiers { above, count: bounded.len() as u8, ..Tiers::default() };
+        tiers.bounded[..bounded.len()].copy_from_slice(bounded);
+        Some(tiers)
+    }
+
+    /// One rate for any balance.
+    pub fn flat(rate: RatePpm) -> Tiers {
+        Tiers { above: rate, ..Tiers::default() }
+    }
+
+    pub fn bounded(&self) -> &[Tier] {
+        &self.bounded[..usize::from(self.count)]
+    }
+
+    /// The rate of what lies above every bound.
+    pub fn above(&self) -> RatePpm {
+        self.above
+    }
+
+    /// Whether no balance earns or pays anything.
+    pub fn is_zero(&self) -> bool {
+        self.above.0 == 0 && self.bounded().iter().all(|tier| tier.rate.0 == 0)
+    }
+
+    /// What a balance accrues in one day, in minor units × ppm × days.
+    ///
+    /// A person's tier allowance belongs to one wallet: any other wallet lies above every bound.
+    pub fn accrual(&self, balance: u128, has_allowance: bool) -> i128 {
+        let mut below = 0;
+        let mut sum = 0;
+        if has_allowance {
+            for tier in self.bounded() {
+                let bound = u128::from(tier.up_to.minor()).min(balance);
+                sum += (bound - below) as i128 * i128::from(tier.rate.0);
+                below = bound;
+            }
+        }
+        sum + (balance - below) as i128 * i128::from(self.above.0)
+    }
+
+    pub(crate) fn encode(&self, out: &mut Writer) {
+        out.u8(self.count);
+        for tier in self.bounded() {
+            out.u64(tier.up_to.minor()).u32(tier.rate.0 as u32);
+        }
+        out.u32(self.above.0 as u32);
+    }
+
+    pub(crate) fn decode(input: &mut Reader<'_>) -> Result<Tiers, DecodeError> {
+        let count = input.u8()?;
+        if usize::from(count) > TIERS_MAX {
+            return Err(input.wrong("at most 3 bounded tiers", u64::from(count)));
+        }
+        let mut bounded = Vec::with_capacity(TIERS_MAX);
+        for _ in 0..count {
+            bounded.push(Tier { up_to: Amount::from_minor(input.u64()?), rate: RatePpm(input.u32()? as i32) });
+        }
+        let above = RatePpm(input.u32()? as i32);
+        Tiers::new(&bounded, above).ok_or_else(|| input.wrong("tiers with ascending bounds", u64::from(count)))
+    }
+}
+
+/// When accrued interest is posted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u8)]
+pub enum Capitalisation {
+    /// At 00:00 of every ledger day.
+    Daily = 1,
+    /// At 00:00 of the first day of every calendar month.
+    #[default]
+    Monthly = 2,
+}
+
+impl Capitalisation {
+    pub fn name(self) -> &'static str {
+        match self {
+            Capitalisation::Daily => "daily",
+            Capitalisation::Monthly => "monthly",
+        }
+    }
+
+    pub(crate) fn decode(input: &mut Reader<'_>) -> Result<Capitalisation, DecodeError> {
+        match input.u8()? {
+            1 => Ok(Capitalisation::Daily),
+            2 => Ok(Capitalisation::Monthly),
+            other => Err(input.wrong("1 (daily) or 2 (monthly)", u64::from(other))),
+        }
+    }
+
+    /// The first capitalisation date after `day`.
+    pub fn next_after(self, day: LedgerDay) -> LedgerDay {
+        match self {
+            Capitalisation::Daily => LedgerDay(day.0.saturating_add(1)),
+            Capitalisation::Monthly => day.first_of_next_month(),
+        }
+    }
+
+    /// The last capitalisation date at or before `day`.
+    pub fn last_by(self, day: LedgerDay) -> LedgerDay {
+        match self {
+            Capitalisation::Daily => day,
+            Capitalisation::Monthly => day.first_of_month(),
+        }
+    }
+}
+
+/// Splits an accrued sum into what is posted, in minor units rounded toward zero, and the remainder.
+pub fn capitalise(accrued: i128, day_count: DayCount) -> (i128, i128) {
+    let unit = i128::from(day_count.days()) * 1_000_000;
+    (accrued / unit, accrued % unit)
+}
+
+/// The rates of all classes on the days from `from` to the next entry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RatesOfDays {
+    pub from: LedgerDay,
+    pub capitalisation: Capitalisation,
+    pub tiers: [Tiers; Class::COUNT],
+}
+
+impl RatesOfDays {
+    fn of(parameters: &Parameters, from: LedgerDay) -> RatesOfDays {
+        let tiers = std::array::from_fn(|class| parameters.classes[class].tiers);
+        RatesOfDays { from, capitalisation: parameters.capitalisation, tiers }
+    }
+
+    fn is_zero(&self) -> bool {
+        self.tiers.iter().all(Tiers::is_zero)
+    }
+}
+
+/// Every set of rates there has been, by the first day it holds. Derived from the versions of policy.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RateSchedule(Vec<RatesOfDays>);
+
+impl RateSchedule {
+    pub(crate) fn new(genesis: &Parameters) -> RateSchedule {
+        RateSchedule(vec![RatesOfDays::of(genesis, LedgerDay(0))])
+    }
+
+    /// Notes parameters that were enacted on `day`: their rates hold from the day after.
+    pub(crate) fn enact(&mut self, parameters: &Parameters, day: LedgerDay) {
+        let next = RatesOfDays::of(parameters, LedgerDay(day.0.saturating_add(1)));
+        if self.0.last().is_some_and(|last| last.from == next.from) {
+            self.0.pop();
+        }
+        let is_new =
+            self.0.last().is_none_or(|last| (last.capitalisation, &last.tiers) != (next.capitalisation, &next.tiers));
+        if is_new {
+            self.0.push(next);
+        }
+    }
+
+    pub fn all(&self) -> &[RatesOfDays] {
+        &self.0
+    }
+
+    fn place(&self, day: LedgerDay) -> usize {
+        self.0.partition_point(|rates| rates.from <= day).saturating_sub(1)
+    }
+
+    /// The rates of a day.
+    pub fn on(&self, day: LedgerDay) -> &RatesOfDays {
+        &self.0[self.place(day)]
+    }
+
+    /// Whether any class earned or paid anything on a day in `from..to`.
+    pub fn any_rate_between(&self, from: LedgerDay, to: LedgerDay) -> bool {
+        from < to && self.0[self.place(from)..].iter().take_while(|rates| rates.from < to).any(|rates| !rates.is_zero())
+    }
+
+    /// The first capitalisation date after `day`: the rule of the day that ends then decides.
+    pub fn next_capitalisation(&self, day: LedgerDay) -> LedgerDay {
+        let mut place = self.place(day);
+        let mut from = day;
+        loop {
+            let date = self.0[place].capitalisation.next_after(from);
+            match self.0.get(place + 1) {
+                // The date would end a day of later rates.
+                Some(next) if next.from < date => (place, from) = (place + 1, next.from.max(day)),
+                _ => return date,
+            }
+        }
+    }
+
+    /// The last capitalisation date at or before `day`, or day 0.
+    pub fn last_capitalisation(&self, day: LedgerDay) -> LedgerDay {
+        let mut to = day;
+        loop {
+            let Some(ended) = to.0.checked_sub(1) else { return LedgerDay(0) };
+            let rates = self.on(LedgerDay(ended));
+            let date = rates.capitalisation.last_by(to);
+            if date > rates.from || rates.from.0 == 0 {
+                return date;
+            }
+            // No date of these rates: `rates.from` itself ends a day of the entry before.
+            to = rates.from;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn amount(minor: u64) -> Amount {
+        Amount::from_minor(minor)
+    }
+
+    #[test]
+    fn the_worked_example_posts_410_or_416() {
+        let tiers = Tiers::new(&[Tier { up_to: amount(300_000), rate: RatePpm(20_000) }], RatePpm(-10_000)).unwrap();
+        let accrued = tiers.accrual(400_000, true) * 30;
+        assert_eq!(capitalise(accrued, DayCount::Actual365), (410, 350_000_000));
+        assert_eq!(capitalise(accrued, DayCount::Actual360).0, 416);
+        assert_eq!(capitalise(-accrued, DayCount::Actual365), (-410, -350_000_000));
+    }
+
+    #[test]
+    fn a_wallet_without_the_allowance_lies_above_every_bound() {
+        let tiers = Tiers::new(&[Tier { up_to: amount(100), rate: RatePpm(5) }], RatePpm(-3)).unwrap();
+        assert_eq!(tiers.accrual(150, true), 100 * 5 - 50 * 3);
+        assert_eq!(tiers.accrual(150, false), -150 * 3);
+        assert_eq!((tiers.accrual(0, true), tiers.accrual(100, true)), (0, 500));
+    }
+
+    #[test]
+    fn bounds_must_ascend() {
+        let tier = |up_to| Tier { up_to: amount(up_to), rate: RatePpm(1) };
+        assert!(Tiers::new(&[tier(5), tier(5)], RatePpm(0)).is_none());
+        assert!(Tiers::new(&[tier(1), tier(2), tier(3), tier(4)], RatePpm(0)).is_none());
+    }
+
+    #[test]
+    fn capitalisation_dates_follow_the_rule_of_the_day_that_ends() {
+        let day = |text: &str| text.parse::<LedgerDay>().unwrap();
+        let mut parameters = Parameters::default();
+        let mut schedule = RateSchedule::new(&parameters);
+        parameters.capitalisation = Capitalisation::Daily;
+        schedule.enact(&parameters, day("2026-01-14"));
+        assert_eq!(schedule.next_capitalisation(day("2026-01-10")), day("2026-01-16"));
+        assert_eq!(schedule.next_capitalisation(day("2026-01-20")), day("2026-01-21"));
+        assert_eq!(schedule.last_capitalisation(day("2026-01-15")), day("2026-01-01"));
+        assert_eq!(schedule.last_capitalisation(day("2026-01-16")), day("2026-01-16"));
+        parameters.capitalisation = Capitalisation::Monthly;
+        schedule.enact(&parameters, day("2026-01-20"));
+        assert_eq!(schedule.last_capitalisation(day("2026-01-31")), day("2026-01-21"));
+        assert_eq!(schedule.next_capitalisation(day("2026-01-20")), day("2026-01-21"));
+        assert_eq!(schedule.next_capitalisation(day("2026-01-21")), day("2026-02-01"));
+    }
+}

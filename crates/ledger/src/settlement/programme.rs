@@ -1,0 +1,153 @@
+//! Programmes: paying a cohort person by person, and taking back what is left of purpose-bound money at its expiry.
+//!
+//! Both are bounded by policy's work per block and go on in the next blocks. From its expiry on an earmark cannot be
+//! spent, whether or not it has been taken back yet.
+
+use super::Settlement;
+use super::credit::Credit;
+use super::remuneration::Flows;
+use crate::amount::Amount;
+use crate::books::{BookAccount, Income};
+use crate::identity::AccountId;
+use crate::outcome::Outcome;
+use crate::programme::{Earmark, Funding, Grant, Programme, Purpose};
+
+impl Funding {
+    fn account(self) -> BookAccount {
+        match self {
+            Funding::Equity => BookAccount::Income(Income::TargetedIssuance),
+            Funding::Government => BookAccount::Government,
+        }
+    }
+}
+
+impl Settlement<'_> {
+    /// Pays persons of the programmes that are not through yet.
+    pub(super) fn pay_programmes(&mut self) {
+        while let Some(number) = self.ledger.programmes.next_paying() {
+            let programme = *self.ledger.programmes.get(number).expect("a programme that pays exists");
+            let cohort = programme.grant.cohort;
+            let is_full = cohort.first != 0 && programme.paid >= cohort.first;
+            let is_over = programme.grant.purpose.is_some_and(|purpose| purpose.expires_at <= self.time);
+            if is_full || is_over || programme.next_person >= programme.end {
+                self.ledger.programmes.paid_out(number);
+                continue;
+            }
+            if !self.take_work() {
+                return;
+            }
+            let outcome =
+                self.member_of_cohort(&programme).map(|wallet| self.pay_grant(number, &programme.grant, wallet));
+            let programme = self.ledger.programmes.get_mut(number).expect("a programme that pays exists");
+            programme.next_person += 1;
+            match outcome {
+                Some(Ok(())) => programme.paid += 1,
+                Some(Err(_)) => programme.refused += 1,
+                None => {}
+            }
+            self.changes.work.persons_paid += u32::from(matches!(outcome, Some(Ok(()))));
+        }
+    }
+
+    /// The wallet of the next person, if they belong to the cohort.
+    fn member_of_cohort(&self, programme: &Programme) -> Option<AccountId> {
+        let person = self.ledger.holders.get(programme.next_person as usize)?;
+        let cohort = &programme.grant.cohort;
+        let wallet = person.allowance.filter(|_| person.class == cohort.class)?;
+        (cohort.bank.is_none_or(|bank| bank == wallet.bank)).then_some(wallet)
+    }
+
+    fn pay_grant(&mut self, number: u64, grant: &Grant, wallet: AccountId) -> Result<(), Outcome> {
+        let amount = grant.amount_each;
+        self.at().check_supply(wallet.bank, amount)?;
+        match grant.purpose {
+            None => self.pay_unbacked(wallet, amount)?,
+            Some(purpose) => self.pay_targeted(number, &purpose, wallet, amount)?,
+        }
+        self.count_issuance(wallet.bank, amount);
+        Ok(())
+    }
+
+    fn pay_unbacked(&mut self, wallet: AccountId, amount: Amount) -> Result<(), Outcome> {
+        let overflow = Outcome::refused(crate::Reason::Overflow, 0, amount.minor());
+        let unbacked = self.ledger.supply.unbacked.plus(amount).ok_or(overflow)?;
+        let mut current = self.at().current(wallet);
+        // What interest and this credit add must fit together.
+        let cbdc = self.ledger.books.cbdc().plus(amount).and_then(|cbdc| cbdc.plus(current.interest));
+        cbdc.ok_or(overflow)?;
+        self.post(BookAccount::Income(Income::UnbackedIssuance), BookAccount::Cbdc, amount)?;
+        let credit = Credit::unlimited(&mut current, amount);
+        self.post_flows(&Flows::default().with(&current))
+            .expect("the entry before gave the money, and the sums were checked");
+        self.ledger.supply.unbacked = unbacked;
+        self.store(wallet, &current, credit.credited, Amount::ZERO);
+        Ok(())
+    }
+
+    fn pay_targeted(
+        &mut self,
+        number: u64,
+        purpose: &Purpose,
+        wallet: AccountId,
+        amount: Amount,
+    ) -> Result<(), Outcome> {
+        let overflow = Outcome::refused(crate::Reason::Overflow, 0, amount.minor());
+        let targeted = self.ledger.supply.targeted.plus(amount).ok_or(overflow)?;
+        self.post(purpose.funding.account(), BookAccount::Cbdc, amount)?;
+        self.ledger.supply.targeted = targeted;
+        let account = self.account_mut(wallet);
+        account.earmarked = account.earmarked.plus(amount).expect("all CBDC fits the range, so a wallet's does");
+        self.change_earmark(wallet, number, |earmark| {
+            earmark.amount = earmark.amount.plus(amount).expect("all CBDC fits the range, so an earmark does");
+        });
+        Ok(())
+    }
+
+    /// Posts one entry.
+    pub(super) fn post(&mut self, debit: BookAccount, credit: BookAccount, amount: Amount) -> Result<(), Outcome> {
+        let posted = self.ledger.books.post(debit, credit, amount);
+        posted.map_err(|error| super::issuance::posting_refusal(error, amount))
+    }
+
+    /// Changes what a programme left on a wallet; an earmark of nothing goes.
+    pub(super) fn change_earmark(&mut self, wallet: AccountId, programme: u64, change: impl FnOnce(&mut Earmark)) {
+        let none = Earmark { amount: Amount::ZERO, held: Amount::ZERO };
+        let mut earmark = self.ledger.programmes.earmark(wallet, programme).unwrap_or(none);
+        change(&mut earmark);
+        self.ledger.programmes.set_earmark(wallet, programme, earmark);
+    }
+
+    /// Takes back what is left of programmes whose time has come.
+    pub(super) fn expire_earmarks(&mut self) {
+        // A hold never outlives the earmark that it draws on; while expired holds wait for their turn, earmarks do.
+        while let Some((number, wallet)) = self.ledger.programmes.expired_by(self.time)
+            && self.ledger.holds.expired_by(self.time).is_none()
+        {
+            let Some(wallet) = wallet else {
+                self.ledger.programmes.close(number);
+                continue;
+            };
+            if !self.take_work() {
+                return;
+            }
+            self.expire_earmark(wallet, number);
+        }
+    }
+
+    fn expire_earmark(&mut self, wallet: AccountId, number: u64) {
+        let programme = self.ledger.programmes.get(number).expect("an expired programme exists");
+        let purpose = programme.grant.purpose.expect("only programmes with a purpose expire");
+        let earmark = self.ledger.programmes.earmark(wallet, number).expect("the earmark was just found");
+        let amount = earmark.amount;
+        let posted = self.post(BookAccount::Cbdc, purpose.funding.account(), amount);
+        posted.expect("the earmark is CBDC, and its funding account had the money before");
+        let terms = &mut self.ledger.supply;
+        terms.expired = terms.expired.plus(amount).expect("no more expires than was targeted");
+        let account = self.account_mut(wallet);
+        account.earmarked = account.earmarked.minus_or_zero(amount);
+        self.change_earmark(wallet, number, |earmark| earmark.amount = Amount::ZERO);
+        let programme = self.ledger.programmes.get_mut(number).expect("an expired programme exists");
+        programme.expired = programme.expired.plus(amount).expect("no more expires than was paid");
+        self.changes.work.earmarks_expired += 1;
+    }
+}

@@ -1,0 +1,309 @@
+//! Interest on wallets: bringing a wallet to today, and the sweep over wallets that nobody touches.
+//!
+//! A wallet's record says up to which day it has accrued. [`Ledger::brought_to_today`] computes, without writing, what
+//! it is today: it walks over the days since in steps within which rates, class and balance stay the same, and posts at
+//! each capitalisation date on the way. Whatever changes a wallet's balance starts from that and stores the result
+//! ([`Settlement::store`]) together with its own change; a refused command stores nothing.
+//!
+//! The sweep does the same for every other wallet, a bounded number a block, from each capitalisation date on until all
+//! are posted. It runs only where somebody had a rate other than zero since the sweep before.
+
+use super::{At, Settlement};
+use crate::account::{Account, NO_HOLDER};
+use crate::amount::Amount;
+use crate::books::{BookAccount, Income};
+use crate::identity::{AccountId, BankId, Class};
+use crate::ledger::{Ledger, Sweep};
+use crate::outcome::{Outcome, Reason};
+use crate::policy::remuneration::capitalise;
+use crate::time::{LedgerDay, Timestamp};
+
+/// An account as it is today, and what was posted to bring it there.
+#[derive(Clone, Copy)]
+pub(crate) struct Current {
+    pub(crate) account: Account,
+    pub(crate) interest: Amount,
+    pub(crate) demurrage: Amount,
+}
+
+/// What a command moves between CBDC and the rest of the books, beside issuing and redeeming.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Flows {
+    pub(super) interest: Amount,
+    pub(super) demurrage: Amount,
+    /// Fees to the central bank's equity.
+    pub(super) fees: Amount,
+    pub(super) waterfall: Option<(BankId, Amount)>,
+    pub(super) reverse_waterfall: Option<(BankId, Amount)>,
+}
+
+impl Flows {
+    /// Counts in what was posted to bring an account to today.
+    pub(super) fn with(mut self, current: &Current) -> Flows {
+        self.interest = saturating(self.interest, current.interest);
+        self.demurrage = saturating(self.demurrage, current.demurrage);
+        self
+    }
+
+    fn is_none(&self) -> bool {
+        self.interest.is_zero()
+            && self.demurrage.is_zero()
+            && self.fees.is_zero()
+            && self.waterfall.is_none()
+            && self.reverse_waterfall.is_none()
+    }
+}
+
+fn saturating(sum: Amount, amount: Amount) -> Amount {
+    sum.plus(amount).unwrap_or(Amount::MAX)
+}
+
+impl Current {
+    fn new(account: Account) -> Current {
+        Current { account, interest: Amount::ZERO, demurrage: Amount::ZERO }
+    }
+
+    /// Takes what stands as a claim from a credit of `credited`, which is on the account already, and returns it.
+    pub(super) fn take_claim(&mut self, credited: Amount) -> Amount {
+        let account = &mut self.account;
+        let taken = account.claim.min(credited).min(account.spendable());
+        account.claim = account.claim.minus_or_zero(taken);
+        account.available = account.available.minus_or_zero(taken);
+        self.demurrage = saturating(self.demurrage, taken);
+        taken
+    }
+}
+
+impl Ledger {
+    /// A wallet or treasury as it is on the ledger day of the last block, interest and demurrage posted that is due.
+    pub fn account_today(&self, id: AccountId) -> Option<Account> {
+        Some(self.brought_to_today(*self.account(id)?, self.today()).account)
+    }
+
+    /// Interest that is accrued up to the end of yesterday and not posted yet, and the same of demurrage, over all
+    /// wallets, in minor units rounded toward zero a wallet. Linear in the number of wallets.
+    pub fn unposted_interest(&self) -> (u128, u128) {
+        let (today, day_count) = (self.today(), self.genesis.day_count);
+        let (mut interest, mut demurrage) = (0, 0);
+        for bank in self.banks() {
+            for (_, account) in self.wallets_of(bank).filter(|(_, account)| account.open) {
+                let current = self.brought_to_today(*account, today);
+                let (due, _) = capitalise(current.account.accrued, day_count);
+                interest += u128::from(current.interest.minor()) + due.max(0).unsigned_abs();
+                demurrage += u128::from(current.demurrage.minor()) + due.min(0).unsigned_abs();
+            }
+        }
+        (interest, demurrage)
+    }
+
+    #[inline]
+    pub(crate) fn brought_to_today(&self, account: Account, today: LedgerDay) -> Current {
+        let mut current = Current::new(account);
+        if account.accrued_to < today && account.open {
+            self.accrue(&mut current, today);
+        }
+        current
+    }
+
+    fn accrue(&self, current: &mut Current, today: LedgerDay) {
+        let rates = self.policy.rates();
+        let unit = u128::from(self.genesis.day_count.days()) * 1_000_000;
+        let mut day = current.account.accrued_to;
+        let mut next_date = rates.next_capitalisation(day);
+        while day < today {
+            let (tiers, same_until) = self.tiers_of(&current.account, day);
+            let has_nothing_to_post = tiers.is_zero() && current.account.accrued.unsigned_abs() < unit;
+            // Without a rate a date posts nothing, however many of them pass.
+            let end = if has_nothing_to_post { same_until } else { same_until.min(next_date) }.min(today);
+            let own = current.account.own().unsigned_abs();
+            let days = i128::from(end.0 - day.0);
+            current.account.accrued += tiers.accrual(own, current.account.has_allowance) * days;
+            day = end;
+            if day == next_date {
+                self.post_interest(current);
+            }
+            if day >= next_date {
+                next_date = rates.next_capitalisation(day);
+            }
+        }
+        current.account.accrued_to = today;
+    }
+
+    /// The tiers of a wallet on a day, and the first later day that may have others.
+    fn tiers_of(&self, account: &Account, day: LedgerDay) -> (&crate::policy::Tiers, LedgerDay) {
+        let rates = self.policy.rates().all();
+        let place = rates.partition_point(|rates| rates.from <= day);
+        let (class, class_until) = self.class_on(account.holder, day);
+        let until = rates.get(place).map_or(class_until, |next| next.from.min(class_until));
+        (&rates[place.saturating_sub(1)].tiers[class.index()], until)
+    }
+
+    /// A holder's class at the end of a day, and the first later day that may have another.
+    fn class_on(&self, holder: u32, day: LedgerDay) -> (Class, LedgerDay) {
+        let last_day = LedgerDay(u32::MAX);
+        if let Some(history) = self.class_history.get(&holder) {
+            let place = history.partition_point(|(from, _)| *from <= day);
+            let until = history.get(place).map_or(last_day, |(from, _)| *from);
+            return (history[place.saturating_sub(1)].1, until);
+        }
+        (self.holders.get(holder as usize).expect("every wallet has a holder").class, last_day)
+    }
+
+    /// Posts what has accrued. What would not fit stays accrued.
+    fn post_interest(&self, current: &mut Current) {
+        let (due, remainder) = capitalise(current.account.accrued, self.genesis.day_count);
+        let Ok(amount) = u64::try_from(due.unsigned_abs()).map(Amount::from_minor) else { return };
+        if due > 0 {
+            let interest = saturating(current.interest, amount);
+            let person = self.holders.get(current.account.holder as usize).expect("every wallet has a holder").posted;
+            let sums = [person, self.books.cbdc(), self.supply.interest];
+            if sums.iter().any(|sum| sum.plus(interest).is_none()) {
+                return;
+            }
+            current.interest = interest;
+            current.account.available = saturating(current.account.available, amount);
+            current.take_claim(amount);
+        } else {
+            let taken = amount.min(current.account.spendable());
+            current.account.available = current.account.available.minus_or_zero(taken);
+            current.demurrage = saturating(current.demurrage, taken);
+            current.account.claim = saturating(current.account.claim, amount.minus_or_zero(taken));
+        }
+        current.account.accrued = remainder;
+    }
+
+    /// When the sweep next has wallets to post: now if one is under way, else the next capitalisation date that ends a
+    /// day with a rate.
+    pub(crate) fn next_remuneration_due(&self) -> Option<Timestamp> {
+        if self.sweep.under_way.is_some() {
+            return Some(self.tip.time);
+        }
+        let rates = self.policy.rates();
+        let today = self.today();
+        let next = rates.next_capitalisation(today);
+        rates.any_rate_between(self.sweep.done, next).then(|| next.start(self.genesis.day_offset_minutes))
+    }
+}
+
+impl Settlement<'_> {
+    /// Stores an account that was brought to today and changed, and its person's sum: grown by interest and by what was
+    /// credited, less demurrage and what was debited. The flows are posted apart.
+    #[inline]
+    pub(super) fn store(&mut self, id: AccountId, current: &Current, credited: Amount, debited: Amount) {
+        *self.account_mut(id) = current.account;
+        if current.account.holder == NO_HOLDER {
+            return;
+        }
+        let holder = self.holder_mut(current.account.holder);
+        let grown = holder.posted.plus(current.interest).and_then(|sum| sum.plus(credited));
+        let sum = grown.and_then(|sum| sum.minus(current.demurrage)).and_then(|sum| sum.minus(debited));
+        holder.posted = sum.expect("all CBDC fits the range, and a person holds at least what one wallet pays");
+    }
+
+    /// Posts flows to the books and the supply terms, or refuses and changes nothing.
+    pub(super) fn post_flows(&mut self, flows: &Flows) -> Result<(), Outcome> {
+        if flows.is_none() {
+            return Ok(());
+        }
+        let amount_of = |flow: Option<(BankId, Amount)>| flow.map_or(Amount::ZERO, |(_, amount)| amount);
+        let (waterfall, reverse) = (amount_of(flows.waterfall), amount_of(flows.reverse_waterfall));
+        let terms = &self.ledger.supply;
+        let mut after = *terms;
+        let sums = [
+            (&mut after.interest, flows.interest),
+            (&mut after.demurrage, flows.demurrage),
+            (&mut after.fees, flows.fees),
+            (&mut after.waterfall, waterfall),
+            (&mut after.reverse_waterfall, reverse),
+        ];
+        for (term, amount) in sums {
+            *term = term.plus(amount).ok_or(Outcome::refused(Reason::Overflow, 0, amount.minor()))?;
+        }
+        let books = &self.ledger.books;
+        let cbdc = books.cbdc().plus(flows.interest).and_then(|cbdc| cbdc.plus(reverse));
+        let reserves = flows.waterfall.is_none_or(|(bank, amount)| books.bank(bank).reserves.plus(amount).is_some());
+        if cbdc.is_none() || !reserves {
+            return Err(Outcome::refused(Reason::Overflow, 0, reverse.max(waterfall).minor()));
+        }
+        let mut entries = vec![
+            (BookAccount::Income(Income::InterestOnWallets), BookAccount::Cbdc, flows.interest),
+            (BookAccount::Cbdc, BookAccount::Income(Income::Demurrage), flows.demurrage),
+            (BookAccount::Cbdc, BookAccount::Income(Income::Fees), flows.fees),
+        ];
+        // Reserves first: this is the one entry that may lack money.
+        if let Some((bank, amount)) = flows.reverse_waterfall {
+            entries.insert(0, (BookAccount::Reserves(bank), BookAccount::Cbdc, amount));
+        }
+        if let Some((bank, amount)) = flows.waterfall {
+            entries.push((BookAccount::Cbdc, BookAccount::Reserves(bank), amount));
+        }
+        for (debit, credit, amount) in entries.into_iter().filter(|(_, _, amount)| !amount.is_zero()) {
+            let posted = self.ledger.books.post(debit, credit, amount);
+            posted.map_err(|error| super::issuance::posting_refusal(error, amount))?;
+        }
+        self.ledger.supply = after;
+        Ok(())
+    }
+
+    /// Goes on posting wallets up to the last capitalisation date.
+    pub(super) fn sweep_interest(&mut self) {
+        let rates = self.ledger.policy.rates();
+        let date = rates.last_capitalisation(self.today);
+        let Sweep { done, under_way } = self.ledger.sweep;
+        let (date, mut next) = match under_way {
+            Some(under_way) => under_way,
+            None if date > done && rates.any_rate_between(done, date) => (date, AccountId::default()),
+            None => {
+                self.ledger.sweep.done = done.max(date);
+                return;
+            }
+        };
+        while self.work_left > 0 {
+            let Some(wallet) = self.wallet_at_or_after(next) else {
+                self.ledger.sweep = Sweep { done: date, under_way: None };
+                return;
+            };
+            self.take_work();
+            self.changes.work.wallets_swept += 1;
+            self.post_due_interest(wallet);
+            next = AccountId::from_u64(wallet.to_u64() + 1).unwrap_or(AccountId::new(BankId(u16::MAX), u32::MAX));
+        }
+        self.ledger.sweep.under_way = Some((date, next));
+    }
+
+    /// Brings a wallet to today, if that posts anything or ends a day that had a rate.
+    pub(super) fn post_due_interest(&mut self, wallet: AccountId) {
+        let before = *self.ledger.account(wallet).expect("the wallet was just found");
+        let current = self.ledger.brought_to_today(before, self.today);
+        let changes_nothing = Account { accrued_to: before.accrued_to, ..current.account } == before;
+        if changes_nothing {
+            return;
+        }
+        if self.post_flows(&Flows::default().with(&current)).is_ok() {
+            self.store(wallet, &current, Amount::ZERO, Amount::ZERO);
+        }
+    }
+
+    /// The first open wallet at or after an id, in order of bank and serial.
+    fn wallet_at_or_after(&self, from: AccountId) -> Option<AccountId> {
+        for (bank, accounts) in self.ledger.banks.from(from.bank) {
+            let first = if bank == from.bank { from.serial } else { 0 };
+            for serial in first as usize..accounts.accounts.len() {
+                let account = accounts.accounts.get(serial).expect("the serial is below the length");
+                if account.open && account.holder != NO_HOLDER {
+                    return Some(AccountId::new(bank, serial as u32));
+                }
+            }
+        }
+        None
+    }
+}
+
+impl At<'_> {
+    /// An account as it is today.
+    #[inline]
+    pub(super) fn current(&self, id: AccountId) -> Current {
+        let account = *self.ledger.account(id).expect("the account was looked up before");
+        self.ledger.brought_to_today(account, self.today)
+    }
+}

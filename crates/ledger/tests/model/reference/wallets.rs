@@ -1,0 +1,154 @@
+//! Wallets and persons: opening, closing, keys, links, classes, orders of a court.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cbdc_ledger::command::{FreezeKind, SeizeOrder};
+use cbdc_ledger::outcome::Reason;
+use cbdc_ledger::{AccountId, BankId, Class, HolderId, Outcome, PublicKey};
+
+use super::{Answer, MAX, Model, UNSOUND_KEYS, Wallet, done, minor, no};
+
+impl Model {
+    fn check_new_key(&self, bank: u16, key: PublicKey) -> Result<(), Outcome> {
+        if UNSOUND_KEYS.contains(&key) {
+            return no(Reason::KeyUnacceptable, 0, 0);
+        }
+        if self.seen_keys.contains(&(bank, key)) {
+            return no(Reason::KeyInUse, 0, 0);
+        }
+        Ok(())
+    }
+
+    pub(super) fn open(&mut self, bank: u16, holder: HolderId, class: Class, key: PublicKey) -> Answer {
+        self.check_unsuspended(bank)?;
+        if class.0 >= 8 {
+            return no(Reason::UnknownClass, 0, 0);
+        }
+        self.check_new_key(bank, key)?;
+        match self.classes.get(&holder) {
+            Some(registered) if *registered != class => {
+                return no(Reason::HolderClassMismatch, registered.0.into(), class.0.into());
+            }
+            Some(_) => {}
+            None => self.registered.push(holder),
+        }
+        let serial = self.wallets.keys().filter(|id| id.bank.0 == bank).count() as u32 + 1;
+        let id = AccountId::new(BankId(bank), serial);
+        self.classes.insert(holder, class);
+        self.seen_keys.insert((bank, key));
+        let wallet = Wallet {
+            available: 0,
+            frozen: 0,
+            earmarks: BTreeMap::new(),
+            accrued: 0,
+            claim: 0,
+            linked_bank: 0,
+            allowance: self.allowance_of(holder).is_none(),
+            used: BTreeSet::new(),
+            key,
+            key_version: 0,
+            open: true,
+            holder,
+        };
+        self.wallets.insert(id, wallet);
+        done(id.to_u64().into())
+    }
+
+    /// What the wallet owes and what it has accrued are written off with it.
+    pub(super) fn close(&mut self, id: AccountId) -> Answer {
+        let Some(wallet) = self.open_wallet(id) else { return no(Reason::UnknownPayee, 0, 0) };
+        let balance = self.own(id) + self.earmarked(id);
+        if balance > 0 {
+            return no(Reason::BalanceNotZero, 0, balance);
+        }
+        if wallet.frozen > 0 {
+            return no(Reason::FundsFrozen, 0, wallet.frozen);
+        }
+        let wallet = self.wallets.get_mut(&id).unwrap();
+        (wallet.claim, wallet.accrued, wallet.allowance, wallet.open) = (0, 0, false, false);
+        done(0)
+    }
+
+    pub(super) fn replace_key(&mut self, id: AccountId, class: Class, key: PublicKey) -> Answer {
+        if self.open_wallet(id).is_none() {
+            return no(Reason::UnknownPayee, 0, 0);
+        }
+        let registered = self.class_of(id);
+        if registered != class {
+            return no(Reason::HolderClassMismatch, registered.0 as i128, class.0 as i128);
+        }
+        self.check_new_key(id.bank.0, key)?;
+        self.seen_keys.insert((id.bank.0, key));
+        let wallet = self.wallets.get_mut(&id).unwrap();
+        wallet.key = key;
+        wallet.key_version += 1;
+        done(0)
+    }
+
+    pub(super) fn link(&mut self, id: AccountId, bank: u16) -> Answer {
+        if bank != 0 && !self.is_unsuspended(bank) {
+            return no(Reason::BankNotActive, 0, 0);
+        }
+        self.wallets.get_mut(&id).unwrap().linked_bank = bank;
+        done(0)
+    }
+
+    pub(super) fn designate(&mut self, id: AccountId) -> Answer {
+        let person = self.wallets[&id].holder;
+        for (other, wallet) in &mut self.wallets {
+            if wallet.holder == person {
+                wallet.allowance = *other == id;
+            }
+        }
+        done(0)
+    }
+
+    pub(super) fn reclassify(&mut self, person: HolderId, class: Class) -> Answer {
+        if class.0 >= 8 {
+            return no(Reason::UnknownClass, 0, 0);
+        }
+        let Some(registered) = self.classes.get_mut(&person) else { return no(Reason::UnknownHolder, 0, 0) };
+        *registered = class;
+        done(0)
+    }
+
+    pub(super) fn freeze(&mut self, kind: FreezeKind, id: AccountId, amount: i128) -> Answer {
+        if amount == 0 {
+            return no(Reason::AmountZero, 0, 0);
+        }
+        let Some(wallet) = self.open_wallet(id) else { return no(Reason::UnknownPayee, 0, 0) };
+        let frozen = match kind {
+            FreezeKind::Freeze => wallet.frozen + amount,
+            FreezeKind::Unfreeze => wallet.frozen - amount,
+        };
+        if frozen > MAX {
+            return no(Reason::Overflow, 0, amount);
+        }
+        if frozen < 0 {
+            return no(Reason::FreezeExceeded, wallet.frozen, amount);
+        }
+        self.wallets.get_mut(&id).unwrap().frozen = frozen;
+        done(0)
+    }
+
+    pub(super) fn seize(&mut self, order: &SeizeOrder) -> Answer {
+        let (id, to, amount) = (order.account, order.to, minor(order.amount));
+        if amount == 0 {
+            return no(Reason::AmountZero, 0, 0);
+        }
+        if id == to {
+            return no(Reason::SameAccount, 0, 0);
+        }
+        if self.open_wallet(id).is_none() || self.open_wallet(to).is_none() {
+            return no(Reason::UnknownPayee, 0, 0);
+        }
+        let wallet = self.wallets.get_mut(&id).unwrap();
+        let taken = amount.min(wallet.available);
+        wallet.available -= taken;
+        wallet.frozen = (wallet.frozen - taken).max(0).max(amount - taken);
+        let payee = self.wallets.get_mut(&to).unwrap();
+        payee.available += taken;
+        self.take_claim(to, taken);
+        done(taken)
+    }
+}
