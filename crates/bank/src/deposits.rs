@@ -1,15 +1,19 @@
 //! The bank's own deposit book: what each customer has on deposit, and what is on its way to their wallet.
 //!
+//! A deposit stands beside a wallet: each wallet of this bank has one, and so has a wallet of another bank whose holder
+//! linked it to this one.
+//!
 //! # Rules
 //! * A *credit* (salary, cash) adds to the balance, once for each request id.
-//! * *Funding* moves an amount from the balance into transit, together with the outbox record of the command
-//!   (`desk` writes both at once). The command's outcome takes it out of transit: settled, it is in the wallet
-//!   now; refused, it goes back to the balance.
-//! * A settled *defund* adds to the balance.
-//! * So deposit + in transit + wallet stays constant over funding and defunding (**I3**). Arithmetic is checked.
+//! * *Funding*, and a *top-up* of a payment above the wallet's balance (reverse waterfall), move an amount from the balance
+//!   into transit, together with the outbox record of the command (`desk` writes both at once). The command's outcome takes
+//!   it out of transit: what settled is in the wallet now, the rest goes back to the balance. Of a funding all settles or
+//!   nothing; of a top-up, whose amount is the most that the bank promised, what the payer lacked.
+//! * A settled *defund* adds to the balance, and so does a *waterfall*: what a credit brought above the holding limit.
+//! * So deposit + in transit + wallet stays constant over funding, defunding and waterfalls (**I3**). Arithmetic is checked.
 //!
-//! Balances are kept in memory by serial and written with each change; this room changes both together, and the caller
-//! writes the batch before it lets anybody else in.
+//! Balances are kept in memory, of the bank's own wallets by serial, and written with each change; this room changes both
+//! together, and the caller writes the batch before it lets anybody else in.
 //!
 //! # Layout of [`Column::Deposits`], each record sealed under its key, integers little-endian
 //! | key | value |
@@ -18,6 +22,7 @@
 //! | 1, request id (16) | a credit: account (8), amount (8) |
 //! | 2, request id (16) | a funding: account (8), amount (8), sequence (8), then, once its outcome is known, height (8), index (4), outcome (24) |
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -86,8 +91,10 @@ pub enum DepositError {
 /// All deposits of one bank.
 pub struct DepositBook {
     bank: BankId,
-    /// By serial.
+    /// Of this bank's wallets, by serial.
     deposits: Vec<Deposit>,
+    /// Of other banks' wallets.
+    linked: BTreeMap<AccountId, Deposit>,
     balance_total: u128,
     in_transit_total: u128,
 }
@@ -95,7 +102,8 @@ pub struct DepositBook {
 impl DepositBook {
     /// Reads all deposits.
     pub fn load(store: &Arc<dyn Store>, bank: BankId) -> Result<DepositBook, DepositError> {
-        let mut book = DepositBook { bank, deposits: Vec::new(), balance_total: 0, in_transit_total: 0 };
+        let mut book =
+            DepositBook { bank, deposits: Vec::new(), linked: BTreeMap::new(), balance_total: 0, in_transit_total: 0 };
         let mut failed = None;
         store.scan(Column::Deposits, &KeyRange::with_prefix([ACCOUNT]), Direction::Forward, &mut |key, record| {
             match decode_deposit(key, record) {
@@ -113,7 +121,16 @@ impl DepositBook {
     }
 
     pub fn get(&self, account: AccountId) -> Deposit {
-        self.deposits.get(account.serial as usize).copied().unwrap_or_default()
+        let deposit = match account.bank == self.bank {
+            true => self.deposits.get(account.serial as usize),
+            false => self.linked.get(&account),
+        };
+        deposit.copied().unwrap_or_default()
+    }
+
+    /// Whether money ever stood on a deposit beside a wallet of another bank.
+    pub fn has_linked(&self, account: AccountId) -> bool {
+        self.linked.contains_key(&account)
     }
 
     /// Sum of balances, sum in transit.
@@ -122,11 +139,16 @@ impl DepositBook {
     }
 
     fn set(&mut self, account: AccountId, deposit: Deposit) {
-        let index = account.serial as usize;
-        if index >= self.deposits.len() {
-            self.deposits.resize(index + 1, Deposit::default());
-        }
-        let before = std::mem::replace(&mut self.deposits[index], deposit);
+        let place = if account.bank == self.bank {
+            let index = account.serial as usize;
+            if index >= self.deposits.len() {
+                self.deposits.resize(index + 1, Deposit::default());
+            }
+            &mut self.deposits[index]
+        } else {
+            self.linked.entry(account).or_default()
+        };
+        let before = std::mem::replace(place, deposit);
         self.balance_total =
             self.balance_total - u128::from(before.balance.minor()) + u128::from(deposit.balance.minor());
         self.in_transit_total =
@@ -134,7 +156,6 @@ impl DepositBook {
     }
 
     fn store(&mut self, batch: &mut WriteBatch, account: AccountId, deposit: Deposit) {
-        debug_assert_eq!(account.bank, self.bank);
         self.set(account, deposit);
         let key = account_key(account);
         let mut value = Writer::with_capacity(16 + sealed::SEAL_BYTES);
@@ -153,7 +174,7 @@ impl DepositBook {
     }
 
     /// Moves money from the balance into transit.
-    pub fn begin_funding(
+    pub fn begin_transit(
         &mut self,
         batch: &mut WriteBatch,
         account: AccountId,
@@ -169,24 +190,25 @@ impl DepositBook {
         Ok(after)
     }
 
-    /// Takes money out of transit: into the wallet (`settled`) or back to the balance.
-    pub fn end_funding(
+    /// Takes money out of transit: `arrived` went into the wallet, the rest goes back to the balance.
+    pub fn end_transit(
         &mut self,
         batch: &mut WriteBatch,
         account: AccountId,
         amount: Amount,
-        settled: bool,
+        arrived: Amount,
     ) -> Result<(), DepositError> {
         let Deposit { balance, in_transit } = self.get(account);
-        let left = in_transit.minus(amount).ok_or(DepositError::TransitTooSmall { account, in_transit, amount })?;
-        let returned = if settled { Amount::ZERO } else { amount };
+        let too_small = |amount| DepositError::TransitTooSmall { account, in_transit, amount };
+        let left = in_transit.minus(amount).ok_or(too_small(amount))?;
+        let returned = amount.minus(arrived).ok_or(too_small(arrived))?;
         let balance = balance.plus(returned).ok_or(DepositError::Overflow { account, amount })?;
         self.store(batch, account, Deposit { balance, in_transit: left });
         Ok(())
     }
 
-    /// Books a settled defund.
-    pub fn defunded(&mut self, batch: &mut WriteBatch, account: AccountId, amount: Amount) -> Result<(), DepositError> {
+    /// Books what came from the wallet: a settled defund, or a waterfall.
+    pub fn arrived(&mut self, batch: &mut WriteBatch, account: AccountId, amount: Amount) -> Result<(), DepositError> {
         let deposit = self.get(account);
         let balance = deposit.balance.plus(amount).ok_or(DepositError::Overflow { account, amount })?;
         self.store(batch, account, Deposit { balance, ..deposit });
@@ -291,17 +313,23 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         Credit(u32, u64),
-        Fund(u32, u64),
-        End(usize, bool),
+        Begin(u32, u64),
+        /// How many in a hundred of what is under way arrive.
+        End(usize, u64),
         Defund(u32, u64),
+    }
+
+    /// Two wallets of this bank, and one of another bank that is linked to this one.
+    fn account(number: u32) -> AccountId {
+        AccountId::new(if number == 3 { BankId(2) } else { BANK }, number)
     }
 
     fn step() -> impl Strategy<Value = Step> {
         let amount = prop_oneof![0_u64..1_000, (1_u64 << 61)..(1 << 62)];
         prop_oneof![
             (1_u32..4, amount.clone()).prop_map(|(serial, amount)| Step::Credit(serial, amount)),
-            (1_u32..4, 0_u64..1_500).prop_map(|(serial, amount)| Step::Fund(serial, amount)),
-            (any::<usize>(), any::<bool>()).prop_map(|(which, settled)| Step::End(which, settled)),
+            (1_u32..4, 0_u64..1_500).prop_map(|(serial, amount)| Step::Begin(serial, amount)),
+            (any::<usize>(), 0_u64..=100).prop_map(|(which, percent)| Step::End(which, percent)),
             (1_u32..4, 0_u64..500).prop_map(|(serial, amount)| Step::Defund(serial, amount)),
         ]
     }
@@ -317,26 +345,26 @@ mod tests {
                 let mut batch = WriteBatch::new();
                 match step {
                     Step::Credit(serial, amount) => {
-                        let booked = book.credit(&mut batch, AccountId::new(BANK, serial), Amount::from_minor(amount));
+                        let booked = book.credit(&mut batch, account(serial), Amount::from_minor(amount));
                         credited += booked.map_or(0, |_| i128::from(amount));
                     }
-                    Step::Fund(serial, amount) => {
-                        let account = AccountId::new(BANK, serial);
-                        if book.begin_funding(&mut batch, account, Amount::from_minor(amount)).is_ok() {
+                    Step::Begin(serial, amount) => {
+                        if book.begin_transit(&mut batch, account(serial), Amount::from_minor(amount)).is_ok() {
                             under_way.push((serial, amount));
                         }
                     }
-                    Step::End(which, settled) if !under_way.is_empty() => {
+                    Step::End(which, percent) if !under_way.is_empty() => {
                         let (serial, amount) = under_way.swap_remove(which % under_way.len());
-                        let account = AccountId::new(BANK, serial);
-                        book.end_funding(&mut batch, account, Amount::from_minor(amount), settled).unwrap();
-                        wallets[serial as usize] += if settled { amount } else { 0 };
+                        let arrived = amount * percent / 100;
+                        let [amount, into_wallet] = [amount, arrived].map(Amount::from_minor);
+                        book.end_transit(&mut batch, account(serial), amount, into_wallet).unwrap();
+                        wallets[serial as usize] += arrived;
                     }
                     Step::End(..) => {}
                     Step::Defund(serial, amount) => {
                         let amount = amount.min(wallets[serial as usize]);
                         wallets[serial as usize] -= amount;
-                        book.defunded(&mut batch, AccountId::new(BANK, serial), Amount::from_minor(amount)).unwrap();
+                        book.arrived(&mut batch, account(serial), Amount::from_minor(amount)).unwrap();
                     }
                 }
                 store.write(batch, Durability::Buffered).unwrap();
@@ -347,8 +375,7 @@ mod tests {
             let again = DepositBook::load(&store, BANK).unwrap();
             prop_assert_eq!(again.totals(), book.totals());
             for serial in 1..4 {
-                let account = AccountId::new(BANK, serial);
-                prop_assert_eq!(again.get(account), book.get(account));
+                prop_assert_eq!(again.get(account(serial)), book.get(account(serial)));
             }
         }
     }
@@ -359,9 +386,39 @@ mod tests {
         let mut book = DepositBook::load(&store, BANK).unwrap();
         let (mut batch, account) = (WriteBatch::new(), AccountId::new(BANK, 1));
         book.credit(&mut batch, account, Amount::from_minor(5)).unwrap();
-        let refused = book.begin_funding(&mut batch, account, Amount::from_minor(6)).unwrap_err();
+        let refused = book.begin_transit(&mut batch, account, Amount::from_minor(6)).unwrap_err();
         assert_eq!(refused, Outcome::refused(Reason::InsufficientFunds, 5, 6));
         assert_eq!(book.get(account).balance, Amount::from_minor(5));
+    }
+
+    #[test]
+    fn wallets_of_two_banks_with_one_serial_have_a_deposit_each() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let mut book = DepositBook::load(&store, BANK).unwrap();
+        let (own, linked) = (AccountId::new(BANK, 7), AccountId::new(BankId(2), 7));
+        let mut batch = WriteBatch::new();
+        book.arrived(&mut batch, own, Amount::from_minor(5)).unwrap();
+        book.arrived(&mut batch, linked, Amount::from_minor(8)).unwrap();
+        store.write(batch, Durability::Buffered).unwrap();
+        let again = DepositBook::load(&store, BANK).unwrap();
+        assert_eq!([own, linked].map(|account| again.get(account).balance.minor()), [5, 8]);
+        assert_eq!(again.totals(), (13, 0));
+        assert_eq!((again.has_linked(own), again.has_linked(linked)), (false, true));
+    }
+
+    #[test]
+    fn no_more_arrives_than_was_in_transit() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let mut book = DepositBook::load(&store, BANK).unwrap();
+        let (mut batch, account) = (WriteBatch::new(), AccountId::new(BANK, 1));
+        let amount = Amount::from_minor;
+        book.credit(&mut batch, account, amount(9)).unwrap();
+        book.begin_transit(&mut batch, account, amount(5)).unwrap();
+        for (taken, arrived) in [(6, 0), (5, 6)] {
+            let refused = book.end_transit(&mut batch, account, amount(taken), amount(arrived));
+            assert!(matches!(refused, Err(DepositError::TransitTooSmall { .. })), "{taken} {arrived}");
+        }
+        assert_eq!(book.get(account), Deposit { balance: amount(4), in_transit: amount(5) });
     }
 
     #[test]

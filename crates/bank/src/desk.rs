@@ -9,6 +9,11 @@
 //!   entries and outbox releases are one batch, so whatever the chain drives happens exactly once, with the block's
 //!   height as cursor. That batch needs no fsync: after a crash the same block is applied again.
 //!
+//! A top-up that the bank promised (reverse waterfall) is a funding in all but its size: the most that it may take goes into
+//! transit with the outbox record, and the outcome says how much arrived. A payment is topped up once: while its top-up is
+//! in the outbox the same payment waits for the same outcome. When the chain uses the payer's number for anything else, the
+//! top-up can never settle and is given back.
+//!
 //! A writer holds the lock from its first change until the batch is written. When a write fails the store takes no more of
 //! them and the node stops; what is in memory is then of no account.
 
@@ -18,8 +23,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cbdc_ledger::command::{Payment, PaymentKind};
-use cbdc_ledger::{AccountId, Amount, Command, Height, Outcome, Reason, Signed, Timestamp};
+use cbdc_ledger::block::{DepositDirection, DepositMovement};
+use cbdc_ledger::command::{Payment, PaymentKind, Record, ReverseWaterfall, Signer};
+use cbdc_ledger::member::Role;
+use cbdc_ledger::outcome::Stage;
+use cbdc_ledger::{AccountId, Amount, BankId, Command, Height, Outcome, Reason, Signed, Timestamp};
 use cbdc_storage::{Durability, Store, StoreError, WriteBatch};
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -28,8 +36,8 @@ use crate::deposits::{
     put_credit, put_funding,
 };
 use crate::metrics::Metrics;
-use crate::outbox::{Entry, Outbox, OutboxError, OutboxKey, Release};
-use crate::signing::{BankSigner, FUND_VALIDITY};
+use crate::outbox::{Entry, Errand, Outbox, OutboxError, OutboxKey, Release};
+use crate::signing::{BankSigner, FUND_VALIDITY, SHORT_VALIDITY};
 
 /// Requests that may wait for the desk thread.
 const QUEUE: usize = 8_192;
@@ -51,10 +59,23 @@ pub enum DeskError {
 pub enum Effect {
     /// A command used one of this bank's own numbers.
     OwnNumberUsed { sequence: u64, command: Bytes, placed: Placed },
-    /// A command used a customer's number.
-    CustomerNumberUsed { account: AccountId, sequence: u64, command: Bytes, placed: Placed },
-    /// A customer's defund settled.
-    Defunded { account: AccountId, amount: Amount },
+    /// A command used a holder's number. Of a payment that a bank topped up, `command` is the holder's own record.
+    HolderNumberUsed { account: AccountId, sequence: u64, command: Bytes, placed: Placed },
+    /// Money came from a wallet onto the deposit beside it: a settled defund, or a waterfall.
+    Arrived { account: AccountId, amount: Amount },
+}
+
+/// A payment that the bank may top up from the payer's deposit.
+#[derive(Clone, Debug)]
+pub struct TopUp {
+    /// Signed by its payer with [`cbdc_ledger::command::FLAG_REVERSE_WATERFALL`]; the caller has verified it.
+    pub transfer: Signed<Payment>,
+    /// What the payer lacks as far as is known; with less on the deposit nothing is promised.
+    pub lacking: Amount,
+    /// What the payer could lack when the payment is ordered: the promise, as far as the deposit reaches.
+    pub wanted: Amount,
+    /// Whether a promise may be made now; otherwise only one that was made before is answered.
+    pub may_begin: bool,
 }
 
 /// How a funding stands.
@@ -71,6 +92,7 @@ type Answer<T> = oneshot::Sender<Result<T, Outcome>>;
 enum Job {
     Credit { request: RequestId, credit: Credit, answer: Answer<Deposit> },
     Fund { request: RequestId, account: AccountId, amount: Amount, may_begin: bool, answer: Answer<FundingState> },
+    TopUp { top_up: Box<TopUp>, answer: Answer<oneshot::Receiver<Release>> },
     Accept { payment: Box<Signed<Payment>>, answer: Answer<()> },
     GiveBack { key: OutboxKey, reason: Reason },
     Placed { key: OutboxKey, placed: Placed },
@@ -86,8 +108,8 @@ struct Books {
 
 pub struct Desk {
     books: Mutex<Books>,
-    /// Customers' payments in the outbox: while there are none, blocks need not be searched for them.
-    accepted: AtomicUsize,
+    /// Commands in the outbox that use a holder's number: while there are none, blocks need not be searched for them.
+    of_holders: AtomicUsize,
     signer: Arc<BankSigner>,
     store: Arc<dyn Store>,
     jobs: mpsc::Sender<Job>,
@@ -112,18 +134,18 @@ impl Desk {
     ) -> Result<(Arc<Desk>, DeskWork), DeskError> {
         let deposits = DepositBook::load(&store, signer.bank)?;
         let outbox = Outbox::load(&store)?;
-        let mut accepted = 0;
-        for key in outbox.keys() {
-            match key {
-                OutboxKey::Own { sequence } => signer.numbers.reserve(*sequence),
-                OutboxKey::Customer { .. } => accepted += 1,
+        let mut of_holders = 0;
+        for (key, entry) in outbox.entries() {
+            if let OutboxKey::Own { sequence } = key {
+                signer.numbers.reserve(*sequence);
             }
+            of_holders += usize::from(uses_holders_number(key, &entry.errand));
         }
         metrics.outbox(outbox.len());
         let (send, jobs) = mpsc::channel(QUEUE);
         let desk = Arc::new(Desk {
             books: Mutex::new(Books { deposits, outbox, height, time }),
-            accepted: AtomicUsize::new(accepted),
+            of_holders: AtomicUsize::new(of_holders),
             signer,
             store,
             jobs: send,
@@ -142,6 +164,11 @@ impl Desk {
         self.lock().deposits.get(account)
     }
 
+    /// Whether there is a deposit beside a wallet of another bank.
+    pub fn has_linked_deposit(&self, account: AccountId) -> bool {
+        self.lock().deposits.has_linked(account)
+    }
+
     /// Sum of deposits, sum in transit.
     pub fn totals(&self) -> (u128, u128) {
         self.lock().deposits.totals()
@@ -152,9 +179,9 @@ impl Desk {
         self.lock().outbox.len()
     }
 
-    /// Whether customers' payments lie in the outbox, so that blocks must be searched for them.
-    pub fn has_accepted(&self) -> bool {
-        self.accepted.load(Ordering::Acquire) > 0
+    /// Whether commands lie in the outbox that use a holder's number, so that blocks must be searched for such numbers.
+    pub fn watches_holders(&self) -> bool {
+        self.of_holders.load(Ordering::Acquire) > 0
     }
 
     async fn ask<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, Outcome> {
@@ -184,6 +211,12 @@ impl Desk {
         self.ask(|answer| Job::Fund { request, account, amount, may_begin, answer }).await
     }
 
+    /// Debits the deposit by what the bank promises and puts the top-up into the outbox, once for each payment. Durable
+    /// when it returns; what comes tells how it ended.
+    pub async fn top_up(&self, top_up: TopUp) -> Result<oneshot::Receiver<Release>, Outcome> {
+        self.ask(|answer| Job::TopUp { top_up: Box::new(top_up), answer }).await
+    }
+
     /// Puts a customer's payment into the outbox. Durable when it returns. The caller has verified the signature.
     pub async fn accept(&self, payment: Signed<Payment>) -> Result<(), Outcome> {
         self.ask(|answer| Job::Accept { payment: Box::new(payment), answer }).await
@@ -208,6 +241,11 @@ impl Desk {
     /// A command is to be sent again after a while, if it is still in the outbox.
     pub fn again(&self, key: &OutboxKey, after: Duration) {
         self.lock().outbox.again(key, after);
+    }
+
+    /// The payer and the payer's number of a top-up in the outbox.
+    pub fn topped_up(&self, key: &OutboxKey) -> Option<(AccountId, u64)> {
+        self.lock().outbox.get(key)?.errand.topped_up()
     }
 
     /// How many copies of a command may be under way; `None` if it has left the outbox.
@@ -258,11 +296,15 @@ impl Desk {
         released: &mut Vec<(Entry, Release)>,
     ) -> Result<(), DeskError> {
         let (key, command, placed) = match effect {
-            Effect::Defunded { account, amount } => return Ok(books.deposits.defunded(batch, *account, *amount)?),
+            Effect::Arrived { account, amount } => return Ok(books.deposits.arrived(batch, *account, *amount)?),
             Effect::OwnNumberUsed { sequence, command, placed } => {
                 (OutboxKey::Own { sequence: *sequence }, command, placed)
             }
-            Effect::CustomerNumberUsed { account, sequence, command, placed } => {
+            Effect::HolderNumberUsed { account, sequence, command, placed } => {
+                // Its own outcome has taken a top-up out already: what is left here lost its payer's number.
+                if let Some(top_up) = books.outbox.top_up_of(*account, *sequence) {
+                    self.release(books, batch, top_up, Release::GivenBack(Reason::SequenceUsed), released)?;
+                }
                 (OutboxKey::Customer { account: *account, sequence: *sequence }, command, placed)
             }
         };
@@ -285,29 +327,18 @@ impl Desk {
         released: &mut Vec<(Entry, Release)>,
     ) -> Result<(), DeskError> {
         let Some(entry) = books.outbox.remove(batch, &key) else { return Ok(()) };
+        if uses_holders_number(&key, &entry.errand) {
+            self.of_holders.fetch_sub(1, Ordering::AcqRel);
+        }
         match key {
             OutboxKey::Own { sequence } => {
-                let Payment { to: account, amount, .. } = entry.payment.record;
+                self.end_transit(books, batch, &entry, sequence, release)?;
                 match release {
-                    Release::Ordered(placed) => {
-                        books.deposits.end_funding(batch, account, amount, placed.outcome.is_settled())?;
-                        put_funding(
-                            batch,
-                            &entry.request,
-                            &Funding { account, amount, sequence, placed: Some(placed) },
-                        );
-                        self.signer.numbers.used(sequence);
-                    }
-                    Release::GivenBack(reason) => {
-                        tracing::warn!(%account, %amount, sequence, %reason, "a funding will never settle; its amount is back on the deposit");
-                        books.deposits.end_funding(batch, account, amount, false)?;
-                        delete_funding(batch, &entry.request);
-                        self.signer.numbers.never_sent(sequence);
-                    }
+                    Release::Ordered(_) => self.signer.numbers.used(sequence),
+                    Release::GivenBack(_) => self.signer.numbers.never_sent(sequence),
                 }
             }
             OutboxKey::Customer { account, sequence } => {
-                self.accepted.fetch_sub(1, Ordering::AcqRel);
                 if let Release::GivenBack(reason) = release {
                     tracing::warn!(%account, sequence, %reason, "an accepted payment will never settle");
                 }
@@ -317,9 +348,50 @@ impl Desk {
         Ok(())
     }
 
+    /// Books what became of the money that a command of the bank's own had in transit.
+    fn end_transit(
+        &self,
+        books: &mut Books,
+        batch: &mut WriteBatch,
+        entry: &Entry,
+        sequence: u64,
+        release: Release,
+    ) -> Result<(), DeskError> {
+        let settled = match release {
+            Release::Ordered(placed) => Some(placed.outcome).filter(Outcome::is_settled),
+            Release::GivenBack(_) => None,
+        };
+        let (account, amount, arrived) = match &entry.errand {
+            Errand::Payment(fund) => (fund.record.to, fund.record.amount, settled.map(|_| fund.record.amount)),
+            Errand::TopUp(order) => {
+                let drawn = settled.map(|outcome| Amount::from_minor(outcome.limit));
+                (order.record.transfer.record.from, order.record.maximum, drawn)
+            }
+        };
+        books.deposits.end_transit(batch, account, amount, arrived.unwrap_or_default())?;
+        if let Release::GivenBack(reason) = release {
+            let what = if entry.errand.topped_up().is_some() { "top-up" } else { "funding" };
+            tracing::warn!(%account, %amount, sequence, %reason, "a {what} will never settle; its amount is back on the deposit");
+        }
+        match (&entry.errand, release) {
+            (Errand::TopUp(_), _) => {}
+            (Errand::Payment(_), Release::Ordered(placed)) => {
+                let funding = Funding { account, amount, sequence, placed: Some(placed) };
+                put_funding(batch, &entry.request, &funding);
+            }
+            (Errand::Payment(_), Release::GivenBack(_)) => delete_funding(batch, &entry.request),
+        }
+        Ok(())
+    }
+
     fn tell(&self, released: Vec<(Entry, Release)>) {
         released.into_iter().for_each(|(entry, release)| entry.release(release));
     }
+}
+
+/// Whether a command in the outbox settles only while a holder's number is unused.
+fn uses_holders_number(key: &OutboxKey, errand: &Errand) -> bool {
+    matches!(key, OutboxKey::Customer { .. }) || errand.topped_up().is_some()
 }
 
 /// What is answered once the group is on disk.
@@ -384,6 +456,10 @@ impl Group<'_> {
             Job::Fund { request, account, amount, may_begin, answer } => {
                 let state = self.fund(&request, account, amount, may_begin)?;
                 self.reply(answer, state);
+            }
+            Job::TopUp { top_up, answer } => {
+                let promised = self.top_up(&top_up);
+                self.reply(answer, promised);
             }
             Job::Accept { payment, answer } => {
                 let accepted = self.accept(*payment);
@@ -466,7 +542,7 @@ impl Group<'_> {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let sequence = payment.record.head.sequence;
-        if let Err(refusal) = self.books.deposits.begin_funding(&mut self.batch, account, amount) {
+        if let Err(refusal) = self.books.deposits.begin_transit(&mut self.batch, account, amount) {
             signer.numbers.never_sent(sequence);
             return Ok(Err(refusal));
         }
@@ -474,8 +550,8 @@ impl Group<'_> {
         put_funding(&mut self.batch, request, &funding);
         self.fundings.insert(*request, funding);
         let key = OutboxKey::Own { sequence };
-        self.books.outbox.put(&mut self.batch, key, payment, *request);
-        Ok(self.in_transit(&key))
+        self.books.outbox.put(&mut self.batch, key, Errand::Payment(payment), *request);
+        Ok(self.waiting(&key).map(FundingState::InTransit))
     }
 
     fn repeated(&mut self, earlier: Funding, account: AccountId, amount: Amount) -> Result<FundingState, Outcome> {
@@ -484,27 +560,58 @@ impl Group<'_> {
         }
         match earlier.placed {
             Some(placed) => Ok(FundingState::Placed(placed)),
-            None => self.in_transit(&OutboxKey::Own { sequence: earlier.sequence }),
+            None => self.waiting(&OutboxKey::Own { sequence: earlier.sequence }).map(FundingState::InTransit),
         }
     }
 
-    fn in_transit(&mut self, key: &OutboxKey) -> Result<FundingState, Outcome> {
-        let heard = self.books.outbox.wait(key).ok_or(Outcome::refused(Reason::Overloaded, 0, 0));
-        heard.map(FundingState::InTransit)
+    fn waiting(&mut self, key: &OutboxKey) -> Result<oneshot::Receiver<Release>, Outcome> {
+        self.books.outbox.wait(key).ok_or(Outcome::refused(Reason::Overloaded, 0, 0))
+    }
+
+    fn top_up(&mut self, top_up: &TopUp) -> Result<oneshot::Receiver<Release>, Outcome> {
+        let transfer = &top_up.transfer;
+        let (payer, number) = (transfer.record.from, transfer.record.head.sequence);
+        if let Some(key) = self.books.outbox.top_up_of(payer, number) {
+            let entry = self.books.outbox.get(&key).expect("the index names what is in the outbox");
+            let is_same = matches!(&entry.errand, Errand::TopUp(order) if order.record.transfer == *transfer);
+            return if is_same { self.waiting(&key) } else { Err(Outcome::refused(Reason::SequenceConflict, 0, 0)) };
+        }
+        if !top_up.may_begin {
+            return Err(Outcome::refused(Reason::Unavailable, 0, 0));
+        }
+        if self.books.outbox.is_full() {
+            return Err(Outcome::refused(Reason::Overloaded, 0, 0));
+        }
+        let balance = self.books.deposits.get(payer).balance;
+        if balance < top_up.lacking {
+            return Err(Outcome::refused(Reason::TopUpMaximum, balance.minor(), top_up.lacking.minor()));
+        }
+        let (signer, maximum) = (&self.desk.signer, balance.min(top_up.wanted));
+        let make = |head| ReverseWaterfall { head, bank: signer.bank, maximum, transfer: *transfer };
+        let order = signer.sign(SHORT_VALIDITY, make)?;
+        let sequence = order.record.head.sequence;
+        if let Err(refusal) = self.books.deposits.begin_transit(&mut self.batch, payer, maximum) {
+            signer.numbers.never_sent(sequence);
+            return Err(refusal);
+        }
+        let key = OutboxKey::Own { sequence };
+        self.books.outbox.put(&mut self.batch, key, Errand::TopUp(Box::new(order)), [0; 16]);
+        self.desk.of_holders.fetch_add(1, Ordering::AcqRel);
+        self.waiting(&key)
     }
 
     fn accept(&mut self, payment: Signed<Payment>) -> Result<(), Outcome> {
         let (account, sequence) = (payment.record.from, payment.record.head.sequence);
         let key = OutboxKey::Customer { account, sequence };
         if let Some(earlier) = self.books.outbox.get(&key) {
-            let same = earlier.payment == payment;
+            let same = earlier.errand == Errand::Payment(payment);
             return if same { Ok(()) } else { Err(Outcome::refused(Reason::SequenceConflict, 0, 0)) };
         }
         if self.books.outbox.is_full() {
             return Err(Outcome::refused(Reason::Overloaded, 0, 0));
         }
-        self.books.outbox.put(&mut self.batch, key, payment, [0; 16]);
-        self.desk.accepted.fetch_add(1, Ordering::AcqRel);
+        self.books.outbox.put(&mut self.batch, key, Errand::Payment(payment), [0; 16]);
+        self.desk.of_holders.fetch_add(1, Ordering::AcqRel);
         Ok(())
     }
 }
@@ -514,41 +621,56 @@ fn other_request() -> Outcome {
     Outcome::refused(Reason::SequenceConflict, 0, 0)
 }
 
-/// What a command of a block means to the bank `own`; nothing where it concerns other banks only.
+/// What a command of a block means to the bank `own`. Numbers of holders are told only where they are watched.
 pub fn effects_of(
-    own: cbdc_ledger::BankId,
+    own: BankId,
     command: &Command,
     bytes: impl Fn() -> Bytes,
     placed: Placed,
-    with_customers: bool,
+    watches_holders: bool,
     effects: &mut Vec<Effect>,
 ) {
-    use cbdc_ledger::command::Signer;
-    use cbdc_ledger::outcome::Stage;
     if placed.outcome.reason.stage() == Stage::BeforeOrdering {
         return;
     }
-    let own_number =
-        |signer: Signer| matches!(signer, Signer::Member(cbdc_ledger::member::Role::Bank, id) if id.0 == own.0);
-    if own_number(command.signer()) {
-        effects.push(Effect::OwnNumberUsed { sequence: command.head().sequence, command: bytes(), placed });
+    let sequence = command.head().sequence;
+    match command.signer() {
+        Signer::Member(Role::Bank, id) if id.0 == own.0 => {
+            effects.push(Effect::OwnNumberUsed { sequence, command: bytes(), placed });
+        }
+        Signer::Holder(account) if watches_holders => {
+            effects.push(Effect::HolderNumberUsed { account, sequence, command: bytes(), placed });
+        }
+        _ => {}
     }
     match command {
         Command::Payment(signed) if signed.record.from.bank == own => {
-            let Payment { kind, from: account, amount, head, .. } = signed.record;
-            if with_customers && kind != PaymentKind::Fund {
-                effects.push(Effect::CustomerNumberUsed { account, sequence: head.sequence, command: bytes(), placed });
-            }
+            let Payment { kind, from: account, amount, .. } = signed.record;
             if kind == PaymentKind::Defund && placed.outcome.is_settled() {
-                effects.push(Effect::Defunded { account, amount });
+                effects.push(Effect::Arrived { account, amount });
             }
         }
         Command::Issuance(signed) if signed.record.request.record.bank == own => {
             let sequence = signed.record.request.record.head.sequence;
             effects.push(Effect::OwnNumberUsed { sequence, command: bytes(), placed });
         }
+        // After the bank's own number: that has released this bank's top-up with its outcome.
+        Command::ReverseWaterfall(signed) if watches_holders => {
+            let transfer = &signed.record.transfer;
+            let (account, sequence) = (transfer.record.from, transfer.record.head().sequence);
+            let command = transfer.to_bytes().into();
+            effects.push(Effect::HolderNumberUsed { account, sequence, command, placed });
+        }
         _ => {}
     }
+}
+
+/// What a block's waterfalls bring onto deposits at the bank `own`. (What reverse waterfalls take was debited when they were
+/// promised; their outcome books it.)
+pub fn arrivals_of(own: BankId, movements: &[DepositMovement], effects: &mut Vec<Effect>) {
+    let is_arrival = |moved: &&DepositMovement| moved.bank == own && moved.direction == DepositDirection::ToDeposit;
+    let arrivals = movements.iter().filter(is_arrival);
+    effects.extend(arrivals.map(|moved| Effect::Arrived { account: moved.wallet, amount: moved.amount }));
 }
 
 #[cfg(test)]

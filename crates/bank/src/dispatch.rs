@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use cbdc_ledger::member::Role;
+use cbdc_ledger::outcome::Stage;
 use cbdc_ledger::sequence::Standing;
 use cbdc_ledger::{BankId, MemberId, Reason};
 use cbdc_node::LedgerHandle;
@@ -97,7 +98,8 @@ impl Dispatcher {
         if answer.state != State::Final {
             return self.desk.again(key, SOON);
         }
-        if answer.is_ordered() {
+        let had_effect = answer.outcome.reason.stage() != Stage::BeforeOrdering;
+        if answer.is_ordered() && had_effect {
             // The chain takes it out; an accepted payment may have been passed before it was in the outbox.
             let has_passed = self.desk.outlived(key, answer.height);
             if let (true, OutboxKey::Customer { .. }) = (has_passed, key) {
@@ -130,18 +132,21 @@ impl Dispatcher {
     /// Whether the chain has used the number, as far as the replica has booked it, and the command is in the outbox still:
     /// then another record used it.
     fn is_used_by_another(&self, key: &OutboxKey) -> bool {
-        let (standing, height) = self.ledger.read(|ledger| {
-            let standing = match key {
+        let topped_up = self.desk.topped_up(key);
+        let (is_used, height) = self.ledger.read(|ledger| {
+            let of_holder = |account, sequence| {
+                ledger.account(account).is_some_and(|account| account.window.standing(sequence) == Standing::Used)
+            };
+            let is_used = match *key {
                 OutboxKey::Own { sequence } => {
                     let seat = ledger.members().seat(Role::Bank, MemberId(self.bank.0));
-                    seat.map(|seat| seat.window.standing(*sequence))
+                    let of_bank = seat.is_some_and(|seat| seat.window.standing(sequence) == Standing::Used);
+                    of_bank || topped_up.is_some_and(|(payer, number)| of_holder(payer, number))
                 }
-                OutboxKey::Customer { account, sequence } => {
-                    ledger.account(*account).map(|account| account.window.standing(*sequence))
-                }
+                OutboxKey::Customer { account, sequence } => of_holder(account, sequence),
             };
-            (standing, ledger.height())
+            (is_used, ledger.height())
         });
-        standing == Some(Standing::Used) && self.desk.outlived(key, height)
+        is_used && self.desk.outlived(key, height)
     }
 }

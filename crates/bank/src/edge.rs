@@ -1,14 +1,19 @@
 //! The edge: what is checked of a customer's batch before it is relayed.
 //!
 //! Form and customer are read straight from the packed records, without decoding them: version, kind (transfer or defund),
-//! and that the payer is a customer of this bank. Everything else is the ledger's to decide. A bank that is set so also
-//! verifies the signatures here, in one batch, so that junk goes no further; the central bank verifies all of them again.
+//! flags, that the payee is an account id at all, and that the payer is a customer of this bank. So whatever is relayed can be
+//! decoded: one record that cannot would end the bank's stream. Everything else is the ledger's to decide; a payment above
+//! the payee's holding limit, for one, settles where the payee's wallet is linked. A bank that is set so also verifies the
+//! signatures here, in one batch, so that junk goes no further; the central bank verifies all of them again.
+//!
+//! A transfer that allows the reverse waterfall travels here as any other: topping it up takes the bank's own signature, which
+//! only the unary call gives.
 
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use cbdc_ledger::command::Kind;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
+use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Kind};
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::encoding::VERSION;
 use cbdc_ledger::verification::verify_commands;
@@ -37,7 +42,13 @@ fn check_record(own: BankId, record: &[u8]) -> Result<(), Reason> {
         let of_other_kind = record[0] == VERSION && Kind::from_u8(record[1]).is_some();
         return Err(if of_other_kind { Reason::NotAuthorised } else { Reason::Malformed });
     }
-    // The payer's account, little-endian: serial in the lower four bytes, bank in the next two, zeros above.
+    let known_flags = if record[1] == Kind::Transfer as u8 { FLAG_REVERSE_WATERFALL } else { 0 };
+    let flags = u16::from_le_bytes([record[2], record[3]]);
+    if flags & !known_flags != 0 || record[38..40] != [0, 0] {
+        return Err(Reason::Malformed);
+    }
+    // The payer's account, little-endian: serial in the lower four bytes, bank in the next two, zeros above. (The payee's
+    // account follows in the same form.)
     let payer_bank = u32::from_le_bytes([record[28], record[29], record[30], record[31]]);
     if payer_bank == u32::from(own.0) { Ok(()) } else { Err(Reason::NotAuthorised) }
 }
@@ -80,6 +91,14 @@ impl EdgeVerifier {
             Err(_) => malformed,
         };
         decoded.iter().map(verdict).collect()
+    }
+}
+
+impl EdgeVerifier {
+    /// Verifies one command of any kind.
+    pub fn verify_one(&self, command: &Command) -> Result<(), Outcome> {
+        let verdicts = verify_commands(self.network, &self.directory, vec![command.clone()]);
+        verdicts.into_iter().try_for_each(|verdict| verdict.map(|_| ()))
     }
 }
 
@@ -159,6 +178,25 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_nobody_could_decode_is_not_relayed() {
+        let transfer = record(PaymentKind::Transfer, 2, 1);
+        let with = |at: usize, byte: u8| {
+            let mut changed = transfer.clone();
+            changed[at] = byte;
+            changed
+        };
+        assert_eq!(check_record(OWN, &with(2, FLAG_REVERSE_WATERFALL as u8)), Ok(()));
+        for (at, byte) in [(2, 2), (3, 1), (38, 1), (39, 255)] {
+            let changed = with(at, byte);
+            assert!(Command::from_bytes(&changed).is_err(), "byte {at}");
+            assert_eq!(check_record(OWN, &changed), Err(Reason::Malformed), "byte {at}");
+        }
+        let mut defund = record(PaymentKind::Defund, 2, 1);
+        defund[2] = FLAG_REVERSE_WATERFALL as u8;
+        assert_eq!(check_record(OWN, &defund), Err(Reason::Malformed));
+    }
+
+    #[test]
     fn what_is_refused_at_the_edge_is_answered_in_its_place() {
         let mut unknown_version = record(PaymentKind::Transfer, 2, 3);
         unknown_version[0] = 9;
@@ -170,6 +208,8 @@ mod tests {
         ];
         let checked = check(OWN, parts.concat().into());
         assert_eq!((checked.count, &checked.relayed[..]), (1, &parts[1][..]));
+        // Whatever is relayed can be decoded.
+        assert!(Command::from_bytes(&checked.relayed).is_ok());
         let settled = Answer::ordered(Height(5), 0, Outcome::settled());
         let answers = unpack(&checked.merge(pack(&[settled]))).unwrap();
         let reasons: Vec<_> = answers.iter().map(|answer| answer.outcome.reason).collect();

@@ -1,21 +1,25 @@
-//! The history index: where in the chain each customer's payments stand.
+//! The history index: where in the chain each customer's payments and other commands stand.
 //!
-//! The payments themselves are in the archive; an entry holds only the place of a command and where in its proposal the
+//! The records themselves are in the archive; an entry holds only the place of a command and where in its proposal the
 //! record begins. Outgoing and incoming payments are kept apart, so that a payment can be found by its sequence number
-//! without reading everything that a merchant received. Written in the block's own batch.
+//! without reading everything that a merchant received. A payment that a bank topped up stands here as the payment that it
+//! is; captures of holds stand in no wallet's history, since their record names a hold and no wallet. Written in the block's
+//! own batch.
 //!
 //! # Layout of [`Column::History`]
-//! Key: account (u64 big-endian), 0 (outgoing) or 1 (incoming), height (u64 big-endian), index (u32 big-endian).
-//! Value: offset in the proposal (u32), and for outgoing payments the sequence number (u64), little-endian.
+//! Key: account (u64 big-endian), 0 (outgoing), 1 (incoming) or 2 (a holder's command that is no payment), height (u64
+//! big-endian), index (u32 big-endian). Value: offset in the proposal (u32), and where the command used the account's own
+//! number that number (u64), little-endian.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use cbdc_ledger::command::{Payment, PaymentKind};
+use cbdc_ledger::command::{Payment, PaymentKind, Signer};
 use cbdc_ledger::encoding::Reader;
+use cbdc_ledger::member::Role;
 use cbdc_ledger::outcome::{OUTCOME_BYTES, Stage};
 use cbdc_ledger::sequence::WALLET_WINDOW;
-use cbdc_ledger::{AccountId, BankId, Command, Height, Outcome, Signed, Timestamp};
+use cbdc_ledger::{AccountId, BankId, Command, Height, MemberId, Outcome, Signed, Timestamp};
 use cbdc_node::{Archive, ArchiveError};
 use cbdc_storage::{Column, Direction, KeyRange, Store, StoreError, WriteBatch};
 
@@ -23,6 +27,7 @@ use crate::deposits::Placed;
 
 const OUTGOING: u8 = 0;
 const INCOMING: u8 = 1;
+const OTHER: u8 = 2;
 
 /// A command's place: height, then index.
 pub type Place = (Height, u32);
@@ -32,7 +37,7 @@ pub type Place = (Height, u32);
 struct Line {
     place: Place,
     offset: u32,
-    /// Of outgoing payments.
+    /// Of outgoing payments and other commands; 0 of incoming payments.
     sequence: u64,
 }
 
@@ -44,18 +49,59 @@ pub struct PastPayment {
     pub time: Timestamp,
 }
 
-/// Adds a payment of a block to the index, for each side that is a wallet of `own`.
+/// A command that used a holder's number.
+#[derive(Clone, Debug)]
+pub struct PastCommand {
+    pub command: Command,
+    pub placed: Placed,
+    pub time: Timestamp,
+}
+
+/// The payment that a command is, or that it tops up.
+pub fn payment_of(command: &Command) -> Option<&Signed<Payment>> {
+    match command {
+        Command::Payment(payment) => Some(payment),
+        Command::ReverseWaterfall(order) => Some(&order.record.transfer),
+        _ => None,
+    }
+}
+
+/// Adds a command of a block to the index: a payment for each side that is a wallet of `own`, another command of a holder
+/// for that holder.
 ///
-/// A refused payment stands in the payer's history only. One that used no number stands in none.
-pub fn put(batch: &mut WriteBatch, own: BankId, payment: &Payment, place: Place, offset: u32, outcome: &Outcome) {
+/// A refused payment stands in the payer's history only. A command that used no number stands in none.
+pub fn put(batch: &mut WriteBatch, own: BankId, command: &Command, place: Place, offset: u32, outcome: &Outcome) {
     if outcome.reason.stage() == Stage::BeforeOrdering {
         return;
     }
-    if payment.from.bank == own && payment.kind != PaymentKind::Fund {
-        let mut value = [0; 12];
-        value[..4].copy_from_slice(&offset.to_le_bytes());
-        value[4..].copy_from_slice(&payment.head.sequence.to_le_bytes());
-        batch.put(Column::History, key(payment.from, OUTGOING, place), value.to_vec());
+    match (payment_of(command), command.signer()) {
+        (Some(payment), signer) => {
+            // What this bank topped up it must find again, whoever's customer the payer is.
+            let is_known = payment.record.from.bank == own || signer == Signer::Member(Role::Bank, MemberId(own.0));
+            let own_payer = is_known && payment.record.kind != PaymentKind::Fund;
+            put_payment(batch, own, own_payer, &payment.record, (place, offset, outcome));
+        }
+        (None, Signer::Holder(account)) if account.bank == own => {
+            batch.put(Column::History, key(account, OTHER, place), numbered(offset, command.head().sequence));
+        }
+        _ => {}
+    }
+}
+
+/// The value of a command that used the wallet's own number.
+fn numbered(offset: u32, sequence: u64) -> Vec<u8> {
+    [&offset.to_le_bytes()[..], &sequence.to_le_bytes()].concat()
+}
+
+fn put_payment(
+    batch: &mut WriteBatch,
+    own: BankId,
+    own_payer: bool,
+    payment: &Payment,
+    (place, offset, outcome): (Place, u32, &Outcome),
+) {
+    if own_payer {
+        batch.put(Column::History, key(payment.from, OUTGOING, place), numbered(offset, payment.head.sequence));
     }
     if payment.to.bank == own && payment.kind != PaymentKind::Defund && outcome.is_settled() {
         batch.put(Column::History, key(payment.to, INCOMING, place), offset.to_le_bytes().to_vec());
@@ -108,7 +154,14 @@ impl History {
         // A payment to oneself stands on both sides.
         lines.dedup_by_key(|line| line.place);
         lines.truncate(limit);
-        lines.iter().filter_map(|line| self.read(line).transpose()).collect()
+        let mut payments = Vec::with_capacity(lines.len());
+        for line in &lines {
+            let Some(PastCommand { command, placed, time }) = self.read(line)? else { continue };
+            let payment =
+                payment_of(&command).ok_or_else(|| damaged(placed.height, placed.index, "it is no payment"))?;
+            payments.push(PastPayment { payment: *payment, placed, time });
+        }
+        Ok(payments)
     }
 
     fn lines(
@@ -126,10 +179,19 @@ impl History {
         Ok(records.iter().filter_map(|(key, value)| line(key, value)).collect())
     }
 
-    /// The payment that used a wallet's number, if this replica knows it. Blocks.
-    pub fn by_number(&self, account: AccountId, sequence: u64) -> Result<Option<PastPayment>, ArchiveError> {
+    /// The command that used a wallet's number, if this replica knows it. Blocks.
+    pub fn by_number(&self, account: AccountId, sequence: u64) -> Result<Option<PastCommand>, ArchiveError> {
+        for direction in [OUTGOING, OTHER] {
+            if let Some(line) = self.line_of_number(account, direction, sequence)? {
+                return self.read(&line);
+            }
+        }
+        Ok(None)
+    }
+
+    fn line_of_number(&self, account: AccountId, direction: u8, sequence: u64) -> Result<Option<Line>, StoreError> {
         let mut found = None;
-        let range = KeyRange::with_prefix(prefix(account, OUTGOING));
+        let range = KeyRange::with_prefix(prefix(account, direction));
         self.store.scan(Column::History, &range, Direction::Reverse, &mut |key, value| {
             let Some(line) = line(key, value) else { return ControlFlow::Continue(()) };
             if line.sequence == sequence {
@@ -140,23 +202,26 @@ impl History {
             let is_beyond = sequence >= line.sequence.saturating_add(WALLET_WINDOW);
             if is_beyond { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        found.map_or(Ok(None), |line| self.read(&line))
+        Ok(found)
     }
 
-    /// Reads one payment from the archive; `None` where its block is no longer kept.
-    fn read(&self, line: &Line) -> Result<Option<PastPayment>, ArchiveError> {
+    /// Reads one command from the archive; `None` where its block is no longer kept.
+    fn read(&self, line: &Line) -> Result<Option<PastCommand>, ArchiveError> {
         let (height, index) = line.place;
         let Some(block) = self.archive.block(height)? else { return Ok(None) };
-        let damaged = |what: &str| ArchiveError::Damaged { height, what: format!("command {index}: {what}") };
+        let damaged = |what: &str| damaged(height, index, what);
         let record = block.proposal.get(line.offset as usize..).ok_or_else(|| damaged("its record is missing"))?;
         let command =
-            Command::decode(&mut Reader::new("payment", record)).map_err(|error| damaged(&error.to_string()))?;
-        let Command::Payment(payment) = command else { return Err(damaged("it is no payment")) };
+            Command::decode(&mut Reader::new("command", record)).map_err(|error| damaged(&error.to_string()))?;
         let at = index as usize * OUTCOME_BYTES;
         let outcome = block.outcomes.get(at..at + OUTCOME_BYTES).ok_or_else(|| damaged("its outcome is missing"))?;
         let outcome =
             Outcome::decode(&mut Reader::new("outcome", outcome)).map_err(|error| damaged(&error.to_string()))?;
         let placed = Placed { height, index, outcome };
-        Ok(Some(PastPayment { payment, placed, time: block.header.header.time }))
+        Ok(Some(PastCommand { command, placed, time: block.header.header.time }))
     }
+}
+
+fn damaged(height: Height, index: u32, what: &str) -> ArchiveError {
+    ArchiveError::Damaged { height, what: format!("command {index}: {what}") }
 }

@@ -4,7 +4,8 @@
 //! * *Settled* is answered only when the central bank or the chain has said so; *accepted* means that the command is in the
 //!   durable outbox, and no more.
 //! * A customer's money moves only with the customer's signature; the bank relays records and cannot make them.
-//! * Deposit + in transit + wallet stays constant over funding and defunding, over any crash (I3).
+//! * Deposit + in transit + wallet stays constant over funding, defunding and waterfalls, over any crash (I3); also for
+//!   wallets of other banks that are linked to this one.
 //! * Everything that the chain drives happens exactly once: a block and what it means to the bank's books are one write,
 //!   with the block's height as cursor.
 //! * Everything is bounded: batches, queues, streams, what is under way. Overload is answered at once and loses nothing.

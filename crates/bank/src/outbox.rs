@@ -1,12 +1,12 @@
 //! The durable outbox: commands that this bank has answered for and that the chain has not answered yet.
 //!
-//! Two kinds lie in it: the bank's own fund commands, whose money is in transit, and customers' payments that the bank
-//! accepted while the central bank could not be reached. Each is sent again until its outcome is known, over any number of
-//! crashes; sequence numbers make that safe.
+//! Three kinds lie in it: the bank's own fund commands and the top-ups that it promised (reverse waterfalls), whose money
+//! is in transit, and customers' payments that the bank accepted while the central bank could not be reached. Each is sent
+//! again until its outcome is known, over any number of crashes; sequence numbers make that safe.
 //!
 //! # How an entry leaves
 //! 1. The chain uses its number for this record: the outcome is known.
-//! 2. The chain uses its number for another record: this one can never settle.
+//! 2. The chain uses its number for another record, or a top-up's payer uses theirs: this one can never settle.
 //! 3. The chain's time passes its valid-until: from then on it can only be refused.
 //! 4. The central bank refuses it before ordering, for a reason that lasts, and this was the only copy ever sent.
 //!
@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cbdc_ledger::command::Payment;
+use cbdc_ledger::command::{Payment, ReverseWaterfall};
 use cbdc_ledger::encoding::hex;
 use cbdc_ledger::{AccountId, Command, Reason, Signed, Timestamp};
 use cbdc_storage::{Column, Direction, KeyRange, Store, StoreError, WriteBatch, sealed};
@@ -76,11 +76,40 @@ pub enum Release {
     GivenBack(Reason),
 }
 
+/// What a command in the outbox does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Errand {
+    /// A funding of the bank's own, or a payment of a customer.
+    Payment(Signed<Payment>),
+    /// A payment that the bank tops up from the payer's deposit.
+    TopUp(Box<Signed<ReverseWaterfall>>),
+}
+
+impl Errand {
+    fn to_bytes(&self) -> Bytes {
+        match self {
+            Errand::Payment(payment) => payment.to_bytes().into(),
+            Errand::TopUp(order) => order.to_bytes().into(),
+        }
+    }
+
+    /// The payer and the payer's number of a top-up.
+    pub fn topped_up(&self) -> Option<(AccountId, u64)> {
+        match self {
+            Errand::Payment(_) => None,
+            Errand::TopUp(order) => {
+                let transfer = &order.record.transfer.record;
+                Some((transfer.from, transfer.head.sequence))
+            }
+        }
+    }
+}
+
 /// A command in the outbox.
 pub struct Entry {
     /// As it is sent.
     pub command: Bytes,
-    pub payment: Signed<Payment>,
+    pub errand: Errand,
     pub request: RequestId,
     /// How often it was handed to the relay since the node started; entries of an earlier life begin with one.
     pub copies: u32,
@@ -91,7 +120,11 @@ pub struct Entry {
 
 impl Entry {
     pub fn valid_until(&self) -> Timestamp {
-        self.payment.record.head.valid_until
+        match &self.errand {
+            Errand::Payment(payment) => payment.record.head.valid_until,
+            // Once either signature's time has passed, it can only be refused.
+            Errand::TopUp(order) => order.record.head.valid_until.min(order.record.transfer.record.head.valid_until),
+        }
     }
 
     /// Tells all who wait.
@@ -114,11 +147,13 @@ pub enum OutboxError {
 /// All entries, in memory as on disk.
 pub struct Outbox {
     entries: BTreeMap<OutboxKey, Entry>,
+    /// The top-up of each payment, by payer and the payer's number: one payment is topped up once.
+    top_ups: BTreeMap<(AccountId, u64), OutboxKey>,
 }
 
 impl Outbox {
     pub fn load(store: &Arc<dyn Store>) -> Result<Outbox, OutboxError> {
-        let mut outbox = Outbox { entries: BTreeMap::new() };
+        let mut outbox = Outbox { entries: BTreeMap::new(), top_ups: BTreeMap::new() };
         let mut failed = None;
         store.scan(
             Column::Outbox,
@@ -128,7 +163,7 @@ impl Outbox {
                 Ok((key, mut entry)) => {
                     // An earlier life may have sent it.
                     entry.copies = 1;
-                    outbox.entries.insert(key, entry);
+                    outbox.insert(key, entry);
                     ControlFlow::Continue(())
                 }
                 Err(error) => {
@@ -148,8 +183,20 @@ impl Outbox {
         self.entries.len() >= ENTRIES_MAX
     }
 
-    pub fn keys(&self) -> impl Iterator<Item = &OutboxKey> {
-        self.entries.keys()
+    pub fn entries(&self) -> impl Iterator<Item = (&OutboxKey, &Entry)> {
+        self.entries.iter()
+    }
+
+    /// The top-up of a payer's payment.
+    pub fn top_up_of(&self, payer: AccountId, sequence: u64) -> Option<OutboxKey> {
+        self.top_ups.get(&(payer, sequence)).copied()
+    }
+
+    fn insert(&mut self, key: OutboxKey, entry: Entry) {
+        if let Some(payment) = entry.errand.topped_up() {
+            self.top_ups.insert(payment, key);
+        }
+        self.entries.insert(key, entry);
     }
 
     pub fn get(&self, key: &OutboxKey) -> Option<&Entry> {
@@ -157,20 +204,23 @@ impl Outbox {
     }
 
     /// Adds an entry; the caller writes the batch before anybody sends it.
-    pub fn put(&mut self, batch: &mut WriteBatch, key: OutboxKey, payment: Signed<Payment>, request: RequestId) {
-        let command = Bytes::from(payment.to_bytes());
+    pub fn put(&mut self, batch: &mut WriteBatch, key: OutboxKey, errand: Errand, request: RequestId) {
+        let command = errand.to_bytes();
         let stored = key.to_bytes();
         let mut value = Vec::with_capacity(request.len() + command.len() + sealed::SEAL_BYTES);
         value.extend_from_slice(&request);
         value.extend_from_slice(&command);
         sealed::seal_in_place(&stored, &mut value);
         batch.put(Column::Outbox, stored, value);
-        self.entries.insert(key, Entry::new(command, payment, request));
+        self.insert(key, Entry::new(command, errand, request));
     }
 
     /// Takes an entry out.
     pub fn remove(&mut self, batch: &mut WriteBatch, key: &OutboxKey) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
+        if let Some(payment) = entry.errand.topped_up() {
+            self.top_ups.remove(&payment);
+        }
         batch.delete(Column::Outbox, key.to_bytes());
         Some(entry)
     }
@@ -213,8 +263,8 @@ impl Outbox {
 }
 
 impl Entry {
-    fn new(command: Bytes, payment: Signed<Payment>, request: RequestId) -> Entry {
-        Entry { command, payment, request, copies: 0, under_way: false, next_try: Instant::now(), waiters: Vec::new() }
+    fn new(command: Bytes, errand: Errand, request: RequestId) -> Entry {
+        Entry { command, errand, request, copies: 0, under_way: false, next_try: Instant::now(), waiters: Vec::new() }
     }
 }
 
@@ -225,9 +275,14 @@ fn decode(key: &[u8], record: &[u8]) -> Result<(OutboxKey, Entry), OutboxError> 
     let Some((request, command)) = bytes.split_first_chunk::<16>() else {
         return Err(damaged("it ends within the request id".to_owned()));
     };
-    match Command::from_bytes(command) {
-        Ok(Command::Payment(payment)) => Ok((key, Entry::new(Bytes::copy_from_slice(command), payment, *request))),
-        Ok(other) => Err(damaged(format!("expected a payment, found a record of kind {}", other.kind().name()))),
-        Err(error) => Err(damaged(error.to_string())),
-    }
+    let errand = match Command::from_bytes(command) {
+        Ok(Command::Payment(payment)) => Errand::Payment(payment),
+        Ok(Command::ReverseWaterfall(order)) => Errand::TopUp(order),
+        Ok(other) => {
+            let found = other.kind().name();
+            return Err(damaged(format!("expected a payment or a top-up, found a record of kind {found}")));
+        }
+        Err(error) => return Err(damaged(error.to_string())),
+    };
+    Ok((key, Entry::new(Bytes::copy_from_slice(command), errand, *request)))
 }

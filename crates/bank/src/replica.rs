@@ -37,7 +37,7 @@ use cbdc_storage::{LogPosition, Store, WriteBatch};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::deposits::Placed;
-use crate::desk::{Desk, DeskError, Effect, effects_of};
+use crate::desk::{Desk, DeskError, Effect, arrivals_of, effects_of};
 use crate::history;
 use crate::metrics::Metrics;
 
@@ -241,24 +241,25 @@ impl Replica {
     /// What the block means to this bank's customers: history into the batch, the rest as effects.
     fn effects(&self, batch: &mut WriteBatch, bytes: &Bytes, proposal: &Proposal<'_>, block: &Block) -> Vec<Effect> {
         let height = block.header.height;
-        let with_customers = self.desk.has_accepted();
+        let watches_holders = self.desk.watches_holders();
         let mut effects = Vec::new();
         let mut offset = PROPOSAL_HEAD_BYTES;
         for (at, (command, outcome)) in proposal.commands.iter().zip(&block.outcomes).enumerate() {
             let (index, from) = (at as u32, offset);
             let length = proposal.command_bytes(at).map_or(0, <[u8]>::len);
             offset += length;
+            history::put(batch, self.bank, command, (height, index), from as u32, outcome);
             if let Command::Payment(payment) = command {
-                history::put(batch, self.bank, &payment.record, (height, index), from as u32, outcome);
-                // The bulk of the traffic: settled or not, it moves nothing in this bank's own books.
+                // The bulk of the traffic: settled or not, it moves nothing in this bank's own books. (Waterfalls follow.)
                 let is_transfer = payment.record.kind() == cbdc_ledger::command::Kind::Transfer;
-                if is_transfer && !with_customers {
+                if is_transfer && !watches_holders {
                     continue;
                 }
             }
             let placed = Placed { height, index, outcome: *outcome };
-            effects_of(self.bank, command, || bytes.slice(from..from + length), placed, with_customers, &mut effects);
+            effects_of(self.bank, command, || bytes.slice(from..from + length), placed, watches_holders, &mut effects);
         }
+        arrivals_of(self.bank, &block.changes.deposits, &mut effects);
         effects
     }
 

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
-use cbdc_ledger::command::{Certificate, Head, Payment, PaymentKind, Record};
+use cbdc_ledger::command::{
+    Certificate, FLAG_REVERSE_WATERFALL, Head, LinkBank, Payment, PaymentKind, PlaceHold, Record,
+};
 use cbdc_ledger::genesis::{DayCount, opening_books};
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::policy::Parameters;
 use cbdc_ledger::{
-    AccountId, Amount, BankId, Class, Genesis, HolderId, MemberId, NetworkId, Reason, Signed, SigningKey, Timestamp,
+    AccountId, Amount, BankId, Class, Command, Genesis, HolderId, MemberId, NetworkId, Reason, Signed, SigningKey,
+    Timestamp,
 };
 use cbdc_proto::convert::{payment_to_message, receipt_from_message};
 use cbdc_proto::packed::unpack;
@@ -56,6 +59,10 @@ fn now_ms() -> u64 {
 
 impl Network {
     fn create() -> Network {
+        Network::create_with(Parameters::default())
+    }
+
+    fn create_with(policy: Parameters) -> Network {
         let folder = tempfile::tempdir().unwrap();
         let members = ROLES.map(|(role, id)| make_member(folder.path(), role, id)).to_vec();
         let reserves = [1, 2].map(|bank| (BankId(bank), Amount::from_minor(1_000_000)));
@@ -70,7 +77,7 @@ impl Network {
             threshold: 1,
             members,
             books: opening_books(reserves, Amount::ZERO, Amount::ZERO).unwrap(),
-            policy: Parameters::default(),
+            policy,
         };
         std::fs::write(folder.path().join("genesis.bin"), genesis.to_bytes()).unwrap();
         Network { id: genesis.network(), folder, central_port: free_port(), bank_ports: [free_port(), free_port()] }
@@ -243,6 +250,25 @@ impl Wallet {
     fn transfer(&self, to: &Wallet, amount_minor: u64, sequence: u64) -> Signed<Payment> {
         self.sign(PaymentKind::Transfer, to.account, amount_minor, sequence)
     }
+
+    /// A transfer that the linked bank may top up.
+    fn topped_up(&self, to: &Wallet, amount_minor: u64, sequence: u64) -> Signed<Payment> {
+        let mut record = self.transfer(to, amount_minor, sequence).record;
+        record.head.flags = FLAG_REVERSE_WATERFALL;
+        record.sign(self.network, &self.key)
+    }
+
+    fn command<R: Record>(&self, sequence: u64, make: impl FnOnce(Head) -> R) -> Command
+    where
+        Signed<R>: Into<Command>,
+    {
+        let head = Head { flags: 0, key_version: 0, sequence, valid_until: Timestamp(now_ms() + 600_000) };
+        make(head).sign(self.network, &self.key).into()
+    }
+
+    fn link(&self, bank: u16, sequence: u64) -> Command {
+        self.command(sequence, |head| LinkBank { head, account: self.account, bank: BankId(bank) })
+    }
 }
 
 fn submit(payment: &Signed<Payment>, accept_when_unreachable: bool) -> v1::SubmitTransferRequest {
@@ -261,6 +287,19 @@ async fn deposit(client: &mut BankClient<Channel>, wallet: &Wallet) -> (u64, u64
     let request = v1::GetDepositRequest { account: wallet.account.to_string() };
     let deposit = client.get_deposit(request).await.unwrap().into_inner();
     (deposit.balance_minor, deposit.in_transit_minor)
+}
+
+/// Hands a holder's command in.
+async fn command(client: &mut BankClient<Channel>, command: &Command) -> v1::Outcome {
+    let request = v1::SubmitHolderCommandRequest { command: command.to_bytes().into() };
+    client.submit_holder_command(request).await.unwrap().into_inner()
+}
+
+/// Pays, and gives what went to the payee's deposit and what came from the payer's.
+async fn pay(client: &mut BankClient<Channel>, payment: &Signed<Payment>) -> (u64, u64) {
+    let outcome = client.submit_transfer(submit(payment, false)).await.unwrap().into_inner().outcome.unwrap();
+    assert!(outcome.settled, "{outcome:?}");
+    (outcome.amount, outcome.limit)
 }
 
 async fn height(client: &mut BankClient<Channel>) -> u64 {
@@ -311,8 +350,12 @@ async fn a_customer_is_funded_pays_across_banks_and_takes_money_out_again() {
     // More than is there: ordered, refused, final.
     let too_much = at_one.submit_transfer(submit(&alice.transfer(&bob, 5_000, 2), false)).await.unwrap().into_inner();
     assert_eq!(too_much.outcome.unwrap().reason, "INSUFFICIENT_FUNDS");
-    let quote =
-        v1::QuoteTransferRequest { from: alice.account.to_string(), to: bob.account.to_string(), amount_minor: 5_000 };
+    let quote = v1::QuoteTransferRequest {
+        from: alice.account.to_string(),
+        to: bob.account.to_string(),
+        amount_minor: 5_000,
+        max_fee_minor: None,
+    };
     let quote = at_one.quote_transfer(quote).await.unwrap().into_inner();
     assert_eq!((quote.would_settle, quote.reason.as_str(), quote.limit), (false, "INSUFFICIENT_FUNDS", 700));
 
@@ -507,6 +550,180 @@ async fn a_failing_disk_stops_the_node_and_says_so() {
     let stopped = tokio::time::timeout(Duration::from_secs(10), one.stopped()).await.unwrap();
     let message = stopped.unwrap_err().to_string();
     assert!(message.contains("books"), "{message}");
+    one.shutdown().await;
+    central.shutdown().await;
+}
+
+/// Households may hold 10.00.
+fn limited() -> Parameters {
+    let mut policy = Parameters::default();
+    policy.classes[Class::HOUSEHOLD.index()].holding_limit = Some(Amount::from_minor(1_000));
+    policy
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when_it_is_needed() {
+    let network = Network::create_with(limited());
+    let central = network.start_central().await;
+    let (one, two) = (network.start_bank(1, "").await, network.start_bank(2, "verify_at_edge = true\n").await);
+    network.issue(1, 100_000).await;
+    network.issue(2, 100_000).await;
+    let (alice, bob) = (network.funded_wallet(1, 10, 800).await, network.funded_wallet(1, 11, 900).await);
+    let (carol, dave) = (network.funded_wallet(2, 12, 500).await, network.funded_wallet(2, 13, 600).await);
+    let (mut at_one, mut at_two) = (network.client(1, None), network.client(2, None));
+
+    // Without a linked bank the ledger refuses, and the quote says so; with one the payment settles.
+    let quote = v1::QuoteTransferRequest {
+        from: alice.account.to_string(),
+        to: bob.account.to_string(),
+        amount_minor: 300,
+        max_fee_minor: None,
+    };
+    let quoted = at_one.quote_transfer(quote.clone()).await.unwrap().into_inner();
+    assert_eq!((quoted.reason.as_str(), quoted.limit, quoted.amount_minor), ("HOLDING_LIMIT", 1_000, 1_200));
+    let refused = at_one.submit_transfer(submit(&alice.transfer(&bob, 300, 1), false)).await.unwrap().into_inner();
+    assert_eq!(refused.outcome.unwrap().reason, "HOLDING_LIMIT");
+    let link = bob.link(1, 1);
+    let linked = command(&mut at_one, &link).await;
+    assert!(linked.settled, "{linked:?}");
+    assert_eq!(command(&mut at_one, &link).await, linked, "the same record is answered as the first time");
+    let quoted = at_one.quote_transfer(quote).await.unwrap().into_inner();
+    assert_eq!((quoted.would_settle, quoted.waterfall_minor), (true, 200));
+
+    // At the payee's own bank, and at another one.
+    assert_eq!(pay(&mut at_one, &alice.transfer(&bob, 300, 2)).await, (200, 0));
+    until(async || deposit(&mut at_one, &bob).await == (1_100, 0)).await;
+    assert!(command(&mut at_two, &carol.link(1, 1)).await.settled);
+    assert_eq!(pay(&mut at_one, &bob.transfer(&carol, 700, 2)).await, (200, 0));
+    until(async || height(&mut at_two).await >= height(&mut at_one).await).await;
+    assert_eq!((posted(&mut at_two, &carol).await, deposit(&mut at_two, &carol).await), (1_000, (500, 0)));
+    until(async || deposit(&mut at_one, &carol).await == (200, 0)).await;
+
+    // The linked bank is away while the waterfall settles: it books it once when it is back, and not again after that.
+    drop(at_one);
+    one.shutdown().await;
+    assert_eq!(pay(&mut at_two, &dave.transfer(&carol, 100, 1)).await, (100, 0));
+    let reached = height(&mut at_two).await;
+    for _ in 0..2 {
+        let one = network.start_bank(1, "").await;
+        let mut at_one = network.client(1, None);
+        until(async || height(&mut at_one).await >= reached).await;
+        until(async || deposit(&mut at_one, &carol).await == (300, 0)).await;
+        assert_eq!(deposit(&mut at_one, &bob).await, (1_100, 0));
+        drop(at_one);
+        one.shutdown().await;
+    }
+
+    // Topped up from the deposit at the own bank; sent again, the same outcome.
+    let one = network.start_bank(1, "").await;
+    network.until_reachable(1, true).await;
+    let mut at_one = network.client(1, None);
+    let payment = bob.topped_up(&dave, 400, 3);
+    assert_eq!(pay(&mut at_one, &payment).await, (0, 100));
+    assert_eq!((posted(&mut at_one, &bob).await, deposit(&mut at_one, &bob).await), (0, (1_000, 0)));
+    assert_eq!(pay(&mut at_one, &payment).await, (0, 100));
+    assert_eq!(deposit(&mut at_one, &bob).await, (1_000, 0));
+
+    // At another bank than the payer's own: refused, everything is back; more than the deposit has is not promised.
+    let refused = at_one.submit_transfer(submit(&carol.topped_up(&dave, 1_050, 2), false)).await.unwrap().into_inner();
+    assert_eq!(refused.outcome.unwrap().reason, "HOLDING_LIMIT");
+    assert_eq!(deposit(&mut at_one, &carol).await, (300, 0));
+    let short = at_one.submit_transfer(submit(&carol.topped_up(&alice, 1_301, 3), false)).await.unwrap_err();
+    let refusal = refusal_of(&short).unwrap();
+    assert_eq!((refusal.reason, refusal.limit, refusal.amount), (Reason::TopUpMaximum, 300, 301));
+    let elsewhere = at_two.submit_transfer(submit(&carol.topped_up(&alice, 1_050, 3), false)).await.unwrap_err();
+    assert_eq!(refusal_of(&elsewhere).unwrap().reason, Reason::NotLinked);
+    // Out of one deposit and into another, in one payment.
+    assert!(command(&mut at_one, &alice.link(1, 3)).await.settled);
+    assert_eq!(pay(&mut at_one, &carol.topped_up(&alice, 1_050, 3)).await, (550, 50));
+    assert_eq!((deposit(&mut at_one, &carol).await, deposit(&mut at_one, &alice).await), ((250, 0), (1_350, 0)));
+    let list = v1::ListPaymentsRequest { account: alice.account.to_string(), page_size: 1, page_token: String::new() };
+    let newest = at_one.list_payments(list).await.unwrap().into_inner().payments.remove(0);
+    assert_eq!((newest.amount_minor, newest.waterfall_minor, newest.reverse_waterfall_minor), (1_050, 550, 50));
+
+    // I3: what was credited is in wallets and deposits, nothing is on its way.
+    until(async || height(&mut at_two).await >= height(&mut at_one).await).await;
+    let mut held = 0;
+    for wallet in [&alice, &bob] {
+        held += posted(&mut at_one, wallet).await;
+    }
+    for wallet in [&carol, &dave] {
+        held += posted(&mut at_two, wallet).await;
+    }
+    for bank in [1, 2] {
+        let treasury = network.back_office(bank).get_treasury(v1::GetTreasuryRequest {}).await.unwrap().into_inner();
+        assert_eq!(treasury.in_transit_minor, 0);
+        held += treasury.deposits_minor;
+    }
+    assert_eq!(held, 2 * (800 + 900 + 500 + 600));
+    drop((at_one, at_two));
+    tokio::join!(one.shutdown(), two.shutdown());
+    central.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_is_captured_once_by_the_payees_bank_and_the_rest_returns() {
+    let network = Network::create();
+    let central = network.start_central().await;
+    let (one, two) = (network.start_bank(1, "").await, network.start_bank(2, "").await);
+    network.issue(1, 100_000).await;
+    network.issue(2, 100_000).await;
+    let (alice, shop) = (network.funded_wallet(1, 10, 800).await, network.funded_wallet(2, 11, 10).await);
+    let (mut at_one, mut at_two) = (network.client(1, None), network.client(2, None));
+    let place = |sequence: u64, minor: u64| {
+        let (maximum, expires_at) = (Amount::from_minor(minor), Timestamp(now_ms() + 3_600_000));
+        let (from, to, max_fee, reference) = (alice.account, shop.account, Amount::ZERO, [0; 16]);
+        alice.command(sequence, |head| PlaceHold { head, from, to, maximum, max_fee, expires_at, reference })
+    };
+    let first = command(&mut at_one, &place(1, 500)).await;
+    let second = command(&mut at_one, &place(2, 200)).await;
+    assert_eq!((first.settled, first.amount, second.amount), (true, 1, 2), "{first:?} {second:?}");
+    let wallet = at_one.get_wallet(by_account(alice.account)).await.unwrap().into_inner();
+    assert_eq!((wallet.posted_minor, wallet.available_minor, wallet.held_minor), (800, 100, 700));
+    until(async || height(&mut at_two).await >= second.height).await;
+    let list = v1::ListHoldsRequest { account: shop.account.to_string(), page_size: 1, page_token: String::new() };
+    let page = at_two.list_holds(list.clone()).await.unwrap().into_inner();
+    let rest = v1::ListHoldsRequest { page_token: page.next_page_token, ..list };
+    let rest = at_two.list_holds(rest).await.unwrap().into_inner();
+    assert_eq!([&page.holds[0], &rest.holds[0]].map(|hold| (hold.hold, hold.maximum_minor)), [(1, 500), (2, 200)]);
+
+    // Only the payee's bank captures, only its back office, once, and no more than was held.
+    let capture = |amount_minor| v1::CaptureHoldRequest { hold: 1, amount_minor };
+    let refused = at_two.capture_hold(capture(350)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let refused = network.back_office(1).capture_hold(capture(350)).await.unwrap_err();
+    assert_eq!(refusal_of(&refused).unwrap().reason, Reason::UnknownHold);
+    let mut office = network.back_office(2);
+    let outcomes = [501, 350, 350].map(capture);
+    let mut reasons = Vec::new();
+    for request in outcomes {
+        reasons.push(office.capture_hold(request).await.unwrap().into_inner().reason);
+    }
+    assert_eq!(reasons, ["HOLD_EXCEEDED", "SETTLED", "UNKNOWN_HOLD"]);
+    assert!(office.void_hold(v1::VoidHoldRequest { hold: 2 }).await.unwrap().into_inner().settled);
+    assert_eq!(posted(&mut at_two, &shop).await, 360);
+    until(async || {
+        let wallet = at_one.get_wallet(by_account(alice.account)).await.unwrap().into_inner();
+        (wallet.available_minor, wallet.held_minor) == (450, 0)
+    })
+    .await;
+    drop((at_one, at_two, office));
+    tokio::join!(one.shutdown(), two.shutdown());
+    central.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bank_states_what_its_customers_have_on_deposit() {
+    let network = Network::create();
+    let central = network.start_central().await;
+    let one = network.start_bank(1, "").await;
+    network.issue(1, 100_000).await;
+    network.funded_wallet(1, 10, 800).await;
+    let request = v1::ReportDepositsRequest {};
+    let refused = network.client(1, None).report_deposits(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let reported = network.back_office(1).report_deposits(request).await.unwrap().into_inner();
+    assert_eq!((reported.outcome.unwrap().settled, reported.deposits_minor), (true, 800));
     one.shutdown().await;
     central.shutdown().await;
 }

@@ -64,6 +64,10 @@ fn numbers_of(command: &Command) -> Vec<(Signer, u64)> {
         let request = &signed.record.request.record;
         numbers.push((Signer::Member(Role::Bank, MemberId(request.bank.0)), request.head.sequence));
     }
+    if let Command::ReverseWaterfall(signed) = command {
+        let transfer = &signed.record.transfer.record;
+        numbers.push((transfer.signer(), transfer.head.sequence));
+    }
     numbers
 }
 

@@ -1,4 +1,4 @@
-//! A bank's back office: deposits, issuance and the treasury.
+//! A bank's back office: deposits, holds for its payees, issuance and the treasury.
 //!
 //! These calls need the bank's own node certificate; anybody else is refused with `NOT_AUTHORISED`.
 
@@ -61,8 +61,48 @@ impl BankOffice {
         let answer =
             self.connection.ask(self.connection.bank().request_issuance(self.connection.request(request))).await?;
         let Some(outcome) = answer.outcome else { return Ok(IssuanceAnswer::Waiting) };
-        let answer = convert::outcome_from_message(&outcome).map_err(|status| self.connection.unreadable(status))?;
-        Ok(IssuanceAnswer::Ordered(Fate::of_answer(&answer)))
+        Ok(IssuanceAnswer::Ordered(self.fate(&outcome)?))
+    }
+
+    /// Pays a hold out to its payee, a customer of this bank, and returns the rest to the payer. Happens once: repeated, it
+    /// is refused with `UNKNOWN_HOLD`.
+    pub async fn capture(&self, hold: u64, amount: Amount) -> Result<Fate, ClientError> {
+        let request = self.connection.request(v1::CaptureHoldRequest { hold, amount_minor: amount.minor() });
+        let outcome = self.connection.ask(self.connection.bank().capture_hold(request)).await?;
+        self.fate(&outcome)
+    }
+
+    /// Returns a hold to its payer. Repeated, it is refused with `UNKNOWN_HOLD`.
+    pub async fn void(&self, hold: u64) -> Result<Fate, ClientError> {
+        let request = self.connection.request(v1::VoidHoldRequest { hold });
+        let outcome = self.connection.ask(self.connection.bank().void_hold(request)).await?;
+        self.fate(&outcome)
+    }
+
+    /// Open holds for a customer, by number. `page_size` is at most 500; `from` is an earlier page's token.
+    pub async fn holds(
+        &self,
+        account: AccountId,
+        page_size: u32,
+        from: Option<String>,
+    ) -> Result<v1::ListHoldsResponse, ClientError> {
+        let (account, page_token) = (account.to_string(), from.unwrap_or_default());
+        let request = self.connection.request(v1::ListHoldsRequest { account, page_size, page_token });
+        self.connection.ask(self.connection.bank().list_holds(request)).await
+    }
+
+    /// States to the central bank what customers have on deposit, and gives what was stated. Safe to repeat: the newest
+    /// statement stands.
+    pub async fn report_deposits(&self) -> Result<(Fate, Amount), ClientError> {
+        let request = self.connection.request(v1::ReportDepositsRequest {});
+        let answer = self.connection.ask(self.connection.bank().report_deposits(request)).await?;
+        let outcome = answer.outcome.unwrap_or_default();
+        Ok((self.fate(&outcome)?, Amount::from_minor(answer.deposits_minor)))
+    }
+
+    fn fate(&self, outcome: &v1::Outcome) -> Result<Fate, ClientError> {
+        let answer = convert::outcome_from_message(outcome).map_err(|status| self.connection.unreadable(status))?;
+        Ok(Fate::of_answer(&answer))
     }
 
     /// The treasury, the deposit book's totals and the bank's reserves.
@@ -71,7 +111,7 @@ impl BankOffice {
         self.connection.ask(self.connection.bank().get_treasury(request)).await
     }
 
-    /// The deposit beside a customer's wallet.
+    /// The deposit beside a customer's wallet, or a wallet of another bank that is linked to this one.
     pub async fn deposit(&self, account: AccountId) -> Result<v1::Deposit, ClientError> {
         let request = self.connection.request(v1::GetDepositRequest { account: account.to_string() });
         self.connection.ask(self.connection.bank().get_deposit(request)).await

@@ -61,6 +61,11 @@ impl Refusal {
                 | Reason::MaxFee
                 | Reason::BalanceNotZero
                 | Reason::FreezeExceeded
+                | Reason::MonthLimit
+                | Reason::TopUpMaximum
+                | Reason::HoldExceeded
+                | Reason::CollateralTooLow
+                | Reason::SecuritiesTooFew
         )
     }
 }

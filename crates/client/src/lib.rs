@@ -24,9 +24,9 @@
 //! |---|---|
 //! | [`anchor`] | genesis: whom to trust, and what signatures are for |
 //! | [`connection`] | one node, with a deadline on every call |
-//! | [`wallet`] | a holder's key and account: open, pay, defund, history, receipts |
+//! | [`wallet`] | a holder's key and account: open, pay, defund, hold, link a bank, history, receipts |
 //! | [`payment_stream`] | payments in volume: packed batches, answers by batch |
-//! | [`bank_office`] | a bank's back office: deposits, issuance, treasury |
+//! | [`bank_office`] | a bank's back office: deposits, holds for its payees, issuance, treasury |
 //! | [`policy_desk`] | committee, operator, registrar and court: policy, votes, books, operations, orders |
 //! | [`chain`] | headers, blocks and receipts, each checked |
 //! | [`receipt`], [`sequence`], [`submission`] | proofs; the next unused number; sending until the fate is known |
@@ -63,7 +63,7 @@ pub use payment_stream::{BatchAnswer, BatchAnswers, BatchSender};
 pub use policy_desk::{PolicyDesk, Seal};
 pub use receipt::VerifiedReceipt;
 pub use submission::Fate;
-pub use wallet::{Balance, Registration, Submission, Wallet};
+pub use wallet::{Balance, PaymentTerms, Registration, Submission, Wallet};
 
 pub use cbdc_ledger::amount::RatePpm;
 pub use cbdc_ledger::bank_position::BankStatus;

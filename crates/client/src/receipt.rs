@@ -85,7 +85,15 @@ impl VerifiedReceipt {
     }
 
     pub(crate) fn expect_number(self, account: AccountId, sequence: u64) -> Result<VerifiedReceipt, ClientError> {
-        if self.command.signer() == Signer::Holder(account) && self.command.head().sequence == sequence {
+        // A payment that was topped up stands in the chain under its bank's signature and number, too.
+        let number = match &self.command {
+            Command::ReverseWaterfall(order) => {
+                let transfer = &order.record.transfer.record;
+                (transfer.signer(), transfer.head.sequence)
+            }
+            command => (command.signer(), command.head().sequence),
+        };
+        if number == (Signer::Holder(account), sequence) {
             return Ok(self);
         }
         let expected = format!("number {sequence} of account {account}");

@@ -27,7 +27,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// What became of a command.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Fate {
-    /// Final. `result` is the command's result: an opened wallet's account id, a proposal's number, otherwise 0.
+    /// Final. `result` is the command's result: an opened wallet's account id, the number of a proposal or a hold, of a
+    /// payment or a capture what went to the payee's deposit, otherwise 0.
     Settled { place: Place, result: u64 },
     /// A rule said no; nothing moved.
     Refused(Refusal),

@@ -5,6 +5,12 @@
 //! A program that must survive its own crash signs first ([`Wallet::sign_transfer`]), saves the record, and then
 //! hands it in ([`Wallet::submit`]); after a restart it hands the saved record in again, which cannot pay twice.
 //!
+//! # Beside payments
+//! A holder consents to the waterfall and to top-ups ([`Wallet::link_bank`]), says which wallet their tier allowance belongs to
+//! ([`Wallet::designate`]) and holds money for a payee ([`Wallet::hold`]). A payment above the wallet's balance is topped
+//! up from the deposit at the linked bank ([`Wallet::pay_with_top_up`]); where that is another bank than the wallet's own,
+//! the wallet needs a connection to it ([`Wallet::with_linked_bank`]).
+//!
 //! # Numbers
 //! Up to 64 payments may be under way at once; the wallet keeps count ([`crate::sequence`]), starting from what its
 //! bank says. Another device with the same key may take a number first: the ledger then refuses this one's record
@@ -15,9 +21,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cbdc_ledger::command::{Certificate, Head, Payment, PaymentKind, Record, Signed};
+use cbdc_ledger::command::{
+    Certificate, DesignateWallet, FLAG_REVERSE_WATERFALL, Head, LinkBank, Payment, PaymentKind, PlaceHold, Record,
+    Signed,
+};
 use cbdc_ledger::sequence::WALLET_WINDOW;
-use cbdc_ledger::{AccountId, Amount, Class, Height, HolderId, Reason, SigningKey, Timestamp};
+use cbdc_ledger::{AccountId, Amount, BankId, Class, Command, Height, HolderId, Reason, SigningKey, Timestamp};
 use cbdc_proto::convert::{self, payment_to_message};
 use cbdc_proto::packed::Answer;
 use cbdc_proto::v1;
@@ -42,6 +51,23 @@ pub struct Registration {
     pub certificate: Certificate,
 }
 
+/// What a payer adds to payee and amount. By default no reference, no fee and no top-up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PaymentTerms {
+    /// 16 bytes of the payer's own choice.
+    pub reference: [u8; 16],
+    /// The largest fee that the payer accepts; a payment that costs more is refused with `MAX_FEE`.
+    pub max_fee: Amount,
+    /// Whether the linked bank may add from the payer's deposit what the wallet lacks.
+    pub top_up: bool,
+}
+
+impl PaymentTerms {
+    fn with_reference(reference: [u8; 16]) -> PaymentTerms {
+        PaymentTerms { reference, ..PaymentTerms::default() }
+    }
+}
+
 /// A wallet's money, at a height.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Balance {
@@ -50,6 +76,8 @@ pub struct Balance {
     /// What the holder may spend now.
     pub available: Amount,
     pub held: Amount,
+    /// Bound to a purpose; see [`Wallet::details`] for the parts.
+    pub earmarked: Amount,
     pub frozen: Amount,
     pub height: Height,
 }
@@ -75,6 +103,10 @@ pub struct HistoryEntry {
     pub reference: [u8; 16],
     pub sequence: u64,
     pub reason: Reason,
+    /// What went to the payee's deposit instead of the wallet.
+    pub waterfall: Amount,
+    /// What came from the payer's deposit.
+    pub reverse_waterfall: Amount,
 }
 
 /// A page of history, newest first.
@@ -89,6 +121,7 @@ pub struct HistoryPage {
 #[derive(Clone)]
 pub struct Wallet {
     connection: Connection,
+    linked_bank: Option<Connection>,
     anchor: Arc<Anchor>,
     key: Arc<SigningKey>,
     key_version: u32,
@@ -101,7 +134,7 @@ impl Wallet {
     /// A wallet that is open already. `connection` leads to its bank.
     pub fn new(connection: Connection, anchor: Arc<Anchor>, key: SigningKey, account: AccountId) -> Wallet {
         let (key, numbers) = (Arc::new(key), Arc::new(Mutex::new(None)));
-        Wallet { connection, anchor, key, key_version: 0, account, numbers, patience: PATIENCE }
+        Wallet { connection, linked_bank: None, anchor, key, key_version: 0, account, numbers, patience: PATIENCE }
     }
 
     /// Opens a wallet at the bank. Safe to repeat: a bank opens one wallet a key, and answers again with the same.
@@ -128,6 +161,12 @@ impl Wallet {
     /// The version of the wallet's key, where it was replaced; a wallet's first key has version 0.
     pub fn with_key_version(mut self, key_version: u32) -> Wallet {
         self.key_version = key_version;
+        self
+    }
+
+    /// Where payments are topped up, if the wallet is linked to another bank than its own.
+    pub fn with_linked_bank(mut self, connection: Connection) -> Wallet {
+        self.linked_bank = Some(connection);
         self
     }
 
@@ -169,15 +208,22 @@ impl Wallet {
             posted: Amount::from_minor(wallet.posted_minor),
             available: Amount::from_minor(wallet.available_minor),
             held: Amount::from_minor(wallet.held_minor),
+            earmarked: Amount::from_minor(wallet.earmarked_minor),
             frozen: Amount::from_minor(wallet.frozen_minor),
             height: Height(wallet.height),
         })
     }
 
-    /// Whether a transfer would settle as things stand, and what it would cost. Binds nobody.
+    /// Whether a transfer would settle as things stand, what it would cost payer and payee, and what would go to the payee's
+    /// deposit. Binds nobody.
     pub async fn quote(&self, to: AccountId, amount: Amount) -> Result<v1::Quote, ClientError> {
-        let (from, to) = (self.account.to_string(), to.to_string());
-        let request = self.connection.request(v1::QuoteTransferRequest { from, to, amount_minor: amount.minor() });
+        let message = v1::QuoteTransferRequest {
+            from: self.account.to_string(),
+            to: to.to_string(),
+            amount_minor: amount.minor(),
+            max_fee_minor: None,
+        };
+        let request = self.connection.request(message);
         self.connection.ask(self.connection.bank().quote_transfer(request)).await
     }
 
@@ -193,12 +239,90 @@ impl Wallet {
         amount: Amount,
         reference: [u8; 16],
     ) -> Result<Submission, ClientError> {
-        self.sign_and_submit(PaymentKind::Transfer, to, amount, reference).await
+        self.pay_on(to, amount, &PaymentTerms::with_reference(reference)).await
+    }
+
+    /// Pays on the payer's own terms, and waits until the payment's fate is known.
+    pub async fn pay_on(&self, to: AccountId, amount: Amount, terms: &PaymentTerms) -> Result<Submission, ClientError> {
+        self.sign_and_submit(PaymentKind::Transfer, to, amount, terms).await
+    }
+
+    /// Pays, and lets the linked bank add from the deposit what the wallet lacks.
+    pub async fn pay_with_top_up(
+        &self,
+        to: AccountId,
+        amount: Amount,
+        max_fee: Amount,
+    ) -> Result<Submission, ClientError> {
+        self.pay_on(to, amount, &PaymentTerms { max_fee, top_up: true, ..PaymentTerms::default() }).await
     }
 
     /// Moves money from the wallet to the deposit beside it.
     pub async fn defund(&self, amount: Amount) -> Result<Submission, ClientError> {
-        self.sign_and_submit(PaymentKind::Defund, AccountId::treasury(self.account.bank), amount, [0; 16]).await
+        let treasury = AccountId::treasury(self.account.bank);
+        self.sign_and_submit(PaymentKind::Defund, treasury, amount, &PaymentTerms::default()).await
+    }
+
+    /// Consents that what a credit brings above the holding limit goes to the deposit at a bank, and that this bank tops
+    /// payments up where the payer allows it. Holds until it is revoked.
+    pub async fn link_bank(&self, bank: BankId) -> Result<Fate, ClientError> {
+        self.command(|head| LinkBank { head, account: self.account, bank }).await
+    }
+
+    /// Revokes the consent of [`Wallet::link_bank`].
+    pub async fn unlink_bank(&self) -> Result<Fate, ClientError> {
+        self.link_bank(BankId(0)).await
+    }
+
+    /// Moves the person's tier allowance to this wallet.
+    pub async fn designate(&self) -> Result<Fate, ClientError> {
+        self.command(|head| DesignateWallet { head, account: self.account }).await
+    }
+
+    /// Holds at most `maximum`, and at most `terms.max_fee` beside it, for a payee until a time. The fate's result is the
+    /// hold's number, which the payee's bank captures or voids.
+    pub async fn hold(
+        &self,
+        to: AccountId,
+        maximum: Amount,
+        expires_at: Timestamp,
+        terms: &PaymentTerms,
+    ) -> Result<Fate, ClientError> {
+        let PaymentTerms { reference, max_fee, .. } = *terms;
+        self.command(|head| PlaceHold { head, from: self.account, to, maximum, max_fee, expires_at, reference }).await
+    }
+
+    /// Signs a command of the holder's with the next unused number and hands it in until its fate is known.
+    async fn command<R>(&self, make: impl Fn(Head) -> R) -> Result<Fate, ClientError>
+    where
+        R: Record,
+        Signed<R>: Into<Command>,
+    {
+        let mut renumberings = 0;
+        loop {
+            let command: Command = make(self.head(0).await?).sign(self.anchor.network(), &self.key).into();
+            let fate = until_known(&self.connection, self.patience, || self.hand_in_command(&command)).await;
+            let fate = self.number_settled(command.head().sequence, |found| *found == command, fate).await?;
+            if !number_was_taken(&fate) || renumberings == RENUMBERINGS_MAX {
+                return Ok(fate);
+            }
+            renumberings += 1;
+            self.refresh_numbers().await?;
+        }
+    }
+
+    async fn hand_in_command(&self, command: &Command) -> Result<Answer, Status> {
+        let request = self.connection.request(v1::SubmitHolderCommandRequest { command: command.to_bytes().into() });
+        let outcome = self.connection.send(self.connection.bank().submit_holder_command(request)).await?;
+        convert::outcome_from_message(&outcome)
+    }
+
+    /// Open holds that this wallet pays or is paid by, by number. `page_size` is at most 500; `from` is an earlier page's
+    /// token.
+    pub async fn holds(&self, page_size: u32, from: Option<String>) -> Result<v1::ListHoldsResponse, ClientError> {
+        let message =
+            v1::ListHoldsRequest { account: self.account.to_string(), page_size, page_token: from.unwrap_or_default() };
+        self.connection.ask(self.connection.bank().list_holds(self.connection.request(message))).await
     }
 
     async fn sign_and_submit(
@@ -206,19 +330,13 @@ impl Wallet {
         kind: PaymentKind,
         to: AccountId,
         amount: Amount,
-        reference: [u8; 16],
+        terms: &PaymentTerms,
     ) -> Result<Submission, ClientError> {
         let mut renumberings = 0;
         loop {
-            let payment = self.sign(kind, to, amount, reference).await?;
+            let payment = self.sign(kind, to, amount, terms).await?;
             let fate = self.submit(&payment).await?;
-            let was_never_ordered = match &fate {
-                Fate::Refused(refusal) if refusal.place.is_none() => {
-                    matches!(refusal.reason(), Reason::SequenceConflict | Reason::SequenceOutOfWindow)
-                }
-                _ => false,
-            };
-            if !was_never_ordered || renumberings == RENUMBERINGS_MAX {
+            if !number_was_taken(&fate) || renumberings == RENUMBERINGS_MAX {
                 return Ok(Submission { payment, fate });
             }
             renumberings += 1;
@@ -233,12 +351,23 @@ impl Wallet {
         amount: Amount,
         reference: [u8; 16],
     ) -> Result<Signed<Payment>, ClientError> {
-        self.sign(PaymentKind::Transfer, to, amount, reference).await
+        self.sign_transfer_on(to, amount, &PaymentTerms::with_reference(reference)).await
+    }
+
+    /// As [`Wallet::sign_transfer`], on the payer's own terms.
+    pub async fn sign_transfer_on(
+        &self,
+        to: AccountId,
+        amount: Amount,
+        terms: &PaymentTerms,
+    ) -> Result<Signed<Payment>, ClientError> {
+        self.sign(PaymentKind::Transfer, to, amount, terms).await
     }
 
     /// Signs a defund with the next unused number, and does not send it.
     pub async fn sign_defund(&self, amount: Amount) -> Result<Signed<Payment>, ClientError> {
-        self.sign(PaymentKind::Defund, AccountId::treasury(self.account.bank), amount, [0; 16]).await
+        let treasury = AccountId::treasury(self.account.bank);
+        self.sign(PaymentKind::Defund, treasury, amount, &PaymentTerms::default()).await
     }
 
     async fn sign(
@@ -246,13 +375,18 @@ impl Wallet {
         kind: PaymentKind,
         to: AccountId,
         amount: Amount,
-        reference: [u8; 16],
+        terms: &PaymentTerms,
     ) -> Result<Signed<Payment>, ClientError> {
-        let sequence = self.take_number().await?;
-        let valid_until = self.anchor.valid_until();
-        let head = Head { flags: 0, key_version: self.key_version, sequence, valid_until };
-        let payment = Payment { kind, head, from: self.account, to, amount, max_fee: Amount::ZERO, reference };
+        let PaymentTerms { reference, max_fee, top_up } = *terms;
+        let head = self.head(if top_up { FLAG_REVERSE_WATERFALL } else { 0 }).await?;
+        let payment = Payment { kind, head, from: self.account, to, amount, max_fee, reference };
         Ok(payment.sign(self.anchor.network(), &self.key))
+    }
+
+    /// A head with the next unused number.
+    async fn head(&self, flags: u16) -> Result<Head, ClientError> {
+        let sequence = self.take_number().await?;
+        Ok(Head { flags, key_version: self.key_version, sequence, valid_until: self.anchor.valid_until() })
     }
 
     /// Hands a signed payment in, again and again, until its fate is known or patience ends.
@@ -260,31 +394,41 @@ impl Wallet {
     /// # Errors
     /// [`ClientError::Unreachable`] if the bank cannot be reached at all; then nothing was sent.
     pub async fn submit(&self, payment: &Signed<Payment>) -> Result<Fate, ClientError> {
+        let bank = self.bank_of(payment);
         let fate = match payment.record.kind {
-            PaymentKind::Defund => until_known(&self.connection, self.patience, || self.hand_in_defund(payment)).await,
-            _ => until_known(&self.connection, self.patience, || self.hand_in_transfer(payment)).await,
+            PaymentKind::Defund => until_known(bank, self.patience, || self.hand_in_defund(payment)).await,
+            _ => until_known(bank, self.patience, || hand_in_transfer(bank, payment)).await,
         };
+        let is_this = |found: &Command| match found {
+            Command::Payment(found) => found == payment,
+            Command::ReverseWaterfall(order) => order.record.transfer == *payment,
+            _ => false,
+        };
+        self.number_settled(payment.record.head.sequence, is_this, fate).await
+    }
+
+    /// Who takes a payment in: the wallet's own bank, or the linked one that may top it up.
+    fn bank_of(&self, payment: &Signed<Payment>) -> &Connection {
+        let may_top_up = payment.record.head.flags & FLAG_REVERSE_WATERFALL != 0;
+        self.linked_bank.as_ref().filter(|_| may_top_up).unwrap_or(&self.connection)
+    }
+
+    /// Tells the allocator what became of a number, and gives the fate of the command that was to use it.
+    async fn number_settled(
+        &self,
+        sequence: u64,
+        is_this: impl Fn(&Command) -> bool,
+        fate: Result<Fate, ClientError>,
+    ) -> Result<Fate, ClientError> {
         let fate = match fate {
-            Ok(fate) => self.fate_of_used_number(payment, fate).await,
+            Ok(fate) => self.fate_of_used_number(sequence, is_this, fate).await,
             Err(error) => {
-                self.settle_number(payment.record.head.sequence, None).await;
+                self.settle_number(sequence, None).await;
                 return Err(error);
             }
         };
-        self.settle_number(payment.record.head.sequence, Some(&fate)).await;
+        self.settle_number(sequence, Some(&fate)).await;
         Ok(fate)
-    }
-
-    async fn hand_in_transfer(&self, payment: &Signed<Payment>) -> Result<Answer, Status> {
-        let message =
-            v1::SubmitTransferRequest { payment: Some(payment_to_message(payment)), accept_when_unreachable: false };
-        let request = self.connection.request(message);
-        let answer = self.connection.send(self.connection.bank().submit_transfer(request)).await?;
-        match (answer.state(), &answer.outcome) {
-            (v1::submit_transfer_response::State::Accepted, _) => Ok(Answer::accepted()),
-            (_, Some(outcome)) => convert::outcome_from_message(outcome),
-            (_, None) => Err(Status::unknown("the bank's answer holds no outcome")),
-        }
     }
 
     async fn hand_in_defund(&self, payment: &Signed<Payment>) -> Result<Answer, Status> {
@@ -295,14 +439,13 @@ impl Wallet {
     }
 
     /// "Number used" alone does not say by what: the chain does.
-    async fn fate_of_used_number(&self, payment: &Signed<Payment>, fate: Fate) -> Fate {
+    async fn fate_of_used_number(&self, sequence: u64, is_this: impl Fn(&Command) -> bool, fate: Fate) -> Fate {
         let is_used = matches!(&fate, Fate::Refused(refusal) if refusal.reason() == Reason::SequenceUsed && refusal.place.is_none());
         if !is_used {
             return fate;
         }
-        let sequence = payment.record.head.sequence;
         match self.receipt_of_number(sequence).await {
-            Ok(receipt) if receipt.receipt().command == payment.to_bytes() => {
+            Ok(receipt) if is_this(receipt.command()) => {
                 let place = receipt.place();
                 Fate::of_answer(&Answer::ordered(place.height, place.index, receipt.outcome()))
             }
@@ -331,8 +474,13 @@ impl Wallet {
 
     /// The deposit beside the wallet.
     pub async fn deposit(&self) -> Result<v1::Deposit, ClientError> {
-        let request = self.connection.request(v1::GetDepositRequest { account: self.account.to_string() });
-        self.connection.ask(self.connection.bank().get_deposit(request)).await
+        self.deposit_at(&self.connection).await
+    }
+
+    /// The deposit beside the wallet at another bank, which the wallet is or was linked to.
+    pub async fn deposit_at(&self, bank: &Connection) -> Result<v1::Deposit, ClientError> {
+        let request = bank.request(v1::GetDepositRequest { account: self.account.to_string() });
+        bank.ask(bank.bank().get_deposit(request)).await
     }
 
     /// A page of the wallet's payments, newest first. `page_size` is at most 500; `from` is an earlier page's `next`.
@@ -362,6 +510,8 @@ impl Wallet {
             reference: entry.reference.as_ref().try_into().unwrap_or_default(),
             sequence: entry.sequence,
             reason: Reason::from_name(&entry.reason).ok_or_else(unknown)?,
+            waterfall: Amount::from_minor(entry.waterfall_minor),
+            reverse_waterfall: Amount::from_minor(entry.reverse_waterfall_minor),
         })
     }
 
@@ -421,6 +571,23 @@ impl Wallet {
             },
             None => numbers.give_back(number),
         }
+    }
+}
+
+/// Whether another record took the number, or it lies too far ahead: this one was never ordered and may be signed anew.
+fn number_was_taken(fate: &Fate) -> bool {
+    let Fate::Refused(refusal) = fate else { return false };
+    refusal.place.is_none() && matches!(refusal.reason(), Reason::SequenceConflict | Reason::SequenceOutOfWindow)
+}
+
+async fn hand_in_transfer(bank: &Connection, payment: &Signed<Payment>) -> Result<Answer, Status> {
+    let message =
+        v1::SubmitTransferRequest { payment: Some(payment_to_message(payment)), accept_when_unreachable: false };
+    let answer = bank.send(bank.bank().submit_transfer(bank.request(message))).await?;
+    match (answer.state(), &answer.outcome) {
+        (v1::submit_transfer_response::State::Accepted, _) => Ok(Answer::accepted()),
+        (_, Some(outcome)) => convert::outcome_from_message(outcome),
+        (_, None) => Err(Status::unknown("the bank's answer holds no outcome")),
     }
 }
 

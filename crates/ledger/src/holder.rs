@@ -8,7 +8,11 @@ use crate::time::{LedgerDay, Month};
 /// Bytes of a holder record in checkpoints.
 pub const HOLDER_BYTES: usize = 64;
 
+// One cache line.
+const _: () = assert!(size_of::<Holder>() == 64);
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(align(64))]
 pub struct Holder {
     pub id: HolderId,
     /// Posted on all the holder's wallets: available, held and locked.

@@ -7,9 +7,13 @@ use std::sync::Arc;
 
 const PAGE: usize = 256;
 
+/// Records in place, behind one pointer: a look-up waits for memory once. Places beyond the end hold copies of a record that
+/// nobody reads.
+type Page<T> = [T; PAGE];
+
 #[derive(Clone, Debug)]
 pub struct Pages<T> {
-    pages: Vec<Arc<Vec<T>>>,
+    pages: Vec<Arc<Page<T>>>,
     len: usize,
 }
 
@@ -29,36 +33,47 @@ impl<T: Clone> Pages<T> {
     }
 
     pub fn get(&self, index: usize) -> Option<&T> {
-        self.pages.get(index / PAGE)?.get(index % PAGE)
+        if index >= self.len {
+            return None;
+        }
+        self.pages.get(index / PAGE).map(|page| &page[index % PAGE])
     }
 
     pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut T> {
-        let page = self.pages.get_mut(index / PAGE)?;
-        if index % PAGE >= page.len() {
+        if index >= self.len {
             return None;
         }
-        Arc::make_mut(page).get_mut(index % PAGE)
+        let page = self.pages.get_mut(index / PAGE)?;
+        Some(&mut Arc::make_mut(page)[index % PAGE])
+    }
+
+    /// How many views share the page of a record: what a write will look at first.
+    pub(crate) fn shares(&self, index: usize) -> usize {
+        self.pages.get(index / PAGE).map_or(0, Arc::strong_count)
     }
 
     /// Appends a record and returns its index.
     pub(crate) fn push(&mut self, value: T) -> usize {
         let index = self.len;
-        if index.is_multiple_of(PAGE) {
-            self.pages.push(Arc::new(Vec::with_capacity(PAGE)));
-        }
-        let page = self.pages.last_mut().expect("a page was just added or has room");
-        Arc::make_mut(page).push(value);
         self.len += 1;
+        if index.is_multiple_of(PAGE) {
+            self.pages.push(Arc::new(std::array::from_fn(|_| value.clone())));
+        } else if let Some(record) = self.get_mut(index) {
+            *record = value;
+        }
         index
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.pages.iter().flat_map(|page| page.iter())
+        self.pages.iter().flat_map(|page| page.iter()).take(self.len)
     }
 
     /// Whole pages in order, each with the index of its first record.
     pub fn pages(&self) -> impl Iterator<Item = (usize, &[T])> {
-        self.pages.iter().enumerate().map(|(number, page)| (number * PAGE, page.as_slice()))
+        self.pages.iter().enumerate().map(|(number, page)| {
+            let first = number * PAGE;
+            (first, &page[..PAGE.min(self.len - first)])
+        })
     }
 }
 

@@ -4,7 +4,7 @@
 //! expected and what was found.
 
 use cbdc_ledger::block::{ProofError, SignedHeader};
-use cbdc_ledger::command::{Head, Payment, PaymentKind, Signed};
+use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Head, Payment, PaymentKind, Signed};
 use cbdc_ledger::encoding::{Reader, Writer};
 use cbdc_ledger::outcome::OUTCOME_BYTES;
 use cbdc_ledger::{AccountId, Amount, Header, Height, MemberId, Outcome, PublicKey, Receipt, Signature, Timestamp};
@@ -52,6 +52,7 @@ pub fn payment_to_message(signed: &Signed<Payment>) -> v1::SignedPayment {
         valid_until_ms: head.valid_until.0,
         reference: reference.to_vec().into(),
         signature: signed.signature.0.to_vec().into(),
+        top_up: head.flags & FLAG_REVERSE_WATERFALL != 0,
     }
 }
 
@@ -68,8 +69,11 @@ pub fn payment_from_message(message: &v1::SignedPayment) -> Result<Signed<Paymen
         0 => [0; 16],
         _ => exact("payment.reference", &message.reference)?,
     };
+    if message.top_up && kind != PaymentKind::Transfer {
+        return Err(invalid("payment.top_up", "expected it on a transfer only"));
+    }
     let head = Head {
-        flags: 0,
+        flags: if message.top_up { FLAG_REVERSE_WATERFALL } else { 0 },
         key_version: message.key_version,
         sequence: message.sequence,
         valid_until: Timestamp(message.valid_until_ms),

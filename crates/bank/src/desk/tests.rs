@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use cbdc_ledger::genesis::{DayCount, opening_books};
+use cbdc_ledger::command::{DesignateWallet, FLAG_REVERSE_WATERFALL, Head};
+use cbdc_ledger::genesis::{DayCount, NetworkId, opening_books};
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::policy::Parameters;
 use cbdc_ledger::{BankId, Genesis, Ledger, MemberId, SigningKey};
@@ -127,7 +128,7 @@ async fn an_outcome_that_a_crash_lost_is_booked_again_and_only_once() {
     let desk = credited(&store, 100).await;
     begin(&desk, 40).await;
     let (_, command) = sent(&desk);
-    let defunded = Effect::Defunded { account: account(), amount: amount(5) };
+    let defunded = Effect::Arrived { account: account(), amount: amount(5) };
     follow(&desk, &command, Outcome::settled());
     desk.follow_block(WriteBatch::new(), std::slice::from_ref(&defunded), (Height(2), Timestamp(2_000))).unwrap();
     assert_eq!(desk.deposit(account()), deposit(65, 0));
@@ -215,6 +216,155 @@ async fn after_a_failed_write_debit_and_command_are_both_there_or_neither_is() {
         let desk = credited(&store, 100).await;
         store.fail_next_write(fault);
         let failed = desk.fund(REQUEST, account(), amount(40), true).await.unwrap_err();
+        assert_eq!(failed.reason, Reason::Unavailable);
+        let desk = crash(&store, desk);
+        assert_eq!((desk.deposit(account()), desk.outbox_len()), (left, commands), "{fault:?}");
+    }
+}
+
+const OTHER_BANK: BankId = BankId(2);
+
+/// A transfer that its payer allows the bank to top up, with the payer's number.
+fn transfer(payer: AccountId, minor: u64, sequence: u64) -> Signed<Payment> {
+    let valid_until = Timestamp(u64::MAX / 2);
+    let head = Head { flags: FLAG_REVERSE_WATERFALL, key_version: 0, sequence, valid_until };
+    let (kind, to) = (PaymentKind::Transfer, AccountId::new(BANK, 99));
+    Payment { kind, head, from: payer, to, amount: amount(minor), max_fee: Amount::ZERO, reference: [0; 16] }
+        .sign(NetworkId([0; 32]), &key())
+}
+
+fn topping_up(transfer: Signed<Payment>, lacking: u64) -> TopUp {
+    TopUp { transfer, lacking: amount(lacking), wanted: transfer.record.amount, may_begin: true }
+}
+
+/// A block of these commands, and what its waterfalls moved.
+fn block(desk: &Desk, commands: &[(Bytes, Outcome)], moved: &[DepositMovement]) {
+    let mut effects = Vec::new();
+    for (index, (bytes, outcome)) in (0..).zip(commands) {
+        let placed = Placed { height: Height(1), index, outcome: *outcome };
+        let command = Command::from_bytes(bytes).unwrap();
+        effects_of(BANK, &command, || bytes.clone(), placed, desk.watches_holders(), &mut effects);
+    }
+    arrivals_of(BANK, moved, &mut effects);
+    desk.follow_block(WriteBatch::new(), &effects, (Height(1), Timestamp(2_000))).unwrap();
+}
+
+fn movement(bank: BankId, wallet: AccountId, minor: u64, direction: DepositDirection) -> DepositMovement {
+    DepositMovement { index: 0, bank, wallet, amount: amount(minor), direction }
+}
+
+#[tokio::test]
+async fn a_waterfall_arrives_on_the_deposit_at_the_linked_bank_once_over_a_crash() {
+    let store = Arc::new(MemoryStore::new());
+    let desk = credited(&store, 100).await;
+    let linked = AccountId::new(OTHER_BANK, 1);
+    let moved = [
+        movement(BANK, account(), 30, DepositDirection::ToDeposit),
+        movement(BANK, linked, 7, DepositDirection::ToDeposit),
+        movement(OTHER_BANK, account(), 500, DepositDirection::ToDeposit),
+        // Debited when it was promised.
+        movement(BANK, account(), 600, DepositDirection::FromDeposit),
+    ];
+    block(&desk, &[], &moved);
+    let deposits = |desk: &Desk| (desk.deposit(account()), desk.deposit(linked), desk.totals());
+    assert_eq!(deposits(&desk), (deposit(130, 0), deposit(7, 0), (137, 0)));
+    assert!(desk.has_linked_deposit(linked));
+
+    // Block and movements were one write that the crash lost: the block comes again.
+    let desk = crash(&store, desk);
+    assert_eq!(deposits(&desk), (deposit(100, 0), deposit(0, 0), (100, 0)));
+    block(&desk, &[], &moved);
+    assert_eq!(deposits(&desk), (deposit(130, 0), deposit(7, 0), (137, 0)));
+}
+
+#[tokio::test]
+async fn a_promise_and_its_command_survive_a_crash_together_and_only_what_was_drawn_leaves() {
+    let store = Arc::new(MemoryStore::new());
+    let desk = credited(&store, 100).await;
+    let payment = transfer(account(), 80, 5);
+    drop(desk.top_up(topping_up(payment, 30)).await.unwrap());
+    let (_, command) = sent(&desk);
+
+    let desk = crash(&store, desk);
+    assert_eq!((desk.deposit(account()), desk.watches_holders()), (deposit(20, 80), true));
+    assert_eq!(sent(&desk).1, command);
+
+    // The same payment waits for the same promise, even where no new one may be made.
+    let again = TopUp { may_begin: false, ..topping_up(payment, 30) };
+    let released = desk.top_up(again.clone()).await.unwrap();
+    assert_eq!((desk.deposit(account()), desk.outbox_len()), (deposit(20, 80), 1));
+    let outcome = Outcome::paid(0, 30);
+    block(&desk, &[(command, outcome)], &[movement(BANK, account(), 30, DepositDirection::FromDeposit)]);
+    assert_eq!(released.await.unwrap(), Release::Ordered(placed(outcome)));
+    assert_eq!((desk.deposit(account()), desk.outbox_len(), desk.watches_holders()), (deposit(70, 0), 0, false));
+    assert_eq!(desk.top_up(again).await.unwrap_err().reason, Reason::Unavailable);
+}
+
+#[tokio::test]
+async fn a_refused_top_up_is_back_on_the_deposit_whole() {
+    let store = Arc::new(MemoryStore::new());
+    let desk = credited(&store, 100).await;
+    let released = desk.top_up(topping_up(transfer(account(), 80, 5), 30)).await.unwrap();
+    let refusal = Outcome::refused(Reason::HoldingLimit, 30, 40);
+    block(&desk, &[(sent(&desk).1, refusal)], &[]);
+    assert_eq!(released.await.unwrap(), Release::Ordered(placed(refusal)));
+    assert_eq!((desk.deposit(account()), desk.outbox_len()), (deposit(100, 0), 0));
+}
+
+#[tokio::test]
+async fn a_promise_goes_no_further_than_the_deposit_and_one_number_is_topped_up_once() {
+    let store = Arc::new(MemoryStore::new());
+    let desk = credited(&store, 100).await;
+    let short = desk.top_up(topping_up(transfer(account(), 800, 5), 101)).await.unwrap_err();
+    assert_eq!(short, Outcome::refused(Reason::TopUpMaximum, 100, 101));
+    let _released = desk.top_up(topping_up(transfer(account(), 800, 5), 100)).await.unwrap();
+    assert_eq!(desk.deposit(account()), deposit(0, 100));
+    let other = desk.top_up(topping_up(transfer(account(), 801, 5), 0)).await.unwrap_err();
+    assert_eq!(other.reason, Reason::SequenceConflict);
+}
+
+#[tokio::test]
+async fn a_top_up_whose_payer_used_the_number_otherwise_is_given_back_and_its_own_number_is_free() {
+    let head = Head { sequence: 5, ..Head::default() };
+    let designate = DesignateWallet { head, account: account() }.sign(NetworkId([0; 32]), &key());
+    let plain = transfer(account(), 80, 5);
+    for used_by in [designate.to_bytes(), plain.to_bytes()] {
+        let store = Arc::new(MemoryStore::new());
+        let desk = credited(&store, 100).await;
+        let released = desk.top_up(topping_up(plain, 30)).await.unwrap();
+        let refused_before_ordering = Outcome::refused(Reason::SequenceUsed, 0, 0);
+        block(&desk, &[(sent(&desk).1, refused_before_ordering)], &[]);
+        assert_eq!(desk.deposit(account()), deposit(20, 80), "what used no number says nothing");
+        block(&desk, &[(used_by.into(), Outcome::settled())], &[]);
+        assert_eq!(released.await.unwrap(), Release::GivenBack(Reason::SequenceUsed));
+        assert_eq!((desk.deposit(account()), desk.watches_holders()), (deposit(100, 0), false));
+        let _released = desk.top_up(topping_up(transfer(account(), 80, 6), 30)).await.unwrap();
+        let again: Vec<_> = desk.due(10).into_iter().map(|(key, _)| key).collect();
+        assert_eq!(again, [OutboxKey::Own { sequence: 1 }]);
+    }
+}
+
+#[tokio::test]
+async fn an_accepted_payment_that_was_topped_up_meanwhile_has_settled() {
+    let store = Arc::new(MemoryStore::new());
+    let desk = credited(&store, 100).await;
+    let payment = transfer(account(), 80, 5);
+    desk.accept(payment).await.unwrap();
+    let topped_up = desk.top_up(topping_up(payment, 30)).await.unwrap();
+    let due = desk.due(10);
+    let (_, order) = due.iter().find(|(key, _)| matches!(key, OutboxKey::Own { .. })).unwrap();
+    block(&desk, &[(order.clone(), Outcome::paid(0, 30))], &[]);
+    assert_eq!(topped_up.await.unwrap(), Release::Ordered(placed(Outcome::paid(0, 30))));
+    assert_eq!((desk.deposit(account()), desk.outbox_len(), desk.watches_holders()), (deposit(70, 0), 0, false));
+}
+
+#[tokio::test]
+async fn after_a_failed_write_promise_and_command_are_both_there_or_neither_is() {
+    for (fault, left, commands) in [(Fault::Io, deposit(100, 0), 0), (Fault::IoAfterWriting, deposit(20, 80), 1)] {
+        let store = Arc::new(MemoryStore::new());
+        let desk = credited(&store, 100).await;
+        store.fail_next_write(fault);
+        let failed = desk.top_up(topping_up(transfer(account(), 80, 5), 30)).await.unwrap_err();
         assert_eq!(failed.reason, Reason::Unavailable);
         let desk = crash(&store, desk);
         assert_eq!((desk.deposit(account()), desk.outbox_len()), (left, commands), "{fault:?}");

@@ -1,10 +1,10 @@
-//! The bank's own back office: money paid in, issuance, the treasury.
+//! The bank's own back office: money paid in, issuance, statements of deposits, the treasury.
 
 use std::sync::Arc;
 
-use cbdc_ledger::command::{IssuanceKind, IssuanceRequest};
-use cbdc_ledger::{AccountId, Outcome, Reason};
-use cbdc_proto::convert::{exact, outcome_from_message};
+use cbdc_ledger::command::{DepositStatement, IssuanceKind, IssuanceRequest};
+use cbdc_ledger::{AccountId, Amount, Outcome, Reason};
+use cbdc_proto::convert::{exact, outcome_from_message, outcome_to_message};
 use cbdc_proto::status::{invalid, of_reason, of_refusal, refusal_of, unavailable};
 use cbdc_proto::v1;
 use cbdc_proto::v1::settlement_client::SettlementClient;
@@ -12,10 +12,10 @@ use tonic::Status;
 
 use super::{Desks, NUMBERS_TRIED, positive_amount, wallet};
 use crate::own_sequence::Taken;
-use crate::signing::REQUEST_VALIDITY;
+use crate::signing::{REQUEST_VALIDITY, SHORT_VALIDITY};
 
 pub async fn credit(desks: &Arc<Desks>, request: &v1::CreditDepositRequest) -> Result<v1::Deposit, Status> {
-    let account = desks.own_account("account", &request.account)?;
+    let account = desks.deposit_account("account", &request.account)?;
     let amount = positive_amount(request.amount_minor)?;
     let id = exact("request_id", &request.request_id)?;
     desks.require_open_wallet(account)?;
@@ -73,10 +73,25 @@ pub async fn request_issuance(
     Err(last)
 }
 
+/// States the deposit book's own sum. What is in transit is owed to customers until it has arrived.
+pub async fn report_deposits(desks: &Arc<Desks>) -> Result<v1::ReportDepositsResponse, Status> {
+    let (balances, in_transit) = desks.desk.totals();
+    let deposits = Amount::from_minor(minor(balances + in_transit));
+    let make = |head| DepositStatement { head, bank: desks.bank, deposits };
+    let answer = desks.settle_own(SHORT_VALIDITY, make).await?;
+    Ok(v1::ReportDepositsResponse {
+        outcome: Some(outcome_to_message(&answer.outcome, answer.height, answer.index)),
+        deposits_minor: deposits.minor(),
+    })
+}
+
+fn minor(sum: u128) -> u64 {
+    u64::try_from(sum).unwrap_or(u64::MAX)
+}
+
 pub fn treasury(desks: &Desks) -> Result<v1::Treasury, Status> {
     let id = AccountId::treasury(desks.bank);
     let (deposits, in_transit) = desks.desk.totals();
-    let minor = |sum: u128| u64::try_from(sum).unwrap_or(u64::MAX);
     desks.ledger.read(|ledger| {
         let account = ledger.account(id).ok_or_else(|| of_refusal(&Outcome::refused(Reason::UnknownMember, 0, 0)))?;
         Ok(v1::Treasury {

@@ -22,7 +22,7 @@ pub async fn receipt(desks: &Arc<Desks>, request: v1::GetBankReceiptRequest) -> 
         Command::Number(Number { account, sequence }) => {
             let account = desks.own_account("account", &account)?;
             let past = look_up(desks, move |desks| desks.history.by_number(account, sequence)).await?;
-            let missing = || not_found(format!("no payment of {account} with the number {sequence} is known here"));
+            let missing = || not_found(format!("no command of {account} with the number {sequence} is known here"));
             let placed = past.ok_or_else(missing)?.placed;
             (placed.height, placed.index)
         }
@@ -60,7 +60,7 @@ fn read_token(token: &str) -> Option<Place> {
 }
 
 fn entry(past: &PastPayment) -> v1::PaymentEntry {
-    let record = &past.payment.record;
+    let (record, settled) = (&past.payment.record, past.placed.outcome.is_settled());
     v1::PaymentEntry {
         height: past.placed.height.0,
         index: past.placed.index,
@@ -72,5 +72,7 @@ fn entry(past: &PastPayment) -> v1::PaymentEntry {
         reference: record.reference.to_vec().into(),
         sequence: record.head.sequence,
         reason: past.placed.outcome.reason.name().to_owned(),
+        waterfall_minor: if settled { past.placed.outcome.amount } else { 0 },
+        reverse_waterfall_minor: if settled { past.placed.outcome.limit } else { 0 },
     }
 }

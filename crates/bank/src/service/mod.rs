@@ -4,8 +4,11 @@
 //! |---|---|
 //! | [`wallet`] | open, get, deposit |
 //! | [`payment`] | transfers, defunds, quotes, in ones and in volume |
+//! | [`top_up`] | transfers above the payer's balance, topped up from the deposit |
+//! | [`holder_command`] | whatever else a holder signs |
+//! | [`hold`] | open holds; capturing and voiding them |
 //! | [`funding`] | from the deposit to the wallet |
-//! | [`back_office`] | credits, issuance, treasury: with the bank's own node key only |
+//! | [`back_office`] | credits, issuance, statements, treasury: with the bank's own node key only |
 //! | [`history`] | receipts and past payments |
 //!
 //! A command that was ordered is answered with OK and its outcome, settled or refused. One that was not ordered is a status
@@ -14,7 +17,10 @@
 mod back_office;
 mod funding;
 mod history;
+mod hold;
+mod holder_command;
 mod payment;
+mod top_up;
 mod wallet;
 
 use std::pin::Pin;
@@ -89,6 +95,22 @@ impl Desks {
             return Err(of_reason(Reason::WrongBank, sentence));
         }
         Ok(account)
+    }
+
+    /// An account that has a deposit here or may have one: of this bank, or linked to it.
+    fn deposit_account(&self, field: &str, text: &str) -> Result<AccountId, Status> {
+        let found = account(field, text)?;
+        let is_linked = || {
+            self.ledger.read(|ledger| ledger.open_wallet(found).is_some_and(|wallet| wallet.linked_bank == self.bank))
+        };
+        if found.bank == self.bank || self.desk.has_linked_deposit(found) || is_linked() {
+            return Ok(found);
+        }
+        let sentence = format!(
+            "{field}: expected an account of bank {}, or one that is linked to it; found one of bank {}",
+            self.bank, found.bank
+        );
+        Err(of_reason(Reason::WrongBank, sentence))
     }
 
     /// Refuses an account that is no open wallet.
@@ -214,7 +236,7 @@ impl v1::bank_server::Bank for BankService {
     }
 
     async fn quote_transfer(&self, request: Request<v1::QuoteTransferRequest>) -> Result<Response<v1::Quote>, Status> {
-        payment::quote(&self.0, &request.into_inner()).map(Response::new)
+        payment::quote_transfer(&self.0, &request.into_inner()).map(Response::new)
     }
 
     async fn submit_transfer(
@@ -231,6 +253,20 @@ impl v1::bank_server::Bank for BankService {
         request: Request<Streaming<v1::CommandBatch>>,
     ) -> Result<Response<Self::SubmitTransfersStream>, Status> {
         Ok(Response::new(payment::submit_many(self.0.clone(), request.into_inner())))
+    }
+
+    async fn submit_holder_command(
+        &self,
+        request: Request<v1::SubmitHolderCommandRequest>,
+    ) -> Result<Response<v1::Outcome>, Status> {
+        holder_command::submit(&self.0, &request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_holds(
+        &self,
+        request: Request<v1::ListHoldsRequest>,
+    ) -> Result<Response<v1::ListHoldsResponse>, Status> {
+        hold::list(&self.0, &request.into_inner()).map(Response::new)
     }
 
     async fn fund(&self, request: Request<v1::FundRequest>) -> Result<Response<v1::FundResponse>, Status> {
@@ -270,6 +306,24 @@ impl v1::bank_server::Bank for BankService {
     ) -> Result<Response<v1::RequestBankIssuanceResponse>, Status> {
         self.0.require_back_office(&request)?;
         back_office::request_issuance(&self.0, &request.into_inner()).await.map(Response::new)
+    }
+
+    async fn capture_hold(&self, request: Request<v1::CaptureHoldRequest>) -> Result<Response<v1::Outcome>, Status> {
+        self.0.require_back_office(&request)?;
+        hold::capture(&self.0, &request.into_inner()).await.map(Response::new)
+    }
+
+    async fn void_hold(&self, request: Request<v1::VoidHoldRequest>) -> Result<Response<v1::Outcome>, Status> {
+        self.0.require_back_office(&request)?;
+        hold::void(&self.0, &request.into_inner()).await.map(Response::new)
+    }
+
+    async fn report_deposits(
+        &self,
+        request: Request<v1::ReportDepositsRequest>,
+    ) -> Result<Response<v1::ReportDepositsResponse>, Status> {
+        self.0.require_back_office(&request)?;
+        back_office::report_deposits(&self.0).await.map(Response::new)
     }
 
     async fn get_treasury(&self, request: Request<v1::GetTreasuryRequest>) -> Result<Response<v1::Treasury>, Status> {

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
-use cbdc_ledger::command::{Domain, Payment, PaymentKind, Record, signing_prefix};
-use cbdc_ledger::policy::{day_limit, holding_limit, payment_limit};
+use cbdc_ledger::command::{Domain, FLAG_REVERSE_WATERFALL, Payment, PaymentKind, Record, signing_prefix};
 use cbdc_ledger::sequence::Standing;
-use cbdc_ledger::{AccountId, Amount, Ledger, Outcome, Reason, Signed, signature};
+use cbdc_ledger::{Amount, Outcome, Reason, Signed, signature};
 use cbdc_proto::convert::{account, outcome_to_message, payment_from_message, required};
 use cbdc_proto::packed::{Answer, PACKED_BYTES, State, pack};
 use cbdc_proto::status::{invalid, not_authorised, of_refusal};
@@ -16,8 +15,9 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tonic::{Status, Streaming};
 
-use super::{Desks, Reply, fate_unknown, first_answer, look_up, wallet};
+use super::{Desks, Reply, fate_unknown, first_answer, look_up, top_up, wallet};
 use crate::edge::{self, Checked};
+use crate::history::payment_of;
 use crate::signing::probable_time;
 
 /// Batches of one stream that may be under way; then the stream is read no further.
@@ -61,13 +61,18 @@ async fn pay(desks: &Arc<Desks>, payment: Signed<Payment>, may_accept: bool) -> 
             "expected a transfer or a defund, which holders sign; a fund is the bank's own to sign",
         ));
     }
-    if payment.record.from.bank != desks.bank {
+    // A payment may be topped up by another bank than the payer's own.
+    let may_top_up = payment.record.head.flags & FLAG_REVERSE_WATERFALL != 0;
+    if payment.record.from.bank != desks.bank && !may_top_up {
         return Err(not_authorised(format!(
             "the payer is a customer of bank {}, this is bank {}",
             payment.record.from.bank, desks.bank
         )));
     }
-    let answered = try_pay(desks, payment, may_accept).await;
+    let answered = match may_top_up {
+        true => top_up::pay(desks, payment, may_accept).await,
+        false => try_pay(desks, payment, may_accept).await,
+    };
     match &answered {
         Ok(answer) => desks.metrics.answered(&pack(&[*answer])),
         Err(status) => {
@@ -79,7 +84,8 @@ async fn pay(desks: &Arc<Desks>, payment: Signed<Payment>, may_accept: bool) -> 
     answered
 }
 
-async fn try_pay(desks: &Arc<Desks>, payment: Signed<Payment>, may_accept: bool) -> Result<Answer, Status> {
+/// Hands a payment of this bank's own customer in as it is.
+pub async fn try_pay(desks: &Arc<Desks>, payment: Signed<Payment>, may_accept: bool) -> Result<Answer, Status> {
     if may_accept && !desks.relay.is_reachable() {
         return accept(desks, payment).await;
     }
@@ -164,7 +170,7 @@ async fn first_outcomes(desks: &Arc<Desks>, records: &Bytes, outcomes: Bytes) ->
 fn first_outcome(desks: &Desks, record: &[u8]) -> Result<Option<Answer>, cbdc_node::ArchiveError> {
     let Ok(cbdc_ledger::Command::Payment(payment)) = cbdc_ledger::Command::from_bytes(record) else { return Ok(None) };
     let past = desks.history.by_number(payment.record.from, payment.record.head.sequence)?;
-    Ok(past.map(|past| match past.payment == payment {
+    Ok(past.map(|past| match payment_of(&past.command) == Some(&payment) {
         true => Answer::ordered(past.placed.height, past.placed.index, past.placed.outcome),
         false => Answer::not_ordered(Outcome::refused(Reason::SequenceConflict, 0, 0)),
     }))
@@ -172,24 +178,38 @@ fn first_outcome(desks: &Desks, record: &[u8]) -> Result<Option<Answer>, cbdc_no
 
 /// Takes a payment into the outbox while the central bank cannot be reached, after the checks that the replica allows.
 async fn accept(desks: &Arc<Desks>, payment: Signed<Payment>) -> Result<Answer, Status> {
-    let answered = look_up(desks, move |desks| match acceptable(desks, &payment) {
-        Ok(Standing::Used) => first_outcome(desks, &payment.to_bytes()).map(|first| match first {
-            Some(answer) if answer.is_ordered() => Ok(Some(answer)),
-            _ => Err(Outcome::refused(Reason::SequenceConflict, 0, 0)),
-        }),
-        Ok(_) => Ok(Ok(None)),
-        Err(refusal) => Ok(Err(refusal)),
-    });
-    if let Some(answer) = answered.await?.map_err(|refusal| of_refusal(&refusal))? {
+    if let Some(answer) = answered_before(desks, payment).await? {
         return Ok(answer);
+    }
+    let Payment { from, amount, .. } = payment.record;
+    let spendable = desks.ledger.read(|ledger| ledger.account_today(from).map(|account| account.spendable()));
+    if let Some(spendable) = spendable.filter(|spendable| *spendable < amount) {
+        return Err(of_refusal(&Outcome::refused(Reason::InsufficientFunds, spendable.minor(), amount.minor())));
     }
     desks.desk.accept(payment).await.map_err(|refusal| of_refusal(&refusal))?;
     Ok(Answer::accepted())
 }
 
-/// Whether a payment may lie in the outbox: its payer, key, number, time and signature are good as far as is known here.
-fn acceptable(desks: &Desks, payment: &Signed<Payment>) -> Result<Standing, Outcome> {
-    let Payment { head, from, amount, .. } = &payment.record;
+/// The answer to a payment that was ordered before, as this bank's history has it; `None` for a sound one that was not.
+///
+/// # Errors
+/// The payment is not sound, or its number was used by another command, or by what is not known here.
+pub async fn answered_before(desks: &Arc<Desks>, payment: Signed<Payment>) -> Result<Option<Answer>, Status> {
+    let answered = look_up(desks, move |desks| match sound(desks, &payment) {
+        Ok(Standing::Used) => first_outcome(desks, &payment.to_bytes()).map(|first| match first {
+            Some(answer) if answer.is_ordered() => Ok(Some(answer)),
+            Some(answer) => Err(answer.outcome),
+            None => Err(Outcome::refused(Reason::SequenceUsed, 0, 0)),
+        }),
+        Ok(_) => Ok(Ok(None)),
+        Err(refusal) => Ok(Err(refusal)),
+    });
+    answered.await?.map_err(|refusal| of_refusal(&refusal))
+}
+
+/// Whether a payment's payer, key, number, time and signature are good as far as is known here.
+fn sound(desks: &Desks, payment: &Signed<Payment>) -> Result<Standing, Outcome> {
+    let Payment { head, from, .. } = &payment.record;
     let refuse = |reason, limit, found| Err::<(), _>(Outcome::refused(reason, limit, found));
     let unknown = Outcome::refused(Reason::UnknownAccount, 0, 0);
     let (key, standing) = desks.ledger.read(|ledger| {
@@ -200,18 +220,16 @@ fn acceptable(desks: &Desks, payment: &Signed<Payment>) -> Result<Standing, Outc
         if account.window.standing(head.sequence) == Standing::OutOfWindow {
             refuse(Reason::SequenceOutOfWindow, account.window.lowest_unused(), head.sequence)?;
         }
+        let standing = account.window.standing(head.sequence);
         let now = probable_time(ledger.tip().time);
-        if head.valid_until < now {
+        if standing != Standing::Used && head.valid_until < now {
             refuse(Reason::Expired, head.valid_until.0, now.0)?;
         }
         let latest = now.plus_ms(ledger.genesis().validity_ms_max);
         if head.valid_until > latest {
             refuse(Reason::ValidityTooLong, latest.0, head.valid_until.0)?;
         }
-        if account.spendable() < *amount {
-            refuse(Reason::InsufficientFunds, account.spendable().minor(), amount.minor())?;
-        }
-        Ok((ledger.key(*from).ok_or(unknown)?, account.window.standing(head.sequence)))
+        Ok((ledger.key(*from).ok_or(unknown)?, standing))
     })?;
     let prefix = signing_prefix(Domain::Command, desks.genesis.network());
     let key = key.decompress().map_err(|_| Outcome::refused(Reason::BadSignature, 0, 0))?;
@@ -282,55 +300,26 @@ async fn answer_batch(desks: Arc<Desks>, batch: v1::CommandBatch) -> v1::Outcome
     v1::OutcomeBatch { batch_id: batch.batch_id, outcomes }
 }
 
-/// What a transfer would meet now, by the same rules as the ledger's, in the same order.
-pub fn quote(desks: &Desks, request: &v1::QuoteTransferRequest) -> Result<v1::Quote, Status> {
+/// What a transfer would meet now.
+pub fn quote_transfer(desks: &Desks, request: &v1::QuoteTransferRequest) -> Result<v1::Quote, Status> {
     let from = desks.own_account("from", &request.from)?;
     let to = account("to", &request.to)?;
     let amount = Amount::from_minor(request.amount_minor);
+    let max_fee = request.max_fee_minor.map_or(Amount::MAX, Amount::from_minor);
     desks.ledger.read(|ledger| {
         if ledger.open_wallet(from).is_none() {
             return Err(of_refusal(&Outcome::refused(Reason::UnknownAccount, 0, 0)));
         }
-        let outcome = would_settle(ledger, from, to, amount).err().unwrap_or(Outcome::settled());
+        let quoted = ledger.quote(from, to, amount, max_fee, probable_time(ledger.tip().time));
         Ok(v1::Quote {
-            fee_minor: 0,
-            would_settle: outcome.is_settled(),
-            reason: outcome.reason.name().to_owned(),
-            limit: outcome.limit,
+            fee_minor: quoted.fee.minor(),
+            would_settle: quoted.outcome.is_settled(),
+            reason: quoted.outcome.reason.name().to_owned(),
+            limit: quoted.outcome.limit,
             height: ledger.height().0,
+            payee_fee_minor: quoted.payee_fee.minor(),
+            waterfall_minor: quoted.waterfall.minor(),
+            amount_minor: quoted.outcome.amount,
         })
     })
-}
-
-fn would_settle(ledger: &Ledger, from: AccountId, to: AccountId, amount: Amount) -> Result<(), Outcome> {
-    let refuse = |reason| Err(Outcome::refused(reason, 0, 0));
-    if amount.is_zero() {
-        return refuse(Reason::AmountZero);
-    }
-    if from == to {
-        return refuse(Reason::SameAccount);
-    }
-    let Some(payer) = ledger.open_wallet(from) else { return refuse(Reason::UnknownAccount) };
-    let Some(payee) = ledger.open_wallet(to) else { return refuse(Reason::UnknownPayee) };
-    let (Some(payer_person), Some(payee_person)) = (ledger.holder_of(from), ledger.holder_of(to)) else {
-        return refuse(Reason::UnknownAccount);
-    };
-    let is_own = payer.holder == payee.holder;
-    if !is_own {
-        let today = probable_time(ledger.tip().time).ledger_day(ledger.genesis().day_offset_minutes);
-        payment_limit::check(ledger.parameters(), payer_person, amount)?;
-        day_limit::check(ledger.parameters(), payer_person, today, amount)?;
-    }
-    if payer.spendable() < amount {
-        let reason = if payer.available >= amount { Reason::FundsFrozen } else { Reason::InsufficientFunds };
-        return Err(Outcome::refused(reason, payer.spendable().minor(), amount.minor()));
-    }
-    if !is_own {
-        let limit = ledger.parameters().class(payee_person.class).holding_limit;
-        let held = payee_person.posted.plus(amount).unwrap_or(Amount::MAX);
-        if let Some(limit) = limit.filter(|limit| !holding_limit::excess(*limit, held).is_zero()) {
-            return Err(Outcome::refused(Reason::HoldingLimit, limit.minor(), held.minor()));
-        }
-    }
-    Ok(())
 }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use cbdc_ledger::command::{Certificate, OpenWallet};
+use cbdc_ledger::holder::Holder;
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{AccountId, Class, HolderId, Ledger, MemberId, PublicKey, Reason, Signature};
+use cbdc_ledger::policy::remuneration::capitalise;
+use cbdc_ledger::{AccountId, Amount, Class, HolderId, Ledger, MemberId, PublicKey, Reason, Signature};
 use cbdc_proto::convert::{exact, number_u16, public_key, required};
 use cbdc_proto::status::{invalid, not_found, of_reason, of_refusal};
 use cbdc_proto::v1;
@@ -31,12 +33,14 @@ pub fn status(desks: &Desks) -> v1::BankStatus {
     })
 }
 
-/// A wallet of the ledger as it stands.
+/// A wallet of the ledger as it stands today.
 fn wallet(ledger: &Ledger, id: AccountId) -> Option<v1::Wallet> {
-    let account = ledger.account(id).filter(|_| !id.is_treasury())?;
+    let account = ledger.account_today(id).filter(|_| !id.is_treasury())?;
+    let person = ledger.holder_of(id)?;
+    let (accrued, _) = capitalise(account.accrued, ledger.genesis().day_count);
     Some(v1::Wallet {
         account: id.to_string(),
-        class: ledger.holder_of(id)?.class.to_string(),
+        class: person.class.to_string(),
         posted_minor: u64::try_from(account.posted()).unwrap_or(u64::MAX),
         available_minor: account.spendable().minor(),
         held_minor: account.held.minor(),
@@ -46,7 +50,40 @@ fn wallet(ledger: &Ledger, id: AccountId) -> Option<v1::Wallet> {
         public_key: ledger.key(id)?.0.to_vec().into(),
         open: account.open,
         height: ledger.height().0,
+        earmarked_minor: account.earmarked.minor(),
+        earmarks: earmarks(ledger, id),
+        claim_minor: account.claim.minor(),
+        accrued_interest_minor: accrued.clamp(i64::MIN.into(), i64::MAX.into()) as i64,
+        linked_bank: u32::from(account.linked_bank.0),
+        has_allowance: account.has_allowance,
+        limits_left: Some(limits_left(ledger, person)),
     })
+}
+
+fn earmarks(ledger: &Ledger, id: AccountId) -> Vec<v1::Earmark> {
+    let marks = ledger.programmes().earmarks_of(id).filter_map(|(programme, earmark)| {
+        let purpose = ledger.programmes().get(programme)?.grant.purpose?;
+        Some(v1::Earmark {
+            programme,
+            amount_minor: earmark.amount.minor(),
+            held_minor: earmark.held.minor(),
+            expires_at_ms: purpose.expires_at.0,
+            payee_classes: purpose.payees.iter().map(|class| class.to_string()).collect(),
+        })
+    });
+    marks.collect()
+}
+
+/// What the limits of the person's class still allow.
+fn limits_left(ledger: &Ledger, person: &Holder) -> v1::LimitsLeft {
+    let (rules, today) = (ledger.parameters().class(person.class), ledger.today());
+    let left = |limit: Option<Amount>, used: Amount| limit.map(|limit| limit.minus_or_zero(used).minor());
+    v1::LimitsLeft {
+        holding_minor: left(rules.holding_limit, person.posted),
+        payment_minor: left(rules.payment_limit, Amount::ZERO),
+        day_minor: left(rules.day_limit, person.paid_on(today)),
+        month_minor: left(rules.month_limit, person.paid_in(today.month())),
+    }
 }
 
 pub fn get(desks: &Desks, request: v1::GetWalletRequest) -> Result<v1::Wallet, Status> {
@@ -109,7 +146,7 @@ fn opened_before(desks: &Desks, key: PublicKey, holder: HolderId, class: Class) 
 }
 
 pub fn deposit(desks: &Desks, request: &v1::GetDepositRequest) -> Result<v1::Deposit, Status> {
-    let id = desks.own_account("account", &request.account)?;
+    let id = desks.deposit_account("account", &request.account)?;
     if desks.ledger.read(|ledger| wallet(ledger, id).is_none()) {
         return Err(not_found(format!("there is no wallet {id}, and so no deposit beside it")));
     }

@@ -25,8 +25,8 @@ impl Defund {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
         let amount = amount(&anchor, &self.amount)?;
-        let wallet = network.wallet(&self.name)?;
         let pending = Pending::of(&network, &self.name);
+        let wallet = pending.wallet(&network, false).await?;
         if let Some(earlier) = pending.payment()? {
             let place = pending.submit(&wallet, &earlier).await?.settled()?;
             output.note(&format!(

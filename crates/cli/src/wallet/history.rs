@@ -79,5 +79,7 @@ fn object(entry: &HistoryEntry) -> serde_json::Value {
         "sequence": entry.sequence,
         "reason": entry.reason.name(),
         "reference": reference_text(&entry.reference),
+        "waterfall_minor": entry.waterfall.minor(),
+        "reverse_waterfall_minor": entry.reverse_waterfall.minor(),
     })
 }

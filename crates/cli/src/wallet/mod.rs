@@ -1,16 +1,20 @@
 //! `cbdc wallet`: named wallets of a development network.
 
 mod defund;
+mod designate;
 mod fund;
 mod history;
+mod hold;
+mod link;
 pub mod list;
 mod open;
 mod pay;
 mod pending;
 mod receipt;
+mod release;
 mod show;
 
-use cbdc_client::{AccountId, Amount, Anchor, Fate};
+use cbdc_client::{AccountId, Amount, Anchor, Fate, Place};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -25,6 +29,8 @@ use crate::output::Output;
   cbdc wallet show dave
   cbdc wallet history dave
   cbdc wallet receipt dave --last --save payment.receipt
+  cbdc wallet link dave --bank 2
+  cbdc wallet hold dave bakery 20 --expires-in-s 3600
 
 Amounts are in major units, exact: 12, 12.5 or 12.50.")]
 pub struct Wallet {
@@ -42,6 +48,13 @@ enum Command {
     Defund(defund::Defund),
     History(history::History),
     Receipt(receipt::Receipt),
+    Link(link::Link),
+    Unlink(link::Unlink),
+    Designate(designate::Designate),
+    Hold(hold::Hold),
+    Holds(hold::Holds),
+    Capture(release::Capture),
+    Void(release::Void),
 }
 
 impl Wallet {
@@ -55,15 +68,22 @@ impl Wallet {
             Command::Defund(defund) => defund.run(output).await,
             Command::History(history) => history.run(output).await,
             Command::Receipt(receipt) => receipt.run(output).await,
+            Command::Link(link) => link.run(output).await,
+            Command::Unlink(unlink) => unlink.run(output).await,
+            Command::Designate(designate) => designate.run(output).await,
+            Command::Hold(hold) => hold.run(output).await,
+            Command::Holds(holds) => holds.run(output).await,
+            Command::Capture(capture) => capture.run(output).await,
+            Command::Void(void) => void.run(output).await,
         }
     }
 }
 
 /// A payment that settled, as an object.
 fn settled_object(kind: &str, from: AccountId, to: AccountId, amount: Amount, fate: &Fate) -> Value {
-    let place = match fate {
-        Fate::Settled { place, .. } => Some(*place),
-        _ => None,
+    let (place, waterfall) = match fate {
+        Fate::Settled { place, result } => (Some(*place), *result),
+        _ => (None, 0),
     };
     json!({
         "outcome": if place.is_some() { "SETTLED" } else { "NOT_SETTLED" },
@@ -71,9 +91,15 @@ fn settled_object(kind: &str, from: AccountId, to: AccountId, amount: Amount, fa
         "from": from.to_string(),
         "to": to.to_string(),
         "amount_minor": amount.minor(),
+        "waterfall_minor": waterfall,
         "height": place.map(|place| place.height.0),
         "index": place.map(|place| place.index),
     })
+}
+
+/// The place of a command, as people read it.
+fn place_text(place: Place) -> String {
+    format!("{place}  (block {}, command {})", place.height, place.index)
 }
 
 /// An account number in groups of four, as people read it.

@@ -7,18 +7,41 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use cbdc_client::{ClientError, Fate, NetworkFolder, Wallet};
+use cbdc_client::{BankId, ClientError, Fate, NetworkFolder, Wallet};
 use cbdc_ledger::Command;
-use cbdc_ledger::command::{Payment, Signed};
+use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Payment, Signed};
+
+use crate::exit::Usage;
 
 /// Where a wallet's unfinished payment is kept.
 pub struct Pending {
     path: PathBuf,
+    name: String,
 }
 
 impl Pending {
     pub fn of(network: &NetworkFolder, name: &str) -> Pending {
-        Pending { path: network.wallets_dir().join(format!("{name}.pending")) }
+        Pending { path: network.wallets_dir().join(format!("{name}.pending")), name: name.to_owned() }
+    }
+
+    /// The wallet, with a way to its linked bank where that is another bank than its own and either `top_up` or the
+    /// unfinished payment needs it: only the bank that took a payment in knows what became of it.
+    pub async fn wallet(&self, network: &NetworkFolder, top_up: bool) -> anyhow::Result<Wallet> {
+        let wallet = network.wallet(&self.name)?;
+        let may_top_up = |payment: Signed<Payment>| payment.record.head.flags & FLAG_REVERSE_WATERFALL != 0;
+        if !top_up && !self.payment()?.is_some_and(may_top_up) {
+            return Ok(wallet);
+        }
+        match BankId(u16::try_from(wallet.details().await?.linked_bank).unwrap_or_default()) {
+            BankId(0) if top_up => Err(Usage(format!(
+                "{0} is linked to no bank that could top it up; link one first: cbdc wallet link {0} --bank N",
+                self.name
+            ))
+            .into()),
+            BankId(0) => Ok(wallet),
+            own if own == wallet.account().bank => Ok(wallet),
+            linked => Ok(wallet.with_linked_bank(network.connect_customer(linked)?)),
+        }
     }
 
     /// The unfinished payment, if there is one.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use cbdc_client::{Anchor, Height, Place, VerifiedReceipt};
 use cbdc_ledger::Command;
+use cbdc_ledger::command::{Payment, Signed};
 use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
 
@@ -88,7 +89,7 @@ fn report(output: &Output, anchor: &Anchor, receipt: &VerifiedReceipt, saved: Op
             ("time", receipt.time().to_string()),
             ("kind", receipt.command().kind().name().to_owned()),
         ];
-        if let Command::Payment(payment) = receipt.command() {
+        if let Some(payment) = payment(receipt) {
             rows.push(("from", grouped(payment.record.from)));
             rows.push(("to", grouped(payment.record.to)));
             rows.push(("amount", anchor.show(payment.record.amount)));
@@ -107,17 +108,25 @@ fn report(output: &Output, anchor: &Anchor, receipt: &VerifiedReceipt, saved: Op
     });
 }
 
+/// The payment that a receipt is of; one that was topped up stands in its bank's command.
+fn payment(receipt: &VerifiedReceipt) -> Option<&Signed<Payment>> {
+    match receipt.command() {
+        Command::Payment(payment) => Some(payment),
+        Command::ReverseWaterfall(order) => Some(&order.record.transfer),
+        _ => None,
+    }
+}
+
 fn object(anchor: &Anchor, receipt: &VerifiedReceipt, saved: Option<&std::path::Path>) -> Value {
-    let payment = match receipt.command() {
-        Command::Payment(payment) => Some(json!({
+    let payment = payment(receipt).map(|payment| {
+        json!({
             "from": payment.record.from.to_string(),
             "to": payment.record.to.to_string(),
             "amount_minor": payment.record.amount.minor(),
             "sequence": payment.record.head.sequence,
             "reference": reference_text(&payment.record.reference),
-        })),
-        _ => None,
-    };
+        })
+    });
     json!({
         "valid": true,
         "network_id": anchor.network().to_string(),

@@ -1,14 +1,14 @@
 //! `cbdc wallet show`.
 
-use cbdc_client::AccountId;
+use cbdc_client::{AccountId, Anchor, BankId, NetworkFolder, Timestamp, Wallet, v1};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::grouped;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money};
 
-/// Show a wallet's money, its deposit and its next number
+/// Show a wallet's money, its deposits, its limits and its next number
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc wallet show alice
@@ -28,6 +28,8 @@ impl Show {
         let details = wallet.details().await?;
         let deposit = wallet.deposit().await?;
         let account: AccountId = wallet.account();
+        let linked = linked_deposit(&network, &wallet, details.linked_bank).await;
+        let left = details.limits_left.unwrap_or_default();
         let object = json!({
             "name": self.name,
             "account": account.to_string(),
@@ -36,9 +38,20 @@ impl Show {
             "posted_minor": details.posted_minor,
             "available_minor": details.available_minor,
             "held_minor": details.held_minor,
+            "earmarked_minor": details.earmarked_minor,
+            "earmarks": details.earmarks.iter().map(earmark_object).collect::<Vec<_>>(),
             "frozen_minor": details.frozen_minor,
+            "claim_minor": details.claim_minor,
+            "accrued_interest_minor": details.accrued_interest_minor,
+            "has_allowance": details.has_allowance,
+            "linked_bank": details.linked_bank,
+            "holding_limit_left_minor": left.holding_minor,
+            "payment_limit_left_minor": left.payment_minor,
+            "day_limit_left_minor": left.day_minor,
+            "month_limit_left_minor": left.month_minor,
             "deposit_minor": deposit.balance_minor,
             "deposit_in_transit_minor": deposit.in_transit_minor,
+            "linked_deposit_minor": linked.as_ref().map(|deposit| deposit.balance_minor),
             "next_sequence": details.next_sequence,
             "height": details.height,
         });
@@ -50,16 +63,67 @@ impl Show {
                 ("class", details.class.clone()),
                 ("available", money(&anchor, details.available_minor)),
             ];
-            for (label, minor) in [("held", details.held_minor), ("frozen", details.frozen_minor)] {
+            for (label, minor) in
+                [("held", details.held_minor), ("frozen", details.frozen_minor), ("owed", details.claim_minor)]
+            {
                 if minor > 0 {
                     rows.push((label, money(&anchor, minor)));
                 }
             }
+            rows.extend(details.earmarks.iter().map(|earmark| ("earmarked", earmark_text(&anchor, earmark))));
+            match details.accrued_interest_minor {
+                0 => {}
+                minor if minor > 0 => rows.push(("interest so far", money(&anchor, minor.unsigned_abs()))),
+                minor => rows.push(("interest so far", format!("-{}", money(&anchor, minor.unsigned_abs())))),
+            }
+            if details.has_allowance {
+                rows.push(("tier allowance", "on this wallet".to_owned()));
+            }
             rows.push(("deposit", money(&anchor, deposit.balance_minor)));
+            if details.linked_bank > 0 {
+                let other =
+                    linked.as_ref().map(|deposit| format!(", deposit there {}", money(&anchor, deposit.balance_minor)));
+                rows.push(("linked bank", format!("{}{}", details.linked_bank, other.unwrap_or_default())));
+            }
+            let limits = [
+                ("may still receive", left.holding_minor),
+                ("largest payment", left.payment_minor),
+                ("left today", left.day_minor),
+                ("left this month", left.month_minor),
+            ];
+            rows.extend(limits.iter().filter_map(|(label, minor)| Some((*label, money(&anchor, (*minor)?)))));
             rows.push(("next number", details.next_sequence.to_string()));
             rows.push(("as of block", details.height.to_string()));
             fields(&rows)
         });
         Ok(())
     }
+}
+
+/// The deposit at the linked bank, where that is another bank and answers.
+async fn linked_deposit(network: &NetworkFolder, wallet: &Wallet, linked_bank: u32) -> Option<v1::Deposit> {
+    let bank = BankId(u16::try_from(linked_bank).ok()?);
+    if bank == BankId(0) || bank == wallet.account().bank {
+        return None;
+    }
+    wallet.deposit_at(&network.connect_customer(bank).ok()?).await.ok()
+}
+
+fn earmark_text(anchor: &Anchor, earmark: &v1::Earmark) -> String {
+    format!(
+        "{} for {} until {}",
+        money(anchor, earmark.amount_minor),
+        earmark.payee_classes.join(", "),
+        Timestamp(earmark.expires_at_ms)
+    )
+}
+
+fn earmark_object(earmark: &v1::Earmark) -> Value {
+    json!({
+        "programme": earmark.programme,
+        "amount_minor": earmark.amount_minor,
+        "held_minor": earmark.held_minor,
+        "expires_at_ms": earmark.expires_at_ms,
+        "payee_classes": earmark.payee_classes,
+    })
 }

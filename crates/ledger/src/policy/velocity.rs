@@ -83,9 +83,15 @@ impl RecentPayments {
     }
 }
 
-pub fn check(parameters: &Parameters, payer: &Holder, recent: &RecentPayments, now: Timestamp) -> Result<(), Outcome> {
+/// `recent` is asked only where the class has a rule.
+pub fn check<'a>(
+    parameters: &Parameters,
+    payer: &Holder,
+    recent: impl FnOnce() -> &'a RecentPayments,
+    now: Timestamp,
+) -> Result<(), Outcome> {
     let Some(rule) = parameters.class(payer.class).velocity else { return Ok(()) };
-    let count = recent.since(now.0.checked_sub(rule.window_ms).map(Timestamp)) as u64 + 1;
+    let count = recent().since(now.0.checked_sub(rule.window_ms).map(Timestamp)) as u64 + 1;
     if count > u64::from(rule.payments) {
         return Err(Outcome::refused(Reason::Velocity, u64::from(rule.payments), count));
     }

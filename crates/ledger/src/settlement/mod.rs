@@ -27,7 +27,11 @@ mod wallet;
 
 pub use payment::Quote;
 
-use crate::account::Account;
+use std::hint::black_box;
+
+use arrayvec::ArrayVec;
+
+use crate::account::{ACCOUNT_BYTES, Account};
 use crate::amount::Amount;
 use crate::bank_position::{BankPosition, BankStatus};
 use crate::block::{Block, Changes, Header, KeyChange, command_leaves};
@@ -124,22 +128,37 @@ impl Ledger {
     fn effects_root(&self, changed: &[AccountId]) -> Hash {
         let leaf = |bank: BankId| {
             let from = changed.partition_point(|account| account.bank < bank);
-            let own = changed[from..].iter().take_while(|account| account.bank == bank);
-            merkle::leaf_hash(&[&self.effects_of_bank(bank, own.copied())])
+            let to = changed.partition_point(|account| account.bank <= bank);
+            merkle::leaf_hash(&[&self.effects_of_bank(bank, &changed[from..to])])
         };
         let leaves: Vec<Hash> = self.banks().map(leaf).collect();
         merkle::root(&leaves)
     }
 
-    fn effects_of_bank(&self, bank: BankId, changed: impl Iterator<Item = AccountId>) -> Vec<u8> {
-        let mut out = Writer::with_capacity(4096);
+    fn effects_of_bank(&self, bank: BankId, changed: &[AccountId]) -> Vec<u8> {
+        let mut out = Writer::with_capacity(2 + changed.len() * (4 + ACCOUNT_BYTES));
         out.u16(bank.0);
-        for id in changed {
-            let account = self.account(id).expect("a changed account exists");
-            out.u32(id.serial);
-            account.encode(&mut out);
+        for ids in changed.chunks(2 * LOOK_AHEAD) {
+            for (id, account) in ids.iter().zip(self.fetch_accounts(ids.iter().copied())) {
+                out.u32(id.serial);
+                account.encode(&mut out);
+            }
         }
         out.finish()
+    }
+
+    /// Reads a word of both cache lines of each account that exists, all side by side.
+    fn fetch_accounts(&self, ids: impl IntoIterator<Item = AccountId>) -> ArrayVec<&Account, { 2 * LOOK_AHEAD }> {
+        let mut shares = 0;
+        let find = |id: AccountId| {
+            let accounts = &self.banks.get(id.bank)?.accounts;
+            shares += accounts.shares(id.serial as usize);
+            accounts.get(id.serial as usize)
+        };
+        let accounts: ArrayVec<&Account, { 2 * LOOK_AHEAD }> = ids.into_iter().filter_map(find).collect();
+        let lines = |account: &&Account| account.available.minor() ^ u64::from(account.accrued_to.0);
+        black_box((accounts.iter().map(lines).fold(0, u64::wrapping_add), shares));
+        accounts
     }
 
     /// Gives a member its seat, and a bank its treasury.
@@ -171,17 +190,18 @@ impl<'a> At<'a> {
     /// Reads the records that payments will need. Settling one after another would wait for memory each time; these reads
     /// do not depend on each other, so that the processor waits for many at once.
     fn fetch(&self, commands: &[Command]) {
-        let mut holders = [0_u32; 2 * LOOK_AHEAD];
-        for (place, command) in commands.iter().enumerate() {
+        let mut accounts: ArrayVec<AccountId, { 2 * LOOK_AHEAD }> = ArrayVec::new();
+        for command in commands {
             if let Command::Payment(signed) = command {
-                let holder = |id: AccountId| self.ledger.account(id).map_or(0, |account| account.holder);
-                holders[2 * place] = holder(signed.record.from);
-                holders[2 * place + 1] = holder(signed.record.to);
+                accounts.extend([signed.record.from, signed.record.to]);
             }
         }
-        let first_word =
-            |holder: &u32| self.ledger.holders.get(*holder as usize).map_or(0, |person| person.posted.minor());
-        std::hint::black_box(holders.iter().map(first_word).fold(0, u64::wrapping_add));
+        let accounts = self.ledger.fetch_accounts(accounts);
+        let holders = &self.ledger.holders;
+        let shares =
+            accounts.iter().map(|account| holders.shares(account.holder as usize)).fold(0, usize::wrapping_add);
+        let persons = accounts.iter().filter_map(|account| holders.get(account.holder as usize));
+        black_box((persons.map(|person| person.posted.minor()).fold(0, u64::wrapping_add), shares));
     }
 
     fn parameters(&self) -> &'a Parameters {

@@ -271,7 +271,7 @@ impl<'a> At<'a> {
         payment_limit::check(parameters, person, amount)?;
         day_limit::check(parameters, person, self.today, amount)?;
         month_limit::check(parameters, person, self.month, amount)?;
-        let recent = self.ledger.recent_payments.get(payer as usize).expect("every holder has a record of payments");
+        let recent = || self.ledger.recent_payments.get(payer as usize).expect("every holder has a record of payments");
         velocity::check(parameters, person, recent, self.time)
     }
 

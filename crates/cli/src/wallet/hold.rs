@@ -1,0 +1,140 @@
+//! `cbdc wallet hold` and `holds`.
+
+use cbdc_client::{AccountId, PaymentTerms, Timestamp, v1};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::pay::reference;
+use super::{amount, grouped, place_text};
+use crate::network::NetworkArgument;
+use crate::output::{Output, fields, money, table};
+
+/// Hold money for a payee, whose bank may capture it until it expires
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc wallet hold alice bakery 20 --expires-in-s 3600
+  cbdc wallet hold alice hotel 300 --expires-in-s 604800 --max-fee 1.50
+
+The hold's number is printed; the payee's bank captures it: cbdc wallet capture 7 18.50 --bank 1")]
+pub struct Hold {
+    /// The paying wallet's name
+    from: String,
+    /// A wallet's name or an account number
+    to: String,
+    /// The most that may be captured, major units
+    amount: String,
+    /// Seconds until the money returns, at most 31 days
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=31 * 86_400))]
+    expires_in_s: u64,
+    /// The largest fee to accept, major units; held beside the amount
+    #[arg(long, value_name = "AMOUNT", default_value = "0")]
+    max_fee: String,
+    /// At most 16 bytes for the payee to read
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reference: String,
+    #[command(flatten)]
+    network: NetworkArgument,
+}
+
+impl Hold {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        let network = self.network.open()?;
+        let anchor = network.anchor().clone();
+        let (maximum, max_fee) = (amount(&anchor, &self.amount)?, amount(&anchor, &self.max_fee)?);
+        let terms = PaymentTerms { reference: reference(&self.reference)?, max_fee, top_up: false };
+        let to = network.account_of(&self.to)?;
+        let wallet = network.wallet(&self.from)?;
+        // The chain's clock, so that a machine whose own is wrong asks for the time that it means.
+        let now = Timestamp(wallet.status().await?.time_ms);
+        let expires_at = now.max(this_clock()).plus_ms(self.expires_in_s * 1_000);
+        let (place, hold) = wallet.hold(to, maximum, expires_at, &terms).await?.result()?;
+        let object = json!({
+            "hold": hold,
+            "from": wallet.account().to_string(),
+            "to": to.to_string(),
+            "maximum_minor": maximum.minor(),
+            "max_fee_minor": max_fee.minor(),
+            "expires_at_ms": expires_at.0,
+            "height": place.height.0,
+            "index": place.index,
+        });
+        output.print(object, || {
+            fields(&[
+                ("hold", hold.to_string()),
+                ("at most", anchor.show(maximum)),
+                ("from", format!("{}  {}", grouped(wallet.account()), self.from)),
+                ("to", grouped(to)),
+                ("expires", expires_at.to_string()),
+                ("place", place_text(place)),
+            ])
+        });
+        Ok(())
+    }
+}
+
+fn this_clock() -> Timestamp {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// List the open holds that a wallet pays or is paid by
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc wallet holds bakery
+  cbdc wallet holds alice --json")]
+pub struct Holds {
+    /// The wallet's name
+    name: String,
+    /// Holds on the page
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+    count: u32,
+    /// Where to go on: `next_page_token` of an earlier answer
+    #[arg(long, value_name = "TOKEN")]
+    page: Option<String>,
+    #[command(flatten)]
+    network: NetworkArgument,
+}
+
+impl Holds {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        let network = self.network.open()?;
+        let anchor = network.anchor().clone();
+        let wallet = network.wallet(&self.name)?;
+        let page = wallet.holds(self.count, self.page).await?;
+        let next = Some(&page.next_page_token).filter(|token| !token.is_empty());
+        let objects: Vec<_> = page.holds.iter().map(object).collect();
+        output.print(json!({ "holds": objects, "next_page_token": next }), || {
+            if page.holds.is_empty() {
+                return format!("{} has no open holds.", self.name);
+            }
+            let row = |hold: &v1::OpenHold| {
+                let (sign, other) = seen_from(wallet.account(), hold);
+                let maximum = format!("{sign}{}", money(&anchor, hold.maximum_minor));
+                vec![hold.hold.to_string(), other, maximum, Timestamp(hold.expires_at_ms).to_string()]
+            };
+            let rows: Vec<_> = page.holds.iter().map(row).collect();
+            let mut text = table(&[">hold", "with", ">at most", "expires"], &rows);
+            if let Some(token) = next {
+                text.push_str(&format!("\nmore: cbdc wallet holds {} --page {token}\n", self.name));
+            }
+            text
+        });
+        Ok(())
+    }
+}
+
+/// Whether money would go out or come in, and who is at the other end.
+fn seen_from(account: AccountId, hold: &v1::OpenHold) -> (&'static str, String) {
+    if hold.from == account.to_string() { ("-", hold.to.clone()) } else { ("+", hold.from.clone()) }
+}
+
+fn object(hold: &v1::OpenHold) -> Value {
+    json!({
+        "hold": hold.hold,
+        "from": hold.from,
+        "to": hold.to,
+        "maximum_minor": hold.maximum_minor,
+        "max_fee_minor": hold.max_fee_minor,
+        "expires_at_ms": hold.expires_at_ms,
+    })
+}

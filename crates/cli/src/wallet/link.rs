@@ -1,0 +1,64 @@
+//! `cbdc wallet link` and `unlink`: the holder's standing consent to the waterfall.
+
+use cbdc_client::{BankId, Fate};
+use clap::Args;
+use serde_json::json;
+
+use super::place_text;
+use crate::network::NetworkArgument;
+use crate::output::{Output, fields};
+
+/// Let a bank take what is above the holding limit, and top payments up, from the deposit there
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc wallet link alice --bank 1
+  cbdc wallet link alice --bank 2     the deposit may be at another bank than the wallet
+
+The consent holds until it is revoked: cbdc wallet unlink alice")]
+pub struct Link {
+    /// The wallet's name
+    name: String,
+    /// The bank's number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    bank: u16,
+    #[command(flatten)]
+    network: NetworkArgument,
+}
+
+/// Revoke the consent of `link`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc wallet unlink alice
+
+Credits above the holding limit are refused from then on.")]
+pub struct Unlink {
+    /// The wallet's name
+    name: String,
+    #[command(flatten)]
+    network: NetworkArgument,
+}
+
+impl Link {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        let bank = BankId(self.bank);
+        let fate = self.network.open()?.wallet(&self.name)?.link_bank(bank).await?;
+        report(output, &self.name, bank, fate)
+    }
+}
+
+impl Unlink {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        let fate = self.network.open()?.wallet(&self.name)?.unlink_bank().await?;
+        report(output, &self.name, BankId(0), fate)
+    }
+}
+
+fn report(output: &Output, name: &str, bank: BankId, fate: Fate) -> anyhow::Result<()> {
+    let place = fate.settled()?;
+    let object = json!({ "name": name, "linked_bank": bank.0, "height": place.height.0, "index": place.index });
+    output.print(object, || {
+        let linked = if bank == BankId(0) { "none".to_owned() } else { bank.to_string() };
+        fields(&[("wallet", name.to_owned()), ("linked bank", linked), ("place", place_text(place))])
+    });
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! `cbdc wallet capture` and `void`: how the payee's bank ends a hold.
+
+use cbdc_client::BankId;
+use clap::Args;
+use serde_json::json;
+
+use super::{amount, place_text};
+use crate::network::NetworkArgument;
+use crate::output::{Output, fields, money};
+
+/// Pay a hold out to its payee, as the payee's bank, and return the rest
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc wallet capture 7 18.50
+  cbdc wallet capture 7 18.50 --bank 2     the payee's wallet is at bank 2
+
+A hold is captured once. `cbdc wallet holds NAME` lists the open ones.")]
+pub struct Capture {
+    /// The hold's number
+    #[arg(value_name = "HOLD")]
+    hold: u64,
+    /// Major units, at most what is held
+    amount: String,
+    /// The payee's bank
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    bank: u16,
+    #[command(flatten)]
+    network: NetworkArgument,
+}
+
+/// Return a hold to its payer, as the payee's bank
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc wallet void 7
+  cbdc wallet void 7 --bank 2     the payee's wallet is at bank 2")]
+pub struct Void {
+    /// The hold's number
+    #[arg(value_name = "HOLD")]
+    hold: u64,
+    /// The payee's bank
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    bank: u16,
+    #[command(flatten)]
+    network: NetworkArgument,
+}
+
+impl Capture {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        let network = self.network.open()?;
+        let anchor = network.anchor().clone();
+        let amount = amount(&anchor, &self.amount)?;
+        let fate = network.bank_office(BankId(self.bank))?.capture(self.hold, amount).await?;
+        let (place, waterfall) = fate.result()?;
+        let object = json!({
+            "hold": self.hold,
+            "captured_minor": amount.minor(),
+            "waterfall_minor": waterfall,
+            "height": place.height.0,
+            "index": place.index,
+        });
+        output.print(object, || {
+            let mut rows = vec![("captured", anchor.show(amount)), ("hold", self.hold.to_string())];
+            if waterfall > 0 {
+                rows.push(("to deposit", money(&anchor, waterfall)));
+            }
+            rows.push(("place", place_text(place)));
+            fields(&rows)
+        });
+        Ok(())
+    }
+}
+
+impl Void {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        let network = self.network.open()?;
+        let place = network.bank_office(BankId(self.bank))?.void(self.hold).await?.settled()?;
+        let object = json!({ "hold": self.hold, "captured_minor": 0, "height": place.height.0, "index": place.index });
+        output.print(object, || fields(&[("voided", format!("hold {}", self.hold)), ("place", place_text(place))]));
+        Ok(())
+    }
+}
