@@ -39,6 +39,7 @@ enum Command {
     Chain(crate::chain::Chain),
     Audit(crate::audit::Audit),
     Bench(crate::bench::Bench),
+    Presets(crate::preset::Presets),
     Completions(crate::completions::Completions),
 }
 
@@ -53,6 +54,7 @@ impl Arguments {
             Command::Chain(chain) => chain.run(output).await,
             Command::Audit(audit) => audit.run(output).await,
             Command::Bench(bench) => bench.run(output).await,
+            Command::Presets(presets) => presets.run(output),
             Command::Completions(completions) => completions.run(),
         }
     }
@@ -117,6 +119,7 @@ mod tests {
             "cbdc policy propose --as 1",
             "cbdc node bank",
             "cbdc up --banks 0",
+            "cbdc up --preset digital-yuan",
         ] {
             assert!(!accepts(line), "{line}");
         }

@@ -17,6 +17,7 @@ use crate::output::Output;
   cbdc bench simulations/quickstart.toml --json --quiet
   cbdc bench simulations/smoke.toml --in-process --set load.rate_per_s=200
   cbdc bench simulations/boj-poc2.toml --out results/boj
+  cbdc bench simulations/quickstart.toml --preset digital-euro
 
 Every node is its own process, with its own store and mutual TLS. Latency runs from the moment a payment was due. The
 folder given with --out holds summary.json, report.html and the network with its logs; a second run replaces them.
@@ -24,6 +25,9 @@ Exit code 5 if the audit of the run finds something.")]
 pub struct Bench {
     /// The scenario's file
     scenario: PathBuf,
+    /// Begin under a preset's policy; the scenario's own keys of [policy] stand above it
+    #[arg(long, value_name = "NAME", value_parser = crate::preset::names())]
+    preset: Option<String>,
     /// Change a key of the scenario, such as load.rate_per_s=500; may be given again
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -40,7 +44,9 @@ pub struct Bench {
 
 impl Bench {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
-        let overrides = self.set.iter().map(|pair| key_and_value(pair)).collect::<Result<Vec<_>, _>>()?;
+        let preset = self.preset.iter().map(|name| Ok(("policy.preset".to_owned(), name.clone())));
+        let overrides =
+            preset.chain(self.set.iter().map(|pair| key_and_value(pair))).collect::<Result<Vec<_>, Usage>>()?;
         let out = self.out.clone().unwrap_or_else(|| default_out(&self.scenario));
         let options = BenchOptions {
             scenario: self.scenario.clone(),

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use cbdc_simulator::network::{Network, NetworkSpec, Ports};
+use cbdc_simulator::scenario::{CURRENCY_EXPONENT, Preset};
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use serde_json::{Value, json};
 
 use crate::output::{Output, fields, table};
+use crate::preset::cautions;
 
 /// Make a network's folder: genesis, keys, certificates and configurations
 #[derive(Args, Debug)]
@@ -15,6 +17,7 @@ use crate::output::{Output, fields, table};
   cbdc init mynet                             three banks on ports 7000 to 7003
   cbdc init mynet --banks 5 --base-port 8000
   cbdc init mynet --no-limits                 a first policy without limits
+  cbdc init mynet --preset digital-euro       a first policy of published figures
   cbdc init mynet --force                     replace a network that is there, with all its data")]
 pub struct Init {
     /// The folder to make
@@ -38,6 +41,9 @@ pub struct Shape {
     /// Begin without limits of policy
     #[arg(long)]
     pub no_limits: bool,
+    /// Begin under a preset's policy and currency
+    #[arg(long, value_name = "NAME", conflicts_with = "no_limits", value_parser = crate::preset::names())]
+    pub preset: Option<String>,
     /// The operator's desk waits for a person instead of agreeing to banks' requests by itself
     #[arg(long)]
     pub manual_operator: bool,
@@ -48,7 +54,25 @@ impl Shape {
         let ports = if self.base_port == 0 { Ports::Free } else { Ports::From(self.base_port) };
         let automatic_operator = !self.manual_operator;
         let spec = NetworkSpec { banks: self.banks, ports, automatic_operator, ..NetworkSpec::default() };
-        if self.no_limits { spec.without_limits() } else { spec }
+        match self.preset() {
+            Some(preset) => NetworkSpec {
+                currency: preset.currency.clone(),
+                currency_exponent: CURRENCY_EXPONENT,
+                policy: preset.parameters(),
+                ..spec
+            },
+            None if self.no_limits => spec.without_limits(),
+            None => spec,
+        }
+    }
+
+    fn preset(&self) -> Option<Preset> {
+        self.preset.as_deref().and_then(Preset::named)
+    }
+
+    /// Says on the side what is provisional about the preset, if one is used.
+    pub fn caution(&self, output: &Output) {
+        self.preset().iter().flat_map(cautions).for_each(|caution| output.note(&caution));
     }
 }
 
@@ -57,6 +81,7 @@ impl Init {
         let spec = self.shape.spec();
         let network =
             if self.force { Network::create_or_replace(&self.dir, &spec)? } else { Network::create(&self.dir, &spec)? };
+        self.shape.caution(output);
         let nodes = nodes(&network)?;
         output.print(
             json!({ "network_id": network.anchor().network().to_string(), "dir": self.dir, "nodes": nodes }),

@@ -15,6 +15,7 @@ mod network;
 mod node;
 mod output;
 mod policy;
+mod preset;
 mod up;
 mod wallet;
 

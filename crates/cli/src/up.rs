@@ -34,6 +34,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
   cbdc up                               in ./network, made if it is new
   cbdc up mynet --banks 5 --base-port 8000
   cbdc up mynet --processes             every node its own process
+  cbdc up euro --preset digital-euro    under published figures
   cbdc up mynet --force                 begin anew, without the old data
 
 A folder that is there is gone on with, and its own shape is kept. Ctrl-C stops every node.")]
@@ -61,6 +62,9 @@ impl Up {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let begun = Instant::now();
         let (network, is_new) = self.network()?;
+        if is_new {
+            self.shape.caution(output);
+        }
         // One listener from the start, so that no signal falls between two stages.
         let mut stop = std::pin::pin!(crate::node::told_to_stop(false));
         let mut running = tokio::select! {
@@ -213,12 +217,18 @@ async fn prepare(network: &Network) -> anyhow::Result<()> {
         let opened = network.open_wallet(name, BankId(bank.min(banks)), class).await;
         let file = opened.with_context(|| format!("the wallet `{name}` could not be opened"))?;
         if !file.funded {
-            fund_first(network, file, major(network, money))
+            fund_first(network, file, first_money(network, class, money))
                 .await
                 .with_context(|| format!("the wallet `{name}` could not be funded"))?;
         }
     }
     Ok(())
+}
+
+/// What a new wallet of the class gets, as far as the first policy lets it hold that.
+fn first_money(network: &Network, class: Class, money: u64) -> Amount {
+    let limit = network.anchor().genesis().policy.class(class).holding_limit;
+    limit.map_or(major(network, money), |limit| limit.min(major(network, money)))
 }
 
 async fn issue_first(network: &Network, bank: BankId) -> anyhow::Result<()> {
@@ -250,8 +260,10 @@ async fn fund_first(network: &Network, mut file: WalletFile, money: Amount) -> a
         id[15] ^= step;
         id
     };
-    network.bank_office(file.bank)?.credit_deposit(wallet.account(), money, request_id(1)).await?;
-    wallet.fund(money, request_id(2)).await?.settled()?;
+    if !money.is_zero() {
+        network.bank_office(file.bank)?.credit_deposit(wallet.account(), money, request_id(1)).await?;
+        wallet.fund(money, request_id(2)).await?.settled()?;
+    }
     file.funded = true;
     file.save(&network.wallets_dir())?;
     Ok(())

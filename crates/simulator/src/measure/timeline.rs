@@ -4,6 +4,9 @@
 //! latency belongs to the second it was due, so a stall shows where it was. Answers after the end of the load extend
 //! the timeline, by at most [`DRAIN_S_MAX`] seconds; later ones count in the last.
 
+use std::collections::BTreeMap;
+
+use cbdc_ledger::Reason;
 use hdrhistogram::Histogram;
 
 use crate::result::Second;
@@ -21,7 +24,7 @@ pub enum Answer {
     /// Settled: final and durable.
     Settled,
     /// Refused under a rule.
-    Refused,
+    Refused(Reason),
     /// No outcome: connection lost, overloaded, or never answered.
     Failed,
 }
@@ -31,6 +34,7 @@ struct Counts {
     offered: u64,
     settled: u64,
     refused: u64,
+    refusals: BTreeMap<Reason, u64>,
     failed: u64,
     supply_minor: Option<i64>,
     latency_us: Option<Histogram<u32>>,
@@ -60,7 +64,10 @@ impl Timeline {
         let counts = self.second(answered_ns);
         match answer {
             Answer::Settled => counts.settled += 1,
-            Answer::Refused => counts.refused += 1,
+            Answer::Refused(reason) => {
+                counts.refused += 1;
+                *counts.refusals.entry(reason).or_default() += 1;
+            }
             Answer::Failed => counts.failed += 1,
         }
         if answer == Answer::Settled {
@@ -84,6 +91,9 @@ impl Timeline {
             mine.offered += theirs.offered;
             mine.settled += theirs.settled;
             mine.refused += theirs.refused;
+            for (reason, count) in &theirs.refusals {
+                *mine.refusals.entry(*reason).or_default() += count;
+            }
             mine.failed += theirs.failed;
             mine.supply_minor = theirs.supply_minor.or(mine.supply_minor);
             if let Some(latency_us) = &theirs.latency_us {
@@ -104,6 +114,7 @@ impl Timeline {
                 offered: counts.offered,
                 settled: counts.settled,
                 refused: counts.refused,
+                refusals: counts.refusals.iter().map(|(reason, count)| (reason.name().to_owned(), *count)).collect(),
                 failed: counts.failed,
                 p50_ms: at_share(0.5),
                 p99_ms: at_share(0.99),
@@ -147,7 +158,7 @@ mod tests {
     #[test]
     fn late_answers_extend_the_timeline_within_bounds() {
         let mut timeline = Timeline::new(1.0);
-        timeline.answered(0, 3 * SECOND_NS, Answer::Refused);
+        timeline.answered(0, 3 * SECOND_NS, Answer::Refused(Reason::HoldingLimit));
         assert_eq!(timeline.seconds().len(), 4);
         timeline.answered(0, u64::MAX, Answer::Failed);
         let seconds = timeline.seconds();
@@ -162,9 +173,12 @@ mod tests {
         two.answered(0, 5_000_000, Answer::Settled);
         two.answered(0, SECOND_NS, Answer::Failed);
         two.supply(SECOND_NS, 77);
+        one.answered(0, 1, Answer::Refused(Reason::HoldingLimit));
+        two.answered(0, 1, Answer::Refused(Reason::HoldingLimit));
         one.merge(&two);
         let seconds = one.seconds();
         assert_eq!((seconds[0].settled, seconds[1].failed, seconds[1].supply_minor), (2, 1, Some(77)));
+        assert_eq!((seconds[0].refused, seconds[0].refusals.get("HOLDING_LIMIT")), (2, Some(&2)));
         assert!(seconds[0].p99_ms > Some(4.9));
     }
 }

@@ -200,18 +200,12 @@ fn readable(genesis: &Genesis) -> String {
     line("validity_ms_max", genesis.validity_ms_max.to_string());
     line("header_signatures", genesis.header_signatures.to_string());
     line("committee_threshold", genesis.threshold.to_string());
-    let limit = |amount: Option<cbdc_ledger::Amount>| amount.map_or("\"none\"".to_owned(), |amount| amount.to_string());
-    text.push_str("\n[policy]\n");
-    writeln!(text, "supply_cap_minor = {}", limit(genesis.policy.supply_cap)).expect("as above");
-    writeln!(text, "issuance_quota_minor = {}", limit(genesis.policy.issuance_quota)).expect("as above");
-    for class in cbdc_ledger::Class::all() {
-        let rules = genesis.policy.class(class);
-        if *rules == cbdc_ledger::policy::ClassRules::default() {
-            continue;
-        }
-        writeln!(text, "\n[policy.{class}]\nholding_limit_minor = {}", limit(rules.holding_limit)).expect("as above");
-        writeln!(text, "payment_limit_minor = {}", limit(rules.payment_limit)).expect("as above");
-        writeln!(text, "day_limit_minor = {}", limit(rules.day_limit)).expect("as above");
+    text.push_str(
+        "\n# What differs from a policy that limits and pays nothing, in the words of `cbdc policy`.\n[policy]\n",
+    );
+    let none = cbdc_ledger::policy::Parameters::default();
+    for (name, value) in cbdc_ledger::policy::text::differences(&none, &genesis.policy, genesis.currency_exponent) {
+        writeln!(text, "\"{name}\" = \"{value}\"").expect("as above");
     }
     for (bank, books) in genesis.books.banks() {
         writeln!(text, "\n[books.bank-{bank}]\nreserves_minor = {}", books.reserves).expect("as above");

@@ -100,7 +100,7 @@ impl Default for NetworkSpec {
         let mut policy =
             Parameters { supply_cap: major(1_000_000_000), issuance_quota: major(50_000_000), ..Parameters::default() };
         // The digital euro's figures under discussion: 3,000 a person (REFERENCES.md); shops are not limited here, since
-        // no waterfall sweeps them yet.
+        // a new wallet is linked to no deposit that could take what is above.
         let household = &mut policy.classes[Class::HOUSEHOLD.index()];
         household.holding_limit = major(3_000);
         household.payment_limit = major(1_000);

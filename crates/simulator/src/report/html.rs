@@ -1,12 +1,14 @@
 //! `report.html`: one page that needs nothing else: style, script and drawings are inside it, and it asks for nothing
 //! from any network. Light or dark follows the reader's system.
 //!
-//! From top to bottom: the verdict and whatever qualifies it; headline figures; how rate and latency ran; outcomes and
-//! amounts; supply and books; the audit; what ran, where, and how to repeat it.
+//! From top to bottom: the verdict and whatever qualifies it; headline figures; how rate, latency and refusals ran;
+//! outcomes, amounts and holdings; supply and books; the policy and what settled under it; the audit; what ran, where,
+//! and how to repeat it.
 
 use std::fmt::Write;
 
 use super::plot::{Axis, Bar, Mark, Plot, Series, bars, escape};
+use super::policy;
 use super::words::{count, date, figure, given, money, percent, rounded, share, verdict, warnings};
 use crate::result::{BooksSample, RunResult, Second};
 
@@ -19,8 +21,9 @@ pub fn page(result: &RunResult) -> String {
     head(&mut body, result);
     tiles(&mut body, result);
     plots(&mut body, result);
-    books_and_audit(&mut body, result);
     events(&mut body, result);
+    policy::section(&mut body, result);
+    books_and_audit(&mut body, result);
     what_ran(&mut body, result);
     repeat(&mut body, result);
     format!(
@@ -118,6 +121,9 @@ fn plots(html: &mut String, result: &RunResult) {
         html.push_str(&rate_plot(result, rows).figure(next()));
         html.push_str(&latency_plot(result, rows).figure(next()));
     }
+    if rows.iter().any(|row| !row.refusals.is_empty()) {
+        html.push_str(&refusals_plot(result, rows).figure(next()));
+    }
     if !result.latency_distribution.is_empty() {
         html.push_str(&distribution_plot(result).figure(next()));
     }
@@ -127,6 +133,9 @@ fn plots(html: &mut String, result: &RunResult) {
     html.push_str(&outcome_bars(result, next()));
     if result.amounts.iter().any(|bucket| bucket.count > 0) {
         html.push_str(&amount_bars(result, next()));
+    }
+    for class in policy::drawn_holdings(result) {
+        html.push_str(&policy::holdings_bars(result, class, next()));
     }
     if rows.iter().any(|row| row.supply_minor.is_some()) {
         html.push_str(&supply_plot(result, rows).figure(next()));
@@ -211,6 +220,17 @@ fn rate_plot(result: &RunResult, rows: &[Second]) -> Plot {
     );
     let y = Axis::linear("payments a second", 0.0, most as f64 * 1.02, true);
     Plot { y_unit: "/s".to_owned(), ..over_time(result, rows, "Rate", description, y, all) }
+}
+
+fn refusals_plot(result: &RunResult, rows: &[Second]) -> Plot {
+    let series = policy::refusals_by_rule(rows);
+    let refused = |row: &Second| row.refusals.values().sum::<u64>();
+    let most = rows.iter().map(refused).max().unwrap_or(1);
+    let names: Vec<&str> = series.iter().map(|series| series.name.as_str()).collect();
+    let description = format!("Refused payments a second, stacked by rule: {}.", names.join(", "));
+    let y = Axis::linear("refused a second", 0.0, most as f64 * 1.02, true);
+    let plot = over_time(result, rows, "Refusals by rule", description, y, series);
+    Plot { y_unit: "/s".to_owned(), stacked: true, ..plot }
 }
 
 fn latency_plot(result: &RunResult, rows: &[Second]) -> Plot {
@@ -443,24 +463,34 @@ fn books_and_audit(html: &mut String, result: &RunResult) {
     let code = escape(&result.currency.code);
     let _ = write!(
         html,
-        "<section class=\"two\"><div class=\"card\"><h2>Supply</h2><table><caption>How the supply came about</caption>\
-         <thead><tr><th scope=\"col\">Term</th><th scope=\"col\" class=\"number\">{code}</th></tr></thead><tbody>"
+        "<section class=\"two\"><div class=\"card\"><h2>Supply</h2><div class=\"scroll\"><table><caption>How the supply came about, {code}\
+         </caption><thead><tr><th scope=\"col\">Term</th><th scope=\"col\" class=\"number\">before the load</th>\
+         <th scope=\"col\" class=\"number\">in it</th><th scope=\"col\" class=\"number\">at the end</th></tr></thead><tbody>"
     );
-    for (name, minor) in result.supply.signed_terms() {
+    let amount = |minor: i64| money(minor, &result.currency);
+    let before = &result.supply_before;
+    for ((name, minor), (_, earlier)) in result.supply.signed_terms().into_iter().zip(before.signed_terms()) {
         let class = if minor == 0 { " class=\"zero\"" } else { "" };
-        let _ =
-            write!(html, "<tr{class}><td>{name}</td><td class=\"number\">{}</td></tr>", money(minor, &result.currency));
+        let _ = write!(
+            html,
+            "<tr{class}><td>{name}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
+            amount(earlier),
+            amount(minor.saturating_sub(earlier)),
+            amount(minor)
+        );
     }
     let agrees = result.supply.expected_minor() == Some(result.supply.wallets_minor);
     let verdict =
         if agrees { "<span class=\"ok\">\u{2713} equal</span>" } else { "<span class=\"fail\">! not equal</span>" };
-    let sum =
-        result.supply.expected_minor().map_or("beyond 64 bits".to_owned(), |minor| money(minor, &result.currency));
+    let sum = result.supply.expected_minor().map_or("beyond 64 bits".to_owned(), amount);
     let _ = write!(
         html,
-        "</tbody><tfoot><tr><th scope=\"row\">Sum of terms</th><td class=\"number\">{sum}</td></tr>\
-         <tr><th scope=\"row\">All wallets {verdict}</th><td class=\"number\">{}</td></tr></tfoot></table></div>",
-        money(result.supply.wallets_minor, &result.currency)
+        "</tbody><tfoot><tr><th scope=\"row\">Sum of terms</th><td></td><td></td><td class=\"number\">{sum}</td></tr>\
+         <tr><th scope=\"row\">All wallets {verdict}</th><td class=\"number\">{}</td><td class=\"number\">{}</td>\
+         <td class=\"number\">{}</td></tr></tfoot></table></div></div>",
+        amount(before.wallets_minor),
+        amount(result.supply.wallets_minor.saturating_sub(before.wallets_minor)),
+        amount(result.supply.wallets_minor)
     );
     let audit = &result.audit;
     let _ = write!(html, "<div class=\"card\"><h2>Audit</h2>");
@@ -638,7 +668,7 @@ mod tests {
     fn every_drawing_names_and_describes_itself() {
         let html = page(&sample::full_run());
         let drawings = html.matches("<svg").count();
-        assert!(drawings >= 7, "{drawings} drawings");
+        assert!(drawings >= 9, "{drawings} drawings");
         assert_eq!(html.matches("<title id=").count(), drawings);
         assert_eq!(html.matches("<desc id=").count(), drawings);
         assert!(!html.contains("NaN") && !html.contains("inf "));

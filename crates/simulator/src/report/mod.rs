@@ -5,6 +5,7 @@
 
 pub mod html;
 mod plot;
+mod policy;
 pub mod terminal;
 mod words;
 

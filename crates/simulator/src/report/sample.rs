@@ -2,11 +2,12 @@
 
 use crate::measure::{LatencyRecorder, Machine, Timeline, timeline::Answer};
 use crate::result::{
-    AmountCounter, AuditVerdict, BooksSample, Checks, CpuPerPayment, EventRecord, LoadGenerator, LoadPoint, RunResult,
-    SloVerdict, SupplyTerms,
+    AmountCounter, AuditVerdict, BooksSample, Checks, ClassHoldings, CpuPerPayment, EventRecord, HoldingBucket,
+    LoadGenerator, LoadPoint, PolicyVersionReport, RunResult, SloVerdict, SupplyTerms,
 };
 use crate::scenario::Scenario;
 use crate::workload::{Plan, amounts::REPORT_EDGES_MINOR};
+use cbdc_ledger::Reason;
 
 const TEXT: &str = r#"
     name = "policy-shock"
@@ -18,6 +19,8 @@ const TEXT: &str = r#"
     rate_per_s = 3_000
     warm_up_s = 5
     duration_s = 40
+    [policy]
+    preset = "digital-euro"
     [slo]
     p99_ms = 200
     [[event]]
@@ -65,6 +68,14 @@ pub fn full_run() -> RunResult {
         wallets_minor: issued_minor - 125_000_000 - 48_211_507,
         ..SupplyTerms::default()
     };
+    result.supply_before = SupplyTerms {
+        issued_minor,
+        redeemed_minor: 125_000_000,
+        wallets_minor: issued_minor - 125_000_000,
+        ..SupplyTerms::default()
+    };
+    result.policy.versions = versions(&result);
+    result.holdings = vec![holdings()];
     result.audit = AuditVerdict { ok: true, blocks: 9_412, findings: Vec::new() };
     result.checks = Checks { signatures: true, fsync: true, tls: true, policy: true };
     result.load_generator = LoadGenerator { bottleneck: false, late_ms_p99: 0.4 };
@@ -106,11 +117,12 @@ fn play(result: &mut RunResult, scenario: &Scenario) {
         let ms = 4.0 + 6.0 * noise + 3.0 * (at_s * 1.7).sin() - 2.5 * (1.0 - noise).ln() * noise.powi(9) + stall_ms;
         let answered_ns = payment.due_ns + (ms.max(1.0) * 1e6) as u64;
         timeline.offered(payment.due_ns);
+        let refused = |reason: Reason| (Answer::Refused(reason), reason.name());
         let limited = at_s > 20.0 && number % 17 == 0;
         let (answer, reason) = match number {
-            _ if limited => (Answer::Refused, "HOLDING_LIMIT"),
-            _ if number % 401 == 0 => (Answer::Refused, "INSUFFICIENT_FUNDS"),
-            _ if number % 2_503 == 0 => (Answer::Refused, "PAYEE_CLOSED"),
+            _ if limited => refused(Reason::HoldingLimit),
+            _ if number % 401 == 0 => refused(Reason::InsufficientFunds),
+            _ if number % 2_503 == 0 => refused(Reason::UnknownPayee),
             _ => (Answer::Settled, ""),
         };
         timeline.answered(payment.due_ns, answered_ns, answer);
@@ -149,5 +161,53 @@ fn books(at_s: u64) -> BooksSample {
         cbdc_minor: 10_625_000_000 - swept,
         government_minor: 1_200_000_000,
         equity_minor: 800_000_000,
+    }
+}
+
+fn versions(result: &RunResult) -> Vec<PolicyVersionReport> {
+    let refusals =
+        |limit: u64| result.refusals.iter().map(|(rule, number)| (rule.clone(), number.min(&limit) / 2)).collect();
+    let first = PolicyVersionReport {
+        version: 1,
+        since_s: -31.4,
+        changed: vec!["holding-limit.household = 3000.00".to_owned(), "holding-limit.merchant = 0.00".to_owned()],
+        first_height: Some(1_204),
+        last_height: Some(4_710),
+        settled: result.settled / 2,
+        settled_minor: result.settled * 2_820,
+        refused: 300,
+        refusals: refusals(300),
+        ..PolicyVersionReport::default()
+    };
+    let second = PolicyVersionReport {
+        version: 2,
+        since_s: 20.12,
+        changed: vec![
+            "holding-limit.household = 500.00".to_owned(),
+            "remuneration.household = 0 % up to 500.00, -1 % above".to_owned(),
+        ],
+        first_height: Some(4_711),
+        last_height: Some(9_412),
+        refused: result.refused - 300,
+        refusals: refusals(u64::MAX),
+        waterfall_minor: 48_211_507,
+        ..first.clone()
+    };
+    vec![first, second]
+}
+
+fn holdings() -> ClassHoldings {
+    let bucket = |number: u64| HoldingBucket {
+        up_to_minor: (number < 20).then_some((number + 1) * 5_000),
+        persons: 2_400 / (number + 1),
+    };
+    ClassHoldings {
+        class: "household".to_owned(),
+        limit_minor: Some(50_000),
+        persons: 18_000,
+        above_limit: 5_130,
+        total_minor: 912_345_600,
+        accrual_a_day_minor: -41_200,
+        buckets: (0..=20).map(bucket).collect(),
     }
 }

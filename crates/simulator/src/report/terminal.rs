@@ -1,12 +1,18 @@
-//! The summary that ends a run on the terminal: about 25 lines, aligned, with units.
+//! The summary that ends a run on the terminal: about 30 lines, aligned, with units.
 
 use std::fmt::Write;
 
+use super::policy::by_rule;
 use super::words::{count, figure, given, money, percent, rounded, share, verdict, warnings};
 use crate::result::RunResult;
 
 /// Columns before the figures.
 const LABEL_WIDTH: usize = 14;
+
+/// Letters of an event that are shown.
+const WORDS_MAX: usize = 90;
+/// Versions of the policy that are shown.
+const VERSIONS_MAX: usize = 4;
 
 /// Colours, or none when the output is not a terminal.
 struct Paint {
@@ -47,6 +53,7 @@ pub fn summary(result: &RunResult, colours: bool) -> String {
     payments(&mut text, result, &paint);
     latency(&mut text, result, &paint);
     costs(&mut text, result, &paint);
+    versions(&mut text, result, &paint);
     money_and_audit(&mut text, result, &paint);
     foot(&mut text, result, &paint);
     text
@@ -140,6 +147,33 @@ fn costs(text: &mut String, result: &RunResult, paint: &Paint) {
     line(text, paint, "verifying", &rate);
 }
 
+/// Where the policy came from and, where it changed, what settled under each version.
+fn versions(text: &mut String, result: &RunResult, paint: &Paint) {
+    let versions = &result.policy.versions;
+    if result.policy.preset.is_none() && versions.len() < 2 {
+        return;
+    }
+    let _ = writeln!(text);
+    if let Some(preset) = &result.policy.preset {
+        let mark = if preset.mark == "K" { "known, not checked: provisional" } else { "read in the source" };
+        line(text, paint, "preset", &format!("{} of {} ({mark})", preset.name, preset.date));
+    }
+    for version in versions.iter().filter(|_| versions.len() > 1).take(VERSIONS_MAX) {
+        let since = match version.version {
+            1 => "genesis".to_owned(),
+            _ => format!("{:.2} s", version.since_s),
+        };
+        let mut why = by_rule(&version.refusals, 2);
+        if version.waterfall_minor > 0 {
+            let swept = money(i64::try_from(version.waterfall_minor).unwrap_or(i64::MAX), &result.currency);
+            why = format!("{why}; swept {swept}");
+        }
+        let counts = format!("{:>9} settled {:>9} refused", count(version.settled), count(version.refused));
+        let about = format!("since {since:<8}{counts}   {}", paint.dim(&why));
+        line(text, paint, &format!("policy {}", version.version), &about);
+    }
+}
+
 fn money_and_audit(text: &mut String, result: &RunResult, paint: &Paint) {
     let _ = writeln!(text);
     let code = &result.currency.code;
@@ -162,8 +196,14 @@ fn money_and_audit(text: &mut String, result: &RunResult, paint: &Paint) {
     }
     for event in result.events.iter().take(6) {
         let done = event.done_at_s.map_or("never done".to_owned(), |at_s| format!("done at {at_s:.2} s"));
-        line(text, paint, "event", &format!("{:>7.2} s  {} ({done})", event.at_s, event.what));
+        line(text, paint, "event", &format!("{:>7.2} s  {} ({done})", event.at_s, shortened(&event.what)));
     }
+}
+
+/// The first words of what the report has in full.
+fn shortened(words: &str) -> String {
+    let short: String = words.chars().take(WORDS_MAX).collect();
+    if short.len() < words.len() { format!("{short}\u{2026}") } else { short }
 }
 
 fn foot(text: &mut String, result: &RunResult, paint: &Paint) {
@@ -195,7 +235,7 @@ mod tests {
     #[test]
     fn a_summary_fits_a_screen() {
         let text = summary(&sample::full_run(), false);
-        assert!((18..=32).contains(&text.lines().count()), "{} lines\n{text}", text.lines().count());
+        assert!((18..=40).contains(&text.lines().count()), "{} lines\n{text}", text.lines().count());
         assert!(text.lines().all(|line| line.chars().count() <= 140), "{text}");
     }
 

@@ -99,6 +99,10 @@ pub fn warnings(result: &RunResult) -> Vec<String> {
     if result.failed > 0 {
         warnings.push(format!("{} payments had no known outcome when the run ended.", count(result.failed)));
     }
+    if let Some(preset) = &result.policy.preset {
+        let about = |sentence: &String| format!("Provisional in {} ({}): {sentence}", preset.name, preset.date);
+        warnings.extend(preset.provisional.iter().map(about));
+    }
     if result.supply.expected_minor() != Some(result.supply.wallets_minor) {
         warnings.push("The wallets do not hold what the supply terms add up to.".to_owned());
     }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::measure::Machine;
-use crate::scenario::Scenario;
+use crate::scenario::{CURRENCY_EXPONENT, Preset, Scenario};
 
 /// Version of the object's layout.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -55,6 +55,15 @@ pub struct RunResult {
     pub currency: Currency,
     /// The supply report at the end.
     pub supply: SupplyTerms,
+    /// The supply report when the load began.
+    #[serde(default)]
+    pub supply_before: SupplyTerms,
+    /// Where the policy came from, and what settled under each of its versions.
+    #[serde(default)]
+    pub policy: PolicyReport,
+    /// What people held at the end, by class.
+    #[serde(default)]
+    pub holdings: Vec<ClassHoldings>,
     /// The auditor's verdict over the whole chain.
     pub audit: AuditVerdict,
     /// The machine.
@@ -235,6 +244,92 @@ impl SupplyTerms {
     }
 }
 
+/// The policy of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct PolicyReport {
+    /// The preset that gave the first figures, if one did.
+    pub preset: Option<PresetFacts>,
+    /// Every version there was, in order; the first is genesis'.
+    pub versions: Vec<PolicyVersionReport>,
+}
+
+/// Where a preset's figures come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct PresetFacts {
+    /// Its name.
+    pub name: String,
+    /// The system.
+    pub title: String,
+    /// The time that the figures are of.
+    pub date: String,
+    /// What the amounts stand for.
+    pub currency_note: String,
+    /// Where the figures were read.
+    pub source: String,
+    /// `S` read in the source or a report of it, `C` computed from that, `K` known and not checked.
+    pub mark: String,
+    /// What was not checked against a source, as sentences.
+    pub provisional: Vec<String>,
+    /// What the ledger has no parameter for, as sentences.
+    pub not_expressed: Vec<String>,
+    /// Choices of ours, as sentences.
+    pub choices: Vec<String>,
+}
+
+/// One version of the policy, and every payment of the run (warm-up included) that was applied under it, counted from
+/// the chain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct PolicyVersionReport {
+    /// Its number; 1 is genesis'.
+    pub version: u32,
+    /// Since when it is in force, in seconds from the start of the load; genesis' is before 0.
+    pub since_s: f64,
+    /// What differs from the version before; for the first, from a policy that limits and pays nothing.
+    pub changed: Vec<String>,
+    /// Height of the first block under it that holds a payment of the run; absent if there is none.
+    pub first_height: Option<u64>,
+    /// Height of the last such block.
+    pub last_height: Option<u64>,
+    /// Payments that settled under it.
+    pub settled: u64,
+    /// What those moved.
+    pub settled_minor: u64,
+    /// Of that, what the waterfall took on to deposits.
+    pub waterfall_minor: u64,
+    /// Payments that a rule refused under it.
+    pub refused: u64,
+    /// Those by rule, in the words of the API.
+    pub refusals: BTreeMap<String, u64>,
+}
+
+/// What the persons of a class held at the end, against the limit then in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct ClassHoldings {
+    /// The class.
+    pub class: String,
+    /// The holding limit; absent if there is none.
+    pub limit_minor: Option<u64>,
+    /// Persons who have a wallet.
+    pub persons: u64,
+    /// Of those, who hold more than the limit.
+    pub above_limit: u64,
+    /// What they hold together.
+    pub total_minor: u64,
+    /// What one ledger day accrues on it at the rates last enacted, rounded towards zero; negative is demurrage.
+    pub accrual_a_day_minor: i64,
+    /// Persons by what they hold.
+    pub buckets: Vec<HoldingBucket>,
+}
+
+/// Persons within a range of holdings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct HoldingBucket {
+    /// Holdings up to and including this; absent for the open bucket at the top.
+    pub up_to_minor: Option<u64>,
+    /// How many persons.
+    pub persons: u64,
+}
+
 /// The auditor's verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct AuditVerdict {
@@ -284,7 +379,7 @@ pub struct LoadGenerator {
 }
 
 /// One second of the load.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct Second {
     /// Its start, in seconds from the start of the load.
     pub at_s: u64,
@@ -294,6 +389,9 @@ pub struct Second {
     pub settled: u64,
     /// Answers that came in it: refused.
     pub refused: u64,
+    /// Those by reason, in the words of the API.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refusals: BTreeMap<String, u64>,
     /// Payments given up in it.
     pub failed: u64,
     /// Latency of the settled payments due in it; absent if there are none.
@@ -393,6 +491,8 @@ impl RunResult {
             shape: Shape::of(scenario, in_process),
             duration_s: scenario.load.duration_s,
             slo: SloVerdict { p99_ms: scenario.slo.p99_ms, held: false },
+            currency: Currency { code: scenario.currency().to_owned(), exponent: u32::from(CURRENCY_EXPONENT) },
+            policy: PolicyReport { preset: scenario.policy.preset.as_ref().map(PresetFacts::of), versions: Vec::new() },
             machine: MachineFacts {
                 cores: machine.cores,
                 cpu: machine.cpu.clone(),
@@ -421,6 +521,23 @@ impl ScenarioFacts {
             seed: scenario.seed,
             file: scenario.file.as_ref().map(|file| file.display().to_string()),
             resolved_toml: scenario.canonical(),
+        }
+    }
+}
+
+impl PresetFacts {
+    /// The facts of a preset.
+    pub fn of(preset: &Preset) -> Self {
+        Self {
+            name: preset.name.clone(),
+            title: preset.title.clone(),
+            date: preset.date.clone(),
+            currency_note: preset.currency_note.clone(),
+            source: preset.source.clone(),
+            mark: preset.mark.letter().to_owned(),
+            provisional: preset.provisional.clone(),
+            not_expressed: preset.not_expressed.clone(),
+            choices: preset.choices.clone(),
         }
     }
 }

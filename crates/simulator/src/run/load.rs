@@ -248,7 +248,7 @@ impl LaneRunner {
                 timeline::Answer::Settled
             } else {
                 self.live.refused.fetch_add(1, Ordering::Relaxed);
-                timeline::Answer::Refused
+                timeline::Answer::Refused(answer.outcome.reason)
             };
             progress.timeline.answered(due, now_ns, became);
         }

@@ -3,21 +3,24 @@
 //! 1. A network is made in a folder of its own and started, each node a process (or all in this one).
 //! 2. Set-up: issuance, wallets, funding ([`setup`]).
 //! 3. Every payment is planned and signed before the clock starts ([`payments`]).
-//! 4. The load is offered open loop ([`load`], [`unary`]); the scenario's events happen at their times.
-//! 5. When all is answered, the answers are compared with the chain ([`reconcile`]), the chain is audited from genesis,
-//!    and the books are read.
+//! 4. The load is offered open loop ([`load`], [`unary`]); the scenario's events happen at their times ([`committee`]),
+//!    and the central bank's books are looked at once a second.
+//! 5. When all is answered, the answers are compared with the chain ([`reconcile`]), and the chain is audited from
+//!    genesis ([`audit`]).
 //! 6. The result goes to `summary.json` and `report.html`.
 //!
 //! Nodes run with the settings of real use: signatures, fsync, TLS and policy are on, and the result says so.
 
+pub mod audit;
+pub mod committee;
 pub mod load;
 pub mod payments;
-pub mod policy_votes;
 pub mod probe;
 pub mod reconcile;
 pub mod setup;
 pub mod unary;
 
+mod events;
 mod nodes;
 mod observer;
 mod progress;
@@ -30,7 +33,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use cbdc_client::{NetworkFolder, NodeName, Role};
 use cbdc_ledger::Timestamp;
-use cbdc_node::audit::AuditReport;
 use cbdc_proto::packed::Answer;
 
 use self::load::{DRAIN_MAX, LaneOutcome, LaneRunner, Live};
@@ -44,8 +46,8 @@ use crate::measure::machine::Machine;
 use crate::measure::timeline::Timeline;
 use crate::network::Network;
 use crate::report;
-use crate::result::{AuditVerdict, Checks, EventRecord, LoadGenerator, RunResult, SupplyTerms};
-use crate::scenario::{Action, Mode, Scenario};
+use crate::result::{AuditVerdict, Checks, LoadGenerator, PolicyVersionReport, RunResult, SupplyTerms};
+use crate::scenario::{Mode, Scenario};
 
 /// How a run is made.
 #[derive(Debug, Clone)]
@@ -139,11 +141,13 @@ async fn measure(
     let before = counters(folder, nodes).await;
     let clock = CpuClock::start(nodes.process_ids()).ok();
 
+    result.supply_before = supply_before(folder).await?;
     let live = Arc::new(Live::default());
     let start = Instant::now() + Duration::from_millis(200);
+    let load_began_ms = now_ms() + 200;
     let observer = Observer::start(folder, start, scenario.load.total_s())?;
     let lanes = start_lanes(scenario, folder, &mut payments, start, &live)?;
-    let events = happen(scenario, folder, nodes, start);
+    let events = events::happen(scenario, folder, nodes, start);
     let display = progress.live(scenario, start, live.clone(), observer.supply());
     let (outcomes, events) = tokio::join!(futures::future::join_all(lanes), events);
     let outcomes: Vec<LaneOutcome> =
@@ -160,8 +164,13 @@ async fn measure(
     progress.step("comparing every answer with the chain");
     let chain = folder.chain(central)?;
     let reconciled = reconcile::reconcile(&chain, &payments, &answers).await?;
-    let audited = audit(folder, central, progress).await?;
-    result.supply = supply_terms(&audited);
+    let audit::Audited { report: audited, mut versions, holdings } =
+        audit::audit(network, central, load_began_ms, progress).await?;
+    let terms = audited.supply.iter().map(|(name, minor)| (*name, *minor));
+    result.supply = supply_terms(terms, audited.cbdc_minor);
+    count_under_versions(&mut versions, reconciled.versions);
+    result.policy.versions = versions;
+    result.holdings = holdings;
     result.audit = AuditVerdict {
         ok: audited.ok && reconciled.findings.is_empty(),
         blocks: audited.blocks,
@@ -199,26 +208,6 @@ fn start_lanes(
         });
     }
     Ok(tasks)
-}
-
-/// Makes the scenario's events happen at their times.
-async fn happen(scenario: &Scenario, folder: &NetworkFolder, nodes: &mut Nodes, start: Instant) -> Vec<EventRecord> {
-    let mut records = Vec::new();
-    for event in &scenario.events {
-        tokio::time::sleep_until((start + Duration::from_secs_f64(event.at_s)).into()).await;
-        let done = match &event.action {
-            Action::Kill { node } => nodes.kill(*node).await.map(|()| None),
-            Action::Stop { node } => nodes.stop(*node).await.map(|()| None),
-            Action::Restart { node } => nodes.restart(*node).await.map(|()| None),
-            Action::Policy(change) => policy_votes::decide(folder, change).await.map(Some),
-        };
-        let (done_at_s, note) = match done {
-            Ok(note) => (Some(start.elapsed().as_secs_f64()), note),
-            Err(error) => (None, Some(format!("failed: {error:#}"))),
-        };
-        records.push(EventRecord { at_s: event.at_s, done_at_s, what: event.action.to_string(), note });
-    }
-    records
 }
 
 /// Fills in what the load gave, and returns the answers by lane. Only payments due after the warm-up count.
@@ -311,22 +300,16 @@ fn account_for_cpu(
     }
 }
 
-async fn audit(folder: &NetworkFolder, node: NodeName, progress: &Progress) -> Result<AuditReport> {
-    let trust = folder.anchor().trust(node.role(), node.id())?;
-    let identity = folder.identity(Role::Auditor, cbdc_client::MemberId(1))?;
-    let channel = cbdc_proto::transport::connect(folder.address(node)?, Some(&identity), &trust)?;
-    let bar = progress.counted("auditing the chain from genesis", 0);
-    let report = cbdc_node::audit::audit_live(channel, folder.anchor().genesis().clone(), |height, newest| {
-        bar.set(height.0, newest.0);
-    });
-    Ok(report.await?)
+/// The supply report as the central bank gives it now.
+async fn supply_before(folder: &NetworkFolder) -> Result<SupplyTerms> {
+    let supply = folder.reading_desk()?.supply().await?;
+    let terms = supply.terms.iter().map(|term| (term.name.as_str(), term.amount_minor));
+    Ok(supply_terms(terms, supply.cbdc_minor))
 }
 
-fn supply_terms(audited: &AuditReport) -> SupplyTerms {
-    let term = |name: &str| {
-        let found = audited.supply.iter().find(|(term, _)| *term == name).map_or(0, |(_, minor)| *minor);
-        i64::try_from(found).unwrap_or(i64::MAX)
-    };
+fn supply_terms<'a>(terms: impl Iterator<Item = (&'a str, u64)>, wallets_minor: u64) -> SupplyTerms {
+    let terms: BTreeMap<&str, u64> = terms.collect();
+    let term = |name: &str| i64::try_from(terms.get(name).copied().unwrap_or(0)).unwrap_or(i64::MAX);
     SupplyTerms {
         issued_minor: term("issued"),
         redeemed_minor: term("redeemed"),
@@ -338,7 +321,16 @@ fn supply_terms(audited: &AuditReport) -> SupplyTerms {
         unbacked_minor: term("unbacked"),
         targeted_minor: term("targeted"),
         expired_minor: term("expired"),
-        wallets_minor: i64::try_from(audited.cbdc_minor).unwrap_or(i64::MAX),
+        wallets_minor: i64::try_from(wallets_minor).unwrap_or(i64::MAX),
+    }
+}
+
+/// Puts what was counted under each version beside what the version says.
+fn count_under_versions(versions: &mut [PolicyVersionReport], mut counted: BTreeMap<u32, PolicyVersionReport>) {
+    for said in versions {
+        let counted = counted.remove(&said.version).unwrap_or_default();
+        let changed = std::mem::take(&mut said.changed);
+        *said = PolicyVersionReport { version: said.version, since_s: said.since_s, changed, ..counted };
     }
 }
 

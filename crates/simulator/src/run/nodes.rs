@@ -2,12 +2,11 @@
 
 use anyhow::{Result, bail};
 use cbdc_client::NodeName;
-use cbdc_ledger::policy::Parameters;
 use cbdc_ledger::{Amount, BankId};
 
-use super::setup::{funding_needed, ledger_class};
+use super::setup::funding_needed;
 use crate::network::{InProcess, Network, NetworkSpec, Ports, Processes};
-use crate::scenario::{self, Class, Limit, PerClass, Scenario};
+use crate::scenario::{self, CURRENCY_EXPONENT, Scenario};
 
 /// The network that a scenario asks for: free ports, reserves that cover the wallets, the scenario's policy.
 pub fn spec(scenario: &Scenario) -> NetworkSpec {
@@ -16,30 +15,13 @@ pub fn spec(scenario: &Scenario) -> NetworkSpec {
     NetworkSpec {
         banks: scenario.network.banks as u16,
         ports: Ports::Free,
-        currency: "EUR".to_owned(),
-        policy: parameters(scenario),
+        currency: scenario.currency().to_owned(),
+        currency_exponent: CURRENCY_EXPONENT,
+        policy: scenario.policy.parameters.clone(),
         opening_reserves: default.opening_reserves.max(Amount::from_minor(needed)),
         verify_at_edge: scenario.network.verify_at_bank,
         ..default
     }
-}
-
-fn parameters(scenario: &Scenario) -> Parameters {
-    let amount = |limit: Limit| limit.minor().map(Amount::from_minor);
-    let figures = &scenario.policy;
-    let mut parameters = Parameters {
-        supply_cap: amount(figures.supply_cap_minor),
-        issuance_quota: amount(figures.issuance_quota_minor),
-        ..Parameters::default()
-    };
-    for class in Class::ALL {
-        let rules = &mut parameters.classes[ledger_class(class).index()];
-        let of = |limits: &PerClass<Limit>| amount(*limits.get(class));
-        rules.holding_limit = of(&figures.holding_limit_minor);
-        rules.payment_limit = of(&figures.payment_limit_minor);
-        rules.day_limit = of(&figures.day_limit_minor);
-    }
-    parameters
 }
 
 pub enum Nodes {

@@ -84,7 +84,8 @@ pub fn sign_all(
         let mut out = Writer::with_capacity(payments.len() * SIGNED_PAYMENT_BYTES);
         for chunk in payments.chunks(1_000) {
             for (payment, sequence) in chunk {
-                sign_one(payment, *sequence, network, purses, valid_until, &mut out);
+                let head = Head { flags: 0, key_version: 0, sequence: *sequence, valid_until };
+                sign_one(payment, head, max_fee(scenario, payment), network, purses, &mut out);
             }
             progress(chunk.len() as u64);
         }
@@ -107,22 +108,33 @@ fn sign_on_all_cores<T: Sync>(payments: &[T], sign: &(impl Fn(&[T]) -> Vec<u8> +
     })
 }
 
+/// The fee that the payer accepts: the scenario's, or what the policy at the start asks.
+fn max_fee(scenario: &Scenario, payment: &PlannedPayment) -> Amount {
+    match scenario.load.max_fee_minor {
+        Some(max_fee) => Amount::from_minor(max_fee),
+        None => {
+            let class = scenario.class_of(payment.payer.0);
+            scenario.policy.parameters.class(class).payer_fee.fee(Amount::from_minor(payment.amount_minor))
+        }
+    }
+}
+
 fn sign_one(
     planned: &PlannedPayment,
-    sequence: u64,
+    head: Head,
+    max_fee: Amount,
     network: NetworkId,
     purses: &[Purse],
-    valid_until: Timestamp,
     out: &mut Writer,
 ) {
     let payer = &purses[planned.payer.0 as usize];
     let payment = Payment {
         kind: PaymentKind::Transfer,
-        head: Head { flags: 0, key_version: 0, sequence, valid_until },
+        head,
         from: payer.account,
         to: purses[planned.payee.0 as usize].account,
         amount: Amount::from_minor(planned.amount_minor),
-        max_fee: Amount::ZERO,
+        max_fee,
         reference: [0; 16],
     };
     payment.sign(network, &payer.key).encode(out);

@@ -1,17 +1,24 @@
 //! Answers against the chain: every payment that was answered stands in the chain with the same outcome, and once.
+//!
+//! On the way every payment of the run is counted under the version of the policy that its block's header names.
+
+use std::collections::BTreeMap;
 
 use cbdc_client::{Chain, Height};
 use cbdc_ledger::outcome::Stage;
-use cbdc_ledger::{Command, Outcome};
+use cbdc_ledger::{Amount, Command, Outcome};
 use cbdc_proto::packed::Answer;
 
 use super::payments::SignedPayments;
+use crate::result::PolicyVersionReport;
 
 /// What was found; sentences are bounded in number.
 #[derive(Default, Debug)]
 pub struct Reconciliation {
     /// Payments of the run that the chain settled.
     pub settled_in_chain: u64,
+    /// What was applied under each version of the policy, in the chain's own outcomes.
+    pub versions: BTreeMap<u32, PolicyVersionReport>,
     pub findings: Vec<String>,
 }
 
@@ -52,6 +59,8 @@ pub async fn reconcile(
                 result.find(format!("payment {} of {} used its number twice, again at {height}/{index}", key.1, key.0));
             }
             result.settled_in_chain += u64::from(outcome.is_settled());
+            let version = block.header.header.policy_version;
+            count(result.versions.entry(version).or_default(), height, payment.record.amount, outcome);
         }
     }
     for (lane, (answers, in_chain)) in answers.iter().zip(&in_chain).enumerate() {
@@ -62,6 +71,21 @@ pub async fn reconcile(
         }
     }
     Ok(result)
+}
+
+/// Counts a payment that was applied in the block at `height`.
+fn count(version: &mut PolicyVersionReport, height: Height, amount: Amount, outcome: &Outcome) {
+    version.first_height.get_or_insert(height.0);
+    version.last_height = Some(height.0);
+    if outcome.is_settled() {
+        version.settled += 1;
+        version.settled_minor = version.settled_minor.saturating_add(amount.minor());
+        // A settled payment's own amount is what the waterfall moved on.
+        version.waterfall_minor = version.waterfall_minor.saturating_add(outcome.amount);
+    } else {
+        version.refused += 1;
+        *version.refusals.entry(outcome.reason.name().to_owned()).or_default() += 1;
+    }
 }
 
 /// In what an answer differs from the chain.
@@ -81,5 +105,23 @@ fn differing(answer: Option<&Answer>, in_chain: Option<&(Height, u32, Outcome)>)
             })
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cbdc_ledger::Reason;
+
+    use super::*;
+
+    #[test]
+    fn payments_are_counted_under_their_version_with_what_the_waterfall_took() {
+        let mut version = PolicyVersionReport::default();
+        count(&mut version, Height(3), Amount::from_minor(500), &Outcome::settled());
+        count(&mut version, Height(4), Amount::from_minor(700), &Outcome::paid(200, 0));
+        count(&mut version, Height(9), Amount::from_minor(900), &Outcome::refused(Reason::HoldingLimit, 5, 6));
+        assert_eq!((version.settled, version.settled_minor, version.waterfall_minor), (2, 1_200, 200));
+        assert_eq!((version.first_height, version.last_height), (Some(3), Some(9)));
+        assert_eq!(version.refusals, BTreeMap::from([("HOLDING_LIMIT".to_owned(), 1)]));
     }
 }

@@ -1,4 +1,4 @@
-//! Setting a network up for a run: issuance to every bank, wallets opened, deposits credited, wallets funded.
+//! Setting a network up for a run: issuance to every bank, wallets opened, linked, deposits credited, wallets funded.
 //!
 //! All of it goes through the same services that a bank's back office and its customers use. Keys and holders follow
 //! from the scenario's seed, so a run can be repeated.
@@ -8,30 +8,20 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use cbdc_client::bank_office::IssuanceAnswer;
 use cbdc_client::{BankId, BankOffice, IssuanceKind, NetworkFolder, Wallet};
-use cbdc_ledger::{Amount, Class, HolderId, SigningKey};
+use cbdc_ledger::{Amount, HolderId, SigningKey};
 use futures::{StreamExt, TryStreamExt};
 
 use super::payments::Purse;
-use crate::scenario::{self, Scenario};
+use crate::scenario::Scenario;
 
 /// Wallets that are opened and funded at once.
 const AT_ONCE: usize = 256;
-
-/// The ledger's class for a scenario's.
-pub fn ledger_class(class: scenario::Class) -> Class {
-    match class {
-        scenario::Class::Household => Class::HOUSEHOLD,
-        scenario::Class::Merchant => Class::MERCHANT,
-        scenario::Class::Business => Class::BUSINESS,
-    }
-}
 
 /// What each bank must be issued to fund its wallets, minor units.
 pub fn funding_needed(scenario: &Scenario) -> Vec<u64> {
     let mut needed = vec![0_u64; scenario.network.banks as usize];
     for wallet in 0..scenario.wallets.count {
-        let class = scenario.class_of(wallet);
-        needed[scenario.bank_of(wallet) as usize] += *scenario.wallets.opening_balance_minor.get(class);
+        needed[scenario.bank_of(wallet) as usize] += scenario.opening_of(wallet);
     }
     needed
 }
@@ -66,15 +56,21 @@ pub async fn open_wallets(folder: &NetworkFolder, scenario: &Scenario, progress:
             let class = scenario.class_of(index);
             let key = || SigningKey::from_seed(seed_of(scenario.seed, "key", index));
             let holder = HolderId(seed_of(scenario.seed, "holder", index)[..16].try_into().expect("32 bytes hold 16"));
-            let registration = folder.register(holder, ledger_class(class), key().public_key())?;
+            let registration = folder.register(holder, class, key().public_key())?;
             let wallet = Wallet::open(connection, folder.anchor().clone(), key(), &registration).await;
             let wallet = wallet.with_context(|| format!("opening wallet {index}"))?;
-            let amount = Amount::from_minor(*scenario.wallets.opening_balance_minor.get(class));
+            if scenario.is_linked(index) {
+                let linked = wallet.link_bank(wallet.account().bank).await.and_then(|fate| fate.settled());
+                linked.with_context(|| format!("linking wallet {index} to its bank"))?;
+            }
+            let amount = Amount::from_minor(scenario.opening_of(index));
             fund(&wallet, &office, amount, index, scenario.seed)
                 .await
                 .with_context(|| format!("funding wallet {index}"))?;
             progress();
-            anyhow::Ok(Purse { account: wallet.account(), key: key(), first_sequence: 1 })
+            // Consent used the wallet's first number.
+            let first_sequence = 1 + u64::from(scenario.is_linked(index));
+            anyhow::Ok(Purse { account: wallet.account(), key: key(), first_sequence })
         }
     });
     opened.buffered(AT_ONCE).try_collect().await

@@ -67,9 +67,9 @@ pub async fn run(runner: LaneRunner, channel: Channel) -> LaneOutcome {
                 outcome.latency.record(due, now_ns);
                 timeline::Answer::Settled
             }
-            Some(_) => {
+            Some(answer) => {
                 live.refused.fetch_add(1, Ordering::Relaxed);
-                timeline::Answer::Refused
+                timeline::Answer::Refused(answer.outcome.reason)
             }
             None => timeline::Answer::Failed,
         };

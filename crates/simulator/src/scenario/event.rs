@@ -3,16 +3,34 @@
 //! | key | meaning |
 //! |---|---|
 //! | `at_s` | seconds from the first payment due, warm-up included; required |
-//! | `action` | `"kill"` (SIGKILL), `"stop"` (SIGTERM), `"restart"` or `"policy"`; required |
-//! | `node` | for the first three: `"central-bank"`, or `"bank-1"` for the first bank and so on; required |
-//! | the keys of `[policy]` | for `"policy"`: at least one; decided by the committee's vote, in force when enacted |
+//! | `action` | required; one of those below |
+//!
+//! | action | further keys |
+//! |---|---|
+//! | `"kill"` (SIGKILL), `"stop"` (SIGTERM), `"restart"` | `node`: `"central-bank"`, or `"bank-1"` for the first bank and so on |
+//! | `"policy"` | the keys of `[policy]` but `preset`, at least one |
+//! | `"grant"` | `class`, `amount_minor` for each person; `first` so many persons (0: all), `bank` |
+//! | | for targeted money also `expires_in_s`, `payees` (classes), `funding` (`"equity"` or `"government"`) |
+//! | `"bank-status"` | `node` (a bank), `status`: `"active"`, `"suspended"` or `"resolved"` |
+//! | `"operation"` | `kind`, `bank`, `amount_minor`; `price` (`"99.5 %"`) of securities; `rate`, `matures_in_days` of refinancing |
+//!
+//! Policy, grants and a bank's status are decided by the committee's vote and hold when enacted; an operation is the
+//! operator's.
 
 use std::fmt;
 
+use cbdc_ledger::amount::RatePpm;
+use cbdc_ledger::bank_position::BankStatus;
+use cbdc_ledger::command::OperationKind;
+use cbdc_ledger::policy::text;
+use cbdc_ledger::programme::Funding;
+use cbdc_ledger::{Amount, Class};
 use serde::{Serialize, Serializer};
 
+use super::class::{CLASS_WORDS, word};
 use super::error::ScenarioError;
-use super::policy::PolicyChange;
+use super::policy::{CURRENCY_EXPONENT, MINOR_MAX, PolicyChange, policy_keys};
+use super::preset::read_classes;
 use super::section::Section;
 
 /// A node of the network.
@@ -40,7 +58,7 @@ impl Serialize for NodeName {
 }
 
 /// What an event does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Action {
@@ -61,6 +79,105 @@ pub enum Action {
     },
     /// The committee votes a change of policy.
     Policy(PolicyChange),
+    /// The committee votes money for a cohort.
+    Grant(GrantFigures),
+    /// The committee votes on how a bank stands.
+    BankStatus {
+        /// Which bank.
+        node: NodeName,
+        /// Its new status.
+        #[serde(serialize_with = "as_text")]
+        status: BankStatus,
+    },
+    /// The central bank's desk does something with a bank.
+    Operation(OperationFigures),
+}
+
+/// Money for each person of a cohort.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GrantFigures {
+    /// Whose persons.
+    #[serde(serialize_with = "as_text")]
+    pub class: Class,
+    /// Only those whose allowance wallet is at this bank.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bank: Option<NodeName>,
+    /// Only the first so many; 0 is all.
+    pub first: u32,
+    /// What each gets.
+    pub amount_minor: u64,
+    /// What it is bound to, if anything.
+    #[serde(flatten)]
+    pub purpose: Option<PurposeFigures>,
+}
+
+/// What targeted money is bound to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PurposeFigures {
+    /// Seconds after the event; what is left then leaves the wallets.
+    pub expires_in_s: u64,
+    /// Whom it may be spent with.
+    #[serde(serialize_with = "class_words")]
+    pub payees: Vec<Class>,
+    /// What pays for it.
+    #[serde(serialize_with = "as_text")]
+    pub funding: Funding,
+}
+
+/// An operation with a bank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct OperationFigures {
+    #[serde(serialize_with = "operation_word")]
+    pub kind: OperationKind,
+    pub bank: NodeName,
+    pub amount_minor: u64,
+    /// Of securities, in ppm of their nominal amount.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_rate")]
+    pub price: Option<RatePpm>,
+    /// Of refinancing, a year.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_rate")]
+    pub rate: Option<RatePpm>,
+    /// Of refinancing, from the ledger day of the event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matures_in_days: Option<u32>,
+}
+
+const OPERATIONS: [(&str, OperationKind); 11] = [
+    ("withdraw-banknotes", OperationKind::WithdrawBanknotes),
+    ("deposit-banknotes", OperationKind::DepositBanknotes),
+    ("collect-for-government", OperationKind::CollectForGovernment),
+    ("pay-from-government", OperationKind::PayFromGovernment),
+    ("buy-securities", OperationKind::BuySecurities),
+    ("sell-securities", OperationKind::SellSecurities),
+    ("place-deposit", OperationKind::PlaceDeposit),
+    ("lend", OperationKind::Lend),
+    ("refinance", OperationKind::Refinance),
+    ("pledge", OperationKind::Pledge),
+    ("release-collateral", OperationKind::ReleaseCollateral),
+];
+
+fn word_of(kind: OperationKind) -> &'static str {
+    OPERATIONS.iter().find(|(_, other)| *other == kind).map_or("operation", |(word, _)| word)
+}
+
+fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+fn class_words<S: Serializer>(classes: &[Class], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(classes.iter().map(|class| word(*class)))
+}
+
+fn operation_word<S: Serializer>(kind: &OperationKind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(word_of(*kind))
+}
+
+fn optional_rate<S: Serializer>(rate: &Option<RatePpm>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&text::show_rate(rate.unwrap_or_default()))
+}
+
+fn major(amount_minor: u64) -> String {
+    Amount::from_minor(amount_minor).to_major(CURRENCY_EXPONENT)
 }
 
 impl fmt::Display for Action {
@@ -69,8 +186,39 @@ impl fmt::Display for Action {
             Self::Kill { node } => write!(f, "kill {node}"),
             Self::Stop { node } => write!(f, "stop {node}"),
             Self::Restart { node } => write!(f, "restart {node}"),
-            Self::Policy(change) => write!(f, "policy: {}", change.clauses().join(", ")),
+            Self::Policy(change) => write!(f, "policy: {change}"),
+            Self::Grant(grant) => grant.fmt(f),
+            Self::BankStatus { node, status } => write!(f, "{node} becomes {status}"),
+            Self::Operation(operation) => operation.fmt(f),
         }
+    }
+}
+
+impl fmt::Display for GrantFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whom = match self.first {
+            0 => "every".to_owned(),
+            first => format!("the first {first} of class"),
+        };
+        write!(f, "grant: {} to {whom} {}", major(self.amount_minor), self.class)?;
+        self.bank.iter().try_for_each(|bank| write!(f, " of {bank}"))?;
+        match &self.purpose {
+            None => write!(f, ", unbacked"),
+            Some(purpose) => {
+                let payees: Vec<&str> = purpose.payees.iter().map(|class| word(*class)).collect();
+                let (payees, funding) = (payees.join(", "), purpose.funding);
+                write!(f, ", to be spent with {payees} within {} s, paid by {funding}", purpose.expires_in_s)
+            }
+        }
+    }
+}
+
+impl fmt::Display for OperationFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "operation: {} {} with {}", word_of(self.kind), major(self.amount_minor), self.bank)?;
+        self.price.iter().try_for_each(|price| write!(f, " at {}", text::show_rate(*price)))?;
+        self.rate.iter().try_for_each(|rate| write!(f, " at {}", text::show_rate(*rate)))?;
+        self.matures_in_days.iter().try_for_each(|days| write!(f, " for {days} days"))
     }
 }
 
@@ -90,12 +238,20 @@ enum Kind {
     Stop,
     Restart,
     Policy,
+    Grant,
+    BankStatus,
+    Operation,
 }
 
-const KINDS: [(&str, Kind); 4] =
-    [("kill", Kind::Kill), ("stop", Kind::Stop), ("restart", Kind::Restart), ("policy", Kind::Policy)];
-const POLICY_KEYS: [&str; 5] =
-    ["supply_cap_minor", "issuance_quota_minor", "holding_limit_minor", "payment_limit_minor", "day_limit_minor"];
+const KINDS: [(&str, Kind); 7] = [
+    ("kill", Kind::Kill),
+    ("stop", Kind::Stop),
+    ("restart", Kind::Restart),
+    ("policy", Kind::Policy),
+    ("grant", Kind::Grant),
+    ("bank-status", Kind::BankStatus),
+    ("operation", Kind::Operation),
+];
 
 impl Event {
     pub(super) fn read(mut section: Section<'_>, banks: u32, total_s: f64) -> Result<Self, ScenarioError> {
@@ -107,29 +263,143 @@ impl Event {
             return Err(section.mistake("action", format!("`action`, one of {}", words.join(", ")), "none"));
         }
         let kind = section.choice("action", &KINDS)?;
+        say_where_keys_belong(&mut section);
         let action = match kind {
-            Kind::Policy => {
-                section.only_when(&["node"], "`node` only with action = \"kill\", \"stop\" or \"restart\"");
-                let change = PolicyChange::read(&mut section)?;
-                if change.is_empty() && !section.gives("node") {
-                    let expected = format!("at least one of {}", POLICY_KEYS.join(", "));
-                    return Err(section.mistake("action", expected, "a policy event that changes nothing"));
-                }
-                Action::Policy(change)
-            }
-            Kind::Kill | Kind::Stop | Kind::Restart => {
-                section.only_when(&POLICY_KEYS, "policy figures only with action = \"policy\"");
-                let node = read_node(&mut section, banks)?;
-                match kind {
-                    Kind::Kill => Action::Kill { node },
-                    Kind::Stop => Action::Stop { node },
-                    _ => Action::Restart { node },
-                }
-            }
+            Kind::Kill => Action::Kill { node: read_node(&mut section, banks)? },
+            Kind::Stop => Action::Stop { node: read_node(&mut section, banks)? },
+            Kind::Restart => Action::Restart { node: read_node(&mut section, banks)? },
+            Kind::Policy => Action::Policy(read_change(&mut section)?),
+            Kind::Grant => Action::Grant(read_grant(&mut section, banks)?),
+            Kind::BankStatus => read_status(&mut section, banks)?,
+            Kind::Operation => Action::Operation(read_operation(&mut section, banks)?),
         };
         section.end()?;
         Ok(Self { at_s, action })
     }
+}
+
+/// What a key of another action is told.
+fn say_where_keys_belong(section: &mut Section<'_>) {
+    section.only_when(&policy_keys(), "policy figures only with action = \"policy\"");
+    let nodes = "`node` only with action = \"kill\", \"stop\", \"restart\" or \"bank-status\"";
+    section.only_when(&["node"], nodes);
+    section.only_when(&["status"], "`status` only with action = \"bank-status\"");
+    let grant = "this key only with action = \"grant\"";
+    section.only_when(&["class", "first", "expires_in_s", "payees", "funding"], grant);
+    section.only_when(&["amount_minor", "bank"], "this key only with action = \"grant\" or \"operation\"");
+    let operation = "this key only with action = \"operation\"";
+    section.only_when(&["kind", "price", "rate", "matures_in_days"], operation);
+}
+
+fn read_change(section: &mut Section<'_>) -> Result<PolicyChange, ScenarioError> {
+    let change = PolicyChange::read(section)?;
+    if change.is_empty() && !section.gives("node") {
+        let expected = format!("at least one of {}", policy_keys().join(", "));
+        return Err(section.mistake("action", expected, "a policy event that changes nothing"));
+    }
+    Ok(change)
+}
+
+fn read_grant(section: &mut Section<'_>, banks: u32) -> Result<GrantFigures, ScenarioError> {
+    let bank = if section.gives("bank") { Some(read_bank(section, "bank", banks)?) } else { None };
+    let grant = GrantFigures {
+        class: read_class(section)?,
+        bank,
+        first: section.integer("first", 0..=u64::from(u32::MAX), 0)? as u32,
+        amount_minor: read_amount(section)?,
+        purpose: None,
+    };
+    let expires_in_s = section.optional_integer("expires_in_s", 1..=31_622_400)?;
+    let payees = read_classes(section, "payees")?;
+    let funding = section.choice("funding", &[("equity", Funding::Equity), ("government", Funding::Government)])?;
+    let purpose = match (expires_in_s, payees) {
+        (Some(expires_in_s), Some(payees)) if !payees.is_empty() => {
+            Some(PurposeFigures { expires_in_s, payees, funding })
+        }
+        (None, None) if !section.gives("funding") => None,
+        _ => {
+            let expected = "`expires_in_s` and `payees` together for targeted money, neither for unbacked money";
+            return Err(section.mistake("action", expected, "only one of them"));
+        }
+    };
+    Ok(GrantFigures { purpose, ..grant })
+}
+
+fn read_status(section: &mut Section<'_>, banks: u32) -> Result<Action, ScenarioError> {
+    let node = read_bank(section, "node", banks)?;
+    if !section.gives("status") {
+        return Err(section.mistake("status", "`status`: \"active\", \"suspended\" or \"resolved\"", "none"));
+    }
+    let words = BankStatus::ALL.map(|status| (status.name(), status));
+    Ok(Action::BankStatus { node, status: section.choice("status", &words)? })
+}
+
+fn read_operation(section: &mut Section<'_>, banks: u32) -> Result<OperationFigures, ScenarioError> {
+    if !section.gives("kind") {
+        let words: Vec<_> = OPERATIONS.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        return Err(section.mistake("kind", format!("`kind`, one of {}", words.join(", ")), "none"));
+    }
+    let kind = section.choice("kind", &OPERATIONS)?;
+    let is_market = matches!(kind, OperationKind::BuySecurities | OperationKind::SellSecurities);
+    let is_refinancing = kind == OperationKind::Refinance;
+    let operation = OperationFigures {
+        kind,
+        bank: read_bank(section, "bank", banks)?,
+        amount_minor: read_amount(section)?,
+        price: read_rate(section, "price", is_market)?,
+        rate: read_rate(section, "rate", is_refinancing)?,
+        matures_in_days: section.optional_integer("matures_in_days", 1..=36_600)?.map(|days| days as u32),
+    };
+    if operation.price.is_some_and(|price| price.0 <= 0) {
+        return Err(section.mistake("price", "a price above 0 %, such as \"99.5 %\"", "none above it"));
+    }
+    if operation.matures_in_days.is_some() != is_refinancing {
+        let expected = "`matures_in_days` with kind = \"refinance\", and only there";
+        return Err(section.mistake("matures_in_days", expected, format!("kind = \"{}\"", word_of(kind))));
+    }
+    Ok(operation)
+}
+
+/// A rate that must be there if it is wanted, and must not otherwise.
+fn read_rate(section: &mut Section<'_>, key: &'static str, wanted: bool) -> Result<Option<RatePpm>, ScenarioError> {
+    match (section.text(key)?, wanted) {
+        (None, false) => Ok(None),
+        (Some(text), true) => {
+            let expected = "a rate such as \"2 %\", with at most four decimals";
+            text::rate(&text).map(Some).map_err(|_| section.mistake(key, expected, format!("\"{text}\"")))
+        }
+        (None, true) => Err(section.mistake("kind", format!("`{key}` with this kind of operation"), "none")),
+        (Some(_), false) => Err(section.mistake(key, format!("no `{key}` with this kind of operation"), "one")),
+    }
+}
+
+fn read_amount(section: &mut Section<'_>) -> Result<u64, ScenarioError> {
+    match section.optional_integer("amount_minor", 1..=MINOR_MAX)? {
+        Some(amount) => Ok(amount),
+        None => Err(section.mistake("amount_minor", "`amount_minor`, a whole number of minor units", "none")),
+    }
+}
+
+fn read_class(section: &mut Section<'_>) -> Result<Class, ScenarioError> {
+    if !section.gives("class") {
+        return Err(section.mistake("class", format!("`class`, one of {}", CLASS_WORDS.join(", ")), "none"));
+    }
+    let words: Vec<(&str, Class)> = CLASS_WORDS.into_iter().zip(Class::all()).collect();
+    section.choice("class", &words)
+}
+
+/// A commercial bank.
+fn read_bank(section: &mut Section<'_>, key: &'static str, banks: u32) -> Result<NodeName, ScenarioError> {
+    let expected = format!("\"bank-1\" to \"bank-{banks}\"");
+    let Some(word) = section.text(key)? else {
+        return Err(section.mistake(key, format!("`{key}`: {expected}"), "none"));
+    };
+    bank_of(&word, banks).ok_or_else(|| section.mistake(key, expected, format!("\"{word}\"")))
+}
+
+fn bank_of(word: &str, banks: u32) -> Option<NodeName> {
+    let number = word.strip_prefix("bank-").and_then(|number| number.parse::<u32>().ok());
+    number.filter(|number| (1..=banks).contains(number)).map(|number| NodeName::Bank(number - 1))
 }
 
 fn read_node(section: &mut Section<'_>, banks: u32) -> Result<NodeName, ScenarioError> {
@@ -140,9 +410,5 @@ fn read_node(section: &mut Section<'_>, banks: u32) -> Result<NodeName, Scenario
     if word == "central-bank" {
         return Ok(NodeName::CentralBank);
     }
-    let number = word.strip_prefix("bank-").and_then(|number| number.parse::<u32>().ok());
-    match number {
-        Some(number) if (1..=banks).contains(&number) => Ok(NodeName::Bank(number - 1)),
-        _ => Err(section.mistake("node", expected, format!("\"{word}\""))),
-    }
+    bank_of(&word, banks).ok_or_else(|| section.mistake("node", expected, format!("\"{word}\"")))
 }

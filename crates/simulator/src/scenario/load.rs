@@ -135,7 +135,7 @@ impl Amounts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Payees {
-    /// Households pay merchants at the point of sale, businesses online, other households person to person.
+    /// People pay merchants at the point of sale, businesses online, other people person to person.
     ByChannel,
     /// Any wallet pays any other.
     Any,
@@ -161,6 +161,7 @@ pub enum Payees {
 /// | `amounts` | `"space-2022"` | `"space-2022"`, `"fixed"`, `"uniform"` |
 /// | `amount_minor` | 1,000 | fixed only |
 /// | `amount_minor_min`, `amount_minor_max` | 100, 10,000 | uniform only |
+/// | `max_fee_minor` | what the policy at the start asks | the largest fee that payers sign for |
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Load {
     /// How the rate runs over time.
@@ -187,6 +188,9 @@ pub struct Load {
     /// Where amounts come from.
     #[serde(flatten)]
     pub amounts: Amounts,
+    /// The largest fee that payers sign for; absent: for each payment the fee that the policy at the start asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_fee_minor: Option<u64>,
 }
 
 impl Load {
@@ -212,6 +216,7 @@ impl Load {
         let payee_skew = section.number("payee_skew", 0.0..=3.0, 0.8)?;
         let payees = section.choice("payees", &[("by-channel", Payees::ByChannel), ("any", Payees::Any)])?;
         let amounts = read_amounts(&mut section)?;
+        let max_fee_minor = section.optional_integer("max_fee_minor", 0..=MINOR_MAX)?;
         section.end()?;
         Ok(Self {
             profile,
@@ -225,6 +230,7 @@ impl Load {
             payee_skew,
             payees,
             amounts,
+            max_fee_minor,
         })
     }
 }

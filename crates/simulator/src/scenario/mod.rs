@@ -15,7 +15,7 @@
 //! | `[network]` | | [`Network`] |
 //! | `[wallets]` | | [`Wallets`] |
 //! | `[load]` | | [`Load`] |
-//! | `[policy]` | | [`PolicyFigures`] |
+//! | `[policy]` | | [`Policy`] |
 //! | `[[event]]` | none | [`Event`] |
 //! | `[slo]` | | [`Slo`] |
 //!
@@ -29,6 +29,7 @@ mod event;
 mod load;
 mod network;
 mod policy;
+mod preset;
 mod section;
 mod suggestion;
 #[cfg(test)]
@@ -37,14 +38,16 @@ mod wallets;
 
 use std::path::{Path, PathBuf};
 
+use cbdc_ledger::Amount;
 use serde::Serialize;
 
-pub use class::{Class, PerClass};
+pub use class::{Class, PerClass, is_person};
 pub use error::{Mistake, ScenarioError};
-pub use event::{Action, Event, NodeName};
+pub use event::{Action, Event, GrantFigures, NodeName, OperationFigures};
 pub use load::{Amounts, Load, Mode, Payees, Profile, RATE_PER_S_MAX};
 pub use network::{Network, Replica};
-pub use policy::{Limit, MINOR_MAX, PolicyChange, PolicyFigures};
+pub use policy::{CURRENCY_EXPONENT, MINOR_MAX, Policy, PolicyChange};
+pub use preset::{Preset, SourceMark};
 pub use wallets::{WALLETS_MAX, Wallets};
 
 use document::Document;
@@ -83,7 +86,7 @@ pub struct Scenario {
     /// The payments.
     pub load: Load,
     /// Policy at the start.
-    pub policy: PolicyFigures,
+    pub policy: Policy,
     /// What happens while the load runs, in order of time.
     #[serde(rename = "event")]
     pub events: Vec<Event>,
@@ -135,14 +138,16 @@ impl Scenario {
         let description = root.text("description")?.unwrap_or_default();
         let seed = root.integer("seed", 0..=i64::MAX as u64, 1)?;
         let network = Network::read(root.section("network")?)?;
-        let wallets = Wallets::read(root.section("wallets")?, network.banks)?;
-        let load = Load::read(root.section("load")?, network.banks)?;
-        let policy = PolicyFigures::read(root.section("policy")?)?;
-        let mut events = Vec::new();
-        for section in root.sections("event")? {
-            events.push(Event::read(section, network.banks, load.total_s())?);
+        let policy = Policy::read(root.section("policy")?)?;
+        let linked = policy.preset.as_ref().map_or(PerClass::all(0.0), |preset| preset.linked);
+        let mut wallets = Wallets::read(root.section("wallets")?, network.banks, linked)?;
+        if policy.preset.is_some() {
+            keep_openings_within_limits(&mut wallets, &policy);
         }
-        events.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
+        let load = Load::read(root.section("load")?, network.banks)?;
+        let events = read_events(root.sections("event")?, network.banks, load.total_s())?;
+        check_rates(&root.sections("event")?, &events, &policy)?;
+        let events = events.into_iter().map(|(_, event)| event).collect();
         let mut slo_section = root.section("slo")?;
         let slo = Slo { p99_ms: slo_section.number("p99_ms", 0.001..=3_600_000.0, 1_000.0)? };
         slo_section.end()?;
@@ -175,24 +180,34 @@ impl Scenario {
         self.wallets.class_of(wallet / self.network.banks)
     }
 
+    /// In which currency amounts are: the preset's, or euros.
+    pub fn currency(&self) -> &str {
+        self.policy.preset.as_ref().map_or("EUR", |preset| &preset.currency)
+    }
+
     /// Wallets of each class.
     pub fn wallets_by_class(&self) -> PerClass<u64> {
         let mut count = PerClass::all(0);
-        for wallet in 0..self.wallets.count {
-            match self.class_of(wallet) {
-                Class::Household => count.household += 1,
-                Class::Merchant => count.merchant += 1,
-                Class::Business => count.business += 1,
-            }
-        }
+        (0..self.wallets.count).for_each(|wallet| *count.get_mut(self.class_of(wallet)) += 1);
         count
     }
 
-    /// Wallets that pay: households, or all if payees are chosen without regard to class or there is no household.
+    /// What wallet `wallet` holds when the clock starts, before any waterfall.
+    pub fn opening_of(&self, wallet: u32) -> u64 {
+        self.wallets.opening_of(wallet / self.network.banks)
+    }
+
+    /// Whether wallet `wallet` is linked to a deposit.
+    pub fn is_linked(&self, wallet: u32) -> bool {
+        self.wallets.is_linked(wallet / self.network.banks)
+    }
+
+    /// Wallets that pay: people's, or all if payees are chosen without regard to class or there are no people.
     pub fn payers(&self) -> u64 {
-        let households = self.wallets_by_class().household;
+        let count = self.wallets_by_class();
+        let people: u64 = Class::all().filter(|class| is_person(*class)).map(|class| *count.get(class)).sum();
         match self.load.payees {
-            Payees::ByChannel if households > 0 => households,
+            Payees::ByChannel if people > 0 => people,
             _ => u64::from(self.wallets.count),
         }
     }
@@ -234,28 +249,64 @@ impl Scenario {
         let count = self.wallets_by_class();
         let key = "opening_balance_minor";
         let mut total: u128 = 0;
-        for class in Class::ALL {
-            let opening = *self.wallets.opening_balance_minor.get(class);
+        for class in Class::all() {
+            let opening = self.wallets.opening_max(class);
             total += u128::from(opening) * u128::from(*count.get(class));
-            let limit = self.policy.holding_limit_minor.get(class).minor().unwrap_or(u64::MAX);
-            if *count.get(class) > 0 && opening > limit {
-                let expected = format!("at most the holding limit of {}, {limit}", class.word());
+            let Some(limit) = self.policy.parameters.class(class).holding_limit.map(Amount::minor) else { continue };
+            let all_linked = *self.wallets.linked.get(class) >= 1.0;
+            if *count.get(class) > 0 && opening > limit && !all_linked {
+                let expected = format!("at most the holding limit of {class}, {limit}");
                 return Err(wallets.mistake(key, expected, opening.to_string()));
             }
         }
-        let cap = self.policy.supply_cap_minor.minor().unwrap_or(MINOR_MAX);
+        let cap = self.policy.parameters.supply_cap.map_or(MINOR_MAX, Amount::minor);
         if total > u128::from(cap) {
             let expected = format!("opening balances of at most {cap} in all (policy.supply_cap_minor)");
             return Err(wallets.mistake(key, expected, format!("{total}")));
         }
-        let quota = u128::from(self.policy.issuance_quota_minor.minor().unwrap_or(MINOR_MAX));
+        let quotas = self.policy.parameters.issuance_quota_of_bank.values().copied();
+        let quota = quotas.chain(self.policy.parameters.issuance_quota).map(Amount::minor).min().unwrap_or(MINOR_MAX);
         let a_bank = total.div_ceil(u128::from(self.network.banks));
-        if a_bank > quota {
+        if a_bank > u128::from(quota) {
             let expected = format!("opening balances of at most {quota} a bank (policy.issuance_quota_minor)");
             return Err(wallets.mistake(key, expected, format!("{a_bank}")));
         }
         Ok(())
     }
+}
+
+/// Under a preset any scenario shall run: wallets open with no more than they may hold.
+fn keep_openings_within_limits(wallets: &mut Wallets, policy: &Policy) {
+    for class in Class::all() {
+        if let Some(limit) = policy.parameters.class(class).holding_limit {
+            let most = (limit.minor() as f64 / (1.0 + wallets.opening_spread)) as u64;
+            let figure = wallets.opening_balance_minor.get_mut(class);
+            *figure = (*figure).min(most);
+        }
+    }
+}
+
+/// The events in order of time, each with its place in the file.
+fn read_events(sections: Vec<Section<'_>>, banks: u32, total_s: f64) -> Result<Vec<(usize, Event)>, ScenarioError> {
+    let mut events = Vec::new();
+    for (place, section) in sections.into_iter().enumerate() {
+        events.push((place, Event::read(section, banks, total_s)?));
+    }
+    events.sort_by(|(_, a), (_, b)| a.at_s.total_cmp(&b.at_s));
+    Ok(events)
+}
+
+/// Rates must go together after each event: the ledger would refuse the motion.
+fn check_rates(sections: &[Section<'_>], events: &[(usize, Event)], policy: &Policy) -> Result<(), ScenarioError> {
+    let mut parameters = policy.parameters.clone();
+    for (place, event) in events {
+        let Action::Policy(change) = &event.action else { continue };
+        change.apply(&mut parameters);
+        if let Some(expected) = policy::unsound(&parameters) {
+            return Err(sections[*place].mistake("action", expected, change.to_string()));
+        }
+    }
+    Ok(())
 }
 
 fn similar_file(path: &Path, error: &std::io::Error) -> Option<String> {

@@ -1,184 +1,326 @@
 //! `[policy]`: the monetary policy in force when the clock starts, and changes to it at given times.
 //!
-//! A limit is a whole number of minor units, or `"none"` for no limit; 0 is a limit too (the digital euro allows
-//! businesses no holdings). In an event, a key left out stays as it is.
+//! Every parameter of the ledger has a key here. What it may say is read by the ledger's one grammar
+//! (`cbdc_ledger::policy::text`), so a scenario, a preset and a motion that is voted on mean the same. Amounts under
+//! a key that ends in `_minor` are whole minor units or `"none"` (0 is a limit too: the digital euro allows businesses
+//! no holdings); inside text they are major units. In an event, a key left out stays as it is.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
+use cbdc_ledger::policy::{Parameters, text};
+use cbdc_ledger::{Amount, Class};
 use serde::{Serialize, Serializer};
 
-use super::class::{Class, PerClass};
-use super::document::{Node, Value};
+use super::class::word;
+use super::document::{Node, Value, describe};
 use super::error::ScenarioError;
+use super::preset::Preset;
 use super::section::Section;
 
 /// The largest amount a scenario may name: exact in every reader of JSON.
 pub const MINOR_MAX: u64 = 9_000_000_000_000_000;
 
-/// A limit that may be absent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limit {
-    /// No limit: `"none"`.
-    None,
-    /// At most this many minor units.
-    Minor(u64),
+/// Decimals of the major unit in every scenario.
+pub const CURRENCY_EXPONENT: u8 = 2;
+
+/// How a parameter's value is written in a scenario.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// A whole number of minor units, or `"none"`.
+    Minor,
+    /// A whole number.
+    Count,
+    /// Text in the ledger's grammar.
+    Text,
 }
 
-impl Limit {
-    /// The figure, if there is one.
-    pub fn minor(self) -> Option<u64> {
-        match self {
-            Self::None => None,
-            Self::Minor(figure) => Some(figure),
-        }
-    }
+/// A key of `[policy]` and the ledger's name of the parameter.
+struct Key {
+    word: &'static str,
+    name: &'static str,
+    form: Form,
+    by_class: bool,
 }
 
-impl Serialize for Limit {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::None => serializer.serialize_str("none"),
-            Self::Minor(figure) => serializer.serialize_u64(*figure),
-        }
-    }
+const fn for_all(word: &'static str, name: &'static str, form: Form) -> Key {
+    Key { word, name, form, by_class: false }
 }
 
-/// The figures in force at the start. Every default is `"none"`.
+const fn by_class(word: &'static str, name: &'static str, form: Form) -> Key {
+    Key { word, name, form, by_class: true }
+}
+
+const KEYS: [Key; 22] = [
+    for_all("supply_cap_minor", "supply-cap", Form::Minor),
+    for_all("issuance_quota_minor", "issuance-quota", Form::Minor),
+    for_all("capitalisation", "capitalisation", Form::Text),
+    for_all("policy_rate", "policy-rate", Form::Text),
+    for_all("deposit_rate", "deposit-rate", Form::Text),
+    for_all("lending_rate", "lending-rate", Form::Text),
+    for_all("penalty_rate", "penalty-rate", Form::Text),
+    for_all("reserves_rate_up_to", "reserves-rate-up-to", Form::Text),
+    for_all("reserves_rate_above", "reserves-rate-above", Form::Text),
+    for_all("reserve_requirement", "reserve-requirement", Form::Text),
+    for_all("shortfall_rate", "shortfall-rate", Form::Text),
+    for_all("maintenance_period", "maintenance-period", Form::Count),
+    for_all("haircut", "haircut", Form::Text),
+    for_all("work_per_block", "work-per-block", Form::Count),
+    by_class("holding_limit_minor", "holding-limit", Form::Minor),
+    by_class("payment_limit_minor", "payment-limit", Form::Minor),
+    by_class("day_limit_minor", "day-limit", Form::Minor),
+    by_class("month_limit_minor", "month-limit", Form::Minor),
+    by_class("velocity", "velocity", Form::Text),
+    by_class("remuneration", "remuneration", Form::Text),
+    by_class("payer_fee", "payer-fee", Form::Text),
+    by_class("payee_fee", "payee-fee", Form::Text),
+];
+const QUOTAS_OF_BANKS: &str = "issuance_quota_of_bank_minor";
+const SOUND_RATES: &str = "deposit_rate ≤ policy_rate ≤ lending_rate ≤ penalty_rate, and no negative shortfall_rate";
+
+/// The keys that name a parameter.
+pub(super) fn policy_keys() -> Vec<&'static str> {
+    KEYS.iter().map(|key| key.word).chain([QUOTAS_OF_BANKS]).collect()
+}
+
+/// The policy in force at the start: by default no limit, no fee and no rate.
 ///
 /// | key | meaning |
 /// |---|---|
+/// | `preset` | figures of a published system ([`Preset`]); this table's own keys stand above them |
 /// | `supply_cap_minor` | most CBDC in existence |
 /// | `issuance_quota_minor` | most that one bank may be issued a ledger day, gross |
-/// | `holding_limit_minor` | most a person may hold across banks; one figure, or a table by class |
-/// | `payment_limit_minor` | most a single payment may move; one figure, or a table by class |
-/// | `day_limit_minor` | most a person may pay a calendar day; one figure, or a table by class |
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PolicyFigures {
-    /// Most CBDC in existence.
-    pub supply_cap_minor: Limit,
-    /// Most that one bank may be issued a ledger day, gross.
-    pub issuance_quota_minor: Limit,
-    /// Most a person may hold across banks.
-    pub holding_limit_minor: PerClass<Limit>,
-    /// Most a single payment may move.
-    pub payment_limit_minor: PerClass<Limit>,
-    /// Most a person may pay a calendar day.
-    pub day_limit_minor: PerClass<Limit>,
+/// | `issuance_quota_of_bank_minor` | the same for single banks: `{ bank-2 = 500000 }` |
+/// | `holding_limit_minor` | most a person may hold across banks; one figure, or a table by class, as in all keys below |
+/// | `payment_limit_minor` | most a single payment may move |
+/// | `day_limit_minor`, `month_limit_minor` | most a person may pay a calendar day or month |
+/// | `velocity` | payments of a person in a rolling window: `"10 in 24 h"` |
+/// | `remuneration` | interest on wallets: `"0 % up to 3000, -1 % above"` |
+/// | `payer_fee`, `payee_fee` | `"0.10 + 0.5 % up to 100, 1 above, to payee-bank"` |
+///
+/// And for all alike: `capitalisation` (`"daily"` or `"monthly"`), `policy_rate`, `deposit_rate`, `lending_rate`,
+/// `penalty_rate`, `reserves_rate_up_to`, `reserves_rate_above`, `reserve_requirement`, `shortfall_rate`, `haircut`
+/// (each such as `"2 %"`), `maintenance_period` (days) and `work_per_block`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// Where the figures come from, if they come from a preset.
+    pub preset: Option<Preset>,
+    /// All parameters.
+    pub parameters: Parameters,
 }
 
-/// What a policy event changes; `None` leaves a figure as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+/// What a policy event or a preset sets; every other parameter stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PolicyChange {
-    /// New supply cap.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub supply_cap_minor: Option<Limit>,
-    /// New issuance quota.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub issuance_quota_minor: Option<Limit>,
-    /// New holding limits.
-    #[serde(skip_serializing_if = "unchanged")]
-    pub holding_limit_minor: PerClass<Option<Limit>>,
-    /// New limits on one payment.
-    #[serde(skip_serializing_if = "unchanged")]
-    pub payment_limit_minor: PerClass<Option<Limit>>,
-    /// New limits on a day's payments.
-    #[serde(skip_serializing_if = "unchanged")]
-    pub day_limit_minor: PerClass<Option<Limit>>,
+    /// Names and values in the ledger's grammar, as it shows them.
+    settings: Vec<(String, String)>,
 }
 
-impl PolicyFigures {
+impl Policy {
     pub(super) fn read(mut section: Section<'_>) -> Result<Self, ScenarioError> {
+        let preset = read_preset(&mut section)?;
         let change = PolicyChange::read(&mut section)?;
+        let mut parameters = Parameters::default();
+        preset.iter().for_each(|preset| preset.change.apply(&mut parameters));
+        change.apply(&mut parameters);
+        if !parameters.is_sound() {
+            return Err(section.mistake("policy_rate", SOUND_RATES, "other rates"));
+        }
         section.end()?;
-        let in_force = |limit: Option<Limit>| limit.unwrap_or(Limit::None);
-        let by_class = |limits: PerClass<Option<Limit>>| PerClass {
-            household: in_force(limits.household),
-            merchant: in_force(limits.merchant),
-            business: in_force(limits.business),
-        };
-        Ok(Self {
-            supply_cap_minor: in_force(change.supply_cap_minor),
-            issuance_quota_minor: in_force(change.issuance_quota_minor),
-            holding_limit_minor: by_class(change.holding_limit_minor),
-            payment_limit_minor: by_class(change.payment_limit_minor),
-            day_limit_minor: by_class(change.day_limit_minor),
-        })
+        Ok(Self { preset, parameters })
     }
+}
+
+impl Serialize for Policy {
+    /// Every parameter, and the preset's name.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut written = written(&text::show(&self.parameters, CURRENCY_EXPONENT));
+        if let Some(preset) = &self.preset {
+            written.insert("preset", Written::Text(preset.name.clone()));
+        }
+        written.serialize(serializer)
+    }
+}
+
+fn read_preset(section: &mut Section<'_>) -> Result<Option<Preset>, ScenarioError> {
+    let Some(name) = section.text("preset")? else { return Ok(None) };
+    let preset = Preset::named(&name);
+    let names = Preset::names().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+    preset.map(Some).ok_or_else(|| section.mistake("preset", format!("a preset: {names}"), format!("\"{name}\"")))
 }
 
 impl PolicyChange {
     pub(super) fn read(section: &mut Section<'_>) -> Result<Self, ScenarioError> {
-        Ok(Self {
-            supply_cap_minor: read_limit(section, "supply_cap_minor")?,
-            issuance_quota_minor: read_limit(section, "issuance_quota_minor")?,
-            holding_limit_minor: read_by_class(section, "holding_limit_minor")?,
-            payment_limit_minor: read_by_class(section, "payment_limit_minor")?,
-            day_limit_minor: read_by_class(section, "day_limit_minor")?,
-        })
-    }
-
-    /// Whether the event would change nothing.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// One short clause a changed figure, for reports: `holding_limit_minor.household = 50000`.
-    pub fn clauses(&self) -> Vec<String> {
-        let mut clauses = Vec::new();
-        let mut note = |name: String, limit: Option<Limit>| {
-            if let Some(limit) = limit {
-                let figure = limit.minor().map_or("none".to_owned(), |minor| minor.to_string());
-                clauses.push(format!("{name} = {figure}"));
+        let mut change = Self::default();
+        for key in &KEYS {
+            let Some(node) = section.find(key.word) else { continue };
+            match &node.value {
+                Value::Table(_) if key.by_class => {
+                    let mut table = section.table(key.word.to_owned(), node)?;
+                    for class in Class::all() {
+                        if let Some(node) = table.find(word(class)) {
+                            change.note(&table, node, key.form, format!("{}.{class}", key.name))?;
+                        }
+                    }
+                    table.end()?;
+                }
+                _ if key.by_class => {
+                    for class in Class::all() {
+                        change.note(section, node, key.form, format!("{}.{class}", key.name))?;
+                    }
+                }
+                _ => change.note(section, node, key.form, key.name.to_owned())?,
             }
-        };
-        note("supply_cap_minor".to_owned(), self.supply_cap_minor);
-        note("issuance_quota_minor".to_owned(), self.issuance_quota_minor);
-        for (name, limits) in [
-            ("holding_limit_minor", &self.holding_limit_minor),
-            ("payment_limit_minor", &self.payment_limit_minor),
-            ("day_limit_minor", &self.day_limit_minor),
-        ] {
-            for class in Class::ALL {
-                note(format!("{name}.{}", class.word()), *limits.get(class));
+        }
+        if let Some(node) = section.find(QUOTAS_OF_BANKS) {
+            let Value::Table(quotas) = &node.value else {
+                return Err(section.wrong(node, "a table by bank, such as { bank-2 = 500000 }"));
+            };
+            for (bank, quota) in quotas {
+                change.note(section, &quota.node, Form::Minor, format!("issuance-quota.{bank}"))?;
+            }
+        }
+        Ok(change)
+    }
+
+    /// Notes one setting, in the words in which the ledger shows it.
+    fn note(&mut self, section: &Section<'_>, node: &Node, form: Form, name: String) -> Result<(), ScenarioError> {
+        let value = value_of(section, node, form)?;
+        let mut parameters = Parameters::default();
+        text::set(&mut parameters, &name, &value, CURRENCY_EXPONENT).map_err(|message| {
+            let message = message.strip_prefix("expected ").unwrap_or(&message);
+            let (expected, found) = message.rsplit_once(", found ").unwrap_or((message, ""));
+            let found = if found.is_empty() { describe(&node.value) } else { found.replace('`', "\"") };
+            section.mistake_at(node, expected, found)
+        })?;
+        let shown = text::show(&parameters, CURRENCY_EXPONENT).into_iter().find(|(shown, _)| *shown == name);
+        self.settings.push(shown.unwrap_or((name, value)));
+        Ok(())
+    }
+
+    /// Whether it would change nothing.
+    pub fn is_empty(&self) -> bool {
+        self.settings.is_empty()
+    }
+
+    /// Lays the settings over parameters.
+    pub fn apply(&self, parameters: &mut Parameters) {
+        for (name, value) in &self.settings {
+            text::set(parameters, name, value, CURRENCY_EXPONENT).expect("the setting was read once before");
+        }
+    }
+
+    /// One short clause a setting, for reports: `holding-limit.household = 500.00`.
+    pub fn clauses(&self) -> Vec<String> {
+        let mut clauses: Vec<String> = Vec::new();
+        let mut rest = self.settings.as_slice();
+        while let Some((name, value)) = rest.first() {
+            let key = name.split_once('.').map_or(name.as_str(), |(key, _)| key);
+            let all = rest.get(..Class::COUNT).filter(|all| {
+                let of_key = |name: &str| name.split_once('.').is_some_and(|(of, _)| of == key);
+                all.iter().all(|(name, other)| of_key(name) && other == value)
+            });
+            match all {
+                Some(all) => {
+                    clauses.push(format!("{key} of every class = {value}"));
+                    rest = &rest[all.len()..];
+                }
+                None => {
+                    clauses.push(format!("{name} = {value}"));
+                    rest = &rest[1..];
+                }
             }
         }
         clauses
     }
 }
 
-fn unchanged(limits: &PerClass<Option<Limit>>) -> bool {
-    *limits == PerClass::default()
-}
-
-fn read_limit(section: &mut Section<'_>, key: &'static str) -> Result<Option<Limit>, ScenarioError> {
-    let Some(node) = section.find(key) else {
-        return Ok(None);
-    };
-    limit(section, node).map(Some)
-}
-
-fn read_by_class(section: &mut Section<'_>, key: &'static str) -> Result<PerClass<Option<Limit>>, ScenarioError> {
-    let Some(node) = section.find(key) else {
-        return Ok(PerClass::default());
-    };
-    if !matches!(node.value, Value::Table(_)) {
-        return Ok(PerClass::all(Some(limit(section, node)?)));
+impl fmt::Display for PolicyChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.clauses().join(", "))
     }
-    let mut by_class = section.table(key.to_owned(), node)?;
-    let limits = PerClass {
-        household: read_limit(&mut by_class, "household")?,
-        merchant: read_limit(&mut by_class, "merchant")?,
-        business: read_limit(&mut by_class, "business")?,
-    };
-    by_class.end()?;
-    Ok(limits)
 }
 
-fn limit(section: &Section<'_>, node: &Node) -> Result<Limit, ScenarioError> {
-    match &node.value {
-        Value::Text(word) if word == "none" => Ok(Limit::None),
-        Value::Integer(figure) => match u64::try_from(*figure) {
-            Ok(figure) if figure <= MINOR_MAX => Ok(Limit::Minor(figure)),
-            _ => Err(section.wrong(node, &format!("a whole number from 0 to {MINOR_MAX}, or \"none\""))),
+impl Serialize for PolicyChange {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        written(&self.settings).serialize(serializer)
+    }
+}
+
+/// The value of a key in the ledger's grammar.
+fn value_of(section: &Section<'_>, node: &Node, form: Form) -> Result<String, ScenarioError> {
+    let whole = |number: &i128, most: u64| u64::try_from(*number).ok().filter(|number| *number <= most);
+    match (form, &node.value) {
+        (Form::Minor, Value::Text(word)) if word == "none" => Ok(word.clone()),
+        (Form::Minor, Value::Integer(figure)) => match whole(figure, MINOR_MAX) {
+            Some(figure) => Ok(Amount::from_minor(figure).to_major(CURRENCY_EXPONENT)),
+            None => Err(section.wrong(node, &format!("a whole number from 0 to {MINOR_MAX}, or \"none\""))),
         },
-        _ => Err(section.wrong(node, "a whole number of minor units, or \"none\"")),
+        (Form::Minor, _) => Err(section.wrong(node, "a whole number of minor units, or \"none\"")),
+        (Form::Count, Value::Integer(number)) if *number >= 0 => Ok(number.to_string()),
+        (Form::Count, _) => Err(section.wrong(node, "a whole number")),
+        (Form::Text, Value::Text(text)) => Ok(text.clone()),
+        (Form::Text, _) => Err(section.wrong(node, "text in quotes")),
     }
+}
+
+/// A value as TOML holds it.
+#[derive(Serialize, Clone, PartialEq)]
+#[serde(untagged)]
+enum Written {
+    Text(String),
+    Number(u64),
+    Table(BTreeMap<String, Written>),
+}
+
+/// Settings under the keys of a scenario; classes that all say the same are written as one value.
+fn written(settings: &[(String, String)]) -> BTreeMap<&'static str, Written> {
+    let mut keys = BTreeMap::new();
+    for key in &KEYS {
+        if !key.by_class {
+            let found = settings.iter().find(|(name, _)| name == key.name);
+            keys.extend(found.map(|(_, value)| (key.word, write(key.form, value))));
+            continue;
+        }
+        let table = table_of(settings, key.name, key.form);
+        let mut values = table.values();
+        let first = values.next().cloned();
+        match first {
+            Some(value) if table.len() == Class::COUNT && values.all(|other| *other == value) => {
+                keys.insert(key.word, value);
+            }
+            Some(_) => {
+                keys.insert(key.word, Written::Table(table));
+            }
+            None => {}
+        }
+    }
+    let quotas = table_of(settings, "issuance-quota", Form::Minor);
+    if !quotas.is_empty() {
+        keys.insert(QUOTAS_OF_BANKS, Written::Table(quotas));
+    }
+    keys
+}
+
+/// The settings `name.OF`, by what they are of.
+fn table_of(settings: &[(String, String)], name: &str, form: Form) -> BTreeMap<String, Written> {
+    let of_name = settings.iter().filter_map(|(full, value)| {
+        let (found, of) = full.split_once('.')?;
+        (found == name).then(|| (of.to_owned(), write(form, value)))
+    });
+    of_name.collect()
+}
+
+fn write(form: Form, value: &str) -> Written {
+    let number = match form {
+        Form::Minor => Amount::parse_major(value, CURRENCY_EXPONENT).ok().map(Amount::minor),
+        Form::Count => value.split(' ').next().and_then(|number| number.parse().ok()),
+        Form::Text => None,
+    };
+    number.map_or_else(|| Written::Text(value.to_owned()), Written::Number)
+}
+
+/// What makes the parameters of an event impossible, if anything does.
+pub(super) fn unsound(parameters: &Parameters) -> Option<&'static str> {
+    (!parameters.is_sound()).then_some(SOUND_RATES)
 }

@@ -120,6 +120,30 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Text that must be there.
+    pub fn required_text(&mut self, key: &'static str) -> Result<String> {
+        match self.text(key)? {
+            Some(text) => Ok(text),
+            None => Err(self.mistake(key, format!("`{key}`, text in quotes"), "none")),
+        }
+    }
+
+    /// A list of texts, or nothing.
+    pub fn texts(&mut self, key: &'static str) -> Result<Option<Vec<String>>> {
+        let Some(node) = self.find(key) else {
+            return Ok(None);
+        };
+        let expected = "a list of texts in quotes";
+        let Value::List(items) = &node.value else {
+            return Err(self.wrong(node, expected));
+        };
+        let text = |item: &Node| match &item.value {
+            Value::Text(text) => Ok(text.clone()),
+            _ => Err(self.wrong(item, expected)),
+        };
+        items.iter().map(text).collect::<Result<_>>().map(Some)
+    }
+
     /// One word out of a list; absent means the first.
     pub fn choice<T: Copy>(&mut self, key: &'static str, words: &[(&'static str, T)]) -> Result<T> {
         let Some(node) = self.find(key) else {
@@ -163,6 +187,11 @@ impl<'a> Section<'a> {
     pub fn mistake(&self, key: &str, expected: impl Into<String>, found: impl Into<String>) -> ScenarioError {
         let place = self.entries.and_then(|entries| entries.get(key)).map_or(self.place, |entry| entry.node.place);
         self.document.mistake(place, expected, found, None)
+    }
+
+    /// A mistake at a value.
+    pub fn mistake_at(&self, node: &Node, expected: impl Into<String>, found: impl Into<String>) -> ScenarioError {
+        self.document.mistake(node.place, expected, found, None)
     }
 
     /// Whether the file or an override gives `key`.

@@ -24,7 +24,7 @@ fn an_empty_file_is_a_scenario_of_defaults() {
     assert_eq!(scenario.network.banks, 3);
     assert_eq!(scenario.load.profile, Profile::Poisson { rate_per_s: 1_000.0 });
     assert_eq!(scenario.load.amounts, Amounts::Space2022);
-    assert_eq!(scenario.policy.supply_cap_minor, Limit::None);
+    assert_eq!(scenario.policy.parameters, cbdc_ledger::policy::Parameters::default());
 }
 
 #[test]
@@ -49,12 +49,162 @@ fn the_canonical_form_reads_back_as_the_same_scenario() {
         at_s = 2.5
         action = "kill"
         node = "bank-2"
+        [[event]]
+        at_s = 6
+        action = "grant"
+        class = "household"
+        first = 100
+        amount_minor = 5_500
+        expires_in_s = 60
+        payees = ["merchant", "business"]
+        funding = "government"
+        [[event]]
+        at_s = 7
+        action = "grant"
+        class = "tier-1"
+        bank = "bank-1"
+        amount_minor = 1
+        [[event]]
+        at_s = 8
+        action = "bank-status"
+        node = "bank-1"
+        status = "suspended"
+        [[event]]
+        at_s = 9
+        action = "operation"
+        kind = "refinance"
+        bank = "bank-2"
+        amount_minor = 1_000
+        rate = "2.15 %"
+        matures_in_days = 7
+        [[event]]
+        at_s = 9.5
+        action = "operation"
+        kind = "buy-securities"
+        bank = "bank-2"
+        amount_minor = 1_000
+        price = "99.5%"
     "#;
     let scenario = parse(text).expect("a valid scenario");
     let again = parse(&scenario.canonical()).expect("the canonical form is valid");
     assert_eq!(scenario, again);
     assert_eq!(scenario.scenario_hash(), again.scenario_hash());
     assert_eq!(scenario.events[0].action, Action::Kill { node: NodeName::Bank(1) });
+}
+
+#[test]
+fn every_parameter_of_policy_has_a_key_and_reads_back() {
+    let text = r#"
+        [policy]
+        supply_cap_minor = 900_000_000_000
+        issuance_quota_minor = "none"
+        issuance_quota_of_bank_minor = { bank-2 = 900_000_000_000 }
+        capitalisation = "daily"
+        policy_rate = "2%"
+        deposit_rate = "-0.25 %"
+        lending_rate = "2.5 %"
+        penalty_rate = "5 %"
+        reserves_rate_up_to = "1 %"
+        reserves_rate_above = "0.5 %"
+        reserve_requirement = "1 %"
+        shortfall_rate = "2.5 %"
+        maintenance_period = 42
+        haircut = "12.5 %"
+        work_per_block = 100
+        month_limit_minor = { household = 900_000 }
+        velocity = { household = "10 in 24 h", visitor = "1 in 1 h" }
+        remuneration = { household = "0 % up to 3000, -1 % above" }
+        payer_fee = "0.1 %"
+        payee_fee = { merchant = "0.2 %, to payee-bank" }
+        [[event]]
+        at_s = 1
+        action = "policy"
+        remuneration = "1%"
+        work_per_block = 200
+    "#;
+    let scenario = parse(text).expect("valid");
+    let mut names: Vec<String> = cbdc_ledger::policy::text::NAMES.map(str::to_owned).to_vec();
+    names.extend(cbdc_ledger::policy::text::CLASS_NAMES.map(str::to_owned));
+    let words = policy::policy_keys();
+    for name in names {
+        let word = name.replace('-', "_");
+        assert!(words.iter().any(|key| *key == word || *key == format!("{word}_minor")), "{name} has no key");
+    }
+    assert_eq!(scenario.policy.parameters.key_rates.deposit.0, -2_500);
+    assert_eq!(scenario.policy.parameters.reserves.period_days, 42);
+    assert_eq!(
+        scenario.events[0].action.to_string(),
+        "policy: work-per-block = 200, remuneration of every class = 1 %"
+    );
+    let again = parse(&scenario.canonical()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(scenario, again);
+    let one_percent = text.replace("\"1%\"", "\"1 %\"");
+    assert_eq!(parse(&one_percent).expect("valid").scenario_hash(), scenario.scenario_hash());
+}
+
+#[test]
+fn a_preset_gives_the_policy_and_own_keys_stand_above_it() {
+    let text = "[policy]\npreset = \"digital-euro\"\nholding_limit_minor = { household = 50_000 }";
+    let scenario = parse(text).expect("valid");
+    let limit = |class| scenario.policy.parameters.class(class).holding_limit.map(Amount::minor);
+    assert_eq!((limit(Class::HOUSEHOLD), limit(Class::BUSINESS)), (Some(50_000), Some(0)));
+    assert_eq!(*scenario.wallets.opening_balance_minor.get(Class::HOUSEHOLD), 50_000, "no more than it may hold");
+    assert_eq!(
+        (*scenario.wallets.linked.get(Class::BUSINESS), *scenario.wallets.linked.get(Class::HOUSEHOLD)),
+        (1.0, 0.0)
+    );
+    assert_eq!(parse(&scenario.canonical()).expect("the canonical form is valid"), scenario);
+    let found = mistake(parse_with("", "policy.preset", "digital-yuan"));
+    assert!(found.expected.contains("\"e-cny-before-2026\""), "{found}");
+}
+
+#[test]
+fn every_preset_runs_with_every_scenario_that_is_shipped() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../simulations"));
+    for entry in std::fs::read_dir(folder).expect("the folder of scenarios").flatten() {
+        if entry.path().extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        for preset in Preset::names() {
+            let overrides = [("policy.preset".to_owned(), preset.to_owned())];
+            Scenario::load_with(&entry.path(), &overrides).unwrap_or_else(|error| panic!("{preset}: {error}"));
+        }
+    }
+}
+
+#[test]
+fn a_value_of_policy_that_cannot_be_read_says_what_was_expected() {
+    let found = mistake(parse("[policy]\nvelocity = { household = \"often\" }"));
+    assert_eq!((found.line, found.column), (2, 26));
+    assert!(found.expected.contains("10 in 24 h") && found.found == "\"often\"", "{found}");
+    let found = mistake(parse("[policy]\nremuneration = 1"));
+    assert_eq!((found.expected.as_str(), found.found.as_str()), ("text in quotes", "the integer 1"));
+    let found = mistake(parse("[policy]\nissuance_quota_of_bank_minor = { first = 5 }"));
+    assert!(found.expected.contains("bank-2"), "{found}");
+    let found = mistake(parse("[policy]\ndeposit_rate = \"3 %\""));
+    assert!(found.expected.starts_with("deposit_rate ≤ policy_rate"), "{found}");
+    let text = "[[event]]\nat_s = 1\naction = \"policy\"\nlending_rate = \"-1 %\"";
+    assert_eq!(mistake(parse(text)).line, 3);
+}
+
+#[test]
+fn an_event_takes_only_the_keys_of_its_action() {
+    let rows = [
+        ("action = \"grant\"\nclass = \"household\"", "`amount_minor`, a whole number"),
+        (
+            "action = \"grant\"\nclass = \"household\"\namount_minor = 1\nexpires_in_s = 5",
+            "`expires_in_s` and `payees`",
+        ),
+        ("action = \"grant\"\nclass = \"household\"\namount_minor = 1\nstatus = \"active\"", "`status` only with"),
+        ("action = \"bank-status\"\nnode = \"central-bank\"\nstatus = \"active\"", "\"bank-1\" to \"bank-3\""),
+        ("action = \"operation\"\nkind = \"lend\"\nbank = \"bank-1\"\namount_minor = 1\nrate = \"1 %\"", "no `rate`"),
+        ("action = \"operation\"\nkind = \"buy-securities\"\nbank = \"bank-1\"\namount_minor = 1", "`price` with"),
+        ("action = \"kill\"\nnode = \"bank-1\"\nvelocity = \"none\"", "policy figures only with"),
+    ];
+    for (text, expected) in rows {
+        let found = mistake(parse(&format!("[[event]]\nat_s = 1\n{text}")));
+        assert!(found.expected.starts_with(expected), "{found}");
+    }
 }
 
 #[test]
@@ -147,6 +297,12 @@ fn too_few_wallets_for_the_rate_are_refused_with_the_number_needed() {
 fn opening_balances_must_respect_the_policy_they_open_under() {
     let found = mistake(parse("[policy]\nholding_limit_minor = 300000\n[wallets]\nopening_balance_minor = 300001"));
     assert_eq!(found.expected, "at most the holding limit of household, 300000");
+    let linked = "[policy]\nholding_limit_minor = 300000\n[wallets]\nopening_balance_minor = 300001\nlinked = true";
+    parse(linked).expect("the waterfall takes what is above");
+    let found = mistake(parse(
+        "[policy]\nholding_limit_minor = 10\n[wallets]\nopening_balance_minor = 10\nopening_spread = 0.5",
+    ));
+    assert_eq!(found.found, "15");
     let found = mistake(parse("[policy]\nsupply_cap_minor = 1000\n[wallets]\nopening_balance_minor = 100"));
     assert_eq!((found.line, found.found.as_str()), (4, "300000"));
 }

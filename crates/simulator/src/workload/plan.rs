@@ -132,11 +132,11 @@ mod tests {
         let mut paid: HashMap<Class, f64> = HashMap::new();
         let mut total = 0.0;
         for payment in Plan::new(&scenario) {
-            assert_eq!(scenario.class_of(payment.payer.0), Class::Household);
+            assert_eq!(scenario.class_of(payment.payer.0), Class::HOUSEHOLD);
             *paid.entry(scenario.class_of(payment.payee.0)).or_insert(0.0) += 1.0;
             total += 1.0;
         }
-        for (class, share) in [(Class::Merchant, 0.80_f64), (Class::Business, 0.17), (Class::Household, 0.03)] {
+        for (class, share) in [(Class::MERCHANT, 0.80_f64), (Class::BUSINESS, 0.17), (Class::HOUSEHOLD, 0.03)] {
             assert!((paid[&class] / total - share).abs() < 0.01, "{class:?}");
         }
     }

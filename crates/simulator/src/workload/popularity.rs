@@ -14,7 +14,7 @@ use rand::seq::SliceRandom;
 
 use super::amounts::Channel;
 use super::plan::WalletIndex;
-use crate::scenario::{self, Class, PerClass, Scenario};
+use crate::scenario::{self, Class, Scenario, is_person};
 
 /// Payers, each once a round, in an order shuffled anew each round.
 #[derive(Debug)]
@@ -29,9 +29,7 @@ impl Payers {
     pub fn new(scenario: &Scenario, random: StdRng) -> Self {
         let all = 0..scenario.wallets.count;
         let mut order: Vec<u32> = match scenario.load.payees {
-            scenario::Payees::ByChannel => {
-                all.clone().filter(|wallet| scenario.class_of(*wallet) == Class::Household).collect()
-            }
+            scenario::Payees::ByChannel => all.clone().filter(|wallet| is_person(scenario.class_of(*wallet))).collect(),
             scenario::Payees::Any => Vec::new(),
         };
         if order.is_empty() {
@@ -72,40 +70,46 @@ pub struct Payees {
     random: StdRng,
 }
 
-/// The customers of each bank: all, and by class where payees follow the channel.
+/// The customers of each bank: all, and by channel where payees follow it.
 #[derive(Debug)]
 struct Crowds {
-    by_class: Vec<PerClass<Crowd>>,
+    by_channel: Vec<ByChannel>,
     everyone: Vec<Crowd>,
+}
+
+/// Whom the payments of each channel go to.
+#[derive(Debug)]
+struct ByChannel {
+    people: Crowd,
+    merchants: Crowd,
+    businesses: Crowd,
 }
 
 impl Payees {
     /// The payees of a scenario.
     pub fn new(scenario: &Scenario, mut random: StdRng) -> Self {
         let banks = scenario.network.banks;
-        let mut crowd = |bank: u32, class: Option<Class>| {
+        let mut crowd = |bank: u32, belongs: fn(Class) -> bool| {
             let mut wallets: Vec<u32> = (bank..scenario.wallets.count)
                 .step_by(banks as usize)
-                .filter(|wallet| class.is_none_or(|class| scenario.class_of(*wallet) == class))
+                .filter(|wallet| belongs(scenario.class_of(*wallet)))
                 .collect();
             wallets.shuffle(&mut random);
             let zipf = Zipf::new(wallets.len().max(1) as u32, scenario.load.payee_skew);
             Crowd { wallets, zipf }
         };
         let by_channel = scenario.load.payees == scenario::Payees::ByChannel;
-        let mut by_class = Vec::new();
-        let mut everyone = Vec::new();
+        let mut crowds = Crowds { by_channel: Vec::new(), everyone: Vec::new() };
         for bank in 0..banks {
             if by_channel {
-                by_class.push(PerClass {
-                    household: crowd(bank, Some(Class::Household)),
-                    merchant: crowd(bank, Some(Class::Merchant)),
-                    business: crowd(bank, Some(Class::Business)),
+                crowds.by_channel.push(ByChannel {
+                    people: crowd(bank, is_person),
+                    merchants: crowd(bank, |class| class == Class::MERCHANT),
+                    businesses: crowd(bank, |class| class == Class::BUSINESS),
                 });
             }
-            everyone.push(crowd(bank, None));
+            crowds.everyone.push(crowd(bank, |_| true));
         }
-        let crowds = Crowds { by_class, everyone };
         Self { banks, cross_bank_share: scenario.load.cross_bank_share, crowds, random }
     }
 
@@ -134,13 +138,13 @@ impl Crowds {
     /// Those who can be paid so at this bank; all its customers if there is nobody but the payer.
     fn paid(&self, bank: u32, channel: Channel, payer: WalletIndex) -> &Crowd {
         let everyone = &self.everyone[bank as usize];
-        let Some(classes) = self.by_class.get(bank as usize) else {
+        let Some(crowds) = self.by_channel.get(bank as usize) else {
             return everyone;
         };
         let crowd = match channel {
-            Channel::PointOfSale => &classes.merchant,
-            Channel::Online => &classes.business,
-            Channel::PersonToPerson => &classes.household,
+            Channel::PointOfSale => &crowds.merchants,
+            Channel::Online => &crowds.businesses,
+            Channel::PersonToPerson => &crowds.people,
         };
         match crowd.wallets.as_slice() {
             [] => everyone,
