@@ -2,7 +2,8 @@
 //!
 //! 1. A claim of unpaid demurrage is taken from the credit first.
 //! 2. The holding limit is tested on what is kept: where the person would be above it, the excess, at most the credit
-//!    itself, goes to the deposit at the wallet's linked bank, or the credit is refused. What the person held before is
+//!    itself and no more than an order leaves free, goes to the deposit at the wallet's linked bank, or the credit is
+//!    refused. What the person held before is
 //!    never touched: somebody above a lowered limit keeps it and may spend it.
 //!
 //! A reverse waterfall takes two signatures. It gives exactly what the payer lacks, at most what the bank agreed to,
@@ -105,9 +106,11 @@ impl At<'_> {
         if self.unsuspended_bank(bank).is_err() {
             return Err(Outcome::refused(Reason::LinkedBankInactive, u64::from(bank.0), excess.minor()));
         }
-        wallet.account.available = wallet.account.available.minus_or_zero(excess);
-        credit.credited = amount.minus_or_zero(excess);
-        credit.waterfall = Some((bank, excess));
+        // A lien comes before the waterfall: what an order claims stays.
+        let swept = excess.min(wallet.account.spendable());
+        wallet.account.available = wallet.account.available.minus_or_zero(swept);
+        credit.credited = amount.minus_or_zero(swept);
+        credit.waterfall = Some((bank, swept)).filter(|_| !swept.is_zero());
         Ok(credit)
     }
 

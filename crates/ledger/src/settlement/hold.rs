@@ -109,6 +109,8 @@ impl Settlement<'_> {
         payer.account.held = payer.account.held.minus_or_zero(hold.held);
         payer.account.available = payer.account.available.plus(returned).expect("it was available before");
         payer.account.earmarked = payer.account.earmarked.minus_or_zero(draw.sum);
+        // What returns is as good as a credit: held money must not outlast a claim.
+        payer.take_claim(returned);
         let from = hold.payer;
         let side = PayerSide { from, payer, fee, own_money: paid, reverse_waterfall: None };
         let payout = self.at().payout(side, hold.payee, payee, amount)?;
@@ -123,14 +125,16 @@ impl Settlement<'_> {
         Ok(outcome)
     }
 
-    /// Gives everything back that a hold reserved.
+    /// Gives everything back that a hold reserved. What the payer owes as demurrage is taken from it.
     fn return_hold(&mut self, number: u64) {
         let Some(hold) = self.ledger.holds.remove(number) else { return };
-        // Interest up to today belongs to the balance as it was; money that moves within a wallet changes no sum.
-        self.post_due_interest(hold.payer);
-        let account = self.account_mut(hold.payer);
-        account.held = account.held.minus_or_zero(hold.held);
-        account.available = account.available.plus(hold.held).expect("it was available before");
+        let mut payer = self.at().current(hold.payer);
+        payer.account.held = payer.account.held.minus_or_zero(hold.held);
+        payer.account.available = payer.account.available.plus(hold.held).expect("it was available before");
+        payer.take_claim(hold.held);
+        let posted = self.post_flows(&Flows::default().with(&payer));
+        posted.expect("interest is posted only where it fits, and demurrage is a part of all CBDC");
+        self.store(hold.payer, &payer, Amount::ZERO, Amount::ZERO);
         for (programme, held) in hold.earmarks {
             self.change_earmark(hold.payer, programme, |earmark| earmark.held = earmark.held.minus_or_zero(held));
         }

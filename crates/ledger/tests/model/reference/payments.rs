@@ -93,6 +93,7 @@ impl Model {
         }
         let usable = self.usable(from, to, self.time + 1);
         let mut topped_up = 0;
+        let mut returned = 0;
         let drawn = match source {
             Source::Wallet => {
                 self.check_funds(from, amount, fees.0, &usable)?;
@@ -105,10 +106,16 @@ impl Model {
                 self.top_up(from, bank, topped_up, maximum)?;
                 drawn
             }
-            Source::Hold(number) => draw(&self.release(number).earmarks, amount),
+            Source::Hold(number) => {
+                let hold = self.release(number);
+                returned = hold.held;
+                draw(&hold.earmarks, amount)
+            }
         };
         self.take_earmarks(from, &drawn);
-        self.wallets.get_mut(&from).unwrap().available -= amount - sum(&drawn) + fees.0;
+        let paid = amount - sum(&drawn) + fees.0;
+        self.wallets.get_mut(&from).unwrap().available -= paid;
+        self.take_claim(from, (returned - paid).max(0));
         let waterfall = self.credit(to, amount - fees.1, !is_own)?;
         if !is_own {
             let (payer_schedule, payee_schedule) = self.fee_schedules(payer.holder, payee.holder);
@@ -266,6 +273,11 @@ impl Model {
         if !self.is_unsuspended(linked) {
             return no(Reason::LinkedBankInactive, linked.into(), excess);
         }
+        // A lien comes before the waterfall.
+        let excess = excess.min(self.spendable(to));
+        if excess == 0 {
+            return Ok(0);
+        }
         self.entry(BookAccount::Cbdc, BookAccount::Reserves(BankId(linked)), excess)?;
         if self.terms.waterfall + excess > MAX {
             return no(Reason::Overflow, 0, excess);
@@ -367,7 +379,7 @@ impl Model {
         let open = |hold: &Hold| hold.payee.bank == release.bank && hold.expires_at > self.time;
         let Some(hold) = hold.filter(open) else { return no(Reason::UnknownHold, 0, 0) };
         if release.kind == ReleaseKind::Void {
-            self.release(release.hold);
+            self.return_hold(release.hold);
             return done(0);
         }
         if amount > hold.maximum {

@@ -61,9 +61,15 @@ impl Model {
         expired.sort_unstable();
         for (expires_at, number) in expired {
             if expires_at <= self.time && self.take_work() {
-                self.release(number);
+                self.return_hold(number);
             }
         }
+    }
+
+    /// Gives a hold back to its payer, who may owe some of it.
+    pub(super) fn return_hold(&mut self, number: u64) {
+        let hold = self.release(number);
+        self.take_claim(hold.payer, hold.held);
     }
 
     /// Ends a hold: what was held is available again. (What earmarks had held follows from the open holds.)
