@@ -1,0 +1,176 @@
+//! Limits on a person, under attack: one person, wallets at three banks, everything at once; and what expires, with
+//! nobody doing anything.
+
+mod model;
+
+use cbdc_ledger::command::{IssuanceKind, Measure};
+use cbdc_ledger::policy::PolicyChange;
+use cbdc_ledger::programme::{Classes, Cohort, Funding, Grant, Purpose};
+use cbdc_ledger::{AccountId, Class, Command, Outcome, Reason};
+use model::network::{BANKS, DAY_MS, HOUR_MS, Network, amount, holder, unsigned, velocity};
+
+const LIMIT: u64 = 1_000;
+
+fn policy(change: PolicyChange) -> Measure {
+    Measure::Policy(change)
+}
+
+/// Mallory has a wallet at each bank; so has a rich friend, with 3,000 in each.
+struct Attack {
+    network: Network,
+    own: Vec<AccountId>,
+    friends: Vec<AccountId>,
+}
+
+impl Attack {
+    fn new() -> Attack {
+        let mut network = Network::build(|_| {});
+        let own = BANKS.map(|bank| network.open(bank, "mallory", Class::HOUSEHOLD)).to_vec();
+        let friends = BANKS.map(|bank| network.open(bank, "friend", Class::MERCHANT)).to_vec();
+        friends.iter().for_each(|friend| network.fund(*friend, 3_000));
+        Attack { network, own, friends }
+    }
+
+    fn held(&self) -> u64 {
+        self.network.ledger.holder(holder("mallory")).unwrap().posted.minor()
+    }
+
+    /// Settles commands whose heads are taken one after the other for each signer, in one block.
+    fn at_once(&mut self, commands: Vec<(AccountId, Command)>) -> Vec<Outcome> {
+        let commands: Vec<Command> = commands.into_iter().map(|(_, command)| command).collect();
+        self.network.block(&commands).outcomes
+    }
+
+    /// Ten transfers from each of `payers` to each of `payees` in one block, numbered onwards.
+    fn flood(&mut self, payers: &[AccountId], payees: &[AccountId], minor: u64) -> Vec<Outcome> {
+        let mut commands = Vec::new();
+        for payer in payers {
+            let first = self.network.transfer(*payer, payees[0], minor).head.sequence;
+            for (number, payee) in payees.iter().cycle().take(10).enumerate() {
+                let mut transfer = self.network.transfer(*payer, *payee, minor);
+                transfer.head.sequence = first + number as u64;
+                commands.push((*payer, unsigned(transfer)));
+            }
+        }
+        self.at_once(commands)
+    }
+}
+
+fn settled(outcomes: &[Outcome]) -> u64 {
+    outcomes.iter().filter(|outcome| outcome.is_settled()).count() as u64
+}
+
+#[test]
+fn no_way_of_being_paid_at_several_banks_at_once_leads_above_the_holding_limit() {
+    let mut attack = Attack::new();
+    let change = PolicyChange::HoldingLimit { class: Class::HOUSEHOLD, limit: Some(amount(LIMIT)) };
+    attack.network.enact(vec![policy(change)]);
+    let (own, friends) = (attack.own.clone(), attack.friends.clone());
+
+    // Thirty transfers of 99 over three banks, in one block: ten fit.
+    let outcomes = attack.flood(&friends, &own, 99);
+    assert_eq!((settled(&outcomes), attack.held()), (10, 990));
+    assert!(outcomes.iter().all(|outcome| outcome.is_settled() || outcome.reason == Reason::HoldingLimit));
+
+    // Funding by each bank, a captured hold, and a top-up that comes to rest on the payer's own wallet.
+    for (bank, wallet) in BANKS.iter().zip(&own) {
+        attack.network.must_settle(attack.network.issuance(IssuanceKind::Issue, *bank, 11));
+        assert_eq!(attack.network.settle(attack.network.funding(*wallet, 11)).reason, Reason::HoldingLimit);
+    }
+    let hold = attack.network.must_settle(attack.network.hold(friends[0], own[1], 11));
+    assert_eq!(attack.network.settle(attack.network.capture(own[1].bank.0, hold, 11)).reason, Reason::HoldingLimit);
+    attack.network.must_settle(attack.network.capture(own[1].bank.0, hold, 10));
+    assert_eq!(attack.held(), LIMIT);
+
+    // Money set aside in a hold still counts.
+    attack.network.must_settle(attack.network.hold(own[0], friends[0], 90));
+    assert_eq!(attack.network.settle(attack.network.transfer(friends[1], own[2], 1)).reason, Reason::HoldingLimit);
+}
+
+#[test]
+fn a_person_above_a_lowered_limit_spends_from_every_bank_and_receives_at_none() {
+    let mut attack = Attack::new();
+    let (own, friends) = (attack.own.clone(), attack.friends.clone());
+    attack.flood(&friends, &own, 100);
+    assert_eq!(attack.held(), 3_000);
+    let change = PolicyChange::HoldingLimit { class: Class::HOUSEHOLD, limit: Some(amount(LIMIT)) };
+    attack.network.enact(vec![policy(change)]);
+    for wallet in &own {
+        assert_eq!(attack.network.settle(attack.network.transfer(friends[0], *wallet, 1)).reason, Reason::HoldingLimit);
+        attack.network.must_settle(attack.network.transfer(*wallet, friends[0], 600));
+    }
+    assert_eq!(attack.held(), 1_200);
+    // The next credit takes nothing of what was there before, and with a consent goes to the deposit whole.
+    attack.network.must_settle(attack.network.link(own[0], 1));
+    assert_eq!(attack.network.settle(attack.network.transfer(friends[0], own[0], 50)), Outcome::paid(50, 0));
+    assert_eq!(attack.held(), 1_200);
+}
+
+#[test]
+fn payments_of_a_day_a_month_and_a_window_count_over_all_banks() {
+    let mut attack = Attack::new();
+    let (own, friends) = (attack.own.clone(), attack.friends.clone());
+    attack.flood(&friends, &own, 100);
+    let class = Class::HOUSEHOLD;
+    attack.network.enact(vec![
+        policy(PolicyChange::DayLimit { class, limit: Some(amount(100)) }),
+        policy(PolicyChange::MonthLimit { class, limit: Some(amount(250)) }),
+        velocity(class, 12, HOUR_MS),
+    ]);
+    // Each of thirty payments of 10 a day: ten fit; the third day the month's limit leaves five.
+    for expected in [10, 10, 5, 0] {
+        let outcomes = attack.flood(&own, &friends, 10);
+        assert_eq!(settled(&outcomes), expected);
+        attack.network.wait(DAY_MS);
+    }
+    // A new month. Payments of 1 are held up by the window alone: twelve, and after it twelve more.
+    attack.network.wait(10 * DAY_MS);
+    for _ in 0..2 {
+        let outcomes = attack.flood(&own, &friends, 1);
+        assert_eq!(settled(&outcomes), 12);
+        assert!(outcomes.iter().all(|outcome| outcome.is_settled() || outcome.reason == Reason::Velocity));
+        // Nothing within the window, whatever its edge.
+        attack.network.wait(HOUR_MS - 1);
+        assert_eq!(settled(&attack.flood(&own, &friends, 1)), 0);
+        attack.network.wait(1);
+    }
+}
+
+#[test]
+fn expiry_leaves_nothing_behind_without_traffic_and_under_a_hold() {
+    let mut network = Network::build(|genesis| genesis.policy.work_per_block = cbdc_ledger::policy::WorkPerBlock(2));
+    let persons: Vec<AccountId> =
+        (0..9).map(|person| network.open(1 + person % 3, &format!("person {person}"), Class::HOUSEHOLD)).collect();
+    let shop = network.open(2, "shop", Class::MERCHANT);
+    let expires_at = network.now.plus_ms(DAY_MS);
+    let cohort = Cohort { class: Class::HOUSEHOLD, bank: None, first: 0 };
+    let purpose = Purpose { expires_at, payees: Classes::of([Class::MERCHANT]), funding: Funding::Equity };
+    network.enact(vec![Measure::Grant(Grant { cohort, amount_each: amount(55), purpose: Some(purpose) })]);
+    let idle = |network: &mut Network| {
+        // Blocks are cut only when the ledger says that one is due.
+        let mut blocks = 0;
+        while let Some(due) = network.ledger.next_due() {
+            network.now = network.now.max(due);
+            network.block(&[]);
+            blocks += 1;
+            assert!(blocks < 50, "the ledger comes to rest");
+        }
+    };
+    // Paying goes on over several blocks; then two persons promise their money until the very end, and one spends some.
+    for _ in 0..8 {
+        network.block(&[]);
+    }
+    assert_eq!(network.ledger.supply().targeted, amount(9 * 55));
+    for person in &persons[..2] {
+        let mut hold = network.hold(*person, shop, 55);
+        hold.expires_at = expires_at;
+        network.must_settle(hold);
+    }
+    network.must_settle(network.transfer(persons[8], shop, 20));
+    idle(&mut network);
+    let left: i128 = persons.iter().map(|person| network.ledger.account(*person).unwrap().posted()).sum();
+    assert_eq!((left, network.ledger.holds().open().count()), (0, 0));
+    assert_eq!(network.ledger.supply().expired, amount(9 * 55 - 20));
+    assert_eq!((network.available(shop), network.ledger.books().cbdc()), (20, amount(20)));
+    assert!(!network.ledger.programmes().has_earmarks());
+}
