@@ -71,6 +71,15 @@ fn numbers_of(command: &Command) -> Vec<(Signer, u64)> {
     numbers
 }
 
+/// Whether a command that was ordered is this one, or carries it: a payer's transfer settles inside the bank's order that
+/// tops it up, and must never be taken for a conflict with itself.
+fn carries(first: &Command, command: &Command) -> bool {
+    match (first, command) {
+        (Command::ReverseWaterfall(order), Command::Payment(payment)) => order.record.transfer == *payment,
+        _ => first == command,
+    }
+}
+
 impl FirstOutcomes {
     /// Adds the next block.
     pub fn push(&self, height: Height, proposal: Bytes, outcomes: Vec<Outcome>) {
@@ -88,7 +97,7 @@ impl FirstOutcomes {
     /// another command.
     pub fn answer_to_repetition(&self, command: &Command) -> Answer {
         match self.find(command.signer(), command.head().sequence) {
-            Some((first, answer)) if first == *command => answer,
+            Some((first, answer)) if carries(&first, command) => answer,
             Some(_) => Answer::not_ordered(Outcome::refused(Reason::SequenceConflict, 0, command.head().sequence)),
             None => Answer::not_ordered(Outcome::refused(Reason::SequenceUsed, 0, command.head().sequence)),
         }

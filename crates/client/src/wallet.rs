@@ -440,7 +440,8 @@ impl Wallet {
 
     /// "Number used" alone does not say by what: the chain does.
     async fn fate_of_used_number(&self, sequence: u64, is_this: impl Fn(&Command) -> bool, fate: Fate) -> Fate {
-        let is_used = matches!(&fate, Fate::Refused(refusal) if refusal.reason() == Reason::SequenceUsed && refusal.place.is_none());
+        let says_used = |reason| matches!(reason, Reason::SequenceUsed | Reason::SequenceConflict);
+        let is_used = matches!(&fate, Fate::Refused(refusal) if says_used(refusal.reason()) && refusal.place.is_none());
         if !is_used {
             return fate;
         }

@@ -36,6 +36,8 @@ pub struct Holds {
     open: BTreeMap<u64, Hold>,
     by_expiry: BTreeSet<(Timestamp, u64)>,
     of_payer: BTreeMap<AccountId, u32>,
+    /// The holds of a wallet, as payer and as payee.
+    by_wallet: BTreeSet<(AccountId, u64)>,
     last: u64,
 }
 
@@ -46,6 +48,13 @@ impl Holds {
 
     pub fn open(&self) -> impl Iterator<Item = (u64, &Hold)> {
         self.open.iter().map(|(number, hold)| (*number, hold))
+    }
+
+    /// The open holds that a wallet pays or is to be paid from, by number, after a number.
+    pub fn of_wallet(&self, wallet: AccountId, after: u64) -> impl Iterator<Item = (u64, &Hold)> {
+        let from = (wallet, after.saturating_add(1));
+        let numbers = self.by_wallet.range(from..=(wallet, u64::MAX)).map(|(_, number)| *number);
+        numbers.filter_map(|number| Some((number, self.open.get(&number)?)))
     }
 
     pub fn count_of(&self, payer: AccountId) -> usize {
@@ -70,12 +79,16 @@ impl Holds {
     fn put(&mut self, number: u64, hold: Hold) {
         self.by_expiry.insert((hold.expires_at, number));
         *self.of_payer.entry(hold.payer).or_default() += 1;
+        self.by_wallet.extend([(hold.payer, number), (hold.payee, number)]);
         self.open.insert(number, hold);
     }
 
     pub(crate) fn remove(&mut self, number: u64) -> Option<Hold> {
         let hold = self.open.remove(&number)?;
         self.by_expiry.remove(&(hold.expires_at, number));
+        for wallet in [hold.payer, hold.payee] {
+            self.by_wallet.remove(&(wallet, number));
+        }
         if let Some(count) = self.of_payer.get_mut(&hold.payer) {
             *count -= 1;
             if *count == 0 {

@@ -29,9 +29,7 @@ pub fn list(desks: &Desks, request: &v1::ListHoldsRequest) -> Result<v1::ListHol
         token => token.parse().map_err(|_| invalid("page_token", "expected it as the last answer gave it"))?,
     };
     let holds: Vec<v1::OpenHold> = desks.ledger.read(|ledger| {
-        let concerns =
-            |(number, hold): &(u64, &Hold)| *number > after && (hold.payee == account || hold.payer == account);
-        ledger.holds().open().filter(concerns).take(size).map(|(number, hold)| entry(number, hold)).collect()
+        ledger.holds().of_wallet(account, after).take(size).map(|(number, hold)| entry(number, hold)).collect()
     });
     let next_page_token = match holds.last() {
         Some(last) if holds.len() == size => last.hold.to_string(),

@@ -1,6 +1,7 @@
 //! Payments that holders signed: transfers and defunds, one by one or in volume.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
@@ -22,6 +23,9 @@ use crate::signing::probable_time;
 
 /// Batches of one stream that may be under way; then the stream is read no further.
 const BATCHES_MAX: usize = 64;
+/// How often the history is asked for a number that the ledger says is used, and the pause between.
+const HISTORY_LOOKS: usize = 40;
+const HISTORY_PAUSE: Duration = Duration::from_millis(50);
 /// Commands in one batch.
 const BATCH_COMMANDS_MAX: usize = 8_192;
 
@@ -195,6 +199,19 @@ async fn accept(desks: &Arc<Desks>, payment: Signed<Payment>) -> Result<Answer, 
 /// # Errors
 /// The payment is not sound, or its number was used by another command, or by what is not known here.
 pub async fn answered_before(desks: &Arc<Desks>, payment: Signed<Payment>) -> Result<Option<Answer>, Status> {
+    // The replica's ledger knows of a block a moment before the history does.
+    for _ in 0..HISTORY_LOOKS {
+        match look_for_answer(desks, payment).await {
+            Err(refusal) if refusal.reason == Reason::SequenceUsed && payment.record.from.bank == desks.bank => {
+                tokio::time::sleep(HISTORY_PAUSE).await;
+            }
+            looked => return looked.map_err(|refusal| of_refusal(&refusal)),
+        }
+    }
+    Err(fate_unknown())
+}
+
+async fn look_for_answer(desks: &Arc<Desks>, payment: Signed<Payment>) -> Result<Option<Answer>, Outcome> {
     let answered = look_up(desks, move |desks| match sound(desks, &payment) {
         Ok(Standing::Used) => first_outcome(desks, &payment.to_bytes()).map(|first| match first {
             Some(answer) if answer.is_ordered() => Ok(Some(answer)),
@@ -204,7 +221,7 @@ pub async fn answered_before(desks: &Arc<Desks>, payment: Signed<Payment>) -> Re
         Ok(_) => Ok(Ok(None)),
         Err(refusal) => Ok(Err(refusal)),
     });
-    answered.await?.map_err(|refusal| of_refusal(&refusal))
+    answered.await.unwrap_or(Err(Outcome::refused(Reason::Unavailable, 0, 0)))
 }
 
 /// Whether a payment's payer, key, number, time and signature are good as far as is known here.

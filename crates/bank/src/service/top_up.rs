@@ -43,11 +43,17 @@ pub async fn pay(desks: &Arc<Desks>, transfer: Signed<Payment>, may_accept: bool
             }
             // Another record has used the payer's number, which is looked up, or the bank's, which is exchanged.
             Ok(Ok(Release::GivenBack(Reason::SequenceUsed | Reason::SequenceConflict))) => {}
+            // The bank's own order was valid for a short time only; the payer's transfer may be for hours yet.
+            Ok(Ok(Release::GivenBack(Reason::Expired))) if is_valid(desks, &transfer.record) => {}
             Ok(Ok(Release::GivenBack(reason))) => return Err(of_refusal(&Outcome::refused(reason, 0, 0))),
             Ok(Err(_)) | Err(_) => return Err(fate_unknown()),
         }
     }
-    Err(of_refusal(&Outcome::refused(Reason::SequenceUsed, 0, 0)))
+    Err(fate_unknown())
+}
+
+fn is_valid(desks: &Desks, transfer: &Payment) -> bool {
+    transfer.head.valid_until >= desks.ledger.read(|ledger| probable_time(ledger.tip().time))
 }
 
 /// What the bank `own` would have to add now; `None` where the transfer is relayed as it is.

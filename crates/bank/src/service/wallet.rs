@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use cbdc_ledger::command::{Certificate, OpenWallet};
-use cbdc_ledger::holder::Holder;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::policy::remuneration::capitalise;
-use cbdc_ledger::{AccountId, Amount, Class, HolderId, Ledger, MemberId, PublicKey, Reason, Signature};
+use cbdc_ledger::{AccountId, Class, HolderId, Ledger, MemberId, PublicKey, Reason, Signature};
 use cbdc_proto::convert::{exact, number_u16, public_key, required};
 use cbdc_proto::status::{invalid, not_found, of_reason, of_refusal};
 use cbdc_proto::v1;
@@ -17,6 +16,8 @@ use crate::signing::SHORT_VALIDITY;
 
 pub fn status(desks: &Desks) -> v1::BankStatus {
     let genesis = &desks.genesis;
+    // Before the ledger is locked: the desk locks the books first and then the ledger.
+    let outbox = desks.desk.outbox_len() as u64;
     desks.ledger.read(|ledger| v1::BankStatus {
         bank: u32::from(desks.bank.0),
         name: ledger
@@ -29,7 +30,7 @@ pub fn status(desks: &Desks) -> v1::BankStatus {
         height: ledger.height().0,
         time_ms: ledger.tip().time.0,
         central_bank_reachable: desks.relay.is_reachable(),
-        outbox: desks.desk.outbox_len() as u64,
+        outbox,
     })
 }
 
@@ -56,7 +57,6 @@ fn wallet(ledger: &Ledger, id: AccountId) -> Option<v1::Wallet> {
         accrued_interest_minor: accrued.clamp(i64::MIN.into(), i64::MAX.into()) as i64,
         linked_bank: u32::from(account.linked_bank.0),
         has_allowance: account.has_allowance,
-        limits_left: Some(limits_left(ledger, person)),
     })
 }
 
@@ -72,18 +72,6 @@ fn earmarks(ledger: &Ledger, id: AccountId) -> Vec<v1::Earmark> {
         })
     });
     marks.collect()
-}
-
-/// What the limits of the person's class still allow.
-fn limits_left(ledger: &Ledger, person: &Holder) -> v1::LimitsLeft {
-    let (rules, today) = (ledger.parameters().class(person.class), ledger.today());
-    let left = |limit: Option<Amount>, used: Amount| limit.map(|limit| limit.minus_or_zero(used).minor());
-    v1::LimitsLeft {
-        holding_minor: left(rules.holding_limit, person.posted),
-        payment_minor: left(rules.payment_limit, Amount::ZERO),
-        day_minor: left(rules.day_limit, person.paid_on(today)),
-        month_minor: left(rules.month_limit, person.paid_in(today.month())),
-    }
 }
 
 pub fn get(desks: &Desks, request: v1::GetWalletRequest) -> Result<v1::Wallet, Status> {

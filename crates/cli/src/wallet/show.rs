@@ -29,7 +29,6 @@ impl Show {
         let deposit = wallet.deposit().await?;
         let account: AccountId = wallet.account();
         let linked = linked_deposit(&network, &wallet, details.linked_bank).await;
-        let left = details.limits_left.unwrap_or_default();
         let object = json!({
             "name": self.name,
             "account": account.to_string(),
@@ -45,10 +44,6 @@ impl Show {
             "accrued_interest_minor": details.accrued_interest_minor,
             "has_allowance": details.has_allowance,
             "linked_bank": details.linked_bank,
-            "holding_limit_left_minor": left.holding_minor,
-            "payment_limit_left_minor": left.payment_minor,
-            "day_limit_left_minor": left.day_minor,
-            "month_limit_left_minor": left.month_minor,
             "deposit_minor": deposit.balance_minor,
             "deposit_in_transit_minor": deposit.in_transit_minor,
             "linked_deposit_minor": linked.as_ref().map(|deposit| deposit.balance_minor),
@@ -85,13 +80,6 @@ impl Show {
                     linked.as_ref().map(|deposit| format!(", deposit there {}", money(&anchor, deposit.balance_minor)));
                 rows.push(("linked bank", format!("{}{}", details.linked_bank, other.unwrap_or_default())));
             }
-            let limits = [
-                ("may still receive", left.holding_minor),
-                ("largest payment", left.payment_minor),
-                ("left today", left.day_minor),
-                ("left this month", left.month_minor),
-            ];
-            rows.extend(limits.iter().filter_map(|(label, minor)| Some((*label, money(&anchor, (*minor)?)))));
             rows.push(("next number", details.next_sequence.to_string()));
             rows.push(("as of block", details.height.to_string()));
             fields(&rows)

@@ -23,8 +23,6 @@ use crate::time::Timestamp;
 pub(super) struct Draw {
     pub(super) earmarks: Vec<(u64, Amount)>,
     pub(super) sum: Amount,
-    /// All that could be drawn for this payee.
-    pub(super) usable: Amount,
 }
 
 /// What a bank agreed to add from the payer's deposit.
@@ -298,8 +296,6 @@ impl<'a> At<'a> {
         let class = self.ledger.holder_of(to).map(|person| person.class);
         let Some(class) = class.filter(|_| has_earmarks) else { return draw };
         for (programme, earmark) in self.ledger.programmes.spendable(from, class, until) {
-            // A wallet's earmarks are a part of all CBDC, which fits the range.
-            draw.usable = draw.usable.plus(earmark.free()).unwrap_or(Amount::MAX);
             let drawn = earmark.free().min(amount.minus_or_zero(draw.sum));
             if !drawn.is_zero() {
                 draw.earmarks.push((programme, drawn));
@@ -350,5 +346,5 @@ pub(super) fn check_spendable(payer: &Account, needed: Amount, draw: &Draw) -> R
     }
     let reason = if payer.available >= needed { Reason::FundsFrozen } else { Reason::InsufficientFunds };
     let sum = |one: Amount, other: Amount| one.plus(other).unwrap_or(Amount::MAX).minor();
-    Err(Outcome::refused(reason, sum(spendable, draw.usable), sum(needed, draw.sum)))
+    Err(Outcome::refused(reason, sum(spendable, draw.sum), sum(needed, draw.sum)))
 }

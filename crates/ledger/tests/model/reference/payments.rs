@@ -220,7 +220,7 @@ impl Model {
         }
         let reason =
             if need <= self.wallets[&from].available { Reason::FundsFrozen } else { Reason::InsufficientFunds };
-        no(reason, self.spendable(from) + sum(usable), amount + fee)
+        no(reason, self.spendable(from) + sum(&draw(usable, amount)), amount + fee)
     }
 
     fn take_earmarks(&mut self, from: AccountId, drawn: &[(u64, i128)]) {
