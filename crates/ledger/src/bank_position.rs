@@ -10,6 +10,7 @@ use std::str::FromStr;
 use crate::amount::{Amount, RatePpm};
 use crate::encoding::{DecodeError, Reader, Writer};
 use crate::identity::BankId;
+use crate::policy::ReserveRules;
 use crate::time::LedgerDay;
 
 /// How a bank stands in the network.
@@ -109,12 +110,15 @@ pub struct Positions {
     pub(crate) period_start: LedgerDay,
     /// Its length in days; 0 where there was no requirement at its start.
     pub(crate) period_days: u16,
+    /// The requirement's share of deposits and the penalty rate that hold for all of it.
+    pub(crate) period_rules: ReserveRules,
 }
 
 impl Positions {
     /// Before the first day ends.
-    pub(crate) fn new(today: LedgerDay, period_days: u16) -> Positions {
-        Positions { banks: BTreeMap::new(), next_day_end: today, period_start: today, period_days }
+    pub(crate) fn new(today: LedgerDay, rules: ReserveRules) -> Positions {
+        let (banks, period_days) = (BTreeMap::new(), rules.period_days);
+        Positions { banks, next_day_end: today, period_start: today, period_days, period_rules: rules }
     }
 
     pub fn bank(&self, bank: BankId) -> Option<&BankPosition> {
@@ -129,13 +133,21 @@ impl Positions {
         self.banks.get(&bank).map(|position| position.status)
     }
 
+    /// A bank's requirement in the maintenance period; zero where there is none.
+    pub fn requirement(&self, bank: BankId) -> Amount {
+        let base = self.banks.get(&bank).filter(|_| self.period_days > 0).map(|position| position.requirement_base);
+        base.map_or(Amount::ZERO, |base| self.period_rules.requirement(base))
+    }
+
     /// First day and length in days of the maintenance period; length 0 where there is none.
     pub fn maintenance_period(&self) -> (LedgerDay, u16) {
         (self.period_start, self.period_days)
     }
 
     pub(crate) fn encode(&self, out: &mut Writer) {
-        out.u32(self.next_day_end.0).u32(self.period_start.0).u16(self.period_days).u32(self.banks.len() as u32);
+        out.u32(self.next_day_end.0).u32(self.period_start.0).u16(self.period_days);
+        self.period_rules.encode(out);
+        out.u32(self.banks.len() as u32);
         for (bank, position) in &self.banks {
             out.u16(bank.0).u8(position.status as u8).u64(position.collateral.minor());
             out.u64(position.deposits_reported.minor()).u64(position.requirement_base.minor());
@@ -151,7 +163,9 @@ impl Positions {
 
     pub(crate) fn decode(input: &mut Reader<'_>) -> Result<Positions, DecodeError> {
         let (next_day_end, period_start) = (LedgerDay(input.u32()?), LedgerDay(input.u32()?));
-        let mut positions = Positions { banks: BTreeMap::new(), next_day_end, period_start, period_days: input.u16()? };
+        let (period_days, period_rules) = (input.u16()?, ReserveRules::decode(input)?);
+        let banks = BTreeMap::new();
+        let mut positions = Positions { banks, next_day_end, period_start, period_days, period_rules };
         for _ in 0..input.u32()? {
             let bank = BankId(input.u16()?);
             let status = BankStatus::decode(input)?;

@@ -274,7 +274,7 @@ pub struct Changes {
 /// Money that a command moved between a wallet and its holder's deposit at the linked bank.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DepositMovement {
-    /// The command's place in the block.
+    /// The command's place in the block; `u32::MAX` for a programme's credit, which no command made.
     pub index: u32,
     pub bank: BankId,
     pub wallet: AccountId,

@@ -135,7 +135,7 @@ impl Ledger {
         genesis.validate()?;
         let network = genesis.network();
         let today = genesis.created_at.ledger_day(genesis.day_offset_minutes);
-        let positions = Positions::new(today, genesis.policy.reserves.period_days);
+        let positions = Positions::new(today, genesis.policy.reserves);
         let mut ledger = Ledger {
             network,
             tip: Header {

@@ -102,7 +102,7 @@ reasons! {
     44 MonthLimit          "MONTH_LIMIT"           Applied        later=true  "The payer's person would pay more this calendar month than the month limit of their class; limit is that limit, amount what they would have paid."
     45 Velocity            "VELOCITY"              Applied        later=true  "The payer's person would make more payments within the rolling window than the velocity rule of their class allows; limit is that number of payments, amount the number it would be."
     46 LinkedBankInactive  "LINKED_BANK_INACTIVE"  Applied        later=true  "The payee would be above the holding limit, and the linked bank that takes the excess is not active; limit is the bank's number."
-    47 NotLinked           "NOT_LINKED"            Applied        later=false "The payer's wallet is not linked to the bank that would top it up; limit is the number of the linked bank, 0 for none, amount that of the bank that signed."
+    47 NotLinked           "NOT_LINKED"            BeforeOrdering      later=false "The payer's wallet is not linked to the bank that would top it up; limit is the number of the linked bank, 0 for none, amount that of the bank that signed."
     48 TopUpMaximum        "TOP_UP_MAXIMUM"        Applied        later=true  "The payer lacks more than the linked bank agreed to give; limit is what it agreed to, amount what is lacking."
     49 UnknownHold         "UNKNOWN_HOLD"          Applied        later=false "There is no such open hold for a payee of this bank: it was captured or voided, it has expired, or it never was."
     50 HoldExceeded        "HOLD_EXCEEDED"         Applied        later=true  "More would be captured than is held; limit is the hold's maximum."

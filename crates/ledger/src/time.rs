@@ -71,6 +71,10 @@ impl LedgerDay {
         (day.date() == date).then_some(day)
     }
 
+    pub fn next(self) -> LedgerDay {
+        LedgerDay(self.0.saturating_add(1))
+    }
+
     pub fn month(self) -> Month {
         let date = self.date();
         Month((date.year * 12) as u32 + u32::from(date.month) - 1)

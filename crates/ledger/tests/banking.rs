@@ -368,24 +368,24 @@ fn interest_follows_the_day_count_of_genesis() {
 }
 
 #[test]
-fn a_day_takes_the_rates_in_force_at_its_end() {
+fn rates_hold_from_the_day_after_their_enactment() {
     let mut network = Network::build(with_key_rates);
+    let before = network.ledger.parameters().key_rates.deposit;
     let rates = |deposit: i32| KeyRates {
         deposit: RatePpm(deposit * PERCENT),
         policy: RatePpm(4 * PERCENT),
         lending: RatePpm(5 * PERCENT),
         penalty: RatePpm(10 * PERCENT),
     };
+    assert_eq!(before, RatePpm(2 * PERCENT));
     network.must_settle(network.operation(OperationKind::PlaceDeposit, 1, 36_500));
-    network.enact(vec![Measure::Policy(PolicyChange::KeyRates(rates(3)))]);
-    // Enacted by the block that ends the day, 4 % come too late for it.
-    let mut motion = network.motion(vec![Measure::Policy(PolicyChange::KeyRates(rates(4)))]);
-    motion.effective_at = Timestamp(START.0 + DAY_MS);
-    let number = network.must_settle(motion);
-    network.must_settle(network.ballot(1, true, number));
+    network.enact(vec![Measure::Policy(PolicyChange::KeyRates(rates(4)))]);
+    // Today still earns 2 %, whatever is in force by its end; tomorrow 4 %.
     network.sleep(1);
-    assert_eq!(network.ledger.parameters().key_rates, rates(4));
-    assert_eq!(network.reserves(1), 100_003);
+    assert_eq!((network.ledger.parameters().key_rates, network.reserves(1)), (rates(4), 100_002));
+    network.must_settle(network.operation(OperationKind::PlaceDeposit, 1, 36_500));
+    network.sleep(1);
+    assert_eq!(network.reserves(1), 100_006);
 }
 
 // Loans that cannot be repaid, and loans for longer.

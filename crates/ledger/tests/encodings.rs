@@ -486,7 +486,7 @@ fn any_command_of_instruments() -> impl Strategy<Value = Command> {
     );
     let seizures = (heads(), accounts(), accounts(), any::<(u16, u64, [u8; 16])>(), signatures()).prop_map(
         |(head, account, to, (court, minor, order), signature)| {
-            signed(SeizeOrder { head, court: MemberId(court), account, amount: amount(minor), to, order }, signature)
+            signed(SeizeOrder { head, court: MemberId(court), account, amount: amount(minor), to, released: amount(minor / 2), order }, signature)
         },
     );
     let kinds = prop::sample::select(OperationKind::ALL.to_vec());

@@ -19,7 +19,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use cbdc_ledger::books::{BookAccount, Income};
-use cbdc_ledger::command::{FreezeKind, IssuanceKind, Measure, Operation, OperationKind, Payment, PlaceHold, Record};
+use cbdc_ledger::command::{
+    FreezeKind, IssuanceKind, Measure, Operation, OperationKind, Payment, PlaceHold, Record, SeizeOrder,
+};
 use cbdc_ledger::genesis::DayCount;
 use cbdc_ledger::policy::{Parameters, text};
 use cbdc_ledger::programme::{Classes, Cohort, Grant, Purpose};
@@ -198,7 +200,10 @@ impl Player {
             ["bank", bank, "voids", "hold", hold] => self.settle(net.void(number(bank)?, number(hold)?)),
             ["freeze", amount, "of", name] => self.settle(net.order(FreezeKind::Freeze, of(name)?, money(amount)?)),
             ["unfreeze", amount, "of", name] => self.settle(net.order(FreezeKind::Unfreeze, of(name)?, money(amount)?)),
-            ["seize", amount, "of", name, "for", to] => self.settle(net.seizure(of(name)?, money(amount)?, of(to)?)),
+            ["seize", amount, "of", name, "for", to, "releasing", released] => {
+                let released = Amount::from_minor(money(released)?);
+                self.settle(SeizeOrder { released, ..net.seizure(of(name)?, money(amount)?, of(to)?) })
+            }
             ["bank", from, "transfers", amount, "to", "bank", to] => {
                 self.settle(net.reserves_transfer(number(from)?, number(to)?, money(amount)?))
             }

@@ -130,15 +130,16 @@ impl PolicyDesk {
     }
 
     /// Takes up to an amount off a wallet and pays it to the order's wallet. What was taken is the fate's result, in
-    /// minor units; the rest is a lien on later credits.
+    /// minor units; the rest is a lien on later credits. `released` is how much of an earlier freeze the order replaces.
     pub async fn seize(
         &self,
         account: AccountId,
         amount: Amount,
         to: AccountId,
+        released: Amount,
         order: [u8; 16],
     ) -> Result<Fate, ClientError> {
-        self.command(Role::Order, |head, court| SeizeOrder { head, court, account, amount, to, order }).await
+        self.command(Role::Order, |head, court| SeizeOrder { head, court, account, amount, to, released, order }).await
     }
 
     /// Puts a holder into another class, from now on.

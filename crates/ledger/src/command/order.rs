@@ -25,8 +25,8 @@ pub struct FreezeOrder {
     pub order: [u8; 16],
 }
 
-/// Takes money off a wallet: court (2), reserved (6), account (8), amount (8), the order's wallet (8), order number (16).
-/// 72 bytes in all. The outcome carries what was taken; the rest is a lien on later credits.
+/// Takes money off a wallet: court (2), reserved (6), account (8), amount (8), the order's wallet (8), released (8), order number
+/// (16). 80 bytes in all. The outcome carries what was taken; the rest is a lien on later credits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SeizeOrder {
     pub head: Head,
@@ -35,6 +35,8 @@ pub struct SeizeOrder {
     pub amount: Amount,
     /// The wallet that the order pays to.
     pub to: AccountId,
+    /// How much of what was frozen before this order replaces; what other orders froze stays frozen.
+    pub released: Amount,
     /// The court's own number of the order.
     pub order: [u8; 16],
 }
@@ -50,14 +52,15 @@ impl Record for SeizeOrder {
 
     fn encode_fields(&self, out: &mut Writer) {
         out.u16(self.court.0).reserved(6).u64(self.account.to_u64()).u64(self.amount.minor());
-        out.u64(self.to.to_u64()).raw(&self.order);
+        out.u64(self.to.to_u64()).u64(self.released.minor()).raw(&self.order);
     }
 
     fn decode_fields(_: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let court = MemberId(input.u16()?);
         input.reserved(6)?;
         let (account, amount) = (read_account(input)?, Amount::from_minor(input.u64()?));
-        Ok(SeizeOrder { head, court, account, amount, to: read_account(input)?, order: input.array()? })
+        let (to, released) = (read_account(input)?, Amount::from_minor(input.u64()?));
+        Ok(SeizeOrder { head, court, account, amount, to, released, order: input.array()? })
     }
 }
 

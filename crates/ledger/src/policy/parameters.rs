@@ -211,6 +211,13 @@ impl PolicyVersions {
         self.sets.last().expect("there is always genesis' version")
     }
 
+    /// The set whose rates hold on a ledger day: the last one enacted before it, or genesis'.
+    pub fn rates_of_day(&self, day: LedgerDay, day_offset_minutes: i16) -> &Parameters {
+        let holds = |set: &&PolicySet| set.version == 1 || set.in_force_since.ledger_day(day_offset_minutes) < day;
+        let set = self.sets.iter().rfind(holds).expect("genesis' version holds on every day");
+        &set.parameters
+    }
+
     /// The rates of wallets by day, from the first day on.
     pub fn rates(&self) -> &RateSchedule {
         &self.rates

@@ -8,7 +8,7 @@
 //! day after its enactment ([`RateSchedule`]); nothing applies backwards.
 //!
 //! # Why nothing sweeps the wallets when a rate changes
-//! A wallet remembers the day up to which it has accrued. [`RateSchedule::accrue`] brings it to today in steps that
+//! A wallet remembers the day up to which it has accrued. `Ledger::brought_to_today` brings it to today in steps that
 //! end where the rates, the holder's class or the balance (by capitalisation) change, so the work depends on how often
 //! those changed and not on how many wallets there are.
 
@@ -212,6 +212,12 @@ impl RateSchedule {
     /// Whether any class earned or paid anything on a day in `from..to`.
     pub fn any_rate_between(&self, from: LedgerDay, to: LedgerDay) -> bool {
         from < to && self.0[self.place(from)..].iter().take_while(|rates| rates.from < to).any(|rates| !rates.is_zero())
+    }
+
+    /// The first day from `day` on that has a rate other than zero, as far as rates are known.
+    pub fn first_rate_from(&self, day: LedgerDay) -> Option<LedgerDay> {
+        let rates = self.0[self.place(day)..].iter().find(|rates| !rates.is_zero())?;
+        Some(rates.from.max(day))
     }
 
     /// The first capitalisation date after `day`: the rule of the day that ends then decides.

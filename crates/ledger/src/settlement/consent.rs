@@ -46,6 +46,9 @@ impl Settlement<'_> {
         }
         let Some(position) = self.ledger.holder_position(order.holder) else { return refuse(Reason::UnknownHolder) };
         let before = self.at().person(position).class;
+        if before == order.class {
+            return Ok(Outcome::settled());
+        }
         let today = self.today;
         let history = self.ledger.class_history.entry(position).or_insert_with(|| vec![(LedgerDay(0), before)]);
         // The class at the end of a day is the day's.

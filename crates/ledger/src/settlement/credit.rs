@@ -45,6 +45,8 @@ impl Settlement<'_> {
         let (bank, payer) = (Signer::Member(Role::Bank, MemberId(order.bank.0)), transfer.signer());
         self.admit(bank, &order.head)?;
         self.admit(payer, &transfer.head)?;
+        // No bank but the payer's may use up the payer's number.
+        self.at().check_link(transfer.from, order.bank)?;
         self.consume(bank, order.head.sequence);
         self.consume(payer, transfer.head.sequence);
         self.check_validity(&order.head)?;
@@ -115,11 +117,10 @@ impl At<'_> {
     }
 
     /// Whether the payer's standing consent is for the bank that tops up.
-    pub(super) fn check_link(&self, payer: AccountId, top_up: Option<TopUp>) -> Result<(), Outcome> {
-        let Some(top_up) = top_up else { return Ok(()) };
+    fn check_link(&self, payer: AccountId, bank: BankId) -> Result<(), Outcome> {
         let linked = self.ledger.account(payer).map_or(BankId(0), |account| account.linked_bank);
-        if linked != top_up.bank {
-            return Err(Outcome::refused(Reason::NotLinked, u64::from(linked.0), u64::from(top_up.bank.0)));
+        if linked != bank {
+            return Err(Outcome::refused(Reason::NotLinked, u64::from(linked.0), u64::from(bank.0)));
         }
         Ok(())
     }
@@ -131,11 +132,13 @@ impl At<'_> {
             return Err(Outcome::refused(Reason::TopUpMaximum, top_up.maximum.minor(), minor));
         }
         let lacking = Amount::from_minor(minor);
+        let overflow = Outcome::refused(Reason::Overflow, 0, minor);
         self.check_supply(top_up.bank, lacking)?;
         let reserves = self.ledger.books.bank(top_up.bank).reserves;
         if reserves < lacking {
             return Err(Outcome::refused(Reason::InsufficientReserves, reserves.minor(), lacking.minor()));
         }
+        self.ledger.books.cbdc().plus(lacking).ok_or(overflow)?;
         Ok(lacking)
     }
 

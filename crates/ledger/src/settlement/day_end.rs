@@ -1,7 +1,7 @@
 //! The end of a ledger day at the banks: interest on their accounts, repayment of loans, reserve requirements.
 //!
-//! The first block of a later day works off the end of each day since the last block, with the rates and rules in
-//! force before the block's own enactments. A day at whose end nothing can change at any bank is passed over, and so
+//! The first block of a later day works off the end of each day since the last block, with the rates of that day: those
+//! enacted before it. A maintenance period keeps the requirement and the penalty rate that it began with. A day at whose end nothing can change at any bank is passed over, and so
 //! are all that follow it. `unit` is the year's days × 1,000,000: interest accrues as minor units × ppm × days, its
 //! whole units are posted, rounded toward zero, and the remainder stays accrued.
 //!
@@ -52,8 +52,11 @@ impl Ledger {
 
     /// Whether the end of the next day changes anything. If it does not, no later one does until something else has.
     fn has_day_end_work(&self) -> bool {
-        let rules = &self.parameters().reserves;
-        let earns_on_reserves = rules.rate_above.0 != 0;
+        // The rates and rules of the day, and those that a period may begin with.
+        let offset = self.genesis.day_offset_minutes;
+        let day = self.positions.next_day_end;
+        let [today, rules] = [day, day.next()].map(|day| &self.policy.rates_of_day(day, offset).reserves);
+        let earns_on_reserves = today.rate_above.0 != 0 || rules.rate_above.0 != 0;
         self.positions.period_days > 0
             || rules.period_days > 0
             || self.positions.banks.values().any(|position| !position.loans.is_empty())
@@ -63,18 +66,20 @@ impl Ledger {
                 .any(|(_, bank)| !bank.deposit_facility.is_zero() || (earns_on_reserves && !bank.reserves.is_zero()))
     }
 
-    fn day_end_terms(&self) -> Terms {
-        let parameters = self.parameters();
+    /// The rates of a day, and the reserve rules that a period beginning after it takes over.
+    fn day_end_terms(&self, day: LedgerDay) -> Terms {
+        let offset = self.genesis.day_offset_minutes;
+        let (today, tomorrow) = (self.policy.rates_of_day(day, offset), self.policy.rates_of_day(day.next(), offset));
         let unit = i128::from(self.genesis.day_count.days()) * 1_000_000;
-        Terms { rates: parameters.key_rates, rules: parameters.reserves, unit }
+        Terms { rates: today.key_rates, rules: today.reserves, next_rules: tomorrow.reserves, unit }
     }
 }
 
 impl Settlement<'_> {
     /// Works off the end of every day before today.
     pub(super) fn end_days(&mut self) {
-        let terms = self.ledger.day_end_terms();
         while self.ledger.positions.next_day_end < self.today && self.ledger.has_day_end_work() {
+            let terms = self.ledger.day_end_terms(self.ledger.positions.next_day_end);
             let Ledger { positions, books, .. } = &mut *self.ledger;
             let tomorrow = LedgerDay(positions.next_day_end.0 + 1);
             end_day(positions, books, &terms, tomorrow);
@@ -85,21 +90,23 @@ impl Settlement<'_> {
     }
 }
 
-/// What policy in force says about the end of a day.
+/// What policy says about the end of a day.
 struct Terms {
     rates: KeyRates,
     rules: ReserveRules,
+    next_rules: ReserveRules,
     /// Accrued interest in one minor unit.
     unit: i128,
 }
 
 /// Ends the day before `tomorrow` at all banks.
 fn end_day(positions: &mut Positions, books: &mut Books, terms: &Terms, tomorrow: LedgerDay) {
-    let in_period = positions.period_days > 0;
+    let (in_period, period_rules) = (positions.period_days > 0, positions.period_rules);
     for (bank, position) in &mut positions.banks {
+        let requirement = period_rules.requirement(position.requirement_base);
         let mut bank = BankDayEnd { terms, tomorrow, bank: *bank, position, books };
         bank.accrue_loans();
-        bank.remunerate_reserves(in_period);
+        bank.remunerate_reserves(in_period.then_some(requirement));
         bank.unwind_deposit();
         bank.settle_due_loans();
     }
@@ -107,19 +114,19 @@ fn end_day(positions: &mut Positions, books: &mut Books, terms: &Terms, tomorrow
     if in_period && u64::from(tomorrow.0) >= next_period {
         charge_shortfalls(positions, books, terms, tomorrow);
         begin_period(positions, terms, tomorrow);
-    } else if !in_period && terms.rules.period_days > 0 {
+    } else if !in_period && terms.next_rules.period_days > 0 {
         begin_period(positions, terms, tomorrow);
     }
 }
 
 fn charge_shortfalls(positions: &mut Positions, books: &mut Books, terms: &Terms, tomorrow: LedgerDay) {
-    let days = positions.period_days;
+    let (days, rules) = (positions.period_days, positions.period_rules);
     for (bank, position) in &mut positions.banks {
         let average = position.day_end_sum / u128::from(days);
-        let requirement = u128::from(terms.rules.requirement(position.requirement_base).minor());
+        let requirement = u128::from(rules.requirement(position.requirement_base).minor());
         // At most 2^64 × 2^31 × 2^16.
         let shortfall = requirement.saturating_sub(average) as i128;
-        let penalty = shortfall * i128::from(terms.rules.shortfall_rate.0) * i128::from(days) / terms.unit;
+        let penalty = shortfall * i128::from(rules.shortfall_rate.0) * i128::from(days) / terms.unit;
         if let Some(penalty) = amount_of(penalty) {
             BankDayEnd { terms, tomorrow, bank: *bank, position, books }.charge(penalty, Income::Penalties);
         }
@@ -127,7 +134,8 @@ fn charge_shortfalls(positions: &mut Positions, books: &mut Books, terms: &Terms
 }
 
 fn begin_period(positions: &mut Positions, terms: &Terms, first: LedgerDay) {
-    (positions.period_start, positions.period_days) = (first, terms.rules.period_days);
+    (positions.period_start, positions.period_days) = (first, terms.next_rules.period_days);
+    positions.period_rules = terms.next_rules;
     for position in positions.banks.values_mut() {
         (position.requirement_base, position.day_end_sum) = (position.deposits_reported, 0);
     }
@@ -144,11 +152,11 @@ struct BankDayEnd<'a> {
 
 impl BankDayEnd<'_> {
     /// Step 2.
-    fn remunerate_reserves(&mut self, in_period: bool) {
+    fn remunerate_reserves(&mut self, requirement: Option<Amount>) {
         let (rules, reserves) = (&self.terms.rules, self.books.bank(self.bank).reserves);
         let mut up_to = Amount::ZERO;
-        if in_period {
-            up_to = reserves.min(rules.requirement(self.position.requirement_base));
+        if let Some(requirement) = requirement {
+            up_to = reserves.min(requirement);
             self.position.day_end_sum += u128::from(reserves.minor());
         }
         let above = reserves.minus_or_zero(up_to);

@@ -1,6 +1,6 @@
 //! Holds: placing, capturing and voiding them, and what happens when they expire.
 //!
-//! Placing tests what the payer can promise: the largest payment, the fee and the money. The limits on payments of a
+//! Placing tests what the payer can promise (purpose-bound money by the payee's class of then): the largest payment, the fee and the money. The limits on payments of a
 //! day, month or window, the payee's limit and the fee in force are tested when the money settles, at capture.
 
 use super::payment::{Draw, Fee, PayerSide, check_parties, check_spendable};
@@ -36,8 +36,9 @@ impl Settlement<'_> {
         // An earmark that expires together with the hold is fine: holds expire first.
         let before_expiry = crate::time::Timestamp(place.expires_at.0.saturating_sub(1));
         let draw = if is_own { Draw::default() } else { self.at().draw(from, to, maximum, before_expiry) };
-        let held = maximum.minus_or_zero(draw.sum).plus(place.max_fee).unwrap_or(Amount::MAX);
-        check_spendable(&payer.account, held, &draw)?;
+        let own = maximum.minus_or_zero(draw.sum);
+        check_spendable(&payer.account, u128::from(own.minor()) + u128::from(place.max_fee.minor()), &draw)?;
+        let held = own.plus(place.max_fee).expect("what can be spent fits the range");
         self.post_flows(&Flows::default().with(&payer))?;
 
         payer.account.available = payer.account.available.minus_or_zero(held);

@@ -3,7 +3,7 @@
 //! 1. The block's time is the proposal's, but never before the parent's.
 //! 2. What falls due at that time is done, in this order: ledger days end (interest and repayments of banks), holds and
 //!    purpose-bound money expire, motions are enacted or lapse, a sweep posts the interest of wallets that nobody touched,
-//!    and programmes pay their cohorts. Expiries, sweep and credits share policy's bound on work per block.
+//!    and programmes pay their cohorts. Policy bounds each of the four kinds of work per block.
 //! 3. Each command, in order: its signer is *admitted* (known, key in force, number free; a refusal here uses no
 //!    number), the number is used, and the command's own room checks its rules in a fixed order and then changes the
 //!    state, or refuses and changes nothing.
@@ -68,7 +68,7 @@ struct Settlement<'a> {
     changes: Changes,
     /// The place of the command that is being settled.
     index: u32,
-    /// How much more the ledger may do of its own accord in this block.
+    /// How much more of the work at hand the ledger may do of its own accord in this block.
     work_left: u32,
 }
 
@@ -92,7 +92,7 @@ impl Ledger {
         let work_left = self.parameters().work_per_block.0;
         let changes = Changes::default();
         let mut settlement =
-            Settlement { ledger: self, time, today, month: today.month(), touched, changes, index: 0, work_left };
+            Settlement { ledger: self, time, today, month: today.month(), touched, changes, index: u32::MAX, work_left };
         settlement.begin_block();
         let mut outcomes = Vec::with_capacity(proposal.commands.len());
         for commands in proposal.commands.chunks(LOOK_AHEAD) {
@@ -235,10 +235,15 @@ impl Settlement<'_> {
     /// What the ledger does of its own accord before the first command.
     fn begin_block(&mut self) {
         self.end_days();
+        // Each has a budget of its own, so that none can starve another.
+        let budget = self.work_left;
         self.expire_holds();
+        self.work_left = budget;
         self.expire_earmarks();
         self.close_due_motions();
+        self.work_left = budget;
         self.sweep_interest();
+        self.work_left = budget;
         self.pay_programmes();
     }
 

@@ -1,7 +1,8 @@
 //! Court orders: freezing bars a holder from spending an amount, seizing takes it.
 //!
 //! A frozen amount may exceed the balance: the rest is a lien, so that later credits are frozen until it is covered.
-//! Seizing takes what is available, frozen money included; what is lacking stays as such a lien. Held and purpose-bound
+//! Seizing takes what is available, frozen money included; what is lacking stays as such a lien. An order says how much of
+//! an earlier freeze it replaces; what other orders froze stays. Held and purpose-bound
 //! money is not taken. The wallet that an order pays to may go above the holding limit.
 
 use super::credit::Credit;
@@ -46,10 +47,15 @@ impl Settlement<'_> {
         self.at().payee_wallet(seize.account)?;
         self.at().payee_wallet(seize.to)?;
         let (mut wallet, mut payee) = (self.at().current(seize.account), self.at().current(seize.to));
+        let Some(frozen) = wallet.account.frozen.minus(seize.released) else {
+            let (frozen, released) = (wallet.account.frozen.minor(), seize.released.minor());
+            return Err(Outcome::refused(Reason::FreezeExceeded, frozen, released));
+        };
         let taken = seize.amount.min(wallet.account.available);
         let lien = seize.amount.minus_or_zero(taken);
+        let overflow = Outcome::refused(Reason::Overflow, 0, seize.amount.minor());
         wallet.account.available = wallet.account.available.minus_or_zero(taken);
-        wallet.account.frozen = wallet.account.frozen.minus_or_zero(taken).max(lien);
+        wallet.account.frozen = frozen.plus(lien).ok_or(overflow)?;
         let credit = Credit::unlimited(&mut payee, taken);
         self.post_flows(&Flows::default().with(&wallet).with(&payee))?;
 

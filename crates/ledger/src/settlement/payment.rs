@@ -158,7 +158,7 @@ impl Settlement<'_> {
         let at = self.at();
         at.payee_wallet(payment.to)?;
         let (mut treasury, mut wallet) = (at.current(payment.from), at.current(payment.to));
-        check_spendable(&treasury.account, payment.amount, &Draw::default())?;
+        check_spendable(&treasury.account, payment.amount.minor().into(), &Draw::default())?;
         let credit = at.credit(&mut wallet, payment.amount)?;
         let flows = Flows { waterfall: credit.waterfall, ..Flows::default() }.with(&wallet);
         self.post_flows(&flows)?;
@@ -177,7 +177,7 @@ impl Settlement<'_> {
         }
         self.at().active_bank(payment.to.bank)?;
         let mut wallet = self.at().current(payment.from);
-        check_spendable(&wallet.account, payment.amount, &Draw::default())?;
+        check_spendable(&wallet.account, payment.amount.minor().into(), &Draw::default())?;
         let treasury = self.treasury_credit(payment.to.bank, payment.amount)?;
         self.post_flows(&Flows::default().with(&wallet))?;
 
@@ -209,7 +209,6 @@ impl<'a> At<'a> {
     pub(super) fn transfer(&self, payment: &Payment, top_up: Option<TopUp>) -> Result<(Payout, Draw), Outcome> {
         let (from, to, amount) = (payment.from, payment.to, payment.amount);
         self.payee_wallet(to)?;
-        self.check_link(from, top_up)?;
         let (mut payer, payee) = (self.current(from), self.current(to));
         let is_own = payer.account.holder == payee.account.holder;
         let mut fee = Fee::NONE;
@@ -318,7 +317,7 @@ impl<'a> At<'a> {
             (u128::from(rest.minor()) + u128::from(fee.minor())).saturating_sub(payer.spendable().minor().into());
         match top_up {
             Some(top_up) if lacking > 0 => self.check_top_up(top_up, lacking),
-            _ => check_spendable(payer, rest.plus(fee).unwrap_or(Amount::MAX), draw).map(|()| Amount::ZERO),
+            _ => check_spendable(payer, u128::from(rest.minor()) + u128::from(fee.minor()), draw).map(|()| Amount::ZERO),
         }
     }
 
@@ -338,13 +337,14 @@ pub(super) fn check_parties(from: AccountId, to: AccountId, amount: Amount) -> R
     Ok(())
 }
 
-/// Whether `needed` can be spent beside what earmarks give.
-pub(super) fn check_spendable(payer: &Account, needed: Amount, draw: &Draw) -> Result<(), Outcome> {
+/// Whether `needed` minor units can be spent beside what earmarks give.
+pub(super) fn check_spendable(payer: &Account, needed: u128, draw: &Draw) -> Result<(), Outcome> {
     let spendable = payer.spendable();
-    if spendable >= needed {
+    if u128::from(spendable.minor()) >= needed {
         return Ok(());
     }
-    let reason = if payer.available >= needed { Reason::FundsFrozen } else { Reason::InsufficientFunds };
-    let sum = |one: Amount, other: Amount| one.plus(other).unwrap_or(Amount::MAX).minor();
-    Err(Outcome::refused(reason, sum(spendable, draw.sum), sum(needed, draw.sum)))
+    let is_there = u128::from(payer.available.minor()) >= needed;
+    let reason = if is_there { Reason::FundsFrozen } else { Reason::InsufficientFunds };
+    let with_drawn = |minor: u128| u64::try_from(minor + u128::from(draw.sum.minor())).unwrap_or(u64::MAX);
+    Err(Outcome::refused(reason, with_drawn(spendable.minor().into()), with_drawn(needed)))
 }

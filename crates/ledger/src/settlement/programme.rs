@@ -4,7 +4,6 @@
 //! spent, whether or not it has been taken back yet.
 
 use super::Settlement;
-use super::credit::Credit;
 use super::remuneration::Flows;
 use crate::amount::Amount;
 use crate::books::{BookAccount, Income};
@@ -75,12 +74,17 @@ impl Settlement<'_> {
         // What interest and this credit add must fit together.
         let cbdc = self.ledger.books.cbdc().plus(amount).and_then(|cbdc| cbdc.plus(current.interest));
         cbdc.ok_or(overflow)?;
+        let credit = self.at().credit(&mut current, amount)?;
+        let flows = Flows { waterfall: credit.waterfall, ..Flows::default() }.with(&current);
         self.post(BookAccount::Income(Income::UnbackedIssuance), BookAccount::Cbdc, amount)?;
-        let credit = Credit::unlimited(&mut current, amount);
-        self.post_flows(&Flows::default().with(&current))
-            .expect("the entry before gave the money, and the sums were checked");
+        if let Err(refusal) = self.post_flows(&flows) {
+            let undone = self.post(BookAccount::Cbdc, BookAccount::Income(Income::UnbackedIssuance), amount);
+            undone.expect("the entry was just posted");
+            return Err(refusal);
+        }
         self.ledger.supply.unbacked = unbacked;
         self.store(wallet, &current, credit.credited, Amount::ZERO);
+        self.note_deposits(wallet, wallet, &flows);
         Ok(())
     }
 
@@ -119,15 +123,14 @@ impl Settlement<'_> {
 
     /// Takes back what is left of programmes whose time has come.
     pub(super) fn expire_earmarks(&mut self) {
-        // A hold never outlives the earmark that it draws on; while expired holds wait for their turn, earmarks do.
-        while let Some((number, wallet)) = self.ledger.programmes.expired_by(self.time)
-            && self.ledger.holds.expired_by(self.time).is_none()
-        {
+        while let Some((number, wallet)) = self.ledger.programmes.expired_by(self.time) {
             let Some(wallet) = wallet else {
                 self.ledger.programmes.close(number);
                 continue;
             };
-            if !self.take_work() {
+            // A hold never outlives the earmark that it draws on; where expired holds wait for their turn, it does.
+            let is_held = self.ledger.programmes.earmark(wallet, number).is_some_and(|earmark| !earmark.held.is_zero());
+            if is_held || !self.take_work() {
                 return;
             }
             self.expire_earmark(wallet, number);

@@ -172,16 +172,21 @@ impl Ledger {
         current.account.accrued = remainder;
     }
 
-    /// When the sweep next has wallets to post: now if one is under way, else the next capitalisation date that ends a
-    /// day with a rate.
+    /// When the sweep next has wallets to post: now if one is under way or due, else the next capitalisation date that
+    /// ends a day with a rate.
     pub(crate) fn next_remuneration_due(&self) -> Option<Timestamp> {
         if self.sweep.under_way.is_some() {
             return Some(self.tip.time);
         }
         let rates = self.policy.rates();
         let today = self.today();
-        let next = rates.next_capitalisation(today);
-        rates.any_rate_between(self.sweep.done, next).then(|| next.start(self.genesis.day_offset_minutes))
+        if rates.any_rate_between(self.sweep.done, rates.last_capitalisation(today)) {
+            return Some(self.tip.time);
+        }
+        // The first date that ends a day with a rate: of those there are, or of those that hold from tomorrow on.
+        let first_rate = rates.first_rate_from(self.sweep.done)?;
+        let next = rates.next_capitalisation(today.max(first_rate));
+        Some(next.start(self.genesis.day_offset_minutes))
     }
 }
 
@@ -259,13 +264,15 @@ impl Settlement<'_> {
             }
         };
         while self.work_left > 0 {
-            let Some(wallet) = self.wallet_at_or_after(next) else {
+            let Some(wallet) = self.account_at_or_after(next) else {
                 self.ledger.sweep = Sweep { done: date, under_way: None };
                 return;
             };
             self.take_work();
-            self.changes.work.wallets_swept += 1;
-            self.post_due_interest(wallet);
+            if self.ledger.open_wallet(wallet).is_some() {
+                self.changes.work.wallets_swept += 1;
+                self.post_due_interest(wallet);
+            }
             next = AccountId::from_u64(wallet.to_u64() + 1).unwrap_or(AccountId::new(BankId(u16::MAX), u32::MAX));
         }
         self.ledger.sweep.under_way = Some((date, next));
@@ -284,15 +291,12 @@ impl Settlement<'_> {
         }
     }
 
-    /// The first open wallet at or after an id, in order of bank and serial.
-    fn wallet_at_or_after(&self, from: AccountId) -> Option<AccountId> {
+    /// The first account at or after an id, in order of bank and serial.
+    fn account_at_or_after(&self, from: AccountId) -> Option<AccountId> {
         for (bank, accounts) in self.ledger.banks.from(from.bank) {
             let first = if bank == from.bank { from.serial } else { 0 };
-            for serial in first as usize..accounts.accounts.len() {
-                let account = accounts.accounts.get(serial).expect("the serial is below the length");
-                if account.open && account.holder != NO_HOLDER {
-                    return Some(AccountId::new(bank, serial as u32));
-                }
+            if (first as usize) < accounts.accounts.len() {
+                return Some(AccountId::new(bank, first));
             }
         }
         None

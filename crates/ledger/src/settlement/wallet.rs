@@ -1,7 +1,7 @@
 //! Opening and closing wallets, and replacing their keys.
 //!
 //! A wallet is closed when it is empty and no order stands against it: a lien on later credits would be lost with it.
-//! What it owes as demurrage is written off then. A person's first wallet gets the tier allowance.
+//! Interest that has accrued keeps it open until it was posted; what it owes as demurrage is written off. A person's first wallet gets the tier allowance.
 
 use super::remuneration::Flows;
 use super::{Settled, Settlement, refuse};
@@ -12,6 +12,7 @@ use crate::holder::Holder;
 use crate::identity::{AccountId, BankId, Class, HolderId};
 use crate::ledger::{BankAccounts, holder_key, key_bytes};
 use crate::outcome::{Outcome, Reason};
+use crate::policy::remuneration::capitalise;
 use crate::policy::velocity::RecentPayments;
 use crate::signature::PublicKey;
 
@@ -58,11 +59,16 @@ impl Settlement<'_> {
             let balance = u64::try_from(wallet.posted()).unwrap_or(u64::MAX);
             return Err(Outcome::refused(Reason::BalanceNotZero, 0, balance));
         }
+        // So does interest that is accrued and not due yet. What the wallet owes is written off.
+        let (accrued, _) = capitalise(wallet.accrued, self.ledger.genesis.day_count);
+        if accrued > 0 {
+            return Err(Outcome::refused(Reason::BalanceNotZero, 0, u64::try_from(accrued).unwrap_or(u64::MAX)));
+        }
         if !wallet.frozen.is_zero() {
             return Err(Outcome::refused(Reason::FundsFrozen, 0, wallet.frozen.minor()));
         }
         self.post_flows(&Flows::default().with(&current))?;
-        // A claim and a remainder below a minor unit are written off.
+        // A claim, accrued demurrage and a remainder below a minor unit are written off.
         (current.account.open, current.account.has_allowance) = (false, false);
         (current.account.claim, current.account.accrued) = (Amount::ZERO, 0);
         self.store(close.account, &current, Amount::ZERO, Amount::ZERO);

@@ -223,7 +223,7 @@ impl Model {
         for day in self.today()..today {
             let banks: Vec<u16> = self.positions.keys().copied().collect();
             for bank in banks {
-                self.accrue_loans(bank);
+                self.accrue_loans(bank, day);
                 self.remunerate_reserves(bank, day);
                 self.return_deposit(bank, day);
                 self.repay_loans(bank, day);
@@ -234,13 +234,13 @@ impl Model {
 
     /// The requirement of the maintenance period under way.
     fn requirement(&self, bank: u16) -> i128 {
-        if self.period_days == 0 { 0 } else { self.policy().requirement(self.positions[&bank].requirement_base) }
+        if self.period_days == 0 { 0 } else { self.period_policy.requirement(self.positions[&bank].requirement_base) }
     }
 
     fn remunerate_reserves(&mut self, bank: u16, day: i128) {
         let reserves = self.reserves_of(bank);
         let below = reserves.min(self.requirement(bank));
-        let (up_to, above) = (self.policy().reserve_rate_up_to, self.policy().reserve_rate_above);
+        let (up_to, above) = (self.rates_on(day).reserve_rate_up_to, self.rates_on(day).reserve_rate_above);
         let has_period = self.period_days > 0;
         let position = self.positions.get_mut(&bank).unwrap();
         if has_period {
@@ -256,7 +256,7 @@ impl Model {
         if deposit == 0 {
             return;
         }
-        let accrued = self.positions[&bank].accrued_on_deposit + deposit * self.policy().deposit_rate;
+        let accrued = self.positions[&bank].accrued_on_deposit + deposit * self.rates_on(day).deposit_rate;
         // What does not fit stays on the facility.
         let _ = self.entry(facility, reserves_of(bank), deposit);
         self.positions.get_mut(&bank).unwrap().accrued_on_deposit = self.post_to_bank(bank, accrued, day);
@@ -288,8 +288,8 @@ impl Model {
         true
     }
 
-    fn accrue_loans(&mut self, bank: u16) {
-        let (lending, penalty) = (self.policy().lending_rate, self.policy().penalty_rate);
+    fn accrue_loans(&mut self, bank: u16, day: i128) {
+        let (lending, penalty) = (self.rates_on(day).lending_rate, self.rates_on(day).penalty_rate);
         for loan in &mut self.positions.get_mut(&bank).unwrap().loans {
             let rate = if loan.overdue { penalty } else { loan.rate.unwrap_or(lending) };
             loan.accrued += loan.principal * rate;
@@ -339,13 +339,15 @@ impl Model {
             for bank in &banks {
                 let average = self.positions[bank].day_end_sum / self.period_days;
                 let shortfall = (self.requirement(*bank) - average).max(0);
-                let penalty = shortfall * self.policy().shortfall_rate * self.period_days / self.unit();
+                let penalty = shortfall * self.period_policy.shortfall_rate * self.period_days / self.unit();
                 self.charge(*bank, penalty, day);
             }
         }
-        let period_days = self.policy().period_days;
+        let next = self.rates_on(day + 1).clone();
+        let period_days = next.period_days;
         if has_period || period_days > 0 {
             (self.period_start, self.period_days) = (day + 1, period_days);
+            self.period_policy = next;
             for position in self.positions.values_mut() {
                 (position.requirement_base, position.day_end_sum) = (position.deposits_reported, 0);
             }

@@ -134,6 +134,8 @@ pub struct Model {
     pub positions: BTreeMap<u16, Position>,
     pub period_start: i128,
     pub period_days: i128,
+    /// The policy whose requirement and penalty hold for the period.
+    pub period_policy: Policy,
     pub terms: Terms,
     pub holds: BTreeMap<u64, Hold>,
     pub holds_placed: u64,
@@ -198,6 +200,7 @@ impl Model {
             positions: BTreeMap::new(),
             period_start: 0,
             period_days: i128::from(genesis.policy.reserves.period_days),
+            period_policy: Policy::of(&genesis.policy),
             terms: Terms::default(),
             holds: BTreeMap::new(),
             holds_placed: 0,
@@ -368,14 +371,19 @@ impl Model {
         self.end_days_of_banks(today);
         self.time = time;
         self.height += 1;
-        self.index = 0;
+        // What no command does has the last index there is.
+        self.index = u32::MAX;
         self.closed_now.clear();
         self.movements.clear();
-        self.work_left = self.policy().work;
+        let budget = self.policy().work;
+        self.work_left = budget;
         self.expire_holds();
+        self.work_left = budget;
         self.expire_programmes();
         self.close_due_motions();
+        self.work_left = budget;
         self.pay_programmes();
+        self.index = 0;
     }
 
     /// When a motion, a hold or a programme is next due without commands.
@@ -473,6 +481,12 @@ impl Model {
     fn try_settle(&mut self, command: &Command) -> Answer {
         for (signer, head) in Model::signers(command) {
             self.admit(signer, &head)?;
+        }
+        if let Command::ReverseWaterfall(signed) = command {
+            let linked = self.wallets[&signed.record.transfer.record.from].linked_bank;
+            if linked != signed.record.bank.0 {
+                return no(Reason::NotLinked, linked.into(), signed.record.bank.0.into());
+            }
         }
         let certificate = match command {
             Command::OpenWallet(signed) => Some(signed.record.certificate),

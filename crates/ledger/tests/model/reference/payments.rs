@@ -76,11 +76,6 @@ impl Model {
         let Order { from, to, amount, max_fee } = order;
         let payer = self.wallets[&from].clone();
         let Some(payee) = self.open_wallet(to).cloned() else { return no(Reason::UnknownPayee, 0, 0) };
-        if let Source::TopUp { bank, .. } = source
-            && payer.linked_bank != bank
-        {
-            return no(Reason::NotLinked, payer.linked_bank.into(), bank.into());
-        }
         let is_own = payer.holder == payee.holder;
         let mut fees = (0, 0);
         if !is_own {
@@ -255,7 +250,7 @@ impl Model {
 
     /// Credits a wallet: what it owes is taken, what is above the holding limit goes to the linked bank. Returns the
     /// latter.
-    fn credit(&mut self, to: AccountId, amount: i128, is_limited: bool) -> Result<i128, Outcome> {
+    pub(super) fn credit(&mut self, to: AccountId, amount: i128, is_limited: bool) -> Result<i128, Outcome> {
         let wallet = self.wallets.get_mut(&to).unwrap();
         wallet.available += amount;
         let (person, linked) = (wallet.holder, wallet.linked_bank);

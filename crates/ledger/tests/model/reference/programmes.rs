@@ -143,6 +143,7 @@ impl Model {
 
     /// Whether the credit was made.
     fn pay_person(&mut self, place: usize, id: AccountId) -> bool {
+        let before = self.clone();
         let (grant, number) = (self.programmes[place].grant, place as u64 + 1);
         let amount = minor(grant.amount_each);
         let is_within_limits = self.check_issuance_limits(id.bank.0, amount).is_ok();
@@ -159,9 +160,12 @@ impl Model {
             *wallet.earmarks.entry(number).or_default() += amount;
             self.terms.targeted += amount;
         } else {
-            wallet.available += amount;
             self.terms.unbacked += amount;
-            self.take_claim(id, amount);
+            // Like any credit it meets the holding limit.
+            if self.credit(id, amount, true).is_err() {
+                *self = before;
+                return false;
+            }
         }
         true
     }

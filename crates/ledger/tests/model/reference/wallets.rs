@@ -61,6 +61,10 @@ impl Model {
         if balance > 0 {
             return no(Reason::BalanceNotZero, 0, balance);
         }
+        let interest = wallet.accrued / self.unit();
+        if interest > 0 {
+            return no(Reason::BalanceNotZero, 0, interest);
+        }
         if wallet.frozen > 0 {
             return no(Reason::FundsFrozen, 0, wallet.frozen);
         }
@@ -142,10 +146,17 @@ impl Model {
         if self.open_wallet(id).is_none() || self.open_wallet(to).is_none() {
             return no(Reason::UnknownPayee, 0, 0);
         }
+        let released = minor(order.released);
         let wallet = self.wallets.get_mut(&id).unwrap();
+        if released > wallet.frozen {
+            return no(Reason::FreezeExceeded, wallet.frozen, released);
+        }
         let taken = amount.min(wallet.available);
         wallet.available -= taken;
-        wallet.frozen = (wallet.frozen - taken).max(0).max(amount - taken);
+        wallet.frozen = wallet.frozen - released + amount - taken;
+        if wallet.frozen > MAX {
+            return no(Reason::Overflow, 0, amount);
+        }
         let payee = self.wallets.get_mut(&to).unwrap();
         payee.available += taken;
         self.take_claim(to, taken);
