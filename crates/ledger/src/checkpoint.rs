@@ -5,9 +5,11 @@
 //!
 //! | section | chunk |
 //! |---|---|
-//! | 1 | version, header of the tip, genesis, members, policy, motions, books, supply, banks' positions, holds, programmes, sweep, reclassified holders |
+//! | 1 | version, header of the tip, genesis, length of the state (8) |
+//! | 5 | a part of the state: members, policy, motions, books, supply, banks' positions, holds, programmes, sweep, reclassified holders, as one stream cut into parts |
 //! | 2 | holders: first position, count, (record, times of recent payments) |
-//! | 3 | a bank: number, issuance of the day, retired keys |
+//! | 3 | a bank: number, issuance of the day |
+//! | 6 | retired keys of the bank of the last section 3: count, keys |
 //! | 4 | accounts of the bank of the last section 3: first serial, count, (record, key) |
 //!
 //! The root is BLAKE3 over all chunks, each preceded by its length. A load checks the root and the invariants.
@@ -42,6 +44,11 @@ const MAIN: u8 = 1;
 const HOLDERS: u8 = 2;
 const BANK: u8 = 3;
 const ACCOUNTS: u8 = 4;
+const STATE: u8 = 5;
+const RETIRED_KEYS: u8 = 6;
+
+/// Bytes of the state in a chunk.
+const STATE_BYTES: usize = 1 << 20;
 
 /// A view of the ledger that later blocks do not change.
 pub struct Frozen(Ledger);
@@ -132,7 +139,12 @@ impl Frozen {
             hasher.chunk(&bytes);
             take(bytes)
         };
-        emit(self.main_chunk())?;
+        let state = self.state();
+        emit(self.main_chunk(state.len()))?;
+        for part in state.chunks(STATE_BYTES) {
+            emit([&[STATE], part].concat())?;
+        }
+        drop(state);
         let holders: Vec<_> = self.0.holders.iter().zip(self.0.recent_payments.iter()).collect();
         for (part, records) in holders.chunks(RECORDS).enumerate() {
             let mut out = Writer::with_capacity(16 + records.len() * HOLDER_BYTES);
@@ -145,6 +157,15 @@ impl Frozen {
         }
         for (bank, accounts) in self.0.banks.iter() {
             emit(bank_chunk(bank, accounts))?;
+            let retired: Vec<&PublicKey> = accounts.retired_keys.iter().collect();
+            for keys in retired.chunks(RECORDS) {
+                let mut out = Writer::with_capacity(8 + keys.len() * 32);
+                out.u8(RETIRED_KEYS).u32(keys.len() as u32);
+                keys.iter().for_each(|key| {
+                    out.raw(&key.0);
+                });
+                emit(out.finish())?;
+            }
             let mut records = accounts.accounts.iter().zip(accounts.keys.iter());
             for first in (0..accounts.accounts.len()).step_by(RECORDS) {
                 let count = RECORDS.min(accounts.accounts.len() - first);
@@ -160,12 +181,19 @@ impl Frozen {
         Ok(hasher.root())
     }
 
-    fn main_chunk(&self) -> Vec<u8> {
+    fn main_chunk(&self, state_bytes: usize) -> Vec<u8> {
         let ledger = &self.0;
         let genesis = ledger.genesis.to_bytes();
-        let mut out = Writer::with_capacity(genesis.len() + 65_536);
+        let mut out = Writer::with_capacity(genesis.len() + 512);
         out.u8(MAIN).u8(VERSION).raw(&ledger.tip.to_bytes());
-        out.u32(genesis.len() as u32).raw(&genesis);
+        out.u32(genesis.len() as u32).raw(&genesis).u64(state_bytes as u64);
+        out.finish()
+    }
+
+    /// Everything that is neither of a holder nor of an account.
+    fn state(&self) -> Vec<u8> {
+        let ledger = &self.0;
+        let mut out = Writer::with_capacity(65_536);
         ledger.members.encode(&mut out);
         ledger.policy.encode(&mut out);
         ledger.motions.encode(&mut out);
@@ -189,10 +217,6 @@ impl Frozen {
 fn bank_chunk(bank: BankId, accounts: &BankAccounts) -> Vec<u8> {
     let mut out = Writer::with_capacity(64);
     out.u8(BANK).u16(bank.0).u64(accounts.issued_today.minor()).u32(accounts.issued_day.0);
-    out.u32(accounts.retired_keys.len() as u32);
-    accounts.retired_keys.iter().for_each(|key| {
-        out.raw(&key.0);
-    });
     out.finish()
 }
 
@@ -200,8 +224,17 @@ fn bank_chunk(bank: BankId, accounts: &BankAccounts) -> Vec<u8> {
 #[derive(Default)]
 pub struct Loader {
     hasher: RootHasher,
+    beginning: Option<Beginning>,
     ledger: Option<Ledger>,
     bank: Option<BankId>,
+}
+
+/// What the first chunk says, and the state as far as it has come.
+struct Beginning {
+    tip: Header,
+    genesis: Genesis,
+    state: Vec<u8>,
+    state_bytes: u64,
 }
 
 impl Loader {
@@ -210,18 +243,28 @@ impl Loader {
         let mut input = Reader::new("checkpoint", bytes);
         let section = input.u8()?;
         match (section, &mut self.ledger) {
-            (MAIN, None) => self.ledger = Some(read_main(&mut input)?),
+            (MAIN, None) if self.beginning.is_none() => self.beginning = Some(read_main(&mut input)?),
+            (STATE, None) => {
+                let Some(beginning) = &mut self.beginning else {
+                    return Err(CheckpointError::OutOfOrder { expected: "the main section", found: section });
+                };
+                beginning.state.extend_from_slice(input.raw(input.left())?);
+            }
             (HOLDERS, Some(ledger)) => read_holders(&mut input, ledger)?,
             (BANK, Some(ledger)) => self.bank = Some(read_bank(&mut input, ledger)?),
-            (ACCOUNTS, Some(ledger)) => {
-                let bank = self.bank.ok_or(CheckpointError::OutOfOrder { expected: "a bank", found: section })?;
-                let accounts = ledger.banks.get_mut(bank);
-                read_accounts(&mut input, accounts.expect("the bank's section was read before"))?;
+            (RETIRED_KEYS, Some(ledger)) => read_retired_keys(&mut input, accounts_of(ledger, self.bank, section)?)?,
+            (ACCOUNTS, Some(ledger)) => read_accounts(&mut input, accounts_of(ledger, self.bank, section)?)?,
+            (found, None) => {
+                return Err(CheckpointError::OutOfOrder { expected: "the main section, then the state", found });
             }
-            (found, None) => return Err(CheckpointError::OutOfOrder { expected: "the main section", found }),
             (found, Some(_)) => {
                 return Err(CheckpointError::OutOfOrder { expected: "holders, banks or accounts", found });
             }
+        }
+        if self.beginning.as_ref().is_some_and(|beginning| beginning.state.len() as u64 >= beginning.state_bytes)
+            && let Some(beginning) = self.beginning.take()
+        {
+            self.ledger = Some(read_state(beginning)?);
         }
         Ok(input.finish()?)
     }
@@ -239,32 +282,52 @@ impl Loader {
     }
 }
 
-fn read_main(input: &mut Reader<'_>) -> Result<Ledger, CheckpointError> {
+fn read_main(input: &mut Reader<'_>) -> Result<Beginning, CheckpointError> {
     input.version()?;
     let tip = Header::decode(input)?;
     let length = input.u32()? as usize;
     let genesis = Genesis::from_bytes(input.raw(length)?)?;
+    Ok(Beginning { tip, genesis, state: Vec::new(), state_bytes: input.u64()? })
+}
+
+fn read_state(beginning: Beginning) -> Result<Ledger, CheckpointError> {
+    let Beginning { tip, genesis, state, .. } = beginning;
+    let mut input = Reader::new("checkpoint", &state);
     let day_offset_minutes = genesis.day_offset_minutes;
-    Ok(Ledger {
+    let ledger = Ledger {
         network: genesis.network(),
         genesis: Arc::new(genesis),
         tip_hash: tip.hash(),
         tip,
-        members: Members::decode(input)?,
-        policy: PolicyVersions::decode(input, day_offset_minutes)?,
-        motions: Motions::decode(input)?,
-        books: Books::decode(input)?,
-        supply: SupplyTerms::decode(input)?,
-        positions: Positions::decode(input)?,
-        holds: Holds::decode(input)?,
-        programmes: Programmes::decode(input)?,
-        sweep: Sweep::decode(input)?,
-        class_history: read_class_history(input)?,
+        members: Members::decode(&mut input)?,
+        policy: PolicyVersions::decode(&mut input, day_offset_minutes)?,
+        motions: Motions::decode(&mut input)?,
+        books: Books::decode(&mut input)?,
+        supply: SupplyTerms::decode(&mut input)?,
+        positions: Positions::decode(&mut input)?,
+        holds: Holds::decode(&mut input)?,
+        programmes: Programmes::decode(&mut input)?,
+        sweep: Sweep::decode(&mut input)?,
+        class_history: read_class_history(&mut input)?,
         banks: BankTable::default(),
         holders: Default::default(),
         recent_payments: Default::default(),
         holder_index: Index::default(),
-    })
+    };
+    input.finish()?;
+    Ok(ledger)
+}
+
+fn accounts_of(ledger: &mut Ledger, bank: Option<BankId>, section: u8) -> Result<&mut BankAccounts, CheckpointError> {
+    let accounts = bank.and_then(|bank| ledger.banks.get_mut(bank));
+    accounts.ok_or(CheckpointError::OutOfOrder { expected: "a bank", found: section })
+}
+
+fn read_retired_keys(input: &mut Reader<'_>, accounts: &mut BankAccounts) -> Result<(), CheckpointError> {
+    for _ in 0..input.u32()? {
+        accounts.retired_keys.insert(PublicKey(input.array()?));
+    }
+    Ok(())
 }
 
 fn read_class_history(input: &mut Reader<'_>) -> Result<BTreeMap<u32, Vec<(LedgerDay, Class)>>, DecodeError> {
@@ -278,6 +341,9 @@ fn read_class_history(input: &mut Reader<'_>) -> Result<BTreeMap<u32, Vec<(Ledge
                 return Err(input.wrong("a known class", u64::from(class.0)));
             }
             history.push((from, class));
+        }
+        if history.is_empty() {
+            return Err(input.wrong("at least one class in a history", 0));
         }
         histories.insert(holder, history);
     }
@@ -299,11 +365,7 @@ fn read_bank(input: &mut Reader<'_>, ledger: &mut Ledger) -> Result<BankId, Chec
     let bank = BankId(input.u16()?);
     let issued_today = Amount::from_minor(input.u64()?);
     let issued_day = LedgerDay(input.u32()?);
-    let mut accounts = BankAccounts { issued_today, issued_day, ..BankAccounts::default() };
-    for _ in 0..input.u32()? {
-        accounts.retired_keys.insert(PublicKey(input.array()?));
-    }
-    ledger.banks.insert(bank, accounts);
+    ledger.banks.insert(bank, BankAccounts { issued_today, issued_day, ..BankAccounts::default() });
     Ok(bank)
 }
 

@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 
 use crate::account::{Account, NO_HOLDER};
 use crate::amount::Amount;
-use crate::bank_position::Positions;
+use crate::bank_position::{BankPosition, Positions};
 use crate::bank_table::BankTable;
 use crate::block::{Header, SupplyTerms};
 use crate::books::{BookAccount, Books};
@@ -324,9 +324,14 @@ impl Ledger {
         let cbdc = self.books.balance(BookAccount::Cbdc);
         let mut wallets = 0;
         let mut held: BTreeMap<AccountId, Amount> = BTreeMap::new();
+        let mut held_of_earmarks: BTreeMap<(AccountId, u64), Amount> = BTreeMap::new();
         for (_, hold) in self.holds.open() {
             let sum = held.entry(hold.payer).or_default();
             *sum = sum.plus(hold.held).unwrap_or(Amount::MAX);
+            for (programme, amount) in &hold.earmarks {
+                let sum = held_of_earmarks.entry((hold.payer, *programme)).or_default();
+                *sum = sum.plus(*amount).unwrap_or(Amount::MAX);
+            }
         }
         let mut of_holder = vec![0_i128; self.holders.len()];
         let mut open_of_holder = vec![0_u32; self.holders.len()];
@@ -347,6 +352,12 @@ impl Ledger {
                 if account.held != held.remove(&id).unwrap_or_default() {
                     return broken("I4", format!("account {id} has another sum of holds than its open holds"));
                 }
+                for (programme, mark) in self.programmes.earmarks_of(id) {
+                    let held = held_of_earmarks.remove(&(id, programme)).unwrap_or_default();
+                    if mark.held != held || mark.held > mark.amount {
+                        return broken("I4", format!("account {id} has another earmark held than its open holds"));
+                    }
+                }
                 let bound: i128 =
                     self.programmes.earmarks_of(id).map(|(_, mark)| i128::from(mark.amount.minor())).sum();
                 if bound != i128::from(account.earmarked.minor()) {
@@ -356,6 +367,19 @@ impl Ledger {
                     return broken("I4", format!("closed wallet {id} holds money"));
                 }
             }
+        }
+        if !held.is_empty() || !held_of_earmarks.is_empty() {
+            return broken("I4", "a hold has a payer or an earmark that does not exist".to_owned());
+        }
+        for (bank, own) in self.books.banks() {
+            let lent =
+                |position: &BankPosition| position.loans.iter().map(|loan| i128::from(loan.principal.minor())).sum();
+            if self.positions.bank(bank).map_or(0, lent) != i128::from(own.loans.minor()) {
+                return broken("I2", format!("bank {bank} has another sum of loans than the books"));
+            }
+        }
+        if let Some(bank) = self.banks().find(|bank| self.positions.bank(*bank).is_none()) {
+            return broken("I4", format!("bank {bank} has no position"));
         }
         let without_treasury = |seat: &&crate::member::Seat| {
             seat.member.role == Role::Bank && self.account(AccountId::treasury(BankId(seat.member.id.0))).is_none()
@@ -377,6 +401,14 @@ impl Ledger {
             return broken("I2", format!("assets {assets}, liabilities {liabilities}, equity {equity} minor units"));
         }
         for (position, holder) in self.holders.iter().enumerate() {
+            let is_allowance =
+                |id: AccountId| self.account(id).is_some_and(|account| account.has_allowance && account.open);
+            if holder.allowance.is_some_and(|id| !is_allowance(id)) {
+                return broken(
+                    "I4",
+                    format!("holder {} has the tier allowance on a wallet that knows nothing of it", holder.id),
+                );
+            }
             if i128::from(holder.posted.minor()) != of_holder[position] || holder.wallets != open_of_holder[position] {
                 return broken(
                     "I4",

@@ -486,7 +486,18 @@ fn any_command_of_instruments() -> impl Strategy<Value = Command> {
     );
     let seizures = (heads(), accounts(), accounts(), any::<(u16, u64, [u8; 16])>(), signatures()).prop_map(
         |(head, account, to, (court, minor, order), signature)| {
-            signed(SeizeOrder { head, court: MemberId(court), account, amount: amount(minor), to, released: amount(minor / 2), order }, signature)
+            signed(
+                SeizeOrder {
+                    head,
+                    court: MemberId(court),
+                    account,
+                    amount: amount(minor),
+                    to,
+                    released: amount(minor / 2),
+                    order,
+                },
+                signature,
+            )
         },
     );
     let kinds = prop::sample::select(OperationKind::ALL.to_vec());
@@ -607,8 +618,8 @@ fn a_checkpoint_of_many_chunks_loads() {
     let commands: Vec<Command> = (0..4_200).map(opening).collect();
     assert!(network.block(&commands).outcomes.iter().all(Outcome::is_settled));
     let (chunks, _) = chunks_of(&network);
-    // Main, two of holders, bank 1 with two of accounts, banks 2 and 3 with one each.
-    assert_eq!(chunks.len(), 1 + 2 + 3 + 2 + 2);
+    // Main, state, two of holders, bank 1 with two of accounts, banks 2 and 3 with one each.
+    assert_eq!(chunks.len(), 2 + 2 + 3 + 2 + 2);
     let loaded = load(&chunks).unwrap();
     assert_eq!((loaded.wallet_count(), loaded.holder_count()), (4_200, 4_200));
     let last = key("wallet of person 4199 at 1").public_key();
@@ -620,7 +631,7 @@ fn a_spoilt_checkpoint_is_an_error_or_a_sound_ledger_and_never_a_panic() {
     let (network, _) = commands();
     let (chunks, _) = chunks_of(&network);
     for chunk in 0..chunks.len() {
-        // The first chunk is mostly the members' windows, 8 KiB each; the rest of it lies at both ends.
+        // The state's chunk is mostly the members' windows, 8 KiB each; the rest of it lies at both ends.
         let length = chunks[chunk].len();
         for at in (0..length).filter(|at| *at < 1_600 || length - at < 600 || at % 997 == 0) {
             for flip in [1, 255] {

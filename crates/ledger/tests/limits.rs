@@ -174,3 +174,40 @@ fn expiry_leaves_nothing_behind_without_traffic_and_under_a_hold() {
     assert_eq!((network.available(shop), network.ledger.books().cbdc()), (20, amount(20)));
     assert!(!network.ledger.programmes().has_earmarks());
 }
+
+#[test]
+fn a_checkpoint_holds_more_promises_and_purpose_bound_money_than_fit_in_one_chunk() {
+    let mut network = Network::build(|_| {});
+    let shop = network.open(2, "shop", Class::MERCHANT);
+    let persons: Vec<AccountId> =
+        (0..600).map(|person| network.open(1, &format!("person {person}"), Class::HOUSEHOLD)).collect();
+    let expires_at = network.now.plus_ms(DAY_MS);
+    let cohort = Cohort { class: Class::HOUSEHOLD, bank: None, first: 0 };
+    let purpose = Purpose { expires_at, payees: Classes::of([Class::MERCHANT]), funding: Funding::Equity };
+    network.enact(vec![Measure::Grant(Grant { cohort, amount_each: amount(64), purpose: Some(purpose) })]);
+    for person in &persons {
+        let first = network.hold(*person, shop, 1);
+        let holds = (0..64).map(|number| {
+            let mut hold = first;
+            hold.head.sequence += number;
+            hold.expires_at = expires_at;
+            unsigned(hold)
+        });
+        let holds: Vec<Command> = holds.collect();
+        assert_eq!(settled(&network.block(&holds).outcomes), 64);
+    }
+    let (mut chunks, frozen) = (Vec::new(), network.ledger.freeze());
+    let root = frozen.write(|chunk| {
+        chunks.push(chunk);
+        Ok::<_, std::convert::Infallible>(())
+    });
+    assert!(chunks.iter().all(|chunk| chunk.len() < 2 << 20), "no chunk is large");
+    assert!(chunks.iter().map(Vec::len).sum::<usize>() > 3 << 20, "all of them together are");
+    let mut loader = cbdc_ledger::checkpoint::Loader::default();
+    chunks.iter().for_each(|chunk| loader.chunk(chunk).unwrap());
+    let mut loaded = loader.finish(root.unwrap()).unwrap();
+    // What was loaded goes on as the ledger does: everything expires.
+    let block = model::network::apply(&mut loaded, expires_at, &[]);
+    network.now = expires_at;
+    assert_eq!(network.block(&[]), block);
+}

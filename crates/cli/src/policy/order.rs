@@ -80,24 +80,28 @@ impl Order {
 /// Take money off a wallet and pay it to the order's wallet; what is lacking is a lien on later credits
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  cbdc policy seize alice 50 --to bob --order AZ-17/2026")]
+  cbdc policy seize alice 50 --to bob --order AZ-17/2026
+  cbdc policy seize alice 50 --to bob --order AZ-17/2026 --release 50    and end its freeze of 50")]
 pub struct Seize {
     #[command(flatten)]
     order: Order,
     /// The wallet that the order pays to: its name or account number
     #[arg(long, value_name = "WALLET")]
     to: String,
+    /// How much of an earlier freeze this order replaces; what other orders froze stays frozen
+    #[arg(long, value_name = "AMOUNT", default_value = "0")]
+    release: String,
 }
 
 impl Seize {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
-        let Seize { order: Order { wallet, amount, order, network }, to } = self;
+        let Seize { order: Order { wallet, amount, order, network }, to, release } = self;
         let network = network.open()?;
         let anchor = network.anchor().clone();
-        let amount = anchor.parse(&amount)?;
+        let (amount, released) = (anchor.parse(&amount)?, anchor.parse(&release)?);
         let (account, to) = (network.account_of(&wallet)?, network.account_of(&to)?);
         let court = network.desk(Role::Order, MemberId(1))?;
-        let (place, taken_minor) = court.seize(account, amount, to, order_number(&order)?).await?.result()?;
+        let (place, taken_minor) = court.seize(account, amount, to, released, order_number(&order)?).await?.result()?;
         let lacking_minor = amount.minor().saturating_sub(taken_minor);
         let object = json!({
             "kind": "seized",

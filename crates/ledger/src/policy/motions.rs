@@ -1,4 +1,4 @@
-//! Proposals under vote: from propose to enacted, rejected or lapsed.
+//! Proposals under vote: from propose to enacted, lapsed or void.
 //!
 //! 1. A committee member proposes measures; that is also the member's vote for them.
 //! 2. Members vote; a later vote of the same member replaces the earlier one.
@@ -6,7 +6,7 @@
 //! 4. The first block at or after the effective time enacts a carried proposal. A proposal that is not carried when
 //!    `lapses_at` comes has lapsed; one that a motion enacted before it made impossible is void.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::command::{Measure, Motion, Record};
 use crate::encoding::{DecodeError, Reader, Writer};
@@ -51,32 +51,44 @@ pub struct Proposed {
     pub closed_at: Timestamp,
 }
 
-/// All proposals there have been, by number from 1.
+/// All proposals there have been, by number from 1, and which of them are open.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Motions(Vec<Proposed>);
+pub struct Motions {
+    all: Vec<Proposed>,
+    open: BTreeSet<u64>,
+}
 
 impl Motions {
     pub fn all(&self) -> &[Proposed] {
-        &self.0
+        &self.all
     }
 
     pub fn get(&self, number: u64) -> Option<&Proposed> {
-        self.0.get(usize::try_from(number.checked_sub(1)?).ok()?)
+        self.all.get(usize::try_from(number.checked_sub(1)?).ok()?)
     }
 
     pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut Proposed> {
-        self.0.get_mut(usize::try_from(number.checked_sub(1)?).ok()?)
+        self.all.get_mut(usize::try_from(number.checked_sub(1)?).ok()?)
+    }
+
+    /// Notes what became of an open proposal.
+    pub(crate) fn close(&mut self, number: u64, fate: Fate, closed_at: Timestamp) {
+        if let Some(proposed) = self.get_mut(number) {
+            (proposed.fate, proposed.closed_at) = (fate, closed_at);
+        }
+        self.open.remove(&number);
     }
 
     pub fn open(&self) -> impl Iterator<Item = &Proposed> {
-        self.0.iter().filter(|proposed| proposed.fate == Fate::Open)
+        self.open.iter().filter_map(|number| self.get(*number))
     }
 
     /// Takes a motion up with its proposer's vote, and returns its number.
     pub(crate) fn take_up(&mut self, motion: Motion) -> u64 {
-        let number = self.0.len() as u64 + 1;
+        let number = self.all.len() as u64 + 1;
         let ballots = Ballots::from([(motion.member, true)]);
-        self.0.push(Proposed { number, motion, ballots, fate: Fate::Open, closed_at: Timestamp(0) });
+        self.open.insert(number);
+        self.all.push(Proposed { number, motion, ballots, fate: Fate::Open, closed_at: Timestamp(0) });
         number
     }
 
@@ -88,8 +100,8 @@ impl Motions {
     }
 
     pub(crate) fn encode(&self, out: &mut Writer) {
-        out.u64(self.0.len() as u64);
-        for proposed in &self.0 {
+        out.u64(self.all.len() as u64);
+        for proposed in &self.all {
             let motion = proposed.motion.to_bytes();
             out.u32(motion.len() as u32).raw(&motion);
             out.u8(proposed.fate as u8).u64(proposed.closed_at.0).u16(proposed.ballots.len() as u16);
@@ -116,7 +128,10 @@ impl Motions {
             for _ in 0..input.u16()? {
                 ballots.insert(MemberId(input.u16()?), input.boolean()?);
             }
-            motions.0.push(Proposed { number, motion, ballots, fate, closed_at });
+            if fate == Fate::Open {
+                motions.open.insert(number);
+            }
+            motions.all.push(Proposed { number, motion, ballots, fate, closed_at });
         }
         Ok(motions)
     }

@@ -63,9 +63,7 @@ impl Settlement<'_> {
             if fate == Fate::Enacted {
                 self.enact(&measures);
             }
-            let time = self.time;
-            let proposed = self.ledger.motions.get_mut(number).expect("the proposal was just listed");
-            (proposed.fate, proposed.closed_at) = (fate, time);
+            self.ledger.motions.close(number, fate, self.time);
             self.changes.motions_closed.push(number);
         }
     }

@@ -317,7 +317,9 @@ impl<'a> At<'a> {
             (u128::from(rest.minor()) + u128::from(fee.minor())).saturating_sub(payer.spendable().minor().into());
         match top_up {
             Some(top_up) if lacking > 0 => self.check_top_up(top_up, lacking),
-            _ => check_spendable(payer, u128::from(rest.minor()) + u128::from(fee.minor()), draw).map(|()| Amount::ZERO),
+            _ => {
+                check_spendable(payer, u128::from(rest.minor()) + u128::from(fee.minor()), draw).map(|()| Amount::ZERO)
+            }
         }
     }
 

@@ -667,7 +667,8 @@ impl Resolver<'_> {
                 // Now and then it replaces what was frozen, or one more than that.
                 let frozen = self.model.wallets.get(&account).map_or(0, |wallet| wallet.frozen) as u64;
                 let released = amount([0, 0, frozen, frozen / 2, frozen.saturating_add(1)][usize::from(c) % 5]);
-                self.sign(SeizeOrder { head, court, account, amount: minor, to, released, order: [c; 16] }, signer).into()
+                self.sign(SeizeOrder { head, court, account, amount: minor, to, released, order: [c; 16] }, signer)
+                    .into()
             }
             Act::Operation => self.operation(plan),
             Act::Statement => {

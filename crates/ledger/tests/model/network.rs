@@ -266,7 +266,15 @@ impl Network {
 
     pub fn seizure(&self, account: AccountId, minor: u64, to: AccountId) -> SeizeOrder {
         let head = self.member_head(Role::Order, 0);
-        SeizeOrder { head, court: MemberId(0), account, amount: amount(minor), to, released: amount(0), order: *b"order number one" }
+        SeizeOrder {
+            head,
+            court: MemberId(0),
+            account,
+            amount: amount(minor),
+            to,
+            released: amount(0),
+            order: *b"order number one",
+        }
     }
 
     /// An operation at par, without rate and maturity.

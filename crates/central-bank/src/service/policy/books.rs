@@ -47,7 +47,7 @@ fn bank_books(ledger: &Ledger, bank: BankId) -> v1::BankBooks {
     let seat = ledger.members().seat(Role::Bank, MemberId(bank.0));
     let parameters = ledger.parameters();
     let (_, period_days) = ledger.positions().maintenance_period();
-    let requirement = parameters.reserves.requirement(position.requirement_base);
+    let requirement = ledger.positions().requirement(bank);
     v1::BankBooks {
         bank: u32::from(bank.0),
         name: seat.map(|seat| seat.member.name.clone()).unwrap_or_default(),
