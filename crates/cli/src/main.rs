@@ -5,6 +5,7 @@
 
 mod arguments;
 mod audit;
+mod bank;
 mod bench;
 mod chain;
 mod completions;

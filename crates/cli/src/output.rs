@@ -51,6 +51,16 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     std::iter::once(line(&headings)).chain(rows.iter().map(|row| line(row))).collect()
 }
 
+/// A sum of minor units that messages carry as text, since it may pass 64 bits: a number where it fits into 64 bits, like every
+/// other amount, and the text beyond.
+pub fn sum_minor(text: &str) -> Value {
+    match (text.parse::<i64>(), text.parse::<u64>()) {
+        (Ok(minor), _) => minor.into(),
+        (_, Ok(minor)) => minor.into(),
+        _ => text.into(),
+    }
+}
+
 /// An amount of minor units in major ones, with the currency.
 pub fn money(anchor: &Anchor, minor: u64) -> String {
     anchor.show(Amount::from_minor(minor))
@@ -64,6 +74,16 @@ pub fn limit(anchor: &Anchor, minor: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sum_is_a_number_as_long_as_it_fits() {
+        for text in ["0", "-5", "9223372036854775807", "18446744073709551615", "-9223372036854775808"] {
+            assert_eq!(sum_minor(text).to_string(), text);
+        }
+        for text in ["18446744073709551616", "-9223372036854775809"] {
+            assert_eq!(sum_minor(text), Value::from(text));
+        }
+    }
 
     #[test]
     fn columns_stand_beneath_each_other() {

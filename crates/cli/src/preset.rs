@@ -1,5 +1,6 @@
 //! `cbdc presets`: published figures of known systems, as a first policy.
 
+use cbdc_client::Anchor;
 use cbdc_simulator::scenario::{CURRENCY_EXPONENT, Preset, SourceMark};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -25,6 +26,12 @@ pub struct Presets {
 /// The names of all presets, for the command line.
 pub fn names() -> PossibleValuesParser {
     PossibleValuesParser::new(Preset::names())
+}
+
+/// The preset that a network began under, as its genesis tells: also where an earlier command made the network.
+pub fn of_network(anchor: &Anchor) -> Option<&'static Preset> {
+    let first = &anchor.genesis().policy;
+    Preset::all().iter().find(|preset| preset.currency == anchor.currency() && preset.parameters() == *first)
 }
 
 impl Presets {

@@ -2,8 +2,9 @@
 //!
 //! 1. Makes the folder if there is none; otherwise goes on with the data that is there.
 //! 2. Starts every node, in this process or each in its own.
-//! 3. Sees that every bank has CBDC in its treasury, and that three named wallets are open and funded. Each step can be
-//!    repeated: what an interrupted run left undone, the next one does.
+//! 3. Sees that every bank has CBDC in its treasury, and that three named wallets are open and funded, and linked to their own
+//!    bank where the network's preset links their class. Each step can be repeated: what an interrupted run left undone, the
+//!    next one does.
 //! 4. Prints endpoints, wallets and what to try next; runs until Ctrl-C or SIGTERM, and stops every node in order.
 
 use std::path::{Path, PathBuf};
@@ -37,7 +38,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
   cbdc up euro --preset digital-euro    under published figures
   cbdc up mynet --force                 begin anew, without the old data
 
-A folder that is there is gone on with, and its own shape is kept. Ctrl-C stops every node.")]
+A folder that is there is gone on with, and its own shape is kept. Ctrl-C stops every node.
+Where a preset links a class to deposits, as digital-euro does merchants that may hold nothing, the wallets of that class are
+linked to their own bank: what is above the holding limit goes to the deposit there.")]
 pub struct Up {
     /// The network's folder
     #[arg(env = "CBDC_NETWORK", default_value = "network")]
@@ -108,11 +111,18 @@ impl Up {
     async fn welcome(&self, network: &Network, is_new: bool, took: Duration, output: &Output) -> anyhow::Result<()> {
         let nodes = nodes(network)?;
         let wallets = balances(network).await?;
+        let linked = linked_banks(network, &wallets).await;
         let wallet_objects: Vec<Value> = wallets
             .iter()
-            .map(|(file, available)| {
-                let account = file.account.map(|account| account.to_string());
-                json!({ "name": file.name, "account": account, "bank": file.bank.0, "available_minor": available })
+            .zip(&linked)
+            .map(|((file, available), linked)| {
+                json!({
+                    "name": file.name,
+                    "account": file.account.map(|account| account.to_string()),
+                    "bank": file.bank.0,
+                    "available_minor": available,
+                    "linked_bank": linked,
+                })
             })
             .collect();
         let object = json!({
@@ -135,10 +145,35 @@ impl Up {
                 ("folder", self.dir.display().to_string()),
                 ("log", log),
             ]);
-            format!("{about}\n{}\n{}\n{}", nodes_table(&nodes), wallets_table(network, &wallets), next_steps(&self.dir))
+            let wallets_shown = wallets_table(network, &wallets);
+            let links = links_text(&wallets, &linked);
+            format!("{about}\n{}\n{wallets_shown}{links}\n{}", nodes_table(&nodes), next_steps(&self.dir))
         });
         Ok(())
     }
+}
+
+/// The bank that each wallet is linked to, 0 for none; nothing where its bank does not answer.
+async fn linked_banks(network: &Network, wallets: &[(WalletFile, Option<u64>)]) -> Vec<Option<u32>> {
+    let mut linked = Vec::new();
+    for (file, _) in wallets {
+        let details = match network.wallet(&file.name) {
+            Ok(wallet) => wallet.details().await.ok(),
+            Err(_) => None,
+        };
+        linked.push(details.map(|details| details.linked_bank));
+    }
+    linked
+}
+
+/// A line for each linked wallet.
+fn links_text(wallets: &[(WalletFile, Option<u64>)], linked: &[Option<u32>]) -> String {
+    let line = |((file, _), linked): (&(WalletFile, Option<u64>), &Option<u32>)| {
+        let bank = linked.filter(|bank| *bank > 0)?;
+        let name = &file.name;
+        Some(format!("{name} is linked to bank {bank}: what is above the holding limit goes to the deposit there.\n"))
+    };
+    wallets.iter().zip(linked).filter_map(line).collect()
 }
 
 fn log_path(dir: &Path) -> PathBuf {
@@ -207,7 +242,7 @@ async fn watch(processes: &mut Processes) -> NetworkError {
     }
 }
 
-/// Gives every bank CBDC and opens and funds the named wallets, as far as that was not done before.
+/// Gives every bank CBDC and opens, links and funds the named wallets, as far as that was not done before.
 async fn prepare(network: &Network) -> anyhow::Result<()> {
     for bank in network.banks() {
         issue_first(network, bank).await.with_context(|| format!("bank {bank} could not be given CBDC"))?;
@@ -217,6 +252,7 @@ async fn prepare(network: &Network) -> anyhow::Result<()> {
         let opened = network.open_wallet(name, BankId(bank.min(banks)), class).await;
         let file = opened.with_context(|| format!("the wallet `{name}` could not be opened"))?;
         if !file.funded {
+            link_first(network, &file).await.with_context(|| format!("the wallet `{name}` could not be linked"))?;
             fund_first(network, file, first_money(network, class, money))
                 .await
                 .with_context(|| format!("the wallet `{name}` could not be funded"))?;
@@ -252,6 +288,20 @@ async fn issue_first(network: &Network, bank: BankId) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Links a wallet to its own bank where the network's preset links its class: otherwise one that may hold nothing could not be
+/// paid.
+async fn link_first(network: &Network, file: &WalletFile) -> anyhow::Result<()> {
+    let preset = crate::preset::of_network(network.anchor());
+    if preset.is_none_or(|preset| *preset.linked.get(file.class) == 0.0) {
+        return Ok(());
+    }
+    let wallet = network.wallet(&file.name)?;
+    if wallet.details().await?.linked_bank == 0 {
+        wallet.link_bank(file.bank).await?.settled()?;
+    }
+    Ok(())
+}
+
 /// The request ids follow from the holder's id, so that an interrupted run does not pay twice.
 async fn fund_first(network: &Network, mut file: WalletFile, money: Amount) -> anyhow::Result<()> {
     let wallet = network.wallet(&file.name)?;
@@ -277,6 +327,27 @@ fn major(network: &Network, amount: u64) -> Amount {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_that_began_under_a_preset_is_known_by_its_genesis() {
+        use cbdc_simulator::network::{NetworkSpec, Ports};
+        use cbdc_simulator::scenario::{CURRENCY_EXPONENT, Preset};
+
+        let folder = tempfile::tempdir().unwrap();
+        let plain = NetworkSpec { ports: Ports::Free, banks: 1, ..NetworkSpec::default() };
+        for preset in std::iter::once(None).chain(Preset::all().iter().map(Some)) {
+            let spec = preset.map_or(plain.clone(), |preset| NetworkSpec {
+                currency: preset.currency.clone(),
+                currency_exponent: CURRENCY_EXPONENT,
+                policy: preset.parameters(),
+                ..plain.clone()
+            });
+            let name = preset.map_or("none", |preset| &preset.name);
+            let network = Network::create(&folder.path().join(name), &spec).unwrap();
+            let found = crate::preset::of_network(network.anchor()).map(|preset| &preset.name);
+            assert_eq!(found, preset.map(|preset| &preset.name));
+        }
+    }
 
     #[test]
     fn the_next_steps_name_the_network_where_it_is_not_the_usual_one() {

@@ -62,7 +62,8 @@ fn samples() -> Vec<Command> {
         Command::from(unsigned(DepositStatement { head, bank, deposits: amount })),
         unsigned(freeze(FreezeKind::Freeze)).into(),
         unsigned(freeze(FreezeKind::Unfreeze)).into(),
-        unsigned(SeizeOrder { head, court: id, account, amount, to: payee, released: Amount::ZERO, order: [0; 16] }).into(),
+        unsigned(SeizeOrder { head, court: id, account, amount, to: payee, released: Amount::ZERO, order: [0; 16] })
+            .into(),
         unsigned(Motion { head, member: id, effective_at: Timestamp(1), lapses_at: Timestamp(2), measures }).into(),
         unsigned(Ballot { head, member: id, approve: true, proposal: 1 }).into(),
     ]);

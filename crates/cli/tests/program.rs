@@ -148,6 +148,17 @@ fn the_committee_and_the_court_have_their_way() {
     assert_eq!(code(dir, &["wallet", "pay", "alice", "bob", "10.01"]), 3);
     assert_eq!(code(dir, &["wallet", "pay", "alice", "bob", "10"]), 0);
 
+    let members = object(dir, &["policy", "members"]);
+    let key = members["members"][0]["signing_key"].as_str().unwrap();
+    std::fs::write(dir.join("auditor.toml"), format!("name = \"Second auditor\"\nsigning_key = \"{key}\"\n")).unwrap();
+    assert_eq!(code(dir, &["policy", "propose", "admit=auditor-9:nowhere.toml"]), 2);
+    assert_eq!(code(dir, &["policy", "propose", "admit=auditor-9:auditor.toml", "--carry"]), 0);
+    let give_up = Instant::now() + Duration::from_secs(5);
+    while !object(dir, &["policy", "members"])["members"].to_string().contains("Second auditor") {
+        assert!(Instant::now() < give_up, "{}", object(dir, &["policy", "proposals"]));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+
     assert_eq!(code(dir, &["policy", "freeze", "alice", "985"]), 0);
     assert_eq!(code(dir, &["wallet", "pay", "alice", "bob", "6"]), 3);
     assert_eq!(code(dir, &["policy", "unfreeze", "alice", "985"]), 0);
@@ -169,6 +180,60 @@ fn the_committee_and_the_court_have_their_way() {
         assert_eq!(code(dir, &["policy", words]), 0, "{words}");
     }
     assert_eq!(object(dir, &["audit", "--node", "bank-2"])["ok"], true);
+    up.stop();
+}
+
+#[test]
+fn a_bank_states_its_deposits_pays_reserves_and_closes_an_empty_wallet() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let up = Up::start(dir, &["--banks", "2"]);
+    let minor = |object: &Value, name: &str| object[name].as_u64().unwrap_or_else(|| panic!("{name} in {object}"));
+    let sheet = || object(dir, &["policy", "balance-sheet"]);
+    let before = sheet();
+    assert_eq!(before["unposted_interest_minor"], Value::Null, "it was not asked for");
+    assert_eq!(object(dir, &["policy", "balance-sheet", "--unposted"])["unposted_interest_minor"], 0);
+    assert!(before["equity_minor"].is_i64() && before["cbdc_minor"].is_u64(), "{before}");
+
+    let words = ["bank", "transfer-reserves", "250.50", "--from", "1", "--to", "2"];
+    let left = minor(&object(dir, &words), "reserves_left_minor");
+    let after = sheet();
+    let reserves = |sheet: &Value, bank: usize| minor(&sheet["banks"][bank], "reserves_minor");
+    assert_eq!((reserves(&after, 0), reserves(&before, 0)), (left, left + 25_050));
+    assert_eq!(reserves(&after, 1), reserves(&before, 1) + 25_050);
+    assert_eq!(code(dir, &["bank", "transfer-reserves", "1", "--from", "1", "--to", "1"]), 3);
+    assert_eq!(code(dir, &["bank", "transfer-reserves", "1", "--from", "1", "--to", "9"]), 3);
+
+    assert_eq!(code(dir, &["bank", "close-wallet", "alice"]), 3, "there is money on it");
+    assert_eq!(code(dir, &["wallet", "defund", "alice", "1000"]), 0);
+    assert_eq!(minor(&object(dir, &["bank", "report-deposits", "--bank", "1"]), "deposits_minor"), 100_000);
+    assert_eq!(minor(&sheet()["banks"][0], "deposits_reported_minor"), 100_000);
+    assert_eq!(object(dir, &["bank", "close-wallet", "alice"])["open"], false);
+    assert_eq!(code(dir, &["bank", "close-wallet", "alice"]), 1, "there is no such open wallet any more");
+    assert_eq!(code(dir, &["wallet", "pay", "bob", "alice", "1"]), 3);
+    up.stop();
+
+    let up = Up::start(dir, &[]);
+    assert_eq!(available(dir, "bob"), 50_000, "a network with a closed wallet goes on");
+    up.stop();
+}
+
+#[test]
+fn under_the_digital_euro_a_merchant_that_may_hold_nothing_is_paid_into_the_deposit() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let up = Up::start(dir, &["--preset", "digital-euro"]);
+    let linked: Vec<_> =
+        up.greeting["wallets"].as_array().unwrap().iter().map(|wallet| &wallet["linked_bank"]).collect();
+    assert_eq!(linked, [0, 0, 3], "carol's is a merchant's");
+    let paid = object(dir, &["wallet", "pay", "alice", "carol", "5"]);
+    assert_eq!((&paid["outcome"], &paid["waterfall_minor"]), (&Value::from("SETTLED"), &Value::from(500)));
+    let give_up = Instant::now() + Duration::from_secs(5);
+    while object(dir, &["wallet", "show", "carol"])["deposit_minor"] != 500 {
+        assert!(Instant::now() < give_up, "{}", object(dir, &["wallet", "show", "carol"]));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(available(dir, "carol"), 0);
     up.stop();
 }
 

@@ -1,10 +1,10 @@
-//! A bank's back office: deposits, holds for its payees, issuance and the treasury.
+//! A bank's back office: deposits, holds for its payees, issuance, reserves, closing wallets and the treasury.
 //!
 //! These calls need the bank's own node certificate; anybody else is refused with `NOT_AUTHORISED`.
 
 use bytes::Bytes;
 use cbdc_ledger::command::IssuanceKind;
-use cbdc_ledger::{AccountId, Amount};
+use cbdc_ledger::{AccountId, Amount, BankId};
 use cbdc_proto::convert;
 use cbdc_proto::v1;
 
@@ -98,6 +98,24 @@ impl BankOffice {
         let answer = self.connection.ask(self.connection.bank().report_deposits(request)).await?;
         let outcome = answer.outcome.unwrap_or_default();
         Ok((self.fate(&outcome)?, Amount::from_minor(answer.deposits_minor)))
+    }
+
+    /// Moves reserves of this bank's to another bank.
+    ///
+    /// **Not safe to repeat**: each call is a new transfer. After an error that leaves the fate open, look at
+    /// [`BankOffice::treasury`] first.
+    pub async fn transfer_reserves(&self, to: BankId, amount: Amount) -> Result<Fate, ClientError> {
+        let message = v1::TransferReservesRequest { to: u32::from(to.0), amount_minor: amount.minor() };
+        let request = self.connection.request(message);
+        let outcome = self.connection.ask(self.connection.bank().transfer_reserves(request)).await?;
+        self.fate(&outcome)
+    }
+
+    /// Closes an empty wallet of this bank. Happens once: repeated, the wallet is not found ([`ClientError::NotFound`]).
+    pub async fn close_wallet(&self, account: AccountId) -> Result<Fate, ClientError> {
+        let request = self.connection.request(v1::CloseWalletRequest { account: account.to_string() });
+        let outcome = self.connection.ask(self.connection.bank().close_wallet(request)).await?;
+        self.fate(&outcome)
     }
 
     fn fate(&self, outcome: &v1::Outcome) -> Result<Fate, ClientError> {

@@ -1,10 +1,11 @@
-//! The bank's own back office: money paid in, issuance, statements of deposits, the treasury.
+//! The bank's own back office: money paid in, issuance, statements of deposits, reserves paid to other banks, closing wallets,
+//! the treasury.
 
 use std::sync::Arc;
 
-use cbdc_ledger::command::{DepositStatement, IssuanceKind, IssuanceRequest};
-use cbdc_ledger::{AccountId, Amount, Outcome, Reason};
-use cbdc_proto::convert::{exact, outcome_from_message, outcome_to_message};
+use cbdc_ledger::command::{CloseWallet, DepositStatement, IssuanceKind, IssuanceRequest, ReservesTransfer};
+use cbdc_ledger::{AccountId, Amount, BankId, Outcome, Reason};
+use cbdc_proto::convert::{exact, number_u16, outcome_from_message, outcome_to_message};
 use cbdc_proto::status::{invalid, of_reason, of_refusal, refusal_of, unavailable};
 use cbdc_proto::v1;
 use cbdc_proto::v1::settlement_client::SettlementClient;
@@ -83,6 +84,31 @@ pub async fn report_deposits(desks: &Arc<Desks>) -> Result<v1::ReportDepositsRes
         outcome: Some(outcome_to_message(&answer.outcome, answer.height, answer.index)),
         deposits_minor: deposits.minor(),
     })
+}
+
+/// Pays reserves to another bank. Each call signs a new transfer, so whoever does not learn its fate must not just ask again.
+pub async fn transfer_reserves(
+    desks: &Arc<Desks>,
+    request: &v1::TransferReservesRequest,
+) -> Result<v1::Outcome, Status> {
+    let (to, amount) = (BankId(number_u16("to", request.to)?), positive_amount(request.amount_minor)?);
+    let make = |head| ReservesTransfer { head, from: desks.bank, to, amount };
+    let settled = desks.settle_own(SHORT_VALIDITY, make).await;
+    let answer = settled.map_err(|status| match refusal_of(&status).map(|refusal| refusal.reason) {
+        Some(Reason::Unavailable) => unavailable(
+            "the central bank has not answered: whether the reserves were moved is not known; look at the treasury before asking again, which would be another transfer",
+        ),
+        _ => status,
+    })?;
+    Ok(outcome_to_message(&answer.outcome, answer.height, answer.index))
+}
+
+/// Closes an empty wallet of this bank's. The deposit beside it stays the customer's.
+pub async fn close_wallet(desks: &Arc<Desks>, request: &v1::CloseWalletRequest) -> Result<v1::Outcome, Status> {
+    let account = desks.own_account("account", &request.account)?;
+    desks.require_open_wallet(account)?;
+    let answer = desks.settle_own(SHORT_VALIDITY, |head| CloseWallet { head, account }).await?;
+    Ok(outcome_to_message(&answer.outcome, answer.height, answer.index))
 }
 
 fn minor(sum: u128) -> u64 {

@@ -8,7 +8,7 @@
 //! | [`holder_command`] | whatever else a holder signs |
 //! | [`hold`] | open holds; capturing and voiding them |
 //! | [`funding`] | from the deposit to the wallet |
-//! | [`back_office`] | credits, issuance, statements, treasury: with the bank's own node key only |
+//! | [`back_office`] | credits, issuance, statements, reserves, closing, treasury: with the bank's own node key only |
 //! | [`history`] | receipts and past payments |
 //!
 //! A command that was ordered is answered with OK and its outcome, settled or refused. One that was not ordered is a status
@@ -324,6 +324,19 @@ impl v1::bank_server::Bank for BankService {
     ) -> Result<Response<v1::ReportDepositsResponse>, Status> {
         self.0.require_back_office(&request)?;
         back_office::report_deposits(&self.0).await.map(Response::new)
+    }
+
+    async fn transfer_reserves(
+        &self,
+        request: Request<v1::TransferReservesRequest>,
+    ) -> Result<Response<v1::Outcome>, Status> {
+        self.0.require_back_office(&request)?;
+        back_office::transfer_reserves(&self.0, &request.into_inner()).await.map(Response::new)
+    }
+
+    async fn close_wallet(&self, request: Request<v1::CloseWalletRequest>) -> Result<Response<v1::Outcome>, Status> {
+        self.0.require_back_office(&request)?;
+        back_office::close_wallet(&self.0, &request.into_inner()).await.map(Response::new)
     }
 
     async fn get_treasury(&self, request: Request<v1::GetTreasuryRequest>) -> Result<Response<v1::Treasury>, Status> {

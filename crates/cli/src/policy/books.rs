@@ -1,4 +1,6 @@
 //! `cbdc policy balance-sheet`, `profit-and-loss`, `aggregates` and `supply`: the central bank's books.
+//!
+//! As JSON every amount is a number of minor units; only a sum that passes 64 bits is a string of its digits.
 
 use cbdc_client::{Amount, Anchor, RatePpm, Timestamp, v1};
 use cbdc_ledger::policy::text::show_rate;
@@ -6,14 +8,22 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use crate::network::NetworkArgument;
-use crate::output::{Output, fields, money, table};
+use crate::output::{Output, fields, money, sum_minor, table};
 
 /// Show the central bank's balance sheet
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc policy balance-sheet
-  cbdc policy balance-sheet --json")]
+  cbdc policy balance-sheet --unposted
+  cbdc policy balance-sheet --json
+
+With --json amounts are numbers of minor units; a sum beyond 64 bits is a string of its digits. What was not asked for with
+--unposted is null.")]
 pub struct BalanceSheet {
+    /// Also add up what has accrued on wallets and is not posted: looks at every wallet while the ledger waits, seconds on
+    /// a large one
+    #[arg(long)]
+    unposted: bool,
     #[command(flatten)]
     network: NetworkArgument,
 }
@@ -22,7 +32,11 @@ impl BalanceSheet {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let sheet = network.reading_desk()?.balance_sheet_with_unposted_interest().await?;
+        let desk = network.reading_desk()?;
+        let sheet = match self.unposted {
+            true => desk.balance_sheet_with_unposted_interest().await?,
+            false => desk.balance_sheet().await?,
+        };
         output.print(sheet_object(&sheet), || {
             let banks = banks_table(&anchor, &sheet.banks);
             let mut parts = vec![
@@ -49,9 +63,9 @@ fn sheet_object(sheet: &v1::BalanceSheet) -> Value {
         "cbdc_minor": sheet.cbdc_minor,
         "offline_minor": sheet.offline_minor,
         "government_minor": sheet.government_minor,
-        "equity_minor": sheet.equity_minor,
-        "unposted_interest_minor": sheet.unposted_interest_minor,
-        "unposted_demurrage_minor": sheet.unposted_demurrage_minor,
+        "equity_minor": sum_minor(&sheet.equity_minor),
+        "unposted_interest_minor": sheet.unposted_interest_minor.as_deref().map(sum_minor),
+        "unposted_demurrage_minor": sheet.unposted_demurrage_minor.as_deref().map(sum_minor),
         "banks": banks,
     })
 }
@@ -155,7 +169,9 @@ fn unposted_line(anchor: &Anchor, sheet: &v1::BalanceSheet) -> Option<String> {
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc policy profit-and-loss
-  cbdc policy profit-and-loss --json")]
+  cbdc policy profit-and-loss --json
+
+With --json amounts are numbers of minor units; a sum beyond 64 bits is a string of its digits.")]
 pub struct ProfitAndLoss {
     #[command(flatten)]
     network: NetworkArgument,
@@ -167,14 +183,14 @@ impl ProfitAndLoss {
         let anchor = network.anchor().clone();
         let profit = network.reading_desk()?.profit_and_loss().await?;
         let items: Map<String, Value> =
-            profit.items.iter().map(|item| (format!("{}_minor", item.name), json!(item.amount_minor))).collect();
+            profit.items.iter().map(|item| (format!("{}_minor", item.name), sum_minor(&item.amount_minor))).collect();
         let object = json!({
             "height": profit.height,
             "time_ms": profit.time_ms,
-            "opening_equity_minor": profit.opening_equity_minor,
+            "opening_equity_minor": sum_minor(&profit.opening_equity_minor),
             "income": items,
-            "total_minor": profit.total_minor,
-            "equity_minor": profit.equity_minor,
+            "total_minor": sum_minor(&profit.total_minor),
+            "equity_minor": sum_minor(&profit.equity_minor),
         });
         output.print(object, || {
             let mut rows =
@@ -197,7 +213,8 @@ impl ProfitAndLoss {
   cbdc policy aggregates
   cbdc policy aggregates --json
 
-Looks at every wallet: seconds on a large ledger.")]
+Looks at every wallet: seconds on a large ledger. With --json amounts are numbers of minor units; a sum beyond 64 bits is a
+string of its digits.")]
 pub struct Aggregates {
     #[command(flatten)]
     network: NetworkArgument,
@@ -243,10 +260,10 @@ fn aggregates_object(aggregates: &v1::Aggregates) -> Value {
     json!({
         "height": aggregates.height,
         "time_ms": aggregates.time_ms,
-        "m0_minor": aggregates.m0_minor,
+        "m0_minor": sum_minor(&aggregates.m0_minor),
         "banknotes_minor": aggregates.banknotes_minor,
-        "reserves_minor": aggregates.reserves_minor,
-        "deposit_facility_minor": aggregates.deposit_facility_minor,
+        "reserves_minor": sum_minor(&aggregates.reserves_minor),
+        "deposit_facility_minor": sum_minor(&aggregates.deposit_facility_minor),
         "cbdc_minor": aggregates.cbdc_minor,
         "offline_minor": aggregates.offline_minor,
         "classes": parts(&aggregates.classes),

@@ -1,9 +1,9 @@
 //! Measures as they are typed: `holding-limit.household=2000`.
 
-use cbdc_client::{Anchor, Measure, MemberId, Parameters, Role};
+use cbdc_client::{Anchor, Measure, Parameters};
 use cbdc_ledger::policy::text;
 
-use super::grant;
+use super::{grant, member_file};
 use crate::exit::Usage;
 
 /// What may be typed, for the help.
@@ -35,6 +35,10 @@ Other measures:
   bank-status=bank-2:suspended    active, suspended or resolved (which is final)
   threshold=2                     committee members who must approve
   dismiss=bank-2                  a member leaves
+  admit=bank-4:FILE               a member joins; FILE is TOML with name, signing_key and, of
+                                  members that connect to nodes, node_key: 64 hex digits each
+  replace-keys=bank-2:FILE        a member's new keys, FILE as above without name; a node_key
+                                  left out is taken away (now: cbdc policy members --json)
 Classes: household, merchant, business, government, tier-1, tier-2, tier-3, visitor";
 
 /// Reads what shall be proposed together: the changes that lead from the parameters in force to those with every
@@ -80,6 +84,8 @@ fn other_measure(anchor: &Anchor, name: &str, value: &str) -> Option<Result<Meas
         "bank-status" => bank_status(value),
         "threshold" => threshold(value),
         "dismiss" => dismissal(value),
+        "admit" => member_file::admission(value),
+        "replace-keys" => member_file::replacement(value),
         _ => return None,
     })
 }
@@ -95,9 +101,8 @@ fn threshold(value: &str) -> Result<Measure, String> {
 }
 
 fn dismissal(value: &str) -> Result<Measure, String> {
-    let member = value.rsplit_once('-').and_then(|(role, id)| Some((role.parse::<Role>().ok()?, id.parse().ok()?)));
-    let (role, id) = member.ok_or_else(|| format!("expected a member such as bank-2, found `{value}`"))?;
-    Ok(Measure::DismissMember { role, id: MemberId(id) })
+    let (role, id) = member_file::member(value)?;
+    Ok(Measure::DismissMember { role, id })
 }
 
 /// The rates that bound each other, as they would be.
@@ -109,7 +114,7 @@ fn rates(wanted: &Parameters) -> String {
 
 #[cfg(test)]
 pub mod tests {
-    use cbdc_client::{Amount, BankId, BankStatus, Class, PolicyChange, RatePpm};
+    use cbdc_client::{Amount, BankId, BankStatus, Class, MemberId, PolicyChange, RatePpm, Role};
     use cbdc_simulator::network::{Network, NetworkSpec, Ports};
 
     use super::*;
@@ -183,6 +188,8 @@ pub mod tests {
             "day-limit.household=1.001",
             "rate=3",
             "dismiss=bank",
+            "admit=bank-4",
+            "replace-keys=bank-2:/nowhere/at-all.toml",
             "threshold=most",
             "issuance-quota.2=5",
             "remuneration.household=1 % up to 5",

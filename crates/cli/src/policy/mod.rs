@@ -5,6 +5,7 @@ mod grant;
 mod history;
 mod issuance;
 mod measure;
+mod member_file;
 mod members;
 mod motion;
 mod operate;

@@ -20,6 +20,7 @@ use crate::output::{Output, fields, table};
   cbdc policy propose remuneration.household=\"1 % up to 3000, 0 % above\"
   cbdc policy propose grant=\"25.00 to household first 100\"
   cbdc policy propose bank-status=bank-2:suspended
+  cbdc policy propose admit=bank-4:bank-4.toml replace-keys=operator-1:operator.toml
 
 {}", measure::MEASURES_HELP))]
 pub struct Propose {

@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::network::NetworkArgument;
-use crate::output::{Output, money, table};
+use crate::output::{Output, money, sum_minor, table};
 
 /// List payments to cohorts: unbacked issuance and purpose-bound money; newest first
 #[derive(Args, Debug)]
@@ -13,6 +13,7 @@ use crate::output::{Output, money, table};
   cbdc policy programmes
   cbdc policy programmes --count 100 --json
 
+With --json amounts are numbers of minor units; a sum beyond 64 bits is a string of its digits.
 Found one: cbdc policy propose grant=\"25 to household\" (see its help)")]
 pub struct Programmes {
     /// Programmes on the page, at most 100
@@ -70,7 +71,7 @@ fn object(programme: &v1::Programme) -> Value {
         "state": programme.state,
         "persons_paid": programme.paid,
         "persons_refused": programme.refused,
-        "paid_minor": programme.paid_minor,
+        "paid_minor": sum_minor(&programme.paid_minor),
         "expired_minor": programme.expired_minor,
         "outstanding_minor": programme.outstanding_minor,
     })

@@ -1,7 +1,9 @@
 //! `cbdc wallet pay`.
 
+use std::time::Duration;
+
 use anyhow::Context;
-use cbdc_client::{Fate, PaymentTerms, Reason, Wallet};
+use cbdc_client::{AccountId, Amount, Fate, PaymentTerms, Place, Reason, Wallet};
 use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Payment, PaymentKind, Signed};
 use clap::Args;
 
@@ -13,6 +15,9 @@ use crate::output::{Output, fields, money};
 
 /// How often a payment is signed anew because its number was taken meanwhile.
 const RENUMBERINGS_MAX: usize = 5;
+/// How often, and how long apart, the wallet's own bank is asked for a receipt that it may not have yet.
+const RECEIPT_TRIES: u32 = 10;
+const RECEIPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Pay from a named wallet to another, by name or account number
 #[derive(Args, Debug)]
@@ -24,7 +29,8 @@ const RENUMBERINGS_MAX: usize = 5;
   cbdc wallet pay alice bakery 200 --top-up      with what the wallet lacks from the deposit at the linked bank
 
 It waits until the payment is settled or refused. If it is interrupted, run the same command again: the same signed
-record is handed in again, which cannot pay twice.")]
+record is handed in again, which cannot pay twice. With another payee, amount, reference, --max-fee or --top-up it is
+another payment, made once it is known what became of the earlier one.")]
 pub struct Pay {
     /// The paying wallet's name
     from: String,
@@ -58,14 +64,19 @@ impl Pay {
 
         if let Some(earlier) = pending.payment()? {
             let fate = pending.submit(&wallet, &earlier).await.context("an earlier payment is still under way")?;
-            let Payment { kind, to: earlier_to, amount: earlier_amount, .. } = earlier.record;
-            let is_same = kind == PaymentKind::Transfer && (earlier_to, earlier_amount) == (to, amount);
+            let is_still_open = matches!(fate, Fate::Unknown { .. } | Fate::Accepted);
+            let is_same = is_same(&earlier.record, to, amount, &terms);
+            let next = match (is_same, is_still_open, &fate) {
+                (true, ..) | (_, true, _) => "",
+                (_, _, Fate::Settled { .. }) => "; it is settled, and this one, with other terms, is made beside it",
+                _ => "; it was refused, and this one, with other terms, is made instead",
+            };
+            let Payment { to: earlier_to, amount: earlier_amount, .. } = earlier.record;
             output.note(&format!(
-                "note: an earlier payment of {} to {} was under way",
-                anchor.show(earlier_amount),
-                earlier_to
+                "note: an earlier payment of {} to {earlier_to} was under way{next}",
+                anchor.show(earlier_amount)
             ));
-            if is_same || matches!(fate, Fate::Unknown { .. } | Fate::Accepted) {
+            if is_same || is_still_open {
                 return self.report(output, &wallet, &earlier, fate).await;
             }
         }
@@ -92,10 +103,9 @@ impl Pay {
         let (anchor, Payment { from, to, amount, head, .. }) = (wallet.anchor(), payment.record);
         let mut object = settled_object("transfer", from, to, amount, &fate);
         let (place, waterfall) = fate.result()?;
-        // What was drawn is part of the outcome, which the receipt proves. (The wallet's own bank may not have the block yet.)
         let drawn = match head.flags & FLAG_REVERSE_WATERFALL {
             0 => Some(0),
-            _ => wallet.receipt(place).await.ok().map(|receipt| receipt.outcome().limit),
+            _ => drawn(wallet, place).await,
         };
         object["reverse_waterfall_minor"] = drawn.into();
         output.print(object, || {
@@ -104,10 +114,13 @@ impl Pay {
                 ("from", format!("{}  {}", grouped(from), self.from)),
                 ("to", grouped(to)),
             ];
-            for (label, minor) in [("from deposit", drawn.unwrap_or_default()), ("to deposit", waterfall)] {
-                if minor > 0 {
-                    rows.push((label, money(anchor, minor)));
-                }
+            match drawn {
+                None => rows.push(("from deposit", "not known yet".to_owned())),
+                Some(0) => {}
+                Some(minor) => rows.push(("from deposit", money(anchor, minor))),
+            }
+            if waterfall > 0 {
+                rows.push(("to deposit", money(anchor, waterfall)));
             }
             rows.push(("place", place_text(place)));
             rows.push(("receipt", format!("cbdc wallet receipt {} {place}{}", self.from, self.network.suffix())));
@@ -115,6 +128,29 @@ impl Pay {
         });
         Ok(())
     }
+}
+
+/// Whether the earlier payment is what is asked for now, on the same terms.
+fn is_same(earlier: &Payment, to: AccountId, amount: Amount, terms: &PaymentTerms) -> bool {
+    let earlier_terms = PaymentTerms {
+        reference: earlier.reference,
+        max_fee: earlier.max_fee,
+        top_up: earlier.head.flags & FLAG_REVERSE_WATERFALL != 0,
+    };
+    earlier.kind == PaymentKind::Transfer && (earlier.to, earlier.amount, earlier_terms) == (to, amount, *terms)
+}
+
+/// What was drawn from the deposit: part of the outcome, which the receipt proves. The wallet's own bank may not have the
+/// block yet where the linked one took the payment in.
+async fn drawn(wallet: &Wallet, place: Place) -> Option<u64> {
+    for attempt in 1..=RECEIPT_TRIES {
+        match wallet.receipt(place).await {
+            Ok(receipt) => return Some(receipt.outcome().limit),
+            Err(_) if attempt < RECEIPT_TRIES => tokio::time::sleep(RECEIPT_PAUSE).await,
+            Err(_) => {}
+        }
+    }
+    None
 }
 
 /// Whether another record took the number: then this one can never settle, and may be signed anew.
@@ -129,4 +165,32 @@ pub fn reference(text: &str) -> anyhow::Result<[u8; 16]> {
         .ok_or_else(|| Usage(format!("expected a reference of at most 16 bytes, found {} in `{text}`", text.len())))?;
     place.copy_from_slice(text.as_bytes());
     Ok(reference)
+}
+
+#[cfg(test)]
+mod tests {
+    use cbdc_client::{BankId, Timestamp};
+    use cbdc_ledger::command::Head;
+
+    use super::*;
+
+    #[test]
+    fn a_payment_with_any_other_term_is_another_payment() {
+        let (from, to, amount) = (AccountId::new(BankId(1), 1), AccountId::new(BankId(2), 1), Amount::from_minor(500));
+        let terms = PaymentTerms { reference: [1; 16], max_fee: Amount::from_minor(5), top_up: true };
+        let head = Head { flags: FLAG_REVERSE_WATERFALL, key_version: 0, sequence: 1, valid_until: Timestamp(1) };
+        let (kind, max_fee, reference) = (PaymentKind::Transfer, terms.max_fee, terms.reference);
+        let earlier = Payment { kind, head, from, to, amount, max_fee, reference };
+        assert!(is_same(&earlier, to, amount, &terms));
+        assert!(!is_same(&earlier, from, amount, &terms));
+        assert!(!is_same(&earlier, to, max_fee, &terms));
+        for other in [
+            PaymentTerms { top_up: false, ..terms },
+            PaymentTerms { max_fee: Amount::ZERO, ..terms },
+            PaymentTerms { reference: [2; 16], ..terms },
+        ] {
+            assert!(!is_same(&earlier, to, amount, &other), "{other:?}");
+        }
+        assert!(!is_same(&Payment { kind: PaymentKind::Defund, ..earlier }, to, amount, &terms));
+    }
 }

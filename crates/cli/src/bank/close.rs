@@ -1,0 +1,47 @@
+//! `cbdc bank close-wallet`.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::network::NetworkArgument;
+use crate::output::{Output, fields};
+
+/// Close an empty wallet, as the customer's bank
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc wallet defund dave 100
+  cbdc bank close-wallet dave
+
+A wallet with money on it, or with an order against it, is not closed. Demurrage that it owes is written off; the deposit
+beside it stays. A closed wallet is not opened again.")]
+pub struct CloseWallet {
+    /// A wallet's name or an account number
+    name: String,
+    #[command(flatten)]
+    network: NetworkArgument,
+}
+
+impl CloseWallet {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        let network = self.network.open()?;
+        let account = network.account_of(&self.name)?;
+        let place = network.bank_office(account.bank)?.close_wallet(account).await?.settled()?;
+        let object = json!({
+            "name": self.name,
+            "account": account.to_string(),
+            "bank": account.bank.0,
+            "open": false,
+            "height": place.height.0,
+            "index": place.index,
+        });
+        output.print(object, || {
+            fields(&[
+                ("closed", self.name.clone()),
+                ("account", account.to_string()),
+                ("bank", account.bank.to_string()),
+                ("place", place.to_string()),
+            ])
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,43 @@
+//! `cbdc bank report-deposits`.
+
+use cbdc_client::BankId;
+use clap::Args;
+use serde_json::json;
+
+use crate::network::NetworkArgument;
+use crate::output::{Output, fields};
+
+/// State to the central bank what customers have on deposit, which the reserve requirement goes by
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc bank report-deposits --bank 1
+  cbdc bank report-deposits --bank 1 --json
+
+The sum is the deposit book's own, what is in transit included. The newest statement stands when a maintenance period
+begins.")]
+pub struct ReportDeposits {
+    /// The bank's number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    bank: u16,
+    #[command(flatten)]
+    network: NetworkArgument,
+}
+
+impl ReportDeposits {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        let network = self.network.open()?;
+        let anchor = network.anchor().clone();
+        let (fate, deposits) = network.bank_office(BankId(self.bank))?.report_deposits().await?;
+        let place = fate.settled()?;
+        let object = json!({
+            "bank": self.bank,
+            "deposits_minor": deposits.minor(),
+            "height": place.height.0,
+            "index": place.index,
+        });
+        output.print(object, || {
+            fields(&[("stated", anchor.show(deposits)), ("bank", self.bank.to_string()), ("place", place.to_string())])
+        });
+        Ok(())
+    }
+}

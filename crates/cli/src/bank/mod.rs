@@ -1,0 +1,39 @@
+//! `cbdc bank`: a commercial bank's back office on a development network.
+
+mod close;
+mod deposits;
+mod reserves;
+
+use clap::{Args, Subcommand};
+
+use crate::output::Output;
+
+/// As a commercial bank: state deposits, pay reserves to another bank, close a customer's wallet
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc bank report-deposits --bank 1
+  cbdc bank transfer-reserves 25000 --from 1 --to 2
+  cbdc bank close-wallet dave
+
+What else a bank does stands with what it does it to: cbdc policy issue, cbdc wallet fund --credit, cbdc wallet capture.")]
+pub struct Bank {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    ReportDeposits(deposits::ReportDeposits),
+    TransferReserves(reserves::TransferReserves),
+    CloseWallet(close::CloseWallet),
+}
+
+impl Bank {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        match self.command {
+            Command::ReportDeposits(report) => report.run(output).await,
+            Command::TransferReserves(transfer) => transfer.run(output).await,
+            Command::CloseWallet(close) => close.run(output).await,
+        }
+    }
+}
