@@ -8,8 +8,8 @@
 use std::fmt::Write;
 
 use super::plot::{Axis, Bar, Mark, Plot, Series, bars, escape};
-use super::policy;
 use super::words::{count, date, figure, given, money, percent, rounded, share, verdict, warnings};
+use super::{flows, policy};
 use crate::result::{BooksSample, RunResult, Second};
 
 const STYLE: &str = include_str!("page.css");
@@ -24,6 +24,7 @@ pub fn page(result: &RunResult) -> String {
     events(&mut body, result);
     policy::section(&mut body, result);
     books_and_audit(&mut body, result);
+    flows::deposits(&mut body, result);
     what_ran(&mut body, result);
     repeat(&mut body, result);
     format!(
@@ -139,6 +140,9 @@ fn plots(html: &mut String, result: &RunResult) {
     }
     if rows.iter().any(|row| row.supply_minor.is_some()) {
         html.push_str(&supply_plot(result, rows).figure(next()));
+    }
+    if let Some(plot) = flows::plot(result, marks(result)) {
+        html.push_str(&plot.figure(next()));
     }
     if !result.books.is_empty() {
         html.push_str(&books_plot(result).figure(next()));
@@ -497,7 +501,7 @@ fn books_and_audit(html: &mut String, result: &RunResult) {
     if audit.ok {
         let _ = write!(
             html,
-            "<p class=\"verdict good\">{} blocks read again from genesis: chain, signatures, outcomes, books and supply agree.</p>",
+            "<p class=\"verdict good\">{} blocks read again from genesis: chain, signatures, outcomes, books, supply and the banks' deposits agree.</p>",
             count(audit.blocks)
         );
     } else {

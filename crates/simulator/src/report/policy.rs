@@ -8,7 +8,7 @@ use cbdc_ledger::Reason;
 
 use super::plot::{Bar, Series, bars, escape};
 use super::words::{count, money, percent, share};
-use crate::result::{ClassHoldings, PolicyVersionReport, PresetFacts, RunResult, Second};
+use crate::result::{ClassHoldings, NotOrdered, PolicyVersionReport, PresetFacts, RunResult, Second};
 
 /// Colours of rules in a stack, the most frequent first; the last one is for all others.
 const RULE_COLOURS: [&str; 6] = ["c3", "c4", "c5", "c1", "c7", "c6"];
@@ -135,8 +135,8 @@ fn preset_card(html: &mut String, preset: &PresetFacts) {
 fn versions(html: &mut String, result: &RunResult) {
     let _ = write!(
         html,
-        "<section class=\"card\"><h2>Versions of the policy</h2><div class=\"scroll\"><table><caption>Every payment of the run, \
-         warm-up included, under the version that its block names; counted from the chain</caption><thead><tr>\
+        "<section class=\"card\"><h2>Versions of the policy</h2><div class=\"scroll\"><table><caption>Every payment of the run \
+         that was ordered, warm-up included, under the version that its block names, counted from the chain; the others below</caption><thead><tr>\
          <th scope=\"col\">version</th><th scope=\"col\" class=\"number\">since, s</th><th scope=\"col\">what changed</th>\
          <th scope=\"col\">blocks</th><th scope=\"col\" class=\"number\">settled</th><th scope=\"col\" class=\"number\">refused</th>\
          <th scope=\"col\">refused by</th><th scope=\"col\" class=\"number\">waterfall, {}</th></tr></thead><tbody>",
@@ -160,9 +160,27 @@ fn versions(html: &mut String, result: &RunResult) {
             escape(&by_rule(&version.refusals, usize::MAX))
         );
     }
+    not_ordered(html, result);
     html.push_str(
         "</tbody></table></div><p class=\"note\">Limits and fees hold from the block that enacts them. Rates hold from the next \
          ledger day, and interest is posted when it is capitalised: a run within one day posts none.</p></section>",
+    );
+}
+
+/// The row of what stands in no block.
+fn not_ordered(html: &mut String, result: &RunResult) {
+    let NotOrdered { refused, refusals, unanswered } = &result.policy.not_ordered;
+    let mut why = by_rule(refusals, usize::MAX);
+    if *unanswered > 0 {
+        let comma = if why.is_empty() { "" } else { ", " };
+        why = format!("{why}{comma}without an answer {}", count(*unanswered));
+    }
+    let _ = write!(
+        html,
+        "<tr><td>none</td><td></td><td>not ordered: refused before ordering, under no version</td><td></td>\
+         <td class=\"number\">0</td><td class=\"number\">{}</td><td>{}</td><td></td></tr>",
+        count(*refused),
+        escape(&why)
     );
 }
 
@@ -258,9 +276,14 @@ mod tests {
     fn versions_rules_and_provisional_figures_are_on_the_page() {
         let mut html = String::new();
         section(&mut html, &sample::full_run());
-        for words in
-            ["holding-limit.household = 500.00", "HOLDING_LIMIT", "Provisional", "[K]", "European Central Bank"]
-        {
+        for words in [
+            "not ordered",
+            "holding-limit.household = 500.00",
+            "HOLDING_LIMIT",
+            "Provisional",
+            "[K]",
+            "European Central Bank",
+        ] {
             assert!(html.contains(words), "`{words}` is missing");
         }
         assert!(html.contains(&escape(Reason::HoldingLimit.text())));

@@ -2,8 +2,9 @@
 
 use crate::measure::{LatencyRecorder, Machine, Timeline, timeline::Answer};
 use crate::result::{
-    AmountCounter, AuditVerdict, BooksSample, Checks, ClassHoldings, CpuPerPayment, EventRecord, HoldingBucket,
-    LoadGenerator, LoadPoint, PolicyVersionReport, RunResult, SloVerdict, SupplyTerms,
+    AmountCounter, AuditVerdict, BankDeposits, BooksSample, Checks, ClassHoldings, CpuPerPayment, EventRecord,
+    HoldingBucket, LoadGenerator, LoadPoint, NotOrdered, PolicyVersionReport, RunResult, SloVerdict, SupplySample,
+    SupplyTerms,
 };
 use crate::scenario::Scenario;
 use crate::workload::{Plan, amounts::REPORT_EDGES_MINOR};
@@ -75,6 +76,10 @@ pub fn full_run() -> RunResult {
         ..SupplyTerms::default()
     };
     result.policy.versions = versions(&result);
+    result.policy.not_ordered =
+        NotOrdered { refused: 23, refusals: [("UNKNOWN_PAYEE".to_owned(), 23)].into(), unanswered: 0 };
+    result.deposits = (1..=3).map(|bank| (format!("bank-{bank}"), deposits(bank))).collect();
+    result.supply_over_time = (0..=45).map(|at_s| supply_at(at_s, result.supply_before)).collect();
     result.holdings = vec![holdings()];
     result.audit = AuditVerdict { ok: true, blocks: 9_412, findings: Vec::new() };
     result.checks = Checks { signatures: true, fsync: true, tls: true, policy: true };
@@ -162,6 +167,30 @@ fn books(at_s: u64) -> BooksSample {
         government_minor: 1_200_000_000,
         equity_minor: 800_000_000,
     }
+}
+
+fn deposits(bank: i64) -> BankDeposits {
+    let (credited_minor, funded_minor) = (3_000_000_000 * bank, 2_900_000_000 * bank);
+    let expected_minor = credited_minor - funded_minor + 125_000 + 16_070_502 - 40_000;
+    BankDeposits {
+        credited_minor,
+        funded_minor,
+        defunded_minor: 125_000,
+        waterfall_minor: 16_070_502,
+        reverse_waterfall_minor: 40_000,
+        waterfall_in_load_minor: 16_070_502,
+        reverse_waterfall_in_load_minor: 40_000,
+        expected_minor,
+        after_minor: Some(expected_minor),
+        in_transit_minor: Some(0),
+        agrees: true,
+        ..BankDeposits::default()
+    }
+}
+
+fn supply_at(at_s: u64, before: SupplyTerms) -> SupplySample {
+    let swept = at_s.saturating_sub(20) as i64 * 2_008_812;
+    SupplySample { at_s, terms: SupplyTerms { waterfall_minor: swept, fees_minor: at_s as i64 * 41_000, ..before } }
 }
 
 fn versions(result: &RunResult) -> Vec<PolicyVersionReport> {

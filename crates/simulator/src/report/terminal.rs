@@ -172,6 +172,11 @@ fn versions(text: &mut String, result: &RunResult, paint: &Paint) {
         let about = format!("since {since:<8}{counts}   {}", paint.dim(&why));
         line(text, paint, &format!("policy {}", version.version), &about);
     }
+    let not_ordered = &result.policy.not_ordered;
+    if versions.len() > 1 && not_ordered.refused > 0 {
+        let counts = format!("{:>32} refused", count(not_ordered.refused));
+        line(text, paint, "not ordered", &format!("{counts}   {}", paint.dim(&by_rule(&not_ordered.refusals, 2))));
+    }
 }
 
 fn money_and_audit(text: &mut String, result: &RunResult, paint: &Paint) {
@@ -193,6 +198,12 @@ fn money_and_audit(text: &mut String, result: &RunResult, paint: &Paint) {
     } else {
         line(text, paint, "audit", &paint.bad(&format!("FAILED after {} blocks", count(audit.blocks))));
         audit.findings.iter().take(5).for_each(|finding| line(text, paint, "", &paint.bad(finding)));
+    }
+    if !result.deposits.is_empty() {
+        let agreeing = result.deposits.values().filter(|bank| bank.agrees).count();
+        let words = format!("{agreeing} of {} banks have what the chain moved (I3)", result.deposits.len());
+        let all = agreeing == result.deposits.len();
+        line(text, paint, "deposits", &if all { paint.good(&words) } else { paint.warning(&words) });
     }
     for event in result.events.iter().take(6) {
         let done = event.done_at_s.map_or("never done".to_owned(), |at_s| format!("done at {at_s:.2} s"));

@@ -96,6 +96,7 @@ pub fn warnings(result: &RunResult) -> Vec<String> {
             figure(result.load_generator.late_ms_p99)
         ));
     }
+    warnings.extend(result.scenario.notes.iter().cloned());
     if result.failed > 0 {
         warnings.push(format!("{} payments had no known outcome when the run ended.", count(result.failed)));
     }

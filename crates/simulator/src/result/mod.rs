@@ -64,6 +64,9 @@ pub struct RunResult {
     /// What people held at the end, by class.
     #[serde(default)]
     pub holdings: Vec<ClassHoldings>,
+    /// What each bank has on deposit (`bank-1` and so on) against what the chain moved: I3.
+    #[serde(default)]
+    pub deposits: BTreeMap<String, BankDeposits>,
     /// The auditor's verdict over the whole chain.
     pub audit: AuditVerdict,
     /// The machine.
@@ -83,6 +86,9 @@ pub struct RunResult {
     /// The central bank's books over time, if they were sampled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub books: Vec<BooksSample>,
+    /// The supply's terms over time, if they were sampled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub supply_over_time: Vec<SupplySample>,
     /// Latency against load, if a maximum was searched for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub load_curve: Vec<LoadPoint>,
@@ -103,6 +109,9 @@ pub struct ScenarioFacts {
     pub file: Option<String>,
     /// The canonical form: TOML with every default written out.
     pub resolved_toml: String,
+    /// In what it is not run as its file says, as sentences.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// The network and the load in short.
@@ -251,6 +260,20 @@ pub struct PolicyReport {
     pub preset: Option<PresetFacts>,
     /// Every version there was, in order; the first is genesis'.
     pub versions: Vec<PolicyVersionReport>,
+    /// Payments of the run (warm-up included) that stand in no block, and so under no version.
+    #[serde(default)]
+    pub not_ordered: NotOrdered,
+}
+
+/// Payments that were never ordered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct NotOrdered {
+    /// Refused before ordering: they used no number.
+    pub refused: u64,
+    /// Those by reason, in the words of the API.
+    pub refusals: BTreeMap<String, u64>,
+    /// Without an answer, and not in the chain.
+    pub unanswered: u64,
 }
 
 /// Where a preset's figures come from.
@@ -328,6 +351,38 @@ pub struct HoldingBucket {
     pub up_to_minor: Option<u64>,
     /// How many persons.
     pub persons: u64,
+}
+
+/// A bank's deposits over the whole run, set-up included. I3: `after = before + credited + defunded + waterfall − funded −
+/// reverse waterfall`, each with what is in transit to wallets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct BankDeposits {
+    /// On deposit and in transit before the set-up, as the bank told it.
+    pub before_minor: i64,
+    /// What the harness credited, as salaries would.
+    pub credited_minor: i64,
+    /// Moved to wallets by settled fundings; from the audited chain, as are the next three.
+    pub funded_minor: i64,
+    /// Moved from wallets by settled defunds.
+    pub defunded_minor: i64,
+    /// Swept from wallets.
+    pub waterfall_minor: i64,
+    /// Drawn into wallets.
+    pub reverse_waterfall_minor: i64,
+    /// Of the waterfall, since the load began.
+    pub waterfall_in_load_minor: i64,
+    /// Of the reverse waterfall, since the load began.
+    pub reverse_waterfall_in_load_minor: i64,
+    /// What all that comes to.
+    pub expected_minor: i64,
+    /// On deposit and in transit at the end, as the bank told it; absent if it could not be asked.
+    pub after_minor: Option<i64>,
+    /// Of that, in transit.
+    pub in_transit_minor: Option<i64>,
+    /// The bank was read at the chain's tip, and has what was expected.
+    pub agrees: bool,
+    /// Why it could not be compared.
+    pub note: Option<String>,
 }
 
 /// The auditor's verdict.
@@ -449,6 +504,16 @@ pub struct BooksSample {
     pub equity_minor: i64,
 }
 
+/// The supply report at one time; each term is the sum since genesis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct SupplySample {
+    /// Seconds from the start of the load.
+    pub at_s: u64,
+    /// The terms.
+    #[serde(flatten)]
+    pub terms: SupplyTerms,
+}
+
 /// One step of the search for the highest rate within a bound.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 pub struct LoadPoint {
@@ -492,7 +557,10 @@ impl RunResult {
             duration_s: scenario.load.duration_s,
             slo: SloVerdict { p99_ms: scenario.slo.p99_ms, held: false },
             currency: Currency { code: scenario.currency().to_owned(), exponent: u32::from(CURRENCY_EXPONENT) },
-            policy: PolicyReport { preset: scenario.policy.preset.as_ref().map(PresetFacts::of), versions: Vec::new() },
+            policy: PolicyReport {
+                preset: scenario.policy.preset.as_ref().map(PresetFacts::of),
+                ..PolicyReport::default()
+            },
             machine: MachineFacts {
                 cores: machine.cores,
                 cpu: machine.cpu.clone(),
@@ -521,6 +589,7 @@ impl ScenarioFacts {
             seed: scenario.seed,
             file: scenario.file.as_ref().map(|file| file.display().to_string()),
             resolved_toml: scenario.canonical(),
+            notes: scenario.notes.clone(),
         }
     }
 }

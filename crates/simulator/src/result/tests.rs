@@ -9,7 +9,7 @@ fn paths(prefix: &str, value: &Value, found: &mut std::collections::BTreeSet<Str
     match value {
         Value::Object(entries) => {
             for (key, value) in entries {
-                let free = prefix.ends_with("refusals");
+                let free = prefix.ends_with("refusals") || prefix == "deposits";
                 let key = if free { "*" } else { key };
                 let path = if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
                 paths(&path, value, found);

@@ -1,10 +1,11 @@
 //! The audit of a run: the chain is verified from genesis on a ledger of its own, and that ledger, once it has come to
-//! the end, tells what the run led to: the versions of the policy, and what people hold.
+//! the end, tells what the run led to: the versions of the policy, and what people hold. On the way it is counted what the chain moved between wallets and
+//! deposits ([`super::deposits`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
-use cbdc_client::NodeName;
+use cbdc_client::{BankId, Height, NodeName, Timestamp};
 use cbdc_ledger::policy::{Parameters, text};
 use cbdc_ledger::{Account, Amount, Class, HolderId, Ledger};
 use cbdc_node::archive::BlockParts;
@@ -13,6 +14,7 @@ use cbdc_proto::convert::header_from_message;
 use cbdc_proto::v1;
 use cbdc_proto::v1::chain_client::ChainClient;
 
+use super::deposits::{FlowCounter, Flows};
 use super::progress::Progress;
 use crate::network::Network;
 use crate::result::{ClassHoldings, HoldingBucket, PolicyVersionReport};
@@ -28,6 +30,10 @@ pub struct Audited {
     pub report: AuditReport,
     pub versions: Vec<PolicyVersionReport>,
     pub holdings: Vec<ClassHoldings>,
+    /// What was moved between wallets and deposits, by bank.
+    pub flows: BTreeMap<BankId, Flows>,
+    /// Of the last block that verified.
+    pub tip: Height,
 }
 
 /// Audits the chain that a node serves, up to its newest block now. `load_began_ms` is when the load began, Unix time.
@@ -37,6 +43,7 @@ pub async fn audit(network: &Network, node: NodeName, load_began_ms: u64, progre
         ChainClient::new(connection.channel()).max_decoding_message_size(cbdc_proto::transport::MESSAGE_BYTES_MAX);
     let newest = network.chain(node)?.header(None).await?.header.height;
     let mut auditor = Auditor::new(network.anchor().genesis().clone())?;
+    let mut flows = FlowCounter::new(network.anchor().genesis().clone(), Timestamp(load_began_ms))?;
     let bar = progress.counted("auditing the chain from genesis", 0);
     let mut blocks = client.follow(v1::FollowRequest { from_height: 1 }).await?.into_inner();
     let mut finding = None;
@@ -48,10 +55,14 @@ pub async fn audit(network: &Network, node: NodeName, load_began_ms: u64, progre
         let parts = parts(block)?;
         // Verifying takes a while: other tasks of this thread go on.
         finding = tokio::task::block_in_place(|| auditor.block(&parts)).err();
+        if finding.is_none() {
+            tokio::task::block_in_place(|| flows.block(&parts))?;
+        }
         bar.set(auditor.height().0, newest.0);
     }
     let (versions, holdings) = (versions(auditor.ledger(), load_began_ms), holdings(auditor.ledger()));
-    Ok(Audited { report: auditor.finish(finding), versions, holdings })
+    let (tip, flows) = (auditor.height(), flows.finish());
+    Ok(Audited { report: auditor.finish(finding), versions, holdings, flows, tip })
 }
 
 fn parts(block: v1::Block) -> Result<BlockParts> {

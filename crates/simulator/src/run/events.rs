@@ -3,24 +3,29 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use cbdc_client::{LedgerDay, Measure, MemberId, NetworkFolder, OperationKind, RatePpm, Role, Timestamp};
+use cbdc_client::{
+    AccountId, IssuanceKind, LedgerDay, Measure, MemberId, NetworkFolder, OperationKind, RatePpm, Role, Timestamp,
+};
 use cbdc_ledger::Amount;
 
 use super::committee::{Committee, bank_id};
 use super::nodes::Nodes;
 use super::now_ms;
+use super::orders::{self, Order};
 use crate::result::EventRecord;
 use crate::scenario::{Action, OperationFigures, Scenario};
 
-/// Makes the scenario's events happen, one after the other.
+/// Makes the scenario's events happen, one after the other. `accounts` are the wallets' by index.
 pub async fn happen(
     scenario: &Scenario,
     folder: &NetworkFolder,
+    accounts: &[AccountId],
     nodes: &mut Nodes,
     start: Instant,
 ) -> Vec<EventRecord> {
     let mut records = Vec::new();
     let mut committee = Committee::new(folder, scenario.policy.parameters.clone());
+    let court = async |figures, order| orders::order(scenario, folder, accounts, figures, order).await.map(Some);
     for event in &scenario.events {
         tokio::time::sleep_until((start + Duration::from_secs_f64(event.at_s)).into()).await;
         let done = match &event.action {
@@ -34,6 +39,21 @@ pub async fn happen(
                 committee.decide(vec![measure]).await.map(Some)
             }
             Action::Operation(figures) => operate(folder, figures).await.map(|()| None),
+            Action::Freeze(figures) => court(figures, Order::Freeze).await,
+            Action::Unfreeze(figures) => court(figures, Order::Unfreeze).await,
+            Action::Seize { order, to_wallet } => {
+                court(order, Order::Seize { to: accounts[*to_wallet as usize] }).await
+            }
+            Action::Reclassify { wallet, class } => {
+                orders::reclassify(scenario, folder, *wallet, *class).await.map(|()| None)
+            }
+            Action::ReportDeposits { node } => orders::report_deposits(folder, *node).await.map(Some),
+            Action::Issue { node, amount_minor } => {
+                orders::issuance(folder, *node, IssuanceKind::Issue, *amount_minor).await.map(|()| None)
+            }
+            Action::Redeem { node, amount_minor } => {
+                orders::issuance(folder, *node, IssuanceKind::Redeem, *amount_minor).await.map(|()| None)
+            }
         };
         let (done_at_s, note) = match done {
             Ok(note) => (Some(start.elapsed().as_secs_f64()), note),

@@ -5,14 +5,15 @@
 //! 3. Every payment is planned and signed before the clock starts ([`payments`]).
 //! 4. The load is offered open loop ([`load`], [`unary`]); the scenario's events happen at their times ([`committee`]),
 //!    and the central bank's books are looked at once a second.
-//! 5. When all is answered, the answers are compared with the chain ([`reconcile`]), and the chain is audited from
-//!    genesis ([`audit`]).
+//! 5. When all is answered, the answers are compared with the chain ([`reconcile`]), the chain is audited from genesis
+//!    ([`audit`]), and the banks' deposits are compared with what it moved ([`deposits`]).
 //! 6. The result goes to `summary.json` and `report.html`.
 //!
 //! Nodes run with the settings of real use: signatures, fsync, TLS and policy are on, and the result says so.
 
 pub mod audit;
 pub mod committee;
+pub mod deposits;
 pub mod load;
 pub mod payments;
 pub mod probe;
@@ -23,6 +24,7 @@ pub mod unary;
 mod events;
 mod nodes;
 mod observer;
+mod orders;
 mod progress;
 
 use std::collections::BTreeMap;
@@ -31,10 +33,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use cbdc_client::{NetworkFolder, NodeName, Role};
-use cbdc_ledger::Timestamp;
+use cbdc_client::{NetworkFolder, NodeName, Role, v1};
+use cbdc_ledger::{AccountId, Timestamp};
 use cbdc_proto::packed::Answer;
 
+use self::deposits::Deposits;
 use self::load::{DRAIN_MAX, LaneOutcome, LaneRunner, Live};
 use self::nodes::Nodes;
 use self::observer::Observer;
@@ -101,7 +104,7 @@ pub async fn run(scenario: &Scenario, options: &BenchOptions) -> Result<RunResul
     let mut nodes = Nodes::start(&network, options.in_process).await?;
     let prepared = prepare(scenario, &network, &progress).await;
     let measured = match prepared {
-        Ok(payments) => measure(scenario, &network, &mut nodes, payments, &progress, &mut result).await,
+        Ok(prepared) => measure(scenario, &network, &mut nodes, prepared, &progress, &mut result).await,
         Err(error) => Err(error),
     };
     nodes.shutdown().await;
@@ -110,8 +113,18 @@ pub async fn run(scenario: &Scenario, options: &BenchOptions) -> Result<RunResul
     Ok(result)
 }
 
+/// What stands ready when the clock starts.
+struct Prepared {
+    payments: SignedPayments,
+    /// The account of each wallet, by index.
+    accounts: Vec<AccountId>,
+    /// The banks' deposits before the set-up.
+    deposits: Deposits,
+}
+
 /// Issuance, wallets and signatures: everything before the clock starts.
-async fn prepare(scenario: &Scenario, folder: &NetworkFolder, progress: &Progress) -> Result<SignedPayments> {
+async fn prepare(scenario: &Scenario, folder: &NetworkFolder, progress: &Progress) -> Result<Prepared> {
+    let deposits = Deposits::open(folder).await?;
     setup::issue(folder, scenario).await?;
     let bar = progress.counted("opening and funding wallets", u64::from(scenario.wallets.count));
     let purses = setup::open_wallets(folder, scenario, || bar.add(1)).await?;
@@ -122,7 +135,7 @@ async fn prepare(scenario: &Scenario, folder: &NetworkFolder, progress: &Progres
     let payments = tokio::task::block_in_place(|| {
         payments::sign_all(scenario, network, &purses, valid_until, |count| bar.add(count))
     });
-    Ok(payments)
+    Ok(Prepared { payments, accounts: purses.iter().map(|purse| purse.account).collect(), deposits })
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -130,10 +143,11 @@ async fn measure(
     scenario: &Scenario,
     network: &Network,
     nodes: &mut Nodes,
-    mut payments: SignedPayments,
+    prepared: Prepared,
     progress: &Progress,
     result: &mut RunResult,
 ) -> Result<()> {
+    let Prepared { mut payments, accounts, deposits } = prepared;
     progress.step("measuring what a core verifies");
     result.machine.verify_per_core_s = tokio::task::block_in_place(probe::verify_per_core_s);
     let folder: &NetworkFolder = network;
@@ -147,7 +161,7 @@ async fn measure(
     let load_began_ms = now_ms() + 200;
     let observer = Observer::start(folder, start, scenario.load.total_s())?;
     let lanes = start_lanes(scenario, folder, &mut payments, start, &live)?;
-    let events = events::happen(scenario, folder, nodes, start);
+    let events = events::happen(scenario, folder, &accounts, nodes, start);
     let display = progress.live(scenario, start, live.clone(), observer.supply());
     let (outcomes, events) = tokio::join!(futures::future::join_all(lanes), events);
     let outcomes: Vec<LaneOutcome> =
@@ -164,18 +178,21 @@ async fn measure(
     progress.step("comparing every answer with the chain");
     let chain = folder.chain(central)?;
     let reconciled = reconcile::reconcile(&chain, &payments, &answers).await?;
-    let audit::Audited { report: audited, mut versions, holdings } =
+    let audit::Audited { report: audited, mut versions, holdings, flows, tip } =
         audit::audit(network, central, load_began_ms, progress).await?;
     let terms = audited.supply.iter().map(|(name, minor)| (*name, *minor));
     result.supply = supply_terms(terms, audited.cbdc_minor);
     count_under_versions(&mut versions, reconciled.versions);
     result.policy.versions = versions;
+    result.policy.not_ordered = reconciled.not_ordered;
     result.holdings = holdings;
-    result.audit = AuditVerdict {
-        ok: audited.ok && reconciled.findings.is_empty(),
-        blocks: audited.blocks,
-        findings: audited.findings.into_iter().chain(reconciled.findings).collect(),
-    };
+    progress.step("comparing the banks' deposits with the chain");
+    let stopped = deposits::stopped(scenario, &result.events);
+    let credited = setup::funding_needed(scenario);
+    let (of_banks, differing) = deposits.check(folder, tip, &flows, &credited, &stopped).await?;
+    result.deposits = of_banks;
+    let findings: Vec<String> = [audited.findings, reconciled.findings, differing].concat();
+    result.audit = AuditVerdict { ok: audited.ok && findings.is_empty(), blocks: audited.blocks, findings };
     result.checks = checks(&before, &after, result.settled, scenario.events.is_empty());
     Ok(())
 }
@@ -255,6 +272,7 @@ fn summarize(
     let settled: u64 =
         result.timeline.iter().filter(|second| measured.contains(&second.at_s)).map(|second| second.settled).sum();
     result.settled_per_s = settled as f64 / (measured.end.saturating_sub(measured.start)).max(1) as f64;
+    result.supply_over_time = samples.iter().filter_map(|sample| sample.supply).collect();
     result.books = samples.into_iter().map(|sample| sample.books).collect();
     result.amounts = amounts;
     answers
@@ -302,9 +320,11 @@ fn account_for_cpu(
 
 /// The supply report as the central bank gives it now.
 async fn supply_before(folder: &NetworkFolder) -> Result<SupplyTerms> {
-    let supply = folder.reading_desk()?.supply().await?;
-    let terms = supply.terms.iter().map(|term| (term.name.as_str(), term.amount_minor));
-    Ok(supply_terms(terms, supply.cbdc_minor))
+    Ok(terms_of(&folder.reading_desk()?.supply().await?))
+}
+
+fn terms_of(supply: &v1::Supply) -> SupplyTerms {
+    supply_terms(supply.terms.iter().map(|term| (term.name.as_str(), term.amount_minor)), supply.cbdc_minor)
 }
 
 fn supply_terms<'a>(terms: impl Iterator<Item = (&'a str, u64)>, wallets_minor: u64) -> SupplyTerms {

@@ -1,4 +1,4 @@
-//! Looks at the central bank's books once a second while the load runs.
+//! Looks at the central bank's books and at the supply's terms once a second while the load runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,13 +9,16 @@ use cbdc_client::{NetworkFolder, v1};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::result::BooksSample;
+use super::terms_of;
+use crate::result::{BooksSample, SupplySample};
 
 /// The books at one moment.
 pub struct Sample {
     pub at_ns: u64,
     pub cbdc_minor: i64,
     pub books: BooksSample,
+    /// The supply's terms; absent if the node had gone down in between.
+    pub supply: Option<SupplySample>,
 }
 
 pub struct Observer {
@@ -41,10 +44,12 @@ impl Observer {
                 let at = start.elapsed();
                 // A node that is down for a while leaves a gap; the next look fills in.
                 if let Ok(sheet) = desk.balance_sheet().await {
+                    let supply = desk.supply().await.ok();
                     let sample = Sample {
                         at_ns: at.as_nanos() as u64,
                         cbdc_minor: signed(sheet.cbdc_minor),
                         books: books(at, &sheet),
+                        supply: supply.map(|supply| SupplySample { at_s: at.as_secs(), terms: terms_of(&supply) }),
                     };
                     shown.store(sample.cbdc_minor, Ordering::Relaxed);
                     samples.push(sample);

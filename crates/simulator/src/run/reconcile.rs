@@ -1,6 +1,7 @@
 //! Answers against the chain: every payment that was answered stands in the chain with the same outcome, and once.
 //!
-//! On the way every payment of the run is counted under the version of the policy that its block's header names.
+//! On the way every payment of the run that was ordered is counted under the version of the policy that its block's header
+//! names, and every other one as not ordered.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use cbdc_ledger::{Amount, Command, Outcome};
 use cbdc_proto::packed::Answer;
 
 use super::payments::SignedPayments;
-use crate::result::PolicyVersionReport;
+use crate::result::{NotOrdered, PolicyVersionReport};
 
 /// What was found; sentences are bounded in number.
 #[derive(Default, Debug)]
@@ -19,6 +20,8 @@ pub struct Reconciliation {
     pub settled_in_chain: u64,
     /// What was applied under each version of the policy, in the chain's own outcomes.
     pub versions: BTreeMap<u32, PolicyVersionReport>,
+    /// Payments that stand in no block, and so under no version.
+    pub not_ordered: NotOrdered,
     pub findings: Vec<String>,
 }
 
@@ -65,6 +68,9 @@ pub async fn reconcile(
     }
     for (lane, (answers, in_chain)) in answers.iter().zip(&in_chain).enumerate() {
         for (place, (answer, in_chain)) in answers.iter().zip(in_chain).enumerate() {
+            if in_chain.is_none() {
+                count_not_ordered(&mut result.not_ordered, answer.as_ref());
+            }
             if let Some(finding) = differing(answer.as_ref(), in_chain.as_ref()) {
                 result.find(format!("payment {place} of bank {}: {finding}", lane + 1));
             }
@@ -85,6 +91,17 @@ fn count(version: &mut PolicyVersionReport, height: Height, amount: Amount, outc
     } else {
         version.refused += 1;
         *version.refusals.entry(outcome.reason.name().to_owned()).or_default() += 1;
+    }
+}
+
+/// Counts a payment that used no number: refused before ordering, or never answered.
+fn count_not_ordered(not_ordered: &mut NotOrdered, answer: Option<&Answer>) {
+    match answer {
+        Some(answer) => {
+            not_ordered.refused += 1;
+            *not_ordered.refusals.entry(answer.outcome.reason.name().to_owned()).or_default() += 1;
+        }
+        None => not_ordered.unanswered += 1,
     }
 }
 
@@ -123,5 +140,14 @@ mod tests {
         assert_eq!((version.settled, version.settled_minor, version.waterfall_minor), (2, 1_200, 200));
         assert_eq!((version.first_height, version.last_height), (Some(3), Some(9)));
         assert_eq!(version.refusals, BTreeMap::from([("HOLDING_LIMIT".to_owned(), 1)]));
+    }
+
+    #[test]
+    fn what_stands_in_no_block_is_counted_by_reason_or_as_unanswered() {
+        let mut found = NotOrdered::default();
+        let refused = Answer::not_ordered(Outcome::refused(Reason::UnknownPayee, 0, 0));
+        [Some(&refused), Some(&refused), None].into_iter().for_each(|answer| count_not_ordered(&mut found, answer));
+        assert_eq!((found.refused, found.unanswered), (2, 1));
+        assert_eq!(found.refusals, BTreeMap::from([("UNKNOWN_PAYEE".to_owned(), 2)]));
     }
 }

@@ -55,7 +55,7 @@ pub async fn open_wallets(folder: &NetworkFolder, scenario: &Scenario, progress:
         async move {
             let class = scenario.class_of(index);
             let key = || SigningKey::from_seed(seed_of(scenario.seed, "key", index));
-            let holder = HolderId(seed_of(scenario.seed, "holder", index)[..16].try_into().expect("32 bytes hold 16"));
+            let holder = holder_of(scenario.seed, index);
             let registration = folder.register(holder, class, key().public_key())?;
             let wallet = Wallet::open(connection, folder.anchor().clone(), key(), &registration).await;
             let wallet = wallet.with_context(|| format!("opening wallet {index}"))?;
@@ -84,6 +84,11 @@ async fn fund(wallet: &Wallet, office: &BankOffice, amount: Amount, index: u32, 
     office.credit_deposit(wallet.account(), amount, request("credit")).await?;
     wallet.fund(amount, request("fund")).await?.settled()?;
     Ok(())
+}
+
+/// The pseudonymous id of a wallet's holder.
+pub fn holder_of(seed: u64, wallet: u32) -> HolderId {
+    HolderId(seed_of(seed, "holder", wallet)[..16].try_into().expect("32 bytes hold 16"))
 }
 
 /// 32 bytes that follow from the scenario's seed.

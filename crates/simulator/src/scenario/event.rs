@@ -12,10 +12,16 @@
 //! | `"grant"` | `class`, `amount_minor` for each person; `first` so many persons (0: all), `bank` |
 //! | | for targeted money also `expires_in_s`, `payees` (classes), `funding` (`"equity"` or `"government"`) |
 //! | `"bank-status"` | `node` (a bank), `status`: `"active"`, `"suspended"` or `"resolved"` |
+//! | `"freeze"`, `"unfreeze"` | `amount_minor` for each wallet; `wallet` (index from 0), or `class` and `count` (0: all) |
+//! | `"seize"` | the same, and `to_wallet`, the wallet that is paid |
+//! | `"reclassify"` | `wallet`, `class`: its holder's class from now on |
+//! | `"report-deposits"` | `node` (a bank) |
+//! | `"issue"`, `"redeem"` | `node` (a bank), `amount_minor` |
 //! | `"operation"` | `kind`, `bank`, `amount_minor`; `price` (`"99.5 %"`) of securities; `rate`, `matures_in_days` of refinancing |
 //!
 //! Policy, grants and a bank's status are decided by the committee's vote and hold when enacted; an operation is the
-//! operator's.
+//! operator's, freezes and seizures are a court's order, a holder's class is the registrar's. Wallets are counted as
+//! in `[wallets]`: wallet `i` is at bank `i % banks`.
 
 use std::fmt;
 
@@ -32,6 +38,7 @@ use super::error::ScenarioError;
 use super::policy::{CURRENCY_EXPONENT, MINOR_MAX, PolicyChange, policy_keys};
 use super::preset::read_classes;
 use super::section::Section;
+use super::wallets::Wallets;
 
 /// A node of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -91,6 +98,74 @@ pub enum Action {
     },
     /// The central bank's desk does something with a bank.
     Operation(OperationFigures),
+    /// A court's order adds to what holders may not spend.
+    Freeze(OrderFigures),
+    /// A court's order takes off what holders may not spend.
+    Unfreeze(OrderFigures),
+    /// A court's order takes money off wallets.
+    Seize {
+        /// Off which, and how much.
+        #[serde(flatten)]
+        order: OrderFigures,
+        /// Index of the wallet that is paid.
+        to_wallet: u32,
+    },
+    /// The registrar puts a wallet's holder into another class.
+    Reclassify {
+        /// The wallet's index.
+        wallet: u32,
+        /// The holder's class from now on.
+        #[serde(serialize_with = "as_text")]
+        class: Class,
+    },
+    /// A bank states its deposits.
+    ReportDeposits {
+        /// Which bank.
+        node: NodeName,
+    },
+    /// A bank is issued CBDC against its reserves.
+    Issue {
+        /// Which bank.
+        node: NodeName,
+        /// How much.
+        amount_minor: u64,
+    },
+    /// A bank gives CBDC back for reserves.
+    Redeem {
+        /// Which bank.
+        node: NodeName,
+        /// How much.
+        amount_minor: u64,
+    },
+}
+
+/// A court's order about wallets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct OrderFigures {
+    /// Which wallets.
+    #[serde(flatten)]
+    pub wallets: Chosen,
+    /// For each of them.
+    pub amount_minor: u64,
+}
+
+/// Which wallets an order is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Chosen {
+    /// One.
+    One {
+        /// Its index.
+        wallet: u32,
+    },
+    /// Those of a class, as wallets were opened.
+    OfClass {
+        /// The class.
+        #[serde(serialize_with = "as_text")]
+        class: Class,
+        /// The first so many, in order of their index; 0 is all.
+        count: u32,
+    },
 }
 
 /// Money for each person of a cohort.
@@ -190,6 +265,24 @@ impl fmt::Display for Action {
             Self::Grant(grant) => grant.fmt(f),
             Self::BankStatus { node, status } => write!(f, "{node} becomes {status}"),
             Self::Operation(operation) => operation.fmt(f),
+            Self::Freeze(order) => write!(f, "freeze {order}"),
+            Self::Unfreeze(order) => write!(f, "unfreeze {order}"),
+            Self::Seize { order, to_wallet } => write!(f, "seize {order}, paid to wallet {to_wallet}"),
+            Self::Reclassify { wallet, class } => write!(f, "the holder of wallet {wallet} becomes {class}"),
+            Self::ReportDeposits { node } => write!(f, "{node} states its deposits"),
+            Self::Issue { node, amount_minor } => write!(f, "issue {} to {node}", major(*amount_minor)),
+            Self::Redeem { node, amount_minor } => write!(f, "redeem {} from {node}", major(*amount_minor)),
+        }
+    }
+}
+
+impl fmt::Display for OrderFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let amount = major(self.amount_minor);
+        match self.wallets {
+            Chosen::One { wallet } => write!(f, "{amount} of wallet {wallet}"),
+            Chosen::OfClass { class, count: 0 } => write!(f, "{amount} of every {class} wallet"),
+            Chosen::OfClass { class, count } => write!(f, "{amount} each of the first {count} {class} wallets"),
         }
     }
 }
@@ -241,9 +334,16 @@ enum Kind {
     Grant,
     BankStatus,
     Operation,
+    Freeze,
+    Unfreeze,
+    Seize,
+    Reclassify,
+    ReportDeposits,
+    Issue,
+    Redeem,
 }
 
-const KINDS: [(&str, Kind); 7] = [
+const KINDS: [(&str, Kind); 14] = [
     ("kill", Kind::Kill),
     ("stop", Kind::Stop),
     ("restart", Kind::Restart),
@@ -251,10 +351,22 @@ const KINDS: [(&str, Kind); 7] = [
     ("grant", Kind::Grant),
     ("bank-status", Kind::BankStatus),
     ("operation", Kind::Operation),
+    ("freeze", Kind::Freeze),
+    ("unfreeze", Kind::Unfreeze),
+    ("seize", Kind::Seize),
+    ("reclassify", Kind::Reclassify),
+    ("report-deposits", Kind::ReportDeposits),
+    ("issue", Kind::Issue),
+    ("redeem", Kind::Redeem),
 ];
 
 impl Event {
-    pub(super) fn read(mut section: Section<'_>, banks: u32, total_s: f64) -> Result<Self, ScenarioError> {
+    pub(super) fn read(
+        mut section: Section<'_>,
+        banks: u32,
+        wallets: &Wallets,
+        total_s: f64,
+    ) -> Result<Self, ScenarioError> {
         let Some(at_s) = section.optional_number("at_s", 0.0..=total_s)? else {
             return Err(section.mistake("at_s", "`at_s`, the event's time in seconds", "none"));
         };
@@ -272,6 +384,22 @@ impl Event {
             Kind::Grant => Action::Grant(read_grant(&mut section, banks)?),
             Kind::BankStatus => read_status(&mut section, banks)?,
             Kind::Operation => Action::Operation(read_operation(&mut section, banks)?),
+            Kind::Freeze => Action::Freeze(read_order(&mut section, banks, wallets)?),
+            Kind::Unfreeze => Action::Unfreeze(read_order(&mut section, banks, wallets)?),
+            Kind::Seize => read_seizure(&mut section, banks, wallets)?,
+            Kind::Reclassify => {
+                let wallet = read_wallet(&mut section, "wallet", wallets)?;
+                Action::Reclassify { wallet, class: read_class(&mut section)? }
+            }
+            Kind::ReportDeposits => Action::ReportDeposits { node: read_bank(&mut section, "node", banks)? },
+            Kind::Issue => {
+                let node = read_bank(&mut section, "node", banks)?;
+                Action::Issue { node, amount_minor: read_amount(&mut section)? }
+            }
+            Kind::Redeem => {
+                let node = read_bank(&mut section, "node", banks)?;
+                Action::Redeem { node, amount_minor: read_amount(&mut section)? }
+            }
         };
         section.end()?;
         Ok(Self { at_s, action })
@@ -281,12 +409,21 @@ impl Event {
 /// What a key of another action is told.
 fn say_where_keys_belong(section: &mut Section<'_>) {
     section.only_when(&policy_keys(), "policy figures only with action = \"policy\"");
-    let nodes = "`node` only with action = \"kill\", \"stop\", \"restart\" or \"bank-status\"";
+    let nodes = "`node` only with action = \"kill\", \"stop\", \"restart\", \"bank-status\", \"report-deposits\", \"issue\" or \
+                 \"redeem\"";
     section.only_when(&["node"], nodes);
     section.only_when(&["status"], "`status` only with action = \"bank-status\"");
     let grant = "this key only with action = \"grant\"";
-    section.only_when(&["class", "first", "expires_in_s", "payees", "funding"], grant);
-    section.only_when(&["amount_minor", "bank"], "this key only with action = \"grant\" or \"operation\"");
+    section.only_when(&["first", "expires_in_s", "payees", "funding"], grant);
+    section.only_when(&["bank"], "`bank` only with action = \"grant\" or \"operation\"; elsewhere a bank is a `node`");
+    let orders = "\"freeze\", \"unfreeze\", \"seize\"";
+    section.only_when(&["class"], &format!("`class` only with action = \"grant\", {orders} or \"reclassify\""));
+    section.only_when(&["wallet"], &format!("`wallet` only with action = {orders} or \"reclassify\""));
+    section.only_when(&["count"], &format!("`count` only with action = {orders}"));
+    section.only_when(&["to_wallet"], "`to_wallet` only with action = \"seize\"");
+    let amounts =
+        format!("`amount_minor` only with action = \"grant\", \"operation\", {orders}, \"issue\" or \"redeem\"");
+    section.only_when(&["amount_minor"], &amounts);
     let operation = "this key only with action = \"operation\"";
     section.only_when(&["kind", "price", "rate", "matures_in_days"], operation);
 }
@@ -309,20 +446,81 @@ fn read_grant(section: &mut Section<'_>, banks: u32) -> Result<GrantFigures, Sce
         amount_minor: read_amount(section)?,
         purpose: None,
     };
+    Ok(GrantFigures { purpose: read_purpose(section)?, ..grant })
+}
+
+/// What targeted money is bound to; nothing for unbacked money.
+fn read_purpose(section: &mut Section<'_>) -> Result<Option<PurposeFigures>, ScenarioError> {
     let expires_in_s = section.optional_integer("expires_in_s", 1..=31_622_400)?;
     let payees = read_classes(section, "payees")?;
     let funding = section.choice("funding", &[("equity", Funding::Equity), ("government", Funding::Government)])?;
-    let purpose = match (expires_in_s, payees) {
-        (Some(expires_in_s), Some(payees)) if !payees.is_empty() => {
-            Some(PurposeFigures { expires_in_s, payees, funding })
+    if payees.as_ref().is_some_and(Vec::is_empty) {
+        let expected = format!("at least one of {} in `payees`", CLASS_WORDS.join(", "));
+        return Err(section.mistake("payees", expected, "an empty list: the money could be spent with nobody"));
+    }
+    let missing = |section: &Section<'_>, given: &'static str, missing: &str| {
+        let expected = format!("{missing} beside `{given}` for targeted money, or no `{given}` for unbacked money");
+        Err(section.mistake(given, expected, format!("`{given}` alone")))
+    };
+    match (expires_in_s, payees) {
+        (Some(expires_in_s), Some(payees)) => Ok(Some(PurposeFigures { expires_in_s, payees, funding })),
+        (Some(_), None) => missing(section, "expires_in_s", "`payees`, a list of classes,"),
+        (None, Some(_)) => missing(section, "payees", "`expires_in_s`, a whole number of seconds,"),
+        (None, None) if section.gives("funding") => missing(section, "funding", "`expires_in_s` and `payees`"),
+        (None, None) => Ok(None),
+    }
+}
+
+fn read_order(section: &mut Section<'_>, banks: u32, wallets: &Wallets) -> Result<OrderFigures, ScenarioError> {
+    let chosen = match (section.gives("wallet"), section.gives("class")) {
+        (true, true) => return Err(section.mistake("wallet", "either `wallet` or `class`", "both")),
+        (false, false) => {
+            let expected = "`wallet`, an index, or `class` with `count` (0: all) for the wallets of the order";
+            return Err(section.mistake("action", expected, "neither"));
         }
-        (None, None) if !section.gives("funding") => None,
-        _ => {
-            let expected = "`expires_in_s` and `payees` together for targeted money, neither for unbacked money";
-            return Err(section.mistake("action", expected, "only one of them"));
+        (true, false) => {
+            if section.gives("count") {
+                return Err(section.mistake("count", "`count` only beside `class`", "it beside `wallet`"));
+            }
+            Chosen::One { wallet: read_wallet(section, "wallet", wallets)? }
+        }
+        (false, true) => {
+            let class = read_class(section)?;
+            let there_are = (0..wallets.count).filter(|wallet| wallets.class_of(wallet / banks) == class).count();
+            let count = section.integer("count", 0..=u64::from(u32::MAX), 0)? as u32;
+            if there_are == 0 {
+                let expected = "a class that has wallets under wallets.class_mix";
+                return Err(section.mistake("class", expected, format!("{class}, which has none")));
+            }
+            if count as usize > there_are {
+                let expected = format!("at most {there_are}, the wallets of class {class}");
+                return Err(section.mistake("count", expected, count.to_string()));
+            }
+            Chosen::OfClass { class, count }
         }
     };
-    Ok(GrantFigures { purpose, ..grant })
+    Ok(OrderFigures { wallets: chosen, amount_minor: read_amount(section)? })
+}
+
+fn read_seizure(section: &mut Section<'_>, banks: u32, wallets: &Wallets) -> Result<Action, ScenarioError> {
+    let order = read_order(section, banks, wallets)?;
+    let to_wallet = read_wallet(section, "to_wallet", wallets)?;
+    if order.wallets == (Chosen::One { wallet: to_wallet }) {
+        let expected = "another wallet than the one that the money is taken from";
+        return Err(section.mistake("to_wallet", expected, to_wallet.to_string()));
+    }
+    Ok(Action::Seize { order, to_wallet })
+}
+
+/// A wallet by its index.
+fn read_wallet(section: &mut Section<'_>, key: &'static str, wallets: &Wallets) -> Result<u32, ScenarioError> {
+    match section.optional_integer(key, 0..=u64::from(wallets.count) - 1)? {
+        Some(wallet) => Ok(wallet as u32),
+        None => {
+            let expected = format!("`{key}`, a wallet's index from 0 to {}", wallets.count - 1);
+            Err(section.mistake(key, expected, "none"))
+        }
+    }
 }
 
 fn read_status(section: &mut Section<'_>, banks: u32) -> Result<Action, ScenarioError> {

@@ -38,12 +38,12 @@ mod wallets;
 
 use std::path::{Path, PathBuf};
 
-use cbdc_ledger::Amount;
+use cbdc_ledger::{Amount, BankId};
 use serde::Serialize;
 
 pub use class::{Class, PerClass, is_person};
 pub use error::{Mistake, ScenarioError};
-pub use event::{Action, Event, GrantFigures, NodeName, OperationFigures};
+pub use event::{Action, Chosen, Event, GrantFigures, NodeName, OperationFigures, OrderFigures};
 pub use load::{Amounts, Load, Mode, Payees, Profile, RATE_PER_S_MAX};
 pub use network::{Network, Replica};
 pub use policy::{CURRENCY_EXPONENT, MINOR_MAX, Policy, PolicyChange};
@@ -95,6 +95,9 @@ pub struct Scenario {
     /// The file it came from; not part of the canonical form.
     #[serde(skip)]
     pub file: Option<PathBuf>,
+    /// In what it differs from what the file says, as sentences; not part of the canonical form.
+    #[serde(skip)]
+    pub notes: Vec<String>,
 }
 
 impl Scenario {
@@ -141,18 +144,22 @@ impl Scenario {
         let policy = Policy::read(root.section("policy")?)?;
         let linked = policy.preset.as_ref().map_or(PerClass::all(0.0), |preset| preset.linked);
         let mut wallets = Wallets::read(root.section("wallets")?, network.banks, linked)?;
+        let mut notes = Vec::new();
         if policy.preset.is_some() {
-            keep_openings_within_limits(&mut wallets, &policy);
+            let lowered = keep_openings_within_limits(&mut wallets, &policy);
+            if root.section("wallets")?.gives("opening_balance_minor") {
+                notes = lowered;
+            }
         }
         let load = Load::read(root.section("load")?, network.banks)?;
-        let events = read_events(root.sections("event")?, network.banks, load.total_s())?;
+        let events = read_events(root.sections("event")?, network.banks, &wallets, load.total_s())?;
         check_rates(&root.sections("event")?, &events, &policy)?;
         let events = events.into_iter().map(|(_, event)| event).collect();
         let mut slo_section = root.section("slo")?;
         let slo = Slo { p99_ms: slo_section.number("p99_ms", 0.001..=3_600_000.0, 1_000.0)? };
         slo_section.end()?;
 
-        let scenario = Self { name, description, seed, network, wallets, load, policy, events, slo, file: None };
+        let scenario = Self { name, description, seed, network, wallets, load, policy, events, slo, file: None, notes };
         scenario.check_window(&root.section("wallets")?)?;
         scenario.check_opening(&root.section("wallets")?)?;
         root.end()?;
@@ -264,33 +271,65 @@ impl Scenario {
             let expected = format!("opening balances of at most {cap} in all (policy.supply_cap_minor)");
             return Err(wallets.mistake(key, expected, format!("{total}")));
         }
-        let quotas = self.policy.parameters.issuance_quota_of_bank.values().copied();
-        let quota = quotas.chain(self.policy.parameters.issuance_quota).map(Amount::minor).min().unwrap_or(MINOR_MAX);
-        let a_bank = total.div_ceil(u128::from(self.network.banks));
-        if a_bank > u128::from(quota) {
-            let expected = format!("opening balances of at most {quota} a bank (policy.issuance_quota_minor)");
-            return Err(wallets.mistake(key, expected, format!("{a_bank}")));
+        self.check_quotas(wallets)
+    }
+
+    /// Each bank is issued what its own wallets open with, under its own quota.
+    fn check_quotas(&self, wallets: &Section<'_>) -> Result<(), ScenarioError> {
+        let parameters = &self.policy.parameters;
+        for (bank, needed) in self.opening_totals().into_iter().enumerate() {
+            let own = parameters.issuance_quota_of_bank.get(&BankId(bank as u16 + 1)).copied();
+            let word = if own.is_some() { "issuance_quota_of_bank_minor" } else { "issuance_quota_minor" };
+            let Some(quota) = own.or(parameters.issuance_quota).map(Amount::minor) else { continue };
+            if needed > u128::from(quota) {
+                let node = NodeName::Bank(bank as u32);
+                let expected = format!("opening balances of at most {quota} at {node} (policy.{word})");
+                return Err(wallets.mistake("opening_balance_minor", expected, needed.to_string()));
+            }
         }
         Ok(())
     }
+
+    /// What the wallets of each bank open with.
+    fn opening_totals(&self) -> Vec<u128> {
+        let mut totals = vec![0; self.network.banks as usize];
+        for wallet in 0..self.wallets.count {
+            totals[self.bank_of(wallet) as usize] += u128::from(self.opening_of(wallet));
+        }
+        totals
+    }
 }
 
-/// Under a preset any scenario shall run: wallets open with no more than they may hold.
-fn keep_openings_within_limits(wallets: &mut Wallets, policy: &Policy) {
+/// Under a preset any scenario shall run: wallets open with no more than they may hold. Says what was lowered.
+fn keep_openings_within_limits(wallets: &mut Wallets, policy: &Policy) -> Vec<String> {
+    let mut notes = Vec::new();
     for class in Class::all() {
         if let Some(limit) = policy.parameters.class(class).holding_limit {
             let most = (limit.minor() as f64 / (1.0 + wallets.opening_spread)) as u64;
             let figure = wallets.opening_balance_minor.get_mut(class);
+            if *figure > most && *wallets.class_mix.get(class) > 0.0 {
+                notes.push(format!(
+                    "Wallets of class {class} open with {most} minor units, not {figure}: more would be above the holding limit of \
+                     {} under the preset.",
+                    limit.minor()
+                ));
+            }
             *figure = (*figure).min(most);
         }
     }
+    notes
 }
 
 /// The events in order of time, each with its place in the file.
-fn read_events(sections: Vec<Section<'_>>, banks: u32, total_s: f64) -> Result<Vec<(usize, Event)>, ScenarioError> {
+fn read_events(
+    sections: Vec<Section<'_>>,
+    banks: u32,
+    wallets: &Wallets,
+    total_s: f64,
+) -> Result<Vec<(usize, Event)>, ScenarioError> {
     let mut events = Vec::new();
     for (place, section) in sections.into_iter().enumerate() {
-        events.push((place, Event::read(section, banks, total_s)?));
+        events.push((place, Event::read(section, banks, wallets, total_s)?));
     }
     events.sort_by(|(_, a), (_, b)| a.at_s.total_cmp(&b.at_s));
     Ok(events)

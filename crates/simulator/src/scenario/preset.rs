@@ -200,7 +200,20 @@ mod tests {
     fn what_is_only_known_is_provisional() {
         let provisional = |name: &str| Preset::named(name).is_some_and(|preset| preset.is_provisional());
         assert!(provisional("bindseil-two-tier") && provisional("digital-euro"));
+        for name in ["digital-pound-10k", "digital-pound-20k", "e-naira", "sand-dollar"] {
+            assert!(provisional(name), "{name}");
+        }
         assert!(!provisional("e-cny-before-2026"));
+    }
+
+    #[test]
+    fn where_one_class_of_persons_is_limited_every_one_is() {
+        for preset in Preset::all() {
+            let parameters = preset.parameters();
+            let persons = || Class::all().filter(|class| super::super::class::is_person(*class));
+            let limited = persons().filter(|class| parameters.class(*class).holding_limit.is_some()).count();
+            assert!(limited == 0 || limited == persons().count(), "{}: {limited} classes", preset.name);
+        }
     }
 
     #[test]

@@ -84,6 +84,42 @@ fn the_canonical_form_reads_back_as_the_same_scenario() {
         bank = "bank-2"
         amount_minor = 1_000
         price = "99.5%"
+        [[event]]
+        at_s = 10
+        action = "freeze"
+        class = "merchant"
+        count = 3
+        amount_minor = 500
+        [[event]]
+        at_s = 10
+        action = "unfreeze"
+        wallet = 7
+        amount_minor = 500
+        [[event]]
+        at_s = 10
+        action = "seize"
+        class = "household"
+        to_wallet = 0
+        amount_minor = 9
+        [[event]]
+        at_s = 10
+        action = "reclassify"
+        wallet = 999
+        class = "tier-2"
+        [[event]]
+        at_s = 10
+        action = "report-deposits"
+        node = "bank-2"
+        [[event]]
+        at_s = 10
+        action = "issue"
+        node = "bank-1"
+        amount_minor = 100
+        [[event]]
+        at_s = 10
+        action = "redeem"
+        node = "bank-1"
+        amount_minor = 100
     "#;
     let scenario = parse(text).expect("a valid scenario");
     let again = parse(&scenario.canonical()).expect("the canonical form is valid");
@@ -159,6 +195,19 @@ fn a_preset_gives_the_policy_and_own_keys_stand_above_it() {
 }
 
 #[test]
+fn an_opening_balance_that_a_preset_lowers_is_noted() {
+    let text = "[policy]\npreset = \"digital-euro\"\n[wallets]\nopening_balance_minor = { household = 900_000 }";
+    let scenario = parse(text).expect("valid");
+    assert_eq!(*scenario.wallets.opening_balance_minor.get(Class::HOUSEHOLD), 300_000);
+    let note = scenario.notes.iter().find(|note| note.contains("household")).expect("a note");
+    assert!(note.contains("300000") && note.contains("900000"), "{note}");
+    assert!(parse("[policy]\npreset = \"digital-euro\"").expect("valid").notes.is_empty(), "a default is no wish");
+    assert!(
+        parse(&text.replace("900_000", "200_000")).expect("valid").notes.iter().all(|note| !note.contains("household"))
+    );
+}
+
+#[test]
 fn every_preset_runs_with_every_scenario_that_is_shipped() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../simulations"));
     for entry in std::fs::read_dir(folder).expect("the folder of scenarios").flatten() {
@@ -193,8 +242,36 @@ fn an_event_takes_only_the_keys_of_its_action() {
         ("action = \"grant\"\nclass = \"household\"", "`amount_minor`, a whole number"),
         (
             "action = \"grant\"\nclass = \"household\"\namount_minor = 1\nexpires_in_s = 5",
-            "`expires_in_s` and `payees`",
+            "`payees`, a list of classes, beside `expires_in_s`",
         ),
+        (
+            "action = \"grant\"\nclass = \"household\"\namount_minor = 1\npayees = [\"merchant\"]",
+            "`expires_in_s`, a whole number of seconds, beside `payees`",
+        ),
+        (
+            "action = \"grant\"\nclass = \"household\"\namount_minor = 1\nfunding = \"government\"",
+            "`expires_in_s` and `payees` beside `funding`",
+        ),
+        (
+            "action = \"grant\"\nclass = \"household\"\namount_minor = 1\nexpires_in_s = 5\npayees = []",
+            "at least one of household, merchant",
+        ),
+        ("action = \"freeze\"\namount_minor = 1", "`wallet`, an index, or `class`"),
+        ("action = \"freeze\"\namount_minor = 1\nwallet = 0\nclass = \"household\"", "either `wallet` or `class`"),
+        ("action = \"freeze\"\nwallet = 0", "`amount_minor`, a whole number"),
+        ("action = \"freeze\"\nwallet = 3000\namount_minor = 1", "a whole number from 0 to 2999"),
+        ("action = \"unfreeze\"\nwallet = 1\ncount = 2\namount_minor = 1", "`count` only beside `class`"),
+        ("action = \"freeze\"\nclass = \"visitor\"\namount_minor = 1", "a class that has wallets"),
+        ("action = \"freeze\"\nclass = \"business\"\ncount = 2000\namount_minor = 1", "at most "),
+        ("action = \"seize\"\nwallet = 1\namount_minor = 1", "`to_wallet`, a wallet's index from 0 to 2999"),
+        ("action = \"seize\"\nwallet = 1\nto_wallet = 1\namount_minor = 1", "another wallet than"),
+        ("action = \"freeze\"\nwallet = 1\nto_wallet = 2\namount_minor = 1", "`to_wallet` only with"),
+        ("action = \"reclassify\"\nwallet = 1", "`class`, one of household"),
+        ("action = \"reclassify\"\nclass = \"tier-1\"", "`wallet`, a wallet's index"),
+        ("action = \"report-deposits\"\nnode = \"central-bank\"", "\"bank-1\" to \"bank-3\""),
+        ("action = \"issue\"\nnode = \"bank-1\"", "`amount_minor`, a whole number"),
+        ("action = \"redeem\"\namount_minor = 1\nbank = \"bank-1\"", "`node`: \"bank-1\""),
+        ("action = \"redeem\"\namount_minor = 1\nnode = \"bank-1\"\nwallet = 3", "`wallet` only with"),
         ("action = \"grant\"\nclass = \"household\"\namount_minor = 1\nstatus = \"active\"", "`status` only with"),
         ("action = \"bank-status\"\nnode = \"central-bank\"\nstatus = \"active\"", "\"bank-1\" to \"bank-3\""),
         ("action = \"operation\"\nkind = \"lend\"\nbank = \"bank-1\"\namount_minor = 1\nrate = \"1 %\"", "no `rate`"),
@@ -303,6 +380,12 @@ fn opening_balances_must_respect_the_policy_they_open_under() {
         "[policy]\nholding_limit_minor = 10\n[wallets]\nopening_balance_minor = 10\nopening_spread = 0.5",
     ));
     assert_eq!(found.found, "15");
+    let quotas = "[network]\nbanks = 2\n[policy]\nissuance_quota_minor = 10_000\nissuance_quota_of_bank_minor = { bank-2 = 2_000 }\n\
+                  [wallets]\nper_bank = 20\nopening_balance_minor = 200\n[load]\nrate_per_s = 10";
+    let found = mistake(parse(quotas));
+    assert_eq!(found.expected, "opening balances of at most 2000 at bank-2 (policy.issuance_quota_of_bank_minor)");
+    assert_eq!(found.found, "4000");
+    parse(&quotas.replace("2_000", "4_000")).expect("each bank's own need is within its own quota");
     let found = mistake(parse("[policy]\nsupply_cap_minor = 1000\n[wallets]\nopening_balance_minor = 100"));
     assert_eq!((found.line, found.found.as_str()), (4, "300000"));
 }
