@@ -120,6 +120,14 @@ fn payment(kind: PaymentKind, sequence: u64, from: AccountId, to: AccountId, min
     signed(Payment { kind, head, from, to, amount, max_fee: Amount::from_minor(1), reference: [0; 16] })
 }
 
+/// Applies one command for each wallet, in proposals of a size that fits the memory.
+fn in_proposals(ledger: &mut Ledger, wallets: u32, command: impl Fn(u32) -> Command) {
+    for first in (1..=wallets).step_by(50_000) {
+        let last = wallets.min(first + 49_999);
+        apply(ledger, &encode(START, (first..=last).map(&command)));
+    }
+}
+
 /// A bank with funded wallets, one a person.
 fn ledger(wallets: u32, policy: Parameters) -> Ledger {
     let mut ledger = Ledger::new(genesis(wallets, policy)).expect("the genesis is valid");
@@ -131,7 +139,7 @@ fn ledger(wallets: u32, policy: Parameters) -> Ledger {
         let head = head(u64::from(number));
         signed(OpenWallet { head, bank: BANK, class: Class::HOUSEHOLD, holder, key, certificate })
     };
-    apply(&mut ledger, &encode(START, (1..=wallets).map(open)));
+    in_proposals(&mut ledger, wallets, open);
     let first = u64::from(wallets) + 1;
     let amount = Amount::from_minor(u64::from(wallets) * OPENING_MINOR);
     let record = IssuanceRequest { kind: IssuanceKind::Issue, head: head(first), bank: BANK, amount };
@@ -141,7 +149,7 @@ fn ledger(wallets: u32, policy: Parameters) -> Ledger {
         let sequence = first + u64::from(number);
         payment(PaymentKind::Fund, sequence, AccountId::treasury(BANK), AccountId::new(BANK, number), OPENING_MINOR)
     };
-    apply(&mut ledger, &encode(START, (1..=wallets).map(fund)));
+    in_proposals(&mut ledger, wallets, fund);
     ledger
 }
 
