@@ -58,6 +58,11 @@ impl RecentPayments {
         times.iter().rev().take_while(|settled| time.is_none_or(|time| **settled > time)).count()
     }
 
+    /// The last payment of all.
+    pub fn last(&self) -> Option<Timestamp> {
+        self.0.as_ref()?.back().copied()
+    }
+
     pub(crate) fn note(&mut self, time: Timestamp) {
         let times = self.0.get_or_insert_default();
         if times.len() == usize::from(PAYMENTS_MAX) {

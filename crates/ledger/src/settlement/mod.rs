@@ -210,6 +210,11 @@ impl<'a> At<'a> {
             accounts.iter().map(|account| holders.shares(account.holder as usize)).fold(0, usize::wrapping_add);
         let persons = accounts.iter().filter_map(|account| holders.get(account.holder as usize));
         black_box((persons.map(|person| person.posted.minor()).fold(0, u64::wrapping_add), shares));
+        if self.parameters().classes.iter().any(|rules| rules.velocity.is_some()) {
+            let payers = accounts.iter().step_by(2);
+            let recent = payers.filter_map(|account| self.ledger.recent_payments.get(account.holder as usize)?.last());
+            black_box(recent.map(|time| time.0).fold(0, u64::wrapping_add));
+        }
     }
 
     fn parameters(&self) -> &'a Parameters {
