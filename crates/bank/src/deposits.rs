@@ -236,11 +236,6 @@ fn open<'a>(key: &[u8], record: &'a [u8]) -> Result<Reader<'a>, DepositError> {
     sealed::open(key, record).map(|bytes| Reader::new("deposit record", bytes)).map_err(|damage| damaged(key, damage))
 }
 
-fn read_account(input: &mut Reader<'_>) -> Result<AccountId, DecodeError> {
-    let id = input.u64()?;
-    AccountId::from_u64(id).ok_or_else(|| input.wrong("an account id below 2^48", id))
-}
-
 fn decode_deposit(key: &[u8], record: &[u8]) -> Result<(AccountId, Deposit), DepositError> {
     let account: Option<[u8; 8]> = key.get(1..).and_then(|bytes| bytes.try_into().ok());
     let account = account.and_then(|bytes| AccountId::from_u64(u64::from_be_bytes(bytes)));
@@ -255,7 +250,8 @@ pub fn credit_of(store: &dyn Store, request: &RequestId) -> Result<Option<Credit
     let key = request_key(CREDIT, request);
     let Some(record) = store.get(Column::Deposits, &key)? else { return Ok(None) };
     let mut input = open(&key, &record)?;
-    let mut decode = || Ok(Credit { account: read_account(&mut input)?, amount: Amount::from_minor(input.u64()?) });
+    let mut decode =
+        || Ok(Credit { account: AccountId::decode(&mut input)?, amount: Amount::from_minor(input.u64()?) });
     decode().map(Some).map_err(|error: DecodeError| damaged(&key, error))
 }
 
@@ -272,7 +268,7 @@ pub fn funding_of(store: &dyn Store, request: &RequestId) -> Result<Option<Fundi
     let Some(record) = store.get(Column::Deposits, &key)? else { return Ok(None) };
     let mut input = open(&key, &record)?;
     let mut decode = || {
-        let (account, amount) = (read_account(&mut input)?, Amount::from_minor(input.u64()?));
+        let (account, amount) = (AccountId::decode(&mut input)?, Amount::from_minor(input.u64()?));
         let sequence = input.u64()?;
         let placed = match input.is_empty() {
             true => None,

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
-use cbdc_ledger::block::{ProofError, command_leaf};
+use cbdc_ledger::block::{ProofError, command_leaves};
 use cbdc_ledger::command::Record;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::encoding::DecodeError;
@@ -297,9 +297,6 @@ fn check_content(
     if proposal.commands.len() != outcomes.len() || proposal.time.max(tip.time) != header.time {
         return other;
     }
-    let leaf = |(at, outcome): (usize, &Outcome)| {
-        command_leaf(at as u32, proposal.command_bytes(at).unwrap_or_default(), outcome)
-    };
-    let leaves: Vec<_> = outcomes.iter().enumerate().map(leaf).collect();
+    let leaves = command_leaves(proposal.encoded_commands().zip(outcomes));
     if merkle::root(&leaves) == header.commands_root { Ok(()) } else { other }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cbdc_ledger::block::command_leaf;
+use cbdc_ledger::block::command_leaves;
 use cbdc_ledger::{Genesis, Height, Outcome, Proposal, SignedHeader, merkle};
 use cbdc_proto::convert;
 use cbdc_proto::v1;
@@ -130,10 +130,7 @@ fn check_content(block: &ChainBlock) -> Result<(), String> {
             header.height
         ));
     }
-    let leaf = |index: usize| {
-        command_leaf(index as u32, proposal.command_bytes(index).unwrap_or_default(), &block.outcomes[index])
-    };
-    let leaves: Vec<merkle::Hash> = (0..commands).map(leaf).collect();
+    let leaves = command_leaves(proposal.encoded_commands().zip(&block.outcomes));
     if merkle::root(&leaves) != header.commands_root || proposal.time != header.time {
         return Err(format!("the content of block {} is not what its header says", header.height));
     }

@@ -336,11 +336,7 @@ fn read_class_history(input: &mut Reader<'_>) -> Result<BTreeMap<u32, Vec<(Ledge
         let holder = input.u32()?;
         let mut history = Vec::new();
         for _ in 0..input.u32()? {
-            let (from, class) = (LedgerDay(input.u32()?), Class(input.u8()?));
-            if !class.is_known() {
-                return Err(input.wrong("a known class", u64::from(class.0)));
-            }
-            history.push((from, class));
+            history.push((LedgerDay(input.u32()?), Class::decode(input)?));
         }
         if history.is_empty() {
             return Err(input.wrong("at least one class in a history", 0));

@@ -113,7 +113,7 @@ impl Holds {
         let mut holds = Holds { last: input.u64()?, ..Holds::default() };
         for _ in 0..input.u64()? {
             let number = input.u64()?;
-            let (payer, payee) = (read_account(input)?, read_account(input)?);
+            let (payer, payee) = (AccountId::decode(input)?, AccountId::decode(input)?);
             let (maximum, max_fee) = (Amount::from_minor(input.u64()?), Amount::from_minor(input.u64()?));
             let (expires_at, held) = (Timestamp(input.u64()?), Amount::from_minor(input.u64()?));
             let mut earmarks = Vec::new();
@@ -124,9 +124,4 @@ impl Holds {
         }
         Ok(holds)
     }
-}
-
-pub(crate) fn read_account(input: &mut Reader<'_>) -> Result<AccountId, DecodeError> {
-    let id = input.u64()?;
-    AccountId::from_u64(id).ok_or_else(|| input.wrong("an account id below 2^48", id))
 }

@@ -81,10 +81,7 @@ impl Holder {
             0 => None,
             id => Some(AccountId::from_u64(id).ok_or_else(|| input.wrong("an account id below 2^48", id))?),
         };
-        let class = Class(input.u8()?);
-        if !class.is_known() {
-            return Err(input.wrong("a known class", u64::from(class.0)));
-        }
+        let class = Class::decode(input)?;
         input.reserved(7)?;
         Ok(Holder { id, posted, paid_today, paid_this_month, day, wallets, class, allowance })
     }

@@ -8,6 +8,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::encoding::{DecodeError, Reader};
+
 const IBAN_COUNTRY: &str = "XC";
 
 /// A commercial bank's number; 0 is the central bank itself.
@@ -39,6 +41,12 @@ impl Class {
     pub const COUNT: usize = 8;
     const NAMES: [&'static str; Class::COUNT] =
         ["household", "merchant", "business", "government", "tier-1", "tier-2", "tier-3", "visitor"];
+
+    /// Reads a class that policy has figures for.
+    pub fn decode(input: &mut Reader<'_>) -> Result<Class, DecodeError> {
+        let class = Class(input.u8()?);
+        if class.is_known() { Ok(class) } else { Err(input.wrong("a known class", u64::from(class.0))) }
+    }
 
     pub fn is_known(self) -> bool {
         usize::from(self.0) < Class::COUNT
@@ -104,6 +112,12 @@ impl AccountId {
             return None;
         }
         Some(AccountId { bank: BankId((id >> 32) as u16), serial: id as u32 })
+    }
+
+    /// Reads an id as one integer.
+    pub fn decode(input: &mut Reader<'_>) -> Result<AccountId, DecodeError> {
+        let id = input.u64()?;
+        AccountId::from_u64(id).ok_or_else(|| input.wrong("an account id below 2^48", id))
     }
 
     fn check_digits(bban: &str) -> u32 {

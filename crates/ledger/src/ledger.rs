@@ -66,7 +66,7 @@ impl Sweep {
 
     pub(crate) fn decode(input: &mut Reader<'_>) -> Result<Sweep, DecodeError> {
         let (done, is_under_way) = (LedgerDay(input.u32()?), input.boolean()?);
-        let under_way = (LedgerDay(input.u32()?), crate::hold::read_account(input)?);
+        let under_way = (LedgerDay(input.u32()?), AccountId::decode(input)?);
         Ok(Sweep { done, under_way: is_under_way.then_some(under_way) })
     }
 }

@@ -11,7 +11,6 @@ use std::str::FromStr;
 
 use crate::amount::Amount;
 use crate::encoding::{DecodeError, Reader, Writer};
-use crate::hold::read_account;
 use crate::identity::{AccountId, BankId, Class};
 use crate::time::Timestamp;
 
@@ -164,6 +163,14 @@ impl Programmes {
         self.by_wallet.range((wallet, 0)..=(wallet, u64::MAX)).map(|((_, number), earmark)| (*number, *earmark))
     }
 
+    /// What wallets still hold of a programme's purpose-bound money. Linear in their number.
+    pub fn outstanding(&self, number: u64) -> Amount {
+        let of_programme = (number, AccountId::default())..=(number, AccountId::new(BankId(u16::MAX), u32::MAX));
+        let marks = self.by_programme.range(of_programme).filter_map(|(_, wallet)| self.earmark(*wallet, number));
+        marks
+            .fold(Amount::ZERO, |sum, mark| sum.plus(mark.amount).expect("earmarks are a part of all CBDC, which fits"))
+    }
+
     /// Earmarks of a wallet that a payee of `class` may be paid with and that last beyond `until`: earliest expiry
     /// first, then by programme.
     pub fn spendable(&self, wallet: AccountId, class: Class, until: Timestamp) -> Vec<(u64, Earmark)> {
@@ -279,7 +286,7 @@ impl Programmes {
             }
         }
         for _ in 0..input.u64()? {
-            let (wallet, number) = (read_account(input)?, input.u64()?);
+            let (wallet, number) = (AccountId::decode(input)?, input.u64()?);
             let (amount, held) = (Amount::from_minor(input.u64()?), Amount::from_minor(input.u64()?));
             programmes.set_earmark(wallet, number, Earmark { amount, held });
         }
@@ -297,10 +304,7 @@ impl Grant {
     }
 
     pub(crate) fn decode(input: &mut Reader<'_>) -> Result<Grant, DecodeError> {
-        let class = Class(input.u8()?);
-        if !class.is_known() {
-            return Err(input.wrong("a known class", u64::from(class.0)));
-        }
+        let class = Class::decode(input)?;
         let bank = Some(BankId(input.u16()?)).filter(|bank| bank.0 != 0);
         let cohort = Cohort { class, bank, first: input.u32()? };
         let amount_each = Amount::from_minor(input.u64()?);

@@ -88,7 +88,7 @@ impl LedgerDay {
     /// The first day of the calendar month after this day's.
     pub fn first_of_next_month(self) -> LedgerDay {
         // Any month's first day and 31 more lie in the next month, before its end.
-        LedgerDay(self.first_of_month().0.saturating_add(31)).first_of_month().max(LedgerDay(self.0.saturating_add(1)))
+        LedgerDay(self.first_of_month().0.saturating_add(31)).first_of_month().max(self.next())
     }
 
     /// When this day begins, at an offset from UTC of `offset_minutes`.

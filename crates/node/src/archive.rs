@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cbdc_ledger::block::command_leaf;
+use cbdc_ledger::block::command_leaves;
 use cbdc_ledger::encoding::{DecodeError, Reader, Writer};
 use cbdc_ledger::outcome::OUTCOME_BYTES;
 use cbdc_ledger::proposal::Proposal;
@@ -101,11 +101,12 @@ impl Archive {
             let what = format!("it has {} commands and {} outcomes", proposal.commands.len(), outcomes.len());
             return Err(ArchiveError::Damaged { height, what });
         }
-        let bytes = |at: usize| proposal.command_bytes(at).unwrap_or_default();
-        let leaves: Vec<_> =
-            outcomes.iter().enumerate().map(|(at, outcome)| command_leaf(at as u32, bytes(at), outcome)).collect();
-        let Some(outcome) = outcomes.get(index as usize) else { return Ok(None) };
-        Ok(Receipt::build(parts.header, &leaves, index, bytes(index as usize).to_vec(), *outcome))
+        let leaves = command_leaves(proposal.encoded_commands().zip(&outcomes));
+        let place = index as usize;
+        let (Some(command), Some(outcome)) = (proposal.command_bytes(place), outcomes.get(place)) else {
+            return Ok(None);
+        };
+        Ok(Receipt::build(parts.header, &leaves, index, command.to_vec(), *outcome))
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::encoding::hex;
-use cbdc_ledger::{Genesis, Header, Height, Ledger, VerifiedProposal};
+use cbdc_ledger::{Block, Genesis, Header, Height, Ledger, VerifiedProposal};
 use cbdc_proto::convert::header_from_message;
 use cbdc_proto::v1;
 use cbdc_proto::v1::chain_client::ChainClient;
@@ -90,11 +90,11 @@ impl Auditor {
         &self.ledger
     }
 
-    /// Verifies the next block.
+    /// Verifies the next block, and gives it as the auditor's own ledger computed it.
     ///
     /// # Errors
     /// What is wrong with it, as a sentence that names the height.
-    pub fn block(&mut self, parts: &BlockParts) -> Result<(), String> {
+    pub fn block(&mut self, parts: &BlockParts) -> Result<Block, String> {
         let header = &parts.header.header;
         let height = self.ledger.height().next();
         let wrong = |what: String| Err(format!("block {height}: {what}"));
@@ -137,7 +137,7 @@ impl Auditor {
         self.verified.tip = block.header;
         self.verified.commands += outcomes.len() as u64;
         self.verified.settled += outcomes.iter().filter(|outcome| outcome.is_settled()).count() as u64;
-        Ok(())
+        Ok(block)
     }
 
     /// Closes the audit with what ended it, if anything did.

@@ -1,7 +1,8 @@
 //! Grants as they are typed: `25.00 to household first 100 of bank-2`, and with a purpose
 //! `25.00 to household from government for merchant,business until 2026-12-31T00:00:00Z`.
 
-use cbdc_client::{Anchor, BankId, Class, Grant, LedgerDay, Timestamp};
+use cbdc_client::{Anchor, Class, Grant, LedgerDay, Timestamp};
+use cbdc_ledger::policy::text;
 use cbdc_ledger::programme::{Classes, Cohort, Funding, Purpose};
 
 /// Reads a grant. After amount and class the clauses may stand in any order, each at most once; a purpose needs all
@@ -23,7 +24,7 @@ pub fn parse(anchor: &Anchor, text: &str) -> Result<Grant, String> {
         seen.push(word);
         match *word {
             "first" => cohort.first = first(value)?,
-            "of" => cohort.bank = Some(bank(value)?),
+            "of" => cohort.bank = Some(text::bank(value)?),
             "from" => funding = Some(value.parse::<Funding>()?),
             "for" => payees = Some(classes(value)?),
             "until" => expires_at = Some(moment(anchor, value)?),
@@ -38,12 +39,6 @@ pub fn parse(anchor: &Anchor, text: &str) -> Result<Grant, String> {
         }
     };
     Ok(Grant { cohort, amount_each, purpose })
-}
-
-/// Reads a bank such as `bank-2`.
-pub fn bank(text: &str) -> Result<BankId, String> {
-    let number = text.strip_prefix("bank-").and_then(|number| number.parse().ok());
-    number.map(BankId).ok_or_else(|| format!("expected a bank such as bank-2, found `{text}`"))
 }
 
 fn first(text: &str) -> Result<u32, String> {
@@ -76,7 +71,7 @@ fn moment(anchor: &Anchor, text: &str) -> Result<Timestamp, String> {
 
 #[cfg(test)]
 mod tests {
-    use cbdc_client::Amount;
+    use cbdc_client::{Amount, BankId};
 
     use super::super::measure::tests::anchor;
     use super::*;

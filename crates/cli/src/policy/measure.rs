@@ -93,7 +93,7 @@ fn other_measure(anchor: &Anchor, name: &str, value: &str) -> Option<Result<Meas
 fn bank_status(value: &str) -> Result<Measure, String> {
     let wrong = || format!("expected a bank and its status, as in bank-2:suspended, found `{value}`");
     let (bank, status) = value.split_once(':').ok_or_else(wrong)?;
-    Ok(Measure::BankStatus { bank: grant::bank(bank)?, status: status.parse()? })
+    Ok(Measure::BankStatus { bank: text::bank(bank)?, status: status.parse()? })
 }
 
 fn threshold(value: &str) -> Result<Measure, String> {

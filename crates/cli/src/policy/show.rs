@@ -78,7 +78,7 @@ fn sheet(anchor: &Anchor, set: &v1::PolicySet, all: bool) -> String {
     let shown: Vec<&v1::Parameter> = set.parameters.iter().filter(is_shown).collect();
     let (of_classes, of_all): (Vec<_>, Vec<_>) = shown.into_iter().partition(|parameter| of_class(parameter).is_some());
     let (of_banks, general): (Vec<_>, Vec<_>) =
-        of_all.into_iter().partition(|parameter| OF_BANKS.contains(&parameter.name.as_str()));
+        of_all.into_iter().partition(|parameter| text::BANK_NAMES.contains(&parameter.name.as_str()));
     let mut parts = vec![fields(&[
         ("policy version", set.version.to_string()),
         ("in force since", Timestamp(set.in_force_since_ms).to_string()),
@@ -98,20 +98,6 @@ fn sheet(anchor: &Anchor, set: &v1::PolicySet, all: bool) -> String {
     }
     parts.join("\n")
 }
-
-/// Parameters of banks' accounts at the central bank.
-const OF_BANKS: [&str; 10] = [
-    "policy-rate",
-    "deposit-rate",
-    "lending-rate",
-    "penalty-rate",
-    "reserves-rate-up-to",
-    "reserves-rate-above",
-    "reserve-requirement",
-    "shortfall-rate",
-    "maintenance-period",
-    "haircut",
-];
 
 /// A parameter's value for people: money with its currency.
 fn value(anchor: &Anchor, set: &v1::PolicySet, parameter: &v1::Parameter) -> String {

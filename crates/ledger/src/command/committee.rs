@@ -166,23 +166,19 @@ impl PolicyChange {
 
     pub(crate) fn decode(input: &mut Reader<'_>) -> Result<PolicyChange, DecodeError> {
         let amount = |input: &mut Reader<'_>| Ok::<_, DecodeError>(input.optional_u64()?.map(Amount::from_minor));
-        let class = |input: &mut Reader<'_>| {
-            let class = Class(input.u8()?);
-            if class.is_known() { Ok(class) } else { Err(input.wrong("a known class", u64::from(class.0))) }
-        };
         Ok(match input.u8()? {
             1 => PolicyChange::SupplyCap(amount(input)?),
             2 => PolicyChange::IssuanceQuota(amount(input)?),
             3 => PolicyChange::IssuanceQuotaOfBank { bank: BankId(input.u16()?), quota: amount(input)? },
-            4 => PolicyChange::HoldingLimit { class: class(input)?, limit: amount(input)? },
-            5 => PolicyChange::PaymentLimit { class: class(input)?, limit: amount(input)? },
-            6 => PolicyChange::DayLimit { class: class(input)?, limit: amount(input)? },
-            7 => PolicyChange::MonthLimit { class: class(input)?, limit: amount(input)? },
-            8 => PolicyChange::Velocity { class: class(input)?, rule: VelocityRule::decode(input)? },
-            9 => PolicyChange::Remuneration { class: class(input)?, tiers: Tiers::decode(input)? },
+            4 => PolicyChange::HoldingLimit { class: Class::decode(input)?, limit: amount(input)? },
+            5 => PolicyChange::PaymentLimit { class: Class::decode(input)?, limit: amount(input)? },
+            6 => PolicyChange::DayLimit { class: Class::decode(input)?, limit: amount(input)? },
+            7 => PolicyChange::MonthLimit { class: Class::decode(input)?, limit: amount(input)? },
+            8 => PolicyChange::Velocity { class: Class::decode(input)?, rule: VelocityRule::decode(input)? },
+            9 => PolicyChange::Remuneration { class: Class::decode(input)?, tiers: Tiers::decode(input)? },
             10 => PolicyChange::Capitalisation(Capitalisation::decode(input)?),
-            11 => PolicyChange::PayerFee { class: class(input)?, schedule: FeeSchedule::decode(input)? },
-            12 => PolicyChange::PayeeFee { class: class(input)?, schedule: FeeSchedule::decode(input)? },
+            11 => PolicyChange::PayerFee { class: Class::decode(input)?, schedule: FeeSchedule::decode(input)? },
+            12 => PolicyChange::PayeeFee { class: Class::decode(input)?, schedule: FeeSchedule::decode(input)? },
             13 => PolicyChange::KeyRates(KeyRates::decode(input)?),
             14 => PolicyChange::Reserves(ReserveRules::decode(input)?),
             15 => PolicyChange::Haircut { ppm: input.u32()? },

@@ -1,6 +1,6 @@
 //! Holds: the payer promises money to a payee, whose bank captures it once or voids the promise.
 
-use super::{Head, Kind, Record, read_account};
+use super::{Head, Kind, Record};
 use crate::amount::Amount;
 use crate::encoding::{DecodeError, Reader, Writer};
 use crate::identity::{AccountId, BankId};
@@ -56,8 +56,8 @@ impl Record for PlaceHold {
     fn decode_fields(_: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(PlaceHold {
             head,
-            from: read_account(input)?,
-            to: read_account(input)?,
+            from: AccountId::decode(input)?,
+            to: AccountId::decode(input)?,
             maximum: Amount::from_minor(input.u64()?),
             max_fee: Amount::from_minor(input.u64()?),
             expires_at: Timestamp(input.u64()?),

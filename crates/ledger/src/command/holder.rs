@@ -1,6 +1,6 @@
 //! What a holder settles about their wallets beside payments, and what the registrar says about a holder.
 
-use super::{Head, Kind, Record, read_account};
+use super::{Head, Kind, Record};
 use crate::encoding::{DecodeError, Reader, Writer};
 use crate::identity::{AccountId, BankId, Class, HolderId, MemberId};
 
@@ -45,7 +45,7 @@ impl Record for LinkBank {
     }
 
     fn decode_fields(_: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let (account, bank) = (read_account(input)?, BankId(input.u16()?));
+        let (account, bank) = (AccountId::decode(input)?, BankId(input.u16()?));
         input.reserved(6)?;
         Ok(LinkBank { head, account, bank })
     }
@@ -65,7 +65,7 @@ impl Record for DesignateWallet {
     }
 
     fn decode_fields(_: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(DesignateWallet { head, account: read_account(input)? })
+        Ok(DesignateWallet { head, account: AccountId::decode(input)? })
     }
 }
 

@@ -517,9 +517,3 @@ commands_from_signed_records! {
     DepositStatement(DepositStatement);
     Seize(SeizeOrder) in Box;
 }
-
-/// Reads an account id field.
-fn read_account(input: &mut Reader<'_>) -> Result<AccountId, DecodeError> {
-    let id = input.u64()?;
-    AccountId::from_u64(id).ok_or_else(|| input.wrong("an account id below 2^48", id))
-}

@@ -1,6 +1,6 @@
 //! A court's orders over a wallet: freeze, unfreeze and seize an amount.
 
-use super::{Head, Kind, Record, read_account};
+use super::{Head, Kind, Record};
 use crate::amount::Amount;
 use crate::encoding::{DecodeError, Reader, Writer};
 use crate::identity::{AccountId, MemberId};
@@ -58,8 +58,8 @@ impl Record for SeizeOrder {
     fn decode_fields(_: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let court = MemberId(input.u16()?);
         input.reserved(6)?;
-        let (account, amount) = (read_account(input)?, Amount::from_minor(input.u64()?));
-        let (to, released) = (read_account(input)?, Amount::from_minor(input.u64()?));
+        let (account, amount) = (AccountId::decode(input)?, Amount::from_minor(input.u64()?));
+        let (to, released) = (AccountId::decode(input)?, Amount::from_minor(input.u64()?));
         Ok(SeizeOrder { head, court, account, amount, to, released, order: input.array()? })
     }
 }
@@ -88,7 +88,7 @@ impl Record for FreezeOrder {
         };
         let court = MemberId(input.u16()?);
         input.reserved(6)?;
-        let account = read_account(input)?;
+        let account = AccountId::decode(input)?;
         Ok(FreezeOrder { kind, head, court, account, amount: Amount::from_minor(input.u64()?), order: input.array()? })
     }
 }

@@ -11,7 +11,7 @@
 //!
 //! A *transfer* and a *defund* are signed by the payer's holder; a *fund* by the bank whose treasury pays.
 
-use super::{HEAD_BYTES, Head, Kind, Record, SIGNATURE_BYTES, Signer, read_account};
+use super::{HEAD_BYTES, Head, Kind, Record, SIGNATURE_BYTES, Signer};
 use crate::amount::Amount;
 use crate::encoding::{DecodeError, Reader, Writer};
 use crate::identity::{AccountId, MemberId};
@@ -82,8 +82,8 @@ impl Record for Payment {
         Ok(Payment {
             kind,
             head,
-            from: read_account(input)?,
-            to: read_account(input)?,
+            from: AccountId::decode(input)?,
+            to: AccountId::decode(input)?,
             amount: Amount::from_minor(input.u64()?),
             max_fee: Amount::from_minor(input.u64()?),
             reference: input.array()?,

@@ -3,7 +3,7 @@
 //! The certificate joins a holder, a class and a key. Without it a bank could invent persons to evade limits, or
 //! put its own key over a customer's wallet.
 
-use super::{Domain, Head, Kind, Record, read_account, signing_prefix};
+use super::{Domain, Head, Kind, Record, signing_prefix};
 use crate::encoding::{DecodeError, Reader, VERSION, Writer};
 use crate::genesis::NetworkId;
 use crate::identity::{AccountId, BankId, Class, HolderId, MemberId};
@@ -117,7 +117,7 @@ impl Record for CloseWallet {
     }
 
     fn decode_fields(_: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(CloseWallet { head, account: read_account(input)? })
+        Ok(CloseWallet { head, account: AccountId::decode(input)? })
     }
 }
 
@@ -136,7 +136,7 @@ impl Record for ReplaceKey {
     }
 
     fn decode_fields(_: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let (account, class) = (read_account(input)?, Class(input.u8()?));
+        let (account, class) = (AccountId::decode(input)?, Class(input.u8()?));
         input.reserved(7)?;
         let key = PublicKey(input.array()?);
         Ok(ReplaceKey { head, account, class, key, certificate: Certificate::decode(input)? })

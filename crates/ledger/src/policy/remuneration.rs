@@ -135,7 +135,7 @@ impl Capitalisation {
     /// The first capitalisation date after `day`.
     pub fn next_after(self, day: LedgerDay) -> LedgerDay {
         match self {
-            Capitalisation::Daily => LedgerDay(day.0.saturating_add(1)),
+            Capitalisation::Daily => day.next(),
             Capitalisation::Monthly => day.first_of_next_month(),
         }
     }
@@ -185,7 +185,7 @@ impl RateSchedule {
 
     /// Notes parameters that were enacted on `day`: their rates hold from the day after.
     pub(crate) fn enact(&mut self, parameters: &Parameters, day: LedgerDay) {
-        let next = RatesOfDays::of(parameters, LedgerDay(day.0.saturating_add(1)));
+        let next = RatesOfDays::of(parameters, day.next());
         if self.0.last().is_some_and(|last| last.from == next.from) {
             self.0.pop();
         }

@@ -1,6 +1,7 @@
 //! Supply cap: issuing may not take the CBDC in circulation, treasuries included, above the cap.
 //!
-//! Only what makes new CBDC is tested: issue, reverse waterfall and programmes. Lowering the cap below the supply stops new issuance and takes nothing back.
+//! Only what makes new CBDC is tested: issue, reverse waterfall and programmes. Lowering the cap below the supply stops
+//! new issuance and takes nothing back.
 
 use crate::amount::Amount;
 use crate::outcome::{Outcome, Reason};

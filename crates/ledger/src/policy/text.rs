@@ -23,11 +23,8 @@ use crate::policy::parameters::{ClassRules, Parameters, PolicyChange, WorkPerBlo
 use crate::policy::remuneration::{Capitalisation, Tier, Tiers};
 use crate::policy::velocity::VelocityRule;
 
-/// Names of parameters that are the same for all, and of those that each class has.
-pub const NAMES: [&str; 14] = [
-    "supply-cap",
-    "issuance-quota",
-    "capitalisation",
+/// Names of parameters of banks' accounts at the central bank.
+pub const BANK_NAMES: [&str; 10] = [
     "policy-rate",
     "deposit-rate",
     "lending-rate",
@@ -38,8 +35,28 @@ pub const NAMES: [&str; 14] = [
     "shortfall-rate",
     "maintenance-period",
     "haircut",
-    "work-per-block",
 ];
+/// Names of parameters that are the same for all, those of banks among them.
+pub const NAMES: [&str; 14] = {
+    let [policy, deposit, lending, penalty, up_to, above, requirement, shortfall, period, haircut] = BANK_NAMES;
+    [
+        "supply-cap",
+        "issuance-quota",
+        "capitalisation",
+        policy,
+        deposit,
+        lending,
+        penalty,
+        up_to,
+        above,
+        requirement,
+        shortfall,
+        period,
+        haircut,
+        "work-per-block",
+    ]
+};
+/// Names of parameters that each class has.
 pub const CLASS_NAMES: [&str; 8] = [
     "holding-limit",
     "payment-limit",
@@ -59,8 +76,7 @@ pub fn set(parameters: &mut Parameters, name: &str, value: &str, exponent: u8) -
     let value = value.trim();
     match name.split_once('.') {
         Some(("issuance-quota", bank)) => {
-            let number = bank.strip_prefix("bank-").and_then(|number| number.parse().ok());
-            let bank = BankId(number.ok_or_else(|| format!("expected a bank such as bank-2, found `{bank}`"))?);
+            let bank = self::bank(bank)?;
             let quota = limit(value, exponent)?;
             parameters.apply(&PolicyChange::IssuanceQuotaOfBank { bank, quota });
             Ok(())
@@ -77,6 +93,12 @@ pub fn set(parameters: &mut Parameters, name: &str, value: &str, exponent: u8) -
             CLASS_NAMES.join(", ")
         )),
     }
+}
+
+/// Reads a bank such as `bank-2`.
+pub fn bank(text: &str) -> Result<BankId, String> {
+    let number = text.strip_prefix("bank-").and_then(|number| number.parse().ok());
+    number.map(BankId).ok_or_else(|| format!("expected a bank such as bank-2, found `{text}`"))
 }
 
 fn set_for_all(parameters: &mut Parameters, name: &str, value: &str, exponent: u8) -> Result<(), String> {

@@ -31,9 +31,7 @@ impl Credit {
     /// A credit that no holding limit meets.
     #[inline]
     pub(super) fn unlimited(wallet: &mut Current, amount: Amount) -> Credit {
-        let account = &mut wallet.account;
-        account.available = account.available.plus(amount).expect("all CBDC fits the range, so a wallet's does");
-        wallet.take_claim(amount);
+        wallet.credit(amount);
         Credit { credited: amount, waterfall: None }
     }
 }
@@ -91,11 +89,10 @@ impl At<'_> {
         let person = self.person(wallet.account.holder);
         let before = person.posted.plus(wallet.interest).and_then(|sum| sum.minus(wallet.demurrage)).ok_or(overflow)?;
         before.plus(amount).ok_or(overflow)?;
-        let claim_before = wallet.account.claim;
-        let mut credit = Credit::unlimited(wallet, amount);
-        let kept = amount.minus_or_zero(claim_before.minus_or_zero(wallet.account.claim));
+        let kept = wallet.credit(amount);
         let held = before.plus(kept).ok_or(overflow)?;
 
+        let mut credit = Credit { credited: amount, waterfall: None };
         let Some(limit) = self.parameters().class(person.class).holding_limit else { return Ok(credit) };
         let excess = holding_limit::excess(limit, held).min(kept);
         if excess.is_zero() {

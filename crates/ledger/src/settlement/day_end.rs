@@ -251,7 +251,7 @@ impl BankDayEnd<'_> {
     }
 
     fn day_after_tomorrow(&self) -> LedgerDay {
-        LedgerDay(self.tomorrow.0.saturating_add(1))
+        self.tomorrow.next()
     }
 }
 

@@ -1,7 +1,8 @@
 //! Holds: placing, capturing and voiding them, and what happens when they expire.
 //!
-//! Placing tests what the payer can promise (purpose-bound money by the payee's class of then): the largest payment, the fee and the money. The limits on payments of a
-//! day, month or window, the payee's limit and the fee in force are tested when the money settles, at capture.
+//! Placing tests what the payer can promise: the largest payment, the fee and the money (purpose-bound money by the
+//! payee's class of then). The limits on payments of a day, month or window, the payee's limit and the fee in force are
+//! tested when the money settles, at capture.
 
 use super::payment::{Draw, Fee, PayerSide, check_parties, check_spendable};
 use super::remuneration::Flows;

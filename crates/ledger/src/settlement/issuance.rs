@@ -35,8 +35,7 @@ impl Settlement<'_> {
         let overflow = Outcome::refused(Reason::Overflow, 0, amount.minor());
         let treasury = self.treasury_credit(bank, amount)?;
         let issued = self.ledger.supply.issued.plus(amount).ok_or(overflow)?;
-        let posted = self.ledger.books.post(BookAccount::Reserves(bank), BookAccount::Cbdc, amount);
-        posted.map_err(|error| posting_refusal(error, amount))?;
+        self.post(BookAccount::Reserves(bank), BookAccount::Cbdc, amount)?;
 
         self.ledger.supply.issued = issued;
         self.account_mut(AccountId::treasury(bank)).available = treasury;
@@ -53,8 +52,7 @@ impl Settlement<'_> {
             return Err(Outcome::refused(Reason::InsufficientFunds, available.minor(), amount.minor()));
         };
         let redeemed = self.ledger.supply.redeemed.plus(amount).ok_or(overflow)?;
-        let posted = self.ledger.books.post(BookAccount::Cbdc, BookAccount::Reserves(bank), amount);
-        posted.map_err(|error| posting_refusal(error, amount))?;
+        self.post(BookAccount::Cbdc, BookAccount::Reserves(bank), amount)?;
 
         self.ledger.supply.redeemed = redeemed;
         self.account_mut(AccountId::treasury(bank)).available = treasury;
@@ -70,14 +68,18 @@ impl Settlement<'_> {
         }
         self.at().active_bank(transfer.to)?;
         let (debit, credit) = (BookAccount::Reserves(transfer.from), BookAccount::Reserves(transfer.to));
-        let posted = self.ledger.books.post(debit, credit, transfer.amount);
-        posted.map_err(|error| posting_refusal(error, transfer.amount))?;
+        self.post(debit, credit, transfer.amount)?;
         Ok(Outcome::settled())
+    }
+
+    /// Posts one entry, or refuses in the words of the account that stands against it and changes nothing.
+    pub(super) fn post(&mut self, debit: BookAccount, credit: BookAccount, amount: Amount) -> Result<(), Outcome> {
+        self.ledger.books.post(debit, credit, amount).map_err(|error| posting_refusal(error, amount))
     }
 }
 
 /// The refusal of an entry that cannot be posted.
-pub(super) fn posting_refusal(error: PostingError, amount: Amount) -> Outcome {
+fn posting_refusal(error: PostingError, amount: Amount) -> Outcome {
     match error {
         PostingError::TooLittle { account: BookAccount::Reserves(_), has } => {
             Outcome::refused(Reason::InsufficientReserves, has.minor(), amount.minor())

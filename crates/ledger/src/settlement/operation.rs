@@ -14,7 +14,6 @@
 //! Cost and proceeds are nominal × price, the average cost is securities × nominal ÷ nominal held, all rounded down.
 //! What the facilities and loans earn and when they are unwound is told in [`super::day_end`].
 
-use super::issuance::posting_refusal;
 use super::{Settled, Settlement, refuse};
 use crate::amount::{Amount, RatePpm};
 use crate::bank_position::{BankPosition, Loan};
@@ -54,18 +53,16 @@ impl Settlement<'_> {
         Ok(Outcome::settled())
     }
 
-    /// One entry, or the refusal that says which account stands against it.
+    /// An operation that is one entry.
     fn book(&mut self, debit: BookAccount, credit: BookAccount, amount: Amount) -> Settled {
-        let posted = self.ledger.books.post(debit, credit, amount);
-        posted.map_err(|error| posting_refusal(error, amount))?;
-        Ok(Outcome::settled())
+        self.post(debit, credit, amount).map(|()| Outcome::settled())
     }
 
     fn buy_securities(&mut self, bank: BankId, nominal: Amount, price_ppm: u32) -> Settled {
         let cost = at_price(nominal, price_ppm)?;
         let overflow = Outcome::refused(Reason::Overflow, 0, nominal.minor());
         let held = self.ledger.books.securities_nominal.plus(nominal).ok_or(overflow)?;
-        self.book(BookAccount::Securities, BookAccount::Reserves(bank), cost)?;
+        self.post(BookAccount::Securities, BookAccount::Reserves(bank), cost)?;
 
         self.ledger.books.securities_nominal = held;
         Ok(Outcome::settled())
@@ -91,7 +88,7 @@ impl Settlement<'_> {
             (reserves, BookAccount::Income(Income::Securities), gain),
             (BookAccount::Income(Income::Securities), securities, loss),
         ] {
-            let posted = self.ledger.books.post(debit, credit, amount);
+            let posted = self.post(debit, credit, amount);
             posted.expect("the reserves cover the proceeds, and no part of the securities costs more than all");
         }
         self.ledger.books.securities_nominal = left;
@@ -114,7 +111,7 @@ impl Settlement<'_> {
         if loans.is_none_or(|loans| loans > covered) {
             return Err(collateral_too_low(covered, loans.unwrap_or(Amount::MAX)));
         }
-        self.book(BookAccount::Loans(bank), BookAccount::Reserves(bank), principal)?;
+        self.post(BookAccount::Loans(bank), BookAccount::Reserves(bank), principal)?;
 
         let loan = Loan { principal, rate, matures, overdue: false, accrued: 0 };
         self.position_mut(bank).loans.push(loan);
@@ -147,7 +144,7 @@ impl Settlement<'_> {
     }
 
     fn tomorrow(&self) -> LedgerDay {
-        LedgerDay(self.today.0.saturating_add(1))
+        self.today.next()
     }
 
     fn position_mut(&mut self, bank: BankId) -> &mut BankPosition {

@@ -107,12 +107,6 @@ impl Settlement<'_> {
         Ok(())
     }
 
-    /// Posts one entry.
-    pub(super) fn post(&mut self, debit: BookAccount, credit: BookAccount, amount: Amount) -> Result<(), Outcome> {
-        let posted = self.ledger.books.post(debit, credit, amount);
-        posted.map_err(|error| super::issuance::posting_refusal(error, amount))
-    }
-
     /// Changes what a programme left on a wallet; an earmark of nothing goes.
     pub(super) fn change_earmark(&mut self, wallet: AccountId, programme: u64, change: impl FnOnce(&mut Earmark)) {
         let none = Earmark { amount: Amount::ZERO, held: Amount::ZERO };

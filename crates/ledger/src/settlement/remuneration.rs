@@ -63,6 +63,13 @@ impl Current {
         Current { account, interest: Amount::ZERO, demurrage: Amount::ZERO }
     }
 
+    /// Credits an amount, and takes what stands as a claim from it. Returns what is kept.
+    pub(super) fn credit(&mut self, amount: Amount) -> Amount {
+        let account = &mut self.account;
+        account.available = account.available.plus(amount).expect("all CBDC fits the range, so a wallet's does");
+        amount.minus_or_zero(self.take_claim(amount))
+    }
+
     /// Takes what stands as a claim from a credit of `credited`, which is on the account already, and returns it.
     pub(super) fn take_claim(&mut self, credited: Amount) -> Amount {
         let account = &mut self.account;
@@ -210,8 +217,8 @@ impl Settlement<'_> {
         if flows.is_none() {
             return Ok(());
         }
-        let amount_of = |flow: Option<(BankId, Amount)>| flow.map_or(Amount::ZERO, |(_, amount)| amount);
-        let (waterfall, reverse) = (amount_of(flows.waterfall), amount_of(flows.reverse_waterfall));
+        let (waterfall_bank, waterfall) = flows.waterfall.unwrap_or_default();
+        let (reverse_bank, reverse) = flows.reverse_waterfall.unwrap_or_default();
         let terms = &self.ledger.supply;
         let mut after = *terms;
         let sums = [
@@ -226,25 +233,20 @@ impl Settlement<'_> {
         }
         let books = &self.ledger.books;
         let cbdc = books.cbdc().plus(flows.interest).and_then(|cbdc| cbdc.plus(reverse));
-        let reserves = flows.waterfall.is_none_or(|(bank, amount)| books.bank(bank).reserves.plus(amount).is_some());
-        if cbdc.is_none() || !reserves {
+        let reserves = books.bank(waterfall_bank).reserves.plus(waterfall);
+        if cbdc.is_none() || reserves.is_none() {
             return Err(Outcome::refused(Reason::Overflow, 0, reverse.max(waterfall).minor()));
         }
-        let mut entries = vec![
+        let entries = [
+            // Reserves first: this is the one entry that may lack money.
+            (BookAccount::Reserves(reverse_bank), BookAccount::Cbdc, reverse),
             (BookAccount::Income(Income::InterestOnWallets), BookAccount::Cbdc, flows.interest),
             (BookAccount::Cbdc, BookAccount::Income(Income::Demurrage), flows.demurrage),
             (BookAccount::Cbdc, BookAccount::Income(Income::Fees), flows.fees),
+            (BookAccount::Cbdc, BookAccount::Reserves(waterfall_bank), waterfall),
         ];
-        // Reserves first: this is the one entry that may lack money.
-        if let Some((bank, amount)) = flows.reverse_waterfall {
-            entries.insert(0, (BookAccount::Reserves(bank), BookAccount::Cbdc, amount));
-        }
-        if let Some((bank, amount)) = flows.waterfall {
-            entries.push((BookAccount::Cbdc, BookAccount::Reserves(bank), amount));
-        }
         for (debit, credit, amount) in entries.into_iter().filter(|(_, _, amount)| !amount.is_zero()) {
-            let posted = self.ledger.books.post(debit, credit, amount);
-            posted.map_err(|error| super::issuance::posting_refusal(error, amount))?;
+            self.post(debit, credit, amount)?;
         }
         self.ledger.supply = after;
         Ok(())

@@ -1,13 +1,13 @@
 //! The audit of a run: the chain is verified from genesis on a ledger of its own, and that ledger, once it has come to
-//! the end, tells what the run led to: the versions of the policy, and what people hold. On the way it is counted what the chain moved between wallets and
-//! deposits ([`super::deposits`]).
+//! the end, tells what the run led to: the versions of the policy, and what people hold. On the way it is counted what
+//! the chain moved between wallets and deposits ([`super::deposits`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use cbdc_client::{BankId, Height, NodeName, Timestamp};
 use cbdc_ledger::policy::{Parameters, text};
-use cbdc_ledger::{Account, Amount, Class, HolderId, Ledger};
+use cbdc_ledger::{Account, Amount, Class, HolderId, Ledger, Proposal};
 use cbdc_node::archive::BlockParts;
 use cbdc_node::audit::{AuditReport, Auditor};
 use cbdc_proto::convert::header_from_message;
@@ -43,7 +43,7 @@ pub async fn audit(network: &Network, node: NodeName, load_began_ms: u64, progre
         ChainClient::new(connection.channel()).max_decoding_message_size(cbdc_proto::transport::MESSAGE_BYTES_MAX);
     let newest = network.chain(node)?.header(None).await?.header.height;
     let mut auditor = Auditor::new(network.anchor().genesis().clone())?;
-    let mut flows = FlowCounter::new(network.anchor().genesis().clone(), Timestamp(load_began_ms))?;
+    let mut flows = FlowCounter::new(Timestamp(load_began_ms));
     let bar = progress.counted("auditing the chain from genesis", 0);
     let mut blocks = client.follow(v1::FollowRequest { from_height: 1 }).await?.into_inner();
     let mut finding = None;
@@ -54,9 +54,9 @@ pub async fn audit(network: &Network, node: NodeName, load_began_ms: u64, progre
         };
         let parts = parts(block)?;
         // Verifying takes a while: other tasks of this thread go on.
-        finding = tokio::task::block_in_place(|| auditor.block(&parts)).err();
-        if finding.is_none() {
-            tokio::task::block_in_place(|| flows.block(&parts))?;
+        match tokio::task::block_in_place(|| auditor.block(&parts)) {
+            Ok(block) => flows.block(&Proposal::decode(&parts.proposal).context("reading an audited block")?, &block),
+            Err(wrong) => finding = Some(wrong),
         }
         bar.set(auditor.height().0, newest.0);
     }

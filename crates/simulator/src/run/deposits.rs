@@ -15,8 +15,7 @@ use anyhow::{Context, Result};
 use cbdc_client::{BankId, BankOffice, NetworkFolder};
 use cbdc_ledger::block::DepositDirection;
 use cbdc_ledger::command::PaymentKind;
-use cbdc_ledger::{Command, Genesis, Height, Ledger, Timestamp, VerifiedProposal};
-use cbdc_node::archive::BlockParts;
+use cbdc_ledger::{Block, Command, Height, Proposal, Timestamp};
 use tokio::time::Instant;
 
 use super::committee::bank_id;
@@ -57,22 +56,19 @@ pub struct Flows {
 /// Counts, block by block, what the chain moved between wallets and deposits.
 ///
 /// Which deposit a waterfall goes to depends on the wallet's link at that command, which only applying the chain tells:
-/// the counter applies what the auditor has accepted to a ledger of its own.
+/// the auditor does, and its blocks say it.
 pub struct FlowCounter {
-    ledger: Ledger,
     load_began: Timestamp,
     flows: BTreeMap<BankId, Flows>,
 }
 
 impl FlowCounter {
-    pub fn new(genesis: Genesis, load_began: Timestamp) -> Result<FlowCounter> {
-        Ok(FlowCounter { ledger: Ledger::new(genesis)?, load_began, flows: BTreeMap::new() })
+    pub fn new(load_began: Timestamp) -> FlowCounter {
+        FlowCounter { load_began, flows: BTreeMap::new() }
     }
 
-    /// Counts a block that the auditor has accepted.
-    pub fn block(&mut self, parts: &BlockParts) -> Result<()> {
-        let verified = VerifiedProposal::from_own_log(&parts.proposal).context("reading an audited block")?;
-        let block = self.ledger.apply(&verified);
+    /// Counts a block as the auditor computed it.
+    pub fn block(&mut self, proposal: &Proposal<'_>, block: &Block) {
         let in_load = block.header.time >= self.load_began;
         for moved in &block.changes.deposits {
             let (flows, amount) = (self.flows.entry(moved.bank).or_default(), moved.amount.minor());
@@ -83,7 +79,7 @@ impl FlowCounter {
             *whole = whole.saturating_add(amount);
             *part = part.saturating_add(if in_load { amount } else { 0 });
         }
-        for (command, outcome) in verified.proposal().commands.iter().zip(&block.outcomes) {
+        for (command, outcome) in proposal.commands.iter().zip(&block.outcomes) {
             let Command::Payment(payment) = command else { continue };
             if !outcome.is_settled() {
                 continue;
@@ -96,7 +92,6 @@ impl FlowCounter {
                 PaymentKind::Transfer => {}
             }
         }
-        Ok(())
     }
 
     pub fn finish(self) -> BTreeMap<BankId, Flows> {

@@ -1,7 +1,5 @@
 //! Programmes: what the committee decided to pay to cohorts, and how far that has come.
 
-use std::collections::BTreeMap;
-
 use cbdc_ledger::Ledger;
 use cbdc_ledger::Timestamp;
 use cbdc_ledger::programme::{Programme, Purpose};
@@ -9,34 +7,16 @@ use cbdc_proto::v1;
 
 use super::page::Page;
 
-/// A page of programmes. Linear in the number of wallets where purpose-bound money is on any.
+/// A page of programmes. Linear in the number of wallets that hold purpose-bound money of those on the page.
 pub fn list_programmes(ledger: &Ledger, page: &Page) -> v1::ListProgrammesResponse {
-    let outstanding = outstanding_minor(ledger);
     let now = ledger.tip().time;
     let numbered = (1_u64..).zip(ledger.programmes().all()).collect::<Vec<_>>();
     let (programmes, next_page_token) = page.cut(numbered.into_iter().rev(), |(number, _)| *number);
     let message = |(number, programme): (u64, &Programme)| v1::Programme {
-        outstanding_minor: outstanding.get(&number).copied().unwrap_or_default(),
+        outstanding_minor: ledger.programmes().outstanding(number).minor(),
         ..programme_to_message(number, programme, now)
     };
     v1::ListProgrammesResponse { programmes: programmes.into_iter().map(message).collect(), next_page_token }
-}
-
-/// What wallets still hold of each programme's purpose-bound money.
-fn outstanding_minor(ledger: &Ledger) -> BTreeMap<u64, u64> {
-    let mut outstanding: BTreeMap<u64, u64> = BTreeMap::new();
-    if !ledger.programmes().has_earmarks() {
-        return outstanding;
-    }
-    for bank in ledger.banks() {
-        for (wallet, _) in ledger.wallets_of(bank).filter(|(_, account)| !account.earmarked.is_zero()) {
-            for (number, earmark) in ledger.programmes().earmarks_of(wallet) {
-                // Earmarks are CBDC, all of which fits 64 bits.
-                *outstanding.entry(number).or_default() += earmark.amount.minor();
-            }
-        }
-    }
-    outstanding
 }
 
 fn programme_to_message(number: u64, programme: &Programme, now: Timestamp) -> v1::Programme {
