@@ -31,7 +31,6 @@ const NOT_IN_THE_LEDGER: [&str; 6] = ["tokio", "tonic", "rocksdb", "openraft", "
 fn metadata() -> serde_json::Value {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--no-deps", "--offline", "--locked"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -80,7 +79,6 @@ fn only_storage_knows_rocksdb() {
 fn the_ledger_brings_in_no_runtime_network_or_disk() {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--offline", "--locked", "--prefix", "none", "--edges", "normal", "-p", "cbdc-ledger"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -36,6 +36,10 @@ impl<T> BankTable<T> {
         places.filter_map(|(number, value)| Some((BankId(number), value.as_deref()?)))
     }
 
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (BankId, &mut T)> {
+        (0..).zip(&mut self.0).filter_map(|(number, value)| Some((BankId(number), value.as_deref_mut()?)))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (BankId, &T)> {
         self.from(BankId(0))
     }

@@ -36,6 +36,7 @@ use crate::policy::{Motions, PolicyVersions};
 use crate::programme::Programmes;
 use crate::signature::PublicKey;
 use crate::time::LedgerDay;
+use crate::touched::Touched;
 
 /// Records per chunk: about 400 KiB.
 const RECORDS: usize = 4096;
@@ -103,6 +104,7 @@ impl BankAccounts {
             keys: self.keys.clone(),
             retired_keys: self.retired_keys.clone(),
             key_index: Index::default(),
+            touched: Touched::default(),
             issued_today: self.issued_today,
             issued_day: self.issued_day,
         }

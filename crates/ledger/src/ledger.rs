@@ -24,6 +24,7 @@ use crate::policy::{Motions, Parameters, PolicyVersions, Proposed};
 use crate::programme::Programmes;
 use crate::signature::PublicKey;
 use crate::time::{LedgerDay, Timestamp};
+use crate::touched::Touched;
 
 /// The whole state after a block.
 pub struct Ledger {
@@ -80,6 +81,8 @@ pub(crate) struct BankAccounts {
     /// Keys that were replaced: a (bank, key) opens once.
     pub(crate) retired_keys: BTreeSet<PublicKey>,
     pub(crate) key_index: Index,
+    /// Accounts that the block under way has touched; empty between blocks.
+    pub(crate) touched: Touched,
     /// Gross issuance on `issued_day`.
     pub(crate) issued_today: Amount,
     pub(crate) issued_day: LedgerDay,

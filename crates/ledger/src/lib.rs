@@ -60,6 +60,7 @@ pub mod sequence;
 pub mod settlement;
 pub mod signature;
 pub mod time;
+mod touched;
 pub mod verification;
 
 pub use account::Account;

@@ -20,11 +20,28 @@ pub const NODE_KEY: &Hash = b"cbdc ledger v1: node of a block.";
 
 /// The hash of a leaf whose data is given in parts.
 pub fn leaf_hash(parts: &[&[u8]]) -> Hash {
-    let mut hasher = blake3::Hasher::new_keyed(LEAF_KEY);
-    parts.iter().for_each(|part| {
-        hasher.update(part);
-    });
-    *hasher.finalize().as_bytes()
+    let mut leaf = LeafHasher::default();
+    parts.iter().for_each(|part| leaf.update(part));
+    leaf.finish()
+}
+
+/// Hashes a leaf whose data comes piece by piece.
+pub struct LeafHasher(blake3::Hasher);
+
+impl Default for LeafHasher {
+    fn default() -> Self {
+        LeafHasher(blake3::Hasher::new_keyed(LEAF_KEY))
+    }
+}
+
+impl LeafHasher {
+    pub fn update(&mut self, data: &[u8]) {
+        self.0.update(data);
+    }
+
+    pub fn finish(&self) -> Hash {
+        *self.0.finalize().as_bytes()
+    }
 }
 
 /// The hashes of leaves whose data stands back to back in `data`, each `length` bytes long: what [`leaf_hash`] gives for

@@ -3,7 +3,7 @@
 //! Freezing clones one pointer a page: 10 million accounts are 39,063 pointers, well under a millisecond. A write to
 //! a page that a frozen view still shares copies that page (256 records) once.
 
-use std::sync::Arc;
+use triomphe::Arc;
 
 const PAGE: usize = 256;
 

@@ -69,7 +69,7 @@ fn fixtures() -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn encodings_are_those_of_the_fixtures() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let folder = Path::new("tests/fixtures");
     let update = std::env::var_os("UPDATE_FIXTURES").is_some();
     let mut names = std::collections::BTreeSet::new();
     for (name, bytes) in fixtures() {
@@ -91,7 +91,7 @@ fn encodings_are_those_of_the_fixtures() {
 #[test]
 fn pinned_bytes_read_back() {
     let read = |name: &str| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{name}.hex"));
+        let path = format!("tests/fixtures/{name}.hex");
         hex_decode(&std::fs::read_to_string(path).unwrap().replace('\n', "")).unwrap()
     };
     for (name, command) in commands().1 {

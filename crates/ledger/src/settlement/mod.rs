@@ -40,7 +40,7 @@ use crate::encoding::Writer;
 use crate::identity::{AccountId, BankId};
 use crate::ledger::{BankAccounts, Ledger, books_digest};
 use crate::member::{Member, Role};
-use crate::merkle::{self, Hash};
+use crate::merkle::{self, Hash, LeafHasher};
 use crate::outcome::{Outcome, Reason};
 use crate::policy::Parameters;
 use crate::sequence::Standing;
@@ -49,6 +49,9 @@ use crate::verification::VerifiedProposal;
 
 /// How many commands' records are fetched into the processor's caches before they are settled.
 const LOOK_AHEAD: usize = 64;
+
+/// How many changed accounts are encoded before they are hashed: 64 KiB, enough for all of the hash's vectors.
+const EFFECTS_RUN: usize = 640;
 
 /// A command is settled with an outcome, or refused with one.
 type Settled = Result<Outcome, Outcome>;
@@ -63,8 +66,6 @@ struct Settlement<'a> {
     time: Timestamp,
     today: LedgerDay,
     month: Month,
-    /// Accounts whose record changed, as integers, with repetitions.
-    touched: Vec<u64>,
     changes: Changes,
     /// The place of the command that is being settled.
     index: u32,
@@ -88,7 +89,6 @@ impl Ledger {
         let proposal = verified.proposal();
         let time = proposal.time.max(self.tip.time);
         let today = time.ledger_day(self.genesis.day_offset_minutes);
-        let touched = Vec::with_capacity(2 * proposal.commands.len());
         let work_left = self.parameters().work_per_block.0;
         let changes = Changes::default();
         let mut settlement = Settlement {
@@ -96,7 +96,6 @@ impl Ledger {
             time,
             today,
             month: today.month(),
-            touched,
             changes,
             index: u32::MAX,
             work_left,
@@ -110,10 +109,10 @@ impl Ledger {
                 outcomes.push(settlement.settle(command));
             }
         }
-        let Settlement { touched, mut changes, .. } = settlement;
+        let Settlement { mut changes, .. } = settlement;
 
         let leaves = command_leaves(proposal.encoded_commands().zip(&outcomes));
-        changes.accounts = distinct_in_order(touched);
+        changes.accounts = self.take_touched(2 * outcomes.len());
         let header = Header {
             height: self.tip.height.next(),
             time,
@@ -137,22 +136,37 @@ impl Ledger {
         let leaf = |bank: BankId| {
             let from = changed.partition_point(|account| account.bank < bank);
             let to = changed.partition_point(|account| account.bank <= bank);
-            merkle::leaf_hash(&[&self.effects_of_bank(bank, &changed[from..to])])
+            self.effects_of_bank(bank, &changed[from..to])
         };
         let leaves: Vec<Hash> = self.banks().map(leaf).collect();
         merkle::root(&leaves)
     }
 
-    fn effects_of_bank(&self, bank: BankId, changed: &[AccountId]) -> Vec<u8> {
-        let mut out = Writer::with_capacity(2 + changed.len() * (4 + ACCOUNT_BYTES));
-        out.u16(bank.0);
-        for ids in changed.chunks(2 * LOOK_AHEAD) {
-            for (id, account) in ids.iter().zip(self.fetch_accounts(ids.iter().copied())) {
-                out.u32(id.serial);
-                account.encode(&mut out);
+    /// Hashed in runs that stay in the nearest caches.
+    fn effects_of_bank(&self, bank: BankId, changed: &[AccountId]) -> Hash {
+        let mut leaf = LeafHasher::default();
+        let mut run = Writer::with_capacity(EFFECTS_RUN * (4 + ACCOUNT_BYTES));
+        leaf.update(&bank.0.to_le_bytes());
+        for ids in changed.chunks(EFFECTS_RUN) {
+            for ids in ids.chunks(2 * LOOK_AHEAD) {
+                for (id, account) in ids.iter().zip(self.fetch_accounts(ids.iter().copied())) {
+                    run.u32(id.serial);
+                    account.encode(&mut run);
+                }
             }
+            leaf.update(run.as_bytes());
+            run.clear();
         }
-        out.finish()
+        leaf.finish()
+    }
+
+    /// The accounts that the block touched, in id order.
+    fn take_touched(&mut self, expected: usize) -> Vec<AccountId> {
+        let mut accounts = Vec::with_capacity(expected);
+        for (bank, own) in self.banks.iter_mut() {
+            own.touched.drain(|serial| accounts.push(AccountId::new(bank, serial as u32)));
+        }
+        accounts
     }
 
     /// Reads a word of both cache lines of each account that exists, all side by side.
@@ -181,12 +195,6 @@ impl Ledger {
         }
         self.members.admit(member);
     }
-}
-
-fn distinct_in_order(mut touched: Vec<u64>) -> Vec<AccountId> {
-    touched.sort_unstable();
-    touched.dedup();
-    touched.into_iter().filter_map(AccountId::from_u64).collect()
 }
 
 impl<'a> At<'a> {
@@ -354,8 +362,8 @@ impl Settlement<'_> {
 
     /// An existing account, to be changed: its record enters the effects root.
     fn account_mut(&mut self, id: AccountId) -> &mut Account {
-        self.touched.push(id.to_u64());
         let bank = self.ledger.banks.get_mut(id.bank).expect("the account was looked up before");
+        bank.touched.mark(id.serial as usize);
         bank.accounts.get_mut(id.serial as usize).expect("the account was looked up before")
     }
 

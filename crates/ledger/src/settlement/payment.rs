@@ -292,8 +292,10 @@ impl<'a> At<'a> {
     pub(super) fn draw(&self, from: AccountId, to: AccountId, amount: Amount, until: Timestamp) -> Draw {
         let mut draw = Draw::default();
         let has_earmarks = self.ledger.account(from).is_some_and(|account| !account.earmarked.is_zero());
-        let class = self.ledger.holder_of(to).map(|person| person.class);
-        let Some(class) = class.filter(|_| has_earmarks) else { return draw };
+        if !has_earmarks {
+            return draw;
+        }
+        let Some(class) = self.ledger.holder_of(to).map(|person| person.class) else { return draw };
         for (programme, earmark) in self.ledger.programmes.spendable(from, class, until) {
             let drawn = earmark.free().min(amount.minus_or_zero(draw.sum));
             if !drawn.is_zero() {

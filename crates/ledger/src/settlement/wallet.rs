@@ -45,7 +45,7 @@ impl Settlement<'_> {
             person.allowance = Some(id);
             self.account_mut(id).has_allowance = true;
         }
-        self.touched.push(id.to_u64());
+        self.bank_accounts(open.bank).touched.mark(serial as usize);
         self.key_changed(id);
         Ok(Outcome::settled_with(id.to_u64()))
     }

@@ -209,7 +209,7 @@ fn an_opening_balance_that_a_preset_lowers_is_noted() {
 
 #[test]
 fn every_preset_runs_with_every_scenario_that_is_shipped() {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../simulations"));
+    let folder = Path::new("../../simulations");
     for entry in std::fs::read_dir(folder).expect("the folder of scenarios").flatten() {
         if entry.path().extension().is_none_or(|extension| extension != "toml") {
             continue;
@@ -401,7 +401,7 @@ fn a_missing_file_suggests_its_neighbour() {
 
 #[test]
 fn every_scenario_that_is_shipped_is_valid() {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../simulations"));
+    let folder = Path::new("../../simulations");
     let mut count = 0;
     for entry in std::fs::read_dir(folder).expect("the folder of scenarios").flatten() {
         if entry.path().extension().is_some_and(|extension| extension == "toml") {
