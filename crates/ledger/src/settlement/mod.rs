@@ -91,15 +91,8 @@ impl Ledger {
         let today = time.ledger_day(self.genesis.day_offset_minutes);
         let work_left = self.parameters().work_per_block.0;
         let changes = Changes::default();
-        let mut settlement = Settlement {
-            ledger: self,
-            time,
-            today,
-            month: today.month(),
-            changes,
-            index: u32::MAX,
-            work_left,
-        };
+        let mut settlement =
+            Settlement { ledger: self, time, today, month: today.month(), changes, index: u32::MAX, work_left };
         settlement.begin_block();
         let mut outcomes = Vec::with_capacity(proposal.commands.len());
         for commands in proposal.commands.chunks(LOOK_AHEAD) {
