@@ -26,7 +26,7 @@ use cbdc_node::chain::RecentBlocks;
 use cbdc_node::recovery::{self, RecoveryError};
 use cbdc_node::server::{ServeError, bind, serve, with_health_and_reflection};
 use cbdc_node::telemetry::{TelemetryError, serve_metrics};
-use cbdc_node::{Archive, ChainService, LedgerHandle, Membership};
+use cbdc_node::{Archive, ArchiveError, ChainService, LedgerHandle, Membership};
 use cbdc_proto::transport::key_file::read_signing_key;
 use cbdc_proto::transport::{ClientAuthentication, IdentityError, MESSAGE_BYTES_MAX, NodeIdentity, ServerTrust};
 use cbdc_proto::v1::bank_server::BankServer;
@@ -71,6 +71,8 @@ pub enum StartError {
     Recovery(#[from] RecoveryError),
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    #[error(transparent)]
+    History(#[from] ArchiveError),
     #[error(transparent)]
     Desk(#[from] DeskError),
     #[error(transparent)]
@@ -257,6 +259,7 @@ impl Launch {
         let (stop, halt) = (CancellationToken::new(), CancellationToken::new());
         let (fail, failures) = failures(&stop);
         let recent = RecentBlocks::default();
+        let history = Arc::new(History::open(store.clone(), archive.clone(), bank)?);
         let replica = Replica {
             bank,
             genesis: genesis.clone(),
@@ -266,6 +269,7 @@ impl Launch {
             membership: membership.clone(),
             directory: directory.clone(),
             desk: desk.clone(),
+            history: history.clone(),
             metrics: metrics.clone(),
             verify_blocks: config.verify_blocks,
             checkpoint_every_blocks: config.checkpoint_every_blocks,
@@ -286,7 +290,7 @@ impl Launch {
             ledger: ledger.clone(),
             membership: membership.clone(),
             archive: archive.clone(),
-            history: History::new(store.clone(), archive.clone()),
+            history,
             desk,
             relay,
             signer,

@@ -38,7 +38,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::deposits::Placed;
 use crate::desk::{Desk, DeskError, Effect, arrivals_of, effects_of};
-use crate::history;
+use crate::history::{Draft, History};
 use crate::metrics::Metrics;
 
 /// Why a block is not followed.
@@ -142,6 +142,7 @@ pub struct Replica {
     /// Kept where signatures are verified here.
     pub directory: Option<Arc<KeyDirectory>>,
     pub desk: Arc<Desk>,
+    pub history: Arc<History>,
     pub metrics: Arc<Metrics>,
     pub verify_blocks: bool,
     pub checkpoint_every_blocks: u64,
@@ -234,12 +235,14 @@ impl Replica {
         let mut batch = WriteBatch::new();
         Archive::put(&mut batch, header, height.0, &block.outcomes);
         ProposalsByHeight::put(&mut batch, height, bytes);
-        let effects = self.effects(&mut batch, bytes, proposal, block);
+        let mut history = self.history.draft(height, block.outcomes.len());
+        let effects = self.effects(&mut history, bytes, proposal, block);
+        history.put(&mut batch);
         self.desk.follow_block(batch, &effects, (height, block.header.time))
     }
 
-    /// What the block means to this bank's customers: history into the batch, the rest as effects.
-    fn effects(&self, batch: &mut WriteBatch, bytes: &Bytes, proposal: &Proposal<'_>, block: &Block) -> Vec<Effect> {
+    /// What the block means to this bank's customers: lines of their history, the rest as effects.
+    fn effects(&self, history: &mut Draft<'_>, bytes: &Bytes, proposal: &Proposal<'_>, block: &Block) -> Vec<Effect> {
         let height = block.header.height;
         let watches_holders = self.desk.watches_holders();
         let mut effects = Vec::new();
@@ -248,7 +251,7 @@ impl Replica {
             let (index, from) = (at as u32, offset);
             let length = proposal.command_bytes(at).map_or(0, <[u8]>::len);
             offset += length;
-            history::put(batch, self.bank, command, (height, index), from as u32, outcome);
+            history.add(command, index, from as u32, outcome);
             if let Command::Payment(payment) = command {
                 // The bulk of the traffic: settled or not, it moves nothing in this bank's own books. (Waterfalls follow.)
                 let is_transfer = payment.record.kind() == cbdc_ledger::command::Kind::Transfer;
@@ -269,10 +272,11 @@ impl Replica {
         if !due || self.checkpointing.swap(true, Ordering::AcqRel) {
             return;
         }
-        let frozen = self.ledger.read(Ledger::freeze);
+        let (frozen, newest) = (self.ledger.read(Ledger::freeze), self.history.freeze());
         let (store, checkpointing) = (self.store.clone(), self.checkpointing.clone());
         let write = move || {
-            match recovery::write(&store, &frozen, LogPosition { term: 0, index: height.0 }) {
+            let written = recovery::write(&store, &frozen, LogPosition { term: 0, index: height.0 });
+            match written.and_then(|manifest| newest.save(&store, height).map(|()| manifest)) {
                 Ok(manifest) => tracing::info!(%height, chunks = manifest.chunk_count, "wrote a checkpoint"),
                 Err(error) => tracing::error!(%height, %error, "a checkpoint could not be written"),
             }

@@ -39,7 +39,7 @@ impl<T: Clone> Pages<T> {
         self.pages.get(index / PAGE).map(|page| &page[index % PAGE])
     }
 
-    pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut T> {
+    pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         if index >= self.len {
             return None;
         }
@@ -53,7 +53,7 @@ impl<T: Clone> Pages<T> {
     }
 
     /// Appends a record and returns its index.
-    pub(crate) fn push(&mut self, value: T) -> usize {
+    pub fn push(&mut self, value: T) -> usize {
         let index = self.len;
         self.len += 1;
         if index.is_multiple_of(PAGE) {

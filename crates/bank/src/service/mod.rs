@@ -63,7 +63,7 @@ pub struct Desks {
     pub ledger: LedgerHandle,
     pub membership: Membership,
     pub archive: Arc<Archive>,
-    pub history: History,
+    pub history: Arc<History>,
     pub desk: Arc<Desk>,
     pub relay: Relay,
     pub signer: Arc<BankSigner>,

@@ -1,0 +1,275 @@
+//! The history index: where in the chain each customer's payments and other commands stand.
+//!
+//! The records themselves are in the archive; a line of the index holds only the place of a command and where in its
+//! proposal the record begins. A payment that a bank topped up stands here as the payment that it is; captures of holds stand
+//! in no wallet's history, since their record names a hold and no wallet.
+//!
+//! # How it is kept
+//! One record a block holds the lines of all own customers ([`row`]), written in the block's own batch. Each line names the
+//! block of the same wallet's line before it, and of the one before it that used the wallet's own number; where each wallet's
+//! newest lines stand is in memory ([`newest`]). So a payment costs 80 bytes in a large write, never a tree's entry of its
+//! own, and a history is read backwards, one record a step. A payment is found by its number without reading all that a
+//! merchant received.
+//!
+//! What is in memory is saved with each checkpoint; a start reads it and the records since.
+
+mod newest;
+mod row;
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+
+use cbdc_ledger::command::{Payment, PaymentKind, Signer};
+use cbdc_ledger::encoding::Reader;
+use cbdc_ledger::member::Role;
+use cbdc_ledger::outcome::{OUTCOME_BYTES, Stage};
+use cbdc_ledger::sequence::WALLET_WINDOW;
+use cbdc_ledger::{AccountId, BankId, Command, Height, MemberId, Outcome, Signed, Timestamp};
+use cbdc_node::{Archive, ArchiveError};
+use cbdc_storage::{Column, Store, WriteBatch, sealed};
+
+use self::newest::{Newest, row_key};
+use self::row::{LINE_BYTES, Line, Links, Side, lines_of};
+use crate::deposits::Placed;
+
+/// A command's place: height, then index.
+pub type Place = (Height, u32);
+
+/// A payment as history shows it.
+#[derive(Clone, Debug)]
+pub struct PastPayment {
+    pub payment: Signed<Payment>,
+    pub placed: Placed,
+    pub time: Timestamp,
+}
+
+/// A command that used a holder's number.
+#[derive(Clone, Debug)]
+pub struct PastCommand {
+    pub command: Command,
+    pub placed: Placed,
+    pub time: Timestamp,
+}
+
+/// The payment that a command is, or that it tops up.
+pub fn payment_of(command: &Command) -> Option<&Signed<Payment>> {
+    match command {
+        Command::Payment(payment) => Some(payment),
+        Command::ReverseWaterfall(order) => Some(&order.record.transfer),
+        _ => None,
+    }
+}
+
+/// The history index: writes it and reads histories.
+pub struct History {
+    bank: BankId,
+    store: Arc<dyn Store>,
+    archive: Arc<Archive>,
+    newest: RwLock<Newest>,
+}
+
+/// A block's lines before they are written. Nobody reads the index until it is dropped: drop it once the batch is written.
+pub struct Draft<'a> {
+    bank: BankId,
+    height: Height,
+    newest: RwLockWriteGuard<'a, Newest>,
+    row: Vec<u8>,
+}
+
+impl Draft<'_> {
+    /// Adds a command: a payment for each side that is an own wallet, another command of a holder for that holder.
+    ///
+    /// A refused payment stands in the payer's history only. A command that used no number stands in none.
+    pub fn add(&mut self, command: &Command, index: u32, offset: u32, outcome: &Outcome) {
+        if outcome.reason.stage() == Stage::BeforeOrdering {
+            return;
+        }
+        match (payment_of(command), command.signer()) {
+            (Some(payment), signer) => {
+                let payment = &payment.record;
+                // What this bank topped up it must find again, whoever's customer the payer is.
+                let is_known =
+                    payment.from.bank == self.bank || signer == Signer::Member(Role::Bank, MemberId(self.bank.0));
+                if is_known && payment.kind != PaymentKind::Fund {
+                    self.add_line(payment.from, Side::Outgoing, (index, offset), payment.head.sequence);
+                }
+                if payment.to.bank == self.bank && payment.kind != PaymentKind::Defund && outcome.is_settled() {
+                    self.add_line(payment.to, Side::Incoming, (index, offset), 0);
+                }
+            }
+            (None, Signer::Holder(wallet)) if wallet.bank == self.bank => {
+                self.add_line(wallet, Side::Other, (index, offset), command.head().sequence);
+            }
+            _ => {}
+        }
+    }
+
+    fn add_line(&mut self, wallet: AccountId, side: Side, (index, offset): (u32, u32), sequence: u64) {
+        let before = self.newest.link(wallet, side != Side::Incoming, self.height);
+        Line { wallet, side, index, offset, sequence, before }.encode(&mut self.row);
+    }
+
+    /// Adds the block's record to the batch that writes the block.
+    pub fn put(&mut self, batch: &mut WriteBatch) {
+        if self.row.is_empty() {
+            return;
+        }
+        let key = row_key(self.height);
+        let mut row = std::mem::take(&mut self.row);
+        sealed::seal_in_place(&key, &mut row);
+        batch.put(Column::History, key, row);
+    }
+}
+
+impl History {
+    /// The index as of the archive's newest block.
+    pub fn open(store: Arc<dyn Store>, archive: Arc<Archive>, bank: BankId) -> Result<History, ArchiveError> {
+        let height = archive.newest()?.unwrap_or_default();
+        let newest = RwLock::new(Newest::load(&store, bank, height)?);
+        Ok(History { bank, store, archive, newest })
+    }
+
+    /// Begins the record of the next block.
+    pub fn draft(&self, height: Height, commands: usize) -> Draft<'_> {
+        let newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
+        Draft { bank: self.bank, height, newest, row: Vec::with_capacity(commands * LINE_BYTES) }
+    }
+
+    /// What to save with a checkpoint at the height of the last block.
+    pub fn freeze(&self) -> Newest {
+        self.newest.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn newest_of(&self, wallet: AccountId) -> Links {
+        self.newest.read().unwrap_or_else(PoisonError::into_inner).get(wallet)
+    }
+
+    /// Payments to and from a wallet, newest first, at most `limit`, all before the place `before`. Blocks.
+    pub fn list(
+        &self,
+        wallet: AccountId,
+        before: Option<Place>,
+        limit: usize,
+    ) -> Result<Vec<PastPayment>, ArchiveError> {
+        let mut chain = match before {
+            Some(before) => self.chain_before(wallet, before)?,
+            None => self.chain(wallet, self.newest_of(wallet).any, |before| before.any),
+        };
+        let mut payments = Vec::new();
+        while payments.len() < limit
+            && let Some((height, line)) = chain.next()?
+        {
+            if line.side == Side::Other {
+                continue;
+            }
+            let Some(PastCommand { command, placed, time }) = self.read(height, &line)? else { break };
+            let payment =
+                payment_of(&command).ok_or_else(|| damaged(placed.height, placed.index, "it is no payment"))?;
+            payments.push(PastPayment { payment: *payment, placed, time });
+        }
+        Ok(payments)
+    }
+
+    /// The command that used a wallet's number, if this replica knows it. Blocks.
+    pub fn by_number(&self, wallet: AccountId, sequence: u64) -> Result<Option<PastCommand>, ArchiveError> {
+        let mut chain = self.chain(wallet, self.newest_of(wallet).numbered, |before| before.numbered);
+        while let Some((height, line)) = chain.next()? {
+            if !line.is_numbered() {
+                continue;
+            }
+            if line.sequence == sequence {
+                return self.read(height, &line);
+            }
+            // When this number was used, the window reached no further than 64 above it: all before lie below that.
+            if sequence >= line.sequence.saturating_add(WALLET_WINDOW) {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// A wallet's lines backwards from the block at `height`, by the links that `follow` picks.
+    fn chain(&self, wallet: AccountId, height: u64, follow: fn(&Links) -> u64) -> Chain<'_> {
+        Chain { store: &self.store, wallet, follow, next: height, height: Height(0), lines: Vec::new() }
+    }
+
+    /// A wallet's lines before a place, which is a line's of that wallet where it was given out as one.
+    fn chain_before(&self, wallet: AccountId, (height, index): Place) -> Result<Chain<'_>, ArchiveError> {
+        let mut chain = self.chain(wallet, height.0, |before| before.any);
+        chain.step()?;
+        if chain.lines.is_empty() {
+            chain.next = self.newest_of(wallet).any;
+        }
+        loop {
+            chain.lines.retain(|line| (chain.height, line.index) < (height, index));
+            if !chain.lines.is_empty() || !chain.step()? {
+                return Ok(chain);
+            }
+        }
+    }
+
+    /// Reads one command from the archive; `None` where its block is no longer kept.
+    fn read(&self, height: Height, line: &Line) -> Result<Option<PastCommand>, ArchiveError> {
+        let index = line.index;
+        let Some(block) = self.archive.block(height)? else { return Ok(None) };
+        let damaged = |what: &str| damaged(height, index, what);
+        let record = block.proposal.get(line.offset as usize..).ok_or_else(|| damaged("its record is missing"))?;
+        let command =
+            Command::decode(&mut Reader::new("command", record)).map_err(|error| damaged(&error.to_string()))?;
+        let at = index as usize * OUTCOME_BYTES;
+        let outcome = block.outcomes.get(at..at + OUTCOME_BYTES).ok_or_else(|| damaged("its outcome is missing"))?;
+        let outcome =
+            Outcome::decode(&mut Reader::new("outcome", outcome)).map_err(|error| damaged(&error.to_string()))?;
+        let placed = Placed { height, index, outcome };
+        Ok(Some(PastCommand { command, placed, time: block.header.header.time }))
+    }
+}
+
+/// Walks a wallet's lines, newest first, one block's record a step.
+struct Chain<'a> {
+    store: &'a Arc<dyn Store>,
+    wallet: AccountId,
+    follow: fn(&Links) -> u64,
+    /// The height of the next record; 0 at the end.
+    next: u64,
+    /// The block of the record at hand.
+    height: Height,
+    /// Its lines that are left, the next one last.
+    lines: Vec<Line>,
+}
+
+impl Chain<'_> {
+    fn next(&mut self) -> Result<Option<(Height, Line)>, ArchiveError> {
+        while self.lines.is_empty() {
+            if !self.step()? {
+                return Ok(None);
+            }
+        }
+        Ok(self.lines.pop().map(|line| (self.height, line)))
+    }
+
+    /// Reads the next record; `false` at the end, or where it is no longer kept.
+    fn step(&mut self) -> Result<bool, ArchiveError> {
+        let height = Height(std::mem::take(&mut self.next));
+        if height.0 == 0 {
+            return Ok(false);
+        }
+        let key = row_key(height);
+        let Some(record) = self.store.get(Column::History, &key)? else { return Ok(false) };
+        let row = sealed::open(&key, &record)
+            .map_err(|error| ArchiveError::Damaged { height, what: format!("its lines of the history: {error}") })?;
+        self.lines = lines_of(row, self.wallet).collect();
+        self.lines.reverse();
+        // All but the first of a block's lines lead to that block itself.
+        let mut links = self.lines.iter().map(|line| (self.follow)(&line.before));
+        self.next = links.find(|before| *before != height.0).unwrap_or(0);
+        self.height = height;
+        Ok(true)
+    }
+}
+
+fn damaged(height: Height, index: u32, what: &str) -> ArchiveError {
+    ArchiveError::Damaged { height, what: format!("command {index}: {what}") }
+}
+
+#[cfg(test)]
+mod tests;

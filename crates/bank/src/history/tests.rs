@@ -1,0 +1,131 @@
+//! The index against plain lists.
+
+use std::collections::BTreeMap;
+
+use cbdc_ledger::command::{Head, PaymentKind};
+use cbdc_ledger::{Amount, Reason};
+use cbdc_node::archive::ProposalsByHeight;
+use cbdc_storage::{Durability, MemoryStore};
+use proptest::prelude::*;
+
+use super::*;
+
+const OWN: BankId = BankId(1);
+
+fn wallet(number: u8) -> AccountId {
+    AccountId::new(if number < 4 { OWN } else { BankId(2) }, u32::from(number) + 1)
+}
+
+fn payment(from: AccountId, to: AccountId, sequence: u64) -> Command {
+    let head = Head { sequence, ..Head::default() };
+    let (amount, max_fee) = (Amount::from_minor(1), Amount::ZERO);
+    let record = Payment { kind: PaymentKind::Transfer, head, from, to, amount, max_fee, reference: [0; 16] };
+    // One signature does for all: nobody looks at it here.
+    Signed { record, signature: cbdc_ledger::Signature([0; 64]) }.into()
+}
+
+fn outcome(settles: bool) -> Outcome {
+    if settles { Outcome::settled() } else { Outcome::refused(Reason::InsufficientFunds, 0, 1) }
+}
+
+fn opened(store: &Arc<dyn Store>, height: Height) -> History {
+    let archive = Arc::new(Archive::new(store.clone(), Arc::new(ProposalsByHeight(store.clone()))));
+    let newest = RwLock::new(Newest::load(store, OWN, height).unwrap());
+    History { bank: OWN, store: store.clone(), archive, newest }
+}
+
+fn all(mut chain: Chain<'_>) -> Vec<(Place, Side, u64)> {
+    let mut lines = Vec::new();
+    while let Some((height, line)) = chain.next().unwrap() {
+        lines.push(((height, line.index), line.side, line.sequence));
+    }
+    lines
+}
+
+/// Checks every wallet's history, whole, from each of its places, and by number.
+fn check(history: &History, model: &BTreeMap<AccountId, Vec<(Place, Side, u64)>>) {
+    for number in 0..6 {
+        let wallet = wallet(number);
+        let mut expected = model.get(&wallet).cloned().unwrap_or_default();
+        expected.reverse();
+        let newest = history.newest_of(wallet);
+        assert_eq!(all(history.chain(wallet, newest.any, |before| before.any)), expected);
+        for at in 0..expected.len() {
+            let (height, index) = expected[at].0;
+            assert_eq!(all(history.chain_before(wallet, (height, index)).unwrap()), expected[at + 1..]);
+            // A place that is no line's of this wallet serves as well.
+            assert_eq!(all(history.chain_before(wallet, (height, index + 1)).unwrap()), expected[at..]);
+        }
+        let numbered: Vec<_> = expected.iter().filter(|(_, side, _)| *side != Side::Incoming).copied().collect();
+        let by_number = all(history.chain(wallet, newest.numbered, |before| before.numbered));
+        let by_number: Vec<_> = by_number.into_iter().filter(|(_, side, _)| *side != Side::Incoming).collect();
+        assert_eq!(by_number, numbered);
+    }
+}
+
+proptest! {
+    #[test]
+    fn histories_are_what_plain_lists_would_be(
+        blocks in proptest::collection::vec(proptest::collection::vec((0u8..6, 0u8..6, any::<bool>()), 0..6), 1..12),
+        saved_at in proptest::collection::vec(1u64..12, 0..3),
+        reopened_at in 1u64..12,
+    ) {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let mut history = opened(&store, Height(0));
+        let mut model: BTreeMap<AccountId, Vec<(Place, Side, u64)>> = BTreeMap::new();
+        for (height, plans) in (1..).map(Height).zip(&blocks) {
+            let mut batch = WriteBatch::new();
+            let mut draft = history.draft(height, plans.len());
+            for (index, (from, to, settles)) in (0..).zip(plans) {
+                // The ledger refuses a payment to oneself.
+                let settles = *settles && from != to;
+                let (from, to, sequence) = (wallet(*from), wallet(*to), height.0 * 10 + u64::from(index));
+                draft.add(&payment(from, to, sequence), index, 0, &outcome(settles));
+                let mut note = |wallet: AccountId, side, sequence| {
+                    model.entry(wallet).or_default().push(((height, index), side, sequence));
+                };
+                if from.bank == OWN {
+                    note(from, Side::Outgoing, sequence);
+                }
+                if to.bank == OWN && settles {
+                    note(to, Side::Incoming, 0);
+                }
+            }
+            draft.put(&mut batch);
+            store.write(batch, Durability::Buffered).unwrap();
+            drop(draft);
+            if saved_at.contains(&height.0) {
+                history.freeze().save(&store, height).unwrap();
+            }
+            if reopened_at == height.0 {
+                history = opened(&store, height);
+            }
+        }
+        check(&history, &model);
+        check(&opened(&store, Height(blocks.len() as u64)), &model);
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_the_index_is_named_by_its_height() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let history = opened(&store, Height(0));
+    let mut draft = history.draft(Height(1), 1);
+    draft.add(&payment(wallet(0), wallet(1), 1), 0, 0, &outcome(true));
+    let mut batch = WriteBatch::new();
+    draft.put(&mut batch);
+    drop(draft);
+    store.write(batch, Durability::Buffered).unwrap();
+
+    let key = row_key(Height(1));
+    let mut row = store.get(Column::History, &key).unwrap().unwrap().to_vec();
+    row[9] ^= 1;
+    let mut batch = WriteBatch::new();
+    batch.put(Column::History, key, row);
+    store.write(batch, Durability::Buffered).unwrap();
+
+    let read = history.list(wallet(0), None, 5).unwrap_err().to_string();
+    assert!(read.contains("block 1 is damaged"), "{read}");
+    let opened = Newest::load(&store, OWN, Height(1)).map(|_| ()).unwrap_err().to_string();
+    assert!(opened.contains("block 1 is damaged"), "{opened}");
+}
