@@ -22,6 +22,11 @@ mod wallet;
 
 use std::process::ExitCode;
 
+/// A node allocates and frees buffers of a proposal's size on many threads all the time: this allocator keeps them, where
+/// the system's gives their pages back and faults them in again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     exit::code_of(|arguments, output| async move { arguments.run(&output).await })
 }

@@ -52,22 +52,22 @@ impl<'a> Proposal<'a> {
 
 /// Collects verified commands into a proposal.
 pub struct ProposalBuilder {
+    /// The proposal, its head still empty.
     out: Writer,
     count: u32,
-    bytes: usize,
 }
 
 impl Default for ProposalBuilder {
     fn default() -> Self {
-        ProposalBuilder { out: Writer::with_capacity(4096), count: 0, bytes: 0 }
+        let mut out = Writer::with_capacity(4096);
+        out.reserved(PROPOSAL_HEAD_BYTES);
+        ProposalBuilder { out, count: 0 }
     }
 }
 
 impl ProposalBuilder {
     pub fn push(&mut self, command: &VerifiedCommand) {
-        let bytes = command.command().to_bytes();
-        self.out.raw(&bytes);
-        self.bytes += bytes.len();
+        command.command().encode(&mut self.out);
         self.count += 1;
     }
 
@@ -81,13 +81,15 @@ impl ProposalBuilder {
 
     /// Bytes of the commands so far.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.out.len() - PROPOSAL_HEAD_BYTES
     }
 
     /// Stamps the time and gives the proposal's bytes.
     pub fn finish(mut self, time: Timestamp) -> Vec<u8> {
-        let mut head = Writer::with_capacity(PROPOSAL_HEAD_BYTES + self.bytes);
-        head.u8(VERSION).reserved(3).u32(self.count).u64(time.0).raw(&self.out.finish());
-        head.finish()
+        let mut head = Writer::with_capacity(PROPOSAL_HEAD_BYTES);
+        head.u8(VERSION).reserved(3).u32(self.count).u64(time.0);
+        let mut proposal = self.out.finish();
+        proposal[..PROPOSAL_HEAD_BYTES].copy_from_slice(head.as_bytes());
+        proposal
     }
 }

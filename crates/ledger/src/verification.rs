@@ -11,9 +11,10 @@
 //! another version by then, so a verdict can never outlive its key.
 
 use crate::authority;
-use crate::command::{Command, Domain, PREFIX_BYTES, Record, SIGNATURE_BYTES, Signer, signing_prefix};
+use crate::command::payment::SIGNED_PAYMENT_BYTES;
+use crate::command::{Command, Domain, Record, SIGNATURE_BYTES, Signer, signing_prefix};
 use crate::directory::KeyDirectory;
-use crate::encoding::DecodeError;
+use crate::encoding::{DecodeError, Writer};
 use crate::genesis::NetworkId;
 use crate::identity::MemberId;
 use crate::member::Role;
@@ -89,37 +90,51 @@ pub fn verify_commands(
     commands.into_iter().zip(verdicts).map(|(command, verdict)| verdict.map(|()| VerifiedCommand(command))).collect()
 }
 
-/// One signature to check: where its message lies in the arena.
+/// Signatures to check, with what was signed back to back.
+struct Checks {
+    messages: Writer,
+    list: Vec<Check>,
+}
+
+/// One signature to check: where its message lies.
 struct Check {
     command: usize,
-    prefix: usize,
+    domain: Domain,
     message: std::ops::Range<usize>,
     signature: Signature,
     key: Arc<DecompressedKey>,
 }
 
+impl Checks {
+    fn add(
+        &mut self,
+        (command, domain): (usize, Domain),
+        signature: Signature,
+        key: Arc<DecompressedKey>,
+        message: impl FnOnce(&mut Writer),
+    ) {
+        let start = self.messages.len();
+        message(&mut self.messages);
+        let message = start..self.messages.len();
+        self.list.push(Check { command, domain, message, signature, key });
+    }
+}
+
 fn verdicts(network: NetworkId, directory: &KeyDirectory, commands: &[Command]) -> Vec<Result<(), Outcome>> {
-    let prefixes: [[u8; PREFIX_BYTES]; 2] =
-        [Domain::Command, Domain::Certificate].map(|domain| signing_prefix(domain, network));
+    let prefix = |domain| signing_prefix(domain, network);
+    let (of_command, of_certificate) = (prefix(Domain::Command), prefix(Domain::Certificate));
     let keys = directory.snapshot();
-    let mut arena = crate::encoding::Writer::with_capacity(commands.len() * 144);
-    let mut length = 0;
-    let mut checks: Vec<Check> = Vec::with_capacity(commands.len());
-    let mut verdicts = Vec::with_capacity(commands.len());
-    for (index, command) in commands.iter().enumerate() {
-        let mut add = |prefix: usize, message: &[u8], signature: Signature, key: Arc<DecompressedKey>| {
-            arena.raw(message);
-            checks.push(Check { command: index, prefix, message: length..length + message.len(), signature, key });
-            length += message.len();
-        };
-        verdicts.push(collect_checks(&keys, command, &mut add));
+    let messages = Writer::with_capacity(commands.len() * SIGNED_PAYMENT_BYTES);
+    let mut checks = Checks { messages, list: Vec::with_capacity(commands.len()) };
+    let collect = |(index, command): (usize, &Command)| collect_checks(&keys, index, command, &mut checks);
+    let mut verdicts: Vec<_> = commands.iter().enumerate().map(collect).collect();
+    let messages = checks.messages.as_bytes();
+    let mut batch = Batch::with_capacity(checks.list.len());
+    for check in &checks.list {
+        let prefix = if check.domain == Domain::Certificate { &of_certificate } else { &of_command };
+        batch.push(&check.key, [prefix, &messages[check.message.clone()]], &check.signature);
     }
-    let arena = arena.finish();
-    let mut batch = Batch::with_capacity(checks.len());
-    for check in &checks {
-        batch.push(&check.key, [&prefixes[check.prefix], &arena[check.message.clone()]], &check.signature);
-    }
-    for (check, good) in checks.iter().zip(batch.verdicts()) {
+    for (check, good) in checks.list.iter().zip(batch.verdicts()) {
         if !good && verdicts[check.command].is_ok() {
             verdicts[check.command] = Err(Outcome::refused(Reason::BadSignature, 0, 0));
         }
@@ -127,12 +142,14 @@ fn verdicts(network: NetworkId, directory: &KeyDirectory, commands: &[Command]) 
     verdicts
 }
 
-/// Finds the keys of all signatures of a command and hands each check to `add`.
+/// Finds the keys of all signatures of a command and adds each check.
 fn collect_checks(
     keys: &crate::directory::Snapshot,
+    index: usize,
     command: &Command,
-    add: &mut impl FnMut(usize, &[u8], Signature, Arc<DecompressedKey>),
+    checks: &mut Checks,
 ) -> Result<(), Outcome> {
+    let (of_command, of_certificate) = ((index, Domain::Command), (index, Domain::Certificate));
     if !authority::is_signed_by_the_right_role(command) {
         return Err(Outcome::refused(Reason::NotAuthorised, 0, 0));
     }
@@ -156,20 +173,22 @@ fn collect_checks(
         let registrar_key = keys.find(registrar, certificate.registrar_key_version)?;
         let statement =
             crate::command::Certificate::statement(holder, class, certified, certificate.registrar_key_version);
-        add(1, &statement, certificate.signature, registrar_key);
+        checks.add(of_certificate, certificate.signature, registrar_key, |out| drop(out.raw(&statement)));
     }
     if let Command::Issuance(signed) = command {
         let request = &signed.record.request;
         let bank = Signer::Member(Role::Bank, MemberId(request.record.bank.0));
         let bank_key = keys.find(bank, request.record.head.key_version)?;
-        add(0, &request.record.to_bytes(), request.signature, bank_key);
+        checks.add(of_command, request.signature, bank_key, |out| request.record.encode(out));
     }
     if let Command::ReverseWaterfall(signed) = command {
         let transfer = &signed.record.transfer;
         let payer_key = keys.find(transfer.record.signer(), transfer.record.head.key_version)?;
-        add(0, &transfer.record.to_bytes(), transfer.signature, payer_key);
+        checks.add(of_command, transfer.signature, payer_key, |out| transfer.record.encode(out));
     }
-    let bytes = command.to_bytes();
-    add(0, &bytes[..bytes.len() - SIGNATURE_BYTES], *command.signature(), key);
+    checks.add(of_command, *command.signature(), key, |out| {
+        command.encode(out);
+        out.truncate(out.len() - SIGNATURE_BYTES);
+    });
     Ok(())
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use cbdc_proto::transport::server::Connection;
 use cbdc_proto::transport::{
-    CONNECTION_WINDOW_BYTES, ClientAuthentication, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, NodeIdentity, Peer,
-    STREAM_WINDOW_BYTES, incoming,
+    CONNECTION_WINDOW_BYTES, ClientAuthentication, FRAME_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
+    NodeIdentity, Peer, STREAM_WINDOW_BYTES, incoming,
 };
 use futures::StreamExt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -95,6 +95,7 @@ pub async fn serve(
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_frame_size(FRAME_BYTES_MAX)
             .max_concurrent_streams(STREAMS_MAX)
             .concurrency_limit_per_connection(REQUESTS_MAX)
             .add_routes(routes)
@@ -158,6 +159,19 @@ impl AsyncWrite for Cuttable {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.connection).poll_write(cx, buf);
         self.or_cut(cx, polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.connection).poll_write_vectored(cx, bufs);
+        self.or_cut(cx, polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.connection.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -10,6 +10,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -96,6 +97,7 @@ pub fn connect(address: &str, identity: Option<&NodeIdentity>, trust: &ServerTru
         .keep_alive_while_idle(true)
         .initial_stream_window_size(super::STREAM_WINDOW_BYTES)
         .initial_connection_window_size(super::CONNECTION_WINDOW_BYTES)
+        .max_frame_size(super::FRAME_BYTES_MAX)
         .tcp_nodelay(true);
     let dial = tower::service_fn(move |uri: Uri| {
         let (connector, server_name) = (connector.clone(), server_name.clone());
@@ -103,6 +105,7 @@ pub fn connect(address: &str, identity: Option<&NodeIdentity>, trust: &ServerTru
             let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
             let stream = TcpStream::connect(&authority).await?;
             stream.set_nodelay(true)?;
+            let stream = BufReader::with_capacity(super::READ_BYTES, stream);
             let stream = connector.connect(server_name, stream).await?;
             Ok::<_, std::io::Error>(TokioIo::new(stream))
         }

@@ -16,7 +16,7 @@ use futures::Stream;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig};
 use rustls_pki_types::{CertificateDer, UnixTime};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -120,7 +120,7 @@ impl ClientCertVerifier for MemberVerifier {
 
 /// An accepted connection.
 pub struct Connection {
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<BufReader<TcpStream>>,
     peer: Peer,
 }
 
@@ -141,6 +141,19 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    // So that a frame's head and its data leave in one record.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -214,6 +227,7 @@ async fn accept_loop(listener: TcpListener, acceptor: TlsAcceptor, ready: tokio:
 
 async fn handshake(acceptor: &TlsAcceptor, stream: TcpStream, address: SocketAddr) -> io::Result<Connection> {
     stream.set_nodelay(true)?;
+    let stream = BufReader::with_capacity(super::READ_BYTES, stream);
     let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
     let stream = handshake.await.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no handshake within 5 s"))??;
     let node_key = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(super::key_in);
