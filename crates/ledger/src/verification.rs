@@ -173,7 +173,9 @@ fn collect_checks(
         let registrar_key = keys.find(registrar, certificate.registrar_key_version)?;
         let statement =
             crate::command::Certificate::statement(holder, class, certified, certificate.registrar_key_version);
-        checks.add(of_certificate, certificate.signature, registrar_key, |out| drop(out.raw(&statement)));
+        checks.add(of_certificate, certificate.signature, registrar_key, |out| {
+            out.raw(&statement);
+        });
     }
     if let Command::Issuance(signed) = command {
         let request = &signed.record.request;
