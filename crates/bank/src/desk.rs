@@ -70,8 +70,6 @@ pub enum Effect {
 pub struct TopUp {
     /// Signed by its payer with [`cbdc_ledger::command::FLAG_REVERSE_WATERFALL`]; the caller has verified it.
     pub transfer: Signed<Payment>,
-    /// What the payer lacks as far as is known; with less on the deposit nothing is promised.
-    pub lacking: Amount,
     /// What the payer could lack when the payment is ordered: the promise, as far as the deposit reaches.
     pub wanted: Amount,
     /// Whether a promise may be made now; otherwise only one that was made before is answered.
@@ -582,11 +580,10 @@ impl Group<'_> {
         if self.books.outbox.is_full() {
             return Err(Outcome::refused(Reason::Overloaded, 0, 0));
         }
-        let balance = self.books.deposits.get(payer).balance;
-        if balance < top_up.lacking {
-            return Err(Outcome::refused(Reason::TopUpMaximum, balance.minor(), top_up.lacking.minor()));
-        }
-        let (signer, maximum) = (&self.desk.signer, balance.min(top_up.wanted));
+        // With too little on the deposit the ledger refuses, once and for all: whether another copy of the payment was ordered
+        // before is not known here.
+        let maximum = self.books.deposits.get(payer).balance.min(top_up.wanted);
+        let signer = &self.desk.signer;
         let make = |head| ReverseWaterfall { head, bank: signer.bank, maximum, transfer: *transfer };
         let order = signer.sign(SHORT_VALIDITY, make)?;
         let sequence = order.record.head.sequence;

@@ -33,9 +33,9 @@ use tonic::{Status, Streaming};
 use crate::metrics::Metrics;
 
 /// Commands that may wait or be under way.
-pub const COMMANDS_MAX: usize = 131_072;
+pub const COMMANDS_MAX: usize = 65_536;
 /// Commands that may be under way to the central bank.
-const UNDER_WAY_MAX: usize = 65_536;
+const UNDER_WAY_MAX: usize = 32_768;
 /// Commands in one gathered batch; a submission of a quarter of this travels on its own.
 const GATHERED_MAX: usize = 1_024;
 /// How long a gathered batch waits for more.

@@ -16,7 +16,7 @@ use cbdc_ledger::{
     Timestamp,
 };
 use cbdc_proto::convert::{payment_to_message, receipt_from_message};
-use cbdc_proto::packed::unpack;
+use cbdc_proto::packed::{BATCH_COMMANDS_MAX, unpack};
 use cbdc_proto::status::refusal_of;
 use cbdc_proto::transport::key_file::{write_private, write_signing_key};
 use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect};
@@ -439,6 +439,15 @@ async fn a_stream_answers_every_payment_in_its_place_and_history_knows_first_out
     }
     until(async || posted(&mut client, &bob).await == 810).await;
 
+    // The largest batch that a bank takes goes through to the central bank whole.
+    let largest = alice.transfer(&bob, 10, 1).to_bytes().repeat(BATCH_COMMANDS_MAX);
+    let largest = v1::CommandBatch { batch_id: 1, commands: largest.into() };
+    let mut answers = client.submit_transfers(tokio_stream::iter([largest])).await.unwrap().into_inner();
+    let answers = unpack(&answers.message().await.unwrap().unwrap().outcomes).unwrap();
+    assert_eq!(answers.len(), BATCH_COMMANDS_MAX);
+    assert!(answers.iter().all(|answer| answer.is_ordered() && answer.outcome.is_settled()));
+    assert_eq!(posted(&mut client, &bob).await, 810);
+
     // A batch that holds no whole number of payments ends the stream, with a reason.
     let crooked = v1::CommandBatch { batch_id: 1, commands: vec![0; 135].into() };
     let mut answers = client.submit_transfers(tokio_stream::iter([crooked])).await.unwrap().into_inner();
@@ -595,8 +604,8 @@ async fn what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when
     until(async || deposit(&mut at_one, &bob).await == (1_100, 0)).await;
     assert!(command(&mut at_two, &carol.link(1, 1)).await.settled);
     assert_eq!(pay(&mut at_one, &bob.transfer(&carol, 700, 2)).await, (200, 0));
-    until(async || height(&mut at_two).await >= height(&mut at_one).await).await;
-    assert_eq!((posted(&mut at_two, &carol).await, deposit(&mut at_two, &carol).await), (1_000, (500, 0)));
+    until(async || posted(&mut at_two, &carol).await == 1_000).await;
+    assert_eq!(deposit(&mut at_two, &carol).await, (500, 0));
     until(async || deposit(&mut at_one, &carol).await == (200, 0)).await;
 
     // The linked bank is away while the waterfall settles: it books it once when it is back, and not again after that.
@@ -624,18 +633,25 @@ async fn what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when
     assert_eq!(pay(&mut at_one, &payment).await, (0, 100));
     assert_eq!(deposit(&mut at_one, &bob).await, (1_000, 0));
 
-    // At another bank than the payer's own: refused, everything is back; more than the deposit has is not promised.
+    // At another bank than the payer's own: refused, everything is back; so it is where the deposit has too little, which the
+    // ledger says. Who is linked elsewhere is not topped up.
     let refused = at_one.submit_transfer(submit(&carol.topped_up(&dave, 1_050, 2), false)).await.unwrap().into_inner();
     assert_eq!(refused.outcome.unwrap().reason, "HOLDING_LIMIT");
     assert_eq!(deposit(&mut at_one, &carol).await, (300, 0));
-    let short = at_one.submit_transfer(submit(&carol.topped_up(&alice, 1_301, 3), false)).await.unwrap_err();
-    let refusal = refusal_of(&short).unwrap();
-    assert_eq!((refusal.reason, refusal.limit, refusal.amount), (Reason::TopUpMaximum, 300, 301));
-    let elsewhere = at_two.submit_transfer(submit(&carol.topped_up(&alice, 1_050, 3), false)).await.unwrap_err();
+    let short = submit(&carol.topped_up(&alice, 1_301, 3), false);
+    let refused = at_one.submit_transfer(short.clone()).await.unwrap().into_inner().outcome.unwrap();
+    assert_eq!((refused.reason.as_str(), refused.limit, refused.amount), ("TOP_UP_MAXIMUM", 300, 301));
+    assert_eq!(deposit(&mut at_one, &carol).await, (300, 0));
+    let again = at_one.submit_transfer(short).await.unwrap().into_inner().outcome.unwrap();
+    assert_eq!(again, refused, "the same record is answered with its first outcome");
+    let elsewhere = submit(&carol.topped_up(&alice, 1_050, 4), false);
+    let refused = at_two.submit_transfer(elsewhere).await.unwrap().into_inner().outcome.unwrap();
+    assert_eq!((refused.reason.as_str(), refused.limit), ("INSUFFICIENT_FUNDS", 1_000));
+    let elsewhere = at_two.submit_transfer(submit(&bob.topped_up(&alice, 1, 4), false)).await.unwrap_err();
     assert_eq!(refusal_of(&elsewhere).unwrap().reason, Reason::NotLinked);
     // Out of one deposit and into another, in one payment.
     assert!(command(&mut at_one, &alice.link(1, 3)).await.settled);
-    assert_eq!(pay(&mut at_one, &carol.topped_up(&alice, 1_050, 3)).await, (550, 50));
+    assert_eq!(pay(&mut at_one, &carol.topped_up(&alice, 1_050, 5)).await, (550, 50));
     assert_eq!((deposit(&mut at_one, &carol).await, deposit(&mut at_one, &alice).await), ((250, 0), (1_350, 0)));
     let list = v1::ListPaymentsRequest { account: alice.account.to_string(), page_size: 1, page_token: String::new() };
     let newest = at_one.list_payments(list).await.unwrap().into_inner().payments.remove(0);

@@ -55,7 +55,7 @@ pub struct SequencerConfig {
 
 impl Default for SequencerConfig {
     fn default() -> Self {
-        SequencerConfig { commands_max: 8_192, wait_ms: 2, queue_commands_max: 131_072, proposals_in_flight_max: 2 }
+        SequencerConfig { commands_max: 8_192, wait_ms: 2, queue_commands_max: 65_536, proposals_in_flight_max: 2 }
     }
 }
 

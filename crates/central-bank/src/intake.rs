@@ -12,14 +12,12 @@ use cbdc_ledger::encoding::Reader;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::verification::VerifiedCommand;
 use cbdc_ledger::{MemberId, Outcome, Reason};
-use cbdc_proto::packed::Answer;
+use cbdc_proto::packed::{Answer, BATCH_COMMANDS_MAX};
 use metrics::{counter, gauge};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::measures;
 
-/// Commands that one batch may hold.
-pub const BATCH_COMMANDS_MAX: usize = 4_096;
 /// Bytes of the commands that one batch may hold.
 pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 

@@ -23,7 +23,7 @@ use crate::intake::{Batch, VerifiedBatch};
 use crate::measures;
 
 /// Commands verified together at most; the cost per signature hardly falls beyond.
-const TOGETHER: usize = 512;
+const TOGETHER: usize = 1_024;
 
 /// What a verifying thread works with.
 #[derive(Clone)]

@@ -278,9 +278,23 @@ impl Loader {
             let (expected, found) = (crate::encoding::hex(&expected_root), crate::encoding::hex(&found));
             return Err(CheckpointError::Root { expected, found });
         }
-        let ledger = self.ledger.ok_or(CheckpointError::OutOfOrder { expected: "the main section", found: 0 })?;
+        let mut ledger = self.ledger.ok_or(CheckpointError::OutOfOrder { expected: "the main section", found: 0 })?;
         ledger.check_invariants()?;
+        ledger.index();
         Ok(ledger)
+    }
+}
+
+impl Ledger {
+    /// Makes the indexes, which no checkpoint holds.
+    fn index(&mut self) {
+        let holders = &self.holders;
+        self.holder_index = Index::over(0..holders.len() as u32, |position| holder_key(holders, position));
+        for (_, accounts) in self.banks.iter_mut() {
+            let keys = &accounts.keys;
+            // A treasury has no key.
+            accounts.key_index = Index::over(1..keys.len().max(1) as u32, |serial| key_bytes(keys, serial));
+        }
     }
 }
 
@@ -351,10 +365,8 @@ fn read_class_history(input: &mut Reader<'_>) -> Result<BTreeMap<u32, Vec<(Ledge
 fn read_holders(input: &mut Reader<'_>, ledger: &mut Ledger) -> Result<(), CheckpointError> {
     expect_position(input, ledger.holders.len())?;
     for _ in 0..input.u32()? {
-        let position = ledger.holders.push(Holder::decode(input)?) as u32;
+        ledger.holders.push(Holder::decode(input)?);
         ledger.recent_payments.push(RecentPayments::decode(input)?);
-        let holders = &ledger.holders;
-        ledger.holder_index.insert(position, |position| holder_key(holders, position));
     }
     Ok(())
 }
@@ -370,12 +382,8 @@ fn read_bank(input: &mut Reader<'_>, ledger: &mut Ledger) -> Result<BankId, Chec
 fn read_accounts(input: &mut Reader<'_>, accounts: &mut BankAccounts) -> Result<(), CheckpointError> {
     expect_position(input, accounts.accounts.len())?;
     for _ in 0..input.u32()? {
-        let serial = accounts.accounts.push(Account::decode(input)?) as u32;
+        accounts.accounts.push(Account::decode(input)?);
         accounts.keys.push(PublicKey(input.array()?));
-        if serial > 0 {
-            let keys = &accounts.keys;
-            accounts.key_index.insert(serial, |serial| key_bytes(keys, serial));
-        }
     }
     Ok(())
 }

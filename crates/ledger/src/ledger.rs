@@ -107,6 +107,13 @@ impl Index {
         hasher.finish()
     }
 
+    /// The index of all records at once: none is hashed twice, as those of a growing index are.
+    pub(crate) fn over<'a>(positions: std::ops::Range<u32>, key_at: impl Fn(u32) -> &'a [u8]) -> Index {
+        let mut index = Index(HashTable::with_capacity(positions.len()));
+        positions.for_each(|position| index.insert(position, &key_at));
+        index
+    }
+
     pub(crate) fn find<'a>(&self, key: &[u8], key_at: impl Fn(u32) -> &'a [u8]) -> Option<u32> {
         self.0.find(Index::hash(key), |position| key_at(*position) == key).copied()
     }

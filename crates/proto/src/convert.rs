@@ -3,7 +3,7 @@
 //! From a message to the ledger each may fail, with `INVALID_ARGUMENT` and a sentence that names the field, what was
 //! expected and what was found.
 
-use cbdc_ledger::block::{ProofError, SignedHeader};
+use cbdc_ledger::block::SignedHeader;
 use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Head, Payment, PaymentKind, Signed};
 use cbdc_ledger::encoding::{Reader, Writer};
 use cbdc_ledger::outcome::OUTCOME_BYTES;
@@ -172,15 +172,6 @@ pub fn receipt_from_message(message: &v1::Receipt) -> Result<Receipt, Status> {
         outcome,
         path: message.path.iter().map(|hash| exact("path", hash)).collect::<Result<_, _>>()?,
     })
-}
-
-/// Why a receipt that was sent is not accepted.
-#[derive(Debug, thiserror::Error)]
-pub enum ReceiptError {
-    #[error("the receipt cannot be read: {0}")]
-    Message(Box<Status>),
-    #[error(transparent)]
-    Proof(#[from] ProofError),
 }
 
 /// A public key field.

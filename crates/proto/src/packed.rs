@@ -12,6 +12,8 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use cbdc_ledger::{Height, Outcome, Reason};
 
+/// Commands that one batch of a stream may hold, from a customer to a bank and from a bank to the central bank alike.
+pub const BATCH_COMMANDS_MAX: usize = 8_192;
 /// Bytes of a packed outcome.
 pub const PACKED_BYTES: usize = 32;
 

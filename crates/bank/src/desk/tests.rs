@@ -233,8 +233,8 @@ fn transfer(payer: AccountId, minor: u64, sequence: u64) -> Signed<Payment> {
         .sign(NetworkId([0; 32]), &key())
 }
 
-fn topping_up(transfer: Signed<Payment>, lacking: u64) -> TopUp {
-    TopUp { transfer, lacking: amount(lacking), wanted: transfer.record.amount, may_begin: true }
+fn topping_up(transfer: Signed<Payment>) -> TopUp {
+    TopUp { transfer, wanted: transfer.record.amount, may_begin: true }
 }
 
 /// A block of these commands, and what its waterfalls moved.
@@ -282,7 +282,7 @@ async fn a_promise_and_its_command_survive_a_crash_together_and_only_what_was_dr
     let store = Arc::new(MemoryStore::new());
     let desk = credited(&store, 100).await;
     let payment = transfer(account(), 80, 5);
-    drop(desk.top_up(topping_up(payment, 30)).await.unwrap());
+    drop(desk.top_up(topping_up(payment)).await.unwrap());
     let (_, command) = sent(&desk);
 
     let desk = crash(&store, desk);
@@ -290,7 +290,7 @@ async fn a_promise_and_its_command_survive_a_crash_together_and_only_what_was_dr
     assert_eq!(sent(&desk).1, command);
 
     // The same payment waits for the same promise, even where no new one may be made.
-    let again = TopUp { may_begin: false, ..topping_up(payment, 30) };
+    let again = TopUp { may_begin: false, ..topping_up(payment) };
     let released = desk.top_up(again.clone()).await.unwrap();
     assert_eq!((desk.deposit(account()), desk.outbox_len()), (deposit(20, 80), 1));
     let outcome = Outcome::paid(0, 30);
@@ -304,7 +304,7 @@ async fn a_promise_and_its_command_survive_a_crash_together_and_only_what_was_dr
 async fn a_refused_top_up_is_back_on_the_deposit_whole() {
     let store = Arc::new(MemoryStore::new());
     let desk = credited(&store, 100).await;
-    let released = desk.top_up(topping_up(transfer(account(), 80, 5), 30)).await.unwrap();
+    let released = desk.top_up(topping_up(transfer(account(), 80, 5))).await.unwrap();
     let refusal = Outcome::refused(Reason::HoldingLimit, 30, 40);
     block(&desk, &[(sent(&desk).1, refusal)], &[]);
     assert_eq!(released.await.unwrap(), Release::Ordered(placed(refusal)));
@@ -315,11 +315,9 @@ async fn a_refused_top_up_is_back_on_the_deposit_whole() {
 async fn a_promise_goes_no_further_than_the_deposit_and_one_number_is_topped_up_once() {
     let store = Arc::new(MemoryStore::new());
     let desk = credited(&store, 100).await;
-    let short = desk.top_up(topping_up(transfer(account(), 800, 5), 101)).await.unwrap_err();
-    assert_eq!(short, Outcome::refused(Reason::TopUpMaximum, 100, 101));
-    let _released = desk.top_up(topping_up(transfer(account(), 800, 5), 100)).await.unwrap();
+    let _released = desk.top_up(topping_up(transfer(account(), 800, 5))).await.unwrap();
     assert_eq!(desk.deposit(account()), deposit(0, 100));
-    let other = desk.top_up(topping_up(transfer(account(), 801, 5), 0)).await.unwrap_err();
+    let other = desk.top_up(topping_up(transfer(account(), 801, 5))).await.unwrap_err();
     assert_eq!(other.reason, Reason::SequenceConflict);
 }
 
@@ -331,14 +329,14 @@ async fn a_top_up_whose_payer_used_the_number_otherwise_is_given_back_and_its_ow
     for used_by in [designate.to_bytes(), plain.to_bytes()] {
         let store = Arc::new(MemoryStore::new());
         let desk = credited(&store, 100).await;
-        let released = desk.top_up(topping_up(plain, 30)).await.unwrap();
+        let released = desk.top_up(topping_up(plain)).await.unwrap();
         let refused_before_ordering = Outcome::refused(Reason::SequenceUsed, 0, 0);
         block(&desk, &[(sent(&desk).1, refused_before_ordering)], &[]);
         assert_eq!(desk.deposit(account()), deposit(20, 80), "what used no number says nothing");
         block(&desk, &[(used_by.into(), Outcome::settled())], &[]);
         assert_eq!(released.await.unwrap(), Release::GivenBack(Reason::SequenceUsed));
         assert_eq!((desk.deposit(account()), desk.watches_holders()), (deposit(100, 0), false));
-        let _released = desk.top_up(topping_up(transfer(account(), 80, 6), 30)).await.unwrap();
+        let _released = desk.top_up(topping_up(transfer(account(), 80, 6))).await.unwrap();
         let again: Vec<_> = desk.due(10).into_iter().map(|(key, _)| key).collect();
         assert_eq!(again, [OutboxKey::Own { sequence: 1 }]);
     }
@@ -350,7 +348,7 @@ async fn an_accepted_payment_that_was_topped_up_meanwhile_has_settled() {
     let desk = credited(&store, 100).await;
     let payment = transfer(account(), 80, 5);
     desk.accept(payment).await.unwrap();
-    let topped_up = desk.top_up(topping_up(payment, 30)).await.unwrap();
+    let topped_up = desk.top_up(topping_up(payment)).await.unwrap();
     let due = desk.due(10);
     let (_, order) = due.iter().find(|(key, _)| matches!(key, OutboxKey::Own { .. })).unwrap();
     block(&desk, &[(order.clone(), Outcome::paid(0, 30))], &[]);
@@ -364,7 +362,7 @@ async fn after_a_failed_write_promise_and_command_are_both_there_or_neither_is()
         let store = Arc::new(MemoryStore::new());
         let desk = credited(&store, 100).await;
         store.fail_next_write(fault);
-        let failed = desk.top_up(topping_up(transfer(account(), 80, 5), 30)).await.unwrap_err();
+        let failed = desk.top_up(topping_up(transfer(account(), 80, 5))).await.unwrap_err();
         assert_eq!(failed.reason, Reason::Unavailable);
         let desk = crash(&store, desk);
         assert_eq!((desk.deposit(account()), desk.outbox_len()), (left, commands), "{fault:?}");

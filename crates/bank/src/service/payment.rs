@@ -9,7 +9,7 @@ use cbdc_ledger::command::{Domain, FLAG_REVERSE_WATERFALL, Payment, PaymentKind,
 use cbdc_ledger::sequence::Standing;
 use cbdc_ledger::{Amount, Outcome, Reason, Signed, signature};
 use cbdc_proto::convert::{account, outcome_to_message, payment_from_message, required};
-use cbdc_proto::packed::{Answer, PACKED_BYTES, State, pack};
+use cbdc_proto::packed::{Answer, BATCH_COMMANDS_MAX, PACKED_BYTES, State, pack};
 use cbdc_proto::status::{invalid, not_authorised, of_refusal};
 use cbdc_proto::v1;
 use futures::StreamExt;
@@ -26,8 +26,6 @@ const BATCHES_MAX: usize = 64;
 /// How often the history is asked for a number that the ledger says is used, and the pause between.
 const HISTORY_LOOKS: usize = 40;
 const HISTORY_PAUSE: Duration = Duration::from_millis(50);
-/// Commands in one batch.
-const BATCH_COMMANDS_MAX: usize = 8_192;
 
 pub async fn submit_one(
     desks: &Arc<Desks>,

@@ -1,15 +1,18 @@
 //! Transfers that their payer allows the linked bank to top up (reverse waterfall).
 //!
 //! 1. The payment's signature, number and time are checked here: only then is a deposit debited.
-//! 2. Where the wallet covers the payment, or funds are not what it lacks, the transfer is relayed as it is and the ledger
-//!    decides.
-//! 3. Otherwise, if the wallet is linked to this bank, the desk debits the deposit by the most that the bank promises and puts
-//!    the top-up into the outbox: one synced write. The promise is the amount and the largest fee, as far as the deposit
-//!    reaches, so that a payment that settles in between does not make it too small.
+//! 2. Where this bank has nothing to add (its own customer's wallet covers the payment, funds are not what it lacks, or the
+//!    wallet is not linked to this bank), the transfer is relayed as it is and the ledger decides.
+//! 3. The desk debits the deposit by the most that the bank promises and puts the top-up into the outbox: one synced write. The
+//!    promise is the amount and the largest fee, as far as the deposit reaches, so that a payment that settles in between
+//!    does not make it too small. Where the deposit is too small already, the ledger says so (`TOP_UP_MAXIMUM`).
 //! 4. The outcome tells what was drawn; the rest goes back to the deposit.
 //!
 //! The payer may be another bank's customer. This bank cannot relay such a payment as it is, so it tops it up even where
 //! nothing lacks.
+//!
+//! Nothing is refused here that may have been ordered: an earlier copy may stand in blocks that the replica has not seen yet,
+//! since it lags behind after a crash. The central bank knows, and so what concerns this bank's own customers it decides.
 
 use std::sync::Arc;
 
@@ -27,17 +30,21 @@ use crate::signing::probable_time;
 /// Hands one payment in, topped up where that is needed. The answer was ordered, or accepted where that is allowed.
 pub async fn pay(desks: &Arc<Desks>, transfer: Signed<Payment>, may_accept: bool) -> Result<Answer, Status> {
     for _ in 0..NUMBERS_TRIED {
-        if let Some(answer) = payment::answered_before(desks, transfer).await? {
-            return Ok(answer);
-        }
-        let lacking = desks.ledger.read(|ledger| lacking(ledger, desks.bank, &transfer.record));
-        let Some(lacking) = lacking.map_err(|refusal| of_refusal(&refusal))? else {
-            return payment::try_pay(desks, transfer, may_accept).await;
+        let unsound = match payment::answered_before(desks, transfer).await {
+            Ok(Some(answer)) => return Ok(answer),
+            Ok(None) => None,
+            Err(status) => Some(status),
         };
+        let is_own = transfer.record.from.bank == desks.bank;
+        if is_own && (unsound.is_some() || !desks.ledger.read(|ledger| adds(ledger, desks.bank, &transfer.record))) {
+            return payment::try_pay(desks, transfer, may_accept).await;
+        }
+        let refused_here = unsound.or_else(|| not_linked(desks, &transfer.record));
         let wanted = transfer.record.amount.plus(transfer.record.max_fee).unwrap_or(Amount::MAX);
-        let may_begin = desks.relay.is_reachable();
-        let released = desks.desk.top_up(TopUp { transfer, lacking, wanted, may_begin }).await;
-        match tokio::time::timeout(PATIENCE, released.map_err(|refusal| refused(&refusal))?).await {
+        let may_begin = refused_here.is_none() && desks.relay.is_reachable();
+        let promised = desks.desk.top_up(TopUp { transfer, wanted, may_begin }).await;
+        let released = promised.map_err(|refusal| refused_here.unwrap_or_else(|| refused(&refusal)))?;
+        match tokio::time::timeout(PATIENCE, released).await {
             Ok(Ok(Release::Ordered(placed))) => {
                 return Ok(Answer::ordered(placed.height, placed.index, placed.outcome));
             }
@@ -56,23 +63,21 @@ fn is_valid(desks: &Desks, transfer: &Payment) -> bool {
     transfer.head.valid_until >= desks.ledger.read(|ledger| probable_time(ledger.tip().time))
 }
 
-/// What the bank `own` would have to add now; `None` where the transfer is relayed as it is.
-fn lacking(ledger: &Ledger, own: BankId, transfer: &Payment) -> Result<Option<Amount>, Outcome> {
+/// Whether the bank `own` adds to a transfer of its own customer: one who is linked to it and lacks funds.
+fn adds(ledger: &Ledger, own: BankId, transfer: &Payment) -> bool {
     let Payment { from, to, amount, max_fee, .. } = *transfer;
-    let quoted = ledger.quote(from, to, amount, max_fee, probable_time(ledger.tip().time)).outcome;
-    let lacking = match quoted.reason {
-        // What is needed, less what there is.
-        Reason::InsufficientFunds | Reason::FundsFrozen => {
-            Amount::from_minor(quoted.amount.saturating_sub(quoted.limit))
-        }
-        _ => Amount::ZERO,
-    };
-    let linked = ledger.account(from).map_or(BankId(0), |account| account.linked_bank);
-    match from.bank == own {
-        true if lacking.is_zero() => Ok(None),
-        _ if linked == own => Ok(Some(lacking)),
-        _ => Err(Outcome::refused(Reason::NotLinked, u64::from(linked.0), u64::from(own.0))),
-    }
+    let quote = || ledger.quote(from, to, amount, max_fee, probable_time(ledger.tip().time)).outcome.reason;
+    linked_bank(ledger, transfer) == own && matches!(quote(), Reason::InsufficientFunds | Reason::FundsFrozen)
+}
+
+fn linked_bank(ledger: &Ledger, transfer: &Payment) -> BankId {
+    ledger.account(transfer.from).map_or(BankId(0), |account| account.linked_bank)
+}
+
+/// The refusal of a payer who is not linked to this bank.
+fn not_linked(desks: &Desks, transfer: &Payment) -> Option<Status> {
+    let (linked, own) = (desks.ledger.read(|ledger| linked_bank(ledger, transfer)), desks.bank);
+    (linked != own).then(|| of_refusal(&Outcome::refused(Reason::NotLinked, u64::from(linked.0), u64::from(own.0))))
 }
 
 fn refused(refusal: &Outcome) -> Status {

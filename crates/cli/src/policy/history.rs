@@ -5,6 +5,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::motion::{proposal_object, voters};
+use super::page::Page;
 use crate::network::NetworkArgument;
 use crate::output::{Output, table};
 
@@ -14,12 +15,8 @@ use crate::output::{Output, table};
   cbdc policy history
   cbdc policy history --count 100 --json")]
 pub struct History {
-    /// Versions on the page, at most 100
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    count: u32,
-    /// Where to go on: `next_page_token` of an earlier answer
-    #[arg(long, value_name = "TOKEN")]
-    page: Option<String>,
+    #[command(flatten)]
+    page: Page,
     #[command(flatten)]
     network: NetworkArgument,
 }
@@ -27,7 +24,7 @@ pub struct History {
 impl History {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
-        let answer = network.reading_desk()?.policy_versions(self.count, self.page).await?;
+        let answer = network.reading_desk()?.policy_versions(self.page.count, self.page.token).await?;
         let versions: Vec<Value> = answer.versions.iter().map(object).collect();
         let next = Some(&answer.next_page_token).filter(|token| !token.is_empty());
         output.print(json!({ "versions": versions, "next_page_token": next }), || {

@@ -10,6 +10,7 @@ mod members;
 mod motion;
 mod operate;
 mod order;
+mod page;
 mod programmes;
 mod reclassify;
 mod show;

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::measure;
+use super::page::Page;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, table};
 
@@ -120,12 +121,8 @@ impl Vote {
   cbdc policy proposals
   cbdc policy proposals --count 100 --json")]
 pub struct Proposals {
-    /// Proposals on the page, at most 100
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    count: u32,
-    /// Where to go on: `next_page_token` of an earlier answer
-    #[arg(long, value_name = "TOKEN")]
-    page: Option<String>,
+    #[command(flatten)]
+    page: Page,
     #[command(flatten)]
     network: NetworkArgument,
 }
@@ -133,7 +130,7 @@ pub struct Proposals {
 impl Proposals {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
-        let answer = network.reading_desk()?.proposals(self.count, self.page).await?;
+        let answer = network.reading_desk()?.proposals(self.page.count, self.page.token).await?;
         let proposals: Vec<Value> = answer.proposals.iter().map(proposal_object).collect();
         let next = Some(&answer.next_page_token).filter(|token| !token.is_empty());
         output.print(json!({ "proposals": proposals, "next_page_token": next }), || {

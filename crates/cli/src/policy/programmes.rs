@@ -4,6 +4,7 @@ use cbdc_client::{Timestamp, v1};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::page::Page;
 use crate::network::NetworkArgument;
 use crate::output::{Output, money, sum_minor, table};
 
@@ -16,12 +17,8 @@ use crate::output::{Output, money, sum_minor, table};
 With --json amounts are numbers of minor units; a sum beyond 64 bits is a string of its digits.
 Found one: cbdc policy propose grant=\"25 to household\" (see its help)")]
 pub struct Programmes {
-    /// Programmes on the page, at most 100
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    count: u32,
-    /// Where to go on: `next_page_token` of an earlier answer
-    #[arg(long, value_name = "TOKEN")]
-    page: Option<String>,
+    #[command(flatten)]
+    page: Page,
     #[command(flatten)]
     network: NetworkArgument,
 }
@@ -30,7 +27,7 @@ impl Programmes {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let answer = network.reading_desk()?.programmes(self.count, self.page).await?;
+        let answer = network.reading_desk()?.programmes(self.page.count, self.page.token).await?;
         let programmes: Vec<Value> = answer.programmes.iter().map(object).collect();
         let next = Some(&answer.next_page_token).filter(|token| !token.is_empty());
         output.print(json!({ "programmes": programmes, "next_page_token": next }), || {

@@ -1,6 +1,5 @@
 //! Connecting to a node.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,9 +133,4 @@ fn client_config(identity: Option<&NodeIdentity>, trust: &ServerTrust) -> Result
     };
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(config)
-}
-
-/// An address of this machine, for tests and development networks.
-pub fn loopback(port: u16) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], port))
 }

@@ -188,7 +188,7 @@ async fn measure(
     result.holdings = holdings;
     progress.step("comparing the banks' deposits with the chain");
     let stopped = deposits::stopped(scenario, &result.events);
-    let credited = setup::funding_needed(scenario);
+    let credited = setup::credited(scenario);
     let (of_banks, differing) = deposits.check(folder, tip, &flows, &credited, &stopped).await?;
     result.deposits = of_banks;
     let findings: Vec<String> = [audited.findings, reconciled.findings, differing].concat();
@@ -205,7 +205,9 @@ fn start_lanes(
     live: &Arc<Live>,
 ) -> Result<Vec<tokio::task::JoinHandle<LaneOutcome>>> {
     let mut tasks = Vec::new();
-    for (bank, lane) in folder.banks().collect::<Vec<_>>().into_iter().zip(std::mem::take(&mut payments.lanes)) {
+    let banks = folder.banks().collect::<Vec<_>>().into_iter().cycle();
+    for (number, (bank, lane)) in banks.zip(std::mem::take(&mut payments.lanes)).enumerate() {
+        let may_top_up = number >= payments.banks;
         let runner = LaneRunner {
             lane: Arc::new(lane),
             load: scenario.load.clone(),
@@ -215,8 +217,8 @@ fn start_lanes(
             patience: DRAIN_MAX,
         };
         tasks.push(match scenario.load.mode {
-            Mode::Stream => tokio::spawn(runner.run()),
-            Mode::Unary => {
+            Mode::Stream if !may_top_up => tokio::spawn(runner.run()),
+            _ => {
                 let trust = folder.anchor().trust(Role::Bank, cbdc_client::MemberId(bank.0))?;
                 let address = folder.address(NodeName::Bank(bank))?;
                 let channel = cbdc_proto::transport::connect(address, None, &trust)?;

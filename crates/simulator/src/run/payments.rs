@@ -1,13 +1,14 @@
 //! The payments of a run, planned and signed before the clock starts.
 //!
-//! Each bank has its own lane: the records of its customers' payments back to back, in order of their due times. A
-//! record's number is its payer's next one, so a payment is known again in the chain by (payer, number).
+//! Each bank has its own lane: the records of its customers' payments back to back, in order of their due times. Payments
+//! that it may top up have a lane of their own, since they travel one by one. A record's number is its payer's next one, so a
+//! payment is known again in the chain by (payer, number).
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
-use cbdc_ledger::command::{Head, Payment, PaymentKind, Record};
+use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Head, Payment, PaymentKind, Record};
 use cbdc_ledger::encoding::Writer;
 use cbdc_ledger::{AccountId, Amount, NetworkId, SigningKey, Timestamp};
 
@@ -52,6 +53,8 @@ impl Lane {
 
 /// All lanes, and where each payment is found again.
 pub struct SignedPayments {
+    pub banks: usize,
+    /// One a bank, then, where the scenario has top-ups, another one a bank for what may be topped up.
     pub lanes: Vec<Lane>,
     /// (lane, place) by payer and number.
     pub places: HashMap<(AccountId, u64), (u32, u32)>,
@@ -67,13 +70,14 @@ pub fn sign_all(
     progress: impl Fn(u64) + Sync,
 ) -> SignedPayments {
     let banks = scenario.network.banks as usize;
-    let mut planned: Vec<Vec<(PlannedPayment, u64)>> = vec![Vec::new(); banks];
+    let lanes = if scenario.load.top_up_share > 0.0 { 2 * banks } else { banks };
+    let mut planned: Vec<Vec<(PlannedPayment, u64)>> = vec![Vec::new(); lanes];
     let mut next: Vec<u64> = purses.iter().map(|purse| purse.first_sequence).collect();
     let mut amounts = AmountCounter::new(&REPORT_EDGES_MINOR);
     let mut places = HashMap::new();
     for payment in Plan::new(scenario) {
         let payer = payment.payer.0 as usize;
-        let lane = payer % banks;
+        let lane = payer % banks + if payment.may_top_up { banks } else { 0 };
         let sequence = next[payer];
         next[payer] += 1;
         places.insert((purses[payer].account, sequence), (lane as u32, planned[lane].len() as u32));
@@ -84,7 +88,8 @@ pub fn sign_all(
         let mut out = Writer::with_capacity(payments.len() * SIGNED_PAYMENT_BYTES);
         for chunk in payments.chunks(1_000) {
             for (payment, sequence) in chunk {
-                let head = Head { flags: 0, key_version: 0, sequence: *sequence, valid_until };
+                let flags = if payment.may_top_up { FLAG_REVERSE_WATERFALL } else { 0 };
+                let head = Head { flags, key_version: 0, sequence: *sequence, valid_until };
                 sign_one(payment, head, max_fee(scenario, payment), network, purses, &mut out);
             }
             progress(chunk.len() as u64);
@@ -96,7 +101,7 @@ pub fn sign_all(
         due_ns: payments.iter().map(|(payment, _)| payment.due_ns).collect(),
         amounts: payments.iter().map(|(payment, _)| payment.amount_minor).collect(),
     });
-    SignedPayments { lanes: lanes.collect(), places, amounts: amounts.buckets() }
+    SignedPayments { banks, lanes: lanes.collect(), places, amounts: amounts.buckets() }
 }
 
 fn sign_on_all_cores<T: Sync>(payments: &[T], sign: &(impl Fn(&[T]) -> Vec<u8> + Sync)) -> Vec<u8> {

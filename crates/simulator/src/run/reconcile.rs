@@ -51,7 +51,11 @@ pub async fn reconcile(
         let Some(block) = follower.next().await? else { break };
         height = block.height();
         for (index, (command, outcome)) in block.commands().iter().zip(&block.outcomes).enumerate() {
-            let Command::Payment(payment) = command else { continue };
+            let payment = match command {
+                Command::Payment(payment) => payment,
+                Command::ReverseWaterfall(order) => &order.record.transfer,
+                _ => continue,
+            };
             let key = (payment.record.from, payment.record.head.sequence);
             let Some((lane, place)) = payments.places.get(&key).copied() else { continue };
             if outcome.reason.stage() == Stage::BeforeOrdering {
@@ -72,7 +76,8 @@ pub async fn reconcile(
                 count_not_ordered(&mut result.not_ordered, answer.as_ref());
             }
             if let Some(finding) = differing(answer.as_ref(), in_chain.as_ref()) {
-                result.find(format!("payment {place} of bank {}: {finding}", lane + 1));
+                let (bank, kind) = (lane % payments.banks + 1, if lane < payments.banks { "" } else { "top-up " });
+                result.find(format!("{kind}payment {place} of bank {bank}: {finding}"));
             }
         }
     }

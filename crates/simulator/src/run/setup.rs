@@ -26,6 +26,15 @@ pub fn funding_needed(scenario: &Scenario) -> Vec<u64> {
     needed
 }
 
+/// What the harness credits to deposits at each bank: what wallets are funded from, and what stays there, minor units.
+pub fn credited(scenario: &Scenario) -> Vec<u64> {
+    let mut credited = funding_needed(scenario);
+    for wallet in 0..scenario.wallets.count {
+        credited[scenario.bank_of(wallet) as usize] += scenario.deposit_of(wallet);
+    }
+    credited
+}
+
 /// Issues what the wallets of each bank need.
 pub async fn issue(folder: &NetworkFolder, scenario: &Scenario) -> Result<()> {
     for (index, amount) in funding_needed(scenario).into_iter().enumerate().filter(|(_, amount)| *amount > 0) {
@@ -63,10 +72,7 @@ pub async fn open_wallets(folder: &NetworkFolder, scenario: &Scenario, progress:
                 let linked = wallet.link_bank(wallet.account().bank).await.and_then(|fate| fate.settled());
                 linked.with_context(|| format!("linking wallet {index} to its bank"))?;
             }
-            let amount = Amount::from_minor(scenario.opening_of(index));
-            fund(&wallet, &office, amount, index, scenario.seed)
-                .await
-                .with_context(|| format!("funding wallet {index}"))?;
+            fund(&wallet, &office, scenario, index).await.with_context(|| format!("funding wallet {index}"))?;
             progress();
             // Consent used the wallet's first number.
             let first_sequence = 1 + u64::from(scenario.is_linked(index));
@@ -76,13 +82,16 @@ pub async fn open_wallets(folder: &NetworkFolder, scenario: &Scenario, progress:
     opened.buffered(AT_ONCE).try_collect().await
 }
 
-async fn fund(wallet: &Wallet, office: &BankOffice, amount: Amount, index: u32, seed: u64) -> Result<()> {
-    if amount.is_zero() {
-        return Ok(());
+/// Credits the deposit beside the wallet and funds the wallet from it.
+async fn fund(wallet: &Wallet, office: &BankOffice, scenario: &Scenario, index: u32) -> Result<()> {
+    let (opening, deposit) = (scenario.opening_of(index), scenario.deposit_of(index));
+    let request = |purpose| seed_of(scenario.seed, purpose, index)[..16].try_into().expect("32 bytes hold 16");
+    if opening + deposit > 0 {
+        office.credit_deposit(wallet.account(), Amount::from_minor(opening + deposit), request("credit")).await?;
     }
-    let request = |purpose| seed_of(seed, purpose, index)[..16].try_into().expect("32 bytes hold 16");
-    office.credit_deposit(wallet.account(), amount, request("credit")).await?;
-    wallet.fund(amount, request("fund")).await?.settled()?;
+    if opening > 0 {
+        wallet.fund(Amount::from_minor(opening), request("fund")).await?.settled()?;
+    }
     Ok(())
 }
 

@@ -162,6 +162,10 @@ pub enum Payees {
 /// | `amount_minor` | 1,000 | fixed only |
 /// | `amount_minor_min`, `amount_minor_max` | 100, 10,000 | uniform only |
 /// | `max_fee_minor` | what the policy at the start asks | the largest fee that payers sign for |
+/// | `top_up_share` | 0 | share of linked holders' payments that may be topped up from the deposit, 0 to 1 |
+///
+/// A payment that may be topped up (the reverse waterfall) travels as one call to the payer's bank in either mode: a bank
+/// does not top up what comes in batches.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Load {
     /// How the rate runs over time.
@@ -191,6 +195,8 @@ pub struct Load {
     /// The largest fee that payers sign for; absent: for each payment the fee that the policy at the start asks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_fee_minor: Option<u64>,
+    /// Share of linked holders' payments that their bank may top up from the deposit.
+    pub top_up_share: f64,
 }
 
 impl Load {
@@ -217,6 +223,7 @@ impl Load {
         let payees = section.choice("payees", &[("by-channel", Payees::ByChannel), ("any", Payees::Any)])?;
         let amounts = read_amounts(&mut section)?;
         let max_fee_minor = section.optional_integer("max_fee_minor", 0..=MINOR_MAX)?;
+        let top_up_share = section.number("top_up_share", 0.0..=1.0, 0.0)?;
         section.end()?;
         Ok(Self {
             profile,
@@ -231,6 +238,7 @@ impl Load {
             payees,
             amounts,
             max_fee_minor,
+            top_up_share,
         })
     }
 }

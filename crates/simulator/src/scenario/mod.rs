@@ -160,6 +160,7 @@ impl Scenario {
         slo_section.end()?;
 
         let scenario = Self { name, description, seed, network, wallets, load, policy, events, slo, file: None, notes };
+        scenario.check_top_ups(&root.section("load")?)?;
         scenario.check_window(&root.section("wallets")?)?;
         scenario.check_opening(&root.section("wallets")?)?;
         root.end()?;
@@ -209,6 +210,11 @@ impl Scenario {
         self.wallets.is_linked(wallet / self.network.banks)
     }
 
+    /// What the holder of wallet `wallet` has on deposit when the clock starts, before any waterfall.
+    pub fn deposit_of(&self, wallet: u32) -> u64 {
+        self.wallets.deposit_of(wallet / self.network.banks)
+    }
+
     /// Wallets that pay: people's, or all if payees are chosen without regard to class or there are no people.
     pub fn payers(&self) -> u64 {
         let count = self.wallets_by_class();
@@ -234,6 +240,14 @@ impl Scenario {
             _ => Profile::Poisson { rate_per_s },
         };
         scenario
+    }
+
+    fn check_top_ups(&self, load: &Section<'_>) -> Result<(), ScenarioError> {
+        let share = self.load.top_up_share;
+        if share == 0.0 || Class::all().any(|class| *self.wallets.linked.get(class) > 0.0) {
+            return Ok(());
+        }
+        Err(load.mistake("top_up_share", "0, or wallets that are linked (wallets.linked)", share.to_string()))
     }
 
     fn check_window(&self, wallets: &Section<'_>) -> Result<(), ScenarioError> {

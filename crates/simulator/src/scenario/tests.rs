@@ -371,6 +371,19 @@ fn too_few_wallets_for_the_rate_are_refused_with_the_number_needed() {
 }
 
 #[test]
+fn payments_can_be_topped_up_only_where_wallets_are_linked() {
+    let found = mistake(parse("[load]\ntop_up_share = 0.1"));
+    assert_eq!((found.line, found.found.as_str()), (2, "0.1"));
+    assert!(found.expected.contains("wallets.linked"), "{found}");
+    let text = "[load]\ntop_up_share = 0.1\n[wallets]\nlinked = { household = 0.5 }\nopening_deposit_minor = 700";
+    let scenario = parse(text).expect("some wallets are linked");
+    let deposits: Vec<u64> = (0..scenario.wallets.count).map(|wallet| scenario.deposit_of(wallet)).collect();
+    for (wallet, deposit) in (0..).zip(deposits) {
+        assert_eq!(deposit, if scenario.is_linked(wallet) { 700 } else { 0 });
+    }
+}
+
+#[test]
 fn opening_balances_must_respect_the_policy_they_open_under() {
     let found = mistake(parse("[policy]\nholding_limit_minor = 300000\n[wallets]\nopening_balance_minor = 300001"));
     assert_eq!(found.expected, "at most the holding limit of household, 300000");

@@ -26,6 +26,7 @@ pub const WALLETS_MAX: u64 = 50_000_000;
 /// | `opening_spread` | 0 | 0 to 1: a wallet opens with its class's figure give or take this share of it |
 /// | `class_mix` | household 0.9, merchant 0.08, business 0.02 | shares that add up to 1; a class left out has share 0 |
 /// | `linked` | false, or the preset's | `true`, `false`, or the share of wallets that are linked; or a table by class |
+/// | `opening_deposit_minor` | 0 | what each linked wallet's holder has on deposit at the start, to be topped up from |
 ///
 /// A linked wallet's holder consents that what a credit brings above the holding limit goes to their deposit at the
 /// same bank (the waterfall).
@@ -42,6 +43,8 @@ pub struct Wallets {
     pub class_mix: PerClass<f64>,
     /// Share of wallets in each class that are linked to a deposit at their own bank.
     pub linked: PerClass<f64>,
+    /// What each linked wallet's holder has on deposit at the start.
+    pub opening_deposit_minor: u64,
 }
 
 /// Another irrational step for each thing that is spread over a bank's wallets, so that none follows from another.
@@ -84,6 +87,7 @@ impl Wallets {
             opening_spread: section.number("opening_spread", 0.0..=1.0, 0.0)?,
             class_mix: read_mix(&mut section)?,
             linked: PerClass::read_shares(&mut section, "linked", linked)?,
+            opening_deposit_minor: section.integer("opening_deposit_minor", 0..=MINOR_MAX, 0)?,
         };
         section.end()?;
         Ok(wallets)
@@ -118,6 +122,11 @@ impl Wallets {
     pub fn opening_max(&self, class: Class) -> u64 {
         let figure = *self.opening_balance_minor.get(class);
         figure.saturating_add((figure as f64 * self.opening_spread) as u64)
+    }
+
+    /// What the holder of a bank's wallet number `serial` has on deposit at the start.
+    pub fn deposit_of(&self, serial: u32) -> u64 {
+        if self.is_linked(serial) { self.opening_deposit_minor } else { 0 }
     }
 
     /// Whether a bank's wallet number `serial` is linked to a deposit.
@@ -161,6 +170,7 @@ mod tests {
             opening_spread: 0.5,
             class_mix: PerClass::of(mix, 0.0),
             linked: PerClass::of(&[(Class::HOUSEHOLD, 0.25)], 0.0),
+            opening_deposit_minor: 0,
         }
     }
 

@@ -7,7 +7,9 @@ use super::amounts::AmountSource;
 use super::arrivals::Arrivals;
 use super::popularity::{Payees, Payers};
 use super::stream;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Wallets};
+use rand::RngExt;
+use rand::rngs::StdRng;
 
 /// A wallet of the scenario: number `i` belongs to bank `i % banks`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +26,8 @@ pub struct PlannedPayment {
     pub payee: WalletIndex,
     /// How much, at least 1.
     pub amount_minor: u64,
+    /// Whether the payer allows their bank to top it up from the deposit.
+    pub may_top_up: bool,
 }
 
 /// The payments of a scenario in order of their due times.
@@ -33,6 +37,23 @@ pub struct Plan {
     payers: Payers,
     payees: Payees,
     amounts: AmountSource,
+    top_ups: TopUps,
+}
+
+/// Which payments may be topped up: a share of those whose payer is linked.
+#[derive(Debug)]
+struct TopUps {
+    share: f64,
+    banks: u32,
+    wallets: Wallets,
+    random: StdRng,
+}
+
+impl TopUps {
+    fn draw(&mut self, payer: WalletIndex) -> bool {
+        let is_drawn = self.random.random::<f64>() < self.share;
+        is_drawn && self.wallets.is_linked(payer.0 / self.banks)
+    }
 }
 
 impl Plan {
@@ -44,6 +65,12 @@ impl Plan {
             payers: Payers::new(scenario, stream(seed, 2)),
             payees: Payees::new(scenario, stream(seed, 3)),
             amounts: AmountSource::new(scenario.load.amounts, stream(seed, 4)),
+            top_ups: TopUps {
+                share: scenario.load.top_up_share,
+                banks: scenario.network.banks,
+                wallets: scenario.wallets.clone(),
+                random: stream(seed, 5),
+            },
         }
     }
 
@@ -61,7 +88,8 @@ impl Iterator for Plan {
         let payer = self.payers.draw();
         let (channel, amount_minor) = self.amounts.draw();
         let payee = self.payees.draw(payer, channel);
-        Some(PlannedPayment { due_ns, payer, payee, amount_minor })
+        let may_top_up = self.top_ups.draw(payer);
+        Some(PlannedPayment { due_ns, payer, payee, amount_minor, may_top_up })
     }
 }
 
@@ -139,6 +167,21 @@ mod tests {
         for (class, share) in [(Class::MERCHANT, 0.80_f64), (Class::BUSINESS, 0.17), (Class::HOUSEHOLD, 0.03)] {
             assert!((paid[&class] / total - share).abs() < 0.01, "{class:?}");
         }
+    }
+
+    #[test]
+    fn a_share_of_linked_payers_payments_may_be_topped_up_and_all_else_stays_as_it_was() {
+        let linked = "[load]\nrate_per_s = 5000\n[wallets]\nlinked = 0.5";
+        let with_share = scenario(&format!("{linked}\n").replace("[wallets]", "top_up_share = 0.4\n[wallets]"));
+        let (mut of_linked, mut topped_up) = (0.0, 0.0);
+        for (payment, without) in Plan::new(&with_share).zip(Plan::new(&scenario(linked))) {
+            assert_eq!(PlannedPayment { may_top_up: false, ..payment }, without);
+            let is_linked = with_share.is_linked(payment.payer.0);
+            assert!(is_linked || !payment.may_top_up);
+            of_linked += f64::from(u8::from(is_linked));
+            topped_up += f64::from(u8::from(payment.may_top_up));
+        }
+        assert!((topped_up / of_linked - 0.4).abs() < 0.01, "{topped_up} of {of_linked}");
     }
 
     #[test]
