@@ -40,6 +40,7 @@ enum Command {
     Chain(crate::chain::Chain),
     Audit(crate::audit::Audit),
     Bench(crate::bench::Bench),
+    Simulate(crate::simulate::Simulate),
     Presets(crate::preset::Presets),
     Completions(crate::completions::Completions),
 }
@@ -56,6 +57,7 @@ impl Arguments {
             Command::Chain(chain) => chain.run(output).await,
             Command::Audit(audit) => audit.run(output).await,
             Command::Bench(bench) => bench.run(output).await,
+            Command::Simulate(simulate) => simulate.run(output).await,
             Command::Presets(presets) => presets.run(output),
             Command::Completions(completions) => completions.run(),
         }

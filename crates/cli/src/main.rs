@@ -17,6 +17,7 @@ mod node;
 mod output;
 mod policy;
 mod preset;
+mod simulate;
 mod up;
 mod wallet;
 

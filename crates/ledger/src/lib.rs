@@ -32,6 +32,7 @@
 //! | [`merkle`], [`block`], [`proposal`] | blocks, receipts and their proofs |
 //! | [`genesis`], [`checkpoint`], [`ledger`] | beginning, saving and reading a ledger |
 //! | [`directory`], [`verification`] | keys of accounts and members, and the way from bytes to [`VerifiedProposal`] |
+//! | [`virtual_time`] | a ledger that a simulation drives without signatures, sealed by its genesis |
 
 pub mod account;
 pub mod amount;
@@ -62,6 +63,7 @@ pub mod signature;
 pub mod time;
 mod touched;
 pub mod verification;
+pub mod virtual_time;
 
 pub use account::Account;
 pub use amount::Amount;

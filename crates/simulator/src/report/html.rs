@@ -7,13 +7,12 @@
 
 use std::fmt::Write;
 
+use cbdc_figures::page::{SCRIPT, STYLE};
+
 use super::plot::{Axis, Bar, Mark, Plot, Series, bars, escape};
 use super::words::{count, date, figure, given, money, percent, rounded, share, verdict, warnings};
 use super::{flows, policy};
 use crate::result::{BooksSample, RunResult, Second};
-
-const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
 
 /// The page of a result.
 pub fn page(result: &RunResult) -> String {

@@ -1,41 +1,8 @@
 //! Figures as people read them: thousands separated, a fitting number of digits, units in words.
 
+pub use cbdc_figures::words::{count, figure, given, percent, rounded, share};
+
 use crate::result::{Currency, RunResult};
-
-/// 1234567 as `1,234,567`.
-pub fn count(number: u64) -> String {
-    grouped(&number.to_string())
-}
-
-/// A rate or another large figure without decimals.
-pub fn rounded(number: f64) -> String {
-    let sign = if number.round() < 0.0 { "-" } else { "" };
-    format!("{sign}{}", count(number.abs().round() as u64))
-}
-
-/// A figure with three significant digits or so: `0.42`, `4.20`, `42.0`, `420`, `4,200`.
-pub fn figure(number: f64) -> String {
-    match number.abs() {
-        size if size >= 100.0 || size == 0.0 => rounded(number),
-        size if size >= 10.0 => format!("{number:.1}"),
-        _ => format!("{number:.2}"),
-    }
-}
-
-/// A share from 0 to 1 as a percentage; a share that is not 0 never reads as 0.
-pub fn percent(share: f64) -> String {
-    match share * 100.0 {
-        0.0 => "0 %".to_owned(),
-        value if value < 0.01 => "< 0.01 %".to_owned(),
-        value if value < 10.0 => format!("{value:.2} %"),
-        value => format!("{value:.1} %"),
-    }
-}
-
-/// One part of a whole; 0 of 0 is 0.
-pub fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
-}
 
 /// Minor units in the currency's unit: 123456 as `1,234.56`; negative figures with a true minus sign.
 pub fn money(minor: i64, currency: &Currency) -> String {
@@ -54,11 +21,6 @@ pub fn date(unix_ms: u64) -> String {
     let minutes = unix_ms / 60_000;
     let (year, month, day) = civil((minutes / 1_440) as i64);
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60 % 24, minutes % 60)
-}
-
-/// A figure that a person chose, as they would write it: `200`, `2.5`.
-pub fn given(number: f64) -> String {
-    if number.abs() >= 1_000.0 { rounded(number) } else { format!("{}", (number * 1_000.0).round() / 1_000.0) }
 }
 
 /// The run in two sentences: what settled, and whether that was fast and right.
@@ -118,17 +80,6 @@ fn list(words: &[&str]) -> String {
     }
 }
 
-fn grouped(digits: &str) -> String {
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// Year, month and day of a day number from 1970-01-01 (Howard Hinnant's `civil_from_days`).
 fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
@@ -147,27 +98,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thousands_are_separated() {
-        assert_eq!(count(0), "0");
-        assert_eq!(count(999), "999");
-        assert_eq!(count(1_000), "1,000");
-        assert_eq!(count(1_234_567), "1,234,567");
-        assert_eq!(rounded(-1_234.6), "-1,235");
-    }
-
-    #[test]
     fn money_has_the_currencys_decimals() {
         let euro = Currency::default();
         assert_eq!(money(123_456, &euro), "1,234.56");
         assert_eq!(money(-5, &euro), "\u{2212}0.05");
         assert_eq!(money(123_456, &Currency { code: "JPY".to_owned(), exponent: 0 }), "123,456");
-    }
-
-    #[test]
-    fn a_small_share_does_not_read_as_none() {
-        assert_eq!(percent(0.0), "0 %");
-        assert_eq!(percent(0.000_001), "< 0.01 %");
-        assert_eq!(percent(0.123_4), "12.3 %");
     }
 
     #[test]

@@ -23,15 +23,11 @@
 //! the scenario in every result, so two results with one hash ran the same thing.
 
 mod class;
-mod document;
-mod error;
 mod event;
 mod load;
 mod network;
 mod policy;
 mod preset;
-mod section;
-mod suggestion;
 #[cfg(test)]
 mod tests;
 mod wallets;
@@ -39,6 +35,7 @@ mod wallets;
 use std::path::{Path, PathBuf};
 
 use cbdc_ledger::{Amount, BankId};
+use cbdc_scenario_file::{document, error, section, suggestion};
 use serde::Serialize;
 
 pub use class::{Class, PerClass, is_person};

@@ -6,9 +6,9 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use super::document::{Document, Node, Place, Table, Value, describe};
-use super::error::ScenarioError;
-use super::suggestion::nearest;
+use crate::document::{Document, Node, Place, Table, Value, describe};
+use crate::error::ScenarioError;
+use crate::suggestion::nearest;
 
 type Result<T> = std::result::Result<T, ScenarioError>;
 

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::words;
+use crate::words;
 
 const WIDTH: f64 = 560.0;
 const HEIGHT: f64 = 290.0;

@@ -1,0 +1,205 @@
+//! `cbdc simulate`: an economy in virtual time, on the ledger itself.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::Context;
+use cbdc_economy::{EconomyError, Go, Results, Scenario, ScenarioError, explain, explanation, report, simulate};
+use cbdc_simulator::run::default_out;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::exit::Usage;
+use crate::output::{Output, fields};
+
+/// Simulate an economy in virtual time: every movement of CBDC is a command on the ledger
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cbdc simulate simulations/digital-euro.toml
+  cbdc simulate simulations/digital-euro.toml --seed 2 --json --quiet
+  cbdc simulate simulations/digital-euro.toml --set policy.holding_limit_minor=50_000
+  cbdc simulate simulations/digital-euro.toml --set behaviour.portfolio=full-to-limit --out results/full
+  cbdc simulate simulations/digital-euro.toml --explain
+
+Same scenario, same seed: same digest, on any machine and with any number of threads. The folder given with --out holds
+summary.json, report.html and the tables; a second run replaces them. Exit code 2 if the scenario is wrong.")]
+pub struct Simulate {
+    /// The scenario's file
+    scenario: PathBuf,
+    /// Draw other agents and other days; without it the scenario's own seed
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Change a key of the scenario, such as policy.holding_limit_minor=50_000; may be given again
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Where to leave summary.json, report.html and the tables; without it results/NAME
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Threads for the households' decisions; the results are the same
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Print each behaviour with its equation, source and values in force, and simulate nothing
+    #[arg(long)]
+    explain: bool,
+    /// No progress bar
+    #[arg(long)]
+    quiet: bool,
+}
+
+impl Simulate {
+    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        let scenario = self.scenario()?;
+        if self.explain {
+            let object = json!({ "scenario_hash": scenario.hash(), "behaviours": explain(&scenario) });
+            output.print(object, || explanation(&scenario));
+            return Ok(());
+        }
+        let out = self.out.clone().unwrap_or_else(|| default_out(&self.scenario));
+        let quiet = self.quiet || output.json || !std::io::stderr().is_terminal();
+        let start = Instant::now();
+        let (scenario, results) = simulated(scenario, quiet).await?;
+        let wall_s = start.elapsed().as_secs_f64();
+        let object = summary(&results, wall_s, &out)?;
+        write(&out, &scenario, &results, &object, wall_s)?;
+        output.print(object.clone(), || text(&results, &out, wall_s));
+        Ok(())
+    }
+
+    fn scenario(&self) -> anyhow::Result<Scenario> {
+        let told = |mistake: ScenarioError| Usage(mistake.to_string());
+        let mut scenario = Scenario::read(&self.scenario).map_err(told)?;
+        for pair in &self.set {
+            let split = pair.split_once('=').filter(|(key, _)| !key.is_empty());
+            let (key, value) = split.ok_or_else(|| {
+                Usage(format!("--set: expected KEY=VALUE, such as policy.holding_limit_minor=50_000, found `{pair}`"))
+            })?;
+            scenario.set(key.trim(), value.trim()).map_err(told)?;
+        }
+        scenario.seed = self.seed.unwrap_or(scenario.seed);
+        if let Some(threads) = self.threads {
+            scenario.set("threads", &threads.to_string()).map_err(told)?;
+        }
+        Ok(scenario)
+    }
+}
+
+/// Simulates on a thread of its own; Ctrl-C ends it after the day under way.
+async fn simulated(scenario: Scenario, quiet: bool) -> anyhow::Result<(Scenario, Results)> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = stop.clone();
+    let mut task = tokio::task::spawn_blocking(move || {
+        let bar = bar(&scenario, quiet);
+        let seed = scenario.seed;
+        let results = simulate(&scenario, seed, &mut |progress| {
+            bar.set_position(u64::from(progress.day));
+            if asked.load(Ordering::Relaxed) { Go::Stop } else { Go::On }
+        });
+        bar.finish_and_clear();
+        results.map(|results| (scenario, results))
+    });
+    let results = tokio::select! {
+        results = &mut task => results,
+        _ = tokio::signal::ctrl_c() => {
+            stop.store(true, Ordering::Relaxed);
+            task.await
+        }
+    };
+    results.context("the simulation's thread ended early, which is a defect of this program")?.map_err(|error| {
+        match error {
+            EconomyError::Scenario(mistake) => Usage(mistake.to_string()).into(),
+            EconomyError::Stopped { day, days } => {
+                anyhow::anyhow!("interrupted on day {day} of {days}; no results were written")
+            }
+            other => other.into(),
+        }
+    })
+}
+
+fn bar(scenario: &Scenario, quiet: bool) -> ProgressBar {
+    let bar = ProgressBar::new(u64::from(scenario.values.time.days));
+    if quiet {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    let style = ProgressStyle::with_template("{msg} {bar:30} day {pos}/{len}  {per_sec}  {eta} left");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─"));
+    bar.set_message(format!("{} households", scenario.values.households.count));
+    bar
+}
+
+/// The summary with what is not part of the digest: how long it took, and where the rest lies.
+fn summary(results: &Results, wall_s: f64, out: &Path) -> anyhow::Result<Value> {
+    let mut object = serde_json::to_value(results.summary())?;
+    let household_days = results.households as f64 * f64::from(results.days);
+    object["wall_s"] = json!(wall_s);
+    object["household_days_per_s"] = json!((household_days / wall_s.max(1e-9)).round());
+    object["out"] = json!(out.display().to_string());
+    Ok(object)
+}
+
+fn write(out: &Path, scenario: &Scenario, results: &Results, object: &Value, wall_s: f64) -> anyhow::Result<()> {
+    let put = |name: &str, text: String| {
+        let path = out.join(name);
+        std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))
+    };
+    std::fs::create_dir_all(out).with_context(|| format!("the folder {} cannot be made", out.display()))?;
+    put("summary.json", format!("{}\n", serde_json::to_string_pretty(object)?))?;
+    put("report.html", report::page(scenario, results, &command_line(), wall_s))?;
+    let mut written = Ok(());
+    results.for_each_table(&mut |name, columns, rows| {
+        if written.is_ok() {
+            written = put(&format!("{name}.csv"), Results::csv(columns, &rows));
+        }
+    });
+    written
+}
+
+fn text(results: &Results, out: &Path, wall_s: f64) -> String {
+    let summary = results.summary();
+    let percent = |share: f64| format!("{:.2} %", share * 100.0);
+    let euro = |minor: i64| format!("EUR {}", minor / 100);
+    let household_days = results.households as f64 * f64::from(results.days);
+    fields(&[
+        (
+            "scenario",
+            format!(
+                "{} ({} households, {} days, seed {})",
+                results.name, results.households, results.days, results.seed
+            ),
+        ),
+        ("adopters", percent(summary.adopters_share)),
+        (
+            "CBDC of households",
+            format!(
+                "{} ({} of their liquid money)",
+                euro(summary.cbdc_households_minor),
+                percent(summary.cbdc_of_liquid_wealth)
+            ),
+        ),
+        (
+            "deposits",
+            format!("{} ({} since the start)", euro(summary.deposits_minor), percent(summary.deposits_change)),
+        ),
+        ("loans", format!("{} ({} since the start)", euro(summary.loans_minor), percent(summary.loans_change))),
+        ("paid with CBDC", format!("{} of {} payments", percent(summary.payments_cbdc_share), summary.payments)),
+        ("banks failed", summary.banks_failed.to_string()),
+        ("commands", format!("{} on the ledger, {} refused", summary.ledger_commands, summary.ledger_refused)),
+        ("time", format!("{wall_s:.1} s, {:.0} household-days a second", household_days / wall_s.max(1e-9))),
+        ("digest", results.digest.clone()),
+        ("scenario hash", results.scenario_hash.clone()),
+        ("report", out.join("report.html").display().to_string()),
+        ("figures", out.join("summary.json").display().to_string()),
+    ])
+}
+
+/// The command as it was typed, for the report.
+fn command_line() -> String {
+    let words = std::env::args().skip(1).map(|word| match word.contains(char::is_whitespace) {
+        true => format!("'{word}'"),
+        false => word,
+    });
+    std::iter::once("cbdc".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,74 @@
+//! A bank: what it holds and owes beyond what the ledger's books say of it.
+
+use cbdc_ledger::identity::BankId;
+
+/// How a bank stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    Active,
+    /// It failed, its customers moved, and its shell repays what it owes the central bank.
+    WindingDown,
+    Resolved,
+}
+
+/// A bank. Reserves, deposit facility, CBDC and central-bank loans stand in the ledger's books alone.
+#[derive(Clone, Debug)]
+pub struct Bank {
+    pub id: BankId,
+    pub standing: Standing,
+    /// Banknotes in its vault.
+    pub vault_minor: i64,
+    pub bonds_minor: i64,
+    pub loans_minor: i64,
+    /// Deposits of all its customers.
+    pub deposits_minor: i64,
+    pub wholesale_minor: i64,
+    /// What is left for its owners, kept by every gain and loss; the identity checks hold it against the sheet.
+    pub equity_minor: i64,
+    /// What it owes other banks for its customers' payments of today; settled in the evening.
+    pub clearing_minor: i64,
+    /// What it owes the government for its customers, likewise.
+    pub fiscal_minor: i64,
+    /// Its claim on what shells of banks that it took over still hold; of a shell, what it owes, below zero.
+    pub estate_minor: i64,
+    /// Noted as collateral at the central bank.
+    pub pledged_minor: i64,
+    /// Its worth at the central bank when the day's last block was sealed: reserves + facility − loans.
+    pub at_central_bank_minor: i64,
+    pub deposit_rate: f64,
+    pub loan_rate: f64,
+    pub trust: f64,
+    /// Net interest since the period began.
+    pub interest_minor: i64,
+    /// Dividends may not come from what was lent to it today.
+    pub is_failing: bool,
+}
+
+impl Bank {
+    pub fn is_active(&self) -> bool {
+        self.standing == Standing::Active
+    }
+
+    /// Books a gain, or a loss below zero.
+    pub fn gain(&mut self, amount_minor: i64) {
+        self.equity_minor += amount_minor;
+    }
+
+    /// Books net interest.
+    pub fn earn(&mut self, amount_minor: i64) {
+        self.equity_minor += amount_minor;
+        self.interest_minor += amount_minor;
+    }
+
+    /// Equity over risk-weighted loans; 1 without loans.
+    pub fn capital_ratio(&self, risk_weight: f64) -> f64 {
+        let weighted = self.loans_minor as f64 * risk_weight;
+        if weighted > 0.0 { self.equity_minor as f64 / weighted } else { 1.0 }
+    }
+
+    /// Debt over equity, as RM in Barucci et al.; very high where equity is gone.
+    pub fn risk(&self) -> f64 {
+        let debt = (self.deposits_minor + self.wholesale_minor) as f64;
+        if self.equity_minor > 0 { debt / self.equity_minor as f64 } else { 1e6 }
+    }
+}

@@ -1,0 +1,264 @@
+//! The simulation's authority: it stands in for every signer, writes commands into proposals and applies them to the
+//! ledger in virtual time.
+//!
+//! 1. Commands are written one after the other into one buffer, with their signers' next sequence numbers.
+//! 2. [`Authority::settle`] makes them a proposal with the time that the simulation has reached, applies it, and hands
+//!    back an outcome for each. Every proposal is a second later than the one before.
+//!
+//! What it may say is what a network's members may say: there is no command here that a real signer could not sign.
+
+use std::collections::BTreeMap;
+
+use cbdc_ledger::amount::{Amount, RatePpm};
+use cbdc_ledger::command::{
+    Ballot, Certificate, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL, Head, IssuanceKind, IssuanceOrder,
+    IssuanceRequest, Kind, LinkBank, Measure, Motion, OpenWallet, Operation, OperationKind, Payment, PaymentKind,
+    Record, ReservesTransfer, ReverseWaterfall,
+};
+use cbdc_ledger::encoding::{VERSION, Writer};
+use cbdc_ledger::identity::{AccountId, BankId, Class, HolderId, MemberId};
+use cbdc_ledger::outcome::{Outcome, Stage};
+use cbdc_ledger::time::{LedgerDay, Timestamp};
+use cbdc_ledger::virtual_time::{self, UNSIGNED, VirtualLedger};
+use cbdc_ledger::{Genesis, Ledger, Signed};
+
+use crate::error::EconomyError;
+
+/// Numbers members' commands, and drives the ledger.
+pub struct Authority {
+    ledger: VirtualLedger,
+    commands: Writer,
+    kinds: Vec<Kind>,
+    proposal: Vec<u8>,
+    time: Timestamp,
+    operator_sequence: u64,
+    bank_sequences: Vec<u64>,
+    committee_sequences: Vec<u64>,
+    wallets_opened: u64,
+    tally: BTreeMap<(&'static str, &'static str), u64>,
+    commands_settled: u64,
+    commands_refused: u64,
+}
+
+const OPERATOR: MemberId = MemberId(1);
+const REGISTRAR: MemberId = MemberId(1);
+const VALIDITY_MS: u64 = 3_600_000;
+
+impl Authority {
+    /// An authority over a new ledger with banks 1 to `banks` and committee seats 1 to `seats`.
+    pub fn new(genesis: Genesis, banks: u16, seats: u16) -> Result<Authority, EconomyError> {
+        let time = genesis.created_at;
+        Ok(Authority {
+            ledger: VirtualLedger::new(genesis)?,
+            commands: Writer::with_capacity(1 << 20),
+            kinds: Vec::new(),
+            proposal: Vec::new(),
+            time,
+            operator_sequence: 0,
+            bank_sequences: vec![0; usize::from(banks) + 1],
+            committee_sequences: vec![0; usize::from(seats) + 1],
+            wallets_opened: 0,
+            tally: BTreeMap::new(),
+            commands_settled: 0,
+            commands_refused: 0,
+        })
+    }
+
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Moves virtual time on to `time`, if it is later.
+    pub fn advance_to(&mut self, time: Timestamp) {
+        self.time = self.time.max(time);
+    }
+
+    /// How many commands wait for the next proposal.
+    pub fn waiting(&self) -> usize {
+        self.kinds.len()
+    }
+
+    /// Applies what waits as one proposal, which may be empty, and gives the outcome of each command.
+    ///
+    /// # Errors
+    /// A command was refused before it used its number: the authority has miscounted.
+    pub fn settle(&mut self) -> Result<Vec<Outcome>, EconomyError> {
+        let mut head = Writer::with_capacity(16);
+        head.u8(VERSION).reserved(3).u32(self.kinds.len() as u32).u64(self.time.0);
+        self.proposal.clear();
+        self.proposal.extend_from_slice(head.as_bytes());
+        self.proposal.extend_from_slice(self.commands.as_bytes());
+        let block = self.ledger.apply(&self.proposal)?;
+        for (kind, outcome) in self.kinds.iter().zip(&block.outcomes) {
+            if outcome.reason.stage() == Stage::BeforeOrdering {
+                let day = 0;
+                return Err(EconomyError::Refused { day, what: kind.name(), outcome: *outcome });
+            }
+            *self.tally.entry((kind.name(), outcome.reason.name())).or_default() += 1;
+            match outcome.is_settled() {
+                true => self.commands_settled += 1,
+                false => self.commands_refused += 1,
+            }
+        }
+        self.commands.clear();
+        self.kinds.clear();
+        self.time = self.time.plus_ms(1_000);
+        Ok(block.outcomes)
+    }
+
+    /// Commands settled and refused so far.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.commands_settled, self.commands_refused)
+    }
+
+    /// Commands so far by kind and reason.
+    pub fn tally(&self) -> &BTreeMap<(&'static str, &'static str), u64> {
+        &self.tally
+    }
+
+    fn head(&self, sequence: u64) -> Head {
+        Head { flags: 0, key_version: 0, sequence, valid_until: self.time.plus_ms(VALIDITY_MS) }
+    }
+
+    fn bank_head(&mut self, bank: BankId) -> Head {
+        let sequence = &mut self.bank_sequences[usize::from(bank.0)];
+        *sequence += 1;
+        let sequence = *sequence;
+        self.head(sequence)
+    }
+
+    fn operator_head(&mut self) -> Head {
+        self.operator_sequence += 1;
+        self.head(self.operator_sequence)
+    }
+
+    fn push<R: Record>(&mut self, record: R) {
+        self.kinds.push(record.kind());
+        Signed { record, signature: UNSIGNED }.encode(&mut self.commands);
+    }
+
+    fn payment(&self, kind: PaymentKind, head: Head, from: AccountId, to: AccountId, amount: Amount) -> Payment {
+        Payment { kind, head, from, to, amount, max_fee: Amount::ZERO, reference: [0; 16] }
+    }
+
+    /// A holder pays from wallet to wallet.
+    pub fn transfer(&mut self, from: AccountId, to: AccountId, amount: Amount, sequence: u64) {
+        let head = self.head(sequence);
+        self.push(self.payment(PaymentKind::Transfer, head, from, to, amount));
+    }
+
+    /// A holder pays more than the wallet holds; their bank adds at most `maximum` from the deposit.
+    pub fn transfer_with_top_up(
+        &mut self,
+        payment: (AccountId, AccountId, Amount, u64),
+        bank: BankId,
+        maximum: Amount,
+    ) {
+        let (from, to, amount, sequence) = payment;
+        let head = Head { flags: FLAG_REVERSE_WATERFALL, ..self.head(sequence) };
+        let record = self.payment(PaymentKind::Transfer, head, from, to, amount);
+        let head = self.bank_head(bank);
+        self.push(ReverseWaterfall { head, bank, maximum, transfer: Signed { record, signature: UNSIGNED } });
+    }
+
+    /// A bank moves CBDC from its treasury to a customer's wallet.
+    pub fn fund(&mut self, to: AccountId, amount: Amount) {
+        let head = self.bank_head(to.bank);
+        self.push(self.payment(PaymentKind::Fund, head, AccountId::treasury(to.bank), to, amount));
+    }
+
+    /// A holder moves CBDC from their wallet to the treasury of its bank.
+    pub fn defund(&mut self, from: AccountId, amount: Amount, sequence: u64) {
+        let head = self.head(sequence);
+        self.push(self.payment(PaymentKind::Defund, head, from, AccountId::treasury(from.bank), amount));
+    }
+
+    /// A bank opens a wallet for a holder whom the registrar certifies. The outcome's result is its account.
+    pub fn open_wallet(&mut self, bank: BankId, class: Class, holder: HolderId) {
+        self.wallets_opened += 1;
+        let key = virtual_time::wallet_key(self.wallets_opened);
+        let head = self.bank_head(bank);
+        let certificate = Certificate { registrar: REGISTRAR, registrar_key_version: 0, signature: UNSIGNED };
+        self.push(OpenWallet { head, bank, class, holder, key, certificate });
+    }
+
+    /// A holder consents that what is above the limit goes to their deposit at a bank.
+    pub fn link(&mut self, account: AccountId, bank: BankId, sequence: u64) {
+        let head = self.head(sequence);
+        self.push(LinkBank { head, account, bank });
+    }
+
+    /// A holder makes this the wallet that their tier allowance belongs to.
+    pub fn designate(&mut self, account: AccountId, sequence: u64) {
+        let head = self.head(sequence);
+        self.push(DesignateWallet { head, account });
+    }
+
+    /// A bank asks, and the operator orders, that reserves become CBDC in its treasury, or the other way round.
+    pub fn issuance(&mut self, kind: IssuanceKind, bank: BankId, amount: Amount) {
+        let request_head = self.bank_head(bank);
+        let request =
+            Signed { record: IssuanceRequest { kind, head: request_head, bank, amount }, signature: UNSIGNED };
+        let head = self.operator_head();
+        self.push(IssuanceOrder { head, operator: OPERATOR, request });
+    }
+
+    /// A bank pays another with reserves.
+    pub fn transfer_reserves(&mut self, from: BankId, to: BankId, amount: Amount) {
+        let head = self.bank_head(from);
+        self.push(ReservesTransfer { head, from, to, amount });
+    }
+
+    /// The operations desk books something for a bank. Market operations are at par.
+    pub fn operation(&mut self, kind: OperationKind, bank: BankId, amount: Amount) {
+        let head = self.operator_head();
+        let is_market = matches!(kind, OperationKind::BuySecurities | OperationKind::SellSecurities);
+        let price_ppm = if is_market { 1_000_000 } else { 0 };
+        let (rate, matures) = (RatePpm(0), LedgerDay(0));
+        self.push(Operation { kind, head, operator: OPERATOR, bank, amount, price_ppm, rate, matures });
+    }
+
+    /// The desk lends to a bank until a day at a rate.
+    pub fn refinance(&mut self, bank: BankId, amount: Amount, rate: RatePpm, matures: LedgerDay) {
+        let head = self.operator_head();
+        let kind = OperationKind::Refinance;
+        self.push(Operation { kind, head, operator: OPERATOR, bank, amount, price_ppm: 0, rate, matures });
+    }
+
+    /// A bank states its customers' deposits.
+    pub fn state_deposits(&mut self, bank: BankId, deposits: Amount) {
+        let head = self.bank_head(bank);
+        self.push(DepositStatement { head, bank, deposits });
+    }
+
+    /// The committee proposes measures, carries them with the votes they need and has the ledger enact them at once.
+    /// Gives the proposal's number.
+    ///
+    /// # Errors
+    /// The ledger refused the motion.
+    pub fn enact(&mut self, measures: Vec<Measure>, threshold: u16) -> Result<u64, EconomyError> {
+        debug_assert_eq!(self.waiting(), 0, "outcomes would be lost");
+        let proposal = self.ledger.motions().all().len() as u64 + 1;
+        let (effective_at, lapses_at) = (self.time, self.time.plus_ms(VALIDITY_MS));
+        let head = self.committee_head(1);
+        self.push(Motion { head, member: MemberId(1), effective_at, lapses_at, measures });
+        for seat in 2..=threshold {
+            let head = self.committee_head(seat);
+            self.push(Ballot { head, member: MemberId(seat), approve: true, proposal });
+        }
+        let outcomes = self.settle()?;
+        if let Some(refusal) = outcomes.iter().find(|outcome| !outcome.is_settled()) {
+            return Err(EconomyError::Refused { day: 0, what: "motion", outcome: *refusal });
+        }
+        // The first block at or after the effective time enacts it.
+        self.settle()?;
+        Ok(proposal)
+    }
+
+    fn committee_head(&mut self, seat: u16) -> Head {
+        let sequence = &mut self.committee_sequences[usize::from(seat)];
+        *sequence += 1;
+        let sequence = *sequence;
+        self.head(sequence)
+    }
+}

@@ -1,0 +1,44 @@
+//! Deposit pricing: what banks pay on sight deposits.
+//!
+//! - `pass-through`: a share of the policy rate less a margin, reached step by step; where CBDC pays more, banks close a
+//!   part of the gap.
+//! - `fixed`: the margin's negative, whatever policy does.
+
+use super::{parameters, room};
+
+parameters! {
+    "deposit_pricing" {
+        pass_through = 0.3, -1.0 to 2.0, "share of the policy rate that reaches sight deposits";
+        margin = 0.002, -0.1 to 0.1, "taken off, as a share a year";
+        floor = 0.0, -0.1 to 0.1, "lowest rate, as a share a year";
+        adjustment = 0.25, 0.0 to 1.0, "part of the way to the new rate that is gone at each monthly review";
+        competition = 0.5, 0.0 to 1.0, "part of CBDC's lead over the deposit rate that banks close";
+    }
+}
+
+room! {
+    /// What deposits earn.
+    DepositPricing "deposit_pricing" { PassThrough "pass-through", Fixed "fixed", }
+}
+
+impl DepositPricing {
+    fn equation(&self) -> &'static str {
+        "target = max(floor, pass · policy − margin); + competition · max(0, r_cbdc − target); r ← r + adjustment · (target − r) monthly"
+    }
+
+    fn source(&self) -> &'static str {
+        "partial pass-through to sight deposits is the euro area's experience [K]; competition after Li, Usher, Zhu (BoC 2024-4) in sign [S]; values are this project's choice"
+    }
+
+    /// The next rate, as a share a year.
+    pub fn next_rate(&self, rate: f64, policy_rate: f64, cbdc_rate: f64) -> f64 {
+        let parameters = &self.parameters;
+        let own = match self.model {
+            Model::PassThrough => parameters.pass_through * policy_rate - parameters.margin,
+            Model::Fixed => -parameters.margin,
+        };
+        let own = own.max(parameters.floor);
+        let target = own + parameters.competition * (cbdc_rate - own).max(0.0);
+        rate + parameters.adjustment * (target - rate)
+    }
+}

@@ -1,0 +1,54 @@
+//! Funding: how a bank makes good what flows out, and what it does with what flows in.
+//!
+//! Every bank keeps reserves of a share of its deposits. What is above goes to the deposit facility overnight. What is
+//! missing is raised
+//! - `least-cost`: from investors or from the central bank's refinancing, whichever is cheaper for this bank, the other
+//!   when the first is exhausted (Meller and Soons: each bank replaces lost deposits at least cost);
+//! - `central-bank`: from the central bank only;
+//! - `wholesale`: from investors as long as they have deposits to lend, then from the central bank.
+
+use super::{parameters, room};
+
+parameters! {
+    "funding" {
+        reserves_target = 0.02, 0.0 to 1.0, "reserves kept, as a share of deposits";
+        wholesale_spread = 0.003, -0.05 to 0.5, "of wholesale funding over the policy rate at full trust";
+        distrust_spread = 0.05, 0.0 to 5.0, "added to it where trust in the bank is gone";
+        wholesale_share_max = 0.25, 0.0 to 1.0, "most wholesale funding, as a share of assets";
+        refinancing_days = 7.0, 1.0 to 1000.0, "maturity of the central bank's refinancing, days";
+        eligible_loans = 0.4, 0.0 to 1.0, "share of loans that the central bank takes as collateral";
+        liquidity_floor = 0.05, 0.0 to 1.0, "liquid assets over deposits and wholesale funding below which lending is rationed";
+    }
+}
+
+room! {
+    /// How banks fund themselves.
+    Funding "funding" { LeastCost "least-cost", CentralBank "central-bank", Wholesale "wholesale", }
+}
+
+/// Which funding a bank turns to.
+pub type FundingModel = Model;
+
+impl Funding {
+    fn equation(&self) -> &'static str {
+        "wholesale rate = policy + spread + distrust · (1 − trust); refinancing at the policy rate against collateral after haircut; overnight at the lending rate"
+    }
+
+    fn source(&self) -> &'static str {
+        "Meller and Soons (ECB) [A] in kind: lost deposits are replaced at least cost, subject to collateral; values are this project's choice"
+    }
+
+    /// The rate of wholesale funding, as a share a year.
+    pub fn wholesale_rate(&self, policy_rate: f64, trust: f64) -> f64 {
+        policy_rate + self.parameters.wholesale_spread + self.parameters.distrust_spread * (1.0 - trust)
+    }
+
+    /// Whether investors are asked before the central bank.
+    pub fn asks_investors_first(&self, wholesale_rate: f64, refinancing_rate: f64) -> bool {
+        match self.model {
+            Model::LeastCost => wholesale_rate < refinancing_rate,
+            Model::CentralBank => false,
+            Model::Wholesale => true,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! An economy in virtual time: households, firms, banks, investors, a government and a central bank, in which every
+//! movement of CBDC is a command on the real ledger.
+//!
+//! # What it promises
+//! - **Exact.** Money is whole minor units. At the end of every day every balance sheet balances, the ledger's books among
+//!   them, and the day's flows explain every sector's change of worth, to the unit. A violated identity is an error that
+//!   names the day, the identity and both sides; there are no results then.
+//! - **The same everywhere.** A scenario and a seed give one digest on any machine, in any order, on any number of threads.
+//! - **The ledger itself.** Signatures apart ([`cbdc_ledger::virtual_time`]), what is settled here is settled as on a real
+//!   network: limits, waterfalls, tiers, reserves, motions and votes are the ledger's own.
+//!
+//! # The seam
+//! ```
+//! use cbdc_economy::{Go, Scenario, explain, simulate};
+//!
+//! let mut scenario = Scenario::parse("small.toml", "[households]\ncount = 200\n[time]\ndays = 10")?;
+//! scenario.set("policy.holding_limit_minor", "50_000")?;
+//! let results = simulate(&scenario, scenario.seed, &mut |_progress| Go::On)?;
+//! assert_eq!(results.scenario_hash, scenario.hash());
+//! assert_eq!(results.digest, simulate(&scenario, scenario.seed, &mut |_| Go::On)?.digest);
+//! assert!(explain(&scenario).iter().any(|behaviour| behaviour.name == "adoption"));
+//! # Ok::<(), cbdc_economy::EconomyError>(())
+//! ```
+//!
+//! # Rooms, low to high
+//! | room | holds |
+//! |---|---|
+//! | [`random`], [`calendar`], [`accounts`] | random streams, days, sectors and flows |
+//! | [`expression`] | a policy rule written in a scenario |
+//! | [`behaviour`] | how agents decide: one room each |
+//! | [`scenario`] | what a scenario says |
+//! | [`agent`] | who holds and owes what |
+//! | [`authority`] | commands in the name of everybody, applied in virtual time |
+//! | [`simulation`] | one day after the other |
+//! | [`results`], [`explain`](mod@explain), [`report`] | tables and digest, what was in force, a page |
+
+pub mod accounts;
+pub mod agent;
+pub mod authority;
+pub mod behaviour;
+pub mod calendar;
+pub mod error;
+pub mod explain;
+pub mod expression;
+pub mod random;
+pub mod report;
+pub mod results;
+pub mod scenario;
+pub mod simulation;
+
+pub use behaviour::{Behaviour, Parameter};
+pub use cbdc_scenario_file::ScenarioError;
+pub use error::{BrokenIdentity, EconomyError};
+pub use explain::{explain, explanation};
+pub use results::{Cell, Results, Summary};
+pub use scenario::Scenario;
+pub use simulation::{Go, Progress, simulate};

@@ -1,0 +1,173 @@
+//! Scenarios: an economy, its policy and what happens to it, written in TOML.
+//!
+//! 1. The file is parsed into a document that remembers places; [`Scenario::set`] lays `key.path = value` over it.
+//! 2. Each table is read key by key, with a default and a range; what nobody asked for is an error. A mistake names
+//!    file, line, column, key and the allowed range.
+//! 3. The effective values, every default written out, are the *canonical form*. Its BLAKE3 is [`Scenario::hash`], which
+//!    names the scenario in every result. Name and description are not part of it, nor is the number of threads.
+//!
+//! Units stand last in every key: `_minor` (cents), `_ppm` (parts per million a year), `_days`.
+//!
+//! | table | what it holds |
+//! |---|---|
+//! | `[time]`, `[households]`, `[firms]`, `[banks]`, `[investors]` | who there is, and what stands on their accounts at the start ([`population`]) |
+//! | `[policy]`, `[[schedule]]`, `[[rule]]` | what the central bank does ([`policy`]) |
+//! | `[[shock]]` | what happens ([`shock`]) |
+//! | `[behaviour]` | the words that choose each behaviour's model ([`behaviour`](crate::behaviour)) |
+//! | `[adoption]`, `[portfolio]`, … | a behaviour's parameters |
+
+pub mod policy;
+pub mod population;
+pub mod shock;
+
+use std::path::{Path, PathBuf};
+
+use cbdc_scenario_file::{Document, ScenarioError, Section, suggestion};
+use serde::Serialize;
+
+use crate::behaviour::Behaviours;
+use policy::{Policy, Rule, Scheduled};
+use population::{Banks, Firms, Households, Investors, Time};
+use shock::Shock;
+
+/// A scenario: its effective values, and the text they came from.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub name: String,
+    pub description: String,
+    pub seed: u64,
+    /// Threads for the households' decisions. Any number gives the same results.
+    pub threads: usize,
+    pub values: Values,
+    source: Source,
+}
+
+/// The effective values that a result depends on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Values {
+    pub time: Time,
+    pub households: Households,
+    pub firms: Firms,
+    pub banks: Banks,
+    pub investors: Investors,
+    pub policy: Policy,
+    pub schedule: Vec<Scheduled>,
+    pub rules: Vec<Rule>,
+    pub shocks: Vec<Shock>,
+    pub behaviours: Behaviours,
+}
+
+#[derive(Clone, Debug)]
+struct Source {
+    file: String,
+    text: String,
+    overrides: Vec<(String, String)>,
+}
+
+impl Scenario {
+    /// Reads a scenario's file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the first mistake in it, with its place.
+    pub fn read(path: &Path) -> Result<Scenario, ScenarioError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ScenarioError::Unreadable {
+            path: path.to_path_buf(),
+            source,
+            suggestion: similar_file(path),
+        })?;
+        Scenario::parse(&path.display().to_string(), &text)
+    }
+
+    /// Reads a scenario from text; `name` is shown in mistakes, and its stem names the scenario unless the text does.
+    ///
+    /// # Errors
+    /// The first mistake, with its place.
+    pub fn parse(name: &str, text: &str) -> Result<Scenario, ScenarioError> {
+        resolve(Source { file: name.to_owned(), text: text.to_owned(), overrides: Vec::new() })
+    }
+
+    /// Lays a value over a key, such as `policy.holding_limit_minor` = `50_000`. The value is TOML; a bare word is text. On
+    /// an error the scenario is as it was.
+    ///
+    /// # Errors
+    /// No such key, or the value is out of its range; the place is that of the override.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), ScenarioError> {
+        let mut source = self.source.clone();
+        source.overrides.push((key.to_owned(), value.to_owned()));
+        let threads = self.threads;
+        *self = resolve(source)?;
+        if key != "threads" {
+            self.threads = threads;
+        }
+        Ok(())
+    }
+
+    /// BLAKE3 of the canonical form, in hexadecimal.
+    pub fn hash(&self) -> String {
+        blake3::hash(self.canonical().as_bytes()).to_hex().to_string()
+    }
+
+    /// The effective values as JSON: the same for any two scenarios that mean the same.
+    pub fn canonical(&self) -> String {
+        serde_json::to_string(&self.values).expect("numbers, texts and lists always have a JSON form")
+    }
+
+    /// The file as given.
+    pub fn file(&self) -> &str {
+        &self.source.file
+    }
+
+    /// The overrides laid over it, in order.
+    pub fn overrides(&self) -> &[(String, String)] {
+        &self.source.overrides
+    }
+}
+
+fn resolve(source: Source) -> Result<Scenario, ScenarioError> {
+    let mut document = Document::parse(&source.file, &source.text)?;
+    for (key, value) in &source.overrides {
+        document.set(key, value)?;
+    }
+    let mut root = Section::root(&document);
+    let stem = Path::new(&source.file).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let name = root.text("name")?.or(stem).unwrap_or_default();
+    let description = root.text("description")?.unwrap_or_default();
+    let seed = root.integer("seed", 0..=i64::MAX as u64, 1)?;
+    let threads = root.integer("threads", 1..=256, 1)? as usize;
+    let banks = Banks::read(&mut root)?;
+    let values = Values {
+        time: Time::read(&mut root)?,
+        households: Households::read(&mut root)?,
+        firms: Firms::read(&mut root)?,
+        policy: Policy::read(&mut root)?,
+        schedule: Scheduled::read_all(&mut root)?,
+        rules: Rule::read_all(&mut root)?,
+        shocks: Shock::read_all(&mut root, banks.count)?,
+        banks,
+        investors: Investors::read(&mut root)?,
+        behaviours: Behaviours::read(&mut root)?,
+    };
+    root.end()?;
+    Ok(Scenario { name, description, seed, threads, values, source })
+}
+
+/// A file of the same folder whose name is near.
+fn similar_file(path: &Path) -> Option<String> {
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or(PathBuf::from("."), PathBuf::from);
+    let wanted = path.file_name()?.to_string_lossy().into_owned();
+    let names: Vec<String> = std::fs::read_dir(folder)
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .collect();
+    suggestion::nearest(&wanted, names.iter().map(String::as_str)).map(str::to_owned)
+}
+
+/// A whole number that may be negative, such as a rate in ppm.
+fn whole(section: &mut Section<'_>, key: &'static str, least: i64, most: i64) -> Result<Option<i64>, ScenarioError> {
+    let Some(number) = section.optional_number(key, least as f64..=most as f64)? else { return Ok(None) };
+    if number.fract() != 0.0 {
+        return Err(section.mistake(key, format!("a whole number from {least} to {most}"), number.to_string()));
+    }
+    Ok(Some(number as i64))
+}

@@ -1,0 +1,193 @@
+//! Who there is at the start, and what stands on their accounts.
+//!
+//! Figures are drawn for each agent from these distributions; amounts are rounded to minor units and from then on exact.
+//! What a bank holds as bonds is what is left of its balance sheet, so that every sheet balances.
+
+use cbdc_ledger::time::LedgerDay;
+use cbdc_scenario_file::{ScenarioError, Section};
+use serde::Serialize;
+
+use super::whole;
+
+type Result<T> = std::result::Result<T, ScenarioError>;
+
+/// The largest amount a key may give, minor units.
+const MINOR_MAX: u64 = 1_000_000_000_000;
+
+/// `[time]`: when it begins and how long it lasts.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Time {
+    /// The first day, such as `2027-01-01`.
+    pub start: String,
+    /// How many days are simulated.
+    pub days: u32,
+    /// Days between two rows of the tables.
+    pub period_days: u32,
+    /// Day of the month on which wages and pensions are paid.
+    pub payday: u32,
+}
+
+impl Time {
+    pub(super) fn read(root: &mut Section<'_>) -> Result<Time> {
+        let mut section = root.section("time")?;
+        let start = section.text("start")?.unwrap_or_else(|| "2027-01-01".to_owned());
+        if start.parse::<LedgerDay>().is_err() {
+            let expected = "a date in quotes such as \"2027-01-01\", from 1970 on";
+            return Err(section.mistake("start", expected, format!("\"{start}\"")));
+        }
+        let time = Time {
+            start,
+            days: section.integer("days", 1..=36_525, 365)? as u32,
+            period_days: section.integer("period_days", 1..=366, 7)? as u32,
+            payday: section.integer("payday", 1..=31, 25)? as u32,
+        };
+        section.end()?;
+        Ok(time)
+    }
+
+    /// The first ledger day.
+    pub fn first_day(&self) -> LedgerDay {
+        self.start.parse().expect("the date was checked when it was read")
+    }
+}
+
+/// `[households]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Households {
+    pub count: u32,
+    /// Mean income after tax a month, minor units, and its spread.
+    pub income_minor_mean: f64,
+    pub income_sigma: f64,
+    /// Mean sight deposit, minor units, and its spread.
+    pub deposit_minor_mean: f64,
+    pub deposit_sigma: f64,
+    /// How much a high income goes with a high deposit, 0 to 1.
+    pub deposit_on_income: f64,
+    pub cash_minor_mean: f64,
+    /// Share of households with a loan, and its mean.
+    pub borrower_share: f64,
+    pub loan_minor_mean: f64,
+    pub loan_sigma: f64,
+    pub age_min: u32,
+    pub age_max: u32,
+    /// Standard deviation of the taste for CBDC, in logit points.
+    pub taste_sigma: f64,
+}
+
+impl Households {
+    pub(super) fn read(root: &mut Section<'_>) -> Result<Households> {
+        let mut section = root.section("households")?;
+        let most = MINOR_MAX as f64;
+        let households = Households {
+            count: section.integer("count", 1..=20_000_000, 10_000)? as u32,
+            income_minor_mean: section.number("income_minor_mean", 1.0..=most, 360_000.0)?,
+            income_sigma: section.number("income_sigma", 0.0..=3.0, 0.5)?,
+            deposit_minor_mean: section.number("deposit_minor_mean", 0.0..=most, 2_000_000.0)?,
+            deposit_sigma: section.number("deposit_sigma", 0.0..=4.0, 1.3)?,
+            deposit_on_income: section.number("deposit_on_income", 0.0..=1.0, 0.5)?,
+            cash_minor_mean: section.number("cash_minor_mean", 0.0..=most, 15_000.0)?,
+            borrower_share: section.number("borrower_share", 0.0..=1.0, 0.4)?,
+            loan_minor_mean: section.number("loan_minor_mean", 0.0..=most, 3_500_000.0)?,
+            loan_sigma: section.number("loan_sigma", 0.0..=4.0, 0.8)?,
+            age_min: section.integer("age_min", 0..=120, 18)? as u32,
+            age_max: section.integer("age_max", 0..=120, 90)? as u32,
+            taste_sigma: section.number("taste_sigma", 0.0..=10.0, 1.0)?,
+        };
+        if households.age_max < households.age_min {
+            let expected = format!("at least age_min, {}", households.age_min);
+            return Err(section.mistake("age_max", expected, households.age_max.to_string()));
+        }
+        section.end()?;
+        Ok(households)
+    }
+}
+
+/// `[firms]`: employers and merchants in one.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Firms {
+    pub count: u32,
+    /// Zipf exponent of firms' size: share of customers and of employees.
+    pub size_exponent: f64,
+    /// Deposits at the start, and those that are kept, in months of wages.
+    pub deposit_months: f64,
+    /// Loans at the start, in months of wages.
+    pub loan_months: f64,
+    /// Share of firms that take CBDC.
+    pub accepting_share: f64,
+}
+
+impl Firms {
+    pub(super) fn read(root: &mut Section<'_>) -> Result<Firms> {
+        let mut section = root.section("firms")?;
+        let firms = Firms {
+            count: section.integer("count", 1..=1_000_000, 500)? as u32,
+            size_exponent: section.number("size_exponent", 0.0..=3.0, 0.8)?,
+            deposit_months: section.number("deposit_months", 0.0..=120.0, 2.0)?,
+            loan_months: section.number("loan_months", 0.0..=240.0, 2.0)?,
+            accepting_share: section.number("accepting_share", 0.0..=1.0, 1.0)?,
+        };
+        section.end()?;
+        Ok(firms)
+    }
+}
+
+/// `[banks]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Banks {
+    pub count: u16,
+    /// Zipf exponent of banks' share of customers.
+    pub size_exponent: f64,
+    /// Equity over risk-weighted assets at the start, and how far banks differ around it.
+    pub capital_ratio: f64,
+    pub capital_spread: f64,
+    pub risk_weight: f64,
+    /// Reserves at the start, as a share of deposits, and how far banks differ around it.
+    pub reserves_share: f64,
+    pub reserves_spread: f64,
+    pub wholesale_share: f64,
+    pub vault_share: f64,
+}
+
+impl Banks {
+    pub(super) fn read(root: &mut Section<'_>) -> Result<Banks> {
+        let mut section = root.section("banks")?;
+        let banks = Banks {
+            count: section.integer("count", 1..=1_000, 8)? as u16,
+            size_exponent: section.number("size_exponent", 0.0..=3.0, 0.7)?,
+            capital_ratio: section.number("capital_ratio", 0.0..=1.0, 0.15)?,
+            capital_spread: section.number("capital_spread", 0.0..=0.9, 0.15)?,
+            risk_weight: section.number("risk_weight", 0.01..=1.5, 0.5)?,
+            reserves_share: section.number("reserves_share", 0.0..=1.0, 0.12)?,
+            reserves_spread: section.number("reserves_spread", 0.0..=0.9, 0.3)?,
+            wholesale_share: section.number("wholesale_share", 0.0..=0.9, 0.1)?,
+            vault_share: section.number("vault_share", 0.0..=0.1, 0.003)?,
+        };
+        section.end()?;
+        Ok(banks)
+    }
+}
+
+/// `[investors]`: who funds banks beside their customers, and owns banks and firms.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Investors {
+    /// Sight deposits of investors as a share of households' and firms'.
+    pub deposit_share: f64,
+    /// Government bonds they hold, as a share of the same.
+    pub bond_share: f64,
+    /// The central bank's own equity, minor units.
+    pub central_bank_equity_minor: i64,
+}
+
+impl Investors {
+    pub(super) fn read(root: &mut Section<'_>) -> Result<Investors> {
+        let mut section = root.section("investors")?;
+        let investors = Investors {
+            deposit_share: section.number("deposit_share", 0.0..=1.0, 0.1)?,
+            bond_share: section.number("bond_share", 0.0..=2.0, 0.1)?,
+            central_bank_equity_minor: whole(&mut section, "central_bank_equity_minor", 0, MINOR_MAX as i64)?
+                .unwrap_or(100_000_000),
+        };
+        section.end()?;
+        Ok(investors)
+    }
+}

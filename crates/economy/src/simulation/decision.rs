@@ -1,0 +1,186 @@
+//! Decisions: what each household wishes to do today.
+//!
+//! A household looks at its own state, at its bank's terms and at policy, and draws from its own stream of random numbers.
+//! It changes nothing. So households can be worked off in any order and on any number of threads: each thread takes a
+//! run of neighbours, and their wishes are settled in the order of households.
+
+use super::Economy;
+use crate::behaviour::{Channel, PortfolioView};
+use crate::random::{Purpose, Stream};
+
+/// What a household wishes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wish {
+    pub(super) household: u32,
+    pub(super) kind: WishKind,
+    /// A firm, or for a payment between persons a household.
+    pub(super) payee: u32,
+    pub(super) amount_minor: i64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum WishKind {
+    /// A first wallet.
+    Open,
+    /// Banknotes from the machine.
+    Draw,
+    /// CBDC for the deposit, and back.
+    Fund,
+    Defund,
+    /// A payment with an instrument, to a firm or to a person.
+    Pay {
+        instrument: u8,
+        is_to_person: bool,
+    },
+}
+
+/// What is the same for all households today.
+struct Today<'a> {
+    economy: &'a Economy<'a>,
+    rhythm: f64,
+    cbdc_probability: f64,
+    is_outage: bool,
+    adopted_share: f64,
+    cbdc_rate: f64,
+    limit_minor: Option<i64>,
+    bank_risk: Vec<f64>,
+    price_level: f64,
+    rebalance_days: u32,
+}
+
+impl Economy<'_> {
+    /// How payments lie on this day.
+    pub(super) fn rhythm_today(&self) -> f64 {
+        let since_payday = self.climate.last_payday.map(|payday| self.day.number - payday);
+        self.behaviours().rhythm.factor(&self.day, since_payday)
+    }
+
+    /// Fills `wishes`, one list a thread, in the order of households.
+    pub(super) fn decide(&mut self) {
+        let mut lists = std::mem::take(&mut self.wishes);
+        lists.resize_with(self.threads, Vec::new);
+        let today = Today {
+            economy: self,
+            rhythm: self.rhythm_today(),
+            cbdc_probability: self.behaviours().instrument.cbdc_probability(self.climate.trust_cbdc),
+            is_outage: self.is_outage(),
+            adopted_share: f64::from(self.climate.adopters) / self.households.len().max(1) as f64,
+            cbdc_rate: self.cbdc_rate(),
+            limit_minor: self.holding_limit_minor(),
+            bank_risk: self.banks.iter().map(|bank| bank.risk()).collect(),
+            price_level: self.climate.price_level,
+            rebalance_days: self.behaviours().portfolio.parameters.rebalance_days as u32,
+        };
+        let run = self.households.len().div_ceil(self.threads).max(1);
+        let decide_run = |place: usize, list: &mut Vec<Wish>| {
+            list.clear();
+            let end = ((place + 1) * run).min(self.households.len());
+            (place * run..end).for_each(|household| today.decide(household, list));
+        };
+        match lists.as_mut_slice() {
+            [only] => decide_run(0, only),
+            many => std::thread::scope(|scope| {
+                for (place, list) in many.iter_mut().enumerate() {
+                    let decide_run = &decide_run;
+                    scope.spawn(move || decide_run(place, list));
+                }
+            }),
+        }
+        self.wishes = lists;
+    }
+}
+
+impl Today<'_> {
+    fn decide(&self, household: usize, wishes: &mut Vec<Wish>) {
+        let (economy, households) = (self.economy, &self.economy.households);
+        let day = economy.day.number;
+        let mut stream = Stream::of(economy.seed, Purpose::Day, day, household as u32);
+        let has_wallet = households.wallet[household] != 0;
+        let mut wish = |kind, payee, amount_minor| {
+            wishes.push(Wish { household: household as u32, kind, payee, amount_minor });
+        };
+
+        if !has_wallet && households.may_adopt[household] && !self.is_outage {
+            let adoption = &economy.behaviours().adoption;
+            let age = households.age[household];
+            if stream.happens(adoption.hazard_a_day(self.adopted_share, economy.climate.trust_cbdc, age)) {
+                wish(WishKind::Open, 0, 0);
+            }
+        }
+        let looks = (day + household as u32).is_multiple_of(self.rebalance_days) || day == 0;
+        if has_wallet && !self.is_outage && looks {
+            let change = self.rebalancing(household);
+            match change {
+                0 => {}
+                1.. => wish(WishKind::Fund, 0, change),
+                _ => wish(WishKind::Defund, 0, -change),
+            }
+        }
+
+        let mean = f64::from(households.payments_a_day[household]) * self.rhythm;
+        let instrument = &economy.behaviours().instrument;
+        let taste = f64::from(households.cash_taste[household]);
+        // A day's cash spending, by the share of an average payment.
+        let average = economy.amounts.mean_minor * self.price_level;
+        let cash_share = instrument.cash_probability(Channel::PointOfSale, average, taste);
+        let spending = f64::from(households.payments_a_day[household]) * average * cash_share;
+        let deposit_rate = economy.banks[usize::from(households.bank[household])].deposit_rate;
+        let drawn = economy.behaviours().cash.drawn_minor(households.cash_minor[household], spending, deposit_rate);
+        if drawn > 0 {
+            wish(WishKind::Draw, 0, drawn);
+        }
+
+        let payments = stream.poisson(mean, libm::exp(-mean));
+        for _ in 0..payments {
+            let (channel, amount) = economy.amounts.draw(&mut stream);
+            let amount = (f64::from(amount) * self.price_level).max(1.0);
+            let bits = stream.bits();
+            let point = (bits >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0);
+            // The bits below those of the point choose the payee.
+            let place = (stream.bits() >> 32) as usize;
+            let is_to_person = channel == Channel::PersonToPerson;
+            let payee = if is_to_person {
+                let others = households.len() as u64;
+                let payee = ((place as u64 * others) >> 32) as u32;
+                if payee as usize == household { (payee + 1) % others as u32 } else { payee }
+            } else {
+                economy.firms.popularity[place & (economy.firms.popularity.len() - 1)]
+            };
+            if is_to_person && payee as usize == household {
+                continue;
+            }
+            let cbdc = if has_wallet && !self.is_outage { self.cbdc_probability } else { 0.0 };
+            let cash = instrument.cash_probability(channel, amount, taste);
+            let instrument = match point {
+                point if point < cbdc => super::CBDC,
+                point if point < cbdc + (1.0 - cbdc) * cash => super::CASH,
+                _ => super::DEPOSIT,
+            };
+            wish(WishKind::Pay { instrument: instrument as u8, is_to_person }, payee, amount as i64);
+        }
+    }
+
+    /// What a household would add to its wallet, or take off it below zero.
+    fn rebalancing(&self, household: usize) -> i64 {
+        let (economy, households) = (self.economy, &self.economy.households);
+        let bank = &economy.banks[usize::from(households.bank[household])];
+        let portfolio = &economy.behaviours().portfolio;
+        let spending = f64::from(households.payments_a_day[household]) * economy.amounts.mean_minor * self.price_level;
+        let view = PortfolioView {
+            liquid_minor: households.liquid_minor(household) as f64,
+            spending_minor_a_day: spending * self.cbdc_probability,
+            rate_spread: self.cbdc_rate - bank.deposit_rate,
+            trust_bank: bank.trust,
+            trust_cbdc: economy.climate.trust_cbdc,
+            taste: f64::from(households.taste[household]),
+            bank_risk: self.bank_risk[usize::from(households.bank[household])],
+        };
+        let wanted = portfolio.wanted_minor(&view).min(9e15) as i64;
+        let wanted = self.limit_minor.map_or(wanted, |limit| wanted.min(limit));
+        let held = households.cbdc_minor[household];
+        let most = held + households.deposit_minor[household].max(0);
+        let change = wanted.min(most) - held;
+        let left_alone = (wanted as f64 * portfolio.parameters.tolerance) as i64;
+        if change.abs() <= left_alone { 0 } else { change }
+    }
+}

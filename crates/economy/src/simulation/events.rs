@@ -1,0 +1,309 @@
+//! Events: shocks, scheduled policy and rules, in this order, in the morning.
+//!
+//! Policy changes are motions that the committee proposes, carries and has enacted; limits hold from the next block, rates
+//! from the next ledger day. Base money is changed by the desk's market operations with banks, at par.
+
+use cbdc_ledger::amount::Amount;
+use cbdc_ledger::books::BookAccount;
+use cbdc_ledger::command::{Measure, OperationKind};
+use cbdc_ledger::identity::Class;
+use cbdc_ledger::policy::PolicyChange;
+
+use super::Economy;
+use super::opening::{key_rates, tiers};
+use super::settlement::minor;
+use crate::accounts::{Flow, Sector, portion, ppm, split};
+use crate::error::EconomyError;
+use crate::expression::{Expression, Sight};
+use crate::scenario::policy::{Lever, Rule, RuleKind, Scheduled};
+use crate::scenario::shock::{Shock, ShockKind};
+
+/// Smallest change of a rate that is worth a motion.
+const RATE_STEP_PPM: i64 = 100;
+
+impl Economy<'_> {
+    pub(super) fn events(&mut self) -> Result<(), EconomyError> {
+        let (values, today) = (self.values, self.day.number);
+        for shock in values.shocks.iter().filter(|shock| shock.day == today) {
+            self.shock(shock)?;
+        }
+        for scheduled in values.schedule.iter().filter(|scheduled| scheduled.day == today) {
+            self.scheduled(scheduled)?;
+        }
+        for rule in &values.rules {
+            if today >= rule.from_day && (today - rule.from_day).is_multiple_of(rule.every_days) {
+                self.rule(rule)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn shock(&mut self, shock: &Shock) -> Result<(), EconomyError> {
+        let Shock { size, days, bank, .. } = *shock;
+        let place = usize::from(bank.max(1) - 1);
+        match shock.kind {
+            ShockKind::Rates => {
+                let rate = ppm(self.policy_rate() + size);
+                return self.set_policy_rate("shock", "rates", rate);
+            }
+            ShockKind::TrustBanks => {
+                self.banks.iter_mut().for_each(|bank| bank.trust = (bank.trust - size).max(0.0));
+                self.note_event("shock", format!("trust in all banks falls by {size}"), 0);
+            }
+            ShockKind::TrustBank => {
+                self.banks[place].trust = (self.banks[place].trust - size).max(0.0);
+                self.note_event("shock", format!("trust in bank {bank} falls by {size}"), 0);
+            }
+            ShockKind::TrustCbdc => {
+                self.climate.trust_cbdc = (self.climate.trust_cbdc - size).max(0.0);
+                self.note_event("shock", format!("trust in CBDC falls by {size}"), 0);
+            }
+            ShockKind::BankLoss => {
+                let lost = self.write_off(place, size);
+                self.note_event("shock", format!("bank {bank} writes off {lost} minor units of loans"), 0);
+            }
+            ShockKind::FailBank => {
+                self.banks[place].is_failing = self.banks[place].is_active();
+                self.note_event("shock", format!("bank {bank} is declared failing"), 0);
+            }
+            ShockKind::Income => {
+                (self.climate.income_loss, self.climate.income_loss_until) = (size, self.day.number + days);
+                self.plan_spending();
+                self.note_event("shock", format!("wages fall by a share of {size} for {days} days"), 0);
+            }
+            ShockKind::Outage => {
+                self.climate.outage_until = self.climate.outage_until.max(self.day.number + days);
+                self.note_event("shock", format!("CBDC cannot be used for {days} days"), 0);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a share of every loan of a bank off.
+    fn write_off(&mut self, place: usize, share: f64) -> i64 {
+        let mut whole = 0;
+        let borrowers = [
+            (Sector::Households, &self.households.bank, &mut self.households.loan_minor),
+            (Sector::Firms, &self.firms.bank, &mut self.firms.loan_minor),
+        ];
+        for (sector, banks, loans) in borrowers {
+            let mut lost = 0;
+            for (_, loan) in banks.iter().zip(loans).filter(|(bank, _)| usize::from(**bank) == place) {
+                let loss = portion(*loan, ppm(share), 1_000_000);
+                *loan -= loss;
+                lost += loss;
+            }
+            self.banks[place].loans_minor -= lost;
+            self.banks[place].gain(-lost);
+            self.flows_today.record(Flow::WriteOffs, Sector::Banks, sector, lost);
+            whole += lost;
+        }
+        whole
+    }
+
+    fn scheduled(&mut self, scheduled: &Scheduled) -> Result<(), EconomyError> {
+        let (mut changes, mut words) = (Vec::new(), Vec::new());
+        let amount = |limit: &Option<u64>| limit.map(Amount::from_minor);
+        let said = |limit: &Option<u64>| limit.map_or("none".to_owned(), |limit| format!("{limit} minor units"));
+        if let Some(limit) = &scheduled.holding_limit_minor {
+            changes.push(PolicyChange::HoldingLimit { class: Class::HOUSEHOLD, limit: amount(limit) });
+            words.push(format!("holding limit {}", said(limit)));
+        }
+        if let Some(cap) = &scheduled.supply_cap_minor {
+            changes.push(PolicyChange::SupplyCap(amount(cap)));
+            words.push(format!("supply cap {}", said(cap)));
+        }
+        if let Some(rate) = scheduled.policy_rate_ppm {
+            changes.push(PolicyChange::KeyRates(key_rates(&self.values.policy, rate)));
+            words.push(format!("policy rate {rate} ppm"));
+        }
+        let (rate, bound, above) = self.cbdc_terms();
+        let given = (
+            scheduled.cbdc_rate_ppm.unwrap_or(rate),
+            scheduled.cbdc_tier_minor.unwrap_or(bound),
+            scheduled.cbdc_rate_above_ppm.unwrap_or(above),
+        );
+        if given != (rate, bound, above) {
+            let tiers = tiers(given.0, given.1, given.2);
+            changes.push(PolicyChange::Remuneration { class: Class::HOUSEHOLD, tiers });
+            words.push(format!("CBDC rate {} ppm up to {}, {} ppm above", given.0, said(&given.1), given.2));
+        }
+        if !changes.is_empty() {
+            self.enact("schedule", words.join("; "), changes)?;
+        }
+        let change = scheduled.buy_securities_minor as i64 - scheduled.sell_securities_minor as i64;
+        self.trade_securities("schedule", change)
+    }
+
+    /// CBDC's first rate, the first tier's bound, and the rate above it.
+    fn cbdc_terms(&self) -> (i64, Option<u64>, i64) {
+        let tiers = &self.authority.ledger().parameters().class(Class::HOUSEHOLD).tiers;
+        let above = i64::from(tiers.above().0);
+        match tiers.bounded().first() {
+            Some(tier) => (i64::from(tier.rate.0), Some(tier.up_to.minor()), above),
+            None => (above, None, above),
+        }
+    }
+
+    fn rule(&mut self, rule: &Rule) -> Result<(), EconomyError> {
+        let (inflation, gap, policy_rate) = (self.climate.inflation, self.climate.output_gap, self.policy_rate());
+        match &rule.kind {
+            RuleKind::Taylor { neutral_rate, inflation_target, on_inflation, on_gap, smoothing, floor } => {
+                let wanted = neutral_rate + inflation + on_inflation * (inflation - inflation_target) + on_gap * gap;
+                let rate = (smoothing * policy_rate + (1.0 - smoothing) * wanted).max(*floor);
+                self.set_policy_rate("rule", "Taylor", ppm(rate))
+            }
+            RuleKind::Mccallum { growth_target, response } => {
+                let growth = growth_target - response * (inflation + gap - growth_target);
+                self.grow_base(growth, rule.every_days)
+            }
+            RuleKind::KPercent { growth } => self.grow_base(*growth, rule.every_days),
+            RuleKind::LimitLadder { steps_minor, share_low, share_high } => {
+                self.climb_limits(steps_minor, *share_low, *share_high)
+            }
+            RuleKind::TierLadder { spread } => {
+                let rate = self.deposit_facility_rate() - spread;
+                let bound = self.values.policy.cbdc_tier_minor.or(self.values.policy.holding_limit_minor);
+                self.set_cbdc_rates("tier ladder", ppm(rate.max(0.0)), bound, ppm(rate.min(0.0)))
+            }
+            RuleKind::Expression { lever, expression } => {
+                // It was parsed when the scenario was read.
+                let Ok(parsed) = Expression::parse(expression) else { return Ok(()) };
+                let value = parsed.value(&self.sight());
+                if !value.is_finite() {
+                    return Ok(());
+                }
+                match lever {
+                    Lever::PolicyRate => self.set_policy_rate("rule", expression, ppm(value.clamp(-0.5, 0.5))),
+                    Lever::CbdcRate => {
+                        let rate = ppm(value.clamp(-0.5, 0.5));
+                        self.set_cbdc_rates(expression, rate, None, rate)
+                    }
+                    Lever::HoldingLimit => self.set_limit(expression, value.clamp(0.0, 1e15) as u64),
+                }
+            }
+        }
+    }
+
+    /// What an expression may name.
+    fn sight(&self) -> Sight {
+        let mean = |value: &dyn Fn(&crate::agent::Bank) -> f64| {
+            self.banks.iter().map(value).sum::<f64>() / self.banks.len().max(1) as f64
+        };
+        [
+            self.climate.inflation,
+            self.climate.output_gap,
+            self.climate.price_level,
+            self.policy_rate(),
+            mean(&|bank| bank.deposit_rate),
+            mean(&|bank| bank.loan_rate),
+            self.cbdc_rate(),
+            self.cbdc_share(),
+            f64::from(self.climate.adopters) / self.households.len().max(1) as f64,
+            mean(&|bank| bank.trust),
+            self.holding_limit_minor().map_or(-1.0, |limit| limit as f64),
+            f64::from(self.day.date.month),
+        ]
+    }
+
+    /// Households' CBDC over their deposits.
+    fn cbdc_share(&self) -> f64 {
+        let sum = |column: &[i64]| column.iter().sum::<i64>() as f64;
+        sum(&self.households.cbdc_minor) / sum(&self.households.deposit_minor).max(1.0)
+    }
+
+    /// Raises the limit a step while little is held, lowers it while much is.
+    fn climb_limits(&mut self, steps: &[u64], low: f64, high: f64) -> Result<(), EconomyError> {
+        let share = self.cbdc_share();
+        let limit = self.holding_limit_minor().map_or(u64::MAX, |limit| limit as u64);
+        let next = if share < low {
+            steps.iter().find(|step| **step > limit)
+        } else if share > high {
+            steps.iter().rev().find(|step| **step < limit)
+        } else {
+            None
+        };
+        match next {
+            Some(next) => self.set_limit("limit ladder", *next),
+            None => Ok(()),
+        }
+    }
+
+    fn set_limit(&mut self, why: &str, limit_minor: u64) -> Result<(), EconomyError> {
+        if self.holding_limit_minor() == Some(limit_minor as i64) {
+            return Ok(());
+        }
+        let limit = Some(Amount::from_minor(limit_minor));
+        let change = PolicyChange::HoldingLimit { class: Class::HOUSEHOLD, limit };
+        self.enact("rule", format!("{why}: holding limit {limit_minor} minor units"), vec![change])
+    }
+
+    fn set_policy_rate(&mut self, kind: &str, why: &str, rate_ppm: i64) -> Result<(), EconomyError> {
+        if (rate_ppm - ppm(self.policy_rate())).abs() < RATE_STEP_PPM {
+            return Ok(());
+        }
+        let change = PolicyChange::KeyRates(key_rates(&self.values.policy, rate_ppm));
+        self.enact(kind, format!("{why}: policy rate {rate_ppm} ppm"), vec![change])
+    }
+
+    fn set_cbdc_rates(
+        &mut self,
+        why: &str,
+        rate_ppm: i64,
+        bound: Option<u64>,
+        above_ppm: i64,
+    ) -> Result<(), EconomyError> {
+        let (rate, _, above) = self.cbdc_terms();
+        if (rate_ppm - rate).abs() < RATE_STEP_PPM && (above_ppm - above).abs() < RATE_STEP_PPM {
+            return Ok(());
+        }
+        let tiers = tiers(rate_ppm, bound, above_ppm);
+        let change = PolicyChange::Remuneration { class: Class::HOUSEHOLD, tiers };
+        self.enact("rule", format!("{why}: CBDC rate {rate_ppm} ppm, {above_ppm} ppm above the tier"), vec![change])
+    }
+
+    fn enact(&mut self, kind: &str, what: String, changes: Vec<PolicyChange>) -> Result<(), EconomyError> {
+        let measures = changes.into_iter().map(Measure::Policy).collect();
+        let proposal = self.carry(measures)?;
+        self.note_event(kind, what, proposal);
+        Ok(())
+    }
+
+    /// Lets base money grow by a yearly share over some days.
+    fn grow_base(&mut self, growth: f64, days: u32) -> Result<(), EconomyError> {
+        let books = self.authority.ledger().books();
+        let of_banks: i64 =
+            (0..self.banks.len()).map(|bank| self.central_bank_accounts(bank)[..2].iter().sum::<i64>()).sum();
+        let base = books.balance(BookAccount::Banknotes) as i64 + books.balance(BookAccount::Cbdc) as i64 + of_banks;
+        self.trade_securities("rule", (base as f64 * growth * f64::from(days) / 365.0) as i64)
+    }
+
+    /// Buys securities of banks (or sells them, below zero), by their deposits, as far as their bonds or reserves go.
+    fn trade_securities(&mut self, kind: &str, change_minor: i64) -> Result<(), EconomyError> {
+        if change_minor == 0 {
+            return Ok(());
+        }
+        let weights: Vec<i64> =
+            self.banks.iter().map(|bank| if bank.is_active() { bank.deposits_minor.max(0) } else { 0 }).collect();
+        let mut traded = 0;
+        for (index, part) in split(change_minor.abs(), &weights).into_iter().enumerate() {
+            let held = self.authority.ledger().books().balance(BookAccount::Securities) as i64;
+            let reserves = self.central_bank_accounts(index)[0];
+            let bank = &mut self.banks[index];
+            let (operation, part) = match change_minor > 0 {
+                true => (OperationKind::BuySecurities, part.min(bank.bonds_minor)),
+                false => (OperationKind::SellSecurities, part.min(reserves).min(held - traded)),
+            };
+            if part <= 0 {
+                continue;
+            }
+            self.authority.operation(operation, bank.id, minor(part));
+            bank.bonds_minor -= part * change_minor.signum();
+            traded += part;
+        }
+        self.settle_all()?;
+        let verb = if change_minor > 0 { "buys" } else { "sells" };
+        self.note_event(kind, format!("the desk {verb} securities of {traded} minor units"), 0);
+        Ok(())
+    }
+}

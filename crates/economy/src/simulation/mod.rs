@@ -1,0 +1,358 @@
+//! The simulation: one day after the other, every movement of CBDC a command on the ledger.
+//!
+//! # A day
+//! 1. *Opening* (`opening` for the first): the day's first block lets the ledger end the day before (interest and
+//!    repayments of banks, interest on wallets, motions); banks book what they earned at the central bank.
+//! 2. *Events* (`events`): shocks, scheduled policy, rules.
+//! 3. *Month* (`month`): on the first: interest, credit, defaults, prices, rates, purchases; bills on the third;
+//!    wages and pensions on payday.
+//! 4. *Decisions* (`decision`): what each household means to do today, a function of its own state and of its own random
+//!    numbers alone. This phase may run on several threads; the order of its results does not depend on them.
+//! 5. *Settlement* (`settlement`): wishes become commands and entries, one after the other: wallets opened, banknotes
+//!    drawn, wallets funded, payments made.
+//! 6. *Closing* (`closing`): banks clear with each other and with the government, raise or place reserves.
+//! 7. *Failure* (`failure`): a bank that has failed is resolved.
+//! 8. *Identities* (`identity`): every sheet must balance, to the unit.
+//!
+//! # Exactness
+//! Money is whole minor units. Behaviours compute with `f64`, in operations that give the same bits on any machine
+//! ([`random`](crate::random)); what they wish is rounded to minor units before anything moves.
+
+mod closing;
+mod decision;
+mod events;
+mod failure;
+mod identity;
+mod month;
+mod opening;
+mod rows;
+mod settlement;
+
+use cbdc_ledger::Outcome;
+use cbdc_ledger::books::BookAccount;
+use cbdc_ledger::command::Measure;
+use cbdc_ledger::identity::{AccountId, BankId, Class};
+use cbdc_ledger::time::LedgerDay;
+
+use crate::accounts::{Flow, Flows, Sector};
+use crate::agent::{Bank, Firms, Households, Investors};
+use crate::authority::Authority;
+use crate::behaviour::{AmountTable, Behaviours};
+use crate::calendar::Day;
+use crate::error::EconomyError;
+use crate::results::{EventRow, Results};
+use crate::scenario::{Scenario, Values};
+
+/// How far a simulation has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    pub day: u32,
+    pub days: u32,
+    pub households: u32,
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Go {
+    On,
+    Stop,
+}
+
+/// Simulates a scenario with a seed. `progress` is told after every day, and may stop it.
+///
+/// # Errors
+/// The scenario gives no economy, an identity does not hold, the last bank failed, or `progress` said stop. There are
+/// no partial results.
+pub fn simulate(
+    scenario: &Scenario,
+    seed: u64,
+    progress: &mut dyn FnMut(Progress) -> Go,
+) -> Result<Results, EconomyError> {
+    let mut economy = Economy::open(scenario, seed)?;
+    let days = scenario.values.time.days;
+    let households = scenario.values.households.count;
+    for number in 0..days {
+        economy.live_a_day(number)?;
+        let go = progress(Progress { day: number + 1, days, households });
+        if go == Go::Stop {
+            return Err(EconomyError::Stopped { day: number + 1, days });
+        }
+    }
+    economy.into_results(scenario)
+}
+
+/// What the economy is doing as a whole.
+#[derive(Clone, Debug)]
+struct Climate {
+    price_level: f64,
+    /// A share a year.
+    inflation: f64,
+    output_gap: f64,
+    wage_level: f64,
+    trust_cbdc: f64,
+    /// The first day on which CBDC can be used again.
+    outage_until: u32,
+    /// Share of wages lost, and until when.
+    income_loss: f64,
+    income_loss_until: u32,
+    /// Real spending a day at its normal level, minor units; 0 until it is known.
+    normal_spending: f64,
+    /// Spending, and the rhythm's factors, since the month began.
+    month_spending_minor: i64,
+    month_rhythm: f64,
+    /// Months whose spending is known.
+    months: u32,
+    last_payday: Option<u32>,
+    adopters: u32,
+    month_taxes_minor: i64,
+    month_pensions_minor: i64,
+}
+
+/// A payment instrument's use in a period.
+#[derive(Clone, Copy, Debug, Default)]
+struct Used {
+    count: i64,
+    value_minor: i64,
+    reverse_waterfall_minor: i64,
+    waterfall_minor: i64,
+    refused: i64,
+    declined: i64,
+}
+
+/// An economy under way.
+struct Economy<'a> {
+    values: &'a Values,
+    seed: u64,
+    threads: usize,
+    day: Day,
+    authority: Authority,
+    households: Households,
+    firms: Firms,
+    banks: Vec<Bank>,
+    investors: Investors,
+    /// Government bonds outstanding.
+    bonds_minor: i64,
+    amounts: AmountTable,
+    climate: Climate,
+    flows_today: Flows,
+    flows_period: Flows,
+    /// What each sector was worth when the day before ended.
+    worth: [i128; 6],
+    /// By instrument: CBDC, cash, deposit, bill.
+    used: [Used; 4],
+    period_income_minor: i64,
+    wishes: Vec<Vec<decision::Wish>>,
+    /// Failed banks that still repay the central bank, and all there ever were.
+    shells: Vec<failure::Shell>,
+    all_shells: Vec<failure::Shell>,
+    left_behind: Vec<failure::LeftBehind>,
+    results: Results,
+}
+
+const CBDC: usize = 0;
+const CASH: usize = 1;
+const DEPOSIT: usize = 2;
+const BILL: usize = 3;
+const INSTRUMENTS: [&str; 4] = ["cbdc", "cash", "deposit", "bill"];
+
+impl Economy<'_> {
+    fn live_a_day(&mut self, number: u32) -> Result<(), EconomyError> {
+        self.day = Day::new(self.values.time.first_day(), number);
+        self.flows_today = Flows::default();
+        self.open_day()?;
+        self.events()?;
+        self.month()?;
+        self.decide();
+        self.settle_wishes()?;
+        self.close_day()?;
+        self.failures()?;
+        self.check_identities()?;
+        let time = &self.values.time;
+        if (number + 1).is_multiple_of(time.period_days) || number + 1 == time.days {
+            self.note_period();
+        }
+        Ok(())
+    }
+
+    /// The day's first block: the ledger ends the day before by itself.
+    fn open_day(&mut self) -> Result<(), EconomyError> {
+        let day = self.day.ledger_day;
+        self.authority.advance_to(day.start(0).plus_ms(60_000));
+        self.settle_all()?;
+        // A sweep of interest over wallets goes on over as many blocks as it needs.
+        while self.authority.ledger().next_due().is_some_and(|due| due <= self.authority.ledger().tip().time) {
+            self.settle_all()?;
+        }
+        for index in 0..self.banks.len() {
+            let now = self.at_central_bank(index);
+            let bank = &mut self.banks[index];
+            let earned = now - bank.at_central_bank_minor;
+            bank.earn(earned);
+            self.flows_today.record(Flow::CentralBankInterest, Sector::CentralBank, Sector::Banks, earned);
+        }
+        self.follow_wallets()?;
+        let decay = self.behaviours().trust.decay();
+        self.banks.iter_mut().for_each(|bank| bank.trust = 1.0 - (1.0 - bank.trust) * decay);
+        self.climate.trust_cbdc = 1.0 - (1.0 - self.climate.trust_cbdc) * decay;
+        if self.is_outage() {
+            let loss = self.behaviours().trust.parameters.outage_loss;
+            self.climate.trust_cbdc = (self.climate.trust_cbdc - loss).max(0.0);
+        }
+        Ok(())
+    }
+
+    /// Reads from the ledger what interest it posted on wallets since yesterday.
+    fn follow_wallets(&mut self) -> Result<(), EconomyError> {
+        let ledger = self.authority.ledger();
+        let rates = ledger.policy().rates();
+        let yesterday = LedgerDay(self.day.ledger_day.0.saturating_sub(1));
+        if !rates.any_rate_between(LedgerDay(0), self.day.ledger_day)
+            || rates.last_capitalisation(self.day.ledger_day) <= yesterday
+        {
+            return Ok(());
+        }
+        let fetched = self.read_wallets();
+        let fetched = fetched + self.fetch_left_behind()?;
+        self.flows_today.record(Flow::WalletInterest, Sector::CentralBank, Sector::Households, fetched);
+        Ok(())
+    }
+
+    /// Where wallets may owe demurrage, a credit pays it first, and no outcome says so: the ledger's records do.
+    fn follow_claims(&mut self) {
+        let charges = |tiers: &cbdc_ledger::policy::Tiers| {
+            tiers.above().0 < 0 || tiers.bounded().iter().any(|tier| tier.rate.0 < 0)
+        };
+        let rates = self.authority.ledger().policy().rates().all();
+        if rates.iter().any(|rates| rates.tiers.iter().any(charges)) {
+            let taken = self.read_wallets();
+            self.flows_today.record(Flow::WalletInterest, Sector::CentralBank, Sector::Households, taken);
+        }
+    }
+
+    /// Takes every wallet's balance from the ledger. Returns what households have more than was known; firms' share is
+    /// recorded.
+    fn read_wallets(&mut self) -> i64 {
+        let ledger = self.authority.ledger();
+        let mut posted = [0_i64; 2];
+        let columns = [
+            (&self.households.wallet, &mut self.households.cbdc_minor),
+            (&self.firms.wallet, &mut self.firms.cbdc_minor),
+        ];
+        for (place, (wallets, balances)) in columns.into_iter().enumerate() {
+            for (wallet, balance) in wallets.iter().zip(balances).filter(|(wallet, _)| **wallet != 0) {
+                let account = AccountId::from_u64(*wallet).and_then(|id| ledger.account(id));
+                let now = account.map_or(0, |account| account.available.minor() as i64);
+                posted[place] += now - *balance;
+                *balance = now;
+            }
+        }
+        let [to_households, to_firms] = posted;
+        self.flows_today.record(Flow::WalletInterest, Sector::CentralBank, Sector::Firms, to_firms);
+        to_households
+    }
+
+    fn behaviours(&self) -> &Behaviours {
+        &self.values.behaviours
+    }
+
+    fn is_outage(&self) -> bool {
+        self.day.number < self.climate.outage_until
+    }
+
+    /// Reserves + deposit facility − loans of a bank at the central bank.
+    fn at_central_bank(&self, bank: usize) -> i64 {
+        let [reserves, facility, loans] = self.central_bank_accounts(bank);
+        reserves + facility - loans
+    }
+
+    /// A bank's reserves, deposit facility and loans in the ledger's books.
+    fn central_bank_accounts(&self, bank: usize) -> [i64; 3] {
+        let (books, id) = (self.authority.ledger().books(), self.banks[bank].id);
+        [BookAccount::Reserves(id), BookAccount::DepositFacility(id), BookAccount::Loans(id)]
+            .map(|account| books.balance(account) as i64)
+    }
+
+    /// CBDC in a bank's treasury.
+    fn treasury(&self, bank: BankId) -> i64 {
+        let treasury = self.authority.ledger().account(AccountId::treasury(bank));
+        treasury.map_or(0, |account| account.available.minor() as i64)
+    }
+
+    /// The rate a share a year that the ledger's policy gives.
+    fn policy_rate(&self) -> f64 {
+        f64::from(self.authority.ledger().parameters().key_rates.policy.0) / 1e6
+    }
+
+    fn deposit_facility_rate(&self) -> f64 {
+        f64::from(self.authority.ledger().parameters().key_rates.deposit.0) / 1e6
+    }
+
+    /// The rate of CBDC's first tier.
+    fn cbdc_rate(&self) -> f64 {
+        let tiers = &self.authority.ledger().parameters().class(Class::HOUSEHOLD).tiers;
+        let first = tiers.bounded().first().map_or(tiers.above(), |tier| tier.rate);
+        f64::from(first.0) / 1e6
+    }
+
+    fn holding_limit_minor(&self) -> Option<i64> {
+        let limit = self.authority.ledger().parameters().class(Class::HOUSEHOLD).holding_limit;
+        limit.map(|limit| limit.minor().min(i64::MAX as u64) as i64)
+    }
+
+    /// Applies what waits, all of which must settle.
+    fn settle_all(&mut self) -> Result<Vec<Outcome>, EconomyError> {
+        let outcomes = self.settle()?;
+        match outcomes.iter().find(|outcome| !outcome.is_settled()) {
+            None => Ok(outcomes),
+            Some(refusal) => Err(EconomyError::Refused {
+                day: self.day.number,
+                what: "a command of a bank or the desk",
+                outcome: *refusal,
+            }),
+        }
+    }
+
+    /// Applies what waits.
+    fn settle(&mut self) -> Result<Vec<Outcome>, EconomyError> {
+        self.authority.settle().map_err(|error| self.dated(error))
+    }
+
+    /// Has the committee carry measures and the ledger enact them. Gives the proposal's number.
+    fn carry(&mut self, measures: Vec<Measure>) -> Result<u64, EconomyError> {
+        let threshold = self.values.policy.committee_threshold;
+        self.authority.enact(measures, threshold).map_err(|error| self.dated(error))
+    }
+
+    /// The authority knows no days.
+    fn dated(&self, error: EconomyError) -> EconomyError {
+        match error {
+            EconomyError::Refused { what, outcome, .. } => {
+                EconomyError::Refused { day: self.day.number, what, outcome }
+            }
+            other => other,
+        }
+    }
+
+    /// Notes something that people should find in the results.
+    fn note_event(&mut self, kind: &str, what: String, proposal: u64) {
+        let ledger = self.authority.ledger();
+        self.results.event_rows.push(EventRow {
+            day: i64::from(self.day.number),
+            date: self.day.ledger_day.to_string(),
+            kind: kind.to_owned(),
+            what,
+            proposal: proposal as i64,
+            policy_version: i64::from(ledger.policy().in_force().version),
+        });
+    }
+
+    /// Moves money from a deposit at one bank to a deposit at another: the banks owe each other until the evening.
+    fn clear(&mut self, from_bank: usize, to_bank: usize, amount_minor: i64) {
+        let from = &mut self.banks[from_bank];
+        from.deposits_minor -= amount_minor;
+        from.clearing_minor += amount_minor;
+        let to = &mut self.banks[to_bank];
+        to.deposits_minor += amount_minor;
+        to.clearing_minor -= amount_minor;
+    }
+}

@@ -1,0 +1,409 @@
+//! The first day: agents are drawn, sheets are drawn up, the ledger's genesis is written, and firms get their wallets.
+//!
+//! 1. Households and firms are drawn from their distributions; a household's employer and biller by firms' size.
+//! 2. A bank's sheet follows from its customers: deposits and loans are theirs, reserves, vault cash, equity and wholesale
+//!    funding are shares, and bonds are what is left. Where that would be negative, wholesale funding fills the gap.
+//! 3. The central bank's sheet follows from the banks': reserves and banknotes as liabilities, its equity, and
+//!    securities against all of it. All bonds are the government's.
+
+use std::collections::BTreeMap;
+
+use cbdc_ledger::amount::{Amount, RatePpm};
+use cbdc_ledger::genesis::{DayCount, opening_books};
+use cbdc_ledger::identity::{AccountId, BankId, Class, MemberId};
+use cbdc_ledger::member::{Member, Role};
+use cbdc_ledger::policy::{Capitalisation, KeyRates, Parameters, ReserveRules, Tier, Tiers, WorkPerBlock};
+use cbdc_ledger::virtual_time::member_key;
+use cbdc_ledger::{Genesis, HolderId};
+
+use super::{Climate, Economy, Used};
+use crate::accounts::{Flows, portion};
+use crate::agent::{Bank, Firms, Households, Investors, NO_EMPLOYER, Standing};
+use crate::authority::Authority;
+use crate::calendar::Day;
+use crate::error::EconomyError;
+use crate::random::{Purpose, Stream};
+use crate::results::Results;
+use crate::scenario::policy::{Capitalisation as Posting, Policy};
+use crate::scenario::{Scenario, Values};
+
+impl<'a> Economy<'a> {
+    pub(super) fn open(scenario: &'a Scenario, seed: u64) -> Result<Economy<'a>, EconomyError> {
+        let values = &scenario.values;
+        let bank_shares = zipf(usize::from(values.banks.count), values.banks.size_exponent);
+        let mut firms = draw_firms(values, seed, &bank_shares);
+        let households = draw_households(values, seed, &bank_shares, &mut firms);
+        fill_firms(values, &mut firms);
+        let (banks, investors, reserves) = draw_up_banks(values, seed, &households, &firms);
+
+        let banknotes =
+            households.cash_minor.iter().sum::<i64>() + banks.iter().map(|bank| bank.vault_minor).sum::<i64>();
+        let equity = values.investors.central_bank_equity_minor;
+        let securities = banknotes + equity + reserves.iter().sum::<i64>();
+        let bonds_minor = securities + investors.bonds_minor + banks.iter().map(|bank| bank.bonds_minor).sum::<i64>();
+        let genesis = genesis(values, &reserves, banknotes, equity);
+        let authority = Authority::new(genesis, values.banks.count, values.policy.committee_seats)?;
+        let amounts = values.behaviours.workload.table();
+        let mut economy = Economy {
+            values,
+            seed,
+            threads: scenario.threads,
+            day: Day::new(values.time.first_day(), 0),
+            authority,
+            households,
+            firms,
+            banks,
+            investors,
+            bonds_minor,
+            amounts,
+            climate: CLIMATE,
+            flows_today: Flows::default(),
+            flows_period: Flows::default(),
+            worth: [0; 6],
+            used: [Used::default(); 4],
+            period_income_minor: 0,
+            wishes: Vec::new(),
+            shells: Vec::new(),
+            all_shells: Vec::new(),
+            left_behind: Vec::new(),
+            results: Results::default(),
+        };
+        for index in 0..economy.banks.len() {
+            economy.banks[index].at_central_bank_minor = economy.at_central_bank(index);
+        }
+        economy.open_first_wallets()?;
+        economy.plan_spending();
+        economy.worth = economy.worth_of_sectors();
+        economy.note_period();
+        Ok(economy)
+    }
+
+    /// Firms that take CBDC get their wallets, and so do the households that begin with one.
+    fn open_first_wallets(&mut self) -> Result<(), EconomyError> {
+        let accepting = self.values.firms.accepting_share;
+        let firms: Vec<usize> = (0..self.firms.len())
+            .filter(|firm| Stream::of(self.seed, Purpose::Population, 1, *firm as u32).unit() < accepting)
+            .collect();
+        for chunk in firms.chunks(8_192) {
+            let wanted =
+                chunk.iter().map(|firm| (self.firms.bank[*firm], Class::BUSINESS, Firms::holder(*firm))).collect();
+            for (firm, account) in chunk.iter().zip(self.open_wallets(wanted)?) {
+                self.firms.wallet[*firm] = account.to_u64();
+                self.firms.sequence[*firm] = 1;
+            }
+        }
+        let (ceiling, initial) = self.behaviours().adoption.ceiling_and_initial();
+        let initial = if ceiling > 0.0 { initial / ceiling } else { 0.0 };
+        let households: Vec<usize> = (0..self.households.len())
+            .filter(|household| {
+                let draw = Stream::of(self.seed, Purpose::Population, 2, *household as u32).unit();
+                self.households.may_adopt[*household] && draw < initial
+            })
+            .collect();
+        self.open_household_wallets(&households)
+    }
+
+    /// Opens wallets for households, linked to their deposits where policy has waterfalls.
+    pub(super) fn open_household_wallets(&mut self, households: &[usize]) -> Result<(), EconomyError> {
+        for chunk in households.chunks(8_192) {
+            let class = Class::HOUSEHOLD;
+            let wanted =
+                chunk.iter().map(|index| (self.households.bank[*index], class, Households::holder(*index))).collect();
+            for (household, account) in chunk.iter().zip(self.open_wallets(wanted)?) {
+                self.households.wallet[*household] = account.to_u64();
+                self.households.sequence[*household] = 1;
+            }
+            self.climate.adopters += chunk.len() as u32;
+        }
+        Ok(())
+    }
+
+    /// Opens wallets and links them: the holders' first number is used, whether or not policy links.
+    pub(super) fn open_wallets(&mut self, wanted: Vec<(u16, Class, HolderId)>) -> Result<Vec<AccountId>, EconomyError> {
+        for (bank, class, holder) in &wanted {
+            self.authority.open_wallet(BankId(bank + 1), *class, *holder);
+        }
+        let outcomes = self.settle_all()?;
+        let accounts: Vec<AccountId> =
+            outcomes.iter().filter_map(|outcome| AccountId::from_u64(outcome.amount)).collect();
+        for account in &accounts {
+            // Bank 0 is no link.
+            let linked = if self.values.policy.waterfall { account.bank } else { BankId(0) };
+            self.authority.link(*account, linked, 1);
+        }
+        self.settle_all()?;
+        Ok(accounts)
+    }
+}
+
+const CLIMATE: Climate = Climate {
+    price_level: 1.0,
+    inflation: 0.02,
+    output_gap: 0.0,
+    wage_level: 1.0,
+    trust_cbdc: 1.0,
+    outage_until: 0,
+    income_loss: 0.0,
+    income_loss_until: 0,
+    normal_spending: 0.0,
+    month_spending_minor: 0,
+    month_rhythm: 0.0,
+    months: 0,
+    last_payday: None,
+    adopters: 0,
+    month_taxes_minor: 0,
+    month_pensions_minor: 0,
+};
+
+/// Shares that fall with rank to a power, summing to 1.
+fn zipf(count: usize, exponent: f64) -> Vec<f64> {
+    let weights: Vec<f64> = (0..count).map(|rank| libm::pow(rank as f64 + 1.0, -exponent)).collect();
+    let sum: f64 = weights.iter().sum();
+    weights.iter().map(|weight| weight / sum).collect()
+}
+
+/// The place where a point from 0 to 1 falls among shares.
+fn pick(shares: &[f64], mut point: f64) -> usize {
+    for (place, share) in shares.iter().enumerate() {
+        if point < *share {
+            return place;
+        }
+        point -= share;
+    }
+    shares.len() - 1
+}
+
+fn draw_firms(values: &Values, seed: u64, bank_shares: &[f64]) -> Firms {
+    let count = values.firms.count as usize;
+    let shares = zipf(count, values.firms.size_exponent);
+    // Sixteen places and more a firm, at least one for the smallest.
+    let places = (count * 16).next_power_of_two().max(4_096);
+    let mut popularity = Vec::with_capacity(places);
+    let mut reached = 0.0;
+    for (firm, share) in shares.iter().enumerate() {
+        reached += share * (places - count) as f64;
+        let until = ((reached as usize) + firm + 1).min(places);
+        popularity.resize(until.max(popularity.len()), firm as u32);
+    }
+    popularity.resize(places, 0);
+    let bank = (0..count)
+        .map(|firm| pick(bank_shares, Stream::of(seed, Purpose::Population, 3, firm as u32).unit()) as u16)
+        .collect();
+    let zeros = || vec![0_i64; count];
+    Firms {
+        deposit_minor: zeros(),
+        cash_minor: zeros(),
+        cbdc_minor: zeros(),
+        loan_minor: zeros(),
+        wages_minor: zeros(),
+        surplus_minor: zeros(),
+        wallet: vec![0; count],
+        sequence: vec![0; count],
+        bank,
+        popularity,
+    }
+}
+
+fn draw_households(values: &Values, seed: u64, bank_shares: &[f64], firms: &mut Firms) -> Households {
+    let (figures, behaviours) = (&values.households, &values.behaviours);
+    let (ceiling, _) = behaviours.adoption.ceiling_and_initial();
+    let count = figures.count as usize;
+    let fiscal = &behaviours.fiscal.parameters;
+    // The mean of income^on_income, so that deposits keep their mean.
+    let elasticity = figures.deposit_on_income;
+    let scale = libm::exp(0.5 * elasticity * (elasticity - 1.0) * figures.income_sigma * figures.income_sigma);
+    let mut households = Households::default();
+    for index in 0..count {
+        let mut stream = Stream::of(seed, Purpose::Population, 0, index as u32);
+        let age = figures.age_min + stream.below(figures.age_max - figures.age_min + 1);
+        let is_pensioner = f64::from(age) >= fiscal.pension_age;
+        let drawn = stream.log_normal(figures.income_minor_mean, figures.income_sigma);
+        let income = drawn * if is_pensioner { fiscal.pension_share } else { 1.0 };
+        let relative = libm::pow(drawn / figures.income_minor_mean, elasticity) / scale;
+        let deposit = stream.log_normal(figures.deposit_minor_mean * relative, figures.deposit_sigma);
+        let cash = figures.cash_minor_mean * 2.0 * stream.unit();
+        let (borrows, loan) = (stream.unit(), stream.log_normal(figures.loan_minor_mean, figures.loan_sigma));
+        let firm = |stream: &mut Stream| firms.popularity[stream.below(firms.popularity.len() as u32) as usize];
+        let (employer, biller) = (firm(&mut stream), firm(&mut stream));
+        let bank = pick(bank_shares, stream.unit());
+        let may_adopt = stream.unit() < ceiling;
+        let spread = behaviours.instrument.parameters.cash_taste_spread;
+        households.income_minor.push(income.min(1e13) as i64);
+        households.deposit_minor.push(deposit.min(1e13) as i64);
+        households.cash_minor.push(cash as i64);
+        households.cbdc_minor.push(0);
+        households.loan_minor.push(if borrows < figures.borrower_share { loan.min(1e13) as i64 } else { 0 });
+        households.employer.push(if is_pensioner { NO_EMPLOYER } else { employer });
+        households.biller.push(biller);
+        households.bank.push(bank as u16);
+        households.age.push(age as u8);
+        households.may_adopt.push(may_adopt);
+        households.taste.push((figures.taste_sigma * stream.normal()) as f32);
+        households.cash_taste.push((1.0 + spread * (2.0 * stream.unit() - 1.0)) as f32);
+        households.wallet.push(0);
+        households.sequence.push(0);
+        households.payments_a_day.push(0.0);
+        households.bill_minor.push(0);
+        if !is_pensioner {
+            let gross = income / (1.0 - fiscal.tax);
+            firms.wages_minor[employer as usize] += gross.min(1e13) as i64;
+        }
+    }
+    households
+}
+
+fn fill_firms(values: &Values, firms: &mut Firms) {
+    for firm in 0..firms.len() {
+        let wages = firms.wages_minor[firm] as f64;
+        firms.deposit_minor[firm] = (wages * values.firms.deposit_months) as i64;
+        firms.loan_minor[firm] = (wages * values.firms.loan_months) as i64;
+    }
+}
+
+fn draw_up_banks(
+    values: &Values,
+    seed: u64,
+    households: &Households,
+    firms: &Firms,
+) -> (Vec<Bank>, Investors, Vec<i64>) {
+    let figures = &values.banks;
+    let count = usize::from(figures.count);
+    let (mut deposits, mut loans) = (vec![0_i64; count], vec![0_i64; count]);
+    let customers = [
+        (&households.bank, &households.deposit_minor, &households.loan_minor),
+        (&firms.bank, &firms.deposit_minor, &firms.loan_minor),
+    ];
+    for (banks, deposit, loan) in customers {
+        for (place, bank) in banks.iter().enumerate() {
+            deposits[usize::from(*bank)] += deposit[place];
+            loans[usize::from(*bank)] += loan[place];
+        }
+    }
+    let share = |amount: i64, share: f64| portion(amount, (share * 1e6) as i64, 1_000_000);
+    let mut investors = Investors::default();
+    let (mut banks, mut all_reserves) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for index in 0..count {
+        let mut stream = Stream::of(seed, Purpose::Population, 4, index as u32);
+        let mut around = |mean: f64, spread: f64| mean * (1.0 + spread * (2.0 * stream.unit() - 1.0));
+        let of_investors = share(deposits[index], values.investors.deposit_share);
+        let deposits_minor = deposits[index] + of_investors;
+        let ratio = around(figures.capital_ratio, figures.capital_spread);
+        let equity_minor = share(loans[index], ratio * figures.risk_weight);
+        let reserves = share(deposits_minor, around(figures.reserves_share, figures.reserves_spread));
+        let vault_minor = share(deposits_minor, figures.vault_share);
+        let mut wholesale_minor = share(deposits_minor + equity_minor, figures.wholesale_share);
+        let funds = deposits_minor + equity_minor + wholesale_minor;
+        let mut bonds_minor = funds - loans[index] - reserves - vault_minor;
+        if bonds_minor < 0 {
+            (wholesale_minor, bonds_minor) = (wholesale_minor - bonds_minor, 0);
+        }
+        investors.deposit_minor.push(of_investors);
+        investors.wholesale_minor.push(wholesale_minor);
+        all_reserves.push(reserves);
+        let policy_rate = values.policy.policy_rate_ppm as f64 / 1e6;
+        let pricing = &values.behaviours.deposit_pricing;
+        let settled = |rate: f64, step: &dyn Fn(f64) -> f64| (0..200).fold(rate, |rate, _| step(rate));
+        let cbdc_rate = values.policy.cbdc_rate_ppm as f64 / 1e6;
+        let deposit_rate = settled(0.0, &|rate| pricing.next_rate(rate, policy_rate, cbdc_rate));
+        let loans_pricing = &values.behaviours.loan_pricing;
+        let loan_rate = settled(0.0, &|rate| loans_pricing.next_rate(rate, deposit_rate, policy_rate, 0.0));
+        banks.push(Bank {
+            id: BankId(index as u16 + 1),
+            standing: Standing::Active,
+            vault_minor,
+            bonds_minor,
+            loans_minor: loans[index],
+            deposits_minor,
+            wholesale_minor,
+            equity_minor,
+            clearing_minor: 0,
+            fiscal_minor: 0,
+            estate_minor: 0,
+            pledged_minor: 0,
+            at_central_bank_minor: 0,
+            deposit_rate,
+            loan_rate,
+            trust: 1.0,
+            interest_minor: 0,
+            is_failing: false,
+        });
+    }
+    investors.bonds_minor = share(deposits.iter().sum(), values.investors.bond_share);
+    (banks, investors, all_reserves)
+}
+
+/// Key rates from a policy rate and the corridor's widths.
+pub(super) fn key_rates(policy: &Policy, policy_rate_ppm: i64) -> KeyRates {
+    let rate = |ppm: i64| RatePpm(ppm.clamp(-1_000_000, 1_000_000) as i32);
+    KeyRates {
+        policy: rate(policy_rate_ppm),
+        deposit: rate(policy_rate_ppm - policy.corridor_below_ppm),
+        lending: rate(policy_rate_ppm + policy.corridor_above_ppm),
+        penalty: rate(policy_rate_ppm + policy.penalty_above_ppm),
+    }
+}
+
+/// CBDC's tiers: one rate up to a bound and another above it, or one for all.
+pub(super) fn tiers(rate_ppm: i64, tier_minor: Option<u64>, above_ppm: i64) -> Tiers {
+    let rate = |ppm: i64| RatePpm(ppm as i32);
+    let bounded = tier_minor.and_then(|minor| {
+        Tiers::new(&[Tier { up_to: Amount::from_minor(minor), rate: rate(rate_ppm) }], rate(above_ppm))
+    });
+    bounded.unwrap_or(Tiers::flat(rate(rate_ppm)))
+}
+
+fn genesis(values: &Values, reserves: &[i64], banknotes: i64, equity: i64) -> Genesis {
+    let policy = &values.policy;
+    let amount = |minor: i64| Amount::from_minor(minor.max(0) as u64);
+    let mut parameters = Parameters {
+        supply_cap: policy.supply_cap_minor.map(Amount::from_minor),
+        issuance_quota: None,
+        issuance_quota_of_bank: BTreeMap::new(),
+        capitalisation: match policy.capitalisation {
+            Posting::Monthly => Capitalisation::Monthly,
+            Posting::Daily => Capitalisation::Daily,
+        },
+        key_rates: key_rates(policy, policy.policy_rate_ppm),
+        reserves: ReserveRules {
+            rate_up_to: RatePpm(0),
+            rate_above: RatePpm(policy.reserves_rate_ppm as i32),
+            requirement_ppm: policy.requirement_ppm as u32,
+            period_days: policy.maintenance_days as u16,
+            shortfall_rate: RatePpm(policy.penalty_above_ppm as i32),
+        },
+        haircut_ppm: policy.haircut_ppm as u32,
+        work_per_block: WorkPerBlock(WorkPerBlock::MAX),
+        ..Parameters::default()
+    };
+    let household = &mut parameters.classes[Class::HOUSEHOLD.index()];
+    household.holding_limit = policy.holding_limit_minor.map(Amount::from_minor);
+    household.tiers = tiers(policy.cbdc_rate_ppm, policy.cbdc_tier_minor, policy.cbdc_rate_above_ppm);
+    parameters.classes[Class::BUSINESS.index()].holding_limit = policy.firm_limit_minor.map(Amount::from_minor);
+
+    let member = |role: Role, id: u16| Member {
+        role,
+        id: MemberId(id),
+        name: format!("{} {id}", role.name()),
+        signing_key: member_key(),
+        node_key: None,
+    };
+    let mut members: Vec<Member> =
+        [Role::CentralBank, Role::Operator, Role::Registrar].map(|role| member(role, 1)).to_vec();
+    members.extend((1..=policy.committee_seats).map(|seat| member(Role::Committee, seat)));
+    members.extend((1..=values.banks.count).map(|bank| member(Role::Bank, bank)));
+    let of_banks = reserves.iter().enumerate().map(|(index, minor)| (BankId(index as u16 + 1), amount(*minor)));
+    Genesis {
+        currency: *b"EUR",
+        currency_exponent: 2,
+        day_count: DayCount::Actual365,
+        day_offset_minutes: 0,
+        created_at: values.time.first_day().start(0),
+        validity_ms_max: 86_400_000,
+        header_signatures: 1,
+        threshold: policy.committee_threshold,
+        members,
+        books: opening_books(of_banks, amount(banknotes), amount(equity))
+            .expect("amounts are at most 10^15 minor units each, so their sums fit"),
+        policy: parameters,
+    }
+}

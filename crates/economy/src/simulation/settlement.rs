@@ -1,0 +1,331 @@
+//! Settlement: wishes become commands and entries, in the order of households.
+//!
+//! 1. Wallets are opened.
+//! 2. Banks prepare for what their customers will take out: banknotes for the vault, CBDC for the treasury, reserves for
+//!    both. Who cannot get enough rations its customers, first come, first served.
+//! 3. Banknotes are drawn, wallets funded and defunded.
+//! 4. Payments are made. Those with CBDC are commands: what a payer lacks comes from their deposit by the reverse
+//!    waterfall, what a payee may not hold goes to theirs by the waterfall, and both only as the ledger's outcome says.
+//!    What CBDC cannot pay is paid from the deposit, and what nothing can pay is not paid.
+
+use cbdc_ledger::amount::Amount;
+use cbdc_ledger::command::{IssuanceKind, OperationKind};
+use cbdc_ledger::identity::AccountId;
+
+use super::decision::{Wish, WishKind};
+use super::{CASH, CBDC, DEPOSIT, Economy};
+use crate::accounts::{Flow, Sector};
+use crate::error::EconomyError;
+
+/// Commands in one proposal.
+const PROPOSAL_COMMANDS: usize = 4_096;
+
+/// A CBDC payment under way: what was set aside for it.
+#[derive(Clone, Copy)]
+struct UnderWay {
+    wish: Wish,
+    is_to_person: bool,
+    own_minor: i64,
+    lacking_minor: i64,
+}
+
+/// A change of a wallet against the deposit under way.
+#[derive(Clone, Copy)]
+struct Moved {
+    household: usize,
+    amount_minor: i64,
+    is_funding: bool,
+}
+
+impl Economy<'_> {
+    pub(super) fn settle_wishes(&mut self) -> Result<(), EconomyError> {
+        let lists = std::mem::take(&mut self.wishes);
+        let all = || lists.iter().flatten();
+        let opened: Vec<usize> =
+            all().filter(|wish| wish.kind == WishKind::Open).map(|wish| wish.household as usize).collect();
+        self.open_household_wallets(&opened)?;
+        let (notes, cbdc) = self.prepare_banks(all())?;
+        self.draw_banknotes(all(), notes);
+        self.move_wallets(all(), cbdc)?;
+        self.climate.month_rhythm += self.rhythm_today();
+        self.make_payments(all())?;
+        self.wishes = lists;
+        Ok(())
+    }
+
+    /// Gives each bank the banknotes and the CBDC that its customers will take out today, as far as it can get them.
+    /// Returns what each may hand out.
+    fn prepare_banks<'w>(
+        &mut self,
+        wishes: impl Iterator<Item = &'w Wish>,
+    ) -> Result<(Vec<i64>, Vec<i64>), EconomyError> {
+        let (mut notes, mut cbdc) = (vec![0_i64; self.banks.len()], vec![0_i64; self.banks.len()]);
+        for wish in wishes {
+            let bank = usize::from(self.households.bank[wish.household as usize]);
+            match wish.kind {
+                WishKind::Draw => notes[bank] += wish.amount_minor,
+                WishKind::Fund => cbdc[bank] += wish.amount_minor,
+                _ => {}
+            }
+        }
+        for index in 0..self.banks.len() {
+            if !self.banks[index].is_active() {
+                (notes[index], cbdc[index]) = (0, 0);
+                continue;
+            }
+            let id = self.banks[index].id;
+            let [reserves, _, _] = self.central_bank_accounts(index);
+            let ordered = (notes[index] - self.banks[index].vault_minor).max(0);
+            let needed = ordered + cbdc[index];
+            let lacking = (needed - reserves).max(0);
+            let lent = if lacking > 0 { self.borrow_overnight(index, lacking) } else { 0 };
+            let mut left = reserves + lent;
+            let ordered = ordered.min(left);
+            left -= ordered;
+            let issued = cbdc[index].min(left).min(self.issuable_minor(&cbdc[..index]));
+            if ordered > 0 {
+                self.authority.operation(OperationKind::WithdrawBanknotes, id, minor(ordered));
+                self.banks[index].vault_minor += ordered;
+            }
+            if issued > 0 {
+                self.authority.issuance(IssuanceKind::Issue, id, minor(issued));
+            }
+            (notes[index], cbdc[index]) = (self.banks[index].vault_minor, issued);
+        }
+        self.settle_all()?;
+        Ok((notes, cbdc))
+    }
+
+    /// What the supply cap leaves for a bank, after what others will issue.
+    fn issuable_minor(&self, before: &[i64]) -> i64 {
+        let ledger = self.authority.ledger();
+        let Some(cap) = ledger.parameters().supply_cap else { return i64::MAX };
+        let circulating = ledger.books().cbdc().minor() as i64 + before.iter().sum::<i64>();
+        (cap.minor().min(i64::MAX as u64) as i64 - circulating).max(0)
+    }
+
+    fn draw_banknotes<'w>(&mut self, wishes: impl Iterator<Item = &'w Wish>, mut notes: Vec<i64>) {
+        for wish in wishes.filter(|wish| wish.kind == WishKind::Draw) {
+            let household = wish.household as usize;
+            let bank = usize::from(self.households.bank[household]);
+            let drawn = wish.amount_minor.min(self.households.deposit_minor[household]).min(notes[bank]);
+            if drawn <= 0 {
+                continue;
+            }
+            notes[bank] -= drawn;
+            self.households.deposit_minor[household] -= drawn;
+            self.households.cash_minor[household] += drawn;
+            self.banks[bank].deposits_minor -= drawn;
+            self.banks[bank].vault_minor -= drawn;
+        }
+    }
+
+    fn move_wallets<'w>(
+        &mut self,
+        wishes: impl Iterator<Item = &'w Wish>,
+        mut treasuries: Vec<i64>,
+    ) -> Result<(), EconomyError> {
+        let mut under_way = Vec::new();
+        for wish in wishes {
+            let is_funding = match wish.kind {
+                WishKind::Fund => true,
+                WishKind::Defund => false,
+                _ => continue,
+            };
+            let household = wish.household as usize;
+            let Some(wallet) = account(self.households.wallet[household]) else { continue };
+            let bank = usize::from(self.households.bank[household]);
+            if is_funding {
+                let amount = wish.amount_minor.min(self.households.deposit_minor[household]).min(treasuries[bank]);
+                if amount <= 0 {
+                    continue;
+                }
+                treasuries[bank] -= amount;
+                self.households.deposit_minor[household] -= amount;
+                self.authority.fund(wallet, minor(amount));
+                under_way.push(Moved { household, amount_minor: amount, is_funding });
+            } else {
+                let amount = wish.amount_minor.min(self.households.cbdc_minor[household]);
+                if amount <= 0 {
+                    continue;
+                }
+                self.households.cbdc_minor[household] -= amount;
+                self.households.sequence[household] += 1;
+                let sequence = u64::from(self.households.sequence[household]);
+                self.authority.defund(wallet, minor(amount), sequence);
+                under_way.push(Moved { household, amount_minor: amount, is_funding });
+            }
+            if under_way.len() >= PROPOSAL_COMMANDS {
+                self.settle_moved(&mut under_way)?;
+            }
+        }
+        self.settle_moved(&mut under_way)
+    }
+
+    fn settle_moved(&mut self, under_way: &mut Vec<Moved>) -> Result<(), EconomyError> {
+        let outcomes = self.settle()?;
+        for (moved, outcome) in under_way.drain(..).zip(outcomes) {
+            let Moved { household, amount_minor, is_funding } = moved;
+            let bank = usize::from(self.households.bank[household]);
+            let (deposit, cbdc) = (&mut self.households.deposit_minor, &mut self.households.cbdc_minor);
+            match (is_funding, outcome.is_settled()) {
+                (true, true) => {
+                    // What the limit did not allow came back by the waterfall.
+                    let returned = outcome.amount as i64;
+                    cbdc[household] += amount_minor - returned;
+                    deposit[household] += returned;
+                    self.banks[bank].deposits_minor -= amount_minor - returned;
+                }
+                (true, false) => deposit[household] += amount_minor,
+                (false, true) => {
+                    deposit[household] += amount_minor;
+                    self.banks[bank].deposits_minor += amount_minor;
+                }
+                (false, false) => cbdc[household] += amount_minor,
+            }
+        }
+        Ok(())
+    }
+
+    fn make_payments<'w>(&mut self, wishes: impl Iterator<Item = &'w Wish>) -> Result<(), EconomyError> {
+        let mut under_way = Vec::with_capacity(PROPOSAL_COMMANDS);
+        let mut spent = 0;
+        for wish in wishes {
+            let WishKind::Pay { instrument, is_to_person } = wish.kind else { continue };
+            let is_paid = match usize::from(instrument) {
+                CBDC => self.offer_cbdc(wish, is_to_person, &mut under_way),
+                CASH => self.pay_cash(wish, is_to_person, &mut spent),
+                _ => false,
+            };
+            if !is_paid {
+                self.pay_otherwise(wish, is_to_person, &mut spent);
+            }
+            if under_way.len() >= PROPOSAL_COMMANDS {
+                self.settle_payments(&mut under_way, &mut spent)?;
+            }
+        }
+        self.settle_payments(&mut under_way, &mut spent)?;
+        self.flows_today.record(Flow::Consumption, Sector::Households, Sector::Firms, spent);
+        self.climate.month_spending_minor += spent;
+        Ok(())
+    }
+
+    /// Writes a CBDC payment as a command, if payer and payee can make it.
+    fn offer_cbdc(&mut self, wish: &Wish, is_to_person: bool, under_way: &mut Vec<UnderWay>) -> bool {
+        let (payer, payee, amount) = (wish.household as usize, wish.payee as usize, wish.amount_minor);
+        let to = if is_to_person { self.households.wallet[payee] } else { self.firms.wallet[payee] };
+        let (Some(from), Some(to)) = (account(self.households.wallet[payer]), account(to)) else { return false };
+        let own_minor = self.households.cbdc_minor[payer].min(amount);
+        let lacking_minor = amount - own_minor;
+        let tops_up = self.values.policy.waterfall && self.values.policy.reverse_waterfall;
+        if lacking_minor > 0 && (!tops_up || self.households.deposit_minor[payer] < lacking_minor) {
+            return false;
+        }
+        self.households.sequence[payer] += 1;
+        let sequence = u64::from(self.households.sequence[payer]);
+        self.households.cbdc_minor[payer] -= own_minor;
+        if lacking_minor == 0 {
+            self.authority.transfer(from, to, minor(amount), sequence);
+        } else {
+            self.households.deposit_minor[payer] -= lacking_minor;
+            let bank = self.banks[usize::from(self.households.bank[payer])].id;
+            self.authority.transfer_with_top_up((from, to, minor(amount), sequence), bank, minor(lacking_minor));
+        }
+        under_way.push(UnderWay { wish: *wish, is_to_person, own_minor, lacking_minor });
+        true
+    }
+
+    /// Applies the CBDC payments under way and books what their outcomes say.
+    fn settle_payments(&mut self, under_way: &mut Vec<UnderWay>, spent: &mut i64) -> Result<(), EconomyError> {
+        if under_way.is_empty() {
+            return Ok(());
+        }
+        let outcomes = self.settle()?;
+        for (payment, outcome) in under_way.drain(..).zip(outcomes) {
+            let UnderWay { wish, is_to_person, own_minor, lacking_minor } = payment;
+            let (payer, payee, amount) = (wish.household as usize, wish.payee as usize, wish.amount_minor);
+            self.households.cbdc_minor[payer] += own_minor;
+            self.households.deposit_minor[payer] += lacking_minor;
+            if !outcome.is_settled() {
+                self.used[CBDC].refused += 1;
+                self.pay_otherwise(&wish, is_to_person, spent);
+                continue;
+            }
+            let (waterfall, topped_up) = (outcome.amount as i64, outcome.limit as i64);
+            self.households.cbdc_minor[payer] -= amount - topped_up;
+            self.households.deposit_minor[payer] -= topped_up;
+            self.banks[usize::from(self.households.bank[payer])].deposits_minor -= topped_up;
+            let bank = if is_to_person {
+                self.households.cbdc_minor[payee] += amount - waterfall;
+                self.households.deposit_minor[payee] += waterfall;
+                self.households.bank[payee]
+            } else {
+                self.firms.cbdc_minor[payee] += amount - waterfall;
+                self.firms.deposit_minor[payee] += waterfall;
+                self.firms.surplus_minor[payee] += amount;
+                *spent += amount;
+                self.firms.bank[payee]
+            };
+            self.banks[usize::from(bank)].deposits_minor += waterfall;
+            let used = &mut self.used[CBDC];
+            used.count += 1;
+            used.value_minor += amount;
+            used.reverse_waterfall_minor += topped_up;
+            used.waterfall_minor += waterfall;
+        }
+        Ok(())
+    }
+
+    fn pay_cash(&mut self, wish: &Wish, is_to_person: bool, spent: &mut i64) -> bool {
+        let (payer, payee, amount) = (wish.household as usize, wish.payee as usize, wish.amount_minor);
+        if self.households.cash_minor[payer] < amount {
+            return false;
+        }
+        self.households.cash_minor[payer] -= amount;
+        if is_to_person {
+            self.households.cash_minor[payee] += amount;
+        } else {
+            self.firms.cash_minor[payee] += amount;
+            self.firms.surplus_minor[payee] += amount;
+            *spent += amount;
+        }
+        self.used[CASH].count += 1;
+        self.used[CASH].value_minor += amount;
+        true
+    }
+
+    /// From the deposit; failing that with banknotes; failing that not at all.
+    fn pay_otherwise(&mut self, wish: &Wish, is_to_person: bool, spent: &mut i64) {
+        let (payer, payee, amount) = (wish.household as usize, wish.payee as usize, wish.amount_minor);
+        if self.households.deposit_minor[payer] < amount {
+            if !self.pay_cash(wish, is_to_person, spent) {
+                self.used[DEPOSIT].declined += 1;
+            }
+            return;
+        }
+        let from_bank = usize::from(self.households.bank[payer]);
+        self.households.deposit_minor[payer] -= amount;
+        let to_bank = if is_to_person {
+            self.households.deposit_minor[payee] += amount;
+            self.households.bank[payee]
+        } else {
+            self.firms.deposit_minor[payee] += amount;
+            self.firms.surplus_minor[payee] += amount;
+            *spent += amount;
+            self.firms.bank[payee]
+        };
+        self.clear(from_bank, usize::from(to_bank), amount);
+        self.used[DEPOSIT].count += 1;
+        self.used[DEPOSIT].value_minor += amount;
+    }
+}
+
+/// An amount of the ledger; nothing negative ever gets here.
+pub(super) fn minor(amount_minor: i64) -> Amount {
+    Amount::from_minor(amount_minor.max(0) as u64)
+}
+
+/// A wallet's account; `None` for a household without one.
+pub(super) fn account(wallet: u64) -> Option<AccountId> {
+    AccountId::from_u64(wallet).filter(|_| wallet != 0)
+}

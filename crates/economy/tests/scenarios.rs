@@ -1,0 +1,83 @@
+//! What is wrong with a scenario is told with file, line, key and the allowed range.
+
+use cbdc_economy::{Scenario, explain};
+
+fn mistake(text: &str) -> String {
+    Scenario::parse("bad.toml", text).err().map(|error| error.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn a_mistake_names_file_line_key_and_range() {
+    for (text, words) in [
+        ("[households]\ncount = 0", ["bad.toml:2:9", "from 1 to 20000000", "0"]),
+        ("[households]\n\ncuont = 5", ["bad.toml:3:1", "unknown key `cuont`", "did you mean `count`"]),
+        ("[policy]\nholding_limit_minor = \"many\"", ["bad.toml:2:23", "or \"none\"", "text"]),
+        ("[adoption]\nimitation = -1", ["bad.toml:2:13", "from 0 to 20", "-1"]),
+        ("[behaviour]\nportfolio = \"logot\"", ["bad.toml:2:13", "one of \"logit\"", "did you mean `logit`"]),
+        ("[[shock]]\nday = 3\nkind = \"outage\"\nsize = 1", ["bad.toml:4:1", "no `size`", "size"]),
+        ("[[shock]]\nday = 3", ["bad.toml:1:1", "one of rates", "none"]),
+        ("[banks]\ncount = 3\n[[shock]]\nkind = \"fail-bank\"\nbank = 4", ["bad.toml:5:8", "from 1 to 3", "4"]),
+        (
+            "[[rule]]\nkind = \"expression\"\nexpression = \"inflatoin\"",
+            ["bad.toml:3:14", "one of inflation", "did you mean `inflation`"],
+        ),
+        (
+            "[[rule]]\nkind = \"limit-ladder\"\nsteps_minor = [5, 5]",
+            ["bad.toml:3:19", "each above the one before", "5"],
+        ),
+        ("[time]\nstart = \"2027-02-30\"", ["bad.toml:2:9", "a date", "2027-02-30"]),
+        ("[policy]\npolicy_rate_ppm = 0.5", ["bad.toml:2:19", "a whole number", "0.5"]),
+        ("[policy]\nwaterfall = false", ["bad.toml", "waterfall", "firm_limit_minor"]),
+        ("seed = \"x\"", ["bad.toml:1:8", "a whole number", "the text"]),
+        ("[policy", ["bad.toml:1", "valid TOML", ""]),
+        ("[wrong]\nx = 1", ["bad.toml:1:2", "unknown key `wrong`", "behaviour"]),
+    ] {
+        let told = mistake(text);
+        assert!(words.iter().all(|word| told.contains(word)), "{text}\n---\n{told}");
+    }
+}
+
+#[test]
+fn an_override_is_told_on_itself_and_leaves_the_scenario_as_it_was() {
+    let mut scenario = Scenario::parse("good.toml", "[households]\ncount = 5").unwrap();
+    let hash = scenario.hash();
+    let told = scenario.set("households.count", "-3").unwrap_err().to_string();
+    assert!(told.contains("--set:1:18") && told.contains("from 1 to 20000000"), "{told}");
+    assert_eq!(scenario.hash(), hash);
+    scenario.set("households.count", "6").unwrap();
+    assert_ne!(scenario.hash(), hash);
+}
+
+#[test]
+fn a_missing_file_proposes_a_similar_one() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.tolm");
+    let told = Scenario::read(&path).unwrap_err().to_string();
+    assert!(told.contains("Did you mean `Cargo.toml`"), "{told}");
+}
+
+#[test]
+fn everything_in_force_is_explained_with_its_source() {
+    let scenario = Scenario::parse("plain.toml", "[adoption]\nimitation = 0.7").unwrap();
+    let behaviours = explain(&scenario);
+    assert!(behaviours.len() >= 16);
+    for behaviour in &behaviours {
+        assert!(!behaviour.source.is_empty() && !behaviour.equation.is_empty(), "{}", behaviour.name);
+        assert!(behaviour.models.contains(&behaviour.model));
+        for parameter in &behaviour.parameters {
+            assert!((parameter.least..=parameter.most).contains(&parameter.value), "{}", parameter.key);
+            // Every key that is explained can be set.
+            let mut changed = scenario.clone();
+            changed.set(&parameter.key, &parameter.least.to_string()).unwrap_or_else(|error| panic!("{error}"));
+        }
+    }
+    let imitation = behaviours.iter().flat_map(|it| &it.parameters).find(|it| it.key == "adoption.imitation");
+    assert_eq!(imitation.map(|it| it.value), Some(0.7));
+}
+
+#[test]
+fn the_shipped_scenarios_can_be_read() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../simulations/digital-euro.toml");
+    let scenario = Scenario::read(&file).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(scenario.values.policy.holding_limit_minor, Some(300_000));
+    assert!(scenario.values.households.count >= 100_000);
+}
