@@ -440,7 +440,7 @@ async fn a_stream_answers_every_payment_in_its_place_and_history_knows_first_out
     until(async || posted(&mut client, &bob).await == 810).await;
 
     // The largest batch that a bank takes goes through to the central bank whole.
-    let largest = alice.transfer(&bob, 10, 1).to_bytes().repeat(BATCH_COMMANDS_MAX);
+    let largest = batches[0][..SIGNED_PAYMENT_BYTES].repeat(BATCH_COMMANDS_MAX);
     let largest = v1::CommandBatch { batch_id: 1, commands: largest.into() };
     let mut answers = client.submit_transfers(tokio_stream::iter([largest])).await.unwrap().into_inner();
     let answers = unpack(&answers.message().await.unwrap().unwrap().outcomes).unwrap();
