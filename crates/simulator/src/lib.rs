@@ -10,6 +10,8 @@
 //! None of these rooms touches a network. Two more do:
 //! - [`network`]: a development network's folder and its running nodes;
 //! - [`run`]: a scenario, from its network's start to its result.
+//!
+//! Beside them stands [`settlement_core`]: ordering, fsync and the ledger alone, without signatures and network.
 
 pub mod measure;
 pub mod network;
@@ -17,4 +19,5 @@ pub mod report;
 pub mod result;
 pub mod run;
 pub mod scenario;
+pub mod settlement_core;
 pub mod workload;

@@ -1,10 +1,12 @@
-//! CPU time of processes, from `/proc/PID/stat`: user and system, all threads, living and joined.
+//! CPU time of processes, from `/proc/PID/stat`: user and system, all threads, living and joined; and of the whole machine,
+//! from `/proc/stat`, which tells whether others took a part of it meanwhile.
 //!
 //! The kernel counts in ticks of 10 ms: over a run of seconds the error is below one part in a hundred. A process that
 //! is killed and started again is two processes; read the first before it is gone.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Instant;
 
 /// Linux reports these times in ticks of 1/100 s to user space on every architecture (`USER_HZ`).
 const TICK_US: u64 = 10_000;
@@ -57,10 +59,47 @@ fn ticks(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
+/// CPU time that anything on this machine has used since it started, time that a hypervisor took from it included; `None` where
+/// there is no `/proc`.
+fn machine_cpu_us() -> Option<u64> {
+    machine_ticks(&fs::read_to_string("/proc/stat").ok()?).map(|ticks| ticks * TICK_US)
+}
+
+/// The first line's ticks without idle, waiting for disks, and guests' (which are part of user).
+fn machine_ticks(stat: &str) -> Option<u64> {
+    let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
+    let fields: Vec<u64> = fields.map(str::parse).collect::<Result<_, _>>().ok()?;
+    let busy = fields.iter().enumerate().filter(|(place, _)| !matches!(place, 3 | 4 | 8..));
+    Some(busy.map(|(_, ticks)| ticks).sum())
+}
+
+/// What was used between a start and a stop.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CpuSpent {
+    /// CPU µs by process id.
+    pub by_process_us: BTreeMap<u32, u64>,
+    /// CPU µs of everything on the machine, if it could be read.
+    pub machine_us: Option<u64>,
+    /// Time on the clock.
+    pub elapsed_us: u64,
+}
+
+impl CpuSpent {
+    /// The share of `cores` cores that the processes kept busy, and the share that anything else did.
+    pub fn busy_shares(&self, cores: u32) -> (f64, f64) {
+        let whole = self.elapsed_us.max(1) as f64 * f64::from(cores.max(1));
+        let own: u64 = self.by_process_us.values().sum();
+        let others = self.machine_us.map_or(0, |all| all.saturating_sub(own));
+        (own as f64 / whole, others as f64 / whole)
+    }
+}
+
 /// The CPU time of several processes between a start and a stop.
 #[derive(Debug, Clone)]
 pub struct CpuClock {
     started_us: BTreeMap<u32, u64>,
+    machine_us: Option<u64>,
+    started: Instant,
 }
 
 impl CpuClock {
@@ -70,18 +109,23 @@ impl CpuClock {
     /// One of them cannot be read.
     pub fn start(processes: impl IntoIterator<Item = u32>) -> Result<Self, CpuError> {
         let read = |process| process_cpu_us(process).map(|us| (process, us));
-        Ok(Self { started_us: processes.into_iter().map(read).collect::<Result<_, _>>()? })
+        let started_us = processes.into_iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Self { started_us, machine_us: machine_cpu_us(), started: Instant::now() })
     }
 
-    /// CPU µs since the start, by process id.
+    /// What was used since the start.
     ///
     /// # Errors
-    /// One of them is gone.
-    pub fn stop(&self) -> Result<BTreeMap<u32, u64>, CpuError> {
+    /// One of the processes is gone.
+    pub fn stop(&self) -> Result<CpuSpent, CpuError> {
         let read = |(process, started_us): (&u32, &u64)| {
             process_cpu_us(*process).map(|us| (*process, us.saturating_sub(*started_us)))
         };
-        self.started_us.iter().map(read).collect()
+        Ok(CpuSpent {
+            by_process_us: self.started_us.iter().map(read).collect::<Result<_, _>>()?,
+            machine_us: self.machine_us.zip(machine_cpu_us()).map(|(before, now)| now.saturating_sub(before)),
+            elapsed_us: self.started.elapsed().as_micros() as u64,
+        })
     }
 }
 
@@ -98,6 +142,14 @@ mod tests {
     }
 
     #[test]
+    fn what_others_use_is_told_apart() {
+        assert_eq!(machine_ticks("cpu  10 1 5 1000 90 2 3 4 7 0\ncpu0 1 1 1\n"), Some(10 + 1 + 5 + 2 + 3 + 4));
+        assert_eq!(machine_ticks("intr 1 2 3"), None);
+        let spent = CpuSpent { by_process_us: [(1, 500), (2, 250)].into(), machine_us: Some(1_000), elapsed_us: 1_000 };
+        assert_eq!(spent.busy_shares(2), (0.375, 0.125));
+    }
+
+    #[test]
     #[cfg(target_os = "linux")]
     fn work_between_start_and_stop_is_counted() {
         let me = std::process::id();
@@ -107,7 +159,7 @@ mod tests {
         while own_cpu_us().expect("this process is alive") < goal_us {
             sum = (0..10_000_u64).fold(sum, |sum, number| sum.wrapping_mul(31).wrapping_add(number));
         }
-        assert!(clock.stop().expect("this process is alive")[&me] >= 3 * TICK_US, "{sum}");
+        assert!(clock.stop().expect("this process is alive").by_process_us[&me] >= 3 * TICK_US, "{sum}");
     }
 
     #[test]

@@ -4,11 +4,13 @@
 //! nothing is shared while the clock runs. All times are nanoseconds from the start of the load.
 
 pub mod cpu;
+pub mod disk;
 pub mod latency;
 pub mod machine;
+pub mod thread_cpu;
 pub mod timeline;
 
-pub use cpu::{CpuClock, CpuError};
+pub use cpu::{CpuClock, CpuError, CpuSpent};
 pub use latency::LatencyRecorder;
 pub use machine::Machine;
 pub use timeline::Timeline;

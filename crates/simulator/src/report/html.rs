@@ -11,7 +11,7 @@ use cbdc_figures::page::{SCRIPT, STYLE};
 
 use super::plot::{Axis, Bar, Mark, Plot, Series, bars, escape};
 use super::words::{count, date, figure, given, money, percent, rounded, share, verdict, warnings};
-use super::{flows, policy};
+use super::{curve, flows, policy};
 use crate::result::{BooksSample, RunResult, Second};
 
 /// The page of a result.
@@ -20,6 +20,7 @@ pub fn page(result: &RunResult) -> String {
     head(&mut body, result);
     tiles(&mut body, result);
     plots(&mut body, result);
+    curve::section(&mut body, result);
     events(&mut body, result);
     policy::section(&mut body, result);
     books_and_audit(&mut body, result);
@@ -128,7 +129,7 @@ fn plots(html: &mut String, result: &RunResult) {
         html.push_str(&distribution_plot(result).figure(next()));
     }
     if !result.load_curve.is_empty() {
-        html.push_str(&curve_plot(result).figure(next()));
+        html.push_str(&curve::plot(result).figure(next()));
     }
     html.push_str(&outcome_bars(result, next()));
     if result.amounts.iter().any(|bucket| bucket.count > 0) {
@@ -250,10 +251,10 @@ fn latency_plot(result: &RunResult, rows: &[Second]) -> Plot {
     Plot { y_unit: "ms".to_owned(), bound, note, ..plot }
 }
 
-type Bound = Option<(f64, String)>;
+pub(super) type Bound = Option<(f64, String)>;
 
 /// A latency axis over these values: logarithmic if they differ much. The bound is drawn if it is near, else told.
-fn latency_axis(values: &[f64], bound_ms: f64, label: &str) -> (Axis, Bound, Option<String>) {
+pub(super) fn latency_axis(values: &[f64], bound_ms: f64, label: &str) -> (Axis, Bound, Option<String>) {
     let low = values.iter().copied().fold(f64::INFINITY, f64::min).min(1e6);
     let high = values.iter().copied().fold(0.0, f64::max).max(0.1);
     let near = bound_ms <= high * 6.0;
@@ -296,36 +297,6 @@ fn distribution_plot(result: &RunResult) -> Plot {
             colour: "c1",
             values: values.into_iter().map(Some).collect(),
         }],
-        stacked: false,
-        bound,
-        marks: Vec::new(),
-        shaded_to: None,
-        note,
-    }
-}
-
-fn curve_plot(result: &RunResult) -> Plot {
-    let points = &result.load_curve;
-    let series = |name: &str, colour, values: Vec<Option<f64>>| Series { name: name.to_owned(), colour, values };
-    let values: Vec<f64> = points.iter().flat_map(|point| [point.p50_ms, point.p99_ms]).collect();
-    let (y, bound, note) = latency_axis(&values, result.slo.p99_ms, "ms from due to final");
-    let most = points.iter().map(|point| point.offered_per_s).fold(0.0, f64::max);
-    let best = points.iter().filter(|point| point.held).map(|point| point.settled_per_s).fold(0.0, f64::max);
-    Plot {
-        title: "Latency against load".to_owned(),
-        description: format!(
-            "Latency at each offered rate; the highest settled rate within the bound is {} a second.",
-            rounded(best)
-        ),
-        x_unit: "offered a second".to_owned(),
-        y_unit: "ms".to_owned(),
-        x: Axis::linear("payments offered a second", 0.0, most, true),
-        y,
-        positions: points.iter().map(|point| point.offered_per_s).collect(),
-        series: vec![
-            series("p50", "c1", points.iter().map(|point| Some(point.p50_ms)).collect()),
-            series("p99", "c5", points.iter().map(|point| Some(point.p99_ms)).collect()),
-        ],
         stacked: false,
         bound,
         marks: Vec::new(),

@@ -5,6 +5,7 @@
 
 use cbdc_figures::plot;
 
+mod curve;
 mod flows;
 pub mod html;
 mod policy;

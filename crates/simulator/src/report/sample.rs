@@ -3,8 +3,8 @@
 use crate::measure::{LatencyRecorder, Machine, Timeline, timeline::Answer};
 use crate::result::{
     AmountCounter, AuditVerdict, BankDeposits, BooksSample, Checks, ClassHoldings, CpuPerPayment, EventRecord,
-    HoldingBucket, LoadGenerator, LoadPoint, NotOrdered, PolicyVersionReport, RunResult, SloVerdict, SupplySample,
-    SupplyTerms,
+    HoldingBucket, Limit, LoadGenerator, LoadPoint, Maximum, NotOrdered, PolicyVersionReport, RunResult, SloVerdict,
+    SupplySample, SupplyTerms,
 };
 use crate::scenario::Scenario;
 use crate::workload::{Plan, amounts::REPORT_EDGES_MINOR};
@@ -83,7 +83,15 @@ pub fn full_run() -> RunResult {
     result.holdings = vec![holdings()];
     result.audit = AuditVerdict { ok: true, blocks: 9_412, findings: Vec::new() };
     result.checks = Checks { signatures: true, fsync: true, tls: true, policy: true };
-    result.load_generator = LoadGenerator { bottleneck: false, late_ms_p99: 0.4 };
+    result.load_generator = LoadGenerator {
+        bottleneck: false,
+        starved: false,
+        late_ms_p99: 2.4,
+        own_late_ms_p99: 0.4,
+        cpu_share: Some(0.1),
+        machine_busy_share: 0.3,
+        others_busy_share: 0.02,
+    };
     result.events = scenario
         .events
         .iter()
@@ -103,8 +111,26 @@ pub fn full_run() -> RunResult {
             p50_ms: 4.0 + step,
             p99_ms: 9.0 + step.powi(3),
             held: step < 6.0,
+            limit: if step < 6.0 { Limit::None } else { Limit::Latency },
+            refused: 0,
+            failed: 0,
+            cpu_us_per_payment: 14.0,
+            verify_us_per_payment: 9.0,
+            generator_us_per_payment: Some(1.2),
+            generator_late_ms_p99: 0.5,
+            machine_busy_share: (step * 0.13).min(1.0),
+            others_busy_share: 0.01,
         })
         .collect();
+    result.maximum = Some(Maximum {
+        slo_p99_ms: result.slo.p99_ms,
+        offered_per_s: 40_000.0,
+        settled_per_s: 40_000.0,
+        failed_at_per_s: Some(60_000.0),
+        limit: Limit::Latency,
+        steps: 6,
+        took_s: 93.0,
+    });
     result
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::curve;
 use super::policy::by_rule;
 use super::words::{count, figure, given, money, percent, rounded, share, verdict, warnings};
 use crate::result::RunResult;
@@ -53,6 +54,7 @@ pub fn summary(result: &RunResult, colours: bool) -> String {
     payments(&mut text, result, &paint);
     latency(&mut text, result, &paint);
     costs(&mut text, result, &paint);
+    search(&mut text, result, &paint);
     versions(&mut text, result, &paint);
     money_and_audit(&mut text, result, &paint);
     foot(&mut text, result, &paint);
@@ -145,6 +147,19 @@ fn costs(text: &mut String, result: &RunResult, paint: &Paint) {
     line(text, paint, "CPU", &content);
     let rate = format!("{} signatures a second on one core", rounded(result.machine.verify_per_core_s));
     line(text, paint, "verifying", &rate);
+}
+
+/// Every step of a search for the highest rate.
+fn search(text: &mut String, result: &RunResult, paint: &Paint) {
+    let Some(maximum) = &result.maximum else { return };
+    let _ = writeln!(text);
+    let [found, next] = curve::verdict(maximum);
+    line(text, paint, "highest rate", &if maximum.offered_per_s > 0.0 { found } else { paint.bad(&found) });
+    line(text, paint, "", &next);
+    for (place, row) in curve::lines(&result.load_curve).into_iter().enumerate() {
+        let is_best = place > 0 && result.load_curve[place - 1].offered_per_s == maximum.offered_per_s;
+        line(text, paint, "", &if is_best { paint.bold(&row) } else { row });
+    }
 }
 
 /// Where the policy came from and, where it changed, what settled under each version.
@@ -245,9 +260,12 @@ mod tests {
 
     #[test]
     fn a_summary_fits_a_screen() {
-        let text = summary(&sample::full_run(), false);
+        let run = RunResult { maximum: None, ..sample::full_run() };
+        let text = summary(&run, false);
         assert!((18..=40).contains(&text.lines().count()), "{} lines\n{text}", text.lines().count());
-        assert!(text.lines().all(|line| line.chars().count() <= 140), "{text}");
+        for text in [text, summary(&sample::full_run(), false)] {
+            assert!(text.lines().all(|line| line.chars().count() <= 140), "{text}");
+        }
     }
 
     #[test]

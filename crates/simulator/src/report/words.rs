@@ -44,6 +44,9 @@ pub fn verdict(result: &RunResult) -> [String; 2] {
     [settled, speed]
 }
 
+/// Others may keep this share of the cores busy on a machine that is called quiet.
+const QUIET: f64 = 0.1;
+
 /// What a reader must know before comparing this run with another; one sentence each.
 pub fn warnings(result: &RunResult) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -51,16 +54,16 @@ pub fn warnings(result: &RunResult) -> Vec<String> {
     if !off.is_empty() {
         warnings.push(format!("Not a run of real use: {} off.", list(&off)));
     }
-    if result.load_generator.bottleneck {
-        warnings.push(format!(
-            "The load generator was the bottleneck (99 % of payments sent within {} ms of being due): the network may \
-             be faster than this.",
-            figure(result.load_generator.late_ms_p99)
-        ));
-    }
+    warnings.extend(generator(result));
     warnings.extend(result.scenario.notes.iter().cloned());
     if result.failed > 0 {
         warnings.push(format!("{} payments had no known outcome when the run ended.", count(result.failed)));
+    }
+    if result.load_generator.others_busy_share > QUIET {
+        warnings.push(format!(
+            "The machine was not quiet: other programs used {} of its cores while the load ran.",
+            percent(result.load_generator.others_busy_share)
+        ));
     }
     if let Some(preset) = &result.policy.preset {
         let about = |sentence: &String| format!("Provisional in {} ({}): {sentence}", preset.name, preset.date);
@@ -70,6 +73,25 @@ pub fn warnings(result: &RunResult) -> Vec<String> {
         warnings.push("The wallets do not hold what the supply terms add up to.".to_owned());
     }
     warnings
+}
+
+/// Why the load generator was late, if it was.
+fn generator(result: &RunResult) -> Option<String> {
+    let generator = &result.load_generator;
+    let late = format!("99 % of payments left it within {} ms of when they could", figure(generator.own_late_ms_p99));
+    let share =
+        generator.cpu_share.map_or(String::new(), |share| format!(", of which the generator used {}", percent(share)));
+    let busy = percent(generator.machine_busy_share);
+    match (generator.bottleneck, generator.starved) {
+        (true, _) => Some(format!(
+            "The load generator was the bottleneck ({late}; the run used {busy} of the cores{share}): the network may be faster than this."
+        )),
+        (false, true) => Some(format!(
+            "The machine's {} cores were full, and the load generator waited for one ({late}; the run used {busy} of the cores{share}).",
+            result.machine.cores
+        )),
+        (false, false) => None,
+    }
 }
 
 fn list(words: &[&str]) -> String {

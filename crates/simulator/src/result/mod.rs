@@ -92,6 +92,9 @@ pub struct RunResult {
     /// Latency against load, if a maximum was searched for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub load_curve: Vec<LoadPoint>,
+    /// The highest rate within a bound, if it was searched for; the other figures are then those of its step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maximum: Option<Maximum>,
 }
 
 /// Which scenario ran.
@@ -424,13 +427,28 @@ pub struct Checks {
     pub policy: bool,
 }
 
-/// How well the generator kept to its plan.
+/// How well the generator kept to its plan, and what was left of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 pub struct LoadGenerator {
-    /// It was the generator that limited the run.
+    /// It was the generator that limited the run: payments left late though the network had room for them, and the machine a core.
     pub bottleneck: bool,
+    /// Payments left late because the machine's cores were full, and not with the generator's work: the machine limited the run.
+    #[serde(default)]
+    pub starved: bool,
     /// 99 % of the payments were sent at most this long after they were due.
     pub late_ms_p99: f64,
+    /// The same without the time that a message may take to fill and the time for which the network left no room.
+    #[serde(default)]
+    pub own_late_ms_p99: f64,
+    /// The generator's share of the CPU time of all processes of the run; absent when all shared one process.
+    #[serde(default)]
+    pub cpu_share: Option<f64>,
+    /// The share of the machine's cores that the run's processes kept busy while the load ran, generator included.
+    #[serde(default)]
+    pub machine_busy_share: f64,
+    /// The share that anything else on the machine kept busy meanwhile.
+    #[serde(default)]
+    pub others_busy_share: f64,
 }
 
 /// One second of the load.
@@ -525,8 +543,93 @@ pub struct LoadPoint {
     pub p50_ms: f64,
     /// 99 % of the payments were faster.
     pub p99_ms: f64,
-    /// The bound held.
+    /// The rate held: latency within the bound, everything offered settled in time, no error.
     pub held: bool,
+    /// What it failed by.
+    #[serde(default)]
+    pub limit: Limit,
+    /// Payments that a rule or a full queue refused.
+    #[serde(default)]
+    pub refused: u64,
+    /// Payments without an outcome.
+    #[serde(default)]
+    pub failed: u64,
+    /// CPU of all processes, load generator included.
+    #[serde(default)]
+    pub cpu_us_per_payment: f64,
+    /// Of that, checking signatures.
+    #[serde(default)]
+    pub verify_us_per_payment: f64,
+    /// Of that, the load generator's; absent when all nodes shared one process.
+    #[serde(default)]
+    pub generator_us_per_payment: Option<f64>,
+    /// How late payments left the generator by its own fault, 99 %.
+    #[serde(default)]
+    pub generator_late_ms_p99: f64,
+    /// The share of the machine's cores that the run kept busy.
+    #[serde(default)]
+    pub machine_busy_share: f64,
+    /// The share that others kept busy.
+    #[serde(default)]
+    pub others_busy_share: f64,
+}
+
+/// What a rate failed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    /// Nothing: it held.
+    #[default]
+    None,
+    /// The 99th percentile is above the bound.
+    Latency,
+    /// Less was settled than offered.
+    Throughput,
+    /// Payments had no outcome, or were refused because a queue was full.
+    Errors,
+    /// The load generator did not keep up, which says nothing about the network.
+    Generator,
+    /// The machine's cores were full, so that even the load generator waited for one.
+    Machine,
+    /// The audit found something.
+    Audit,
+    /// No higher rate can be offered with so few wallets.
+    Wallets,
+}
+
+impl Limit {
+    /// In a few words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Limit::None => "held",
+            Limit::Latency => "latency above the bound",
+            Limit::Throughput => "less settled than offered",
+            Limit::Errors => "errors",
+            Limit::Generator => "the load generator did not keep up",
+            Limit::Machine => "the machine's cores were full",
+            Limit::Audit => "the audit found something",
+            Limit::Wallets => "too few wallets for a higher rate",
+        }
+    }
+}
+
+/// The highest rate that held.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+pub struct Maximum {
+    /// The bound on the 99th percentile.
+    pub slo_p99_ms: f64,
+    /// The highest rate offered that held; 0 if none did.
+    pub offered_per_s: f64,
+    /// What was settled at it.
+    pub settled_per_s: f64,
+    /// The lowest rate above it that did not hold; absent if none was found.
+    pub failed_at_per_s: Option<f64>,
+    /// What that one failed by.
+    pub limit: Limit,
+    /// How many rates were tried.
+    pub steps: u32,
+    /// How long that took.
+    pub took_s: f64,
 }
 
 impl RunResult {

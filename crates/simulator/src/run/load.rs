@@ -45,6 +45,9 @@ pub struct LaneOutcome {
     pub timeline: Timeline,
     /// How late payments were sent, from the moment each was due.
     pub lateness: LatencyRecorder,
+    /// The same without what the generator could not help: a message may take its time to fill, and the network may leave no
+    /// room or no stream.
+    pub own_lateness: LatencyRecorder,
     /// Streams that broke.
     pub breaks: u64,
 }
@@ -62,11 +65,18 @@ pub struct LaneRunner {
 /// Payments `from..to` of the lane that wait for an answer under a batch id.
 type InFlight = VecDeque<(u64, usize, usize)>;
 
+fn in_flight_payments(in_flight: &InFlight) -> usize {
+    in_flight.iter().map(|(_, from, to)| to - from).sum()
+}
+
 struct Progress {
     answers: Vec<Option<Answer>>,
     latency: LatencyRecorder,
     lateness: LatencyRecorder,
+    own_lateness: LatencyRecorder,
     timeline: Timeline,
+    /// Until when the network left no room for another payment.
+    no_room_until_ns: u64,
     /// Ranges to be sent again, with the earliest time for it.
     again: VecDeque<(Instant, usize, usize)>,
     unanswered: usize,
@@ -80,7 +90,9 @@ impl LaneRunner {
             answers: vec![None; self.lane.len()],
             latency: LatencyRecorder::new(warm_up_ns),
             lateness: LatencyRecorder::new(warm_up_ns),
+            own_lateness: LatencyRecorder::new(warm_up_ns),
             timeline: Timeline::new(self.load.total_s()),
+            no_room_until_ns: 0,
             again: VecDeque::new(),
             unanswered: self.lane.len(),
         };
@@ -106,8 +118,8 @@ impl LaneRunner {
                 progress.timeline.answered(self.lane.due_ns[place], now_ns, timeline::Answer::Failed);
             }
         }
-        let Progress { answers, latency, lateness, timeline, .. } = progress;
-        LaneOutcome { due_ns: self.lane.due_ns.clone(), answers, latency, timeline, lateness, breaks }
+        let Progress { answers, latency, lateness, own_lateness, timeline, .. } = progress;
+        LaneOutcome { due_ns: self.lane.due_ns.clone(), answers, latency, timeline, lateness, own_lateness, breaks }
     }
 
     fn elapsed_ns(&self) -> u64 {
@@ -117,6 +129,7 @@ impl LaneRunner {
     /// While there is no stream, what becomes due waits in the queue of what is to be sent.
     fn note_due(&self, next: &mut usize, progress: &mut Progress) {
         let now_ns = self.elapsed_ns();
+        progress.no_room_until_ns = now_ns;
         let from = *next;
         while *next < self.lane.len() && self.lane.due_ns[*next] <= now_ns {
             self.note_offered(*next, now_ns, progress);
@@ -131,6 +144,8 @@ impl LaneRunner {
         let due = self.lane.due_ns[place];
         progress.timeline.offered(due);
         progress.lateness.record(due, now_ns);
+        let could_leave = (due + self.batch_delay_ns()).max(progress.no_room_until_ns);
+        progress.own_lateness.record(due, due + now_ns.saturating_sub(could_leave));
         self.live.offered.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -148,9 +163,10 @@ impl LaneRunner {
             if progress.unanswered == 0 || Instant::now() >= give_up {
                 break Ok(());
             }
-            if sender.room() > 0
-                && let Some((from, to)) = self.next_range(next, progress)
-            {
+            let has_room = sender.room() > 0 && in_flight_payments(&in_flight) < self.load.in_flight_max as usize;
+            if !has_room {
+                progress.no_room_until_ns = self.elapsed_ns();
+            } else if let Some((from, to)) = self.next_range(next, progress) {
                 match sender.send(self.lane.slice(from, to)).await {
                     Ok(id) => in_flight.push_back((id, from, to)),
                     Err(_) => {
@@ -160,7 +176,7 @@ impl LaneRunner {
                 }
                 continue;
             }
-            let wake = self.next_wake(*next, progress, sender.room());
+            let wake = self.next_wake(*next, progress, has_room);
             tokio::select! {
                 biased;
                 answer = answers.next() => match answer {
@@ -212,10 +228,10 @@ impl LaneRunner {
     }
 
     /// When there is something to send next.
-    fn next_wake(&self, next: usize, progress: &Progress, room: usize) -> Instant {
+    fn next_wake(&self, next: usize, progress: &Progress, has_room: bool) -> Instant {
         let now = Instant::now();
         let latest = now + Duration::from_millis(100);
-        if room == 0 {
+        if !has_room {
             return latest;
         }
         let again = progress.again.front().map_or(latest, |(at, ..)| *at);

@@ -9,12 +9,16 @@
 //!    ([`audit`]), and the banks' deposits are compared with what it moved ([`deposits`]).
 //! 6. The result goes to `summary.json` and `report.html`.
 //!
+//! [`maximum`] makes such runs at rising rates, to find the highest one within a bound on latency.
+//!
 //! Nodes run with the settings of real use: signatures, fsync, TLS and policy are on, and the result says so.
 
 pub mod audit;
+pub mod bulk;
 pub mod committee;
 pub mod deposits;
 pub mod load;
+pub mod maximum;
 pub mod payments;
 pub mod probe;
 pub mod reconcile;
@@ -43,7 +47,7 @@ use self::nodes::Nodes;
 use self::observer::Observer;
 use self::payments::SignedPayments;
 use self::progress::Progress;
-use crate::measure::cpu::CpuClock;
+use crate::measure::cpu::{CpuClock, CpuSpent};
 use crate::measure::latency::LatencyRecorder;
 use crate::measure::machine::Machine;
 use crate::measure::timeline::Timeline;
@@ -71,8 +75,15 @@ pub struct BenchOptions {
 /// A node's counters by name.
 type Counters = BTreeMap<String, f64>;
 
-/// A sender is the bottleneck when payments leave it this late.
-const LATE_MS: f64 = 50.0;
+/// The load generator is the bottleneck when payments leave it late, by its own fault, by more than this share of the bound on
+/// latency; within the two figures below.
+const LATE_SHARE: f64 = 0.25;
+const LATE_MS_MIN: f64 = 5.0;
+const LATE_MS_MAX: f64 = 50.0;
+/// Cores that are busier than this have nothing left to give; if the generator used more than the second share of what the run
+/// used, it filled them itself.
+const FULL_SHARE: f64 = 0.9;
+const OWN_WORK_SHARE: f64 = 0.5;
 /// How long payments signed now stay valid, ms.
 const VALIDITY_MS: u64 = 20 * 60 * 60 * 1_000;
 
@@ -81,13 +92,18 @@ pub async fn bench(options: &BenchOptions) -> Result<RunResult> {
     let scenario = Scenario::load_with(&options.scenario, &options.overrides)?;
     std::fs::create_dir_all(&options.out).with_context(|| format!("making the folder {}", options.out.display()))?;
     let result = run(&scenario, options).await?;
+    write_files(&result, &options.out)?;
+    Ok(result)
+}
+
+/// Writes `summary.json` and `report.html`.
+fn write_files(result: &RunResult, out: &Path) -> Result<()> {
     let write = |name: &str, text: String| {
-        let path = options.out.join(name);
+        let path = out.join(name);
         std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
     };
     write("summary.json", result.to_json()?)?;
-    write("report.html", report::page(&result))?;
-    Ok(result)
+    write("report.html", report::page(result))
 }
 
 /// Makes a run.
@@ -125,9 +141,13 @@ struct Prepared {
 /// Issuance, wallets and signatures: everything before the clock starts.
 async fn prepare(scenario: &Scenario, folder: &NetworkFolder, progress: &Progress) -> Result<Prepared> {
     let deposits = Deposits::open(folder).await?;
-    setup::issue(folder, scenario).await?;
     let bar = progress.counted("opening and funding wallets", u64::from(scenario.wallets.count));
-    let purses = setup::open_wallets(folder, scenario, || bar.add(1)).await?;
+    let purses = if bulk::is_wanted(scenario) {
+        bulk::open_wallets(folder, scenario, |count| bar.add(count)).await?
+    } else {
+        setup::issue(folder, scenario).await?;
+        setup::open_wallets(folder, scenario, || bar.add(1)).await?
+    };
     let expected = crate::workload::plan::Plan::new(scenario).expected();
     let bar = progress.counted("signing payments", expected);
     let network = folder.anchor().network();
@@ -174,6 +194,8 @@ async fn measure(
     let samples = observer.finish().await;
     let answers = summarize(scenario, result, outcomes, payments.amounts.clone(), samples);
     account_for_cpu(result, &answers, cpu.as_ref(), nodes, (&before, &after));
+    let is_late_ms = (result.slo.p99_ms * LATE_SHARE).clamp(LATE_MS_MIN, LATE_MS_MAX);
+    judge_generator(&mut result.load_generator, is_late_ms);
 
     progress.step("comparing every answer with the chain");
     let chain = folder.chain(central)?;
@@ -239,12 +261,13 @@ fn summarize(
 ) -> Vec<Vec<Option<Answer>>> {
     let warm_up_ns = (scenario.load.warm_up_s * 1e9) as u64;
     let mut latency = LatencyRecorder::new(warm_up_ns);
-    let mut lateness = LatencyRecorder::new(warm_up_ns);
+    let [mut lateness, mut own_lateness] = [(); 2].map(|()| LatencyRecorder::new(warm_up_ns));
     let mut timeline = Timeline::new(scenario.load.total_s());
     let mut answers = Vec::new();
     for outcome in outcomes {
         latency.merge(&outcome.latency);
         lateness.merge(&outcome.lateness);
+        own_lateness.merge(&outcome.own_lateness);
         timeline.merge(&outcome.timeline);
         let counted = outcome.answers.iter().zip(&outcome.due_ns).filter(|(_, due)| **due >= warm_up_ns);
         for (answer, _) in counted {
@@ -266,8 +289,8 @@ fn summarize(
     result.latency_ms = latency.summary();
     result.latency_distribution = latency.distribution();
     result.slo.held = result.latency_ms.p99 <= result.slo.p99_ms && result.failed == 0;
-    let late_ms_p99 = lateness.summary().p99;
-    result.load_generator = LoadGenerator { bottleneck: late_ms_p99 > LATE_MS, late_ms_p99 };
+    let [late_ms_p99, own_late_ms_p99] = [lateness, own_lateness].map(|lateness| lateness.summary().p99);
+    result.load_generator = LoadGenerator { late_ms_p99, own_late_ms_p99, ..LoadGenerator::default() };
     result.timeline = timeline.seconds();
     // What settled within the measured time, not what was still settled after the load had ended.
     let measured = scenario.load.warm_up_s.ceil() as u64..scenario.load.total_s().floor() as u64;
@@ -301,7 +324,7 @@ fn growth(before: &Counters, after: &Counters, name: &str) -> f64 {
 fn account_for_cpu(
     result: &mut RunResult,
     answers: &[Vec<Option<Answer>>],
-    cpu: Option<&BTreeMap<u32, u64>>,
+    cpu: Option<&CpuSpent>,
     nodes: &Nodes,
     (before, after): (&Counters, &Counters),
 ) {
@@ -310,14 +333,26 @@ fn account_for_cpu(
     let Some(cpu) = cpu else { return };
     let own = std::process::id();
     let sum = |wanted: &dyn Fn(u32) -> bool| {
-        cpu.iter().filter(|(id, _)| wanted(**id)).map(|(_, us)| *us as f64).sum::<f64>() / answered
+        cpu.by_process_us.iter().filter(|(id, _)| wanted(**id)).map(|(_, us)| *us as f64).sum::<f64>() / answered
     };
     result.cpu_us_per_payment.total = sum(&|_| true);
     if let Some(central) = nodes.central_bank_process() {
         result.cpu_us_per_payment.central_bank = Some(sum(&|id| id == central));
         result.cpu_us_per_payment.banks = Some(sum(&|id| id != central && id != own));
         result.cpu_us_per_payment.load_generator = Some(sum(&|id| id == own));
+        result.load_generator.cpu_share = Some(sum(&|id| id == own) / sum(&|_| true).max(f64::MIN_POSITIVE));
     }
+    let (busy, others) = cpu.busy_shares(result.machine.cores);
+    (result.load_generator.machine_busy_share, result.load_generator.others_busy_share) = (busy, others);
+}
+
+/// Whether the load generator was late, and if so, by its own fault or for want of a core.
+fn judge_generator(generator: &mut LoadGenerator, is_late_ms: f64) {
+    let is_late = generator.own_late_ms_p99 > is_late_ms;
+    let is_full = generator.machine_busy_share + generator.others_busy_share > FULL_SHARE;
+    let is_its_own_work = generator.cpu_share.is_some_and(|share| share > OWN_WORK_SHARE);
+    generator.starved = is_late && is_full && !is_its_own_work;
+    generator.bottleneck = is_late && !generator.starved;
 }
 
 /// The supply report as the central bank gives it now.
@@ -378,4 +413,24 @@ fn now_ms() -> u64 {
 pub fn default_out(scenario: &Path) -> PathBuf {
     let stem = scenario.file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
     PathBuf::from("results").join(stem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_generator_is_the_bottleneck_unless_others_left_it_no_core() {
+        let judged = |own_late_ms_p99, machine_busy_share, cpu_share| {
+            let mut generator =
+                LoadGenerator { own_late_ms_p99, machine_busy_share, cpu_share, ..LoadGenerator::default() };
+            judge_generator(&mut generator, 25.0);
+            (generator.bottleneck, generator.starved)
+        };
+        assert_eq!(judged(24.0, 1.0, Some(0.1)), (false, false), "it was in time");
+        assert_eq!(judged(26.0, 0.5, Some(0.1)), (true, false), "there were cores left");
+        assert_eq!(judged(26.0, 0.98, Some(0.1)), (false, true));
+        assert_eq!(judged(26.0, 0.98, Some(0.6)), (true, false), "it filled the cores itself");
+        assert_eq!(judged(26.0, 0.98, None), (false, true), "one process: nobody can tell them apart");
+    }
 }

@@ -1,7 +1,7 @@
 //! Setting a network up for a run: issuance to every bank, wallets opened, linked, deposits credited, wallets funded.
 //!
 //! All of it goes through the same services that a bank's back office and its customers use. Keys and holders follow
-//! from the scenario's seed, so a run can be repeated.
+//! from the scenario's seed, so a run can be repeated. Very many wallets go another way: [`super::bulk`].
 
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ pub async fn open_wallets(folder: &NetworkFolder, scenario: &Scenario, progress:
         let progress = &progress;
         async move {
             let class = scenario.class_of(index);
-            let key = || SigningKey::from_seed(seed_of(scenario.seed, "key", index));
+            let key = || key_of(scenario.seed, index);
             let holder = holder_of(scenario.seed, index);
             let registration = folder.register(holder, class, key().public_key())?;
             let wallet = Wallet::open(connection, folder.anchor().clone(), key(), &registration).await;
@@ -72,7 +72,9 @@ pub async fn open_wallets(folder: &NetworkFolder, scenario: &Scenario, progress:
                 let linked = wallet.link_bank(wallet.account().bank).await.and_then(|fate| fate.settled());
                 linked.with_context(|| format!("linking wallet {index} to its bank"))?;
             }
-            fund(&wallet, &office, scenario, index).await.with_context(|| format!("funding wallet {index}"))?;
+            let money = (scenario.opening_of(index), scenario.deposit_of(index));
+            let funded = fund(&wallet, &office, money, index, scenario.seed).await;
+            funded.with_context(|| format!("funding wallet {index}"))?;
             progress();
             // Consent used the wallet's first number.
             let first_sequence = 1 + u64::from(scenario.is_linked(index));
@@ -82,10 +84,15 @@ pub async fn open_wallets(folder: &NetworkFolder, scenario: &Scenario, progress:
     opened.buffered(AT_ONCE).try_collect().await
 }
 
-/// Credits the deposit beside the wallet and funds the wallet from it.
-async fn fund(wallet: &Wallet, office: &BankOffice, scenario: &Scenario, index: u32) -> Result<()> {
-    let (opening, deposit) = (scenario.opening_of(index), scenario.deposit_of(index));
-    let request = |purpose| seed_of(scenario.seed, purpose, index)[..16].try_into().expect("32 bytes hold 16");
+/// Credits the deposit beside a wallet, as a salary would, with what is to stay there and what the wallet is funded with.
+pub async fn fund(
+    wallet: &Wallet,
+    office: &BankOffice,
+    (opening, deposit): (u64, u64),
+    index: u32,
+    seed: u64,
+) -> Result<()> {
+    let request = |purpose| seed_of(seed, purpose, index)[..16].try_into().expect("32 bytes hold 16");
     if opening + deposit > 0 {
         office.credit_deposit(wallet.account(), Amount::from_minor(opening + deposit), request("credit")).await?;
     }
@@ -98,6 +105,11 @@ async fn fund(wallet: &Wallet, office: &BankOffice, scenario: &Scenario, index: 
 /// The pseudonymous id of a wallet's holder.
 pub fn holder_of(seed: u64, wallet: u32) -> HolderId {
     HolderId(seed_of(seed, "holder", wallet)[..16].try_into().expect("32 bytes hold 16"))
+}
+
+/// The key of a wallet.
+pub fn key_of(seed: u64, wallet: u32) -> SigningKey {
+    SigningKey::from_seed(seed_of(seed, "key", wallet))
 }
 
 /// 32 bytes that follow from the scenario's seed.

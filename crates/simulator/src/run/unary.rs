@@ -28,6 +28,7 @@ pub async fn run(runner: LaneRunner, channel: Channel) -> LaneOutcome {
         latency: LatencyRecorder::new(warm_up_ns),
         timeline: Timeline::new(load.total_s()),
         lateness: LatencyRecorder::new(warm_up_ns),
+        own_lateness: LatencyRecorder::new(warm_up_ns),
         breaks: 0,
     };
     let elapsed_ns = move || u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -36,11 +37,16 @@ pub async fn run(runner: LaneRunner, channel: Channel) -> LaneOutcome {
     let offer = {
         let (lane, live) = (lane.clone(), live.clone());
         async move {
-            let mut lateness = Vec::with_capacity(lane.len());
+            let (mut lateness, mut no_room_until_ns) = (Vec::with_capacity(lane.len()), 0);
             for (place, due) in lane.due_ns.iter().enumerate() {
                 tokio::time::sleep_until((start + Duration::from_nanos(*due)).into()).await;
+                let (woke_ns, has_room) = (elapsed_ns(), room.available_permits() > 0);
+                let own_late_ns = woke_ns.saturating_sub((*due).max(no_room_until_ns));
                 let Ok(permit) = room.clone().acquire_owned().await else { break };
-                lateness.push((*due, elapsed_ns()));
+                lateness.push((*due, elapsed_ns(), own_late_ns));
+                if !has_room {
+                    no_room_until_ns = elapsed_ns();
+                }
                 live.offered.fetch_add(1, Ordering::Relaxed);
                 let Ok(Command::Payment(payment)) = Command::from_bytes(&lane.slice(place, place + 1)) else {
                     continue;
@@ -75,8 +81,9 @@ pub async fn run(runner: LaneRunner, channel: Channel) -> LaneOutcome {
         };
         outcome.timeline.answered(due, now_ns, became);
     }
-    for (due, sent) in offer.await.unwrap_or_default() {
+    for (due, sent, own_late_ns) in offer.await.unwrap_or_default() {
         outcome.lateness.record(due, sent);
+        outcome.own_lateness.record(due, due + own_late_ns);
     }
     outcome
 }

@@ -1,30 +1,38 @@
-//! `cbdc bench`: a scenario on a real network, measured.
+//! `cbdc bench`: a scenario on a real network, measured; and [`core`], the settlement core alone.
+
+mod core;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
+use cbdc_simulator::run::maximum::{Bound, find_maximum};
 use cbdc_simulator::run::{BenchOptions, bench, default_out};
 use cbdc_simulator::{report, scenario::ScenarioError};
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::exit::{AuditFound, Usage};
 use crate::output::Output;
 
 /// Run a scenario on a real network, and measure it
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_help = "Examples:
   cbdc bench simulations/quickstart.toml
   cbdc bench simulations/quickstart.toml --json --quiet
   cbdc bench simulations/smoke.toml --in-process --set load.rate_per_s=200
   cbdc bench simulations/boj-poc2.toml --out results/boj
   cbdc bench simulations/quickstart.toml --preset digital-euro
+  cbdc bench simulations/throughput.toml --find-max --slo-p99-ms 100
 
 Every node is its own process, with its own store and mutual TLS. Latency runs from the moment a payment was due. The
 folder given with --out holds summary.json, report.html and the network with its logs; a second run replaces them.
 Exit code 5 if the audit of the run finds something.")]
 pub struct Bench {
+    #[command(subcommand)]
+    part: Option<Part>,
     /// The scenario's file
-    scenario: PathBuf,
+    #[arg(required = true)]
+    scenario: Option<PathBuf>,
     /// Begin under a preset's policy; the scenario's own keys of [policy] stand above it
     #[arg(long, value_name = "NAME", value_parser = crate::preset::names())]
     preset: Option<String>,
@@ -34,6 +42,12 @@ pub struct Bench {
     /// Where to leave summary.json and report.html; without it results/NAME
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Search for the highest rate that holds the bound given with --slo-p99-ms
+    #[arg(long, requires = "slo_p99_ms")]
+    find_max: bool,
+    /// 99 of 100 payments must be final so soon after they were due, in ms; without it the scenario's own bound
+    #[arg(long, value_name = "MS", value_parser = bound_ms)]
+    slo_p99_ms: Option<f64>,
     /// All nodes in this process: quicker to start, and no use for figures of CPU time
     #[arg(long)]
     in_process: bool,
@@ -42,22 +56,46 @@ pub struct Bench {
     quiet: bool,
 }
 
+/// A part of the system on its own.
+#[derive(Subcommand, Debug)]
+enum Part {
+    Core(core::Core),
+}
+
 impl Bench {
-    pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+    pub async fn run(mut self, output: &Output) -> anyhow::Result<()> {
+        if let Some(Part::Core(core)) = self.part.take() {
+            return core.run(output).await;
+        }
+        let scenario = self.scenario.take().ok_or_else(|| Usage("expected a scenario's file".to_owned()))?;
         let preset = self.preset.iter().map(|name| Ok(("policy.preset".to_owned(), name.clone())));
-        let overrides =
+        let mut overrides =
             preset.chain(self.set.iter().map(|pair| key_and_value(pair))).collect::<Result<Vec<_>, Usage>>()?;
-        let out = self.out.clone().unwrap_or_else(|| default_out(&self.scenario));
+        let out = self.out.clone().unwrap_or_else(|| default_out(&scenario));
+        if let (Some(bound), false) = (self.slo_p99_ms, self.find_max) {
+            overrides.push(("slo.p99_ms".to_owned(), bound.to_string()));
+        }
         let options = BenchOptions {
-            scenario: self.scenario.clone(),
+            scenario,
             overrides,
             out: out.clone(),
             in_process: self.in_process,
             quiet: self.quiet || output.json || !std::io::stderr().is_terminal(),
             command: command_line(),
         };
+        let tell = |line: &str| {
+            if !self.quiet {
+                output.note(line);
+            }
+        };
+        let measured = async {
+            match self.slo_p99_ms.filter(|_| self.find_max) {
+                Some(p99_ms) => find_maximum(&options, Bound { p99_ms }, tell).await,
+                None => bench(&options).await,
+            }
+        };
         let result = tokio::select! {
-            result = bench(&options) => result,
+            result = measured => result,
             // The nodes are children of this process and end with it.
             _ = tokio::signal::ctrl_c() => return Err(anyhow::anyhow!("interrupted; {} holds no result of this run", out.display())),
         };
@@ -81,6 +119,11 @@ fn key_and_value(pair: &str) -> Result<(String, String), Usage> {
     let (key, value) = split
         .ok_or_else(|| Usage(format!("--set: expected KEY=VALUE, such as load.rate_per_s=500, found `{pair}`")))?;
     Ok((key.to_owned(), value.to_owned()))
+}
+
+fn bound_ms(text: &str) -> Result<f64, String> {
+    let found = text.parse::<f64>().ok().filter(|ms| (0.001..=3_600_000.0).contains(ms));
+    found.ok_or_else(|| format!("expected 0.001 to 3600000 ms, found `{text}`"))
 }
 
 /// The command as it was typed, for the report.
