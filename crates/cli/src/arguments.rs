@@ -41,6 +41,7 @@ enum Command {
     Audit(crate::audit::Audit),
     Bench(crate::bench::Bench),
     Simulate(crate::simulate::Simulate),
+    Papers(crate::papers::Papers),
     Presets(crate::preset::Presets),
     Completions(crate::completions::Completions),
 }
@@ -58,6 +59,7 @@ impl Arguments {
             Command::Audit(audit) => audit.run(output).await,
             Command::Bench(bench) => bench.run(output).await,
             Command::Simulate(simulate) => simulate.run(output).await,
+            Command::Papers(papers) => papers.run(output),
             Command::Presets(presets) => presets.run(output),
             Command::Completions(completions) => completions.run(),
         }

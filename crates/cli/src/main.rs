@@ -15,6 +15,7 @@ mod logging;
 mod network;
 mod node;
 mod output;
+mod papers;
 mod policy;
 mod preset;
 mod simulate;

@@ -294,16 +294,20 @@ impl Plot {
                 }
             }
             let _ = write!(svg, "<path class=\"line {}\" d=\"{path}\"/>", series.colour);
-            if series.values.iter().flatten().count() == 1 {
-                self.draw_single_point(svg, series);
-            }
+            self.draw_lone_points(svg, series);
         }
     }
 
-    /// A path of one point is invisible: a dot shows it.
-    fn draw_single_point(&self, svg: &mut String, series: &Series) {
-        let points = self.positions.iter().zip(&series.values).filter_map(|(x, value)| value.map(|value| (x, value)));
-        for (x, value) in points {
+    /// A point without neighbours makes an invisible path: a dot shows it.
+    fn draw_lone_points(&self, svg: &mut String, series: &Series) {
+        let given = |index: Option<usize>| index.and_then(|index| series.values.get(index).copied().flatten());
+        for (index, x) in self.positions.iter().enumerate() {
+            let Some(value) = given(Some(index)) else {
+                continue;
+            };
+            if given(index.checked_sub(1)).is_some() || given(Some(index + 1)).is_some() {
+                continue;
+            }
             let _ = write!(
                 svg,
                 "<circle class=\"dot {}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\"/>",
