@@ -5,13 +5,15 @@
 #   make lint    formatting and clippy
 #   make bench   criterion benchmarks
 #   make up      a development network in the foreground
+#   make test-slurm    a sweep through a Slurm of this one machine (installs it; skipped where that is impossible)
+#   make test-python   the example that reads a sweep's tables with pandas
 
 SHELL := /bin/bash
 SETUP := source deploy/setup.sh
 SCENARIO ?= simulations/quickstart.toml
 OUT ?= results/$(basename $(notdir $(SCENARIO)))
 
-.PHONY: demo test lint bench up build
+.PHONY: demo test lint bench up build sweep test-slurm test-python
 
 build:
 	@$(SETUP) && cargo build --release --locked -p cbdc
@@ -30,3 +32,13 @@ lint:
 
 bench:
 	@$(SETUP) && cargo bench --locked --profile release -p cbdc-benches
+
+# The three steps of a sweep alone: it needs no RocksDB.
+sweep:
+	@$(SETUP) && cargo build --release --locked -p cbdc-sweep --example sweep
+
+test-slurm: sweep
+	@$(SETUP) && CBDC="$$CARGO_TARGET_DIR/release/examples/sweep" deploy/slurm/test.sh
+
+test-python: sweep
+	@$(SETUP) && CBDC="$$CARGO_TARGET_DIR/release/examples/sweep" examples/test.sh

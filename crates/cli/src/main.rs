@@ -19,6 +19,7 @@ mod papers;
 mod policy;
 mod preset;
 mod simulate;
+mod sweep;
 mod up;
 mod wallet;
 

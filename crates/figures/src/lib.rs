@@ -3,9 +3,13 @@
 //! | room | holds |
 //! |---|---|
 //! | [`plot`] | axes, lines, stacked areas, marks, bars |
+//! | [`bands`] | a median in bands of percentiles, over time |
+//! | [`whiskers`] | the same at one moment, side by side |
 //! | [`page`] | one style sheet and one script for every report |
 //! | [`words`] | thousands separated, a fitting number of digits |
 
+pub mod bands;
 pub mod page;
 pub mod plot;
+pub mod whiskers;
 pub mod words;

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use crate::words;
 
-const WIDTH: f64 = 560.0;
+pub(crate) const WIDTH: f64 = 560.0;
 const HEIGHT: f64 = 290.0;
 const LEFT: f64 = 62.0;
 const RIGHT: f64 = 14.0;
@@ -48,7 +48,7 @@ pub struct Axis {
     scale: Scale,
     low: f64,
     high: f64,
-    ticks: Vec<(f64, String)>,
+    pub(crate) ticks: Vec<(f64, String)>,
 }
 
 impl Axis {
@@ -96,7 +96,7 @@ impl Axis {
     }
 
     /// Where a value lies, 0 at the low end and 1 at the high end; outside values are held at the ends.
-    fn place(&self, value: f64) -> f64 {
+    pub(crate) fn place(&self, value: f64) -> f64 {
         let along = |value: f64| match self.scale {
             Scale::Linear => value,
             Scale::Log => value.max(self.low).ln(),
@@ -160,6 +160,11 @@ pub struct Plot {
 impl Plot {
     /// The plot as an HTML figure; `number` makes its ids unique on the page.
     pub fn figure(&self, number: usize) -> String {
+        self.framed(number, &self.series, &|svg| if self.stacked { self.draw_stack(svg) } else { self.draw_lines(svg) })
+    }
+
+    /// The figure with something else drawn between axes and marks, and a legend of its own.
+    pub(crate) fn framed(&self, number: usize, legend: &[Series], draw: &dyn Fn(&mut String)) -> String {
         let mut html = String::new();
         let _ = write!(
             html,
@@ -167,13 +172,13 @@ impl Plot {
             escape(&self.data()),
             escape(&self.title)
         );
-        for series in &self.series {
+        for series in legend {
             let _ = write!(html, "<li><span class=\"swatch {}\"></span>{}</li>", series.colour, escape(&series.name));
         }
         let _ = write!(
             html,
             "</ul></figcaption><div class=\"canvas\">{}<output class=\"readout\" hidden></output></div>",
-            self.svg(number)
+            self.svg(number, draw)
         );
         if let Some(note) = &self.note {
             let _ = write!(html, "<p class=\"note\">{}</p>", escape(note));
@@ -182,7 +187,7 @@ impl Plot {
         html
     }
 
-    fn svg(&self, number: usize) -> String {
+    fn svg(&self, number: usize, draw: &dyn Fn(&mut String)) -> String {
         let mut svg = String::new();
         let _ = write!(
             svg,
@@ -193,11 +198,7 @@ impl Plot {
         );
         self.draw_shade(&mut svg);
         self.draw_axes(&mut svg);
-        if self.stacked {
-            self.draw_stack(&mut svg)
-        } else {
-            self.draw_lines(&mut svg)
-        }
+        draw(&mut svg);
         self.draw_bound(&mut svg);
         self.draw_marks(&mut svg);
         let _ = write!(
@@ -208,11 +209,11 @@ impl Plot {
         svg
     }
 
-    fn px(&self, value: f64) -> f64 {
+    pub(crate) fn px(&self, value: f64) -> f64 {
         LEFT + self.x.place(value) * (WIDTH - LEFT - RIGHT)
     }
 
-    fn py(&self, value: f64) -> f64 {
+    pub(crate) fn py(&self, value: f64) -> f64 {
         HEIGHT - BOTTOM - self.y.place(value) * (HEIGHT - BOTTOM - TOP)
     }
 

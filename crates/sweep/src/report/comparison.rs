@@ -1,0 +1,121 @@
+//! Designs compared at the end of their runs: a table of medians with their spread, and a picture of each figure.
+
+use std::fmt::Write;
+
+use cbdc_figures::plot::{Axis, escape};
+use cbdc_figures::whiskers::{Whiskers, whiskers};
+use cbdc_figures::words::figure;
+
+use super::COLOURS;
+use crate::merge::{DesignSummary, Merged};
+use crate::spread::Spread;
+
+/// Designs in the table and in the pictures.
+const ROWS_MAX: usize = 40;
+
+/// A figure of a run's summary as the page shows it.
+struct Shown {
+    title: &'static str,
+    name: &'static str,
+    unit: &'static str,
+    /// What a value is multiplied with.
+    factor: f64,
+}
+
+const SHOWN: [Shown; 10] = [
+    Shown { title: "CBDC of liquid wealth", name: "cbdc_of_liquid_wealth", unit: "%", factor: 100.0 },
+    Shown { title: "Households with a wallet", name: "adopters_share", unit: "%", factor: 100.0 },
+    Shown { title: "Change of deposits", name: "deposits_change", unit: "%", factor: 100.0 },
+    Shown { title: "Change of loans", name: "loans_change", unit: "%", factor: 100.0 },
+    Shown { title: "Reserves and facility", name: "reserves_minor", unit: "EUR m", factor: 1e-8 },
+    Shown { title: "Loans of the central bank", name: "central_bank_loans_minor", unit: "EUR m", factor: 1e-8 },
+    Shown { title: "Equity of banks", name: "bank_equity_minor", unit: "EUR m", factor: 1e-8 },
+    Shown { title: "Deposit rate", name: "deposit_rate_ppm", unit: "% a year", factor: 1e-4 },
+    Shown { title: "Paid with CBDC", name: "payments_cbdc_share", unit: "%", factor: 100.0 },
+    Shown { title: "Banks failed", name: "banks_failed", unit: "", factor: 1.0 },
+];
+
+impl Shown {
+    /// 5, 25, 50, 75 and 95 % in the figure's unit.
+    fn of(&self, design: &DesignSummary) -> Option<[f64; 5]> {
+        let Spread { p05, p25, median, p75, p95, .. } = design.figures.get(self.name)?;
+        Some([p05, p25, median, p75, p95].map(|value| value * self.factor))
+    }
+}
+
+fn rows(merged: &Merged) -> impl Iterator<Item = &DesignSummary> {
+    merged.designs.iter().filter(|design| design.runs > 0).take(ROWS_MAX)
+}
+
+/// Medians, with 5 to 95 % beneath.
+pub fn table(html: &mut String, merged: &Merged) {
+    html.push_str(
+        "<section class=\"card\"><h2>At the end</h2><div class=\"scroll\"><table><caption>Median over seeds; in brackets from 5 to \
+         95 %</caption><thead><tr><th scope=\"col\">design</th><th scope=\"col\" class=\"number\">runs</th>",
+    );
+    for shown in &SHOWN {
+        let unit = if shown.unit.is_empty() { String::new() } else { format!(", {}", shown.unit) };
+        let _ = write!(html, "<th scope=\"col\" class=\"number\">{}{unit}</th>", shown.title);
+    }
+    html.push_str("</tr></thead><tbody>");
+    for design in rows(merged) {
+        let _ = write!(
+            html,
+            "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td>",
+            escape(&design.name),
+            design.runs
+        );
+        for shown in &SHOWN {
+            let cell = shown.of(design).map(|[p05, _, median, _, p95]| {
+                format!("{}<br><small>({} to {})</small>", minus(median), minus(p05), minus(p95))
+            });
+            let _ = write!(html, "<td class=\"number\">{}</td>", cell.unwrap_or_default());
+        }
+        html.push_str("</tr>");
+    }
+    html.push_str("</tbody></table></div>");
+    if merged.designs.len() > ROWS_MAX {
+        let _ = write!(
+            html,
+            "<p class=\"note\">The first {ROWS_MAX} of {} designs; all are in summary.json and runs.parquet.</p>",
+            merged.designs.len()
+        );
+    }
+    html.push_str("</section>");
+}
+
+/// A picture for each figure that moves.
+pub fn plots(html: &mut String, merged: &Merged, number: &mut usize) {
+    html.push_str("<h2>Designs compared: at the end</h2><section class=\"plots\" aria-label=\"Comparison\">");
+    for shown in &SHOWN {
+        let drawn: Vec<Whiskers> = rows(merged)
+            .filter_map(|design| {
+                let percentiles = shown.of(design)?;
+                let [p05, _, median, _, p95] = percentiles.map(minus);
+                Some(Whiskers {
+                    name: design.name.clone(),
+                    colour: COLOURS[design.design as usize % COLOURS.len()],
+                    percentiles,
+                    label: format!("{}: {median} ({p05} to {p95}) {}", design.name, shown.unit),
+                })
+            })
+            .collect();
+        let values = || drawn.iter().flat_map(|row| row.percentiles);
+        let (least, most) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
+        if least >= most {
+            continue;
+        }
+        let axis = Axis::linear(shown.unit, least, most, true);
+        let unit = if shown.unit.is_empty() { String::new() } else { format!("{}: ", shown.unit) };
+        let description = format!("{unit}median, quartiles and 5 to 95 % over seeds.");
+        *number += 1;
+        html.push_str(&whiskers(*number, shown.title, &description, &axis, &drawn));
+    }
+    html.push_str("</section>");
+}
+
+fn minus(value: f64) -> String {
+    let told = figure(value);
+    let is_zero = !told.chars().any(|letter| letter.is_ascii_digit() && letter != '0');
+    if is_zero { "0".to_owned() } else { told.replace('-', "\u{2212}") }
+}

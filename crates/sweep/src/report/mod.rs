@@ -1,0 +1,113 @@
+//! `report.html` of a batch: one page that needs nothing else, and asks nothing of any network.
+//!
+//! From top to bottom: what was run; designs compared at the end of their runs ([`comparison`]); medians over time, and bands
+//! over seeds ([`bands`]); balance sheets ([`sheets`]); where every figure comes from: hashes, seeds, digest, plan.
+//!
+//! [`picture`] collects what the plots need while the runs are read, so that memory does not grow with the tables.
+
+mod bands;
+mod comparison;
+mod picture;
+mod sheets;
+
+use std::fmt::Write;
+
+use cbdc_figures::page::{SCRIPT, STYLE};
+use cbdc_figures::plot::escape;
+use cbdc_figures::words::count;
+
+use crate::error::ranges;
+use crate::merge::Merged;
+use crate::plan::Plan;
+
+pub use picture::Picture;
+
+/// Colours of designs, in their order; the one for warnings is left out.
+const COLOURS: [&str; 6] = ["c1", "c2", "c3", "c5", "c6", "c7"];
+
+/// The page of a batch.
+pub fn page(plan: &Plan, merged: &Merged, picture: &Picture) -> String {
+    let mut body = String::new();
+    let mut number = 0;
+    head(&mut body, merged);
+    comparison::table(&mut body, merged);
+    comparison::plots(&mut body, merged, &mut number);
+    bands::medians(&mut body, picture, &mut number);
+    bands::spreads(&mut body, picture, &mut number);
+    sheets::write(&mut body, merged, picture);
+    origins(&mut body, plan, merged);
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"color-scheme\" content=\"light dark\">\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
+         script-src 'unsafe-inline'; img-src data:\">\
+         <title>{} \u{b7} cbdc sweep</title><style>{STYLE}</style></head><body><main>{body}</main>\
+         <script>{SCRIPT}</script></body></html>\n",
+        escape(&merged.name)
+    )
+}
+
+fn head(html: &mut String, merged: &Merged) {
+    let done = merged.runs - merged.missing.len();
+    let _ = write!(
+        html,
+        "<header><p class=\"eyebrow\">cbdc sweep \u{b7} {} designs \u{d7} {} seeds</p><h1>{}</h1><p class=\"lead\">{}</p></header>\
+         <p class=\"verdict {}\">{} of {} runs. Each design saw the same seeds: what differs between two designs comes from what \
+         was set. Bands and boxes are over seeds: they tell how much of a difference is chance in this model, and nothing about \
+         how well the model fits any country.</p>",
+        merged.designs.len(),
+        merged.seeds.len(),
+        escape(&merged.name),
+        escape(&merged.description),
+        if merged.missing.is_empty() { "good" } else { "warning" },
+        count(done as u64),
+        count(merged.runs as u64),
+    );
+    if !merged.missing.is_empty() {
+        let _ = write!(
+            html,
+            "<p class=\"verdict bad\">Missing runs: {}. Designs that lack seeds are not strictly comparable.</p>",
+            escape(&ranges(&merged.missing))
+        );
+    }
+}
+
+fn origins(html: &mut String, plan: &Plan, merged: &Merged) {
+    let seeds: Vec<String> = merged.seeds.iter().take(200).map(u64::to_string).collect();
+    let more = if merged.seeds.len() > 200 { " \u{2026}" } else { "" };
+    let _ = write!(
+        html,
+        "<section class=\"card\"><h2>Repeat it</h2><pre><code>cbdc sweep plan {file} --out FOLDER\ncbdc sweep run FOLDER\n\
+         cbdc sweep merge FOLDER</code></pre><dl><dt>Digest of all runs</dt><dd><code>{}</code></dd><dt>Scenario</dt><dd>{}</dd>\
+         <dt>Version</dt><dd>{}</dd><dt>Seeds</dt><dd>{}{more}</dd></dl><div class=\"scroll\"><table>\
+         <caption>Each design, what it sets, and the hash of all its values. One run is repeated with <code>cbdc simulate</code>, \
+         its seed, and each key with <code>--set</code>.</caption><thead><tr><th scope=\"col\">#</th><th scope=\"col\">design</th>\
+         <th scope=\"col\">sets</th><th scope=\"col\">scenario hash</th></tr></thead><tbody>",
+        escape(&merged.digest),
+        escape(&merged.scenario),
+        escape(&merged.version),
+        escape(&seeds.join(", ")),
+        file = escape(&merged.plan),
+    );
+    for design in &plan.designs {
+        let all = plan.set.iter().chain(&design.set);
+        let set: Vec<String> =
+            all.map(|one| format!("<code>{} = {}</code>", escape(&one.key), escape(&one.value))).collect();
+        let _ = write!(
+            html,
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td><code>{}</code></td></tr>",
+            design.design,
+            escape(&design.name),
+            set.join("<br>"),
+            escape(design.scenario_hash.get(..16).unwrap_or(&design.scenario_hash))
+        );
+    }
+    let _ = write!(
+        html,
+        "</tbody></table></div><details><summary>The scenario's text</summary><pre><code>{}</code></pre></details>\
+         <p class=\"note\">Same plan, same version: the same bytes in every file, on any machine, for any number of threads and \
+         parts.</p></section>",
+        escape(&plan.scenario.text)
+    );
+}

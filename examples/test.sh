@@ -1,0 +1,49 @@
+#!/bin/bash
+# Runs examples/read_results.py on a tiny sweep: the tables must be readable by others, and say what summary.json says.
+#
+#   CBDC=PROGRAM examples/test.sh      PROGRAM takes the arguments of `cbdc`; `make test-python` builds one
+#
+# The virtual environment lies in CBDC_CACHE (else the user's cache) and is made once; its packages are pinned.
+
+set -eu
+here="$(cd "$(dirname "$0")" && pwd)"
+export CBDC="${CBDC:?expected CBDC to name the program, found none: use make test-python}"
+environment="${CBDC_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cbdc-ledger}/python"
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+
+if ! cmp -s "$here/requirements.txt" "$environment/requirements.txt"; then
+    echo "test-python: installing $(tr '\n' ' ' < "$here/requirements.txt")into $environment" >&2
+    python3 -m venv "$environment"
+    "$environment/bin/pip" install --quiet --disable-pip-version-check --requirement "$here/requirements.txt"
+    cp "$here/requirements.txt" "$environment/requirements.txt"
+fi
+
+printf '[households]\ncount = 150\n[firms]\ncount = 8\n[banks]\ncount = 3\n[time]\ndays = 60\n[adoption]\ninnovation = 2.0\n' > "$work/small.toml"
+printf 'scenario = "small.toml"\nseeds = 4\n[grid]\npolicy.holding_limit_minor = [20_000, 300_000, "none"]\n' > "$work/plan.toml"
+"$CBDC" sweep plan "$work/plan.toml" --out "$work/out" >/dev/null
+"$CBDC" sweep run "$work/out" >/dev/null
+"$CBDC" sweep merge "$work/out" >/dev/null
+"$environment/bin/python" "$here/read_results.py" "$work/out"
+"$environment/bin/python" - "$work/out" <<'CHECK'
+import json, sys
+from pathlib import Path
+import pandas as pd
+folder = Path(sys.argv[1])
+summary = json.loads((folder / "summary.json").read_text())
+runs = pd.read_parquet(folder / "runs.parquet")
+assert len(runs) == summary["runs"] == 12 and runs["digest"].nunique() == 12, runs
+assert list(runs["policy.holding_limit_minor"].unique()) == ["20000", "300000", "none"]
+for design in summary["designs"]:
+    mine = runs[runs["design"] == design["design"]]
+    for name, spread in design["figures"].items():
+        for key, share in [("p05", 0.05), ("p25", 0.25), ("median", 0.5), ("p75", 0.75), ("p95", 0.95)]:
+            expected = mine[name].quantile(share)
+            assert abs(spread[key] - expected) <= 1e-9 * max(1.0, abs(expected)), (name, key, spread[key], expected)
+for table, rows in summary["rows"].items():
+    frame = pd.read_parquet(folder / f"{table}.parquet")
+    assert len(frame) == rows, (table, len(frame), rows)
+    assert "run" in frame and not frame.isna().any().any(), table
+print("test-python: pandas reads every table, and finds the percentiles of summary.json")
+CHECK
+echo "1 passed, 0 failed"
