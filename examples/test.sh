@@ -12,6 +12,11 @@ environment="${CBDC_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cbdc-ledger}/python"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 
+if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+    [ "$(id -u)" = 0 ] || { echo "test-python: expected Python 3 with venv: install python3-venv" >&2; exit 1; }
+    echo "test-python: installing python3-venv" >&2
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends python3 python3-venv >/dev/null
+fi
 if ! cmp -s "$here/requirements.txt" "$environment/requirements.txt"; then
     echo "test-python: installing $(tr '\n' ' ' < "$here/requirements.txt")into $environment" >&2
     python3 -m venv "$environment"

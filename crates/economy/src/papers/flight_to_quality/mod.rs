@@ -140,7 +140,8 @@ pub fn compare(root: &mut Section<'_>, threads: usize) -> Result<Comparison, Pap
         charts: vec![rules_chart(&parameters.conversion)],
         calibrated: vec![
             "Nothing was fitted to the paper's results. What the paper does not give was chosen so that the economy without \
-             CBDC is stationary, before designs were compared; each choice is listed under differences."
+             CBDC is stationary; those choices were made after looking at output, mostly of the economy without CBDC but \
+             with all designs in view. Each is listed under differences."
                 .to_owned(),
             "The paper's own parameters marked as fitted by its authors were taken as they are.".to_owned(),
         ],

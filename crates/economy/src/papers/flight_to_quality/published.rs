@@ -20,12 +20,14 @@ const C3: Design = Design::Cbdc(Conversion::C3);
 const C4: Design = Design::Cbdc(Conversion::C4);
 
 /// Signs of all designs against the base.
-pub const SIGNS: [(&str, Sign); 5] = [
+pub const SIGNS: [(&str, Sign); 7] = [
     ("loan rate, %", Sign::Up),
     ("interbank, % of GDP", Sign::Up),
     ("CET1 / RWA, %", Sign::Down),
     ("bank default, %", Sign::Up),
     ("firm default, %", Sign::Down),
+    ("real GDP", Sign::Down),
+    ("unemployment, %", Sign::Up),
 ];
 
 /// Orders of the designs.
