@@ -54,6 +54,8 @@ pub struct DesignSummary {
     pub days: u32,
     pub runs: usize,
     pub figures: BTreeMap<String, Spread>,
+    /// Each figure less that of design 0 with the same seed; empty for design 0 itself.
+    pub against_first: BTreeMap<String, Spread>,
 }
 
 /// Merges the folder's runs.
@@ -222,15 +224,24 @@ impl Index {
     }
 
     fn designs(&self, plan: &Plan) -> Vec<DesignSummary> {
+        let of_first = self.runs.iter().enumerate().filter(|(_, (run, _))| run.design == 0);
+        let first_of_seed: BTreeMap<u64, usize> = of_first.map(|(place, (run, _))| (run.seed, place)).collect();
         let summary = |design: &Design| {
             // Runs are in the order of their designs.
             let first = self.runs.partition_point(|(run, _)| run.design < design.design);
             let end = self.runs.partition_point(|(run, _)| run.design <= design.design);
-            let spread = |(name, values): (&String, &Vec<f64>)| {
-                let values = &values[first..end];
-                (!values.is_empty()).then(|| (name.clone(), Spread::of(values)))
+            let spread = |(name, values): (&String, &Vec<f64>)| Some((name.clone(), spread_of(&values[first..end])?));
+            let difference = |(name, values): (&String, &Vec<f64>)| {
+                let pairs =
+                    (first..end).filter_map(|place| Some((place, *first_of_seed.get(&self.runs[place].0.seed)?)));
+                let differences: Vec<f64> = pairs.map(|(place, other)| values[place] - values[other]).collect();
+                Some((name.clone(), spread_of(&differences)?))
             };
             let figures: BTreeMap<String, Spread> = self.figures.iter().filter_map(spread).collect();
+            let against_first = match design.design {
+                0 => BTreeMap::new(),
+                _ => self.figures.iter().filter_map(difference).collect(),
+            };
             DesignSummary {
                 design: design.design,
                 name: design.name.clone(),
@@ -240,6 +251,7 @@ impl Index {
                 days: design.days,
                 runs: end - first,
                 figures,
+                against_first,
             }
         };
         plan.designs.iter().map(summary).collect()
@@ -265,6 +277,10 @@ impl Index {
         columns.extend(self.columns);
         Table { columns }
     }
+}
+
+fn spread_of(values: &[f64]) -> Option<Spread> {
+    (!values.is_empty()).then(|| Spread::of(values))
 }
 
 /// A key's value in a design; empty where the design does not set it.

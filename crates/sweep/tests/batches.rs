@@ -85,6 +85,11 @@ fn a_merged_run_is_what_simulating_it_alone_gives() {
     assert_eq!(rows("seed"), vec![3; expected.len()]);
     let summary = &merged.designs[1].figures["cbdc_households_minor"];
     assert!(summary.p05 <= summary.median && summary.median <= summary.p95 && summary.p05 < summary.p95);
+    // A mean of paired differences is the difference of means.
+    let mean = |design: usize| merged.designs[design].figures["cbdc_households_minor"].mean;
+    let difference = &merged.designs[1].against_first["cbdc_households_minor"];
+    assert!((difference.mean - (mean(1) - mean(0))).abs() < 1e-6, "{difference:?}");
+    assert!(merged.designs[0].against_first.is_empty());
 }
 
 #[test]

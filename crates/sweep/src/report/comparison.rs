@@ -1,5 +1,7 @@
-//! Designs compared at the end of their runs: a table of medians with their spread, and a picture of each figure.
+//! Designs compared at the end of their runs: medians with their spread, differences from the first design seed by seed, and a
+//! picture of each figure.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use cbdc_figures::plot::{Axis, escape};
@@ -23,7 +25,7 @@ struct Shown {
 }
 
 const SHOWN: [Shown; 10] = [
-    Shown { title: "CBDC of liquid wealth", name: "cbdc_of_liquid_wealth", unit: "%", factor: 100.0 },
+    Shown { title: "CBDC of liquid money", name: "cbdc_of_liquid_wealth", unit: "%", factor: 100.0 },
     Shown { title: "Households with a wallet", name: "adopters_share", unit: "%", factor: 100.0 },
     Shown { title: "Change of deposits", name: "deposits_change", unit: "%", factor: 100.0 },
     Shown { title: "Change of loans", name: "loans_change", unit: "%", factor: 100.0 },
@@ -37,8 +39,8 @@ const SHOWN: [Shown; 10] = [
 
 impl Shown {
     /// 5, 25, 50, 75 and 95 % in the figure's unit.
-    fn of(&self, design: &DesignSummary) -> Option<[f64; 5]> {
-        let Spread { p05, p25, median, p75, p95, .. } = design.figures.get(self.name)?;
+    fn of(&self, figures: &BTreeMap<String, Spread>) -> Option<[f64; 5]> {
+        let Spread { p05, p25, median, p75, p95, .. } = figures.get(self.name)?;
         Some([p05, p25, median, p75, p95].map(|value| value * self.factor))
     }
 }
@@ -47,33 +49,17 @@ fn rows(merged: &Merged) -> impl Iterator<Item = &DesignSummary> {
     merged.designs.iter().filter(|design| design.runs > 0).take(ROWS_MAX)
 }
 
-/// Medians, with 5 to 95 % beneath.
-pub fn table(html: &mut String, merged: &Merged) {
-    html.push_str(
-        "<section class=\"card\"><h2>At the end</h2><div class=\"scroll\"><table><caption>Median over seeds; in brackets from 5 to \
-         95 %</caption><thead><tr><th scope=\"col\">design</th><th scope=\"col\" class=\"number\">runs</th>",
-    );
-    for shown in &SHOWN {
-        let unit = if shown.unit.is_empty() { String::new() } else { format!(", {}", shown.unit) };
-        let _ = write!(html, "<th scope=\"col\" class=\"number\">{}{unit}</th>", shown.title);
+/// Medians with 5 to 95 % beneath: of each design, and of its difference from the first.
+pub fn tables(html: &mut String, merged: &Merged) {
+    html.push_str("<section class=\"card\"><h2>At the end</h2>");
+    let caption = "Median over seeds; in brackets from 5 to 95 %";
+    table(html, caption, rows(merged), |design| &design.figures);
+    if let [first, _, ..] = merged.designs.as_slice() {
+        let _ = write!(html, "<h4>Difference from {}, seed by seed</h4>", escape(&first.name));
+        let caption = "Median of the differences, in points where a figure is a percentage; in brackets from 5 to 95 %. Where both \
+                       ends have one sign, at least nine seeds in ten agree on it";
+        table(html, caption, rows(merged).filter(|design| design.design > 0), |design| &design.against_first);
     }
-    html.push_str("</tr></thead><tbody>");
-    for design in rows(merged) {
-        let _ = write!(
-            html,
-            "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td>",
-            escape(&design.name),
-            design.runs
-        );
-        for shown in &SHOWN {
-            let cell = shown.of(design).map(|[p05, _, median, _, p95]| {
-                format!("{}<br><small>({} to {})</small>", minus(median), minus(p05), minus(p95))
-            });
-            let _ = write!(html, "<td class=\"number\">{}</td>", cell.unwrap_or_default());
-        }
-        html.push_str("</tr>");
-    }
-    html.push_str("</tbody></table></div>");
     if merged.designs.len() > ROWS_MAX {
         let _ = write!(
             html,
@@ -84,13 +70,48 @@ pub fn table(html: &mut String, merged: &Merged) {
     html.push_str("</section>");
 }
 
+fn table<'a>(
+    html: &mut String,
+    caption: &str,
+    designs: impl Iterator<Item = &'a DesignSummary>,
+    figures: fn(&DesignSummary) -> &BTreeMap<String, Spread>,
+) {
+    let _ = write!(
+        html,
+        "<div class=\"scroll\"><table><caption>{caption}</caption><thead><tr><th scope=\"col\">design</th>\
+         <th scope=\"col\" class=\"number\">runs</th>"
+    );
+    for shown in &SHOWN {
+        let unit = if shown.unit.is_empty() { String::new() } else { format!("<br><small>{}</small>", shown.unit) };
+        let _ =
+            write!(html, "<th scope=\"col\" class=\"number\" style=\"white-space: normal\">{}{unit}</th>", shown.title);
+    }
+    html.push_str("</tr></thead><tbody>");
+    for design in designs {
+        let _ = write!(
+            html,
+            "<tr><th scope=\"row\" style=\"white-space: nowrap\">{}</th><td class=\"number\">{}</td>",
+            escape(&design.name),
+            design.runs
+        );
+        for shown in &SHOWN {
+            let cell = shown.of(figures(design)).map(|[p05, _, median, _, p95]| {
+                format!("{}<br><small>({} to {})</small>", minus(median), minus(p05), minus(p95))
+            });
+            let _ = write!(html, "<td class=\"number\">{}</td>", cell.unwrap_or_default());
+        }
+        html.push_str("</tr>");
+    }
+    html.push_str("</tbody></table></div>");
+}
+
 /// A picture for each figure that moves.
 pub fn plots(html: &mut String, merged: &Merged, number: &mut usize) {
     html.push_str("<h2>Designs compared: at the end</h2><section class=\"plots\" aria-label=\"Comparison\">");
     for shown in &SHOWN {
         let drawn: Vec<Whiskers> = rows(merged)
             .filter_map(|design| {
-                let percentiles = shown.of(design)?;
+                let percentiles = shown.of(&design.figures)?;
                 let [p05, _, median, _, p95] = percentiles.map(minus);
                 Some(Whiskers {
                     name: design.name.clone(),

@@ -30,7 +30,7 @@ pub fn page(plan: &Plan, merged: &Merged, picture: &Picture) -> String {
     let mut body = String::new();
     let mut number = 0;
     head(&mut body, merged);
-    comparison::table(&mut body, merged);
+    comparison::tables(&mut body, merged);
     comparison::plots(&mut body, merged, &mut number);
     bands::medians(&mut body, picture, &mut number);
     bands::spreads(&mut body, picture, &mut number);
@@ -54,8 +54,9 @@ fn head(html: &mut String, merged: &Merged) {
         html,
         "<header><p class=\"eyebrow\">cbdc sweep \u{b7} {} designs \u{d7} {} seeds</p><h1>{}</h1><p class=\"lead\">{}</p></header>\
          <p class=\"verdict {}\">{} of {} runs. Each design saw the same seeds: what differs between two designs comes from what \
-         was set. Bands and boxes are over seeds: they tell how much of a difference is chance in this model, and nothing about \
-         how well the model fits any country.</p>",
+         was set. Bands and boxes \
+         are over seeds: how far one economy lies from the next. Designs whose bands overlap may still differ in every seed, which the \
+         second table tells. None of it says how well the model fits any country.</p>",
         merged.designs.len(),
         merged.seeds.len(),
         escape(&merged.name),
