@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use cbdc_figures::page::{SCRIPT, STYLE};
+use cbdc_figures::page::document;
 use cbdc_figures::plot::{Axis, Mark, Plot, Series, escape};
 
 use super::comparison::{Chart, Claim, Comparison, Kind, Outcome, Table};
@@ -38,7 +38,7 @@ pub fn page(comparison: &Comparison) -> String {
     judgement(&mut body, comparison);
     parameters(&mut body, comparison);
     rebuild(&mut body, comparison);
-    document(&format!("{} \u{b7} paper against ours", comparison.title), &body)
+    document(&format!("{} \u{b7} paper against ours", comparison.title), OWN_STYLE, &body)
 }
 
 /// The page that lists all comparisons.
@@ -65,20 +65,7 @@ pub fn index(comparisons: &[Comparison]) -> String {
         );
     }
     body.push_str("</tbody></table></div></section>");
-    document("Published results, paper against ours", &body)
-}
-
-fn document(title: &str, body: &str) -> String {
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <meta name=\"color-scheme\" content=\"light dark\">\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
-         script-src 'unsafe-inline'; img-src data:\">\
-         <title>{}</title><style>{STYLE}{OWN_STYLE}</style></head><body><main>{body}</main>\
-         <script>{SCRIPT}</script></body></html>\n",
-        escape(title)
-    )
+    document("Published results, paper against ours", OWN_STYLE, &body)
 }
 
 fn head(html: &mut String, comparison: &Comparison) {

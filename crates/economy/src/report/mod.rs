@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use cbdc_figures::page::{SCRIPT, STYLE};
+use cbdc_figures::page::document;
 use cbdc_figures::plot::{Axis, Bar, Mark, Plot, Series, bars, escape};
 use cbdc_figures::words::{count, percent, rounded};
 
@@ -25,16 +25,7 @@ pub fn page(scenario: &Scenario, results: &Results, command: &str, wall_s: f64) 
     ledger(&mut body, results);
     sources(&mut body, scenario);
     repeat(&mut body, scenario, results, command, wall_s);
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <meta name=\"color-scheme\" content=\"light dark\">\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
-         script-src 'unsafe-inline'; img-src data:\">\
-         <title>{} \u{b7} cbdc simulate</title><style>{STYLE}</style></head><body><main>{body}</main>\
-         <script>{SCRIPT}</script></body></html>\n",
-        escape(&scenario.name)
-    )
+    document(&format!("{} \u{b7} cbdc simulate", scenario.name), "", &body)
 }
 
 /// Whole euros of minor units, as people read them.

@@ -7,7 +7,7 @@
 
 use std::fmt::Write;
 
-use cbdc_figures::page::{SCRIPT, STYLE};
+use cbdc_figures::page::document;
 
 use super::plot::{Axis, Bar, Mark, Plot, Series, bars, escape};
 use super::words::{count, date, figure, given, money, percent, rounded, share, verdict, warnings};
@@ -27,16 +27,7 @@ pub fn page(result: &RunResult) -> String {
     flows::deposits(&mut body, result);
     what_ran(&mut body, result);
     repeat(&mut body, result);
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <meta name=\"color-scheme\" content=\"light dark\">\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
-         script-src 'unsafe-inline'; img-src data:\">\
-         <title>{} \u{b7} cbdc bench</title><style>{STYLE}</style></head><body><main>{body}</main>\
-         <script>{SCRIPT}</script></body></html>\n",
-        escape(&result.scenario.name)
-    )
+    document(&format!("{} \u{b7} cbdc bench", result.scenario.name), "", &body)
 }
 
 fn head(html: &mut String, result: &RunResult) {

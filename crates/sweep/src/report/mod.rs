@@ -12,7 +12,7 @@ mod sheets;
 
 use std::fmt::Write;
 
-use cbdc_figures::page::{SCRIPT, STYLE};
+use cbdc_figures::page::document;
 use cbdc_figures::plot::escape;
 use cbdc_figures::words::count;
 
@@ -36,16 +36,7 @@ pub fn page(plan: &Plan, merged: &Merged, picture: &Picture) -> String {
     bands::spreads(&mut body, picture, &mut number);
     sheets::write(&mut body, merged, picture);
     origins(&mut body, plan, merged);
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <meta name=\"color-scheme\" content=\"light dark\">\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
-         script-src 'unsafe-inline'; img-src data:\">\
-         <title>{} \u{b7} cbdc sweep</title><style>{STYLE}</style></head><body><main>{body}</main>\
-         <script>{SCRIPT}</script></body></html>\n",
-        escape(&merged.name)
-    )
+    document(&format!("{} \u{b7} cbdc sweep", merged.name), "", &body)
 }
 
 fn head(html: &mut String, merged: &Merged) {
