@@ -18,7 +18,7 @@ use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
@@ -185,43 +185,39 @@ pub fn incoming(
     let acceptor = TlsAcceptor::from(Arc::new(config));
 
     let (ready, mut accepted) = tokio::sync::mpsc::channel(HANDSHAKES_MAX);
-    tokio::spawn(accept_loop(listener, acceptor, ready));
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    // The listener lives in the stream: once that is dropped, the port is free.
     Ok(async_stream::stream! {
-        while let Some(connection) = accepted.recv().await {
-            yield Ok(connection);
+        loop {
+            tokio::select! {
+                Some(connection) = accepted.recv() => yield Ok(connection),
+                (permit, stream, address) = accept(&listener, &handshakes) => {
+                    let (acceptor, ready) = (acceptor.clone(), ready.clone());
+                    tokio::spawn(async move {
+                        let _permit = permit;
+                        match handshake(&acceptor, stream, address).await {
+                            Ok(connection) => drop(ready.send(connection).await),
+                            Err(error) => tracing::info!(%address, %error, "a connection was refused in the TLS handshake"),
+                        }
+                    });
+                }
+            }
         }
     })
 }
 
-async fn accept_loop(listener: TcpListener, acceptor: TlsAcceptor, ready: tokio::sync::mpsc::Sender<Connection>) {
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+/// The next connection, once fewer than [`HANDSHAKES_MAX`] handshakes are under way.
+async fn accept(listener: &TcpListener, handshakes: &Arc<Semaphore>) -> (OwnedSemaphorePermit, TcpStream, SocketAddr) {
+    let permit = handshakes.clone().acquire_owned().await.expect("nobody closes the semaphore");
     loop {
-        let permit = tokio::select! {
-            permit = handshakes.clone().acquire_owned() => permit,
-            () = ready.closed() => return,
-        };
-        let Ok(permit) = permit else { return };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = ready.closed() => return,
-        };
-        let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
+        match listener.accept().await {
+            Ok((stream, address)) => return (permit, stream, address),
             Err(error) => {
                 // Out of file descriptors, most likely: give others time to close theirs.
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
             }
-        };
-        let (acceptor, ready) = (acceptor.clone(), ready.clone());
-        tokio::spawn(async move {
-            let _permit = permit;
-            match handshake(&acceptor, stream, address).await {
-                Ok(connection) => drop(ready.send(connection).await),
-                Err(error) => tracing::info!(%address, %error, "a connection was refused in the TLS handshake"),
-            }
-        });
+        }
     }
 }
 
