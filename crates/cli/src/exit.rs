@@ -78,7 +78,7 @@ fn show(error: &anyhow::Error, code: u8, output: Output) {
             })),
             _ => None,
         };
-        println!("{}", json!({ "error": sentence(error), "exit_code": code, "refusal": reason }));
+        output.line(&json!({ "error": sentence(error), "exit_code": code, "refusal": reason }).to_string());
     }
     eprintln!("error: {}", sentence(error));
 }

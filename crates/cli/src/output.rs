@@ -1,5 +1,7 @@
 //! Printing: friendly, aligned text, or one JSON object.
 
+use std::io::{ErrorKind, Write};
+
 use cbdc_client::{Amount, Anchor};
 use serde_json::Value;
 
@@ -13,9 +15,20 @@ impl Output {
     /// Prints the object with `--json`, the text without.
     pub fn print(&self, object: Value, text: impl FnOnce() -> String) {
         if self.json {
-            println!("{object}");
+            self.line(&object.to_string());
         } else {
-            println!("{}", text().trim_end());
+            self.line(text().trim_end());
+        }
+    }
+
+    /// A line of the answer. Whoever reads may stop before its end, as `head` does: what is left is then for nobody.
+    pub fn line(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        match writeln!(out, "{text}").and_then(|()| out.flush()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                self.note(&format!("error: the answer cannot be written: {error}"));
+            }
+            _ => {}
         }
     }
 

@@ -26,7 +26,8 @@ use crate::output::{Output, fields};
   cbdc simulate simulations/digital-euro.toml --explain
 
 Same scenario, same seed: same digest, on any machine and with any number of threads. The folder given with --out holds
-summary.json, report.html and the tables; a second run replaces them. Exit code 2 if the scenario is wrong.")]
+summary.json, report.html and the tables as Parquet and CSV; a second run replaces them. Exit code 2 if the scenario is
+wrong.")]
 pub struct Simulate {
     /// The scenario's file
     scenario: PathBuf,
@@ -54,7 +55,9 @@ impl Simulate {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let scenario = self.scenario()?;
         if self.explain {
-            let object = json!({ "scenario_hash": scenario.hash(), "behaviours": explain(&scenario) });
+            let policy = scenario.values.policy.listed();
+            let object =
+                json!({ "scenario_hash": scenario.hash(), "policy": policy, "behaviours": explain(&scenario) });
             output.print(object, || explanation(&scenario));
             return Ok(());
         }
@@ -71,7 +74,8 @@ impl Simulate {
 
     fn scenario(&self) -> anyhow::Result<Scenario> {
         let told = |mistake: ScenarioError| Usage(mistake.to_string());
-        let mut scenario = Scenario::read(&self.scenario).map_err(told)?;
+        let mut scenario = Scenario::read(&self.scenario)
+            .map_err(|mistake| Usage(load(&self.scenario).unwrap_or_else(|| mistake.to_string())))?;
         for pair in &self.set {
             let split = pair.split_once('=').filter(|(key, _)| !key.is_empty());
             let (key, value) = split.ok_or_else(|| {
@@ -79,12 +83,19 @@ impl Simulate {
             })?;
             scenario.set(key.trim(), value.trim()).map_err(told)?;
         }
-        scenario.seed = self.seed.unwrap_or(scenario.seed);
         if let Some(threads) = self.threads {
             scenario.set("threads", &threads.to_string()).map_err(told)?;
         }
+        scenario.seed = self.seed.unwrap_or(scenario.seed);
         Ok(scenario)
     }
+}
+
+/// What to say of a file that is no economy because it is a load on a network.
+fn load(file: &Path) -> Option<String> {
+    cbdc_simulator::scenario::Scenario::load(file).ok()?;
+    let file = file.display();
+    Some(format!("{file}: expected a scenario of an economy, found a load on a network: use `cbdc bench {file}`"))
 }
 
 /// Simulates on a thread of its own; Ctrl-C ends it after the day under way.
@@ -154,7 +165,9 @@ fn write(out: &Path, scenario: &Scenario, results: &Results, object: &Value, wal
             written = put(&format!("{name}.csv"), Results::csv(columns, &rows));
         }
     });
-    written
+    written?;
+    cbdc_sweep::run_folder::write_tables(out, results)?;
+    Ok(())
 }
 
 fn text(results: &Results, out: &Path, wall_s: f64) -> String {

@@ -51,10 +51,11 @@ pub enum Flow {
     WriteOffs,
     Costs,
     Resolution,
+    Fees,
 }
 
 impl Flow {
-    pub const COUNT: usize = 15;
+    pub const COUNT: usize = 16;
 }
 
 /// The flows of a day or a period: `received[flow][sector]`, negative where it paid.
@@ -88,7 +89,7 @@ impl Flows {
     }
 }
 
-/// A part of an amount: amount × numerator ÷ denominator, rounded down; 0 where the whole is 0.
+/// A part of an amount: amount × numerator ÷ denominator, rounded toward zero; 0 where the whole is 0.
 pub fn portion(amount_minor: i64, numerator: i64, denominator: i64) -> i64 {
     if denominator <= 0 {
         return 0;
@@ -107,7 +108,20 @@ pub fn split(amount_minor: i64, weights: &[i64]) -> Vec<i64> {
     parts
 }
 
-/// Interest of some days on a balance, rounded down: balance × ppm × days ÷ (365 × 1,000,000).
+/// Splits at most the sum of bounds over them, to the unit, none above its bound.
+pub fn split_within(amount_minor: i64, bounds: &[i64]) -> Vec<i64> {
+    let whole: i64 = bounds.iter().sum();
+    let mut parts: Vec<i64> = bounds.iter().map(|bound| portion(amount_minor, *bound, whole)).collect();
+    let mut rest = amount_minor - parts.iter().sum::<i64>();
+    for (part, bound) in parts.iter_mut().zip(bounds) {
+        let more = (bound - *part).min(rest);
+        *part += more;
+        rest -= more;
+    }
+    parts
+}
+
+/// Interest of some days on a balance, rounded toward zero: balance × ppm × days ÷ (365 × 1,000,000).
 pub fn interest(balance_minor: i64, rate_ppm: i64, days: u32) -> i64 {
     (i128::from(balance_minor) * i128::from(rate_ppm) * i128::from(days) / (365 * 1_000_000)) as i64
 }
@@ -115,6 +129,17 @@ pub fn interest(balance_minor: i64, rate_ppm: i64, days: u32) -> i64 {
 /// A rate as a share a year in parts per million.
 pub fn ppm(share: f64) -> i64 {
     (share * 1e6).round().clamp(-1e9, 1e9) as i64
+}
+
+/// An amount as events tell it: `EUR 1,234.56`.
+pub fn in_euros(amount_minor: i64) -> String {
+    let (sign, size) = (if amount_minor < 0 { "-" } else { "" }, amount_minor.unsigned_abs());
+    format!("EUR {sign}{}.{:02}", cbdc_figures::words::count(size / 100), size % 100)
+}
+
+/// A rate as events tell it: `2.15 %`.
+pub fn in_percent(rate_ppm: i64) -> String {
+    format!("{} %", rate_ppm as f64 / 1e4)
 }
 
 #[cfg(test)]
@@ -127,6 +152,19 @@ mod tests {
         assert_eq!(split(7, &[0, 5]), [0, 7]);
         assert_eq!(split(7, &[0, 0]), [0, 0]);
         assert_eq!(split(0, &[3, 4]), [0, 0]);
+    }
+
+    #[test]
+    fn no_part_is_above_its_bound() {
+        assert_eq!(split_within(5, &[2, 2, 2]), [2, 2, 1]);
+        assert_eq!(split_within(6, &[2, 2, 2]), [2, 2, 2]);
+        assert_eq!(split_within(0, &[0, 0]), [0, 0]);
+    }
+
+    #[test]
+    fn events_tell_amounts_and_rates_as_people_do() {
+        assert_eq!([0, -5, 123_456_789].map(in_euros), ["EUR 0.00", "EUR -0.05", "EUR 1,234,567.89"]);
+        assert_eq!([0, 21_500, -10_000, 1].map(in_percent), ["0 %", "2.15 %", "-1 %", "0.0001 %"]);
     }
 
     #[test]

@@ -40,6 +40,17 @@ pub struct Authority {
     commands_refused: u64,
 }
 
+/// A holder's payment from wallet to wallet.
+#[derive(Clone, Copy, Debug)]
+pub struct Transfer {
+    pub from: AccountId,
+    pub to: AccountId,
+    pub amount: Amount,
+    /// The largest fee that the payer accepts beside the amount.
+    pub max_fee: Amount,
+    pub sequence: u64,
+}
+
 const OPERATOR: MemberId = MemberId(1);
 const REGISTRAR: MemberId = MemberId(1);
 const VALIDITY_MS: u64 = 3_600_000;
@@ -141,22 +152,21 @@ impl Authority {
         Payment { kind, head, from, to, amount, max_fee: Amount::ZERO, reference: [0; 16] }
     }
 
+    /// A transfer from wallet to wallet as its holder signs it.
+    fn signed_transfer(&self, transfer: &Transfer, flags: u16) -> Payment {
+        let Transfer { from, to, amount, max_fee, sequence } = *transfer;
+        let head = Head { flags, ..self.head(sequence) };
+        Payment { max_fee, ..self.payment(PaymentKind::Transfer, head, from, to, amount) }
+    }
+
     /// A holder pays from wallet to wallet.
-    pub fn transfer(&mut self, from: AccountId, to: AccountId, amount: Amount, sequence: u64) {
-        let head = self.head(sequence);
-        self.push(self.payment(PaymentKind::Transfer, head, from, to, amount));
+    pub fn transfer(&mut self, transfer: Transfer) {
+        self.push(self.signed_transfer(&transfer, 0));
     }
 
     /// A holder pays more than the wallet holds; their bank adds at most `maximum` from the deposit.
-    pub fn transfer_with_top_up(
-        &mut self,
-        payment: (AccountId, AccountId, Amount, u64),
-        bank: BankId,
-        maximum: Amount,
-    ) {
-        let (from, to, amount, sequence) = payment;
-        let head = Head { flags: FLAG_REVERSE_WATERFALL, ..self.head(sequence) };
-        let record = self.payment(PaymentKind::Transfer, head, from, to, amount);
+    pub fn transfer_with_top_up(&mut self, transfer: Transfer, bank: BankId, maximum: Amount) {
+        let record = self.signed_transfer(&transfer, FLAG_REVERSE_WATERFALL);
         let head = self.bank_head(bank);
         self.push(ReverseWaterfall { head, bank, maximum, transfer: Signed { record, signature: UNSIGNED } });
     }

@@ -40,6 +40,20 @@ pub enum EconomyError {
         /// Days since the start.
         day: u32,
     },
+    /// Prices or rates have carried amounts beyond what can be counted.
+    #[error(
+        "on day {day} {sector} are worth {worth} minor units, and {most} either way is the most that is counted: lower rates, inflation, amounts or the number of days"
+    )]
+    OutOfRange {
+        /// Days since the start.
+        day: u32,
+        /// The sector.
+        sector: &'static str,
+        /// What it is worth, minor units.
+        worth: i128,
+        /// The bound.
+        most: i128,
+    },
     /// Whoever watches the progress asked to stop.
     #[error("stopped on day {day} of {days}: nothing was written")]
     Stopped {

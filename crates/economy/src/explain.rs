@@ -1,4 +1,4 @@
-//! What is in force: each behaviour's model, equation, source and parameters.
+//! What is in force: the policy that the simulation begins with, and each behaviour's model, equation, source and parameters.
 
 use crate::behaviour::Behaviour;
 use crate::scenario::Scenario;
@@ -11,6 +11,10 @@ pub fn explain(scenario: &Scenario) -> Vec<Behaviour> {
 /// The same as text for a terminal.
 pub fn explanation(scenario: &Scenario) -> String {
     let mut text = format!("{}  scenario {}\n", scenario.name, scenario.hash());
+    text.push_str("\npolicy at the start, enforced by the ledger\n");
+    for provision in scenario.values.policy.listed() {
+        text.push_str(&format!("  {} = {}  {}\n", provision.key, provision.value, provision.meaning));
+    }
     for behaviour in explain(scenario) {
         let others: Vec<&str> = behaviour.models.iter().copied().filter(|word| *word != behaviour.model).collect();
         let others = if others.is_empty() { String::new() } else { format!("  (or {})", others.join(", ")) };

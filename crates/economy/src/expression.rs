@@ -2,7 +2,7 @@
 //!
 //! `policy_rate + 0.5 * (inflation - 0.02)`: numbers, names of what the central bank sees ([`NAMES`]), `+ - * /`,
 //! comparisons (`<`, `<=`, `>`, `>=`, giving 1 or 0), brackets, and the functions `min(a, b)`, `max(a, b)`, `abs(a)` and
-//! `if(condition, then, else)`. It is parsed once, at most [`DEPTH_MAX`] deep, into a tree; evaluating it cannot fail,
+//! `if(condition, then, else)`. It is parsed, at most [`LENGTH_MAX`] letters and [`DEPTH_MAX`] deep, into a tree; evaluating it cannot fail,
 //! loop or reach anything beyond its names. A result that is no finite number leaves policy as it is.
 
 /// What an expression may name: shares are 1 for the whole, rates 0.01 for 1 % a year, amounts minor units.
@@ -20,6 +20,9 @@ pub const NAMES: [&str; 12] = [
     "holding_limit",
     "month",
 ];
+
+/// Longest text, so that the tree of a long sum is not deeper than a stack.
+pub const LENGTH_MAX: usize = 2_000;
 
 /// Deepest nesting of brackets and functions.
 pub const DEPTH_MAX: usize = 32;
@@ -59,6 +62,10 @@ impl Expression {
     /// # Errors
     /// In words: what was expected, and what was found where.
     pub fn parse(text: &str) -> Result<Expression, String> {
+        let length = text.chars().count();
+        if length > LENGTH_MAX {
+            return Err(format!("expected at most {LENGTH_MAX} letters, found {length}"));
+        }
         let mut parser = Parser { text, at: 0 };
         let node = parser.comparison(0)?;
         match parser.peek() {
@@ -284,7 +291,12 @@ mod tests {
             let error = Expression::parse(text).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");
         }
-        assert!(Expression::parse(&"(".repeat(10_000)).is_err());
-        assert!(Expression::parse(&"-".repeat(10_000)).is_err());
+        for long in ["(", "-", "1+"] {
+            assert!(Expression::parse(&long.repeat(1_000)).is_err(), "{long}");
+        }
+        // Short enough to be read, or refused: never too deep for a stack.
+        assert!(Expression::parse(&format!("{}1", "1+".repeat(999))).is_ok());
+        let error = Expression::parse(&format!("{}1", "1+".repeat(1_000_000))).unwrap_err();
+        assert!(error.contains("at most 2000 letters"), "{error}");
     }
 }

@@ -16,8 +16,6 @@ pub enum Purpose {
     Day = 2,
     /// Which loans default in a month.
     Default = 3,
-    /// Shocks that choose their victims.
-    Shock = 4,
 }
 
 /// A stream of random numbers.

@@ -81,6 +81,7 @@ table! {
         income_minor: i64, "Household income after tax in the period.";
         bank_interest_minor: i64, "Net interest income of banks in the period.";
         write_offs_minor: i64, "Loans written off in the period.";
+        fees_minor: i64, "Fees on CBDC payments in the period.";
         price_level: f64, "Consumer prices, 1 at the start.";
         inflation_ppm: i64, "Yearly rate of inflation.";
         output_gap_ppm: i64, "Real spending against its normal level.";
@@ -237,6 +238,12 @@ pub struct Summary {
     pub payments_value_minor: i64,
     pub ledger_commands: u64,
     pub ledger_refused: u64,
+    /// Over the whole run.
+    pub fees_minor: i64,
+    /// At the end of the period in which it was most, or least.
+    pub cbdc_households_minor_max: i64,
+    pub central_bank_loans_minor_max: i64,
+    pub reserves_minor_min: i64,
 }
 
 impl Results {
@@ -289,6 +296,7 @@ impl Results {
         };
         let deposits =
             |row: &MacroRow| row.deposits_households_minor + row.deposits_firms_minor + row.deposits_investors_minor;
+        let of_rows = |value: fn(&MacroRow) -> i64| self.macro_rows.iter().map(value);
         let share = |part: i64, whole: i64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
         let sum = |instrument: &str, value: fn(&PaymentRow) -> i64| -> i64 {
             self.payment_rows.iter().filter(|row| row.instrument == instrument).map(value).sum()
@@ -329,6 +337,10 @@ impl Results {
             payments_value_minor: retail(|row| row.value_minor).iter().sum(),
             ledger_commands: self.ledger.commands,
             ledger_refused: self.ledger.refused,
+            fees_minor: self.macro_rows.iter().map(|row| row.fees_minor).sum(),
+            cbdc_households_minor_max: of_rows(|row| row.cbdc_households_minor).max().unwrap_or(0),
+            central_bank_loans_minor_max: of_rows(|row| row.central_bank_loans_minor).max().unwrap_or(0),
+            reserves_minor_min: of_rows(|row| row.reserves_minor + row.deposit_facility_minor).min().unwrap_or(0),
         }
     }
 

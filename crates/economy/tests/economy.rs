@@ -148,7 +148,7 @@ fn who_bears_a_loss_is_what_the_scenario_chose() {
             .unwrap()
             .1
             .split(' ')
-            .filter_map(|word| word.trim_end_matches(',').parse().ok())
+            .filter_map(|word| word.replace([',', '.'], "").parse().ok())
             .collect();
         [numbers[0], numbers[1], numbers[2]]
     };
@@ -250,4 +250,184 @@ fn scarce_reserves_make_banks_borrow() {
     assert_eq!(lent(&plenty), Some(0));
     assert!(lent(&scarce) > Some(0));
     assert!(settled(&scarce, "refinance") > 0);
+}
+
+#[test]
+fn wholesale_funding_that_was_raised_is_repaid_when_reserves_come_back() {
+    // A scare that is soon over: reserves leave and come back.
+    let text = format!("{TEXT}\n[[shock]]\nday = 10\nkind = \"trust-banks\"\nsize = 0.9\n");
+    let wholesale = |days: &str| {
+        let keys = [
+            ("funding.wholesale_days", days),
+            ("behaviour.funding", "wholesale"),
+            ("behaviour.adoption", "everyone"),
+            ("policy.holding_limit_minor", "none"),
+            ("banks.reserves_share", "0.12"),
+            ("investors.deposit_share", "0.3"),
+            ("trust.half_life_days", "5"),
+            ("time.days", "100"),
+        ];
+        let results = run(&scenario(&text, &keys));
+        let at = |day: i64| results.macro_rows.iter().find(|row| row.day == day).unwrap().wholesale_minor;
+        [0, 20, 100].map(at)
+    };
+    let [first, most, last] = wholesale("5");
+    assert!(most > first * 11 / 10, "{first} {most}");
+    assert!(last - first < (most - first) / 4, "{first} {most} {last}");
+    let [_, _, kept] = wholesale("10000");
+    assert!(kept > 2 * last, "{kept} {last}");
+}
+
+#[test]
+fn without_a_limit_full_means_all_that_there_is() {
+    let all = run(&scenario(
+        TEXT,
+        &[
+            ("behaviour.portfolio", "full-to-limit"),
+            ("policy.holding_limit_minor", "none"),
+            ("behaviour.adoption", "everyone"),
+            ("time.days", "10"),
+        ],
+    ));
+    let last = all.macro_rows.last().unwrap();
+    assert!(last.cbdc_households_minor > 9 * last.deposits_households_minor, "{last:?}");
+    // And with a limit, a household whose whole deposit is below it moves that, however small it is.
+    let limited = run(&scenario(
+        TEXT,
+        &[
+            ("behaviour.portfolio", "full-to-limit"),
+            ("policy.holding_limit_minor", "100_000_000"),
+            ("behaviour.adoption", "everyone"),
+            ("time.days", "10"),
+        ],
+    ));
+    let median = limited.household_rows.iter().rfind(|row| row.percentile == 50).unwrap();
+    assert!(median.cbdc_minor > 10 * median.deposit_minor.max(1), "{median:?}");
+}
+
+#[test]
+fn limits_on_payments_send_what_is_above_them_to_the_deposit() {
+    let free = run(&scenario(TEXT, &[]));
+    assert!(free.ledger.refusals.is_empty(), "{:?}", free.ledger.refusals);
+    for (key, reason) in [
+        ("policy.payment_limit_minor", "PAYMENT_LIMIT"),
+        ("policy.day_limit_minor", "DAY_LIMIT"),
+        ("policy.month_limit_minor", "MONTH_LIMIT"),
+    ] {
+        let bound = run(&scenario(TEXT, &[(key, "5_000")]));
+        let refused = bound.ledger.refusals.get(reason).copied().unwrap_or(0);
+        assert!(refused > 100, "{key}: {:?}", bound.ledger.refusals);
+        assert_eq!(sum(&bound, "cbdc", |row| row.refused) as u64, refused, "{key}");
+        assert!(sum(&bound, "cbdc", |row| row.value_minor) < sum(&free, "cbdc", |row| row.value_minor), "{key}");
+    }
+    let largest = run(&scenario(TEXT, &[("policy.payment_limit_minor", "5_000")]));
+    let mean = sum(&largest, "cbdc", |row| row.value_minor) / sum(&largest, "cbdc", |row| row.count);
+    assert!(mean <= 5_000, "{mean}");
+}
+
+#[test]
+fn fees_are_what_the_ledgers_schedule_says_and_go_where_it_says() {
+    let with = |fees: &[(&str, &str)]| {
+        let keys: Vec<(&str, &str)> = fees.iter().copied().chain([("instrument.fee_sensitivity", "0")]).collect();
+        run(&scenario(TEXT, &keys))
+    };
+    let fees = |results: &Results| results.macro_rows.iter().map(|row| row.fees_minor).sum::<i64>();
+    let count = |results: &Results| sum(results, "cbdc", |row| row.count);
+    let equity = |results: &Results| results.macro_rows.last().unwrap().central_bank_equity_minor;
+    let banks = |results: &Results| results.macro_rows.last().unwrap().bank_equity_minor;
+    let free = with(&[]);
+    assert_eq!(fees(&free), 0);
+
+    let flat = with(&[("policy.payer_fee", "0.10")]);
+    assert_eq!(fees(&flat), 10 * count(&flat), "ten cents for each payment");
+    assert!(equity(&flat) > equity(&free));
+
+    let merchants = with(&[("policy.merchant_fee", "1 %, to payee-bank")]);
+    let value = sum(&merchants, "cbdc", |row| row.value_minor);
+    // Persons pay nothing as payees, and a fee is rounded down.
+    assert!(fees(&merchants) * 100 < value && fees(&merchants) * 100 > value * 9 / 10, "{} {value}", fees(&merchants));
+    assert!(banks(&merchants) > banks(&free));
+}
+
+#[test]
+fn a_fee_of_payers_makes_payments_with_cbdc_rarer() {
+    let count = |fee: &str| sum(&run(&scenario(TEXT, &[("policy.payer_fee", fee)])), "cbdc", |row| row.count);
+    let (free, low, high) = (count("none"), count("0.1 %"), count("1 %"));
+    assert!(low < free && high < low * 7 / 10, "{free} {low} {high}");
+}
+
+#[test]
+fn fees_and_limits_change_on_a_day() {
+    let text = format!("{TEXT}\n[[schedule]]\nday = 30\npayer_fee = \"0.10\"\nday_limit_minor = 3_000\n");
+    let results = run(&scenario(&text, &[]));
+    let fees = |day: i64| results.macro_rows.iter().find(|row| row.day == day).unwrap().fees_minor;
+    assert!(fees(30) == 0 && fees(35) > 0);
+    assert!(results.event_rows[0].what.contains("day limit EUR 30.00; payers' fee 0.1"));
+    assert!(results.ledger.refusals.contains_key("DAY_LIMIT"));
+}
+
+#[test]
+fn distrust_of_one_bank_takes_customers_and_their_wallets_to_others() {
+    let text = format!("{TEXT}\n[[shock]]\nday = 20\nkind = \"trust-bank\"\nbank = 1\nsize = 0.8\n");
+    let of_first = |results: &Results, day: i64| {
+        let row = results.bank_rows.iter().find(|row| row.bank == 1 && row.day == day).unwrap();
+        (row.customers, row.deposits_minor, row.cbdc_customers_minor)
+    };
+    let (stays, moves) = (run(&scenario(&text, &[("behaviour.switching", "stay")])), run(&scenario(&text, &[])));
+    assert_eq!(of_first(&stays, 20), of_first(&moves, 20));
+    assert_eq!(of_first(&stays, 60).0, of_first(&stays, 20).0);
+    let (before, after) = (of_first(&moves, 20), of_first(&moves, 60));
+    assert!(after.0 < before.0 && after.1 < of_first(&stays, 60).1, "{before:?} {after:?}");
+    let customers: i64 = moves.bank_rows.iter().filter(|row| row.day == 60).map(|row| row.customers).sum();
+    assert_eq!(customers, 2_000);
+    assert!(settled(&moves, "designate-wallet") > 0, "{:?}", moves.ledger.kinds);
+    // What is insured runs less.
+    let calm = run(&scenario(&text, &[("switching.insured_calm", "0")]));
+    assert!(of_first(&calm, 60).0 < after.0);
+}
+
+#[test]
+fn what_lies_after_the_last_day_is_told() {
+    let text = format!("{TEXT}\n[[shock]]\nday = 60\nkind = \"outage\"\n");
+    let results = run(&scenario(&text, &[]));
+    let told: Vec<&str> = results.event_rows.iter().map(|event| event.what.as_str()).collect();
+    assert_eq!(told, ["a shock on day 60 never happens: the last day is 59"]);
+}
+
+#[test]
+fn amounts_that_outgrow_the_count_end_the_run_with_a_reason() {
+    let scenario = scenario(
+        TEXT,
+        &[
+            ("households.count", "100"),
+            ("households.income_minor_mean", "1_000_000_000_000"),
+            ("households.deposit_minor_mean", "1_000_000_000_000"),
+            ("households.age_max", "60"),
+            ("households.deposit_sigma", "0"),
+            ("firms.deposit_months", "60"),
+            ("prices.anchor", "0.2"),
+            ("time.days", "36525"),
+        ],
+    );
+    let error = support::try_run(&scenario).unwrap_err().to_string();
+    assert!(error.contains("200000000000000000 either way is the most"), "{error}");
+}
+
+#[test]
+fn prices_begin_at_their_anchor() {
+    let first = |keys: &[(&str, &str)]| run(&scenario(TEXT, keys)).macro_rows[0].inflation_ppm;
+    assert_eq!(first(&[("behaviour.prices", "fixed"), ("time.days", "1")]), 0);
+    assert_eq!(first(&[("prices.anchor", "0.05"), ("time.days", "1")]), 50_000);
+}
+
+#[test]
+fn an_expression_sees_what_the_tables_show() {
+    // The failed bank's frozen rates and lost trust are no part of either.
+    let text = format!(
+        "{TEXT}\n[[shock]]\nday = 5\nkind = \"trust-bank\"\nbank = 1\nsize = 1\n[[shock]]\nday = 5\nkind = \"fail-bank\"\nbank = 1\n\
+         [[rule]]\nkind = \"expression\"\nfrom_day = 30\nevery_days = 50\nlever = \"holding-limit\"\nexpression = \"trust_banks * 1000000\"\n"
+    );
+    let results = run(&scenario(&text, &[("time.days", "31"), ("time.period_days", "1")]));
+    let last = results.macro_rows.last().unwrap();
+    assert!((last.holding_limit_minor as f64 - last.trust_banks * 1e6).abs() <= 1.0, "{last:?}");
 }

@@ -29,6 +29,17 @@ fn a_mistake_names_file_line_key_and_range() {
         ("[policy]\npolicy_rate_ppm = 0.5", ["bad.toml:2:19", "a whole number", "0.5"]),
         ("[policy]\nwaterfall = false", ["bad.toml", "waterfall", "firm_limit_minor"]),
         ("seed = \"x\"", ["bad.toml:1:8", "a whole number", "the text"]),
+        ("[policy]\npayer_fee = \"much\"", ["bad.toml:2:13", "0.10 + 0.5 % up to 100", "\"much\""]),
+        ("[policy]\nmerchant_fee = true", ["bad.toml:2:16", "a fee in EUR", "the boolean true"]),
+        ("[[schedule]]\nday_limit_minor = -1", ["bad.toml:2:19", "from 0 to", "-1"]),
+        (
+            "[households]\ncount = 20_000_000\ndeposit_minor_mean = 1e12",
+            ["bad.toml:3:22", "at most 500000000 for 20000000 households", "1000000000000"],
+        ),
+        (
+            "[households]\ncount = 10_000\nincome_minor_mean = 1e11\n[firms]\nloan_months = 240",
+            ["bad.toml:5:15", "months of all wages", "240"],
+        ),
         ("[policy", ["bad.toml:1", "valid TOML", ""]),
         ("[wrong]\nx = 1", ["bad.toml:1:2", "unknown key `wrong`", "behaviour"]),
     ] {
@@ -80,4 +91,29 @@ fn the_shipped_scenarios_can_be_read() {
     let scenario = Scenario::read(&file).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(scenario.values.policy.holding_limit_minor, Some(300_000));
     assert!(scenario.values.households.count >= 100_000);
+}
+
+#[test]
+fn a_seed_that_was_chosen_outlives_what_is_set_after_it() {
+    let mut scenario = Scenario::parse("good.toml", "seed = 3").unwrap();
+    scenario.seed = 2;
+    scenario.set("threads", "4").unwrap();
+    assert_eq!((scenario.seed, scenario.threads), (2, 4));
+    scenario.set("seed", "9").unwrap();
+    assert_eq!((scenario.seed, scenario.threads), (9, 4));
+}
+
+#[test]
+fn every_key_of_the_policy_is_explained_and_can_be_set() {
+    let scenario = Scenario::parse("plain.toml", "[policy]\nday_limit_minor = 7").unwrap();
+    let listed = scenario.values.policy.listed();
+    let keys = serde_json::to_value(&scenario.values.policy).unwrap().as_object().map(|object| object.len());
+    assert_eq!(Some(listed.len()), keys);
+    for provision in &listed {
+        let mut changed = scenario.clone();
+        let told = changed.set(&provision.key, &provision.value);
+        told.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(changed.hash(), scenario.hash(), "{}", provision.key);
+    }
+    assert!(cbdc_economy::explanation(&scenario).contains("policy.day_limit_minor = 7  most that a household may pay"));
 }

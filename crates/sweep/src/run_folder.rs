@@ -112,25 +112,9 @@ pub fn record(folder: &Path, plan: &Plan, run: Run) -> Result<Option<RunRecord>,
 /// The disk refuses; then nothing appears under the run's name.
 pub fn write(folder: &Path, plan: &Plan, run: Run, results: &Results) -> Result<(), SweepError> {
     let waiting = waiting_folder(folder, run)?;
-    let mut tables = BTreeMap::new();
-    let mut put = |name: &str, table: Table| -> Result<(), SweepError> {
-        let hash = table.write(&waiting.join(format!("{name}.parquet")))?;
-        tables.insert(name.to_owned(), hash);
-        Ok(())
-    };
-    fn named<R: Row + Default>(rows: &[R]) -> (&'static str, Table) {
-        (R::TABLE, Table::of(rows))
-    }
-    for (name, table) in [
-        named(&results.macro_rows),
-        named(&results.bank_rows),
-        named(&results.household_rows),
-        named(&results.payment_rows),
-        named(&results.event_rows),
-        (FIGURES, figures(results)),
-    ] {
-        put(name, table)?;
-    }
+    let mut tables = write_tables(&waiting, results)?;
+    let name = format!("{FIGURES}.parquet");
+    tables.insert(FIGURES.to_owned(), figures(results).write(&waiting.join(name))?);
     let record = RunRecord {
         run: run.run,
         design: run.design,
@@ -147,6 +131,26 @@ pub fn write(folder: &Path, plan: &Plan, run: Run, results: &Results) -> Result<
         File::create(&path).and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
     written.map_err(SweepError::file(&path, "written"))?;
     publish(&waiting, &self::path(folder, run.run))
+}
+
+/// Writes the economy's tables as Parquet files into a folder. Gives the BLAKE3 of each file by the table's name.
+///
+/// # Errors
+/// The disk refuses.
+pub fn write_tables(folder: &Path, results: &Results) -> Result<BTreeMap<String, String>, SweepError> {
+    fn named<R: Row + Default>(rows: &[R]) -> (&'static str, Table) {
+        (R::TABLE, Table::of(rows))
+    }
+    let tables = [
+        named(&results.macro_rows),
+        named(&results.bank_rows),
+        named(&results.household_rows),
+        named(&results.payment_rows),
+        named(&results.event_rows),
+    ];
+    let write =
+        |(name, table): (&str, Table)| Ok((name.to_owned(), table.write(&folder.join(format!("{name}.parquet")))?));
+    tables.into_iter().map(write).collect()
 }
 
 /// A new folder that no other process writes to.

@@ -3,7 +3,7 @@
 mod core;
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cbdc_simulator::run::maximum::{Bound, find_maximum};
 use cbdc_simulator::run::{BenchOptions, bench, default_out};
@@ -100,18 +100,25 @@ impl Bench {
             _ = tokio::signal::ctrl_c() => return Err(anyhow::anyhow!("interrupted; {} holds no result of this run", out.display())),
         };
         let result = result.map_err(|error| match error.downcast::<ScenarioError>() {
-            Ok(mistake) => Usage(mistake.to_string()).into(),
+            Ok(mistake) => Usage(economy(&options.scenario).unwrap_or_else(|| mistake.to_string())).into(),
             Err(other) => other,
         })?;
         if output.json {
-            println!("{}", result.to_json()?);
+            output.line(&result.to_json()?);
         } else {
-            println!("{}", report::summary(&result, std::io::stdout().is_terminal()));
-            println!("report   {}", out.join("report.html").display());
-            println!("figures  {}", out.join("summary.json").display());
+            output.line(&report::summary(&result, std::io::stdout().is_terminal()));
+            output.line(&format!("report   {}", out.join("report.html").display()));
+            output.line(&format!("figures  {}", out.join("summary.json").display()));
         }
         if result.audit.ok { Ok(()) } else { Err(AuditFound.into()) }
     }
+}
+
+/// What to say of a file that is no load on a network because it is an economy.
+fn economy(file: &Path) -> Option<String> {
+    cbdc_economy::Scenario::read(file).ok()?;
+    let file = file.display();
+    Some(format!("{file}: expected a load on a network, found a scenario of an economy: use `cbdc simulate {file}`"))
 }
 
 fn key_and_value(pair: &str) -> Result<(String, String), Usage> {

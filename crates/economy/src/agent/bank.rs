@@ -23,6 +23,8 @@ pub struct Bank {
     /// Deposits of all its customers.
     pub deposits_minor: i64,
     pub wholesale_minor: i64,
+    /// The part of it that was raised to make good lost reserves, and that is repaid.
+    pub raised_minor: i64,
     /// What is left for its owners, kept by every gain and loss; the identity checks hold it against the sheet.
     pub equity_minor: i64,
     /// What it owes other banks for its customers' payments of today; settled in the evening.
@@ -40,7 +42,7 @@ pub struct Bank {
     pub trust: f64,
     /// Net interest since the period began.
     pub interest_minor: i64,
-    /// Dividends may not come from what was lent to it today.
+    /// It is resolved tonight: its capital is gone, only emergency lending kept it paying, or a shock declared it so.
     pub is_failing: bool,
 }
 

@@ -38,9 +38,6 @@ pub struct Households {
 }
 
 impl Households {
-    /// Bytes a household, beyond the ledger.
-    pub const BYTES: usize = 7 * 8 + 3 * 4 + 2 + 2 + 3 * 4;
-
     pub fn len(&self) -> usize {
         self.deposit_minor.len()
     }

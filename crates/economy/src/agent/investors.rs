@@ -16,8 +16,4 @@ impl Investors {
     pub fn deposits_minor(&self) -> i64 {
         self.deposit_minor.iter().sum()
     }
-
-    pub fn funding_minor(&self) -> i64 {
-        self.wholesale_minor.iter().sum()
-    }
 }

@@ -6,6 +6,9 @@
 //!   when the first is exhausted (Meller and Soons: each bank replaces lost deposits at least cost);
 //! - `central-bank`: from the central bank only;
 //! - `wholesale`: from investors as long as they have deposits to lend, then from the central bank.
+//!
+//! Wholesale funding that was raised in this way matures little by little. What matures is repaid out of reserves above the
+//! target; as far as there are none, it is rolled over. What a bank began with is rolled over for good.
 
 use super::{parameters, room};
 
@@ -15,6 +18,7 @@ parameters! {
         wholesale_spread = 0.003, -0.05 to 0.5, "of wholesale funding over the policy rate at full trust";
         distrust_spread = 0.05, 0.0 to 5.0, "added to it where trust in the bank is gone";
         wholesale_share_max = 0.25, 0.0 to 1.0, "most wholesale funding, as a share of assets";
+        wholesale_days = 90.0, 1.0 to 10000.0, "mean days until wholesale funding that was raised matures";
         refinancing_days = 7.0, 1.0 to 1000.0, "maturity of the central bank's refinancing, days";
         eligible_loans = 0.4, 0.0 to 1.0, "share of loans that the central bank takes as collateral";
         liquidity_floor = 0.05, 0.0 to 1.0, "liquid assets over deposits and wholesale funding below which lending is rationed";
@@ -26,12 +30,9 @@ room! {
     Funding "funding" { LeastCost "least-cost", CentralBank "central-bank", Wholesale "wholesale", }
 }
 
-/// Which funding a bank turns to.
-pub type FundingModel = Model;
-
 impl Funding {
     fn equation(&self) -> &'static str {
-        "wholesale rate = policy + spread + distrust · (1 − trust); refinancing at the policy rate against collateral after haircut; overnight at the lending rate"
+        "wholesale rate = policy + spread + distrust · (1 − trust); 1/days of what was raised matures a day; refinancing at the policy rate against collateral after haircut; overnight at the lending rate"
     }
 
     fn source(&self) -> &'static str {

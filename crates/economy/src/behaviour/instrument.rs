@@ -1,7 +1,7 @@
 //! Instrument: whether a payment is made with CBDC, with banknotes or from the deposit (card, transfer).
 //!
-//! - `habit`: a household with a wallet uses it for a share of its payments, scaled by trust in CBDC; of the others,
-//!   banknotes are the likelier the smaller the amount. Online nobody pays with banknotes.
+//! - `habit`: a household with a wallet uses it for a share of its payments, scaled by trust in CBDC and lowered by what it
+//!   is charged; of the others, banknotes are the likelier the smaller the amount. Online nobody pays with banknotes.
 //! - `cash-and-cards`: CBDC is not used to pay, only held.
 
 use super::{parameters, room};
@@ -10,6 +10,7 @@ use crate::behaviour::Channel;
 parameters! {
     "instrument" {
         cbdc_share = 0.35, 0.0 to 1.0, "share of an adopter's payments made with CBDC at full trust";
+        fee_sensitivity = 100.0, 0.0 to 10000.0, "how fast CBDC payments get fewer with the payer's fee as a share of the amount";
         cash_level = 0.8, 0.0 to 1.0, "share of the smallest payments in shops made with banknotes";
         cash_half_minor = 4000.0, 1.0 to 10000000.0, "amount at which that share has halved, minor units";
         cash_taste_spread = 0.5, 0.0 to 1.0, "how far households differ in their taste for banknotes";
@@ -23,19 +24,24 @@ room! {
 
 impl Instrument {
     fn equation(&self) -> &'static str {
-        "P(cbdc) = share · trust_cbdc for adopters; P(cash | not cbdc) = level · taste · half / (half + amount), 0 online; else deposit"
+        "P(cbdc) = share · trust_cbdc / (1 + k · fee / amount) for adopters; P(cash | not cbdc) = level · taste · half / (half + amount), 0 online; else deposit"
     }
 
     fn source(&self) -> &'static str {
         "CBDC share: 35 % of payments, ECB market research as used by BRAIN 2024 [S]; cash falls with the amount: SPACE 2024 gives 52 % of number and 39 % of value in shops [A]; the form is this project's choice"
     }
 
-    /// The probability that an adopter pays with CBDC.
+    /// The probability that an adopter pays with CBDC where that is free.
     pub fn cbdc_probability(&self, trust_cbdc: f64) -> f64 {
         match self.model {
             Model::Habit => self.parameters.cbdc_share * trust_cbdc,
             Model::CashAndCards => 0.0,
         }
+    }
+
+    /// What is left of that probability where the payer is charged a fee.
+    pub fn in_spite_of_fee(&self, fee_minor: f64, amount_minor: f64) -> f64 {
+        1.0 / (1.0 + self.parameters.fee_sensitivity * fee_minor / amount_minor.max(1.0))
     }
 
     /// The probability that what is not paid with CBDC is paid with banknotes.

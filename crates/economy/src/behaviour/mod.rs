@@ -22,6 +22,7 @@ mod portfolio;
 mod prices;
 mod resolution;
 mod rhythm;
+mod switching;
 mod trust;
 mod workload;
 
@@ -35,7 +36,7 @@ pub use credit::Credit;
 pub use default::LoanDefault;
 pub use deposit_pricing::DepositPricing;
 pub use fiscal::Fiscal;
-pub use funding::{Funding, FundingModel};
+pub use funding::Funding;
 pub use instrument::Instrument;
 pub use loan_pricing::LoanPricing;
 pub use payout::Payout;
@@ -43,6 +44,7 @@ pub use portfolio::{Portfolio, PortfolioView};
 pub use prices::Prices;
 pub use resolution::Resolution;
 pub use rhythm::Rhythm;
+pub use switching::Switching;
 pub use trust::Trust;
 pub use workload::{AmountTable, Channel, Workload};
 
@@ -171,6 +173,7 @@ pub struct Behaviours {
     pub instrument: Instrument,
     pub cash: Cash,
     pub trust: Trust,
+    pub switching: Switching,
     pub deposit_pricing: DepositPricing,
     pub loan_pricing: LoanPricing,
     pub funding: Funding,
@@ -194,6 +197,7 @@ impl Behaviours {
             instrument: Instrument::read(root, &mut words)?,
             cash: Cash::read(root, &mut words)?,
             trust: Trust::read(root, &mut words)?,
+            switching: Switching::read(root, &mut words)?,
             deposit_pricing: DepositPricing::read(root, &mut words)?,
             loan_pricing: LoanPricing::read(root, &mut words)?,
             funding: Funding::read(root, &mut words)?,
@@ -218,6 +222,7 @@ impl Behaviours {
             self.instrument.describe(),
             self.cash.describe(),
             self.trust.describe(),
+            self.switching.describe(),
             self.deposit_pricing.describe(),
             self.loan_pricing.describe(),
             self.funding.describe(),

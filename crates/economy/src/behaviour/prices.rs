@@ -30,6 +30,14 @@ impl Prices {
         "New Keynesian Phillips curve in reduced form [K]; values are this project's choice"
     }
 
+    /// Inflation when the simulation begins: what expectations are anchored at.
+    pub fn first_inflation(&self) -> f64 {
+        match self.model {
+            Model::Phillips => self.parameters.anchor,
+            Model::Fixed => 0.0,
+        }
+    }
+
     /// Next month's yearly inflation, as a share.
     pub fn next_inflation(&self, inflation: f64, output_gap: f64) -> f64 {
         let parameters = &self.parameters;

@@ -23,6 +23,7 @@ pub fn page(scenario: &Scenario, results: &Results, command: &str, wall_s: f64) 
     plots(&mut body, scenario, results);
     events(&mut body, results);
     ledger(&mut body, results);
+    policy(&mut body, scenario);
     sources(&mut body, scenario);
     repeat(&mut body, scenario, results, command, wall_s);
     document(&format!("{} \u{b7} cbdc simulate", scenario.name), "", &body)
@@ -34,13 +35,23 @@ fn euro(minor: i64) -> String {
     format!("{sign}{}", count(minor.unsigned_abs() / 100))
 }
 
-/// Millions or billions of euros.
+/// Millions, billions or trillions of euros.
 fn short(minor: i64) -> String {
     let major = minor as f64 / 100.0;
     match major.abs() {
+        size if size >= 1e12 => format!("{:.2} tn", major / 1e12),
         size if size >= 1e9 => format!("{:.2} bn", major / 1e9),
         size if size >= 1e6 => format!("{:.1} m", major / 1e6),
         _ => rounded(major),
+    }
+}
+
+/// A count that fits a tile.
+fn short_count(number: f64) -> String {
+    match number {
+        size if size >= 1e9 => format!("{:.2} bn", size / 1e9),
+        size if size >= 1e6 => format!("{:.2} m", size / 1e6),
+        _ => rounded(number),
     }
 }
 
@@ -66,8 +77,11 @@ fn head(html: &mut String, scenario: &Scenario, summary: &Summary) {
     if summary.banks_failed > 0 {
         let _ = write!(
             html,
-            "<p class=\"verdict warning\">{} of the banks failed and were resolved.</p>",
-            summary.banks_failed
+            "<p class=\"verdict warning\">{}</p>",
+            match summary.banks_failed {
+                1 => "One bank failed and was resolved.".to_owned(),
+                failed => format!("{failed} banks failed and were resolved."),
+            }
         );
     }
 }
@@ -96,22 +110,24 @@ fn tiles(html: &mut String, results: &Results, summary: &Summary, wall_s: f64) {
         ("deposit rate", rate(summary.deposit_rate_ppm), format!("loan rate {}", rate(summary.loan_rate_ppm))),
         (
             "commands on the ledger",
-            count(summary.ledger_commands),
-            format!("{} refused", count(summary.ledger_refused)),
+            short_count(summary.ledger_commands as f64),
+            format!("{} refused by it", count(summary.ledger_refused)),
         ),
         (
             "household-days a second",
-            rounded(household_days / wall_s.max(1e-9)),
+            short_count(household_days / wall_s.max(1e-9)),
             format!("{wall_s:.1} s, {} blocks", count(results.ledger.height)),
         ),
     ];
-    html.push_str("<section class=\"tiles\" aria-label=\"Headline figures\">");
+    // A number and its unit stay on one line.
+    let together = |text: &str| escape(text).replace(" %", "\u{a0}%");
+    html.push_str("<section class=\"tiles four\" aria-label=\"Headline figures\">");
     for (name, value, below) in rows {
         let _ = write!(
             html,
             "<div class=\"card tile\"><h2>{name}</h2><p class=\"value\">{}</p><p class=\"below\">{}</p></div>",
-            escape(&value),
-            escape(&below)
+            together(&value),
+            together(&below)
         );
     }
     html.push_str("</section>");
@@ -142,9 +158,21 @@ fn plots(html: &mut String, scenario: &Scenario, results: &Results) {
     html.push_str("</section>");
 }
 
-/// The first events, up to what a plot can show.
+/// The events that plots mark with numbers, by their places: the first nine that no rule decided, since a rule decides again
+/// and again; where there are fewer, the first decisions of rules as well.
+fn marked(results: &Results) -> Vec<usize> {
+    const MOST: usize = 9;
+    let of_kind = |by_rule: bool| {
+        let is_wanted = move |kind: &str| kind != "run" && (kind == "rule") == by_rule;
+        (0..results.event_rows.len()).filter(move |place| is_wanted(&results.event_rows[*place].kind))
+    };
+    let mut marked: Vec<usize> = of_kind(false).chain(of_kind(true)).take(MOST).collect();
+    marked.sort_unstable();
+    marked
+}
+
 fn marks(results: &Results) -> Vec<Mark> {
-    let told = results.event_rows.iter().take(9);
+    let told = marked(results).into_iter().map(|place| &results.event_rows[place]);
     told.map(|event| Mark { at: event.day as f64, label: format!("{}: {}", event.date, event.what) }).collect()
 }
 
@@ -180,6 +208,9 @@ fn plot(drawing: Drawing<'_>, days: &[f64], marks: &[Mark]) -> Plot {
         note: drawing.note,
     }
 }
+
+/// Events that the page lists; all are in the table.
+const EVENTS_MAX: usize = 200;
 
 type Column = fn(&MacroRow) -> f64;
 type BankColumn = fn(&BankRow) -> i64;
@@ -396,7 +427,7 @@ fn drawings<'a>(scenario: &Scenario, results: &Results) -> Vec<Drawing<'a>> {
             ..plain(
                 "Payments by instrument",
                 "Payments a household and day, stacked by instrument, without bills.".to_owned(),
-                "a day",
+                "a household and day",
                 payments(results, households),
             )
         },
@@ -425,6 +456,17 @@ fn drawings<'a>(scenario: &Scenario, results: &Results) -> Vec<Drawing<'a>> {
             )
         },
     ];
+    if results.macro_rows.iter().any(|row| row.fees_minor != 0) {
+        all.push(Drawing {
+            from_zero: true,
+            ..plain(
+                "Fees",
+                "Fees on CBDC payments in each period, of payers and merchants.".to_owned(),
+                "EUR a period",
+                lines(results, &[("fees", "c3", |row| major(row.fees_minor))]),
+            )
+        });
+    }
     let trust_moved = results.macro_rows.iter().any(|row| row.trust_banks < 0.999 || row.trust_cbdc < 0.999);
     if trust_moved {
         all.push(Drawing {
@@ -432,7 +474,7 @@ fn drawings<'a>(scenario: &Scenario, results: &Results) -> Vec<Drawing<'a>> {
             ..plain(
                 "Trust",
                 "Mean trust in banks, and trust in CBDC; 1 is full trust.".to_owned(),
-                "",
+                "1 is full trust",
                 lines(results, &[("banks", "c1", |row| row.trust_banks), ("CBDC", "c2", |row| row.trust_cbdc)]),
             )
         });
@@ -515,24 +557,31 @@ fn events(html: &mut String, results: &Results) {
         return;
     }
     html.push_str(
-        "<section class=\"card\"><h2>Events</h2><div class=\"scroll\"><table><caption>The first nine are numbered in the \
+        "<section class=\"card\"><h2>Events</h2><div class=\"scroll\"><table><caption>Numbers are those of the marks in the \
          plots</caption><thead><tr><th scope=\"col\">#</th><th scope=\"col\">date</th><th scope=\"col\">by</th>\
          <th scope=\"col\">what</th><th scope=\"col\" class=\"number\">proposal</th>\
          <th scope=\"col\" class=\"number\">policy version</th></tr></thead><tbody>",
     );
-    for (number, event) in results.event_rows.iter().enumerate() {
+    let marked = marked(results);
+    for (place, event) in results.event_rows.iter().enumerate().take(EVENTS_MAX) {
+        let number = marked.iter().position(|marked| *marked == place);
+        let number = number.map(|number| (number + 1).to_string()).unwrap_or_default();
         let proposal = if event.proposal == 0 { String::new() } else { event.proposal.to_string() };
         let _ = write!(
             html,
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"number\">{proposal}</td><td class=\"number\">{}</td></tr>",
-            number + 1,
+            "<tr><td>{number}</td><td class=\"date\">{}</td><td>{}</td><td>{}</td><td class=\"number\">{proposal}</td>\
+             <td class=\"number\">{}</td></tr>",
             event.date,
             escape(&event.kind),
             escape(&event.what),
             event.policy_version
         );
     }
-    html.push_str("</tbody></table></div></section>");
+    html.push_str("</tbody></table></div>");
+    if let Some(more @ 1..) = results.event_rows.len().checked_sub(EVENTS_MAX) {
+        let _ = write!(html, "<p class=\"note\">{} more are in the table of events.</p>", count(more as u64));
+    }
+    html.push_str("</section>");
 }
 
 fn ledger(html: &mut String, results: &Results) {
@@ -550,6 +599,23 @@ fn ledger(html: &mut String, results: &Results) {
     table(html, "Settled on the ledger", &results.ledger.kinds);
     table(html, "Refused by the ledger", &results.ledger.refusals);
     html.push_str("</section>");
+}
+
+fn policy(html: &mut String, scenario: &Scenario) {
+    html.push_str(
+        "<section class=\"card\"><details><summary>Policy at the start, as the ledger enforces it</summary><div class=\"scroll\">\
+         <table><tbody>",
+    );
+    for provision in scenario.values.policy.listed() {
+        let _ = write!(
+            html,
+            "<tr><td><code>{}</code></td><td class=\"number\">{}</td><td>{}</td></tr>",
+            escape(&provision.key),
+            escape(&provision.value),
+            escape(provision.meaning)
+        );
+    }
+    html.push_str("</tbody></table></div></details></section>");
 }
 
 fn sources(html: &mut String, scenario: &Scenario) {

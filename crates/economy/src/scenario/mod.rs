@@ -86,16 +86,19 @@ impl Scenario {
         resolve(Source { file: name.to_owned(), text: text.to_owned(), overrides: Vec::new() })
     }
 
-    /// Lays a value over a key, such as `policy.holding_limit_minor` = `50_000`. The value is TOML; a bare word is text. On
-    /// an error the scenario is as it was.
+    /// Lays a value over a key, such as `policy.holding_limit_minor` = `50_000`. The value is TOML; a bare word is text. Seed
+    /// and threads stay as they are unless they are the key. On an error the scenario is as it was.
     ///
     /// # Errors
     /// No such key, or the value is out of its range; the place is that of the override.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), ScenarioError> {
         let mut source = self.source.clone();
         source.overrides.push((key.to_owned(), value.to_owned()));
-        let threads = self.threads;
+        let (seed, threads) = (self.seed, self.threads);
         *self = resolve(source)?;
+        if key != "seed" {
+            self.seed = seed;
+        }
         if key != "threads" {
             self.threads = threads;
         }
@@ -147,6 +150,8 @@ fn resolve(source: Source) -> Result<Scenario, ScenarioError> {
         investors: Investors::read(&mut root)?,
         behaviours: Behaviours::read(&mut root)?,
     };
+    let tax = values.behaviours.fiscal.parameters.tax;
+    values.firms.check_months(&mut root, &values.households, tax)?;
     root.end()?;
     Ok(Scenario { name, description, seed, threads, values, source })
 }

@@ -12,6 +12,8 @@
 //! | `tier-ladder` | both CBDC rates | the deposit facility's rate: r₁ = max(0, DFR − s), r₂ = min(0, DFR − s) |
 //! | `expression` | `lever` | the text in `expression` |
 
+use cbdc_ledger::policy::FeeSchedule;
+use cbdc_ledger::policy::text::fee_schedule;
 use cbdc_scenario_file::document::Value;
 use cbdc_scenario_file::{ScenarioError, Section};
 use serde::Serialize;
@@ -23,6 +25,9 @@ type Result<T> = std::result::Result<T, ScenarioError>;
 
 const RATE_PPM_MAX: i64 = 500_000;
 const MINOR_MAX: u64 = 1_000_000_000_000_000;
+/// Decimals of the currency, in which fees are written.
+const EXPONENT: u8 = 2;
+const FEE_EXAMPLE: &str = "\"0.10 + 0.5 % up to 100, 1 above, to payee-bank\"";
 
 /// `[policy]`: what is in force at the start.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -32,6 +37,14 @@ pub struct Policy {
     /// Firms' holding limit: 0 sends all to their deposit.
     pub firm_limit_minor: Option<u64>,
     pub supply_cap_minor: Option<u64>,
+    /// What a household may pay with CBDC at once, on a day and in a month.
+    pub payment_limit_minor: Option<u64>,
+    pub day_limit_minor: Option<u64>,
+    pub month_limit_minor: Option<u64>,
+    /// What households pay beside a CBDC payment, and what is kept back from firms that receive one, in the ledger's own
+    /// words: `0.10 + 0.5 % up to 100, 1 above, to payee-bank`, or `none`.
+    pub payer_fee: String,
+    pub merchant_fee: String,
     /// Whether wallets are linked to a deposit, so that what is above the limit goes there.
     pub waterfall: bool,
     /// Whether a payment above the wallet's balance draws the rest from the deposit.
@@ -53,6 +66,43 @@ pub struct Policy {
     pub committee_seats: u16,
     pub committee_threshold: u16,
 }
+
+/// A key of `[policy]` with the value in force, for people.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Provision {
+    /// As in a scenario: `policy.holding_limit_minor`.
+    pub key: String,
+    pub value: String,
+    pub meaning: &'static str,
+}
+
+/// What each key of `[policy]` means, in the order in which they are told.
+const MEANINGS: [(&str, &str); 24] = [
+    ("holding_limit_minor", "most that a household may hold, over all banks"),
+    ("firm_limit_minor", "most that a firm may hold; 0 sends all to its deposit"),
+    ("payment_limit_minor", "largest payment of a household"),
+    ("day_limit_minor", "most that a household may pay on a day"),
+    ("month_limit_minor", "most that a household may pay in a month"),
+    ("payer_fee", "what a household pays beside a payment, EUR"),
+    ("merchant_fee", "what is kept back from a firm that is paid, EUR"),
+    ("waterfall", "what is above the limit goes to the deposit"),
+    ("reverse_waterfall", "what a payment lacks comes from the deposit"),
+    ("supply_cap_minor", "most CBDC that banks may have issued"),
+    ("cbdc_rate_ppm", "rate of CBDC up to the tier's bound, a year"),
+    ("cbdc_tier_minor", "the tier's bound"),
+    ("cbdc_rate_above_ppm", "rate of CBDC above it, a year"),
+    ("capitalisation", "when interest on CBDC is posted"),
+    ("policy_rate_ppm", "rate of refinancing, a year"),
+    ("corridor_below_ppm", "how far the deposit facility's rate is below it"),
+    ("corridor_above_ppm", "how far the lending facility's rate is above it"),
+    ("penalty_above_ppm", "how far the penalty rate is above it"),
+    ("reserves_rate_ppm", "rate of reserves above the requirement, a year"),
+    ("requirement_ppm", "required reserves over deposits"),
+    ("maintenance_days", "days over which required reserves are averaged"),
+    ("haircut_ppm", "taken off the value of collateral"),
+    ("committee_seats", "seats of the committee"),
+    ("committee_threshold", "votes that carry a motion"),
+];
 
 /// When interest on CBDC is posted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -76,6 +126,11 @@ impl Policy {
             holding_limit_minor: limit(&mut section, "holding_limit_minor")?.unwrap_or(Some(300_000)),
             firm_limit_minor: limit(&mut section, "firm_limit_minor")?.unwrap_or(Some(0)),
             supply_cap_minor: limit(&mut section, "supply_cap_minor")?.unwrap_or(None),
+            payment_limit_minor: limit(&mut section, "payment_limit_minor")?.unwrap_or(None),
+            day_limit_minor: limit(&mut section, "day_limit_minor")?.unwrap_or(None),
+            month_limit_minor: limit(&mut section, "month_limit_minor")?.unwrap_or(None),
+            payer_fee: fee(&mut section, "payer_fee")?.unwrap_or_else(|| "none".to_owned()),
+            merchant_fee: fee(&mut section, "merchant_fee")?.unwrap_or_else(|| "none".to_owned()),
             waterfall: section.boolean("waterfall", true)?,
             reverse_waterfall: section.boolean("reverse_waterfall", true)?,
             policy_rate_ppm,
@@ -124,6 +179,44 @@ fn limit(section: &mut Section<'_>, key: &'static str) -> Result<Option<Option<u
     Ok(section.optional_integer(key, 0..=MINOR_MAX)?.map(Some))
 }
 
+impl Policy {
+    /// Every key with its value and meaning.
+    pub fn listed(&self) -> Vec<Provision> {
+        let values = serde_json::to_value(self).expect("numbers and texts always have a JSON form");
+        let told = |value: &serde_json::Value| match value {
+            serde_json::Value::Null => "none".to_owned(),
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        MEANINGS
+            .iter()
+            .map(|(key, meaning)| Provision { key: format!("policy.{key}"), value: told(&values[key]), meaning })
+            .collect()
+    }
+}
+
+/// A fee in the ledger's words, or a number for a flat one; absent is `None`.
+fn fee(section: &mut Section<'_>, key: &'static str) -> Result<Option<String>> {
+    let Some(node) = section.find(key) else { return Ok(None) };
+    let text = match &node.value {
+        Value::Text(text) => text.clone(),
+        Value::Integer(major) => major.to_string(),
+        Value::Number(major) => major.to_string(),
+        _ => return Err(section.wrong(node, &format!("a fee in EUR such as {FEE_EXAMPLE}, or \"none\""))),
+    };
+    if let Err(mistake) = fee_schedule(&text, EXPONENT) {
+        let reason = mistake.split_once(", found ").map_or(mistake.as_str(), |(expected, _)| expected);
+        let expected = format!("a fee in EUR such as {FEE_EXAMPLE}, or \"none\" ({reason})");
+        return Err(section.mistake_at(node, expected, format!("\"{text}\"")));
+    }
+    Ok(Some(text))
+}
+
+/// The schedule that a fee's words mean.
+pub fn schedule_of(fee: &str) -> FeeSchedule {
+    fee_schedule(fee, EXPONENT).expect("the fee was checked when it was read")
+}
+
 /// `[[schedule]]`: what changes on a day. What is not given stays.
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
 pub struct Scheduled {
@@ -131,6 +224,11 @@ pub struct Scheduled {
     pub day: u32,
     pub holding_limit_minor: Option<Option<u64>>,
     pub supply_cap_minor: Option<Option<u64>>,
+    pub payment_limit_minor: Option<Option<u64>>,
+    pub day_limit_minor: Option<Option<u64>>,
+    pub month_limit_minor: Option<Option<u64>>,
+    pub payer_fee: Option<String>,
+    pub merchant_fee: Option<String>,
     pub policy_rate_ppm: Option<i64>,
     pub cbdc_rate_ppm: Option<i64>,
     pub cbdc_tier_minor: Option<Option<u64>>,
@@ -149,6 +247,11 @@ impl Scheduled {
                     day: section.integer("day", 0..=36_525, 0)? as u32,
                     holding_limit_minor: limit(&mut section, "holding_limit_minor")?,
                     supply_cap_minor: limit(&mut section, "supply_cap_minor")?,
+                    payment_limit_minor: limit(&mut section, "payment_limit_minor")?,
+                    day_limit_minor: limit(&mut section, "day_limit_minor")?,
+                    month_limit_minor: limit(&mut section, "month_limit_minor")?,
+                    payer_fee: fee(&mut section, "payer_fee")?,
+                    merchant_fee: fee(&mut section, "merchant_fee")?,
                     policy_rate_ppm: whole(&mut section, "policy_rate_ppm", -RATE_PPM_MAX, RATE_PPM_MAX)?,
                     cbdc_rate_ppm: whole(&mut section, "cbdc_rate_ppm", -RATE_PPM_MAX, RATE_PPM_MAX)?,
                     cbdc_tier_minor: limit(&mut section, "cbdc_tier_minor")?,

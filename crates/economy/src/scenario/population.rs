@@ -14,6 +14,9 @@ type Result<T> = std::result::Result<T, ScenarioError>;
 /// The largest amount a key may give, minor units.
 const MINOR_MAX: u64 = 1_000_000_000_000;
 
+/// The most that all households together may be given of anything, minor units: their sums stay far inside 64 bits.
+const SUM_MINOR_MAX: f64 = 1e16;
+
 /// `[time]`: when it begins and how long it lasts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Time {
@@ -97,6 +100,18 @@ impl Households {
             let expected = format!("at least age_min, {}", households.age_min);
             return Err(section.mistake("age_max", expected, households.age_max.to_string()));
         }
+        let most_each = SUM_MINOR_MAX / f64::from(households.count);
+        for (key, mean) in [
+            ("income_minor_mean", households.income_minor_mean),
+            ("deposit_minor_mean", households.deposit_minor_mean),
+            ("cash_minor_mean", households.cash_minor_mean),
+            ("loan_minor_mean", households.loan_minor_mean),
+        ] {
+            if mean > most_each {
+                let expected = format!("at most {most_each:.0} for {} households", households.count);
+                return Err(section.mistake(key, expected, mean.to_string()));
+            }
+        }
         section.end()?;
         Ok(households)
     }
@@ -117,6 +132,24 @@ pub struct Firms {
 }
 
 impl Firms {
+    /// Firms begin with so many months of gross wages, which depend on households' income and the tax on it.
+    pub(super) fn check_months(
+        &self,
+        root: &mut Section<'_>,
+        households: &Households,
+        tax: f64,
+    ) -> std::result::Result<(), ScenarioError> {
+        let wages = households.income_minor_mean * f64::from(households.count) / (1.0 - tax);
+        let section = root.section("firms")?;
+        for (key, months) in [("deposit_months", self.deposit_months), ("loan_months", self.loan_months)] {
+            if wages * months > SUM_MINOR_MAX {
+                let expected = format!("at most {:.3} months of all wages together", SUM_MINOR_MAX / wages);
+                return Err(section.mistake(key, expected, months.to_string()));
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn read(root: &mut Section<'_>) -> Result<Firms> {
         let mut section = root.section("firms")?;
         let firms = Firms {

@@ -3,9 +3,9 @@
 //! 1. Firms bring the day's banknotes to their banks; banks bring what is too much for their vaults to the central bank;
 //!    what is left in treasuries is redeemed.
 //! 2. A government short of money sells bonds to banks, by their deposits.
-//! 3. A bank that expects fewer reserves than it keeps raises funds ([`Funding`](crate::behaviour::Funding)).
+//! 3. A bank with more reserves than it keeps repays wholesale funding that matures; one that expects fewer reserves than it keeps raises funds ([`Funding`](crate::behaviour::Funding)).
 //! 4. What a bank still lacks for the evening's payments it borrows overnight against all it may pledge. If that is not
-//!    enough either, the central bank lends against the government's guarantee, and the bank fails tomorrow.
+//!    enough either, the central bank lends against the government's guarantee, and the bank is resolved tonight.
 //! 5. Taxes, government payments and transfers between banks are settled on the ledger.
 //! 6. What lies above the reserves that a bank keeps goes to the deposit facility for the night.
 
@@ -16,7 +16,7 @@ use cbdc_ledger::time::LedgerDay;
 
 use super::Economy;
 use super::settlement::minor;
-use crate::accounts::{portion, split};
+use crate::accounts::{in_euros, portion, split, split_within};
 use crate::error::EconomyError;
 
 impl Economy<'_> {
@@ -28,6 +28,9 @@ impl Economy<'_> {
         }
         self.settle_all()?;
         self.sell_bonds();
+        for index in 0..self.banks.len() {
+            self.repay_wholesale(index);
+        }
         for index in 0..self.banks.len() {
             self.raise_funds(index)?;
         }
@@ -140,28 +143,58 @@ impl Economy<'_> {
         Ok(())
     }
 
-    /// Investors move deposits from other banks into wholesale funding of this one. Returns how much.
+    /// Investors move deposits from other banks, from each in proportion to what they have there, into wholesale funding of
+    /// this one. Returns how much.
     fn borrow_wholesale(&mut self, index: usize, wanted_minor: i64) -> i64 {
         let share = (self.behaviours().funding.parameters.wholesale_share_max * 1e6) as i64;
         let bank = &self.banks[index];
         let assets = bank.deposits_minor + bank.wholesale_minor + bank.equity_minor;
         let room = portion(assets, share, 1_000_000) - bank.wholesale_minor;
-        let mut wanted = wanted_minor.min(room).max(0);
-        let asked = wanted;
-        for other in 0..self.banks.len() {
-            let lent = self.investors.deposit_minor[other].min(wanted);
-            if other == index || lent <= 0 || !self.banks[other].is_active() {
-                continue;
-            }
+        let at_hand: Vec<i64> = (0..self.banks.len())
+            .map(|other| {
+                let lends = other != index && self.banks[other].is_active();
+                if lends { self.investors.deposit_minor[other].max(0) } else { 0 }
+            })
+            .collect();
+        let lent_in_all = wanted_minor.min(room).min(at_hand.iter().sum()).max(0);
+        for (other, lent) in split_within(lent_in_all, &at_hand).into_iter().enumerate() {
             self.investors.deposit_minor[other] -= lent;
             self.clear(other, index, lent);
             // What arrived at this bank is no deposit but funding.
             self.banks[index].deposits_minor -= lent;
             self.banks[index].wholesale_minor += lent;
+            self.banks[index].raised_minor += lent;
             self.investors.wholesale_minor[index] += lent;
-            wanted -= lent;
         }
-        asked - wanted
+        lent_in_all
+    }
+
+    /// Pays what matures to investors' deposits at other banks, by these banks' deposits, as far as reserves above those
+    /// that the bank keeps go.
+    fn repay_wholesale(&mut self, index: usize) {
+        let raised = self.banks[index].raised_minor;
+        if raised <= 0 || !self.banks[index].is_active() {
+            return;
+        }
+        let days = self.behaviours().funding.parameters.wholesale_days as i64;
+        let matured = (raised + days - 1) / days;
+        let surplus = self.reserves_after_clearing(index) - self.reserves_wanted(index);
+        let weights: Vec<i64> = (0..self.banks.len())
+            .map(|other| {
+                let takes = other != index && self.banks[other].is_active();
+                if takes { self.banks[other].deposits_minor.max(0) } else { 0 }
+            })
+            .collect();
+        for (other, repaid) in split(matured.min(surplus).max(0), &weights).into_iter().enumerate() {
+            self.investors.deposit_minor[other] += repaid;
+            self.clear(index, other, repaid);
+            // What left this bank was no deposit but funding.
+            let bank = &mut self.banks[index];
+            bank.deposits_minor += repaid;
+            bank.wholesale_minor -= repaid;
+            bank.raised_minor -= repaid;
+            self.investors.wholesale_minor[index] -= repaid;
+        }
     }
 
     /// The central bank's refinancing at the policy rate, as far as collateral goes. Returns how much.
@@ -205,7 +238,7 @@ impl Economy<'_> {
         self.banks[index].pledged_minor += guarantee;
         self.authority.operation(OperationKind::Lend, id, minor(rest));
         self.banks[index].is_failing = true;
-        let what = format!("bank {id} cannot pay and gets emergency liquidity of {rest} minor units");
+        let what = format!("bank {id} cannot pay and gets emergency liquidity of {}", in_euros(rest));
         self.note_event("bank", what, 0);
     }
 

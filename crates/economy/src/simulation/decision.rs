@@ -4,7 +4,10 @@
 //! It changes nothing. So households can be worked off in any order and on any number of threads: each thread takes a
 //! run of neighbours, and their wishes are settled in the order of households.
 
+use cbdc_ledger::policy::FeeSchedule;
+
 use super::Economy;
+use super::settlement::fee_of;
 use crate::behaviour::{Channel, PortfolioView};
 use crate::random::{Purpose, Stream};
 
@@ -13,7 +16,7 @@ use crate::random::{Purpose, Stream};
 pub(super) struct Wish {
     pub(super) household: u32,
     pub(super) kind: WishKind,
-    /// A firm, or for a payment between persons a household.
+    /// A firm, for a payment between persons a household, for a switch a bank.
     pub(super) payee: u32,
     pub(super) amount_minor: i64,
 }
@@ -22,6 +25,8 @@ pub(super) struct Wish {
 pub(super) enum WishKind {
     /// A first wallet.
     Open,
+    /// The deposit, and the wallet with it, to another bank; its place stands as the payee.
+    Switch,
     /// Banknotes from the machine.
     Draw,
     /// CBDC for the deposit, and back.
@@ -38,12 +43,18 @@ pub(super) enum WishKind {
 struct Today<'a> {
     economy: &'a Economy<'a>,
     rhythm: f64,
+    /// Of an adopter, where paying with CBDC is free.
     cbdc_probability: f64,
+    /// What payers are charged; `None` where it is nothing.
+    payer_fees: Option<FeeSchedule>,
     is_outage: bool,
     adopted_share: f64,
     cbdc_rate: f64,
     limit_minor: Option<i64>,
     bank_risk: Vec<f64>,
+    /// The trust of the best trusted banks in business, and their places.
+    best_trust: f64,
+    best_banks: Vec<u32>,
     price_level: f64,
     rebalance_days: u32,
 }
@@ -59,15 +70,21 @@ impl Economy<'_> {
     pub(super) fn decide(&mut self) {
         let mut lists = std::mem::take(&mut self.wishes);
         lists.resize_with(self.threads, Vec::new);
+        let active = || self.banks.iter().enumerate().filter(|(_, bank)| bank.is_active());
+        let best_trust = active().map(|(_, bank)| bank.trust).fold(0.0, f64::max);
+        let best_banks = active().filter(|(_, bank)| bank.trust == best_trust).map(|(place, _)| place as u32).collect();
         let today = Today {
             economy: self,
             rhythm: self.rhythm_today(),
             cbdc_probability: self.behaviours().instrument.cbdc_probability(self.climate.trust_cbdc),
+            payer_fees: Some(self.payer_fees()).filter(|schedule| !schedule.brackets().is_empty()),
             is_outage: self.is_outage(),
             adopted_share: f64::from(self.climate.adopters) / self.households.len().max(1) as f64,
             cbdc_rate: self.cbdc_rate(),
             limit_minor: self.holding_limit_minor(),
             bank_risk: self.banks.iter().map(|bank| bank.risk()).collect(),
+            best_trust,
+            best_banks,
             price_level: self.climate.price_level,
             rebalance_days: self.behaviours().portfolio.parameters.rebalance_days as u32,
         };
@@ -106,6 +123,9 @@ impl Today<'_> {
             if stream.happens(adoption.hazard_a_day(self.adopted_share, economy.climate.trust_cbdc, age)) {
                 wish(WishKind::Open, 0, 0);
             }
+        }
+        if let Some(bank) = self.switch(household, &mut stream) {
+            wish(WishKind::Switch, bank, 0);
         }
         let looks = (day + household as u32).is_multiple_of(self.rebalance_days) || day == 0;
         if has_wallet && !self.is_outage && looks {
@@ -149,7 +169,7 @@ impl Today<'_> {
             if is_to_person && payee as usize == household {
                 continue;
             }
-            let cbdc = if has_wallet && !self.is_outage { self.cbdc_probability } else { 0.0 };
+            let cbdc = if has_wallet && !self.is_outage { self.probability_of_cbdc(amount) } else { 0.0 };
             let cash = instrument.cash_probability(channel, amount, taste);
             let instrument = match point {
                 point if point < cbdc => super::CBDC,
@@ -160,26 +180,48 @@ impl Today<'_> {
         }
     }
 
+    /// The bank that a household leaves its own for today. Nothing is drawn where no bank leads in trust.
+    fn switch(&self, household: usize, stream: &mut Stream) -> Option<u32> {
+        let (economy, households) = (self.economy, &self.economy.households);
+        let behaviours = economy.behaviours();
+        let lead = self.best_trust - economy.banks[usize::from(households.bank[household])].trust;
+        if households.loan_minor[household] > 0 || !behaviours.switching.minds(lead) {
+            return None;
+        }
+        let is_insured = behaviours.resolution.exposed_minor(households.deposit_minor[household]) == 0;
+        let leaves = stream.happens(behaviours.switching.probability_a_day(lead, is_insured));
+        leaves.then(|| self.best_banks[stream.below(self.best_banks.len() as u32) as usize])
+    }
+
+    /// The probability that an adopter pays an amount with CBDC.
+    fn probability_of_cbdc(&self, amount_minor: f64) -> f64 {
+        let Some(fees) = &self.payer_fees else { return self.cbdc_probability };
+        let fee = fee_of(fees, amount_minor as i64) as f64;
+        self.cbdc_probability * self.economy.behaviours().instrument.in_spite_of_fee(fee, amount_minor)
+    }
+
     /// What a household would add to its wallet, or take off it below zero.
     fn rebalancing(&self, household: usize) -> i64 {
         let (economy, households) = (self.economy, &self.economy.households);
         let bank = &economy.banks[usize::from(households.bank[household])];
         let portfolio = &economy.behaviours().portfolio;
-        let spending = f64::from(households.payments_a_day[household]) * economy.amounts.mean_minor * self.price_level;
+        let average = economy.amounts.mean_minor * self.price_level;
+        let spending = f64::from(households.payments_a_day[household]) * average;
         let view = PortfolioView {
             liquid_minor: households.liquid_minor(household) as f64,
-            spending_minor_a_day: spending * self.cbdc_probability,
+            spending_minor_a_day: spending * self.probability_of_cbdc(average),
             rate_spread: self.cbdc_rate - bank.deposit_rate,
             trust_bank: bank.trust,
             trust_cbdc: economy.climate.trust_cbdc,
             taste: f64::from(households.taste[household]),
             bank_risk: self.bank_risk[usize::from(households.bank[household])],
         };
-        let wanted = portfolio.wanted_minor(&view).min(9e15) as i64;
-        let wanted = self.limit_minor.map_or(wanted, |limit| wanted.min(limit));
         let held = households.cbdc_minor[household];
         let most = held + households.deposit_minor[household].max(0);
-        let change = wanted.min(most) - held;
+        let most = self.limit_minor.map_or(most, |limit| most.min(limit));
+        // What is left alone is measured against what can be had: a wish without bound tolerates nothing.
+        let wanted = portfolio.wanted_minor(&view).min(most as f64) as i64;
+        let change = wanted - held;
         let left_alone = (wanted as f64 * portfolio.parameters.tolerance) as i64;
         if change.abs() <= left_alone { 0 } else { change }
     }

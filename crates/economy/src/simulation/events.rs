@@ -12,14 +12,24 @@ use cbdc_ledger::policy::PolicyChange;
 use super::Economy;
 use super::opening::{key_rates, tiers};
 use super::settlement::minor;
-use crate::accounts::{Flow, Sector, portion, ppm, split};
+use crate::accounts::{Flow, Sector, in_euros, in_percent, portion, ppm, split};
 use crate::error::EconomyError;
 use crate::expression::{Expression, Sight};
-use crate::scenario::policy::{Lever, Rule, RuleKind, Scheduled};
+use crate::scenario::policy::{Lever, Rule, RuleKind, Scheduled, schedule_of};
 use crate::scenario::shock::{Shock, ShockKind};
 
 /// Smallest change of a rate that is worth a motion.
 const RATE_STEP_PPM: i64 = 100;
+
+fn cbdc_rates_in_words(rate_ppm: i64, bound: Option<u64>, above_ppm: i64) -> String {
+    match bound {
+        None => format!("CBDC rate {}", in_percent(rate_ppm)),
+        Some(bound) => {
+            let (rate, above) = (in_percent(rate_ppm), in_percent(above_ppm));
+            format!("CBDC rate {rate} up to {}, {above} above", in_euros(bound as i64))
+        }
+    }
+}
 
 impl Economy<'_> {
     pub(super) fn events(&mut self) -> Result<(), EconomyError> {
@@ -36,6 +46,19 @@ impl Economy<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Tells of shocks and changes of policy that lie after the last day.
+    pub(super) fn note_what_never_happens(&mut self) {
+        let days = self.values.time.days;
+        let shocks = self.values.shocks.iter().map(|shock| ("a shock", shock.day));
+        let scheduled = self.values.schedule.iter().map(|scheduled| ("a scheduled change", scheduled.day));
+        let rules = self.values.rules.iter().map(|rule| ("a rule that begins", rule.from_day));
+        let late: Vec<(&str, u32)> = shocks.chain(scheduled).chain(rules).filter(|(_, day)| *day >= days).collect();
+        for (what, day) in late {
+            let last = days.saturating_sub(1);
+            self.note_event("run", format!("{what} on day {day} never happens: the last day is {last}"), 0);
+        }
     }
 
     fn shock(&mut self, shock: &Shock) -> Result<(), EconomyError> {
@@ -60,7 +83,7 @@ impl Economy<'_> {
             }
             ShockKind::BankLoss => {
                 let lost = self.write_off(place, size);
-                self.note_event("shock", format!("bank {bank} writes off {lost} minor units of loans"), 0);
+                self.note_event("shock", format!("bank {bank} writes off loans of {}", in_euros(lost)), 0);
             }
             ShockKind::FailBank => {
                 self.banks[place].is_failing = self.banks[place].is_active();
@@ -104,7 +127,7 @@ impl Economy<'_> {
     fn scheduled(&mut self, scheduled: &Scheduled) -> Result<(), EconomyError> {
         let (mut changes, mut words) = (Vec::new(), Vec::new());
         let amount = |limit: &Option<u64>| limit.map(Amount::from_minor);
-        let said = |limit: &Option<u64>| limit.map_or("none".to_owned(), |limit| format!("{limit} minor units"));
+        let said = |limit: &Option<u64>| limit.map_or("none".to_owned(), |limit| in_euros(limit as i64));
         if let Some(limit) = &scheduled.holding_limit_minor {
             changes.push(PolicyChange::HoldingLimit { class: Class::HOUSEHOLD, limit: amount(limit) });
             words.push(format!("holding limit {}", said(limit)));
@@ -113,9 +136,30 @@ impl Economy<'_> {
             changes.push(PolicyChange::SupplyCap(amount(cap)));
             words.push(format!("supply cap {}", said(cap)));
         }
+        let class = Class::HOUSEHOLD;
+        if let Some(limit) = &scheduled.payment_limit_minor {
+            changes.push(PolicyChange::PaymentLimit { class, limit: amount(limit) });
+            words.push(format!("payment limit {}", said(limit)));
+        }
+        if let Some(limit) = &scheduled.day_limit_minor {
+            changes.push(PolicyChange::DayLimit { class, limit: amount(limit) });
+            words.push(format!("day limit {}", said(limit)));
+        }
+        if let Some(limit) = &scheduled.month_limit_minor {
+            changes.push(PolicyChange::MonthLimit { class, limit: amount(limit) });
+            words.push(format!("month limit {}", said(limit)));
+        }
+        if let Some(fee) = &scheduled.payer_fee {
+            changes.push(PolicyChange::PayerFee { class, schedule: schedule_of(fee) });
+            words.push(format!("payers' fee {fee}"));
+        }
+        if let Some(fee) = &scheduled.merchant_fee {
+            changes.push(PolicyChange::PayeeFee { class: Class::BUSINESS, schedule: schedule_of(fee) });
+            words.push(format!("merchants' fee {fee}"));
+        }
         if let Some(rate) = scheduled.policy_rate_ppm {
             changes.push(PolicyChange::KeyRates(key_rates(&self.values.policy, rate)));
-            words.push(format!("policy rate {rate} ppm"));
+            words.push(format!("policy rate {}", in_percent(rate)));
         }
         let (rate, bound, above) = self.cbdc_terms();
         let given = (
@@ -126,7 +170,7 @@ impl Economy<'_> {
         if given != (rate, bound, above) {
             let tiers = tiers(given.0, given.1, given.2);
             changes.push(PolicyChange::Remuneration { class: Class::HOUSEHOLD, tiers });
-            words.push(format!("CBDC rate {} ppm up to {}, {} ppm above", given.0, said(&given.1), given.2));
+            words.push(cbdc_rates_in_words(given.0, given.1, given.2));
         }
         if !changes.is_empty() {
             self.enact("schedule", words.join("; "), changes)?;
@@ -187,20 +231,17 @@ impl Economy<'_> {
 
     /// What an expression may name.
     fn sight(&self) -> Sight {
-        let mean = |value: &dyn Fn(&crate::agent::Bank) -> f64| {
-            self.banks.iter().map(value).sum::<f64>() / self.banks.len().max(1) as f64
-        };
         [
             self.climate.inflation,
             self.climate.output_gap,
             self.climate.price_level,
             self.policy_rate(),
-            mean(&|bank| bank.deposit_rate),
-            mean(&|bank| bank.loan_rate),
+            self.mean_deposit_rate(),
+            self.mean_loan_rate(),
             self.cbdc_rate(),
             self.cbdc_share(),
             f64::from(self.climate.adopters) / self.households.len().max(1) as f64,
-            mean(&|bank| bank.trust),
+            self.mean_trust(),
             self.holding_limit_minor().map_or(-1.0, |limit| limit as f64),
             f64::from(self.day.date.month),
         ]
@@ -235,7 +276,7 @@ impl Economy<'_> {
         }
         let limit = Some(Amount::from_minor(limit_minor));
         let change = PolicyChange::HoldingLimit { class: Class::HOUSEHOLD, limit };
-        self.enact("rule", format!("{why}: holding limit {limit_minor} minor units"), vec![change])
+        self.enact("rule", format!("{why}: holding limit {}", in_euros(limit_minor as i64)), vec![change])
     }
 
     fn set_policy_rate(&mut self, kind: &str, why: &str, rate_ppm: i64) -> Result<(), EconomyError> {
@@ -243,7 +284,7 @@ impl Economy<'_> {
             return Ok(());
         }
         let change = PolicyChange::KeyRates(key_rates(&self.values.policy, rate_ppm));
-        self.enact(kind, format!("{why}: policy rate {rate_ppm} ppm"), vec![change])
+        self.enact(kind, format!("{why}: policy rate {}", in_percent(rate_ppm)), vec![change])
     }
 
     fn set_cbdc_rates(
@@ -259,7 +300,7 @@ impl Economy<'_> {
         }
         let tiers = tiers(rate_ppm, bound, above_ppm);
         let change = PolicyChange::Remuneration { class: Class::HOUSEHOLD, tiers };
-        self.enact("rule", format!("{why}: CBDC rate {rate_ppm} ppm, {above_ppm} ppm above the tier"), vec![change])
+        self.enact("rule", format!("{why}: {}", cbdc_rates_in_words(rate_ppm, bound, above_ppm)), vec![change])
     }
 
     fn enact(&mut self, kind: &str, what: String, changes: Vec<PolicyChange>) -> Result<(), EconomyError> {
@@ -303,7 +344,7 @@ impl Economy<'_> {
         }
         self.settle_all()?;
         let verb = if change_minor > 0 { "buys" } else { "sells" };
-        self.note_event(kind, format!("the desk {verb} securities of {traded} minor units"), 0);
+        self.note_event(kind, format!("the desk {verb} securities of {}", in_euros(traded)), 0);
         Ok(())
     }
 }

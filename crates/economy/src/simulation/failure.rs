@@ -13,12 +13,13 @@
 use cbdc_ledger::amount::Amount;
 use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::command::Measure;
-use cbdc_ledger::identity::Class;
+use cbdc_ledger::identity::{AccountId, Class};
 
 use super::Economy;
 use super::settlement::{account, minor};
-use crate::accounts::{Flow, Sector, portion, ppm};
+use crate::accounts::{Flow, Sector, in_euros, portion, ppm};
 use crate::agent::{Firms, Households, Standing};
+use crate::authority::Transfer;
 use crate::error::EconomyError;
 
 /// A shell that repays what a failed bank owed.
@@ -30,7 +31,7 @@ pub(super) struct Shell {
     pub(super) from_day: u32,
 }
 
-/// A wallet at a failed bank that may still receive interest of its last days.
+/// A wallet that its holder left, at a failed bank or for another, and that may still receive interest of its last days.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LeftBehind {
     pub(super) household: usize,
@@ -38,14 +39,21 @@ pub(super) struct LeftBehind {
     pub(super) sequence: u32,
 }
 
+/// Money moved between wallets of one holder, which is free.
+fn own_transfer(from: AccountId, to: AccountId, held_minor: i64, sequence: u32) -> Transfer {
+    Transfer { from, to, amount: minor(held_minor), max_fee: Amount::ZERO, sequence: u64::from(sequence) }
+}
+
 impl Economy<'_> {
     pub(super) fn failures(&mut self) -> Result<(), EconomyError> {
         self.tend_shells()?;
         let (trigger, risk_weight) = (self.behaviours().resolution.parameters.trigger, self.values.banks.risk_weight);
+        // All are looked at before any is resolved: no failing bank takes another over.
+        for bank in &mut self.banks {
+            bank.is_failing |= bank.is_active() && bank.capital_ratio(risk_weight) < trigger;
+        }
         for index in 0..self.banks.len() {
-            let bank = &mut self.banks[index];
-            bank.is_failing |= bank.capital_ratio(risk_weight) < trigger;
-            if bank.is_active() && bank.is_failing {
+            if self.banks[index].is_active() && self.banks[index].is_failing {
                 self.resolve(index)?;
             }
         }
@@ -78,8 +86,12 @@ impl Economy<'_> {
         self.shells.push(shell);
         self.all_shells.push(shell);
         let what = format!(
-            "bank {id} fails with equity {equity}; bank {} takes over; borne by investors {}, depositors {}, government {} minor units",
-            self.banks[acquirer].id, borne[0], borne[1], borne[2]
+            "bank {id} fails with equity of {}; bank {} takes over; borne by investors {}, depositors {}, government {}",
+            in_euros(equity),
+            self.banks[acquirer].id,
+            in_euros(borne[0]),
+            in_euros(borne[1]),
+            in_euros(borne[2])
         );
         self.note_event("bank", what, proposal);
         Ok(())
@@ -95,6 +107,7 @@ impl Economy<'_> {
             self.investors.wholesale_minor[failed] -= written_down;
             let bank = &mut self.banks[failed];
             bank.wholesale_minor -= written_down;
+            bank.raised_minor = bank.raised_minor.min(bank.wholesale_minor);
             bank.gain(written_down);
             self.flows_today.record(Flow::Resolution, Sector::Investors, Sector::Banks, written_down);
             borne[0] = written_down;
@@ -153,6 +166,7 @@ impl Economy<'_> {
             take(&mut shell.loans_minor),
             take(&mut shell.deposits_minor),
             take(&mut shell.wholesale_minor),
+            take(&mut shell.raised_minor),
         ];
         let (equity, estate) = (take(&mut shell.equity_minor), take(&mut shell.estate_minor));
         shell.standing = Standing::WindingDown;
@@ -162,6 +176,7 @@ impl Economy<'_> {
         heir.loans_minor += passed[2];
         heir.deposits_minor += passed[3];
         heir.wholesale_minor += passed[4];
+        heir.raised_minor += passed[5];
         heir.estate_minor += estate;
         heir.gain(equity);
         self.investors.deposit_minor[acquirer] += take(&mut self.investors.deposit_minor[failed]);
@@ -205,34 +220,15 @@ impl Economy<'_> {
         let (households, firms) = (of_bank(&self.households.bank), of_bank(&self.firms.bank));
         households.iter().for_each(|household| self.households.bank[*household] = acquirer as u16);
         firms.iter().for_each(|firm| self.firms.bank[*firm] = acquirer as u16);
-        let with_wallet: Vec<usize> =
-            households.into_iter().filter(|household| self.households.wallet[*household] != 0).collect();
-        for chunk in with_wallet.chunks(4_096) {
-            let wanted =
-                chunk.iter().map(|place| (acquirer as u16, Class::HOUSEHOLD, Households::holder(*place))).collect();
-            let accounts = self.open_wallets(wanted)?;
-            for (household, new) in chunk.iter().zip(&accounts) {
-                let old = self.households.wallet[*household];
-                let mut sequence = self.households.sequence[*household];
-                if let (Some(from), held @ 1..) = (account(old), self.households.cbdc_minor[*household]) {
-                    sequence += 1;
-                    self.authority.transfer(from, *new, minor(held), u64::from(sequence));
-                }
-                self.authority.designate(*new, 2);
-                self.left_behind.push(LeftBehind { household: *household, wallet: old, sequence });
-                self.households.wallet[*household] = new.to_u64();
-                self.households.sequence[*household] = 2;
-            }
-            self.settle_all()?;
-        }
+        self.move_household_wallets(&households)?;
         let with_wallet: Vec<usize> = firms.into_iter().filter(|firm| self.firms.wallet[*firm] != 0).collect();
         for chunk in with_wallet.chunks(4_096) {
             let wanted = chunk.iter().map(|place| (acquirer as u16, Class::BUSINESS, Firms::holder(*place))).collect();
             let accounts = self.open_wallets(wanted)?;
             for (firm, new) in chunk.iter().zip(&accounts) {
-                let sequence = u64::from(self.firms.sequence[*firm]) + 1;
+                let sequence = self.firms.sequence[*firm] + 1;
                 if let (Some(from), held @ 1..) = (account(self.firms.wallet[*firm]), self.firms.cbdc_minor[*firm]) {
-                    self.authority.transfer(from, *new, minor(held), sequence);
+                    self.authority.transfer(own_transfer(from, *new, held, sequence));
                 }
                 self.firms.wallet[*firm] = new.to_u64();
                 self.firms.sequence[*firm] = 1;
@@ -242,7 +238,34 @@ impl Economy<'_> {
         Ok(())
     }
 
-    /// Interest that the ledger posted on wallets left at failed banks follows their holders.
+    /// Opens wallets for households at the banks where they are customers now, and moves their CBDC there.
+    pub(super) fn move_household_wallets(&mut self, households: &[usize]) -> Result<(), EconomyError> {
+        let has_wallet = |household: &usize| self.households.wallet[*household] != 0;
+        let with_wallet: Vec<usize> = households.iter().copied().filter(has_wallet).collect();
+        for chunk in with_wallet.chunks(4_096) {
+            let wanted = chunk
+                .iter()
+                .map(|place| (self.households.bank[*place], Class::HOUSEHOLD, Households::holder(*place)))
+                .collect();
+            let accounts = self.open_wallets(wanted)?;
+            for (household, new) in chunk.iter().zip(&accounts) {
+                let old = self.households.wallet[*household];
+                let mut sequence = self.households.sequence[*household];
+                if let (Some(from), held @ 1..) = (account(old), self.households.cbdc_minor[*household]) {
+                    sequence += 1;
+                    self.authority.transfer(own_transfer(from, *new, held, sequence));
+                }
+                self.authority.designate(*new, 2);
+                self.left_behind.push(LeftBehind { household: *household, wallet: old, sequence });
+                self.households.wallet[*household] = new.to_u64();
+                self.households.sequence[*household] = 2;
+            }
+            self.settle_all()?;
+        }
+        Ok(())
+    }
+
+    /// Interest that the ledger posted on wallets left at banks that holders are no longer with follows them.
     pub(super) fn fetch_left_behind(&mut self) -> Result<i64, EconomyError> {
         let mut fetched = 0;
         let mut left_behind = std::mem::take(&mut self.left_behind);
@@ -251,7 +274,7 @@ impl Economy<'_> {
             let held = self.authority.ledger().account(old).map_or(0, |account| account.available.minor() as i64);
             let Some(new) = account(self.households.wallet[left.household]).filter(|_| held > 0) else { continue };
             left.sequence += 1;
-            self.authority.transfer(old, new, minor(held), u64::from(left.sequence));
+            self.authority.transfer(own_transfer(old, new, held, left.sequence));
             self.households.cbdc_minor[left.household] += held;
             fetched += held;
         }

@@ -23,6 +23,9 @@ use super::settlement::account;
 use crate::accounts::Sector;
 use crate::error::{BrokenIdentity, EconomyError};
 
+/// The most that a sector may be worth or owe, minor units.
+const WORTH_MAX: i128 = 200_000_000_000_000_000;
+
 impl Economy<'_> {
     /// What each sector is worth: financial assets less debts.
     pub(super) fn worth_of_sectors(&self) -> [i128; 6] {
@@ -62,6 +65,7 @@ impl Economy<'_> {
         self.check_banknotes_and_cbdc()?;
         self.check_banks()?;
         let worth = self.worth_of_sectors();
+        self.check_range(&worth)?;
         self.equal("net worth over all sectors is nothing", ("sum", worth.iter().sum()), ("nothing", 0))?;
         for sector in Sector::ALL {
             let change = worth[sector as usize] - self.worth[sector as usize];
@@ -76,6 +80,20 @@ impl Economy<'_> {
             self.check_wallets()?;
         }
         Ok(())
+    }
+
+    /// Far below what 64 bits hold, so that no sum of a further day can leave them.
+    pub(super) fn check_range(&self, worth: &[i128; 6]) -> Result<(), EconomyError> {
+        let beyond = Sector::ALL.into_iter().find(|sector| worth[*sector as usize].abs() > WORTH_MAX);
+        match beyond {
+            None => Ok(()),
+            Some(sector) => Err(EconomyError::OutOfRange {
+                day: self.day.number,
+                sector: sector.name(),
+                worth: worth[sector as usize],
+                most: WORTH_MAX,
+            }),
+        }
     }
 
     fn check_banknotes_and_cbdc(&self) -> Result<(), EconomyError> {

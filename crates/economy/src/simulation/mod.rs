@@ -105,7 +105,8 @@ struct Climate {
     last_payday: Option<u32>,
     adopters: u32,
     month_taxes_minor: i64,
-    month_pensions_minor: i64,
+    /// Pensions and coupons.
+    month_obligations_minor: i64,
 }
 
 /// A payment instrument's use in a period.

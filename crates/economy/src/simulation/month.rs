@@ -13,7 +13,7 @@ use cbdc_ledger::amount::Amount;
 
 use super::settlement::{account, minor};
 use super::{BILL, Economy};
-use crate::accounts::{Flow, Sector, interest, portion, ppm, split};
+use crate::accounts::{Flow, Sector, interest, portion, ppm, split, split_within};
 use crate::agent::{Firms, NO_EMPLOYER};
 use crate::error::EconomyError;
 use crate::random::{Purpose, Stream};
@@ -188,7 +188,7 @@ impl Economy<'_> {
             bank.earn(coupon);
             bank.fiscal_minor -= coupon;
             self.flows_today.record(Flow::Coupons, Sector::Government, Sector::Banks, coupon);
-            self.climate.month_pensions_minor += coupon;
+            self.climate.month_obligations_minor += coupon;
             // Investors' coupons are paid into their deposits at the first bank in business.
             if bank.is_active() && coupons != 0 {
                 let paid = std::mem::take(&mut coupons);
@@ -196,7 +196,7 @@ impl Economy<'_> {
                 bank.deposits_minor += paid;
                 self.investors.deposit_minor[index] += paid;
                 self.investors.income_minor += paid;
-                self.climate.month_pensions_minor += paid;
+                self.climate.month_obligations_minor += paid;
                 self.flows_today.record(Flow::Coupons, Sector::Government, Sector::Investors, paid);
             }
         }
@@ -312,7 +312,7 @@ impl Economy<'_> {
     fn buy_goods(&mut self) {
         let climate = &mut self.climate;
         let (taxes, spent) =
-            (std::mem::take(&mut climate.month_taxes_minor), std::mem::take(&mut climate.month_pensions_minor));
+            (std::mem::take(&mut climate.month_taxes_minor), std::mem::take(&mut climate.month_obligations_minor));
         let left = (taxes - spent).max(0);
         let bought = portion(left, ppm(self.behaviours().fiscal.parameters.spent), 1_000_000);
         let parts = split(bought, &self.firms.wages_minor);
@@ -478,7 +478,7 @@ impl Economy<'_> {
         self.flows_today.record(Flow::Taxes, Sector::Firms, Sector::Government, taxes);
         self.flows_today.record(Flow::Pensions, Sector::Government, Sector::Households, pensions);
         self.climate.month_taxes_minor += taxes;
-        self.climate.month_pensions_minor += pensions;
+        self.climate.month_obligations_minor += pensions;
         self.period_income_minor += wages + pensions;
     }
 
@@ -493,30 +493,5 @@ impl Economy<'_> {
             bank.deposits_minor += lacking;
             bank.loans_minor += lacking;
         }
-    }
-}
-
-/// Splits at most the sum of bounds over them, to the unit, none above its bound.
-fn split_within(amount_minor: i64, bounds: &[i64]) -> Vec<i64> {
-    let whole: i64 = bounds.iter().sum();
-    let mut parts: Vec<i64> = bounds.iter().map(|bound| portion(amount_minor, *bound, whole)).collect();
-    let mut rest = amount_minor - parts.iter().sum::<i64>();
-    for (part, bound) in parts.iter_mut().zip(bounds) {
-        let more = (bound - *part).min(rest);
-        *part += more;
-        rest -= more;
-    }
-    parts
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_part_is_above_its_bound() {
-        assert_eq!(split_within(5, &[2, 2, 2]), [2, 2, 1]);
-        assert_eq!(split_within(6, &[2, 2, 2]), [2, 2, 2]);
-        assert_eq!(split_within(0, &[0, 0]), [0, 0]);
     }
 }

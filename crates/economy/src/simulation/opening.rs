@@ -24,7 +24,7 @@ use crate::calendar::Day;
 use crate::error::EconomyError;
 use crate::random::{Purpose, Stream};
 use crate::results::Results;
-use crate::scenario::policy::{Capitalisation as Posting, Policy};
+use crate::scenario::policy::{Capitalisation as Posting, Policy, schedule_of};
 use crate::scenario::{Scenario, Values};
 
 impl<'a> Economy<'a> {
@@ -56,7 +56,7 @@ impl<'a> Economy<'a> {
             investors,
             bonds_minor,
             amounts,
-            climate: CLIMATE,
+            climate: Climate { inflation: values.behaviours.prices.first_inflation(), ..CLIMATE },
             flows_today: Flows::default(),
             flows_period: Flows::default(),
             worth: [0; 6],
@@ -71,9 +71,11 @@ impl<'a> Economy<'a> {
         for index in 0..economy.banks.len() {
             economy.banks[index].at_central_bank_minor = economy.at_central_bank(index);
         }
+        economy.note_what_never_happens();
         economy.open_first_wallets()?;
         economy.plan_spending();
         economy.worth = economy.worth_of_sectors();
+        economy.check_range(&economy.worth)?;
         economy.note_period();
         Ok(economy)
     }
@@ -138,7 +140,7 @@ impl<'a> Economy<'a> {
 
 const CLIMATE: Climate = Climate {
     price_level: 1.0,
-    inflation: 0.02,
+    inflation: 0.0,
     output_gap: 0.0,
     wage_level: 1.0,
     trust_cbdc: 1.0,
@@ -152,7 +154,7 @@ const CLIMATE: Climate = Climate {
     last_payday: None,
     adopters: 0,
     month_taxes_minor: 0,
-    month_pensions_minor: 0,
+    month_obligations_minor: 0,
 };
 
 /// Shares that fall with rank to a power, summing to 1.
@@ -315,6 +317,7 @@ fn draw_up_banks(
             loans_minor: loans[index],
             deposits_minor,
             wholesale_minor,
+            raised_minor: 0,
             equity_minor,
             clearing_minor: 0,
             fiscal_minor: 0,
@@ -377,8 +380,14 @@ fn genesis(values: &Values, reserves: &[i64], banknotes: i64, equity: i64) -> Ge
     };
     let household = &mut parameters.classes[Class::HOUSEHOLD.index()];
     household.holding_limit = policy.holding_limit_minor.map(Amount::from_minor);
+    household.payment_limit = policy.payment_limit_minor.map(Amount::from_minor);
+    household.day_limit = policy.day_limit_minor.map(Amount::from_minor);
+    household.month_limit = policy.month_limit_minor.map(Amount::from_minor);
+    household.payer_fee = schedule_of(&policy.payer_fee);
     household.tiers = tiers(policy.cbdc_rate_ppm, policy.cbdc_tier_minor, policy.cbdc_rate_above_ppm);
-    parameters.classes[Class::BUSINESS.index()].holding_limit = policy.firm_limit_minor.map(Amount::from_minor);
+    let business = &mut parameters.classes[Class::BUSINESS.index()];
+    business.holding_limit = policy.firm_limit_minor.map(Amount::from_minor);
+    business.payee_fee = schedule_of(&policy.merchant_fee);
 
     let member = |role: Role, id: u16| Member {
         role,
@@ -403,7 +412,7 @@ fn genesis(values: &Values, reserves: &[i64], banknotes: i64, equity: i64) -> Ge
         threshold: policy.committee_threshold,
         members,
         books: opening_books(of_banks, amount(banknotes), amount(equity))
-            .expect("amounts are at most 10^15 minor units each, so their sums fit"),
+            .expect("the scenario bounds what households hold, so all sums fit"),
         policy: parameters,
     }
 }

@@ -6,6 +6,7 @@ use cbdc_ledger::books::BookAccount;
 
 use super::{Economy, INSTRUMENTS};
 use crate::accounts::{Flow, Flows, Sector, ppm};
+use crate::agent::Bank;
 use crate::error::EconomyError;
 use crate::results::{BankRow, HouseholdRow, LedgerWork, MacroRow, PaymentRow, Results};
 use crate::scenario::Scenario;
@@ -35,19 +36,11 @@ impl Economy<'_> {
         let of_banks = |value: &dyn Fn(usize) -> i64| (0..self.banks.len()).map(value).sum::<i64>();
         let books = self.authority.ledger().books();
         let flow = |flow, sector| self.flows_period.of(flow, sector) as i64;
-        let weighted = |rate: &dyn Fn(usize) -> f64, weight: &dyn Fn(usize) -> i64| {
-            let whole: f64 = (0..self.banks.len()).map(|bank| weight(bank) as f64).sum();
-            let sum: f64 = (0..self.banks.len()).map(|bank| rate(bank) * weight(bank) as f64).sum();
-            if whole > 0.0 { ppm(sum / whole) } else { 0 }
-        };
         let limit = self.holding_limit_minor();
         let near_limit = |limit: i64| {
             let bound = limit - limit / 100;
             self.households.cbdc_minor.iter().filter(|held| **held >= bound && **held > 0).count() as i64
         };
-        let active = self.banks.iter().filter(|bank| bank.is_active());
-        let trust: f64 = active.clone().map(|bank| bank.trust).sum();
-        let banks_alive = active.count() as i64;
         MacroRow {
             day,
             date: date.to_owned(),
@@ -73,21 +66,44 @@ impl Economy<'_> {
             income_minor: self.period_income_minor,
             bank_interest_minor: of_banks(&|bank| self.banks[bank].interest_minor),
             write_offs_minor: -flow(Flow::WriteOffs, Sector::Banks),
+            fees_minor: -flow(Flow::Fees, Sector::Households) - flow(Flow::Fees, Sector::Firms),
             price_level: self.climate.price_level,
             inflation_ppm: ppm(self.climate.inflation),
             output_gap_ppm: ppm(self.climate.output_gap),
             policy_rate_ppm: ppm(self.policy_rate()),
             deposit_facility_rate_ppm: ppm(self.deposit_facility_rate()),
             cbdc_rate_ppm: ppm(self.cbdc_rate()),
-            deposit_rate_ppm: weighted(&|bank| self.banks[bank].deposit_rate, &|bank| self.banks[bank].deposits_minor),
-            loan_rate_ppm: weighted(&|bank| self.banks[bank].loan_rate, &|bank| self.banks[bank].loans_minor),
+            deposit_rate_ppm: ppm(self.mean_deposit_rate()),
+            loan_rate_ppm: ppm(self.mean_loan_rate()),
             holding_limit_minor: limit.unwrap_or(-1),
             adopters: i64::from(self.climate.adopters),
             at_limit: limit.map_or(0, near_limit),
-            trust_banks: if banks_alive > 0 { trust / banks_alive as f64 } else { 0.0 },
+            trust_banks: self.mean_trust(),
             trust_cbdc: self.climate.trust_cbdc,
-            banks_alive,
+            banks_alive: self.banks.iter().filter(|bank| bank.is_active()).count() as i64,
         }
+    }
+
+    /// The mean rate of sight deposits, by volume.
+    pub(super) fn mean_deposit_rate(&self) -> f64 {
+        self.mean_by(|bank| bank.deposit_rate, |bank| bank.deposits_minor as f64)
+    }
+
+    /// The mean rate of loans, by volume.
+    pub(super) fn mean_loan_rate(&self) -> f64 {
+        self.mean_by(|bank| bank.loan_rate, |bank| bank.loans_minor as f64)
+    }
+
+    /// The mean trust in banks in business.
+    pub(super) fn mean_trust(&self) -> f64 {
+        self.mean_by(|bank| bank.trust, |bank| f64::from(u8::from(bank.is_active())))
+    }
+
+    /// A weighted mean over banks; 0 where nothing weighs.
+    fn mean_by(&self, value: fn(&Bank) -> f64, weight: fn(&Bank) -> f64) -> f64 {
+        let whole: f64 = self.banks.iter().map(weight).sum();
+        let sum: f64 = self.banks.iter().map(|bank| value(bank) * weight(bank)).sum();
+        if whole > 0.0 { sum / whole } else { 0.0 }
     }
 
     fn note_banks(&mut self, day: i64, date: &str) {

@@ -1,20 +1,23 @@
 //! Settlement: wishes become commands and entries, in the order of households.
 //!
-//! 1. Wallets are opened.
+//! 1. Wallets are opened; who changes banks takes deposit and wallet along.
 //! 2. Banks prepare for what their customers will take out: banknotes for the vault, CBDC for the treasury, reserves for
 //!    both. Who cannot get enough rations its customers, first come, first served.
 //! 3. Banknotes are drawn, wallets funded and defunded.
 //! 4. Payments are made. Those with CBDC are commands: what a payer lacks comes from their deposit by the reverse
-//!    waterfall, what a payee may not hold goes to theirs by the waterfall, and both only as the ledger's outcome says.
+//!    waterfall, what a payee may not hold goes to theirs by the waterfall, and both only as the ledger's outcome says. The
+//!    payer accepts the fee that the ledger's schedule quotes; it is booked where that schedule sends it.
 //!    What CBDC cannot pay is paid from the deposit, and what nothing can pay is not paid.
 
 use cbdc_ledger::amount::Amount;
 use cbdc_ledger::command::{IssuanceKind, OperationKind};
-use cbdc_ledger::identity::AccountId;
+use cbdc_ledger::identity::{AccountId, Class};
+use cbdc_ledger::policy::{FeeSchedule, FeeTo};
 
 use super::decision::{Wish, WishKind};
 use super::{CASH, CBDC, DEPOSIT, Economy};
 use crate::accounts::{Flow, Sector};
+use crate::authority::Transfer;
 use crate::error::EconomyError;
 
 /// Commands in one proposal.
@@ -27,6 +30,7 @@ struct UnderWay {
     is_to_person: bool,
     own_minor: i64,
     lacking_minor: i64,
+    payer_fee_minor: i64,
 }
 
 /// A change of a wallet against the deposit under way.
@@ -44,6 +48,7 @@ impl Economy<'_> {
         let opened: Vec<usize> =
             all().filter(|wish| wish.kind == WishKind::Open).map(|wish| wish.household as usize).collect();
         self.open_household_wallets(&opened)?;
+        self.change_banks(all().filter(|wish| wish.kind == WishKind::Switch))?;
         let (notes, cbdc) = self.prepare_banks(all())?;
         self.draw_banknotes(all(), notes);
         self.move_wallets(all(), cbdc)?;
@@ -51,6 +56,19 @@ impl Economy<'_> {
         self.make_payments(all())?;
         self.wishes = lists;
         Ok(())
+    }
+
+    /// Deposits go over by clearing, CBDC by transfers between wallets of the same holder.
+    fn change_banks<'w>(&mut self, wishes: impl Iterator<Item = &'w Wish>) -> Result<(), EconomyError> {
+        let mut changed = Vec::new();
+        for wish in wishes {
+            let (household, to) = (wish.household as usize, wish.payee as usize);
+            let from = usize::from(self.households.bank[household]);
+            self.clear(from, to, self.households.deposit_minor[household]);
+            self.households.bank[household] = to as u16;
+            changed.push(household);
+        }
+        self.move_household_wallets(&changed)
     }
 
     /// Gives each bank the banknotes and the CBDC that its customers will take out today, as far as it can get them.
@@ -215,8 +233,10 @@ impl Economy<'_> {
         let (payer, payee, amount) = (wish.household as usize, wish.payee as usize, wish.amount_minor);
         let to = if is_to_person { self.households.wallet[payee] } else { self.firms.wallet[payee] };
         let (Some(from), Some(to)) = (account(self.households.wallet[payer]), account(to)) else { return false };
-        let own_minor = self.households.cbdc_minor[payer].min(amount);
-        let lacking_minor = amount - own_minor;
+        let payer_fee_minor = fee_of(&self.payer_fees(), amount);
+        let due = amount.saturating_add(payer_fee_minor);
+        let own_minor = self.households.cbdc_minor[payer].min(due);
+        let lacking_minor = due - own_minor;
         let tops_up = self.values.policy.waterfall && self.values.policy.reverse_waterfall;
         if lacking_minor > 0 && (!tops_up || self.households.deposit_minor[payer] < lacking_minor) {
             return false;
@@ -224,14 +244,15 @@ impl Economy<'_> {
         self.households.sequence[payer] += 1;
         let sequence = u64::from(self.households.sequence[payer]);
         self.households.cbdc_minor[payer] -= own_minor;
+        let transfer = Transfer { from, to, amount: minor(amount), max_fee: minor(payer_fee_minor), sequence };
         if lacking_minor == 0 {
-            self.authority.transfer(from, to, minor(amount), sequence);
+            self.authority.transfer(transfer);
         } else {
             self.households.deposit_minor[payer] -= lacking_minor;
             let bank = self.banks[usize::from(self.households.bank[payer])].id;
-            self.authority.transfer_with_top_up((from, to, minor(amount), sequence), bank, minor(lacking_minor));
+            self.authority.transfer_with_top_up(transfer, bank, minor(lacking_minor));
         }
-        under_way.push(UnderWay { wish: *wish, is_to_person, own_minor, lacking_minor });
+        under_way.push(UnderWay { wish: *wish, is_to_person, own_minor, lacking_minor, payer_fee_minor });
         true
     }
 
@@ -241,8 +262,9 @@ impl Economy<'_> {
             return Ok(());
         }
         let outcomes = self.settle()?;
+        let (payer_fees, merchant_fees) = (self.payer_fees(), self.merchant_fees());
         for (payment, outcome) in under_way.drain(..).zip(outcomes) {
-            let UnderWay { wish, is_to_person, own_minor, lacking_minor } = payment;
+            let UnderWay { wish, is_to_person, own_minor, lacking_minor, payer_fee_minor } = payment;
             let (payer, payee, amount) = (wish.household as usize, wish.payee as usize, wish.amount_minor);
             self.households.cbdc_minor[payer] += own_minor;
             self.households.deposit_minor[payer] += lacking_minor;
@@ -252,7 +274,7 @@ impl Economy<'_> {
                 continue;
             }
             let (waterfall, topped_up) = (outcome.amount as i64, outcome.limit as i64);
-            self.households.cbdc_minor[payer] -= amount - topped_up;
+            self.households.cbdc_minor[payer] -= amount + payer_fee_minor - topped_up;
             self.households.deposit_minor[payer] -= topped_up;
             self.banks[usize::from(self.households.bank[payer])].deposits_minor -= topped_up;
             let bank = if is_to_person {
@@ -260,12 +282,16 @@ impl Economy<'_> {
                 self.households.deposit_minor[payee] += waterfall;
                 self.households.bank[payee]
             } else {
-                self.firms.cbdc_minor[payee] += amount - waterfall;
+                let fee = fee_of(&merchant_fees, amount).min(amount);
+                self.firms.cbdc_minor[payee] += amount - fee - waterfall;
                 self.firms.deposit_minor[payee] += waterfall;
-                self.firms.surplus_minor[payee] += amount;
+                self.firms.surplus_minor[payee] += amount - fee;
                 *spent += amount;
-                self.firms.bank[payee]
+                let bank = self.firms.bank[payee];
+                self.book_fee(Sector::Firms, bank, merchant_fees.to, fee);
+                bank
             };
+            self.book_fee(Sector::Households, bank, payer_fees.to, payer_fee_minor);
             self.banks[usize::from(bank)].deposits_minor += waterfall;
             let used = &mut self.used[CBDC];
             used.count += 1;
@@ -274,6 +300,27 @@ impl Economy<'_> {
             used.waterfall_minor += waterfall;
         }
         Ok(())
+    }
+
+    /// What households pay as payers.
+    pub(super) fn payer_fees(&self) -> FeeSchedule {
+        self.authority.ledger().parameters().class(Class::HOUSEHOLD).payer_fee
+    }
+
+    /// What is kept back from firms as payees.
+    fn merchant_fees(&self) -> FeeSchedule {
+        self.authority.ledger().parameters().class(Class::BUSINESS).payee_fee
+    }
+
+    /// A fee is the central bank's income, or that of the payee's bank, in whose treasury it lies until the evening.
+    fn book_fee(&mut self, from: Sector, payee_bank: u16, to: FeeTo, fee_minor: i64) {
+        match to {
+            FeeTo::Equity => self.flows_today.record(Flow::Fees, from, Sector::CentralBank, fee_minor),
+            FeeTo::PayeeBank => {
+                self.banks[usize::from(payee_bank)].gain(fee_minor);
+                self.flows_today.record(Flow::Fees, from, Sector::Banks, fee_minor);
+            }
+        }
     }
 
     fn pay_cash(&mut self, wish: &Wish, is_to_person: bool, spent: &mut i64) -> bool {
@@ -318,6 +365,11 @@ impl Economy<'_> {
         self.used[DEPOSIT].count += 1;
         self.used[DEPOSIT].value_minor += amount;
     }
+}
+
+/// The fee of an amount by the ledger's own schedule.
+pub(super) fn fee_of(schedule: &FeeSchedule, amount_minor: i64) -> i64 {
+    i64::try_from(schedule.fee(minor(amount_minor)).minor()).unwrap_or(i64::MAX)
 }
 
 /// An amount of the ledger; nothing negative ever gets here.

@@ -24,13 +24,21 @@ struct Shown {
     factor: f64,
 }
 
-const SHOWN: [Shown; 10] = [
+const SHOWN: [Shown; 13] = [
     Shown { title: "CBDC of liquid money", name: "cbdc_of_liquid_wealth", unit: "%", factor: 100.0 },
     Shown { title: "Households with a wallet", name: "adopters_share", unit: "%", factor: 100.0 },
     Shown { title: "Change of deposits", name: "deposits_change", unit: "%", factor: 100.0 },
     Shown { title: "Change of loans", name: "loans_change", unit: "%", factor: 100.0 },
     Shown { title: "Reserves and facility", name: "reserves_minor", unit: "EUR m", factor: 1e-8 },
-    Shown { title: "Loans of the central bank", name: "central_bank_loans_minor", unit: "EUR m", factor: 1e-8 },
+    Shown { title: "Central-bank loans", name: "central_bank_loans_minor", unit: "EUR m", factor: 1e-8 },
+    Shown { title: "CBDC at its highest", name: "cbdc_households_minor_max", unit: "EUR m", factor: 1e-8 },
+    Shown { title: "Reserves at their lowest", name: "reserves_minor_min", unit: "EUR m", factor: 1e-8 },
+    Shown {
+        title: "Central-bank loans at their highest",
+        name: "central_bank_loans_minor_max",
+        unit: "EUR m",
+        factor: 1e-8,
+    },
     Shown { title: "Equity of banks", name: "bank_equity_minor", unit: "EUR m", factor: 1e-8 },
     Shown { title: "Deposit rate", name: "deposit_rate_ppm", unit: "% a year", factor: 1e-4 },
     Shown { title: "Paid with CBDC", name: "payments_cbdc_share", unit: "%", factor: 100.0 },
@@ -49,17 +57,47 @@ fn rows(merged: &Merged) -> impl Iterator<Item = &DesignSummary> {
     merged.designs.iter().filter(|design| design.runs > 0).take(ROWS_MAX)
 }
 
+/// The figures that are told design by design: all of a single design, else those in which designs differ as printed.
+fn differing(merged: &Merged) -> Vec<&'static Shown> {
+    let told = |shown: &Shown, design: &DesignSummary| shown.of(&design.figures).map(|spread| spread.map(minus));
+    let differs = |shown: &&Shown| {
+        let mut all = merged.designs.iter().filter(|design| design.runs > 0).map(|design| told(shown, design));
+        let first = all.next();
+        merged.designs.len() == 1 || all.any(|other| Some(other) != first)
+    };
+    SHOWN.iter().filter(differs).collect()
+}
+
+/// The other figures in one sentence.
+fn the_same(merged: &Merged, differing: &[&Shown]) -> String {
+    let Some(design) = rows(merged).next() else { return String::new() };
+    let told: Vec<String> = SHOWN
+        .iter()
+        .filter(|shown| !differing.iter().any(|other| other.name == shown.name))
+        .filter_map(|shown| {
+            let [_, _, median, _, _] = shown.of(&design.figures)?;
+            Some(format!("{} {} {}", shown.title.to_lowercase(), minus(median), shown.unit).trim_end().to_owned())
+        })
+        .collect();
+    if told.is_empty() {
+        return String::new();
+    }
+    format!("<p class=\"note\">The same in all designs (medians): {}.</p>", told.join(", "))
+}
+
 /// Medians with 5 to 95 % beneath: of each design, and of its difference from the first.
 pub fn tables(html: &mut String, merged: &Merged) {
-    html.push_str("<section class=\"card\"><h2>At the end</h2>");
+    html.push_str("<section class=\"card\"><h2>At the end, and at the extremes on the way</h2>");
+    let shown = differing(merged);
     let caption = "Median over seeds; in brackets from 5 to 95 %";
-    table(html, caption, rows(merged), |design| &design.figures);
+    table(html, caption, &shown, rows(merged), |design| &design.figures);
     if let [first, _, ..] = merged.designs.as_slice() {
         let _ = write!(html, "<h4>Difference from {}, seed by seed</h4>", escape(&first.name));
         let caption = "Median of the differences, in points where a figure is a percentage; in brackets from 5 to 95 %. Where both \
                        ends have one sign, at least nine seeds in ten agree on it";
-        table(html, caption, rows(merged).filter(|design| design.design > 0), |design| &design.against_first);
+        table(html, caption, &shown, rows(merged).filter(|design| design.design > 0), |design| &design.against_first);
     }
+    html.push_str(&the_same(merged, &shown));
     if merged.designs.len() > ROWS_MAX {
         let _ = write!(
             html,
@@ -73,15 +111,16 @@ pub fn tables(html: &mut String, merged: &Merged) {
 fn table<'a>(
     html: &mut String,
     caption: &str,
+    columns: &[&Shown],
     designs: impl Iterator<Item = &'a DesignSummary>,
     figures: fn(&DesignSummary) -> &BTreeMap<String, Spread>,
 ) {
     let _ = write!(
         html,
-        "<div class=\"scroll\"><table><caption>{caption}</caption><thead><tr><th scope=\"col\">design</th>\
+        "<div class=\"scroll\"><table class=\"dense\"><caption>{caption}</caption><thead><tr><th scope=\"col\">design</th>\
          <th scope=\"col\" class=\"number\">runs</th>"
     );
-    for shown in &SHOWN {
+    for shown in columns {
         let unit = if shown.unit.is_empty() { String::new() } else { format!("<br><small>{}</small>", shown.unit) };
         let _ =
             write!(html, "<th scope=\"col\" class=\"number\" style=\"white-space: normal\">{}{unit}</th>", shown.title);
@@ -90,11 +129,11 @@ fn table<'a>(
     for design in designs {
         let _ = write!(
             html,
-            "<tr><th scope=\"row\" style=\"white-space: nowrap\">{}</th><td class=\"number\">{}</td>",
+            "<tr><th scope=\"row\" style=\"min-width: 9em\">{}</th><td class=\"number\">{}</td>",
             escape(&design.name),
             design.runs
         );
-        for shown in &SHOWN {
+        for shown in columns {
             let cell = shown.of(figures(design)).map(|[p05, _, median, _, p95]| {
                 format!("{}<br><small>({} to {})</small>", minus(median), minus(p05), minus(p95))
             });
@@ -105,10 +144,10 @@ fn table<'a>(
     html.push_str("</tbody></table></div>");
 }
 
-/// A picture for each figure that moves.
+/// A picture for each figure in which designs differ.
 pub fn plots(html: &mut String, merged: &Merged, number: &mut usize) {
     html.push_str("<h2>Designs compared: at the end</h2><section class=\"plots\" aria-label=\"Comparison\">");
-    for shown in &SHOWN {
+    for shown in differing(merged) {
         let drawn: Vec<Whiskers> = rows(merged)
             .filter_map(|design| {
                 let percentiles = shown.of(&design.figures)?;

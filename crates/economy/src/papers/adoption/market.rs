@@ -3,7 +3,7 @@
 //! A consumer meets a merchant, likes one of cash, card and CBDC best by taste and by what was learned, and pays with the
 //! best that the merchant accepts. A CBDC payment needs money in the wallet: it fails if there is too little, unless the
 //! missing part is drawn from the bank (reverse waterfall); a failed one is remembered. The wallet is filled once a round
-//! up to what the consumer plans to spend from it, within the limits. A merchant counts what customers would have liked
+//! up to what the consumer plans to spend from it, at least a usual payment, within the limits. A merchant counts what customers would have liked
 //! and takes a terminal if the goodwill of such sales pays for fees and terminal; one terminal does for both.
 //!
 //! Money in the wallet is whole minor units; what goes in must come out as payments or be there.
