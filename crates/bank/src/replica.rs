@@ -214,7 +214,7 @@ impl Replica {
     fn apply(&self, verified: &VerifiedProposal<'_>) -> Block {
         self.ledger.apply(verified, |ledger, block| {
             if let Some(directory) = &self.directory {
-                directory.follow(ledger, &block);
+                directory.follow(ledger, &block.changes);
             }
             if block.changes.members {
                 self.membership.follow(ledger);

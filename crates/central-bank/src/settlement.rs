@@ -97,7 +97,7 @@ impl Settlement {
         let verified = VerifiedProposal::from_own_log(&committed.proposal)
             .map_err(|error| SettlementError::Undecodable { index, reason: error.to_string() })?;
         let block = self.ledger.apply(&verified, |ledger, block| {
-            self.directory.follow(ledger, &block);
+            self.directory.follow(ledger, &block.changes);
             if block.changes.members {
                 self.membership.follow(ledger);
             }

@@ -118,7 +118,7 @@ impl Auditor {
             Err(error) => return wrong(error.to_string()),
         };
         let block = self.ledger.apply(&verified);
-        self.directory.follow(&self.ledger, &block);
+        self.directory.follow(&self.ledger, &block.changes);
         if let Some(place) = block.outcomes.iter().zip(&outcomes).position(|(computed, kept)| computed != kept) {
             return wrong(format!(
                 "command {place} has the outcome {}, computed {}",
