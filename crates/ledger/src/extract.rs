@@ -16,7 +16,7 @@
 //! | part | encoding |
 //! |---|---|
 //! | version (1), reserved (1), bank (2) | |
-//! | path of the bank's leaf | place (2), number of banks (2), length (1), hashes |
+//! | path of the bank's leaf | place (2), number of banks (2), length (1), hashes; zeros before the bank is a member |
 //! | changed accounts of the bank | count (4), (serial (4), record (96)) in serial order |
 //! | linked wallets of other banks | count (4), (account (8), record (96)): changed wallets that are linked to the bank, and those that a command of the block linked anew |
 //! | keys | count (4), (account (8), key (32)): of opened wallets and replaced keys among the above |
@@ -107,8 +107,7 @@ pub struct Followed {
     pub changes: Changes,
 }
 
-/// The extracts of a block for those of `banks` that the ledger knows. `ledger` is the ledger after the block, `parent` its
-/// header before.
+/// The extracts of a block for `banks`. `ledger` is the ledger after the block, `parent` its header before.
 pub fn extracts(
     ledger: &Ledger,
     banks: &[BankId],
@@ -118,10 +117,8 @@ pub fn extracts(
 ) -> Vec<(BankId, Vec<u8>)> {
     let known: Vec<BankId> = ledger.banks().collect();
     let place_of = |bank: &BankId| known.iter().position(|known| known == bank);
-    let mut drafts: Vec<Draft> = banks
-        .iter()
-        .filter_map(|bank| Some(Draft::new(*bank, place_of(bank)?, block.changes.accounts.len())))
-        .collect();
+    let mut drafts: Vec<Draft> =
+        banks.iter().map(|bank| Draft::new(*bank, place_of(bank), block.changes.accounts.len())).collect();
     if drafts.is_empty() {
         return Vec::new();
     }
@@ -229,7 +226,8 @@ impl Shared {
 /// An extract that is being written.
 struct Draft {
     bank: BankId,
-    place: usize,
+    /// Of its leaf; none before it is a member.
+    place: Option<usize>,
     own: Writer,
     own_count: u32,
     linked: Writer,
@@ -244,7 +242,7 @@ struct Draft {
 }
 
 impl Draft {
-    fn new(bank: BankId, place: usize, changed: usize) -> Draft {
+    fn new(bank: BankId, place: Option<usize>, changed: usize) -> Draft {
         Draft {
             bank,
             place,
@@ -290,12 +288,13 @@ impl Draft {
     }
 
     fn finish(mut self, banks: &[BankId], shared: &Shared, block: &Block) -> Vec<u8> {
-        let path = merkle::path(&block.effect_leaves, self.place).expect("there is a leaf for each bank");
+        let path = self.place.and_then(|place| merkle::path(&block.effect_leaves, place)).unwrap_or_default();
+        let (place, banks) = self.place.map_or((0, 0), |place| (place as u16, banks.len() as u16));
         let sections = [&self.own, &self.linked, &self.keys, &self.movements, &self.commands];
         let bytes: usize = sections.iter().map(|section| section.len()).sum();
         let mut out = Writer::with_capacity(bytes + shared.books.len() + shared.rules.len() + 1024);
         out.u8(VERSION).reserved(1).u16(self.bank.0);
-        out.u16(self.place as u16).u16(banks.len() as u16).u8(path.len() as u8).raw(path.as_flattened());
+        out.u16(place).u16(banks).u8(path.len() as u8).raw(path.as_flattened());
         out.u32(self.own_count).raw(self.own.as_bytes());
         out.u32(self.linked_count).raw(self.linked.as_bytes());
         out.u32(self.key_count).raw(self.keys.as_bytes());
@@ -409,6 +408,13 @@ fn read_rules(bytes: &[u8], day_offset_minutes: i16) -> Result<Rules, DecodeErro
     input.finish().map(|()| rules)
 }
 
+/// The bank that an extract is for, if it is one.
+pub fn bank_of(extract: &[u8]) -> Option<BankId> {
+    let mut input = Reader::new("extract", extract);
+    input.version().and_then(|()| input.reserved(1)).ok()?;
+    input.u16().ok().map(BankId)
+}
+
 /// Reads the command whose entry begins at `offset`, with its place and outcome.
 pub fn read_command(extract: &[u8], offset: u32) -> Result<OwnCommand, DecodeError> {
     let mut input = Reader::new("extract", extract);
@@ -456,7 +462,10 @@ impl Ledger {
         leaf.update(&bank.0.to_le_bytes());
         leaf.update(read.own_bytes);
         let root = merkle::root_from_path(leaf.finish(), read.place, read.banks, &read.path);
-        if root != Some(header.effects_root) {
+        let members = read.rules.as_ref().map_or(&self.members, |rules| &rules.members);
+        let is_member = members.seat(Role::Bank, MemberId(bank.0)).is_some();
+        // Before a bank is a member it has no leaf, and no account.
+        if (is_member && root != Some(header.effects_root)) || (!is_member && !read.own.is_empty()) {
             return Err(ExtractError::OtherAccounts { height });
         }
         let digest =
