@@ -10,6 +10,7 @@
 //! private_key = "node.key"                # PEM, mode 0600
 //! signing_key = "signing.key"             # 64 hexadecimal digits, mode 0600
 //! central_bank = "127.0.0.1:7000"
+//! replica = "full"                        # what is kept of the chain: "full", or "own" for this bank's part alone
 //! peers = ["127.0.0.1:7102"]              # banks to follow while the central bank cannot be reached
 //! ```
 //!
@@ -21,6 +22,17 @@ use std::path::{Path, PathBuf};
 use cbdc_node::ConfigError;
 use cbdc_node::config::{beside, load_config};
 use serde::Deserialize;
+
+/// What a bank keeps of the chain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keeps {
+    /// Every block: the bank applies all of it, and serves it to others.
+    #[default]
+    Full,
+    /// Headers and what concerns its own customers, from the central bank only: the work of a payment is its two banks' alone.
+    Own,
+}
 
 /// A bank's configuration. Every key that has no default must be given; unknown keys are errors.
 #[derive(Clone, Debug, Deserialize)]
@@ -45,13 +57,17 @@ pub struct Config {
     pub signing_key: PathBuf,
     /// The central bank's node, `host:port`.
     pub central_bank: String,
-    /// Other banks' nodes, `host:port`, to follow the chain from while the central bank cannot be reached.
+    /// What is kept of the chain. A data folder holds one or the other.
+    #[serde(default)]
+    pub replica: Keeps,
+    /// Other banks' nodes, `host:port`, to follow the chain from while the central bank cannot be reached. Only a full
+    /// replica can follow them.
     #[serde(default)]
     pub peers: Vec<String>,
     /// Verify customers' signatures here as well, to drop junk early. The central bank verifies all of them in any case.
     #[serde(default)]
     pub verify_at_edge: bool,
-    /// Verify every signature in blocks of the central bank too, not only in those of peers.
+    /// Verify every signature in blocks of the central bank too, not only in those of peers. Only a full replica has them all.
     #[serde(default)]
     pub verify_blocks: bool,
     /// A checkpoint of the replica is written in the background every so many blocks.

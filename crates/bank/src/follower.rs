@@ -5,6 +5,8 @@
 //!    the last. One that serves bad data is dropped for a while, and the event recorded.
 //! 3. While a peer serves, the central bank is tried again every few seconds, and preferred as soon as it answers.
 //!
+//! A bank that keeps its own part of the chain follows the central bank's extracts for it, and nobody else.
+//!
 //! Nothing is remembered but the replica's height: blocks that come twice are passed over.
 
 use std::sync::Arc;
@@ -84,10 +86,12 @@ impl Follower {
         let mut pause = BACKOFF.0;
         loop {
             let began = Instant::now();
-            let opened = open_central(&self.central_bank, &self.ledger).await;
-            let followed = match opened {
-                Ok(blocks) => self.follow_central(blocks).await,
-                Err(_) => self.follow_peers().await,
+            let followed = match self.ledger.read(|ledger| ledger.keeps_part_of()) {
+                Some(_) => self.follow_own_part().await,
+                None => match open_central(&self.central_bank, &self.ledger).await {
+                    Ok(blocks) => self.follow_central(blocks).await,
+                    Err(_) => self.follow_peers().await,
+                },
             };
             if let Err(gone) = followed {
                 return gone;
@@ -100,12 +104,27 @@ impl Follower {
         }
     }
 
+    async fn follow_own_part(&self) -> Result<(), Gone> {
+        let Ok(mut extracts) = open_extracts(&self.central_bank, &self.ledger).await else { return Ok(()) };
+        tracing::info!(address = %self.central_bank.address, "following the own part of the chain from the central bank");
+        loop {
+            match extracts.message().await {
+                Ok(Some(extract)) => self.deliveries.send(Delivery::Extract(extract)).await.map_err(|_| Gone)?,
+                Ok(None) => return Ok(()),
+                Err(status) => {
+                    tracing::warn!(status = %status.message(), "the central bank's extracts can no longer be followed");
+                    return Ok(());
+                }
+            }
+        }
+    }
+
     async fn follow_central(&self, mut blocks: Streaming<v1::Block>) -> Result<(), Gone> {
         tracing::info!(address = %self.central_bank.address, "following the chain from the central bank");
         loop {
             match blocks.message().await {
                 Ok(Some(block)) => {
-                    let delivery = Delivery { block, source: Source::CentralBank, verdict: None };
+                    let delivery = Delivery::Block { block, source: Source::CentralBank, verdict: None };
                     self.deliveries.send(delivery).await.map_err(|_| Gone)?;
                 }
                 Ok(None) => return Ok(()),
@@ -158,7 +177,7 @@ impl Follower {
             };
             let Ok(Some(block)) = block else { return Ok(None) };
             let (tell, verdict) = oneshot::channel();
-            let delivery = Delivery { block, source: Source::Peer, verdict: Some(tell) };
+            let delivery = Delivery::Block { block, source: Source::Peer, verdict: Some(tell) };
             self.deliveries.send(delivery).await.map_err(|_| Gone)?;
             if let Err(error) = verdict.await.map_err(|_| Gone)? {
                 return Ok(Some(error.to_string()));
@@ -172,11 +191,26 @@ async fn open_central(central_bank: &CentralBank, ledger: &LedgerHandle) -> Resu
     open(channel, ledger).await
 }
 
+async fn open_extracts(
+    central_bank: &CentralBank,
+    ledger: &LedgerHandle,
+) -> Result<Streaming<v1::BlockExtract>, Status> {
+    let channel = central_bank.channel().map_err(|error| Status::unavailable(error.to_string()))?;
+    let mut client = ChainClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let from_height = ledger.read(|ledger| ledger.height().next().0);
+    let opening = client.follow_extracts(v1::FollowExtractsRequest { from_height });
+    Ok(tokio::time::timeout(OPEN_TIMEOUT, opening).await.map_err(|_| no_stream())??.into_inner())
+}
+
+fn no_stream() -> Status {
+    Status::deadline_exceeded("no stream could be opened within 5 s")
+}
+
 async fn open(channel: Channel, ledger: &LedgerHandle) -> Result<Streaming<v1::Block>, Status> {
     let mut client = ChainClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let from_height = ledger.read(|ledger| ledger.height().next().0);
     let opened = tokio::time::timeout(OPEN_TIMEOUT, client.follow(v1::FollowRequest { from_height })).await;
-    let blocks = opened.map_err(|_| Status::deadline_exceeded("no stream could be opened within 5 s"))??;
+    let blocks = opened.map_err(|_| no_stream())??;
     Ok(blocks.into_inner())
 }
 

@@ -19,6 +19,7 @@
 //! | `edge` | what is checked of customers' batches before they are relayed |
 //! | `relay` | one long-lived stream of commands to the central bank |
 //! | `follower`, `replica` | fetching blocks; verifying, applying and booking them |
+//! | `own_part`, `questions` | following the bank's own part of the chain alone; asking the central bank for the rest |
 //! | `desk` | deposits and outbox, which change together |
 //! | `deposits`, `outbox` | the deposit book; commands whose outcome is awaited |
 //! | `dispatch` | sending what lies in the outbox |
@@ -26,7 +27,7 @@
 //! | `history` | where each customer's payments stand in the chain |
 //! | `metrics` | what is measured |
 //!
-//! A bank that cannot reach the central bank follows the chain from a peer bank. It does not relay commands through one:
+//! A bank that cannot reach the central bank and keeps a full replica follows the chain from a peer bank. It does not relay commands through one:
 //! the central bank takes a customer's command only from the customer's own bank ([`cbdc_ledger::authority`]).
 
 pub mod config;
@@ -39,12 +40,14 @@ mod history;
 mod metrics;
 pub mod node;
 mod outbox;
+mod own_part;
 mod own_sequence;
+mod questions;
 mod relay;
 mod replica;
 mod service;
 mod signing;
 
 pub use cbdc_node::ConfigError;
-pub use config::Config;
+pub use config::{Config, Keeps};
 pub use node::{Node, NodeError, StartError, start, start_on};

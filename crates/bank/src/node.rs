@@ -37,13 +37,15 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use crate::config::Config;
+use crate::config::{Config, Keeps};
 use crate::desk::{Desk, DeskError};
 use crate::dispatch::Dispatcher;
 use crate::edge::EdgeVerifier;
 use crate::follower::{Follower, node_keys};
 use crate::history::History;
 use crate::metrics::Metrics;
+use crate::own_part;
+use crate::questions::Questions;
 use crate::relay::{CentralBank, Relay};
 use crate::replica::{BlockError, ReplayError, Replica, replay};
 use crate::service::{BankService, Desks};
@@ -63,6 +65,12 @@ pub enum StartError {
     ReadGenesis { path: PathBuf, reason: String },
     #[error("the genesis {path} is not acceptable: {error}")]
     Genesis { path: PathBuf, error: GenesisError },
+    #[error("`{key}` needs the full chain: expected it together with replica = \"full\", found it with \"own\"")]
+    NeedsFullReplica { key: &'static str },
+    #[error(
+        "the data folder {path} was kept with replica = \"{found}\", the configuration says \"{expected}\"; go back to that, or let the bank follow the chain anew in an empty folder (its deposits are in the old one)"
+    )]
+    OtherReplica { path: PathBuf, expected: &'static str, found: &'static str },
     #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error(transparent)]
@@ -177,12 +185,13 @@ pub async fn start_on(config: Config, store: Arc<dyn Store>) -> Result<Node, Sta
     if let Some(address) = config.metrics_listen {
         serve_metrics(address)?;
     }
+    check_replica(&config)?;
     let genesis = Arc::new(read_genesis(&config)?);
     let identity = NodeIdentity::load(&config.certificate, &config.private_key)?;
     let signing_key = read_signing_key(&config.signing_key)?;
     let bank = BankId(config.bank);
     let archive = Arc::new(Archive::new(store.clone(), Arc::new(ProposalsByHeight(store.clone()))));
-    let ledger = recover(store.clone(), archive.clone(), genesis.clone()).await?;
+    let ledger = recover(store.clone(), archive.clone(), genesis.clone(), &config).await?;
     warn_of_other_keys(&ledger, bank, &identity, &signing_key);
     // The port is bound before anything is started, so that a failure leaves nothing running.
     let listener = bind(config.listen).await?;
@@ -198,11 +207,40 @@ fn read_genesis(config: &Config) -> Result<Genesis, StartError> {
     }
 }
 
+/// Refuses what only a full replica can do.
+fn check_replica(config: &Config) -> Result<(), StartError> {
+    match config.replica {
+        Keeps::Own if config.verify_blocks => Err(StartError::NeedsFullReplica { key: "verify_blocks" }),
+        Keeps::Own if !config.peers.is_empty() => Err(StartError::NeedsFullReplica { key: "peers" }),
+        _ => Ok(()),
+    }
+}
+
 /// The ledger of the newest checkpoint, and above it what the archive holds.
-async fn recover(store: Arc<dyn Store>, archive: Arc<Archive>, genesis: Arc<Genesis>) -> Result<Ledger, StartError> {
+async fn recover(
+    store: Arc<dyn Store>,
+    archive: Arc<Archive>,
+    genesis: Arc<Genesis>,
+    config: &Config,
+) -> Result<Ledger, StartError> {
+    let (keeps, bank, path) = (config.replica, BankId(config.bank), config.data_dir.clone());
     let recovering = move || {
-        let (mut ledger, _) = recovery::load(&store, Genesis::clone(&genesis))?;
-        replay(&mut ledger, &archive)?;
+        let (mut ledger, checkpoint) = recovery::load(&store, Genesis::clone(&genesis))?;
+        if checkpoint.is_none() && keeps == Keeps::Own {
+            ledger = Ledger::of_bank(Genesis::clone(&genesis), bank).map_err(RecoveryError::from)?;
+        }
+        let has_blocks = archive.newest()?.is_some();
+        let kept = if has_blocks { archive.keeps_extracts()? } else { keeps == Keeps::Own };
+        match (keeps, kept) {
+            (Keeps::Own, false) => {
+                return Err(StartError::OtherReplica { path, expected: "own", found: "full" });
+            }
+            (Keeps::Full, true) => {
+                return Err(StartError::OtherReplica { path, expected: "full", found: "own" });
+            }
+            (Keeps::Full, false) => replay(&mut ledger, &archive)?,
+            (Keeps::Own, true) => own_part::replay(&mut ledger, &archive)?,
+        }
         Ok(ledger)
     };
     tokio::task::spawn_blocking(recovering).await?
@@ -282,6 +320,7 @@ impl Launch {
         ];
         let (relay, relaying) = Relay::start(central_bank.clone(), metrics.clone(), halt.clone());
         let follower = Follower::new(central_bank.clone(), &config.peers, ledger.clone(), deliver, metrics.clone());
+        let questions = Questions::new(central_bank.clone());
         let dispatcher = Dispatcher { bank, desk: desk.clone(), relay: relay.clone(), ledger: ledger.clone() };
 
         let desks = Desks {
@@ -298,12 +337,13 @@ impl Launch {
                 .filter(|_| config.verify_at_edge)
                 .map(|directory| EdgeVerifier { network: genesis.network(), directory }),
             central_bank,
+            questions,
             accept_when_unreachable: config.accept_when_unreachable,
             metrics,
             stop: stop.clone(),
         };
         let node_ledger = ledger.clone();
-        let chain = ChainService { genesis, ledger, archive, recent, membership: membership.clone() };
+        let chain = ChainService { genesis, ledger, archive, recent, membership: membership.clone(), extracts: None };
         let routes = Routes::new(bounded(BankServer::new(BankService(Arc::new(desks)))))
             .add_service(ChainServer::new(chain).max_encoding_message_size(MESSAGE_BYTES_MAX));
         let (routes, health) = with_health_and_reflection(routes).await?;

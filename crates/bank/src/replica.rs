@@ -11,6 +11,8 @@
 //!    after a crash the block is fetched and applied again. Its height is the cursor for all of them.
 //! 6. The block is announced, and every so many blocks a checkpoint is written in the background.
 //!
+//! A bank that keeps its own part of the chain follows extracts instead: [`crate::own_part`].
+//!
 //! What fails before 4 leaves the replica as it was: a peer that sent it is dropped. A block of the central bank that fails
 //! anywhere, or one that its own signed header does not describe, stops the node, naming the height.
 
@@ -23,6 +25,7 @@ use cbdc_ledger::block::{ProofError, command_leaves};
 use cbdc_ledger::command::Record;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::encoding::DecodeError;
+use cbdc_ledger::extract::ExtractError;
 use cbdc_ledger::proposal::PROPOSAL_HEAD_BYTES;
 use cbdc_ledger::verification::VerificationError;
 use cbdc_ledger::{
@@ -60,6 +63,8 @@ pub enum BlockError {
         "block {height}, applied here, gives another header than the one that the central bank signed; audit the chain before this node is started again"
     )]
     Diverged { height: Height },
+    #[error("block {height} cannot be followed: {error}")]
+    Extract { height: Height, error: ExtractError },
     #[error("block {height} cannot be booked: {error}")]
     Books { height: Height, error: DeskError },
 }
@@ -86,6 +91,8 @@ pub enum ReplayError {
         "block {height} of this node's archive does not verify: applied again, it gives another header or other outcomes than were stored; restore this node's data folder"
     )]
     Diverged { height: Height },
+    #[error("block {height} of this node's archive does not verify: {what}; restore this node's data folder")]
+    Extract { height: Height, what: String },
 }
 
 /// Where a block came from.
@@ -96,11 +103,15 @@ pub enum Source {
 }
 
 /// A block on its way to the replica thread.
-pub struct Delivery {
-    pub block: v1::Block,
-    pub source: Source,
-    /// Hears the verdict on a peer's block.
-    pub verdict: Option<oneshot::Sender<Result<(), BlockError>>>,
+pub enum Delivery {
+    Block {
+        block: v1::Block,
+        source: Source,
+        /// Hears the verdict on a peer's block.
+        verdict: Option<oneshot::Sender<Result<(), BlockError>>>,
+    },
+    /// From the central bank, for a bank that keeps its own part of the chain.
+    Extract(v1::BlockExtract),
 }
 
 /// Applies what the archive holds above the ledger's height, checking each block against what was stored.
@@ -155,8 +166,11 @@ impl Replica {
     /// # Errors
     /// The node must stop: a block of the central bank does not verify, or cannot be booked.
     pub fn run(mut self, mut deliveries: mpsc::Receiver<Delivery>) -> Result<(), BlockError> {
-        while let Some(Delivery { block, source, verdict }) = deliveries.blocking_recv() {
-            let followed = self.follow(block, source);
+        while let Some(delivery) = deliveries.blocking_recv() {
+            let (followed, verdict) = match delivery {
+                Delivery::Block { block, source, verdict } => (self.follow(block, source), verdict),
+                Delivery::Extract(extract) => (self.follow_extract(&extract), None),
+            };
             match (followed, verdict) {
                 (Err(error), _) if error.is_fatal() => return Err(error),
                 (Err(error), None) => return Err(error),
@@ -214,7 +228,7 @@ impl Replica {
     fn apply(&self, verified: &VerifiedProposal<'_>) -> Block {
         self.ledger.apply(verified, |ledger, block| {
             if let Some(directory) = &self.directory {
-                directory.follow(ledger, &block);
+                directory.follow(ledger, &block.changes);
             }
             if block.changes.members {
                 self.membership.follow(ledger);
@@ -252,12 +266,8 @@ impl Replica {
             let length = proposal.command_bytes(at).map_or(0, <[u8]>::len);
             offset += length;
             history.add(command, index, from as u32, outcome);
-            if let Command::Payment(payment) = command {
-                // The bulk of the traffic: settled or not, it moves nothing in this bank's own books. (Waterfalls follow.)
-                let is_transfer = payment.record.kind() == cbdc_ledger::command::Kind::Transfer;
-                if is_transfer && !watches_holders {
-                    continue;
-                }
+            if moves_nothing_here(command) && !watches_holders {
+                continue;
             }
             let placed = Placed { height, index, outcome: *outcome };
             effects_of(self.bank, command, || bytes.slice(from..from + length), placed, watches_holders, &mut effects);
@@ -267,7 +277,7 @@ impl Replica {
     }
 
     /// Writes a checkpoint in the background, one at a time.
-    fn checkpoint(&self, height: Height) {
+    pub(crate) fn checkpoint(&self, height: Height) {
         let due = self.checkpoint_every_blocks > 0 && height.0.is_multiple_of(self.checkpoint_every_blocks);
         if !due || self.checkpointing.swap(true, Ordering::AcqRel) {
             return;
@@ -287,6 +297,11 @@ impl Replica {
             self.checkpointing.store(false, Ordering::Release);
         }
     }
+}
+
+/// The bulk of the traffic: settled or not, it moves nothing in a bank's own books. (Waterfalls are told apart from it.)
+pub(crate) fn moves_nothing_here(command: &Command) -> bool {
+    matches!(command, Command::Payment(payment) if payment.record.kind() == cbdc_ledger::command::Kind::Transfer)
 }
 
 /// Whether proposal and outcomes are those of a signed header, before anything is applied.

@@ -1,12 +1,13 @@
 //! What the bank signs itself: commands with its own key, its own numbers and a time that the chain will accept.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use cbdc_ledger::command::{Head, Record};
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{BankId, MemberId, NetworkId, Outcome, Reason, Signed, SigningKey, Timestamp};
+use cbdc_ledger::{BankId, MemberId, NetworkId, Outcome, Reason, Signed, SigningKey};
 use cbdc_node::LedgerHandle;
+use cbdc_node::views::probable_time;
 
 use crate::own_sequence::OwnSequence;
 
@@ -50,10 +51,4 @@ impl BankSigner {
         })?;
         Ok(make(head).sign(self.network, &self.key))
     }
-}
-
-/// What the chain's clock probably shows: this machine's, but never before the last block.
-pub fn probable_time(tip: Timestamp) -> Timestamp {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(now.as_millis()).unwrap_or(u64::MAX)).max(tip)
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use cbdc_bank::Keeps;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::command::{
     Certificate, FLAG_REVERSE_WATERFALL, Head, LinkBank, Payment, PaymentKind, PlaceHold, Record,
@@ -23,6 +24,7 @@ use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect};
 use cbdc_proto::v1;
 use cbdc_proto::v1::bank_client::BankClient;
 use cbdc_proto::v1::submit_transfer_response::State;
+use cbdc_storage::Column;
 use tonic::Code;
 use tonic::transport::Channel;
 
@@ -41,6 +43,35 @@ struct Network {
     id: NetworkId,
     central_port: u16,
     bank_ports: [u16; 2],
+    keeps: Keeps,
+}
+
+/// Makes two tests of one: with banks that keep all of the chain, and with banks that keep their own part.
+macro_rules! with_either_replica {
+    ($($test:ident)*) => {$(
+        mod $test {
+            #[tokio::test(flavor = "multi_thread")]
+            async fn where_banks_keep_all() {
+                super::$test(super::Keeps::Full).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn where_banks_keep_their_own_part() {
+                super::$test(super::Keeps::Own).await;
+            }
+        }
+    )*};
+}
+
+with_either_replica! {
+    a_customer_is_funded_pays_across_banks_and_takes_money_out_again
+    a_stream_answers_every_payment_in_its_place_and_history_knows_first_outcomes
+    a_bank_goes_on_where_it_stopped_and_accepted_payments_settle_later
+    a_damaged_archive_is_not_served_and_the_block_is_named
+    a_failing_disk_stops_the_node_and_says_so
+    what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when_it_is_needed
+    a_hold_is_captured_once_by_the_payees_bank_and_the_rest_returns
+    a_bank_states_what_its_customers_have_on_deposit
 }
 
 fn seed(role: Role, id: u16) -> [u8; 32] {
@@ -58,11 +89,11 @@ fn now_ms() -> u64 {
 }
 
 impl Network {
-    fn create() -> Network {
-        Network::create_with(Parameters::default())
+    fn create(keeps: Keeps) -> Network {
+        Network::create_with(Parameters::default(), keeps)
     }
 
-    fn create_with(policy: Parameters) -> Network {
+    fn create_with(policy: Parameters, keeps: Keeps) -> Network {
         let folder = tempfile::tempdir().unwrap();
         let members = ROLES.map(|(role, id)| make_member(folder.path(), role, id)).to_vec();
         let reserves = [1, 2].map(|bank| (BankId(bank), Amount::from_minor(1_000_000)));
@@ -80,7 +111,13 @@ impl Network {
             policy,
         };
         std::fs::write(folder.path().join("genesis.bin"), genesis.to_bytes()).unwrap();
-        Network { id: genesis.network(), folder, central_port: free_port(), bank_ports: [free_port(), free_port()] }
+        Network {
+            id: genesis.network(),
+            folder,
+            central_port: free_port(),
+            bank_ports: [free_port(), free_port()],
+            keeps,
+        }
     }
 
     fn file(&self, role: Role, id: u16, name: &str) -> PathBuf {
@@ -118,8 +155,9 @@ impl Network {
     }
 
     fn bank_config(&self, bank: u16, more: &str) -> cbdc_bank::Config {
+        let replica = if self.keeps == Keeps::Own { "replica = \"own\"\n" } else { "" };
         let text = format!(
-            "bank = {bank}\ngenesis = \"../genesis.bin\"\ndata_dir = \"data\"\nlisten = \"127.0.0.1:{}\"\ncertificate = \"node.pem\"\nprivate_key = \"node.key\"\nsigning_key = \"signing.key\"\ncentral_bank = \"127.0.0.1:{}\"\n{more}",
+            "bank = {bank}\ngenesis = \"../genesis.bin\"\ndata_dir = \"data\"\nlisten = \"127.0.0.1:{}\"\ncertificate = \"node.pem\"\nprivate_key = \"node.key\"\nsigning_key = \"signing.key\"\ncentral_bank = \"127.0.0.1:{}\"\n{replica}{more}",
             self.bank_ports[usize::from(bank) - 1],
             self.central_port,
         );
@@ -306,12 +344,12 @@ async fn height(client: &mut BankClient<Channel>) -> u64 {
     client.get_status(v1::GetStatusRequest {}).await.unwrap().into_inner().height
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_customer_is_funded_pays_across_banks_and_takes_money_out_again() {
-    let network = Network::create();
+async fn a_customer_is_funded_pays_across_banks_and_takes_money_out_again(keeps: Keeps) {
+    let network = Network::create(keeps);
     let central = network.start_central().await;
-    let (one, two) =
-        (network.start_bank(1, "").await, network.start_bank(2, "verify_at_edge = true\nverify_blocks = true\n").await);
+    let strict =
+        if keeps == Keeps::Full { "verify_at_edge = true\nverify_blocks = true\n" } else { "verify_at_edge = true\n" };
+    let (one, two) = (network.start_bank(1, "").await, network.start_bank(2, strict).await);
     network.issue(1, 100_000).await;
     network.issue(2, 100_000).await;
     let (alice, bob) = (network.funded_wallet(1, 10, 1_000).await, network.funded_wallet(2, 11, 500).await);
@@ -393,9 +431,8 @@ async fn a_customer_is_funded_pays_across_banks_and_takes_money_out_again() {
     central.shutdown().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stream_answers_every_payment_in_its_place_and_history_knows_first_outcomes() {
-    let network = Network::create();
+async fn a_stream_answers_every_payment_in_its_place_and_history_knows_first_outcomes(keeps: Keeps) {
+    let network = Network::create(keeps);
     let central = network.start_central().await;
     let one = network.start_bank(1, "").await;
     network.issue(1, 100_000).await;
@@ -456,9 +493,8 @@ async fn a_stream_answers_every_payment_in_its_place_and_history_knows_first_out
     central.shutdown().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_bank_goes_on_where_it_stopped_and_accepted_payments_settle_later() {
-    let network = Network::create();
+async fn a_bank_goes_on_where_it_stopped_and_accepted_payments_settle_later(keeps: Keeps) {
+    let network = Network::create(keeps);
     let central = network.start_central().await;
     let one = network.start_bank(1, "checkpoint_every_blocks = 2\n").await;
     network.issue(1, 100_000).await;
@@ -501,7 +537,7 @@ async fn a_bank_goes_on_where_it_stopped_and_accepted_payments_settle_later() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bank_catches_up_from_a_peer_while_the_central_bank_is_away() {
-    let network = Network::create();
+    let network = Network::create(Keeps::Full);
     let central = network.start_central().await;
     let one = network.start_bank(1, "").await;
     network.issue(1, 100_000).await;
@@ -523,9 +559,8 @@ async fn a_bank_catches_up_from_a_peer_while_the_central_bank_is_away() {
     central.shutdown().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_archive_is_not_served_and_the_block_is_named() {
-    let network = Network::create();
+async fn a_damaged_archive_is_not_served_and_the_block_is_named(keeps: Keeps) {
+    let network = Network::create(keeps);
     let central = network.start_central().await;
     let store = Arc::new(cbdc_storage::MemoryStore::new());
     let config = network.bank_config(1, "");
@@ -533,20 +568,20 @@ async fn a_damaged_archive_is_not_served_and_the_block_is_named() {
     network.issue(1, 100_000).await;
     network.issue(1, 50).await;
     one.shutdown().await;
-    store.flip_bit(cbdc_storage::Column::Outcomes, &1_u64.to_be_bytes(), 3);
+    let column = if keeps == Keeps::Full { Column::Outcomes } else { Column::Extracts };
+    store.flip_bit(column, &1_u64.to_be_bytes(), 3);
     let Err(error) = cbdc_bank::start_on(config.clone(), store.clone()).await else {
         panic!("a damaged block was served")
     };
     assert!(error.to_string().contains("block 1"), "{error}");
-    store.flip_bit(cbdc_storage::Column::Outcomes, &1_u64.to_be_bytes(), 3);
+    store.flip_bit(column, &1_u64.to_be_bytes(), 3);
     let one = cbdc_bank::start_on(config, store).await.unwrap();
     one.shutdown().await;
     central.shutdown().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_failing_disk_stops_the_node_and_says_so() {
-    let network = Network::create();
+async fn a_failing_disk_stops_the_node_and_says_so(keeps: Keeps) {
+    let network = Network::create(keeps);
     let central = network.start_central().await;
     let store = Arc::new(cbdc_storage::MemoryStore::new());
     let mut one = cbdc_bank::start_on(network.bank_config(1, ""), store.clone()).await.unwrap();
@@ -570,9 +605,8 @@ fn limited() -> Parameters {
     policy
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when_it_is_needed() {
-    let network = Network::create_with(limited());
+async fn what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when_it_is_needed(keeps: Keeps) {
+    let network = Network::create_with(limited(), keeps);
     let central = network.start_central().await;
     let (one, two) = (network.start_bank(1, "").await, network.start_bank(2, "verify_at_edge = true\n").await);
     network.issue(1, 100_000).await;
@@ -677,9 +711,8 @@ async fn what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when
     central.shutdown().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hold_is_captured_once_by_the_payees_bank_and_the_rest_returns() {
-    let network = Network::create();
+async fn a_hold_is_captured_once_by_the_payees_bank_and_the_rest_returns(keeps: Keeps) {
+    let network = Network::create(keeps);
     let central = network.start_central().await;
     let (one, two) = (network.start_bank(1, "").await, network.start_bank(2, "").await);
     network.issue(1, 100_000).await;
@@ -707,8 +740,11 @@ async fn a_hold_is_captured_once_by_the_payees_bank_and_the_rest_returns() {
     let capture = |amount_minor| v1::CaptureHoldRequest { hold: 1, amount_minor };
     let refused = at_two.capture_hold(capture(350)).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
-    let refused = network.back_office(1).capture_hold(capture(350)).await.unwrap_err();
-    assert_eq!(refusal_of(&refused).unwrap().reason, Reason::UnknownHold);
+    // A bank that keeps all of the chain knows it by itself; of another one's request the ledger says so.
+    let refused = network.back_office(1).capture_hold(capture(350)).await;
+    let reason = refused.map(|outcome| outcome.into_inner().reason);
+    let reason = reason.unwrap_or_else(|status| refusal_of(&status).unwrap().reason.name().to_owned());
+    assert_eq!(reason, "UNKNOWN_HOLD");
     let mut office = network.back_office(2);
     let outcomes = [501, 350, 350].map(capture);
     let mut reasons = Vec::new();
@@ -728,9 +764,8 @@ async fn a_hold_is_captured_once_by_the_payees_bank_and_the_rest_returns() {
     central.shutdown().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_bank_states_what_its_customers_have_on_deposit() {
-    let network = Network::create();
+async fn a_bank_states_what_its_customers_have_on_deposit(keeps: Keeps) {
+    let network = Network::create(keeps);
     let central = network.start_central().await;
     let one = network.start_bank(1, "").await;
     network.issue(1, 100_000).await;
@@ -741,5 +776,54 @@ async fn a_bank_states_what_its_customers_have_on_deposit() {
     let reported = network.back_office(1).report_deposits(request).await.unwrap().into_inner();
     assert_eq!((reported.outcome.unwrap().settled, reported.deposits_minor), (true, 800));
     one.shutdown().await;
+    central.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bank_with_its_own_part_comes_back_after_long_and_is_refused_what_needs_all() {
+    let mut network = Network::create(Keeps::Own);
+    let central = network.start_central().await;
+    let one = network.start_bank(1, "checkpoint_every_blocks = 10\n").await;
+    let two = network.start_bank(2, "").await;
+    network.issue(1, 100_000).await;
+    network.issue(2, 100_000).await;
+    let (alice, bob) = (network.funded_wallet(1, 10, 5_000).await, network.funded_wallet(2, 11, 10).await);
+    two.shutdown().await;
+    // More blocks than the central bank keeps ready.
+    let mut at_one = network.client(1, None);
+    for sequence in 1..=300 {
+        assert_eq!(pay(&mut at_one, &alice.transfer(&bob, 1, sequence)).await, (0, 0));
+    }
+    let reached = height(&mut at_one).await;
+    let two = network.start_bank(2, "").await;
+    let mut at_two = network.client(2, None);
+    until(async || height(&mut at_two).await >= reached).await;
+    assert_eq!(posted(&mut at_two, &bob).await, 310);
+    let list = v1::ListPaymentsRequest { account: bob.account.to_string(), page_size: 500, page_token: String::new() };
+    let received = at_two.list_payments(list).await.unwrap().into_inner().payments;
+    assert_eq!(received.iter().filter(|entry| entry.kind == "transfer").count(), 300);
+
+    // Whole blocks are for others to serve, and the folder stays what it is.
+    let chain = |bank: u16| {
+        let trust = ServerTrust::NodeKey(network.identity(Role::Bank, bank).public_key());
+        let address = format!("127.0.0.1:{}", network.bank_ports[usize::from(bank) - 1]);
+        let identity = network.identity(Role::Bank, 1);
+        v1::chain_client::ChainClient::new(connect(&address, Some(&identity), &trust).unwrap())
+    };
+    let refused = chain(2).get_block(v1::GetBlockRequest { height: 1 }).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+    let header = chain(2).get_header(v1::GetHeaderRequest { height: Some(1) }).await.unwrap().into_inner();
+    assert_eq!(header, chain(1).get_header(v1::GetHeaderRequest { height: Some(1) }).await.unwrap().into_inner());
+    drop((at_one, at_two));
+    tokio::join!(one.shutdown(), two.shutdown());
+    let started =
+        |config: cbdc_bank::Config| async { cbdc_bank::start(config).await.err().map(|error| error.to_string()) };
+    let error = started(network.bank_config(2, "verify_blocks = true\n")).await.unwrap();
+    assert!(error.contains("verify_blocks"), "{error}");
+    network.keeps = Keeps::Full;
+    for bank in [1, 2] {
+        let error = started(network.bank_config(bank, "")).await.unwrap();
+        assert!(error.contains("replica"), "{error}");
+    }
     central.shutdown().await;
 }

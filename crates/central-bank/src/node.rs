@@ -13,7 +13,7 @@ use cbdc_node::chain::RecentBlocks;
 use cbdc_node::recovery::RecoveryError;
 use cbdc_node::server::{Health, ServeError, bind, serve, with_health_and_reflection};
 use cbdc_node::telemetry::{TelemetryError, serve_metrics};
-use cbdc_node::{Archive, ArchiveError, ChainService, LedgerHandle, Membership, ProposalSource};
+use cbdc_node::{Archive, ArchiveError, ChainService, Extracts, LedgerHandle, Membership, ProposalSource};
 use cbdc_ordering::{CommittedReceiver, Ordering, OrderingConfig, OrderingError, Position};
 use cbdc_proto::transport::key_file::read_signing_key;
 use cbdc_proto::transport::{ClientAuthentication, IdentityError, MESSAGE_BYTES_MAX, NodeIdentity};
@@ -216,6 +216,7 @@ struct Parts {
     membership: Membership,
     archive: Arc<Archive>,
     recent: RecentBlocks,
+    extracts: Extracts,
     first_outcomes: FirstOutcomes,
     ordering: Arc<Ordering>,
     applied: watch::Sender<Option<Position>>,
@@ -248,6 +249,7 @@ impl Parts {
         let directory = Arc::new(KeyDirectory::of(&ledger));
         let membership = Membership::of(&ledger);
         let clock = Arc::new(Clock::with_wall(ledger.tip().time, wall_clock));
+        let extracts = Extracts::new(ledger.banks());
         let ledger = LedgerHandle::new(ledger);
         let (intake, batches) = Intake::new(config.sequencer.queue_commands_max);
         let first_outcomes = FirstOutcomes::default();
@@ -270,6 +272,7 @@ impl Parts {
             membership,
             archive,
             recent: RecentBlocks::default(),
+            extracts,
             first_outcomes,
             ordering,
             applied: watch::channel(None).0,
@@ -328,6 +331,7 @@ impl Parts {
             membership: self.membership.clone(),
             archive: self.archive.clone(),
             recent: self.recent.clone(),
+            extracts: self.extracts.clone(),
             first_outcomes: self.first_outcomes.clone(),
             ordering: self.ordering.clone(),
             checkpoint_every_blocks: config.checkpoint_every_blocks.max(1),
@@ -361,6 +365,7 @@ impl Parts {
             intake: self.intake.clone(),
             membership: self.membership.clone(),
             desk: self.desk.clone(),
+            ledger: self.ledger.clone(),
         };
         let policy = PolicyService {
             intake: self.intake.clone(),
@@ -376,6 +381,7 @@ impl Parts {
             archive: self.archive.clone(),
             recent: self.recent.clone(),
             membership: self.membership.clone(),
+            extracts: Some(self.extracts.clone()),
         };
         let settlement =
             v1::settlement_server::SettlementServer::new(settlement).max_decoding_message_size(MESSAGE_BYTES_MAX);

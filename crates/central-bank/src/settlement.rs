@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use cbdc_ledger::directory::KeyDirectory;
+use cbdc_ledger::extract::extracts;
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{Block, Height, MemberId, NetworkId, Reason, SignedHeader, SigningKey, VerifiedProposal};
+use cbdc_ledger::{BankId, Block, Height, MemberId, NetworkId, Reason, SignedHeader, SigningKey, VerifiedProposal};
 use cbdc_node::chain::{RecentBlocks, block_to_message};
-use cbdc_node::{Archive, ArchiveError, BlockParts, LedgerHandle, Membership};
+use cbdc_node::{Archive, ArchiveError, BlockParts, Extracts, LedgerHandle, Membership};
 use cbdc_ordering::{Committed, CommittedReceiver, OrderingError, Position};
 use cbdc_proto::convert::outcomes_to_bytes;
 use cbdc_proto::packed::Answer;
@@ -54,6 +55,7 @@ pub struct Settlement {
     pub membership: Membership,
     pub archive: Arc<Archive>,
     pub recent: RecentBlocks,
+    pub extracts: Extracts,
     pub first_outcomes: FirstOutcomes,
     pub ordering: Arc<cbdc_ordering::Ordering>,
     pub checkpoint_every_blocks: u64,
@@ -96,17 +98,19 @@ impl Settlement {
         let index = committed.position.index;
         let verified = VerifiedProposal::from_own_log(&committed.proposal)
             .map_err(|error| SettlementError::Undecodable { index, reason: error.to_string() })?;
-        let block = self.ledger.apply(&verified, |ledger, block| {
-            self.directory.follow(ledger, &block);
+        let (parent, wanted) = (self.ledger.read(|ledger| *ledger.tip()), self.extracts.wanted());
+        let (block, extracts) = self.ledger.apply(&verified, |ledger, block| {
+            self.directory.follow(ledger, &block.changes);
             if block.changes.members {
                 self.membership.follow(ledger);
             }
             // Under the ledger's lock: whoever sees that a number is used finds its first outcome.
             let height = block.header.height;
             self.first_outcomes.push(height, committed.proposal.clone(), block.outcomes.clone());
-            block
+            let extracts = extracts(ledger, &wanted, &parent, verified.proposal(), &block);
+            (block, extracts)
         });
-        let header = self.publish(committed, &block)?;
+        let header = self.publish(committed, &block, extracts)?;
         if let Some(under_way) = under_way {
             histogram!(measures::STAGE, "stage" => "order").record((began - under_way.proposed_at).as_secs_f64());
             self.answer(under_way, &block);
@@ -131,7 +135,12 @@ impl Settlement {
     }
 
     /// Signs the block unless it is in the archive, archives it, and tells followers.
-    fn publish(&self, committed: &Committed, block: &Block) -> Result<cbdc_ledger::Header, SettlementError> {
+    fn publish(
+        &self,
+        committed: &Committed,
+        block: &Block,
+        extracts: Vec<(BankId, Vec<u8>)>,
+    ) -> Result<cbdc_ledger::Header, SettlementError> {
         let (header, height) = (block.header, block.header.height);
         let signed = match self.archive.header(height)? {
             Some((archived, _)) if archived.header == header => archived,
@@ -148,6 +157,7 @@ impl Settlement {
                 signed
             }
         };
+        self.extracts.push(&signed, extracts);
         let parts = BlockParts {
             header: signed,
             log_index: committed.position.index,

@@ -251,6 +251,8 @@ pub struct Block {
     pub outcomes: Vec<Outcome>,
     /// The leaf hash of each command, for receipts.
     pub leaves: Vec<Hash>,
+    /// The leaf hash of each bank's changed accounts, in bank order, for extracts.
+    pub effect_leaves: Vec<Hash>,
     pub changes: Changes,
 }
 

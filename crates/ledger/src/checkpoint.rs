@@ -5,12 +5,15 @@
 //!
 //! | section | chunk |
 //! |---|---|
-//! | 1 | version, header of the tip, genesis, length of the state (8) |
+//! | 1 | version, header of the tip, genesis, length of the state (8), the bank whose part alone is kept (2; 0 for none) |
 //! | 5 | a part of the state: members, policy, motions, books, supply, banks' positions, holds, programmes, sweep, reclassified holders, as one stream cut into parts |
 //! | 2 | holders: first position, count, (record, times of recent payments) |
 //! | 3 | a bank: number, issuance of the day |
 //! | 6 | retired keys of the bank of the last section 3: count, keys |
 //! | 4 | accounts of the bank of the last section 3: first serial, count, (record, key) |
+//!
+//! A ledger that keeps one bank's part has two sections more at the end: 7, persons (count, (place, record)), and 8, linked
+//! wallets of other banks (count, (account, record, key)).
 //!
 //! The root is BLAKE3 over all chunks, each preceded by its length. A load checks the root and the invariants.
 
@@ -24,10 +27,11 @@ use crate::bank_table::BankTable;
 use crate::block::{Header, SupplyTerms};
 use crate::books::Books;
 use crate::encoding::{DecodeError, Reader, VERSION, Writer};
+use crate::extract::OwnPart;
 use crate::genesis::{Genesis, GenesisError};
 use crate::hold::Holds;
 use crate::holder::{HOLDER_BYTES, Holder};
-use crate::identity::{BankId, Class, Height};
+use crate::identity::{AccountId, BankId, Class, Height};
 use crate::ledger::{BankAccounts, Index, InvariantBroken, Ledger, Sweep, holder_key, key_bytes};
 use crate::member::Members;
 use crate::merkle::Hash;
@@ -47,6 +51,8 @@ const BANK: u8 = 3;
 const ACCOUNTS: u8 = 4;
 const STATE: u8 = 5;
 const RETIRED_KEYS: u8 = 6;
+const PERSONS: u8 = 7;
+const LINKED: u8 = 8;
 
 /// Bytes of the state in a chunk.
 const STATE_BYTES: usize = 1 << 20;
@@ -92,6 +98,7 @@ impl Ledger {
             programmes: self.programmes.clone(),
             positions: self.positions.clone(),
             sweep: self.sweep,
+            own_part: self.own_part.clone(),
         })
     }
 }
@@ -180,6 +187,9 @@ impl Frozen {
                 emit(out.finish())?;
             }
         }
+        if let Some(part) = &self.0.own_part {
+            part_chunks(part).try_for_each(&mut emit)?;
+        }
         Ok(hasher.root())
     }
 
@@ -189,6 +199,7 @@ impl Frozen {
         let mut out = Writer::with_capacity(genesis.len() + 512);
         out.u8(MAIN).u8(VERSION).raw(&ledger.tip.to_bytes());
         out.u32(genesis.len() as u32).raw(&genesis).u64(state_bytes as u64);
+        out.u16(ledger.keeps_part_of().map_or(0, |bank| bank.0));
         out.finish()
     }
 
@@ -205,15 +216,41 @@ impl Frozen {
         ledger.holds.encode(&mut out);
         ledger.programmes.encode(&mut out);
         ledger.sweep.encode(&mut out);
-        out.u32(ledger.class_history.len() as u32);
-        for (holder, history) in &ledger.class_history {
-            out.u32(*holder).u32(history.len() as u32);
-            history.iter().for_each(|(from, class)| {
-                out.u32(from.0).u8(class.0);
-            });
-        }
+        encode_class_history(&ledger.class_history, &mut out);
         out.finish()
     }
+}
+
+pub(crate) fn encode_class_history(histories: &BTreeMap<u32, Vec<(LedgerDay, Class)>>, out: &mut Writer) {
+    out.u32(histories.len() as u32);
+    for (holder, history) in histories {
+        out.u32(*holder).u32(history.len() as u32);
+        history.iter().for_each(|(from, class)| {
+            out.u32(from.0).u8(class.0);
+        });
+    }
+}
+
+fn part_chunks(part: &OwnPart) -> impl Iterator<Item = Vec<u8>> {
+    let persons: Vec<_> = part.persons.iter().collect();
+    let linked: Vec<_> = part.linked.iter().collect();
+    let mut chunks = Vec::new();
+    for persons in persons.chunks(RECORDS) {
+        let mut out = Writer::with_capacity(8 + persons.len() * (4 + HOLDER_BYTES));
+        out.u8(PERSONS).u32(persons.len() as u32);
+        persons.iter().for_each(|(place, person)| person.encode(out.u32(**place)));
+        chunks.push(out.finish());
+    }
+    for linked in linked.chunks(RECORDS) {
+        let mut out = Writer::with_capacity(8 + linked.len() * (8 + ACCOUNT_BYTES + 32));
+        out.u8(LINKED).u32(linked.len() as u32);
+        for (account, (record, key)) in linked {
+            record.encode(out.u64(account.to_u64()));
+            out.raw(&key.0);
+        }
+        chunks.push(out.finish());
+    }
+    chunks.into_iter()
 }
 
 fn bank_chunk(bank: BankId, accounts: &BankAccounts) -> Vec<u8> {
@@ -237,6 +274,8 @@ struct Beginning {
     genesis: Genesis,
     state: Vec<u8>,
     state_bytes: u64,
+    /// The bank whose part alone is kept.
+    part_of: Option<BankId>,
 }
 
 impl Loader {
@@ -256,6 +295,8 @@ impl Loader {
             (BANK, Some(ledger)) => self.bank = Some(read_bank(&mut input, ledger)?),
             (RETIRED_KEYS, Some(ledger)) => read_retired_keys(&mut input, accounts_of(ledger, self.bank, section)?)?,
             (ACCOUNTS, Some(ledger)) => read_accounts(&mut input, accounts_of(ledger, self.bank, section)?)?,
+            (PERSONS, Some(ledger)) => read_persons(&mut input, part_of(ledger, section)?)?,
+            (LINKED, Some(ledger)) => read_linked(&mut input, part_of(ledger, section)?)?,
             (found, None) => {
                 return Err(CheckpointError::OutOfOrder { expected: "the main section, then the state", found });
             }
@@ -303,11 +344,13 @@ fn read_main(input: &mut Reader<'_>) -> Result<Beginning, CheckpointError> {
     let tip = Header::decode(input)?;
     let length = input.u32()? as usize;
     let genesis = Genesis::from_bytes(input.raw(length)?)?;
-    Ok(Beginning { tip, genesis, state: Vec::new(), state_bytes: input.u64()? })
+    let state_bytes = input.u64()?;
+    let part_of = Some(BankId(input.u16()?)).filter(|bank| *bank != BankId(0));
+    Ok(Beginning { tip, genesis, state: Vec::new(), state_bytes, part_of })
 }
 
 fn read_state(beginning: Beginning) -> Result<Ledger, CheckpointError> {
-    let Beginning { tip, genesis, state, .. } = beginning;
+    let Beginning { tip, genesis, state, part_of, .. } = beginning;
     let mut input = Reader::new("checkpoint", &state);
     let day_offset_minutes = genesis.day_offset_minutes;
     let ledger = Ledger {
@@ -329,6 +372,7 @@ fn read_state(beginning: Beginning) -> Result<Ledger, CheckpointError> {
         holders: Default::default(),
         recent_payments: Default::default(),
         holder_index: Index::default(),
+        own_part: part_of.map(|bank| Box::new(OwnPart::new(bank))),
     };
     input.finish()?;
     Ok(ledger)
@@ -346,7 +390,28 @@ fn read_retired_keys(input: &mut Reader<'_>, accounts: &mut BankAccounts) -> Res
     Ok(())
 }
 
-fn read_class_history(input: &mut Reader<'_>) -> Result<BTreeMap<u32, Vec<(LedgerDay, Class)>>, DecodeError> {
+fn part_of(ledger: &mut Ledger, section: u8) -> Result<&mut OwnPart, CheckpointError> {
+    ledger.own_part.as_deref_mut().ok_or(CheckpointError::OutOfOrder { expected: "a whole ledger", found: section })
+}
+
+fn read_persons(input: &mut Reader<'_>, part: &mut OwnPart) -> Result<(), CheckpointError> {
+    for _ in 0..input.u32()? {
+        part.persons.insert(input.u32()?, Holder::decode(input)?);
+    }
+    Ok(())
+}
+
+fn read_linked(input: &mut Reader<'_>, part: &mut OwnPart) -> Result<(), CheckpointError> {
+    for _ in 0..input.u32()? {
+        let account = AccountId::decode(input)?;
+        part.linked.insert(account, (Account::decode(input)?, PublicKey(input.array()?)));
+    }
+    Ok(())
+}
+
+pub(crate) fn read_class_history(
+    input: &mut Reader<'_>,
+) -> Result<BTreeMap<u32, Vec<(LedgerDay, Class)>>, DecodeError> {
     let mut histories = BTreeMap::new();
     for _ in 0..input.u32()? {
         let holder = input.u32()?;

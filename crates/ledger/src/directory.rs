@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, RwLock};
 
-use crate::block::Block;
+use crate::block::Changes;
 use crate::command::Signer;
 use crate::identity::{AccountId, BankId, HolderId, MemberId};
 use crate::ledger::Ledger;
@@ -108,8 +108,8 @@ impl KeyDirectory {
     }
 
     /// Publishes what a block changed. `ledger` is the ledger after that block.
-    pub fn follow(&self, ledger: &Ledger, block: &Block) {
-        let (keys, members) = (&block.changes.keys, block.changes.members);
+    pub fn follow(&self, ledger: &Ledger, changes: &Changes) {
+        let (keys, members) = (&changes.keys, changes.members);
         if keys.is_empty() && !members {
             return;
         }

@@ -12,6 +12,7 @@ use crate::bank_table::BankTable;
 use crate::block::{Header, SupplyTerms};
 use crate::books::{BookAccount, Books};
 use crate::encoding::{DecodeError, Reader, Writer};
+use crate::extract::OwnPart;
 use crate::genesis::{Genesis, GenesisError, NetworkId};
 use crate::hold::Holds;
 use crate::holder::Holder;
@@ -48,6 +49,8 @@ pub struct Ledger {
     pub(crate) programmes: Programmes,
     pub(crate) positions: Positions,
     pub(crate) sweep: Sweep,
+    /// Where this ledger keeps one bank's part and follows extracts: what it has beside that bank's accounts.
+    pub(crate) own_part: Option<Box<OwnPart>>,
 }
 
 /// How far the ledger has come in posting the interest of wallets that nobody touches.
@@ -89,6 +92,15 @@ pub(crate) struct BankAccounts {
 }
 
 impl BankAccounts {
+    /// A bank that has only its treasury.
+    pub(crate) fn with_treasury() -> BankAccounts {
+        let mut accounts = BankAccounts::default();
+        // A treasury earns no interest: no day ever comes that it has not accrued.
+        accounts.accounts.push(Account::new(NO_HOLDER, LedgerDay(u32::MAX)));
+        accounts.keys.push(PublicKey([0; 32]));
+        accounts
+    }
+
     /// Gross issuance on `day`.
     pub(crate) fn issued_on(&self, day: LedgerDay) -> Amount {
         if self.issued_day == day { self.issued_today } else { Amount::ZERO }
@@ -176,6 +188,7 @@ impl Ledger {
             programmes: Programmes::default(),
             positions,
             sweep: Sweep { done: today, under_way: None },
+            own_part: None,
             genesis: Arc::new(genesis),
         };
         ledger.tip_hash = ledger.tip.hash();
@@ -255,7 +268,14 @@ impl Ledger {
 
     /// A wallet or treasury, closed ones included.
     pub fn account(&self, id: AccountId) -> Option<&Account> {
-        self.banks.get(id.bank)?.accounts.get(id.serial as usize)
+        let found = self.banks.get(id.bank)?.accounts.get(id.serial as usize);
+        found.or_else(|| self.linked(id).map(|(account, _)| account))
+    }
+
+    /// In a ledger of one bank's part: another bank's wallet that is linked to it.
+    #[cold]
+    fn linked(&self, id: AccountId) -> Option<&(Account, PublicKey)> {
+        self.own_part.as_ref()?.linked.get(&id)
     }
 
     /// An open wallet, no treasury.
@@ -265,11 +285,18 @@ impl Ledger {
 
     /// A wallet's key.
     pub fn key(&self, id: AccountId) -> Option<PublicKey> {
-        self.banks.get(id.bank)?.keys.get(id.serial as usize).copied().filter(|_| !id.is_treasury())
+        let found = self.banks.get(id.bank)?.keys.get(id.serial as usize);
+        found.or_else(|| self.linked(id).map(|(_, key)| key)).copied().filter(|_| !id.is_treasury())
     }
 
     pub fn holder_of(&self, id: AccountId) -> Option<&Holder> {
-        self.holders.get(self.account(id)?.holder as usize)
+        self.person(self.account(id)?.holder)
+    }
+
+    /// The holder at a place in the whole ledger.
+    pub(crate) fn person(&self, place: u32) -> Option<&Holder> {
+        let found = self.holders.get(place as usize);
+        found.or_else(|| self.own_part.as_ref()?.persons.get(&place))
     }
 
     pub fn holder(&self, id: HolderId) -> Option<&Holder> {
@@ -328,8 +355,12 @@ impl Ledger {
         [motions, paying].into_iter().chain(expiries).chain(work).flatten().min()
     }
 
-    /// Checks I0 to I2 and I4 over the whole state. Linear in the number of accounts.
+    /// Checks I0 to I2 and I4 over the whole state. Linear in the number of accounts. In a ledger of one bank's part, whose
+    /// sums nobody can make, only that the balance sheet balances.
     pub fn check_invariants(&self) -> Result<(), InvariantBroken> {
+        if self.own_part.is_some() {
+            return self.check_balance_sheet();
+        }
         let broken = |invariant, what| Err(InvariantBroken { invariant, height: self.height(), what });
         let cbdc = self.books.balance(BookAccount::Cbdc);
         let mut wallets = 0;
@@ -406,10 +437,7 @@ impl Ledger {
                 format!("the supply terms amount to {} minor units, the books say {cbdc}", self.supply.net()),
             );
         }
-        if !self.books.balances() {
-            let (assets, liabilities, equity) = (self.books.assets(), self.books.liabilities(), self.books.equity());
-            return broken("I2", format!("assets {assets}, liabilities {liabilities}, equity {equity} minor units"));
-        }
+        self.check_balance_sheet()?;
         for (position, holder) in self.holders.iter().enumerate() {
             let is_allowance =
                 |id: AccountId| self.account(id).is_some_and(|account| account.has_allowance && account.open);
@@ -427,6 +455,17 @@ impl Ledger {
             }
         }
         Ok(())
+    }
+}
+
+impl Ledger {
+    fn check_balance_sheet(&self) -> Result<(), InvariantBroken> {
+        if self.books.balances() {
+            return Ok(());
+        }
+        let (assets, liabilities, equity) = (self.books.assets(), self.books.liabilities(), self.books.equity());
+        let what = format!("assets {assets}, liabilities {liabilities}, equity {equity} minor units");
+        Err(InvariantBroken { invariant: "I2", height: self.height(), what })
     }
 }
 

@@ -30,6 +30,7 @@
 //! | [`policy`] | parameter sets, votes, and one room a rule |
 //! | [`settlement`] | how each command changes the state |
 //! | [`merkle`], [`block`], [`proposal`] | blocks, receipts and their proofs |
+//! | [`extract`] | one bank's part of a block, for banks that follow headers |
 //! | [`genesis`], [`checkpoint`], [`ledger`] | beginning, saving and reading a ledger |
 //! | [`directory`], [`verification`] | keys of accounts and members, and the way from bytes to [`VerifiedProposal`] |
 //! | [`virtual_time`] | a ledger that a simulation drives without signatures, sealed by its genesis |
@@ -45,6 +46,7 @@ pub mod checkpoint;
 pub mod command;
 pub mod directory;
 pub mod encoding;
+pub mod extract;
 pub mod genesis;
 pub mod hold;
 pub mod holder;

@@ -26,6 +26,7 @@
 //! - Verification takes time that depends on its input, all of it public. Signing does not depend on the secret.
 
 mod batch;
+mod decompress;
 mod key;
 mod signing;
 #[cfg(test)]
@@ -80,10 +81,21 @@ struct Equation<'a> {
 impl<'a> Equation<'a> {
     /// Reads it, or returns `None` where `s` is not canonical or `R` is not a point: then the signature is invalid.
     fn read(key: &'a DecompressedKey, parts: [&[u8]; 2], signature: &Signature) -> Option<Self> {
-        let (commitment_bytes, response_bytes) = signature.halves();
-        let response = Option::from(Scalar::from_canonical_bytes(response_bytes))?;
+        let (commitment_bytes, _) = signature.halves();
         // Decompression reduces `y` and takes any sign bit: exactly the leniency that ZIP-215 asks for.
         let commitment = CompressedEdwardsY(commitment_bytes).decompress()?;
+        Equation::with_commitment(commitment, key, parts, signature)
+    }
+
+    /// As [`Equation::read`], with `R` read already.
+    fn with_commitment(
+        commitment: EdwardsPoint,
+        key: &'a DecompressedKey,
+        parts: [&[u8]; 2],
+        signature: &Signature,
+    ) -> Option<Self> {
+        let (commitment_bytes, response_bytes) = signature.halves();
+        let response = Option::from(Scalar::from_canonical_bytes(response_bytes))?;
         let hash = Sha512::new()
             .chain_update(commitment_bytes)
             .chain_update(key.public_key().0)

@@ -63,7 +63,7 @@ impl Both {
         let bytes = proposal(Timestamp(time), &commands);
         let untouched = (commands.len() == 1).then(|| View::of(&self.ledger));
         let block = self.ledger.apply(&VerifiedProposal::from_own_log(&bytes).unwrap());
-        self.directory.follow(&self.ledger, &block);
+        self.directory.follow(&self.ledger, &block.changes);
         compare_outcomes(&commands, &block, &expected);
         compare(&self.ledger, &self.model, &block, &before);
         compare_directory(&self.directory, &self.model);
@@ -566,7 +566,7 @@ fn order(both: &mut Both, after_ms: u64, ordered: &[VerifiedCommand]) {
     compare(&both.ledger, &both.model, &block, &before);
     VerifiedProposal::check(&bytes, &block.outcomes, both.ledger.network(), &both.directory)
         .expect("an honest block passes an audit, whatever became of its commands");
-    both.directory.follow(&both.ledger, &block);
+    both.directory.follow(&both.ledger, &block.changes);
     compare_directory(&both.directory, &both.model);
     let mut encoded = Writer::default();
     block.outcomes.iter().for_each(|outcome| outcome.encode(&mut encoded));

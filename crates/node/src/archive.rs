@@ -3,7 +3,7 @@
 //! A block is kept in three places that height joins: the signed header (with the log index of its proposal), the
 //! outcomes, and the proposal itself, which the central bank keeps in its ordered log and a bank beside its replica;
 //! [`ProposalSource`] hides which. Headers and outcomes can be made again from the proposals, so writing them needs no
-//! fsync. Every record is checked when it is read; a flipped bit is named by its height.
+//! fsync. A bank that keeps its own part of the chain has its extract instead of outcomes and proposal. Every record is checked when it is read; a flipped bit is named by its height.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use cbdc_ledger::encoding::{DecodeError, Reader, Writer};
 use cbdc_ledger::outcome::OUTCOME_BYTES;
 use cbdc_ledger::proposal::Proposal;
 use cbdc_ledger::{Height, Outcome, Receipt, SignedHeader};
-use cbdc_storage::{Column, HeaderRoom, Store, StoreError, StoredHeader, WriteBatch, sealed};
+use cbdc_storage::{Column, Direction, HeaderRoom, KeyRange, Store, StoreError, StoredHeader, WriteBatch, sealed};
 
 /// Where proposals are kept.
 pub trait ProposalSource: Send + Sync + 'static {
@@ -56,15 +56,42 @@ impl Archive {
 
     /// Adds a block's header and outcomes to a batch. The proposal is kept elsewhere.
     pub fn put(batch: &mut WriteBatch, header: &SignedHeader, log_index: u64, outcomes: &[Outcome]) {
-        let mut encoded = Writer::with_capacity(1024);
-        header.encode(&mut encoded);
+        Archive::put_header(batch, header, log_index);
         let height = header.header.height.0;
-        HeaderRoom::put(batch, &StoredHeader { height, log_index, header: encoded.finish().into() });
         let mut record = Writer::with_capacity(outcomes.len() * OUTCOME_BYTES + sealed::SEAL_BYTES);
         outcomes.iter().for_each(|outcome| outcome.encode(&mut record));
         let mut record = record.finish();
         sealed::seal_in_place(&height.to_be_bytes(), &mut record);
         batch.put(Column::Outcomes, height.to_be_bytes(), record);
+    }
+
+    fn put_header(batch: &mut WriteBatch, header: &SignedHeader, log_index: u64) {
+        let mut encoded = Writer::with_capacity(1024);
+        header.encode(&mut encoded);
+        let height = header.header.height.0;
+        HeaderRoom::put(batch, &StoredHeader { height, log_index, header: encoded.finish().into() });
+    }
+
+    /// Adds a block's header and a bank's extract of it to a batch: all that a bank keeps of its own part of the chain.
+    pub fn put_extract(batch: &mut WriteBatch, header: &SignedHeader, extract: &[u8]) {
+        Archive::put_header(batch, header, 0);
+        let key = header.header.height.0.to_be_bytes();
+        batch.put(Column::Extracts, key, sealed::seal(&key, extract));
+    }
+
+    /// Whether extracts are kept here instead of whole blocks.
+    pub fn keeps_extracts(&self) -> Result<bool, ArchiveError> {
+        Ok(!self.store.collect(Column::Extracts, &KeyRange::all(), Direction::Forward, 1)?.is_empty())
+    }
+
+    /// The header of a block and this bank's extract of it. `None` where there is none, or where whole blocks are kept.
+    pub fn extract(&self, height: Height) -> Result<Option<(SignedHeader, Bytes)>, ArchiveError> {
+        let Some((header, _)) = self.header(height)? else { return Ok(None) };
+        let Some(record) = self.store.get(Column::Extracts, &height.0.to_be_bytes())? else { return Ok(None) };
+        let extract = sealed::open(&height.0.to_be_bytes(), &record)
+            .map_err(|error| ArchiveError::Damaged { height, what: format!("its extract: {error}") })?;
+        let extract = record.slice_ref(extract);
+        Ok(Some((header, extract)))
     }
 
     /// The signed header at a height and the log index of its proposal.

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{Genesis, Height};
+use cbdc_ledger::{BankId, Genesis, Height};
 use cbdc_proto::convert::{header_to_message, receipt_to_message};
 use cbdc_proto::status::{not_found, unavailable};
 use cbdc_proto::transport::Peer;
@@ -19,6 +19,7 @@ use futures::Stream;
 use tonic::{Request, Response, Status};
 
 use crate::archive::{Archive, ArchiveError, BlockParts};
+use crate::extracts::Extracts;
 use crate::membership::Membership;
 use crate::state::LedgerHandle;
 
@@ -27,34 +28,54 @@ const RECENT_BLOCKS: usize = 256;
 /// Bytes of blocks kept in memory.
 const RECENT_BYTES: usize = 64 * 1024 * 1024;
 
-/// The newest blocks as messages.
-#[derive(Clone, Default)]
-pub struct RecentBlocks(Arc<RwLock<Recent>>);
-
-#[derive(Default)]
-struct Recent {
-    blocks: VecDeque<(Height, v1::Block)>,
+/// The newest blocks, or extracts of them, as messages in the order of heights.
+pub(crate) struct Ring<M> {
+    entries: VecDeque<(Height, M, usize)>,
     bytes: usize,
 }
 
-impl RecentBlocks {
-    /// Adds the next block.
-    pub fn push(&self, height: Height, block: v1::Block) {
-        let mut recent = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        recent.bytes += block.proposal.len() + block.outcomes.len();
-        recent.blocks.push_back((height, block));
-        while recent.blocks.len() > RECENT_BLOCKS || recent.bytes > RECENT_BYTES && recent.blocks.len() > 1 {
-            if let Some((_, oldest)) = recent.blocks.pop_front() {
-                recent.bytes -= oldest.proposal.len() + oldest.outcomes.len();
+impl<M> Default for Ring<M> {
+    fn default() -> Self {
+        Ring { entries: VecDeque::new(), bytes: 0 }
+    }
+}
+
+impl<M: Clone> Ring<M> {
+    /// Adds the next message, which is `bytes` large; the oldest give way.
+    pub(crate) fn push(&mut self, height: Height, message: M, bytes: usize) {
+        self.bytes += bytes;
+        self.entries.push_back((height, message, bytes));
+        while self.entries.len() > RECENT_BLOCKS || self.bytes > RECENT_BYTES && self.entries.len() > 1 {
+            if let Some((_, _, bytes)) = self.entries.pop_front() {
+                self.bytes -= bytes;
             }
         }
     }
 
-    fn get(&self, height: Height) -> Option<v1::Block> {
-        let recent = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let (first, _) = recent.blocks.front()?;
+    pub(crate) fn get(&self, height: Height) -> Option<M> {
+        let (first, ..) = self.entries.front()?;
         let at = usize::try_from(height.0.checked_sub(first.0)?).ok()?;
-        recent.blocks.get(at).map(|(_, block)| block.clone())
+        self.entries.get(at).map(|(_, message, _)| message.clone())
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.entries.len() >= RECENT_BLOCKS
+    }
+}
+
+/// The newest blocks as messages.
+#[derive(Clone, Default)]
+pub struct RecentBlocks(Arc<RwLock<Ring<v1::Block>>>);
+
+impl RecentBlocks {
+    /// Adds the next block.
+    pub fn push(&self, height: Height, block: v1::Block) {
+        let bytes = block.proposal.len() + block.outcomes.len();
+        self.0.write().unwrap_or_else(PoisonError::into_inner).push(height, block, bytes);
+    }
+
+    fn get(&self, height: Height) -> Option<v1::Block> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(height)
     }
 }
 
@@ -73,9 +94,21 @@ pub struct ChainService {
     pub archive: Arc<Archive>,
     pub recent: RecentBlocks,
     pub membership: Membership,
+    /// Where extracts come from; only the central bank makes them.
+    pub extracts: Option<Extracts>,
 }
 
 impl ChainService {
+    /// Refuses to serve blocks where none are kept.
+    fn require_blocks(&self) -> Result<(), Status> {
+        match self.ledger.read(|ledger| ledger.keeps_part_of()) {
+            None => Ok(()),
+            Some(bank) => Err(Status::failed_precondition(format!(
+                "bank {bank} keeps its own part of the chain and no whole blocks; ask the central bank"
+            ))),
+        }
+    }
+
     /// Looks into the archive without holding an async thread up.
     async fn look<R: Send + 'static>(
         archive: &Arc<Archive>,
@@ -118,6 +151,7 @@ impl v1::chain_server::Chain for ChainService {
 
     async fn get_block(&self, request: Request<v1::GetBlockRequest>) -> Result<Response<v1::Block>, Status> {
         require_member(&self.membership, &request)?;
+        self.require_blocks()?;
         let newest = *self.ledger.announced().borrow();
         let height = Height(request.into_inner().height);
         let found = ChainService::look(&self.archive, move |archive| archive.block(height)).await?;
@@ -131,6 +165,7 @@ impl v1::chain_server::Chain for ChainService {
 
     async fn follow(&self, request: Request<v1::FollowRequest>) -> Result<Response<Self::FollowStream>, Status> {
         let peer = require_member(&self.membership, &request)?;
+        self.require_blocks()?;
         let mut next = Height(request.into_inner().from_height.max(1));
         let mut announced = self.ledger.announced();
         let closed = self.ledger.closed().clone();
@@ -162,8 +197,52 @@ impl v1::chain_server::Chain for ChainService {
         })))
     }
 
+    type FollowExtractsStream = Reply<v1::BlockExtract>;
+
+    async fn follow_extracts(
+        &self,
+        request: Request<v1::FollowExtractsRequest>,
+    ) -> Result<Response<Self::FollowExtractsStream>, Status> {
+        let (_, member) = self.membership.require(&request, &[Role::Bank])?;
+        let peer = Peer::of(&request);
+        let extracts = self.extracts.clone();
+        let extracts = extracts.ok_or_else(|| Status::failed_precondition("only the central bank makes extracts"))?;
+        let bank = BankId(member.0);
+        extracts.asked_for(bank);
+        let mut next = Height(request.into_inner().from_height.max(1));
+        let mut announced = self.ledger.announced();
+        let closed = self.ledger.closed().clone();
+        let (archive, genesis, membership) = (self.archive.clone(), self.genesis.clone(), self.membership.clone());
+        Ok(Response::new(Box::pin(async_stream::try_stream! {
+            loop {
+                let newest = *announced.borrow_and_update();
+                while next <= newest {
+                    membership.require_peer(&peer, &[Role::Bank])?;
+                    if let Some(extract) = extracts.get(bank, next) {
+                        yield extract;
+                        next = next.next();
+                        continue;
+                    }
+                    let mut again = extracts.make_again(&archive, &genesis, bank, (next, newest)).await;
+                    while let Some(extract) = again.recv().await {
+                        yield extract?;
+                        next = next.next();
+                    }
+                }
+                let ended = tokio::select! {
+                    changed = announced.changed() => changed.is_err(),
+                    () = closed.cancelled() => true,
+                };
+                if ended {
+                    break;
+                }
+            }
+        })))
+    }
+
     async fn get_receipt(&self, request: Request<v1::GetReceiptRequest>) -> Result<Response<v1::Receipt>, Status> {
         require_member(&self.membership, &request)?;
+        self.require_blocks()?;
         let v1::GetReceiptRequest { height, index } = request.into_inner();
         let receipt = ChainService::look(&self.archive, move |archive| archive.receipt(Height(height), index)).await?;
         let missing = || not_found(format!("there is no command {index} in block {height}"));
@@ -177,6 +256,7 @@ impl v1::chain_server::Chain for ChainService {
         request: Request<v1::GetCheckpointRequest>,
     ) -> Result<Response<Self::GetCheckpointStream>, Status> {
         require_member(&self.membership, &request)?;
+        self.require_blocks()?;
         let room = CheckpointRoom::new(self.archive.store().clone());
         let failed = |error: cbdc_storage::StoreError| Status::data_loss(error.to_string());
         let manifest = room.latest().map_err(failed)?.ok_or_else(|| not_found("there is no checkpoint yet"))?;

@@ -9,6 +9,8 @@
 //! | [`archive`] | blocks on disk: headers, proposals, outcomes |
 //! | [`recovery`] | checkpoints: writing one in the background, starting from one |
 //! | [`chain`] | the chain service, the same on every node |
+//! | [`extracts`] | what banks get that keep their own part of the chain |
+//! | [`views`] | what a ledger shows of a wallet, in messages |
 //! | [`audit`] | verifying a chain from genesis |
 //! | [`server`] | serving gRPC with bounded everything, health and reflection |
 //! | [`telemetry`] | metrics for Prometheus |
@@ -19,14 +21,17 @@ pub mod archive;
 pub mod audit;
 pub mod chain;
 pub mod config;
+pub mod extracts;
 pub mod membership;
 pub mod recovery;
 pub mod server;
 pub mod state;
 pub mod telemetry;
+pub mod views;
 
 pub use archive::{Archive, ArchiveError, BlockParts, ProposalSource};
 pub use chain::ChainService;
 pub use config::{ConfigError, load_config};
+pub use extracts::Extracts;
 pub use membership::Membership;
 pub use state::LedgerHandle;

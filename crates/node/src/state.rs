@@ -5,7 +5,8 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use cbdc_ledger::{Block, Height, Ledger, VerifiedProposal};
+use cbdc_ledger::extract::{ExtractError, Followed};
+use cbdc_ledger::{Block, Header, Height, Ledger, VerifiedProposal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +33,19 @@ impl LedgerHandle {
         let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
         let block = ledger.apply(proposal);
         then(&ledger, block)
+    }
+
+    /// Follows the next extract and lets `then` see the ledger after it. Only the thread that follows the chain calls this.
+    pub fn follow(
+        &self,
+        header: &Header,
+        extract: &[u8],
+        then: impl FnOnce(&Ledger, &Followed),
+    ) -> Result<Followed, ExtractError> {
+        let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
+        let followed = ledger.follow(header, extract)?;
+        then(&ledger, &followed);
+        Ok(followed)
     }
 
     /// Tells followers that a block can be read from the archive.

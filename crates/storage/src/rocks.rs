@@ -1,7 +1,7 @@
 //! The store on disk: RocksDB, one a node, in a folder of its own.
 //!
 //! # Settings and why
-//! - **Blob files** for [`Column::Log`], [`Column::Outcomes`] and [`Column::Checkpoint`]: large values are written once to
+//! - **Blob files** for [`Column::Log`], [`Column::Outcomes`], [`Column::Extracts`] and [`Column::Checkpoint`]: large values are written once to
 //!   the write-ahead log and once to a blob file, and compaction moves only keys. Blob garbage collection is off: the log is
 //!   an archive, and a blob file whose last key is removed goes as a whole ([`Store::reclaim`]).
 //! - **Write-ahead log**: recovery tolerates a torn tail (a crash leaves one) and nothing else: a flipped bit further in
@@ -343,13 +343,13 @@ fn column_options(column: Column, cache: &Cache) -> Options {
     let (write_buffer_bytes, write_buffers) = match column {
         Column::Log => (64 * MIB, 4),
         Column::Checkpoint => (64 * MIB, 2),
-        Column::Outcomes => (32 * MIB, 2),
+        Column::Outcomes | Column::Extracts => (32 * MIB, 2),
         _ => (16 * MIB, 2),
     };
     options.set_write_buffer_size(write_buffer_bytes);
     options.set_max_write_buffer_number(write_buffers);
 
-    if matches!(column, Column::Log | Column::Outcomes | Column::Checkpoint) {
+    if matches!(column, Column::Log | Column::Outcomes | Column::Extracts | Column::Checkpoint) {
         options.set_enable_blob_files(true);
         options.set_min_blob_size(BLOB_BYTES_MIN);
         options.set_blob_file_size(BLOB_FILE_BYTES);

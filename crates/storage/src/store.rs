@@ -36,13 +36,15 @@ pub enum Column {
     Outbox,
     /// A bank's history index of its own customers.
     History,
+    /// Extracts of blocks by height, at a bank that keeps its own part of the chain only. Blob files.
+    Extracts,
     /// Small facts about the node itself: format version, network id, cursors.
     Meta,
 }
 
 impl Column {
     /// All columns, in the order of their declaration.
-    pub const ALL: [Column; 9] = [
+    pub const ALL: [Column; 10] = [
         Column::Log,
         Column::Raft,
         Column::Headers,
@@ -51,6 +53,7 @@ impl Column {
         Column::Deposits,
         Column::Outbox,
         Column::History,
+        Column::Extracts,
         Column::Meta,
     ];
 
@@ -65,6 +68,7 @@ impl Column {
             Column::Deposits => "deposits",
             Column::Outbox => "outbox",
             Column::History => "history",
+            Column::Extracts => "extracts",
             Column::Meta => "meta",
         }
     }

@@ -1,7 +1,7 @@
 //! The history index: where in the chain each customer's payments and other commands stand.
 //!
 //! The records themselves are in the archive; a line of the index holds only the place of a command and where in its
-//! proposal the record begins. A payment that a bank topped up stands here as the payment that it is; captures of holds stand
+//! proposal, or in the bank's extract of the block, the record begins. A payment that a bank topped up stands here as the payment that it is; captures of holds stand
 //! in no wallet's history, since their record names a hold and no wallet.
 //!
 //! # How it is kept
@@ -20,6 +20,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use cbdc_ledger::command::{Payment, PaymentKind, Signer};
 use cbdc_ledger::encoding::Reader;
+use cbdc_ledger::extract::read_command;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::outcome::{OUTCOME_BYTES, Stage};
 use cbdc_ledger::sequence::WALLET_WINDOW;
@@ -210,6 +211,12 @@ impl History {
     /// Reads one command from the archive; `None` where its block is no longer kept.
     fn read(&self, height: Height, line: &Line) -> Result<Option<PastCommand>, ArchiveError> {
         let index = line.index;
+        if let Some((header, extract)) = self.archive.extract(height)? {
+            let own =
+                read_command(&extract, line.offset).map_err(|error| damaged(height, index, &error.to_string()))?;
+            let placed = Placed { height, index: own.index, outcome: own.outcome };
+            return Ok(Some(PastCommand { command: own.command, placed, time: header.header.time }));
+        }
         let Some(block) = self.archive.block(height)? else { return Ok(None) };
         let damaged = |what: &str| damaged(height, index, what);
         let record = block.proposal.get(line.offset as usize..).ok_or_else(|| damaged("its record is missing"))?;

@@ -3,50 +3,23 @@
 use std::sync::Arc;
 
 use cbdc_ledger::command::{ReleaseHold, ReleaseKind};
-use cbdc_ledger::hold::Hold;
 use cbdc_ledger::{Amount, Outcome, Reason};
+use cbdc_node::views;
 use cbdc_proto::convert::outcome_to_message;
-use cbdc_proto::status::{invalid, of_refusal};
+use cbdc_proto::status::of_refusal;
 use cbdc_proto::v1;
+use cbdc_proto::v1::settlement_client::SettlementClient;
 use tonic::Status;
 
 use super::{Desks, positive_amount};
 use crate::signing::SHORT_VALIDITY;
 
-const PAGE_SIZE: u32 = 50;
-const PAGE_SIZE_MAX: u32 = 500;
-
-pub fn list(desks: &Desks, request: &v1::ListHoldsRequest) -> Result<v1::ListHoldsResponse, Status> {
+pub async fn list(desks: &Desks, request: v1::ListHoldsRequest) -> Result<v1::ListHoldsResponse, Status> {
     let account = desks.own_account("account", &request.account)?;
-    let size = match request.page_size {
-        0 => PAGE_SIZE,
-        size if size <= PAGE_SIZE_MAX => size,
-        size => return Err(invalid("page_size", format!("expected at most {PAGE_SIZE_MAX}, found {size}"))),
-    } as usize;
-    // A token is the number of the last hold shown.
-    let after: u64 = match request.page_token.as_str() {
-        "" => 0,
-        token => token.parse().map_err(|_| invalid("page_token", "expected it as the last answer gave it"))?,
-    };
-    let holds: Vec<v1::OpenHold> = desks.ledger.read(|ledger| {
-        ledger.holds().of_wallet(account, after).take(size).map(|(number, hold)| entry(number, hold)).collect()
-    });
-    let next_page_token = match holds.last() {
-        Some(last) if holds.len() == size => last.hold.to_string(),
-        _ => String::new(),
-    };
-    Ok(v1::ListHoldsResponse { holds, next_page_token })
-}
-
-fn entry(number: u64, hold: &Hold) -> v1::OpenHold {
-    v1::OpenHold {
-        hold: number,
-        from: hold.payer.to_string(),
-        to: hold.payee.to_string(),
-        maximum_minor: hold.maximum.minor(),
-        max_fee_minor: hold.max_fee.minor(),
-        expires_at_ms: hold.expires_at.0,
+    if desks.keeps_own_part() {
+        return desks.questions.ask(|channel| async { SettlementClient::new(channel).list_holds(request).await }).await;
     }
+    desks.ledger.read(|ledger| views::holds(ledger, account, &request))
 }
 
 pub async fn capture(desks: &Arc<Desks>, request: &v1::CaptureHoldRequest) -> Result<v1::Outcome, Status> {

@@ -44,6 +44,7 @@ use crate::edge::EdgeVerifier;
 use crate::history::History;
 use crate::metrics::Metrics;
 use crate::own_sequence::Taken;
+use crate::questions::Questions;
 use crate::relay::{CentralBank, Relay};
 use crate::signing::BankSigner;
 
@@ -69,6 +70,7 @@ pub struct Desks {
     pub signer: Arc<BankSigner>,
     pub edge: Option<EdgeVerifier>,
     pub central_bank: Arc<CentralBank>,
+    pub questions: Questions,
     pub accept_when_unreachable: bool,
     pub metrics: Arc<Metrics>,
     pub stop: CancellationToken,
@@ -86,6 +88,11 @@ fn positive_amount(amount_minor: u64) -> Result<Amount, Status> {
 }
 
 impl Desks {
+    /// Whether this bank keeps its own part of the chain only.
+    fn keeps_own_part(&self) -> bool {
+        self.ledger.read(|ledger| ledger.keeps_part_of().is_some())
+    }
+
     /// An account of this bank, in IBAN form.
     fn own_account(&self, field: &str, text: &str) -> Result<AccountId, Status> {
         let account = account(field, text)?;
@@ -232,11 +239,11 @@ impl v1::bank_server::Bank for BankService {
     }
 
     async fn get_wallet(&self, request: Request<v1::GetWalletRequest>) -> Result<Response<v1::Wallet>, Status> {
-        wallet::get(&self.0, request.into_inner()).map(Response::new)
+        wallet::get(&self.0, request.into_inner()).await.map(Response::new)
     }
 
     async fn quote_transfer(&self, request: Request<v1::QuoteTransferRequest>) -> Result<Response<v1::Quote>, Status> {
-        payment::quote_transfer(&self.0, &request.into_inner()).map(Response::new)
+        payment::quote_transfer(&self.0, request.into_inner()).await.map(Response::new)
     }
 
     async fn submit_transfer(
@@ -266,7 +273,7 @@ impl v1::bank_server::Bank for BankService {
         &self,
         request: Request<v1::ListHoldsRequest>,
     ) -> Result<Response<v1::ListHoldsResponse>, Status> {
-        hold::list(&self.0, &request.into_inner()).map(Response::new)
+        hold::list(&self.0, request.into_inner()).await.map(Response::new)
     }
 
     async fn fund(&self, request: Request<v1::FundRequest>) -> Result<Response<v1::FundResponse>, Status> {

@@ -7,11 +7,13 @@ use bytes::Bytes;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::command::{Domain, FLAG_REVERSE_WATERFALL, Payment, PaymentKind, Record, signing_prefix};
 use cbdc_ledger::sequence::Standing;
-use cbdc_ledger::{Amount, Outcome, Reason, Signed, signature};
-use cbdc_proto::convert::{account, outcome_to_message, payment_from_message, required};
+use cbdc_ledger::{Outcome, Reason, Signed, signature};
+use cbdc_node::views::{self, probable_time};
+use cbdc_proto::convert::{outcome_to_message, payment_from_message, required};
 use cbdc_proto::packed::{Answer, BATCH_COMMANDS_MAX, PACKED_BYTES, State, pack};
 use cbdc_proto::status::{invalid, not_authorised, of_refusal};
 use cbdc_proto::v1;
+use cbdc_proto::v1::settlement_client::SettlementClient;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tonic::{Status, Streaming};
@@ -19,7 +21,6 @@ use tonic::{Status, Streaming};
 use super::{Desks, Reply, fate_unknown, first_answer, look_up, top_up, wallet};
 use crate::edge::{self, Checked};
 use crate::history::payment_of;
-use crate::signing::probable_time;
 
 /// Batches of one stream that may be under way; then the stream is read no further.
 const BATCHES_MAX: usize = 64;
@@ -226,7 +227,11 @@ async fn look_for_answer(desks: &Arc<Desks>, payment: Signed<Payment>) -> Result
 fn sound(desks: &Desks, payment: &Signed<Payment>) -> Result<Standing, Outcome> {
     let Payment { head, from, .. } = &payment.record;
     let refuse = |reason, limit, found| Err::<(), _>(Outcome::refused(reason, limit, found));
-    let unknown = Outcome::refused(Reason::UnknownAccount, 0, 0);
+    // Of other banks' wallets a bank that keeps its own part knows the linked ones.
+    let unknown = match desks.keeps_own_part() && from.bank != desks.bank {
+        true => Outcome::refused(Reason::NotLinked, 0, u64::from(desks.bank.0)),
+        false => Outcome::refused(Reason::UnknownAccount, 0, 0),
+    };
     let (key, standing) = desks.ledger.read(|ledger| {
         let account = ledger.open_wallet(*from).ok_or(unknown)?;
         if account.key_version != head.key_version {
@@ -315,26 +320,12 @@ async fn answer_batch(desks: Arc<Desks>, batch: v1::CommandBatch) -> v1::Outcome
     v1::OutcomeBatch { batch_id: batch.batch_id, outcomes }
 }
 
-/// What a transfer would meet now.
-pub fn quote_transfer(desks: &Desks, request: &v1::QuoteTransferRequest) -> Result<v1::Quote, Status> {
+/// What a transfer would meet now. What the payee's side says the central bank knows, where this bank keeps its own part only.
+pub async fn quote_transfer(desks: &Desks, request: v1::QuoteTransferRequest) -> Result<v1::Quote, Status> {
     let from = desks.own_account("from", &request.from)?;
-    let to = account("to", &request.to)?;
-    let amount = Amount::from_minor(request.amount_minor);
-    let max_fee = request.max_fee_minor.map_or(Amount::MAX, Amount::from_minor);
-    desks.ledger.read(|ledger| {
-        if ledger.open_wallet(from).is_none() {
-            return Err(of_refusal(&Outcome::refused(Reason::UnknownAccount, 0, 0)));
-        }
-        let quoted = ledger.quote(from, to, amount, max_fee, probable_time(ledger.tip().time));
-        Ok(v1::Quote {
-            fee_minor: quoted.fee.minor(),
-            would_settle: quoted.outcome.is_settled(),
-            reason: quoted.outcome.reason.name().to_owned(),
-            limit: quoted.outcome.limit,
-            height: ledger.height().0,
-            payee_fee_minor: quoted.payee_fee.minor(),
-            waterfall_minor: quoted.waterfall.minor(),
-            amount_minor: quoted.outcome.amount,
-        })
-    })
+    if desks.keeps_own_part() {
+        let ask = |channel| async { SettlementClient::new(channel).quote_transfer(request).await };
+        return desks.questions.ask(ask).await;
+    }
+    desks.ledger.read(|ledger| views::quote(ledger, from, &request))
 }

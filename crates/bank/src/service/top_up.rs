@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use cbdc_ledger::command::Payment;
 use cbdc_ledger::{Amount, BankId, Ledger, Outcome, Reason, Signed};
+use cbdc_node::views::probable_time;
 use cbdc_proto::packed::Answer;
 use cbdc_proto::status::{of_refusal, unavailable};
 use tonic::Status;
@@ -25,7 +26,6 @@ use tonic::Status;
 use super::{Desks, NUMBERS_TRIED, PATIENCE, fate_unknown, payment};
 use crate::desk::TopUp;
 use crate::outbox::Release;
-use crate::signing::probable_time;
 
 /// Hands one payment in, topped up where that is needed. The answer was ordered, or accepted where that is allowed.
 pub async fn pay(desks: &Arc<Desks>, transfer: Signed<Payment>, may_accept: bool) -> Result<Answer, Status> {
@@ -66,6 +66,12 @@ fn is_valid(desks: &Desks, transfer: &Payment) -> bool {
 /// Whether the bank `own` adds to a transfer of its own customer: one who is linked to it and lacks funds.
 fn adds(ledger: &Ledger, own: BankId, transfer: &Payment) -> bool {
     let Payment { from, to, amount, max_fee, .. } = *transfer;
+    if ledger.keeps_part_of().is_some() {
+        // The payee's side and the fee are not known here: whatever the wallet might lack is promised.
+        let most = amount.plus(max_fee).unwrap_or(Amount::MAX);
+        let spendable = ledger.account_today(from).map_or(Amount::ZERO, |account| account.spendable());
+        return linked_bank(ledger, transfer) == own && spendable < most;
+    }
     let quote = || ledger.quote(from, to, amount, max_fee, probable_time(ledger.tip().time)).outcome.reason;
     linked_bank(ledger, transfer) == own && matches!(quote(), Reason::InsufficientFunds | Reason::FundsFrozen)
 }

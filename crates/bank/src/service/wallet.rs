@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use cbdc_ledger::command::{Certificate, OpenWallet};
 use cbdc_ledger::member::Role;
-use cbdc_ledger::policy::remuneration::capitalise;
-use cbdc_ledger::{AccountId, Class, HolderId, Ledger, MemberId, PublicKey, Reason, Signature};
+use cbdc_ledger::{AccountId, Class, HolderId, MemberId, PublicKey, Reason, Signature};
+use cbdc_node::views::wallet;
 use cbdc_proto::convert::{exact, number_u16, public_key, required};
 use cbdc_proto::status::{invalid, not_found, of_reason, of_refusal};
 use cbdc_proto::v1;
+use cbdc_proto::v1::settlement_client::SettlementClient;
 use tonic::Status;
 
 use super::Desks;
@@ -34,47 +35,18 @@ pub fn status(desks: &Desks) -> v1::BankStatus {
     })
 }
 
-/// A wallet of the ledger as it stands today.
-fn wallet(ledger: &Ledger, id: AccountId) -> Option<v1::Wallet> {
-    let account = ledger.account_today(id).filter(|_| !id.is_treasury())?;
-    let person = ledger.holder_of(id)?;
-    let (accrued, _) = capitalise(account.accrued, ledger.genesis().day_count);
-    Some(v1::Wallet {
-        account: id.to_string(),
-        class: person.class.to_string(),
-        posted_minor: u64::try_from(account.posted()).unwrap_or(u64::MAX),
-        available_minor: account.spendable().minor(),
-        held_minor: account.held.minor(),
-        frozen_minor: account.frozen.minor(),
-        next_sequence: account.window.lowest_unused(),
-        key_version: account.key_version,
-        public_key: ledger.key(id)?.0.to_vec().into(),
-        open: account.open,
-        height: ledger.height().0,
-        earmarked_minor: account.earmarked.minor(),
-        earmarks: earmarks(ledger, id),
-        claim_minor: account.claim.minor(),
-        accrued_interest_minor: accrued.clamp(i64::MIN.into(), i64::MAX.into()) as i64,
-        linked_bank: u32::from(account.linked_bank.0),
-        has_allowance: account.has_allowance,
-    })
+pub async fn get(desks: &Desks, request: v1::GetWalletRequest) -> Result<v1::Wallet, Status> {
+    let found = find(desks, request)?;
+    if found.earmarked_minor == 0 || !desks.keeps_own_part() {
+        return Ok(found);
+    }
+    // What the money is bound to is the programmes' to say, which this bank does not keep.
+    let wallet = Some(v1::get_wallet_request::Wallet::Account(found.account));
+    let request = v1::GetWalletRequest { wallet };
+    desks.questions.ask(|channel| async { SettlementClient::new(channel).get_wallet(request).await }).await
 }
 
-fn earmarks(ledger: &Ledger, id: AccountId) -> Vec<v1::Earmark> {
-    let marks = ledger.programmes().earmarks_of(id).filter_map(|(programme, earmark)| {
-        let purpose = ledger.programmes().get(programme)?.grant.purpose?;
-        Some(v1::Earmark {
-            programme,
-            amount_minor: earmark.amount.minor(),
-            held_minor: earmark.held.minor(),
-            expires_at_ms: purpose.expires_at.0,
-            payee_classes: purpose.payees.iter().map(|class| class.to_string()).collect(),
-        })
-    });
-    marks.collect()
-}
-
-pub fn get(desks: &Desks, request: v1::GetWalletRequest) -> Result<v1::Wallet, Status> {
+fn find(desks: &Desks, request: v1::GetWalletRequest) -> Result<v1::Wallet, Status> {
     use v1::get_wallet_request::Wallet;
     match required("wallet", request.wallet)? {
         Wallet::Account(text) => {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use cbdc_ledger::command::{IssuanceRequest, Signed};
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{Command, MemberId};
-use cbdc_node::Membership;
-use cbdc_proto::convert::outcome_to_message;
+use cbdc_ledger::{AccountId, Command, MemberId};
+use cbdc_node::{LedgerHandle, Membership, views};
+use cbdc_proto::convert::{account, outcome_to_message};
 use cbdc_proto::packed::{Answer, State, pack};
-use cbdc_proto::status::{invalid, of_refusal, unavailable};
+use cbdc_proto::status::{invalid, not_found, of_refusal, unavailable};
 use cbdc_proto::transport::Peer;
 use cbdc_proto::v1;
 use futures::{Stream, StreamExt};
@@ -27,6 +27,22 @@ pub struct SettlementService {
     pub intake: Intake,
     pub membership: Membership,
     pub desk: IssuanceDesk,
+    pub ledger: LedgerHandle,
+}
+
+impl SettlementService {
+    /// An account of the bank that asks.
+    fn account_of_caller<T>(&self, request: &Request<T>, field: &str, text: &str) -> Result<AccountId, Status> {
+        let (_, bank) = self.membership.require(request, &[Role::Bank])?;
+        let found = account(field, text)?;
+        if found.bank.0 != bank.0 {
+            return Err(invalid(
+                field,
+                format!("expected an account of bank {bank}, found one of bank {}", found.bank),
+            ));
+        }
+        Ok(found)
+    }
 }
 
 type Replies = Pin<Box<dyn Stream<Item = Result<v1::OutcomeBatch, Status>> + Send>>;
@@ -80,6 +96,29 @@ impl v1::settlement_server::Settlement for SettlementService {
         let answer = self.desk.request(signed).await.map_err(|refusal| of_refusal(&refusal))?;
         let outcome = answer.map(|answer| answer_to_message(&answer)).transpose()?;
         Ok(Response::new(v1::RequestIssuanceResponse { outcome }))
+    }
+
+    async fn get_wallet(&self, request: Request<v1::GetWalletRequest>) -> Result<Response<v1::Wallet>, Status> {
+        use v1::get_wallet_request::Wallet;
+        let Some(Wallet::Account(text)) = request.get_ref().wallet.clone() else {
+            return Err(invalid("wallet", "expected an account number"));
+        };
+        let id = self.account_of_caller(&request, "account", &text)?;
+        let found = self.ledger.read(|ledger| views::wallet(ledger, id));
+        found.map(Response::new).ok_or_else(|| not_found(format!("there is no wallet {id}")))
+    }
+
+    async fn quote_transfer(&self, request: Request<v1::QuoteTransferRequest>) -> Result<Response<v1::Quote>, Status> {
+        let from = self.account_of_caller(&request, "from", &request.get_ref().from)?;
+        self.ledger.read(|ledger| views::quote(ledger, from, request.get_ref())).map(Response::new)
+    }
+
+    async fn list_holds(
+        &self,
+        request: Request<v1::ListHoldsRequest>,
+    ) -> Result<Response<v1::ListHoldsResponse>, Status> {
+        let account = self.account_of_caller(&request, "account", &request.get_ref().account)?;
+        self.ledger.read(|ledger| views::holds(ledger, account, request.get_ref())).map(Response::new)
     }
 }
 

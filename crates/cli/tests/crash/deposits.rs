@@ -31,6 +31,8 @@ fn spec() -> NetworkSpec {
     spec.policy.classes[Class::HOUSEHOLD.index()].holding_limit = Some(Amount::from_minor(HOLDING_LIMIT));
     // Often, so that a node comes back from a checkpoint and the blocks above it.
     spec.checkpoint_every_blocks = Some(100);
+    // The other two keep their own part of the chain.
+    spec.full_replicas = 1;
     spec
 }
 

@@ -106,13 +106,14 @@ impl Ledger {
 
         let leaves = command_leaves(proposal.encoded_commands().zip(&outcomes));
         changes.accounts = self.take_touched(2 * outcomes.len());
+        let effect_leaves = self.effect_leaves(&changes.accounts);
         let header = Header {
             height: self.tip.height.next(),
             time,
             parent: self.tip_hash,
             command_count: outcomes.len() as u32,
             commands_root: merkle::root(&leaves),
-            effects_root: self.effects_root(&changes.accounts),
+            effects_root: merkle::root(&effect_leaves),
             balances_root: [0; 32],
             books_digest: books_digest(&self.books, &self.positions),
             policy_version: self.policy.in_force().version,
@@ -121,18 +122,17 @@ impl Ledger {
         };
         self.tip = header;
         self.tip_hash = header.hash();
-        Block { header, outcomes, leaves, changes }
+        Block { header, outcomes, leaves, effect_leaves, changes }
     }
 
     /// One leaf a bank, in bank order: bank, then (serial, record) of each changed account in serial order.
-    fn effects_root(&self, changed: &[AccountId]) -> Hash {
+    fn effect_leaves(&self, changed: &[AccountId]) -> Vec<Hash> {
         let leaf = |bank: BankId| {
             let from = changed.partition_point(|account| account.bank < bank);
             let to = changed.partition_point(|account| account.bank <= bank);
             self.effects_of_bank(bank, &changed[from..to])
         };
-        let leaves: Vec<Hash> = self.banks().map(leaf).collect();
-        merkle::root(&leaves)
+        self.banks().map(leaf).collect()
     }
 
     /// Hashed in runs that stay in the nearest caches.
@@ -179,12 +179,8 @@ impl Ledger {
     /// Gives a member its seat, and a bank its treasury.
     pub(crate) fn admit_member(&mut self, member: Member) {
         if member.role == Role::Bank {
-            let mut accounts = BankAccounts::default();
-            // A treasury earns no interest: no day ever comes that it has not accrued.
-            accounts.accounts.push(Account::new(crate::account::NO_HOLDER, LedgerDay(u32::MAX)));
             self.positions.banks.insert(BankId(member.id.0), BankPosition::default());
-            accounts.keys.push(crate::signature::PublicKey([0; 32]));
-            self.banks.insert(BankId(member.id.0), accounts);
+            self.banks.insert(BankId(member.id.0), BankAccounts::with_treasury());
         }
         self.members.admit(member);
     }

@@ -153,7 +153,7 @@ impl Ledger {
             let until = history.get(place).map_or(last_day, |(from, _)| *from);
             return (history[place.saturating_sub(1)].1, until);
         }
-        (self.holders.get(holder as usize).expect("every wallet has a holder").class, last_day)
+        (self.person(holder).expect("every wallet has a holder").class, last_day)
     }
 
     /// Posts what has accrued. What would not fit stays accrued.
@@ -162,7 +162,7 @@ impl Ledger {
         let Ok(amount) = u64::try_from(due.unsigned_abs()).map(Amount::from_minor) else { return };
         if due > 0 {
             let interest = saturating(current.interest, amount);
-            let person = self.holders.get(current.account.holder as usize).expect("every wallet has a holder").posted;
+            let person = self.person(current.account.holder).expect("every wallet has a holder").posted;
             let sums = [person, self.books.cbdc(), self.supply.interest];
             if sums.iter().any(|sum| sum.plus(interest).is_none()) {
                 return;

@@ -29,6 +29,7 @@ use curve25519_dalek::traits::VartimeMultiscalarMul;
 use rand::rngs::{StdRng, SysRng};
 use rand::{Rng, SeedableRng};
 
+use super::decompress::decompress;
 use super::{DecompressedKey, Equation, Signature, vanishes, verify};
 
 /// Signatures to be verified together. Same verdicts as [`verify`] on each, whatever else is in the batch.
@@ -74,9 +75,11 @@ impl<'a> Batch<'a> {
         let Ok(mut coefficients) = StdRng::try_from_rng(&mut SysRng) else {
             return self.verdicts_one_by_one();
         };
+        let commitments: Vec<[u8; 32]> = self.entries.iter().map(|entry| entry.signature.halves().0).collect();
         let mut terms = Vec::with_capacity(self.len());
-        for (position, entry) in self.entries.iter().enumerate() {
-            if let Some(equation) = Equation::read(entry.key, entry.parts, entry.signature) {
+        for (position, (entry, commitment)) in self.entries.iter().zip(decompress(&commitments)).enumerate() {
+            let read = |commitment| Equation::with_commitment(commitment, entry.key, entry.parts, entry.signature);
+            if let Some(equation) = commitment.and_then(read) {
                 terms.push(Term { position, equation, coefficient: draw(&mut coefficients) });
             }
         }

@@ -3,6 +3,7 @@
 // Each test file is a crate of its own and uses a part of this folder.
 #![allow(dead_code)]
 
+pub mod followers;
 pub mod history;
 pub mod network;
 pub mod reference;

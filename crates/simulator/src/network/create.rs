@@ -275,9 +275,12 @@ fn bank_config(spec: &NetworkSpec, bank: u16, ports: &[NodePorts]) -> String {
     let mut text =
         format!("# A commercial bank's node. Paths are relative to this file.\nbank = {bank}\n{}", common(own));
     text.push_str(&format!("central_bank = \"{}\"\n", ports[0].listen));
-    let peers = ports[1..].iter().filter(|peer| **peer != own).map(|peer| format!("\"{}\"", peer.listen));
+    let full = usize::from(spec.full_replicas).min(ports.len() - 1);
+    let peers = ports[1..=full].iter().filter(|peer| **peer != own).map(|peer| format!("\"{}\"", peer.listen));
     let peers: Vec<String> = peers.collect();
-    if spec.peers && !peers.is_empty() {
+    if bank > spec.full_replicas {
+        text.push_str("replica = \"own\"\n");
+    } else if spec.peers && !peers.is_empty() {
         text.push_str(&format!("peers = [{}]\n", peers.join(", ")));
     }
     text.push_str(&format!("verify_at_edge = {}\n", spec.verify_at_edge));

@@ -53,7 +53,9 @@ pub struct NetworkSpec {
     pub checkpoint_every_blocks: Option<u64>,
     /// Banks verify signatures before they relay.
     pub verify_at_edge: bool,
-    /// Banks know each other's addresses, and catch up from each other.
+    /// The first so many banks keep all of the chain, the others their own part.
+    pub full_replicas: u16,
+    /// Banks know each other's addresses, and catch up from each other, where they keep all of the chain.
     pub peers: bool,
 }
 
@@ -121,6 +123,7 @@ impl Default for NetworkSpec {
             verification_threads: None,
             checkpoint_every_blocks: None,
             verify_at_edge: false,
+            full_replicas: NetworkSpec::BANKS_MAX,
             peers: true,
         }
     }

@@ -6,7 +6,7 @@ use cbdc_ledger::{Amount, BankId};
 
 use super::setup::funding_needed;
 use crate::network::{InProcess, Network, NetworkSpec, Ports, Processes};
-use crate::scenario::{self, CURRENCY_EXPONENT, Scenario};
+use crate::scenario::{self, CURRENCY_EXPONENT, Replica, Scenario};
 
 /// The network that a scenario asks for: free ports, reserves that cover the wallets, the scenario's policy.
 pub fn spec(scenario: &Scenario) -> NetworkSpec {
@@ -20,6 +20,7 @@ pub fn spec(scenario: &Scenario) -> NetworkSpec {
         policy: scenario.policy.parameters.clone(),
         opening_reserves: default.opening_reserves.max(Amount::from_minor(needed)),
         verify_at_edge: scenario.network.verify_at_bank,
+        full_replicas: if scenario.network.replica == Replica::Full { NetworkSpec::BANKS_MAX } else { 0 },
         ..default
     }
 }

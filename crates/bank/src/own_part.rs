@@ -1,0 +1,118 @@
+//! Following the own part of the chain: headers, and the central bank's extracts for this bank.
+//!
+//! # On receiving an extract
+//! 1. One that is known already is passed over; one that leaves a gap is refused.
+//! 2. Enough nodes of the central bank must have signed the header.
+//! 3. [`Ledger::follow`] checks the parent, the own accounts against the header's effects root, balance sheet and policy, and
+//!    takes them over.
+//! 4. Header, extract, history, deposit entries and outbox releases are written in one batch, as of a full replica.
+//!
+//! Only the central bank is followed: a failure anywhere stops the node, naming the height.
+
+use bytes::Bytes;
+use cbdc_ledger::extract::{COMMAND_HEAD_BYTES, Followed, OwnCommand};
+use cbdc_ledger::{BankId, Ledger, SignedHeader};
+use cbdc_node::{Archive, audit};
+use cbdc_proto::convert::{header_from_message, required};
+use cbdc_proto::v1;
+use cbdc_storage::WriteBatch;
+
+use crate::deposits::Placed;
+use crate::desk::{Effect, arrivals_of, effects_of};
+use crate::history::Draft;
+use crate::replica::{BlockError, ReplayError, Replica};
+
+/// Follows what the archive holds above the ledger's height, checking each extract again.
+pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<(), ReplayError> {
+    let newest = archive.newest()?.unwrap_or_default();
+    if ledger.height() > newest {
+        return Err(ReplayError::Missing { height: ledger.height(), newest });
+    }
+    let from = ledger.height();
+    if from.0 > 0 && archive.header(from)?.is_none_or(|(stored, _)| stored.header != *ledger.tip()) {
+        return Err(ReplayError::Diverged { height: from });
+    }
+    while ledger.height() < newest {
+        let height = ledger.height().next();
+        audit::follow_own_part(archive, ledger).map_err(|what| ReplayError::Extract { height, what })?;
+    }
+    if newest > from {
+        tracing::info!(%from, to = %newest, "replayed the own part of the chain");
+    }
+    Ok(())
+}
+
+impl Replica {
+    /// Takes the next block over from the central bank's extract.
+    pub(crate) fn follow_extract(&self, message: &v1::BlockExtract) -> Result<(), BlockError> {
+        let started = std::time::Instant::now();
+        let tip = self.ledger.read(|ledger| *ledger.tip());
+        let expected = tip.height.next();
+        let header = required("header", message.header.as_ref()).and_then(header_from_message);
+        let header = header
+            .map_err(|status| BlockError::Unreadable { height: expected, reason: status.message().to_owned() })?;
+        let height = header.header.height;
+        if height <= tip.height {
+            return Ok(());
+        }
+        if height > expected {
+            return Err(BlockError::OutOfOrder { expected, found: height });
+        }
+        let (network, signatures) = (self.genesis.network(), self.genesis.header_signatures);
+        self.ledger.read(|ledger| header.check_by_members(network, signatures, ledger.members()))?;
+
+        let followed = self.ledger.follow(&header.header, &message.extract, |ledger, followed| {
+            if let Some(directory) = &self.directory {
+                directory.follow(ledger, &followed.changes);
+            }
+            if followed.changes.members {
+                self.membership.follow(ledger);
+            }
+        });
+        let followed = followed.map_err(|error| BlockError::Extract { height, error })?;
+        self.book_extract(&header, &message.extract, &followed)?;
+        self.ledger.announce(height);
+        self.metrics.block_applied(height, started.elapsed());
+        self.checkpoint(height);
+        Ok(())
+    }
+
+    /// Writes the extract and everything that it drives.
+    fn book_extract(&self, header: &SignedHeader, extract: &Bytes, followed: &Followed) -> Result<(), BlockError> {
+        let height = header.header.height;
+        let mut batch = WriteBatch::new();
+        Archive::put_extract(&mut batch, header, extract);
+        let mut history = self.history.draft(height, followed.commands.len());
+        let mut effects = Vec::new();
+        let watches_holders = self.desk.watches_holders();
+        for own in &followed.commands {
+            enter(self.bank, own, (&mut history, &mut effects), extract, height, watches_holders);
+        }
+        arrivals_of(self.bank, &followed.changes.deposits, &mut effects);
+        history.put(&mut batch);
+        let booked = self.desk.follow_block(batch, &effects, (height, header.header.time));
+        booked.map_err(|error| BlockError::Books { height, error })
+    }
+}
+
+/// A command's lines of the history, and what it means to the books.
+fn enter(
+    bank: BankId,
+    own: &OwnCommand,
+    (history, effects): (&mut Draft<'_>, &mut Vec<Effect>),
+    extract: &Bytes,
+    height: cbdc_ledger::Height,
+    watches_holders: bool,
+) {
+    let OwnCommand { index, offset, outcome, ref command } = *own;
+    history.add(command, index, offset, &outcome);
+    if crate::replica::moves_nothing_here(command) && !watches_holders {
+        return;
+    }
+    let bytes = || {
+        let length = extract[offset as usize + 4..][..4].try_into().map_or(0, u32::from_le_bytes) as usize;
+        let from = offset as usize + COMMAND_HEAD_BYTES;
+        extract.slice(from..from + length)
+    };
+    effects_of(bank, command, bytes, Placed { height, index, outcome }, watches_holders, effects);
+}

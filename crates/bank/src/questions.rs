@@ -1,0 +1,46 @@
+//! Questions to the central bank that a bank which keeps its own part of the chain cannot answer itself, over one connection
+//! that is made anew after a failure.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cbdc_proto::status::unavailable;
+use tonic::transport::Channel;
+use tonic::{Code, Response, Status};
+
+use crate::relay::CentralBank;
+
+pub struct Questions {
+    central_bank: Arc<CentralBank>,
+    channel: Mutex<Option<Channel>>,
+}
+
+impl Questions {
+    pub fn new(central_bank: Arc<CentralBank>) -> Questions {
+        Questions { central_bank, channel: Mutex::new(None) }
+    }
+
+    fn channel(&self) -> Result<Channel, Status> {
+        let mut kept = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kept {
+            Some(channel) => Ok(channel.clone()),
+            None => {
+                let made = self.central_bank.channel().map_err(|error| unavailable(error.to_string()))?;
+                Ok(kept.insert(made).clone())
+            }
+        }
+    }
+
+    /// Asks; what the central bank answers is the answer.
+    pub async fn ask<R, F>(&self, ask: impl FnOnce(Channel) -> F) -> Result<R, Status>
+    where
+        F: Future<Output = Result<Response<R>, Status>>,
+    {
+        let answered = ask(self.channel()?).await;
+        if answered.as_ref().is_err_and(|status| status.code() == Code::Unavailable) {
+            // The central bank's keys may be others now.
+            *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        answered.map(Response::into_inner)
+    }
+}

@@ -1,0 +1,618 @@
+//! A bank's extract of a block, for a bank that follows headers and its own customers instead of the whole chain.
+//!
+//! A full replica applies every payment of the network. A bank that keeps its own part applies none: of each block it gets the
+//! header and an extract, and takes its own accounts over as the block left them. What it cannot take on trust it checks
+//! ([`Ledger::follow`]):
+//!
+//! * The header continues the chain; its signatures are the caller's to check.
+//! * The changed accounts of the bank are the whole data of its leaf under the header's effects root: none is missing, none
+//!   added, none altered.
+//! * Balance sheet and positions are those of the header's digest, the policy in force is the header's version.
+//!
+//! Commands, keys and persons rest on the central bank's node key, which the connection proved; a receipt proves any command
+//! on demand.
+//!
+//! # Layout
+//! | part | encoding |
+//! |---|---|
+//! | version (1), reserved (1), bank (2) | |
+//! | path of the bank's leaf | place (2), number of banks (2), length (1), hashes; zeros before the bank is a member |
+//! | changed accounts of the bank | count (4), (serial (4), record (96)) in serial order |
+//! | linked wallets of other banks | count (4), (account (8), record (96)): changed wallets that are linked to the bank, and those that a command of the block linked anew |
+//! | keys | count (4), (account (8), key (32)): of opened wallets and replaced keys among the above |
+//! | persons | count (4), (place (4), record (64)): holders of those, and reclassified ones |
+//! | waterfalls | count (4), (command (4), wallet (8), amount (8), to the deposit (1)): between wallets and deposits at this bank |
+//! | books | length (4), balance sheet and positions where they changed |
+//! | rules | length (4), members, policy and reclassified holders where one of them changed |
+//! | commands | count (4), (index (4), length (4), outcome (24), command): those that name the bank or an account of it |
+
+use std::collections::BTreeMap;
+
+use crate::account::Account;
+use crate::amount::Amount;
+use crate::bank_position::Positions;
+use crate::block::{Block, Changes, DepositDirection, DepositMovement, Header, KeyChange};
+use crate::books::Books;
+use crate::checkpoint::{encode_class_history, read_class_history};
+use crate::command::{Command, Signer};
+use crate::encoding::{DecodeError, Reader, VERSION, Writer};
+use crate::holder::Holder;
+use crate::identity::{AccountId, BankId, Class, Height, MemberId};
+use crate::ledger::{Ledger, books_digest, key_bytes};
+use crate::member::{Members, Role};
+use crate::merkle::{self, Hash, LeafHasher};
+use crate::outcome::{Outcome, Stage};
+use crate::policy::PolicyVersions;
+use crate::proposal::Proposal;
+use crate::sequence::Standing;
+use crate::signature::PublicKey;
+use crate::time::LedgerDay;
+
+/// What a ledger that keeps one bank's part has beside that bank's accounts.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnPart {
+    pub(crate) bank: BankId,
+    /// Wallets of other banks that are linked to this one.
+    pub(crate) linked: BTreeMap<AccountId, (Account, PublicKey)>,
+    /// Holders by their place in the whole ledger: only the class is kept up to date.
+    pub(crate) persons: BTreeMap<u32, Holder>,
+}
+
+impl OwnPart {
+    pub(crate) fn new(bank: BankId) -> OwnPart {
+        OwnPart { bank, linked: BTreeMap::new(), persons: BTreeMap::new() }
+    }
+}
+
+/// Why an extract is not followed. The ledger is as it was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExtractError {
+    #[error("the extract cannot be read: {0}")]
+    Decode(#[from] DecodeError),
+    #[error("expected an extract for bank {expected}, found one for bank {found}")]
+    OtherBank { expected: BankId, found: BankId },
+    #[error("expected block {expected} on this chain, found block {found} or another parent")]
+    OtherParent { expected: Height, found: Height },
+    #[error("the changed accounts are not those under the effects root of block {height}")]
+    OtherAccounts { height: Height },
+    #[error("the balance sheet is not the one that the header of block {height} names")]
+    OtherBooks { height: Height },
+    #[error("the policy is in version {found}, the header of block {height} names version {expected}")]
+    OtherPolicy { height: Height, expected: u32, found: u32 },
+    #[error("block {height} has an account {account} that comes without what belongs to it")]
+    Incomplete { height: Height, account: AccountId },
+    #[error("block {height} uses number {sequence} of this bank, which is not free")]
+    NumberNotFree { height: Height, sequence: u64 },
+}
+
+/// A command of an extract.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnCommand {
+    /// Its place in the block.
+    pub index: u32,
+    /// Where its entry begins in the extract: index, length, outcome, command.
+    pub offset: u32,
+    pub outcome: Outcome,
+    pub command: Command,
+}
+
+/// Bytes of an entry before the command itself.
+pub const COMMAND_HEAD_BYTES: usize = 32;
+
+/// What following an extract gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Followed {
+    pub commands: Vec<OwnCommand>,
+    /// Keys, members, changed accounts and deposits, as far as they are this bank's.
+    pub changes: Changes,
+}
+
+/// The extracts of a block for `banks`. `ledger` is the ledger after the block, `parent` its header before.
+pub fn extracts(
+    ledger: &Ledger,
+    banks: &[BankId],
+    parent: &Header,
+    proposal: &Proposal<'_>,
+    block: &Block,
+) -> Vec<(BankId, Vec<u8>)> {
+    let known: Vec<BankId> = ledger.banks().collect();
+    let place_of = |bank: &BankId| known.iter().position(|known| known == bank);
+    let mut drafts: Vec<Draft> =
+        banks.iter().map(|bank| Draft::new(*bank, place_of(bank), block.changes.accounts.len())).collect();
+    if drafts.is_empty() {
+        return Vec::new();
+    }
+    let shared = Shared::of(ledger, parent, proposal, block);
+    for account in &block.changes.accounts {
+        let record = ledger.account(*account).expect("a changed account exists");
+        for draft in &mut drafts {
+            if draft.bank == account.bank {
+                draft.own.u32(account.serial);
+                record.encode(&mut draft.own);
+                draft.own_count += 1;
+            } else if record.linked_bank == draft.bank || shared.linked_anew.contains(account) {
+                draft.add_linked(*account, record);
+            }
+        }
+    }
+    for change in &block.changes.keys {
+        for draft in &mut drafts {
+            let is_linked = ledger.account(change.account).is_some_and(|account| account.linked_bank == draft.bank);
+            if draft.bank == change.account.bank || is_linked {
+                draft.add_key(ledger, change.account);
+            }
+        }
+    }
+    for account in &shared.linked_anew {
+        drafts.iter_mut().filter(|draft| draft.bank != account.bank).for_each(|draft| draft.add_key(ledger, *account));
+    }
+    for movement in &block.changes.deposits {
+        drafts.iter_mut().filter(|draft| draft.bank == movement.bank).for_each(|draft| draft.add_movement(movement));
+    }
+    let commands = proposal.commands.iter().zip(proposal.encoded_commands()).zip(&block.outcomes);
+    for (index, ((command, bytes), outcome)) in (0..).zip(commands) {
+        let named = banks_of(command);
+        for draft in drafts.iter_mut().filter(|draft| named.contains(&draft.bank)) {
+            draft.add_command(index, bytes, outcome);
+        }
+    }
+    drafts.into_iter().map(|draft| (draft.bank, draft.finish(&known, &shared, block))).collect()
+}
+
+/// The banks that a command names, or whose accounts it names. Bank 0 is none.
+fn banks_of(command: &Command) -> [BankId; 3] {
+    const NONE: BankId = BankId(0);
+    match command {
+        Command::Payment(signed) => [signed.record.from.bank, signed.record.to.bank, NONE],
+        Command::OpenWallet(signed) => [signed.record.bank, NONE, NONE],
+        Command::CloseWallet(signed) => [signed.record.account.bank, NONE, NONE],
+        Command::ReplaceKey(signed) => [signed.record.account.bank, NONE, NONE],
+        Command::Issuance(signed) => [signed.record.request.record.bank, NONE, NONE],
+        Command::ReservesTransfer(signed) => [signed.record.from, signed.record.to, NONE],
+        Command::Freeze(signed) => [signed.record.account.bank, NONE, NONE],
+        Command::Seize(signed) => [signed.record.account.bank, signed.record.to.bank, NONE],
+        Command::Propose(_) | Command::Vote(_) | Command::Reclassify(_) => [NONE; 3],
+        Command::ReverseWaterfall(signed) => {
+            let transfer = &signed.record.transfer.record;
+            [signed.record.bank, transfer.from.bank, transfer.to.bank]
+        }
+        Command::Hold(signed) => [signed.record.from.bank, signed.record.to.bank, NONE],
+        Command::Release(signed) => [signed.record.bank, NONE, NONE],
+        Command::LinkBank(signed) => [signed.record.account.bank, signed.record.bank, NONE],
+        Command::DesignateWallet(signed) => [signed.record.account.bank, NONE, NONE],
+        Command::Operation(signed) => [signed.record.bank, NONE, NONE],
+        Command::DepositStatement(signed) => [signed.record.bank, NONE, NONE],
+    }
+}
+
+/// What all extracts of a block have in common.
+struct Shared {
+    books: Vec<u8>,
+    rules: Vec<u8>,
+    linked_anew: Vec<AccountId>,
+    /// Holders whose class changed, with their places.
+    reclassified: BTreeMap<u32, Holder>,
+}
+
+impl Shared {
+    fn of(ledger: &Ledger, parent: &Header, proposal: &Proposal<'_>, block: &Block) -> Shared {
+        let (mut linked_anew, mut reclassified) = (Vec::new(), BTreeMap::new());
+        let person = |place: u32| Some((place, *ledger.holders.get(place as usize)?));
+        for (command, outcome) in proposal.commands.iter().zip(&block.outcomes) {
+            match command {
+                Command::LinkBank(signed) if outcome.is_settled() => linked_anew.push(signed.record.account),
+                Command::Reclassify(signed) if outcome.is_settled() => {
+                    reclassified.extend(ledger.holder_position(signed.record.holder).and_then(person));
+                }
+                _ => {}
+            }
+        }
+        let mut books = Writer::default();
+        if parent.books_digest != block.header.books_digest {
+            ledger.books.encode(&mut books);
+            ledger.positions.encode(&mut books);
+        }
+        let mut rules = Writer::default();
+        let policy_changed = parent.policy_version != block.header.policy_version;
+        if block.changes.members || policy_changed || !reclassified.is_empty() {
+            ledger.members.encode(&mut rules);
+            ledger.policy.encode(&mut rules);
+            encode_class_history(&ledger.class_history, &mut rules);
+        }
+        Shared { books: books.finish(), rules: rules.finish(), linked_anew, reclassified }
+    }
+}
+
+/// An extract that is being written.
+struct Draft {
+    bank: BankId,
+    /// Of its leaf; none before it is a member.
+    place: Option<usize>,
+    own: Writer,
+    own_count: u32,
+    linked: Writer,
+    linked_count: u32,
+    keys: Writer,
+    key_count: u32,
+    persons: BTreeMap<u32, Holder>,
+    movements: Writer,
+    movement_count: u32,
+    commands: Writer,
+    command_count: u32,
+}
+
+impl Draft {
+    fn new(bank: BankId, place: Option<usize>, changed: usize) -> Draft {
+        Draft {
+            bank,
+            place,
+            own: Writer::with_capacity(changed * 64),
+            own_count: 0,
+            linked: Writer::default(),
+            linked_count: 0,
+            keys: Writer::default(),
+            key_count: 0,
+            persons: BTreeMap::new(),
+            movements: Writer::default(),
+            movement_count: 0,
+            commands: Writer::with_capacity(changed * 100),
+            command_count: 0,
+        }
+    }
+
+    fn add_linked(&mut self, account: AccountId, record: &Account) {
+        self.linked.u64(account.to_u64());
+        record.encode(&mut self.linked);
+        self.linked_count += 1;
+    }
+
+    fn add_key(&mut self, ledger: &Ledger, account: AccountId) {
+        let (Some(key), Some(record)) = (ledger.key(account), ledger.account(account)) else { return };
+        self.keys.u64(account.to_u64()).raw(&key.0);
+        self.key_count += 1;
+        self.persons.extend(ledger.holders.get(record.holder as usize).map(|person| (record.holder, *person)));
+    }
+
+    fn add_movement(&mut self, movement: &DepositMovement) {
+        let to_deposit = movement.direction == DepositDirection::ToDeposit;
+        self.movements.u32(movement.index).u64(movement.wallet.to_u64()).u64(movement.amount.minor());
+        self.movements.u8(u8::from(to_deposit));
+        self.movement_count += 1;
+    }
+
+    fn add_command(&mut self, index: u32, bytes: &[u8], outcome: &Outcome) {
+        self.commands.u32(index).u32(bytes.len() as u32);
+        outcome.encode(&mut self.commands);
+        self.commands.raw(bytes);
+        self.command_count += 1;
+    }
+
+    fn finish(mut self, banks: &[BankId], shared: &Shared, block: &Block) -> Vec<u8> {
+        let path = self.place.and_then(|place| merkle::path(&block.effect_leaves, place)).unwrap_or_default();
+        let (place, banks) = self.place.map_or((0, 0), |place| (place as u16, banks.len() as u16));
+        let sections = [&self.own, &self.linked, &self.keys, &self.movements, &self.commands];
+        let bytes: usize = sections.iter().map(|section| section.len()).sum();
+        let mut out = Writer::with_capacity(bytes + shared.books.len() + shared.rules.len() + 1024);
+        out.u8(VERSION).reserved(1).u16(self.bank.0);
+        out.u16(place).u16(banks).u8(path.len() as u8).raw(path.as_flattened());
+        out.u32(self.own_count).raw(self.own.as_bytes());
+        out.u32(self.linked_count).raw(self.linked.as_bytes());
+        out.u32(self.key_count).raw(self.keys.as_bytes());
+        self.persons.extend(&shared.reclassified);
+        out.u32(self.persons.len() as u32);
+        self.persons.iter().for_each(|(place, person)| person.encode(out.u32(*place)));
+        out.u32(self.movement_count).raw(self.movements.as_bytes());
+        out.u32(shared.books.len() as u32).raw(&shared.books);
+        out.u32(shared.rules.len() as u32).raw(&shared.rules);
+        out.u32(self.command_count).raw(self.commands.as_bytes());
+        out.finish()
+    }
+}
+
+/// An extract as it was read, nothing of it applied yet.
+struct Read<'a> {
+    path: Vec<Hash>,
+    place: usize,
+    banks: usize,
+    /// The data of the bank's leaf after the bank's number.
+    own_bytes: &'a [u8],
+    own: Vec<(u32, Account)>,
+    linked: Vec<(AccountId, Account)>,
+    keys: Vec<(AccountId, PublicKey)>,
+    persons: Vec<(u32, Holder)>,
+    movements: Vec<DepositMovement>,
+    books: Option<(Books, Positions)>,
+    rules: Option<Rules>,
+    commands: Vec<OwnCommand>,
+}
+
+struct Rules {
+    members: Members,
+    policy: PolicyVersions,
+    class_history: BTreeMap<u32, Vec<(LedgerDay, Class)>>,
+}
+
+fn read_many<'a, T>(
+    input: &mut Reader<'a>,
+    least_bytes: usize,
+    mut one: impl FnMut(&mut Reader<'a>) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    let count = input.u32()? as usize;
+    // A false count reserves no more than the bytes at hand justify.
+    let mut read = Vec::with_capacity(count.min(input.left() / least_bytes));
+    for _ in 0..count {
+        read.push(one(input)?);
+    }
+    Ok(read)
+}
+
+fn read_account_id(input: &mut Reader<'_>) -> Result<AccountId, DecodeError> {
+    AccountId::decode(input)
+}
+
+impl<'a> Read<'a> {
+    fn read(bytes: &'a [u8], bank: BankId, day_offset_minutes: i16) -> Result<Read<'a>, ExtractError> {
+        let mut input = Reader::new("extract", bytes);
+        input.version()?;
+        input.reserved(1)?;
+        let found = BankId(input.u16()?);
+        if found != bank {
+            return Err(ExtractError::OtherBank { expected: bank, found });
+        }
+        let (place, banks) = (usize::from(input.u16()?), usize::from(input.u16()?));
+        let path = (0..input.u8()?).map(|_| input.array()).collect::<Result<Vec<Hash>, _>>()?;
+        let own_begins = bytes.len() - input.left() + 4;
+        let own = read_many(&mut input, 100, |input| Ok((input.u32()?, Account::decode(input)?)))?;
+        let own_bytes = &bytes[own_begins..bytes.len() - input.left()];
+        let linked = read_many(&mut input, 104, |input| Ok((read_account_id(input)?, Account::decode(input)?)))?;
+        let keys = read_many(&mut input, 40, |input| Ok((read_account_id(input)?, PublicKey(input.array()?))))?;
+        let persons = read_many(&mut input, 68, |input| Ok((input.u32()?, Holder::decode(input)?)))?;
+        let movements = read_many(&mut input, 21, |input| {
+            let (index, wallet) = (input.u32()?, read_account_id(input)?);
+            let amount = Amount::from_minor(input.u64()?);
+            let direction = if input.boolean()? { DepositDirection::ToDeposit } else { DepositDirection::FromDeposit };
+            Ok(DepositMovement { index, bank, wallet, amount, direction })
+        })?;
+        let books = match input.u32()? as usize {
+            0 => None,
+            length => Some(read_books(input.raw(length)?)?),
+        };
+        let rules = match input.u32()? as usize {
+            0 => None,
+            length => Some(read_rules(input.raw(length)?, day_offset_minutes)?),
+        };
+        let commands = read_many(&mut input, COMMAND_HEAD_BYTES, |input| {
+            let offset = (bytes.len() - input.left()) as u32;
+            let (index, length, outcome) = (input.u32()?, input.u32()? as usize, Outcome::decode(input)?);
+            let command = Command::from_bytes(input.raw(length)?)?;
+            Ok(OwnCommand { index, offset, outcome, command })
+        })?;
+        input.finish()?;
+        Ok(Read { path, place, banks, own_bytes, own, linked, keys, persons, movements, books, rules, commands })
+    }
+}
+
+fn read_books(bytes: &[u8]) -> Result<(Books, Positions), DecodeError> {
+    let mut input = Reader::new("balance sheet", bytes);
+    let read = (Books::decode(&mut input)?, Positions::decode(&mut input)?);
+    input.finish().map(|()| read)
+}
+
+fn read_rules(bytes: &[u8], day_offset_minutes: i16) -> Result<Rules, DecodeError> {
+    let mut input = Reader::new("rules", bytes);
+    let rules = Rules {
+        members: Members::decode(&mut input)?,
+        policy: PolicyVersions::decode(&mut input, day_offset_minutes)?,
+        class_history: read_class_history(&mut input)?,
+    };
+    input.finish().map(|()| rules)
+}
+
+/// The bank that an extract is for, if it is one.
+pub fn bank_of(extract: &[u8]) -> Option<BankId> {
+    let mut input = Reader::new("extract", extract);
+    input.version().and_then(|()| input.reserved(1)).ok()?;
+    input.u16().ok().map(BankId)
+}
+
+/// Reads the command whose entry begins at `offset`, with its place and outcome.
+pub fn read_command(extract: &[u8], offset: u32) -> Result<OwnCommand, DecodeError> {
+    let mut input = Reader::new("extract", extract);
+    input.raw(offset as usize)?;
+    let (index, length, outcome) = (input.u32()?, input.u32()? as usize, Outcome::decode(&mut input)?);
+    let command = Command::from_bytes(input.raw(length)?)?;
+    Ok(OwnCommand { index, offset, outcome, command })
+}
+
+impl Ledger {
+    /// The ledger at height 0 of a bank that keeps its own part only: it follows extracts and never applies.
+    pub fn of_bank(genesis: crate::Genesis, bank: BankId) -> Result<Ledger, crate::genesis::GenesisError> {
+        let mut ledger = Ledger::new(genesis)?;
+        ledger.own_part = Some(Box::new(OwnPart::new(bank)));
+        Ok(ledger)
+    }
+
+    /// The bank whose part alone this ledger keeps; `None` where it keeps everything.
+    pub fn keeps_part_of(&self) -> Option<BankId> {
+        self.own_part.as_ref().map(|part| part.bank)
+    }
+
+    /// Takes the next block over from its header and the extract for this ledger's bank. Whoever calls has checked the
+    /// header's signatures.
+    ///
+    /// # Errors
+    /// The extract is not what the header describes; nothing was changed.
+    ///
+    /// # Panics
+    /// This ledger keeps everything ([`Ledger::keeps_part_of`]).
+    pub fn follow(&mut self, header: &Header, extract: &[u8]) -> Result<Followed, ExtractError> {
+        let bank = self.keeps_part_of().expect("only a ledger of one bank's part follows extracts");
+        let expected = self.height().next();
+        if header.height != expected || header.parent != self.tip_hash {
+            return Err(ExtractError::OtherParent { expected, found: header.height });
+        }
+        let read = Read::read(extract, bank, self.genesis.day_offset_minutes)?;
+        self.check_extract(header, bank, &read)?;
+        Ok(self.take_over(header, bank, read))
+    }
+
+    fn check_extract(&self, header: &Header, bank: BankId, read: &Read<'_>) -> Result<(), ExtractError> {
+        let height = header.height;
+        let mut leaf = LeafHasher::default();
+        leaf.update(&bank.0.to_le_bytes());
+        leaf.update(read.own_bytes);
+        let root = merkle::root_from_path(leaf.finish(), read.place, read.banks, &read.path);
+        let members = read.rules.as_ref().map_or(&self.members, |rules| &rules.members);
+        let is_member = members.seat(Role::Bank, MemberId(bank.0)).is_some();
+        // Before a bank is a member it has no leaf, and no account.
+        if (is_member && root != Some(header.effects_root)) || (!is_member && !read.own.is_empty()) {
+            return Err(ExtractError::OtherAccounts { height });
+        }
+        let digest =
+            read.books.as_ref().map_or(self.tip.books_digest, |(books, positions)| books_digest(books, positions));
+        if digest != header.books_digest {
+            return Err(ExtractError::OtherBooks { height });
+        }
+        let policy = read.rules.as_ref().map_or(&self.policy, |rules| &rules.policy);
+        let (expected, found) = (header.policy_version, policy.in_force().version);
+        if expected != found {
+            return Err(ExtractError::OtherPolicy { height, expected, found });
+        }
+        self.check_complete(height, bank, read)?;
+        if read.rules.is_none() {
+            self.check_numbers(height, bank, &read.commands)?;
+        }
+        Ok(())
+    }
+
+    /// Whether new accounts stand in a row behind the known ones, and each account that is new here has a key and a holder.
+    fn check_complete(&self, height: Height, bank: BankId, read: &Read<'_>) -> Result<(), ExtractError> {
+        let part = self.own_part.as_ref().expect("a part is kept");
+        let has_key = |account: AccountId| read.keys.iter().any(|(of, _)| *of == account);
+        let has_person = |record: &Account| {
+            part.persons.contains_key(&record.holder) || read.persons.iter().any(|(place, _)| *place == record.holder)
+        };
+        let mut next = self.banks.get(bank).map_or(0, |own| own.accounts.len()) as u32;
+        let incomplete = |account| Err(ExtractError::Incomplete { height, account });
+        for (serial, record) in &read.own {
+            let account = AccountId::new(bank, *serial);
+            if *serial < next {
+                continue;
+            }
+            // A bank that is admitted gets its treasury, which has neither.
+            if *serial > next || (!account.is_treasury() && !(has_key(account) && has_person(record))) {
+                return incomplete(account);
+            }
+            next += 1;
+        }
+        let known = |account: &AccountId| part.linked.contains_key(account) || has_key(*account);
+        let is_whole = |(account, record): &&(AccountId, Account)| known(account) && has_person(record);
+        match read.linked.iter().filter(|(_, record)| record.linked_bank == bank).find(|linked| !is_whole(linked)) {
+            Some((account, _)) => incomplete(*account),
+            None => Ok(()),
+        }
+    }
+
+    fn check_numbers(&self, height: Height, bank: BankId, commands: &[OwnCommand]) -> Result<(), ExtractError> {
+        let Some(seat) = self.members.seat(Role::Bank, MemberId(bank.0)) else { return Ok(()) };
+        let mut used = std::collections::BTreeSet::new();
+        let numbers = commands.iter().filter_map(|own| own_number(bank, own));
+        for sequence in numbers {
+            if seat.window.standing(sequence) == Standing::Used || !used.insert(sequence) {
+                return Err(ExtractError::NumberNotFree { height, sequence });
+            }
+        }
+        Ok(())
+    }
+
+    fn take_over(&mut self, header: &Header, bank: BankId, read: Read<'_>) -> Followed {
+        let mut changes = Changes { members: read.rules.is_some(), deposits: read.movements, ..Changes::default() };
+        match read.rules {
+            Some(rules) => {
+                self.admit_banks(&rules.members);
+                (self.members, self.policy, self.class_history) = (rules.members, rules.policy, rules.class_history);
+            }
+            None => {
+                let numbers = read.commands.iter().filter_map(|own| own_number(bank, own));
+                let seat = self.members.seat_mut(Role::Bank, MemberId(bank.0));
+                if let Some(seat) = seat {
+                    numbers.for_each(|sequence| seat.window.consume(sequence));
+                }
+            }
+        }
+        if let Some((books, positions)) = read.books {
+            (self.books, self.positions) = (books, positions);
+        }
+        let part = self.own_part.as_mut().expect("a part is kept");
+        part.persons.extend(read.persons);
+        let keys: BTreeMap<AccountId, PublicKey> = read.keys.into_iter().collect();
+        if let Some(own) = self.banks.get_mut(bank) {
+            for (serial, record) in &read.own {
+                let key = keys.get(&AccountId::new(bank, *serial)).copied();
+                own.set(*serial, *record, key);
+                changes.accounts.push(AccountId::new(bank, *serial));
+            }
+        }
+        for (account, record) in read.linked {
+            let known = part.linked.remove(&account).map(|(_, key)| key);
+            if let (true, Some(key)) = (record.linked_bank == bank, keys.get(&account).copied().or(known)) {
+                part.linked.insert(account, (record, key));
+            }
+        }
+        self.supply = header.supply;
+        self.tip = *header;
+        self.tip_hash = header.hash();
+        for account in keys.into_keys().filter(|account| account.bank == bank) {
+            let wallet = self.account(account).expect("its record came with its key");
+            let key = self.key(account).filter(|_| wallet.open);
+            changes.keys.push(KeyChange { account, key, version: wallet.key_version });
+        }
+        Followed { commands: read.commands, changes }
+    }
+
+    /// Gives banks that are new their treasuries.
+    fn admit_banks(&mut self, members: &Members) {
+        let banks = members.seats().filter(|seat| seat.member.role == Role::Bank).map(|seat| BankId(seat.member.id.0));
+        for bank in banks {
+            if self.banks.get(bank).is_none() {
+                self.banks.insert(bank, crate::ledger::BankAccounts::with_treasury());
+            }
+        }
+    }
+}
+
+/// The bank's own number that a command used.
+fn own_number(bank: BankId, own: &OwnCommand) -> Option<u64> {
+    if own.outcome.reason.stage() == Stage::BeforeOrdering {
+        return None;
+    }
+    match &own.command {
+        Command::Issuance(signed) if signed.record.request.record.bank == bank => {
+            Some(signed.record.request.record.head.sequence)
+        }
+        command if command.signer() == Signer::Member(Role::Bank, MemberId(bank.0)) => Some(command.head().sequence),
+        _ => None,
+    }
+}
+
+impl crate::ledger::BankAccounts {
+    /// Sets an account's record, and its key where it comes with one; the next serial opens.
+    fn set(&mut self, serial: u32, record: Account, key: Option<PublicKey>) {
+        let place = serial as usize;
+        match self.accounts.get_mut(place) {
+            Some(known) => *known = record,
+            None => {
+                self.accounts.push(record);
+                self.keys.push(PublicKey([0; 32]));
+            }
+        }
+        let Some(key) = key else { return };
+        let known = self.keys.get_mut(place).expect("there is a key for each account");
+        let before = std::mem::replace(known, key);
+        if before != key {
+            self.key_index.remove(&before.0, serial);
+            let keys = &self.keys;
+            self.key_index.insert(serial, |serial| key_bytes(keys, serial));
+        }
+    }
+}

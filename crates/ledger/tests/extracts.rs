@@ -1,0 +1,133 @@
+//! Banks that follow headers and their own customers: over random histories of all commands each knows of its own accounts
+//! what the ledger knows, and nothing that a header proves can be left out, added or altered.
+
+mod model;
+
+use cbdc_ledger::extract::{ExtractError, extracts};
+use cbdc_ledger::{BankId, Genesis, Ledger, Proposal, Timestamp, VerifiedProposal};
+use model::followers::Followers;
+use model::history::{BlockPlan, Keyring, Resolver, beginning, block_plans};
+use model::network::{genesis, proposal};
+use model::reference::Model;
+use proptest::prelude::*;
+
+/// A ledger with blocks on the way, as random histories make them.
+struct Chain {
+    ledger: Ledger,
+    model: Model,
+    earlier: Vec<cbdc_ledger::Command>,
+}
+
+impl Chain {
+    fn new(genesis: &Genesis) -> Chain {
+        Chain { ledger: Ledger::new(genesis.clone()).unwrap(), model: Model::new(genesis), earlier: Vec::new() }
+    }
+
+    /// Settles a block and gives its proposal; the ledger's tip is its header.
+    fn block(&mut self, plan: &BlockPlan, keys: &Keyring) -> (Vec<u8>, cbdc_ledger::Block) {
+        let time = self.model.time + plan.after_ms;
+        self.model.begin_block(time);
+        let mut commands = Vec::new();
+        for command in &plan.commands {
+            let resolver = Resolver { model: &self.model, keys, earlier: &self.earlier, signs_for: None };
+            let command = resolver.resolve(command);
+            self.model.settle(&command);
+            self.earlier.push(command.clone());
+            commands.push(command);
+        }
+        let bytes = proposal(Timestamp(time), &commands);
+        let block = self.ledger.apply(&VerifiedProposal::from_own_log(&bytes).unwrap());
+        (bytes, block)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 160, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_bank_knows_of_its_own_what_the_ledger_knows(
+        plans in prop::collection::vec(block_plans(10), 1..48),
+        restart_at in 0usize..48,
+    ) {
+        let genesis = genesis();
+        let (mut chain, mut followers, keys) = (Chain::new(&genesis), Followers::new(&genesis), Keyring::default());
+        for (height, plan) in beginning().iter().chain(&plans).enumerate() {
+            let parent = *chain.ledger.tip();
+            let (bytes, block) = chain.block(plan, &keys);
+            followers.follow(&chain.ledger, &parent, &bytes, &block);
+            if height == restart_at {
+                followers.restart();
+            }
+        }
+    }
+
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A flipped bit is refused where a header proves what was flipped; where it is not proved, nothing that is proved
+    /// changes by it. A refused extract leaves the ledger as it was.
+    #[test]
+    fn what_a_header_proves_cannot_be_altered(
+        plans in prop::collection::vec(block_plans(6), 1..6),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), 0u8..8), 64),
+    ) {
+        let genesis = genesis();
+        let (mut chain, mut followers, keys) = (Chain::new(&genesis), Followers::new(&genesis), Keyring::default());
+        let bank = BankId(1);
+        for plan in beginning().iter().chain(&plans) {
+            let parent = *chain.ledger.tip();
+            let (bytes, block) = chain.block(plan, &keys);
+            let made = extracts(&chain.ledger, &[bank], &parent, &Proposal::decode(&bytes).unwrap(), &block);
+            let extract = &made[0].1;
+            for (place, bit) in &flips {
+                let mut altered = extract.clone();
+                altered[place.index(extract.len())] ^= 1 << bit;
+                let untouched = *followers.of(bank).tip();
+                let mut victim = copy(followers.of(bank));
+                match victim.follow(&block.header, &altered) {
+                    Err(_) => prop_assert_eq!(*victim.tip(), untouched),
+                    Ok(_) => {
+                        prop_assert_eq!(victim.books(), chain.ledger.books());
+                        for (id, account) in chain.ledger.wallets_of(bank) {
+                            prop_assert_eq!(victim.account(id), Some(account));
+                        }
+                    }
+                }
+            }
+            followers.follow(&chain.ledger, &parent, &bytes, &block);
+        }
+    }
+}
+
+/// The same ledger by way of a checkpoint.
+fn copy(part: &Ledger) -> Ledger {
+    let mut loader = cbdc_ledger::checkpoint::Loader::default();
+    let root = part.freeze().write(|chunk| loader.chunk(&chunk)).unwrap();
+    loader.finish(root).unwrap()
+}
+
+#[test]
+fn an_extract_serves_its_own_bank_and_place_only() {
+    let genesis = genesis();
+    let (mut chain, mut followers, keys) = (Chain::new(&genesis), Followers::new(&genesis), Keyring::default());
+    let mut blocks = Vec::new();
+    for plan in &beginning() {
+        let parent = *chain.ledger.tip();
+        let (bytes, block) = chain.block(plan, &keys);
+        let both = [BankId(1), BankId(2)];
+        let made = extracts(&chain.ledger, &both, &parent, &Proposal::decode(&bytes).unwrap(), &block);
+        blocks.push((block.header, made));
+    }
+    let (first, made) = &blocks[0];
+    let other = followers.of_mut(BankId(1)).follow(first, &made[1].1);
+    assert_eq!(other, Err(ExtractError::OtherBank { expected: BankId(1), found: BankId(2) }));
+    if let Some((second, made)) = blocks.get(1) {
+        let early = followers.of_mut(BankId(1)).follow(second, &made[0].1);
+        assert!(matches!(early, Err(ExtractError::OtherParent { .. })), "{early:?}");
+    }
+    followers.of_mut(BankId(1)).follow(first, &made[0].1).unwrap();
+    let again = followers.of_mut(BankId(1)).follow(first, &made[0].1);
+    assert!(matches!(again, Err(ExtractError::OtherParent { .. })), "{again:?}");
+}

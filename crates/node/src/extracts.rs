@@ -1,0 +1,150 @@
+//! Extracts of blocks for banks that keep their own part of the chain.
+//!
+//! Settlement makes them as it seals a block, for the banks that ask for them. The newest of each bank are kept in memory; a
+//! bank that fell further behind gets the missing ones made again, from the newest checkpoint or from genesis, beside
+//! settlement and one bank at a time.
+//!
+//! Nobody knows at a start which banks will ask, so the first blocks are made ready for all of them: a bank that comes back
+//! a moment after the central bank has nothing to wait for. Who has not asked by the time its ring is full is left out.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cbdc_ledger::extract::extracts;
+use cbdc_ledger::{BankId, Genesis, Height, Ledger, SignedHeader, VerifiedProposal};
+use cbdc_proto::convert::header_to_message;
+use cbdc_proto::v1;
+use tokio::sync::{Semaphore, mpsc};
+use tonic::Status;
+
+use crate::archive::Archive;
+use crate::chain::Ring;
+use crate::recovery;
+
+/// Extracts that are made again ahead of their reader.
+const AHEAD: usize = 16;
+
+#[derive(Default)]
+struct Reader {
+    ring: Ring<v1::BlockExtract>,
+    has_asked: bool,
+}
+
+/// The newest extracts of each bank that reads them.
+#[derive(Clone)]
+pub struct Extracts {
+    readers: Arc<Mutex<BTreeMap<BankId, Reader>>>,
+    /// One ledger is built up again at a time.
+    again: Arc<Semaphore>,
+}
+
+impl Extracts {
+    /// Ready for any of `banks`.
+    pub fn new(banks: impl IntoIterator<Item = BankId>) -> Extracts {
+        let readers = banks.into_iter().map(|bank| (bank, Reader::default())).collect();
+        Extracts { readers: Arc::new(Mutex::new(readers)), again: Arc::new(Semaphore::new(1)) }
+    }
+
+    fn readers(&self) -> std::sync::MutexGuard<'_, BTreeMap<BankId, Reader>> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The bank reads extracts, from now on.
+    pub fn asked_for(&self, bank: BankId) {
+        self.readers().entry(bank).or_default().has_asked = true;
+    }
+
+    /// The banks to make extracts for.
+    pub fn wanted(&self) -> Vec<BankId> {
+        let mut readers = self.readers();
+        readers.retain(|_, reader| reader.has_asked || !reader.ring.is_full());
+        readers.keys().copied().collect()
+    }
+
+    /// Adds what [`extracts`] made of a block.
+    pub fn push(&self, header: &SignedHeader, made: Vec<(BankId, Vec<u8>)>) {
+        let mut readers = self.readers();
+        for (bank, extract) in made {
+            if let Some(reader) = readers.get_mut(&bank) {
+                let bytes = extract.len();
+                let message = v1::BlockExtract { header: Some(header_to_message(header)), extract: extract.into() };
+                reader.ring.push(header.header.height, message, bytes);
+            }
+        }
+    }
+
+    pub(crate) fn get(&self, bank: BankId, height: Height) -> Option<v1::BlockExtract> {
+        self.readers().get(&bank)?.ring.get(height)
+    }
+
+    /// Makes the extracts of a range of heights again, up to the first that is in memory. At least one comes, or an error.
+    pub(crate) async fn make_again(
+        &self,
+        archive: &Arc<Archive>,
+        genesis: &Arc<Genesis>,
+        bank: BankId,
+        (from, to): (Height, Height),
+    ) -> mpsc::Receiver<Result<v1::BlockExtract, Status>> {
+        let (send, receive) = mpsc::channel(AHEAD);
+        let (extracts, archive, genesis) = (self.clone(), archive.clone(), genesis.clone());
+        let turn = self.again.clone().acquire_owned().await;
+        tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            tracing::info!(%bank, %from, "makes extracts again for a bank that fell behind");
+            let is_needless = |height: Height| height > from && extracts.get(bank, height).is_some();
+            if let Err(status) = again(&archive, &genesis, bank, (from, to), is_needless, &send) {
+                drop(send.blocking_send(Err(status)));
+            }
+        });
+        receive
+    }
+}
+
+fn again(
+    archive: &Archive,
+    genesis: &Genesis,
+    bank: BankId,
+    (from, to): (Height, Height),
+    is_needless: impl Fn(Height) -> bool,
+    send: &mpsc::Sender<Result<v1::BlockExtract, Status>>,
+) -> Result<(), Status> {
+    let lost = |what: String| {
+        tracing::error!(%bank, what, "extracts cannot be made again");
+        Status::data_loss(what)
+    };
+    let mut ledger = ledger_before(archive, genesis, from).map_err(&lost)?;
+    while ledger.height() < to {
+        let height = ledger.height().next();
+        if is_needless(height) {
+            return Ok(());
+        }
+        let found = archive.block(height).map_err(|error| lost(error.to_string()))?;
+        let parts = found.ok_or_else(|| lost(format!("block {height} is no longer kept")))?;
+        let proposal = VerifiedProposal::from_own_log(&parts.proposal)
+            .map_err(|error| lost(format!("block {height}: {error}")))?;
+        let parent = *ledger.tip();
+        let block = ledger.apply(&proposal);
+        if block.header != parts.header.header {
+            return Err(lost(format!("block {height}, applied again, gives another header")));
+        }
+        if height < from {
+            continue;
+        }
+        for (_, extract) in extracts(&ledger, &[bank], &parent, proposal.proposal(), &block) {
+            let message = v1::BlockExtract { header: Some(header_to_message(&parts.header)), extract: extract.into() };
+            if send.blocking_send(Ok(message)).is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A ledger below `height`: the newest checkpoint's, where that is old enough.
+fn ledger_before(archive: &Archive, genesis: &Genesis, height: Height) -> Result<Ledger, String> {
+    match recovery::load(archive.store(), genesis.clone()) {
+        Ok((ledger, _)) if ledger.height() < height => Ok(ledger),
+        // A checkpoint may be replaced while it is read: genesis is always there.
+        _ => Ledger::new(genesis.clone()).map_err(|error| error.to_string()),
+    }
+}
