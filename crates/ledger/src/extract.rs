@@ -318,8 +318,8 @@ struct Read<'a> {
     own_bytes: &'a [u8],
     own: Vec<(u32, Account)>,
     linked: Vec<(AccountId, Account)>,
-    keys: Vec<(AccountId, PublicKey)>,
-    persons: Vec<(u32, Holder)>,
+    keys: BTreeMap<AccountId, PublicKey>,
+    persons: BTreeMap<u32, Holder>,
     movements: Vec<DepositMovement>,
     books: Option<(Books, Positions)>,
     rules: Option<Rules>,
@@ -346,12 +346,8 @@ fn read_many<'a, T>(
     Ok(read)
 }
 
-fn read_account_id(input: &mut Reader<'_>) -> Result<AccountId, DecodeError> {
-    AccountId::decode(input)
-}
-
 impl<'a> Read<'a> {
-    fn read(bytes: &'a [u8], bank: BankId, day_offset_minutes: i16) -> Result<Read<'a>, ExtractError> {
+    fn from_bytes(bytes: &'a [u8], bank: BankId, day_offset_minutes: i16) -> Result<Read<'a>, ExtractError> {
         let mut input = Reader::new("extract", bytes);
         input.version()?;
         input.reserved(1)?;
@@ -364,11 +360,12 @@ impl<'a> Read<'a> {
         let own_begins = bytes.len() - input.left() + 4;
         let own = read_many(&mut input, 100, |input| Ok((input.u32()?, Account::decode(input)?)))?;
         let own_bytes = &bytes[own_begins..bytes.len() - input.left()];
-        let linked = read_many(&mut input, 104, |input| Ok((read_account_id(input)?, Account::decode(input)?)))?;
-        let keys = read_many(&mut input, 40, |input| Ok((read_account_id(input)?, PublicKey(input.array()?))))?;
+        let linked = read_many(&mut input, 104, |input| Ok((AccountId::decode(input)?, Account::decode(input)?)))?;
+        let keys = read_many(&mut input, 40, |input| Ok((AccountId::decode(input)?, PublicKey(input.array()?))))?;
         let persons = read_many(&mut input, 68, |input| Ok((input.u32()?, Holder::decode(input)?)))?;
+        let (keys, persons) = (keys.into_iter().collect(), persons.into_iter().collect());
         let movements = read_many(&mut input, 21, |input| {
-            let (index, wallet) = (input.u32()?, read_account_id(input)?);
+            let (index, wallet) = (input.u32()?, AccountId::decode(input)?);
             let amount = Amount::from_minor(input.u64()?);
             let direction = if input.boolean()? { DepositDirection::ToDeposit } else { DepositDirection::FromDeposit };
             Ok(DepositMovement { index, bank, wallet, amount, direction })
@@ -451,7 +448,7 @@ impl Ledger {
         if header.height != expected || header.parent != self.tip_hash {
             return Err(ExtractError::OtherParent { expected, found: header.height });
         }
-        let read = Read::read(extract, bank, self.genesis.day_offset_minutes)?;
+        let read = Read::from_bytes(extract, bank, self.genesis.day_offset_minutes)?;
         self.check_extract(header, bank, &read)?;
         Ok(self.take_over(header, bank, read))
     }
@@ -488,10 +485,9 @@ impl Ledger {
     /// Whether new accounts stand in a row behind the known ones, and each account that is new here has a key and a holder.
     fn check_complete(&self, height: Height, bank: BankId, read: &Read<'_>) -> Result<(), ExtractError> {
         let part = self.own_part.as_ref().expect("a part is kept");
-        let has_key = |account: AccountId| read.keys.iter().any(|(of, _)| *of == account);
-        let has_person = |record: &Account| {
-            part.persons.contains_key(&record.holder) || read.persons.iter().any(|(place, _)| *place == record.holder)
-        };
+        let has_key = |account: AccountId| read.keys.contains_key(&account);
+        let has_person =
+            |record: &Account| part.persons.contains_key(&record.holder) || read.persons.contains_key(&record.holder);
         let mut next = self.banks.get(bank).map_or(0, |own| own.accounts.len()) as u32;
         let incomplete = |account| Err(ExtractError::Incomplete { height, account });
         for (serial, record) in &read.own {
@@ -500,7 +496,8 @@ impl Ledger {
                 continue;
             }
             // A bank that is admitted gets its treasury, which has neither.
-            if *serial > next || (!account.is_treasury() && !(has_key(account) && has_person(record))) {
+            let is_whole = account.is_treasury() || (has_key(account) && has_person(record));
+            if *serial > next || !is_whole {
                 return incomplete(account);
             }
             next += 1;
@@ -545,7 +542,7 @@ impl Ledger {
         }
         let part = self.own_part.as_mut().expect("a part is kept");
         part.persons.extend(read.persons);
-        let keys: BTreeMap<AccountId, PublicKey> = read.keys.into_iter().collect();
+        let keys = read.keys;
         if let Some(own) = self.banks.get_mut(bank) {
             for (serial, record) in &read.own {
                 let key = keys.get(&AccountId::new(bank, *serial)).copied();
