@@ -431,7 +431,11 @@ fn read_holders(input: &mut Reader<'_>, ledger: &mut Ledger) -> Result<(), Check
     expect_position(input, ledger.holders.len())?;
     for _ in 0..input.u32()? {
         ledger.holders.push(Holder::decode(input)?);
-        ledger.recent_payments.push(RecentPayments::decode(input)?);
+        let recent = RecentPayments::decode(input)?;
+        let position = ledger.recent_payments.push_default();
+        if !recent.is_empty() {
+            *ledger.recent_payments.get_mut(position).expect("the record was just appended") = recent;
+        }
     }
     Ok(())
 }
