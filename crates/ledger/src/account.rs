@@ -1,5 +1,7 @@
 //! A wallet's or treasury's record: fixed size, at most two cache lines.
 
+use std::mem::offset_of;
+
 use crate::amount::Amount;
 use crate::encoding::{DecodeError, Reader, Writer};
 use crate::identity::BankId;
@@ -9,16 +11,20 @@ use crate::time::LedgerDay;
 /// Bytes of an account record in checkpoints and in the effects root.
 pub const ACCOUNT_BYTES: usize = 96;
 
-// Records stand side by side 96 bytes apart on multiples of 32, so that each lies in two cache lines, never in a third.
+// Records stand side by side 96 bytes apart on multiples of 32, so that each lies in two cache lines, never in a third: the
+// first field in the one, the last field in the other, wherever the record begins.
 const _: () = assert!(size_of::<Account>() == 96 && align_of::<Account>() == 32);
+const _: () = assert!(offset_of!(Account, accrued) == 0 && offset_of!(Account, open) == 95);
 
 /// Marks a treasury, which belongs to no holder.
 pub const NO_HOLDER: u32 = u32::MAX;
 
 /// What stands on an account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(align(32))]
+#[repr(C, align(32))]
 pub struct Account {
+    /// Interest of the days before `accrued_to` that is not posted yet, in minor units × ppm × days, unrounded.
+    pub accrued: i128,
     /// Posted and not held or locked; part of it may be frozen.
     pub available: Amount,
     /// Held for a payee until capture, void or expiry. (Earmarked money under a hold stays in `earmarked`.)
@@ -29,16 +35,14 @@ pub struct Account {
     pub earmarked: Amount,
     /// What orders have frozen. It may exceed `available`: the rest is a lien on later credits.
     pub frozen: Amount,
+    /// Demurrage that the wallet could not pay: taken from later credits, written off at closure.
+    pub claim: Amount,
     /// Sequence numbers of the holder's commands. (A treasury's commands use its bank's own window.)
     pub window: Window,
     /// Index of the holder, or [`NO_HOLDER`].
     pub holder: u32,
     /// How often the key was replaced.
     pub key_version: u32,
-    /// Interest of the days before `accrued_to` that is not posted yet, in minor units × ppm × days, unrounded.
-    pub accrued: i128,
-    /// Demurrage that the wallet could not pay: taken from later credits, written off at closure.
-    pub claim: Amount,
     /// The first day that has not accrued.
     pub accrued_to: LedgerDay,
     /// The bank that takes what is above the holding limit, by the holder's standing consent; bank 0 is none.
@@ -85,6 +89,13 @@ impl Account {
         [self.available, self.held, self.locked, self.earmarked].iter().map(|part| i128::from(part.minor())).sum()
     }
 
+    /// A part of each of the record's two cache lines.
+    #[inline]
+    pub(crate) fn lines(&self) -> u64 {
+        self.accrued as u64 ^ u64::from(self.open)
+    }
+
+    #[inline]
     pub fn encode(&self, out: &mut Writer) {
         out.u64(self.available.minor()).u64(self.held.minor()).u64(self.locked.minor());
         out.u64(self.earmarked.minor()).u64(self.frozen.minor());

@@ -5,7 +5,7 @@
 //!
 //! | section | chunk |
 //! |---|---|
-//! | 1 | version, header of the tip, genesis, length of the state (8), the bank whose part alone is kept (2; 0 for none) |
+//! | 1 | version, header of the tip, genesis, length of the state (8); where one bank's part alone is kept, that bank (2) |
 //! | 5 | a part of the state: members, policy, motions, books, supply, banks' positions, holds, programmes, sweep, reclassified holders, as one stream cut into parts |
 //! | 2 | holders: first position, count, (record, times of recent payments) |
 //! | 3 | a bank: number, issuance of the day |
@@ -199,7 +199,9 @@ impl Frozen {
         let mut out = Writer::with_capacity(genesis.len() + 512);
         out.u8(MAIN).u8(VERSION).raw(&ledger.tip.to_bytes());
         out.u32(genesis.len() as u32).raw(&genesis).u64(state_bytes as u64);
-        out.u16(ledger.keeps_part_of().map_or(0, |bank| bank.0));
+        if let Some(bank) = ledger.keeps_part_of() {
+            out.u16(bank.0);
+        }
         out.finish()
     }
 
@@ -345,7 +347,7 @@ fn read_main(input: &mut Reader<'_>) -> Result<Beginning, CheckpointError> {
     let length = input.u32()? as usize;
     let genesis = Genesis::from_bytes(input.raw(length)?)?;
     let state_bytes = input.u64()?;
-    let part_of = Some(BankId(input.u16()?)).filter(|bank| *bank != BankId(0));
+    let part_of = if input.is_empty() { None } else { Some(BankId(input.u16()?)) };
     Ok(Beginning { tip, genesis, state: Vec::new(), state_bytes, part_of })
 }
 
@@ -431,7 +433,11 @@ fn read_holders(input: &mut Reader<'_>, ledger: &mut Ledger) -> Result<(), Check
     expect_position(input, ledger.holders.len())?;
     for _ in 0..input.u32()? {
         ledger.holders.push(Holder::decode(input)?);
-        ledger.recent_payments.push(RecentPayments::decode(input)?);
+        let recent = RecentPayments::decode(input)?;
+        let position = ledger.recent_payments.push_default();
+        if !recent.is_empty() {
+            *ledger.recent_payments.get_mut(position).expect("the record was just appended") = recent;
+        }
     }
     Ok(())
 }

@@ -94,6 +94,11 @@ impl Writer {
         self.bytes.clear();
     }
 
+    /// Forgets the first `length` bytes.
+    pub fn forget(&mut self, length: usize) {
+        self.bytes.drain(..length);
+    }
+
     pub fn finish(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.bytes)
     }

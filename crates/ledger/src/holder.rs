@@ -54,11 +54,15 @@ impl Holder {
         if self.day.month() == month { self.paid_this_month } else { Amount::ZERO }
     }
 
+    /// Settled outgoing payments from the first day of the present month on: no payment is of a later month.
+    pub(crate) fn paid_since(&self, first_of_month: LedgerDay) -> Amount {
+        if self.day >= first_of_month { self.paid_this_month } else { Amount::ZERO }
+    }
+
     /// Notes a settled outgoing payment. Without a limit a sum may reach the end of the range; it then stays there,
     /// above any limit.
-    pub(crate) fn note_payment(&mut self, today: LedgerDay, amount: Amount) {
-        let paid_in_month = if self.day == today { self.paid_this_month } else { self.paid_in(today.month()) };
-        self.paid_this_month = paid_in_month.plus(amount).unwrap_or(Amount::MAX);
+    pub(crate) fn note_payment(&mut self, today: LedgerDay, first_of_month: LedgerDay, amount: Amount) {
+        self.paid_this_month = self.paid_since(first_of_month).plus(amount).unwrap_or(Amount::MAX);
         self.paid_today = self.paid_on(today).plus(amount).unwrap_or(Amount::MAX);
         self.day = today;
     }

@@ -15,6 +15,7 @@ pub(crate) struct Touched {
 }
 
 impl Touched {
+    #[inline]
     pub(crate) fn mark(&mut self, index: usize) {
         let word = index / BITS;
         if word >= self.records.len() {
@@ -23,6 +24,12 @@ impl Touched {
         }
         self.records[word] |= 1 << (index % BITS);
         self.words[word / BITS] |= 1 << (word % BITS);
+    }
+
+    /// The word in which a record is marked.
+    #[inline]
+    pub(crate) fn word(&self, index: usize) -> u64 {
+        self.records.get(index / BITS).copied().unwrap_or(0)
     }
 
     /// Takes all indexes out, in order.

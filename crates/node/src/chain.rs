@@ -26,7 +26,7 @@ use crate::state::LedgerHandle;
 /// Blocks kept in memory.
 const RECENT_BLOCKS: usize = 256;
 /// Bytes of blocks kept in memory.
-const RECENT_BYTES: usize = 64 * 1024 * 1024;
+pub(crate) const RECENT_BYTES: usize = 64 * 1024 * 1024;
 
 /// The newest blocks, or extracts of them, as messages in the order of heights.
 pub(crate) struct Ring<M> {
@@ -41,11 +41,11 @@ impl<M> Default for Ring<M> {
 }
 
 impl<M: Clone> Ring<M> {
-    /// Adds the next message, which is `bytes` large; the oldest give way.
-    pub(crate) fn push(&mut self, height: Height, message: M, bytes: usize) {
+    /// Adds the next message, which is `bytes` large; beyond `bytes_max` in all the oldest give way.
+    pub(crate) fn push(&mut self, height: Height, message: M, bytes: usize, bytes_max: usize) {
         self.bytes += bytes;
         self.entries.push_back((height, message, bytes));
-        while self.entries.len() > RECENT_BLOCKS || self.bytes > RECENT_BYTES && self.entries.len() > 1 {
+        while self.entries.len() > RECENT_BLOCKS || self.bytes > bytes_max && self.entries.len() > 1 {
             if let Some((_, _, bytes)) = self.entries.pop_front() {
                 self.bytes -= bytes;
             }
@@ -71,7 +71,7 @@ impl RecentBlocks {
     /// Adds the next block.
     pub fn push(&self, height: Height, block: v1::Block) {
         let bytes = block.proposal.len() + block.outcomes.len();
-        self.0.write().unwrap_or_else(PoisonError::into_inner).push(height, block, bytes);
+        self.0.write().unwrap_or_else(PoisonError::into_inner).push(height, block, bytes, RECENT_BYTES);
     }
 
     fn get(&self, height: Height) -> Option<v1::Block> {

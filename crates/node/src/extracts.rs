@@ -18,11 +18,15 @@ use tokio::sync::{Semaphore, mpsc};
 use tonic::Status;
 
 use crate::archive::Archive;
-use crate::chain::Ring;
+use crate::chain::{RECENT_BYTES, Ring};
 use crate::recovery;
 
 /// Extracts that are made again ahead of their reader.
 const AHEAD: usize = 16;
+
+/// Bytes of extracts kept in memory, for all banks together: a payment stands in those of two banks at most, with the accounts
+/// that it changed.
+const RECENT_BYTES_ALL: usize = 4 * RECENT_BYTES;
 
 #[derive(Default)]
 struct Reader {
@@ -64,11 +68,12 @@ impl Extracts {
     /// Adds what [`extracts`] made of a block.
     pub fn push(&self, header: &SignedHeader, made: Vec<(BankId, Vec<u8>)>) {
         let mut readers = self.readers();
+        let bytes_max = RECENT_BYTES_ALL / readers.len().max(1);
         for (bank, extract) in made {
             if let Some(reader) = readers.get_mut(&bank) {
                 let bytes = extract.len();
                 let message = v1::BlockExtract { header: Some(header_to_message(header)), extract: extract.into() };
-                reader.ring.push(header.header.height, message, bytes);
+                reader.ring.push(header.header.height, message, bytes, bytes_max);
             }
         }
     }

@@ -6,10 +6,16 @@ use crate::amount::Amount;
 use crate::holder::Holder;
 use crate::outcome::{Outcome, Reason};
 use crate::policy::Parameters;
-use crate::time::Month;
+use crate::time::LedgerDay;
 
-pub fn check(parameters: &Parameters, payer: &Holder, month: Month, amount: Amount) -> Result<(), Outcome> {
+/// `first_of_month` is the first day of the present month.
+pub fn check(
+    parameters: &Parameters,
+    payer: &Holder,
+    first_of_month: LedgerDay,
+    amount: Amount,
+) -> Result<(), Outcome> {
     let Some(limit) = parameters.class(payer.class).month_limit else { return Ok(()) };
-    let after = payer.paid_in(month).plus(amount).unwrap_or(Amount::MAX);
+    let after = payer.paid_since(first_of_month).plus(amount).unwrap_or(Amount::MAX);
     if after > limit { Err(Outcome::refused(Reason::MonthLimit, limit.minor(), after.minor())) } else { Ok(()) }
 }

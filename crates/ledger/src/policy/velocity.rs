@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 
+use arrayvec::ArrayVec;
+
 use crate::encoding::{DecodeError, Reader, Writer};
 use crate::holder::Holder;
 use crate::outcome::{Outcome, Reason};
@@ -45,36 +47,76 @@ impl VelocityRule {
     }
 }
 
+/// How many times stand in the record itself: with their number they fill a cache line.
+const IN_PLACE: usize = 6;
+
 /// The times of a person's last payments, ascending; empty for persons without a rule.
-// Eight bytes for each of the many holders without a rule, instead of an empty queue's 32.
-#[allow(clippy::box_collection)]
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct RecentPayments(Option<Box<VecDeque<Timestamp>>>);
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[repr(align(64))]
+pub struct RecentPayments(Times);
+
+// One cache line: most persons pay so seldom that noting a payment touches no other.
+const _: () = assert!(size_of::<RecentPayments>() == 64);
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Times {
+    Few(ArrayVec<Timestamp, IN_PLACE>),
+    Many(VecDeque<Timestamp>),
+}
+
+impl Default for RecentPayments {
+    fn default() -> Self {
+        RecentPayments(Times::Few(ArrayVec::new()))
+    }
+}
 
 impl RecentPayments {
+    fn times(&self) -> impl DoubleEndedIterator<Item = Timestamp> {
+        let (before, after) = match &self.0 {
+            Times::Few(times) => (times.as_slice(), [].as_slice()),
+            Times::Many(times) => times.as_slices(),
+        };
+        before.iter().chain(after).copied()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.last().is_none()
+    }
+
     /// How many payments were settled after `time`.
     pub fn since(&self, time: Option<Timestamp>) -> usize {
-        let Some(times) = &self.0 else { return 0 };
-        times.iter().rev().take_while(|settled| time.is_none_or(|time| **settled > time)).count()
+        self.times().rev().take_while(|settled| time.is_none_or(|time| *settled > time)).count()
     }
 
     /// The last payment of all.
     pub fn last(&self) -> Option<Timestamp> {
-        self.0.as_ref()?.back().copied()
+        match &self.0 {
+            Times::Few(times) => times.last().copied(),
+            Times::Many(times) => times.back().copied(),
+        }
     }
 
     pub(crate) fn note(&mut self, time: Timestamp) {
-        let times = self.0.get_or_insert_default();
-        if times.len() == usize::from(PAYMENTS_MAX) {
-            times.pop_front();
+        match &mut self.0 {
+            Times::Few(times) if times.is_full() => {
+                // A power of two: what doubles from it ends at the largest number of times.
+                let mut many = VecDeque::with_capacity(IN_PLACE.next_power_of_two());
+                many.extend(times.iter().copied().chain([time]));
+                self.0 = Times::Many(many);
+            }
+            Times::Few(times) => times.push(time),
+            Times::Many(times) => {
+                if times.len() == usize::from(PAYMENTS_MAX) {
+                    times.pop_front();
+                }
+                times.push_back(time);
+            }
         }
-        times.push_back(time);
     }
 
     pub(crate) fn encode(&self, out: &mut Writer) {
-        let times = self.0.iter().flat_map(|times| times.iter());
-        out.u8(times.clone().count() as u8);
-        times.for_each(|time| {
+        out.u8(self.times().count() as u8);
+        self.times().for_each(|time| {
             out.u64(time.0);
         });
     }
@@ -101,4 +143,24 @@ pub fn check<'a>(
         return Err(Outcome::refused(Reason::Velocity, u64::from(rule.payments), count));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_payments_are_kept_in_order_whatever_their_number() {
+        let mut recent = RecentPayments::default();
+        for number in 1..=3 * u64::from(PAYMENTS_MAX) {
+            recent.note(Timestamp(number));
+            let first = number.saturating_sub(u64::from(PAYMENTS_MAX)) + 1;
+            assert_eq!(recent.times().collect::<Vec<_>>(), (first..=number).map(Timestamp).collect::<Vec<_>>());
+            assert_eq!(recent.last(), Some(Timestamp(number)));
+            assert_eq!(recent.since(number.checked_sub(3).map(Timestamp)), number.min(3) as usize);
+            let mut out = Writer::default();
+            recent.encode(&mut out);
+            assert_eq!(RecentPayments::decode(&mut Reader::new("times", out.as_bytes())).as_ref(), Ok(&recent));
+        }
+    }
 }

@@ -44,14 +44,15 @@ use crate::merkle::{self, Hash, LeafHasher};
 use crate::outcome::{Outcome, Reason};
 use crate::policy::Parameters;
 use crate::sequence::Standing;
-use crate::time::{LedgerDay, Month, Timestamp};
+use crate::time::{LedgerDay, Timestamp};
 use crate::verification::VerifiedProposal;
 
 /// How many commands' records are fetched into the processor's caches before they are settled.
 const LOOK_AHEAD: usize = 64;
 
-/// How many changed accounts are encoded before they are hashed: 64 KiB, enough for all of the hash's vectors.
-const EFFECTS_RUN: usize = 640;
+/// How many bytes of changed accounts are gathered before they are hashed: 64 of BLAKE3's chunks. Of a power of two, each run
+/// begins where the hash can go on with whole vectors.
+const EFFECTS_RUN: usize = 64 * 1024;
 
 /// A command is settled with an outcome, or refused with one.
 type Settled = Result<Outcome, Outcome>;
@@ -65,7 +66,7 @@ struct Settlement<'a> {
     ledger: &'a mut Ledger,
     time: Timestamp,
     today: LedgerDay,
-    month: Month,
+    first_of_month: LedgerDay,
     changes: Changes,
     /// The place of the command that is being settled.
     index: u32,
@@ -80,7 +81,7 @@ struct At<'a> {
     ledger: &'a Ledger,
     time: Timestamp,
     today: LedgerDay,
-    month: Month,
+    first_of_month: LedgerDay,
 }
 
 impl Ledger {
@@ -89,10 +90,11 @@ impl Ledger {
         let proposal = verified.proposal();
         let time = proposal.time.max(self.tip.time);
         let today = time.ledger_day(self.genesis.day_offset_minutes);
+        let first_of_month = today.first_of_month();
         let work_left = self.parameters().work_per_block.0;
         let changes = Changes::default();
         let mut settlement =
-            Settlement { ledger: self, time, today, month: today.month(), changes, index: u32::MAX, work_left };
+            Settlement { ledger: self, time, today, first_of_month, changes, index: u32::MAX, work_left };
         settlement.begin_block();
         let mut outcomes = Vec::with_capacity(proposal.commands.len());
         for commands in proposal.commands.chunks(LOOK_AHEAD) {
@@ -138,18 +140,19 @@ impl Ledger {
     /// Hashed in runs that stay in the nearest caches.
     fn effects_of_bank(&self, bank: BankId, changed: &[AccountId]) -> Hash {
         let mut leaf = LeafHasher::default();
-        let mut run = Writer::with_capacity(EFFECTS_RUN * (4 + ACCOUNT_BYTES));
-        leaf.update(&bank.0.to_le_bytes());
-        for ids in changed.chunks(EFFECTS_RUN) {
-            for ids in ids.chunks(2 * LOOK_AHEAD) {
-                for (id, account) in ids.iter().zip(self.fetch_accounts(ids.iter().copied())) {
-                    run.u32(id.serial);
-                    account.encode(&mut run);
-                }
+        let mut run = Writer::with_capacity(EFFECTS_RUN + 2 * LOOK_AHEAD * (4 + ACCOUNT_BYTES));
+        run.u16(bank.0);
+        for ids in changed.chunks(2 * LOOK_AHEAD) {
+            for (id, account) in ids.iter().zip(self.fetch_accounts(ids.iter().copied())) {
+                run.u32(id.serial);
+                account.encode(&mut run);
             }
-            leaf.update(run.as_bytes());
-            run.clear();
+            if run.len() >= EFFECTS_RUN {
+                leaf.update(&run.as_bytes()[..EFFECTS_RUN]);
+                run.forget(EFFECTS_RUN);
+            }
         }
+        leaf.update(run.as_bytes());
         leaf.finish()
     }
 
@@ -171,8 +174,7 @@ impl Ledger {
             accounts.get(id.serial as usize)
         };
         let accounts: ArrayVec<&Account, { 2 * LOOK_AHEAD }> = ids.into_iter().filter_map(find).collect();
-        let lines = |account: &&Account| account.available.minor() ^ u64::from(account.accrued_to.0);
-        black_box((accounts.iter().map(lines).fold(0, u64::wrapping_add), shares));
+        black_box((accounts.iter().map(|account| account.lines()).fold(0, u64::wrapping_add), shares));
         accounts
     }
 
@@ -189,29 +191,39 @@ impl Ledger {
 impl<'a> At<'a> {
     fn new(ledger: &'a Ledger, time: Timestamp) -> At<'a> {
         let today = time.ledger_day(ledger.genesis.day_offset_minutes);
-        At { ledger, time, today, month: today.month() }
+        At { ledger, time, today, first_of_month: today.first_of_month() }
     }
 
     /// Reads the records that payments will need. Settling one after another would wait for memory each time; these reads
     /// do not depend on each other, so that the processor waits for many at once.
     fn fetch(&self, commands: &[Command]) {
-        let mut accounts: ArrayVec<AccountId, { 2 * LOOK_AHEAD }> = ArrayVec::new();
+        let mut ids: ArrayVec<AccountId, { 2 * LOOK_AHEAD }> = ArrayVec::new();
         for command in commands {
             if let Command::Payment(signed) = command {
-                accounts.extend([signed.record.from, signed.record.to]);
+                ids.extend([signed.record.from, signed.record.to]);
             }
         }
-        let accounts = self.ledger.fetch_accounts(accounts);
-        let holders = &self.ledger.holders;
-        let shares =
-            accounts.iter().map(|account| holders.shares(account.holder as usize)).fold(0, usize::wrapping_add);
-        let persons = accounts.iter().filter_map(|account| holders.get(account.holder as usize));
-        black_box((persons.map(|person| person.posted.minor()).fold(0, u64::wrapping_add), shares));
-        if self.parameters().classes.iter().any(|rules| rules.velocity.is_some()) {
-            let payers = accounts.iter().step_by(2);
-            let recent = payers.filter_map(|account| self.ledger.recent_payments.get(account.holder as usize)?.last());
-            black_box(recent.map(|time| time.0).fold(0, u64::wrapping_add));
+        let accounts = self.ledger.fetch_accounts(ids.iter().copied());
+        let mut read = 0_usize;
+        for id in ids {
+            let marks = self.ledger.banks.get(id.bank).map_or(0, |bank| bank.touched.word(id.serial as usize));
+            read = read.wrapping_add(marks as usize);
         }
+        let holders = &self.ledger.holders;
+        for account in &accounts {
+            let position = account.holder as usize;
+            let posted = holders.get(position).map_or(0, |person| person.posted.minor());
+            read = read.wrapping_add(holders.shares(position)).wrapping_add(posted as usize);
+        }
+        if self.parameters().classes.iter().any(|rules| rules.velocity.is_some()) {
+            let recent = &self.ledger.recent_payments;
+            for payer in accounts.iter().step_by(2) {
+                let position = payer.holder as usize;
+                let last = recent.get(position).and_then(|recent| recent.last()).map_or(0, |time| time.0);
+                read = read.wrapping_add(recent.shares(position)).wrapping_add(last as usize);
+            }
+        }
+        black_box(read);
     }
 
     fn parameters(&self) -> &'a Parameters {
@@ -239,7 +251,7 @@ impl<'a> At<'a> {
 
 impl Settlement<'_> {
     fn at(&self) -> At<'_> {
-        At { ledger: self.ledger, time: self.time, today: self.today, month: self.month }
+        At { ledger: self.ledger, time: self.time, today: self.today, first_of_month: self.first_of_month }
     }
 
     /// What the ledger does of its own accord before the first command.

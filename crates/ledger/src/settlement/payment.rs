@@ -192,9 +192,9 @@ impl Settlement<'_> {
     }
 
     pub(super) fn note_payment(&mut self, position: u32, amount: Amount) {
-        let (today, time) = (self.today, self.time);
+        let (today, first_of_month, time) = (self.today, self.first_of_month, self.time);
         let holder = self.holder_mut(position);
-        holder.note_payment(today, amount);
+        holder.note_payment(today, first_of_month, amount);
         let class = holder.class;
         if self.ledger.parameters().class(class).velocity.is_some() {
             let recent = self.ledger.recent_payments.get_mut(position as usize);
@@ -267,7 +267,7 @@ impl<'a> At<'a> {
         let (parameters, person) = (self.parameters(), self.person(payer));
         payment_limit::check(parameters, person, amount)?;
         day_limit::check(parameters, person, self.today, amount)?;
-        month_limit::check(parameters, person, self.month, amount)?;
+        month_limit::check(parameters, person, self.first_of_month, amount)?;
         let recent = || self.ledger.recent_payments.get(payer as usize).expect("every holder has a record of payments");
         velocity::check(parameters, person, recent, self.time)
     }

@@ -13,7 +13,6 @@ use crate::identity::{AccountId, BankId, Class, HolderId};
 use crate::ledger::{BankAccounts, holder_key, key_bytes};
 use crate::outcome::{Outcome, Reason};
 use crate::policy::remuneration::capitalise;
-use crate::policy::velocity::RecentPayments;
 use crate::signature::PublicKey;
 
 impl Settlement<'_> {
@@ -125,7 +124,7 @@ impl Settlement<'_> {
     fn register_holder(&mut self, id: HolderId, class: Class) -> u32 {
         let holders = &mut self.ledger.holders;
         let position = holders.push(Holder::new(id, class)) as u32;
-        self.ledger.recent_payments.push(RecentPayments::default());
+        self.ledger.recent_payments.push_default();
         self.ledger.holder_index.insert(position, |position| holder_key(holders, position));
         position
     }
