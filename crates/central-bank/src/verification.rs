@@ -1,7 +1,7 @@
 //! Verification: all signatures of several batches together, on threads of their own.
 //!
-//! A thread takes the next batch and whatever else is waiting, up to [`TOGETHER`] commands: full batches under load, no
-//! waiting when idle. Before it spends time on signatures it drops what the ledger would refuse anyway because of its
+//! A thread takes the next batch and whatever else is waiting, up to [`TOGETHER`] commands, but leaves the other threads their
+//! share: full batches under load, no waiting when idle. Before it spends time on signatures it drops what the ledger would refuse anyway because of its
 //! sequence number, and answers a command that was ordered before with its first outcome.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +24,8 @@ use crate::measures;
 
 /// Commands verified together at most; the cost per signature hardly falls beyond.
 const TOGETHER: usize = 1_024;
+/// Commands that are worth a thread of their own: beyond that, a thread takes no more than its share of the batches waiting.
+const SHARED_FROM: usize = 256;
 
 /// What a verifying thread works with.
 #[derive(Clone)]
@@ -45,7 +47,7 @@ pub fn start(
     for number in 0..threads {
         let (verifier, batches, verified) = (verifier.clone(), batches.clone(), verified.clone());
         std::thread::Builder::new().name(format!("verify-{number}")).spawn(move || {
-            while let Some(taken) = take(&batches) {
+            while let Some(taken) = take(&batches, threads) {
                 for batch in verifier.verify(taken) {
                     if verified.blocking_send(batch).is_err() {
                         return;
@@ -57,13 +59,13 @@ pub fn start(
     Ok(())
 }
 
-/// The next batch and what else is waiting.
-fn take(batches: &Mutex<mpsc::Receiver<Batch>>) -> Option<Vec<Batch>> {
+/// The next batch and what else is waiting, as far as it is not left to the other threads.
+fn take(batches: &Mutex<mpsc::Receiver<Batch>>, threads: usize) -> Option<Vec<Batch>> {
     let mut batches = batches.lock().unwrap_or_else(PoisonError::into_inner);
     let first = batches.blocking_recv()?;
     let mut commands = first.commands.len();
     let mut taken = vec![first];
-    while commands < TOGETHER {
+    while commands < SHARED_FROM || (commands < TOGETHER && batches.len() >= threads) {
         let Ok(next) = batches.try_recv() else { break };
         commands += next.commands.len();
         taken.push(next);

@@ -73,7 +73,9 @@ fn compare(ledger: &Ledger, part: &Ledger, bank: BankId) {
     let own = ledger.wallets_of(bank).map(|(id, _)| id);
     let is_linked = |id: &AccountId| ledger.account(*id).is_some_and(|wallet| wallet.linked_bank == bank);
     let others = ledger.banks().filter(|other| *other != bank);
-    let linked = others.flat_map(|other| ledger.wallets_of(other)).map(|(id, _)| id).filter(is_linked);
+    let others = others.flat_map(|other| ledger.wallets_of(other)).map(|(id, _)| id);
+    let (linked, foreign): (Vec<_>, Vec<_>) = others.partition(is_linked);
+    assert!(foreign.iter().all(|id| part.account(*id).is_none()), "bank {bank} keeps wallets that are not its own");
     for id in own.chain(linked) {
         let person = |ledger: &Ledger| ledger.holder_of(id).map(|holder| (holder.id, holder.class));
         let interest = |ledger: &Ledger| {
