@@ -482,7 +482,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether new accounts stand in a row behind the known ones, and each account that is new here has a key and a holder.
+    /// Whether new accounts stand in a row behind the known ones, each account that is new here has a key and a holder, and each
+    /// key an account.
     fn check_complete(&self, height: Height, bank: BankId, read: &Read<'_>) -> Result<(), ExtractError> {
         let part = self.own_part.as_ref().expect("a part is kept");
         let has_key = |account: AccountId| read.keys.contains_key(&account);
@@ -501,6 +502,10 @@ impl Ledger {
                 return incomplete(account);
             }
             next += 1;
+        }
+        let of_nothing = |account: &&AccountId| account.bank == bank && account.serial >= next;
+        if let Some(account) = read.keys.keys().find(of_nothing) {
+            return incomplete(*account);
         }
         let known = |account: &AccountId| part.linked.contains_key(account) || has_key(*account);
         let is_whole = |(account, record): &&(AccountId, Account)| known(account) && has_person(record);
