@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
-use cbdc_client::{BankId, NetworkFolder, NodeName, Role, Wallet, payment_stream};
+use cbdc_client::{BankId, BankOffice, ClientError, NetworkFolder, NodeName, Role, Wallet, payment_stream};
 use cbdc_ledger::command::{Certificate, Head, OpenWallet, Payment, PaymentKind, Record};
 use cbdc_ledger::encoding::Writer;
 use cbdc_ledger::policy::{ClassRules, Tiers};
@@ -46,7 +46,7 @@ const BATCH: usize = 500;
 const OPENINGS_IN_FLIGHT_MAX: usize = 32_768;
 /// Payments that a payer may have under way: a quarter of its window.
 const PAYMENTS_IN_FLIGHT_MAX: usize = 16;
-/// How long a bank may take to follow the chain to where its wallets are open.
+/// How long a bank may take to follow the chain to where its wallets are open, and then to have it on disk.
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(120);
 const POLL_EVERY: Duration = Duration::from_millis(50);
 
@@ -188,6 +188,22 @@ struct Share {
     amount: u64,
 }
 
+/// Funds a payer. The bank's first synced write takes all that the openings wrote to the disk, which may take longer than a call
+/// waits; the same request is then made again.
+async fn fund_patiently(wallet: &Wallet, office: &BankOffice, opening: u64, index: u32, seed: u64) -> Result<()> {
+    let give_up = tokio::time::Instant::now() + FOLLOWED_WITHIN;
+    loop {
+        match setup::fund(wallet, office, (opening, 0), index, seed).await {
+            Err(error) if is_unanswered(&error) && tokio::time::Instant::now() < give_up => {}
+            funded => return funded,
+        }
+    }
+}
+
+fn is_unanswered(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(ClientError::NoAnswer { .. }))
+}
+
 /// Funds a bank's wallets: the first ones the usual way, the others by payments of the first.
 async fn fund_at(
     folder: &NetworkFolder,
@@ -213,7 +229,7 @@ async fn fund_at(
         let key = key_of(scenario.seed, index);
         let wallet = Wallet::new(connection_of_payer.clone(), folder.anchor().clone(), key, account);
         async move {
-            let funded = setup::fund(&wallet, office, (opening, 0), index, scenario.seed).await;
+            let funded = fund_patiently(&wallet, office, opening, index, scenario.seed).await;
             funded.with_context(|| format!("funding wallet {index}"))
         }
     });
