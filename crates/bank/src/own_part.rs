@@ -13,62 +13,30 @@ use bytes::Bytes;
 use cbdc_ledger::extract::{COMMAND_HEAD_BYTES, Followed, OwnCommand};
 use cbdc_ledger::{BankId, Ledger, SignedHeader};
 use cbdc_node::{Archive, audit};
-use cbdc_proto::convert::{header_from_message, required};
 use cbdc_proto::v1;
 use cbdc_storage::WriteBatch;
 
 use crate::deposits::Placed;
 use crate::desk::{Effect, arrivals_of, effects_of};
 use crate::history::Draft;
-use crate::replica::{BlockError, ReplayError, Replica};
+use crate::replica::{BlockError, ReplayError, Replica, replay_each};
 
 /// Follows what the archive holds above the ledger's height, checking each extract again.
 pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<(), ReplayError> {
-    let newest = archive.newest()?.unwrap_or_default();
-    if ledger.height() > newest {
-        return Err(ReplayError::Missing { height: ledger.height(), newest });
-    }
-    let from = ledger.height();
-    if from.0 > 0 && archive.header(from)?.is_none_or(|(stored, _)| stored.header != *ledger.tip()) {
-        return Err(ReplayError::Diverged { height: from });
-    }
-    while ledger.height() < newest {
-        let height = ledger.height().next();
+    replay_each(ledger, archive, |ledger, height, _| {
         audit::follow_own_part(archive, ledger).map_err(|what| ReplayError::Extract { height, what })?;
-    }
-    if newest > from {
-        tracing::info!(%from, to = %newest, "replayed the own part of the chain");
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 impl Replica {
     /// Takes the next block over from the central bank's extract.
     pub(crate) fn follow_extract(&self, message: &v1::BlockExtract) -> Result<(), BlockError> {
         let started = std::time::Instant::now();
-        let tip = self.ledger.read(|ledger| *ledger.tip());
-        let expected = tip.height.next();
-        let header = required("header", message.header.as_ref()).and_then(header_from_message);
-        let header = header
-            .map_err(|status| BlockError::Unreadable { height: expected, reason: status.message().to_owned() })?;
+        let Some(header) = self.next_header(message.header.as_ref())? else { return Ok(()) };
         let height = header.header.height;
-        if height <= tip.height {
-            return Ok(());
-        }
-        if height > expected {
-            return Err(BlockError::OutOfOrder { expected, found: height });
-        }
-        let (network, signatures) = (self.genesis.network(), self.genesis.header_signatures);
-        self.ledger.read(|ledger| header.check_by_members(network, signatures, ledger.members()))?;
-
-        let followed = self.ledger.follow(&header.header, &message.extract, |ledger, followed| {
-            if let Some(directory) = &self.directory {
-                directory.follow(ledger, &followed.changes);
-            }
-            if followed.changes.members {
-                self.membership.follow(ledger);
-            }
-        });
+        let follow = |ledger: &Ledger, followed: &Followed| self.follow_changes(ledger, &followed.changes);
+        let followed = self.ledger.follow(&header.header, &message.extract, follow);
         let followed = followed.map_err(|error| BlockError::Extract { height, error })?;
         self.book_extract(&header, &message.extract, &followed)?;
         self.ledger.announce(height);

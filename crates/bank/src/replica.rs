@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
-use cbdc_ledger::block::{ProofError, command_leaves};
+use cbdc_ledger::block::{Changes, ProofError, command_leaves};
 use cbdc_ledger::command::Record;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::encoding::DecodeError;
@@ -116,6 +116,25 @@ pub enum Delivery {
 
 /// Applies what the archive holds above the ledger's height, checking each block against what was stored.
 pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<(), ReplayError> {
+    replay_each(ledger, archive, |ledger, height, newest| {
+        let parts = archive.block(height)?.ok_or(ReplayError::Missing { height, newest })?;
+        let unreadable = |error| ReplayError::Unreadable { height, error };
+        let proposal = VerifiedProposal::from_own_log(&parts.proposal).map_err(unreadable)?;
+        let block = ledger.apply(&proposal);
+        let outcomes = decode_outcomes(&parts.outcomes).map_err(unreadable)?;
+        if block.header != parts.header.header || block.outcomes != outcomes {
+            return Err(ReplayError::Diverged { height });
+        }
+        Ok(())
+    })
+}
+
+/// Takes the ledger up to the archive's newest block. `one` does so with the block at a height, and hears the newest one's.
+pub(crate) fn replay_each(
+    ledger: &mut Ledger,
+    archive: &Archive,
+    one: impl Fn(&mut Ledger, Height, Height) -> Result<(), ReplayError>,
+) -> Result<(), ReplayError> {
     let newest = archive.newest()?.unwrap_or_default();
     if ledger.height() > newest {
         return Err(ReplayError::Missing { height: ledger.height(), newest });
@@ -127,14 +146,7 @@ pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<(), ReplayError>
     let started = Instant::now();
     while ledger.height() < newest {
         let height = ledger.height().next();
-        let parts = archive.block(height)?.ok_or(ReplayError::Missing { height, newest })?;
-        let unreadable = |error| ReplayError::Unreadable { height, error };
-        let proposal = VerifiedProposal::from_own_log(&parts.proposal).map_err(unreadable)?;
-        let block = ledger.apply(&proposal);
-        let outcomes = decode_outcomes(&parts.outcomes).map_err(unreadable)?;
-        if block.header != parts.header.header || block.outcomes != outcomes {
-            return Err(ReplayError::Diverged { height });
-        }
+        one(ledger, height, newest)?;
     }
     if newest > from {
         tracing::info!(%from, to = %newest, elapsed_ms = started.elapsed().as_millis() as u64, "replayed the archive");
@@ -183,23 +195,10 @@ impl Replica {
 
     fn follow(&mut self, message: v1::Block, source: Source) -> Result<(), BlockError> {
         let started = Instant::now();
-        let (tip, tip_hash) = self.ledger.read(|ledger| (*ledger.tip(), ledger.tip_hash()));
-        let expected = tip.height.next();
-        let unreadable = |reason: String| BlockError::Unreadable { height: expected, reason };
-        let header = required("header", message.header.as_ref()).and_then(header_from_message);
-        let header = header.map_err(|status| unreadable(status.message().to_owned()))?;
-        let height = header.header.height;
-        if height <= tip.height {
-            return Ok(());
-        }
-        if height > expected {
-            return Err(BlockError::OutOfOrder { expected, found: height });
-        }
-        if header.header.parent != tip_hash {
-            return Err(BlockError::OtherParent { height });
-        }
-        let (network, signatures) = (self.genesis.network(), self.genesis.header_signatures);
-        self.ledger.read(|ledger| header.check_by_members(network, signatures, ledger.members()))?;
+        let Some(header) = self.next_header(message.header.as_ref())? else { return Ok(()) };
+        let (height, network) = (header.header.height, self.genesis.network());
+        let tip = self.ledger.read(|ledger| *ledger.tip());
+        let unreadable = |reason: String| BlockError::Unreadable { height, reason };
 
         let outcomes = decode_outcomes(&message.outcomes).map_err(|error| unreadable(error.to_string()))?;
         let verified = match &self.directory {
@@ -225,16 +224,45 @@ impl Replica {
         Ok(())
     }
 
+    /// The header of the next block, which continues this chain and is signed as it must be; `None` of a block that the
+    /// replica has already.
+    pub(crate) fn next_header(&self, message: Option<&v1::SignedHeader>) -> Result<Option<SignedHeader>, BlockError> {
+        let (tip, tip_hash) = self.ledger.read(|ledger| (*ledger.tip(), ledger.tip_hash()));
+        let expected = tip.height.next();
+        let header = required("header", message).and_then(header_from_message);
+        let unreadable =
+            |status: tonic::Status| BlockError::Unreadable { height: expected, reason: status.message().to_owned() };
+        let header = header.map_err(unreadable)?;
+        let height = header.header.height;
+        if height <= tip.height {
+            return Ok(None);
+        }
+        if height > expected {
+            return Err(BlockError::OutOfOrder { expected, found: height });
+        }
+        if header.header.parent != tip_hash {
+            return Err(BlockError::OtherParent { height });
+        }
+        let (network, signatures) = (self.genesis.network(), self.genesis.header_signatures);
+        self.ledger.read(|ledger| header.check_by_members(network, signatures, ledger.members()))?;
+        Ok(Some(header))
+    }
+
     fn apply(&self, verified: &VerifiedProposal<'_>) -> Block {
         self.ledger.apply(verified, |ledger, block| {
-            if let Some(directory) = &self.directory {
-                directory.follow(ledger, &block.changes);
-            }
-            if block.changes.members {
-                self.membership.follow(ledger);
-            }
+            self.follow_changes(ledger, &block.changes);
             block
         })
+    }
+
+    /// Keys and members as a block left them.
+    pub(crate) fn follow_changes(&self, ledger: &Ledger, changes: &Changes) {
+        if let Some(directory) = &self.directory {
+            directory.follow(ledger, changes);
+        }
+        if changes.members {
+            self.membership.follow(ledger);
+        }
     }
 
     /// Writes the block and everything that it drives.

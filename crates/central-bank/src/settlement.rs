@@ -99,7 +99,7 @@ impl Settlement {
         let verified = VerifiedProposal::from_own_log(&committed.proposal)
             .map_err(|error| SettlementError::Undecodable { index, reason: error.to_string() })?;
         let (parent, wanted) = (self.ledger.read(|ledger| *ledger.tip()), self.extracts.wanted());
-        let (block, extracts) = self.ledger.apply(&verified, |ledger, block| {
+        let block = self.ledger.apply(&verified, |ledger, block| {
             self.directory.follow(ledger, &block.changes);
             if block.changes.members {
                 self.membership.follow(ledger);
@@ -107,9 +107,10 @@ impl Settlement {
             // Under the ledger's lock: whoever sees that a number is used finds its first outcome.
             let height = block.header.height;
             self.first_outcomes.push(height, committed.proposal.clone(), block.outcomes.clone());
-            let extracts = extracts(ledger, &wanted, &parent, verified.proposal(), &block);
-            (block, extracts)
+            block
         });
+        // Nobody else changes the ledger: it is read beside everybody who does.
+        let extracts = self.ledger.read(|ledger| extracts(ledger, &wanted, &parent, verified.proposal(), &block));
         let header = self.publish(committed, &block, extracts)?;
         if let Some(under_way) = under_way {
             histogram!(measures::STAGE, "stage" => "order").record((began - under_way.proposed_at).as_secs_f64());

@@ -26,7 +26,7 @@
 //! | rules | length (4), members, policy and reclassified holders where one of them changed |
 //! | commands | count (4), (index (4), length (4), outcome (24), command): those that name the bank or an account of it |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::account::Account;
 use crate::amount::Amount;
@@ -96,6 +96,15 @@ pub struct OwnCommand {
     pub command: Command,
 }
 
+impl OwnCommand {
+    /// Reads the entry that begins at `offset`, from the front of `input`.
+    fn decode(input: &mut Reader<'_>, offset: u32) -> Result<OwnCommand, DecodeError> {
+        let (index, length, outcome) = (input.u32()?, input.u32()? as usize, Outcome::decode(input)?);
+        let command = Command::from_bytes(input.raw(length)?)?;
+        Ok(OwnCommand { index, offset, outcome, command })
+    }
+}
+
 /// Bytes of an entry before the command itself.
 pub const COMMAND_HEAD_BYTES: usize = 32;
 
@@ -115,8 +124,7 @@ pub fn extracts(
     proposal: &Proposal<'_>,
     block: &Block,
 ) -> Vec<(BankId, Vec<u8>)> {
-    let known: Vec<BankId> = ledger.banks().collect();
-    let place_of = |bank: &BankId| known.iter().position(|known| known == bank);
+    let place_of = |bank: &BankId| ledger.banks().position(|known| known == *bank);
     let mut drafts: Vec<Draft> =
         banks.iter().map(|bank| Draft::new(*bank, place_of(bank), block.changes.accounts.len())).collect();
     if drafts.is_empty() {
@@ -156,7 +164,7 @@ pub fn extracts(
             draft.add_command(index, bytes, outcome);
         }
     }
-    drafts.into_iter().map(|draft| (draft.bank, draft.finish(&known, &shared, block))).collect()
+    drafts.into_iter().map(|draft| (draft.bank, draft.finish(&shared, block))).collect()
 }
 
 /// The banks that a command names, or whose accounts it names. Bank 0 is none.
@@ -189,18 +197,20 @@ fn banks_of(command: &Command) -> [BankId; 3] {
 struct Shared {
     books: Vec<u8>,
     rules: Vec<u8>,
-    linked_anew: Vec<AccountId>,
+    linked_anew: BTreeSet<AccountId>,
     /// Holders whose class changed, with their places.
     reclassified: BTreeMap<u32, Holder>,
 }
 
 impl Shared {
     fn of(ledger: &Ledger, parent: &Header, proposal: &Proposal<'_>, block: &Block) -> Shared {
-        let (mut linked_anew, mut reclassified) = (Vec::new(), BTreeMap::new());
+        let (mut linked_anew, mut reclassified) = (BTreeSet::new(), BTreeMap::new());
         let person = |place: u32| Some((place, *ledger.holders.get(place as usize)?));
         for (command, outcome) in proposal.commands.iter().zip(&block.outcomes) {
             match command {
-                Command::LinkBank(signed) if outcome.is_settled() => linked_anew.push(signed.record.account),
+                Command::LinkBank(signed) if outcome.is_settled() => {
+                    linked_anew.insert(signed.record.account);
+                }
                 Command::Reclassify(signed) if outcome.is_settled() => {
                     reclassified.extend(ledger.holder_position(signed.record.holder).and_then(person));
                 }
@@ -287,9 +297,9 @@ impl Draft {
         self.command_count += 1;
     }
 
-    fn finish(mut self, banks: &[BankId], shared: &Shared, block: &Block) -> Vec<u8> {
+    fn finish(mut self, shared: &Shared, block: &Block) -> Vec<u8> {
         let path = self.place.and_then(|place| merkle::path(&block.effect_leaves, place)).unwrap_or_default();
-        let (place, banks) = self.place.map_or((0, 0), |place| (place as u16, banks.len() as u16));
+        let (place, banks) = self.place.map_or((0, 0), |place| (place as u16, block.effect_leaves.len() as u16));
         let sections = [&self.own, &self.linked, &self.keys, &self.movements, &self.commands];
         let bytes: usize = sections.iter().map(|section| section.len()).sum();
         let mut out = Writer::with_capacity(bytes + shared.books.len() + shared.rules.len() + 1024);
@@ -380,9 +390,7 @@ impl<'a> Read<'a> {
         };
         let commands = read_many(&mut input, COMMAND_HEAD_BYTES, |input| {
             let offset = (bytes.len() - input.left()) as u32;
-            let (index, length, outcome) = (input.u32()?, input.u32()? as usize, Outcome::decode(input)?);
-            let command = Command::from_bytes(input.raw(length)?)?;
-            Ok(OwnCommand { index, offset, outcome, command })
+            OwnCommand::decode(input, offset)
         })?;
         input.finish()?;
         Ok(Read { path, place, banks, own_bytes, own, linked, keys, persons, movements, books, rules, commands })
@@ -416,9 +424,7 @@ pub fn bank_of(extract: &[u8]) -> Option<BankId> {
 pub fn read_command(extract: &[u8], offset: u32) -> Result<OwnCommand, DecodeError> {
     let mut input = Reader::new("extract", extract);
     input.raw(offset as usize)?;
-    let (index, length, outcome) = (input.u32()?, input.u32()? as usize, Outcome::decode(&mut input)?);
-    let command = Command::from_bytes(input.raw(length)?)?;
-    Ok(OwnCommand { index, offset, outcome, command })
+    OwnCommand::decode(&mut input, offset)
 }
 
 impl Ledger {
@@ -517,7 +523,7 @@ impl Ledger {
 
     fn check_numbers(&self, height: Height, bank: BankId, commands: &[OwnCommand]) -> Result<(), ExtractError> {
         let Some(seat) = self.members.seat(Role::Bank, MemberId(bank.0)) else { return Ok(()) };
-        let mut used = std::collections::BTreeSet::new();
+        let mut used = BTreeSet::new();
         let numbers = commands.iter().filter_map(|own| own_number(bank, own));
         for sequence in numbers {
             if seat.window.standing(sequence) == Standing::Used || !used.insert(sequence) {

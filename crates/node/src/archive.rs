@@ -86,8 +86,9 @@ impl Archive {
 
     /// The header of a block and this bank's extract of it. `None` where there is none, or where whole blocks are kept.
     pub fn extract(&self, height: Height) -> Result<Option<(SignedHeader, Bytes)>, ArchiveError> {
-        let Some((header, _)) = self.header(height)? else { return Ok(None) };
+        // First what only few nodes have: the others look no further.
         let Some(record) = self.store.get(Column::Extracts, &height.0.to_be_bytes())? else { return Ok(None) };
+        let Some((header, _)) = self.header(height)? else { return Ok(None) };
         let extract = sealed::open(&height.0.to_be_bytes(), &record)
             .map_err(|error| ArchiveError::Damaged { height, what: format!("its extract: {error}") })?;
         let extract = record.slice_ref(extract);

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::encoding::hex;
 use cbdc_ledger::extract::OwnCommand;
-use cbdc_ledger::{Block, Genesis, Header, Height, Ledger, VerifiedProposal};
+use cbdc_ledger::{Block, Genesis, Header, Height, Ledger, Outcome, VerifiedProposal};
 use cbdc_proto::convert::header_from_message;
 use cbdc_proto::v1;
 use cbdc_proto::v1::chain_client::ChainClient;
@@ -136,8 +136,7 @@ impl Auditor {
             self.ledger.check_invariants().map_err(|error| error.to_string())?;
         }
         self.verified.tip = block.header;
-        self.verified.commands += outcomes.len() as u64;
-        self.verified.settled += outcomes.iter().filter(|outcome| outcome.is_settled()).count() as u64;
+        self.verified.count(outcomes.iter());
         Ok(block)
     }
 
@@ -147,18 +146,29 @@ impl Auditor {
         if findings.is_empty() {
             findings.extend(self.ledger.check_invariants().err().map(|error| error.to_string()));
         }
+        self.verified.report(&self.ledger, findings)
+    }
+}
+
+impl Verified {
+    fn report(&self, ledger: &Ledger, findings: Vec<String>) -> AuditReport {
         AuditReport {
             ok: findings.is_empty(),
-            blocks: self.verified.tip.height.0,
-            commands: self.verified.commands,
-            settled: self.verified.settled,
-            wallets: self.ledger.wallet_count() as u64,
-            holders: self.ledger.holder_count() as u64,
-            cbdc_minor: self.verified.tip.cbdc.minor(),
-            supply: self.verified.tip.supply.named().iter().map(|(name, term)| (*name, term.minor())).collect(),
-            tip: hex(&self.verified.tip.hash()),
+            blocks: self.tip.height.0,
+            commands: self.commands,
+            settled: self.settled,
+            wallets: ledger.wallet_count() as u64,
+            holders: ledger.holder_count() as u64,
+            cbdc_minor: self.tip.cbdc.minor(),
+            supply: self.tip.supply.named().iter().map(|(name, term)| (*name, term.minor())).collect(),
+            tip: hex(&self.tip.hash()),
             findings,
         }
+    }
+
+    fn count<'a>(&mut self, outcomes: impl ExactSizeIterator<Item = &'a Outcome>) {
+        self.commands += outcomes.len() as u64;
+        self.settled += outcomes.filter(|outcome| outcome.is_settled()).count() as u64;
     }
 }
 
@@ -242,31 +252,19 @@ fn audit_own_part(
     let first = archive.extract(Height(1)).ok().flatten();
     let bank = first.and_then(|(_, extract)| cbdc_ledger::extract::bank_of(&extract));
     let mut ledger = Ledger::of_bank(genesis, bank.unwrap_or_default())?;
-    let (mut commands, mut settled, mut finding) = (0, 0, None);
+    let (mut verified, mut finding) = (Verified { tip: *ledger.tip(), commands: 0, settled: 0 }, None);
     let newest = archive.newest().unwrap_or_default().unwrap_or_default();
     while ledger.height() < newest && finding.is_none() {
         match follow_own_part(archive, &mut ledger) {
             Ok(followed) => {
-                commands += followed.len() as u64;
-                settled += followed.iter().filter(|own| own.outcome.is_settled()).count() as u64;
+                verified.tip = *ledger.tip();
+                verified.count(followed.iter().map(|own| &own.outcome));
                 progress(ledger.height(), newest);
             }
             Err(what) => finding = Some(format!("block {}: {what}", ledger.height().next())),
         }
     }
-    let findings: Vec<String> = finding.into_iter().collect();
-    Ok(AuditReport {
-        ok: findings.is_empty(),
-        blocks: ledger.height().0,
-        commands,
-        settled,
-        wallets: ledger.wallet_count() as u64,
-        holders: ledger.holder_count() as u64,
-        cbdc_minor: ledger.tip().cbdc.minor(),
-        supply: ledger.supply().named().iter().map(|(name, term)| (*name, term.minor())).collect(),
-        tip: hex(&ledger.tip_hash()),
-        findings,
-    })
+    Ok(verified.report(&ledger, finding.into_iter().collect()))
 }
 
 /// Verifies the next extract of an archive and follows it.

@@ -16,6 +16,8 @@ use cbdc_proto::transport::Peer;
 use cbdc_proto::v1;
 use cbdc_storage::CheckpointRoom;
 use futures::Stream;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::archive::{Archive, ArchiveError, BlockParts};
@@ -123,6 +125,14 @@ impl ChainService {
     }
 }
 
+/// Waits for the next block; false once there will be none.
+async fn goes_on(announced: &mut watch::Receiver<Height>, closed: &CancellationToken) -> bool {
+    tokio::select! {
+        changed = announced.changed() => changed.is_ok(),
+        () = closed.cancelled() => false,
+    }
+}
+
 /// Everybody who is a member may read the chain.
 fn require_member<T>(membership: &Membership, request: &Request<T>) -> Result<Peer, Status> {
     membership.require(request, &Role::ALL)?;
@@ -186,11 +196,7 @@ impl v1::chain_server::Chain for ChainService {
                     yield block;
                     next = next.next();
                 }
-                let ended = tokio::select! {
-                    changed = announced.changed() => changed.is_err(),
-                    () = closed.cancelled() => true,
-                };
-                if ended {
+                if !goes_on(&mut announced, &closed).await {
                     break;
                 }
             }
@@ -229,11 +235,7 @@ impl v1::chain_server::Chain for ChainService {
                         next = next.next();
                     }
                 }
-                let ended = tokio::select! {
-                    changed = announced.changed() => changed.is_err(),
-                    () = closed.cancelled() => true,
-                };
-                if ended {
+                if !goes_on(&mut announced, &closed).await {
                     break;
                 }
             }
