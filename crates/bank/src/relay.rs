@@ -3,8 +3,8 @@
 //! # What it does
 //! 1. [`Relay::submit`] takes commands, as bytes and with their number, if there is room for them; otherwise it refuses at
 //!    once (`OVERLOADED`): nothing of them left this node.
-//! 2. Large submissions travel as they are; small ones (single payments) are gathered into a batch until it is full, or
-//!    1 ms has passed, or nothing else is under way.
+//! 2. Large submissions travel as they are, and so do small ones (single payments) while few batches are under way. Beyond
+//!    that, small ones are gathered into a batch until it is full or 1 ms has passed.
 //! 3. An answer is matched to its batch by the batch's id and cut into the submissions' parts, without copying.
 //! 4. When the stream breaks, the fate of what was under way is unknown. The same bytes are sent again on the next stream,
 //!    unless their callers have given up: sequence numbers make that safe.
@@ -38,6 +38,8 @@ pub const COMMANDS_MAX: usize = 65_536;
 const UNDER_WAY_MAX: usize = 32_768;
 /// Commands in one gathered batch; a submission of a quarter of this travels on its own.
 const GATHERED_MAX: usize = 1_024;
+/// Batches that may be under way before small submissions wait for each other.
+const UNGATHERED_MAX: usize = 8;
 /// How long a gathered batch waits for more.
 const GATHER_DELAY: Duration = Duration::from_millis(1);
 /// Batches handed to the transport and not yet taken by it.
@@ -335,7 +337,7 @@ impl Link {
             let Ok(submission) = self.submissions.try_recv() else { break };
             self.take(submission, outgoing);
         }
-        if self.under_way == 0 {
+        if self.sent.len() < UNGATHERED_MAX {
             self.flush(outgoing);
         }
     }

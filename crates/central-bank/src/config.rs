@@ -45,8 +45,8 @@ pub struct Config {
 pub struct SequencerConfig {
     /// A proposal is cut when it has so many commands.
     pub commands_max: usize,
-    /// A proposal is cut when its first command has waited so long.
-    pub wait_ms: u64,
+    /// Between two proposals passes at least so long, unless one is full.
+    pub interval_ms: u64,
     /// Commands that may be under way in the node at once; beyond that, batches are refused as OVERLOADED.
     pub queue_commands_max: usize,
     /// Proposals that may be on their way to disk at once.
@@ -55,7 +55,7 @@ pub struct SequencerConfig {
 
 impl Default for SequencerConfig {
     fn default() -> Self {
-        SequencerConfig { commands_max: 8_192, wait_ms: 2, queue_commands_max: 65_536, proposals_in_flight_max: 2 }
+        SequencerConfig { commands_max: 8_192, interval_ms: 1, queue_commands_max: 65_536, proposals_in_flight_max: 2 }
     }
 }
 

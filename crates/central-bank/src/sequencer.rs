@@ -1,8 +1,8 @@
 //! The sequencer: cuts verified batches into proposals and hands them to ordering.
 //!
-//! 1. The first batch starts a proposal; it is cut when it holds `commands_max` commands, or `wait_ms` after its start and
-//!    as soon as fewer than `proposals_in_flight_max` are on their way to disk. So proposals grow with the load, and an
-//!    idle network answers quickly.
+//! 1. The first batch starts a proposal. It is cut when it holds `commands_max` commands, or as soon as `interval_ms` have
+//!    passed since the one before and fewer than `proposals_in_flight_max` are on their way to disk. So proposals grow with
+//!    the load, and an idle network answers at once.
 //! 2. Its time is stamped. If the clock has jumped, its commands are answered `CLOCK_JUMP` and nothing is proposed.
 //! 3. It is announced to settlement and proposed. The next one is gathered while this one is on its way.
 //! 4. When something falls due in the ledger itself, a proposal is cut even without commands.
@@ -107,6 +107,7 @@ impl Sequencer {
         let mut due_check = tokio::time::interval(DUE_CHECK);
         due_check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut held_over = None;
+        let mut not_before = tokio::time::Instant::now();
         loop {
             let first = match held_over.take() {
                 Some(batch) => batch,
@@ -125,34 +126,38 @@ impl Sequencer {
             };
             let mut open = Open::default();
             open.push(first);
-            let (next, way) = self.fill(&mut open, &mut batches).await;
+            let (next, way) = self.fill(&mut open, &mut batches, not_before).await;
             held_over = next;
+            not_before = tokio::time::Instant::now() + Duration::from_millis(self.config.interval_ms);
             if self.cut(open, way).await.is_err() {
                 return;
             }
         }
     }
 
-    /// Adds batches until the proposal is full, or its time is up and a way to disk is free. Returns that way, and a batch
-    /// that no longer fits.
+    /// Adds batches until the proposal is full, or its time has come and a way to disk is free. Returns that way, and a
+    /// batch that no longer fits.
     async fn fill(
         &self,
         open: &mut Open,
         batches: &mut mpsc::Receiver<VerifiedBatch>,
+        not_before: tokio::time::Instant,
     ) -> (Option<VerifiedBatch>, Option<OwnedSemaphorePermit>) {
-        let time_is_up = tokio::time::sleep(Duration::from_millis(self.config.wait_ms));
+        let time_has_come = tokio::time::sleep_until(not_before);
         let way = self.ways.clone().acquire_owned();
-        tokio::pin!(time_is_up, way);
-        let mut has_waited = false;
+        tokio::pin!(time_has_come, way);
+        let mut is_early = tokio::time::Instant::now() < not_before;
         while !open.is_full(&self.config) {
             tokio::select! {
-                () = &mut time_is_up, if !has_waited => has_waited = true,
-                permit = &mut way, if has_waited => return (None, permit.ok()),
+                biased;
+                // What is verified already goes along.
                 next = batches.recv() => match next {
                     Some(batch) if !open.has_room_for(&batch, &self.config) => return (Some(batch), way.await.ok()),
                     Some(batch) => open.push(batch),
                     None => break,
                 },
+                () = &mut time_has_come, if is_early => is_early = false,
+                permit = &mut way, if !is_early => return (None, permit.ok()),
             }
         }
         (None, way.await.ok())

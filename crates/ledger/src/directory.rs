@@ -1,8 +1,8 @@
 //! The keys in force, for verifying in parallel while the ledger settles.
 //!
 //! Settlement publishes key changes after each block; verifiers take a [`Snapshot`] once per batch and read it without
-//! locks. Keys are decompressed at their first use and kept, so that a wallet in use costs one decompression in all.
-//! Look-ups go by dense account id.
+//! locks. Keys are decompressed at their first use, those of a batch together, and kept, so that a wallet in use costs one
+//! decompression in all. Look-ups go by dense account id.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, RwLock};
@@ -60,6 +60,25 @@ impl KeySlot {
 }
 
 impl Snapshot {
+    /// Decompresses the signers' keys that nobody has used yet, all together. What is no key is left to [`Snapshot::find`].
+    pub fn make_ready(&self, signers: impl Iterator<Item = Signer>) {
+        let unused: Vec<&KeySlot> =
+            signers.filter_map(|signer| self.slot(signer)).filter(|slot| slot.decompressed.get().is_none()).collect();
+        let keys: Vec<PublicKey> = unused.iter().map(|slot| slot.key).collect();
+        for (slot, key) in unused.iter().zip(PublicKey::decompress_all(&keys)) {
+            if let Ok(key) = key {
+                slot.decompressed.get_or_init(|| Arc::new(key));
+            }
+        }
+    }
+
+    fn slot(&self, signer: Signer) -> Option<&KeySlot> {
+        match signer {
+            Signer::Holder(account) => self.wallet(account).ok().map(|wallet| &wallet.slot),
+            Signer::Member(role, id) => self.members.get(&(role, id)),
+        }
+    }
+
     /// The signer's key, if `version` is the one in force.
     pub fn find(&self, signer: Signer, version: u32) -> Result<Arc<DecompressedKey>, Outcome> {
         match signer {

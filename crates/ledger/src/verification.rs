@@ -124,6 +124,7 @@ fn verdicts(network: NetworkId, directory: &KeyDirectory, commands: &[Command]) 
     let prefix = |domain| signing_prefix(domain, network);
     let (of_command, of_certificate) = (prefix(Domain::Command), prefix(Domain::Certificate));
     let keys = directory.snapshot();
+    keys.make_ready(commands.iter().map(Command::signer));
     let messages = Writer::with_capacity(commands.len() * SIGNED_PAYMENT_BYTES);
     let mut checks = Checks { messages, list: Vec::with_capacity(commands.len()) };
     let collect = |(index, command): (usize, &Command)| collect_checks(&keys, index, command, &mut checks);

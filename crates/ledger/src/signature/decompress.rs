@@ -14,8 +14,11 @@ use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 
 /// The point of each encoding, as [`CompressedEdwardsY::decompress`] gives it; `None` where there is none.
 pub(super) fn decompress(encodings: &[[u8; 32]]) -> Vec<Option<EdwardsPoint>> {
+    // A single one is read sooner by the library.
     #[cfg(target_arch = "x86_64")]
-    if let Some(layout) = layout::found() {
+    if encodings.len() > 1
+        && let Some(layout) = layout::found()
+    {
         return ifma::coordinates(encodings).into_iter().map(|found| Some(layout.point(&found?))).collect();
     }
     encodings.iter().map(|encoding| CompressedEdwardsY(*encoding).decompress()).collect()

@@ -251,7 +251,7 @@ fn central_bank_config(spec: &NetworkSpec, ports: NodePorts) -> String {
     }
     let sequencer = [
         ("commands_max", spec.sequencer.commands_max),
-        ("wait_ms", spec.sequencer.wait_ms),
+        ("interval_ms", spec.sequencer.interval_ms),
         ("queue_commands_max", spec.sequencer.queue_commands_max),
         ("proposals_in_flight_max", spec.sequencer.proposals_in_flight_max),
     ];

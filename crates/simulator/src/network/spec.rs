@@ -19,7 +19,7 @@ pub enum Ports {
 pub struct SequencerSpec {
     /// Each `None` leaves the node's own default.
     pub commands_max: Option<u32>,
-    pub wait_ms: Option<u32>,
+    pub interval_ms: Option<u32>,
     pub queue_commands_max: Option<u32>,
     pub proposals_in_flight_max: Option<u32>,
 }
