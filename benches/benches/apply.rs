@@ -1,6 +1,8 @@
 //! What settling costs on one thread: transfers in proposals of 4,096, already decoded and verified, between wallets picked
 //! at random. The work includes outcomes, leaves, effects and the header, as on every node.
 //!
+//! `ledger::settle` is the part of it that looks at the rules and changes the state; the rest is the sealing of the block.
+//!
 //! Names are `ledger::apply/policy=off/wallets=count`, and `policy=on` beside it: limits on holdings, payments, days and
 //! months, velocity, tiers of interest, fees and links to a bank, all in force and none of them binding. The throughput
 //! shown is in transfers a second. More wallets cost more only by the caches that they miss.
@@ -18,7 +20,7 @@ use cbdc_benches::{BANK, START, apply, encode, everything, head, ledger, payment
 use cbdc_ledger::amount::RatePpm;
 use cbdc_ledger::command::{Measure, Motion, PaymentKind};
 use cbdc_ledger::policy::{Parameters, PolicyChange, Tiers};
-use cbdc_ledger::{AccountId, Class, Command, MemberId, Timestamp, VerifiedProposal};
+use cbdc_ledger::{AccountId, Block, Class, Command, Ledger, MemberId, Timestamp, VerifiedProposal};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const BATCH: usize = 4_096;
@@ -54,8 +56,31 @@ impl Transfers {
     }
 }
 
+/// The whole block.
+fn applied(ledger: &mut Ledger, verified: &VerifiedProposal<'_>) -> (Block, Duration) {
+    let start = Instant::now();
+    let block = ledger.apply(verified);
+    (block, start.elapsed())
+}
+
+/// Until the state has changed and the block is yet to be sealed.
+fn settled(ledger: &mut Ledger, verified: &VerifiedProposal<'_>) -> (Block, Duration) {
+    let (start, mut spent) = (Instant::now(), Duration::ZERO);
+    let block = ledger.apply_noting_settled(verified, || spent = start.elapsed());
+    (block, spent)
+}
+
 fn apply_transfers(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("ledger::apply");
+    transfers(criterion, "ledger::apply", applied);
+    transfers(criterion, "ledger::settle", settled);
+}
+
+fn transfers(
+    criterion: &mut Criterion,
+    name_of_group: &str,
+    timed: fn(&mut Ledger, &VerifiedProposal<'_>) -> (Block, Duration),
+) {
+    let mut group = criterion.benchmark_group(name_of_group);
     group.throughput(Throughput::Elements(BATCH as u64)).sample_size(20);
     for wallets in wallet_counts() {
         for (name, policy) in [("off", Parameters::default()), ("on", everything())] {
@@ -69,9 +94,8 @@ fn apply_transfers(criterion: &mut Criterion) {
                     for _ in 0..iterations {
                         let bytes = transfers.proposal();
                         let verified = VerifiedProposal::from_own_log(&bytes).expect("the proposal decodes");
-                        let start = Instant::now();
-                        let block = black_box(ledger.apply(black_box(&verified)));
-                        spent += start.elapsed();
+                        let (block, taken) = black_box(timed(ledger, black_box(&verified)));
+                        spent += taken;
                         assert!(block.outcomes.iter().all(|outcome| outcome.is_settled()), "all settle");
                     }
                     spent

@@ -26,7 +26,7 @@ fn main() {
 
 fn measure(wallets: u32) {
     let before = resident_bytes();
-    let live = ledger(wallets, Parameters::default());
+    let mut live = ledger(wallets, Parameters::default());
     let kept = resident_bytes().saturating_sub(before);
 
     let began = Instant::now();

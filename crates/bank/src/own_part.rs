@@ -2,9 +2,9 @@
 //!
 //! # On receiving an extract
 //! 1. One that is known already is passed over; one that leaves a gap is refused.
-//! 2. Enough nodes of the central bank must have signed the header.
-//! 3. [`Ledger::follow`] checks the parent, the own accounts against the header's effects root, balance sheet and policy, and
-//!    takes them over.
+//! 2. The header must continue this chain, and enough nodes of the central bank must have signed it.
+//! 3. [`Ledger::follow`] checks the own accounts against the header's effects root, balance sheet and policy, and takes them
+//!    over.
 //! 4. Header, extract, history, deposit entries and outbox releases are written in one batch, as of a full replica.
 //!
 //! Only the central bank is followed: a failure anywhere stops the node, naming the height.

@@ -3,8 +3,9 @@
 //! # What it does
 //! 1. [`Relay::submit`] takes commands, as bytes and with their number, if there is room for them; otherwise it refuses at
 //!    once (`OVERLOADED`): nothing of them left this node.
-//! 2. Large submissions travel as they are, and so do small ones (single payments) while few batches are under way. Beyond
-//!    that, small ones are gathered into a batch until it is full or 1 ms has passed.
+//! 2. A submission of 256 commands or more travels as it is. Smaller ones, such as single payments, travel together as far as
+//!    they arrived together; from eight batches under way on they wait for each other, until a batch of 1,024 is full, 1 ms
+//!    has passed, or fewer are under way.
 //! 3. An answer is matched to its batch by the batch's id and cut into the submissions' parts, without copying.
 //! 4. When the stream breaks, the fate of what was under way is unknown. The same bytes are sent again on the next stream,
 //!    unless their callers have given up: sequence numbers make that safe.
@@ -303,7 +304,10 @@ impl Link {
             let gather_until = self.gathered.since.map(|since| tokio::time::Instant::from_std(since + GATHER_DELAY));
             tokio::select! {
                 answer = answers.message() => match answer {
-                    Ok(Some(answer)) => self.complete(answer),
+                    Ok(Some(answer)) => {
+                        self.complete(answer);
+                        self.flush_if_few_are_under_way(&mut outgoing);
+                    }
                     Ok(None) => return Ended::Broken(Status::unavailable("the central bank closed the stream")),
                     Err(status) => return Ended::Broken(status),
                 },
@@ -337,6 +341,10 @@ impl Link {
             let Ok(submission) = self.submissions.try_recv() else { break };
             self.take(submission, outgoing);
         }
+        self.flush_if_few_are_under_way(outgoing);
+    }
+
+    fn flush_if_few_are_under_way(&mut self, outgoing: &mut VecDeque<u64>) {
         if self.sent.len() < UNGATHERED_MAX {
             self.flush(outgoing);
         }

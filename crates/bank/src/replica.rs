@@ -129,7 +129,8 @@ pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<(), ReplayError>
     })
 }
 
-/// Takes the ledger up to the archive's newest block. `one` does so with the block at a height, and hears the newest one's.
+/// Takes the ledger up to the archive's newest block. `one` takes the block at the given height over; what it is told beside is
+/// the newest height.
 pub(crate) fn replay_each(
     ledger: &mut Ledger,
     archive: &Archive,
@@ -224,7 +225,7 @@ impl Replica {
         Ok(())
     }
 
-    /// The header of the next block, which continues this chain and is signed as it must be; `None` of a block that the
+    /// The header of the next block, which continues this chain and is signed as it must be; `None` for a block that the
     /// replica has already.
     pub(crate) fn next_header(&self, message: Option<&v1::SignedHeader>) -> Result<Option<SignedHeader>, BlockError> {
         let (tip, tip_hash) = self.ledger.read(|ledger| (*ledger.tip(), ledger.tip_hash()));
@@ -310,7 +311,7 @@ impl Replica {
         if !due || self.checkpointing.swap(true, Ordering::AcqRel) {
             return;
         }
-        let (frozen, newest) = (self.ledger.read(Ledger::freeze), self.history.freeze());
+        let (frozen, newest) = (self.ledger.freeze(), self.history.freeze());
         let (store, checkpointing) = (self.store.clone(), self.checkpointing.clone());
         let write = move || {
             let written = recovery::write(&store, &frozen, LogPosition { term: 0, index: height.0 });

@@ -14,7 +14,7 @@ use cbdc_ledger::proposal::Proposal;
 use cbdc_ledger::{Height, MemberId, Outcome, Reason};
 use cbdc_proto::packed::Answer;
 
-const BLOCKS_MAX: usize = 4_096;
+const BLOCKS_MAX: usize = 8_192;
 const BYTES_MAX: usize = 128 * 1024 * 1024;
 /// What an outcome and its place in a look-up take, about.
 const BYTES_A_COMMAND: usize = 88;

@@ -109,7 +109,7 @@ impl Settlement {
             self.first_outcomes.push(height, committed.proposal.clone(), block.outcomes.clone());
             block
         });
-        // Nobody else changes the ledger: it is read beside everybody who does.
+        // Only this thread changes the ledger, so it may read now, and others beside it.
         let extracts = self.ledger.read(|ledger| extracts(ledger, &wanted, &parent, verified.proposal(), &block));
         let header = self.publish(committed, &block, extracts)?;
         if let Some(under_way) = under_way {
@@ -194,7 +194,7 @@ impl Settlement {
 
     /// Freezes the ledger and writes the checkpoint on another thread.
     fn checkpoint(&self, position: Position) {
-        let frozen = self.ledger.read(cbdc_ledger::Ledger::freeze);
+        let frozen = self.ledger.freeze();
         let (store, ordering, runtime) = (self.archive.store().clone(), self.ordering.clone(), self.runtime.clone());
         let is_checkpointing = self.is_checkpointing.clone();
         let write = move || {
@@ -217,6 +217,7 @@ impl Settlement {
         };
         if let Err(error) = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(write) {
             tracing::error!(%error, "no thread for a checkpoint");
+            self.is_checkpointing.store(false, Ordering::Release);
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Exit codes that scripts can use, and how an error is shown.
 
 use std::future::Future;
-use std::num::NonZero;
 use std::process::ExitCode;
 
 use cbdc_client::ClientError;
@@ -44,7 +43,7 @@ where
 {
     let arguments = Arguments::parse();
     let output = Output { json: arguments.json };
-    let runtime = match runtime() {
+    let runtime = match crate::runtime::start() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: the system gives no threads: {error}");
@@ -62,13 +61,6 @@ where
             ExitCode::from(code)
         }
     }
-}
-
-/// A worker for each four cores: a payment's way through the network costs less than a third of its verification, which has
-/// threads of its own, and more workers than needed wake each other for nothing.
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    tokio::runtime::Builder::new_multi_thread().worker_threads(cores.div_ceil(4)).enable_all().build()
 }
 
 fn show(error: &anyhow::Error, code: u8, output: Output) {

@@ -18,6 +18,7 @@ mod output;
 mod papers;
 mod policy;
 mod preset;
+mod runtime;
 mod simulate;
 mod sweep;
 mod up;

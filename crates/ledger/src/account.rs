@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use crate::amount::Amount;
-use crate::encoding::{DecodeError, Reader, Writer};
+use crate::encoding::{DecodeError, Fixed, Reader, Writer};
 use crate::identity::BankId;
 use crate::sequence::Window;
 use crate::time::LedgerDay;
@@ -89,20 +89,28 @@ impl Account {
         [self.available, self.held, self.locked, self.earmarked].iter().map(|part| i128::from(part.minor())).sum()
     }
 
-    /// A part of each of the record's two cache lines.
+    /// Reads a word of each of the record's two cache lines, to have them fetched.
     #[inline]
-    pub(crate) fn lines(&self) -> u64 {
+    pub(crate) fn touch(&self) -> u64 {
         self.accrued as u64 ^ u64::from(self.open)
     }
 
-    #[inline]
     pub fn encode(&self, out: &mut Writer) {
+        out.raw(self.fixed().as_bytes());
+    }
+
+    /// The encoded record.
+    #[inline]
+    pub(crate) fn fixed(&self) -> Fixed<ACCOUNT_BYTES> {
+        let [lowest_unused, used] = self.window.parts();
+        let mut out = Fixed::new();
         out.u64(self.available.minor()).u64(self.held.minor()).u64(self.locked.minor());
         out.u64(self.earmarked.minor()).u64(self.frozen.minor());
-        self.window.encode(out);
+        out.u64(lowest_unused).u64(used);
         out.u32(self.holder).u32(self.key_version << 1 | u32::from(self.open));
         out.i128(self.accrued).u64(self.claim.minor()).u32(self.accrued_to.0);
         out.u16(self.linked_bank.0).u8(u8::from(self.has_allowance)).reserved(1);
+        out
     }
 
     pub fn decode(input: &mut Reader<'_>) -> Result<Account, DecodeError> {

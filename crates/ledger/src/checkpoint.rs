@@ -77,8 +77,7 @@ pub enum CheckpointError {
 
 impl Ledger {
     /// A view at the present height.
-    pub fn freeze(&self) -> Frozen {
-        let unindexed = |accounts: &BankAccounts| BankAccounts { key_index: Index::default(), ..accounts.shallow() };
+    pub fn freeze(&mut self) -> Frozen {
         Frozen(Ledger {
             genesis: self.genesis.clone(),
             network: self.network,
@@ -89,9 +88,9 @@ impl Ledger {
             motions: self.motions.clone(),
             books: self.books.clone(),
             supply: self.supply,
-            banks: self.banks.iter().map(|(bank, accounts)| (bank, unindexed(accounts))).collect(),
-            holders: self.holders.clone(),
-            recent_payments: self.recent_payments.clone(),
+            banks: self.banks.iter_mut().map(|(bank, accounts)| (bank, accounts.freeze())).collect(),
+            holders: self.holders.freeze(),
+            recent_payments: self.recent_payments.freeze(),
             holder_index: Index::default(),
             class_history: self.class_history.clone(),
             holds: self.holds.clone(),
@@ -105,10 +104,10 @@ impl Ledger {
 
 impl BankAccounts {
     /// Everything but the index, which is rebuilt from the keys.
-    fn shallow(&self) -> BankAccounts {
+    fn freeze(&mut self) -> BankAccounts {
         BankAccounts {
-            accounts: self.accounts.clone(),
-            keys: self.keys.clone(),
+            accounts: self.accounts.freeze(),
+            keys: self.keys.freeze(),
             retired_keys: self.retired_keys.clone(),
             key_index: Index::default(),
             touched: Touched::default(),

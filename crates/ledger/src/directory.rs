@@ -47,26 +47,29 @@ impl KeySlot {
         KeySlot { key, version, decompressed: OnceLock::new() }
     }
 
-    fn in_version(&self, version: u32) -> Result<Arc<DecompressedKey>, Outcome> {
+    fn in_version(&self, version: u32) -> Result<&DecompressedKey, Outcome> {
         if self.version != version {
             return Err(Outcome::refused(Reason::KeyChanged, u64::from(self.version), u64::from(version)));
         }
         if let Some(key) = self.decompressed.get() {
-            return Ok(key.clone());
+            return Ok(key);
         }
         let key = self.key.decompress().map_err(|_| Outcome::refused(Reason::BadSignature, 0, 0))?;
-        Ok(self.decompressed.get_or_init(|| Arc::new(key)).clone())
+        Ok(self.decompressed.get_or_init(|| Arc::new(key)))
     }
 }
 
 impl Snapshot {
     /// Decompresses the signers' keys that nobody has used yet, all together. What is no key is left to [`Snapshot::find`].
     pub fn make_ready(&self, signers: impl Iterator<Item = Signer>) {
-        let unused: Vec<&KeySlot> =
+        let mut unused: Vec<&KeySlot> =
             signers.filter_map(|signer| self.slot(signer)).filter(|slot| slot.decompressed.get().is_none()).collect();
+        // A signer may stand in a batch many times.
+        unused.sort_unstable_by_key(|slot| std::ptr::from_ref(*slot));
+        unused.dedup_by(|one, next| std::ptr::eq(*one, *next));
         let keys: Vec<PublicKey> = unused.iter().map(|slot| slot.key).collect();
         for (slot, key) in unused.iter().zip(PublicKey::decompress_all(&keys)) {
-            if let Ok(key) = key {
+            if let Some(key) = key {
                 slot.decompressed.get_or_init(|| Arc::new(key));
             }
         }
@@ -80,7 +83,7 @@ impl Snapshot {
     }
 
     /// The signer's key, if `version` is the one in force.
-    pub fn find(&self, signer: Signer, version: u32) -> Result<Arc<DecompressedKey>, Outcome> {
+    pub fn find(&self, signer: Signer, version: u32) -> Result<&DecompressedKey, Outcome> {
         match signer {
             Signer::Holder(account) => self.open_wallet(account)?.slot.in_version(version),
             Signer::Member(role, id) => match self.members.get(&(role, id)) {
@@ -117,6 +120,7 @@ impl KeyDirectory {
             ledger.wallets_of(bank).for_each(|(account, _)| {
                 pages.push(holder_key(ledger, account));
             });
+            pages.share();
             snapshot.banks.insert(bank, pages);
         }
         KeyDirectory { current: RwLock::new(Arc::new(snapshot)) }
@@ -147,6 +151,8 @@ impl KeyDirectory {
         if members {
             next.members = member_keys(ledger);
         }
+        // The next block's copy shares what no block changes.
+        next.banks.values_mut().for_each(Pages::share);
         *self.current.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(next);
     }
 }

@@ -104,6 +104,65 @@ impl Writer {
     }
 }
 
+/// Fills a record of `N` bytes. Where each value goes is known when the ledger is compiled: once inlined, no check is left.
+pub(crate) struct Fixed<const N: usize> {
+    bytes: [u8; N],
+    filled: usize,
+}
+
+impl<const N: usize> Fixed<N> {
+    #[inline]
+    pub(crate) fn new() -> Self {
+        Fixed { bytes: [0; N], filled: 0 }
+    }
+
+    #[inline]
+    pub(crate) fn u8(&mut self, value: u8) -> &mut Self {
+        self.raw(&[value])
+    }
+
+    #[inline]
+    pub(crate) fn u16(&mut self, value: u16) -> &mut Self {
+        self.raw(&value.to_le_bytes())
+    }
+
+    #[inline]
+    pub(crate) fn u32(&mut self, value: u32) -> &mut Self {
+        self.raw(&value.to_le_bytes())
+    }
+
+    #[inline]
+    pub(crate) fn u64(&mut self, value: u64) -> &mut Self {
+        self.raw(&value.to_le_bytes())
+    }
+
+    #[inline]
+    pub(crate) fn i128(&mut self, value: i128) -> &mut Self {
+        self.raw(&value.to_le_bytes())
+    }
+
+    #[inline]
+    pub(crate) fn raw<const M: usize>(&mut self, bytes: &[u8; M]) -> &mut Self {
+        self.bytes[self.filled..][..M].copy_from_slice(bytes);
+        self.filled += M;
+        self
+    }
+
+    /// `count` bytes that are reserved; they are zero already.
+    #[inline]
+    pub(crate) fn reserved(&mut self, count: usize) -> &mut Self {
+        self.filled += count;
+        self
+    }
+
+    /// The record, every byte of which was given.
+    #[inline]
+    pub(crate) fn as_bytes(&self) -> &[u8; N] {
+        assert!(self.filled == N, "expected a record of {N} bytes, found {}", self.filled);
+        &self.bytes
+    }
+}
+
 /// Takes values from the front of bytes.
 pub struct Reader<'a> {
     bytes: &'a [u8],

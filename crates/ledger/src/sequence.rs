@@ -54,8 +54,10 @@ impl Window {
         self.lowest_unused += u64::from(run);
     }
 
-    pub(crate) fn encode(&self, out: &mut Writer) {
-        out.u64(self.lowest_unused).u64(self.used);
+    /// The lowest unused number, and the bits.
+    #[inline]
+    pub(crate) fn parts(&self) -> [u64; 2] {
+        [self.lowest_unused, self.used]
     }
 
     pub(crate) fn decode(input: &mut Reader<'_>) -> Result<Window, DecodeError> {

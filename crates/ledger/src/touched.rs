@@ -19,17 +19,16 @@ impl Touched {
     pub(crate) fn mark(&mut self, index: usize) {
         let word = index / BITS;
         if word >= self.records.len() {
-            self.records.resize(word + 1, 0);
-            self.words.resize(word / BITS + 1, 0);
+            self.grow(word);
         }
         self.records[word] |= 1 << (index % BITS);
         self.words[word / BITS] |= 1 << (word % BITS);
     }
 
-    /// The word in which a record is marked.
-    #[inline]
-    pub(crate) fn word(&self, index: usize) -> u64 {
-        self.records.get(index / BITS).copied().unwrap_or(0)
+    #[cold]
+    fn grow(&mut self, word: usize) {
+        self.records.resize(word + 1, 0);
+        self.words.resize(word / BITS + 1, 0);
     }
 
     /// Takes all indexes out, in order.

@@ -46,7 +46,7 @@ fn fixtures() -> Vec<(String, Vec<u8>)> {
     let refusal = Outcome::refused(Reason::HoldingLimit, 300_000, 300_001);
     let alice = *network.ledger.account(account(1, 1)).unwrap();
     let certified = (HolderId([7; 16]), Class::MERCHANT, key("new").public_key());
-    let (chunks, root) = chunks_of(&network);
+    let (chunks, root) = chunks_of(&mut network);
     let mut add = |name: &str, bytes: Vec<u8>| fixtures.push((name.into(), bytes));
     add("genesis", network.ledger.genesis().to_bytes());
     add("network-id", network.id().0.into());
@@ -226,8 +226,8 @@ fn reserved_bytes_must_be_zero_and_versions_known() {
 
 #[test]
 fn a_checkpoint_out_of_order_or_of_another_root_is_refused() {
-    let (network, _) = commands();
-    let (chunks, root) = chunks_of(&network);
+    let (mut network, _) = commands();
+    let (chunks, root) = chunks_of(&mut network);
     assert_eq!(load(&chunks).unwrap().tip_hash(), network.ledger.tip_hash());
     for (name, order) in [
         ("no main chunk", vec![1, 2, 3]),
@@ -617,7 +617,7 @@ fn a_checkpoint_of_many_chunks_loads() {
     };
     let commands: Vec<Command> = (0..4_200).map(opening).collect();
     assert!(network.block(&commands).outcomes.iter().all(Outcome::is_settled));
-    let (chunks, _) = chunks_of(&network);
+    let (chunks, _) = chunks_of(&mut network);
     // Main, state, two of holders, bank 1 with two of accounts, banks 2 and 3 with one each.
     assert_eq!(chunks.len(), 2 + 2 + 3 + 2 + 2);
     let loaded = load(&chunks).unwrap();
@@ -628,8 +628,8 @@ fn a_checkpoint_of_many_chunks_loads() {
 
 #[test]
 fn a_spoilt_checkpoint_is_an_error_or_a_sound_ledger_and_never_a_panic() {
-    let (network, _) = commands();
-    let (chunks, _) = chunks_of(&network);
+    let (mut network, _) = commands();
+    let (chunks, _) = chunks_of(&mut network);
     for chunk in 0..chunks.len() {
         // The state's chunk is mostly the members' windows, 8 KiB each; the rest of it lies at both ends.
         let length = chunks[chunk].len();

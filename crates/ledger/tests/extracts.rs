@@ -85,7 +85,7 @@ proptest! {
                 let mut altered = extract.clone();
                 altered[place.index(extract.len())] ^= 1 << bit;
                 let untouched = *followers.of(bank).tip();
-                let mut victim = copy(followers.of(bank));
+                let mut victim = copy(followers.of_mut(bank));
                 match victim.follow(&block.header, &altered) {
                     Err(_) => prop_assert_eq!(*victim.tip(), untouched),
                     Ok(_) => {
@@ -102,7 +102,7 @@ proptest! {
 }
 
 /// The same ledger by way of a checkpoint.
-fn copy(part: &Ledger) -> Ledger {
+fn copy(part: &mut Ledger) -> Ledger {
     let mut loader = cbdc_ledger::checkpoint::Loader::default();
     let root = part.freeze().write(|chunk| loader.chunk(&chunk)).unwrap();
     loader.finish(root).unwrap()

@@ -65,7 +65,7 @@ impl Both {
         let block = self.ledger.apply(&VerifiedProposal::from_own_log(&bytes).unwrap());
         self.directory.follow(&self.ledger, &block.changes);
         compare_outcomes(&commands, &block, &expected);
-        compare(&self.ledger, &self.model, &block, &before);
+        compare(&mut self.ledger, &self.model, &block, &before);
         compare_directory(&self.directory, &self.model);
         if let Some(untouched) = untouched
             && !expected[0].is_settled()
@@ -142,7 +142,7 @@ fn compare_outcomes(commands: &[Command], block: &Block, expected: &[Outcome]) {
 }
 
 /// Every fact of the ledger against the model's.
-fn compare(ledger: &Ledger, model: &Model, block: &Block, before: &Model) {
+fn compare(ledger: &mut Ledger, model: &Model, block: &Block, before: &Model) {
     ledger.check_invariants().unwrap();
     compare_accounts(ledger, model, block, before);
     compare_holders(ledger, model);
@@ -153,6 +153,7 @@ fn compare(ledger: &Ledger, model: &Model, block: &Block, before: &Model) {
     compare_movements(block, model);
     compare_members(ledger, model);
     compare_policy(ledger, model);
+    compare_next_due(ledger, model);
     let Header { height, time, cbdc, policy_version, supply, command_count, books_digest, .. } = block.header;
     assert_eq!((height.0, time.0), (model.height, model.time));
     assert_eq!(i128::from(cbdc.minor()), model.supply());
@@ -369,12 +370,11 @@ fn compare_policy(ledger: &Ledger, model: &Model) {
         assert_eq!(expected.ballots, ballots);
         assert_eq!(ledger.carried(found.number), model.carried(expected));
     }
-    compare_next_due(ledger, model);
 }
 
 /// The ledger may ask for a block earlier than motions, holds and programmes need one, since days and interest fall
 /// due, too. But before the time that it names, an empty block must change nothing.
-fn compare_next_due(ledger: &Ledger, model: &Model) {
+fn compare_next_due(ledger: &mut Ledger, model: &Model) {
     let due = ledger.next_due().map(|due| due.0);
     if let Some(latest) = model.next_due() {
         assert!(due.is_some_and(|due| due <= latest), "due at {due:?}, something falls due at {latest}");
@@ -563,7 +563,7 @@ fn order(both: &mut Both, after_ms: u64, ordered: &[VerifiedCommand]) {
     let bytes = builder.finish(Timestamp(time));
     let block = both.ledger.apply(&VerifiedProposal::from_own_log(&bytes).unwrap());
     compare_outcomes(&commands, &block, &expected);
-    compare(&both.ledger, &both.model, &block, &before);
+    compare(&mut both.ledger, &both.model, &block, &before);
     VerifiedProposal::check(&bytes, &block.outcomes, both.ledger.network(), &both.directory)
         .expect("an honest block passes an audit, whatever became of its commands");
     both.directory.follow(&both.ledger, &block.changes);

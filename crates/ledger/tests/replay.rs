@@ -49,9 +49,9 @@ fn a_receipt_proves_its_command_and_nothing_else() {
 
 #[test]
 fn the_same_proposals_give_the_same_blocks_and_any_flipped_byte_is_seen() {
-    let (network, commands) = commands();
+    let (mut network, commands) = commands();
     let directory = cbdc_ledger::directory::KeyDirectory::of(&network.ledger);
-    let (chunks, _) = chunks_of(&network);
+    let (chunks, _) = chunks_of(&mut network);
     let all: Vec<Command> = commands.into_iter().map(|(_, command)| command).collect();
     let bytes = proposal(network.now.plus_ms(HOUR_MS / 2), &all);
     let block = load(&chunks).unwrap().apply(&VerifiedProposal::from_own_log(&bytes).unwrap());

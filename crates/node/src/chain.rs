@@ -26,7 +26,7 @@ use crate::membership::Membership;
 use crate::state::LedgerHandle;
 
 /// Blocks kept in memory.
-const RECENT_BLOCKS: usize = 256;
+const RECENT_BLOCKS: usize = 512;
 /// Bytes of blocks kept in memory.
 pub(crate) const RECENT_BYTES: usize = 64 * 1024 * 1024;
 

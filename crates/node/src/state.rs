@@ -1,10 +1,11 @@
 //! The node's ledger: one thread applies blocks, every service reads.
 //!
-//! Reading takes a shared lock for the moment of the look-up; applying a block takes it exclusively. Nobody holds it
-//! across an await.
+//! Reading takes a shared lock for the moment of the look-up; applying a block, and freezing, takes it exclusively. Nobody
+//! holds it across an await.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use cbdc_ledger::checkpoint::Frozen;
 use cbdc_ledger::extract::{ExtractError, Followed};
 use cbdc_ledger::{Block, Header, Height, Ledger, VerifiedProposal};
 use tokio::sync::watch;
@@ -46,6 +47,11 @@ impl LedgerHandle {
         let followed = ledger.follow(header, extract)?;
         then(&ledger, &followed);
         Ok(followed)
+    }
+
+    /// A view at the present height that later blocks do not change. Only the thread that settles or follows calls this.
+    pub fn freeze(&self) -> Frozen {
+        self.ledger.write().unwrap_or_else(PoisonError::into_inner).freeze()
     }
 
     /// Tells followers that a block can be read from the archive.

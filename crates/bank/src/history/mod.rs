@@ -137,7 +137,7 @@ impl History {
 
     /// What to save with a checkpoint at the height of the last block.
     pub fn freeze(&self) -> Newest {
-        self.newest.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.newest.write().unwrap_or_else(PoisonError::into_inner).freeze()
     }
 
     fn newest_of(&self, wallet: AccountId) -> Links {

@@ -22,7 +22,6 @@ const SAVED: &[u8] = b"saved";
 /// Wallets in one chunk.
 const CHUNK_WALLETS: usize = 16_384;
 
-#[derive(Clone)]
 pub struct Newest {
     bank: BankId,
     own: Pages<Links>,
@@ -32,6 +31,11 @@ pub struct Newest {
 impl Newest {
     pub fn new(bank: BankId) -> Newest {
         Newest { bank, own: Pages::default(), others: BTreeMap::new() }
+    }
+
+    /// A view that later lines do not change.
+    pub fn freeze(&mut self) -> Newest {
+        Newest { bank: self.bank, own: self.own.freeze(), others: self.others.clone() }
     }
 
     pub fn get(&self, wallet: AccountId) -> Links {

@@ -5,11 +5,11 @@
 use crate::amount::Amount;
 use crate::holder::Holder;
 use crate::outcome::{Outcome, Reason};
-use crate::policy::Parameters;
+use crate::policy::ClassRules;
 use crate::time::LedgerDay;
 
-pub fn check(parameters: &Parameters, payer: &Holder, today: LedgerDay, amount: Amount) -> Result<(), Outcome> {
-    let Some(limit) = parameters.class(payer.class).day_limit else { return Ok(()) };
+pub fn check(rules: &ClassRules, payer: &Holder, today: LedgerDay, amount: Amount) -> Result<(), Outcome> {
+    let Some(limit) = rules.day_limit else { return Ok(()) };
     let after = payer.paid_on(today).plus(amount).unwrap_or(Amount::MAX);
     if after > limit { Err(Outcome::refused(Reason::DayLimit, limit.minor(), after.minor())) } else { Ok(()) }
 }

@@ -36,6 +36,18 @@ pub struct FeeBracket {
     pub share_ppm: u32,
 }
 
+impl FeeBracket {
+    /// The share of an amount, rounded down.
+    fn share(&self, amount: Amount) -> Amount {
+        let share = match amount.minor().checked_mul(u64::from(self.share_ppm)) {
+            Some(product) => product / 1_000_000,
+            // A share is at most the amount, so it fits.
+            None => (u128::from(amount.minor()) * u128::from(self.share_ppm) / 1_000_000) as u64,
+        };
+        Amount::from_minor(share)
+    }
+}
+
 /// A fee schedule: ascending brackets. The last one holds for every amount above its bound, too; none means no fee.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct FeeSchedule {
@@ -67,9 +79,7 @@ impl FeeSchedule {
         let Some(bracket) = brackets.iter().find(|bracket| amount <= bracket.up_to).or(brackets.last()) else {
             return Amount::ZERO;
         };
-        let share = u128::from(amount.minor()) * u128::from(bracket.share_ppm) / 1_000_000;
-        // A share is at most the amount, so it fits.
-        bracket.flat.plus(Amount::from_minor(share as u64)).unwrap_or(Amount::MAX)
+        bracket.flat.plus(bracket.share(amount)).unwrap_or(Amount::MAX)
     }
 
     pub(crate) fn encode(&self, out: &mut Writer) {

@@ -5,17 +5,12 @@
 use crate::amount::Amount;
 use crate::holder::Holder;
 use crate::outcome::{Outcome, Reason};
-use crate::policy::Parameters;
+use crate::policy::ClassRules;
 use crate::time::LedgerDay;
 
 /// `first_of_month` is the first day of the present month.
-pub fn check(
-    parameters: &Parameters,
-    payer: &Holder,
-    first_of_month: LedgerDay,
-    amount: Amount,
-) -> Result<(), Outcome> {
-    let Some(limit) = parameters.class(payer.class).month_limit else { return Ok(()) };
+pub fn check(rules: &ClassRules, payer: &Holder, first_of_month: LedgerDay, amount: Amount) -> Result<(), Outcome> {
+    let Some(limit) = rules.month_limit else { return Ok(()) };
     let after = payer.paid_since(first_of_month).plus(amount).unwrap_or(Amount::MAX);
     if after > limit { Err(Outcome::refused(Reason::MonthLimit, limit.minor(), after.minor())) } else { Ok(()) }
 }

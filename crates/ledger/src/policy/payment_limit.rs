@@ -3,11 +3,10 @@
 //! Funding, defunding and transfers between wallets of the same person are no payments.
 
 use crate::amount::Amount;
-use crate::holder::Holder;
 use crate::outcome::{Outcome, Reason};
-use crate::policy::Parameters;
+use crate::policy::ClassRules;
 
-pub fn check(parameters: &Parameters, payer: &Holder, amount: Amount) -> Result<(), Outcome> {
-    let Some(limit) = parameters.class(payer.class).payment_limit else { return Ok(()) };
+pub fn check(rules: &ClassRules, amount: Amount) -> Result<(), Outcome> {
+    let Some(limit) = rules.payment_limit else { return Ok(()) };
     if amount > limit { Err(Outcome::refused(Reason::PaymentLimit, limit.minor(), amount.minor())) } else { Ok(()) }
 }

@@ -8,9 +8,8 @@ use std::collections::VecDeque;
 use arrayvec::ArrayVec;
 
 use crate::encoding::{DecodeError, Reader, Writer};
-use crate::holder::Holder;
 use crate::outcome::{Outcome, Reason};
-use crate::policy::Parameters;
+use crate::policy::ClassRules;
 use crate::time::Timestamp;
 
 /// The largest number of payments that a rule may name, and the number of times kept for each person.
@@ -71,21 +70,36 @@ impl Default for RecentPayments {
 }
 
 impl RecentPayments {
-    fn times(&self) -> impl DoubleEndedIterator<Item = Timestamp> {
-        let (before, after) = match &self.0 {
-            Times::Few(times) => (times.as_slice(), [].as_slice()),
-            Times::Many(times) => times.as_slices(),
-        };
-        before.iter().chain(after).copied()
+    /// The times in order, in two parts.
+    #[inline]
+    fn parts(&self) -> [&[Timestamp]; 2] {
+        match &self.0 {
+            Times::Few(times) => [times, &[]],
+            Times::Many(times) => times.as_slices().into(),
+        }
+    }
+
+    fn times(&self) -> impl Iterator<Item = Timestamp> {
+        self.parts().into_iter().flatten().copied()
+    }
+
+    /// Reads a word of the record's cache line, to have it fetched.
+    #[inline]
+    pub(crate) fn touch(&self) -> usize {
+        match &self.0 {
+            Times::Few(times) => times.len(),
+            Times::Many(times) => times.len(),
+        }
     }
 
     pub fn is_empty(&self) -> bool {
         self.last().is_none()
     }
 
-    /// How many payments were settled after `time`.
+    /// How many payments were settled after `time`; relies on the times' order.
     pub fn since(&self, time: Option<Timestamp>) -> usize {
-        self.times().rev().take_while(|settled| time.is_none_or(|time| *settled > time)).count()
+        let is_past = |settled: &Timestamp| time.is_some_and(|time| *settled <= time);
+        self.parts().iter().map(|times| times.iter().rev().take_while(|settled| !is_past(settled)).count()).sum()
     }
 
     /// The last payment of all.
@@ -124,7 +138,11 @@ impl RecentPayments {
     pub(crate) fn decode(input: &mut Reader<'_>) -> Result<RecentPayments, DecodeError> {
         let mut recent = RecentPayments::default();
         for _ in 0..input.u8()? {
-            recent.note(Timestamp(input.u64()?));
+            let time = Timestamp(input.u64()?);
+            if recent.last().is_some_and(|last| last > time) {
+                return Err(input.wrong("times in ascending order", time.0));
+            }
+            recent.note(time);
         }
         Ok(recent)
     }
@@ -132,12 +150,11 @@ impl RecentPayments {
 
 /// `recent` is asked only where the class has a rule.
 pub fn check<'a>(
-    parameters: &Parameters,
-    payer: &Holder,
+    rules: &ClassRules,
     recent: impl FnOnce() -> &'a RecentPayments,
     now: Timestamp,
 ) -> Result<(), Outcome> {
-    let Some(rule) = parameters.class(payer.class).velocity else { return Ok(()) };
+    let Some(rule) = rules.velocity else { return Ok(()) };
     let count = recent().since(now.0.checked_sub(rule.window_ms).map(Timestamp)) as u64 + 1;
     if count > u64::from(rule.payments) {
         return Err(Outcome::refused(Reason::Velocity, u64::from(rule.payments), count));

@@ -9,8 +9,8 @@
 //! A reverse waterfall takes two signatures. It gives exactly what the payer lacks, at most what the bank agreed to,
 //! against the bank's reserves, and only if the whole payment settles.
 
-use super::payment::{TopUp, check_parties};
 use super::remuneration::{Current, Flows};
+use super::transfer::{Person, TopUp, check_parties};
 use super::{At, Settled, Settlement};
 use crate::amount::Amount;
 use crate::block::{DepositDirection, DepositMovement};
@@ -85,15 +85,26 @@ impl At<'_> {
     /// Credits a wallet that was brought to today, in memory.
     #[inline]
     pub(super) fn credit(&self, wallet: &mut Current, amount: Amount) -> Result<Credit, Outcome> {
+        self.credit_person(&self.person_of(&wallet.account), wallet, amount)
+    }
+
+    /// As [`At::credit`], of a person who was looked up before.
+    #[inline(always)]
+    pub(super) fn credit_person(
+        &self,
+        person: &Person<'_>,
+        wallet: &mut Current,
+        amount: Amount,
+    ) -> Result<Credit, Outcome> {
         let overflow = Outcome::refused(Reason::Overflow, 0, amount.minor());
-        let person = self.person(wallet.account.holder);
-        let before = person.posted.plus(wallet.interest).and_then(|sum| sum.minus(wallet.demurrage)).ok_or(overflow)?;
+        let before =
+            person.holder.posted.plus(wallet.interest).and_then(|sum| sum.minus(wallet.demurrage)).ok_or(overflow)?;
         before.plus(amount).ok_or(overflow)?;
         let kept = wallet.credit(amount);
         let held = before.plus(kept).ok_or(overflow)?;
 
         let mut credit = Credit { credited: amount, waterfall: None };
-        let Some(limit) = self.parameters().class(person.class).holding_limit else { return Ok(credit) };
+        let Some(limit) = person.rules.holding_limit else { return Ok(credit) };
         let excess = holding_limit::excess(limit, held).min(kept);
         if excess.is_zero() {
             return Ok(credit);

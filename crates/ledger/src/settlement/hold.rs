@@ -4,8 +4,8 @@
 //! payee's class of then). The limits on payments of a day, month or window, the payee's limit and the fee in force are
 //! tested when the money settles, at capture.
 
-use super::payment::{Draw, Fee, PayerSide, check_parties, check_spendable};
 use super::remuneration::Flows;
+use super::transfer::{Draw, Fee, PayerSide, check_parties, check_spendable, payer_fee};
 use super::{Settled, Settlement, refuse};
 use crate::amount::Amount;
 use crate::command::{PlaceHold, ReleaseHold, ReleaseKind};
@@ -22,21 +22,24 @@ impl Settlement<'_> {
     pub(super) fn place_hold(&mut self, place: &PlaceHold) -> Settled {
         let (from, to, maximum) = (place.from, place.to, place.maximum);
         check_parties(from, to, maximum)?;
-        self.at().payee_wallet(to)?;
+        let at = self.at();
+        let payee = at.payee_wallet(to)?;
         self.check_hold_expiry(place)?;
         let count = self.ledger.holds.count_of(from);
         if count >= HOLDS_MAX {
             return Err(Outcome::refused(Reason::TooManyHolds, HOLDS_MAX as u64, count as u64 + 1));
         }
-        let mut payer = self.at().current(from);
-        let is_own = self.ledger.account(to).is_some_and(|payee| payee.holder == payer.account.holder);
-        if !is_own {
-            payment_limit::check(self.ledger.parameters(), self.at().person(payer.account.holder), maximum)?;
-            self.at().payer_fee(payer.account.holder, maximum, place.max_fee)?;
+        let pair = at.pair(from, to, payee);
+        let mut draw = Draw::default();
+        if !pair.is_own() {
+            let person = at.person_of(&pair.payer.account);
+            payment_limit::check(person.rules, maximum)?;
+            payer_fee(&person, maximum, place.max_fee)?;
+            // An earmark that expires together with the hold is fine: holds expire first.
+            let before_expiry = crate::time::Timestamp(place.expires_at.0.saturating_sub(1));
+            draw = at.draw(&pair, maximum, before_expiry);
         }
-        // An earmark that expires together with the hold is fine: holds expire first.
-        let before_expiry = crate::time::Timestamp(place.expires_at.0.saturating_sub(1));
-        let draw = if is_own { Draw::default() } else { self.at().draw(from, to, maximum, before_expiry) };
+        let mut payer = pair.payer;
         let own = maximum.minus_or_zero(draw.sum);
         check_spendable(&payer.account, u128::from(own.minor()) + u128::from(place.max_fee.minor()), &draw)?;
         let held = own.plus(place.max_fee).expect("what can be spent fits the range");
@@ -91,13 +94,14 @@ impl Settlement<'_> {
         if amount > hold.maximum {
             return Err(Outcome::refused(Reason::HoldExceeded, hold.maximum.minor(), amount.minor()));
         }
-        self.at().payee_wallet(hold.payee)?;
-        let (mut payer, payee) = (self.at().current(hold.payer), self.at().current(hold.payee));
-        let is_own = payer.account.holder == payee.account.holder;
+        let at = self.at();
+        let payee = at.payee_wallet(hold.payee)?;
+        let mut pair = at.pair(hold.payer, hold.payee, payee);
         let mut fee = Fee::NONE;
-        if !is_own {
-            self.at().check_limits(payer.account.holder, amount)?;
-            fee = self.at().payer_fee(payer.account.holder, amount, hold.max_fee)?;
+        if !pair.is_own() {
+            let person = at.person_of(&pair.payer.account);
+            at.check_limits(&person, pair.payer.account.holder, amount)?;
+            fee = payer_fee(&person, amount, hold.max_fee)?;
         }
         let mut draw = Draw::default();
         for (programme, held) in &hold.earmarks {
@@ -108,17 +112,17 @@ impl Settlement<'_> {
         let paid = amount.minus_or_zero(draw.sum).plus(fee.amount);
         let paid = paid.expect("the amount and the fee are at most what is held");
         let returned = hold.held.minus(paid).expect("the amount and the fee are at most what is held");
+        let payer = &mut pair.payer;
         payer.account.held = payer.account.held.minus_or_zero(hold.held);
         payer.account.available = payer.account.available.plus(returned).expect("it was available before");
         payer.account.earmarked = payer.account.earmarked.minus_or_zero(draw.sum);
         // What returns is as good as a credit: held money must not outlast a claim.
         payer.take_claim(returned);
-        let from = hold.payer;
-        let side = PayerSide { from, payer, fee, own_money: paid, reverse_waterfall: None };
-        let payout = self.at().payout(side, hold.payee, payee, amount)?;
-        let outcome = self.pay_out(payout)?;
+        let side = PayerSide { fee, own_money: paid, reverse_waterfall: None };
+        let payout = at.payout(side, &mut pair, amount)?;
+        let outcome = self.pay_out(&pair, &payout)?;
         for ((programme, drawn), (_, held)) in draw.earmarks.iter().zip(&hold.earmarks) {
-            self.change_earmark(from, *programme, |earmark| {
+            self.change_earmark(hold.payer, *programme, |earmark| {
                 earmark.amount = earmark.amount.minus_or_zero(*drawn);
                 earmark.held = earmark.held.minus_or_zero(*held);
             });

@@ -6,8 +6,8 @@
 //! money is not taken. The wallet that an order pays to may go above the holding limit.
 
 use super::credit::Credit;
-use super::payment::check_parties;
 use super::remuneration::Flows;
+use super::transfer::check_parties;
 use super::{Settled, Settlement, refuse};
 use crate::amount::Amount;
 use crate::command::{FreezeKind, FreezeOrder, SeizeOrder};

@@ -12,6 +12,7 @@ use super::{At, Settlement};
 use crate::account::{Account, NO_HOLDER};
 use crate::amount::Amount;
 use crate::books::{BookAccount, Income};
+use crate::holder::Holder;
 use crate::identity::{AccountId, BankId, Class};
 use crate::ledger::{Ledger, Sweep};
 use crate::outcome::{Outcome, Reason};
@@ -45,6 +46,7 @@ impl Flows {
         self
     }
 
+    #[inline]
     fn is_none(&self) -> bool {
         self.interest.is_zero()
             && self.demurrage.is_zero()
@@ -103,7 +105,7 @@ impl Ledger {
         (interest, demurrage)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn brought_to_today(&self, account: Account, today: LedgerDay) -> Current {
         let mut current = Current::new(account);
         if account.accrued_to < today && account.open {
@@ -202,21 +204,37 @@ impl Settlement<'_> {
     /// credited, less demurrage and what was debited. The flows are posted apart.
     #[inline]
     pub(super) fn store(&mut self, id: AccountId, current: &Current, credited: Amount, debited: Amount) {
-        *self.account_mut(id) = current.account;
         if current.account.holder == NO_HOLDER {
-            return;
+            *self.account_mut(id) = current.account;
+        } else {
+            self.store_wallet(id, current, credited, debited);
         }
+    }
+
+    /// As [`Settlement::store`], of a wallet. Returns its person.
+    #[inline(always)]
+    pub(super) fn store_wallet(
+        &mut self,
+        id: AccountId,
+        current: &Current,
+        credited: Amount,
+        debited: Amount,
+    ) -> &mut Holder {
+        *self.account_mut(id) = current.account;
         let holder = self.holder_mut(current.account.holder);
         let grown = holder.posted.plus(current.interest).and_then(|sum| sum.plus(credited));
         let sum = grown.and_then(|sum| sum.minus(current.demurrage)).and_then(|sum| sum.minus(debited));
         holder.posted = sum.expect("all CBDC fits the range, and a person holds at least what one wallet pays");
+        holder
     }
 
     /// Posts flows to the books and the supply terms, or refuses and changes nothing.
+    #[inline]
     pub(super) fn post_flows(&mut self, flows: &Flows) -> Result<(), Outcome> {
-        if flows.is_none() {
-            return Ok(());
-        }
+        if flows.is_none() { Ok(()) } else { self.post_all(flows) }
+    }
+
+    fn post_all(&mut self, flows: &Flows) -> Result<(), Outcome> {
         let (waterfall_bank, waterfall) = flows.waterfall.unwrap_or_default();
         let (reverse_bank, reverse) = flows.reverse_waterfall.unwrap_or_default();
         let terms = &self.ledger.supply;

@@ -140,7 +140,7 @@ pub fn encoded(encode: impl FnOnce(&mut Writer)) -> Vec<u8> {
 }
 
 /// The checkpoint of a network's ledger, and its root.
-pub fn chunks_of(network: &Network) -> (Vec<Vec<u8>>, [u8; 32]) {
+pub fn chunks_of(network: &mut Network) -> (Vec<Vec<u8>>, [u8; 32]) {
     let mut chunks = Vec::new();
     let keep = |chunk| {
         chunks.push(chunk);

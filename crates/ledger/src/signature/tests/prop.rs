@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::super::{DecompressedKey, PublicKey};
 use super::crafted::{Case, batch_verdicts, honest, small_order_matrix, table};
 
 static CRAFTED: LazyLock<Vec<Case>> =
@@ -47,6 +48,14 @@ proptest! {
         let mut verdicts = batch_verdicts(&reversed);
         verdicts.reverse();
         prop_assert_eq!(&verdicts, &expected);
+    }
+
+    #[test]
+    fn keys_that_are_read_together_are_what_each_is_alone(keys in vec(any::<[u8; 32]>().prop_map(PublicKey), 0..20)) {
+        for (key, together) in keys.iter().zip(PublicKey::decompress_all(&keys)) {
+            let parts = |key: &DecompressedKey| (key.public_key(), *key.point());
+            prop_assert_eq!(together.as_ref().map(parts), key.decompress().ok().as_ref().map(parts));
+        }
     }
 
     #[test]
