@@ -66,7 +66,7 @@ fn applied(ledger: &mut Ledger, verified: &VerifiedProposal<'_>) -> (Block, Dura
 /// Until the state has changed and the block is yet to be sealed.
 fn settled(ledger: &mut Ledger, verified: &VerifiedProposal<'_>) -> (Block, Duration) {
     let (start, mut spent) = (Instant::now(), Duration::ZERO);
-    let block = ledger.apply_noting_settled(verified, || spent = start.elapsed());
+    let block = ledger.apply_noting_settled(verified, &mut || spent = start.elapsed());
     (block, spent)
 }
 

@@ -90,12 +90,12 @@ struct At<'a> {
 impl Ledger {
     /// Applies the next ordered proposal and returns its block.
     pub fn apply(&mut self, verified: &VerifiedProposal<'_>) -> Block {
-        self.apply_noting_settled(verified, || ())
+        self.apply_noting_settled(verified, &mut || ())
     }
 
     /// As [`Ledger::apply`]; calls `settled` when all commands are settled and the block is yet to be sealed. For
     /// measurements.
-    pub fn apply_noting_settled(&mut self, verified: &VerifiedProposal<'_>, settled: impl FnOnce()) -> Block {
+    pub fn apply_noting_settled(&mut self, verified: &VerifiedProposal<'_>, settled: &mut dyn FnMut()) -> Block {
         let proposal = verified.proposal();
         let time = proposal.time.max(self.tip.time);
         let today = time.ledger_day(self.genesis.day_offset_minutes);
