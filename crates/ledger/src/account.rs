@@ -95,22 +95,17 @@ impl Account {
         self.accrued as u64 ^ u64::from(self.open)
     }
 
-    pub fn encode(&self, out: &mut Writer) {
-        out.raw(self.fixed().as_bytes());
-    }
-
-    /// The encoded record.
     #[inline]
-    pub(crate) fn fixed(&self) -> Fixed<ACCOUNT_BYTES> {
+    pub fn encode(&self, out: &mut Writer) {
         let [lowest_unused, used] = self.window.parts();
-        let mut out = Fixed::new();
-        out.u64(self.available.minor()).u64(self.held.minor()).u64(self.locked.minor());
-        out.u64(self.earmarked.minor()).u64(self.frozen.minor());
-        out.u64(lowest_unused).u64(used);
-        out.u32(self.holder).u32(self.key_version << 1 | u32::from(self.open));
-        out.i128(self.accrued).u64(self.claim.minor()).u32(self.accrued_to.0);
-        out.u16(self.linked_bank.0).u8(u8::from(self.has_allowance)).reserved(1);
-        out
+        let mut record = Fixed::<ACCOUNT_BYTES>::new();
+        record.u64(self.available.minor()).u64(self.held.minor()).u64(self.locked.minor());
+        record.u64(self.earmarked.minor()).u64(self.frozen.minor());
+        record.u64(lowest_unused).u64(used);
+        record.u32(self.holder).u32(self.key_version << 1 | u32::from(self.open));
+        record.i128(self.accrued).u64(self.claim.minor()).u32(self.accrued_to.0);
+        record.u16(self.linked_bank.0).u8(u8::from(self.has_allowance)).reserved(1);
+        out.raw(record.as_bytes());
     }
 
     pub fn decode(input: &mut Reader<'_>) -> Result<Account, DecodeError> {

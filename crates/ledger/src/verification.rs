@@ -10,8 +10,6 @@
 //! A command names the version of the key that signs it. `apply` refuses it (`KEY_CHANGED`) if the key in force has
 //! another version by then, so a verdict can never outlive its key.
 
-use std::hint::black_box;
-
 use crate::authority;
 use crate::command::payment::SIGNED_PAYMENT_BYTES;
 use crate::command::{Command, Domain, Record, SIGNATURE_BYTES, Signer, signing_prefix};
@@ -130,8 +128,6 @@ fn verdicts(network: NetworkId, directory: &KeyDirectory, commands: &[Command]) 
     let mut checks = Checks { messages, list: Vec::with_capacity(commands.len()) };
     let collect = |(index, command): (usize, &Command)| collect_checks(&keys, index, command, &mut checks);
     let mut verdicts: Vec<_> = commands.iter().enumerate().map(collect).collect();
-    // Keys lie far apart: read side by side, they are there when the batch needs one after another.
-    black_box(checks.list.iter().fold(0, |read, check| read ^ check.key.touch()));
     let messages = checks.messages.as_bytes();
     let mut batch = Batch::with_capacity(checks.list.len());
     for check in &checks.list {

@@ -157,7 +157,8 @@ impl Ledger {
             let accounts: ArrayVec<&Account, { 2 * LOOK_AHEAD }> = ids.iter().map(find).collect();
             touch_all(&accounts);
             for (id, account) in ids.iter().zip(accounts) {
-                run.u32(id.serial).raw(account.fixed().as_bytes());
+                run.u32(id.serial);
+                account.encode(&mut run);
             }
             if run.len() >= EFFECTS_RUN {
                 leaf.update(&run.as_bytes()[..EFFECTS_RUN]);
@@ -214,7 +215,7 @@ impl<'a> At<'a> {
         let persons: ArrayVec<&Holder, { 2 * LOOK_AHEAD }> = wallets.iter().filter_map(person).collect();
         black_box(persons.iter().fold(0, |read, person| read ^ person.posted.minor()));
         if self.parameters().classes.iter().any(|rules| rules.velocity.is_some()) {
-            // Every other one is a payer, as long as all wallets exist; else the wrong lines are fetched, and nothing is lost.
+            // Every other one is a payer, as long as all wallets exist; else other lines are fetched, and nothing is lost.
             let recent = |payer: &&Account| self.ledger.recent_payments.get(payer.holder as usize);
             let recent: ArrayVec<&RecentPayments, { 2 * LOOK_AHEAD }> =
                 wallets.iter().step_by(2).filter_map(recent).collect();

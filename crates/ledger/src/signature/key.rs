@@ -136,12 +136,6 @@ impl DecompressedKey {
         self.public_key
     }
 
-    /// Reads a part of the record, to have it fetched into the processor's caches.
-    #[inline]
-    pub(crate) fn touch(&self) -> u8 {
-        self.public_key.0[0]
-    }
-
     pub(super) fn point(&self) -> &EdwardsPoint {
         &self.point
     }
