@@ -10,7 +10,7 @@
 //! Only the central bank is followed: a failure anywhere stops the node, naming the height.
 
 use bytes::Bytes;
-use cbdc_ledger::extract::{COMMAND_HEAD_BYTES, Followed, OwnCommand};
+use cbdc_ledger::extract::{Followed, OwnCommand};
 use cbdc_ledger::{BankId, Ledger, SignedHeader};
 use cbdc_node::{Archive, audit};
 use cbdc_proto::v1;
@@ -72,15 +72,11 @@ fn enter(
     height: cbdc_ledger::Height,
     watches_holders: bool,
 ) {
-    let OwnCommand { index, offset, outcome, ref command } = *own;
+    let OwnCommand { index, offset, outcome, ref command, .. } = *own;
     history.add(command, index, offset, &outcome);
     if crate::replica::moves_nothing_here(command) && !watches_holders {
         return;
     }
-    let bytes = || {
-        let length = extract[offset as usize + 4..][..4].try_into().map_or(0, u32::from_le_bytes) as usize;
-        let from = offset as usize + COMMAND_HEAD_BYTES;
-        extract.slice(from..from + length)
-    };
+    let bytes = || extract.slice(own.bytes());
     effects_of(bank, command, bytes, Placed { height, index, outcome }, watches_holders, effects);
 }

@@ -1,8 +1,9 @@
 //! `cbdc`: a retail central bank digital currency on one machine, from the first key to the last receipt.
 //!
 //! One file a subcommand. What all share: [`arguments`] (the command line), [`output`] (for people or as JSON),
-//! [`exit`] (codes that scripts can use), [`logging`].
+//! [`exit`] (codes that scripts can use), [`logging`], [`allocator`] and [`runtime`] (memory and threads).
 
+mod allocator;
 mod arguments;
 mod audit;
 mod bank;
@@ -26,11 +27,7 @@ mod wallet;
 
 use std::process::ExitCode;
 
-/// A node allocates and frees buffers of a proposal's size on many threads all the time: this allocator keeps them, where
-/// the system's gives their pages back and faults them in again.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    allocator::keep_freed_memory();
     exit::code_of(|arguments, output| async move { arguments.run(&output).await })
 }

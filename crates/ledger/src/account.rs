@@ -10,6 +10,8 @@ use crate::time::LedgerDay;
 
 /// Bytes of an account record in checkpoints and in the effects root.
 pub const ACCOUNT_BYTES: usize = 96;
+/// Words of a record in its compact encoding.
+const COMPACT_WORDS: usize = 14;
 
 // Records stand side by side 96 bytes apart on multiples of 32, so that each lies in two cache lines, never in a third: the
 // first field in the one, the last field in the other, wherever the record begins.
@@ -102,10 +104,63 @@ impl Account {
         record.u64(self.available.minor()).u64(self.held.minor()).u64(self.locked.minor());
         record.u64(self.earmarked.minor()).u64(self.frozen.minor());
         record.u64(lowest_unused).u64(used);
-        record.u32(self.holder).u32(self.key_version << 1 | u32::from(self.open));
+        record.u32(self.holder).u32(self.key_word());
         record.i128(self.accrued).u64(self.claim.minor()).u32(self.accrued_to.0);
         record.u16(self.linked_bank.0).u8(u8::from(self.has_allowance)).reserved(1);
         out.raw(record.as_bytes());
+    }
+
+    /// As it is sent and stored in bulk: most of its words are small or zero.
+    pub(crate) fn encode_compact(&self, out: &mut Writer) {
+        let [lowest_unused, used] = self.window.parts();
+        let (accrued, accrued_above) = (self.accrued as u64, (self.accrued >> 64) as u64);
+        out.words::<COMPACT_WORDS>(&[
+            self.available.minor(),
+            self.held.minor(),
+            self.locked.minor(),
+            self.earmarked.minor(),
+            self.frozen.minor(),
+            self.claim.minor(),
+            lowest_unused,
+            used,
+            u64::from(self.holder),
+            u64::from(self.key_word()),
+            accrued,
+            accrued_above,
+            u64::from(self.accrued_to.0),
+            u64::from(self.linked_bank.0) << 1 | u64::from(self.has_allowance),
+        ]);
+    }
+
+    pub(crate) fn decode_compact(input: &mut Reader<'_>) -> Result<Account, DecodeError> {
+        let [available, held, locked, earmarked, frozen, claim, rest @ ..] = input.words::<COMPACT_WORDS>()?;
+        let [available, held, locked, earmarked, frozen, claim] =
+            [available, held, locked, earmarked, frozen, claim].map(Amount::from_minor);
+        let [lowest_unused, used, holder, key, accrued, accrued_above, accrued_to, linked] = rest;
+        let half = |word: u64| u32::try_from(word).map_err(|_| input.wrong("at most 32 bits", word));
+        let linked_bank = u16::try_from(linked >> 1).map_err(|_| input.wrong("a bank's number", linked >> 1))?;
+        let key = half(key)?;
+        Ok(Account {
+            available,
+            held,
+            locked,
+            earmarked,
+            frozen,
+            claim,
+            window: Window::of_parts([lowest_unused, used]),
+            holder: half(holder)?,
+            key_version: key >> 1,
+            open: key & 1 == 1,
+            accrued: i128::from(accrued_above as i64) << 64 | i128::from(accrued),
+            accrued_to: LedgerDay(half(accrued_to)?),
+            linked_bank: BankId(linked_bank),
+            has_allowance: linked & 1 == 1,
+        })
+    }
+
+    /// How often the key was replaced, and whether the account is open.
+    fn key_word(&self) -> u32 {
+        self.key_version << 1 | u32::from(self.open)
     }
 
     pub fn decode(input: &mut Reader<'_>) -> Result<Account, DecodeError> {

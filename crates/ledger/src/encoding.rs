@@ -184,6 +184,11 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
+    /// The next `N` bytes, which are not taken; `None` where fewer are left.
+    pub(crate) fn peek<const N: usize>(&self) -> Option<[u8; N]> {
+        self.bytes.first_chunk().copied()
+    }
+
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let mut array = [0; N];
         array.copy_from_slice(self.raw(N)?);

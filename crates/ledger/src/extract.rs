@@ -13,29 +13,33 @@
 //! on demand.
 //!
 //! # Layout
+//! Accounts and outcomes are in their compact encodings, numbers as in [`crate::compact`]: an extract is the larger part of
+//! what a bank is sent and keeps.
+//!
 //! | part | encoding |
 //! |---|---|
-//! | version (1), reserved (1), bank (2) | |
+//! | version (1; this is 2), reserved (1), bank (2) | |
 //! | path of the bank's leaf | place (2), number of banks (2), length (1), hashes; zeros before the bank is a member |
-//! | changed accounts of the bank | count (4), (serial (4), record (96)) in serial order |
-//! | linked wallets of other banks | count (4), (account (8), record (96)): changed wallets that are linked to the bank, and those that a command of the block linked anew |
+//! | changed accounts of the bank | count (4), (serials passed over (number), record (compact)) in serial order |
+//! | linked wallets of other banks | count (4), (account (8), record (compact)): changed wallets that are linked to the bank, and those that a command of the block linked anew |
 //! | keys | count (4), (account (8), key (32)): of opened wallets and replaced keys among the above |
 //! | persons | count (4), (place (4), record (64)): holders of those, and reclassified ones |
 //! | waterfalls | count (4), (command (4), wallet (8), amount (8), to the deposit (1)): between wallets and deposits at this bank |
 //! | books | length (4), balance sheet and positions where they changed |
 //! | rules | length (4), members, policy and reclassified holders where one of them changed |
-//! | commands | count (4), (index (4), length (4), outcome (24), command): those that name the bank or an account of it |
+//! | commands | count (4), (commands passed over (number), outcome (compact), command): those that name the bank or an account of it |
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
-use crate::account::Account;
+use crate::account::{ACCOUNT_BYTES, Account};
 use crate::amount::Amount;
 use crate::bank_position::Positions;
 use crate::block::{Block, Changes, DepositDirection, DepositMovement, Header, KeyChange};
 use crate::books::Books;
 use crate::checkpoint::{encode_class_history, read_class_history};
 use crate::command::{Command, Signer};
-use crate::encoding::{DecodeError, Reader, VERSION, Writer};
+use crate::encoding::{DecodeError, Reader, Writer};
 use crate::holder::Holder;
 use crate::identity::{AccountId, BankId, Class, Height, MemberId};
 use crate::ledger::{Ledger, books_digest, key_bytes};
@@ -47,6 +51,13 @@ use crate::proposal::Proposal;
 use crate::sequence::Standing;
 use crate::signature::PublicKey;
 use crate::time::LedgerDay;
+
+/// The first byte of an extract.
+const EXTRACT_VERSION: u8 = 2;
+/// Of a record: the lengths of its words.
+const ACCOUNT_COMPACT_BYTES_MIN: usize = 7;
+/// Of a command with its place and outcome.
+const COMMAND_BYTES_MIN: usize = 96;
 
 /// What a ledger that keeps one bank's part has beside that bank's accounts.
 #[derive(Clone, Debug)]
@@ -90,23 +101,32 @@ pub enum ExtractError {
 pub struct OwnCommand {
     /// Its place in the block.
     pub index: u32,
-    /// Where its entry begins in the extract: index, length, outcome, command.
+    /// Where its outcome begins in the extract; the command follows.
     pub offset: u32,
+    /// Bytes of the outcome, then of the command.
+    lengths: [u32; 2],
     pub outcome: Outcome,
     pub command: Command,
 }
 
 impl OwnCommand {
-    /// Reads the entry that begins at `offset`, from the front of `input`.
-    fn decode(input: &mut Reader<'_>, offset: u32) -> Result<OwnCommand, DecodeError> {
-        let (index, length, outcome) = (input.u32()?, input.u32()? as usize, Outcome::decode(input)?);
-        let command = Command::from_bytes(input.raw(length)?)?;
-        Ok(OwnCommand { index, offset, outcome, command })
+    /// Reads outcome and command, which begin at `offset`, from the front of `input`.
+    fn decode(input: &mut Reader<'_>, index: u32, offset: usize) -> Result<OwnCommand, DecodeError> {
+        let begins = input.left();
+        let outcome = Outcome::decode_compact(input)?;
+        let command_begins = input.left();
+        let command = Command::decode(input)?;
+        let lengths = [begins - command_begins, command_begins - input.left()].map(|length| length as u32);
+        Ok(OwnCommand { index, offset: offset as u32, lengths, outcome, command })
+    }
+
+    /// Where the command stands in the extract.
+    pub fn bytes(&self) -> Range<usize> {
+        let [outcome, command] = self.lengths.map(|length| length as usize);
+        let begins = self.offset as usize + outcome;
+        begins..begins + command
     }
 }
-
-/// Bytes of an entry before the command itself.
-pub const COMMAND_HEAD_BYTES: usize = 32;
 
 /// What following an extract gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,9 +155,7 @@ pub fn extracts(
         let record = ledger.account(*account).expect("a changed account exists");
         for draft in &mut drafts {
             if draft.bank == account.bank {
-                draft.own.u32(account.serial);
-                record.encode(&mut draft.own);
-                draft.own_count += 1;
+                draft.add_own(account.serial, record);
             } else if record.linked_bank == draft.bank || shared.linked_anew.contains(account) {
                 draft.add_linked(*account, record);
             }
@@ -240,6 +258,8 @@ struct Draft {
     place: Option<usize>,
     own: Writer,
     own_count: u32,
+    /// The serial behind the last of them.
+    next_serial: u32,
     linked: Writer,
     linked_count: u32,
     keys: Writer,
@@ -249,6 +269,8 @@ struct Draft {
     movement_count: u32,
     commands: Writer,
     command_count: u32,
+    /// The place in the block behind the last of them.
+    next_index: u32,
 }
 
 impl Draft {
@@ -256,8 +278,9 @@ impl Draft {
         Draft {
             bank,
             place,
-            own: Writer::with_capacity(changed * 64),
+            own: Writer::with_capacity(changed * 16),
             own_count: 0,
+            next_serial: 0,
             linked: Writer::default(),
             linked_count: 0,
             keys: Writer::default(),
@@ -265,14 +288,20 @@ impl Draft {
             persons: BTreeMap::new(),
             movements: Writer::default(),
             movement_count: 0,
-            commands: Writer::with_capacity(changed * 100),
+            commands: Writer::with_capacity(changed * 80),
             command_count: 0,
+            next_index: 0,
         }
     }
 
+    fn add_own(&mut self, serial: u32, record: &Account) {
+        record.encode_compact(self.own.number(u64::from(serial - self.next_serial)));
+        self.own_count += 1;
+        self.next_serial = serial + 1;
+    }
+
     fn add_linked(&mut self, account: AccountId, record: &Account) {
-        self.linked.u64(account.to_u64());
-        record.encode(&mut self.linked);
+        record.encode_compact(self.linked.u64(account.to_u64()));
         self.linked_count += 1;
     }
 
@@ -291,10 +320,10 @@ impl Draft {
     }
 
     fn add_command(&mut self, index: u32, bytes: &[u8], outcome: &Outcome) {
-        self.commands.u32(index).u32(bytes.len() as u32);
-        outcome.encode(&mut self.commands);
+        outcome.encode_compact(self.commands.number(u64::from(index - self.next_index)));
         self.commands.raw(bytes);
         self.command_count += 1;
+        self.next_index = index + 1;
     }
 
     fn finish(mut self, shared: &Shared, block: &Block) -> Vec<u8> {
@@ -303,7 +332,7 @@ impl Draft {
         let sections = [&self.own, &self.linked, &self.keys, &self.movements, &self.commands];
         let bytes: usize = sections.iter().map(|section| section.len()).sum();
         let mut out = Writer::with_capacity(bytes + shared.books.len() + shared.rules.len() + 1024);
-        out.u8(VERSION).reserved(1).u16(self.bank.0);
+        out.u8(EXTRACT_VERSION).reserved(1).u16(self.bank.0);
         out.u16(place).u16(banks).u8(path.len() as u8).raw(path.as_flattened());
         out.u32(self.own_count).raw(self.own.as_bytes());
         out.u32(self.linked_count).raw(self.linked.as_bytes());
@@ -320,13 +349,13 @@ impl Draft {
 }
 
 /// An extract as it was read, nothing of it applied yet.
-struct Read<'a> {
+struct Read {
     path: Vec<Hash>,
     place: usize,
     banks: usize,
-    /// The data of the bank's leaf after the bank's number.
-    own_bytes: &'a [u8],
     own: Vec<(u32, Account)>,
+    /// The bank's leaf under the effects root, as these accounts make it.
+    leaf: Hash,
     linked: Vec<(AccountId, Account)>,
     keys: BTreeMap<AccountId, PublicKey>,
     persons: BTreeMap<u32, Holder>,
@@ -342,10 +371,10 @@ struct Rules {
     class_history: BTreeMap<u32, Vec<(LedgerDay, Class)>>,
 }
 
-fn read_many<'a, T>(
-    input: &mut Reader<'a>,
+fn read_many<T>(
+    input: &mut Reader<'_>,
     least_bytes: usize,
-    mut one: impl FnMut(&mut Reader<'a>) -> Result<T, DecodeError>,
+    mut one: impl FnMut(&mut Reader<'_>) -> Result<T, DecodeError>,
 ) -> Result<Vec<T>, DecodeError> {
     let count = input.u32()? as usize;
     // A false count reserves no more than the bytes at hand justify.
@@ -356,21 +385,53 @@ fn read_many<'a, T>(
     Ok(read)
 }
 
-impl<'a> Read<'a> {
-    fn from_bytes(bytes: &'a [u8], bank: BankId, day_offset_minutes: i16) -> Result<Read<'a>, ExtractError> {
+/// The place `passed_over` behind the last one; moves `next` behind it.
+fn place_after(next: &mut u32, input: &mut Reader<'_>) -> Result<u32, DecodeError> {
+    let passed_over = input.number()?;
+    let place = u32::try_from(passed_over).ok().and_then(|passed_over| next.checked_add(passed_over));
+    let place =
+        place.filter(|place| *place < u32::MAX).ok_or_else(|| input.wrong("a place below 2^32 - 1", passed_over))?;
+    *next = place + 1;
+    Ok(place)
+}
+
+/// Reads the bank's changed accounts and makes its leaf of them.
+fn read_own(input: &mut Reader<'_>, bank: BankId) -> Result<(Vec<(u32, Account)>, Hash), DecodeError> {
+    let mut next = 0;
+    let own = read_many(input, ACCOUNT_COMPACT_BYTES_MIN, |input| {
+        Ok((place_after(&mut next, input)?, Account::decode_compact(input)?))
+    })?;
+    let mut data = Writer::with_capacity(own.len() * (4 + ACCOUNT_BYTES));
+    own.iter().for_each(|(serial, record)| record.encode(data.u32(*serial)));
+    let mut leaf = LeafHasher::default();
+    leaf.update(&bank.0.to_le_bytes());
+    leaf.update(data.as_bytes());
+    Ok((own, leaf.finish()))
+}
+
+/// Reads the head, to the bank.
+fn read_bank(input: &mut Reader<'_>) -> Result<BankId, DecodeError> {
+    match input.u8()? {
+        EXTRACT_VERSION => {}
+        other => return Err(input.wrong("version 2", u64::from(other))),
+    }
+    input.reserved(1)?;
+    input.u16().map(BankId)
+}
+
+impl Read {
+    fn from_bytes(bytes: &[u8], bank: BankId, day_offset_minutes: i16) -> Result<Read, ExtractError> {
         let mut input = Reader::new("extract", bytes);
-        input.version()?;
-        input.reserved(1)?;
-        let found = BankId(input.u16()?);
+        let found = read_bank(&mut input)?;
         if found != bank {
             return Err(ExtractError::OtherBank { expected: bank, found });
         }
         let (place, banks) = (usize::from(input.u16()?), usize::from(input.u16()?));
         let path = (0..input.u8()?).map(|_| input.array()).collect::<Result<Vec<Hash>, _>>()?;
-        let own_begins = bytes.len() - input.left() + 4;
-        let own = read_many(&mut input, 100, |input| Ok((input.u32()?, Account::decode(input)?)))?;
-        let own_bytes = &bytes[own_begins..bytes.len() - input.left()];
-        let linked = read_many(&mut input, 104, |input| Ok((AccountId::decode(input)?, Account::decode(input)?)))?;
+        let (own, leaf) = read_own(&mut input, bank)?;
+        let linked = read_many(&mut input, 8 + ACCOUNT_COMPACT_BYTES_MIN, |input| {
+            Ok((AccountId::decode(input)?, Account::decode_compact(input)?))
+        })?;
         let keys = read_many(&mut input, 40, |input| Ok((AccountId::decode(input)?, PublicKey(input.array()?))))?;
         let persons = read_many(&mut input, 68, |input| Ok((input.u32()?, Holder::decode(input)?)))?;
         let (keys, persons) = (keys.into_iter().collect(), persons.into_iter().collect());
@@ -388,12 +449,13 @@ impl<'a> Read<'a> {
             0 => None,
             length => Some(read_rules(input.raw(length)?, day_offset_minutes)?),
         };
-        let commands = read_many(&mut input, COMMAND_HEAD_BYTES, |input| {
-            let offset = (bytes.len() - input.left()) as u32;
-            OwnCommand::decode(input, offset)
+        let mut next = 0;
+        let commands = read_many(&mut input, COMMAND_BYTES_MIN, |input| {
+            let index = place_after(&mut next, input)?;
+            OwnCommand::decode(input, index, bytes.len() - input.left())
         })?;
         input.finish()?;
-        Ok(Read { path, place, banks, own_bytes, own, linked, keys, persons, movements, books, rules, commands })
+        Ok(Read { path, place, banks, own, leaf, linked, keys, persons, movements, books, rules, commands })
     }
 }
 
@@ -415,16 +477,14 @@ fn read_rules(bytes: &[u8], day_offset_minutes: i16) -> Result<Rules, DecodeErro
 
 /// The bank that an extract is for, if it is one.
 pub fn bank_of(extract: &[u8]) -> Option<BankId> {
-    let mut input = Reader::new("extract", extract);
-    input.version().and_then(|()| input.reserved(1)).ok()?;
-    input.u16().ok().map(BankId)
+    read_bank(&mut Reader::new("extract", extract)).ok()
 }
 
-/// Reads the command whose entry begins at `offset`, with its place and outcome.
-pub fn read_command(extract: &[u8], offset: u32) -> Result<OwnCommand, DecodeError> {
+/// Reads the command in place `index` of its block, whose outcome begins at `offset`.
+pub fn read_command(extract: &[u8], index: u32, offset: u32) -> Result<OwnCommand, DecodeError> {
     let mut input = Reader::new("extract", extract);
     input.raw(offset as usize)?;
-    OwnCommand::decode(&mut input, offset)
+    OwnCommand::decode(&mut input, index, offset as usize)
 }
 
 impl Ledger {
@@ -459,12 +519,9 @@ impl Ledger {
         Ok(self.take_over(header, bank, read))
     }
 
-    fn check_extract(&self, header: &Header, bank: BankId, read: &Read<'_>) -> Result<(), ExtractError> {
+    fn check_extract(&self, header: &Header, bank: BankId, read: &Read) -> Result<(), ExtractError> {
         let height = header.height;
-        let mut leaf = LeafHasher::default();
-        leaf.update(&bank.0.to_le_bytes());
-        leaf.update(read.own_bytes);
-        let root = merkle::root_from_path(leaf.finish(), read.place, read.banks, &read.path);
+        let root = merkle::root_from_path(read.leaf, read.place, read.banks, &read.path);
         let members = read.rules.as_ref().map_or(&self.members, |rules| &rules.members);
         let is_member = members.seat(Role::Bank, MemberId(bank.0)).is_some();
         // Before a bank is a member it has no leaf, and no account.
@@ -490,7 +547,7 @@ impl Ledger {
 
     /// Whether new accounts stand in a row behind the known ones, each account that is new here has a key and a holder, and each
     /// key an account.
-    fn check_complete(&self, height: Height, bank: BankId, read: &Read<'_>) -> Result<(), ExtractError> {
+    fn check_complete(&self, height: Height, bank: BankId, read: &Read) -> Result<(), ExtractError> {
         let part = self.own_part.as_ref().expect("a part is kept");
         let has_key = |account: AccountId| read.keys.contains_key(&account);
         let has_person =
@@ -533,7 +590,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn take_over(&mut self, header: &Header, bank: BankId, read: Read<'_>) -> Followed {
+    fn take_over(&mut self, header: &Header, bank: BankId, read: Read) -> Followed {
         let mut changes = Changes { members: read.rules.is_some(), deposits: read.movements, ..Changes::default() };
         match read.rules {
             Some(rules) => {
@@ -555,6 +612,7 @@ impl Ledger {
         part.persons.extend(read.persons);
         let keys = read.keys;
         if let Some(own) = self.banks.get_mut(bank) {
+            changes.accounts.reserve(read.own.len());
             for (serial, record) in &read.own {
                 let key = keys.get(&AccountId::new(bank, *serial)).copied();
                 own.set(*serial, *record, key);

@@ -44,6 +44,7 @@ pub mod block;
 pub mod books;
 pub mod checkpoint;
 pub mod command;
+pub mod compact;
 pub mod directory;
 pub mod encoding;
 pub mod extract;

@@ -159,6 +159,25 @@ impl Outcome {
         out.u16(self.reason as u16).reserved(6).u64(self.limit).u64(self.amount);
     }
 
+    /// As it is sent and stored in bulk: a zero for what settled and has nothing to add, else a one and [`Outcome::encode`].
+    pub fn encode_compact(&self, out: &mut Writer) {
+        if *self == Outcome::settled() {
+            out.u8(0);
+        } else {
+            self.encode(out.u8(1));
+        }
+    }
+
+    pub fn decode_compact(input: &mut Reader<'_>) -> Result<Outcome, DecodeError> {
+        if !input.boolean()? {
+            return Ok(Outcome::settled());
+        }
+        match Outcome::decode(input)? {
+            outcome if outcome == Outcome::settled() => Err(input.wrong("an outcome that says more", 0)),
+            outcome => Ok(outcome),
+        }
+    }
+
     pub fn decode(input: &mut Reader<'_>) -> Result<Outcome, DecodeError> {
         let code = input.u16()?;
         let reason = Reason::from_code(code).ok_or_else(|| input.wrong("a known reason", u64::from(code)))?;
@@ -179,6 +198,19 @@ impl fmt::Display for Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_compact_outcome_has_one_encoding() {
+        let outcomes = [Outcome::settled(), Outcome::paid(3, 0), Outcome::refused(Reason::Expired, u64::MAX, 7)];
+        let mut out = Writer::default();
+        outcomes.iter().for_each(|outcome| outcome.encode_compact(&mut out));
+        assert_eq!(out.len(), 1 + 2 * (1 + OUTCOME_BYTES));
+        let mut input = Reader::new("test", out.as_bytes());
+        assert_eq!([(); 3].map(|()| Outcome::decode_compact(&mut input).unwrap()), outcomes);
+        let mut long = vec![1];
+        long.resize(1 + OUTCOME_BYTES, 0);
+        assert!(Outcome::decode_compact(&mut Reader::new("test", &long)).is_err());
+    }
 
     #[test]
     fn codes_and_names_lead_back_to_their_reason() {

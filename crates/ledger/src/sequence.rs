@@ -60,8 +60,12 @@ impl Window {
         [self.lowest_unused, self.used]
     }
 
+    pub(crate) fn of_parts([lowest_unused, used]: [u64; 2]) -> Window {
+        Window { lowest_unused, used }
+    }
+
     pub(crate) fn decode(input: &mut Reader<'_>) -> Result<Window, DecodeError> {
-        Ok(Window { lowest_unused: input.u64()?, used: input.u64()? })
+        Ok(Window::of_parts([input.u64()?, input.u64()?]))
     }
 }
 

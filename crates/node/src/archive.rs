@@ -58,8 +58,8 @@ impl Archive {
     pub fn put(batch: &mut WriteBatch, header: &SignedHeader, log_index: u64, outcomes: &[Outcome]) {
         Archive::put_header(batch, header, log_index);
         let height = header.header.height.0;
-        let mut record = Writer::with_capacity(outcomes.len() * OUTCOME_BYTES + sealed::SEAL_BYTES);
-        outcomes.iter().for_each(|outcome| outcome.encode(&mut record));
+        let mut record = Writer::with_capacity(outcomes.len() + 1024);
+        outcomes.iter().for_each(|outcome| outcome.encode_compact(&mut record));
         let mut record = record.finish();
         sealed::seal_in_place(&height.to_be_bytes(), &mut record);
         batch.put(Column::Outcomes, height.to_be_bytes(), record);
@@ -116,7 +116,7 @@ impl Archive {
         let Some(record) = self.store.get(Column::Outcomes, &height.0.to_be_bytes())? else { return Ok(None) };
         let outcomes = sealed::open(&height.0.to_be_bytes(), &record)
             .map_err(|error| ArchiveError::Damaged { height, what: format!("its outcomes: {error}") })?;
-        let outcomes = record.slice_ref(outcomes);
+        let outcomes = expand_outcomes(outcomes).map_err(|error| damaged(height, &error))?;
         Ok(Some(BlockParts { header, log_index, proposal, outcomes }))
     }
 
@@ -146,6 +146,16 @@ pub fn decode_outcomes(bytes: &[u8]) -> Result<Vec<Outcome>, DecodeError> {
         outcomes.push(Outcome::decode(&mut input)?);
     }
     Ok(outcomes)
+}
+
+/// Outcomes as blocks are sent with them, of the compact encoding that is kept on disk.
+fn expand_outcomes(compact: &[u8]) -> Result<Bytes, DecodeError> {
+    let mut input = Reader::new("outcomes", compact);
+    let mut outcomes = Writer::with_capacity(compact.len() * OUTCOME_BYTES);
+    while !input.is_empty() {
+        Outcome::decode_compact(&mut input)?.encode(&mut outcomes);
+    }
+    Ok(outcomes.finish().into())
 }
 
 fn damaged(height: Height, error: &DecodeError) -> ArchiveError {

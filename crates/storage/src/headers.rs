@@ -13,7 +13,8 @@ use crate::error::StoreError;
 use crate::sealed;
 use crate::store::{Column, Direction, KeyRange, Store, WriteBatch};
 
-const VERSION: u8 = 1;
+/// Raised whenever what a node keeps beside its headers (outcomes, extracts, history) changes its form.
+const VERSION: u8 = 2;
 const PREFIX_BYTES: usize = 1 + 8;
 
 /// A header as stored.

@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use cbdc_ledger::encoding::DecodeError;
 use cbdc_ledger::pages::Pages;
 use cbdc_ledger::{AccountId, BankId, Height};
 use cbdc_node::ArchiveError;
 use cbdc_storage::{Column, Direction, Durability, KeyRange, Store, StoreError, WriteBatch, sealed};
 
-use super::row::{LINE_BYTES, Line, Links};
+use super::row::{Links, lines};
 
 /// First bytes of the keys of [`Column::History`].
 const ROW: u8 = b'r';
@@ -67,10 +68,12 @@ impl Newest {
     }
 
     /// Counts a block's record in that was written before.
-    fn follow(&mut self, height: Height, row: &[u8]) {
-        for line in row.as_chunks::<LINE_BYTES>().0.iter().filter_map(Line::decode) {
+    fn follow(&mut self, height: Height, row: &[u8]) -> Result<(), DecodeError> {
+        for line in lines(row) {
+            let line = line?;
             self.link(line.wallet, line.is_numbered(), height);
         }
+        Ok(())
     }
 
     fn wallets(&self) -> impl Iterator<Item = (AccountId, Links)> {
@@ -113,10 +116,10 @@ impl Newest {
         let rows = KeyRange::between(row_key(from.next()), row_key(newest.next()));
         store.scan(Column::History, &rows, Direction::Forward, &mut |key, value| {
             let height = key.get(1..9).and_then(|height| height.try_into().ok()).map_or(0, u64::from_be_bytes);
-            match sealed::open(key, value) {
-                Ok(row) => loaded.follow(Height(height), row),
-                Err(error) => failed = Err(damaged(Height(height), error)),
-            }
+            failed = match sealed::open(key, value) {
+                Ok(row) => loaded.follow(Height(height), row).map_err(|error| damaged(Height(height), error)),
+                Err(error) => Err(damaged(Height(height), error)),
+            };
             if failed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         failed.map(|()| loaded)

@@ -1,20 +1,23 @@
-//! The lines of one block: 40 bytes each, in the order of commands, the payer's before the payee's.
+//! The lines of one block, in the order of commands, the payer's before the payee's.
 //!
-//! | at | bytes | field, little-endian |
-//! |---|---|---|
-//! | 0 | 6 | wallet: serial (4), bank (2) |
-//! | 6 | 1 | [`Side`] |
-//! | 7 | 1 | reserved |
-//! | 8 | 4 | index of the command in its block |
-//! | 12 | 4 | where in the proposal its record begins |
-//! | 16 | 8 | the wallet's own number that it used; 0 of an incoming payment |
-//! | 24 | 8 | height of the block of this wallet's line before this one; 0 for none |
-//! | 32 | 8 | the same of its line before this one that used its own number |
+//! Each line is a row of words without their leading zeros ([`cbdc_ledger::compact`]), about 17 bytes:
+//!
+//! | word | field |
+//! |---|---|
+//! | 0 | the wallet's serial |
+//! | 1 | its bank, and in the lowest eight bits the [`Side`] |
+//! | 2 | index of the command in its block |
+//! | 3 | where in the proposal or the extract its record begins |
+//! | 4 | the wallet's own number that it used; 0 of an incoming payment |
+//! | 5 | height of the block of this wallet's line before this one; 0 for none |
+//! | 6 | the same of its line before this one that used its own number |
+//! | 7 | reserved |
 
-use cbdc_ledger::AccountId;
+use cbdc_ledger::encoding::{DecodeError, Reader, Writer};
+use cbdc_ledger::{AccountId, BankId};
 
-/// Bytes of a line.
-pub const LINE_BYTES: usize = 40;
+/// Bytes of a line that take most of them.
+pub const LINE_BYTES_USUAL: usize = 20;
 
 /// What a line's command is to the wallet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,52 +53,61 @@ impl Line {
         self.side != Side::Incoming
     }
 
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        let mut line = [0; LINE_BYTES];
-        line[..8].copy_from_slice(&self.wallet.to_u64().to_le_bytes());
-        line[6] = self.side as u8;
-        line[8..12].copy_from_slice(&self.index.to_le_bytes());
-        line[12..16].copy_from_slice(&self.offset.to_le_bytes());
-        line[16..24].copy_from_slice(&self.sequence.to_le_bytes());
-        line[24..32].copy_from_slice(&self.before.any.to_le_bytes());
-        line[32..].copy_from_slice(&self.before.numbered.to_le_bytes());
-        out.extend_from_slice(&line);
+    pub fn encode(&self, out: &mut Writer) {
+        out.words(&[
+            u64::from(self.wallet.serial),
+            u64::from(self.wallet.bank.0) << 8 | self.side as u64,
+            u64::from(self.index),
+            u64::from(self.offset),
+            self.sequence,
+            self.before.any,
+            self.before.numbered,
+            0,
+        ]);
     }
 
-    pub fn decode(line: &[u8; LINE_BYTES]) -> Option<Line> {
-        let u64_at = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| line[at + byte]));
-        let u32_at = |at: usize| u32::from_le_bytes(std::array::from_fn(|byte| line[at + byte]));
-        let side = [Side::Outgoing, Side::Incoming, Side::Other].into_iter().find(|side| *side as u8 == line[6])?;
-        Some(Line {
-            wallet: wallet_of(line),
+    fn decode(input: &mut Reader<'_>) -> Result<Line, DecodeError> {
+        let [serial, bank_and_side, index, offset, sequence, any, numbered, reserved] = input.words()?;
+        let half = |word: u64| u32::try_from(word).map_err(|_| input.wrong("at most 32 bits", word));
+        let bank = u16::try_from(bank_and_side >> 8).map_err(|_| input.wrong("a bank and a side", bank_and_side))?;
+        let sides = [Side::Outgoing, Side::Incoming, Side::Other];
+        let side = sides.into_iter().find(|side| *side as u64 == bank_and_side & 0xFF);
+        let side = side.ok_or_else(|| input.wrong("side 0, 1 or 2", bank_and_side & 0xFF))?;
+        if reserved != 0 {
+            return Err(input.wrong("0 in the reserved word", reserved));
+        }
+        Ok(Line {
+            wallet: AccountId::new(BankId(bank), half(serial)?),
             side,
-            index: u32_at(8),
-            offset: u32_at(12),
-            sequence: u64_at(16),
-            before: Links { any: u64_at(24), numbered: u64_at(32) },
+            index: half(index)?,
+            offset: half(offset)?,
+            sequence,
+            before: Links { any, numbered },
         })
     }
 }
 
-fn wallet_of(line: &[u8; LINE_BYTES]) -> AccountId {
-    let mut wallet = [0; 8];
-    wallet[..6].copy_from_slice(&line[..6]);
-    AccountId::from_u64(u64::from_le_bytes(wallet)).expect("six bytes are below 2^48")
-}
-
-/// A wallet's lines in a block, from the last one down.
-pub fn lines_of(row: &[u8], wallet: AccountId) -> impl Iterator<Item = Line> {
-    let lines = row.as_chunks::<LINE_BYTES>().0.iter().rev();
-    lines.filter(move |line| wallet_of(line) == wallet).filter_map(Line::decode)
+/// The lines of a block.
+pub fn lines(row: &[u8]) -> impl Iterator<Item = Result<Line, DecodeError>> {
+    let mut input = Reader::new("line of the history", row);
+    std::iter::from_fn(move || {
+        if input.is_empty() {
+            return None;
+        }
+        let line = Line::decode(&mut input);
+        if line.is_err() {
+            input = Reader::new("line of the history", &[]);
+        }
+        Some(line)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cbdc_ledger::BankId;
 
     #[test]
-    fn a_line_is_read_as_it_was_written_and_only_as_its_wallets() {
+    fn lines_are_read_as_they_were_written_and_a_cut_row_is_found() {
         let wallet = |bank, serial| AccountId::new(BankId(bank), serial);
         let line = |wallet, side, index| Line {
             wallet,
@@ -110,11 +122,10 @@ mod tests {
             line(wallet(u16::MAX, u32::MAX), Side::Incoming, 0),
             line(wallet(1, 5), Side::Other, 9),
         ];
-        let mut row = Vec::new();
+        let mut row = Writer::default();
         lines.iter().for_each(|line| line.encode(&mut row));
-        assert_eq!(row.len(), 3 * LINE_BYTES);
-        assert_eq!(lines_of(&row, wallet(1, 5)).collect::<Vec<_>>(), [lines[2], lines[0]]);
-        assert_eq!(lines_of(&row, wallet(u16::MAX, u32::MAX)).collect::<Vec<_>>(), [lines[1]]);
-        assert_eq!(lines_of(&row, wallet(1, 6)).count(), 0);
+        assert_eq!(super::lines(row.as_bytes()).collect::<Result<Vec<_>, _>>().unwrap(), lines);
+        let cut = &row.as_bytes()[..row.len() - 1];
+        assert_eq!(super::lines(cut).filter(Result::is_err).count(), 1);
     }
 }

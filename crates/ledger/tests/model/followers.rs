@@ -25,7 +25,7 @@ impl Followers {
         for (part, (bank, extract)) in self.0.iter_mut().zip(&made) {
             let followed = part.follow(&block.header, extract).unwrap_or_else(|error| panic!("bank {bank}: {error}"));
             for own in &followed.commands {
-                assert_eq!(read_command(extract, own.offset).as_ref(), Ok(own));
+                assert_eq!(read_command(extract, own.index, own.offset).as_ref(), Ok(own));
                 let index = own.index as usize;
                 assert_eq!((&own.command, own.outcome), (&proposal.commands[index], block.outcomes[index]));
             }
