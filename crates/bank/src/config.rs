@@ -70,7 +70,7 @@ pub struct Config {
     /// Verify every signature in blocks of the central bank too, not only in those of peers. Only a full replica has them all.
     #[serde(default)]
     pub verify_blocks: bool,
-    /// A checkpoint of the replica is written in the background every so many blocks.
+    /// At least so many blocks lie between two checkpoints of the replica; 0 writes none.
     #[serde(default = "default_checkpoint_every_blocks")]
     pub checkpoint_every_blocks: u64,
     /// Accept payments into the outbox while the central bank cannot be reached, where the customer asks for it.

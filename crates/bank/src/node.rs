@@ -20,13 +20,13 @@ use std::time::Duration;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::genesis::GenesisError;
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{BankId, Genesis, Ledger, MemberId, SigningKey};
+use cbdc_ledger::{BankId, Genesis, Height, Ledger, MemberId, SigningKey};
 use cbdc_node::archive::ProposalsByHeight;
 use cbdc_node::chain::RecentBlocks;
 use cbdc_node::recovery::{self, RecoveryError};
 use cbdc_node::server::{ServeError, bind, serve, with_health_and_reflection};
 use cbdc_node::telemetry::{TelemetryError, serve_metrics};
-use cbdc_node::{Archive, ArchiveError, ChainService, LedgerHandle, Membership};
+use cbdc_node::{Archive, ArchiveError, ChainService, Checkpoints, LedgerHandle, Membership};
 use cbdc_proto::transport::key_file::read_signing_key;
 use cbdc_proto::transport::{ClientAuthentication, IdentityError, MESSAGE_BYTES_MAX, NodeIdentity, ServerTrust};
 use cbdc_proto::v1::bank_server::BankServer;
@@ -191,12 +191,13 @@ pub async fn start_on(config: Config, store: Arc<dyn Store>) -> Result<Node, Sta
     let signing_key = read_signing_key(&config.signing_key)?;
     let bank = BankId(config.bank);
     let archive = Arc::new(Archive::new(store.clone(), Arc::new(ProposalsByHeight(store.clone()))));
-    let ledger = recover(store.clone(), archive.clone(), genesis.clone(), &config).await?;
+    let (ledger, checkpoints) = recover(store.clone(), archive.clone(), genesis.clone(), &config).await?;
     warn_of_other_keys(&ledger, bank, &identity, &signing_key);
     // The port is bound before anything is started, so that a failure leaves nothing running.
     let listener = bind(config.listen).await?;
     let address = listener.local_addr()?;
-    Launch { config, store, genesis, identity, signing_key, bank, archive }.run(ledger, listener, address).await
+    let launch = Launch { config, store, genesis, identity, signing_key, bank, archive, checkpoints };
+    launch.run(ledger, listener, address).await
 }
 
 fn read_genesis(config: &Config) -> Result<Genesis, StartError> {
@@ -216,14 +217,15 @@ fn check_replica(config: &Config) -> Result<(), StartError> {
     }
 }
 
-/// The ledger of the newest checkpoint, and above it what the archive holds.
+/// The ledger of the newest checkpoint, and above it what the archive holds; and what is known of its checkpoints.
 async fn recover(
     store: Arc<dyn Store>,
     archive: Arc<Archive>,
     genesis: Arc<Genesis>,
     config: &Config,
-) -> Result<Ledger, StartError> {
+) -> Result<(Ledger, Checkpoints), StartError> {
     let (keeps, bank, path) = (config.replica, BankId(config.bank), config.data_dir.clone());
+    let every_blocks = config.checkpoint_every_blocks;
     let recovering = move || {
         let (mut ledger, checkpoint) = recovery::load(&store, Genesis::clone(&genesis))?;
         if checkpoint.is_none() && keeps == Keeps::Own {
@@ -231,7 +233,7 @@ async fn recover(
         }
         let has_blocks = archive.newest()?.is_some();
         let kept = if has_blocks { archive.keeps_extracts()? } else { keeps == Keeps::Own };
-        match (keeps, kept) {
+        let commands = match (keeps, kept) {
             (Keeps::Own, false) => {
                 return Err(StartError::OtherReplica { path, expected: "own", found: "full" });
             }
@@ -240,8 +242,9 @@ async fn recover(
             }
             (Keeps::Full, false) => replay(&mut ledger, &archive)?,
             (Keeps::Own, true) => own_part::replay(&mut ledger, &archive)?,
-        }
-        Ok(ledger)
+        };
+        let last = Height(checkpoint.map_or(0, |manifest| manifest.height));
+        Ok((ledger, Checkpoints::new(every_blocks, last, commands)))
     };
     tokio::task::spawn_blocking(recovering).await?
 }
@@ -273,6 +276,7 @@ struct Launch {
     signing_key: SigningKey,
     bank: BankId,
     archive: Arc<Archive>,
+    checkpoints: Checkpoints,
 }
 
 impl Launch {
@@ -282,7 +286,7 @@ impl Launch {
         listener: tokio::net::TcpListener,
         address: SocketAddr,
     ) -> Result<Node, StartError> {
-        let Launch { config, store, genesis, identity, signing_key, bank, archive } = self;
+        let Launch { config, store, genesis, identity, signing_key, bank, archive, checkpoints } = self;
         let metrics = Arc::new(Metrics::register(bank));
         let tip = (ledger.height(), ledger.tip().time);
         metrics.height(tip.0);
@@ -310,8 +314,7 @@ impl Launch {
             history: history.clone(),
             metrics: metrics.clone(),
             verify_blocks: config.verify_blocks,
-            checkpoint_every_blocks: config.checkpoint_every_blocks,
-            checkpointing: Arc::default(),
+            checkpoints,
         };
         let (deliver, deliveries) = mpsc::channel(DELIVERIES_MAX);
         let threads = vec![

@@ -18,20 +18,20 @@ use cbdc_storage::WriteBatch;
 
 use crate::deposits::Placed;
 use crate::desk::{Effect, arrivals_of, effects_of};
-use crate::history::Draft;
+use crate::history::{Draft, LOOK_AHEAD};
 use crate::replica::{BlockError, ReplayError, Replica, replay_each};
 
-/// Follows what the archive holds above the ledger's height, checking each extract again.
-pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<(), ReplayError> {
+/// Follows what the archive holds above the ledger's height, checking each extract again. Gives the number of commands.
+pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<u64, ReplayError> {
     replay_each(ledger, archive, |ledger, height, _| {
-        audit::follow_own_part(archive, ledger).map_err(|what| ReplayError::Extract { height, what })?;
-        Ok(())
+        let commands = audit::follow_own_part(archive, ledger).map_err(|what| ReplayError::Extract { height, what })?;
+        Ok(commands.len())
     })
 }
 
 impl Replica {
     /// Takes the next block over from the central bank's extract.
-    pub(crate) fn follow_extract(&self, message: &v1::BlockExtract) -> Result<(), BlockError> {
+    pub(crate) fn follow_extract(&mut self, message: &v1::BlockExtract) -> Result<(), BlockError> {
         let started = std::time::Instant::now();
         let Some(header) = self.next_header(message.header.as_ref())? else { return Ok(()) };
         let height = header.header.height;
@@ -41,7 +41,7 @@ impl Replica {
         self.book_extract(&header, &message.extract, &followed)?;
         self.ledger.announce(height);
         self.metrics.block_applied(height, started.elapsed());
-        self.checkpoint(height);
+        self.checkpoint(height, followed.commands.len());
         Ok(())
     }
 
@@ -53,8 +53,11 @@ impl Replica {
         let mut history = self.history.draft(height, followed.commands.len());
         let mut effects = Vec::new();
         let watches_holders = self.desk.watches_holders();
-        for own in &followed.commands {
-            enter(self.bank, own, (&mut history, &mut effects), extract, height, watches_holders);
+        for commands in followed.commands.chunks(LOOK_AHEAD) {
+            history.fetch(commands.iter().map(|own| &own.command));
+            for own in commands {
+                enter(self.bank, own, (&mut history, &mut effects), extract, height, watches_holders);
+            }
         }
         arrivals_of(self.bank, &followed.changes.deposits, &mut effects);
         history.put(&mut batch);

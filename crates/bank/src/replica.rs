@@ -9,7 +9,7 @@
 //! 4. The proposal is applied. Header and outcomes must be those of the block, to the byte.
 //! 5. Header, outcomes, proposal, history, deposit entries and outbox releases are written in one batch. It needs no fsync:
 //!    after a crash the block is fetched and applied again. Its height is the cursor for all of them.
-//! 6. The block is announced, and every so many blocks a checkpoint is written in the background.
+//! 6. The block is announced, and now and then a checkpoint is written in the background.
 //!
 //! A bank that keeps its own part of the chain follows extracts instead: [`crate::own_part`].
 //!
@@ -17,7 +17,6 @@
 //! anywhere, or one that its own signed header does not describe, stops the node, naming the height.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -33,7 +32,7 @@ use cbdc_ledger::{
 };
 use cbdc_node::archive::{ProposalsByHeight, decode_outcomes};
 use cbdc_node::chain::RecentBlocks;
-use cbdc_node::{Archive, ArchiveError, LedgerHandle, Membership, recovery};
+use cbdc_node::{Archive, ArchiveError, Checkpoints, LedgerHandle, Membership, recovery};
 use cbdc_proto::convert::{header_from_message, required};
 use cbdc_proto::v1;
 use cbdc_storage::{LogPosition, Store, WriteBatch};
@@ -41,7 +40,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::deposits::Placed;
 use crate::desk::{Desk, DeskError, Effect, arrivals_of, effects_of};
-use crate::history::{Draft, History};
+use crate::history::{Draft, History, LOOK_AHEAD};
 use crate::metrics::Metrics;
 
 /// Why a block is not followed.
@@ -114,8 +113,9 @@ pub enum Delivery {
     Extract(v1::BlockExtract),
 }
 
-/// Applies what the archive holds above the ledger's height, checking each block against what was stored.
-pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<(), ReplayError> {
+/// Applies what the archive holds above the ledger's height, checking each block against what was stored. Gives the number of
+/// commands.
+pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<u64, ReplayError> {
     replay_each(ledger, archive, |ledger, height, newest| {
         let parts = archive.block(height)?.ok_or(ReplayError::Missing { height, newest })?;
         let unreadable = |error| ReplayError::Unreadable { height, error };
@@ -125,17 +125,17 @@ pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<(), ReplayError>
         if block.header != parts.header.header || block.outcomes != outcomes {
             return Err(ReplayError::Diverged { height });
         }
-        Ok(())
+        Ok(outcomes.len())
     })
 }
 
 /// Takes the ledger up to the archive's newest block. `one` takes the block at the given height over; what it is told beside is
-/// the newest height.
+/// the newest height, and gives its number of commands.
 pub(crate) fn replay_each(
     ledger: &mut Ledger,
     archive: &Archive,
-    one: impl Fn(&mut Ledger, Height, Height) -> Result<(), ReplayError>,
-) -> Result<(), ReplayError> {
+    one: impl Fn(&mut Ledger, Height, Height) -> Result<usize, ReplayError>,
+) -> Result<u64, ReplayError> {
     let newest = archive.newest()?.unwrap_or_default();
     if ledger.height() > newest {
         return Err(ReplayError::Missing { height: ledger.height(), newest });
@@ -145,14 +145,15 @@ pub(crate) fn replay_each(
         return Err(ReplayError::Diverged { height: from });
     }
     let started = Instant::now();
+    let mut commands = 0;
     while ledger.height() < newest {
         let height = ledger.height().next();
-        one(ledger, height, newest)?;
+        commands += one(ledger, height, newest)? as u64;
     }
     if newest > from {
         tracing::info!(%from, to = %newest, elapsed_ms = started.elapsed().as_millis() as u64, "replayed the archive");
     }
-    Ok(())
+    Ok(commands)
 }
 
 /// The replica thread.
@@ -169,8 +170,7 @@ pub struct Replica {
     pub history: Arc<History>,
     pub metrics: Arc<Metrics>,
     pub verify_blocks: bool,
-    pub checkpoint_every_blocks: u64,
-    pub checkpointing: Arc<AtomicBool>,
+    pub checkpoints: Checkpoints,
 }
 
 impl Replica {
@@ -221,7 +221,7 @@ impl Replica {
         self.recent.push(height, message);
         self.ledger.announce(height);
         self.metrics.block_applied(height, started.elapsed());
-        self.checkpoint(height);
+        self.checkpoint(height, outcomes.len());
         Ok(())
     }
 
@@ -291,6 +291,9 @@ impl Replica {
         let mut effects = Vec::new();
         let mut offset = PROPOSAL_HEAD_BYTES;
         for (at, (command, outcome)) in proposal.commands.iter().zip(&block.outcomes).enumerate() {
+            if at.is_multiple_of(LOOK_AHEAD) {
+                history.fetch(proposal.commands[at..].iter().take(LOOK_AHEAD));
+            }
             let (index, from) = (at as u32, offset);
             let length = proposal.command_bytes(at).map_or(0, <[u8]>::len);
             offset += length;
@@ -305,26 +308,22 @@ impl Replica {
         effects
     }
 
-    /// Writes a checkpoint in the background, one at a time.
-    pub(crate) fn checkpoint(&self, height: Height) {
-        let due = self.checkpoint_every_blocks > 0 && height.0.is_multiple_of(self.checkpoint_every_blocks);
-        if !due || self.checkpointing.swap(true, Ordering::AcqRel) {
+    /// Has a checkpoint written if one falls due with a block of so many commands.
+    pub(crate) fn checkpoint(&mut self, height: Height, commands: usize) {
+        let wallets = self.ledger.read(cbdc_ledger::Ledger::wallet_count);
+        self.checkpoints.note(height, commands);
+        if !self.checkpoints.is_due(wallets) {
             return;
         }
         let (frozen, newest) = (self.ledger.freeze(), self.history.freeze());
-        let (store, checkpointing) = (self.store.clone(), self.checkpointing.clone());
-        let write = move || {
+        let store = self.store.clone();
+        self.checkpoints.begin(move || {
             let written = recovery::write(&store, &frozen, LogPosition { term: 0, index: height.0 });
             match written.and_then(|manifest| newest.save(&store, height).map(|()| manifest)) {
                 Ok(manifest) => tracing::info!(%height, chunks = manifest.chunk_count, "wrote a checkpoint"),
                 Err(error) => tracing::error!(%height, %error, "a checkpoint could not be written"),
             }
-            checkpointing.store(false, Ordering::Release);
-        };
-        if let Err(error) = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(write) {
-            tracing::error!(%height, %error, "a checkpoint could not be begun");
-            self.checkpointing.store(false, Ordering::Release);
-        }
+        });
     }
 }
 

@@ -32,7 +32,7 @@ pub struct Config {
     /// Threads that verify signatures; 0 means one for each core.
     #[serde(default)]
     pub verification_threads: usize,
-    /// A checkpoint is written in the background after so many blocks.
+    /// At least so many blocks lie between two checkpoints; at least 1, since the log is purged up to the newest.
     #[serde(default = "default_checkpoint_every_blocks")]
     pub checkpoint_every_blocks: u64,
     /// If present, requests to issue and redeem are agreed to automatically, within the committee's limits.

@@ -13,7 +13,7 @@ use cbdc_node::chain::RecentBlocks;
 use cbdc_node::recovery::RecoveryError;
 use cbdc_node::server::{Health, ServeError, bind, serve, with_health_and_reflection};
 use cbdc_node::telemetry::{TelemetryError, serve_metrics};
-use cbdc_node::{Archive, ArchiveError, ChainService, Extracts, LedgerHandle, Membership, ProposalSource};
+use cbdc_node::{Archive, ArchiveError, ChainService, Checkpoints, Extracts, LedgerHandle, Membership, ProposalSource};
 use cbdc_ordering::{CommittedReceiver, Ordering, OrderingConfig, OrderingError, Position};
 use cbdc_proto::transport::key_file::read_signing_key;
 use cbdc_proto::transport::{ClientAuthentication, IdentityError, MESSAGE_BYTES_MAX, NodeIdentity};
@@ -334,11 +334,10 @@ impl Parts {
             extracts: self.extracts.clone(),
             first_outcomes: self.first_outcomes.clone(),
             ordering: self.ordering.clone(),
-            checkpoint_every_blocks: config.checkpoint_every_blocks.max(1),
+            checkpoints: Checkpoints::new(config.checkpoint_every_blocks.max(1), self.ledger.read(Ledger::height), 0),
             applied: self.applied.clone(),
             under_way,
             runtime: tokio::runtime::Handle::current(),
-            is_checkpointing: Arc::default(),
         };
         let (ended, settled) = oneshot::channel();
         let run = move || drop(ended.send(settlement.run(committed)));

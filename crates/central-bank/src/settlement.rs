@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use cbdc_ledger::directory::KeyDirectory;
@@ -14,7 +13,7 @@ use cbdc_ledger::extract::extracts;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{BankId, Block, Height, MemberId, NetworkId, Reason, SignedHeader, SigningKey, VerifiedProposal};
 use cbdc_node::chain::{RecentBlocks, block_to_message};
-use cbdc_node::{Archive, ArchiveError, BlockParts, Extracts, LedgerHandle, Membership};
+use cbdc_node::{Archive, ArchiveError, BlockParts, Checkpoints, Extracts, LedgerHandle, Membership};
 use cbdc_ordering::{Committed, CommittedReceiver, OrderingError, Position};
 use cbdc_proto::convert::outcomes_to_bytes;
 use cbdc_proto::packed::Answer;
@@ -58,42 +57,40 @@ pub struct Settlement {
     pub extracts: Extracts,
     pub first_outcomes: FirstOutcomes,
     pub ordering: Arc<cbdc_ordering::Ordering>,
-    pub checkpoint_every_blocks: u64,
+    pub checkpoints: Checkpoints,
     /// The last log entry that was applied.
     pub applied: watch::Sender<Option<Position>>,
     /// Proposals that somebody waits for, as the sequencer announced them.
     pub under_way: mpsc::UnboundedReceiver<UnderWay>,
     pub runtime: tokio::runtime::Handle,
-    /// Whether a checkpoint is being written: two at once would remove each other's chunks.
-    pub is_checkpointing: Arc<AtomicBool>,
 }
 
 impl Settlement {
     /// Runs until ordering is shut down.
     pub fn run(mut self, mut committed: CommittedReceiver) -> Result<(), SettlementError> {
         let mut waiting = VecDeque::new();
-        let mut last_checkpoint = self.ledger.read(|ledger| ledger.height());
         let mut syncs = self.archive.store().sync_count();
         while let Some(next) = committed.blocking_recv()? {
             while let Ok(under_way) = self.under_way.try_recv() {
                 waiting.push_back(under_way);
             }
             let under_way = claim(&mut waiting, &next);
-            let height = self.settle(&next, under_way)?;
+            let (height, commands) = self.settle(&next, under_way)?;
             let synced = self.archive.store().sync_count();
             counter!(measures::SYNCS).increment(synced - syncs);
             syncs = synced;
             self.applied.send_replace(Some(next.position));
-            let is_due = height.0 - last_checkpoint.0 >= self.checkpoint_every_blocks;
-            if is_due && !self.is_checkpointing.swap(true, Ordering::AcqRel) {
-                last_checkpoint = height;
+            let wallets = self.ledger.read(cbdc_ledger::Ledger::wallet_count);
+            self.checkpoints.note(height, commands);
+            if self.checkpoints.is_due(wallets) {
                 self.checkpoint(next.position);
             }
         }
         Ok(())
     }
 
-    fn settle(&self, committed: &Committed, under_way: Option<UnderWay>) -> Result<Height, SettlementError> {
+    /// Gives the block's height and how many commands it has.
+    fn settle(&self, committed: &Committed, under_way: Option<UnderWay>) -> Result<(Height, usize), SettlementError> {
         let began = Instant::now();
         let index = committed.position.index;
         let verified = VerifiedProposal::from_own_log(&committed.proposal)
@@ -123,7 +120,7 @@ impl Settlement {
         if block.changes.members && !self.is_own_key_in_force() {
             return Err(SettlementError::KeyReplaced { member: self.member, height: header.height });
         }
-        Ok(header.height)
+        Ok((header.height, block.outcomes.len()))
     }
 
     /// Whether headers signed with this node's key are still accepted.
@@ -193,11 +190,10 @@ impl Settlement {
     }
 
     /// Freezes the ledger and writes the checkpoint on another thread.
-    fn checkpoint(&self, position: Position) {
+    fn checkpoint(&mut self, position: Position) {
         let frozen = self.ledger.freeze();
         let (store, ordering, runtime) = (self.archive.store().clone(), self.ordering.clone(), self.runtime.clone());
-        let is_checkpointing = self.is_checkpointing.clone();
-        let write = move || {
+        self.checkpoints.begin(move || {
             let began = Instant::now();
             let place = LogPosition { term: position.term, index: position.index };
             match cbdc_node::recovery::write(&store, &frozen, place) {
@@ -213,12 +209,7 @@ impl Settlement {
                 Err(StoreError::Closed { .. }) => {}
                 Err(error) => tracing::error!(%error, "a checkpoint could not be written"),
             }
-            is_checkpointing.store(false, Ordering::Release);
-        };
-        if let Err(error) = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(write) {
-            tracing::error!(%error, "no thread for a checkpoint");
-            self.is_checkpointing.store(false, Ordering::Release);
-        }
+        });
     }
 }
 

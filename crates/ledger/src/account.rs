@@ -191,3 +191,45 @@ impl Account {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoding::hex;
+
+    fn compact(account: &Account) -> Vec<u8> {
+        let mut out = Writer::default();
+        account.encode_compact(&mut out);
+        let mut input = Reader::new("account", out.as_bytes());
+        assert_eq!(Account::decode_compact(&mut input).unwrap(), *account);
+        assert!(input.is_empty());
+        out.finish()
+    }
+
+    #[test]
+    fn a_compact_record_is_short_for_a_plain_wallet_and_exact_for_any() {
+        let mut plain = Account::new(5, LedgerDay(20_000));
+        plain.available = Amount::from_minor(20_000_000);
+        // Lengths: available 4, lowest unused number, holder and the open account's word 1 each, the day 2.
+        assert_eq!(hex(&compact(&plain)), "04000001110002002d3101010501204e");
+        let full = Account {
+            accrued: -1,
+            available: Amount::from_minor(u64::MAX),
+            held: Amount::from_minor(1),
+            locked: Amount::from_minor(1 << 56),
+            earmarked: Amount::from_minor(256),
+            frozen: Amount::from_minor(u64::MAX),
+            claim: Amount::from_minor(255),
+            window: Window::of_parts([u64::MAX, u64::MAX]),
+            holder: NO_HOLDER,
+            key_version: u32::MAX >> 1,
+            accrued_to: LedgerDay(u32::MAX),
+            linked_bank: BankId(u16::MAX),
+            has_allowance: true,
+            open: false,
+        };
+        compact(&full);
+        compact(&Account { accrued: i128::MIN, ..full });
+        compact(&Account { accrued: i128::MAX, ..plain });
+    }
+}

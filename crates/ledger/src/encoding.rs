@@ -1,6 +1,6 @@
-//! The fixed little-endian layout of everything that is signed or stored.
+//! The fixed little-endian layout of everything that is signed or hashed, and of most that is stored.
 //!
-//! There is one writer and one reader. A value has exactly one encoding, and the reader refuses any other: reserved
+//! There is one writer and one reader; what is sent and stored in bulk has shorter forms in [`crate::compact`]. A value has exactly one encoding, and the reader refuses any other: reserved
 //! bytes must be zero, booleans 0 or 1, and no byte may be left over ([`Reader::finish`]).
 
 /// What was wrong with encoded bytes.

@@ -30,10 +30,12 @@
 //! | commands | count (4), (commands passed over (number), outcome (compact), command): those that name the bank or an account of it |
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hint::black_box;
 use std::ops::Range;
 
-use crate::account::{ACCOUNT_BYTES, Account};
+use crate::account::Account;
 use crate::amount::Amount;
+use crate::bank_leaf::BankLeaf;
 use crate::bank_position::Positions;
 use crate::block::{Block, Changes, DepositDirection, DepositMovement, Header, KeyChange};
 use crate::books::Books;
@@ -44,20 +46,21 @@ use crate::holder::Holder;
 use crate::identity::{AccountId, BankId, Class, Height, MemberId};
 use crate::ledger::{Ledger, books_digest, key_bytes};
 use crate::member::{Members, Role};
-use crate::merkle::{self, Hash, LeafHasher};
+use crate::merkle::{self, Hash};
 use crate::outcome::{Outcome, Stage};
 use crate::policy::PolicyVersions;
 use crate::proposal::Proposal;
 use crate::sequence::Standing;
+use crate::settlement::LOOK_AHEAD;
 use crate::signature::PublicKey;
 use crate::time::LedgerDay;
 
 /// The first byte of an extract.
 const EXTRACT_VERSION: u8 = 2;
-/// Of a record: the lengths of its words.
-const ACCOUNT_COMPACT_BYTES_MIN: usize = 7;
-/// Of a command with its place and outcome.
-const COMMAND_BYTES_MIN: usize = 96;
+/// Of a record with its place: a number of one byte, and the lengths of 14 words.
+const ACCOUNT_ENTRY_BYTES_MIN: usize = 8;
+/// Of a command with its place and outcome, about: it only bounds what is reserved.
+const COMMAND_ENTRY_BYTES_MIN: usize = 96;
 
 /// What a ledger that keeps one bank's part has beside that bank's accounts.
 #[derive(Clone, Debug)]
@@ -398,14 +401,11 @@ fn place_after(next: &mut u32, input: &mut Reader<'_>) -> Result<u32, DecodeErro
 /// Reads the bank's changed accounts and makes its leaf of them.
 fn read_own(input: &mut Reader<'_>, bank: BankId) -> Result<(Vec<(u32, Account)>, Hash), DecodeError> {
     let mut next = 0;
-    let own = read_many(input, ACCOUNT_COMPACT_BYTES_MIN, |input| {
+    let own = read_many(input, ACCOUNT_ENTRY_BYTES_MIN, |input| {
         Ok((place_after(&mut next, input)?, Account::decode_compact(input)?))
     })?;
-    let mut data = Writer::with_capacity(own.len() * (4 + ACCOUNT_BYTES));
-    own.iter().for_each(|(serial, record)| record.encode(data.u32(*serial)));
-    let mut leaf = LeafHasher::default();
-    leaf.update(&bank.0.to_le_bytes());
-    leaf.update(data.as_bytes());
+    let mut leaf = BankLeaf::new(bank);
+    own.iter().for_each(|(serial, record)| leaf.add(*serial, record));
     Ok((own, leaf.finish()))
 }
 
@@ -429,7 +429,7 @@ impl Read {
         let (place, banks) = (usize::from(input.u16()?), usize::from(input.u16()?));
         let path = (0..input.u8()?).map(|_| input.array()).collect::<Result<Vec<Hash>, _>>()?;
         let (own, leaf) = read_own(&mut input, bank)?;
-        let linked = read_many(&mut input, 8 + ACCOUNT_COMPACT_BYTES_MIN, |input| {
+        let linked = read_many(&mut input, 8 + ACCOUNT_ENTRY_BYTES_MIN, |input| {
             Ok((AccountId::decode(input)?, Account::decode_compact(input)?))
         })?;
         let keys = read_many(&mut input, 40, |input| Ok((AccountId::decode(input)?, PublicKey(input.array()?))))?;
@@ -450,7 +450,7 @@ impl Read {
             length => Some(read_rules(input.raw(length)?, day_offset_minutes)?),
         };
         let mut next = 0;
-        let commands = read_many(&mut input, COMMAND_BYTES_MIN, |input| {
+        let commands = read_many(&mut input, COMMAND_ENTRY_BYTES_MIN, |input| {
             let index = place_after(&mut next, input)?;
             OwnCommand::decode(input, index, bytes.len() - input.left())
         })?;
@@ -613,10 +613,13 @@ impl Ledger {
         let keys = read.keys;
         if let Some(own) = self.banks.get_mut(bank) {
             changes.accounts.reserve(read.own.len());
-            for (serial, record) in &read.own {
-                let key = keys.get(&AccountId::new(bank, *serial)).copied();
-                own.set(*serial, *record, key);
-                changes.accounts.push(AccountId::new(bank, *serial));
+            for accounts in read.own.chunks(LOOK_AHEAD) {
+                own.fetch(accounts.iter().map(|(serial, _)| *serial));
+                for (serial, record) in accounts {
+                    let key = keys.get(&AccountId::new(bank, *serial)).copied();
+                    own.set(*serial, *record, key);
+                    changes.accounts.push(AccountId::new(bank, *serial));
+                }
             }
         }
         for (account, record) in read.linked {
@@ -662,6 +665,12 @@ fn own_number(bank: BankId, own: &OwnCommand) -> Option<u64> {
 }
 
 impl crate::ledger::BankAccounts {
+    /// Has accounts' records fetched, many at once.
+    fn fetch(&self, serials: impl Iterator<Item = u32>) {
+        let records = serials.filter_map(|serial| self.accounts.get(serial as usize));
+        black_box(records.fold(0, |read, account| read ^ account.touch()));
+    }
+
     /// Sets an account's record, and its key where it comes with one; the next serial opens.
     fn set(&mut self, serial: u32, record: Account, key: Option<PublicKey>) {
         let place = serial as usize;

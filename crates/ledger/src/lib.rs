@@ -20,7 +20,7 @@
 //! | room | holds |
 //! |---|---|
 //! | [`amount`], [`time`], [`identity`] | units: minor units, milliseconds and ledger days, account numbers |
-//! | [`encoding`] | the fixed little-endian layout of everything signed or stored |
+//! | [`encoding`], [`compact`] | the fixed little-endian layout of everything signed or hashed, and shorter forms for bulk |
 //! | [`signature`] | one verdict on any signature, alone or in a batch (ZIP-215) |
 //! | [`command`] | what may be asked of the ledger, as signed records |
 //! | [`authority`] | who may ask it: one table of role × command |
@@ -38,6 +38,7 @@
 pub mod account;
 pub mod amount;
 pub mod authority;
+mod bank_leaf;
 pub mod bank_position;
 mod bank_table;
 pub mod block;

@@ -7,7 +7,8 @@
 //! | [`state`] | the ledger that one thread writes and all services read |
 //! | [`membership`] | who is at the other end of a connection, and what role they have |
 //! | [`archive`] | blocks on disk: headers, proposals, outcomes |
-//! | [`recovery`] | checkpoints: writing one in the background, starting from one |
+//! | [`recovery`] | checkpoints: writing one, starting from one |
+//! | [`checkpoints`] | when one falls due, and the thread that writes it |
 //! | [`chain`] | the chain service, the same on every node |
 //! | [`extracts`] | what banks get that keep their own part of the chain |
 //! | [`views`] | what a ledger shows of a wallet, in messages |
@@ -20,6 +21,7 @@
 pub mod archive;
 pub mod audit;
 pub mod chain;
+pub mod checkpoints;
 pub mod config;
 pub mod extracts;
 pub mod membership;
@@ -31,6 +33,7 @@ pub mod views;
 
 pub use archive::{Archive, ArchiveError, BlockParts, ProposalSource};
 pub use chain::ChainService;
+pub use checkpoints::Checkpoints;
 pub use config::{ConfigError, load_config};
 pub use extracts::Extracts;
 pub use membership::Membership;

@@ -1,4 +1,4 @@
-//! Checkpoints: written in the background from a frozen view, and read at start.
+//! Checkpoints: written from a frozen view, and read at start.
 //!
 //! A start takes the newest checkpoint, checks its root and the ledger's invariants, and hands the ledger over; the
 //! caller replays the log from there. A checkpoint that does not verify stops the node: it names the height, and an

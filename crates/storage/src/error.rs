@@ -26,6 +26,17 @@ pub enum StoreError {
         path: PathBuf,
     },
 
+    /// Another version of the program wrote the folder.
+    #[error(
+        "the data folder has format {found}, and this program reads format {expected}: go on with the version of the program that wrote it, or start in an empty folder"
+    )]
+    OtherFormat {
+        /// The format that this program reads and writes.
+        expected: u8,
+        /// The format found.
+        found: u8,
+    },
+
     /// The folder could not be opened or recovered.
     #[error("the store in {} could not be opened: {reason}; check the folder's permissions and the disk, or restore this node from its peers", path.display())]
     Open {

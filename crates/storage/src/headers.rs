@@ -60,7 +60,8 @@ impl HeaderRoom {
     /// The header at `height`, or `None`.
     ///
     /// # Errors
-    /// [`StoreError::DamagedHeader`] naming the height, if a bit flipped.
+    /// [`StoreError::DamagedHeader`] naming the height, if a bit flipped; [`StoreError::OtherFormat`], if another version of the
+    /// program wrote the folder.
     pub fn get(&self, height: u64) -> Result<Option<StoredHeader>, StoreError> {
         let record =
             self.store.get(Column::Headers, &height.to_be_bytes()).map_err(|error| name_height(height, error))?;
@@ -111,7 +112,7 @@ fn decode(height: u64, record: &[u8]) -> Result<StoredHeader, StoreError> {
         return Err(damaged("it is empty".into()));
     };
     if *version != VERSION {
-        return Err(damaged(format!("its format is version {version}, this program reads version {VERSION}")));
+        return Err(StoreError::OtherFormat { expected: VERSION, found: *version });
     }
     let Some((log_index, header)) = rest.split_first_chunk::<8>() else {
         return Err(damaged("it ends within the log index".into()));

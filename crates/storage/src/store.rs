@@ -26,7 +26,7 @@ pub enum Column {
     Raft,
     /// Block headers by height.
     Headers,
-    /// Outcomes of a block's commands by height. Blob files.
+    /// Outcomes of a block's commands by height, about a byte each.
     Outcomes,
     /// Checkpoint chunks and manifests. Blob files.
     Checkpoint,

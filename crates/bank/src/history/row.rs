@@ -1,13 +1,13 @@
 //! The lines of one block, in the order of commands, the payer's before the payee's.
 //!
-//! Each line is a row of words without their leading zeros ([`cbdc_ledger::compact`]), about 17 bytes:
+//! Each line is a row of words without their leading zeros ([`cbdc_ledger::compact`]), about 20 bytes:
 //!
 //! | word | field |
 //! |---|---|
 //! | 0 | the wallet's serial |
 //! | 1 | its bank, and in the lowest eight bits the [`Side`] |
 //! | 2 | index of the command in its block |
-//! | 3 | where in the proposal or the extract its record begins |
+//! | 3 | where it begins: in the proposal its record, in the extract its outcome |
 //! | 4 | the wallet's own number that it used; 0 of an incoming payment |
 //! | 5 | height of the block of this wallet's line before this one; 0 for none |
 //! | 6 | the same of its line before this one that used its own number |
@@ -16,7 +16,7 @@
 use cbdc_ledger::encoding::{DecodeError, Reader, Writer};
 use cbdc_ledger::{AccountId, BankId};
 
-/// Bytes of a line that take most of them.
+/// Bytes that most lines fit in.
 pub const LINE_BYTES_USUAL: usize = 20;
 
 /// What a line's command is to the wallet.

@@ -32,17 +32,17 @@ use std::hint::black_box;
 
 use arrayvec::ArrayVec;
 
-use crate::account::{ACCOUNT_BYTES, Account};
+use crate::account::Account;
 use crate::amount::Amount;
+use crate::bank_leaf::BankLeaf;
 use crate::bank_position::{BankPosition, BankStatus};
 use crate::block::{Block, Changes, Header, KeyChange, command_leaves};
 use crate::command::{Command, Head, Signer};
-use crate::encoding::Writer;
 use crate::holder::Holder;
 use crate::identity::{AccountId, BankId};
 use crate::ledger::{BankAccounts, Ledger, books_digest};
 use crate::member::{Member, Role};
-use crate::merkle::{self, Hash, LeafHasher};
+use crate::merkle::{self, Hash};
 use crate::outcome::{Outcome, Reason};
 use crate::policy::Parameters;
 use crate::policy::velocity::RecentPayments;
@@ -51,11 +51,7 @@ use crate::time::{LedgerDay, Timestamp};
 use crate::verification::VerifiedProposal;
 
 /// How many commands' records are fetched before they are settled: so many fit the processor's nearest cache.
-const LOOK_AHEAD: usize = 64;
-
-/// How many bytes of changed accounts are gathered before they are hashed: 64 of BLAKE3's chunks. Of a power of two, each run
-/// begins where the hash can go on with whole vectors.
-const EFFECTS_RUN: usize = 64 * 1024;
+pub(crate) const LOOK_AHEAD: usize = 64;
 
 /// A command is settled with an outcome, or refused with one.
 type Settled = Result<Outcome, Outcome>;
@@ -147,25 +143,16 @@ impl Ledger {
         self.banks().map(leaf).collect()
     }
 
-    /// Hashed in runs that stay in the nearest caches.
     fn effects_of_bank(&self, bank: BankId, changed: &[AccountId]) -> Hash {
-        let mut leaf = LeafHasher::default();
-        let mut run = Writer::with_capacity(EFFECTS_RUN + 2 * LOOK_AHEAD * (4 + ACCOUNT_BYTES));
-        run.u16(bank.0);
+        let mut leaf = BankLeaf::new(bank);
         let find = |id: &AccountId| self.account(*id).expect("a changed account exists");
         for ids in changed.chunks(2 * LOOK_AHEAD) {
             let accounts: ArrayVec<&Account, { 2 * LOOK_AHEAD }> = ids.iter().map(find).collect();
             touch_all(&accounts);
             for (id, account) in ids.iter().zip(accounts) {
-                run.u32(id.serial);
-                account.encode(&mut run);
-            }
-            if run.len() >= EFFECTS_RUN {
-                leaf.update(&run.as_bytes()[..EFFECTS_RUN]);
-                run.forget(EFFECTS_RUN);
+                leaf.add(id.serial, account);
             }
         }
-        leaf.update(run.as_bytes());
         leaf.finish()
     }
 

@@ -49,7 +49,7 @@ pub struct NetworkSpec {
     pub sequencer: SequencerSpec,
     /// Threads that verify signatures at the central bank; the node's own default if absent.
     pub verification_threads: Option<u32>,
-    /// A checkpoint every so many blocks; the nodes' own default if absent.
+    /// At least so many blocks lie between two checkpoints; the nodes' own default if absent.
     pub checkpoint_every_blocks: Option<u64>,
     /// Banks verify signatures before they relay.
     pub verify_at_edge: bool,

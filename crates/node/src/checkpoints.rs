@@ -1,0 +1,130 @@
+//! When a checkpoint falls due, and the thread that writes it beside the node's work.
+//!
+//! A checkpoint costs with the wallets, a replay after a restart with what was settled since. So a small ledger has one every
+//! `every_blocks` blocks, and one of millions of wallets is not written over and over: it waits until a replay would be worth
+//! it, which is [`WORK_A_WALLET`]. With 10 million wallets that is 20 million commands, about a quarter of a minute to replay,
+//! beside what settles while a checkpoint is being written.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cbdc_ledger::Height;
+
+/// What replaying a block costs beside its commands, in commands: reading it, checking and hashing its header.
+const WORK_A_BLOCK: u64 = 100;
+/// Commands to replay for each wallet that a checkpoint would hold.
+const WORK_A_WALLET: u64 = 2;
+
+/// The checkpoints of one ledger.
+pub struct Checkpoints {
+    every_blocks: u64,
+    /// The height of the newest one that was begun.
+    last: Height,
+    /// The ledger's own height.
+    height: Height,
+    commands_since: u64,
+    /// Two at once would remove each other's chunks.
+    is_writing: Arc<AtomicBool>,
+}
+
+/// Clears the flag however the writing ends.
+struct Writing(Arc<AtomicBool>);
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+impl Checkpoints {
+    /// At least `every_blocks` blocks lie between two (0: none is ever written). The newest one is at `last`; `commands` were
+    /// replayed since.
+    pub fn new(every_blocks: u64, last: Height, commands: u64) -> Checkpoints {
+        Checkpoints { every_blocks, last, height: last, commands_since: commands, is_writing: Arc::default() }
+    }
+
+    /// Notes the block at a height, of so many commands.
+    pub fn note(&mut self, height: Height, commands: usize) {
+        self.height = height;
+        self.commands_since += commands as u64;
+    }
+
+    /// Whether one is to be written now, of a ledger with so many wallets.
+    pub fn is_due(&self, wallets: usize) -> bool {
+        let blocks = self.height.0.saturating_sub(self.last.0);
+        let work = self.commands_since + WORK_A_BLOCK * blocks;
+        self.every_blocks > 0
+            && blocks >= self.every_blocks
+            && work >= WORK_A_WALLET * wallets as u64
+            && !self.is_writing.load(Ordering::Acquire)
+    }
+
+    /// Writes the checkpoint of this height on a thread of its own. A failure to write poisons the store, which ends the node.
+    pub fn begin(&mut self, write: impl FnOnce() + Send + 'static) {
+        self.is_writing.store(true, Ordering::Release);
+        let writing = Writing(self.is_writing.clone());
+        let write = move || {
+            let _writing = writing;
+            write();
+        };
+        match std::thread::Builder::new().name("checkpoint".to_owned()).spawn(write) {
+            Ok(_) => (self.last, self.commands_since) = (self.height, 0),
+            Err(error) => tracing::error!(%error, "no thread for a checkpoint"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(checkpoints: &Checkpoints) {
+        while checkpoints.is_writing.load(Ordering::Acquire) {
+            std::thread::yield_now();
+        }
+    }
+
+    /// The heights at which one falls due in blocks of `commands`, each written at once.
+    fn due(every_blocks: u64, first: u64, commands: usize, wallets: usize) -> Vec<u64> {
+        let mut checkpoints = Checkpoints::new(every_blocks, Height(first), 0);
+        let mut heights = Vec::new();
+        for height in first + 1..=first + 40 {
+            checkpoints.note(Height(height), commands);
+            if checkpoints.is_due(wallets) {
+                heights.push(height);
+                checkpoints.begin(|| {});
+                wait(&checkpoints);
+            }
+        }
+        heights
+    }
+
+    #[test]
+    fn a_small_ledger_has_one_every_so_many_blocks() {
+        assert_eq!(due(10, 5, 1, 20), [15, 25, 35, 45]);
+        assert_eq!(due(0, 0, 1, 1), [0; 0], "none is wanted");
+    }
+
+    #[test]
+    fn a_large_ledger_waits_until_a_replay_is_worth_it() {
+        // 3,000 commands' worth of work; a block of 50 is worth 150.
+        assert_eq!(due(1, 0, 50, 1_500), [20, 40]);
+        let mut restarted = Checkpoints::new(1, Height(0), 2_900);
+        restarted.note(Height(1), 0);
+        assert!(restarted.is_due(1_500), "what was replayed counts");
+    }
+
+    #[test]
+    fn none_falls_due_while_one_is_written_and_one_that_fails_bars_no_other() {
+        let mut checkpoints = Checkpoints::new(1, Height(0), 0);
+        checkpoints.note(Height(1), 1);
+        assert!(checkpoints.is_due(1));
+        let (finish, is_finished) = std::sync::mpsc::channel::<()>();
+        checkpoints.begin(move || is_finished.recv().unwrap());
+        checkpoints.note(Height(2), 1);
+        assert!(!checkpoints.is_due(1));
+        drop(finish);
+        wait(&checkpoints);
+        assert!(checkpoints.is_due(1), "although the thread panicked");
+    }
+}
