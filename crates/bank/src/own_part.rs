@@ -11,6 +11,7 @@
 
 use bytes::Bytes;
 use cbdc_ledger::extract::{Followed, OwnCommand};
+use cbdc_ledger::settlement::LOOK_AHEAD;
 use cbdc_ledger::{BankId, Ledger, SignedHeader};
 use cbdc_node::{Archive, audit};
 use cbdc_proto::v1;
@@ -18,7 +19,7 @@ use cbdc_storage::WriteBatch;
 
 use crate::deposits::Placed;
 use crate::desk::{Effect, arrivals_of, effects_of};
-use crate::history::{Draft, LOOK_AHEAD};
+use crate::history::Draft;
 use crate::replica::{BlockError, ReplayError, Replica, replay_each};
 
 /// Follows what the archive holds above the ledger's height, checking each extract again. Gives the number of commands.

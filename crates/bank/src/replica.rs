@@ -26,6 +26,7 @@ use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::encoding::DecodeError;
 use cbdc_ledger::extract::ExtractError;
 use cbdc_ledger::proposal::PROPOSAL_HEAD_BYTES;
+use cbdc_ledger::settlement::LOOK_AHEAD;
 use cbdc_ledger::verification::VerificationError;
 use cbdc_ledger::{
     BankId, Block, Command, Genesis, Height, Ledger, Outcome, Proposal, SignedHeader, VerifiedProposal, merkle,
@@ -40,7 +41,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::deposits::Placed;
 use crate::desk::{Desk, DeskError, Effect, arrivals_of, effects_of};
-use crate::history::{Draft, History, LOOK_AHEAD};
+use crate::history::{Draft, History};
 use crate::metrics::Metrics;
 
 /// Why a block is not followed.
@@ -129,8 +130,8 @@ pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<u64, ReplayError
     })
 }
 
-/// Takes the ledger up to the archive's newest block. `one` takes the block at the given height over; what it is told beside is
-/// the newest height, and gives its number of commands.
+/// Takes the ledger up to the archive's newest block and gives the number of commands. `one` takes the block at the first of
+/// two heights over and gives its number; the second is the newest.
 pub(crate) fn replay_each(
     ledger: &mut Ledger,
     archive: &Archive,
@@ -310,9 +311,8 @@ impl Replica {
 
     /// Has a checkpoint written if one falls due with a block of so many commands.
     pub(crate) fn checkpoint(&mut self, height: Height, commands: usize) {
-        let wallets = self.ledger.read(cbdc_ledger::Ledger::wallet_count);
         self.checkpoints.note(height, commands);
-        if !self.checkpoints.is_due(wallets) {
+        if !self.checkpoints.is_due(|| self.ledger.read(Ledger::wallet_count)) {
             return;
         }
         let (frozen, newest) = (self.ledger.freeze(), self.history.freeze());

@@ -11,7 +11,9 @@ use std::time::Instant;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::extract::extracts;
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{BankId, Block, Height, MemberId, NetworkId, Reason, SignedHeader, SigningKey, VerifiedProposal};
+use cbdc_ledger::{
+    BankId, Block, Height, Ledger, MemberId, NetworkId, Reason, SignedHeader, SigningKey, VerifiedProposal,
+};
 use cbdc_node::chain::{RecentBlocks, block_to_message};
 use cbdc_node::{Archive, ArchiveError, BlockParts, Checkpoints, Extracts, LedgerHandle, Membership};
 use cbdc_ordering::{Committed, CommittedReceiver, OrderingError, Position};
@@ -75,22 +77,19 @@ impl Settlement {
                 waiting.push_back(under_way);
             }
             let under_way = claim(&mut waiting, &next);
-            let (height, commands) = self.settle(&next, under_way)?;
+            self.settle(&next, under_way)?;
             let synced = self.archive.store().sync_count();
             counter!(measures::SYNCS).increment(synced - syncs);
             syncs = synced;
             self.applied.send_replace(Some(next.position));
-            let wallets = self.ledger.read(cbdc_ledger::Ledger::wallet_count);
-            self.checkpoints.note(height, commands);
-            if self.checkpoints.is_due(wallets) {
+            if self.checkpoints.is_due(|| self.ledger.read(Ledger::wallet_count)) {
                 self.checkpoint(next.position);
             }
         }
         Ok(())
     }
 
-    /// Gives the block's height and how many commands it has.
-    fn settle(&self, committed: &Committed, under_way: Option<UnderWay>) -> Result<(Height, usize), SettlementError> {
+    fn settle(&mut self, committed: &Committed, under_way: Option<UnderWay>) -> Result<(), SettlementError> {
         let began = Instant::now();
         let index = committed.position.index;
         let verified = VerifiedProposal::from_own_log(&committed.proposal)
@@ -120,7 +119,8 @@ impl Settlement {
         if block.changes.members && !self.is_own_key_in_force() {
             return Err(SettlementError::KeyReplaced { member: self.member, height: header.height });
         }
-        Ok((header.height, block.outcomes.len()))
+        self.checkpoints.note(header.height, block.outcomes.len());
+        Ok(())
     }
 
     /// Whether headers signed with this node's key are still accepted.

@@ -1,7 +1,8 @@
 //! The fixed little-endian layout of everything that is signed or hashed, and of most that is stored.
 //!
-//! There is one writer and one reader; what is sent and stored in bulk has shorter forms in [`crate::compact`]. A value has exactly one encoding, and the reader refuses any other: reserved
-//! bytes must be zero, booleans 0 or 1, and no byte may be left over ([`Reader::finish`]).
+//! There is one writer and one reader. A value has exactly one encoding, and the reader refuses any other: reserved bytes
+//! must be zero, booleans 0 or 1, and no byte may be left over ([`Reader::finish`]). What is sent and stored in bulk has
+//! shorter forms in [`crate::compact`].
 
 /// What was wrong with encoded bytes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -30,8 +30,9 @@
 //! | commands | count (4), (commands passed over (number), outcome (compact), command): those that name the bank or an account of it |
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hint::black_box;
 use std::ops::Range;
+
+use arrayvec::ArrayVec;
 
 use crate::account::Account;
 use crate::amount::Amount;
@@ -51,7 +52,7 @@ use crate::outcome::{Outcome, Stage};
 use crate::policy::PolicyVersions;
 use crate::proposal::Proposal;
 use crate::sequence::Standing;
-use crate::settlement::LOOK_AHEAD;
+use crate::settlement::{LOOK_AHEAD, touch_all};
 use crate::signature::PublicKey;
 use crate::time::LedgerDay;
 
@@ -614,7 +615,8 @@ impl Ledger {
         if let Some(own) = self.banks.get_mut(bank) {
             changes.accounts.reserve(read.own.len());
             for accounts in read.own.chunks(LOOK_AHEAD) {
-                own.fetch(accounts.iter().map(|(serial, _)| *serial));
+                let known = accounts.iter().filter_map(|(serial, _)| own.accounts.get(*serial as usize));
+                touch_all(&known.collect::<ArrayVec<_, LOOK_AHEAD>>());
                 for (serial, record) in accounts {
                     let key = keys.get(&AccountId::new(bank, *serial)).copied();
                     own.set(*serial, *record, key);
@@ -665,12 +667,6 @@ fn own_number(bank: BankId, own: &OwnCommand) -> Option<u64> {
 }
 
 impl crate::ledger::BankAccounts {
-    /// Has accounts' records fetched, many at once.
-    fn fetch(&self, serials: impl Iterator<Item = u32>) {
-        let records = serials.filter_map(|serial| self.accounts.get(serial as usize));
-        black_box(records.fold(0, |read, account| read ^ account.touch()));
-    }
-
     /// Sets an account's record, and its key where it comes with one; the next serial opens.
     fn set(&mut self, serial: u32, record: Account, key: Option<PublicKey>) {
         let place = serial as usize;

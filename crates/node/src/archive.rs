@@ -13,6 +13,7 @@ use cbdc_ledger::encoding::{DecodeError, Reader, Writer};
 use cbdc_ledger::outcome::OUTCOME_BYTES;
 use cbdc_ledger::proposal::Proposal;
 use cbdc_ledger::{Height, Outcome, Receipt, SignedHeader};
+use cbdc_proto::convert::outcomes_to_bytes;
 use cbdc_storage::{Column, Direction, HeaderRoom, KeyRange, Store, StoreError, StoredHeader, WriteBatch, sealed};
 
 /// Where proposals are kept.
@@ -116,7 +117,8 @@ impl Archive {
         let Some(record) = self.store.get(Column::Outcomes, &height.0.to_be_bytes())? else { return Ok(None) };
         let outcomes = sealed::open(&height.0.to_be_bytes(), &record)
             .map_err(|error| ArchiveError::Damaged { height, what: format!("its outcomes: {error}") })?;
-        let outcomes = expand_outcomes(outcomes).map_err(|error| damaged(height, &error))?;
+        let outcomes = read_outcomes(outcomes, Outcome::decode_compact).map_err(|error| damaged(height, &error))?;
+        let outcomes = outcomes_to_bytes(&outcomes).into();
         Ok(Some(BlockParts { header, log_index, proposal, outcomes }))
     }
 
@@ -138,24 +140,21 @@ impl Archive {
     }
 }
 
-/// Reads outcomes as blocks keep them.
+/// Reads outcomes as blocks are sent with them.
 pub fn decode_outcomes(bytes: &[u8]) -> Result<Vec<Outcome>, DecodeError> {
+    read_outcomes(bytes, Outcome::decode)
+}
+
+fn read_outcomes(
+    bytes: &[u8],
+    one: fn(&mut Reader<'_>) -> Result<Outcome, DecodeError>,
+) -> Result<Vec<Outcome>, DecodeError> {
     let mut input = Reader::new("outcomes", bytes);
     let mut outcomes = Vec::with_capacity(bytes.len() / OUTCOME_BYTES);
     while !input.is_empty() {
-        outcomes.push(Outcome::decode(&mut input)?);
+        outcomes.push(one(&mut input)?);
     }
     Ok(outcomes)
-}
-
-/// Outcomes as blocks are sent with them, of the compact encoding that is kept on disk.
-fn expand_outcomes(compact: &[u8]) -> Result<Bytes, DecodeError> {
-    let mut input = Reader::new("outcomes", compact);
-    let mut outcomes = Writer::with_capacity(compact.len() * OUTCOME_BYTES);
-    while !input.is_empty() {
-        Outcome::decode_compact(&mut input)?.encode(&mut outcomes);
-    }
-    Ok(outcomes.finish().into())
 }
 
 fn damaged(height: Height, error: &DecodeError) -> ArchiveError {

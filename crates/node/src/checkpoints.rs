@@ -49,14 +49,14 @@ impl Checkpoints {
         self.commands_since += commands as u64;
     }
 
-    /// Whether one is to be written now, of a ledger with so many wallets.
-    pub fn is_due(&self, wallets: usize) -> bool {
+    /// Whether one is to be written now. How many wallets the ledger has is asked only where it decides.
+    pub fn is_due(&self, wallets: impl FnOnce() -> usize) -> bool {
         let blocks = self.height.0.saturating_sub(self.last.0);
         let work = self.commands_since + WORK_A_BLOCK * blocks;
         self.every_blocks > 0
             && blocks >= self.every_blocks
-            && work >= WORK_A_WALLET * wallets as u64
             && !self.is_writing.load(Ordering::Acquire)
+            && work >= WORK_A_WALLET * wallets() as u64
     }
 
     /// Writes the checkpoint of this height on a thread of its own. A failure to write poisons the store, which ends the node.
@@ -90,7 +90,7 @@ mod tests {
         let mut heights = Vec::new();
         for height in first + 1..=first + 40 {
             checkpoints.note(Height(height), commands);
-            if checkpoints.is_due(wallets) {
+            if checkpoints.is_due(|| wallets) {
                 heights.push(height);
                 checkpoints.begin(|| {});
                 wait(&checkpoints);
@@ -111,20 +111,20 @@ mod tests {
         assert_eq!(due(1, 0, 50, 1_500), [20, 40]);
         let mut restarted = Checkpoints::new(1, Height(0), 2_900);
         restarted.note(Height(1), 0);
-        assert!(restarted.is_due(1_500), "what was replayed counts");
+        assert!(restarted.is_due(|| 1_500), "what was replayed counts");
     }
 
     #[test]
     fn none_falls_due_while_one_is_written_and_one_that_fails_bars_no_other() {
         let mut checkpoints = Checkpoints::new(1, Height(0), 0);
         checkpoints.note(Height(1), 1);
-        assert!(checkpoints.is_due(1));
+        assert!(checkpoints.is_due(|| 1));
         let (finish, is_finished) = std::sync::mpsc::channel::<()>();
         checkpoints.begin(move || is_finished.recv().unwrap());
         checkpoints.note(Height(2), 1);
-        assert!(!checkpoints.is_due(1));
+        assert!(!checkpoints.is_due(|| 1));
         drop(finish);
         wait(&checkpoints);
-        assert!(checkpoints.is_due(1), "although the thread panicked");
+        assert!(checkpoints.is_due(|| 1), "although the thread panicked");
     }
 }

@@ -33,9 +33,6 @@ use self::newest::{Newest, row_key};
 use self::row::{LINE_BYTES_USUAL, Line, Links, Side, lines};
 use crate::deposits::Placed;
 
-/// Commands whose lines are fetched before they are added: so many fit the processor's nearest cache.
-pub const LOOK_AHEAD: usize = 64;
-
 /// A command's place: height, then index.
 pub type Place = (Height, u32);
 
@@ -82,7 +79,7 @@ pub struct Draft<'a> {
 
 impl Draft<'_> {
     /// Has the newest lines of the commands' own wallets fetched, many at once: each by itself would be waited for. Commands
-    /// are given [`LOOK_AHEAD`] at a time.
+    /// are given [`cbdc_ledger::settlement::LOOK_AHEAD`] at a time.
     pub fn fetch<'c>(&self, commands: impl Iterator<Item = &'c Command>) {
         let wallets = commands.filter_map(payment_of).flat_map(|payment| [payment.record.from, payment.record.to]);
         let own = wallets.filter(|wallet| wallet.bank == self.bank);

@@ -9,8 +9,8 @@
 //!    state, or refuses and changes nothing.
 //! 4. The block is sealed: roots, balance sheet, supply terms.
 //!
-//! Rooms: [`payment`], [`transfer`], [`mod@hold`], [`credit`] (what a credit to a person's wallet brings with it), [`remuneration`],
-//! [`wallet`], [`consent`], [`issuance`], [`order`], [`operation`], [`day_end`], [`programme`], [`committee`].
+//! Rooms: [`payment`], [`transfer`], [`mod@hold`], [`credit`] (what a credit to a person's wallet brings with it),
+//! [`remuneration`], [`wallet`], [`consent`], [`issuance`], [`order`], [`operation`], [`day_end`], [`programme`], [`committee`].
 
 mod committee;
 mod consent;
@@ -50,8 +50,8 @@ use crate::sequence::Standing;
 use crate::time::{LedgerDay, Timestamp};
 use crate::verification::VerifiedProposal;
 
-/// How many commands' records are fetched before they are settled: so many fit the processor's nearest cache.
-pub(crate) const LOOK_AHEAD: usize = 64;
+/// How many commands' records are fetched before they are worked on: so many fit the processor's nearest cache.
+pub const LOOK_AHEAD: usize = 64;
 
 /// A command is settled with an outcome, or refused with one.
 type Settled = Result<Outcome, Outcome>;
@@ -176,7 +176,7 @@ impl Ledger {
 }
 
 /// Reads a word of both cache lines of each account, all side by side.
-fn touch_all(accounts: &[&Account]) {
+pub(crate) fn touch_all(accounts: &[&Account]) {
     black_box(accounts.iter().fold(0, |read, account| read ^ account.touch()));
 }
 
