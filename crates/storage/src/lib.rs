@@ -51,6 +51,7 @@ pub mod memory;
 pub mod rocks;
 pub mod sealed;
 pub mod store;
+mod wal_cache;
 
 #[cfg(test)]
 mod suite;

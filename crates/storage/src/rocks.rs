@@ -8,7 +8,7 @@
 //!   makes opening fail, instead of silently forgetting what came after it, which was acknowledged.
 //! - **Direct writes** of tables and blob files, past the page cache, where the file system takes them: nobody reads them soon
 //!   (what is recent is in memory), and filling fresh pages of the cache cost a tenth of all CPU time under full load and held
-//!   up the log's fsync.
+//!   up the log's fsync. The write-ahead log has no such mode: the cache is told to forget it (`wal_cache`).
 //! - **No compression**: signatures and hashes do not compress, and the CPU belongs to verifying signatures.
 //! - **Two background jobs**, bounded open files, write buffers and write-ahead log: a node shares two cores with
 //!   everything else. Worst case of memory: 4 × 64 MiB for the log, 8 × 16 MiB for checkpoints, 2 × 32 MiB for extracts,
@@ -37,6 +37,7 @@ use rustix::fs::OFlags;
 
 use crate::error::{StoreError, hex};
 use crate::store::{Column, Direction, Durability, KeyRange, Operation, Store, Visit, WriteBatch};
+use crate::wal_cache::WalCache;
 
 const MIB: usize = 1024 * 1024;
 /// Values from this size on go to blob files, in the columns that have them.
@@ -59,6 +60,7 @@ pub struct RocksStore {
     /// Kept for its statistics, which it shares with the database.
     options: Options,
     path: PathBuf,
+    wal_cache: WalCache,
     syncs: AtomicU64,
     /// Per column: whether bulk writes wait for a flush. Indexed by the column's place in [`Column::ALL`].
     unflushed: [AtomicBool; Column::ALL.len()],
@@ -91,11 +93,13 @@ impl RocksStore {
         if let Err(error) = fs::write(path.join(OWNER_FILE), std::process::id().to_string()) {
             tracing::warn!(path = %path.display(), %error, "the owner's process id could not be noted");
         }
+        let wal_cache = WalCache::start(&path).map_err(|error| open_error(&path, error.to_string()))?;
         tracing::info!(path = %path.display(), direct_writes, "store opened");
         Ok(RocksStore {
             database: RwLock::new(Some(Arc::new(database))),
             options,
             path,
+            wal_cache,
             syncs: AtomicU64::new(0),
             unflushed: [const { AtomicBool::new(false) }; Column::ALL.len()],
             poisoned: Mutex::new(None),
@@ -253,12 +257,14 @@ impl Store for RocksStore {
             Durability::Buffered => {}
             Durability::Bulk => options.disable_wal(true),
         }
+        let bytes = changes.size_in_bytes();
         database.write_opt(changes, &options).map_err(|error| self.poison("writing", error))?;
         match durability {
             Durability::Synced => {
                 self.syncs.fetch_add(1, Ordering::Relaxed);
+                self.wal_cache.wrote(bytes);
             }
-            Durability::Buffered => {}
+            Durability::Buffered => self.wal_cache.wrote(bytes),
             Durability::Bulk => {
                 for (unflushed, _) in self.unflushed.iter().zip(bulk_columns).filter(|(_, touched)| *touched) {
                     unflushed.store(true, Ordering::Release);
@@ -599,6 +605,29 @@ mod tests {
         let store = RocksStore::open(folder.path()).unwrap();
         assert_eq!(store.get(Column::Log, &[18]).unwrap().unwrap().len(), 5_000);
         assert_eq!(store.get(Column::Log, &[19]).unwrap(), None);
+    }
+
+    #[test]
+    fn the_page_cache_forgets_what_the_write_ahead_log_no_longer_needs() {
+        let folder = TempDir::new().unwrap();
+        if !takes_direct_writes(folder.path()) {
+            // A file system in memory: its files are the page cache.
+            return;
+        }
+        let store = RocksStore::open(folder.path()).unwrap();
+        let began = Instant::now();
+        for number in 0_u64.. {
+            // No wait of the file system's is to be met here: each record is on disk before the next.
+            put(&store, Column::Log, number.to_be_bytes(), vec![7; MIB], Durability::Synced);
+            let log = files(folder.path(), "log").pop().expect("there is a write-ahead log");
+            let mut read = [0; 4096];
+            let (into, flags) = ([std::io::IoSliceMut::new(&mut read)], rustix::io::ReadWriteFlags::NOWAIT);
+            let at_once = rustix::io::preadv2(fs::File::open(log).unwrap(), &mut { into }, 64 * 1024, flags);
+            if at_once == Err(rustix::io::Errno::AGAIN) {
+                return;
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "the beginning of the log is still in the page cache");
+        }
     }
 
     #[test]

@@ -1,0 +1,81 @@
+//! The write-ahead log in the page cache: forgotten again, a few MiB behind its end.
+//!
+//! Nobody reads a write-ahead log but a node that starts after a crash. Left alone, the page cache keeps all of it, every page in
+//! memory that nothing has used before; on a virtual machine whose host hands memory out at its first use, filling such a page
+//! costs ten times as much as filling a used one. So a thread tells the system, every [`STEP_BYTES`], that what was
+//! written before is not needed (`posix_fadvise`), and the next pages are those that this has freed.
+//!
+//! This is advice: what is not on disk yet stays in the cache and is named again with the next step, and what fails is left.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use rustix::fs::{Advice, fadvise};
+
+/// Written from one advice to the next.
+const STEP_BYTES: u64 = 4 * 1024 * 1024;
+/// At the end of the log, on their way to the disk.
+const END_BYTES: u64 = 1024 * 1024;
+
+/// Counts what is written, and tells the thread.
+pub(crate) struct WalCache {
+    since: AtomicU64,
+    step: SyncSender<()>,
+}
+
+impl WalCache {
+    /// Starts the thread for the store in `folder`. It ends when this is dropped.
+    pub(crate) fn start(folder: &Path) -> io::Result<WalCache> {
+        let (step, steps) = sync_channel(1);
+        let folder = folder.to_path_buf();
+        std::thread::Builder::new().name("wal-cache".into()).spawn(move || run(&folder, &steps))?;
+        Ok(WalCache { since: AtomicU64::new(0), step })
+    }
+
+    /// So many bytes more went into the write-ahead log.
+    pub(crate) fn wrote(&self, bytes: usize) {
+        let bytes = bytes as u64;
+        if self.since.fetch_add(bytes, Ordering::Relaxed) + bytes >= STEP_BYTES {
+            self.since.store(0, Ordering::Relaxed);
+            // A thread that is behind takes this step with its next one.
+            let _ = self.step.try_send(());
+        }
+    }
+}
+
+fn run(folder: &Path, steps: &Receiver<()>) {
+    // Of each file, how much was named before.
+    let mut named = BTreeMap::new();
+    while steps.recv().is_ok() {
+        if let Err(error) = forget(folder, &mut named) {
+            tracing::debug!(folder = %folder.display(), %error, "the write-ahead log stays in the page cache");
+        }
+    }
+}
+
+fn forget(folder: &Path, named: &mut BTreeMap<PathBuf, u64>) -> io::Result<()> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            let from = named.get(&path).copied().unwrap_or(0);
+            // RocksDB may have removed it meanwhile.
+            if let Ok(file) = File::open(&path) {
+                let to = file.metadata()?.len().saturating_sub(END_BYTES);
+                // From the step before on: some of it was not on disk then.
+                let begin = from.saturating_sub(STEP_BYTES);
+                if let Some(length) = NonZeroU64::new(to.saturating_sub(begin)).filter(|_| to > from) {
+                    fadvise(&file, begin, Some(length), Advice::DontNeed)?;
+                }
+                files.insert(path, to.max(from));
+            }
+        }
+    }
+    *named = files;
+    Ok(())
+}
