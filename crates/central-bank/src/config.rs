@@ -45,7 +45,8 @@ pub struct Config {
 pub struct SequencerConfig {
     /// A proposal is cut when it has so many commands.
     pub commands_max: usize,
-    /// Between two proposals passes at least so long, unless one is full or the ledger itself has something due.
+    /// Between two proposals passes at least so long, unless one is full or the ledger itself has something due; under load
+    /// longer, see [`crate::sequencer`].
     pub interval_ms: u64,
     /// Commands that may be under way in the node at once; beyond that, batches are refused as OVERLOADED.
     pub queue_commands_max: usize,

@@ -1,8 +1,12 @@
 //! The sequencer: cuts verified batches into proposals and hands them to ordering.
 //!
-//! 1. The first batch starts a proposal. It is cut when it holds `commands_max` commands, or as soon as `interval_ms` have
-//!    passed since the one before and fewer than `proposals_in_flight_max` are on their way to disk. So proposals grow with
-//!    the load, and an idle network answers at once.
+//! 1. The first batch starts a proposal. It is cut when it holds `commands_max` commands, or as soon as a pause has passed
+//!    since the one before and fewer than `proposals_in_flight_max` are on their way to disk. So proposals grow with the
+//!    load, and an idle network answers at once.
+//!
+//!    The pause is `interval_ms` and 5 µs for each command of the one before, 8 ms at most: about 2 ms at 75,000 payments a
+//!    second, 6 at 150,000. A block costs the network's nodes half a millisecond of CPU however few commands it holds; what
+//!    many small ones take from verifying, everybody waits for.
 //! 2. Its time is stamped. If the clock has jumped, its commands are answered `CLOCK_JUMP` and nothing is proposed.
 //! 3. It is announced to settlement and proposed. The next one is gathered while this one is on its way.
 //! 4. When something falls due in the ledger itself, a proposal is cut even without commands.
@@ -26,6 +30,10 @@ use crate::measures;
 
 /// Bytes of a proposal: a block must fit into a message with room to spare.
 const PROPOSAL_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// What each command of a proposal adds to the pause after it.
+const PAUSE_PER_COMMAND: Duration = Duration::from_micros(5);
+/// The longest pause, unless the configured interval is longer.
+const PAUSE_MAX: Duration = Duration::from_millis(8);
 /// How often the sequencer looks whether something is due.
 const DUE_CHECK: Duration = Duration::from_millis(100);
 
@@ -101,6 +109,13 @@ impl Open {
     }
 }
 
+/// The pause after a proposal of so many commands.
+fn pause_after(commands: usize, config: &SequencerConfig) -> Duration {
+    let interval = Duration::from_millis(config.interval_ms);
+    let grown = interval + PAUSE_PER_COMMAND * u32::try_from(commands).unwrap_or(u32::MAX);
+    grown.min(PAUSE_MAX.max(interval))
+}
+
 impl Sequencer {
     /// Runs until the verifiers are gone or ordering stops.
     pub async fn run(self, mut batches: mpsc::Receiver<VerifiedBatch>) {
@@ -128,7 +143,7 @@ impl Sequencer {
             open.push(first);
             let (next, way) = self.fill(&mut open, &mut batches, not_before).await;
             held_over = next;
-            not_before = tokio::time::Instant::now() + Duration::from_millis(self.config.interval_ms);
+            not_before = tokio::time::Instant::now() + pause_after(open.builder.len(), &self.config);
             if self.cut(open, way).await.is_err() {
                 return;
             }
@@ -210,5 +225,22 @@ impl Sequencer {
                 Err(())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_grows_with_the_proposal_before_it_up_to_a_bound() {
+        let pause_us = |commands, interval_ms| {
+            let config = SequencerConfig { interval_ms, ..SequencerConfig::default() };
+            pause_after(commands, &config).as_micros()
+        };
+        assert_eq!([0, 1, 200, 1_000].map(|commands| pause_us(commands, 1)), [1_000, 1_005, 2_000, 6_000]);
+        assert_eq!([8_192, usize::MAX].map(|commands| pause_us(commands, 1)), [8_000, 8_000]);
+        // A longer interval is what the operator asked for.
+        assert_eq!([0, 8_192].map(|commands| pause_us(commands, 20)), [20_000, 20_000]);
     }
 }
