@@ -1,9 +1,9 @@
 //! The write-ahead log in the page cache: forgotten again, a few MiB behind its end.
 //!
-//! Nobody reads a write-ahead log but a node that starts after a crash. Left alone, the page cache keeps all of it, every page in
-//! memory that nothing has used before; on a virtual machine whose host hands memory out at its first use, filling such a page
-//! costs ten times as much as filling a used one. So a thread tells the system, every [`STEP_BYTES`], that what was
-//! written before is not needed (`posix_fadvise`), and the next pages are those that this has freed.
+//! Nobody reads a write-ahead log but a node that starts after a crash. Left alone, the page cache keeps all of it, every
+//! page in memory that nothing has used before; on a virtual machine whose host hands memory out at its first use, filling
+//! such a page costs ten times as much as filling a used one. So a thread tells the system, every [`STEP_BYTES`], that what
+//! was written before is not needed (`posix_fadvise`), and the next pages are those that this has freed.
 //!
 //! This is advice: what is not on disk yet stays in the cache and is named again with the next step, and what fails is left.
 
@@ -62,19 +62,19 @@ fn forget(folder: &Path, named: &mut BTreeMap<PathBuf, u64>) -> io::Result<()> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "log") {
-            let from = named.get(&path).copied().unwrap_or(0);
-            // RocksDB may have removed it meanwhile.
-            if let Ok(file) = File::open(&path) {
-                let to = file.metadata()?.len().saturating_sub(END_BYTES);
-                // From the step before on: some of it was not on disk then.
-                let begin = from.saturating_sub(STEP_BYTES);
-                if let Some(length) = NonZeroU64::new(to.saturating_sub(begin)).filter(|_| to > from) {
-                    fadvise(&file, begin, Some(length), Advice::DontNeed)?;
-                }
-                files.insert(path, to.max(from));
-            }
+        if path.extension().is_none_or(|extension| extension != "log") {
+            continue;
         }
+        // RocksDB may have removed it meanwhile.
+        let Ok(file) = File::open(&path) else { continue };
+        let from = named.get(&path).copied().unwrap_or(0);
+        let to = file.metadata()?.len().saturating_sub(END_BYTES).max(from);
+        if to > from {
+            // From the step before on: some of it was not on disk then.
+            let begin = from.saturating_sub(STEP_BYTES);
+            fadvise(&file, begin, NonZeroU64::new(to - begin), Advice::DontNeed)?;
+        }
+        files.insert(path, to);
     }
     *named = files;
     Ok(())
