@@ -57,7 +57,7 @@ impl Replica {
         for commands in followed.commands.chunks(LOOK_AHEAD) {
             history.fetch(commands.iter().map(|own| &own.command));
             for own in commands {
-                enter(self.bank, own, (&mut history, &mut effects), extract, height, watches_holders);
+                enter(self.bank, own, (&mut history, &mut effects), height, watches_holders);
             }
         }
         arrivals_of(self.bank, &followed.changes.deposits, &mut effects);
@@ -72,15 +72,14 @@ fn enter(
     bank: BankId,
     own: &OwnCommand,
     (history, effects): (&mut Draft<'_>, &mut Vec<Effect>),
-    extract: &Bytes,
     height: cbdc_ledger::Height,
     watches_holders: bool,
 ) {
-    let OwnCommand { index, offset, outcome, ref command, .. } = *own;
+    let OwnCommand { index, offset, outcome, ref command } = *own;
     history.add(command, index, offset, &outcome);
     if crate::replica::moves_nothing_here(command) && !watches_holders {
         return;
     }
-    let bytes = || extract.slice(own.bytes());
+    let bytes = || Bytes::from(command.to_bytes());
     effects_of(bank, command, bytes, Placed { height, index, outcome }, watches_holders, effects);
 }

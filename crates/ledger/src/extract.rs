@@ -13,12 +13,12 @@
 //! on demand.
 //!
 //! # Layout
-//! Accounts and outcomes are in their compact encodings, numbers as in [`crate::compact`]: an extract is the larger part of
-//! what a bank is sent and keeps.
+//! Accounts, outcomes and commands are in their compact encodings, numbers as in [`crate::compact`]: an extract is the larger
+//! part of what a bank is sent and keeps.
 //!
 //! | part | encoding |
 //! |---|---|
-//! | version (1; this is 2), reserved (1), bank (2) | |
+//! | version (1; this is 3), reserved (1), bank (2) | |
 //! | path of the bank's leaf | place (2), number of banks (2), length (1), hashes; zeros before the bank is a member |
 //! | changed accounts of the bank | count (4), (serials passed over (number), record (compact)) in serial order |
 //! | linked wallets of other banks | count (4), (account (8), record (compact)): changed wallets that are linked to the bank, and those that a command of the block linked anew |
@@ -27,10 +27,9 @@
 //! | waterfalls | count (4), (command (4), wallet (8), amount (8), to the deposit (1)): between wallets and deposits at this bank |
 //! | books | length (4), balance sheet and positions where they changed |
 //! | rules | length (4), members, policy and reclassified holders where one of them changed |
-//! | commands | count (4), (commands passed over (number), outcome (compact), command): those that name the bank or an account of it |
+//! | commands | count (4), (commands passed over (number), outcome (compact), command (compact)): those that name the bank or an account of it |
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 use arrayvec::ArrayVec;
 
@@ -57,11 +56,11 @@ use crate::signature::PublicKey;
 use crate::time::LedgerDay;
 
 /// The first byte of an extract.
-const EXTRACT_VERSION: u8 = 2;
+const EXTRACT_VERSION: u8 = 3;
 /// Of a record with its place: a number of one byte, and the lengths of 14 words.
 const ACCOUNT_ENTRY_BYTES_MIN: usize = 8;
 /// Of a command with its place and outcome, about: it only bounds what is reserved.
-const COMMAND_ENTRY_BYTES_MIN: usize = 96;
+const COMMAND_ENTRY_BYTES_MIN: usize = 80;
 
 /// What a ledger that keeps one bank's part has beside that bank's accounts.
 #[derive(Clone, Debug)]
@@ -107,8 +106,6 @@ pub struct OwnCommand {
     pub index: u32,
     /// Where its outcome begins in the extract; the command follows.
     pub offset: u32,
-    /// Bytes of the outcome, then of the command.
-    lengths: [u32; 2],
     pub outcome: Outcome,
     pub command: Command,
 }
@@ -116,19 +113,8 @@ pub struct OwnCommand {
 impl OwnCommand {
     /// Reads outcome and command, which begin at `offset`, from the front of `input`.
     fn decode(input: &mut Reader<'_>, index: u32, offset: usize) -> Result<OwnCommand, DecodeError> {
-        let begins = input.left();
-        let outcome = Outcome::decode_compact(input)?;
-        let command_begins = input.left();
-        let command = Command::decode(input)?;
-        let lengths = [begins - command_begins, command_begins - input.left()].map(|length| length as u32);
-        Ok(OwnCommand { index, offset: offset as u32, lengths, outcome, command })
-    }
-
-    /// Where the command stands in the extract.
-    pub fn bytes(&self) -> Range<usize> {
-        let [outcome, command] = self.lengths.map(|length| length as usize);
-        let begins = self.offset as usize + outcome;
-        begins..begins + command
+        let (outcome, command) = (Outcome::decode_compact(input)?, Command::decode_compact(input)?);
+        Ok(OwnCommand { index, offset: offset as u32, outcome, command })
     }
 }
 
@@ -179,11 +165,10 @@ pub fn extracts(
     for movement in &block.changes.deposits {
         drafts.iter_mut().filter(|draft| draft.bank == movement.bank).for_each(|draft| draft.add_movement(movement));
     }
-    let commands = proposal.commands.iter().zip(proposal.encoded_commands()).zip(&block.outcomes);
-    for (index, ((command, bytes), outcome)) in (0..).zip(commands) {
+    for (index, (command, outcome)) in (0..).zip(proposal.commands.iter().zip(&block.outcomes)) {
         let named = banks_of(command);
         for draft in drafts.iter_mut().filter(|draft| named.contains(&draft.bank)) {
-            draft.add_command(index, bytes, outcome);
+            draft.add_command(index, command, outcome);
         }
     }
     drafts.into_iter().map(|draft| (draft.bank, draft.finish(&shared, block))).collect()
@@ -323,9 +308,9 @@ impl Draft {
         self.movement_count += 1;
     }
 
-    fn add_command(&mut self, index: u32, bytes: &[u8], outcome: &Outcome) {
+    fn add_command(&mut self, index: u32, command: &Command, outcome: &Outcome) {
         outcome.encode_compact(self.commands.number(u64::from(index - self.next_index)));
-        self.commands.raw(bytes);
+        command.encode_compact(&mut self.commands);
         self.command_count += 1;
         self.next_index = index + 1;
     }
@@ -414,7 +399,7 @@ fn read_own(input: &mut Reader<'_>, bank: BankId) -> Result<(Vec<(u32, Account)>
 fn read_bank(input: &mut Reader<'_>) -> Result<BankId, DecodeError> {
     match input.u8()? {
         EXTRACT_VERSION => {}
-        other => return Err(input.wrong("version 2", u64::from(other))),
+        other => return Err(input.wrong("version 3", u64::from(other))),
     }
     input.reserved(1)?;
     input.u16().map(BankId)

@@ -14,7 +14,7 @@ use crate::sealed;
 use crate::store::{Column, Direction, KeyRange, Store, WriteBatch};
 
 /// Raised whenever what a node keeps beside its headers (outcomes, extracts, history) changes its form.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const PREFIX_BYTES: usize = 1 + 8;
 
 /// A header as stored.

@@ -53,6 +53,9 @@ pub use wallet::{Certificate, CloseWallet, OpenWallet, ReplaceKey};
 pub const HEAD_BYTES: usize = 24;
 /// The flag of a transfer whose payer allows their linked bank to top their wallet up.
 pub const FLAG_REVERSE_WATERFALL: u16 = 1;
+/// The first byte of a payment in its compact form, where other commands have their version.
+const COMPACT_PAYMENT: u8 = 0;
+const _: () = assert!(COMPACT_PAYMENT != VERSION);
 /// Bytes of a signature.
 pub const SIGNATURE_BYTES: usize = 64;
 /// Bytes of [`signing_prefix`].
@@ -199,14 +202,19 @@ impl Head {
         input.version()?;
         let kind = input.u8()?;
         let kind = Kind::from_u8(kind).ok_or_else(|| input.wrong("a known kind of record", u64::from(kind)))?;
-        let flags = input.u16()?;
+        let flags = Head::known_flags(kind, input.u16()?, input)?;
+        let head =
+            Head { flags, key_version: input.u32()?, sequence: input.u64()?, valid_until: Timestamp(input.u64()?) };
+        Ok((kind, head))
+    }
+
+    /// The flags, where a record of this kind may have them.
+    fn known_flags(kind: Kind, flags: u16, input: &Reader<'_>) -> Result<u16, DecodeError> {
         let known = if kind == Kind::Transfer { FLAG_REVERSE_WATERFALL } else { 0 };
         if flags & !known != 0 {
             return Err(input.wrong("no flag that this kind does not know", u64::from(flags)));
         }
-        let head =
-            Head { flags, key_version: input.u32()?, sequence: input.u64()?, valid_until: Timestamp(input.u64()?) };
-        Ok((kind, head))
+        Ok(flags)
     }
 }
 
@@ -476,6 +484,29 @@ impl Command {
             | Kind::Pledge
             | Kind::ReleaseCollateral => Command::Operation(Signed::decode(kind, head, input)?),
         })
+    }
+
+    /// The record and its signature in the shorter form of what is sent and stored in bulk. A payment's begins with
+    /// [`COMPACT_PAYMENT`]; any other command has its fixed layout, which begins with the version.
+    pub(crate) fn encode_compact(&self, out: &mut Writer) {
+        match self {
+            Command::Payment(signed) => signed.encode_compact(out.u8(COMPACT_PAYMENT)),
+            other => other.encode(out),
+        }
+    }
+
+    pub(crate) fn decode_compact(input: &mut Reader<'_>) -> Result<Command, DecodeError> {
+        if input.peek() != Some([COMPACT_PAYMENT]) {
+            let begins = input.left();
+            return match Command::decode(input)? {
+                Command::Payment(_) => {
+                    Err(input.wrong("a payment in its compact form", (begins - input.left()) as u64))
+                }
+                other => Ok(other),
+            };
+        }
+        input.u8()?;
+        Signed::<Payment>::decode_compact(input).map(Command::Payment)
     }
 
     /// Reads the one command that `bytes` hold.

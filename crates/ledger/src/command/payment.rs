@@ -9,13 +9,18 @@
 //! | 48 | 8 | largest fee the payer accepts, minor units |
 //! | 56 | 16 | reference, free for the payer |
 //!
+//! Its compact form ([`crate::compact`]) is ten words and the signature: flags × 256 + kind, key version, sequence number, valid
+//! until, payer and payee (serial × 2^16 + bank), amount, largest fee, and the reference as two words.
+//!
 //! A *transfer* and a *defund* are signed by the payer's holder; a *fund* by the bank whose treasury pays.
 
-use super::{HEAD_BYTES, Head, Kind, Record, SIGNATURE_BYTES, Signer};
+use super::{HEAD_BYTES, Head, Kind, Record, SIGNATURE_BYTES, Signed, Signer};
 use crate::amount::Amount;
 use crate::encoding::{DecodeError, Reader, Writer};
-use crate::identity::{AccountId, MemberId};
+use crate::identity::{AccountId, BankId, MemberId};
 use crate::member::Role;
+use crate::signature::Signature;
+use crate::time::Timestamp;
 
 /// Bytes of a payment without its signature.
 pub const PAYMENT_BYTES: usize = HEAD_BYTES + 48;
@@ -54,6 +59,17 @@ impl Payment {
     }
 }
 
+impl PaymentKind {
+    fn of(kind: Kind) -> Option<PaymentKind> {
+        match kind {
+            Kind::Transfer => Some(PaymentKind::Transfer),
+            Kind::Defund => Some(PaymentKind::Defund),
+            Kind::Fund => Some(PaymentKind::Fund),
+            _ => None,
+        }
+    }
+}
+
 impl Record for Payment {
     fn kind(&self) -> Kind {
         match self.kind {
@@ -73,12 +89,7 @@ impl Record for Payment {
     }
 
     fn decode_fields(kind: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let kind = match kind {
-            Kind::Transfer => PaymentKind::Transfer,
-            Kind::Defund => PaymentKind::Defund,
-            Kind::Fund => PaymentKind::Fund,
-            other => return Err(input.wrong("the kind of a payment", other as u64)),
-        };
+        let kind = PaymentKind::of(kind).ok_or_else(|| input.wrong("the kind of a payment", kind as u64))?;
         Ok(Payment {
             kind,
             head,
@@ -88,5 +99,139 @@ impl Record for Payment {
             max_fee: Amount::from_minor(input.u64()?),
             reference: input.array()?,
         })
+    }
+}
+
+impl Signed<Payment> {
+    pub(super) fn encode_compact(&self, out: &mut Writer) {
+        let Payment { head, from, to, amount, max_fee, reference, .. } = &self.record;
+        let [first, second] = reference_words(reference);
+        out.words(&[
+            u64::from(head.flags) << 8 | self.record.kind() as u64,
+            u64::from(head.key_version),
+            head.sequence,
+            head.valid_until.0,
+            account_word(*from),
+            account_word(*to),
+            amount.minor(),
+            max_fee.minor(),
+            first,
+            second,
+        ]);
+        out.raw(&self.signature.0);
+    }
+
+    pub(super) fn decode_compact(input: &mut Reader<'_>) -> Result<Signed<Payment>, DecodeError> {
+        let [kind, key_version, sequence, valid_until, from, to, amount, max_fee, first, second] = input.words()?;
+        let (flags, kind) = (kind >> 8, Kind::from_u8(kind as u8));
+        let flags = u16::try_from(flags).map_err(|_| input.wrong("flags of 16 bits", flags))?;
+        let payment = kind.and_then(|kind| Some((kind, PaymentKind::of(kind)?)));
+        let (kind, of) =
+            payment.ok_or_else(|| input.wrong("the kind of a payment", kind.map_or(0, |kind| kind as u64)))?;
+        let key_version = u32::try_from(key_version).map_err(|_| input.wrong("at most 32 bits", key_version))?;
+        let account = |word: u64| account_of(word).ok_or_else(|| input.wrong("an account of 48 bits", word));
+        let record = Payment {
+            kind: of,
+            head: Head {
+                flags: Head::known_flags(kind, flags, input)?,
+                key_version,
+                sequence,
+                valid_until: Timestamp(valid_until),
+            },
+            from: account(from)?,
+            to: account(to)?,
+            amount: Amount::from_minor(amount),
+            max_fee: Amount::from_minor(max_fee),
+            reference: reference_of([first, second]),
+        };
+        Ok(Signed { record, signature: Signature(input.array()?) })
+    }
+}
+
+/// The bank lowest: serials are small numbers, and leading zeros are not written.
+fn account_word(account: AccountId) -> u64 {
+    u64::from(account.serial) << 16 | u64::from(account.bank.0)
+}
+
+fn account_of(word: u64) -> Option<AccountId> {
+    let serial = u32::try_from(word >> 16).ok()?;
+    Some(AccountId::new(BankId(word as u16), serial))
+}
+
+fn reference_words(reference: &[u8; 16]) -> [u64; 2] {
+    let reference = u128::from_le_bytes(*reference);
+    [reference as u64, (reference >> 64) as u64]
+}
+
+fn reference_of([first, second]: [u64; 2]) -> [u8; 16] {
+    (u128::from(second) << 64 | u128::from(first)).to_le_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{Command, FLAG_REVERSE_WATERFALL};
+    use proptest::prelude::*;
+    use proptest::strategy::ValueTree;
+
+    fn payments() -> impl Strategy<Value = Signed<Payment>> {
+        let kind = prop_oneof![
+            (Just(PaymentKind::Transfer), prop_oneof![Just(0), Just(FLAG_REVERSE_WATERFALL)]),
+            (Just(PaymentKind::Defund), Just(0)),
+            (Just(PaymentKind::Fund), Just(0)),
+        ];
+        let short = || (any::<u64>(), 0u32..=64).prop_map(|(word, cut)| word.checked_shr(cut).unwrap_or(0));
+        let account = || (any::<u16>(), any::<u32>()).prop_map(|(bank, serial)| AccountId::new(BankId(bank), serial));
+        let numbers = (any::<u32>(), short(), short(), short(), short());
+        (kind, numbers, account(), account(), any::<[u8; 16]>(), any::<[u8; 32]>()).prop_map(
+            |((kind, flags), (key_version, sequence, until, amount, max_fee), from, to, reference, signed)| {
+                let mut signature = [7; SIGNATURE_BYTES];
+                signature[..32].copy_from_slice(&signed);
+                let record = Payment {
+                    kind,
+                    head: Head { flags, key_version, sequence, valid_until: Timestamp(until) },
+                    from,
+                    to,
+                    amount: Amount::from_minor(amount),
+                    max_fee: Amount::from_minor(max_fee),
+                    reference,
+                };
+                Signed { record, signature: Signature(signature) }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_compact_payment_is_read_as_it_was_written(signed in payments()) {
+            let command = Command::Payment(signed);
+            let mut out = Writer::default();
+            command.encode_compact(&mut out);
+            let mut input = Reader::new("test", out.as_bytes());
+            prop_assert_eq!(Command::decode_compact(&mut input), Ok(command));
+            prop_assert!(input.is_empty());
+        }
+
+        #[test]
+        fn what_can_be_read_has_one_compact_form(signed in payments(), at in 0usize..16, byte in any::<u8>()) {
+            let mut out = Writer::default();
+            Command::Payment(signed).encode_compact(&mut out);
+            let mut bytes = out.finish();
+            bytes[at] = byte;
+            let mut input = Reader::new("test", &bytes);
+            if let Ok(command) = Command::decode_compact(&mut input) {
+                let read = bytes.len() - input.left();
+                let mut again = Writer::default();
+                command.encode_compact(&mut again);
+                prop_assert_eq!(again.as_bytes(), &bytes[..read]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_payment_in_its_fixed_layout_is_not_its_compact_form() {
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        let signed = payments().new_tree(&mut runner).expect("a payment").current();
+        assert!(Command::decode_compact(&mut Reader::new("test", &signed.to_bytes())).is_err());
     }
 }
