@@ -137,9 +137,8 @@ impl Account {
         let [available, held, locked, earmarked, frozen, claim] =
             [available, held, locked, earmarked, frozen, claim].map(Amount::from_minor);
         let [lowest_unused, used, holder, key, accrued, accrued_above, accrued_to, linked] = rest;
-        let half = |word: u64| u32::try_from(word).map_err(|_| input.wrong("at most 32 bits", word));
         let linked_bank = u16::try_from(linked >> 1).map_err(|_| input.wrong("a bank's number", linked >> 1))?;
-        let key = half(key)?;
+        let key = input.half(key)?;
         Ok(Account {
             available,
             held,
@@ -148,11 +147,11 @@ impl Account {
             frozen,
             claim,
             window: Window::of_parts([lowest_unused, used]),
-            holder: half(holder)?,
+            holder: input.half(holder)?,
             key_version: key >> 1,
             open: key & 1 == 1,
             accrued: i128::from(accrued_above as i64) << 64 | i128::from(accrued),
-            accrued_to: LedgerDay(half(accrued_to)?),
+            accrued_to: LedgerDay(input.half(accrued_to)?),
             linked_bank: BankId(linked_bank),
             has_allowance: linked & 1 == 1,
         })

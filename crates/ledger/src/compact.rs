@@ -77,6 +77,11 @@ impl Reader<'_> {
         Ok(words)
     }
 
+    /// A word that was read, where it is one of 32 bits.
+    pub(crate) fn half(&self, word: u64) -> Result<u32, DecodeError> {
+        u32::try_from(word).map_err(|_| self.wrong("at most 32 bits", word))
+    }
+
     /// The next `length` bytes, and whatever stands behind them, as a word.
     #[inline]
     fn next_bytes(&mut self, length: u8) -> Result<u64, DecodeError> {
@@ -92,18 +97,18 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Words of all lengths alike.
-    fn words() -> impl Strategy<Value = [u64; 8]> {
-        prop::array::uniform8((any::<u64>(), 0u32..=64).prop_map(|(word, cut)| word.checked_shr(cut).unwrap_or(0)))
+    /// A word, all lengths alike.
+    pub(crate) fn word() -> impl Strategy<Value = u64> {
+        (any::<u64>(), 0u32..=64).prop_map(|(word, cut)| word.checked_shr(cut).unwrap_or(0))
     }
 
     proptest! {
         #[test]
-        fn numbers_and_words_are_read_as_they_were_written(words in words()) {
+        fn numbers_and_words_are_read_as_they_were_written(words in prop::array::uniform8(word())) {
             let mut out = Writer::default();
             out.words(&words);
             for word in words {

@@ -141,6 +141,11 @@ impl Kind {
         Kind::ALL.into_iter().find(|known| *known as u8 == kind)
     }
 
+    /// The kind of a record that is being read.
+    fn known(kind: u8, input: &Reader<'_>) -> Result<Kind, DecodeError> {
+        Kind::from_u8(kind).ok_or_else(|| input.wrong("a known kind of record", u64::from(kind)))
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Kind::Transfer => "transfer",
@@ -200,8 +205,7 @@ impl Head {
 
     fn decode(input: &mut Reader<'_>) -> Result<(Kind, Head), DecodeError> {
         input.version()?;
-        let kind = input.u8()?;
-        let kind = Kind::from_u8(kind).ok_or_else(|| input.wrong("a known kind of record", u64::from(kind)))?;
+        let kind = Kind::known(input.u8()?, input)?;
         let flags = Head::known_flags(kind, input.u16()?, input)?;
         let head =
             Head { flags, key_version: input.u32()?, sequence: input.u64()?, valid_until: Timestamp(input.u64()?) };
@@ -496,17 +500,14 @@ impl Command {
     }
 
     pub(crate) fn decode_compact(input: &mut Reader<'_>) -> Result<Command, DecodeError> {
-        if input.peek() != Some([COMPACT_PAYMENT]) {
-            let begins = input.left();
-            return match Command::decode(input)? {
-                Command::Payment(_) => {
-                    Err(input.wrong("a payment in its compact form", (begins - input.left()) as u64))
-                }
-                other => Ok(other),
-            };
+        if input.peek() == Some([COMPACT_PAYMENT]) {
+            input.u8()?;
+            return Signed::<Payment>::decode_compact(input).map(Command::Payment);
         }
-        input.u8()?;
-        Signed::<Payment>::decode_compact(input).map(Command::Payment)
+        match Command::decode(input)? {
+            Command::Payment(_) => Err(input.wrong("a payment in its compact form", u64::from(VERSION))),
+            other => Ok(other),
+        }
     }
 
     /// Reads the one command that `bytes` hold.
