@@ -12,7 +12,7 @@ use cbdc_ledger::outcome::Stage;
 use cbdc_ledger::sequence::Standing;
 use cbdc_ledger::{BankId, MemberId, Reason};
 use cbdc_node::LedgerHandle;
-use cbdc_proto::packed::{Answer, State, unpack};
+use cbdc_proto::packed::{Answer, State};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
@@ -87,7 +87,7 @@ impl Dispatcher {
 
     async fn answered(&self, (due, relayed): Submitted) {
         let resent = relayed.as_ref().is_none_or(|relayed| relayed.resent);
-        let answers = relayed.and_then(|relayed| unpack(&relayed.outcomes).ok()).unwrap_or_default();
+        let answers = relayed.and_then(|relayed| relayed.answers.unpacked().ok()).unwrap_or_default();
         for (at, (key, _)) in due.iter().enumerate() {
             let answer = answers.get(at).copied().unwrap_or_else(Answer::unknown);
             self.answered_one(key, &answer, resent).await;

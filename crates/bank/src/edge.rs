@@ -18,6 +18,7 @@ use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::encoding::VERSION;
 use cbdc_ledger::verification::verify_commands;
 use cbdc_ledger::{BankId, Command, NetworkId, Outcome, Reason};
+use cbdc_proto::answers::Answers;
 use cbdc_proto::packed::{Answer, PACKED_BYTES, pack};
 
 /// Verifies customers' signatures.
@@ -134,21 +135,22 @@ impl Checked {
     }
 
     /// Puts the answers to what was relayed and to what was refused into the batch's order.
-    pub fn merge(&self, relayed: Bytes) -> Bytes {
+    pub fn merge(&self, relayed: Answers) -> Answers {
         if self.refused.is_empty() {
             return relayed;
         }
-        let mut merged = BytesMut::with_capacity((self.count + self.refused.len()) * PACKED_BYTES);
+        // Bytes as they came: a code that is unknown here is the customer's to read.
+        let (relayed, unknown) = (relayed.packed(), pack(&[Answer::unknown()]));
         let mut answers = relayed.chunks_exact(PACKED_BYTES);
         let mut refused = self.refused.iter().peekable();
-        let unknown = pack(&[Answer::unknown()]);
+        let mut merged = BytesMut::with_capacity((self.count + self.refused.len()) * PACKED_BYTES);
         for at in 0..self.count + self.refused.len() {
             match refused.next_if(|(place, _)| *place == at) {
                 Some((_, answer)) => merged.extend_from_slice(&pack(&[*answer])),
                 None => merged.extend_from_slice(answers.next().unwrap_or(&unknown)),
             }
         }
-        merged.freeze()
+        Answers::Each(merged.freeze())
     }
 }
 
@@ -157,7 +159,6 @@ mod tests {
     use super::*;
     use cbdc_ledger::command::{Head, Payment, PaymentKind, Record};
     use cbdc_ledger::{AccountId, Amount, Height, SigningKey};
-    use cbdc_proto::packed::unpack;
 
     const OWN: BankId = BankId(2);
 
@@ -210,8 +211,8 @@ mod tests {
         assert_eq!((checked.count, &checked.relayed[..]), (1, &parts[1][..]));
         // Whatever is relayed can be decoded.
         assert!(Command::from_bytes(&checked.relayed).is_ok());
-        let settled = Answer::ordered(Height(5), 0, Outcome::settled());
-        let answers = unpack(&checked.merge(pack(&[settled]))).unwrap();
+        let settled = Answers::Run { height: Height(5), first: 0, count: 1 };
+        let answers = checked.merge(settled).unpacked().unwrap();
         let reasons: Vec<_> = answers.iter().map(|answer| answer.outcome.reason).collect();
         assert_eq!(reasons, [Reason::NotAuthorised, Reason::Settled, Reason::Malformed, Reason::NotAuthorised]);
     }

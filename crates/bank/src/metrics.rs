@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use cbdc_ledger::{BankId, Height, Reason};
-use cbdc_proto::packed::{PACKED_BYTES, State};
+use cbdc_proto::answers::Answers;
+use cbdc_proto::packed::{Answer, PACKED_BYTES, State};
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
@@ -72,7 +73,11 @@ impl Metrics {
     }
 
     /// Counts the payments of one answered batch.
-    pub fn answered(&self, packed: &[u8]) {
+    pub fn answered(&self, answers: &Answers) {
+        let packed = match answers {
+            Answers::Run { count, .. } => return self.count_payments(Reason::Settled as usize, *count as u64),
+            Answers::Each(packed) => packed,
+        };
         let mut by_code = [0_u64; CODES];
         let (mut unknown, mut accepted) = (0, 0);
         for outcome in packed.chunks_exact(PACKED_BYTES) {
@@ -84,16 +89,23 @@ impl Metrics {
                 _ => unknown += 1,
             }
         }
-        for (counter, count) in self.payments.iter().zip(by_code) {
-            if let (Some(counter), 1..) = (counter, count) {
-                counter.increment(count);
-            }
-        }
+        by_code.into_iter().enumerate().for_each(|(code, count)| self.count_payments(code, count));
         if unknown > 0 {
             self.unknown.increment(unknown);
         }
         if accepted > 0 {
             self.accepted.increment(accepted);
+        }
+    }
+
+    /// Counts one answered payment.
+    pub fn answered_one(&self, answer: &Answer) {
+        self.answered(&Answers::from(std::slice::from_ref(answer)));
+    }
+
+    fn count_payments(&self, code: usize, count: u64) {
+        if let (Some(Some(counter)), 1..) = (self.payments.get(code), count) {
+            counter.increment(count);
         }
     }
 

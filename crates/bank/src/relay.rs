@@ -21,7 +21,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use cbdc_proto::packed::{Answer, PACKED_BYTES, pack};
+use cbdc_proto::answers::Answers;
+use cbdc_proto::packed::Answer;
 use cbdc_proto::transport::{ConnectError, MESSAGE_BYTES_MAX, NodeIdentity, ServerTrust, connect};
 use cbdc_proto::v1;
 use cbdc_proto::v1::settlement_client::SettlementClient;
@@ -55,15 +56,14 @@ const SWEEP: Duration = Duration::from_millis(250);
 /// The answer to a submission.
 #[derive(Clone, Debug)]
 pub struct Relayed {
-    /// 32 bytes a command, as streams carry them.
-    pub outcomes: Bytes,
+    pub answers: Answers,
     /// Whether another copy of the commands was sent before: a refusal before ordering says nothing about that one.
     pub resent: bool,
 }
 
 impl Relayed {
     fn unknown(count: usize) -> Relayed {
-        Relayed { outcomes: pack(&vec![Answer::unknown(); count]), resent: true }
+        Relayed { answers: Answers::all(Answer::unknown(), count), resent: true }
     }
 }
 
@@ -316,7 +316,7 @@ impl Link {
                     let next = outgoing.pop_front();
                     if let Some((batch_id, sent)) = next.and_then(|id| Some((id, self.sent.get(&id)?))) {
                         self.metrics.batch_sent(sent.count);
-                        permit.send(v1::CommandBatch { batch_id, commands: sent.commands.clone() });
+                        permit.send(v1::CommandBatch { batch_id, commands: sent.commands.clone(), takes_runs: true });
                     }
                 },
                 submission = self.submissions.recv(), if self.has_room(&outgoing) => {
@@ -393,23 +393,24 @@ impl Link {
     /// Hands an answer to all who wait for a part of it.
     fn complete(&mut self, answer: v1::OutcomeBatch) {
         // An answer that nobody waits for any more was swept out.
-        let Some(sent) = self.sent.remove(&answer.batch_id) else { return };
+        let batch = answer.batch_id;
+        let Some(sent) = self.sent.remove(&batch) else { return };
         self.under_way -= sent.count;
-        if answer.outcomes.len() != sent.count * PACKED_BYTES {
-            tracing::error!(
-                batch = answer.batch_id,
-                expected_bytes = sent.count * PACKED_BYTES,
-                found_bytes = answer.outcomes.len(),
-                "the central bank's answer does not fit the batch; its commands stay unknown"
-            );
-            return;
-        }
+        let answers = match Answers::from_message(answer) {
+            Ok(answers) if answers.len() == sent.count => answers,
+            other => {
+                let found = other.map_or_else(|reason| reason, |answers| format!("{} answers", answers.len()));
+                let expected = sent.count;
+                tracing::error!(batch, expected, %found, "the central bank's answer does not fit the batch; its commands stay unknown");
+                return;
+            }
+        };
         let mut from = 0;
         for part in sent.parts {
-            let to = from + part.count * PACKED_BYTES;
+            let to = from + part.count;
             self.metrics.relayed(part.entered.elapsed());
             // A caller that has given up asks again.
-            let _ = part.answer.send(Relayed { outcomes: answer.outcomes.slice(from..to), resent: sent.resent });
+            let _ = part.answer.send(Relayed { answers: answers.part(from, to), resent: sent.resent });
             from = to;
         }
     }

@@ -16,8 +16,9 @@ use cbdc_ledger::{
     AccountId, Amount, BankId, Class, Command, Genesis, HolderId, MemberId, NetworkId, Reason, Signed, SigningKey,
     Timestamp,
 };
+use cbdc_proto::answers::Answers;
 use cbdc_proto::convert::{payment_to_message, receipt_from_message};
-use cbdc_proto::packed::{BATCH_COMMANDS_MAX, unpack};
+use cbdc_proto::packed::BATCH_COMMANDS_MAX;
 use cbdc_proto::status::refusal_of;
 use cbdc_proto::transport::key_file::{write_private, write_signing_key};
 use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect};
@@ -453,15 +454,20 @@ async fn a_stream_answers_every_payment_in_its_place_and_history_knows_first_out
         let messages: Vec<_> = batches
             .iter()
             .enumerate()
-            .map(|(id, commands)| v1::CommandBatch { batch_id: id as u64, commands: commands.clone().into() })
+            .map(|(id, commands)| {
+                let takes_runs = id.is_multiple_of(2);
+                v1::CommandBatch { batch_id: id as u64, commands: commands.clone().into(), takes_runs }
+            })
             .collect();
         let mut answers = client.submit_transfers(tokio_stream::iter(messages)).await.unwrap().into_inner();
         let mut answered = 0;
         while let Some(answer) = answers.message().await.unwrap() {
-            let outcomes = unpack(&answer.outcomes).unwrap();
-            assert_eq!(outcomes.len(), batches[answer.batch_id as usize].len() / SIGNED_PAYMENT_BYTES);
+            let id = answer.batch_id;
+            assert!(id.is_multiple_of(2) || answer.settled_run.is_none(), "batch {id} did not ask for a run");
+            let outcomes = Answers::from_message(answer).and_then(|answers| answers.unpacked()).unwrap();
+            assert_eq!(outcomes.len(), batches[id as usize].len() / SIGNED_PAYMENT_BYTES);
             for (at, outcome) in outcomes.iter().enumerate() {
-                if (answer.batch_id, at) == (40, 1) {
+                if (id, at) == (40, 1) {
                     assert_eq!(outcome.outcome.reason, Reason::NotAuthorised);
                 } else if outcome.is_ordered() {
                     assert!(outcome.outcome.is_settled(), "round {round}: {outcome:?}");
@@ -478,15 +484,30 @@ async fn a_stream_answers_every_payment_in_its_place_and_history_knows_first_out
 
     // The largest batch that a bank takes goes through to the central bank whole.
     let largest = batches[0][..SIGNED_PAYMENT_BYTES].repeat(BATCH_COMMANDS_MAX);
-    let largest = v1::CommandBatch { batch_id: 1, commands: largest.into() };
+    let largest = v1::CommandBatch { batch_id: 1, commands: largest.into(), takes_runs: true };
     let mut answers = client.submit_transfers(tokio_stream::iter([largest])).await.unwrap().into_inner();
-    let answers = unpack(&answers.message().await.unwrap().unwrap().outcomes).unwrap();
+    let answers = Answers::from_message(answers.message().await.unwrap().unwrap()).unwrap().unpacked().unwrap();
     assert_eq!(answers.len(), BATCH_COMMANDS_MAX);
     assert!(answers.iter().all(|answer| answer.is_ordered() && answer.outcome.is_settled()));
     assert_eq!(posted(&mut client, &bob).await, 810);
 
+    // A batch that settles whole is answered by its place, where its sender takes that; repeated, command by command.
+    let pair = [alice.transfer(&bob, 5, 82).to_bytes(), alice.transfer(&bob, 5, 83).to_bytes()].concat();
+    let mut ask = async |takes_runs| {
+        let batch = v1::CommandBatch { batch_id: 7, commands: pair.clone().into(), takes_runs };
+        let mut answers = client.submit_transfers(tokio_stream::iter([batch])).await.unwrap().into_inner();
+        answers.message().await.unwrap().unwrap()
+    };
+    let (by_place, each) = (ask(true).await, ask(true).await);
+    assert_eq!((by_place.settled_run.map(|run| run.count), by_place.outcomes.len()), (Some(2), 0));
+    assert_eq!((each.settled_run, each.outcomes.len()), (None, 64));
+    let unpacked = |answer| Answers::from_message(answer).unwrap().unpacked().unwrap();
+    let first = unpacked(by_place);
+    assert!(first.iter().all(|answer| answer.outcome.is_settled()) && first[1].index == first[0].index + 1);
+    assert_eq!(unpacked(each), first);
+
     // A batch that holds no whole number of payments ends the stream, with a reason.
-    let crooked = v1::CommandBatch { batch_id: 1, commands: vec![0; 135].into() };
+    let crooked = v1::CommandBatch { batch_id: 1, commands: vec![0; 135].into(), takes_runs: true };
     let mut answers = client.submit_transfers(tokio_stream::iter([crooked])).await.unwrap().into_inner();
     assert_eq!(answers.message().await.unwrap_err().code(), Code::InvalidArgument);
     one.shutdown().await;

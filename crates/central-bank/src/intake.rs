@@ -11,7 +11,8 @@ use cbdc_ledger::command::{Command, Signer};
 use cbdc_ledger::encoding::Reader;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::verification::VerifiedCommand;
-use cbdc_ledger::{MemberId, Outcome, Reason};
+use cbdc_ledger::{Height, MemberId, Outcome, Reason};
+use cbdc_proto::answers::Answers;
 use cbdc_proto::packed::{Answer, BATCH_COMMANDS_MAX};
 use metrics::{counter, gauge};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -22,7 +23,7 @@ use crate::measures;
 pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Where the answers of a batch go; called once.
-pub type Reply = Box<dyn FnOnce(Vec<Answer>) + Send>;
+pub type Reply = Box<dyn FnOnce(Answers) + Send>;
 
 /// Commands on their way, and the answers that are known so far.
 pub struct Batch {
@@ -41,6 +42,8 @@ pub struct VerifiedBatch {
 
 /// What a batch needs to be answered.
 pub struct Ticket {
+    count: usize,
+    /// One a command, once one was set.
     answers: Vec<Answer>,
     reply: Option<Reply>,
     /// When the stage that the batch is in began.
@@ -49,7 +52,13 @@ pub struct Ticket {
 }
 
 impl Ticket {
+    /// How many commands the batch has.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
     pub fn set(&mut self, place: u32, answer: Answer) {
+        self.answers.resize(self.count, Answer::unknown());
         self.answers[place as usize] = answer;
     }
 
@@ -58,14 +67,27 @@ impl Ticket {
         self.send();
     }
 
-    fn send(&mut self) {
+    /// Answers that the whole batch is settled, in a block from index `first` on, with nothing more to say of any command.
+    pub fn answer_settled(mut self, height: Height, first: u32) {
         if let Some(reply) = self.reply.take() {
-            for run in self.answers.chunk_by(|one, next| one.outcome.reason == next.outcome.reason) {
-                counter!(measures::COMMANDS, "reason" => run[0].outcome.reason.name()).increment(run.len() as u64);
-            }
-            reply(std::mem::take(&mut self.answers));
+            count_answers(Reason::Settled, self.count);
+            reply(Answers::Run { height, first, count: self.count });
         }
     }
+
+    fn send(&mut self) {
+        if let Some(reply) = self.reply.take() {
+            self.answers.resize(self.count, Answer::unknown());
+            for run in self.answers.chunk_by(|one, next| one.outcome.reason == next.outcome.reason) {
+                count_answers(run[0].outcome.reason, run.len());
+            }
+            reply(Answers::from(&self.answers[..]));
+        }
+    }
+}
+
+fn count_answers(reason: Reason, count: usize) {
+    counter!(measures::COMMANDS, "reason" => reason.name()).increment(count as u64);
 }
 
 impl Drop for Ticket {
@@ -103,8 +125,8 @@ impl Intake {
             return answer_all(reply, commands.len(), Outcome::refused(Reason::Overloaded, self.capacity as u64, 0));
         };
         gauge!(measures::QUEUE).set((self.capacity - self.share.available_permits()) as f64);
-        let answers = vec![Answer::unknown(); commands.len()];
-        let ticket = Ticket { answers, reply: Some(reply), stage_began: Instant::now(), _share: share };
+        let (count, stage_began) = (commands.len(), Instant::now());
+        let ticket = Ticket { count, answers: Vec::new(), reply: Some(reply), stage_began, _share: share };
         // The channel has a place for every command that the semaphore lets in, so only a stopping node refuses here;
         // dropping the batch then answers it as unknown.
         drop(self.queue.try_send(Batch { commands, ticket }));
@@ -113,9 +135,9 @@ impl Intake {
     /// Takes one command in and waits for its answer.
     pub async fn submit_one(&self, member: (Role, MemberId), command: Command) -> Answer {
         let (sender, answer) = oneshot::channel();
-        let reply = Box::new(move |answers: Vec<Answer>| drop(sender.send(answers)));
+        let reply = Box::new(move |answers: Answers| drop(sender.send(answers)));
         self.submit(member, vec![command], reply);
-        answer.await.ok().and_then(|answers| answers.first().copied()).unwrap_or_else(Answer::unknown)
+        answer.await.ok().and_then(|answers| answers.only()).unwrap_or_else(Answer::unknown)
     }
 }
 
@@ -156,6 +178,6 @@ fn may_hand_in((role, id): (Role, MemberId), command: &Command) -> bool {
 }
 
 fn answer_all(reply: Reply, count: usize, outcome: Outcome) {
-    counter!(measures::COMMANDS, "reason" => outcome.reason.name()).increment(count as u64);
-    reply(vec![Answer::not_ordered(outcome); count]);
+    count_answers(outcome.reason, count);
+    reply(Answers::all(Answer::not_ordered(outcome), count));
 }

@@ -12,7 +12,7 @@ use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::extract::extracts;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{
-    BankId, Block, Height, Ledger, MemberId, NetworkId, Reason, SignedHeader, SigningKey, VerifiedProposal,
+    BankId, Block, Height, Ledger, MemberId, NetworkId, Outcome, Reason, SignedHeader, SigningKey, VerifiedProposal,
 };
 use cbdc_node::chain::{RecentBlocks, block_to_message};
 use cbdc_node::{Archive, ArchiveError, BlockParts, Checkpoints, Extracts, LedgerHandle, Membership};
@@ -168,14 +168,20 @@ impl Settlement {
     }
 
     fn answer(&self, under_way: UnderWay, block: &Block) {
+        let height = block.header.height;
         for mut segment in under_way.waiting.take() {
-            for (offset, place) in segment.places.iter().enumerate() {
-                let index = segment.first + offset as u32;
-                let outcome = block.outcomes[index as usize];
+            let first = segment.first as usize;
+            let outcomes = &block.outcomes[first..first + segment.places.len()];
+            let is_whole = segment.places.len() == segment.ticket.count();
+            if is_whole && outcomes.iter().all(|outcome| *outcome == Outcome::settled()) {
+                segment.ticket.answer_settled(height, segment.first);
+                continue;
+            }
+            for ((index, outcome), place) in (segment.first..).zip(outcomes).zip(&segment.places) {
                 let answer = match outcome.reason {
                     // The same number was ordered twice while both were under way: the first outcome is the answer.
                     Reason::SequenceUsed => self.first_outcome_of(&under_way.proposal, index),
-                    _ => Answer::ordered(block.header.height, index, outcome),
+                    _ => Answer::ordered(height, index, *outcome),
                 };
                 segment.ticket.set(*place, answer);
             }

@@ -135,7 +135,7 @@ async fn a_client_that_stops_reading_holds_nobody_up() {
     let mut sent = 0_u64;
     let filling = async {
         loop {
-            let batch = v1::CommandBatch { batch_id: sent, commands: commands.clone() };
+            let batch = v1::CommandBatch { batch_id: sent, commands: commands.clone(), takes_runs: false };
             sender.send(batch).await.unwrap();
             sent += 1;
         }

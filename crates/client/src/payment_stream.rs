@@ -1,7 +1,8 @@
 //! Payments in volume: one bidirectional stream of packed batches.
 //!
-//! A batch is pre-signed payments back to back, 136 bytes each ([`SIGNED_PAYMENT_BYTES`]); its answer is 32 bytes a
-//! payment, in the batch's order, matched by batch id. Nothing is allocated for a single payment.
+//! A batch is pre-signed payments back to back, 136 bytes each ([`SIGNED_PAYMENT_BYTES`]); its answer, matched by batch id, is
+//! the place of a batch that was settled whole, or 32 bytes a payment in the batch's order ([`Answers`]). Nothing is allocated
+//! for a single payment.
 //!
 //! # Rules
 //! * At most `in_flight_max` batches wait for answers; [`BatchSender::send`] waits for room.
@@ -15,7 +16,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
-use cbdc_proto::packed::{self, Answer};
+use cbdc_proto::answers::Answers;
+use cbdc_proto::packed::Answer;
 use cbdc_proto::v1;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -79,7 +81,7 @@ impl BatchSender {
         let batch_id = self.next_id;
         self.next_id += 1;
         lock(&self.waiting).insert(batch_id, payments);
-        if self.batches.send(v1::CommandBatch { batch_id, commands }).await.is_err() {
+        if self.batches.send(v1::CommandBatch { batch_id, commands, takes_runs: true }).await.is_err() {
             lock(&self.waiting).remove(&batch_id);
             return Err(ended());
         }
@@ -126,24 +128,24 @@ impl BatchAnswers {
                 Err(_) => return Err(self.broken("no answer within 30 s")),
             }
         };
-        let answers = packed::unpack(&batch.outcomes).map_err(|reason| self.connection.bad_answer(reason))?;
-        let sent = lock(&self.waiting).remove(&batch.batch_id);
+        let batch_id = batch.batch_id;
+        let answers = Answers::from_message(batch).and_then(|answers| answers.unpacked());
+        let answers = answers.map_err(|reason| self.connection.bad_answer(reason))?;
+        let sent = lock(&self.waiting).remove(&batch_id);
         match sent {
             Some(payments) if payments == answers.len() => {}
             Some(payments) => {
                 let found = answers.len();
                 return Err(self
                     .connection
-                    .bad_answer(format!("expected {payments} answers to batch {}, found {found}", batch.batch_id)));
+                    .bad_answer(format!("expected {payments} answers to batch {batch_id}, found {found}")));
             }
             None => {
-                return Err(self
-                    .connection
-                    .bad_answer(format!("batch {} is answered, and does not wait", batch.batch_id)));
+                return Err(self.connection.bad_answer(format!("batch {batch_id} is answered, and does not wait")));
             }
         }
         self.room.add_permits(1);
-        Ok(Some(BatchAnswer { batch_id: batch.batch_id, answers }))
+        Ok(Some(BatchAnswer { batch_id, answers }))
     }
 
     fn broken(&self, why: &str) -> ClientError {

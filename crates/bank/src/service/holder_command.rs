@@ -10,7 +10,7 @@ use cbdc_proto::status::{invalid, not_authorised, of_refusal};
 use cbdc_proto::v1;
 use tonic::Status;
 
-use super::{Desks, fate_unknown, first_answer, look_up};
+use super::{Desks, fate_unknown, look_up, only_answer};
 use crate::history::payment_of;
 
 pub async fn submit(desks: &Arc<Desks>, request: &v1::SubmitHolderCommandRequest) -> Result<v1::Outcome, Status> {
@@ -26,7 +26,7 @@ pub async fn submit(desks: &Arc<Desks>, request: &v1::SubmitHolderCommandRequest
     let Ok(relayed) = desks.relay.submit(request.command.clone(), 1, desks.patience()) else {
         return Err(of_refusal(&Outcome::refused(Reason::Overloaded, 0, 0)));
     };
-    let answer = first_answer(&relayed.await.outcomes);
+    let answer = only_answer(&relayed.await.answers);
     let answer = match answer.state {
         State::Final if answer.is_ordered() => answer,
         State::Final => first_outcome(desks, signer, command, answer.outcome).await?,

@@ -31,8 +31,9 @@ use cbdc_ledger::command::Record;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{AccountId, Amount, BankId, Command, Genesis, Height, MemberId, Outcome, Reason, Signed};
 use cbdc_node::{Archive, ArchiveError, LedgerHandle, Membership};
+use cbdc_proto::answers::Answers;
 use cbdc_proto::convert::account;
-use cbdc_proto::packed::{Answer, State, unpack};
+use cbdc_proto::packed::{Answer, State};
 use cbdc_proto::status::{invalid, not_authorised, of_reason, of_refusal, unavailable};
 use cbdc_proto::v1;
 use futures::Stream;
@@ -174,7 +175,7 @@ impl Desks {
                 return Err(of_refusal(&Outcome::refused(Reason::Overloaded, 0, 0)));
             };
             let relayed = relayed.await;
-            let answer = first_answer(&relayed.outcomes);
+            let answer = only_answer(&relayed.answers);
             if answer.state != State::Final {
                 return Err(fate_unknown());
             }
@@ -202,9 +203,8 @@ impl Desks {
 }
 
 /// The answer to the only command of a submission.
-fn first_answer(outcomes: &[u8]) -> Answer {
-    let answers = unpack(outcomes).unwrap_or_default();
-    answers.first().copied().unwrap_or_else(Answer::unknown)
+fn only_answer(answers: &Answers) -> Answer {
+    answers.only().unwrap_or_else(Answer::unknown)
 }
 
 fn fate_unknown() -> Status {

@@ -9,6 +9,7 @@ use cbdc_ledger::command::{Domain, FLAG_REVERSE_WATERFALL, Payment, PaymentKind,
 use cbdc_ledger::sequence::Standing;
 use cbdc_ledger::{Outcome, Reason, Signed, signature};
 use cbdc_node::views::{self, probable_time};
+use cbdc_proto::answers::Answers;
 use cbdc_proto::convert::{outcome_to_message, payment_from_message, required};
 use cbdc_proto::packed::{Answer, BATCH_COMMANDS_MAX, PACKED_BYTES, State, pack};
 use cbdc_proto::status::{invalid, not_authorised, of_refusal};
@@ -18,7 +19,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tonic::{Status, Streaming};
 
-use super::{Desks, Reply, fate_unknown, first_answer, look_up, top_up, wallet};
+use super::{Desks, Reply, fate_unknown, look_up, only_answer, top_up, wallet};
 use crate::edge::{self, Checked};
 use crate::history::payment_of;
 
@@ -77,11 +78,11 @@ async fn pay(desks: &Arc<Desks>, payment: Signed<Payment>, may_accept: bool) -> 
         false => try_pay(desks, payment, may_accept).await,
     };
     match &answered {
-        Ok(answer) => desks.metrics.answered(&pack(&[*answer])),
+        Ok(answer) => desks.metrics.answered_one(answer),
         Err(status) => {
             let refusal = cbdc_proto::status::refusal_of(status).unwrap_or(Answer::unknown().outcome);
             let is_unknown = refusal.reason == Reason::Unavailable;
-            desks.metrics.answered(&pack(&[if is_unknown { Answer::unknown() } else { Answer::not_ordered(refusal) }]));
+            desks.metrics.answered_one(&if is_unknown { Answer::unknown() } else { Answer::not_ordered(refusal) });
         }
     }
     answered
@@ -94,7 +95,7 @@ pub async fn try_pay(desks: &Arc<Desks>, payment: Signed<Payment>, may_accept: b
     }
     let command = Bytes::from(payment.to_bytes());
     let checked = verified(desks, edge::check(desks.bank, command)).await;
-    let answer = first_answer(&relay(desks, checked).await);
+    let answer = only_answer(&relay(desks, checked).await);
     match answer.state {
         State::Final if answer.is_ordered() => Ok(answer),
         State::Final => Err(of_refusal(&answer.outcome)),
@@ -127,16 +128,16 @@ async fn verified(desks: &Arc<Desks>, checked: Checked) -> Checked {
     }
 }
 
-/// Relays what was checked and gives the packed answers to the whole batch.
-async fn relay(desks: &Arc<Desks>, checked: Checked) -> Bytes {
+/// Relays what was checked and gives the answers to the whole batch.
+async fn relay(desks: &Arc<Desks>, checked: Checked) -> Answers {
     let answered = match checked.count {
-        0 => Bytes::new(),
+        0 => Answers::all(Answer::unknown(), 0),
         count => match desks.relay.submit(checked.relayed.clone(), count, desks.patience()) {
             Ok(relayed) => {
-                let outcomes = relayed.await.outcomes;
-                first_outcomes(desks, &checked.relayed, outcomes).await
+                let answers = relayed.await.answers;
+                first_outcomes(desks, &checked.relayed, answers).await
             }
-            Err(_) => pack(&vec![Answer::not_ordered(Outcome::refused(Reason::Overloaded, 0, 0)); count]),
+            Err(_) => Answers::all(Answer::not_ordered(Outcome::refused(Reason::Overloaded, 0, 0)), count),
         },
     };
     checked.merge(answered)
@@ -150,22 +151,23 @@ fn says_used(packed: &[u8]) -> bool {
 }
 
 /// A record that was ordered so long ago that the central bank no longer knows its outcome: this bank's history does.
-async fn first_outcomes(desks: &Arc<Desks>, records: &Bytes, outcomes: Bytes) -> Bytes {
-    if !outcomes.chunks_exact(PACKED_BYTES).any(says_used) {
-        return outcomes;
+async fn first_outcomes(desks: &Arc<Desks>, records: &Bytes, answers: Answers) -> Answers {
+    let Answers::Each(packed) = &answers else { return answers };
+    if !packed.chunks_exact(PACKED_BYTES).any(says_used) {
+        return answers;
     }
-    let (known, records) = (outcomes.clone(), records.clone());
+    let (packed, records) = (packed.clone(), records.clone());
     let looked = look_up(desks, move |desks| {
-        let mut answers = Vec::with_capacity(known.len());
-        for (packed, record) in known.chunks_exact(PACKED_BYTES).zip(records.chunks_exact(SIGNED_PAYMENT_BYTES)) {
+        let mut looked = Vec::with_capacity(packed.len());
+        for (packed, record) in packed.chunks_exact(PACKED_BYTES).zip(records.chunks_exact(SIGNED_PAYMENT_BYTES)) {
             match says_used(packed).then(|| first_outcome(desks, record)).transpose()?.flatten() {
-                Some(answer) => answers.extend_from_slice(&pack(&[answer])),
-                None => answers.extend_from_slice(packed),
+                Some(answer) => looked.extend_from_slice(&pack(&[answer])),
+                None => looked.extend_from_slice(packed),
             }
         }
-        Ok(Bytes::from(answers))
+        Ok(Answers::Each(looked.into()))
     });
-    looked.await.unwrap_or(outcomes)
+    looked.await.unwrap_or(answers)
 }
 
 /// What became of a record whose number is used: its own outcome, or a conflict where another record used the number.
@@ -315,9 +317,9 @@ fn check_size(batch: &v1::CommandBatch) -> Result<(), Status> {
 
 async fn answer_batch(desks: Arc<Desks>, batch: v1::CommandBatch) -> v1::OutcomeBatch {
     let checked = verified(&desks, edge::check(desks.bank, batch.commands)).await;
-    let outcomes = relay(&desks, checked).await;
-    desks.metrics.answered(&outcomes);
-    v1::OutcomeBatch { batch_id: batch.batch_id, outcomes }
+    let answers = relay(&desks, checked).await;
+    desks.metrics.answered(&answers);
+    answers.into_message(batch.batch_id, batch.takes_runs)
 }
 
 /// What a transfer would meet now. What the payee's side says the central bank knows, where this bank keeps its own part only.

@@ -7,8 +7,9 @@ use cbdc_ledger::command::{IssuanceRequest, Signed};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{AccountId, Command, MemberId};
 use cbdc_node::{LedgerHandle, Membership, views};
+use cbdc_proto::answers::Answers;
 use cbdc_proto::convert::{account, outcome_to_message};
-use cbdc_proto::packed::{Answer, State, pack};
+use cbdc_proto::packed::{Answer, State};
 use cbdc_proto::status::{invalid, not_found, of_refusal, unavailable};
 use cbdc_proto::transport::Peer;
 use cbdc_proto::v1;
@@ -171,7 +172,7 @@ impl CommandStream {
                 () = self.replies.closed() => return,
             };
             // A stream that ends or breaks ends the loop; what is under way is still answered, if anybody listens.
-            let Ok(Some(v1::CommandBatch { batch_id, commands })) = batch else { return };
+            let Ok(Some(v1::CommandBatch { batch_id, commands, takes_runs })) = batch else { return };
             if let Err(status) = self.membership.require_peer(&self.peer, &HAND_IN) {
                 drop(self.replies.send(Err(status)));
                 return;
@@ -179,8 +180,8 @@ impl CommandStream {
             match decode_commands(&commands) {
                 Ok(commands) => {
                     let replies = self.replies.clone();
-                    let reply = Box::new(move |answers: Vec<Answer>| {
-                        let batch = v1::OutcomeBatch { batch_id, outcomes: pack(&answers) };
+                    let reply = Box::new(move |answers: Answers| {
+                        let batch = answers.into_message(batch_id, takes_runs);
                         drop(replies.send(Ok(Sent { batch, _place: place })));
                     });
                     self.intake.submit(self.member, commands, reply);

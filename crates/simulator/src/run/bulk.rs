@@ -108,7 +108,7 @@ async fn open_at(
         tokio::select! {
             next = openings.recv(), if is_signing && sent - answered < room as u64 => match next {
                 Some(commands) => {
-                    let batch = v1::CommandBatch { batch_id: sent, commands };
+                    let batch = v1::CommandBatch { batch_id: sent, commands, takes_runs: false };
                     batches.send(batch).await.ok().context("the central bank ended the stream")?;
                     sent += 1;
                 }

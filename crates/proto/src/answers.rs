@@ -1,0 +1,174 @@
+//! The answers to a batch, in the order of its commands.
+//!
+//! Nearly every batch is settled whole, in one block, its commands one after another. Such a batch is answered by its place
+//! alone ([`Answers::Run`]) where its sender says that it takes that; otherwise, and to any other sender, an answer a
+//! command, 32 bytes each ([`crate::packed`]). Nodes pass answers on as they came.
+
+use bytes::Bytes;
+use cbdc_ledger::{Height, Outcome};
+
+use crate::packed::{Answer, BATCH_COMMANDS_MAX, PACKED_BYTES, pack, unpack};
+use crate::v1;
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answers {
+    /// All settled, with neither limit nor amount to tell, one after another in the block at `height` from index `first` on.
+    Run { height: Height, first: u32, count: usize },
+    /// An answer a command, packed.
+    Each(Bytes),
+}
+
+impl From<&[Answer]> for Answers {
+    fn from(answers: &[Answer]) -> Answers {
+        Answers::Each(pack(answers))
+    }
+}
+
+impl Answers {
+    /// The same answer to each of `count` commands.
+    pub fn all(answer: Answer, count: usize) -> Answers {
+        Answers::Each(pack(&vec![answer; count]))
+    }
+
+    /// Reads what a stream brought.
+    ///
+    /// # Errors
+    /// A sentence, where the message holds no whole number of answers, answers in both forms, or a run that no block and no batch
+    /// can hold.
+    pub fn from_message(message: v1::OutcomeBatch) -> Result<Answers, String> {
+        let v1::OutcomeBatch { outcomes, settled_run, .. } = message;
+        let Some(v1::SettledRun { height, first_index, count }) = settled_run else {
+            return match outcomes.len().is_multiple_of(PACKED_BYTES) {
+                true => Ok(Answers::Each(outcomes)),
+                false => {
+                    Err(format!("expected a multiple of {PACKED_BYTES} bytes of outcomes, found {}", outcomes.len()))
+                }
+            };
+        };
+        if !outcomes.is_empty() {
+            return Err("expected outcomes or a settled run, found both".to_owned());
+        }
+        let is_of_batch = (1..=BATCH_COMMANDS_MAX).contains(&(count as usize));
+        let in_bounds = height > 0 && is_of_batch && first_index.checked_add(count).is_some();
+        if !in_bounds {
+            return Err(format!(
+                "expected a run of 1 to {BATCH_COMMANDS_MAX} commands in a block, found {count} from index {first_index} on at height {height}"
+            ));
+        }
+        Ok(Answers::Run { height: Height(height), first: first_index, count: count as usize })
+    }
+
+    /// The message of a batch's answers, to a sender that takes runs or not.
+    pub fn into_message(self, batch_id: u64, takes_runs: bool) -> v1::OutcomeBatch {
+        match self {
+            Answers::Run { height, first, count } if takes_runs => {
+                let run = v1::SettledRun { height: height.0, first_index: first, count: count as u32 };
+                v1::OutcomeBatch { batch_id, outcomes: Bytes::new(), settled_run: Some(run) }
+            }
+            other => v1::OutcomeBatch { batch_id, outcomes: other.packed(), settled_run: None },
+        }
+    }
+
+    /// How many commands are answered.
+    pub fn len(&self) -> usize {
+        match self {
+            Answers::Run { count, .. } => *count,
+            Answers::Each(packed) => packed.len() / PACKED_BYTES,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The answer to a batch of one command; `None` where there are more, or its code is unknown.
+    pub fn only(&self) -> Option<Answer> {
+        if self.len() != 1 {
+            return None;
+        }
+        self.unpacked().ok()?.pop()
+    }
+
+    /// The answers to the commands `from..to`, which lie within the batch.
+    pub fn part(&self, from: usize, to: usize) -> Answers {
+        match self {
+            Answers::Run { height, first, .. } => {
+                Answers::Run { height: *height, first: first + from as u32, count: to - from }
+            }
+            Answers::Each(packed) => Answers::Each(packed.slice(from * PACKED_BYTES..to * PACKED_BYTES)),
+        }
+    }
+
+    /// An answer a command, 32 bytes each.
+    pub fn packed(self) -> Bytes {
+        match self {
+            Answers::Run { height, first, count } => pack(&run(height, first, count).collect::<Vec<_>>()),
+            Answers::Each(packed) => packed,
+        }
+    }
+
+    /// An answer a command.
+    ///
+    /// # Errors
+    /// A sentence that names an unknown code.
+    pub fn unpacked(&self) -> Result<Vec<Answer>, String> {
+        match self {
+            Answers::Run { height, first, count } => Ok(run(*height, *first, *count).collect()),
+            Answers::Each(packed) => unpack(packed),
+        }
+    }
+}
+
+fn run(height: Height, first: u32, count: usize) -> impl Iterator<Item = Answer> {
+    (first..).take(count).map(move |index| Answer::ordered(height, index, Outcome::settled()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cbdc_ledger::Reason;
+
+    const RUN: Answers = Answers::Run { height: Height(7), first: 40, count: 3 };
+
+    fn settled(index: u32) -> Answer {
+        Answer::ordered(Height(7), index, Outcome::settled())
+    }
+
+    #[test]
+    fn a_run_is_an_answer_a_command() {
+        assert_eq!(RUN.unpacked().unwrap(), [40, 41, 42].map(settled));
+        assert_eq!(RUN.packed(), pack(&[40, 41, 42].map(settled)));
+        assert_eq!(RUN.part(1, 3).unpacked().unwrap(), [41, 42].map(settled));
+        let each = Answers::from(&[40, 41, 42].map(settled)[..]);
+        assert_eq!((each.len(), each.part(1, 3).unpacked().unwrap()), (3, vec![settled(41), settled(42)]));
+    }
+
+    #[test]
+    fn a_run_travels_only_to_a_sender_that_takes_it() {
+        let message = RUN.into_message(5, true);
+        assert_eq!((message.batch_id, message.outcomes.len()), (5, 0));
+        assert_eq!(Answers::from_message(message).unwrap(), RUN);
+        let message = RUN.into_message(5, false);
+        assert_eq!((message.outcomes.len(), message.settled_run), (96, None));
+        assert_eq!(Answers::from_message(message).unwrap().unpacked(), RUN.unpacked());
+        let refused = Answers::all(Answer::not_ordered(Outcome::refused(Reason::Overloaded, 0, 0)), 2);
+        assert_eq!(Answers::from_message(refused.clone().into_message(5, true)).unwrap(), refused);
+    }
+
+    #[test]
+    fn what_is_no_answer_to_a_batch_is_refused() {
+        let refusal = |change: fn(&mut v1::OutcomeBatch, &mut v1::SettledRun)| {
+            let mut message = RUN.into_message(5, true);
+            let mut run = message.settled_run.take().unwrap();
+            change(&mut message, &mut run);
+            Answers::from_message(v1::OutcomeBatch { settled_run: Some(run), ..message }).unwrap_err()
+        };
+        assert!(refusal(|message, _| message.outcomes = vec![0; 32].into()).contains("found both"));
+        assert!(refusal(|_, run| run.height = 0).contains("at height 0"));
+        assert!(refusal(|_, run| run.count = 8_193).contains("found 8193"));
+        assert!(refusal(|_, run| run.count = 0).contains("found 0"));
+        assert!(refusal(|_, run| run.first_index = u32::MAX).contains("from index 4294967295"));
+        let crooked = v1::OutcomeBatch { batch_id: 1, outcomes: vec![0; 31].into(), settled_run: None };
+        assert!(Answers::from_message(crooked).unwrap_err().contains("multiple of 32"));
+    }
+}
