@@ -16,21 +16,19 @@
 //! Fewer than `2n` ranges are examined, each of them fixed before the coefficients are drawn. By 4, all verdicts of a batch
 //! of `n` are right but with probability below `2n·2^-128`, and a wrong one errs towards "valid".
 //!
-//! One bad signature makes a batch cost half as much again to twice as much; nothing but bad ones, which a hostile sender
-//! could offer, cost about twice as much as single checks of them.
+//! One bad signature makes a batch cost about another sum of all; nothing but bad ones, which a hostile sender could offer, cost
+//! two more sums and a single check each.
 
 use std::collections::VecDeque;
-use std::iter::{once, repeat_n};
 
-use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::scalar::Scalar;
-use curve25519_dalek::traits::VartimeMultiscalarMul;
 use rand::rngs::{StdRng, SysRng};
 use rand::{Rng, SeedableRng};
 
-use super::decompress::decompress;
-use super::{DecompressedKey, Equation, Signature, vanishes, verify};
+use super::hash::{Message, sha512_all};
+use super::points::{Factors, Points};
+use super::{DecompressedKey, Signature, vanishes, verify};
 
 /// Signatures to be verified together. Same verdicts as [`verify`] on each, whatever else is in the batch.
 ///
@@ -69,100 +67,163 @@ impl<'a> Batch<'a> {
     /// The verdict on each signature, in the order of the pushes: true if valid.
     pub fn verdicts(&self) -> Vec<bool> {
         if self.len() < 2 {
-            return self.verdicts_one_by_one();
+            return self.entries.iter().map(Entry::is_valid).collect();
         }
         // Without secret coefficients a batch proves nothing; single checks need none and agree with it.
         let Ok(mut coefficients) = StdRng::try_from_rng(&mut SysRng) else {
-            return self.verdicts_one_by_one();
+            return self.entries.iter().map(Entry::is_valid).collect();
         };
         let commitments: Vec<[u8; 32]> = self.entries.iter().map(|entry| entry.signature.halves().0).collect();
+        let (points, are_points) = Points::read(self.entries.iter().map(|entry| entry.key), &commitments);
+        let hashed: Vec<Message<'_>> = self.entries.iter().map(Entry::hashed).collect();
         let mut terms = Vec::with_capacity(self.len());
-        for (position, (entry, commitment)) in self.entries.iter().zip(decompress(&commitments)).enumerate() {
-            let read = |commitment| Equation::with_commitment(commitment, entry.key, entry.parts, entry.signature);
-            if let Some(equation) = commitment.and_then(read) {
-                terms.push(Term { position, equation, coefficient: draw(&mut coefficients) });
+        for (position, (entry, hash)) in self.entries.iter().zip(sha512_all(&hashed)).enumerate() {
+            if let (true, Some(response)) = (are_points[position], canonical(&entry.signature.halves().1)) {
+                let challenge = Scalar::from_bytes_mod_order_wide(&hash);
+                terms.push(Term { position, challenge, response, coefficient: draw(&mut coefficients) });
             }
         }
         let mut verdicts = vec![false; self.len()];
-        mark_valid(&terms, &mut verdicts);
+        self.mark_valid(&points, &terms, &mut verdicts);
         verdicts
     }
 
-    fn verdicts_one_by_one(&self) -> Vec<bool> {
-        self.entries.iter().map(|entry| verify(entry.key, entry.parts, entry.signature)).collect()
+    /// Sets the verdict of every valid signature among `terms`; the verdicts start as false.
+    fn mark_valid(&self, points: &Points<'_>, terms: &[Term], verdicts: &mut [bool]) {
+        if terms.is_empty() {
+            return;
+        }
+        let mut halving_budget = 2 * terms.len();
+        let mut undecided = VecDeque::from([(terms, weighted_sum(points, terms))]);
+        while let Some((range, sum)) = undecided.pop_front() {
+            if vanishes(&sum) {
+                for term in range {
+                    verdicts[term.position] = true;
+                }
+                continue;
+            }
+            if range.len() == 1 {
+                continue;
+            }
+            let (left, right) = range.split_at(range.len() / 2);
+            let Some(budget_left) = halving_budget.checked_sub(left.len()) else {
+                for term in range {
+                    verdicts[term.position] = self.entries[term.position].is_valid();
+                }
+                continue;
+            };
+            halving_budget = budget_left;
+            let left_sum = weighted_sum(points, left);
+            undecided.push_back((left, left_sum));
+            undecided.push_back((right, sum - left_sum));
+        }
+    }
+}
+
+impl Entry<'_> {
+    /// What is hashed.
+    fn hashed(&self) -> Message<'_> {
+        let (commitment, _) = self.signature.0.split_at(32);
+        [commitment, &self.key.public_key_bytes()[..], self.parts[0], self.parts[1]]
+    }
+
+    /// The verdict on it alone.
+    fn is_valid(&self) -> bool {
+        verify(self.key, self.parts, self.signature)
     }
 }
 
 /// A signature whose equation could be read, with its coefficient `z`.
-struct Term<'a> {
-    /// Where in the batch its verdict goes.
+struct Term {
+    /// Where in the batch it stands.
     position: usize,
-    equation: Equation<'a>,
-    coefficient: Scalar,
+    /// `k`.
+    challenge: Scalar,
+    /// `s`, little-endian.
+    response: [u64; 4],
+    coefficient: u128,
 }
 
-fn draw(coefficients: &mut StdRng) -> Scalar {
+fn draw(coefficients: &mut StdRng) -> u128 {
     let mut bytes = [0; 16];
     coefficients.fill_bytes(&mut bytes);
-    Scalar::from(u128::from_le_bytes(bytes))
+    u128::from_le_bytes(bytes)
 }
 
-/// Sets the verdict of every valid signature among `terms`; the verdicts start as false.
-fn mark_valid(terms: &[Term<'_>], verdicts: &mut [bool]) {
-    if terms.is_empty() {
-        return;
+/// The order of the base point, little-endian.
+const ORDER: [u64; 4] = [0x5812_631a_5cf5_d3ed, 0x14de_f9de_a2f7_9cd6, 0, 0x1000_0000_0000_0000];
+
+/// A number below the order; `None` of any other.
+fn canonical(bytes: &[u8; 32]) -> Option<[u64; 4]> {
+    let words: [u64; 4] =
+        std::array::from_fn(|at| u64::from_le_bytes(std::array::from_fn(|byte| bytes[8 * at + byte])));
+    words.iter().rev().lt(ORDER.iter().rev()).then_some(words)
+}
+
+/// A sum of products, reduced once at its end. Of 128 bits times 253, so that there is room for any number of them.
+#[derive(Default)]
+struct Products([u64; 8]);
+
+impl Products {
+    fn add(&mut self, factor: u128, number: &[u64; 4]) {
+        for (from, factor) in [factor as u64, (factor >> 64) as u64].into_iter().enumerate() {
+            let mut carried = 0;
+            for (at, sum) in self.0[from..].iter_mut().enumerate() {
+                // A product of words, a word and a carry never exceed 128 bits.
+                let product = u128::from(factor) * u128::from(number.get(at).copied().unwrap_or(0));
+                let next = product + u128::from(*sum) + u128::from(carried);
+                (*sum, carried) = (next as u64, (next >> 64) as u64);
+            }
+        }
     }
-    let mut halving_budget = 2 * terms.len();
-    let mut undecided = VecDeque::from([(terms, weighted_sum(terms))]);
-    while let Some((range, sum)) = undecided.pop_front() {
-        if vanishes(&sum) {
-            for term in range {
-                verdicts[term.position] = true;
-            }
-            continue;
-        }
-        if range.len() == 1 {
-            continue;
-        }
-        let (left, right) = range.split_at(range.len() / 2);
-        let Some(budget_left) = halving_budget.checked_sub(left.len()) else {
-            for term in range {
-                verdicts[term.position] = term.equation.holds();
-            }
-            continue;
-        };
-        halving_budget = budget_left;
-        let left_sum = weighted_sum(left);
-        undecided.push_back((left, left_sum));
-        undecided.push_back((right, sum - left_sum));
+
+    fn reduced(&self) -> Scalar {
+        Scalar::from_bytes_mod_order_wide(&std::array::from_fn(|byte| self.0[byte / 8].to_le_bytes()[byte % 8]))
     }
 }
 
 /// `Σ z·(R + k·A − s·B)` over the terms.
-fn weighted_sum(terms: &[Term<'_>]) -> EdwardsPoint {
-    let base_coefficient = -terms.iter().map(|term| term.coefficient * term.equation.response).sum::<Scalar>();
-    let padding = padding(terms.len());
-    EdwardsPoint::vartime_multiscalar_mul(
-        once(base_coefficient)
-            .chain(terms.iter().map(|term| term.coefficient * term.equation.challenge))
-            .chain(terms.iter().map(|term| term.coefficient))
-            .chain(repeat_n(Scalar::ZERO, padding)),
-        once(&ED25519_BASEPOINT_POINT)
-            .chain(terms.iter().map(|term| term.equation.key))
-            .chain(terms.iter().map(|term| &term.equation.commitment))
-            .chain(repeat_n(&ED25519_BASEPOINT_POINT, padding)),
-    )
+fn weighted_sum(points: &Points<'_>, terms: &[Term]) -> EdwardsPoint {
+    let mut of_base = Products::default();
+    let factors = terms.iter().map(|term| {
+        of_base.add(term.coefficient, &term.response);
+        let of_commitment = Scalar::from(term.coefficient);
+        Factors { position: term.position, of_key: of_commitment * term.challenge, of_commitment }
+    });
+    let factors: Vec<Factors> = factors.collect();
+    points.sum(-of_base.reduced(), &factors)
 }
 
-/// How many terms of zero to add, for speed alone.
-///
-/// curve25519-dalek 5 takes Straus' algorithm below 190 points, Pippenger's from there on. The tables of Straus outgrow the
-/// first-level cache well before that. Terms of zero cost Pippenger next to nothing, so they bring it in earlier.
-fn padding(signatures: usize) -> usize {
-    const PIPPENGER_FROM_POINTS: usize = 190;
-    const PIPPENGER_PAYS_FROM_SIGNATURES: usize = 40;
-    if signatures < PIPPENGER_PAYS_FROM_SIGNATURES {
-        return 0;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn numbers_below_the_order_are_canonical() {
+        let minus_one = (-Scalar::ONE).to_bytes();
+        assert!(canonical(&minus_one).is_some());
+        let mut order = minus_one;
+        order[0] += 1;
+        assert_eq!(canonical(&order), None);
+        assert_eq!(canonical(&[0xff; 32]), None);
+        assert_eq!(canonical(&[0; 32]), Some([0; 4]));
     }
-    PIPPENGER_FROM_POINTS.saturating_sub(2 * signatures + 1)
+
+    proptest! {
+        #[test]
+        fn products_are_summed_up_as_the_library_sums_them(
+            terms in prop::collection::vec((any::<u128>(), any::<[u8; 32]>()), 0..20),
+        ) {
+            let (mut products, mut expected) = (Products::default(), Scalar::ZERO);
+            for (factor, bytes) in terms {
+                let number = Scalar::from_bytes_mod_order(bytes);
+                products.add(factor, &canonical(&number.to_bytes()).unwrap());
+                expected += Scalar::from(factor) * number;
+                let is_canonical = bool::from(Scalar::from_canonical_bytes(bytes).is_some());
+                prop_assert_eq!(canonical(&bytes).is_some(), is_canonical);
+            }
+            prop_assert_eq!(products.reduced(), expected);
+        }
+    }
 }

@@ -136,6 +136,10 @@ impl DecompressedKey {
         self.public_key
     }
 
+    pub(super) fn public_key_bytes(&self) -> &[u8; 32] {
+        &self.public_key.0
+    }
+
     pub(super) fn point(&self) -> &EdwardsPoint {
         &self.point
     }
