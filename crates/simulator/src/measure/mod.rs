@@ -3,10 +3,12 @@
 //! Recorders are plain values: each task of the load generator keeps its own and they are merged at the end, so that
 //! nothing is shared while the clock runs. All times are nanoseconds from the start of the load.
 
+pub mod core_speed;
 pub mod cpu;
 pub mod disk;
 pub mod latency;
 pub mod machine;
+pub mod stalls;
 pub mod thread_cpu;
 pub mod timeline;
 

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use cbdc_figures::page::document;
 
 use super::plot::{Axis, Bar, Mark, Plot, Series, bars, escape};
-use super::words::{count, date, figure, given, money, percent, rounded, share, verdict, warnings};
+use super::words::{count, date, figure, given, money, percent, rounded, share, stalls, verdict, warnings};
 use super::{curve, flows, policy};
 use crate::result::{BooksSample, RunResult, Second};
 
@@ -569,6 +569,7 @@ fn what_ran(html: &mut String, result: &RunResult) {
             "Signature checks",
             format!("{} a second on one core, in batches, in this run", rounded(machine.verify_per_core_s)),
         ),
+        ("Stalls when idle", machine.idle.map_or_else(|| "not measured".to_owned(), |idle| stalls(&idle))),
         ("cbdc", result.version.clone()),
     ];
     html.push_str("<section class=\"two\">");

@@ -3,8 +3,8 @@
 use crate::measure::{LatencyRecorder, Machine, Timeline, timeline::Answer};
 use crate::result::{
     AmountCounter, AuditVerdict, BankDeposits, BooksSample, Checks, ClassHoldings, CpuPerPayment, EventRecord,
-    HoldingBucket, Limit, LoadGenerator, LoadPoint, Maximum, NotOrdered, PolicyVersionReport, RunResult, SloVerdict,
-    SupplySample, SupplyTerms,
+    HoldingBucket, IdleStalls, Limit, LoadGenerator, LoadPoint, Maximum, NotOrdered, PolicyVersionReport, RunResult,
+    SloVerdict, SupplySample, SupplyTerms,
 };
 use crate::scenario::Scenario;
 use crate::workload::{Plan, amounts::REPORT_EDGES_MINOR};
@@ -51,6 +51,8 @@ pub fn full_run() -> RunResult {
     result.scenario.file = Some("simulations/policy-shock.toml".to_owned());
     result.started_unix_ms = 1_795_397_156_000;
     result.machine.verify_per_core_s = 81_200.0;
+    result.machine.idle =
+        Some(IdleStalls { sync_ms_p99: 0.9, sync_ms_max: 2.4, oversleep_ms_max: 0.3, core_slowest_share: 0.94 });
     play(&mut result, &scenario);
     result.settled_per_s = result.settled as f64 / result.duration_s;
     result.slo = SloVerdict { p99_ms: 200.0, held: result.latency_ms.p99 <= 200.0 };

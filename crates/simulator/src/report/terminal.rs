@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::curve;
 use super::policy::by_rule;
-use super::words::{count, figure, given, money, percent, rounded, share, verdict, warnings};
+use super::words::{count, figure, given, money, percent, rounded, share, stalls, verdict, warnings};
 use crate::result::RunResult;
 
 /// Columns before the figures.
@@ -147,6 +147,9 @@ fn costs(text: &mut String, result: &RunResult, paint: &Paint) {
     line(text, paint, "CPU", &content);
     let rate = format!("{} signatures a second on one core", rounded(result.machine.verify_per_core_s));
     line(text, paint, "verifying", &rate);
+    if let Some(idle) = result.machine.idle {
+        line(text, paint, "when idle", &stalls(&idle));
+    }
 }
 
 /// Every step of a search for the highest rate.

@@ -2,7 +2,7 @@
 
 pub use cbdc_figures::words::{count, figure, given, percent, rounded, share};
 
-use crate::result::{Currency, RunResult};
+use crate::result::{Currency, IdleStalls, RunResult};
 
 /// Minor units in the currency's unit: 123456 as `1,234.56`; negative figures with a true minus sign.
 pub fn money(minor: i64, currency: &Currency) -> String {
@@ -44,6 +44,22 @@ pub fn verdict(result: &RunResult) -> [String; 2] {
     [settled, speed]
 }
 
+/// How long the machine stood still of its own accord.
+pub fn stalls(idle: &IdleStalls) -> String {
+    format!(
+        "a sync up to {} ms (99 % within {}), a sleeper up to {} ms late, a core's slowest 0.1 s {} of its usual",
+        figure(idle.sync_ms_max),
+        figure(idle.sync_ms_p99),
+        figure(idle.oversleep_ms_max),
+        percent(idle.core_slowest_share)
+    )
+}
+
+/// A stall of the idle machine of this share of p99 makes the tail doubtful, and so does a core that does less than this share
+/// of its usual work.
+const STALL_SHARE: f64 = 0.5;
+const SLOW_SHARE: f64 = 0.7;
+
 /// Others may keep this share of the cores busy on a machine that is called quiet.
 const QUIET: f64 = 0.1;
 
@@ -64,6 +80,12 @@ pub fn warnings(result: &RunResult) -> Vec<String> {
             "The machine was not quiet: other programs used {} of its cores while the load ran.",
             percent(result.load_generator.others_busy_share)
         ));
+    }
+    let is_restless = |idle: &IdleStalls| {
+        idle.longest_ms() > result.latency_ms.p99 * STALL_SHARE || idle.core_slowest_share < SLOW_SHARE
+    };
+    if let Some(idle) = result.machine.idle.filter(is_restless) {
+        warnings.push(format!("The machine stalls by itself, so part of the tail may be its own: {}.", stalls(&idle)));
     }
     if let Some(preset) = &result.policy.preset {
         let about = |sentence: &String| format!("Provisional in {} ({}): {sentence}", preset.name, preset.date);

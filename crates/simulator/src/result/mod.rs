@@ -7,10 +7,14 @@
 //! `offered = settled + refused + failed`. `timeline` covers the warm-up too. Shares lie between 0 and 1.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::measure::Machine;
+use crate::measure::core_speed::{CoreSpeed, core_speed};
+use crate::measure::stalls::{self, Stalls};
 use crate::scenario::{CURRENCY_EXPONENT, Preset, Scenario};
 
 /// Version of the object's layout.
@@ -412,6 +416,43 @@ pub struct MachineFacts {
     pub kernel: String,
     /// Signatures one core verifies a second, in batches, measured in the same run.
     pub verify_per_core_s: f64,
+    /// How long the machine held up a program that asked next to nothing of it, before the load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<IdleStalls>,
+}
+
+/// The machine's own stalls, measured before the load: no latency on it is better.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+pub struct IdleStalls {
+    /// 99 % of the syncs of 32 KiB to the run's folder took at most this long.
+    pub sync_ms_p99: f64,
+    /// The longest of them.
+    pub sync_ms_max: f64,
+    /// How much later than it asked for a sleeping program was woken, at most.
+    pub oversleep_ms_max: f64,
+    /// What a core did in its slowest tenth of a second, as a share of what it did in the median one.
+    pub core_slowest_share: f64,
+}
+
+impl MachineFacts {
+    /// Measures this machine, with the disk below `folder`, for three seconds.
+    ///
+    /// # Errors
+    /// The folder takes no file.
+    pub(crate) fn measure(&mut self, folder: &Path) -> anyhow::Result<()> {
+        let CoreSpeed { verify_per_s, slowest_share } = core_speed();
+        let measured = stalls::measure(folder).with_context(|| format!("writing into {}", folder.display()))?;
+        let Stalls { sync_ms_p99, sync_ms_max, oversleep_ms_max } = measured;
+        self.verify_per_core_s = verify_per_s;
+        self.idle = Some(IdleStalls { sync_ms_p99, sync_ms_max, oversleep_ms_max, core_slowest_share: slowest_share });
+        Ok(())
+    }
+}
+
+impl IdleStalls {
+    pub fn longest_ms(&self) -> f64 {
+        self.sync_ms_max.max(self.oversleep_ms_max)
+    }
 }
 
 /// Which checks were on.
@@ -669,7 +710,7 @@ impl RunResult {
                 cpu: machine.cpu.clone(),
                 memory_gib: machine.memory_gib,
                 kernel: machine.kernel.clone(),
-                verify_per_core_s: 0.0,
+                ..MachineFacts::default()
             },
             ..Self::default()
         }

@@ -28,7 +28,6 @@ pub const DRAIN_MAX: Duration = Duration::from_secs(60);
 /// Counters that a progress bar reads while the load runs.
 #[derive(Default)]
 pub struct Live {
-    pub offered: AtomicU64,
     pub settled: AtomicU64,
     pub refused: AtomicU64,
     /// Latencies of the last second, µs, for the p99 on display.
@@ -146,7 +145,6 @@ impl LaneRunner {
         progress.lateness.record(due, now_ns);
         let could_leave = (due + self.batch_delay_ns()).max(progress.no_room_until_ns);
         progress.own_lateness.record(due, due + now_ns.saturating_sub(could_leave));
-        self.live.offered.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Drives one stream until all is answered (`Ok`) or it breaks (`Err`); what it had in flight is then queued again.
@@ -247,6 +245,7 @@ impl LaneRunner {
         let now_ns = self.elapsed_ns();
         let retry_at = Instant::now() + RETRY_AFTER;
         let mut recent = Vec::with_capacity(answers.len());
+        let mut refused = 0;
         for (place, answer) in (from..).zip(answers) {
             let due = self.lane.due_ns[place];
             if answer.state != State::Final || answer.outcome.reason == Reason::Unavailable {
@@ -258,16 +257,17 @@ impl LaneRunner {
             }
             progress.unanswered -= 1;
             let became = if answer.outcome.is_settled() {
-                self.live.settled.fetch_add(1, Ordering::Relaxed);
                 progress.latency.record(due, now_ns);
                 recent.push(u32::try_from((now_ns.saturating_sub(due)) / 1_000).unwrap_or(u32::MAX));
                 timeline::Answer::Settled
             } else {
-                self.live.refused.fetch_add(1, Ordering::Relaxed);
+                refused += 1;
                 timeline::Answer::Refused(answer.outcome.reason)
             };
             progress.timeline.answered(due, now_ns, became);
         }
+        self.live.settled.fetch_add(recent.len() as u64, Ordering::Relaxed);
+        self.live.refused.fetch_add(refused, Ordering::Relaxed);
         self.live.recent_us.lock().unwrap_or_else(PoisonError::into_inner).extend(recent);
     }
 }

@@ -168,9 +168,9 @@ async fn measure(
     result: &mut RunResult,
 ) -> Result<()> {
     let Prepared { mut payments, accounts, deposits } = prepared;
-    progress.step("measuring what a core verifies");
-    result.machine.verify_per_core_s = tokio::task::block_in_place(probe::verify_per_core_s);
+    progress.step("measuring the machine: what a core verifies, and how long it stalls when idle");
     let folder: &NetworkFolder = network;
+    tokio::task::block_in_place(|| result.machine.measure(folder.dir()))?;
     let central = folder.central_bank();
     let before = counters(folder, nodes).await;
     let clock = CpuClock::start(nodes.process_ids()).ok();

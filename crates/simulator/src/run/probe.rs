@@ -1,35 +1,10 @@
-//! Small measurements around a run: a node's counters, and what a core can verify.
+//! Nodes' counters, before and after a run.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cbdc_ledger::SigningKey;
-use cbdc_ledger::signature::{Batch, DecompressedKey};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-/// How long a core is measured.
-const MEASURE: Duration = Duration::from_millis(400);
-/// Signatures in a measured batch: as many as a node verifies together.
-const BATCH: usize = 512;
-
-/// Signatures that one core verifies a second, in batches, on this machine now.
-pub fn verify_per_core_s() -> f64 {
-    let keys: Vec<SigningKey> = (0..BATCH).map(|number| SigningKey::from_seed([number as u8; 32])).collect();
-    let message = [7_u8; 72];
-    let prefix = [1_u8; 40];
-    let signatures: Vec<_> = keys.iter().map(|key| key.sign([&prefix, &message])).collect();
-    let public: Vec<DecompressedKey> = keys.iter().filter_map(|key| key.public_key().decompress().ok()).collect();
-    let (began, mut verified) = (Instant::now(), 0_u64);
-    while began.elapsed() < MEASURE {
-        let mut batch = Batch::with_capacity(BATCH);
-        for (key, signature) in public.iter().zip(&signatures) {
-            batch.push(key, [&prefix, &message], signature);
-        }
-        verified += batch.verdicts().iter().filter(|good| **good).count() as u64;
-    }
-    verified as f64 / began.elapsed().as_secs_f64()
-}
 
 /// A node's counters and gauges, summed over labels, as its Prometheus endpoint shows them.
 pub async fn scrape(address: &str) -> Result<BTreeMap<String, f64>> {

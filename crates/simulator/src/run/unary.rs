@@ -35,7 +35,7 @@ pub async fn run(runner: LaneRunner, channel: Channel) -> LaneOutcome {
     let (answered, mut answers) = mpsc::unbounded_channel::<(usize, u64, Option<Answer>)>();
     let room = Arc::new(Semaphore::new(load.in_flight_max as usize));
     let offer = {
-        let (lane, live) = (lane.clone(), live.clone());
+        let lane = lane.clone();
         async move {
             let (mut lateness, mut no_room_until_ns) = (Vec::with_capacity(lane.len()), 0);
             for (place, due) in lane.due_ns.iter().enumerate() {
@@ -47,7 +47,6 @@ pub async fn run(runner: LaneRunner, channel: Channel) -> LaneOutcome {
                 if !has_room {
                     no_room_until_ns = elapsed_ns();
                 }
-                live.offered.fetch_add(1, Ordering::Relaxed);
                 let Ok(Command::Payment(payment)) = Command::from_bytes(&lane.slice(place, place + 1)) else {
                     continue;
                 };

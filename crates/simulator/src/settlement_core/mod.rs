@@ -71,6 +71,8 @@ pub async fn measure(options: &CoreOptions, note: impl Fn(&str)) -> Result<CoreR
     result.set_up_s = began.elapsed().as_secs_f64();
 
     let folder = Folder::make(options.data.as_deref())?;
+    note("measuring the machine");
+    tokio::task::block_in_place(|| result.machine.measure(&folder.path))?;
     result.store = StoreFacts::of(&folder.path, disk::filesystem_of(&folder.path), folder.kept);
     let store = Arc::new(RocksStore::open(&folder.path)?);
     let (ordering, committed) = Ordering::start(OrderingConfig::default(), store.clone(), None).await?;
@@ -92,7 +94,6 @@ pub async fn measure(options: &CoreOptions, note: impl Fn(&str)) -> Result<CoreR
     let ledger = pipeline.finish().await?;
     check(&mut result, &ledger, store.clone())?;
     drop(store);
-    result.machine.verify_per_core_s = tokio::task::block_in_place(crate::run::probe::verify_per_core_s);
     Ok(result)
 }
 

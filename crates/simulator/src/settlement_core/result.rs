@@ -163,7 +163,7 @@ impl CoreResult {
                 cpu: machine.cpu.clone(),
                 memory_gib: machine.memory_gib,
                 kernel: machine.kernel.clone(),
-                verify_per_core_s: 0.0,
+                ..MachineFacts::default()
             },
             ..Self::default()
         }
