@@ -4,8 +4,8 @@
 //!    since the one before and fewer than `proposals_in_flight_max` are on their way to disk. So proposals grow with the
 //!    load, and an idle network answers at once.
 //!
-//!    The pause is `interval_ms` and 5 µs for each command of the one before, 8 ms at most: about 2 ms at 75,000 payments a
-//!    second, 6 at 150,000. A block costs the network's nodes half a millisecond of CPU however few commands it holds; what
+//!    The pause is `interval_ms` and 6 µs for each command of the one before, 8 ms at most: about 2 ms at 75,000 payments a
+//!    second, 8 at 150,000. A block costs the network's nodes half a millisecond of CPU however few commands it holds; what
 //!    many small ones take from verifying, everybody waits for.
 //! 2. Its time is stamped. If the clock has jumped, its commands are answered `CLOCK_JUMP` and nothing is proposed.
 //! 3. It is announced to settlement and proposed. The next one is gathered while this one is on its way.
@@ -31,7 +31,7 @@ use crate::measures;
 /// Bytes of a proposal: a block must fit into a message with room to spare.
 const PROPOSAL_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// What each command of a proposal adds to the pause after it.
-const PAUSE_PER_COMMAND: Duration = Duration::from_micros(5);
+const PAUSE_PER_COMMAND: Duration = Duration::from_micros(6);
 /// The longest pause, unless the configured interval is longer.
 const PAUSE_MAX: Duration = Duration::from_millis(8);
 /// How often the sequencer looks whether something is due.
@@ -238,7 +238,7 @@ mod tests {
             let config = SequencerConfig { interval_ms, ..SequencerConfig::default() };
             pause_after(commands, &config).as_micros()
         };
-        assert_eq!([0, 1, 200, 1_000].map(|commands| pause_us(commands, 1)), [1_000, 1_005, 2_000, 6_000]);
+        assert_eq!([0, 1, 200, 1_000].map(|commands| pause_us(commands, 1)), [1_000, 1_006, 2_200, 7_000]);
         assert_eq!([8_192, usize::MAX].map(|commands| pause_us(commands, 1)), [8_000, 8_000]);
         // A longer interval is what the operator asked for.
         assert_eq!([0, 8_192].map(|commands| pause_us(commands, 20)), [20_000, 20_000]);
