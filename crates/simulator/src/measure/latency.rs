@@ -34,11 +34,6 @@ impl LatencyRecorder {
         }
     }
 
-    /// Adds another recorder's counts.
-    pub fn merge(&mut self, other: &Self) {
-        self.histogram.add(&other.histogram).expect("all recorders have the same bounds");
-    }
-
     /// How many latencies were counted.
     pub fn count(&self) -> u64 {
         self.histogram.len()
@@ -107,19 +102,6 @@ mod tests {
         recorder.record(5 * MS, 6 * MS);
         assert_eq!(recorder.count(), 1);
         assert_eq!(recorder.summary().max, 1.0);
-    }
-
-    #[test]
-    fn merged_recorders_count_as_one() {
-        let (mut one, mut two, mut both) = (LatencyRecorder::new(0), LatencyRecorder::new(0), LatencyRecorder::new(0));
-        for at in 1..2_000 {
-            let half = if at % 2 == 0 { &mut one } else { &mut two };
-            half.record(0, at * MS / 7);
-            both.record(0, at * MS / 7);
-        }
-        one.merge(&two);
-        assert_eq!(one.summary(), both.summary());
-        assert_eq!(one.distribution(), both.distribution());
     }
 
     #[test]

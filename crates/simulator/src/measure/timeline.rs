@@ -81,28 +81,6 @@ impl Timeline {
         self.second(at_ns).supply_minor = Some(supply_minor);
     }
 
-    /// Adds another timeline's counts, second by second.
-    pub fn merge(&mut self, other: &Self) {
-        if self.seconds.len() < other.seconds.len() {
-            self.seconds.resize(other.seconds.len(), Counts::default());
-        }
-        self.seconds_max = self.seconds_max.max(other.seconds_max);
-        for (mine, theirs) in self.seconds.iter_mut().zip(&other.seconds) {
-            mine.offered += theirs.offered;
-            mine.settled += theirs.settled;
-            mine.refused += theirs.refused;
-            for (reason, count) in &theirs.refusals {
-                *mine.refusals.entry(*reason).or_default() += count;
-            }
-            mine.failed += theirs.failed;
-            mine.supply_minor = theirs.supply_minor.or(mine.supply_minor);
-            if let Some(latency_us) = &theirs.latency_us {
-                let sum = mine.latency_us.get_or_insert_with(empty_histogram);
-                sum.add(latency_us).expect("all seconds have the same bounds");
-            }
-        }
-    }
-
     /// The timeline as it stands in a result.
     pub fn seconds(&self) -> Vec<Second> {
         let row = |(at_s, counts): (usize, &Counts)| {
@@ -167,18 +145,14 @@ mod tests {
     }
 
     #[test]
-    fn merged_timelines_count_every_payment_once() {
-        let (mut one, mut two) = (Timeline::new(1.0), Timeline::new(2.0));
-        one.answered(0, 1, Answer::Settled);
-        two.answered(0, 5_000_000, Answer::Settled);
-        two.answered(0, SECOND_NS, Answer::Failed);
-        two.supply(SECOND_NS, 77);
-        one.answered(0, 1, Answer::Refused(Reason::HoldingLimit));
-        two.answered(0, 1, Answer::Refused(Reason::HoldingLimit));
-        one.merge(&two);
-        let seconds = one.seconds();
-        assert_eq!((seconds[0].settled, seconds[1].failed, seconds[1].supply_minor), (2, 1, Some(77)));
+    fn a_second_shows_its_refusals_by_reason_and_its_supply() {
+        let mut timeline = Timeline::new(2.0);
+        timeline.answered(0, 1, Answer::Settled);
+        timeline.answered(0, SECOND_NS, Answer::Failed);
+        timeline.supply(SECOND_NS, 77);
+        (0..2).for_each(|_| timeline.answered(0, 1, Answer::Refused(Reason::HoldingLimit)));
+        let seconds = timeline.seconds();
+        assert_eq!((seconds[0].settled, seconds[1].failed, seconds[1].supply_minor), (1, 1, Some(77)));
         assert_eq!((seconds[0].refused, seconds[0].refusals.get("HOLDING_LIMIT")), (2, Some(&2)));
-        assert!(seconds[0].p99_ms > Some(4.9));
     }
 }

@@ -3,7 +3,7 @@
 //! One task a bank sends the payments that are due, in batches of at most the scenario's size, whether or not earlier
 //! ones were answered: a stall shows as latency, never as fewer payments. Another takes the answers. When a stream
 //! breaks, or a node says that it does not know, the same records are sent again until each has one final answer; that
-//! is safe, because a number settles at most once.
+//! is safe, because a number settles at most once. What is noted of each payment is counted later ([`super::lane_outcome`]).
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,9 +15,8 @@ use cbdc_client::payment_stream::{self, BatchAnswers, BatchSender};
 use cbdc_ledger::Reason;
 use cbdc_proto::packed::{Answer, State};
 
+use super::lane_outcome::{Departure, LaneOutcome};
 use super::payments::Lane;
-use crate::measure::latency::LatencyRecorder;
-use crate::measure::timeline::{self, Timeline};
 use crate::scenario::Load;
 
 /// How long a broken stream's records wait before they are sent again.
@@ -32,23 +31,6 @@ pub struct Live {
     pub refused: AtomicU64,
     /// Latencies of the last second, µs, for the p99 on display.
     pub recent_us: Mutex<Vec<u32>>,
-}
-
-/// What became of one lane.
-pub struct LaneOutcome {
-    /// When each payment was due, ns after the start.
-    pub due_ns: Vec<u64>,
-    /// The final answer of each payment, in order; `None` where there was none in time.
-    pub answers: Vec<Option<Answer>>,
-    pub latency: LatencyRecorder,
-    pub timeline: Timeline,
-    /// How late payments were sent, from the moment each was due.
-    pub lateness: LatencyRecorder,
-    /// The same without what the generator could not help: a message may take its time to fill, and the network may leave no
-    /// room or no stream.
-    pub own_lateness: LatencyRecorder,
-    /// Streams that broke.
-    pub breaks: u64,
 }
 
 pub struct LaneRunner {
@@ -69,11 +51,7 @@ fn in_flight_payments(in_flight: &InFlight) -> usize {
 }
 
 struct Progress {
-    answers: Vec<Option<Answer>>,
-    latency: LatencyRecorder,
-    lateness: LatencyRecorder,
-    own_lateness: LatencyRecorder,
-    timeline: Timeline,
+    outcome: LaneOutcome,
     /// Until when the network left no room for another payment.
     no_room_until_ns: u64,
     /// Ranges to be sent again, with the earliest time for it.
@@ -81,28 +59,30 @@ struct Progress {
     unanswered: usize,
 }
 
+impl Progress {
+    fn note_departure(&mut self, payments: std::ops::Range<usize>, now_ns: u64) {
+        let no_room_until_ns = self.no_room_until_ns;
+        self.outcome.departures.push(Departure { payments, at_ns: now_ns, ready_ns: now_ns, no_room_until_ns });
+    }
+}
+
 impl LaneRunner {
     /// Runs until every payment has its final answer, or patience ends.
     pub async fn run(self) -> LaneOutcome {
-        let warm_up_ns = (self.load.warm_up_s * 1e9) as u64;
         let mut progress = Progress {
-            answers: vec![None; self.lane.len()],
-            latency: LatencyRecorder::new(warm_up_ns),
-            lateness: LatencyRecorder::new(warm_up_ns),
-            own_lateness: LatencyRecorder::new(warm_up_ns),
-            timeline: Timeline::new(self.load.total_s()),
+            outcome: LaneOutcome::new(self.lane.due_ns.clone(), self.batch_delay_ns()),
             no_room_until_ns: 0,
             again: VecDeque::new(),
             unanswered: self.lane.len(),
         };
         let last_due = self.lane.due_ns.last().copied().unwrap_or(0);
         let give_up = self.start + Duration::from_nanos(last_due) + self.patience;
-        let (mut next, mut breaks) = (0, 0);
+        let mut next = 0;
         while progress.unanswered > 0 && Instant::now() < give_up {
             match payment_stream::open(&self.connection, self.load.in_flight_max as usize).await {
                 Ok((sender, answers)) => {
                     let ended = self.one_stream(sender, answers, &mut progress, &mut next, give_up).await;
-                    breaks += u64::from(ended.is_err());
+                    progress.outcome.breaks += u64::from(ended.is_err());
                 }
                 Err(error) => {
                     tracing::debug!(%error, "no stream to the bank");
@@ -112,13 +92,8 @@ impl LaneRunner {
             }
         }
         let now_ns = self.elapsed_ns();
-        for (place, answer) in progress.answers.iter().enumerate() {
-            if answer.is_none() {
-                progress.timeline.answered(self.lane.due_ns[place], now_ns, timeline::Answer::Failed);
-            }
-        }
-        let Progress { answers, latency, lateness, own_lateness, timeline, .. } = progress;
-        LaneOutcome { due_ns: self.lane.due_ns.clone(), answers, latency, timeline, lateness, own_lateness, breaks }
+        progress.outcome.give_up(now_ns);
+        progress.outcome
     }
 
     fn elapsed_ns(&self) -> u64 {
@@ -130,21 +105,11 @@ impl LaneRunner {
         let now_ns = self.elapsed_ns();
         progress.no_room_until_ns = now_ns;
         let from = *next;
-        while *next < self.lane.len() && self.lane.due_ns[*next] <= now_ns {
-            self.note_offered(*next, now_ns, progress);
-            *next += 1;
-        }
+        *next += self.lane.due_ns[from..].iter().take_while(|due| **due <= now_ns).count();
         if *next > from {
+            progress.note_departure(from..*next, now_ns);
             progress.again.push_back((Instant::now(), from, *next));
         }
-    }
-
-    fn note_offered(&self, place: usize, now_ns: u64, progress: &mut Progress) {
-        let due = self.lane.due_ns[place];
-        progress.timeline.offered(due);
-        progress.lateness.record(due, now_ns);
-        let could_leave = (due + self.batch_delay_ns()).max(progress.no_room_until_ns);
-        progress.own_lateness.record(due, due + now_ns.saturating_sub(could_leave));
     }
 
     /// Drives one stream until all is answered (`Ok`) or it breaks (`Err`); what it had in flight is then queued again.
@@ -214,9 +179,7 @@ impl LaneRunner {
         if due == 0 || due < size && !has_waited && !is_last {
             return None;
         }
-        for place in from..from + due {
-            self.note_offered(place, now_ns, progress);
-        }
+        progress.note_departure(from..from + due, now_ns);
         *next = from + due;
         Some((from, from + due))
     }
@@ -240,31 +203,29 @@ impl LaneRunner {
         (self.start + Duration::from_nanos(due_ns)).min(again).min(latest)
     }
 
-    /// Records answers; what is not final is queued again.
+    /// Notes answers; what is not final is queued again.
     fn take_answers(&self, from: usize, answers: &[Answer], progress: &mut Progress) {
         let now_ns = self.elapsed_ns();
         let retry_at = Instant::now() + RETRY_AFTER;
         let mut recent = Vec::with_capacity(answers.len());
         let mut refused = 0;
         for (place, answer) in (from..).zip(answers) {
-            let due = self.lane.due_ns[place];
             if answer.state != State::Final || answer.outcome.reason == Reason::Unavailable {
                 progress.again.push_back((retry_at, place, place + 1));
                 continue;
             }
-            if progress.answers[place].replace(*answer).is_some() {
+            if progress.outcome.answers[place].is_some() {
                 continue;
             }
+            progress.outcome.answers[place] = Some(*answer);
+            progress.outcome.answered_ns[place] = now_ns;
             progress.unanswered -= 1;
-            let became = if answer.outcome.is_settled() {
-                progress.latency.record(due, now_ns);
-                recent.push(u32::try_from((now_ns.saturating_sub(due)) / 1_000).unwrap_or(u32::MAX));
-                timeline::Answer::Settled
+            if answer.outcome.is_settled() {
+                let latency_us = now_ns.saturating_sub(self.lane.due_ns[place]) / 1_000;
+                recent.push(u32::try_from(latency_us).unwrap_or(u32::MAX));
             } else {
                 refused += 1;
-                timeline::Answer::Refused(answer.outcome.reason)
-            };
-            progress.timeline.answered(due, now_ns, became);
+            }
         }
         self.live.settled.fetch_add(recent.len() as u64, Ordering::Relaxed);
         self.live.refused.fetch_add(refused, Ordering::Relaxed);

@@ -17,6 +17,7 @@ pub mod audit;
 pub mod bulk;
 pub mod committee;
 pub mod deposits;
+pub mod lane_outcome;
 pub mod load;
 pub mod maximum;
 pub mod payments;
@@ -42,15 +43,14 @@ use cbdc_ledger::{AccountId, Timestamp};
 use cbdc_proto::packed::Answer;
 
 use self::deposits::Deposits;
-use self::load::{DRAIN_MAX, LaneOutcome, LaneRunner, Live};
+use self::lane_outcome::{Figures, LaneOutcome};
+use self::load::{DRAIN_MAX, LaneRunner, Live};
 use self::nodes::Nodes;
 use self::observer::Observer;
 use self::payments::SignedPayments;
 use self::progress::Progress;
 use crate::measure::cpu::{CpuClock, CpuSpent};
-use crate::measure::latency::LatencyRecorder;
 use crate::measure::machine::Machine;
-use crate::measure::timeline::Timeline;
 use crate::network::Network;
 use crate::report;
 use crate::result::{AuditVerdict, Checks, LoadGenerator, PolicyVersionReport, RunResult, SupplyTerms};
@@ -260,15 +260,10 @@ fn summarize(
     samples: Vec<observer::Sample>,
 ) -> Vec<Vec<Option<Answer>>> {
     let warm_up_ns = (scenario.load.warm_up_s * 1e9) as u64;
-    let mut latency = LatencyRecorder::new(warm_up_ns);
-    let [mut lateness, mut own_lateness] = [(); 2].map(|()| LatencyRecorder::new(warm_up_ns));
-    let mut timeline = Timeline::new(scenario.load.total_s());
+    let mut figures = Figures::new(warm_up_ns, scenario.load.total_s());
     let mut answers = Vec::new();
     for outcome in outcomes {
-        latency.merge(&outcome.latency);
-        lateness.merge(&outcome.lateness);
-        own_lateness.merge(&outcome.own_lateness);
-        timeline.merge(&outcome.timeline);
+        figures.count(&outcome);
         let counted = outcome.answers.iter().zip(&outcome.due_ns).filter(|(_, due)| **due >= warm_up_ns);
         for (answer, _) in counted {
             result.offered += 1;
@@ -283,6 +278,7 @@ fn summarize(
         }
         answers.push(outcome.answers);
     }
+    let Figures { latency, mut timeline, lateness, own_lateness } = figures;
     for sample in &samples {
         timeline.supply(sample.at_ns, sample.cbdc_minor);
     }

@@ -14,36 +14,26 @@ use cbdc_proto::v1::bank_client::BankClient;
 use tokio::sync::{Semaphore, mpsc};
 use tonic::transport::Channel;
 
-use super::load::{LaneOutcome, LaneRunner};
-use crate::measure::latency::LatencyRecorder;
-use crate::measure::timeline::{self, Timeline};
+use super::lane_outcome::{Departure, LaneOutcome};
+use super::load::LaneRunner;
 
 /// Makes one call for each payment when it is due, with at most `in_flight_max` calls open.
 pub async fn run(runner: LaneRunner, channel: Channel) -> LaneOutcome {
     let LaneRunner { lane, load, connection: _, start, live, patience } = runner;
-    let warm_up_ns = (load.warm_up_s * 1e9) as u64;
-    let mut outcome = LaneOutcome {
-        due_ns: lane.due_ns.clone(),
-        answers: vec![None; lane.len()],
-        latency: LatencyRecorder::new(warm_up_ns),
-        timeline: Timeline::new(load.total_s()),
-        lateness: LatencyRecorder::new(warm_up_ns),
-        own_lateness: LatencyRecorder::new(warm_up_ns),
-        breaks: 0,
-    };
+    let mut outcome = LaneOutcome::new(lane.due_ns.clone(), 0);
     let elapsed_ns = move || u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
     let (answered, mut answers) = mpsc::unbounded_channel::<(usize, u64, Option<Answer>)>();
     let room = Arc::new(Semaphore::new(load.in_flight_max as usize));
     let offer = {
         let lane = lane.clone();
         async move {
-            let (mut lateness, mut no_room_until_ns) = (Vec::with_capacity(lane.len()), 0);
+            let (mut departures, mut no_room_until_ns) = (Vec::with_capacity(lane.len()), 0);
             for (place, due) in lane.due_ns.iter().enumerate() {
                 tokio::time::sleep_until((start + Duration::from_nanos(*due)).into()).await;
-                let (woke_ns, has_room) = (elapsed_ns(), room.available_permits() > 0);
-                let own_late_ns = woke_ns.saturating_sub((*due).max(no_room_until_ns));
+                let (ready_ns, has_room) = (elapsed_ns(), room.available_permits() > 0);
                 let Ok(permit) = room.clone().acquire_owned().await else { break };
-                lateness.push((*due, elapsed_ns(), own_late_ns));
+                let payments = place..place + 1;
+                departures.push(Departure { payments, at_ns: elapsed_ns(), ready_ns, no_room_until_ns });
                 if !has_room {
                     no_room_until_ns = elapsed_ns();
                 }
@@ -58,32 +48,20 @@ pub async fn run(runner: LaneRunner, channel: Channel) -> LaneOutcome {
                     drop(permit);
                 });
             }
-            lateness
+            departures
         }
     };
     let offer = tokio::spawn(offer);
     while let Some((place, now_ns, answer)) = answers.recv().await {
-        let due = lane.due_ns[place];
-        outcome.timeline.offered(due);
-        outcome.answers[place] = answer;
-        let became = match answer {
-            Some(answer) if answer.outcome.is_settled() => {
-                live.settled.fetch_add(1, Ordering::Relaxed);
-                outcome.latency.record(due, now_ns);
-                timeline::Answer::Settled
-            }
-            Some(answer) => {
-                live.refused.fetch_add(1, Ordering::Relaxed);
-                timeline::Answer::Refused(answer.outcome.reason)
-            }
-            None => timeline::Answer::Failed,
-        };
-        outcome.timeline.answered(due, now_ns, became);
+        if let Some(answer) = answer {
+            outcome.answers[place] = Some(answer);
+            outcome.answered_ns[place] = now_ns;
+            let counter = if answer.outcome.is_settled() { &live.settled } else { &live.refused };
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
     }
-    for (due, sent, own_late_ns) in offer.await.unwrap_or_default() {
-        outcome.lateness.record(due, sent);
-        outcome.own_lateness.record(due, due + own_late_ns);
-    }
+    outcome.departures = offer.await.unwrap_or_default();
+    outcome.give_up(elapsed_ns());
     outcome
 }
 
