@@ -53,7 +53,7 @@ impl RecentBlock {
     }
 
     fn command(&self, place: u32) -> Option<Command> {
-        Proposal::decode(&self.proposal).ok()?.commands.into_iter().nth(place as usize)
+        Proposal::decode(&self.proposal).ok()?.commands.get(place as usize).cloned()
     }
 }
 

@@ -14,8 +14,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use cbdc_ledger::proposal::ProposalBuilder;
+use cbdc_ledger::proposal::{MadeProposal, ProposalBuilder};
 use cbdc_ledger::{Outcome, Reason};
 use cbdc_node::LedgerHandle;
 use cbdc_ordering::{Ordering, ProposeError};
@@ -39,7 +38,7 @@ const DUE_CHECK: Duration = Duration::from_millis(100);
 
 /// A proposal on its way through ordering, and who waits for it.
 pub struct UnderWay {
-    pub proposal: Bytes,
+    pub proposal: MadeProposal,
     pub waiting: Waiting,
     pub proposed_at: Instant,
 }
@@ -92,9 +91,9 @@ impl Open {
     fn push(&mut self, batch: VerifiedBatch) {
         let first = self.builder.len() as u32;
         let mut places = Vec::with_capacity(batch.commands.len());
-        for (place, command) in &batch.commands {
+        for (place, command) in batch.commands {
             self.builder.push(command);
-            places.push(*place);
+            places.push(place);
         }
         self.segments.push(Segment { first, places, ticket: batch.ticket });
     }
@@ -197,13 +196,14 @@ impl Sequencer {
             histogram!(measures::STAGE, "stage" => "sequence")
                 .record(segment.ticket.stage_began.elapsed().as_secs_f64());
         }
-        let proposal = Bytes::from(open.builder.finish(time));
+        let proposal = open.builder.finish(time);
+        let bytes = proposal.bytes().clone();
         let waiting = Waiting(Arc::new(Mutex::new(open.segments)));
-        let under_way = UnderWay { proposal: proposal.clone(), waiting: waiting.clone(), proposed_at: Instant::now() };
+        let under_way = UnderWay { proposal, waiting: waiting.clone(), proposed_at: Instant::now() };
         if self.under_way.send(under_way).is_err() {
             return Err(());
         }
-        match self.ordering.propose_pipelined(proposal).await {
+        match self.ordering.propose_pipelined(bytes).await {
             Ok(pending) => {
                 tokio::spawn(async move {
                     if let Err(error) = pending.await {

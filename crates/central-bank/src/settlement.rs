@@ -11,6 +11,7 @@ use std::time::Instant;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::extract::extracts;
 use cbdc_ledger::member::Role;
+use cbdc_ledger::proposal::MadeProposal;
 use cbdc_ledger::{
     BankId, Block, Height, Ledger, MemberId, NetworkId, Outcome, Reason, SignedHeader, SigningKey, VerifiedProposal,
 };
@@ -92,8 +93,11 @@ impl Settlement {
     fn settle(&mut self, committed: &Committed, under_way: Option<UnderWay>) -> Result<(), SettlementError> {
         let began = Instant::now();
         let index = committed.position.index;
-        let verified = VerifiedProposal::from_own_log(&committed.proposal)
-            .map_err(|error| SettlementError::Undecodable { index, reason: error.to_string() })?;
+        let verified = match &under_way {
+            Some(under_way) => VerifiedProposal::of_made(&under_way.proposal),
+            None => VerifiedProposal::from_own_log(&committed.proposal)
+                .map_err(|error| SettlementError::Undecodable { index, reason: error.to_string() })?,
+        };
         let (parent, wanted) = (self.ledger.read(|ledger| *ledger.tip()), self.extracts.wanted());
         let block = self.ledger.apply(&verified, |ledger, block| {
             self.directory.follow(ledger, &block.changes);
@@ -110,7 +114,7 @@ impl Settlement {
         let header = self.publish(committed, &block, extracts)?;
         if let Some(under_way) = under_way {
             histogram!(measures::STAGE, "stage" => "order").record((began - under_way.proposed_at).as_secs_f64());
-            self.answer(under_way, &block);
+            self.answer(&under_way, &block);
         }
         counter!(measures::PROPOSALS).increment(1);
         gauge!(measures::HEIGHT).set(header.height.0 as f64);
@@ -167,7 +171,7 @@ impl Settlement {
         Ok(header)
     }
 
-    fn answer(&self, under_way: UnderWay, block: &Block) {
+    fn answer(&self, under_way: &UnderWay, block: &Block) {
         let height = block.header.height;
         for mut segment in under_way.waiting.take() {
             let first = segment.first as usize;
@@ -189,10 +193,9 @@ impl Settlement {
         }
     }
 
-    fn first_outcome_of(&self, proposal: &[u8], index: u32) -> Answer {
-        let decoded = cbdc_ledger::Proposal::decode(proposal).ok();
-        let command = decoded.and_then(|decoded| decoded.commands.into_iter().nth(index as usize));
-        command.map_or_else(Answer::unknown, |command| self.first_outcomes.answer_to_repetition(&command))
+    fn first_outcome_of(&self, proposal: &MadeProposal, index: u32) -> Answer {
+        let command = proposal.commands().get(index as usize);
+        command.map_or_else(Answer::unknown, |command| self.first_outcomes.answer_to_repetition(command))
     }
 
     /// Freezes the ledger and writes the checkpoint on another thread.
@@ -222,7 +225,7 @@ impl Settlement {
 /// Who waits for a committed proposal. Proposals that were announced before it and did not come were not ordered by
 /// this node; dropping them answers them as unknown.
 fn claim(waiting: &mut VecDeque<UnderWay>, committed: &Committed) -> Option<UnderWay> {
-    let at = waiting.iter().position(|under_way| under_way.proposal == committed.proposal)?;
+    let at = waiting.iter().position(|under_way| under_way.proposal.is_of(&committed.proposal))?;
     waiting.drain(..at);
     waiting.pop_front()
 }

@@ -34,7 +34,7 @@ impl ChainBlock {
 
     /// The commands, in order. Never fails on a block that this crate has checked.
     pub fn commands(&self) -> Vec<cbdc_ledger::Command> {
-        Proposal::decode(&self.proposal).map(|proposal| proposal.commands).unwrap_or_default()
+        Proposal::decode(&self.proposal).map(|proposal| proposal.commands.into_owned()).unwrap_or_default()
     }
 }
 

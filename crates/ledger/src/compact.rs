@@ -12,6 +12,18 @@ use crate::encoding::{DecodeError, Reader, Writer};
 
 /// Words of the longest row.
 const WORDS_MAX: usize = 16;
+/// Bytes of the longest row.
+const ROW_BYTES_MAX: usize = WORDS_MAX / 2 + WORDS_MAX * 8;
+/// What is left of eight bytes when the first so many are meant.
+const MASKS: [u64; 16] = {
+    let mut masks = [u64::MAX; 16];
+    let mut length = 0;
+    while length < 8 {
+        masks[length] = (1 << (length * 8)) - 1;
+        length += 1;
+    }
+    masks
+};
 
 impl Writer {
     pub fn number(&mut self, mut value: u64) -> &mut Self {
@@ -26,10 +38,10 @@ impl Writer {
     #[inline]
     pub fn words<const N: usize>(&mut self, words: &[u64; N]) -> &mut Self {
         const { assert!(N.is_multiple_of(2) && N <= WORDS_MAX) };
-        let mut row = [0; WORDS_MAX / 2 + WORDS_MAX * 8];
+        let mut row = [0; ROW_BYTES_MAX];
         let mut at = N / 2;
         for (place, word) in words.iter().enumerate() {
-            let bytes = 8 - (word.leading_zeros() / 8) as usize;
+            let bytes = bytes_of(*word);
             row[place / 2] |= (bytes << (place % 2 * 4)) as u8;
             row[at..at + 8].copy_from_slice(&word.to_le_bytes());
             at += bytes;
@@ -58,19 +70,28 @@ impl Reader<'_> {
     #[inline]
     pub fn words<const N: usize>(&mut self) -> Result<[u64; N], DecodeError> {
         const { assert!(N.is_multiple_of(2) && N <= WORDS_MAX) };
+        match self.peek().and_then(row_of) {
+            Some((words, length)) => self.raw(length).map(|_| words),
+            None => self.words_one_by_one(),
+        }
+    }
+
+    /// A row that is malformed, or has less behind it than the longest.
+    #[cold]
+    fn words_one_by_one<const N: usize>(&mut self) -> Result<[u64; N], DecodeError> {
         let mut lengths = [0; WORDS_MAX / 2];
         let lengths = &mut lengths[..N / 2];
         lengths.copy_from_slice(self.raw(N / 2)?);
         let mut words = [0; N];
         for (place, word) in words.iter_mut().enumerate() {
-            let length = lengths[place / 2] >> (place % 2 * 4) & 15;
-            if length == 0 {
-                continue;
+            let length = usize::from(lengths[place / 2] >> (place % 2 * 4) & 15);
+            if length > 8 {
+                return Err(self.wrong("at most 8 bytes", length as u64));
             }
-            let unused =
-                8u32.checked_sub(u32::from(length)).ok_or_else(|| self.wrong("at most 8 bytes", length.into()))?;
-            *word = self.next_bytes(length)? << (unused * 8) >> (unused * 8);
-            if word.leading_zeros() >= (unused + 1) * 8 {
+            let mut bytes = [0; 8];
+            bytes[..length].copy_from_slice(self.raw(length)?);
+            *word = u64::from_le_bytes(bytes);
+            if bytes_of(*word) != length {
                 return Err(self.wrong("a word without leading zeros", *word));
             }
         }
@@ -81,19 +102,28 @@ impl Reader<'_> {
     pub(crate) fn half(&self, word: u64) -> Result<u32, DecodeError> {
         u32::try_from(word).map_err(|_| self.wrong("at most 32 bits", word))
     }
+}
 
-    /// The next `length` bytes, and whatever stands behind them, as a word.
-    #[inline]
-    fn next_bytes(&mut self, length: u8) -> Result<u64, DecodeError> {
-        let length = usize::from(length);
-        if let Some(word) = self.peek::<8>() {
-            self.raw(length)?;
-            return Ok(u64::from_le_bytes(word));
-        }
-        let mut word = [0; 8];
-        word[..length].copy_from_slice(self.raw(length)?);
-        Ok(u64::from_le_bytes(word))
+/// How many bytes a word has without its leading zeros.
+#[inline]
+fn bytes_of(word: u64) -> usize {
+    8 - (word.leading_zeros() / 8) as usize
+}
+
+/// The words of the row that `bytes` begin with, and its length; `None` where it is malformed.
+#[inline]
+fn row_of<const N: usize>(bytes: &[u8; ROW_BYTES_MAX]) -> Option<([u64; N], usize)> {
+    let mut at = N / 2;
+    let mut is_well_formed = true;
+    let mut words = [0; N];
+    for (place, word) in words.iter_mut().enumerate() {
+        let length = usize::from(bytes[place / 2] >> (place % 2 * 4) & 15);
+        let next: &[u8; 8] = bytes.get(at..)?.first_chunk()?;
+        *word = u64::from_le_bytes(*next) & MASKS[length];
+        is_well_formed &= bytes_of(*word) == length;
+        at += length;
     }
+    is_well_formed.then_some((words, at))
 }
 
 #[cfg(test)]
@@ -120,6 +150,31 @@ pub(crate) mod tests {
                 prop_assert_eq!(input.number().unwrap(), word);
             }
             prop_assert!(input.is_empty());
+        }
+
+        /// With enough behind it, a row is read in one go.
+        #[test]
+        fn a_row_says_the_same_whatever_stands_behind_it(
+            mut bytes in prop::collection::vec(any::<u8>(), 0..80),
+            small in any::<bool>(),
+            behind in any::<u8>(),
+        ) {
+            if small {
+                bytes.iter_mut().for_each(|byte| *byte &= 0x33);
+            }
+            let mut alone = Reader::new("test", &bytes);
+            let read_alone = alone.words::<8>();
+            let length = bytes.len() - alone.left();
+            let padded = [&bytes[..], &[behind; ROW_BYTES_MAX]].concat();
+            let mut input = Reader::new("test", &padded);
+            let read = input.words::<8>();
+            if let Err(DecodeError::TooShort { .. }) = read_alone {
+                prop_assume!(false);
+            }
+            prop_assert_eq!(&read, &read_alone);
+            if read.is_ok() {
+                prop_assert_eq!(padded.len() - input.left(), length);
+            }
         }
 
         #[test]

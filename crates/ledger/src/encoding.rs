@@ -176,24 +176,36 @@ impl<'a> Reader<'a> {
         Reader { bytes, what }
     }
 
+    #[inline]
     pub fn raw(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
-        if self.bytes.len() < count {
-            return Err(DecodeError::TooShort { what: self.what, needed: count, left: self.bytes.len() });
-        }
-        let (taken, rest) = self.bytes.split_at(count);
+        let Some((taken, rest)) = self.bytes.split_at_checked(count) else { return Err(self.too_short(count)) };
         self.bytes = rest;
         Ok(taken)
     }
 
     /// The next `N` bytes, which are not taken; `None` where fewer are left.
-    pub(crate) fn peek<const N: usize>(&self) -> Option<[u8; N]> {
-        self.bytes.first_chunk().copied()
+    pub(crate) fn peek<const N: usize>(&self) -> Option<&'a [u8; N]> {
+        self.bytes.first_chunk()
     }
 
+    #[inline]
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let mut array = [0; N];
         array.copy_from_slice(self.raw(N)?);
         Ok(array)
+    }
+
+    /// The next `N` bytes as a record of fixed layout, taken as one.
+    #[inline]
+    pub(crate) fn fixed<const N: usize>(&mut self) -> Result<FixedReader<'a, N>, DecodeError> {
+        let Some((bytes, rest)) = self.bytes.split_first_chunk() else { return Err(self.too_short(N)) };
+        self.bytes = rest;
+        Ok(FixedReader { bytes, taken: 0 })
+    }
+
+    #[cold]
+    fn too_short(&self, needed: usize) -> DecodeError {
+        DecodeError::TooShort { what: self.what, needed, left: self.bytes.len() }
     }
 
     pub fn u8(&mut self) -> Result<u8, DecodeError> {
@@ -248,7 +260,13 @@ impl<'a> Reader<'a> {
     }
 
     pub fn version(&mut self) -> Result<(), DecodeError> {
-        match self.u8()? {
+        let found = self.u8()?;
+        self.known_version(found)
+    }
+
+    /// Refuses any version but [`VERSION`].
+    pub(crate) fn known_version(&self, found: u8) -> Result<(), DecodeError> {
+        match found {
             VERSION => Ok(()),
             other => Err(self.wrong("version 1", u64::from(other))),
         }
@@ -272,6 +290,48 @@ impl<'a> Reader<'a> {
             0 => Ok(()),
             left => Err(DecodeError::LeftOver { what: self.what, left }),
         }
+    }
+}
+
+/// Takes a record of `N` bytes apart. Where each value lies is known when the ledger is compiled: once inlined, no check is left.
+pub(crate) struct FixedReader<'a, const N: usize> {
+    bytes: &'a [u8; N],
+    taken: usize,
+}
+
+impl<const N: usize> FixedReader<'_, N> {
+    #[inline]
+    pub(crate) fn array<const M: usize>(&mut self) -> [u8; M] {
+        let mut array = [0; M];
+        array.copy_from_slice(&self.bytes[self.taken..][..M]);
+        self.taken += M;
+        array
+    }
+
+    /// Every byte of the record was taken.
+    #[inline]
+    pub(crate) fn finish(self) {
+        assert!(self.taken == N, "expected all {N} bytes of a record to be read, found {}", self.taken);
+    }
+
+    #[inline]
+    pub(crate) fn u8(&mut self) -> u8 {
+        self.array::<1>()[0]
+    }
+
+    #[inline]
+    pub(crate) fn u16(&mut self) -> u16 {
+        u16::from_le_bytes(self.array())
+    }
+
+    #[inline]
+    pub(crate) fn u32(&mut self) -> u32 {
+        u32::from_le_bytes(self.array())
+    }
+
+    #[inline]
+    pub(crate) fn u64(&mut self) -> u64 {
+        u64::from_le_bytes(self.array())
     }
 }
 

@@ -117,6 +117,11 @@ impl AccountId {
     /// Reads an id as one integer.
     pub fn decode(input: &mut Reader<'_>) -> Result<AccountId, DecodeError> {
         let id = input.u64()?;
+        AccountId::known(id, input)
+    }
+
+    /// The id of an integer that is being read.
+    pub(crate) fn known(id: u64, input: &Reader<'_>) -> Result<AccountId, DecodeError> {
         AccountId::from_u64(id).ok_or_else(|| input.wrong("an account id below 2^48", id))
     }
 

@@ -3,6 +3,10 @@
 //! Layout: version (1), reserved (3), number of commands (4), time in ms (8), then the commands back to back. One
 //! proposal is one entry of the ordered log, and becomes one block.
 
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
 use crate::command::Command;
 use crate::encoding::{DecodeError, Reader, VERSION, Writer};
 use crate::time::Timestamp;
@@ -11,11 +15,11 @@ use crate::verification::VerifiedCommand;
 /// Bytes before the first command.
 pub const PROPOSAL_HEAD_BYTES: usize = 16;
 
-/// A decoded proposal that keeps the bytes of each command for its leaf.
+/// What a proposal says, with the bytes of each command for its leaf.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Proposal<'a> {
     pub time: Timestamp,
-    pub commands: Vec<Command>,
+    pub commands: Cow<'a, [Command]>,
     encoded: Vec<&'a [u8]>,
 }
 
@@ -36,7 +40,7 @@ impl<'a> Proposal<'a> {
             encoded.push(&bytes[start..bytes.len() - input.left()]);
         }
         input.finish()?;
-        Ok(Proposal { time, commands, encoded })
+        Ok(Proposal { time, commands: commands.into(), encoded })
     }
 
     /// The bytes of each command, in order.
@@ -54,29 +58,42 @@ impl<'a> Proposal<'a> {
 pub struct ProposalBuilder {
     /// The proposal, its head still empty.
     out: Writer,
-    count: u32,
+    commands: Vec<Command>,
+    /// Where each command ends.
+    ends: Vec<usize>,
+}
+
+/// A proposal that was made here: its bytes, and what they say, which its maker need not decode again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MadeProposal {
+    bytes: Bytes,
+    time: Timestamp,
+    commands: Vec<Command>,
+    ends: Vec<usize>,
 }
 
 impl Default for ProposalBuilder {
     fn default() -> Self {
         let mut out = Writer::with_capacity(4096);
         out.reserved(PROPOSAL_HEAD_BYTES);
-        ProposalBuilder { out, count: 0 }
+        ProposalBuilder { out, commands: Vec::new(), ends: Vec::new() }
     }
 }
 
 impl ProposalBuilder {
-    pub fn push(&mut self, command: &VerifiedCommand) {
-        command.command().encode(&mut self.out);
-        self.count += 1;
+    pub fn push(&mut self, command: VerifiedCommand) {
+        let command = command.into_command();
+        command.encode(&mut self.out);
+        self.commands.push(command);
+        self.ends.push(self.out.len());
     }
 
     pub fn len(&self) -> usize {
-        self.count as usize
+        self.commands.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.commands.is_empty()
     }
 
     /// Bytes of the commands so far.
@@ -84,12 +101,36 @@ impl ProposalBuilder {
         self.out.len() - PROPOSAL_HEAD_BYTES
     }
 
-    /// Stamps the time and gives the proposal's bytes.
-    pub fn finish(mut self, time: Timestamp) -> Vec<u8> {
+    /// Stamps the time.
+    pub fn finish(mut self, time: Timestamp) -> MadeProposal {
         let mut head = Writer::with_capacity(PROPOSAL_HEAD_BYTES);
-        head.u8(VERSION).reserved(3).u32(self.count).u64(time.0);
-        let mut proposal = self.out.finish();
-        proposal[..PROPOSAL_HEAD_BYTES].copy_from_slice(head.as_bytes());
-        proposal
+        head.u8(VERSION).reserved(3).u32(self.commands.len() as u32).u64(time.0);
+        let mut bytes = self.out.finish();
+        bytes[..PROPOSAL_HEAD_BYTES].copy_from_slice(head.as_bytes());
+        MadeProposal { bytes: bytes.into(), time, commands: self.commands, ends: self.ends }
+    }
+}
+
+impl MadeProposal {
+    /// What is ordered.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The commands, in order.
+    pub fn commands(&self) -> &[Command] {
+        &self.commands
+    }
+
+    /// Whether these are its bytes. Those that never left this process need no comparison.
+    pub fn is_of(&self, bytes: &[u8]) -> bool {
+        std::ptr::eq(&raw const self.bytes[..], bytes) || self.bytes == bytes
+    }
+
+    /// As [`Proposal::decode`] reads it from the bytes.
+    pub(crate) fn proposal(&self) -> Proposal<'_> {
+        let starts = std::iter::once(&PROPOSAL_HEAD_BYTES).chain(&self.ends);
+        let encoded = starts.zip(&self.ends).map(|(start, end)| &self.bytes[*start..*end]).collect();
+        Proposal { time: self.time, commands: Cow::Borrowed(&self.commands), encoded }
     }
 }

@@ -1,9 +1,10 @@
 //! From bytes to what `apply` accepts: whose word it is that a signature is good.
 //!
-//! Two doors lead to a [`VerifiedProposal`], each named for who vouches:
+//! Three doors lead to a [`VerifiedProposal`], each named for who vouches:
 //!
 //! * [`verify_commands`] checks every signature against the keys in force. Its [`VerifiedCommand`]s are what a
-//!   sequencer collects; [`VerifiedProposal::check`] does the same for a whole block of a peer, or under audit.
+//!   sequencer collects, and [`VerifiedProposal::of_made`] is the proposal that it made of them.
+//! * [`VerifiedProposal::check`] does the same for a whole block of a peer, or under audit.
 //! * [`VerifiedProposal::from_own_log`] trusts the bytes because this node, or the leader it follows, verified them
 //!   before they were ordered and its own checksummed log kept them (crash faults, not lies).
 //!
@@ -19,7 +20,7 @@ use crate::genesis::NetworkId;
 use crate::identity::MemberId;
 use crate::member::Role;
 use crate::outcome::{Outcome, Reason, Stage};
-use crate::proposal::Proposal;
+use crate::proposal::{MadeProposal, Proposal};
 use crate::signature::{Batch, DecompressedKey, Signature};
 
 pub use crate::command::Signed;
@@ -31,6 +32,10 @@ pub struct VerifiedCommand(Command);
 impl VerifiedCommand {
     pub fn command(&self) -> &Command {
         &self.0
+    }
+
+    pub(crate) fn into_command(self) -> Command {
+        self.0
     }
 }
 
@@ -51,6 +56,11 @@ impl<'a> VerifiedProposal<'a> {
     /// Decodes a proposal from this node's own checksummed log.
     pub fn from_own_log(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         Proposal::decode(bytes).map(VerifiedProposal)
+    }
+
+    /// A proposal of verified commands, as this node made it.
+    pub fn of_made(made: &'a MadeProposal) -> Self {
+        VerifiedProposal(made.proposal())
     }
 
     /// Decodes a proposal and verifies every command that the recorded outcomes say had effect.

@@ -546,7 +546,7 @@ proptest! {
         }
         let bytes = proposal(Timestamp(time), &commands);
         let read = Proposal::decode(&bytes).unwrap();
-        prop_assert_eq!((read.time.0, &read.commands), (time, &commands));
+        prop_assert_eq!((read.time.0, &read.commands[..]), (time, &commands[..]));
         for (index, command) in commands.iter().enumerate() {
             prop_assert_eq!(read.command_bytes(index), Some(&command.to_bytes()[..]));
         }

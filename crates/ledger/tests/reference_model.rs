@@ -559,12 +559,15 @@ fn order(both: &mut Both, after_ms: u64, ordered: &[VerifiedCommand]) {
     let expected: Vec<Outcome> = ordered.iter().map(|verified| both.model.settle(verified.command())).collect();
     let commands: Vec<Command> = ordered.iter().map(|verified| verified.command().clone()).collect();
     let mut builder = ProposalBuilder::default();
-    ordered.iter().for_each(|verified| builder.push(verified));
-    let bytes = builder.finish(Timestamp(time));
-    let block = both.ledger.apply(&VerifiedProposal::from_own_log(&bytes).unwrap());
+    ordered.iter().for_each(|verified| builder.push(verified.clone()));
+    let made = builder.finish(Timestamp(time));
+    let bytes = made.bytes();
+    assert_eq!(VerifiedProposal::of_made(&made), VerifiedProposal::from_own_log(bytes).unwrap());
+    assert!(made.is_of(&bytes.to_vec()) && !made.is_of(&bytes[1..]));
+    let block = both.ledger.apply(&VerifiedProposal::of_made(&made));
     compare_outcomes(&commands, &block, &expected);
     compare(&mut both.ledger, &both.model, &block, &before);
-    VerifiedProposal::check(&bytes, &block.outcomes, both.ledger.network(), &both.directory)
+    VerifiedProposal::check(bytes, &block.outcomes, both.ledger.network(), &both.directory)
         .expect("an honest block passes an audit, whatever became of its commands");
     both.directory.follow(&both.ledger, &block.changes);
     compare_directory(&both.directory, &both.model);

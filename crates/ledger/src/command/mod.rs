@@ -32,7 +32,7 @@ pub mod payment;
 pub mod reverse_waterfall;
 pub mod wallet;
 
-use crate::encoding::{DecodeError, Reader, VERSION, Writer};
+use crate::encoding::{DecodeError, Fixed, Reader, VERSION, Writer};
 use crate::genesis::NetworkId;
 use crate::identity::{AccountId, MemberId};
 use crate::member::Role;
@@ -200,15 +200,21 @@ pub struct Head {
 
 impl Head {
     fn encode(&self, kind: Kind, out: &mut Writer) {
-        out.u8(VERSION).u8(kind as u8).u16(self.flags).u32(self.key_version).u64(self.sequence).u64(self.valid_until.0);
+        let mut record = Fixed::<HEAD_BYTES>::new();
+        record.u8(VERSION).u8(kind as u8).u16(self.flags).u32(self.key_version);
+        record.u64(self.sequence).u64(self.valid_until.0);
+        out.raw(record.as_bytes());
     }
 
+    #[inline]
     fn decode(input: &mut Reader<'_>) -> Result<(Kind, Head), DecodeError> {
-        input.version()?;
-        let kind = Kind::known(input.u8()?, input)?;
-        let flags = Head::known_flags(kind, input.u16()?, input)?;
+        let mut record = input.fixed::<HEAD_BYTES>()?;
+        input.known_version(record.u8())?;
+        let kind = Kind::known(record.u8(), input)?;
+        let flags = Head::known_flags(kind, record.u16(), input)?;
         let head =
-            Head { flags, key_version: input.u32()?, sequence: input.u64()?, valid_until: Timestamp(input.u64()?) };
+            Head { flags, key_version: record.u32(), sequence: record.u64(), valid_until: Timestamp(record.u64()) };
+        record.finish();
         Ok((kind, head))
     }
 
@@ -268,6 +274,7 @@ impl<R: Record> Signed<R> {
         out.finish()
     }
 
+    #[inline]
     fn decode(kind: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let record = R::decode_fields(kind, head, input)?;
         Ok(Signed { record, signature: Signature(input.array()?) })
@@ -500,7 +507,7 @@ impl Command {
     }
 
     pub(crate) fn decode_compact(input: &mut Reader<'_>) -> Result<Command, DecodeError> {
-        if input.peek() == Some([COMPACT_PAYMENT]) {
+        if input.peek() == Some(&[COMPACT_PAYMENT]) {
             input.u8()?;
             return Signed::<Payment>::decode_compact(input).map(Command::Payment);
         }

@@ -16,14 +16,16 @@
 
 use super::{HEAD_BYTES, Head, Kind, Record, SIGNATURE_BYTES, Signed, Signer};
 use crate::amount::Amount;
-use crate::encoding::{DecodeError, Reader, Writer};
+use crate::encoding::{DecodeError, Fixed, Reader, Writer};
 use crate::identity::{AccountId, BankId, MemberId};
 use crate::member::Role;
 use crate::signature::Signature;
 use crate::time::Timestamp;
 
+/// Bytes of a payment's own fields.
+const FIELD_BYTES: usize = 48;
 /// Bytes of a payment without its signature.
-pub const PAYMENT_BYTES: usize = HEAD_BYTES + 48;
+pub const PAYMENT_BYTES: usize = HEAD_BYTES + FIELD_BYTES;
 /// Bytes of a payment with its signature: the unit of packed batches.
 pub const SIGNED_PAYMENT_BYTES: usize = PAYMENT_BYTES + SIGNATURE_BYTES;
 
@@ -84,20 +86,26 @@ impl Record for Payment {
     }
 
     fn encode_fields(&self, out: &mut Writer) {
-        out.u64(self.from.to_u64()).u64(self.to.to_u64());
-        out.u64(self.amount.minor()).u64(self.max_fee.minor()).raw(&self.reference);
+        let mut fields = Fixed::<FIELD_BYTES>::new();
+        fields.u64(self.from.to_u64()).u64(self.to.to_u64());
+        fields.u64(self.amount.minor()).u64(self.max_fee.minor()).raw(&self.reference);
+        out.raw(fields.as_bytes());
     }
 
+    #[inline]
     fn decode_fields(kind: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Payment {
+        let mut fields = input.fixed::<FIELD_BYTES>()?;
+        let payment = Payment {
             kind: PaymentKind::of(kind, input)?,
             head,
-            from: AccountId::decode(input)?,
-            to: AccountId::decode(input)?,
-            amount: Amount::from_minor(input.u64()?),
-            max_fee: Amount::from_minor(input.u64()?),
-            reference: input.array()?,
-        })
+            from: AccountId::known(fields.u64(), input)?,
+            to: AccountId::known(fields.u64(), input)?,
+            amount: Amount::from_minor(fields.u64()),
+            max_fee: Amount::from_minor(fields.u64()),
+            reference: fields.array(),
+        };
+        fields.finish();
+        Ok(payment)
     }
 }
 
