@@ -5,9 +5,9 @@
 //! * The *desk thread* serves requests of customers and back office. It gathers what is waiting, changes the books in
 //!   memory, writes all of it in **one synced batch**, and only then answers and lets commands be sent (a group commit: a
 //!   thousand fundings at once cost one fsync). A debit and its outbox record are in the same batch.
-//! * The *replica thread* hands in each block ([`Desk::follow_block`]): header, outcomes, proposal, history, deposit
-//!   entries and outbox releases are one batch, so whatever the chain drives happens exactly once, with the block's
-//!   height as cursor. That batch needs no fsync: after a crash the same block is applied again.
+//! * The *replica thread* hands in each block, or several in a row ([`Desk::follow_block`]): header, outcomes, proposal,
+//!   history, deposit entries and outbox releases are one batch, so whatever the chain drives happens exactly once, with the
+//!   last block's height as cursor. That batch needs no fsync: after a crash the same blocks are applied again.
 //!
 //! A top-up that the bank promised (reverse waterfall) is a funding in all but its size: the most that it may take goes into
 //! transit with the outbox record, and the outcome says how much arrived. A payment is topped up once: while its top-up is
@@ -263,7 +263,8 @@ impl Desk {
         books.outbox.expired(books.time)
     }
 
-    /// Books what a block means to this bank and writes it with everything else that `batch` holds of that block.
+    /// Books what a block, or several in a row, mean to this bank and writes it with everything else that `batch` holds of them.
+    /// Height and time are the last one's.
     pub fn follow_block(
         &self,
         mut batch: WriteBatch,

@@ -1,6 +1,7 @@
 //! Following the chain: from the central bank, or from a peer bank while the central bank cannot be reached.
 //!
-//! 1. Ask the central bank for the blocks above the replica's height, and hand over each as it comes.
+//! 1. Ask the central bank for the blocks above the replica's height, and hand over each as it comes
+//!    (extracts that came together are handed over together).
 //! 2. When that fails, ask the next peer, in rotation. A peer's blocks are handed over one by one, each after the verdict on
 //!    the last. One that serves bad data is dropped for a while, and the event recorded.
 //! 3. While a peer serves, the central bank is tried again every few seconds, and preferred as soon as it answers.
@@ -18,6 +19,7 @@ use cbdc_node::LedgerHandle;
 use cbdc_proto::transport::{MESSAGE_BYTES_MAX, ServerTrust, connect};
 use cbdc_proto::v1;
 use cbdc_proto::v1::chain_client::ChainClient;
+use futures::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -33,6 +35,8 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How often the central bank is tried while a peer serves.
 const RETRY: Duration = Duration::from_secs(3);
+/// Extracts that are followed together at most.
+const EXTRACTS_TOGETHER: usize = 16;
 /// How long a peer that served bad data is left alone.
 const DROPPED_FOR: Duration = Duration::from_secs(600);
 
@@ -105,18 +109,23 @@ impl Follower {
     }
 
     async fn follow_own_part(&self) -> Result<(), Gone> {
-        let Ok(mut extracts) = open_extracts(&self.central_bank, &self.ledger).await else { return Ok(()) };
+        let Ok(extracts) = open_extracts(&self.central_bank, &self.ledger).await else { return Ok(()) };
         tracing::info!(address = %self.central_bank.address, "following the own part of the chain from the central bank");
-        loop {
-            match extracts.message().await {
-                Ok(Some(extract)) => self.deliveries.send(Delivery::Extract(extract)).await.map_err(|_| Gone)?,
-                Ok(None) => return Ok(()),
-                Err(status) => {
-                    tracing::warn!(status = %status.message(), "the central bank's extracts can no longer be followed");
-                    return Ok(());
-                }
+        // What came together is followed together.
+        let mut extracts = extracts.ready_chunks(EXTRACTS_TOGETHER);
+        while let Some(came) = extracts.next().await {
+            let mut broken = None;
+            let good: Vec<_> =
+                came.into_iter().map_while(|extract| extract.map_err(|status| broken = Some(status)).ok()).collect();
+            if !good.is_empty() {
+                self.deliveries.send(Delivery::Extracts(good)).await.map_err(|_| Gone)?;
+            }
+            if let Some(status) = broken {
+                tracing::warn!(status = %status.message(), "the central bank's extracts can no longer be followed");
+                break;
             }
         }
+        Ok(())
     }
 
     async fn follow_central(&self, mut blocks: Streaming<v1::Block>) -> Result<(), Gone> {

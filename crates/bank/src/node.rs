@@ -51,8 +51,8 @@ use crate::replica::{BlockError, ReplayError, Replica, replay};
 use crate::service::{BankService, Desks};
 use crate::signing::BankSigner;
 
-/// Blocks on their way to the replica thread.
-const DELIVERIES_MAX: usize = 64;
+/// Blocks, or groups of extracts, on their way to the replica thread.
+const DELIVERIES_MAX: usize = 8;
 /// How long threads and tasks may take to end.
 const GRACE: Duration = Duration::from_secs(8);
 /// How long the store is waited for at the end, so that a start right after finds it unlocked.

@@ -1,13 +1,16 @@
 //! Following the own part of the chain: headers, and the central bank's extracts for this bank.
 //!
-//! # On receiving an extract
+//! # On receiving extracts of blocks in a row
 //! 1. One that is known already is passed over; one that leaves a gap is refused.
-//! 2. The header must continue this chain, and enough nodes of the central bank must have signed it.
+//! 2. Each header must continue this chain, and enough nodes of the central bank must have signed it. The signatures of all
+//!    headers are verified together; behind a block that changed the members, anew.
 //! 3. [`Ledger::follow`] checks the own accounts against the header's effects root, balance sheet and policy, and takes them
 //!    over.
-//! 4. Header, extract, history, deposit entries and outbox releases are written in one batch, as of a full replica.
+//! 4. Headers, extracts, history, deposit entries and outbox releases are written in one batch, as of a full replica.
 //!
 //! Only the central bank is followed: a failure anywhere stops the node, naming the height.
+
+use std::time::Instant;
 
 use bytes::Bytes;
 use cbdc_ledger::extract::{Followed, OwnCommand};
@@ -31,39 +34,71 @@ pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<u64, ReplayError
 }
 
 impl Replica {
-    /// Takes the next block over from the central bank's extract.
-    pub(crate) fn follow_extract(&mut self, message: &v1::BlockExtract) -> Result<(), BlockError> {
-        let started = std::time::Instant::now();
-        let Some(header) = self.next_header(message.header.as_ref())? else { return Ok(()) };
-        let height = header.header.height;
-        let follow = |ledger: &Ledger, followed: &Followed| self.follow_changes(ledger, &followed.changes);
-        let followed = self.ledger.follow(&header.header, &message.extract, follow);
-        let followed = followed.map_err(|error| BlockError::Extract { height, error })?;
-        self.book_extract(&header, &message.extract, &followed)?;
-        self.ledger.announce(height);
-        self.metrics.block_applied(height, started.elapsed());
-        self.checkpoint(height, followed.commands.len());
+    /// Takes the next blocks over from the central bank's extracts.
+    pub(crate) fn follow_extracts(&mut self, messages: &[v1::BlockExtract]) -> Result<(), BlockError> {
+        let headers = self.next_headers(messages.iter().map(|message| message.header.as_ref()))?;
+        let mut ahead = &headers[..];
+        // Those that are known already came first.
+        let mut extracts = &messages[messages.len() - headers.len()..];
+        while !ahead.is_empty() {
+            let followed = self.follow_under_present_members(ahead, extracts)?;
+            (ahead, extracts) = (&ahead[followed..], &extracts[followed..]);
+        }
         Ok(())
     }
 
-    /// Writes the extract and everything that it drives.
-    fn book_extract(&self, header: &SignedHeader, extract: &Bytes, followed: &Followed) -> Result<(), BlockError> {
-        let height = header.header.height;
-        let mut batch = WriteBatch::new();
-        Archive::put_extract(&mut batch, header, extract);
-        let mut history = self.history.draft(height, followed.commands.len());
-        let mut effects = Vec::new();
-        let watches_holders = self.desk.watches_holders();
-        for commands in followed.commands.chunks(LOOK_AHEAD) {
-            history.fetch(commands.iter().map(|own| &own.command));
-            for own in commands {
-                enter(self.bank, own, (&mut history, &mut effects), height, watches_holders);
+    /// Takes blocks over and writes them together, up to the first that changes the members: who signs what comes after it is
+    /// known only then. Gives their number, one at least.
+    fn follow_under_present_members(
+        &mut self,
+        headers: &[SignedHeader],
+        extracts: &[v1::BlockExtract],
+    ) -> Result<usize, BlockError> {
+        let started = Instant::now();
+        let verdicts = self.check_signatures(headers);
+        let (mut batch, mut effects) = (WriteBatch::new(), Vec::new());
+        let mut history = self.history.draft();
+        let mut taken_over = Vec::with_capacity(headers.len());
+        for ((header, message), signed) in headers.iter().zip(extracts).zip(verdicts) {
+            let height = header.header.height;
+            let follow = |ledger: &Ledger, followed: &Followed| self.follow_changes(ledger, &followed.changes);
+            let taken = signed.map_err(BlockError::from).and_then(|()| {
+                let followed = self.ledger.follow(&header.header, &message.extract, follow);
+                followed.map_err(|error| BlockError::Extract { height, error })
+            });
+            let followed = match taken {
+                Ok(followed) => followed,
+                Err(error) if taken_over.is_empty() => return Err(error),
+                // First those before it are written; then it is looked at again.
+                Err(_) => break,
+            };
+            let watches_holders = self.desk.watches_holders();
+            Archive::put_extract(&mut batch, header, &message.extract);
+            history.begin(height, followed.commands.len());
+            for commands in followed.commands.chunks(LOOK_AHEAD) {
+                history.fetch(commands.iter().map(|own| &own.command));
+                for own in commands {
+                    enter(self.bank, own, (&mut history, &mut effects), height, watches_holders);
+                }
+            }
+            arrivals_of(self.bank, &followed.changes.deposits, &mut effects);
+            history.put(&mut batch);
+            taken_over.push((header.header, followed.commands.len()));
+            if followed.changes.members {
+                break;
             }
         }
-        arrivals_of(self.bank, &followed.changes.deposits, &mut effects);
-        history.put(&mut batch);
-        let booked = self.desk.follow_block(batch, &effects, (height, header.header.time));
-        booked.map_err(|error| BlockError::Books { height, error })
+        let (newest, _) = *taken_over.last().expect("the first block was taken over, or its error returned");
+        let booked = self.desk.follow_block(batch, &effects, (newest.height, newest.time));
+        booked.map_err(|error| BlockError::Books { height: newest.height, error })?;
+        drop(history);
+        self.ledger.announce(newest.height);
+        for (header, commands) in &taken_over {
+            self.metrics.block_applied(header.height, started.elapsed() / taken_over.len() as u32);
+            self.checkpoints.note(header.height, *commands);
+        }
+        self.checkpoint(newest.height);
+        Ok(taken_over.len())
     }
 }
 

@@ -110,8 +110,8 @@ pub enum Delivery {
         /// Hears the verdict on a peer's block.
         verdict: Option<oneshot::Sender<Result<(), BlockError>>>,
     },
-    /// From the central bank, for a bank that keeps its own part of the chain.
-    Extract(v1::BlockExtract),
+    /// Of blocks in a row, from the central bank, for a bank that keeps its own part of the chain.
+    Extracts(Vec<v1::BlockExtract>),
 }
 
 /// Applies what the archive holds above the ledger's height, checking each block against what was stored. Gives the number of
@@ -183,7 +183,7 @@ impl Replica {
         while let Some(delivery) = deliveries.blocking_recv() {
             let (followed, verdict) = match delivery {
                 Delivery::Block { block, source, verdict } => (self.follow(block, source), verdict),
-                Delivery::Extract(extract) => (self.follow_extract(&extract), None),
+                Delivery::Extracts(extracts) => (self.follow_extracts(&extracts), None),
             };
             match (followed, verdict) {
                 (Err(error), _) if error.is_fatal() => return Err(error),
@@ -197,8 +197,10 @@ impl Replica {
 
     fn follow(&mut self, message: v1::Block, source: Source) -> Result<(), BlockError> {
         let started = Instant::now();
-        let Some(header) = self.next_header(message.header.as_ref())? else { return Ok(()) };
+        let Some(header) = self.next_headers([message.header.as_ref()])?.pop() else { return Ok(()) };
         let (height, network) = (header.header.height, self.genesis.network());
+        self.ledger
+            .read(|ledger| header.check_by_members(network, self.genesis.header_signatures, ledger.members()))?;
         let tip = self.ledger.read(|ledger| *ledger.tip());
         let unreadable = |reason: String| BlockError::Unreadable { height, reason };
 
@@ -222,32 +224,47 @@ impl Replica {
         self.recent.push(height, message);
         self.ledger.announce(height);
         self.metrics.block_applied(height, started.elapsed());
-        self.checkpoint(height, outcomes.len());
+        self.checkpoints.note(height, outcomes.len());
+        self.checkpoint(height);
         Ok(())
     }
 
-    /// The header of the next block, which continues this chain and is signed as it must be; `None` for a block that the
-    /// replica has already.
-    pub(crate) fn next_header(&self, message: Option<&v1::SignedHeader>) -> Result<Option<SignedHeader>, BlockError> {
-        let (tip, tip_hash) = self.ledger.read(|ledger| (*ledger.tip(), ledger.tip_hash()));
-        let expected = tip.height.next();
-        let header = required("header", message).and_then(header_from_message);
-        let unreadable =
-            |status: tonic::Status| BlockError::Unreadable { height: expected, reason: status.message().to_owned() };
-        let header = header.map_err(unreadable)?;
-        let height = header.header.height;
-        if height <= tip.height {
-            return Ok(None);
+    /// The headers of the next blocks, which continue this chain, their signatures yet to be checked; those in front that the
+    /// replica has already are left out.
+    pub(crate) fn next_headers<'m>(
+        &self,
+        messages: impl IntoIterator<Item = Option<&'m v1::SignedHeader>>,
+    ) -> Result<Vec<SignedHeader>, BlockError> {
+        let (mut height, mut hash) = self.ledger.read(|ledger| (ledger.height(), ledger.tip_hash()));
+        let mut headers = Vec::new();
+        for message in messages {
+            let expected = height.next();
+            let header = required("header", message).and_then(header_from_message);
+            let unreadable = |status: tonic::Status| BlockError::Unreadable {
+                height: expected,
+                reason: status.message().to_owned(),
+            };
+            let header = header.map_err(unreadable)?;
+            let found = header.header.height;
+            if found <= height && headers.is_empty() {
+                continue;
+            }
+            if found != expected {
+                return Err(BlockError::OutOfOrder { expected, found });
+            }
+            if header.header.parent != hash {
+                return Err(BlockError::OtherParent { height: found });
+            }
+            (height, hash) = (found, header.header.hash());
+            headers.push(header);
         }
-        if height > expected {
-            return Err(BlockError::OutOfOrder { expected, found: height });
-        }
-        if header.header.parent != tip_hash {
-            return Err(BlockError::OtherParent { height });
-        }
+        Ok(headers)
+    }
+
+    /// Whether enough nodes of the central bank signed each header, by the members as they are now.
+    pub(crate) fn check_signatures(&self, headers: &[SignedHeader]) -> Vec<Result<(), ProofError>> {
         let (network, signatures) = (self.genesis.network(), self.genesis.header_signatures);
-        self.ledger.read(|ledger| header.check_by_members(network, signatures, ledger.members()))?;
-        Ok(Some(header))
+        self.ledger.read(|ledger| SignedHeader::check_each_by_members(headers, network, signatures, ledger.members()))
     }
 
     fn apply(&self, verified: &VerifiedProposal<'_>) -> Block {
@@ -279,7 +296,8 @@ impl Replica {
         let mut batch = WriteBatch::new();
         Archive::put(&mut batch, header, height.0, &block.outcomes);
         ProposalsByHeight::put(&mut batch, height, bytes);
-        let mut history = self.history.draft(height, block.outcomes.len());
+        let mut history = self.history.draft();
+        history.begin(height, block.outcomes.len());
         let effects = self.effects(&mut history, bytes, proposal, block);
         history.put(&mut batch);
         self.desk.follow_block(batch, &effects, (height, block.header.time))
@@ -309,9 +327,8 @@ impl Replica {
         effects
     }
 
-    /// Has a checkpoint written if one falls due with a block of so many commands.
-    pub(crate) fn checkpoint(&mut self, height: Height, commands: usize) {
-        self.checkpoints.note(height, commands);
+    /// Has a checkpoint written if one falls due with the block at `height`.
+    pub(crate) fn checkpoint(&mut self, height: Height) {
         if !self.checkpoints.is_due(|| self.ledger.read(Ledger::wallet_count)) {
             return;
         }

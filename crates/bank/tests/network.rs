@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use cbdc_bank::Keeps;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::command::{
-    Certificate, FLAG_REVERSE_WATERFALL, Head, LinkBank, Payment, PaymentKind, PlaceHold, Record,
+    Certificate, FLAG_REVERSE_WATERFALL, Head, LinkBank, Measure, Motion, Payment, PaymentKind, PlaceHold, Record,
 };
 use cbdc_ledger::genesis::{DayCount, opening_books};
 use cbdc_ledger::member::{Member, Role};
@@ -846,5 +846,58 @@ async fn a_bank_with_its_own_part_comes_back_after_long_and_is_refused_what_need
         let error = started(network.bank_config(bank, "")).await.unwrap();
         assert!(error.contains("replica"), "{error}");
     }
+    central.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn extracts_that_come_together_are_followed_across_a_new_key_of_the_central_bank() {
+    let network = Network::create(Keeps::Own);
+    let mut central = network.start_central().await;
+    let one = network.start_bank(1, "").await;
+    let two = network.start_bank(2, "").await;
+    network.issue(1, 100_000).await;
+    network.issue(2, 100_000).await;
+    let (alice, bob) = (network.funded_wallet(1, 10, 5_000).await, network.funded_wallet(2, 11, 10).await);
+    two.shutdown().await;
+    let mut at_one = network.client(1, None);
+    for sequence in 1..=20 {
+        assert_eq!(pay(&mut at_one, &alice.transfer(&bob, 1, sequence)).await, (0, 0));
+    }
+
+    let new_seed = [77; 32];
+    let (role, id) = (Role::CentralBank, MemberId(1));
+    let node_key = Some(network.identity(role, 1).public_key());
+    let signing_key = SigningKey::from_seed(new_seed).public_key();
+    let measures = vec![Measure::ReplaceKeys { role, id, signing_key, node_key }];
+    let (effective_at, lapses_at) = (Timestamp(now_ms()), Timestamp(now_ms() + 60_000));
+    let head = Head { flags: 0, key_version: 0, sequence: 1, valid_until: lapses_at };
+    let motion = Motion { head, member: MemberId(1), effective_at, lapses_at, measures };
+    let command = Command::from(motion.sign(network.id, &SigningKey::from_seed(seed(Role::Committee, 1))));
+    let trust = ServerTrust::NodeKey(network.identity(role, 1).public_key());
+    let address = format!("127.0.0.1:{}", network.central_port);
+    let channel = connect(&address, Some(&network.identity(Role::Committee, 1)), &trust).unwrap();
+    let request = v1::SubmitCommandRequest { command: command.to_bytes().into() };
+    let outcome = v1::settlement_client::SettlementClient::new(channel).submit_command(request).await.unwrap();
+    assert!(outcome.into_inner().settled);
+    // It signs no more with a key that is no longer in force, and stops.
+    let stopped = central.stopped().await.unwrap_err().to_string();
+    assert!(stopped.contains("replaced the key"), "{stopped}");
+    central.shutdown().await;
+    let file = network.file(role, 1, "signing.key");
+    std::fs::remove_file(&file).unwrap();
+    write_signing_key(&file, &new_seed).unwrap();
+    let central = network.start_central_again().await;
+    network.until_reachable(1, true).await;
+    for sequence in 21..=40 {
+        assert_eq!(pay(&mut at_one, &alice.transfer(&bob, 1, sequence)).await, (0, 0));
+    }
+
+    let reached = height(&mut at_one).await;
+    let two = network.start_bank(2, "").await;
+    let mut at_two = network.client(2, None);
+    until(async || height(&mut at_two).await >= reached).await;
+    assert_eq!(posted(&mut at_two, &bob).await, 50);
+    drop((at_one, at_two));
+    tokio::join!(one.shutdown(), two.shutdown());
     central.shutdown().await;
 }

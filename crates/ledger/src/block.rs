@@ -24,7 +24,7 @@
 //! The hash is BLAKE3 over these bytes. It excludes signatures: each voting node signs the hash behind the prefix of
 //! [`Domain::Header`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::amount::Amount;
 use crate::command::{Command, Domain, signing_prefix};
@@ -34,7 +34,7 @@ use crate::identity::{AccountId, BankId, Height, MemberId};
 use crate::member::{Members, Role};
 use crate::merkle::{self, Hash};
 use crate::outcome::Outcome;
-use crate::signature::{PublicKey, Signature, SigningKey};
+use crate::signature::{Batch, DecompressedKey, PublicKey, Signature, SigningKey};
 use crate::time::Timestamp;
 
 /// Bytes of an encoded header.
@@ -208,22 +208,58 @@ impl SignedHeader {
         required: u16,
         key_of: impl Fn(MemberId) -> Option<PublicKey>,
     ) -> Result<(), ProofError> {
+        SignedHeader::check_each(std::slice::from_ref(self), network, required, key_of).into_iter().collect()
+    }
+
+    /// As [`SignedHeader::check`] of each, all signatures verified together.
+    fn check_each(
+        headers: &[SignedHeader],
+        network: NetworkId,
+        required: u16,
+        key_of: impl Fn(MemberId) -> Option<PublicKey>,
+    ) -> Vec<Result<(), ProofError>> {
         let prefix = signing_prefix(Domain::Header, network);
-        let hash = self.header.hash();
-        let is_valid = |(node, signature): &&(MemberId, Signature)| {
-            let key = key_of(*node).and_then(|key| key.decompress().ok());
-            key.is_some_and(|key| crate::signature::verify(&key, [&prefix, &hash], signature))
-        };
-        let signers: BTreeSet<MemberId> = self.signatures.iter().filter(is_valid).map(|(node, _)| *node).collect();
-        if signers.len() < usize::from(required) {
-            return Err(ProofError::TooFewSignatures { height: self.header.height, required, found: signers.len() });
+        let hashes: Vec<Hash> = headers.iter().map(|signed| signed.header.hash()).collect();
+        let nodes: BTreeSet<MemberId> =
+            headers.iter().flat_map(|signed| &signed.signatures).map(|(node, _)| *node).collect();
+        let ready = |node: MemberId| Some((node, key_of(node)?.decompress().ok()?));
+        let keys: BTreeMap<MemberId, DecompressedKey> = nodes.into_iter().filter_map(ready).collect();
+        let mut batch = Batch::with_capacity(headers.len());
+        let mut claimed = Vec::with_capacity(headers.len());
+        for (at, (signed, hash)) in headers.iter().zip(&hashes).enumerate() {
+            for (node, signature) in &signed.signatures {
+                if let Some(key) = keys.get(node) {
+                    batch.push(key, [&prefix, hash], signature);
+                    claimed.push((at, *node));
+                }
+            }
         }
-        Ok(())
+        let verdicts = batch.verdicts().into_iter();
+        let signers: BTreeSet<(usize, MemberId)> =
+            claimed.into_iter().zip(verdicts).filter(|(_, good)| *good).map(|(signer, _)| signer).collect();
+        let verdict = |(at, signed): (usize, &SignedHeader)| {
+            let found = signers.range((at, MemberId(0))..=(at, MemberId(u16::MAX))).count();
+            if found < usize::from(required) {
+                return Err(ProofError::TooFewSignatures { height: signed.header.height, required, found });
+            }
+            Ok(())
+        };
+        headers.iter().enumerate().map(verdict).collect()
     }
 
     /// As [`SignedHeader::check`], with the keys of a ledger's members.
     pub fn check_by_members(&self, network: NetworkId, required: u16, members: &Members) -> Result<(), ProofError> {
-        self.check(network, required, |node| Some(members.active(Role::CentralBank, node)?.member.signing_key))
+        self.check(network, required, |node| key_of_member(members, node))
+    }
+
+    /// As [`SignedHeader::check_by_members`] of each, all signatures verified together.
+    pub fn check_each_by_members(
+        headers: &[SignedHeader],
+        network: NetworkId,
+        required: u16,
+        members: &Members,
+    ) -> Vec<Result<(), ProofError>> {
+        SignedHeader::check_each(headers, network, required, |node| key_of_member(members, node))
     }
 
     pub fn encode(&self, out: &mut Writer) {
@@ -241,6 +277,11 @@ impl SignedHeader {
         }
         Ok(SignedHeader { header, signatures })
     }
+}
+
+/// The key that a node of the central bank signs headers with.
+fn key_of_member(members: &Members, node: MemberId) -> Option<PublicKey> {
+    Some(members.active(Role::CentralBank, node)?.member.signing_key)
 }
 
 /// What applying a proposal gave.

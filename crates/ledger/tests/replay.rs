@@ -12,6 +12,33 @@ use model::network::{HOUR_MS, Network, account, amount, key, member, proposal, u
 use model::samples::{chunks_of, commands, encoded, load};
 
 #[test]
+fn headers_checked_together_have_each_its_own_verdict() {
+    let (mut network, commands) = commands();
+    let mut headers: Vec<SignedHeader> = commands
+        .into_iter()
+        .map(|(_, command)| {
+            let block = network.block(&[command]);
+            SignedHeader::sign(block.header, network.id(), MemberId(0), &key("central-bank-0"))
+        })
+        .collect();
+    assert!(headers.len() > 3);
+    headers[1].signatures[0].1.0[40] ^= 1;
+    let [by_another, by_nobody_known] = [2, 3].map(|at| headers[at].header);
+    headers[2] = SignedHeader::sign(by_another, network.id(), MemberId(0), &key("central-bank-9"));
+    headers[3] = SignedHeader::sign(by_nobody_known, network.id(), MemberId(9), &key("central-bank-0"));
+    let twice = headers[0].signatures[0];
+    headers[0].signatures.push(twice);
+    let members = network.ledger.members();
+    let verdicts = SignedHeader::check_each_by_members(&headers, network.id(), 1, members);
+    for (at, (header, verdict)) in headers.iter().zip(&verdicts).enumerate() {
+        assert_eq!(verdict.is_ok(), ![1, 2, 3].contains(&at), "header {at}");
+        assert_eq!(*verdict, header.check_by_members(network.id(), 1, members), "header {at}");
+    }
+    let of_two = SignedHeader::check_each_by_members(&headers, network.id(), 2, members);
+    assert!(of_two.iter().all(Result::is_err), "one signature is not two, and the same one twice neither");
+}
+
+#[test]
 fn a_receipt_proves_its_command_and_nothing_else() {
     let (mut network, commands) = commands();
     let all: Vec<Command> = commands.into_iter().map(|(_, command)| command).collect();

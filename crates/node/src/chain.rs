@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use cbdc_ledger::member::Role;
@@ -29,6 +30,13 @@ use crate::state::LedgerHandle;
 const RECENT_BLOCKS: usize = 512;
 /// Bytes of blocks kept in memory.
 pub(crate) const RECENT_BYTES: usize = 64 * 1024 * 1024;
+
+/// What each byte of extracts adds to the pause after them. Those of blocks sealed meanwhile leave together: a message costs both
+/// of its ends as much as some hundred payments in it do. On a quiet network a bank sees every block at once.
+const PAUSE_PER_EXTRACT_BYTE: Duration = Duration::from_micros(1);
+/// The longest pause: on a busy network a bank's view is that much older, and so is what it tells only when its own part of the
+/// chain shows it (fundings, defundings, top-ups). Answers to payments on a stream do not come this way.
+const EXTRACTS_PAUSE_MAX: Duration = Duration::from_millis(20);
 
 /// The newest blocks, or extracts of them, as messages in the order of heights.
 pub(crate) struct Ring<M> {
@@ -133,6 +141,12 @@ async fn goes_on(announced: &mut watch::Receiver<Height>, closed: &CancellationT
     }
 }
 
+/// The pause after so many bytes of extracts.
+fn pause_after(bytes: usize) -> Duration {
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    PAUSE_PER_EXTRACT_BYTE.saturating_mul(bytes).min(EXTRACTS_PAUSE_MAX)
+}
+
 /// Everybody who is a member may read the chain.
 fn require_member<T>(membership: &Membership, request: &Request<T>) -> Result<Peer, Status> {
     membership.require(request, &Role::ALL)?;
@@ -220,11 +234,15 @@ impl v1::chain_server::Chain for ChainService {
         let closed = self.ledger.closed().clone();
         let (archive, genesis, membership) = (self.archive.clone(), self.genesis.clone(), self.membership.clone());
         Ok(Response::new(Box::pin(async_stream::try_stream! {
+            let mut not_before = tokio::time::Instant::now();
             loop {
+                tokio::time::sleep_until(not_before).await;
                 let newest = *announced.borrow_and_update();
+                let mut sent_bytes = 0;
                 while next <= newest {
                     membership.require_peer(&peer, &[Role::Bank])?;
                     if let Some(extract) = extracts.get(bank, next) {
+                        sent_bytes += extract.extract.len();
                         yield extract;
                         next = next.next();
                         continue;
@@ -235,6 +253,7 @@ impl v1::chain_server::Chain for ChainService {
                         next = next.next();
                     }
                 }
+                not_before = tokio::time::Instant::now() + pause_after(sent_bytes);
                 if !goes_on(&mut announced, &closed).await {
                     break;
                 }
@@ -284,4 +303,16 @@ fn part(part: v1::checkpoint_part::Part) -> v1::CheckpointPart {
 
 fn no_block(height: Height, newest: Height) -> Status {
     not_found(format!("there is no block {height}; the newest is {newest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quiet_network_waits_for_nothing_and_a_busy_one_for_a_bounded_time() {
+        assert_eq!(pause_after(0), Duration::ZERO);
+        assert_eq!(pause_after(400), Duration::from_micros(400));
+        assert_eq!([30_000, usize::MAX].map(pause_after), [EXTRACTS_PAUSE_MAX; 2]);
+    }
 }

@@ -69,7 +69,7 @@ pub struct History {
     newest: RwLock<Newest>,
 }
 
-/// A block's lines before they are written. Nobody reads the index until it is dropped: drop it once the batch is written.
+/// Lines of blocks before they are written. Nobody reads the index until it is dropped: drop it once the batch is written.
 pub struct Draft<'a> {
     bank: BankId,
     height: Height,
@@ -78,6 +78,12 @@ pub struct Draft<'a> {
 }
 
 impl Draft<'_> {
+    /// Begins the record of the next block.
+    pub fn begin(&mut self, height: Height, commands: usize) {
+        self.height = height;
+        self.row = Writer::with_capacity(commands * 2 * LINE_BYTES_USUAL);
+    }
+
     /// Has the newest lines of the commands' own wallets fetched, many at once: each by itself would be waited for. Commands
     /// are given [`cbdc_ledger::settlement::LOOK_AHEAD`] at a time.
     pub fn fetch<'c>(&self, commands: impl Iterator<Item = &'c Command>) {
@@ -138,10 +144,10 @@ impl History {
         Ok(History { bank, store, archive, newest })
     }
 
-    /// Begins the record of the next block.
-    pub fn draft(&self, height: Height, commands: usize) -> Draft<'_> {
+    /// A draft of what the next blocks add, none of them begun.
+    pub fn draft(&self) -> Draft<'_> {
         let newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
-        Draft { bank: self.bank, height, newest, row: Writer::with_capacity(commands * 2 * LINE_BYTES_USUAL) }
+        Draft { bank: self.bank, height: Height(0), newest, row: Writer::default() }
     }
 
     /// What to save with a checkpoint at the height of the last block.

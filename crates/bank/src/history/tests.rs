@@ -75,7 +75,8 @@ proptest! {
         let mut model: BTreeMap<AccountId, Vec<(Place, Side, u64)>> = BTreeMap::new();
         for (height, plans) in (1..).map(Height).zip(&blocks) {
             let mut batch = WriteBatch::new();
-            let mut draft = history.draft(height, plans.len());
+            let mut draft = history.draft();
+            draft.begin(height, plans.len());
             for (index, (from, to, settles)) in (0..).zip(plans) {
                 // The ledger refuses a payment to oneself.
                 let settles = *settles && from != to;
@@ -110,7 +111,8 @@ proptest! {
 fn a_flipped_bit_in_the_index_is_named_by_its_height() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let history = opened(&store, Height(0));
-    let mut draft = history.draft(Height(1), 1);
+    let mut draft = history.draft();
+    draft.begin(Height(1), 1);
     draft.add(&payment(wallet(0), wallet(1), 1), 0, 0, &outcome(true));
     let mut batch = WriteBatch::new();
     draft.put(&mut batch);
