@@ -563,7 +563,8 @@ fn order(both: &mut Both, after_ms: u64, ordered: &[VerifiedCommand]) {
     let made = builder.finish(Timestamp(time));
     let bytes = made.bytes();
     assert_eq!(VerifiedProposal::of_made(&made), VerifiedProposal::from_own_log(bytes).unwrap());
-    assert!(made.is_of(&bytes.to_vec()) && !made.is_of(&bytes[1..]));
+    let copy = Vec::from(&bytes[..]);
+    assert!(made.is_of(&copy) && !made.is_of(&copy[1..]));
     let block = both.ledger.apply(&VerifiedProposal::of_made(&made));
     compare_outcomes(&commands, &block, &expected);
     compare(&mut both.ledger, &both.model, &block, &before);
