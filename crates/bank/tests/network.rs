@@ -222,6 +222,19 @@ impl Network {
         .await;
     }
 
+    /// A wallet of bank 1 with 5,000 and one of bank 2 with 10, the central bank and bank 1; bank 2 is away. `more` is for the
+    /// configuration of bank 1.
+    async fn start_and_leave_bank_two(&self, more: &str) -> (cbdc_central_bank::Node, cbdc_bank::Node, Wallet, Wallet) {
+        let central = self.start_central().await;
+        let one = self.start_bank(1, more).await;
+        let two = self.start_bank(2, "").await;
+        self.issue(1, 100_000).await;
+        self.issue(2, 100_000).await;
+        let (alice, bob) = (self.funded_wallet(1, 10, 5_000).await, self.funded_wallet(2, 11, 10).await);
+        two.shutdown().await;
+        (central, one, alice, bob)
+    }
+
     /// A wallet with money on it, from a deposit that had twice as much.
     async fn funded_wallet(&self, bank: u16, seed: u8, amount_minor: u64) -> Wallet {
         let key = SigningKey::from_seed([seed; 32]);
@@ -803,13 +816,7 @@ async fn a_bank_states_what_its_customers_have_on_deposit(keeps: Keeps) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bank_with_its_own_part_comes_back_after_long_and_is_refused_what_needs_all() {
     let mut network = Network::create(Keeps::Own);
-    let central = network.start_central().await;
-    let one = network.start_bank(1, "checkpoint_every_blocks = 10\n").await;
-    let two = network.start_bank(2, "").await;
-    network.issue(1, 100_000).await;
-    network.issue(2, 100_000).await;
-    let (alice, bob) = (network.funded_wallet(1, 10, 5_000).await, network.funded_wallet(2, 11, 10).await);
-    two.shutdown().await;
+    let (central, one, alice, bob) = network.start_and_leave_bank_two("checkpoint_every_blocks = 10\n").await;
     // More blocks than the central bank keeps ready.
     let mut at_one = network.client(1, None);
     for sequence in 1..=300 {
@@ -852,13 +859,7 @@ async fn a_bank_with_its_own_part_comes_back_after_long_and_is_refused_what_need
 #[tokio::test(flavor = "multi_thread")]
 async fn extracts_that_come_together_are_followed_across_a_new_key_of_the_central_bank() {
     let network = Network::create(Keeps::Own);
-    let mut central = network.start_central().await;
-    let one = network.start_bank(1, "").await;
-    let two = network.start_bank(2, "").await;
-    network.issue(1, 100_000).await;
-    network.issue(2, 100_000).await;
-    let (alice, bob) = (network.funded_wallet(1, 10, 5_000).await, network.funded_wallet(2, 11, 10).await);
-    two.shutdown().await;
+    let (mut central, one, alice, bob) = network.start_and_leave_bank_two("").await;
     let mut at_one = network.client(1, None);
     for sequence in 1..=20 {
         assert_eq!(pay(&mut at_one, &alice.transfer(&bob, 1, sequence)).await, (0, 0));

@@ -1,7 +1,7 @@
 //! What a run measures: latency from the moment a payment was due, outcomes by the second, the machine, CPU time.
 //!
-//! Recorders are plain values: each task of the load generator keeps its own and they are merged at the end, so that
-//! nothing is shared while the clock runs. All times are nanoseconds from the start of the load.
+//! Recorders are plain values. A run of a network fills them from each task's notes when the load is over, so that nothing is
+//! shared or counted while the clock runs. All times are nanoseconds from the start of the load.
 
 pub mod core_speed;
 pub mod cpu;
