@@ -16,7 +16,7 @@ use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Kind};
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::encoding::VERSION;
-use cbdc_ledger::verification::verify_commands;
+use cbdc_ledger::verification::check_signatures;
 use cbdc_ledger::{BankId, Command, NetworkId, Outcome, Reason};
 use cbdc_proto::answers::Answers;
 use cbdc_proto::packed::{Answer, PACKED_BYTES, pack};
@@ -83,23 +83,26 @@ fn sift(commands: &Bytes, verdicts: &[Result<(), Outcome>]) -> Checked {
 impl EdgeVerifier {
     /// Verifies every signature of packed payments. Takes about 10 µs a signature: call it on a thread that may block.
     pub fn verify(&self, commands: &Bytes) -> Vec<Result<(), Outcome>> {
-        let decoded: Vec<_> = commands.chunks_exact(SIGNED_PAYMENT_BYTES).map(Command::from_bytes).collect();
-        let readable = decoded.iter().filter_map(|command| command.as_ref().ok().cloned()).collect();
-        let mut verdicts = verify_commands(self.network, &self.directory, readable).into_iter();
+        let records = || commands.chunks_exact(SIGNED_PAYMENT_BYTES);
+        let decoded: Vec<_> = records().map(Command::from_bytes).collect();
+        let readable: Vec<_> = decoded
+            .iter()
+            .zip(records())
+            .filter_map(|(command, record)| Some((command.as_ref().ok()?, record)))
+            .collect();
+        let mut verdicts = check_signatures(self.network, &self.directory, &readable).into_iter();
         let malformed = Err(Outcome::refused(Reason::Malformed, 0, 0));
         let verdict = |command: &Result<Command, _>| match command {
-            Ok(_) => verdicts.next().map_or(malformed, |verdict| verdict.map(|_| ())),
+            Ok(_) => verdicts.next().unwrap_or(malformed),
             Err(_) => malformed,
         };
         decoded.iter().map(verdict).collect()
     }
-}
 
-impl EdgeVerifier {
     /// Verifies one command of any kind.
     pub fn verify_one(&self, command: &Command) -> Result<(), Outcome> {
-        let verdicts = verify_commands(self.network, &self.directory, vec![command.clone()]);
-        verdicts.into_iter().try_for_each(|verdict| verdict.map(|_| ()))
+        let verdicts = check_signatures(self.network, &self.directory, &[(command, &command.to_bytes())]);
+        verdicts.into_iter().collect()
     }
 }
 

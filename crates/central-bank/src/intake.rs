@@ -6,12 +6,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use cbdc_ledger::authority;
 use cbdc_ledger::command::{Command, Signer};
-use cbdc_ledger::encoding::Reader;
 use cbdc_ledger::member::Role;
-use cbdc_ledger::verification::VerifiedCommand;
-use cbdc_ledger::{Height, MemberId, Outcome, Reason};
+use cbdc_ledger::{CommandBatch, Height, MemberId, Outcome, Reason, VerifiedBatch};
 use cbdc_proto::answers::Answers;
 use cbdc_proto::packed::{Answer, BATCH_COMMANDS_MAX};
 use metrics::{counter, gauge};
@@ -27,24 +26,21 @@ pub type Reply = Box<dyn FnOnce(Answers) + Send>;
 
 /// Commands on their way, and the answers that are known so far.
 pub struct Batch {
-    pub commands: Vec<Command>,
+    pub commands: CommandBatch,
     pub ticket: Ticket,
 }
 
-/// A batch whose commands were verified; those that were refused are answered already.
-pub struct VerifiedBatch {
-    /// Each with its place in the batch.
-    pub commands: Vec<(u32, VerifiedCommand)>,
-    /// Their length as they are ordered.
-    pub bytes: usize,
+/// What is left of a batch when its commands were verified; those that were refused are answered already.
+pub struct Verified {
+    pub commands: VerifiedBatch,
     pub ticket: Ticket,
 }
 
 /// What a batch needs to be answered.
 pub struct Ticket {
     count: usize,
-    /// One a command, once one was set.
-    answers: Vec<Answer>,
+    /// The known ones, one place a command once one was set.
+    answers: Vec<Option<Answer>>,
     reply: Option<Reply>,
     /// When the stage that the batch is in began.
     pub stage_began: Instant,
@@ -52,14 +48,21 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// How many commands the batch has.
-    pub fn count(&self) -> usize {
-        self.count
+    /// Answers the command at a place of the batch.
+    pub fn set(&mut self, place: u32, answer: Answer) {
+        self.answers.resize(self.count, None);
+        self.answers[place as usize] = Some(answer);
     }
 
-    pub fn set(&mut self, place: u32, answer: Answer) {
-        self.answers.resize(self.count, Answer::unknown());
-        self.answers[place as usize] = answer;
+    /// Whether none of its commands has an answer yet.
+    pub fn is_whole(&self) -> bool {
+        self.answers.is_empty()
+    }
+
+    /// The places of the commands that have no answer yet, in order.
+    pub fn unanswered(&self) -> Vec<u32> {
+        let has_none = |place: &u32| self.answers.get(*place as usize).copied().flatten().is_none();
+        (0..self.count as u32).filter(has_none).collect()
     }
 
     /// Sends the answers out. What was never set is answered as unknown.
@@ -77,11 +80,13 @@ impl Ticket {
 
     fn send(&mut self) {
         if let Some(reply) = self.reply.take() {
-            self.answers.resize(self.count, Answer::unknown());
-            for run in self.answers.chunk_by(|one, next| one.outcome.reason == next.outcome.reason) {
+            self.answers.resize(self.count, None);
+            let answers: Vec<Answer> =
+                self.answers.iter().map(|answer| answer.unwrap_or_else(Answer::unknown)).collect();
+            for run in answers.chunk_by(|one, next| one.outcome.reason == next.outcome.reason) {
                 count_answers(run[0].outcome.reason, run.len());
             }
-            reply(Answers::from(&self.answers[..]));
+            reply(Answers::from(&answers[..]));
         }
     }
 }
@@ -113,8 +118,8 @@ impl Intake {
     }
 
     /// Takes a member's commands in. Whatever happens, `reply` is called exactly once with one answer per command.
-    pub fn submit(&self, member: (Role, MemberId), commands: Vec<Command>, reply: Reply) {
-        let not_authorised = commands.iter().any(|command| !may_hand_in(member, command));
+    pub fn submit(&self, member: (Role, MemberId), commands: CommandBatch, reply: Reply) {
+        let not_authorised = commands.commands().iter().any(|command| !may_hand_in(member, command));
         if not_authorised {
             counter!(measures::SECURITY, "kind" => "wrong_role").increment(1);
             let (role, id) = member;
@@ -136,28 +141,20 @@ impl Intake {
     pub async fn submit_one(&self, member: (Role, MemberId), command: Command) -> Answer {
         let (sender, answer) = oneshot::channel();
         let reply = Box::new(move |answers: Answers| drop(sender.send(answers)));
-        self.submit(member, vec![command], reply);
+        self.submit(member, command.into(), reply);
         answer.await.ok().and_then(|answers| answers.only()).unwrap_or_else(Answer::unknown)
     }
 }
 
-/// Reads commands that stand back to back.
+/// Reads the commands of a message.
 ///
 /// # Errors
 /// A sentence that names the command's place.
-pub fn decode_commands(bytes: &[u8]) -> Result<Vec<Command>, String> {
+pub fn decode_commands(bytes: Bytes) -> Result<CommandBatch, String> {
     if bytes.len() > BATCH_BYTES_MAX {
         return Err(format!("expected at most {BATCH_BYTES_MAX} bytes of commands in a batch, found {}", bytes.len()));
     }
-    let mut input = Reader::new("command", bytes);
-    let mut commands = Vec::with_capacity((bytes.len() / 136).min(BATCH_COMMANDS_MAX));
-    while !input.is_empty() {
-        if commands.len() == BATCH_COMMANDS_MAX {
-            return Err(format!("expected at most {BATCH_COMMANDS_MAX} commands in a batch, found more"));
-        }
-        let command = Command::decode(&mut input);
-        commands.push(command.map_err(|error| format!("command {} of the batch: {error}", commands.len()))?);
-    }
+    let commands = CommandBatch::decode(bytes, BATCH_COMMANDS_MAX).map_err(|error| error.to_string())?;
     if commands.is_empty() {
         return Err("expected at least one command in a batch, found none".to_owned());
     }

@@ -202,7 +202,7 @@ type Settled = oneshot::Receiver<Result<(), SettlementError>>;
 /// What begins to run only when replay has ended.
 struct Pipeline {
     sequencer: Sequencer,
-    verified: mpsc::Receiver<crate::intake::VerifiedBatch>,
+    verified: mpsc::Receiver<crate::intake::Verified>,
 }
 
 /// The parts of a node, joined but not yet running.

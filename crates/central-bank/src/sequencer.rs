@@ -24,7 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::clock::Clock;
 use crate::config::SequencerConfig;
-use crate::intake::{Ticket, VerifiedBatch};
+use crate::intake::{Ticket, Verified};
 use crate::measures;
 
 /// Bytes of a proposal: a block must fit into a message with room to spare.
@@ -54,10 +54,10 @@ impl Waiting {
     }
 }
 
-/// A batch's commands within a proposal: from `first`, each with its place in the batch.
+/// A batch's commands within a proposal: from `first` on, those that have no answer yet.
 pub struct Segment {
     pub first: u32,
-    pub places: Vec<u32>,
+    pub count: usize,
     pub ticket: Ticket,
 }
 
@@ -83,25 +83,21 @@ impl Open {
         self.builder.len() >= config.commands_max || self.builder.bytes() >= PROPOSAL_BYTES_MAX
     }
 
-    fn has_room_for(&self, batch: &VerifiedBatch, config: &SequencerConfig) -> bool {
+    fn has_room_for(&self, batch: &Verified, config: &SequencerConfig) -> bool {
         self.builder.len() + batch.commands.len() <= config.commands_max
-            && self.builder.bytes() + batch.bytes <= PROPOSAL_BYTES_MAX
+            && self.builder.bytes() + batch.commands.bytes().len() <= PROPOSAL_BYTES_MAX
     }
 
-    fn push(&mut self, batch: VerifiedBatch) {
-        let first = self.builder.len() as u32;
-        let mut places = Vec::with_capacity(batch.commands.len());
-        for (place, command) in batch.commands {
-            self.builder.push(command);
-            places.push(place);
-        }
-        self.segments.push(Segment { first, places, ticket: batch.ticket });
+    fn push(&mut self, batch: Verified) {
+        let (first, count) = (self.builder.len() as u32, batch.commands.len());
+        self.builder.push(batch.commands);
+        self.segments.push(Segment { first, count, ticket: batch.ticket });
     }
 
     fn answer_all(self, outcome: Outcome) {
         for mut segment in self.segments {
-            for place in &segment.places {
-                segment.ticket.set(*place, Answer::not_ordered(outcome));
+            for place in segment.ticket.unanswered() {
+                segment.ticket.set(place, Answer::not_ordered(outcome));
             }
             segment.ticket.answer();
         }
@@ -117,7 +113,7 @@ fn pause_after(commands: usize, config: &SequencerConfig) -> Duration {
 
 impl Sequencer {
     /// Runs until the verifiers are gone or ordering stops.
-    pub async fn run(self, mut batches: mpsc::Receiver<VerifiedBatch>) {
+    pub async fn run(self, mut batches: mpsc::Receiver<Verified>) {
         let mut due_check = tokio::time::interval(DUE_CHECK);
         due_check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut held_over = None;
@@ -154,9 +150,9 @@ impl Sequencer {
     async fn fill(
         &self,
         open: &mut Open,
-        batches: &mut mpsc::Receiver<VerifiedBatch>,
+        batches: &mut mpsc::Receiver<Verified>,
         not_before: tokio::time::Instant,
-    ) -> (Option<VerifiedBatch>, Option<OwnedSemaphorePermit>) {
+    ) -> (Option<Verified>, Option<OwnedSemaphorePermit>) {
         let time_has_come = tokio::time::sleep_until(not_before);
         let way = self.ways.clone().acquire_owned();
         tokio::pin!(time_has_come, way);

@@ -175,19 +175,18 @@ impl Settlement {
         let height = block.header.height;
         for mut segment in under_way.waiting.take() {
             let first = segment.first as usize;
-            let outcomes = &block.outcomes[first..first + segment.places.len()];
-            let is_whole = segment.places.len() == segment.ticket.count();
-            if is_whole && outcomes.iter().all(|outcome| *outcome == Outcome::settled()) {
+            let outcomes = &block.outcomes[first..first + segment.count];
+            if segment.ticket.is_whole() && outcomes.iter().all(|outcome| *outcome == Outcome::settled()) {
                 segment.ticket.answer_settled(height, segment.first);
                 continue;
             }
-            for ((index, outcome), place) in (segment.first..).zip(outcomes).zip(&segment.places) {
+            for ((index, outcome), place) in (segment.first..).zip(outcomes).zip(segment.ticket.unanswered()) {
                 let answer = match outcome.reason {
                     // The same number was ordered twice while both were under way: the first outcome is the answer.
                     Reason::SequenceUsed => self.first_outcome_of(&under_way.proposal, index),
                     _ => Answer::ordered(height, index, *outcome),
                 };
-                segment.ticket.set(*place, answer);
+                segment.ticket.set(place, answer);
             }
             segment.ticket.answer();
         }

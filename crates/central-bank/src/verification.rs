@@ -7,19 +7,18 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::command::{Command, Signer};
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::sequence::Standing;
-use cbdc_ledger::verification::{VerifiedCommand, verify_commands};
-use cbdc_ledger::{Ledger, NetworkId, Outcome, Reason};
+use cbdc_ledger::verification::verify_batches;
+use cbdc_ledger::{CommandBatch, Ledger, NetworkId, Outcome, Reason};
 use cbdc_node::LedgerHandle;
 use cbdc_proto::packed::Answer;
 use metrics::{counter, histogram};
 use tokio::sync::mpsc;
 
 use crate::first_outcomes::FirstOutcomes;
-use crate::intake::{Batch, VerifiedBatch};
+use crate::intake::{Batch, Verified};
 use crate::measures;
 
 /// Commands verified together at most; the cost per signature hardly falls beyond.
@@ -41,7 +40,7 @@ pub fn start(
     verifier: &Verifier,
     threads: usize,
     batches: mpsc::Receiver<Batch>,
-    verified: &mpsc::Sender<VerifiedBatch>,
+    verified: &mpsc::Sender<Verified>,
 ) -> std::io::Result<()> {
     let batches = Arc::new(Mutex::new(batches));
     for number in 0..threads {
@@ -74,70 +73,60 @@ fn take(batches: &Mutex<mpsc::Receiver<Batch>>, threads: usize) -> Option<Vec<Ba
 }
 
 impl Verifier {
-    fn verify(&self, batches: Vec<Batch>) -> Vec<VerifiedBatch> {
+    fn verify(&self, batches: Vec<Batch>) -> Vec<Verified> {
         let began = Instant::now();
         let cpu_began = thread_cpu();
-        // (batch, place) of each command that is left to verify, and the commands beside them.
-        let (mut places, mut commands) = (Vec::new(), Vec::new());
-        let mut tickets = Vec::with_capacity(batches.len());
-        for (number, mut batch) in batches.into_iter().enumerate() {
-            let answered = self.answers_without_verifying(&batch.commands);
-            for (place, command) in batch.commands.into_iter().enumerate() {
-                match answered.get(place).copied().flatten() {
-                    Some(answer) => batch.ticket.set(place as u32, answer),
-                    None => {
-                        places.push((number, place as u32));
-                        commands.push(command);
-                    }
-                }
-            }
+        let (mut commands, mut tickets) = (Vec::with_capacity(batches.len()), Vec::with_capacity(batches.len()));
+        for mut batch in batches {
+            self.answer_without_verifying(&mut batch);
+            commands.push(batch.commands);
             tickets.push(batch.ticket);
         }
-        let count = commands.len();
-        let mut verified: Vec<Vec<(u32, VerifiedCommand)>> = tickets.iter().map(|_| Vec::new()).collect();
-        for ((number, place), verdict) in
-            places.into_iter().zip(verify_commands(self.network, &self.directory, commands))
+        let count: usize = commands.iter().map(CommandBatch::len).sum();
+        let mut left = Vec::with_capacity(tickets.len());
+        for ((commands, refused), mut ticket) in
+            verify_batches(self.network, &self.directory, commands).into_iter().zip(tickets)
         {
-            match verdict {
-                Ok(command) => verified[number].push((place, command)),
-                Err(refusal) => {
+            if !refused.is_empty() {
+                let places = ticket.unanswered();
+                for (at, refusal) in refused {
                     note_security_event(&refusal);
-                    tickets[number].set(place, Answer::not_ordered(refusal));
+                    ticket.set(places[at], Answer::not_ordered(refusal));
                 }
+            }
+            if commands.is_empty() {
+                ticket.answer();
+            } else {
+                ticket.stage_began = Instant::now();
+                left.push(Verified { commands, ticket });
             }
         }
         counter!(measures::VERIFIED).increment(count as u64);
         counter!(measures::VERIFY_CPU).increment(thread_cpu().saturating_sub(cpu_began).as_nanos() as u64);
         histogram!(measures::VERIFY_BATCH).record(count as f64);
         histogram!(measures::STAGE, "stage" => "verify").record(began.elapsed().as_secs_f64());
-        let mut whole = Vec::with_capacity(tickets.len());
-        for (commands, mut ticket) in verified.into_iter().zip(tickets) {
-            if commands.is_empty() {
-                ticket.answer();
-            } else {
-                ticket.stage_began = Instant::now();
-                let bytes = commands.iter().map(|(_, command)| encoded_bytes(command.command())).sum();
-                whole.push(VerifiedBatch { commands, bytes, ticket });
-            }
-        }
-        whole
+        left
     }
 
-    /// For each command the answer that needs no signature, if there is one. Looks at the ledger once per batch.
-    fn answers_without_verifying(&self, commands: &[Command]) -> Vec<Option<Answer>> {
+    /// Answers the commands whose answer needs no signature and leaves them out. Looks at the ledger once.
+    fn answer_without_verifying(&self, batch: &mut Batch) {
+        let commands = batch.commands.commands();
         let refusals: Vec<Option<Outcome>> =
             self.ledger.read(|ledger| commands.iter().map(|command| standing_refusal(ledger, command)).collect());
         if refusals.iter().all(Option::is_none) {
-            return Vec::new();
+            return;
         }
-        let answer = |(command, refusal): (&Command, Option<Outcome>)| {
-            let refusal = refusal?;
-            if refusal.reason == Reason::SequenceUsed {
-                return Some(self.first_outcomes.answer_to_repetition(command));
+        for (place, (command, refusal)) in (0..).zip(commands.iter().zip(&refusals)) {
+            match refusal {
+                None => {}
+                Some(refusal) if refusal.reason == Reason::SequenceUsed => {
+                    batch.ticket.set(place, self.first_outcomes.answer_to_repetition(command));
+                }
+                Some(refusal) => batch.ticket.set(place, Answer::not_ordered(*refusal)),
             }
-            Some(Answer::not_ordered(refusal))
-        };
-        commands.iter().zip(refusals).map(answer).collect()
+        }
+        let refused = refusals.iter().enumerate().filter(|(_, refusal)| refusal.is_some());
+        batch.commands.leave_out(refused.map(|(place, _)| place));
     }
 }
 
@@ -162,14 +151,6 @@ fn standing_refusal(ledger: &Ledger, command: &Command) -> Option<Outcome> {
         Standing::Free => None,
         Standing::Used => Some(Outcome::refused(Reason::SequenceUsed, 0, 0)),
         Standing::OutOfWindow => Some(Outcome::refused(Reason::SequenceOutOfWindow, lowest, sequence)),
-    }
-}
-
-/// The length of a command as it is ordered.
-fn encoded_bytes(command: &Command) -> usize {
-    match command {
-        Command::Payment(_) => SIGNED_PAYMENT_BYTES,
-        other => other.to_bytes().len(),
     }
 }
 

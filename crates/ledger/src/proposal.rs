@@ -8,9 +8,10 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::command::Command;
+use crate::command_batch::encoded_commands;
 use crate::encoding::{DecodeError, Reader, VERSION, Writer};
 use crate::time::Timestamp;
-use crate::verification::VerifiedCommand;
+use crate::verification::VerifiedBatch;
 
 /// Bytes before the first command.
 pub const PROPOSAL_HEAD_BYTES: usize = 16;
@@ -20,7 +21,9 @@ pub const PROPOSAL_HEAD_BYTES: usize = 16;
 pub struct Proposal<'a> {
     pub time: Timestamp,
     pub commands: Cow<'a, [Command]>,
-    encoded: Vec<&'a [u8]>,
+    bytes: &'a [u8],
+    /// Where each command ends in `bytes`.
+    ends: Cow<'a, [usize]>,
 }
 
 impl<'a> Proposal<'a> {
@@ -32,35 +35,33 @@ impl<'a> Proposal<'a> {
         let time = Timestamp(input.u64()?);
         // A command takes at least 96 bytes: a false count cannot reserve more than the bytes at hand justify.
         let capacity = count.min(bytes.len() / 96 + 1);
-        let (mut commands, mut encoded) = (Vec::with_capacity(capacity), Vec::with_capacity(capacity));
+        let (mut commands, mut ends) = (Vec::with_capacity(capacity), Vec::with_capacity(capacity));
         for _ in 0..count {
-            let before = input.left();
             commands.push(Command::decode(&mut input)?);
-            let start = bytes.len() - before;
-            encoded.push(&bytes[start..bytes.len() - input.left()]);
+            ends.push(bytes.len() - input.left());
         }
         input.finish()?;
-        Ok(Proposal { time, commands: commands.into(), encoded })
+        Ok(Proposal { time, commands: commands.into(), bytes, ends: ends.into() })
     }
 
     /// The bytes of each command, in order.
-    pub fn encoded_commands(&self) -> impl ExactSizeIterator<Item = &'a [u8]> {
-        self.encoded.iter().copied()
+    pub fn encoded_commands(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        encoded_commands(self.bytes, PROPOSAL_HEAD_BYTES, &self.ends)
     }
 
     /// The bytes of the command at `index`.
     pub fn command_bytes(&self, index: usize) -> Option<&'a [u8]> {
-        self.encoded.get(index).copied()
+        let start = if index == 0 { PROPOSAL_HEAD_BYTES } else { *self.ends.get(index - 1)? };
+        Some(&self.bytes[start..*self.ends.get(index)?])
     }
 }
 
-/// Collects verified commands into a proposal.
+/// Collects verified batches into a proposal.
+#[derive(Default)]
 pub struct ProposalBuilder {
-    /// The proposal, its head still empty.
-    out: Writer,
-    commands: Vec<Command>,
-    /// Where each command ends.
-    ends: Vec<usize>,
+    batches: Vec<VerifiedBatch>,
+    len: usize,
+    bytes: usize,
 }
 
 /// A proposal that was made here: its bytes, and what they say, which its maker need not decode again.
@@ -72,42 +73,40 @@ pub struct MadeProposal {
     ends: Vec<usize>,
 }
 
-impl Default for ProposalBuilder {
-    fn default() -> Self {
-        let mut out = Writer::with_capacity(4096);
-        out.reserved(PROPOSAL_HEAD_BYTES);
-        ProposalBuilder { out, commands: Vec::new(), ends: Vec::new() }
-    }
-}
-
 impl ProposalBuilder {
-    pub fn push(&mut self, command: VerifiedCommand) {
-        let command = command.into_command();
-        command.encode(&mut self.out);
-        self.commands.push(command);
-        self.ends.push(self.out.len());
+    pub fn push(&mut self, batch: VerifiedBatch) {
+        self.len += batch.len();
+        self.bytes += batch.bytes().len();
+        self.batches.push(batch);
     }
 
+    /// How many commands there are so far.
     pub fn len(&self) -> usize {
-        self.commands.len()
+        self.len
     }
 
     pub fn is_empty(&self) -> bool {
-        self.commands.is_empty()
+        self.len == 0
     }
 
     /// Bytes of the commands so far.
     pub fn bytes(&self) -> usize {
-        self.out.len() - PROPOSAL_HEAD_BYTES
+        self.bytes
     }
 
     /// Stamps the time.
-    pub fn finish(mut self, time: Timestamp) -> MadeProposal {
-        let mut head = Writer::with_capacity(PROPOSAL_HEAD_BYTES);
-        head.u8(VERSION).reserved(3).u32(self.commands.len() as u32).u64(time.0);
-        let mut bytes = self.out.finish();
-        bytes[..PROPOSAL_HEAD_BYTES].copy_from_slice(head.as_bytes());
-        MadeProposal { bytes: bytes.into(), time, commands: self.commands, ends: self.ends }
+    pub fn finish(self, time: Timestamp) -> MadeProposal {
+        let mut out = Writer::with_capacity(PROPOSAL_HEAD_BYTES + self.bytes);
+        out.u8(VERSION).reserved(3).u32(self.len as u32).u64(time.0);
+        let (mut commands, mut ends) = (Vec::with_capacity(self.len), Vec::with_capacity(self.len));
+        for batch in self.batches {
+            let start = out.len();
+            out.raw(batch.bytes());
+            let (batch_commands, batch_ends) = batch.into_parts();
+            commands.extend(batch_commands);
+            ends.extend(batch_ends.iter().map(|end| start + end));
+        }
+        MadeProposal { bytes: out.finish().into(), time, commands, ends }
     }
 }
 
@@ -129,8 +128,7 @@ impl MadeProposal {
 
     /// As [`Proposal::decode`] reads it from the bytes.
     pub(crate) fn proposal(&self) -> Proposal<'_> {
-        let starts = std::iter::once(&PROPOSAL_HEAD_BYTES).chain(&self.ends);
-        let encoded = starts.zip(&self.ends).map(|(start, end)| &self.bytes[*start..*end]).collect();
-        Proposal { time: self.time, commands: Cow::Borrowed(&self.commands), encoded }
+        let (commands, ends) = (Cow::Borrowed(&self.commands[..]), Cow::Borrowed(&self.ends[..]));
+        Proposal { time: self.time, commands, bytes: &self.bytes, ends }
     }
 }

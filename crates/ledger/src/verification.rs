@@ -2,8 +2,8 @@
 //!
 //! Three doors lead to a [`VerifiedProposal`], each named for who vouches:
 //!
-//! * [`verify_commands`] checks every signature against the keys in force. Its [`VerifiedCommand`]s are what a
-//!   sequencer collects, and [`VerifiedProposal::of_made`] is the proposal that it made of them.
+//! * [`verify_batches`] checks every signature against the keys in force. Its [`VerifiedBatch`]es are what a sequencer
+//!   collects, and [`VerifiedProposal::of_made`] is the proposal that it made of them.
 //! * [`VerifiedProposal::check`] does the same for a whole block of a peer, or under audit.
 //! * [`VerifiedProposal::from_own_log`] trusts the bytes because this node, or the leader it follows, verified them
 //!   before they were ordered and its own checksummed log kept them (crash faults, not lies).
@@ -12,8 +12,8 @@
 //! another version by then, so a verdict can never outlive its key.
 
 use crate::authority;
-use crate::command::payment::SIGNED_PAYMENT_BYTES;
-use crate::command::{Command, Domain, Record, SIGNATURE_BYTES, Signer, signing_prefix};
+use crate::command::{Command, Domain, Record, Signer, signing_prefix};
+use crate::command_batch::{CommandBatch, signed_part};
 use crate::directory::KeyDirectory;
 use crate::encoding::{DecodeError, Writer};
 use crate::genesis::NetworkId;
@@ -25,17 +25,21 @@ use crate::signature::{Batch, DecompressedKey, Signature};
 
 pub use crate::command::Signed;
 
-/// A command whose signatures were checked against the keys in force.
+/// Commands whose signatures were checked against the keys in force.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct VerifiedCommand(Command);
+pub struct VerifiedBatch(CommandBatch);
 
-impl VerifiedCommand {
-    pub fn command(&self) -> &Command {
-        &self.0
+impl VerifiedBatch {
+    pub(crate) fn into_parts(self) -> (Vec<Command>, Vec<usize>) {
+        self.0.into_parts()
     }
+}
 
-    pub(crate) fn into_command(self) -> Command {
-        self.0
+impl std::ops::Deref for VerifiedBatch {
+    type Target = CommandBatch;
+
+    fn deref(&self) -> &CommandBatch {
+        &self.0
     }
 }
 
@@ -74,8 +78,8 @@ impl<'a> VerifiedProposal<'a> {
         directory: &KeyDirectory,
     ) -> Result<Self, VerificationError> {
         let proposal = Proposal::decode(bytes)?;
-        let verdicts = verdicts(network, directory, &proposal.commands);
-        for (index, verdict) in verdicts.into_iter().enumerate() {
+        let commands: Vec<_> = proposal.commands.iter().zip(proposal.encoded_commands()).collect();
+        for (index, verdict) in check_signatures(network, directory, &commands).into_iter().enumerate() {
             let had_effect = outcomes.get(index).is_none_or(|outcome| outcome.reason.stage() != Stage::BeforeOrdering);
             if let (true, Err(refusal)) = (had_effect, verdict) {
                 return Err(VerificationError::Signature { index, reason: refusal.reason });
@@ -89,60 +93,85 @@ impl<'a> VerifiedProposal<'a> {
     }
 }
 
-/// Verifies commands in one batch against the keys in force; the answers are in the same order.
-pub fn verify_commands(
+/// Verifies the commands of several batches together against the keys in force. For each batch: what of it is good, and
+/// the refusals of the rest with their places in it.
+pub fn verify_batches(
     network: NetworkId,
     directory: &KeyDirectory,
-    commands: Vec<Command>,
-) -> Vec<Result<VerifiedCommand, Outcome>> {
-    let verdicts = verdicts(network, directory, &commands);
-    commands.into_iter().zip(verdicts).map(|(command, verdict)| verdict.map(|()| VerifiedCommand(command))).collect()
+    batches: Vec<CommandBatch>,
+) -> Vec<(VerifiedBatch, Vec<(usize, Outcome)>)> {
+    let mut commands = Vec::with_capacity(batches.iter().map(|batch| batch.len()).sum());
+    for batch in &batches {
+        commands.extend(batch.commands().iter().zip(batch.encoded_commands()));
+    }
+    let mut verdicts = check_signatures(network, directory, &commands).into_iter();
+    let sift = |mut batch: CommandBatch| {
+        let verdicts = verdicts.by_ref().take(batch.len()).enumerate();
+        let refused: Vec<_> = verdicts.filter_map(|(place, verdict)| Some((place, verdict.err()?))).collect();
+        batch.leave_out(refused.iter().map(|(place, _)| *place));
+        (VerifiedBatch(batch), refused)
+    };
+    batches.into_iter().map(sift).collect()
 }
 
-/// Signatures to check, with what was signed back to back.
+/// Signatures to check, and back to back those signed records that stand inside commands.
 struct Checks<'a> {
-    messages: Writer,
+    inner: Writer,
     list: Vec<Check<'a>>,
 }
 
-/// One signature to check: where its message lies.
+/// One signature to check.
 struct Check<'a> {
     command: usize,
     domain: Domain,
-    message: std::ops::Range<usize>,
+    message: Message<'a>,
     signature: Signature,
     key: &'a DecompressedKey,
 }
 
+/// What was signed, behind the prefix.
+enum Message<'a> {
+    Command(&'a [u8]),
+    /// Where it lies in [`Checks::inner`].
+    Inner(std::ops::Range<usize>),
+}
+
 impl<'a> Checks<'a> {
-    fn add(
+    fn add_inner(
         &mut self,
         (command, domain): (usize, Domain),
         signature: Signature,
         key: &'a DecompressedKey,
         message: impl FnOnce(&mut Writer),
     ) {
-        let start = self.messages.len();
-        message(&mut self.messages);
-        let message = start..self.messages.len();
+        let start = self.inner.len();
+        message(&mut self.inner);
+        let message = Message::Inner(start..self.inner.len());
         self.list.push(Check { command, domain, message, signature, key });
     }
 }
 
-fn verdicts(network: NetworkId, directory: &KeyDirectory, commands: &[Command]) -> Vec<Result<(), Outcome>> {
+/// Verifies commands, each with its bytes, in one batch against the keys in force; the answers are in the same order.
+pub fn check_signatures(
+    network: NetworkId,
+    directory: &KeyDirectory,
+    commands: &[(&Command, &[u8])],
+) -> Vec<Result<(), Outcome>> {
     let prefix = |domain| signing_prefix(domain, network);
     let (of_command, of_certificate) = (prefix(Domain::Command), prefix(Domain::Certificate));
     let keys = directory.snapshot();
-    keys.make_ready(commands.iter().map(Command::signer));
-    let messages = Writer::with_capacity(commands.len() * SIGNED_PAYMENT_BYTES);
-    let mut checks = Checks { messages, list: Vec::with_capacity(commands.len()) };
-    let collect = |(index, command): (usize, &Command)| collect_checks(&keys, index, command, &mut checks);
-    let mut verdicts: Vec<_> = commands.iter().enumerate().map(collect).collect();
-    let messages = checks.messages.as_bytes();
+    keys.make_ready(commands.iter().map(|(command, _)| command.signer()));
+    let mut checks = Checks { inner: Writer::default(), list: Vec::with_capacity(commands.len()) };
+    let collect = |(index, (command, encoded))| collect_checks(&keys, index, command, encoded, &mut checks);
+    let mut verdicts: Vec<_> = commands.iter().copied().enumerate().map(collect).collect();
     let mut batch = Batch::with_capacity(checks.list.len());
     for check in &checks.list {
         let prefix = if check.domain == Domain::Certificate { &of_certificate } else { &of_command };
-        batch.push(check.key, [prefix, &messages[check.message.clone()]], &check.signature);
+        let message = match &check.message {
+            Message::Command(signed) => signed,
+            Message::Inner(place) => &checks.inner.as_bytes()[place.clone()],
+        };
+        batch.push(check.key, [prefix, message], &check.signature);
     }
     for (check, good) in checks.list.iter().zip(batch.verdicts()) {
         if !good && verdicts[check.command].is_ok() {
@@ -157,6 +186,7 @@ fn collect_checks<'a>(
     keys: &'a crate::directory::Snapshot,
     index: usize,
     command: &Command,
+    encoded: &'a [u8],
     checks: &mut Checks<'a>,
 ) -> Result<(), Outcome> {
     let (of_command, of_certificate) = ((index, Domain::Command), (index, Domain::Certificate));
@@ -183,7 +213,7 @@ fn collect_checks<'a>(
         let registrar_key = keys.find(registrar, certificate.registrar_key_version)?;
         let statement =
             crate::command::Certificate::statement(holder, class, certified, certificate.registrar_key_version);
-        checks.add(of_certificate, certificate.signature, registrar_key, |out| {
+        checks.add_inner(of_certificate, certificate.signature, registrar_key, |out| {
             out.raw(&statement);
         });
     }
@@ -191,16 +221,14 @@ fn collect_checks<'a>(
         let request = &signed.record.request;
         let bank = Signer::Member(Role::Bank, MemberId(request.record.bank.0));
         let bank_key = keys.find(bank, request.record.head.key_version)?;
-        checks.add(of_command, request.signature, bank_key, |out| request.record.encode(out));
+        checks.add_inner(of_command, request.signature, bank_key, |out| request.record.encode(out));
     }
     if let Command::ReverseWaterfall(signed) = command {
         let transfer = &signed.record.transfer;
         let payer_key = keys.find(transfer.record.signer(), transfer.record.head.key_version)?;
-        checks.add(of_command, transfer.signature, payer_key, |out| transfer.record.encode(out));
+        checks.add_inner(of_command, transfer.signature, payer_key, |out| transfer.record.encode(out));
     }
-    checks.add(of_command, *command.signature(), key, |out| {
-        command.encode(out);
-        out.truncate(out.len() - SIGNATURE_BYTES);
-    });
+    let (message, signature) = (Message::Command(signed_part(encoded)), *command.signature());
+    checks.list.push(Check { command: index, domain: Domain::Command, message, signature, key });
     Ok(())
 }

@@ -18,6 +18,7 @@ use cbdc_ledger::command::{
     OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, ReleaseHold, ReleaseKind, ReplaceKey, ReservesTransfer,
     ReverseWaterfall, SeizeOrder,
 };
+use cbdc_ledger::command_batch::BatchError;
 use cbdc_ledger::encoding::{DecodeError, Reader, Writer, hex, hex_decode};
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::policy::{
@@ -27,8 +28,8 @@ use cbdc_ledger::policy::{
 use cbdc_ledger::programme::{Classes, Cohort, Funding, Grant, Purpose};
 use cbdc_ledger::time::LedgerDay;
 use cbdc_ledger::{
-    Account, AccountId, Amount, BankId, Class, Command, Genesis, Header, HolderId, MemberId, Outcome, Proposal,
-    PublicKey, Reason, Signature, Signed, SignedHeader, SupplyTerms, Timestamp, VerifiedProposal,
+    Account, AccountId, Amount, BankId, Class, Command, CommandBatch, Genesis, Header, HolderId, MemberId, Outcome,
+    Proposal, PublicKey, Reason, Signature, Signed, SignedHeader, SupplyTerms, Timestamp, VerifiedProposal,
 };
 use model::network::{Network, account, amount, key, proposal, unsigned};
 use model::samples::{chunks_of, commands, encoded, load};
@@ -550,6 +551,29 @@ proptest! {
         for (index, command) in commands.iter().enumerate() {
             prop_assert_eq!(read.command_bytes(index), Some(&command.to_bytes()[..]));
         }
+    }
+
+    #[test]
+    fn a_batch_is_its_commands_whatever_is_left_out(
+        commands in prop::collection::vec((any_command(), any::<bool>()), 0..12),
+        cut in 1usize..20,
+    ) {
+        let (list, keep): (Vec<Command>, Vec<bool>) = commands.into_iter().unzip();
+        let bytes: Vec<u8> = list.iter().flat_map(Command::to_bytes).collect();
+        let mut batch = CommandBatch::decode(bytes.clone().into(), list.len()).unwrap();
+        prop_assert_eq!((batch.commands(), &batch.bytes()[..]), (&list[..], &bytes[..]));
+        if let Some(commands_max) = list.len().checked_sub(1) {
+            let found = CommandBatch::decode(bytes.clone().into(), commands_max);
+            prop_assert_eq!(found, Err(BatchError::TooMany { commands_max }));
+            let found = CommandBatch::decode(bytes[..bytes.len() - cut].to_vec().into(), list.len());
+            prop_assert!(matches!(found, Err(BatchError::Command { place, .. }) if place == commands_max), "{:?}", found);
+        }
+
+        batch.leave_out((0..).zip(&keep).filter(|(_, keep)| !**keep).map(|(place, _)| place));
+        let left: Vec<Command> = list.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(command, _)| command).collect();
+        let bytes: Vec<Vec<u8>> = left.iter().map(Command::to_bytes).collect();
+        prop_assert_eq!((batch.commands(), &batch.bytes()[..]), (&left[..], &bytes.concat()[..]));
+        prop_assert_eq!(batch.encoded_commands().collect::<Vec<_>>(), bytes);
     }
 
     #[test]

@@ -19,9 +19,9 @@ use cbdc_ledger::outcome::{Reason, Stage};
 use cbdc_ledger::proposal::ProposalBuilder;
 use cbdc_ledger::sequence::Standing;
 use cbdc_ledger::time::LedgerDay;
-use cbdc_ledger::verification::{VerificationError, verify_commands};
+use cbdc_ledger::verification::{VerificationError, verify_batches};
 use cbdc_ledger::{
-    AccountId, Amount, BankId, Block, Command, Genesis, Ledger, MemberId, Outcome, Timestamp, VerifiedCommand,
+    AccountId, Amount, BankId, Block, Command, Genesis, Ledger, MemberId, Outcome, Timestamp, VerifiedBatch,
     VerifiedProposal,
 };
 #[allow(unused_imports)]
@@ -495,7 +495,7 @@ fn keys_are_known(model: &Model, command: &Command) -> bool {
 }
 
 /// One block of signed commands: some spoilt, some ordered one block after they were verified. Returns the latter.
-fn signed_block(both: &mut Both, plan: &BlockPlan, keys: &Keyring, late: Vec<VerifiedCommand>) -> Vec<VerifiedCommand> {
+fn signed_block(both: &mut Both, plan: &BlockPlan, keys: &Keyring, late: Vec<VerifiedBatch>) -> Vec<VerifiedBatch> {
     let network = both.ledger.network();
     // Signers see the state before the block and their own commands.
     let mut seen = both.model.clone();
@@ -514,11 +514,11 @@ fn signed_block(both: &mut Both, plan: &BlockPlan, keys: &Keyring, late: Vec<Ver
         let spoil = offer != honest;
         offered.push((offer, spoil, may_be_stale, command.c % 5 == 1));
     }
-    let verdicts =
-        verify_commands(network, &both.directory, offered.iter().map(|(command, ..)| command.clone()).collect());
+    let batches = offered.iter().map(|(command, ..)| command.clone().into()).collect();
+    let verdicts = verify_batches(network, &both.directory, batches);
     let (mut ordered, mut held_back) = (late, Vec::new());
-    for ((command, spoilt, may_be_stale, late), verdict) in offered.iter().zip(verdicts) {
-        match (verdict, spoilt) {
+    for ((command, spoilt, may_be_stale, late), (verified, refused)) in offered.iter().zip(verdicts) {
+        match (refused.first().map_or(Ok(verified), |(_, refusal)| Err(*refusal)), spoilt) {
             (Ok(verified), false) => {
                 if *late {
                     held_back.push(verified)
@@ -552,12 +552,12 @@ fn assert_forgery_is_found(both: &Both, command: &Command) {
 }
 
 /// Orders verified commands; the block must pass an audit with the keys in force before it.
-fn order(both: &mut Both, after_ms: u64, ordered: &[VerifiedCommand]) {
+fn order(both: &mut Both, after_ms: u64, ordered: &[VerifiedBatch]) {
     let before = both.model.clone();
     let time = both.model.time + after_ms;
+    let commands: Vec<Command> = ordered.iter().flat_map(|verified| verified.commands()).cloned().collect();
     both.model.begin_block(time);
-    let expected: Vec<Outcome> = ordered.iter().map(|verified| both.model.settle(verified.command())).collect();
-    let commands: Vec<Command> = ordered.iter().map(|verified| verified.command().clone()).collect();
+    let expected: Vec<Outcome> = commands.iter().map(|command| both.model.settle(command)).collect();
     let mut builder = ProposalBuilder::default();
     ordered.iter().for_each(|verified| builder.push(verified.clone()));
     let made = builder.finish(Timestamp(time));

@@ -232,7 +232,8 @@ impl Store for RocksStore {
     fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StoreError> {
         self.refuse_if_poisoned()?;
         let database = self.database()?;
-        let mut changes = rocksdb::WriteBatch::default();
+        let mut changes =
+            rocksdb::WriteBatch::with_capacity_bytes(batch.operations().iter().map(Operation::bytes).sum());
         let mut bulk_columns = [false; Column::ALL.len()];
         for operation in batch.operations() {
             let column = match operation {

@@ -121,6 +121,19 @@ pub enum Operation {
     },
 }
 
+impl Operation {
+    /// What the operation takes in a batch, about.
+    pub(crate) fn bytes(&self) -> usize {
+        const HEAD_BYTES: usize = 16;
+        HEAD_BYTES
+            + match self {
+                Operation::Put { key, value, .. } => key.len() + value.len(),
+                Operation::Delete { key, .. } => key.len(),
+                Operation::DeleteRange { from, to, .. } => from.len() + to.len(),
+            }
+    }
+}
+
 /// Changes that are applied together, in order, or not at all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WriteBatch {

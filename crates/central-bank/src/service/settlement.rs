@@ -177,7 +177,7 @@ impl CommandStream {
                 drop(self.replies.send(Err(status)));
                 return;
             }
-            match decode_commands(&commands) {
+            match decode_commands(commands) {
                 Ok(commands) => {
                     let replies = self.replies.clone();
                     let reply = Box::new(move |answers: Answers| {
