@@ -24,6 +24,7 @@ use cbdc_proto::transport::key_file::{write_private, write_signing_key};
 use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect};
 use cbdc_proto::v1;
 use cbdc_proto::v1::bank_client::BankClient;
+use cbdc_proto::v1::settlement_client::SettlementClient;
 use cbdc_proto::v1::submit_transfer_response::State;
 use cbdc_storage::Column;
 use tonic::Code;
@@ -506,18 +507,44 @@ async fn a_stream_answers_every_payment_in_its_place_and_history_knows_first_out
 
     // A batch that settles whole is answered by its place, where its sender takes that; repeated, command by command.
     let pair = [alice.transfer(&bob, 5, 82).to_bytes(), alice.transfer(&bob, 5, 83).to_bytes()].concat();
-    let mut ask = async |takes_runs| {
-        let batch = v1::CommandBatch { batch_id: 7, commands: pair.clone().into(), takes_runs };
+    let mut ask = async |commands: Vec<u8>| {
+        let batch = v1::CommandBatch { batch_id: 7, commands: commands.into(), takes_runs: true };
         let mut answers = client.submit_transfers(tokio_stream::iter([batch])).await.unwrap().into_inner();
         answers.message().await.unwrap().unwrap()
     };
-    let (by_place, each) = (ask(true).await, ask(true).await);
+    let (by_place, each) = (ask(pair.clone()).await, ask(pair).await);
     assert_eq!((by_place.settled_run.map(|run| run.count), by_place.outcomes.len()), (Some(2), 0));
     assert_eq!((each.settled_run, each.outcomes.len()), (None, 64));
     let unpacked = |answer| Answers::from_message(answer).unwrap().unpacked().unwrap();
     let first = unpacked(by_place);
     assert!(first.iter().all(|answer| answer.outcome.is_settled()) && first[1].index == first[0].index + 1);
     assert_eq!(unpacked(each), first);
+
+    // Whatever a batch holds beside good payments, at the central bank each answer stands in its command's place.
+    let pay = |sequence| alice.transfer(&bob, 5, sequence);
+    let (used, again, mut forged) = (pay(84), pay(85), pay(90));
+    forged.signature.0[40] ^= 1;
+    let trust = ServerTrust::NodeKey(network.identity(Role::CentralBank, 1).public_key());
+    let address = format!("127.0.0.1:{}", network.central_port);
+    let channel = connect(&address, Some(&network.identity(Role::Bank, 1)), &trust).unwrap();
+    let mut settlement = SettlementClient::new(channel);
+    let mut ask = async |commands: &[Signed<Payment>]| {
+        let commands: Vec<u8> = commands.iter().flat_map(|payment| payment.to_bytes()).collect();
+        let batch = v1::CommandBatch { batch_id: 8, commands: commands.into(), takes_runs: true };
+        let mut answers = settlement.submit(tokio_stream::iter([batch])).await.unwrap().into_inner();
+        unpacked(answers.message().await.unwrap().unwrap())
+    };
+    let first = ask(&[used]).await[0];
+    let answers = ask(&[used, again, forged, pay(86), again, pay(1_000_000), pay(87), used]).await;
+    let reasons = answers.iter().map(|answer| answer.outcome.reason);
+    let (settled, bad, ahead) = (Reason::Settled, Reason::BadSignature, Reason::SequenceOutOfWindow);
+    assert!(reasons.eq([settled, settled, bad, settled, settled, ahead, settled, settled]), "{answers:?}");
+    assert_eq!([answers[0], answers[7]], [first; 2]);
+    assert_eq!(answers[4], answers[1], "ordered twice in one batch: the first outcome answers both");
+    assert_eq!([3, 6].map(|at| answers[at].index - answers[1].index), [1, 3]);
+    // A batch of which nothing is left to be ordered.
+    assert_eq!(ask(&[forged, used]).await[..], [answers[2], first]);
+    until(async || posted(&mut client, &bob).await == 840).await;
 
     // A batch that holds no whole number of payments ends the stream, with a reason.
     let crooked = v1::CommandBatch { batch_id: 1, commands: vec![0; 135].into(), takes_runs: true };
@@ -878,7 +905,7 @@ async fn extracts_that_come_together_are_followed_across_a_new_key_of_the_centra
     let address = format!("127.0.0.1:{}", network.central_port);
     let channel = connect(&address, Some(&network.identity(Role::Committee, 1)), &trust).unwrap();
     let request = v1::SubmitCommandRequest { command: command.to_bytes().into() };
-    let outcome = v1::settlement_client::SettlementClient::new(channel).submit_command(request).await.unwrap();
+    let outcome = SettlementClient::new(channel).submit_command(request).await.unwrap();
     assert!(outcome.into_inner().settled);
     // It signs no more with a key that is no longer in force, and stops.
     let stopped = central.stopped().await.unwrap_err().to_string();

@@ -36,7 +36,7 @@ pub struct Verified {
     pub ticket: Ticket,
 }
 
-/// What a batch needs to be answered.
+/// What a batch needs to be answered. Those of its commands that have no answer yet are the ones on their way, in the same order.
 pub struct Ticket {
     count: usize,
     /// The known ones, one place a command once one was set.
@@ -61,8 +61,27 @@ impl Ticket {
 
     /// The places of the commands that have no answer yet, in order.
     pub fn unanswered(&self) -> Vec<u32> {
-        let has_none = |place: &u32| self.answers.get(*place as usize).copied().flatten().is_none();
-        (0..self.count as u32).filter(has_none).collect()
+        (0..self.count as u32).filter(|place| self.answer_at(*place).is_none()).collect()
+    }
+
+    fn answer_at(&self, place: u32) -> Option<Answer> {
+        self.answers.get(place as usize).copied().flatten()
+    }
+
+    /// Answers the commands that have no answer yet, in order, and sends all answers out. Answers that are not one for each
+    /// of them are taken for none.
+    pub fn answer_rest(mut self, rest: impl ExactSizeIterator<Item = Answer>) {
+        let places = self.unanswered();
+        if places.len() == rest.len() {
+            places.into_iter().zip(rest).for_each(|(place, answer)| self.set(place, answer));
+        } else {
+            tracing::error!(
+                expected = places.len(),
+                found = rest.len(),
+                "answers do not fit their batch; it stays unknown"
+            );
+        }
+        self.answer();
     }
 
     /// Sends the answers out. What was never set is answered as unknown.
@@ -80,9 +99,8 @@ impl Ticket {
 
     fn send(&mut self) {
         if let Some(reply) = self.reply.take() {
-            self.answers.resize(self.count, None);
-            let answers: Vec<Answer> =
-                self.answers.iter().map(|answer| answer.unwrap_or_else(Answer::unknown)).collect();
+            let answer = |place| self.answer_at(place).unwrap_or_else(Answer::unknown);
+            let answers: Vec<Answer> = (0..self.count as u32).map(answer).collect();
             for run in answers.chunk_by(|one, next| one.outcome.reason == next.outcome.reason) {
                 count_answers(run[0].outcome.reason, run.len());
             }

@@ -173,22 +173,22 @@ impl Settlement {
 
     fn answer(&self, under_way: &UnderWay, block: &Block) {
         let height = block.header.height;
-        for mut segment in under_way.waiting.take() {
+        for segment in under_way.waiting.take() {
             let first = segment.first as usize;
             let outcomes = &block.outcomes[first..first + segment.count];
             if segment.ticket.is_whole() && outcomes.iter().all(|outcome| *outcome == Outcome::settled()) {
                 segment.ticket.answer_settled(height, segment.first);
                 continue;
             }
-            for ((index, outcome), place) in (segment.first..).zip(outcomes).zip(segment.ticket.unanswered()) {
-                let answer = match outcome.reason {
+            let answer = |(at, outcome): (usize, &Outcome)| {
+                let index = segment.first + at as u32;
+                match outcome.reason {
                     // The same number was ordered twice while both were under way: the first outcome is the answer.
                     Reason::SequenceUsed => self.first_outcome_of(&under_way.proposal, index),
                     _ => Answer::ordered(height, index, *outcome),
-                };
-                segment.ticket.set(place, answer);
-            }
-            segment.ticket.answer();
+                }
+            };
+            segment.ticket.answer_rest(outcomes.iter().enumerate().map(answer));
         }
     }
 

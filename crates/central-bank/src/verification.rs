@@ -83,10 +83,13 @@ impl Verifier {
             tickets.push(batch.ticket);
         }
         let count: usize = commands.iter().map(CommandBatch::len).sum();
+        let verified = verify_batches(self.network, &self.directory, commands);
+        counter!(measures::VERIFIED).increment(count as u64);
+        counter!(measures::VERIFY_CPU).increment(thread_cpu().saturating_sub(cpu_began).as_nanos() as u64);
+        histogram!(measures::VERIFY_BATCH).record(count as f64);
+        histogram!(measures::STAGE, "stage" => "verify").record(began.elapsed().as_secs_f64());
         let mut left = Vec::with_capacity(tickets.len());
-        for ((commands, refused), mut ticket) in
-            verify_batches(self.network, &self.directory, commands).into_iter().zip(tickets)
-        {
+        for ((commands, refused), mut ticket) in verified.into_iter().zip(tickets) {
             if !refused.is_empty() {
                 let places = ticket.unanswered();
                 for (at, refusal) in refused {
@@ -101,10 +104,6 @@ impl Verifier {
                 left.push(Verified { commands, ticket });
             }
         }
-        counter!(measures::VERIFIED).increment(count as u64);
-        counter!(measures::VERIFY_CPU).increment(thread_cpu().saturating_sub(cpu_began).as_nanos() as u64);
-        histogram!(measures::VERIFY_BATCH).record(count as f64);
-        histogram!(measures::STAGE, "stage" => "verify").record(began.elapsed().as_secs_f64());
         left
     }
 
@@ -125,8 +124,7 @@ impl Verifier {
                 Some(refusal) => batch.ticket.set(place, Answer::not_ordered(*refusal)),
             }
         }
-        let refused = refusals.iter().enumerate().filter(|(_, refusal)| refusal.is_some());
-        batch.commands.leave_out(refused.map(|(place, _)| place));
+        batch.commands.retain(|place| refusals[place].is_none());
     }
 }
 

@@ -1,15 +1,16 @@
 //! Commands that travel together: their bytes, back to back, and what they say.
 //!
-//! A command has one encoding. So the bytes that a bank handed in are those that were signed and that are ordered and kept;
-//! on that way no command is encoded again, and a batch none of whose commands is refused is moved as a whole.
+//! A command has one encoding. So the bytes that a bank handed in are those that were signed and that are ordered and kept: a
+//! batch is not encoded again on that way, and one none of whose commands is refused is moved as a whole.
 
 use bytes::Bytes;
 
+use crate::command::Command;
 use crate::command::payment::SIGNED_PAYMENT_BYTES;
-use crate::command::{Command, SIGNATURE_BYTES};
 use crate::encoding::{DecodeError, Reader, Writer};
 
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+/// Commands, and their encoding.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CommandBatch {
     bytes: Bytes,
     commands: Vec<Command>,
@@ -66,22 +67,16 @@ impl CommandBatch {
         encoded_commands(&self.bytes, 0, &self.ends)
     }
 
-    /// Leaves out the commands whose places are listed, in order.
-    pub fn leave_out(&mut self, mut places: impl Iterator<Item = usize>) {
-        let Some(mut next) = places.next() else { return };
-        let mut out = Writer::with_capacity(self.bytes.len());
-        let mut ends = Vec::with_capacity(self.ends.len());
-        let mut left_out = Vec::with_capacity(self.commands.len());
-        for (place, encoded) in encoded_commands(&self.bytes, 0, &self.ends).enumerate() {
-            left_out.push(place == next);
-            if place == next {
-                next = places.next().unwrap_or(usize::MAX);
-            } else {
-                ends.push(out.raw(encoded).len());
-            }
+    /// Keeps the commands at the places that `keep` names.
+    pub fn retain(&mut self, keep: impl Fn(usize) -> bool) {
+        if (0..self.len()).all(&keep) {
+            return;
         }
-        let mut left_out = left_out.into_iter();
-        self.commands.retain(|_| left_out.next() == Some(false));
+        let mut out = Writer::with_capacity(self.bytes.len());
+        let kept = self.encoded_commands().enumerate().filter(|(place, _)| keep(*place));
+        let ends = kept.map(|(_, encoded)| out.raw(encoded).len()).collect();
+        let mut places = 0..;
+        self.commands.retain(|_| places.next().is_some_and(&keep));
         (self.bytes, self.ends) = (out.finish().into(), ends);
     }
 
@@ -101,14 +96,8 @@ impl From<Command> for CommandBatch {
 /// The bytes of commands of which the first begins at `start` and each ends where `ends` says.
 pub(crate) fn encoded_commands<'a>(
     bytes: &'a [u8],
-    start: usize,
+    mut start: usize,
     ends: &'a [usize],
 ) -> impl ExactSizeIterator<Item = &'a [u8]> {
-    let mut start = start;
     ends.iter().map(move |end| &bytes[std::mem::replace(&mut start, *end)..*end])
-}
-
-/// What the signer of a command signs behind the prefix: its bytes without the signature.
-pub(crate) fn signed_part(encoded: &[u8]) -> &[u8] {
-    &encoded[..encoded.len() - SIGNATURE_BYTES]
 }

@@ -85,11 +85,6 @@ impl Writer {
         &self.bytes
     }
 
-    /// Takes off what stands beyond the first `length` bytes.
-    pub fn truncate(&mut self, length: usize) {
-        self.bytes.truncate(length);
-    }
-
     /// Forgets what was written and keeps the room for it.
     pub fn clear(&mut self) {
         self.bytes.clear();

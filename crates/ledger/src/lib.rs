@@ -29,7 +29,8 @@
 //! | [`hold`], [`programme`], [`bank_position`] | promises to payees, cohorts' money, banks' terms: the rare state beside |
 //! | [`policy`] | parameter sets, votes, and one room a rule |
 //! | [`settlement`] | how each command changes the state |
-//! | [`merkle`], [`block`], [`proposal`] | blocks, receipts and their proofs |
+//! | [`command_batch`], [`proposal`] | commands that travel and are ordered together, with their bytes |
+//! | [`merkle`], [`block`] | blocks, receipts and their proofs |
 //! | [`extract`] | one bank's part of a block, for banks that follow headers |
 //! | [`genesis`], [`checkpoint`], [`ledger`] | beginning, saving and reading a ledger |
 //! | [`directory`], [`verification`] | keys of accounts and members, and the way from bytes to [`VerifiedProposal`] |

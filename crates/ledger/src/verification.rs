@@ -12,8 +12,8 @@
 //! another version by then, so a verdict can never outlive its key.
 
 use crate::authority;
-use crate::command::{Command, Domain, Record, Signer, signing_prefix};
-use crate::command_batch::{CommandBatch, signed_part};
+use crate::command::{Command, Domain, Record, SIGNATURE_BYTES, Signer, signing_prefix};
+use crate::command_batch::CommandBatch;
 use crate::directory::KeyDirectory;
 use crate::encoding::{DecodeError, Writer};
 use crate::genesis::NetworkId;
@@ -106,10 +106,10 @@ pub fn verify_batches(
     }
     let mut verdicts = check_signatures(network, directory, &commands).into_iter();
     let sift = |mut batch: CommandBatch| {
-        let verdicts = verdicts.by_ref().take(batch.len()).enumerate();
-        let refused: Vec<_> = verdicts.filter_map(|(place, verdict)| Some((place, verdict.err()?))).collect();
-        batch.leave_out(refused.iter().map(|(place, _)| *place));
-        (VerifiedBatch(batch), refused)
+        let verdicts: Vec<_> = verdicts.by_ref().take(batch.len()).collect();
+        batch.retain(|place| verdicts.get(place).is_some_and(Result::is_ok));
+        let refusal = |(place, verdict): (usize, Result<(), Outcome>)| Some((place, verdict.err()?));
+        (VerifiedBatch(batch), verdicts.into_iter().enumerate().filter_map(refusal).collect())
     };
     batches.into_iter().map(sift).collect()
 }
@@ -151,7 +151,7 @@ impl<'a> Checks<'a> {
     }
 }
 
-/// Verifies commands, each with its bytes, in one batch against the keys in force; the answers are in the same order.
+/// Verifies commands, each with its own bytes, in one batch against the keys in force; the answers are in the same order.
 pub fn check_signatures(
     network: NetworkId,
     directory: &KeyDirectory,
@@ -228,7 +228,8 @@ fn collect_checks<'a>(
         let payer_key = keys.find(transfer.record.signer(), transfer.record.head.key_version)?;
         checks.add_inner(of_command, transfer.signature, payer_key, |out| transfer.record.encode(out));
     }
-    let (message, signature) = (Message::Command(signed_part(encoded)), *command.signature());
+    let message = Message::Command(&encoded[..encoded.len() - SIGNATURE_BYTES]);
+    let signature = *command.signature();
     checks.list.push(Check { command: index, domain: Domain::Command, message, signature, key });
     Ok(())
 }

@@ -569,7 +569,7 @@ proptest! {
             prop_assert!(matches!(found, Err(BatchError::Command { place, .. }) if place == commands_max), "{:?}", found);
         }
 
-        batch.leave_out((0..).zip(&keep).filter(|(_, keep)| !**keep).map(|(place, _)| place));
+        batch.retain(|place| keep[place]);
         let left: Vec<Command> = list.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(command, _)| command).collect();
         let bytes: Vec<Vec<u8>> = left.iter().map(Command::to_bytes).collect();
         prop_assert_eq!((batch.commands(), &batch.bytes()[..]), (&left[..], &bytes.concat()[..]));

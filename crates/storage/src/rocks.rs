@@ -42,6 +42,8 @@ use crate::wal_cache::WalCache;
 const MIB: usize = 1024 * 1024;
 /// Values from this size on go to blob files, in the columns that have them.
 const BLOB_BYTES_MIN: u64 = 1024;
+/// Bytes of RocksDB's batch before its first operation.
+const BATCH_HEAD_BYTES: usize = 12;
 const BLOB_FILE_BYTES: u64 = 256 * MIB as u64;
 const BLOCK_CACHE_BYTES: usize = 64 * MIB;
 const OPEN_FILES_MAX: i32 = 512;
@@ -232,8 +234,8 @@ impl Store for RocksStore {
     fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StoreError> {
         self.refuse_if_poisoned()?;
         let database = self.database()?;
-        let mut changes =
-            rocksdb::WriteBatch::with_capacity_bytes(batch.operations().iter().map(Operation::bytes).sum());
+        let bytes: usize = batch.operations().iter().map(Operation::bytes_max).sum();
+        let mut changes = rocksdb::WriteBatch::with_capacity_bytes(BATCH_HEAD_BYTES + bytes);
         let mut bulk_columns = [false; Column::ALL.len()];
         for operation in batch.operations() {
             let column = match operation {

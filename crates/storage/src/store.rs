@@ -122,8 +122,9 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// What the operation takes in a batch, about.
-    pub(crate) fn bytes(&self) -> usize {
+    /// What the operation takes at most in RocksDB's batch.
+    pub(crate) fn bytes_max(&self) -> usize {
+        // A tag, and column and two lengths of up to five bytes each.
         const HEAD_BYTES: usize = 16;
         HEAD_BYTES
             + match self {
