@@ -163,6 +163,8 @@ async fn start_with(
     // Keys, clock and sequencing are of the ledger as it stands now, not as the checkpoint had it.
     parts.ledger.read(|ledger| check_keys(ledger, member, &identity, &own_key))?;
     parts.clock.resume_after(parts.ledger.read(|ledger| ledger.tip().time));
+    // The thread of the sequencer's timer begins here: a node that cannot have it does not start.
+    async_io::Timer::after(std::time::Duration::from_micros(1)).await;
     tokio::spawn(pipeline.sequencer.run(pipeline.verified));
 
     let (routes, health) = with_health_and_reflection(parts.routes()).await?;

@@ -4,9 +4,10 @@
 //!    since the one before and fewer than `proposals_in_flight_max` are on their way to disk. So proposals grow with the
 //!    load, and an idle network answers at once.
 //!
-//!    The pause is `interval_ms` and 6 µs for each command of the one before, 8 ms at most: about 2 ms at 75,000 payments a
-//!    second, 8 at 150,000. A block costs the network's nodes half a millisecond of CPU however few commands it holds; what
-//!    many small ones take from verifying, everybody waits for.
+//!    The pause is `interval_ms` and 4 µs for each command of the one before, 9 ms at most: about 1.5 ms at 75,000 payments a
+//!    second, 3 to 5 at 150,000, 9 from 220,000 on. A block costs the network's nodes half a millisecond of CPU however few
+//!    commands it holds; what many small ones take from verifying, everybody waits for. A timer of the kernel ends it:
+//!    tokio's count whole milliseconds and end about one late, which every payment would wait for.
 //! 2. Its time is stamped. If the clock has jumped, its commands are answered `CLOCK_JUMP` and nothing is proposed.
 //! 3. It is announced to settlement and proposed. The next one is gathered while this one is on its way.
 //! 4. When something falls due in the ledger itself, a proposal is cut even without commands.
@@ -14,6 +15,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use async_io::Timer;
 use cbdc_ledger::proposal::{MadeProposal, ProposalBuilder};
 use cbdc_ledger::{Outcome, Reason};
 use cbdc_node::LedgerHandle;
@@ -30,9 +32,9 @@ use crate::measures;
 /// Bytes of a proposal: a block must fit into a message with room to spare.
 const PROPOSAL_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// What each command of a proposal adds to the pause after it.
-const PAUSE_PER_COMMAND: Duration = Duration::from_micros(6);
+const PAUSE_PER_COMMAND: Duration = Duration::from_micros(4);
 /// The longest pause, unless the configured interval is longer.
-const PAUSE_MAX: Duration = Duration::from_millis(8);
+const PAUSE_MAX: Duration = Duration::from_millis(9);
 /// How often the sequencer looks whether something is due.
 const DUE_CHECK: Duration = Duration::from_millis(100);
 
@@ -54,7 +56,7 @@ impl Waiting {
     }
 }
 
-/// A batch's commands within a proposal: from `first` on, those that have no answer yet.
+/// What is left of a batch within a proposal: `count` commands from `first` on.
 pub struct Segment {
     pub first: u32,
     pub count: usize,
@@ -95,11 +97,8 @@ impl Open {
     }
 
     fn answer_all(self, outcome: Outcome) {
-        for mut segment in self.segments {
-            for place in segment.ticket.unanswered() {
-                segment.ticket.set(place, Answer::not_ordered(outcome));
-            }
-            segment.ticket.answer();
+        for segment in self.segments {
+            segment.ticket.answer_rest(std::iter::repeat_n(Answer::not_ordered(outcome), segment.count));
         }
     }
 }
@@ -111,13 +110,42 @@ fn pause_after(commands: usize, config: &SequencerConfig) -> Duration {
     grown.min(PAUSE_MAX.max(interval))
 }
 
+/// Adds batches until the proposal is full, or its time has come and a way to disk is free. Returns that way, and a
+/// batch that no longer fits.
+async fn fill(
+    config: &SequencerConfig,
+    ways: &Arc<Semaphore>,
+    open: &mut Open,
+    batches: &mut mpsc::Receiver<Verified>,
+    not_before: Instant,
+) -> (Option<Verified>, Option<OwnedSemaphorePermit>) {
+    let mut time_has_come = Timer::at(not_before);
+    let way = ways.clone().acquire_owned();
+    tokio::pin!(way);
+    let mut is_early = Instant::now() < not_before;
+    while !open.is_full(config) {
+        tokio::select! {
+            biased;
+            // What is verified already goes along.
+            next = batches.recv() => match next {
+                Some(batch) if !open.has_room_for(&batch, config) => return (Some(batch), way.await.ok()),
+                Some(batch) => open.push(batch),
+                None => break,
+            },
+            _ = &mut time_has_come, if is_early => is_early = false,
+            permit = &mut way, if !is_early => return (None, permit.ok()),
+        }
+    }
+    (None, way.await.ok())
+}
+
 impl Sequencer {
     /// Runs until the verifiers are gone or ordering stops.
     pub async fn run(self, mut batches: mpsc::Receiver<Verified>) {
         let mut due_check = tokio::time::interval(DUE_CHECK);
         due_check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut held_over = None;
-        let mut not_before = tokio::time::Instant::now();
+        let mut not_before = Instant::now();
         loop {
             let first = match held_over.take() {
                 Some(batch) => batch,
@@ -136,41 +164,13 @@ impl Sequencer {
             };
             let mut open = Open::default();
             open.push(first);
-            let (next, way) = self.fill(&mut open, &mut batches, not_before).await;
+            let (next, way) = fill(&self.config, &self.ways, &mut open, &mut batches, not_before).await;
             held_over = next;
-            not_before = tokio::time::Instant::now() + pause_after(open.builder.len(), &self.config);
+            not_before = Instant::now() + pause_after(open.builder.len(), &self.config);
             if self.cut(open, way).await.is_err() {
                 return;
             }
         }
-    }
-
-    /// Adds batches until the proposal is full, or its time has come and a way to disk is free. Returns that way, and a
-    /// batch that no longer fits.
-    async fn fill(
-        &self,
-        open: &mut Open,
-        batches: &mut mpsc::Receiver<Verified>,
-        not_before: tokio::time::Instant,
-    ) -> (Option<Verified>, Option<OwnedSemaphorePermit>) {
-        let time_has_come = tokio::time::sleep_until(not_before);
-        let way = self.ways.clone().acquire_owned();
-        tokio::pin!(time_has_come, way);
-        let mut is_early = tokio::time::Instant::now() < not_before;
-        while !open.is_full(&self.config) {
-            tokio::select! {
-                biased;
-                // What is verified already goes along.
-                next = batches.recv() => match next {
-                    Some(batch) if !open.has_room_for(&batch, &self.config) => return (Some(batch), way.await.ok()),
-                    Some(batch) => open.push(batch),
-                    None => break,
-                },
-                () = &mut time_has_come, if is_early => is_early = false,
-                permit = &mut way, if !is_early => return (None, permit.ok()),
-            }
-        }
-        (None, way.await.ok())
     }
 
     fn is_something_due(&self) -> bool {
@@ -228,14 +228,39 @@ impl Sequencer {
 mod tests {
     use super::*;
 
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    /// How a proposal that nothing comes for is filled.
+    async fn filled(config: SequencerConfig, batches: &mut mpsc::Receiver<Verified>, not_before: Instant) -> bool {
+        let (ways, mut open) = (Arc::new(Semaphore::new(1)), Open::default());
+        let filling = fill(&config, &ways, &mut open, batches, not_before);
+        let (next, way) = tokio::time::timeout(Duration::from_secs(60), filling).await.expect("it is cut in time");
+        next.is_none() && way.is_some()
+    }
+
+    #[tokio::test]
+    async fn a_proposal_is_cut_when_its_pause_is_over_and_not_before() {
+        let (open, mut batches) = mpsc::channel(1);
+        for pause in [Duration::ZERO, Duration::from_micros(1_500), Duration::from_millis(20)] {
+            let not_before = Instant::now() + pause;
+            assert!(filled(SequencerConfig::default(), &mut batches, not_before).await);
+            assert!(Instant::now() >= not_before, "{pause:?}");
+        }
+        // A full one does not wait, nor does one that nothing can come for any more.
+        let full = SequencerConfig { commands_max: 0, ..SequencerConfig::default() };
+        assert!(filled(full, &mut batches, Instant::now() + HOUR).await);
+        drop(open);
+        assert!(filled(SequencerConfig::default(), &mut batches, Instant::now() + HOUR).await);
+    }
+
     #[test]
     fn the_pause_grows_with_the_proposal_before_it_up_to_a_bound() {
         let pause_us = |commands, interval_ms| {
             let config = SequencerConfig { interval_ms, ..SequencerConfig::default() };
             pause_after(commands, &config).as_micros()
         };
-        assert_eq!([0, 1, 200, 1_000].map(|commands| pause_us(commands, 1)), [1_000, 1_006, 2_200, 7_000]);
-        assert_eq!([8_192, usize::MAX].map(|commands| pause_us(commands, 1)), [8_000, 8_000]);
+        assert_eq!([0, 1, 200, 1_000].map(|commands| pause_us(commands, 1)), [1_000, 1_004, 1_800, 5_000]);
+        assert_eq!([8_192, usize::MAX].map(|commands| pause_us(commands, 1)), [9_000, 9_000]);
         // A longer interval is what the operator asked for.
         assert_eq!([0, 8_192].map(|commands| pause_us(commands, 20)), [20_000, 20_000]);
     }
