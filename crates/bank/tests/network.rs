@@ -186,6 +186,13 @@ impl Network {
         BankClient::new(connect(&address, identity.as_ref(), &trust).unwrap())
     }
 
+    /// The central bank's settlement, as member 1 of a role.
+    fn settlement(&self, role: Role) -> SettlementClient<Channel> {
+        let trust = ServerTrust::NodeKey(self.identity(Role::CentralBank, 1).public_key());
+        let address = format!("127.0.0.1:{}", self.central_port);
+        SettlementClient::new(connect(&address, Some(&self.identity(role, 1)), &trust).unwrap())
+    }
+
     fn back_office(&self, bank: u16) -> BankClient<Channel> {
         self.client(bank, Some((Role::Bank, bank)))
     }
@@ -524,10 +531,7 @@ async fn a_stream_answers_every_payment_in_its_place_and_history_knows_first_out
     let pay = |sequence| alice.transfer(&bob, 5, sequence);
     let (used, again, mut forged) = (pay(84), pay(85), pay(90));
     forged.signature.0[40] ^= 1;
-    let trust = ServerTrust::NodeKey(network.identity(Role::CentralBank, 1).public_key());
-    let address = format!("127.0.0.1:{}", network.central_port);
-    let channel = connect(&address, Some(&network.identity(Role::Bank, 1)), &trust).unwrap();
-    let mut settlement = SettlementClient::new(channel);
+    let mut settlement = network.settlement(Role::Bank);
     let mut ask = async |commands: &[Signed<Payment>]| {
         let commands: Vec<u8> = commands.iter().flat_map(|payment| payment.to_bytes()).collect();
         let batch = v1::CommandBatch { batch_id: 8, commands: commands.into(), takes_runs: true };
@@ -901,11 +905,8 @@ async fn extracts_that_come_together_are_followed_across_a_new_key_of_the_centra
     let head = Head { flags: 0, key_version: 0, sequence: 1, valid_until: lapses_at };
     let motion = Motion { head, member: MemberId(1), effective_at, lapses_at, measures };
     let command = Command::from(motion.sign(network.id, &SigningKey::from_seed(seed(Role::Committee, 1))));
-    let trust = ServerTrust::NodeKey(network.identity(role, 1).public_key());
-    let address = format!("127.0.0.1:{}", network.central_port);
-    let channel = connect(&address, Some(&network.identity(Role::Committee, 1)), &trust).unwrap();
     let request = v1::SubmitCommandRequest { command: command.to_bytes().into() };
-    let outcome = SettlementClient::new(channel).submit_command(request).await.unwrap();
+    let outcome = network.settlement(Role::Committee).submit_command(request).await.unwrap();
     assert!(outcome.into_inner().settled);
     // It signs no more with a key that is no longer in force, and stops.
     let stopped = central.stopped().await.unwrap_err().to_string();
