@@ -1,7 +1,7 @@
-# Sourced by the Makefile: finds what compiling RocksDB's bindings needs, and installs it if it is missing.
+# Sourced by the Makefile: sets up what the build needs beside a Rust toolchain, a C++ compiler and make.
 #
-# Needs: a Rust toolchain, a C++ compiler, make. Finds or installs: libclang (Debian package, else PyPI wheel).
-# Safe to run again: what is there is used.
+# Finds or installs libclang (Debian package, else PyPI wheel), which RocksDB's bindings are made with, and prepares
+# RocksDB's library (deploy/rocksdb.sh). Safe to run again: what is there is used.
 
 set -eu
 
@@ -56,7 +56,8 @@ case "$folder" in
         ;;
 esac
 
-if ! ls "$CARGO_TARGET_DIR"/release/build/librocksdb-sys-*/out/librocksdb.a >/dev/null 2>&1; then
-    say "the first build compiles RocksDB: 15 to 20 minutes on two cores; later builds reuse $CARGO_TARGET_DIR"
+# RocksDB is compiled once, outside of cargo's target directory; where that cannot be had, `librocksdb-sys` compiles it.
+if [ -z "${ROCKSDB_LIB_DIR:-}" ] && library="$(deploy/rocksdb.sh "$CBDC_CACHE")"; then
+    export ROCKSDB_LIB_DIR="$library" ROCKSDB_STATIC=1
 fi
 set +eu
