@@ -7,7 +7,7 @@
 //! months, velocity, tiers of interest, fees and links to a bank, all in force and none of them binding. The throughput
 //! shown is in transfers a second. More wallets cost more only by the caches that they miss.
 //!
-//! `ledger::enact_rates/wallets=count` is a vote that changes every class's rates: the block that takes the motion up and
+//! `ledger::enact_rates/wallets=count` is a vote that changes every class's rates: the block that takes the proposal up and
 //! the block that enacts it. It costs the same with any number of wallets. CBDC_BENCH_WALLETS adds a number of wallets to
 //! both, such as 10000000 (which takes 4 GiB and several minutes to set up).
 //!
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use cbdc_benches::{BANK, START, apply, encode, everything, head, ledger, payment, signed, wallet_counts};
 use cbdc_ledger::amount::RatePpm;
-use cbdc_ledger::command::{Measure, Motion, PaymentKind};
+use cbdc_ledger::command::{GovernanceAction, GovernanceProposal, PaymentKind};
 use cbdc_ledger::policy::{Parameters, PolicyChange, Tiers};
 use cbdc_ledger::{AccountId, Block, Class, Command, Ledger, MemberId, Timestamp, VerifiedProposal};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -122,15 +122,17 @@ fn enact_rates(criterion: &mut Criterion) {
                 for _ in 0..iterations {
                     sequence += 1;
                     let rate = RatePpm(10_000 + (sequence % 2) as i32);
-                    let measure =
-                        |class| Measure::Policy(PolicyChange::Remuneration { class, tiers: Tiers::flat(rate) });
-                    let (effective_at, lapses_at) = (START, Timestamp(START.0 + 60_000));
-                    let measures = Class::all().map(measure).collect();
+                    let measure = |class| {
+                        GovernanceAction::Policy(PolicyChange::Remuneration { class, tiers: Tiers::flat(rate) })
+                    };
+                    let (effective_at, expires_at) = (START, Timestamp(START.0 + 60_000));
+                    let actions = Class::all().map(measure).collect();
                     let member = MemberId(0);
-                    let motion = Motion { head: head(sequence), member, effective_at, lapses_at, measures };
-                    let (motion, nothing) = (encode(START, [signed(motion)]), encode(START, []));
+                    let proposal =
+                        GovernanceProposal { head: head(sequence), member, effective_at, expires_at, actions };
+                    let (proposal, nothing) = (encode(START, [signed(proposal)]), encode(START, []));
                     let start = Instant::now();
-                    apply(ledger, &motion);
+                    apply(ledger, &proposal);
                     apply(ledger, &nothing);
                     spent += start.elapsed();
                 }

@@ -8,7 +8,7 @@ use std::hint::black_box;
 
 use cbdc_ledger::command::{Head, Payment, PaymentKind};
 use cbdc_ledger::encoding::Writer;
-use cbdc_ledger::{AccountId, Amount, BankId, Command, Proposal, Signature, Signed, Timestamp};
+use cbdc_ledger::{AccountId, Amount, BankId, BlockProposal, Command, Signature, Signed, Timestamp};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const COMMANDS: [u32; 3] = [1, 256, 4_096];
@@ -38,7 +38,7 @@ fn benchmark(criterion: &mut Criterion) {
     for count in COMMANDS {
         let commands: Vec<Command> = (0..count).map(transfer).collect();
         let bytes = encode(&commands);
-        assert_eq!(Proposal::decode(&bytes).expect("the proposal decodes").commands, commands);
+        assert_eq!(BlockProposal::decode(&bytes).expect("the proposal decodes").commands, commands);
         for (operation, encodes) in [("encode", true), ("decode", false)] {
             let mut group = criterion.benchmark_group(format!("codec::{operation}"));
             group.throughput(Throughput::Bytes(bytes.len() as u64));
@@ -46,7 +46,7 @@ fn benchmark(criterion: &mut Criterion) {
                 if encodes {
                     bencher.iter(|| encode(black_box(&commands)));
                 } else {
-                    bencher.iter(|| Proposal::decode(black_box(&bytes)).map(|proposal| proposal.commands.len()));
+                    bencher.iter(|| BlockProposal::decode(black_box(&bytes)).map(|proposal| proposal.commands.len()));
                 }
             });
             group.finish();

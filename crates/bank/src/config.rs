@@ -1,7 +1,7 @@
 //! What an operator sets for a bank's node.
 //!
 //! ```toml
-//! bank = 1                                # the bank's number, as genesis or a motion names it
+//! bank = 1                                # the bank's number, as genesis or a proposal names it
 //! genesis = "../genesis.bin"              # what the network began with
 //! data_dir = "data"                       # RocksDB
 //! listen = "127.0.0.1:7101"               # gRPC for wallets, back office and members

@@ -50,7 +50,7 @@ pub struct Deposit {
 
 /// Where a command stands in the chain, and what became of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Placed {
+pub struct OrderedOutcome {
     pub height: Height,
     pub index: u32,
     pub outcome: Outcome,
@@ -71,7 +71,7 @@ pub struct Funding {
     /// The bank's sequence number of the command.
     pub sequence: u64,
     /// `None` while it is in transit.
-    pub placed: Option<Placed>,
+    pub ordered: Option<OrderedOutcome>,
 }
 
 #[derive(Debug, Clone, thiserror::Error)]
@@ -270,14 +270,14 @@ pub fn funding_of(store: &dyn Store, request: &RequestId) -> Result<Option<Fundi
     let mut decode = || {
         let (account, amount) = (AccountId::decode(&mut input)?, Amount::from_minor(input.u64()?));
         let sequence = input.u64()?;
-        let placed = match input.is_empty() {
+        let ordered = match input.is_empty() {
             true => None,
             false => {
                 let (height, index) = (Height(input.u64()?), input.u32()?);
-                Some(Placed { height, index, outcome: Outcome::decode(&mut input)? })
+                Some(OrderedOutcome { height, index, outcome: Outcome::decode(&mut input)? })
             }
         };
-        Ok(Funding { account, amount, sequence, placed })
+        Ok(Funding { account, amount, sequence, ordered })
     };
     decode().map(Some).map_err(|error: DecodeError| damaged(&key, error))
 }
@@ -286,9 +286,9 @@ pub fn put_funding(batch: &mut WriteBatch, request: &RequestId, funding: &Fundin
     let key = request_key(FUNDING, request);
     let mut value = Writer::with_capacity(80);
     value.u64(funding.account.to_u64()).u64(funding.amount.minor()).u64(funding.sequence);
-    if let Some(placed) = &funding.placed {
-        value.u64(placed.height.0).u32(placed.index);
-        placed.outcome.encode(&mut value);
+    if let Some(ordered) = &funding.ordered {
+        value.u64(ordered.height.0).u32(ordered.index);
+        ordered.outcome.encode(&mut value);
     }
     batch.put(Column::Deposits, key, sealed::seal(&key, &value.finish()));
 }
@@ -310,7 +310,7 @@ mod tests {
     enum Step {
         Credit(u32, u64),
         Begin(u32, u64),
-        /// How many in a hundred of what is under way arrive.
+        /// How many in a hundred of what is in flight arrive.
         End(usize, u64),
         Defund(u32, u64),
     }
@@ -336,7 +336,7 @@ mod tests {
         fn money_is_neither_made_nor_lost_between_deposit_and_wallet(steps in proptest::collection::vec(step(), 1..80)) {
             let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
             let mut book = DepositBook::load(&store, BANK).unwrap();
-            let (mut credited, mut wallets, mut under_way) = (0_i128, [0_u64; 4], Vec::new());
+            let (mut credited, mut wallets, mut in_flight) = (0_i128, [0_u64; 4], Vec::new());
             for step in steps {
                 let mut batch = WriteBatch::new();
                 match step {
@@ -346,11 +346,11 @@ mod tests {
                     }
                     Step::Begin(serial, amount) => {
                         if book.begin_transit(&mut batch, account(serial), Amount::from_minor(amount)).is_ok() {
-                            under_way.push((serial, amount));
+                            in_flight.push((serial, amount));
                         }
                     }
-                    Step::End(which, percent) if !under_way.is_empty() => {
-                        let (serial, amount) = under_way.swap_remove(which % under_way.len());
+                    Step::End(which, percent) if !in_flight.is_empty() => {
+                        let (serial, amount) = in_flight.swap_remove(which % in_flight.len());
                         let arrived = amount * percent / 100;
                         let [amount, into_wallet] = [amount, arrived].map(Amount::from_minor);
                         book.end_transit(&mut batch, account(serial), amount, into_wallet).unwrap();
@@ -422,9 +422,10 @@ mod tests {
         let store = MemoryStore::new();
         let (account, amount) = (AccountId::new(BANK, 7), Amount::from_minor(9));
         let credit = Credit { account, amount };
-        let placed = Placed { height: Height(3), index: 2, outcome: Outcome::refused(Reason::HoldingLimit, 1, 2) };
-        let open = Funding { account, amount, sequence: 11, placed: None };
-        let done = Funding { placed: Some(placed), ..open };
+        let ordered =
+            OrderedOutcome { height: Height(3), index: 2, outcome: Outcome::refused(Reason::HoldingLimit, 1, 2) };
+        let open = Funding { account, amount, sequence: 11, ordered: None };
+        let done = Funding { ordered: Some(ordered), ..open };
         let mut batch = WriteBatch::new();
         put_credit(&mut batch, &[1; 16], &credit);
         put_funding(&mut batch, &[1; 16], &open);

@@ -17,17 +17,17 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
-use crate::deposits::Placed;
-use crate::desk::Desk;
+use crate::deposit_service::DepositService;
+use crate::deposits::OrderedOutcome;
 use crate::outbox::OutboxKey;
 use crate::relay::{Relay, Relayed};
 
 /// Commands in one submission.
 const BATCH: usize = 1_024;
-/// Submissions under way at once.
+/// Submissions in flight at once.
 const SUBMISSIONS_MAX: usize = 16;
 /// How long an answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// When a command that could not be taken in is sent again.
 const SOON: Duration = Duration::from_millis(200);
 /// When a command is sent again whose outcome the chain should bring before.
@@ -37,7 +37,7 @@ const TICK: Duration = Duration::from_millis(500);
 
 pub struct Dispatcher {
     pub bank: BankId,
-    pub desk: Arc<Desk>,
+    pub desk: Arc<DepositService>,
     pub relay: Relay,
     pub ledger: LedgerHandle,
 }
@@ -72,7 +72,7 @@ impl Dispatcher {
     async fn submit(&self, due: Vec<(OutboxKey, Bytes)>) -> Submitted {
         let mut commands = BytesMut::with_capacity(due.iter().map(|(_, command)| command.len()).sum());
         due.iter().for_each(|(_, command)| commands.extend_from_slice(command));
-        let relayed = match self.relay.submit(commands.freeze(), due.len(), PATIENCE) {
+        let relayed = match self.relay.submit(commands.freeze(), due.len(), TIMEOUT) {
             Ok(relayed) => Some(relayed.await),
             Err(_) => None,
         };
@@ -103,8 +103,8 @@ impl Dispatcher {
             // The chain takes it out; an accepted payment may have been passed before it was in the outbox.
             let has_passed = self.desk.outlived(key, answer.height);
             if let (true, OutboxKey::Customer { .. }) = (has_passed, key) {
-                let placed = Placed { height: answer.height, index: answer.index, outcome: answer.outcome };
-                self.desk.placed(*key, placed).await;
+                let ordered = OrderedOutcome { height: answer.height, index: answer.index, outcome: answer.outcome };
+                self.desk.ordered(*key, ordered).await;
             }
             return self.desk.again(key, LATER);
         }

@@ -1,12 +1,12 @@
 //! Following the chain: from the central bank, or from a peer bank while the central bank cannot be reached.
 //!
 //! 1. Ask the central bank for the blocks above the replica's height, and hand over each as it comes
-//!    (extracts that came together are handed over together).
+//!    (filtered blocks that came together are handed over together).
 //! 2. When that fails, ask the next peer, in rotation. A peer's blocks are handed over one by one, each after the verdict on
 //!    the last. One that serves bad data is dropped for a while, and the event recorded.
 //! 3. While a peer serves, the central bank is tried again every few seconds, and preferred as soon as it answers.
 //!
-//! A bank that keeps its own part of the chain follows the central bank's extracts for it, and nobody else.
+//! A bank that keeps its own part of the chain follows the central bank's filtered blocks for it, and nobody else.
 //!
 //! Nothing is remembered but the replica's height: blocks that come twice are passed over.
 
@@ -26,7 +26,7 @@ use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 use crate::metrics::Metrics;
-use crate::relay::CentralBank;
+use crate::relay::CentralBankEndpoint;
 use crate::replica::{Delivery, Source};
 
 /// How long opening a stream may take.
@@ -35,7 +35,7 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How often the central bank is tried while a peer serves.
 const RETRY: Duration = Duration::from_secs(3);
-/// Extracts that are followed together at most.
+/// Filtered blocks that are followed together at most.
 const EXTRACTS_TOGETHER: usize = 16;
 /// How long a peer that served bad data is left alone.
 const DROPPED_FOR: Duration = Duration::from_secs(600);
@@ -47,7 +47,7 @@ struct Peer {
 }
 
 pub struct Follower {
-    central_bank: Arc<CentralBank>,
+    central_bank: Arc<CentralBankEndpoint>,
     own_key: PublicKey,
     peers: Vec<Peer>,
     next_peer: usize,
@@ -67,7 +67,7 @@ struct Gone;
 
 impl Follower {
     pub fn new(
-        central_bank: Arc<CentralBank>,
+        central_bank: Arc<CentralBankEndpoint>,
         peers: &[String],
         ledger: LedgerHandle,
         deliveries: mpsc::Sender<Delivery>,
@@ -91,7 +91,7 @@ impl Follower {
         loop {
             let began = Instant::now();
             let followed = match self.ledger.read(|ledger| ledger.keeps_part_of()) {
-                Some(_) => self.follow_own_part().await,
+                Some(_) => self.follow_partial_replica().await,
                 None => match open_central(&self.central_bank, &self.ledger).await {
                     Ok(blocks) => self.follow_central(blocks).await,
                     Err(_) => self.follow_peers().await,
@@ -108,20 +108,22 @@ impl Follower {
         }
     }
 
-    async fn follow_own_part(&self) -> Result<(), Gone> {
-        let Ok(extracts) = open_extracts(&self.central_bank, &self.ledger).await else { return Ok(()) };
+    async fn follow_partial_replica(&self) -> Result<(), Gone> {
+        let Ok(filtered_blocks) = open_filtered_blocks(&self.central_bank, &self.ledger).await else { return Ok(()) };
         tracing::info!(address = %self.central_bank.address, "following the own part of the chain from the central bank");
         // What came together is followed together.
-        let mut extracts = extracts.ready_chunks(EXTRACTS_TOGETHER);
-        while let Some(came) = extracts.next().await {
+        let mut filtered_blocks = filtered_blocks.ready_chunks(EXTRACTS_TOGETHER);
+        while let Some(came) = filtered_blocks.next().await {
             let mut broken = None;
-            let good: Vec<_> =
-                came.into_iter().map_while(|extract| extract.map_err(|status| broken = Some(status)).ok()).collect();
+            let good: Vec<_> = came
+                .into_iter()
+                .map_while(|filtered_block| filtered_block.map_err(|status| broken = Some(status)).ok())
+                .collect();
             if !good.is_empty() {
-                self.deliveries.send(Delivery::Extracts(good)).await.map_err(|_| Gone)?;
+                self.deliveries.send(Delivery::FilteredBlocks(good)).await.map_err(|_| Gone)?;
             }
             if let Some(status) = broken {
-                tracing::warn!(status = %status.message(), "the central bank's extracts can no longer be followed");
+                tracing::warn!(status = %status.message(), "the central bank's filtered blocks can no longer be followed");
                 break;
             }
         }
@@ -195,19 +197,22 @@ impl Follower {
     }
 }
 
-async fn open_central(central_bank: &CentralBank, ledger: &LedgerHandle) -> Result<Streaming<v1::Block>, Status> {
+async fn open_central(
+    central_bank: &CentralBankEndpoint,
+    ledger: &LedgerHandle,
+) -> Result<Streaming<v1::Block>, Status> {
     let channel = central_bank.channel().map_err(|error| Status::unavailable(error.to_string()))?;
     open(channel, ledger).await
 }
 
-async fn open_extracts(
-    central_bank: &CentralBank,
+async fn open_filtered_blocks(
+    central_bank: &CentralBankEndpoint,
     ledger: &LedgerHandle,
-) -> Result<Streaming<v1::BlockExtract>, Status> {
+) -> Result<Streaming<v1::FilteredBlock>, Status> {
     let channel = central_bank.channel().map_err(|error| Status::unavailable(error.to_string()))?;
     let mut client = ChainClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let from_height = ledger.read(|ledger| ledger.height().next().0);
-    let opening = client.follow_extracts(v1::FollowExtractsRequest { from_height });
+    let opening = client.follow_filtered_blocks(v1::FollowFilteredBlocksRequest { from_height });
     Ok(tokio::time::timeout(OPEN_TIMEOUT, opening).await.map_err(|_| no_stream())??.into_inner())
 }
 
@@ -224,7 +229,7 @@ async fn open(channel: Channel, ledger: &LedgerHandle) -> Result<Streaming<v1::B
 }
 
 /// Waits until the central bank can be followed again.
-async fn central_again(central_bank: Arc<CentralBank>, ledger: LedgerHandle) -> Streaming<v1::Block> {
+async fn central_again(central_bank: Arc<CentralBankEndpoint>, ledger: LedgerHandle) -> Streaming<v1::Block> {
     loop {
         tokio::time::sleep(RETRY).await;
         if let Ok(blocks) = open_central(&central_bank, &ledger).await {

@@ -8,7 +8,7 @@
 //!   wallets of other banks that are linked to this one.
 //! * Everything that the chain drives happens exactly once: a block and what it means to the bank's books are one write,
 //!   with the block's height as cursor.
-//! * Everything is bounded: batches, queues, streams, what is under way. Overload is answered at once and loses nothing.
+//! * Everything is bounded: batches, queues, streams, what is in flight. Overload is answered at once and loses nothing.
 //!
 //! # Rooms
 //! | room | idea |
@@ -16,10 +16,10 @@
 //! | [`config`] | what an operator sets |
 //! | [`node`] | starting in the right order, stopping |
 //! | `service` | the gRPC service |
-//! | `edge` | what is checked of customers' batches before they are relayed |
+//! | `precheck` | what is checked of customers' batches before they are relayed |
 //! | `relay` | one long-lived stream of commands to the central bank |
 //! | `follower`, `replica` | fetching blocks; verifying, applying and booking them |
-//! | `own_part`, `questions` | following the bank's own part of the chain alone; asking the central bank for the rest |
+//! | `partial_replica`, `central_bank` | following the bank's own part of the chain alone; asking the central bank for the rest |
 //! | `desk` | deposits and outbox, which change together |
 //! | `deposits`, `outbox` | the deposit book; commands whose outcome is awaited |
 //! | `dispatch` | sending what lies in the outbox |
@@ -30,19 +30,19 @@
 //! A bank that cannot reach the central bank and keeps a full replica follows the chain from a peer bank. It does not relay commands through one:
 //! the central bank takes a customer's command only from the customer's own bank ([`cbdc_ledger::authority`]).
 
+mod central_bank_client;
 pub mod config;
+mod deposit_service;
 mod deposits;
-mod desk;
 mod dispatch;
-mod edge;
 mod follower;
 mod history;
 mod metrics;
 pub mod node;
 mod outbox;
-mod own_part;
 mod own_sequence;
-mod questions;
+mod partial_replica;
+mod precheck;
 mod relay;
 mod replica;
 mod service;

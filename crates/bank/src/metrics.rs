@@ -44,7 +44,7 @@ impl Metrics {
         describe_counter!("cbdc_bank_payments_total", "Answers to customers' payments, by outcome");
         describe_histogram!("cbdc_bank_relay_seconds", "From taking commands in to their outcome");
         describe_histogram!("cbdc_bank_relay_batch_commands", "Commands in a batch to the central bank");
-        describe_gauge!("cbdc_bank_relay_queue", "Commands waiting or under way to the central bank");
+        describe_gauge!("cbdc_bank_relay_queue", "Commands waiting or in flight to the central bank");
         describe_counter!("cbdc_bank_relay_reconnects_total", "Streams opened to the central bank");
         describe_gauge!("cbdc_bank_outbox_entries", "Commands in the durable outbox");
         describe_gauge!("cbdc_bank_replica_height", "The height that the replica has reached");

@@ -37,21 +37,21 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
+use crate::central_bank_client::CentralBankClient;
 use crate::config::{Config, Keeps};
-use crate::desk::{Desk, DeskError};
+use crate::deposit_service::{DepositService, DepositServiceError};
 use crate::dispatch::Dispatcher;
-use crate::edge::EdgeVerifier;
 use crate::follower::{Follower, node_keys};
 use crate::history::History;
 use crate::metrics::Metrics;
-use crate::own_part;
-use crate::questions::Questions;
-use crate::relay::{CentralBank, Relay};
+use crate::partial_replica;
+use crate::precheck::EdgeVerifier;
+use crate::relay::{CentralBankEndpoint, Relay};
 use crate::replica::{BlockError, ReplayError, Replica, replay};
 use crate::service::{BankService, Desks};
 use crate::signing::BankSigner;
 
-/// Blocks, or groups of extracts, on their way to the replica thread.
+/// Blocks, or groups of filtered blocks, on their way to the replica thread.
 const DELIVERIES_MAX: usize = 8;
 /// How long threads and tasks may take to end.
 const GRACE: Duration = Duration::from_secs(8);
@@ -82,7 +82,7 @@ pub enum StartError {
     #[error(transparent)]
     History(#[from] ArchiveError),
     #[error(transparent)]
-    Desk(#[from] DeskError),
+    DepositService(#[from] DepositServiceError),
     #[error(transparent)]
     Serve(#[from] ServeError),
     #[error(transparent)]
@@ -99,7 +99,7 @@ pub enum NodeError {
     #[error("the node stopped, because the chain could not be followed: {0}")]
     Block(#[from] BlockError),
     #[error("the node stopped, because its books could not be kept: {0}")]
-    Desk(#[from] DeskError),
+    DepositService(#[from] DepositServiceError),
     #[error("the node stopped, because it could no longer serve: {0}")]
     Serve(#[from] ServeError),
 }
@@ -232,7 +232,7 @@ async fn recover(
             ledger = Ledger::of_bank(Genesis::clone(&genesis), bank).map_err(RecoveryError::from)?;
         }
         let has_blocks = archive.newest()?.is_some();
-        let kept = if has_blocks { archive.keeps_extracts()? } else { keeps == Keeps::Own };
+        let kept = if has_blocks { archive.keeps_filtered_blocks()? } else { keeps == Keeps::Own };
         let commands = match (keeps, kept) {
             (Keeps::Own, false) => {
                 return Err(StartError::OtherReplica { path, expected: "own", found: "full" });
@@ -241,7 +241,7 @@ async fn recover(
                 return Err(StartError::OtherReplica { path, expected: "full", found: "own" });
             }
             (Keeps::Full, false) => replay(&mut ledger, &archive)?,
-            (Keeps::Own, true) => own_part::replay(&mut ledger, &archive)?,
+            (Keeps::Own, true) => partial_replica::replay(&mut ledger, &archive)?,
         };
         let last = Height(checkpoint.map_or(0, |manifest| manifest.height));
         Ok((ledger, Checkpoints::new(every_blocks, last, commands)))
@@ -295,9 +295,9 @@ impl Launch {
         let directory = verifies.then(|| Arc::new(KeyDirectory::of(&ledger)));
         let ledger = LedgerHandle::new(ledger);
         let signer = Arc::new(BankSigner::new(bank, signing_key, ledger.clone()));
-        let (desk, desk_work) = Desk::load(store.clone(), signer.clone(), tip, metrics.clone())?;
+        let (desk, desk_work) = DepositService::load(store.clone(), signer.clone(), tip, metrics.clone())?;
 
-        let central_bank = Arc::new(central_bank(&config, identity.clone(), ledger.clone()));
+        let endpoint = Arc::new(central_bank(&config, identity.clone(), ledger.clone()));
         let (stop, halt) = (CancellationToken::new(), CancellationToken::new());
         let (fail, failures) = failures(&stop);
         let recent = RecentBlocks::default();
@@ -321,9 +321,9 @@ impl Launch {
             thread("desk", fail.clone(), move || Ok(desk_work.run()?))?,
             thread("replica", fail.clone(), move || Ok(replica.run(deliveries)?))?,
         ];
-        let (relay, relaying) = Relay::start(central_bank.clone(), metrics.clone(), halt.clone());
-        let follower = Follower::new(central_bank.clone(), &config.peers, ledger.clone(), deliver, metrics.clone());
-        let questions = Questions::new(central_bank.clone());
+        let (relay, relaying) = Relay::start(endpoint.clone(), metrics.clone(), halt.clone());
+        let follower = Follower::new(endpoint.clone(), &config.peers, ledger.clone(), deliver, metrics.clone());
+        let central_bank = CentralBankClient::new(endpoint.clone());
         let dispatcher = Dispatcher { bank, desk: desk.clone(), relay: relay.clone(), ledger: ledger.clone() };
 
         let desks = Desks {
@@ -336,17 +336,18 @@ impl Launch {
             desk,
             relay,
             signer,
-            edge: directory
+            precheck: directory
                 .filter(|_| config.verify_at_edge)
                 .map(|directory| EdgeVerifier { network: genesis.network(), directory }),
+            central_bank_endpoint: endpoint,
             central_bank,
-            questions,
             accept_when_unreachable: config.accept_when_unreachable,
             metrics,
             stop: stop.clone(),
         };
         let node_ledger = ledger.clone();
-        let chain = ChainService { genesis, ledger, archive, recent, membership: membership.clone(), extracts: None };
+        let chain =
+            ChainService { genesis, ledger, archive, recent, membership: membership.clone(), filtered_blocks: None };
         let routes = Routes::new(bounded(BankServer::new(BankService(Arc::new(desks)))))
             .add_service(ChainServer::new(chain).max_encoding_message_size(MESSAGE_BYTES_MAX));
         let (routes, health) = with_health_and_reflection(routes).await?;
@@ -374,9 +375,9 @@ fn bounded(server: BankServer<BankService>) -> BankServer<BankService> {
     server.max_decoding_message_size(CUSTOMER_MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX)
 }
 
-fn central_bank(config: &Config, identity: NodeIdentity, ledger: LedgerHandle) -> CentralBank {
+fn central_bank(config: &Config, identity: NodeIdentity, ledger: LedgerHandle) -> CentralBankEndpoint {
     let trust = move || ServerTrust::AnyOf(ledger.read(|ledger| node_keys(ledger, Role::CentralBank)));
-    CentralBank { address: config.central_bank.clone(), identity, trust: Box::new(trust) }
+    CentralBankEndpoint { address: config.central_bank.clone(), identity, trust: Box::new(trust) }
 }
 
 /// How a part of the node says that it cannot go on: the node stops.

@@ -29,7 +29,7 @@ use cbdc_ledger::{AccountId, Command, Reason, Signed, Timestamp};
 use cbdc_storage::{Column, Direction, KeyRange, Store, StoreError, WriteBatch, sealed};
 use tokio::sync::oneshot;
 
-use crate::deposits::{Placed, RequestId};
+use crate::deposits::{OrderedOutcome, RequestId};
 
 /// Entries that may lie in the outbox; further ones are refused as overloaded.
 pub const ENTRIES_MAX: usize = 100_000;
@@ -71,33 +71,33 @@ impl OutboxKey {
 /// How an entry left the outbox.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Release {
-    Ordered(Placed),
+    Ordered(OrderedOutcome),
     /// It will never settle; what it had in transit is back on the deposit.
     GivenBack(Reason),
 }
 
 /// What a command in the outbox does.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Errand {
+pub enum OutboxPayload {
     /// A funding of the bank's own, or a payment of a customer.
     Payment(Signed<Payment>),
     /// A payment that the bank tops up from the payer's deposit.
     TopUp(Box<Signed<ReverseWaterfall>>),
 }
 
-impl Errand {
+impl OutboxPayload {
     fn to_bytes(&self) -> Bytes {
         match self {
-            Errand::Payment(payment) => payment.to_bytes().into(),
-            Errand::TopUp(order) => order.to_bytes().into(),
+            OutboxPayload::Payment(payment) => payment.to_bytes().into(),
+            OutboxPayload::TopUp(order) => order.to_bytes().into(),
         }
     }
 
     /// The payer and the payer's number of a top-up.
     pub fn topped_up(&self) -> Option<(AccountId, u64)> {
         match self {
-            Errand::Payment(_) => None,
-            Errand::TopUp(order) => {
+            OutboxPayload::Payment(_) => None,
+            OutboxPayload::TopUp(order) => {
                 let transfer = &order.record.transfer.record;
                 Some((transfer.from, transfer.head.sequence))
             }
@@ -109,21 +109,23 @@ impl Errand {
 pub struct Entry {
     /// As it is sent.
     pub command: Bytes,
-    pub errand: Errand,
+    pub payload: OutboxPayload,
     pub request: RequestId,
     /// How often it was handed to the relay since the node started; entries of an earlier life begin with one.
     pub copies: u32,
-    pub under_way: bool,
+    pub in_flight: bool,
     next_try: Instant,
     waiters: Vec<oneshot::Sender<Release>>,
 }
 
 impl Entry {
     pub fn valid_until(&self) -> Timestamp {
-        match &self.errand {
-            Errand::Payment(payment) => payment.record.head.valid_until,
+        match &self.payload {
+            OutboxPayload::Payment(payment) => payment.record.head.valid_until,
             // Once either signature's time has passed, it can only be refused.
-            Errand::TopUp(order) => order.record.head.valid_until.min(order.record.transfer.record.head.valid_until),
+            OutboxPayload::TopUp(order) => {
+                order.record.head.valid_until.min(order.record.transfer.record.head.valid_until)
+            }
         }
     }
 
@@ -193,7 +195,7 @@ impl Outbox {
     }
 
     fn insert(&mut self, key: OutboxKey, entry: Entry) {
-        if let Some(payment) = entry.errand.topped_up() {
+        if let Some(payment) = entry.payload.topped_up() {
             self.top_ups.insert(payment, key);
         }
         self.entries.insert(key, entry);
@@ -204,21 +206,21 @@ impl Outbox {
     }
 
     /// Adds an entry; the caller writes the batch before anybody sends it.
-    pub fn put(&mut self, batch: &mut WriteBatch, key: OutboxKey, errand: Errand, request: RequestId) {
-        let command = errand.to_bytes();
+    pub fn put(&mut self, batch: &mut WriteBatch, key: OutboxKey, payload: OutboxPayload, request: RequestId) {
+        let command = payload.to_bytes();
         let stored = key.to_bytes();
         let mut value = Vec::with_capacity(request.len() + command.len() + sealed::SEAL_BYTES);
         value.extend_from_slice(&request);
         value.extend_from_slice(&command);
         sealed::seal_in_place(&stored, &mut value);
         batch.put(Column::Outbox, stored, value);
-        self.insert(key, Entry::new(command, errand, request));
+        self.insert(key, Entry::new(command, payload, request));
     }
 
     /// Takes an entry out.
     pub fn remove(&mut self, batch: &mut WriteBatch, key: &OutboxKey) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
-        if let Some(payment) = entry.errand.topped_up() {
+        if let Some(payment) = entry.payload.topped_up() {
             self.top_ups.remove(&payment);
         }
         batch.delete(Column::Outbox, key.to_bytes());
@@ -237,11 +239,11 @@ impl Outbox {
         Some(hear)
     }
 
-    /// Entries that are due to be sent, at most `limit`; they are under way from now on.
+    /// Entries that are due to be sent, at most `limit`; they are in flight from now on.
     pub fn due(&mut self, now: Instant, limit: usize) -> Vec<(OutboxKey, Bytes)> {
-        let due = self.entries.iter_mut().filter(|(_, entry)| !entry.under_way && entry.next_try <= now).take(limit);
+        let due = self.entries.iter_mut().filter(|(_, entry)| !entry.in_flight && entry.next_try <= now).take(limit);
         due.map(|(key, entry)| {
-            entry.under_way = true;
+            entry.in_flight = true;
             entry.copies += 1;
             (*key, entry.command.clone())
         })
@@ -251,7 +253,7 @@ impl Outbox {
     /// The entry is to be sent again after a while, if it is still here.
     pub fn again(&mut self, key: &OutboxKey, after: Duration) {
         if let Some(entry) = self.entries.get_mut(key) {
-            entry.under_way = false;
+            entry.in_flight = false;
             entry.next_try = Instant::now() + after;
         }
     }
@@ -263,8 +265,8 @@ impl Outbox {
 }
 
 impl Entry {
-    fn new(command: Bytes, errand: Errand, request: RequestId) -> Entry {
-        Entry { command, errand, request, copies: 0, under_way: false, next_try: Instant::now(), waiters: Vec::new() }
+    fn new(command: Bytes, payload: OutboxPayload, request: RequestId) -> Entry {
+        Entry { command, payload, request, copies: 0, in_flight: false, next_try: Instant::now(), waiters: Vec::new() }
     }
 }
 
@@ -275,14 +277,14 @@ fn decode(key: &[u8], record: &[u8]) -> Result<(OutboxKey, Entry), OutboxError> 
     let Some((request, command)) = bytes.split_first_chunk::<16>() else {
         return Err(damaged("it ends within the request id".to_owned()));
     };
-    let errand = match Command::from_bytes(command) {
-        Ok(Command::Payment(payment)) => Errand::Payment(payment),
-        Ok(Command::ReverseWaterfall(order)) => Errand::TopUp(order),
+    let payload = match Command::from_bytes(command) {
+        Ok(Command::Payment(payment)) => OutboxPayload::Payment(payment),
+        Ok(Command::ReverseWaterfall(order)) => OutboxPayload::TopUp(order),
         Ok(other) => {
             let found = other.kind().name();
             return Err(damaged(format!("expected a payment or a top-up, found a record of kind {found}")));
         }
         Err(error) => return Err(damaged(error.to_string())),
     };
-    Ok((key, Entry::new(Bytes::copy_from_slice(command), errand, *request)))
+    Ok((key, Entry::new(Bytes::copy_from_slice(command), payload, *request)))
 }

@@ -1,11 +1,11 @@
 //! The bank's own sequence numbers, for the commands that it signs itself.
 //!
-//! A number is *free* if the replica's window says so and nothing of this bank is under way with it. [`OwnSequence::take`]
+//! A number is *free* if the replica's window says so and nothing of this bank is in flight with it. [`OwnSequence::take`]
 //! gives the lowest free one. It comes back in one of three ways:
 //!
 //! * [`OwnSequence::used`]: the chain has used it; the replica's window keeps it from being taken again.
 //! * [`OwnSequence::never_sent`]: nothing that carries it left this node, or it can never be ordered; it is free again.
-//! * [`OwnSequence::unknown`]: its fate is not known. It rests until the chain's time has passed the record's valid-until:
+//! * [`OwnSequence::unknown`]: its status is not known. It rests until the chain's time has passed the record's valid-until:
 //!   from then on the record can only be refused, and the number is free again unless the window says otherwise.
 //!
 //! After a crash the numbers of commands outside the outbox are forgotten; one that is taken again although an earlier
@@ -22,10 +22,10 @@ pub struct OwnSequence(Mutex<Numbers>);
 
 #[derive(Default)]
 struct Numbers {
-    under_way: BTreeSet<u64>,
+    in_flight: BTreeSet<u64>,
     /// Valid-until of the record that carries each resting number.
     resting: BTreeMap<u64, Timestamp>,
-    /// Every number below is under way, resting or used.
+    /// Every number below is in flight, resting or used.
     hint: u64,
 }
 
@@ -34,16 +34,16 @@ impl OwnSequence {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lowest free number of the window, which is under way from now on. `now` is the chain's time.
+    /// The lowest free number of the window, which is in flight from now on. `now` is the chain's time.
     pub fn take(&self, window: &WideWindow, now: Timestamp) -> Option<u64> {
         let mut numbers = self.lock();
         numbers.wake(window, now);
         let lowest = window.lowest_unused();
         let mut candidate = numbers.hint.max(lowest);
         while candidate < lowest.saturating_add(MEMBER_WINDOW) {
-            let is_busy = numbers.under_way.contains(&candidate) || numbers.resting.contains_key(&candidate);
+            let is_busy = numbers.in_flight.contains(&candidate) || numbers.resting.contains_key(&candidate);
             if !is_busy && window.standing(candidate) == Standing::Free {
-                numbers.under_way.insert(candidate);
+                numbers.in_flight.insert(candidate);
                 numbers.hint = candidate + 1;
                 return Some(candidate);
             }
@@ -54,32 +54,32 @@ impl OwnSequence {
 
     /// Reserves the number of a command that is in the outbox already.
     pub fn reserve(&self, number: u64) {
-        self.lock().under_way.insert(number);
+        self.lock().in_flight.insert(number);
     }
 
     /// The chain has used the number, and the replica has seen it.
     pub fn used(&self, number: u64) {
         let mut numbers = self.lock();
-        numbers.under_way.remove(&number);
+        numbers.in_flight.remove(&number);
         numbers.resting.remove(&number);
     }
 
     /// No record that carries the number can be ordered any more.
     pub fn never_sent(&self, number: u64) {
         let mut numbers = self.lock();
-        numbers.under_way.remove(&number);
+        numbers.in_flight.remove(&number);
         numbers.hint = numbers.hint.min(number);
     }
 
     /// Whether a record with this number was or will be ordered is not known; it is valid until `valid_until`.
     pub fn unknown(&self, number: u64, valid_until: Timestamp) {
         let mut numbers = self.lock();
-        numbers.under_way.remove(&number);
+        numbers.in_flight.remove(&number);
         numbers.resting.insert(number, valid_until);
     }
 }
 
-/// A number that was taken for a command: if nobody says what became of it (the caller hung up), its fate is unknown.
+/// A number that was taken for a command: if nobody says what became of it (the caller hung up), its status is unknown.
 pub struct Taken {
     numbers: Arc<OwnSequence>,
     number: u64,

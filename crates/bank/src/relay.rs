@@ -4,15 +4,15 @@
 //! 1. [`Relay::submit`] takes commands, as bytes and with their number, if there is room for them; otherwise it refuses at
 //!    once (`OVERLOADED`): nothing of them left this node.
 //! 2. A submission of 256 commands or more travels as it is. Smaller ones, such as single payments, travel together as far as
-//!    they arrived together; from eight batches under way on they wait for each other, until a batch of 1,024 is full, 1 ms
-//!    has passed, or fewer are under way.
+//!    they arrived together; from eight batches in flight on they wait for each other, until a batch of 1,024 is full, 1 ms
+//!    has passed, or fewer are in flight.
 //! 3. An answer is matched to its batch by the batch's id and cut into the submissions' parts, without copying.
-//! 4. When the stream breaks, the fate of what was under way is unknown. The same bytes are sent again on the next stream,
+//! 4. When the stream breaks, the status of what was in flight is unknown. The same bytes are sent again on the next stream,
 //!    unless their callers have given up: sequence numbers make that safe.
 //! 5. A caller that has waited for its deadline gets *unknown* for each command.
 //!
 //! # Bounds
-//! Commands waiting or under way: [`COMMANDS_MAX`]. Commands under way: [`UNDER_WAY_MAX`].
+//! Commands waiting or in flight: [`COMMANDS_MAX`]. Commands in flight: [`UNDER_WAY_MAX`].
 //!
 //! Work is per batch: nothing here is allocated, looked up or locked per payment.
 
@@ -34,13 +34,13 @@ use tonic::{Status, Streaming};
 
 use crate::metrics::Metrics;
 
-/// Commands that may wait or be under way.
+/// Commands that may wait or be in flight.
 pub const COMMANDS_MAX: usize = 65_536;
-/// Commands that may be under way to the central bank.
+/// Commands that may be in flight to the central bank.
 const UNDER_WAY_MAX: usize = 32_768;
 /// Commands in one gathered batch; a submission of a quarter of this travels on its own.
 const GATHERED_MAX: usize = 1_024;
-/// Batches that may be under way before small submissions wait for each other.
+/// Batches that may be in flight before small submissions wait for each other.
 const UNGATHERED_MAX: usize = 8;
 /// How long a gathered batch waits for more.
 const GATHER_DELAY: Duration = Duration::from_millis(1);
@@ -88,14 +88,14 @@ pub struct Relay {
 }
 
 /// Where the central bank is and how it is known.
-pub struct CentralBank {
+pub struct CentralBankEndpoint {
     pub address: String,
     pub identity: NodeIdentity,
     /// The keys of its nodes, as membership names them now.
     pub trust: Box<dyn Fn() -> ServerTrust + Send + Sync>,
 }
 
-impl CentralBank {
+impl CentralBankEndpoint {
     /// A channel to it, connected at its first use.
     pub fn channel(&self) -> Result<Channel, ConnectError> {
         connect(&self.address, Some(&self.identity), &(self.trust)())
@@ -103,9 +103,9 @@ impl CentralBank {
 }
 
 impl Relay {
-    /// Starts the relay. It ends when `stop` is cancelled; what is under way then is answered as unknown.
+    /// Starts the relay. It ends when `stop` is cancelled; what is in flight then is answered as unknown.
     pub fn start(
-        central_bank: Arc<CentralBank>,
+        central_bank: Arc<CentralBankEndpoint>,
         metrics: Arc<Metrics>,
         stop: CancellationToken,
     ) -> (Relay, tokio::task::JoinHandle<()>) {
@@ -121,7 +121,7 @@ impl Relay {
             held: VecDeque::new(),
             gathered: Gathered::default(),
             sent: BTreeMap::new(),
-            under_way: 0,
+            in_flight: 0,
             next_batch: 1,
         };
         let running = tokio::spawn(task.run(stop));
@@ -138,7 +138,7 @@ impl Relay {
         self.reachable.clone()
     }
 
-    /// Hands commands over: `count` of them, back to back. The answer comes within `patience`, in the commands' order.
+    /// Hands commands over: `count` of them, back to back. The answer comes within `timeout`, in the commands' order.
     ///
     /// # Errors
     /// The queue is full; nothing was sent.
@@ -146,7 +146,7 @@ impl Relay {
         &self,
         commands: Bytes,
         count: usize,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<impl Future<Output = Relayed> + Send + use<>, Overloaded> {
         let permits = u32::try_from(count).map_err(|_| Overloaded)?;
         let room = self.room.clone().try_acquire_many_owned(permits).map_err(|_| Overloaded)?;
@@ -154,7 +154,7 @@ impl Relay {
         // When the relay has stopped, dropping the submission answers it as unknown.
         let _ = self.queue.send(Submission { commands, count, entered: Instant::now(), answer, _room: room });
         Ok(async move {
-            match tokio::time::timeout(patience, heard).await {
+            match tokio::time::timeout(timeout, heard).await {
                 Ok(Ok(relayed)) => relayed,
                 _ => Relayed::unknown(count),
             }
@@ -186,7 +186,7 @@ impl Sent {
 }
 
 struct Link {
-    central_bank: Arc<CentralBank>,
+    central_bank: Arc<CentralBankEndpoint>,
     metrics: Arc<Metrics>,
     room: Arc<Semaphore>,
     reachable: watch::Sender<bool>,
@@ -196,7 +196,7 @@ struct Link {
     gathered: Gathered,
     sent: BTreeMap<u64, Sent>,
     /// Commands in `sent`.
-    under_way: usize,
+    in_flight: usize,
     next_batch: u64,
 }
 
@@ -274,7 +274,7 @@ impl Link {
         self.sent.retain(|_, sent| {
             let awaited = sent.is_awaited();
             if !awaited {
-                self.under_way -= sent.count;
+                self.in_flight -= sent.count;
             }
             awaited
         });
@@ -306,7 +306,7 @@ impl Link {
                 answer = answers.message() => match answer {
                     Ok(Some(answer)) => {
                         self.complete(answer);
-                        self.flush_if_few_are_under_way(&mut outgoing);
+                        self.flush_if_few_are_in_flight(&mut outgoing);
                     }
                     Ok(None) => return Ended::Broken(Status::unavailable("the central bank closed the stream")),
                     Err(status) => return Ended::Broken(status),
@@ -332,7 +332,7 @@ impl Link {
     }
 
     fn has_room(&self, outgoing: &VecDeque<u64>) -> bool {
-        outgoing.len() < OUTGOING_MAX && self.under_way + self.gathered.count < UNDER_WAY_MAX
+        outgoing.len() < OUTGOING_MAX && self.in_flight + self.gathered.count < UNDER_WAY_MAX
     }
 
     /// Takes what else is waiting, so that single payments that arrive together travel together.
@@ -341,10 +341,10 @@ impl Link {
             let Ok(submission) = self.submissions.try_recv() else { break };
             self.take(submission, outgoing);
         }
-        self.flush_if_few_are_under_way(outgoing);
+        self.flush_if_few_are_in_flight(outgoing);
     }
 
-    fn flush_if_few_are_under_way(&mut self, outgoing: &mut VecDeque<u64>) {
+    fn flush_if_few_are_in_flight(&mut self, outgoing: &mut VecDeque<u64>) {
         if self.sent.len() < UNGATHERED_MAX {
             self.flush(outgoing);
         }
@@ -385,7 +385,7 @@ impl Link {
     fn send(&mut self, sent: Sent, outgoing: &mut VecDeque<u64>) {
         let batch = self.next_batch;
         self.next_batch += 1;
-        self.under_way += sent.count;
+        self.in_flight += sent.count;
         self.sent.insert(batch, sent);
         outgoing.push_back(batch);
     }
@@ -395,7 +395,7 @@ impl Link {
         // An answer that nobody waits for any more was swept out.
         let batch = answer.batch_id;
         let Some(sent) = self.sent.remove(&batch) else { return };
-        self.under_way -= sent.count;
+        self.in_flight -= sent.count;
         let answers = match Answers::from_message(answer) {
             Ok(answers) if answers.len() == sent.count => answers,
             other => {

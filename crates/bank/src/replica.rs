@@ -11,7 +11,7 @@
 //!    after a crash the block is fetched and applied again. Its height is the cursor for all of them.
 //! 6. The block is announced, and now and then a checkpoint is written in the background.
 //!
-//! A bank that keeps its own part of the chain follows extracts instead: [`crate::own_part`].
+//! A bank that keeps its own part of the chain follows filtered blocks instead: [`crate::partial_replica`].
 //!
 //! What fails before 4 leaves the replica as it was: a peer that sent it is dropped. A block of the central bank that fails
 //! anywhere, or one that its own signed header does not describe, stops the node, naming the height.
@@ -21,15 +21,15 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use cbdc_ledger::block::{Changes, ProofError, command_leaves};
+use cbdc_ledger::block_proposal::PROPOSAL_HEAD_BYTES;
 use cbdc_ledger::command::Record;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::encoding::DecodeError;
-use cbdc_ledger::extract::ExtractError;
-use cbdc_ledger::proposal::PROPOSAL_HEAD_BYTES;
+use cbdc_ledger::filtered_block::FilteredBlockError;
 use cbdc_ledger::settlement::LOOK_AHEAD;
 use cbdc_ledger::verification::VerificationError;
 use cbdc_ledger::{
-    BankId, Block, Command, Genesis, Height, Ledger, Outcome, Proposal, SignedHeader, VerifiedProposal, merkle,
+    BankId, Block, BlockProposal, Command, Genesis, Height, Ledger, Outcome, SignedHeader, VerifiedProposal, merkle,
 };
 use cbdc_node::archive::{ProposalsByHeight, decode_outcomes};
 use cbdc_node::chain::RecentBlocks;
@@ -39,8 +39,8 @@ use cbdc_proto::v1;
 use cbdc_storage::{LogPosition, Store, WriteBatch};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::deposits::Placed;
-use crate::desk::{Desk, DeskError, Effect, arrivals_of, effects_of};
+use crate::deposit_service::{DepositService, DepositServiceError, Effect, arrivals_of, effects_of};
+use crate::deposits::OrderedOutcome;
 use crate::history::{Draft, History};
 use crate::metrics::Metrics;
 
@@ -64,9 +64,9 @@ pub enum BlockError {
     )]
     Diverged { height: Height },
     #[error("block {height} cannot be followed: {error}")]
-    Extract { height: Height, error: ExtractError },
+    FilteredBlock { height: Height, error: FilteredBlockError },
     #[error("block {height} cannot be booked: {error}")]
-    Books { height: Height, error: DeskError },
+    Books { height: Height, error: DepositServiceError },
 }
 
 impl BlockError {
@@ -92,7 +92,7 @@ pub enum ReplayError {
     )]
     Diverged { height: Height },
     #[error("block {height} of this node's archive does not verify: {what}; restore this node's data folder")]
-    Extract { height: Height, what: String },
+    FilteredBlock { height: Height, what: String },
 }
 
 /// Where a block came from.
@@ -111,7 +111,7 @@ pub enum Delivery {
         verdict: Option<oneshot::Sender<Result<(), BlockError>>>,
     },
     /// Of blocks in a row, from the central bank, for a bank that keeps its own part of the chain.
-    Extracts(Vec<v1::BlockExtract>),
+    FilteredBlocks(Vec<v1::FilteredBlock>),
 }
 
 /// Applies what the archive holds above the ledger's height, checking each block against what was stored. Gives the number of
@@ -167,7 +167,7 @@ pub struct Replica {
     pub membership: Membership,
     /// Kept where signatures are verified here.
     pub directory: Option<Arc<KeyDirectory>>,
-    pub desk: Arc<Desk>,
+    pub desk: Arc<DepositService>,
     pub history: Arc<History>,
     pub metrics: Arc<Metrics>,
     pub verify_blocks: bool,
@@ -183,7 +183,7 @@ impl Replica {
         while let Some(delivery) = deliveries.blocking_recv() {
             let (followed, verdict) = match delivery {
                 Delivery::Block { block, source, verdict } => (self.follow(block, source), verdict),
-                Delivery::Extracts(extracts) => (self.follow_extracts(&extracts), None),
+                Delivery::FilteredBlocks(filtered_blocks) => (self.follow_filtered_blocks(&filtered_blocks), None),
             };
             match (followed, verdict) {
                 (Err(error), _) if error.is_fatal() => return Err(error),
@@ -289,9 +289,9 @@ impl Replica {
         &self,
         header: &SignedHeader,
         bytes: &Bytes,
-        proposal: &Proposal<'_>,
+        proposal: &BlockProposal<'_>,
         block: &Block,
-    ) -> Result<(), DeskError> {
+    ) -> Result<(), DepositServiceError> {
         let height = block.header.height;
         let mut batch = WriteBatch::new();
         Archive::put(&mut batch, header, height.0, &block.outcomes);
@@ -304,7 +304,13 @@ impl Replica {
     }
 
     /// What the block means to this bank's customers: lines of their history, the rest as effects.
-    fn effects(&self, history: &mut Draft<'_>, bytes: &Bytes, proposal: &Proposal<'_>, block: &Block) -> Vec<Effect> {
+    fn effects(
+        &self,
+        history: &mut Draft<'_>,
+        bytes: &Bytes,
+        proposal: &BlockProposal<'_>,
+        block: &Block,
+    ) -> Vec<Effect> {
         let height = block.header.height;
         let watches_holders = self.desk.watches_holders();
         let mut effects = Vec::new();
@@ -320,8 +326,8 @@ impl Replica {
             if moves_nothing_here(command) && !watches_holders {
                 continue;
             }
-            let placed = Placed { height, index, outcome: *outcome };
-            effects_of(self.bank, command, || bytes.slice(from..from + length), placed, watches_holders, &mut effects);
+            let ordered = OrderedOutcome { height, index, outcome: *outcome };
+            effects_of(self.bank, command, || bytes.slice(from..from + length), ordered, watches_holders, &mut effects);
         }
         arrivals_of(self.bank, &block.changes.deposits, &mut effects);
         effects
@@ -352,7 +358,7 @@ pub(crate) fn moves_nothing_here(command: &Command) -> bool {
 /// Whether proposal and outcomes are those of a signed header, before anything is applied.
 fn check_content(
     header: &SignedHeader,
-    proposal: &Proposal<'_>,
+    proposal: &BlockProposal<'_>,
     outcomes: &[Outcome],
     tip: &cbdc_ledger::Header,
 ) -> Result<(), BlockError> {

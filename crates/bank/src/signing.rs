@@ -11,7 +11,7 @@ use cbdc_node::views::probable_time;
 
 use crate::own_sequence::OwnSequence;
 
-/// How long a command outside the outbox is valid: short, so that the number of one whose fate is unknown is soon free.
+/// How long a command outside the outbox is valid: short, so that the number of one whose status is unknown is soon free.
 pub const SHORT_VALIDITY: Duration = Duration::from_secs(60);
 /// How long a fund command is valid: long enough to outlast an outage, since its outbox entry is sent again all the time.
 pub const FUND_VALIDITY: Duration = Duration::from_secs(3_600);
@@ -35,10 +35,10 @@ impl BankSigner {
 
     /// Signs the record that `make` builds over a head with the lowest free number.
     ///
-    /// The number is under way from now on; the caller gives it back to [`BankSigner::numbers`].
+    /// The number is in flight from now on; the caller gives it back to [`BankSigner::numbers`].
     ///
     /// # Errors
-    /// This bank is no active member, or all 65,536 numbers of the window are under way.
+    /// This bank is no active member, or all 65,536 numbers of the window are in flight.
     pub fn sign<R: Record>(&self, validity: Duration, make: impl FnOnce(Head) -> R) -> Result<Signed<R>, Outcome> {
         let head = self.ledger.read(|ledger| {
             let seat = ledger.members().active(Role::Bank, MemberId(self.bank.0));

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use cbdc_bank::Keeps;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::command::{
-    Certificate, FLAG_REVERSE_WATERFALL, Head, LinkBank, Measure, Motion, Payment, PaymentKind, PlaceHold, Record,
+    Certificate, FLAG_REVERSE_WATERFALL, GovernanceAction, GovernanceProposal, Head, LinkBank, Payment, PaymentKind,
+    PlaceHold, Record,
 };
 use cbdc_ledger::genesis::{DayCount, opening_books};
 use cbdc_ledger::member::{Member, Role};
@@ -436,8 +437,8 @@ async fn a_customer_is_funded_pays_across_banks_and_takes_money_out_again(keeps:
     let list = v1::ListPaymentsRequest { page_token: page.next_page_token, ..list };
     let page = at_one.list_payments(list).await.unwrap().into_inner();
     assert_eq!(page.payments.iter().map(|entry| entry.kind.as_str()).collect::<Vec<_>>(), ["fund"]);
-    let number = v1::get_bank_receipt_request::Number { account: alice.account.to_string(), sequence: 1 };
-    let request = v1::GetBankReceiptRequest { command: Some(v1::get_bank_receipt_request::Command::Number(number)) };
+    let number = v1::get_bank_receipt_request::SequenceNumber { account: alice.account.to_string(), sequence: 1 };
+    let request = v1::GetBankReceiptRequest { command: Some(v1::get_bank_receipt_request::Command::Sequence(number)) };
     let receipt = receipt_from_message(&at_one.get_receipt(request).await.unwrap().into_inner()).unwrap();
     let central_key = SigningKey::from_seed(seed(Role::CentralBank, 1)).public_key();
     assert_eq!(receipt.check(network.id, 1, |_| Some(central_key)).unwrap(), payment.into());
@@ -633,7 +634,7 @@ async fn a_damaged_archive_is_not_served_and_the_block_is_named(keeps: Keeps) {
     network.issue(1, 100_000).await;
     network.issue(1, 50).await;
     one.shutdown().await;
-    let column = if keeps == Keeps::Full { Column::Outcomes } else { Column::Extracts };
+    let column = if keeps == Keeps::Full { Column::Outcomes } else { Column::FilteredBlocks };
     store.flip_bit(column, &1_u64.to_be_bytes(), 3);
     let Err(error) = cbdc_bank::start_on(config.clone(), store.clone()).await else {
         panic!("a damaged block was served")
@@ -888,7 +889,7 @@ async fn a_bank_with_its_own_part_comes_back_after_long_and_is_refused_what_need
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn extracts_that_come_together_are_followed_across_a_new_key_of_the_central_bank() {
+async fn filtered_blocks_that_come_together_are_followed_across_a_new_key_of_the_central_bank() {
     let network = Network::create(Keeps::Own);
     let (mut central, one, alice, bob) = network.start_and_leave_bank_two("").await;
     let mut at_one = network.client(1, None);
@@ -900,11 +901,11 @@ async fn extracts_that_come_together_are_followed_across_a_new_key_of_the_centra
     let (role, id) = (Role::CentralBank, MemberId(1));
     let node_key = Some(network.identity(role, 1).public_key());
     let signing_key = SigningKey::from_seed(new_seed).public_key();
-    let measures = vec![Measure::ReplaceKeys { role, id, signing_key, node_key }];
-    let (effective_at, lapses_at) = (Timestamp(now_ms()), Timestamp(now_ms() + 60_000));
-    let head = Head { flags: 0, key_version: 0, sequence: 1, valid_until: lapses_at };
-    let motion = Motion { head, member: MemberId(1), effective_at, lapses_at, measures };
-    let command = Command::from(motion.sign(network.id, &SigningKey::from_seed(seed(Role::Committee, 1))));
+    let actions = vec![GovernanceAction::ReplaceKeys { role, id, signing_key, node_key }];
+    let (effective_at, expires_at) = (Timestamp(now_ms()), Timestamp(now_ms() + 60_000));
+    let head = Head { flags: 0, key_version: 0, sequence: 1, valid_until: expires_at };
+    let proposal = GovernanceProposal { head, member: MemberId(1), effective_at, expires_at, actions };
+    let command = Command::from(proposal.sign(network.id, &SigningKey::from_seed(seed(Role::Committee, 1))));
     let request = v1::SubmitCommandRequest { command: command.to_bytes().into() };
     let outcome = network.settlement(Role::Committee).submit_command(request).await.unwrap();
     assert!(outcome.into_inner().settled);

@@ -48,7 +48,7 @@ pub struct SequencerConfig {
     /// Between two proposals passes at least so long, unless one is full or the ledger itself has something due; under load
     /// longer, see [`crate::sequencer`].
     pub interval_ms: u64,
-    /// Commands that may be under way in the node at once; beyond that, batches are refused as OVERLOADED.
+    /// Commands that may be in flight in the node at once; beyond that, batches are refused as OVERLOADED.
     pub queue_commands_max: usize,
     /// Proposals that may be on their way to disk at once.
     pub proposals_in_flight_max: usize,

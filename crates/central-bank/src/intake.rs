@@ -1,11 +1,12 @@
 //! Intake: batches of commands come in, bounded, and their answers go out.
 //!
 //! A [`Batch`] stays one piece from here to its answer. It holds its share of the queue until it is answered, so the
-//! node never has more commands under way than it was configured for.
+//! node never has more commands in flight than it was configured for.
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use ::metrics::{counter, gauge};
 use bytes::Bytes;
 use cbdc_ledger::authority;
 use cbdc_ledger::command::{Command, Signer};
@@ -13,10 +14,9 @@ use cbdc_ledger::member::Role;
 use cbdc_ledger::{CommandBatch, Height, MemberId, Outcome, Reason, VerifiedBatch};
 use cbdc_proto::answers::Answers;
 use cbdc_proto::packed::{Answer, BATCH_COMMANDS_MAX};
-use metrics::{counter, gauge};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::measures;
+use crate::metrics;
 
 /// Bytes of the commands that one batch may hold.
 pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -27,17 +27,17 @@ pub type Reply = Box<dyn FnOnce(Answers) + Send>;
 /// Commands on their way, and the answers that are known so far.
 pub struct Batch {
     pub commands: CommandBatch,
-    pub ticket: Ticket,
+    pub permit: Permit,
 }
 
 /// What is left of a batch when its commands were verified; those that were refused are answered already.
 pub struct Verified {
     pub commands: VerifiedBatch,
-    pub ticket: Ticket,
+    pub permit: Permit,
 }
 
 /// What a batch needs to be answered. Those of its commands that have no answer yet are the ones on their way, in the same order.
-pub struct Ticket {
+pub struct Permit {
     count: usize,
     /// The known ones, one place a command once one was set.
     answers: Vec<Option<Answer>>,
@@ -47,7 +47,7 @@ pub struct Ticket {
     _share: OwnedSemaphorePermit,
 }
 
-impl Ticket {
+impl Permit {
     /// Answers the command at a place of the batch.
     pub fn set(&mut self, place: u32, answer: Answer) {
         self.answers.resize(self.count, None);
@@ -110,10 +110,10 @@ impl Ticket {
 }
 
 fn count_answers(reason: Reason, count: usize) {
-    counter!(measures::COMMANDS, "reason" => reason.name()).increment(count as u64);
+    counter!(metrics::COMMANDS, "reason" => reason.name()).increment(count as u64);
 }
 
-impl Drop for Ticket {
+impl Drop for Permit {
     /// A batch that is dropped on its way, because the node stops, is answered as unknown.
     fn drop(&mut self) {
         self.send();
@@ -137,22 +137,22 @@ impl Intake {
 
     /// Takes a member's commands in. Whatever happens, `reply` is called exactly once with one answer per command.
     pub fn submit(&self, member: (Role, MemberId), commands: CommandBatch, reply: Reply) {
-        let not_authorised = commands.commands().iter().any(|command| !may_hand_in(member, command));
+        let not_authorised = commands.commands().iter().any(|command| !may_submit(member, command));
         if not_authorised {
-            counter!(measures::SECURITY, "kind" => "wrong_role").increment(1);
+            counter!(metrics::SECURITY, "kind" => "wrong_role").increment(1);
             let (role, id) = member;
-            tracing::warn!(target: "security", %role, %id, "a member handed in a command that it may not hand in");
+            tracing::warn!(target: "security", %role, %id, "a member submitted a command that it may not submit");
             return answer_all(reply, commands.len(), Outcome::refused(Reason::NotAuthorised, 0, 0));
         }
         let Ok(share) = self.share.clone().try_acquire_many_owned(commands.len() as u32) else {
             return answer_all(reply, commands.len(), Outcome::refused(Reason::Overloaded, self.capacity as u64, 0));
         };
-        gauge!(measures::QUEUE).set((self.capacity - self.share.available_permits()) as f64);
+        gauge!(metrics::QUEUE).set((self.capacity - self.share.available_permits()) as f64);
         let (count, stage_began) = (commands.len(), Instant::now());
-        let ticket = Ticket { count, answers: Vec::new(), reply: Some(reply), stage_began, _share: share };
+        let permit = Permit { count, answers: Vec::new(), reply: Some(reply), stage_began, _share: share };
         // The channel has a place for every command that the semaphore lets in, so only a stopping node refuses here;
         // dropping the batch then answers it as unknown.
-        drop(self.queue.try_send(Batch { commands, ticket }));
+        drop(self.queue.try_send(Batch { commands, permit }));
     }
 
     /// Takes one command in and waits for its answer.
@@ -179,10 +179,10 @@ pub fn decode_commands(bytes: Bytes) -> Result<CommandBatch, String> {
     Ok(commands)
 }
 
-/// Whether a member may hand in a command: its kind, and for banks that it is of their own customers.
-fn may_hand_in((role, id): (Role, MemberId), command: &Command) -> bool {
+/// Whether a member may submit a command: its kind, and for banks that it is of their own customers.
+fn may_submit((role, id): (Role, MemberId), command: &Command) -> bool {
     let row = authority::of(command.kind());
-    if !row.handed_in_by.contains(&role) {
+    if !row.submitted_by.contains(&role) {
         return false;
     }
     match command.signer() {

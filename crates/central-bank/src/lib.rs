@@ -9,22 +9,22 @@
 //!    ([`clock`]) and hands it to ordering, without waiting for earlier ones.
 //! 4. Ordering makes the proposal durable on a majority.
 //! 5. [`settlement`] applies proposals in order on one thread, seals and signs the block, writes it to the archive,
-//!    and answers. A command that was ordered before is answered with its first outcome ([`first_outcomes`]).
+//!    and answers. A command that was ordered before is answered with its first outcome ([`reply_cache`]).
 //!
 //! An answer is given only after 4 and 5; whatever was answered survives any crash. A batch stays one piece all the way,
 //! so nothing is looked up, locked or allocated per command to bring an answer back.
 
 pub mod clock;
 pub mod config;
-pub mod first_outcomes;
 pub mod intake;
-pub mod issuance_desk;
-pub mod measures;
+pub mod issuance_queue;
+pub mod metrics;
 pub mod node;
+pub mod reply_cache;
 pub mod sequencer;
 pub mod service;
 pub mod settlement;
 pub mod verification;
 
 pub use config::Config;
-pub use node::{Ground, Node, NodeError, StartError, start, start_on};
+pub use node::{Environment, Node, NodeError, StartError, start, start_on};

@@ -13,7 +13,9 @@ use cbdc_node::chain::RecentBlocks;
 use cbdc_node::recovery::RecoveryError;
 use cbdc_node::server::{Health, ServeError, bind, serve, with_health_and_reflection};
 use cbdc_node::telemetry::{TelemetryError, serve_metrics};
-use cbdc_node::{Archive, ArchiveError, ChainService, Checkpoints, Extracts, LedgerHandle, Membership, ProposalSource};
+use cbdc_node::{
+    Archive, ArchiveError, ChainService, Checkpoints, FilteredBlocks, LedgerHandle, Membership, ProposalSource,
+};
 use cbdc_ordering::{CommittedReceiver, Ordering, OrderingConfig, OrderingError, Position};
 use cbdc_proto::transport::key_file::read_signing_key;
 use cbdc_proto::transport::{ClientAuthentication, IdentityError, MESSAGE_BYTES_MAX, NodeIdentity};
@@ -27,15 +29,15 @@ use tonic::service::Routes;
 
 use crate::clock::{Clock, wall_clock};
 use crate::config::Config;
-use crate::first_outcomes::FirstOutcomes;
 use crate::intake::Intake;
-use crate::issuance_desk::{IssuanceDesk, OperatorKey};
+use crate::issuance_queue::{IssuanceQueue, OperatorKey};
+use crate::reply_cache::ReplyCache;
 use crate::sequencer::Sequencer;
 use crate::service::policy::PolicyService;
 use crate::service::settlement::SettlementService;
 use crate::settlement::{Settlement, SettlementError};
 use crate::verification::Verifier;
-use crate::{measures, verification};
+use crate::{metrics, verification};
 
 /// How long settlement may take to end once ordering has stopped.
 const SETTLING_MAX: std::time::Duration = std::time::Duration::from_secs(10);
@@ -96,7 +98,7 @@ pub struct Node {
 }
 
 /// What a node stands on; tests put a disk that fails or a clock that jumps in its place.
-pub struct Ground {
+pub struct Environment {
     pub store: Arc<dyn Store>,
     pub wall_clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
@@ -107,7 +109,7 @@ pub async fn start(config: Config) -> Result<Node, StartError> {
     let listener = bind(config.listen).await?;
     let (genesis, identity, key) = read_files(&config)?;
     let store: Arc<dyn Store> = Arc::new(RocksStore::open(&config.data_dir)?);
-    let ground = Ground { store: store.clone(), wall_clock: Box::new(wall_clock) };
+    let ground = Environment { store: store.clone(), wall_clock: Box::new(wall_clock) };
     let started = start_with(config, genesis, identity, key, listener, ground).await;
     if started.is_err() {
         // Threads of a start that failed must not hold the store open.
@@ -117,7 +119,7 @@ pub async fn start(config: Config) -> Result<Node, StartError> {
 }
 
 /// Starts the node on a given store and clock.
-pub async fn start_on(config: Config, ground: Ground) -> Result<Node, StartError> {
+pub async fn start_on(config: Config, ground: Environment) -> Result<Node, StartError> {
     let listener = bind(config.listen).await?;
     let (genesis, identity, key) = read_files(&config)?;
     start_with(config, genesis, identity, key, listener, ground).await
@@ -141,10 +143,10 @@ async fn start_with(
     identity: NodeIdentity,
     key: SigningKey,
     listener: TcpListener,
-    ground: Ground,
+    ground: Environment,
 ) -> Result<Node, StartError> {
-    measures::describe();
-    let Ground { store, wall_clock } = ground;
+    metrics::describe();
+    let Environment { store, wall_clock } = ground;
     let address = listener.local_addr().map_err(StartError::Thread)?;
     let (ledger, manifest) = cbdc_node::recovery::load(&store, genesis)?;
     let (member, own_key) = (MemberId(config.member), key.public_key());
@@ -157,7 +159,7 @@ async fn start_with(
     let (ordering, committed) = Ordering::start(OrderingConfig::default(), store.clone(), resume_after).await?;
     let mut parts = Parts::assemble(&config, ledger, key, store.clone(), Arc::new(ordering), wall_clock)?;
     parts.applied.send_replace(resume_after);
-    parts.reload_first_outcomes()?;
+    parts.reload_reply_cache()?;
     let (settled, pipeline) = parts.start_threads(&config, committed)?;
     let mut settled = parts.replay(settled).await?;
     // Keys, clock and sequencing are of the ledger as it stands now, not as the checkpoint had it.
@@ -218,14 +220,14 @@ struct Parts {
     membership: Membership,
     archive: Arc<Archive>,
     recent: RecentBlocks,
-    extracts: Extracts,
-    first_outcomes: FirstOutcomes,
+    filtered_blocks: FilteredBlocks,
+    reply_cache: ReplyCache,
     ordering: Arc<Ordering>,
     applied: watch::Sender<Option<Position>>,
     clock: Arc<Clock>,
     intake: Intake,
     batches: Option<mpsc::Receiver<crate::intake::Batch>>,
-    desk: IssuanceDesk,
+    desk: IssuanceQueue,
 }
 
 /// Proposals from the ordered log.
@@ -251,10 +253,10 @@ impl Parts {
         let directory = Arc::new(KeyDirectory::of(&ledger));
         let membership = Membership::of(&ledger);
         let clock = Arc::new(Clock::with_wall(ledger.tip().time, wall_clock));
-        let extracts = Extracts::new(ledger.banks());
+        let filtered_blocks = FilteredBlocks::new(ledger.banks());
         let ledger = LedgerHandle::new(ledger);
         let (intake, batches) = Intake::new(config.sequencer.queue_commands_max);
-        let first_outcomes = FirstOutcomes::default();
+        let reply_cache = ReplyCache::default();
         let operator = match &config.operator {
             Some(operator) => {
                 let key = read_signing_key(&operator.signing_key)?;
@@ -262,7 +264,7 @@ impl Parts {
             }
             None => None,
         };
-        let desk = IssuanceDesk::new(network, operator, ledger.clone(), intake.clone(), first_outcomes.clone());
+        let desk = IssuanceQueue::new(network, operator, ledger.clone(), intake.clone(), reply_cache.clone());
         let archive = Arc::new(Archive::new(store, Arc::new(LogProposals(ordering.clone()))));
         Ok(Parts {
             network,
@@ -274,8 +276,8 @@ impl Parts {
             membership,
             archive,
             recent: RecentBlocks::default(),
-            extracts,
-            first_outcomes,
+            filtered_blocks,
+            reply_cache,
             ordering,
             applied: watch::channel(None).0,
             clock,
@@ -286,13 +288,13 @@ impl Parts {
     }
 
     /// Blocks before the checkpoint do not pass settlement again; their first outcomes come from the archive.
-    fn reload_first_outcomes(&self) -> Result<(), ArchiveError> {
+    fn reload_reply_cache(&self) -> Result<(), ArchiveError> {
         let tip = self.ledger.read(Ledger::height).0;
         for height in tip.saturating_sub(FIRST_OUTCOMES_RELOADED) + 1..=tip {
             let Some(parts) = self.archive.block(Height(height))? else { continue };
             let outcomes = cbdc_node::archive::decode_outcomes(&parts.outcomes)
                 .map_err(|error| ArchiveError::Damaged { height: Height(height), what: error.to_string() })?;
-            self.first_outcomes.push(Height(height), parts.proposal, outcomes);
+            self.reply_cache.push(Height(height), parts.proposal, outcomes);
         }
         Ok(())
     }
@@ -310,18 +312,18 @@ impl Parts {
             network: self.network,
             directory: self.directory.clone(),
             ledger: self.ledger.clone(),
-            first_outcomes: self.first_outcomes.clone(),
+            reply_cache: self.reply_cache.clone(),
         };
         let batches = self.batches.take().expect("threads are started once");
         verification::start(&verifier, threads, batches, &verified).map_err(StartError::Thread)?;
 
-        let (announce, under_way) = mpsc::unbounded_channel();
+        let (announce, in_flight) = mpsc::unbounded_channel();
         let sequencer = Sequencer {
             config: config.sequencer.clone(),
             clock: self.clock.clone(),
             ordering: self.ordering.clone(),
             ledger: self.ledger.clone(),
-            under_way: announce,
+            in_flight: announce,
             ways: Arc::new(Semaphore::new(config.sequencer.proposals_in_flight_max.max(1))),
         };
         let settlement = Settlement {
@@ -333,12 +335,12 @@ impl Parts {
             membership: self.membership.clone(),
             archive: self.archive.clone(),
             recent: self.recent.clone(),
-            extracts: self.extracts.clone(),
-            first_outcomes: self.first_outcomes.clone(),
+            filtered_blocks: self.filtered_blocks.clone(),
+            reply_cache: self.reply_cache.clone(),
             ordering: self.ordering.clone(),
             checkpoints: Checkpoints::new(config.checkpoint_every_blocks.max(1), self.ledger.read(Ledger::height), 0),
             applied: self.applied.clone(),
-            under_way,
+            in_flight,
             runtime: tokio::runtime::Handle::current(),
         };
         let (ended, settled) = oneshot::channel();
@@ -382,7 +384,7 @@ impl Parts {
             archive: self.archive.clone(),
             recent: self.recent.clone(),
             membership: self.membership.clone(),
-            extracts: Some(self.extracts.clone()),
+            filtered_blocks: Some(self.filtered_blocks.clone()),
         };
         let settlement =
             v1::settlement_server::SettlementServer::new(settlement).max_decoding_message_size(MESSAGE_BYTES_MAX);

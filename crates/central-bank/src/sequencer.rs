@@ -15,19 +15,19 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use ::metrics::histogram;
 use async_io::Timer;
-use cbdc_ledger::proposal::{MadeProposal, ProposalBuilder};
+use cbdc_ledger::block_proposal::{BlockProposalBuilder, BuiltProposal};
 use cbdc_ledger::{Outcome, Reason};
 use cbdc_node::LedgerHandle;
 use cbdc_ordering::{Ordering, ProposeError};
 use cbdc_proto::packed::Answer;
-use metrics::histogram;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::clock::Clock;
 use crate::config::SequencerConfig;
-use crate::intake::{Ticket, Verified};
-use crate::measures;
+use crate::intake::{Permit, Verified};
+use crate::metrics;
 
 /// Bytes of a proposal: a block must fit into a message with room to spare.
 const PROPOSAL_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -39,8 +39,8 @@ const PAUSE_MAX: Duration = Duration::from_millis(9);
 const DUE_CHECK: Duration = Duration::from_millis(100);
 
 /// A proposal on its way through ordering, and who waits for it.
-pub struct UnderWay {
-    pub proposal: MadeProposal,
+pub struct InFlight {
+    pub proposal: BuiltProposal,
     pub waiting: Waiting,
     pub proposed_at: Instant,
 }
@@ -60,7 +60,7 @@ impl Waiting {
 pub struct Segment {
     pub first: u32,
     pub count: usize,
-    pub ticket: Ticket,
+    pub permit: Permit,
 }
 
 pub struct Sequencer {
@@ -69,14 +69,14 @@ pub struct Sequencer {
     pub ordering: Arc<Ordering>,
     pub ledger: LedgerHandle,
     /// Tells settlement who waits for a proposal, before it is proposed.
-    pub under_way: mpsc::UnboundedSender<UnderWay>,
+    pub in_flight: mpsc::UnboundedSender<InFlight>,
     /// One permit for each proposal that may be on its way to disk.
     pub ways: Arc<Semaphore>,
 }
 
 #[derive(Default)]
 struct Open {
-    builder: ProposalBuilder,
+    builder: BlockProposalBuilder,
     segments: Vec<Segment>,
 }
 
@@ -93,12 +93,12 @@ impl Open {
     fn push(&mut self, batch: Verified) {
         let (first, count) = (self.builder.len() as u32, batch.commands.len());
         self.builder.push(batch.commands);
-        self.segments.push(Segment { first, count, ticket: batch.ticket });
+        self.segments.push(Segment { first, count, permit: batch.permit });
     }
 
     fn answer_all(self, outcome: Outcome) {
         for segment in self.segments {
-            segment.ticket.answer_rest(std::iter::repeat_n(Answer::not_ordered(outcome), segment.count));
+            segment.permit.answer_rest(std::iter::repeat_n(Answer::not_ordered(outcome), segment.count));
         }
     }
 }
@@ -187,16 +187,16 @@ impl Sequencer {
                 return Ok(());
             }
         };
-        histogram!(measures::PROPOSAL).record(open.builder.len() as f64);
+        histogram!(metrics::PROPOSAL).record(open.builder.len() as f64);
         for segment in &open.segments {
-            histogram!(measures::STAGE, "stage" => "sequence")
-                .record(segment.ticket.stage_began.elapsed().as_secs_f64());
+            histogram!(metrics::STAGE, "stage" => "sequence")
+                .record(segment.permit.stage_began.elapsed().as_secs_f64());
         }
         let proposal = open.builder.finish(time);
         let bytes = proposal.bytes().clone();
         let waiting = Waiting(Arc::new(Mutex::new(open.segments)));
-        let under_way = UnderWay { proposal, waiting: waiting.clone(), proposed_at: Instant::now() };
-        if self.under_way.send(under_way).is_err() {
+        let in_flight = InFlight { proposal, waiting: waiting.clone(), proposed_at: Instant::now() };
+        if self.in_flight.send(in_flight).is_err() {
             return Err(());
         }
         match self.ordering.propose_pipelined(bytes).await {

@@ -8,25 +8,25 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ::metrics::{counter, gauge, histogram};
+use cbdc_ledger::block_proposal::BuiltProposal;
 use cbdc_ledger::directory::KeyDirectory;
-use cbdc_ledger::extract::extracts;
+use cbdc_ledger::filtered_block::filtered_blocks;
 use cbdc_ledger::member::Role;
-use cbdc_ledger::proposal::MadeProposal;
 use cbdc_ledger::{
     BankId, Block, Height, Ledger, MemberId, NetworkId, Outcome, Reason, SignedHeader, SigningKey, VerifiedProposal,
 };
 use cbdc_node::chain::{RecentBlocks, block_to_message};
-use cbdc_node::{Archive, ArchiveError, BlockParts, Checkpoints, Extracts, LedgerHandle, Membership};
+use cbdc_node::{Archive, ArchiveError, BlockParts, Checkpoints, FilteredBlocks, LedgerHandle, Membership};
 use cbdc_ordering::{Committed, CommittedReceiver, OrderingError, Position};
 use cbdc_proto::convert::outcomes_to_bytes;
 use cbdc_proto::packed::Answer;
 use cbdc_storage::{Durability, LogPosition, StoreError, WriteBatch};
-use metrics::{counter, gauge, histogram};
 use tokio::sync::{mpsc, watch};
 
-use crate::first_outcomes::FirstOutcomes;
-use crate::measures;
-use crate::sequencer::UnderWay;
+use crate::metrics;
+use crate::reply_cache::ReplyCache;
+use crate::sequencer::InFlight;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SettlementError {
@@ -57,14 +57,14 @@ pub struct Settlement {
     pub membership: Membership,
     pub archive: Arc<Archive>,
     pub recent: RecentBlocks,
-    pub extracts: Extracts,
-    pub first_outcomes: FirstOutcomes,
+    pub filtered_blocks: FilteredBlocks,
+    pub reply_cache: ReplyCache,
     pub ordering: Arc<cbdc_ordering::Ordering>,
     pub checkpoints: Checkpoints,
     /// The last log entry that was applied.
     pub applied: watch::Sender<Option<Position>>,
     /// Proposals that somebody waits for, as the sequencer announced them.
-    pub under_way: mpsc::UnboundedReceiver<UnderWay>,
+    pub in_flight: mpsc::UnboundedReceiver<InFlight>,
     pub runtime: tokio::runtime::Handle,
 }
 
@@ -74,13 +74,13 @@ impl Settlement {
         let mut waiting = VecDeque::new();
         let mut syncs = self.archive.store().sync_count();
         while let Some(next) = committed.blocking_recv()? {
-            while let Ok(under_way) = self.under_way.try_recv() {
-                waiting.push_back(under_way);
+            while let Ok(in_flight) = self.in_flight.try_recv() {
+                waiting.push_back(in_flight);
             }
-            let under_way = claim(&mut waiting, &next);
-            self.settle(&next, under_way)?;
+            let in_flight = claim(&mut waiting, &next);
+            self.settle(&next, in_flight)?;
             let synced = self.archive.store().sync_count();
-            counter!(measures::SYNCS).increment(synced - syncs);
+            counter!(metrics::SYNCS).increment(synced - syncs);
             syncs = synced;
             self.applied.send_replace(Some(next.position));
             if self.checkpoints.is_due(|| self.ledger.read(Ledger::wallet_count)) {
@@ -90,15 +90,15 @@ impl Settlement {
         Ok(())
     }
 
-    fn settle(&mut self, committed: &Committed, under_way: Option<UnderWay>) -> Result<(), SettlementError> {
+    fn settle(&mut self, committed: &Committed, in_flight: Option<InFlight>) -> Result<(), SettlementError> {
         let began = Instant::now();
         let index = committed.position.index;
-        let verified = match &under_way {
-            Some(under_way) => VerifiedProposal::of_made(&under_way.proposal),
+        let verified = match &in_flight {
+            Some(in_flight) => VerifiedProposal::from_built(&in_flight.proposal),
             None => VerifiedProposal::from_own_log(&committed.proposal)
                 .map_err(|error| SettlementError::Undecodable { index, reason: error.to_string() })?,
         };
-        let (parent, wanted) = (self.ledger.read(|ledger| *ledger.tip()), self.extracts.wanted());
+        let (parent, wanted) = (self.ledger.read(|ledger| *ledger.tip()), self.filtered_blocks.wanted());
         let block = self.ledger.apply(&verified, |ledger, block| {
             self.directory.follow(ledger, &block.changes);
             if block.changes.members {
@@ -106,20 +106,21 @@ impl Settlement {
             }
             // Under the ledger's lock: whoever sees that a number is used finds its first outcome.
             let height = block.header.height;
-            self.first_outcomes.push(height, committed.proposal.clone(), block.outcomes.clone());
+            self.reply_cache.push(height, committed.proposal.clone(), block.outcomes.clone());
             block
         });
         // Only this thread changes the ledger, so it may read now, and others beside it.
-        let extracts = self.ledger.read(|ledger| extracts(ledger, &wanted, &parent, verified.proposal(), &block));
-        let header = self.publish(committed, &block, extracts)?;
-        if let Some(under_way) = under_way {
-            histogram!(measures::STAGE, "stage" => "order").record((began - under_way.proposed_at).as_secs_f64());
-            self.answer(&under_way, &block);
+        let filtered_blocks =
+            self.ledger.read(|ledger| filtered_blocks(ledger, &wanted, &parent, verified.proposal(), &block));
+        let header = self.publish(committed, &block, filtered_blocks)?;
+        if let Some(in_flight) = in_flight {
+            histogram!(metrics::STAGE, "stage" => "order").record((began - in_flight.proposed_at).as_secs_f64());
+            self.answer(&in_flight, &block);
         }
-        counter!(measures::PROPOSALS).increment(1);
-        gauge!(measures::HEIGHT).set(header.height.0 as f64);
-        gauge!(measures::SUPPLY).set(header.cbdc.minor() as f64);
-        histogram!(measures::STAGE, "stage" => "settle").record(began.elapsed().as_secs_f64());
+        counter!(metrics::PROPOSALS).increment(1);
+        gauge!(metrics::HEIGHT).set(header.height.0 as f64);
+        gauge!(metrics::SUPPLY).set(header.cbdc.minor() as f64);
+        histogram!(metrics::STAGE, "stage" => "settle").record(began.elapsed().as_secs_f64());
         if block.changes.members && !self.is_own_key_in_force() {
             return Err(SettlementError::KeyReplaced { member: self.member, height: header.height });
         }
@@ -141,7 +142,7 @@ impl Settlement {
         &self,
         committed: &Committed,
         block: &Block,
-        extracts: Vec<(BankId, Vec<u8>)>,
+        filtered_blocks: Vec<(BankId, Vec<u8>)>,
     ) -> Result<cbdc_ledger::Header, SettlementError> {
         let (header, height) = (block.header, block.header.height);
         let signed = match self.archive.header(height)? {
@@ -159,7 +160,7 @@ impl Settlement {
                 signed
             }
         };
-        self.extracts.push(&signed, extracts);
+        self.filtered_blocks.push(&signed, filtered_blocks);
         let parts = BlockParts {
             header: signed,
             log_index: committed.position.index,
@@ -171,30 +172,30 @@ impl Settlement {
         Ok(header)
     }
 
-    fn answer(&self, under_way: &UnderWay, block: &Block) {
+    fn answer(&self, in_flight: &InFlight, block: &Block) {
         let height = block.header.height;
-        for segment in under_way.waiting.take() {
+        for segment in in_flight.waiting.take() {
             let first = segment.first as usize;
             let outcomes = &block.outcomes[first..first + segment.count];
-            if segment.ticket.is_whole() && outcomes.iter().all(|outcome| *outcome == Outcome::settled()) {
-                segment.ticket.answer_settled(height, segment.first);
+            if segment.permit.is_whole() && outcomes.iter().all(|outcome| *outcome == Outcome::settled()) {
+                segment.permit.answer_settled(height, segment.first);
                 continue;
             }
             let answer = |(at, outcome): (usize, &Outcome)| {
                 let index = segment.first + at as u32;
                 match outcome.reason {
-                    // The same number was ordered twice while both were under way: the first outcome is the answer.
-                    Reason::SequenceUsed => self.first_outcome_of(&under_way.proposal, index),
+                    // The same number was ordered twice while both were in flight: the first outcome is the answer.
+                    Reason::SequenceUsed => self.first_outcome_of(&in_flight.proposal, index),
                     _ => Answer::ordered(height, index, *outcome),
                 }
             };
-            segment.ticket.answer_rest(outcomes.iter().enumerate().map(answer));
+            segment.permit.answer_rest(outcomes.iter().enumerate().map(answer));
         }
     }
 
-    fn first_outcome_of(&self, proposal: &MadeProposal, index: u32) -> Answer {
+    fn first_outcome_of(&self, proposal: &BuiltProposal, index: u32) -> Answer {
         let command = proposal.commands().get(index as usize);
-        command.map_or_else(Answer::unknown, |command| self.first_outcomes.answer_to_repetition(command))
+        command.map_or_else(Answer::unknown, |command| self.reply_cache.answer_to_repetition(command))
     }
 
     /// Freezes the ledger and writes the checkpoint on another thread.
@@ -206,7 +207,7 @@ impl Settlement {
             let place = LogPosition { term: position.term, index: position.index };
             match cbdc_node::recovery::write(&store, &frozen, place) {
                 Ok(manifest) => {
-                    histogram!(measures::CHECKPOINT_SECONDS).record(began.elapsed().as_secs_f64());
+                    histogram!(metrics::CHECKPOINT_SECONDS).record(began.elapsed().as_secs_f64());
                     tracing::info!(height = manifest.height, bytes = manifest.total_bytes, "a checkpoint was written");
                     runtime.spawn(async move {
                         if let Err(error) = ordering.checkpoint_taken(position).await {
@@ -223,8 +224,8 @@ impl Settlement {
 
 /// Who waits for a committed proposal. Proposals that were announced before it and did not come were not ordered by
 /// this node; dropping them answers them as unknown.
-fn claim(waiting: &mut VecDeque<UnderWay>, committed: &Committed) -> Option<UnderWay> {
-    let at = waiting.iter().position(|under_way| under_way.proposal.is_of(&committed.proposal))?;
+fn claim(waiting: &mut VecDeque<InFlight>, committed: &Committed) -> Option<InFlight> {
+    let at = waiting.iter().position(|in_flight| in_flight.proposal.is_of(&committed.proposal))?;
     waiting.drain(..at);
     waiting.pop_front()
 }

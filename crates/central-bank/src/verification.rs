@@ -7,6 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use ::metrics::{counter, histogram};
 use cbdc_ledger::command::{Command, Signer};
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::sequence::Standing;
@@ -14,12 +15,11 @@ use cbdc_ledger::verification::verify_batches;
 use cbdc_ledger::{CommandBatch, Ledger, NetworkId, Outcome, Reason};
 use cbdc_node::LedgerHandle;
 use cbdc_proto::packed::Answer;
-use metrics::{counter, histogram};
 use tokio::sync::mpsc;
 
-use crate::first_outcomes::FirstOutcomes;
 use crate::intake::{Batch, Verified};
-use crate::measures;
+use crate::metrics;
+use crate::reply_cache::ReplyCache;
 
 /// Commands verified together at most; the cost per signature hardly falls beyond.
 const TOGETHER: usize = 1_024;
@@ -32,7 +32,7 @@ pub struct Verifier {
     pub network: NetworkId,
     pub directory: Arc<KeyDirectory>,
     pub ledger: LedgerHandle,
-    pub first_outcomes: FirstOutcomes,
+    pub reply_cache: ReplyCache,
 }
 
 /// Starts the threads. They end when the queue's senders or the sequencer are gone.
@@ -76,32 +76,32 @@ impl Verifier {
     fn verify(&self, batches: Vec<Batch>) -> Vec<Verified> {
         let began = Instant::now();
         let cpu_began = thread_cpu();
-        let (mut commands, mut tickets) = (Vec::with_capacity(batches.len()), Vec::with_capacity(batches.len()));
+        let (mut commands, mut permits) = (Vec::with_capacity(batches.len()), Vec::with_capacity(batches.len()));
         for mut batch in batches {
             self.answer_without_verifying(&mut batch);
             commands.push(batch.commands);
-            tickets.push(batch.ticket);
+            permits.push(batch.permit);
         }
         let count: usize = commands.iter().map(CommandBatch::len).sum();
         let verified = verify_batches(self.network, &self.directory, commands);
-        counter!(measures::VERIFIED).increment(count as u64);
-        counter!(measures::VERIFY_CPU).increment(thread_cpu().saturating_sub(cpu_began).as_nanos() as u64);
-        histogram!(measures::VERIFY_BATCH).record(count as f64);
-        histogram!(measures::STAGE, "stage" => "verify").record(began.elapsed().as_secs_f64());
-        let mut left = Vec::with_capacity(tickets.len());
-        for ((commands, refused), mut ticket) in verified.into_iter().zip(tickets) {
+        counter!(metrics::VERIFIED).increment(count as u64);
+        counter!(metrics::VERIFY_CPU).increment(thread_cpu().saturating_sub(cpu_began).as_nanos() as u64);
+        histogram!(metrics::VERIFY_BATCH).record(count as f64);
+        histogram!(metrics::STAGE, "stage" => "verify").record(began.elapsed().as_secs_f64());
+        let mut left = Vec::with_capacity(permits.len());
+        for ((commands, refused), mut permit) in verified.into_iter().zip(permits) {
             if !refused.is_empty() {
-                let places = ticket.unanswered();
+                let places = permit.unanswered();
                 for (at, refusal) in refused {
                     note_security_event(&refusal);
-                    ticket.set(places[at], Answer::not_ordered(refusal));
+                    permit.set(places[at], Answer::not_ordered(refusal));
                 }
             }
             if commands.is_empty() {
-                ticket.answer();
+                permit.answer();
             } else {
-                ticket.stage_began = Instant::now();
-                left.push(Verified { commands, ticket });
+                permit.stage_began = Instant::now();
+                left.push(Verified { commands, permit });
             }
         }
         left
@@ -119,9 +119,9 @@ impl Verifier {
             match refusal {
                 None => {}
                 Some(refusal) if refusal.reason == Reason::SequenceUsed => {
-                    batch.ticket.set(place, self.first_outcomes.answer_to_repetition(command));
+                    batch.permit.set(place, self.reply_cache.answer_to_repetition(command));
                 }
-                Some(refusal) => batch.ticket.set(place, Answer::not_ordered(*refusal)),
+                Some(refusal) => batch.permit.set(place, Answer::not_ordered(*refusal)),
             }
         }
         batch.commands.retain(|place| refusals[place].is_none());
@@ -154,8 +154,8 @@ fn standing_refusal(ledger: &Ledger, command: &Command) -> Option<Outcome> {
 
 fn note_security_event(refusal: &Outcome) {
     if refusal.reason == Reason::BadSignature {
-        counter!(measures::SECURITY, "kind" => "bad_signature").increment(1);
-        tracing::warn!(target: "security", "a command with a bad signature was handed in");
+        counter!(metrics::SECURITY, "kind" => "bad_signature").increment(1);
+        tracing::warn!(target: "security", "a command with a bad signature was submitted");
     }
 }
 

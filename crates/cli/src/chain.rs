@@ -1,6 +1,6 @@
 //! `cbdc chain`: headers, blocks and receipts, each checked as it is read.
 
-use cbdc_client::{ChainBlock, Height, NodeName, Place};
+use cbdc_client::{BlockPosition, ChainBlock, Height, NodeName};
 use cbdc_ledger::SignedHeader;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -85,7 +85,7 @@ impl Chain {
             }
             Command::Receipt { height, index, source } => {
                 let (_, chain) = source.open()?;
-                let receipt = chain.receipt(Place { height: Height(height), index }).await?;
+                let receipt = chain.receipt(BlockPosition { height: Height(height), index }).await?;
                 let bytes = cbdc_ledger::encoding::hex(&receipt.to_bytes());
                 let object = json!({ "height": height, "index": index, "reason": receipt.outcome().reason.name(), "receipt_hex": bytes });
                 output.print(object, || bytes.clone());

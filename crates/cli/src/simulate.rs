@@ -98,7 +98,7 @@ fn load(file: &Path) -> Option<String> {
     Some(format!("{file}: expected a scenario of an economy, found a load on a network: use `cbdc bench {file}`"))
 }
 
-/// Simulates on a thread of its own; Ctrl-C ends it after the day under way.
+/// Simulates on a thread of its own; Ctrl-C ends it after the day in flight.
 async fn simulated(scenario: Scenario, quiet: bool) -> anyhow::Result<(Scenario, Results)> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = stop.clone();

@@ -276,8 +276,8 @@ async fn issue_first(network: &Network, bank: BankId) -> anyhow::Result<()> {
     }
     let wanted = major(network, FIRST_ISSUANCE).minor().min(treasury.reserves_minor);
     let answer = office.request_issuance(IssuanceKind::Issue, Amount::from_minor(wanted)).await?;
-    if let IssuanceAnswer::Ordered(fate) = answer {
-        fate.settled()?;
+    if let IssuanceAnswer::Ordered(status) = answer {
+        status.settled()?;
         return Ok(());
     }
     // The operator's desk waits for a person: here that is us.

@@ -35,7 +35,7 @@ fn samples() -> Vec<Command> {
     let request =
         |kind| IssuanceOrder { head, operator: id, request: unsigned(IssuanceRequest { kind, head, bank, amount }) };
     let freeze = |kind| FreezeOrder { kind, head, court: id, account, amount, order: [0; 16] };
-    let measures = vec![Measure::Threshold(2)];
+    let actions = vec![GovernanceAction::Threshold(2)];
     let mut samples: Vec<Command> = vec![
         unsigned(payment(PaymentKind::Transfer, account, payee)).into(),
         unsigned(payment(PaymentKind::Defund, account, treasury)).into(),
@@ -64,7 +64,14 @@ fn samples() -> Vec<Command> {
         unsigned(freeze(FreezeKind::Unfreeze)).into(),
         unsigned(SeizeOrder { head, court: id, account, amount, to: payee, released: Amount::ZERO, order: [0; 16] })
             .into(),
-        unsigned(Motion { head, member: id, effective_at: Timestamp(1), lapses_at: Timestamp(2), measures }).into(),
+        unsigned(GovernanceProposal {
+            head,
+            member: id,
+            effective_at: Timestamp(1),
+            expires_at: Timestamp(2),
+            actions,
+        })
+        .into(),
         unsigned(Ballot { head, member: id, approve: true, proposal: 1 }).into(),
     ]);
     samples
@@ -122,16 +129,16 @@ async fn each_role_hands_in_what_the_table_lets_it_and_nothing_else() {
                 let refusal = answer.as_ref().err().and_then(refusal_of);
                 refusal.is_some_and(|refusal| refusal.reason == Reason::NotAuthorised)
             };
-            let allowed = authority::may_hand_in(role, kind);
+            let allowed = authority::may_submit(role, kind);
             assert_eq!(
                 !refused(&settlement),
                 allowed,
-                "{role} handing in {} to settlement: {settlement:?}",
+                "{role} submitting {} to settlement: {settlement:?}",
                 kind.name()
             );
             // The policy service is not for banks.
             let allowed = allowed && role != Role::Bank;
-            assert_eq!(!refused(&policy), allowed, "{role} handing in {} to policy: {policy:?}", kind.name());
+            assert_eq!(!refused(&policy), allowed, "{role} submitting {} to policy: {policy:?}", kind.name());
         }
     }
     running.node.shutdown().await;
@@ -198,7 +205,7 @@ async fn a_dismissed_member_is_shut_out_and_its_streams_close() {
     let running = central_bank().await;
     let mut chain = ChainClient::new(running.as_member(Role::Auditor, 1));
     let mut blocks = chain.follow(v1::FollowRequest { from_height: 1 }).await.unwrap().into_inner();
-    let dismiss = Measure::DismissMember { role: Role::Auditor, id: MemberId(1) };
+    let dismiss = GovernanceAction::DismissMember { role: Role::Auditor, id: MemberId(1) };
     let joiner = Member {
         role: Role::Auditor,
         id: MemberId(9),
@@ -208,8 +215,8 @@ async fn a_dismissed_member_is_shut_out_and_its_streams_close() {
     };
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
     let proposer = running.network.desk(Role::Committee, MemberId(1)).unwrap();
-    let measures = vec![dismiss, Measure::AdmitMember(joiner)];
-    let proposed = proposer.propose(measures, Timestamp(now), Timestamp(now + 60_000)).await.unwrap();
+    let actions = vec![dismiss, GovernanceAction::AdmitMember(joiner)];
+    let proposed = proposer.propose(actions, Timestamp(now), Timestamp(now + 60_000)).await.unwrap();
     let (_, number) = proposed.result().unwrap();
     let seconder = running.network.desk(Role::Committee, MemberId(2)).unwrap();
     seconder.vote(number, true).await.unwrap().settled().unwrap();

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use cbdc_client::{PolicyDesk, v1};
-use cbdc_ledger::command::{Head, Measure, OpenWallet, Record};
+use cbdc_client::{GovernanceClient, v1};
+use cbdc_ledger::command::{GovernanceAction, Head, OpenWallet, Record};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::policy::{Parameters, PolicyChange};
 use cbdc_ledger::programme::{Classes, Cohort, Funding, Grant, Purpose};
@@ -19,7 +19,7 @@ fn now() -> Timestamp {
 struct Running {
     network: Network,
     node: cbdc_central_bank::Node,
-    desk: PolicyDesk,
+    desk: GovernanceClient,
     _folder: tempfile::TempDir,
 }
 
@@ -59,8 +59,8 @@ impl Running {
         assert!(outcome.settled, "{outcome:?}");
     }
 
-    /// Committee members 1 and 2 carry a motion, 3 votes against it first; waits until it is enacted.
-    async fn decide(&self, measures: Vec<Measure>) -> u64 {
+    /// Committee members 1 and 2 carry a proposal, 3 votes against it first; waits until it is enacted.
+    async fn decide(&self, measures: Vec<GovernanceAction>) -> u64 {
         let member = |id| self.network.desk(Role::Committee, MemberId(id)).unwrap();
         let proposed = member(1).propose(measures, now(), now().plus_ms(60_000)).await.unwrap();
         let (_, number) = proposed.result().unwrap();
@@ -68,7 +68,7 @@ impl Running {
         member(2).vote(number, true).await.unwrap().settled().unwrap();
         self.wait_for(async || {
             let proposals = self.desk.proposals(100, None).await.unwrap().proposals;
-            proposals.iter().any(|proposal| proposal.number == number && proposal.fate == "enacted")
+            proposals.iter().any(|proposal| proposal.number == number && proposal.status == "enacted")
         })
         .await;
         number
@@ -84,8 +84,8 @@ impl Running {
     }
 }
 
-fn cap(major: u64) -> Measure {
-    Measure::Policy(PolicyChange::SupplyCap(Some(Amount::from_minor(major * 100))))
+fn cap(major: u64) -> GovernanceAction {
+    GovernanceAction::Policy(PolicyChange::SupplyCap(Some(Amount::from_minor(major * 100))))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,8 +95,8 @@ async fn each_version_leads_to_its_proposal_and_each_height_to_its_version() {
     let desk = &running.desk;
     let before = desk.policy(None).await.unwrap();
     let first = running.decide(vec![cap(2)]).await;
-    running.decide(vec![Measure::Threshold(2)]).await;
-    let third = running.decide(vec![cap(3), Measure::Threshold(2)]).await;
+    running.decide(vec![GovernanceAction::Threshold(2)]).await;
+    let third = running.decide(vec![cap(3), GovernanceAction::Threshold(2)]).await;
 
     let mut versions = Vec::new();
     let mut token = None;
@@ -154,7 +154,7 @@ async fn what_programmes_pay_shows_in_the_aggregates_and_in_the_profit_and_loss(
     };
     let at_bank_2 = Cohort { bank: Some(BankId(2)), first: 1, ..everybody };
     let targeted = Grant { cohort: at_bank_2, amount_each: Amount::from_minor(30), purpose: Some(purpose) };
-    running.decide(vec![Measure::Grant(unbacked), Measure::Grant(targeted)]).await;
+    running.decide(vec![GovernanceAction::Grant(unbacked), GovernanceAction::Grant(targeted)]).await;
     running
         .wait_for(async || {
             let programmes = desk.programmes(0, None).await.unwrap().programmes;

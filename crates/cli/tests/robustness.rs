@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use cbdc_central_bank::{Config, Ground, Node, start_on};
+use cbdc_central_bank::{Config, Environment, Node, start_on};
 use cbdc_ledger::command::{Head, OpenWallet, Record};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{BankId, Class, Command, HolderId, MemberId, Reason, SigningKey, Timestamp};
@@ -43,7 +43,7 @@ impl Desk {
         let offset = self.offset_ms.clone();
         let wall_clock = Box::new(move || Timestamp(now_ms().wrapping_add(offset.load(Ordering::SeqCst))));
         let store: Arc<dyn Store> = self.store.clone();
-        start_on(config, Ground { store, wall_clock }).await.unwrap()
+        start_on(config, Environment { store, wall_clock }).await.unwrap()
     }
 
     fn channel(&self, node: &Node, role: Role, id: u16) -> Channel {
@@ -67,7 +67,7 @@ impl Desk {
         record.sign(self.network.anchor().network(), &bank).into()
     }
 
-    async fn hand_in(&self, node: &Node, command: &Command) -> Result<v1::Outcome, tonic::Status> {
+    async fn submit(&self, node: &Node, command: &Command) -> Result<v1::Outcome, tonic::Status> {
         let request = v1::SubmitCommandRequest { command: command.to_bytes().into() };
         let mut settlement = SettlementClient::new(self.channel(node, Role::Bank, 1));
         let answer = tokio::time::timeout(Duration::from_secs(20), settlement.submit_command(request)).await;
@@ -81,24 +81,24 @@ async fn a_failing_disk_stops_the_node_and_loses_nothing_that_was_answered() {
         let desk = Desk::new();
         let mut node = desk.start().await;
         let (one, two) = (desk.open_wallet(1), desk.open_wallet(2));
-        let first = desk.hand_in(&node, &one).await.unwrap();
+        let first = desk.submit(&node, &one).await.unwrap();
         assert!(first.settled, "{first:?}");
 
         desk.store.fail_next_write(fault);
-        let unanswered = desk.hand_in(&node, &two).await.unwrap_err();
+        let unanswered = desk.submit(&node, &two).await.unwrap_err();
         assert_eq!(refusal_of(&unanswered).unwrap().reason, Reason::Unavailable, "{unanswered:?}");
         let why =
             tokio::time::timeout(Duration::from_secs(10), node.stopped()).await.expect("the node stops").unwrap_err();
         assert!(!why.to_string().is_empty());
         node.shutdown().await;
 
-        // A new start on what the disk kept: the first wallet is there, the second has exactly one fate.
+        // A new start on what the disk kept: the first wallet is there, the second has exactly one status.
         desk.store.crash();
         let node = desk.start().await;
-        assert_eq!(desk.hand_in(&node, &one).await.unwrap(), first, "the first outcome stands");
-        let second = desk.hand_in(&node, &two).await.unwrap();
+        assert_eq!(desk.submit(&node, &one).await.unwrap(), first, "the first outcome stands");
+        let second = desk.submit(&node, &two).await.unwrap();
         assert!(second.settled);
-        assert_eq!(desk.hand_in(&node, &two).await.unwrap(), second);
+        assert_eq!(desk.submit(&node, &two).await.unwrap(), second);
         node.shutdown().await;
     }
 }
@@ -107,15 +107,15 @@ async fn a_failing_disk_stops_the_node_and_loses_nothing_that_was_answered() {
 async fn a_jumping_clock_stops_sealing_until_an_operator_accepts_it() {
     let desk = Desk::new();
     let node = desk.start().await;
-    assert!(desk.hand_in(&node, &desk.open_wallet(1)).await.unwrap().settled);
+    assert!(desk.submit(&node, &desk.open_wallet(1)).await.unwrap().settled);
     for (number, jump_ms) in [(2, 3_600_000_u64), (3, 3_600_000_u64.wrapping_neg())] {
         desk.offset_ms.fetch_add(jump_ms, Ordering::SeqCst);
-        let refused = desk.hand_in(&node, &desk.open_wallet(number)).await.unwrap_err();
+        let refused = desk.submit(&node, &desk.open_wallet(number)).await.unwrap_err();
         assert_eq!(refusal_of(&refused).unwrap().reason, Reason::ClockJump);
         let mut policy = v1::policy_client::PolicyClient::new(desk.channel(&node, Role::Operator, 1));
         policy.accept_clock(v1::AcceptClockRequest {}).await.unwrap();
         // After the jump back the records' validity, not the clock, decides: block time never goes back.
-        let outcome = desk.hand_in(&node, &desk.open_wallet(number)).await.unwrap();
+        let outcome = desk.submit(&node, &desk.open_wallet(number)).await.unwrap();
         assert!(outcome.settled || outcome.reason == "EXPIRED", "{outcome:?}");
     }
     node.shutdown().await;
@@ -144,7 +144,7 @@ async fn a_client_that_stops_reading_holds_nobody_up() {
     assert!(tokio::time::timeout(Duration::from_secs(4), filling).await.is_err(), "sending stalls");
     assert!(sent < 5_000, "{sent} batches were taken from a client that reads nothing");
     // Others are served as ever.
-    assert!(desk.hand_in(&node, &desk.open_wallet(1)).await.unwrap().settled);
+    assert!(desk.submit(&node, &desk.open_wallet(1)).await.unwrap().settled);
     drop(unread);
     node.shutdown().await;
 }
@@ -174,7 +174,7 @@ async fn noise_on_the_port_disturbs_nobody() {
             drop(tokio::time::timeout(Duration::from_millis(50), stream.read_to_end(&mut answer)).await);
         }
     }
-    assert!(desk.hand_in(&node, &desk.open_wallet(1)).await.unwrap().settled);
+    assert!(desk.submit(&node, &desk.open_wallet(1)).await.unwrap().settled);
     // A member may send nonsense inside TLS too: it is answered with a sentence.
     let mut settlement = SettlementClient::new(desk.channel(&node, Role::Bank, 1));
     for length in [0, 1, 23, 24, 135, 136, 137, 4_000] {

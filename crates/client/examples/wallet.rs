@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use cbdc_client::{Anchor, Fate, NetworkFolder};
+use cbdc_client::{Anchor, NetworkFolder, SubmissionStatus};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -19,13 +19,13 @@ async fn main() -> anyhow::Result<()> {
     println!("alice has {}", anchor.show(alice.balance().await?.available));
 
     let submission = alice.pay(bob, anchor.parse("1.25")?).await?;
-    match &submission.fate {
-        Fate::Settled { place, .. } => println!("settled at {place}"),
-        Fate::Refused(refusal) => println!("refused: {refusal}"),
-        Fate::Accepted => println!("accepted, not settled yet"),
-        Fate::Unknown { why } => println!("unknown ({why}): hand the same record in again with submit()"),
+    match &submission.status {
+        SubmissionStatus::Settled { place, .. } => println!("settled at {place}"),
+        SubmissionStatus::Refused(refusal) => println!("refused: {refusal}"),
+        SubmissionStatus::Accepted => println!("accepted, not settled yet"),
+        SubmissionStatus::Unknown { why } => println!("unknown ({why}): hand the same record in again with submit()"),
     }
-    let place = submission.fate.settled()?;
+    let place = submission.status.settled()?;
 
     for entry in alice.history(5, None).await?.entries {
         println!("{}  {}  {} -> {}  {}", entry.place, entry.kind, entry.from, entry.to, anchor.show(entry.amount));

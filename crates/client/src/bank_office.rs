@@ -10,13 +10,13 @@ use cbdc_proto::v1;
 
 use crate::connection::Connection;
 use crate::error::ClientError;
-use crate::submission::Fate;
+use crate::submission::SubmissionStatus;
 
 /// What became of a request to issue or redeem.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum IssuanceAnswer {
     /// The operator's desk ordered it: settled or refused.
-    Ordered(Fate),
+    Ordered(SubmissionStatus),
     /// It waits for the operator.
     Waiting,
 }
@@ -50,7 +50,7 @@ impl BankOffice {
 
     /// Asks the central bank to issue CBDC against the bank's reserves, or to redeem it.
     ///
-    /// **Not safe to repeat**: each call is a new request. After an error that leaves the fate open, look at
+    /// **Not safe to repeat**: each call is a new request. After an error that leaves the status open, look at
     /// [`BankOffice::treasury`] first.
     pub async fn request_issuance(&self, kind: IssuanceKind, amount: Amount) -> Result<IssuanceAnswer, ClientError> {
         let kind = match kind {
@@ -61,22 +61,22 @@ impl BankOffice {
         let answer =
             self.connection.ask(self.connection.bank().request_issuance(self.connection.request(request))).await?;
         let Some(outcome) = answer.outcome else { return Ok(IssuanceAnswer::Waiting) };
-        Ok(IssuanceAnswer::Ordered(self.fate(&outcome)?))
+        Ok(IssuanceAnswer::Ordered(self.status(&outcome)?))
     }
 
     /// Pays a hold out to its payee, a customer of this bank, and returns the rest to the payer. Happens once: repeated, it
     /// is refused with `UNKNOWN_HOLD`.
-    pub async fn capture(&self, hold: u64, amount: Amount) -> Result<Fate, ClientError> {
+    pub async fn capture(&self, hold: u64, amount: Amount) -> Result<SubmissionStatus, ClientError> {
         let request = self.connection.request(v1::CaptureHoldRequest { hold, amount_minor: amount.minor() });
         let outcome = self.connection.ask(self.connection.bank().capture_hold(request)).await?;
-        self.fate(&outcome)
+        self.status(&outcome)
     }
 
     /// Returns a hold to its payer. Repeated, it is refused with `UNKNOWN_HOLD`.
-    pub async fn void(&self, hold: u64) -> Result<Fate, ClientError> {
+    pub async fn void(&self, hold: u64) -> Result<SubmissionStatus, ClientError> {
         let request = self.connection.request(v1::VoidHoldRequest { hold });
         let outcome = self.connection.ask(self.connection.bank().void_hold(request)).await?;
-        self.fate(&outcome)
+        self.status(&outcome)
     }
 
     /// Open holds for a customer, by number. `page_size` is at most 500; `from` is an earlier page's token.
@@ -93,34 +93,34 @@ impl BankOffice {
 
     /// States to the central bank what customers have on deposit, and gives what was stated. Safe to repeat: the newest
     /// statement stands.
-    pub async fn report_deposits(&self) -> Result<(Fate, Amount), ClientError> {
+    pub async fn report_deposits(&self) -> Result<(SubmissionStatus, Amount), ClientError> {
         let request = self.connection.request(v1::ReportDepositsRequest {});
         let answer = self.connection.ask(self.connection.bank().report_deposits(request)).await?;
         let outcome = answer.outcome.unwrap_or_default();
-        Ok((self.fate(&outcome)?, Amount::from_minor(answer.deposits_minor)))
+        Ok((self.status(&outcome)?, Amount::from_minor(answer.deposits_minor)))
     }
 
     /// Moves reserves of this bank's to another bank.
     ///
-    /// **Not safe to repeat**: each call is a new transfer. After an error that leaves the fate open, look at
+    /// **Not safe to repeat**: each call is a new transfer. After an error that leaves the status open, look at
     /// [`BankOffice::treasury`] first.
-    pub async fn transfer_reserves(&self, to: BankId, amount: Amount) -> Result<Fate, ClientError> {
+    pub async fn transfer_reserves(&self, to: BankId, amount: Amount) -> Result<SubmissionStatus, ClientError> {
         let message = v1::TransferReservesRequest { to: u32::from(to.0), amount_minor: amount.minor() };
         let request = self.connection.request(message);
         let outcome = self.connection.ask(self.connection.bank().transfer_reserves(request)).await?;
-        self.fate(&outcome)
+        self.status(&outcome)
     }
 
     /// Closes an empty wallet of this bank. Happens once: repeated, the wallet is not found ([`ClientError::NotFound`]).
-    pub async fn close_wallet(&self, account: AccountId) -> Result<Fate, ClientError> {
+    pub async fn close_wallet(&self, account: AccountId) -> Result<SubmissionStatus, ClientError> {
         let request = self.connection.request(v1::CloseWalletRequest { account: account.to_string() });
         let outcome = self.connection.ask(self.connection.bank().close_wallet(request)).await?;
-        self.fate(&outcome)
+        self.status(&outcome)
     }
 
-    fn fate(&self, outcome: &v1::Outcome) -> Result<Fate, ClientError> {
+    fn status(&self, outcome: &v1::Outcome) -> Result<SubmissionStatus, ClientError> {
         let answer = convert::outcome_from_message(outcome).map_err(|status| self.connection.unreadable(status))?;
-        Ok(Fate::of_answer(&answer))
+        Ok(SubmissionStatus::of_answer(&answer))
     }
 
     /// The treasury, the deposit book's totals and the bank's reserves.

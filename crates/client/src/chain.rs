@@ -7,21 +7,21 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cbdc_ledger::block::command_leaves;
-use cbdc_ledger::{Genesis, Height, Outcome, Proposal, SignedHeader, merkle};
+use cbdc_ledger::{BlockProposal, Genesis, Height, Outcome, SignedHeader, merkle};
 use cbdc_proto::convert;
 use cbdc_proto::v1;
 use tonic::Streaming;
 
 use crate::anchor::Anchor;
 use crate::connection::Connection;
-use crate::error::{ClientError, Place, of_status};
+use crate::error::{BlockPosition, ClientError, of_status};
 use crate::receipt::VerifiedReceipt;
 
 /// A block whose header, commands and outcomes fit together.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ChainBlock {
     pub header: SignedHeader,
-    /// The proposal as it was ordered; read it with [`Proposal::decode`].
+    /// The proposal as it was ordered; read it with [`BlockProposal::decode`].
     pub proposal: Bytes,
     /// One for each command, in order.
     pub outcomes: Vec<Outcome>,
@@ -34,7 +34,7 @@ impl ChainBlock {
 
     /// The commands, in order. Never fails on a block that this crate has checked.
     pub fn commands(&self) -> Vec<cbdc_ledger::Command> {
-        Proposal::decode(&self.proposal).map(|proposal| proposal.commands.into_owned()).unwrap_or_default()
+        BlockProposal::decode(&self.proposal).map(|proposal| proposal.commands.into_owned()).unwrap_or_default()
     }
 }
 
@@ -83,7 +83,7 @@ impl Chain {
     }
 
     /// The receipt of the command at a place.
-    pub async fn receipt(&self, place: Place) -> Result<VerifiedReceipt, ClientError> {
+    pub async fn receipt(&self, place: BlockPosition) -> Result<VerifiedReceipt, ClientError> {
         let request = self.connection.request(v1::GetReceiptRequest { height: place.height.0, index: place.index });
         let answer = self.connection.ask(self.connection.chain().get_receipt(request)).await?;
         let receipt = convert::receipt_from_message(&answer).map_err(|status| self.connection.unreadable(status))?;
@@ -121,7 +121,8 @@ impl Chain {
 /// Checks that commands and outcomes lead to the header's root.
 fn check_content(block: &ChainBlock) -> Result<(), String> {
     let header = &block.header.header;
-    let proposal = Proposal::decode(&block.proposal).map_err(|error| format!("block {}: {error}", header.height))?;
+    let proposal =
+        BlockProposal::decode(&block.proposal).map_err(|error| format!("block {}: {error}", header.height))?;
     let (commands, outcomes) = (proposal.commands.len(), block.outcomes.len());
     if commands != outcomes || header.command_count as usize != commands {
         let expected = header.command_count;

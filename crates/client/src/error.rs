@@ -17,12 +17,12 @@ use tonic::{Code, Status};
 
 /// Where a command stands in the chain.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Place {
+pub struct BlockPosition {
     pub height: Height,
     pub index: u32,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for BlockPosition {
     /// As `receipt` commands take it: `17:3`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.height, self.index)
@@ -38,7 +38,7 @@ pub struct Refusal {
     pub sentence: String,
     /// Where the refusal stands in the chain; none if the command was refused before it was ordered, which uses no
     /// sequence number.
-    pub place: Option<Place>,
+    pub place: Option<BlockPosition>,
 }
 
 impl Refusal {
@@ -117,9 +117,9 @@ pub enum ClientError {
     /// A sound receipt, but of something else.
     #[error("expected a receipt of {expected}, found one of {found}")]
     OtherReceipt { expected: String, found: String },
-    /// All sequence numbers that may be under way are.
+    /// All sequence numbers that may be in flight are.
     #[error(
-        "all {window} sequence numbers that may be under way are in use; wait until the fate of earlier commands is known"
+        "all {window} sequence numbers that may be in flight are in use; wait until the status of earlier commands is known"
     )]
     NumbersExhausted { window: u64 },
     /// Genesis names no such member, or no node key for it.

@@ -12,7 +12,7 @@
 //! let key = read_signing_key("network/wallets/alice.key".as_ref())?;
 //! let wallet = Wallet::new(bank, anchor.into(), key, account);
 //!
-//! let place = wallet.pay(payee, wallet.anchor().parse("12.50")?).await?.fate.settled()?;
+//! let place = wallet.pay(payee, wallet.anchor().parse("12.50")?).await?.status.settled()?;
 //! let receipt = wallet.receipt(place).await?;
 //! println!("settled at {place}, proved by {:?}", receipt.signers());
 //! # Ok(())
@@ -27,15 +27,15 @@
 //! | [`wallet`] | a holder's key and account: open, pay, defund, hold, link a bank, history, receipts |
 //! | [`payment_stream`] | payments in volume: packed batches, answers by batch |
 //! | [`bank_office`] | a bank's back office: deposits, holds for its payees, issuance, treasury |
-//! | [`policy_desk`] | committee, operator, registrar and court: policy, votes, books, operations, orders |
+//! | [`governance`] | committee, operator, registrar and court: policy, votes, books, operations, orders |
 //! | [`chain`] | headers, blocks and receipts, each checked |
-//! | [`receipt`], [`sequence`], [`submission`] | proofs; the next unused number; sending until the fate is known |
+//! | [`receipt`], [`sequence`], [`submission`] | proofs; the next unused number; sending until the status is known |
 //! | [`folder`] | a development network's folder: its nodes, members and wallets |
 //! | [`error`] | refused, unknown, unreachable: never confused |
 //!
 //! # What settles, what does not
-//! Handing in a command has four ends, and [`Fate`] keeps them apart: *settled*, *refused* with a reason, *accepted*
-//! into a bank's outbox while the central bank is away, and *unknown*. Only *unknown* calls for action: hand in the
+//! Handing in a command has four ends, and [`SubmissionStatus`] keeps them apart: *settled*, *refused* with a reason, *accepted*
+//! into a bank's outbox while the central bank is away, and *unknown*. Only *unknown* calls for action: submit the
 //! same record again. Signing a new one instead might pay twice.
 //!
 //! Amounts are minor units inside [`Amount`]; [`Anchor::parse`] and [`Anchor::show`] convert.
@@ -46,8 +46,8 @@ pub mod chain;
 pub mod connection;
 pub mod error;
 pub mod folder;
+pub mod governance;
 pub mod payment_stream;
-pub mod policy_desk;
 pub mod receipt;
 pub mod sequence;
 pub mod submission;
@@ -57,17 +57,17 @@ pub use anchor::Anchor;
 pub use bank_office::BankOffice;
 pub use chain::{Chain, ChainBlock};
 pub use connection::Connection;
-pub use error::{ClientError, Place, Refusal};
+pub use error::{BlockPosition, ClientError, Refusal};
 pub use folder::{NetworkFolder, NodeName, WalletFile};
+pub use governance::{GovernanceClient, MemberSigner};
 pub use payment_stream::{BatchAnswer, BatchAnswers, BatchSender};
-pub use policy_desk::{PolicyDesk, Seal};
 pub use receipt::VerifiedReceipt;
-pub use submission::Fate;
+pub use submission::SubmissionStatus;
 pub use wallet::{Balance, PaymentTerms, Registration, Submission, Wallet};
 
 pub use cbdc_ledger::amount::RatePpm;
 pub use cbdc_ledger::bank_position::BankStatus;
-pub use cbdc_ledger::command::{Certificate, IssuanceKind, Measure, OperationKind};
+pub use cbdc_ledger::command::{Certificate, GovernanceAction, IssuanceKind, OperationKind};
 pub use cbdc_ledger::member::Role;
 pub use cbdc_ledger::policy::{Parameters, PolicyChange};
 pub use cbdc_ledger::programme::Grant;

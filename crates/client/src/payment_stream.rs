@@ -7,7 +7,7 @@
 //! # Rules
 //! * At most `in_flight_max` batches wait for answers; [`BatchSender::send`] waits for room.
 //! * Answers come in any order. [`BatchAnswers::next`] checks that each is of a batch that was sent, once, whole.
-//! * When the stream breaks, the fate of every unanswered batch is unknown: open another stream and send the same bytes
+//! * When the stream breaks, the status of every unanswered batch is unknown: open another stream and send the same bytes
 //!   again, which is safe. [`BatchAnswers::unanswered`] names the batches.
 
 use std::collections::HashMap;

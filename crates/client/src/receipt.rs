@@ -12,7 +12,7 @@ use cbdc_proto::v1;
 use prost::Message;
 
 use crate::anchor::Anchor;
-use crate::error::{ClientError, Place};
+use crate::error::{BlockPosition, ClientError};
 
 /// A receipt whose path and signatures hold. Only [`Anchor::check_receipt`] makes one.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -59,8 +59,8 @@ impl VerifiedReceipt {
         self.receipt.outcome
     }
 
-    pub fn place(&self) -> Place {
-        Place { height: self.receipt.header.header.height, index: self.receipt.index }
+    pub fn place(&self) -> BlockPosition {
+        BlockPosition { height: self.receipt.header.header.height, index: self.receipt.index }
     }
 
     /// The block's time.
@@ -74,7 +74,7 @@ impl VerifiedReceipt {
     }
 
     /// Makes sure that this is the receipt that was asked for: a sound receipt of another command proves nothing here.
-    pub(crate) fn expect_place(self, place: Place) -> Result<VerifiedReceipt, ClientError> {
+    pub(crate) fn expect_place(self, place: BlockPosition) -> Result<VerifiedReceipt, ClientError> {
         if self.place() == place {
             return Ok(self);
         }
@@ -191,7 +191,10 @@ mod tests {
         let verified = anchor.check_receipt(receipt(&anchor, &key(NODE))).unwrap();
         let read = VerifiedReceipt::from_bytes(&verified.to_bytes(), &anchor).unwrap();
         assert_eq!(read, verified);
-        assert_eq!((read.place(), read.outcome().reason), (Place { height: Height(17), index: 2 }, Reason::Settled));
+        assert_eq!(
+            (read.place(), read.outcome().reason),
+            (BlockPosition { height: Height(17), index: 2 }, Reason::Settled)
+        );
     }
 
     #[test]
@@ -231,9 +234,9 @@ mod tests {
     fn a_sound_receipt_of_something_else_is_refused() {
         let anchor = anchor();
         let verified = || anchor.check_receipt(receipt(&anchor, &key(NODE))).unwrap();
-        assert!(verified().expect_place(Place { height: Height(17), index: 2 }).is_ok());
+        assert!(verified().expect_place(BlockPosition { height: Height(17), index: 2 }).is_ok());
         assert!(matches!(
-            verified().expect_place(Place { height: Height(17), index: 1 }),
+            verified().expect_place(BlockPosition { height: Height(17), index: 1 }),
             Err(ClientError::OtherReceipt { .. })
         ));
         assert!(verified().expect_number(account(), 3).is_ok());

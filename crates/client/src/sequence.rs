@@ -1,8 +1,8 @@
 //! Which sequence number to sign next.
 //!
-//! A signer may have a window of numbers under way at once: those from the lowest unused one upwards. The allocator
+//! A signer may have a window of numbers in flight at once: those from the lowest unused one upwards. The allocator
 //! hands each number out once and takes it back only when it is certain that no command used it. A number whose
-//! command has an unknown fate stays out: signing another command with it could make one of the two a surprise.
+//! command has an unknown status stays out: signing another command with it could make one of the two a surprise.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ impl SequenceAllocator {
         self.window
     }
 
-    /// The next unused number, or `None` while the whole window is under way.
+    /// The next unused number, or `None` while the whole window is in flight.
     pub fn take(&mut self) -> Option<u64> {
         if let Some(number) = self.returned.pop_first() {
             return Some(number);
@@ -94,7 +94,7 @@ mod tests {
         let taken: Vec<u64> = std::iter::from_fn(|| numbers.take()).collect();
         assert_eq!(taken, (5..69).collect::<Vec<_>>());
         numbers.mark_used(6);
-        assert_eq!(numbers.take(), None, "the lowest number is still under way");
+        assert_eq!(numbers.take(), None, "the lowest number is still in flight");
         numbers.mark_used(5);
         assert_eq!((numbers.take(), numbers.take(), numbers.take()), (Some(69), Some(70), None));
     }

@@ -1,7 +1,7 @@
 //! A wallet: a key, an account, and the bank that serves it.
 //!
 //! # Paying
-//! [`Wallet::pay`] signs with the next unused number, sends, and sends the same record again until its fate is known.
+//! [`Wallet::pay`] signs with the next unused number, sends, and sends the same record again until its status is known.
 //! A program that must survive its own crash signs first ([`Wallet::sign_transfer`]), saves the record, and then
 //! hands it in ([`Wallet::submit`]); after a restart it hands the saved record in again, which cannot pay twice.
 //!
@@ -12,7 +12,7 @@
 //! the wallet needs a connection to it ([`Wallet::with_linked_bank`]).
 //!
 //! # Numbers
-//! Up to 64 payments may be under way at once; the wallet keeps count ([`crate::sequence`]), starting from what its
+//! Up to 64 payments may be in flight at once; the wallet keeps count ([`crate::sequence`]), starting from what its
 //! bank says. Another device with the same key may take a number first: the ledger then refuses this one's record
 //! with `SEQUENCE_CONFLICT`, and `pay` signs anew with another number, which is safe, since the first record can
 //! never settle.
@@ -35,10 +35,10 @@ use tonic::Status;
 
 use crate::anchor::Anchor;
 use crate::connection::Connection;
-use crate::error::{ClientError, Place};
+use crate::error::{BlockPosition, ClientError};
 use crate::receipt::VerifiedReceipt;
 use crate::sequence::SequenceAllocator;
-use crate::submission::{Fate, PATIENCE, until_known};
+use crate::submission::{SubmissionStatus, TIMEOUT, until_known};
 
 /// How often a payment is signed anew because its number was taken.
 const RENUMBERINGS_MAX: usize = 5;
@@ -82,18 +82,18 @@ pub struct Balance {
     pub height: Height,
 }
 
-/// A payment that was handed in, and what became of it.
+/// A payment that was submitted, and what became of it.
 #[derive(Clone, Debug)]
 pub struct Submission {
-    /// The record as signed: hand it in again with [`Wallet::submit`] if its fate is unknown.
+    /// The record as signed: hand it in again with [`Wallet::submit`] if its status is unknown.
     pub payment: Signed<Payment>,
-    pub fate: Fate,
+    pub status: SubmissionStatus,
 }
 
 /// One line of a wallet's history.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HistoryEntry {
-    pub place: Place,
+    pub place: BlockPosition,
     pub time: Timestamp,
     /// `transfer`, `defund` or `fund`.
     pub kind: String,
@@ -127,14 +127,14 @@ pub struct Wallet {
     key_version: u32,
     account: AccountId,
     numbers: Arc<Mutex<Option<SequenceAllocator>>>,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Wallet {
     /// A wallet that is open already. `connection` leads to its bank.
     pub fn new(connection: Connection, anchor: Arc<Anchor>, key: SigningKey, account: AccountId) -> Wallet {
         let (key, numbers) = (Arc::new(key), Arc::new(Mutex::new(None)));
-        Wallet { connection, linked_bank: None, anchor, key, key_version: 0, account, numbers, patience: PATIENCE }
+        Wallet { connection, linked_bank: None, anchor, key, key_version: 0, account, numbers, timeout: TIMEOUT }
     }
 
     /// Opens a wallet at the bank. Safe to repeat: a bank opens one wallet a key, and answers again with the same.
@@ -170,9 +170,9 @@ impl Wallet {
         self
     }
 
-    /// How long a payment is sent again before its fate is called unknown; 30 s unless told otherwise.
-    pub fn with_patience(mut self, patience: Duration) -> Wallet {
-        self.patience = patience;
+    /// How long a payment is sent again before its status is called unknown; 30 s unless told otherwise.
+    pub fn with_timeout(mut self, timeout: Duration) -> Wallet {
+        self.timeout = timeout;
         self
     }
 
@@ -227,7 +227,7 @@ impl Wallet {
         self.connection.ask(self.connection.bank().quote_transfer(request)).await
     }
 
-    /// Pays, and waits until the payment's fate is known.
+    /// Pays, and waits until the payment's status is known.
     pub async fn pay(&self, to: AccountId, amount: Amount) -> Result<Submission, ClientError> {
         self.pay_with_reference(to, amount, [0; 16]).await
     }
@@ -242,7 +242,7 @@ impl Wallet {
         self.pay_on(to, amount, &PaymentTerms::with_reference(reference)).await
     }
 
-    /// Pays on the payer's own terms, and waits until the payment's fate is known.
+    /// Pays on the payer's own terms, and waits until the payment's status is known.
     pub async fn pay_on(&self, to: AccountId, amount: Amount, terms: &PaymentTerms) -> Result<Submission, ClientError> {
         self.sign_and_submit(PaymentKind::Transfer, to, amount, terms).await
     }
@@ -265,21 +265,21 @@ impl Wallet {
 
     /// Consents that what a credit brings above the holding limit goes to the deposit at a bank, and that this bank tops
     /// payments up where the payer allows it. Holds until it is revoked.
-    pub async fn link_bank(&self, bank: BankId) -> Result<Fate, ClientError> {
+    pub async fn link_bank(&self, bank: BankId) -> Result<SubmissionStatus, ClientError> {
         self.command(|head| LinkBank { head, account: self.account, bank }).await
     }
 
     /// Revokes the consent of [`Wallet::link_bank`].
-    pub async fn unlink_bank(&self) -> Result<Fate, ClientError> {
+    pub async fn unlink_bank(&self) -> Result<SubmissionStatus, ClientError> {
         self.link_bank(BankId(0)).await
     }
 
     /// Moves the person's tier allowance to this wallet.
-    pub async fn designate(&self) -> Result<Fate, ClientError> {
+    pub async fn designate(&self) -> Result<SubmissionStatus, ClientError> {
         self.command(|head| DesignateWallet { head, account: self.account }).await
     }
 
-    /// Holds at most `maximum`, and at most `terms.max_fee` beside it, for a payee until a time. The fate's result is the
+    /// Holds at most `maximum`, and at most `terms.max_fee` beside it, for a payee until a time. The status's result is the
     /// hold's number, which the payee's bank captures or voids.
     pub async fn hold(
         &self,
@@ -287,13 +287,13 @@ impl Wallet {
         maximum: Amount,
         expires_at: Timestamp,
         terms: &PaymentTerms,
-    ) -> Result<Fate, ClientError> {
+    ) -> Result<SubmissionStatus, ClientError> {
         let PaymentTerms { reference, max_fee, .. } = *terms;
         self.command(|head| PlaceHold { head, from: self.account, to, maximum, max_fee, expires_at, reference }).await
     }
 
-    /// Signs a command of the holder's with the next unused number and hands it in until its fate is known.
-    async fn command<R>(&self, make: impl Fn(Head) -> R) -> Result<Fate, ClientError>
+    /// Signs a command of the holder's with the next unused number and hands it in until its status is known.
+    async fn command<R>(&self, make: impl Fn(Head) -> R) -> Result<SubmissionStatus, ClientError>
     where
         R: Record,
         Signed<R>: Into<Command>,
@@ -301,17 +301,17 @@ impl Wallet {
         let mut renumberings = 0;
         loop {
             let command: Command = make(self.head(0).await?).sign(self.anchor.network(), &self.key).into();
-            let fate = until_known(&self.connection, self.patience, || self.hand_in_command(&command)).await;
-            let fate = self.number_settled(command.head().sequence, |found| *found == command, fate).await?;
-            if !number_was_taken(&fate) || renumberings == RENUMBERINGS_MAX {
-                return Ok(fate);
+            let status = until_known(&self.connection, self.timeout, || self.submit_command(&command)).await;
+            let status = self.number_settled(command.head().sequence, |found| *found == command, status).await?;
+            if !number_was_taken(&status) || renumberings == RENUMBERINGS_MAX {
+                return Ok(status);
             }
             renumberings += 1;
             self.refresh_numbers().await?;
         }
     }
 
-    async fn hand_in_command(&self, command: &Command) -> Result<Answer, Status> {
+    async fn submit_command(&self, command: &Command) -> Result<Answer, Status> {
         let request = self.connection.request(v1::SubmitHolderCommandRequest { command: command.to_bytes().into() });
         let outcome = self.connection.send(self.connection.bank().submit_holder_command(request)).await?;
         convert::outcome_from_message(&outcome)
@@ -335,9 +335,9 @@ impl Wallet {
         let mut renumberings = 0;
         loop {
             let payment = self.sign(kind, to, amount, terms).await?;
-            let fate = self.submit(&payment).await?;
-            if !number_was_taken(&fate) || renumberings == RENUMBERINGS_MAX {
-                return Ok(Submission { payment, fate });
+            let status = self.submit(&payment).await?;
+            if !number_was_taken(&status) || renumberings == RENUMBERINGS_MAX {
+                return Ok(Submission { payment, status });
             }
             renumberings += 1;
             self.refresh_numbers().await?;
@@ -389,22 +389,22 @@ impl Wallet {
         Ok(Head { flags, key_version: self.key_version, sequence, valid_until: self.anchor.valid_until() })
     }
 
-    /// Hands a signed payment in, again and again, until its fate is known or patience ends.
+    /// Hands a signed payment in, again and again, until its status is known or timeout ends.
     ///
     /// # Errors
     /// [`ClientError::Unreachable`] if the bank cannot be reached at all; then nothing was sent.
-    pub async fn submit(&self, payment: &Signed<Payment>) -> Result<Fate, ClientError> {
+    pub async fn submit(&self, payment: &Signed<Payment>) -> Result<SubmissionStatus, ClientError> {
         let bank = self.bank_of(payment);
-        let fate = match payment.record.kind {
-            PaymentKind::Defund => until_known(bank, self.patience, || self.hand_in_defund(payment)).await,
-            _ => until_known(bank, self.patience, || hand_in_transfer(bank, payment)).await,
+        let status = match payment.record.kind {
+            PaymentKind::Defund => until_known(bank, self.timeout, || self.submit_defund(payment)).await,
+            _ => until_known(bank, self.timeout, || submit_transfer(bank, payment)).await,
         };
         let is_this = |found: &Command| match found {
             Command::Payment(found) => found == payment,
             Command::ReverseWaterfall(order) => order.record.transfer == *payment,
             _ => false,
         };
-        self.number_settled(payment.record.head.sequence, is_this, fate).await
+        self.number_settled(payment.record.head.sequence, is_this, status).await
     }
 
     /// Who takes a payment in: the wallet's own bank, or the linked one that may top it up.
@@ -413,25 +413,25 @@ impl Wallet {
         self.linked_bank.as_ref().filter(|_| may_top_up).unwrap_or(&self.connection)
     }
 
-    /// Tells the allocator what became of a number, and gives the fate of the command that was to use it.
+    /// Tells the allocator what became of a number, and gives the status of the command that was to use it.
     async fn number_settled(
         &self,
         sequence: u64,
         is_this: impl Fn(&Command) -> bool,
-        fate: Result<Fate, ClientError>,
-    ) -> Result<Fate, ClientError> {
-        let fate = match fate {
-            Ok(fate) => self.fate_of_used_number(sequence, is_this, fate).await,
+        status: Result<SubmissionStatus, ClientError>,
+    ) -> Result<SubmissionStatus, ClientError> {
+        let status = match status {
+            Ok(status) => self.status_of_used_sequence(sequence, is_this, status).await,
             Err(error) => {
                 self.settle_number(sequence, None).await;
                 return Err(error);
             }
         };
-        self.settle_number(sequence, Some(&fate)).await;
-        Ok(fate)
+        self.settle_number(sequence, Some(&status)).await;
+        Ok(status)
     }
 
-    async fn hand_in_defund(&self, payment: &Signed<Payment>) -> Result<Answer, Status> {
+    async fn submit_defund(&self, payment: &Signed<Payment>) -> Result<Answer, Status> {
         let request = self.connection.request(v1::DefundRequest { payment: Some(payment_to_message(payment)) });
         let answer = self.connection.send(self.connection.bank().defund(request)).await?;
         let outcome = answer.outcome.ok_or_else(|| Status::unknown("the bank's answer holds no outcome"))?;
@@ -439,26 +439,31 @@ impl Wallet {
     }
 
     /// "Number used" alone does not say by what: the chain does.
-    async fn fate_of_used_number(&self, sequence: u64, is_this: impl Fn(&Command) -> bool, fate: Fate) -> Fate {
+    async fn status_of_used_sequence(
+        &self,
+        sequence: u64,
+        is_this: impl Fn(&Command) -> bool,
+        status: SubmissionStatus,
+    ) -> SubmissionStatus {
         let says_used = |reason| matches!(reason, Reason::SequenceUsed | Reason::SequenceConflict);
-        let is_used = matches!(&fate, Fate::Refused(refusal) if says_used(refusal.reason()) && refusal.place.is_none());
+        let is_used = matches!(&status, SubmissionStatus::Refused(refusal) if says_used(refusal.reason()) && refusal.place.is_none());
         if !is_used {
-            return fate;
+            return status;
         }
         match self.receipt_of_number(sequence).await {
             Ok(receipt) if is_this(receipt.command()) => {
                 let place = receipt.place();
-                Fate::of_answer(&Answer::ordered(place.height, place.index, receipt.outcome()))
+                SubmissionStatus::of_answer(&Answer::ordered(place.height, place.index, receipt.outcome()))
             }
-            Ok(_) => fate,
-            Err(error) => {
-                Fate::Unknown { why: format!("number {sequence} was used, by what could not be found out: {error}") }
-            }
+            Ok(_) => status,
+            Err(error) => SubmissionStatus::Unknown {
+                why: format!("number {sequence} was used, by what could not be found out: {error}"),
+            },
         }
     }
 
     /// Moves money from the deposit to the wallet. Safe to repeat with the same `request_id`.
-    pub async fn fund(&self, amount: Amount, request_id: [u8; 16]) -> Result<Fate, ClientError> {
+    pub async fn fund(&self, amount: Amount, request_id: [u8; 16]) -> Result<SubmissionStatus, ClientError> {
         let request = v1::FundRequest {
             account: self.account.to_string(),
             amount_minor: amount.minor(),
@@ -470,7 +475,7 @@ impl Wallet {
             let outcome = answer.outcome.ok_or_else(|| Status::unknown("the bank's answer holds no outcome"))?;
             convert::outcome_from_message(&outcome)
         };
-        until_known(&self.connection, self.patience, attempt).await
+        until_known(&self.connection, self.timeout, attempt).await
     }
 
     /// The deposit beside the wallet.
@@ -502,7 +507,7 @@ impl Wallet {
             |field, text: &str| convert::account(field, text).map_err(|status| self.connection.unreadable(status));
         let unknown = || self.connection.bad_answer(format!("expected a known reason, found `{}`", entry.reason));
         Ok(HistoryEntry {
-            place: Place { height: Height(entry.height), index: entry.index },
+            place: BlockPosition { height: Height(entry.height), index: entry.index },
             time: Timestamp(entry.time_ms),
             kind: entry.kind.clone(),
             from: account("from", &entry.from)?,
@@ -517,15 +522,15 @@ impl Wallet {
     }
 
     /// The receipt of the command at a place, checked against genesis.
-    pub async fn receipt(&self, place: Place) -> Result<VerifiedReceipt, ClientError> {
-        let message = v1::get_bank_receipt_request::Place { height: place.height.0, index: place.index };
-        self.checked_receipt(v1::get_bank_receipt_request::Command::Place(message)).await?.expect_place(place)
+    pub async fn receipt(&self, place: BlockPosition) -> Result<VerifiedReceipt, ClientError> {
+        let message = v1::get_bank_receipt_request::BlockPosition { height: place.height.0, index: place.index };
+        self.checked_receipt(v1::get_bank_receipt_request::Command::Position(message)).await?.expect_place(place)
     }
 
     /// The receipt of this wallet's command with a sequence number, checked against genesis.
     pub async fn receipt_of_number(&self, sequence: u64) -> Result<VerifiedReceipt, ClientError> {
-        let message = v1::get_bank_receipt_request::Number { account: self.account.to_string(), sequence };
-        let receipt = self.checked_receipt(v1::get_bank_receipt_request::Command::Number(message)).await?;
+        let message = v1::get_bank_receipt_request::SequenceNumber { account: self.account.to_string(), sequence };
+        let receipt = self.checked_receipt(v1::get_bank_receipt_request::Command::Sequence(message)).await?;
         receipt.expect_number(self.account, sequence)
     }
 
@@ -556,14 +561,14 @@ impl Wallet {
         Ok(())
     }
 
-    /// Tells the allocator what became of a number; no fate means that nothing was sent.
-    async fn settle_number(&self, number: u64, fate: Option<&Fate>) {
+    /// Tells the allocator what became of a number; no status means that nothing was sent.
+    async fn settle_number(&self, number: u64, status: Option<&SubmissionStatus>) {
         let mut numbers = self.numbers.lock().await;
         let Some(numbers) = numbers.as_mut() else { return };
-        match fate {
-            Some(Fate::Accepted | Fate::Unknown { .. }) => {}
-            Some(Fate::Settled { .. }) => numbers.mark_used(number),
-            Some(Fate::Refused(refusal)) => match refusal.reason() {
+        match status {
+            Some(SubmissionStatus::Accepted | SubmissionStatus::Unknown { .. }) => {}
+            Some(SubmissionStatus::Settled { .. }) => numbers.mark_used(number),
+            Some(SubmissionStatus::Refused(refusal)) => match refusal.reason() {
                 _ if refusal.place.is_some() => numbers.mark_used(number),
                 Reason::SequenceUsed | Reason::SequenceConflict | Reason::SequenceOutOfWindow => {
                     numbers.mark_used(number)
@@ -576,12 +581,12 @@ impl Wallet {
 }
 
 /// Whether another record took the number, or it lies too far ahead: this one was never ordered and may be signed anew.
-fn number_was_taken(fate: &Fate) -> bool {
-    let Fate::Refused(refusal) = fate else { return false };
+fn number_was_taken(status: &SubmissionStatus) -> bool {
+    let SubmissionStatus::Refused(refusal) = status else { return false };
     refusal.place.is_none() && matches!(refusal.reason(), Reason::SequenceConflict | Reason::SequenceOutOfWindow)
 }
 
-async fn hand_in_transfer(bank: &Connection, payment: &Signed<Payment>) -> Result<Answer, Status> {
+async fn submit_transfer(bank: &Connection, payment: &Signed<Payment>) -> Result<Answer, Status> {
     let message =
         v1::SubmitTransferRequest { payment: Some(payment_to_message(payment)), accept_when_unreachable: false };
     let answer = bank.send(bank.bank().submit_transfer(bank.request(message))).await?;

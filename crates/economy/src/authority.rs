@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 
 use cbdc_ledger::amount::{Amount, RatePpm};
 use cbdc_ledger::command::{
-    Ballot, Certificate, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL, Head, IssuanceKind, IssuanceOrder,
-    IssuanceRequest, Kind, LinkBank, Measure, Motion, OpenWallet, Operation, OperationKind, Payment, PaymentKind,
-    Record, ReservesTransfer, ReverseWaterfall,
+    Ballot, Certificate, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL, GovernanceAction,
+    GovernanceProposal, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, Kind, LinkBank, OpenWallet, Operation,
+    OperationKind, Payment, PaymentKind, Record, ReservesTransfer, ReverseWaterfall,
 };
 use cbdc_ledger::encoding::{VERSION, Writer};
 use cbdc_ledger::identity::{AccountId, BankId, Class, HolderId, MemberId};
@@ -245,13 +245,13 @@ impl Authority {
     /// Gives the proposal's number.
     ///
     /// # Errors
-    /// The ledger refused the motion.
-    pub fn enact(&mut self, measures: Vec<Measure>, threshold: u16) -> Result<u64, EconomyError> {
+    /// The ledger refused the proposal.
+    pub fn enact(&mut self, actions: Vec<GovernanceAction>, threshold: u16) -> Result<u64, EconomyError> {
         debug_assert_eq!(self.waiting(), 0, "outcomes would be lost");
-        let proposal = self.ledger.motions().all().len() as u64 + 1;
-        let (effective_at, lapses_at) = (self.time, self.time.plus_ms(VALIDITY_MS));
+        let proposal = self.ledger.proposals().all().len() as u64 + 1;
+        let (effective_at, expires_at) = (self.time, self.time.plus_ms(VALIDITY_MS));
         let head = self.committee_head(1);
-        self.push(Motion { head, member: MemberId(1), effective_at, lapses_at, measures });
+        self.push(GovernanceProposal { head, member: MemberId(1), effective_at, expires_at, actions });
         for seat in 2..=threshold {
             let head = self.committee_head(seat);
             self.push(Ballot { head, member: MemberId(seat), approve: true, proposal });

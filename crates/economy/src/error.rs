@@ -17,7 +17,7 @@ pub enum EconomyError {
     Ledger(#[from] VirtualTimeError),
     /// A proposal could not be read back.
     #[error("a proposal of the simulation cannot be read, which is a defect of this program: {0}")]
-    Proposal(#[from] DecodeError),
+    BlockProposal(#[from] DecodeError),
     /// An accounting identity does not hold.
     #[error(transparent)]
     Identity(Box<BrokenIdentity>),

@@ -7,7 +7,7 @@
 //!   names the day, the identity and both sides; there are no results then.
 //! - **The same everywhere.** A scenario and a seed give one digest on any machine, in any order, on any number of threads.
 //! - **The ledger itself.** Signatures apart ([`cbdc_ledger::virtual_time`]), what is settled here is settled as on a real
-//!   network: limits, waterfalls, tiers, reserves, motions and votes are the ledger's own.
+//!   network: limits, waterfalls, tiers, reserves, proposals and votes are the ledger's own.
 //!
 //! # The seam
 //! ```

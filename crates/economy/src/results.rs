@@ -162,7 +162,7 @@ table! {
         date: String, "The calendar date.";
         kind: String, "schedule, rule, shock, bank or run.";
         what: String, "In words.";
-        proposal: i64, "The motion's number on the ledger; 0 where none was needed.";
+        proposal: i64, "The proposal's number on the ledger; 0 where none was needed.";
         policy_version: i64, "The version of policy in force afterwards.";
     }
 }

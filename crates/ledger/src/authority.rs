@@ -1,6 +1,6 @@
 //! Who may do what: one table of command × role, used by the ledger and by every service.
 //!
-//! A command has one signer, whose role its kind fixes, and may be handed in only by certain members over their
+//! A command has one signer, whose role its kind fixes, and may be submitted only by certain members over their
 //! authenticated connection. A bank relays its customers' signed records; it cannot sign for them.
 
 use crate::command::{Command, Kind, Signer};
@@ -12,7 +12,7 @@ pub struct Authority {
     /// Who signs; `None` is the wallet's holder.
     pub signed_by: Option<Role>,
     /// Whose connection may hand the command in.
-    pub handed_in_by: &'static [Role],
+    pub submitted_by: &'static [Role],
     /// Whether a bank may hand it in only for its own accounts.
     pub own_bank_only: bool,
 }
@@ -47,15 +47,15 @@ pub const TABLE: [Authority; 33] = [
     row(Kind::Pledge, Some(Role::Operator), &[Role::Operator], false),
     row(Kind::ReleaseCollateral, Some(Role::Operator), &[Role::Operator], false),
     row(Kind::DepositStatement, Some(Role::Bank), &[Role::Bank], true),
-    row(Kind::Freeze, Some(Role::Order), &[Role::Order], false),
-    row(Kind::Unfreeze, Some(Role::Order), &[Role::Order], false),
-    row(Kind::Seize, Some(Role::Order), &[Role::Order], false),
+    row(Kind::Freeze, Some(Role::Court), &[Role::Court], false),
+    row(Kind::Unfreeze, Some(Role::Court), &[Role::Court], false),
+    row(Kind::Seize, Some(Role::Court), &[Role::Court], false),
     row(Kind::Propose, Some(Role::Committee), &[Role::Committee], false),
     row(Kind::Vote, Some(Role::Committee), &[Role::Committee], false),
 ];
 
-const fn row(kind: Kind, signed_by: Option<Role>, handed_in_by: &'static [Role], own_bank_only: bool) -> Authority {
-    Authority { kind, signed_by, handed_in_by, own_bank_only }
+const fn row(kind: Kind, signed_by: Option<Role>, submitted_by: &'static [Role], own_bank_only: bool) -> Authority {
+    Authority { kind, signed_by, submitted_by, own_bank_only }
 }
 
 /// The row of a kind.
@@ -63,9 +63,9 @@ pub fn of(kind: Kind) -> &'static Authority {
     TABLE.iter().find(|row| row.kind == kind).expect("the table has a row for each kind; a test counts them")
 }
 
-/// Whether a member in `role` may hand in commands of `kind` at all.
-pub fn may_hand_in(role: Role, kind: Kind) -> bool {
-    of(kind).handed_in_by.contains(&role)
+/// Whether a member in `role` may submit commands of `kind` at all.
+pub fn may_submit(role: Role, kind: Kind) -> bool {
+    of(kind).submitted_by.contains(&role)
 }
 
 /// Whether the command's signer has the role that the table demands.
@@ -91,8 +91,8 @@ mod tests {
     #[test]
     fn auditors_hand_in_nothing_and_registrars_only_classes() {
         for kind in Kind::ALL {
-            assert!(!may_hand_in(Role::Auditor, kind));
-            assert_eq!(may_hand_in(Role::Registrar, kind), kind == Kind::Reclassify);
+            assert!(!may_submit(Role::Auditor, kind));
+            assert_eq!(may_submit(Role::Registrar, kind), kind == Kind::Reclassify);
         }
     }
 }

@@ -292,7 +292,7 @@ pub struct Block {
     pub outcomes: Vec<Outcome>,
     /// The leaf hash of each command, for receipts.
     pub leaves: Vec<Hash>,
-    /// The leaf hash of each bank's changed accounts, in bank order, for extracts.
+    /// The leaf hash of each bank's changed accounts, in bank order, for filtered blocks.
     pub effect_leaves: Vec<Hash>,
     pub changes: Changes,
 }
@@ -306,8 +306,8 @@ pub struct Changes {
     pub members: bool,
     /// Accounts whose record changed, in id order.
     pub accounts: Vec<AccountId>,
-    /// Proposals that were enacted, lapsed or became void.
-    pub motions_closed: Vec<u64>,
+    /// Proposals that were enacted, expired or became void.
+    pub proposals_closed: Vec<u64>,
     /// What waterfalls and reverse waterfalls moved between wallets and deposits, in the commands' order.
     pub deposits: Vec<DepositMovement>,
     /// What the ledger itself did at the beginning of the block.

@@ -6,7 +6,7 @@
 //! | section | chunk |
 //! |---|---|
 //! | 1 | version, header of the tip, genesis, length of the state (8); where one bank's part alone is kept, that bank (2) |
-//! | 5 | a part of the state: members, policy, motions, books, supply, banks' positions, holds, programmes, sweep, reclassified holders, as one stream cut into parts |
+//! | 5 | a part of the state: members, policy, proposals, books, supply, banks' positions, holds, programmes, sweep, reclassified holders, as one stream cut into parts |
 //! | 2 | holders: first position, count, (record, times of recent payments) |
 //! | 3 | a bank: number, issuance of the day |
 //! | 6 | retired keys of the bank of the last section 3: count, keys |
@@ -27,7 +27,7 @@ use crate::bank_table::BankTable;
 use crate::block::{Header, SupplyTerms};
 use crate::books::Books;
 use crate::encoding::{DecodeError, Reader, VERSION, Writer};
-use crate::extract::OwnPart;
+use crate::filtered_block::PartialReplica;
 use crate::genesis::{Genesis, GenesisError};
 use crate::hold::Holds;
 use crate::holder::{HOLDER_BYTES, Holder};
@@ -36,7 +36,7 @@ use crate::ledger::{BankAccounts, Index, InvariantBroken, Ledger, Sweep, holder_
 use crate::member::Members;
 use crate::merkle::Hash;
 use crate::policy::velocity::RecentPayments;
-use crate::policy::{Motions, PolicyVersions};
+use crate::policy::{GovernanceProposals, PolicyVersions};
 use crate::programme::Programmes;
 use crate::signature::PublicKey;
 use crate::time::LedgerDay;
@@ -85,7 +85,7 @@ impl Ledger {
             tip_hash: self.tip_hash,
             members: self.members.clone(),
             policy: self.policy.clone(),
-            motions: self.motions.clone(),
+            proposals: self.proposals.clone(),
             books: self.books.clone(),
             supply: self.supply,
             banks: self.banks.iter_mut().map(|(bank, accounts)| (bank, accounts.freeze())).collect(),
@@ -97,7 +97,7 @@ impl Ledger {
             programmes: self.programmes.clone(),
             positions: self.positions.clone(),
             sweep: self.sweep,
-            own_part: self.own_part.clone(),
+            partial_replica: self.partial_replica.clone(),
         })
     }
 }
@@ -186,7 +186,7 @@ impl Frozen {
                 emit(out.finish())?;
             }
         }
-        if let Some(part) = &self.0.own_part {
+        if let Some(part) = &self.0.partial_replica {
             part_chunks(part).try_for_each(&mut emit)?;
         }
         Ok(hasher.root())
@@ -210,7 +210,7 @@ impl Frozen {
         let mut out = Writer::with_capacity(65_536);
         ledger.members.encode(&mut out);
         ledger.policy.encode(&mut out);
-        ledger.motions.encode(&mut out);
+        ledger.proposals.encode(&mut out);
         ledger.books.encode(&mut out);
         ledger.supply.encode(&mut out);
         ledger.positions.encode(&mut out);
@@ -232,7 +232,7 @@ pub(crate) fn encode_class_history(histories: &BTreeMap<u32, Vec<(LedgerDay, Cla
     }
 }
 
-fn part_chunks(part: &OwnPart) -> impl Iterator<Item = Vec<u8>> {
+fn part_chunks(part: &PartialReplica) -> impl Iterator<Item = Vec<u8>> {
     let persons: Vec<_> = part.persons.iter().collect();
     let linked: Vec<_> = part.linked.iter().collect();
     let mut chunks = Vec::new();
@@ -361,7 +361,7 @@ fn read_state(beginning: Beginning) -> Result<Ledger, CheckpointError> {
         tip,
         members: Members::decode(&mut input)?,
         policy: PolicyVersions::decode(&mut input, day_offset_minutes)?,
-        motions: Motions::decode(&mut input)?,
+        proposals: GovernanceProposals::decode(&mut input)?,
         books: Books::decode(&mut input)?,
         supply: SupplyTerms::decode(&mut input)?,
         positions: Positions::decode(&mut input)?,
@@ -373,7 +373,7 @@ fn read_state(beginning: Beginning) -> Result<Ledger, CheckpointError> {
         holders: Default::default(),
         recent_payments: Default::default(),
         holder_index: Index::default(),
-        own_part: part_of.map(|bank| Box::new(OwnPart::new(bank))),
+        partial_replica: part_of.map(|bank| Box::new(PartialReplica::new(bank))),
     };
     input.finish()?;
     Ok(ledger)
@@ -391,18 +391,21 @@ fn read_retired_keys(input: &mut Reader<'_>, accounts: &mut BankAccounts) -> Res
     Ok(())
 }
 
-fn part_of(ledger: &mut Ledger, section: u8) -> Result<&mut OwnPart, CheckpointError> {
-    ledger.own_part.as_deref_mut().ok_or(CheckpointError::OutOfOrder { expected: "a whole ledger", found: section })
+fn part_of(ledger: &mut Ledger, section: u8) -> Result<&mut PartialReplica, CheckpointError> {
+    ledger
+        .partial_replica
+        .as_deref_mut()
+        .ok_or(CheckpointError::OutOfOrder { expected: "a whole ledger", found: section })
 }
 
-fn read_persons(input: &mut Reader<'_>, part: &mut OwnPart) -> Result<(), CheckpointError> {
+fn read_persons(input: &mut Reader<'_>, part: &mut PartialReplica) -> Result<(), CheckpointError> {
     for _ in 0..input.u32()? {
         part.persons.insert(input.u32()?, Holder::decode(input)?);
     }
     Ok(())
 }
 
-fn read_linked(input: &mut Reader<'_>, part: &mut OwnPart) -> Result<(), CheckpointError> {
+fn read_linked(input: &mut Reader<'_>, part: &mut PartialReplica) -> Result<(), CheckpointError> {
     for _ in 0..input.u32()? {
         let account = AccountId::decode(input)?;
         part.linked.insert(account, (Account::decode(input)?, PublicKey(input.array()?)));

@@ -94,7 +94,7 @@ impl Snapshot {
     }
 
     /// The holder of a wallet, closed ones included: a certificate over a wallet that was closed while the
-    /// command was under way must stay verifiable, since the ledger used the command's number.
+    /// command was in flight must stay verifiable, since the ledger used the command's number.
     pub fn holder_of(&self, account: AccountId) -> Result<HolderId, Outcome> {
         self.wallet(account).map(|wallet| wallet.holder)
     }

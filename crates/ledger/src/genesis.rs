@@ -62,7 +62,7 @@ pub struct Genesis {
     pub validity_ms_max: u64,
     /// How many header signatures a bank requires.
     pub header_signatures: u16,
-    /// How many committee members must approve a motion.
+    /// How many committee members must approve a proposal.
     pub threshold: u16,
     pub members: Vec<Member>,
     pub books: Books,

@@ -12,7 +12,7 @@ use crate::bank_table::BankTable;
 use crate::block::{Header, SupplyTerms};
 use crate::books::{BookAccount, Books};
 use crate::encoding::{DecodeError, Reader, Writer};
-use crate::extract::OwnPart;
+use crate::filtered_block::PartialReplica;
 use crate::genesis::{Genesis, GenesisError, NetworkId};
 use crate::hold::Holds;
 use crate::holder::Holder;
@@ -21,7 +21,7 @@ use crate::member::{Members, Role};
 use crate::merkle;
 use crate::pages::Pages;
 use crate::policy::velocity::RecentPayments;
-use crate::policy::{Motions, Parameters, PolicyVersions, Proposed};
+use crate::policy::{GovernanceProposals, Parameters, PolicyVersions, ProposalRecord};
 use crate::programme::Programmes;
 use crate::signature::PublicKey;
 use crate::time::{LedgerDay, Timestamp};
@@ -35,7 +35,7 @@ pub struct Ledger {
     pub(crate) tip_hash: merkle::Hash,
     pub(crate) members: Members,
     pub(crate) policy: PolicyVersions,
-    pub(crate) motions: Motions,
+    pub(crate) proposals: GovernanceProposals,
     pub(crate) books: Books,
     pub(crate) supply: SupplyTerms,
     pub(crate) banks: BankTable<BankAccounts>,
@@ -49,8 +49,8 @@ pub struct Ledger {
     pub(crate) programmes: Programmes,
     pub(crate) positions: Positions,
     pub(crate) sweep: Sweep,
-    /// Where this ledger keeps one bank's part and follows extracts: what it has beside that bank's accounts.
-    pub(crate) own_part: Option<Box<OwnPart>>,
+    /// Where this ledger keeps one bank's part and follows filtered blocks: what it has beside that bank's accounts.
+    pub(crate) partial_replica: Option<Box<PartialReplica>>,
 }
 
 /// How far the ledger has come in posting the interest of wallets that nobody touches.
@@ -59,19 +59,19 @@ pub(crate) struct Sweep {
     /// The capitalisation date up to which every wallet is posted.
     pub(crate) done: LedgerDay,
     /// The date that is being posted, and the next wallet; `None` between sweeps.
-    pub(crate) under_way: Option<(LedgerDay, AccountId)>,
+    pub(crate) in_flight: Option<(LedgerDay, AccountId)>,
 }
 
 impl Sweep {
     pub(crate) fn encode(&self, out: &mut Writer) {
-        let (date, next) = self.under_way.unwrap_or_default();
-        out.u32(self.done.0).u8(u8::from(self.under_way.is_some())).u32(date.0).u64(next.to_u64());
+        let (date, next) = self.in_flight.unwrap_or_default();
+        out.u32(self.done.0).u8(u8::from(self.in_flight.is_some())).u32(date.0).u64(next.to_u64());
     }
 
     pub(crate) fn decode(input: &mut Reader<'_>) -> Result<Sweep, DecodeError> {
-        let (done, is_under_way) = (LedgerDay(input.u32()?), input.boolean()?);
-        let under_way = (LedgerDay(input.u32()?), AccountId::decode(input)?);
-        Ok(Sweep { done, under_way: is_under_way.then_some(under_way) })
+        let (done, is_in_flight) = (LedgerDay(input.u32()?), input.boolean()?);
+        let in_flight = (LedgerDay(input.u32()?), AccountId::decode(input)?);
+        Ok(Sweep { done, in_flight: is_in_flight.then_some(in_flight) })
     }
 }
 
@@ -84,7 +84,7 @@ pub(crate) struct BankAccounts {
     /// Keys that were replaced: a (bank, key) opens once.
     pub(crate) retired_keys: BTreeSet<PublicKey>,
     pub(crate) key_index: Index,
-    /// Accounts that the block under way has touched; empty between blocks.
+    /// Accounts that the block in flight has touched; empty between blocks.
     pub(crate) touched: Touched,
     /// Gross issuance on `issued_day`.
     pub(crate) issued_today: Amount,
@@ -176,7 +176,7 @@ impl Ledger {
             tip_hash: [0; 32],
             members: Members::new(genesis.threshold),
             policy: PolicyVersions::new(genesis.policy.clone(), genesis.created_at),
-            motions: Motions::default(),
+            proposals: GovernanceProposals::default(),
             books: genesis.books.clone(),
             supply: SupplyTerms::default(),
             banks: BankTable::default(),
@@ -187,8 +187,8 @@ impl Ledger {
             holds: Holds::default(),
             programmes: Programmes::default(),
             positions,
-            sweep: Sweep { done: today, under_way: None },
-            own_part: None,
+            sweep: Sweep { done: today, in_flight: None },
+            partial_replica: None,
             genesis: Arc::new(genesis),
         };
         ledger.tip_hash = ledger.tip.hash();
@@ -239,8 +239,8 @@ impl Ledger {
         &self.policy.in_force().parameters
     }
 
-    pub fn motions(&self) -> &Motions {
-        &self.motions
+    pub fn proposals(&self) -> &GovernanceProposals {
+        &self.proposals
     }
 
     pub fn holds(&self) -> &Holds {
@@ -275,7 +275,7 @@ impl Ledger {
     /// In a ledger of one bank's part: another bank's wallet that is linked to it.
     #[cold]
     fn linked(&self, id: AccountId) -> Option<&(Account, PublicKey)> {
-        self.own_part.as_ref()?.linked.get(&id)
+        self.partial_replica.as_ref()?.linked.get(&id)
     }
 
     /// An open wallet, no treasury.
@@ -296,7 +296,7 @@ impl Ledger {
     /// The holder at a place in the whole ledger.
     pub(crate) fn person(&self, place: u32) -> Option<&Holder> {
         let found = self.holders.get(place as usize);
-        found.or_else(|| self.own_part.as_ref()?.persons.get(&place))
+        found.or_else(|| self.partial_replica.as_ref()?.persons.get(&place))
     }
 
     pub fn holder(&self, id: HolderId) -> Option<&Holder> {
@@ -334,7 +334,7 @@ impl Ledger {
         self.banks.get(bank).map_or(Amount::ZERO, |accounts| accounts.issued_on(self.today()))
     }
 
-    pub(crate) fn is_carried(&self, proposed: &Proposed) -> bool {
+    pub(crate) fn is_approved(&self, proposed: &ProposalRecord) -> bool {
         let approves = |(id, approve): (&crate::identity::MemberId, &bool)| {
             *approve && self.members.active(Role::Committee, *id).is_some()
         };
@@ -342,23 +342,23 @@ impl Ledger {
     }
 
     /// Whether enough members approve of a proposal now.
-    pub fn carried(&self, number: u64) -> bool {
-        self.motions.get(number).is_some_and(|proposed| self.is_carried(proposed))
+    pub fn approved(&self, number: u64) -> bool {
+        self.proposals.get(number).is_some_and(|proposed| self.is_approved(proposed))
     }
 
     /// When the ledger itself next has something to do: a block is due then even without commands.
     pub fn next_due(&self) -> Option<Timestamp> {
-        let motions = self.motions.next_due(|proposed| self.is_carried(proposed));
+        let proposals = self.proposals.next_due(|proposed| self.is_approved(proposed));
         let expiries = [self.holds.next_expiry(), self.programmes.next_expiry()];
         let work = [self.next_remuneration_due(), self.next_day_end_due()];
         let paying = self.programmes.next_paying().map(|_| self.tip.time);
-        [motions, paying].into_iter().chain(expiries).chain(work).flatten().min()
+        [proposals, paying].into_iter().chain(expiries).chain(work).flatten().min()
     }
 
     /// Checks I0 to I2 and I4 over the whole state. Linear in the number of accounts. In a ledger of one bank's part, whose
     /// sums nobody can make, only that the balance sheet balances.
     pub fn check_invariants(&self) -> Result<(), InvariantBroken> {
-        if self.own_part.is_some() {
+        if self.partial_replica.is_some() {
             return self.check_balance_sheet();
         }
         let broken = |invariant, what| Err(InvariantBroken { invariant, height: self.height(), what });

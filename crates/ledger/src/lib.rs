@@ -31,7 +31,7 @@
 //! | [`settlement`] | how each command changes the state |
 //! | [`command_batch`], [`proposal`] | commands that travel and are ordered together, with their bytes |
 //! | [`merkle`], [`block`] | blocks, receipts and their proofs |
-//! | [`extract`] | one bank's part of a block, for banks that follow headers |
+//! | [`filtered_block`] | one bank's part of a block, for banks that follow headers |
 //! | [`genesis`], [`checkpoint`], [`ledger`] | beginning, saving and reading a ledger |
 //! | [`directory`], [`verification`] | keys of accounts and members, and the way from bytes to [`VerifiedProposal`] |
 //! | [`virtual_time`] | a ledger that a simulation drives without signatures, sealed by its genesis |
@@ -43,6 +43,7 @@ mod bank_leaf;
 pub mod bank_position;
 mod bank_table;
 pub mod block;
+pub mod block_proposal;
 pub mod books;
 pub mod checkpoint;
 pub mod command;
@@ -50,7 +51,7 @@ pub mod command_batch;
 pub mod compact;
 pub mod directory;
 pub mod encoding;
-pub mod extract;
+pub mod filtered_block;
 pub mod genesis;
 pub mod hold;
 pub mod holder;
@@ -62,7 +63,6 @@ pub mod outcome;
 pub mod pages;
 pub mod policy;
 pub mod programme;
-pub mod proposal;
 pub mod sequence;
 pub mod settlement;
 pub mod signature;
@@ -74,13 +74,13 @@ pub mod virtual_time;
 pub use account::Account;
 pub use amount::Amount;
 pub use block::{Block, Header, Receipt, SignedHeader, SupplyTerms};
+pub use block_proposal::BlockProposal;
 pub use command::Command;
 pub use command_batch::CommandBatch;
 pub use genesis::{Genesis, NetworkId};
 pub use identity::{AccountId, BankId, Class, Height, HolderId, MemberId};
 pub use ledger::Ledger;
 pub use outcome::{Outcome, Reason};
-pub use proposal::Proposal;
 pub use signature::{PublicKey, Signature, SigningKey};
 pub use time::Timestamp;
 pub use verification::{Signed, VerifiedBatch, VerifiedProposal};

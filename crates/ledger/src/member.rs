@@ -1,6 +1,6 @@
 //! Members: who takes part in running the network, in which role, with which keys.
 //!
-//! Genesis names the first members; later ones join, change keys and leave by the committee's motions. A member has a
+//! Genesis names the first members; later ones join, change keys and leave by the committee's proposals. A member has a
 //! signing key for commands and, if it connects to nodes, a node key that its TLS certificate must carry.
 
 use std::collections::BTreeMap;
@@ -27,14 +27,14 @@ pub enum Role {
     /// Certifies holders.
     Registrar = 5,
     /// A court, whose orders freeze wallets.
-    Order = 6,
+    Court = 6,
     /// Reads everything, changes nothing.
     Auditor = 7,
 }
 
 impl Role {
     pub const ALL: [Role; 7] =
-        [Role::CentralBank, Role::Committee, Role::Operator, Role::Bank, Role::Registrar, Role::Order, Role::Auditor];
+        [Role::CentralBank, Role::Committee, Role::Operator, Role::Bank, Role::Registrar, Role::Court, Role::Auditor];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -43,7 +43,7 @@ impl Role {
             Role::Operator => "operator",
             Role::Bank => "bank",
             Role::Registrar => "registrar",
-            Role::Order => "order",
+            Role::Court => "court",
             Role::Auditor => "auditor",
         }
     }
@@ -75,7 +75,7 @@ impl FromStr for Role {
     }
 }
 
-/// A member as genesis or a motion names it.
+/// A member as genesis or a proposal names it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Member {
     pub role: Role,
@@ -156,7 +156,7 @@ impl Members {
         self.seats.values().filter(|seat| seat.active && seat.member.role == role).count()
     }
 
-    /// How many committee members must approve a motion.
+    /// How many committee members must approve a proposal.
     pub fn threshold(&self) -> u16 {
         self.threshold
     }

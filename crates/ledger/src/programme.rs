@@ -1,6 +1,6 @@
 //! Payments of the central bank to whole cohorts: unbacked issuance, and targeted money bound to a purpose.
 //!
-//! A motion of the committee founds a *programme*. The ledger pays the cohort person by person, bounded per block,
+//! A proposal of the committee founds a *programme*. The ledger pays the cohort person by person, bounded per block,
 //! into each person's allowance wallet; a credit that a rule refuses is counted and passed over. Targeted money is
 //! *earmarked*: it may be spent only with payees of certain classes, the earliest expiry first, and what is left
 //! returns to the account that funded it when the programme expires.

@@ -1,7 +1,7 @@
 //! Sequence numbers: a signer's retries never act twice.
 //!
 //! A signer may use any unused number within a window above the lowest unused one: 64 for a wallet, 65,536 for a
-//! member, which has many commands under way at once. Numbers start at 1.
+//! member, which has many commands in flight at once. Numbers start at 1.
 
 use crate::encoding::{DecodeError, Reader, Writer};
 
@@ -13,9 +13,9 @@ pub enum Standing {
     OutOfWindow,
 }
 
-/// Numbers per wallet that may be under way at once.
+/// Numbers per wallet that may be in flight at once.
 pub const WALLET_WINDOW: u64 = 64;
-/// Numbers per member that may be under way at once.
+/// Numbers per member that may be in flight at once.
 pub const MEMBER_WINDOW: u64 = 65_536;
 
 /// A wallet's window: the lowest unused number, and a bit for each number from it upwards (bit 0 is never set).

@@ -3,7 +3,7 @@
 //! Three doors lead to a [`VerifiedProposal`], each named for who vouches:
 //!
 //! * [`verify_batches`] checks every signature against the keys in force. Its [`VerifiedBatch`]es are what a sequencer
-//!   collects, and [`VerifiedProposal::of_made`] is the proposal that it made of them.
+//!   collects, and [`VerifiedProposal::from_built`] is the proposal that it made of them.
 //! * [`VerifiedProposal::check`] does the same for a whole block of a peer, or under audit.
 //! * [`VerifiedProposal::from_own_log`] trusts the bytes because this node, or the leader it follows, verified them
 //!   before they were ordered and its own checksummed log kept them (crash faults, not lies).
@@ -12,6 +12,7 @@
 //! another version by then, so a verdict can never outlive its key.
 
 use crate::authority;
+use crate::block_proposal::{BlockProposal, BuiltProposal};
 use crate::command::{Command, Domain, Record, SIGNATURE_BYTES, Signer, signing_prefix};
 use crate::command_batch::CommandBatch;
 use crate::directory::KeyDirectory;
@@ -20,7 +21,6 @@ use crate::genesis::NetworkId;
 use crate::identity::MemberId;
 use crate::member::Role;
 use crate::outcome::{Outcome, Reason, Stage};
-use crate::proposal::{MadeProposal, Proposal};
 use crate::signature::{Batch, DecompressedKey, Signature};
 
 pub use crate::command::Signed;
@@ -45,7 +45,7 @@ impl std::ops::Deref for VerifiedBatch {
 
 /// A proposal that may be applied.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct VerifiedProposal<'a>(Proposal<'a>);
+pub struct VerifiedProposal<'a>(BlockProposal<'a>);
 
 /// Why a block of a peer, or under audit, is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,11 +59,11 @@ pub enum VerificationError {
 impl<'a> VerifiedProposal<'a> {
     /// Decodes a proposal from this node's own checksummed log.
     pub fn from_own_log(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        Proposal::decode(bytes).map(VerifiedProposal)
+        BlockProposal::decode(bytes).map(VerifiedProposal)
     }
 
     /// A proposal of verified commands, as this node made it.
-    pub fn of_made(made: &'a MadeProposal) -> Self {
+    pub fn from_built(made: &'a BuiltProposal) -> Self {
         VerifiedProposal(made.proposal())
     }
 
@@ -77,7 +77,7 @@ impl<'a> VerifiedProposal<'a> {
         network: NetworkId,
         directory: &KeyDirectory,
     ) -> Result<Self, VerificationError> {
-        let proposal = Proposal::decode(bytes)?;
+        let proposal = BlockProposal::decode(bytes)?;
         let commands: Vec<_> = proposal.commands.iter().zip(proposal.encoded_commands()).collect();
         for (index, verdict) in check_signatures(network, directory, &commands).into_iter().enumerate() {
             let had_effect = outcomes.get(index).is_none_or(|outcome| outcome.reason.stage() != Stage::BeforeOrdering);
@@ -88,7 +88,7 @@ impl<'a> VerifiedProposal<'a> {
         Ok(VerifiedProposal(proposal))
     }
 
-    pub fn proposal(&self) -> &Proposal<'a> {
+    pub fn proposal(&self) -> &BlockProposal<'a> {
         &self.0
     }
 }
@@ -105,13 +105,13 @@ pub fn verify_batches(
         commands.extend(batch.commands().iter().zip(batch.encoded_commands()));
     }
     let mut verdicts = check_signatures(network, directory, &commands).into_iter();
-    let sift = |mut batch: CommandBatch| {
+    let partition = |mut batch: CommandBatch| {
         let verdicts: Vec<_> = verdicts.by_ref().take(batch.len()).collect();
         batch.retain(|place| verdicts.get(place).is_some_and(Result::is_ok));
         let refusal = |(place, verdict): (usize, Result<(), Outcome>)| Some((place, verdict.err()?));
         (VerifiedBatch(batch), verdicts.into_iter().enumerate().filter_map(refusal).collect())
     };
-    batches.into_iter().map(sift).collect()
+    batches.into_iter().map(partition).collect()
 }
 
 /// Signatures to check, and back to back those signed records that stand inside commands.

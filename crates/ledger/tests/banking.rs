@@ -7,7 +7,7 @@ mod model;
 use cbdc_ledger::amount::RatePpm;
 use cbdc_ledger::bank_position::{BankPosition, BankStatus, Loan};
 use cbdc_ledger::books::{BankBooks, BookAccount};
-use cbdc_ledger::command::{Measure, Operation, OperationKind};
+use cbdc_ledger::command::{GovernanceAction, Operation, OperationKind};
 use cbdc_ledger::genesis::DayCount;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::policy::{KeyRates, PolicyChange, ReserveRules};
@@ -151,7 +151,7 @@ fn collateral_is_noted_without_entries() {
 fn a_refused_operation_changes_nothing() {
     use OperationKind::*;
     let mut network = with_collateral();
-    network.enact(vec![Measure::BankStatus { bank: BankId(2), status: BankStatus::Resolved }]);
+    network.enact(vec![GovernanceAction::BankStatus { bank: BankId(2), status: BankStatus::Resolved }]);
     let before = (network.ledger.books().clone(), network.ledger.positions().clone());
     let max = u64::MAX;
     let (operation, trade) = (Network::operation, Network::trade);
@@ -220,10 +220,10 @@ fn an_account_without_room_refuses() {
 #[test]
 fn a_suspended_bank_is_served_and_a_resolved_one_is_not() {
     let mut network = with_collateral();
-    network.enact(vec![Measure::BankStatus { bank: BankId(1), status: BankStatus::Suspended }]);
+    network.enact(vec![GovernanceAction::BankStatus { bank: BankId(1), status: BankStatus::Suspended }]);
     network.must_settle(network.operation(OperationKind::Lend, 1, 1_000));
     network.must_settle(network.statement(1, 70));
-    network.enact(vec![Measure::BankStatus { bank: BankId(1), status: BankStatus::Resolved }]);
+    network.enact(vec![GovernanceAction::BankStatus { bank: BankId(1), status: BankStatus::Resolved }]);
     assert_eq!(network.settle(network.statement(1, 71)), refused(Reason::BankNotActive, 0, 0));
     assert_eq!(network.position(1).deposits_reported, amount(70));
     // Its loan is still collected.
@@ -295,7 +295,7 @@ fn collateral_that_loans_need_is_not_released() {
     assert_eq!(too_much, refused(Reason::CollateralTooLow, 44_999, 45_000));
     network.must_settle(network.operation(OperationKind::ReleaseCollateral, 1, 50_000));
     // A higher haircut calls no loan, but nothing more is released until the loan is repaid.
-    network.enact(vec![Measure::Policy(PolicyChange::Haircut { ppm: 500_000 })]);
+    network.enact(vec![GovernanceAction::Policy(PolicyChange::Haircut { ppm: 500_000 })]);
     let now_too_much = network.settle(network.operation(OperationKind::ReleaseCollateral, 1, 1));
     assert_eq!(now_too_much, refused(Reason::CollateralTooLow, 24_999, 45_000));
     network.sleep(1);
@@ -379,7 +379,7 @@ fn rates_hold_from_the_day_after_their_enactment() {
     };
     assert_eq!(before, RatePpm(2 * PERCENT));
     network.must_settle(network.operation(OperationKind::PlaceDeposit, 1, 36_500));
-    network.enact(vec![Measure::Policy(PolicyChange::KeyRates(rates(4)))]);
+    network.enact(vec![GovernanceAction::Policy(PolicyChange::KeyRates(rates(4)))]);
     // Today still earns 2 %, whatever is in force by its end; tomorrow 4 %.
     network.sleep(1);
     assert_eq!((network.ledger.parameters().key_rates, network.reserves(1)), (rates(4), 100_002));
@@ -648,7 +648,7 @@ fn a_period_keeps_its_length_and_the_next_one_takes_what_policy_says_then() {
     let rules = |period_days| {
         let penalty = RatePpm(10 * PERCENT);
         let rules = ReserveRules { shortfall_rate: penalty, ..reserve_rules(0, 0, period_days) };
-        vec![Measure::Policy(PolicyChange::Reserves(rules))]
+        vec![GovernanceAction::Policy(PolicyChange::Reserves(rules))]
     };
     let period = |network: &Network| network.ledger.positions().maintenance_period();
     network.enact(rules(2));
@@ -666,7 +666,7 @@ fn a_first_period_begins_the_day_after_policy_asks_for_it() {
     let mut network = Network::build(|_| {});
     network.must_settle(network.statement(1, 5_000));
     network.sleep(10);
-    network.enact(vec![Measure::Policy(PolicyChange::Reserves(reserve_rules(0, 0, 28)))]);
+    network.enact(vec![GovernanceAction::Policy(PolicyChange::Reserves(reserve_rules(0, 0, 28)))]);
     assert_eq!(network.ledger.positions().maintenance_period().1, 0);
     assert_eq!(network.ledger.next_due(), Some(Timestamp(START.0 + 11 * DAY_MS)));
     network.sleep(1);

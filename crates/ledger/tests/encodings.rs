@@ -14,9 +14,9 @@ use cbdc_ledger::block::command_leaf;
 use cbdc_ledger::checkpoint::Loader;
 use cbdc_ledger::command::{
     Ballot, Certificate, CloseWallet, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL, FreezeKind,
-    FreezeOrder, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, LinkBank, Measure, Motion, OpenWallet, Operation,
-    OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, ReleaseHold, ReleaseKind, ReplaceKey, ReservesTransfer,
-    ReverseWaterfall, SeizeOrder,
+    FreezeOrder, GovernanceAction, GovernanceProposal, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, LinkBank,
+    OpenWallet, Operation, OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, ReleaseHold, ReleaseKind,
+    ReplaceKey, ReservesTransfer, ReverseWaterfall, SeizeOrder,
 };
 use cbdc_ledger::command_batch::BatchError;
 use cbdc_ledger::encoding::{DecodeError, Reader, Writer, hex, hex_decode};
@@ -28,8 +28,8 @@ use cbdc_ledger::policy::{
 use cbdc_ledger::programme::{Classes, Cohort, Funding, Grant, Purpose};
 use cbdc_ledger::time::LedgerDay;
 use cbdc_ledger::{
-    Account, AccountId, Amount, BankId, Class, Command, CommandBatch, Genesis, Header, HolderId, MemberId, Outcome,
-    Proposal, PublicKey, Reason, Signature, Signed, SignedHeader, SupplyTerms, Timestamp, VerifiedProposal,
+    Account, AccountId, Amount, BankId, BlockProposal, Class, Command, CommandBatch, Genesis, Header, HolderId,
+    MemberId, Outcome, PublicKey, Reason, Signature, Signed, SignedHeader, SupplyTerms, Timestamp, VerifiedProposal,
 };
 use model::network::{Network, account, amount, key, proposal, unsigned};
 use model::samples::{chunks_of, commands, encoded, load};
@@ -135,7 +135,7 @@ fn readers() -> Vec<(&'static str, Vec<u8>, Check)> {
     readers.push(("outcome", of("outcome"), |bytes| reread(bytes, Outcome::decode, Outcome::encode)));
     readers.push(("account", of("account"), |bytes| reread(bytes, Account::decode, Account::encode)));
     readers.push(("proposal", of("proposal"), |bytes| {
-        let read = Proposal::decode(bytes).ok()?;
+        let read = BlockProposal::decode(bytes).ok()?;
         Some(proposal(read.time, &read.commands))
     }));
     readers
@@ -360,34 +360,42 @@ fn rule_changes() -> impl Strategy<Value = PolicyChange> {
     ]
 }
 
-fn measures() -> impl Strategy<Value = Measure> {
+fn actions() -> impl Strategy<Value = GovernanceAction> {
     let roles = || prop::sample::select(Role::ALL.to_vec());
     let class = || (0u8..8).prop_map(Class);
     let node_key = || prop::option::of(bytes32()).prop_map(|key| key.map(PublicKey));
     prop_oneof![
-        limits().prop_map(|limit| Measure::Policy(PolicyChange::SupplyCap(limit))),
-        limits().prop_map(|limit| Measure::Policy(PolicyChange::IssuanceQuota(limit))),
-        (any::<u16>(), limits())
-            .prop_map(|(bank, quota)| Measure::Policy(PolicyChange::IssuanceQuotaOfBank { bank: BankId(bank), quota })),
-        (class(), limits()).prop_map(|(class, limit)| Measure::Policy(PolicyChange::HoldingLimit { class, limit })),
-        (class(), limits()).prop_map(|(class, limit)| Measure::Policy(PolicyChange::PaymentLimit { class, limit })),
-        (class(), limits()).prop_map(|(class, limit)| Measure::Policy(PolicyChange::DayLimit { class, limit })),
+        limits().prop_map(|limit| GovernanceAction::Policy(PolicyChange::SupplyCap(limit))),
+        limits().prop_map(|limit| GovernanceAction::Policy(PolicyChange::IssuanceQuota(limit))),
+        (any::<u16>(), limits()).prop_map(|(bank, quota)| GovernanceAction::Policy(
+            PolicyChange::IssuanceQuotaOfBank { bank: BankId(bank), quota }
+        )),
+        (class(), limits())
+            .prop_map(|(class, limit)| GovernanceAction::Policy(PolicyChange::HoldingLimit { class, limit })),
+        (class(), limits())
+            .prop_map(|(class, limit)| GovernanceAction::Policy(PolicyChange::PaymentLimit { class, limit })),
+        (class(), limits())
+            .prop_map(|(class, limit)| GovernanceAction::Policy(PolicyChange::DayLimit { class, limit })),
         (roles(), any::<u16>(), "[a-zäöü]{1,20}", bytes32(), node_key()).prop_map(|(role, id, name, key, node_key)| {
-            Measure::AdmitMember(Member { role, id: MemberId(id), name, signing_key: PublicKey(key), node_key })
+            GovernanceAction::AdmitMember(Member {
+                role,
+                id: MemberId(id),
+                name,
+                signing_key: PublicKey(key),
+                node_key,
+            })
         }),
-        (roles(), any::<u16>(), bytes32(), node_key()).prop_map(|(role, id, key, node_key)| Measure::ReplaceKeys {
-            role,
-            id: MemberId(id),
-            signing_key: PublicKey(key),
-            node_key
+        (roles(), any::<u16>(), bytes32(), node_key()).prop_map(|(role, id, key, node_key)| {
+            GovernanceAction::ReplaceKeys { role, id: MemberId(id), signing_key: PublicKey(key), node_key }
         }),
-        (roles(), any::<u16>()).prop_map(|(role, id)| Measure::DismissMember { role, id: MemberId(id) }),
-        any::<u16>().prop_map(Measure::Threshold),
-        (class(), limits()).prop_map(|(class, limit)| Measure::Policy(PolicyChange::MonthLimit { class, limit })),
-        rule_changes().prop_map(Measure::Policy),
-        grants().prop_map(Measure::Grant),
+        (roles(), any::<u16>()).prop_map(|(role, id)| GovernanceAction::DismissMember { role, id: MemberId(id) }),
+        any::<u16>().prop_map(GovernanceAction::Threshold),
+        (class(), limits())
+            .prop_map(|(class, limit)| GovernanceAction::Policy(PolicyChange::MonthLimit { class, limit })),
+        rule_changes().prop_map(GovernanceAction::Policy),
+        grants().prop_map(GovernanceAction::Grant),
         (any::<u16>(), prop::sample::select(BankStatus::ALL.to_vec()))
-            .prop_map(|(bank, status)| Measure::BankStatus { bank: BankId(bank), status }),
+            .prop_map(|(bank, status)| GovernanceAction::BankStatus { bank: BankId(bank), status }),
     ]
 }
 
@@ -436,10 +444,10 @@ fn any_command() -> impl Strategy<Value = Command> {
             signed(FreezeOrder { kind, head, court: MemberId(court), account, amount: amount(minor), order }, signature)
         },
     );
-    let motions = (heads(), any::<(u16, u64, u64)>(), prop::collection::vec(measures(), 1..=64), signatures())
-        .prop_map(|(head, (member, effective_at, lapses_at), measures, signature)| {
-            let (effective_at, lapses_at) = (Timestamp(effective_at), Timestamp(lapses_at));
-            signed(Motion { head, member: MemberId(member), effective_at, lapses_at, measures }, signature)
+    let proposals = (heads(), any::<(u16, u64, u64)>(), prop::collection::vec(actions(), 1..=64), signatures())
+        .prop_map(|(head, (member, effective_at, expires_at), actions, signature)| {
+            let (effective_at, expires_at) = (Timestamp(effective_at), Timestamp(expires_at));
+            signed(GovernanceProposal { head, member: MemberId(member), effective_at, expires_at, actions }, signature)
         });
     let votes = (heads(), any::<(u16, bool, u64)>(), signatures()).prop_map(
         |(head, (member, approve, proposal), signature)| {
@@ -447,7 +455,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         },
     );
     prop_oneof![
-        2 => prop_oneof![payments, openings, closings, replacements, issuances, reserves, orders, motions, votes],
+        2 => prop_oneof![payments, openings, closings, replacements, issuances, reserves, orders, proposals, votes],
         1 => any_command_of_instruments(),
     ]
 }
@@ -546,7 +554,7 @@ proptest! {
             prop_assert_eq!(Command::from_bytes(&command.to_bytes()), Ok(command.clone()));
         }
         let bytes = proposal(Timestamp(time), &commands);
-        let read = Proposal::decode(&bytes).unwrap();
+        let read = BlockProposal::decode(&bytes).unwrap();
         prop_assert_eq!((read.time.0, &read.commands[..]), (time, &commands[..]));
         for (index, command) in commands.iter().enumerate() {
             prop_assert_eq!(read.command_bytes(index), Some(&command.to_bytes()[..]));
@@ -608,7 +616,7 @@ proptest! {
     fn no_bytes_make_a_reader_panic(bytes in likely_bytes()) {
         let _ = Command::from_bytes(&bytes);
         let _ = Signed::<IssuanceRequest>::from_bytes(&bytes);
-        let _ = Proposal::decode(&bytes);
+        let _ = BlockProposal::decode(&bytes);
         let _ = Header::from_bytes(&bytes);
         let _ = Genesis::from_bytes(&bytes);
         let _ = SignedHeader::decode(&mut Reader::new("test", &bytes));

@@ -7,7 +7,7 @@
 mod model;
 
 use cbdc_ledger::books::BookAccount;
-use cbdc_ledger::command::{FreezeKind, IssuanceKind, Measure, Record};
+use cbdc_ledger::command::{FreezeKind, GovernanceAction, IssuanceKind, Record};
 use cbdc_ledger::genesis::DayCount;
 use cbdc_ledger::policy::{Capitalisation, WorkPerBlock};
 use cbdc_ledger::{AccountId, Amount, Class, Command, Genesis, Ledger, Signed, Timestamp};
@@ -119,10 +119,10 @@ impl Both {
         self.block(&[unsigned(record)]);
     }
 
-    /// Proposes and carries measures; they are enacted with the next block.
-    fn decide(&mut self, measures: Vec<Measure>) {
-        let motion = self.network.motion(measures);
-        self.order(motion);
+    /// Proposes and carries actions; they are enacted with the next block.
+    fn decide(&mut self, actions: Vec<GovernanceAction>) {
+        let proposal = self.network.proposal(actions);
+        self.order(proposal);
         let ballot = self.network.ballot(1, true, self.model.proposals.len() as u64);
         self.order(ballot);
     }

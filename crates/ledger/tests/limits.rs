@@ -3,7 +3,7 @@
 
 mod model;
 
-use cbdc_ledger::command::{IssuanceKind, Measure};
+use cbdc_ledger::command::{GovernanceAction, IssuanceKind};
 use cbdc_ledger::policy::PolicyChange;
 use cbdc_ledger::programme::{Classes, Cohort, Funding, Grant, Purpose};
 use cbdc_ledger::{AccountId, Class, Command, Outcome, Reason};
@@ -11,8 +11,8 @@ use model::network::{BANKS, DAY_MS, HOUR_MS, Network, amount, holder, unsigned, 
 
 const LIMIT: u64 = 1_000;
 
-fn policy(change: PolicyChange) -> Measure {
-    Measure::Policy(change)
+fn policy(change: PolicyChange) -> GovernanceAction {
+    GovernanceAction::Policy(change)
 }
 
 /// Mallory has a wallet at each bank; so has a rich friend, with 3,000 in each.
@@ -145,7 +145,7 @@ fn expiry_leaves_nothing_behind_without_traffic_and_under_a_hold() {
     let expires_at = network.now.plus_ms(DAY_MS);
     let cohort = Cohort { class: Class::HOUSEHOLD, bank: None, first: 0 };
     let purpose = Purpose { expires_at, payees: Classes::of([Class::MERCHANT]), funding: Funding::Equity };
-    network.enact(vec![Measure::Grant(Grant { cohort, amount_each: amount(55), purpose: Some(purpose) })]);
+    network.enact(vec![GovernanceAction::Grant(Grant { cohort, amount_each: amount(55), purpose: Some(purpose) })]);
     let idle = |network: &mut Network| {
         // Blocks are cut only when the ledger says that one is due.
         let mut blocks = 0;
@@ -184,7 +184,7 @@ fn a_checkpoint_holds_more_promises_and_purpose_bound_money_than_fit_in_one_chun
     let expires_at = network.now.plus_ms(DAY_MS);
     let cohort = Cohort { class: Class::HOUSEHOLD, bank: None, first: 0 };
     let purpose = Purpose { expires_at, payees: Classes::of([Class::MERCHANT]), funding: Funding::Equity };
-    network.enact(vec![Measure::Grant(Grant { cohort, amount_each: amount(64), purpose: Some(purpose) })]);
+    network.enact(vec![GovernanceAction::Grant(Grant { cohort, amount_each: amount(64), purpose: Some(purpose) })]);
     for person in &persons {
         let first = network.hold(*person, shop, 1);
         let holds = (0..64).map(|number| {

@@ -20,7 +20,7 @@ use std::path::Path;
 
 use cbdc_ledger::books::{BookAccount, Income};
 use cbdc_ledger::command::{
-    FreezeKind, IssuanceKind, Measure, Operation, OperationKind, Payment, PlaceHold, Record, SeizeOrder,
+    FreezeKind, GovernanceAction, IssuanceKind, Operation, OperationKind, Payment, PlaceHold, Record, SeizeOrder,
 };
 use cbdc_ledger::genesis::DayCount;
 use cbdc_ledger::policy::{Parameters, text};
@@ -163,8 +163,8 @@ impl Player {
         }
         self.start();
         self.before = self.sheet();
-        if let Some(measures) = statement.strip_prefix("decide ") {
-            return self.decide(measures);
+        if let Some(actions) = statement.strip_prefix("decide ") {
+            return self.decide(actions);
         }
         let of = |name: &str| {
             self.wallets.get(name).copied().ok_or_else(|| format!("expected an open wallet, found `{name}`"))
@@ -288,23 +288,23 @@ impl Player {
         for one in typed.split(';') {
             let (name, value) = one.split_once('=').ok_or_else(|| format!("expected name = value, found `{one}`"))?;
             match name.trim() {
-                "grant" => others.push(Measure::Grant(grant(value)?)),
+                "grant" => others.push(GovernanceAction::Grant(grant(value)?)),
                 "bank-status" => {
                     let (of, status) = value.trim().split_once(':').ok_or("expected bank-2:suspended")?;
-                    others.push(Measure::BankStatus { bank: bank(of)?, status: status.parse()? });
+                    others.push(GovernanceAction::BankStatus { bank: bank(of)?, status: status.parse()? });
                 }
                 name => text::set(&mut wanted, name, value, EXPONENT)?,
             }
         }
-        let changes = text::changes(in_force, &wanted).into_iter().map(Measure::Policy);
-        let measures: Vec<Measure> = changes.chain(others).collect();
-        if measures.is_empty() {
+        let changes = text::changes(in_force, &wanted).into_iter().map(GovernanceAction::Policy);
+        let actions: Vec<GovernanceAction> = changes.chain(others).collect();
+        if actions.is_empty() {
             return Err("expected a change, found what is in force already".to_owned());
         }
-        let proposed = self.settle(self.network.motion(measures))?;
+        let proposed = self.settle(self.network.proposal(actions))?;
         if proposed.is_settled() {
             self.network.must_settle(self.network.ballot(1, true, proposed.amount));
-            assert_eq!(self.network.block(&[]).changes.motions_closed, [proposed.amount]);
+            assert_eq!(self.network.block(&[]).changes.proposals_closed, [proposed.amount]);
             return Ok(Outcome::settled());
         }
         Ok(proposed)

@@ -8,6 +8,7 @@ mod model;
 
 use cbdc_ledger::bank_position::Loan;
 use cbdc_ledger::block::{DepositDirection, Header};
+use cbdc_ledger::block_proposal::BlockProposalBuilder;
 use cbdc_ledger::books::BookAccount;
 use cbdc_ledger::checkpoint::{Frozen, Loader};
 use cbdc_ledger::command::Signer;
@@ -16,7 +17,6 @@ use cbdc_ledger::encoding::Writer;
 use cbdc_ledger::genesis::opening_books;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::outcome::{Reason, Stage};
-use cbdc_ledger::proposal::ProposalBuilder;
 use cbdc_ledger::sequence::Standing;
 use cbdc_ledger::time::LedgerDay;
 use cbdc_ledger::verification::{VerificationError, verify_batches};
@@ -96,7 +96,7 @@ struct View {
     books: cbdc_ledger::books::Books,
     supply: cbdc_ledger::SupplyTerms,
     policy: cbdc_ledger::policy::PolicyVersions,
-    motions: cbdc_ledger::policy::Motions,
+    proposals: cbdc_ledger::policy::GovernanceProposals,
     holds: cbdc_ledger::hold::Holds,
     programmes: cbdc_ledger::programme::Programmes,
     positions: Vec<(BankId, cbdc_ledger::bank_position::BankPosition)>,
@@ -120,7 +120,7 @@ impl View {
             books: ledger.books().clone(),
             supply: *ledger.supply(),
             policy: ledger.policy().clone(),
-            motions: ledger.motions().clone(),
+            proposals: ledger.proposals().clone(),
             holds: ledger.holds().clone(),
             programmes: ledger.programmes().clone(),
             positions: ledger.positions().banks().map(|(bank, position)| (bank, position.clone())).collect(),
@@ -162,7 +162,7 @@ fn compare(ledger: &mut Ledger, model: &Model, block: &Block, before: &Model) {
     // The digest covers the positions, too.
     assert_ne!(books_digest, ledger.books().digest());
     assert_eq!(
-        (command_count as usize, block.changes.motions_closed.clone()),
+        (command_count as usize, block.changes.proposals_closed.clone()),
         (block.outcomes.len(), model.closed_now.clone())
     );
     assert_eq!((*ledger.tip(), ledger.tip_hash()), (block.header, block.header.hash()));
@@ -360,19 +360,19 @@ fn compare_members(ledger: &Ledger, model: &Model) {
 
 fn compare_policy(ledger: &Ledger, model: &Model) {
     assert_eq!(Policy::of(ledger.parameters()), *model.policy());
-    assert_eq!(ledger.motions().all().len(), model.proposals.len());
-    for (found, expected) in ledger.motions().all().iter().zip(&model.proposals) {
+    assert_eq!(ledger.proposals().all().len(), model.proposals.len());
+    for (found, expected) in ledger.proposals().all().iter().zip(&model.proposals) {
         assert_eq!(
-            (found.fate, found.closed_at.0, &found.motion),
-            (expected.fate, expected.closed_at, &expected.motion)
+            (found.status, found.closed_at.0, &found.proposal),
+            (expected.status, expected.closed_at, &expected.proposal)
         );
         let ballots = found.ballots.iter().map(|(seat, approve)| (seat.0, *approve)).collect();
         assert_eq!(expected.ballots, ballots);
-        assert_eq!(ledger.carried(found.number), model.carried(expected));
+        assert_eq!(ledger.approved(found.number), model.approved(expected));
     }
 }
 
-/// The ledger may ask for a block earlier than motions, holds and programmes need one, since days and interest fall
+/// The ledger may ask for a block earlier than proposals, holds and programmes need one, since days and interest fall
 /// due, too. But before the time that it names, an empty block must change nothing.
 fn compare_next_due(ledger: &mut Ledger, model: &Model) {
     let due = ledger.next_due().map(|due| due.0);
@@ -391,7 +391,7 @@ fn compare_next_due(ledger: &mut Ledger, model: &Model) {
         view.positions.iter_mut().for_each(|(_, position)| position.day_end_sum = 0);
     }
     assert!(views[0] == views[1], "an empty block at {time_before} changed something, {due:?} was due");
-    assert!(block.changes.accounts.is_empty() && block.changes.motions_closed.is_empty());
+    assert!(block.changes.accounts.is_empty() && block.changes.proposals_closed.is_empty());
 }
 
 /// Verifiers find exactly the keys of open wallets and active members, in their present version.
@@ -558,14 +558,14 @@ fn order(both: &mut Both, after_ms: u64, ordered: &[VerifiedBatch]) {
     let commands: Vec<Command> = ordered.iter().flat_map(|verified| verified.commands()).cloned().collect();
     both.model.begin_block(time);
     let expected: Vec<Outcome> = commands.iter().map(|command| both.model.settle(command)).collect();
-    let mut builder = ProposalBuilder::default();
+    let mut builder = BlockProposalBuilder::default();
     ordered.iter().for_each(|verified| builder.push(verified.clone()));
     let made = builder.finish(Timestamp(time));
     let bytes = made.bytes();
-    assert_eq!(VerifiedProposal::of_made(&made), VerifiedProposal::from_own_log(bytes).unwrap());
+    assert_eq!(VerifiedProposal::from_built(&made), VerifiedProposal::from_own_log(bytes).unwrap());
     let copy = Vec::from(&bytes[..]);
     assert!(made.is_of(&copy) && !made.is_of(&copy[1..]));
-    let block = both.ledger.apply(&VerifiedProposal::of_made(&made));
+    let block = both.ledger.apply(&VerifiedProposal::from_built(&made));
     compare_outcomes(&commands, &block, &expected);
     compare(&mut both.ledger, &both.model, &block, &before);
     VerifiedProposal::check(bytes, &block.outcomes, both.ledger.network(), &both.directory)

@@ -3,7 +3,7 @@
 mod model;
 
 use cbdc_ledger::block::{Receipt, command_leaf};
-use cbdc_ledger::command::{IssuanceKind, Measure};
+use cbdc_ledger::command::{GovernanceAction, IssuanceKind};
 use cbdc_ledger::encoding::Reader;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::policy::PolicyChange;
@@ -90,7 +90,7 @@ fn the_same_proposals_give_the_same_blocks_and_any_flipped_byte_is_seen() {
         // Even a node that checks no signature gets another header.
         let other = load(&chunks[..]).unwrap().apply(&verified);
         assert_ne!(other.header.hash(), block.header.hash(), "byte {at}");
-        let in_a_command = at >= cbdc_ledger::proposal::PROPOSAL_HEAD_BYTES;
+        let in_a_command = at >= cbdc_ledger::block_proposal::PROPOSAL_HEAD_BYTES;
         assert!(!in_a_command || other.header.commands_root != block.header.commands_root, "byte {at}");
         // One that checks them refuses whatever had effect.
         if in_a_command {
@@ -131,8 +131,9 @@ fn a_second_ledger_replays_a_network_to_the_same_header_at_every_height() {
         order(&mut network, &[unsigned(fund)]);
     }
     let limit = PolicyChange::DayLimit { class: Class::HOUSEHOLD, limit: Some(amount(100)) };
-    let motion = network.motion(vec![Measure::Policy(limit), Measure::AdmitMember(member(Role::Bank, 4))]);
-    order(&mut network, &[unsigned(motion)]);
+    let proposal =
+        network.proposal(vec![GovernanceAction::Policy(limit), GovernanceAction::AdmitMember(member(Role::Bank, 4))]);
+    order(&mut network, &[unsigned(proposal)]);
     let ballot = network.ballot(2, true, 1);
     order(&mut network, &[unsigned(ballot)]);
     for _ in 0..30 {

@@ -3,10 +3,10 @@
 mod model;
 
 use cbdc_ledger::books::BookAccount;
-use cbdc_ledger::command::{FreezeKind, Head, IssuanceKind, Measure};
+use cbdc_ledger::command::{FreezeKind, GovernanceAction, Head, IssuanceKind};
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::member::Role;
-use cbdc_ledger::policy::{Fate, PolicyChange};
+use cbdc_ledger::policy::{PolicyChange, ProposalStatus};
 use cbdc_ledger::{AccountId, BankId, Class, Command, Genesis, MemberId, Outcome, Reason, Timestamp, VerifiedProposal};
 use model::network::{
     DAY_MS, HOUR_MS, Network, RESERVES, START, account, amount, holder, key, member, proposal, unsigned,
@@ -16,12 +16,12 @@ fn refused(reason: Reason, limit: u64, amount: u64) -> Outcome {
     Outcome::refused(reason, limit, amount)
 }
 
-fn holding_limit(minor: u64) -> Measure {
-    Measure::Policy(PolicyChange::HoldingLimit { class: Class::HOUSEHOLD, limit: Some(amount(minor)) })
+fn holding_limit(minor: u64) -> GovernanceAction {
+    GovernanceAction::Policy(PolicyChange::HoldingLimit { class: Class::HOUSEHOLD, limit: Some(amount(minor)) })
 }
 
-fn day_limit(minor: u64) -> Measure {
-    Measure::Policy(PolicyChange::DayLimit { class: Class::HOUSEHOLD, limit: Some(amount(minor)) })
+fn day_limit(minor: u64) -> GovernanceAction {
+    GovernanceAction::Policy(PolicyChange::DayLimit { class: Class::HOUSEHOLD, limit: Some(amount(minor)) })
 }
 
 /// Two persons at two banks, the first with 1,000.
@@ -109,7 +109,7 @@ fn the_payment_limit_binds_one_payment_to_another_person() {
     let (mut network, alice, bob) = alice_and_bob();
     let alice_elsewhere = network.open(2, "alice", Class::HOUSEHOLD);
     let limit = Some(amount(50));
-    network.enact(vec![Measure::Policy(PolicyChange::PaymentLimit { class: Class::HOUSEHOLD, limit })]);
+    network.enact(vec![GovernanceAction::Policy(PolicyChange::PaymentLimit { class: Class::HOUSEHOLD, limit })]);
     for (payee, minor, expected) in [
         (bob, 51, refused(Reason::PaymentLimit, 50, 51)),
         (bob, 50, Outcome::settled()),
@@ -273,7 +273,7 @@ fn the_supply_cap_stops_issuance_and_nothing_else() {
     ] {
         assert_eq!(network.settle(network.issuance(IssuanceKind::Issue, 2, minor)), expected);
     }
-    network.enact(vec![Measure::Policy(PolicyChange::SupplyCap(Some(amount(10))))]);
+    network.enact(vec![GovernanceAction::Policy(PolicyChange::SupplyCap(Some(amount(10))))]);
     network.must_settle(network.funding(alice, 600));
     network.must_settle(network.issuance(IssuanceKind::Redeem, 2, 400));
     assert_eq!(network.settle(network.issuance(IssuanceKind::Issue, 2, 1)), refused(Reason::SupplyCap, 10, 601));
@@ -336,7 +336,7 @@ fn reserves_move_between_active_banks_only() {
     ] {
         assert_eq!(network.settle(network.reserves_transfer(1, to, minor)), expected);
     }
-    network.enact(vec![Measure::DismissMember { role: Role::Bank, id: MemberId(3) }]);
+    network.enact(vec![GovernanceAction::DismissMember { role: Role::Bank, id: MemberId(3) }]);
     assert_eq!(network.settle(network.reserves_transfer(2, 3, 1)), refused(Reason::BankNotActive, 0, 0));
     assert_eq!(network.settle(network.reserves_transfer(3, 2, 1)), refused(Reason::UnknownMember, 0, 0));
 }
@@ -376,10 +376,10 @@ fn opening_a_wallet_demands_a_known_class_a_sound_new_key_and_a_certificate_in_f
 #[test]
 fn a_replaced_key_signs_no_more_and_never_opens_again_at_its_bank() {
     let (mut network, alice, bob) = alice_and_bob();
-    let under_way = network.transfer(alice, bob, 10);
+    let in_flight = network.transfer(alice, bob, 10);
     let old_key = network.ledger.key(alice).unwrap();
     network.must_settle(network.replacing(alice, "alice's new phone"));
-    assert_eq!(network.settle(under_way), refused(Reason::KeyChanged, 1, 0));
+    assert_eq!(network.settle(in_flight), refused(Reason::KeyChanged, 1, 0));
     network.must_settle(network.transfer(alice, bob, 10));
     let mut again = network.opening(1, "alice", Class::HOUSEHOLD);
     again.key = old_key;
@@ -423,30 +423,30 @@ fn freezing_more_than_the_balance_is_a_lien_on_later_credits() {
     assert_eq!(network.settle(network.order(FreezeKind::Freeze, treasury, 1)), refused(Reason::UnknownPayee, 0, 0));
 }
 
-// Motions.
+// Proposals.
 
-fn fate(network: &Network, number: u64) -> Fate {
-    network.ledger.motions().get(number).unwrap().fate
+fn status(network: &Network, number: u64) -> ProposalStatus {
+    network.ledger.proposals().get(number).unwrap().status
 }
 
 #[test]
 fn a_motion_is_enacted_by_the_first_block_at_its_effective_time_if_carried() {
     let mut network = Network::build(|_| {});
-    let mut motion = network.motion(vec![holding_limit(500)]);
-    motion.effective_at = network.now.plus_ms(HOUR_MS);
-    let number = network.must_settle(motion.clone());
-    assert_eq!(network.ledger.next_due(), Some(motion.lapses_at), "one of two votes");
+    let mut proposal = network.proposal(vec![holding_limit(500)]);
+    proposal.effective_at = network.now.plus_ms(HOUR_MS);
+    let number = network.must_settle(proposal.clone());
+    assert_eq!(network.ledger.next_due(), Some(proposal.expires_at), "one of two votes");
     network.must_settle(network.ballot(1, true, number));
-    assert_eq!((network.ledger.carried(number), network.ledger.next_due()), (true, Some(motion.effective_at)));
+    assert_eq!((network.ledger.approved(number), network.ledger.next_due()), (true, Some(proposal.effective_at)));
     network.wait(HOUR_MS - 1);
     assert_eq!(network.block(&[]).header.policy_version, 1);
     network.wait(1);
     let block = network.block(&[]);
     assert_eq!(
-        (block.header.policy_version, block.changes.motions_closed, fate(&network, number)),
-        (2, vec![number], Fate::Enacted)
+        (block.header.policy_version, block.changes.proposals_closed, status(&network, number)),
+        (2, vec![number], ProposalStatus::Enacted)
     );
-    assert_eq!(network.ledger.policy().in_force().in_force_since, motion.effective_at);
+    assert_eq!(network.ledger.policy().in_force().in_force_since, proposal.effective_at);
     assert_eq!(network.ledger.policy().version(1).unwrap().parameters.class(Class::HOUSEHOLD).holding_limit, None);
     assert_eq!(network.settle(network.ballot(2, false, number)), refused(Reason::ProposalClosed, 0, 0));
     assert_eq!(network.settle(network.ballot(2, true, 2)), refused(Reason::UnknownProposal, 0, 0));
@@ -456,7 +456,7 @@ fn a_motion_is_enacted_by_the_first_block_at_its_effective_time_if_carried() {
 #[test]
 fn a_motion_that_is_not_carried_in_time_lapses() {
     let mut network = Network::build(|_| {});
-    let number = network.must_settle(network.motion(vec![holding_limit(500)]));
+    let number = network.must_settle(network.proposal(vec![holding_limit(500)]));
     // Seat 1 thinks again before a block enacts it.
     let yes = unsigned(network.ballot(1, true, number));
     let mut no = network.ballot(1, false, number);
@@ -464,18 +464,18 @@ fn a_motion_that_is_not_carried_in_time_lapses() {
     network.block(&[yes, unsigned(no)]);
     network.wait(DAY_MS - 1);
     network.block(&[]);
-    assert_eq!(fate(&network, number), Fate::Open);
+    assert_eq!(status(&network, number), ProposalStatus::Open);
     network.wait(1);
     assert_eq!(network.block(&[]).header.policy_version, 1);
-    assert_eq!(fate(&network, number), Fate::Lapsed);
+    assert_eq!(status(&network, number), ProposalStatus::Expired);
 }
 
 #[test]
 fn a_motion_that_an_earlier_one_made_impossible_is_void() {
     let mut network = Network::build(|_| {});
-    let first = network.must_settle(network.motion(vec![Measure::AdmitMember(member(Role::Bank, 4))]));
-    let second =
-        network.must_settle(network.motion(vec![Measure::AdmitMember(member(Role::Bank, 4)), holding_limit(1)]));
+    let first = network.must_settle(network.proposal(vec![GovernanceAction::AdmitMember(member(Role::Bank, 4))]));
+    let second = network
+        .must_settle(network.proposal(vec![GovernanceAction::AdmitMember(member(Role::Bank, 4)), holding_limit(1)]));
     let mut ballots: Vec<Command> = Vec::new();
     for number in [first, second] {
         let mut ballot = network.ballot(1, true, number);
@@ -483,15 +483,15 @@ fn a_motion_that_an_earlier_one_made_impossible_is_void() {
         ballots.push(unsigned(ballot));
     }
     network.block(&ballots);
-    assert_eq!(network.block(&[]).changes.motions_closed, [first, second]);
-    assert_eq!((fate(&network, first), fate(&network, second)), (Fate::Enacted, Fate::Void));
-    assert_eq!(network.ledger.policy().in_force().version, 1, "a motion is enacted whole or not at all");
+    assert_eq!(network.block(&[]).changes.proposals_closed, [first, second]);
+    assert_eq!((status(&network, first), status(&network, second)), (ProposalStatus::Enacted, ProposalStatus::Void));
+    assert_eq!(network.ledger.policy().in_force().version, 1, "a proposal is enacted whole or not at all");
 }
 
 #[test]
 fn an_admitted_bank_has_a_treasury_and_may_act_at_once() {
     let mut network = Network::build(|_| {});
-    let number = network.must_settle(network.motion(vec![Measure::AdmitMember(member(Role::Bank, 7))]));
+    let number = network.must_settle(network.proposal(vec![GovernanceAction::AdmitMember(member(Role::Bank, 7))]));
     network.must_settle(network.ballot(2, true, number));
     let first = unsigned(network.opening(7, "alice", Class::HOUSEHOLD));
     let block = network.block(&[first]);
@@ -504,7 +504,7 @@ fn an_admitted_bank_has_a_treasury_and_may_act_at_once() {
 #[test]
 fn a_dismissed_bank_does_nothing_while_its_customers_keep_paying() {
     let (mut network, alice, bob) = alice_and_bob();
-    network.enact(vec![Measure::DismissMember { role: Role::Bank, id: MemberId(1) }]);
+    network.enact(vec![GovernanceAction::DismissMember { role: Role::Bank, id: MemberId(1) }]);
     assert_eq!(network.settle(network.opening(1, "carol", Class::HOUSEHOLD)), refused(Reason::UnknownMember, 0, 0));
     assert_eq!(network.settle(network.issuance(IssuanceKind::Issue, 1, 1)), refused(Reason::UnknownMember, 0, 0));
     assert_eq!(network.settle(network.defunding(alice, 1)), refused(Reason::BankNotActive, 0, 0));
@@ -515,84 +515,89 @@ fn a_dismissed_bank_does_nothing_while_its_customers_keep_paying() {
 #[test]
 fn a_dismissed_seats_vote_no_longer_counts() {
     let mut network = Network::build(|_| {});
-    let mut motion = network.motion(vec![holding_limit(500)]);
-    motion.effective_at = network.now.plus_ms(HOUR_MS);
-    let number = network.must_settle(motion);
+    let mut proposal = network.proposal(vec![holding_limit(500)]);
+    proposal.effective_at = network.now.plus_ms(HOUR_MS);
+    let number = network.must_settle(proposal);
     network.must_settle(network.ballot(2, true, number));
-    assert!(network.ledger.carried(number));
-    network.enact(vec![Measure::DismissMember { role: Role::Committee, id: MemberId(2) }]);
-    assert!(!network.ledger.carried(number));
+    assert!(network.ledger.approved(number));
+    network.enact(vec![GovernanceAction::DismissMember { role: Role::Committee, id: MemberId(2) }]);
+    assert!(!network.ledger.approved(number));
     assert_eq!(network.settle(network.ballot(2, true, number)), refused(Reason::UnknownMember, 0, 0));
 }
 
 #[test]
 fn the_committee_cannot_vote_the_network_out_of_action() {
     let mut network = Network::build(|_| {});
-    let dismiss = |role, id| Measure::DismissMember { role, id: MemberId(id) };
+    let dismiss = |role, id| GovernanceAction::DismissMember { role, id: MemberId(id) };
     let shared = Some(key("one node key for two").public_key());
-    let replace = |id| Measure::ReplaceKeys {
+    let replace = |id| GovernanceAction::ReplaceKeys {
         role: Role::Bank,
         id: MemberId(id),
         signing_key: key("new").public_key(),
         node_key: shared,
     };
     let unsound = cbdc_ledger::PublicKey([0; 32]);
-    let weak = |id| Measure::ReplaceKeys { role: Role::Bank, id: MemberId(id), signing_key: unsound, node_key: None };
-    let quota =
-        |bank| Measure::Policy(PolicyChange::IssuanceQuotaOfBank { bank: BankId(bank), quota: Some(amount(1)) });
-    for (measures, place) in [
-        (vec![Measure::Threshold(0)], 0),
-        (vec![Measure::Threshold(4)], 0),
+    let weak =
+        |id| GovernanceAction::ReplaceKeys { role: Role::Bank, id: MemberId(id), signing_key: unsound, node_key: None };
+    let quota = |bank| {
+        GovernanceAction::Policy(PolicyChange::IssuanceQuotaOfBank { bank: BankId(bank), quota: Some(amount(1)) })
+    };
+    for (actions, place) in [
+        (vec![GovernanceAction::Threshold(0)], 0),
+        (vec![GovernanceAction::Threshold(4)], 0),
         (vec![dismiss(Role::Committee, 0), dismiss(Role::Committee, 1)], 1),
         (vec![dismiss(Role::CentralBank, 0)], 0),
         (vec![holding_limit(1), dismiss(Role::Bank, 9)], 1),
-        (vec![Measure::AdmitMember(member(Role::Bank, 0))], 0),
-        (vec![Measure::AdmitMember(member(Role::Bank, 1))], 0),
+        (vec![GovernanceAction::AdmitMember(member(Role::Bank, 0))], 0),
+        (vec![GovernanceAction::AdmitMember(member(Role::Bank, 1))], 0),
         (vec![replace(1), replace(2)], 1),
         (vec![weak(1)], 0),
         (vec![quota(9)], 0),
     ] {
-        let outcome = network.settle(network.motion(measures.clone()));
-        assert_eq!(outcome, refused(Reason::MeasureUnacceptable, 0, place), "{measures:?}");
+        let outcome = network.settle(network.proposal(actions.clone()));
+        assert_eq!(outcome, refused(Reason::ActionUnacceptable, 0, place), "{actions:?}");
     }
-    network.must_settle(network.motion(vec![Measure::AdmitMember(member(Role::Committee, 3)), Measure::Threshold(4)]));
-    network.must_settle(network.motion(vec![Measure::AdmitMember(member(Role::Bank, 9)), quota(9)]));
+    network.must_settle(
+        network
+            .proposal(vec![GovernanceAction::AdmitMember(member(Role::Committee, 3)), GovernanceAction::Threshold(4)]),
+    );
+    network.must_settle(network.proposal(vec![GovernanceAction::AdmitMember(member(Role::Bank, 9)), quota(9)]));
 }
 
 #[test]
 fn so_many_proposals_may_be_open_and_no_more() {
     let mut network = Network::build(|_| {});
     (0..64).for_each(|_| {
-        network.must_settle(network.motion(vec![holding_limit(1)]));
+        network.must_settle(network.proposal(vec![holding_limit(1)]));
     });
-    assert_eq!(network.settle(network.motion(vec![holding_limit(1)])), refused(Reason::TooManyProposals, 64, 65));
+    assert_eq!(network.settle(network.proposal(vec![holding_limit(1)])), refused(Reason::TooManyProposals, 64, 65));
     network.wait(DAY_MS);
-    assert_eq!(network.block(&[]).changes.motions_closed.len(), 64);
-    network.must_settle(network.motion(vec![holding_limit(1)]));
+    assert_eq!(network.block(&[]).changes.proposals_closed.len(), 64);
+    network.must_settle(network.proposal(vec![holding_limit(1)]));
 }
 
 #[test]
 fn a_motion_that_could_never_be_enacted_in_time_is_refused() {
     let mut network = Network::build(|_| {});
     let now = network.now.0;
-    for (effective_at, lapses_at) in [(now, now - 1), (now + 2, now + 1)] {
-        let mut motion = network.motion(vec![holding_limit(1)]);
-        (motion.effective_at, motion.lapses_at) = (Timestamp(effective_at), Timestamp(lapses_at));
-        assert_eq!(network.settle(motion), refused(Reason::Expired, lapses_at, now));
+    for (effective_at, expires_at) in [(now, now - 1), (now + 2, now + 1)] {
+        let mut proposal = network.proposal(vec![holding_limit(1)]);
+        (proposal.effective_at, proposal.expires_at) = (Timestamp(effective_at), Timestamp(expires_at));
+        assert_eq!(network.settle(proposal), refused(Reason::Expired, expires_at, now));
     }
 }
 
-// Keys that change while a command is under way.
+// Keys that change while a command is in flight.
 
 #[test]
 fn a_certificate_of_a_replaced_registrar_key_is_refused_and_uses_no_number() {
     let mut network = Network::build(|_| {});
-    let under_way = network.opening(1, "alice", Class::HOUSEHOLD);
+    let in_flight = network.opening(1, "alice", Class::HOUSEHOLD);
     let (role, id, signing_key) = (Role::Registrar, MemberId(0), key("a new desk").public_key());
-    network.enact(vec![Measure::ReplaceKeys { role, id, signing_key, node_key: None }]);
+    network.enact(vec![GovernanceAction::ReplaceKeys { role, id, signing_key, node_key: None }]);
     // The key that could verify the certificate in an audit is gone, so the command has no effect at all.
     let directory = KeyDirectory::of(&network.ledger);
-    let commands = [network.sign(under_way, "bank-1")];
+    let commands = [network.sign(in_flight, "bank-1")];
     let block = network.block(&commands);
     assert_eq!(block.outcomes, [refused(Reason::UnknownRegistrar, 0, 0)]);
     let bytes = proposal(network.now, &commands);

@@ -3,18 +3,18 @@
 //! A block is kept in three places that height joins: the signed header (with the log index of its proposal), the
 //! outcomes, and the proposal itself, which the central bank keeps in its ordered log and a bank beside its replica;
 //! [`ProposalSource`] hides which. Headers and outcomes can be made again from the proposals, so writing them needs no
-//! fsync. A bank that keeps its own part of the chain has its extract instead of outcomes and proposal. Every record is checked when it is read; a flipped bit is named by its height.
+//! fsync. A bank that keeps its own part of the chain has its filtered block instead of outcomes and proposal. Every record is checked when it is read; a flipped bit is named by its height.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use cbdc_ledger::block::command_leaves;
+use cbdc_ledger::block_proposal::BlockProposal;
 use cbdc_ledger::encoding::{DecodeError, Reader, Writer};
 use cbdc_ledger::outcome::OUTCOME_BYTES;
-use cbdc_ledger::proposal::Proposal;
 use cbdc_ledger::{Height, Outcome, Receipt, SignedHeader};
 use cbdc_proto::convert::outcomes_to_bytes;
-use cbdc_storage::{Column, Direction, HeaderRoom, KeyRange, Store, StoreError, StoredHeader, WriteBatch, sealed};
+use cbdc_storage::{Column, Direction, HeaderStore, KeyRange, Store, StoreError, StoredHeader, WriteBatch, sealed};
 
 /// Where proposals are kept.
 pub trait ProposalSource: Send + Sync + 'static {
@@ -42,13 +42,13 @@ pub struct BlockParts {
 
 pub struct Archive {
     store: Arc<dyn Store>,
-    headers: HeaderRoom,
+    headers: HeaderStore,
     proposals: Arc<dyn ProposalSource>,
 }
 
 impl Archive {
     pub fn new(store: Arc<dyn Store>, proposals: Arc<dyn ProposalSource>) -> Archive {
-        Archive { headers: HeaderRoom::new(store.clone()), store, proposals }
+        Archive { headers: HeaderStore::new(store.clone()), store, proposals }
     }
 
     pub fn store(&self) -> &Arc<dyn Store> {
@@ -70,30 +70,30 @@ impl Archive {
         let mut encoded = Writer::with_capacity(1024);
         header.encode(&mut encoded);
         let height = header.header.height.0;
-        HeaderRoom::put(batch, &StoredHeader { height, log_index, header: encoded.finish().into() });
+        HeaderStore::put(batch, &StoredHeader { height, log_index, header: encoded.finish().into() });
     }
 
-    /// Adds a block's header and a bank's extract of it to a batch: all that a bank keeps of its own part of the chain.
-    pub fn put_extract(batch: &mut WriteBatch, header: &SignedHeader, extract: &[u8]) {
+    /// Adds a block's header and a bank's filtered block of it to a batch: all that a bank keeps of its own part of the chain.
+    pub fn put_filtered_block(batch: &mut WriteBatch, header: &SignedHeader, filtered_block: &[u8]) {
         Archive::put_header(batch, header, 0);
         let key = header.header.height.0.to_be_bytes();
-        batch.put(Column::Extracts, key, sealed::seal(&key, extract));
+        batch.put(Column::FilteredBlocks, key, sealed::seal(&key, filtered_block));
     }
 
-    /// Whether extracts are kept here instead of whole blocks.
-    pub fn keeps_extracts(&self) -> Result<bool, ArchiveError> {
-        Ok(!self.store.collect(Column::Extracts, &KeyRange::all(), Direction::Forward, 1)?.is_empty())
+    /// Whether filtered blocks are kept here instead of whole blocks.
+    pub fn keeps_filtered_blocks(&self) -> Result<bool, ArchiveError> {
+        Ok(!self.store.collect(Column::FilteredBlocks, &KeyRange::all(), Direction::Forward, 1)?.is_empty())
     }
 
-    /// The header of a block and this bank's extract of it. `None` where there is none, or where whole blocks are kept.
-    pub fn extract(&self, height: Height) -> Result<Option<(SignedHeader, Bytes)>, ArchiveError> {
+    /// The header of a block and this bank's filtered block of it. `None` where there is none, or where whole blocks are kept.
+    pub fn filtered_block(&self, height: Height) -> Result<Option<(SignedHeader, Bytes)>, ArchiveError> {
         // First what only few nodes have: the others look no further.
-        let Some(record) = self.store.get(Column::Extracts, &height.0.to_be_bytes())? else { return Ok(None) };
+        let Some(record) = self.store.get(Column::FilteredBlocks, &height.0.to_be_bytes())? else { return Ok(None) };
         let Some((header, _)) = self.header(height)? else { return Ok(None) };
-        let extract = sealed::open(&height.0.to_be_bytes(), &record)
-            .map_err(|error| ArchiveError::Damaged { height, what: format!("its extract: {error}") })?;
-        let extract = record.slice_ref(extract);
-        Ok(Some((header, extract)))
+        let filtered_block = sealed::open(&height.0.to_be_bytes(), &record)
+            .map_err(|error| ArchiveError::Damaged { height, what: format!("its filtered block: {error}") })?;
+        let filtered_block = record.slice_ref(filtered_block);
+        Ok(Some((header, filtered_block)))
     }
 
     /// The signed header at a height and the log index of its proposal.
@@ -125,7 +125,7 @@ impl Archive {
     /// The receipt of one command.
     pub fn receipt(&self, height: Height, index: u32) -> Result<Option<Receipt>, ArchiveError> {
         let Some(parts) = self.block(height)? else { return Ok(None) };
-        let proposal = Proposal::decode(&parts.proposal).map_err(|error| damaged(height, &error))?;
+        let proposal = BlockProposal::decode(&parts.proposal).map_err(|error| damaged(height, &error))?;
         let outcomes = decode_outcomes(&parts.outcomes).map_err(|error| damaged(height, &error))?;
         if outcomes.len() != proposal.commands.len() {
             let what = format!("it has {} commands and {} outcomes", proposal.commands.len(), outcomes.len());

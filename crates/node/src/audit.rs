@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::encoding::hex;
-use cbdc_ledger::extract::OwnCommand;
+use cbdc_ledger::filtered_block::OwnCommand;
 use cbdc_ledger::{Block, Genesis, Header, Height, Ledger, Outcome, VerifiedProposal};
 use cbdc_proto::convert::header_from_message;
 use cbdc_proto::v1;
@@ -219,8 +219,8 @@ pub fn audit_store(
         Arc::new(ProposalsByHeight(store.clone()))
     };
     let archive = Archive::new(store.clone(), proposals);
-    if archive.keeps_extracts().unwrap_or(false) {
-        return audit_own_part(&archive, genesis, progress);
+    if archive.keeps_filtered_blocks().unwrap_or(false) {
+        return audit_partial_replica(&archive, genesis, progress);
     }
     let mut auditor = Auditor::new(genesis)?;
     let newest = match archive.newest() {
@@ -243,19 +243,19 @@ pub fn audit_store(
 }
 
 /// Audits what a bank has that keeps its own part of the chain: headers, their signatures, and that the bank's accounts are
-/// those that the headers prove. Commands are those of the bank's extracts; wallets and holders are its own.
-fn audit_own_part(
+/// those that the headers prove. Commands are those of the bank's filtered blocks; wallets and holders are its own.
+fn audit_partial_replica(
     archive: &Archive,
     genesis: Genesis,
     progress: &mut dyn FnMut(Height, Height),
 ) -> Result<AuditReport, AuditError> {
-    let first = archive.extract(Height(1)).ok().flatten();
-    let bank = first.and_then(|(_, extract)| cbdc_ledger::extract::bank_of(&extract));
+    let first = archive.filtered_block(Height(1)).ok().flatten();
+    let bank = first.and_then(|(_, filtered_block)| cbdc_ledger::filtered_block::bank_of(&filtered_block));
     let mut ledger = Ledger::of_bank(genesis, bank.unwrap_or_default())?;
     let (mut verified, mut finding) = (Verified { tip: *ledger.tip(), commands: 0, settled: 0 }, None);
     let newest = archive.newest().unwrap_or_default().unwrap_or_default();
     while ledger.height() < newest && finding.is_none() {
-        match follow_own_part(archive, &mut ledger) {
+        match follow_partial_replica(archive, &mut ledger) {
             Ok(followed) => {
                 verified.tip = *ledger.tip();
                 verified.count(followed.iter().map(|own| &own.outcome));
@@ -267,13 +267,13 @@ fn audit_own_part(
     Ok(verified.report(&ledger, finding.into_iter().collect()))
 }
 
-/// Verifies the next extract of an archive and follows it.
-pub fn follow_own_part(archive: &Archive, ledger: &mut Ledger) -> Result<Vec<OwnCommand>, String> {
-    let found = archive.extract(ledger.height().next()).map_err(|error| error.to_string())?;
-    let (header, extract) = found.ok_or("its header or its extract is missing")?;
+/// Verifies the next filtered block of an archive and follows it.
+pub fn follow_partial_replica(archive: &Archive, ledger: &mut Ledger) -> Result<Vec<OwnCommand>, String> {
+    let found = archive.filtered_block(ledger.height().next()).map_err(|error| error.to_string())?;
+    let (header, filtered_block) = found.ok_or("its header or its filtered block is missing")?;
     let (network, required) = (ledger.network(), ledger.genesis().header_signatures);
     header.check_by_members(network, required, ledger.members()).map_err(|error| error.to_string())?;
-    let followed = ledger.follow(&header.header, &extract).map_err(|error| error.to_string())?;
+    let followed = ledger.follow(&header.header, &filtered_block).map_err(|error| error.to_string())?;
     Ok(followed.commands)
 }
 

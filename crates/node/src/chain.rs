@@ -15,14 +15,14 @@ use cbdc_proto::convert::{header_to_message, receipt_to_message};
 use cbdc_proto::status::{not_found, unavailable};
 use cbdc_proto::transport::Peer;
 use cbdc_proto::v1;
-use cbdc_storage::CheckpointRoom;
+use cbdc_storage::CheckpointStore;
 use futures::Stream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::archive::{Archive, ArchiveError, BlockParts};
-use crate::extracts::Extracts;
+use crate::filtered_blocks::FilteredBlocks;
 use crate::membership::Membership;
 use crate::state::LedgerHandle;
 
@@ -31,14 +31,14 @@ const RECENT_BLOCKS: usize = 512;
 /// Bytes of blocks kept in memory.
 pub(crate) const RECENT_BYTES: usize = 64 * 1024 * 1024;
 
-/// What each byte of extracts adds to the pause after them. Those of blocks sealed meanwhile leave together: a message costs both
+/// What each byte of filtered blocks adds to the pause after them. Those of blocks sealed meanwhile leave together: a message costs both
 /// of its ends as much as some hundred payments in it do. On a quiet network a bank sees every block at once.
 const PAUSE_PER_EXTRACT_BYTE: Duration = Duration::from_micros(1);
 /// The longest pause: on a busy network a bank's view is that much older, and so is what it tells only when its own part of the
 /// chain shows it (fundings, defundings, top-ups). Answers to payments on a stream do not come this way.
 const EXTRACTS_PAUSE_MAX: Duration = Duration::from_millis(20);
 
-/// The newest blocks, or extracts of them, as messages in the order of heights.
+/// The newest blocks, or filtered blocks of them, as messages in the order of heights.
 pub(crate) struct Ring<M> {
     entries: VecDeque<(Height, M, usize)>,
     bytes: usize,
@@ -104,8 +104,8 @@ pub struct ChainService {
     pub archive: Arc<Archive>,
     pub recent: RecentBlocks,
     pub membership: Membership,
-    /// Where extracts come from; only the central bank makes them.
-    pub extracts: Option<Extracts>,
+    /// Where filtered blocks come from; only the central bank makes them.
+    pub filtered_blocks: Option<FilteredBlocks>,
 }
 
 impl ChainService {
@@ -141,7 +141,7 @@ async fn goes_on(announced: &mut watch::Receiver<Height>, closed: &CancellationT
     }
 }
 
-/// The pause after so many bytes of extracts.
+/// The pause after so many bytes of filtered blocks.
 fn pause_after(bytes: usize) -> Duration {
     let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
     PAUSE_PER_EXTRACT_BYTE.saturating_mul(bytes).min(EXTRACTS_PAUSE_MAX)
@@ -217,18 +217,19 @@ impl v1::chain_server::Chain for ChainService {
         })))
     }
 
-    type FollowExtractsStream = Reply<v1::BlockExtract>;
+    type FollowFilteredBlocksStream = Reply<v1::FilteredBlock>;
 
-    async fn follow_extracts(
+    async fn follow_filtered_blocks(
         &self,
-        request: Request<v1::FollowExtractsRequest>,
-    ) -> Result<Response<Self::FollowExtractsStream>, Status> {
+        request: Request<v1::FollowFilteredBlocksRequest>,
+    ) -> Result<Response<Self::FollowFilteredBlocksStream>, Status> {
         let (_, member) = self.membership.require(&request, &[Role::Bank])?;
         let peer = Peer::of(&request);
-        let extracts = self.extracts.clone();
-        let extracts = extracts.ok_or_else(|| Status::failed_precondition("only the central bank makes extracts"))?;
+        let filtered_blocks = self.filtered_blocks.clone();
+        let filtered_blocks = filtered_blocks
+            .ok_or_else(|| Status::failed_precondition("only the central bank makes filtered blocks"))?;
         let bank = BankId(member.0);
-        extracts.asked_for(bank);
+        filtered_blocks.asked_for(bank);
         let mut next = Height(request.into_inner().from_height.max(1));
         let mut announced = self.ledger.announced();
         let closed = self.ledger.closed().clone();
@@ -241,15 +242,15 @@ impl v1::chain_server::Chain for ChainService {
                 let mut sent_bytes = 0;
                 while next <= newest {
                     membership.require_peer(&peer, &[Role::Bank])?;
-                    if let Some(extract) = extracts.get(bank, next) {
-                        sent_bytes += extract.extract.len();
-                        yield extract;
+                    if let Some(filtered_block) = filtered_blocks.get(bank, next) {
+                        sent_bytes += filtered_block.filtered_block.len();
+                        yield filtered_block;
                         next = next.next();
                         continue;
                     }
-                    let mut again = extracts.make_again(&archive, &genesis, bank, (next, newest)).await;
-                    while let Some(extract) = again.recv().await {
-                        yield extract?;
+                    let mut again = filtered_blocks.make_again(&archive, &genesis, bank, (next, newest)).await;
+                    while let Some(filtered_block) = again.recv().await {
+                        yield filtered_block?;
                         next = next.next();
                     }
                 }
@@ -278,7 +279,7 @@ impl v1::chain_server::Chain for ChainService {
     ) -> Result<Response<Self::GetCheckpointStream>, Status> {
         require_member(&self.membership, &request)?;
         self.require_blocks()?;
-        let room = CheckpointRoom::new(self.archive.store().clone());
+        let room = CheckpointStore::new(self.archive.store().clone());
         let failed = |error: cbdc_storage::StoreError| Status::data_loss(error.to_string());
         let manifest = room.latest().map_err(failed)?.ok_or_else(|| not_found("there is no checkpoint yet"))?;
         Ok(Response::new(Box::pin(async_stream::try_stream! {

@@ -10,7 +10,7 @@
 //! | [`recovery`] | checkpoints: writing one, starting from one |
 //! | [`checkpoints`] | when one falls due, and the thread that writes it |
 //! | [`chain`] | the chain service, the same on every node |
-//! | [`extracts`] | what banks get that keep their own part of the chain |
+//! | [`filtered_blocks`] | what banks get that keep their own part of the chain |
 //! | [`views`] | what a ledger shows of a wallet, in messages |
 //! | [`audit`] | verifying a chain from genesis |
 //! | [`server`] | serving gRPC with bounded everything, health and reflection |
@@ -23,7 +23,7 @@ pub mod audit;
 pub mod chain;
 pub mod checkpoints;
 pub mod config;
-pub mod extracts;
+pub mod filtered_blocks;
 pub mod membership;
 pub mod recovery;
 pub mod server;
@@ -35,6 +35,6 @@ pub use archive::{Archive, ArchiveError, BlockParts, ProposalSource};
 pub use chain::ChainService;
 pub use checkpoints::Checkpoints;
 pub use config::{ConfigError, load_config};
-pub use extracts::Extracts;
+pub use filtered_blocks::FilteredBlocks;
 pub use membership::Membership;
 pub use state::LedgerHandle;

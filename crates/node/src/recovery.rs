@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use cbdc_ledger::checkpoint::{CheckpointError, Frozen, Loader};
 use cbdc_ledger::{Genesis, Height, Ledger};
-use cbdc_storage::{CheckpointManifest, CheckpointRoom, CheckpointWriter, LogPosition, Store, StoreError};
+use cbdc_storage::{CheckpointManifest, CheckpointStore, CheckpointWriter, LogPosition, Store, StoreError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RecoveryError {
@@ -27,7 +27,7 @@ pub enum RecoveryError {
 
 /// The ledger to start from, and the checkpoint that it came from, if there was one.
 pub fn load(store: &Arc<dyn Store>, genesis: Genesis) -> Result<(Ledger, Option<CheckpointManifest>), RecoveryError> {
-    let room = CheckpointRoom::new(store.clone());
+    let room = CheckpointStore::new(store.clone());
     let Some(manifest) = room.latest()? else { return Ok((Ledger::new(genesis)?, None)) };
     let height = Height(manifest.height);
     let mut loader = Loader::default();

@@ -6,7 +6,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use cbdc_ledger::checkpoint::Frozen;
-use cbdc_ledger::extract::{ExtractError, Followed};
+use cbdc_ledger::filtered_block::{AppliedBlock, FilteredBlockError};
 use cbdc_ledger::{Block, Header, Height, Ledger, VerifiedProposal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -36,15 +36,15 @@ impl LedgerHandle {
         then(&ledger, block)
     }
 
-    /// Follows the next extract and lets `then` see the ledger after it. Only the thread that follows the chain calls this.
+    /// Follows the next filtered block and lets `then` see the ledger after it. Only the thread that follows the chain calls this.
     pub fn follow(
         &self,
         header: &Header,
-        extract: &[u8],
-        then: impl FnOnce(&Ledger, &Followed),
-    ) -> Result<Followed, ExtractError> {
+        filtered_block: &[u8],
+        then: impl FnOnce(&Ledger, &AppliedBlock),
+    ) -> Result<AppliedBlock, FilteredBlockError> {
         let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
-        let followed = ledger.follow(header, extract)?;
+        let followed = ledger.follow(header, filtered_block)?;
         then(&ledger, &followed);
         Ok(followed)
     }

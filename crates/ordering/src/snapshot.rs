@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
-use cbdc_storage::{CheckpointManifest, CheckpointRoom, CheckpointWriter, Store, StoreError};
+use cbdc_storage::{CheckpointManifest, CheckpointStore, CheckpointWriter, Store, StoreError};
 use tokio::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 
 use crate::types::Position;
@@ -41,13 +41,13 @@ pub trait SnapshotSource: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct CheckpointSnapshots {
     store: Arc<dyn Store>,
-    room: CheckpointRoom,
+    room: CheckpointStore,
 }
 
 impl CheckpointSnapshots {
     /// Snapshots from the checkpoints in `store`.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        CheckpointSnapshots { room: CheckpointRoom::new(store.clone()), store }
+        CheckpointSnapshots { room: CheckpointStore::new(store.clone()), store }
     }
 }
 

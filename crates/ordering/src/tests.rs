@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cbdc_storage::{
-    CheckpointManifest, CheckpointRoom, CheckpointWriter, Column, Fault, MemoryStore, RocksStore, Store, StoreError,
+    CheckpointManifest, CheckpointStore, CheckpointWriter, Column, Fault, MemoryStore, RocksStore, Store, StoreError,
 };
 use openraft::testing::{StoreBuilder, Suite};
 use tokio::sync::watch;
@@ -20,7 +20,7 @@ use crate::snapshot::{CheckpointSnapshots, SnapshotSource};
 use crate::state_machine::StateMachine;
 use crate::types::{MemberId, Position, RaftIoError, RaftStorageError, Types};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn bytes(text: impl ToString) -> Bytes {
     Bytes::from(text.to_string())
@@ -34,7 +34,7 @@ async fn start(store: &Arc<impl Store>, resume_after: Option<Position>) -> (Orde
 async fn receive(receiver: &mut CommittedReceiver, count: usize) -> Vec<(Position, Bytes)> {
     let mut received = Vec::new();
     while received.len() < count {
-        let next = tokio::time::timeout(PATIENCE, receiver.recv()).await.expect("a proposal is delivered in time");
+        let next = tokio::time::timeout(TIMEOUT, receiver.recv()).await.expect("a proposal is delivered in time");
         let committed = next.unwrap().expect("ordering goes on");
         received.push((committed.position, committed.proposal));
     }
@@ -324,7 +324,7 @@ async fn a_checkpoint_moves_the_marker_and_the_archive_stays() {
     ordering.checkpoint_taken(at).await.unwrap();
     let mut metrics = ordering.raft().metrics();
     let purged = metrics.wait_for(|metrics| metrics.purged.is_some_and(|purged| purged.index == at.index));
-    tokio::time::timeout(PATIENCE, purged).await.expect("the marker moves").unwrap();
+    tokio::time::timeout(TIMEOUT, purged).await.expect("the marker moves").unwrap();
     assert_eq!(ordering.state().checkpoint, Some(at));
     for (position, proposal) in &delivered {
         assert_eq!(ordering.read_proposal(position.index).unwrap().as_ref(), Some(proposal));
@@ -374,7 +374,7 @@ async fn a_flipped_bit_in_the_log_is_named_and_nothing_behind_it_is_delivered() 
     );
     let mut seen = 0;
     let error = loop {
-        match tokio::time::timeout(PATIENCE, receiver.recv()).await.unwrap() {
+        match tokio::time::timeout(TIMEOUT, receiver.recv()).await.unwrap() {
             Ok(Some(committed)) => {
                 assert_eq!((committed.position, committed.proposal), delivered[seen]);
                 seen += 1;
@@ -469,7 +469,7 @@ async fn start_member(
 
 /// Proposes to whoever leads, until one of `members` acknowledges.
 async fn propose_to_leader(members: &BTreeMap<MemberId, Member>, proposal: Bytes) -> (MemberId, Position) {
-    let deadline = std::time::Instant::now() + PATIENCE;
+    let deadline = std::time::Instant::now() + TIMEOUT;
     loop {
         assert!(std::time::Instant::now() < deadline, "somebody leads in time");
         for (number, member) in members {
@@ -562,13 +562,13 @@ async fn a_member_too_far_behind_gets_the_checkpoint_and_then_the_log() {
         let mut metrics = member.ordering.raft().metrics();
         let applied =
             metrics.wait_for(|metrics| metrics.last_applied.is_some_and(|applied| applied.index >= position.index));
-        tokio::time::timeout(PATIENCE, applied).await.unwrap().unwrap();
+        tokio::time::timeout(TIMEOUT, applied).await.unwrap().unwrap();
         let mut writer = CheckpointWriter::begin(member.store.clone(), 11).unwrap();
         writer.chunk(b"the ledger").unwrap();
         writer.finish(position, [5; 32], b"").unwrap();
         member.ordering.checkpoint_taken(position).await.unwrap();
         let purged = metrics.wait_for(|metrics| metrics.purged.is_some_and(|purged| purged.index == position.index));
-        tokio::time::timeout(PATIENCE, purged).await.unwrap().unwrap();
+        tokio::time::timeout(TIMEOUT, purged).await.unwrap().unwrap();
     }
     wires.connect(behind, members[&behind].ordering.raft());
     let (_, last) = propose_to_leader(&members, bytes("behind the checkpoint")).await;
@@ -578,7 +578,7 @@ async fn a_member_too_far_behind_gets_the_checkpoint_and_then_the_log() {
     while history.last().is_none_or(|(position, _): &(Position, Bytes)| *position < last) {
         history.extend(receive(&mut member.receiver, 1).await);
     }
-    let installed = CheckpointRoom::new(member.store.clone()).latest().unwrap().expect("the checkpoint was installed");
+    let installed = CheckpointStore::new(member.store.clone()).latest().unwrap().expect("the checkpoint was installed");
     assert_eq!((installed.position, installed.root), (position, [5; 32]));
     assert_eq!(history.last(), Some(&(last, bytes("behind the checkpoint"))));
     assert!(history.iter().all(|(delivered, _)| *delivered <= members[&leader].ordering.state().applied.unwrap()));

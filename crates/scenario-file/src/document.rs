@@ -14,7 +14,7 @@ use crate::error::{Mistake, ScenarioError};
 
 /// A stretch of one source, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct Span {
     source: usize,
     start: usize,
     end: usize,
@@ -23,7 +23,7 @@ pub struct Place {
 /// A value and where it stands.
 #[derive(Debug, Clone)]
 pub struct Node {
-    pub place: Place,
+    pub place: Span,
     pub value: Value,
 }
 
@@ -45,7 +45,7 @@ pub type Table = BTreeMap<String, Entry>;
 /// One `key = value`.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    pub key_place: Place,
+    pub key_place: Span,
     pub node: Node,
 }
 
@@ -70,10 +70,10 @@ impl Document {
     pub fn parse(name: &str, text: &str) -> Result<Self, ScenarioError> {
         let mut document = Self {
             sources: vec![Source { name: name.to_owned(), text: text.to_owned() }],
-            root: Node { place: Place { source: 0, start: 0, end: 0 }, value: Value::Table(Table::new()) },
+            root: Node { place: Span { source: 0, start: 0, end: 0 }, value: Value::Table(Table::new()) },
         };
         let parsed = DeTable::parse(text).map_err(|error| document.syntax(0, 0, &error))?;
-        let place = Place { source: 0, start: 0, end: 0 };
+        let place = Span { source: 0, start: 0, end: 0 };
         document.root = Node { place, value: Value::Table(table(parsed.into_inner(), 0, 0)) };
         Ok(document)
     }
@@ -95,13 +95,13 @@ impl Document {
         let node = match DeValue::parse(value) {
             Ok(parsed) => convert(parsed, source, at),
             Err(_) => {
-                Node { place: Place { source, start: at, end: at + value.len() }, value: Value::Text(value.to_owned()) }
+                Node { place: Span { source, start: at, end: at + value.len() }, value: Value::Text(value.to_owned()) }
             }
         };
         let mut steps = Vec::new();
         let mut start = 0;
         for step in key.split('.') {
-            steps.push((step, Place { source, start, end: start + step.len() }));
+            steps.push((step, Span { source, start, end: start + step.len() }));
             start += step.len() + 1;
         }
         let mut root = std::mem::replace(&mut self.root, node.clone());
@@ -113,7 +113,7 @@ impl Document {
     /// A mistake at `place`, ready to be shown.
     pub fn mistake(
         &self,
-        place: Place,
+        place: Span,
         expected: impl Into<String>,
         found: impl Into<String>,
         suggestion: Option<String>,
@@ -140,7 +140,7 @@ impl Document {
 
     fn syntax(&self, source: usize, at: usize, error: &toml::de::Error) -> ScenarioError {
         let Range { start, end } = error.span().unwrap_or(0..0);
-        let place = Place { source, start: start + at, end: end + at };
+        let place = Span { source, start: start + at, end: end + at };
         self.mistake(place, "valid TOML", error.message().replace('\n', "; "), None)
     }
 }
@@ -158,9 +158,9 @@ pub fn describe(value: &Value) -> String {
     }
 }
 
-type Obstacle = (Place, String, String);
+type Obstacle = (Span, String, String);
 
-fn place_at(node: &mut Node, steps: &[(&str, Place)], new: Node) -> Result<(), Obstacle> {
+fn place_at(node: &mut Node, steps: &[(&str, Span)], new: Node) -> Result<(), Obstacle> {
     let Some(((step, step_place), rest)) = steps.split_first() else {
         *node = new;
         return Ok(());
@@ -191,7 +191,7 @@ fn table(parsed: DeTable<'_>, source: usize, at: usize) -> Table {
     parsed
         .into_iter()
         .map(|(key, value)| {
-            let key_place = Place { source, start: key.span().start + at, end: key.span().end + at };
+            let key_place = Span { source, start: key.span().start + at, end: key.span().end + at };
             (key.into_inner().into_owned(), Entry { key_place, node: convert(value, source, at) })
         })
         .collect()
@@ -199,7 +199,7 @@ fn table(parsed: DeTable<'_>, source: usize, at: usize) -> Table {
 
 fn convert(parsed: Spanned<DeValue<'_>>, source: usize, at: usize) -> Node {
     let Range { start, end } = parsed.span();
-    let place = Place { source, start: start + at, end: end + at };
+    let place = Span { source, start: start + at, end: end + at };
     let value = match parsed.into_inner() {
         DeValue::String(text) => Value::Text(text.into_owned()),
         DeValue::Integer(integer) => match i128::from_str_radix(integer.as_str(), integer.radix()) {

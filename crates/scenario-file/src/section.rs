@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use crate::document::{Document, Node, Place, Table, Value, describe};
+use crate::document::{Document, Node, Span, Table, Value, describe};
 use crate::error::ScenarioError;
 use crate::suggestion::nearest;
 
@@ -16,7 +16,7 @@ type Result<T> = std::result::Result<T, ScenarioError>;
 pub struct Section<'a> {
     document: &'a Document,
     name: String,
-    place: Place,
+    place: Span,
     entries: Option<&'a Table>,
     known: Vec<&'static str>,
     elsewhere: Vec<(&'static str, String)>,
@@ -232,7 +232,7 @@ impl<'a> Section<'a> {
         ))
     }
 
-    fn below(&self, name: String, place: Place, entries: Option<&'a Table>) -> Section<'a> {
+    fn below(&self, name: String, place: Span, entries: Option<&'a Table>) -> Section<'a> {
         Section { document: self.document, name, place, entries, known: Vec::new(), elsewhere: Vec::new() }
     }
 }

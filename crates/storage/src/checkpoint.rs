@@ -127,7 +127,7 @@ impl CheckpointWriter {
     /// # Errors
     /// [`StoreError::CheckpointExists`] if there is a finished one at this height.
     pub fn begin(store: Arc<dyn Store>, height: CheckpointId) -> Result<Self, StoreError> {
-        let finished = CheckpointRoom::new(store.clone()).heights()?;
+        let finished = CheckpointStore::new(store.clone()).heights()?;
         if finished.contains(&height) {
             return Err(StoreError::CheckpointExists { height });
         }
@@ -173,7 +173,7 @@ impl CheckpointWriter {
     }
 
     fn remove_old(&self) -> Result<(), StoreError> {
-        let finished = CheckpointRoom::new(self.store.clone()).heights()?;
+        let finished = CheckpointStore::new(self.store.clone()).heights()?;
         let newest = &finished[finished.len().saturating_sub(KEPT)..];
         remove_all_but(self.store.as_ref(), newest)?;
         self.store.reclaim(Column::Checkpoint, &KeyRange::all())
@@ -182,14 +182,14 @@ impl CheckpointWriter {
 
 /// The checkpoints of one store.
 #[derive(Debug, Clone)]
-pub struct CheckpointRoom {
+pub struct CheckpointStore {
     store: Arc<dyn Store>,
 }
 
-impl CheckpointRoom {
+impl CheckpointStore {
     /// The checkpoints kept in `store`.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        CheckpointRoom { store }
+        CheckpointStore { store }
     }
 
     /// The heights of all finished checkpoints, oldest first.
@@ -352,7 +352,7 @@ mod tests {
 
     fn read(store: &Arc<MemoryStore>, manifest: &CheckpointManifest) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut found = Vec::new();
-        CheckpointRoom::new(store.clone()).read_chunks(manifest, |chunk| {
+        CheckpointStore::new(store.clone()).read_chunks(manifest, |chunk| {
             found.push(chunk.to_vec());
             ControlFlow::Continue(())
         })?;
@@ -360,7 +360,7 @@ mod tests {
     }
 
     fn latest(store: &Arc<MemoryStore>) -> Option<CheckpointManifest> {
-        CheckpointRoom::new(store.clone()).latest().unwrap()
+        CheckpointStore::new(store.clone()).latest().unwrap()
     }
 
     #[test]
@@ -372,7 +372,7 @@ mod tests {
             assert_eq!(latest(&store), Some(manifest.clone()));
             assert_eq!(read(&store, &manifest).unwrap(), chunks(height));
         }
-        let room = CheckpointRoom::new(store.clone());
+        let room = CheckpointStore::new(store.clone());
         assert_eq!(room.heights().unwrap(), [30, 40]);
         let older = room.manifest(30).unwrap().unwrap();
         assert_eq!(read(&store, &older).unwrap(), chunks(30));
@@ -405,7 +405,7 @@ mod tests {
                     Err(_) => assert!(found.height == 20 || found.height == 30),
                 }
                 assert_eq!(read(&store, &found).unwrap(), chunks(found.height), "step {step}, {fault:?}");
-                let before = CheckpointRoom::new(store.clone()).manifest(if found.height == 30 { 20 } else { 10 });
+                let before = CheckpointStore::new(store.clone()).manifest(if found.height == 30 { 20 } else { 10 });
                 if let Some(before) = before.unwrap() {
                     assert_eq!(read(&store, &before).unwrap(), chunks(before.height));
                 }
@@ -448,7 +448,7 @@ mod tests {
         assert_eq!(take(&store, 10).unwrap_err(), StoreError::CheckpointExists { height: 10 });
         let max = take(&store, u64::MAX).unwrap();
         assert_eq!(read(&store, &max).unwrap(), chunks(u64::MAX));
-        assert!(read(&store, &CheckpointRoom::new(store.clone()).manifest(10).unwrap().unwrap()).is_ok());
+        assert!(read(&store, &CheckpointStore::new(store.clone()).manifest(10).unwrap().unwrap()).is_ok());
     }
 
     #[test]
@@ -459,7 +459,7 @@ mod tests {
         for (key, value) in records {
             for bit in 0..value.len() * 8 {
                 store.flip_bit(Column::Checkpoint, &key, bit);
-                let room = CheckpointRoom::new(store.clone());
+                let room = CheckpointStore::new(store.clone());
                 if key[0] == MANIFEST {
                     assert!(matches!(room.latest(), Err(StoreError::DamagedManifest { height: 10, .. })), "bit {bit}");
                 } else {

@@ -13,7 +13,7 @@ use crate::error::StoreError;
 use crate::sealed;
 use crate::store::{Column, Direction, KeyRange, Store, WriteBatch};
 
-/// Raised whenever what a node keeps beside its headers (outcomes, extracts, history) changes its form.
+/// Raised whenever what a node keeps beside its headers (outcomes, filtered blocks, history) changes its form.
 const VERSION: u8 = 3;
 const PREFIX_BYTES: usize = 1 + 8;
 
@@ -30,14 +30,14 @@ pub struct StoredHeader {
 
 /// The headers of one store.
 #[derive(Debug, Clone)]
-pub struct HeaderRoom {
+pub struct HeaderStore {
     store: Arc<dyn Store>,
 }
 
-impl HeaderRoom {
+impl HeaderStore {
     /// The headers kept in `store`.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        HeaderRoom { store }
+        HeaderStore { store }
     }
 
     /// Adds the header to `batch`, so that it is written together with what belongs to it.
@@ -138,14 +138,14 @@ mod tests {
         StoredHeader { height, log_index: height * 2 + 3, header: Bytes::from(format!("header {height}")) }
     }
 
-    fn room_with(heights: Range<u64>) -> (Arc<MemoryStore>, HeaderRoom) {
+    fn room_with(heights: Range<u64>) -> (Arc<MemoryStore>, HeaderStore) {
         let store = Arc::new(MemoryStore::new());
         let mut batch = WriteBatch::new();
         for height in heights {
-            HeaderRoom::put(&mut batch, &header(height));
+            HeaderStore::put(&mut batch, &header(height));
         }
         store.write(batch, Durability::Buffered).unwrap();
-        (store.clone(), HeaderRoom::new(store))
+        (store.clone(), HeaderStore::new(store))
     }
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
     fn removed_headers_are_gone_and_older_ones_stay() {
         let (store, room) = room_with(1..10);
         let mut batch = WriteBatch::new();
-        HeaderRoom::remove_from(&mut batch, 5);
+        HeaderStore::remove_from(&mut batch, 5);
         store.write(batch, Durability::Buffered).unwrap();
         assert_eq!(room.last().unwrap(), Some(header(4)));
     }

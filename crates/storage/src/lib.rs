@@ -56,9 +56,9 @@ mod wal_cache;
 #[cfg(test)]
 mod suite;
 
-pub use checkpoint::{CheckpointId, CheckpointManifest, CheckpointRoom, CheckpointWriter, LogPosition};
+pub use checkpoint::{CheckpointId, CheckpointManifest, CheckpointStore, CheckpointWriter, LogPosition};
 pub use error::StoreError;
-pub use headers::{HeaderRoom, StoredHeader};
+pub use headers::{HeaderStore, StoredHeader};
 pub use memory::{Fault, MemoryStore};
 pub use rocks::RocksStore;
 pub use store::{Column, Direction, Durability, KeyRange, Operation, Store, WriteBatch};

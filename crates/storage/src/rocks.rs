@@ -1,7 +1,7 @@
 //! The store on disk: RocksDB, one a node, in a folder of its own.
 //!
 //! # Settings and why
-//! - **Blob files** for [`Column::Log`], [`Column::Extracts`] and [`Column::Checkpoint`]: large values are written once to
+//! - **Blob files** for [`Column::Log`], [`Column::FilteredBlocks`] and [`Column::Checkpoint`]: large values are written once to
 //!   the write-ahead log and once to a blob file, and compaction moves only keys. Blob garbage collection is off: the log is
 //!   an archive, and a blob file whose last key is removed goes as a whole ([`Store::reclaim`]).
 //! - **Write-ahead log**: recovery tolerates a torn tail (a crash leaves one) and nothing else: a flipped bit further in
@@ -11,7 +11,7 @@
 //!   up the log's fsync. The write-ahead log has no such mode: the cache is told to forget it (`wal_cache`).
 //! - **No compression**: signatures and hashes do not compress, and the CPU belongs to verifying signatures.
 //! - **Two background jobs**, bounded open files, write buffers and write-ahead log: a node shares two cores with
-//!   everything else. Worst case of memory: 4 × 64 MiB for the log, 8 × 16 MiB for checkpoints, 2 × 32 MiB for extracts,
+//!   everything else. Worst case of memory: 4 × 64 MiB for the log, 8 × 16 MiB for checkpoints, 2 × 32 MiB for filtered blocks,
 //!   2 × 16 MiB for each of the other seven, 64 MiB of block cache.
 //! - [`Durability::Synced`] is RocksDB's `WriteOptions::sync`; [`Durability::Bulk`] its `disableWAL`, made good by flushing
 //!   the columns concerned in [`Store::flush`].
@@ -51,7 +51,7 @@ const BACKGROUND_JOBS_MAX: i32 = 2;
 const WAL_BYTES_MAX: u64 = 512 * MIB as u64;
 /// Holds the process id of the node that has the folder open, for the message to a second one.
 const OWNER_FILE: &str = "OWNER";
-/// How often, and how long each time, closing waits for calls that are under way.
+/// How often, and how long each time, closing waits for calls that are in flight.
 const CLOSE_WAITS: u32 = 500;
 const CLOSE_WAIT: Duration = Duration::from_millis(10);
 
@@ -372,13 +372,13 @@ fn column_options(column: Column, cache: &Cache) -> Options {
         Column::Log => (64 * MIB, 4),
         // Many: when the last is full, RocksDB stops every write, the log's too, until one is flushed.
         Column::Checkpoint => (16 * MIB, 8),
-        Column::Extracts => (32 * MIB, 2),
+        Column::FilteredBlocks => (32 * MIB, 2),
         _ => (16 * MIB, 2),
     };
     options.set_write_buffer_size(write_buffer_bytes);
     options.set_max_write_buffer_number(write_buffers);
 
-    if matches!(column, Column::Log | Column::Extracts | Column::Checkpoint) {
+    if matches!(column, Column::Log | Column::FilteredBlocks | Column::Checkpoint) {
         options.set_enable_blob_files(true);
         options.set_min_blob_size(BLOB_BYTES_MIN);
         options.set_blob_file_size(BLOB_FILE_BYTES);
@@ -416,8 +416,8 @@ fn open_error(path: &Path, reason: String) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::{CHUNK_BYTES_MAX, CheckpointRoom, CheckpointWriter, LogPosition};
-    use crate::headers::{HeaderRoom, StoredHeader};
+    use crate::checkpoint::{CHUNK_BYTES_MAX, CheckpointStore, CheckpointWriter, LogPosition};
+    use crate::headers::{HeaderStore, StoredHeader};
     use std::io::{BufRead, BufReader};
     use std::ops::ControlFlow;
     use std::process::{Command, Stdio};
@@ -543,7 +543,7 @@ mod tests {
         let scanned =
             store.scan(Column::Log, &KeyRange::all(), Direction::Forward, &mut |_, _| ControlFlow::Continue(()));
         assert!(scanned.unwrap_err().is_damage());
-        let error = CheckpointRoom::new(store).read_chunks(&manifest, |_| ControlFlow::Continue(())).unwrap_err();
+        let error = CheckpointStore::new(store).read_chunks(&manifest, |_| ControlFlow::Continue(())).unwrap_err();
         assert!(matches!(error, StoreError::DamagedChunk { height: 3, chunk: 0, .. }), "{error}");
     }
 
@@ -553,14 +553,14 @@ mod tests {
         let store = Arc::new(RocksStore::open(folder.path()).unwrap());
         let mut batch = WriteBatch::new();
         for height in 1..200 {
-            HeaderRoom::put(&mut batch, &StoredHeader { height, log_index: height, header: vec![9; 300].into() });
+            HeaderStore::put(&mut batch, &StoredHeader { height, log_index: height, header: vec![9; 300].into() });
         }
         store.write(batch, Durability::Bulk).unwrap();
         store.flush().unwrap();
         drop(store);
         files(folder.path(), "sst").iter().for_each(|table| flip_middle_bit(table));
 
-        let room = HeaderRoom::new(Arc::new(RocksStore::open(folder.path()).unwrap()));
+        let room = HeaderStore::new(Arc::new(RocksStore::open(folder.path()).unwrap()));
         let damaged: Vec<u64> = (1..200)
             .filter(|height| match room.get(*height) {
                 Ok(found) => {

@@ -36,8 +36,8 @@ pub enum Column {
     Outbox,
     /// A bank's history index of its own customers.
     History,
-    /// Extracts of blocks by height, at a bank that keeps its own part of the chain only. Blob files.
-    Extracts,
+    /// Filtered blocks of blocks by height, at a bank that keeps its own part of the chain only. Blob files.
+    FilteredBlocks,
     /// Small facts about the node itself: format version, network id, cursors.
     Meta,
 }
@@ -53,7 +53,7 @@ impl Column {
         Column::Deposits,
         Column::Outbox,
         Column::History,
-        Column::Extracts,
+        Column::FilteredBlocks,
         Column::Meta,
     ];
 
@@ -68,7 +68,7 @@ impl Column {
             Column::Deposits => "deposits",
             Column::Outbox => "outbox",
             Column::History => "history",
-            Column::Extracts => "extracts",
+            Column::FilteredBlocks => "extracts",
             Column::Meta => "meta",
         }
     }
@@ -296,7 +296,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Gives back the space of removed keys in `range`. Slow, in the caller's thread; losing it in a crash is harmless.
     fn reclaim(&self, column: Column, range: &KeyRange) -> Result<(), StoreError>;
 
-    /// Closes the store, whoever else still holds it: calls under way end first, later ones fail. What was synced stays; call
+    /// Closes the store, whoever else still holds it: calls in flight end first, later ones fail. What was synced stays; call
     /// [`Store::flush`] before to keep the rest. A store in memory stays open, as if the next user had opened it again.
     fn close(&self) {}
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use crate::checkpoint::{self, CheckpointRoom, CheckpointWriter, LogPosition};
-use crate::headers::{HeaderRoom, StoredHeader};
+use crate::checkpoint::{self, CheckpointStore, CheckpointWriter, LogPosition};
+use crate::headers::{HeaderStore, StoredHeader};
 use crate::store::{Column, Direction, Durability, KeyRange, Store, WriteBatch};
 
 pub fn run_suite<S: Store>(make: impl Fn() -> S) {
@@ -138,16 +138,16 @@ fn large_values_come_back_whole(store: impl Store) {
 fn rooms_work(store: Arc<dyn Store>) {
     let header = StoredHeader { height: 7, log_index: 9, header: Bytes::from("header") };
     let mut batch = WriteBatch::new();
-    HeaderRoom::put(&mut batch, &header);
+    HeaderStore::put(&mut batch, &header);
     store.write(batch, Durability::Buffered).unwrap();
-    assert_eq!(HeaderRoom::new(store.clone()).last().unwrap(), Some(header));
+    assert_eq!(HeaderStore::new(store.clone()).last().unwrap(), Some(header));
 
     let position = LogPosition { term: 1, index: 9 };
     let mut writer = CheckpointWriter::begin(store.clone(), 7).unwrap();
     writer.chunk(b"one").unwrap();
     writer.chunk(&vec![2; checkpoint::CHUNK_BYTES_MAX]).unwrap();
     let manifest = writer.finish(position, [3; 32], b"members").unwrap();
-    let room = CheckpointRoom::new(store);
+    let room = CheckpointStore::new(store);
     assert_eq!(room.latest().unwrap(), Some(manifest.clone()));
     let mut lengths = Vec::new();
     room.read_chunks(&manifest, |chunk| {

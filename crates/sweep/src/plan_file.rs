@@ -18,7 +18,7 @@
 use std::path::{Path, PathBuf};
 
 use cbdc_economy::Scenario;
-use cbdc_scenario_file::document::{Document, Node, Place, Table, Value, describe};
+use cbdc_scenario_file::document::{Document, Node, Span, Table, Value, describe};
 use cbdc_scenario_file::{ScenarioError, Section};
 
 use crate::latin_hypercube::{self, Range};
@@ -63,9 +63,9 @@ pub struct DesignRead {
 #[derive(Clone, Debug)]
 struct Given {
     key: String,
-    key_place: Place,
+    key_place: Span,
     value: String,
-    place: Place,
+    place: Span,
 }
 
 struct DesignGiven {
@@ -300,7 +300,7 @@ fn range(document: &Document, section: &Section<'_>, leaf: &Leaf<'_>) -> Result<
 /// A value below a table, with the whole path to it.
 struct Leaf<'a> {
     key: String,
-    key_place: Place,
+    key_place: Span,
     node: &'a Node,
 }
 

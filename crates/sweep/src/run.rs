@@ -2,7 +2,7 @@
 //!
 //! 1. Runs that are done are skipped. The others are taken one by one, in the order of their numbers, by as many threads as
 //!    asked for; each run is simulated on one thread and written by it ([`run_folder`]).
-//! 2. The calling thread looks at the progress ten times a second and may stop: runs under way then end after their day and
+//! 2. The calling thread looks at the progress ten times a second and may stop: runs in flight then end after their day and
 //!    leave nothing, and what is done stays.
 //! 3. A run that fails (an economy can lose its last bank) does not end the others; it is told at the end. A disk that
 //!    refuses ends all.

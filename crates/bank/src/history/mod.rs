@@ -1,7 +1,7 @@
 //! The history index: where in the chain each customer's payments and other commands stand.
 //!
 //! The records themselves are in the archive; a line of the index holds only the place of a command and where in its
-//! proposal, or in the bank's extract of the block, the record begins. A payment that a bank topped up stands here as the payment that it is; captures of holds stand
+//! proposal, or in the bank's filtered block of the block, the record begins. A payment that a bank topped up stands here as the payment that it is; captures of holds stand
 //! in no wallet's history, since their record names a hold and no wallet.
 //!
 //! # How it is kept
@@ -21,7 +21,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use cbdc_ledger::command::{Payment, PaymentKind, Signer};
 use cbdc_ledger::encoding::{Reader, Writer};
-use cbdc_ledger::extract::read_command;
+use cbdc_ledger::filtered_block::read_command;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::outcome::{OUTCOME_BYTES, Stage};
 use cbdc_ledger::sequence::WALLET_WINDOW;
@@ -31,16 +31,16 @@ use cbdc_storage::{Column, Store, WriteBatch, sealed};
 
 use self::newest::{Newest, row_key};
 use self::row::{LINE_BYTES_USUAL, Line, Links, Side, lines};
-use crate::deposits::Placed;
+use crate::deposits::OrderedOutcome;
 
 /// A command's place: height, then index.
-pub type Place = (Height, u32);
+pub type BlockPosition = (Height, u32);
 
 /// A payment as history shows it.
 #[derive(Clone, Debug)]
 pub struct PastPayment {
     pub payment: Signed<Payment>,
-    pub placed: Placed,
+    pub ordered: OrderedOutcome,
     pub time: Timestamp,
 }
 
@@ -48,7 +48,7 @@ pub struct PastPayment {
 #[derive(Clone, Debug)]
 pub struct PastCommand {
     pub command: Command,
-    pub placed: Placed,
+    pub ordered: OrderedOutcome,
     pub time: Timestamp,
 }
 
@@ -163,7 +163,7 @@ impl History {
     pub fn list(
         &self,
         wallet: AccountId,
-        before: Option<Place>,
+        before: Option<BlockPosition>,
         limit: usize,
     ) -> Result<Vec<PastPayment>, ArchiveError> {
         let mut chain = match before {
@@ -177,10 +177,10 @@ impl History {
             if line.side == Side::Other {
                 continue;
             }
-            let Some(PastCommand { command, placed, time }) = self.read(height, &line)? else { break };
+            let Some(PastCommand { command, ordered, time }) = self.read(height, &line)? else { break };
             let payment =
-                payment_of(&command).ok_or_else(|| damaged(placed.height, placed.index, "it is no payment"))?;
-            payments.push(PastPayment { payment: *payment, placed, time });
+                payment_of(&command).ok_or_else(|| damaged(ordered.height, ordered.index, "it is no payment"))?;
+            payments.push(PastPayment { payment: *payment, ordered, time });
         }
         Ok(payments)
     }
@@ -209,7 +209,7 @@ impl History {
     }
 
     /// A wallet's lines before a place, which is a line's of that wallet where it was given out as one.
-    fn chain_before(&self, wallet: AccountId, (height, index): Place) -> Result<Chain<'_>, ArchiveError> {
+    fn chain_before(&self, wallet: AccountId, (height, index): BlockPosition) -> Result<Chain<'_>, ArchiveError> {
         let mut chain = self.chain(wallet, height.0, |before| before.any);
         chain.step()?;
         if chain.lines.is_empty() {
@@ -226,11 +226,11 @@ impl History {
     /// Reads one command from the archive; `None` where its block is no longer kept.
     fn read(&self, height: Height, line: &Line) -> Result<Option<PastCommand>, ArchiveError> {
         let index = line.index;
-        if let Some((header, extract)) = self.archive.extract(height)? {
-            let own = read_command(&extract, index, line.offset)
+        if let Some((header, filtered_block)) = self.archive.filtered_block(height)? {
+            let own = read_command(&filtered_block, index, line.offset)
                 .map_err(|error| damaged(height, index, &error.to_string()))?;
-            let placed = Placed { height, index: own.index, outcome: own.outcome };
-            return Ok(Some(PastCommand { command: own.command, placed, time: header.header.time }));
+            let ordered = OrderedOutcome { height, index: own.index, outcome: own.outcome };
+            return Ok(Some(PastCommand { command: own.command, ordered, time: header.header.time }));
         }
         let Some(block) = self.archive.block(height)? else { return Ok(None) };
         let damaged = |what: &str| damaged(height, index, what);
@@ -241,8 +241,8 @@ impl History {
         let outcome = block.outcomes.get(at..at + OUTCOME_BYTES).ok_or_else(|| damaged("its outcome is missing"))?;
         let outcome =
             Outcome::decode(&mut Reader::new("outcome", outcome)).map_err(|error| damaged(&error.to_string()))?;
-        let placed = Placed { height, index, outcome };
-        Ok(Some(PastCommand { command, placed, time: block.header.header.time }))
+        let ordered = OrderedOutcome { height, index, outcome };
+        Ok(Some(PastCommand { command, ordered, time: block.header.header.time }))
     }
 }
 

@@ -7,7 +7,7 @@
 //! | 0 | the wallet's serial |
 //! | 1 | its bank, and in the lowest eight bits the [`Side`] |
 //! | 2 | index of the command in its block |
-//! | 3 | where it begins: in the proposal its record, in the extract its outcome |
+//! | 3 | where it begins: in the proposal its record, in the filtered block its outcome |
 //! | 4 | the wallet's own number that it used; 0 of an incoming payment |
 //! | 5 | height of the block of this wallet's line before this one; 0 for none |
 //! | 6 | the same of its line before this one that used its own number |

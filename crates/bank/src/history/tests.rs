@@ -34,7 +34,7 @@ fn opened(store: &Arc<dyn Store>, height: Height) -> History {
     History { bank: OWN, store: store.clone(), archive, newest }
 }
 
-fn all(mut chain: Chain<'_>) -> Vec<(Place, Side, u64)> {
+fn all(mut chain: Chain<'_>) -> Vec<(BlockPosition, Side, u64)> {
     let mut lines = Vec::new();
     while let Some((height, line)) = chain.next().unwrap() {
         lines.push(((height, line.index), line.side, line.sequence));
@@ -43,7 +43,7 @@ fn all(mut chain: Chain<'_>) -> Vec<(Place, Side, u64)> {
 }
 
 /// Checks every wallet's history, whole, from each of its places, and by number.
-fn check(history: &History, model: &BTreeMap<AccountId, Vec<(Place, Side, u64)>>) {
+fn check(history: &History, model: &BTreeMap<AccountId, Vec<(BlockPosition, Side, u64)>>) {
     for number in 0..6 {
         let wallet = wallet(number);
         let mut expected = model.get(&wallet).cloned().unwrap_or_default();
@@ -72,7 +72,7 @@ proptest! {
     ) {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let mut history = opened(&store, Height(0));
-        let mut model: BTreeMap<AccountId, Vec<(Place, Side, u64)>> = BTreeMap::new();
+        let mut model: BTreeMap<AccountId, Vec<(BlockPosition, Side, u64)>> = BTreeMap::new();
         for (height, plans) in (1..).map(Height).zip(&blocks) {
             let mut batch = WriteBatch::new();
             let mut draft = history.draft();

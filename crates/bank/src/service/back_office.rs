@@ -40,7 +40,7 @@ pub async fn request_issuance(
         Kind::Unspecified => return Err(invalid("kind", format!("expected issue or redeem, found {}", request.kind))),
     };
     let amount = positive_amount(request.amount_minor)?;
-    let channel = desks.central_bank.channel().map_err(|error| unavailable(error.to_string()))?;
+    let channel = desks.central_bank_endpoint.channel().map_err(|error| unavailable(error.to_string()))?;
     let mut client = SettlementClient::new(channel);
     let mut last = of_refusal(&Outcome::refused(Reason::SequenceUsed, 0, 0));
     for _ in 0..NUMBERS_TRIED {
@@ -86,7 +86,7 @@ pub async fn report_deposits(desks: &Arc<Desks>) -> Result<v1::ReportDepositsRes
     })
 }
 
-/// Pays reserves to another bank. Each call signs a new transfer, so whoever does not learn its fate must not just ask again.
+/// Pays reserves to another bank. Each call signs a new transfer, so whoever does not learn its status must not just ask again.
 pub async fn transfer_reserves(
     desks: &Arc<Desks>,
     request: &v1::TransferReservesRequest,

@@ -12,9 +12,9 @@ use cbdc_proto::status::{of_reason, of_refusal, unavailable};
 use cbdc_proto::v1;
 use tonic::Status;
 
-use super::{Desks, NUMBERS_TRIED, PATIENCE, positive_amount, wallet};
-use crate::deposits::Placed;
-use crate::desk::FundingState;
+use super::{Desks, NUMBERS_TRIED, TIMEOUT, positive_amount, wallet};
+use crate::deposit_service::FundingState;
+use crate::deposits::OrderedOutcome;
 use crate::outbox::Release;
 
 pub async fn fund(desks: &Arc<Desks>, request: &v1::FundRequest) -> Result<v1::FundResponse, Status> {
@@ -26,11 +26,11 @@ pub async fn fund(desks: &Arc<Desks>, request: &v1::FundRequest) -> Result<v1::F
         let may_begin = desks.relay.is_reachable();
         let state = desks.desk.fund(id, account, amount, may_begin).await.map_err(|refusal| refused(&refusal))?;
         let released = match state {
-            FundingState::Placed(placed) => Ok(Ok(Release::Ordered(placed))),
-            FundingState::InTransit(released) => tokio::time::timeout(PATIENCE, released).await,
+            FundingState::OrderedOutcome(ordered) => Ok(Ok(Release::Ordered(ordered))),
+            FundingState::InTransit(released) => tokio::time::timeout(TIMEOUT, released).await,
         };
         match released {
-            Ok(Ok(Release::Ordered(placed))) => return Ok(answer(desks, account, &placed)),
+            Ok(Ok(Release::Ordered(ordered))) => return Ok(answer(desks, account, &ordered)),
             // Another record has used its number; the deposit is as it was. Begin anew, with another number.
             Ok(Ok(Release::GivenBack(Reason::SequenceUsed | Reason::SequenceConflict))) => {}
             Ok(Ok(Release::GivenBack(reason))) => return Err(of_refusal(&Outcome::refused(reason, 0, 0))),
@@ -54,9 +54,9 @@ fn refused(refusal: &Outcome) -> Status {
     }
 }
 
-fn answer(desks: &Desks, account: cbdc_ledger::AccountId, placed: &Placed) -> v1::FundResponse {
+fn answer(desks: &Desks, account: cbdc_ledger::AccountId, ordered: &OrderedOutcome) -> v1::FundResponse {
     v1::FundResponse {
-        outcome: Some(outcome_to_message(&placed.outcome, placed.height, placed.index)),
+        outcome: Some(outcome_to_message(&ordered.outcome, ordered.height, ordered.index)),
         deposit: Some(wallet::deposit_of(desks, account)),
     }
 }

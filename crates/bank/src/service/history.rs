@@ -11,27 +11,27 @@ use cbdc_proto::v1::chain_client::ChainClient;
 use tonic::Status;
 
 use super::{Desks, look_up};
-use crate::history::{PastPayment, Place};
+use crate::history::{BlockPosition, PastPayment};
 
 const PAGE_SIZE: u32 = 50;
 const PAGE_SIZE_MAX: u32 = 500;
 
 pub async fn receipt(desks: &Arc<Desks>, request: v1::GetBankReceiptRequest) -> Result<v1::Receipt, Status> {
-    use v1::get_bank_receipt_request::{Command, Number, Place};
+    use v1::get_bank_receipt_request::{BlockPosition, Command, SequenceNumber};
     let (height, index) = match required("command", request.command)? {
-        Command::Place(Place { height, index }) => (Height(height), index),
-        Command::Number(Number { account, sequence }) => {
+        Command::Position(BlockPosition { height, index }) => (Height(height), index),
+        Command::Sequence(SequenceNumber { account, sequence }) => {
             let account = desks.own_account("account", &account)?;
             let past = look_up(desks, move |desks| desks.history.by_number(account, sequence)).await?;
             let missing = || not_found(format!("no command of {account} with the number {sequence} is known here"));
-            let placed = past.ok_or_else(missing)?.placed;
-            (placed.height, placed.index)
+            let ordered = past.ok_or_else(missing)?.ordered;
+            (ordered.height, ordered.index)
         }
     };
-    if desks.keeps_own_part() {
+    if desks.is_partial_replica() {
         // Proved by the header, so whoever asked need not trust either bank.
         let request = v1::GetReceiptRequest { height: height.0, index };
-        return desks.questions.ask(|channel| async { ChainClient::new(channel).get_receipt(request).await }).await;
+        return desks.central_bank.ask(|channel| async { ChainClient::new(channel).get_receipt(request).await }).await;
     }
     let receipt = look_up(desks, move |desks| desks.archive.receipt(height, index)).await?;
     let missing = || not_found(format!("there is no command {index} in block {height}"));
@@ -53,23 +53,23 @@ pub async fn list(desks: &Arc<Desks>, request: v1::ListPaymentsRequest) -> Resul
     };
     let past = look_up(desks, move |desks| desks.history.list(account, before, size as usize)).await?;
     let next_page_token = match past.last() {
-        Some(last) if past.len() == size as usize => format!("{}.{}", last.placed.height, last.placed.index),
+        Some(last) if past.len() == size as usize => format!("{}.{}", last.ordered.height, last.ordered.index),
         _ => String::new(),
     };
     Ok(v1::ListPaymentsResponse { payments: past.iter().map(entry).collect(), next_page_token })
 }
 
 /// A token is the place of the last payment shown: height, dot, index.
-fn read_token(token: &str) -> Option<Place> {
+fn read_token(token: &str) -> Option<BlockPosition> {
     let (height, index) = token.split_once('.')?;
     Some((Height(height.parse().ok()?), index.parse().ok()?))
 }
 
 fn entry(past: &PastPayment) -> v1::PaymentEntry {
-    let (record, settled) = (&past.payment.record, past.placed.outcome.is_settled());
+    let (record, settled) = (&past.payment.record, past.ordered.outcome.is_settled());
     v1::PaymentEntry {
-        height: past.placed.height.0,
-        index: past.placed.index,
+        height: past.ordered.height.0,
+        index: past.ordered.index,
         time_ms: past.time.0,
         kind: record.kind().name().to_owned(),
         from: record.from.to_string(),
@@ -77,8 +77,8 @@ fn entry(past: &PastPayment) -> v1::PaymentEntry {
         amount_minor: record.amount.minor(),
         reference: record.reference.to_vec().into(),
         sequence: record.head.sequence,
-        reason: past.placed.outcome.reason.name().to_owned(),
-        waterfall_minor: if settled { past.placed.outcome.amount } else { 0 },
-        reverse_waterfall_minor: if settled { past.placed.outcome.limit } else { 0 },
+        reason: past.ordered.outcome.reason.name().to_owned(),
+        waterfall_minor: if settled { past.ordered.outcome.amount } else { 0 },
+        reverse_waterfall_minor: if settled { past.ordered.outcome.limit } else { 0 },
     }
 }

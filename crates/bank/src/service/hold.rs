@@ -16,8 +16,11 @@ use crate::signing::SHORT_VALIDITY;
 
 pub async fn list(desks: &Desks, request: v1::ListHoldsRequest) -> Result<v1::ListHoldsResponse, Status> {
     let account = desks.own_account("account", &request.account)?;
-    if desks.keeps_own_part() {
-        return desks.questions.ask(|channel| async { SettlementClient::new(channel).list_holds(request).await }).await;
+    if desks.is_partial_replica() {
+        return desks
+            .central_bank
+            .ask(|channel| async { SettlementClient::new(channel).list_holds(request).await })
+            .await;
     }
     desks.ledger.read(|ledger| views::holds(ledger, account, &request))
 }

@@ -10,27 +10,27 @@ use cbdc_proto::status::{invalid, not_authorised, of_refusal};
 use cbdc_proto::v1;
 use tonic::Status;
 
-use super::{Desks, fate_unknown, look_up, only_answer};
+use super::{Desks, look_up, only_answer, status_unknown};
 use crate::history::payment_of;
 
 pub async fn submit(desks: &Arc<Desks>, request: &v1::SubmitHolderCommandRequest) -> Result<v1::Outcome, Status> {
     let command = Command::from_bytes(&request.command).map_err(|error| invalid("command", error))?;
     let signer = signer_here(desks, &command)?;
-    if let Some(Err(refusal)) = desks.edge.as_ref().map(|verifier| verifier.verify_one(&command)) {
+    if let Some(Err(refusal)) = desks.precheck.as_ref().map(|verifier| verifier.verify_one(&command)) {
         if refusal.reason == Reason::BadSignature {
             tracing::warn!(target: "security", account = %signer, "a holder's command with a bad signature was refused");
             desks.metrics.security_events(1);
         }
         return Err(of_refusal(&refusal));
     }
-    let Ok(relayed) = desks.relay.submit(request.command.clone(), 1, desks.patience()) else {
+    let Ok(relayed) = desks.relay.submit(request.command.clone(), 1, desks.timeout()) else {
         return Err(of_refusal(&Outcome::refused(Reason::Overloaded, 0, 0)));
     };
     let answer = only_answer(&relayed.await.answers);
     let answer = match answer.state {
         State::Final if answer.is_ordered() => answer,
         State::Final => first_outcome(desks, signer, command, answer.outcome).await?,
-        _ => return Err(fate_unknown()),
+        _ => return Err(status_unknown()),
     };
     // Whoever is told that it settled finds it in what this bank shows.
     desks.replica_at(answer.height).await;
@@ -72,7 +72,7 @@ async fn first_outcome(
     let sequence = command.head().sequence;
     let past = look_up(desks, move |desks| desks.history.by_number(signer, sequence)).await?;
     match past.filter(|past| past.command == command) {
-        Some(past) => Ok(Answer::ordered(past.placed.height, past.placed.index, past.placed.outcome)),
+        Some(past) => Ok(Answer::ordered(past.ordered.height, past.ordered.index, past.ordered.outcome)),
         None => Err(of_refusal(&refusal)),
     }
 }

@@ -40,17 +40,17 @@ use futures::Stream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::desk::Desk;
-use crate::edge::EdgeVerifier;
+use crate::central_bank_client::CentralBankClient;
+use crate::deposit_service::DepositService;
 use crate::history::History;
 use crate::metrics::Metrics;
 use crate::own_sequence::Taken;
-use crate::questions::Questions;
-use crate::relay::{CentralBank, Relay};
+use crate::precheck::EdgeVerifier;
+use crate::relay::{CentralBankEndpoint, Relay};
 use crate::signing::BankSigner;
 
 /// How long the outcome of a command is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long it is waited for while the central bank cannot be reached.
 const PATIENCE_UNREACHABLE: Duration = Duration::from_secs(2);
 /// How long the replica is waited for after an outcome is known.
@@ -66,12 +66,12 @@ pub struct Desks {
     pub membership: Membership,
     pub archive: Arc<Archive>,
     pub history: Arc<History>,
-    pub desk: Arc<Desk>,
+    pub desk: Arc<DepositService>,
     pub relay: Relay,
     pub signer: Arc<BankSigner>,
-    pub edge: Option<EdgeVerifier>,
-    pub central_bank: Arc<CentralBank>,
-    pub questions: Questions,
+    pub precheck: Option<EdgeVerifier>,
+    pub central_bank_endpoint: Arc<CentralBankEndpoint>,
+    pub central_bank: CentralBankClient,
     pub accept_when_unreachable: bool,
     pub metrics: Arc<Metrics>,
     pub stop: CancellationToken,
@@ -90,7 +90,7 @@ fn positive_amount(amount_minor: u64) -> Result<Amount, Status> {
 
 impl Desks {
     /// Whether this bank keeps its own part of the chain only.
-    fn keeps_own_part(&self) -> bool {
+    fn is_partial_replica(&self) -> bool {
         self.ledger.read(|ledger| ledger.keeps_part_of().is_some())
     }
 
@@ -141,8 +141,8 @@ impl Desks {
         Ok(())
     }
 
-    fn patience(&self) -> Duration {
-        if self.relay.is_reachable() { PATIENCE } else { PATIENCE_UNREACHABLE }
+    fn timeout(&self) -> Duration {
+        if self.relay.is_reachable() { TIMEOUT } else { PATIENCE_UNREACHABLE }
     }
 
     /// Waits until the replica has followed the block at `height`; false if that takes too long.
@@ -170,14 +170,14 @@ impl Desks {
             let head = *signed.record.head();
             let taken = Taken::new(self.signer.numbers.clone(), head.sequence, head.valid_until);
             let command: Command = signed.into();
-            let Ok(relayed) = self.relay.submit(command.to_bytes().into(), 1, self.patience()) else {
+            let Ok(relayed) = self.relay.submit(command.to_bytes().into(), 1, self.timeout()) else {
                 taken.never_sent();
                 return Err(of_refusal(&Outcome::refused(Reason::Overloaded, 0, 0)));
             };
             let relayed = relayed.await;
             let answer = only_answer(&relayed.answers);
             if answer.state != State::Final {
-                return Err(fate_unknown());
+                return Err(status_unknown());
             }
             if answer.is_ordered() {
                 if self.replica_at(answer.height).await {
@@ -189,7 +189,7 @@ impl Desks {
             let number_was_taken = matches!(refusal.reason, Reason::SequenceUsed | Reason::SequenceConflict);
             if number_was_taken && relayed.resent {
                 // The number may have been used by this very command: another one might act twice.
-                return Err(fate_unknown());
+                return Err(status_unknown());
             }
             if !number_was_taken {
                 if !relayed.resent {
@@ -207,7 +207,7 @@ fn only_answer(answers: &Answers) -> Answer {
     answers.only().unwrap_or_else(Answer::unknown)
 }
 
-fn fate_unknown() -> Status {
+fn status_unknown() -> Status {
     unavailable(
         "the central bank has not answered: whether the command was ordered is not known; ask again, or send the same request again, which is safe",
     )

@@ -19,11 +19,11 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tonic::{Status, Streaming};
 
-use super::{Desks, Reply, fate_unknown, look_up, only_answer, top_up, wallet};
-use crate::edge::{self, Checked};
+use super::{Desks, Reply, look_up, only_answer, status_unknown, top_up, wallet};
 use crate::history::payment_of;
+use crate::precheck::{self, Checked};
 
-/// Batches of one stream that may be under way; then the stream is read no further.
+/// Batches of one stream that may be in flight; then the stream is read no further.
 const BATCHES_MAX: usize = 64;
 /// How often the history is asked for a number that the ledger says is used, and the pause between.
 const HISTORY_LOOKS: usize = 40;
@@ -94,23 +94,23 @@ pub async fn try_pay(desks: &Arc<Desks>, payment: Signed<Payment>, may_accept: b
         return accept(desks, payment).await;
     }
     let command = Bytes::from(payment.to_bytes());
-    let checked = verified(desks, edge::check(desks.bank, command)).await;
+    let checked = verified(desks, precheck::check(desks.bank, command)).await;
     let answer = only_answer(&relay(desks, checked).await);
     match answer.state {
         State::Final if answer.is_ordered() => Ok(answer),
         State::Final => Err(of_refusal(&answer.outcome)),
         _ if may_accept => accept(desks, payment).await,
-        _ => Err(fate_unknown()),
+        _ => Err(status_unknown()),
     }
 }
 
 /// Verifies signatures at the edge, where the bank is set to.
 async fn verified(desks: &Arc<Desks>, checked: Checked) -> Checked {
-    if desks.edge.is_none() || checked.count == 0 {
+    if desks.precheck.is_none() || checked.count == 0 {
         return checked;
     }
     let (at_edge, relayed) = (desks.clone(), checked.relayed.clone());
-    let verified = tokio::task::spawn_blocking(move || match &at_edge.edge {
+    let verified = tokio::task::spawn_blocking(move || match &at_edge.precheck {
         Some(verifier) => checked.verified(verifier),
         None => checked,
     });
@@ -124,7 +124,7 @@ async fn verified(desks: &Arc<Desks>, checked: Checked) -> Checked {
             verified
         }
         // The node is stopping: the central bank verifies.
-        Err(_) => edge::check(desks.bank, relayed),
+        Err(_) => precheck::check(desks.bank, relayed),
     }
 }
 
@@ -132,10 +132,10 @@ async fn verified(desks: &Arc<Desks>, checked: Checked) -> Checked {
 async fn relay(desks: &Arc<Desks>, checked: Checked) -> Answers {
     let answered = match checked.count {
         0 => Answers::all(Answer::unknown(), 0),
-        count => match desks.relay.submit(checked.relayed.clone(), count, desks.patience()) {
+        count => match desks.relay.submit(checked.relayed.clone(), count, desks.timeout()) {
             Ok(relayed) => {
                 let answers = relayed.await.answers;
-                first_outcomes(desks, &checked.relayed, answers).await
+                reply_cache(desks, &checked.relayed, answers).await
             }
             Err(_) => Answers::all(Answer::not_ordered(Outcome::refused(Reason::Overloaded, 0, 0)), count),
         },
@@ -151,7 +151,7 @@ fn says_used(packed: &[u8]) -> bool {
 }
 
 /// A record that was ordered so long ago that the central bank no longer knows its outcome: this bank's history does.
-async fn first_outcomes(desks: &Arc<Desks>, records: &Bytes, answers: Answers) -> Answers {
+async fn reply_cache(desks: &Arc<Desks>, records: &Bytes, answers: Answers) -> Answers {
     let Answers::Each(packed) = &answers else { return answers };
     if !packed.chunks_exact(PACKED_BYTES).any(says_used) {
         return answers;
@@ -176,7 +176,7 @@ fn first_outcome(desks: &Desks, record: &[u8]) -> Result<Option<Answer>, cbdc_no
     let Ok(cbdc_ledger::Command::Payment(payment)) = cbdc_ledger::Command::from_bytes(record) else { return Ok(None) };
     let past = desks.history.by_number(payment.record.from, payment.record.head.sequence)?;
     Ok(past.map(|past| match payment_of(&past.command) == Some(&payment) {
-        true => Answer::ordered(past.placed.height, past.placed.index, past.placed.outcome),
+        true => Answer::ordered(past.ordered.height, past.ordered.index, past.ordered.outcome),
         false => Answer::not_ordered(Outcome::refused(Reason::SequenceConflict, 0, 0)),
     }))
 }
@@ -209,7 +209,7 @@ pub async fn answered_before(desks: &Arc<Desks>, payment: Signed<Payment>) -> Re
             looked => return looked.map_err(|refusal| of_refusal(&refusal)),
         }
     }
-    Err(fate_unknown())
+    Err(status_unknown())
 }
 
 async fn look_for_answer(desks: &Arc<Desks>, payment: Signed<Payment>) -> Result<Option<Answer>, Outcome> {
@@ -230,7 +230,7 @@ fn sound(desks: &Desks, payment: &Signed<Payment>) -> Result<Standing, Outcome> 
     let Payment { head, from, .. } = &payment.record;
     let refuse = |reason, limit, found| Err::<(), _>(Outcome::refused(reason, limit, found));
     // Of other banks' wallets a bank that keeps its own part knows the linked ones.
-    let unknown = match desks.keeps_own_part() && from.bank != desks.bank {
+    let unknown = match desks.is_partial_replica() && from.bank != desks.bank {
         true => Outcome::refused(Reason::NotLinked, 0, u64::from(desks.bank.0)),
         false => Outcome::refused(Reason::UnknownAccount, 0, 0),
     };
@@ -263,16 +263,16 @@ fn sound(desks: &Desks, payment: &Signed<Payment>) -> Result<Standing, Outcome> 
 
 /// Serves one stream of batches.
 ///
-/// No more than 64 batches of a stream are under way. The stream is driven by its reader: a client that stops reading its
+/// No more than 64 batches of a stream are in flight. The stream is driven by its reader: a client that stops reading its
 /// answers is read no further either, keeps a bounded amount of memory, and holds nobody else up.
 pub fn submit_many(desks: Arc<Desks>, mut batches: Streaming<v1::CommandBatch>) -> Reply<v1::OutcomeBatch> {
     Box::pin(async_stream::try_stream! {
-        let mut under_way = FuturesUnordered::new();
+        let mut in_flight = FuturesUnordered::new();
         let mut is_open = true;
-        while is_open || !under_way.is_empty() {
+        while is_open || !in_flight.is_empty() {
             let event = tokio::select! {
-                Some(answer) = under_way.next(), if !under_way.is_empty() => Event::Answered(answer),
-                batch = batches.message(), if is_open && under_way.len() < BATCHES_MAX => Event::Came(batch),
+                Some(answer) = in_flight.next(), if !in_flight.is_empty() => Event::Answered(answer),
+                batch = batches.message(), if is_open && in_flight.len() < BATCHES_MAX => Event::Came(batch),
                 () = desks.stop.cancelled(), if is_open => Event::Stopped,
             };
             match event {
@@ -280,11 +280,11 @@ pub fn submit_many(desks: Arc<Desks>, mut batches: Streaming<v1::CommandBatch>) 
                 Event::Came(batch) => match batch? {
                     Some(batch) => {
                         check_size(&batch)?;
-                        under_way.push(answer_batch(desks.clone(), batch));
+                        in_flight.push(answer_batch(desks.clone(), batch));
                     }
                     None => is_open = false,
                 },
-                // The node stops: no more is read, what is under way is answered.
+                // The node stops: no more is read, what is in flight is answered.
                 Event::Stopped => is_open = false,
             }
         }
@@ -316,7 +316,7 @@ fn check_size(batch: &v1::CommandBatch) -> Result<(), Status> {
 }
 
 async fn answer_batch(desks: Arc<Desks>, batch: v1::CommandBatch) -> v1::OutcomeBatch {
-    let checked = verified(&desks, edge::check(desks.bank, batch.commands)).await;
+    let checked = verified(&desks, precheck::check(desks.bank, batch.commands)).await;
     let answers = relay(&desks, checked).await;
     desks.metrics.answered(&answers);
     answers.into_message(batch.batch_id, batch.takes_runs)
@@ -325,9 +325,9 @@ async fn answer_batch(desks: Arc<Desks>, batch: v1::CommandBatch) -> v1::Outcome
 /// What a transfer would meet now. What the payee's side says the central bank knows, where this bank keeps its own part only.
 pub async fn quote_transfer(desks: &Desks, request: v1::QuoteTransferRequest) -> Result<v1::Quote, Status> {
     let from = desks.own_account("from", &request.from)?;
-    if desks.keeps_own_part() {
+    if desks.is_partial_replica() {
         let ask = |channel| async { SettlementClient::new(channel).quote_transfer(request).await };
-        return desks.questions.ask(ask).await;
+        return desks.central_bank.ask(ask).await;
     }
     desks.ledger.read(|ledger| views::quote(ledger, from, &request))
 }

@@ -23,8 +23,8 @@ use cbdc_proto::packed::Answer;
 use cbdc_proto::status::{of_refusal, unavailable};
 use tonic::Status;
 
-use super::{Desks, NUMBERS_TRIED, PATIENCE, fate_unknown, payment};
-use crate::desk::TopUp;
+use super::{Desks, NUMBERS_TRIED, TIMEOUT, payment, status_unknown};
+use crate::deposit_service::TopUp;
 use crate::outbox::Release;
 
 /// Hands one payment in, topped up where that is needed. The answer was ordered, or accepted where that is allowed.
@@ -44,19 +44,19 @@ pub async fn pay(desks: &Arc<Desks>, transfer: Signed<Payment>, may_accept: bool
         let may_begin = refused_here.is_none() && desks.relay.is_reachable();
         let promised = desks.desk.top_up(TopUp { transfer, wanted, may_begin }).await;
         let released = promised.map_err(|refusal| refused_here.unwrap_or_else(|| refused(&refusal)))?;
-        match tokio::time::timeout(PATIENCE, released).await {
-            Ok(Ok(Release::Ordered(placed))) => {
-                return Ok(Answer::ordered(placed.height, placed.index, placed.outcome));
+        match tokio::time::timeout(TIMEOUT, released).await {
+            Ok(Ok(Release::Ordered(ordered))) => {
+                return Ok(Answer::ordered(ordered.height, ordered.index, ordered.outcome));
             }
             // Another record has used the payer's number, which is looked up, or the bank's, which is exchanged.
             Ok(Ok(Release::GivenBack(Reason::SequenceUsed | Reason::SequenceConflict))) => {}
             // The bank's own order was valid for a short time only; the payer's transfer may be for hours yet.
             Ok(Ok(Release::GivenBack(Reason::Expired))) if is_valid(desks, &transfer.record) => {}
             Ok(Ok(Release::GivenBack(reason))) => return Err(of_refusal(&Outcome::refused(reason, 0, 0))),
-            Ok(Err(_)) | Err(_) => return Err(fate_unknown()),
+            Ok(Err(_)) | Err(_) => return Err(status_unknown()),
         }
     }
-    Err(fate_unknown())
+    Err(status_unknown())
 }
 
 fn is_valid(desks: &Desks, transfer: &Payment) -> bool {

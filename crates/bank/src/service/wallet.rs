@@ -37,13 +37,13 @@ pub fn status(desks: &Desks) -> v1::BankStatus {
 
 pub async fn get(desks: &Desks, request: v1::GetWalletRequest) -> Result<v1::Wallet, Status> {
     let found = find(desks, request)?;
-    if found.earmarked_minor == 0 || !desks.keeps_own_part() {
+    if found.earmarked_minor == 0 || !desks.is_partial_replica() {
         return Ok(found);
     }
     // What the money is bound to is the programmes' to say, which this bank does not keep.
     let wallet = Some(v1::get_wallet_request::Wallet::Account(found.account));
     let request = v1::GetWalletRequest { wallet };
-    desks.questions.ask(|channel| async { SettlementClient::new(channel).get_wallet(request).await }).await
+    desks.central_bank.ask(|channel| async { SettlementClient::new(channel).get_wallet(request).await }).await
 }
 
 fn find(desks: &Desks, request: v1::GetWalletRequest) -> Result<v1::Wallet, Status> {
@@ -79,7 +79,7 @@ pub async fn open(desks: &Arc<Desks>, request: &v1::OpenWalletRequest) -> Result
         Reason::Settled => {
             let id = AccountId::from_u64(answer.outcome.amount);
             let opened = id.and_then(|id| desks.ledger.read(|ledger| wallet(ledger, id)));
-            opened.ok_or_else(super::fate_unknown)
+            opened.ok_or_else(super::status_unknown)
         }
         // The same request, sent twice at once: the other one has opened it.
         Reason::KeyInUse => match opened_before(desks, key, holder, class)? {

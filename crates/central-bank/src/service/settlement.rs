@@ -1,4 +1,4 @@
-//! The settlement service: what banks hand in.
+//! The settlement service: what banks submit.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,15 +19,15 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::intake::{Intake, decode_commands};
-use crate::issuance_desk::IssuanceDesk;
+use crate::issuance_queue::IssuanceQueue;
 
-/// Batches of one stream that may be under way; beyond that, the stream is not read.
+/// Batches of one stream that may be in flight; beyond that, the stream is not read.
 const BATCHES_IN_FLIGHT_MAX: usize = 256;
 
 pub struct SettlementService {
     pub intake: Intake,
     pub membership: Membership,
-    pub desk: IssuanceDesk,
+    pub desk: IssuanceQueue,
     pub ledger: LedgerHandle,
 }
 
@@ -53,7 +53,7 @@ impl v1::settlement_server::Settlement for SettlementService {
     type SubmitStream = Replies;
 
     async fn submit(&self, request: Request<Streaming<v1::CommandBatch>>) -> Result<Response<Replies>, Status> {
-        let member = self.membership.require(&request, &HAND_IN)?;
+        let member = self.membership.require(&request, &SUBMITTER_ROLES)?;
         let peer = Peer::of(&request);
         let batches = request.into_inner();
         let (sender, replies) = mpsc::unbounded_channel();
@@ -77,7 +77,7 @@ impl v1::settlement_server::Settlement for SettlementService {
         &self,
         request: Request<v1::SubmitCommandRequest>,
     ) -> Result<Response<v1::Outcome>, Status> {
-        let member = self.membership.require(&request, &HAND_IN)?;
+        let member = self.membership.require(&request, &SUBMITTER_ROLES)?;
         submit_unary(&self.intake, member, &request.into_inner().command).await
     }
 
@@ -123,8 +123,8 @@ impl v1::settlement_server::Settlement for SettlementService {
     }
 }
 
-/// Roles that may hand in commands of some kind; which kinds, intake checks.
-pub const HAND_IN: [Role; 5] = [Role::Bank, Role::Operator, Role::Committee, Role::Registrar, Role::Order];
+/// Roles that may submit commands of some kind; which kinds, intake checks.
+pub const SUBMITTER_ROLES: [Role; 5] = [Role::Bank, Role::Operator, Role::Committee, Role::Registrar, Role::Court];
 
 /// Decodes one command, hands it in and waits for its answer.
 pub async fn submit_unary(
@@ -171,9 +171,9 @@ impl CommandStream {
                 batch = batches.message() => batch,
                 () = self.replies.closed() => return,
             };
-            // A stream that ends or breaks ends the loop; what is under way is still answered, if anybody listens.
+            // A stream that ends or breaks ends the loop; what is in flight is still answered, if anybody listens.
             let Ok(Some(v1::CommandBatch { batch_id, commands, takes_runs })) = batch else { return };
-            if let Err(status) = self.membership.require_peer(&self.peer, &HAND_IN) {
+            if let Err(status) = self.membership.require_peer(&self.peer, &SUBMITTER_ROLES) {
                 drop(self.replies.send(Err(status)));
                 return;
             }

@@ -27,8 +27,8 @@ impl ReportDeposits {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let (fate, deposits) = network.bank_office(BankId(self.bank))?.report_deposits().await?;
-        let place = fate.settled()?;
+        let (status, deposits) = network.bank_office(BankId(self.bank))?.report_deposits().await?;
+        let place = status.settled()?;
         let object = json!({
             "bank": self.bank,
             "deposits_minor": deposits.minor(),

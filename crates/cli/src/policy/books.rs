@@ -342,7 +342,7 @@ fn money_of_text(anchor: &Anchor, minor: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::measure::tests::anchor;
+    use super::super::action::tests::anchor;
     use super::*;
 
     #[test]

@@ -73,7 +73,7 @@ fn moment(anchor: &Anchor, text: &str) -> Result<Timestamp, String> {
 mod tests {
     use cbdc_client::{Amount, BankId};
 
-    use super::super::measure::tests::anchor;
+    use super::super::action::tests::anchor;
     use super::*;
 
     #[test]

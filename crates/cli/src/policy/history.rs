@@ -4,8 +4,8 @@ use cbdc_client::{Timestamp, v1};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::motion::{proposal_object, voters};
 use super::page::Page;
+use super::proposal::{proposal_object, voters};
 use crate::network::NetworkArgument;
 use crate::output::{Output, table};
 
@@ -74,11 +74,11 @@ mod tests {
     #[test]
     fn a_version_says_who_decided_it_and_what_it_changed() {
         let vote = |member, approve| v1::Vote { member, approve };
-        let proposal = v1::Proposal {
+        let proposal = v1::GovernanceProposal {
             number: 4,
             proposed_by: 2,
             votes: vec![vote(1, true), vote(2, true), vote(3, false)],
-            ..v1::Proposal::default()
+            ..v1::GovernanceProposal::default()
         };
         let change =
             v1::ParameterChange { name: "supply-cap".to_owned(), before: "none".to_owned(), after: "5.00".to_owned() };

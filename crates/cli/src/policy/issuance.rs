@@ -59,7 +59,7 @@ impl Request {
         let amount = anchor.parse(&self.amount)?;
         let office = network.bank_office(BankId(self.bank))?;
         let place = match office.request_issuance(kind, amount).await? {
-            IssuanceAnswer::Ordered(fate) => Some(fate.settled()?),
+            IssuanceAnswer::Ordered(status) => Some(status.settled()?),
             IssuanceAnswer::Waiting => None,
         };
         let treasury = office.treasury().await?;

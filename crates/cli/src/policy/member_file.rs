@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use cbdc_client::{Measure, MemberId, Role};
+use cbdc_client::{GovernanceAction, MemberId, Role};
 use cbdc_ledger::encoding::hex_decode;
 use cbdc_ledger::member::Member;
 use cbdc_ledger::signature::PublicKey;
@@ -23,7 +23,7 @@ struct MemberFile {
 }
 
 /// Reads `bank-4:bank-4.toml` as a member who joins.
-pub fn admission(text: &str) -> Result<Measure, String> {
+pub fn admission(text: &str) -> Result<GovernanceAction, String> {
     let ((role, id), file) = read(text)?;
     let expected = || format!("expected name = \"…\" of 1 to {} bytes in the file", Member::NAME_BYTES_MAX);
     let name = file.name.ok_or_else(|| format!("{}, found none", expected()))?;
@@ -31,17 +31,17 @@ pub fn admission(text: &str) -> Result<Measure, String> {
         return Err(format!("{}, found {} bytes", expected(), name.len()));
     }
     let (signing_key, node_key) = (signing_key(&file.signing_key)?, node_key(file.node_key.as_deref())?);
-    Ok(Measure::AdmitMember(Member { role, id, name, signing_key, node_key }))
+    Ok(GovernanceAction::AdmitMember(Member { role, id, name, signing_key, node_key }))
 }
 
 /// Reads `bank-2:keys.toml` as a member's new keys. A node key that the file leaves out is taken away.
-pub fn replacement(text: &str) -> Result<Measure, String> {
+pub fn replacement(text: &str) -> Result<GovernanceAction, String> {
     let ((role, id), file) = read(text)?;
     if let Some(name) = file.name {
         return Err(format!("expected keys alone in the file, since a member keeps its name; found name = \"{name}\""));
     }
     let (signing_key, node_key) = (signing_key(&file.signing_key)?, node_key(file.node_key.as_deref())?);
-    Ok(Measure::ReplaceKeys { role, id, signing_key, node_key })
+    Ok(GovernanceAction::ReplaceKeys { role, id, signing_key, node_key })
 }
 
 /// Reads a member such as `bank-2`.
@@ -102,14 +102,14 @@ mod tests {
         let (role, id, node_key) = (Role::Bank, MemberId(4), Some(node));
         let member = Member { role, id, name: "Fourth Bank".to_owned(), signing_key: signing, node_key };
         let admitted = admission(&typed(folder.path(), "bank-4", &format!("name = \"Fourth Bank\"\n{keys}")));
-        assert_eq!(admitted, Ok(Measure::AdmitMember(member)));
+        assert_eq!(admitted, Ok(GovernanceAction::AdmitMember(member)));
 
         let replaced = replacement(&typed(folder.path(), "bank-4", &keys));
-        assert_eq!(replaced, Ok(Measure::ReplaceKeys { role, id, signing_key: signing, node_key }));
+        assert_eq!(replaced, Ok(GovernanceAction::ReplaceKeys { role, id, signing_key: signing, node_key }));
         let without_node =
             replacement(&typed(folder.path(), "central-bank-1", &format!("signing_key = \"{signing}\"")));
         let (role, id) = (Role::CentralBank, MemberId(1));
-        assert_eq!(without_node, Ok(Measure::ReplaceKeys { role, id, signing_key: signing, node_key: None }));
+        assert_eq!(without_node, Ok(GovernanceAction::ReplaceKeys { role, id, signing_key: signing, node_key: None }));
     }
 
     #[test]

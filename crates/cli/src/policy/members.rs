@@ -48,7 +48,7 @@ impl Members {
             };
             let rows: Vec<_> = answer.members.iter().map(row).collect();
             let members = table(&["member", "name", "standing", ">next number", "signing key"], &rows);
-            format!("{members}\n{} committee members must approve a motion.", answer.threshold)
+            format!("{members}\n{} committee members must approve a proposal.", answer.threshold)
         });
         Ok(())
     }

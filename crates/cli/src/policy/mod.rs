@@ -1,17 +1,17 @@
 //! `cbdc policy`: the policy desk of a development network.
 
+mod action;
 mod books;
 mod grant;
 mod history;
 mod issuance;
-mod measure;
 mod member_file;
 mod members;
-mod motion;
 mod operate;
 mod order;
 mod page;
 mod programmes;
+mod proposal;
 mod reclassify;
 mod show;
 
@@ -44,9 +44,9 @@ enum Command {
     Supply(books::Supply),
     Programmes(programmes::Programmes),
     Members(members::Members),
-    Proposals(motion::Proposals),
-    Propose(motion::Propose),
-    Vote(motion::Vote),
+    Proposals(proposal::Proposals),
+    Propose(proposal::Propose),
+    Vote(proposal::Vote),
     Issue(issuance::Issue),
     Redeem(issuance::Redeem),
     Endorse(issuance::Endorse),

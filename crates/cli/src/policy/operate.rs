@@ -53,7 +53,7 @@ impl Operate {
         let anchor = network.anchor().clone();
         let (kind, bank, amount, terms) = (self.kind, BankId(self.bank), anchor.parse(&self.amount)?, self.terms()?);
         let desk = network.desk(Role::Operator, MemberId(1))?;
-        let fate = match terms {
+        let status = match terms {
             Terms::None => desk.operate(kind, bank, amount).await?,
             Terms::Price { ppm } if kind == OperationKind::BuySecurities => {
                 desk.buy_securities(bank, amount, ppm).await?
@@ -61,7 +61,7 @@ impl Operate {
             Terms::Price { ppm } => desk.sell_securities(bank, amount, ppm).await?,
             Terms::Loan { rate, matures } => desk.refinance(bank, amount, rate, matures).await?,
         };
-        let place = fate.settled()?;
+        let place = status.settled()?;
         let (price_ppm, rate_ppm, matures) = match terms {
             Terms::None => (None, None, None),
             Terms::Price { ppm } => (Some(ppm), None, None),

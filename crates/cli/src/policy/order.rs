@@ -1,6 +1,6 @@
 //! `cbdc policy freeze`, `unfreeze` and `seize`: a court's orders.
 
-use cbdc_client::{Amount, Fate, MemberId, Role};
+use cbdc_client::{Amount, MemberId, Role, SubmissionStatus};
 use clap::Args;
 use serde_json::json;
 
@@ -58,12 +58,12 @@ impl Order {
         let amount = anchor.parse(&self.amount)?;
         let account = network.account_of(&self.wallet)?;
         let order = order_number(&self.order)?;
-        let court = network.desk(Role::Order, MemberId(1))?;
-        let fate: Fate = match freezes {
+        let court = network.desk(Role::Court, MemberId(1))?;
+        let status: SubmissionStatus = match freezes {
             true => court.freeze(account, amount, order).await?,
             false => court.unfreeze(account, amount, order).await?,
         };
-        let place = fate.settled()?;
+        let place = status.settled()?;
         let word = if freezes { "frozen" } else { "unfrozen" };
         let object = json!({
             "kind": word,
@@ -100,7 +100,7 @@ impl Seize {
         let anchor = network.anchor().clone();
         let (amount, released) = (anchor.parse(&amount)?, anchor.parse(&release)?);
         let (account, to) = (network.account_of(&wallet)?, network.account_of(&to)?);
-        let court = network.desk(Role::Order, MemberId(1))?;
+        let court = network.desk(Role::Court, MemberId(1))?;
         let (place, taken_minor) = court.seize(account, amount, to, released, order_number(&order)?).await?.result()?;
         let lacking_minor = amount.minor().saturating_sub(taken_minor);
         let object = json!({

@@ -136,7 +136,7 @@ fn class_table(set: &v1::PolicySet, shown: &[&v1::Parameter]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::measure::tests::anchor;
+    use super::super::action::tests::anchor;
     use super::*;
 
     fn policy(values: &[(&str, &str)]) -> v1::PolicySet {

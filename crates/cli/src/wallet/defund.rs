@@ -30,14 +30,14 @@ impl Defund {
         if let Some(earlier) = pending.payment()? {
             let place = pending.submit(&wallet, &earlier).await?.settled()?;
             output.note(&format!(
-                "note: an earlier payment of {} was under way; it settled at {place}",
+                "note: an earlier payment of {} was in flight; it settled at {place}",
                 anchor.show(earlier.record.amount)
             ));
         }
         let payment = wallet.sign_defund(amount).await?;
-        let fate = pending.submit_new(&wallet, &payment).await?;
-        let object = settled_object("defund", payment.record.from, payment.record.to, amount, &fate);
-        let place = fate.settled()?;
+        let status = pending.submit_new(&wallet, &payment).await?;
+        let object = settled_object("defund", payment.record.from, payment.record.to, amount, &status);
+        let place = status.settled()?;
         let deposit = wallet.deposit().await?;
         output.print(object, || {
             fields(&[

@@ -34,9 +34,9 @@ impl Fund {
         if self.credit {
             network.bank_office(account.bank)?.credit_deposit(account, amount, random_id()).await?;
         }
-        let fate = wallet.fund(amount, random_id()).await?;
-        let object = settled_object("fund", AccountId::treasury(account.bank), account, amount, &fate);
-        let place = fate.settled()?;
+        let status = wallet.fund(amount, random_id()).await?;
+        let object = settled_object("fund", AccountId::treasury(account.bank), account, amount, &status);
+        let place = status.settled()?;
         output.print(object, || {
             fields(&[("funded", format!("{} with {}", self.name, anchor.show(amount))), ("place", place.to_string())])
         });

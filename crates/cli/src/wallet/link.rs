@@ -1,6 +1,6 @@
 //! `cbdc wallet link` and `unlink`: the holder's standing consent to the waterfall.
 
-use cbdc_client::{BankId, Fate};
+use cbdc_client::{BankId, SubmissionStatus};
 use clap::Args;
 use serde_json::json;
 
@@ -41,20 +41,20 @@ pub struct Unlink {
 impl Link {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let bank = BankId(self.bank);
-        let fate = self.network.open()?.wallet(&self.name)?.link_bank(bank).await?;
-        report(output, &self.name, bank, fate)
+        let status = self.network.open()?.wallet(&self.name)?.link_bank(bank).await?;
+        report(output, &self.name, bank, status)
     }
 }
 
 impl Unlink {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
-        let fate = self.network.open()?.wallet(&self.name)?.unlink_bank().await?;
-        report(output, &self.name, BankId(0), fate)
+        let status = self.network.open()?.wallet(&self.name)?.unlink_bank().await?;
+        report(output, &self.name, BankId(0), status)
     }
 }
 
-fn report(output: &Output, name: &str, bank: BankId, fate: Fate) -> anyhow::Result<()> {
-    let place = fate.settled()?;
+fn report(output: &Output, name: &str, bank: BankId, status: SubmissionStatus) -> anyhow::Result<()> {
+    let place = status.settled()?;
     let object = json!({ "name": name, "linked_bank": bank.0, "height": place.height.0, "index": place.index });
     output.print(object, || {
         let linked = if bank == BankId(0) { "none".to_owned() } else { bank.to_string() };

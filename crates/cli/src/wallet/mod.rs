@@ -14,7 +14,7 @@ mod receipt;
 mod release;
 mod show;
 
-use cbdc_client::{AccountId, Amount, Anchor, Fate, Place};
+use cbdc_client::{AccountId, Amount, Anchor, BlockPosition, SubmissionStatus};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -80,9 +80,9 @@ impl Wallet {
 }
 
 /// A payment that settled, as an object.
-fn settled_object(kind: &str, from: AccountId, to: AccountId, amount: Amount, fate: &Fate) -> Value {
-    let (place, waterfall) = match fate {
-        Fate::Settled { place, result } => (Some(*place), *result),
+fn settled_object(kind: &str, from: AccountId, to: AccountId, amount: Amount, status: &SubmissionStatus) -> Value {
+    let (place, waterfall) = match status {
+        SubmissionStatus::Settled { place, result } => (Some(*place), *result),
         _ => (None, 0),
     };
     json!({
@@ -98,7 +98,7 @@ fn settled_object(kind: &str, from: AccountId, to: AccountId, amount: Amount, fa
 }
 
 /// The place of a command, as people read it.
-fn place_text(place: Place) -> String {
+fn place_text(place: BlockPosition) -> String {
     format!("{place}  (block {}, command {})", place.height, place.index)
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use cbdc_client::{AccountId, Amount, Fate, PaymentTerms, Place, Reason, Wallet};
+use cbdc_client::{AccountId, Amount, BlockPosition, PaymentTerms, Reason, SubmissionStatus, Wallet};
 use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Payment, PaymentKind, Signed};
 use clap::Args;
 
@@ -29,7 +29,7 @@ const RECEIPT_PAUSE: Duration = Duration::from_millis(200);
   cbdc wallet pay alice bakery 200 --top-up      with what the wallet lacks from the deposit at the linked bank
 
 It waits until the payment is settled or refused. If it is interrupted, run the same command again: the same signed
-record is handed in again, which cannot pay twice. With another payee, amount, reference, --max-fee or --top-up it is
+record is submitted again, which cannot pay twice. With another payee, amount, reference, --max-fee or --top-up it is
 another payment, made once it is known what became of the earlier one.")]
 pub struct Pay {
     /// The paying wallet's name
@@ -63,34 +63,36 @@ impl Pay {
         let wallet = pending.wallet(&network, self.top_up).await?;
 
         if let Some(earlier) = pending.payment()? {
-            let fate = pending.submit(&wallet, &earlier).await.context("an earlier payment is still under way")?;
-            let is_still_open = matches!(fate, Fate::Unknown { .. } | Fate::Accepted);
+            let status = pending.submit(&wallet, &earlier).await.context("an earlier payment is still in flight")?;
+            let is_still_open = matches!(status, SubmissionStatus::Unknown { .. } | SubmissionStatus::Accepted);
             let is_same = is_same(&earlier.record, to, amount, &terms);
-            let next = match (is_same, is_still_open, &fate) {
+            let next = match (is_same, is_still_open, &status) {
                 (true, ..) | (_, true, _) => "",
-                (_, _, Fate::Settled { .. }) => "; it is settled, and this one, with other terms, is made beside it",
+                (_, _, SubmissionStatus::Settled { .. }) => {
+                    "; it is settled, and this one, with other terms, is made beside it"
+                }
                 _ => "; it was refused, and this one, with other terms, is made instead",
             };
             let Payment { to: earlier_to, amount: earlier_amount, .. } = earlier.record;
             output.note(&format!(
-                "note: an earlier payment of {} to {earlier_to} was under way{next}",
+                "note: an earlier payment of {} to {earlier_to} was in flight{next}",
                 anchor.show(earlier_amount)
             ));
             if is_same || is_still_open {
-                return self.report(output, &wallet, &earlier, fate).await;
+                return self.report(output, &wallet, &earlier, status).await;
             }
         }
 
         let mut payment = wallet.sign_transfer_on(to, amount, &terms).await?;
-        let mut fate = pending.submit_new(&wallet, &payment).await?;
+        let mut status = pending.submit_new(&wallet, &payment).await?;
         for _ in 0..RENUMBERINGS_MAX {
-            if !number_was_taken(&fate) {
+            if !number_was_taken(&status) {
                 break;
             }
             payment = wallet.sign_transfer_on(to, amount, &terms).await?;
-            fate = pending.submit_new(&wallet, &payment).await?;
+            status = pending.submit_new(&wallet, &payment).await?;
         }
-        self.report(output, &wallet, &payment, fate).await
+        self.report(output, &wallet, &payment, status).await
     }
 
     async fn report(
@@ -98,11 +100,11 @@ impl Pay {
         output: &Output,
         wallet: &Wallet,
         payment: &Signed<Payment>,
-        fate: Fate,
+        status: SubmissionStatus,
     ) -> anyhow::Result<()> {
         let (anchor, Payment { from, to, amount, head, .. }) = (wallet.anchor(), payment.record);
-        let mut object = settled_object("transfer", from, to, amount, &fate);
-        let (place, waterfall) = fate.result()?;
+        let mut object = settled_object("transfer", from, to, amount, &status);
+        let (place, waterfall) = status.result()?;
         let drawn = match head.flags & FLAG_REVERSE_WATERFALL {
             0 => Some(0),
             _ => drawn(wallet, place).await,
@@ -142,7 +144,7 @@ fn is_same(earlier: &Payment, to: AccountId, amount: Amount, terms: &PaymentTerm
 
 /// What was drawn from the deposit: part of the outcome, which the receipt proves. The wallet's own bank may not have the
 /// block yet where the linked one took the payment in.
-async fn drawn(wallet: &Wallet, place: Place) -> Option<u64> {
+async fn drawn(wallet: &Wallet, place: BlockPosition) -> Option<u64> {
     for attempt in 1..=RECEIPT_TRIES {
         match wallet.receipt(place).await {
             Ok(receipt) => return Some(receipt.outcome().limit),
@@ -154,8 +156,8 @@ async fn drawn(wallet: &Wallet, place: Place) -> Option<u64> {
 }
 
 /// Whether another record took the number: then this one can never settle, and may be signed anew.
-fn number_was_taken(fate: &Fate) -> bool {
-    matches!(fate, Fate::Refused(refusal) if refusal.place.is_none() && refusal.reason() == Reason::SequenceConflict)
+fn number_was_taken(status: &SubmissionStatus) -> bool {
+    matches!(status, SubmissionStatus::Refused(refusal) if refusal.place.is_none() && refusal.reason() == Reason::SequenceConflict)
 }
 
 pub fn reference(text: &str) -> anyhow::Result<[u8; 16]> {

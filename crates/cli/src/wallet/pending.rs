@@ -1,13 +1,13 @@
-//! The payment that a wallet's last command may have left under way.
+//! The payment that a wallet's last command may have left in flight.
 //!
-//! `NAME.pending` holds the signed record from before it is first sent until its fate is known. A command that finds
-//! one hands in *that* record first, which is safe: it settles at most once. So Ctrl-C or a power cut in the middle of a
+//! `NAME.pending` holds the signed record from before it is first sent until its status is known. A command that finds
+//! one submit *that* record first, which is safe: it settles at most once. So Ctrl-C or a power cut in the middle of a
 //! payment neither loses it nor pays twice.
 
 use std::path::PathBuf;
 
 use anyhow::Context;
-use cbdc_client::{BankId, ClientError, Fate, NetworkFolder, Wallet};
+use cbdc_client::{BankId, ClientError, NetworkFolder, SubmissionStatus, Wallet};
 use cbdc_ledger::Command;
 use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Payment, Signed};
 
@@ -69,30 +69,30 @@ impl Pending {
         written.with_context(|| format!("cannot write {}", self.path.display()))
     }
 
-    /// Hands a payment in; it is kept on disk until its fate is known.
-    pub async fn submit(&self, wallet: &Wallet, payment: &Signed<Payment>) -> anyhow::Result<Fate> {
+    /// Hands a payment in; it is kept on disk until its status is known.
+    pub async fn submit(&self, wallet: &Wallet, payment: &Signed<Payment>) -> anyhow::Result<SubmissionStatus> {
         self.keep(payment)?;
-        let fate = match wallet.submit(payment).await {
+        let status = match wallet.submit(payment).await {
             // Nothing was sent now; only a record that was kept from before may have been sent earlier.
             Err(ClientError::Unreachable { address, reason }) => {
                 return Err(ClientError::Unreachable { address, reason }.into());
             }
-            fate => fate?,
+            status => status?,
         };
-        if matches!(fate, Fate::Settled { .. } | Fate::Refused(_)) {
+        if matches!(status, SubmissionStatus::Settled { .. } | SubmissionStatus::Refused(_)) {
             self.forget()?;
         }
-        Ok(fate)
+        Ok(status)
     }
 
     /// As [`Pending::submit`], for a record that was just signed: where nobody could be reached, it is forgotten.
-    pub async fn submit_new(&self, wallet: &Wallet, payment: &Signed<Payment>) -> anyhow::Result<Fate> {
-        let fate = self.submit(wallet, payment).await;
+    pub async fn submit_new(&self, wallet: &Wallet, payment: &Signed<Payment>) -> anyhow::Result<SubmissionStatus> {
+        let status = self.submit(wallet, payment).await;
         let was_not_sent =
             |error: &anyhow::Error| matches!(error.downcast_ref(), Some(ClientError::Unreachable { .. }));
-        if fate.as_ref().is_err_and(was_not_sent) {
+        if status.as_ref().is_err_and(was_not_sent) {
             self.forget()?;
         }
-        fate
+        status
     }
 }

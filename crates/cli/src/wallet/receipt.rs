@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use cbdc_client::{Anchor, Height, Place, VerifiedReceipt};
+use cbdc_client::{Anchor, BlockPosition, Height, VerifiedReceipt};
 use cbdc_ledger::Command;
 use cbdc_ledger::command::{Payment, Signed};
 use clap::{ArgGroup, Args};
@@ -31,7 +31,7 @@ pub struct Receipt {
     name: Option<String>,
     /// Height and index, as `pay` and `history` print them: 17:3
     #[arg(value_parser = place)]
-    place: Option<Place>,
+    place: Option<BlockPosition>,
     /// The wallet's own sequence number
     #[arg(long, value_name = "N")]
     number: Option<u64>,
@@ -142,9 +142,9 @@ fn object(anchor: &Anchor, receipt: &VerifiedReceipt, saved: Option<&std::path::
     })
 }
 
-fn place(text: &str) -> Result<Place, String> {
+fn place(text: &str) -> Result<BlockPosition, String> {
     let wrong = || format!("expected a place such as 17:3 (height and index), found `{text}`");
     let (height, index) = text.split_once(':').ok_or_else(wrong)?;
     let height = Height(height.parse().map_err(|_| wrong())?);
-    Ok(Place { height, index: index.parse().map_err(|_| wrong())? })
+    Ok(BlockPosition { height, index: index.parse().map_err(|_| wrong())? })
 }

@@ -49,8 +49,8 @@ impl Capture {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
         let amount = amount(&anchor, &self.amount)?;
-        let fate = network.bank_office(BankId(self.bank))?.capture(self.hold, amount).await?;
-        let (place, waterfall) = fate.result()?;
+        let status = network.bank_office(BankId(self.bank))?.capture(self.hold, amount).await?;
+        let (place, waterfall) = status.result()?;
         let object = json!({
             "hold": self.hold,
             "captured_minor": amount.minor(),

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use cbdc_client::{AccountId, BankId, Chain, Height, Place};
+use cbdc_client::{AccountId, BankId, BlockPosition, Chain, Height};
 use cbdc_ledger::command::{Payment, PaymentKind, Signed};
 use cbdc_ledger::outcome::Stage;
 use cbdc_ledger::{Command, Outcome};
@@ -15,7 +15,7 @@ use crate::holders::Holder;
 /// A payment of a holder, or a funding, as it stands in the chain.
 #[derive(Clone, Debug)]
 pub struct Ordered {
-    pub place: Place,
+    pub place: BlockPosition,
     pub payment: Signed<Payment>,
     pub outcome: Outcome,
 }
@@ -77,13 +77,13 @@ impl Books {
             self.tip = block.height();
             for (index, (command, outcome)) in block.commands().iter().zip(&block.outcomes).enumerate() {
                 if outcome.reason.stage() != Stage::BeforeOrdering {
-                    self.command(command, Place { height: self.tip, index: index as u32 }, *outcome);
+                    self.command(command, BlockPosition { height: self.tip, index: index as u32 }, *outcome);
                 }
             }
         }
     }
 
-    fn command(&mut self, command: &Command, place: Place, outcome: Outcome) {
+    fn command(&mut self, command: &Command, place: BlockPosition, outcome: Outcome) {
         let (payment, topped_up_by) = match command {
             Command::Payment(payment) => (*payment, None),
             Command::ReverseWaterfall(order) => (order.record.transfer, Some(order.record.bank)),

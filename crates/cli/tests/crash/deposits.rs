@@ -1,5 +1,5 @@
 //! I3 under kills: deposits, wallets and what is on its way between them, on real nodes, a random one or two killed at a
-//! random moment while waterfalls, top-ups, fundings and defunds are under way.
+//! random moment while waterfalls, top-ups, fundings and defunds are in flight.
 //!
 //! 1. Holders at three banks pay each other ([`holders`]); the holding limit lies so low that most payments overflow onto
 //!    the payee's deposit or are topped up from the payer's, often at another bank than the wallet's.
@@ -11,7 +11,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use cbdc_client::{Amount, BankOffice, Class, Fate, Height, NodeName, v1};
+use cbdc_client::{Amount, BankOffice, Class, Height, NodeName, SubmissionStatus, v1};
 use cbdc_simulator::network::{Network, NetworkSpec, Ports, Processes};
 
 use crate::books::{Books, Ordered};
@@ -76,20 +76,20 @@ fn check_told(books: &Books, told: &[Told]) {
             }
             Errand::Funding { request, .. } => books.fundings.get(request),
         };
-        match (&told.fate, ordered) {
-            (Fate::Settled { place, result }, Some(Ordered { place: at, outcome, .. })) => {
+        match (&told.status, ordered) {
+            (SubmissionStatus::Settled { place, result }, Some(Ordered { place: at, outcome, .. })) => {
                 assert!(outcome.is_settled() && place == at && *result == outcome.amount, "{told:?}, but {ordered:?}");
             }
-            (Fate::Refused(refusal), Some(Ordered { place, outcome, .. })) => {
+            (SubmissionStatus::Refused(refusal), Some(Ordered { place, outcome, .. })) => {
                 let same = refusal.place == Some(*place) && refusal.outcome == *outcome;
                 assert!(same, "{told:?}, but {ordered:?}");
             }
             // A funding that was refused leaves no trace in the books of fundings.
-            (Fate::Refused(refusal), None) => {
+            (SubmissionStatus::Refused(refusal), None) => {
                 let is_funding = matches!(told.errand, Errand::Funding { .. });
                 assert!(refusal.place.is_none() || is_funding, "{told:?}, but it is not in the chain");
             }
-            (fate, ordered) => panic!("{fate:?} of {:?}, but {ordered:?}", told.errand),
+            (status, ordered) => panic!("{status:?} of {:?}, but {ordered:?}", told.errand),
         }
         found += usize::from(ordered.is_some());
     }

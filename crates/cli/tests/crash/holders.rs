@@ -1,6 +1,6 @@
 //! Holders who pay each other, some of them customers of one bank with their deposit at another.
 //!
-//! Each decision follows from the seed. A payment is signed once; the same record is handed in until its fate is known,
+//! Each decision follows from the seed. A payment is signed once; the same record is submitted until its status is known,
 //! whatever is killed meanwhile, and what its payer was told at the end is kept.
 
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use cbdc_client::bank_office::IssuanceAnswer;
 use cbdc_client::{
-    AccountId, Amount, BankId, Class, ClientError, Fate, HolderId, IssuanceKind, NetworkFolder, PaymentTerms, Reason,
-    SigningKey, Wallet,
+    AccountId, Amount, BankId, Class, ClientError, HolderId, IssuanceKind, NetworkFolder, PaymentTerms, Reason,
+    SigningKey, SubmissionStatus, Wallet,
 };
 use cbdc_ledger::command::{Payment, Signed};
 
@@ -22,13 +22,13 @@ const ISSUED: u64 = 10_000_000;
 const CREDITED: u64 = 50_000;
 /// What a person may hold, minor units; payments are of this size, so that most move a deposit on either side.
 pub const HOLDING_LIMIT: u64 = 2_000;
-/// Payments of one holder that are under way at once.
+/// Payments of one holder that are in flight at once.
 const AT_ONCE: u64 = 3;
 /// How long one call may take, and how long the wallet itself hands a record in again: shorter than usual, so that the
 /// holders do so themselves too.
 const DEADLINE: Duration = Duration::from_secs(2);
-const PATIENCE: Duration = Duration::from_secs(3);
-/// How long a payment may stay without a fate; the longest outage is far shorter.
+const TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a payment may stay without a status; the longest outage is far shorter.
 const FATE_WITHIN: Duration = Duration::from_secs(40);
 
 #[derive(Clone)]
@@ -53,7 +53,7 @@ pub enum Errand {
 pub struct Told {
     pub account: AccountId,
     pub errand: Errand,
-    pub fate: Fate,
+    pub status: SubmissionStatus,
 }
 
 impl Holder {
@@ -70,7 +70,7 @@ pub async fn open(folder: &NetworkFolder, count: u64) -> Vec<Holder> {
     for bank in &banks {
         let office = folder.bank_office(*bank).unwrap();
         let issued = office.request_issuance(IssuanceKind::Issue, Amount::from_minor(ISSUED)).await.unwrap();
-        assert!(matches!(issued, IssuanceAnswer::Ordered(Fate::Settled { .. })), "{issued:?}");
+        assert!(matches!(issued, IssuanceAnswer::Ordered(SubmissionStatus::Settled { .. })), "{issued:?}");
     }
     let mut holders = Vec::new();
     for number in 0..count as usize {
@@ -97,7 +97,7 @@ async fn open_one(folder: &NetworkFolder, number: u8, own: BankId, (deposit_at, 
         assert!(Instant::now() < give_up, "{error}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let wallet = wallet.with_patience(PATIENCE);
+    let wallet = wallet.with_timeout(TIMEOUT);
     let wallet = if deposit_at == own { wallet } else { wallet.with_linked_bank(connect(deposit_at)) };
     Holder { wallet, deposit_at, is_linked, credited: CREDITED }
 }
@@ -123,7 +123,7 @@ impl Paying {
         Paying { stop, tasks }
     }
 
-    /// Begins nothing more, waits until every fate is known, and gives them.
+    /// Begins nothing more, waits until every status is known, and gives them.
     pub async fn end(self) -> Vec<Told> {
         self.stop.store(true, Ordering::Relaxed);
         self.tasks.join_all().await.into_iter().flatten().collect()
@@ -136,8 +136,8 @@ async fn pay_on(holder: Holder, accounts: Arc<[AccountId]>, mut dice: Dice, stop
         tokio::time::sleep(Duration::from_millis(dice.among(1..60))).await;
         // Without its bank a wallet does not learn its next number: then there is no payment either.
         let Ok(errand) = decide(&holder, &accounts, &mut dice).await else { continue };
-        let fate = until_known(&holder, &errand).await;
-        told.push(Told { account: holder.account(), errand, fate });
+        let status = until_known(&holder, &errand).await;
+        told.push(Told { account: holder.account(), errand, status });
     }
     told
 }
@@ -157,25 +157,25 @@ async fn decide(holder: &Holder, accounts: &[AccountId], dice: &mut Dice) -> Res
     }
 }
 
-/// Hands the same record in until its fate is known.
-async fn until_known(holder: &Holder, errand: &Errand) -> Fate {
+/// Hands the same record in until its status is known.
+async fn until_known(holder: &Holder, errand: &Errand) -> SubmissionStatus {
     let give_up = Instant::now() + FATE_WITHIN;
     loop {
-        let fate = match errand {
+        let status = match errand {
             Errand::Payment(payment) => holder.wallet.submit(payment).await,
             Errand::Funding { request, amount } => holder.wallet.fund(*amount, *request).await,
         };
-        match &fate {
-            Ok(Fate::Settled { .. }) => {}
-            // A full queue is no fate: that attempt came to nothing.
-            Ok(Fate::Refused(refusal)) if refusal.reason() != Reason::Overloaded => {}
+        match &status {
+            Ok(SubmissionStatus::Settled { .. }) => {}
+            // A full queue is no status: that attempt came to nothing.
+            Ok(SubmissionStatus::Refused(refusal)) if refusal.reason() != Reason::Overloaded => {}
             Ok(_) | Err(ClientError::Unreachable { .. }) => {
-                assert!(Instant::now() < give_up, "{:?} has no fate: {fate:?}", errand);
+                assert!(Instant::now() < give_up, "{:?} has no status: {status:?}", errand);
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
             Err(error) => panic!("{errand:?}: {error}"),
         }
-        return fate.expect("errors were sorted out");
+        return status.expect("errors were sorted out");
     }
 }

@@ -32,7 +32,7 @@ use crate::bank_office::BankOffice;
 use crate::chain::Chain;
 use crate::connection::Connection;
 use crate::error::ClientError;
-use crate::policy_desk::{PolicyDesk, Seal};
+use crate::governance::{GovernanceClient, MemberSigner};
 use crate::wallet::{Registration, Wallet};
 
 pub use wallet_file::WalletFile;
@@ -222,15 +222,15 @@ impl NetworkFolder {
     }
 
     /// A desk that reads, with the auditor's certificate.
-    pub fn reading_desk(&self) -> Result<PolicyDesk, ClientError> {
-        Ok(PolicyDesk::new(self.connect_auditor(self.central_bank())?, self.anchor.clone()))
+    pub fn reading_desk(&self) -> Result<GovernanceClient, ClientError> {
+        Ok(GovernanceClient::new(self.connect_auditor(self.central_bank())?, self.anchor.clone()))
     }
 
     /// A desk that signs for a committee member, the operator or a court.
-    pub fn desk(&self, role: Role, id: MemberId) -> Result<PolicyDesk, ClientError> {
+    pub fn desk(&self, role: Role, id: MemberId) -> Result<GovernanceClient, ClientError> {
         let connection = self.connect_member(role, id, self.central_bank())?;
-        let seal = Seal::new(role, id, self.signing_key(role, id)?);
-        Ok(PolicyDesk::new(connection, self.anchor.clone()).with_seal(seal))
+        let seal = MemberSigner::new(role, id, self.signing_key(role, id)?);
+        Ok(GovernanceClient::new(connection, self.anchor.clone()).with_signer(seal))
     }
 
     /// The chain as a node serves it, read with the auditor's certificate.

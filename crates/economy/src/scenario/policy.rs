@@ -1,7 +1,7 @@
 //! What the central bank does: its policy at the start, what it changes at given times, and its rules.
 //!
 //! `[policy]` gives the first policy, which genesis fixes. `[[schedule]]` changes keys of it on a day. `[[rule]]` decides
-//! again and again. All act on the ledger by the committee's motions and votes, or by the desk's market operations.
+//! again and again. All act on the ledger by the committee's proposals and votes, or by the desk's market operations.
 //!
 //! | rule | what it sets | from |
 //! |---|---|---|
@@ -101,7 +101,7 @@ const MEANINGS: [(&str, &str); 24] = [
     ("maintenance_days", "days over which required reserves are averaged"),
     ("haircut_ppm", "taken off the value of collateral"),
     ("committee_seats", "seats of the committee"),
-    ("committee_threshold", "votes that carry a motion"),
+    ("committee_threshold", "votes that carry a proposal"),
 ];
 
 /// When interest on CBDC is posted.

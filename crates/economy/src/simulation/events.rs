@@ -1,11 +1,11 @@
 //! Events: shocks, scheduled policy and rules, in this order, in the morning.
 //!
-//! Policy changes are motions that the committee proposes, carries and has enacted; limits hold from the next block, rates
+//! Policy changes are proposals that the committee proposes, carries and has enacted; limits hold from the next block, rates
 //! from the next ledger day. Base money is changed by the desk's market operations with banks, at par.
 
 use cbdc_ledger::amount::Amount;
 use cbdc_ledger::books::BookAccount;
-use cbdc_ledger::command::{Measure, OperationKind};
+use cbdc_ledger::command::{GovernanceAction, OperationKind};
 use cbdc_ledger::identity::Class;
 use cbdc_ledger::policy::PolicyChange;
 
@@ -18,7 +18,7 @@ use crate::expression::{Expression, Sight};
 use crate::scenario::policy::{Lever, Rule, RuleKind, Scheduled, schedule_of};
 use crate::scenario::shock::{Shock, ShockKind};
 
-/// Smallest change of a rate that is worth a motion.
+/// Smallest change of a rate that is worth a proposal.
 const RATE_STEP_PPM: i64 = 100;
 
 fn cbdc_rates_in_words(rate_ppm: i64, bound: Option<u64>, above_ppm: i64) -> String {
@@ -304,8 +304,8 @@ impl Economy<'_> {
     }
 
     fn enact(&mut self, kind: &str, what: String, changes: Vec<PolicyChange>) -> Result<(), EconomyError> {
-        let measures = changes.into_iter().map(Measure::Policy).collect();
-        let proposal = self.carry(measures)?;
+        let actions = changes.into_iter().map(GovernanceAction::Policy).collect();
+        let proposal = self.carry(actions)?;
         self.note_event(kind, what, proposal);
         Ok(())
     }

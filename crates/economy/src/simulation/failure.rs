@@ -12,7 +12,7 @@
 
 use cbdc_ledger::amount::Amount;
 use cbdc_ledger::bank_position::BankStatus;
-use cbdc_ledger::command::Measure;
+use cbdc_ledger::command::GovernanceAction;
 use cbdc_ledger::identity::{AccountId, Class};
 
 use super::Economy;
@@ -67,7 +67,7 @@ impl Economy<'_> {
         let id = self.banks[failed].id;
         self.authority.state_deposits(id, Amount::ZERO);
         self.settle_all()?;
-        let suspend = Measure::BankStatus { bank: id, status: BankStatus::Suspended };
+        let suspend = GovernanceAction::BankStatus { bank: id, status: BankStatus::Suspended };
         let proposal = self.carry(vec![suspend])?;
 
         let discount = ppm(self.behaviours().resolution.parameters.fire_sale);
@@ -320,7 +320,7 @@ impl Economy<'_> {
             return Ok(true);
         }
         let id = self.banks[bank].id;
-        let resolved = Measure::BankStatus { bank: id, status: BankStatus::Resolved };
+        let resolved = GovernanceAction::BankStatus { bank: id, status: BankStatus::Resolved };
         let proposal = self.carry(vec![resolved])?;
         self.banks[bank].standing = Standing::Resolved;
         self.note_event("bank", format!("bank {id} is wound down"), proposal);

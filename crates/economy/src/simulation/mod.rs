@@ -2,7 +2,7 @@
 //!
 //! # A day
 //! 1. *Opening* (`opening` for the first): the day's first block lets the ledger end the day before (interest and
-//!    repayments of banks, interest on wallets, motions); banks book what they earned at the central bank.
+//!    repayments of banks, interest on wallets, proposals); banks book what they earned at the central bank.
 //! 2. *Events* (`events`): shocks, scheduled policy, rules.
 //! 3. *Month* (`month`): on the first: interest, credit, defaults, prices, rates, purchases; bills on the third;
 //!    wages and pensions on payday.
@@ -30,7 +30,7 @@ mod settlement;
 
 use cbdc_ledger::Outcome;
 use cbdc_ledger::books::BookAccount;
-use cbdc_ledger::command::Measure;
+use cbdc_ledger::command::GovernanceAction;
 use cbdc_ledger::identity::{AccountId, BankId, Class};
 use cbdc_ledger::time::LedgerDay;
 
@@ -120,7 +120,7 @@ struct Used {
     declined: i64,
 }
 
-/// An economy under way.
+/// An economy in flight.
 struct Economy<'a> {
     values: &'a Values,
     seed: u64,
@@ -319,7 +319,7 @@ impl Economy<'_> {
     }
 
     /// Has the committee carry measures and the ledger enact them. Gives the proposal's number.
-    fn carry(&mut self, measures: Vec<Measure>) -> Result<u64, EconomyError> {
+    fn carry(&mut self, measures: Vec<GovernanceAction>) -> Result<u64, EconomyError> {
         let threshold = self.values.policy.committee_threshold;
         self.authority.enact(measures, threshold).map_err(|error| self.dated(error))
     }

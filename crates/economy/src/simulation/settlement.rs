@@ -23,9 +23,9 @@ use crate::error::EconomyError;
 /// Commands in one proposal.
 const PROPOSAL_COMMANDS: usize = 4_096;
 
-/// A CBDC payment under way: what was set aside for it.
+/// A CBDC payment in flight: what was set aside for it.
 #[derive(Clone, Copy)]
-struct UnderWay {
+struct InFlight {
     wish: Wish,
     is_to_person: bool,
     own_minor: i64,
@@ -33,7 +33,7 @@ struct UnderWay {
     payer_fee_minor: i64,
 }
 
-/// A change of a wallet against the deposit under way.
+/// A change of a wallet against the deposit in flight.
 #[derive(Clone, Copy)]
 struct Moved {
     household: usize,
@@ -143,7 +143,7 @@ impl Economy<'_> {
         wishes: impl Iterator<Item = &'w Wish>,
         mut treasuries: Vec<i64>,
     ) -> Result<(), EconomyError> {
-        let mut under_way = Vec::new();
+        let mut in_flight = Vec::new();
         for wish in wishes {
             let is_funding = match wish.kind {
                 WishKind::Fund => true,
@@ -161,7 +161,7 @@ impl Economy<'_> {
                 treasuries[bank] -= amount;
                 self.households.deposit_minor[household] -= amount;
                 self.authority.fund(wallet, minor(amount));
-                under_way.push(Moved { household, amount_minor: amount, is_funding });
+                in_flight.push(Moved { household, amount_minor: amount, is_funding });
             } else {
                 let amount = wish.amount_minor.min(self.households.cbdc_minor[household]);
                 if amount <= 0 {
@@ -171,18 +171,18 @@ impl Economy<'_> {
                 self.households.sequence[household] += 1;
                 let sequence = u64::from(self.households.sequence[household]);
                 self.authority.defund(wallet, minor(amount), sequence);
-                under_way.push(Moved { household, amount_minor: amount, is_funding });
+                in_flight.push(Moved { household, amount_minor: amount, is_funding });
             }
-            if under_way.len() >= PROPOSAL_COMMANDS {
-                self.settle_moved(&mut under_way)?;
+            if in_flight.len() >= PROPOSAL_COMMANDS {
+                self.settle_moved(&mut in_flight)?;
             }
         }
-        self.settle_moved(&mut under_way)
+        self.settle_moved(&mut in_flight)
     }
 
-    fn settle_moved(&mut self, under_way: &mut Vec<Moved>) -> Result<(), EconomyError> {
+    fn settle_moved(&mut self, in_flight: &mut Vec<Moved>) -> Result<(), EconomyError> {
         let outcomes = self.settle()?;
-        for (moved, outcome) in under_way.drain(..).zip(outcomes) {
+        for (moved, outcome) in in_flight.drain(..).zip(outcomes) {
             let Moved { household, amount_minor, is_funding } = moved;
             let bank = usize::from(self.households.bank[household]);
             let (deposit, cbdc) = (&mut self.households.deposit_minor, &mut self.households.cbdc_minor);
@@ -206,30 +206,30 @@ impl Economy<'_> {
     }
 
     fn make_payments<'w>(&mut self, wishes: impl Iterator<Item = &'w Wish>) -> Result<(), EconomyError> {
-        let mut under_way = Vec::with_capacity(PROPOSAL_COMMANDS);
+        let mut in_flight = Vec::with_capacity(PROPOSAL_COMMANDS);
         let mut spent = 0;
         for wish in wishes {
             let WishKind::Pay { instrument, is_to_person } = wish.kind else { continue };
             let is_paid = match usize::from(instrument) {
-                CBDC => self.offer_cbdc(wish, is_to_person, &mut under_way),
+                CBDC => self.offer_cbdc(wish, is_to_person, &mut in_flight),
                 CASH => self.pay_cash(wish, is_to_person, &mut spent),
                 _ => false,
             };
             if !is_paid {
                 self.pay_otherwise(wish, is_to_person, &mut spent);
             }
-            if under_way.len() >= PROPOSAL_COMMANDS {
-                self.settle_payments(&mut under_way, &mut spent)?;
+            if in_flight.len() >= PROPOSAL_COMMANDS {
+                self.settle_payments(&mut in_flight, &mut spent)?;
             }
         }
-        self.settle_payments(&mut under_way, &mut spent)?;
+        self.settle_payments(&mut in_flight, &mut spent)?;
         self.flows_today.record(Flow::Consumption, Sector::Households, Sector::Firms, spent);
         self.climate.month_spending_minor += spent;
         Ok(())
     }
 
     /// Writes a CBDC payment as a command, if payer and payee can make it.
-    fn offer_cbdc(&mut self, wish: &Wish, is_to_person: bool, under_way: &mut Vec<UnderWay>) -> bool {
+    fn offer_cbdc(&mut self, wish: &Wish, is_to_person: bool, in_flight: &mut Vec<InFlight>) -> bool {
         let (payer, payee, amount) = (wish.household as usize, wish.payee as usize, wish.amount_minor);
         let to = if is_to_person { self.households.wallet[payee] } else { self.firms.wallet[payee] };
         let (Some(from), Some(to)) = (account(self.households.wallet[payer]), account(to)) else { return false };
@@ -252,19 +252,19 @@ impl Economy<'_> {
             let bank = self.banks[usize::from(self.households.bank[payer])].id;
             self.authority.transfer_with_top_up(transfer, bank, minor(lacking_minor));
         }
-        under_way.push(UnderWay { wish: *wish, is_to_person, own_minor, lacking_minor, payer_fee_minor });
+        in_flight.push(InFlight { wish: *wish, is_to_person, own_minor, lacking_minor, payer_fee_minor });
         true
     }
 
-    /// Applies the CBDC payments under way and books what their outcomes say.
-    fn settle_payments(&mut self, under_way: &mut Vec<UnderWay>, spent: &mut i64) -> Result<(), EconomyError> {
-        if under_way.is_empty() {
+    /// Applies the CBDC payments in flight and books what their outcomes say.
+    fn settle_payments(&mut self, in_flight: &mut Vec<InFlight>, spent: &mut i64) -> Result<(), EconomyError> {
+        if in_flight.is_empty() {
             return Ok(());
         }
         let outcomes = self.settle()?;
         let (payer_fees, merchant_fees) = (self.payer_fees(), self.merchant_fees());
-        for (payment, outcome) in under_way.drain(..).zip(outcomes) {
-            let UnderWay { wish, is_to_person, own_minor, lacking_minor, payer_fee_minor } = payment;
+        for (payment, outcome) in in_flight.drain(..).zip(outcomes) {
+            let InFlight { wish, is_to_person, own_minor, lacking_minor, payer_fee_minor } = payment;
             let (payer, payee, amount) = (wish.household as usize, wish.payee as usize, wish.amount_minor);
             self.households.cbdc_minor[payer] += own_minor;
             self.households.deposit_minor[payer] += lacking_minor;

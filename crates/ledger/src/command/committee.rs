@@ -1,6 +1,6 @@
-//! The committee's one envelope: a motion is proposed, voted on, and enacted by the ledger itself.
+//! The committee's one envelope: a proposal is proposed, voted on, and enacted by the ledger itself.
 //!
-//! A motion holds measures that come into force together. The proposal's number is allotted when it is ordered; its
+//! A proposal holds actions that come into force together. The proposal's number is allotted when it is ordered; its
 //! outcome carries it. Proposing counts as the proposer's vote for it.
 
 use super::{Head, Kind, Record};
@@ -16,19 +16,19 @@ use crate::programme::Grant;
 use crate::signature::PublicKey;
 use crate::time::Timestamp;
 
-/// The largest number of measures in a motion.
-pub const MEASURES_MAX: usize = 64;
+/// The largest number of actions in a proposal.
+pub const ACTIONS_MAX: usize = 64;
 
-/// Proposes measures: member (2), count of measures (2), reserved (4), effective at (8), lapses at (8), measures.
+/// Proposes actions: member (2), count of actions (2), reserved (4), effective at (8), expires at (8), actions.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Motion {
+pub struct GovernanceProposal {
     pub head: Head,
     pub member: MemberId,
-    /// The first block at or after this time enacts the motion, if it is carried by then.
+    /// The first block at or after this time enacts the proposal, if it is approved by then.
     pub effective_at: Timestamp,
-    /// A motion that is not carried by this time lapses.
-    pub lapses_at: Timestamp,
-    pub measures: Vec<Measure>,
+    /// A proposal that is not approved by this time expires.
+    pub expires_at: Timestamp,
+    pub actions: Vec<GovernanceAction>,
 }
 
 /// A vote: member (2), approve (1), reserved (5), proposal's number (8). 40 bytes in all. A later vote replaces an earlier one.
@@ -40,9 +40,9 @@ pub struct Ballot {
     pub proposal: u64,
 }
 
-/// One thing that a motion changes.
+/// One thing that a proposal changes.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Measure {
+pub enum GovernanceAction {
     /// A parameter of policy.
     Policy(PolicyChange),
     /// A bank, or another member, joins.
@@ -59,52 +59,52 @@ pub enum Measure {
     BankStatus { bank: BankId, status: BankStatus },
 }
 
-impl Measure {
+impl GovernanceAction {
     fn encode(&self, out: &mut Writer) {
         match self {
-            Measure::Policy(change) => {
+            GovernanceAction::Policy(change) => {
                 out.u8(1);
                 change.encode(out);
             }
-            Measure::AdmitMember(member) => {
+            GovernanceAction::AdmitMember(member) => {
                 out.u8(2);
                 member.encode(out);
             }
-            Measure::ReplaceKeys { role, id, signing_key, node_key } => {
+            GovernanceAction::ReplaceKeys { role, id, signing_key, node_key } => {
                 out.u8(3).u8(*role as u8).u16(id.0).raw(&signing_key.0);
                 encode_optional_key(node_key, out);
             }
-            Measure::DismissMember { role, id } => {
+            GovernanceAction::DismissMember { role, id } => {
                 out.u8(4).u8(*role as u8).u16(id.0);
             }
-            Measure::Threshold(threshold) => {
+            GovernanceAction::Threshold(threshold) => {
                 out.u8(5).u16(*threshold);
             }
-            Measure::Grant(grant) => {
+            GovernanceAction::Grant(grant) => {
                 out.u8(6);
                 grant.encode(out);
             }
-            Measure::BankStatus { bank, status } => {
+            GovernanceAction::BankStatus { bank, status } => {
                 out.u8(7).u16(bank.0).u8(*status as u8);
             }
         }
     }
 
-    fn decode(input: &mut Reader<'_>) -> Result<Measure, DecodeError> {
+    fn decode(input: &mut Reader<'_>) -> Result<GovernanceAction, DecodeError> {
         Ok(match input.u8()? {
-            1 => Measure::Policy(PolicyChange::decode(input)?),
-            2 => Measure::AdmitMember(Member::decode(input)?),
-            3 => Measure::ReplaceKeys {
+            1 => GovernanceAction::Policy(PolicyChange::decode(input)?),
+            2 => GovernanceAction::AdmitMember(Member::decode(input)?),
+            3 => GovernanceAction::ReplaceKeys {
                 role: Role::decode(input)?,
                 id: MemberId(input.u16()?),
                 signing_key: PublicKey(input.array()?),
                 node_key: decode_optional_key(input)?,
             },
-            4 => Measure::DismissMember { role: Role::decode(input)?, id: MemberId(input.u16()?) },
-            5 => Measure::Threshold(input.u16()?),
-            6 => Measure::Grant(Grant::decode(input)?),
-            7 => Measure::BankStatus { bank: BankId(input.u16()?), status: BankStatus::decode(input)? },
-            other => return Err(input.wrong("a known measure", u64::from(other))),
+            4 => GovernanceAction::DismissMember { role: Role::decode(input)?, id: MemberId(input.u16()?) },
+            5 => GovernanceAction::Threshold(input.u16()?),
+            6 => GovernanceAction::Grant(Grant::decode(input)?),
+            7 => GovernanceAction::BankStatus { bank: BankId(input.u16()?), status: BankStatus::decode(input)? },
+            other => return Err(input.wrong("a known action", u64::from(other))),
         })
     }
 }
@@ -201,7 +201,7 @@ pub(crate) fn decode_optional_key(input: &mut Reader<'_>) -> Result<Option<Publi
     Ok(present.then_some(PublicKey(key)))
 }
 
-impl Record for Motion {
+impl Record for GovernanceProposal {
     fn kind(&self) -> Kind {
         Kind::Propose
     }
@@ -211,22 +211,22 @@ impl Record for Motion {
     }
 
     fn encode_fields(&self, out: &mut Writer) {
-        let count = u16::try_from(self.measures.len()).expect("a motion holds at most 64 measures");
-        out.u16(self.member.0).u16(count).reserved(4).u64(self.effective_at.0).u64(self.lapses_at.0);
-        self.measures.iter().for_each(|measure| measure.encode(out));
+        let count = u16::try_from(self.actions.len()).expect("a proposal holds at most 64 actions");
+        out.u16(self.member.0).u16(count).reserved(4).u64(self.effective_at.0).u64(self.expires_at.0);
+        self.actions.iter().for_each(|action| action.encode(out));
     }
 
     fn decode_fields(_: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let member = MemberId(input.u16()?);
         let count = usize::from(input.u16()?);
-        if count == 0 || count > MEASURES_MAX {
-            return Err(input.wrong("1 to 64 measures", count as u64));
+        if count == 0 || count > ACTIONS_MAX {
+            return Err(input.wrong("1 to 64 actions", count as u64));
         }
         input.reserved(4)?;
         let effective_at = Timestamp(input.u64()?);
-        let lapses_at = Timestamp(input.u64()?);
-        let measures = (0..count).map(|_| Measure::decode(input)).collect::<Result<_, _>>()?;
-        Ok(Motion { head, member, effective_at, lapses_at, measures })
+        let expires_at = Timestamp(input.u64()?);
+        let actions = (0..count).map(|_| GovernanceAction::decode(input)).collect::<Result<_, _>>()?;
+        Ok(GovernanceProposal { head, member, effective_at, expires_at, actions })
     }
 }
 

@@ -39,7 +39,7 @@ use crate::member::Role;
 use crate::signature::{Signature, SigningKey};
 use crate::time::Timestamp;
 
-pub use committee::{Ballot, Measure, Motion};
+pub use committee::{Ballot, GovernanceAction, GovernanceProposal};
 pub use hold::{PlaceHold, ReleaseHold, ReleaseKind};
 pub use holder::{DesignateWallet, LinkBank, Reclassify};
 pub use issuance::{IssuanceKind, IssuanceOrder, IssuanceRequest, ReservesTransfer};
@@ -316,7 +316,7 @@ pub enum Command {
     Issuance(Box<Signed<IssuanceOrder>>),
     ReservesTransfer(Signed<ReservesTransfer>),
     Freeze(Box<Signed<FreezeOrder>>),
-    Propose(Box<Signed<Motion>>),
+    Propose(Box<Signed<GovernanceProposal>>),
     Vote(Signed<Ballot>),
     ReverseWaterfall(Box<Signed<ReverseWaterfall>>),
     Hold(Box<Signed<PlaceHold>>),
@@ -394,7 +394,7 @@ impl Command {
             Command::ReplaceKey(signed) => Signer::Member(Role::Bank, MemberId(signed.record.account.bank.0)),
             Command::Issuance(signed) => Signer::Member(Role::Operator, signed.record.operator),
             Command::ReservesTransfer(signed) => Signer::Member(Role::Bank, MemberId(signed.record.from.0)),
-            Command::Freeze(signed) => Signer::Member(Role::Order, signed.record.court),
+            Command::Freeze(signed) => Signer::Member(Role::Court, signed.record.court),
             Command::Propose(signed) => Signer::Member(Role::Committee, signed.record.member),
             Command::Vote(signed) => Signer::Member(Role::Committee, signed.record.member),
             Command::ReverseWaterfall(signed) => Signer::Member(Role::Bank, MemberId(signed.record.bank.0)),
@@ -405,7 +405,7 @@ impl Command {
             Command::Reclassify(signed) => Signer::Member(Role::Registrar, signed.record.registrar),
             Command::Operation(signed) => Signer::Member(Role::Operator, signed.record.operator),
             Command::DepositStatement(signed) => Signer::Member(Role::Bank, MemberId(signed.record.bank.0)),
-            Command::Seize(signed) => Signer::Member(Role::Order, signed.record.court),
+            Command::Seize(signed) => Signer::Member(Role::Court, signed.record.court),
         }
     }
 
@@ -544,7 +544,7 @@ commands_from_signed_records! {
     Issuance(IssuanceOrder) in Box;
     ReservesTransfer(ReservesTransfer);
     Freeze(FreezeOrder) in Box;
-    Propose(Motion) in Box;
+    Propose(GovernanceProposal) in Box;
     Vote(Ballot);
     ReverseWaterfall(ReverseWaterfall) in Box;
     Hold(PlaceHold) in Box;

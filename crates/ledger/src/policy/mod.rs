@@ -1,13 +1,13 @@
 //! Policy: dated sets of parameters, changed only by the committee, and one room for each rule.
 //!
-//! A set is never edited. A motion that is carried gives a new version, in force from the first block at or after its
+//! A set is never edited. A proposal that is approved gives a new version, in force from the first block at or after its
 //! effective time; a receipt names the version under which its command was settled. A change costs the same with any
 //! number of wallets (I7): rules read the set in force when a command is applied, and nothing sweeps the wallets.
 //!
 //! | room | rule |
 //! |---|---|
 //! | [`parameters`] | the set, its versions and changes |
-//! | [`motions`] | proposals under vote, and what falls due |
+//! | [`governance`] | proposals under vote, and what falls due |
 //! | [`supply_cap`], [`issuance_quota`] | how much may be issued |
 //! | [`holding_limit`] | how much a person may hold, across banks |
 //! | [`payment_limit`], [`day_limit`], [`month_limit`] | how much a payment, and a person's payments of a day or month may be |
@@ -19,10 +19,10 @@
 
 pub mod day_limit;
 pub mod fee;
+pub mod governance;
 pub mod holding_limit;
 pub mod issuance_quota;
 pub mod month_limit;
-pub mod motions;
 pub mod parameters;
 pub mod payment_limit;
 pub mod remuneration;
@@ -32,7 +32,7 @@ pub mod text;
 pub mod velocity;
 
 pub use fee::{FeeBracket, FeeSchedule, FeeTo};
-pub use motions::{Ballots, Fate, Motions, Proposed};
+pub use governance::{Ballots, GovernanceProposals, ProposalRecord, ProposalStatus};
 pub use parameters::{ClassRules, Parameters, PolicyChange, PolicySet, PolicyVersions, WorkPerBlock};
 pub use remuneration::{Capitalisation, Tier, Tiers};
 pub use reserves::{KeyRates, ReserveRules};

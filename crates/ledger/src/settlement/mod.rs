@@ -2,7 +2,7 @@
 //!
 //! 1. The block's time is the proposal's, but never before the parent's.
 //! 2. What falls due at that time is done, in this order: ledger days end (interest and repayments of banks), holds and
-//!    purpose-bound money expire, motions are enacted or lapse, a sweep posts the interest of wallets that nobody touched,
+//!    purpose-bound money expire, proposals are enacted or expire, a sweep posts the interest of wallets that nobody touched,
 //!    and programmes pay their cohorts. Policy bounds each of the four kinds of work per block.
 //! 3. Each command, in order: its signer is *admitted* (known, key in force, number free; a refusal here uses no
 //!    number), the number is used, and the command's own room checks its rules in a fixed order and then changes the
@@ -246,7 +246,7 @@ impl Settlement<'_> {
         self.expire_holds();
         self.work_left = budget;
         self.expire_earmarks();
-        self.close_due_motions();
+        self.close_due_proposals();
         self.work_left = budget;
         self.sweep_interest();
         self.work_left = budget;

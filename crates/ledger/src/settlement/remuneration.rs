@@ -181,10 +181,10 @@ impl Ledger {
         current.account.accrued = remainder;
     }
 
-    /// When the sweep next has wallets to post: now if one is under way or due, else the next capitalisation date that
+    /// When the sweep next has wallets to post: now if one is in flight or due, else the next capitalisation date that
     /// ends a day with a rate.
     pub(crate) fn next_remuneration_due(&self) -> Option<Timestamp> {
-        if self.sweep.under_way.is_some() {
+        if self.sweep.in_flight.is_some() {
             return Some(self.tip.time);
         }
         let rates = self.policy.rates();
@@ -274,9 +274,9 @@ impl Settlement<'_> {
     pub(super) fn sweep_interest(&mut self) {
         let rates = self.ledger.policy.rates();
         let date = rates.last_capitalisation(self.today);
-        let Sweep { done, under_way } = self.ledger.sweep;
-        let (date, mut next) = match under_way {
-            Some(under_way) => under_way,
+        let Sweep { done, in_flight } = self.ledger.sweep;
+        let (date, mut next) = match in_flight {
+            Some(in_flight) => in_flight,
             None if date > done && rates.any_rate_between(done, date) => (date, AccountId::default()),
             None => {
                 self.ledger.sweep.done = done.max(date);
@@ -285,7 +285,7 @@ impl Settlement<'_> {
         };
         while self.work_left > 0 {
             let Some(wallet) = self.account_at_or_after(next) else {
-                self.ledger.sweep = Sweep { done: date, under_way: None };
+                self.ledger.sweep = Sweep { done: date, in_flight: None };
                 return;
             };
             self.take_work();
@@ -295,7 +295,7 @@ impl Settlement<'_> {
             }
             next = AccountId::from_u64(wallet.to_u64() + 1).unwrap_or(AccountId::new(BankId(u16::MAX), u32::MAX));
         }
-        self.ledger.sweep.under_way = Some((date, next));
+        self.ledger.sweep.in_flight = Some((date, next));
     }
 
     /// Brings a wallet to today, if that posts anything or ends a day that had a rate.

@@ -2,10 +2,10 @@
 
 use cbdc_ledger::block::Header;
 use cbdc_ledger::checkpoint::Loader;
-use cbdc_ledger::extract::{extracts, read_command};
+use cbdc_ledger::filtered_block::{filtered_blocks, read_command};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::policy::remuneration::capitalise;
-use cbdc_ledger::{AccountId, BankId, Block, Genesis, Ledger, MemberId, Proposal};
+use cbdc_ledger::{AccountId, BankId, Block, BlockProposal, Genesis, Ledger, MemberId};
 
 /// One ledger a bank, each of that bank's part alone.
 pub struct Followers(Vec<Ledger>);
@@ -18,14 +18,15 @@ impl Followers {
 
     /// Lets each bank follow a block, and compares what it then knows with the ledger that settled it.
     pub fn follow(&mut self, ledger: &Ledger, parent: &Header, proposal: &[u8], block: &Block) {
-        let proposal = Proposal::decode(proposal).unwrap();
+        let proposal = BlockProposal::decode(proposal).unwrap();
         let banks: Vec<BankId> = self.0.iter().filter_map(Ledger::keeps_part_of).collect();
-        let made = extracts(ledger, &banks, parent, &proposal, block);
+        let made = filtered_blocks(ledger, &banks, parent, &proposal, block);
         assert_eq!(made.len(), banks.len());
-        for (part, (bank, extract)) in self.0.iter_mut().zip(&made) {
-            let followed = part.follow(&block.header, extract).unwrap_or_else(|error| panic!("bank {bank}: {error}"));
+        for (part, (bank, filtered_block)) in self.0.iter_mut().zip(&made) {
+            let followed =
+                part.follow(&block.header, filtered_block).unwrap_or_else(|error| panic!("bank {bank}: {error}"));
             for own in &followed.commands {
-                assert_eq!(read_command(extract, own.index, own.offset).as_ref(), Ok(own));
+                assert_eq!(read_command(filtered_block, own.index, own.offset).as_ref(), Ok(own));
                 let index = own.index as usize;
                 assert_eq!((&own.command, own.outcome), (&proposal.commands[index], block.outcomes[index]));
             }

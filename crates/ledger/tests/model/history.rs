@@ -8,13 +8,13 @@ use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::books::BookAccount;
 use cbdc_ledger::command::{
     Ballot, Certificate, CloseWallet, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL, FreezeKind,
-    FreezeOrder, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, LinkBank, Measure, Motion, OpenWallet, Operation,
-    OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, Record, ReleaseHold, ReleaseKind, ReplaceKey,
-    ReservesTransfer, ReverseWaterfall, SeizeOrder, Signer,
+    FreezeOrder, GovernanceAction, GovernanceProposal, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, LinkBank,
+    OpenWallet, Operation, OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, Record, ReleaseHold,
+    ReleaseKind, ReplaceKey, ReservesTransfer, ReverseWaterfall, SeizeOrder, Signer,
 };
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::policy::{
-    Capitalisation, Fate, FeeTo, KeyRates, PolicyChange, ReserveRules, VelocityRule, WorkPerBlock,
+    Capitalisation, FeeTo, KeyRates, PolicyChange, ProposalStatus, ReserveRules, VelocityRule, WorkPerBlock,
 };
 use cbdc_ledger::programme::{Classes, Cohort, Funding, Grant, Purpose};
 use cbdc_ledger::time::LedgerDay;
@@ -99,8 +99,8 @@ pub struct CommandPlan {
     pub validity: ValidityPlan,
     /// 0: the key in force; otherwise another version, now and then.
     pub key_version: u8,
-    pub measures: Vec<(u8, u8, u8, AmountPlan)>,
-    /// Hours from now to the effective time, and from there to the lapse.
+    pub actions: Vec<(u8, u8, u8, AmountPlan)>,
+    /// Hours from now to the effective time, and from there to the expire.
     pub hours: (i8, i8),
 }
 
@@ -113,9 +113,9 @@ pub struct BlockPlan {
 impl BlockPlan {
     /// Proposes limits in place of rates.
     pub fn without_interest_on_wallets(mut self) -> BlockPlan {
-        for measure in self.commands.iter_mut().flat_map(|command| &mut command.measures) {
-            if RATE_MEASURES.contains(&measure.0) {
-                measure.0 = 0;
+        for action in self.commands.iter_mut().flat_map(|command| &mut command.actions) {
+            if RATE_MEASURES.contains(&action.0) {
+                action.0 = 0;
             }
         }
         self
@@ -180,7 +180,7 @@ fn validities() -> impl Strategy<Value = ValidityPlan> {
     ]
 }
 
-/// How many numbers [`Resolver::measure`] tells apart.
+/// How many numbers [`Resolver::action`] tells apart.
 const MEASURE_KINDS: u8 = 56;
 const RATE_MEASURES: std::ops::RangeInclusive<u8> = 28..=33;
 
@@ -192,10 +192,10 @@ prop_compose! {
         number in numbers(),
         validity in validities(),
         key_version in prop_oneof![40 => Just(0u8), 1 => 1u8..3],
-        measures in prop::collection::vec((0u8..MEASURE_KINDS, any::<u8>(), any::<u8>(), amounts()), 1..4),
+        actions in prop::collection::vec((0u8..MEASURE_KINDS, any::<u8>(), any::<u8>(), amounts()), 1..4),
         hours in (prop_oneof![3 => -2i8..=0, 2 => 1i8..30], -1i8..40),
     ) -> CommandPlan {
-        CommandPlan { act, a, b, c, amount, number, validity, key_version, measures, hours }
+        CommandPlan { act, a, b, c, amount, number, validity, key_version, actions, hours }
     }
 }
 
@@ -389,23 +389,26 @@ impl Resolver<'_> {
         (HolderId([person; 16]), class)
     }
 
-    fn measure(&self, (kind, a, b, amounts): (u8, u8, u8, AmountPlan)) -> Measure {
+    fn action(&self, (kind, a, b, amounts): (u8, u8, u8, AmountPlan)) -> GovernanceAction {
         let class = Class(a % 4);
         let near_holdings = self.model.holdings(HolderId([b % 6; 16])) + 150;
         let limits = [300, 1_000, 2_300, self.model.supply() + 500, near_holdings];
         let limit = if b % 4 == 0 { None } else { Some(self.amount(amounts, &limits)) };
         match kind {
-            0..=3 => Measure::Policy(PolicyChange::HoldingLimit { class, limit }),
-            4..=5 => Measure::Policy(PolicyChange::PaymentLimit { class, limit }),
-            6..=7 => Measure::Policy(PolicyChange::DayLimit { class, limit }),
-            8 => Measure::Policy(PolicyChange::SupplyCap(limit)),
-            9 => Measure::Policy(PolicyChange::IssuanceQuota(limit)),
-            10 => Measure::Policy(PolicyChange::IssuanceQuotaOfBank { bank: BankId(self.any_bank(a)), quota: limit }),
+            0..=3 => GovernanceAction::Policy(PolicyChange::HoldingLimit { class, limit }),
+            4..=5 => GovernanceAction::Policy(PolicyChange::PaymentLimit { class, limit }),
+            6..=7 => GovernanceAction::Policy(PolicyChange::DayLimit { class, limit }),
+            8 => GovernanceAction::Policy(PolicyChange::SupplyCap(limit)),
+            9 => GovernanceAction::Policy(PolicyChange::IssuanceQuota(limit)),
+            10 => GovernanceAction::Policy(PolicyChange::IssuanceQuotaOfBank {
+                bank: BankId(self.any_bank(a)),
+                quota: limit,
+            }),
             11..=13 => {
                 let role = Role::ALL[usize::from(a) % 7];
                 let node_key = (b % 2 == 0).then(|| self.keys.public(b / 2 % 40));
                 let name = format!("{role} admitted");
-                Measure::AdmitMember(Member {
+                GovernanceAction::AdmitMember(Member {
                     role,
                     id: MemberId(u16::from(b % 7)),
                     name,
@@ -416,7 +419,7 @@ impl Resolver<'_> {
             14..=16 => {
                 let role = Role::ALL[usize::from(a) % 7];
                 let node_key = (b % 2 == 0).then(|| self.keys.public(b / 2 % 40));
-                Measure::ReplaceKeys {
+                GovernanceAction::ReplaceKeys {
                     role,
                     id: self.any_member(role, a / 7),
                     signing_key: self.keys.public(b),
@@ -425,34 +428,34 @@ impl Resolver<'_> {
             }
             17 => {
                 let role = Role::ALL[usize::from(a) % 7];
-                Measure::DismissMember { role, id: self.any_member(role, b) }
+                GovernanceAction::DismissMember { role, id: self.any_member(role, b) }
             }
-            18 => Measure::Threshold(u16::from(a % 4)),
-            19..=21 => Measure::Policy(PolicyChange::MonthLimit { class, limit }),
-            22..=27 => Measure::Policy(self.class_rule(kind, class, a, b)),
+            18 => GovernanceAction::Threshold(u16::from(a % 4)),
+            19..=21 => GovernanceAction::Policy(PolicyChange::MonthLimit { class, limit }),
+            22..=27 => GovernanceAction::Policy(self.class_rule(kind, class, a, b)),
             28..=33 => {
                 // Rates large enough to post in a day; none, one or two tiers.
                 let (rate, above) = (i32::from(b as i8) * 20_000, (i32::from(a) - 128) * 15_000);
                 let bound = self.amount(amounts, &limits).minor().max(1);
                 let bounded = [(bound, rate), (bound.saturating_add(300), -rate / 3)];
                 let count = (usize::from(b) % 3).min(if bound > u64::MAX - 300 { 1 } else { 2 });
-                Measure::Policy(PolicyChange::Remuneration { class, tiers: tiers(&bounded[..count], above) })
+                GovernanceAction::Policy(PolicyChange::Remuneration { class, tiers: tiers(&bounded[..count], above) })
             }
             34..=35 => {
                 let rule = if a % 2 == 0 { Capitalisation::Daily } else { Capitalisation::Monthly };
-                Measure::Policy(PolicyChange::Capitalisation(rule))
+                GovernanceAction::Policy(PolicyChange::Capitalisation(rule))
             }
-            36..=43 => Measure::Policy(self.rule_of_banks(kind, a, b)),
-            44..=50 => Measure::Grant(self.grant(a, b, amounts)),
+            36..=43 => GovernanceAction::Policy(self.rule_of_banks(kind, a, b)),
+            44..=50 => GovernanceAction::Grant(self.grant(a, b, amounts)),
             51..=54 => {
                 let status = match b {
                     0..=149 => BankStatus::Suspended,
                     150..=249 => BankStatus::Active,
                     250.. => BankStatus::Resolved,
                 };
-                Measure::BankStatus { bank: BankId(self.any_bank(a)), status }
+                GovernanceAction::BankStatus { bank: BankId(self.any_bank(a)), status }
             }
-            _ => Measure::Policy(PolicyChange::WorkPerBlock(WorkPerBlock(
+            _ => GovernanceAction::Policy(PolicyChange::WorkPerBlock(WorkPerBlock(
                 [0, 4_000, 65_536, 65_537][usize::from(b % 4)],
             ))),
         }
@@ -606,8 +609,8 @@ impl Resolver<'_> {
             }
             Act::Freeze | Act::Unfreeze => {
                 let kind = if matches!(act, Act::Freeze) { FreezeKind::Freeze } else { FreezeKind::Unfreeze };
-                let (account, court) = (self.any_account(a), self.any_member(Role::Order, b));
-                let signer = member(Role::Order, court);
+                let (account, court) = (self.any_account(a), self.any_member(Role::Court, b));
+                let signer = member(Role::Court, court);
                 let minor = self.amount(plan.amount, &self.edges(account, account));
                 let head = self.head(plan, signer);
                 self.sign(FreezeOrder { kind, head, court, account, amount: minor, order: [c; 16] }, signer).into()
@@ -618,16 +621,16 @@ impl Resolver<'_> {
                 let later =
                     |from: u64, hours: i8| Timestamp(from.saturating_add_signed(i64::from(hours) * HOUR_MS as i64));
                 let effective_at = later(self.model.time, plan.hours.0);
-                let lapses_at = later(effective_at.0, plan.hours.1.saturating_mul(3));
-                let measures = plan.measures.iter().map(|measure| self.measure(*measure)).collect();
+                let expires_at = later(effective_at.0, plan.hours.1.saturating_mul(3));
+                let actions = plan.actions.iter().map(|action| self.action(*action)).collect();
                 let head = self.head(plan, signer);
-                self.sign(Motion { head, member: seat, effective_at, lapses_at, measures }, signer).into()
+                self.sign(GovernanceProposal { head, member: seat, effective_at, expires_at, actions }, signer).into()
             }
             Act::Vote => {
                 let seat = self.any_member(Role::Committee, a);
                 let signer = member(Role::Committee, seat);
                 let latest = self.model.proposals.len() as u64;
-                let is_open = |number: &u64| self.model.proposals[*number as usize - 1].fate == Fate::Open;
+                let is_open = |number: &u64| self.model.proposals[*number as usize - 1].status == ProposalStatus::Open;
                 let open: Vec<u64> = (1..=latest).filter(is_open).collect();
                 let proposal = match b {
                     0..=199 => pick(&open, b).unwrap_or(latest),
@@ -660,8 +663,8 @@ impl Resolver<'_> {
                 self.sign(Reclassify { head, registrar: MemberId(0), class, holder }, signer).into()
             }
             Act::Seize => {
-                let (account, to, court) = (self.any_account(a), self.any_account(b), self.any_member(Role::Order, c));
-                let signer = member(Role::Order, court);
+                let (account, to, court) = (self.any_account(a), self.any_account(b), self.any_member(Role::Court, c));
+                let signer = member(Role::Court, court);
                 let minor = self.amount(plan.amount, &self.edges(account, to));
                 let head = self.head(plan, signer);
                 // Now and then it replaces what was frozen, or one more than that.
@@ -855,7 +858,7 @@ fn plan(act: Act, a: u8, b: u8, c: u8, minor: u16) -> CommandPlan {
         number: NumberPlan::Next,
         validity: ValidityPlan::Hour,
         key_version: 0,
-        measures: vec![],
+        actions: vec![],
         hours: (0, 1),
     }
 }
@@ -872,7 +875,7 @@ pub fn beginning() -> Vec<BlockPlan> {
     let edge = |which| AmountPlan::Edge { which, off_by: 0 };
     let holding = (0..3).map(|class| (0, class, 1, edge(2)));
     let rest = [(6, 0, 1, edge(1)), (4, 1, 1, edge(0)), (8, 0, 1, edge(3)), (20, 2, 1, edge(1)), (22, 14, 2, edge(0))];
-    let limits = CommandPlan { measures: holding.chain(rest).collect(), ..plan(Act::Propose, 0, 0, 2, 0) };
+    let limits = CommandPlan { actions: holding.chain(rest).collect(), ..plan(Act::Propose, 0, 0, 2, 0) };
     let terms = [
         // Households earn up to a bound, merchants pay; fees of households as payers, of merchants as payees.
         (28, 132, 1, edge(0)),
@@ -887,7 +890,7 @@ pub fn beginning() -> Vec<BlockPlan> {
         (44, 116, 3, edge(0)),
         (44, 117, 4, edge(1)),
     ];
-    let terms = CommandPlan { measures: terms.into(), ..plan(Act::Propose, 0, 0, 2, 0) };
+    let terms = CommandPlan { actions: terms.into(), ..plan(Act::Propose, 0, 0, 2, 0) };
     let deciding = vec![limits, plan(Act::Vote, 1, 1, 2, 0), terms, plan(Act::Vote, 1, 1, 2, 0)];
     let banks =
         (0..3).flat_map(|bank| [plan(Act::Operation, 9, bank, 2, 5_000), plan(Act::Statement, bank, 0, 2, 9_000)]);

@@ -17,9 +17,9 @@ use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::books::Books;
 use cbdc_ledger::command::{
     Ballot, Certificate, CloseWallet, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL, FreezeKind,
-    FreezeOrder, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, LinkBank, Measure, Motion, OpenWallet, Operation,
-    OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, Record, ReleaseHold, ReleaseKind, ReplaceKey,
-    ReservesTransfer, ReverseWaterfall, SeizeOrder, Signer,
+    FreezeOrder, GovernanceAction, GovernanceProposal, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, LinkBank,
+    OpenWallet, Operation, OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, Record, ReleaseHold,
+    ReleaseKind, ReplaceKey, ReservesTransfer, ReverseWaterfall, SeizeOrder, Signer,
 };
 use cbdc_ledger::genesis::{DayCount, opening_books};
 use cbdc_ledger::member::{Member, Role};
@@ -74,7 +74,7 @@ pub fn member(role: Role, id: u16) -> Member {
 
 /// The default genesis.
 pub fn genesis() -> Genesis {
-    let mut members: Vec<Member> = [Role::CentralBank, Role::Operator, Role::Registrar, Role::Order, Role::Auditor]
+    let mut members: Vec<Member> = [Role::CentralBank, Role::Operator, Role::Registrar, Role::Court, Role::Auditor]
         .map(|role| member(role, 0))
         .into();
     members.extend([0, 1, 2].map(|seat| member(Role::Committee, seat)));
@@ -265,7 +265,7 @@ impl Network {
     }
 
     pub fn seizure(&self, account: AccountId, minor: u64, to: AccountId) -> SeizeOrder {
-        let head = self.member_head(Role::Order, 0);
+        let head = self.member_head(Role::Court, 0);
         SeizeOrder {
             head,
             court: MemberId(0),
@@ -311,18 +311,18 @@ impl Network {
     }
 
     pub fn order(&self, kind: FreezeKind, account: AccountId, minor: u64) -> FreezeOrder {
-        let head = self.member_head(Role::Order, 0);
+        let head = self.member_head(Role::Court, 0);
         FreezeOrder { kind, head, court: MemberId(0), account, amount: amount(minor), order: *b"order number one" }
     }
 
-    /// A motion of committee seat 0, effective now, which lapses in a day.
-    pub fn motion(&self, measures: Vec<Measure>) -> Motion {
-        Motion {
+    /// A proposal of committee seat 0, effective now, which expires in a day.
+    pub fn proposal(&self, actions: Vec<GovernanceAction>) -> GovernanceProposal {
+        GovernanceProposal {
             head: self.member_head(Role::Committee, 0),
             member: MemberId(0),
             effective_at: self.now,
-            lapses_at: self.now.plus_ms(DAY_MS),
-            measures,
+            expires_at: self.now.plus_ms(DAY_MS),
+            actions,
         }
     }
 
@@ -371,11 +371,11 @@ impl Network {
         self.must_settle(self.funding(wallet, minor));
     }
 
-    /// Enacts measures by the votes of seats 0 and 1, at once.
-    pub fn enact(&mut self, measures: Vec<Measure>) {
-        let number = self.must_settle(self.motion(measures));
+    /// Enacts actions by the votes of seats 0 and 1, at once.
+    pub fn enact(&mut self, actions: Vec<GovernanceAction>) {
+        let number = self.must_settle(self.proposal(actions));
         self.must_settle(self.ballot(1, true, number));
-        assert_eq!(self.block(&[]).changes.motions_closed, [number]);
+        assert_eq!(self.block(&[]).changes.proposals_closed, [number]);
     }
 
     pub fn available(&self, account: AccountId) -> u64 {
@@ -400,12 +400,12 @@ pub fn tiers(bounded: &[(u64, i32)], above_ppm: i32) -> Tiers {
     Tiers::new(&bounded, RatePpm(above_ppm)).expect("at most three tiers with ascending bounds")
 }
 
-pub fn remuneration(class: Class, bounded: &[(u64, i32)], above_ppm: i32) -> Measure {
-    Measure::Policy(PolicyChange::Remuneration { class, tiers: tiers(bounded, above_ppm) })
+pub fn remuneration(class: Class, bounded: &[(u64, i32)], above_ppm: i32) -> GovernanceAction {
+    GovernanceAction::Policy(PolicyChange::Remuneration { class, tiers: tiers(bounded, above_ppm) })
 }
 
-pub fn capitalisation(capitalisation: Capitalisation) -> Measure {
-    Measure::Policy(PolicyChange::Capitalisation(capitalisation))
+pub fn capitalisation(capitalisation: Capitalisation) -> GovernanceAction {
+    GovernanceAction::Policy(PolicyChange::Capitalisation(capitalisation))
 }
 
 /// Brackets as (bound, flat part, share in ppm).
@@ -419,20 +419,20 @@ pub fn fees(to: FeeTo, brackets: &[(u64, u64, u32)]) -> FeeSchedule {
     FeeSchedule::new(to, &brackets).expect("at most four brackets with ascending bounds")
 }
 
-pub fn payer_fee(class: Class, to: FeeTo, brackets: &[(u64, u64, u32)]) -> Measure {
-    Measure::Policy(PolicyChange::PayerFee { class, schedule: fees(to, brackets) })
+pub fn payer_fee(class: Class, to: FeeTo, brackets: &[(u64, u64, u32)]) -> GovernanceAction {
+    GovernanceAction::Policy(PolicyChange::PayerFee { class, schedule: fees(to, brackets) })
 }
 
-pub fn payee_fee(class: Class, to: FeeTo, brackets: &[(u64, u64, u32)]) -> Measure {
-    Measure::Policy(PolicyChange::PayeeFee { class, schedule: fees(to, brackets) })
+pub fn payee_fee(class: Class, to: FeeTo, brackets: &[(u64, u64, u32)]) -> GovernanceAction {
+    GovernanceAction::Policy(PolicyChange::PayeeFee { class, schedule: fees(to, brackets) })
 }
 
-pub fn velocity(class: Class, payments: u16, window_ms: u64) -> Measure {
-    Measure::Policy(PolicyChange::Velocity { class, rule: Some(VelocityRule { payments, window_ms }) })
+pub fn velocity(class: Class, payments: u16, window_ms: u64) -> GovernanceAction {
+    GovernanceAction::Policy(PolicyChange::Velocity { class, rule: Some(VelocityRule { payments, window_ms }) })
 }
 
-pub fn bank_status(bank: u16, status: BankStatus) -> Measure {
-    Measure::BankStatus { bank: BankId(bank), status }
+pub fn bank_status(bank: u16, status: BankStatus) -> GovernanceAction {
+    GovernanceAction::BankStatus { bank: BankId(bank), status }
 }
 
 /// A command with a signature of zeros.

@@ -4,7 +4,7 @@ use cbdc_ledger::amount::RatePpm;
 use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::checkpoint::{CheckpointError, Loader, RootHasher};
 use cbdc_ledger::command::{
-    FreezeKind, IssuanceKind, IssuanceOrder, Measure, OperationKind, PlaceHold, Record, ReverseWaterfall,
+    FreezeKind, GovernanceAction, IssuanceKind, IssuanceOrder, OperationKind, PlaceHold, Record, ReverseWaterfall,
 };
 use cbdc_ledger::encoding::Writer;
 use cbdc_ledger::member::Role;
@@ -38,49 +38,49 @@ pub fn commands() -> (Network, Vec<(&'static str, Command)>) {
         network.sign(order, "operator-0")
     };
     let desk = |kind, minor| network.sign(network.operation(kind, 1, minor), "operator-0");
-    let motion = network.motion(vec![
-        Measure::Policy(PolicyChange::SupplyCap(Some(amount(1_000_000)))),
-        Measure::Policy(PolicyChange::IssuanceQuota(None)),
-        Measure::Policy(PolicyChange::IssuanceQuotaOfBank { bank: BankId(2), quota: Some(amount(5_000)) }),
-        Measure::Policy(PolicyChange::HoldingLimit { class: Class::HOUSEHOLD, limit: Some(amount(300_000)) }),
-        Measure::Policy(PolicyChange::PaymentLimit { class: Class::MERCHANT, limit: Some(amount(100_000)) }),
-        Measure::Policy(PolicyChange::DayLimit { class: Class::BUSINESS, limit: None }),
-        Measure::AdmitMember(member(Role::Bank, 4)),
-        Measure::ReplaceKeys {
+    let proposal = network.proposal(vec![
+        GovernanceAction::Policy(PolicyChange::SupplyCap(Some(amount(1_000_000)))),
+        GovernanceAction::Policy(PolicyChange::IssuanceQuota(None)),
+        GovernanceAction::Policy(PolicyChange::IssuanceQuotaOfBank { bank: BankId(2), quota: Some(amount(5_000)) }),
+        GovernanceAction::Policy(PolicyChange::HoldingLimit { class: Class::HOUSEHOLD, limit: Some(amount(300_000)) }),
+        GovernanceAction::Policy(PolicyChange::PaymentLimit { class: Class::MERCHANT, limit: Some(amount(100_000)) }),
+        GovernanceAction::Policy(PolicyChange::DayLimit { class: Class::BUSINESS, limit: None }),
+        GovernanceAction::AdmitMember(member(Role::Bank, 4)),
+        GovernanceAction::ReplaceKeys {
             role: Role::Bank,
             id: MemberId(1),
             signing_key: key("new").public_key(),
             node_key: None,
         },
-        Measure::DismissMember { role: Role::Auditor, id: MemberId(0) },
-        Measure::Threshold(3),
-        Measure::Policy(PolicyChange::MonthLimit { class: Class::HOUSEHOLD, limit: Some(amount(500_000)) }),
+        GovernanceAction::DismissMember { role: Role::Auditor, id: MemberId(0) },
+        GovernanceAction::Threshold(3),
+        GovernanceAction::Policy(PolicyChange::MonthLimit { class: Class::HOUSEHOLD, limit: Some(amount(500_000)) }),
         velocity(Class::HOUSEHOLD, 10, HOUR_MS),
         remuneration(Class::HOUSEHOLD, &[(300_000, 20_000), (500_000, 0)], -10_000),
         capitalisation(Capitalisation::Daily),
         payer_fee(Class::MERCHANT, FeeTo::Equity, &[(5_000, 10, 0), (100_000, 25, 500)]),
         payee_fee(Class::MERCHANT, FeeTo::PayeeBank, &[(100_000, 0, 2_000)]),
-        Measure::Policy(PolicyChange::KeyRates(KeyRates {
+        GovernanceAction::Policy(PolicyChange::KeyRates(KeyRates {
             policy: RatePpm(20_000),
             deposit: RatePpm(-5_000),
             lending: RatePpm(25_000),
             penalty: RatePpm(50_000),
         })),
-        Measure::Policy(PolicyChange::Reserves(ReserveRules {
+        GovernanceAction::Policy(PolicyChange::Reserves(ReserveRules {
             rate_up_to: RatePpm(20_000),
             rate_above: RatePpm(-5_000),
             requirement_ppm: 10_000,
             period_days: 42,
             shortfall_rate: RatePpm(45_000),
         })),
-        Measure::Policy(PolicyChange::Haircut { ppm: 120_000 }),
-        Measure::Policy(PolicyChange::WorkPerBlock(WorkPerBlock(1_000))),
-        Measure::Grant(Grant {
+        GovernanceAction::Policy(PolicyChange::Haircut { ppm: 120_000 }),
+        GovernanceAction::Policy(PolicyChange::WorkPerBlock(WorkPerBlock(1_000))),
+        GovernanceAction::Grant(Grant {
             cohort: Cohort { class: Class::HOUSEHOLD, bank: None, first: 0 },
             amount_each: amount(10_000),
             purpose: None,
         }),
-        Measure::Grant(Grant {
+        GovernanceAction::Grant(Grant {
             cohort: Cohort { class: Class::HOUSEHOLD, bank: Some(BankId(1)), first: 100 },
             amount_each: amount(5_000),
             purpose: Some(Purpose {
@@ -103,7 +103,7 @@ pub fn commands() -> (Network, Vec<(&'static str, Command)>) {
         ("reserves-transfer", network.sign(network.reserves_transfer(1, 2, 40), "bank-1")),
         ("freeze", network.sign(network.order(FreezeKind::Freeze, alice, 60), "order-0")),
         ("unfreeze", network.sign(network.order(FreezeKind::Unfreeze, alice, 10), "order-0")),
-        ("propose", network.sign(motion, "committee-0")),
+        ("propose", network.sign(proposal, "committee-0")),
         ("vote", network.sign(network.ballot(1, true, 1), "committee-1")),
         (
             "hold",

@@ -206,7 +206,7 @@ pub fn incoming(
     })
 }
 
-/// The next connection, once fewer than [`HANDSHAKES_MAX`] handshakes are under way.
+/// The next connection, once fewer than [`HANDSHAKES_MAX`] handshakes are in flight.
 async fn accept(listener: &TcpListener, handshakes: &Arc<Semaphore>) -> (OwnedSemaphorePermit, TcpStream, SocketAddr) {
     let permit = handshakes.clone().acquire_owned().await.expect("nobody closes the semaphore");
     loop {

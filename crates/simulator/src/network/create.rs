@@ -123,7 +123,7 @@ fn seats(spec: &NetworkSpec) -> Vec<(Role, u16, String)> {
     );
     seats.push((Role::Operator, 1, "Operations desk".to_owned()));
     seats.push((Role::Registrar, 1, "Registrar".to_owned()));
-    seats.push((Role::Order, 1, "Court".to_owned()));
+    seats.push((Role::Court, 1, "Court".to_owned()));
     seats.push((Role::Auditor, 1, "Auditor".to_owned()));
     seats
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 use cbdc_client::{BankId, Height, NodeName, Timestamp};
 use cbdc_ledger::policy::{Parameters, text};
-use cbdc_ledger::{Account, Amount, Class, HolderId, Ledger, Proposal};
+use cbdc_ledger::{Account, Amount, BlockProposal, Class, HolderId, Ledger};
 use cbdc_node::archive::BlockParts;
 use cbdc_node::audit::{AuditReport, Auditor};
 use cbdc_proto::convert::header_from_message;
@@ -55,7 +55,9 @@ pub async fn audit(network: &Network, node: NodeName, load_began_ms: u64, progre
         let parts = parts(block)?;
         // Verifying takes a while: other tasks of this thread go on.
         match tokio::task::block_in_place(|| auditor.block(&parts)) {
-            Ok(block) => flows.block(&Proposal::decode(&parts.proposal).context("reading an audited block")?, &block),
+            Ok(block) => {
+                flows.block(&BlockProposal::decode(&parts.proposal).context("reading an audited block")?, &block)
+            }
             Err(wrong) => finding = Some(wrong),
         }
         bar.set(auditor.height().0, newest.0);

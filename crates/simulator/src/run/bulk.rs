@@ -3,7 +3,7 @@
 //! One at a time ([`super::setup`]) a wallet costs an opening, a credit and a funding as unary calls and two synced writes at its
 //! bank: about a millisecond of CPU over all nodes, minutes for a hundred thousand. In bulk:
 //!
-//! 1. Each bank's openings are signed with the bank's and the registrar's keys and handed in at the central bank over the
+//! 1. Each bank's openings are signed with the bank's and the registrar's keys and submitted at the central bank over the
 //!    stream on which banks relay, with the bank's own certificate. A bank that brings its customers along would do the same.
 //!    Numbers begin at the bank's first: nothing else of the bank may have been ordered yet.
 //! 2. When each bank follows, money is issued to it, and its first [`PAYERS_MAX`] wallets are credited and funded the usual way
@@ -42,9 +42,9 @@ const WALLETS_MIN: u32 = 20_000;
 const PAYERS_MAX: usize = 256;
 /// Openings in a batch, and payments in one.
 const BATCH: usize = 500;
-/// Openings of all banks under way at once: half of what a node queues by default.
+/// Openings of all banks in flight at once: half of what a node queues by default.
 const OPENINGS_IN_FLIGHT_MAX: usize = 32_768;
-/// Payments that a payer may have under way: a quarter of its window.
+/// Payments that a payer may have in flight: a quarter of its window.
 const PAYMENTS_IN_FLIGHT_MAX: usize = 16;
 /// How long a bank may take to follow the chain to where its wallets are open, and then to have it on disk.
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(120);

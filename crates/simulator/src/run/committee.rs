@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use cbdc_client::{BankId, Fate, Measure, NetworkFolder, Role, Timestamp};
+use cbdc_client::{BankId, GovernanceAction, NetworkFolder, Role, SubmissionStatus, Timestamp};
 use cbdc_ledger::Amount;
 use cbdc_ledger::policy::{Parameters, text};
 use cbdc_ledger::programme::{Classes, Cohort, Grant, Purpose};
@@ -39,7 +39,7 @@ impl<'a> Committee<'a> {
         if changes.is_empty() {
             return Ok("in force already".to_owned());
         }
-        let note = self.decide(changes.into_iter().map(Measure::Policy).collect()).await?;
+        let note = self.decide(changes.into_iter().map(GovernanceAction::Policy).collect()).await?;
         let version = self.folder.reading_desk()?.policy(None).await?.version;
         self.in_force = wished;
         Ok(format!("version {version} in force: {note}"))
@@ -54,7 +54,7 @@ impl<'a> Committee<'a> {
         });
         let bank = figures.bank.map(bank_id);
         let cohort = Cohort { class: figures.class, bank, first: figures.first };
-        self.decide(vec![Measure::Grant(Grant {
+        self.decide(vec![GovernanceAction::Grant(Grant {
             cohort,
             amount_each: Amount::from_minor(figures.amount_minor),
             purpose,
@@ -62,8 +62,8 @@ impl<'a> Committee<'a> {
         .await
     }
 
-    /// Has measures decided, in force from the next block after the last vote.
-    pub async fn decide(&self, measures: Vec<Measure>) -> Result<String> {
+    /// Has actions decided, in force from the next block after the last vote.
+    pub async fn decide(&self, actions: Vec<GovernanceAction>) -> Result<String> {
         let folder = self.folder;
         let reader = folder.reading_desk()?;
         let members = reader.members().await?;
@@ -73,10 +73,10 @@ impl<'a> Committee<'a> {
         let Some((first, others)) = seats.split_first() else { bail!("the network has no committee") };
         let now = now_ms();
         let proposer = folder.desk(Role::Committee, *first)?;
-        let proposed = proposer.propose(measures, Timestamp(now), Timestamp(now + OPEN_MS)).await?;
+        let proposed = proposer.propose(actions, Timestamp(now), Timestamp(now + OPEN_MS)).await?;
         let (_, number) = proposed.result().context("proposing")?;
         for member in others {
-            let voted: Fate = folder.desk(Role::Committee, *member)?.vote(number, true).await?;
+            let voted: SubmissionStatus = folder.desk(Role::Committee, *member)?.vote(number, true).await?;
             voted.settled().with_context(|| format!("committee member {member} voting on proposal {number}"))?;
         }
         self.enacted(number).await?;
@@ -88,11 +88,11 @@ impl<'a> Committee<'a> {
         let give_up = Instant::now() + ENACTED_WITHIN;
         loop {
             let page = reader.proposals(20, None).await?;
-            let fate = page.proposals.iter().find(|proposal| proposal.number == number).map(|found| &*found.fate);
-            match fate {
+            let status = page.proposals.iter().find(|proposal| proposal.number == number).map(|found| &*found.status);
+            match status {
                 Some("enacted") => return Ok(()),
                 Some("open") | None if Instant::now() < give_up => tokio::time::sleep(POLL_EVERY).await,
-                Some(fate) => bail!("proposal {number} was not enacted but is {fate}"),
+                Some(status) => bail!("proposal {number} was not enacted but is {status}"),
                 None => bail!("proposal {number} is not among the newest ones"),
             }
         }

@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use cbdc_client::{BankId, BankOffice, NetworkFolder};
 use cbdc_ledger::block::DepositDirection;
 use cbdc_ledger::command::PaymentKind;
-use cbdc_ledger::{Block, Command, Height, Proposal, Timestamp};
+use cbdc_ledger::{Block, BlockProposal, Command, Height, Timestamp};
 use tokio::time::Instant;
 
 use super::committee::bank_id;
@@ -68,7 +68,7 @@ impl FlowCounter {
     }
 
     /// Counts a block as the auditor computed it.
-    pub fn block(&mut self, proposal: &Proposal<'_>, block: &Block) {
+    pub fn block(&mut self, proposal: &BlockProposal<'_>, block: &Block) {
         let in_load = block.header.time >= self.load_began;
         for moved in &block.changes.deposits {
             let (flows, amount) = (self.flows.entry(moved.bank).or_default(), moved.amount.minor());
@@ -105,7 +105,7 @@ pub struct Deposits {
 }
 
 impl Deposits {
-    /// Reads every bank's book. Nothing may be under way.
+    /// Reads every bank's book. Nothing may be in flight.
     pub async fn open(folder: &NetworkFolder) -> Result<Deposits> {
         let mut before = Vec::new();
         for bank in folder.banks() {
@@ -147,7 +147,7 @@ async fn read(office: &BankOffice) -> Result<Totals> {
     Ok(Totals { height: treasury.height, deposits: treasury.deposits_minor, in_transit: treasury.in_transit_minor })
 }
 
-/// Reads a book until it is at the tip and as expected; when patience ends, whatever it is then.
+/// Reads a book until it is at the tip and as expected; when timeout ends, whatever it is then.
 async fn wait_for(office: &BankOffice, tip: Height, expected_minor: i64) -> Result<Totals> {
     let give_up = Instant::now() + FOLLOWED_WITHIN;
     loop {

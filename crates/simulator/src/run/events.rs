@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use cbdc_client::{
-    AccountId, IssuanceKind, LedgerDay, Measure, MemberId, NetworkFolder, OperationKind, RatePpm, Role, Timestamp,
+    AccountId, GovernanceAction, IssuanceKind, LedgerDay, MemberId, NetworkFolder, OperationKind, RatePpm, Role,
+    Timestamp,
 };
 use cbdc_ledger::Amount;
 
@@ -35,7 +36,7 @@ pub async fn happen(
             Action::Policy(change) => committee.change_policy(change).await.map(Some),
             Action::Grant(grant) => committee.grant(grant).await.map(Some),
             Action::BankStatus { node, status } => {
-                let measure = Measure::BankStatus { bank: bank_id(*node), status: *status };
+                let measure = GovernanceAction::BankStatus { bank: bank_id(*node), status: *status };
                 committee.decide(vec![measure]).await.map(Some)
             }
             Action::Operation(figures) => operate(folder, figures).await.map(|()| None),
@@ -70,7 +71,7 @@ async fn operate(folder: &NetworkFolder, figures: &OperationFigures) -> Result<(
     let (kind, bank, amount) = (figures.kind, bank_id(figures.bank), Amount::from_minor(figures.amount_minor));
     let price_ppm = figures.price.map_or(0, |price| price.0.unsigned_abs());
     let desk = folder.desk(Role::Operator, MemberId(1))?;
-    let fate = match kind {
+    let status = match kind {
         OperationKind::BuySecurities => desk.buy_securities(bank, amount, price_ppm).await?,
         OperationKind::SellSecurities => desk.sell_securities(bank, amount, price_ppm).await?,
         OperationKind::Refinance => {
@@ -79,6 +80,6 @@ async fn operate(folder: &NetworkFolder, figures: &OperationFigures) -> Result<(
         }
         _ => desk.operate(kind, bank, amount).await?,
     };
-    fate.settled()?;
+    status.settled()?;
     Ok(())
 }

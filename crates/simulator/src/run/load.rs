@@ -40,7 +40,7 @@ pub struct LaneRunner {
     pub start: Instant,
     pub live: Arc<Live>,
     /// Until when payments that nobody answers are sent again.
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
 /// Payments `from..to` of the lane that wait for an answer under a batch id.
@@ -67,7 +67,7 @@ impl Progress {
 }
 
 impl LaneRunner {
-    /// Runs until every payment has its final answer, or patience ends.
+    /// Runs until every payment has its final answer, or timeout ends.
     pub async fn run(self) -> LaneOutcome {
         let mut progress = Progress {
             outcome: LaneOutcome::new(self.lane.due_ns.clone(), self.batch_delay_ns()),
@@ -76,7 +76,7 @@ impl LaneRunner {
             unanswered: self.lane.len(),
         };
         let last_due = self.lane.due_ns.last().copied().unwrap_or(0);
-        let give_up = self.start + Duration::from_nanos(last_due) + self.patience;
+        let give_up = self.start + Duration::from_nanos(last_due) + self.timeout;
         let mut next = 0;
         while progress.unanswered > 0 && Instant::now() < give_up {
             match payment_stream::open(&self.connection, self.load.in_flight_max as usize).await {

@@ -236,7 +236,7 @@ fn start_lanes(
             connection: folder.connect_customer(bank)?,
             start,
             live: live.clone(),
-            patience: DRAIN_MAX,
+            timeout: DRAIN_MAX,
         };
         tasks.push(match scenario.load.mode {
             Mode::Stream if !may_top_up => tokio::spawn(runner.run()),

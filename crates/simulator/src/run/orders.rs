@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, bail};
 use cbdc_client::bank_office::IssuanceAnswer;
 use cbdc_client::{
-    AccountId, Amount, Class, ClientError, Fate, IssuanceKind, MemberId, NetworkFolder, Role, random_id,
+    AccountId, Amount, Class, ClientError, IssuanceKind, MemberId, NetworkFolder, Role, SubmissionStatus, random_id,
 };
 use futures::StreamExt;
 
@@ -12,7 +12,7 @@ use super::committee::bank_id;
 use super::setup::holder_of;
 use crate::scenario::{Chosen, NodeName, OrderFigures, Scenario};
 
-/// Orders that are under way at once.
+/// Orders that are in flight at once.
 const AT_ONCE: usize = 64;
 
 /// What a court orders about a wallet.
@@ -43,7 +43,7 @@ pub async fn order(
     figures: &OrderFigures,
     order: Order,
 ) -> Result<String> {
-    let court = folder.desk(Role::Order, MemberId(1))?;
+    let court = folder.desk(Role::Court, MemberId(1))?;
     let (amount, number) = (Amount::from_minor(figures.amount_minor), random_id());
     let accounts = wallets_of(scenario, figures.wallets).into_iter().map(|wallet| accounts[wallet as usize]);
     let accounts: Vec<AccountId> =
@@ -58,12 +58,12 @@ pub async fn order(
             }
         }
     };
-    let fates: Vec<Result<Fate, ClientError>> =
+    let statuses: Vec<Result<SubmissionStatus, ClientError>> =
         futures::stream::iter(accounts.into_iter().map(make)).buffered(AT_ONCE).collect().await;
     let (mut settled, mut taken, mut failure) = (0, 0_u64, None);
-    let count = fates.len();
-    for fate in fates {
-        match fate.and_then(Fate::result) {
+    let count = statuses.len();
+    for status in statuses {
+        match status.and_then(SubmissionStatus::result) {
             Ok((_, result)) => {
                 settled += 1;
                 taken = taken.saturating_add(result);
@@ -91,8 +91,8 @@ pub async fn reclassify(scenario: &Scenario, folder: &NetworkFolder, wallet: u32
 
 /// Has a bank state its deposits.
 pub async fn report_deposits(folder: &NetworkFolder, node: NodeName) -> Result<String> {
-    let (fate, stated) = folder.bank_office(bank_id(node))?.report_deposits().await?;
-    fate.settled()?;
+    let (status, stated) = folder.bank_office(bank_id(node))?.report_deposits().await?;
+    status.settled()?;
     Ok(format!("{} minor units stated", stated.minor()))
 }
 
@@ -100,7 +100,7 @@ pub async fn report_deposits(folder: &NetworkFolder, node: NodeName) -> Result<S
 pub async fn issuance(folder: &NetworkFolder, node: NodeName, kind: IssuanceKind, amount_minor: u64) -> Result<()> {
     let office = folder.bank_office(bank_id(node))?;
     match office.request_issuance(kind, Amount::from_minor(amount_minor)).await? {
-        IssuanceAnswer::Ordered(fate) => drop(fate.settled()?),
+        IssuanceAnswer::Ordered(status) => drop(status.settled()?),
         IssuanceAnswer::Waiting => bail!("the request waits for an operator; the desk was expected to agree"),
     }
     Ok(())

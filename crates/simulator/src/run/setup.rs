@@ -42,7 +42,9 @@ pub async fn issue(folder: &NetworkFolder, scenario: &Scenario) -> Result<()> {
         let office = folder.bank_office(bank)?;
         let answer = office.request_issuance(IssuanceKind::Issue, Amount::from_minor(amount)).await;
         match answer.with_context(|| format!("bank {bank} asked for issuance"))? {
-            IssuanceAnswer::Ordered(fate) => drop(fate.settled().with_context(|| format!("issuing to bank {bank}"))?),
+            IssuanceAnswer::Ordered(status) => {
+                drop(status.settled().with_context(|| format!("issuing to bank {bank}"))?)
+            }
             IssuanceAnswer::Waiting => {
                 bail!("issuance to bank {bank} waits for an operator; the desk was expected to agree")
             }
@@ -69,7 +71,7 @@ pub async fn open_wallets(folder: &NetworkFolder, scenario: &Scenario, progress:
             let wallet = Wallet::open(connection, folder.anchor().clone(), key(), &registration).await;
             let wallet = wallet.with_context(|| format!("opening wallet {index}"))?;
             if scenario.is_linked(index) {
-                let linked = wallet.link_bank(wallet.account().bank).await.and_then(|fate| fate.settled());
+                let linked = wallet.link_bank(wallet.account().bank).await.and_then(|status| status.settled());
                 linked.with_context(|| format!("linking wallet {index} to its bank"))?;
             }
             let money = (scenario.opening_of(index), scenario.deposit_of(index));

@@ -19,7 +19,7 @@ use super::load::LaneRunner;
 
 /// Makes one call for each payment when it is due, with at most `in_flight_max` calls open.
 pub async fn run(runner: LaneRunner, channel: Channel) -> LaneOutcome {
-    let LaneRunner { lane, load, connection: _, start, live, patience } = runner;
+    let LaneRunner { lane, load, connection: _, start, live, timeout } = runner;
     let mut outcome = LaneOutcome::new(lane.due_ns.clone(), 0);
     let elapsed_ns = move || u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
     let (answered, mut answers) = mpsc::unbounded_channel::<(usize, u64, Option<Answer>)>();
@@ -41,7 +41,7 @@ pub async fn run(runner: LaneRunner, channel: Channel) -> LaneOutcome {
                     continue;
                 };
                 let (bank, answered) = (BankClient::new(channel.clone()), answered.clone());
-                let give_up = start + Duration::from_nanos(*due) + patience;
+                let give_up = start + Duration::from_nanos(*due) + timeout;
                 tokio::spawn(async move {
                     let answer = until_final(bank, &payment, give_up).await;
                     answered.send((place, elapsed_ns(), answer)).ok();

@@ -346,7 +346,7 @@ fn read_events(
     Ok(events)
 }
 
-/// Rates must go together after each event: the ledger would refuse the motion.
+/// Rates must go together after each event: the ledger would refuse the proposal.
 fn check_rates(sections: &[Section<'_>], events: &[(usize, Event)], policy: &Policy) -> Result<(), ScenarioError> {
     let mut parameters = policy.parameters.clone();
     for (place, event) in events {

@@ -1,7 +1,7 @@
 //! `[policy]`: the monetary policy in force when the clock starts, and changes to it at given times.
 //!
 //! Every parameter of the ledger has a key here. What it may say is read by the ledger's one grammar
-//! (`cbdc_ledger::policy::text`), so a scenario, a preset and a motion that is voted on mean the same. Amounts under
+//! (`cbdc_ledger::policy::text`), so a scenario, a preset and a proposal that is voted on mean the same. Amounts under
 //! a key that ends in `_minor` are whole minor units or `"none"` (0 is a limit too: the digital euro allows businesses
 //! no holdings); inside text they are major units. In an event, a key left out stays as it is.
 

@@ -29,7 +29,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use cbdc_ledger::{Amount, Ledger};
 use cbdc_ordering::{Ordering, OrderingConfig};
-use cbdc_storage::{HeaderRoom, RocksStore, Store};
+use cbdc_storage::{HeaderStore, RocksStore, Store};
 
 pub use funded_ledger::BANKS;
 pub use result::{BatchLatencyMs, CoreChecks, CoreCpu, CoreResult, StoreFacts};
@@ -166,7 +166,7 @@ fn check(result: &mut CoreResult, ledger: &Ledger, store: Arc<dyn Store>) -> Res
     if result.fsyncs < result.proposals {
         findings.push(format!("{} syncs were made for {} proposals", result.fsyncs, result.proposals));
     }
-    let archived = HeaderRoom::new(store).last()?.map(|stored| stored.height);
+    let archived = HeaderStore::new(store).last()?.map(|stored| stored.height);
     if archived != Some(ledger.height().0) {
         findings.push(format!("the archive ends at {archived:?}, the ledger at {}", ledger.height()));
     }

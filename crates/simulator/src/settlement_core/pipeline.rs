@@ -76,7 +76,7 @@ impl Pipeline {
         let proposals = count.div_ceil(batch as u64);
         let (mut prepared, preparing) = prepare(transfers, count, batch)?;
         let ways = Arc::new(Semaphore::new(self.in_flight as usize));
-        let (under_way, proposed) = queue::channel();
+        let (in_flight, proposed) = queue::channel();
         let settling = self.settling.take().context("the settling thread of the lap before failed")?;
         let began = Instant::now();
         let settling = settling.start(proposals, began, proposed, ways.clone())?;
@@ -90,7 +90,7 @@ impl Pipeline {
             {
                 oldest.await?;
             }
-            under_way.send(began.elapsed()).ok();
+            in_flight.send(began.elapsed()).ok();
             pending.push_back(self.ordering.propose_pipelined(proposal).await?);
         }
         drop(prepared);

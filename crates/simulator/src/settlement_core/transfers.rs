@@ -1,9 +1,9 @@
 //! Random transfers in proposals: payer and payee are drawn alike from all wallets, each payer has its next number.
 
+use cbdc_ledger::block_proposal::PROPOSAL_HEAD_BYTES;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::command::{Payment, PaymentKind};
 use cbdc_ledger::encoding::{VERSION, Writer};
-use cbdc_ledger::proposal::PROPOSAL_HEAD_BYTES;
 use cbdc_ledger::{Amount, Command, Signed, Timestamp};
 
 use super::funded_ledger::{START, UNSIGNED, account, head};

@@ -1,7 +1,7 @@
 //! The policy service: desk, committee, registrar and courts hand commands in; every member reads policy and books.
 //!
 //! Rooms: [`versions`] (parameters, votes and what they changed), [`books`] (balance sheet, aggregates, profit and
-//! loss), [`programmes`], [`page`] (lists, newest first), [`words`] (measures in words).
+//! loss), [`programmes`], [`page`] (lists, newest first), [`words`] (actions in words).
 //!
 //! Answers that are linear in the number of wallets are worked out on a thread of their own; they hold settlement up
 //! for the moment of the look, as every reader of the ledger does.
@@ -24,17 +24,17 @@ use tonic::{Request, Response, Status};
 use self::page::Page;
 use crate::clock::Clock;
 use crate::intake::Intake;
-use crate::issuance_desk::IssuanceDesk;
+use crate::issuance_queue::IssuanceQueue;
 use crate::service::settlement::submit_unary;
 
 /// Roles that hand commands in here; which kinds, intake checks. Banks use the settlement service.
-const DESKS: [Role; 4] = [Role::Operator, Role::Committee, Role::Registrar, Role::Order];
+const DESKS: [Role; 4] = [Role::Operator, Role::Committee, Role::Registrar, Role::Court];
 
 pub struct PolicyService {
     pub intake: Intake,
     pub ledger: LedgerHandle,
     pub membership: Membership,
-    pub desk: IssuanceDesk,
+    pub desk: IssuanceQueue,
     pub clock: Arc<Clock>,
     pub archive: Arc<Archive>,
 }

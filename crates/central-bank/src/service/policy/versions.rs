@@ -1,7 +1,7 @@
 //! Versions of policy: the parameters, who proposed and voted, and what each version changed.
 
-use cbdc_ledger::command::Measure;
-use cbdc_ledger::policy::{Fate, Parameters, PolicySet, Proposed, text};
+use cbdc_ledger::command::GovernanceAction;
+use cbdc_ledger::policy::{Parameters, PolicySet, ProposalRecord, ProposalStatus, text};
 use cbdc_ledger::{Amount, BankId, Class, Ledger, MemberId};
 use cbdc_proto::v1;
 
@@ -55,12 +55,13 @@ pub fn list_versions(ledger: &Ledger, page: &Page) -> v1::ListPolicyVersionsResp
 }
 
 /// Enacted proposals that changed parameters, in the order in which they did.
-fn enacted_policy(ledger: &Ledger) -> Vec<&Proposed> {
-    let changes_policy = |proposed: &&Proposed| {
-        let measures = &proposed.motion.measures;
-        proposed.fate == Fate::Enacted && measures.iter().any(|measure| matches!(measure, Measure::Policy(_)))
+fn enacted_policy(ledger: &Ledger) -> Vec<&ProposalRecord> {
+    let changes_policy = |proposed: &&ProposalRecord| {
+        let actions = &proposed.proposal.actions;
+        proposed.status == ProposalStatus::Enacted
+            && actions.iter().any(|action| matches!(action, GovernanceAction::Policy(_)))
     };
-    let mut enacted: Vec<&Proposed> = ledger.motions().all().iter().filter(changes_policy).collect();
+    let mut enacted: Vec<&ProposalRecord> = ledger.proposals().all().iter().filter(changes_policy).collect();
     // A block enacts what is due in the order of its numbers.
     enacted.sort_by_key(|proposed| (proposed.closed_at, proposed.number));
     enacted
@@ -83,23 +84,23 @@ fn changes(ledger: &Ledger, set: &PolicySet) -> Vec<v1::ParameterChange> {
 
 /// A page of proposals.
 pub fn list_proposals(ledger: &Ledger, page: &Page) -> v1::ListProposalsResponse {
-    let (proposals, next_page_token) = page.cut(ledger.motions().all().iter().rev(), |proposed| proposed.number);
+    let (proposals, next_page_token) = page.cut(ledger.proposals().all().iter().rev(), |proposed| proposed.number);
     let proposals = proposals.into_iter().map(|proposed| proposal_to_message(ledger, proposed)).collect();
     v1::ListProposalsResponse { proposals, next_page_token }
 }
 
-fn proposal_to_message(ledger: &Ledger, proposed: &Proposed) -> v1::Proposal {
+fn proposal_to_message(ledger: &Ledger, proposed: &ProposalRecord) -> v1::GovernanceProposal {
     let exponent = ledger.genesis().currency_exponent;
     let vote = |(member, approve): (&MemberId, &bool)| v1::Vote { member: u32::from(member.0), approve: *approve };
-    v1::Proposal {
+    v1::GovernanceProposal {
         number: proposed.number,
-        proposed_by: u32::from(proposed.motion.member.0),
-        fate: proposed.fate.name().to_owned(),
-        carried: ledger.carried(proposed.number),
-        effective_at_ms: proposed.motion.effective_at.0,
-        lapses_at_ms: proposed.motion.lapses_at.0,
+        proposed_by: u32::from(proposed.proposal.member.0),
+        status: proposed.status.name().to_owned(),
+        approved: ledger.approved(proposed.number),
+        effective_at_ms: proposed.proposal.effective_at.0,
+        expires_at_ms: proposed.proposal.expires_at.0,
         closed_at_ms: proposed.closed_at.0,
-        measures: proposed.motion.measures.iter().map(|measure| in_words(measure, exponent)).collect(),
+        actions: proposed.proposal.actions.iter().map(|action| in_words(action, exponent)).collect(),
         votes: proposed.ballots.iter().map(vote).collect(),
     }
 }

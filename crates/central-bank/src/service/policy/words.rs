@@ -1,19 +1,19 @@
 //! Measures in words, as people who vote on them read them.
 
-use cbdc_ledger::command::Measure;
+use cbdc_ledger::command::GovernanceAction;
 use cbdc_ledger::policy::text;
 use cbdc_ledger::programme::Grant;
 
-/// A measure in words. `exponent` is the currency's number of decimals.
-pub fn in_words(measure: &Measure, exponent: u8) -> String {
-    match measure {
-        Measure::Policy(change) => text::describe(change, exponent),
-        Measure::Grant(grant) => grant_in_words(grant, exponent),
-        Measure::BankStatus { bank, status } => format!("bank {bank} is {status}"),
-        Measure::AdmitMember(member) => format!("admit {} {} ({})", member.role, member.id, member.name),
-        Measure::ReplaceKeys { role, id, .. } => format!("replace the keys of {role} {id}"),
-        Measure::DismissMember { role, id } => format!("dismiss {role} {id}"),
-        Measure::Threshold(threshold) => format!("committee threshold: {threshold}"),
+/// A action in words. `exponent` is the currency's number of decimals.
+pub fn in_words(action: &GovernanceAction, exponent: u8) -> String {
+    match action {
+        GovernanceAction::Policy(change) => text::describe(change, exponent),
+        GovernanceAction::Grant(grant) => grant_in_words(grant, exponent),
+        GovernanceAction::BankStatus { bank, status } => format!("bank {bank} is {status}"),
+        GovernanceAction::AdmitMember(member) => format!("admit {} {} ({})", member.role, member.id, member.name),
+        GovernanceAction::ReplaceKeys { role, id, .. } => format!("replace the keys of {role} {id}"),
+        GovernanceAction::DismissMember { role, id } => format!("dismiss {role} {id}"),
+        GovernanceAction::Threshold(threshold) => format!("committee threshold: {threshold}"),
     }
 }
 
@@ -46,7 +46,7 @@ mod tests {
         let cohort = Cohort { class: Class::HOUSEHOLD, bank: Some(BankId(2)), first: 100 };
         let unbacked = Grant { cohort, amount_each: Amount::from_minor(2_500), purpose: None };
         assert_eq!(
-            in_words(&Measure::Grant(unbacked), 2),
+            in_words(&GovernanceAction::Grant(unbacked), 2),
             "pay 25.00 of unbacked money to the first 100 household holders of bank 2"
         );
         let purpose = Purpose {
@@ -56,10 +56,10 @@ mod tests {
         };
         let targeted = Grant { cohort: Cohort { bank: None, first: 0, ..cohort }, purpose: Some(purpose), ..unbacked };
         assert_eq!(
-            in_words(&Measure::Grant(targeted), 2),
+            in_words(&GovernanceAction::Grant(targeted), 2),
             "pay 25.00 out of government to all household holders, to be spent with merchant, business by 1970-01-01T00:00:01.000Z"
         );
-        let suspended = Measure::BankStatus { bank: BankId(2), status: BankStatus::Suspended };
+        let suspended = GovernanceAction::BankStatus { bank: BankId(2), status: BankStatus::Suspended };
         assert_eq!(in_words(&suspended, 2), "bank 2 is suspended");
     }
 }

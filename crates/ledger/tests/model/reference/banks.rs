@@ -232,7 +232,7 @@ impl Model {
         }
     }
 
-    /// The requirement of the maintenance period under way.
+    /// The requirement of the maintenance period in flight.
     fn requirement(&self, bank: u16) -> i128 {
         if self.period_days == 0 { 0 } else { self.period_policy.requirement(self.positions[&bank].requirement_base) }
     }

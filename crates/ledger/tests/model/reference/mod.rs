@@ -6,15 +6,15 @@
 //! at the end of every day. It shares with the ledger only the types of commands and answers.
 //!
 //! Rooms: `calendar`, `policy` (parameters), `wallets`, `payments`, `programmes` (what falls due), `interest`, `banks`,
-//! `motions`.
+//! `proposals`.
 
 mod banks;
 pub mod calendar;
 mod interest;
-mod motions;
 mod payments;
 mod policy;
 mod programmes;
+mod proposals;
 mod wallets;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,14 +23,14 @@ use cbdc_ledger::books::BookAccount;
 use cbdc_ledger::command::{Head, IssuanceKind, PaymentKind, Signer};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::outcome::{Reason, Stage};
-use cbdc_ledger::policy::Fate;
+use cbdc_ledger::policy::ProposalStatus;
 use cbdc_ledger::{AccountId, BankId, Class, Command, Genesis, HolderId, Outcome, PublicKey};
 
 pub use banks::Position;
-pub use motions::Proposal;
 pub use payments::Order;
 pub use policy::Policy;
 pub use programmes::{Hold, Programme};
+pub use proposals::Proposal;
 
 const MAX: i128 = u64::MAX as i128;
 const DAY_MS: i128 = 86_400_000;
@@ -380,22 +380,22 @@ impl Model {
         self.expire_holds();
         self.work_left = budget;
         self.expire_programmes();
-        self.close_due_motions();
+        self.close_due_proposals();
         self.work_left = budget;
         self.pay_programmes();
         self.index = 0;
     }
 
-    /// When a motion, a hold or a programme is next due without commands.
+    /// When a proposal, a hold or a programme is next due without commands.
     pub fn next_due(&self) -> Option<u64> {
         let due = |proposal: &Proposal| {
-            if self.carried(proposal) { proposal.motion.effective_at.0 } else { proposal.motion.lapses_at.0 }
+            if self.approved(proposal) { proposal.proposal.effective_at.0 } else { proposal.proposal.expires_at.0 }
         };
-        let motions = self.proposals.iter().filter(|proposal| proposal.fate == Fate::Open).map(due);
+        let proposals = self.proposals.iter().filter(|proposal| proposal.status == ProposalStatus::Open).map(due);
         let holds = self.holds.values().map(|hold| hold.expires_at);
         let programme = |number: &u64| self.programmes[*number as usize - 1].expires_at();
         let earmarks = self.wallets.values().flat_map(|wallet| wallet.earmarks.keys()).filter_map(programme);
-        motions.chain(holds).chain(earmarks).min()
+        proposals.chain(holds).chain(earmarks).min()
     }
 
     // Commands.

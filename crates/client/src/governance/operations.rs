@@ -7,9 +7,9 @@ use cbdc_ledger::time::LedgerDay;
 use cbdc_ledger::{Amount, BankId, Timestamp};
 use cbdc_proto::v1;
 
-use super::PolicyDesk;
+use super::GovernanceClient;
 use crate::error::ClientError;
-use crate::submission::Fate;
+use crate::submission::SubmissionStatus;
 
 /// What an operation names beside its kind, its bank and its amount; zero where its kind has no use for it.
 #[derive(Clone, Copy, Default)]
@@ -19,7 +19,7 @@ struct Terms {
     matures: LedgerDay,
 }
 
-impl PolicyDesk {
+impl GovernanceClient {
     /// The banks' signed requests that wait for the operator.
     pub async fn waiting_requests(&self) -> Result<Vec<Signed<IssuanceRequest>>, ClientError> {
         let request = self.connection.request(v1::ListIssuanceRequestsRequest {});
@@ -31,17 +31,22 @@ impl PolicyDesk {
     }
 
     /// Agrees to a bank's request: the operator's order over it.
-    pub async fn endorse(&self, request: Signed<IssuanceRequest>) -> Result<Fate, ClientError> {
+    pub async fn endorse(&self, request: Signed<IssuanceRequest>) -> Result<SubmissionStatus, ClientError> {
         self.command(Role::Operator, |head, operator| IssuanceOrder { head, operator, request }).await
     }
 
     /// An operation that needs no terms: banknotes, government payments, a night on a facility, collateral.
     ///
     /// # Errors
-    /// [`ClientError::Usage`] for a kind that needs a price ([`buy_securities`](PolicyDesk::buy_securities),
-    /// [`sell_securities`](PolicyDesk::sell_securities)) or a rate and a maturity
-    /// ([`refinance`](PolicyDesk::refinance)).
-    pub async fn operate(&self, kind: OperationKind, bank: BankId, amount: Amount) -> Result<Fate, ClientError> {
+    /// [`ClientError::Usage`] for a kind that needs a price ([`buy_securities`](GovernanceClient::buy_securities),
+    /// [`sell_securities`](GovernanceClient::sell_securities)) or a rate and a maturity
+    /// ([`refinance`](GovernanceClient::refinance)).
+    pub async fn operate(
+        &self,
+        kind: OperationKind,
+        bank: BankId,
+        amount: Amount,
+    ) -> Result<SubmissionStatus, ClientError> {
         let missing = match kind {
             OperationKind::BuySecurities | OperationKind::SellSecurities => "a price",
             OperationKind::Refinance => "a rate and a maturity",
@@ -51,13 +56,23 @@ impl PolicyDesk {
     }
 
     /// Buys securities of a nominal amount from a bank. A price of 1,000,000 ppm is par.
-    pub async fn buy_securities(&self, bank: BankId, nominal: Amount, price_ppm: u32) -> Result<Fate, ClientError> {
+    pub async fn buy_securities(
+        &self,
+        bank: BankId,
+        nominal: Amount,
+        price_ppm: u32,
+    ) -> Result<SubmissionStatus, ClientError> {
         let terms = Terms { price_ppm, ..Terms::default() };
         self.operation(OperationKind::BuySecurities, bank, nominal, terms).await
     }
 
     /// Sells securities of a nominal amount to a bank. A price of 1,000,000 ppm is par.
-    pub async fn sell_securities(&self, bank: BankId, nominal: Amount, price_ppm: u32) -> Result<Fate, ClientError> {
+    pub async fn sell_securities(
+        &self,
+        bank: BankId,
+        nominal: Amount,
+        price_ppm: u32,
+    ) -> Result<SubmissionStatus, ClientError> {
         let terms = Terms { price_ppm, ..Terms::default() };
         self.operation(OperationKind::SellSecurities, bank, nominal, terms).await
     }
@@ -69,7 +84,7 @@ impl PolicyDesk {
         amount: Amount,
         rate: RatePpm,
         matures: LedgerDay,
-    ) -> Result<Fate, ClientError> {
+    ) -> Result<SubmissionStatus, ClientError> {
         let terms = Terms { rate, matures, ..Terms::default() };
         self.operation(OperationKind::Refinance, bank, amount, terms).await
     }
@@ -80,7 +95,7 @@ impl PolicyDesk {
         bank: BankId,
         amount: Amount,
         terms: Terms,
-    ) -> Result<Fate, ClientError> {
+    ) -> Result<SubmissionStatus, ClientError> {
         let Terms { price_ppm, rate, matures } = terms;
         let operation = |head, operator| Operation { kind, head, operator, bank, amount, price_ppm, rate, matures };
         self.command(Role::Operator, operation).await

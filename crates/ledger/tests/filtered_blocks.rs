@@ -3,8 +3,8 @@
 
 mod model;
 
-use cbdc_ledger::extract::{ExtractError, extracts};
-use cbdc_ledger::{BankId, Genesis, Ledger, Proposal, Timestamp, VerifiedProposal};
+use cbdc_ledger::filtered_block::{FilteredBlockError, filtered_blocks};
+use cbdc_ledger::{BankId, BlockProposal, Genesis, Ledger, Timestamp, VerifiedProposal};
 use model::followers::Followers;
 use model::history::{BlockPlan, Keyring, Resolver, beginning, block_plans};
 use model::network::{genesis, proposal};
@@ -67,7 +67,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// A flipped bit is refused where a header proves what was flipped; where it is not proved, nothing that is proved
-    /// changes by it. A refused extract leaves the ledger as it was.
+    /// changes by it. A refused filtered block leaves the ledger as it was.
     #[test]
     fn what_a_header_proves_cannot_be_altered(
         plans in prop::collection::vec(block_plans(6), 1..6),
@@ -79,11 +79,11 @@ proptest! {
         for plan in beginning().iter().chain(&plans) {
             let parent = *chain.ledger.tip();
             let (bytes, block) = chain.block(plan, &keys);
-            let made = extracts(&chain.ledger, &[bank], &parent, &Proposal::decode(&bytes).unwrap(), &block);
-            let extract = &made[0].1;
+            let made = filtered_blocks(&chain.ledger, &[bank], &parent, &BlockProposal::decode(&bytes).unwrap(), &block);
+            let filtered_block = &made[0].1;
             for (place, bit) in &flips {
-                let mut altered = extract.clone();
-                altered[place.index(extract.len())] ^= 1 << bit;
+                let mut altered = filtered_block.clone();
+                altered[place.index(filtered_block.len())] ^= 1 << bit;
                 let untouched = *followers.of(bank).tip();
                 let mut victim = copy(followers.of_mut(bank));
                 match victim.follow(&block.header, &altered) {
@@ -109,7 +109,7 @@ fn copy(part: &mut Ledger) -> Ledger {
 }
 
 #[test]
-fn an_extract_serves_its_own_bank_and_place_only() {
+fn an_filtered_block_serves_its_own_bank_and_place_only() {
     let genesis = genesis();
     let (mut chain, mut followers, keys) = (Chain::new(&genesis), Followers::new(&genesis), Keyring::default());
     let mut blocks = Vec::new();
@@ -117,17 +117,17 @@ fn an_extract_serves_its_own_bank_and_place_only() {
         let parent = *chain.ledger.tip();
         let (bytes, block) = chain.block(plan, &keys);
         let both = [BankId(1), BankId(2)];
-        let made = extracts(&chain.ledger, &both, &parent, &Proposal::decode(&bytes).unwrap(), &block);
+        let made = filtered_blocks(&chain.ledger, &both, &parent, &BlockProposal::decode(&bytes).unwrap(), &block);
         blocks.push((block.header, made));
     }
     let (first, made) = &blocks[0];
     let other = followers.of_mut(BankId(1)).follow(first, &made[1].1);
-    assert_eq!(other, Err(ExtractError::OtherBank { expected: BankId(1), found: BankId(2) }));
+    assert_eq!(other, Err(FilteredBlockError::OtherBank { expected: BankId(1), found: BankId(2) }));
     if let Some((second, made)) = blocks.get(1) {
         let early = followers.of_mut(BankId(1)).follow(second, &made[0].1);
-        assert!(matches!(early, Err(ExtractError::OtherParent { .. })), "{early:?}");
+        assert!(matches!(early, Err(FilteredBlockError::OtherParent { .. })), "{early:?}");
     }
     followers.of_mut(BankId(1)).follow(first, &made[0].1).unwrap();
     let again = followers.of_mut(BankId(1)).follow(first, &made[0].1);
-    assert!(matches!(again, Err(ExtractError::OtherParent { .. })), "{again:?}");
+    assert!(matches!(again, Err(FilteredBlockError::OtherParent { .. })), "{again:?}");
 }

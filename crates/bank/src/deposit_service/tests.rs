@@ -53,48 +53,48 @@ fn ledger() -> LedgerHandle {
 }
 
 /// A desk with its thread, as a start of the node on this store makes it.
-fn open(store: &Arc<MemoryStore>) -> Arc<Desk> {
+fn open(store: &Arc<MemoryStore>) -> Arc<DepositService> {
     let signer = Arc::new(BankSigner::new(BANK, key(), ledger()));
     let store: Arc<dyn Store> = store.clone();
     let tip = (Height(0), Timestamp(1_000));
-    let (desk, work) = Desk::load(store, signer, tip, Arc::new(Metrics::register(BANK))).unwrap();
+    let (desk, work) = DepositService::load(store, signer, tip, Arc::new(Metrics::register(BANK))).unwrap();
     std::thread::spawn(move || work.run());
     desk
 }
 
 /// The same store, as a process that was killed leaves it.
-fn crash(store: &Arc<MemoryStore>, desk: Arc<Desk>) -> Arc<Desk> {
+fn crash(store: &Arc<MemoryStore>, desk: Arc<DepositService>) -> Arc<DepositService> {
     drop(desk);
     store.crash();
     open(store)
 }
 
-async fn credited(store: &Arc<MemoryStore>, minor: u64) -> Arc<Desk> {
+async fn credited(store: &Arc<MemoryStore>, minor: u64) -> Arc<DepositService> {
     let desk = open(store);
     desk.credit([1; 16], account(), amount(minor)).await.unwrap();
     desk
 }
 
-async fn begin(desk: &Desk, minor: u64) -> oneshot::Receiver<Release> {
+async fn begin(desk: &DepositService, minor: u64) -> oneshot::Receiver<Release> {
     match desk.fund(REQUEST, account(), amount(minor), true).await.unwrap() {
         FundingState::InTransit(released) => released,
-        FundingState::Placed(placed) => panic!("expected a funding in transit, found {placed:?}"),
+        FundingState::OrderedOutcome(ordered) => panic!("expected a funding in transit, found {ordered:?}"),
     }
 }
 
-fn sent(desk: &Desk) -> (OutboxKey, Bytes) {
+fn sent(desk: &DepositService) -> (OutboxKey, Bytes) {
     let due = desk.due(10);
     assert_eq!(due.len(), 1);
     due[0].clone()
 }
 
-fn placed(outcome: Outcome) -> Placed {
-    Placed { height: Height(1), index: 0, outcome }
+fn ordered(outcome: Outcome) -> OrderedOutcome {
+    OrderedOutcome { height: Height(1), index: 0, outcome }
 }
 
 /// A block in which `command` used the bank's first number.
-fn follow(desk: &Desk, command: &Bytes, outcome: Outcome) {
-    let effect = Effect::OwnNumberUsed { sequence: 1, command: command.clone(), placed: placed(outcome) };
+fn follow(desk: &DepositService, command: &Bytes, outcome: Outcome) {
+    let effect = Effect::OwnNumberUsed { sequence: 1, command: command.clone(), ordered: ordered(outcome) };
     desk.follow_block(WriteBatch::new(), &[effect], (Height(1), Timestamp(2_000))).unwrap();
 }
 
@@ -116,10 +116,10 @@ async fn a_debit_and_its_command_survive_a_crash_together() {
     let released = begin(&desk, 40).await;
     assert_eq!(desk.outbox_len(), 1);
     follow(&desk, &command, Outcome::settled());
-    assert_eq!(released.await.unwrap(), Release::Ordered(placed(Outcome::settled())));
+    assert_eq!(released.await.unwrap(), Release::Ordered(ordered(Outcome::settled())));
     assert_eq!(desk.deposit(account()), deposit(60, 0));
     let again = desk.fund(REQUEST, account(), amount(40), false).await.unwrap();
-    assert!(matches!(again, FundingState::Placed(found) if found == placed(Outcome::settled())));
+    assert!(matches!(again, FundingState::OrderedOutcome(found) if found == ordered(Outcome::settled())));
 }
 
 #[tokio::test]
@@ -149,7 +149,7 @@ async fn a_refused_funding_is_back_on_the_deposit() {
     follow(&desk, &sent(&desk).1, refusal);
     assert_eq!(desk.deposit(account()), deposit(100, 0));
     let again = desk.fund(REQUEST, account(), amount(40), true).await.unwrap();
-    assert!(matches!(again, FundingState::Placed(found) if found.outcome == refusal));
+    assert!(matches!(again, FundingState::OrderedOutcome(found) if found.outcome == refusal));
 }
 
 #[tokio::test]
@@ -238,12 +238,12 @@ fn topping_up(transfer: Signed<Payment>) -> TopUp {
 }
 
 /// A block of these commands, and what its waterfalls moved.
-fn block(desk: &Desk, commands: &[(Bytes, Outcome)], moved: &[DepositMovement]) {
+fn block(desk: &DepositService, commands: &[(Bytes, Outcome)], moved: &[DepositMovement]) {
     let mut effects = Vec::new();
     for (index, (bytes, outcome)) in (0..).zip(commands) {
-        let placed = Placed { height: Height(1), index, outcome: *outcome };
+        let ordered = OrderedOutcome { height: Height(1), index, outcome: *outcome };
         let command = Command::from_bytes(bytes).unwrap();
-        effects_of(BANK, &command, || bytes.clone(), placed, desk.watches_holders(), &mut effects);
+        effects_of(BANK, &command, || bytes.clone(), ordered, desk.watches_holders(), &mut effects);
     }
     arrivals_of(BANK, moved, &mut effects);
     desk.follow_block(WriteBatch::new(), &effects, (Height(1), Timestamp(2_000))).unwrap();
@@ -266,7 +266,7 @@ async fn a_waterfall_arrives_on_the_deposit_at_the_linked_bank_once_over_a_crash
         movement(BANK, account(), 600, DepositDirection::FromDeposit),
     ];
     block(&desk, &[], &moved);
-    let deposits = |desk: &Desk| (desk.deposit(account()), desk.deposit(linked), desk.totals());
+    let deposits = |desk: &DepositService| (desk.deposit(account()), desk.deposit(linked), desk.totals());
     assert_eq!(deposits(&desk), (deposit(130, 0), deposit(7, 0), (137, 0)));
     assert!(desk.has_linked_deposit(linked));
 
@@ -295,7 +295,7 @@ async fn a_promise_and_its_command_survive_a_crash_together_and_only_what_was_dr
     assert_eq!((desk.deposit(account()), desk.outbox_len()), (deposit(20, 80), 1));
     let outcome = Outcome::paid(0, 30);
     block(&desk, &[(command, outcome)], &[movement(BANK, account(), 30, DepositDirection::FromDeposit)]);
-    assert_eq!(released.await.unwrap(), Release::Ordered(placed(outcome)));
+    assert_eq!(released.await.unwrap(), Release::Ordered(ordered(outcome)));
     assert_eq!((desk.deposit(account()), desk.outbox_len(), desk.watches_holders()), (deposit(70, 0), 0, false));
     assert_eq!(desk.top_up(again).await.unwrap_err().reason, Reason::Unavailable);
 }
@@ -307,7 +307,7 @@ async fn a_refused_top_up_is_back_on_the_deposit_whole() {
     let released = desk.top_up(topping_up(transfer(account(), 80, 5))).await.unwrap();
     let refusal = Outcome::refused(Reason::HoldingLimit, 30, 40);
     block(&desk, &[(sent(&desk).1, refusal)], &[]);
-    assert_eq!(released.await.unwrap(), Release::Ordered(placed(refusal)));
+    assert_eq!(released.await.unwrap(), Release::Ordered(ordered(refusal)));
     assert_eq!((desk.deposit(account()), desk.outbox_len()), (deposit(100, 0), 0));
 }
 
@@ -352,7 +352,7 @@ async fn an_accepted_payment_that_was_topped_up_meanwhile_has_settled() {
     let due = desk.due(10);
     let (_, order) = due.iter().find(|(key, _)| matches!(key, OutboxKey::Own { .. })).unwrap();
     block(&desk, &[(order.clone(), Outcome::paid(0, 30))], &[]);
-    assert_eq!(topped_up.await.unwrap(), Release::Ordered(placed(Outcome::paid(0, 30))));
+    assert_eq!(topped_up.await.unwrap(), Release::Ordered(ordered(Outcome::paid(0, 30))));
     assert_eq!((desk.deposit(account()), desk.outbox_len(), desk.watches_holders()), (deposit(70, 0), 0, false));
 }
 

@@ -1,13 +1,13 @@
-//! The committee: proposals, votes, and what becomes of a motion that is due.
+//! The committee: proposals, votes, and what becomes of a proposal that is due.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use cbdc_ledger::PublicKey;
 use cbdc_ledger::bank_position::BankStatus;
-use cbdc_ledger::command::{Measure, Motion};
+use cbdc_ledger::command::{GovernanceAction, GovernanceProposal};
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::outcome::Reason;
-use cbdc_ledger::policy::{Fate, PolicyChange};
+use cbdc_ledger::policy::{PolicyChange, ProposalStatus};
 use cbdc_ledger::programme::Grant;
 
 use super::banks::Position;
@@ -16,86 +16,97 @@ use super::{Answer, Enacted, Model, Seat, UNSOUND_KEYS, done, no};
 
 #[derive(Clone, PartialEq, Debug)]
 pub struct Proposal {
-    pub motion: Motion,
+    pub proposal: GovernanceProposal,
     pub ballots: BTreeMap<u16, bool>,
-    pub fate: Fate,
+    pub status: ProposalStatus,
     pub closed_at: u64,
 }
 
 impl Model {
-    pub(super) fn propose(&mut self, motion: &Motion) -> Answer {
-        if motion.lapses_at.0 < self.time || motion.lapses_at < motion.effective_at {
-            return no(Reason::Expired, motion.lapses_at.0.into(), self.time.into());
+    pub(super) fn propose(&mut self, proposal: &GovernanceProposal) -> Answer {
+        if proposal.expires_at.0 < self.time || proposal.expires_at < proposal.effective_at {
+            return no(Reason::Expired, proposal.expires_at.0.into(), self.time.into());
         }
-        let open = self.proposals.iter().filter(|proposal| proposal.fate == Fate::Open).count() as i128;
+        let open = self.proposals.iter().filter(|proposal| proposal.status == ProposalStatus::Open).count() as i128;
         if open >= 64 {
             return no(Reason::TooManyProposals, 64, open + 1);
         }
-        if let Some(place) = self.first_unacceptable(&motion.measures) {
-            return no(Reason::MeasureUnacceptable, 0, place as i128);
+        if let Some(place) = self.first_unacceptable(&proposal.actions) {
+            return no(Reason::ActionUnacceptable, 0, place as i128);
         }
-        let ballots = BTreeMap::from([(motion.member.0, true)]);
-        self.proposals.push(Proposal { motion: motion.clone(), ballots, fate: Fate::Open, closed_at: 0 });
+        let ballots = BTreeMap::from([(proposal.member.0, true)]);
+        self.proposals.push(Proposal {
+            proposal: proposal.clone(),
+            ballots,
+            status: ProposalStatus::Open,
+            closed_at: 0,
+        });
         done(self.proposals.len() as i128)
     }
 
     pub(super) fn vote(&mut self, number: u64, seat: u16, approve: bool) -> Answer {
         let place = (number as usize).wrapping_sub(1);
         let Some(proposal) = self.proposals.get_mut(place) else { return no(Reason::UnknownProposal, 0, 0) };
-        if proposal.fate != Fate::Open {
+        if proposal.status != ProposalStatus::Open {
             return no(Reason::ProposalClosed, 0, 0);
         }
         proposal.ballots.insert(seat, approve);
         done(0)
     }
 
-    pub(super) fn close_due_motions(&mut self) {
+    pub(super) fn close_due_proposals(&mut self) {
         for place in 0..self.proposals.len() {
             let proposal = self.proposals[place].clone();
-            if proposal.fate != Fate::Open {
+            if proposal.status != ProposalStatus::Open {
                 continue;
             }
-            let due = proposal.motion.effective_at.0 <= self.time;
-            let lapsed = proposal.motion.lapses_at.0 <= self.time;
-            let fate = match (self.carried(&proposal), due, lapsed) {
-                (true, true, _) if self.first_unacceptable(&proposal.motion.measures).is_some() => Fate::Void,
-                (true, true, _) => Fate::Enacted,
-                (false, _, true) => Fate::Lapsed,
+            let due = proposal.proposal.effective_at.0 <= self.time;
+            let expired = proposal.proposal.expires_at.0 <= self.time;
+            let status = match (self.approved(&proposal), due, expired) {
+                (true, true, _) if self.first_unacceptable(&proposal.proposal.actions).is_some() => {
+                    ProposalStatus::Void
+                }
+                (true, true, _) => ProposalStatus::Enacted,
+                (false, _, true) => ProposalStatus::Expired,
                 _ => continue,
             };
-            if fate == Fate::Enacted {
-                self.enact(&proposal.motion.measures);
+            if status == ProposalStatus::Enacted {
+                self.enact(&proposal.proposal.actions);
             }
-            self.proposals[place].fate = fate;
+            self.proposals[place].status = status;
             self.proposals[place].closed_at = self.time;
             self.closed_now.push(place as u64 + 1);
         }
     }
 
-    pub fn carried(&self, proposal: &Proposal) -> bool {
+    pub fn approved(&self, proposal: &Proposal) -> bool {
         let in_favour = |(seat, approve): &(&u16, &bool)| **approve && self.active(Role::Committee, **seat);
         proposal.ballots.iter().filter(in_favour).count() >= self.threshold
     }
 
-    fn enact(&mut self, measures: &[Measure]) {
+    fn enact(&mut self, actions: &[GovernanceAction]) {
         let mut policy = self.policy().clone();
         let mut changed = false;
-        for measure in measures {
-            match measure {
-                Measure::Policy(change) => {
+        for action in actions {
+            match action {
+                GovernanceAction::Policy(change) => {
                     changed = true;
                     policy.change(change);
                 }
-                Measure::AdmitMember(member) => self.admit_member(member),
-                Measure::ReplaceKeys { role, id, signing_key, node_key } => {
+                GovernanceAction::AdmitMember(member) => self.admit_member(member),
+                GovernanceAction::ReplaceKeys { role, id, signing_key, node_key } => {
                     let seat = self.seats.get_mut(&(*role, id.0)).unwrap();
                     (seat.key, seat.node_key) = (*signing_key, *node_key);
                     seat.key_version += 1;
                 }
-                Measure::DismissMember { role, id } => self.seats.get_mut(&(*role, id.0)).unwrap().active = false,
-                Measure::Threshold(found) => self.threshold = *found as usize,
-                Measure::Grant(grant) => self.found_programme(*grant),
-                Measure::BankStatus { bank, status } => self.positions.get_mut(&bank.0).unwrap().status = *status,
+                GovernanceAction::DismissMember { role, id } => {
+                    self.seats.get_mut(&(*role, id.0)).unwrap().active = false
+                }
+                GovernanceAction::Threshold(found) => self.threshold = *found as usize,
+                GovernanceAction::Grant(grant) => self.found_programme(*grant),
+                GovernanceAction::BankStatus { bank, status } => {
+                    self.positions.get_mut(&bank.0).unwrap().status = *status
+                }
             }
         }
         if changed {
@@ -113,13 +124,13 @@ impl Model {
         }
     }
 
-    /// The place of the first measure that cannot be enacted, the ones before it counted as done. Parameters are
+    /// The place of the first action that cannot be enacted, the ones before it counted as done. Parameters are
     /// judged together, at the last change.
-    fn first_unacceptable(&self, measures: &[Measure]) -> Option<usize> {
+    fn first_unacceptable(&self, actions: &[GovernanceAction]) -> Option<usize> {
         let mut trial = Trial::of(self);
-        let last_change = measures.iter().rposition(|measure| matches!(measure, Measure::Policy(_)));
-        for (place, measure) in measures.iter().enumerate() {
-            if !trial.accept(measure) || (last_change == Some(place) && !trial.policy.is_sound()) {
+        let last_change = actions.iter().rposition(|action| matches!(action, GovernanceAction::Policy(_)));
+        for (place, action) in actions.iter().enumerate() {
+            if !trial.accept(action) || (last_change == Some(place) && !trial.policy.is_sound()) {
                 return Some(place);
             }
         }
@@ -127,11 +138,11 @@ impl Model {
         let is_able = trial.threshold >= 1
             && trial.threshold <= active(Role::Committee)
             && active(Role::CentralBank) >= self.header_signatures;
-        if is_able { None } else { Some(measures.len() - 1) }
+        if is_able { None } else { Some(actions.len() - 1) }
     }
 }
 
-/// What a motion would leave behind.
+/// What a proposal would leave behind.
 struct Trial {
     now: u64,
     /// Whether the seat is active, and its node key.
@@ -153,17 +164,17 @@ impl Trial {
         }
     }
 
-    /// Does a measure, if it can be done.
-    fn accept(&mut self, measure: &Measure) -> bool {
-        match measure {
-            Measure::Policy(change) => {
+    /// Does a action, if it can be done.
+    fn accept(&mut self, action: &GovernanceAction) -> bool {
+        match action {
+            GovernanceAction::Policy(change) => {
                 self.policy.change(change);
                 match change {
                     PolicyChange::IssuanceQuotaOfBank { bank, .. } => self.has_bank(bank.0),
                     _ => true,
                 }
             }
-            Measure::AdmitMember(member) => {
+            GovernanceAction::AdmitMember(member) => {
                 let who = (member.role, member.id.0);
                 let can = !self.seats.contains_key(&who)
                     && who != (Role::Bank, 0)
@@ -172,27 +183,27 @@ impl Trial {
                 self.seats.insert(who, (true, member.node_key));
                 can
             }
-            Measure::ReplaceKeys { role, id, signing_key, node_key } => {
+            GovernanceAction::ReplaceKeys { role, id, signing_key, node_key } => {
                 let who = (*role, id.0);
                 let can = self.is_active(who) && !UNSOUND_KEYS.contains(signing_key) && !self.is_taken(*node_key, who);
                 self.seats.insert(who, (true, *node_key));
                 can
             }
-            Measure::DismissMember { role, id } => {
+            GovernanceAction::DismissMember { role, id } => {
                 let can = self.is_active((*role, id.0));
                 self.seats.insert((*role, id.0), (false, None));
                 can
             }
-            Measure::Threshold(threshold) => {
+            GovernanceAction::Threshold(threshold) => {
                 self.threshold = *threshold as usize;
                 true
             }
-            Measure::Grant(Grant { cohort, amount_each, purpose }) => {
+            GovernanceAction::Grant(Grant { cohort, amount_each, purpose }) => {
                 !amount_each.is_zero()
                     && purpose.is_none_or(|purpose| purpose.expires_at.0 > self.now && purpose.payees.0 != 0)
                     && cohort.bank.is_none_or(|bank| self.has_bank(bank.0))
             }
-            Measure::BankStatus { bank, status } => {
+            GovernanceAction::BankStatus { bank, status } => {
                 let can = self.has_bank(bank.0) && !self.resolved.contains(&bank.0);
                 if *status == BankStatus::Resolved {
                     self.resolved.insert(bank.0);

@@ -1,48 +1,49 @@
-//! Following the own part of the chain: headers, and the central bank's extracts for this bank.
+//! Following the own part of the chain: headers, and the central bank's filtered blocks for this bank.
 //!
-//! # On receiving extracts of blocks in a row
+//! # On receiving filtered blocks of blocks in a row
 //! 1. One that is known already is passed over; one that leaves a gap is refused.
 //! 2. Each header must continue this chain, and enough nodes of the central bank must have signed it. The signatures of all
 //!    headers are verified together; behind a block that changed the members, anew.
 //! 3. [`Ledger::follow`] checks the own accounts against the header's effects root, balance sheet and policy, and takes them
 //!    over.
-//! 4. Headers, extracts, history, deposit entries and outbox releases are written in one batch, as of a full replica.
+//! 4. Headers, filtered blocks, history, deposit entries and outbox releases are written in one batch, as of a full replica.
 //!
 //! Only the central bank is followed: a failure anywhere stops the node, naming the height.
 
 use std::time::Instant;
 
 use bytes::Bytes;
-use cbdc_ledger::extract::{Followed, OwnCommand};
+use cbdc_ledger::filtered_block::{AppliedBlock, OwnCommand};
 use cbdc_ledger::settlement::LOOK_AHEAD;
 use cbdc_ledger::{BankId, Ledger, SignedHeader};
 use cbdc_node::{Archive, audit};
 use cbdc_proto::v1;
 use cbdc_storage::WriteBatch;
 
-use crate::deposits::Placed;
-use crate::desk::{Effect, arrivals_of, effects_of};
+use crate::deposit_service::{Effect, arrivals_of, effects_of};
+use crate::deposits::OrderedOutcome;
 use crate::history::Draft;
 use crate::replica::{BlockError, ReplayError, Replica, replay_each};
 
-/// Follows what the archive holds above the ledger's height, checking each extract again. Gives the number of commands.
+/// Follows what the archive holds above the ledger's height, checking each filtered block again. Gives the number of commands.
 pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<u64, ReplayError> {
     replay_each(ledger, archive, |ledger, height, _| {
-        let commands = audit::follow_own_part(archive, ledger).map_err(|what| ReplayError::Extract { height, what })?;
+        let commands = audit::follow_partial_replica(archive, ledger)
+            .map_err(|what| ReplayError::FilteredBlock { height, what })?;
         Ok(commands.len())
     })
 }
 
 impl Replica {
-    /// Takes the next blocks over from the central bank's extracts.
-    pub(crate) fn follow_extracts(&mut self, messages: &[v1::BlockExtract]) -> Result<(), BlockError> {
+    /// Takes the next blocks over from the central bank's filtered blocks.
+    pub(crate) fn follow_filtered_blocks(&mut self, messages: &[v1::FilteredBlock]) -> Result<(), BlockError> {
         let headers = self.next_headers(messages.iter().map(|message| message.header.as_ref()))?;
         let mut ahead = &headers[..];
         // Those that are known already came first.
-        let mut extracts = &messages[messages.len() - headers.len()..];
+        let mut filtered_blocks = &messages[messages.len() - headers.len()..];
         while !ahead.is_empty() {
-            let followed = self.follow_under_present_members(ahead, extracts)?;
-            (ahead, extracts) = (&ahead[followed..], &extracts[followed..]);
+            let followed = self.follow_under_present_members(ahead, filtered_blocks)?;
+            (ahead, filtered_blocks) = (&ahead[followed..], &filtered_blocks[followed..]);
         }
         Ok(())
     }
@@ -52,19 +53,19 @@ impl Replica {
     fn follow_under_present_members(
         &mut self,
         headers: &[SignedHeader],
-        extracts: &[v1::BlockExtract],
+        filtered_blocks: &[v1::FilteredBlock],
     ) -> Result<usize, BlockError> {
         let started = Instant::now();
         let verdicts = self.check_signatures(headers);
         let (mut batch, mut effects) = (WriteBatch::new(), Vec::new());
         let mut history = self.history.draft();
         let mut taken_over = Vec::with_capacity(headers.len());
-        for ((header, message), signed) in headers.iter().zip(extracts).zip(verdicts) {
+        for ((header, message), signed) in headers.iter().zip(filtered_blocks).zip(verdicts) {
             let height = header.header.height;
-            let follow = |ledger: &Ledger, followed: &Followed| self.follow_changes(ledger, &followed.changes);
+            let follow = |ledger: &Ledger, followed: &AppliedBlock| self.follow_changes(ledger, &followed.changes);
             let taken = signed.map_err(BlockError::from).and_then(|()| {
-                let followed = self.ledger.follow(&header.header, &message.extract, follow);
-                followed.map_err(|error| BlockError::Extract { height, error })
+                let followed = self.ledger.follow(&header.header, &message.filtered_block, follow);
+                followed.map_err(|error| BlockError::FilteredBlock { height, error })
             });
             let followed = match taken {
                 Ok(followed) => followed,
@@ -73,7 +74,7 @@ impl Replica {
                 Err(_) => break,
             };
             let watches_holders = self.desk.watches_holders();
-            Archive::put_extract(&mut batch, header, &message.extract);
+            Archive::put_filtered_block(&mut batch, header, &message.filtered_block);
             history.begin(height, followed.commands.len());
             for commands in followed.commands.chunks(LOOK_AHEAD) {
                 history.fetch(commands.iter().map(|own| &own.command));
@@ -116,5 +117,5 @@ fn enter(
         return;
     }
     let bytes = || Bytes::from(command.to_bytes());
-    effects_of(bank, command, bytes, Placed { height, index, outcome }, watches_holders, effects);
+    effects_of(bank, command, bytes, OrderedOutcome { height, index, outcome }, watches_holders, effects);
 }

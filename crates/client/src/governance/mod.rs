@@ -1,14 +1,14 @@
 //! The policy desk: what a committee member, an operator, a registrar or a court does, and what every member may read.
 //!
-//! A desk that only reads needs no key. One that signs is made with [`PolicyDesk::with_seal`]; the ledger checks that the
+//! A desk that only reads needs no key. One that signs is made with [`GovernanceClient::with_signer`]; the ledger checks that the
 //! seal's role may do what it signs:
 //!
 //! | role | may |
 //! |---|---|
-//! | committee | [`propose`](PolicyDesk::propose), [`vote`](PolicyDesk::vote) |
-//! | operator | [`waiting_requests`](PolicyDesk::waiting_requests), [`endorse`](PolicyDesk::endorse), [`operate`](PolicyDesk::operate) and the other operations, [`accept_clock`](PolicyDesk::accept_clock) |
-//! | registrar | [`reclassify`](PolicyDesk::reclassify) |
-//! | order (court) | [`freeze`](PolicyDesk::freeze), [`unfreeze`](PolicyDesk::unfreeze), [`seize`](PolicyDesk::seize) |
+//! | committee | [`propose`](GovernanceClient::propose), [`vote`](GovernanceClient::vote) |
+//! | operator | [`waiting_requests`](GovernanceClient::waiting_requests), [`endorse`](GovernanceClient::endorse), [`operate`](GovernanceClient::operate) and the other operations, [`accept_clock`](GovernanceClient::accept_clock) |
+//! | registrar | [`reclassify`](GovernanceClient::reclassify) |
+//! | order (court) | [`freeze`](GovernanceClient::freeze), [`unfreeze`](GovernanceClient::unfreeze), [`seize`](GovernanceClient::seize) |
 //!
 //! The connection must show that member's node certificate: the role that hands a command in is checked as well.
 //!
@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cbdc_ledger::command::{
-    Ballot, FreezeKind, FreezeOrder, Head, Measure, Motion, Reclassify, Record, SeizeOrder, Signed,
+    Ballot, FreezeKind, FreezeOrder, GovernanceAction, GovernanceProposal, Head, Reclassify, Record, SeizeOrder, Signed,
 };
 use cbdc_ledger::member::Role;
 use cbdc_ledger::sequence::MEMBER_WINDOW;
@@ -34,19 +34,19 @@ use crate::anchor::Anchor;
 use crate::connection::Connection;
 use crate::error::ClientError;
 use crate::sequence::SequenceAllocator;
-use crate::submission::{Fate, PATIENCE, until_known};
+use crate::submission::{SubmissionStatus, TIMEOUT, until_known};
 
 /// A member's role, number and signing key.
 #[derive(Clone)]
-pub struct Seal {
+pub struct MemberSigner {
     role: Role,
     id: MemberId,
     key: Arc<SigningKey>,
 }
 
-impl Seal {
-    pub fn new(role: Role, id: MemberId, key: SigningKey) -> Seal {
-        Seal { role, id, key: Arc::new(key) }
+impl MemberSigner {
+    pub fn new(role: Role, id: MemberId, key: SigningKey) -> MemberSigner {
+        MemberSigner { role, id, key: Arc::new(key) }
     }
 }
 
@@ -58,30 +58,30 @@ struct Standing {
 
 /// A desk at the central bank. Clones share the connection and the numbers.
 #[derive(Clone)]
-pub struct PolicyDesk {
+pub struct GovernanceClient {
     connection: Connection,
     anchor: Arc<Anchor>,
-    seal: Option<Seal>,
+    seal: Option<MemberSigner>,
     standing: Arc<Mutex<Option<Standing>>>,
-    patience: Duration,
+    timeout: Duration,
 }
 
-impl PolicyDesk {
+impl GovernanceClient {
     /// A desk that reads. `connection` leads to the central bank and shows a member's node certificate.
-    pub fn new(connection: Connection, anchor: Arc<Anchor>) -> PolicyDesk {
-        PolicyDesk { connection, anchor, seal: None, standing: Arc::default(), patience: PATIENCE }
+    pub fn new(connection: Connection, anchor: Arc<Anchor>) -> GovernanceClient {
+        GovernanceClient { connection, anchor, seal: None, standing: Arc::default(), timeout: TIMEOUT }
     }
 
     /// The same desk, able to sign.
-    pub fn with_seal(mut self, seal: Seal) -> PolicyDesk {
+    pub fn with_signer(mut self, seal: MemberSigner) -> GovernanceClient {
         self.seal = Some(seal);
         self.standing = Arc::default();
         self
     }
 
-    /// How long a command is sent again before its fate is called unknown; 30 s unless told otherwise.
-    pub fn with_patience(mut self, patience: Duration) -> PolicyDesk {
-        self.patience = patience;
+    /// How long a command is sent again before its status is called unknown; 30 s unless told otherwise.
+    pub fn with_timeout(mut self, timeout: Duration) -> GovernanceClient {
+        self.timeout = timeout;
         self
     }
 
@@ -89,47 +89,57 @@ impl PolicyDesk {
         &self.anchor
     }
 
-    /// Proposes measures, and votes for them. A settled proposal's number is the fate's result.
+    /// Proposes actions, and votes for them. A settled proposal's number is the status's result.
     ///
-    /// The first block at or after `effective_at` enacts the motion if it is carried by then; one that is not carried
-    /// by `lapses_at` lapses.
+    /// The first block at or after `effective_at` enacts the proposal if it is approved by then; one that is not approved
+    /// by `expires_at` expires.
     pub async fn propose(
         &self,
-        measures: Vec<Measure>,
+        actions: Vec<GovernanceAction>,
         effective_at: Timestamp,
-        lapses_at: Timestamp,
-    ) -> Result<Fate, ClientError> {
-        if measures.is_empty() || measures.len() > cbdc_ledger::command::committee::MEASURES_MAX {
-            return Err(ClientError::Usage(format!("expected 1 to 64 measures, found {}", measures.len())));
+        expires_at: Timestamp,
+    ) -> Result<SubmissionStatus, ClientError> {
+        if actions.is_empty() || actions.len() > cbdc_ledger::command::committee::ACTIONS_MAX {
+            return Err(ClientError::Usage(format!("expected 1 to 64 actions, found {}", actions.len())));
         }
-        self.command(Role::Committee, |head, member| Motion {
+        self.command(Role::Committee, |head, member| GovernanceProposal {
             head,
             member,
             effective_at,
-            lapses_at,
-            measures: measures.clone(),
+            expires_at,
+            actions: actions.clone(),
         })
         .await
     }
 
     /// Votes on a proposal; a later vote replaces an earlier one.
-    pub async fn vote(&self, proposal: u64, approve: bool) -> Result<Fate, ClientError> {
+    pub async fn vote(&self, proposal: u64, approve: bool) -> Result<SubmissionStatus, ClientError> {
         self.command(Role::Committee, |head, member| Ballot { head, member, approve, proposal }).await
     }
 
     /// Adds an amount to what a wallet's holder may not spend. `order` is the court's own number of the order.
-    pub async fn freeze(&self, account: AccountId, amount: Amount, order: [u8; 16]) -> Result<Fate, ClientError> {
+    pub async fn freeze(
+        &self,
+        account: AccountId,
+        amount: Amount,
+        order: [u8; 16],
+    ) -> Result<SubmissionStatus, ClientError> {
         let kind = FreezeKind::Freeze;
-        self.command(Role::Order, |head, court| FreezeOrder { kind, head, court, account, amount, order }).await
+        self.command(Role::Court, |head, court| FreezeOrder { kind, head, court, account, amount, order }).await
     }
 
     /// Takes an amount off what a wallet's holder may not spend.
-    pub async fn unfreeze(&self, account: AccountId, amount: Amount, order: [u8; 16]) -> Result<Fate, ClientError> {
+    pub async fn unfreeze(
+        &self,
+        account: AccountId,
+        amount: Amount,
+        order: [u8; 16],
+    ) -> Result<SubmissionStatus, ClientError> {
         let kind = FreezeKind::Unfreeze;
-        self.command(Role::Order, |head, court| FreezeOrder { kind, head, court, account, amount, order }).await
+        self.command(Role::Court, |head, court| FreezeOrder { kind, head, court, account, amount, order }).await
     }
 
-    /// Takes up to an amount off a wallet and pays it to the order's wallet. What was taken is the fate's result, in
+    /// Takes up to an amount off a wallet and pays it to the order's wallet. What was taken is the status's result, in
     /// minor units; the rest is a lien on later credits. `released` is how much of an earlier freeze the order replaces.
     pub async fn seize(
         &self,
@@ -138,17 +148,21 @@ impl PolicyDesk {
         to: AccountId,
         released: Amount,
         order: [u8; 16],
-    ) -> Result<Fate, ClientError> {
-        self.command(Role::Order, |head, court| SeizeOrder { head, court, account, amount, to, released, order }).await
+    ) -> Result<SubmissionStatus, ClientError> {
+        self.command(Role::Court, |head, court| SeizeOrder { head, court, account, amount, to, released, order }).await
     }
 
     /// Puts a holder into another class, from now on.
-    pub async fn reclassify(&self, holder: HolderId, class: Class) -> Result<Fate, ClientError> {
+    pub async fn reclassify(&self, holder: HolderId, class: Class) -> Result<SubmissionStatus, ClientError> {
         self.command(Role::Registrar, |head, registrar| Reclassify { head, registrar, class, holder }).await
     }
 
-    /// Signs a record with the seal's next number and sends it until its fate is known.
-    async fn command<R>(&self, role: Role, record: impl Fn(Head, MemberId) -> R) -> Result<Fate, ClientError>
+    /// Signs a record with the seal's next number and sends it until its status is known.
+    async fn command<R>(
+        &self,
+        role: Role,
+        record: impl Fn(Head, MemberId) -> R,
+    ) -> Result<SubmissionStatus, ClientError>
     where
         R: Record,
         Command: From<Signed<R>>,
@@ -163,12 +177,12 @@ impl PolicyDesk {
                 self.connection.send(self.connection.policy().submit(self.connection.request(message))).await?;
             convert::outcome_from_message(&outcome)
         };
-        let fate = until_known(&self.connection, self.patience, attempt).await;
-        self.settle_number(head.sequence, &fate).await;
-        fate
+        let status = until_known(&self.connection, self.timeout, attempt).await;
+        self.settle_number(head.sequence, &status).await;
+        status
     }
 
-    fn seal_of(&self, role: Role) -> Result<&Seal, ClientError> {
+    fn seal_of(&self, role: Role) -> Result<&MemberSigner, ClientError> {
         match &self.seal {
             Some(seal) if seal.role == role => Ok(seal),
             Some(seal) => {
@@ -201,12 +215,12 @@ impl PolicyDesk {
         Ok(Standing { key_version: own.key_version, numbers })
     }
 
-    async fn settle_number(&self, number: u64, fate: &Result<Fate, ClientError>) {
+    async fn settle_number(&self, number: u64, status: &Result<SubmissionStatus, ClientError>) {
         let mut standing = self.standing.lock().await;
-        let must_ask_again = match (fate, standing.as_mut()) {
+        let must_ask_again = match (status, standing.as_mut()) {
             (_, None) => false,
-            (Ok(Fate::Accepted | Fate::Unknown { .. }), Some(_)) => false,
-            (Ok(Fate::Refused(refusal)), Some(standing)) if refusal.place.is_none() => {
+            (Ok(SubmissionStatus::Accepted | SubmissionStatus::Unknown { .. }), Some(_)) => false,
+            (Ok(SubmissionStatus::Refused(refusal)), Some(standing)) if refusal.place.is_none() => {
                 standing.numbers.give_back(number);
                 let stale =
                     [Reason::SequenceUsed, Reason::SequenceConflict, Reason::SequenceOutOfWindow, Reason::KeyChanged];

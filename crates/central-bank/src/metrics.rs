@@ -22,7 +22,7 @@ pub fn describe() {
     describe_counter!(VERIFIED, Unit::Count, "Commands whose signatures were verified");
     describe_histogram!(VERIFY_BATCH, Unit::Count, "Commands verified together");
     describe_histogram!(PROPOSAL, Unit::Count, "Commands in a proposal");
-    describe_gauge!(QUEUE, Unit::Count, "Commands under way in the node");
+    describe_gauge!(QUEUE, Unit::Count, "Commands in flight in the node");
     describe_histogram!(STAGE, Unit::Seconds, "Time a batch spends in a stage: verify, sequence, order, settle");
     describe_gauge!(HEIGHT, Unit::Count, "Height of the last block");
     describe_gauge!(SUPPLY, Unit::Count, "CBDC in circulation, minor units");

@@ -1,6 +1,6 @@
 //! The issuance desk: banks ask, the operator agrees.
 //!
-//! A request waits here, signed by its bank, until an operator fetches it and hands in an order that carries it. Where
+//! A request waits here, signed by its bank, until an operator fetches it and submit an order that carries it. Where
 //! the node is configured with an operator's key, the desk signs the order itself at once: the committee's limits (cap,
 //! quota) are in the ledger and hold either way.
 
@@ -13,8 +13,8 @@ use cbdc_ledger::{BankId, Command, Ledger, MemberId, NetworkId, Outcome, Reason,
 use cbdc_node::LedgerHandle;
 use cbdc_proto::packed::Answer;
 
-use crate::first_outcomes::FirstOutcomes;
 use crate::intake::Intake;
+use crate::reply_cache::ReplyCache;
 
 /// Requests of one bank that may wait.
 const WAITING_MAX: usize = 64;
@@ -31,31 +31,31 @@ pub struct OperatorKey {
 }
 
 #[derive(Clone)]
-pub struct IssuanceDesk {
+pub struct IssuanceQueue {
     network: NetworkId,
     operator: Option<Arc<OperatorKey>>,
     ledger: LedgerHandle,
     intake: Intake,
-    first_outcomes: FirstOutcomes,
+    reply_cache: ReplyCache,
     waiting: Arc<Mutex<Waiting>>,
     /// One order is signed at a time, so that numbers are taken in turn.
     signing: Arc<tokio::sync::Mutex<()>>,
 }
 
-impl IssuanceDesk {
+impl IssuanceQueue {
     pub fn new(
         network: NetworkId,
         operator: Option<OperatorKey>,
         ledger: LedgerHandle,
         intake: Intake,
-        first_outcomes: FirstOutcomes,
-    ) -> IssuanceDesk {
-        IssuanceDesk {
+        reply_cache: ReplyCache,
+    ) -> IssuanceQueue {
+        IssuanceQueue {
             network,
             operator: operator.map(Arc::new),
             ledger,
             intake,
-            first_outcomes,
+            reply_cache,
             waiting: Arc::default(),
             signing: Arc::default(),
         }
@@ -79,7 +79,7 @@ impl IssuanceDesk {
         }
         let sequence = request.record.head.sequence;
         let bank = Signer::Member(Role::Bank, MemberId(request.record.bank.0));
-        Some(match self.first_outcomes.find(bank, sequence) {
+        Some(match self.reply_cache.find(bank, sequence) {
             Some((Command::Issuance(order), answer)) if order.record.request == *request => Ok(answer),
             Some(_) => Err(Outcome::refused(Reason::SequenceConflict, 0, sequence)),
             None => Err(Outcome::refused(Reason::SequenceUsed, 0, sequence)),

@@ -1,4 +1,4 @@
-//! Extracts of blocks for banks that keep their own part of the chain.
+//! Filtered blocks of blocks for banks that keep their own part of the chain.
 //!
 //! Settlement makes them as it seals a block, for the banks that ask for them. The newest of each bank are kept in memory; a
 //! bank that fell further behind gets the missing ones made again, from the newest checkpoint or from genesis, beside
@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cbdc_ledger::extract::extracts;
+use cbdc_ledger::filtered_block::filtered_blocks;
 use cbdc_ledger::{BankId, Genesis, Height, Ledger, SignedHeader, VerifiedProposal};
 use cbdc_proto::convert::header_to_message;
 use cbdc_proto::v1;
@@ -21,82 +21,85 @@ use crate::archive::Archive;
 use crate::chain::{RECENT_BYTES, Ring};
 use crate::recovery;
 
-/// Extracts that are made again ahead of their reader.
+/// Filtered blocks that are made again ahead of their reader.
 const AHEAD: usize = 16;
 
-/// Bytes of extracts kept in memory, for all banks together: a payment stands in those of two banks at most, with the accounts
+/// Bytes of filtered blocks kept in memory, for all banks together: a payment stands in those of two banks at most, with the accounts
 /// that it changed.
 const RECENT_BYTES_ALL: usize = 4 * RECENT_BYTES;
 
 #[derive(Default)]
 struct Reader {
-    ring: Ring<v1::BlockExtract>,
+    ring: Ring<v1::FilteredBlock>,
     has_asked: bool,
 }
 
-/// The newest extracts of each bank that reads them.
+/// The newest filtered blocks of each bank that reads them.
 #[derive(Clone)]
-pub struct Extracts {
+pub struct FilteredBlocks {
     readers: Arc<Mutex<BTreeMap<BankId, Reader>>>,
     /// One ledger is built up again at a time.
     again: Arc<Semaphore>,
 }
 
-impl Extracts {
+impl FilteredBlocks {
     /// Ready for any of `banks`.
-    pub fn new(banks: impl IntoIterator<Item = BankId>) -> Extracts {
+    pub fn new(banks: impl IntoIterator<Item = BankId>) -> FilteredBlocks {
         let readers = banks.into_iter().map(|bank| (bank, Reader::default())).collect();
-        Extracts { readers: Arc::new(Mutex::new(readers)), again: Arc::new(Semaphore::new(1)) }
+        FilteredBlocks { readers: Arc::new(Mutex::new(readers)), again: Arc::new(Semaphore::new(1)) }
     }
 
     fn readers(&self) -> std::sync::MutexGuard<'_, BTreeMap<BankId, Reader>> {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The bank reads extracts, from now on.
+    /// The bank reads filtered blocks, from now on.
     pub fn asked_for(&self, bank: BankId) {
         self.readers().entry(bank).or_default().has_asked = true;
     }
 
-    /// The banks to make extracts for.
+    /// The banks to make filtered blocks for.
     pub fn wanted(&self) -> Vec<BankId> {
         let mut readers = self.readers();
         readers.retain(|_, reader| reader.has_asked || !reader.ring.is_full());
         readers.keys().copied().collect()
     }
 
-    /// Adds what [`extracts`] made of a block.
+    /// Adds what [`filtered_blocks`] made of a block.
     pub fn push(&self, header: &SignedHeader, made: Vec<(BankId, Vec<u8>)>) {
         let mut readers = self.readers();
         let bytes_max = RECENT_BYTES_ALL / readers.len().max(1);
-        for (bank, extract) in made {
+        for (bank, filtered_block) in made {
             if let Some(reader) = readers.get_mut(&bank) {
-                let bytes = extract.len();
-                let message = v1::BlockExtract { header: Some(header_to_message(header)), extract: extract.into() };
+                let bytes = filtered_block.len();
+                let message = v1::FilteredBlock {
+                    header: Some(header_to_message(header)),
+                    filtered_block: filtered_block.into(),
+                };
                 reader.ring.push(header.header.height, message, bytes, bytes_max);
             }
         }
     }
 
-    pub(crate) fn get(&self, bank: BankId, height: Height) -> Option<v1::BlockExtract> {
+    pub(crate) fn get(&self, bank: BankId, height: Height) -> Option<v1::FilteredBlock> {
         self.readers().get(&bank)?.ring.get(height)
     }
 
-    /// Makes the extracts of a range of heights again, up to the first that is in memory. At least one comes, or an error.
+    /// Makes the filtered blocks of a range of heights again, up to the first that is in memory. At least one comes, or an error.
     pub(crate) async fn make_again(
         &self,
         archive: &Arc<Archive>,
         genesis: &Arc<Genesis>,
         bank: BankId,
         (from, to): (Height, Height),
-    ) -> mpsc::Receiver<Result<v1::BlockExtract, Status>> {
+    ) -> mpsc::Receiver<Result<v1::FilteredBlock, Status>> {
         let (send, receive) = mpsc::channel(AHEAD);
-        let (extracts, archive, genesis) = (self.clone(), archive.clone(), genesis.clone());
+        let (filtered_blocks, archive, genesis) = (self.clone(), archive.clone(), genesis.clone());
         let turn = self.again.clone().acquire_owned().await;
         tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            tracing::info!(%bank, %from, "makes extracts again for a bank that fell behind");
-            let is_needless = |height: Height| height > from && extracts.get(bank, height).is_some();
+            tracing::info!(%bank, %from, "makes filtered blocks again for a bank that fell behind");
+            let is_needless = |height: Height| height > from && filtered_blocks.get(bank, height).is_some();
             if let Err(status) = again(&archive, &genesis, bank, (from, to), is_needless, &send) {
                 drop(send.blocking_send(Err(status)));
             }
@@ -111,10 +114,10 @@ fn again(
     bank: BankId,
     (from, to): (Height, Height),
     is_needless: impl Fn(Height) -> bool,
-    send: &mpsc::Sender<Result<v1::BlockExtract, Status>>,
+    send: &mpsc::Sender<Result<v1::FilteredBlock, Status>>,
 ) -> Result<(), Status> {
     let lost = |what: String| {
-        tracing::error!(%bank, what, "extracts cannot be made again");
+        tracing::error!(%bank, what, "filtered blocks cannot be made again");
         Status::data_loss(what)
     };
     let mut ledger = ledger_before(archive, genesis, from).map_err(&lost)?;
@@ -135,8 +138,11 @@ fn again(
         if height < from {
             continue;
         }
-        for (_, extract) in extracts(&ledger, &[bank], &parent, proposal.proposal(), &block) {
-            let message = v1::BlockExtract { header: Some(header_to_message(&parts.header)), extract: extract.into() };
+        for (_, filtered_block) in filtered_blocks(&ledger, &[bank], &parent, proposal.proposal(), &block) {
+            let message = v1::FilteredBlock {
+                header: Some(header_to_message(&parts.header)),
+                filtered_block: filtered_block.into(),
+            };
             if send.blocking_send(Ok(message)).is_err() {
                 return Ok(());
             }

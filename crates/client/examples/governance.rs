@@ -1,12 +1,12 @@
-//! The policy desk: what is in force, the balance sheet, and a motion carried by two of three committee members.
+//! The policy desk: what is in force, the balance sheet, and a proposal approved by two of three committee members.
 //!
 //! Start a network (`cbdc up network`), then in a second terminal:
-//! `cargo run --release -p cbdc -p cbdc-client --example policy_desk -- network`
+//! `cargo run --release -p cbdc -p cbdc-client --example governance -- network`
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use cbdc_client::{Amount, Class, Measure, MemberId, NetworkFolder, PolicyChange, Role, Timestamp};
+use cbdc_client::{Amount, Class, GovernanceAction, MemberId, NetworkFolder, PolicyChange, Role, Timestamp};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -19,8 +19,10 @@ async fn main() -> anyhow::Result<()> {
     println!("CBDC in circulation: {}", anchor.show(Amount::from_minor(sheet.cbdc_minor)));
     println!("policy version in force: {}", desk.policy(None).await?.version);
 
-    let limit =
-        Measure::Policy(PolicyChange::PaymentLimit { class: Class::HOUSEHOLD, limit: Some(anchor.parse("5000")?) });
+    let limit = GovernanceAction::Policy(PolicyChange::PaymentLimit {
+        class: Class::HOUSEHOLD,
+        limit: Some(anchor.parse("5000")?),
+    });
     let now = Timestamp(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?);
     let first_member = network.desk(Role::Committee, MemberId(1))?;
     let proposed = first_member.propose(vec![limit], now, now.plus_ms(3_600_000)).await?;

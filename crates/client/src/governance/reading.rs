@@ -4,10 +4,10 @@ use cbdc_ledger::Height;
 use cbdc_ledger::policy::{Parameters, text};
 use cbdc_proto::v1;
 
-use super::PolicyDesk;
+use super::GovernanceClient;
 use crate::error::ClientError;
 
-impl PolicyDesk {
+impl GovernanceClient {
     /// All members, with their keys and next sequence numbers, and the committee's threshold.
     pub async fn members(&self) -> Result<v1::ListMembersResponse, ClientError> {
         let request = self.connection.request(v1::ListMembersRequest {});

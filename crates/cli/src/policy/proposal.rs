@@ -6,12 +6,12 @@ use cbdc_client::{MemberId, Role, Timestamp, v1};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::measure;
+use super::action;
 use super::page::Page;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, table};
 
-/// Propose measures to the committee; proposing counts as a vote for them
+/// Propose actions to the committee; proposing counts as a vote for them
 #[derive(Args, Debug)]
 #[command(after_help = format!("Examples:
   cbdc policy propose holding-limit.household=2000 --as 1
@@ -23,20 +23,20 @@ use crate::output::{Output, fields, table};
   cbdc policy propose bank-status=bank-2:suspended
   cbdc policy propose admit=bank-4:bank-4.toml replace-keys=operator-1:operator.toml
 
-{}", measure::MEASURES_HELP))]
+{}", action::MEASURES_HELP))]
 pub struct Propose {
     /// What shall change, all of it together
     #[arg(required = true, value_name = "MEASURE")]
-    measures: Vec<String>,
+    actions: Vec<String>,
     /// The committee member who proposes
     #[arg(long = "as", value_name = "MEMBER", default_value_t = 1)]
     member: u16,
-    /// In force from so many seconds from now, if carried by then
+    /// In force from so many seconds from now, if approved by then
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     effective_in_s: u64,
-    /// Lapses if not carried within so many seconds
+    /// Lapses if not approved within so many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
-    lapses_in_s: u64,
+    expires_in_s: u64,
     /// Let as many other members vote for it as the threshold asks (a development network holds all their keys)
     #[arg(long)]
     carry: bool,
@@ -49,11 +49,11 @@ impl Propose {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
         let desk = network.desk(Role::Committee, MemberId(self.member))?;
-        let measures = measure::parse(&anchor, &desk.parameters().await?, &self.measures)?;
+        let actions = action::parse(&anchor, &desk.parameters().await?, &self.actions)?;
         let now = now();
-        let (effective_at, lapses_at) =
-            (now.plus_ms(self.effective_in_s * 1_000), now.plus_ms(self.lapses_in_s * 1_000));
-        let (place, number) = desk.propose(measures, effective_at, lapses_at).await?.result()?;
+        let (effective_at, expires_at) =
+            (now.plus_ms(self.effective_in_s * 1_000), now.plus_ms(self.expires_in_s * 1_000));
+        let (place, number) = desk.propose(actions, effective_at, expires_at).await?.result()?;
         let mut voters = vec![self.member];
         if self.carry {
             let members = desk.members().await?;
@@ -137,46 +137,46 @@ impl Proposals {
             if answer.proposals.is_empty() {
                 return "There is no proposal yet. Make one: cbdc policy propose --help".to_owned();
             }
-            let row = |proposal: &v1::Proposal| {
+            let row = |proposal: &v1::GovernanceProposal| {
                 let votes = |approve| proposal.votes.iter().filter(|vote| vote.approve == approve).count();
                 vec![
                     proposal.number.to_string(),
-                    if proposal.fate == "open" && proposal.carried {
+                    if proposal.status == "open" && proposal.approved {
                         "carried".to_owned()
                     } else {
-                        proposal.fate.clone()
+                        proposal.status.clone()
                     },
                     format!("{} : {}", votes(true), votes(false)),
                     Timestamp(proposal.effective_at_ms).to_string(),
-                    proposal.measures.join("; "),
+                    proposal.actions.join("; "),
                 ]
             };
             let rows: Vec<_> = answer.proposals.iter().map(row).collect();
-            table(&[">number", "fate", "for : against", "effective at", "measures"], &rows)
+            table(&[">number", "status", "for : against", "effective at", "measures"], &rows)
         });
         Ok(())
     }
 }
 
 /// A proposal as an object.
-pub fn proposal_object(proposal: &v1::Proposal) -> Value {
+pub fn proposal_object(proposal: &v1::GovernanceProposal) -> Value {
     let votes: Vec<Value> =
         proposal.votes.iter().map(|vote| json!({ "member": vote.member, "approve": vote.approve })).collect();
     json!({
         "number": proposal.number,
         "proposed_by": proposal.proposed_by,
-        "fate": proposal.fate,
-        "carried": proposal.carried,
+        "status": proposal.status,
+        "carried": proposal.approved,
         "effective_at_ms": proposal.effective_at_ms,
-        "lapses_at_ms": proposal.lapses_at_ms,
+        "lapses_at_ms": proposal.expires_at_ms,
         "closed_at_ms": proposal.closed_at_ms,
-        "measures": proposal.measures,
+        "measures": proposal.actions,
         "votes": votes,
     })
 }
 
 /// Who voted for a proposal, or against it: `committee-1, committee-2`.
-pub fn voters(proposal: &v1::Proposal, approve: bool) -> String {
+pub fn voters(proposal: &v1::GovernanceProposal, approve: bool) -> String {
     let voters = proposal.votes.iter().filter(|vote| vote.approve == approve);
     voters.map(|vote| format!("committee-{}", vote.member)).collect::<Vec<_>>().join(", ")
 }

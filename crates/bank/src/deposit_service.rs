@@ -5,7 +5,7 @@
 //! * The *desk thread* serves requests of customers and back office. It gathers what is waiting, changes the books in
 //!   memory, writes all of it in **one synced batch**, and only then answers and lets commands be sent (a group commit: a
 //!   thousand fundings at once cost one fsync). A debit and its outbox record are in the same batch.
-//! * The *replica thread* hands in each block, or several in a row ([`Desk::follow_block`]): header, outcomes, proposal,
+//! * The *replica thread* submit each block, or several in a row ([`DepositService::follow_block`]): header, outcomes, proposal,
 //!   history, deposit entries and outbox releases are one batch, so whatever the chain drives happens exactly once, with the
 //!   last block's height as cursor. That batch needs no fsync: after a crash the same blocks are applied again.
 //!
@@ -32,11 +32,11 @@ use cbdc_storage::{Durability, Store, StoreError, WriteBatch};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::deposits::{
-    Credit, Deposit, DepositBook, DepositError, Funding, Placed, RequestId, credit_of, delete_funding, funding_of,
-    put_credit, put_funding,
+    Credit, Deposit, DepositBook, DepositError, Funding, OrderedOutcome, RequestId, credit_of, delete_funding,
+    funding_of, put_credit, put_funding,
 };
 use crate::metrics::Metrics;
-use crate::outbox::{Entry, Errand, Outbox, OutboxError, OutboxKey, Release};
+use crate::outbox::{Entry, Outbox, OutboxError, OutboxKey, OutboxPayload, Release};
 use crate::signing::{BankSigner, FUND_VALIDITY, SHORT_VALIDITY};
 
 /// Requests that may wait for the desk thread.
@@ -45,7 +45,7 @@ const QUEUE: usize = 8_192;
 const GROUP: usize = 1_024;
 
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum DeskError {
+pub enum DepositServiceError {
     #[error(transparent)]
     Deposit(#[from] DepositError),
     #[error(transparent)]
@@ -58,9 +58,9 @@ pub enum DeskError {
 #[derive(Clone, Debug)]
 pub enum Effect {
     /// A command used one of this bank's own numbers.
-    OwnNumberUsed { sequence: u64, command: Bytes, placed: Placed },
+    OwnNumberUsed { sequence: u64, command: Bytes, ordered: OrderedOutcome },
     /// A command used a holder's number. Of a payment that a bank topped up, `command` is the holder's own record.
-    HolderNumberUsed { account: AccountId, sequence: u64, command: Bytes, placed: Placed },
+    HolderNumberUsed { account: AccountId, sequence: u64, command: Bytes, ordered: OrderedOutcome },
     /// Money came from a wallet onto the deposit beside it: a settled defund, or a waterfall.
     Arrived { account: AccountId, amount: Amount },
 }
@@ -80,7 +80,7 @@ pub struct TopUp {
 #[derive(Debug)]
 pub enum FundingState {
     /// Its outcome is known.
-    Placed(Placed),
+    OrderedOutcome(OrderedOutcome),
     /// It is in transit.
     InTransit(oneshot::Receiver<Release>),
 }
@@ -93,7 +93,7 @@ enum Job {
     TopUp { top_up: Box<TopUp>, answer: Answer<oneshot::Receiver<Release>> },
     Accept { payment: Box<Signed<Payment>>, answer: Answer<()> },
     GiveBack { key: OutboxKey, reason: Reason },
-    Placed { key: OutboxKey, placed: Placed },
+    OrderedOutcome { key: OutboxKey, ordered: OrderedOutcome },
 }
 
 struct Books {
@@ -104,7 +104,7 @@ struct Books {
     time: Timestamp,
 }
 
-pub struct Desk {
+pub struct DepositService {
     books: Mutex<Books>,
     /// Commands in the outbox that use a holder's number: while there are none, blocks need not be searched for them.
     of_holders: AtomicUsize,
@@ -117,19 +117,19 @@ pub struct Desk {
 }
 
 /// The work of the desk thread; it ends when the desk is dropped, or with the first failed write.
-pub struct DeskWork {
-    desk: std::sync::Weak<Desk>,
+pub struct DepositWriter {
+    desk: std::sync::Weak<DepositService>,
     jobs: mpsc::Receiver<Job>,
 }
 
-impl Desk {
+impl DepositService {
     /// Reads the books. `height` and `time` are those of the replica.
     pub fn load(
         store: Arc<dyn Store>,
         signer: Arc<BankSigner>,
         (height, time): (Height, Timestamp),
         metrics: Arc<Metrics>,
-    ) -> Result<(Arc<Desk>, DeskWork), DeskError> {
+    ) -> Result<(Arc<DepositService>, DepositWriter), DepositServiceError> {
         let deposits = DepositBook::load(&store, signer.bank)?;
         let outbox = Outbox::load(&store)?;
         let mut of_holders = 0;
@@ -137,11 +137,11 @@ impl Desk {
             if let OutboxKey::Own { sequence } = key {
                 signer.numbers.reserve(*sequence);
             }
-            of_holders += usize::from(uses_holders_number(key, &entry.errand));
+            of_holders += usize::from(uses_holders_number(key, &entry.payload));
         }
         metrics.outbox(outbox.len());
         let (send, jobs) = mpsc::channel(QUEUE);
-        let desk = Arc::new(Desk {
+        let desk = Arc::new(DepositService {
             books: Mutex::new(Books { deposits, outbox, height, time }),
             of_holders: AtomicUsize::new(of_holders),
             signer,
@@ -150,7 +150,7 @@ impl Desk {
             outbox_changed: Notify::new(),
             metrics,
         });
-        let work = DeskWork { desk: Arc::downgrade(&desk), jobs };
+        let work = DepositWriter { desk: Arc::downgrade(&desk), jobs };
         Ok((desk, work))
     }
 
@@ -227,8 +227,8 @@ impl Desk {
     }
 
     /// Takes a customer's payment out whose place in the chain the central bank has told, and that the replica has passed.
-    pub async fn placed(&self, key: OutboxKey, placed: Placed) {
-        let _ = self.jobs.send(Job::Placed { key, placed }).await;
+    pub async fn ordered(&self, key: OutboxKey, ordered: OrderedOutcome) {
+        let _ = self.jobs.send(Job::OrderedOutcome { key, ordered }).await;
     }
 
     /// Commands to be sent now.
@@ -243,10 +243,10 @@ impl Desk {
 
     /// The payer and the payer's number of a top-up in the outbox.
     pub fn topped_up(&self, key: &OutboxKey) -> Option<(AccountId, u64)> {
-        self.lock().outbox.get(key)?.errand.topped_up()
+        self.lock().outbox.get(key)?.payload.topped_up()
     }
 
-    /// How many copies of a command may be under way; `None` if it has left the outbox.
+    /// How many copies of a command may be in flight; `None` if it has left the outbox.
     pub fn copies(&self, key: &OutboxKey) -> Option<u32> {
         self.lock().outbox.get(key).map(|entry| entry.copies)
     }
@@ -270,7 +270,7 @@ impl Desk {
         mut batch: WriteBatch,
         effects: &[Effect],
         (height, time): (Height, Timestamp),
-    ) -> Result<(), DeskError> {
+    ) -> Result<(), DepositServiceError> {
         let mut released = Vec::new();
         let mut books = self.lock();
         for effect in effects {
@@ -293,23 +293,23 @@ impl Desk {
         batch: &mut WriteBatch,
         effect: &Effect,
         released: &mut Vec<(Entry, Release)>,
-    ) -> Result<(), DeskError> {
-        let (key, command, placed) = match effect {
+    ) -> Result<(), DepositServiceError> {
+        let (key, command, ordered) = match effect {
             Effect::Arrived { account, amount } => return Ok(books.deposits.arrived(batch, *account, *amount)?),
-            Effect::OwnNumberUsed { sequence, command, placed } => {
-                (OutboxKey::Own { sequence: *sequence }, command, placed)
+            Effect::OwnNumberUsed { sequence, command, ordered } => {
+                (OutboxKey::Own { sequence: *sequence }, command, ordered)
             }
-            Effect::HolderNumberUsed { account, sequence, command, placed } => {
+            Effect::HolderNumberUsed { account, sequence, command, ordered } => {
                 // Its own outcome has taken a top-up out already: what is left here lost its payer's number.
                 if let Some(top_up) = books.outbox.top_up_of(*account, *sequence) {
                     self.release(books, batch, top_up, Release::GivenBack(Reason::SequenceUsed), released)?;
                 }
-                (OutboxKey::Customer { account: *account, sequence: *sequence }, command, placed)
+                (OutboxKey::Customer { account: *account, sequence: *sequence }, command, ordered)
             }
         };
         let Some(entry) = books.outbox.get(&key) else { return Ok(()) };
         let release = if entry.command == *command {
-            Release::Ordered(*placed)
+            Release::Ordered(*ordered)
         } else {
             Release::GivenBack(Reason::SequenceConflict)
         };
@@ -324,9 +324,9 @@ impl Desk {
         key: OutboxKey,
         release: Release,
         released: &mut Vec<(Entry, Release)>,
-    ) -> Result<(), DeskError> {
+    ) -> Result<(), DepositServiceError> {
         let Some(entry) = books.outbox.remove(batch, &key) else { return Ok(()) };
-        if uses_holders_number(&key, &entry.errand) {
+        if uses_holders_number(&key, &entry.payload) {
             self.of_holders.fetch_sub(1, Ordering::AcqRel);
         }
         match key {
@@ -355,30 +355,30 @@ impl Desk {
         entry: &Entry,
         sequence: u64,
         release: Release,
-    ) -> Result<(), DeskError> {
+    ) -> Result<(), DepositServiceError> {
         let settled = match release {
-            Release::Ordered(placed) => Some(placed.outcome).filter(Outcome::is_settled),
+            Release::Ordered(ordered) => Some(ordered.outcome).filter(Outcome::is_settled),
             Release::GivenBack(_) => None,
         };
-        let (account, amount, arrived) = match &entry.errand {
-            Errand::Payment(fund) => (fund.record.to, fund.record.amount, settled.map(|_| fund.record.amount)),
-            Errand::TopUp(order) => {
+        let (account, amount, arrived) = match &entry.payload {
+            OutboxPayload::Payment(fund) => (fund.record.to, fund.record.amount, settled.map(|_| fund.record.amount)),
+            OutboxPayload::TopUp(order) => {
                 let drawn = settled.map(|outcome| Amount::from_minor(outcome.limit));
                 (order.record.transfer.record.from, order.record.maximum, drawn)
             }
         };
         books.deposits.end_transit(batch, account, amount, arrived.unwrap_or_default())?;
         if let Release::GivenBack(reason) = release {
-            let what = if entry.errand.topped_up().is_some() { "top-up" } else { "funding" };
+            let what = if entry.payload.topped_up().is_some() { "top-up" } else { "funding" };
             tracing::warn!(%account, %amount, sequence, %reason, "a {what} will never settle; its amount is back on the deposit");
         }
-        match (&entry.errand, release) {
-            (Errand::TopUp(_), _) => {}
-            (Errand::Payment(_), Release::Ordered(placed)) => {
-                let funding = Funding { account, amount, sequence, placed: Some(placed) };
+        match (&entry.payload, release) {
+            (OutboxPayload::TopUp(_), _) => {}
+            (OutboxPayload::Payment(_), Release::Ordered(ordered)) => {
+                let funding = Funding { account, amount, sequence, ordered: Some(ordered) };
                 put_funding(batch, &entry.request, &funding);
             }
-            (Errand::Payment(_), Release::GivenBack(_)) => delete_funding(batch, &entry.request),
+            (OutboxPayload::Payment(_), Release::GivenBack(_)) => delete_funding(batch, &entry.request),
         }
         Ok(())
     }
@@ -389,8 +389,8 @@ impl Desk {
 }
 
 /// Whether a command in the outbox settles only while a holder's number is unused.
-fn uses_holders_number(key: &OutboxKey, errand: &Errand) -> bool {
-    matches!(key, OutboxKey::Customer { .. }) || errand.topped_up().is_some()
+fn uses_holders_number(key: &OutboxKey, payload: &OutboxPayload) -> bool {
+    matches!(key, OutboxKey::Customer { .. }) || payload.topped_up().is_some()
 }
 
 /// What is answered once the group is on disk.
@@ -398,7 +398,7 @@ type Reply = Box<dyn FnOnce() + Send>;
 
 /// One group of requests while it is being worked on.
 struct Group<'a> {
-    desk: &'a Desk,
+    desk: &'a DepositService,
     books: MutexGuard<'a, Books>,
     batch: WriteBatch,
     /// What the group has begun and not yet written.
@@ -408,9 +408,9 @@ struct Group<'a> {
     replies: Vec<Reply>,
 }
 
-impl DeskWork {
+impl DepositWriter {
     /// Serves requests until the desk is gone. Blocks: give it a thread of its own.
-    pub fn run(mut self) -> Result<(), DeskError> {
+    pub fn run(mut self) -> Result<(), DepositServiceError> {
         let mut jobs = Vec::with_capacity(GROUP);
         while self.jobs.blocking_recv_many(&mut jobs, GROUP) > 0 {
             let Some(desk) = self.desk.upgrade() else { return Ok(()) };
@@ -421,7 +421,7 @@ impl DeskWork {
 }
 
 impl Group<'_> {
-    fn work(desk: &Desk, jobs: impl Iterator<Item = Job>) -> Result<(), DeskError> {
+    fn work(desk: &DepositService, jobs: impl Iterator<Item = Job>) -> Result<(), DepositServiceError> {
         let mut group = Group {
             desk,
             books: desk.lock(),
@@ -446,7 +446,7 @@ impl Group<'_> {
         Ok(())
     }
 
-    fn job(&mut self, job: Job) -> Result<(), DeskError> {
+    fn job(&mut self, job: Job) -> Result<(), DepositServiceError> {
         match job {
             Job::Credit { request, credit, answer } => {
                 let booked = self.credit(&request, credit)?;
@@ -465,7 +465,7 @@ impl Group<'_> {
                 self.reply(answer, accepted);
             }
             Job::GiveBack { key, reason } => self.release(key, Release::GivenBack(reason))?,
-            Job::Placed { key, placed } => self.release(key, Release::Ordered(placed))?,
+            Job::OrderedOutcome { key, ordered } => self.release(key, Release::Ordered(ordered))?,
         }
         Ok(())
     }
@@ -477,11 +477,11 @@ impl Group<'_> {
         }));
     }
 
-    fn release(&mut self, key: OutboxKey, release: Release) -> Result<(), DeskError> {
+    fn release(&mut self, key: OutboxKey, release: Release) -> Result<(), DepositServiceError> {
         self.desk.release(&mut self.books, &mut self.batch, key, release, &mut self.released)
     }
 
-    fn credit(&mut self, request: &RequestId, credit: Credit) -> Result<Result<Deposit, Outcome>, DeskError> {
+    fn credit(&mut self, request: &RequestId, credit: Credit) -> Result<Result<Deposit, Outcome>, DepositServiceError> {
         let earlier = match self.credits.get(request) {
             Some(earlier) => Some(*earlier),
             None => credit_of(&*self.desk.store, request)?,
@@ -507,7 +507,7 @@ impl Group<'_> {
         account: AccountId,
         amount: Amount,
         may_begin: bool,
-    ) -> Result<Result<FundingState, Outcome>, DeskError> {
+    ) -> Result<Result<FundingState, Outcome>, DepositServiceError> {
         let earlier = match self.fundings.get(request) {
             Some(earlier) => Some(*earlier),
             None => funding_of(&*self.desk.store, request)?,
@@ -545,11 +545,11 @@ impl Group<'_> {
             signer.numbers.never_sent(sequence);
             return Ok(Err(refusal));
         }
-        let funding = Funding { account, amount, sequence, placed: None };
+        let funding = Funding { account, amount, sequence, ordered: None };
         put_funding(&mut self.batch, request, &funding);
         self.fundings.insert(*request, funding);
         let key = OutboxKey::Own { sequence };
-        self.books.outbox.put(&mut self.batch, key, Errand::Payment(payment), *request);
+        self.books.outbox.put(&mut self.batch, key, OutboxPayload::Payment(payment), *request);
         Ok(self.waiting(&key).map(FundingState::InTransit))
     }
 
@@ -557,8 +557,8 @@ impl Group<'_> {
         if (earlier.account, earlier.amount) != (account, amount) {
             return Err(other_request());
         }
-        match earlier.placed {
-            Some(placed) => Ok(FundingState::Placed(placed)),
+        match earlier.ordered {
+            Some(ordered) => Ok(FundingState::OrderedOutcome(ordered)),
             None => self.waiting(&OutboxKey::Own { sequence: earlier.sequence }).map(FundingState::InTransit),
         }
     }
@@ -572,7 +572,7 @@ impl Group<'_> {
         let (payer, number) = (transfer.record.from, transfer.record.head.sequence);
         if let Some(key) = self.books.outbox.top_up_of(payer, number) {
             let entry = self.books.outbox.get(&key).expect("the index names what is in the outbox");
-            let is_same = matches!(&entry.errand, Errand::TopUp(order) if order.record.transfer == *transfer);
+            let is_same = matches!(&entry.payload, OutboxPayload::TopUp(order) if order.record.transfer == *transfer);
             return if is_same { self.waiting(&key) } else { Err(Outcome::refused(Reason::SequenceConflict, 0, 0)) };
         }
         if !top_up.may_begin {
@@ -593,7 +593,7 @@ impl Group<'_> {
             return Err(refusal);
         }
         let key = OutboxKey::Own { sequence };
-        self.books.outbox.put(&mut self.batch, key, Errand::TopUp(Box::new(order)), [0; 16]);
+        self.books.outbox.put(&mut self.batch, key, OutboxPayload::TopUp(Box::new(order)), [0; 16]);
         self.desk.of_holders.fetch_add(1, Ordering::AcqRel);
         self.waiting(&key)
     }
@@ -602,13 +602,13 @@ impl Group<'_> {
         let (account, sequence) = (payment.record.from, payment.record.head.sequence);
         let key = OutboxKey::Customer { account, sequence };
         if let Some(earlier) = self.books.outbox.get(&key) {
-            let same = earlier.errand == Errand::Payment(payment);
+            let same = earlier.payload == OutboxPayload::Payment(payment);
             return if same { Ok(()) } else { Err(Outcome::refused(Reason::SequenceConflict, 0, 0)) };
         }
         if self.books.outbox.is_full() {
             return Err(Outcome::refused(Reason::Overloaded, 0, 0));
         }
-        self.books.outbox.put(&mut self.batch, key, Errand::Payment(payment), [0; 16]);
+        self.books.outbox.put(&mut self.batch, key, OutboxPayload::Payment(payment), [0; 16]);
         self.desk.of_holders.fetch_add(1, Ordering::AcqRel);
         Ok(())
     }
@@ -624,40 +624,40 @@ pub fn effects_of(
     own: BankId,
     command: &Command,
     bytes: impl Fn() -> Bytes,
-    placed: Placed,
+    ordered: OrderedOutcome,
     watches_holders: bool,
     effects: &mut Vec<Effect>,
 ) {
-    if placed.outcome.reason.stage() == Stage::BeforeOrdering {
+    if ordered.outcome.reason.stage() == Stage::BeforeOrdering {
         return;
     }
     let sequence = command.head().sequence;
     match command.signer() {
         Signer::Member(Role::Bank, id) if id.0 == own.0 => {
-            effects.push(Effect::OwnNumberUsed { sequence, command: bytes(), placed });
+            effects.push(Effect::OwnNumberUsed { sequence, command: bytes(), ordered });
         }
         Signer::Holder(account) if watches_holders => {
-            effects.push(Effect::HolderNumberUsed { account, sequence, command: bytes(), placed });
+            effects.push(Effect::HolderNumberUsed { account, sequence, command: bytes(), ordered });
         }
         _ => {}
     }
     match command {
         Command::Payment(signed) if signed.record.from.bank == own => {
             let Payment { kind, from: account, amount, .. } = signed.record;
-            if kind == PaymentKind::Defund && placed.outcome.is_settled() {
+            if kind == PaymentKind::Defund && ordered.outcome.is_settled() {
                 effects.push(Effect::Arrived { account, amount });
             }
         }
         Command::Issuance(signed) if signed.record.request.record.bank == own => {
             let sequence = signed.record.request.record.head.sequence;
-            effects.push(Effect::OwnNumberUsed { sequence, command: bytes(), placed });
+            effects.push(Effect::OwnNumberUsed { sequence, command: bytes(), ordered });
         }
         // After the bank's own number: that has released this bank's top-up with its outcome.
         Command::ReverseWaterfall(signed) if watches_holders => {
             let transfer = &signed.record.transfer;
             let (account, sequence) = (transfer.record.from, transfer.record.head().sequence);
             let command = transfer.to_bytes().into();
-            effects.push(Effect::HolderNumberUsed { account, sequence, command, placed });
+            effects.push(Effect::HolderNumberUsed { account, sequence, command, ordered });
         }
         _ => {}
     }

@@ -7,10 +7,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use bytes::Bytes;
+use cbdc_ledger::block_proposal::BlockProposal;
 use cbdc_ledger::command::{Command, Signer};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::outcome::Stage;
-use cbdc_ledger::proposal::Proposal;
 use cbdc_ledger::{Height, MemberId, Outcome, Reason};
 use cbdc_proto::packed::Answer;
 
@@ -20,7 +20,7 @@ const BYTES_MAX: usize = 128 * 1024 * 1024;
 const BYTES_A_COMMAND: usize = 88;
 
 #[derive(Clone, Default)]
-pub struct FirstOutcomes(Arc<RwLock<Table>>);
+pub struct ReplyCache(Arc<RwLock<Table>>);
 
 #[derive(Default)]
 struct Table {
@@ -40,7 +40,7 @@ impl RecentBlock {
     fn places(&self) -> &HashMap<(Signer, u64), u32> {
         self.places.get_or_init(|| {
             let mut places = HashMap::new();
-            let Ok(proposal) = Proposal::decode(&self.proposal) else { return places };
+            let Ok(proposal) = BlockProposal::decode(&self.proposal) else { return places };
             for (place, (command, outcome)) in proposal.commands.iter().zip(&self.outcomes).enumerate() {
                 if outcome.reason.stage() != Stage::BeforeOrdering {
                     for key in numbers_of(command) {
@@ -53,7 +53,7 @@ impl RecentBlock {
     }
 
     fn command(&self, place: u32) -> Option<Command> {
-        Proposal::decode(&self.proposal).ok()?.commands.get(place as usize).cloned()
+        BlockProposal::decode(&self.proposal).ok()?.commands.get(place as usize).cloned()
     }
 }
 
@@ -80,7 +80,7 @@ fn carries(first: &Command, command: &Command) -> bool {
     }
 }
 
-impl FirstOutcomes {
+impl ReplyCache {
     /// Adds the next block.
     pub fn push(&self, height: Height, proposal: Bytes, outcomes: Vec<Outcome>) {
         let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);

@@ -63,11 +63,11 @@ pub fn check(own: BankId, commands: Bytes) -> Checked {
     }
     let verdict = |record: &[u8]| check_record(own, record).map_err(|reason| Outcome::refused(reason, 0, 0));
     let verdicts: Vec<_> = commands.chunks_exact(SIGNED_PAYMENT_BYTES).map(verdict).collect();
-    sift(&commands, &verdicts)
+    partition(&commands, &verdicts)
 }
 
 /// Parts a batch by its verdicts.
-fn sift(commands: &Bytes, verdicts: &[Result<(), Outcome>]) -> Checked {
+fn partition(commands: &Bytes, verdicts: &[Result<(), Outcome>]) -> Checked {
     let mut relayed = BytesMut::with_capacity(commands.len());
     let mut refused = Vec::new();
     for (at, (record, verdict)) in commands.chunks_exact(SIGNED_PAYMENT_BYTES).zip(verdicts).enumerate() {
@@ -113,11 +113,11 @@ impl Checked {
         if verdicts.iter().all(Result::is_ok) {
             return self;
         }
-        let sifted = sift(&self.relayed, &verdicts);
+        let partitioned = partition(&self.relayed, &verdicts);
         // Places in the sifted batch are places among what was relayed: count them past what is refused already.
         let total = self.count + self.refused.len();
         let mut earlier = self.refused.into_iter().peekable();
-        let mut later = sifted.refused.into_iter().peekable();
+        let mut later = partitioned.refused.into_iter().peekable();
         let (mut refused, mut relayed_before) = (Vec::new(), 0);
         for at in 0..total {
             if let Some(known) = earlier.next_if(|(place, _)| *place == at) {
@@ -129,7 +129,7 @@ impl Checked {
             }
             relayed_before += 1;
         }
-        Checked { relayed: sifted.relayed, count: sifted.count, refused }
+        Checked { relayed: partitioned.relayed, count: partitioned.count, refused }
     }
 
     /// How many were refused for a bad signature.

@@ -18,7 +18,7 @@ pub const PROPOSAL_HEAD_BYTES: usize = 16;
 
 /// What a proposal says, with the bytes of each command for its leaf.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Proposal<'a> {
+pub struct BlockProposal<'a> {
     pub time: Timestamp,
     pub commands: Cow<'a, [Command]>,
     bytes: &'a [u8],
@@ -26,8 +26,8 @@ pub struct Proposal<'a> {
     ends: Cow<'a, [usize]>,
 }
 
-impl<'a> Proposal<'a> {
-    pub fn decode(bytes: &'a [u8]) -> Result<Proposal<'a>, DecodeError> {
+impl<'a> BlockProposal<'a> {
+    pub fn decode(bytes: &'a [u8]) -> Result<BlockProposal<'a>, DecodeError> {
         let mut input = Reader::new("proposal", bytes);
         input.version()?;
         input.reserved(3)?;
@@ -41,7 +41,7 @@ impl<'a> Proposal<'a> {
             ends.push(bytes.len() - input.left());
         }
         input.finish()?;
-        Ok(Proposal { time, commands: commands.into(), bytes, ends: ends.into() })
+        Ok(BlockProposal { time, commands: commands.into(), bytes, ends: ends.into() })
     }
 
     /// The bytes of each command, in order.
@@ -58,7 +58,7 @@ impl<'a> Proposal<'a> {
 
 /// Collects verified batches into a proposal.
 #[derive(Default)]
-pub struct ProposalBuilder {
+pub struct BlockProposalBuilder {
     batches: Vec<VerifiedBatch>,
     len: usize,
     bytes: usize,
@@ -66,14 +66,14 @@ pub struct ProposalBuilder {
 
 /// A proposal that was made here: its bytes, and what they say, which its maker need not decode again.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct MadeProposal {
+pub struct BuiltProposal {
     bytes: Bytes,
     time: Timestamp,
     commands: Vec<Command>,
     ends: Vec<usize>,
 }
 
-impl ProposalBuilder {
+impl BlockProposalBuilder {
     pub fn push(&mut self, batch: VerifiedBatch) {
         self.len += batch.len();
         self.bytes += batch.bytes().len();
@@ -95,7 +95,7 @@ impl ProposalBuilder {
     }
 
     /// Stamps the time.
-    pub fn finish(self, time: Timestamp) -> MadeProposal {
+    pub fn finish(self, time: Timestamp) -> BuiltProposal {
         let mut out = Writer::with_capacity(PROPOSAL_HEAD_BYTES + self.bytes);
         out.u8(VERSION).reserved(3).u32(self.len as u32).u64(time.0);
         let (mut commands, mut ends) = (Vec::with_capacity(self.len), Vec::with_capacity(self.len));
@@ -106,11 +106,11 @@ impl ProposalBuilder {
             commands.extend(batch_commands);
             ends.extend(batch_ends.iter().map(|end| start + end));
         }
-        MadeProposal { bytes: out.finish().into(), time, commands, ends }
+        BuiltProposal { bytes: out.finish().into(), time, commands, ends }
     }
 }
 
-impl MadeProposal {
+impl BuiltProposal {
     /// What is ordered.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
@@ -126,9 +126,9 @@ impl MadeProposal {
         std::ptr::eq(&raw const self.bytes[..], bytes) || self.bytes == bytes
     }
 
-    /// As [`Proposal::decode`] reads it from the bytes.
-    pub(crate) fn proposal(&self) -> Proposal<'_> {
+    /// As [`BlockProposal::decode`] reads it from the bytes.
+    pub(crate) fn proposal(&self) -> BlockProposal<'_> {
         let (commands, ends) = (Cow::Borrowed(&self.commands[..]), Cow::Borrowed(&self.ends[..]));
-        Proposal { time: self.time, commands, bytes: &self.bytes, ends }
+        BlockProposal { time: self.time, commands, bytes: &self.bytes, ends }
     }
 }

@@ -1,7 +1,7 @@
-//! A bank's extract of a block, for a bank that follows headers and its own customers instead of the whole chain.
+//! A bank's filtered block of a block, for a bank that follows headers and its own customers instead of the whole chain.
 //!
 //! A full replica applies every payment of the network. A bank that keeps its own part applies none: of each block it gets the
-//! header and an extract, and takes its own accounts over as the block left them. What it cannot take on trust it checks
+//! header and a filtered block, and takes its own accounts over as the block left them. What it cannot take on trust it checks
 //! ([`Ledger::follow`]):
 //!
 //! * The header continues the chain; its signatures are the caller's to check.
@@ -13,7 +13,7 @@
 //! on demand.
 //!
 //! # Layout
-//! Accounts, outcomes and commands are in their compact encodings, numbers as in [`crate::compact`]: an extract is the larger
+//! Accounts, outcomes and commands are in their compact encodings, numbers as in [`crate::compact`]: a filtered block is the larger
 //! part of what a bank is sent and keeps.
 //!
 //! | part | encoding |
@@ -38,6 +38,7 @@ use crate::amount::Amount;
 use crate::bank_leaf::BankLeaf;
 use crate::bank_position::Positions;
 use crate::block::{Block, Changes, DepositDirection, DepositMovement, Header, KeyChange};
+use crate::block_proposal::BlockProposal;
 use crate::books::Books;
 use crate::checkpoint::{encode_class_history, read_class_history};
 use crate::command::{Command, Signer};
@@ -49,13 +50,12 @@ use crate::member::{Members, Role};
 use crate::merkle::{self, Hash};
 use crate::outcome::{Outcome, Stage};
 use crate::policy::PolicyVersions;
-use crate::proposal::Proposal;
 use crate::sequence::Standing;
 use crate::settlement::{LOOK_AHEAD, touch_all};
 use crate::signature::PublicKey;
 use crate::time::LedgerDay;
 
-/// The first byte of an extract.
+/// The first byte of a filtered block.
 const EXTRACT_VERSION: u8 = 3;
 /// Of a record with its place: a number of one byte, and the lengths of 14 words.
 const ACCOUNT_ENTRY_BYTES_MIN: usize = 8;
@@ -64,7 +64,7 @@ const COMMAND_ENTRY_BYTES_MIN: usize = 80;
 
 /// What a ledger that keeps one bank's part has beside that bank's accounts.
 #[derive(Clone, Debug)]
-pub(crate) struct OwnPart {
+pub(crate) struct PartialReplica {
     pub(crate) bank: BankId,
     /// Wallets of other banks that are linked to this one.
     pub(crate) linked: BTreeMap<AccountId, (Account, PublicKey)>,
@@ -72,18 +72,18 @@ pub(crate) struct OwnPart {
     pub(crate) persons: BTreeMap<u32, Holder>,
 }
 
-impl OwnPart {
-    pub(crate) fn new(bank: BankId) -> OwnPart {
-        OwnPart { bank, linked: BTreeMap::new(), persons: BTreeMap::new() }
+impl PartialReplica {
+    pub(crate) fn new(bank: BankId) -> PartialReplica {
+        PartialReplica { bank, linked: BTreeMap::new(), persons: BTreeMap::new() }
     }
 }
 
-/// Why an extract is not followed. The ledger is as it was.
+/// Why a filtered block is not followed. The ledger is as it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ExtractError {
-    #[error("the extract cannot be read: {0}")]
+pub enum FilteredBlockError {
+    #[error("the filtered block cannot be read: {0}")]
     Decode(#[from] DecodeError),
-    #[error("expected an extract for bank {expected}, found one for bank {found}")]
+    #[error("expected a filtered block for bank {expected}, found one for bank {found}")]
     OtherBank { expected: BankId, found: BankId },
     #[error("expected block {expected} on this chain, found block {found} or another parent")]
     OtherParent { expected: Height, found: Height },
@@ -99,12 +99,12 @@ pub enum ExtractError {
     NumberNotFree { height: Height, sequence: u64 },
 }
 
-/// A command of an extract.
+/// A command of a filtered block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnCommand {
     /// Its place in the block.
     pub index: u32,
-    /// Where its outcome begins in the extract; the command follows.
+    /// Where its outcome begins in the filtered block; the command follows.
     pub offset: u32,
     pub outcome: Outcome,
     pub command: Command,
@@ -118,25 +118,27 @@ impl OwnCommand {
     }
 }
 
-/// What following an extract gave.
+/// What following a filtered block gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Followed {
+pub struct AppliedBlock {
     pub commands: Vec<OwnCommand>,
     /// Keys, members, changed accounts and deposits, as far as they are this bank's.
     pub changes: Changes,
 }
 
-/// The extracts of a block for `banks`. `ledger` is the ledger after the block, `parent` its header before.
-pub fn extracts(
+/// The filtered blocks of a block for `banks`. `ledger` is the ledger after the block, `parent` its header before.
+pub fn filtered_blocks(
     ledger: &Ledger,
     banks: &[BankId],
     parent: &Header,
-    proposal: &Proposal<'_>,
+    proposal: &BlockProposal<'_>,
     block: &Block,
 ) -> Vec<(BankId, Vec<u8>)> {
     let place_of = |bank: &BankId| ledger.banks().position(|known| known == *bank);
-    let mut drafts: Vec<Draft> =
-        banks.iter().map(|bank| Draft::new(*bank, place_of(bank), block.changes.accounts.len())).collect();
+    let mut drafts: Vec<FilteredBlockBuilder> = banks
+        .iter()
+        .map(|bank| FilteredBlockBuilder::new(*bank, place_of(bank), block.changes.accounts.len()))
+        .collect();
     if drafts.is_empty() {
         return Vec::new();
     }
@@ -200,7 +202,7 @@ fn banks_of(command: &Command) -> [BankId; 3] {
     }
 }
 
-/// What all extracts of a block have in common.
+/// What all filtered blocks of a block have in common.
 struct Shared {
     books: Vec<u8>,
     rules: Vec<u8>,
@@ -210,7 +212,7 @@ struct Shared {
 }
 
 impl Shared {
-    fn of(ledger: &Ledger, parent: &Header, proposal: &Proposal<'_>, block: &Block) -> Shared {
+    fn of(ledger: &Ledger, parent: &Header, proposal: &BlockProposal<'_>, block: &Block) -> Shared {
         let (mut linked_anew, mut reclassified) = (BTreeSet::new(), BTreeMap::new());
         let person = |place: u32| Some((place, *ledger.holders.get(place as usize)?));
         for (command, outcome) in proposal.commands.iter().zip(&block.outcomes) {
@@ -240,8 +242,8 @@ impl Shared {
     }
 }
 
-/// An extract that is being written.
-struct Draft {
+/// A filtered block that is being written.
+struct FilteredBlockBuilder {
     bank: BankId,
     /// Of its leaf; none before it is a member.
     place: Option<usize>,
@@ -262,9 +264,9 @@ struct Draft {
     next_index: u32,
 }
 
-impl Draft {
-    fn new(bank: BankId, place: Option<usize>, changed: usize) -> Draft {
-        Draft {
+impl FilteredBlockBuilder {
+    fn new(bank: BankId, place: Option<usize>, changed: usize) -> FilteredBlockBuilder {
+        FilteredBlockBuilder {
             bank,
             place,
             own: Writer::with_capacity(changed * 16),
@@ -337,7 +339,7 @@ impl Draft {
     }
 }
 
-/// An extract as it was read, nothing of it applied yet.
+/// A filtered block as it was read, nothing of it applied yet.
 struct Read {
     path: Vec<Hash>,
     place: usize,
@@ -406,11 +408,11 @@ fn read_bank(input: &mut Reader<'_>) -> Result<BankId, DecodeError> {
 }
 
 impl Read {
-    fn from_bytes(bytes: &[u8], bank: BankId, day_offset_minutes: i16) -> Result<Read, ExtractError> {
+    fn from_bytes(bytes: &[u8], bank: BankId, day_offset_minutes: i16) -> Result<Read, FilteredBlockError> {
         let mut input = Reader::new("extract", bytes);
         let found = read_bank(&mut input)?;
         if found != bank {
-            return Err(ExtractError::OtherBank { expected: bank, found });
+            return Err(FilteredBlockError::OtherBank { expected: bank, found });
         }
         let (place, banks) = (usize::from(input.u16()?), usize::from(input.u16()?));
         let path = (0..input.u8()?).map(|_| input.array()).collect::<Result<Vec<Hash>, _>>()?;
@@ -461,68 +463,68 @@ fn read_rules(bytes: &[u8], day_offset_minutes: i16) -> Result<Rules, DecodeErro
     input.finish().map(|()| rules)
 }
 
-/// The bank that an extract is for, if it is one.
-pub fn bank_of(extract: &[u8]) -> Option<BankId> {
-    read_bank(&mut Reader::new("extract", extract)).ok()
+/// The bank that a filtered block is for, if it is one.
+pub fn bank_of(filtered_block: &[u8]) -> Option<BankId> {
+    read_bank(&mut Reader::new("extract", filtered_block)).ok()
 }
 
 /// Reads the command in place `index` of its block, whose outcome begins at `offset`.
-pub fn read_command(extract: &[u8], index: u32, offset: u32) -> Result<OwnCommand, DecodeError> {
-    let mut input = Reader::new("extract", extract);
+pub fn read_command(filtered_block: &[u8], index: u32, offset: u32) -> Result<OwnCommand, DecodeError> {
+    let mut input = Reader::new("extract", filtered_block);
     input.raw(offset as usize)?;
     OwnCommand::decode(&mut input, index, offset as usize)
 }
 
 impl Ledger {
-    /// The ledger at height 0 of a bank that keeps its own part only: it follows extracts and never applies.
+    /// The ledger at height 0 of a bank that keeps its own part only: it follows filtered blocks and never applies.
     pub fn of_bank(genesis: crate::Genesis, bank: BankId) -> Result<Ledger, crate::genesis::GenesisError> {
         let mut ledger = Ledger::new(genesis)?;
-        ledger.own_part = Some(Box::new(OwnPart::new(bank)));
+        ledger.partial_replica = Some(Box::new(PartialReplica::new(bank)));
         Ok(ledger)
     }
 
     /// The bank whose part alone this ledger keeps; `None` where it keeps everything.
     pub fn keeps_part_of(&self) -> Option<BankId> {
-        self.own_part.as_ref().map(|part| part.bank)
+        self.partial_replica.as_ref().map(|part| part.bank)
     }
 
-    /// Takes the next block over from its header and the extract for this ledger's bank. Whoever calls has checked the
+    /// Takes the next block over from its header and the filtered block for this ledger's bank. Whoever calls has checked the
     /// header's signatures.
     ///
     /// # Errors
-    /// The extract is not what the header describes; nothing was changed.
+    /// The filtered block is not what the header describes; nothing was changed.
     ///
     /// # Panics
     /// This ledger keeps everything ([`Ledger::keeps_part_of`]).
-    pub fn follow(&mut self, header: &Header, extract: &[u8]) -> Result<Followed, ExtractError> {
-        let bank = self.keeps_part_of().expect("only a ledger of one bank's part follows extracts");
+    pub fn follow(&mut self, header: &Header, filtered_block: &[u8]) -> Result<AppliedBlock, FilteredBlockError> {
+        let bank = self.keeps_part_of().expect("only a ledger of one bank's part follows filtered blocks");
         let expected = self.height().next();
         if header.height != expected || header.parent != self.tip_hash {
-            return Err(ExtractError::OtherParent { expected, found: header.height });
+            return Err(FilteredBlockError::OtherParent { expected, found: header.height });
         }
-        let read = Read::from_bytes(extract, bank, self.genesis.day_offset_minutes)?;
-        self.check_extract(header, bank, &read)?;
+        let read = Read::from_bytes(filtered_block, bank, self.genesis.day_offset_minutes)?;
+        self.check_filtered_block(header, bank, &read)?;
         Ok(self.take_over(header, bank, read))
     }
 
-    fn check_extract(&self, header: &Header, bank: BankId, read: &Read) -> Result<(), ExtractError> {
+    fn check_filtered_block(&self, header: &Header, bank: BankId, read: &Read) -> Result<(), FilteredBlockError> {
         let height = header.height;
         let root = merkle::root_from_path(read.leaf, read.place, read.banks, &read.path);
         let members = read.rules.as_ref().map_or(&self.members, |rules| &rules.members);
         let is_member = members.seat(Role::Bank, MemberId(bank.0)).is_some();
         // Before a bank is a member it has no leaf, and no account.
         if (is_member && root != Some(header.effects_root)) || (!is_member && !read.own.is_empty()) {
-            return Err(ExtractError::OtherAccounts { height });
+            return Err(FilteredBlockError::OtherAccounts { height });
         }
         let digest =
             read.books.as_ref().map_or(self.tip.books_digest, |(books, positions)| books_digest(books, positions));
         if digest != header.books_digest {
-            return Err(ExtractError::OtherBooks { height });
+            return Err(FilteredBlockError::OtherBooks { height });
         }
         let policy = read.rules.as_ref().map_or(&self.policy, |rules| &rules.policy);
         let (expected, found) = (header.policy_version, policy.in_force().version);
         if expected != found {
-            return Err(ExtractError::OtherPolicy { height, expected, found });
+            return Err(FilteredBlockError::OtherPolicy { height, expected, found });
         }
         self.check_complete(height, bank, read)?;
         if read.rules.is_none() {
@@ -533,13 +535,13 @@ impl Ledger {
 
     /// Whether new accounts stand in a row behind the known ones, each account that is new here has a key and a holder, and each
     /// key an account.
-    fn check_complete(&self, height: Height, bank: BankId, read: &Read) -> Result<(), ExtractError> {
-        let part = self.own_part.as_ref().expect("a part is kept");
+    fn check_complete(&self, height: Height, bank: BankId, read: &Read) -> Result<(), FilteredBlockError> {
+        let part = self.partial_replica.as_ref().expect("a part is kept");
         let has_key = |account: AccountId| read.keys.contains_key(&account);
         let has_person =
             |record: &Account| part.persons.contains_key(&record.holder) || read.persons.contains_key(&record.holder);
         let mut next = self.banks.get(bank).map_or(0, |own| own.accounts.len()) as u32;
-        let incomplete = |account| Err(ExtractError::Incomplete { height, account });
+        let incomplete = |account| Err(FilteredBlockError::Incomplete { height, account });
         for (serial, record) in &read.own {
             let account = AccountId::new(bank, *serial);
             if *serial < next {
@@ -564,19 +566,19 @@ impl Ledger {
         }
     }
 
-    fn check_numbers(&self, height: Height, bank: BankId, commands: &[OwnCommand]) -> Result<(), ExtractError> {
+    fn check_numbers(&self, height: Height, bank: BankId, commands: &[OwnCommand]) -> Result<(), FilteredBlockError> {
         let Some(seat) = self.members.seat(Role::Bank, MemberId(bank.0)) else { return Ok(()) };
         let mut used = BTreeSet::new();
         let numbers = commands.iter().filter_map(|own| own_number(bank, own));
         for sequence in numbers {
             if seat.window.standing(sequence) == Standing::Used || !used.insert(sequence) {
-                return Err(ExtractError::NumberNotFree { height, sequence });
+                return Err(FilteredBlockError::NumberNotFree { height, sequence });
             }
         }
         Ok(())
     }
 
-    fn take_over(&mut self, header: &Header, bank: BankId, read: Read) -> Followed {
+    fn take_over(&mut self, header: &Header, bank: BankId, read: Read) -> AppliedBlock {
         let mut changes = Changes { members: read.rules.is_some(), deposits: read.movements, ..Changes::default() };
         match read.rules {
             Some(rules) => {
@@ -594,7 +596,7 @@ impl Ledger {
         if let Some((books, positions)) = read.books {
             (self.books, self.positions) = (books, positions);
         }
-        let part = self.own_part.as_mut().expect("a part is kept");
+        let part = self.partial_replica.as_mut().expect("a part is kept");
         part.persons.extend(read.persons);
         let keys = read.keys;
         if let Some(own) = self.banks.get_mut(bank) {
@@ -623,7 +625,7 @@ impl Ledger {
             let key = self.key(account).filter(|_| wallet.open);
             changes.keys.push(KeyChange { account, key, version: wallet.key_version });
         }
-        Followed { commands: read.commands, changes }
+        AppliedBlock { commands: read.commands, changes }
     }
 
     /// Gives banks that are new their treasuries.

@@ -8,16 +8,16 @@ use cbdc_proto::status::unavailable;
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
-use crate::relay::CentralBank;
+use crate::relay::CentralBankEndpoint;
 
-pub struct Questions {
-    central_bank: Arc<CentralBank>,
+pub struct CentralBankClient {
+    central_bank: Arc<CentralBankEndpoint>,
     channel: Mutex<Option<Channel>>,
 }
 
-impl Questions {
-    pub fn new(central_bank: Arc<CentralBank>) -> Questions {
-        Questions { central_bank, channel: Mutex::new(None) }
+impl CentralBankClient {
+    pub fn new(central_bank: Arc<CentralBankEndpoint>) -> CentralBankClient {
+        CentralBankClient { central_bank, channel: Mutex::new(None) }
     }
 
     fn channel(&self) -> Result<Channel, Status> {

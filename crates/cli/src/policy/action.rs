@@ -1,6 +1,6 @@
 //! Measures as they are typed: `holding-limit.household=2000`.
 
-use cbdc_client::{Anchor, Measure, Parameters};
+use cbdc_client::{Anchor, GovernanceAction, Parameters};
 use cbdc_ledger::policy::text;
 
 use super::{grant, member_file};
@@ -27,7 +27,7 @@ Parameters (amounts in major units, or none for no limit; what is in force alrea
   shortfall-rate=RATE             on what the reserves of a period lack
   haircut=10%                     taken off the value of collateral
   work-per-block=4096             bound on what the ledger does of its own accord in a block
-Other measures:
+Other actions:
   grant=\"25.00 to household [first 100] [of bank-2]\"
                                   unbacked money for a cohort
   grant=\"25.00 to household from government for merchant,business until 2030-12-31T00:00:00Z\"
@@ -42,19 +42,19 @@ Other measures:
 Classes: household, merchant, business, government, tier-1, tier-2, tier-3, visitor";
 
 /// Reads what shall be proposed together: the changes that lead from the parameters in force to those with every
-/// parameter typed, then the other measures in the order in which they were typed.
-pub fn parse(anchor: &Anchor, in_force: &Parameters, typed: &[String]) -> Result<Vec<Measure>, Usage> {
+/// parameter typed, then the other actions in the order in which they were typed.
+pub fn parse(anchor: &Anchor, in_force: &Parameters, typed: &[String]) -> Result<Vec<GovernanceAction>, Usage> {
     let exponent = anchor.genesis().currency_exponent;
     let mut wanted = in_force.clone();
     let mut names: Vec<&str> = Vec::new();
     let mut others = Vec::new();
     for one in typed {
         let wrong = |why: String| {
-            Usage(format!("expected a measure such as holding-limit.household=2000, found `{one}`: {why}"))
+            Usage(format!("expected a action such as holding-limit.household=2000, found `{one}`: {why}"))
         };
         let (name, value) = one.split_once('=').ok_or_else(|| wrong("it has no =".to_owned()))?;
-        if let Some(measure) = other_measure(anchor, name, value) {
-            others.push(measure.map_err(wrong)?);
+        if let Some(action) = other_action(anchor, name, value) {
+            others.push(action.map_err(wrong)?);
             continue;
         }
         if names.contains(&name) {
@@ -69,18 +69,18 @@ pub fn parse(anchor: &Anchor, in_force: &Parameters, typed: &[String]) -> Result
             "expected deposit-rate <= policy-rate <= lending-rate <= penalty-rate and a shortfall-rate from 0 on";
         return Err(Usage(format!("{rule}, found {}; name those that must move with it, too", rates(&wanted))));
     }
-    let changes = text::changes(in_force, &wanted).into_iter().map(Measure::Policy);
-    let measures: Vec<Measure> = changes.chain(others).collect();
-    if measures.is_empty() {
+    let changes = text::changes(in_force, &wanted).into_iter().map(GovernanceAction::Policy);
+    let actions: Vec<GovernanceAction> = changes.chain(others).collect();
+    if actions.is_empty() {
         return Err(Usage(format!("expected a change, found what is in force already: {}", names.join(", "))));
     }
-    Ok(measures)
+    Ok(actions)
 }
 
-/// A measure that sets no parameter.
-fn other_measure(anchor: &Anchor, name: &str, value: &str) -> Option<Result<Measure, String>> {
+/// A action that sets no parameter.
+fn other_action(anchor: &Anchor, name: &str, value: &str) -> Option<Result<GovernanceAction, String>> {
     Some(match name {
-        "grant" => grant::parse(anchor, value).map(Measure::Grant),
+        "grant" => grant::parse(anchor, value).map(GovernanceAction::Grant),
         "bank-status" => bank_status(value),
         "threshold" => threshold(value),
         "dismiss" => dismissal(value),
@@ -90,19 +90,19 @@ fn other_measure(anchor: &Anchor, name: &str, value: &str) -> Option<Result<Meas
     })
 }
 
-fn bank_status(value: &str) -> Result<Measure, String> {
+fn bank_status(value: &str) -> Result<GovernanceAction, String> {
     let wrong = || format!("expected a bank and its status, as in bank-2:suspended, found `{value}`");
     let (bank, status) = value.split_once(':').ok_or_else(wrong)?;
-    Ok(Measure::BankStatus { bank: text::bank(bank)?, status: status.parse()? })
+    Ok(GovernanceAction::BankStatus { bank: text::bank(bank)?, status: status.parse()? })
 }
 
-fn threshold(value: &str) -> Result<Measure, String> {
-    value.parse().map(Measure::Threshold).map_err(|_| format!("expected a number of members, found `{value}`"))
+fn threshold(value: &str) -> Result<GovernanceAction, String> {
+    value.parse().map(GovernanceAction::Threshold).map_err(|_| format!("expected a number of members, found `{value}`"))
 }
 
-fn dismissal(value: &str) -> Result<Measure, String> {
+fn dismissal(value: &str) -> Result<GovernanceAction, String> {
     let (role, id) = member_file::member(value)?;
-    Ok(Measure::DismissMember { role, id })
+    Ok(GovernanceAction::DismissMember { role, id })
 }
 
 /// The rates that bound each other, as they would be.
@@ -126,7 +126,7 @@ pub mod tests {
         network.anchor().as_ref().clone()
     }
 
-    fn read(anchor: &Anchor, in_force: &Parameters, typed: &[&str]) -> Result<Vec<Measure>, String> {
+    fn read(anchor: &Anchor, in_force: &Parameters, typed: &[&str]) -> Result<Vec<GovernanceAction>, String> {
         let typed: Vec<String> = typed.iter().map(|one| (*one).to_owned()).collect();
         parse(anchor, in_force, &typed).map_err(|Usage(why)| why)
     }
@@ -134,23 +134,28 @@ pub mod tests {
     #[test]
     fn measures_are_read_exactly() {
         let anchor = anchor();
-        let one = |text| read(&anchor, &Parameters::default(), &[text]).map(|mut measures| measures.remove(0)).unwrap();
+        let one = |text| read(&anchor, &Parameters::default(), &[text]).map(|mut actions| actions.remove(0)).unwrap();
         let limit = Some(Amount::from_minor(200_050));
         let class = Class::HOUSEHOLD;
         assert_eq!(
             one("holding-limit.household=2000.50"),
-            Measure::Policy(PolicyChange::HoldingLimit { class, limit })
+            GovernanceAction::Policy(PolicyChange::HoldingLimit { class, limit })
         );
-        assert_eq!(one("dismiss=central-bank-1"), Measure::DismissMember { role: Role::CentralBank, id: MemberId(1) });
-        assert_eq!(one("threshold=2"), Measure::Threshold(2));
+        assert_eq!(
+            one("dismiss=central-bank-1"),
+            GovernanceAction::DismissMember { role: Role::CentralBank, id: MemberId(1) }
+        );
+        assert_eq!(one("threshold=2"), GovernanceAction::Threshold(2));
         let quota = Some(Amount::ZERO);
         assert_eq!(
             one("issuance-quota.bank-2=0"),
-            Measure::Policy(PolicyChange::IssuanceQuotaOfBank { bank: BankId(2), quota })
+            GovernanceAction::Policy(PolicyChange::IssuanceQuotaOfBank { bank: BankId(2), quota })
         );
         let status = BankStatus::Suspended;
-        assert_eq!(one("bank-status=bank-2:suspended"), Measure::BankStatus { bank: BankId(2), status });
-        let Measure::Grant(grant) = one("grant=25.00 to household first 100 of bank-2") else { panic!("no grant") };
+        assert_eq!(one("bank-status=bank-2:suspended"), GovernanceAction::BankStatus { bank: BankId(2), status });
+        let GovernanceAction::Grant(grant) = one("grant=25.00 to household first 100 of bank-2") else {
+            panic!("no grant")
+        };
         assert_eq!((grant.cohort.first, grant.cohort.bank), (100, Some(BankId(2))));
     }
 
@@ -161,9 +166,9 @@ pub mod tests {
         in_force.key_rates.lending = RatePpm(30_000);
         in_force.key_rates.penalty = RatePpm(50_000);
         let rates = cbdc_ledger::policy::KeyRates { policy: RatePpm(20_000), ..in_force.key_rates };
-        let measures = read(&anchor, &in_force, &["supply-cap=none", "policy-rate=2 %", "work-per-block=4096"]);
-        let changes = [PolicyChange::SupplyCap(None), PolicyChange::KeyRates(rates)].map(Measure::Policy);
-        assert_eq!(measures, Ok(changes.to_vec()));
+        let actions = read(&anchor, &in_force, &["supply-cap=none", "policy-rate=2 %", "work-per-block=4096"]);
+        let changes = [PolicyChange::SupplyCap(None), PolicyChange::KeyRates(rates)].map(GovernanceAction::Policy);
+        assert_eq!(actions, Ok(changes.to_vec()));
         let message = read(&anchor, &in_force, &["supply-cap=5", "policy-rate=0"]).unwrap_err();
         assert!(message.contains("in force already: supply-cap, policy-rate"), "{message}");
     }
@@ -173,7 +178,7 @@ pub mod tests {
         let message = read(&anchor(), &Parameters::default(), &["policy-rate=2%", "threshold=2"]).unwrap_err();
         assert!(message.contains("0 % <= 2 % <= 0 % <= 0 %"), "{message}");
         let together = ["policy-rate=2%", "lending-rate=2.5%", "penalty-rate=5%"];
-        assert_eq!(read(&anchor(), &Parameters::default(), &together).map(|measures| measures.len()), Ok(1));
+        assert_eq!(read(&anchor(), &Parameters::default(), &together).map(|actions| actions.len()), Ok(1));
     }
 
     #[test]
