@@ -14,7 +14,9 @@ use cbdc_ledger::verification::verify_batches;
 use cbdc_ledger::{CommandBatch, Ledger, NetworkId, Outcome, Reason};
 use cbdc_node::LedgerHandle;
 use cbdc_proto::packed::Answer;
+use cbdc_signatures::BatchSeed;
 use metrics::{counter, histogram};
+use rand::rngs::SysRng;
 use tokio::sync::mpsc;
 
 use crate::first_outcomes::FirstOutcomes;
@@ -83,7 +85,7 @@ impl Verifier {
             tickets.push(batch.ticket);
         }
         let count: usize = commands.iter().map(CommandBatch::len).sum();
-        let verified = verify_batches(self.network, &self.directory, commands);
+        let verified = verify_batches(self.network, &self.directory, commands, BatchSeed::draw(&mut SysRng));
         counter!(measures::VERIFIED).increment(count as u64);
         counter!(measures::VERIFY_CPU).increment(thread_cpu().saturating_sub(cpu_began).as_nanos() as u64);
         histogram!(measures::VERIFY_BATCH).record(count as f64);

@@ -52,8 +52,8 @@ use crate::policy::PolicyVersions;
 use crate::proposal::Proposal;
 use crate::sequence::Standing;
 use crate::settlement::{LOOK_AHEAD, touch_all};
-use crate::signature::PublicKey;
 use crate::time::LedgerDay;
+use cbdc_signatures::PublicKey;
 
 /// The first byte of an extract.
 const EXTRACT_VERSION: u8 = 3;
