@@ -1,5 +1,7 @@
 //! What benchmarks of the ledger share: a bank with many funded wallets, and commands for them.
 
+#![forbid(unsafe_code)]
+
 use cbdc_ledger::amount::RatePpm;
 use cbdc_ledger::command::{
     Certificate, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, OpenWallet, Payment, PaymentKind,

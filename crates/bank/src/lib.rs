@@ -30,6 +30,8 @@
 //! A bank that cannot reach the central bank and keeps a full replica follows the chain from a peer bank. It does not relay commands through one:
 //! the central bank takes a customer's command only from the customer's own bank ([`cbdc_ledger::authority`]).
 
+#![forbid(unsafe_code)]
+
 mod central_bank_client;
 pub mod config;
 mod deposit_service;

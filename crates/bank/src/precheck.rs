@@ -20,6 +20,8 @@ use cbdc_ledger::verification::check_signatures;
 use cbdc_ledger::{BankId, Command, NetworkId, Outcome, Reason};
 use cbdc_proto::answers::Answers;
 use cbdc_proto::packed::{Answer, PACKED_BYTES, pack};
+use cbdc_signatures::BatchSeed;
+use rand::rngs::SysRng;
 
 /// Verifies customers' signatures.
 pub struct EdgeVerifier {
@@ -90,7 +92,8 @@ impl EdgeVerifier {
             .zip(records())
             .filter_map(|(command, record)| Some((command.as_ref().ok()?, record)))
             .collect();
-        let mut verdicts = check_signatures(self.network, &self.directory, &readable).into_iter();
+        let mut verdicts =
+            check_signatures(self.network, &self.directory, &readable, BatchSeed::draw(&mut SysRng)).into_iter();
         let malformed = Err(Outcome::refused(Reason::Malformed, 0, 0));
         let verdict = |command: &Result<Command, _>| match command {
             Ok(_) => verdicts.next().unwrap_or(malformed),
@@ -101,7 +104,9 @@ impl EdgeVerifier {
 
     /// Verifies one command of any kind.
     pub fn verify_one(&self, command: &Command) -> Result<(), Outcome> {
-        let verdicts = check_signatures(self.network, &self.directory, &[(command, &command.to_bytes())]);
+        let encoded = command.to_bytes();
+        let seed = BatchSeed::draw(&mut SysRng);
+        let verdicts = check_signatures(self.network, &self.directory, &[(command, &encoded)], seed);
         verdicts.into_iter().collect()
     }
 }

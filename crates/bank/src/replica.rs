@@ -36,7 +36,9 @@ use cbdc_node::chain::RecentBlocks;
 use cbdc_node::{Archive, ArchiveError, Checkpoints, LedgerHandle, Membership, recovery};
 use cbdc_proto::convert::{header_from_message, required};
 use cbdc_proto::v1;
+use cbdc_signatures::BatchSeed;
 use cbdc_storage::{LogPosition, Store, WriteBatch};
+use rand::rngs::SysRng;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::deposit_service::{DepositService, DepositServiceError, Effect, arrivals_of, effects_of};
@@ -207,7 +209,8 @@ impl Replica {
         let outcomes = decode_outcomes(&message.outcomes).map_err(|error| unreadable(error.to_string()))?;
         let verified = match &self.directory {
             Some(directory) if source == Source::Peer || self.verify_blocks => {
-                let verified = VerifiedProposal::check(&message.proposal, &outcomes, network, directory)
+                let seed = BatchSeed::draw(&mut SysRng);
+                let verified = VerifiedProposal::check(&message.proposal, &outcomes, network, directory, seed)
                     .map_err(|error| BlockError::Signature { height, error })?;
                 check_content(&header, verified.proposal(), &outcomes, &tip)?;
                 verified
@@ -264,7 +267,9 @@ impl Replica {
     /// Whether enough nodes of the central bank signed each header, by the members as they are now.
     pub(crate) fn check_signatures(&self, headers: &[SignedHeader]) -> Vec<Result<(), ProofError>> {
         let (network, signatures) = (self.genesis.network(), self.genesis.header_signatures);
-        self.ledger.read(|ledger| SignedHeader::check_each_by_members(headers, network, signatures, ledger.members()))
+        let seed = BatchSeed::draw(&mut SysRng);
+        self.ledger
+            .read(|ledger| SignedHeader::check_each_by_members(headers, network, signatures, ledger.members(), seed))
     }
 
     fn apply(&self, verified: &VerifiedProposal<'_>) -> Block {

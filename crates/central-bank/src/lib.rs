@@ -14,6 +14,8 @@
 //! An answer is given only after 4 and 5; whatever was answered survives any crash. A batch stays one piece all the way,
 //! so nothing is looked up, locked or allocated per command to bring an answer back.
 
+#![forbid(unsafe_code)]
+
 pub mod clock;
 pub mod config;
 pub mod intake;

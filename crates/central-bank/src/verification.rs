@@ -15,6 +15,8 @@ use cbdc_ledger::verification::verify_batches;
 use cbdc_ledger::{CommandBatch, Ledger, NetworkId, Outcome, Reason};
 use cbdc_node::LedgerHandle;
 use cbdc_proto::packed::Answer;
+use cbdc_signatures::BatchSeed;
+use rand::rngs::SysRng;
 use tokio::sync::mpsc;
 
 use crate::intake::{Batch, Verified};
@@ -83,7 +85,7 @@ impl Verifier {
             permits.push(batch.permit);
         }
         let count: usize = commands.iter().map(CommandBatch::len).sum();
-        let verified = verify_batches(self.network, &self.directory, commands);
+        let verified = verify_batches(self.network, &self.directory, commands, BatchSeed::draw(&mut SysRng));
         counter!(metrics::VERIFIED).increment(count as u64);
         counter!(metrics::VERIFY_CPU).increment(thread_cpu().saturating_sub(cpu_began).as_nanos() as u64);
         histogram!(metrics::VERIFY_BATCH).record(count as f64);

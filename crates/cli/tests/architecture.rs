@@ -3,7 +3,8 @@
 use std::process::Command;
 
 /// Low to high: a crate may use only those before it.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
+    "cbdc-signatures",
     "cbdc-ledger",
     "cbdc-scenario-file",
     "cbdc-figures",
@@ -21,15 +22,16 @@ const ORDER: [&str; 14] = [
 ];
 
 /// Further bounds: what a crate may use at most, where it is less than everything below it.
-const AT_MOST: [(&str, &[&str]); 9] = [
-    ("cbdc-ledger", &[]),
+const AT_MOST: [(&str, &[&str]); 10] = [
+    ("cbdc-signatures", &[]),
+    ("cbdc-ledger", &["cbdc-signatures"]),
     ("cbdc-scenario-file", &[]),
     ("cbdc-figures", &[]),
     ("cbdc-economy", &["cbdc-ledger", "cbdc-scenario-file", "cbdc-figures"]),
     ("cbdc-sweep", &["cbdc-scenario-file", "cbdc-figures", "cbdc-economy"]),
     ("cbdc-storage", &[]),
     ("cbdc-ordering", &["cbdc-storage"]),
-    ("cbdc-bank", &["cbdc-ledger", "cbdc-proto", "cbdc-storage", "cbdc-node"]),
+    ("cbdc-bank", &["cbdc-signatures", "cbdc-ledger", "cbdc-proto", "cbdc-storage", "cbdc-node"]),
     ("cbdc-client", &["cbdc-ledger", "cbdc-proto"]),
 ];
 

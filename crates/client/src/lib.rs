@@ -40,6 +40,8 @@
 //!
 //! Amounts are minor units inside [`Amount`]; [`Anchor::parse`] and [`Anchor::show`] convert.
 
+#![forbid(unsafe_code)]
+
 pub mod anchor;
 pub mod bank_office;
 pub mod chain;

@@ -35,6 +35,8 @@
 //! | [`results`], [`explain`](mod@explain), [`report`] | tables and digest, what was in force, a page |
 //! | [`papers`] | published results, paper against ours; beside the economy, not part of it |
 
+#![forbid(unsafe_code)]
+
 pub mod accounts;
 pub mod agent;
 pub mod authority;

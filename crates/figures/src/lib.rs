@@ -8,6 +8,8 @@
 //! | [`page`] | one style sheet and one script for every report |
 //! | [`words`] | thousands separated, a fitting number of digits |
 
+#![forbid(unsafe_code)]
+
 pub mod bands;
 pub mod page;
 pub mod plot;

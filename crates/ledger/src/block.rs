@@ -34,8 +34,8 @@ use crate::identity::{AccountId, BankId, Height, MemberId};
 use crate::member::{Members, Role};
 use crate::merkle::{self, Hash};
 use crate::outcome::Outcome;
-use crate::signature::{Batch, DecompressedKey, PublicKey, Signature, SigningKey};
 use crate::time::Timestamp;
+use cbdc_signatures::{Batch, BatchSeed, DecompressedKey, PublicKey, Signature, SigningKey};
 
 /// Bytes of an encoded header.
 pub const HEADER_BYTES: usize = 400;
@@ -208,7 +208,22 @@ impl SignedHeader {
         required: u16,
         key_of: impl Fn(MemberId) -> Option<PublicKey>,
     ) -> Result<(), ProofError> {
-        SignedHeader::check_each(std::slice::from_ref(self), network, required, key_of).into_iter().collect()
+        let (prefix, hash) = (signing_prefix(Domain::Header, network), self.header.hash());
+        let mut signers = BTreeSet::new();
+        for (node, signature) in &self.signatures {
+            let key = (!signers.contains(node)).then(|| key_of(*node)?.decompress().ok()).flatten();
+            if key.is_some_and(|key| cbdc_signatures::verify(&key, [&prefix, &hash], signature)) {
+                signers.insert(*node);
+            }
+        }
+        self.check_count(required, signers.len())
+    }
+
+    fn check_count(&self, required: u16, found: usize) -> Result<(), ProofError> {
+        if found < usize::from(required) {
+            return Err(ProofError::TooFewSignatures { height: self.header.height, required, found });
+        }
+        Ok(())
     }
 
     /// As [`SignedHeader::check`] of each, all signatures verified together.
@@ -217,6 +232,7 @@ impl SignedHeader {
         network: NetworkId,
         required: u16,
         key_of: impl Fn(MemberId) -> Option<PublicKey>,
+        seed: BatchSeed,
     ) -> Vec<Result<(), ProofError>> {
         let prefix = signing_prefix(Domain::Header, network);
         let hashes: Vec<Hash> = headers.iter().map(|signed| signed.header.hash()).collect();
@@ -234,15 +250,12 @@ impl SignedHeader {
                 }
             }
         }
-        let verdicts = batch.verdicts().into_iter();
+        let verdicts = batch.verdicts(seed).into_iter();
         let signers: BTreeSet<(usize, MemberId)> =
             claimed.into_iter().zip(verdicts).filter(|(_, good)| *good).map(|(signer, _)| signer).collect();
         let verdict = |(at, signed): (usize, &SignedHeader)| {
             let found = signers.range((at, MemberId(0))..=(at, MemberId(u16::MAX))).count();
-            if found < usize::from(required) {
-                return Err(ProofError::TooFewSignatures { height: signed.header.height, required, found });
-            }
-            Ok(())
+            signed.check_count(required, found)
         };
         headers.iter().enumerate().map(verdict).collect()
     }
@@ -258,8 +271,9 @@ impl SignedHeader {
         network: NetworkId,
         required: u16,
         members: &Members,
+        seed: BatchSeed,
     ) -> Vec<Result<(), ProofError>> {
-        SignedHeader::check_each(headers, network, required, |node| key_of_member(members, node))
+        SignedHeader::check_each(headers, network, required, |node| key_of_member(members, node), seed)
     }
 
     pub fn encode(&self, out: &mut Writer) {

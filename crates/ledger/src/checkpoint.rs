@@ -38,9 +38,9 @@ use crate::merkle::Hash;
 use crate::policy::velocity::RecentPayments;
 use crate::policy::{GovernanceProposals, PolicyVersions};
 use crate::programme::Programmes;
-use crate::signature::PublicKey;
 use crate::time::LedgerDay;
 use crate::touched::Touched;
+use cbdc_signatures::PublicKey;
 
 /// Records per chunk: about 400 KiB.
 const RECORDS: usize = 4096;

@@ -14,7 +14,7 @@ use crate::ledger::Ledger;
 use crate::member::Role;
 use crate::outcome::{Outcome, Reason};
 use crate::pages::Pages;
-use crate::signature::{DecompressedKey, PublicKey};
+use cbdc_signatures::{DecompressedKey, PublicKey};
 
 /// Keys that verifiers share.
 pub struct KeyDirectory {

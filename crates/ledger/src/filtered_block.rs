@@ -52,8 +52,8 @@ use crate::outcome::{Outcome, Stage};
 use crate::policy::PolicyVersions;
 use crate::sequence::Standing;
 use crate::settlement::{LOOK_AHEAD, touch_all};
-use crate::signature::PublicKey;
 use crate::time::LedgerDay;
+use cbdc_signatures::PublicKey;
 
 /// The first byte of a filtered block.
 const EXTRACT_VERSION: u8 = 3;

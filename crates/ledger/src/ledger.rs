@@ -23,9 +23,9 @@ use crate::pages::Pages;
 use crate::policy::velocity::RecentPayments;
 use crate::policy::{GovernanceProposals, Parameters, PolicyVersions, ProposalRecord};
 use crate::programme::Programmes;
-use crate::signature::PublicKey;
 use crate::time::{LedgerDay, Timestamp};
 use crate::touched::Touched;
+use cbdc_signatures::PublicKey;
 
 /// The whole state after a block.
 pub struct Ledger {

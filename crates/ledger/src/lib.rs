@@ -6,7 +6,8 @@
 //! proposals give the same blocks, to the byte, on a live node, on a replica, under audit and in virtual time.
 //!
 //! Input reaches `apply` only as [`VerifiedProposal`]: somebody checked the signatures, and the constructor's
-//! name says who.
+//! name says who. The rule for signatures is `cbdc_signatures`' own; checking many at once takes secret randomness, which the
+//! caller hands in.
 //!
 //! # Invariants, checked by [`Ledger::check_invariants`]
 //! * **I0** every entry debits and credits the same amount: [`books::Books::post`] is the only way to move money.
@@ -21,7 +22,6 @@
 //! |---|---|
 //! | [`amount`], [`time`], [`identity`] | units: minor units, milliseconds and ledger days, account numbers |
 //! | [`encoding`], [`compact`] | the fixed little-endian layout of everything signed or hashed, and shorter forms for bulk |
-//! | [`signature`] | one verdict on any signature, alone or in a batch (ZIP-215) |
 //! | [`command`] | what may be asked of the ledger, as signed records |
 //! | [`authority`] | who may ask it: one table of role × command |
 //! | [`outcome`] | what may be answered: one table of reasons |
@@ -35,6 +35,8 @@
 //! | [`genesis`], [`checkpoint`], [`ledger`] | beginning, saving and reading a ledger |
 //! | [`directory`], [`verification`] | keys of accounts and members, and the way from bytes to [`VerifiedProposal`] |
 //! | [`virtual_time`] | a ledger that a simulation drives without signatures, sealed by its genesis |
+
+#![forbid(unsafe_code)]
 
 pub mod account;
 pub mod amount;
@@ -65,7 +67,6 @@ pub mod policy;
 pub mod programme;
 pub mod sequence;
 pub mod settlement;
-pub mod signature;
 pub mod time;
 mod touched;
 pub mod verification;
@@ -75,12 +76,12 @@ pub use account::Account;
 pub use amount::Amount;
 pub use block::{Block, Header, Receipt, SignedHeader, SupplyTerms};
 pub use block_proposal::BlockProposal;
+pub use cbdc_signatures::{PublicKey, Signature, SigningKey};
 pub use command::Command;
 pub use command_batch::CommandBatch;
 pub use genesis::{Genesis, NetworkId};
 pub use identity::{AccountId, BankId, Class, Height, HolderId, MemberId};
 pub use ledger::Ledger;
 pub use outcome::{Outcome, Reason};
-pub use signature::{PublicKey, Signature, SigningKey};
 pub use time::Timestamp;
 pub use verification::{Signed, VerifiedBatch, VerifiedProposal};

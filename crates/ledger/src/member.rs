@@ -10,7 +10,7 @@ use std::str::FromStr;
 use crate::encoding::{DecodeError, Reader, Writer};
 use crate::identity::{BankId, MemberId};
 use crate::sequence::WideWindow;
-use crate::signature::PublicKey;
+use cbdc_signatures::PublicKey;
 
 /// What a member is for. Holders are no members: they act through their wallets' keys.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

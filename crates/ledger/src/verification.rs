@@ -21,7 +21,7 @@ use crate::genesis::NetworkId;
 use crate::identity::MemberId;
 use crate::member::Role;
 use crate::outcome::{Outcome, Reason, Stage};
-use crate::signature::{Batch, DecompressedKey, Signature};
+use cbdc_signatures::{Batch, BatchSeed, DecompressedKey, Signature};
 
 pub use crate::command::Signed;
 
@@ -76,10 +76,11 @@ impl<'a> VerifiedProposal<'a> {
         outcomes: &[Outcome],
         network: NetworkId,
         directory: &KeyDirectory,
+        seed: BatchSeed,
     ) -> Result<Self, VerificationError> {
         let proposal = BlockProposal::decode(bytes)?;
         let commands: Vec<_> = proposal.commands.iter().zip(proposal.encoded_commands()).collect();
-        for (index, verdict) in check_signatures(network, directory, &commands).into_iter().enumerate() {
+        for (index, verdict) in check_signatures(network, directory, &commands, seed).into_iter().enumerate() {
             let had_effect = outcomes.get(index).is_none_or(|outcome| outcome.reason.stage() != Stage::BeforeOrdering);
             if let (true, Err(refusal)) = (had_effect, verdict) {
                 return Err(VerificationError::Signature { index, reason: refusal.reason });
@@ -99,12 +100,13 @@ pub fn verify_batches(
     network: NetworkId,
     directory: &KeyDirectory,
     batches: Vec<CommandBatch>,
+    seed: BatchSeed,
 ) -> Vec<(VerifiedBatch, Vec<(usize, Outcome)>)> {
     let mut commands = Vec::with_capacity(batches.iter().map(|batch| batch.len()).sum());
     for batch in &batches {
         commands.extend(batch.commands().iter().zip(batch.encoded_commands()));
     }
-    let mut verdicts = check_signatures(network, directory, &commands).into_iter();
+    let mut verdicts = check_signatures(network, directory, &commands, seed).into_iter();
     let partition = |mut batch: CommandBatch| {
         let verdicts: Vec<_> = verdicts.by_ref().take(batch.len()).collect();
         batch.retain(|place| verdicts.get(place).is_some_and(Result::is_ok));
@@ -156,6 +158,7 @@ pub fn check_signatures(
     network: NetworkId,
     directory: &KeyDirectory,
     commands: &[(&Command, &[u8])],
+    seed: BatchSeed,
 ) -> Vec<Result<(), Outcome>> {
     let prefix = |domain| signing_prefix(domain, network);
     let (of_command, of_certificate) = (prefix(Domain::Command), prefix(Domain::Certificate));
@@ -173,7 +176,7 @@ pub fn check_signatures(
         };
         batch.push(check.key, [prefix, message], &check.signature);
     }
-    for (check, good) in checks.list.iter().zip(batch.verdicts()) {
+    for (check, good) in checks.list.iter().zip(batch.verdicts(seed)) {
         if !good && verdicts[check.command].is_ok() {
             verdicts[check.command] = Err(Outcome::refused(Reason::BadSignature, 0, 0));
         }

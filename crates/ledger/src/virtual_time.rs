@@ -25,8 +25,8 @@ use crate::encoding::DecodeError;
 use crate::genesis::{Genesis, GenesisError};
 use crate::ledger::Ledger;
 use crate::member::Role;
-use crate::signature::{PublicKey, Signature};
 use crate::verification::VerifiedProposal;
+use cbdc_signatures::{PublicKey, Signature};
 
 /// Stands where a signature would: zeros, valid under no key that a network may admit.
 pub const UNSIGNED: Signature = Signature([0; 64]);
@@ -142,7 +142,7 @@ mod tests {
     fn a_network_with_a_member_that_can_sign_is_refused() {
         assert!(VirtualLedger::new(genesis()).is_ok());
         let mut real = genesis();
-        real.members[2].signing_key = crate::signature::SigningKey::from_seed([7; 32]).public_key();
+        real.members[2].signing_key = crate::SigningKey::from_seed([7; 32]).public_key();
         let refusal = VirtualLedger::new(real).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(refusal.contains("operator 1"), "{refusal}");
     }

@@ -26,7 +26,7 @@ use cbdc_ledger::{
 };
 #[allow(unused_imports)]
 use model::history::{BlockPlan, Keyring, Resolver, beginning, block_plans};
-use model::network::{DAY_MS, amount, apply, genesis, proposal};
+use model::network::{DAY_MS, amount, apply, batch_seed, genesis, proposal};
 use model::reference::{Model, Movement, Policy, Wallet, lowest_unused, minor};
 use proptest::prelude::*;
 
@@ -515,7 +515,7 @@ fn signed_block(both: &mut Both, plan: &BlockPlan, keys: &Keyring, late: Vec<Ver
         offered.push((offer, spoil, may_be_stale, command.c % 5 == 1));
     }
     let batches = offered.iter().map(|(command, ..)| command.clone().into()).collect();
-    let verdicts = verify_batches(network, &both.directory, batches);
+    let verdicts = verify_batches(network, &both.directory, batches, batch_seed());
     let (mut ordered, mut held_back) = (late, Vec::new());
     for ((command, spoilt, may_be_stale, late), (verified, refused)) in offered.iter().zip(verdicts) {
         match (refused.first().map_or(Ok(verified), |(_, refusal)| Err(*refusal)), spoilt) {
@@ -547,7 +547,7 @@ fn signed_block(both: &mut Both, plan: &BlockPlan, keys: &Keyring, late: Vec<Ver
 fn assert_forgery_is_found(both: &Both, command: &Command) {
     let bytes = proposal(both.ledger.tip().time, std::slice::from_ref(command));
     let claimed = [Outcome::settled()];
-    let found = VerifiedProposal::check(&bytes, &claimed, both.ledger.network(), &both.directory);
+    let found = VerifiedProposal::check(&bytes, &claimed, both.ledger.network(), &both.directory, batch_seed());
     assert!(matches!(found, Err(VerificationError::Signature { index: 0, .. })), "{found:?}");
 }
 
@@ -568,7 +568,7 @@ fn order(both: &mut Both, after_ms: u64, ordered: &[VerifiedBatch]) {
     let block = both.ledger.apply(&VerifiedProposal::from_built(&made));
     compare_outcomes(&commands, &block, &expected);
     compare(&mut both.ledger, &both.model, &block, &before);
-    VerifiedProposal::check(bytes, &block.outcomes, both.ledger.network(), &both.directory)
+    VerifiedProposal::check(bytes, &block.outcomes, both.ledger.network(), &both.directory, batch_seed())
         .expect("an honest block passes an audit, whatever became of its commands");
     both.directory.follow(&both.ledger, &block.changes);
     compare_directory(&both.directory, &both.model);

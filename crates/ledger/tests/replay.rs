@@ -8,7 +8,7 @@ use cbdc_ledger::encoding::Reader;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::policy::PolicyChange;
 use cbdc_ledger::{Class, Command, MemberId, Outcome, Reason, SignedHeader, VerifiedProposal};
-use model::network::{HOUR_MS, Network, account, amount, key, member, proposal, unsigned};
+use model::network::{HOUR_MS, Network, account, amount, batch_seed, key, member, proposal, unsigned};
 use model::samples::{chunks_of, commands, encoded, load};
 
 #[test]
@@ -29,12 +29,12 @@ fn headers_checked_together_have_each_its_own_verdict() {
     let twice = headers[0].signatures[0];
     headers[0].signatures.push(twice);
     let members = network.ledger.members();
-    let verdicts = SignedHeader::check_each_by_members(&headers, network.id(), 1, members);
+    let verdicts = SignedHeader::check_each_by_members(&headers, network.id(), 1, members, batch_seed());
     for (at, (header, verdict)) in headers.iter().zip(&verdicts).enumerate() {
         assert_eq!(verdict.is_ok(), ![1, 2, 3].contains(&at), "header {at}");
         assert_eq!(*verdict, header.check_by_members(network.id(), 1, members), "header {at}");
     }
-    let of_two = SignedHeader::check_each_by_members(&headers, network.id(), 2, members);
+    let of_two = SignedHeader::check_each_by_members(&headers, network.id(), 2, members, batch_seed());
     assert!(of_two.iter().all(Result::is_err), "one signature is not two, and the same one twice neither");
 }
 
@@ -82,7 +82,7 @@ fn the_same_proposals_give_the_same_blocks_and_any_flipped_byte_is_seen() {
     let all: Vec<Command> = commands.into_iter().map(|(_, command)| command).collect();
     let bytes = proposal(network.now.plus_ms(HOUR_MS / 2), &all);
     let block = load(&chunks).unwrap().apply(&VerifiedProposal::from_own_log(&bytes).unwrap());
-    VerifiedProposal::check(&bytes, &block.outcomes, network.id(), &directory).unwrap();
+    VerifiedProposal::check(&bytes, &block.outcomes, network.id(), &directory, batch_seed()).unwrap();
     for at in 0..bytes.len() {
         let mut flipped = bytes.clone();
         flipped[at] ^= 1;
@@ -94,8 +94,13 @@ fn the_same_proposals_give_the_same_blocks_and_any_flipped_byte_is_seen() {
         assert!(!in_a_command || other.header.commands_root != block.header.commands_root, "byte {at}");
         // One that checks them refuses whatever had effect.
         if in_a_command {
-            let checked =
-                VerifiedProposal::check(&flipped, &vec![Outcome::settled(); all.len()], network.id(), &directory);
+            let checked = VerifiedProposal::check(
+                &flipped,
+                &vec![Outcome::settled(); all.len()],
+                network.id(),
+                &directory,
+                batch_seed(),
+            );
             assert!(checked.is_err(), "byte {at}");
         }
     }

@@ -9,7 +9,7 @@ use cbdc_ledger::member::Role;
 use cbdc_ledger::policy::{PolicyChange, ProposalStatus};
 use cbdc_ledger::{AccountId, BankId, Class, Command, Genesis, MemberId, Outcome, Reason, Timestamp, VerifiedProposal};
 use model::network::{
-    DAY_MS, HOUR_MS, Network, RESERVES, START, account, amount, holder, key, member, proposal, unsigned,
+    DAY_MS, HOUR_MS, Network, RESERVES, START, account, amount, batch_seed, holder, key, member, proposal, unsigned,
 };
 
 fn refused(reason: Reason, limit: u64, amount: u64) -> Outcome {
@@ -601,7 +601,7 @@ fn a_certificate_of_a_replaced_registrar_key_is_refused_and_uses_no_number() {
     let block = network.block(&commands);
     assert_eq!(block.outcomes, [refused(Reason::UnknownRegistrar, 0, 0)]);
     let bytes = proposal(network.now, &commands);
-    assert!(VerifiedProposal::check(&bytes, &block.outcomes, network.id(), &directory).is_ok());
+    assert!(VerifiedProposal::check(&bytes, &block.outcomes, network.id(), &directory, batch_seed()).is_ok());
     assert_eq!(network.ledger.members().bank(BankId(1)).unwrap().window.lowest_unused(), 1);
 }
 
@@ -617,7 +617,7 @@ fn a_key_replacement_for_a_wallet_closed_meanwhile_is_refused_and_stays_verifiab
     let block = network.block(&commands);
     assert_eq!(block.outcomes, [refused(Reason::UnknownPayee, 0, 0)]);
     let bytes = proposal(network.now, &commands);
-    assert!(VerifiedProposal::check(&bytes, &block.outcomes, network.id(), &directory).is_ok());
+    assert!(VerifiedProposal::check(&bytes, &block.outcomes, network.id(), &directory, batch_seed()).is_ok());
 }
 
 #[test]

@@ -18,7 +18,9 @@ use cbdc_ledger::{Block, Genesis, Header, Height, Ledger, Outcome, VerifiedPropo
 use cbdc_proto::convert::header_from_message;
 use cbdc_proto::v1;
 use cbdc_proto::v1::chain_client::ChainClient;
+use cbdc_signatures::BatchSeed;
 use cbdc_storage::{Column, KeyRange, RocksStore, Store, StoreError};
+use rand::rngs::SysRng;
 use tonic::transport::Channel;
 
 use crate::archive::{Archive, ArchiveError, BlockParts, ProposalSource, ProposalsByHeight, decode_outcomes};
@@ -114,7 +116,8 @@ impl Auditor {
             Ok(outcomes) => outcomes,
             Err(error) => return wrong(format!("its outcomes cannot be read: {error}")),
         };
-        let verified = match VerifiedProposal::check(&parts.proposal, &outcomes, network, &self.directory) {
+        let seed = BatchSeed::draw(&mut SysRng);
+        let verified = match VerifiedProposal::check(&parts.proposal, &outcomes, network, &self.directory, seed) {
             Ok(verified) => verified,
             Err(error) => return wrong(error.to_string()),
         };

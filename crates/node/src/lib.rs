@@ -18,6 +18,8 @@
 //!
 //! It lies between `ordering` and the two kinds of node, so that neither has to borrow from the other.
 
+#![forbid(unsafe_code)]
+
 pub mod archive;
 pub mod audit;
 pub mod chain;

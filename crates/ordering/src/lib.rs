@@ -40,6 +40,8 @@
 //! proposal at a time, so one member's rate of proposals is bounded by its disk's fsync: batch within the proposal. Replay on a
 //! restart: 1 GB/s from a warm page cache; a single member leads 5 ms after its start.
 
+#![forbid(unsafe_code)]
+
 pub mod error;
 pub mod snapshot;
 

@@ -7,6 +7,8 @@
 //! * [`status`]: refusals and failures as gRPC statuses with `google.rpc.ErrorInfo`, and back.
 //! * [`transport`]: TLS 1.3 with pinned node keys, for servers and clients.
 
+#![forbid(unsafe_code)]
+
 pub mod answers;
 pub mod convert;
 pub mod packed;

@@ -10,6 +10,8 @@
 //!
 //! What a scenario means is told by the crates that read one: the load simulator and the economy.
 
+#![forbid(unsafe_code)]
+
 pub mod document;
 pub mod error;
 pub mod section;

@@ -13,6 +13,8 @@
 //!
 //! Beside them stands [`settlement_core`]: ordering, fsync and the ledger alone, without signatures and network.
 
+#![forbid(unsafe_code)]
+
 pub mod measure;
 pub mod network;
 pub mod report;

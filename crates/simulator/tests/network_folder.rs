@@ -118,7 +118,7 @@ fn the_readable_genesis_is_toml_and_names_the_network() {
 fn the_registrar_certifies_a_key_for_this_network() {
     let folder = tempfile::tempdir().unwrap();
     let network = Network::create(&folder.path().join("net"), &spec()).unwrap();
-    let key = SigningKey::generate().public_key();
+    let key = SigningKey::from_seed([7; 32]).public_key();
     let registration = network.register(HolderId([7; 16]), Class::HOUSEHOLD, key).unwrap();
     assert_eq!(registration.certificate.registrar, MemberId(1));
     assert!(network.desk(Role::Committee, MemberId(9)).is_err());

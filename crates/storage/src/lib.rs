@@ -44,6 +44,8 @@
 //! As a rule: the fsync is the whole cost of a small synced write, and a value in a blob column is written twice (write-ahead
 //! log, then blob file).
 
+#![forbid(unsafe_code)]
+
 pub mod checkpoint;
 pub mod error;
 pub mod headers;

@@ -34,6 +34,8 @@
 //! | [`run`] | simulating a part, and how long it will take |
 //! | [`merge`], [`report`] | all runs as tables, summary and page |
 
+#![forbid(unsafe_code)]
+
 pub mod error;
 pub mod latin_hypercube;
 pub mod merge;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::command::{Domain, FLAG_REVERSE_WATERFALL, Payment, PaymentKind, Record, signing_prefix};
 use cbdc_ledger::sequence::Standing;
-use cbdc_ledger::{Outcome, Reason, Signed, signature};
+use cbdc_ledger::{Outcome, Reason, Signed};
 use cbdc_node::views::{self, probable_time};
 use cbdc_proto::answers::Answers;
 use cbdc_proto::convert::{outcome_to_message, payment_from_message, required};
@@ -255,7 +255,7 @@ fn sound(desks: &Desks, payment: &Signed<Payment>) -> Result<Standing, Outcome> 
     })?;
     let prefix = signing_prefix(Domain::Command, desks.genesis.network());
     let key = key.decompress().map_err(|_| Outcome::refused(Reason::BadSignature, 0, 0))?;
-    if !signature::verify(&key, [&prefix, &payment.record.to_bytes()], &payment.signature) {
+    if !cbdc_signatures::verify(&key, [&prefix, &payment.record.to_bytes()], &payment.signature) {
         refuse(Reason::BadSignature, 0, 0)?;
     }
     Ok(standing)

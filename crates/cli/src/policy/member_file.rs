@@ -9,9 +9,9 @@
 use std::path::Path;
 
 use cbdc_client::{GovernanceAction, MemberId, Role};
+use cbdc_ledger::PublicKey;
 use cbdc_ledger::encoding::hex_decode;
 use cbdc_ledger::member::Member;
-use cbdc_ledger::signature::PublicKey;
 use serde::Deserialize;
 
 #[derive(Deserialize)]

@@ -13,8 +13,8 @@ use crate::policy::{
     Capitalisation, FeeSchedule, KeyRates, PolicyChange, ReserveRules, Tiers, VelocityRule, WorkPerBlock,
 };
 use crate::programme::Grant;
-use crate::signature::PublicKey;
 use crate::time::Timestamp;
+use cbdc_signatures::PublicKey;
 
 /// The largest number of actions in a proposal.
 pub const ACTIONS_MAX: usize = 64;

@@ -7,7 +7,7 @@ use super::{Head, Kind, Record, Signed};
 use crate::amount::Amount;
 use crate::encoding::{DecodeError, Reader, Writer};
 use crate::identity::{BankId, MemberId};
-use crate::signature::Signature;
+use cbdc_signatures::Signature;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum IssuanceKind {

@@ -36,8 +36,8 @@ use crate::encoding::{DecodeError, Fixed, Reader, VERSION, Writer};
 use crate::genesis::NetworkId;
 use crate::identity::{AccountId, MemberId};
 use crate::member::Role;
-use crate::signature::{Signature, SigningKey};
 use crate::time::Timestamp;
+use cbdc_signatures::{Signature, SigningKey};
 
 pub use committee::{Ballot, GovernanceAction, GovernanceProposal};
 pub use hold::{PlaceHold, ReleaseHold, ReleaseKind};

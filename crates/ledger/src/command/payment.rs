@@ -19,8 +19,8 @@ use crate::amount::Amount;
 use crate::encoding::{DecodeError, Fixed, Reader, Writer};
 use crate::identity::{AccountId, BankId, MemberId};
 use crate::member::Role;
-use crate::signature::Signature;
 use crate::time::Timestamp;
+use cbdc_signatures::Signature;
 
 /// Bytes of a payment's own fields.
 const FIELD_BYTES: usize = 48;

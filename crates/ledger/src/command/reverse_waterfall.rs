@@ -8,7 +8,7 @@ use super::{FLAG_REVERSE_WATERFALL, Head, Kind, Payment, PaymentKind, Record, Si
 use crate::amount::Amount;
 use crate::encoding::{DecodeError, Reader, Writer};
 use crate::identity::BankId;
-use crate::signature::Signature;
+use cbdc_signatures::Signature;
 
 /// Bank (2), reserved (6), maximum (8), the payer's transfer with its signature (136). 176 bytes in all. Its sequence
 /// number is the bank's.

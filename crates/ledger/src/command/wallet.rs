@@ -7,7 +7,7 @@ use super::{Domain, Head, Kind, Record, signing_prefix};
 use crate::encoding::{DecodeError, Reader, VERSION, Writer};
 use crate::genesis::NetworkId;
 use crate::identity::{AccountId, BankId, Class, HolderId, MemberId};
-use crate::signature::{PublicKey, Signature, SigningKey};
+use cbdc_signatures::{PublicKey, Signature, SigningKey};
 
 /// A registrar's signature over (holder, class, key).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::command::{GovernanceAction, GovernanceProposal, Record};
 use crate::encoding::{DecodeError, Reader, Writer};
 use crate::identity::MemberId;
-use crate::signature::Signature;
 use crate::time::Timestamp;
+use cbdc_signatures::Signature;
 
 /// How many proposals may be open at once.
 pub const OPEN_MAX: usize = 64;

@@ -13,7 +13,7 @@ use crate::identity::{AccountId, BankId, Class, HolderId};
 use crate::ledger::{BankAccounts, holder_key, key_bytes};
 use crate::outcome::{Outcome, Reason};
 use crate::policy::remuneration::capitalise;
-use crate::signature::PublicKey;
+use cbdc_signatures::PublicKey;
 
 impl Settlement<'_> {
     /// The result is the new wallet's account id.

@@ -31,6 +31,9 @@ use cbdc_ledger::{
     AccountId, Amount, BankId, Block, Class, Command, Genesis, HolderId, Ledger, MemberId, NetworkId, Outcome,
     PublicKey, Signature, Signed, SigningKey, Timestamp, VerifiedProposal,
 };
+use cbdc_signatures::BatchSeed;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 
 /// 2026-11-23T00:00:00 UTC, a midnight of the ledger's day in the default genesis.
 pub const START: Timestamp = Timestamp(20_780 * DAY_MS);
@@ -441,4 +444,9 @@ where
     Command: From<Signed<R>>,
 {
     Signed { record, signature: UNSIGNED }.into()
+}
+
+/// What tests draw a batch's coefficients from: nobody attacks them, and they repeat.
+pub fn batch_seed() -> BatchSeed {
+    BatchSeed::draw(&mut StdRng::seed_from_u64(1))
 }

@@ -2,7 +2,7 @@
 //!
 //! Write `E_i = R_i + k_i·A_i − s_i·B`; signature `i` is valid exactly if `8·E_i = 0`.
 //! 1. Read every signature. One whose `s` is not canonical or whose `R` is no point is invalid; it goes no further.
-//! 2. Draw for each remaining one a coefficient `z_i` of 128 bits, from ChaCha12 seeded by the operating system.
+//! 2. Draw for each remaining one a coefficient `z_i` of 128 bits, from ChaCha12 under the batch's secret [`BatchSeed`].
 //!    The signer cannot know it, and it does not depend on the batch.
 //! 3. Compute `S = Σ z_i·E_i` in one multiscalar multiplication: the terms of `B` are one term, the doublings are shared.
 //! 4. If `8·S = 0`, all are valid. Multiples of 8 lie in a group of prime order `l > 2^252`, so if some `8·E_i` is not
@@ -20,15 +20,37 @@
 //! two more sums and a single check each.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::scalar::Scalar;
-use rand::rngs::{StdRng, SysRng};
-use rand::{Rng, SeedableRng};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng, TryCryptoRng};
 
 use super::hash::{Message, sha512_all};
 use super::points::{Factors, Points};
 use super::{DecompressedKey, Signature, vanishes, verify};
+
+/// The secret randomness of one batch, from which its coefficients are drawn.
+///
+/// Consumed by [`Batch::verdicts`] and neither copied nor shown, so that no two batches share a seed and nobody learns it.
+pub struct BatchSeed(Option<[u8; 32]>);
+
+impl BatchSeed {
+    /// A seed drawn from a cryptographic generator that nobody else knows: the operating system's, outside tests.
+    ///
+    /// Where the generator fails, the batch is checked one signature at a time, which needs no secret: slower, and right.
+    pub fn draw(rng: &mut impl TryCryptoRng) -> Self {
+        let mut seed = [0; 32];
+        Self(rng.try_fill_bytes(&mut seed).is_ok().then_some(seed))
+    }
+}
+
+impl fmt::Debug for BatchSeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BatchSeed")
+    }
+}
 
 /// Signatures to be verified together. Same verdicts as [`verify`] on each, whatever else is in the batch.
 ///
@@ -65,14 +87,12 @@ impl<'a> Batch<'a> {
     }
 
     /// The verdict on each signature, in the order of the pushes: true if valid.
-    pub fn verdicts(&self) -> Vec<bool> {
-        if self.len() < 2 {
-            return self.entries.iter().map(Entry::is_valid).collect();
-        }
+    pub fn verdicts(&self, seed: BatchSeed) -> Vec<bool> {
         // Without secret coefficients a batch proves nothing; single checks need none and agree with it.
-        let Ok(mut coefficients) = StdRng::try_from_rng(&mut SysRng) else {
+        let Some(seed) = seed.0.filter(|_| self.len() > 1) else {
             return self.entries.iter().map(Entry::is_valid).collect();
         };
+        let mut coefficients = StdRng::from_seed(seed);
         let commitments: Vec<[u8; 32]> = self.entries.iter().map(|entry| entry.signature.halves().0).collect();
         let (points, are_points) = Points::read(self.entries.iter().map(|entry| entry.key), &commitments);
         let hashed: Vec<Message<'_>> = self.entries.iter().map(Entry::hashed).collect();

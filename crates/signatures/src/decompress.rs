@@ -6,10 +6,10 @@
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use eight::{eight_coordinates, read_rows};
+pub(crate) use eight::{eight_coordinates, read_rows};
 
 /// The point of each encoding, as [`CompressedEdwardsY::decompress`] gives it; `None` where there is none.
-pub(super) fn decompress(encodings: &[[u8; 32]]) -> Vec<Option<EdwardsPoint>> {
+pub(crate) fn decompress(encodings: &[[u8; 32]]) -> Vec<Option<EdwardsPoint>> {
     // A single one is read sooner by the library.
     #[cfg(target_arch = "x86_64")]
     if encodings.len() > 1
@@ -25,12 +25,12 @@ mod eight {
     use std::arch::x86_64::*;
 
     use super::EdwardsPoint;
-    use crate::signature::lanes::{
+    use crate::lanes::{
         Addends, D, Eight, Limbs, ONE, add, all, canonical, from_lanes, is_zero, lanes, mul, select, square,
         square_times, sub,
     };
-    use crate::signature::layout::{Coordinates, Layout};
-    use crate::signature::sum::Row;
+    use crate::layout::{Coordinates, Layout};
+    use crate::sum::Row;
 
     /// A square root of −1.
     const SQRT_M1: Limbs =
@@ -46,7 +46,7 @@ mod eight {
         })
     }
 
-    pub(super) fn points(layout: Layout, encodings: &[[u8; 32]]) -> Vec<Option<EdwardsPoint>> {
+    pub(crate) fn points(layout: Layout, encodings: &[[u8; 32]]) -> Vec<Option<EdwardsPoint>> {
         let mut found = Vec::with_capacity(encodings.len());
         for (count, eight) in chunks(encodings) {
             // SAFETY: where there is a layout, the processor has the features that the function is compiled for.
@@ -58,7 +58,7 @@ mod eight {
 
     /// Adds the points of encodings to `rows`, as they are added in sums; says which are points. For the others stands the
     /// identity.
-    pub(in crate::signature) fn read_rows(_: Layout, encodings: &[[u8; 32]], rows: &mut Vec<Row>) -> Vec<bool> {
+    pub(crate) fn read_rows(_: Layout, encodings: &[[u8; 32]], rows: &mut Vec<Row>) -> Vec<bool> {
         let mut are_points = Vec::with_capacity(encodings.len());
         for (count, eight) in chunks(encodings) {
             // SAFETY: where there is a layout, the processor has the features that the function is compiled for.
@@ -72,7 +72,7 @@ mod eight {
 
     /// The coordinates of eight encoded points; `None` where the encoding is of none.
     #[target_feature(enable = "avx512f,avx512ifma")]
-    pub(in crate::signature) fn eight_coordinates(encodings: &[[u8; 32]; 8]) -> [Option<Coordinates>; 8] {
+    pub(crate) fn eight_coordinates(encodings: &[[u8; 32]; 8]) -> [Option<Coordinates>; 8] {
         let Points { is_point, x, y, t } = eight_points(encodings);
         let (x, y, t) = (lanes(&x), lanes(&y), lanes(&t));
         std::array::from_fn(|lane| {
@@ -171,7 +171,7 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     #[test]
     fn the_layout_is_found_where_the_processor_can_make_use_of_it() {
-        assert_eq!(crate::signature::layout::found().is_some(), crate::signature::lanes::is_available());
+        assert_eq!(crate::layout::found().is_some(), crate::lanes::is_available());
     }
 
     /// All `y` near 0, near `p` and above it, with either sign: small order, encodings that are not canonical, `x = 0`.

@@ -44,7 +44,7 @@ mod tests {
     mod vectors;
 }
 
-pub use batch::Batch;
+pub use batch::{Batch, BatchSeed};
 pub use key::{DecompressedKey, KeyError, PublicKey, PublicKeyParseError};
 pub use signing::SigningKey;
 

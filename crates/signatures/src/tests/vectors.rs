@@ -2,10 +2,10 @@
 
 use curve25519_dalek::constants::EIGHT_TORSION;
 use rand::SeedableRng;
-use rand::rngs::StdRng;
+use rand::rngs::{StdRng, SysRng};
 use rand::seq::SliceRandom;
 
-use super::super::{Batch, KeyError, PublicKey, PublicKeyParseError, Signature, SigningKey, verify};
+use super::super::{Batch, BatchSeed, KeyError, PublicKey, PublicKeyParseError, Signature, SigningKey, verify};
 use super::crafted::{
     Case, SMALL_ORDER_ENCODINGS, batch_verdicts, bytes_of_hex, disagreements, honest, small_order_matrix, table,
 };
@@ -125,7 +125,7 @@ fn each_bad_signature_of_a_large_batch_is_found_and_no_good_one_lost() {
 fn an_empty_batch_has_no_verdicts() {
     let batch = Batch::with_capacity(0);
     assert!(batch.is_empty());
-    assert_eq!(batch.verdicts(), Vec::<bool>::new());
+    assert_eq!(batch.verdicts(BatchSeed::draw(&mut SysRng)), Vec::<bool>::new());
 }
 
 /// The canary: were a rule without the cofactor taken for ours, the comparison with zebra would say so.
@@ -202,7 +202,8 @@ fn debug_output_of_a_signing_key_shows_the_public_half_only() {
 
 #[test]
 fn generated_keys_differ_and_sign() {
-    let [first, second] = [SigningKey::generate(), SigningKey::generate()];
+    let [first, second] =
+        [(); 2].map(|()| SigningKey::generate(&mut SysRng).expect("a running operating system gives random bytes"));
     assert_ne!(first.public_key(), second.public_key());
     let signature = first.sign([b"prefix", b"body"]);
     let [first, second] = [first, second].map(|key| key.public_key().decompress().expect("a point"));

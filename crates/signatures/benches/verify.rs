@@ -5,11 +5,11 @@
 //! `verify::operation/batch=size`; the throughput shown is in signatures a second. `single` checks the same signatures one
 //! by one; `one_bad` and `all_bad` show the price of finding bad ones.
 //!
-//! Run: `cargo bench -p cbdc-benches --bench verify`.
+//! Run: `cargo bench -p cbdc-signatures --bench verify`.
 
 use std::hint::black_box;
 
-use cbdc_ledger::signature::{Batch, DecompressedKey, Signature, SigningKey, verify};
+use cbdc_signatures::{Batch, BatchSeed, DecompressedKey, Signature, SigningKey, verify};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
@@ -49,7 +49,7 @@ fn verdicts(signatures: &[Signed]) -> Vec<bool> {
     for signed in signatures {
         batch.push(&signed.key, [PREFIX, &signed.body], &signed.signature);
     }
-    batch.verdicts()
+    batch.verdicts(BatchSeed::draw(&mut SysRng))
 }
 
 fn zebra_accepts(signatures: &[Signed]) -> bool {

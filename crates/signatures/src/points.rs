@@ -22,7 +22,7 @@ use super::{
 #[cfg(target_arch = "x86_64")]
 const SIDE_BY_SIDE_FROM: usize = 16;
 
-pub(super) enum Points<'a> {
+pub(crate) enum Points<'a> {
     Library {
         keys: Vec<&'a EdwardsPoint>,
         /// The base point stands for those that are none; no sum uses it.
@@ -38,16 +38,16 @@ pub(super) enum Points<'a> {
 }
 
 /// What the points of one signature count in a sum.
-pub(super) struct Factors {
+pub(crate) struct Factors {
     /// Which signature.
-    pub(super) position: usize,
-    pub(super) of_key: Scalar,
-    pub(super) of_commitment: Scalar,
+    pub(crate) position: usize,
+    pub(crate) of_key: Scalar,
+    pub(crate) of_commitment: Scalar,
 }
 
 impl<'a> Points<'a> {
     /// The points of as many signatures as there are keys and encoded commitments; and which commitments are points.
-    pub(super) fn read(keys: impl Iterator<Item = &'a DecompressedKey>, commitments: &[[u8; 32]]) -> (Self, Vec<bool>) {
+    pub(crate) fn read(keys: impl Iterator<Item = &'a DecompressedKey>, commitments: &[[u8; 32]]) -> (Self, Vec<bool>) {
         #[cfg(target_arch = "x86_64")]
         if commitments.len() >= SIDE_BY_SIDE_FROM
             && let Some(layout) = layout::found()
@@ -69,7 +69,7 @@ impl<'a> Points<'a> {
     }
 
     /// `base·B + Σ (of_key·A + of_commitment·R)` over some of the signatures.
-    pub(super) fn sum(&self, base: Scalar, factors: &[Factors]) -> EdwardsPoint {
+    pub(crate) fn sum(&self, base: Scalar, factors: &[Factors]) -> EdwardsPoint {
         match self {
             Points::Library { keys, commitments } => {
                 let padding = padding(factors.len());

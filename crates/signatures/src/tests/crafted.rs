@@ -3,9 +3,10 @@
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT as B, EIGHT_TORSION};
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::scalar::Scalar;
+use rand::rngs::SysRng;
 use sha2::{Digest, Sha512};
 
-use super::super::{Batch, DecompressedKey, PublicKey, Signature, SigningKey, verify};
+use super::super::{Batch, BatchSeed, DecompressedKey, PublicKey, Signature, SigningKey, verify};
 
 /// The order `l` of the prime-order subgroup, little-endian.
 const ORDER: [u8; 32] = [
@@ -87,7 +88,7 @@ pub fn batch_verdicts(cases: &[Case]) -> Vec<bool> {
             batch.push(key, case.parts(), &case.signature);
         }
     }
-    let mut verdicts = batch.verdicts().into_iter();
+    let mut verdicts = batch.verdicts(BatchSeed::draw(&mut SysRng)).into_iter();
     let of_cases = keys.iter().map(|key| key.is_some() && verdicts.next().expect("one verdict a push")).collect();
     assert_eq!(verdicts.next(), None, "a batch gives no more verdicts than it has signatures");
     of_cases

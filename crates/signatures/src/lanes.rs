@@ -10,28 +10,28 @@
 
 use std::arch::x86_64::*;
 
-pub(super) type Limbs = [u64; 5];
+pub(crate) type Limbs = [u64; 5];
 
-pub(super) fn is_available() -> bool {
+pub(crate) fn is_available() -> bool {
     is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512ifma")
 }
 
 /// Eight field elements: limb `i` of all eight is `0[i]`.
 #[derive(Clone, Copy)]
-pub(super) struct Eight(pub(super) [__m512i; 5]);
+pub(crate) struct Eight(pub(crate) [__m512i; 5]);
 
 /// Eight products, or sums and differences of such, before they are carried.
 #[derive(Clone, Copy)]
-pub(super) struct Uncarried([__m512i; 5]);
+pub(crate) struct Uncarried([__m512i; 5]);
 
 const MASK: i64 = (1 << 51) - 1;
 /// `d` of the curve.
-pub(super) const D: Limbs =
+pub(crate) const D: Limbs =
     [929_955_233_495_203, 466_365_720_129_213, 1_662_059_464_998_953, 2_033_849_074_728_123, 1_442_794_654_840_575];
 /// `2·d`.
 const TWICE_D: Limbs =
     [1_859_910_466_990_425, 932_731_440_258_426, 1_072_319_116_312_658, 1_815_898_335_770_999, 633_789_495_995_903];
-pub(super) const ONE: Limbs = [1, 0, 0, 0, 0];
+pub(crate) const ONE: Limbs = [1, 0, 0, 0, 0];
 /// `2·p`, limb by limb larger than any carried element.
 const TWICE_P: Limbs = [(1 << 52) - 38, (1 << 52) - 2, (1 << 52) - 2, (1 << 52) - 2, (1 << 52) - 2];
 /// `1024·p`, limb by limb larger than any product.
@@ -44,33 +44,33 @@ const P_ABOVE_PRODUCTS: Limbs = [
 ];
 
 #[target_feature(enable = "avx512f")]
-pub(super) fn all(limbs: Limbs) -> Eight {
+pub(crate) fn all(limbs: Limbs) -> Eight {
     Eight(limbs.map(|limb| _mm512_set1_epi64(limb as i64)))
 }
 
 /// The elements whose limb `i` in lane `j` is `limbs[i][j]`.
 #[target_feature(enable = "avx512f")]
-pub(super) fn from_lanes(limbs: &[[u64; 8]; 5]) -> Eight {
+pub(crate) fn from_lanes(limbs: &[[u64; 8]; 5]) -> Eight {
     // SAFETY: a vector is eight integers of 64 bits, and nothing else.
     Eight(limbs.map(|limb| unsafe { std::mem::transmute::<[u64; 8], __m512i>(limb) }))
 }
 
 /// Limb `i` in lane `j` is `[i][j]`.
 #[target_feature(enable = "avx512f")]
-pub(super) fn to_lanes(eight: &Eight) -> [[u64; 8]; 5] {
+pub(crate) fn to_lanes(eight: &Eight) -> [[u64; 8]; 5] {
     // SAFETY: as above.
     eight.0.map(|limb| unsafe { std::mem::transmute::<__m512i, [u64; 8]>(limb) })
 }
 
 /// The limbs of each lane.
 #[target_feature(enable = "avx512f")]
-pub(super) fn lanes(eight: &Eight) -> [Limbs; 8] {
+pub(crate) fn lanes(eight: &Eight) -> [Limbs; 8] {
     let limbs = to_lanes(eight);
     std::array::from_fn(|lane| std::array::from_fn(|limb| limbs[limb][lane]))
 }
 
 #[target_feature(enable = "avx512f")]
-pub(super) fn select(mask: __mmask8, chosen: &Eight, other: &Eight) -> Eight {
+pub(crate) fn select(mask: __mmask8, chosen: &Eight, other: &Eight) -> Eight {
     Eight(std::array::from_fn(|limb| _mm512_mask_blend_epi64(mask, other.0[limb], chosen.0[limb])))
 }
 
@@ -94,12 +94,12 @@ fn carry(limbs: [__m512i; 5]) -> Eight {
 }
 
 #[target_feature(enable = "avx512f")]
-pub(super) fn add(a: &Eight, b: &Eight) -> Eight {
+pub(crate) fn add(a: &Eight, b: &Eight) -> Eight {
     carry(std::array::from_fn(|limb| _mm512_add_epi64(a.0[limb], b.0[limb])))
 }
 
 #[target_feature(enable = "avx512f")]
-pub(super) fn sub(a: &Eight, b: &Eight) -> Eight {
+pub(crate) fn sub(a: &Eight, b: &Eight) -> Eight {
     let above = all(TWICE_P);
     carry(std::array::from_fn(|limb| _mm512_sub_epi64(_mm512_add_epi64(a.0[limb], above.0[limb]), b.0[limb])))
 }
@@ -126,12 +126,12 @@ fn product(a: &Eight, b: &Eight) -> Uncarried {
 }
 
 #[target_feature(enable = "avx512f,avx512ifma")]
-pub(super) fn mul(a: &Eight, b: &Eight) -> Eight {
+pub(crate) fn mul(a: &Eight, b: &Eight) -> Eight {
     carry(product(a, b).0)
 }
 
 #[target_feature(enable = "avx512f,avx512ifma")]
-pub(super) fn square(a: &Eight) -> Eight {
+pub(crate) fn square(a: &Eight) -> Eight {
     let zero = _mm512_setzero_si512();
     let (mut low, mut high) = ([zero; 10], [zero; 10]);
     for i in 0..5 {
@@ -153,7 +153,7 @@ pub(super) fn square(a: &Eight) -> Eight {
 }
 
 #[target_feature(enable = "avx512f,avx512ifma")]
-pub(super) fn square_times(a: &Eight, times: usize) -> Eight {
+pub(crate) fn square_times(a: &Eight, times: usize) -> Eight {
     let mut power = *a;
     for _ in 0..times {
         power = square(&power);
@@ -163,7 +163,7 @@ pub(super) fn square_times(a: &Eight, times: usize) -> Eight {
 
 /// The limbs of the same elements below `p`, each below 2^51.
 #[target_feature(enable = "avx512f")]
-pub(super) fn canonical(a: &Eight) -> Eight {
+pub(crate) fn canonical(a: &Eight) -> Eight {
     let mask = _mm512_set1_epi64(MASK);
     // Below 2·p after carrying: q is 1 where the element is p or more, seen by adding 19, and else 0.
     let Eight(limbs) = carry(carry(a.0).0);
@@ -181,7 +181,7 @@ pub(super) fn canonical(a: &Eight) -> Eight {
 
 /// A bit for each lane that is 0 modulo `p`.
 #[target_feature(enable = "avx512f")]
-pub(super) fn is_zero(a: &Eight) -> __mmask8 {
+pub(crate) fn is_zero(a: &Eight) -> __mmask8 {
     let Eight([a, b, c, d, e]) = canonical(a);
     let any = _mm512_or_si512(_mm512_or_si512(_mm512_or_si512(a, b), _mm512_or_si512(c, d)), e);
     _mm512_testn_epi64_mask(any, any)
@@ -206,21 +206,21 @@ fn twice(a: [__m512i; 5]) -> Uncarried {
 
 /// Eight points whose `Z` is 1, as they are added: `Y − X`, `Y + X`, `2·d·X·Y`.
 #[derive(Clone, Copy)]
-pub(super) struct Addends {
-    pub(super) minus: Eight,
-    pub(super) plus: Eight,
-    pub(super) product: Eight,
+pub(crate) struct Addends {
+    pub(crate) minus: Eight,
+    pub(crate) plus: Eight,
+    pub(crate) product: Eight,
 }
 
 impl Addends {
     #[target_feature(enable = "avx512f,avx512ifma")]
-    pub(super) fn of(x: &Eight, y: &Eight, t: &Eight) -> Addends {
+    pub(crate) fn of(x: &Eight, y: &Eight, t: &Eight) -> Addends {
         Addends { minus: sub(y, x), plus: add(y, x), product: mul(t, &all(TWICE_D)) }
     }
 
     /// With the sign turned in some lanes.
     #[target_feature(enable = "avx512f")]
-    pub(super) fn negated(&self, lanes: __mmask8) -> Addends {
+    pub(crate) fn negated(&self, lanes: __mmask8) -> Addends {
         let twice_p = all(TWICE_P);
         let negated =
             |limb: usize| _mm512_mask_sub_epi64(self.product.0[limb], lanes, twice_p.0[limb], self.product.0[limb]);
@@ -234,22 +234,22 @@ impl Addends {
 
 /// Eight points in extended coordinates: `Y − X`, `Y + X`, `Z` and `T = X·Y/Z`.
 #[derive(Clone, Copy)]
-pub(super) struct Sums {
-    pub(super) minus: Eight,
-    pub(super) plus: Eight,
-    pub(super) z: Eight,
-    pub(super) t: Eight,
+pub(crate) struct Sums {
+    pub(crate) minus: Eight,
+    pub(crate) plus: Eight,
+    pub(crate) z: Eight,
+    pub(crate) t: Eight,
 }
 
 impl Sums {
     #[target_feature(enable = "avx512f")]
-    pub(super) fn identity() -> Sums {
+    pub(crate) fn identity() -> Sums {
         Sums { minus: all(ONE), plus: all(ONE), z: all(ONE), t: all([0; 5]) }
     }
 
     /// The unified addition of Hisil, Wong, Carter and Dawson (2008) for `a = −1`; it holds for any two points of this curve.
     #[target_feature(enable = "avx512f,avx512ifma")]
-    pub(super) fn add(&self, point: &Addends) -> Sums {
+    pub(crate) fn add(&self, point: &Addends) -> Sums {
         let a = product(&self.minus, &point.minus);
         let b = product(&self.plus, &point.plus);
         let c = product(&self.t, &point.product);
@@ -258,7 +258,7 @@ impl Sums {
 
     /// The same with another sum.
     #[target_feature(enable = "avx512f,avx512ifma")]
-    pub(super) fn add_sums(&self, other: &Sums) -> Sums {
+    pub(crate) fn add_sums(&self, other: &Sums) -> Sums {
         let a = product(&self.minus, &other.minus);
         let b = product(&self.plus, &other.plus);
         let c = product(&self.t, &mul(&other.t, &all(TWICE_D)));

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use ed25519_dalek::ed25519::signature::MultipartSigner;
-use rand::TryRng;
-use rand::rngs::SysRng;
+use rand::TryCryptoRng;
 use zeroize::Zeroizing;
 
 use super::{PublicKey, Signature};
@@ -19,14 +18,14 @@ impl SigningKey {
         Self(ed25519_dalek::SigningKey::from_bytes(&seed))
     }
 
-    /// A new key pair from the operating system's randomness.
+    /// A new key pair from a cryptographic generator that nobody else knows: the operating system's, outside tests.
     ///
-    /// # Panics
-    /// If the operating system gives no randomness: no key is better than a guessable one.
-    pub fn generate() -> Self {
+    /// # Errors
+    /// The generator's own, if it gives no randomness: no key is better than a guessable one.
+    pub fn generate<R: TryCryptoRng>(rng: &mut R) -> Result<Self, R::Error> {
         let mut seed = Zeroizing::new([0; 32]);
-        SysRng.try_fill_bytes(seed.as_mut()).expect("a running operating system gives random bytes");
-        Self(ed25519_dalek::SigningKey::from_bytes(&seed))
+        rng.try_fill_bytes(seed.as_mut())?;
+        Ok(Self(ed25519_dalek::SigningKey::from_bytes(&seed)))
     }
 
     /// The public half.

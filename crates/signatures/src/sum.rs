@@ -28,14 +28,14 @@ const NUMBER_BITS: usize = 253;
 /// A point as it is added: the limbs of `Y − X`, `Y + X` and `2·d·X·Y`, where `Z` is 1, and a zero. Two cache lines.
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]
-pub(super) struct Row([u64; 16]);
+pub(crate) struct Row([u64; 16]);
 
 impl Row {
     /// Adds nothing.
-    pub(super) const IDENTITY: Row = Row([1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    pub(crate) const IDENTITY: Row = Row([1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
 
     #[target_feature(enable = "avx512f")]
-    pub(super) fn of_lanes(addends: &Addends) -> [Row; 8] {
+    pub(crate) fn of_lanes(addends: &Addends) -> [Row; 8] {
         let Addends { minus: Eight([a, b, c, d, e]), plus: Eight([f, g, h, i, j]), product: Eight([k, l, m, n, o]) } =
             *addends;
         let halves = [transposed([a, b, c, d, e, f, g, h]), transposed([i, j, k, l, m, n, o, _mm512_setzero_si512()])];
@@ -44,7 +44,7 @@ impl Row {
     }
 
     /// Adds the rows of points whose `Z` is 1, such as every point is that was read from its encoding.
-    pub(super) fn of_points<'a>(layout: Layout, points: impl Iterator<Item = &'a EdwardsPoint>, rows: &mut Vec<Row>) {
+    pub(crate) fn of_points<'a>(layout: Layout, points: impl Iterator<Item = &'a EdwardsPoint>, rows: &mut Vec<Row>) {
         let mut points = points.peekable();
         while points.peek().is_some() {
             let mut limbs = [[[0; 8]; 5]; 3];
@@ -100,7 +100,7 @@ impl BucketSum {
 }
 
 /// Points to be summed up, each with its number.
-pub(super) struct Terms<'a> {
+pub(crate) struct Terms<'a> {
     rows: &'a [Row],
     /// The place of each term's row among `rows`.
     places: Vec<u32>,
@@ -110,17 +110,17 @@ pub(super) struct Terms<'a> {
 
 impl<'a> Terms<'a> {
     /// None yet. The first of `rows` is [`Row::IDENTITY`].
-    pub(super) fn of(rows: &'a [Row], capacity: usize) -> Terms<'a> {
+    pub(crate) fn of(rows: &'a [Row], capacity: usize) -> Terms<'a> {
         Terms { rows, places: Vec::with_capacity(capacity), numbers: Vec::with_capacity(capacity) }
     }
 
-    pub(super) fn push(&mut self, place: usize, number: [u8; 32]) {
+    pub(crate) fn push(&mut self, place: usize, number: [u8; 32]) {
         self.places.push(place as u32);
         self.numbers.push(number);
     }
 
     /// `Σ number·point`.
-    pub(super) fn sum(&self, layout: Layout) -> EdwardsPoint {
+    pub(crate) fn sum(&self, layout: Layout) -> EdwardsPoint {
         // SAFETY: where there is a layout, the processor has the features that the function is compiled for.
         unsafe { sum(layout, self) }
     }
@@ -357,8 +357,8 @@ fn points(layout: Layout, sums: &Sums) -> [EdwardsPoint; 8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signature::decompress::read_rows;
-    use crate::signature::layout;
+    use crate::decompress::read_rows;
+    use crate::layout;
     use curve25519_dalek::constants::EIGHT_TORSION;
     use curve25519_dalek::scalar::Scalar;
     use curve25519_dalek::traits::VartimeMultiscalarMul;

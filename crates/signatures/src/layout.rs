@@ -17,16 +17,16 @@ use super::lanes::{self, Limbs, ONE};
 
 /// The extended coordinates of a point.
 #[derive(Clone, Copy)]
-pub(super) struct Coordinates {
-    pub(super) x: Limbs,
-    pub(super) y: Limbs,
-    pub(super) z: Limbs,
-    pub(super) t: Limbs,
+pub(crate) struct Coordinates {
+    pub(crate) x: Limbs,
+    pub(crate) y: Limbs,
+    pub(crate) z: Limbs,
+    pub(crate) t: Limbs,
 }
 
 /// In which quarter of a point's memory each coordinate stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
     x: usize,
     y: usize,
     z: usize,
@@ -35,7 +35,7 @@ pub(super) struct Layout {
 
 /// How this build of curve25519-dalek lays points out, if that could be found and the processor can make use of it: where there
 /// is a layout, [`super::lanes`] may be used.
-pub(super) fn found() -> Option<Layout> {
+pub(crate) fn found() -> Option<Layout> {
     static FOUND: OnceLock<Option<Layout>> = OnceLock::new();
     *FOUND.get_or_init(find)
 }
@@ -70,7 +70,7 @@ impl Layout {
         (taken == [0, 1, 2, 3]).then_some(layout)
     }
 
-    pub(super) fn point(self, coordinates: &Coordinates) -> EdwardsPoint {
+    pub(crate) fn point(self, coordinates: &Coordinates) -> EdwardsPoint {
         let mut quarters = [[0; 5]; 4];
         quarters[self.x] = coordinates.x;
         quarters[self.y] = coordinates.y;
@@ -82,7 +82,7 @@ impl Layout {
         unsafe { std::mem::transmute_copy(&quarters) }
     }
 
-    pub(super) fn coordinates(self, point: &EdwardsPoint) -> Coordinates {
+    pub(crate) fn coordinates(self, point: &EdwardsPoint) -> Coordinates {
         let quarters = quarters(point);
         Coordinates { x: quarters[self.x], y: quarters[self.y], z: quarters[self.z], t: quarters[self.t] }
     }

@@ -136,11 +136,11 @@ impl DecompressedKey {
         self.public_key
     }
 
-    pub(super) fn public_key_bytes(&self) -> &[u8; 32] {
+    pub(crate) fn public_key_bytes(&self) -> &[u8; 32] {
         &self.public_key.0
     }
 
-    pub(super) fn point(&self) -> &EdwardsPoint {
+    pub(crate) fn point(&self) -> &EdwardsPoint {
         &self.point
     }
 }
