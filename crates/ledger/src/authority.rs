@@ -18,7 +18,7 @@ pub struct Authority {
 }
 
 /// The table. Reading is open to every member; see the services.
-pub const TABLE: [Authority; 33] = [
+pub const TABLE: [Authority; 35] = [
     row(Kind::Transfer, None, &[Role::Bank], true),
     row(Kind::Defund, None, &[Role::Bank], true),
     row(Kind::Fund, Some(Role::Bank), &[Role::Bank], true),
@@ -46,6 +46,8 @@ pub const TABLE: [Authority; 33] = [
     row(Kind::Refinance, Some(Role::Operator), &[Role::Operator], false),
     row(Kind::Pledge, Some(Role::Operator), &[Role::Operator], false),
     row(Kind::ReleaseCollateral, Some(Role::Operator), &[Role::Operator], false),
+    row(Kind::RealiseCollateral, Some(Role::Operator), &[Role::Operator], false),
+    row(Kind::WriteOffLoans, Some(Role::Operator), &[Role::Operator], false),
     row(Kind::DepositStatement, Some(Role::Bank), &[Role::Bank], true),
     row(Kind::Freeze, Some(Role::Court), &[Role::Court], false),
     row(Kind::Unfreeze, Some(Role::Court), &[Role::Court], false),

@@ -23,16 +23,20 @@ pub enum BankStatus {
     Suspended = 2,
     /// Nothing that the bank itself signs is accepted; its customers keep paying. Final.
     Resolved = 3,
+    /// No member any more: it has left with nothing on the ledger.
+    Dismissed = 4,
 }
 
 impl BankStatus {
-    pub const ALL: [BankStatus; 3] = [BankStatus::Active, BankStatus::Suspended, BankStatus::Resolved];
+    pub const ALL: [BankStatus; 4] =
+        [BankStatus::Active, BankStatus::Suspended, BankStatus::Resolved, BankStatus::Dismissed];
 
     pub fn name(self) -> &'static str {
         match self {
             BankStatus::Active => "active",
             BankStatus::Suspended => "suspended",
             BankStatus::Resolved => "resolved",
+            BankStatus::Dismissed => "dismissed",
         }
     }
 
@@ -82,7 +86,13 @@ pub struct BankPosition {
     pub collateral: Amount,
     /// Deposits of the bank's last signed statement.
     pub deposits_reported: Amount,
-    /// Reported deposits at the start of the maintenance period: the base of the requirement.
+    /// Whether the bank has given a statement since the maintenance period began.
+    pub has_reported: bool,
+    /// Sum, over the ended days of the maintenance period, of the deposits last reported.
+    pub reported_sum: u128,
+    /// The largest statement and base that the bank ever had.
+    pub highest_base: Amount,
+    /// The base of the requirement in the running maintenance period.
     pub requirement_base: Amount,
     /// Sum of the day-end reserves of the maintenance period so far.
     pub day_end_sum: u128,
@@ -97,6 +107,17 @@ impl BankPosition {
     /// Whether a loan of the bank is overdue.
     pub fn is_overdue(&self) -> bool {
         self.loans.iter().any(|loan| loan.overdue)
+    }
+
+    /// Takes an amount off the loans, the oldest first. The books are posted apart.
+    pub(crate) fn repay(&mut self, amount: Amount) {
+        let mut left = amount;
+        for loan in &mut self.loans {
+            let paid = loan.principal.min(left);
+            loan.principal = loan.principal.minus_or_zero(paid);
+            left = left.minus_or_zero(paid);
+        }
+        self.loans.retain(|loan| !loan.principal.is_zero());
     }
 }
 
@@ -151,6 +172,8 @@ impl Positions {
         for (bank, position) in &self.banks {
             out.u16(bank.0).u8(position.status as u8).u64(position.collateral.minor());
             out.u64(position.deposits_reported.minor()).u64(position.requirement_base.minor());
+            out.u8(u8::from(position.has_reported)).u64(position.highest_base.minor());
+            out.i128(position.reported_sum as i128);
             out.i128(position.day_end_sum as i128).i128(position.accrued_on_reserves).i128(position.accrued_on_deposit);
             out.u32(position.loans.len() as u32);
             for loan in &position.loans {
@@ -171,6 +194,8 @@ impl Positions {
             let status = BankStatus::decode(input)?;
             let mut amount = || input.u64().map(Amount::from_minor);
             let (collateral, deposits_reported, requirement_base) = (amount()?, amount()?, amount()?);
+            let (has_reported, highest_base) = (input.boolean()?, Amount::from_minor(input.u64()?));
+            let reported_sum = u128::try_from(input.i128()?).map_err(|_| input.wrong("a sum of deposits", 0))?;
             let day_end_sum = u128::try_from(input.i128()?).map_err(|_| input.wrong("a sum of reserves", 0))?;
             let (accrued_on_reserves, accrued_on_deposit) = (input.i128()?, input.i128()?);
             let loans = (0..input.u32()?).map(|_| Loan::decode(input)).collect::<Result<_, _>>()?;
@@ -178,6 +203,9 @@ impl Positions {
                 status,
                 collateral,
                 deposits_reported,
+                has_reported,
+                reported_sum,
+                highest_base,
                 requirement_base,
                 day_end_sum,
                 loans,

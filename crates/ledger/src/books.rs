@@ -41,10 +41,12 @@ pub enum Income {
     InterestOnLoans,
     Penalties,
     Securities,
+    /// What resolved banks owed and did not pay.
+    LoanLosses,
 }
 
 impl Income {
-    pub const ALL: [Income; 10] = [
+    pub const ALL: [Income; 11] = [
         Income::InterestOnWallets,
         Income::Demurrage,
         Income::Fees,
@@ -55,6 +57,7 @@ impl Income {
         Income::InterestOnLoans,
         Income::Penalties,
         Income::Securities,
+        Income::LoanLosses,
     ];
 
     pub fn name(self) -> &'static str {
@@ -69,6 +72,7 @@ impl Income {
             Income::InterestOnLoans => "interest_on_loans",
             Income::Penalties => "penalties",
             Income::Securities => "securities",
+            Income::LoanLosses => "loan_losses",
         }
     }
 }

@@ -86,6 +86,8 @@ pub enum GenesisError {
     MemberName { role: Role, id: u16 },
     #[error("the signing key of {role} {id} cannot be used: {reason}")]
     MemberKey { role: Role, id: u16, reason: String },
+    #[error("two members in one role share a signing key, {role} {id} is the second")]
+    SigningKeyTwice { role: Role, id: u16 },
     #[error("two members share a node key, {role} {id} is the second")]
     NodeKeyTwice { role: Role, id: u16 },
     #[error("a bank's number must be 1 to 65535, found 0, which is the central bank's")]
@@ -145,7 +147,7 @@ impl Genesis {
 
     fn validate_members(&self) -> Result<(), GenesisError> {
         let mut seen = BTreeSet::new();
-        let mut node_keys = BTreeSet::new();
+        let (mut node_keys, mut signing_keys) = (BTreeSet::new(), BTreeSet::new());
         let mut count: BTreeMap<Role, usize> = BTreeMap::new();
         for Member { role, id, name, signing_key, node_key } in &self.members {
             let (role, id) = (*role, id.0);
@@ -163,6 +165,9 @@ impl Genesis {
                 id,
                 reason: error.to_string(),
             })?;
+            if !signing_keys.insert((role, *signing_key)) {
+                return Err(GenesisError::SigningKeyTwice { role, id });
+            }
             if node_key.is_some_and(|key| !node_keys.insert(key)) {
                 return Err(GenesisError::NodeKeyTwice { role, id });
             }

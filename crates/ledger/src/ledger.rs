@@ -174,7 +174,7 @@ impl Ledger {
                 supply: SupplyTerms::default(),
             },
             tip_hash: [0; 32],
-            members: Members::new(genesis.threshold),
+            members: Members::new(genesis.threshold, genesis.header_signatures),
             policy: PolicyVersions::new(genesis.policy.clone(), genesis.created_at),
             proposals: GovernanceProposals::default(),
             books: genesis.books.clone(),
@@ -344,6 +344,15 @@ impl Ledger {
     /// Whether enough members approve of a proposal now.
     pub fn approved(&self, number: u64) -> bool {
         self.proposals.get(number).is_some_and(|proposed| self.is_approved(proposed))
+    }
+
+    /// Whether a bank has nothing left on the ledger that its dismissal would strand: no open wallet, no money of its own,
+    /// no loan.
+    pub(crate) fn may_leave(&self, bank: BankId) -> bool {
+        let books = self.books.bank(bank);
+        let treasury = self.account(AccountId::treasury(bank)).map_or(0, Account::posted);
+        let sums = [books.reserves, books.loans, books.deposit_facility];
+        sums.iter().all(|sum| sum.is_zero()) && treasury == 0 && !self.wallets_of(bank).any(|(_, wallet)| wallet.open)
     }
 
     /// When the ledger itself next has something to do: a block is due then even without commands.

@@ -118,16 +118,17 @@ pub struct Seat {
     pub window: WideWindow,
 }
 
-/// All members and the committee's threshold.
+/// All members, the committee's threshold, and how many nodes sign a header.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Members {
     seats: BTreeMap<(Role, MemberId), Seat>,
     threshold: u16,
+    header_signatures: u16,
 }
 
 impl Members {
-    pub(crate) fn new(threshold: u16) -> Self {
-        Members { seats: BTreeMap::new(), threshold }
+    pub(crate) fn new(threshold: u16, header_signatures: u16) -> Self {
+        Members { seats: BTreeMap::new(), threshold, header_signatures }
     }
 
     /// The seat of an active member.
@@ -165,6 +166,29 @@ impl Members {
         self.threshold = threshold;
     }
 
+    /// How many of the central bank's nodes must have signed a header for it to count.
+    pub fn header_signatures(&self) -> u16 {
+        self.header_signatures
+    }
+
+    pub(crate) fn set_header_signatures(&mut self, count: u16) {
+        self.header_signatures = count;
+    }
+
+    /// Whether no other active member in the role signs with this key: two nodes with one key would count as two
+    /// signatures of a header, two seats as two votes.
+    pub(crate) fn may_sign_with(&self, role: Role, id: MemberId, signing_key: &PublicKey) -> bool {
+        let mut others = self.seats.values().filter(|seat| seat.active && seat.member.id != id);
+        !others.any(|seat| seat.member.role == role && seat.member.signing_key == *signing_key)
+    }
+
+    /// The members to try changes on, without the sequence numbers that they have used.
+    pub(crate) fn trial(&self) -> Members {
+        let seat = |seat: &Seat| Seat { window: WideWindow::default(), member: seat.member.clone(), ..*seat };
+        let seats = self.seats.iter().map(|(key, found)| (*key, seat(found))).collect();
+        Members { seats, ..*self }
+    }
+
     /// The active member whose TLS certificate carries `node_key`.
     pub fn by_node_key(&self, node_key: &PublicKey) -> Option<&Seat> {
         self.seats.values().find(|seat| seat.active && seat.member.node_key.as_ref() == Some(node_key))
@@ -176,7 +200,7 @@ impl Members {
     }
 
     pub(crate) fn encode(&self, out: &mut Writer) {
-        out.u16(self.threshold).u32(self.seats.len() as u32);
+        out.u16(self.threshold).u16(self.header_signatures).u32(self.seats.len() as u32);
         for seat in self.seats.values() {
             seat.member.encode(out);
             out.u32(seat.key_version).u8(u8::from(seat.active));
@@ -185,7 +209,8 @@ impl Members {
     }
 
     pub(crate) fn decode(input: &mut Reader<'_>) -> Result<Members, DecodeError> {
-        let mut members = Members::new(input.u16()?);
+        let (threshold, header_signatures) = (input.u16()?, input.u16()?);
+        let mut members = Members::new(threshold, header_signatures);
         for _ in 0..input.u32()? {
             let member = Member::decode(input)?;
             let (key_version, active) = (input.u32()?, input.boolean()?);

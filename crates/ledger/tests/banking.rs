@@ -6,7 +6,7 @@ mod model;
 
 use cbdc_ledger::amount::RatePpm;
 use cbdc_ledger::bank_position::{BankPosition, BankStatus, Loan};
-use cbdc_ledger::books::{BankBooks, BookAccount};
+use cbdc_ledger::books::{BankBooks, BookAccount, Income};
 use cbdc_ledger::command::{GovernanceAction, Operation, OperationKind};
 use cbdc_ledger::genesis::DayCount;
 use cbdc_ledger::member::Role;
@@ -794,4 +794,82 @@ fn blocks_come_through_to_the_end_of_time() {
     let refusal = network.settle(network.refinance(1, 1, 0, today));
     assert_eq!(refusal.reason, Reason::MaturityPast);
     network.block(&[]);
+}
+
+// The base of the reserve requirement.
+
+#[test]
+fn a_statement_just_before_the_period_does_not_lower_the_requirement() {
+    let mut network = with_periods();
+    // The last day of the first period: bank 1 says that it has nothing.
+    network.sleep(3);
+    network.must_settle(network.statement(1, 0));
+    network.sleep(1);
+    // Three day ends with 915,000 and one with nothing.
+    assert_eq!(network.position(1).requirement_base, amount(686_250));
+    assert_eq!(network.position(2).requirement_base, amount(365_150));
+    // Bank 3 never said anything: it pays on the highest statement of all.
+    assert_eq!(network.position(3).requirement_base, amount(915_000));
+    // In silence a bank pays on the most that it ever stated.
+    network.sleep(4);
+    assert_eq!(network.position(1).requirement_base, amount(915_000));
+    assert_eq!(network.position(2).requirement_base, amount(365_150));
+}
+
+// Loans of resolved banks.
+
+#[test]
+fn what_a_resolved_bank_owes_is_repaid_realised_and_written_off_and_earns_nothing() {
+    let mut network = with_collateral();
+    network.must_settle(network.operation(OperationKind::Lend, 1, 80_000));
+    network.leave_reserves(1, 30_000);
+    let write_off = |network: &Network, minor| network.operation(OperationKind::WriteOffLoans, 1, minor);
+    assert_eq!(network.settle(write_off(&network, 1)), refused(Reason::BankNotResolved, 0, 0));
+    network.enact(vec![GovernanceAction::BankStatus { bank: BankId(1), status: BankStatus::Resolved }]);
+    assert_eq!(network.settle(write_off(&network, 1)), refused(Reason::RecoverableFirst, 130_000, 1));
+
+    // Its reserves repay at the day's end; nothing accrues, on that day or any later one.
+    network.sleep(1);
+    assert_eq!((network.reserves(1), network.bank(1).loans), (0, amount(50_000)));
+    network.sleep(300);
+    assert_eq!(network.bank(1).loans, amount(50_000));
+    assert_eq!(network.ledger.books().income(Income::InterestOnLoans), 0);
+
+    let realise = network.operation(OperationKind::RealiseCollateral, 1, 50_001);
+    assert_eq!(network.settle(realise), refused(Reason::InsufficientFunds, 50_000, 50_001));
+    let entries = network.entries(|network| {
+        network.must_settle(network.operation(OperationKind::RealiseCollateral, 1, 30_000));
+    });
+    assert_eq!(entries, [(BookAccount::Securities, 30_000), (BookAccount::Loans(BankId(1)), -30_000)]);
+    assert_eq!(network.settle(write_off(&network, 1)), refused(Reason::RecoverableFirst, 70_000, 1));
+    assert_eq!(network.position(1).loans.len(), 1);
+}
+
+#[test]
+fn a_loss_is_taken_when_nothing_is_left_to_recover() {
+    let mut network = with_collateral();
+    network.must_settle(network.operation(OperationKind::Lend, 1, 80_000));
+    // What it lacks at the end of the day is rolled over with the penalty interest of three years; then it is resolved.
+    network.leave_reserves(1, 0);
+    network.sleep(3 * 365);
+    network.enact(vec![GovernanceAction::BankStatus { bank: BankId(1), status: BankStatus::Resolved }]);
+    network.must_settle(network.operation(OperationKind::RealiseCollateral, 1, 90_000));
+    let owed = network.bank(1).loans.minor();
+    let above = network.operation(OperationKind::RealiseCollateral, 1, 10_001);
+    assert_eq!(network.settle(above), refused(Reason::InsufficientFunds, 10_000, 10_001));
+    if owed > 10_000 {
+        network.must_settle(network.operation(OperationKind::RealiseCollateral, 1, 10_000));
+        let left = owed - 10_000;
+        let entries = network.entries(|network| {
+            network.must_settle(network.operation(OperationKind::WriteOffLoans, 1, left));
+        });
+        assert_eq!(
+            entries,
+            [(BookAccount::Loans(BankId(1)), -i128::from(left)), (BookAccount::Equity, -i128::from(left))]
+        );
+        assert_eq!(network.ledger.books().income(Income::LoanLosses), -i128::from(left));
+        assert!(network.position(1).loans.is_empty());
+    } else {
+        panic!("expected a debt above the collateral, found {owed}");
+    }
 }

@@ -13,7 +13,7 @@ use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::block::command_leaf;
 use cbdc_ledger::checkpoint::Loader;
 use cbdc_ledger::command::{
-    Ballot, Certificate, CloseWallet, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL, FreezeKind,
+    Ballot, Certificate, Choice, CloseWallet, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL, FreezeKind,
     FreezeOrder, GovernanceAction, GovernanceProposal, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, LinkBank,
     OpenWallet, Operation, OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, ReleaseHold, ReleaseKind,
     ReplaceKey, ReservesTransfer, ReverseWaterfall, SeizeOrder,
@@ -390,6 +390,7 @@ fn actions() -> impl Strategy<Value = GovernanceAction> {
         }),
         (roles(), any::<u16>()).prop_map(|(role, id)| GovernanceAction::DismissMember { role, id: MemberId(id) }),
         any::<u16>().prop_map(GovernanceAction::Threshold),
+        any::<u16>().prop_map(GovernanceAction::HeaderSignatures),
         (class(), limits())
             .prop_map(|(class, limit)| GovernanceAction::Policy(PolicyChange::MonthLimit { class, limit })),
         rule_changes().prop_map(GovernanceAction::Policy),
@@ -449,9 +450,10 @@ fn any_command() -> impl Strategy<Value = Command> {
             let (effective_at, expires_at) = (Timestamp(effective_at), Timestamp(expires_at));
             signed(GovernanceProposal { head, member: MemberId(member), effective_at, expires_at, actions }, signature)
         });
-    let votes = (heads(), any::<(u16, bool, u64)>(), signatures()).prop_map(
-        |(head, (member, approve, proposal), signature)| {
-            signed(Ballot { head, member: MemberId(member), approve, proposal }, signature)
+    let choices = prop::sample::select(vec![Choice::Reject, Choice::Approve, Choice::Withdraw]);
+    let votes = (heads(), any::<(u16, u64)>(), choices, signatures()).prop_map(
+        |(head, (member, proposal), choice, signature)| {
+            signed(Ballot { head, member: MemberId(member), choice, proposal }, signature)
         },
     );
     prop_oneof![

@@ -88,6 +88,39 @@ fn no_way_of_being_paid_at_several_banks_at_once_leads_above_the_holding_limit()
 }
 
 #[test]
+fn topping_up_ones_own_other_wallet_keeps_to_the_holding_limit() {
+    let mut attack = Attack::new();
+    let change = PolicyChange::HoldingLimit { class: Class::HOUSEHOLD, limit: Some(amount(LIMIT)) };
+    attack.network.enact(vec![policy(change)]);
+    let own = attack.own.clone();
+    attack.network.fund(own[0], 400);
+    attack.network.must_settle(attack.network.link(own[0], 1));
+    // 400 of it moves, 601 would come from bank 1: together one above the limit, all or nothing.
+    let above = attack.network.reverse_waterfall(1, 1_000, attack.network.transfer(own[0], own[1], 1_001));
+    assert_eq!(attack.network.settle(above), Outcome::refused(Reason::HoldingLimit, LIMIT, 601));
+    assert_eq!((attack.held(), attack.network.available(own[0])), (400, 400));
+    let exact = attack.network.reverse_waterfall(1, 1_000, attack.network.transfer(own[0], own[1], 1_000));
+    assert_eq!(attack.network.settle(exact), Outcome::paid(0, 600));
+    assert_eq!(attack.held(), LIMIT);
+    // What adds nothing is never refused.
+    attack.network.must_settle(attack.network.transfer(own[1], own[2], 1_000));
+}
+
+#[test]
+fn a_refusal_for_the_holding_limit_is_the_same_whatever_the_payee_holds() {
+    let refusals = [0, 900].map(|held| {
+        let mut attack = Attack::new();
+        let change = PolicyChange::HoldingLimit { class: Class::HOUSEHOLD, limit: Some(amount(LIMIT)) };
+        attack.network.enact(vec![policy(change)]);
+        if held > 0 {
+            attack.network.fund(attack.own[2], held);
+        }
+        attack.network.settle(attack.network.transfer(attack.friends[0], attack.own[0], 1_500))
+    });
+    assert_eq!(refusals, [Outcome::refused(Reason::HoldingLimit, LIMIT, 1_500); 2]);
+}
+
+#[test]
 fn a_person_above_a_lowered_limit_spends_from_every_bank_and_receives_at_none() {
     let mut attack = Attack::new();
     let (own, friends) = (attack.own.clone(), attack.friends.clone());

@@ -62,7 +62,9 @@ impl Both {
         }
         let bytes = proposal(Timestamp(time), &commands);
         let untouched = (commands.len() == 1).then(|| View::of(&self.ledger));
+        let limits_before = Holdings::of(&self.ledger);
         let block = self.ledger.apply(&VerifiedProposal::from_own_log(&bytes).unwrap());
+        limits_before.check_limits_after(&self.ledger, &commands, &block);
         self.directory.follow(&self.ledger, &block.changes);
         compare_outcomes(&commands, &block, &expected);
         compare(&mut self.ledger, &self.model, &block, &before);
@@ -76,6 +78,47 @@ impl Both {
             assert!(uses_number || block.changes.accounts.is_empty(), "I6: {} used a number", expected[0]);
         }
         (bytes, block)
+    }
+}
+
+/// What each person holds over all wallets at all banks, summed up anew: no running sum of the ledger's, no rule of the
+/// model's.
+struct Holdings {
+    persons: std::collections::BTreeMap<cbdc_ledger::HolderId, (cbdc_ledger::Class, i128)>,
+    interest: u64,
+    policy_version: u32,
+}
+
+impl Holdings {
+    fn of(ledger: &Ledger) -> Holdings {
+        let mut persons = std::collections::BTreeMap::new();
+        for (id, wallet) in ledger.banks().flat_map(|bank| ledger.wallets_of(bank)) {
+            let person = ledger.holder_of(id).unwrap();
+            persons.entry(person.id).or_insert((person.class, 0)).1 += wallet.own();
+        }
+        let policy_version = ledger.policy().in_force().version;
+        Holdings { persons, interest: ledger.supply().interest.minor(), policy_version }
+    }
+
+    /// Nobody is above their limit after the block who was not before, but for interest and what a court's order paid.
+    fn check_limits_after(&self, ledger: &Ledger, commands: &[Command], block: &Block) {
+        let after = Holdings::of(ledger);
+        if after.policy_version != self.policy_version {
+            return;
+        }
+        let seized = |(command, outcome): (&Command, &Outcome)| match command {
+            Command::Seize(_) if outcome.is_settled() => i128::from(outcome.amount),
+            _ => 0,
+        };
+        let seized: i128 = commands.iter().zip(&block.outcomes).map(seized).sum();
+        let exempt = i128::from(after.interest - self.interest) + seized;
+        for (person, (class, sum)) in &after.persons {
+            let Some(limit) = ledger.parameters().class(*class).holding_limit else { continue };
+            let before = self.persons.get(person).map_or(0, |(_, sum)| *sum);
+            let most = before.max(i128::from(limit.minor())) + exempt;
+            let is_reclassified = self.persons.get(person).is_some_and(|(before, _)| before != class);
+            assert!(is_reclassified || *sum <= most, "{person} holds {sum} above a limit of {limit}, before {before}");
+        }
     }
 }
 

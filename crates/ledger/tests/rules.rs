@@ -2,10 +2,11 @@
 
 mod model;
 
+use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::books::BookAccount;
-use cbdc_ledger::command::{FreezeKind, GovernanceAction, Head, IssuanceKind};
+use cbdc_ledger::command::{Ballot, Choice, FreezeKind, GovernanceAction, GovernanceProposal, Head, IssuanceKind};
 use cbdc_ledger::directory::KeyDirectory;
-use cbdc_ledger::member::Role;
+use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::policy::{PolicyChange, ProposalStatus};
 use cbdc_ledger::{AccountId, BankId, Class, Command, Genesis, MemberId, Outcome, Reason, Timestamp, VerifiedProposal};
 use model::network::{
@@ -389,6 +390,19 @@ fn a_replaced_key_signs_no_more_and_never_opens_again_at_its_bank() {
 }
 
 #[test]
+fn the_designated_wallet_closes_after_the_holder_has_designated_another() {
+    let mut network = Network::build(|_| {});
+    let first = network.open(1, "alice", Class::HOUSEHOLD);
+    let second = network.open(2, "alice", Class::HOUSEHOLD);
+    assert_eq!(network.settle(network.closing(first)), refused(Reason::DesignatedWallet, 0, 0));
+    network.must_settle(network.designation(second));
+    network.must_settle(network.closing(first));
+    assert!(network.ledger.account(second).unwrap().has_allowance);
+    // The last one closes, and with it nothing is left that could have the allowance.
+    network.must_settle(network.closing(second));
+}
+
+#[test]
 fn only_an_empty_wallet_without_a_lien_is_closed() {
     let (mut network, alice, bob) = alice_and_bob();
     assert_eq!(network.settle(network.closing(alice)), refused(Reason::BalanceNotZero, 0, 1_000));
@@ -502,14 +516,35 @@ fn an_admitted_bank_has_a_treasury_and_may_act_at_once() {
 }
 
 #[test]
-fn a_dismissed_bank_does_nothing_while_its_customers_keep_paying() {
-    let (mut network, alice, bob) = alice_and_bob();
+fn a_bank_is_dismissed_only_when_nothing_of_it_is_left_on_the_ledger() {
+    let mut network = Network::build(|_| {});
+    let alice = network.open(1, "alice", Class::HOUSEHOLD);
+    let dismiss = |network: &Network| {
+        network.proposal(vec![GovernanceAction::DismissMember { role: Role::Bank, id: MemberId(1) }])
+    };
+    let refusal = refused(Reason::ActionUnacceptable, 0, 0);
+    // A wallet and reserves; then reserves alone.
+    assert_eq!(network.settle(dismiss(&network)), refusal);
+    network.must_settle(network.closing(alice));
+    assert_eq!(network.settle(dismiss(&network)), refusal);
+    let reserves = network.ledger.books().bank(BankId(1)).reserves.minor();
+    network.must_settle(network.reserves_transfer(1, 2, reserves));
+
+    // A wallet that is opened between the vote and the effective time makes the proposal void.
+    let mut late = dismiss(&network);
+    late.effective_at = network.now.plus_ms(HOUR_MS);
+    let number = network.must_settle(late);
+    network.must_settle(network.ballot(1, true, number));
+    let bob = network.open(1, "bob", Class::HOUSEHOLD);
+    network.wait(HOUR_MS);
+    network.block(&[]);
+    assert_eq!(status(&network, number), ProposalStatus::Void);
+
+    network.must_settle(network.closing(bob));
     network.enact(vec![GovernanceAction::DismissMember { role: Role::Bank, id: MemberId(1) }]);
+    assert_eq!(network.ledger.positions().status(BankId(1)), Some(BankStatus::Dismissed));
     assert_eq!(network.settle(network.opening(1, "carol", Class::HOUSEHOLD)), refused(Reason::UnknownMember, 0, 0));
     assert_eq!(network.settle(network.issuance(IssuanceKind::Issue, 1, 1)), refused(Reason::UnknownMember, 0, 0));
-    assert_eq!(network.settle(network.defunding(alice, 1)), refused(Reason::BankNotActive, 0, 0));
-    network.must_settle(network.transfer(alice, bob, 300));
-    network.must_settle(network.transfer(bob, alice, 100));
 }
 
 #[test]
@@ -564,16 +599,99 @@ fn the_committee_cannot_vote_the_network_out_of_action() {
     network.must_settle(network.proposal(vec![GovernanceAction::AdmitMember(member(Role::Bank, 9)), quota(9)]));
 }
 
+fn proposal_of(network: &Network, seat: u16, actions: Vec<GovernanceAction>) -> GovernanceProposal {
+    GovernanceProposal {
+        head: network.member_head(Role::Committee, seat),
+        member: MemberId(seat),
+        ..network.proposal(actions)
+    }
+}
+
 #[test]
-fn so_many_proposals_may_be_open_and_no_more() {
-    let mut network = Network::build(|_| {});
-    (0..64).for_each(|_| {
-        network.must_settle(network.proposal(vec![holding_limit(1)]));
+fn a_seat_has_few_proposals_open_and_places_are_kept_for_its_dismissal() {
+    let mut network = Network::build(|genesis| {
+        genesis.members.extend((3..10).map(|seat| member(Role::Committee, seat)));
     });
+    for _ in 0..8 {
+        network.must_settle(proposal_of(&network, 2, vec![holding_limit(1)]));
+    }
+    let ninth = proposal_of(&network, 2, vec![holding_limit(1)]);
+    assert_eq!(network.settle(ninth), refused(Reason::TooManyProposals, 8, 9));
+    // Seats 2 to 9 fill the list together; seat 0 can still have one of them dismissed, which empties its places.
+    for seat in 3..10 {
+        (0..8).for_each(|_| drop(network.must_settle(proposal_of(&network, seat, vec![holding_limit(1)]))));
+    }
     assert_eq!(network.settle(network.proposal(vec![holding_limit(1)])), refused(Reason::TooManyProposals, 64, 65));
-    network.wait(DAY_MS);
-    assert_eq!(network.block(&[]).changes.proposals_closed.len(), 64);
+    let dismissal = GovernanceAction::DismissMember { role: Role::Committee, id: MemberId(2) };
+    let number = network.must_settle(network.proposal(vec![dismissal]));
+    network.must_settle(network.ballot(1, true, number));
+    assert_eq!(network.block(&[]).changes.proposals_closed.len(), 1 + 8);
+    assert_eq!(status(&network, 1), ProposalStatus::Void);
     network.must_settle(network.proposal(vec![holding_limit(1)]));
+}
+
+#[test]
+fn a_proposal_that_cannot_be_approved_any_more_is_rejected_and_its_proposer_may_withdraw_it() {
+    let mut network = Network::build(|_| {});
+    let number = network.must_settle(network.proposal(vec![holding_limit(1)]));
+    network.must_settle(network.ballot(1, false, number));
+    assert_eq!(status(&network, number), ProposalStatus::Open, "seat 2 may still approve it");
+    network.must_settle(network.ballot(2, false, number));
+    assert_eq!(status(&network, number), ProposalStatus::Rejected);
+    assert_eq!(network.settle(network.ballot(1, true, number)), refused(Reason::ProposalClosed, 0, 0));
+
+    let number = network.must_settle(network.proposal(vec![holding_limit(1)]));
+    let withdraw = |seat| Ballot { choice: Choice::Withdraw, ..network.ballot(seat, true, number) };
+    let (by_another, by_proposer) = (withdraw(1), withdraw(0));
+    assert_eq!(network.settle(by_another), refused(Reason::NotTheProposer, 0, 0));
+    network.must_settle(by_proposer);
+    assert_eq!(status(&network, number), ProposalStatus::Withdrawn);
+}
+
+#[test]
+fn a_proposal_takes_effect_and_expires_within_a_year() {
+    let mut network = Network::build(|_| {});
+    let latest = network.now.plus_ms(366 * DAY_MS);
+    for (effective_at, expires_at, found) in [
+        (network.now, Timestamp(latest.0 + 1), latest.0 + 1),
+        (Timestamp(latest.0 + 1), Timestamp(latest.0 + 2), latest.0 + 1),
+        (Timestamp(u64::MAX), Timestamp(u64::MAX), u64::MAX),
+    ] {
+        let mut proposal = network.proposal(vec![holding_limit(1)]);
+        (proposal.effective_at, proposal.expires_at) = (effective_at, expires_at);
+        assert_eq!(network.settle(proposal), refused(Reason::ValidityTooLong, latest.0, found));
+    }
+    let mut proposal = network.proposal(vec![holding_limit(1)]);
+    (proposal.effective_at, proposal.expires_at) = (latest, latest);
+    network.must_settle(proposal);
+}
+
+#[test]
+fn no_two_nodes_sign_with_one_key_and_more_may_have_to_sign_a_header() {
+    let mut network = Network::build(|_| {});
+    let second = GovernanceAction::AdmitMember(member(Role::CentralBank, 1));
+    let twin = GovernanceAction::AdmitMember(Member {
+        signing_key: member(Role::CentralBank, 0).signing_key,
+        ..member(Role::CentralBank, 1)
+    });
+    let same_key = GovernanceAction::ReplaceKeys {
+        role: Role::CentralBank,
+        id: MemberId(1),
+        signing_key: member(Role::CentralBank, 0).signing_key,
+        node_key: None,
+    };
+    let two = GovernanceAction::HeaderSignatures(2);
+    for (actions, place) in [
+        (vec![twin], 0),
+        (vec![second.clone(), same_key], 1),
+        (vec![two.clone()], 0),
+        (vec![GovernanceAction::HeaderSignatures(0)], 0),
+    ] {
+        let outcome = network.settle(network.proposal(actions));
+        assert_eq!(outcome, refused(Reason::ActionUnacceptable, 0, place));
+    }
+    network.enact(vec![second, two]);
+    assert_eq!(network.ledger.members().header_signatures(), 2);
 }
 
 #[test]

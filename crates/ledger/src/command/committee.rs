@@ -31,12 +31,24 @@ pub struct GovernanceProposal {
     pub actions: Vec<GovernanceAction>,
 }
 
-/// A vote: member (2), approve (1), reserved (5), proposal's number (8). 40 bytes in all. A later vote replaces an earlier one.
+/// What a committee member says to a proposal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Choice {
+    /// A vote against it.
+    Reject = 0,
+    /// A vote for it.
+    Approve = 1,
+    /// The proposer takes it back.
+    Withdraw = 2,
+}
+
+/// A vote: member (2), choice (1), reserved (5), proposal's number (8). 40 bytes in all. A later vote replaces an earlier one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ballot {
     pub head: Head,
     pub member: MemberId,
-    pub approve: bool,
+    pub choice: Choice,
     pub proposal: u64,
 }
 
@@ -53,6 +65,8 @@ pub enum GovernanceAction {
     DismissMember { role: Role, id: MemberId },
     /// How many committee members must approve.
     Threshold(u16),
+    /// How many of the central bank's nodes must have signed a header.
+    HeaderSignatures(u16),
     /// Money for a cohort: unbacked issuance, or targeted and bound to a purpose.
     Grant(Grant),
     /// A bank is suspended, resolved, or active again.
@@ -80,6 +94,9 @@ impl GovernanceAction {
             GovernanceAction::Threshold(threshold) => {
                 out.u8(5).u16(*threshold);
             }
+            GovernanceAction::HeaderSignatures(count) => {
+                out.u8(8).u16(*count);
+            }
             GovernanceAction::Grant(grant) => {
                 out.u8(6);
                 grant.encode(out);
@@ -102,6 +119,7 @@ impl GovernanceAction {
             },
             4 => GovernanceAction::DismissMember { role: Role::decode(input)?, id: MemberId(input.u16()?) },
             5 => GovernanceAction::Threshold(input.u16()?),
+            8 => GovernanceAction::HeaderSignatures(input.u16()?),
             6 => GovernanceAction::Grant(Grant::decode(input)?),
             7 => GovernanceAction::BankStatus { bank: BankId(input.u16()?), status: BankStatus::decode(input)? },
             other => return Err(input.wrong("a known action", u64::from(other))),
@@ -240,13 +258,18 @@ impl Record for Ballot {
     }
 
     fn encode_fields(&self, out: &mut Writer) {
-        out.u16(self.member.0).u8(u8::from(self.approve)).reserved(5).u64(self.proposal);
+        out.u16(self.member.0).u8(self.choice as u8).reserved(5).u64(self.proposal);
     }
 
     fn decode_fields(_: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let member = MemberId(input.u16()?);
-        let approve = input.boolean()?;
+        let choice = match input.u8()? {
+            0 => Choice::Reject,
+            1 => Choice::Approve,
+            2 => Choice::Withdraw,
+            other => return Err(input.wrong("0 (reject), 1 (approve) or 2 (withdraw)", u64::from(other))),
+        };
         input.reserved(5)?;
-        Ok(Ballot { head, member, approve, proposal: input.u64()? })
+        Ok(Ballot { head, member, choice, proposal: input.u64()? })
     }
 }

@@ -39,7 +39,7 @@ use crate::member::Role;
 use crate::time::Timestamp;
 use cbdc_signatures::{Signature, SigningKey};
 
-pub use committee::{Ballot, GovernanceAction, GovernanceProposal};
+pub use committee::{Ballot, Choice, GovernanceAction, GovernanceProposal};
 pub use hold::{PlaceHold, ReleaseHold, ReleaseKind};
 pub use holder::{DesignateWallet, LinkBank, Reclassify};
 pub use issuance::{IssuanceKind, IssuanceOrder, IssuanceRequest, ReservesTransfer};
@@ -93,15 +93,17 @@ pub enum Kind {
     Pledge = 44,
     ReleaseCollateral = 45,
     DepositStatement = 46,
+    RealiseCollateral = 47,
     Freeze = 48,
     Unfreeze = 49,
     Seize = 50,
+    WriteOffLoans = 51,
     Propose = 64,
     Vote = 65,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 33] = [
+    pub const ALL: [Kind; 35] = [
         Kind::Transfer,
         Kind::Defund,
         Kind::Fund,
@@ -129,6 +131,8 @@ impl Kind {
         Kind::Refinance,
         Kind::Pledge,
         Kind::ReleaseCollateral,
+        Kind::RealiseCollateral,
+        Kind::WriteOffLoans,
         Kind::DepositStatement,
         Kind::Freeze,
         Kind::Unfreeze,
@@ -175,6 +179,8 @@ impl Kind {
             Kind::Refinance => "refinance",
             Kind::Pledge => "pledge",
             Kind::ReleaseCollateral => "release-collateral",
+            Kind::RealiseCollateral => "realise-collateral",
+            Kind::WriteOffLoans => "write-off-loans",
             Kind::DepositStatement => "deposit-statement",
             Kind::Freeze => "freeze",
             Kind::Unfreeze => "unfreeze",
@@ -493,7 +499,9 @@ impl Command {
             | Kind::Lend
             | Kind::Refinance
             | Kind::Pledge
-            | Kind::ReleaseCollateral => Command::Operation(Signed::decode(kind, head, input)?),
+            | Kind::ReleaseCollateral
+            | Kind::RealiseCollateral
+            | Kind::WriteOffLoans => Command::Operation(Signed::decode(kind, head, input)?),
         })
     }
 

@@ -32,10 +32,14 @@ pub enum OperationKind {
     Pledge,
     /// Gives pledged collateral back.
     ReleaseCollateral,
+    /// Takes a resolved bank's collateral over at market value: Dr securities, Cr loans.
+    RealiseCollateral,
+    /// Writes off what a resolved bank, without reserves and collateral, owes: Dr equity, Cr loans.
+    WriteOffLoans,
 }
 
 impl OperationKind {
-    pub const ALL: [OperationKind; 11] = [
+    pub const ALL: [OperationKind; 13] = [
         OperationKind::WithdrawBanknotes,
         OperationKind::DepositBanknotes,
         OperationKind::CollectForGovernment,
@@ -47,6 +51,8 @@ impl OperationKind {
         OperationKind::Refinance,
         OperationKind::Pledge,
         OperationKind::ReleaseCollateral,
+        OperationKind::RealiseCollateral,
+        OperationKind::WriteOffLoans,
     ];
 
     pub fn kind(self) -> Kind {
@@ -62,11 +68,18 @@ impl OperationKind {
             OperationKind::Refinance => Kind::Refinance,
             OperationKind::Pledge => Kind::Pledge,
             OperationKind::ReleaseCollateral => Kind::ReleaseCollateral,
+            OperationKind::RealiseCollateral => Kind::RealiseCollateral,
+            OperationKind::WriteOffLoans => Kind::WriteOffLoans,
         }
     }
 
     pub fn of(kind: Kind) -> Option<OperationKind> {
         OperationKind::ALL.into_iter().find(|operation| operation.kind() == kind)
+    }
+
+    /// Whether it works off what a resolved bank owes; every other operation is for banks that are not resolved.
+    pub fn is_resolution(self) -> bool {
+        matches!(self, OperationKind::RealiseCollateral | OperationKind::WriteOffLoans)
     }
 
     fn is_market_operation(self) -> bool {
@@ -91,8 +104,8 @@ pub struct Operation {
     pub matures: LedgerDay,
 }
 
-/// The bank's statement of its customers' deposits: bank (2), reserved (6), deposits (8). 40 bytes in all. The last one
-/// given when a maintenance period begins is the base of the period's requirement.
+/// The bank's statement of its customers' deposits: bank (2), reserved (6), deposits (8). 40 bytes in all. The average of
+/// the statements in force at the ends of a maintenance period's days is the base of the next period's requirement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DepositStatement {
     pub head: Head,

@@ -1,10 +1,15 @@
-//! Proposals under vote: from propose to enacted, expired or void.
+//! Proposals under vote: from propose to enacted, rejected, withdrawn, expired or void.
 //!
-//! 1. A committee member proposes actions; that is also the member's vote for them.
-//! 2. Members vote; a later vote of the same member replaces the earlier one.
+//! 1. A committee member proposes actions; that is also the member's vote for them. Both dates of a proposal lie within
+//!    [`HORIZON_MS_MAX`]. A seat has at most [`OPEN_OF_SEAT_MAX`] open proposals, the committee [`OPEN_MAX`]; beside these,
+//!    [`RESERVED_OF_SEAT`] and [`RESERVED`] are kept for proposals that only dismiss members or replace keys, so that no
+//!    seat can keep the others from dismissing it.
+//! 2. Members vote; a later vote of the same member replaces the earlier one. The proposer may withdraw the proposal.
 //! 3. A proposal is *approved* while at least `threshold` active members approve.
-//! 4. The first block at or after the effective time enacts a approved proposal. A proposal that is not approved when
-//!    `expires_at` comes has expired; one that a proposal enacted before it made impossible is void.
+//! 4. A proposal that can no longer be approved, since too many active members reject it, is rejected at once.
+//! 5. The first block at or after the effective time enacts an approved proposal. A proposal that is not approved when
+//!    `expires_at` comes has expired; one that a proposal enacted before it made impossible is void, and so are all open
+//!    ones of a seat that is dismissed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +21,14 @@ use cbdc_signatures::Signature;
 
 /// How many proposals may be open at once.
 pub const OPEN_MAX: usize = 64;
+/// How many of these one seat may have open.
+pub const OPEN_OF_SEAT_MAX: usize = 8;
+/// How many more may be open that only dismiss members or replace keys.
+pub const RESERVED: usize = 32;
+/// How many of these one seat may have open.
+pub const RESERVED_OF_SEAT: usize = 2;
+/// How far ahead of its block a proposal may take effect or expire: 366 days.
+pub const HORIZON_MS_MAX: u64 = 366 * 86_400_000;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -25,6 +38,10 @@ pub enum ProposalStatus {
     Expired = 3,
     /// Carried, but a action could no longer be enacted (such as admitting a member that exists by then).
     Void = 4,
+    /// So many members rejected it that it could not be approved any more.
+    Rejected = 5,
+    /// Taken back by the member that proposed it.
+    Withdrawn = 6,
 }
 
 impl ProposalStatus {
@@ -34,6 +51,8 @@ impl ProposalStatus {
             ProposalStatus::Enacted => "enacted",
             ProposalStatus::Expired => "expired",
             ProposalStatus::Void => "void",
+            ProposalStatus::Rejected => "rejected",
+            ProposalStatus::Withdrawn => "withdrawn",
         }
     }
 }
@@ -81,6 +100,11 @@ impl GovernanceProposals {
 
     pub fn open(&self) -> impl Iterator<Item = &ProposalRecord> {
         self.open.iter().filter_map(|number| self.get(*number))
+    }
+
+    /// How many proposals are open, and how many of them are of a seat.
+    pub(crate) fn open_counts(&self, member: MemberId) -> (usize, usize) {
+        (self.open.len(), self.open().filter(|proposed| proposed.proposal.member == member).count())
     }
 
     /// Takes a proposal up with its proposer's vote, and returns its number.
@@ -131,6 +155,8 @@ impl GovernanceProposals {
                 2 => ProposalStatus::Enacted,
                 3 => ProposalStatus::Expired,
                 4 => ProposalStatus::Void,
+                5 => ProposalStatus::Rejected,
+                6 => ProposalStatus::Withdrawn,
                 other => return Err(input.wrong("a known status of a proposal", u64::from(other))),
             };
             let closed_at = Timestamp(input.u64()?);

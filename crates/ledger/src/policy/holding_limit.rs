@@ -1,8 +1,10 @@
 //! Holding limit: what one person may hold over all wallets at all banks, by class.
 //!
 //! It is tested on credits only, against the person's posted sum of available, held and locked money; earmarked money,
-//! interest and what an order pays are exempt. A person above a limit that was lowered may always spend, and a payment
-//! between two wallets of the same person, which changes no total, is never refused.
+//! interest and what an order pays are exempt. A person above a limit that was lowered may always spend. A payment between
+//! two wallets of the same person is tested by what it adds to their sum: nothing, or what a bank tops it up with.
+//!
+//! A refusal tells the limit and what was to be credited, never what the payee holds: the payer reads it.
 
 use crate::amount::Amount;
 

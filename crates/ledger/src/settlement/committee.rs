@@ -2,11 +2,13 @@
 
 use super::{Settled, Settlement, refuse};
 use crate::bank_position::BankStatus;
-use crate::command::{Ballot, GovernanceAction, GovernanceProposal};
+use crate::command::{Ballot, Choice, GovernanceAction, GovernanceProposal};
 use crate::identity::{BankId, MemberId};
 use crate::member::Role;
 use crate::outcome::{Outcome, Reason};
-use crate::policy::governance::{OPEN_MAX, policy_changes};
+use crate::policy::governance::{
+    HORIZON_MS_MAX, OPEN_MAX, OPEN_OF_SEAT_MAX, RESERVED, RESERVED_OF_SEAT, policy_changes,
+};
 use crate::policy::{PolicyChange, ProposalRecord, ProposalStatus};
 
 impl Settlement<'_> {
@@ -15,14 +17,35 @@ impl Settlement<'_> {
         if proposal.expires_at < self.time || proposal.expires_at < proposal.effective_at {
             return Err(Outcome::refused(Reason::Expired, proposal.expires_at.0, self.time.0));
         }
-        if self.ledger.proposals.open().count() >= OPEN_MAX {
-            return Err(Outcome::refused(Reason::TooManyProposals, OPEN_MAX as u64, OPEN_MAX as u64 + 1));
+        let latest = self.time.plus_ms(HORIZON_MS_MAX);
+        for date in [proposal.effective_at, proposal.expires_at] {
+            if date > latest {
+                return Err(Outcome::refused(Reason::ValidityTooLong, latest.0, date.0));
+            }
         }
+        self.check_open_proposals(proposal)?;
         if let Some(place) = self.unacceptable_action(&proposal.actions) {
             return Err(Outcome::refused(Reason::ActionUnacceptable, 0, place as u64));
         }
         let number = self.ledger.proposals.take_up(proposal.clone());
         Ok(Outcome::settled_with(number))
+    }
+
+    /// Whether the seat and the committee may have one more proposal open.
+    fn check_open_proposals(&self, proposal: &GovernanceProposal) -> Result<(), Outcome> {
+        let (open, of_seat) = self.ledger.proposals.open_counts(proposal.member);
+        let is_urgent = proposal.actions.iter().all(|action| {
+            matches!(action, GovernanceAction::DismissMember { .. } | GovernanceAction::ReplaceKeys { .. })
+        });
+        let reserved = |places: usize| if is_urgent { places } else { 0 };
+        for (count, most) in
+            [(of_seat, OPEN_OF_SEAT_MAX + reserved(RESERVED_OF_SEAT)), (open, OPEN_MAX + reserved(RESERVED))]
+        {
+            if count >= most {
+                return Err(Outcome::refused(Reason::TooManyProposals, most as u64, count as u64 + 1));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn vote(&mut self, ballot: &Ballot) -> Settled {
@@ -32,8 +55,40 @@ impl Settlement<'_> {
         if proposed.status != ProposalStatus::Open {
             return refuse(Reason::ProposalClosed);
         }
-        proposed.ballots.insert(ballot.member, ballot.approve);
+        match ballot.choice {
+            Choice::Approve | Choice::Reject => {
+                proposed.ballots.insert(ballot.member, ballot.choice == Choice::Approve);
+                self.close_hopeless_proposals();
+            }
+            Choice::Withdraw if proposed.proposal.member != ballot.member => return refuse(Reason::NotTheProposer),
+            Choice::Withdraw => self.close_proposal(ballot.proposal, ProposalStatus::Withdrawn),
+        }
         Ok(Outcome::settled())
+    }
+
+    fn close_proposal(&mut self, number: u64, status: ProposalStatus) {
+        self.ledger.proposals.close(number, status, self.time);
+        self.changes.proposals_closed.push(number);
+    }
+
+    /// Closes what can no longer be approved, and what a dismissed seat has proposed.
+    fn close_hopeless_proposals(&mut self) {
+        let members = &self.ledger.members;
+        let seats = members.count_active(Role::Committee);
+        let status_of = |proposed: &ProposalRecord| {
+            if members.active(Role::Committee, proposed.proposal.member).is_none() {
+                return Some((proposed.number, ProposalStatus::Void));
+            }
+            let rejects =
+                |(id, approve): &(&MemberId, &bool)| !**approve && members.active(Role::Committee, **id).is_some();
+            let rejections = proposed.ballots.iter().filter(rejects).count();
+            let is_hopeless = seats.saturating_sub(rejections) < usize::from(members.threshold());
+            is_hopeless.then_some((proposed.number, ProposalStatus::Rejected))
+        };
+        let closed: Vec<_> = self.ledger.proposals.open().filter_map(status_of).collect();
+        for (number, status) in closed {
+            self.close_proposal(number, status);
+        }
     }
 
     /// Enacts what is approved and due, in order of number, and lets expire what was not approved in time.
@@ -49,6 +104,9 @@ impl Settlement<'_> {
         let numbers: Vec<u64> = self.ledger.proposals.open().filter(due).map(|proposed| proposed.number).collect();
         for number in numbers {
             let proposed = self.ledger.proposals.get(number).expect("the proposal was just listed");
+            if proposed.status != ProposalStatus::Open {
+                continue;
+            }
             let actions = proposed.proposal.actions.clone();
             let status = if self.ledger.is_approved(proposed) {
                 if proposed.proposal.effective_at > self.time {
@@ -64,18 +122,17 @@ impl Settlement<'_> {
             } else {
                 continue;
             };
+            self.close_proposal(number, status);
             if status == ProposalStatus::Enacted {
                 self.enact(&actions);
+                self.close_hopeless_proposals();
             }
-            self.ledger.proposals.close(number, status, self.time);
-            self.changes.proposals_closed.push(number);
         }
     }
 
     /// The place of the first action that could not be enacted now, earlier ones of the same proposal counted as done.
     fn unacceptable_action(&self, actions: &[GovernanceAction]) -> Option<usize> {
-        let members = &self.ledger.members;
-        let mut trial = members.clone();
+        let mut trial = self.ledger.members.trial();
         let mut parameters = self.ledger.parameters().clone();
         let mut resolved: Vec<BankId> = Vec::new();
         // Rates and other figures may only be sound together, so they are judged after the last change of the proposal.
@@ -94,7 +151,7 @@ impl Settlement<'_> {
                         && grant.cohort.bank.is_none_or(|bank| trial.seat(Role::Bank, MemberId(bank.0)).is_some())
                 }
                 GovernanceAction::BankStatus { bank, status } => {
-                    let known = trial.seat(Role::Bank, MemberId(bank.0)).is_some();
+                    let known = trial.bank(*bank).is_some() && *status != BankStatus::Dismissed;
                     let is_final =
                         resolved.contains(bank) || self.ledger.positions.status(*bank) == Some(BankStatus::Resolved);
                     if *status == BankStatus::Resolved {
@@ -108,28 +165,34 @@ impl Settlement<'_> {
                     let bank_zero = member.role == Role::Bank && member.id == MemberId(0);
                     let node_key_is_free = member.node_key.is_none_or(|key| trial.by_node_key(&key).is_none());
                     let sound = member.signing_key.check_for_account().is_ok();
+                    let key_is_own = trial.may_sign_with(member.role, member.id, &member.signing_key);
                     trial.admit(member.clone());
-                    is_new && named && !bank_zero && node_key_is_free && sound
+                    is_new && named && !bank_zero && node_key_is_free && sound && key_is_own
                 }
                 GovernanceAction::ReplaceKeys { role, id, signing_key, node_key } => {
                     let holder_of_node_key = node_key.and_then(|key| trial.by_node_key(&key));
                     let node_key_is_free =
                         holder_of_node_key.is_none_or(|seat| (seat.member.role, seat.member.id) == (*role, *id));
                     let known = trial.active(*role, *id).is_some();
+                    let key_is_own = trial.may_sign_with(*role, *id, signing_key);
                     if let Some(seat) = trial.seat_mut(*role, *id) {
-                        seat.member.node_key = *node_key;
+                        (seat.member.node_key, seat.member.signing_key) = (*node_key, *signing_key);
                     }
-                    known && node_key_is_free && signing_key.check_for_account().is_ok()
+                    known && node_key_is_free && key_is_own && signing_key.check_for_account().is_ok()
                 }
                 GovernanceAction::DismissMember { role, id } => {
                     let known = trial.active(*role, *id).is_some();
                     if let Some(seat) = trial.seat_mut(*role, *id) {
                         seat.active = false;
                     }
-                    known
+                    known && (*role != Role::Bank || self.ledger.may_leave(BankId(id.0)))
                 }
                 GovernanceAction::Threshold(threshold) => {
                     trial.set_threshold(*threshold);
+                    true
+                }
+                GovernanceAction::HeaderSignatures(count) => {
+                    trial.set_header_signatures(*count);
                     true
                 }
             }
@@ -146,8 +209,9 @@ impl Settlement<'_> {
         }
         // The network must stay able to decide, operate and sign headers.
         let seats = trial.count_active(Role::Committee);
+        let nodes = trial.count_active(Role::CentralBank);
         let stays_able = (1..=seats).contains(&usize::from(trial.threshold()))
-            && trial.count_active(Role::CentralBank) >= usize::from(self.ledger.genesis.header_signatures);
+            && (1..=nodes).contains(&usize::from(trial.header_signatures()));
         place.or((!stays_able).then(|| actions.len() - 1))
     }
 
@@ -169,8 +233,13 @@ impl Settlement<'_> {
                 }
                 GovernanceAction::DismissMember { role, id } => {
                     self.ledger.members.seat_mut(*role, *id).expect("the action was checked").active = false;
+                    if *role == Role::Bank {
+                        let position = self.ledger.positions.banks.get_mut(&BankId(id.0));
+                        position.expect("an admitted bank has a position").status = BankStatus::Dismissed;
+                    }
                 }
                 GovernanceAction::Threshold(threshold) => self.ledger.members.set_threshold(*threshold),
+                GovernanceAction::HeaderSignatures(count) => self.ledger.members.set_header_signatures(*count),
                 GovernanceAction::Grant(grant) => {
                     let end = self.ledger.holders.len() as u32;
                     self.ledger.programmes.found(*grant, end);

@@ -111,10 +111,10 @@ impl At<'_> {
         }
         let bank = wallet.account.linked_bank;
         if bank == BankId(0) {
-            return Err(Outcome::refused(Reason::HoldingLimit, limit.minor(), held.minor()));
+            return Err(Outcome::refused(Reason::HoldingLimit, limit.minor(), amount.minor()));
         }
         if self.unsuspended_bank(bank).is_err() {
-            return Err(Outcome::refused(Reason::LinkedBankInactive, u64::from(bank.0), excess.minor()));
+            return Err(Outcome::refused(Reason::LinkedBankInactive, limit.minor(), amount.minor()));
         }
         // A lien comes before the waterfall: what an order claims stays.
         let swept = excess.min(wallet.account.spendable());

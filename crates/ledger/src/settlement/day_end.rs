@@ -18,12 +18,19 @@
 //!    What cannot be repaid is rolled to D + 2: its interest joins the principal (Dr loans, Cr equity) and it is
 //!    overdue until a later day's end finds the reserves.
 //!
+//! A resolved bank earns and owes nothing any more: its loans are not remunerated, since their interest would be income that
+//! never comes, and what reserves it has repay them, the oldest first, whenever they mature. The operations desk realises
+//! collateral and writes off what is left ([`super::operation`]).
+//!
 //! After all banks:
 //!
 //! 5. If the maintenance period ends with D, each bank whose average of day-end reserves (rounded down) lies below its
 //!    requirement is charged the shortfall × the penalty rate × the period's days. The next period begins at D + 1 with
-//!    the length that policy says then and each bank's reported deposits as base. Without a period, one begins as soon
-//!    as policy asks for it, without penalty.
+//!    the length that policy says then. Without a period, one begins as soon as policy asks for it, without penalty.
+//! 6. The base of a period's requirement is the average, over the ends of the days of the period before (rounded down), of
+//!    the deposits last reported. A bank that gave no statement in the period before, and any bank in a first period, pays
+//!    on the highest base and statement it ever had, and one that never gave any on the highest of all
+//!    banks: silence is never cheaper than a statement.
 //!
 //! A charge takes what reserves there are, Dr reserves, Cr equity; the rest becomes an overdue loan for one night,
 //! Dr loans, Cr equity. An entry or a charge that would pass the largest amount of an account is left out, and its
@@ -33,7 +40,7 @@ use std::mem;
 
 use super::Settlement;
 use crate::amount::{Amount, RatePpm};
-use crate::bank_position::{BankPosition, Loan, Positions};
+use crate::bank_position::{BankPosition, BankStatus, Loan, Positions};
 use crate::books::{BookAccount, Books, Income};
 use crate::identity::BankId;
 use crate::ledger::Ledger;
@@ -105,6 +112,10 @@ fn end_day(positions: &mut Positions, books: &mut Books, terms: &Terms, tomorrow
     for (bank, position) in &mut positions.banks {
         let requirement = period_rules.requirement(position.requirement_base);
         let mut bank = BankDayEnd { terms, tomorrow, bank: *bank, position, books };
+        if bank.position.status == BankStatus::Resolved {
+            bank.repay_what_it_can();
+            continue;
+        }
         bank.accrue_loans();
         bank.remunerate_reserves(in_period.then_some(requirement));
         bank.unwind_deposit();
@@ -121,7 +132,8 @@ fn end_day(positions: &mut Positions, books: &mut Books, terms: &Terms, tomorrow
 
 fn charge_shortfalls(positions: &mut Positions, books: &mut Books, terms: &Terms, tomorrow: LedgerDay) {
     let (days, rules) = (positions.period_days, positions.period_rules);
-    for (bank, position) in &mut positions.banks {
+    let liable = |status: BankStatus| !matches!(status, BankStatus::Resolved | BankStatus::Dismissed);
+    for (bank, position) in positions.banks.iter_mut().filter(|(_, position)| liable(position.status)) {
         let average = position.day_end_sum / u128::from(days);
         let requirement = u128::from(rules.requirement(position.requirement_base).minor());
         // At most 2^64 × 2^31 × 2^16.
@@ -134,10 +146,18 @@ fn charge_shortfalls(positions: &mut Positions, books: &mut Books, terms: &Terms
 }
 
 fn begin_period(positions: &mut Positions, terms: &Terms, first: LedgerDay) {
+    let days_before = u128::from(positions.period_days);
+    let highest = positions.banks.values().map(|position| position.highest_base).max().unwrap_or_default();
     (positions.period_start, positions.period_days) = (first, terms.next_rules.period_days);
     positions.period_rules = terms.next_rules;
     for position in positions.banks.values_mut() {
-        (position.requirement_base, position.day_end_sum) = (position.deposits_reported, 0);
+        position.requirement_base = match position.reported_sum.checked_div(days_before) {
+            _ if position.highest_base.is_zero() && !position.has_reported => highest,
+            Some(average) if position.has_reported => amount_of(average as i128).unwrap_or(Amount::MAX),
+            _ => position.highest_base,
+        };
+        position.highest_base = position.highest_base.max(position.requirement_base);
+        (position.has_reported, position.reported_sum, position.day_end_sum) = (false, 0, 0);
     }
 }
 
@@ -151,6 +171,17 @@ struct BankDayEnd<'a> {
 }
 
 impl BankDayEnd<'_> {
+    /// What a resolved bank's reserves and its deposit of the night repay of its loans.
+    fn repay_what_it_can(&mut self) {
+        let before = self.books.bank(self.bank);
+        self.enter(BookAccount::DepositFacility(self.bank), BookAccount::Reserves(self.bank), before.deposit_facility);
+        let amount = self.books.bank(self.bank).reserves.min(before.loans);
+        if self.enter(BookAccount::Reserves(self.bank), BookAccount::Loans(self.bank), amount) {
+            self.position.repay(amount);
+        }
+        self.position.loans.iter_mut().for_each(|loan| loan.overdue = true);
+    }
+
     /// Step 2.
     fn remunerate_reserves(&mut self, requirement: Option<Amount>) {
         let (rules, reserves) = (&self.terms.rules, self.books.bank(self.bank).reserves);
@@ -158,6 +189,7 @@ impl BankDayEnd<'_> {
         if let Some(requirement) = requirement {
             up_to = reserves.min(requirement);
             self.position.day_end_sum += u128::from(reserves.minor());
+            self.position.reported_sum += u128::from(self.position.deposits_reported.minor());
         }
         let above = reserves.minus_or_zero(up_to);
         let interest = a_day(up_to, rules.rate_up_to) + a_day(above, rules.rate_above);

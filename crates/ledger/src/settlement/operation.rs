@@ -1,6 +1,7 @@
 //! What the operations desk books for a bank, and the bank's statement of its deposits.
 //!
-//! Every operation first needs an amount and a bank that is a member and not resolved; a suspended bank is served.
+//! Every operation first needs an amount and a bank that is a member and not resolved; a suspended bank is served. The last
+//! two of the table are for resolved banks alone.
 //!
 //! | operation | entries | refused when |
 //! |---|---|---|
@@ -10,13 +11,15 @@
 //! | place a deposit | Dr reserves, Cr deposit facility | too few reserves |
 //! | lend, refinance | Dr loans, Cr reserves | the loan would mature today or earlier; collateral after the haircut does not cover all loans |
 //! | pledge, release | none: a note in the register of collateral | too little is pledged; the rest does not cover the loans |
+//! | realise collateral | Dr securities, Cr loans, at market value | more than is pledged or owed |
+//! | write off loans | Dr equity, Cr loans | reserves or collateral are left; more than is owed |
 //!
 //! Cost and proceeds are nominal × price, the average cost is securities × nominal ÷ nominal held, all rounded down.
 //! What the facilities and loans earn and when they are unwound is told in [`super::day_end`].
 
 use super::{Settled, Settlement, refuse};
 use crate::amount::{Amount, RatePpm};
-use crate::bank_position::{BankPosition, Loan};
+use crate::bank_position::{BankPosition, BankStatus, Loan};
 use crate::books::{BookAccount, Income};
 use crate::command::{DepositStatement, Operation, OperationKind};
 use crate::identity::BankId;
@@ -30,7 +33,11 @@ impl Settlement<'_> {
         if amount.is_zero() {
             return refuse(Reason::AmountZero);
         }
-        self.at().active_bank(bank)?;
+        match (kind.is_resolution(), self.ledger.positions.status(bank)) {
+            (true, Some(BankStatus::Resolved)) => {}
+            (true, _) => return refuse(Reason::BankNotResolved),
+            (false, _) => self.at().active_bank(bank)?,
+        }
         let reserves = BookAccount::Reserves(bank);
         match kind {
             OperationKind::WithdrawBanknotes => self.book(reserves, BookAccount::Banknotes, amount),
@@ -44,12 +51,16 @@ impl Settlement<'_> {
             OperationKind::Refinance => self.refinance(operation),
             OperationKind::Pledge => self.pledge(bank, amount),
             OperationKind::ReleaseCollateral => self.release_collateral(bank, amount),
+            OperationKind::RealiseCollateral => self.realise_collateral(bank, amount),
+            OperationKind::WriteOffLoans => self.write_off_loans(bank, amount),
         }
     }
 
-    /// Notes the deposits that the bank reports; they count from the next maintenance period on.
+    /// Notes the deposits that the bank reports: they count in the average that the next maintenance period goes by.
     pub(super) fn deposit_statement(&mut self, statement: &DepositStatement) -> Settled {
-        self.position_mut(statement.bank).deposits_reported = statement.deposits;
+        let position = self.position_mut(statement.bank);
+        (position.deposits_reported, position.has_reported) = (statement.deposits, true);
+        position.highest_base = position.highest_base.max(statement.deposits);
         Ok(Outcome::settled())
     }
 
@@ -136,6 +147,46 @@ impl Settlement<'_> {
         }
         self.position_mut(bank).collateral = left;
         Ok(Outcome::settled())
+    }
+
+    /// Takes collateral over as securities of the central bank's own, at the market value that the register notes.
+    fn realise_collateral(&mut self, bank: BankId, value: Amount) -> Settled {
+        let pledged = self.position_mut(bank).collateral;
+        let Some(left) = pledged.minus(value) else {
+            return Err(Outcome::refused(Reason::InsufficientFunds, pledged.minor(), value.minor()));
+        };
+        self.check_owed(bank, value)?;
+        let overflow = Outcome::refused(Reason::Overflow, 0, value.minor());
+        let nominal = self.ledger.books.securities_nominal.plus(value).ok_or(overflow)?;
+        self.post(BookAccount::Securities, BookAccount::Loans(bank), value)?;
+
+        self.ledger.books.securities_nominal = nominal;
+        let position = self.position_mut(bank);
+        position.collateral = left;
+        position.repay(value);
+        Ok(Outcome::settled())
+    }
+
+    /// A loss comes last: reserves and collateral pay first.
+    fn write_off_loans(&mut self, bank: BankId, amount: Amount) -> Settled {
+        let (reserves, collateral) = (self.ledger.books.bank(bank).reserves, self.position_mut(bank).collateral);
+        let recoverable = reserves.plus(collateral).unwrap_or(Amount::MAX);
+        if !recoverable.is_zero() {
+            return Err(Outcome::refused(Reason::RecoverableFirst, recoverable.minor(), amount.minor()));
+        }
+        self.check_owed(bank, amount)?;
+        self.post(BookAccount::Income(Income::LoanLosses), BookAccount::Loans(bank), amount)?;
+
+        self.position_mut(bank).repay(amount);
+        Ok(Outcome::settled())
+    }
+
+    fn check_owed(&self, bank: BankId, amount: Amount) -> Result<(), Outcome> {
+        let owed = self.ledger.books.bank(bank).loans;
+        if amount > owed {
+            return Err(Outcome::refused(Reason::InsufficientFunds, owed.minor(), amount.minor()));
+        }
+        Ok(())
     }
 
     /// The loans that collateral covers under the haircut in force.

@@ -3,8 +3,8 @@
 //!
 //! A transfer is checked in this order: payee, limits of the payer's person, fee, funds, and what the credit brings
 //! with it for the payee ([`super::credit`]). It draws on earmarked money that this payee may be paid with first, the
-//! earliest expiry first, then on available money. Between two wallets of one person nothing is limited, charged or
-//! counted, and nothing earmarked is used.
+//! earliest expiry first, then on available money. Between two wallets of one person nothing is charged or counted, and
+//! nothing earmarked is used; of limits only the holding limit applies, to what a bank adds.
 //!
 //! Each side is looked up once, its record is copied, and the rules work on the copies. The steps of a transfer are compiled
 //! into one function (`inline(always)`): handing the copies from one to the next would cost as much as the rules.
@@ -18,7 +18,7 @@ use crate::command::Payment;
 use crate::holder::Holder;
 use crate::identity::{AccountId, BankId, Class};
 use crate::outcome::{Outcome, Reason};
-use crate::policy::{ClassRules, FeeTo, day_limit, month_limit, payment_limit, velocity};
+use crate::policy::{ClassRules, FeeTo, day_limit, holding_limit, month_limit, payment_limit, velocity};
 use crate::time::Timestamp;
 
 /// Money bound to a purpose that a payment draws on: programme and amount.
@@ -177,7 +177,11 @@ impl<'a> At<'a> {
     #[inline(always)]
     pub(super) fn payout(&self, side: PayerSide, pair: &mut Pair, amount: Amount) -> Result<Payout, Outcome> {
         let (payee_fee, credit) = if pair.is_own() {
-            (Fee::NONE, Credit::unlimited(&mut pair.payee, amount))
+            let credit = Credit::unlimited(&mut pair.payee, amount);
+            if let Some((_, added)) = side.reverse_waterfall {
+                self.check_growth(pair, added)?;
+            }
+            (Fee::NONE, credit)
         } else {
             let payee = self.person_of(&pair.payee.account);
             let fee = payee_fee(&payee, amount);
@@ -191,6 +195,20 @@ impl<'a> At<'a> {
             *sum = sum.plus(fee.amount).ok_or(Outcome::refused(Reason::Overflow, 0, amount.minor()))?;
         }
         Ok(Payout { amount, own_money: side.own_money, payee_fee: payee_fee.amount, credit, flows, fees_to_bank })
+    }
+
+    /// Between wallets of one person only what a bank adds is new to the person: it must fit under the holding limit, all
+    /// of it or nothing. Both wallets are as the payment leaves them.
+    fn check_growth(&self, pair: &Pair, added: Amount) -> Result<(), Outcome> {
+        let person = self.person_of(&pair.payee.account);
+        let Some(limit) = person.rules.holding_limit else { return Ok(()) };
+        let sides = [&pair.payer, &pair.payee];
+        let posted = |sum: Option<Amount>, side: &&Current| sum?.plus(side.interest)?.minus(side.demurrage);
+        let held = sides.iter().fold(person.holder.posted.plus(added), posted);
+        match held.is_some_and(|held| holding_limit::excess(limit, held).is_zero()) {
+            true => Ok(()),
+            false => Err(Outcome::refused(Reason::HoldingLimit, limit.minor(), added.minor())),
+        }
     }
 
     /// The wallet that is paid, which must be open.

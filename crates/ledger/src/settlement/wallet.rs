@@ -1,7 +1,8 @@
 //! Opening and closing wallets, and replacing their keys.
 //!
 //! A wallet is closed when it is empty and no order stands against it: a lien on later credits would be lost with it.
-//! Interest that has accrued keeps it open until it was posted; what it owes as demurrage is written off. A person's first wallet gets the tier allowance.
+//! Interest that has accrued keeps it open until it was posted; what it owes as demurrage is written off. A person's first wallet gets the tier allowance; while the
+//! person has others, it closes only after the holder has designated another of them.
 
 use super::remuneration::Flows;
 use super::{Settled, Settlement, refuse};
@@ -65,6 +66,9 @@ impl Settlement<'_> {
         }
         if !wallet.frozen.is_zero() {
             return Err(Outcome::refused(Reason::FundsFrozen, 0, wallet.frozen.minor()));
+        }
+        if wallet.has_allowance && self.at().person(wallet.holder).wallets > 1 {
+            return refuse(Reason::DesignatedWallet);
         }
         self.post_flows(&Flows::default().with(&current))?;
         // A claim, accrued demurrage and a remainder below a minor unit are written off.

@@ -7,7 +7,7 @@ use cbdc_ledger::amount::RatePpm;
 use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::books::BookAccount;
 use cbdc_ledger::command::{
-    Ballot, Certificate, CloseWallet, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL, FreezeKind,
+    Ballot, Certificate, Choice, CloseWallet, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL, FreezeKind,
     FreezeOrder, GovernanceAction, GovernanceProposal, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, LinkBank,
     OpenWallet, Operation, OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, Record, ReleaseHold,
     ReleaseKind, ReplaceKey, ReservesTransfer, ReverseWaterfall, SeizeOrder, Signer,
@@ -362,6 +362,9 @@ impl Resolver<'_> {
             OperationKind::ReleaseCollateral => {
                 vec![position.collateral, position.collateral - loans, cover - loans, (cover - loans) / 2]
             }
+            OperationKind::RealiseCollateral | OperationKind::WriteOffLoans => {
+                vec![position.collateral, loans, loans / 2, loans.min(position.collateral)]
+            }
             _ => vec![reserves, reserves / 2],
         }
     }
@@ -637,8 +640,12 @@ impl Resolver<'_> {
                     200..=239 => (latest + 1).saturating_sub(u64::from(b % 4)),
                     240.. => u64::from(b) * 1_000,
                 };
-                self.sign(Ballot { head: self.head(plan, signer), member: seat, approve: c % 8 != 0, proposal }, signer)
-                    .into()
+                let choice = match c % 16 {
+                    0 | 8 => Choice::Reject,
+                    1 => Choice::Withdraw,
+                    _ => Choice::Approve,
+                };
+                self.sign(Ballot { head: self.head(plan, signer), member: seat, choice, proposal }, signer).into()
             }
             Act::ReverseWaterfall => self.reverse_waterfall(plan),
             Act::Hold => self.hold(plan),

@@ -16,7 +16,7 @@ use cbdc_ledger::amount::RatePpm;
 use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::books::Books;
 use cbdc_ledger::command::{
-    Ballot, Certificate, CloseWallet, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL, FreezeKind,
+    Ballot, Certificate, Choice, CloseWallet, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL, FreezeKind,
     FreezeOrder, GovernanceAction, GovernanceProposal, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, LinkBank,
     OpenWallet, Operation, OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, Record, ReleaseHold,
     ReleaseKind, ReplaceKey, ReservesTransfer, ReverseWaterfall, SeizeOrder, Signer,
@@ -330,7 +330,8 @@ impl Network {
     }
 
     pub fn ballot(&self, seat: u16, approve: bool, proposal: u64) -> Ballot {
-        Ballot { head: self.member_head(Role::Committee, seat), member: MemberId(seat), approve, proposal }
+        let choice = if approve { Choice::Approve } else { Choice::Reject };
+        Ballot { head: self.member_head(Role::Committee, seat), member: MemberId(seat), choice, proposal }
     }
 
     /// A block of commands with signatures of zeros.

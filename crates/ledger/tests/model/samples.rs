@@ -54,6 +54,7 @@ pub fn commands() -> (Network, Vec<(&'static str, Command)>) {
         },
         GovernanceAction::DismissMember { role: Role::Auditor, id: MemberId(0) },
         GovernanceAction::Threshold(3),
+        GovernanceAction::HeaderSignatures(1),
         GovernanceAction::Policy(PolicyChange::MonthLimit { class: Class::HOUSEHOLD, limit: Some(amount(500_000)) }),
         velocity(Class::HOUSEHOLD, 10, HOUR_MS),
         remuneration(Class::HOUSEHOLD, &[(300_000, 20_000), (500_000, 0)], -10_000),

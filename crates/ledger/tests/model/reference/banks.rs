@@ -14,6 +14,11 @@ pub struct Position {
     pub status: BankStatus,
     pub collateral: i128,
     pub deposits_reported: i128,
+    /// Since the maintenance period began.
+    pub has_reported: bool,
+    /// The last statement at the end of each day of the maintenance period.
+    pub reported: Vec<i128>,
+    pub highest_base: i128,
     pub requirement_base: i128,
     pub day_end_sum: i128,
     pub loans: Vec<Loan>,
@@ -59,6 +64,14 @@ impl Model {
     pub(super) fn check_unsuspended(&self, bank: u16) -> Result<(), Outcome> {
         self.check_active(bank)?;
         if self.is_unsuspended(bank) { Ok(()) } else { no(Reason::BankSuspended, 0, 0) }
+    }
+
+    /// Whether the bank's dismissal would leave wallets, money or loans behind.
+    pub(super) fn would_strand(&self, bank: u16) -> bool {
+        let accounts =
+            [reserves_of(bank), loans_of(bank), BookAccount::DepositFacility(BankId(bank))].map(|it| self.balance(it));
+        let has_wallets = self.wallets.iter().any(|(id, wallet)| id.bank.0 == bank && wallet.open);
+        has_wallets || accounts.iter().any(|balance| *balance != 0) || self.treasuries[&bank] != 0
     }
 
     // Issuance and reserves.
@@ -122,9 +135,38 @@ impl Model {
         if amount == 0 {
             return no(Reason::AmountZero, 0, 0);
         }
-        self.check_active(bank)?;
+        let works_off = matches!(operation.kind, OperationKind::RealiseCollateral | OperationKind::WriteOffLoans);
+        match works_off {
+            true if !self.is_resolved(bank) => return no(Reason::BankNotResolved, 0, 0),
+            true => {}
+            false => self.check_active(bank)?,
+        }
         let reserves = reserves_of(bank);
         match operation.kind {
+            OperationKind::RealiseCollateral => {
+                let (pledged, owed) = (self.positions[&bank].collateral, self.loans_of(bank));
+                if amount > pledged.min(owed) {
+                    return no(Reason::InsufficientFunds, if amount > pledged { pledged } else { owed }, amount);
+                }
+                if self.securities_nominal + amount > MAX {
+                    return no(Reason::Overflow, 0, amount);
+                }
+                self.entry(BookAccount::Securities, loans_of(bank), amount)?;
+                self.securities_nominal += amount;
+                self.positions.get_mut(&bank).unwrap().collateral -= amount;
+                self.take_off_loans(bank, amount);
+            }
+            OperationKind::WriteOffLoans => {
+                let left = (self.reserves_of(bank) + self.positions[&bank].collateral).min(MAX);
+                if left > 0 {
+                    return no(Reason::RecoverableFirst, left, amount);
+                }
+                if amount > self.loans_of(bank) {
+                    return no(Reason::InsufficientFunds, self.loans_of(bank), amount);
+                }
+                self.entry(BookAccount::Equity, loans_of(bank), amount)?;
+                self.take_off_loans(bank, amount);
+            }
             OperationKind::WithdrawBanknotes => self.entry(reserves, BookAccount::Banknotes, amount)?,
             OperationKind::DepositBanknotes => self.entry(BookAccount::Banknotes, reserves, amount)?,
             OperationKind::CollectForGovernment => self.entry(reserves, BookAccount::Government, amount)?,
@@ -162,6 +204,20 @@ impl Model {
             }
         }
         done(0)
+    }
+
+    /// The oldest loans first.
+    fn take_off_loans(&mut self, bank: u16, amount: i128) {
+        let loans = &mut self.positions.get_mut(&bank).unwrap().loans;
+        let mut left = amount;
+        while left > 0 {
+            let taken = left.min(loans[0].principal);
+            loans[0].principal -= taken;
+            left -= taken;
+            if loans[0].principal == 0 {
+                loans.remove(0);
+            }
+        }
     }
 
     fn buy(&mut self, bank: u16, nominal: i128, price_ppm: i128) -> Result<(), Outcome> {
@@ -223,6 +279,10 @@ impl Model {
         for day in self.today()..today {
             let banks: Vec<u16> = self.positions.keys().copied().collect();
             for bank in banks {
+                if self.is_resolved(bank) {
+                    self.work_off(bank);
+                    continue;
+                }
                 self.accrue_loans(bank, day);
                 self.remunerate_reserves(bank, day);
                 self.return_deposit(bank, day);
@@ -230,6 +290,16 @@ impl Model {
             }
             self.end_maintenance_period(day);
         }
+    }
+
+    /// A resolved bank's money repays its loans.
+    fn work_off(&mut self, bank: u16) {
+        let facility = BookAccount::DepositFacility(BankId(bank));
+        let _ = self.entry(facility, reserves_of(bank), self.balance(facility));
+        let amount = self.reserves_of(bank).min(self.loans_of(bank));
+        self.entry(reserves_of(bank), loans_of(bank), amount).unwrap();
+        self.take_off_loans(bank, amount);
+        self.positions.get_mut(&bank).unwrap().loans.iter_mut().for_each(|loan| loan.overdue = true);
     }
 
     /// The requirement of the maintenance period in flight.
@@ -245,6 +315,7 @@ impl Model {
         let position = self.positions.get_mut(&bank).unwrap();
         if has_period {
             position.day_end_sum += reserves;
+            position.reported.push(position.deposits_reported);
         }
         let accrued = position.accrued_on_reserves + below * up_to + (reserves - below) * above;
         self.positions.get_mut(&bank).unwrap().accrued_on_reserves = self.post_to_bank(bank, accrued, day);
@@ -337,6 +408,9 @@ impl Model {
         let banks: Vec<u16> = self.positions.keys().copied().collect();
         if has_period {
             for bank in &banks {
+                if matches!(self.positions[bank].status, BankStatus::Resolved | BankStatus::Dismissed) {
+                    continue;
+                }
                 let average = self.positions[bank].day_end_sum / self.period_days;
                 let shortfall = (self.requirement(*bank) - average).max(0);
                 let penalty = shortfall * self.period_policy.shortfall_rate * self.period_days / self.unit();
@@ -346,10 +420,22 @@ impl Model {
         let next = self.rates_on(day + 1).clone();
         let period_days = next.period_days;
         if has_period || period_days > 0 {
+            let days_before = self.period_days;
+            let highest = self.positions.values().map(|position| position.highest_base).max().unwrap_or(0);
             (self.period_start, self.period_days) = (day + 1, period_days);
             self.period_policy = next;
             for position in self.positions.values_mut() {
-                (position.requirement_base, position.day_end_sum) = (position.deposits_reported, 0);
+                let has_ever_reported = position.has_reported || position.highest_base > 0;
+                let base = match (has_ever_reported, position.has_reported, days_before) {
+                    (false, ..) => highest,
+                    (true, true, 1..) => position.reported.iter().sum::<i128>() / days_before,
+                    (true, ..) => position.highest_base,
+                };
+                position.requirement_base = base;
+                position.highest_base = position.highest_base.max(base);
+                position.has_reported = false;
+                position.reported.clear();
+                position.day_end_sum = 0;
             }
         }
     }

@@ -553,7 +553,9 @@ impl Model {
             Command::Operation(signed) => self.operate(&signed.record),
             Command::DepositStatement(signed) => {
                 let deposits = minor(signed.record.deposits);
-                self.positions.get_mut(&signed.record.bank.0).unwrap().deposits_reported = deposits;
+                let position = self.positions.get_mut(&signed.record.bank.0).unwrap();
+                (position.deposits_reported, position.has_reported) = (deposits, true);
+                position.highest_base = position.highest_base.max(deposits);
                 done(0)
             }
             Command::Freeze(signed) => {
@@ -561,7 +563,7 @@ impl Model {
             }
             Command::Seize(signed) => self.seize(&signed.record),
             Command::Propose(signed) => self.propose(&signed.record),
-            Command::Vote(signed) => self.vote(signed.record.proposal, signed.record.member.0, signed.record.approve),
+            Command::Vote(signed) => self.vote(signed.record.proposal, signed.record.member.0, signed.record.choice),
         }
     }
 }

@@ -112,6 +112,9 @@ impl Model {
         self.wallets.get_mut(&from).unwrap().available -= paid;
         self.take_claim(from, (returned - paid).max(0));
         let waterfall = self.credit(to, amount - fees.1, !is_own)?;
+        if is_own && topped_up > 0 {
+            self.check_growth(payer.holder, topped_up)?;
+        }
         if !is_own {
             let (payer_schedule, payee_schedule) = self.fee_schedules(payer.holder, payee.holder);
             self.take_fee(to, fees.0, payer_schedule)?;
@@ -246,6 +249,14 @@ impl Model {
         Ok(())
     }
 
+    /// Whether a person who was topped up keeps to the holding limit.
+    fn check_growth(&self, person: HolderId, added: i128) -> Result<(), Outcome> {
+        match self.policy().holding.get(&self.classes[&person]) {
+            Some(limit) if self.holdings(person) > *limit => no(Reason::HoldingLimit, *limit, added),
+            _ => Ok(()),
+        }
+    }
+
     // Money to the payee.
 
     /// Credits a wallet: what it owes is taken, what is above the holding limit goes to the linked bank. Returns the
@@ -263,10 +274,10 @@ impl Model {
             return if holdings > MAX { no(Reason::Overflow, 0, amount) } else { Ok(0) };
         }
         if linked == 0 {
-            return no(Reason::HoldingLimit, limit.unwrap(), holdings);
+            return no(Reason::HoldingLimit, limit.unwrap(), amount);
         }
         if !self.is_unsuspended(linked) {
-            return no(Reason::LinkedBankInactive, linked.into(), excess);
+            return no(Reason::LinkedBankInactive, limit.unwrap(), amount);
         }
         // A lien comes before the waterfall.
         let excess = excess.min(self.spendable(to));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cbdc_ledger::PublicKey;
 use cbdc_ledger::bank_position::BankStatus;
-use cbdc_ledger::command::{GovernanceAction, GovernanceProposal};
+use cbdc_ledger::command::{Choice, GovernanceAction, GovernanceProposal};
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::outcome::Reason;
 use cbdc_ledger::policy::{PolicyChange, ProposalStatus};
@@ -12,7 +12,7 @@ use cbdc_ledger::programme::Grant;
 
 use super::banks::Position;
 use super::policy::Policy;
-use super::{Answer, Enacted, Model, Seat, UNSOUND_KEYS, done, no};
+use super::{Answer, DAY_MS, Enacted, Model, Seat, UNSOUND_KEYS, done, no};
 
 #[derive(Clone, PartialEq, Debug)]
 pub struct Proposal {
@@ -27,9 +27,24 @@ impl Model {
         if proposal.expires_at.0 < self.time || proposal.expires_at < proposal.effective_at {
             return no(Reason::Expired, proposal.expires_at.0.into(), self.time.into());
         }
-        let open = self.proposals.iter().filter(|proposal| proposal.status == ProposalStatus::Open).count() as i128;
-        if open >= 64 {
-            return no(Reason::TooManyProposals, 64, open + 1);
+        let latest = i128::from(self.time) + 366 * DAY_MS;
+        for date in [proposal.effective_at.0, proposal.expires_at.0] {
+            if i128::from(date) > latest {
+                return no(Reason::ValidityTooLong, latest, date.into());
+            }
+        }
+        let open = self.proposals.iter().filter(|proposal| proposal.status == ProposalStatus::Open);
+        let of_seat = open.clone().filter(|open| open.proposal.member == proposal.member).count() as i128;
+        let open = open.count() as i128;
+        let is_urgent = |action: &GovernanceAction| {
+            matches!(action, GovernanceAction::DismissMember { .. } | GovernanceAction::ReplaceKeys { .. })
+        };
+        let (of_seat_max, open_max) = if proposal.actions.iter().all(is_urgent) { (10, 96) } else { (8, 64) };
+        if of_seat >= of_seat_max {
+            return no(Reason::TooManyProposals, of_seat_max, of_seat + 1);
+        }
+        if open >= open_max {
+            return no(Reason::TooManyProposals, open_max, open + 1);
         }
         if let Some(place) = self.first_unacceptable(&proposal.actions) {
             return no(Reason::ActionUnacceptable, 0, place as i128);
@@ -44,14 +59,52 @@ impl Model {
         done(self.proposals.len() as i128)
     }
 
-    pub(super) fn vote(&mut self, number: u64, seat: u16, approve: bool) -> Answer {
+    pub(super) fn vote(&mut self, number: u64, seat: u16, choice: Choice) -> Answer {
         let place = (number as usize).wrapping_sub(1);
         let Some(proposal) = self.proposals.get_mut(place) else { return no(Reason::UnknownProposal, 0, 0) };
         if proposal.status != ProposalStatus::Open {
             return no(Reason::ProposalClosed, 0, 0);
         }
-        proposal.ballots.insert(seat, approve);
+        if choice == Choice::Withdraw {
+            if proposal.proposal.member.0 != seat {
+                return no(Reason::NotTheProposer, 0, 0);
+            }
+            self.close_proposal(place, ProposalStatus::Withdrawn);
+            return done(0);
+        }
+        proposal.ballots.insert(seat, choice == Choice::Approve);
+        self.close_hopeless();
         done(0)
+    }
+
+    fn close_proposal(&mut self, place: usize, status: ProposalStatus) {
+        self.proposals[place].status = status;
+        self.proposals[place].closed_at = self.time;
+        self.closed_now.push(place as u64 + 1);
+    }
+
+    /// Closes what a dismissed seat proposed, and what even all seats that have not rejected it could not approve.
+    fn close_hopeless(&mut self) {
+        for place in 0..self.proposals.len() {
+            let proposal = &self.proposals[place];
+            if proposal.status != ProposalStatus::Open {
+                continue;
+            }
+            let active: Vec<u16> = self
+                .seats
+                .iter()
+                .filter(|(who, seat)| who.0 == Role::Committee && seat.active)
+                .map(|(who, _)| who.1)
+                .collect();
+            if !active.contains(&proposal.proposal.member.0) {
+                self.close_proposal(place, ProposalStatus::Void);
+                continue;
+            }
+            let may_approve = active.iter().filter(|seat| proposal.ballots.get(seat) != Some(&false)).count();
+            if may_approve < self.threshold {
+                self.close_proposal(place, ProposalStatus::Rejected);
+            }
+        }
     }
 
     pub(super) fn close_due_proposals(&mut self) {
@@ -70,12 +123,11 @@ impl Model {
                 (false, _, true) => ProposalStatus::Expired,
                 _ => continue,
             };
+            self.close_proposal(place, status);
             if status == ProposalStatus::Enacted {
                 self.enact(&proposal.proposal.actions);
+                self.close_hopeless();
             }
-            self.proposals[place].status = status;
-            self.proposals[place].closed_at = self.time;
-            self.closed_now.push(place as u64 + 1);
         }
     }
 
@@ -100,9 +152,13 @@ impl Model {
                     seat.key_version += 1;
                 }
                 GovernanceAction::DismissMember { role, id } => {
-                    self.seats.get_mut(&(*role, id.0)).unwrap().active = false
+                    self.seats.get_mut(&(*role, id.0)).unwrap().active = false;
+                    if *role == Role::Bank {
+                        self.positions.get_mut(&id.0).unwrap().status = BankStatus::Dismissed;
+                    }
                 }
                 GovernanceAction::Threshold(found) => self.threshold = *found as usize,
+                GovernanceAction::HeaderSignatures(found) => self.header_signatures = *found as usize,
                 GovernanceAction::Grant(grant) => self.found_programme(*grant),
                 GovernanceAction::BankStatus { bank, status } => {
                     self.positions.get_mut(&bank.0).unwrap().status = *status
@@ -137,7 +193,8 @@ impl Model {
         let active = |role| trial.seats.iter().filter(|((found, _), seat)| *found == role && seat.0).count();
         let is_able = trial.threshold >= 1
             && trial.threshold <= active(Role::Committee)
-            && active(Role::CentralBank) >= self.header_signatures;
+            && trial.header_signatures >= 1
+            && trial.header_signatures <= active(Role::CentralBank);
         if is_able { None } else { Some(actions.len() - 1) }
     }
 }
@@ -145,11 +202,14 @@ impl Model {
 /// What a proposal would leave behind.
 struct Trial {
     now: u64,
-    /// Whether the seat is active, and its node key.
-    seats: BTreeMap<(Role, u16), (bool, Option<PublicKey>)>,
+    /// Whether the seat is active, its node key and its signing key.
+    seats: BTreeMap<(Role, u16), (bool, Option<PublicKey>, PublicKey)>,
+    /// Banks with something on the ledger that their dismissal would strand.
+    stranding: BTreeSet<u16>,
     resolved: BTreeSet<u16>,
     policy: Policy,
     threshold: usize,
+    header_signatures: usize,
 }
 
 impl Trial {
@@ -157,10 +217,12 @@ impl Trial {
         let is_resolved = |position: &Position| position.status == BankStatus::Resolved;
         Trial {
             now: model.time,
-            seats: model.seats.iter().map(|(who, seat)| (*who, (seat.active, seat.node_key))).collect(),
+            seats: model.seats.iter().map(|(who, seat)| (*who, (seat.active, seat.node_key, seat.key))).collect(),
+            stranding: model.positions.keys().copied().filter(|bank| model.would_strand(*bank)).collect(),
             resolved: model.positions.iter().filter(|(_, found)| is_resolved(found)).map(|(bank, _)| *bank).collect(),
             policy: model.policy().clone(),
             threshold: model.threshold,
+            header_signatures: model.header_signatures,
         }
     }
 
@@ -179,23 +241,33 @@ impl Trial {
                 let can = !self.seats.contains_key(&who)
                     && who != (Role::Bank, 0)
                     && !UNSOUND_KEYS.contains(&member.signing_key)
-                    && !self.is_taken(member.node_key, who);
-                self.seats.insert(who, (true, member.node_key));
+                    && !self.is_taken(member.node_key, who)
+                    && !self.signs_already(member.signing_key, who);
+                self.seats.insert(who, (true, member.node_key, member.signing_key));
                 can
             }
             GovernanceAction::ReplaceKeys { role, id, signing_key, node_key } => {
                 let who = (*role, id.0);
-                let can = self.is_active(who) && !UNSOUND_KEYS.contains(signing_key) && !self.is_taken(*node_key, who);
-                self.seats.insert(who, (true, *node_key));
+                let can = self.is_active(who)
+                    && !UNSOUND_KEYS.contains(signing_key)
+                    && !self.is_taken(*node_key, who)
+                    && !self.signs_already(*signing_key, who);
+                self.seats.insert(who, (true, *node_key, *signing_key));
                 can
             }
             GovernanceAction::DismissMember { role, id } => {
-                let can = self.is_active((*role, id.0));
-                self.seats.insert((*role, id.0), (false, None));
+                let can = self.is_active((*role, id.0)) && (*role != Role::Bank || !self.stranding.contains(&id.0));
+                if let Some((active, ..)) = self.seats.get_mut(&(*role, id.0)) {
+                    *active = false;
+                }
                 can
             }
             GovernanceAction::Threshold(threshold) => {
                 self.threshold = *threshold as usize;
+                true
+            }
+            GovernanceAction::HeaderSignatures(count) => {
+                self.header_signatures = *count as usize;
                 true
             }
             GovernanceAction::Grant(Grant { cohort, amount_each, purpose }) => {
@@ -204,7 +276,9 @@ impl Trial {
                     && cohort.bank.is_none_or(|bank| self.has_bank(bank.0))
             }
             GovernanceAction::BankStatus { bank, status } => {
-                let can = self.has_bank(bank.0) && !self.resolved.contains(&bank.0);
+                let can = self.is_active((Role::Bank, bank.0))
+                    && !self.resolved.contains(&bank.0)
+                    && *status != BankStatus::Dismissed;
                 if *status == BankStatus::Resolved {
                     self.resolved.insert(bank.0);
                 }
@@ -218,11 +292,17 @@ impl Trial {
     }
 
     fn is_active(&self, who: (Role, u16)) -> bool {
-        self.seats.get(&who).is_some_and(|(active, _)| *active)
+        self.seats.get(&who).is_some_and(|(active, ..)| *active)
     }
 
     fn is_taken(&self, node_key: Option<PublicKey>, by_another_than: (Role, u16)) -> bool {
         node_key.is_some()
-            && self.seats.iter().any(|(who, (active, key))| *active && *key == node_key && *who != by_another_than)
+            && self.seats.iter().any(|(who, (active, key, _))| *active && *key == node_key && *who != by_another_than)
+    }
+
+    /// Whether another active seat in the same role has the signing key.
+    fn signs_already(&self, key: PublicKey, who: (Role, u16)) -> bool {
+        let mut others = self.seats.iter().filter(|(other, _)| other.0 == who.0 && other.1 != who.1);
+        others.any(|(_, (active, _, found))| *active && *found == key)
     }
 }

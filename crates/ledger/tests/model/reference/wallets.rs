@@ -68,6 +68,11 @@ impl Model {
         if wallet.frozen > 0 {
             return no(Reason::FundsFrozen, 0, wallet.frozen);
         }
+        let person = self.wallets[&id].holder;
+        let has_others = self.wallets.iter().any(|(other, it)| *other != id && it.open && it.holder == person);
+        if self.wallets[&id].allowance && has_others {
+            return no(Reason::DesignatedWallet, 0, 0);
+        }
         let wallet = self.wallets.get_mut(&id).unwrap();
         (wallet.claim, wallet.accrued, wallet.allowance, wallet.open) = (0, 0, false, false);
         done(0)
