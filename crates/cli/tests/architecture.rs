@@ -1,4 +1,4 @@
-//! The dependency arrows between the crates point one way, as docs/architecture.md draws them.
+//! The dependency arrows between the crates point one way, as docs/internals/architecture.md draws them.
 
 use std::process::Command;
 

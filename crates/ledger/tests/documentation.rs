@@ -23,13 +23,13 @@ fn page() -> String {
 
 #[test]
 fn the_page_of_reasons_is_the_table() {
-    let path = Path::new("../../docs/reasons.md");
+    let path = Path::new("../../docs/reference/reasons.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(path, page()).unwrap();
     }
     let kept = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
         kept == page(),
-        "docs/reasons.md is not what the table says; run UPDATE_DOCS=1 cargo test -p cbdc-ledger --test documentation"
+        "docs/reference/reasons.md is not what the table says; run UPDATE_DOCS=1 cargo test -p cbdc-ledger --test documentation"
     );
 }

@@ -20,7 +20,7 @@ use crate::output::Output;
   cbdc sweep merge results/sweeps/holding-limit
 
 The results are the same bytes for any number of threads, parts and machines. deploy/ has scripts for Slurm, Kubernetes and
-GNU parallel; docs/sweeps.md tells the rest.")]
+GNU parallel; docs/research/sweeps.md tells the rest.")]
 pub struct Sweep {
     #[command(subcommand)]
     step: Step,
