@@ -3,6 +3,7 @@
 #   make demo    build, run a real network under load, audit it, leave a report
 #   make test    all tests
 #   make lint    formatting and clippy
+#   make deny    licences, bans and sources of all dependencies, offline (needs cargo-deny)
 #   make bench   criterion benchmarks
 #   make up      a development network in the foreground
 #   make test-slurm    a sweep through a Slurm of this one machine (installs it; skipped where that is impossible)
@@ -13,7 +14,7 @@ SETUP := source deploy/setup.sh
 SCENARIO ?= simulations/quickstart.toml
 OUT ?= results/$(basename $(notdir $(SCENARIO)))
 
-.PHONY: demo test lint bench up build sweep test-slurm test-python
+.PHONY: demo test lint deny bench up build sweep test-slurm test-python
 
 build:
 	@$(SETUP) && cargo build --release --locked -p cbdc
@@ -42,3 +43,8 @@ test-slurm: sweep
 
 test-python: sweep
 	@$(SETUP) && CBDC="$$CARGO_TARGET_DIR/release/examples/sweep" examples/test.sh
+
+# Advisories need the network: `cargo deny check advisories`.
+deny:
+	@command -v cargo-deny >/dev/null || { echo "expected cargo-deny on the PATH, found none: \`cargo install --locked cargo-deny\`" >&2; exit 1; }
+	@cargo fetch --locked --quiet && cargo deny --offline check licenses bans sources
