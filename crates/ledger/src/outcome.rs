@@ -94,7 +94,7 @@ reasons! {
     35 BalanceNotZero      "BALANCE_NOT_ZERO"      Applied        later=true  "A wallet with money on it cannot be closed; amount is the balance."
     36 UnknownProposal     "UNKNOWN_PROPOSAL"      Applied        later=false "There is no such proposal."
     37 ProposalClosed      "PROPOSAL_CLOSED"       Applied        later=false "The proposal was enacted or has expired."
-    38 ActionUnacceptable "ACTION_UNACCEPTABLE"  Applied        later=false "A action of the proposal cannot be enacted; amount is its place, from 0."
+    38 ActionUnacceptable "ACTION_UNACCEPTABLE"  Applied        later=false "An action of the proposal cannot be enacted; amount is its place, from 0."
     39 BankNotActive       "BANK_NOT_ACTIVE"       Applied        later=true  "The bank is not an active member."
     40 Overflow            "OVERFLOW"              Applied        later=false "A sum would pass 2^64 − 1 minor units."
     41 UnknownRegistrar    "UNKNOWN_REGISTRAR"     BeforeOrdering later=false "The certificate's registrar is not an active member, or its key has changed."
