@@ -592,7 +592,10 @@ fn every_amount_beside_an_example_stands_in_it() {
         for (at, line) in &lines.prose {
             for figure in figures(line) {
                 if !figure.iter().any(|figure| run.iter().any(|word| word.trim_matches([';', '-', '+']) == figure)) {
-                    wrong.push(format!("docs/reference/policy/{name}.md:{at}: {} is in no example of the page", figure[0]));
+                    wrong.push(format!(
+                        "docs/reference/policy/{name}.md:{at}: {} is in no example of the page",
+                        figure[0]
+                    ));
                 }
             }
         }
@@ -628,7 +631,9 @@ fn the_pages_name_every_parameter_with_its_default_and_no_unknown_reason() {
             }
         }
     }
-    wrong.extend(missing.into_iter().map(|name| format!("docs/reference/policy: expected a page with the parameter {name}")));
+    wrong.extend(
+        missing.into_iter().map(|name| format!("docs/reference/policy: expected a page with the parameter {name}")),
+    );
     judge(wrong);
 }
 
