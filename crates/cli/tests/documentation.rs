@@ -1,4 +1,5 @@
-//! What the Markdown pages point at is there, files and headings. So is every page that the sources cite.
+//! What the Markdown pages point at is there: files, headings, and paths of the repository named in code spans. So is
+//! every page that the sources cite.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -6,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 /// Folders that hold nothing written by hand, or nothing of ours.
 const SKIPPED: [&str; 4] = ["target", "results", "network", "node_modules"];
+/// A code span that begins with one of these names a path from the root.
+const TOP: [&str; 8] = ["crates/", "docs/", "simulations/", "proto/", "deploy/", "benches/", "examples/", ".github/"];
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
@@ -36,6 +40,11 @@ fn prose(page: &str) -> String {
         !in_fence && !is_fence && !line.starts_with("    ")
     };
     page.lines().filter(is_prose).collect::<Vec<_>>().join("\n")
+}
+
+/// What stands between backticks.
+fn code_spans(prose: &str) -> impl Iterator<Item = &str> {
+    prose.split('`').skip(1).step_by(2)
 }
 
 /// The targets of all links and images, code spans left out.
@@ -69,6 +78,14 @@ fn broken_links(file: &Path, page: &str) -> Vec<String> {
     wrong
 }
 
+/// Paths of the repository that a page names and that are not there.
+fn missing_paths(root: &Path, page: &str) -> Vec<String> {
+    let prose = prose(page);
+    let is_path = |span: &&str| TOP.iter().any(|top| span.starts_with(top)) && !span.contains([' ', '*', '<', '…']);
+    let missing = code_spans(&prose).filter(is_path).filter(|span| !root.join(span).exists());
+    missing.map(|span| format!("expected {span}, found no such path")).collect()
+}
+
 /// Reads every page of the repository and fails with all that is wrong on them.
 fn judge_pages(findings: impl Fn(&Path, &str) -> Vec<String>) {
     let root = root();
@@ -97,6 +114,11 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
+fn every_path_named_on_a_page_is_there() {
+    judge_pages(|_, page| missing_paths(&root(), page));
+}
+
+#[test]
 fn every_page_that_a_source_cites_is_there() {
     let root = root();
     let mut sources = BTreeSet::new();
@@ -120,5 +142,7 @@ fn a_broken_reference_is_found() {
     assert_eq!(links("# A b, c\n\n[a](#none)").len(), 1);
     assert_eq!(links("[a](https://example.org) `[b](none.md)`\n\n    [c](none.md)\n\n```\n[d](none.md)\n```").len(), 0);
     assert!(anchors("## The `CBDC` of I3: deposits, and more\n").contains("the-cbdc-of-i3-deposits-and-more"));
+    assert_eq!(missing_paths(&root(), "see `crates/none`"), ["expected crates/none, found no such path"]);
+    assert_eq!(missing_paths(&root(), "see `crates/cli/src`, `cbdc up` and `crates/*/tests`").len(), 0);
     assert_eq!(cited_pages("//! see docs/none.md, or docs/x.rs").collect::<Vec<_>>(), ["docs/none.md"]);
 }
