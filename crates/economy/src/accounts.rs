@@ -134,7 +134,7 @@ pub fn ppm(share: f64) -> i64 {
 /// An amount as events tell it: `EUR 1,234.56`.
 pub fn in_euros(amount_minor: i64) -> String {
     let (sign, size) = (if amount_minor < 0 { "-" } else { "" }, amount_minor.unsigned_abs());
-    format!("EUR {sign}{}.{:02}", cbdc_figures::words::count(size / 100), size % 100)
+    format!("EUR {sign}{}.{:02}", cbdc_report::format::count(size / 100), size % 100)
 }
 
 /// A rate as events tell it: `2.15 %`.

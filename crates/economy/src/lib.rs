@@ -33,7 +33,6 @@
 //! | [`authority`] | commands in the name of everybody, applied in virtual time |
 //! | [`simulation`] | one day after the other |
 //! | [`results`], [`explain`](mod@explain), [`report`] | tables and digest, what was in force, a page |
-//! | [`papers`] | published results, paper against ours; beside the economy, not part of it |
 
 #![forbid(unsafe_code)]
 
@@ -45,7 +44,6 @@ pub mod calendar;
 pub mod error;
 pub mod explain;
 pub mod expression;
-pub mod papers;
 pub mod random;
 pub mod report;
 pub mod results;

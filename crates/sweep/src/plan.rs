@@ -201,10 +201,10 @@ fn setting_label(setting: &Setting) -> String {
     let value = setting.value.trim_matches('"');
     let number = value.parse::<f64>().ok().filter(|number| number.is_finite());
     let (name, value) = match (last.strip_suffix("_minor"), last.strip_suffix("_ppm"), number) {
-        (Some(name), _, Some(minor)) => (name, format!("EUR {}", cbdc_figures::words::given(minor / 100.0))),
-        (_, Some(name), Some(ppm)) => (name, format!("{} %", cbdc_figures::words::given(ppm / 1e4))),
+        (Some(name), _, Some(minor)) => (name, format!("EUR {}", cbdc_report::format::given(minor / 100.0))),
+        (_, Some(name), Some(ppm)) => (name, format!("{} %", cbdc_report::format::given(ppm / 1e4))),
         (Some(name), _, None) | (_, Some(name), None) => (name, value.to_owned()),
-        (None, None, Some(number)) => (last, cbdc_figures::words::given(number)),
+        (None, None, Some(number)) => (last, cbdc_report::format::given(number)),
         (None, None, None) => (last, value.to_owned()),
     };
     format!("{} {value}", name.replace('_', " "))

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use cbdc_figures::bands::{NAMES, banded};
-use cbdc_figures::plot::{Axis, Plot, Series, escape};
+use cbdc_report::fan_chart::{NAMES, fan_chart};
+use cbdc_report::plot::{Axis, Plot, Series, escape};
 
 use super::COLOURS;
 use super::picture::{Days, MEASURES, Measure, Picture};
@@ -51,7 +51,7 @@ pub fn spreads(html: &mut String, picture: &Picture, number: &mut usize) {
         html.push_str("<section class=\"plots\">");
         for (_, name, days, series) in all {
             *number += 1;
-            html.push_str(&banded(&plot(measure, name, &days, range, series), *number));
+            html.push_str(&fan_chart(&plot(measure, name, &days, range, series), *number));
         }
         html.push_str("</section></details>");
     }

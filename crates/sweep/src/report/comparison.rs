@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use cbdc_figures::plot::{Axis, escape};
-use cbdc_figures::whiskers::{Whiskers, whiskers};
-use cbdc_figures::words::figure;
+use cbdc_report::plot::{Axis, escape};
+use cbdc_report::box_plot::{BoxRow, box_plot};
+use cbdc_report::format::figure;
 
 use super::COLOURS;
 use crate::merge::{DesignSummary, Merged};
@@ -148,11 +148,11 @@ fn table<'a>(
 pub fn plots(html: &mut String, merged: &Merged, number: &mut usize) {
     html.push_str("<h2>Designs compared: at the end</h2><section class=\"plots\" aria-label=\"Comparison\">");
     for shown in differing(merged) {
-        let drawn: Vec<Whiskers> = rows(merged)
+        let drawn: Vec<BoxRow> = rows(merged)
             .filter_map(|design| {
                 let percentiles = shown.of(&design.figures)?;
                 let [p05, _, median, _, p95] = percentiles.map(minus);
-                Some(Whiskers {
+                Some(BoxRow {
                     name: design.name.clone(),
                     colour: COLOURS[design.design as usize % COLOURS.len()],
                     percentiles,
@@ -169,7 +169,7 @@ pub fn plots(html: &mut String, merged: &Merged, number: &mut usize) {
         let unit = if shown.unit.is_empty() { String::new() } else { format!("{}: ", shown.unit) };
         let description = format!("{unit}median, quartiles and 5 to 95 % over seeds.");
         *number += 1;
-        html.push_str(&whiskers(*number, shown.title, &description, &axis, &drawn));
+        html.push_str(&box_plot(*number, shown.title, &description, &axis, &drawn));
     }
     html.push_str("</section>");
 }

@@ -12,9 +12,9 @@ mod sheets;
 
 use std::fmt::Write;
 
-use cbdc_figures::page::document;
-use cbdc_figures::plot::escape;
-use cbdc_figures::words::count;
+use cbdc_report::page::document;
+use cbdc_report::plot::escape;
+use cbdc_report::format::count;
 
 use crate::error::ranges;
 use crate::merge::Merged;

@@ -4,8 +4,8 @@
 
 use std::fmt::Write;
 
-use cbdc_figures::plot::escape;
-use cbdc_figures::words::rounded;
+use cbdc_report::plot::escape;
+use cbdc_report::format::rounded;
 
 use super::picture::{Picture, Seen};
 use crate::merge::Merged;
