@@ -272,3 +272,13 @@ impl Authority {
         self.head(sequence)
     }
 }
+
+/// An amount as the ledger counts it; below zero becomes zero.
+pub fn minor(amount_minor: i64) -> Amount {
+    Amount::from_minor(amount_minor.max(0) as u64)
+}
+
+/// A wallet's account; `None` where `wallet` is 0, which stands for no wallet.
+pub fn account(wallet: u64) -> Option<AccountId> {
+    AccountId::from_u64(wallet).filter(|_| wallet != 0)
+}

@@ -25,7 +25,7 @@
 //! # Rooms, low to high
 //! | room | holds |
 //! |---|---|
-//! | [`random`], [`calendar`], [`accounts`] | random streams, days, sectors and flows |
+//! | [`rng`], [`calendar`], [`accounts`] | random streams, days, sectors and flows |
 //! | [`expression`] | a policy rule written in a scenario |
 //! | [`behaviour`] | how agents decide: one room each |
 //! | [`scenario`] | what a scenario says |
@@ -44,9 +44,9 @@ pub mod calendar;
 pub mod error;
 pub mod explain;
 pub mod expression;
-pub mod random;
 pub mod report;
 pub mod results;
+pub mod rng;
 pub mod scenario;
 pub mod simulation;
 

@@ -29,7 +29,7 @@ fn payments_are_as_many_and_as_large_as_the_reference() {
     let results = run(&scenario(
         TEXT,
         &[
-            ("behaviour.rhythm", "even"),
+            ("behaviour.seasonality", "even"),
             ("behaviour.consumption", "hand-to-mouth"),
             ("behaviour.prices", "fixed"),
             ("consumption.retail_share", "1.0"),

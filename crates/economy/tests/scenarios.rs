@@ -40,6 +40,8 @@ fn a_mistake_names_file_line_key_and_range() {
             "[households]\ncount = 10_000\nincome_minor_mean = 1e11\n[firms]\nloan_months = 240",
             ["bad.toml:5:15", "months of all wages", "240"],
         ),
+        ("[behaviour]\nrhythm = \"even\"", ["bad.toml:2:1", "expected `seasonality`", "`rhythm`"]),
+        ("[rhythm]\nfriday = 1", ["bad.toml:1:2", "expected `seasonality`", "`rhythm`"]),
         ("[policy", ["bad.toml:1", "valid TOML", ""]),
         ("[wrong]\nx = 1", ["bad.toml:1:2", "unknown key `wrong`", "behaviour"]),
     ] {

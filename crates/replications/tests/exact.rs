@@ -3,9 +3,7 @@
 use cbdc_replications::comparison::{Kind, Outcome};
 use cbdc_replications::operational_framework::parameters::Calibration;
 use cbdc_replications::operational_framework::path::{middle_of_the_corridor, steady_states};
-use cbdc_replications::operational_framework::vectors::{
-    QUANTITIES, VECTORS, as_printed, is_printed, last_digits_off,
-};
+use cbdc_replications::operational_framework::vectors::{QUANTITIES, VECTORS, as_printed, is_printed, last_digits_off};
 use cbdc_replications::{PAPERS, find};
 
 const STEP: f64 = 0.005;

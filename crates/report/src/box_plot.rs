@@ -1,4 +1,4 @@
-//! Spreads side by side: one row each, a line from 5 to 95 %, a box from quartile to quartile, a stroke at the median.
+//! Box plots: one row a distribution, a whisker from 5 to 95 %, a box from quartile to quartile, a stroke at the median.
 
 use std::fmt::Write;
 
@@ -8,16 +8,16 @@ const NAME_WIDTH: f64 = 190.0;
 const ROW: f64 = 24.0;
 const MARGIN: f64 = 18.0;
 
-/// One row.
+/// One row of a box plot.
 #[derive(Debug, Clone)]
 pub struct BoxRow {
-    /// At the left.
+    /// Label at the left.
     pub name: String,
     /// CSS class that gives the colour.
     pub colour: &'static str,
     /// 5, 25, 50, 75 and 95 %.
     pub percentiles: [f64; 5],
-    /// For the pointer.
+    /// Read-out under the pointer.
     pub label: String,
 }
 
@@ -67,7 +67,7 @@ pub fn box_plot(number: usize, title: &str, description: &str, axis: &Axis, rows
     )
 }
 
-/// A name that fits its room; the whole one stands in the page's tables.
+/// A name shortened to its column; the page's tables show it whole.
 fn shortened(name: &str) -> String {
     const MOST: usize = 28;
     if name.chars().count() <= MOST {
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_is_drawn_for_each_spread() {
+    fn a_row_is_drawn_for_each_distribution() {
         let axis = Axis::linear("", 0.0, 10.0, true);
         let row = |name: &str| BoxRow {
             name: name.to_owned(),

@@ -1,10 +1,10 @@
-//! Bands: a median over a common x, in a darker band from quartile to quartile and a lighter one from 5 to 95 %.
+//! Fan charts: a median over time, within a darker band from quartile to quartile and a lighter one from 5 to 95 %.
 
 use std::fmt::Write;
 
 use crate::plot::{Plot, Series};
 
-/// The percentiles that a banded plot's series stand for, in their order.
+/// The series of a fan chart, in their order.
 pub const NAMES: [&str; 5] = ["95 %", "75 %", "median", "25 %", "5 %"];
 
 /// A plot whose five series are those of [`NAMES`], as an HTML figure; `number` makes its ids unique on the page.

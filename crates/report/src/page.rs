@@ -1,11 +1,11 @@
-//! What every report carries inside it, so that a page asks nothing of any network.
+//! The page around every report: style and script are inline, so that it loads nothing from any network.
 
 use crate::plot::escape;
 
-/// The style sheet: colours by class, light and dark after the reader's system.
+/// The style sheet: colours by class, light or dark as the reader's system is set.
 const STYLE: &str = include_str!("page.css");
 
-/// The script behind the plots' read-outs.
+/// The script for the plots' read-outs.
 const SCRIPT: &str = include_str!("page.js");
 
 /// A whole page: `title` is escaped here, `body` is HTML already, `own_style` stands after the sheet that all share. The page may

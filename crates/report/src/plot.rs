@@ -252,7 +252,7 @@ impl Plot {
         }
         for (at, label) in &self.x.ticks {
             let x = self.px(*at);
-            // A label at the right end is kept inside the picture.
+            // A label at the right end is kept inside the plot.
             let anchor = if x > WIDTH - RIGHT - 12.0 { "end" } else { "middle" };
             let shift = if anchor == "end" { RIGHT - 2.0 } else { 0.0 };
             let base = HEIGHT - BOTTOM;
@@ -423,8 +423,8 @@ pub fn bars(number: usize, title: &str, description: &str, name_width: f64, bars
             y += 7.0;
         }
         let height = if grouped { 11.0 } else { 18.0 };
-        let room = WIDTH - name_width - 120.0;
-        let width = (bar.value / largest * room).max(if bar.value > 0.0 { 2.0 } else { 0.0 });
+        let longest = WIDTH - name_width - 120.0;
+        let width = (bar.value / largest * longest).max(if bar.value > 0.0 { 2.0 } else { 0.0 });
         let middle = y + height / 2.0 + 4.0;
         let name_at = if grouped { middle + 6.5 } else { middle };
         let _ = write!(

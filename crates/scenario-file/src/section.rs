@@ -20,6 +20,7 @@ pub struct Section<'a> {
     entries: Option<&'a Table>,
     known: Vec<&'static str>,
     elsewhere: Vec<(&'static str, String)>,
+    renamed: Vec<(&'static str, &'static str)>,
 }
 
 impl<'a> Section<'a> {
@@ -36,6 +37,7 @@ impl<'a> Section<'a> {
             entries,
             known: Vec::new(),
             elsewhere: Vec::new(),
+            renamed: Vec::new(),
         }
     }
 
@@ -183,6 +185,11 @@ impl<'a> Section<'a> {
         self.elsewhere.extend(keys.iter().map(|key| (*key, because.to_owned())));
     }
 
+    /// Makes [`Section::end`] name the key that `old` is written as instead.
+    pub fn renamed(&mut self, old: &'static str, new: &'static str) {
+        self.renamed.push((old, new));
+    }
+
     /// A mistake at the value of `key`, or at the section itself if the key is absent.
     pub fn mistake(&self, key: &str, expected: impl Into<String>, found: impl Into<String>) -> ScenarioError {
         let place = self.entries.and_then(|entries| entries.get(key)).map_or(self.place, |entry| entry.node.place);
@@ -219,6 +226,10 @@ impl<'a> Section<'a> {
         let Some((key, entry)) = stranger else {
             return Ok(());
         };
+        if let Some((_, new)) = self.renamed.iter().find(|(old, _)| old == key) {
+            let expected = format!("`{new}`, the name of this key");
+            return Err(self.document.mistake(entry.key_place, expected, format!("`{key}`"), None));
+        }
         if let Some((_, because)) = self.elsewhere.iter().find(|(other, _)| other == key) {
             return Err(self.document.mistake(entry.key_place, because.clone(), format!("`{key}`"), None));
         }
@@ -233,7 +244,15 @@ impl<'a> Section<'a> {
     }
 
     fn below(&self, name: String, place: Span, entries: Option<&'a Table>) -> Section<'a> {
-        Section { document: self.document, name, place, entries, known: Vec::new(), elsewhere: Vec::new() }
+        Section {
+            document: self.document,
+            name,
+            place,
+            entries,
+            known: Vec::new(),
+            elsewhere: Vec::new(),
+            renamed: Vec::new(),
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! 2. The slices are shuffled (Fisher and Yates); design `d` gets slice `s(d)`, and in it a point drawn evenly.
 //! 3. The point, from 0 to 1, is laid on the range: evenly, or evenly in the logarithm; whole ends give whole numbers.
 
-use cbdc_economy::random::{Purpose, Stream};
+use cbdc_economy::rng::{Purpose, Stream};
 
 /// What a key may be.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -20,36 +20,41 @@
 //! summary.json report.html      merged: every design's figures over its seeds, and the page
 //! ```
 //!
-//! # Rooms, low to high
-//! | room | holds |
+//! # Modules, low to high
+//! | module | holds |
 //! |---|---|
 //! | [`error`] | why something could not be done |
 //! | [`table`] | columns, and Parquet files of them |
-//! | [`spread`] | percentiles over seeds |
-//! | [`plan_file`] | what a plan file says |
+//! | [`quantiles`] | mean and percentiles over seeds |
+//! | [`folder`] | paths within a batch's folder |
+//! | [`plan_file`] | a plan file as read |
 //! | [`latin_hypercube`] | designs that fill a space evenly |
 //! | [`plan`] | numbered runs |
-//! | [`part`] | which of them are mine |
+//! | [`part`] | one process's share of the runs |
 //! | [`run_folder`] | one run's results on the disk |
 //! | [`run`] | simulating a part, and how long it will take |
-//! | [`merge`], [`report`] | all runs as tables, summary and page |
+//! | [`summary`] | every design's figures over its seeds |
+//! | [`merge`](mod@merge), [`report`] | all runs as tables, summary and page |
 
 #![forbid(unsafe_code)]
 
 pub mod error;
+pub mod folder;
 pub mod latin_hypercube;
 pub mod merge;
 pub mod part;
 pub mod plan;
 pub mod plan_file;
+pub mod quantiles;
 pub mod report;
 pub mod run;
 pub mod run_folder;
-pub mod spread;
+pub mod summary;
 pub mod table;
 
 pub use error::SweepError;
-pub use merge::{Merged, merge};
+pub use merge::merge;
 pub use part::{Part, PartError};
 pub use plan::Plan;
 pub use run::{Done, Progress, Watched, estimate, run};
+pub use summary::Merged;

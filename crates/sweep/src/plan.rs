@@ -12,8 +12,8 @@ use cbdc_economy::Scenario;
 use serde::{Deserialize, Serialize};
 
 use crate::error::SweepError;
+use crate::folder;
 use crate::plan_file::PlanFile;
-use crate::run_folder;
 
 /// The version that plans, runs and results carry.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -120,7 +120,7 @@ impl Plan {
         if std::fs::read_to_string(&path).is_ok_and(|found| found == text) {
             return Ok(path);
         }
-        let runs = run_folder::count(folder)?;
+        let runs = folder::count(folder)?;
         if runs > 0 {
             return Err(SweepError::OtherPlan { folder: folder.to_path_buf(), runs });
         }

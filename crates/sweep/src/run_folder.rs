@@ -17,6 +17,7 @@ use cbdc_economy::results::Row;
 use serde::{Deserialize, Serialize};
 
 use crate::error::SweepError;
+use crate::folder::{run_path, runs_path};
 use crate::plan::{Plan, Run, Setting, VERSION};
 use crate::table::{Column, Table};
 
@@ -42,51 +43,12 @@ pub struct RunRecord {
     pub tables: BTreeMap<String, String>,
 }
 
-fn runs_folder(folder: &Path) -> PathBuf {
-    folder.join("runs")
-}
-
-/// Where a run's results are.
-pub fn path(folder: &Path, run: u32) -> PathBuf {
-    runs_folder(folder).join(format!("{run:06}"))
-}
-
-/// How many finished runs a folder holds.
-///
-/// # Errors
-/// It cannot be read.
-pub fn count(folder: &Path) -> Result<usize, SweepError> {
-    Ok(names(folder)?.iter().filter(|name| !name.starts_with('.')).count())
-}
-
-/// Removes what killed processes left.
-///
-/// # Errors
-/// It cannot be removed.
-pub fn remove_leftovers(folder: &Path) -> Result<(), SweepError> {
-    for name in names(folder)?.iter().filter(|name| name.starts_with('.')) {
-        let path = runs_folder(folder).join(name);
-        std::fs::remove_dir_all(&path).map_err(SweepError::file(&path, "removed"))?;
-    }
-    Ok(())
-}
-
-fn names(folder: &Path) -> Result<Vec<String>, SweepError> {
-    let runs = runs_folder(folder);
-    let entries = match std::fs::read_dir(&runs) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.map_err(SweepError::file(&runs, "read"))?,
-    };
-    let name = |entry: std::io::Result<std::fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
-    entries.map(name).collect::<std::io::Result<_>>().map_err(SweepError::file(&runs, "read"))
-}
-
 /// A finished run's record; nothing if it is not finished.
 ///
 /// # Errors
 /// What is there is another run: another scenario, seed or version.
 pub fn record(folder: &Path, plan: &Plan, run: Run) -> Result<Option<RunRecord>, SweepError> {
-    let path = path(folder, run.run).join("run.json");
+    let path = run_path(folder, run.run).join("run.json");
     let text = match std::fs::read_to_string(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         other => other.map_err(SweepError::file(&path, "read"))?,
@@ -130,7 +92,7 @@ pub fn write(folder: &Path, plan: &Plan, run: Run, results: &Results) -> Result<
     let written =
         File::create(&path).and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
     written.map_err(SweepError::file(&path, "written"))?;
-    publish(&waiting, &self::path(folder, run.run))
+    publish(&waiting, &run_path(folder, run.run))
 }
 
 /// Writes the economy's tables as Parquet files into a folder. Gives the BLAKE3 of each file by the table's name.
@@ -155,7 +117,7 @@ pub fn write_tables(folder: &Path, results: &Results) -> Result<BTreeMap<String,
 
 /// A new folder that no other process writes to.
 fn waiting_folder(folder: &Path, run: Run) -> Result<PathBuf, SweepError> {
-    let runs = runs_folder(folder);
+    let runs = runs_path(folder);
     std::fs::create_dir_all(&runs).map_err(SweepError::file(&runs, "made"))?;
     for attempt in 0_u32.. {
         let path = runs.join(format!(".{:06}-{}-{attempt}", run.run, std::process::id()));

@@ -4,7 +4,7 @@ use cbdc_ledger::identity::BankId;
 
 /// How a bank stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Standing {
+pub enum BankPhase {
     Active,
     /// It failed, its customers moved, and its shell repays what it owes the central bank.
     WindingDown,
@@ -15,7 +15,7 @@ pub enum Standing {
 #[derive(Clone, Debug)]
 pub struct Bank {
     pub id: BankId,
-    pub standing: Standing,
+    pub phase: BankPhase,
     /// Banknotes in its vault.
     pub vault_minor: i64,
     pub bonds_minor: i64,
@@ -48,7 +48,7 @@ pub struct Bank {
 
 impl Bank {
     pub fn is_active(&self) -> bool {
-        self.standing == Standing::Active
+        self.phase == BankPhase::Active
     }
 
     /// Books a gain, or a loss below zero.

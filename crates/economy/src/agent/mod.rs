@@ -5,7 +5,7 @@ mod firms;
 mod households;
 mod investors;
 
-pub use bank::{Bank, Standing};
+pub use bank::{Bank, BankPhase};
 pub use firms::Firms;
 pub use households::{Households, NO_EMPLOYER};
 pub use investors::Investors;

@@ -5,7 +5,7 @@
 //! - `everyone`: all households on the first day. The stress case of every study of limits.
 //! - `nobody`: an economy without CBDC, to compare with.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "adoption" {
@@ -17,7 +17,7 @@ parameters! {
     }
 }
 
-room! {
+behaviour! {
     /// When households adopt.
     Adoption "adoption" { Bass "bass", Everyone "everyone", Nobody "nobody", }
 }

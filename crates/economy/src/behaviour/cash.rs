@@ -3,7 +3,7 @@
 //! - `inventory`: when less than a day's cash spending is left, it draws several days' worth, in whole ten-euro notes.
 //! - `baumol-tobin`: likewise, but the amount is the square-root rule: √(2 · cost · spending / rate).
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "cash" {
@@ -13,7 +13,7 @@ parameters! {
     }
 }
 
-room! {
+behaviour! {
     /// When banknotes are drawn.
     Cash "cash" { Inventory "inventory", BaumolTobin "baumol-tobin", }
 }

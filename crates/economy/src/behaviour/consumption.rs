@@ -3,7 +3,7 @@
 //! - `buffer-stock`: a propensity out of income and one out of liquid wealth, lowered by a high real rate.
 //! - `hand-to-mouth`: all of the income and nothing else.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "consumption" {
@@ -15,7 +15,7 @@ parameters! {
     }
 }
 
-room! {
+behaviour! {
     /// What is spent.
     Consumption "consumption" { BufferStock "buffer-stock", HandToMouth "hand-to-mouth", }
 }

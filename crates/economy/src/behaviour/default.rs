@@ -3,7 +3,7 @@
 //! `hazard`: each month each household's loan defaults with a probability that grows with the loan rate and falls with
 //! demand; a part of it is lost.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "default" {
@@ -15,7 +15,7 @@ parameters! {
     }
 }
 
-room! {
+behaviour! {
     /// Which loans fail.
     LoanDefault "default" { Hazard "hazard", }
 }

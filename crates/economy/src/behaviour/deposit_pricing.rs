@@ -4,7 +4,7 @@
 //!   part of the gap.
 //! - `fixed`: the margin's negative, whatever policy does.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "deposit_pricing" {
@@ -16,7 +16,7 @@ parameters! {
     }
 }
 
-room! {
+behaviour! {
     /// What deposits earn.
     DepositPricing "deposit_pricing" { PassThrough "pass-through", Fixed "fixed", }
 }

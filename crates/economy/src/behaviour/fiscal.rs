@@ -2,7 +2,7 @@
 //!
 //! `balanced`: a tax on wages pays pensions; what is left buys goods of firms, month by month.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "fiscal" {
@@ -13,7 +13,7 @@ parameters! {
     }
 }
 
-room! {
+behaviour! {
     /// What the government does.
     Fiscal "fiscal" { Balanced "balanced", }
 }

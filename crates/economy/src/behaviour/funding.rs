@@ -10,7 +10,7 @@
 //! Wholesale funding that was raised in this way matures little by little. What matures is repaid out of reserves above the
 //! target; as far as there are none, it is rolled over. What a bank began with is rolled over for good.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "funding" {
@@ -25,7 +25,7 @@ parameters! {
     }
 }
 
-room! {
+behaviour! {
     /// How banks fund themselves.
     Funding "funding" { LeastCost "least-cost", CentralBank "central-bank", Wholesale "wholesale", }
 }

@@ -4,7 +4,7 @@
 //!   is charged; of the others, banknotes are the likelier the smaller the amount. Online nobody pays with banknotes.
 //! - `cash-and-cards`: CBDC is not used to pay, only held.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 use crate::behaviour::Channel;
 
 parameters! {
@@ -17,7 +17,7 @@ parameters! {
     }
 }
 
-room! {
+behaviour! {
     /// How payments are made.
     Instrument "instrument" { Habit "habit", CashAndCards "cash-and-cards", }
 }

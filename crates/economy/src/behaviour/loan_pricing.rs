@@ -3,7 +3,7 @@
 //! `funding-cost`: the mean cost of the bank's own funding (deposits, wholesale, central bank) and the policy rate, by
 //! weight, plus a mark-up, plus a premium while capital is short. So dearer funding reaches borrowers.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "loan_pricing" {
@@ -14,7 +14,7 @@ parameters! {
     }
 }
 
-room! {
+behaviour! {
     /// What loans cost.
     LoanPricing "loan_pricing" { FundingCost "funding-cost", }
 }

@@ -3,7 +3,7 @@
 //! `capital-target`: costs are a share of deposits and loans, paid to firms; equity above the capital target goes to
 //! investors, a part of it each month.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "payout" {
@@ -13,7 +13,7 @@ parameters! {
     }
 }
 
-room! {
+behaviour! {
     /// What banks pay out.
     Payout "payout" { CapitalTarget "capital-target", }
 }

@@ -8,7 +8,7 @@
 //! - `risk`: a share that grows linearly with the risk of the household's bank, RM = debt / equity − 1 in form, after
 //!   the smooth design CBDC2 of Barucci, Gurgone, Iori, Azzone (arXiv 2510.21071).
 
-use super::{logistic, parameters, room};
+use super::{behaviour, logistic, parameters};
 
 parameters! {
     "portfolio" {
@@ -25,7 +25,7 @@ parameters! {
     }
 }
 
-room! {
+behaviour! {
     /// How much CBDC is wanted.
     Portfolio "portfolio" { Logit "logit", Transactions "transactions", FullToLimit "full-to-limit", Risk "risk", }
 }

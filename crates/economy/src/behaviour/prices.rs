@@ -3,7 +3,7 @@
 //! - `phillips`: inflation is expected inflation plus a slope times the output gap; expectations are partly anchored.
 //! - `fixed`: none.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "prices" {
@@ -13,7 +13,7 @@ parameters! {
     }
 }
 
-room! {
+behaviour! {
     /// How prices move.
     Prices "prices" { Phillips "phillips", Fixed "fixed", }
 }

@@ -5,7 +5,7 @@
 //! - `bail-out`: the government bears all of it.
 //! - `bail-in`: investors, then all deposits alike, whatever is insured.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "resolution" {
@@ -15,7 +15,7 @@ parameters! {
     }
 }
 
-room! {
+behaviour! {
     /// Who bears the loss.
     Resolution "resolution" { Insured "insured", BailOut "bail-out", BailIn "bail-in", }
 }

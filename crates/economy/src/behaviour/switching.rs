@@ -4,7 +4,7 @@
 //!   loan stays with the bank that gave it. The household goes to a bank that is trusted most.
 //! - `stay`: never, but when its bank fails.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "switching" {
@@ -14,7 +14,7 @@ parameters! {
     }
 }
 
-room! {
+behaviour! {
     /// Who changes banks.
     Switching "switching" { Trust "trust", Stay "stay", }
 }

@@ -3,7 +3,7 @@
 //! Shocks and failures lower it at once; it comes back with a half-life. A failure touches the trust in every other
 //! bank by contagion.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "trust" {
@@ -13,7 +13,7 @@ parameters! {
     }
 }
 
-room! {
+behaviour! {
     /// How trust comes back.
     Trust "trust" { HalfLife "half-life", }
 }

@@ -8,8 +8,8 @@
 //!
 //! Amounts are drawn from a table of quantiles, so that a payment costs one look-up and no logarithm.
 
-use super::{parameters, room};
-use crate::random::Stream;
+use super::{behaviour, parameters};
+use crate::rng::Stream;
 
 parameters! {
     "workload" {
@@ -18,7 +18,7 @@ parameters! {
     }
 }
 
-room! {
+behaviour! {
     /// What payments are worth.
     Workload "workload" { Space2022 "space-2022", }
 }
@@ -47,7 +47,7 @@ const QUANTILES: usize = 4096;
 
 impl Workload {
     fn equation(&self) -> &'static str {
-        "payments a day ~ Poisson(retail spending a day / mean amount · rhythm); amount = quantile(channel, u) · price level"
+        "payments a day ~ Poisson(retail spending a day / mean amount · seasonality); amount = quantile(channel, u) · price level"
     }
 
     fn source(&self) -> &'static str {
@@ -109,7 +109,7 @@ impl AmountTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Purpose;
+    use crate::rng::Purpose;
 
     #[test]
     fn the_mean_payment_is_that_of_the_reference() {

@@ -6,9 +6,9 @@
 
 use std::fmt::Write;
 
+use cbdc_report::format::{count, percent, rounded};
 use cbdc_report::page::document;
 use cbdc_report::plot::{Axis, Bar, Mark, Plot, Series, bars, escape};
-use cbdc_report::format::{count, percent, rounded};
 
 use crate::explain::explain;
 use crate::results::{BankRow, MacroRow, PaymentRow, Results, Summary};

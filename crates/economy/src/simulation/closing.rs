@@ -15,8 +15,8 @@ use cbdc_ledger::policy::reserves::after_haircut;
 use cbdc_ledger::time::LedgerDay;
 
 use super::Economy;
-use super::settlement::minor;
 use crate::accounts::{in_euros, portion, split, split_within};
+use crate::authority::minor;
 use crate::error::EconomyError;
 
 impl Economy<'_> {
@@ -149,14 +149,14 @@ impl Economy<'_> {
         let share = (self.behaviours().funding.parameters.wholesale_share_max * 1e6) as i64;
         let bank = &self.banks[index];
         let assets = bank.deposits_minor + bank.wholesale_minor + bank.equity_minor;
-        let room = portion(assets, share, 1_000_000) - bank.wholesale_minor;
+        let headroom = portion(assets, share, 1_000_000) - bank.wholesale_minor;
         let at_hand: Vec<i64> = (0..self.banks.len())
             .map(|other| {
                 let lends = other != index && self.banks[other].is_active();
                 if lends { self.investors.deposit_minor[other].max(0) } else { 0 }
             })
             .collect();
-        let lent_in_all = wanted_minor.min(room).min(at_hand.iter().sum()).max(0);
+        let lent_in_all = wanted_minor.min(headroom).min(at_hand.iter().sum()).max(0);
         for (other, lent) in split_within(lent_in_all, &at_hand).into_iter().enumerate() {
             self.investors.deposit_minor[other] -= lent;
             self.clear(other, index, lent);
@@ -246,9 +246,9 @@ impl Economy<'_> {
     fn pledgeable_minor(&self, index: usize) -> i64 {
         let bank = &self.banks[index];
         let loans = (self.behaviours().funding.parameters.eligible_loans * 1e6) as i64;
-        let eligible = bank.bonds_minor + portion(bank.loans_minor, loans, 1_000_000);
+        let headroom = bank.bonds_minor + portion(bank.loans_minor, loans, 1_000_000);
         let haircut = self.authority.ledger().parameters().haircut_ppm;
-        let covered = after_haircut(minor(eligible), haircut).minor() as i64;
+        let covered = after_haircut(minor(headroom), haircut).minor() as i64;
         (covered - self.central_bank_accounts(index)[2]).max(0)
     }
 

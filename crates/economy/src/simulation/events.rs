@@ -11,8 +11,8 @@ use cbdc_ledger::policy::PolicyChange;
 
 use super::Economy;
 use super::opening::{key_rates, tiers};
-use super::settlement::minor;
 use crate::accounts::{Flow, Sector, in_euros, in_percent, portion, ppm, split};
+use crate::authority::minor;
 use crate::error::EconomyError;
 use crate::expression::{Expression, Sight};
 use crate::scenario::policy::{Lever, Rule, RuleKind, Scheduled, schedule_of};
@@ -305,7 +305,7 @@ impl Economy<'_> {
 
     fn enact(&mut self, kind: &str, what: String, changes: Vec<PolicyChange>) -> Result<(), EconomyError> {
         let actions = changes.into_iter().map(GovernanceAction::Policy).collect();
-        let proposal = self.carry(actions)?;
+        let proposal = self.approve(actions)?;
         self.note_event(kind, what, proposal);
         Ok(())
     }

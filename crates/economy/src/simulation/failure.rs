@@ -16,10 +16,9 @@ use cbdc_ledger::command::GovernanceAction;
 use cbdc_ledger::identity::{AccountId, Class};
 
 use super::Economy;
-use super::settlement::{account, minor};
 use crate::accounts::{Flow, Sector, in_euros, portion, ppm};
-use crate::agent::{Firms, Households, Standing};
-use crate::authority::Transfer;
+use crate::agent::{BankPhase, Firms, Households};
+use crate::authority::{Transfer, account, minor};
 use crate::error::EconomyError;
 
 /// A shell that repays what a failed bank owed.
@@ -68,7 +67,7 @@ impl Economy<'_> {
         self.authority.state_deposits(id, Amount::ZERO);
         self.settle_all()?;
         let suspend = GovernanceAction::BankStatus { bank: id, status: BankStatus::Suspended };
-        let proposal = self.carry(vec![suspend])?;
+        let proposal = self.approve(vec![suspend])?;
 
         let discount = ppm(self.behaviours().resolution.parameters.fire_sale);
         let discount = portion(self.banks[failed].loans_minor, discount, 1_000_000);
@@ -169,7 +168,7 @@ impl Economy<'_> {
             take(&mut shell.raised_minor),
         ];
         let (equity, estate) = (take(&mut shell.equity_minor), take(&mut shell.estate_minor));
-        shell.standing = Standing::WindingDown;
+        shell.phase = BankPhase::WindingDown;
         let heir = &mut self.banks[acquirer];
         heir.vault_minor += passed[0];
         heir.bonds_minor += passed[1];
@@ -321,8 +320,8 @@ impl Economy<'_> {
         }
         let id = self.banks[bank].id;
         let resolved = GovernanceAction::BankStatus { bank: id, status: BankStatus::Resolved };
-        let proposal = self.carry(vec![resolved])?;
-        self.banks[bank].standing = Standing::Resolved;
+        let proposal = self.approve(vec![resolved])?;
+        self.banks[bank].phase = BankPhase::Resolved;
         self.note_event("bank", format!("bank {id} is wound down"), proposal);
         Ok(false)
     }

@@ -19,8 +19,8 @@
 use cbdc_ledger::books::BookAccount;
 
 use super::Economy;
-use super::settlement::account;
 use crate::accounts::Sector;
+use crate::authority::account;
 use crate::error::{BrokenIdentity, EconomyError};
 
 /// The most that a sector may be worth or owe, minor units.

@@ -16,13 +16,15 @@
 //!
 //! # Exactness
 //! Money is whole minor units. Behaviours compute with `f64`, in operations that give the same bits on any machine
-//! ([`random`](crate::random)); what they wish is rounded to minor units before anything moves.
+//! ([`rng`](crate::rng)); what they wish is rounded to minor units before anything moves.
 
 mod closing;
 mod decision;
 mod events;
 mod failure;
+mod fees;
 mod identity;
+mod intent;
 mod month;
 mod opening;
 mod rows;
@@ -97,9 +99,9 @@ struct Climate {
     income_loss_until: u32,
     /// Real spending a day at its normal level, minor units; 0 until it is known.
     normal_spending: f64,
-    /// Spending, and the rhythm's factors, since the month began.
+    /// Spending, and the sum of the seasonality's daily factors, since the month began.
     month_spending_minor: i64,
-    month_rhythm: f64,
+    month_seasonality: f64,
     /// Months whose spending is known.
     months: u32,
     last_payday: Option<u32>,
@@ -142,7 +144,7 @@ struct Economy<'a> {
     /// By instrument: CBDC, cash, deposit, bill.
     used: [Used; 4],
     period_income_minor: i64,
-    wishes: Vec<Vec<decision::Wish>>,
+    intents: Vec<Vec<intent::Intent>>,
     /// Failed banks that still repay the central bank, and all there ever were.
     shells: Vec<failure::Shell>,
     all_shells: Vec<failure::Shell>,
@@ -164,7 +166,7 @@ impl Economy<'_> {
         self.events()?;
         self.month()?;
         self.decide();
-        self.settle_wishes()?;
+        self.settle_intents()?;
         self.close_day()?;
         self.failures()?;
         self.check_identities()?;
@@ -318,10 +320,10 @@ impl Economy<'_> {
         self.authority.settle().map_err(|error| self.dated(error))
     }
 
-    /// Has the committee carry measures and the ledger enact them. Gives the proposal's number.
-    fn carry(&mut self, measures: Vec<GovernanceAction>) -> Result<u64, EconomyError> {
+    /// Has the committee approve actions and the ledger enact them. Returns the proposal's number.
+    fn approve(&mut self, actions: Vec<GovernanceAction>) -> Result<u64, EconomyError> {
         let threshold = self.values.policy.committee_threshold;
-        self.authority.enact(measures, threshold).map_err(|error| self.dated(error))
+        self.authority.enact(actions, threshold).map_err(|error| self.dated(error))
     }
 
     /// The authority knows no days.

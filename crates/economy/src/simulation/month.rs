@@ -11,12 +11,12 @@
 
 use cbdc_ledger::amount::Amount;
 
-use super::settlement::{account, minor};
 use super::{BILL, Economy};
 use crate::accounts::{Flow, Sector, interest, portion, ppm, split, split_within};
 use crate::agent::{Firms, NO_EMPLOYER};
+use crate::authority::{account, minor};
 use crate::error::EconomyError;
-use crate::random::{Purpose, Stream};
+use crate::rng::{Purpose, Stream};
 
 /// Day of the month on which bills fall due.
 const BILLS_DAY: u32 = 3;
@@ -356,11 +356,11 @@ impl Economy<'_> {
     fn set_prices(&mut self, days: u32) {
         let prices = self.behaviours().prices;
         let climate = &mut self.climate;
-        let rhythm = std::mem::take(&mut climate.month_rhythm);
+        let seasonality = std::mem::take(&mut climate.month_seasonality);
         let spent = std::mem::take(&mut climate.month_spending_minor) as f64;
         // A month of a few days says little about normal spending.
-        if rhythm > 0.0 && days >= 15 {
-            let real_a_day = spent / rhythm / climate.price_level;
+        if seasonality > 0.0 && days >= 15 {
+            let real_a_day = spent / seasonality / climate.price_level;
             climate.months += 1;
             if climate.months <= LEARNING_MONTHS {
                 climate.normal_spending = real_a_day;

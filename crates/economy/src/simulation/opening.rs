@@ -18,12 +18,12 @@ use cbdc_ledger::{Genesis, HolderId};
 
 use super::{Climate, Economy, Used};
 use crate::accounts::{Flows, portion};
-use crate::agent::{Bank, Firms, Households, Investors, NO_EMPLOYER, Standing};
+use crate::agent::{Bank, BankPhase, Firms, Households, Investors, NO_EMPLOYER};
 use crate::authority::Authority;
 use crate::calendar::Day;
 use crate::error::EconomyError;
-use crate::random::{Purpose, Stream};
 use crate::results::Results;
+use crate::rng::{Purpose, Stream};
 use crate::scenario::policy::{Capitalisation as Posting, Policy, schedule_of};
 use crate::scenario::{Scenario, Values};
 
@@ -62,7 +62,7 @@ impl<'a> Economy<'a> {
             worth: [0; 6],
             used: [Used::default(); 4],
             period_income_minor: 0,
-            wishes: Vec::new(),
+            intents: Vec::new(),
             shells: Vec::new(),
             all_shells: Vec::new(),
             left_behind: Vec::new(),
@@ -149,7 +149,7 @@ const CLIMATE: Climate = Climate {
     income_loss_until: 0,
     normal_spending: 0.0,
     month_spending_minor: 0,
-    month_rhythm: 0.0,
+    month_seasonality: 0.0,
     months: 0,
     last_payday: None,
     adopters: 0,
@@ -311,7 +311,7 @@ fn draw_up_banks(
         let loan_rate = settled(0.0, &|rate| loans_pricing.next_rate(rate, deposit_rate, policy_rate, 0.0));
         banks.push(Bank {
             id: BankId(index as u16 + 1),
-            standing: Standing::Active,
+            phase: BankPhase::Active,
             vault_minor,
             bonds_minor,
             loans_minor: loans[index],

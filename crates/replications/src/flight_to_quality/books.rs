@@ -24,7 +24,7 @@ pub fn whole(amount: f64) -> Money {
 
 /// A bank's balance sheet.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Sheet {
+pub struct BalanceSheet {
     /// At the central bank; below zero only between a payment and the session that covers it.
     pub reserves: Money,
     /// Government bonds.
@@ -88,7 +88,7 @@ impl Accounts {
     }
 
     /// Pays in, split equally; reserves come with it.
-    pub fn pay_in(&mut self, customer: usize, amount: Money, sheets: &mut [Sheet]) {
+    pub fn pay_in(&mut self, customer: usize, amount: Money, sheets: &mut [BalanceSheet]) {
         let range = self.of(customer);
         let each = amount / range.len() as Money;
         let mut rest = amount - each * range.len() as Money;
@@ -99,7 +99,7 @@ impl Accounts {
     }
 
     /// Takes up to `amount`, from the accounts equally as far as they reach, and says how much it was.
-    pub fn pay_out(&mut self, customer: usize, amount: Money, sheets: &mut [Sheet]) -> Money {
+    pub fn pay_out(&mut self, customer: usize, amount: Money, sheets: &mut [BalanceSheet]) -> Money {
         let range = self.of(customer);
         let mut rest = amount;
         for account in range.clone() {
@@ -117,7 +117,7 @@ impl Accounts {
     }
 
     /// Changes an account with the bank's reserves.
-    pub fn move_in(&mut self, account: usize, amount: Money, sheets: &mut [Sheet]) {
+    pub fn move_in(&mut self, account: usize, amount: Money, sheets: &mut [BalanceSheet]) {
         let sheet = &mut sheets[usize::from(self.banks[account])];
         self.deposits[account] += amount;
         sheet.deposits += amount;
@@ -125,7 +125,7 @@ impl Accounts {
     }
 
     /// Changes an account at the bank's profit or loss: interest credited, or a loss borne by depositors.
-    pub fn write(&mut self, account: usize, amount: Money, sheets: &mut [Sheet]) {
+    pub fn write(&mut self, account: usize, amount: Money, sheets: &mut [BalanceSheet]) {
         let sheet = &mut sheets[usize::from(self.banks[account])];
         self.deposits[account] += amount;
         sheet.deposits += amount;
@@ -177,7 +177,7 @@ pub struct Imbalance {
 /// The first that does not hold.
 pub fn check(
     step: usize,
-    sheets: &[Sheet],
+    sheets: &[BalanceSheet],
     households: &Accounts,
     firms: &Accounts,
     household_cbdc: Money,
@@ -193,7 +193,7 @@ pub fn check(
         equal("a bank's assets and liabilities", assets, sheet.deposits + sheet.borrowed + sheet.worth)?;
         equal("a bank's deposits and its accounts", sheet.deposits, of_households[bank] + of_firms[bank])?;
     }
-    let sum = |part: fn(&Sheet) -> Money| sheets.iter().map(part).sum::<Money>();
+    let sum = |part: fn(&BalanceSheet) -> Money| sheets.iter().map(part).sum::<Money>();
     equal("CBDC issued and held", public.cbdc, household_cbdc)?;
     equal(
         "the central bank's assets and liabilities",
@@ -214,8 +214,8 @@ pub fn check(
 mod tests {
     use super::*;
 
-    fn two_banks() -> (Accounts, Vec<Sheet>) {
-        (Accounts::new(&[vec![0, 1], vec![1], vec![0, 1]]), vec![Sheet::default(); 2])
+    fn two_banks() -> (Accounts, Vec<BalanceSheet>) {
+        (Accounts::new(&[vec![0, 1], vec![1], vec![0, 1]]), vec![BalanceSheet::default(); 2])
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The economy: who there is, what they remember, and the order of a step.
 
-use super::books::{Accounts, Imbalance, Money, Public, Sheet, UNIT, check, whole};
+use super::books::{Accounts, BalanceSheet, Imbalance, Money, Public, UNIT, check, whole};
 use super::design::{Design, Risk};
 use super::measures::{Measures, Sample};
 use super::parameters::Parameters;
@@ -128,7 +128,7 @@ pub struct Economy<'a> {
     /// The step that runs, from 1.
     pub step: usize,
     /// Banks' balance sheets.
-    pub sheets: Vec<Sheet>,
+    pub sheets: Vec<BalanceSheet>,
     /// Banks.
     pub banks: Vec<Bank>,
     /// Firms.

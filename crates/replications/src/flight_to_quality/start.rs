@@ -1,6 +1,6 @@
 //! The start: networks of accounts and shareholders, and balance sheets that balance.
 
-use super::books::{Accounts, Money, Public, Sheet, UNIT, whole};
+use super::books::{Accounts, BalanceSheet, Money, Public, UNIT, whole};
 use super::design::{Design, Risk};
 use super::economy::{Bank, Economy, Firm, Streams};
 use super::measures::Sample;
@@ -32,7 +32,7 @@ impl<'a> Economy<'a> {
                 wage: Rng::new(seed, 6),
             },
             step: 0,
-            sheets: vec![Sheet::default(); p.banks],
+            sheets: vec![BalanceSheet::default(); p.banks],
             banks,
             firms,
             household_accounts,

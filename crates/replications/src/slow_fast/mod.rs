@@ -14,8 +14,8 @@ use cbdc_scenario_file::Section;
 use self::bank::Bank;
 use self::parameters::Parameters;
 use super::ReplicationError;
-use super::rng::Rng;
 use super::comparison::{Chart, Claim, Comparison, Kind, Line, Outcome, Quantity, Table};
+use super::rng::Rng;
 
 const SOURCE: &str = "Bidder, Jackson and Rottner, read in the abstract";
 

@@ -1,40 +1,40 @@
 //! `report.html` of a batch: one page that needs nothing else, and asks nothing of any network.
 //!
-//! From top to bottom: what was run; designs compared at the end of their runs ([`comparison`]); medians over time, and bands
-//! over seeds ([`bands`]); balance sheets ([`sheets`]); where every figure comes from: hashes, seeds, digest, plan.
+//! From top to bottom: what was run; designs compared at the end of their runs ([`comparison`]); medians over time, and fan charts
+//! over seeds ([`fan_charts`]); balance sheets ([`balance_sheets`]); where every figure comes from: hashes, seeds, digest, plan.
 //!
-//! [`picture`] collects what the plots need while the runs are read, so that memory does not grow with the tables.
+//! [`plot_data`] collects what the plots need while the runs are read, so that memory does not grow with the tables.
 
-mod bands;
+mod balance_sheets;
 mod comparison;
-mod picture;
-mod sheets;
+mod fan_charts;
+mod plot_data;
 
 use std::fmt::Write;
 
+use cbdc_report::format::count;
 use cbdc_report::page::document;
 use cbdc_report::plot::escape;
-use cbdc_report::format::count;
 
 use crate::error::ranges;
-use crate::merge::Merged;
 use crate::plan::Plan;
+use crate::summary::Merged;
 
-pub use picture::Picture;
+pub use plot_data::PlotData;
 
 /// Colours of designs, in their order; the one for warnings is left out.
 const COLOURS: [&str; 6] = ["c1", "c2", "c3", "c5", "c6", "c7"];
 
 /// The page of a batch.
-pub fn page(plan: &Plan, merged: &Merged, picture: &Picture) -> String {
+pub fn page(plan: &Plan, merged: &Merged, plot_data: &PlotData) -> String {
     let mut body = String::new();
     let mut number = 0;
     head(&mut body, merged);
     comparison::tables(&mut body, merged);
     comparison::plots(&mut body, merged, &mut number);
-    bands::medians(&mut body, picture, &mut number);
-    bands::spreads(&mut body, picture, &mut number);
-    sheets::write(&mut body, merged, picture);
+    fan_charts::medians(&mut body, plot_data, &mut number);
+    fan_charts::fan_charts(&mut body, plot_data, &mut number);
+    balance_sheets::write(&mut body, merged, plot_data);
     origins(&mut body, plan, merged);
     document(&format!("{} \u{b7} cbdc sweep", merged.name), "", &body)
 }

@@ -3,11 +3,11 @@
 //! - `calendar`: busier Fridays and Saturdays, quiet Sundays, a wave after payday, a busy December, quiet holidays.
 //! - `even`: every day alike.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 use crate::calendar::Day;
 
 parameters! {
-    "rhythm" {
+    "seasonality" {
         friday = 1.15, 0.0 to 5.0, "payments on a Friday against a Monday";
         saturday = 1.25, 0.0 to 5.0, "payments on a Saturday against a Monday";
         sunday = 0.65, 0.0 to 5.0, "payments on a Sunday against a Monday";
@@ -18,12 +18,12 @@ parameters! {
     }
 }
 
-room! {
+behaviour! {
     /// When payments are made.
-    Rhythm "rhythm" { Calendar "calendar", Even "even", }
+    Seasonality "seasonality" { Calendar "calendar", Even "even", }
 }
 
-impl Rhythm {
+impl Seasonality {
     fn equation(&self) -> &'static str {
         match self.model {
             Model::Calendar => {

@@ -4,11 +4,11 @@
 
 use std::fmt::Write;
 
-use cbdc_report::plot::escape;
 use cbdc_report::format::rounded;
+use cbdc_report::plot::escape;
 
-use super::picture::{Picture, Seen};
-use crate::merge::Merged;
+use super::plot_data::{DesignData, PlotData};
+use crate::summary::Merged;
 
 /// Designs whose sheets are shown.
 const DESIGNS_MAX: usize = 12;
@@ -45,8 +45,9 @@ const CENTRAL_BANK_LIABILITIES: [Line; 6] = [
 ];
 
 /// The sheets of all designs beside each other.
-pub fn write(html: &mut String, merged: &Merged, picture: &Picture) {
-    let designs: Vec<&Seen> = picture.designs.iter().filter(|seen| seen.runs > 0).take(DESIGNS_MAX).collect();
+pub fn write(html: &mut String, merged: &Merged, plot_data: &PlotData) {
+    let designs: Vec<&DesignData> =
+        plot_data.designs.iter().filter(|design| design.runs > 0).take(DESIGNS_MAX).collect();
     html.push_str("<section class=\"card\"><h2>Balance sheets at the end</h2>");
     sheet(html, "All banks", &designs, &BANKS_ASSETS, &BANKS_LIABILITIES);
     sheet(html, "Central bank", &designs, &CENTRAL_BANK_ASSETS, &CENTRAL_BANK_LIABILITIES);
@@ -61,7 +62,7 @@ pub fn write(html: &mut String, merged: &Merged, picture: &Picture) {
     );
 }
 
-fn sheet(html: &mut String, name: &str, designs: &[&Seen], assets: &[Line], liabilities: &[Line]) {
+fn sheet(html: &mut String, name: &str, designs: &[&DesignData], assets: &[Line], liabilities: &[Line]) {
     let _ = write!(
         html,
         "<div class=\"scroll\"><table><caption>{name}, EUR thousand</caption><thead><tr><th scope=\"col\"></th>"
@@ -75,12 +76,12 @@ fn sheet(html: &mut String, name: &str, designs: &[&Seen], assets: &[Line], liab
     html.push_str("</tbody></table></div>");
 }
 
-fn side(html: &mut String, name: &str, designs: &[&Seen], lines: &[Line]) {
+fn side(html: &mut String, name: &str, designs: &[&DesignData], lines: &[Line]) {
     let thousands = |minor: f64| match rounded(minor / 1e5).as_str() {
         "-0" => "0".to_owned(),
         told => told.replace('-', "\u{2212}"),
     };
-    let sum = |design: &Seen, columns: &[&str]| columns.iter().map(|column| design.position(column)).sum::<f64>();
+    let sum = |design: &DesignData, columns: &[&str]| columns.iter().map(|column| design.position(column)).sum::<f64>();
     for (line, columns) in lines {
         let _ = write!(html, "<tr><td>{line}</td>");
         for design in designs {
