@@ -1,7 +1,7 @@
 //! Simulated household-days a second on one core, with every CBDC movement settled on the ledger.
 //!
-//! Names are `economy::simulate/wallets=share`: the share of households that have a wallet from the first day. The throughput
-//! shown is in household-days a second. Opening the economy is part of each run, as it is of each run of a sweep.
+//! Names are `economy::simulate/wallets=share`: the share of households that have a wallet from the first day.
+//! Throughput is in household-days a second. Opening the economy is part of each run, as it is of each run of a sweep.
 //!
 //! Run: `cargo bench -p cbdc-economy`.
 

@@ -1,20 +1,20 @@
 //! Random numbers that are the same on any machine and for any number of threads.
 //!
-//! A stream belongs to what it is for, a day and an agent: its state is a mix of the run's seed with those three
-//! ([`Stream::of`]). No draw depends on how many draws another agent made, so agents can be worked off in any order.
+//! A stream belongs to a purpose, a day and an agent: its state is a mix of the run's seed with those three
+//! ([`Stream::of`]). No draw depends on how many draws another agent made, so agents can be processed in any order.
 //! Within a stream the numbers are SplitMix64's (Steele, Lea, Flood 2014): one addition and a mix each.
 //!
 //! Functions beyond + − × ÷ and the square root come from `libm`, which computes the same bits everywhere.
 
-/// What a stream is for. The numbers are part of what a seed means: they are never reused.
+/// The purposes of streams. Their numbers are part of a seed's meaning and are never reused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u64)]
 pub enum Purpose {
-    /// Who the agents are.
+    /// The properties of the agents.
     Population = 1,
-    /// What a household does on a day.
+    /// A household's decisions on a day.
     Day = 2,
-    /// Which loans default in a month.
+    /// The loans that default in a month.
     Default = 3,
 }
 
@@ -43,17 +43,17 @@ impl Stream {
         mix(self.0)
     }
 
-    /// Even over 0 ≤ x < 1, in steps of 2^-53.
+    /// Uniform over 0 ≤ x < 1, in steps of 2^-53.
     pub fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0)
     }
 
-    /// Even over the whole numbers below `bound`; 0 where `bound` is 0.
+    /// Uniform over the whole numbers below `bound`; 0 where `bound` is 0.
     pub fn below(&mut self, bound: u32) -> u32 {
         (((self.bits() >> 32) * u64::from(bound)) >> 32) as u32
     }
 
-    /// Whether something of this probability happens.
+    /// True with this probability.
     pub fn happens(&mut self, probability: f64) -> bool {
         self.unit() < probability
     }
@@ -69,7 +69,7 @@ impl Stream {
         mean * libm::exp(sigma * self.normal() - 0.5 * sigma * sigma)
     }
 
-    /// A Poisson count by inversion. `at_zero` is e^-mean, which callers keep.
+    /// A Poisson count by inversion. `at_zero` is e^-mean, which the caller computes once.
     pub fn poisson(&mut self, mean: f64, at_zero: f64) -> u32 {
         let point = self.unit();
         let (mut term, mut sum, mut count) = (at_zero, at_zero, 0);

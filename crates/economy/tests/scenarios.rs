@@ -1,4 +1,4 @@
-//! What is wrong with a scenario is told with file, line, key and the allowed range.
+//! A mistake in a scenario is reported with file, line, key and the allowed range.
 
 use cbdc_economy::{Scenario, explain};
 

@@ -1,4 +1,4 @@
-//! Rebuilds papers without the rest of the system and leaves their pages, with the time that each took:
+//! Rebuilds papers without the rest of the system, writes their pages and prints the time that each took:
 //!
 //! `cargo run --release -p cbdc-replications --example replications -- FOLDER [NAME …] [key=value …]`
 

@@ -1,8 +1,8 @@
-//! What a rebuilt paper hands over: each claim with the paper's value and ours, and what a reader needs to judge it.
+//! Comparisons: each claim of a paper with the paper's value and ours, and the context to judge it.
 //!
-//! A comparison says five things apart: what is claimed and whether it came out; what was calibrated; what is a result;
-//! where our model differs from the paper's and why; and what is not claimed at all. It knows nothing of pages: tables
-//! and charts are plain data, so that the same object serves the page and `--json`.
+//! A comparison keeps five things apart: claims and their outcomes; calibrated figures; results; differences between
+//! the paper's model and ours, with reasons; and statements that are not claimed. Tables and charts are plain data, so
+//! that the same object serves the page and `--json`.
 
 use serde::Serialize;
 
@@ -17,43 +17,43 @@ pub struct Comparison {
     pub title: &'static str,
     /// Authors, title, place and year.
     pub citation: &'static str,
-    /// How much of the paper could be read.
+    /// The extent to which the paper could be read.
     pub reading: &'static str,
-    /// What our version is, in a few sentences.
+    /// Our version, in a few sentences.
     pub model: Vec<String>,
-    /// What is claimed, in the order in which a reader should see it.
+    /// The claims, in the order of the page.
     pub claims: Vec<Claim>,
     /// Paper and ours side by side in figures.
     pub tables: Vec<Table>,
-    /// The same drawn.
+    /// Paper and ours as plots.
     pub charts: Vec<Chart>,
-    /// What was set so that something comes out: no evidence.
+    /// Figures set so that a target comes out, which are no evidence.
     pub calibrated: Vec<String>,
-    /// What came out without being set.
+    /// Figures that came out without being set.
     pub results: Vec<String>,
-    /// Where our model differs from the paper's, and why.
+    /// Differences between our model and the paper's, and their reasons.
     pub differences: Vec<String>,
-    /// What is not claimed, and why.
+    /// Statements that are not claimed, and why.
     pub not_claimed: Vec<String>,
-    /// Every parameter with its value in force and where it is from.
+    /// Every parameter with its value in force and its origin.
     pub parameters: Vec<Parameter>,
 }
 
-/// What kind of statement a claim is, and so what counts as its coming out.
+/// The kinds of claims, which determine when a claim holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A figure to the digits printed.
     Exact,
-    /// A figure that we set ourselves: it must come out, and proves nothing.
+    /// A figure that we set ourselves: it must hold, and is no evidence.
     Calibration,
     /// The sign of a change or the order of several.
     Sign,
-    /// A figure shown for its distance only.
+    /// A figure shown only for its distance.
     Distance,
 }
 
-/// Whether a claim came out.
+/// The outcomes of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -63,7 +63,7 @@ pub enum Outcome {
     Fails,
     /// The difference is smaller than twice its standard error.
     Undecided,
-    /// Nothing to decide: the figure is shown for its distance.
+    /// Nothing to decide: the figure is shown only for its distance.
     Shown,
 }
 
@@ -76,20 +76,20 @@ pub struct Claim {
     pub paper: String,
     /// Ours.
     pub ours: String,
-    /// How far ours is from the paper's, in words with units; empty for signs.
+    /// Distance of ours from the paper's, in words with units; empty for signs.
     pub distance: String,
-    /// What kind of statement it is.
+    /// The kind of statement.
     pub kind: Kind,
-    /// Whether it came out.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// Where in the paper, and how far it was read there.
+    /// The place in the paper, and how it was read.
     pub source: &'static str,
 }
 
 /// A table of texts; columns whose heading begins with `>` hold figures.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Table {
-    /// What it shows, with units.
+    /// Caption with units.
     pub caption: String,
     /// Headings.
     pub headings: Vec<String>,
@@ -102,7 +102,7 @@ pub struct Table {
 pub struct Chart {
     /// Heading.
     pub title: String,
-    /// What it shows, for those who cannot see it.
+    /// Description for screen readers.
     pub description: String,
     /// Label and unit of x.
     pub x: Quantity,
@@ -112,16 +112,16 @@ pub struct Chart {
     pub positions: Vec<f64>,
     /// The lines; a value of `None` leaves a gap, and one alone between gaps is drawn as a dot.
     pub lines: Vec<Line>,
-    /// Vertical marks with their words.
+    /// Vertical marks with their labels.
     pub marks: Vec<(f64, String)>,
     /// A sentence below the plot.
     pub note: Option<String>,
 }
 
-/// What an axis measures.
+/// The quantity of an axis.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Quantity {
-    /// Words at the axis.
+    /// Label at the axis.
     pub label: String,
     /// Unit in the read-out.
     pub unit: String,
@@ -130,7 +130,7 @@ pub struct Quantity {
 /// One line of a chart.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Line {
-    /// In the legend.
+    /// Name in the legend.
     pub name: String,
     /// Values at the chart's positions.
     pub values: Vec<Option<f64>>,
@@ -158,7 +158,7 @@ impl Table {
 }
 
 impl Comparison {
-    /// How many claims came out so; what was calibrated is no claim that could fail, and is left aside.
+    /// Number of claims with this outcome, without calibrated figures, which cannot fail.
     pub fn count(&self, outcome: Outcome) -> usize {
         self.claims.iter().filter(|claim| claim.outcome == outcome && claim.kind != Kind::Calibration).count()
     }

@@ -1,7 +1,8 @@
-//! How much of a deposit households turn into CBDC, as the risk of their bank grows: the five rules ψ(RM).
+//! The five conversion rules ψ(RM): the share of a deposit that households turn into CBDC as their bank's risk grows.
 //!
-//! RM measures a bank's risk. Between the threshold RM* and RM* + RMlim, which is [6, 13.6], a rule leads from a1 to its
-//! end; RMlim = 7.6 is the width of the interval and not its end: the slope divides by it, and the cap begins at 13.6.
+//! RM measures a bank's risk. Between the threshold RM* and RM* + RMlim, which is [6, 13.6], a rule leads from a1 to
+//! its cap; RMlim = 7.6 is the width of the interval and not its end: the slope divides by it, and the cap begins at
+//! 13.6.
 //!
 //! | rule | ψ |
 //! |---|---|
@@ -29,7 +30,7 @@ pub enum Conversion {
     C2,
     /// A step at the threshold.
     C3,
-    /// A step at the threshold, and more of what is not insured.
+    /// A step at the threshold, plus a part of the uninsured wealth.
     C4,
 }
 
@@ -64,7 +65,7 @@ impl Conversion {
     }
 }
 
-/// The figures that the rules share.
+/// The parameters that the rules share.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConversionParameters {
     /// RM*: risk at which the rules begin to differ from a1.

@@ -1,17 +1,19 @@
-//! Published results, paper against ours: each room rebuilds one paper and says what came out.
+//! Replications of published results, paper against ours: each module rebuilds one paper and compares the outcome.
 //!
-//! One command builds all of it (`cbdc replications`). A paper is a scenario file under `simulations/replications/` that holds every
-//! parameter, a room here that runs it, and a page. What may be claimed differs from paper to paper and is kept to:
+//! `cbdc replications` builds all of them. A paper has a scenario file under `simulations/replications/` with every
+//! parameter, a module here that runs it, and a page. The claims differ from paper to paper:
 //!
-//! * exactly: the five conversion rules ([`conversion`]), the steady states of [`operational_framework`], static outflow
-//!   of a given distribution ([`static_outflow`]);
+//! * exactly: the five conversion rules ([`conversion`]), the steady states of [`operational_framework`], static
+//!   outflow of a given distribution ([`static_outflow`]);
 //! * in sign and order, with paired seeds: [`flight_to_quality`], [`bank_run`], [`adoption`], and over ranges of
-//!   parameters [`slow_fast`]. The last three are smaller models of our own, and their pages say so. A sign that does not
-//!   come out is shown as such.
+//!   parameters [`slow_fast`]. The last three are smaller models of our own, and their pages say so. A sign that does
+//!   not come out is shown as such.
 //!
-//! Levels of papers whose code or data are not public are not claimed anywhere. All figures are the same on any machine
-//! and any number of threads: randomness comes from seeds ([`rng`]), logarithms and the like from the `libm` crate,
+//! Levels are never claimed where a paper's code or data are not public. All figures are the same on any machine
+//! and any number of threads: randomness comes from seeds ([`rng`]), transcendental functions from the `libm` crate,
 //! and money inside the agent-based models is whole minor units.
+
+#![forbid(unsafe_code)]
 
 pub mod adoption;
 pub mod bank_run;
@@ -37,31 +39,31 @@ use self::operational_framework::newton::NoSolution;
 /// Why a paper could not be rebuilt.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplicationError {
-    /// The scenario file says something that cannot be.
+    /// A mistake in the scenario file.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
     /// The steady state was not found.
     #[error("no steady state was found: {0}")]
     NoSolution(#[from] NoSolution),
-    /// Money came from nowhere or went nowhere.
+    /// An accounting identity does not hold.
     #[error("a defect of the model: {0}")]
     Imbalance(#[from] Imbalance),
-    /// The same in the smaller model of a bank run.
+    /// An accounting identity does not hold in the model of a bank run.
     #[error("a defect of the model: {0}")]
     BankRunImbalance(#[from] bank_run::economy::Imbalance),
-    /// No parameter gives the figure asked for.
+    /// No value of the parameter yields the target.
     #[error("calibrating {what}: expected {expected}, found {found}")]
     NoCalibration {
-        /// What was to be set.
+        /// The parameter to be calibrated.
         what: String,
-        /// What would have been possible.
+        /// The attainable targets.
         expected: String,
-        /// What was asked for.
+        /// The target given.
         found: String,
     },
 }
 
-/// One paper: its name, its scenario as shipped, and what runs it.
+/// A paper: its name, its scenario as shipped, and its replication.
 pub struct Paper {
     /// Name on the command line, stem of the scenario and of the page.
     pub name: &'static str,

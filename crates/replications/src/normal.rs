@@ -1,4 +1,4 @@
-//! The normal distribution through portable functions: the same bits on every machine.
+//! The normal distribution, by portable functions that give the same bits on every machine.
 
 use std::f64::consts::{PI, SQRT_2};
 
@@ -12,8 +12,8 @@ pub fn density(x: f64) -> f64 {
     libm::exp(-0.5 * x * x) / libm::sqrt(2.0 * PI)
 }
 
-/// The point that a standard normal variable stays below with probability `share`, which lies strictly between 0 and 1:
-/// bisection until neighbouring numbers are left.
+/// The point below which a standard normal variable lies with probability `share`, strictly between 0 and 1; by
+/// bisection down to neighbouring numbers.
 pub fn quantile(share: f64) -> f64 {
     let (mut low, mut high) = (-40.0, 40.0);
     for _ in 0..120 {

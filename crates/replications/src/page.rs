@@ -1,7 +1,8 @@
 //! One self-contained page a paper: paper and ours side by side, and everything needed to judge the comparison.
 //!
-//! From top to bottom: the verdict; the claims; tables and plots; calibrated against result; what differs and why; what
-//! is not claimed; every parameter with its origin; how to rebuild. The page asks for nothing from any network.
+//! From top to bottom: the verdict; the claims; tables and plots; calibrated figures and results; differences and
+//! reasons; statements not claimed; every parameter with its origin; how to rebuild. The page loads nothing from any
+//! network.
 
 use std::fmt::Write;
 
@@ -11,7 +12,7 @@ use cbdc_report::plot::{Axis, Mark, Plot, Series, escape};
 use super::comparison::{Chart, Claim, Comparison, Kind, Outcome, Table};
 use super::parameters::Origin;
 
-/// Rules of this page beside those of all reports.
+/// Style rules of this page, added to those of all reports.
 const OWN_STYLE: &str = "td.outcome { white-space: nowrap; font-weight: 600; } .holds { color: var(--good); } \
     .fails { color: var(--bad); } .undecided { color: var(--warn); } .shown { color: var(--soft); font-weight: 500; } \
     .claims td { min-width: 90px; } .claims td:first-child { min-width: 220px; } ul.plain { margin: 0; padding-left: 20px; } \
@@ -87,7 +88,7 @@ fn head(html: &mut String, comparison: &Comparison) {
     html.push_str("</ul></section>");
 }
 
-/// How many claims came out, in a sentence.
+/// The number of claims that hold, in a sentence.
 fn verdict(comparison: &Comparison) -> String {
     let [holds, fails, undecided] =
         [Outcome::Holds, Outcome::Fails, Outcome::Undecided].map(|outcome| comparison.count(outcome));
@@ -109,7 +110,7 @@ fn verdict(comparison: &Comparison) -> String {
     sentence + "."
 }
 
-/// The claims; a column that nothing stands in is left out, and a source that all share is named once.
+/// The claims; an empty column is left out, and a source that all share is named once.
 fn claims(html: &mut String, claims: &[Claim]) {
     let has_distance = claims.iter().any(|claim| !claim.distance.is_empty());
     let shared = claims.first().map(|first| first.source).filter(|source| claims.iter().all(|c| c.source == *source));
@@ -181,7 +182,7 @@ fn draw_table(html: &mut String, table: &Table) {
 fn plot(chart: &Chart) -> Plot {
     let values = || chart.lines.iter().flat_map(|line| line.values.iter().flatten().copied());
     let (low, high) = values().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
-    // An axis that would waste most of its length on the way from zero begins near the values instead.
+    // An axis from zero that would leave most of its length empty begins near the values instead.
     let low = if low > 0.0 && low < 0.7 * high { 0.0 } else { low };
     let (first, last) = (chart.positions[0], chart.positions[chart.positions.len() - 1]);
     Plot {
@@ -210,7 +211,7 @@ fn plot(chart: &Chart) -> Plot {
     }
 }
 
-/// The chart's sentence, then its marks by their numbers.
+/// The chart's note, followed by its numbered marks.
 fn note(chart: &Chart) -> Option<String> {
     let marks = chart.marks.iter().enumerate().map(|(number, (_, label))| format!("({}) {label}.", number + 1));
     let sentences: Vec<String> = chart.note.iter().cloned().chain(marks).collect();

@@ -1,7 +1,7 @@
 //! Differences between designs that ran with the same seeds.
 //!
-//! The difference is taken seed by seed, so what a seed does to both designs cancels. A sign is taken as shown when the
-//! mean difference is larger than twice its standard error; the page prints both, so that a reader may ask for more.
+//! The difference is taken seed by seed, so effects of a seed on both designs cancel. A sign counts as shown when the
+//! mean difference exceeds twice its standard error; the page prints both, so that readers can apply a stricter rule.
 
 use super::comparison::Outcome;
 
@@ -17,19 +17,19 @@ pub struct Difference {
     pub standard_error: f64,
 }
 
-/// The sign that a paper gives.
+/// The sign that a paper reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
     /// Later is larger.
     Up,
     /// Later is smaller.
     Down,
-    /// No difference to speak of.
+    /// No notable difference.
     Same,
 }
 
 impl Difference {
-    /// `later − earlier`, pair by pair; both are as long.
+    /// `later − earlier`, pair by pair; both have the same length.
     pub fn between(earlier: &[f64], later: &[f64]) -> Self {
         let differences: Vec<f64> = earlier.iter().zip(later).map(|(earlier, later)| later - earlier).collect();
         let count = differences.len() as f64;
@@ -50,7 +50,7 @@ impl Difference {
         }
     }
 
-    /// Whether the sign is the one expected. `negligible` bounds what counts as the same.
+    /// Compares the sign with the expected one. Differences up to `negligible` count as the same.
     pub fn judge(&self, expected: Sign, negligible: f64) -> Outcome {
         let size = self.in_errors();
         match expected {

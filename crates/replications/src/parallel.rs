@@ -1,9 +1,9 @@
-//! Many runs on many threads, the results in the order of the runs whatever the number of threads.
+//! Runs on several threads, with results in the order of the runs for any number of threads.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many threads the machine offers.
+/// The number of threads that the machine offers.
 pub fn all_cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -1,11 +1,11 @@
-//! Reading a paper's parameters, and remembering each with its value in force and where it is from.
+//! Reads a paper's parameters and records each with its value in force and its origin.
 
 use std::ops::RangeInclusive;
 
 use cbdc_scenario_file::{ScenarioError, Section};
 use serde::Serialize;
 
-/// Where a parameter's value is from.
+/// The origin of a parameter's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
@@ -15,26 +15,26 @@ pub enum Origin {
     Published,
     /// Set by us so that a published figure comes out.
     Calibrated,
-    /// The paper does not give it, or our model has it and the paper's has not: our own choice.
+    /// Our own choice: not given in the paper, or a parameter of our model only.
     Ours,
-    /// How much is run.
+    /// The size of the run.
     Run,
 }
 
-/// One parameter as it was in force.
+/// A parameter in force.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Parameter {
     /// Dotted path in the scenario file.
     pub key: String,
     /// Its value.
     pub value: String,
-    /// The path's meaning, with its unit.
+    /// Its meaning, with its unit.
     pub meaning: &'static str,
-    /// Where the value is from.
+    /// Origin of the value.
     pub origin: Origin,
 }
 
-/// A table of the scenario file whose readings are remembered.
+/// A table of the scenario file that records what is read.
 pub struct Reader<'a> {
     section: Section<'a>,
     path: &'static str,
@@ -81,7 +81,7 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    /// Refuses keys that nobody asked for, and hands over what was read.
+    /// Refuses keys that were not asked for, and returns the parameters read.
     ///
     /// # Errors
     /// The first unknown key, with the nearest known one.

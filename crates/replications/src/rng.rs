@@ -1,7 +1,8 @@
-//! Random numbers that depend on nothing but a seed: xoshiro256++ (Blackman and Vigna, 2019), seeded through SplitMix64.
+//! Random numbers that depend on nothing but a seed: xoshiro256++ (Blackman and Vigna, 2019), seeded through
+//! SplitMix64.
 //!
-//! A stream is named by a seed and a purpose, so that a design that draws more for one purpose leaves the draws for the
-//! others as they were: paired runs share what they can share.
+//! A stream is named by a seed and a purpose, so that a design that draws more for one purpose leaves the draws for
+//! the others unchanged: paired runs share as much randomness as possible.
 
 /// A stream of random numbers.
 #[derive(Debug, Clone)]
@@ -70,7 +71,7 @@ impl Rng {
         count
     }
 
-    /// The place of one weight, drawn in proportion to it; the weights sum to more than 0.
+    /// An index drawn in proportion to its weight; the weights sum to more than 0.
     pub fn weighted(&mut self, weights: &[f64]) -> usize {
         let mut rest = self.up_to(weights.iter().sum());
         for (place, weight) in weights.iter().enumerate() {
@@ -82,7 +83,7 @@ impl Rng {
         weights.len() - 1
     }
 
-    /// Puts the items into random order (Fisher and Yates).
+    /// Shuffles the items (Fisher and Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));

@@ -1,11 +1,11 @@
-//! Static outflow: what leaves the banks if everyone fills a wallet up to the limit from the deposits they have.
+//! Static outflow: the deposits that leave banks if everyone fills a wallet up to the limit.
 //!
 //! Outflow = Σ min(depositᵢ, limit), exact in minor units for a *given* distribution; monotone and concave in the limit
-//! for any distribution at all, so neither is evidence for anything.
+//! for any distribution, so neither property is evidence.
 //!
 //! The distribution itself is ours: a log-normal with a published mean, cut into classes of equally many holders, whose
-//! spread is set so that 699 bn leave at 3,000. That this figure comes out is calibration. What can be judged is the
-//! distance of the curve from figures that it was not set to. The European Central Bank's bank-level data are
+//! spread is set so that 699 bn leave at 3,000. That figure is calibration. The curve can only be
+//! judged by its distance from figures that it was not fitted to. The European Central Bank's bank-level data are
 //! confidential, and its 699 bn count every eligible wallet as full.
 //!
 //! Sources: ECB technical note of October 2025 (699 bn at 3,000, 8.2 % of 8.52 tn), Copenhagen Economics (739 bn at
@@ -25,12 +25,12 @@ const WORKING_PAPER: &str = "ECB working paper 2980";
 /// Minor units in one of the currency.
 const MINOR: u64 = 100;
 
-/// Holders that have the same deposit.
+/// A class of holders with the same deposit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HolderClass {
-    /// How many.
+    /// Number of holders.
     pub holders: u64,
-    /// What each has, in minor units.
+    /// Deposit of each, in minor units.
     pub deposit_minor: u64,
 }
 
@@ -81,7 +81,7 @@ pub fn deviation_for(holders: u64, total: f64, limit: f64, outflow: f64, classes
     let quantiles = quantiles(classes);
     let at = |deviation| major(outflow_minor(&slices(holders, total, deviation, &quantiles), limit_minor));
     let (mut low, mut high) = (0.01, 8.0);
-    // The wider the spread, the less is held below the limit by most and the less leaves.
+    // The wider the distribution, the less most holders have, and the less leaves.
     if at(low) < outflow || at(high) > outflow {
         return None;
     }
@@ -100,7 +100,7 @@ fn major(minor: u128) -> f64 {
     minor as f64 / MINOR as f64
 }
 
-/// What the scenario gives.
+/// The parameters of the scenario.
 struct Given {
     holders: u64,
     total: f64,
@@ -112,7 +112,7 @@ struct Given {
     largest_limit: f64,
 }
 
-/// Reads the scenario, calibrates the spread and holds the curve against figures that it was not set to.
+/// Reads the scenario, calibrates the distribution and compares the curve with figures that it was not fitted to.
 ///
 /// # Errors
 /// A mistake in the scenario, or a distribution that cannot give the outflow asked for.

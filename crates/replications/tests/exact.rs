@@ -1,4 +1,4 @@
-//! What may be claimed exactly: printed figures to their digits.
+//! The exact claims: printed figures to their digits.
 
 use cbdc_replications::comparison::{Kind, Outcome};
 use cbdc_replications::operational_framework::parameters::Calibration;
@@ -18,7 +18,7 @@ fn steady_states_are_the_printed_ones() {
         for (column, printed) in QUANTITIES.iter().zip(vector.printed) {
             let ours = (column.read)(at, &states[0]);
             let is_alike = is_printed(ours, printed, column.slack);
-            // One printed cell differs by one in its last digit; the page shows it and says what is known of it.
+            // One printed cell differs by one in its last digit; the page shows and explains it.
             let is_known = vector.cbdc == 0.0 && column.name == "central-bank borrowing";
             assert!(is_alike || is_known, "{} at {} %: printed {printed}, ours {ours}", column.name, vector.cbdc);
             assert!(last_digits_off(ours, printed) < 1.1);

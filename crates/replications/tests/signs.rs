@@ -1,6 +1,6 @@
 //! Signs with few seeds, books that balance, and the same digest on any number of threads.
 //!
-//! Few seeds decide only what is large; the shipped scenarios run more.
+//! Few seeds decide only large effects; the shipped scenarios run more.
 
 use cbdc_replications::comparison::{Comparison, Outcome};
 use cbdc_replications::conversion::Conversion;
@@ -10,7 +10,7 @@ use cbdc_replications::flight_to_quality::economy::run;
 use cbdc_replications::flight_to_quality::parameters::Parameters;
 use cbdc_scenario_file::{Document, Section};
 
-/// A paper as shipped, smaller.
+/// A paper with its scenario as shipped, scaled down.
 fn smaller(name: &str, threads: usize, overrides: &[(&str, &str)]) -> Comparison {
     let paper = find(name).expect("a paper");
     let overrides: Vec<(String, String)> =

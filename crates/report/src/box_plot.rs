@@ -1,4 +1,5 @@
-//! Box plots: one row a distribution, a whisker from 5 to 95 %, a box from quartile to quartile, a stroke at the median.
+//! Box plots: one row a distribution, a whisker from 5 to 95 %, a box from quartile to quartile, a stroke at the
+//! median.
 
 use std::fmt::Write;
 

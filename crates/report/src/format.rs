@@ -11,7 +11,7 @@ pub fn rounded(number: f64) -> String {
     format!("{sign}{}", count(number.abs().round() as u64))
 }
 
-/// A figure with three significant digits or so: `0.42`, `4.20`, `42.0`, `420`, `4,200`.
+/// A figure with about three significant digits: `0.42`, `4.20`, `42.0`, `420`, `4,200`.
 pub fn figure(number: f64) -> String {
     match number.abs() {
         size if size >= 100.0 || size == 0.0 => rounded(number),
@@ -20,7 +20,7 @@ pub fn figure(number: f64) -> String {
     }
 }
 
-/// A share from 0 to 1 as a percentage; a share that is not 0 never reads as 0.
+/// A share from 0 to 1 as a percentage; a share above 0 never reads as 0.
 pub fn percent(share: f64) -> String {
     match share * 100.0 {
         0.0 => "0 %".to_owned(),

@@ -8,8 +8,8 @@ const STYLE: &str = include_str!("page.css");
 /// The script for the plots' read-outs.
 const SCRIPT: &str = include_str!("page.js");
 
-/// A whole page: `title` is escaped here, `body` is HTML already, `own_style` stands after the sheet that all share. The page may
-/// load nothing from anywhere.
+/// A whole page: `title` is escaped here, `body` is HTML already, `own_style` follows the shared style sheet. The
+/// page's security policy forbids loading anything.
 pub fn document(title: &str, own_style: &str, body: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\

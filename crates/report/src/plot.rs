@@ -1,6 +1,6 @@
 //! Plots as inline SVG: axes with units, lines, stacked areas, marks for events, bars.
 //!
-//! Colours and fonts come from the page's style sheet by class, so that light and dark need no second drawing. Each
+//! Colours and fonts come from the page's style sheet by class, so that one drawing serves light and dark. Each
 //! plot carries a title and a description for screen readers, and its data for the hover read-out.
 
 use std::fmt::Write;
@@ -30,7 +30,7 @@ pub fn escape(text: &str) -> String {
     safe
 }
 
-/// How values lie along an axis.
+/// Scales of an axis.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Scale {
     /// Equal steps.
@@ -52,7 +52,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// An axis from `low` to at least `high`, ending on a tick if `round` says so.
+    /// A linear axis from `low` to at least `high`; with `round` it begins and ends on a tick.
     pub fn linear(label: &str, low: f64, high: f64, round: bool) -> Self {
         let high = if high > low { high } else { low + 1.0 };
         let step = nice_step((high - low) / 5.0);
@@ -95,7 +95,7 @@ impl Axis {
         Self { label: label.to_owned(), scale: Scale::Nines, low: 0.0, high, ticks }
     }
 
-    /// Where a value lies, 0 at the low end and 1 at the high end; outside values are held at the ends.
+    /// Position of a value, 0 at the low end and 1 at the high end; values outside are clamped.
     pub(crate) fn place(&self, value: f64) -> f64 {
         let along = |value: f64| match self.scale {
             Scale::Linear => value,
@@ -120,9 +120,9 @@ pub struct Series {
 /// A vertical mark.
 #[derive(Debug, Clone)]
 pub struct Mark {
-    /// Where.
+    /// Position on the horizontal axis.
     pub at: f64,
-    /// A few words.
+    /// Label.
     pub label: String,
 }
 
@@ -131,7 +131,7 @@ pub struct Mark {
 pub struct Plot {
     /// Heading.
     pub title: String,
-    /// What it shows, for those who cannot see it.
+    /// Description for screen readers.
     pub description: String,
     /// Unit of x in the read-out.
     pub x_unit: String,
@@ -143,7 +143,7 @@ pub struct Plot {
     pub y: Axis,
     /// Positions common to all series.
     pub positions: Vec<f64>,
-    /// What is drawn.
+    /// The series drawn.
     pub series: Vec<Series>,
     /// Areas stacked on each other instead of lines.
     pub stacked: bool,
@@ -370,7 +370,7 @@ impl Plot {
         }
     }
 
-    /// What the read-out needs: pixel positions, formatted x, and each series' formatted values.
+    /// The data of the read-out: pixel positions, formatted x, and each series' formatted values.
     fn data(&self) -> String {
         let series: Vec<serde_json::Value> = self
             .series
@@ -402,13 +402,13 @@ impl Plot {
 /// One horizontal bar.
 #[derive(Debug, Clone)]
 pub struct Bar {
-    /// At the left.
+    /// Label at the left.
     pub name: String,
     /// CSS class that gives the colour.
     pub colour: &'static str,
     /// Length.
     pub value: f64,
-    /// At the bar's end.
+    /// Label at the bar's end.
     pub label: String,
 }
 
@@ -455,7 +455,7 @@ fn nice_step(rough: f64) -> f64 {
     nice * magnitude
 }
 
-/// A tick in thousands, millions or billions where the axis reaches so far, with the digits its step needs.
+/// A tick in thousands, millions or billions where the axis reaches that far, with the digits its step needs.
 fn tick_label(at: f64, step: f64, high: f64) -> String {
     let (scale, suffix) = match high.abs() {
         high if high >= 1e10 => (1e9, " bn"),

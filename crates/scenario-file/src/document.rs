@@ -1,4 +1,4 @@
-//! A TOML document that remembers where each key and value stands, with overrides laid over it.
+//! A TOML document that remembers the position of each key and value, with overrides laid over it.
 //!
 //! The file is source 0; each `--set key=value` is a further source of its own, so that a mistake in an override is
 //! shown on the override and not on the file. A key of an override is a dotted path; a number in it is the position
@@ -20,7 +20,7 @@ pub struct Span {
     end: usize,
 }
 
-/// A value and where it stands.
+/// A value and its position.
 #[derive(Debug, Clone)]
 pub struct Node {
     pub place: Span,
@@ -66,7 +66,7 @@ impl Document {
     /// Parses a file's text; `name` is shown in mistakes.
     ///
     /// # Errors
-    /// The first place that is not TOML.
+    /// The first position that is not TOML.
     pub fn parse(name: &str, text: &str) -> Result<Self, ScenarioError> {
         let mut document = Self {
             sources: vec![Source { name: name.to_owned(), text: text.to_owned() }],
@@ -87,7 +87,7 @@ impl Document {
     /// no quotes.
     ///
     /// # Errors
-    /// The path leads through something that is no table.
+    /// The path leads through a value that is not a table.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), ScenarioError> {
         let source = self.sources.len();
         self.sources.push(Source { name: "--set".to_owned(), text: format!("{key}={value}") });
@@ -145,7 +145,7 @@ impl Document {
     }
 }
 
-/// The words a reader of TOML uses for a kind of value, with the value itself where it is short.
+/// Describes a value by its TOML type, with the value itself where it is short.
 pub fn describe(value: &Value) -> String {
     match value {
         Value::Text(text) => format!("the text \"{text}\""),

@@ -1,7 +1,6 @@
-//! What is wrong with a scenario, where, and what was probably meant.
+//! Mistakes in a scenario: where, what was expected and found, and what was probably meant.
 //!
-//! Every mistake names the file, the line and the column, shows the line, says what was expected and what was found,
-//! and proposes the nearest known word when one is near.
+//! Every mistake names file, line and column, shows the line, and proposes the nearest known word if one is near.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -19,7 +18,7 @@ pub enum ScenarioError {
         /// A file with a similar name, if there is one.
         suggestion: Option<String>,
     },
-    /// The file or an override was read and says something that cannot be.
+    /// The file or an override was read and holds a mistake.
     #[error("{0}")]
     Mistake(Box<Mistake>),
 }

@@ -1,5 +1,5 @@
-//! Scenario files: TOML that remembers where each key and value stands, so that every mistake names file, line, key and
-//! the allowed range.
+//! Scenario files: TOML that remembers the position of each key and value, so that every mistake names file, line, key
+//! and the allowed range.
 //!
 //! | module | holds |
 //! |---|---|

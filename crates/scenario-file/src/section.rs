@@ -1,7 +1,7 @@
 //! Reading one table of a scenario: every key with its default and its range, and nothing left over.
 //!
 //! A section is read key by key; each reading names the key, the range and the default. `end` then refuses any key
-//! that nobody asked for, in the order of the file, with the nearest known key as a suggestion.
+//! that was not asked for, in the order of the file, with the nearest known key as a suggestion.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -12,7 +12,7 @@ use crate::suggestion::nearest;
 
 type Result<T> = std::result::Result<T, ScenarioError>;
 
-/// One table being read.
+/// A table being read.
 pub struct Section<'a> {
     document: &'a Document,
     name: String,
@@ -66,7 +66,7 @@ impl<'a> Section<'a> {
         Ok(self.optional_integer(key, range)?.unwrap_or(default))
     }
 
-    /// A whole number within `range`, or nothing.
+    /// A whole number within `range`, if given.
     pub fn optional_integer(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Result<Option<u64>> {
         let Some(node) = self.find(key) else {
             return Ok(None);
@@ -86,7 +86,7 @@ impl<'a> Section<'a> {
         Ok(self.optional_number(key, range)?.unwrap_or(default))
     }
 
-    /// A number within `range`, or nothing.
+    /// A number within `range`, if given.
     pub fn optional_number(&mut self, key: &'static str, range: RangeInclusive<f64>) -> Result<Option<f64>> {
         let Some(node) = self.find(key) else {
             return Ok(None);
@@ -113,7 +113,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Text, or nothing.
+    /// Text, if given.
     pub fn text(&mut self, key: &'static str) -> Result<Option<String>> {
         match self.find(key) {
             None => Ok(None),
@@ -130,7 +130,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A list of texts, or nothing.
+    /// A list of texts, if given.
     pub fn texts(&mut self, key: &'static str) -> Result<Option<Vec<String>>> {
         let Some(node) = self.find(key) else {
             return Ok(None);
@@ -180,7 +180,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Keys that exist, but only under another choice: `because` says which.
+    /// Declares keys that exist only under another choice, which `because` names.
     pub fn only_when(&mut self, keys: &[&'static str], because: &str) {
         self.elsewhere.extend(keys.iter().map(|key| (*key, because.to_owned())));
     }
@@ -211,7 +211,7 @@ impl<'a> Section<'a> {
         self.document.mistake(node.place, expected, describe(&node.value), None)
     }
 
-    /// Refuses the first key, in the order of the file, that no reading asked for.
+    /// Refuses the first key, in the order of the file, that was not asked for.
     ///
     /// # Errors
     /// Names the key, the keys that are known here and the nearest of them.

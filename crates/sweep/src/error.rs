@@ -1,4 +1,4 @@
-//! Why a batch could not be planned, run or merged.
+//! Errors of planning, running and merging a sweep.
 
 use std::path::{Path, PathBuf};
 
@@ -7,10 +7,10 @@ use cbdc_scenario_file::ScenarioError;
 
 use crate::part::PartError;
 
-/// What can go wrong.
+/// Why a sweep could not be planned, run or merged.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
-    /// The plan file or its scenario says something that cannot be.
+    /// A mistake in the plan file or its scenario.
     #[error("{0}")]
     Mistake(#[from] ScenarioError),
     /// The part asked for does not exist.
@@ -26,20 +26,20 @@ pub enum SweepError {
         /// Its reason.
         source: std::io::Error,
     },
-    /// A folder without a plan.
+    /// The folder holds no plan.
     #[error("expected plan.json in {}, found none: write it with `cbdc sweep plan FILE --out {}`", folder.display(), folder.display())]
     NoPlan {
         /// Where it was looked for.
         folder: PathBuf,
     },
-    /// A file of ours that does not say what it should.
+    /// A file of the sweep has unexpected contents.
     #[error("{}: expected {expected}, found {found}", path.display())]
     Unexpected {
         /// Which file.
         path: PathBuf,
-        /// What it should say.
+        /// The expected contents.
         expected: String,
-        /// What it says.
+        /// The contents found.
         found: String,
     },
     /// The folder holds runs of another plan.
@@ -53,7 +53,7 @@ pub enum SweepError {
         /// How many runs lie there.
         runs: usize,
     },
-    /// Whoever watches asked to stop.
+    /// The progress callback asked to stop.
     #[error("stopped: {done} of this part's {all} runs are done and kept; the same command goes on from here")]
     Stopped {
         /// Runs of the part that are done.
@@ -73,7 +73,7 @@ pub enum SweepError {
         /// Its error.
         error: Box<EconomyError>,
     },
-    /// Runs that nobody has simulated yet.
+    /// Some runs have not been simulated yet.
     #[error("{}", missing_words(runs, *all))]
     Missing {
         /// Their numbers.

@@ -1,4 +1,4 @@
-//! Paths within a batch's folder, and what lies there.
+//! Paths and contents of a sweep's folder.
 //!
 //! A finished run is `runs/NUMBER`; a name with a dot before it is an unfinished one.
 
@@ -17,7 +17,7 @@ pub fn run_path(folder: &Path, run: u32) -> PathBuf {
     runs_path(folder).join(format!("{run:06}"))
 }
 
-/// Counts the finished runs of a batch.
+/// Counts the finished runs of a sweep.
 ///
 /// # Errors
 /// It cannot be read.

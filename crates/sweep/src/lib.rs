@@ -1,15 +1,16 @@
-//! Batches of simulated economies: one scenario in several designs, each with several seeds, on any number of machines.
+//! Sweeps: batches of simulated economies, one scenario in several designs, each with several seeds, on any number of
+//! machines.
 //!
 //! # What it promises
-//! - **Three steps, one folder.** [`Plan::read`] turns a plan file into numbered runs; [`run::run`] simulates one part of
-//!   them; [`merge::merge`] makes tables, a summary and a page of all. Parts know of each other only through the folder.
+//! - **Three steps, one folder.** [`Plan::read`] turns a plan file into numbered runs; [`run::run`] simulates one part
+//!   of them; [`merge::merge`] makes tables, a summary and a page of all. Parts share nothing but the folder.
 //! - **Whole or not at all.** A run's results appear under their final name in one rename, after they are on the disk.
-//!   Whatever is killed leaves nothing that could be mistaken for a result; what is done is not simulated again.
-//! - **The same everywhere.** A run depends on its scenario and its seed alone, so the merged files are the same bytes for
+//!   A killed process leaves nothing that could be mistaken for a result; finished runs are not simulated again.
+//! - **The same everywhere.** A run depends on its scenario and its seed alone, so the merged files are identical for
 //!   any number of threads, parts and machines, with one version of this program.
-//! - **Traceable.** A plan carries the scenario's text; every run carries its scenario's hash, seed, version and digest, and
-//!   the hash of each of its tables. What does not fit is refused with both sides named.
-//! - **Paired.** All designs see the same seeds: seed by seed, designs differ in what was set and in nothing else.
+//! - **Traceable.** A plan carries the scenario's text; every run carries its scenario's hash, seed, version and
+//!   digest, and the hash of each of its tables. A mismatch is refused with both sides named.
+//! - **Paired.** All designs see the same seeds: seed by seed, designs differ in their settings and in nothing else.
 //!
 //! # A folder
 //! ```text

@@ -1,14 +1,14 @@
-//! All runs as tables, one summary and one page.
+//! Merges all runs into tables, a summary and a page.
 //!
-//! 1. Every run of the plan is looked for; what is missing is named, and ends the merge unless a partial one is wanted.
+//! 1. Every run of the plan is looked up; missing ones are named, and end the merge unless a partial one is asked for.
 //! 2. Runs are read in the order of their numbers, each table checked against its hash, and appended, with the columns
 //!    `run`, `design` and `seed` before the run's own.
-//! 3. `runs.parquet` is the run index: what each run is, what it set, its digest and its figures. A key's column holds numbers
-//!    if all its values are numbers, else text.
-//! 4. The digest of a batch is BLAKE3 over its runs' numbers, seeds, scenario hashes and digests.
+//! 3. `runs.parquet` is the run index: each run's number, design, seed, settings, digest and figures. A key's column
+//!    holds numbers if all its values are numbers, else text.
+//! 4. The digest of a sweep is BLAKE3 over its runs' numbers, seeds, scenario hashes and digests.
 //! 5. Everything is written under a name of its own and then renamed; `summary.json` comes last.
 //!
-//! No file tells a time, a place or a machine: the same runs give the same bytes.
+//! No file contains a time, a path or a machine: the same runs give the same bytes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ use crate::table::{Column, Table, TableWriter, Values};
 /// Merges the folder's runs.
 ///
 /// # Errors
-/// Runs are missing and `partial` is false, a run is damaged or another one, or the disk refuses.
+/// Runs are missing and `partial` is false, a run is damaged or of another plan, or the disk refuses.
 pub fn merge(folder: &Path, plan: &Plan, partial: bool) -> Result<Merged, SweepError> {
     let found = find(folder, plan)?;
     let missing: Vec<u32> = plan.runs.iter().map(|run| run.run).filter(|run| !found.contains_key(run)).collect();
@@ -142,7 +142,7 @@ impl Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
-        // Only a merge that failed leaves anything in it; what cannot be removed harms nobody.
+        // Only a failed merge leaves files here, and they do no harm where they cannot be removed.
         drop(std::fs::remove_dir_all(&self.waiting));
     }
 }

@@ -1,10 +1,11 @@
-//! A plan: numbered runs, each a design with a seed, in one file that needs no other.
+//! A plan: numbered runs, each a design with a seed, in one self-contained file.
 //!
-//! 1. `plan.json` holds the scenario's text, what every design sets, and the hash of every design's effective values. A part
-//!    on another machine needs nothing else.
-//! 2. Runs are numbered design by design, within a design in the order of the seeds. Values are TOML, as in a scenario, so
-//!    that a number is the same to the last bit wherever it is read.
-//! 3. A plan is made and run by one version of this program: another one refuses it, since it might find other results.
+//! 1. `plan.json` holds the scenario's text, every design's settings, and the hash of its effective values. A part on
+//!    another machine needs nothing else.
+//! 2. Runs are numbered design by design, within a design in the order of the seeds. Values are TOML, as in a scenario,
+//!    so that a number is the same to the last bit wherever it is read.
+//! 3. A plan is made and run by one version of this program: another version refuses it, since its results might
+//!    differ.
 
 use std::path::{Path, PathBuf};
 
@@ -15,15 +16,15 @@ use crate::error::SweepError;
 use crate::folder;
 use crate::plan_file::PlanFile;
 
-/// The version that plans, runs and results carry.
+/// The program's version, recorded in plans, runs and results.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 const FORMAT: u32 = 1;
 
-/// A batch of runs.
+/// The plan of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The form of this file.
+    /// Format number of this file.
     pub format: u32,
     pub name: String,
     pub description: String,
@@ -32,9 +33,9 @@ pub struct Plan {
     /// The version of the program that made it.
     pub version: String,
     pub scenario: ScenarioText,
-    /// What all runs set.
+    /// Settings of all runs.
     pub set: Vec<Setting>,
-    /// What designs set, each key once.
+    /// Keys that designs set, each once.
     pub keys: Vec<String>,
     pub designs: Vec<Design>,
     pub runs: Vec<Run>,
@@ -54,7 +55,7 @@ pub struct Setting {
     pub value: String,
 }
 
-/// What the runs of all seeds share.
+/// A design: the settings that the runs of all seeds share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Design {
     pub design: u32,
@@ -110,7 +111,7 @@ impl Plan {
         })
     }
 
-    /// Writes plan.json into a folder, which is made if need be.
+    /// Writes `plan.json` into a folder, which is created if necessary.
     ///
     /// # Errors
     /// The folder holds runs of another plan, or cannot be written.
@@ -131,7 +132,7 @@ impl Plan {
         Ok(path)
     }
 
-    /// The plan of a folder.
+    /// Opens the plan of a folder.
     ///
     /// # Errors
     /// There is none, or another version made it.
@@ -167,7 +168,7 @@ impl Plan {
     /// The scenario of a design, checked against its hash.
     ///
     /// # Errors
-    /// The scenario cannot be read any more, or means something else.
+    /// The scenario is no longer valid, or has other effective values.
     pub fn scenario(&self, design: &Design) -> Result<Scenario, SweepError> {
         let mut scenario = Scenario::parse(&self.scenario.file, &self.scenario.text)?;
         for Setting { key, value } in self.set.iter().chain(&design.set) {
@@ -181,7 +182,7 @@ impl Plan {
         Ok(scenario)
     }
 
-    /// Household-days of a run: what its time is measured in.
+    /// Household-days of a run: the unit of its progress.
     pub fn household_days(&self, run: Run) -> f64 {
         let design = self.design(run);
         design.households as f64 * f64::from(design.days)

@@ -1,4 +1,4 @@
-//! A plan file: which scenario, what is varied, and how many seeds.
+//! Plan files: the scenario, the keys that vary, and the seeds.
 //!
 //! | key | meaning |
 //! |---|---|
@@ -7,13 +7,13 @@
 //! | `seeds` | how many, or a list of them; `first_seed` is where counting begins (1) |
 //! | `[set]` | keys of the scenario that all runs change |
 //! | `[grid]` | keys with lists of values: every combination is a design, the last key changing fastest |
-//! | `[[list]]` | one design each, with the keys that it sets and, if you like, its `name` |
+//! | `[[list]]` | one design each, with the keys that it sets and optionally its `name` |
 //! | `[latin_hypercube]` | `designs`, `seed`, and `over`: keys with `{ from, to, scale = "linear" or "log" }`; whole ends give whole numbers |
 //!
-//! At most one of the last three; with none of them the scenario itself is the only design. A key may be written in quotes or
-//! without, `policy.holding_limit_minor` or `"policy.holding_limit_minor"`, and `shock.0.day` names a key of the first shock.
-//! Values are those of a scenario. Every design is read as a scenario here and now: what is wrong with a value is told at its
-//! place in this file.
+//! At most one of the last three; with none of them the scenario itself is the only design. A key may be written in
+//! quotes or without, `policy.holding_limit_minor` or `"policy.holding_limit_minor"`, and `shock.0.day` names a key of
+//! the first shock. Values are those of a scenario. Every design is read as a scenario at once, so that a mistake in a
+//! value is shown at its position in this file.
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +29,7 @@ type Result<T> = std::result::Result<T, ScenarioError>;
 /// The most runs a plan may have.
 pub const RUNS_MAX: u64 = 1_000_000;
 
-/// Keys that a plan sets by other means, or that change no result.
+/// Keys that a plan sets by other means, or that do not affect results.
 const NOT_VARIED: [(&str, &str); 4] = [
     ("seed", "the plan's own `seeds`"),
     ("threads", "`cbdc sweep run --threads`"),
@@ -37,7 +37,7 @@ const NOT_VARIED: [(&str, &str); 4] = [
     ("description", "the plan's own `description`"),
 ];
 
-/// What a plan file says.
+/// A plan file as read.
 #[derive(Debug)]
 pub struct PlanFile {
     pub name: String,
@@ -51,7 +51,7 @@ pub struct PlanFile {
     pub designs: Vec<DesignRead>,
 }
 
-/// A design, read and found good.
+/// A design that was read as a scenario without a mistake.
 #[derive(Debug)]
 pub struct DesignRead {
     pub name: Option<String>,
@@ -59,7 +59,7 @@ pub struct DesignRead {
     pub scenario: Scenario,
 }
 
-/// A key and its value with their places in the plan.
+/// A key and its value with their positions in the plan.
 #[derive(Clone, Debug)]
 struct Given {
     key: String,
@@ -308,7 +308,7 @@ fn leaves<'a>(document: &Document, node: &'a Node, name: &str) -> Result<Vec<Lea
     leaves_but(document, node, name, &[])
 }
 
-/// All values below a table in the order of the file; `own` are keys that mean the plan and not the scenario.
+/// All values below a table in the order of the file; `own` are the plan's own keys, not the scenario's.
 fn leaves_but<'a>(document: &Document, node: &'a Node, name: &str, own: &[&str]) -> Result<Vec<Leaf<'a>>> {
     let Value::Table(table) = &node.value else {
         return Err(document.mistake(node.place, format!("a table {name}"), describe(&node.value), None));
@@ -364,7 +364,7 @@ fn read_design(document: &Document, common: &Scenario, design: DesignGiven) -> R
     Ok(DesignRead { name: design.name, set: design.set.into_iter().map(setting).collect(), scenario })
 }
 
-/// Lays a value over the scenario; a mistake in it is told at its place in the plan.
+/// Lays a value over the scenario; a mistake in it is shown at its position in the plan.
 fn lay(document: &Document, scenario: &mut Scenario, given: &Given) -> Result<()> {
     let Given { key, value, .. } = given;
     scenario.set(key, value).map_err(|error| match error {

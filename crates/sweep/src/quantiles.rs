@@ -1,7 +1,7 @@
 //! Mean and quantiles of a figure over seeds: median, quartiles, and the 5th and 95th percentile.
 //!
-//! A percentile between two values is interpolated linearly (type 7 of Hyndman and Fan, 1996, which is also the default of
-//! NumPy and pandas), so that a reader of the tables finds the same numbers.
+//! A percentile between two values is interpolated linearly (type 7 of Hyndman and Fan, 1996, which is also the default
+//! of NumPy and pandas), so that a reader of the tables finds the same numbers.
 
 use serde::Serialize;
 

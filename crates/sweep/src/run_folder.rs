@@ -1,11 +1,12 @@
 //! One run's results on the disk, whole or not at all.
 //!
 //! 1. Everything is written into a folder of its own beside the final one, under a name that no other process has.
-//! 2. Each file is synced, `run.json` last; it tells what the run is and the hash of every table.
-//! 3. One rename makes it `runs/NUMBER`. If somebody else was quicker, theirs stays and ours is dropped: both are the same.
+//! 2. Each file is synced, `run.json` last; it identifies the run and holds the hash of every table.
+//! 3. One rename makes it `runs/NUMBER`. If another process was quicker, its folder stays and ours is dropped: both are
+//!    the same.
 //!
-//! A folder under its final name is therefore a finished run. What a killed process left has a name with a dot before it, is
-//! never read, and is removed when everything is merged.
+//! A folder under its final name is therefore a finished run. A killed process leaves a folder whose name begins with a
+//! dot; it is never read, and removed when all runs are merged.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -27,7 +28,7 @@ pub const TABLES: [&str; 5] = ["macro", "banks", "households", "payments", "even
 /// The table with a run's figures: one row.
 pub const FIGURES: &str = "figures";
 
-/// What a run is: `run.json`.
+/// The record of a run: `run.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
     pub run: u32,
@@ -35,7 +36,7 @@ pub struct RunRecord {
     pub seed: u64,
     pub scenario_hash: String,
     pub version: String,
-    /// What the design sets.
+    /// The design's settings.
     pub set: Vec<Setting>,
     /// BLAKE3 over all results.
     pub digest: String,
@@ -43,10 +44,10 @@ pub struct RunRecord {
     pub tables: BTreeMap<String, String>,
 }
 
-/// A finished run's record; nothing if it is not finished.
+/// A finished run's record; `None` if it is not finished.
 ///
 /// # Errors
-/// What is there is another run: another scenario, seed or version.
+/// The folder holds another run: another scenario, seed or version.
 pub fn record(folder: &Path, plan: &Plan, run: Run) -> Result<Option<RunRecord>, SweepError> {
     let path = run_path(folder, run.run).join("run.json");
     let text = match std::fs::read_to_string(&path) {
@@ -95,7 +96,7 @@ pub fn write(folder: &Path, plan: &Plan, run: Run, results: &Results) -> Result<
     publish(&waiting, &run_path(folder, run.run))
 }
 
-/// Writes the economy's tables as Parquet files into a folder. Gives the BLAKE3 of each file by the table's name.
+/// Writes the economy's tables as Parquet files into a folder. Returns the BLAKE3 of each file by the table's name.
 ///
 /// # Errors
 /// The disk refuses.

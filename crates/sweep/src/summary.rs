@@ -1,4 +1,4 @@
-//! What a merge found: every design's figures over its seeds, as `summary.json` holds them.
+//! Summaries of merged sweeps: every design's figures over its seeds, as in `summary.json`.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::quantiles::Quantiles;
 
-/// `summary.json`.
+/// The summary of a merged sweep: `summary.json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Merged {
     pub name: String,
@@ -18,7 +18,7 @@ pub struct Merged {
     pub digest: String,
     /// Runs of the plan.
     pub runs: usize,
-    /// Those that are not among the results.
+    /// Runs of the plan that are not among the results.
     pub missing: Vec<u32>,
     pub seeds: Vec<u64>,
     pub keys: Vec<String>,

@@ -155,7 +155,7 @@ fn a_killed_process_leaves_only_whole_runs() {
     child.wait().unwrap();
     let done = folder::count(&out).unwrap();
     assert!(done < plan.runs.len(), "the process was done before it was killed");
-    // What the kill can leave besides: a folder that was not finished. It is neither read nor in the way.
+    // A kill may also leave an unfinished folder. It is neither read nor in the way.
     std::fs::create_dir_all(out.join("runs/.000119-1-0")).unwrap();
     std::fs::write(out.join("runs/.000119-1-0/macro.parquet"), "half").unwrap();
     let rest = run(&out, &plan, Part::WHOLE, 2, &mut |_| Go::On).unwrap();

@@ -1,4 +1,5 @@
-//! Agents: who holds and owes what. Households and firms are columns, so that a day runs through memory in order.
+//! Agents and their balance sheets. Households and firms are stored by column, so that a day runs through memory in
+//! order.
 
 mod bank;
 mod firms;

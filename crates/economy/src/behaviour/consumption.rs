@@ -1,4 +1,4 @@
-//! Consumption: what a household means to spend in a month.
+//! Consumption: how much a household plans to spend in a month.
 //!
 //! - `buffer-stock`: a propensity out of income and one out of liquid wealth, lowered by a high real rate.
 //! - `hand-to-mouth`: all of the income and nothing else.
@@ -16,7 +16,7 @@ parameters! {
 }
 
 behaviour! {
-    /// What is spent.
+    /// The consumption behaviour.
     Consumption "consumption" { BufferStock "buffer-stock", HandToMouth "hand-to-mouth", }
 }
 

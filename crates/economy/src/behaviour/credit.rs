@@ -1,7 +1,7 @@
 //! Credit: how much banks lend in a month.
 //!
-//! `demand-and-supply`: borrowers repay a share and want a share of new loans that falls with the rate; the bank gives it
-//! as far as its capital ratio and its liquidity allow.
+//! `demand-and-supply`: borrowers repay a share and demand new loans, the less the higher the rate; the bank supplies
+//! them as far as its capital ratio and its liquidity allow.
 
 use super::{behaviour, parameters};
 
@@ -17,7 +17,7 @@ parameters! {
 }
 
 behaviour! {
-    /// What is lent.
+    /// The credit behaviour.
     Credit "credit" { DemandAndSupply "demand-and-supply", }
 }
 

@@ -1,6 +1,6 @@
 //! Default: which loans are not repaid.
 //!
-//! `hazard`: each month each household's loan defaults with a probability that grows with the loan rate and falls with
+//! `hazard`: each month each loan defaults with a probability that grows with the loan rate and falls with
 //! demand; a part of it is lost.
 
 use super::{behaviour, parameters};
@@ -16,7 +16,7 @@ parameters! {
 }
 
 behaviour! {
-    /// Which loans fail.
+    /// The default behaviour.
     LoanDefault "default" { Hazard "hazard", }
 }
 

@@ -1,6 +1,6 @@
-//! Fiscal: taxes, pensions and what the government buys.
+//! Fiscal policy: taxes, pensions and government purchases.
 //!
-//! `balanced`: a tax on wages pays pensions; what is left buys goods of firms, month by month.
+//! `balanced`: a tax on wages pays pensions; the remainder buys goods from firms each month.
 
 use super::{behaviour, parameters};
 
@@ -14,7 +14,7 @@ parameters! {
 }
 
 behaviour! {
-    /// What the government does.
+    /// The fiscal behaviour.
     Fiscal "fiscal" { Balanced "balanced", }
 }
 

@@ -1,7 +1,7 @@
 //! Behaviours: how agents decide. One small module each, with its source, its parameters and their defaults.
 //!
-//! A behaviour has a *model* (the variant in force, chosen by a word under `[behaviour]`) and *parameters* (a table of its
-//! own, such as `[adoption]`). It computes with `f64` from its arguments and moves no money: the
+//! A behaviour has a *model* (the variant in force, chosen by a word under `[behaviour]`) and *parameters* (a table of
+//! its own, such as `[adoption]`). It computes with `f64` from its arguments and moves no money: the
 //! [`simulation`](crate::simulation) rounds to whole minor units.
 //!
 //! To add a behaviour, write its module, give it a line in [`Behaviours`], and call it where it decides. To change one,
@@ -51,7 +51,7 @@ pub use workload::{AmountTable, Channel, Workload};
 /// A parameter with the value in force.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Parameter {
-    /// As in a scenario: `adoption.innovation`.
+    /// Key as in a scenario: `adoption.innovation`.
     pub key: String,
     pub value: f64,
     pub least: f64,
@@ -59,15 +59,15 @@ pub struct Parameter {
     pub meaning: &'static str,
 }
 
-/// A behaviour as it is in force.
+/// A behaviour in force.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Behaviour {
     pub name: &'static str,
-    /// The word that chose it, and the words that would choose others.
+    /// The model in force, and all models, by the words of a scenario.
     pub model: &'static str,
     pub models: Vec<&'static str>,
     pub equation: &'static str,
-    /// Where it comes from. What is this project's own choice says so.
+    /// The publication behind it, or a note that it is this project's own choice.
     pub source: &'static str,
     pub parameters: Vec<Parameter>,
 }
@@ -80,7 +80,7 @@ macro_rules! parameters {
         pub struct Parameters { $(#[doc = $meaning] pub $field: f64,)* }
 
         impl Parameters {
-            /// The table in a scenario.
+            /// Name of the table in a scenario.
             pub const TABLE: &'static str = $table;
 
             fn read(
@@ -111,7 +111,7 @@ macro_rules! parameters {
 /// Declares a behaviour: its models by word, the first being the default, beside its parameters.
 macro_rules! behaviour {
     ($(#[$doc:meta])* $name:ident $key:literal { $($model:ident $word:literal,)* }) => {
-        /// Which model is in force.
+        /// The models to choose from.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
         #[serde(rename_all = "kebab-case")]
         pub enum Model { $($model,)* }

@@ -1,4 +1,4 @@
-//! Payout: what banks spend on running their business, and what they pay their owners.
+//! Payout: banks' running costs and dividends.
 //!
 //! `capital-target`: costs are a share of deposits and loans, paid to firms; equity above the capital target goes to
 //! investors, a part of it each month.
@@ -14,7 +14,7 @@ parameters! {
 }
 
 behaviour! {
-    /// What banks pay out.
+    /// The payout behaviour.
     Payout "payout" { CapitalTarget "capital-target", }
 }
 

@@ -1,4 +1,4 @@
-//! Rhythm: how payments lie over the week, the month and the year.
+//! Seasonality: how payments vary over the week, the month and the year.
 //!
 //! - `calendar`: busier Fridays and Saturdays, quiet Sundays, a wave after payday, a busy December, quiet holidays.
 //! - `even`: every day alike.
@@ -19,7 +19,7 @@ parameters! {
 }
 
 behaviour! {
-    /// When payments are made.
+    /// The seasonal behaviour.
     Seasonality "seasonality" { Calendar "calendar", Even "even", }
 }
 
@@ -37,7 +37,7 @@ impl Seasonality {
         "shape after New Zealand's payments of 2017, busiest on Saturday [A]; sizes are this project's choice"
     }
 
-    /// How many payments fall on a day, against the mean.
+    /// The number of payments on a day relative to the mean.
     pub fn factor(&self, day: &Day, days_since_payday: Option<u32>) -> f64 {
         let parameters = &self.parameters;
         if self.model == Model::Even {

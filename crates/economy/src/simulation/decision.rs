@@ -1,8 +1,8 @@
 //! Decisions: what each household intends to do today.
 //!
-//! A household looks at its own state, at its bank's terms and at policy, and draws from its own stream of random numbers.
-//! It changes nothing. So households can be worked off in any order and on any number of threads: each thread takes a
-//! run of neighbours, and their intents are settled in the order of households.
+//! A household looks at its own state, at its bank's terms and at policy, and draws from its own stream of random
+//! numbers. It changes nothing, so households can be processed in any order and on any number of threads: each thread
+//! takes a contiguous range, and all intents are settled in the order of households.
 
 use cbdc_ledger::policy::FeeSchedule;
 
@@ -12,20 +12,20 @@ use super::intent::{Intent, IntentKind};
 use crate::behaviour::{Channel, PortfolioView};
 use crate::rng::{Purpose, Stream};
 
-/// What is the same for all households today.
+/// The state that all households share today.
 struct Today<'a> {
     economy: &'a Economy<'a>,
     seasonality: f64,
-    /// Of an adopter, where paying with CBDC is free.
+    /// An adopter's probability of paying with CBDC where that is free.
     cbdc_probability: f64,
-    /// What payers are charged; `None` where it is nothing.
+    /// The schedule charged to payers; `None` where they pay nothing.
     payer_fees: Option<FeeSchedule>,
     is_outage: bool,
     adopted_share: f64,
     cbdc_rate: f64,
     limit_minor: Option<i64>,
     bank_risk: Vec<f64>,
-    /// The trust of the best trusted banks in business, and their places.
+    /// The highest trust in an active bank, and the indices of the banks that enjoy it.
     best_trust: f64,
     best_banks: Vec<u32>,
     price_level: f64,
@@ -33,7 +33,7 @@ struct Today<'a> {
 }
 
 impl Economy<'_> {
-    /// How payments lie on this day.
+    /// Today's seasonal factor.
     pub(super) fn seasonality_today(&self) -> f64 {
         let since_payday = self.climate.last_payday.map(|payday| self.day.number - payday);
         self.behaviours().seasonality.factor(&self.day, since_payday)
@@ -113,7 +113,7 @@ impl Today<'_> {
         let mean = f64::from(households.payments_a_day[household]) * self.seasonality;
         let instrument = &economy.behaviours().instrument;
         let taste = f64::from(households.cash_taste[household]);
-        // A day's cash spending, by the share of an average payment.
+        // Expected cash spending a day, at the share of an average payment.
         let average = economy.amounts.mean_minor * self.price_level;
         let cash_share = instrument.cash_probability(Channel::PointOfSale, average, taste);
         let spending = f64::from(households.payments_a_day[household]) * average * cash_share;
@@ -153,7 +153,7 @@ impl Today<'_> {
         }
     }
 
-    /// The bank that a household leaves its own for today. Nothing is drawn where no bank leads in trust.
+    /// The bank to which a household switches today. Nothing is drawn where no bank leads in trust.
     fn switch(&self, household: usize, stream: &mut Stream) -> Option<u32> {
         let (economy, households) = (self.economy, &self.economy.households);
         let behaviours = economy.behaviours();
@@ -173,7 +173,7 @@ impl Today<'_> {
         self.cbdc_probability * self.economy.behaviours().instrument.in_spite_of_fee(fee, amount_minor)
     }
 
-    /// What a household would add to its wallet, or take off it below zero.
+    /// The amount that a household would move into its wallet, or out of it where negative.
     fn rebalancing(&self, household: usize) -> i64 {
         let (economy, households) = (self.economy, &self.economy.households);
         let bank = &economy.banks[usize::from(households.bank[household])];
@@ -192,7 +192,7 @@ impl Today<'_> {
         let held = households.cbdc_minor[household];
         let most = held + households.deposit_minor[household].max(0);
         let most = self.limit_minor.map_or(most, |limit| most.min(limit));
-        // What is left alone is measured against what can be had: an unbounded target would tolerate any gap.
+        // The tolerance is relative to the attainable target: relative to an unbounded one it would cover any gap.
         let wanted = portfolio.wanted_minor(&view).min(most as f64) as i64;
         let change = wanted - held;
         let left_alone = (wanted as f64 * portfolio.parameters.tolerance) as i64;

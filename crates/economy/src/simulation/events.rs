@@ -1,7 +1,7 @@
 //! Events: shocks, scheduled policy and rules, in this order, in the morning.
 //!
-//! Policy changes are proposals that the committee proposes, carries and has enacted; limits hold from the next block, rates
-//! from the next ledger day. Base money is changed by the desk's market operations with banks, at par.
+//! Policy changes are proposals that the committee makes, approves and has enacted; limits apply from the next block,
+//! rates from the next ledger day. Base money is changed by the desk's market operations with banks, at par.
 
 use cbdc_ledger::amount::Amount;
 use cbdc_ledger::books::BookAccount;
@@ -18,7 +18,7 @@ use crate::expression::{Expression, Sight};
 use crate::scenario::policy::{Lever, Rule, RuleKind, Scheduled, schedule_of};
 use crate::scenario::shock::{Shock, ShockKind};
 
-/// Smallest change of a rate that is worth a proposal.
+/// Smallest change of a rate that leads to a proposal.
 const RATE_STEP_PPM: i64 = 100;
 
 fn cbdc_rates_in_words(rate_ppm: i64, bound: Option<u64>, above_ppm: i64) -> String {
@@ -48,7 +48,7 @@ impl Economy<'_> {
         Ok(())
     }
 
-    /// Tells of shocks and changes of policy that lie after the last day.
+    /// Notes shocks and policy changes that lie after the last day.
     pub(super) fn note_what_never_happens(&mut self) {
         let days = self.values.time.days;
         let shocks = self.values.shocks.iter().map(|shock| ("a shock", shock.day));
@@ -102,7 +102,7 @@ impl Economy<'_> {
         Ok(())
     }
 
-    /// Writes a share of every loan of a bank off.
+    /// Writes off a share of every loan of a bank.
     fn write_off(&mut self, place: usize, share: f64) -> i64 {
         let mut whole = 0;
         let borrowers = [
@@ -229,7 +229,7 @@ impl Economy<'_> {
         }
     }
 
-    /// What an expression may name.
+    /// The values of an expression's names.
     fn sight(&self) -> Sight {
         [
             self.climate.inflation,
@@ -253,7 +253,7 @@ impl Economy<'_> {
         sum(&self.households.cbdc_minor) / sum(&self.households.deposit_minor).max(1.0)
     }
 
-    /// Raises the limit a step while little is held, lowers it while much is.
+    /// Raises the limit by a step while holdings are low, lowers it while they are high.
     fn climb_limits(&mut self, steps: &[u64], low: f64, high: f64) -> Result<(), EconomyError> {
         let share = self.cbdc_share();
         let limit = self.holding_limit_minor().map_or(u64::MAX, |limit| limit as u64);
@@ -319,7 +319,8 @@ impl Economy<'_> {
         self.trade_securities("rule", (base as f64 * growth * f64::from(days) / 365.0) as i64)
     }
 
-    /// Buys securities of banks (or sells them, below zero), by their deposits, as far as their bonds or reserves go.
+    /// Buys securities from banks, or sells them where negative, in proportion to deposits, as far as their bonds or
+    /// reserves allow.
     fn trade_securities(&mut self, kind: &str, change_minor: i64) -> Result<(), EconomyError> {
         if change_minor == 0 {
             return Ok(());

@@ -6,17 +6,17 @@
 //! 2. *Events* (`events`): shocks, scheduled policy, rules.
 //! 3. *Month* (`month`): on the first: interest, credit, defaults, prices, rates, purchases; bills on the third;
 //!    wages and pensions on payday.
-//! 4. *Decisions* (`decision`): what each household means to do today, a function of its own state and of its own random
-//!    numbers alone. This phase may run on several threads; the order of its results does not depend on them.
-//! 5. *Settlement* (`settlement`): wishes become commands and entries, one after the other: wallets opened, banknotes
+//! 4. *Decisions* (`decision`): what each household intends to do today, a function of its own state and its own random
+//!    numbers alone. This phase may run on several threads, which do not affect the order of its results.
+//! 5. *Settlement* (`settlement`): intents become commands and entries, one after the other: wallets opened, banknotes
 //!    drawn, wallets funded, payments made.
 //! 6. *Closing* (`closing`): banks clear with each other and with the government, raise or place reserves.
 //! 7. *Failure* (`failure`): a bank that has failed is resolved.
-//! 8. *Identities* (`identity`): every sheet must balance, to the unit.
+//! 8. *Identities* (`identity`): every balance sheet must balance, to the unit.
 //!
 //! # Exactness
 //! Money is whole minor units. Behaviours compute with `f64`, in operations that give the same bits on any machine
-//! ([`rng`](crate::rng)); what they wish is rounded to minor units before anything moves.
+//! ([`rng`](crate::rng)); amounts are rounded to minor units before anything moves.
 
 mod closing;
 mod decision;
@@ -45,7 +45,7 @@ use crate::error::EconomyError;
 use crate::results::{EventRow, Results};
 use crate::scenario::{Scenario, Values};
 
-/// How far a simulation has come.
+/// Progress of a simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     pub day: u32,
@@ -53,18 +53,18 @@ pub struct Progress {
     pub households: u32,
 }
 
-/// Whether to go on.
+/// The progress callback's answer: whether to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Go {
     On,
     Stop,
 }
 
-/// Simulates a scenario with a seed. `progress` is told after every day, and may stop it.
+/// Simulates a scenario with a seed. `progress` is called after every day and may stop the run.
 ///
 /// # Errors
-/// The scenario gives no economy, an identity does not hold, the last bank failed, or `progress` said stop. There are
-/// no partial results.
+/// The scenario cannot be opened, an identity does not hold, the last bank failed, or `progress` asked to stop. There
+/// are no partial results.
 pub fn simulate(
     scenario: &Scenario,
     seed: u64,
@@ -83,7 +83,7 @@ pub fn simulate(
     economy.into_results(scenario)
 }
 
-/// What the economy is doing as a whole.
+/// The state of the economy as a whole.
 #[derive(Clone, Debug)]
 struct Climate {
     price_level: f64,
@@ -122,7 +122,7 @@ struct Used {
     declined: i64,
 }
 
-/// An economy in flight.
+/// A running economy.
 struct Economy<'a> {
     values: &'a Values,
     seed: u64,
@@ -139,7 +139,7 @@ struct Economy<'a> {
     climate: Climate,
     flows_today: Flows,
     flows_period: Flows,
-    /// What each sector was worth when the day before ended.
+    /// Net worth of each sector at the end of the day before.
     worth: [i128; 6],
     /// By instrument: CBDC, cash, deposit, bill.
     used: [Used; 4],
@@ -177,12 +177,12 @@ impl Economy<'_> {
         Ok(())
     }
 
-    /// The day's first block: the ledger ends the day before by itself.
+    /// Applies the day's first block, with which the ledger ends the day before.
     fn open_day(&mut self) -> Result<(), EconomyError> {
         let day = self.day.ledger_day;
         self.authority.advance_to(day.start(0).plus_ms(60_000));
         self.settle_all()?;
-        // A sweep of interest over wallets goes on over as many blocks as it needs.
+        // Posting interest to all wallets takes as many blocks as it needs.
         while self.authority.ledger().next_due().is_some_and(|due| due <= self.authority.ledger().tip().time) {
             self.settle_all()?;
         }
@@ -204,7 +204,7 @@ impl Economy<'_> {
         Ok(())
     }
 
-    /// Reads from the ledger what interest it posted on wallets since yesterday.
+    /// Takes over the interest that the ledger posted on wallets since yesterday.
     fn follow_wallets(&mut self) -> Result<(), EconomyError> {
         let ledger = self.authority.ledger();
         let rates = ledger.policy().rates();
@@ -220,7 +220,7 @@ impl Economy<'_> {
         Ok(())
     }
 
-    /// Where wallets may owe demurrage, a credit pays it first, and no outcome says so: the ledger's records do.
+    /// Takes over demurrage: a credit pays it first, which no outcome reports, so it is read from the ledger's records.
     fn follow_claims(&mut self) {
         let charges = |tiers: &cbdc_ledger::policy::Tiers| {
             tiers.above().0 < 0 || tiers.bounded().iter().any(|tier| tier.rate.0 < 0)
@@ -232,8 +232,8 @@ impl Economy<'_> {
         }
     }
 
-    /// Takes every wallet's balance from the ledger. Returns what households have more than was known; firms' share is
-    /// recorded.
+    /// Reads every wallet's balance from the ledger. Returns the change of households' balances; that of firms is
+    /// recorded as a flow.
     fn read_wallets(&mut self) -> i64 {
         let ledger = self.authority.ledger();
         let mut posted = [0_i64; 2];
@@ -281,7 +281,7 @@ impl Economy<'_> {
         treasury.map_or(0, |account| account.available.minor() as i64)
     }
 
-    /// The rate a share a year that the ledger's policy gives.
+    /// The policy rate in force on the ledger, as a share a year.
     fn policy_rate(&self) -> f64 {
         f64::from(self.authority.ledger().parameters().key_rates.policy.0) / 1e6
     }
@@ -302,7 +302,7 @@ impl Economy<'_> {
         limit.map(|limit| limit.minor().min(i64::MAX as u64) as i64)
     }
 
-    /// Applies what waits, all of which must settle.
+    /// Applies the waiting commands, all of which must settle.
     fn settle_all(&mut self) -> Result<Vec<Outcome>, EconomyError> {
         let outcomes = self.settle()?;
         match outcomes.iter().find(|outcome| !outcome.is_settled()) {
@@ -315,7 +315,7 @@ impl Economy<'_> {
         }
     }
 
-    /// Applies what waits.
+    /// Applies the waiting commands.
     fn settle(&mut self) -> Result<Vec<Outcome>, EconomyError> {
         self.authority.settle().map_err(|error| self.dated(error))
     }
@@ -326,7 +326,7 @@ impl Economy<'_> {
         self.authority.enact(actions, threshold).map_err(|error| self.dated(error))
     }
 
-    /// The authority knows no days.
+    /// Adds the day to an error of the authority, which knows none.
     fn dated(&self, error: EconomyError) -> EconomyError {
         match error {
             EconomyError::Refused { what, outcome, .. } => {
@@ -336,7 +336,7 @@ impl Economy<'_> {
         }
     }
 
-    /// Notes something that people should find in the results.
+    /// Records an event in the results.
     fn note_event(&mut self, kind: &str, what: String, proposal: u64) {
         let ledger = self.authority.ledger();
         self.results.event_rows.push(EventRow {
@@ -349,7 +349,7 @@ impl Economy<'_> {
         });
     }
 
-    /// Moves money from a deposit at one bank to a deposit at another: the banks owe each other until the evening.
+    /// Moves money from a deposit at one bank to a deposit at another; the banks settle in the evening.
     fn clear(&mut self, from_bank: usize, to_bank: usize, amount_minor: i64) {
         let from = &mut self.banks[from_bank];
         from.deposits_minor -= amount_minor;

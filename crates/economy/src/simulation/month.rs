@@ -1,13 +1,14 @@
 //! The month: interest and credit, prices and rates on the first; bills on the third; wages and pensions on payday.
 //!
 //! On the first, for the days of the month that ended:
-//! 1. Borrowers pay interest, what they cannot pay joins the loan; some default, some repay, some borrow more.
-//! 2. Deposits, wholesale funding and bonds earn. Coupons on what the central bank holds are its own profit, which goes
+//! 1. Borrowers pay interest, or add it to the loan where they cannot; some default, some repay, some borrow more.
+//! 2. Deposits, wholesale funding and bonds earn. Coupons on the central bank's bonds are its profit, which goes back
 //!    to the government: neither is booked.
-//! 3. Banks pay their running costs. Firms settle with each other: those with a surplus pay their suppliers among those with a deficit. What is above
-//!    their normal deposits they pay as dividends; banks do likewise above their capital target.
-//! 4. Investors pass their income on to households, by income. The government buys goods with what taxes leave.
-//! 5. Prices, rates and what households mean to spend are set for the month that begins.
+//! 3. Banks pay their running costs. Firms settle with each other: those with a surplus pay their suppliers among those
+//!    with a deficit. They pay out deposits above their normal level as dividends; so do banks with equity above their
+//!    capital target.
+//! 4. Investors pass their income on to households, by income. The government spends the remaining taxes on goods.
+//! 5. Prices, rates and households' planned spending are set for the month that begins.
 
 use cbdc_ledger::amount::Amount;
 
@@ -21,10 +22,10 @@ use crate::rng::{Purpose, Stream};
 /// Day of the month on which bills fall due.
 const BILLS_DAY: u32 = 3;
 
-/// The first months tell what spending is normal: the output gap is nothing until then.
+/// Months that establish the normal level of spending; until then the output gap is zero.
 const LEARNING_MONTHS: u32 = 3;
 
-/// What a borrower does with a loan in a month.
+/// The terms of a bank's loans for a month.
 struct Terms {
     rate_ppm: i64,
     days: u32,
@@ -202,7 +203,7 @@ impl Economy<'_> {
         }
     }
 
-    /// Firms with a surplus pay those with a deficit, as far as the smaller of both sums goes.
+    /// Lets firms with a surplus pay those with a deficit, up to the smaller of both sums.
     fn settle_suppliers(&mut self) {
         let payable: Vec<i64> = (0..self.firms.len())
             .map(|firm| self.firms.surplus_minor[firm].min(self.firms.deposit_minor[firm]).max(0))
@@ -213,7 +214,7 @@ impl Economy<'_> {
         for firm in 0..self.firms.len() {
             let change = received[firm] - paid[firm];
             self.firms.deposit_minor[firm] += change;
-            // Banks clear what their customers paid and received.
+            // Banks clear their customers' payments.
             let bank = &mut self.banks[usize::from(self.firms.bank[firm])];
             bank.deposits_minor += change;
             bank.clearing_minor -= change;
@@ -227,7 +228,7 @@ impl Economy<'_> {
         for firm in 0..self.firms.len() {
             let kept = (self.firms.wages_minor[firm] as f64 * self.climate.wage_level * months) as i64;
             let above = (self.firms.deposit_minor[firm] - kept).max(0);
-            // First what is owed to the bank, then the owners.
+            // Debt to the bank comes before the owners.
             let repaid = (above / 4).min(self.firms.loan_minor[firm] / 20).max(0);
             let paid = (above - repaid) / 4;
             let place = usize::from(self.firms.bank[firm]);
@@ -257,7 +258,7 @@ impl Economy<'_> {
         self.investors.income_minor += by_firms + by_banks;
     }
 
-    /// Banks' running costs are what firms earn on them, by size.
+    /// Pays banks' running costs to firms, by size.
     fn pay_costs(&mut self) {
         let cost_a_month = ppm(self.behaviours().payout.parameters.cost / 12.0);
         let mut whole = 0;
@@ -281,8 +282,8 @@ impl Economy<'_> {
         self.flows_today.record(Flow::Costs, Sector::Banks, Sector::Firms, whole);
     }
 
-    /// Investors' income goes to households by their income; from the deposit at the household's own bank if there is
-    /// enough, else from the others in order.
+    /// Pays investors' income to households in proportion to theirs, from the investors' deposit at the household's own
+    /// bank if that is enough, else from the others in order.
     fn pass_on_income(&mut self) {
         let whole: i64 = self.households.income_minor.iter().sum();
         let income = self.investors.income_minor.min(self.investors.deposits_minor()).max(0);
@@ -327,7 +328,7 @@ impl Economy<'_> {
         self.flows_today.record(Flow::Purchases, Sector::Government, Sector::Firms, bought);
     }
 
-    /// Where firms may hold CBDC, they bring it to their banks once a month.
+    /// Where firms may hold CBDC, moves it to their banks once a month.
     fn empty_firms_wallets(&mut self) -> Result<(), EconomyError> {
         let full: Vec<usize> = (0..self.firms.len()).filter(|firm| self.firms.cbdc_minor[*firm] > 0).collect();
         for firm in &full {
@@ -367,7 +368,7 @@ impl Economy<'_> {
             }
             let gap = real_a_day / climate.normal_spending.max(1.0) - 1.0;
             climate.output_gap += 0.5 * (gap - climate.output_gap);
-            // What lasts becomes normal.
+            // Lasting changes become the normal level.
             climate.normal_spending += 0.03 * (real_a_day - climate.normal_spending);
         }
         climate.inflation = prices.next_inflation(climate.inflation, climate.output_gap);
@@ -399,7 +400,7 @@ impl Economy<'_> {
         }
     }
 
-    /// What each household means to spend this month: payments a day, and bills.
+    /// Sets each household's planned spending for the month: payments a day, and bills.
     pub(super) fn plan_spending(&mut self) {
         let behaviours = &self.values.behaviours;
         let climate = &self.climate;
@@ -417,7 +418,7 @@ impl Economy<'_> {
         }
     }
 
-    /// Share of wages that a shock takes now.
+    /// Share of wages lost to a shock at present.
     fn income_loss(&self) -> f64 {
         if self.day.number < self.climate.income_loss_until { self.climate.income_loss } else { 0.0 }
     }
@@ -442,7 +443,7 @@ impl Economy<'_> {
         self.flows_today.record(Flow::Consumption, Sector::Households, Sector::Firms, value);
     }
 
-    /// Firms pay wages and withhold tax, with an overdraft if they must; the government pays pensions.
+    /// Pays wages, less tax and by overdraft where necessary, and pensions.
     fn pay_wages(&mut self) {
         let level = self.climate.wage_level * (1.0 - self.income_loss());
         let pension_level = self.climate.wage_level;
@@ -482,7 +483,7 @@ impl Economy<'_> {
         self.period_income_minor += wages + pensions;
     }
 
-    /// A firm that cannot pay borrows what it lacks from its bank.
+    /// Lends a firm its shortfall.
     fn overdraw(&mut self, firm: usize, due: i64) {
         let Firms { deposit_minor, loan_minor, bank, .. } = &mut self.firms;
         let lacking = due - deposit_minor[firm];

@@ -1,9 +1,10 @@
-//! The first day: agents are drawn, sheets are drawn up, the ledger's genesis is written, and firms get their wallets.
+//! The first day: agents are drawn, balance sheets set up, the ledger's genesis written, and firms given their wallets.
 //!
 //! 1. Households and firms are drawn from their distributions; a household's employer and biller by firms' size.
-//! 2. A bank's sheet follows from its customers: deposits and loans are theirs, reserves, vault cash, equity and wholesale
-//!    funding are shares, and bonds are what is left. Where that would be negative, wholesale funding fills the gap.
-//! 3. The central bank's sheet follows from the banks': reserves and banknotes as liabilities, its equity, and
+//! 2. A bank's balance sheet follows from its customers: deposits and loans are theirs; reserves, vault cash, equity
+//!    and wholesale funding are shares; bonds are the residual. Where that would be negative, wholesale funding fills
+//!    the gap.
+//! 3. The central bank's balance sheet follows from the banks': reserves and banknotes as liabilities, its equity, and
 //!    securities against all of it. All bonds are the government's.
 
 use std::collections::BTreeMap;
@@ -80,7 +81,7 @@ impl<'a> Economy<'a> {
         Ok(economy)
     }
 
-    /// Firms that take CBDC get their wallets, and so do the households that begin with one.
+    /// Opens the wallets of firms that take CBDC and of households that begin with one.
     fn open_first_wallets(&mut self) -> Result<(), EconomyError> {
         let accepting = self.values.firms.accepting_share;
         let firms: Vec<usize> = (0..self.firms.len())
@@ -129,7 +130,7 @@ impl<'a> Economy<'a> {
         let accounts: Vec<AccountId> =
             outcomes.iter().filter_map(|outcome| AccountId::from_u64(outcome.amount)).collect();
         for account in &accounts {
-            // Bank 0 is no link.
+            // Bank 0 stands for no link.
             let linked = if self.values.policy.waterfall { account.bank } else { BankId(0) };
             self.authority.link(*account, linked, 1);
         }
@@ -157,14 +158,14 @@ const CLIMATE: Climate = Climate {
     month_obligations_minor: 0,
 };
 
-/// Shares that fall with rank to a power, summing to 1.
+/// Zipf shares: falling with a power of the rank, summing to 1.
 fn zipf(count: usize, exponent: f64) -> Vec<f64> {
     let weights: Vec<f64> = (0..count).map(|rank| libm::pow(rank as f64 + 1.0, -exponent)).collect();
     let sum: f64 = weights.iter().sum();
     weights.iter().map(|weight| weight / sum).collect()
 }
 
-/// The place where a point from 0 to 1 falls among shares.
+/// The index of the share into which a point from 0 to 1 falls.
 fn pick(shares: &[f64], mut point: f64) -> usize {
     for (place, share) in shares.iter().enumerate() {
         if point < *share {

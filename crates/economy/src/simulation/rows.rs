@@ -1,4 +1,4 @@
-//! Rows: what a period leaves in the tables.
+//! Rows that a period adds to the tables.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::error::EconomyError;
 use crate::results::{BankRow, HouseholdRow, LedgerWork, MacroRow, PaymentRow, Results};
 use crate::scenario::Scenario;
 
-/// The percentiles of households that are kept; the hundredth is the largest.
+/// The percentiles of households in the table; the hundredth is the largest.
 const PERCENTILES: [usize; 10] = [1, 5, 10, 25, 50, 75, 90, 95, 99, 100];
 
 impl Economy<'_> {
@@ -99,7 +99,7 @@ impl Economy<'_> {
         self.mean_by(|bank| bank.trust, |bank| f64::from(u8::from(bank.is_active())))
     }
 
-    /// A weighted mean over banks; 0 where nothing weighs.
+    /// A weighted mean over banks; 0 where all weights are 0.
     fn mean_by(&self, value: fn(&Bank) -> f64, weight: fn(&Bank) -> f64) -> f64 {
         let whole: f64 = self.banks.iter().map(weight).sum();
         let sum: f64 = self.banks.iter().map(|bank| value(bank) * weight(bank)).sum();

@@ -1,13 +1,13 @@
-//! Settlement: wishes become commands and entries, in the order of households.
+//! Settlement: intents become commands and entries, in the order of households.
 //!
-//! 1. Wallets are opened; who changes banks takes deposit and wallet along.
-//! 2. Banks prepare for what their customers will take out: banknotes for the vault, CBDC for the treasury, reserves for
-//!    both. Who cannot get enough rations its customers, first come, first served.
+//! 1. Wallets are opened; households that switch banks take deposit and wallet along.
+//! 2. Banks prepare for their customers' withdrawals: banknotes for the vault, CBDC for the treasury, reserves for
+//!    both. A bank that cannot get enough serves its customers first come, first served.
 //! 3. Banknotes are drawn, wallets funded and defunded.
-//! 4. Payments are made. Those with CBDC are commands: what a payer lacks comes from their deposit by the reverse
-//!    waterfall, what a payee may not hold goes to theirs by the waterfall, and both only as the ledger's outcome says. The
-//!    payer accepts the fee that the ledger's schedule quotes; it is booked where that schedule sends it.
-//!    What CBDC cannot pay is paid from the deposit, and what nothing can pay is not paid.
+//! 4. Payments are made. Those with CBDC are commands: a payer's shortfall comes from their deposit by the reverse
+//!    waterfall, a payee's excess goes to theirs by the waterfall, and both are booked as the ledger's outcome states.
+//!    The payer accepts the fee that the ledger's schedule quotes; it is booked to the recipient that the schedule
+//!    names. A payment that CBDC cannot make is paid from the deposit, or else not at all.
 
 use cbdc_ledger::command::{IssuanceKind, OperationKind};
 use cbdc_ledger::policy::FeeTo;
@@ -22,7 +22,7 @@ use crate::error::EconomyError;
 /// Commands in one proposal.
 const PROPOSAL_COMMANDS: usize = 4_096;
 
-/// A CBDC payment in flight: what was set aside for it.
+/// A CBDC payment in flight, and the money set aside for it.
 #[derive(Clone, Copy)]
 struct InFlight {
     intent: Intent,
@@ -32,7 +32,7 @@ struct InFlight {
     payer_fee_minor: i64,
 }
 
-/// A change of a wallet against the deposit in flight.
+/// A transfer between wallet and deposit in flight.
 #[derive(Clone, Copy)]
 struct Moved {
     household: usize,
@@ -57,7 +57,7 @@ impl Economy<'_> {
         Ok(())
     }
 
-    /// Deposits go over by clearing, CBDC by transfers between wallets of the same holder.
+    /// Moves households to other banks: deposits by clearing, CBDC by transfers between wallets of the same holder.
     fn change_banks<'w>(&mut self, intents: impl Iterator<Item = &'w Intent>) -> Result<(), EconomyError> {
         let mut changed = Vec::new();
         for intent in intents {
@@ -70,8 +70,8 @@ impl Economy<'_> {
         self.move_household_wallets(&changed)
     }
 
-    /// Gives each bank the banknotes and the CBDC that its customers will take out today, as far as it can get them.
-    /// Returns what each may hand out.
+    /// Provides each bank with the banknotes and the CBDC that its customers will withdraw today, as far as it can get
+    /// them. Returns what each may pay out.
     fn prepare_banks<'w>(
         &mut self,
         intents: impl Iterator<Item = &'w Intent>,
@@ -113,7 +113,7 @@ impl Economy<'_> {
         Ok((notes, cbdc))
     }
 
-    /// What the supply cap leaves for a bank, after what others will issue.
+    /// The amount that the supply cap leaves for a bank, after the issuance of the banks before it.
     fn issuable_minor(&self, before: &[i64]) -> i64 {
         let ledger = self.authority.ledger();
         let Some(cap) = ledger.parameters().supply_cap else { return i64::MAX };
@@ -187,7 +187,7 @@ impl Economy<'_> {
             let (deposit, cbdc) = (&mut self.households.deposit_minor, &mut self.households.cbdc_minor);
             match (is_funding, outcome.is_settled()) {
                 (true, true) => {
-                    // What the limit did not allow came back by the waterfall.
+                    // The waterfall returned the amount above the limit.
                     let returned = outcome.amount as i64;
                     cbdc[household] += amount_minor - returned;
                     deposit[household] += returned;
@@ -255,7 +255,7 @@ impl Economy<'_> {
         true
     }
 
-    /// Applies the CBDC payments in flight and books what their outcomes say.
+    /// Applies the CBDC payments in flight and books their outcomes.
     fn settle_payments(&mut self, in_flight: &mut Vec<InFlight>, spent: &mut i64) -> Result<(), EconomyError> {
         if in_flight.is_empty() {
             return Ok(());
@@ -301,7 +301,7 @@ impl Economy<'_> {
         Ok(())
     }
 
-    /// A fee is the central bank's income, or that of the payee's bank, in whose treasury it lies until the evening.
+    /// Books a fee as income of the central bank or of the payee's bank, in whose treasury it stays until the evening.
     fn book_fee(&mut self, from: Sector, payee_bank: u16, to: FeeTo, fee_minor: i64) {
         match to {
             FeeTo::Equity => self.flows_today.record(Flow::Fees, from, Sector::CentralBank, fee_minor),
@@ -330,7 +330,7 @@ impl Economy<'_> {
         true
     }
 
-    /// From the deposit; failing that with banknotes; failing that not at all.
+    /// Pays from the deposit, failing that with banknotes, failing that not at all.
     fn pay_otherwise(&mut self, intent: &Intent, is_to_person: bool, spent: &mut i64) {
         let (payer, payee, amount) = (intent.household as usize, intent.payee as usize, intent.amount_minor);
         if self.households.deposit_minor[payer] < amount {

@@ -1,12 +1,12 @@
 //! Consumers who learn how to pay, and merchants who learn what to accept.
 //!
-//! A consumer meets a merchant, likes one of cash, card and CBDC best by taste and by what was learned, and pays with the
-//! best that the merchant accepts. A CBDC payment needs money in the wallet: it fails if there is too little, unless the
-//! missing part is drawn from the bank (reverse waterfall); a failed one is remembered. The wallet is filled once a round
-//! up to what the consumer plans to spend from it, at least a usual payment, within the limits. A merchant counts what customers would have liked
-//! and takes a terminal if the goodwill of such sales pays for fees and terminal; one terminal does for both.
+//! A consumer meets a merchant, prefers one of cash, card and CBDC by taste and experience, and pays with the best that
+//! the merchant accepts. A CBDC payment fails if the wallet holds too little, unless the shortfall is drawn from the
+//! bank (reverse waterfall); a failure is remembered. The wallet is filled once a round up to the planned spending, at
+//! least a usual payment, within the limits. A merchant counts the preferences of customers and takes a terminal if the
+//! goodwill of such sales pays for fees and terminal; one terminal serves card and CBDC.
 //!
-//! Money in the wallet is whole minor units; what goes in must come out as payments or be there.
+//! Money in the wallet is whole minor units; every amount that goes in comes out as payments or remains.
 
 use serde::Serialize;
 
@@ -20,12 +20,12 @@ pub const CARD: usize = 1;
 /// See [`CASH`].
 pub const CBDC: usize = 2;
 
-/// What is added to CBDC as it is.
+/// The designs: a feature added to plain CBDC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Design {
     /// Nothing.
     Plain,
-    /// What a payment lacks comes from the bank account.
+    /// The shortfall of a payment comes from the bank account.
     ReverseWaterfall,
     /// CBDC pays more than deposits.
     RateSpread,
@@ -59,7 +59,7 @@ struct Consumer {
     taste: [f64; 3],
     learned: [f64; 3],
     wallet_minor: i64,
-    /// Smoothed CBDC spending wished for in a round.
+    /// Smoothed CBDC spending desired in a round.
     plan: f64,
     wished: f64,
 }
@@ -143,7 +143,7 @@ impl<'a> Market<'a> {
         Self { p, design, consumers, merchants, cumulated, rng: Rng::new(seed, 1) }
     }
 
-    /// Everybody fills the wallet and pays; then merchants decide. Says how many payments were made how.
+    /// Runs a round: everybody fills the wallet and pays, then merchants decide. Returns the number of payments by way.
     fn round(&mut self) -> [f64; 3] {
         let mut counts = [0.0; 3];
         for consumer in 0..self.consumers.len() {
@@ -163,7 +163,7 @@ impl<'a> Market<'a> {
 
     fn fill_wallet(&mut self, consumer: usize) {
         let state = &mut self.consumers[consumer];
-        // Who uses a wallet at all keeps a usual payment in it.
+        // Users of a wallet keep at least a usual payment in it.
         let mut target = (self.p.precaution * state.plan.max(self.p.mean_payment)).round() as i64;
         if self.design == Design::BalanceLimit {
             target = target.min(self.p.balance_limit);
@@ -175,12 +175,12 @@ impl<'a> Market<'a> {
         state.wallet_minor += top_up;
     }
 
-    /// One payment; says how it was made.
+    /// Makes one payment; returns the way it was made.
     fn pay(&mut self, consumer: usize) -> usize {
         let p = self.p;
         let merchant = self.meet();
         let amount = self.amount();
-        // The spread pays on the balance that CBDC payments need.
+        // The rate's spread pays on the balance that CBDC payments need.
         let interest = if self.design == Design::RateSpread { p.rate_liking * p.rate_spread } else { 0.0 };
         let reward = if self.design == Design::Subsidies { p.reward } else { 0.0 };
         let state = &mut self.consumers[consumer];
@@ -193,7 +193,7 @@ impl<'a> Market<'a> {
         if best == CBDC {
             state.wished += amount as f64;
         }
-        // What cannot be used is not forgotten, but neither is it practised.
+        // Experience with a way that cannot be used is kept, but does not grow.
         if best != way {
             state.learned[best] += p.learning * 0.1 * (0.0 - state.learned[best]);
         }
@@ -211,7 +211,7 @@ impl<'a> Market<'a> {
         CBDC
     }
 
-    /// A merchant in proportion to its sales.
+    /// Draws a merchant in proportion to its sales.
     fn meet(&mut self) -> usize {
         let at = self.rng.up_to(self.cumulated[self.cumulated.len() - 1]);
         self.cumulated.partition_point(|sum| *sum <= at).min(self.merchants.len() - 1)
@@ -245,7 +245,7 @@ impl<'a> Market<'a> {
     }
 }
 
-/// A way among those allowed, with probability rising in its attraction (logit). Cash is always allowed.
+/// Draws one of the allowed ways, with probability rising in its attraction (logit). Cash is always allowed.
 fn choose(attraction: &[f64; 3], allowed: [bool; 3], decisiveness: f64, rng: &mut Rng) -> usize {
     let weights: [f64; 3] = std::array::from_fn(|way| match allowed[way] {
         true => libm::exp(decisiveness * attraction[way].clamp(-20.0, 20.0)),

@@ -1,7 +1,7 @@
-//! Adoption: which features of a CBDC raise its use, and which of them cut cash: signs only.
+//! Adoption: the features of a CBDC that raise its use, and those that cut cash. Signs only.
 //!
-//! The paper trains consumers and merchants on Spanish data; its rules and tables were not found. Ours is a small model of
-//! our own in which both sides learn ([`market`]), run with and without each feature on the same seeds.
+//! The paper trains consumers and merchants on Spanish data; its rules and tables were not found. Ours is a small model
+//! of our own in which both sides learn ([`market`]), run with and without each feature on the same seeds.
 //!
 //! Source: León, Moreno and Soramäki (FNA), read in the abstract.
 
@@ -19,7 +19,7 @@ use super::parallel;
 
 const SOURCE: &str = "Le\u{f3}n, Moreno and Soram\u{e4}ki, read in the abstract";
 
-/// What each feature does to CBDC's share of payments, and to that of cash.
+/// The effect of each feature on CBDC's share of payments, and on that of cash.
 const SIGNS: [(Design, Sign, Sign); 5] = [
     (Design::ReverseWaterfall, Sign::Up, Sign::Same),
     (Design::RateSpread, Sign::Up, Sign::Same),
@@ -48,7 +48,7 @@ impl Runs<'_> {
     }
 }
 
-/// Reads the scenario, runs every design and holds signs against the paper's.
+/// Reads the scenario, runs every design and compares the signs with the paper's.
 ///
 /// # Errors
 /// A mistake in the scenario.
@@ -135,7 +135,7 @@ fn claims(runs: &Runs<'_>) -> Vec<Claim> {
     claims
 }
 
-/// "Not cut" holds as long as cash does not fall by more than what counts as none.
+/// "Not cut" holds as long as cash does not fall by more than the negligible change.
 fn outcome(difference: &Difference, expected: Sign, negligible: f64) -> Outcome {
     match expected {
         Sign::Same if difference.mean > 0.0 => Outcome::Holds,

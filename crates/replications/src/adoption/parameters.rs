@@ -4,7 +4,7 @@ use cbdc_scenario_file::{ScenarioError, Section};
 
 use crate::parameters::{Origin, Parameter, Reader};
 
-/// Parameters of the model. Satisfaction is in one unit for all: what a payment without any trouble gives.
+/// Parameters of the model. Satisfaction is in units of that from a payment without any trouble.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameters {
     /// Consumers.
@@ -25,27 +25,27 @@ pub struct Parameters {
     pub payment_spread: f64,
     /// Share of consumers who like cash best.
     pub cash_lovers: f64,
-    /// How much more they like it.
+    /// The additional attraction of cash to them.
     pub cash_liking: f64,
     /// Standard deviation of each taste.
     pub taste_spread: f64,
     /// Weight of the newest experience.
     pub learning: f64,
-    /// How closely choice follows what was learned.
+    /// How closely choice follows experience.
     pub decisiveness: f64,
-    /// What a payment that fails for want of funds costs.
+    /// The cost of a payment that fails for lack of funds.
     pub failure_cost: f64,
     /// Planned CBDC spending of a round that a consumer keeps in the wallet.
     pub precaution: f64,
     /// Standard deviation of the logarithm of merchants' sales.
     pub merchant_spread: f64,
-    /// What a terminal costs a round, in sales of a mean merchant.
+    /// The cost of a terminal a round, in sales of a mean merchant.
     pub terminal: f64,
     /// Share of sales that a card payment costs the merchant.
     pub card_fee: f64,
     /// Share of sales that a CBDC payment costs the merchant.
     pub cbdc_fee: f64,
-    /// Share of a sale that a merchant gains when a customer can pay as he likes best.
+    /// Share of a sale that a merchant gains when a customer can pay in the preferred way.
     pub goodwill: f64,
     /// Balance limit of that design, minor units.
     pub balance_limit: i64,

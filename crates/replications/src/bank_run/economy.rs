@@ -1,8 +1,8 @@
 //! A small closed economy whose every flow has a source and a use, to the unit.
 //!
-//! Each step: households consume out of last step's income and their wealth; the state spends what it has; firms sell
-//! both, pay interest and hand the rest out as wages; the state taxes wages; banks pay and receive interest and hand
-//! profits to their owners; the central bank's profit goes to the state, after its own past losses are made good.
+//! Each step: households consume out of last step's income and their wealth; the state spends its account; firms sell
+//! to both, pay interest and pay out the remainder as wages; the state taxes wages; banks pay and receive interest and
+//! pay profits to their owners; the central bank's profit goes to the state, once its own past losses are covered.
 //!
 //! Identities checked at every step: each bank's loans + reserves = deposits + central-bank loans + worth; the central
 //! bank's bonds + loans = reserves + CBDC + the state's account + its own worth; all CBDC and deposits are households'.
@@ -37,12 +37,12 @@ struct Bank {
     deposit_rate: f64,
 }
 
-/// What is measured, step by step.
+/// The measured series, step by step.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Course {
     /// Output.
     pub output: Vec<f64>,
-    /// What banks' funds cost a step, as a share.
+    /// Banks' cost of funds a step, as a share.
     pub funding_cost: Vec<f64>,
     /// Banks' profit.
     pub bank_profit: Vec<f64>,
@@ -136,7 +136,7 @@ impl<'a> Economy<'a> {
         }
     }
 
-    /// Money to or from a household: CBDC once it has fled, a deposit before, reserves along with it.
+    /// Moves money to or from a household: in CBDC once it has fled, before that in a deposit, with reserves.
     fn pay(&mut self, household: usize, amount: Money) {
         if self.step >= self.p.run_step && self.deposit[household] == 0 && self.cbdc[household] > 0 {
             self.cbdc[household] += amount;
@@ -148,7 +148,7 @@ impl<'a> Economy<'a> {
         }
     }
 
-    /// Wanted deposits fall to nothing, wanted CBDC rises to everything.
+    /// Desired deposits fall to zero, and all money is to be CBDC.
     fn flee_to_cbdc(&mut self) {
         for household in 0..self.deposit.len() {
             let amount = std::mem::take(&mut self.deposit[household]);
@@ -160,7 +160,7 @@ impl<'a> Economy<'a> {
         self.fund_banks();
     }
 
-    /// Banks borrow what they lack of the liquidity that they want, and repay what they have too much.
+    /// Banks borrow up to their desired liquidity, and repay with any excess.
     fn fund_banks(&mut self) {
         for bank in &mut self.banks {
             let wanted = (self.p.liquidity * bank.deposits as f64).round() as Money;
@@ -173,7 +173,7 @@ impl<'a> Economy<'a> {
     fn advance(&mut self) {
         self.fund_banks();
         let consumption = self.consume();
-        // A state in debt saves until it has paid.
+        // A state in debt saves until it is repaid.
         let spending = self.state.max(0);
         self.state -= spending;
         let output = consumption + spending;
@@ -207,7 +207,7 @@ impl<'a> Economy<'a> {
         total
     }
 
-    /// Firms pay (cost of funds + margin) on their loans out of what they sold.
+    /// Firms pay (cost of funds + margin) on their loans out of their sales.
     fn collect_loan_interest(&mut self, output: Money) -> Money {
         let mut paid = 0;
         let mut cost = 0.0;
@@ -238,7 +238,7 @@ impl<'a> Economy<'a> {
             self.pay(household, wage - tax);
             self.income[household] += wage - tax;
         }
-        // What does not divide is the state's.
+        // The remainder of the division goes to the state.
         self.state += left;
     }
 
@@ -259,7 +259,8 @@ impl<'a> Economy<'a> {
         total
     }
 
-    /// Interest with the central bank, then what worth exceeds the capital wanted goes to the owners. Says the profit.
+    /// Settles interest with the central bank, then pays worth above the desired capital to the owners. Returns the
+    /// profit.
     fn settle_banks(&mut self) -> Money {
         let mut paid_out = 0;
         let mut profit = 0;
@@ -285,14 +286,14 @@ impl<'a> Economy<'a> {
         profit
     }
 
-    /// The central bank keeps its profit until past losses are made good, then hands it to the state.
+    /// The central bank keeps its profit until past losses are covered, then pays it to the state.
     fn settle_central_bank(&mut self) {
         let profit = self.central_bank_worth.max(0);
         self.central_bank_worth -= profit;
         self.state += profit;
     }
 
-    /// With probability ½ a bank raises its deposit rate by a twentieth of the ceiling, until it is there.
+    /// With probability ½ a bank raises its deposit rate by a twentieth of the ceiling, up to that.
     fn raise_deposit_rates(&mut self) {
         for bank in &mut self.banks {
             let rises = self.rng.happens(0.5);

@@ -33,7 +33,7 @@ struct Quartet {
     cbdc_sound: Course,
 }
 
-/// One sign: what is measured, in which regime, and what the paper has.
+/// A sign: the quantity measured, the regime, and the paper's finding.
 struct Effect {
     regime: Regime,
     what: &'static str,
@@ -126,7 +126,7 @@ const EFFECTS: [Effect; 10] = [
     },
 ];
 
-/// Reads the scenario, runs all regimes and holds signs against the paper's.
+/// Reads the scenario, runs all regimes and compares the signs with the paper's.
 ///
 /// # Errors
 /// A mistake in the scenario, or a defect of the model.
@@ -210,7 +210,7 @@ fn output_lost(p: &Parameters, runs: &Quartet) -> (f64, f64) {
     (lost(&runs.base_sound, &runs.base), lost(&runs.cbdc_sound, &runs.cbdc))
 }
 
-/// What the failure adds to the Gini coefficient, in hundredths, mean of the first 50 steps after it.
+/// The failure's effect on the Gini coefficient, in hundredths, mean of the first 50 steps after it.
 fn inequality(p: &Parameters, runs: &Quartet) -> (f64, f64) {
     let added = |sound: &Course, failed: &Course| {
         let after = p.failure_step..(p.failure_step + 50).min(p.last_step);
@@ -219,8 +219,8 @@ fn inequality(p: &Parameters, runs: &Quartet) -> (f64, f64) {
     (added(&runs.base_sound, &runs.base), added(&runs.cbdc_sound, &runs.cbdc))
 }
 
-/// Mean step, counted from the failure, at which the state spends less because of it, within ten years: what it goes
-/// without later is due to the loans that are no more.
+/// Mean step, counted from the failure, at which the state spends less because of it, within ten years: later
+/// cuts are due to the missing loans.
 fn when_borne(p: &Parameters, runs: &Quartet) -> (f64, f64) {
     let date = |sound: &Course, failed: &Course| {
         let after = p.failure_step - 1..(p.failure_step + 39).min(p.last_step);

@@ -19,7 +19,7 @@ pub struct Parameters {
     pub failure_step: usize,
     /// The last step of regimes with a failure.
     pub last_step: usize,
-    /// What the failing bank's loans keep of their value.
+    /// Share of their value that the failing bank's loans keep.
     pub loans_keep: f64,
     /// Tax on wages.
     pub tax: f64,
@@ -35,7 +35,7 @@ pub struct Parameters {
     pub floor: f64,
     /// Deposit rates rise up to this share of the policy rate.
     pub deposit_ceiling: f64,
-    /// What a bank adds to its cost of funds.
+    /// Margin that a bank adds to its cost of funds.
     pub margin: f64,
     /// Loans over the start's output.
     pub loans: f64,
@@ -47,7 +47,7 @@ pub struct Parameters {
     pub owners: f64,
     /// Standard deviation of the logarithm of earnings and of wealth at the start.
     pub spread: f64,
-    /// Difference in % that counts as none.
+    /// Difference in % that counts as negligible.
     pub negligible: f64,
 }
 

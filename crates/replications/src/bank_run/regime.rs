@@ -1,10 +1,10 @@
-//! Six regimes: how the central bank pays and charges, and who bears a failed bank's loss.
+//! Six regimes: the central bank's rates, and who bears a failed bank's loss.
 
 use serde::Serialize;
 
 use super::parameters::Parameters;
 
-/// One of the six.
+/// The six regimes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Regime {
     /// Lending dearer than the deposit facility; CBDC pays nothing.
@@ -24,13 +24,13 @@ pub enum Regime {
 /// Rates of a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rates {
-    /// For what banks borrow from the central bank.
+    /// On banks' borrowing from the central bank.
     pub lending: f64,
     /// On reserves.
     pub reserves: f64,
     /// On CBDC.
     pub cbdc: f64,
-    /// Up to which deposit rates rise.
+    /// Ceiling of deposit rates.
     pub deposit_ceiling: f64,
 }
 

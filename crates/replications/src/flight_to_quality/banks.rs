@@ -1,4 +1,4 @@
-//! Banks at the end of a step: failures and who bears them, profits, and new capital.
+//! Banks at the end of a step: failures and their bearers, profits, and new capital.
 
 use super::books::{Money, whole};
 use super::design::{Design, Risk};
@@ -6,7 +6,7 @@ use super::economy::Economy;
 use crate::conversion::Conversion;
 
 impl Economy<'_> {
-    /// What households see of each bank's risk, and the sums of this step; taken while loans and claims are out.
+    /// Measures each bank's risk as households see it, and the sums of this step, while loans and claims are out.
     pub fn measure_banks(&mut self) {
         self.remember_lending();
         for bank in 0..self.banks.len() {
@@ -32,7 +32,7 @@ impl Economy<'_> {
         }
     }
 
-    /// Failures spread until nobody more fails: other banks lose first, then firms, households last.
+    /// Spreads failures until no further bank fails: other banks lose first, then firms, households last.
     pub fn resolve_banks(&mut self) {
         for bank in 0..self.banks.len() {
             let loans = self.banks[bank].expected_lending.max(1.0);
@@ -114,7 +114,7 @@ impl Economy<'_> {
         self.public.account -= paid;
     }
 
-    /// Tax on profits, then dividends: δB of the profit, or all that worth exceeds what the bank began with.
+    /// Tax on profits, then dividends: δB of the profit, or all worth above its initial level.
     ///
     /// Without the second part a bank that lends little would grow for ever, as its worth earns the floor risklessly.
     pub fn pay_bank_profits(&mut self) {
@@ -158,7 +158,7 @@ impl Economy<'_> {
         }
     }
 
-    /// The rest of this step's sums.
+    /// Completes this step's sums.
     pub fn measure(&mut self) {
         let of_households: Money = self.household_accounts.by_bank(self.banks.len()).iter().sum();
         let of_firms: Money = self.firm_accounts.by_bank(self.banks.len()).iter().sum();

@@ -1,7 +1,7 @@
 //! Money in the model: whole minor units, in accounts at banks, as reserves, as CBDC, and on the state's account.
 //!
-//! What leaves a customer's account leaves the bank's reserves with it, and the other way round; a loan and deposit
-//! interest are the two cases in which a bank writes deposits itself. So at every step, to the unit:
+//! Money that leaves or enters a customer's account leaves or enters the bank's reserves as well; a loan and deposit
+//! interest are the two cases in which a bank creates deposits. So at every step, to the unit:
 //!
 //! 1. each bank: reserves + bonds + loans + lent = deposits + borrowed + worth, with worth kept by profits and losses;
 //! 2. each bank's deposits are the sum of its accounts;
@@ -41,7 +41,7 @@ pub struct BalanceSheet {
     pub worth: Money,
 }
 
-/// Accounts of one sector, each customer's beside each other.
+/// Accounts of one sector, those of a customer next to each other.
 #[derive(Debug, Clone, Default)]
 pub struct Accounts {
     starts: Vec<u32>,
@@ -62,7 +62,7 @@ impl Accounts {
         Self { starts, banks, deposits }
     }
 
-    /// How many accounts there are.
+    /// Number of accounts.
     pub fn count(&self) -> usize {
         self.deposits.len()
     }
@@ -77,12 +77,12 @@ impl Accounts {
         usize::from(self.banks[account])
     }
 
-    /// What is on an account.
+    /// Balance of an account.
     pub fn deposit(&self, account: usize) -> Money {
         self.deposits[account]
     }
 
-    /// What a customer has at all banks.
+    /// A customer's balance at all banks.
     pub fn total(&self, customer: usize) -> Money {
         self.deposits[self.of(customer)].iter().sum()
     }
@@ -98,7 +98,7 @@ impl Accounts {
         }
     }
 
-    /// Takes up to `amount`, from the accounts equally as far as they reach, and says how much it was.
+    /// Takes up to `amount`, from the accounts equally as far as their balances allow; returns the amount taken.
     pub fn pay_out(&mut self, customer: usize, amount: Money, sheets: &mut [BalanceSheet]) -> Money {
         let range = self.of(customer);
         let mut rest = amount;
@@ -132,7 +132,7 @@ impl Accounts {
         sheet.worth -= amount;
     }
 
-    /// Sums of deposits a bank.
+    /// Sums of deposits by bank.
     pub fn by_bank(&self, banks: usize) -> Vec<Money> {
         let mut sums = vec![0; banks];
         for (bank, deposit) in self.banks.iter().zip(&self.deposits) {

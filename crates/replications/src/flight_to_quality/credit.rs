@@ -1,4 +1,4 @@
-//! Credit to firms: how much they want, who lends, and at what rate.
+//! Credit to firms: demand, lenders and rates.
 
 use super::books::{Money, whole};
 use super::economy::{Economy, Loan};
@@ -35,12 +35,12 @@ impl Economy<'_> {
         }
     }
 
-    /// Asks its bank, or another that is cheaper; then others, until it has enough or the attempts are used up.
+    /// A firm asks its bank, or a cheaper one, then others, until it has enough or the attempts are used up.
     fn seek_loan(&mut self, firm: usize, risk: f64, wanted: Money, fitness: &[f64]) {
         let mut left = wanted;
         let mut bank = self.first_choice(firm, risk, fitness);
         for _ in 0..self.p.loan_attempts {
-            let granted = left.min(self.room_for_loan(bank, risk));
+            let granted = left.min(self.loan_capacity(bank, risk));
             // No price could bear more interest than the highest mark-up.
             if granted > 0 && self.loan_rate(bank, risk) <= self.p.markup_high {
                 self.grant(firm, bank, risk, granted);
@@ -53,7 +53,7 @@ impl Economy<'_> {
         }
     }
 
-    /// The firm's bank, unless a random other offers so much less that it switches.
+    /// The firm's bank, unless a random other's lower rate makes it switch.
     fn first_choice(&mut self, firm: usize, risk: f64, fitness: &[f64]) -> usize {
         let (now, other) = (self.firms[firm].bank, self.rng.credit.weighted(fitness));
         let (rate, offered) = (self.loan_rate(now, risk), self.loan_rate(other, risk));
@@ -70,8 +70,8 @@ impl Economy<'_> {
         (1.0 + self.banks[bank].cost_of_funds) / (1.0 - risk) - 1.0
     }
 
-    /// What the bank's worth still bears, in all and towards one firm.
-    fn room_for_loan(&self, bank: usize, risk: f64) -> Money {
+    /// The loan that the bank's worth still allows, overall and to one firm.
+    fn loan_capacity(&self, bank: usize, risk: f64) -> Money {
         let sheet = &self.sheets[bank];
         if self.banks[bank].idle_for > 0 || sheet.worth <= 0 {
             return 0;
@@ -102,7 +102,7 @@ impl Economy<'_> {
         self.loans.push(Loan { firm, bank: Some(bank), principal, rate, risk });
     }
 
-    /// What a bank takes from the last step into this one.
+    /// Carries a bank's memory from the last step into this one.
     fn refresh_banks(&mut self) {
         for bank in &mut self.banks {
             (bank.expected_inflow, bank.pledgeable) = (0.0, 0.0);

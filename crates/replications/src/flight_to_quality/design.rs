@@ -33,7 +33,7 @@ impl Design {
     }
 }
 
-/// What RM is taken to be.
+/// The two readings of RM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Risk {
     /// As printed: (deposits + interbank borrowing) / worth.

@@ -1,4 +1,4 @@
-//! The economy: who there is, what they remember, and the order of a step.
+//! The economy: its agents, their memory, and the order of a step.
 
 use super::books::{Accounts, BalanceSheet, Imbalance, Money, Public, UNIT, check, whole};
 use super::design::{Design, Risk};
@@ -6,12 +6,12 @@ use super::measures::{Measures, Sample};
 use super::parameters::Parameters;
 use crate::rng::Rng;
 
-/// What a firm remembers.
+/// A firm's memory.
 #[derive(Debug, Clone)]
 pub struct Firm {
     /// Output wanted.
     pub target: f64,
-    /// Workers for it.
+    /// Workers needed for it.
     pub workers_wanted: usize,
     /// Mark-up on unit cost.
     pub markup: f64,
@@ -19,7 +19,7 @@ pub struct Firm {
     pub price: f64,
     /// Output of this step.
     pub output: f64,
-    /// What is left of it.
+    /// Unsold output.
     pub stock: f64,
     /// Workers.
     pub workers: Vec<u16>,
@@ -39,16 +39,16 @@ pub struct Firm {
     pub gone_for: u32,
 }
 
-/// What a bank remembers beside its balance sheet.
+/// A bank's memory beside its balance sheet.
 #[derive(Debug, Clone)]
 pub struct Bank {
-    /// How much it is asked for credit.
+    /// Fitness: its weight among banks that are asked for credit.
     pub fitness: f64,
-    /// Worth that it began with: what exceeds it is paid out, and as much is put in after a failure.
+    /// Initial worth: the excess is paid out, and a failed bank is recapitalised up to it.
     pub usual_worth: Money,
-    /// How far its bid lies from the middle of the corridor.
+    /// Distance of its bid from the middle of the corridor.
     pub bid: f64,
-    /// Interest that its funds cost.
+    /// Interest paid on its funds.
     pub cost_of_funds: f64,
     /// Smoothed loans, for expected outflows.
     pub expected_lending: f64,
@@ -81,16 +81,16 @@ pub struct Loan {
     pub principal: Money,
     /// Interest a step.
     pub rate: f64,
-    /// Risk that the lender saw.
+    /// Risk as the lender assessed it.
     pub risk: f64,
 }
 
 /// A claim of one bank on another.
 #[derive(Debug, Clone)]
 pub struct Claim {
-    /// Who lends.
+    /// Lender.
     pub lender: usize,
-    /// Who borrows.
+    /// Borrower.
     pub borrower: usize,
     /// Minor units.
     pub amount: Money,
@@ -98,32 +98,32 @@ pub struct Claim {
     pub rate: f64,
 }
 
-/// Streams of rng, one for each purpose.
+/// Streams of random numbers, one for each purpose.
 #[derive(Debug, Clone)]
 pub struct Streams {
     /// Firms' changes of output and mark-up.
     pub plans: Rng,
-    /// Who borrows where.
+    /// Choice of lender by firms.
     pub credit: Rng,
-    /// Who lends to whom between banks.
+    /// Matching between banks.
     pub interbank: Rng,
     /// Jobs.
     pub jobs: Rng,
-    /// Who buys where.
+    /// Choice of firms by households.
     pub goods: Rng,
     /// The wage.
     pub wage: Rng,
 }
 
-/// Everything at one moment.
+/// The state of the economy.
 pub struct Economy<'a> {
     /// Parameters.
     pub p: &'a Parameters,
     /// The design that runs.
     pub design: Design,
-    /// How risk is read.
+    /// The reading of risk.
     pub risk: Risk,
-    /// Streams of rng.
+    /// Streams of random numbers.
     pub rng: Streams,
     /// The step that runs, from 1.
     pub step: usize,
@@ -139,9 +139,9 @@ pub struct Economy<'a> {
     pub cbdc: Vec<Money>,
     /// Share converted in an account when last set, for compensation.
     pub converted: Vec<f32>,
-    /// Where a household works.
+    /// Employer of each household.
     pub employer: Vec<Option<u16>>,
-    /// How many households, the first ones, own all firms and banks together.
+    /// Number of households, the first ones, that own all firms and banks together.
     pub shareholders: usize,
     /// Firms' accounts.
     pub firm_accounts: Accounts,
@@ -155,12 +155,12 @@ pub struct Economy<'a> {
     pub wage: Money,
     /// Transfers to each household this step.
     pub transfer: Money,
-    /// What this step adds to the measures.
+    /// This step's contribution to the measures.
     pub sample: Sample,
 }
 
-/// Runs a design with a seed; nothing if the economy collapses, which is when the state's overdraft has become as large as
-/// the public debt at the start: interest then feeds on itself.
+/// Runs a design with a seed; `None` if the economy collapses, that is, once the state's overdraft reaches the initial
+/// public debt: interest then feeds on itself.
 ///
 /// # Errors
 /// An identity of the books does not hold.
@@ -270,7 +270,7 @@ impl Economy<'_> {
         self.household_accounts.total(household) + self.cbdc[household]
     }
 
-    /// Takes from deposits first, then from CBDC; the household has as much.
+    /// Pays from deposits first, then from CBDC; the household has at least `amount`.
     pub fn take_from_household(&mut self, household: usize, amount: Money) {
         let paid = self.household_accounts.pay_out(household, amount, &mut self.sheets);
         self.cbdc[household] -= amount - paid;

@@ -1,4 +1,4 @@
-//! Firms: plans, jobs, production and prices, and how a step ends for them.
+//! Firms: plans, jobs, production, prices and the end of a step.
 
 use super::books::{Money, whole};
 use super::economy::Economy;
@@ -6,14 +6,14 @@ use super::economy::Economy;
 impl Economy<'_> {
     /// Output and mark-up react to whether the last output was sold and whether it was cheap.
     ///
-    /// Targets grow from what was produced and not from the last target, or firms that find no workers would borrow ever
-    /// more in vain. Fractions of a worker are wanted with that probability.
+    /// Targets build on output, not on the last target, or firms that find no workers would borrow ever more in vain. A
+    /// fraction of a worker is rounded up with that probability.
     pub fn plan_output(&mut self) {
         let alive = || self.firms.iter().filter(|firm| firm.gone_for == 0);
         let mean_price = alive().map(|firm| firm.price).sum::<f64>() / alive().count().max(1) as f64;
         let p = self.p;
         for firm in &mut self.firms {
-            // Drawn for the dead too, so that a failure does not shift the draws of others.
+            // Drawn for failed firms too, so that a failure does not shift the draws of others.
             let (change, rounding) = (self.rng.plans.unit(), self.rng.plans.unit());
             if firm.gone_for > 0 {
                 continue;
@@ -135,7 +135,7 @@ impl Economy<'_> {
         self.share_out(dividends);
     }
 
-    /// Every lender receives its loan with interest, or its part of what there is.
+    /// Every lender receives its loan with interest, or its share of the firm's money.
     fn collect_loans(&mut self, paid_share: &[f64]) {
         for loan in std::mem::take(&mut self.loans) {
             let interest = whole(loan.rate * loan.principal as f64);
@@ -170,7 +170,7 @@ impl Economy<'_> {
         for worker in std::mem::take(&mut self.firms[firm].workers) {
             self.employer[usize::from(worker)] = None;
         }
-        // What rounding left goes to the state.
+        // The remainder of rounding goes to the state.
         let rest = self.firm_accounts.total(firm);
         self.public.account += self.firm_accounts.pay_out(firm, rest, &mut self.sheets);
         let state = &mut self.firms[firm];
@@ -178,7 +178,8 @@ impl Economy<'_> {
         (state.principal, state.interest, state.stock, state.output) = (0, 0, 0.0, 0.0);
     }
 
-    /// Profit > 0: tax, then (1 − θ) · δF of it and dF of the worth before it are for the shareholders; says how much.
+    /// Profit > 0: tax, then (1 − θ) · δF of it and dF of the worth before it go to the shareholders; returns the
+    /// amount.
     fn pay_firm_profit(&mut self, firm: usize) -> Money {
         let state = &self.firms[firm];
         let profit = state.revenue - state.wages - state.interest;
@@ -193,7 +194,7 @@ impl Economy<'_> {
         self.firm_accounts.pay_out(firm, dividend, &mut self.sheets)
     }
 
-    /// Pays shareholders equally; the first receives what does not divide.
+    /// Pays shareholders equally; the first receives the remainder.
     pub fn share_out(&mut self, amount: Money) {
         let owners = self.shareholders;
         let each = amount / owners as Money;
@@ -204,8 +205,8 @@ impl Economy<'_> {
         }
     }
 
-    /// A firm that failed is replaced after some steps: with the mean worth and output of those alive and the mark-up of
-    /// the start, if shareholders have as much.
+    /// A firm that failed is replaced after some steps: with the mean worth and output of those alive and the mark-up
+    /// of the start, if shareholders have as much.
     pub fn replace_firms(&mut self) {
         let alive: Vec<usize> = (0..self.firms.len()).filter(|firm| self.firms[*firm].gone_for == 0).collect();
         let count = alive.len().max(1);

@@ -1,4 +1,4 @@
-//! Households: how much they hold as CBDC, and what they buy where.
+//! Households: their CBDC holdings and their purchases.
 
 use super::books::{Money, whole};
 use super::design::Design;
@@ -64,7 +64,7 @@ impl Economy<'_> {
         }
     }
 
-    /// c1 · income + c2 · wealth before this step's wage, at most what there is.
+    /// c1 · income + c2 · wealth before this step's wage, at most the wealth.
     fn wanted_consumption(&self, household: usize) -> Money {
         let wage = if self.employer[household].is_some() { (1.0 - self.p.tax) * self.wage as f64 } else { 0.0 };
         let wealth = self.wealth(household);

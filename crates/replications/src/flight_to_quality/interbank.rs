@@ -1,4 +1,5 @@
-//! Liquidity: what a bank lacks it borrows from other banks within the corridor, and what nobody lends it sells for.
+//! Liquidity: a bank covers a shortfall by borrowing from other banks within the corridor, and sells assets for the
+//! rest.
 //!
 //! There is no lending by the central bank in this paper.
 
@@ -20,7 +21,7 @@ impl Economy<'_> {
         }
     }
 
-    /// Reserves that a bank should hold: the required ones, and what it expects to flow out beyond what flows in.
+    /// Reserves that a bank should hold: the required ones, and the expected net outflow.
     fn reserves_wanted(&self, bank: usize) -> f64 {
         let (sheet, memory) = (&self.sheets[bank], &self.banks[bank]);
         let deposits = sheet.deposits as f64;
@@ -56,7 +57,7 @@ impl Economy<'_> {
         }
         let change = self.rng.interbank.up_to(self.p.bid_change);
         self.banks[borrower].bid += if left > 0 { change } else { -change };
-        // A bid that has left the corridor does not go further away from it.
+        // A bid outside the corridor does not move further away from it.
         let width = (self.p.ceiling - self.p.floor) / (self.p.ceiling + self.p.floor);
         self.banks[borrower].bid = self.banks[borrower].bid.clamp(-width, width);
         self.sample.interbank_unmet += left as f64;
@@ -68,7 +69,7 @@ impl Economy<'_> {
         (middle * (1.0 + self.banks[bank].bid)).clamp(self.p.floor, self.p.ceiling)
     }
 
-    /// What the lender can spare and its worth bears, and the borrower's risk allows at that bid.
+    /// The amount that the lender can spare, its worth allows, and the borrower's risk permits at that bid.
     fn would_lend(&self, lender: usize, borrower: usize, bid: f64) -> Money {
         let sheet = &self.sheets[lender];
         if lender == borrower || self.banks[lender].idle_for > 0 || sheet.worth <= 0 {
@@ -120,7 +121,7 @@ impl Economy<'_> {
 
     /// Bonds first, then loans, to the agency, at a price that falls with every sale of the session.
     fn sell_assets(&mut self, bank: usize, bond_price: &mut f64, loan_price: &mut f64) {
-        // Beyond required reserves nobody sells at a loss for what may flow out.
+        // Nobody sells at a loss for possible outflows beyond required reserves.
         let needed = whole(self.p.required_reserves * self.sheets[bank].deposits as f64);
         let gap = needed - self.sheets[bank].reserves;
         if gap <= 0 || self.banks[bank].idle_for > 0 {

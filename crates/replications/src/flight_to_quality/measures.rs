@@ -1,4 +1,4 @@
-//! What is measured of a run: means over the steps that are kept.
+//! The measures of a run: means over the steps that are kept.
 
 /// Sums of one step.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -17,7 +17,7 @@ pub struct Sample {
     pub loan_interest: f64,
     /// Debts between banks while loans are out.
     pub interbank: f64,
-    /// What banks sought from each other in vain.
+    /// Interbank demand that found no lender.
     pub interbank_unmet: f64,
     /// Worth of active banks.
     pub worth: f64,

@@ -4,9 +4,10 @@
 //! file one behaviour: [`households`], [`firms`], [`credit`], [`interbank`], [`banks`]. Money is whole minor units and
 //! five identities are checked at every step ([`books`]). Designs run with the same seeds, so differences are paired.
 //!
-//! What may be claimed: the conversion rules exactly ([`crate::conversion`]); beyond them signs and orders only.
-//! The paper's numéraire, its switching parameter and its code are not given, and its printed RM does not fit its printed
-//! capital ratios, so both readings of RM ([`design::Risk`]) run. Levels are shown beside the paper's and not claimed.
+//! Claims: the conversion rules exactly ([`crate::conversion`]); beyond them signs and orders only.
+//! The paper's numéraire, its switching parameter and its code are not given, and its printed RM does not fit its
+//! printed capital ratios, so both readings of RM ([`design::Risk`]) run. Levels are shown beside the paper's and not
+//! claimed.
 //!
 //! Source: Barucci, Gurgone, Iori and Azzone, arXiv 2510.21071, version 1, read in the source.
 
@@ -49,10 +50,10 @@ const MILDER: [Design; 4] = [
     Design::Cbdc(Conversion::C4),
 ];
 
-/// All runs of the seeds in which no design's economy collapsed, by reading of risk, design and seed.
+/// All runs of the seeds with which no design's economy collapsed, by reading of risk, design and seed.
 pub struct Runs {
     seeds: usize,
-    /// Seeds left out, since the economy of some design collapsed.
+    /// Number of seeds left out because the economy of some design collapsed.
     pub collapsed: usize,
     results: Vec<Measures>,
 }
@@ -76,7 +77,7 @@ pub fn run_all(parameters: &Parameters, threads: usize) -> Result<Runs, Replicat
         run(parameters, design, risk, seed)
     });
     let measured = measured.into_iter().collect::<Result<Vec<_>, _>>()?;
-    // Each seed's runs stand together; a seed is kept if all of them came to their end.
+    // The runs of a seed are contiguous; a seed is kept if all of them completed.
     let kept: Vec<Vec<Measures>> =
         measured.chunks(jobs.len() / seeds).filter_map(|runs| runs.iter().cloned().collect()).collect();
     let mut results = vec![Measures::default(); Risk::ALL.len() * Design::ALL.len() * kept.len()];
@@ -110,7 +111,7 @@ impl Runs {
     }
 }
 
-/// Reads the scenario, runs all designs and holds signs and orders against the paper's.
+/// Reads the scenario, runs all designs and compares signs and orders with the paper's.
 ///
 /// # Errors
 /// A mistake in the scenario, or a defect of the model.

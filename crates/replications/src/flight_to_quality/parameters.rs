@@ -34,13 +34,13 @@ pub struct Parameters {
     pub out_of_income: f64,
     /// c2: consumption out of wealth.
     pub out_of_wealth: f64,
-    /// rL = rD = rB = rCBDC: the floor, and what deposits, bonds and CBDC pay.
+    /// rL = rD = rB = rCBDC: the floor, and the rate on deposits, bonds and CBDC.
     pub floor: f64,
     /// rH: the ceiling.
     pub ceiling: f64,
     /// rr: required reserves.
     pub required_reserves: f64,
-    /// v1: how risk grows with leverage.
+    /// v1: growth of risk with leverage.
     pub risk_growth: f64,
     /// l*: firms' leverage at which risk is v0.
     pub firm_leverage: f64,
@@ -80,7 +80,7 @@ pub struct Parameters {
     pub finds_work: f64,
     /// Share of firms that a household sees.
     pub seen: f64,
-    /// How many of them it visits.
+    /// Number of them that it visits.
     pub visits: usize,
     /// Attempts to borrow, of firms.
     pub loan_attempts: usize,
@@ -104,7 +104,7 @@ pub struct Parameters {
     pub bonds: f64,
     /// W0: the wage at the start, in model units of which IT is 5.4.
     pub wage_start: f64,
-    /// κ: how firmly a firm follows the lower rate when it may switch banks.
+    /// κ: sensitivity of a firm to a lower rate when it may switch banks.
     pub switching: f64,
     /// Share of their wealth that shareholders put into a new firm or a failed bank at most.
     pub shareholders_put_in: f64,

@@ -1,4 +1,4 @@
-//! What the paper prints: signs, orders and the means for orientation.
+//! The paper's printed signs and orders, and its means for orientation.
 
 use super::design::Design;
 use crate::conversion::Conversion;

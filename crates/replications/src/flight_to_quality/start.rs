@@ -1,4 +1,4 @@
-//! The start: networks of accounts and shareholders, and balance sheets that balance.
+//! The start: networks of accounts and shareholders, and balanced balance sheets.
 
 use super::books::{Accounts, BalanceSheet, Money, Public, UNIT, whole};
 use super::design::{Design, Risk};
@@ -7,7 +7,7 @@ use super::measures::Sample;
 use super::parameters::Parameters;
 use crate::rng::Rng;
 
-/// Purposes of the streams of rng.
+/// Purpose of the stream that draws the networks.
 const NETWORKS: u64 = 0;
 
 impl<'a> Economy<'a> {
@@ -53,7 +53,7 @@ impl<'a> Economy<'a> {
         economy
     }
 
-    /// Deposits, then reserves and bonds against them and banks' worth; the central bank holds the other bonds.
+    /// Sets deposits, then reserves and bonds against them and banks' worth; the central bank holds the other bonds.
     fn endow(&mut self) {
         let gdp = Self::gdp_at_start(self.p);
         let household = whole(self.p.household_deposits * gdp / self.p.households as f64);
@@ -92,7 +92,7 @@ impl<'a> Economy<'a> {
     }
 }
 
-/// Poisson(2) banks a customer, at least one, all different.
+/// Poisson(2) different banks for each customer, at least one.
 fn accounts(customers: usize, banks: usize, rng: &mut Rng) -> Vec<Vec<u8>> {
     let mut all: Vec<u8> = (0..banks as u8).collect();
     (0..customers)
@@ -124,7 +124,7 @@ fn banks(p: &Parameters, rng: &mut Rng) -> Vec<Bank> {
         .collect()
 }
 
-/// From the density x^−3 · e^(−0.01 x) above 1: a power law, thinned by the exponential.
+/// Draws from the density x^−3 · e^(−0.01 x) above 1: a power law, thinned by the exponential.
 fn fitness(rng: &mut Rng) -> f64 {
     loop {
         let x = 1.0 / (1.0 - rng.unit()).sqrt();

@@ -1,18 +1,18 @@
 //! Nine equations in nine unknowns: the steady state with households, firms, islands of banks, an interbank market with
 //! matching frictions, and a central bank.
 //!
-//! Banks on islands with a good return borrow from those with a poor one, up to their leverage; who finds no partner
-//! turns to the central bank's lending or deposit facility. What the interbank market bears then follows from how many
-//! seek on each side, and with it the place of the market rate in the corridor. CBDC drains deposits, so lenders become
-//! fewer: reserves go first, then the rate leaves the floor.
+//! Banks on islands with a good return borrow from those with a poor one, up to their leverage; islands without a
+//! partner turn to the central bank's lending or deposit facility. The numbers on each side determine the tightness of
+//! the interbank market, and with it the market rate's position in the corridor. CBDC drains deposits, so lenders
+//! become fewer: reserves fall first, then the rate leaves the floor.
 //!
 //! Source: Abad, Nuño and Thomas, "CBDC and the operational framework of monetary policy", and their code, read there.
 
 use super::parameters::Calibration;
 use crate::normal;
 
-/// The unknowns. Positive ones are solved for in logarithms, and the two thresholds as the lower and their gap, which
-/// becomes very small.
+/// The unknowns. Positive ones are solved for in logarithms, and the two thresholds are the lower one and the gap,
+/// which becomes very small.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Unknowns {
     /// ωl: return below which an island lends.
@@ -31,15 +31,15 @@ pub struct Unknowns {
     pub cbdc: f64,
     /// Ω: mean quality of the capital in use.
     pub quality: f64,
-    /// ηDC: taste for CBDC that makes households want that much.
+    /// ηDC: taste for CBDC at which households demand the given amount.
     pub cbdc_taste: f64,
 }
 
-/// How many unknowns and equations there are.
+/// Number of unknowns and equations.
 pub const SIZE: usize = 9;
 
 impl Unknowns {
-    /// As the solver moves them.
+    /// The solver's coordinates.
     pub fn to_solver(self) -> [f64; SIZE] {
         [
             self.lends_below,
@@ -54,7 +54,7 @@ impl Unknowns {
         ]
     }
 
-    /// From where the solver has moved them.
+    /// The unknowns at the solver's coordinates.
     pub fn from_solver(at: &[f64; SIZE]) -> Self {
         Self {
             lends_below: at[0],
@@ -70,7 +70,8 @@ impl Unknowns {
     }
 }
 
-/// What follows from the unknowns. Stocks are in units of quarterly output, rates are gross and a quarter.
+/// The steady state that follows from the unknowns. Stocks are in units of quarterly output, rates are gross and a
+/// quarter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Steady {
     /// The unknowns themselves.
@@ -83,11 +84,11 @@ pub struct Steady {
     pub facility_return: f64,
     /// Rb: rate between banks, for the borrower.
     pub interbank_return: f64,
-    /// Pl(1 − Γl): what lenders leave at the deposit facility.
+    /// Pl(1 − Γl): lenders' funds at the deposit facility.
     pub reserves: f64,
-    /// Pb(1 − Γb): what borrowers take from the lending facility.
+    /// Pb(1 − Γb): borrowers' funds from the lending facility.
     pub central_bank_lending: f64,
-    /// v: place of the rate between banks in the corridor, near 1 at the floor and near 0 at the ceiling.
+    /// v: position of the rate between banks in the corridor, near 1 at the floor and near 0 at the ceiling.
     pub floor_weight: f64,
     /// The nine residuals, zero in the steady state.
     pub residuals: [f64; SIZE],
@@ -173,11 +174,11 @@ fn lender_finds_floor(lender_finds: f64, floor_weight: f64) -> f64 {
     1.0 - lender_finds * (1.0 - floor_weight)
 }
 
-/// How islands fall into lenders, idle ones and borrowers, and their mean returns.
+/// The division of islands into lenders, idle ones and borrowers, and their mean returns.
 struct Islands {
     /// Fl: share that lends.
     lend: f64,
-    /// Fb − Fl: share that invests its own and its deposits only.
+    /// Fb − Fl: share that invests only its own funds and deposits.
     idle: f64,
     /// 1 − Fb: share that borrows.
     borrow: f64,

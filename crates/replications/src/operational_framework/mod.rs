@@ -1,9 +1,9 @@
 //! CBDC and the operational framework of monetary policy: from floor over corridor to ceiling as CBDC demand grows.
 //!
-//! A complete steady state of nine equations, rebuilt: [`equations`] states them, [`newton`] solves them, [`path`] walks
-//! from no CBDC upwards, [`vectors`] holds the printed figures. CBDC drains deposits; reserves fall first, while the
-//! market rate stays at the floor; then it leaves the floor; in the end banks borrow from the central bank at the
-//! ceiling.
+//! A complete steady state of nine equations: [`equations`] states them, [`newton`] solves them, [`path`] follows the
+//! solution from no CBDC upwards, [`vectors`] holds the printed figures. CBDC drains deposits; reserves fall first,
+//! while the market rate stays at the floor; then it leaves the floor; in the end banks borrow from the central bank at
+//! the ceiling.
 //!
 //! Source: Abad, Nuño and Thomas, Journal of Monetary Economics 2025; equations and calibration read in the authors'
 //! code. Beyond a demand of 15 % the authors' own guard distorts their series, so ours stops there.
@@ -28,14 +28,14 @@ use super::parameters::{Origin, Reader};
 
 const SOURCE: &str = "the authors' equations and calibration, solved independently";
 
-/// How the path is walked.
+/// The demands for CBDC at which the model is solved.
 struct Walk {
     longest_step: f64,
     last: f64,
     points: usize,
 }
 
-/// Reads the scenario, solves the model and holds it against the printed figures.
+/// Reads the scenario, solves the model and compares it with the printed figures.
 ///
 /// # Errors
 /// A mistake in the scenario, or a calibration without a steady state.
@@ -214,7 +214,7 @@ fn charts(drawn: &[f64], path: &[Steady], middle: f64) -> Vec<Chart> {
     ]
 }
 
-/// The drawn positions with those of the printed rows among them.
+/// The positions of the plot, those of the printed rows included.
 fn merged(drawn: &[f64]) -> Vec<f64> {
     let mut positions: Vec<f64> = drawn.iter().copied().chain(VECTORS.iter().map(|vector| vector.cbdc)).collect();
     positions.sort_by(f64::total_cmp);
@@ -222,7 +222,7 @@ fn merged(drawn: &[f64]) -> Vec<f64> {
     positions
 }
 
-/// Gaps filled by the straight line between their neighbours, so that a position of the other series breaks no line.
+/// Fills gaps by linear interpolation, so that positions of the other series break no line.
 fn bridged(values: &[Option<f64>]) -> Vec<Option<f64>> {
     let mut filled = values.to_vec();
     for index in 1..filled.len().saturating_sub(1) {

@@ -1,4 +1,4 @@
-//! Newton's method for nine equations, with a numeric Jacobian and a step that is halved until it helps.
+//! Newton's method for nine equations, with a numeric Jacobian and a step that is halved until it lowers the residuals.
 
 use super::equations::SIZE;
 
@@ -15,9 +15,9 @@ pub enum NoSolution {
         "the largest residual stays at {residual:e}, expected at most {expected:e}: raise the CBDC demand in smaller steps"
     )]
     Stuck {
-        /// What is left.
+        /// The residual that remained.
         residual: f64,
-        /// What was asked for.
+        /// The tolerance.
         expected: f64,
     },
 }
@@ -45,7 +45,7 @@ pub fn solve(residuals: impl Fn(&Vector) -> Vector, start: Vector, tolerance: f6
     }
 }
 
-/// The whole step or the largest half, quarter, … of it that lowers the largest residual.
+/// The whole step, or the first of its halves, quarters, … that lowers the largest residual.
 fn shortened(
     residuals: &impl Fn(&Vector) -> Vector,
     at: &Vector,

@@ -23,7 +23,7 @@ pub struct Calibration {
     pub survival: f64,
     /// χ: width between lending and deposit facility, a quarter.
     pub corridor: f64,
-    /// λ: how well the interbank market matches.
+    /// λ: efficiency of matching in the interbank market.
     pub matching: f64,
     /// φ: largest leverage.
     pub leverage: f64,

@@ -7,10 +7,10 @@ use super::parameters::Calibration;
 /// Largest residual of a solution; the equations themselves are of order one.
 const TOLERANCE: f64 = 2e-13;
 
-/// Stands for no CBDC: its logarithm must exist. A billionth of a thousandth of yearly output.
+/// The share that stands for no CBDC, since its logarithm must exist: 1e-12 of yearly output.
 const NEARLY_NONE: f64 = 1e-12;
 
-/// Where the authors' code starts its search, without CBDC.
+/// The starting point of the authors' code, without CBDC.
 fn start(calibration: &Calibration) -> Unknowns {
     let (deposits, cash, consumption) = (18.690, 0.8435, 1.5869);
     let cbdc = 8.0 * NEARLY_NONE;
@@ -35,7 +35,8 @@ fn start(calibration: &Calibration) -> Unknowns {
     }
 }
 
-/// Walks from no CBDC upwards and hands over the steady state at each of `shares`, in shares of yearly output, rising.
+/// Follows the solution from no CBDC upwards and returns the steady state at each of `shares`, which rise, in shares of
+/// yearly output.
 ///
 /// # Errors
 /// Newton's method found no solution on the way.

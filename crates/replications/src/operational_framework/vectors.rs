@@ -1,5 +1,5 @@
-//! The printed steady states that ours is held against: the authors' equations, solved independently of this code, and
-//! within 3e-9 of the series that the authors store with theirs.
+//! The printed steady states that ours are compared with: the authors' equations, solved independently of this code,
+//! and within 3e-9 of the series that the authors store with theirs.
 
 use super::equations::Steady;
 
@@ -11,13 +11,13 @@ pub struct Vector {
     pub printed: [&'static str; 8],
 }
 
-/// A column: its name, its unit, and how it is read off a steady state and the one without CBDC.
+/// A column: its name, its unit, and its value for a steady state and the one without CBDC.
 pub struct Column {
     /// Heading.
     pub name: &'static str,
     /// Unit.
     pub unit: &'static str,
-    /// How far a printed figure may be off, in the column's unit, before rounding: 3e-9 of a gross quarterly rate, or of
+    /// Tolerance of a printed figure before rounding, in the column's unit: 3e-9 of a gross quarterly rate, or of
     /// quarterly output.
     pub slack: f64,
     /// Reads the column.

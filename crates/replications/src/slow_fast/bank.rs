@@ -1,9 +1,9 @@
-//! A levered bank that can be run, and what CBDC does to the probability of it.
+//! A levered bank that can suffer a run, and the effect of CBDC on the probability of one.
 //!
 //! Assets of 1 are funded by deposits and worth; in calm times a share of deposits has become CBDC and the bank is that
-//! much smaller with the same worth (slow). A crisis brings a return z. Depositors can run if, once as many as can have
-//! fled and assets were sold for them at a falling price, what is left does not pay those who stay (fast). The
-//! probability of a run is that of a return below the highest z at which this is so.
+//! much smaller with the same worth (slow). A crisis brings a return z. Depositors can run if, once all who can
+//! have fled and assets have been sold for them at a falling price, the remainder does not pay those who stay (fast).
+//! The probability of a run is that of a return below the highest z at which this holds.
 
 use crate::normal;
 

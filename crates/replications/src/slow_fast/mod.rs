@@ -1,8 +1,8 @@
-//! Slow against fast disintermediation: CBDC shrinks run-prone banks in calm times, and speeds their runs: signs only.
+//! Slow and fast disintermediation: CBDC shrinks run-prone banks in calm times and speeds up runs. Signs only.
 //!
-//! The paper solves a dynamic general equilibrium globally; ours is a bank at one moment ([`bank`]) with parameters drawn
-//! from wide ranges. A sign holds if it does in nearly all draws, so it does not hang on one choice of parameters; where
-//! it depends on them, that is what the page says.
+//! The paper solves a dynamic general equilibrium globally; ours is a bank at one moment ([`bank`]) with parameters
+//! drawn from wide ranges. A sign holds if it does so in nearly all draws, so it does not hinge on one choice of
+//! parameters; where it depends on them, the page states that.
 //!
 //! Source: Bidder, Jackson and Rottner, read in the abstract; its parameters and run rates were not found.
 
@@ -19,7 +19,7 @@ use super::rng::Rng;
 
 const SOURCE: &str = "Bidder, Jackson and Rottner, read in the abstract";
 
-/// One set of parameters.
+/// A drawn set of parameters.
 #[derive(Debug, Clone, Copy)]
 struct Draw {
     without: Bank,
@@ -31,7 +31,7 @@ struct Draw {
     limit: f64,
 }
 
-/// What CBDC is.
+/// The designs of CBDC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Design {
     SlowAlone,
@@ -78,9 +78,9 @@ impl Draw {
             Design::Unlimited => (self.calm, more(self.into)),
             Design::Limited => {
                 let gone = self.calm.min(self.limit);
-                // Only what a wallet still has room for can flee into it.
-                let room = (self.limit - gone) / (1.0 - gone);
-                (gone, before + room.min((1.0 - before) * self.into))
+                // A wallet takes in only what the limit leaves.
+                let headroom = (self.limit - gone) / (1.0 - gone);
+                (gone, before + headroom.min((1.0 - before) * self.into))
             }
             Design::Pegged => {
                 let gone = (self.calm + self.calm_remunerated).min(1.0);
@@ -121,7 +121,7 @@ pub fn compare(root: &mut Section<'_>) -> Result<Comparison, ReplicationError> {
     Ok(page(&p, read, claims, rows, &draws))
 }
 
-/// In nearly all draws it holds, in nearly none it fails, and else it depends on the parameters.
+/// A sign holds in nearly all draws, fails in nearly none, and otherwise depends on the parameters.
 fn judged(share: f64, required: f64) -> Outcome {
     if share >= required {
         Outcome::Holds

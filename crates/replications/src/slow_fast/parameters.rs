@@ -1,4 +1,4 @@
-//! Ranges from which parameters are drawn: the signs must not hang on one choice of them.
+//! Ranges from which parameters are drawn: the signs must not hinge on one choice of them.
 
 use cbdc_scenario_file::{ScenarioError, Section};
 
@@ -20,10 +20,10 @@ impl Range {
     }
 }
 
-/// What is drawn, and what is fixed.
+/// The ranges of drawn parameters, and the fixed ones.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameters {
-    /// How many sets of parameters are drawn.
+    /// Number of parameter sets drawn.
     pub draws: usize,
     /// Share of draws in which a sign must hold.
     pub required: f64,
@@ -31,13 +31,13 @@ pub struct Parameters {
     pub leverage: Range,
     /// Share of deposits that people would hold as CBDC in calm times without a limit.
     pub calm_demand: Range,
-    /// How much more of them they would hold if CBDC paid the policy rate less its spread.
+    /// The additional share if CBDC paid the policy rate less its spread.
     pub calm_demand_if_remunerated: Range,
     /// Share of deposits that can flee in a run without CBDC.
     pub flight_without: Range,
     /// Share of the remaining deposits that flee into CBDC, if it may.
     pub flight_into: Range,
-    /// By how much less of them flee if the rate falls with the policy rate in a crisis.
+    /// The reduction of that share if the rate falls with the policy rate in a crisis.
     pub flight_deterred: Range,
     /// Share of their price that assets lose if all are sold.
     pub fire_sale: Range,

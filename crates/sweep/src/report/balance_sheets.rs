@@ -1,6 +1,6 @@
 //! Balance sheets at the end of the runs: all banks together, and the central bank.
 //!
-//! Positions are means over seeds, since means of sheets that balance balance too; medians would not.
+//! Positions are means over seeds: means of balanced balance sheets balance too, medians would not.
 
 use std::fmt::Write;
 
@@ -10,10 +10,10 @@ use cbdc_report::plot::escape;
 use super::plot_data::{DesignData, PlotData};
 use crate::summary::Merged;
 
-/// Designs whose sheets are shown.
+/// The most designs whose balance sheets are shown.
 const DESIGNS_MAX: usize = 12;
 
-/// A line of a sheet: its name, and the columns whose sum it is.
+/// A line of a balance sheet: its name, and the columns that it sums.
 type Line = (&'static str, &'static [&'static str]);
 
 const BANKS_ASSETS: [Line; 6] = [
@@ -44,7 +44,7 @@ const CENTRAL_BANK_LIABILITIES: [Line; 6] = [
     ("equity", &["macro.central_bank_equity_minor"]),
 ];
 
-/// The sheets of all designs beside each other.
+/// Writes the balance sheets of all designs side by side.
 pub fn write(html: &mut String, merged: &Merged, plot_data: &PlotData) {
     let designs: Vec<&DesignData> =
         plot_data.designs.iter().filter(|design| design.runs > 0).take(DESIGNS_MAX).collect();

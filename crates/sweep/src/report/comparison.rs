@@ -1,5 +1,5 @@
-//! Designs compared at the end of their runs: medians with their quantiles, differences from the first design seed by seed, and a
-//! box plot of each figure.
+//! Designs compared at the end of their runs: medians with their quantiles, differences from the first design seed by
+//! seed, and a box plot of each figure.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -20,7 +20,7 @@ struct Shown {
     title: &'static str,
     name: &'static str,
     unit: &'static str,
-    /// What a value is multiplied with.
+    /// Values are multiplied by this.
     factor: f64,
 }
 
@@ -57,7 +57,7 @@ fn rows(merged: &Merged) -> impl Iterator<Item = &DesignSummary> {
     merged.designs.iter().filter(|design| design.runs > 0).take(ROWS_MAX)
 }
 
-/// The figures that are told design by design: all of a single design, else those in which designs differ as printed.
+/// The figures shown design by design: all of a single design, else those in which designs differ as printed.
 fn differing(merged: &Merged) -> Vec<&'static Shown> {
     let told = |shown: &Shown, design: &DesignSummary| shown.of(&design.figures).map(|quantiles| quantiles.map(minus));
     let differs = |shown: &&Shown| {

@@ -85,7 +85,7 @@ fn percentiles(days: &Days, colour: &'static str) -> Vec<Series> {
     NAMES.into_iter().zip(columns).map(series).collect()
 }
 
-/// Least and most on the axis.
+/// The range of the axis.
 fn range(quantity: &Quantity, values: impl Iterator<Item = f64>) -> (f64, f64) {
     let (least, most) =
         values.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| (least.min(value), most.max(value)));

@@ -1,7 +1,8 @@
-//! `report.html` of a batch: one page that needs nothing else, and asks nothing of any network.
+//! `report.html` of a sweep: one self-contained page that loads nothing from any network.
 //!
-//! From top to bottom: what was run; designs compared at the end of their runs ([`comparison`]); medians over time, and fan charts
-//! over seeds ([`fan_charts`]); balance sheets ([`balance_sheets`]); where every figure comes from: hashes, seeds, digest, plan.
+//! From top to bottom: the sweep; designs compared at the end of their runs ([`comparison`]); medians over time, and
+//! fan charts over seeds ([`fan_charts`]); balance sheets ([`balance_sheets`]); the provenance of every figure: hashes,
+//! seeds, digest, plan.
 //!
 //! [`plot_data`] collects what the plots need while the runs are read, so that memory does not grow with the tables.
 
@@ -25,7 +26,7 @@ pub use plot_data::PlotData;
 /// Colours of designs, in their order; the one for warnings is left out.
 const COLOURS: [&str; 6] = ["c1", "c2", "c3", "c5", "c6", "c7"];
 
-/// The page of a batch.
+/// The page of a sweep.
 pub fn page(plan: &Plan, merged: &Merged, plot_data: &PlotData) -> String {
     let mut body = String::new();
     let mut number = 0;

@@ -1,7 +1,7 @@
 //! The data behind the page's plots, collected while the runs are read.
 //!
-//! Lines and fan charts are drawn for at most [`SHOWN_MAX`] designs, evenly spaced in the plan's order; the sums for the
-//! balance sheets are kept for all.
+//! Lines and fan charts are drawn for at most [`SHOWN_MAX`] designs, evenly spaced in the plan's order; the sums for
+//! the balance sheets are kept for all.
 
 use std::collections::BTreeMap;
 
