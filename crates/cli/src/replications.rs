@@ -1,4 +1,4 @@
-//! `cbdc replications`: published results rebuilt, one page a paper with paper and ours side by side.
+//! `cbdc replications`: rebuilds published results, with one page per paper that puts paper and ours side by side.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::exit::Usage;
 use crate::output::{Output, table};
 
-/// Rebuild published results, and put paper and ours side by side
+/// Rebuild published results, paper and ours side by side
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc replications
@@ -20,13 +20,13 @@ use crate::output::{Output, table};
   cbdc replications flight-to-quality --set run.seeds=200 --out results/flight
   cbdc replications --list
 
-Each page says what came out and what did not, what was calibrated, what differs and why, and what is not claimed. The
-parameters are those of simulations/replications/NAME.toml. The same parameters give the same digest on any machine.")]
+Each page states which claims hold and which do not, what was calibrated, how the models differ and why, and what is not
+claimed. Parameters are those of simulations/replications/NAME.toml and give the same digest on any machine.")]
 pub struct Replications {
-    /// Which papers; all without one
+    /// Papers to rebuild; all without one
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// Where to leave the pages and replications.json
+    /// Folder for the pages and replications.json
     #[arg(long, value_name = "DIR", default_value = "results/replications")]
     out: PathBuf,
     /// Change a key of the scenario, such as run.seeds=200; may be given again, with one paper
@@ -35,7 +35,7 @@ pub struct Replications {
     /// Threads; all cores without it
     #[arg(long, value_name = "COUNT")]
     threads: Option<usize>,
-    /// Name the papers and end
+    /// List the papers and exit
     #[arg(long)]
     list: bool,
 }
@@ -49,7 +49,7 @@ impl Replications {
         let papers = chosen(&self.names)?;
         let overrides = self.set.iter().map(|pair| key_and_value(pair)).collect::<Result<Vec<_>, Usage>>()?;
         if !overrides.is_empty() && papers.len() != 1 {
-            return Err(Usage(format!("--set: expected one paper that it is for, found {}", papers.len())).into());
+            return Err(Usage(format!("--set: expected exactly one paper, found {}", papers.len())).into());
         }
         let threads = self.threads.unwrap_or_else(parallel::all_cores).max(1);
         std::fs::create_dir_all(&self.out).with_context(|| format!("making {}", self.out.display()))?;
