@@ -28,6 +28,7 @@
 //! | [`table`] | columns, and Parquet files of them |
 //! | [`quantiles`] | mean and percentiles over seeds |
 //! | [`folder`] | paths within a batch's folder |
+//! | [`setting`] | a key of the scenario with its value |
 //! | [`plan_file`] | a plan file as read |
 //! | [`latin_hypercube`] | designs that fill a space evenly |
 //! | [`plan`] | numbered runs |
@@ -50,6 +51,7 @@ pub mod quantiles;
 pub mod report;
 pub mod run;
 pub mod run_folder;
+pub mod setting;
 pub mod summary;
 pub mod table;
 

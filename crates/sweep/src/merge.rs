@@ -15,10 +15,11 @@ use std::path::{Path, PathBuf};
 
 use crate::error::SweepError;
 use crate::folder;
-use crate::plan::{Design, Plan, Run, Setting, VERSION};
+use crate::plan::{Design, Plan, Run, VERSION};
 use crate::quantiles::Quantiles;
 use crate::report::{self, PlotData};
 use crate::run_folder::{self, FIGURES, RunRecord, TABLES};
+use crate::setting::Setting;
 use crate::summary::{DesignSummary, Merged};
 use crate::table::{Column, Table, TableWriter, Values};
 

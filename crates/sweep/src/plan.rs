@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::SweepError;
 use crate::folder;
 use crate::plan_file::PlanFile;
+use crate::setting::Setting;
 
 /// The program's version, recorded in plans, runs and results.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -46,13 +47,6 @@ pub struct Plan {
 pub struct ScenarioText {
     pub file: String,
     pub text: String,
-}
-
-/// `key = value`, the value as TOML.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Setting {
-    pub key: String,
-    pub value: String,
 }
 
 /// A design: the settings that the runs of all seeds share.

@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::SweepError;
 use crate::folder::{run_path, runs_path};
-use crate::plan::{Plan, Run, Setting, VERSION};
+use crate::plan::{Plan, Run, VERSION};
+use crate::setting::Setting;
 use crate::table::{Column, Table};
 
 /// The economy's tables.
