@@ -46,8 +46,8 @@ pub fn page(comparison: &Comparison) -> String {
 pub fn index(comparisons: &[Comparison]) -> String {
     let mut body = String::from(
         "<header><p class=\"eyebrow\">cbdc replications</p><h1>Published results, paper against ours</h1>\
-         <p class=\"lead\">Each page rebuilds one paper, says what came out and what did not, what was calibrated, and what is \
-         not claimed.</p></header><section class=\"card\"><div class=\"scroll\"><table><thead><tr><th>Paper</th>\
+         <p class=\"lead\">Each page rebuilds one paper and states which claims hold and which do not, what was calibrated, and what \
+         is not claimed.</p></header><section class=\"card\"><div class=\"scroll\"><table><thead><tr><th>Paper</th>\
          <th class=\"number\">holds</th><th class=\"number\">does not</th><th class=\"number\">undecided</th>\
          <th class=\"number\">shown only</th></tr></thead><tbody>",
     );
@@ -83,7 +83,7 @@ fn head(html: &mut String, comparison: &Comparison) {
         _ => "warning",
     };
     let _ = write!(html, "<p class=\"verdict {class}\">{}</p>", escape(&verdict(comparison)));
-    html.push_str("<section class=\"card\"><h2>What our version is</h2><ul class=\"plain\">");
+    html.push_str("<section class=\"card\"><h2>Our version</h2><ul class=\"plain\">");
     items(html, &comparison.model);
     html.push_str("</ul></section>");
 }
@@ -103,8 +103,8 @@ fn verdict(comparison: &Comparison) -> String {
     add(undecided, "is undecided", "are undecided");
     add(
         calibrated,
-        "further figure was calibrated and proves nothing",
-        "further figures were calibrated and prove nothing",
+        "further figure was calibrated and is no evidence",
+        "further figures were calibrated and are no evidence",
     );
     add(comparison.count(Outcome::Shown), "is shown for its distance only", "are shown for their distance only");
     sentence + "."
@@ -242,7 +242,7 @@ fn items(html: &mut String, sentences: &[String]) {
 
 fn parameters(html: &mut String, comparison: &Comparison) {
     html.push_str(
-        "<section class=\"card\"><details><summary>Every parameter, its value in force and where it is from</summary>\
+        "<section class=\"card\"><details><summary>Every parameter with its value and origin</summary>\
          <div class=\"scroll\"><table><thead><tr><th>Key</th><th class=\"number\">Value</th><th>Meaning</th><th>Origin</th></tr>\
          </thead><tbody>",
     );
@@ -322,7 +322,7 @@ mod tests {
         let words = verdict(&comparison(claims));
         assert_eq!(
             words,
-            "1 of 1 claims come out as in the paper; 1 further figure was calibrated and proves nothing."
+            "1 of 1 claims come out as in the paper; 1 further figure was calibrated and is no evidence."
         );
         let claims = [Outcome::Holds, Outcome::Fails, Outcome::Undecided, Outcome::Undecided].map(exact).to_vec();
         let words = verdict(&comparison(claims));

@@ -34,7 +34,7 @@
 //! | [`plan`] | numbered runs |
 //! | [`part`] | one process's share of the runs |
 //! | [`run_folder`] | one run's results on the disk |
-//! | [`run`] | simulating a part, and how long it will take |
+//! | [`run`](mod@run) | simulating a part, and how long it will take |
 //! | [`summary`] | every design's figures over its seeds |
 //! | [`merge`](mod@merge), [`report`] | all runs as tables, summary and page |
 
@@ -59,5 +59,5 @@ pub use error::SweepError;
 pub use merge::merge;
 pub use part::{Part, PartError};
 pub use plan::Plan;
-pub use run::{Done, Progress, Watched, estimate, run};
+pub use run::{Done, OnProgress, Progress, estimate, run};
 pub use summary::Merged;

@@ -46,7 +46,7 @@ impl Progress {
 }
 
 /// The progress callback, which decides whether to go on.
-pub type Watched<'a> = dyn FnMut(Progress) -> Go + 'a;
+pub type OnProgress<'a> = dyn FnMut(Progress) -> Go + 'a;
 
 /// The outcome of running a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub fn run(
     plan: &Plan,
     part: Part,
     threads: usize,
-    watch: &mut Watched<'_>,
+    watch: &mut OnProgress<'_>,
 ) -> Result<Done, SweepError> {
     let mine: Vec<Run> = plan.runs.iter().copied().filter(|run| part.has(run.run)).collect();
     let mut open = Vec::new();
@@ -156,7 +156,7 @@ impl Work<'_> {
         threads: usize,
         skipped: usize,
         runs: usize,
-        watch: &mut Watched<'_>,
+        watch: &mut OnProgress<'_>,
     ) -> Result<Vec<Failure>, SweepError> {
         let start = Instant::now();
         let household_days: f64 = self.open.iter().map(|run| self.plan.household_days(*run)).sum();

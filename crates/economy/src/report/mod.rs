@@ -656,8 +656,8 @@ fn repeat(html: &mut String, scenario: &Scenario, results: &Results, command: &s
          <dt>Last header of the ledger</dt><dd><code>{}</code></dd><dt>Version</dt><dd>{}</dd><dt>Time</dt><dd>{wall_s:.1} s</dd>\
          <dt>At the end</dt><dd>deposits EUR {}, CBDC EUR {}, loans EUR {}</dd></dl>\
          <details><summary>The scenario with every default written out</summary><pre><code>{}</code></pre></details>\
-         <p class=\"note\">Same scenario hash, same seed: same digest, on any machine and with any number of threads. One run \
-         is one draw: what another seed gives is told by a sweep.</p></section>",
+         <p class=\"note\">The same scenario hash and seed give the same digest on any machine and with any number of threads. One run \
+         is one draw: a sweep shows the spread over seeds.</p></section>",
         escape(command),
         escape(scenario.file()),
         results.scenario_hash,

@@ -22,7 +22,7 @@ use crate::error::EconomyError;
 
 impl Economy<'_> {
     pub(super) fn close_day(&mut self) -> Result<(), EconomyError> {
-        self.follow_claims();
+        self.take_over_demurrage();
         self.bank_takings();
         for index in 0..self.banks.len() {
             self.return_money(index);

@@ -35,7 +35,7 @@ struct Today<'a> {
 impl Economy<'_> {
     /// Today's seasonal factor.
     pub(super) fn seasonality_today(&self) -> f64 {
-        let since_payday = self.climate.last_payday.map(|payday| self.day.number - payday);
+        let since_payday = self.macro_state.last_payday.map(|payday| self.day.number - payday);
         self.behaviours().seasonality.factor(&self.day, since_payday)
     }
 
@@ -49,16 +49,16 @@ impl Economy<'_> {
         let today = Today {
             economy: self,
             seasonality: self.seasonality_today(),
-            cbdc_probability: self.behaviours().instrument.cbdc_probability(self.climate.trust_cbdc),
+            cbdc_probability: self.behaviours().instrument.cbdc_probability(self.macro_state.trust_cbdc),
             payer_fees: Some(self.payer_fees()).filter(|schedule| !schedule.brackets().is_empty()),
             is_outage: self.is_outage(),
-            adopted_share: f64::from(self.climate.adopters) / self.households.len().max(1) as f64,
+            adopted_share: f64::from(self.macro_state.adopters) / self.households.len().max(1) as f64,
             cbdc_rate: self.cbdc_rate(),
             limit_minor: self.holding_limit_minor(),
             bank_risk: self.banks.iter().map(|bank| bank.risk()).collect(),
             best_trust,
             best_banks,
-            price_level: self.climate.price_level,
+            price_level: self.macro_state.price_level,
             rebalance_days: self.behaviours().portfolio.parameters.rebalance_days as u32,
         };
         let run = self.households.len().div_ceil(self.threads).max(1);
@@ -93,7 +93,7 @@ impl Today<'_> {
         if !has_wallet && households.may_adopt[household] && !self.is_outage {
             let adoption = &economy.behaviours().adoption;
             let age = households.age[household];
-            if stream.happens(adoption.hazard_a_day(self.adopted_share, economy.climate.trust_cbdc, age)) {
+            if stream.happens(adoption.hazard_a_day(self.adopted_share, economy.macro_state.trust_cbdc, age)) {
                 intent(IntentKind::Open, 0, 0);
             }
         }
@@ -185,7 +185,7 @@ impl Today<'_> {
             spending_minor_a_day: spending * self.probability_of_cbdc(average),
             rate_spread: self.cbdc_rate - bank.deposit_rate,
             trust_bank: bank.trust,
-            trust_cbdc: economy.climate.trust_cbdc,
+            trust_cbdc: economy.macro_state.trust_cbdc,
             taste: f64::from(households.taste[household]),
             bank_risk: self.bank_risk[usize::from(households.bank[household])],
         };

@@ -78,7 +78,7 @@ impl Economy<'_> {
                 self.note_event("shock", format!("trust in bank {bank} falls by {size}"), 0);
             }
             ShockKind::TrustCbdc => {
-                self.climate.trust_cbdc = (self.climate.trust_cbdc - size).max(0.0);
+                self.macro_state.trust_cbdc = (self.macro_state.trust_cbdc - size).max(0.0);
                 self.note_event("shock", format!("trust in CBDC falls by {size}"), 0);
             }
             ShockKind::BankLoss => {
@@ -90,12 +90,12 @@ impl Economy<'_> {
                 self.note_event("shock", format!("bank {bank} is declared failing"), 0);
             }
             ShockKind::Income => {
-                (self.climate.income_loss, self.climate.income_loss_until) = (size, self.day.number + days);
+                (self.macro_state.income_loss, self.macro_state.income_loss_until) = (size, self.day.number + days);
                 self.plan_spending();
                 self.note_event("shock", format!("wages fall by a share of {size} for {days} days"), 0);
             }
             ShockKind::Outage => {
-                self.climate.outage_until = self.climate.outage_until.max(self.day.number + days);
+                self.macro_state.outage_until = self.macro_state.outage_until.max(self.day.number + days);
                 self.note_event("shock", format!("CBDC cannot be used for {days} days"), 0);
             }
         }
@@ -190,7 +190,8 @@ impl Economy<'_> {
     }
 
     fn rule(&mut self, rule: &Rule) -> Result<(), EconomyError> {
-        let (inflation, gap, policy_rate) = (self.climate.inflation, self.climate.output_gap, self.policy_rate());
+        let (inflation, gap, policy_rate) =
+            (self.macro_state.inflation, self.macro_state.output_gap, self.policy_rate());
         match &rule.kind {
             RuleKind::Taylor { neutral_rate, inflation_target, on_inflation, on_gap, smoothing, floor } => {
                 let wanted = neutral_rate + inflation + on_inflation * (inflation - inflation_target) + on_gap * gap;
@@ -232,15 +233,15 @@ impl Economy<'_> {
     /// The values of an expression's names.
     fn sight(&self) -> Sight {
         [
-            self.climate.inflation,
-            self.climate.output_gap,
-            self.climate.price_level,
+            self.macro_state.inflation,
+            self.macro_state.output_gap,
+            self.macro_state.price_level,
             self.policy_rate(),
             self.mean_deposit_rate(),
             self.mean_loan_rate(),
             self.cbdc_rate(),
             self.cbdc_share(),
-            f64::from(self.climate.adopters) / self.households.len().max(1) as f64,
+            f64::from(self.macro_state.adopters) / self.households.len().max(1) as f64,
             self.mean_trust(),
             self.holding_limit_minor().map_or(-1.0, |limit| limit as f64),
             f64::from(self.day.date.month),

@@ -34,7 +34,7 @@ pub(super) struct Shell {
 
 /// A wallet that its holder has left, but that may still receive interest for its last days.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LeftBehind {
+pub(super) struct AbandonedWallet {
     pub(super) household: usize,
     pub(super) wallet: u64,
     pub(super) sequence: u32,
@@ -172,15 +172,15 @@ impl Economy<'_> {
         ];
         let (equity, estate) = (take(&mut shell.equity_minor), take(&mut shell.estate_minor));
         shell.phase = BankPhase::WindingDown;
-        let heir = &mut self.banks[acquirer];
-        heir.vault_minor += passed[0];
-        heir.bonds_minor += passed[1];
-        heir.loans_minor += passed[2];
-        heir.deposits_minor += passed[3];
-        heir.wholesale_minor += passed[4];
-        heir.raised_minor += passed[5];
-        heir.estate_minor += estate;
-        heir.gain(equity);
+        let acquirer_bank = &mut self.banks[acquirer];
+        acquirer_bank.vault_minor += passed[0];
+        acquirer_bank.bonds_minor += passed[1];
+        acquirer_bank.loans_minor += passed[2];
+        acquirer_bank.deposits_minor += passed[3];
+        acquirer_bank.wholesale_minor += passed[4];
+        acquirer_bank.raised_minor += passed[5];
+        acquirer_bank.estate_minor += estate;
+        acquirer_bank.gain(equity);
         self.investors.deposit_minor[acquirer] += take(&mut self.investors.deposit_minor[failed]);
         self.investors.wholesale_minor[acquirer] += take(&mut self.investors.wholesale_minor[failed]);
         self.balance_shell(failed, acquirer, false)?;
@@ -258,7 +258,7 @@ impl Economy<'_> {
                     self.authority.transfer(own_transfer(from, *new, held, sequence));
                 }
                 self.authority.designate(*new, 2);
-                self.left_behind.push(LeftBehind { household: *household, wallet: old, sequence });
+                self.abandoned.push(AbandonedWallet { household: *household, wallet: old, sequence });
                 self.households.wallet[*household] = new.to_u64();
                 self.households.sequence[*household] = 2;
             }
@@ -269,10 +269,10 @@ impl Economy<'_> {
 
     /// Moves interest that the ledger posted on abandoned wallets to their holders' present wallets. Returns the
     /// amount.
-    pub(super) fn fetch_left_behind(&mut self) -> Result<i64, EconomyError> {
+    pub(super) fn collect_from_abandoned(&mut self) -> Result<i64, EconomyError> {
         let mut fetched = 0;
-        let mut left_behind = std::mem::take(&mut self.left_behind);
-        for left in &mut left_behind {
+        let mut abandoned = std::mem::take(&mut self.abandoned);
+        for left in &mut abandoned {
             let Some(old) = account(left.wallet) else { continue };
             let held = self.authority.ledger().account(old).map_or(0, |account| account.available.minor() as i64);
             let Some(new) = account(self.households.wallet[left.household]).filter(|_| held > 0) else { continue };
@@ -281,7 +281,7 @@ impl Economy<'_> {
             self.households.cbdc_minor[left.household] += held;
             fetched += held;
         }
-        self.left_behind = left_behind;
+        self.abandoned = abandoned;
         self.settle_all()?;
         Ok(fetched)
     }
@@ -305,7 +305,7 @@ impl Economy<'_> {
     fn tend_shell(&mut self, shell: &Shell) -> Result<bool, EconomyError> {
         let Shell { bank, acquirer, from_day } = *shell;
         // The acquirer may have failed since: the shell's customers are then with its own acquirer.
-        let acquirer = self.heir_of(acquirer);
+        let acquirer = self.final_acquirer(acquirer);
         let [_, facility, loans] = self.central_bank_accounts(bank);
         let is_last = loans == 0 && facility == 0 && self.day.number >= from_day;
         let before = self.at_central_bank(bank);
@@ -330,11 +330,11 @@ impl Economy<'_> {
         Ok(false)
     }
 
-    fn heir_of(&self, acquirer: usize) -> usize {
-        let mut heir = acquirer;
-        while let Some(shell) = self.all_shells.iter().find(|shell| shell.bank == heir) {
-            heir = shell.acquirer;
+    fn final_acquirer(&self, acquirer: usize) -> usize {
+        let mut last = acquirer;
+        while let Some(shell) = self.all_shells.iter().find(|shell| shell.bank == last) {
+            last = shell.acquirer;
         }
-        heir
+        last
     }
 }

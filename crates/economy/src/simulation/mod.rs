@@ -74,7 +74,7 @@ pub fn simulate(
     let days = scenario.values.time.days;
     let households = scenario.values.households.count;
     for number in 0..days {
-        economy.live_a_day(number)?;
+        economy.simulate_day(number)?;
         let go = progress(Progress { day: number + 1, days, households });
         if go == Go::Stop {
             return Err(EconomyError::Stopped { day: number + 1, days });
@@ -85,7 +85,7 @@ pub fn simulate(
 
 /// The state of the economy as a whole.
 #[derive(Clone, Debug)]
-struct Climate {
+struct MacroState {
     price_level: f64,
     /// A share a year.
     inflation: f64,
@@ -113,7 +113,7 @@ struct Climate {
 
 /// A payment instrument's use in a period.
 #[derive(Clone, Copy, Debug, Default)]
-struct Used {
+struct InstrumentUse {
     count: i64,
     value_minor: i64,
     reverse_waterfall_minor: i64,
@@ -136,19 +136,19 @@ struct Economy<'a> {
     /// Government bonds outstanding.
     bonds_minor: i64,
     amounts: AmountTable,
-    climate: Climate,
+    macro_state: MacroState,
     flows_today: Flows,
     flows_period: Flows,
     /// Net worth of each sector at the end of the day before.
     worth: [i128; 6],
     /// By instrument: CBDC, cash, deposit, bill.
-    used: [Used; 4],
+    used: [InstrumentUse; 4],
     period_income_minor: i64,
     intents: Vec<Vec<intent::Intent>>,
     /// Failed banks that still repay the central bank, and all there ever were.
     shells: Vec<failure::Shell>,
     all_shells: Vec<failure::Shell>,
-    left_behind: Vec<failure::LeftBehind>,
+    abandoned: Vec<failure::AbandonedWallet>,
     results: Results,
 }
 
@@ -159,7 +159,7 @@ const BILL: usize = 3;
 const INSTRUMENTS: [&str; 4] = ["cbdc", "cash", "deposit", "bill"];
 
 impl Economy<'_> {
-    fn live_a_day(&mut self, number: u32) -> Result<(), EconomyError> {
+    fn simulate_day(&mut self, number: u32) -> Result<(), EconomyError> {
         self.day = Day::new(self.values.time.first_day(), number);
         self.flows_today = Flows::default();
         self.open_day()?;
@@ -193,19 +193,19 @@ impl Economy<'_> {
             bank.earn(earned);
             self.flows_today.record(Flow::CentralBankInterest, Sector::CentralBank, Sector::Banks, earned);
         }
-        self.follow_wallets()?;
+        self.take_over_wallet_interest()?;
         let decay = self.behaviours().trust.decay();
         self.banks.iter_mut().for_each(|bank| bank.trust = 1.0 - (1.0 - bank.trust) * decay);
-        self.climate.trust_cbdc = 1.0 - (1.0 - self.climate.trust_cbdc) * decay;
+        self.macro_state.trust_cbdc = 1.0 - (1.0 - self.macro_state.trust_cbdc) * decay;
         if self.is_outage() {
             let loss = self.behaviours().trust.parameters.outage_loss;
-            self.climate.trust_cbdc = (self.climate.trust_cbdc - loss).max(0.0);
+            self.macro_state.trust_cbdc = (self.macro_state.trust_cbdc - loss).max(0.0);
         }
         Ok(())
     }
 
     /// Takes over the interest that the ledger posted on wallets since yesterday.
-    fn follow_wallets(&mut self) -> Result<(), EconomyError> {
+    fn take_over_wallet_interest(&mut self) -> Result<(), EconomyError> {
         let ledger = self.authority.ledger();
         let rates = ledger.policy().rates();
         let yesterday = LedgerDay(self.day.ledger_day.0.saturating_sub(1));
@@ -215,13 +215,13 @@ impl Economy<'_> {
             return Ok(());
         }
         let fetched = self.read_wallets();
-        let fetched = fetched + self.fetch_left_behind()?;
+        let fetched = fetched + self.collect_from_abandoned()?;
         self.flows_today.record(Flow::WalletInterest, Sector::CentralBank, Sector::Households, fetched);
         Ok(())
     }
 
     /// Takes over demurrage: a credit pays it first, which no outcome reports, so it is read from the ledger's records.
-    fn follow_claims(&mut self) {
+    fn take_over_demurrage(&mut self) {
         let charges = |tiers: &cbdc_ledger::policy::Tiers| {
             tiers.above().0 < 0 || tiers.bounded().iter().any(|tier| tier.rate.0 < 0)
         };
@@ -259,7 +259,7 @@ impl Economy<'_> {
     }
 
     fn is_outage(&self) -> bool {
-        self.day.number < self.climate.outage_until
+        self.day.number < self.macro_state.outage_until
     }
 
     /// Reserves + deposit facility − loans of a bank at the central bank.

@@ -45,7 +45,7 @@ impl Economy<'_> {
         }
         if self.day.is_day_of_month(self.values.time.payday) {
             self.pay_wages();
-            self.climate.last_payday = Some(self.day.number);
+            self.macro_state.last_payday = Some(self.day.number);
         }
         Ok(())
     }
@@ -81,7 +81,7 @@ impl Economy<'_> {
             days,
             repaid_ppm: ppm(behaviours.credit.parameters.repaid),
             new_ppm: ppm(new),
-            default_probability: behaviours.default.probability(sheet.loan_rate, self.climate.output_gap),
+            default_probability: behaviours.default.probability(sheet.loan_rate, self.macro_state.output_gap),
             loss_ppm: ppm(behaviours.default.parameters.loss),
         }
     }
@@ -189,7 +189,7 @@ impl Economy<'_> {
             bank.earn(coupon);
             bank.fiscal_minor -= coupon;
             self.flows_today.record(Flow::Coupons, Sector::Government, Sector::Banks, coupon);
-            self.climate.month_obligations_minor += coupon;
+            self.macro_state.month_obligations_minor += coupon;
             // Investors' coupons are paid into their deposits at the first bank in business.
             if bank.is_active() && coupons != 0 {
                 let paid = std::mem::take(&mut coupons);
@@ -197,7 +197,7 @@ impl Economy<'_> {
                 bank.deposits_minor += paid;
                 self.investors.deposit_minor[index] += paid;
                 self.investors.income_minor += paid;
-                self.climate.month_obligations_minor += paid;
+                self.macro_state.month_obligations_minor += paid;
                 self.flows_today.record(Flow::Coupons, Sector::Government, Sector::Investors, paid);
             }
         }
@@ -226,7 +226,7 @@ impl Economy<'_> {
         let months = self.values.firms.deposit_months;
         let mut by_firms = 0;
         for firm in 0..self.firms.len() {
-            let kept = (self.firms.wages_minor[firm] as f64 * self.climate.wage_level * months) as i64;
+            let kept = (self.firms.wages_minor[firm] as f64 * self.macro_state.wage_level * months) as i64;
             let above = (self.firms.deposit_minor[firm] - kept).max(0);
             // Debt to the bank comes before the owners.
             let repaid = (above / 4).min(self.firms.loan_minor[firm] / 20).max(0);
@@ -311,9 +311,11 @@ impl Economy<'_> {
     }
 
     fn buy_goods(&mut self) {
-        let climate = &mut self.climate;
-        let (taxes, spent) =
-            (std::mem::take(&mut climate.month_taxes_minor), std::mem::take(&mut climate.month_obligations_minor));
+        let macro_state = &mut self.macro_state;
+        let (taxes, spent) = (
+            std::mem::take(&mut macro_state.month_taxes_minor),
+            std::mem::take(&mut macro_state.month_obligations_minor),
+        );
         let left = (taxes - spent).max(0);
         let bought = portion(left, ppm(self.behaviours().fiscal.parameters.spent), 1_000_000);
         let parts = split(bought, &self.firms.wages_minor);
@@ -356,25 +358,25 @@ impl Economy<'_> {
 
     fn set_prices(&mut self, days: u32) {
         let prices = self.behaviours().prices;
-        let climate = &mut self.climate;
-        let seasonality = std::mem::take(&mut climate.month_seasonality);
-        let spent = std::mem::take(&mut climate.month_spending_minor) as f64;
+        let macro_state = &mut self.macro_state;
+        let seasonality = std::mem::take(&mut macro_state.month_seasonality);
+        let spent = std::mem::take(&mut macro_state.month_spending_minor) as f64;
         // A month of a few days says little about normal spending.
         if seasonality > 0.0 && days >= 15 {
-            let real_a_day = spent / seasonality / climate.price_level;
-            climate.months += 1;
-            if climate.months <= LEARNING_MONTHS {
-                climate.normal_spending = real_a_day;
+            let real_a_day = spent / seasonality / macro_state.price_level;
+            macro_state.months += 1;
+            if macro_state.months <= LEARNING_MONTHS {
+                macro_state.normal_spending = real_a_day;
             }
-            let gap = real_a_day / climate.normal_spending.max(1.0) - 1.0;
-            climate.output_gap += 0.5 * (gap - climate.output_gap);
+            let gap = real_a_day / macro_state.normal_spending.max(1.0) - 1.0;
+            macro_state.output_gap += 0.5 * (gap - macro_state.output_gap);
             // Lasting changes become the normal level.
-            climate.normal_spending += 0.03 * (real_a_day - climate.normal_spending);
+            macro_state.normal_spending += 0.03 * (real_a_day - macro_state.normal_spending);
         }
-        climate.inflation = prices.next_inflation(climate.inflation, climate.output_gap);
-        let growth = libm::pow(1.0 + climate.inflation, 1.0 / 12.0);
-        climate.price_level *= growth;
-        climate.wage_level *= growth;
+        macro_state.inflation = prices.next_inflation(macro_state.inflation, macro_state.output_gap);
+        let growth = libm::pow(1.0 + macro_state.inflation, 1.0 / 12.0);
+        macro_state.price_level *= growth;
+        macro_state.wage_level *= growth;
     }
 
     fn set_rates(&mut self) {
@@ -403,11 +405,11 @@ impl Economy<'_> {
     /// Sets each household's planned spending for the month: payments a day, and bills.
     pub(super) fn plan_spending(&mut self) {
         let behaviours = &self.values.behaviours;
-        let climate = &self.climate;
-        let wages = climate.wage_level * (1.0 - self.income_loss());
+        let macro_state = &self.macro_state;
+        let wages = macro_state.wage_level * (1.0 - self.income_loss());
         let retail_share = behaviours.consumption.parameters.retail_share;
-        let average = self.amounts.mean_minor * climate.price_level;
-        let real_rate = self.policy_rate() - climate.inflation;
+        let average = self.amounts.mean_minor * macro_state.price_level;
+        let real_rate = self.policy_rate() - macro_state.inflation;
         let month_days = 365.0 / 12.0;
         for household in 0..self.households.len() {
             let income = self.households.income_minor[household] as f64 * wages;
@@ -420,7 +422,7 @@ impl Economy<'_> {
 
     /// Share of wages lost to a shock at present.
     fn income_loss(&self) -> f64 {
-        if self.day.number < self.climate.income_loss_until { self.climate.income_loss } else { 0.0 }
+        if self.day.number < self.macro_state.income_loss_until { self.macro_state.income_loss } else { 0.0 }
     }
 
     fn pay_bills(&mut self) {
@@ -439,14 +441,14 @@ impl Economy<'_> {
         }
         self.used[BILL].count += count;
         self.used[BILL].value_minor += value;
-        self.climate.month_spending_minor += value;
+        self.macro_state.month_spending_minor += value;
         self.flows_today.record(Flow::Consumption, Sector::Households, Sector::Firms, value);
     }
 
     /// Pays wages, less tax and by overdraft where necessary, and pensions.
     fn pay_wages(&mut self) {
-        let level = self.climate.wage_level * (1.0 - self.income_loss());
-        let pension_level = self.climate.wage_level;
+        let level = self.macro_state.wage_level * (1.0 - self.income_loss());
+        let pension_level = self.macro_state.wage_level;
         let tax = self.behaviours().fiscal.parameters.tax;
         let (mut wages, mut taxes, mut pensions) = (0, 0, 0);
         for household in 0..self.households.len() {
@@ -478,8 +480,8 @@ impl Economy<'_> {
         self.flows_today.record(Flow::Wages, Sector::Firms, Sector::Households, wages);
         self.flows_today.record(Flow::Taxes, Sector::Firms, Sector::Government, taxes);
         self.flows_today.record(Flow::Pensions, Sector::Government, Sector::Households, pensions);
-        self.climate.month_taxes_minor += taxes;
-        self.climate.month_obligations_minor += pensions;
+        self.macro_state.month_taxes_minor += taxes;
+        self.macro_state.month_obligations_minor += pensions;
         self.period_income_minor += wages + pensions;
     }
 

@@ -17,7 +17,7 @@ use cbdc_ledger::policy::{Capitalisation, KeyRates, Parameters, ReserveRules, Ti
 use cbdc_ledger::virtual_time::member_key;
 use cbdc_ledger::{Genesis, HolderId};
 
-use super::{Climate, Economy, Used};
+use super::{Economy, InstrumentUse, MacroState};
 use crate::accounts::{Flows, portion};
 use crate::agent::{Bank, BankPhase, Firms, Households, Investors, NO_EMPLOYER};
 use crate::authority::Authority;
@@ -57,16 +57,16 @@ impl<'a> Economy<'a> {
             investors,
             bonds_minor,
             amounts,
-            climate: Climate { inflation: values.behaviours.prices.first_inflation(), ..CLIMATE },
+            macro_state: MacroState { inflation: values.behaviours.prices.first_inflation(), ..CLIMATE },
             flows_today: Flows::default(),
             flows_period: Flows::default(),
             worth: [0; 6],
-            used: [Used::default(); 4],
+            used: [InstrumentUse::default(); 4],
             period_income_minor: 0,
             intents: Vec::new(),
             shells: Vec::new(),
             all_shells: Vec::new(),
-            left_behind: Vec::new(),
+            abandoned: Vec::new(),
             results: Results::default(),
         };
         for index in 0..economy.banks.len() {
@@ -116,7 +116,7 @@ impl<'a> Economy<'a> {
                 self.households.wallet[*household] = account.to_u64();
                 self.households.sequence[*household] = 1;
             }
-            self.climate.adopters += chunk.len() as u32;
+            self.macro_state.adopters += chunk.len() as u32;
         }
         Ok(())
     }
@@ -139,7 +139,7 @@ impl<'a> Economy<'a> {
     }
 }
 
-const CLIMATE: Climate = Climate {
+const CLIMATE: MacroState = MacroState {
     price_level: 1.0,
     inflation: 0.0,
     output_gap: 0.0,

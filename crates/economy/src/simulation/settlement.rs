@@ -51,7 +51,7 @@ impl Economy<'_> {
         let (notes, cbdc) = self.prepare_banks(all())?;
         self.draw_banknotes(all(), notes);
         self.move_wallets(all(), cbdc)?;
-        self.climate.month_seasonality += self.seasonality_today();
+        self.macro_state.month_seasonality += self.seasonality_today();
         self.make_payments(all())?;
         self.intents = lists;
         Ok(())
@@ -223,7 +223,7 @@ impl Economy<'_> {
         }
         self.settle_payments(&mut in_flight, &mut spent)?;
         self.flows_today.record(Flow::Consumption, Sector::Households, Sector::Firms, spent);
-        self.climate.month_spending_minor += spent;
+        self.macro_state.month_spending_minor += spent;
         Ok(())
     }
 
