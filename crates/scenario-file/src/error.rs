@@ -13,7 +13,7 @@ pub enum ScenarioError {
     Unreadable {
         /// The path as given.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's reason.
         source: std::io::Error,
         /// A file with a similar name, if there is one.
         suggestion: Option<String>,
@@ -32,15 +32,15 @@ pub struct Mistake {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// What was expected here.
+    /// The expected contents.
     pub expected: String,
-    /// What was found instead.
+    /// The contents found.
     pub found: String,
     /// The word that was probably meant.
     pub suggestion: Option<String>,
     /// The offending line.
     pub source_line: String,
-    /// How many characters from `column` are at fault, at least 1.
+    /// Number of characters at fault from `column` on, at least 1.
     pub width: usize,
 }
 

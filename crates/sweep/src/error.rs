@@ -19,7 +19,7 @@ pub enum SweepError {
     /// The operating system refused.
     #[error("{} cannot be {done}: {source}", path.display())]
     File {
-        /// Which file or folder.
+        /// The file or folder.
         path: PathBuf,
         /// read, written, …
         done: &'static str,
@@ -29,13 +29,13 @@ pub enum SweepError {
     /// The folder holds no plan.
     #[error("expected plan.json in {}, found none: write it with `cbdc sweep plan FILE --out {}`", folder.display(), folder.display())]
     NoPlan {
-        /// Where it was looked for.
+        /// The folder without a plan.
         folder: PathBuf,
     },
     /// A file of the sweep has unexpected contents.
     #[error("{}: expected {expected}, found {found}", path.display())]
     Unexpected {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// The expected contents.
         expected: String,
@@ -50,7 +50,7 @@ pub enum SweepError {
     OtherPlan {
         /// The folder.
         folder: PathBuf,
-        /// How many runs lie there.
+        /// Number of runs in it.
         runs: usize,
     },
     /// The progress callback asked to stop.
@@ -84,7 +84,7 @@ pub enum SweepError {
     /// A table cannot be written or read.
     #[error("{}: {source}", path.display())]
     Table {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// Why.
         source: parquet::errors::ParquetError,

@@ -33,7 +33,7 @@ pub enum PartError {
     NoCount {
         /// The index.
         index: u32,
-        /// Where it came from.
+        /// The option or variable that gave it.
         index_from: &'static str,
     },
     /// A count without an index.
@@ -44,13 +44,13 @@ pub enum PartError {
     NoIndex {
         /// The count.
         count: u32,
-        /// Where it came from.
+        /// The option or variable that gave it.
         count_from: &'static str,
     },
     /// A count of 0.
     #[error("the count of parts ({from}): expected 1 or more, found 0")]
     Empty {
-        /// Where it came from.
+        /// The option or variable that gave it.
         from: &'static str,
     },
     /// The index is not below the count.
@@ -58,11 +58,11 @@ pub enum PartError {
     Outside {
         /// The index.
         index: u32,
-        /// Where it came from.
+        /// The option or variable that gave it.
         index_from: &'static str,
         /// The count.
         count: u32,
-        /// Where it came from.
+        /// The option or variable that gave it.
         count_from: &'static str,
     },
     /// A Slurm array that is not numbered from 0 in steps of 1.
@@ -141,7 +141,7 @@ impl Part {
         self.index
     }
 
-    /// How many parts there are.
+    /// Number of parts.
     pub fn count(self) -> u32 {
         self.count
     }

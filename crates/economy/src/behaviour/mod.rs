@@ -145,7 +145,7 @@ macro_rules! behaviour {
                 Ok($name { model, parameters })
             }
 
-            /// What is in force, for people.
+            /// Describes the behaviour in force.
             pub(crate) fn describe(&self) -> super::Behaviour {
                 super::Behaviour {
                     name: $key,

@@ -105,7 +105,7 @@ const MEANINGS: [(&str, &str); 24] = [
     ("committee_threshold", "votes that approve a proposal"),
 ];
 
-/// When interest on CBDC is posted.
+/// The times at which interest on CBDC is posted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Capitalisation {

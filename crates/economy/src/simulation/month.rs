@@ -330,7 +330,7 @@ impl Economy<'_> {
         self.flows_today.record(Flow::Purchases, Sector::Government, Sector::Firms, bought);
     }
 
-    /// Where firms may hold CBDC, moves it to their banks once a month.
+    /// Moves CBDC of firms that may hold it to their banks once a month.
     fn empty_firms_wallets(&mut self) -> Result<(), EconomyError> {
         let full: Vec<usize> = (0..self.firms.len()).filter(|firm| self.firms.cbdc_minor[*firm] > 0).collect();
         for firm in &full {

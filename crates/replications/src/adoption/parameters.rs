@@ -31,7 +31,7 @@ pub struct Parameters {
     pub taste_spread: f64,
     /// Weight of the newest experience.
     pub learning: f64,
-    /// How closely choice follows experience.
+    /// Strength of the response of choice to experience.
     pub decisiveness: f64,
     /// The cost of a payment that fails for lack of funds.
     pub failure_cost: f64,

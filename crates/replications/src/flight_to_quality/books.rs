@@ -163,7 +163,7 @@ pub struct Public {
 pub struct Imbalance {
     /// The step.
     pub step: usize,
-    /// Which identity.
+    /// Name of the identity.
     pub what: String,
     /// One side.
     pub expected: Money,
