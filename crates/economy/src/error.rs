@@ -42,7 +42,7 @@ pub enum EconomyError {
     },
     /// Prices or rates have driven amounts beyond the range that is simulated.
     #[error(
-        "expected the net worth of {sector} on day {day} within {most} minor units either way, found {worth}: lower rates, inflation, amounts or the number of days"
+        "on day {day} the net worth of {sector} is {worth} minor units, and {most} either way is the most that is simulated: lower rates, inflation, amounts or the number of days"
     )]
     OutOfRange {
         /// Days since the start.
