@@ -42,7 +42,8 @@ enum Command {
     Bench(crate::bench::Bench),
     Simulate(crate::simulate::Simulate),
     Sweep(crate::sweep::Sweep),
-    Papers(crate::papers::Papers),
+    #[command(visible_alias = "papers")]
+    Replications(crate::replications::Replications),
     Presets(crate::preset::Presets),
     Completions(crate::completions::Completions),
 }
@@ -61,7 +62,7 @@ impl Arguments {
             Command::Bench(bench) => bench.run(output).await,
             Command::Simulate(simulate) => simulate.run(output).await,
             Command::Sweep(sweep) => sweep.run(output).await,
-            Command::Papers(papers) => papers.run(output),
+            Command::Replications(replications) => replications.run(output),
             Command::Presets(presets) => presets.run(output),
             Command::Completions(completions) => completions.run(),
         }

@@ -3,12 +3,13 @@
 use std::process::Command;
 
 /// Low to high: a crate may use only those before it.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "cbdc-signatures",
     "cbdc-ledger",
     "cbdc-scenario-file",
-    "cbdc-figures",
+    "cbdc-report",
     "cbdc-economy",
+    "cbdc-replications",
     "cbdc-sweep",
     "cbdc-proto",
     "cbdc-storage",
@@ -22,13 +23,14 @@ const ORDER: [&str; 15] = [
 ];
 
 /// Further bounds: what a crate may use at most, where it is less than everything below it.
-const AT_MOST: [(&str, &[&str]); 10] = [
+const AT_MOST: [(&str, &[&str]); 11] = [
     ("cbdc-signatures", &[]),
     ("cbdc-ledger", &["cbdc-signatures"]),
     ("cbdc-scenario-file", &[]),
-    ("cbdc-figures", &[]),
-    ("cbdc-economy", &["cbdc-ledger", "cbdc-scenario-file", "cbdc-figures"]),
-    ("cbdc-sweep", &["cbdc-scenario-file", "cbdc-figures", "cbdc-economy"]),
+    ("cbdc-report", &[]),
+    ("cbdc-economy", &["cbdc-ledger", "cbdc-scenario-file", "cbdc-report"]),
+    ("cbdc-replications", &["cbdc-scenario-file", "cbdc-report"]),
+    ("cbdc-sweep", &["cbdc-scenario-file", "cbdc-report", "cbdc-economy"]),
     ("cbdc-storage", &[]),
     ("cbdc-ordering", &["cbdc-storage"]),
     ("cbdc-bank", &["cbdc-signatures", "cbdc-ledger", "cbdc-proto", "cbdc-storage", "cbdc-node"]),
@@ -87,7 +89,7 @@ fn only_storage_knows_rocksdb() {
 
 #[test]
 fn ledger_and_economy_bring_in_no_runtime_network_or_database() {
-    for package in ["cbdc-ledger", "cbdc-economy", "cbdc-sweep"] {
+    for package in ["cbdc-ledger", "cbdc-economy", "cbdc-replications", "cbdc-sweep"] {
         let output = Command::new(env!("CARGO"))
             .args(["tree", "--offline", "--locked", "--prefix", "none", "--edges", "normal", "-p", package])
             .output()

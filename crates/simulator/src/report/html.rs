@@ -7,7 +7,7 @@
 
 use std::fmt::Write;
 
-use cbdc_figures::page::document;
+use cbdc_report::page::document;
 
 use super::plot::{Axis, Bar, Mark, Plot, Series, bars, escape};
 use super::words::{count, date, figure, given, money, percent, rounded, share, stalls, verdict, warnings};

@@ -3,7 +3,7 @@
 //! Both show the same figures as `summary.json`, in the same words, and say first what would make them mislead: a
 //! check that was off, a failed audit, a load generator that could not keep up.
 
-use cbdc_figures::plot;
+use cbdc_report::plot;
 
 mod curve;
 mod flows;

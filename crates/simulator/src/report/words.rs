@@ -1,6 +1,6 @@
 //! Figures as people read them: thousands separated, a fitting number of digits, units in words.
 
-pub use cbdc_figures::words::{count, figure, given, percent, rounded, share};
+pub use cbdc_report::format::{count, figure, given, percent, rounded, share};
 
 use crate::result::{Currency, IdleStalls, RunResult};
 
