@@ -9,11 +9,10 @@ use std::path::Path;
 
 use cbdc_ledger::block::ProofError;
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{Amount, BankId, Genesis, MemberId, NetworkId, PublicKey, Receipt, SignedHeader, Timestamp};
+use cbdc_ledger::{Amount, BankId, Command, Genesis, MemberId, NetworkId, PublicKey, Receipt, SignedHeader, Timestamp};
 use cbdc_proto::transport::ServerTrust;
 
 use crate::error::ClientError;
-use crate::receipt::VerifiedReceipt;
 
 /// A genesis with its hash.
 #[derive(Clone, Debug)]
@@ -91,11 +90,9 @@ impl Anchor {
         header.check(self.network, self.genesis.header_signatures, |node| self.central_bank_key(node))
     }
 
-    /// Checks a receipt: its path, its header's signatures and its command.
-    pub fn check_receipt(&self, receipt: Receipt) -> Result<VerifiedReceipt, ProofError> {
-        let command =
-            receipt.check(self.network, self.genesis.header_signatures, |node| self.central_bank_key(node))?;
-        Ok(VerifiedReceipt::of_checked(receipt, command))
+    /// Checks a receipt's path, its header's signatures and its command; gives the command.
+    pub(crate) fn check_proof(&self, receipt: &Receipt) -> Result<Command, ProofError> {
+        receipt.check(self.network, self.genesis.header_signatures, |node| self.central_bank_key(node))
     }
 
     /// When a record signed now shall end: an hour from now, or half of what genesis allows where that is less, so

@@ -14,7 +14,8 @@ use tonic::Streaming;
 
 use crate::anchor::Anchor;
 use crate::connection::Connection;
-use crate::error::{BlockPosition, ClientError, of_status};
+use crate::error::{ClientError, of_status};
+use crate::position::BlockPosition;
 use crate::receipt::VerifiedReceipt;
 
 /// A block whose header, commands and outcomes fit together.
@@ -87,7 +88,7 @@ impl Chain {
         let request = self.connection.request(v1::GetReceiptRequest { height: place.height.0, index: place.index });
         let answer = self.connection.ask(self.connection.chain().get_receipt(request)).await?;
         let receipt = convert::receipt_from_message(&answer).map_err(|status| self.connection.unreadable(status))?;
-        self.anchor.check_receipt(receipt)?.expect_place(place)
+        VerifiedReceipt::check(receipt, &self.anchor)?.expect_place(place)
     }
 
     /// Blocks from a height on, then each new one as it is sealed. The stream has no deadline: it waits for blocks.

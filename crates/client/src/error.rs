@@ -10,24 +10,12 @@ use std::time::Duration;
 
 use cbdc_ledger::block::ProofError;
 use cbdc_ledger::genesis::GenesisError;
-use cbdc_ledger::{Height, Outcome, Reason};
+use cbdc_ledger::{Outcome, Reason};
 use cbdc_proto::status::refusal_of;
 use cbdc_proto::transport::{ConnectError, IdentityError};
 use tonic::{Code, Status};
 
-/// Where a command stands in the chain.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct BlockPosition {
-    pub height: Height,
-    pub index: u32,
-}
-
-impl fmt::Display for BlockPosition {
-    /// As `receipt` commands take it: `17:3`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.height, self.index)
-    }
-}
+use crate::position::BlockPosition;
 
 /// A refusal by a rule.
 #[derive(Clone, PartialEq, Eq, Debug)]

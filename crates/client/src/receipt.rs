@@ -12,9 +12,10 @@ use cbdc_proto::v1;
 use prost::Message;
 
 use crate::anchor::Anchor;
-use crate::error::{BlockPosition, ClientError};
+use crate::error::ClientError;
+use crate::position::BlockPosition;
 
-/// A receipt whose path and signatures hold. Only [`Anchor::check_receipt`] makes one.
+/// A receipt whose path and signatures hold. Only [`VerifiedReceipt::check`] makes one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VerifiedReceipt {
     receipt: Receipt,
@@ -22,8 +23,13 @@ pub struct VerifiedReceipt {
 }
 
 impl VerifiedReceipt {
-    pub(crate) fn of_checked(receipt: Receipt, command: Command) -> VerifiedReceipt {
-        VerifiedReceipt { receipt, command }
+    /// Checks a receipt: its path, its header's signatures and its command.
+    ///
+    /// # Errors
+    /// [`ClientError::Proof`] if any of them does not hold under the keys that genesis names.
+    pub fn check(receipt: Receipt, anchor: &Anchor) -> Result<VerifiedReceipt, ClientError> {
+        let command = anchor.check_proof(&receipt)?;
+        Ok(VerifiedReceipt { receipt, command })
     }
 
     /// Reads the bytes of a saved receipt and checks it.
@@ -32,7 +38,7 @@ impl VerifiedReceipt {
             v1::Receipt::decode(bytes).map_err(|error| ClientError::Usage(format!("this is no receipt: {error}")))?;
         let receipt = receipt_from_message(&message)
             .map_err(|status| ClientError::Usage(format!("this is no receipt: {}", status.message())))?;
-        Ok(anchor.check_receipt(receipt)?)
+        VerifiedReceipt::check(receipt, anchor)
     }
 
     /// Reads a saved receipt and checks it.
@@ -188,7 +194,7 @@ mod tests {
     #[test]
     fn a_saved_receipt_is_checked_with_genesis_alone() {
         let anchor = anchor();
-        let verified = anchor.check_receipt(receipt(&anchor, &key(NODE))).unwrap();
+        let verified = VerifiedReceipt::check(receipt(&anchor, &key(NODE)), &anchor).unwrap();
         let read = VerifiedReceipt::from_bytes(&verified.to_bytes(), &anchor).unwrap();
         assert_eq!(read, verified);
         assert_eq!(
@@ -200,7 +206,7 @@ mod tests {
     #[test]
     fn a_receipt_with_any_bit_changed_is_refused() {
         let anchor = anchor();
-        let bytes = anchor.check_receipt(receipt(&anchor, &key(NODE))).unwrap().to_bytes();
+        let bytes = VerifiedReceipt::check(receipt(&anchor, &key(NODE)), &anchor).unwrap().to_bytes();
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
@@ -215,7 +221,7 @@ mod tests {
     #[test]
     fn a_receipt_cut_short_is_refused() {
         let anchor = anchor();
-        let bytes = anchor.check_receipt(receipt(&anchor, &key(NODE))).unwrap().to_bytes();
+        let bytes = VerifiedReceipt::check(receipt(&anchor, &key(NODE)), &anchor).unwrap().to_bytes();
         assert!((0..bytes.len()).all(|length| VerifiedReceipt::from_bytes(&bytes[..length], &anchor).is_err()));
     }
 
@@ -223,17 +229,17 @@ mod tests {
     fn only_the_central_banks_keys_in_genesis_count() {
         let anchor = anchor();
         for seed in [NODE + 1, 99] {
-            assert!(anchor.check_receipt(receipt(&anchor, &key(seed))).is_err(), "signed by key {seed}");
+            assert!(VerifiedReceipt::check(receipt(&anchor, &key(seed)), &anchor).is_err(), "signed by key {seed}");
         }
         let mut unsigned = receipt(&anchor, &key(NODE));
         unsigned.header.signatures.clear();
-        assert!(anchor.check_receipt(unsigned).is_err());
+        assert!(VerifiedReceipt::check(unsigned, &anchor).is_err());
     }
 
     #[test]
     fn a_sound_receipt_of_something_else_is_refused() {
         let anchor = anchor();
-        let verified = || anchor.check_receipt(receipt(&anchor, &key(NODE))).unwrap();
+        let verified = || VerifiedReceipt::check(receipt(&anchor, &key(NODE)), &anchor).unwrap();
         assert!(verified().expect_place(BlockPosition { height: Height(17), index: 2 }).is_ok());
         assert!(matches!(
             verified().expect_place(BlockPosition { height: Height(17), index: 1 }),

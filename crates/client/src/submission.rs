@@ -17,7 +17,8 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use crate::connection::Connection;
-use crate::error::{BlockPosition, ClientError, Refusal, Verdict, of_status, verdict};
+use crate::error::{ClientError, Refusal, Verdict, of_status, verdict};
+use crate::position::BlockPosition;
 
 /// How long a command is sent again before its status is called unknown, unless told otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(30);

@@ -17,6 +17,10 @@
 //! with `SEQUENCE_CONFLICT`, and `pay` signs anew with another number, which is safe, since the first record can
 //! never settle.
 
+mod reading;
+mod sequences;
+mod statement;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,19 +30,20 @@ use cbdc_ledger::command::{
     Signed,
 };
 use cbdc_ledger::sequence::WALLET_WINDOW;
-use cbdc_ledger::{AccountId, Amount, BankId, Class, Command, Height, HolderId, Reason, SigningKey, Timestamp};
+use cbdc_ledger::{AccountId, Amount, BankId, Class, Command, HolderId, Reason, SigningKey, Timestamp};
 use cbdc_proto::convert::{self, payment_to_message};
 use cbdc_proto::packed::Answer;
 use cbdc_proto::v1;
-use tokio::sync::Mutex;
 use tonic::Status;
 
 use crate::anchor::Anchor;
 use crate::connection::Connection;
-use crate::error::{BlockPosition, ClientError};
-use crate::receipt::VerifiedReceipt;
-use crate::sequence::SequenceAllocator;
+use crate::error::ClientError;
 use crate::submission::{SubmissionStatus, TIMEOUT, until_known};
+
+use sequences::WalletSequences;
+
+pub use statement::{Balance, HistoryEntry, HistoryPage};
 
 /// How often a payment is signed anew because its number was taken.
 const RENUMBERINGS_MAX: usize = 5;
@@ -68,53 +73,12 @@ impl PaymentTerms {
     }
 }
 
-/// A wallet's money, at a height.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Balance {
-    /// All money on the wallet.
-    pub posted: Amount,
-    /// What the holder may spend now.
-    pub available: Amount,
-    pub held: Amount,
-    /// Bound to a purpose; see [`Wallet::details`] for the parts.
-    pub earmarked: Amount,
-    pub frozen: Amount,
-    pub height: Height,
-}
-
 /// A payment that was submitted, and what became of it.
 #[derive(Clone, Debug)]
 pub struct Submission {
     /// The record as signed: hand it in again with [`Wallet::submit`] if its status is unknown.
     pub payment: Signed<Payment>,
     pub status: SubmissionStatus,
-}
-
-/// One line of a wallet's history.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct HistoryEntry {
-    pub place: BlockPosition,
-    pub time: Timestamp,
-    /// `transfer`, `defund` or `fund`.
-    pub kind: String,
-    pub from: AccountId,
-    pub to: AccountId,
-    pub amount: Amount,
-    pub reference: [u8; 16],
-    pub sequence: u64,
-    pub reason: Reason,
-    /// What went to the payee's deposit instead of the wallet.
-    pub waterfall: Amount,
-    /// What came from the payer's deposit.
-    pub reverse_waterfall: Amount,
-}
-
-/// A page of history, newest first.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct HistoryPage {
-    pub entries: Vec<HistoryEntry>,
-    /// Where the next page begins; none after the last.
-    pub next: Option<String>,
 }
 
 /// A holder's wallet at a bank. Clones share the connection, the key and the numbers.
@@ -126,15 +90,15 @@ pub struct Wallet {
     key: Arc<SigningKey>,
     key_version: u32,
     account: AccountId,
-    numbers: Arc<Mutex<Option<SequenceAllocator>>>,
+    sequences: Arc<WalletSequences>,
     timeout: Duration,
 }
 
 impl Wallet {
     /// A wallet that is open already. `connection` leads to its bank.
     pub fn new(connection: Connection, anchor: Arc<Anchor>, key: SigningKey, account: AccountId) -> Wallet {
-        let (key, numbers) = (Arc::new(key), Arc::new(Mutex::new(None)));
-        Wallet { connection, linked_bank: None, anchor, key, key_version: 0, account, numbers, timeout: TIMEOUT }
+        let (key, sequences) = (Arc::new(key), Arc::default());
+        Wallet { connection, linked_bank: None, anchor, key, key_version: 0, account, sequences, timeout: TIMEOUT }
     }
 
     /// Opens a wallet at the bank. Safe to repeat: a bank opens one wallet a key, and answers again with the same.
@@ -182,49 +146,6 @@ impl Wallet {
 
     pub fn anchor(&self) -> &Anchor {
         &self.anchor
-    }
-
-    /// The bank's status; fails if it serves another network.
-    pub async fn status(&self) -> Result<v1::BankStatus, ClientError> {
-        let request = self.connection.request(v1::GetStatusRequest {});
-        let status = self.connection.ask(self.connection.bank().get_status(request)).await?;
-        if status.network_id.as_ref() != self.anchor.network().0 {
-            let found = cbdc_ledger::encoding::hex(&status.network_id);
-            return Err(ClientError::OtherNetwork { expected: self.anchor.network().to_string(), found });
-        }
-        Ok(status)
-    }
-
-    /// The wallet as its bank's replica has it.
-    pub async fn details(&self) -> Result<v1::Wallet, ClientError> {
-        let wallet = Some(v1::get_wallet_request::Wallet::Account(self.account.to_string()));
-        let request = self.connection.request(v1::GetWalletRequest { wallet });
-        self.connection.ask(self.connection.bank().get_wallet(request)).await
-    }
-
-    pub async fn balance(&self) -> Result<Balance, ClientError> {
-        let wallet = self.details().await?;
-        Ok(Balance {
-            posted: Amount::from_minor(wallet.posted_minor),
-            available: Amount::from_minor(wallet.available_minor),
-            held: Amount::from_minor(wallet.held_minor),
-            earmarked: Amount::from_minor(wallet.earmarked_minor),
-            frozen: Amount::from_minor(wallet.frozen_minor),
-            height: Height(wallet.height),
-        })
-    }
-
-    /// Whether a transfer would settle as things stand, what it would cost payer and payee, and what would go to the payee's
-    /// deposit. Binds nobody.
-    pub async fn quote(&self, to: AccountId, amount: Amount) -> Result<v1::Quote, ClientError> {
-        let message = v1::QuoteTransferRequest {
-            from: self.account.to_string(),
-            to: to.to_string(),
-            amount_minor: amount.minor(),
-            max_fee_minor: None,
-        };
-        let request = self.connection.request(message);
-        self.connection.ask(self.connection.bank().quote_transfer(request)).await
     }
 
     /// Pays, and waits until the payment's status is known.
@@ -317,14 +238,6 @@ impl Wallet {
         convert::outcome_from_message(&outcome)
     }
 
-    /// Open holds that this wallet pays or is paid by, by number. `page_size` is at most 500; `from` is an earlier page's
-    /// token.
-    pub async fn holds(&self, page_size: u32, from: Option<String>) -> Result<v1::ListHoldsResponse, ClientError> {
-        let message =
-            v1::ListHoldsRequest { account: self.account.to_string(), page_size, page_token: from.unwrap_or_default() };
-        self.connection.ask(self.connection.bank().list_holds(self.connection.request(message))).await
-    }
-
     async fn sign_and_submit(
         &self,
         kind: PaymentKind,
@@ -385,7 +298,7 @@ impl Wallet {
 
     /// A head with the next unused number.
     async fn head(&self, flags: u16) -> Result<Head, ClientError> {
-        let sequence = self.take_number().await?;
+        let sequence = self.take_sequence().await?;
         Ok(Head { flags, key_version: self.key_version, sequence, valid_until: self.anchor.valid_until() })
     }
 
@@ -423,11 +336,11 @@ impl Wallet {
         let status = match status {
             Ok(status) => self.status_of_used_sequence(sequence, is_this, status).await,
             Err(error) => {
-                self.settle_number(sequence, None).await;
+                self.sequences.settle(sequence, None);
                 return Err(error);
             }
         };
-        self.settle_number(sequence, Some(&status)).await;
+        self.sequences.settle(sequence, Some(&status));
         Ok(status)
     }
 
@@ -478,105 +391,17 @@ impl Wallet {
         until_known(&self.connection, self.timeout, attempt).await
     }
 
-    /// The deposit beside the wallet.
-    pub async fn deposit(&self) -> Result<v1::Deposit, ClientError> {
-        self.deposit_at(&self.connection).await
-    }
-
-    /// The deposit beside the wallet at another bank, which the wallet is or was linked to.
-    pub async fn deposit_at(&self, bank: &Connection) -> Result<v1::Deposit, ClientError> {
-        let request = bank.request(v1::GetDepositRequest { account: self.account.to_string() });
-        bank.ask(bank.bank().get_deposit(request)).await
-    }
-
-    /// A page of the wallet's payments, newest first. `page_size` is at most 500; `from` is an earlier page's `next`.
-    pub async fn history(&self, page_size: u32, from: Option<String>) -> Result<HistoryPage, ClientError> {
-        let message = v1::ListPaymentsRequest {
-            account: self.account.to_string(),
-            page_size,
-            page_token: from.unwrap_or_default(),
-        };
-        let request = self.connection.request(message);
-        let answer = self.connection.ask(self.connection.bank().list_payments(request)).await?;
-        let entries = answer.payments.iter().map(|entry| self.history_entry(entry)).collect::<Result<_, _>>()?;
-        Ok(HistoryPage { entries, next: Some(answer.next_page_token).filter(|token| !token.is_empty()) })
-    }
-
-    fn history_entry(&self, entry: &v1::PaymentEntry) -> Result<HistoryEntry, ClientError> {
-        let account =
-            |field, text: &str| convert::account(field, text).map_err(|status| self.connection.unreadable(status));
-        let unknown = || self.connection.bad_answer(format!("expected a known reason, found `{}`", entry.reason));
-        Ok(HistoryEntry {
-            place: BlockPosition { height: Height(entry.height), index: entry.index },
-            time: Timestamp(entry.time_ms),
-            kind: entry.kind.clone(),
-            from: account("from", &entry.from)?,
-            to: account("to", &entry.to)?,
-            amount: Amount::from_minor(entry.amount_minor),
-            reference: entry.reference.as_ref().try_into().unwrap_or_default(),
-            sequence: entry.sequence,
-            reason: Reason::from_name(&entry.reason).ok_or_else(unknown)?,
-            waterfall: Amount::from_minor(entry.waterfall_minor),
-            reverse_waterfall: Amount::from_minor(entry.reverse_waterfall_minor),
-        })
-    }
-
-    /// The receipt of the command at a place, checked against genesis.
-    pub async fn receipt(&self, place: BlockPosition) -> Result<VerifiedReceipt, ClientError> {
-        let message = v1::get_bank_receipt_request::BlockPosition { height: place.height.0, index: place.index };
-        self.checked_receipt(v1::get_bank_receipt_request::Command::Position(message)).await?.expect_place(place)
-    }
-
-    /// The receipt of this wallet's command with a sequence number, checked against genesis.
-    pub async fn receipt_of_number(&self, sequence: u64) -> Result<VerifiedReceipt, ClientError> {
-        let message = v1::get_bank_receipt_request::SequenceNumber { account: self.account.to_string(), sequence };
-        let receipt = self.checked_receipt(v1::get_bank_receipt_request::Command::Sequence(message)).await?;
-        receipt.expect_number(self.account, sequence)
-    }
-
-    async fn checked_receipt(
-        &self,
-        command: v1::get_bank_receipt_request::Command,
-    ) -> Result<VerifiedReceipt, ClientError> {
-        let request = self.connection.request(v1::GetBankReceiptRequest { command: Some(command) });
-        let message = self.connection.ask(self.connection.bank().get_receipt(request)).await?;
-        let receipt = convert::receipt_from_message(&message).map_err(|status| self.connection.unreadable(status))?;
-        Ok(self.anchor.check_receipt(receipt)?)
-    }
-
-    async fn take_number(&self) -> Result<u64, ClientError> {
-        if let Some(number) = self.numbers.lock().await.as_mut().and_then(SequenceAllocator::take) {
-            return Ok(number);
+    async fn take_sequence(&self) -> Result<u64, ClientError> {
+        if let Some(sequence) = self.sequences.take() {
+            return Ok(sequence);
         }
         self.refresh_numbers().await?;
-        let mut numbers = self.numbers.lock().await;
-        let number = numbers.as_mut().and_then(SequenceAllocator::take);
-        number.ok_or(ClientError::NumbersExhausted { window: WALLET_WINDOW })
+        self.sequences.take().ok_or(ClientError::NumbersExhausted { window: WALLET_WINDOW })
     }
 
     async fn refresh_numbers(&self) -> Result<(), ClientError> {
-        let lowest_unused = self.details().await?.next_sequence;
-        let mut numbers = self.numbers.lock().await;
-        numbers.get_or_insert_with(|| SequenceAllocator::new(WALLET_WINDOW, lowest_unused)).observe(lowest_unused);
+        self.sequences.observe(self.details().await?.next_sequence);
         Ok(())
-    }
-
-    /// Tells the allocator what became of a number; no status means that nothing was sent.
-    async fn settle_number(&self, number: u64, status: Option<&SubmissionStatus>) {
-        let mut numbers = self.numbers.lock().await;
-        let Some(numbers) = numbers.as_mut() else { return };
-        match status {
-            Some(SubmissionStatus::Accepted | SubmissionStatus::Unknown { .. }) => {}
-            Some(SubmissionStatus::Settled { .. }) => numbers.mark_used(number),
-            Some(SubmissionStatus::Refused(refusal)) => match refusal.reason() {
-                _ if refusal.place.is_some() => numbers.mark_used(number),
-                Reason::SequenceUsed | Reason::SequenceConflict | Reason::SequenceOutOfWindow => {
-                    numbers.mark_used(number)
-                }
-                _ => numbers.give_back(number),
-            },
-            None => numbers.give_back(number),
-        }
     }
 }
 
