@@ -1,6 +1,6 @@
 //! Ordering: the members of a network agree on one order of proposals.
 //!
-//! The seam is narrow, so that what stands above it does not know how many members there are or how they agree:
+//! The interface is narrow, so that what stands above it does not know how many members there are or how they agree:
 //!
 //! - on [`Ordering::propose`]: make the proposal durable on a majority of the members, give it a [`Position`], deliver it,
 //!   answer with the position;
@@ -12,7 +12,7 @@
 //! Behind it stands openraft over the node's own [`cbdc_storage::Store`]. One member is the default and agrees with itself:
 //! the same code path as three or five.
 //!
-//! # Rooms
+//! # Modules
 //!
 //! | file | idea |
 //! |---|---|

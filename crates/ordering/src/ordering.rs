@@ -224,7 +224,7 @@ impl Ordering {
         self.last_position
     }
 
-    /// Tells that the caller's checkpoint, which holds everything up to `at`, is finished in the checkpoint room. Agreement
+    /// Tells that the caller's checkpoint, which holds everything up to `at`, is finished in the checkpoint store. Agreement
     /// no longer needs the log before it; the log stays, as the block archive. Returns at once: openraft moves its marker
     /// in the background. Safe to repeat.
     pub async fn checkpoint_taken(&self, at: Position) -> Result<(), OrderingError> {

@@ -37,31 +37,31 @@ pub trait SnapshotSource: Send + Sync + 'static {
     ) -> Result<(), StoreError>;
 }
 
-/// The plain source: the checkpoint room of the node's own store, where the caller puts its checkpoints.
+/// The plain source: the checkpoints in the node's own store, where the caller puts its checkpoints.
 #[derive(Debug)]
 pub struct CheckpointSnapshots {
     store: Arc<dyn Store>,
-    room: CheckpointStore,
+    checkpoints: CheckpointStore,
 }
 
 impl CheckpointSnapshots {
     /// Snapshots from the checkpoints in `store`.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        CheckpointSnapshots { room: CheckpointStore::new(store.clone()), store }
+        CheckpointSnapshots { checkpoints: CheckpointStore::new(store.clone()), store }
     }
 }
 
 impl SnapshotSource for CheckpointSnapshots {
     fn build(&self, _applied: Option<Position>) -> Result<Option<CheckpointManifest>, StoreError> {
-        self.room.latest()
+        self.checkpoints.latest()
     }
 
     fn latest(&self) -> Result<Option<CheckpointManifest>, StoreError> {
-        self.room.latest()
+        self.checkpoints.latest()
     }
 
     fn read_chunk(&self, manifest: &CheckpointManifest, chunk: u32) -> Result<Bytes, StoreError> {
-        self.room.read_chunk(manifest.height, chunk)
+        self.checkpoints.read_chunk(manifest.height, chunk)
     }
 
     fn install(
@@ -69,7 +69,7 @@ impl SnapshotSource for CheckpointSnapshots {
         manifest: &CheckpointManifest,
         chunks: &mut dyn Iterator<Item = Result<Bytes, StoreError>>,
     ) -> Result<(), StoreError> {
-        if self.room.manifest(manifest.height)?.as_ref() == Some(manifest) {
+        if self.checkpoints.manifest(manifest.height)?.as_ref() == Some(manifest) {
             return Ok(());
         }
         let mut writer = CheckpointWriter::begin(self.store.clone(), manifest.height)?;

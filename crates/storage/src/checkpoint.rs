@@ -372,9 +372,9 @@ mod tests {
             assert_eq!(latest(&store), Some(manifest.clone()));
             assert_eq!(read(&store, &manifest).unwrap(), chunks(height));
         }
-        let room = CheckpointStore::new(store.clone());
-        assert_eq!(room.heights().unwrap(), [30, 40]);
-        let older = room.manifest(30).unwrap().unwrap();
+        let checkpoints = CheckpointStore::new(store.clone());
+        assert_eq!(checkpoints.heights().unwrap(), [30, 40]);
+        let older = checkpoints.manifest(30).unwrap().unwrap();
         assert_eq!(read(&store, &older).unwrap(), chunks(30));
         let left = store.collect(Column::Checkpoint, &KeyRange::all(), Direction::Forward, 1000).unwrap();
         assert_eq!(left.len(), 2 * (1 + 4), "two manifests and their chunks");
@@ -459,9 +459,12 @@ mod tests {
         for (key, value) in records {
             for bit in 0..value.len() * 8 {
                 store.flip_bit(Column::Checkpoint, &key, bit);
-                let room = CheckpointStore::new(store.clone());
+                let checkpoints = CheckpointStore::new(store.clone());
                 if key[0] == MANIFEST {
-                    assert!(matches!(room.latest(), Err(StoreError::DamagedManifest { height: 10, .. })), "bit {bit}");
+                    assert!(
+                        matches!(checkpoints.latest(), Err(StoreError::DamagedManifest { height: 10, .. })),
+                        "bit {bit}"
+                    );
                 } else {
                     let damaged = u32::from(key[12]);
                     assert!(

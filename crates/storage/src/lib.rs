@@ -1,10 +1,10 @@
 //! Storage: what a node keeps across a crash, and nothing else.
 //!
 //! Only this crate knows RocksDB. Everything above it works on the trait [`Store`], of which there are two
-//! implementations that pass one suite: [`RocksStore`] on disk, and [`MemoryStore`] for tests and virtual time, which can
+//! implementations that pass the same tests (`tests/conformance.rs`): [`RocksStore`] on disk, and [`MemoryStore`] for tests and virtual time, which can
 //! crash and fail on demand.
 //!
-//! # Rooms
+//! # Modules
 //!
 //! | file | idea |
 //! |---|---|
@@ -54,9 +54,6 @@ pub mod rocks;
 pub mod sealed;
 pub mod store;
 mod wal_cache;
-
-#[cfg(test)]
-mod suite;
 
 pub use checkpoint::{CheckpointId, CheckpointManifest, CheckpointStore, CheckpointWriter, LogPosition};
 pub use error::StoreError;

@@ -304,11 +304,6 @@ mod tests {
     }
 
     #[test]
-    fn memory_passes_the_suite() {
-        crate::suite::run_suite(MemoryStore::new);
-    }
-
-    #[test]
     fn a_crash_loses_unsynced_writes_and_keeps_synced_ones_with_all_before_them() {
         let store = MemoryStore::new();
         put("a", Durability::Buffered, &store).unwrap();

@@ -431,51 +431,6 @@ mod tests {
         store.write(batch, durability).unwrap();
     }
 
-    /// A store with the folder that goes with it.
-    #[derive(Debug)]
-    struct InFolder(RocksStore, #[allow(dead_code)] TempDir);
-
-    impl Store for InFolder {
-        fn get(&self, column: Column, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-            self.0.get(column, key)
-        }
-        fn scan(
-            &self,
-            column: Column,
-            range: &KeyRange,
-            direction: Direction,
-            visit: &mut Visit<'_>,
-        ) -> Result<(), StoreError> {
-            self.0.scan(column, range, direction, visit)
-        }
-        fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StoreError> {
-            self.0.write(batch, durability)
-        }
-        fn flush(&self) -> Result<(), StoreError> {
-            self.0.flush()
-        }
-        fn reclaim(&self, column: Column, range: &KeyRange) -> Result<(), StoreError> {
-            self.0.reclaim(column, range)
-        }
-        fn sync_count(&self) -> u64 {
-            self.0.sync_count()
-        }
-        fn poisoned_by(&self) -> Option<StoreError> {
-            self.0.poisoned_by()
-        }
-        fn multi_get(&self, column: Column, keys: &[&[u8]]) -> Result<Vec<Option<Bytes>>, StoreError> {
-            self.0.multi_get(column, keys)
-        }
-    }
-
-    #[test]
-    fn rocksdb_passes_the_suite() {
-        crate::suite::run_suite(|| {
-            let folder = tempfile::tempdir().unwrap();
-            InFolder(RocksStore::open(folder.path()).unwrap(), folder)
-        });
-    }
-
     #[test]
     fn a_store_opened_again_holds_what_was_written() {
         let folder = tempfile::tempdir().unwrap();
@@ -560,9 +515,9 @@ mod tests {
         drop(store);
         files(folder.path(), "sst").iter().for_each(|table| flip_middle_bit(table));
 
-        let room = HeaderStore::new(Arc::new(RocksStore::open(folder.path()).unwrap()));
+        let headers = HeaderStore::new(Arc::new(RocksStore::open(folder.path()).unwrap()));
         let damaged: Vec<u64> = (1..200)
-            .filter(|height| match room.get(*height) {
+            .filter(|height| match headers.get(*height) {
                 Ok(found) => {
                     assert_eq!(found.unwrap().header, vec![9; 300]);
                     false

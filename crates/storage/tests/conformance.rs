@@ -1,28 +1,77 @@
-//! The suite that every store passes. `make` gives a new, empty store each time.
+//! The behaviour that every store shows, one test a behaviour, for each store.
 
-use std::ops::ControlFlow;
+use std::collections::BTreeMap;
+use std::ops::{ControlFlow, Deref};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use cbdc_storage::checkpoint::CHUNK_BYTES_MAX;
+use cbdc_storage::{
+    CheckpointStore, CheckpointWriter, Column, Direction, Durability, HeaderStore, KeyRange, LogPosition, MemoryStore,
+    RocksStore, Store, StoredHeader, WriteBatch,
+};
 use proptest::prelude::*;
+use tempfile::TempDir;
 
-use crate::checkpoint::{self, CheckpointStore, CheckpointWriter, LogPosition};
-use crate::headers::{HeaderStore, StoredHeader};
-use crate::store::{Column, Direction, Durability, KeyRange, Store, WriteBatch};
-
-pub fn run_suite<S: Store>(make: impl Fn() -> S) {
-    columns_are_apart(make());
-    a_batch_is_applied_in_order(make());
-    scans_keep_to_their_range_in_both_directions(make());
-    a_scan_may_break_and_may_use_the_store(make());
-    range_deletes_end_before_their_end(make());
-    every_sync_is_counted_and_nothing_else(make());
-    large_values_come_back_whole(make());
-    rooms_work(Arc::new(make()));
-    random_histories_equal_a_map(&make);
+/// A new, empty store, and the folder that goes with it.
+struct Fresh {
+    store: Arc<dyn Store>,
+    _folder: Option<TempDir>,
 }
 
-fn columns_are_apart(store: impl Store) {
+impl Deref for Fresh {
+    type Target = dyn Store;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.store
+    }
+}
+
+fn in_memory() -> Fresh {
+    Fresh { store: Arc::new(MemoryStore::new()), _folder: None }
+}
+
+fn on_rocksdb() -> Fresh {
+    let folder = tempfile::tempdir().unwrap();
+    Fresh { store: Arc::new(RocksStore::open(folder.path()).unwrap()), _folder: Some(folder) }
+}
+
+/// Makes a test for each store of each behaviour, which is a function over a way to make stores.
+macro_rules! for_each_store {
+    ($($behaviour:ident)*) => {
+        mod memory {
+            $(#[test]
+            fn $behaviour() {
+                super::$behaviour(super::in_memory);
+            })*
+        }
+
+        mod rocksdb {
+            $(#[test]
+            fn $behaviour() {
+                super::$behaviour(super::on_rocksdb);
+            })*
+        }
+    };
+}
+
+for_each_store! {
+    columns_are_apart
+    a_batch_is_applied_in_order
+    scans_keep_to_their_range_in_both_directions
+    a_scan_may_break_and_may_use_the_store
+    range_deletes_end_before_their_end
+    every_sync_is_counted_and_nothing_else
+    large_values_come_back_whole
+    a_header_comes_back_by_its_height
+    a_checkpoint_comes_back_chunk_by_chunk
+    random_histories_equal_a_map
+}
+
+type Make = fn() -> Fresh;
+
+fn columns_are_apart(make: Make) {
+    let store = make();
     let mut batch = WriteBatch::new();
     for column in Column::ALL {
         batch.put(column, "key", column.name());
@@ -36,7 +85,8 @@ fn columns_are_apart(store: impl Store) {
     assert_eq!(values, [None, Some(Bytes::from("log"))]);
 }
 
-fn a_batch_is_applied_in_order(store: impl Store) {
+fn a_batch_is_applied_in_order(make: Make) {
+    let store = make();
     let mut batch = WriteBatch::new();
     batch
         .put(Column::Meta, "a", "1")
@@ -53,12 +103,12 @@ fn a_batch_is_applied_in_order(store: impl Store) {
     assert_eq!(store.get(Column::Meta, b"c").unwrap(), Some(Bytes::from("3")));
 }
 
-fn numbers(store: &impl Store, range: KeyRange, direction: Direction, limit: usize) -> Vec<u64> {
+fn numbers(store: &dyn Store, range: KeyRange, direction: Direction, limit: usize) -> Vec<u64> {
     let records = store.collect(Column::History, &range, direction, limit).unwrap();
     records.iter().map(|(key, _)| u64::from_be_bytes(key[..].try_into().unwrap())).collect()
 }
 
-fn fill(store: &impl Store, count: u64) {
+fn fill(store: &dyn Store, count: u64) {
     let mut batch = WriteBatch::new();
     for number in 0..count {
         batch.put(Column::History, number.to_be_bytes(), vec![number as u8]);
@@ -66,25 +116,27 @@ fn fill(store: &impl Store, count: u64) {
     store.write(batch, Durability::Buffered).unwrap();
 }
 
-fn scans_keep_to_their_range_in_both_directions(store: impl Store) {
-    fill(&store, 3000);
+fn scans_keep_to_their_range_in_both_directions(make: Make) {
+    let store = make();
+    fill(&*store, 3000);
     let key = |number: u64| number.to_be_bytes();
     let between = KeyRange::between(key(250), key(260));
-    assert_eq!(numbers(&store, between.clone(), Direction::Forward, 100), (250..260).collect::<Vec<_>>());
-    assert_eq!(numbers(&store, between.clone(), Direction::Reverse, 3), [259, 258, 257]);
-    assert_eq!(numbers(&store, between, Direction::Forward, 0), [0u64; 0]);
-    assert_eq!(numbers(&store, KeyRange::starting_at(key(2998)), Direction::Forward, 9), [2998, 2999]);
-    assert_eq!(numbers(&store, KeyRange::all(), Direction::Forward, 9000).len(), 3000);
-    assert_eq!(numbers(&store, KeyRange::all(), Direction::Reverse, 9000), (0..3000).rev().collect::<Vec<_>>());
-    assert_eq!(numbers(&store, KeyRange::between(key(7), key(7)), Direction::Reverse, 9), [0u64; 0]);
-    assert_eq!(numbers(&store, KeyRange::between(key(9), key(7)), Direction::Forward, 9), [0u64; 0]);
+    assert_eq!(numbers(&*store, between.clone(), Direction::Forward, 100), (250..260).collect::<Vec<_>>());
+    assert_eq!(numbers(&*store, between.clone(), Direction::Reverse, 3), [259, 258, 257]);
+    assert_eq!(numbers(&*store, between, Direction::Forward, 0), [0u64; 0]);
+    assert_eq!(numbers(&*store, KeyRange::starting_at(key(2998)), Direction::Forward, 9), [2998, 2999]);
+    assert_eq!(numbers(&*store, KeyRange::all(), Direction::Forward, 9000).len(), 3000);
+    assert_eq!(numbers(&*store, KeyRange::all(), Direction::Reverse, 9000), (0..3000).rev().collect::<Vec<_>>());
+    assert_eq!(numbers(&*store, KeyRange::between(key(7), key(7)), Direction::Reverse, 9), [0u64; 0]);
+    assert_eq!(numbers(&*store, KeyRange::between(key(9), key(7)), Direction::Forward, 9), [0u64; 0]);
     let prefix = KeyRange::with_prefix([0, 0, 0, 0, 0, 0, 1]);
-    assert_eq!(numbers(&store, prefix, Direction::Forward, 9000), (256..512).collect::<Vec<_>>());
-    assert_eq!(numbers(&store, KeyRange::with_prefix([0xff]), Direction::Forward, 9), [0u64; 0]);
+    assert_eq!(numbers(&*store, prefix, Direction::Forward, 9000), (256..512).collect::<Vec<_>>());
+    assert_eq!(numbers(&*store, KeyRange::with_prefix([0xff]), Direction::Forward, 9), [0u64; 0]);
 }
 
-fn a_scan_may_break_and_may_use_the_store(store: impl Store) {
-    fill(&store, 100);
+fn a_scan_may_break_and_may_use_the_store(make: Make) {
+    let store = make();
+    fill(&*store, 100);
     let mut sum = 0;
     store
         .scan(Column::History, &KeyRange::all(), Direction::Forward, &mut |key, value| {
@@ -96,19 +148,21 @@ fn a_scan_may_break_and_may_use_the_store(store: impl Store) {
     assert_eq!(sum, 50 * 51 / 2);
 }
 
-fn range_deletes_end_before_their_end(store: impl Store) {
-    fill(&store, 20);
+fn range_deletes_end_before_their_end(make: Make) {
+    let store = make();
+    fill(&*store, 20);
     let mut batch = WriteBatch::new();
     batch.delete_range(Column::History, 5u64.to_be_bytes(), 15u64.to_be_bytes());
     batch.delete_range(Column::History, 3u64.to_be_bytes(), 2u64.to_be_bytes());
     store.write(batch, Durability::Synced).unwrap();
-    let left = numbers(&store, KeyRange::all(), Direction::Forward, 100);
+    let left = numbers(&*store, KeyRange::all(), Direction::Forward, 100);
     assert_eq!(left, (0..5).chain(15..20).collect::<Vec<_>>());
     store.reclaim(Column::History, &KeyRange::all()).unwrap();
-    assert_eq!(numbers(&store, KeyRange::all(), Direction::Forward, 100), left);
+    assert_eq!(numbers(&*store, KeyRange::all(), Direction::Forward, 100), left);
 }
 
-fn every_sync_is_counted_and_nothing_else(store: impl Store) {
+fn every_sync_is_counted_and_nothing_else(make: Make) {
+    let store = make();
     let before = store.sync_count();
     let write = |durability| {
         let mut batch = WriteBatch::new();
@@ -125,7 +179,8 @@ fn every_sync_is_counted_and_nothing_else(store: impl Store) {
     assert_eq!(store.poisoned_by(), None);
 }
 
-fn large_values_come_back_whole(store: impl Store) {
+fn large_values_come_back_whole(make: Make) {
+    let store = make();
     let value: Vec<u8> = (0..3_000_000u32).map(|at| (at % 251) as u8).collect();
     for column in [Column::Log, Column::Checkpoint, Column::Meta] {
         let mut batch = WriteBatch::new();
@@ -135,27 +190,35 @@ fn large_values_come_back_whole(store: impl Store) {
     }
 }
 
-fn rooms_work(store: Arc<dyn Store>) {
+fn a_header_comes_back_by_its_height(make: Make) {
+    let store = make();
     let header = StoredHeader { height: 7, log_index: 9, header: Bytes::from("header") };
     let mut batch = WriteBatch::new();
     HeaderStore::put(&mut batch, &header);
     store.write(batch, Durability::Buffered).unwrap();
-    assert_eq!(HeaderStore::new(store.clone()).last().unwrap(), Some(header));
+    let headers = HeaderStore::new(store.store.clone());
+    assert_eq!(headers.get(7).unwrap(), Some(header.clone()));
+    assert_eq!(headers.get(8).unwrap(), None);
+    assert_eq!(headers.last().unwrap(), Some(header));
+}
 
+fn a_checkpoint_comes_back_chunk_by_chunk(make: Make) {
+    let store = make();
     let position = LogPosition { term: 1, index: 9 };
-    let mut writer = CheckpointWriter::begin(store.clone(), 7).unwrap();
+    let mut writer = CheckpointWriter::begin(store.store.clone(), 7).unwrap();
     writer.chunk(b"one").unwrap();
-    writer.chunk(&vec![2; checkpoint::CHUNK_BYTES_MAX]).unwrap();
+    writer.chunk(&vec![2; CHUNK_BYTES_MAX]).unwrap();
     let manifest = writer.finish(position, [3; 32], b"members").unwrap();
-    let room = CheckpointStore::new(store);
-    assert_eq!(room.latest().unwrap(), Some(manifest.clone()));
+    let checkpoints = CheckpointStore::new(store.store.clone());
+    assert_eq!(checkpoints.latest().unwrap(), Some(manifest.clone()));
     let mut lengths = Vec::new();
-    room.read_chunks(&manifest, |chunk| {
-        lengths.push(chunk.len());
-        ControlFlow::Continue(())
-    })
-    .unwrap();
-    assert_eq!(lengths, [3, checkpoint::CHUNK_BYTES_MAX]);
+    checkpoints
+        .read_chunks(&manifest, |chunk| {
+            lengths.push(chunk.len());
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert_eq!(lengths, [3, CHUNK_BYTES_MAX]);
 }
 
 #[derive(Debug, Clone)]
@@ -166,7 +229,7 @@ enum Step {
     Flush,
 }
 
-fn random_histories_equal_a_map<S: Store>(make: &impl Fn() -> S) {
+fn random_histories_equal_a_map(make: Make) {
     let step = prop_oneof![
         4 => (any::<u8>(), any::<u8>()).prop_map(|(key, value)| Step::Put(key, value)),
         2 => any::<u8>().prop_map(Step::Delete),
@@ -181,7 +244,7 @@ fn random_histories_equal_a_map<S: Store>(make: &impl Fn() -> S) {
     runner
         .run(&proptest::collection::vec(step, 1..120), |steps| {
             let store = make();
-            let mut model = std::collections::BTreeMap::new();
+            let mut model = BTreeMap::new();
             for step in &steps {
                 let mut batch = WriteBatch::new();
                 match *step {
