@@ -12,6 +12,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use cbdc_ledger::Reason;
+use cbdc_ledger::outcome::OtherCopies;
 use cbdc_proto::packed::{Answer, State};
 use tokio::time::Instant;
 use tonic::Status;
@@ -53,6 +54,15 @@ impl SubmissionStatus {
             SubmissionStatus::Accepted => Err(ClientError::Accepted),
             SubmissionStatus::Unknown { why } => Err(ClientError::Unknown { why }),
         }
+    }
+
+    /// Whether another record used the command's sequence number, so that this one never settles and may be signed anew.
+    ///
+    /// Meant for statuses that [`Wallet::submit`](crate::Wallet::submit) gave: it has looked up in the chain what used the
+    /// number, and calls the status unknown where it could not.
+    pub fn sequence_was_taken(&self) -> bool {
+        let SubmissionStatus::Refused(refusal) = self else { return false };
+        refusal.place.is_none() && refusal.reason().shows_sequence_taken(OtherCopies::NotOrdered)
     }
 
     pub(crate) fn of_answer(answer: &Answer) -> SubmissionStatus {
@@ -187,6 +197,20 @@ mod tests {
         let (status, attempts) = status_of(only_overloaded).await;
         assert!(matches!(status, SubmissionStatus::Refused(refusal) if refusal.reason() == Reason::Overloaded));
         assert!(attempts > 1);
+    }
+
+    #[test]
+    fn only_a_number_that_another_record_used_is_exchanged() {
+        let not_ordered = |reason| SubmissionStatus::of_answer(&Answer::not_ordered(Outcome::refused(reason, 0, 0)));
+        let taken: Vec<Reason> =
+            Reason::ALL.iter().copied().filter(|reason| not_ordered(*reason).sequence_was_taken()).collect();
+        assert_eq!(taken, [Reason::SequenceUsed, Reason::SequenceConflict]);
+        let ordered = |outcome| SubmissionStatus::of_answer(&Answer::ordered(Height(3), 1, outcome));
+        assert!(!ordered(Outcome::refused(Reason::SequenceConflict, 0, 0)).sequence_was_taken());
+        for status in [ordered(Outcome::settled()), SubmissionStatus::of_answer(&Answer::unknown())] {
+            assert!(!status.sequence_was_taken(), "{status:?}");
+        }
+        assert!(!SubmissionStatus::Accepted.sequence_was_taken());
     }
 
     #[tokio::test]

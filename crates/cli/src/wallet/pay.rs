@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use cbdc_client::{AccountId, Amount, BlockPosition, PaymentTerms, Reason, SubmissionStatus, Wallet};
+use cbdc_client::{AccountId, Amount, BlockPosition, PaymentTerms, SubmissionStatus, Wallet};
 use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Payment, PaymentKind, Signed};
 use clap::Args;
 
@@ -13,8 +13,6 @@ use crate::exit::Usage;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money};
 
-/// How often a payment is signed anew because its number was taken meanwhile.
-const RENUMBERINGS_MAX: usize = 5;
 /// How often, and how long apart, the wallet's own bank is asked for a receipt that it may not have yet.
 const RECEIPT_TRIES: u32 = 10;
 const RECEIPT_PAUSE: Duration = Duration::from_millis(200);
@@ -83,15 +81,12 @@ impl Pay {
             }
         }
 
-        let mut payment = wallet.sign_transfer_on(to, amount, &terms).await?;
-        let mut status = pending.submit_new(&wallet, &payment).await?;
-        for _ in 0..RENUMBERINGS_MAX {
-            if !number_was_taken(&status) {
-                break;
-            }
-            payment = wallet.sign_transfer_on(to, amount, &terms).await?;
-            status = pending.submit_new(&wallet, &payment).await?;
-        }
+        let attempt = || async {
+            let payment = wallet.sign_transfer_on(to, amount, &terms).await?;
+            let status = pending.submit_new(&wallet, &payment).await?;
+            anyhow::Ok((payment, status))
+        };
+        let (payment, status) = wallet.re_sign_if_taken(attempt).await?;
         self.report(output, &wallet, &payment, status).await
     }
 
@@ -153,11 +148,6 @@ async fn drawn(wallet: &Wallet, place: BlockPosition) -> Option<u64> {
         }
     }
     None
-}
-
-/// Whether another record took the number: then this one can never settle, and may be signed anew.
-fn number_was_taken(status: &SubmissionStatus) -> bool {
-    matches!(status, SubmissionStatus::Refused(refusal) if refusal.place.is_none() && refusal.reason() == Reason::SequenceConflict)
 }
 
 pub fn reference(text: &str) -> anyhow::Result<[u8; 16]> {

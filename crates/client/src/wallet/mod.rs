@@ -21,6 +21,7 @@ mod reading;
 mod sequences;
 mod statement;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,8 +46,8 @@ use sequences::WalletSequences;
 
 pub use statement::{Balance, HistoryEntry, HistoryPage};
 
-/// How often a payment is signed anew because its number was taken.
-const RENUMBERINGS_MAX: usize = 5;
+/// How often a command is signed anew because another record took its sequence number.
+const RE_SIGNATURES_MAX: usize = 5;
 
 /// What the registrar says about a key: who holds it, and in which class.
 #[derive(Clone, Copy, Debug)]
@@ -219,15 +220,35 @@ impl Wallet {
         R: Record,
         Signed<R>: Into<Command>,
     {
-        let mut renumberings = 0;
-        loop {
+        let attempt = || async {
             let command: Command = make(self.head(0).await?).sign(self.anchor.network(), &self.key).into();
             let status = until_known(&self.connection, self.timeout, || self.submit_command(&command)).await;
             let status = self.number_settled(command.head().sequence, |found| *found == command, status).await?;
-            if !number_was_taken(&status) || renumberings == RENUMBERINGS_MAX {
-                return Ok(status);
+            Ok::<_, ClientError>(((), status))
+        };
+        self.re_sign_if_taken(attempt).await.map(|((), status)| status)
+    }
+
+    /// Signs and submits a record, and does so again with a fresh sequence number while another record took the last one,
+    /// five times at most.
+    ///
+    /// `attempt` signs one record, submits it with [`Wallet::submit`] and gives the record and its status. A program that
+    /// saves its records before it submits them does so there.
+    ///
+    /// # Errors
+    /// Those of `attempt`, or the bank could not be asked for the numbers in use.
+    pub async fn re_sign_if_taken<T, E, A>(&self, attempt: impl Fn() -> A) -> Result<(T, SubmissionStatus), E>
+    where
+        A: Future<Output = Result<(T, SubmissionStatus), E>>,
+        E: From<ClientError>,
+    {
+        let mut re_signatures = 0;
+        loop {
+            let (record, status) = attempt().await?;
+            if !status.sequence_was_taken() || re_signatures == RE_SIGNATURES_MAX {
+                return Ok((record, status));
             }
-            renumberings += 1;
+            re_signatures += 1;
             self.refresh_numbers().await?;
         }
     }
@@ -245,16 +266,13 @@ impl Wallet {
         amount: Amount,
         terms: &PaymentTerms,
     ) -> Result<Submission, ClientError> {
-        let mut renumberings = 0;
-        loop {
+        let attempt = || async {
             let payment = self.sign(kind, to, amount, terms).await?;
             let status = self.submit(&payment).await?;
-            if !number_was_taken(&status) || renumberings == RENUMBERINGS_MAX {
-                return Ok(Submission { payment, status });
-            }
-            renumberings += 1;
-            self.refresh_numbers().await?;
-        }
+            Ok::<_, ClientError>((payment, status))
+        };
+        let (payment, status) = self.re_sign_if_taken(attempt).await?;
+        Ok(Submission { payment, status })
     }
 
     /// Signs a transfer with the next unused number, and does not send it.
@@ -403,12 +421,6 @@ impl Wallet {
         self.sequences.observe(self.details().await?.next_sequence);
         Ok(())
     }
-}
-
-/// Whether another record took the number, or it lies too far ahead: this one was never ordered and may be signed anew.
-fn number_was_taken(status: &SubmissionStatus) -> bool {
-    let SubmissionStatus::Refused(refusal) = status else { return false };
-    refusal.place.is_none() && matches!(refusal.reason(), Reason::SequenceConflict | Reason::SequenceOutOfWindow)
 }
 
 async fn submit_transfer(bank: &Connection, payment: &Signed<Payment>) -> Result<Answer, Status> {

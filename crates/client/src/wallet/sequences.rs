@@ -33,9 +33,9 @@ impl WalletSequences {
             Some(SubmissionStatus::Settled { .. }) => allocator.mark_used(sequence),
             Some(SubmissionStatus::Refused(refusal)) => match refusal.reason() {
                 _ if refusal.place.is_some() => allocator.mark_used(sequence),
-                Reason::SequenceUsed | Reason::SequenceConflict | Reason::SequenceOutOfWindow => {
-                    allocator.mark_used(sequence)
-                }
+                Reason::SequenceUsed | Reason::SequenceConflict => allocator.mark_used(sequence),
+                // Still free, but whoever has the record can send it again: the number stays out.
+                Reason::SequenceOutOfWindow => {}
                 _ => allocator.give_back(sequence),
             },
             None => allocator.give_back(sequence),
