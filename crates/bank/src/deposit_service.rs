@@ -1,8 +1,8 @@
-//! The money desk: deposits and outbox, which change together.
+//! The deposit service: deposits and outbox, which change together.
 //!
 //! One lock guards both. There are two writers:
 //!
-//! * The *desk thread* serves requests of customers and back office. It gathers what is waiting, changes the books in
+//! * The *writer thread* serves requests of customers and back office. It gathers what is waiting, changes the books in
 //!   memory, writes all of it in **one synced batch**, and only then answers and lets commands be sent (a group commit: a
 //!   thousand fundings at once cost one fsync). A debit and its outbox record are in the same batch.
 //! * The *replica thread* submit each block, or several in a row ([`DepositService::follow_block`]): header, outcomes, proposal,
@@ -39,7 +39,7 @@ use crate::metrics::Metrics;
 use crate::outbox::{Entry, Outbox, OutboxError, OutboxKey, OutboxPayload, Release};
 use crate::signing::{BankSigner, FUND_VALIDITY, SHORT_VALIDITY};
 
-/// Requests that may wait for the desk thread.
+/// Requests that may wait for the writer thread.
 const QUEUE: usize = 8_192;
 /// Requests in one synced write.
 const GROUP: usize = 1_024;
@@ -58,9 +58,9 @@ pub enum DepositServiceError {
 #[derive(Clone, Debug)]
 pub enum Effect {
     /// A command used one of this bank's own numbers.
-    OwnNumberUsed { sequence: u64, command: Bytes, ordered: OrderedOutcome },
+    OwnSequenceUsed { sequence: u64, command: Bytes, ordered: OrderedOutcome },
     /// A command used a holder's number. Of a payment that a bank topped up, `command` is the holder's own record.
-    HolderNumberUsed { account: AccountId, sequence: u64, command: Bytes, ordered: OrderedOutcome },
+    HolderSequenceUsed { account: AccountId, sequence: u64, command: Bytes, ordered: OrderedOutcome },
     /// Money came from a wallet onto the deposit beside it: a settled defund, or a waterfall.
     Arrived { account: AccountId, amount: Amount },
 }
@@ -116,9 +116,9 @@ pub struct DepositService {
     metrics: Arc<Metrics>,
 }
 
-/// The work of the desk thread; it ends when the desk is dropped, or with the first failed write.
+/// The work of the writer thread; it ends when the service is dropped, or with the first failed write.
 pub struct DepositWriter {
-    desk: std::sync::Weak<DepositService>,
+    service: std::sync::Weak<DepositService>,
     jobs: mpsc::Receiver<Job>,
 }
 
@@ -135,13 +135,13 @@ impl DepositService {
         let mut of_holders = 0;
         for (key, entry) in outbox.entries() {
             if let OutboxKey::Own { sequence } = key {
-                signer.numbers.reserve(*sequence);
+                signer.sequence.reserve(*sequence);
             }
-            of_holders += usize::from(uses_holders_number(key, &entry.payload));
+            of_holders += usize::from(uses_holders_sequence(key, &entry.payload));
         }
         metrics.outbox(outbox.len());
         let (send, jobs) = mpsc::channel(QUEUE);
-        let desk = Arc::new(DepositService {
+        let service = Arc::new(DepositService {
             books: Mutex::new(Books { deposits, outbox, height, time }),
             of_holders: AtomicUsize::new(of_holders),
             signer,
@@ -150,8 +150,8 @@ impl DepositService {
             outbox_changed: Notify::new(),
             metrics,
         });
-        let work = DepositWriter { desk: Arc::downgrade(&desk), jobs };
-        Ok((desk, work))
+        let writer = DepositWriter { service: Arc::downgrade(&service), jobs };
+        Ok((service, writer))
     }
 
     fn lock(&self) -> MutexGuard<'_, Books> {
@@ -187,7 +187,7 @@ impl DepositService {
         if self.jobs.try_send(job(answer)).is_err() {
             return Err(Outcome::refused(Reason::Overloaded, 0, 0));
         }
-        // The desk thread ends without an answer only where a write failed: whether it is on disk is not known.
+        // The writer thread ends without an answer only where a write failed: whether it is on disk is not known.
         hear.await.unwrap_or(Err(Outcome::refused(Reason::Unavailable, 0, 0)))
     }
 
@@ -222,7 +222,7 @@ impl DepositService {
 
     /// Takes a command out that can never settle.
     pub async fn give_back(&self, key: OutboxKey, reason: Reason) {
-        // The desk thread is gone only when the node stops; the next start tries again.
+        // The writer thread is gone only when the node stops; the next start tries again.
         let _ = self.jobs.send(Job::GiveBack { key, reason }).await;
     }
 
@@ -296,10 +296,10 @@ impl DepositService {
     ) -> Result<(), DepositServiceError> {
         let (key, command, ordered) = match effect {
             Effect::Arrived { account, amount } => return Ok(books.deposits.arrived(batch, *account, *amount)?),
-            Effect::OwnNumberUsed { sequence, command, ordered } => {
+            Effect::OwnSequenceUsed { sequence, command, ordered } => {
                 (OutboxKey::Own { sequence: *sequence }, command, ordered)
             }
-            Effect::HolderNumberUsed { account, sequence, command, ordered } => {
+            Effect::HolderSequenceUsed { account, sequence, command, ordered } => {
                 // Its own outcome has taken a top-up out already: what is left here lost its payer's number.
                 if let Some(top_up) = books.outbox.top_up_of(*account, *sequence) {
                     self.release(books, batch, top_up, Release::GivenBack(Reason::SequenceUsed), released)?;
@@ -326,15 +326,15 @@ impl DepositService {
         released: &mut Vec<(Entry, Release)>,
     ) -> Result<(), DepositServiceError> {
         let Some(entry) = books.outbox.remove(batch, &key) else { return Ok(()) };
-        if uses_holders_number(&key, &entry.payload) {
+        if uses_holders_sequence(&key, &entry.payload) {
             self.of_holders.fetch_sub(1, Ordering::AcqRel);
         }
         match key {
             OutboxKey::Own { sequence } => {
                 self.end_transit(books, batch, &entry, sequence, release)?;
                 match release {
-                    Release::Ordered(_) => self.signer.numbers.used(sequence),
-                    Release::GivenBack(_) => self.signer.numbers.never_sent(sequence),
+                    Release::Ordered(_) => self.signer.sequence.used(sequence),
+                    Release::GivenBack(_) => self.signer.sequence.never_sent(sequence),
                 }
             }
             OutboxKey::Customer { account, sequence } => {
@@ -389,7 +389,7 @@ impl DepositService {
 }
 
 /// Whether a command in the outbox settles only while a holder's number is unused.
-fn uses_holders_number(key: &OutboxKey, payload: &OutboxPayload) -> bool {
+fn uses_holders_sequence(key: &OutboxKey, payload: &OutboxPayload) -> bool {
     matches!(key, OutboxKey::Customer { .. }) || payload.topped_up().is_some()
 }
 
@@ -398,7 +398,7 @@ type Reply = Box<dyn FnOnce() + Send>;
 
 /// One group of requests while it is being worked on.
 struct Group<'a> {
-    desk: &'a DepositService,
+    service: &'a DepositService,
     books: MutexGuard<'a, Books>,
     batch: WriteBatch,
     /// What the group has begun and not yet written.
@@ -409,22 +409,22 @@ struct Group<'a> {
 }
 
 impl DepositWriter {
-    /// Serves requests until the desk is gone. Blocks: give it a thread of its own.
+    /// Serves requests until the service is gone. Blocks: give it a thread of its own.
     pub fn run(mut self) -> Result<(), DepositServiceError> {
         let mut jobs = Vec::with_capacity(GROUP);
         while self.jobs.blocking_recv_many(&mut jobs, GROUP) > 0 {
-            let Some(desk) = self.desk.upgrade() else { return Ok(()) };
-            Group::work(&desk, jobs.drain(..))?;
+            let Some(service) = self.service.upgrade() else { return Ok(()) };
+            Group::work(&service, jobs.drain(..))?;
         }
         Ok(())
     }
 }
 
 impl Group<'_> {
-    fn work(desk: &DepositService, jobs: impl Iterator<Item = Job>) -> Result<(), DepositServiceError> {
+    fn work(service: &DepositService, jobs: impl Iterator<Item = Job>) -> Result<(), DepositServiceError> {
         let mut group = Group {
-            desk,
-            books: desk.lock(),
+            service,
+            books: service.lock(),
             batch: WriteBatch::new(),
             credits: HashMap::new(),
             fundings: HashMap::new(),
@@ -436,13 +436,13 @@ impl Group<'_> {
         }
         let Group { books, batch, released, replies, .. } = group;
         if !batch.is_empty() {
-            desk.store.write(batch, Durability::Synced)?;
+            service.store.write(batch, Durability::Synced)?;
         }
-        desk.metrics.outbox(books.outbox.len());
+        service.metrics.outbox(books.outbox.len());
         drop(books);
-        desk.tell(released);
+        service.tell(released);
         replies.into_iter().for_each(|reply| reply());
-        desk.outbox_changed.notify_one();
+        service.outbox_changed.notify_one();
         Ok(())
     }
 
@@ -478,13 +478,13 @@ impl Group<'_> {
     }
 
     fn release(&mut self, key: OutboxKey, release: Release) -> Result<(), DepositServiceError> {
-        self.desk.release(&mut self.books, &mut self.batch, key, release, &mut self.released)
+        self.service.release(&mut self.books, &mut self.batch, key, release, &mut self.released)
     }
 
     fn credit(&mut self, request: &RequestId, credit: Credit) -> Result<Result<Deposit, Outcome>, DepositServiceError> {
         let earlier = match self.credits.get(request) {
             Some(earlier) => Some(*earlier),
-            None => credit_of(&*self.desk.store, request)?,
+            None => credit_of(&*self.service.store, request)?,
         };
         if let Some(earlier) = earlier {
             return Ok(if earlier == credit {
@@ -510,7 +510,7 @@ impl Group<'_> {
     ) -> Result<Result<FundingState, Outcome>, DepositServiceError> {
         let earlier = match self.fundings.get(request) {
             Some(earlier) => Some(*earlier),
-            None => funding_of(&*self.desk.store, request)?,
+            None => funding_of(&*self.service.store, request)?,
         };
         if let Some(earlier) = earlier {
             return Ok(self.repeated(earlier, account, amount));
@@ -526,7 +526,7 @@ impl Group<'_> {
         if balance < amount {
             return Ok(Err(Outcome::refused(Reason::InsufficientFunds, balance.minor(), amount.minor())));
         }
-        let signer = &self.desk.signer;
+        let signer = &self.service.signer;
         let signed = signer.sign(FUND_VALIDITY, |head| Payment {
             kind: PaymentKind::Fund,
             head,
@@ -542,7 +542,7 @@ impl Group<'_> {
         };
         let sequence = payment.record.head.sequence;
         if let Err(refusal) = self.books.deposits.begin_transit(&mut self.batch, account, amount) {
-            signer.numbers.never_sent(sequence);
+            signer.sequence.never_sent(sequence);
             return Ok(Err(refusal));
         }
         let funding = Funding { account, amount, sequence, ordered: None };
@@ -569,8 +569,8 @@ impl Group<'_> {
 
     fn top_up(&mut self, top_up: &TopUp) -> Result<oneshot::Receiver<Release>, Outcome> {
         let transfer = &top_up.transfer;
-        let (payer, number) = (transfer.record.from, transfer.record.head.sequence);
-        if let Some(key) = self.books.outbox.top_up_of(payer, number) {
+        let (payer, sequence) = (transfer.record.from, transfer.record.head.sequence);
+        if let Some(key) = self.books.outbox.top_up_of(payer, sequence) {
             let entry = self.books.outbox.get(&key).expect("the index names what is in the outbox");
             let is_same = matches!(&entry.payload, OutboxPayload::TopUp(order) if order.record.transfer == *transfer);
             return if is_same { self.waiting(&key) } else { Err(Outcome::refused(Reason::SequenceConflict, 0, 0)) };
@@ -584,17 +584,17 @@ impl Group<'_> {
         // With too little on the deposit the ledger refuses, once and for all: whether another copy of the payment was ordered
         // before is not known here.
         let maximum = self.books.deposits.get(payer).balance.min(top_up.wanted);
-        let signer = &self.desk.signer;
+        let signer = &self.service.signer;
         let make = |head| ReverseWaterfall { head, bank: signer.bank, maximum, transfer: *transfer };
         let order = signer.sign(SHORT_VALIDITY, make)?;
         let sequence = order.record.head.sequence;
         if let Err(refusal) = self.books.deposits.begin_transit(&mut self.batch, payer, maximum) {
-            signer.numbers.never_sent(sequence);
+            signer.sequence.never_sent(sequence);
             return Err(refusal);
         }
         let key = OutboxKey::Own { sequence };
         self.books.outbox.put(&mut self.batch, key, OutboxPayload::TopUp(Box::new(order)), [0; 16]);
-        self.desk.of_holders.fetch_add(1, Ordering::AcqRel);
+        self.service.of_holders.fetch_add(1, Ordering::AcqRel);
         self.waiting(&key)
     }
 
@@ -609,7 +609,7 @@ impl Group<'_> {
             return Err(Outcome::refused(Reason::Overloaded, 0, 0));
         }
         self.books.outbox.put(&mut self.batch, key, OutboxPayload::Payment(payment), [0; 16]);
-        self.desk.of_holders.fetch_add(1, Ordering::AcqRel);
+        self.service.of_holders.fetch_add(1, Ordering::AcqRel);
         Ok(())
     }
 }
@@ -634,10 +634,10 @@ pub fn effects_of(
     let sequence = command.head().sequence;
     match command.signer() {
         Signer::Member(Role::Bank, id) if id.0 == own.0 => {
-            effects.push(Effect::OwnNumberUsed { sequence, command: bytes(), ordered });
+            effects.push(Effect::OwnSequenceUsed { sequence, command: bytes(), ordered });
         }
         Signer::Holder(account) if watches_holders => {
-            effects.push(Effect::HolderNumberUsed { account, sequence, command: bytes(), ordered });
+            effects.push(Effect::HolderSequenceUsed { account, sequence, command: bytes(), ordered });
         }
         _ => {}
     }
@@ -650,14 +650,14 @@ pub fn effects_of(
         }
         Command::Issuance(signed) if signed.record.request.record.bank == own => {
             let sequence = signed.record.request.record.head.sequence;
-            effects.push(Effect::OwnNumberUsed { sequence, command: bytes(), ordered });
+            effects.push(Effect::OwnSequenceUsed { sequence, command: bytes(), ordered });
         }
         // After the bank's own number: that has released this bank's top-up with its outcome.
         Command::ReverseWaterfall(signed) if watches_holders => {
             let transfer = &signed.record.transfer;
             let (account, sequence) = (transfer.record.from, transfer.record.head().sequence);
             let command = transfer.to_bytes().into();
-            effects.push(Effect::HolderNumberUsed { account, sequence, command, ordered });
+            effects.push(Effect::HolderSequenceUsed { account, sequence, command, ordered });
         }
         _ => {}
     }

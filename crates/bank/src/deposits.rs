@@ -6,13 +6,13 @@
 //! # Rules
 //! * A *credit* (salary, cash) adds to the balance, once for each request id.
 //! * *Funding*, and a *top-up* of a payment above the wallet's balance (reverse waterfall), move an amount from the balance
-//!   into transit, together with the outbox record of the command (`desk` writes both at once). The command's outcome takes
+//!   into transit, together with the outbox record of the command (`deposit_service` writes both at once). The command's outcome takes
 //!   it out of transit: what settled is in the wallet now, the rest goes back to the balance. Of a funding all settles or
 //!   nothing; of a top-up, whose amount is the most that the bank promised, what the payer lacked.
 //! * A settled *defund* adds to the balance, and so does a *waterfall*: what a credit brought above the holding limit.
 //! * So deposit + in transit + wallet stays constant over funding, defunding and waterfalls (**I3**). Arithmetic is checked.
 //!
-//! Balances are kept in memory, of the bank's own wallets by serial, and written with each change; this room changes both
+//! Balances are kept in memory, of the bank's own wallets by serial, and written with each change; this module changes both
 //! together, and the caller writes the batch before it lets anybody else in.
 //!
 //! # Layout of [`Column::Deposits`], each record sealed under its key, integers little-endian

@@ -10,8 +10,8 @@
 //!   with the block's height as cursor.
 //! * Everything is bounded: batches, queues, streams, what is in flight. Overload is answered at once and loses nothing.
 //!
-//! # Rooms
-//! | room | idea |
+//! # Modules
+//! | module | idea |
 //! |---|---|
 //! | [`config`] | what an operator sets |
 //! | [`node`] | starting in the right order, stopping |
@@ -20,7 +20,7 @@
 //! | `relay` | one long-lived stream of commands to the central bank |
 //! | `follower`, `replica` | fetching blocks; verifying, applying and booking them |
 //! | `partial_replica`, `central_bank` | following the bank's own part of the chain alone; asking the central bank for the rest |
-//! | `desk` | deposits and outbox, which change together |
+//! | `deposit_service` | deposits and outbox, which change together |
 //! | `deposits`, `outbox` | the deposit book; commands whose outcome is awaited |
 //! | `dispatch` | sending what lies in the outbox |
 //! | `own_sequence`, `signing` | the bank's own numbers; what it signs |
@@ -51,5 +51,5 @@ mod service;
 mod signing;
 
 pub use cbdc_node::ConfigError;
-pub use config::{Config, Keeps};
+pub use config::{Config, ReplicaKind};
 pub use node::{Node, NodeError, StartError, start, start_on};

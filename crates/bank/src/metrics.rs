@@ -50,7 +50,7 @@ impl Metrics {
         describe_gauge!("cbdc_bank_replica_height", "The height that the replica has reached");
         describe_histogram!("cbdc_bank_replica_apply_seconds", "Verifying, applying and storing a block");
         describe_gauge!("cbdc_bank_central_bank_reachable", "1 while a stream to the central bank is open");
-        describe_counter!("cbdc_bank_security_events_total", "Bad data from peers, bad signatures at the edge");
+        describe_counter!("cbdc_bank_security_events_total", "Bad data from peers, bad signatures of customers");
         let label = bank.to_string();
         let of_outcome =
             |name: &'static str| counter!("cbdc_bank_payments_total", "bank" => label.clone(), "outcome" => name);

@@ -10,7 +10,7 @@
 //! 3. The chain's time passes its valid-until: from then on it can only be refused.
 //! 4. The central bank refuses it before ordering, for a reason that lasts, and this was the only copy ever sent.
 //!
-//! In cases 2 to 4 the deposit is given back (`desk`). A refusal of a *second* copy says nothing about the first,
+//! In cases 2 to 4 the deposit is given back (`deposit_service`). A refusal of a *second* copy says nothing about the first,
 //! so 4 needs the only copy.
 //!
 //! # Layout of [`Column::Outbox`]

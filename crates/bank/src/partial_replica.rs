@@ -22,7 +22,7 @@ use cbdc_storage::WriteBatch;
 
 use crate::deposit_service::{Effect, arrivals_of, effects_of};
 use crate::deposits::OrderedOutcome;
-use crate::history::Draft;
+use crate::history::HistoryUpdate;
 use crate::replica::{BlockError, ReplayError, Replica, replay_each};
 
 /// Follows what the archive holds above the ledger's height, checking each filtered block again. Gives the number of commands.
@@ -58,7 +58,7 @@ impl Replica {
         let started = Instant::now();
         let verdicts = self.check_signatures(headers);
         let (mut batch, mut effects) = (WriteBatch::new(), Vec::new());
-        let mut history = self.history.draft();
+        let mut history = self.history.update();
         let mut taken_over = Vec::with_capacity(headers.len());
         for ((header, message), signed) in headers.iter().zip(filtered_blocks).zip(verdicts) {
             let height = header.header.height;
@@ -73,7 +73,7 @@ impl Replica {
                 // First those before it are written; then it is looked at again.
                 Err(_) => break,
             };
-            let watches_holders = self.desk.watches_holders();
+            let watches_holders = self.deposits.watches_holders();
             Archive::put_filtered_block(&mut batch, header, &message.filtered_block);
             history.begin(height, followed.commands.len());
             for commands in followed.commands.chunks(LOOK_AHEAD) {
@@ -90,7 +90,7 @@ impl Replica {
             }
         }
         let (newest, _) = *taken_over.last().expect("the first block was taken over, or its error returned");
-        let booked = self.desk.follow_block(batch, &effects, (newest.height, newest.time));
+        let booked = self.deposits.follow_block(batch, &effects, (newest.height, newest.time));
         booked.map_err(|error| BlockError::Books { height: newest.height, error })?;
         drop(history);
         self.ledger.announce(newest.height);
@@ -107,7 +107,7 @@ impl Replica {
 fn enter(
     bank: BankId,
     own: &OwnCommand,
-    (history, effects): (&mut Draft<'_>, &mut Vec<Effect>),
+    (history, effects): (&mut HistoryUpdate<'_>, &mut Vec<Effect>),
     height: cbdc_ledger::Height,
     watches_holders: bool,
 ) {

@@ -1,4 +1,4 @@
-//! The edge: what is checked of a customer's batch before it is relayed.
+//! The precheck: what is checked of a customer's batch before it is relayed.
 //!
 //! Form and customer are read straight from the packed records, without decoding them: version, kind (transfer or defund),
 //! flags, that the payee is an account id at all, and that the payer is a customer of this bank. So whatever is relayed can be
@@ -24,7 +24,7 @@ use cbdc_signatures::BatchSeed;
 use rand::rngs::SysRng;
 
 /// Verifies customers' signatures.
-pub struct EdgeVerifier {
+pub struct SignaturePrecheck {
     pub network: NetworkId,
     pub directory: Arc<KeyDirectory>,
 }
@@ -82,7 +82,7 @@ fn partition(commands: &Bytes, verdicts: &[Result<(), Outcome>]) -> Checked {
     Checked { relayed: relayed.freeze(), count, refused }
 }
 
-impl EdgeVerifier {
+impl SignaturePrecheck {
     /// Verifies every signature of packed payments. Takes about 10 µs a signature: call it on a thread that may block.
     pub fn verify(&self, commands: &Bytes) -> Vec<Result<(), Outcome>> {
         let records = || commands.chunks_exact(SIGNED_PAYMENT_BYTES);
@@ -113,13 +113,13 @@ impl EdgeVerifier {
 
 impl Checked {
     /// Takes out what the verifier refuses as well.
-    pub fn verified(self, verifier: &EdgeVerifier) -> Checked {
+    pub fn verified(self, verifier: &SignaturePrecheck) -> Checked {
         let verdicts = verifier.verify(&self.relayed);
         if verdicts.iter().all(Result::is_ok) {
             return self;
         }
         let partitioned = partition(&self.relayed, &verdicts);
-        // Places in the sifted batch are places among what was relayed: count them past what is refused already.
+        // Places in the partitioned batch are places among what was relayed: count them past what is refused already.
         let total = self.count + self.refused.len();
         let mut earlier = self.refused.into_iter().peekable();
         let mut later = partitioned.refused.into_iter().peekable();
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_at_the_edge_is_answered_in_its_place() {
+    fn what_the_precheck_refuses_is_answered_in_its_place() {
         let mut unknown_version = record(PaymentKind::Transfer, 2, 3);
         unknown_version[0] = 9;
         let parts = [

@@ -32,7 +32,7 @@ use cbdc_ledger::{
     BankId, Block, BlockProposal, Command, Genesis, Height, Ledger, Outcome, SignedHeader, VerifiedProposal, merkle,
 };
 use cbdc_node::archive::{ProposalsByHeight, decode_outcomes};
-use cbdc_node::chain::RecentBlocks;
+use cbdc_node::recent_blocks::RecentBlocks;
 use cbdc_node::{Archive, ArchiveError, Checkpoints, LedgerHandle, Membership, recovery};
 use cbdc_proto::convert::{header_from_message, required};
 use cbdc_proto::v1;
@@ -43,7 +43,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::deposit_service::{DepositService, DepositServiceError, Effect, arrivals_of, effects_of};
 use crate::deposits::OrderedOutcome;
-use crate::history::{Draft, History};
+use crate::history::{History, HistoryUpdate};
 use crate::metrics::Metrics;
 
 /// Why a block is not followed.
@@ -169,7 +169,7 @@ pub struct Replica {
     pub membership: Membership,
     /// Kept where signatures are verified here.
     pub directory: Option<Arc<KeyDirectory>>,
-    pub desk: Arc<DepositService>,
+    pub deposits: Arc<DepositService>,
     pub history: Arc<History>,
     pub metrics: Arc<Metrics>,
     pub verify_blocks: bool,
@@ -301,23 +301,23 @@ impl Replica {
         let mut batch = WriteBatch::new();
         Archive::put(&mut batch, header, height.0, &block.outcomes);
         ProposalsByHeight::put(&mut batch, height, bytes);
-        let mut history = self.history.draft();
+        let mut history = self.history.update();
         history.begin(height, block.outcomes.len());
         let effects = self.effects(&mut history, bytes, proposal, block);
         history.put(&mut batch);
-        self.desk.follow_block(batch, &effects, (height, block.header.time))
+        self.deposits.follow_block(batch, &effects, (height, block.header.time))
     }
 
     /// What the block means to this bank's customers: lines of their history, the rest as effects.
     fn effects(
         &self,
-        history: &mut Draft<'_>,
+        history: &mut HistoryUpdate<'_>,
         bytes: &Bytes,
         proposal: &BlockProposal<'_>,
         block: &Block,
     ) -> Vec<Effect> {
         let height = block.header.height;
-        let watches_holders = self.desk.watches_holders();
+        let watches_holders = self.deposits.watches_holders();
         let mut effects = Vec::new();
         let mut offset = PROPOSAL_HEAD_BYTES;
         for (at, (command, outcome)) in proposal.commands.iter().zip(&block.outcomes).enumerate() {

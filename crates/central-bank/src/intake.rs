@@ -1,6 +1,6 @@
 //! Intake: batches of commands come in, bounded, and their answers go out.
 //!
-//! A [`Batch`] stays one piece from here to its answer. It holds its share of the queue until it is answered, so the
+//! A [`Batch`] stays one piece from here to its answer. It holds its part of the queue's capacity until it is answered, so the
 //! node never has more commands in flight than it was configured for.
 
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub struct Permit {
     reply: Option<Reply>,
     /// When the stage that the batch is in began.
     pub stage_began: Instant,
-    _share: OwnedSemaphorePermit,
+    _capacity: OwnedSemaphorePermit,
 }
 
 impl Permit {
@@ -124,15 +124,15 @@ impl Drop for Permit {
 #[derive(Clone)]
 pub struct Intake {
     queue: mpsc::Sender<Batch>,
-    share: Arc<Semaphore>,
-    capacity: usize,
+    capacity: Arc<Semaphore>,
+    commands_max: usize,
 }
 
 impl Intake {
-    /// An entrance with room for `commands_max` commands, and the receiving end of its queue.
+    /// An entrance with capacity for `commands_max` commands, and the receiving end of its queue.
     pub fn new(commands_max: usize) -> (Intake, mpsc::Receiver<Batch>) {
         let (queue, batches) = mpsc::channel(commands_max.max(1));
-        (Intake { queue, share: Arc::new(Semaphore::new(commands_max)), capacity: commands_max }, batches)
+        (Intake { queue, capacity: Arc::new(Semaphore::new(commands_max)), commands_max }, batches)
     }
 
     /// Takes a member's commands in. Whatever happens, `reply` is called exactly once with one answer per command.
@@ -144,12 +144,16 @@ impl Intake {
             tracing::warn!(target: "security", %role, %id, "a member submitted a command that it may not submit");
             return answer_all(reply, commands.len(), Outcome::refused(Reason::NotAuthorised, 0, 0));
         }
-        let Ok(share) = self.share.clone().try_acquire_many_owned(commands.len() as u32) else {
-            return answer_all(reply, commands.len(), Outcome::refused(Reason::Overloaded, self.capacity as u64, 0));
+        let Ok(capacity) = self.capacity.clone().try_acquire_many_owned(commands.len() as u32) else {
+            return answer_all(
+                reply,
+                commands.len(),
+                Outcome::refused(Reason::Overloaded, self.commands_max as u64, 0),
+            );
         };
-        gauge!(metrics::QUEUE).set((self.capacity - self.share.available_permits()) as f64);
+        gauge!(metrics::QUEUE).set((self.commands_max - self.capacity.available_permits()) as f64);
         let (count, stage_began) = (commands.len(), Instant::now());
-        let permit = Permit { count, answers: Vec::new(), reply: Some(reply), stage_began, _share: share };
+        let permit = Permit { count, answers: Vec::new(), reply: Some(reply), stage_began, _capacity: capacity };
         // The channel has a place for every command that the semaphore lets in, so only a stopping node refuses here;
         // dropping the batch then answers it as unknown.
         drop(self.queue.try_send(Batch { commands, permit }));

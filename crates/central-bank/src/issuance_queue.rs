@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cbdc_ledger::command::{Head, IssuanceOrder, IssuanceRequest, Record, Signed, Signer};
 use cbdc_ledger::member::Role;
+use cbdc_ledger::outcome::OtherCopies;
 use cbdc_ledger::{BankId, Command, Ledger, MemberId, NetworkId, Outcome, Reason, SigningKey, Timestamp};
 use cbdc_node::LedgerHandle;
+use cbdc_node::re_sign::{Attempt, sign_until_done};
 use cbdc_proto::packed::Answer;
 
 use crate::intake::Intake;
@@ -18,8 +20,6 @@ use crate::reply_cache::ReplyCache;
 
 /// Requests of one bank that may wait.
 const WAITING_MAX: usize = 64;
-/// How often an order is signed anew because its operator's number was taken meanwhile.
-const ATTEMPTS: usize = 8;
 
 /// Requests by bank and the bank's sequence number.
 type Waiting = BTreeMap<(BankId, u64), Signed<IssuanceRequest>>;
@@ -118,23 +118,28 @@ impl IssuanceQueue {
     /// Signs the order and hands it in. The same request, asked twice at once, is ordered once.
     async fn order(&self, operator: &OperatorKey, request: Signed<IssuanceRequest>) -> Result<Answer, Outcome> {
         let _turn = self.signing.lock().await;
-        let mut answer = Answer::unknown();
-        for _ in 0..ATTEMPTS {
-            if let Some(first) = self.first_answer(&request) {
-                return first;
-            }
-            let Some(head) = self.ledger.read(|ledger| operator_head(ledger, operator.member, &request.record)) else {
-                return Err(Outcome::refused(Reason::UnknownMember, 0, 0));
-            };
-            let order = IssuanceOrder { head, operator: operator.member, request };
-            let signed = order.sign(self.network, &operator.key);
-            answer = self.intake.submit_one((Role::Operator, operator.member), signed.into()).await;
-            let number_was_taken = matches!(answer.outcome.reason, Reason::SequenceUsed | Reason::SequenceConflict);
-            if !number_was_taken {
-                break;
-            }
+        sign_until_done(|| self.order_once(operator, request)).await
+    }
+
+    async fn order_once(
+        &self,
+        operator: &OperatorKey,
+        request: Signed<IssuanceRequest>,
+    ) -> Attempt<Result<Answer, Outcome>> {
+        if let Some(first) = self.first_answer(&request) {
+            return Attempt::Done(first);
         }
-        Ok(answer)
+        let Some(head) = self.ledger.read(|ledger| operator_head(ledger, operator.member, &request.record)) else {
+            return Attempt::Done(Err(Outcome::refused(Reason::UnknownMember, 0, 0)));
+        };
+        let order = IssuanceOrder { head, operator: operator.member, request };
+        let signed = order.sign(self.network, &operator.key);
+        let answer = self.intake.submit_one((Role::Operator, operator.member), signed.into()).await;
+        // The order was submitted once.
+        match answer.outcome.reason.shows_sequence_taken(OtherCopies::NotOrdered) {
+            true => Attempt::SignAgain(Ok(answer)),
+            false => Attempt::Done(Ok(answer)),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{Genesis, Height, Ledger, MemberId, PublicKey, SigningKey, Timestamp};
-use cbdc_node::chain::RecentBlocks;
+use cbdc_node::recent_blocks::RecentBlocks;
 use cbdc_node::recovery::RecoveryError;
 use cbdc_node::server::{Health, ServeError, bind, serve, with_health_and_reflection};
 use cbdc_node::telemetry::{TelemetryError, serve_metrics};
@@ -227,7 +227,7 @@ struct Parts {
     clock: Arc<Clock>,
     intake: Intake,
     batches: Option<mpsc::Receiver<crate::intake::Batch>>,
-    desk: IssuanceQueue,
+    issuance_queue: IssuanceQueue,
 }
 
 /// Proposals from the ordered log.
@@ -264,7 +264,7 @@ impl Parts {
             }
             None => None,
         };
-        let desk = IssuanceQueue::new(network, operator, ledger.clone(), intake.clone(), reply_cache.clone());
+        let issuance_queue = IssuanceQueue::new(network, operator, ledger.clone(), intake.clone(), reply_cache.clone());
         let archive = Arc::new(Archive::new(store, Arc::new(LogProposals(ordering.clone()))));
         Ok(Parts {
             network,
@@ -283,7 +283,7 @@ impl Parts {
             clock,
             intake,
             batches: Some(batches),
-            desk,
+            issuance_queue,
         })
     }
 
@@ -367,14 +367,14 @@ impl Parts {
         let settlement = SettlementService {
             intake: self.intake.clone(),
             membership: self.membership.clone(),
-            desk: self.desk.clone(),
+            issuance_queue: self.issuance_queue.clone(),
             ledger: self.ledger.clone(),
         };
         let policy = PolicyService {
             intake: self.intake.clone(),
             ledger: self.ledger.clone(),
             membership: self.membership.clone(),
-            desk: self.desk.clone(),
+            issuance_queue: self.issuance_queue.clone(),
             clock: self.clock.clone(),
             archive: self.archive.clone(),
         };

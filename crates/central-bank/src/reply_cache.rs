@@ -1,4 +1,4 @@
-//! First outcomes: a command that was ordered before is answered as it was the first time.
+//! The reply cache: a command that was ordered before is answered as it was the first time.
 //!
 //! The table holds the recent blocks as they are. Its look-up is built for a block only when somebody asks, so that
 //! settling costs nothing for it: repetitions are rare. Older outcomes are in the history of the command's bank.
@@ -43,7 +43,7 @@ impl RecentBlock {
             let Ok(proposal) = BlockProposal::decode(&self.proposal) else { return places };
             for (place, (command, outcome)) in proposal.commands.iter().zip(&self.outcomes).enumerate() {
                 if outcome.reason.stage() != Stage::BeforeOrdering {
-                    for key in numbers_of(command) {
+                    for key in sequences_of(command) {
                         places.insert(key, place as u32);
                     }
                 }
@@ -58,17 +58,17 @@ impl RecentBlock {
 }
 
 /// The signers and numbers that a command uses: an issuance uses its bank's beside the operator's.
-fn numbers_of(command: &Command) -> Vec<(Signer, u64)> {
-    let mut numbers = vec![(command.signer(), command.head().sequence)];
+fn sequences_of(command: &Command) -> Vec<(Signer, u64)> {
+    let mut sequences = vec![(command.signer(), command.head().sequence)];
     if let Command::Issuance(signed) = command {
         let request = &signed.record.request.record;
-        numbers.push((Signer::Member(Role::Bank, MemberId(request.bank.0)), request.head.sequence));
+        sequences.push((Signer::Member(Role::Bank, MemberId(request.bank.0)), request.head.sequence));
     }
     if let Command::ReverseWaterfall(signed) = command {
         let transfer = &signed.record.transfer.record;
-        numbers.push((transfer.signer(), transfer.head.sequence));
+        sequences.push((transfer.signer(), transfer.head.sequence));
     }
-    numbers
+    sequences
 }
 
 /// Whether a command that was ordered is this one, or carries it: a payer's transfer settles inside the bank's order that

@@ -16,7 +16,8 @@ use cbdc_ledger::member::Role;
 use cbdc_ledger::{
     BankId, Block, Height, Ledger, MemberId, NetworkId, Outcome, Reason, SignedHeader, SigningKey, VerifiedProposal,
 };
-use cbdc_node::chain::{RecentBlocks, block_to_message};
+use cbdc_node::chain::block_to_message;
+use cbdc_node::recent_blocks::RecentBlocks;
 use cbdc_node::{Archive, ArchiveError, BlockParts, Checkpoints, FilteredBlocks, LedgerHandle, Membership};
 use cbdc_ordering::{Committed, CommittedReceiver, OrderingError, Position};
 use cbdc_proto::convert::outcomes_to_bytes;

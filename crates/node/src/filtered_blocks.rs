@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tonic::Status;
 
 use crate::archive::Archive;
-use crate::chain::{RECENT_BYTES, Ring};
+use crate::recent_blocks::{RECENT_BYTES, Ring};
 use crate::recovery;
 
 /// Filtered blocks that are made again ahead of their reader.

@@ -27,12 +27,12 @@ pub enum RecoveryError {
 
 /// The ledger to start from, and the checkpoint that it came from, if there was one.
 pub fn load(store: &Arc<dyn Store>, genesis: Genesis) -> Result<(Ledger, Option<CheckpointManifest>), RecoveryError> {
-    let room = CheckpointStore::new(store.clone());
-    let Some(manifest) = room.latest()? else { return Ok((Ledger::new(genesis)?, None)) };
+    let checkpoints = CheckpointStore::new(store.clone());
+    let Some(manifest) = checkpoints.latest()? else { return Ok((Ledger::new(genesis)?, None)) };
     let height = Height(manifest.height);
     let mut loader = Loader::default();
     let mut failed = None;
-    room.read_chunks(&manifest, &mut |chunk: bytes::Bytes| match loader.chunk(&chunk) {
+    checkpoints.read_chunks(&manifest, &mut |chunk: bytes::Bytes| match loader.chunk(&chunk) {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => {
             failed = Some(error);

@@ -70,14 +70,14 @@ pub struct History {
 }
 
 /// Lines of blocks before they are written. Nobody reads the index until it is dropped: drop it once the batch is written.
-pub struct Draft<'a> {
+pub struct HistoryUpdate<'a> {
     bank: BankId,
     height: Height,
     newest: RwLockWriteGuard<'a, Newest>,
     row: Writer,
 }
 
-impl Draft<'_> {
+impl HistoryUpdate<'_> {
     /// Begins the record of the next block.
     pub fn begin(&mut self, height: Height, commands: usize) {
         self.height = height;
@@ -144,10 +144,10 @@ impl History {
         Ok(History { bank, store, archive, newest })
     }
 
-    /// A draft of what the next blocks add, none of them begun.
-    pub fn draft(&self) -> Draft<'_> {
+    /// A update of what the next blocks add, none of them begun.
+    pub fn update(&self) -> HistoryUpdate<'_> {
         let newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
-        Draft { bank: self.bank, height: Height(0), newest, row: Writer::default() }
+        HistoryUpdate { bank: self.bank, height: Height(0), newest, row: Writer::default() }
     }
 
     /// What to save with a checkpoint at the height of the last block.
@@ -186,7 +186,7 @@ impl History {
     }
 
     /// The command that used a wallet's number, if this replica knows it. Blocks.
-    pub fn by_number(&self, wallet: AccountId, sequence: u64) -> Result<Option<PastCommand>, ArchiveError> {
+    pub fn by_sequence(&self, wallet: AccountId, sequence: u64) -> Result<Option<PastCommand>, ArchiveError> {
         let mut chain = self.chain(wallet, self.newest_of(wallet).numbered, |before| before.numbered);
         while let Some((height, line)) = chain.next()? {
             if !line.is_numbered() {

@@ -52,7 +52,7 @@ pub struct NetworkSpec {
     /// At least so many blocks lie between two checkpoints; the nodes' own default if absent.
     pub checkpoint_every_blocks: Option<u64>,
     /// Banks verify signatures before they relay.
-    pub verify_at_edge: bool,
+    pub precheck_signatures: bool,
     /// The first so many banks keep all of the chain, the others their own part.
     pub full_replicas: u16,
     /// Banks know each other's addresses, and catch up from each other, where they keep all of the chain.
@@ -122,7 +122,7 @@ impl Default for NetworkSpec {
             sequencer: SequencerSpec::default(),
             verification_threads: None,
             checkpoint_every_blocks: None,
-            verify_at_edge: false,
+            precheck_signatures: false,
             full_replicas: NetworkSpec::BANKS_MAX,
             peers: true,
         }

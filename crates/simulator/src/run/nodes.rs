@@ -19,7 +19,7 @@ pub fn spec(scenario: &Scenario) -> NetworkSpec {
         currency_exponent: CURRENCY_EXPONENT,
         policy: scenario.policy.parameters.clone(),
         opening_reserves: default.opening_reserves.max(Amount::from_minor(needed)),
-        verify_at_edge: scenario.network.verify_at_bank,
+        precheck_signatures: scenario.network.verify_at_bank,
         full_replicas: if scenario.network.replica == Replica::Full { NetworkSpec::BANKS_MAX } else { 0 },
         ..default
     }

@@ -1,14 +1,14 @@
-//! Measures in words, as people who vote on them read them.
+//! Governance actions as sentences, for those who vote on them.
 
 use cbdc_ledger::command::GovernanceAction;
 use cbdc_ledger::policy::text;
 use cbdc_ledger::programme::Grant;
 
-/// A action in words. `exponent` is the currency's number of decimals.
-pub fn in_words(action: &GovernanceAction, exponent: u8) -> String {
+/// An action as a sentence. `exponent` is the currency's number of decimals.
+pub fn action_text(action: &GovernanceAction, exponent: u8) -> String {
     match action {
         GovernanceAction::Policy(change) => text::describe(change, exponent),
-        GovernanceAction::Grant(grant) => grant_in_words(grant, exponent),
+        GovernanceAction::Grant(grant) => grant_text(grant, exponent),
         GovernanceAction::BankStatus { bank, status } => format!("bank {bank} is {status}"),
         GovernanceAction::AdmitMember(member) => format!("admit {} {} ({})", member.role, member.id, member.name),
         GovernanceAction::ReplaceKeys { role, id, .. } => format!("replace the keys of {role} {id}"),
@@ -17,7 +17,7 @@ pub fn in_words(action: &GovernanceAction, exponent: u8) -> String {
     }
 }
 
-fn grant_in_words(grant: &Grant, exponent: u8) -> String {
+fn grant_text(grant: &Grant, exponent: u8) -> String {
     let amount = grant.amount_each.to_major(exponent);
     let cohort = &grant.cohort;
     let bank = cohort.bank.map(|bank| format!(" of bank {bank}")).unwrap_or_default();
@@ -46,7 +46,7 @@ mod tests {
         let cohort = Cohort { class: Class::HOUSEHOLD, bank: Some(BankId(2)), first: 100 };
         let unbacked = Grant { cohort, amount_each: Amount::from_minor(2_500), purpose: None };
         assert_eq!(
-            in_words(&GovernanceAction::Grant(unbacked), 2),
+            action_text(&GovernanceAction::Grant(unbacked), 2),
             "pay 25.00 of unbacked money to the first 100 household holders of bank 2"
         );
         let purpose = Purpose {
@@ -56,10 +56,10 @@ mod tests {
         };
         let targeted = Grant { cohort: Cohort { bank: None, first: 0, ..cohort }, purpose: Some(purpose), ..unbacked };
         assert_eq!(
-            in_words(&GovernanceAction::Grant(targeted), 2),
+            action_text(&GovernanceAction::Grant(targeted), 2),
             "pay 25.00 out of government to all household holders, to be spent with merchant, business by 1970-01-01T00:00:01.000Z"
         );
         let suspended = GovernanceAction::BankStatus { bank: BankId(2), status: BankStatus::Suspended };
-        assert_eq!(in_words(&suspended, 2), "bank 2 is suspended");
+        assert_eq!(action_text(&suspended, 2), "bank 2 is suspended");
     }
 }
