@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use cbdc_proto::transport::server::Connection;
-use cbdc_proto::transport::{
-    CONNECTION_WINDOW_BYTES, ClientAuthentication, FRAME_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
-    NodeIdentity, Peer, STREAM_WINDOW_BYTES, incoming,
+use cbdc_proto::transport::limits::{
+    CONNECTION_WINDOW_BYTES, FRAME_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAM_WINDOW_BYTES,
 };
+use cbdc_proto::transport::server::Connection;
+use cbdc_proto::transport::{ClientAuthentication, NodeIdentity, Peer, incoming};
 use futures::StreamExt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;

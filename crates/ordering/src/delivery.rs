@@ -5,13 +5,13 @@
 //!    twice.
 //! 3. The channel is bounded: when the caller is slow, applying waits, and proposers wait with it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use openraft::EntryPayload;
 use tokio::sync::{Mutex, mpsc, watch};
 
-use crate::error::OrderingError;
+use crate::error::{Failure, OrderingError};
 use crate::log_store::LogStore;
 use crate::types::{Entry, Position, Proposal, position_of};
 
@@ -23,9 +23,6 @@ pub struct Committed {
     /// Its bytes, as they were proposed.
     pub proposal: Bytes,
 }
-
-/// The first failure of this member: set once, read by everyone who has to say why it stopped.
-pub(crate) type Failure = Arc<OnceLock<OrderingError>>;
 
 /// The committed proposals, in order.
 #[derive(Debug)]

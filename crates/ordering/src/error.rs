@@ -1,8 +1,13 @@
 //! Errors: what the caller can know and do.
 
+use std::sync::{Arc, OnceLock};
+
 use cbdc_storage::StoreError;
 
 use crate::types::{MemberId, Position};
+
+/// The first failure of this member: set once, read by everyone who has to say why it stopped.
+pub(crate) type Failure = Arc<OnceLock<OrderingError>>;
 
 /// Why a proposal was not acknowledged.
 #[derive(Debug, Clone, thiserror::Error)]

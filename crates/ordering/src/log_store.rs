@@ -37,8 +37,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use crate::delivery::Failure;
-use crate::error::OrderingError;
+use crate::error::{Failure, OrderingError};
 use crate::log_record;
 use crate::types::{
     Entry, LogId, Membership, Position, Proposal, RaftIoError, RaftStorageError, StoredMembership, Types, Vote,

@@ -20,8 +20,8 @@ use openraft::error::{ClientWriteError, Fatal, InitializeError, RaftError};
 use openraft::{BasicNode, Config, RaftNetworkFactory, ServerState, SnapshotPolicy};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
-use crate::delivery::{self, CommittedReceiver, Failure};
-use crate::error::{OrderingError, ProposeError};
+use crate::delivery::{self, CommittedReceiver};
+use crate::error::{Failure, OrderingError, ProposeError};
 use crate::log_store::LogStore;
 use crate::network::NoPeers;
 use crate::snapshot::{CheckpointSnapshots, SnapshotSource};

@@ -11,10 +11,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
-use cbdc_storage::{CheckpointManifest, CheckpointStore, CheckpointWriter, Store, StoreError};
+use cbdc_storage::{CheckpointManifest, CheckpointStore, CheckpointWriter, LogPosition as Position, Store, StoreError};
 use tokio::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
-
-use crate::types::Position;
 
 /// Where snapshots come from and go to.
 pub trait SnapshotSource: Send + Sync + 'static {

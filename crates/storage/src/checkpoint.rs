@@ -28,9 +28,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::column::Column;
 use crate::error::StoreError;
 use crate::sealed;
-use crate::store::{Column, Direction, Durability, KeyRange, Store, WriteBatch};
+use crate::store::{Direction, Durability, KeyRange, Store, WriteBatch};
 
 /// Largest chunk.
 pub const CHUNK_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::store::Column;
+use crate::column::Column;
 
 /// Why the store could not do what it was asked. Cloneable, because a poisoned store repeats its first failure.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

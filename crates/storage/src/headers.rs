@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::column::Column;
 use crate::error::StoreError;
 use crate::sealed;
-use crate::store::{Column, Direction, KeyRange, Store, WriteBatch};
+use crate::store::{Direction, KeyRange, Store, WriteBatch};
 
 /// Raised whenever what a node keeps beside its headers (outcomes, filtered blocks, history) changes its form.
 const VERSION: u8 = 3;

@@ -8,7 +8,8 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | [`store`] | the trait: columns, atomic batches, three strengths of durability |
+//! | [`column`] | the columns: key spaces of their own |
+//! | [`store`] | the trait: atomic batches, scans, three strengths of durability |
 //! | [`rocks`] | RocksDB, one a node: settings, sync counters, poisoning |
 //! | [`memory`] | the same in memory, with crashes and failing disks to order |
 //! | [`sealed`] | records that carry a checksum bound to their key, so that a flipped bit is found |
@@ -47,6 +48,7 @@
 #![forbid(unsafe_code)]
 
 pub mod checkpoint;
+pub mod column;
 pub mod error;
 pub mod headers;
 pub mod memory;
@@ -56,8 +58,9 @@ pub mod store;
 mod wal_cache;
 
 pub use checkpoint::{CheckpointId, CheckpointManifest, CheckpointStore, CheckpointWriter, LogPosition};
+pub use column::Column;
 pub use error::StoreError;
 pub use headers::{HeaderStore, StoredHeader};
 pub use memory::{Fault, MemoryStore};
 pub use rocks::RocksStore;
-pub use store::{Column, Direction, Durability, KeyRange, Operation, Store, WriteBatch};
+pub use store::{Direction, Durability, KeyRange, Operation, Store, WriteBatch};

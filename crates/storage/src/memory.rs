@@ -15,8 +15,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+use crate::column::Column;
 use crate::error::StoreError;
-use crate::store::{Column, Direction, Durability, KeyRange, Operation, Store, Visit, WriteBatch};
+use crate::store::{Direction, Durability, KeyRange, Operation, Store, Visit, WriteBatch};
 
 /// How a write fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

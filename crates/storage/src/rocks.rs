@@ -35,8 +35,9 @@ use rocksdb::{
 };
 use rustix::fs::OFlags;
 
+use crate::column::Column;
 use crate::error::{StoreError, hex};
-use crate::store::{Column, Direction, Durability, KeyRange, Operation, Store, Visit, WriteBatch};
+use crate::store::{Direction, Durability, KeyRange, Operation, Store, Visit, WriteBatch};
 use crate::wal_cache::WalCache;
 
 const MIB: usize = 1024 * 1024;

@@ -24,6 +24,7 @@ use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
 use super::identity::NodeIdentity;
+use super::{limits, tls};
 
 const HANDSHAKES_MAX: usize = 256;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -89,7 +90,7 @@ impl ClientCertVerifier for MemberVerifier {
         _: &[CertificateDer<'_>],
         _: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        match super::key_in(certificate) {
+        match tls::key_in(certificate) {
             Some(key) if self.pins.is_member(&key) => Ok(ClientCertVerified::assertion()),
             _ => Err(rustls::Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure)),
         }
@@ -110,11 +111,11 @@ impl ClientCertVerifier for MemberVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        super::verify_handshake(message, certificate, signature)
+        tls::verify_handshake(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        super::schemes()
+        tls::schemes()
     }
 }
 
@@ -175,7 +176,7 @@ pub fn incoming(
         ClientAuthentication::Required(pins) => (pins, true),
         ClientAuthentication::Optional(pins) => (pins, false),
     };
-    let mut config = ServerConfig::builder_with_provider(super::provider())
+    let mut config = ServerConfig::builder_with_provider(tls::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(Arc::new(MemberVerifier { pins, required }))
         .with_single_cert(identity.chain.clone(), identity.key.clone_key())?;
@@ -223,9 +224,9 @@ async fn accept(listener: &TcpListener, handshakes: &Arc<Semaphore>) -> (OwnedSe
 
 async fn handshake(acceptor: &TlsAcceptor, stream: TcpStream, address: SocketAddr) -> io::Result<Connection> {
     stream.set_nodelay(true)?;
-    let stream = BufReader::with_capacity(super::READ_BYTES, stream);
+    let stream = BufReader::with_capacity(limits::READ_BYTES, stream);
     let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
     let stream = handshake.await.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no handshake within 5 s"))??;
-    let node_key = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(super::key_in);
+    let node_key = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(tls::key_in);
     Ok(Connection { stream, peer: Peer { node_key, address: Some(address) } })
 }
