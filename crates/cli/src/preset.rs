@@ -13,7 +13,7 @@ use crate::output::{Output, fields, table};
 #[command(after_help = "Examples:
   cbdc presets                                  all of them
   cbdc presets e-naira                          one with every figure, its source and what is left out
-  cbdc bench simulations/quickstart.toml --preset digital-euro
+  cbdc bench simulations/load/quickstart.toml --preset digital-euro
   cbdc up --preset sand-dollar
 
 Marks: S read in the source or a report of it; C computed from such a figure; K known, not checked: provisional.")]

@@ -4,7 +4,7 @@ use cbdc_simulator::run::{BenchOptions, bench};
 
 fn options(folder: &std::path::Path, overrides: &[(&str, &str)]) -> BenchOptions {
     BenchOptions {
-        scenario: "../../simulations/smoke.toml".into(),
+        scenario: "../../simulations/load/smoke.toml".into(),
         overrides: overrides.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
         out: folder.join("out"),
         in_process: true,
@@ -38,7 +38,7 @@ async fn a_run_settles_its_payments_and_the_audit_agrees() {
 async fn a_limit_voted_in_the_middle_refuses_from_then_on() {
     let folder = tempfile::tempdir().unwrap();
     let scenario = folder.path().join("limit.toml");
-    let smoke = std::fs::read_to_string("../../simulations/smoke.toml").unwrap();
+    let smoke = std::fs::read_to_string("../../simulations/load/smoke.toml").unwrap();
     let event = "\n[[event]]\nat_s = 2.0\naction = \"policy\"\npayment_limit_minor = { household = 500 }\n";
     std::fs::write(&scenario, smoke + event).unwrap();
     let result = bench(&BenchOptions { scenario, ..options(folder.path(), &[]) }).await.unwrap();
@@ -52,7 +52,7 @@ async fn a_limit_voted_in_the_middle_refuses_from_then_on() {
 async fn orders_classes_and_issuance_happen_while_the_load_runs() {
     let folder = tempfile::tempdir().unwrap();
     let scenario = folder.path().join("orders.toml");
-    let smoke = std::fs::read_to_string("../../simulations/smoke.toml").unwrap();
+    let smoke = std::fs::read_to_string("../../simulations/load/smoke.toml").unwrap();
     let event = |text: &str| format!("\n[[event]]\nat_s = 1.0\n{text}\n");
     let events = [
         "action = \"freeze\"\nclass = \"household\"\ncount = 5\namount_minor = 100",

@@ -47,8 +47,8 @@ pub fn full_run() -> RunResult {
         memory_gib: 15.6,
         kernel: "linux 6.1.0-28-cloud-amd64".to_owned(),
     };
-    let mut result = RunResult::begin(&scenario, "0.1.0", "cbdc bench simulations/policy-shock.toml", &machine, false);
-    result.scenario.file = Some("simulations/policy-shock.toml".to_owned());
+    let mut result = RunResult::begin(&scenario, "0.1.0", "cbdc bench simulations/load/policy-shock.toml", &machine, false);
+    result.scenario.file = Some("simulations/load/policy-shock.toml".to_owned());
     result.started_unix_ms = 1_795_397_156_000;
     result.machine.verify_per_core_s = 81_200.0;
     result.machine.idle =

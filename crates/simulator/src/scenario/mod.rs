@@ -365,7 +365,7 @@ fn similar_file(path: &Path, error: &std::io::Error) -> Option<String> {
     }
     let wanted = path.file_name()?.to_string_lossy().into_owned();
     let beside = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    [beside, Path::new("simulations")].into_iter().find_map(|folder| {
+    [beside, Path::new("simulations/load")].into_iter().find_map(|folder| {
         let names: Vec<String> = std::fs::read_dir(folder)
             .ok()?
             .flatten()

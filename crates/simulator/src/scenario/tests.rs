@@ -217,13 +217,10 @@ fn every_preset_runs_with_every_scenario_that_is_shipped() {
     }
 }
 
-/// The scenarios of networks under load that are shipped; those of economies stand beside them.
+/// The scenarios of networks under load that are shipped.
 fn shipped() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir("../../simulations").expect("the folder of scenarios").flatten();
-    let files = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|kind| kind == "toml"));
-    let is_of_a_network =
-        |path: &PathBuf| std::fs::read_to_string(path).is_ok_and(|text| text.contains("\n[network]\n"));
-    files.filter(is_of_a_network).collect()
+    let entries = std::fs::read_dir("../../simulations/load").expect("the folder of scenarios").flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|kind| kind == "toml")).collect()
 }
 
 #[test]
