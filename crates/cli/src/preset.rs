@@ -1,7 +1,7 @@
 //! `cbdc presets`: published figures of known systems, as a first policy.
 
 use cbdc_client::Anchor;
-use cbdc_simulator::scenario::{CURRENCY_EXPONENT, Preset, SourceMark};
+use cbdc_devnet::policy::{CURRENCY_EXPONENT, Preset, SourceMark};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use cbdc_economy::{EconomyError, Go, Results, Scenario, ScenarioError, explain, explanation, report, simulate};
-use cbdc_simulator::run::default_out;
+use cbdc_harness::run::default_out;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
@@ -93,7 +93,7 @@ impl Simulate {
 
 /// What to say of a file that is no economy because it is a load on a network.
 fn load(file: &Path) -> Option<String> {
-    cbdc_simulator::scenario::Scenario::load(file).ok()?;
+    cbdc_harness::scenario::Scenario::load(file).ok()?;
     let file = file.display();
     Some(format!("{file}: expected a scenario of an economy, found a load on a network: use `cbdc bench {file}`"))
 }

@@ -5,9 +5,9 @@ mod core;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use cbdc_simulator::run::maximum::{Bound, find_maximum};
-use cbdc_simulator::run::{BenchOptions, bench, default_out};
-use cbdc_simulator::{report, scenario::ScenarioError};
+use cbdc_harness::run::maximum::{Bound, find_maximum};
+use cbdc_harness::run::{BenchOptions, bench, default_out};
+use cbdc_harness::{report, scenario::ScenarioError};
 use clap::{Args, Subcommand};
 
 use crate::exit::{AuditFound, Usage};
