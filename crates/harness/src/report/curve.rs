@@ -13,7 +13,7 @@ pub fn verdict(maximum: &Maximum) -> [String; 2] {
     let found = match maximum.offered_per_s {
         0.0 => format!("No rate that was tried held the bound of {bound} ms on p99."),
         offered => format!(
-            "{} payments a second is the highest rate that held p99 within {bound} ms; {} a second were settled.",
+            "{} payments a second is the highest rate that held p99 within {bound} ms; {} a second of those due settled.",
             rounded(offered),
             rounded(maximum.settled_per_s)
         ),
@@ -37,9 +37,10 @@ pub fn verdict(maximum: &Maximum) -> [String; 2] {
 /// A column of the table: heading and cell.
 type Column = (&'static str, fn(&LoadPoint) -> String);
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 10] = [
     ("offered/s", |point| rounded(point.offered_per_s)),
     ("settled/s", |point| rounded(point.settled_per_s)),
+    ("in window/s", |point| rounded(point.settled_in_window_per_s)),
     ("p50 ms", |point| figure(point.p50_ms)),
     ("p99 ms", |point| figure(point.p99_ms)),
     ("CPU \u{b5}s", |point| figure(point.cpu_us_per_payment)),
