@@ -10,7 +10,7 @@
 
 SHELL := /bin/bash
 SETUP := source deploy/setup.sh
-SCENARIO ?= simulations/quickstart.toml
+SCENARIO ?= simulations/load/quickstart.toml
 OUT ?= results/$(basename $(notdir $(SCENARIO)))
 
 .PHONY: demo test lint bench up build sweep test-slurm test-python

@@ -61,7 +61,7 @@ struct Source {
 }
 
 impl Source {
-    fn open(&self) -> anyhow::Result<(cbdc_simulator::network::Network, cbdc_client::Chain)> {
+    fn open(&self) -> anyhow::Result<(cbdc_devnet::Network, cbdc_client::Chain)> {
         let network = self.network.open()?;
         let chain = network.chain(self.node.unwrap_or_else(|| network.central_bank()))?;
         Ok((network, chain))

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::process::ExitCode;
 
 use cbdc_client::ClientError;
-use cbdc_simulator::network::NetworkError;
+use cbdc_devnet::NetworkError;
 use clap::Parser;
 use serde_json::json;
 

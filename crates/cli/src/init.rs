@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use cbdc_simulator::network::{Network, NetworkSpec, Ports};
-use cbdc_simulator::scenario::{CURRENCY_EXPONENT, Preset};
+use cbdc_devnet::policy::{CURRENCY_EXPONENT, Preset};
+use cbdc_devnet::{Network, NetworkSpec, Ports};
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use serde_json::{Value, json};

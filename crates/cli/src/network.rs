@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cbdc_simulator::network::Network;
+use cbdc_devnet::Network;
 use clap::Args;
 
 #[derive(Args, Debug)]

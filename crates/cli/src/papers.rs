@@ -21,7 +21,7 @@ use crate::output::{Output, table};
   cbdc papers --list
 
 Each page says what came out and what did not, what was calibrated, what differs and why, and what is not claimed. The
-parameters are those of simulations/papers/NAME.toml. The same parameters give the same digest on any machine.")]
+parameters are those of simulations/replications/NAME.toml. The same parameters give the same digest on any machine.")]
 pub struct Papers {
     /// Which papers; all without one
     #[arg(value_name = "NAME")]
@@ -59,7 +59,7 @@ impl Papers {
             if tells {
                 output.note(&format!("{} …", paper.name));
             }
-            let file = format!("simulations/papers/{}.toml", paper.name);
+            let file = format!("simulations/replications/{}.toml", paper.name);
             let comparison = paper.compare_with(&file, paper.scenario, &overrides, threads).map_err(usage)?;
             write(&self.out.join(format!("{}.html", paper.name)), &page::page(&comparison))?;
             comparisons.push(comparison);

@@ -1,7 +1,7 @@
 //! `cbdc presets`: published figures of known systems, as a first policy.
 
 use cbdc_client::Anchor;
-use cbdc_simulator::scenario::{CURRENCY_EXPONENT, Preset, SourceMark};
+use cbdc_devnet::policy::{CURRENCY_EXPONENT, Preset, SourceMark};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::output::{Output, fields, table};
 #[command(after_help = "Examples:
   cbdc presets                                  all of them
   cbdc presets e-naira                          one with every figure, its source and what is left out
-  cbdc bench simulations/quickstart.toml --preset digital-euro
+  cbdc bench simulations/load/quickstart.toml --preset digital-euro
   cbdc up --preset sand-dollar
 
 Marks: S read in the source or a report of it; C computed from such a figure; K known, not checked: provisional.")]

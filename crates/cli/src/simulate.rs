@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use cbdc_economy::{EconomyError, Go, Results, Scenario, ScenarioError, explain, explanation, report, simulate};
-use cbdc_simulator::run::default_out;
+use cbdc_harness::run::default_out;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
@@ -19,11 +19,11 @@ use crate::output::{Output, fields};
 /// Simulate an economy in virtual time: every movement of CBDC is a command on the ledger
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  cbdc simulate simulations/digital-euro.toml
-  cbdc simulate simulations/digital-euro.toml --seed 2 --json --quiet
-  cbdc simulate simulations/digital-euro.toml --set policy.holding_limit_minor=50_000
-  cbdc simulate simulations/digital-euro.toml --set behaviour.portfolio=full-to-limit --out results/full
-  cbdc simulate simulations/digital-euro.toml --explain
+  cbdc simulate simulations/economy/digital-euro.toml
+  cbdc simulate simulations/economy/digital-euro.toml --seed 2 --json --quiet
+  cbdc simulate simulations/economy/digital-euro.toml --set policy.holding_limit_minor=50_000
+  cbdc simulate simulations/economy/digital-euro.toml --set behaviour.portfolio=full-to-limit --out results/full
+  cbdc simulate simulations/economy/digital-euro.toml --explain
 
 Same scenario, same seed: same digest, on any machine and with any number of threads. The folder given with --out holds
 summary.json, report.html and the tables as Parquet and CSV; a second run replaces them. Exit code 2 if the scenario is
@@ -93,7 +93,7 @@ impl Simulate {
 
 /// What to say of a file that is no economy because it is a load on a network.
 fn load(file: &Path) -> Option<String> {
-    cbdc_simulator::scenario::Scenario::load(file).ok()?;
+    cbdc_harness::scenario::Scenario::load(file).ok()?;
     let file = file.display();
     Some(format!("{file}: expected a scenario of an economy, found a load on a network: use `cbdc bench {file}`"))
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use cbdc_client::bank_office::IssuanceAnswer;
 use cbdc_client::{Amount, BankId, Class, IssuanceKind, WalletFile};
-use cbdc_simulator::network::{InProcess, Network, NetworkError, Processes};
+use cbdc_devnet::{InProcess, Network, NetworkError, Processes};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -330,8 +330,8 @@ mod tests {
 
     #[test]
     fn a_network_that_began_under_a_preset_is_known_by_its_genesis() {
-        use cbdc_simulator::network::{NetworkSpec, Ports};
-        use cbdc_simulator::scenario::{CURRENCY_EXPONENT, Preset};
+        use cbdc_devnet::policy::{CURRENCY_EXPONENT, Preset};
+        use cbdc_devnet::{NetworkSpec, Ports};
 
         let folder = tempfile::tempdir().unwrap();
         let plain = NetworkSpec { ports: Ports::Free, banks: 1, ..NetworkSpec::default() };

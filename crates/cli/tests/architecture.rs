@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// Low to high: a crate may use only those before it.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "cbdc-signatures",
     "cbdc-ledger",
     "cbdc-scenario-file",
@@ -17,7 +17,8 @@ const ORDER: [&str; 15] = [
     "cbdc-central-bank",
     "cbdc-bank",
     "cbdc-client",
-    "cbdc-simulator",
+    "cbdc-devnet",
+    "cbdc-harness",
     "cbdc",
 ];
 

@@ -1,5 +1,6 @@
 //! The whole matrix of role × command, through gRPC on a real central bank; and connections that get nowhere.
 
+use cbdc_devnet::{Network, NetworkSpec, Ports};
 use cbdc_ledger::amount::RatePpm;
 use cbdc_ledger::authority;
 use cbdc_ledger::command::*;
@@ -13,7 +14,6 @@ use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect};
 use cbdc_proto::v1::policy_client::PolicyClient;
 use cbdc_proto::v1::settlement_client::SettlementClient;
 use cbdc_proto::v1::{self, chain_client::ChainClient};
-use cbdc_simulator::network::{Network, NetworkSpec, Ports};
 use tonic::Code;
 use tonic::transport::Channel;
 

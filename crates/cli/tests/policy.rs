@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cbdc_client::{GovernanceClient, v1};
+use cbdc_devnet::{Network, NetworkSpec, Ports};
 use cbdc_ledger::command::{GovernanceAction, Head, OpenWallet, Record};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::policy::{Parameters, PolicyChange};
@@ -10,7 +11,6 @@ use cbdc_ledger::programme::{Classes, Cohort, Funding, Grant, Purpose};
 use cbdc_ledger::{Amount, BankId, Class, Command, Height, HolderId, MemberId, SigningKey, Timestamp};
 use cbdc_proto::transport::connect;
 use cbdc_proto::v1::settlement_client::SettlementClient;
-use cbdc_simulator::network::{Network, NetworkSpec, Ports};
 
 fn now() -> Timestamp {
     Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64)

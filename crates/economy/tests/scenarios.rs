@@ -87,7 +87,7 @@ fn everything_in_force_is_explained_with_its_source() {
 
 #[test]
 fn the_shipped_scenarios_can_be_read() {
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../simulations/digital-euro.toml");
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../simulations/economy/digital-euro.toml");
     let scenario = Scenario::read(&file).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(scenario.values.policy.holding_limit_minor, Some(300_000));
     assert!(scenario.values.households.count >= 100_000);

@@ -8,7 +8,7 @@
 //! | [`error`] | a mistake as it is shown |
 //! | [`suggestion`] | "did you mean" |
 //!
-//! What a scenario means is told by the crates that read one: the load simulator and the economy.
+//! What a scenario means is told by the crates that read one: the load harness and the economy.
 
 #![forbid(unsafe_code)]
 

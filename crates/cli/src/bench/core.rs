@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cbdc_simulator::settlement_core::{CoreOptions, CoreResult, measure};
+use cbdc_harness::settlement_core::{CoreOptions, CoreResult, measure};
 use clap::{Args, ValueEnum};
 
 use super::command_line;

@@ -5,9 +5,9 @@ mod core;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use cbdc_simulator::run::maximum::{Bound, find_maximum};
-use cbdc_simulator::run::{BenchOptions, bench, default_out};
-use cbdc_simulator::{report, scenario::ScenarioError};
+use cbdc_harness::run::maximum::{Bound, find_maximum};
+use cbdc_harness::run::{BenchOptions, bench, default_out};
+use cbdc_harness::{report, scenario::ScenarioError};
 use clap::{Args, Subcommand};
 
 use crate::exit::{AuditFound, Usage};
@@ -17,12 +17,12 @@ use crate::output::Output;
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_help = "Examples:
-  cbdc bench simulations/quickstart.toml
-  cbdc bench simulations/quickstart.toml --json --quiet
-  cbdc bench simulations/smoke.toml --in-process --set load.rate_per_s=200
-  cbdc bench simulations/boj-poc2.toml --out results/boj
-  cbdc bench simulations/quickstart.toml --preset digital-euro
-  cbdc bench simulations/throughput.toml --find-max --slo-p99-ms 100
+  cbdc bench simulations/load/quickstart.toml
+  cbdc bench simulations/load/quickstart.toml --json --quiet
+  cbdc bench simulations/load/smoke.toml --in-process --set load.rate_per_s=200
+  cbdc bench simulations/load/boj-poc2.toml --out results/boj
+  cbdc bench simulations/load/quickstart.toml --preset digital-euro
+  cbdc bench simulations/load/throughput.toml --find-max --slo-p99-ms 100
 
 Every node is its own process, with its own store and mutual TLS. Latency runs from the moment a payment was due. The
 folder given with --out holds summary.json, report.html and the network with its logs; a second run replaces them.

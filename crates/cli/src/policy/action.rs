@@ -115,7 +115,7 @@ fn rates(wanted: &Parameters) -> String {
 #[cfg(test)]
 pub mod tests {
     use cbdc_client::{Amount, BankId, BankStatus, Class, MemberId, PolicyChange, RatePpm, Role};
-    use cbdc_simulator::network::{Network, NetworkSpec, Ports};
+    use cbdc_devnet::{Network, NetworkSpec, Ports};
 
     use super::*;
 

@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use cbdc_client::{Amount, BankOffice, Class, Height, NodeName, SubmissionStatus, v1};
-use cbdc_simulator::network::{Network, NetworkSpec, Ports, Processes};
+use cbdc_devnet::{Network, NetworkSpec, Ports, Processes};
 
 use crate::books::{Books, Ordered};
 use crate::holders::{self, Errand, HOLDING_LIMIT, Holder, Paying, Told};

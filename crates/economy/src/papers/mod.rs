@@ -1,6 +1,6 @@
 //! Published results, paper against ours: each room rebuilds one paper and says what came out.
 //!
-//! One command builds all of it (`cbdc papers`). A paper is a scenario file under `simulations/papers/` that holds every
+//! One command builds all of it (`cbdc papers`). A paper is a scenario file under `simulations/replications/` that holds every
 //! parameter, a room here that runs it, and a page. What may be claimed differs from paper to paper and is kept to:
 //!
 //! * exactly: the five conversion rules ([`conversion`]), the steady states of [`operational_framework`], static outflow
@@ -77,37 +77,37 @@ pub const PAPERS: [Paper; 6] = [
     Paper {
         name: "operational-framework",
         about: "Abad, Nu\u{f1}o and Thomas: floor, corridor and ceiling as CBDC demand grows, to the printed digits",
-        scenario: include_str!("../../../../simulations/papers/operational-framework.toml"),
+        scenario: include_str!("../../../../simulations/replications/operational-framework.toml"),
         compare: |root, _| operational_framework::compare(root),
     },
     Paper {
         name: "static-outflow",
         about: "ECB note and others: what leaves if everyone fills the wallet",
-        scenario: include_str!("../../../../simulations/papers/static-outflow.toml"),
+        scenario: include_str!("../../../../simulations/replications/static-outflow.toml"),
         compare: |root, _| static_outflow::compare(root),
     },
     Paper {
         name: "flight-to-quality",
         about: "Barucci, Gurgone, Iori and Azzone: conversion exactly, and an agent-based economy in signs and orders",
-        scenario: include_str!("../../../../simulations/papers/flight-to-quality.toml"),
+        scenario: include_str!("../../../../simulations/replications/flight-to-quality.toml"),
         compare: flight_to_quality::compare,
     },
     Paper {
         name: "bank-run",
         about: "Hess: a run from banks into CBDC under six regimes, in signs",
-        scenario: include_str!("../../../../simulations/papers/bank-run.toml"),
+        scenario: include_str!("../../../../simulations/replications/bank-run.toml"),
         compare: bank_run::compare,
     },
     Paper {
         name: "adoption",
         about: "Le\u{f3}n, Moreno and Soram\u{e4}ki: what raises the use of CBDC and what cuts cash, in signs",
-        scenario: include_str!("../../../../simulations/papers/adoption.toml"),
+        scenario: include_str!("../../../../simulations/replications/adoption.toml"),
         compare: adoption::compare,
     },
     Paper {
         name: "slow-fast",
         about: "Bidder, Jackson and Rottner: slow against fast disintermediation, in signs",
-        scenario: include_str!("../../../../simulations/papers/slow-fast.toml"),
+        scenario: include_str!("../../../../simulations/replications/slow-fast.toml"),
         compare: |root, _| slow_fast::compare(root),
     },
 ];
@@ -128,7 +128,7 @@ impl Paper {
     /// # Errors
     /// See [`PaperError`]; the shipped scenarios give none.
     pub fn compare(&self, threads: usize) -> Result<Comparison, PaperError> {
-        let file = format!("simulations/papers/{}.toml", self.name);
+        let file = format!("simulations/replications/{}.toml", self.name);
         self.compare_with(&file, self.scenario, &[], threads)
     }
 

@@ -272,7 +272,7 @@ fn rebuild(html: &mut String, comparison: &Comparison) {
     let _ = write!(
         html,
         "<section class=\"card\"><h2>Rebuild</h2><pre>cbdc papers {}</pre><dl><dt>parameters</dt><dd><code>\
-         simulations/papers/{}.toml</code></dd><dt>digest</dt><dd><code>{}</code></dd><dt>version</dt><dd>{}</dd></dl></section>",
+         simulations/replications/{}.toml</code></dd><dt>digest</dt><dd><code>{}</code></dd><dt>version</dt><dd>{}</dd></dl></section>",
         comparison.name,
         comparison.name,
         comparison.digest(),
