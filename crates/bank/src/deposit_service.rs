@@ -3,19 +3,20 @@
 //! One lock guards both. There are two writers:
 //!
 //! * The *writer thread* serves requests of customers and back office. It gathers what is waiting, changes the books in
-//!   memory, writes all of it in **one synced batch**, and only then answers and lets commands be sent (a group commit: a
-//!   thousand fundings at once cost one fsync). A debit and its outbox record are in the same batch.
-//! * The *replica thread* submit each block, or several in a row ([`DepositService::follow_block`]): header, outcomes, proposal,
-//!   history, deposit entries and outbox releases are one batch, so whatever the chain drives happens exactly once, with the
-//!   last block's height as cursor. That batch needs no fsync: after a crash the same blocks are applied again.
+//!   memory, writes all of it in **one synced batch**, and only then answers and lets commands be sent (a group commit:
+//!   a thousand fundings at once cost one fsync). A debit and its outbox record are in the same batch.
+//! * The *replica thread* books each block, or several in a row ([`DepositService::follow_block`]): header, outcomes,
+//!   proposal, history, deposit entries and outbox releases are one batch, so whatever the chain drives happens exactly
+//!   once, with the last block's height as cursor. That batch needs no fsync: after a crash the same blocks are applied
+//!   again.
 //!
-//! A top-up that the bank promised (reverse waterfall) is a funding in all but its size: the most that it may take goes into
-//! transit with the outbox record, and the outcome says how much arrived. A payment is topped up once: while its top-up is
-//! in the outbox the same payment waits for the same outcome. When the chain uses the payer's number for anything else, the
-//! top-up can never settle and is given back.
+//! A top-up that the bank promised (reverse waterfall) is a funding in all but its size: the most that it may take goes
+//! into transit with the outbox record, and the outcome tells how much arrived. A payment is topped up once: while its
+//! top-up is in the outbox the same payment waits for the same outcome. When the chain uses the payer's number for
+//! anything else, the top-up can never settle and is given back.
 //!
-//! A writer holds the lock from its first change until the batch is written. When a write fails the store takes no more of
-//! them and the node stops; what is in memory is then of no account.
+//! A writer holds the lock from its first change until the batch is written. When a write fails, the store takes no
+//! more and the node stops; what is in memory is lost with it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -54,7 +55,7 @@ pub enum DepositServiceError {
     Store(#[from] StoreError),
 }
 
-/// What a block means to this bank's books.
+/// An effect of a block on this bank's books.
 #[derive(Clone, Debug)]
 pub enum Effect {
     /// A command used one of this bank's own numbers.
@@ -76,7 +77,7 @@ pub struct TopUp {
     pub may_begin: bool,
 }
 
-/// How a funding stands.
+/// The state of a funding.
 #[derive(Debug)]
 pub enum FundingState {
     /// Its outcome is known.
@@ -99,19 +100,20 @@ enum Job {
 struct Books {
     deposits: DepositBook,
     outbox: Outbox,
-    /// Of the last block that was followed.
+    /// Height and time of the last block that was followed.
     height: Height,
     time: Timestamp,
 }
 
 pub struct DepositService {
     books: Mutex<Books>,
-    /// Commands in the outbox that use a holder's number: while there are none, blocks need not be searched for them.
+    /// Commands in the outbox that use a holder's sequence number: while there are none, blocks need not be searched
+    /// for it.
     of_holders: AtomicUsize,
     signer: Arc<BankSigner>,
     store: Arc<dyn Store>,
     jobs: mpsc::Sender<Job>,
-    /// There may be something to send.
+    /// Signalled when there may be something to send.
     pub outbox_changed: Notify,
     metrics: Arc<Metrics>,
 }
@@ -177,7 +179,7 @@ impl DepositService {
         self.lock().outbox.len()
     }
 
-    /// Whether commands lie in the outbox that use a holder's number, so that blocks must be searched for such numbers.
+    /// Whether the outbox has commands that use a holder's sequence number, so that blocks must be searched for it.
     pub fn watches_holders(&self) -> bool {
         self.of_holders.load(Ordering::Acquire) > 0
     }
@@ -210,7 +212,7 @@ impl DepositService {
     }
 
     /// Debits the deposit by what the bank promises and puts the top-up into the outbox, once for each payment. Durable
-    /// when it returns; what comes tells how it ended.
+    /// when it returns; the receiver tells how it ended.
     pub async fn top_up(&self, top_up: TopUp) -> Result<oneshot::Receiver<Release>, Outcome> {
         self.ask(|answer| Job::TopUp { top_up: Box::new(top_up), answer }).await
     }
@@ -220,13 +222,13 @@ impl DepositService {
         self.ask(|answer| Job::Accept { payment: Box::new(payment), answer }).await
     }
 
-    /// Takes a command out that can never settle.
+    /// Takes out a command that can never settle.
     pub async fn give_back(&self, key: OutboxKey, reason: Reason) {
         // The writer thread is gone only when the node stops; the next start tries again.
         let _ = self.jobs.send(Job::GiveBack { key, reason }).await;
     }
 
-    /// Takes a customer's payment out whose place in the chain the central bank has told, and that the replica has passed.
+    /// Takes out a customer's payment whose position in the chain the central bank has told and the replica has passed.
     pub async fn ordered(&self, key: OutboxKey, ordered: OrderedOutcome) {
         let _ = self.jobs.send(Job::OrderedOutcome { key, ordered }).await;
     }
@@ -236,7 +238,7 @@ impl DepositService {
         self.lock().outbox.due(Instant::now(), limit)
     }
 
-    /// A command is to be sent again after a while, if it is still in the outbox.
+    /// Schedules a command to be sent again after a while, if it is still in the outbox.
     pub fn again(&self, key: &OutboxKey, after: Duration) {
         self.lock().outbox.again(key, after);
     }
@@ -251,7 +253,7 @@ impl DepositService {
         self.lock().outbox.get(key).map(|entry| entry.copies)
     }
 
-    /// Whether a command is in the outbox still, although all blocks up to `height` are booked.
+    /// Whether a command is still in the outbox although all blocks up to `height` are booked.
     pub fn outlived(&self, key: &OutboxKey, height: Height) -> bool {
         let books = self.lock();
         books.height >= height && books.outbox.get(key).is_some()
@@ -263,8 +265,8 @@ impl DepositService {
         books.outbox.expired(books.time)
     }
 
-    /// Books what a block, or several in a row, mean to this bank and writes it with everything else that `batch` holds of them.
-    /// Height and time are the last one's.
+    /// Books the effects of a block, or of several in a row, and writes them with everything else that `batch` holds of
+    /// the blocks. Height and time are the last one's.
     pub fn follow_block(
         &self,
         mut batch: WriteBatch,
@@ -300,7 +302,7 @@ impl DepositService {
                 (OutboxKey::Own { sequence: *sequence }, command, ordered)
             }
             Effect::HolderSequenceUsed { account, sequence, command, ordered } => {
-                // Its own outcome has taken a top-up out already: what is left here lost its payer's number.
+                // A top-up is taken out by its own outcome first: one that is still here has lost its payer's number.
                 if let Some(top_up) = books.outbox.top_up_of(*account, *sequence) {
                     self.release(books, batch, top_up, Release::GivenBack(Reason::SequenceUsed), released)?;
                 }
@@ -347,7 +349,7 @@ impl DepositService {
         Ok(())
     }
 
-    /// Books what became of the money that a command of the bank's own had in transit.
+    /// Books the end of what a command of the bank's own had in transit.
     fn end_transit(
         &self,
         books: &mut Books,
@@ -393,7 +395,7 @@ fn uses_holders_sequence(key: &OutboxKey, payload: &OutboxPayload) -> bool {
     matches!(key, OutboxKey::Customer { .. }) || payload.topped_up().is_some()
 }
 
-/// What is answered once the group is on disk.
+/// An answer that is sent once the group is on disk.
 type Reply = Box<dyn FnOnce() + Send>;
 
 /// One group of requests while it is being worked on.
@@ -401,7 +403,7 @@ struct Group<'a> {
     service: &'a DepositService,
     books: MutexGuard<'a, Books>,
     batch: WriteBatch,
-    /// What the group has begun and not yet written.
+    /// Credits and fundings that the group has begun and not yet written.
     credits: HashMap<RequestId, Credit>,
     fundings: HashMap<RequestId, Funding>,
     released: Vec<(Entry, Release)>,
@@ -521,7 +523,7 @@ impl Group<'_> {
         if self.books.outbox.is_full() {
             return Ok(Err(Outcome::refused(Reason::Overloaded, 0, 0)));
         }
-        // Checked before a number is taken, booked after: from there on nothing may refuse.
+        // Checked before a sequence number is taken, booked after: from there on nothing may refuse.
         let balance = self.books.deposits.get(account).balance;
         if balance < amount {
             return Ok(Err(Outcome::refused(Reason::InsufficientFunds, balance.minor(), amount.minor())));
@@ -581,8 +583,8 @@ impl Group<'_> {
         if self.books.outbox.is_full() {
             return Err(Outcome::refused(Reason::Overloaded, 0, 0));
         }
-        // With too little on the deposit the ledger refuses, once and for all: whether another copy of the payment was ordered
-        // before is not known here.
+        // With too little on the deposit the ledger refuses, and that is final. It is not refused here, where it is not
+        // known whether another copy of the payment was ordered before.
         let maximum = self.books.deposits.get(payer).balance.min(top_up.wanted);
         let signer = &self.service.signer;
         let make = |head| ReverseWaterfall { head, bank: signer.bank, maximum, transfer: *transfer };
@@ -619,7 +621,8 @@ fn other_request() -> Outcome {
     Outcome::refused(Reason::SequenceConflict, 0, 0)
 }
 
-/// What a command of a block means to the bank `own`. Numbers of holders are told only where they are watched.
+/// Adds the effects of a block's command on the books of the bank `own`. Sequence numbers of holders count only where
+/// they are watched.
 pub fn effects_of(
     own: BankId,
     command: &Command,
@@ -663,8 +666,8 @@ pub fn effects_of(
     }
 }
 
-/// What a block's waterfalls bring onto deposits at the bank `own`. (What reverse waterfalls take was debited when they were
-/// promised; their outcome books it.)
+/// Adds the arrivals on deposits at the bank `own` by a block's waterfalls. (What reverse waterfalls take was debited
+/// when they were promised; their outcome books it.)
 pub fn arrivals_of(own: BankId, movements: &[DepositMovement], effects: &mut Vec<Effect>) {
     let is_arrival = |moved: &&DepositMovement| moved.bank == own && moved.direction == DepositDirection::ToDeposit;
     let arrivals = movements.iter().filter(is_arrival);

@@ -1,4 +1,4 @@
-//! Sending what lies in the outbox, until its outcome is known.
+//! Sends the commands of the outbox until their outcome is known.
 //!
 //! A command that the chain has answered is taken out by the replica, not here; see `outbox` for how an entry
 //! leaves. This module only decides when a command is sent again, and recognises those that can never settle.
@@ -28,11 +28,11 @@ const BATCH: usize = 1_024;
 const SUBMISSIONS_MAX: usize = 16;
 /// How long an answer is waited for.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// When a command that could not be taken in is sent again.
+/// The pause before a command that could not be taken in is sent again.
 const SOON: Duration = Duration::from_millis(200);
-/// When a command is sent again whose outcome the chain should bring before.
+/// The pause before a command is sent again whose outcome the chain should bring first.
 const LATER: Duration = Duration::from_secs(3);
-/// How often the outbox is looked through.
+/// How often the outbox is searched for expired commands.
 const TICK: Duration = Duration::from_millis(500);
 
 pub struct Dispatcher {
@@ -129,8 +129,8 @@ impl Dispatcher {
         }
     }
 
-    /// Whether the chain has used the number, as far as the replica has booked it, and the command is in the outbox still:
-    /// then another record used it.
+    /// Whether the chain has used the number, as far as the replica has booked it, and the command is in the outbox
+    /// still: then another record used it.
     fn is_used_by_another(&self, key: &OutboxKey) -> bool {
         let topped_up = self.deposits.topped_up(key);
         let (is_used, height) = self.ledger.read(|ledger| {

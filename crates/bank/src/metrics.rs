@@ -1,4 +1,4 @@
-//! What a bank's node measures, all under `cbdc_bank_`, labelled with the bank's number.
+//! The metrics of a bank's node, all under `cbdc_bank_`, labelled with the bank's number.
 //!
 //! Handles are made once, so that a payment costs no look-up by name. The exporter must be installed before.
 
@@ -23,7 +23,7 @@ const _: () = {
 };
 
 pub struct Metrics {
-    /// By reason code; without a reason of that code there is no counter.
+    /// Counters by reason code; codes without a reason have none.
     payments: Vec<Option<Counter>>,
     unknown: Counter,
     accepted: Counter,

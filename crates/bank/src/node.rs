@@ -2,14 +2,16 @@
 //!
 //! # Start
 //! 1. Read genesis, certificate and keys; open the store.
-//! 2. Load the newest checkpoint, replay the archive above it, and check both: a chain that does not verify is not served.
+//! 2. Load the newest checkpoint, replay the archive above it, and check both: a chain that does not verify is not
+//!    served.
 //! 3. Load deposits and outbox.
-//! 4. Bind the port, so that a busy one is found now; start the deposit service, the replica, the relay and the follower.
+//! 4. Bind the port, so that a busy one is found now; start the deposit service, the replica, the relay and the
+//!    follower.
 //! 5. Serve. The node is healthy from here on: it has caught up with what it had.
 //!
 //! # Stop
-//! On [`Node::shutdown`], or when a part cannot go on: no new requests, open ones get a few seconds, the threads end, the
-//! store is flushed.
+//! On [`Node::shutdown`], or when a part cannot go on: no new requests, open ones get a few seconds, the threads end,
+//! the store is flushed.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -58,7 +60,7 @@ use crate::signing::BankSigner;
 const DELIVERIES_MAX: usize = 8;
 /// How long threads and tasks may take to end.
 const GRACE: Duration = Duration::from_secs(8);
-/// How long the store is waited for at the end, so that a start right after finds it unlocked.
+/// How long to wait for the store at the end, so that a start right after finds it unlocked.
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// Why a node did not start.
@@ -123,7 +125,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Where it serves gRPC.
+    /// The address on which it serves gRPC.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -270,7 +272,7 @@ fn warn_of_other_keys(ledger: &Ledger, bank: BankId, identity: &NodeIdentity, si
     }
 }
 
-/// What a start has at hand.
+/// The parts of a node that is about to start.
 struct Launch {
     config: Config,
     store: Arc<dyn Store>,
@@ -416,7 +418,7 @@ fn central_bank(config: &Config, identity: NodeIdentity, ledger: LedgerHandle) -
     CentralBankEndpoint { address: config.central_bank.clone(), identity, trust: Box::new(trust) }
 }
 
-/// How a part of the node says that it cannot go on: the node stops.
+/// Called by a part of the node that cannot go on: the node stops.
 type Fail = Arc<dyn Fn(NodeError) + Send + Sync>;
 
 fn failures(stop: &CancellationToken) -> (Fail, mpsc::UnboundedReceiver<NodeError>) {
@@ -424,7 +426,7 @@ fn failures(stop: &CancellationToken) -> (Fail, mpsc::UnboundedReceiver<NodeErro
     let stop = stop.clone();
     let fail = move |error: NodeError| {
         tracing::error!(%error, "the node stops");
-        // Whoever holds the node hears the first failure; later ones only repeat it.
+        // The holder of the node gets the first failure; later ones only repeat it.
         let _ = tell.send(error);
         stop.cancel();
     };

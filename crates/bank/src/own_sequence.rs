@@ -1,15 +1,17 @@
 //! The bank's own sequence numbers, for the commands that it signs itself.
 //!
-//! A number is *free* if the replica's window says so and nothing of this bank is in flight with it. [`OwnSequence::take`]
-//! gives the lowest free one. It comes back in one of three ways:
+//! A number is *free* if the replica's window says so and nothing of this bank is in flight with it.
+//! [`OwnSequence::take`] gives the lowest free one. It comes back in one of three ways:
 //!
 //! * [`OwnSequence::used`]: the chain has used it; the replica's window keeps it from being taken again.
 //! * [`OwnSequence::never_sent`]: nothing that carries it left this node, or it can never be ordered; it is free again.
-//! * [`OwnSequence::unknown`]: its status is not known. It rests until the chain's time has passed the record's valid-until:
-//!   from then on the record can only be refused, and the number is free again unless the window says otherwise.
+//! * [`OwnSequence::unknown`]: its status is not known. It rests until the chain's time has passed the record's
+//!   valid-until: from then on the record can only be refused, and the number is free again unless the window says
+//!   otherwise.
 //!
 //! After a crash the numbers of commands outside the outbox are forgotten; one that is taken again although an earlier
-//! command used it is answered with `SEQUENCE_USED` or `SEQUENCE_CONFLICT`, and the caller takes another ([`cbdc_node::re_sign`]).
+//! command used it is answered with `SEQUENCE_USED` or `SEQUENCE_CONFLICT`, and the caller takes another
+//! ([`cbdc_node::re_sign`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -79,8 +81,7 @@ impl OwnSequence {
     }
 }
 
-/// A number that was taken for a command. Dropped without a word of what became of it (the caller hung up), its status is
-/// unknown.
+/// A number that was taken for a command. Dropped without being settled (the caller hung up), its status is unknown.
 pub struct Taken {
     own: Arc<OwnSequence>,
     sequence: u64,

@@ -1,12 +1,13 @@
-//! Following the own part of the chain: headers, and the central bank's filtered blocks for this bank.
+//! Following the chain as a partial replica: headers, and the central bank's filtered blocks for this bank.
 //!
-//! # On receiving filtered blocks of blocks in a row
-//! 1. One that is known already is passed over; one that leaves a gap is refused.
-//! 2. Each header must continue this chain, and enough nodes of the central bank must have signed it. The signatures of all
-//!    headers are verified together; behind a block that changed the members, anew.
-//! 3. [`Ledger::follow`] checks the own accounts against the header's effects root, balance sheet and policy, and takes them
-//!    over.
-//! 4. Headers, filtered blocks, history, deposit entries and outbox releases are written in one batch, as of a full replica.
+//! # On receiving filtered blocks in a row
+//! 1. One that is known already is skipped; one that leaves a gap is refused.
+//! 2. Each header must continue this chain, and enough nodes of the central bank must have signed it. The signatures of
+//!    all headers are verified together, but those after a block that changed the members in a new batch.
+//! 3. [`Ledger::follow`] checks the own accounts against the header's effects root, balance sheet and policy, and takes
+//!    them over.
+//! 4. Headers, filtered blocks, history, deposit entries and outbox releases are written in one batch, as of a full
+//!    replica.
 //!
 //! Only the central bank is followed: a failure anywhere stops the node, naming the height.
 
@@ -25,7 +26,8 @@ use crate::deposits::OrderedOutcome;
 use crate::history::HistoryUpdate;
 use crate::replica::{BlockError, ReplayError, Replica, replay_each};
 
-/// Follows what the archive holds above the ledger's height, checking each filtered block again. Gives the number of commands.
+/// Follows what the archive holds above the ledger's height, checking each filtered block again. Gives the number of
+/// commands.
 pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<u64, ReplayError> {
     replay_each(ledger, archive, |ledger, height, _| {
         let commands = audit::follow_partial_replica(archive, ledger)
@@ -48,8 +50,8 @@ impl Replica {
         Ok(())
     }
 
-    /// Takes blocks over and writes them together, up to the first that changes the members: who signs what comes after it is
-    /// known only then. Gives their number, one at least.
+    /// Takes blocks over and writes them together, up to the first that changes the members: only then is it known who
+    /// may sign the next ones. Gives their number, at least one.
     fn follow_under_present_members(
         &mut self,
         headers: &[SignedHeader],
@@ -70,7 +72,7 @@ impl Replica {
             let followed = match taken {
                 Ok(followed) => followed,
                 Err(error) if taken_over.is_empty() => return Err(error),
-                // First those before it are written; then it is looked at again.
+                // Those before it are written first; then it is tried again.
                 Err(_) => break,
             };
             let watches_holders = self.deposits.watches_holders();
@@ -103,7 +105,7 @@ impl Replica {
     }
 }
 
-/// A command's lines of the history, and what it means to the books.
+/// Adds a command's lines of the history, and its effects on the books.
 fn enter(
     bank: BankId,
     own: &OwnCommand,

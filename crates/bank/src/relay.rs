@@ -1,14 +1,14 @@
 //! The relay: one long-lived stream of commands to the central bank.
 //!
 //! # What it does
-//! 1. [`Relay::submit`] takes commands, as bytes and with their number, if there is capacity for them; otherwise it refuses at
-//!    once (`OVERLOADED`): nothing of them left this node.
-//! 2. A submission of 256 commands or more travels as it is. Smaller ones, such as single payments, travel together as far as
-//!    they arrived together; from eight batches in flight on they wait for each other, until a batch of 1,024 is full, 1 ms
+//! 1. [`Relay::submit`] takes commands, as bytes and with their count, if there is capacity for them; otherwise it
+//!    refuses at once (`OVERLOADED`): nothing of them left this node.
+//! 2. A submission of 256 commands or more travels as it is. Smaller ones, such as single payments, travel together if
+//!    they arrived together; while eight batches are in flight they wait for more, until a batch of 1,024 is full, 1 ms
 //!    has passed, or fewer are in flight.
 //! 3. An answer is matched to its batch by the batch's id and cut into the submissions' parts, without copying.
-//! 4. When the stream breaks, the status of what was in flight is unknown. The same bytes are sent again on the next stream,
-//!    unless their callers have given up: sequence numbers make that safe.
+//! 4. When the stream breaks, the status of what was in flight is unknown. The same bytes are sent again on the next
+//!    stream, unless their callers have given up: sequence numbers make that safe.
 //! 5. A caller that has waited for its deadline gets *unknown* for each command.
 //!
 //! # Bounds
@@ -51,7 +51,7 @@ const OUTGOING_MAX: usize = 16;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause after a failed attempt, doubled with each up to the second value.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-/// How often what nobody waits for any more is swept out.
+/// How often abandoned submissions are dropped.
 const SWEEP: Duration = Duration::from_millis(250);
 
 /// The answer to a submission.
@@ -85,7 +85,7 @@ struct Submission {
     _permit: OwnedSemaphorePermit,
 }
 
-/// Takes commands in.
+/// The sending side of the relay.
 #[derive(Clone)]
 pub struct Relay {
     queue: mpsc::UnboundedSender<Submission>,
@@ -93,7 +93,7 @@ pub struct Relay {
     reachable: watch::Receiver<bool>,
 }
 
-/// Where the central bank is and how it is known.
+/// The central bank's address, and the keys by which it is known.
 pub struct CentralBankEndpoint {
     pub address: String,
     pub identity: NodeIdentity,
@@ -144,7 +144,7 @@ impl Relay {
         self.reachable.clone()
     }
 
-    /// Hands commands over: `count` of them, back to back. The answer comes within `timeout`, in the commands' order.
+    /// Submits commands: `count` of them, back to back. The answer comes within `timeout`, in the commands' order.
     ///
     /// # Errors
     /// The queue is full; nothing was sent.
@@ -263,7 +263,7 @@ impl Link {
         Ok((batches, answers.into_inner()))
     }
 
-    /// Waits for the next attempt, and lets go of what nobody waits for.
+    /// Waits for the next attempt, and drops what nobody waits for.
     async fn wait(&mut self, pause: Duration) {
         let until = tokio::time::Instant::now() + pause;
         while tokio::time::Instant::now() < until {
@@ -396,9 +396,9 @@ impl Link {
         outgoing.push_back(batch);
     }
 
-    /// Hands an answer to all who wait for a part of it.
+    /// Gives each waiting caller its part of an answer.
     fn complete(&mut self, answer: v1::OutcomeBatch) {
-        // An answer that nobody waits for any more was swept out.
+        // Nobody waits for an answer whose batch is gone.
         let batch = answer.batch_id;
         let Some(sent) = self.sent.remove(&batch) else { return };
         self.in_flight -= sent.count;

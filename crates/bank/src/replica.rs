@@ -3,18 +3,18 @@
 //! # On receiving a block
 //! 1. One that the replica has already is passed over; one that leaves a gap is refused.
 //! 2. Its parent must be the replica's tip, and enough nodes of the central bank must have signed its header.
-//! 3. From a peer, or where the bank is set to verify blocks, proposal and outcomes must lead to the header's commands root,
-//!    and every signature is verified. (From the central bank itself, whose node key the connection proved, its own
-//!    verdict on signatures is enough: crash faults, not lies.)
+//! 3. From a peer, or where the bank is set to verify blocks, proposal and outcomes must lead to the header's commands
+//!    root, and every signature is verified. (From the central bank itself, whose node key the connection proved, its
+//!    own verdict on signatures is enough: crash faults, not lies.)
 //! 4. The proposal is applied. Header and outcomes must be those of the block, to the byte.
-//! 5. Header, outcomes, proposal, history, deposit entries and outbox releases are written in one batch. It needs no fsync:
-//!    after a crash the block is fetched and applied again. Its height is the cursor for all of them.
+//! 5. Header, outcomes, proposal, history, deposit entries and outbox releases are written in one batch. It needs no
+//!    fsync: after a crash the block is fetched and applied again. Its height is the cursor for all of them.
 //! 6. The block is announced, and now and then a checkpoint is written in the background.
 //!
 //! A bank that keeps its own part of the chain follows filtered blocks instead: [`crate::partial_replica`].
 //!
-//! What fails before 4 leaves the replica as it was: a peer that sent it is dropped. A block of the central bank that fails
-//! anywhere, or one that its own signed header does not describe, stops the node, naming the height.
+//! What fails before 4 leaves the replica as it was: a peer that sent it is dropped. A block of the central bank that
+//! fails anywhere, or one that its own signed header does not describe, stops the node, naming the height.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -116,8 +116,8 @@ pub enum Delivery {
     FilteredBlocks(Vec<v1::FilteredBlock>),
 }
 
-/// Applies what the archive holds above the ledger's height, checking each block against what was stored. Gives the number of
-/// commands.
+/// Applies what the archive holds above the ledger's height, checking each block against what was stored. Gives the
+/// number of commands.
 pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<u64, ReplayError> {
     replay_each(ledger, archive, |ledger, height, newest| {
         let parts = archive.block(height)?.ok_or(ReplayError::Missing { height, newest })?;
@@ -132,8 +132,8 @@ pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<u64, ReplayError
     })
 }
 
-/// Takes the ledger up to the archive's newest block and gives the number of commands. `one` takes the block at the first of
-/// two heights over and gives its number; the second is the newest.
+/// Takes the ledger up to the archive's newest block and gives the number of commands. `one` takes the block at the
+/// first of two heights over and gives its number; the second is the newest.
 pub(crate) fn replay_each(
     ledger: &mut Ledger,
     archive: &Archive,
@@ -232,8 +232,8 @@ impl Replica {
         Ok(())
     }
 
-    /// The headers of the next blocks, which continue this chain, their signatures yet to be checked; those in front that the
-    /// replica has already are left out.
+    /// The headers of the next blocks, which continue this chain, their signatures yet to be checked; those in front
+    /// that the replica has already are left out.
     pub(crate) fn next_headers<'m>(
         &self,
         messages: impl IntoIterator<Item = Option<&'m v1::SignedHeader>>,
@@ -355,7 +355,8 @@ impl Replica {
     }
 }
 
-/// The bulk of the traffic: settled or not, it moves nothing in a bank's own books. (Waterfalls are told apart from it.)
+/// The bulk of the traffic: settled or not, it moves nothing in a bank's own books. (Waterfalls are told apart from
+/// it.)
 pub(crate) fn moves_nothing_here(command: &Command) -> bool {
     matches!(command, Command::Payment(payment) if payment.record.kind() == cbdc_ledger::command::Kind::Transfer)
 }

@@ -11,9 +11,11 @@ use cbdc_node::views::probable_time;
 
 use crate::own_sequence::OwnSequence;
 
-/// How long a command outside the outbox is valid: short, so that the number of one whose status is unknown is soon free.
+/// How long a command outside the outbox is valid: short, so that the number of one whose status is unknown is soon
+/// free.
 pub const SHORT_VALIDITY: Duration = Duration::from_secs(60);
-/// How long a fund command is valid: long enough to outlast an outage, since its outbox entry is sent again all the time.
+/// How long a fund command is valid: long enough to outlast an outage, since its outbox entry is sent again all the
+/// time.
 pub const FUND_VALIDITY: Duration = Duration::from_secs(3_600);
 /// How long a request to issue or redeem is valid: an operator may have to look at it.
 pub const REQUEST_VALIDITY: Duration = Duration::from_secs(3_600);

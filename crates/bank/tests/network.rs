@@ -231,8 +231,8 @@ impl Network {
         .await;
     }
 
-    /// A wallet of bank 1 with 5,000 and one of bank 2 with 10, the central bank and bank 1; bank 2 is away. `more` is for the
-    /// configuration of bank 1.
+    /// A wallet of bank 1 with 5,000 and one of bank 2 with 10, the central bank and bank 1; bank 2 is away. `more` is
+    /// for the configuration of bank 1.
     async fn start_and_leave_bank_two(&self, more: &str) -> (cbdc_central_bank::Node, cbdc_bank::Node, Wallet, Wallet) {
         let central = self.start_central().await;
         let one = self.start_bank(1, more).await;
@@ -736,8 +736,8 @@ async fn what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when
     assert_eq!(pay(&mut at_one, &payment).await, (0, 100));
     assert_eq!(deposit(&mut at_one, &bob).await, (1_000, 0));
 
-    // At another bank than the payer's own: refused, everything is back; so it is where the deposit has too little, which the
-    // ledger says. Who is linked elsewhere is not topped up.
+    // At another bank than the payer's own: refused, everything is back; so it is where the deposit has too little,
+    // which the ledger says. Who is linked elsewhere is not topped up.
     let refused = at_one.submit_transfer(submit(&carol.topped_up(&dave, 1_050, 2), false)).await.unwrap().into_inner();
     assert_eq!(refused.outcome.unwrap().reason, "HOLDING_LIMIT");
     assert_eq!(deposit(&mut at_one, &carol).await, (300, 0));

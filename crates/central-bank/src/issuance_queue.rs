@@ -1,7 +1,7 @@
-//! The issuance desk: banks ask, the operator agrees.
+//! The issuance queue: banks ask, the operator agrees.
 //!
-//! A request waits here, signed by its bank, until an operator fetches it and submit an order that carries it. Where
-//! the node is configured with an operator's key, the desk signs the order itself at once: the committee's limits (cap,
+//! A request waits here, signed by its bank, until an operator fetches it and submits an order that carries it. Where
+//! the node is configured with an operator's key, it signs the order itself at once: the committee's limits (cap,
 //! quota) are in the ledger and hold either way.
 
 use std::collections::BTreeMap;
@@ -61,7 +61,8 @@ impl IssuanceQueue {
         }
     }
 
-    /// A bank's request: its answer if the desk could settle it, `None` while it waits for the operator.
+    /// Takes a bank's request in. Gives its answer if the order was signed at once, `None` while it waits for the
+    /// operator.
     pub async fn request(&self, request: Signed<IssuanceRequest>) -> Result<Option<Answer>, Outcome> {
         if let Some(first) = self.first_answer(&request) {
             return first.map(Some);
@@ -115,7 +116,7 @@ impl IssuanceQueue {
         })
     }
 
-    /// Signs the order and hands it in. The same request, asked twice at once, is ordered once.
+    /// Signs the order and submits it. The same request, made twice at once, is ordered once.
     async fn order(&self, operator: &OperatorKey, request: Signed<IssuanceRequest>) -> Result<Answer, Outcome> {
         let _turn = self.signing.lock().await;
         sign_until_done(|| self.order_once(operator, request)).await

@@ -16,7 +16,7 @@ use cbdc_proto::packed::Answer;
 
 const BLOCKS_MAX: usize = 8_192;
 const BYTES_MAX: usize = 128 * 1024 * 1024;
-/// What an outcome and its place in a look-up take, about.
+/// Bytes that an outcome and its entry in a look-up take, about.
 const BYTES_A_COMMAND: usize = 88;
 
 #[derive(Clone, Default)]
@@ -36,7 +36,7 @@ struct RecentBlock {
 }
 
 impl RecentBlock {
-    /// The places of commands that used a number.
+    /// The indices of the commands, by the sequence numbers that they used.
     fn places(&self) -> &HashMap<(Signer, u64), u32> {
         self.places.get_or_init(|| {
             let mut places = HashMap::new();
@@ -71,8 +71,8 @@ fn sequences_of(command: &Command) -> Vec<(Signer, u64)> {
     sequences
 }
 
-/// Whether a command that was ordered is this one, or carries it: a payer's transfer settles inside the bank's order that
-/// tops it up, and must never be taken for a conflict with itself.
+/// Whether a command that was ordered is this one, or carries it: a payer's transfer settles inside the bank's order
+/// that tops it up, and must never be taken for a conflict with itself.
 fn carries(first: &Command, command: &Command) -> bool {
     match (first, command) {
         (Command::ReverseWaterfall(order), Command::Payment(payment)) => order.record.transfer == *payment,
@@ -93,8 +93,8 @@ impl ReplyCache {
         }
     }
 
-    /// What to answer to a command whose number was used before: its first outcome, or that the number belongs to
-    /// another command.
+    /// The answer to a command whose sequence number was used before: its first outcome, or a conflict if another
+    /// command used the number.
     pub fn answer_to_repetition(&self, command: &Command) -> Answer {
         match self.find(command.signer(), command.head().sequence) {
             Some((first, answer)) if carries(&first, command) => answer,

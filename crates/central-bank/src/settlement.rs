@@ -186,7 +186,7 @@ impl Settlement {
                 let index = segment.first + at as u32;
                 match outcome.reason {
                     // The same number was ordered twice while both were in flight: the first outcome is the answer.
-                    Reason::SequenceUsed => self.first_outcome_of(&in_flight.proposal, index),
+                    Reason::SequenceUsed => self.first_reply(&in_flight.proposal, index),
                     _ => Answer::ordered(height, index, *outcome),
                 }
             };
@@ -194,7 +194,7 @@ impl Settlement {
         }
     }
 
-    fn first_outcome_of(&self, proposal: &BuiltProposal, index: u32) -> Answer {
+    fn first_reply(&self, proposal: &BuiltProposal, index: u32) -> Answer {
         let command = proposal.commands().get(index as usize);
         command.map_or_else(Answer::unknown, |command| self.reply_cache.answer_to_repetition(command))
     }

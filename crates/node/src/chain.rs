@@ -1,7 +1,7 @@
 //! The chain service: the same on the central bank, which seals blocks, and on banks, which follow them.
 //!
 //! Recent blocks are kept in memory as they are sent, so that followers who keep up never touch the disk; one that
-//! falls behind is served from the archive, at its own pace. Nobody who reads slowly holds settlement up.
+//! falls behind is served from the archive, at its own pace. A slow reader never holds settlement up.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,11 +26,12 @@ use crate::membership::Membership;
 use crate::recent_blocks::RecentBlocks;
 use crate::state::LedgerHandle;
 
-/// What each byte of filtered blocks adds to the pause after them. Those of blocks sealed meanwhile leave together: a message
-/// costs both of its ends as much as some hundred payments in it do. On a quiet network a bank sees every block at once.
+/// What each byte of filtered blocks adds to the pause after them. Those of blocks sealed meanwhile leave together: a
+/// message costs both of its ends as much as some hundred payments in it do. On a quiet network a bank sees every block
+/// at once.
 const PAUSE_PER_FILTERED_BYTE: Duration = Duration::from_micros(1);
-/// The longest pause. On a busy network a partial replica lags by it, and so does what only the replica shows (fundings,
-/// defundings, top-ups). Answers to payments on a stream do not come this way.
+/// The longest pause. On a busy network a partial replica lags by it, and so does what only the replica shows
+/// (fundings, defundings, top-ups). Answers to payments on a stream do not come this way.
 const FILTERED_PAUSE_MAX: Duration = Duration::from_millis(20);
 
 /// A block as it is sent.
@@ -48,7 +49,7 @@ pub struct ChainService {
     pub archive: Arc<Archive>,
     pub recent: RecentBlocks,
     pub membership: Membership,
-    /// Where filtered blocks come from; only the central bank makes them.
+    /// The source of filtered blocks; only the central bank has one.
     pub filtered_blocks: Option<FilteredBlocks>,
 }
 
@@ -58,7 +59,7 @@ impl ChainService {
         match self.ledger.read(|ledger| ledger.keeps_part_of()) {
             None => Ok(()),
             Some(bank) => Err(Status::failed_precondition(format!(
-                "bank {bank} keeps its own part of the chain and no whole blocks; ask the central bank"
+                "bank {bank} keeps a partial replica and no whole blocks; ask the central bank"
             ))),
         }
     }
@@ -91,7 +92,7 @@ fn pause_after(bytes: usize) -> Duration {
     PAUSE_PER_FILTERED_BYTE.saturating_mul(bytes).min(FILTERED_PAUSE_MAX)
 }
 
-/// Everybody who is a member may read the chain.
+/// Lets every member read the chain.
 fn require_member<T>(membership: &Membership, request: &Request<T>) -> Result<Peer, Status> {
     membership.require(request, &Role::ALL)?;
     Ok(Peer::of(request))

@@ -1,5 +1,5 @@
 //! What every node is, central bank or commercial bank: a ledger kept from a chain, an archive of blocks, a chain
-//! service, a membership that decides who may speak, and a server that carries it.
+//! service, a membership that decides who may call, and a server for all of it.
 //!
 //! | module | idea |
 //! |---|---|
@@ -11,9 +11,9 @@
 //! | [`checkpoints`] | when one falls due, and the thread that writes it |
 //! | [`chain`] | the chain service, the same on every node |
 //! | [`recent_blocks`] | the newest blocks, in memory |
-//! | [`filtered_blocks`] | what banks get that keep their own part of the chain |
+//! | [`filtered_blocks`] | the blocks of banks with partial replicas |
 //! | [`re_sign`] | signing again where another record took the sequence number |
-//! | [`views`] | what a ledger shows of a wallet, in messages |
+//! | [`views`] | messages made from a ledger: wallets, quotes, holds |
 //! | [`audit`] | verifying a chain from genesis |
 //! | [`server`] | serving gRPC with bounded everything, health and reflection |
 //! | [`telemetry`] | metrics for Prometheus |

@@ -1,8 +1,9 @@
 //! Signing again with a fresh sequence number, where another record took the first one.
 //!
-//! A node signs commands of its own while others sign with the same key, or after a crash that made it forget the numbers it
-//! had used. What its command then meets is told by [`Reason::shows_sequence_taken`](cbdc_ledger::Reason); only a refusal
-//! that shows it may lead here to another signature, since a record of unknown status could settle beside the new one.
+//! A node signs commands of its own while others sign with the same key, or after a crash that made it forget the
+//! numbers it had used. What its command then meets is told by [`Reason::shows_sequence_taken`](cbdc_ledger::Reason);
+//! only a refusal that shows it may lead here to another signature, since a record of unknown status could settle
+//! beside the new one.
 
 use std::future::Future;
 
@@ -13,7 +14,8 @@ const SIGNATURES_MAX: usize = 8;
 pub enum Attempt<T> {
     /// Nothing more is signed.
     Done(T),
-    /// The record has not settled and never will. The intent is signed again; the answer stands if this was the last attempt.
+    /// The record has not settled and never will. The intent is signed again; the answer stands if this was the last
+    /// attempt.
     SignAgain(T),
 }
 

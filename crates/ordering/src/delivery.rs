@@ -1,8 +1,9 @@
-//! Delivery: the bounded way of committed proposals to the caller.
+//! Delivery of committed proposals to the caller, through a bounded channel.
 //!
-//! 1. At start, one task reads the log from the caller's `resume_after` to what is known to be committed, and sends every proposal. It holds the gate meanwhile.
-//! 2. What openraft applies later waits for the gate, then is sent behind it. So the order is the log's, and nothing is sent
-//!    twice.
+//! 1. At start, one task reads the log from the caller's `resume_after` to what is known to be committed, and sends
+//!    every proposal. It holds the gate meanwhile.
+//! 2. What openraft applies later waits for the gate, then is sent behind it. So the order is the log's, and nothing is
+//!    sent twice.
 //! 3. The channel is bounded: when the caller is slow, applying waits, and proposers wait with it.
 
 use std::sync::Arc;
@@ -95,8 +96,8 @@ impl Delivery {
         true
     }
 
-    /// Starts sending the proposals of `first..=last` from the log. Returns when the gate is held, so that everything sent
-    /// afterwards comes behind.
+    /// Starts sending the proposals of `first..=last` from the log. Returns when the gate is held, so that everything
+    /// sent afterwards comes behind.
     pub(crate) async fn replay(
         &self,
         log: LogStore,

@@ -1,9 +1,9 @@
 //! Snapshots: openraft's snapshot *is* the ledger's checkpoint, read and installed through [`SnapshotSource`].
 //!
 //! A member that is too far behind for the log is sent the leader's newest checkpoint as one stream: frames of a length
-//! (u32 little-endian) and that many bytes; the first frame is the manifest, the others are the chunks in order. Reading
-//! takes one chunk at a time from the store. Receiving keeps the stream in memory until it is whole, which is enough until
-//! several members run on ledgers of many gigabytes.
+//! (u32 little-endian) and that many bytes; the first frame is the manifest, the others are the chunks in order.
+//! Reading takes one chunk at a time from the store. Receiving keeps the stream in memory until it is whole, which is
+//! enough until several members run on ledgers of many gigabytes.
 
 use std::io::{self, SeekFrom};
 use std::pin::Pin;

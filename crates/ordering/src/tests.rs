@@ -1,4 +1,4 @@
-//! Tests of what stands behind the interface: openraft's own suite, the purge marker, three members over wires within the process.
+//! Tests of what stands behind the interface: openraft's own suite, the purge marker, three members within the process.
 //! One member is tested from outside, in `tests/one_member.rs`.
 
 use std::collections::BTreeMap;

@@ -1,8 +1,9 @@
 //! Block headers by height, each with the log index of its proposal.
 //!
-//! Stored in [`Column::Headers`]: key = height, u64 big-endian; value = version (1 byte), log index (u64 little-endian),
-//! the header's bytes as they were given, sealed under the key. This module knows nothing of what a header means.
-//! Headers can be made again from the log, so they are put into a batch of the caller's and need no sync of their own.
+//! Stored in [`Column::Headers`]: key = height, u64 big-endian; value = version (1 byte), log index (u64
+//! little-endian), the header's bytes as they were given, sealed under the key. This module knows nothing of what a
+//! header means. Headers can be made again from the log, so they are put into a batch of the caller's and need no sync
+//! of their own.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -61,8 +62,8 @@ impl HeaderStore {
     /// The header at `height`, or `None`.
     ///
     /// # Errors
-    /// [`StoreError::DamagedHeader`] naming the height, if a bit flipped; [`StoreError::OtherFormat`], if another version of the
-    /// program wrote the folder.
+    /// [`StoreError::DamagedHeader`] naming the height, if a bit flipped; [`StoreError::OtherFormat`], if another
+    /// version of the program wrote the folder.
     pub fn get(&self, height: u64) -> Result<Option<StoredHeader>, StoreError> {
         let record =
             self.store.get(Column::Headers, &height.to_be_bytes()).map_err(|error| name_height(height, error))?;

@@ -1,11 +1,11 @@
 //! The store in memory, for tests and virtual time: it can crash and its disk can fail, on demand.
 //!
-//! It is the strictest store that keeps the promises of [`crate::store`]: what a real disk *may* lose in a crash, this one
-//! loses.
-//! - [`MemoryStore::crash`] drops every buffered write without a later synced write or flush, every bulk write without a
-//!   later flush, and ends poisoning: the store is then what a restarted process would open.
-//! - [`MemoryStore::fail_next_write`], [`MemoryStore::fail_every`] and [`MemoryStore::fail_column`] make writes fail as a
-//!   disk would, and poison the store as a disk would.
+//! It is the strictest store that keeps the promises of [`crate::store`]: what a real disk *may* lose in a crash, this
+//! one loses.
+//! - [`MemoryStore::crash`] drops every buffered write without a later synced write or flush, every bulk write without
+//!   a later flush, and ends poisoning: the store is then what a restarted process would open.
+//! - [`MemoryStore::fail_next_write`], [`MemoryStore::fail_every`] and [`MemoryStore::fail_column`] make writes fail as
+//!   a disk would, and poison the store as a disk would.
 //! - [`MemoryStore::flip_bit`] damages a stored record.
 
 use std::collections::BTreeMap;
@@ -82,8 +82,8 @@ impl MemoryStore {
         MemoryStore::default()
     }
 
-    /// Loses what was not durable, and forgets faults and poisoning: the store as a restarted process opens it. The count
-    /// of syncs begins again.
+    /// Loses what was not durable, and forgets faults and poisoning: the store as a restarted process opens it. The
+    /// count of syncs begins again.
     pub fn crash(&self) {
         let mut inner = self.lock();
         inner.seen = inner.durable.clone();

@@ -2,13 +2,13 @@
 //!
 //! Three strengths of durability, because three parts of a node need three things:
 //! - [`Durability::Synced`]: durable when the call returns. One fsync. Proposals, votes, a manifest, a debit.
-//! - [`Durability::Buffered`]: in the write-ahead log, durable with the next synced write or [`Store::flush`]. What can be
-//!   made again from the log: headers, outcomes.
+//! - [`Durability::Buffered`]: in the write-ahead log, durable with the next synced write or [`Store::flush`]. What can
+//!   be made again from the log: headers, outcomes.
 //! - [`Durability::Bulk`]: past the write-ahead log, durable only after [`Store::flush`]. For gigabytes written in the
 //!   background (checkpoint chunks), which in the write-ahead log would make the next proposal's fsync wait for them.
 //!
-//! The trait is object safe: everything above holds an `Arc<dyn Store>`. All calls block; call them from a thread that may
-//! block.
+//! The trait is object safe: everything above holds an `Arc<dyn Store>`. All calls block; call them from a thread that
+//! may block.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -192,8 +192,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         keys.iter().map(|key| self.get(column, key)).collect()
     }
 
-    /// Calls `visit` for each record of `range`, in order, until it breaks. Whether it sees what is written meanwhile is not
-    /// said; `visit` may use the store.
+    /// Calls `visit` for each record of `range`, in order, until it breaks. Whether it sees concurrent writes is
+    /// unspecified; `visit` may use the store.
     fn scan(
         &self,
         column: Column,
@@ -224,8 +224,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Applies `batch` atomically.
     ///
     /// # Errors
-    /// [`StoreError::DiskFull`] or [`StoreError::Io`] if the disk failed: the batch may or may not be on disk, and every
-    /// later write fails with [`StoreError::Poisoned`].
+    /// [`StoreError::DiskFull`] or [`StoreError::Io`] if the disk failed: the batch may or may not be on disk, and
+    /// every later write fails with [`StoreError::Poisoned`].
     fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StoreError>;
 
     /// Makes everything written so far durable, bulk writes included. Counts as a sync.
@@ -234,13 +234,15 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Gives back the space of removed keys in `range`. Slow, in the caller's thread; losing it in a crash is harmless.
     fn reclaim(&self, column: Column, range: &KeyRange) -> Result<(), StoreError>;
 
-    /// Closes the store, whoever else still holds it: calls in flight end first, later ones fail. What was synced stays; call
+    /// Closes the store even while others hold it: calls in flight end first, later ones fail. What was synced stays;
+    /// call
     /// [`Store::flush`] before to keep the rest. A store in memory stays open, as if the next user had opened it again.
     fn close(&self) {}
 
-    /// Number of syncs of the write-ahead log since the store was opened: one for each successful synced write and flush.
+    /// Number of syncs of the write-ahead log since the store was opened: one for each successful synced write and
+    /// flush.
     fn sync_count(&self) -> u64;
 
-    /// The failure that ended writing, if one did: a health check's question.
+    /// The failure that ended writing, if one did. For health checks.
     fn poisoned_by(&self) -> Option<StoreError>;
 }

@@ -1,15 +1,16 @@
 //! The history index: where in the chain each customer's payments and other commands stand.
 //!
 //! The records themselves are in the archive; a line of the index holds only the place of a command and where in its
-//! proposal, or in the bank's filtered block of the block, the record begins. A payment that a bank topped up stands here as the payment that it is; captures of holds stand
-//! in no wallet's history, since their record names a hold and no wallet.
+//! proposal, or in the bank's filtered block of the block, the record begins. A payment that a bank topped up stands
+//! here as the payment that it is; captures of holds stand in no wallet's history, since their record names a hold and
+//! no wallet.
 //!
 //! # How it is kept
-//! One record a block holds the lines of all own customers ([`row`]), written in the block's own batch. Each line names the
-//! block of the same wallet's line before it, and of the one before it that used the wallet's own number; where each wallet's
-//! newest lines stand is in memory ([`newest`]). So a payment costs about 40 bytes in a large write, never a tree's entry of its
-//! own, and a history is read backwards, one record a step. A payment is found by its number without reading all that a
-//! merchant received.
+//! One record a block holds the lines of all own customers ([`row`]), written in the block's own batch. Each line names
+//! the block of the same wallet's line before it, and of the one before it that used the wallet's own number; where
+//! each wallet's newest lines stand is in memory ([`newest`]). So a payment costs about 40 bytes in a large write,
+//! never a tree's entry of its own, and a history is read backwards, one record a step. A payment is found by its
+//! number without reading all that a merchant received.
 //!
 //! What is in memory is saved with each checkpoint; a start reads it and the records since.
 
@@ -69,7 +70,8 @@ pub struct History {
     newest: RwLock<Newest>,
 }
 
-/// Lines of blocks before they are written. Nobody reads the index until it is dropped: drop it once the batch is written.
+/// Lines of blocks before they are written. Nobody reads the index until it is dropped: drop it once the batch is
+/// written.
 pub struct HistoryUpdate<'a> {
     bank: BankId,
     height: Height,
@@ -84,8 +86,8 @@ impl HistoryUpdate<'_> {
         self.row = Writer::with_capacity(commands * 2 * LINE_BYTES_USUAL);
     }
 
-    /// Has the newest lines of the commands' own wallets fetched, many at once: each by itself would be waited for. Commands
-    /// are given [`cbdc_ledger::settlement::LOOK_AHEAD`] at a time.
+    /// Has the newest lines of the commands' own wallets fetched, many at once: each by itself would be waited for.
+    /// Commands are given [`cbdc_ledger::settlement::LOOK_AHEAD`] at a time.
     pub fn fetch<'c>(&self, commands: impl Iterator<Item = &'c Command>) {
         let wallets = commands.filter_map(payment_of).flat_map(|payment| [payment.record.from, payment.record.to]);
         let own = wallets.filter(|wallet| wallet.bank == self.bank);

@@ -1,8 +1,8 @@
 //! Where each wallet's newest lines stand.
 //!
-//! 16 bytes for each of the bank's own wallets, in the order of serials, and a map for the few others (payers of other banks
-//! that this one topped up). Saved as chunks of 24 bytes a wallet that has lines, then a record that names their height and
-//! number; only that record makes a save valid.
+//! 16 bytes for each of the bank's own wallets, in the order of serials, and a map for the few others (payers of other
+//! banks that this one topped up). Saved as chunks of 24 bytes a wallet that has lines, then a record that names their
+//! height and number; only that record makes a save valid.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

@@ -1,5 +1,5 @@
-//! The bank's own back office: money paid in, issuance, statements of deposits, reserves paid to other banks, closing wallets,
-//! the treasury.
+//! The bank's own back office: money paid in, issuance, statements of deposits, reserves paid to other banks, closing
+//! wallets, the treasury.
 
 use std::sync::Arc;
 
@@ -118,7 +118,7 @@ impl BackOfficeService {
         Ok(Some(outcome))
     }
 
-    /// States the deposit book's own sum. What is in transit is owed to customers until it has arrived.
+    /// Reports the deposit book's own sum. Money in transit is owed to customers until it has arrived.
     pub async fn report_deposits(&self) -> Result<v1::ReportDepositsResponse, Status> {
         let (balances, in_transit) = self.context.deposits.totals();
         let deposits = Amount::from_minor(minor(balances + in_transit));
@@ -130,7 +130,8 @@ impl BackOfficeService {
         })
     }
 
-    /// Pays reserves to another bank. Each call signs a new transfer, so whoever does not learn its status must not just ask again.
+    /// Pays reserves to another bank. Each call signs a new transfer, so a caller that does not learn its status must
+    /// not simply ask again.
     pub async fn transfer_reserves(&self, request: &v1::TransferReservesRequest) -> Result<v1::Outcome, Status> {
         let (to, amount) = (BankId(number_u16("to", request.to)?), positive_amount(request.amount_minor)?);
         let make = |head| ReservesTransfer { head, from: self.context.bank, to, amount };
@@ -144,7 +145,7 @@ impl BackOfficeService {
         Ok(outcome_to_message(&answer.outcome, answer.height, answer.index))
     }
 
-    /// Closes an empty wallet of this bank's. The deposit beside it stays the customer's.
+    /// Closes an empty wallet of this bank. The deposit beside it stays the customer's.
     pub async fn close_wallet(&self, request: &v1::CloseWalletRequest) -> Result<v1::Outcome, Status> {
         let account = self.context.own_account("account", &request.account)?;
         self.context.require_open_wallet(account)?;

@@ -1,4 +1,5 @@
-//! What most requests need of the bank: its number, its replica of the ledger, its deposits and its way to the central bank.
+//! What most requests need of the bank: its number, its replica of the ledger, its deposits and its way to the central
+//! bank.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Payments that may have been ordered before: what this bank's history says of them.
 //!
-//! The replica's ledger tells whether a sequence number is used, the history by which record. The ledger knows of a block a
-//! moment before the history does.
+//! The replica's ledger tells whether a sequence number is used, the history by which record. The ledger knows of a
+//! block a moment before the history does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,8 @@ pub struct EarlierPayments {
 }
 
 impl EarlierPayments {
-    /// The answer to a payment that was ordered before, as this bank's history has it; `None` for a sound one that was not.
+    /// The answer to a payment that was ordered before, as this bank's history has it; `None` for a sound one that was
+    /// not.
     ///
     /// # Errors
     /// The payment is not sound, or its number was used by another command, or by one that is not known here.
@@ -65,8 +66,8 @@ impl EarlierPayments {
         answered.await.unwrap_or(Err(Outcome::refused(Reason::Unavailable, 0, 0)))
     }
 
-    /// Replaces each answer that says no more than that the number is used by what this bank's history says of the record:
-    /// it may have been ordered so long ago that the central bank no longer has its outcome.
+    /// Replaces each answer that says no more than that the number is used by what this bank's history says of the
+    /// record: it may have been ordered so long ago that the central bank no longer has its outcome.
     pub async fn complete(&self, records: &Bytes, answers: Answers) -> Answers {
         let Answers::Each(packed) = &answers else { return answers };
         if !packed.chunks_exact(PACKED_BYTES).any(says_used) {

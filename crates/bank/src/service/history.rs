@@ -36,7 +36,8 @@ impl HistoryService {
                 let account = self.context.own_account("account", &account)?;
                 let history = self.history.clone();
                 let past = look_up(move || history.by_sequence(account, sequence)).await?;
-                let missing = || not_found(format!("no command of {account} with the number {sequence} is known here"));
+                let missing =
+                    || not_found(format!("no command of {account} with the sequence number {sequence} is known here"));
                 let ordered = past.ok_or_else(missing)?.ordered;
                 (ordered.height, ordered.index)
             }
@@ -78,7 +79,7 @@ impl HistoryService {
     }
 }
 
-/// A token is the place of the last payment shown: height, dot, index.
+/// Reads a page token: the position of the last payment shown, as height, dot, index.
 fn read_token(token: &str) -> Option<BlockPosition> {
     let (height, index) = token.split_once('.')?;
     Some((Height(height.parse().ok()?), index.parse().ok()?))

@@ -1,4 +1,4 @@
-//! Holds: which are open, and capturing and voiding them for this bank's payees.
+//! Holds: listing them, and capturing and voiding them for this bank's payees.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::own_command::OwnCommands;
 use crate::central_bank_client::CentralBankClient;
 use crate::signing::SHORT_VALIDITY;
 
-/// Serves holds: to their payers and payees for looking, to the back office for capturing and voiding.
+/// Lists holds for payers and payees; captures and voids them for the back office.
 pub struct HoldService {
     pub context: BankContext,
     pub own_commands: OwnCommands,
@@ -46,7 +46,8 @@ impl HoldService {
     }
 
     async fn release(&self, kind: ReleaseKind, hold: u64, amount: Amount) -> Result<v1::Outcome, Status> {
-        // Another bank's hold costs this bank no number. One that this replica does not know yet may exist: the ledger decides.
+        // Another bank's hold is refused without spending a sequence number. One that this replica does not know yet
+        // may exist: the ledger decides.
         let is_anothers = self
             .context
             .ledger

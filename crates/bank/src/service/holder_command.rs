@@ -1,4 +1,4 @@
-//! Commands that holders sign beside payments: consent to the waterfall, the wallet of the tier allowance, holds.
+//! Commands other than payments that holders sign: consent to the waterfall, the wallet of the tier allowance, holds.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ impl HolderCommandService {
             State::Final => self.first_outcome(signer, command, answer.outcome).await?,
             _ => return Err(status_unknown()),
         };
-        // Whoever is told that it settled finds it in what this bank shows.
+        // Once told that it settled, the caller finds it in what this bank shows.
         self.context.replica_at(answer.height).await;
         Ok(outcome_to_message(&answer.outcome, answer.height, answer.index))
     }
@@ -69,8 +69,8 @@ impl HolderCommandService {
         }
     }
 
-    /// What became of a command that was not ordered now: where its number was used before, this bank's history may know that it
-    /// was by this very command.
+    /// The answer to a command that was not ordered now. Where its sequence number was used before, this bank's history
+    /// may know that it was by this very command.
     async fn first_outcome(&self, signer: AccountId, command: Command, refusal: Outcome) -> Result<Answer, Status> {
         if !matches!(refusal.reason, Reason::SequenceUsed | Reason::SequenceConflict) {
             return Err(of_refusal(&refusal));

@@ -11,11 +11,12 @@
 //! | [`back_office`] | credits, issuance, statements, reserves, closing, treasury: with the bank's own node key only |
 //! | [`history`] | receipts and past payments |
 //!
-//! Each keeps what it needs, and no more. They share [`context`], and build on [`own_command`] (commands that the bank signs),
+//! Each keeps what it needs, and no more. They share [`context`], and build on [`own_command`] (commands that the bank
+//! signs),
 //! [`payment_relay`] (payments as they are) and [`earlier_payment`] (answers to payments that were ordered before).
 //!
-//! A command that was ordered is answered with OK and its outcome, settled or refused. One that was not ordered is a status
-//! with `google.rpc.ErrorInfo`. *Settled* is said only when the central bank or the chain has said so.
+//! A command that was ordered is answered with OK and its outcome, settled or refused. One that was not ordered is a
+//! status with `google.rpc.ErrorInfo`. *Settled* is said only when the central bank or the chain has said so.
 
 mod back_office;
 mod context;

@@ -74,7 +74,8 @@ impl PaymentRelay {
         }
     }
 
-    /// Takes a payment into the outbox while the central bank cannot be reached, after the checks that the replica allows.
+    /// Takes a payment into the outbox while the central bank cannot be reached, after the checks that the replica
+    /// allows.
     async fn accept(&self, payment: Signed<Payment>) -> Result<Answer, Status> {
         if let Some(answer) = self.earlier.answer_to(payment).await? {
             return Ok(answer);

@@ -1,18 +1,20 @@
 //! Transfers that their payer allows the linked bank to top up (reverse waterfall).
 //!
-//! 1. The payment's signature, number and time are checked here: only then is a deposit debited.
-//! 2. Where this bank has nothing to add (its own customer's wallet covers the payment, funds are not what it lacks, or the
-//!    wallet is not linked to this bank), the transfer is relayed as it is and the ledger decides.
-//! 3. The deposit service debits the deposit by the most that the bank promises and puts the top-up into the outbox: one synced write. The
-//!    promise is the amount and the largest fee, as far as the deposit reaches, so that a payment that settles in between
-//!    does not make it too small. Where the deposit is too small already, the ledger says so (`TOP_UP_MAXIMUM`).
+//! 1. The payment's signature, sequence number and time are checked here: only then is a deposit debited.
+//! 2. Where this bank has nothing to add (its own customer's wallet covers the payment, funds are not what it lacks, or
+//!    the wallet is not linked to this bank), the transfer is relayed as it is and the ledger decides.
+//! 3. The deposit service debits the deposit by the most that the bank promises and puts the top-up into the outbox:
+//!    one synced write. The promise is the amount and the largest fee, as far as the deposit reaches, so that a payment
+//!    that settles in between does not make it too small. Where the deposit is too small already, the ledger says so
+//!    (`TOP_UP_MAXIMUM`).
 //! 4. The outcome tells what was drawn; the rest goes back to the deposit.
 //!
-//! The payer may be another bank's customer. This bank cannot relay such a payment as it is, so it tops it up even where
-//! nothing lacks.
+//! The payer may be another bank's customer. This bank cannot relay such a payment as it is, so it tops it up even
+//! where nothing is missing.
 //!
-//! Nothing is refused here that may have been ordered: an earlier copy may stand in blocks that the replica has not seen yet,
-//! since it lags behind after a crash. The central bank knows, and so what concerns this bank's own customers it decides.
+//! Nothing is refused here that may have been ordered: an earlier copy may stand in blocks that the replica has not
+//! seen yet, since it lags behind after a crash. The central bank knows, and so what concerns this bank's own customers
+//! it decides.
 
 use cbdc_ledger::command::Payment;
 use cbdc_ledger::outcome::OtherCopies;
@@ -73,7 +75,8 @@ impl TopUpService {
 
     /// Whether a top-up that was given back, and so can never settle, is worth another order of the bank's.
     fn may_sign_again(&self, reason: Reason, transfer: &Payment) -> bool {
-        // Another record has used the bank's number, which is exchanged, or the payer's, which the next attempt looks up.
+        // Another record has used the bank's number, which is exchanged, or the payer's, which the next attempt looks
+        // up.
         let sequence_was_taken = reason.shows_sequence_taken(OtherCopies::NotOrdered);
         // The bank's own order was valid for a short time only; the payer's transfer may be for hours yet.
         sequence_was_taken || reason == Reason::Expired && self.is_valid(transfer)

@@ -1,4 +1,4 @@
-//! Opening wallets and looking at them and at the deposits beside them.
+//! Opening wallets, and reading them and the deposits beside them.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::own_command::OwnCommands;
 use crate::central_bank_client::CentralBankClient;
 use crate::signing::SHORT_VALIDITY;
 
-/// Serves wallets to look at, and opens them.
+/// Opens and serves wallets.
 pub struct WalletService {
     pub context: BankContext,
     pub own_commands: OwnCommands,
@@ -50,7 +50,7 @@ impl WalletService {
         if found.earmarked_minor == 0 || !self.context.is_partial_replica() {
             return Ok(found);
         }
-        // What the money is bound to is the programmes' to say, which this bank does not keep.
+        // The purposes that money is bound to are the programmes', which a partial replica does not have.
         let wallet = Some(v1::get_wallet_request::Wallet::Account(found.account));
         let request = v1::GetWalletRequest { wallet };
         self.central_bank.ask(|channel| async { SettlementClient::new(channel).get_wallet(request).await }).await
@@ -127,8 +127,8 @@ impl WalletService {
         Ok(self.context.deposit_of(id))
     }
 
-    /// The costs of a transfer and whether it would settle now. A partial replica does not know the payee's side: the central
-    /// bank does.
+    /// The costs of a transfer and whether it would settle now. A partial replica does not know the payee's side: the
+    /// central bank does.
     pub async fn quote_transfer(&self, request: v1::QuoteTransferRequest) -> Result<v1::Quote, Status> {
         let from = self.context.own_account("from", &request.from)?;
         if self.context.is_partial_replica() {

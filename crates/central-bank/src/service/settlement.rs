@@ -126,7 +126,7 @@ impl v1::settlement_server::Settlement for SettlementService {
 /// Roles that may submit commands of some kind; which kinds, intake checks.
 pub const SUBMITTER_ROLES: [Role; 5] = [Role::Bank, Role::Operator, Role::Committee, Role::Registrar, Role::Court];
 
-/// Decodes one command, hands it in and waits for its answer.
+/// Decodes one command, submits it and waits for its answer.
 pub async fn submit_unary(
     intake: &Intake,
     member: (Role, MemberId),

@@ -17,7 +17,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use super::identity::NodeIdentity;
 use super::{limits, tls};
 
-/// How a client knows that it speaks with the right node.
+/// The keys or the authority by which a client knows a node.
 #[derive(Clone)]
 pub enum ServerTrust {
     /// The node's certificate must carry this key.
@@ -83,7 +83,7 @@ impl ServerCertVerifier for PinnedServer {
 
 /// Makes a channel to `address` (`host:port`). It connects at its first use and again whenever it is broken.
 ///
-/// `identity` is what this side shows; customers show none.
+/// `identity` is this side's certificate; customers have none.
 pub fn connect(address: &str, identity: Option<&NodeIdentity>, trust: &ServerTrust) -> Result<Channel, ConnectError> {
     let wrong_address = || ConnectError::Address { address: address.to_owned() };
     let (host, _) = address.rsplit_once(':').ok_or_else(wrong_address)?;

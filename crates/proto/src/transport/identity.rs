@@ -8,7 +8,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::tls;
 
-/// What a node shows to its peers.
+/// A node's certificate and the private key to it.
 pub struct NodeIdentity {
     pub(super) chain: Vec<CertificateDer<'static>>,
     pub(super) key: PrivateKeyDer<'static>,

@@ -1,7 +1,7 @@
-//! How the contract is carried: gRPC over TLS 1.3, with peers known by their keys.
+//! The transport: gRPC over TLS 1.3, with peers known by their keys.
 //!
 //! A node is known by the Ed25519 key in its certificate, which membership names. Certificates are matched to that key:
-//! an authority's signature alone opens no door, and dates play no part, because membership says who belongs. Customers
+//! an authority's signature alone admits nobody, and dates are ignored, because membership says who belongs. Customers
 //! (wallets) present no certificate; they are known by what they sign.
 //!
 //! * [`identity`]: a node's certificate and private key, from files that nobody else may read.

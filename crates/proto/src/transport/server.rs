@@ -1,8 +1,8 @@
 //! Accepting connections.
 //!
 //! A connection that is not TLS 1.3, or whose certificate's key is pinned by nobody, ends in the handshake: no request
-//! of it is ever read. Handshakes run beside each other, bounded in number and time, so that a peer that says nothing
-//! (or noise) holds nobody up.
+//! of it is ever read. Handshakes run beside each other, bounded in number and time, so that a silent
+//! (or noisy) peer delays nobody.
 
 use std::io;
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ use super::{limits, tls};
 const HANDSHAKES_MAX: usize = 256;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Which node keys are members' now.
+/// The node keys of members.
 pub trait Pins: Send + Sync + 'static {
     fn is_member(&self, key: &PublicKey) -> bool;
 }
@@ -49,7 +49,7 @@ pub enum ClientAuthentication {
     Optional(Arc<dyn Pins>),
 }
 
-/// Who is at the other end; in the extensions of each request.
+/// The other end of a connection; in the extensions of each request.
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// The node key that the TLS handshake proved; none for a customer.
@@ -181,7 +181,7 @@ pub fn incoming(
         .with_client_cert_verifier(Arc::new(MemberVerifier { pins, required }))
         .with_single_cert(identity.chain.clone(), identity.key.clone_key())?;
     config.alpn_protocols = vec![b"h2".to_vec()];
-    // A resumed session would skip the look at membership.
+    // A resumed session would skip the check of membership.
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     let acceptor = TlsAcceptor::from(Arc::new(config));
 

@@ -1,10 +1,10 @@
-//! The policy service: desk, committee, registrar and courts hand commands in; every member reads policy and books.
+//! The policy service: operators, committee, registrar and courts submit commands; every member reads policy and books.
 //!
-//! Rooms: [`versions`] (parameters, votes and what they changed), [`books`] (balance sheet, aggregates, profit and
+//! Modules: [`versions`] (parameters, votes and what they changed), [`books`] (balance sheet, aggregates, profit and
 //! loss), [`programmes`], [`page`] (lists, newest first), [`format`] (actions as sentences).
 //!
-//! Answers that are linear in the number of wallets are worked out on a thread of their own; they hold settlement up
-//! for the moment of the look, as every reader of the ledger does.
+//! Answers that are linear in the number of wallets are computed on a thread that may block. They hold settlement up
+//! while they read the ledger, as every reader does.
 
 mod books;
 mod format;
@@ -27,7 +27,7 @@ use crate::intake::Intake;
 use crate::issuance_queue::IssuanceQueue;
 use crate::service::settlement::submit_unary;
 
-/// Roles that hand commands in here; which kinds, intake checks. Banks use the settlement service.
+/// Roles that submit commands here; which kinds, intake checks. Banks use the settlement service.
 const SUBMITTERS: [Role; 4] = [Role::Operator, Role::Committee, Role::Registrar, Role::Court];
 
 pub struct PolicyService {

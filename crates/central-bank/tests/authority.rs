@@ -10,14 +10,17 @@ use cbdc_ledger::{
     AccountId, Amount, BankId, Class, Command, HolderId, MemberId, PublicKey, Reason, Signature, Timestamp,
 };
 use cbdc_proto::status::refusal_of;
-use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect};
+use cbdc_proto::transport::{ServerTrust, connect};
 use cbdc_proto::v1::policy_client::PolicyClient;
 use cbdc_proto::v1::settlement_client::SettlementClient;
 use cbdc_proto::v1::{self, chain_client::ChainClient};
 use tonic::Code;
-use tonic::transport::Channel;
 
-/// One command of each kind, of bank 1, signed by nobody: who may hand it in is asked before signatures are.
+mod running;
+
+use running::{Running, now};
+
+/// One command of each kind, of bank 1, signed by nobody: whether a role may submit it is asked before signatures are.
 fn samples() -> Vec<Command> {
     let head = Head { flags: 0, key_version: 0, sequence: 1, valid_until: Timestamp(u64::MAX / 2) };
     let (bank, id, amount) = (BankId(1), MemberId(1), Amount::from_minor(100));
@@ -81,39 +84,9 @@ fn unsigned<R>(record: R) -> Signed<R> {
     Signed { record, signature: Signature([0; 64]) }
 }
 
-struct Running {
-    network: Network,
-    node: cbdc_central_bank::Node,
-    _folder: tempfile::TempDir,
-}
-
-async fn central_bank() -> Running {
-    let folder = tempfile::tempdir().unwrap();
-    let spec = NetworkSpec { ports: Ports::Free, banks: 2, ..NetworkSpec::default() };
-    let network = Network::create(&folder.path().join("net"), &spec).unwrap();
-    let config = cbdc_central_bank::Config::load(&network.config_path(network.central_bank())).unwrap();
-    let node = cbdc_central_bank::start(config).await.unwrap();
-    Running { network, node, _folder: folder }
-}
-
-impl Running {
-    fn trust(&self) -> ServerTrust {
-        let central = self.network.central_bank();
-        self.network.anchor().trust(central.role(), central.id()).unwrap()
-    }
-
-    fn channel(&self, identity: Option<&NodeIdentity>) -> Channel {
-        connect(&self.node.address().to_string(), identity, &self.trust()).unwrap()
-    }
-
-    fn as_member(&self, role: Role, id: u16) -> Channel {
-        self.channel(Some(&self.network.identity(role, MemberId(id)).unwrap()))
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn each_role_hands_in_what_the_table_lets_it_and_nothing_else() {
-    let running = central_bank().await;
+async fn each_role_submits_what_the_table_lets_it_and_nothing_else() {
+    let running = Running::start().await;
     assert_eq!(samples().iter().map(Command::kind).collect::<Vec<_>>(), Kind::ALL);
     for role in Role::ALL {
         let channel = running.as_member(role, 1);
@@ -145,8 +118,8 @@ async fn each_role_hands_in_what_the_table_lets_it_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bank_hands_in_nothing_for_another_bank() {
-    let running = central_bank().await;
+async fn a_bank_submits_nothing_for_another_bank() {
+    let running = Running::start().await;
     let mut other = SettlementClient::new(running.as_member(Role::Bank, 2));
     for command in samples() {
         let request = v1::SubmitCommandRequest { command: command.to_bytes().into() };
@@ -158,7 +131,7 @@ async fn a_bank_hands_in_nothing_for_another_bank() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_calls_are_the_operators_alone() {
-    let running = central_bank().await;
+    let running = Running::start().await;
     for role in Role::ALL {
         let mut policy = PolicyClient::new(running.as_member(role, 1));
         let listed = policy.list_issuance_requests(v1::ListIssuanceRequestsRequest {}).await;
@@ -179,7 +152,7 @@ async fn operator_calls_are_the_operators_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_members_certificate_nobody_gets_anywhere() {
-    let running = central_bank().await;
+    let running = Running::start().await;
     let stranger_folder = tempfile::tempdir().unwrap();
     let spec = NetworkSpec { ports: Ports::Free, banks: 1, ..NetworkSpec::default() };
     let stranger = Network::create(&stranger_folder.path().join("other"), &spec).unwrap();
@@ -202,7 +175,7 @@ async fn without_a_members_certificate_nobody_gets_anywhere() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dismissed_member_is_shut_out_and_its_streams_close() {
     use tokio_stream::StreamExt;
-    let running = central_bank().await;
+    let running = Running::start().await;
     let mut chain = ChainClient::new(running.as_member(Role::Auditor, 1));
     let mut blocks = chain.follow(v1::FollowRequest { from_height: 1 }).await.unwrap().into_inner();
     let dismiss = GovernanceAction::DismissMember { role: Role::Auditor, id: MemberId(1) };
@@ -213,10 +186,9 @@ async fn a_dismissed_member_is_shut_out_and_its_streams_close() {
         signing_key: cbdc_ledger::SigningKey::from_seed([9; 32]).public_key(),
         node_key: None,
     };
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
     let proposer = running.network.desk(Role::Committee, MemberId(1)).unwrap();
     let actions = vec![dismiss, GovernanceAction::AdmitMember(joiner)];
-    let proposed = proposer.propose(actions, Timestamp(now), Timestamp(now + 60_000)).await.unwrap();
+    let proposed = proposer.propose(actions, now(), now().plus_ms(60_000)).await.unwrap();
     let (_, number) = proposed.result().unwrap();
     let seconder = running.network.desk(Role::Committee, MemberId(2)).unwrap();
     seconder.vote(number, true).await.unwrap().settled().unwrap();
