@@ -12,8 +12,8 @@
 //!
 //! A top-up that the bank promised (reverse waterfall) is a funding in all but its size: the most that it may take goes
 //! into transit with the outbox record, and the outcome tells how much arrived. A payment is topped up once: while its
-//! top-up is in the outbox the same payment waits for the same outcome. When the chain uses the payer's number for
-//! anything else, the top-up can never settle and is given back.
+//! top-up is in the outbox the same payment waits for the same outcome. When the chain uses the payer's sequence number
+//! for anything else, the top-up can never settle and is given back.
 //!
 //! A writer holds the lock from its first change until the batch is written. When a write fails, the store takes no
 //! more and the node stops; what is in memory is lost with it.
@@ -58,9 +58,10 @@ pub enum DepositServiceError {
 /// An effect of a block on this bank's books.
 #[derive(Clone, Debug)]
 pub enum Effect {
-    /// A command used one of this bank's own numbers.
+    /// A command used one of this bank's own sequence numbers.
     OwnSequenceUsed { sequence: u64, command: Bytes, ordered: OrderedOutcome },
-    /// A command used a holder's number. Of a payment that a bank topped up, `command` is the holder's own record.
+    /// A command used a holder's sequence number. Of a payment that a bank topped up, `command` is the holder's own
+    /// record.
     HolderSequenceUsed { account: AccountId, sequence: u64, command: Bytes, ordered: OrderedOutcome },
     /// Money came from a wallet onto the deposit beside it: a settled defund, or a waterfall.
     Arrived { account: AccountId, amount: Amount },
@@ -302,7 +303,8 @@ impl DepositService {
                 (OutboxKey::Own { sequence: *sequence }, command, ordered)
             }
             Effect::HolderSequenceUsed { account, sequence, command, ordered } => {
-                // A top-up is taken out by its own outcome first: one that is still here has lost its payer's number.
+                // A top-up is taken out by its own outcome first: one that is still here has lost its payer's sequence
+                // number.
                 if let Some(top_up) = books.outbox.top_up_of(*account, *sequence) {
                     self.release(books, batch, top_up, Release::GivenBack(Reason::SequenceUsed), released)?;
                 }
@@ -390,7 +392,7 @@ impl DepositService {
     }
 }
 
-/// Whether a command in the outbox settles only while a holder's number is unused.
+/// Whether a command in the outbox settles only while a holder's sequence number is unused.
 fn uses_holders_sequence(key: &OutboxKey, payload: &OutboxPayload) -> bool {
     matches!(key, OutboxKey::Customer { .. }) || payload.topped_up().is_some()
 }
@@ -655,7 +657,7 @@ pub fn effects_of(
             let sequence = signed.record.request.record.head.sequence;
             effects.push(Effect::OwnSequenceUsed { sequence, command: bytes(), ordered });
         }
-        // After the bank's own number: that has released this bank's top-up with its outcome.
+        // After the bank's own sequence number: that has released this bank's top-up with its outcome.
         Command::ReverseWaterfall(signed) if watches_holders => {
             let transfer = &signed.record.transfer;
             let (account, sequence) = (transfer.record.from, transfer.record.head().sequence);

@@ -229,16 +229,16 @@ async fn recover(
     genesis: Arc<Genesis>,
     config: &Config,
 ) -> Result<(Ledger, Checkpoints), StartError> {
-    let (keeps, bank, path) = (config.replica, BankId(config.bank), config.data_dir.clone());
+    let (kind, bank, path) = (config.replica, BankId(config.bank), config.data_dir.clone());
     let every_blocks = config.checkpoint_every_blocks;
     let recovering = move || {
         let (mut ledger, checkpoint) = recovery::load(&store, Genesis::clone(&genesis))?;
-        if checkpoint.is_none() && keeps == ReplicaKind::Partial {
+        if checkpoint.is_none() && kind == ReplicaKind::Partial {
             ledger = Ledger::of_bank(Genesis::clone(&genesis), bank).map_err(RecoveryError::from)?;
         }
         let has_blocks = archive.newest()?.is_some();
-        let kept = if has_blocks { archive.keeps_filtered_blocks()? } else { keeps == ReplicaKind::Partial };
-        let commands = match (keeps, kept) {
+        let kept = if has_blocks { archive.keeps_filtered_blocks()? } else { kind == ReplicaKind::Partial };
+        let commands = match (kind, kept) {
             (ReplicaKind::Partial, false) => {
                 return Err(StartError::OtherReplica { path, expected: "partial", found: "full" });
             }

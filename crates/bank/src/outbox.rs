@@ -5,8 +5,9 @@
 //! Each is sent again until its outcome is known, over any number of crashes; sequence numbers make that safe.
 //!
 //! # How an entry leaves
-//! 1. The chain uses its number for this record: the outcome is known.
-//! 2. The chain uses its number for another record, or a top-up's payer uses theirs: this one can never settle.
+//! 1. The chain uses its sequence number for this record: the outcome is known.
+//! 2. The chain uses its sequence number for another record, or a top-up's payer uses theirs: this one can never
+//!    settle.
 //! 3. The chain's time passes its valid-until: from then on it can only be refused.
 //! 4. The central bank refuses it before ordering, for a reason that lasts, and this was the only copy ever sent.
 //!
@@ -149,7 +150,7 @@ pub enum OutboxError {
 /// All entries, in memory as on disk.
 pub struct Outbox {
     entries: BTreeMap<OutboxKey, Entry>,
-    /// The top-up of each payment, by payer and the payer's number: one payment is topped up once.
+    /// The top-up of each payment, by payer and the payer's sequence number: one payment is topped up once.
     top_ups: BTreeMap<(AccountId, u64), OutboxKey>,
 }
 

@@ -1,6 +1,6 @@
 //! The bank's own sequence numbers, for the commands that it signs itself.
 //!
-//! A number is *free* if the replica's window says so and nothing of this bank is in flight with it.
+//! A sequence number is *free* if the replica's window says so and nothing of this bank is in flight with it.
 //! [`OwnSequence::take`] gives the lowest free one. It comes back in one of three ways:
 //!
 //! * [`OwnSequence::used`]: the chain has used it; the replica's window keeps it from being taken again.

@@ -79,7 +79,7 @@ impl Replica {
             Archive::put_filtered_block(&mut batch, header, &message.filtered_block);
             history.begin(height, followed.commands.len());
             for commands in followed.commands.chunks(LOOK_AHEAD) {
-                history.fetch(commands.iter().map(|own| &own.command));
+                history.prefetch(commands.iter().map(|own| &own.command));
                 for own in commands {
                     enter(self.bank, own, (&mut history, &mut effects), height, watches_holders);
                 }

@@ -1,7 +1,7 @@
 //! The replica: the bank's own ledger, kept from the chain by one thread.
 //!
 //! # On receiving a block
-//! 1. One that the replica has already is passed over; one that leaves a gap is refused.
+//! 1. One that the replica has already is skipped; one that leaves a gap is refused.
 //! 2. Its parent must be the replica's tip, and enough nodes of the central bank must have signed its header.
 //! 3. From a peer, or where the bank is set to verify blocks, proposal and outcomes must lead to the header's commands
 //!    root, and every signature is verified. (From the central bank itself, whose node key the connection proved, its
@@ -11,9 +11,9 @@
 //!    fsync: after a crash the block is fetched and applied again. Its height is the cursor for all of them.
 //! 6. The block is announced, and now and then a checkpoint is written in the background.
 //!
-//! A bank that keeps its own part of the chain follows filtered blocks instead: [`crate::partial_replica`].
+//! A partial replica follows filtered blocks instead: [`crate::partial_replica`].
 //!
-//! What fails before 4 leaves the replica as it was: a peer that sent it is dropped. A block of the central bank that
+//! A failure before 4 leaves the replica as it was; a peer that sent the block is dropped. A block of the central bank that
 //! fails anywhere, or one that its own signed header does not describe, stops the node, naming the height.
 
 use std::sync::Arc;
@@ -46,7 +46,7 @@ use crate::deposits::OrderedOutcome;
 use crate::history::{History, HistoryUpdate};
 use crate::metrics::Metrics;
 
-/// Why a block is not followed.
+/// Why a block was not applied.
 #[derive(Debug, thiserror::Error)]
 pub enum BlockError {
     #[error("block {height} cannot be read: {reason}")]
@@ -109,10 +109,10 @@ pub enum Delivery {
     Block {
         block: v1::Block,
         source: Source,
-        /// Hears the verdict on a peer's block.
+        /// Gets the verdict on a peer's block.
         verdict: Option<oneshot::Sender<Result<(), BlockError>>>,
     },
-    /// Of blocks in a row, from the central bank, for a bank that keeps its own part of the chain.
+    /// Filtered blocks in a row, from the central bank, for a partial replica.
     FilteredBlocks(Vec<v1::FilteredBlock>),
 }
 
@@ -322,7 +322,7 @@ impl Replica {
         let mut offset = PROPOSAL_HEAD_BYTES;
         for (at, (command, outcome)) in proposal.commands.iter().zip(&block.outcomes).enumerate() {
             if at.is_multiple_of(LOOK_AHEAD) {
-                history.fetch(proposal.commands[at..].iter().take(LOOK_AHEAD));
+                history.prefetch(proposal.commands[at..].iter().take(LOOK_AHEAD));
             }
             let (index, from) = (at as u32, offset);
             let length = proposal.command_bytes(at).map_or(0, <[u8]>::len);

@@ -1,4 +1,4 @@
-//! What the bank signs itself: commands with its own key, its own numbers and a time that the chain will accept.
+//! Signing for the bank: commands with its own key, its own sequence numbers and a time that the chain will accept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ impl BankSigner {
         BankSigner { bank, network, key, ledger, sequence: Arc::default() }
     }
 
-    /// Signs the record that `make` builds over a head with the lowest free number.
+    /// Signs the record that `make` builds over a head with the lowest free sequence number.
     ///
     /// The number is in flight from now on; the caller gives it back to [`BankSigner::sequence`].
     ///

@@ -46,20 +46,20 @@ struct Network {
     id: NetworkId,
     central_port: u16,
     bank_ports: [u16; 2],
-    keeps: ReplicaKind,
+    replica: ReplicaKind,
 }
 
-/// Makes two tests of one: with banks that keep all of the chain, and with banks that keep their own part.
+/// Makes two tests of one: with full and with partial replicas.
 macro_rules! with_either_replica {
     ($($test:ident)*) => {$(
         mod $test {
             #[tokio::test(flavor = "multi_thread")]
-            async fn where_banks_keep_all() {
+            async fn with_full_replicas() {
                 super::$test(super::ReplicaKind::Full).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
-            async fn where_banks_keep_their_own_part() {
+            async fn with_partial_replicas() {
                 super::$test(super::ReplicaKind::Partial).await;
             }
         }
@@ -92,11 +92,11 @@ fn now_ms() -> u64 {
 }
 
 impl Network {
-    fn create(keeps: ReplicaKind) -> Network {
-        Network::create_with(Parameters::default(), keeps)
+    fn create(replica: ReplicaKind) -> Network {
+        Network::create_with(Parameters::default(), replica)
     }
 
-    fn create_with(policy: Parameters, keeps: ReplicaKind) -> Network {
+    fn create_with(policy: Parameters, replica: ReplicaKind) -> Network {
         let folder = tempfile::tempdir().unwrap();
         let members = ROLES.map(|(role, id)| make_member(folder.path(), role, id)).to_vec();
         let reserves = [1, 2].map(|bank| (BankId(bank), Amount::from_minor(1_000_000)));
@@ -119,7 +119,7 @@ impl Network {
             folder,
             central_port: free_port(),
             bank_ports: [free_port(), free_port()],
-            keeps,
+            replica,
         }
     }
 
@@ -158,9 +158,9 @@ impl Network {
     }
 
     fn bank_config(&self, bank: u16, more: &str) -> cbdc_bank::Config {
-        let replica = if self.keeps == ReplicaKind::Partial { "replica = \"partial\"\n" } else { "" };
+        let line = if self.replica == ReplicaKind::Partial { "replica = \"partial\"\n" } else { "" };
         let text = format!(
-            "bank = {bank}\ngenesis = \"../genesis.bin\"\ndata_dir = \"data\"\nlisten = \"127.0.0.1:{}\"\ncertificate = \"node.pem\"\nprivate_key = \"node.key\"\nsigning_key = \"signing.key\"\ncentral_bank = \"127.0.0.1:{}\"\n{replica}{more}",
+            "bank = {bank}\ngenesis = \"../genesis.bin\"\ndata_dir = \"data\"\nlisten = \"127.0.0.1:{}\"\ncertificate = \"node.pem\"\nprivate_key = \"node.key\"\nsigning_key = \"signing.key\"\ncentral_bank = \"127.0.0.1:{}\"\n{line}{more}",
             self.bank_ports[usize::from(bank) - 1],
             self.central_port,
         );
@@ -367,10 +367,10 @@ async fn height(client: &mut BankClient<Channel>) -> u64 {
     client.get_status(v1::GetStatusRequest {}).await.unwrap().into_inner().height
 }
 
-async fn a_customer_is_funded_pays_across_banks_and_takes_money_out_again(keeps: ReplicaKind) {
-    let network = Network::create(keeps);
+async fn a_customer_is_funded_pays_across_banks_and_takes_money_out_again(replica: ReplicaKind) {
+    let network = Network::create(replica);
     let central = network.start_central().await;
-    let strict = if keeps == ReplicaKind::Full {
+    let strict = if replica == ReplicaKind::Full {
         "precheck_signatures = true\nverify_blocks = true\n"
     } else {
         "precheck_signatures = true\n"
@@ -457,8 +457,8 @@ async fn a_customer_is_funded_pays_across_banks_and_takes_money_out_again(keeps:
     central.shutdown().await;
 }
 
-async fn a_stream_answers_every_payment_in_its_place_and_history_knows_first_outcomes(keeps: ReplicaKind) {
-    let network = Network::create(keeps);
+async fn a_stream_answers_every_payment_in_its_place_and_history_knows_first_outcomes(replica: ReplicaKind) {
+    let network = Network::create(replica);
     let central = network.start_central().await;
     let one = network.start_bank(1, "").await;
     network.issue(1, 100_000).await;
@@ -562,8 +562,8 @@ async fn a_stream_answers_every_payment_in_its_place_and_history_knows_first_out
     central.shutdown().await;
 }
 
-async fn a_bank_goes_on_where_it_stopped_and_accepted_payments_settle_later(keeps: ReplicaKind) {
-    let network = Network::create(keeps);
+async fn a_bank_goes_on_where_it_stopped_and_accepted_payments_settle_later(replica: ReplicaKind) {
+    let network = Network::create(replica);
     let central = network.start_central().await;
     let one = network.start_bank(1, "checkpoint_every_blocks = 2\n").await;
     network.issue(1, 100_000).await;
@@ -628,8 +628,8 @@ async fn a_bank_catches_up_from_a_peer_while_the_central_bank_is_away() {
     central.shutdown().await;
 }
 
-async fn a_damaged_archive_is_not_served_and_the_block_is_named(keeps: ReplicaKind) {
-    let network = Network::create(keeps);
+async fn a_damaged_archive_is_not_served_and_the_block_is_named(replica: ReplicaKind) {
+    let network = Network::create(replica);
     let central = network.start_central().await;
     let store = Arc::new(cbdc_storage::MemoryStore::new());
     let config = network.bank_config(1, "");
@@ -637,7 +637,7 @@ async fn a_damaged_archive_is_not_served_and_the_block_is_named(keeps: ReplicaKi
     network.issue(1, 100_000).await;
     network.issue(1, 50).await;
     one.shutdown().await;
-    let column = if keeps == ReplicaKind::Full { Column::Outcomes } else { Column::FilteredBlocks };
+    let column = if replica == ReplicaKind::Full { Column::Outcomes } else { Column::FilteredBlocks };
     store.flip_bit(column, &1_u64.to_be_bytes(), 3);
     let Err(error) = cbdc_bank::start_on(config.clone(), store.clone()).await else {
         panic!("a damaged block was served")
@@ -649,8 +649,8 @@ async fn a_damaged_archive_is_not_served_and_the_block_is_named(keeps: ReplicaKi
     central.shutdown().await;
 }
 
-async fn a_failing_disk_stops_the_node_and_says_so(keeps: ReplicaKind) {
-    let network = Network::create(keeps);
+async fn a_failing_disk_stops_the_node_and_says_so(replica: ReplicaKind) {
+    let network = Network::create(replica);
     let central = network.start_central().await;
     let store = Arc::new(cbdc_storage::MemoryStore::new());
     let mut one = cbdc_bank::start_on(network.bank_config(1, ""), store.clone()).await.unwrap();
@@ -674,8 +674,8 @@ fn limited() -> Parameters {
     policy
 }
 
-async fn what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when_it_is_needed(keeps: ReplicaKind) {
-    let network = Network::create_with(limited(), keeps);
+async fn what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when_it_is_needed(replica: ReplicaKind) {
+    let network = Network::create_with(limited(), replica);
     let central = network.start_central().await;
     let (one, two) = (network.start_bank(1, "").await, network.start_bank(2, "precheck_signatures = true\n").await);
     network.issue(1, 100_000).await;
@@ -780,8 +780,8 @@ async fn what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when
     central.shutdown().await;
 }
 
-async fn a_hold_is_captured_once_by_the_payees_bank_and_the_rest_returns(keeps: ReplicaKind) {
-    let network = Network::create(keeps);
+async fn a_hold_is_captured_once_by_the_payees_bank_and_the_rest_returns(replica: ReplicaKind) {
+    let network = Network::create(replica);
     let central = network.start_central().await;
     let (one, two) = (network.start_bank(1, "").await, network.start_bank(2, "").await);
     network.issue(1, 100_000).await;
@@ -809,7 +809,7 @@ async fn a_hold_is_captured_once_by_the_payees_bank_and_the_rest_returns(keeps: 
     let capture = |amount_minor| v1::CaptureHoldRequest { hold: 1, amount_minor };
     let refused = at_two.capture_hold(capture(350)).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
-    // A bank that keeps all of the chain knows it by itself; of another one's request the ledger says so.
+    // A full replica knows it by itself; another bank's request is for the ledger to refuse.
     let refused = network.back_office(1).capture_hold(capture(350)).await;
     let reason = refused.map(|outcome| outcome.into_inner().reason);
     let reason = reason.unwrap_or_else(|status| refusal_of(&status).unwrap().reason.name().to_owned());
@@ -833,8 +833,8 @@ async fn a_hold_is_captured_once_by_the_payees_bank_and_the_rest_returns(keeps: 
     central.shutdown().await;
 }
 
-async fn a_bank_states_what_its_customers_have_on_deposit(keeps: ReplicaKind) {
-    let network = Network::create(keeps);
+async fn a_bank_states_what_its_customers_have_on_deposit(replica: ReplicaKind) {
+    let network = Network::create(replica);
     let central = network.start_central().await;
     let one = network.start_bank(1, "").await;
     network.issue(1, 100_000).await;
@@ -849,7 +849,7 @@ async fn a_bank_states_what_its_customers_have_on_deposit(keeps: ReplicaKind) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bank_with_its_own_part_comes_back_after_long_and_is_refused_what_needs_all() {
+async fn a_bank_with_a_partial_replica_comes_back_after_long_and_is_refused_what_needs_all() {
     let mut network = Network::create(ReplicaKind::Partial);
     let (central, one, alice, bob) = network.start_and_leave_bank_two("checkpoint_every_blocks = 10\n").await;
     // More blocks than the central bank keeps ready.
@@ -883,7 +883,7 @@ async fn a_bank_with_its_own_part_comes_back_after_long_and_is_refused_what_need
         |config: cbdc_bank::Config| async { cbdc_bank::start(config).await.err().map(|error| error.to_string()) };
     let error = started(network.bank_config(2, "verify_blocks = true\n")).await.unwrap();
     assert!(error.contains("verify_blocks"), "{error}");
-    network.keeps = ReplicaKind::Full;
+    network.replica = ReplicaKind::Full;
     for bank in [1, 2] {
         let error = started(network.bank_config(bank, "")).await.unwrap();
         assert!(error.contains("replica"), "{error}");

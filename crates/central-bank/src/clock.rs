@@ -1,4 +1,4 @@
-//! The time that proposals are stamped with.
+//! The clock that stamps proposals.
 //!
 //! A stamp is the machine's wall clock, but never before the last one. Beside it runs a monotonic estimate: the last
 //! accepted wall time plus the time that has passed since, which no adjustment of the clock can move. When the two are

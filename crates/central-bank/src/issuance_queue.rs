@@ -38,7 +38,7 @@ pub struct IssuanceQueue {
     intake: Intake,
     reply_cache: ReplyCache,
     waiting: Arc<Mutex<Waiting>>,
-    /// One order is signed at a time, so that numbers are taken in turn.
+    /// One order is signed at a time, so that sequence numbers are taken in turn.
     signing: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -73,7 +73,7 @@ impl IssuanceQueue {
         }
     }
 
-    /// The answer to a request whose number was used before.
+    /// The answer to a request whose sequence number was used before.
     fn first_answer(&self, request: &Signed<IssuanceRequest>) -> Option<Result<Answer, Outcome>> {
         if self.is_unused(request) {
             return None;
@@ -144,7 +144,7 @@ impl IssuanceQueue {
     }
 }
 
-/// The operator's next number; the order is valid as long as the request.
+/// The operator's next sequence number; the order is valid as long as the request.
 fn operator_head(ledger: &Ledger, operator: MemberId, request: &IssuanceRequest) -> Option<Head> {
     let seat = ledger.members().active(Role::Operator, operator)?;
     let valid_until = Timestamp(request.head.valid_until.0);

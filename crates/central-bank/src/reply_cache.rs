@@ -57,7 +57,7 @@ impl RecentBlock {
     }
 }
 
-/// The signers and numbers that a command uses: an issuance uses its bank's beside the operator's.
+/// The signers and sequence numbers that a command uses: an issuance uses its bank's beside the operator's.
 fn sequences_of(command: &Command) -> Vec<(Signer, u64)> {
     let mut sequences = vec![(command.signer(), command.head().sequence)];
     if let Command::Issuance(signed) = command {
@@ -103,7 +103,7 @@ impl ReplyCache {
         }
     }
 
-    /// The command that used a number, and its answer, if it is recent.
+    /// The command that used a sequence number, and its answer, if it is recent.
     pub fn find(&self, signer: Signer, sequence: u64) -> Option<(Command, Answer)> {
         let blocks: Vec<Arc<RecentBlock>> =
             self.0.read().unwrap_or_else(PoisonError::into_inner).blocks.iter().rev().cloned().collect();

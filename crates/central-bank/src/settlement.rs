@@ -105,7 +105,7 @@ impl Settlement {
             if block.changes.members {
                 self.membership.follow(ledger);
             }
-            // Under the ledger's lock: whoever sees that a number is used finds its first outcome.
+            // Under the ledger's lock: a reader that sees a sequence number used finds its first outcome.
             let height = block.header.height;
             self.reply_cache.push(height, committed.proposal.clone(), block.outcomes.clone());
             block
@@ -185,7 +185,8 @@ impl Settlement {
             let answer = |(at, outcome): (usize, &Outcome)| {
                 let index = segment.first + at as u32;
                 match outcome.reason {
-                    // The same number was ordered twice while both were in flight: the first outcome is the answer.
+                    // The same sequence number was ordered twice while both were in flight: the first outcome is the
+                    // answer.
                     Reason::SequenceUsed => self.first_reply(&in_flight.proposal, index),
                     _ => Answer::ordered(height, index, *outcome),
                 }

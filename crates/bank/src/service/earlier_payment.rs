@@ -21,7 +21,7 @@ use tonic::Status;
 use super::context::{BankContext, look_up, status_unknown};
 use crate::history::{History, payment_of};
 
-/// How often the history is asked for a number that the ledger says is used, and the pause between.
+/// How often the history is asked for a sequence number that the ledger says is used, and the pause between.
 const HISTORY_LOOKS: usize = 40;
 const HISTORY_PAUSE: Duration = Duration::from_millis(50);
 
@@ -37,7 +37,7 @@ impl EarlierPayments {
     /// not.
     ///
     /// # Errors
-    /// The payment is not sound, or its number was used by another command, or by one that is not known here.
+    /// The payment is not sound, or its sequence number was used by another command, or by one that is not known here.
     pub async fn answer_to(&self, payment: Signed<Payment>) -> Result<Option<Answer>, Status> {
         for _ in 0..HISTORY_LOOKS {
             match self.look_for_answer(payment).await {
@@ -112,7 +112,7 @@ fn first_outcome(history: &History, payment: &Signed<Payment>) -> Result<Option<
     }))
 }
 
-/// Whether a payment's payer, key, number, time and signature are good as far as is known here.
+/// Whether a payment's payer, key, sequence number, time and signature are good as far as is known here.
 fn sound(context: &BankContext, payment: &Signed<Payment>) -> Result<Standing, Outcome> {
     let Payment { head, from, .. } = &payment.record;
     let refuse = |reason, limit, found| Err::<(), _>(Outcome::refused(reason, limit, found));
