@@ -74,7 +74,7 @@ fn show(error: &anyhow::Error, code: u8, output: Output) {
                 "limit": refusal.outcome.limit,
                 "amount": refusal.outcome.amount,
                 "later_may_help": refusal.reason().later_may_help(),
-                "place": refusal.place.map(|place| place.to_string()),
+                "position": refusal.position.map(|position| position.to_string()),
             })),
             _ => None,
         };
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn each_kind_of_failure_has_its_own_code() {
         let outcome = Outcome::refused(Reason::HoldingLimit, 1, 2);
-        assert_eq!(of(Refusal { outcome, sentence: String::new(), place: None }.into()), 3);
+        assert_eq!(of(Refusal { outcome, sentence: String::new(), position: None }.into()), 3);
         assert_eq!(of(ClientError::Unreachable { address: String::new(), reason: String::new() }), 4);
         assert_eq!(of(ClientError::Unknown { why: String::new() }), 4);
         assert_eq!(of(ClientError::NotFound(String::new())), 1);

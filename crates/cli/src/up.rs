@@ -281,9 +281,9 @@ async fn issue_first(network: &Network, bank: BankId) -> anyhow::Result<()> {
         return Ok(());
     }
     // The operator's desk waits for a person: here that is us.
-    let desk = network.desk(cbdc_client::Role::Operator, cbdc_client::MemberId(1))?;
-    for request in desk.waiting_requests().await?.into_iter().filter(|request| request.record.bank == bank) {
-        desk.endorse(request).await?.settled()?;
+    let governance = network.governance(cbdc_client::Role::Operator, cbdc_client::MemberId(1))?;
+    for request in governance.waiting_requests().await?.into_iter().filter(|request| request.record.bank == bank) {
+        governance.endorse(request).await?.settled()?;
     }
     Ok(())
 }

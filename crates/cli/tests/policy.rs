@@ -19,7 +19,7 @@ fn now() -> Timestamp {
 struct Running {
     network: Network,
     node: cbdc_central_bank::Node,
-    desk: GovernanceClient,
+    governance: GovernanceClient,
     _folder: tempfile::TempDir,
 }
 
@@ -31,8 +31,8 @@ impl Running {
         let network = Network::create(&folder.path().join("net"), &spec).unwrap();
         let config = cbdc_central_bank::Config::load(&network.config_path(network.central_bank())).unwrap();
         let node = cbdc_central_bank::start(config).await.unwrap();
-        let desk = network.reading_desk().unwrap();
-        let running = Running { network, node, desk, _folder: folder };
+        let governance = network.governance_reader().unwrap();
+        let running = Running { network, node, governance, _folder: folder };
         for bank in [1, 2] {
             for number in [1, 2] {
                 running.open_wallet(bank, number).await;
@@ -61,13 +61,13 @@ impl Running {
 
     /// Committee members 1 and 2 carry a proposal, 3 votes against it first; waits until it is enacted.
     async fn decide(&self, measures: Vec<GovernanceAction>) -> u64 {
-        let member = |id| self.network.desk(Role::Committee, MemberId(id)).unwrap();
+        let member = |id| self.network.governance(Role::Committee, MemberId(id)).unwrap();
         let proposed = member(1).propose(measures, now(), now().plus_ms(60_000)).await.unwrap();
         let (_, number) = proposed.result().unwrap();
         member(3).vote(number, false).await.unwrap().settled().unwrap();
         member(2).vote(number, true).await.unwrap().settled().unwrap();
         self.wait_for(async || {
-            let proposals = self.desk.proposals(100, None).await.unwrap().proposals;
+            let proposals = self.governance.proposals(100, None).await.unwrap().proposals;
             proposals.iter().any(|proposal| proposal.number == number && proposal.status == "enacted")
         })
         .await;
@@ -92,8 +92,8 @@ fn cap(major: u64) -> GovernanceAction {
 async fn each_version_leads_to_its_proposal_and_each_height_to_its_version() {
     let policy = Parameters { supply_cap: Some(Amount::from_minor(100)), ..Parameters::default() };
     let running = Running::start(policy).await;
-    let desk = &running.desk;
-    let before = desk.policy(None).await.unwrap();
+    let governance = &running.governance;
+    let before = governance.policy(None).await.unwrap();
     let first = running.decide(vec![cap(2)]).await;
     running.decide(vec![GovernanceAction::Threshold(2)]).await;
     let third = running.decide(vec![cap(3), GovernanceAction::Threshold(2)]).await;
@@ -101,7 +101,7 @@ async fn each_version_leads_to_its_proposal_and_each_height_to_its_version() {
     let mut versions = Vec::new();
     let mut token = None;
     loop {
-        let page = desk.policy_versions(2, token).await.unwrap();
+        let page = governance.policy_versions(2, token).await.unwrap();
         versions.extend(page.versions);
         if page.next_page_token.is_empty() {
             break;
@@ -126,24 +126,24 @@ async fn each_version_leads_to_its_proposal_and_each_height_to_its_version() {
         }
     }
 
-    assert_eq!(desk.policy_at(Height(0)).await.unwrap().version, 1);
-    let then = desk.policy_at(Height(before.height)).await.unwrap();
+    assert_eq!(governance.policy_at(Height(0)).await.unwrap().version, 1);
+    let then = governance.policy_at(Height(before.height)).await.unwrap();
     assert_eq!((then.version, then.height, then.supply_cap_minor), (1, before.height, Some(100)));
-    let now = desk.policy(None).await.unwrap();
-    assert_eq!(desk.policy_at(Height(now.height)).await.unwrap().version, 3);
-    assert_eq!(desk.parameters().await.unwrap().supply_cap, Some(Amount::from_minor(300)));
-    let future = desk.policy_at(Height(now.height + 1_000)).await.unwrap_err().to_string();
+    let now = governance.policy(None).await.unwrap();
+    assert_eq!(governance.policy_at(Height(now.height)).await.unwrap().version, 3);
+    assert_eq!(governance.parameters().await.unwrap().supply_cap, Some(Amount::from_minor(300)));
+    let future = governance.policy_at(Height(now.height + 1_000)).await.unwrap_err().to_string();
     assert!(future.contains("there is no block") && future.contains("newest"), "{future}");
-    assert!(desk.policy(Some(4)).await.unwrap_err().to_string().contains("newest is 3"));
+    assert!(governance.policy(Some(4)).await.unwrap_err().to_string().contains("newest is 3"));
     running.node.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_programmes_pay_shows_in_the_aggregates_and_in_the_profit_and_loss() {
     let running = Running::start(Parameters::default()).await;
-    let desk = &running.desk;
-    let opening: i128 = desk.profit_and_loss().await.unwrap().opening_equity_minor.parse().unwrap();
-    let base_money = async || desk.aggregates().await.unwrap().m0_minor.parse::<u128>().unwrap();
+    let governance = &running.governance;
+    let opening: i128 = governance.profit_and_loss().await.unwrap().opening_equity_minor.parse().unwrap();
+    let base_money = async || governance.aggregates().await.unwrap().m0_minor.parse::<u128>().unwrap();
     let before = base_money().await;
     let everybody = Cohort { class: Class::HOUSEHOLD, bank: None, first: 0 };
     let unbacked = Grant { cohort: everybody, amount_each: Amount::from_minor(100), purpose: None };
@@ -157,12 +157,12 @@ async fn what_programmes_pay_shows_in_the_aggregates_and_in_the_profit_and_loss(
     running.decide(vec![GovernanceAction::Grant(unbacked), GovernanceAction::Grant(targeted)]).await;
     running
         .wait_for(async || {
-            let programmes = desk.programmes(0, None).await.unwrap().programmes;
+            let programmes = governance.programmes(0, None).await.unwrap().programmes;
             programmes.len() == 2 && programmes.iter().all(|programme| programme.state == "paid")
         })
         .await;
 
-    let programmes = desk.programmes(0, None).await.unwrap().programmes;
+    let programmes = governance.programmes(0, None).await.unwrap().programmes;
     let figures = |programme: &v1::Programme| {
         (programme.number, programme.paid, programme.paid_minor.clone(), programme.outstanding_minor)
     };
@@ -170,7 +170,7 @@ async fn what_programmes_pay_shows_in_the_aggregates_and_in_the_profit_and_loss(
     assert_eq!(figures, [(2, 1, "30".to_owned(), 30), (1, 4, "400".to_owned(), 0)]);
     assert_eq!(programmes[0].purpose.as_ref().unwrap().payees, ["merchant"]);
 
-    let aggregates = desk.aggregates().await.unwrap();
+    let aggregates = governance.aggregates().await.unwrap();
     let parts = |parts: &[v1::CbdcParts], name: &str| {
         let parts = parts.iter().find(|parts| parts.name == name).unwrap();
         (parts.wallets, parts.available_minor, parts.earmarked_minor)
@@ -181,11 +181,11 @@ async fn what_programmes_pay_shows_in_the_aggregates_and_in_the_profit_and_loss(
     assert_eq!(aggregates.cbdc_minor, 430);
     assert_eq!(base_money().await, before + 430);
 
-    let profit = desk.profit_and_loss().await.unwrap();
+    let profit = governance.profit_and_loss().await.unwrap();
     let item = |name: &str| profit.items.iter().find(|item| item.name == name).unwrap().amount_minor.clone();
     assert_eq!((item("unbacked_issuance"), item("targeted_issuance")), ("-400".to_owned(), "-30".to_owned()));
     assert_eq!((profit.total_minor.as_str(), profit.equity_minor.clone()), ("-430", (opening - 430).to_string()));
-    let sheet = desk.balance_sheet_with_unposted_interest().await.unwrap();
+    let sheet = governance.balance_sheet_with_unposted_interest().await.unwrap();
     assert_eq!((sheet.equity_minor, sheet.unposted_interest_minor), (profit.equity_minor, Some("0".to_owned())));
     assert_eq!(sheet.banks[1].status, "active");
     running.node.shutdown().await;

@@ -91,8 +91,8 @@ fn from_nothing_to_a_paid_wallet_and_a_receipt_and_on_after_a_stop() {
     assert_eq!((paid["outcome"].as_str(), paid["amount_minor"].as_u64()), (Some("SETTLED"), Some(1250)));
     assert_eq!(available(dir, "alice"), 100_000 - 1250);
     wait_for_balance(dir, "bob", 50_000 + 1250);
-    let place = format!("{}:{}", paid["height"], paid["index"]);
-    assert_eq!(object(dir, &["wallet", "receipt", "alice", &place, "--save", "r"])["valid"], true);
+    let position = format!("{}:{}", paid["height"], paid["index"]);
+    assert_eq!(object(dir, &["wallet", "receipt", "alice", &position, "--save", "r"])["valid"], true);
     assert_eq!(object(dir, &["audit"])["ok"], true);
     up.stop();
 

@@ -78,14 +78,14 @@ impl Desk {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_disk_stops_the_node_and_loses_nothing_that_was_answered() {
     for fault in [Fault::Io, Fault::DiskFull, Fault::IoAfterWriting] {
-        let desk = Desk::new();
-        let mut node = desk.start().await;
-        let (one, two) = (desk.open_wallet(1), desk.open_wallet(2));
-        let first = desk.submit(&node, &one).await.unwrap();
+        let governance = Desk::new();
+        let mut node = governance.start().await;
+        let (one, two) = (governance.open_wallet(1), governance.open_wallet(2));
+        let first = governance.submit(&node, &one).await.unwrap();
         assert!(first.settled, "{first:?}");
 
-        desk.store.fail_next_write(fault);
-        let unanswered = desk.submit(&node, &two).await.unwrap_err();
+        governance.store.fail_next_write(fault);
+        let unanswered = governance.submit(&node, &two).await.unwrap_err();
         assert_eq!(refusal_of(&unanswered).unwrap().reason, Reason::Unavailable, "{unanswered:?}");
         let why =
             tokio::time::timeout(Duration::from_secs(10), node.stopped()).await.expect("the node stops").unwrap_err();
@@ -93,29 +93,29 @@ async fn a_failing_disk_stops_the_node_and_loses_nothing_that_was_answered() {
         node.shutdown().await;
 
         // A new start on what the disk kept: the first wallet is there, the second has exactly one status.
-        desk.store.crash();
-        let node = desk.start().await;
-        assert_eq!(desk.submit(&node, &one).await.unwrap(), first, "the first outcome stands");
-        let second = desk.submit(&node, &two).await.unwrap();
+        governance.store.crash();
+        let node = governance.start().await;
+        assert_eq!(governance.submit(&node, &one).await.unwrap(), first, "the first outcome stands");
+        let second = governance.submit(&node, &two).await.unwrap();
         assert!(second.settled);
-        assert_eq!(desk.submit(&node, &two).await.unwrap(), second);
+        assert_eq!(governance.submit(&node, &two).await.unwrap(), second);
         node.shutdown().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_jumping_clock_stops_sealing_until_an_operator_accepts_it() {
-    let desk = Desk::new();
-    let node = desk.start().await;
-    assert!(desk.submit(&node, &desk.open_wallet(1)).await.unwrap().settled);
+    let governance = Desk::new();
+    let node = governance.start().await;
+    assert!(governance.submit(&node, &governance.open_wallet(1)).await.unwrap().settled);
     for (number, jump_ms) in [(2, 3_600_000_u64), (3, 3_600_000_u64.wrapping_neg())] {
-        desk.offset_ms.fetch_add(jump_ms, Ordering::SeqCst);
-        let refused = desk.submit(&node, &desk.open_wallet(number)).await.unwrap_err();
+        governance.offset_ms.fetch_add(jump_ms, Ordering::SeqCst);
+        let refused = governance.submit(&node, &governance.open_wallet(number)).await.unwrap_err();
         assert_eq!(refusal_of(&refused).unwrap().reason, Reason::ClockJump);
-        let mut policy = v1::policy_client::PolicyClient::new(desk.channel(&node, Role::Operator, 1));
+        let mut policy = v1::policy_client::PolicyClient::new(governance.channel(&node, Role::Operator, 1));
         policy.accept_clock(v1::AcceptClockRequest {}).await.unwrap();
         // After the jump back the records' validity, not the clock, decides: block time never goes back.
-        let outcome = desk.submit(&node, &desk.open_wallet(number)).await.unwrap();
+        let outcome = governance.submit(&node, &governance.open_wallet(number)).await.unwrap();
         assert!(outcome.settled || outcome.reason == "EXPIRED", "{outcome:?}");
     }
     node.shutdown().await;
@@ -123,13 +123,13 @@ async fn a_jumping_clock_stops_sealing_until_an_operator_accepts_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_stops_reading_holds_nobody_up() {
-    let desk = Desk::new();
-    let node = desk.start().await;
+    let governance = Desk::new();
+    let node = governance.start().await;
     // Bank 2 sends without end and reads nothing.
     let (sender, batches) = tokio::sync::mpsc::channel::<v1::CommandBatch>(1);
-    let mut greedy = SettlementClient::new(desk.channel(&node, Role::Bank, 2));
+    let mut greedy = SettlementClient::new(governance.channel(&node, Role::Bank, 2));
     let unread = greedy.submit(tokio_stream::wrappers::ReceiverStream::new(batches)).await.unwrap();
-    let mut record = desk.open_wallet(1).to_bytes();
+    let mut record = governance.open_wallet(1).to_bytes();
     record[24] = 2;
     let commands: bytes::Bytes = record.repeat(1_000).into();
     let mut sent = 0_u64;
@@ -144,15 +144,15 @@ async fn a_client_that_stops_reading_holds_nobody_up() {
     assert!(tokio::time::timeout(Duration::from_secs(4), filling).await.is_err(), "sending stalls");
     assert!(sent < 5_000, "{sent} batches were taken from a client that reads nothing");
     // Others are served as ever.
-    assert!(desk.submit(&node, &desk.open_wallet(1)).await.unwrap().settled);
+    assert!(governance.submit(&node, &governance.open_wallet(1)).await.unwrap().settled);
     drop(unread);
     node.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn noise_on_the_port_disturbs_nobody() {
-    let desk = Desk::new();
-    let node = desk.start().await;
+    let governance = Desk::new();
+    let node = governance.start().await;
     let mut noise: u64 = 0x2545_f491_4f6c_dd1d;
     let mut silent = Vec::new();
     for round in 0..60 {
@@ -174,15 +174,15 @@ async fn noise_on_the_port_disturbs_nobody() {
             drop(tokio::time::timeout(Duration::from_millis(50), stream.read_to_end(&mut answer)).await);
         }
     }
-    assert!(desk.submit(&node, &desk.open_wallet(1)).await.unwrap().settled);
+    assert!(governance.submit(&node, &governance.open_wallet(1)).await.unwrap().settled);
     // A member may send nonsense inside TLS too: it is answered with a sentence.
-    let mut settlement = SettlementClient::new(desk.channel(&node, Role::Bank, 1));
+    let mut settlement = SettlementClient::new(governance.channel(&node, Role::Bank, 1));
     for length in [0, 1, 23, 24, 135, 136, 137, 4_000] {
         let request = v1::SubmitCommandRequest { command: vec![1; length].into() };
         let status = settlement.submit_command(request).await.unwrap_err();
         assert_eq!(refusal_of(&status).unwrap().reason, Reason::Malformed, "{status:?}");
     }
-    let mut chain = ChainClient::new(desk.channel(&node, Role::Auditor, 1));
+    let mut chain = ChainClient::new(governance.channel(&node, Role::Auditor, 1));
     assert!(chain.get_block(v1::GetBlockRequest { height: u64::MAX }).await.is_err());
     assert!(chain.get_receipt(v1::GetReceiptRequest { height: 1, index: u32::MAX }).await.is_err());
     node.shutdown().await;

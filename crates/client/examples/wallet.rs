@@ -20,17 +20,17 @@ async fn main() -> anyhow::Result<()> {
 
     let submission = alice.pay(bob, anchor.parse("1.25")?).await?;
     match &submission.status {
-        SubmissionStatus::Settled { place, .. } => println!("settled at {place}"),
+        SubmissionStatus::Settled { position, .. } => println!("settled at {position}"),
         SubmissionStatus::Refused(refusal) => println!("refused: {refusal}"),
         SubmissionStatus::Accepted => println!("accepted, not settled yet"),
         SubmissionStatus::Unknown { why } => println!("unknown ({why}): hand the same record in again with submit()"),
     }
-    let place = submission.status.settled()?;
+    let position = submission.status.settled()?;
 
     for entry in alice.history(5, None).await?.entries {
-        println!("{}  {}  {} -> {}  {}", entry.place, entry.kind, entry.from, entry.to, anchor.show(entry.amount));
+        println!("{}  {}  {} -> {}  {}", entry.position, entry.kind, entry.from, entry.to, anchor.show(entry.amount));
     }
-    let receipt = alice.receipt(place).await?;
+    let receipt = alice.receipt(position).await?;
     println!("the receipt holds: signed by nodes {:?}, {} bytes to keep", receipt.signers(), receipt.to_bytes().len());
     Ok(())
 }

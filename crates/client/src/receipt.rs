@@ -1,7 +1,7 @@
-//! Receipts that were checked, and as files.
+//! Verified receipts, in memory and as files.
 //!
-//! A receipt proves one command's place and outcome in a block that the central bank signed. It needs no server: saved
-//! as bytes (the message `cbdc.v1.Receipt`), it can be checked years later against the genesis alone.
+//! A receipt proves the position and outcome of one command in a block that the central bank signed. It needs no server: saved
+//! as bytes (the message `cbdc.v1.Receipt`), it can be checked years later against genesis alone.
 
 use std::path::Path;
 
@@ -33,6 +33,9 @@ impl VerifiedReceipt {
     }
 
     /// Reads the bytes of a saved receipt and checks it.
+    ///
+    /// # Errors
+    /// [`ClientError::Usage`] if they are no receipt, [`ClientError::Proof`] if it does not hold.
     pub fn from_bytes(bytes: &[u8], anchor: &Anchor) -> Result<VerifiedReceipt, ClientError> {
         let message =
             v1::Receipt::decode(bytes).map_err(|error| ClientError::Usage(format!("this is no receipt: {error}")))?;
@@ -41,7 +44,10 @@ impl VerifiedReceipt {
         VerifiedReceipt::check(receipt, anchor)
     }
 
-    /// Reads a saved receipt and checks it.
+    /// Reads a saved receipt from a file and checks it.
+    ///
+    /// # Errors
+    /// [`ClientError::File`] if it cannot be read; otherwise as [`VerifiedReceipt::from_bytes`].
     pub fn load(path: &Path, anchor: &Anchor) -> Result<VerifiedReceipt, ClientError> {
         let bytes = std::fs::read(path)
             .map_err(|error| ClientError::File { path: path.to_owned(), reason: error.to_string() })?;
@@ -53,19 +59,23 @@ impl VerifiedReceipt {
         receipt_to_message(&self.receipt).encode_to_vec()
     }
 
+    /// The receipt itself.
     pub fn receipt(&self) -> &Receipt {
         &self.receipt
     }
 
+    /// The command that it proves, with its signature.
     pub fn command(&self) -> &Command {
         &self.command
     }
 
+    /// The command's outcome.
     pub fn outcome(&self) -> Outcome {
         self.receipt.outcome
     }
 
-    pub fn place(&self) -> BlockPosition {
+    /// The command's position in the chain.
+    pub fn position(&self) -> BlockPosition {
         BlockPosition { height: self.receipt.header.header.height, index: self.receipt.index }
     }
 
@@ -79,31 +89,32 @@ impl VerifiedReceipt {
         self.receipt.header.signatures.iter().map(|(node, _)| *node).collect()
     }
 
-    /// Makes sure that this is the receipt that was asked for: a sound receipt of another command proves nothing here.
-    pub(crate) fn expect_place(self, place: BlockPosition) -> Result<VerifiedReceipt, ClientError> {
-        if self.place() == place {
+    /// Checks that this is the receipt asked for: a sound receipt of another command proves nothing.
+    pub(crate) fn expect_position(self, position: BlockPosition) -> Result<VerifiedReceipt, ClientError> {
+        if self.position() == position {
             return Ok(self);
         }
         Err(ClientError::OtherReceipt {
-            expected: format!("command {place}"),
-            found: format!("command {}", self.place()),
+            expected: format!("command {position}"),
+            found: format!("command {}", self.position()),
         })
     }
 
-    pub(crate) fn expect_number(self, account: AccountId, sequence: u64) -> Result<VerifiedReceipt, ClientError> {
-        // A payment that was topped up stands in the chain under its bank's signature and number, too.
-        let number = match &self.command {
+    /// As [`VerifiedReceipt::expect_position`], by the holder's account and the sequence number.
+    pub(crate) fn expect_sequence(self, account: AccountId, sequence: u64) -> Result<VerifiedReceipt, ClientError> {
+        // A payment that was topped up is part of its bank's command, which has a signer and a sequence number of its own.
+        let found = match &self.command {
             Command::ReverseWaterfall(order) => {
                 let transfer = &order.record.transfer.record;
                 (transfer.signer(), transfer.head.sequence)
             }
             command => (command.signer(), command.head().sequence),
         };
-        if number == (Signer::Holder(account), sequence) {
+        if found == (Signer::Holder(account), sequence) {
             return Ok(self);
         }
-        let expected = format!("number {sequence} of account {account}");
-        let found = format!("number {} of {:?}", self.command.head().sequence, self.command.signer());
+        let expected = format!("sequence number {sequence} of account {account}");
+        let found = format!("sequence number {} of {:?}", self.command.head().sequence, self.command.signer());
         Err(ClientError::OtherReceipt { expected, found })
     }
 }
@@ -198,7 +209,7 @@ mod tests {
         let read = VerifiedReceipt::from_bytes(&verified.to_bytes(), &anchor).unwrap();
         assert_eq!(read, verified);
         assert_eq!(
-            (read.place(), read.outcome().reason),
+            (read.position(), read.outcome().reason),
             (BlockPosition { height: Height(17), index: 2 }, Reason::Settled)
         );
     }
@@ -240,15 +251,15 @@ mod tests {
     fn a_sound_receipt_of_something_else_is_refused() {
         let anchor = anchor();
         let verified = || VerifiedReceipt::check(receipt(&anchor, &key(NODE)), &anchor).unwrap();
-        assert!(verified().expect_place(BlockPosition { height: Height(17), index: 2 }).is_ok());
+        assert!(verified().expect_position(BlockPosition { height: Height(17), index: 2 }).is_ok());
         assert!(matches!(
-            verified().expect_place(BlockPosition { height: Height(17), index: 1 }),
+            verified().expect_position(BlockPosition { height: Height(17), index: 1 }),
             Err(ClientError::OtherReceipt { .. })
         ));
-        assert!(verified().expect_number(account(), 3).is_ok());
-        assert!(matches!(verified().expect_number(account(), 2), Err(ClientError::OtherReceipt { .. })));
+        assert!(verified().expect_sequence(account(), 3).is_ok());
+        assert!(matches!(verified().expect_sequence(account(), 2), Err(ClientError::OtherReceipt { .. })));
         assert!(matches!(
-            verified().expect_number(AccountId::new(BankId(1), 8), 3),
+            verified().expect_sequence(AccountId::new(BankId(1), 8), 3),
             Err(ClientError::OtherReceipt { .. })
         ));
     }

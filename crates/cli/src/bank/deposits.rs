@@ -28,15 +28,15 @@ impl ReportDeposits {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
         let (status, deposits) = network.bank_office(BankId(self.bank))?.report_deposits().await?;
-        let place = status.settled()?;
+        let position = status.settled()?;
         let object = json!({
             "bank": self.bank,
             "deposits_minor": deposits.minor(),
-            "height": place.height.0,
-            "index": place.index,
+            "height": position.height.0,
+            "index": position.index,
         });
         output.print(object, || {
-            fields(&[("stated", anchor.show(deposits)), ("bank", self.bank.to_string()), ("place", place.to_string())])
+            fields(&[("stated", anchor.show(deposits)), ("bank", self.bank.to_string()), ("position", position.to_string())])
         });
         Ok(())
     }

@@ -32,10 +32,10 @@ impl BalanceSheet {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let desk = network.reading_desk()?;
+        let governance = network.governance_reader()?;
         let sheet = match self.unposted {
-            true => desk.balance_sheet_with_unposted_interest().await?,
-            false => desk.balance_sheet().await?,
+            true => governance.balance_sheet_with_unposted_interest().await?,
+            false => governance.balance_sheet().await?,
         };
         output.print(sheet_object(&sheet), || {
             let banks = banks_table(&anchor, &sheet.banks);
@@ -181,7 +181,7 @@ impl ProfitAndLoss {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let profit = network.reading_desk()?.profit_and_loss().await?;
+        let profit = network.governance_reader()?.profit_and_loss().await?;
         let items: Map<String, Value> =
             profit.items.iter().map(|item| (format!("{}_minor", item.name), sum_minor(&item.amount_minor))).collect();
         let object = json!({
@@ -224,7 +224,7 @@ impl Aggregates {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let aggregates = network.reading_desk()?.aggregates().await?;
+        let aggregates = network.governance_reader()?.aggregates().await?;
         output.print(aggregates_object(&aggregates), || {
             let base = fields(&[
                 ("base money (M0)", money_of_text(&anchor, &aggregates.m0_minor)),
@@ -298,7 +298,7 @@ impl Supply {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let supply = network.reading_desk()?.supply().await?;
+        let supply = network.governance_reader()?.supply().await?;
         let terms: Map<String, Value> =
             supply.terms.iter().map(|term| (format!("{}_minor", term.name), json!(term.amount_minor))).collect();
         let object = json!({

@@ -58,7 +58,7 @@ impl Request {
         let anchor = network.anchor().clone();
         let amount = anchor.parse(&self.amount)?;
         let office = network.bank_office(BankId(self.bank))?;
-        let place = match office.request_issuance(kind, amount).await? {
+        let position = match office.request_issuance(kind, amount).await? {
             IssuanceAnswer::Ordered(status) => Some(status.settled()?),
             IssuanceAnswer::Waiting => None,
         };
@@ -71,18 +71,18 @@ impl Request {
             "kind": word,
             "bank": self.bank,
             "amount_minor": amount.minor(),
-            "settled": place.is_some(),
-            "height": place.map(|place| place.height.0),
-            "index": place.map(|place| place.index),
+            "settled": position.is_some(),
+            "height": position.map(|position| position.height.0),
+            "index": position.map(|position| position.index),
             "treasury_minor": treasury.available_minor,
             "reserves_minor": treasury.reserves_minor,
         });
-        output.print(object, || match place {
-            Some(place) => fields(&[
+        output.print(object, || match position {
+            Some(position) => fields(&[
                 (word, anchor.show(amount)),
                 ("treasury", money(&anchor, treasury.available_minor)),
                 ("reserves", money(&anchor, treasury.reserves_minor)),
-                ("place", place.to_string()),
+                ("position", position.to_string()),
             ]),
             None => "The request waits for the operator: cbdc policy endorse".to_owned(),
         });
@@ -111,21 +111,21 @@ impl Endorse {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let desk = network.desk(Role::Operator, MemberId(1))?;
-        let mut requests = desk.waiting_requests().await?;
+        let governance = network.governance(Role::Operator, MemberId(1))?;
+        let mut requests = governance.waiting_requests().await?;
         requests.retain(|request| self.bank.is_none_or(|bank| request.record.bank == BankId(bank)));
         let mut objects = Vec::new();
         let mut lines = Vec::new();
         for request in requests {
             let record = request.record;
-            let place = if self.list { None } else { Some(desk.endorse(request).await?.settled()?) };
+            let position = if self.list { None } else { Some(governance.endorse(request).await?.settled()?) };
             let word = match record.kind {
                 IssuanceKind::Issue => "issue",
                 IssuanceKind::Redeem => "redeem",
             };
-            let outcome = place.map_or("waits".to_owned(), |place| format!("settled at {place}"));
+            let outcome = position.map_or("waits".to_owned(), |position| format!("settled at {position}"));
             lines.push(format!("bank {}: {word} {}: {outcome}", record.bank, anchor.show(record.amount)));
-            objects.push(json!({ "bank": record.bank.0, "kind": word, "amount_minor": record.amount.minor(), "settled": place.is_some() }));
+            objects.push(json!({ "bank": record.bank.0, "kind": word, "amount_minor": record.amount.minor(), "settled": position.is_some() }));
         }
         output.print(json!({ "requests": objects }), || match lines.is_empty() {
             true => "No request waits.".to_owned(),

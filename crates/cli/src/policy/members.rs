@@ -18,7 +18,7 @@ pub struct Members {
 impl Members {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
-        let answer = network.reading_desk()?.members().await?;
+        let answer = network.governance_reader()?.members().await?;
         let hex = cbdc_ledger::encoding::hex;
         let members: Vec<Value> = answer
             .members

@@ -52,16 +52,16 @@ impl Operate {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
         let (kind, bank, amount, terms) = (self.kind, BankId(self.bank), anchor.parse(&self.amount)?, self.terms()?);
-        let desk = network.desk(Role::Operator, MemberId(1))?;
+        let governance = network.governance(Role::Operator, MemberId(1))?;
         let status = match terms {
-            Terms::None => desk.operate(kind, bank, amount).await?,
+            Terms::None => governance.operate(kind, bank, amount).await?,
             Terms::Price { ppm } if kind == OperationKind::BuySecurities => {
-                desk.buy_securities(bank, amount, ppm).await?
+                governance.buy_securities(bank, amount, ppm).await?
             }
-            Terms::Price { ppm } => desk.sell_securities(bank, amount, ppm).await?,
-            Terms::Loan { rate, matures } => desk.refinance(bank, amount, rate, matures).await?,
+            Terms::Price { ppm } => governance.sell_securities(bank, amount, ppm).await?,
+            Terms::Loan { rate, matures } => governance.refinance(bank, amount, rate, matures).await?,
         };
-        let place = status.settled()?;
+        let position = status.settled()?;
         let (price_ppm, rate_ppm, matures) = match terms {
             Terms::None => (None, None, None),
             Terms::Price { ppm } => (Some(ppm), None, None),
@@ -74,8 +74,8 @@ impl Operate {
             "price_ppm": price_ppm,
             "rate_ppm": rate_ppm,
             "matures": matures,
-            "height": place.height.0,
-            "index": place.index,
+            "height": position.height.0,
+            "index": position.index,
         });
         output.print(object, || {
             let mut rows = vec![(kind.kind().name(), anchor.show(amount)), ("bank", bank.to_string())];
@@ -84,7 +84,7 @@ impl Operate {
                 Terms::Price { ppm } => rows.push(("price", self.price.unwrap_or_else(|| format!("{ppm} ppm")))),
                 Terms::Loan { rate, matures } => rows.push(("terms", format!("{} until {matures}", show_rate(rate)))),
             }
-            rows.push(("place", place.to_string()));
+            rows.push(("position", position.to_string()));
             fields(&rows)
         });
         Ok(())

@@ -48,23 +48,23 @@ impl Propose {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let desk = network.desk(Role::Committee, MemberId(self.member))?;
-        let actions = action::parse(&anchor, &desk.parameters().await?, &self.actions)?;
+        let governance = network.governance(Role::Committee, MemberId(self.member))?;
+        let actions = action::parse(&anchor, &governance.parameters().await?, &self.actions)?;
         let now = now();
         let (effective_at, expires_at) =
             (now.plus_ms(self.effective_in_s * 1_000), now.plus_ms(self.expires_in_s * 1_000));
-        let (place, number) = desk.propose(actions, effective_at, expires_at).await?.result()?;
+        let (position, number) = governance.propose(actions, effective_at, expires_at).await?.result()?;
         let mut voters = vec![self.member];
         if self.carry {
-            let members = desk.members().await?;
+            let members = governance.members().await?;
             let seats = members.members.iter().filter(|member| member.active && member.role == Role::Committee.name());
             let others = seats.filter_map(|member| u16::try_from(member.id).ok()).filter(|id| *id != self.member);
             for id in others.take(members.threshold.saturating_sub(1) as usize) {
-                network.desk(Role::Committee, MemberId(id))?.vote(number, true).await?.settled()?;
+                network.governance(Role::Committee, MemberId(id))?.vote(number, true).await?.settled()?;
                 voters.push(id);
             }
         }
-        let object = json!({ "proposal": number, "height": place.height.0, "index": place.index, "votes_for": voters });
+        let object = json!({ "proposal": number, "height": position.height.0, "index": position.index, "votes_for": voters });
         output.print(object, || {
             let voters = voters.iter().map(|id| format!("committee-{id}")).collect::<Vec<_>>().join(", ");
             let mut rows = vec![("proposal", number.to_string()), ("for it", voters)];
@@ -103,13 +103,13 @@ pub struct Vote {
 impl Vote {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
-        let desk = network.desk(Role::Committee, MemberId(self.member))?;
+        let governance = network.governance(Role::Committee, MemberId(self.member))?;
         let approve = self.choice == Choice::Yes;
-        let place = desk.vote(self.proposal, approve).await?.settled()?;
-        let object = json!({ "proposal": self.proposal, "member": self.member, "approve": approve, "height": place.height.0, "index": place.index });
+        let position = governance.vote(self.proposal, approve).await?.settled()?;
+        let object = json!({ "proposal": self.proposal, "member": self.member, "approve": approve, "height": position.height.0, "index": position.index });
         output.print(object, || {
             let choice = if approve { "for" } else { "against" };
-            format!("committee-{} votes {choice} proposal {} ({place})", self.member, self.proposal)
+            format!("committee-{} votes {choice} proposal {} ({position})", self.member, self.proposal)
         });
         Ok(())
     }
@@ -130,7 +130,7 @@ pub struct Proposals {
 impl Proposals {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
-        let answer = network.reading_desk()?.proposals(self.page.count, self.page.token).await?;
+        let answer = network.governance_reader()?.proposals(self.page.count, self.page.token).await?;
         let proposals: Vec<Value> = answer.proposals.iter().map(proposal_object).collect();
         let next = Some(&answer.next_page_token).filter(|token| !token.is_empty());
         output.print(json!({ "proposals": proposals, "next_page_token": next }), || {

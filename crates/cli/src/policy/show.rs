@@ -35,10 +35,10 @@ impl Show {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let desk = network.reading_desk()?;
+        let governance = network.governance_reader()?;
         let set = match self.at {
-            Some(height) => desk.policy_at(Height(height)).await?,
-            None => desk.policy(self.version_number).await?,
+            Some(height) => governance.policy_at(Height(height)).await?,
+            None => governance.policy(self.version_number).await?,
         };
         output.print(object(&set), || sheet(&anchor, &set, self.all));
         Ok(())

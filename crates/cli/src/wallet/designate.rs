@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::place_text;
+use super::position_text;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields};
 
@@ -23,11 +23,11 @@ pub struct Designate {
 impl Designate {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let wallet = self.network.open()?.wallet(&self.name)?;
-        let place = wallet.designate().await?.settled()?;
+        let position = wallet.designate().await?.settled()?;
         let object =
-            json!({ "name": self.name, "has_allowance": true, "height": place.height.0, "index": place.index });
+            json!({ "name": self.name, "has_allowance": true, "height": position.height.0, "index": position.index });
         output
-            .print(object, || fields(&[("tier allowance", format!("on {}", self.name)), ("place", place_text(place))]));
+            .print(object, || fields(&[("tier allowance", format!("on {}", self.name)), ("position", position_text(position))]));
         Ok(())
     }
 }

@@ -36,9 +36,9 @@ impl Fund {
         }
         let status = wallet.fund(amount, random_id()).await?;
         let object = settled_object("fund", AccountId::treasury(account.bank), account, amount, &status);
-        let place = status.settled()?;
+        let position = status.settled()?;
         output.print(object, || {
-            fields(&[("funded", format!("{} with {}", self.name, anchor.show(amount))), ("place", place.to_string())])
+            fields(&[("funded", format!("{} with {}", self.name, anchor.show(amount))), ("position", position.to_string())])
         });
         Ok(())
     }

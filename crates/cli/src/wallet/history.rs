@@ -42,7 +42,7 @@ impl History {
             let row = |entry: &HistoryEntry| {
                 let (sign, other) = seen_from(wallet.account(), entry);
                 vec![
-                    entry.place.to_string(),
+                    entry.position.to_string(),
                     entry.time.to_string(),
                     entry.kind.clone(),
                     other.to_string(),
@@ -52,7 +52,7 @@ impl History {
                 ]
             };
             let rows: Vec<_> = page.entries.iter().map(row).collect();
-            let mut text = table(&["place", "time", "kind", "with", ">amount", "refused", "reference"], &rows);
+            let mut text = table(&["position", "time", "kind", "with", ">amount", "refused", "reference"], &rows);
             if let Some(token) = &page.next {
                 text.push_str(&format!("\nmore: cbdc wallet history {} --page {token}\n", self.name));
             }
@@ -69,8 +69,8 @@ fn seen_from(account: AccountId, entry: &HistoryEntry) -> (&'static str, Account
 
 fn object(entry: &HistoryEntry) -> serde_json::Value {
     json!({
-        "height": entry.place.height.0,
-        "index": entry.place.index,
+        "height": entry.position.height.0,
+        "index": entry.position.index,
         "time_ms": entry.time.0,
         "kind": entry.kind,
         "from": entry.from.to_string(),

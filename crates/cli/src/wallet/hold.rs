@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::pay::reference;
-use super::{amount, grouped, place_text};
+use super::{amount, grouped, position_text};
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money, table};
 
@@ -47,7 +47,7 @@ impl Hold {
         // The chain's clock, so that a machine whose own is wrong asks for the time that it means.
         let now = Timestamp(wallet.status().await?.time_ms);
         let expires_at = now.max(this_clock()).plus_ms(self.expires_in_s * 1_000);
-        let (place, hold) = wallet.hold(to, maximum, expires_at, &terms).await?.result()?;
+        let (position, hold) = wallet.hold(to, maximum, expires_at, &terms).await?.result()?;
         let object = json!({
             "hold": hold,
             "from": wallet.account().to_string(),
@@ -55,8 +55,8 @@ impl Hold {
             "maximum_minor": maximum.minor(),
             "max_fee_minor": max_fee.minor(),
             "expires_at_ms": expires_at.0,
-            "height": place.height.0,
-            "index": place.index,
+            "height": position.height.0,
+            "index": position.index,
         });
         output.print(object, || {
             fields(&[
@@ -65,7 +65,7 @@ impl Hold {
                 ("from", format!("{}  {}", grouped(wallet.account()), self.from)),
                 ("to", grouped(to)),
                 ("expires", expires_at.to_string()),
-                ("place", place_text(place)),
+                ("position", position_text(position)),
             ])
         });
         Ok(())

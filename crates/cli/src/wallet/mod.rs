@@ -81,25 +81,25 @@ impl Wallet {
 
 /// A payment that settled, as an object.
 fn settled_object(kind: &str, from: AccountId, to: AccountId, amount: Amount, status: &SubmissionStatus) -> Value {
-    let (place, waterfall) = match status {
-        SubmissionStatus::Settled { place, result } => (Some(*place), *result),
+    let (position, waterfall) = match status {
+        SubmissionStatus::Settled { position, result } => (Some(*position), *result),
         _ => (None, 0),
     };
     json!({
-        "outcome": if place.is_some() { "SETTLED" } else { "NOT_SETTLED" },
+        "outcome": if position.is_some() { "SETTLED" } else { "NOT_SETTLED" },
         "kind": kind,
         "from": from.to_string(),
         "to": to.to_string(),
         "amount_minor": amount.minor(),
         "waterfall_minor": waterfall,
-        "height": place.map(|place| place.height.0),
-        "index": place.map(|place| place.index),
+        "height": position.map(|position| position.height.0),
+        "index": position.map(|position| position.index),
     })
 }
 
 /// The place of a command, as people read it.
-fn place_text(place: BlockPosition) -> String {
-    format!("{place}  (block {}, command {})", place.height, place.index)
+fn position_text(position: BlockPosition) -> String {
+    format!("{position}  (block {}, command {})", position.height, position.index)
 }
 
 /// An account number in groups of four, as people read it.

@@ -8,7 +8,7 @@ use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Payment, PaymentKind, Signed}
 use clap::Args;
 
 use super::pending::Pending;
-use super::{amount, grouped, place_text, settled_object};
+use super::{amount, grouped, position_text, settled_object};
 use crate::exit::Usage;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money};
@@ -104,10 +104,10 @@ impl Pay {
     ) -> anyhow::Result<()> {
         let (anchor, Payment { from, to, amount, head, .. }) = (wallet.anchor(), payment.record);
         let mut object = settled_object("transfer", from, to, amount, &status);
-        let (place, waterfall) = status.result()?;
+        let (position, waterfall) = status.result()?;
         let drawn = match head.flags & FLAG_REVERSE_WATERFALL {
             0 => Some(0),
-            _ => drawn(wallet, place).await,
+            _ => drawn(wallet, position).await,
         };
         object["reverse_waterfall_minor"] = drawn.into();
         output.print(object, || {
@@ -124,8 +124,8 @@ impl Pay {
             if waterfall > 0 {
                 rows.push(("to deposit", money(anchor, waterfall)));
             }
-            rows.push(("place", place_text(place)));
-            rows.push(("receipt", format!("cbdc wallet receipt {} {place}{}", self.from, self.network.suffix())));
+            rows.push(("position", position_text(position)));
+            rows.push(("receipt", format!("cbdc wallet receipt {} {position}{}", self.from, self.network.suffix())));
             fields(&rows)
         });
         Ok(())
@@ -144,9 +144,9 @@ fn is_same(earlier: &Payment, to: AccountId, amount: Amount, terms: &PaymentTerm
 
 /// What was drawn from the deposit: part of the outcome, which the receipt proves. The wallet's own bank may not have the
 /// block yet where the linked one took the payment in.
-async fn drawn(wallet: &Wallet, place: BlockPosition) -> Option<u64> {
+async fn drawn(wallet: &Wallet, position: BlockPosition) -> Option<u64> {
     for attempt in 1..=RECEIPT_TRIES {
-        match wallet.receipt(place).await {
+        match wallet.receipt(position).await {
             Ok(receipt) => return Some(receipt.outcome().limit),
             Err(_) if attempt < RECEIPT_TRIES => tokio::time::sleep(RECEIPT_PAUSE).await,
             Err(_) => {}
@@ -157,15 +157,15 @@ async fn drawn(wallet: &Wallet, place: BlockPosition) -> Option<u64> {
 
 /// Whether another record took the number: then this one can never settle, and may be signed anew.
 fn number_was_taken(status: &SubmissionStatus) -> bool {
-    matches!(status, SubmissionStatus::Refused(refusal) if refusal.place.is_none() && refusal.reason() == Reason::SequenceConflict)
+    matches!(status, SubmissionStatus::Refused(refusal) if refusal.position.is_none() && refusal.reason() == Reason::SequenceConflict)
 }
 
 pub fn reference(text: &str) -> anyhow::Result<[u8; 16]> {
     let mut reference = [0; 16];
-    let place = reference.get_mut(..text.len());
-    let place = place
+    let position = reference.get_mut(..text.len());
+    let position = position
         .ok_or_else(|| Usage(format!("expected a reference of at most 16 bytes, found {} in `{text}`", text.len())))?;
-    place.copy_from_slice(text.as_bytes());
+    position.copy_from_slice(text.as_bytes());
     Ok(reference)
 }
 

@@ -15,7 +15,7 @@ use crate::holders::Holder;
 /// A payment of a holder, or a funding, as it stands in the chain.
 #[derive(Clone, Debug)]
 pub struct Ordered {
-    pub place: BlockPosition,
+    pub position: BlockPosition,
     pub payment: Signed<Payment>,
     pub outcome: Outcome,
 }
@@ -83,13 +83,13 @@ impl Books {
         }
     }
 
-    fn command(&mut self, command: &Command, place: BlockPosition, outcome: Outcome) {
+    fn command(&mut self, command: &Command, position: BlockPosition, outcome: Outcome) {
         let (payment, topped_up_by) = match command {
             Command::Payment(payment) => (*payment, None),
             Command::ReverseWaterfall(order) => (order.record.transfer, Some(order.record.bank)),
             _ => return,
         };
-        let ordered = Ordered { place, payment, outcome };
+        let ordered = Ordered { position, payment, outcome };
         let record = payment.record;
         if outcome.is_settled() {
             self.settle(&ordered, topped_up_by);

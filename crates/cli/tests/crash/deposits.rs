@@ -77,17 +77,17 @@ fn check_told(books: &Books, told: &[Told]) {
             Errand::Funding { request, .. } => books.fundings.get(request),
         };
         match (&told.status, ordered) {
-            (SubmissionStatus::Settled { place, result }, Some(Ordered { place: at, outcome, .. })) => {
-                assert!(outcome.is_settled() && place == at && *result == outcome.amount, "{told:?}, but {ordered:?}");
+            (SubmissionStatus::Settled { position, result }, Some(Ordered { position: at, outcome, .. })) => {
+                assert!(outcome.is_settled() && position == at && *result == outcome.amount, "{told:?}, but {ordered:?}");
             }
-            (SubmissionStatus::Refused(refusal), Some(Ordered { place, outcome, .. })) => {
-                let same = refusal.place == Some(*place) && refusal.outcome == *outcome;
+            (SubmissionStatus::Refused(refusal), Some(Ordered { position, outcome, .. })) => {
+                let same = refusal.position == Some(*position) && refusal.outcome == *outcome;
                 assert!(same, "{told:?}, but {ordered:?}");
             }
             // A funding that was refused leaves no trace in the books of fundings.
             (SubmissionStatus::Refused(refusal), None) => {
                 let is_funding = matches!(told.errand, Errand::Funding { .. });
-                assert!(refusal.place.is_none() || is_funding, "{told:?}, but it is not in the chain");
+                assert!(refusal.position.is_none() || is_funding, "{told:?}, but it is not in the chain");
             }
             (status, ordered) => panic!("{status:?} of {:?}, but {ordered:?}", told.errand),
         }

@@ -32,7 +32,7 @@ impl WalletSequences {
             Some(SubmissionStatus::Accepted | SubmissionStatus::Unknown { .. }) => {}
             Some(SubmissionStatus::Settled { .. }) => allocator.mark_used(sequence),
             Some(SubmissionStatus::Refused(refusal)) => match refusal.reason() {
-                _ if refusal.place.is_some() => allocator.mark_used(sequence),
+                _ if refusal.position.is_some() => allocator.mark_used(sequence),
                 Reason::SequenceUsed | Reason::SequenceConflict | Reason::SequenceOutOfWindow => {
                     allocator.mark_used(sequence)
                 }

@@ -126,8 +126,8 @@ impl LaneRunner {
             if progress.unanswered == 0 || Instant::now() >= give_up {
                 break Ok(());
             }
-            let has_room = sender.room() > 0 && in_flight_payments(&in_flight) < self.load.in_flight_max as usize;
-            if !has_room {
+            let has_capacity = sender.capacity() > 0 && in_flight_payments(&in_flight) < self.load.in_flight_max as usize;
+            if !has_capacity {
                 progress.no_room_until_ns = self.elapsed_ns();
             } else if let Some((from, to)) = self.next_range(next, progress) {
                 match sender.send(self.lane.slice(from, to)).await {
@@ -139,7 +139,7 @@ impl LaneRunner {
                 }
                 continue;
             }
-            let wake = self.next_wake(*next, progress, has_room);
+            let wake = self.next_wake(*next, progress, has_capacity);
             tokio::select! {
                 biased;
                 answer = answers.next() => match answer {
@@ -189,10 +189,10 @@ impl LaneRunner {
     }
 
     /// When there is something to send next.
-    fn next_wake(&self, next: usize, progress: &Progress, has_room: bool) -> Instant {
+    fn next_wake(&self, next: usize, progress: &Progress, has_capacity: bool) -> Instant {
         let now = Instant::now();
         let latest = now + Duration::from_millis(100);
-        if !has_room {
+        if !has_capacity {
             return latest;
         }
         let again = progress.again.front().map_or(latest, |(at, ..)| *at);

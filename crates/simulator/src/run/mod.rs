@@ -353,7 +353,7 @@ fn judge_generator(generator: &mut LoadGenerator, is_late_ms: f64) {
 
 /// The supply report as the central bank gives it now.
 async fn supply_before(folder: &NetworkFolder) -> Result<SupplyTerms> {
-    Ok(terms_of(&folder.reading_desk()?.supply().await?))
+    Ok(terms_of(&folder.governance_reader()?.supply().await?))
 }
 
 fn terms_of(supply: &v1::Supply) -> SupplyTerms {
