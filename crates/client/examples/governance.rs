@@ -1,4 +1,4 @@
-//! The policy desk: what is in force, the balance sheet, and a proposal approved by two of three committee members.
+//! Governance: the policy in force, the balance sheet, and a proposal approved by two of three committee members.
 //!
 //! Start a network (`cbdc up network`), then in a second terminal:
 //! `cargo run --release -p cbdc -p cbdc-client --example governance -- network`
@@ -27,7 +27,7 @@ async fn main() -> anyhow::Result<()> {
     let first_member = network.governance(Role::Committee, MemberId(1))?;
     let proposed = first_member.propose(vec![limit], now, now.plus_ms(3_600_000)).await?;
     let (position, number) = proposed.result()?;
-    println!("proposal {number} stands at {position}");
+    println!("proposal {number} is at {position}");
     let second_member = network.governance(Role::Committee, MemberId(2))?;
     second_member.vote(number, true).await?.settled()?;
 

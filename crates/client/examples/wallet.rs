@@ -1,4 +1,4 @@
-//! A wallet's day: look, pay, read history, keep a receipt.
+//! A wallet: read the balance, pay, read history, keep a receipt.
 //!
 //! Start a network (`cbdc up network`), then in a second terminal:
 //! `cargo run --release -p cbdc -p cbdc-client --example wallet -- network`
@@ -23,7 +23,7 @@ async fn main() -> anyhow::Result<()> {
         SubmissionStatus::Settled { position, .. } => println!("settled at {position}"),
         SubmissionStatus::Refused(refusal) => println!("refused: {refusal}"),
         SubmissionStatus::Accepted => println!("accepted, not settled yet"),
-        SubmissionStatus::Unknown { why } => println!("unknown ({why}): hand the same record in again with submit()"),
+        SubmissionStatus::Unknown { why } => println!("unknown ({why}): submit the same record again with submit()"),
     }
     let position = submission.status.settled()?;
 

@@ -98,7 +98,8 @@ impl Chain {
 
     /// The receipt of the command at a position.
     pub async fn receipt(&self, position: BlockPosition) -> Result<VerifiedReceipt, ClientError> {
-        let request = self.connection.request(v1::GetReceiptRequest { height: position.height.0, index: position.index });
+        let request =
+            self.connection.request(v1::GetReceiptRequest { height: position.height.0, index: position.index });
         let answer = self.connection.ask(self.connection.chain().get_receipt(request)).await?;
         let receipt = convert::receipt_from_message(&answer).map_err(|status| self.connection.unreadable(status))?;
         VerifiedReceipt::check(receipt, &self.anchor)?.expect_position(position)

@@ -55,7 +55,8 @@ pub async fn open(connection: &Connection, in_flight_max: usize) -> Result<(Batc
     let permits = Arc::new(Semaphore::new(in_flight_max));
     let unanswered = Unanswered::default();
     let sender = BatchSender { batches, permits: permits.clone(), unanswered: unanswered.clone(), next_id: 1 };
-    let answers = BatchAnswers { connection: connection.clone(), incoming, permits, unanswered, silence_max: SILENCE_MAX };
+    let answers =
+        BatchAnswers { connection: connection.clone(), incoming, permits, unanswered, silence_max: SILENCE_MAX };
     Ok((sender, answers))
 }
 
@@ -147,7 +148,9 @@ impl BatchAnswers {
                     .bad_answer(format!("expected {payments} answers to batch {batch_id}, found {found}")));
             }
             None => {
-                return Err(self.connection.bad_answer(format!("expected an answer to an unanswered batch, found one to batch {batch_id}")));
+                return Err(self
+                    .connection
+                    .bad_answer(format!("expected an answer to an unanswered batch, found one to batch {batch_id}")));
             }
         }
         self.permits.add_permits(1);

@@ -200,7 +200,8 @@ impl GovernanceClient {
             *sequence_state = Some(self.ask_sequence_state().await?);
         }
         let sequence_state = sequence_state.as_mut().expect("set just above");
-        let sequence = sequence_state.allocator.take().ok_or(ClientError::SequencesExhausted { window: MEMBER_WINDOW })?;
+        let sequence =
+            sequence_state.allocator.take().ok_or(ClientError::SequencesExhausted { window: MEMBER_WINDOW })?;
         Ok(Head { flags: 0, key_version: sequence_state.key_version, sequence, valid_until: self.anchor.valid_until() })
     }
 

@@ -8,7 +8,7 @@ use cbdc_ledger::sequence::WALLET_WINDOW;
 use crate::sequence::SequenceAllocator;
 use crate::submission::SubmissionStatus;
 
-/// The wallet's allocator; none before the bank has told the lowest unused number.
+/// The wallet's allocator; none before the bank has stated the lowest unused number.
 #[derive(Default)]
 pub(super) struct WalletSequences(Mutex<Option<SequenceAllocator>>);
 
