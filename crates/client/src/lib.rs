@@ -53,6 +53,7 @@ pub mod folder;
 pub mod governance;
 pub mod payment_stream;
 pub mod position;
+mod random;
 pub mod receipt;
 pub mod sequence;
 pub mod submission;
@@ -67,6 +68,7 @@ pub use folder::{NetworkFolder, NodeName, WalletFile};
 pub use governance::{GovernanceClient, MemberSigner};
 pub use payment_stream::{BatchAnswer, BatchAnswers, BatchSender};
 pub use position::BlockPosition;
+pub use random::{random_bytes, random_id};
 pub use receipt::VerifiedReceipt;
 pub use submission::SubmissionStatus;
 pub use wallet::{Balance, PaymentTerms, Registration, Submission, Wallet};
@@ -82,22 +84,3 @@ pub use cbdc_ledger::{AccountId, Amount, BankId, Class, Height, HolderId, Member
 pub use cbdc_proto::transport::key_file::read_signing_key;
 pub use cbdc_proto::transport::{NodeIdentity, ServerTrust};
 pub use cbdc_proto::v1;
-
-/// 16 random bytes of the operating system, for a holder's pseudonymous id or a request id.
-///
-/// # Panics
-/// As [`random_bytes`].
-pub fn random_id() -> [u8; 16] {
-    random_bytes()
-}
-
-/// Random bytes of the operating system.
-///
-/// # Panics
-/// If the operating system gives none: no key or id is better than a guessable one.
-pub fn random_bytes<const N: usize>() -> [u8; N] {
-    use rand::TryRng;
-    let mut bytes = [0; N];
-    rand::rngs::SysRng.try_fill_bytes(&mut bytes).expect("a running operating system gives random bytes");
-    bytes
-}

@@ -7,7 +7,7 @@ use cbdc_proto::transport::key_file::{read_signing_key, write_signing_key};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ClientError;
-use crate::{random_bytes, random_id};
+use crate::random::{random_bytes, random_id};
 
 /// A named wallet without its key.
 #[derive(Clone, PartialEq, Eq, Debug)]
