@@ -17,7 +17,7 @@ use cbdc_simulator::network::{Network, NetworkSpec, Ports};
 use tonic::Code;
 use tonic::transport::Channel;
 
-/// One command of each kind, of bank 1, signed by nobody: who may hand it in is asked before signatures are.
+/// One command of each kind, of bank 1, without a valid signature: whether the sender may submit it is checked before signatures are.
 fn samples() -> Vec<Command> {
     let head = Head { flags: 0, key_version: 0, sequence: 1, valid_until: Timestamp(u64::MAX / 2) };
     let (bank, id, amount) = (BankId(1), MemberId(1), Amount::from_minor(100));

@@ -59,10 +59,10 @@ impl Running {
         assert!(outcome.settled, "{outcome:?}");
     }
 
-    /// Committee members 1 and 2 carry a proposal, 3 votes against it first; waits until it is enacted.
-    async fn decide(&self, measures: Vec<GovernanceAction>) -> u64 {
+    /// Committee members 1 and 2 approve a proposal, 3 votes against it first; waits until it is enacted.
+    async fn decide(&self, actions: Vec<GovernanceAction>) -> u64 {
         let member = |id| self.network.governance(Role::Committee, MemberId(id)).unwrap();
-        let proposed = member(1).propose(measures, now(), now().plus_ms(60_000)).await.unwrap();
+        let proposed = member(1).propose(actions, now(), now().plus_ms(60_000)).await.unwrap();
         let (_, number) = proposed.result().unwrap();
         member(3).vote(number, false).await.unwrap().settled().unwrap();
         member(2).vote(number, true).await.unwrap().settled().unwrap();

@@ -13,7 +13,7 @@ use crate::output::{Output, fields};
   cbdc bank close-wallet dave
 
 A wallet with money on it, or with an order against it, is not closed. Demurrage that it owes is written off; the deposit
-beside it stays. A closed wallet is not opened again.")]
+beside it stays. A closed wallet cannot be reopened.")]
 pub struct CloseWallet {
     /// A wallet's name or an account number
     name: String,

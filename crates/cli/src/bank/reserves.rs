@@ -34,7 +34,7 @@ impl TransferReserves {
         let amount = anchor.parse(&self.amount)?;
         let office = network.bank_office(BankId(self.from))?;
         let position = office.transfer_reserves(BankId(self.to), amount).await?.settled()?;
-        // It is settled; what is left is only told where the bank still answers.
+        // It is settled; what is left is shown only if the bank still answers.
         let left = office.treasury().await.ok().map(|treasury| treasury.reserves_minor);
         let object = json!({
             "from": self.from,

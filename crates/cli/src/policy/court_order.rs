@@ -21,7 +21,7 @@ struct Order {
     network: NetworkArgument,
 }
 
-/// Freeze an amount: its holder may not spend it
+/// Freeze an amount, so that its holder may not spend it
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc policy freeze alice 50 --order AZ-17/2026")]
@@ -77,7 +77,7 @@ impl Order {
     }
 }
 
-/// Take money off a wallet and pay it to the order's wallet; what is lacking is a lien on later credits
+/// Take money from a wallet and pay it to another; what is lacking becomes a lien on later credits
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc policy seize alice 50 --to bob --order AZ-17/2026
@@ -101,7 +101,8 @@ impl Seize {
         let (amount, released) = (anchor.parse(&amount)?, anchor.parse(&release)?);
         let (account, to) = (network.account_of(&wallet)?, network.account_of(&to)?);
         let court = network.governance(Role::Court, MemberId(1))?;
-        let (position, taken_minor) = court.seize(account, amount, to, released, order_number(&order)?).await?.result()?;
+        let (position, taken_minor) =
+            court.seize(account, amount, to, released, order_number(&order)?).await?.result()?;
         let lacking_minor = amount.minor().saturating_sub(taken_minor);
         let object = json!({
             "kind": "seized",
@@ -125,11 +126,12 @@ impl Seize {
     }
 }
 
-/// The court's number of an order, filled up with zeros.
+/// The court's number of an order, padded with zeros.
 fn order_number(text: &str) -> Result<[u8; 16], Usage> {
     let mut order = [0; 16];
-    let room = order.get_mut(..text.len());
-    let room = room.ok_or_else(|| Usage(format!("expected an order's number of at most 16 bytes, found `{text}`")))?;
-    room.copy_from_slice(text.as_bytes());
+    let start = order.get_mut(..text.len());
+    let start =
+        start.ok_or_else(|| Usage(format!("expected an order's number of at most 16 bytes, found `{text}`")))?;
+    start.copy_from_slice(text.as_bytes());
     Ok(order)
 }

@@ -1,10 +1,10 @@
-//! `cbdc policy history`: every version of policy, what it changed, and who voted for it.
+//! `cbdc policy history`: every version of policy, its changes and its votes.
 
 use cbdc_client::{Timestamp, v1};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::page::Page;
+use super::paging::Page;
 use super::proposal::{proposal_object, voters};
 use crate::network::NetworkArgument;
 use crate::output::{Output, table};

@@ -1,7 +1,7 @@
-//! `cbdc policy issue`, `redeem` and `endorse`: between reserves and CBDC.
+//! `cbdc policy issue`, `redeem` and `endorse`: the exchange of reserves and CBDC.
 //!
-//! Issuing takes two signatures: the bank asks, the operator agrees. Where the operator's desk agrees by itself, `issue`
-//! is settled at once; otherwise the request waits for `endorse`.
+//! Issuing takes two signatures: the bank's request and the operator's endorsement. If the operator endorses automatically,
+//! `issue` settles at once; otherwise the request waits for `endorse`.
 
 use cbdc_client::bank_office::IssuanceAnswer;
 use cbdc_client::{BankId, IssuanceKind, MemberId, Role};
@@ -15,14 +15,14 @@ use crate::output::{Output, fields, money};
 struct Request {
     /// Major units, such as 10000
     amount: String,
-    /// The bank that asks
+    /// The bank that requests it
     #[arg(long, value_name = "N")]
     bank: u16,
     #[command(flatten)]
     network: NetworkArgument,
 }
 
-/// Ask for CBDC against a bank's reserves
+/// Request CBDC against a bank's reserves
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc policy issue 10000 --bank 1")]
@@ -90,17 +90,17 @@ impl Request {
     }
 }
 
-/// As the operator, agree to the banks' requests that wait
+/// Endorse the banks' waiting requests, as the operator
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  cbdc policy endorse             every request that waits
+  cbdc policy endorse             all waiting requests
   cbdc policy endorse --bank 2    those of one bank
   cbdc policy endorse --list      only show them")]
 pub struct Endorse {
     /// Only this bank's requests
     #[arg(long, value_name = "N")]
     bank: Option<u16>,
-    /// Show the requests, agree to none
+    /// Show the requests, endorse none
     #[arg(long)]
     list: bool,
     #[command(flatten)]

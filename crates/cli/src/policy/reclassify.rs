@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::network::NetworkArgument;
 use crate::output::Output;
 
-/// As the registrar, put a holder into another class: its limits, rates and fees hold from now on
+/// Put a holder into another class, as the registrar; its limits, rates and fees apply from now on
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc policy reclassify alice merchant

@@ -1,9 +1,9 @@
-//! `cbdc wallet defund`.
+//! `cbdc wallet defund`: from the wallet to the deposit.
 
 use clap::Args;
 
+use super::format::{parse_amount, settled_object};
 use super::pending::Pending;
-use super::{amount, settled_object};
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money};
 
@@ -24,7 +24,7 @@ impl Defund {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let amount = amount(&anchor, &self.amount)?;
+        let amount = parse_amount(&anchor, &self.amount)?;
         let pending = Pending::of(&network, &self.name);
         let wallet = pending.wallet(&network, false).await?;
         if let Some(earlier) = pending.payment()? {

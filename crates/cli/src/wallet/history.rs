@@ -1,4 +1,4 @@
-//! `cbdc wallet history`.
+//! `cbdc wallet history`: the payments of a wallet.
 
 use cbdc_client::wallet::HistoryEntry;
 use cbdc_client::{AccountId, Reason};
@@ -6,7 +6,7 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use serde_json::json;
 
-use super::reference_text;
+use super::format::reference_text;
 use crate::network::NetworkArgument;
 use crate::output::{Output, table};
 
@@ -21,7 +21,7 @@ pub struct History {
     /// Payments on the page
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = RangedU64ValueParser::<u32>::new().range(1..=500))]
     count: u32,
-    /// Where to go on: `next_page_token` of an earlier answer
+    /// Where to continue: `next_page_token` of an earlier answer
     #[arg(long, value_name = "TOKEN")]
     page: Option<String>,
     #[command(flatten)]
@@ -62,7 +62,7 @@ impl History {
     }
 }
 
-/// Whether money went out or came in, and who is at the other end.
+/// The sign of a payment as the account sees it, and the other account.
 fn seen_from(account: AccountId, entry: &HistoryEntry) -> (&'static str, AccountId) {
     if entry.from == account { ("-", entry.to) } else { ("+", entry.from) }
 }

@@ -4,11 +4,11 @@ use cbdc_client::{BankId, SubmissionStatus};
 use clap::Args;
 use serde_json::json;
 
-use super::position_text;
+use super::format::position_text;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields};
 
-/// Let a bank take what is above the holding limit, and top payments up, from the deposit there
+/// Let a bank move what exceeds the holding limit to the deposit there, and top payments up from it
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc wallet link alice --bank 1
