@@ -186,11 +186,11 @@ async fn a_dismissed_member_is_shut_out_and_its_streams_close() {
         signing_key: cbdc_ledger::SigningKey::from_seed([9; 32]).public_key(),
         node_key: None,
     };
-    let proposer = running.network.desk(Role::Committee, MemberId(1)).unwrap();
+    let proposer = running.network.governance(Role::Committee, MemberId(1)).unwrap();
     let actions = vec![dismiss, GovernanceAction::AdmitMember(joiner)];
     let proposed = proposer.propose(actions, now(), now().plus_ms(60_000)).await.unwrap();
     let (_, number) = proposed.result().unwrap();
-    let seconder = running.network.desk(Role::Committee, MemberId(2)).unwrap();
+    let seconder = running.network.governance(Role::Committee, MemberId(2)).unwrap();
     seconder.vote(number, true).await.unwrap().settled().unwrap();
 
     let closed = async { while let Some(Ok(_)) = blocks.next().await {} };

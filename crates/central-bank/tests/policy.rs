@@ -31,7 +31,7 @@ impl Running {
         let network = Network::create(&folder.path().join("net"), &spec).unwrap();
         let config = cbdc_central_bank::Config::load(&network.config_path(network.central_bank())).unwrap();
         let node = cbdc_central_bank::start(config).await.unwrap();
-        let governance = network.reading_desk().unwrap();
+        let governance = network.governance_reader().unwrap();
         let running = Running { network, node, governance, _folder: folder };
         for bank in [1, 2] {
             for number in [1, 2] {
@@ -61,7 +61,7 @@ impl Running {
 
     /// Committee members 1 and 2 approve a proposal, 3 votes against it first; waits until it is enacted.
     async fn decide(&self, actions: Vec<GovernanceAction>) -> u64 {
-        let member = |id| self.network.desk(Role::Committee, MemberId(id)).unwrap();
+        let member = |id| self.network.governance(Role::Committee, MemberId(id)).unwrap();
         let proposed = member(1).propose(actions, now(), now().plus_ms(60_000)).await.unwrap();
         let (_, number) = proposed.result().unwrap();
         member(3).vote(number, false).await.unwrap().settled().unwrap();

@@ -1,12 +1,11 @@
-//! What must not bring a central bank down, nor make it say what is not so: a failing disk, a jumping clock, a client
-//! that stops reading, noise on its port.
+//! Faults that must neither stop a central bank's service nor make it state what is not so: a failing disk, a jumping clock, a
+//! client that stops reading, noise on its port.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cbdc_central_bank::{Config, Environment, Node, start_on};
-use cbdc_devnet::{Network, NetworkSpec, Ports};
 use cbdc_ledger::command::{Head, OpenWallet, Record};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{BankId, Class, Command, HolderId, MemberId, Reason, SigningKey, Timestamp};
@@ -14,6 +13,7 @@ use cbdc_proto::status::refusal_of;
 use cbdc_proto::transport::connect;
 use cbdc_proto::v1::settlement_client::SettlementClient;
 use cbdc_proto::v1::{self, chain_client::ChainClient};
+use cbdc_devnet::{Network, NetworkSpec, Ports};
 use cbdc_storage::{Fault, MemoryStore, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::transport::Channel;
@@ -23,19 +23,19 @@ fn now_ms() -> u64 {
 }
 
 /// A central bank on a store in memory and a clock that can be set.
-struct TestBank {
+struct TestCentralBank {
     network: Network,
     store: Arc<MemoryStore>,
     offset_ms: Arc<AtomicU64>,
     _folder: tempfile::TempDir,
 }
 
-impl TestBank {
-    fn new() -> TestBank {
+impl TestCentralBank {
+    fn new() -> TestCentralBank {
         let folder = tempfile::tempdir().unwrap();
         let spec = NetworkSpec { ports: Ports::Free, banks: 2, ..NetworkSpec::default() };
         let network = Network::create(&folder.path().join("net"), &spec).unwrap();
-        TestBank { network, store: Arc::new(MemoryStore::new()), offset_ms: Arc::default(), _folder: folder }
+        TestCentralBank { network, store: Arc::new(MemoryStore::new()), offset_ms: Arc::default(), _folder: folder }
     }
 
     async fn start(&self) -> Node {
@@ -48,8 +48,8 @@ impl TestBank {
 
     fn channel(&self, node: &Node, role: Role, id: u16) -> Channel {
         let identity = self.network.identity(role, MemberId(id)).unwrap();
-        let name = self.network.central_bank();
-        let trust = self.network.anchor().trust(name.role(), name.id()).unwrap();
+        let central = self.network.central_bank();
+        let trust = self.network.anchor().trust(central.role(), central.id()).unwrap();
         connect(&node.address().to_string(), Some(&identity), &trust).unwrap()
     }
 
@@ -78,44 +78,44 @@ impl TestBank {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_disk_stops_the_node_and_loses_nothing_that_was_answered() {
     for fault in [Fault::Io, Fault::DiskFull, Fault::IoAfterWriting] {
-        let central = TestBank::new();
-        let mut node = central.start().await;
-        let (one, two) = (central.open_wallet(1), central.open_wallet(2));
-        let first = central.submit(&node, &one).await.unwrap();
+        let central_bank = TestCentralBank::new();
+        let mut node = central_bank.start().await;
+        let (one, two) = (central_bank.open_wallet(1), central_bank.open_wallet(2));
+        let first = central_bank.submit(&node, &one).await.unwrap();
         assert!(first.settled, "{first:?}");
 
-        central.store.fail_next_write(fault);
-        let unanswered = central.submit(&node, &two).await.unwrap_err();
+        central_bank.store.fail_next_write(fault);
+        let unanswered = central_bank.submit(&node, &two).await.unwrap_err();
         assert_eq!(refusal_of(&unanswered).unwrap().reason, Reason::Unavailable, "{unanswered:?}");
         let why =
             tokio::time::timeout(Duration::from_secs(10), node.stopped()).await.expect("the node stops").unwrap_err();
         assert!(!why.to_string().is_empty());
         node.shutdown().await;
 
-        // A new start on what the disk kept: the first wallet is there, the second has exactly one status.
-        central.store.crash();
-        let node = central.start().await;
-        assert_eq!(central.submit(&node, &one).await.unwrap(), first, "the first outcome stands");
-        let second = central.submit(&node, &two).await.unwrap();
+        // A restart on what the disk kept: the first wallet is there, the second has exactly one status.
+        central_bank.store.crash();
+        let node = central_bank.start().await;
+        assert_eq!(central_bank.submit(&node, &one).await.unwrap(), first, "the first outcome is kept");
+        let second = central_bank.submit(&node, &two).await.unwrap();
         assert!(second.settled);
-        assert_eq!(central.submit(&node, &two).await.unwrap(), second);
+        assert_eq!(central_bank.submit(&node, &two).await.unwrap(), second);
         node.shutdown().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_jumping_clock_stops_sealing_until_an_operator_accepts_it() {
-    let central = TestBank::new();
-    let node = central.start().await;
-    assert!(central.submit(&node, &central.open_wallet(1)).await.unwrap().settled);
+    let central_bank = TestCentralBank::new();
+    let node = central_bank.start().await;
+    assert!(central_bank.submit(&node, &central_bank.open_wallet(1)).await.unwrap().settled);
     for (number, jump_ms) in [(2, 3_600_000_u64), (3, 3_600_000_u64.wrapping_neg())] {
-        central.offset_ms.fetch_add(jump_ms, Ordering::SeqCst);
-        let refused = central.submit(&node, &central.open_wallet(number)).await.unwrap_err();
+        central_bank.offset_ms.fetch_add(jump_ms, Ordering::SeqCst);
+        let refused = central_bank.submit(&node, &central_bank.open_wallet(number)).await.unwrap_err();
         assert_eq!(refusal_of(&refused).unwrap().reason, Reason::ClockJump);
-        let mut policy = v1::policy_client::PolicyClient::new(central.channel(&node, Role::Operator, 1));
+        let mut policy = v1::policy_client::PolicyClient::new(central_bank.channel(&node, Role::Operator, 1));
         policy.accept_clock(v1::AcceptClockRequest {}).await.unwrap();
         // After the jump back the records' validity, not the clock, decides: block time never goes back.
-        let outcome = central.submit(&node, &central.open_wallet(number)).await.unwrap();
+        let outcome = central_bank.submit(&node, &central_bank.open_wallet(number)).await.unwrap();
         assert!(outcome.settled || outcome.reason == "EXPIRED", "{outcome:?}");
     }
     node.shutdown().await;
@@ -123,13 +123,13 @@ async fn a_jumping_clock_stops_sealing_until_an_operator_accepts_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_stops_reading_holds_nobody_up() {
-    let central = TestBank::new();
-    let node = central.start().await;
+    let central_bank = TestCentralBank::new();
+    let node = central_bank.start().await;
     // Bank 2 sends without end and reads nothing.
     let (sender, batches) = tokio::sync::mpsc::channel::<v1::CommandBatch>(1);
-    let mut greedy = SettlementClient::new(central.channel(&node, Role::Bank, 2));
+    let mut greedy = SettlementClient::new(central_bank.channel(&node, Role::Bank, 2));
     let unread = greedy.submit(tokio_stream::wrappers::ReceiverStream::new(batches)).await.unwrap();
-    let mut record = central.open_wallet(1).to_bytes();
+    let mut record = central_bank.open_wallet(1).to_bytes();
     record[24] = 2;
     let commands: bytes::Bytes = record.repeat(1_000).into();
     let mut sent = 0_u64;
@@ -140,19 +140,19 @@ async fn a_client_that_stops_reading_holds_nobody_up() {
             sent += 1;
         }
     };
-    // It is soon not read either.
+    // The node soon stops reading from it, too.
     assert!(tokio::time::timeout(Duration::from_secs(4), filling).await.is_err(), "sending stalls");
     assert!(sent < 5_000, "{sent} batches were taken from a client that reads nothing");
-    // Others are served as ever.
-    assert!(central.submit(&node, &central.open_wallet(1)).await.unwrap().settled);
+    // Others are served as usual.
+    assert!(central_bank.submit(&node, &central_bank.open_wallet(1)).await.unwrap().settled);
     drop(unread);
     node.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn noise_on_the_port_disturbs_nobody() {
-    let central = TestBank::new();
-    let node = central.start().await;
+    let central_bank = TestCentralBank::new();
+    let node = central_bank.start().await;
     let mut noise: u64 = 0x2545_f491_4f6c_dd1d;
     let mut silent = Vec::new();
     for round in 0..60 {
@@ -174,15 +174,15 @@ async fn noise_on_the_port_disturbs_nobody() {
             drop(tokio::time::timeout(Duration::from_millis(50), stream.read_to_end(&mut answer)).await);
         }
     }
-    assert!(central.submit(&node, &central.open_wallet(1)).await.unwrap().settled);
+    assert!(central_bank.submit(&node, &central_bank.open_wallet(1)).await.unwrap().settled);
     // A member may send nonsense inside TLS too: it is answered with a sentence.
-    let mut settlement = SettlementClient::new(central.channel(&node, Role::Bank, 1));
+    let mut settlement = SettlementClient::new(central_bank.channel(&node, Role::Bank, 1));
     for length in [0, 1, 23, 24, 135, 136, 137, 4_000] {
         let request = v1::SubmitCommandRequest { command: vec![1; length].into() };
         let status = settlement.submit_command(request).await.unwrap_err();
         assert_eq!(refusal_of(&status).unwrap().reason, Reason::Malformed, "{status:?}");
     }
-    let mut chain = ChainClient::new(central.channel(&node, Role::Auditor, 1));
+    let mut chain = ChainClient::new(central_bank.channel(&node, Role::Auditor, 1));
     assert!(chain.get_block(v1::GetBlockRequest { height: u64::MAX }).await.is_err());
     assert!(chain.get_receipt(v1::GetReceiptRequest { height: 1, index: u32::MAX }).await.is_err());
     node.shutdown().await;

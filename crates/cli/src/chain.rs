@@ -43,7 +43,7 @@ enum Command {
     /// Each block as it is sealed, until Ctrl-C
     #[command(after_help = "Examples:\n  cbdc chain follow\n  cbdc chain follow --from 1 --json")]
     Follow {
-        /// The first height wanted; without it the next block
+        /// The first height; without it the next block
         #[arg(long, value_name = "HEIGHT")]
         from: Option<u64>,
         #[command(flatten)]

@@ -121,5 +121,5 @@ fn the_registrar_certifies_a_key_for_this_network() {
     let key = SigningKey::from_seed([7; 32]).public_key();
     let registration = network.register(HolderId([7; 16]), Class::HOUSEHOLD, key).unwrap();
     assert_eq!(registration.certificate.registrar, MemberId(1));
-    assert!(network.desk(Role::Committee, MemberId(9)).is_err());
+    assert!(network.governance(Role::Committee, MemberId(9)).is_err());
 }

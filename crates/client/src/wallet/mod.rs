@@ -1,21 +1,21 @@
 //! A wallet: a key, an account, and the bank that serves it.
 //!
 //! # Paying
-//! [`Wallet::pay`] signs with the next unused number, sends, and sends the same record again until its status is known.
-//! A program that must survive its own crash signs first ([`Wallet::sign_transfer`]), saves the record, and then
-//! hands it in ([`Wallet::submit`]); after a restart it hands the saved record in again, which cannot pay twice.
+//! [`Wallet::pay`] signs with the next unused sequence number, sends, and sends the same record again until its status is
+//! known. A program that must survive its own crash signs first ([`Wallet::sign_transfer`]), saves the record and then
+//! submits it ([`Wallet::submit`]); after a restart it submits the saved record again, which cannot pay twice.
 //!
 //! # Beside payments
-//! A holder consents to the waterfall and to top-ups ([`Wallet::link_bank`]), says which wallet their tier allowance belongs to
-//! ([`Wallet::designate`]) and holds money for a payee ([`Wallet::hold`]). A payment above the wallet's balance is topped
-//! up from the deposit at the linked bank ([`Wallet::pay_with_top_up`]); where that is another bank than the wallet's own,
-//! the wallet needs a connection to it ([`Wallet::with_linked_bank`]).
+//! A holder consents to the waterfall and to top-ups ([`Wallet::link_bank`]), designates the wallet that has their tier
+//! allowance ([`Wallet::designate`]) and holds money for a payee ([`Wallet::hold`]). A payment above the wallet's balance is
+//! topped up from the deposit at the linked bank ([`Wallet::pay_with_top_up`]); if that is not the wallet's own bank, the
+//! wallet needs a connection to it ([`Wallet::with_linked_bank`]).
 //!
-//! # Numbers
-//! Up to 64 payments may be in flight at once; the wallet keeps count ([`crate::sequence`]), starting from what its
-//! bank says. Another device with the same key may take a number first: the ledger then refuses this one's record
-//! with `SEQUENCE_CONFLICT`, and `pay` signs anew with another number, which is safe, since the first record can
-//! never settle.
+//! # Sequence numbers
+//! Up to 64 payments may be in flight at once. The wallet keeps count ([`crate::sequence`]), starting from the lowest unused
+//! number that its bank states. Another device with the same key may take a number first: the ledger then refuses this one's
+//! record with `SEQUENCE_CONFLICT`, and `pay` signs again with another number. That is safe, since the first record can never
+//! settle.
 
 mod reading;
 mod sequences;
@@ -49,15 +49,18 @@ pub use statement::{Balance, HistoryEntry, HistoryPage};
 /// How often a command is signed anew because another record took its sequence number.
 const RE_SIGNATURES_MAX: usize = 5;
 
-/// What the registrar says about a key: who holds it, and in which class.
+/// The registrar's certificate for a key, and what it certifies.
 #[derive(Clone, Copy, Debug)]
 pub struct Registration {
+    /// Who holds the key.
     pub holder: HolderId,
+    /// The holder's class.
     pub class: Class,
+    /// The registrar's signature over holder, class and key.
     pub certificate: Certificate,
 }
 
-/// What a payer adds to payee and amount. By default no reference, no fee and no top-up.
+/// The terms of a payment beside payee and amount. By default no reference, no fee and no top-up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct PaymentTerms {
     /// 16 bytes of the payer's own choice.
@@ -74,15 +77,16 @@ impl PaymentTerms {
     }
 }
 
-/// A payment that was submitted, and what became of it.
+/// A submitted payment and its status.
 #[derive(Clone, Debug)]
 pub struct Submission {
-    /// The record as signed: hand it in again with [`Wallet::submit`] if its status is unknown.
+    /// The record as signed: submit it again with [`Wallet::submit`] if its status is unknown.
     pub payment: Signed<Payment>,
+    /// What became of it.
     pub status: SubmissionStatus,
 }
 
-/// A holder's wallet at a bank. Clones share the connection, the key and the numbers.
+/// A holder's wallet at a bank. Clones share the connection, the key and the sequence numbers.
 #[derive(Clone)]
 pub struct Wallet {
     connection: Connection,
@@ -96,13 +100,13 @@ pub struct Wallet {
 }
 
 impl Wallet {
-    /// A wallet that is open already. `connection` leads to its bank.
+    /// Uses a wallet that is open already. `connection` leads to its bank.
     pub fn new(connection: Connection, anchor: Arc<Anchor>, key: SigningKey, account: AccountId) -> Wallet {
         let (key, sequences) = (Arc::new(key), Arc::default());
         Wallet { connection, linked_bank: None, anchor, key, key_version: 0, account, sequences, timeout: TIMEOUT }
     }
 
-    /// Opens a wallet at the bank. Safe to repeat: a bank opens one wallet a key, and answers again with the same.
+    /// Opens a wallet at the bank. Safe to repeat: a bank opens one wallet a key, and answers a repetition with the same one.
     pub async fn open(
         connection: Connection,
         anchor: Arc<Anchor>,
@@ -123,28 +127,30 @@ impl Wallet {
         Ok(Wallet::new(connection, anchor, key, account))
     }
 
-    /// The version of the wallet's key, where it was replaced; a wallet's first key has version 0.
+    /// Sets the version of the wallet's key, if it was replaced; a wallet's first key has version 0.
     pub fn with_key_version(mut self, key_version: u32) -> Wallet {
         self.key_version = key_version;
         self
     }
 
-    /// Where payments are topped up, if the wallet is linked to another bank than its own.
+    /// Sets the connection to the bank that tops payments up, if the wallet is linked to another bank than its own.
     pub fn with_linked_bank(mut self, connection: Connection) -> Wallet {
         self.linked_bank = Some(connection);
         self
     }
 
-    /// How long a payment is sent again before its status is called unknown; 30 s unless told otherwise.
+    /// Sets the time for which a command is sent again before its status counts as unknown; 30 s unless set.
     pub fn with_timeout(mut self, timeout: Duration) -> Wallet {
         self.timeout = timeout;
         self
     }
 
+    /// The wallet's account.
     pub fn account(&self) -> AccountId {
         self.account
     }
 
+    /// The trust anchor that receipts are checked with.
     pub fn anchor(&self) -> &Anchor {
         &self.anchor
     }
@@ -154,7 +160,7 @@ impl Wallet {
         self.pay_with_reference(to, amount, [0; 16]).await
     }
 
-    /// As [`Wallet::pay`], with 16 bytes of the payer's own choice.
+    /// Pays with 16 bytes of the payer's own choice, and waits until the payment's status is known.
     pub async fn pay_with_reference(
         &self,
         to: AccountId,
@@ -185,8 +191,8 @@ impl Wallet {
         self.sign_and_submit(PaymentKind::Defund, treasury, amount, &PaymentTerms::default()).await
     }
 
-    /// Consents that what a credit brings above the holding limit goes to the deposit at a bank, and that this bank tops
-    /// payments up where the payer allows it. Holds until it is revoked.
+    /// Consents that a bank takes what a credit brings above the holding limit to the deposit there, and that it tops up
+    /// payments that allow it. The consent holds until it is revoked.
     pub async fn link_bank(&self, bank: BankId) -> Result<SubmissionStatus, ClientError> {
         self.command(|head| LinkBank { head, account: self.account, bank }).await
     }
@@ -196,13 +202,13 @@ impl Wallet {
         self.link_bank(BankId(0)).await
     }
 
-    /// Moves the person's tier allowance to this wallet.
+    /// Moves the holder's tier allowance to this wallet.
     pub async fn designate(&self) -> Result<SubmissionStatus, ClientError> {
         self.command(|head| DesignateWallet { head, account: self.account }).await
     }
 
-    /// Holds at most `maximum`, and at most `terms.max_fee` beside it, for a payee until a time. The status's result is the
-    /// hold's number, which the payee's bank captures or voids.
+    /// Holds `maximum`, and `terms.max_fee` beside it, for a payee until a time. The status's result is the hold's number,
+    /// by which the payee's bank captures or voids it.
     pub async fn hold(
         &self,
         to: AccountId,
@@ -214,7 +220,7 @@ impl Wallet {
         self.command(|head| PlaceHold { head, from: self.account, to, maximum, max_fee, expires_at, reference }).await
     }
 
-    /// Signs a command of the holder's with the next unused number and hands it in until its status is known.
+    /// Signs a command with the next unused sequence number and submits it until its status is known.
     async fn command<R>(&self, make: impl Fn(Head) -> R) -> Result<SubmissionStatus, ClientError>
     where
         R: Record,
@@ -223,7 +229,7 @@ impl Wallet {
         let attempt = || async {
             let command: Command = make(self.head(0).await?).sign(self.anchor.network(), &self.key).into();
             let status = until_known(&self.connection, self.timeout, || self.submit_command(&command)).await;
-            let status = self.number_settled(command.head().sequence, |found| *found == command, status).await?;
+            let status = self.settled(command.head().sequence, |found| *found == command, status).await?;
             Ok::<_, ClientError>(((), status))
         };
         self.re_sign_if_taken(attempt).await.map(|((), status)| status)
@@ -236,7 +242,7 @@ impl Wallet {
     /// saves its records before it submits them does so there.
     ///
     /// # Errors
-    /// Those of `attempt`, or the bank could not be asked for the numbers in use.
+    /// Those of `attempt`, or the bank could not be asked for the sequence numbers in use.
     pub async fn re_sign_if_taken<T, E, A>(&self, attempt: impl Fn() -> A) -> Result<(T, SubmissionStatus), E>
     where
         A: Future<Output = Result<(T, SubmissionStatus), E>>,
@@ -275,7 +281,7 @@ impl Wallet {
         Ok(Submission { payment, status })
     }
 
-    /// Signs a transfer with the next unused number, and does not send it.
+    /// Signs a transfer with the next unused sequence number, and does not send it.
     pub async fn sign_transfer(
         &self,
         to: AccountId,
@@ -285,7 +291,7 @@ impl Wallet {
         self.sign_transfer_on(to, amount, &PaymentTerms::with_reference(reference)).await
     }
 
-    /// As [`Wallet::sign_transfer`], on the payer's own terms.
+    /// Signs a transfer on the payer's own terms, and does not send it.
     pub async fn sign_transfer_on(
         &self,
         to: AccountId,
@@ -295,7 +301,7 @@ impl Wallet {
         self.sign(PaymentKind::Transfer, to, amount, terms).await
     }
 
-    /// Signs a defund with the next unused number, and does not send it.
+    /// Signs a defund with the next unused sequence number, and does not send it.
     pub async fn sign_defund(&self, amount: Amount) -> Result<Signed<Payment>, ClientError> {
         let treasury = AccountId::treasury(self.account.bank);
         self.sign(PaymentKind::Defund, treasury, amount, &PaymentTerms::default()).await
@@ -314,13 +320,13 @@ impl Wallet {
         Ok(payment.sign(self.anchor.network(), &self.key))
     }
 
-    /// A head with the next unused number.
+    /// A head with the next unused sequence number.
     async fn head(&self, flags: u16) -> Result<Head, ClientError> {
         let sequence = self.take_sequence().await?;
         Ok(Head { flags, key_version: self.key_version, sequence, valid_until: self.anchor.valid_until() })
     }
 
-    /// Hands a signed payment in, again and again, until its status is known or timeout ends.
+    /// Submits a signed payment, again and again, until its status is known or the timeout has passed.
     ///
     /// # Errors
     /// [`ClientError::Unreachable`] if the bank cannot be reached at all; then nothing was sent.
@@ -335,17 +341,17 @@ impl Wallet {
             Command::ReverseWaterfall(order) => order.record.transfer == *payment,
             _ => false,
         };
-        self.number_settled(payment.record.head.sequence, is_this, status).await
+        self.settled(payment.record.head.sequence, is_this, status).await
     }
 
-    /// Who takes a payment in: the wallet's own bank, or the linked one that may top it up.
+    /// The bank that a payment is submitted to: the wallet's own, or the linked one that may top it up.
     fn bank_of(&self, payment: &Signed<Payment>) -> &Connection {
         let may_top_up = payment.record.head.flags & FLAG_REVERSE_WATERFALL != 0;
         self.linked_bank.as_ref().filter(|_| may_top_up).unwrap_or(&self.connection)
     }
 
-    /// Tells the allocator what became of a number, and gives the status of the command that was to use it.
-    async fn number_settled(
+    /// Settles a command's sequence number by its status, and returns the status.
+    async fn settled(
         &self,
         sequence: u64,
         is_this: impl Fn(&Command) -> bool,
@@ -369,7 +375,7 @@ impl Wallet {
         convert::outcome_from_message(&outcome)
     }
 
-    /// "Number used" alone does not say by what: the chain does.
+    /// A refusal for a used sequence number does not say which command used it; the chain does.
     async fn status_of_used_sequence(
         &self,
         sequence: u64,
@@ -377,18 +383,18 @@ impl Wallet {
         status: SubmissionStatus,
     ) -> SubmissionStatus {
         let says_used = |reason| matches!(reason, Reason::SequenceUsed | Reason::SequenceConflict);
-        let is_used = matches!(&status, SubmissionStatus::Refused(refusal) if says_used(refusal.reason()) && refusal.place.is_none());
+        let is_used = matches!(&status, SubmissionStatus::Refused(refusal) if says_used(refusal.reason()) && refusal.position.is_none());
         if !is_used {
             return status;
         }
-        match self.receipt_of_number(sequence).await {
+        match self.receipt_of_sequence(sequence).await {
             Ok(receipt) if is_this(receipt.command()) => {
-                let place = receipt.place();
-                SubmissionStatus::of_answer(&Answer::ordered(place.height, place.index, receipt.outcome()))
+                let position = receipt.position();
+                SubmissionStatus::of_answer(&Answer::ordered(position.height, position.index, receipt.outcome()))
             }
             Ok(_) => status,
             Err(error) => SubmissionStatus::Unknown {
-                why: format!("number {sequence} was used, by what could not be found out: {error}"),
+                why: format!("sequence number {sequence} was used, and by which command could not be learned: {error}"),
             },
         }
     }
@@ -414,7 +420,7 @@ impl Wallet {
             return Ok(sequence);
         }
         self.refresh_numbers().await?;
-        self.sequences.take().ok_or(ClientError::NumbersExhausted { window: WALLET_WINDOW })
+        self.sequences.take().ok_or(ClientError::SequencesExhausted { window: WALLET_WINDOW })
     }
 
     async fn refresh_numbers(&self) -> Result<(), ClientError> {

@@ -10,7 +10,10 @@ use crate::position::BlockPosition;
 use crate::receipt::VerifiedReceipt;
 
 impl Wallet {
-    /// The bank's status; fails if it serves another network.
+    /// The bank's status.
+    ///
+    /// # Errors
+    /// [`ClientError::OtherNetwork`] if it serves another network.
     pub async fn status(&self) -> Result<v1::BankStatus, ClientError> {
         let request = self.connection.request(v1::GetStatusRequest {});
         let status = self.connection.ask(self.connection.bank().get_status(request)).await?;
@@ -28,12 +31,13 @@ impl Wallet {
         self.connection.ask(self.connection.bank().get_wallet(request)).await
     }
 
+    /// The wallet's money, as its bank's replica has it.
     pub async fn balance(&self) -> Result<Balance, ClientError> {
         Ok(Balance::from_message(&self.details().await?))
     }
 
-    /// Whether a transfer would settle as things stand, what it would cost payer and payee, and what would go to the payee's
-    /// deposit. Binds nobody.
+    /// Whether a transfer would settle at present, what it would cost payer and payee, and what would go to the payee's
+    /// deposit. Not binding.
     pub async fn quote(&self, to: AccountId, amount: Amount) -> Result<v1::Quote, ClientError> {
         let message = v1::QuoteTransferRequest {
             from: self.account.to_string(),
@@ -45,15 +49,15 @@ impl Wallet {
         self.connection.ask(self.connection.bank().quote_transfer(request)).await
     }
 
-    /// Open holds that this wallet pays or is paid by, by number. `page_size` is at most 500; `from` is an earlier page's
-    /// token.
+    /// A page of the open holds that this wallet pays or is paid by, by number. `page_size` is at most 500; `from` is an
+    /// earlier page's token.
     pub async fn holds(&self, page_size: u32, from: Option<String>) -> Result<v1::ListHoldsResponse, ClientError> {
         let message =
             v1::ListHoldsRequest { account: self.account.to_string(), page_size, page_token: from.unwrap_or_default() };
         self.connection.ask(self.connection.bank().list_holds(self.connection.request(message))).await
     }
 
-    /// The deposit beside the wallet.
+    /// The deposit beside the wallet, at its own bank.
     pub async fn deposit(&self) -> Result<v1::Deposit, ClientError> {
         self.deposit_at(&self.connection).await
     }
@@ -76,17 +80,24 @@ impl Wallet {
         HistoryPage::from_message(answer).map_err(|reason| self.connection.bad_answer(reason))
     }
 
-    /// The receipt of the command at a place, checked against genesis.
-    pub async fn receipt(&self, place: BlockPosition) -> Result<VerifiedReceipt, ClientError> {
-        let message = v1::get_bank_receipt_request::BlockPosition { height: place.height.0, index: place.index };
-        self.checked_receipt(v1::get_bank_receipt_request::Command::Position(message)).await?.expect_place(place)
+    /// The receipt of the command at a position, checked against genesis.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] if the bank does not have it yet; [`ClientError::Proof`] and [`ClientError::OtherReceipt`] if it
+    /// does not prove that command.
+    pub async fn receipt(&self, position: BlockPosition) -> Result<VerifiedReceipt, ClientError> {
+        let message = v1::get_bank_receipt_request::BlockPosition { height: position.height.0, index: position.index };
+        self.checked_receipt(v1::get_bank_receipt_request::Command::Position(message)).await?.expect_position(position)
     }
 
     /// The receipt of this wallet's command with a sequence number, checked against genesis.
-    pub async fn receipt_of_number(&self, sequence: u64) -> Result<VerifiedReceipt, ClientError> {
+    ///
+    /// # Errors
+    /// As [`Wallet::receipt`].
+    pub async fn receipt_of_sequence(&self, sequence: u64) -> Result<VerifiedReceipt, ClientError> {
         let message = v1::get_bank_receipt_request::SequenceNumber { account: self.account.to_string(), sequence };
         let receipt = self.checked_receipt(v1::get_bank_receipt_request::Command::Sequence(message)).await?;
-        receipt.expect_number(self.account, sequence)
+        receipt.expect_sequence(self.account, sequence)
     }
 
     async fn checked_receipt(

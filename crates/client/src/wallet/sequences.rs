@@ -8,7 +8,7 @@ use cbdc_ledger::sequence::WALLET_WINDOW;
 use crate::sequence::SequenceAllocator;
 use crate::submission::SubmissionStatus;
 
-/// The wallet's allocator; none before the bank has told the lowest unused number.
+/// The wallet's allocator; none before the bank has stated the lowest unused number.
 #[derive(Default)]
 pub(super) struct WalletSequences(Mutex<Option<SequenceAllocator>>);
 
@@ -32,9 +32,9 @@ impl WalletSequences {
             Some(SubmissionStatus::Accepted | SubmissionStatus::Unknown { .. }) => {}
             Some(SubmissionStatus::Settled { .. }) => allocator.mark_used(sequence),
             Some(SubmissionStatus::Refused(refusal)) => match refusal.reason() {
-                _ if refusal.place.is_some() => allocator.mark_used(sequence),
+                _ if refusal.position.is_some() => allocator.mark_used(sequence),
                 Reason::SequenceUsed | Reason::SequenceConflict => allocator.mark_used(sequence),
-                // Still free, but whoever has the record can send it again: the number stays out.
+                // Still free, but whoever has the record can send it again: the sequence number stays out.
                 Reason::SequenceOutOfWindow => {}
                 _ => allocator.give_back(sequence),
             },

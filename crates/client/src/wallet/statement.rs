@@ -5,44 +5,56 @@ use cbdc_proto::{convert, v1};
 
 use crate::position::BlockPosition;
 
-/// A wallet's money, at a height.
+/// A wallet's money at a height. Amounts are in minor units.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Balance {
     /// All money on the wallet.
     pub posted: Amount,
-    /// What the holder may spend now.
+    /// The part that the holder may spend now, for any purpose.
     pub available: Amount,
+    /// Held for payees until they capture it or the hold ends.
     pub held: Amount,
-    /// Bound to a purpose; see [`Wallet::details`] for the parts.
+    /// Bound to a purpose; [`Wallet::details`](super::Wallet::details) has the parts.
     pub earmarked: Amount,
+    /// Frozen by court orders.
     pub frozen: Amount,
+    /// The block after which it was so.
     pub height: Height,
 }
 
-/// One line of a wallet's history.
+/// A line of a wallet's history: a payment from or to the wallet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HistoryEntry {
-    pub place: BlockPosition,
+    /// The payment's position in the chain.
+    pub position: BlockPosition,
+    /// The block's time.
     pub time: Timestamp,
     /// `transfer`, `defund` or `fund`.
     pub kind: String,
+    /// The payer.
     pub from: AccountId,
+    /// The payee.
     pub to: AccountId,
+    /// The amount as signed.
     pub amount: Amount,
+    /// 16 bytes of the payer's own choice.
     pub reference: [u8; 16],
+    /// The payer's sequence number.
     pub sequence: u64,
+    /// `SETTLED`, or the rule that refused it.
     pub reason: Reason,
-    /// What went to the payee's deposit instead of the wallet.
+    /// The part that went to the payee's deposit instead of the wallet.
     pub waterfall: Amount,
-    /// What came from the payer's deposit.
+    /// The part that came from the payer's deposit.
     pub reverse_waterfall: Amount,
 }
 
 /// A page of history, newest first.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HistoryPage {
+    /// The page's lines.
     pub entries: Vec<HistoryEntry>,
-    /// Where the next page begins; none after the last.
+    /// The token of the next page; none on the last.
     pub next: Option<String>,
 }
 
@@ -64,7 +76,7 @@ impl HistoryEntry {
         let account = |field, text: &str| convert::account(field, text).map_err(|status| status.message().to_owned());
         let unknown = || format!("expected a known reason, found `{}`", entry.reason);
         Ok(HistoryEntry {
-            place: BlockPosition { height: Height(entry.height), index: entry.index },
+            position: BlockPosition { height: Height(entry.height), index: entry.index },
             time: Timestamp(entry.time_ms),
             kind: entry.kind.clone(),
             from: account("from", &entry.from)?,

@@ -41,7 +41,7 @@ impl<'a> Committee<'a> {
             return Ok("in force already".to_owned());
         }
         let note = self.decide(changes.into_iter().map(GovernanceAction::Policy).collect()).await?;
-        let version = self.folder.reading_desk()?.policy(None).await?.version;
+        let version = self.folder.governance_reader()?.policy(None).await?.version;
         self.in_force = wished;
         Ok(format!("version {version} in force: {note}"))
     }
@@ -66,18 +66,18 @@ impl<'a> Committee<'a> {
     /// Has actions decided, in force from the next block after the last vote.
     pub async fn decide(&self, actions: Vec<GovernanceAction>) -> Result<String> {
         let folder = self.folder;
-        let reader = folder.reading_desk()?;
+        let reader = folder.governance_reader()?;
         let members = reader.members().await?;
         let seats = members.members.iter().filter(|member| member.role == Role::Committee.name() && member.active);
         let seats: Vec<_> =
             seats.take(members.threshold as usize).map(|member| cbdc_client::MemberId(member.id as u16)).collect();
         let Some((first, others)) = seats.split_first() else { bail!("the network has no committee") };
         let now = now_ms();
-        let proposer = folder.desk(Role::Committee, *first)?;
+        let proposer = folder.governance(Role::Committee, *first)?;
         let proposed = proposer.propose(actions, Timestamp(now), Timestamp(now + OPEN_MS)).await?;
         let (_, number) = proposed.result().context("proposing")?;
         for member in others {
-            let voted: SubmissionStatus = folder.desk(Role::Committee, *member)?.vote(number, true).await?;
+            let voted: SubmissionStatus = folder.governance(Role::Committee, *member)?.vote(number, true).await?;
             voted.settled().with_context(|| format!("committee member {member} voting on proposal {number}"))?;
         }
         self.enacted(number).await?;
@@ -85,7 +85,7 @@ impl<'a> Committee<'a> {
     }
 
     async fn enacted(&self, number: u64) -> Result<()> {
-        let reader = self.folder.reading_desk()?;
+        let reader = self.folder.governance_reader()?;
         let give_up = Instant::now() + ENACTED_WITHIN;
         loop {
             let page = reader.proposals(20, None).await?;

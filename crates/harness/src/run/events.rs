@@ -70,15 +70,15 @@ async fn operate(folder: &NetworkFolder, figures: &OperationFigures) -> Result<(
     let today = Timestamp(now_ms()).ledger_day(genesis.day_offset_minutes);
     let (kind, bank, amount) = (figures.kind, bank_id(figures.bank), Amount::from_minor(figures.amount_minor));
     let price_ppm = figures.price.map_or(0, |price| price.0.unsigned_abs());
-    let desk = folder.desk(Role::Operator, MemberId(1))?;
+    let governance = folder.governance(Role::Operator, MemberId(1))?;
     let status = match kind {
-        OperationKind::BuySecurities => desk.buy_securities(bank, amount, price_ppm).await?,
-        OperationKind::SellSecurities => desk.sell_securities(bank, amount, price_ppm).await?,
+        OperationKind::BuySecurities => governance.buy_securities(bank, amount, price_ppm).await?,
+        OperationKind::SellSecurities => governance.sell_securities(bank, amount, price_ppm).await?,
         OperationKind::Refinance => {
             let matures = LedgerDay(today.0 + figures.matures_in_days.unwrap_or(1));
-            desk.refinance(bank, amount, figures.rate.unwrap_or(RatePpm(0)), matures).await?
+            governance.refinance(bank, amount, figures.rate.unwrap_or(RatePpm(0)), matures).await?
         }
-        _ => desk.operate(kind, bank, amount).await?,
+        _ => governance.operate(kind, bank, amount).await?,
     };
     status.settled()?;
     Ok(())

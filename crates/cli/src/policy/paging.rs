@@ -1,4 +1,4 @@
-//! Which page of a list is shown: the arguments that the lists of policy share.
+//! The paging arguments that the lists of policy share.
 
 use clap::Args;
 
@@ -7,7 +7,7 @@ pub struct Page {
     /// Entries on the page, at most 100
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub count: u32,
-    /// Where to go on: `next_page_token` of an earlier answer
+    /// Where to continue: `next_page_token` of an earlier answer
     #[arg(long = "page", value_name = "TOKEN")]
     pub token: Option<String>,
 }

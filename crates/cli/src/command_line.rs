@@ -1,6 +1,7 @@
-//! The command line.
+//! The command line: the subcommands, and the arguments that belong to all of them.
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::output::Output;
 
@@ -14,19 +15,26 @@ Exit codes:
   0  done
   1  failed
   2  the command line is wrong
-  3  a rule refused it (the reason is named)
+  3  refused by a rule, which is named
   4  a node could not be reached, or gave no answer in time
   5  an audit found something";
 
 /// A permissioned ledger for a retail central bank digital currency.
 #[derive(Parser, Debug)]
-#[command(name = "cbdc", version, about, after_help = AFTER_HELP, disable_help_subcommand = true, max_term_width = 120)]
-pub struct Arguments {
+#[command(name = "cbdc", about, after_help = AFTER_HELP, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true, max_term_width = 120)]
+pub struct CommandLine {
     /// Print one JSON object instead of text
     #[arg(long, global = true)]
     pub json: bool,
+    /// Print the version
+    #[arg(short = 'V', long)]
+    version: bool,
+    /// With --version: also print signature backend, target, compiler and RocksDB's version
+    #[arg(long, requires = "version")]
+    verbose: bool,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand, Debug)]
@@ -42,14 +50,24 @@ enum Command {
     Bench(crate::bench::Bench),
     Simulate(crate::simulate::Simulate),
     Sweep(crate::sweep::Sweep),
-    Papers(crate::papers::Papers),
+    #[command(name = "replications", alias = "papers")]
+    Replications(crate::papers::Papers),
     Presets(crate::preset::Presets),
     Completions(crate::completions::Completions),
 }
 
-impl Arguments {
+impl CommandLine {
+    /// Runs the subcommand.
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
-        match self.command {
+        if self.version {
+            crate::version::print(output, self.verbose);
+            return Ok(());
+        }
+        let Some(command) = self.command else {
+            let expected = "expected a subcommand, found none; see `cbdc --help`";
+            CommandLine::command().error(ErrorKind::MissingSubcommand, expected).exit()
+        };
+        match command {
             Command::Init(init) => init.run(output),
             Command::Up(up) => up.run(output).await,
             Command::Node(node) => node.run().await,
@@ -61,32 +79,30 @@ impl Arguments {
             Command::Bench(bench) => bench.run(output).await,
             Command::Simulate(simulate) => simulate.run(output).await,
             Command::Sweep(sweep) => sweep.run(output).await,
-            Command::Papers(papers) => papers.run(output),
+            Command::Replications(papers) => papers.run(output),
             Command::Presets(presets) => presets.run(output),
-            Command::Completions(completions) => completions.run(),
+            Command::Completions(completions) => completions.run(CommandLine::command()),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn accepts(line: &str) -> bool {
-        Arguments::try_parse_from(line.split(' ')).is_ok()
+        CommandLine::try_parse_from(line.split(' ')).is_ok()
     }
 
     #[test]
     fn the_command_line_is_sound() {
-        Arguments::command().debug_assert();
+        CommandLine::command().debug_assert();
     }
 
     #[test]
     fn every_example_in_the_help_is_accepted() {
         let mut lines = Vec::new();
-        collect_examples(&Arguments::command(), &mut lines);
+        collect_examples(&CommandLine::command(), &mut lines);
         assert!(lines.len() >= 25, "found only {} examples", lines.len());
         for line in lines {
             assert!(accepts(&line), "the help shows `{line}`, which is not accepted");
@@ -112,11 +128,18 @@ mod tests {
                 check(subcommand);
             }
         }
-        check(&Arguments::command());
+        check(&CommandLine::command());
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn earlier_names_are_accepted() {
+        for line in ["cbdc papers --list", "cbdc policy propose threshold=2 --carry"] {
+            assert!(accepts(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn wrong_command_lines_are_refused() {
         for line in [
             "cbdc",
             "cbdc pay",
@@ -135,6 +158,7 @@ mod tests {
             "cbdc sweep run folder --threads 0",
             "cbdc up --banks 0",
             "cbdc up --preset digital-yuan",
+            "cbdc --verbose",
         ] {
             assert!(!accepts(line), "{line}");
         }

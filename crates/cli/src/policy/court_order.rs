@@ -21,7 +21,7 @@ struct Order {
     network: NetworkArgument,
 }
 
-/// Freeze an amount: its holder may not spend it
+/// Freeze an amount, so that its holder may not spend it
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc policy freeze alice 50 --order AZ-17/2026")]
@@ -58,26 +58,26 @@ impl Order {
         let amount = anchor.parse(&self.amount)?;
         let account = network.account_of(&self.wallet)?;
         let order = order_number(&self.order)?;
-        let court = network.desk(Role::Court, MemberId(1))?;
+        let court = network.governance(Role::Court, MemberId(1))?;
         let status: SubmissionStatus = match freezes {
             true => court.freeze(account, amount, order).await?,
             false => court.unfreeze(account, amount, order).await?,
         };
-        let place = status.settled()?;
+        let position = status.settled()?;
         let word = if freezes { "frozen" } else { "unfrozen" };
         let object = json!({
             "kind": word,
             "account": account.to_string(),
             "amount_minor": amount.minor(),
-            "height": place.height.0,
-            "index": place.index,
+            "height": position.height.0,
+            "index": position.index,
         });
-        output.print(object, || format!("{word} {} on {account} at {place}", anchor.show(amount)));
+        output.print(object, || format!("{word} {} on {account} at {position}", anchor.show(amount)));
         Ok(())
     }
 }
 
-/// Take money off a wallet and pay it to the order's wallet; what is lacking is a lien on later credits
+/// Take money from a wallet and pay it to another; what is lacking becomes a lien on later credits
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc policy seize alice 50 --to bob --order AZ-17/2026
@@ -100,8 +100,9 @@ impl Seize {
         let anchor = network.anchor().clone();
         let (amount, released) = (anchor.parse(&amount)?, anchor.parse(&release)?);
         let (account, to) = (network.account_of(&wallet)?, network.account_of(&to)?);
-        let court = network.desk(Role::Court, MemberId(1))?;
-        let (place, taken_minor) = court.seize(account, amount, to, released, order_number(&order)?).await?.result()?;
+        let court = network.governance(Role::Court, MemberId(1))?;
+        let (position, taken_minor) =
+            court.seize(account, amount, to, released, order_number(&order)?).await?.result()?;
         let lacking_minor = amount.minor().saturating_sub(taken_minor);
         let object = json!({
             "kind": "seized",
@@ -110,8 +111,8 @@ impl Seize {
             "amount_minor": amount.minor(),
             "taken_minor": taken_minor,
             "lien_minor": lacking_minor,
-            "height": place.height.0,
-            "index": place.index,
+            "height": position.height.0,
+            "index": position.index,
         });
         output.print(object, || {
             let taken = anchor.show(Amount::from_minor(taken_minor));
@@ -119,17 +120,18 @@ impl Seize {
                 0 => String::new(),
                 lacking => format!("; {} more is a lien on later credits", anchor.show(Amount::from_minor(lacking))),
             };
-            format!("seized {taken} from {account}, paid to {to} at {place}{lien}")
+            format!("seized {taken} from {account}, paid to {to} at {position}{lien}")
         });
         Ok(())
     }
 }
 
-/// The court's number of an order, filled up with zeros.
+/// The court's number of an order, padded with zeros.
 fn order_number(text: &str) -> Result<[u8; 16], Usage> {
     let mut order = [0; 16];
-    let room = order.get_mut(..text.len());
-    let room = room.ok_or_else(|| Usage(format!("expected an order's number of at most 16 bytes, found `{text}`")))?;
-    room.copy_from_slice(text.as_bytes());
+    let start = order.get_mut(..text.len());
+    let start =
+        start.ok_or_else(|| Usage(format!("expected an order's number of at most 16 bytes, found `{text}`")))?;
+    start.copy_from_slice(text.as_bytes());
     Ok(order)
 }
