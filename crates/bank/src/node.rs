@@ -336,28 +336,15 @@ impl Launch {
             .map(|directory| Arc::new(SignaturePrecheck { network: genesis.network(), directory }));
         let context = BankContext { bank, ledger: ledger.clone(), deposits, relay };
         let own_commands = OwnCommands { context: context.clone(), signer };
-        let earlier = EarlierPayments { context: context.clone(), history: history.clone() };
-        let payment_relay = PaymentRelay {
-            context: context.clone(),
-            earlier: earlier.clone(),
-            precheck: precheck.clone(),
-            metrics: metrics.clone(),
-        };
-        let top_ups = TopUpService { context: context.clone(), earlier, payment_relay: payment_relay.clone() };
+        let payments =
+            payment_service(&context, &history, &precheck, &metrics, config.accept_when_unreachable, stop.clone());
         let service = BankService {
             wallets: Arc::new(WalletService {
                 context: context.clone(),
                 own_commands: own_commands.clone(),
                 central_bank: central_bank.clone(),
             }),
-            payments: Arc::new(PaymentService {
-                context: context.clone(),
-                payment_relay,
-                top_ups,
-                accept_when_unreachable: config.accept_when_unreachable,
-                metrics: metrics.clone(),
-                stop: stop.clone(),
-            }),
+            payments: Arc::new(payments),
             holder_commands: Arc::new(HolderCommandService {
                 context: context.clone(),
                 precheck,
@@ -404,6 +391,33 @@ impl Launch {
         let serving = tokio::spawn(serving);
         tracing::info!(%bank, %address, height = %tip.0, "the bank's node is ready");
         Ok(Node { address, ledger: node_ledger, stop, serving, halt, failures, tasks, threads, store })
+    }
+}
+
+/// Payments, from customers down to the relay.
+fn payment_service(
+    context: &BankContext,
+    history: &Arc<History>,
+    precheck: &Option<Arc<SignaturePrecheck>>,
+    metrics: &Arc<Metrics>,
+    accept_when_unreachable: bool,
+    stop: CancellationToken,
+) -> PaymentService {
+    let earlier = EarlierPayments { context: context.clone(), history: history.clone() };
+    let payment_relay = PaymentRelay {
+        context: context.clone(),
+        earlier: earlier.clone(),
+        precheck: precheck.clone(),
+        metrics: metrics.clone(),
+    };
+    let top_ups = TopUpService { context: context.clone(), earlier, payment_relay: payment_relay.clone() };
+    PaymentService {
+        context: context.clone(),
+        payment_relay,
+        top_ups,
+        accept_when_unreachable,
+        metrics: metrics.clone(),
+        stop,
     }
 }
 

@@ -48,11 +48,28 @@ async fn a_payment_in_doubt_is_sent_again_as_it_was_signed() {
 
 #[tokio::test]
 async fn a_payment_whose_sequence_number_another_device_took_is_signed_again() {
+    for reason in [Reason::SequenceUsed, Reason::SequenceConflict] {
+        let bank = FakeBank::start().await;
+        bank.answer_transfers([refused(reason), settled()]);
+        let submission = bank.wallet().pay(payee(), amount()).await.unwrap();
+        assert!(submission.status.settled().is_ok());
+        assert_eq!(sequences(&bank), [1, 2], "{reason}: the chain shows another record under number 1");
+    }
+}
+
+#[tokio::test]
+async fn a_payment_ahead_of_the_window_is_not_signed_again_since_it_may_still_settle() {
     let bank = FakeBank::start().await;
-    bank.answer_transfers([refused(Reason::SequenceConflict), settled()]);
-    let submission = bank.wallet().pay(payee(), amount()).await.unwrap();
-    assert!(submission.status.settled().is_ok());
-    assert_eq!(sequences(&bank), [1, 2]);
+    bank.answer_transfers([refused(Reason::SequenceOutOfWindow)]);
+    let wallet = bank.wallet();
+    let submission = wallet.pay(payee(), amount()).await.unwrap();
+    assert!(
+        matches!(&submission.status, SubmissionStatus::Refused(refusal) if refusal.reason() == Reason::SequenceOutOfWindow)
+    );
+    assert_eq!(sequences(&bank), [1]);
+    bank.answer_transfers([settled()]);
+    wallet.pay(payee(), amount()).await.unwrap().status.settled().unwrap();
+    assert_eq!(sequences(&bank), [1, 2], "its number is not used for another payment");
 }
 
 #[tokio::test]
