@@ -11,7 +11,7 @@
 
 SHELL := /bin/bash
 SETUP := source deploy/setup.sh
-SCENARIO ?= simulations/quickstart.toml
+SCENARIO ?= simulations/load/quickstart.toml
 OUT ?= results/$(basename $(notdir $(SCENARIO)))
 
 .PHONY: demo test lint deny bench up build sweep test-slurm test-python
@@ -32,7 +32,7 @@ lint:
 	@$(SETUP) && cargo fmt --all --check && cargo clippy --release --locked --workspace --all-targets -- -D warnings
 
 bench:
-	@$(SETUP) && cargo bench --locked --profile release -p cbdc-benches -p cbdc-economy
+	@$(SETUP) && cargo bench --locked --profile release -p cbdc-benches -p cbdc-economy -p cbdc-storage
 
 # The three steps of a sweep alone: it needs no RocksDB.
 sweep:

@@ -1,13 +1,14 @@
-//! The edge: what is checked of a customer's batch before it is relayed.
+//! The precheck: what is checked of a customer's batch before it is relayed.
 //!
-//! Form and customer are read straight from the packed records, without decoding them: version, kind (transfer or defund),
-//! flags, that the payee is an account id at all, and that the payer is a customer of this bank. So whatever is relayed can be
-//! decoded: one record that cannot would end the bank's stream. Everything else is the ledger's to decide; a payment above
-//! the payee's holding limit, for one, settles where the payee's wallet is linked. A bank that is set so also verifies the
-//! signatures here, in one batch, so that junk goes no further; the central bank verifies all of them again.
+//! Form and customer are read straight from the packed records, without decoding them: version, kind (transfer or
+//! defund), flags, that the payee is an account id at all, and that the payer is a customer of this bank. So whatever
+//! is relayed can be decoded: a record that cannot would end the bank's stream. Everything else is for the ledger to
+//! decide; a payment above the payee's holding limit, for one, settles where the payee's wallet is linked. With
+//! `precheck_signatures` the bank also verifies the signatures here, in one batch, so that junk goes no further; the
+//! central bank verifies all of them again.
 //!
-//! A transfer that allows the reverse waterfall travels here as any other: topping it up takes the bank's own signature, which
-//! only the unary call gives.
+//! A transfer that allows the reverse waterfall is relayed like any other: only the unary call tops it up, which takes
+//! the bank's own signature.
 
 use std::sync::Arc;
 
@@ -24,17 +25,17 @@ use cbdc_signatures::BatchSeed;
 use rand::rngs::SysRng;
 
 /// Verifies customers' signatures.
-pub struct EdgeVerifier {
+pub struct SignaturePrecheck {
     pub network: NetworkId,
     pub directory: Arc<KeyDirectory>,
 }
 
-/// A batch as it goes on: what is relayed, and what is refused already.
+/// A batch after the precheck: the records to relay, and the refusals.
 pub struct Checked {
     /// Records to relay, back to back; the batch's own bytes where nothing is refused.
     pub relayed: Bytes,
     pub count: usize,
-    /// Place in the batch and answer of what is refused, in order. Empty as a rule.
+    /// Index in the batch and answer of each refused record, in order. Usually empty.
     refused: Vec<(usize, Answer)>,
 }
 
@@ -50,8 +51,8 @@ fn check_record(own: BankId, record: &[u8]) -> Result<(), Reason> {
     if flags & !known_flags != 0 || record[38..40] != [0, 0] {
         return Err(Reason::Malformed);
     }
-    // The payer's account, little-endian: serial in the lower four bytes, bank in the next two, zeros above. (The payee's
-    // account follows in the same form.)
+    // The payer's account, little-endian: serial in the lower four bytes, bank in the next two, zeros above. (The
+    // payee's account follows in the same form.)
     let payer_bank = u32::from_le_bytes([record[28], record[29], record[30], record[31]]);
     if payer_bank == u32::from(own.0) { Ok(()) } else { Err(Reason::NotAuthorised) }
 }
@@ -68,7 +69,7 @@ pub fn check(own: BankId, commands: Bytes) -> Checked {
     partition(&commands, &verdicts)
 }
 
-/// Parts a batch by its verdicts.
+/// Partitions a batch by its verdicts.
 fn partition(commands: &Bytes, verdicts: &[Result<(), Outcome>]) -> Checked {
     let mut relayed = BytesMut::with_capacity(commands.len());
     let mut refused = Vec::new();
@@ -82,7 +83,7 @@ fn partition(commands: &Bytes, verdicts: &[Result<(), Outcome>]) -> Checked {
     Checked { relayed: relayed.freeze(), count, refused }
 }
 
-impl EdgeVerifier {
+impl SignaturePrecheck {
     /// Verifies every signature of packed payments. Takes about 10 µs a signature: call it on a thread that may block.
     pub fn verify(&self, commands: &Bytes) -> Vec<Result<(), Outcome>> {
         let records = || commands.chunks_exact(SIGNED_PAYMENT_BYTES);
@@ -112,14 +113,14 @@ impl EdgeVerifier {
 }
 
 impl Checked {
-    /// Takes out what the verifier refuses as well.
-    pub fn verified(self, verifier: &EdgeVerifier) -> Checked {
+    /// Takes out the records with bad signatures as well.
+    pub fn verified(self, verifier: &SignaturePrecheck) -> Checked {
         let verdicts = verifier.verify(&self.relayed);
         if verdicts.iter().all(Result::is_ok) {
             return self;
         }
         let partitioned = partition(&self.relayed, &verdicts);
-        // Places in the sifted batch are places among what was relayed: count them past what is refused already.
+        // Indices in the partitioned batch count only what was relayed: add those that were refused before.
         let total = self.count + self.refused.len();
         let mut earlier = self.refused.into_iter().peekable();
         let mut later = partitioned.refused.into_iter().peekable();
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_at_the_edge_is_answered_in_its_place() {
+    fn what_the_precheck_refuses_is_answered_in_its_place() {
         let mut unknown_version = record(PaymentKind::Transfer, 2, 3);
         unknown_version[0] = 9;
         let parts = [

@@ -1,8 +1,9 @@
 //! Verification: all signatures of several batches together, on threads of their own.
 //!
-//! A thread takes the next batch and whatever else is waiting, up to [`TOGETHER`] commands, but leaves the other threads their
-//! share: full batches under load, no waiting when idle. Before it spends time on signatures it drops what the ledger would refuse anyway because of its
-//! sequence number, and answers a command that was ordered before with its first outcome.
+//! A thread takes the next batch and whatever else is waiting, up to [`TOGETHER`] commands, but leaves the other
+//! threads their share: full batches under load, no waiting when idle. Before it spends time on signatures it drops
+//! what the ledger would refuse anyway because of its sequence number, and answers a command that was ordered before
+//! with its first outcome.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -25,10 +26,11 @@ use crate::reply_cache::ReplyCache;
 
 /// Commands verified together at most; the cost per signature hardly falls beyond.
 const TOGETHER: usize = 1_024;
-/// Commands that are worth a thread of their own: beyond that, a thread takes no more than its share of the batches waiting.
+/// Commands that are worth a thread of their own: beyond that, a thread takes no more than its share of the batches
+/// waiting.
 const SHARED_FROM: usize = 256;
 
-/// What a verifying thread works with.
+/// The context of a verifying thread.
 #[derive(Clone)]
 pub struct Verifier {
     pub network: NetworkId,
@@ -130,7 +132,7 @@ impl Verifier {
     }
 }
 
-/// What the ledger would refuse because of the signer or its number.
+/// The ledger's refusal because of the signer or its sequence number, if any.
 fn standing_refusal(ledger: &Ledger, command: &Command) -> Option<Outcome> {
     let sequence = command.head().sequence;
     let (standing, lowest) = match command.signer() {

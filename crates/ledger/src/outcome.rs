@@ -115,6 +115,33 @@ reasons! {
     42 TooManyProposals    "TOO_MANY_PROPOSALS"    Applied        later=true  "So many proposals are open that no more are accepted; limit is that number."
 }
 
+/// What the signer of a refused record knows about its other copies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OtherCopies {
+    /// None was ordered: there is no other copy, or the chain shows another record under the sequence number.
+    NotOrdered,
+    /// One may have been ordered, or may still be: the record was sent before, and that attempt was not answered.
+    MayBeOrdered,
+}
+
+impl Reason {
+    /// Whether this refusal shows that another record used the sequence number. The refused record has then not settled and
+    /// never will, so the same intent, signed anew with a fresh number, cannot act twice.
+    ///
+    /// * `SEQUENCE_CONFLICT` shows it: whoever answers so has seen the other record.
+    /// * `SEQUENCE_USED` says only that the number is used. That may have been by a copy of this very record, so it shows it
+    ///   only where no copy was ordered.
+    /// * No other reason does. In particular the number of `SEQUENCE_OUT_OF_WINDOW` is still free: the record settles if
+    ///   somebody sends it again once the window has moved.
+    pub const fn shows_sequence_taken(self, other_copies: OtherCopies) -> bool {
+        match self {
+            Reason::SequenceConflict => true,
+            Reason::SequenceUsed => matches!(other_copies, OtherCopies::NotOrdered),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -210,6 +237,15 @@ mod tests {
         let mut long = vec![1];
         long.resize(1 + OUTCOME_BYTES, 0);
         assert!(Outcome::decode_compact(&mut Reader::new("test", &long)).is_err());
+    }
+
+    #[test]
+    fn only_a_number_that_another_record_used_may_be_exchanged() {
+        let shown = |copies| -> Vec<Reason> {
+            Reason::ALL.iter().copied().filter(|reason| reason.shows_sequence_taken(copies)).collect()
+        };
+        assert_eq!(shown(OtherCopies::NotOrdered), [Reason::SequenceUsed, Reason::SequenceConflict]);
+        assert_eq!(shown(OtherCopies::MayBeOrdered), [Reason::SequenceConflict]);
     }
 
     #[test]

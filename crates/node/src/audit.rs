@@ -48,7 +48,7 @@ pub struct AuditReport {
     pub findings: Vec<String>,
 }
 
-/// Why an audit could not be made. What it finds in the chain is no error but a finding.
+/// Why an audit could not be made. What is wrong with the chain is a finding, not an error.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
     #[error(transparent)]
@@ -245,8 +245,8 @@ pub fn audit_store(
     Ok(auditor.finish(None))
 }
 
-/// Audits what a bank has that keeps its own part of the chain: headers, their signatures, and that the bank's accounts are
-/// those that the headers prove. Commands are those of the bank's filtered blocks; wallets and holders are its own.
+/// Audits a partial replica: headers, their signatures, and that the bank's accounts are those that the headers prove.
+/// The commands counted are those of the bank's filtered blocks; wallets and holders are its own.
 fn audit_partial_replica(
     archive: &Archive,
     genesis: Genesis,

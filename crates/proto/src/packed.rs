@@ -17,7 +17,7 @@ pub const BATCH_COMMANDS_MAX: usize = 8_192;
 /// Bytes of a packed outcome.
 pub const PACKED_BYTES: usize = 32;
 
-/// How far a command has come.
+/// The state of a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u16)]
 pub enum State {
@@ -25,7 +25,7 @@ pub enum State {
     Final = 0,
     /// In the bank's durable outbox; not settled.
     Accepted = 1,
-    /// Nobody here knows; send the same record again.
+    /// Not known here; send the same record again.
     Unknown = 2,
 }
 

@@ -5,8 +5,8 @@ use cbdc_ledger::policy::{Parameters, PolicySet, ProposalRecord, ProposalStatus,
 use cbdc_ledger::{Amount, BankId, Class, Ledger, MemberId};
 use cbdc_proto::v1;
 
+use super::format::action_text;
 use super::page::Page;
-use super::words::in_words;
 
 /// A set of parameters, as the answer of a height.
 pub fn set_to_message(ledger: &Ledger, set: &PolicySet, height: u64) -> v1::PolicySet {
@@ -100,7 +100,7 @@ fn proposal_to_message(ledger: &Ledger, proposed: &ProposalRecord) -> v1::Govern
         effective_at_ms: proposed.proposal.effective_at.0,
         expires_at_ms: proposed.proposal.expires_at.0,
         closed_at_ms: proposed.closed_at.0,
-        actions: proposed.proposal.actions.iter().map(|action| in_words(action, exponent)).collect(),
+        actions: proposed.proposal.actions.iter().map(|action| action_text(action, exponent)).collect(),
         votes: proposed.ballots.iter().map(vote).collect(),
     }
 }
