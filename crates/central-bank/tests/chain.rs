@@ -39,7 +39,7 @@ async fn every_role_reads_headers_blocks_and_receipts_that_prove_themselves() {
         let receipt = receipt_from_message(&chain.get_receipt(request).await.unwrap().into_inner()).unwrap();
         let receipt = VerifiedReceipt::check(receipt, anchor).unwrap();
         assert_eq!((receipt.command(), receipt.outcome().is_settled()), (&opening, true));
-        assert_eq!(receipt.place(), BlockPosition { height: Height(outcome.height), index: outcome.index });
+        assert_eq!(receipt.position(), BlockPosition { height: Height(outcome.height), index: outcome.index });
     }
     running.node.shutdown().await;
 }
