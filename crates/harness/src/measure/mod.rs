@@ -10,9 +10,11 @@ pub mod latency;
 pub mod machine;
 pub mod stalls;
 pub mod thread_cpu;
+pub mod throughput;
 pub mod timeline;
 
 pub use cpu::{CpuClock, CpuError, CpuSpent};
 pub use latency::LatencyRecorder;
 pub use machine::Machine;
+pub use throughput::SettledRates;
 pub use timeline::Timeline;

@@ -13,7 +13,7 @@ pub fn verdict(maximum: &Maximum) -> [String; 2] {
     let found = match maximum.offered_per_s {
         0.0 => format!("No rate that was tried held the bound of {bound} ms on p99."),
         offered => format!(
-            "{} payments a second is the highest rate that held p99 within {bound} ms; {} a second were settled.",
+            "{} payments a second is the highest rate that held p99 within {bound} ms; {} a second of those due settled.",
             rounded(offered),
             rounded(maximum.settled_per_s)
         ),

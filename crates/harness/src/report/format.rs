@@ -31,10 +31,11 @@ pub fn verdict(result: &RunResult) -> [String; 2] {
         (false, _) => "the audit FAILED".to_owned(),
     };
     let settled = format!(
-        "{} of {} payments settled, {} a second.",
+        "{} of {} payments settled, {} a second{}.",
         count(result.settled),
         count(result.offered),
-        rounded(result.settled_per_s)
+        rounded(result.settled_per_s),
+        in_window(result).map_or_else(String::new, |rate| format!(" ({rate})"))
     );
     let speed = format!(
         "99 % were final within {} ms, {bound} the bound of {} ms; {audit}.",
@@ -42,6 +43,17 @@ pub fn verdict(result: &RunResult) -> [String; 2] {
         given(result.slo.p99_ms)
     );
     [settled, speed]
+}
+
+/// Rates that differ by more than this share of the lower one are both named.
+const BACKLOG_SHARE: f64 = 0.01;
+
+/// What settled a second within the measured time, where that differs from what was due in it and settled.
+pub fn in_window(result: &RunResult) -> Option<String> {
+    let (due, in_window) = (result.settled_per_s, result.settled_in_window_per_s);
+    let differ = (in_window - due).abs() > due.min(in_window) * BACKLOG_SHARE;
+    let why = if in_window > due { "a backlog of the warm-up included" } else { "the rest after the load had ended" };
+    differ.then(|| format!("{} a second settled within the measured time, {why}", rounded(in_window)))
 }
 
 /// How long the machine stood still of its own accord.
@@ -147,6 +159,18 @@ mod tests {
         assert_eq!(money(123_456, &euro), "1,234.56");
         assert_eq!(money(-5, &euro), "\u{2212}0.05");
         assert_eq!(money(123_456, &Currency { code: "JPY".to_owned(), exponent: 0 }), "123,456");
+    }
+
+    #[test]
+    fn a_backlog_that_was_cleared_is_named_beside_what_was_due() {
+        let mut result =
+            RunResult { settled_per_s: 220_000.0, settled_in_window_per_s: 220_100.0, ..RunResult::default() };
+        assert_eq!(in_window(&result), None);
+        result.settled_in_window_per_s = 232_681.0;
+        let [settled, _] = verdict(&result);
+        assert!(settled.contains("220,000 a second (232,681 a second settled within the measured time"), "{settled}");
+        result.settled_in_window_per_s = 180_000.0;
+        assert!(verdict(&result)[0].contains("the rest after the load had ended"), "{}", verdict(&result)[0]);
     }
 
     #[test]

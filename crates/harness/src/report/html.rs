@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 use cbdc_figures::page::document;
 
-use super::format::{count, date, figure, given, money, percent, rounded, share, stalls, verdict, warnings};
+use super::format::{count, date, figure, given, in_window, money, percent, rounded, share, stalls, verdict, warnings};
 use super::plot::{Axis, Bar, Mark, Plot, Series, bars, escape};
 use super::{curve, flows, policy};
 use crate::result::{BooksSample, RunResult, Second};
@@ -61,7 +61,9 @@ fn tiles(html: &mut String, result: &RunResult) {
         (
             "settled a second",
             rounded(result.settled_per_s),
-            format!("{} offered", rounded(result.offered as f64 / result.duration_s.max(0.001))),
+            in_window(result).unwrap_or_else(|| {
+                format!("of {} offered", rounded(result.offered as f64 / result.duration_s.max(0.001)))
+            }),
             "",
         ),
         ("p50 latency", unit(ms.p50, "ms"), format!("mean {} ms", figure(ms.mean)), ""),
@@ -208,7 +210,7 @@ fn rate_plot(result: &RunResult, rows: &[Second]) -> Plot {
     }
     let most = rows.iter().map(|row| row.offered.max(row.settled)).max().unwrap_or(1);
     let description = format!(
-        "Payments a second over {} seconds: {} offered and {} settled a second on average.",
+        "Payments a second over {} seconds: of those due in the measured time {} offered and {} settled a second on average.",
         rows.len(),
         rounded(result.offered as f64 / result.duration_s.max(0.001)),
         rounded(result.settled_per_s)

@@ -56,6 +56,7 @@ pub fn full_run() -> RunResult {
         Some(IdleStalls { sync_ms_p99: 0.9, sync_ms_max: 2.4, oversleep_ms_max: 0.3, core_slowest_share: 0.94 });
     play(&mut result, &scenario);
     result.settled_per_s = result.settled as f64 / result.duration_s;
+    result.settled_in_window_per_s = result.settled_per_s;
     result.slo = SloVerdict { p99_ms: 200.0, held: result.latency_ms.p99 <= 200.0 };
     result.cpu_us_per_payment = CpuPerPayment {
         total: 21.4,
@@ -111,6 +112,7 @@ pub fn full_run() -> RunResult {
         .map(|step: f64| LoadPoint {
             offered_per_s: step * 10_000.0,
             settled_per_s: step.min(7.2) * 10_000.0,
+            settled_in_window_per_s: step.min(7.2) * 10_000.0,
             p50_ms: 4.0 + step,
             p99_ms: 9.0 + step.powi(3),
             held: step < 6.0,

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::curve;
-use super::format::{count, figure, given, money, percent, rounded, share, stalls, verdict, warnings};
+use super::format::{count, figure, given, in_window, money, percent, rounded, share, stalls, verdict, warnings};
 use super::policy::by_rule;
 use crate::result::RunResult;
 
@@ -100,6 +100,9 @@ fn payments(text: &mut String, result: &RunResult, paint: &Paint) {
     let _ = writeln!(text);
     let rate = paint.bold(&format!("{:>12} a second", rounded(result.settled_per_s)));
     line(text, paint, "settled", &format!("{:>12}  {:>8}{rate}", count(result.settled), part(result.settled, result)));
+    if let Some(rate) = in_window(result) {
+        line(text, paint, "", &paint.dim(&format!("{:>12}  {rate}", "")));
+    }
     let mut reasons: Vec<(&String, &u64)> = result.refusals.iter().collect();
     reasons.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
     let top: Vec<String> =

@@ -48,8 +48,13 @@ pub struct RunResult {
     pub failed: u64,
     /// Length of the measured time.
     pub duration_s: f64,
-    /// `settled` over `duration_s`, or over the time until the last answer if that is longer.
+    /// `settled` over `duration_s`; where settling took longer than falling due, lower in that proportion
+    /// (`measure::throughput`).
     pub settled_per_s: f64,
+    /// Settlements that fell into the measured time, whenever they were due, over `duration_s`. Above `settled_per_s` where
+    /// the warm-up left a backlog.
+    #[serde(default)]
+    pub settled_in_window_per_s: f64,
     /// Latency of settled payments from due to answered.
     pub latency_ms: LatencyMs,
     /// The bound that the scenario sets, and whether it held.
@@ -579,8 +584,11 @@ pub struct SupplySample {
 pub struct LoadPoint {
     /// Offered.
     pub offered_per_s: f64,
-    /// Settled.
+    /// Settled, of what was due in the measured time.
     pub settled_per_s: f64,
+    /// Settled in the measured time, whenever it was due.
+    #[serde(default)]
+    pub settled_in_window_per_s: f64,
     /// Half of the payments were faster.
     pub p50_ms: f64,
     /// 99 % of the payments were faster.

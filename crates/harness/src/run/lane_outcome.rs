@@ -8,6 +8,7 @@ use std::ops::Range;
 use cbdc_proto::packed::Answer;
 
 use crate::measure::latency::LatencyRecorder;
+use crate::measure::throughput::SettledRates;
 use crate::measure::timeline::{self, Timeline};
 
 /// Payments that left together.
@@ -42,6 +43,7 @@ pub struct LaneOutcome {
 pub struct Figures {
     pub latency: LatencyRecorder,
     pub timeline: Timeline,
+    pub rates: SettledRates,
     /// How late payments were sent, from the moment each was due.
     pub lateness: LatencyRecorder,
     /// The same without what the generator could not help: a message may take its time to fill, and the network may leave no
@@ -79,6 +81,7 @@ impl Figures {
         Figures {
             latency: recorder(),
             timeline: Timeline::new(total_s),
+            rates: SettledRates::new(warm_up_ns..(total_s * 1e9) as u64),
             lateness: recorder(),
             own_lateness: recorder(),
         }
@@ -97,6 +100,7 @@ impl Figures {
             let became = match answer {
                 Some(answer) if answer.outcome.is_settled() => {
                     self.latency.record(*due, *answered);
+                    self.rates.settled(*due, *answered);
                     timeline::Answer::Settled
                 }
                 Some(answer) => timeline::Answer::Refused(answer.outcome.reason),
@@ -145,5 +149,6 @@ mod tests {
         let counts: Vec<_> = seconds.iter().map(|second| (second.settled, second.refused, second.failed)).collect();
         assert_eq!(counts, [(1, 0, 0), (0, 1, 1)]);
         assert_eq!((figures.latency.count(), figures.latency.summary().max.round()), (1, 50.0));
+        assert_eq!((figures.rates.due_per_s(), figures.rates.in_window_per_s()), (0.5, 0.5));
     }
 }

@@ -178,6 +178,7 @@ fn point(rate: f64, result: &RunResult) -> LoadPoint {
     LoadPoint {
         offered_per_s: rate,
         settled_per_s: result.settled_per_s,
+        settled_in_window_per_s: result.settled_in_window_per_s,
         p50_ms: result.latency_ms.p50,
         p99_ms: result.latency_ms.p99,
         held: limit == Limit::None,
@@ -202,7 +203,7 @@ fn judge(result: &RunResult) -> Limit {
     let in_number = (result.settled + by_rule) as f64 / result.offered.max(1) as f64;
     let answered_share = (result.settled + by_rule) as f64 / result.settled.max(1) as f64;
     // What was offered, not the rate: independent payments come in slightly other numbers.
-    let in_time = result.settled_per_s * answered_share * result.duration_s / result.offered.max(1) as f64;
+    let in_time = result.settled_in_window_per_s * answered_share * result.duration_s / result.offered.max(1) as f64;
     let is_late = result.latency_ms.p99 > result.slo.p99_ms;
     let is_short = in_number < SETTLED_SHARE_MIN || in_time < SETTLED_SHARE_MIN;
     let generator = &result.load_generator;
@@ -294,9 +295,9 @@ mod tests {
         (result.offered, result.settled, result.refused, result.failed) = (1_000, 950, 50, 0);
         result.duration_s = 10.0;
         result.refusals = [("HOLDING_LIMIT".to_owned(), 50)].into();
-        result.settled_per_s = 95.0;
+        result.settled_in_window_per_s = 95.0;
         assert_eq!(judge(&result), Limit::None, "a rule's refusals are answers");
-        result.settled_per_s = 80.0;
+        result.settled_in_window_per_s = 80.0;
         assert_eq!(judge(&result), Limit::Throughput);
         result.latency_ms.p99 = 1_001.0;
         assert_eq!(judge(&result), Limit::Latency);

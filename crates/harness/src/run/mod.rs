@@ -278,7 +278,7 @@ fn summarize(
         }
         answers.push(outcome.answers);
     }
-    let Figures { latency, mut timeline, lateness, own_lateness } = figures;
+    let Figures { latency, mut timeline, rates, lateness, own_lateness } = figures;
     for sample in &samples {
         timeline.supply(sample.at_ns, sample.cbdc_minor);
     }
@@ -288,11 +288,8 @@ fn summarize(
     let [late_ms_p99, own_late_ms_p99] = [lateness, own_lateness].map(|lateness| lateness.summary().p99);
     result.load_generator = LoadGenerator { late_ms_p99, own_late_ms_p99, ..LoadGenerator::default() };
     result.timeline = timeline.seconds();
-    // What settled within the measured time, not what was still settled after the load had ended.
-    let measured = scenario.load.warm_up_s.ceil() as u64..scenario.load.total_s().floor() as u64;
-    let settled: u64 =
-        result.timeline.iter().filter(|second| measured.contains(&second.at_s)).map(|second| second.settled).sum();
-    result.settled_per_s = settled as f64 / (measured.end.saturating_sub(measured.start)).max(1) as f64;
+    result.settled_per_s = rates.due_per_s();
+    result.settled_in_window_per_s = rates.in_window_per_s();
     result.supply_over_time = samples.iter().filter_map(|sample| sample.supply).collect();
     result.books = samples.into_iter().map(|sample| sample.books).collect();
     result.amounts = amounts;
