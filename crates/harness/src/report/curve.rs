@@ -70,7 +70,7 @@ pub fn section(html: &mut String, result: &RunResult) {
     let _ = write!(
         html,
         "<section class=\"card\"><h2>Latency against load</h2><p>{}</p><div class=\"scroll\"><table><caption>Each step on a network of \
-         its own; \u{b5}s of CPU for each payment, all processes, signatures, load generator; the share of the machine's cores that the \
+         its own; settled of what was due in the measured time, and settled within that time; \u{b5}s of CPU for each payment, all processes, signatures, load generator; the share of the machine's cores that the \
          run kept busy, and that others did</caption><thead><tr>",
         escape(&verdict(maximum).join(" "))
     );

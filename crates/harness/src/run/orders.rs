@@ -100,7 +100,9 @@ pub async fn report_deposits(folder: &NetworkFolder, node: NodeName) -> Result<S
 pub async fn issuance(folder: &NetworkFolder, node: NodeName, kind: IssuanceKind, amount_minor: u64) -> Result<()> {
     let office = folder.bank_office(bank_id(node))?;
     match office.request_issuance(kind, Amount::from_minor(amount_minor)).await? {
-        IssuanceAnswer::Ordered(status) => drop(status.settled()?),
+        IssuanceAnswer::Ordered(status) => {
+            status.settled()?;
+        }
         IssuanceAnswer::Waiting => bail!("the request waits for an operator; the desk was expected to agree"),
     }
     Ok(())

@@ -43,7 +43,7 @@ pub async fn issue(folder: &NetworkFolder, scenario: &Scenario) -> Result<()> {
         let answer = office.request_issuance(IssuanceKind::Issue, Amount::from_minor(amount)).await;
         match answer.with_context(|| format!("bank {bank} asked for issuance"))? {
             IssuanceAnswer::Ordered(status) => {
-                drop(status.settled().with_context(|| format!("issuing to bank {bank}"))?)
+                status.settled().with_context(|| format!("issuing to bank {bank}"))?;
             }
             IssuanceAnswer::Waiting => {
                 bail!("issuance to bank {bank} waits for an operator; the desk was expected to agree")
