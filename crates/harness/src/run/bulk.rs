@@ -5,13 +5,13 @@
 //!
 //! 1. Each bank's openings are signed with the bank's and the registrar's keys and submitted at the central bank over the
 //!    stream on which banks relay, with the bank's own certificate. A bank that brings its customers along would do the same.
-//!    Numbers begin at the bank's first: nothing else of the bank may have been ordered yet.
-//! 2. When each bank follows, money is issued to it, and its first [`PAYERS_MAX`] wallets are credited and funded the usual way
-//!    with what all of the bank's wallets shall open with.
-//! 3. Those pay the others of their bank over the stream for payments, in rounds, so that no payer's window of numbers runs full.
+//!    Sequence numbers begin at the bank's first: nothing else of the bank may have been ordered yet.
+//! 2. When each bank's replica has caught up, money is issued to it, and its first [`PAYERS_MAX`] wallets are credited and
+//!    funded the usual way, with the opening balances of all of the bank's wallets.
+//! 3. Those pay the others of their bank over the payment stream, in rounds, so that no payer's sequence window runs full.
 //!
-//! Every signature is verified, every command ordered and durable as always; deposits move by the same sums. Payments of step 3
-//! are bound by policy, so this is for scenarios in which no rule can refuse them or change what arrives
+//! Every signature is verified, every command is ordered and durable as always, and deposits move by the same sums. Payments
+//! of step 3 are bound by policy, so this is for scenarios in which no rule can refuse them or change what arrives
 //! ([`is_wanted`]).
 
 use std::time::Duration;
@@ -31,8 +31,8 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::payments::Purse;
 use super::setup::{self, holder_of, key_of};
+use super::signed_payments::Purse;
 use super::{VALIDITY_MS, now_ms};
 use crate::scenario::Scenario;
 
@@ -100,13 +100,13 @@ async fn open_at(
     let (batches, outgoing) = mpsc::channel(1);
     let mut answers = client.submit(ReceiverStream::new(outgoing)).await?.into_inner();
 
-    let room = (OPENINGS_IN_FLIGHT_MAX / banks / BATCH).clamp(1, 16);
+    let batches_max = (OPENINGS_IN_FLIGHT_MAX / banks / BATCH).clamp(1, 16);
     let mut openings = sign_openings(folder, scenario, bank)?;
     let mut accounts: Vec<Option<AccountId>> = vec![None; wallets_at(scenario, bank).count()];
     let (mut sent, mut answered, mut height, mut is_signing) = (0_u64, 0_u64, Height(0), true);
     while is_signing || answered < sent {
         tokio::select! {
-            next = openings.recv(), if is_signing && sent - answered < room as u64 => match next {
+            next = openings.recv(), if is_signing && sent - answered < batches_max as u64 => match next {
                 Some(commands) => {
                     let batch = v1::CommandBatch { batch_id: sent, commands, takes_runs: false };
                     batches.send(batch).await.ok().context("the central bank ended the stream")?;
@@ -118,10 +118,10 @@ async fn open_at(
                 let batch = answer?.context("the central bank ended the stream")?;
                 let outcomes = unpack(&batch.outcomes).map_err(anyhow::Error::msg)?;
                 progress(outcomes.len() as u64);
-                for (place, answer) in (batch.batch_id as usize * BATCH..).zip(outcomes) {
+                for (index, answer) in (batch.batch_id as usize * BATCH..).zip(outcomes) {
                     ensure!(answer.state == State::Final && answer.outcome.is_settled(), "opening a wallet at bank {bank}: {}", answer.outcome);
                     height = height.max(answer.height);
-                    accounts[place] = AccountId::from_u64(answer.outcome.amount);
+                    accounts[index] = AccountId::from_u64(answer.outcome.amount);
                 }
                 answered += 1;
             }
@@ -180,17 +180,17 @@ async fn wait_until_followed(folder: &NetworkFolder, bank: BankId, height: Heigh
     }
 }
 
-/// A payment of the set-up: who pays whom, by their places among the bank's wallets.
-struct Share {
+/// A payment that funds a wallet. Payer and payee are indices into the bank's wallets.
+struct FundingPayment {
     payer: usize,
     payee: usize,
     sequence: u64,
     amount: u64,
 }
 
-/// Funds a payer. The bank's first synced write takes all that the openings wrote to the disk, which may take longer than a call
-/// waits; the same request is then made again.
-async fn fund_patiently(wallet: &Wallet, office: &BankOffice, opening: u64, index: u32, seed: u64) -> Result<()> {
+/// Funds a payer. The bank's first synced write also flushes what the openings wrote, which may take longer than a call's
+/// deadline; the same request is then made again.
+async fn fund_with_retries(wallet: &Wallet, office: &BankOffice, opening: u64, index: u32, seed: u64) -> Result<()> {
     let give_up = tokio::time::Instant::now() + FOLLOWED_WITHIN;
     loop {
         match setup::fund(wallet, office, (opening, 0), index, seed).await {
@@ -229,29 +229,29 @@ async fn fund_at(
         let key = key_of(scenario.seed, index);
         let wallet = Wallet::new(connection_of_payer.clone(), folder.anchor().clone(), key, account);
         async move {
-            let funded = fund_patiently(&wallet, office, opening, index, scenario.seed).await;
+            let funded = fund_with_retries(&wallet, office, opening, index, scenario.seed).await;
             funded.with_context(|| format!("funding wallet {index}"))
         }
     });
     funded.buffer_unordered(PAYERS_MAX).try_collect::<()>().await?;
-    let mut shares = Vec::with_capacity(wallets.len());
+    let mut payments = Vec::with_capacity(wallets.len());
     for (payee, wallet) in wallets.iter().enumerate().skip(payers) {
         let (payer, amount) = (payee % payers, scenario.opening_of(*wallet));
         if amount > 0 {
             let sequence = purses[payer].first_sequence;
             purses[payer].first_sequence += 1;
-            shares.push(Share { payer, payee, sequence, amount });
+            payments.push(FundingPayment { payer, payee, sequence, amount });
         }
     }
     let (network, valid_until) = (folder.anchor().network(), Timestamp(now_ms() + VALIDITY_MS));
     let in_flight = (payers * PAYMENTS_IN_FLIGHT_MAX / BATCH).max(1);
     let (mut sender, mut answers) = payment_stream::open(&connection, in_flight).await?;
-    let (mut batches, mut is_sent, mut waiting) = (shares.chunks(BATCH), false, 0_usize);
+    let (mut batches, mut is_sent, mut waiting) = (payments.chunks(BATCH), false, 0_usize);
     while !is_sent || waiting > 0 {
         if !is_sent && waiting < in_flight {
             match batches.next() {
-                Some(shares) => {
-                    let records = tokio::task::block_in_place(|| sign(shares, &purses, network, valid_until));
+                Some(payments) => {
+                    let records = tokio::task::block_in_place(|| sign(payments, &purses, network, valid_until));
                     sender.send(records).await?;
                     waiting += 1;
                 }
@@ -269,16 +269,16 @@ async fn fund_at(
     Ok(purses)
 }
 
-fn sign(shares: &[Share], purses: &[Purse], network: NetworkId, valid_until: Timestamp) -> Bytes {
-    let mut out = Writer::with_capacity(shares.len() * 136);
-    for share in shares {
-        let payer = &purses[share.payer];
+fn sign(payments: &[FundingPayment], purses: &[Purse], network: NetworkId, valid_until: Timestamp) -> Bytes {
+    let mut out = Writer::with_capacity(payments.len() * 136);
+    for funding in payments {
+        let payer = &purses[funding.payer];
         let payment = Payment {
             kind: PaymentKind::Transfer,
-            head: Head { flags: 0, key_version: 0, sequence: share.sequence, valid_until },
+            head: Head { flags: 0, key_version: 0, sequence: funding.sequence, valid_until },
             from: payer.account,
-            to: purses[share.payee].account,
-            amount: Amount::from_minor(share.amount),
+            to: purses[funding.payee].account,
+            amount: Amount::from_minor(funding.amount),
             max_fee: Amount::ZERO,
             reference: [0; 16],
         };

@@ -2,8 +2,9 @@
 //!
 //! One task a bank sends the payments that are due, in batches of at most the scenario's size, whether or not earlier
 //! ones were answered: a stall shows as latency, never as fewer payments. Another takes the answers. When a stream
-//! breaks, or a node says that it does not know, the same records are sent again until each has one final answer; that
-//! is safe, because a number settles at most once. What is noted of each payment is counted later ([`super::lane_outcome`]).
+//! breaks, or a node cannot tell an outcome, the same records are sent again until each has one final answer; that is
+//! safe, because a sequence number settles at most once. Outcomes are noted here and counted later
+//! ([`super::stream_outcome`]).
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,11 +16,11 @@ use cbdc_client::payment_stream::{self, BatchAnswers, BatchSender};
 use cbdc_ledger::Reason;
 use cbdc_proto::packed::{Answer, State};
 
-use super::lane_outcome::{Departure, LaneOutcome};
-use super::payments::Lane;
+use super::signed_payments::PaymentStream;
+use super::stream_outcome::{Departure, StreamOutcome};
 use crate::scenario::Load;
 
-/// How long a broken stream's records wait before they are sent again.
+/// How long the records of a broken stream wait before they are sent again.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 /// How long after the last due payment answers are waited for.
 pub const DRAIN_MAX: Duration = Duration::from_secs(60);
@@ -33,17 +34,17 @@ pub struct Live {
     pub recent_us: Mutex<Vec<u32>>,
 }
 
-pub struct LaneRunner {
-    pub lane: Arc<Lane>,
+pub struct StreamRunner {
+    pub stream: Arc<PaymentStream>,
     pub load: Load,
     pub connection: Connection,
     pub start: Instant,
     pub live: Arc<Live>,
-    /// Until when payments that nobody answers are sent again.
+    /// How long after the last due time unanswered payments are sent again.
     pub timeout: Duration,
 }
 
-/// Payments `from..to` of the lane that wait for an answer under a batch id.
+/// Payments `from..to` of the stream that wait for an answer under a batch id.
 type InFlight = VecDeque<(u64, usize, usize)>;
 
 fn in_flight_payments(in_flight: &InFlight) -> usize {
@@ -51,9 +52,9 @@ fn in_flight_payments(in_flight: &InFlight) -> usize {
 }
 
 struct Progress {
-    outcome: LaneOutcome,
-    /// Until when the network left no room for another payment.
-    no_room_until_ns: u64,
+    outcome: StreamOutcome,
+    /// Until when the network took no further payment.
+    blocked_until_ns: u64,
     /// Ranges to be sent again, with the earliest time for it.
     again: VecDeque<(Instant, usize, usize)>,
     unanswered: usize,
@@ -61,27 +62,27 @@ struct Progress {
 
 impl Progress {
     fn note_departure(&mut self, payments: std::ops::Range<usize>, now_ns: u64) {
-        let no_room_until_ns = self.no_room_until_ns;
-        self.outcome.departures.push(Departure { payments, at_ns: now_ns, ready_ns: now_ns, no_room_until_ns });
+        let blocked_until_ns = self.blocked_until_ns;
+        self.outcome.departures.push(Departure { payments, at_ns: now_ns, ready_ns: now_ns, blocked_until_ns });
     }
 }
 
-impl LaneRunner {
-    /// Runs until every payment has its final answer, or timeout ends.
-    pub async fn run(self) -> LaneOutcome {
+impl StreamRunner {
+    /// Runs until every payment has its final answer, or the timeout is over.
+    pub async fn run(self) -> StreamOutcome {
         let mut progress = Progress {
-            outcome: LaneOutcome::new(self.lane.due_ns.clone(), self.batch_delay_ns()),
-            no_room_until_ns: 0,
+            outcome: StreamOutcome::new(self.stream.due_ns.clone(), self.batch_delay_ns()),
+            blocked_until_ns: 0,
             again: VecDeque::new(),
-            unanswered: self.lane.len(),
+            unanswered: self.stream.len(),
         };
-        let last_due = self.lane.due_ns.last().copied().unwrap_or(0);
+        let last_due = self.stream.due_ns.last().copied().unwrap_or(0);
         let give_up = self.start + Duration::from_nanos(last_due) + self.timeout;
         let mut next = 0;
         while progress.unanswered > 0 && Instant::now() < give_up {
             match payment_stream::open(&self.connection, self.load.in_flight_max as usize).await {
                 Ok((sender, answers)) => {
-                    let ended = self.one_stream(sender, answers, &mut progress, &mut next, give_up).await;
+                    let ended = self.drive(sender, answers, &mut progress, &mut next, give_up).await;
                     progress.outcome.breaks += u64::from(ended.is_err());
                 }
                 Err(error) => {
@@ -100,20 +101,20 @@ impl LaneRunner {
         u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// While there is no stream, what becomes due waits in the queue of what is to be sent.
+    /// Queues what falls due while there is no connection.
     fn note_due(&self, next: &mut usize, progress: &mut Progress) {
         let now_ns = self.elapsed_ns();
-        progress.no_room_until_ns = now_ns;
+        progress.blocked_until_ns = now_ns;
         let from = *next;
-        *next += self.lane.due_ns[from..].iter().take_while(|due| **due <= now_ns).count();
+        *next += self.stream.due_ns[from..].iter().take_while(|due| **due <= now_ns).count();
         if *next > from {
             progress.note_departure(from..*next, now_ns);
             progress.again.push_back((Instant::now(), from, *next));
         }
     }
 
-    /// Drives one stream until all is answered (`Ok`) or it breaks (`Err`); what it had in flight is then queued again.
-    async fn one_stream(
+    /// Drives one gRPC stream until all is answered (`Ok`) or it breaks (`Err`); what it had in flight is then queued again.
+    async fn drive(
         &self,
         mut sender: BatchSender,
         mut answers: BatchAnswers,
@@ -126,11 +127,11 @@ impl LaneRunner {
             if progress.unanswered == 0 || Instant::now() >= give_up {
                 break Ok(());
             }
-            let has_room = sender.room() > 0 && in_flight_payments(&in_flight) < self.load.in_flight_max as usize;
-            if !has_room {
-                progress.no_room_until_ns = self.elapsed_ns();
+            let has_capacity = sender.room() > 0 && in_flight_payments(&in_flight) < self.load.in_flight_max as usize;
+            if !has_capacity {
+                progress.blocked_until_ns = self.elapsed_ns();
             } else if let Some((from, to)) = self.next_range(next, progress) {
-                match sender.send(self.lane.slice(from, to)).await {
+                match sender.send(self.stream.slice(from, to)).await {
                     Ok(id) => in_flight.push_back((id, from, to)),
                     Err(_) => {
                         progress.again.push_back((Instant::now() + RETRY_AFTER, from, to));
@@ -139,7 +140,7 @@ impl LaneRunner {
                 }
                 continue;
             }
-            let wake = self.next_wake(*next, progress, has_room);
+            let wake = self.next_wake(*next, progress, has_capacity);
             tokio::select! {
                 biased;
                 answer = answers.next() => match answer {
@@ -173,9 +174,9 @@ impl LaneRunner {
         }
         let now_ns = self.elapsed_ns();
         let from = *next;
-        let due = self.lane.due_ns[from..].iter().take(size).take_while(|due| **due <= now_ns).count();
-        let has_waited = due > 0 && now_ns - self.lane.due_ns[from] >= self.batch_delay_ns();
-        let is_last = from + due == self.lane.len();
+        let due = self.stream.due_ns[from..].iter().take(size).take_while(|due| **due <= now_ns).count();
+        let has_waited = due > 0 && now_ns - self.stream.due_ns[from] >= self.batch_delay_ns();
+        let is_last = from + due == self.stream.len();
         if due == 0 || due < size && !has_waited && !is_last {
             return None;
         }
@@ -189,16 +190,16 @@ impl LaneRunner {
     }
 
     /// When there is something to send next.
-    fn next_wake(&self, next: usize, progress: &Progress, has_room: bool) -> Instant {
+    fn next_wake(&self, next: usize, progress: &Progress, has_capacity: bool) -> Instant {
         let now = Instant::now();
         let latest = now + Duration::from_millis(100);
-        if !has_room {
+        if !has_capacity {
             return latest;
         }
         let again = progress.again.front().map_or(latest, |(at, ..)| *at);
-        let Some(first_due) = self.lane.due_ns.get(next) else { return again.min(latest) };
+        let Some(first_due) = self.stream.due_ns.get(next) else { return again.min(latest) };
         let size = self.load.batch_size as usize;
-        let full = self.lane.due_ns.get(next + size - 1).copied().unwrap_or(u64::MAX);
+        let full = self.stream.due_ns.get(next + size - 1).copied().unwrap_or(u64::MAX);
         let due_ns = (first_due + self.batch_delay_ns()).min(full);
         (self.start + Duration::from_nanos(due_ns)).min(again).min(latest)
     }
@@ -209,19 +210,19 @@ impl LaneRunner {
         let retry_at = Instant::now() + RETRY_AFTER;
         let mut recent = Vec::with_capacity(answers.len());
         let mut refused = 0;
-        for (place, answer) in (from..).zip(answers) {
+        for (index, answer) in (from..).zip(answers) {
             if answer.state != State::Final || answer.outcome.reason == Reason::Unavailable {
-                progress.again.push_back((retry_at, place, place + 1));
+                progress.again.push_back((retry_at, index, index + 1));
                 continue;
             }
-            if progress.outcome.answers[place].is_some() {
+            if progress.outcome.answers[index].is_some() {
                 continue;
             }
-            progress.outcome.answers[place] = Some(*answer);
-            progress.outcome.answered_ns[place] = now_ns;
+            progress.outcome.answers[index] = Some(*answer);
+            progress.outcome.answered_ns[index] = now_ns;
             progress.unanswered -= 1;
             if answer.outcome.is_settled() {
-                let latency_us = now_ns.saturating_sub(self.lane.due_ns[place]) / 1_000;
+                let latency_us = now_ns.saturating_sub(self.stream.due_ns[index]) / 1_000;
                 recent.push(u32::try_from(latency_us).unwrap_or(u32::MAX));
             } else {
                 refused += 1;

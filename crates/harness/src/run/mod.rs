@@ -2,7 +2,7 @@
 //!
 //! 1. A network is made in a folder of its own and started, each node a process (or all in this one).
 //! 2. Set-up: issuance, wallets, funding ([`setup`]).
-//! 3. Every payment is planned and signed before the clock starts ([`payments`]).
+//! 3. Every payment is planned and signed before the clock starts ([`signed_payments`]).
 //! 4. The load is offered open loop ([`load`], [`unary`]); the scenario's events happen at their times ([`committee`]),
 //!    and the central bank's books are looked at once a second.
 //! 5. When all is answered, the answers are compared with the chain ([`reconcile`]), the chain is audited from genesis
@@ -17,13 +17,13 @@ pub mod audit;
 pub mod bulk;
 pub mod committee;
 pub mod deposits;
-pub mod lane_outcome;
 pub mod load;
 pub mod maximum;
-pub mod payments;
 pub mod probe;
 pub mod reconcile;
 pub mod setup;
+pub mod signed_payments;
+pub mod stream_outcome;
 pub mod unary;
 
 mod events;
@@ -43,12 +43,12 @@ use cbdc_ledger::{AccountId, Timestamp};
 use cbdc_proto::packed::Answer;
 
 use self::deposits::Deposits;
-use self::lane_outcome::{Figures, LaneOutcome};
-use self::load::{DRAIN_MAX, LaneRunner, Live};
+use self::load::{DRAIN_MAX, Live, StreamRunner};
 use self::nodes::Nodes;
 use self::observer::Observer;
-use self::payments::SignedPayments;
 use self::progress::Progress;
+use self::signed_payments::SignedPayments;
+use self::stream_outcome::{Figures, StreamOutcome};
 use crate::measure::cpu::{CpuClock, CpuSpent};
 use crate::measure::machine::Machine;
 use crate::report;
@@ -153,7 +153,7 @@ async fn prepare(scenario: &Scenario, folder: &NetworkFolder, progress: &Progres
     let network = folder.anchor().network();
     let valid_until = Timestamp(now_ms() + VALIDITY_MS);
     let payments = tokio::task::block_in_place(|| {
-        payments::sign_all(scenario, network, &purses, valid_until, |count| bar.add(count))
+        signed_payments::sign_all(scenario, network, &purses, valid_until, |count| bar.add(count))
     });
     Ok(Prepared { payments, accounts: purses.iter().map(|purse| purse.account).collect(), deposits })
 }
@@ -180,12 +180,12 @@ async fn measure(
     let start = Instant::now() + Duration::from_millis(200);
     let load_began_ms = now_ms() + 200;
     let observer = Observer::start(folder, start, scenario.load.total_s())?;
-    let lanes = start_lanes(scenario, folder, &mut payments, start, &live)?;
+    let streams = start_streams(scenario, folder, &mut payments, start, &live)?;
     let events = events::happen(scenario, folder, &accounts, nodes, start);
     let display = progress.live(scenario, start, live.clone(), observer.supply());
-    let (outcomes, events) = tokio::join!(futures::future::join_all(lanes), events);
-    let outcomes: Vec<LaneOutcome> =
-        outcomes.into_iter().collect::<Result<_, _>>().context("a lane of the load failed")?;
+    let (outcomes, events) = tokio::join!(futures::future::join_all(streams), events);
+    let outcomes: Vec<StreamOutcome> =
+        outcomes.into_iter().collect::<Result<_, _>>().context("a stream of the load failed")?;
     display.abort();
     result.events = events;
 
@@ -219,19 +219,19 @@ async fn measure(
     Ok(())
 }
 
-fn start_lanes(
+fn start_streams(
     scenario: &Scenario,
     folder: &NetworkFolder,
     payments: &mut SignedPayments,
     start: Instant,
     live: &Arc<Live>,
-) -> Result<Vec<tokio::task::JoinHandle<LaneOutcome>>> {
+) -> Result<Vec<tokio::task::JoinHandle<StreamOutcome>>> {
     let mut tasks = Vec::new();
     let banks = folder.banks().collect::<Vec<_>>().into_iter().cycle();
-    for (number, (bank, lane)) in banks.zip(std::mem::take(&mut payments.lanes)).enumerate() {
+    for (number, (bank, stream)) in banks.zip(std::mem::take(&mut payments.streams)).enumerate() {
         let may_top_up = number >= payments.banks;
-        let runner = LaneRunner {
-            lane: Arc::new(lane),
+        let runner = StreamRunner {
+            stream: Arc::new(stream),
             load: scenario.load.clone(),
             connection: folder.connect_customer(bank)?,
             start,
@@ -251,11 +251,11 @@ fn start_lanes(
     Ok(tasks)
 }
 
-/// Fills in what the load gave, and returns the answers by lane. Only payments due after the warm-up count.
+/// Fills in what the load gave, and returns the answers by stream. Only payments due after the warm-up count.
 fn summarize(
     scenario: &Scenario,
     result: &mut RunResult,
-    outcomes: Vec<LaneOutcome>,
+    outcomes: Vec<StreamOutcome>,
     amounts: Vec<crate::result::AmountBucket>,
     samples: Vec<observer::Sample>,
 ) -> Vec<Vec<Option<Answer>>> {

@@ -1,7 +1,7 @@
-//! Answers against the chain: every payment that was answered stands in the chain with the same outcome, and once.
+//! Answers against the chain: every payment that was answered stands in the chain once, with the same outcome.
 //!
-//! On the way every payment of the run that was ordered is counted under the version of the policy that its block's header
-//! names, and every other one as not ordered.
+//! Every payment that was ordered is also counted under the policy version that its block's header names, and every other
+//! one as not ordered.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use cbdc_ledger::outcome::Stage;
 use cbdc_ledger::{Amount, Command, Outcome};
 use cbdc_proto::packed::Answer;
 
-use super::payments::SignedPayments;
+use super::signed_payments::SignedPayments;
 use crate::result::{NotOrdered, PolicyVersionReport};
 
 /// What was found; sentences are bounded in number.
@@ -44,7 +44,7 @@ pub async fn reconcile(
     let mut result = Reconciliation::default();
     let newest = chain.header(None).await?.header.height;
     let mut in_chain: Vec<Vec<Option<(Height, u32, Outcome)>>> =
-        answers.iter().map(|lane| vec![None; lane.len()]).collect();
+        answers.iter().map(|stream| vec![None; stream.len()]).collect();
     let mut follower = chain.follow(Height(1)).await?;
     let mut height = Height(0);
     while height < newest {
@@ -57,27 +57,30 @@ pub async fn reconcile(
                 _ => continue,
             };
             let key = (payment.record.from, payment.record.head.sequence);
-            let Some((lane, place)) = payments.places.get(&key).copied() else { continue };
+            let Some((stream, at)) = payments.positions.get(&key).copied() else { continue };
             if outcome.reason.stage() == Stage::BeforeOrdering {
                 continue;
             }
-            let slot = &mut in_chain[lane as usize][place as usize];
+            let slot = &mut in_chain[stream as usize][at as usize];
             if slot.replace((height, index as u32, *outcome)).is_some() {
-                result.find(format!("payment {} of {} used its number twice, again at {height}/{index}", key.1, key.0));
+                result.find(format!(
+                    "payment {} of {} used its sequence number twice, again at {height}/{index}",
+                    key.1, key.0
+                ));
             }
             result.settled_in_chain += u64::from(outcome.is_settled());
             let version = block.header.header.policy_version;
             count(result.versions.entry(version).or_default(), height, payment.record.amount, outcome);
         }
     }
-    for (lane, (answers, in_chain)) in answers.iter().zip(&in_chain).enumerate() {
-        for (place, (answer, in_chain)) in answers.iter().zip(in_chain).enumerate() {
+    for (stream, (answers, in_chain)) in answers.iter().zip(&in_chain).enumerate() {
+        for (at, (answer, in_chain)) in answers.iter().zip(in_chain).enumerate() {
             if in_chain.is_none() {
                 count_not_ordered(&mut result.not_ordered, answer.as_ref());
             }
             if let Some(finding) = differing(answer.as_ref(), in_chain.as_ref()) {
-                let (bank, kind) = (lane % payments.banks + 1, if lane < payments.banks { "" } else { "top-up " });
-                result.find(format!("{kind}payment {place} of bank {bank}: {finding}"));
+                let (bank, kind) = (stream % payments.banks + 1, if stream < payments.banks { "" } else { "top-up " });
+                result.find(format!("{kind}payment {at} of bank {bank}: {finding}"));
             }
         }
     }
@@ -99,7 +102,7 @@ fn count(version: &mut PolicyVersionReport, height: Height, amount: Amount, outc
     }
 }
 
-/// Counts a payment that used no number: refused before ordering, or never answered.
+/// Counts a payment that used no sequence number: refused before ordering, or never answered.
 fn count_not_ordered(not_ordered: &mut NotOrdered, answer: Option<&Answer>) {
     match answer {
         Some(answer) => {
@@ -110,7 +113,7 @@ fn count_not_ordered(not_ordered: &mut NotOrdered, answer: Option<&Answer>) {
     }
 }
 
-/// In what an answer differs from the chain.
+/// The difference between an answer and the chain, as a sentence.
 fn differing(answer: Option<&Answer>, in_chain: Option<&(Height, u32, Outcome)>) -> Option<String> {
     match (answer, in_chain) {
         (Some(answer), None) if answer.is_ordered() => {

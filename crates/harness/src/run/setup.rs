@@ -11,7 +11,7 @@ use cbdc_client::{BankId, BankOffice, IssuanceKind, NetworkFolder, Wallet};
 use cbdc_ledger::{Amount, HolderId, SigningKey};
 use futures::{StreamExt, TryStreamExt};
 
-use super::payments::Purse;
+use super::signed_payments::Purse;
 use crate::scenario::Scenario;
 
 /// Wallets that are opened and funded at once.

@@ -14,37 +14,37 @@ use cbdc_proto::v1::bank_client::BankClient;
 use tokio::sync::{Semaphore, mpsc};
 use tonic::transport::Channel;
 
-use super::lane_outcome::{Departure, LaneOutcome};
-use super::load::LaneRunner;
+use super::load::StreamRunner;
+use super::stream_outcome::{Departure, StreamOutcome};
 
 /// Makes one call for each payment when it is due, with at most `in_flight_max` calls open.
-pub async fn run(runner: LaneRunner, channel: Channel) -> LaneOutcome {
-    let LaneRunner { lane, load, connection: _, start, live, timeout } = runner;
-    let mut outcome = LaneOutcome::new(lane.due_ns.clone(), 0);
+pub async fn run(runner: StreamRunner, channel: Channel) -> StreamOutcome {
+    let StreamRunner { stream, load, connection: _, start, live, timeout } = runner;
+    let mut outcome = StreamOutcome::new(stream.due_ns.clone(), 0);
     let elapsed_ns = move || u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
     let (answered, mut answers) = mpsc::unbounded_channel::<(usize, u64, Option<Answer>)>();
-    let room = Arc::new(Semaphore::new(load.in_flight_max as usize));
+    let permits = Arc::new(Semaphore::new(load.in_flight_max as usize));
     let offer = {
-        let lane = lane.clone();
+        let stream = stream.clone();
         async move {
-            let (mut departures, mut no_room_until_ns) = (Vec::with_capacity(lane.len()), 0);
-            for (place, due) in lane.due_ns.iter().enumerate() {
+            let (mut departures, mut blocked_until_ns) = (Vec::with_capacity(stream.len()), 0);
+            for (index, due) in stream.due_ns.iter().enumerate() {
                 tokio::time::sleep_until((start + Duration::from_nanos(*due)).into()).await;
-                let (ready_ns, has_room) = (elapsed_ns(), room.available_permits() > 0);
-                let Ok(permit) = room.clone().acquire_owned().await else { break };
-                let payments = place..place + 1;
-                departures.push(Departure { payments, at_ns: elapsed_ns(), ready_ns, no_room_until_ns });
-                if !has_room {
-                    no_room_until_ns = elapsed_ns();
+                let (ready_ns, has_capacity) = (elapsed_ns(), permits.available_permits() > 0);
+                let Ok(permit) = permits.clone().acquire_owned().await else { break };
+                let payments = index..index + 1;
+                departures.push(Departure { payments, at_ns: elapsed_ns(), ready_ns, blocked_until_ns });
+                if !has_capacity {
+                    blocked_until_ns = elapsed_ns();
                 }
-                let Ok(Command::Payment(payment)) = Command::from_bytes(&lane.slice(place, place + 1)) else {
+                let Ok(Command::Payment(payment)) = Command::from_bytes(&stream.slice(index, index + 1)) else {
                     continue;
                 };
                 let (bank, answered) = (BankClient::new(channel.clone()), answered.clone());
                 let give_up = start + Duration::from_nanos(*due) + timeout;
                 tokio::spawn(async move {
                     let answer = until_final(bank, &payment, give_up).await;
-                    answered.send((place, elapsed_ns(), answer)).ok();
+                    answered.send((index, elapsed_ns(), answer)).ok();
                     drop(permit);
                 });
             }
@@ -52,10 +52,10 @@ pub async fn run(runner: LaneRunner, channel: Channel) -> LaneOutcome {
         }
     };
     let offer = tokio::spawn(offer);
-    while let Some((place, now_ns, answer)) = answers.recv().await {
+    while let Some((index, now_ns, answer)) = answers.recv().await {
         if let Some(answer) = answer {
-            outcome.answers[place] = Some(answer);
-            outcome.answered_ns[place] = now_ns;
+            outcome.answers[index] = Some(answer);
+            outcome.answered_ns[index] = now_ns;
             let counter = if answer.outcome.is_settled() { &live.settled } else { &live.refused };
             counter.fetch_add(1, Ordering::Relaxed);
         }

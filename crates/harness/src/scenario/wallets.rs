@@ -48,18 +48,18 @@ pub struct Wallets {
     pub opening_deposit_minor: u64,
 }
 
-/// Another irrational step for each thing that is spread over a bank's wallets, so that none follows from another.
+/// The irrational steps of Weyl sequences, one for each property of a bank's wallets, so that the properties are independent.
 #[derive(Clone, Copy)]
 #[repr(u64)]
-enum Spread {
+enum WeylStep {
     Class = 0x9E37_79B9_7F4A_7C15,
     Opening = 0x6A09_E667_F3BC_C909,
     Linked = 0xBB67_AE85_84CA_A73B,
 }
 
-/// A point from 0 to 1: among any run of wallets the points are spread evenly.
-fn point(serial: u32, spread: Spread) -> f64 {
-    (u64::from(serial).wrapping_add(1).wrapping_mul(spread as u64) >> 11) as f64 / (1_u64 << 53) as f64
+/// A point from 0 to 1 of a Weyl sequence: any run of consecutive wallets is spread evenly over the interval.
+fn point(serial: u32, step: WeylStep) -> f64 {
+    (u64::from(serial).wrapping_add(1).wrapping_mul(step as u64) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 impl Wallets {
@@ -99,7 +99,7 @@ impl Wallets {
     /// Golden-ratio steps spread the classes evenly: among any run of wallets the shares are those of the mix, to
     /// within a few wallets.
     pub fn class_of(&self, serial: u32) -> Class {
-        let point = point(serial, Spread::Class);
+        let point = point(serial, WeylStep::Class);
         let mut edge = 0.0;
         for class in Class::all() {
             edge += self.class_mix.get(class);
@@ -115,7 +115,7 @@ impl Wallets {
     /// What a bank's wallet number `serial` opens with.
     pub fn opening_of(&self, serial: u32) -> u64 {
         let figure = *self.opening_balance_minor.get(self.class_of(serial));
-        let away = self.opening_spread * (2.0 * point(serial, Spread::Opening) - 1.0);
+        let away = self.opening_spread * (2.0 * point(serial, WeylStep::Opening) - 1.0);
         figure.saturating_add_signed((figure as f64 * away) as i64)
     }
 
@@ -132,7 +132,7 @@ impl Wallets {
 
     /// Whether a bank's wallet number `serial` is linked to a deposit.
     pub fn is_linked(&self, serial: u32) -> bool {
-        point(serial, Spread::Linked) < *self.linked.get(self.class_of(serial))
+        point(serial, WeylStep::Linked) < *self.linked.get(self.class_of(serial))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What became of a lane's payments, written down while the load runs and counted afterwards.
+//! The outcomes of a stream's payments, noted while the load runs and counted afterwards.
 //!
 //! The task that offers the load shares its machine with the nodes that it measures: it notes when messages left and when
 //! answers came, and histograms and timelines are made of the notes when the measured time is over.
@@ -13,18 +13,18 @@ use crate::measure::timeline::{self, Timeline};
 
 /// Payments that left together.
 pub struct Departure {
-    /// Their places in the lane.
+    /// Their indices in the stream.
     pub payments: Range<usize>,
     /// When they left, ns after the start.
     pub at_ns: u64,
-    /// When the generator had come to them, ns after the start.
+    /// When the generator was ready to send them, ns after the start.
     pub ready_ns: u64,
-    /// Until when the network had no room or no stream for them, ns after the start.
-    pub no_room_until_ns: u64,
+    /// Until when the network took no further payment or had no connection, ns after the start.
+    pub blocked_until_ns: u64,
 }
 
-/// What became of one lane.
-pub struct LaneOutcome {
+/// The outcome of one stream.
+pub struct StreamOutcome {
     /// When each payment was due, ns after the start.
     pub due_ns: Vec<u64>,
     /// How long a message may take to fill, ns.
@@ -35,26 +35,26 @@ pub struct LaneOutcome {
     pub answers: Vec<Option<Answer>>,
     /// When each answer came, ns after the start; for payments without one, when it was given up.
     pub answered_ns: Vec<u64>,
-    /// Streams that broke.
+    /// How often the connection broke.
     pub breaks: u64,
 }
 
-/// The figures of lanes, one after the other.
+/// The figures of all streams.
 pub struct Figures {
     pub latency: LatencyRecorder,
     pub timeline: Timeline,
     pub rates: SettledRates,
-    /// How late payments were sent, from the moment each was due.
+    /// How late payments were sent, measured from their due times.
     pub lateness: LatencyRecorder,
-    /// The same without what the generator could not help: a message may take its time to fill, and the network may leave no
-    /// room or no stream.
+    /// The same without what the generator could not help: a message may take its time to fill, and the network may take
+    /// nothing more for a while.
     pub own_lateness: LatencyRecorder,
 }
 
-impl LaneOutcome {
-    pub fn new(due_ns: Vec<u64>, fill_ns: u64) -> LaneOutcome {
+impl StreamOutcome {
+    pub fn new(due_ns: Vec<u64>, fill_ns: u64) -> StreamOutcome {
         let payments = due_ns.len();
-        LaneOutcome {
+        StreamOutcome {
             due_ns,
             fill_ns,
             departures: Vec::new(),
@@ -64,7 +64,7 @@ impl LaneOutcome {
         }
     }
 
-    /// What has no answer by now gets none.
+    /// Gives up on every payment without an answer.
     pub fn give_up(&mut self, now_ns: u64) {
         for (answer, answered) in self.answers.iter().zip(&mut self.answered_ns) {
             if answer.is_none() {
@@ -87,17 +87,17 @@ impl Figures {
         }
     }
 
-    pub fn count(&mut self, lane: &LaneOutcome) {
-        for departure in &lane.departures {
-            for due in &lane.due_ns[departure.payments.clone()] {
+    pub fn count(&mut self, stream: &StreamOutcome) {
+        for departure in &stream.departures {
+            for due in &stream.due_ns[departure.payments.clone()] {
                 self.timeline.offered(*due);
                 self.lateness.record(*due, departure.at_ns);
-                let could_leave = (due + lane.fill_ns).max(departure.no_room_until_ns);
+                let could_leave = (due + stream.fill_ns).max(departure.blocked_until_ns);
                 self.own_lateness.record(*due, due + departure.ready_ns.saturating_sub(could_leave));
             }
         }
-        for ((due, answer), answered) in lane.due_ns.iter().zip(&lane.answers).zip(&lane.answered_ns) {
-            let became = match answer {
+        for ((due, answer), answered) in stream.due_ns.iter().zip(&stream.answers).zip(&stream.answered_ns) {
+            let outcome = match answer {
                 Some(answer) if answer.outcome.is_settled() => {
                     self.latency.record(*due, *answered);
                     self.rates.settled(*due, *answered);
@@ -106,7 +106,7 @@ impl Figures {
                 Some(answer) => timeline::Answer::Refused(answer.outcome.reason),
                 None => timeline::Answer::Failed,
             };
-            self.timeline.answered(*due, *answered, became);
+            self.timeline.answered(*due, *answered, outcome);
         }
     }
 }
@@ -120,17 +120,17 @@ mod tests {
 
     #[test]
     fn lateness_that_the_network_or_the_filling_of_a_message_caused_is_not_the_generators_own() {
-        let mut lane = LaneOutcome::new(vec![0, 10 * MS, 20 * MS], 5 * MS);
-        let departure = |payments: Range<usize>, at_ms: u64, no_room_until_ms: u64| Departure {
+        let mut stream = StreamOutcome::new(vec![0, 10 * MS, 20 * MS], 5 * MS);
+        let departure = |payments: Range<usize>, at_ms: u64, blocked_until_ms: u64| Departure {
             payments,
             at_ns: at_ms * MS,
             ready_ns: at_ms * MS,
-            no_room_until_ns: no_room_until_ms * MS,
+            blocked_until_ns: blocked_until_ms * MS,
         };
-        // The first filled its message, the others had no room until 30 ms; of the last, 2 ms were the generator's own.
-        lane.departures = vec![departure(0..1, 5, 0), departure(1..2, 30, 30), departure(2..3, 32, 30)];
+        // The first filled its message, the others were blocked until 30 ms; of the last, 2 ms were the generator's own.
+        stream.departures = vec![departure(0..1, 5, 0), departure(1..2, 30, 30), departure(2..3, 32, 30)];
         let mut figures = Figures::new(0, 1.0);
-        figures.count(&lane);
+        figures.count(&stream);
         assert_eq!(figures.lateness.summary().max.round(), 20.0);
         assert_eq!(figures.own_lateness.summary().max.round(), 2.0);
         assert_eq!(figures.own_lateness.count(), 3);
@@ -138,13 +138,13 @@ mod tests {
 
     #[test]
     fn each_payment_counts_as_what_became_of_it_in_the_second_it_was_answered() {
-        let mut lane = LaneOutcome::new(vec![900 * MS; 3], 0);
+        let mut stream = StreamOutcome::new(vec![900 * MS; 3], 0);
         let ordered = |outcome| Some(Answer::ordered(Height(1), 0, outcome));
         let refused = Outcome::refused(Reason::InsufficientFunds, 0, 0);
-        lane.answers = vec![ordered(Outcome::settled()), ordered(refused), None];
-        lane.answered_ns = vec![950 * MS, 1_100 * MS, 1_200 * MS];
+        stream.answers = vec![ordered(Outcome::settled()), ordered(refused), None];
+        stream.answered_ns = vec![950 * MS, 1_100 * MS, 1_200 * MS];
         let mut figures = Figures::new(0, 2.0);
-        figures.count(&lane);
+        figures.count(&stream);
         let seconds = figures.timeline.seconds();
         let counts: Vec<_> = seconds.iter().map(|second| (second.settled, second.refused, second.failed)).collect();
         assert_eq!(counts, [(1, 0, 0), (0, 1, 1)]);

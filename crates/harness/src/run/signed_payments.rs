@@ -1,8 +1,8 @@
 //! The payments of a run, planned and signed before the clock starts.
 //!
-//! Each bank has its own lane: the records of its customers' payments back to back, in order of their due times. Payments
-//! that it may top up have a lane of their own, since they travel one by one. A record's number is its payer's next one, so a
-//! payment is known again in the chain by (payer, number).
+//! Each bank has a stream: the records of its customers' payments back to back, in order of their due times. Payments that
+//! may be topped up have a stream of their own, since they travel one by one. A record has its payer's
+//! next sequence number, so (payer, sequence number) finds a payment again in the chain.
 
 use std::collections::HashMap;
 
@@ -21,13 +21,13 @@ use crate::workload::plan::{Plan, PlannedPayment};
 pub struct Purse {
     pub account: AccountId,
     pub key: SigningKey,
-    /// The number of its first payment.
+    /// The sequence number of its first payment.
     pub first_sequence: u64,
 }
 
 /// One bank's payments.
 #[derive(Default)]
-pub struct Lane {
+pub struct PaymentStream {
     /// Signed records back to back.
     pub records: Bytes,
     /// When each is due, ns after the start.
@@ -36,7 +36,7 @@ pub struct Lane {
     pub amounts: Vec<u64>,
 }
 
-impl Lane {
+impl PaymentStream {
     pub fn len(&self) -> usize {
         self.due_ns.len()
     }
@@ -51,13 +51,13 @@ impl Lane {
     }
 }
 
-/// All lanes, and where each payment is found again.
+/// All streams, and the position of each payment in them.
 pub struct SignedPayments {
     pub banks: usize,
     /// One a bank, then, where the scenario has top-ups, another one a bank for what may be topped up.
-    pub lanes: Vec<Lane>,
-    /// (lane, place) by payer and number.
-    pub places: HashMap<(AccountId, u64), (u32, u32)>,
+    pub streams: Vec<PaymentStream>,
+    /// (stream, index) by payer and sequence number.
+    pub positions: HashMap<(AccountId, u64), (u32, u32)>,
     pub amounts: Vec<AmountBucket>,
 }
 
@@ -70,19 +70,19 @@ pub fn sign_all(
     progress: impl Fn(u64) + Sync,
 ) -> SignedPayments {
     let banks = scenario.network.banks as usize;
-    let lanes = if scenario.load.top_up_share > 0.0 { 2 * banks } else { banks };
-    let mut planned: Vec<Vec<(PlannedPayment, u64)>> = vec![Vec::new(); lanes];
+    let streams = if scenario.load.top_up_share > 0.0 { 2 * banks } else { banks };
+    let mut planned: Vec<Vec<(PlannedPayment, u64)>> = vec![Vec::new(); streams];
     let mut next: Vec<u64> = purses.iter().map(|purse| purse.first_sequence).collect();
     let mut amounts = AmountCounter::new(&REPORT_EDGES_MINOR);
-    let mut places = HashMap::new();
+    let mut positions = HashMap::new();
     for payment in Plan::new(scenario) {
         let payer = payment.payer.0 as usize;
-        let lane = payer % banks + if payment.may_top_up { banks } else { 0 };
+        let stream = payer % banks + if payment.may_top_up { banks } else { 0 };
         let sequence = next[payer];
         next[payer] += 1;
-        places.insert((purses[payer].account, sequence), (lane as u32, planned[lane].len() as u32));
+        positions.insert((purses[payer].account, sequence), (stream as u32, planned[stream].len() as u32));
         amounts.count(payment.amount_minor);
-        planned[lane].push((payment, sequence));
+        planned[stream].push((payment, sequence));
     }
     let sign = |payments: &[(PlannedPayment, u64)]| {
         let mut out = Writer::with_capacity(payments.len() * SIGNED_PAYMENT_BYTES);
@@ -96,19 +96,19 @@ pub fn sign_all(
         }
         out.finish()
     };
-    let lanes = planned.iter().map(|payments| Lane {
+    let streams = planned.iter().map(|payments| PaymentStream {
         records: sign_on_all_cores(payments, &sign).into(),
         due_ns: payments.iter().map(|(payment, _)| payment.due_ns).collect(),
         amounts: payments.iter().map(|(payment, _)| payment.amount_minor).collect(),
     });
-    SignedPayments { banks, lanes: lanes.collect(), places, amounts: amounts.buckets() }
+    SignedPayments { banks, streams: streams.collect(), positions, amounts: amounts.buckets() }
 }
 
 fn sign_on_all_cores<T: Sync>(payments: &[T], sign: &(impl Fn(&[T]) -> Vec<u8> + Sync)) -> Vec<u8> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = payments.len().div_ceil(cores).max(1);
+    let chunk = payments.len().div_ceil(cores).max(1);
     std::thread::scope(|scope| {
-        let threads: Vec<_> = payments.chunks(share).map(|part| scope.spawn(move || sign(part))).collect();
+        let threads: Vec<_> = payments.chunks(chunk).map(|part| scope.spawn(move || sign(part))).collect();
         threads.into_iter().flat_map(|thread| thread.join().expect("signing does not panic")).collect()
     })
 }
