@@ -5,13 +5,29 @@
 //! whenever it was answered.
 
 use hdrhistogram::Histogram;
-
-use crate::result::LatencyMs;
+use serde::{Deserialize, Serialize};
 
 /// Longer latencies are counted as this long.
 const LONGEST_US: u64 = 3_600_000_000;
 /// The histogram keeps three significant digits: at most 0.1 % off.
 const DIGITS: u8 = 3;
+
+/// Latency percentiles in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+pub struct LatencyMs {
+    /// Half of the payments were faster.
+    pub p50: f64,
+    /// 90 %.
+    pub p90: f64,
+    /// 99 %.
+    pub p99: f64,
+    /// 99.9 %.
+    pub p99_9: f64,
+    /// The slowest.
+    pub max: f64,
+    /// The average.
+    pub mean: f64,
+}
 
 /// Latencies of payments due after the warm-up.
 #[derive(Debug, Clone)]

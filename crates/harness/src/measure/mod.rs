@@ -3,6 +3,7 @@
 //! Recorders are plain values. A run of a network fills them from each task's notes when the load is over, so that nothing is
 //! shared or counted while the clock runs. All times are nanoseconds from the start of the load.
 
+pub mod amounts;
 pub mod core_speed;
 pub mod cpu;
 pub mod disk;

@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 
 use cbdc_ledger::Reason;
 use hdrhistogram::Histogram;
-
-use crate::result::Second;
+use serde::{Deserialize, Serialize};
 
 /// How far past the end of the load answers get seconds of their own.
 pub const DRAIN_S_MAX: usize = 120;
@@ -17,6 +16,30 @@ const SECOND_NS: u64 = 1_000_000_000;
 const LONGEST_US: u64 = 3_600_000_000;
 /// Two significant digits keep a second's histogram below 20 KiB.
 const DIGITS: u8 = 2;
+
+/// One second of the load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct Second {
+    /// Its start, in seconds from the start of the load.
+    pub at_s: u64,
+    /// Payments due in it.
+    pub offered: u64,
+    /// Answers that came in it: settled.
+    pub settled: u64,
+    /// Answers that came in it: refused.
+    pub refused: u64,
+    /// Those by reason, in the words of the API.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refusals: BTreeMap<String, u64>,
+    /// Payments given up in it.
+    pub failed: u64,
+    /// Latency of the settled payments due in it; absent if there are none.
+    pub p50_ms: Option<f64>,
+    /// The same, 99 %.
+    pub p99_ms: Option<f64>,
+    /// Supply as last seen in it.
+    pub supply_minor: Option<i64>,
+}
 
 /// What became of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

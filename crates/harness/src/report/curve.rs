@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::format::{figure, given, percent, rounded};
-use super::html::latency_axis;
 use super::plot::{Axis, Mark, Plot, Series, escape};
+use super::plots::latency_axis;
 use crate::result::{Limit, LoadPoint, Maximum, RunResult};
 
 /// What the search found, and what stopped it, in a sentence each.

@@ -9,6 +9,7 @@ mod curve;
 mod flows;
 mod format;
 pub mod html;
+mod plots;
 mod policy;
 pub mod terminal;
 

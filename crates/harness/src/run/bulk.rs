@@ -31,9 +31,9 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::clock::{VALIDITY_MS, now_ms};
 use super::setup::{self, holder_of, key_of};
 use super::signed_payments::Purse;
-use super::{VALIDITY_MS, now_ms};
 use crate::scenario::Scenario;
 
 /// Fewer wallets are opened one at a time, over the calls that customers use.

@@ -10,7 +10,7 @@ use cbdc_ledger::policy::{Parameters, text};
 use cbdc_ledger::programme::{Classes, Cohort, Grant, Purpose};
 use tokio::time::Instant;
 
-use super::now_ms;
+use super::clock::now_ms;
 use crate::scenario::{GrantFigures, NodeName};
 use cbdc_devnet::policy::PolicyChange;
 

@@ -9,9 +9,9 @@ use cbdc_client::{
 };
 use cbdc_ledger::Amount;
 
+use super::clock::now_ms;
 use super::committee::{Committee, bank_id};
 use super::nodes::Nodes;
-use super::now_ms;
 use super::orders::{self, Order};
 use crate::result::EventRecord;
 use crate::scenario::{Action, OperationFigures, Scenario};

@@ -9,7 +9,7 @@ use cbdc_client::{NetworkFolder, v1};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::terms_of;
+use super::supply::terms_of;
 use crate::result::{BooksSample, SupplySample};
 
 /// The books at one moment.

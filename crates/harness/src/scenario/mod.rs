@@ -22,6 +22,7 @@
 //! The resolved scenario, every default written out and keys sorted, is its *canonical* form; its BLAKE3 hash names
 //! the scenario in every result, so two results with one hash ran the same thing.
 
+mod action;
 mod event;
 mod load;
 mod network;
@@ -38,8 +39,9 @@ use cbdc_ledger::{Amount, BankId, Class};
 use cbdc_scenario_file::{document, error, section, suggestion};
 use serde::Serialize;
 
+pub use action::{Action, Chosen, GrantFigures, NodeName, OperationFigures, OrderFigures};
 pub use error::{Mistake, ScenarioError};
-pub use event::{Action, Chosen, Event, GrantFigures, NodeName, OperationFigures, OrderFigures};
+pub use event::Event;
 pub use load::{Amounts, Load, Mode, Payees, Profile, RATE_PER_S_MAX};
 pub use network::{Network, Replica};
 pub use policy::Policy;

@@ -4,43 +4,23 @@
 use anyhow::{Result, ensure};
 use cbdc_ledger::amount::RatePpm;
 use cbdc_ledger::command::{
-    Certificate, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, OpenWallet, Payment, PaymentKind,
+    Certificate, IssuanceKind, IssuanceOrder, IssuanceRequest, OpenWallet, Payment, PaymentKind,
 };
 use cbdc_ledger::genesis::{DayCount, opening_books};
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::policy::{ClassRules, FeeBracket, FeeSchedule, FeeTo, Parameters, Tier, Tiers, VelocityRule};
 use cbdc_ledger::{
-    AccountId, Amount, BankId, Class, Command, Genesis, HolderId, Ledger, MemberId, PublicKey, Signature, Signed,
-    SigningKey, Timestamp, VerifiedProposal,
+    AccountId, Amount, BankId, Class, Command, Genesis, HolderId, Ledger, MemberId, PublicKey, Signed, SigningKey,
+    VerifiedProposal,
 };
 
-use super::transfers::encode;
+use super::unsigned::{BANKS, START, UNSIGNED, VALIDITY_MS_MAX, account, encode, head, unsigned};
 
-/// Banks among which the wallets are spread, one after the other.
-pub const BANKS: u16 = 4;
 /// What each wallet begins with.
 pub const OPENING_MINOR: u64 = 1_000_000_000;
-/// The time of genesis and of the set-up.
-pub const START: Timestamp = Timestamp(1_795_392_000_000);
-/// Until when every record is valid.
-pub const VALID_UNTIL: Timestamp = Timestamp(START.0 + VALIDITY_MS_MAX - 1);
-/// `apply` never looks at it.
-pub const UNSIGNED: Signature = Signature([0; 64]);
-
-const VALIDITY_MS_MAX: u64 = 86_400_000;
 /// Commands of the set-up in one proposal.
 const AT_ONCE: usize = 50_000;
 const OPERATOR: MemberId = MemberId(0);
-
-/// The account of a wallet by its number, from 0.
-pub fn account(wallet: u32) -> AccountId {
-    AccountId::new(BankId((wallet % u32::from(BANKS)) as u16 + 1), wallet / u32::from(BANKS) + 1)
-}
-
-/// The head of a record of the set-up or the load.
-pub fn head(sequence: u64) -> Head {
-    Head { flags: 0, key_version: 0, sequence, valid_until: VALID_UNTIL }
-}
 
 /// A ledger with `wallets` wallets of one person each, funded; under every rule that a payment can meet, or under none.
 pub fn make(wallets: u32, policy: bool) -> Result<Ledger> {
@@ -118,14 +98,6 @@ fn fund(wallet: u32, of_bank: u32) -> Command {
     let head = head(u64::from(of_bank) + 1 + u64::from(to.serial));
     let (from, amount) = (AccountId::treasury(to.bank), Amount::from_minor(OPENING_MINOR));
     unsigned(Payment { kind: PaymentKind::Fund, head, from, to, amount, max_fee: Amount::ZERO, reference: [0; 16] })
-}
-
-/// A command as the log has it, with zeros for its signature.
-fn unsigned<R>(record: R) -> Command
-where
-    Command: From<Signed<R>>,
-{
-    Signed { record, signature: UNSIGNED }.into()
 }
 
 /// Every rule that a payment can meet, none of which binds.

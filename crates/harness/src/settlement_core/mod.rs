@@ -21,6 +21,7 @@ mod funded_ledger;
 mod pipeline;
 mod result;
 mod transfers;
+mod unsigned;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,8 +32,8 @@ use cbdc_ledger::{Amount, Ledger};
 use cbdc_ordering::{Ordering, OrderingConfig};
 use cbdc_storage::{HeaderStore, RocksStore, Store};
 
-pub use funded_ledger::BANKS;
 pub use result::{BatchLatencyMs, CoreChecks, CoreCpu, CoreResult, StoreFacts};
+pub use unsigned::BANKS;
 
 use crate::measure::cpu::own_cpu_us;
 use crate::measure::machine::Machine;

@@ -3,10 +3,10 @@
 use cbdc_ledger::block_proposal::PROPOSAL_HEAD_BYTES;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::command::{Payment, PaymentKind};
-use cbdc_ledger::encoding::{VERSION, Writer};
-use cbdc_ledger::{Amount, Command, Signed, Timestamp};
+use cbdc_ledger::encoding::Writer;
+use cbdc_ledger::{Amount, Signed, Timestamp};
 
-use super::funded_ledger::{START, UNSIGNED, account, head};
+use super::unsigned::{START, UNSIGNED, account, head, put_head};
 
 /// From one proposal's time to the next one's, so that windows of policy move on.
 const PROPOSAL_EVERY_MS: u64 = 2;
@@ -14,23 +14,6 @@ const PROPOSAL_EVERY_MS: u64 = 2;
 const AMOUNT_MINOR_MAX: u64 = 1_000;
 /// More than the largest fee that policy asks here.
 const FEE_MINOR_MAX: u64 = 100;
-
-/// A proposal's bytes from commands that nobody signed.
-pub fn encode(time: Timestamp, commands: impl IntoIterator<Item = Command>) -> Vec<u8> {
-    let (mut body, mut count) = (Writer::with_capacity(1 << 16), 0);
-    for command in commands {
-        command.encode(&mut body);
-        count += 1;
-    }
-    let mut out = Writer::with_capacity(PROPOSAL_HEAD_BYTES + body.len());
-    put_head(&mut out, count, time);
-    out.raw(body.as_bytes());
-    out.finish()
-}
-
-fn put_head(out: &mut Writer, count: u32, time: Timestamp) {
-    out.u8(VERSION).reserved(3).u32(count).u64(time.0);
-}
 
 /// Draws transfers; the same ones in every run.
 pub struct Transfers {

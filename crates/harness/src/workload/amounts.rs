@@ -62,7 +62,7 @@ pub struct AmountSource {
 }
 
 impl AmountSource {
-    /// A source of amounts of this kind from this random stream.
+    /// A source of amounts of this kind from this generator.
     pub fn new(amounts: Amounts, random: StdRng) -> Self {
         Self { amounts, random }
     }
@@ -113,7 +113,7 @@ fn tail(share: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::stream;
+    use crate::workload::random::rng;
 
     fn tail_mean(exponent: f64) -> f64 {
         let (start, end) = (EDGES_MINOR[6], TAIL_END_MINOR);
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn drawn_amounts_keep_the_shares_and_the_mean() {
-        let mut source = AmountSource::new(Amounts::Space2022, stream(1, 9));
+        let mut source = AmountSource::new(Amounts::Space2022, rng(1, 9));
         let count = 400_000;
         let (mut sum, mut below_5, mut above_100, mut in_shops) = (0_u64, 0, 0, 0);
         for _ in 0..count {
@@ -179,9 +179,9 @@ mod tests {
 
     #[test]
     fn fixed_and_uniform_amounts_stay_in_their_bounds() {
-        let mut fixed = AmountSource::new(Amounts::Fixed { amount_minor: 7 }, stream(1, 9));
+        let mut fixed = AmountSource::new(Amounts::Fixed { amount_minor: 7 }, rng(1, 9));
         let uniform = Amounts::Uniform { amount_minor_min: 3, amount_minor_max: 5 };
-        let mut uniform = AmountSource::new(uniform, stream(1, 9));
+        let mut uniform = AmountSource::new(uniform, rng(1, 9));
         let mut seen = [false; 6];
         for _ in 0..1_000 {
             assert_eq!(fixed.draw().1, 7);

@@ -122,7 +122,7 @@ fn exponential(random: &mut StdRng) -> f64 {
 mod tests {
     use super::*;
     use crate::scenario::Scenario;
-    use crate::workload::stream;
+    use crate::workload::random::rng;
     use proptest::prelude::*;
 
     fn load(profile: Profile, warm_up_s: f64, duration_s: f64) -> Load {
@@ -155,7 +155,7 @@ mod tests {
         fn due_times_rise_and_their_count_follows_the_rate(
             profile in profiles(), warm_up_s in 0.0..2.0_f64, duration_s in 0.1..4.0_f64, seed in any::<u64>(),
         ) {
-            let arrivals = Arrivals::new(&load(profile, warm_up_s, duration_s), stream(seed, 1));
+            let arrivals = Arrivals::new(&load(profile, warm_up_s, duration_s), rng(seed, 1));
             let expected = arrivals.expected();
             let due: Vec<u64> = arrivals.collect();
             prop_assert!(due.is_sorted());
@@ -178,15 +178,14 @@ mod tests {
 
     #[test]
     fn a_constant_load_is_evenly_spaced() {
-        let due: Vec<u64> =
-            Arrivals::new(&load(Profile::Constant { rate_per_s: 4.0 }, 0.0, 1.0), stream(1, 1)).collect();
+        let due: Vec<u64> = Arrivals::new(&load(Profile::Constant { rate_per_s: 4.0 }, 0.0, 1.0), rng(1, 1)).collect();
         assert_eq!(due, [0, 250_000_000, 500_000_000, 750_000_000]);
     }
 
     #[test]
     fn the_same_seed_gives_the_same_times() {
         let load = load(Profile::Poisson { rate_per_s: 1_000.0 }, 0.0, 1.0);
-        let times = |seed| Arrivals::new(&load, stream(seed, 1)).collect::<Vec<_>>();
+        let times = |seed| Arrivals::new(&load, rng(seed, 1)).collect::<Vec<_>>();
         assert_eq!(times(5), times(5));
         assert_ne!(times(5), times(6));
     }
@@ -194,7 +193,7 @@ mod tests {
     #[test]
     fn poisson_gaps_vary_as_much_as_their_mean() {
         let load = load(Profile::Poisson { rate_per_s: 1_000.0 }, 0.0, 60.0);
-        let due: Vec<u64> = Arrivals::new(&load, stream(3, 1)).collect();
+        let due: Vec<u64> = Arrivals::new(&load, rng(3, 1)).collect();
         let gaps: Vec<f64> = due.windows(2).map(|pair| (pair[1] - pair[0]) as f64 / 1e6).collect();
         let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
         let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
@@ -204,7 +203,7 @@ mod tests {
     #[test]
     fn a_burst_is_as_much_denser_as_its_factor() {
         let profile = Profile::Burst { rate_per_s: 1_000.0, burst_factor: 5.0, burst_period_s: 2.0, burst_on_s: 0.5 };
-        let due = Arrivals::new(&load(profile, 0.0, 20.0), stream(3, 1));
+        let due = Arrivals::new(&load(profile, 0.0, 20.0), rng(3, 1));
         let in_burst = due.filter(|at| at % 2_000_000_000 < 500_000_000).count() as f64;
         assert!((in_burst / 25_000.0 - 1.0).abs() < 0.05, "{in_burst} payments in bursts");
     }

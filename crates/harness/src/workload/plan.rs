@@ -5,15 +5,11 @@
 
 use super::amounts::AmountSource;
 use super::arrivals::Arrivals;
-use super::popularity::{Payees, Payers};
-use super::stream;
+use super::popularity::{Payees, Payers, WalletIndex};
+use super::random::rng;
 use crate::scenario::{Scenario, Wallets};
 use rand::RngExt;
 use rand::rngs::StdRng;
-
-/// A wallet of the scenario: number `i` belongs to bank `i % banks`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WalletIndex(pub u32);
 
 /// One payment to be offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,15 +57,15 @@ impl Plan {
     pub fn new(scenario: &Scenario) -> Self {
         let seed = scenario.seed;
         Self {
-            arrivals: Arrivals::new(&scenario.load, stream(seed, 1)),
-            payers: Payers::new(scenario, stream(seed, 2)),
-            payees: Payees::new(scenario, stream(seed, 3)),
-            amounts: AmountSource::new(scenario.load.amounts, stream(seed, 4)),
+            arrivals: Arrivals::new(&scenario.load, rng(seed, 1)),
+            payers: Payers::new(scenario, rng(seed, 2)),
+            payees: Payees::new(scenario, rng(seed, 3)),
+            amounts: AmountSource::new(scenario.load.amounts, rng(seed, 4)),
             top_ups: TopUps {
                 share: scenario.load.top_up_share,
                 banks: scenario.network.banks,
                 wallets: scenario.wallets.clone(),
-                random: stream(seed, 5),
+                random: rng(seed, 5),
             },
         }
     }

@@ -13,10 +13,13 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
 use super::amounts::Channel;
-use super::plan::WalletIndex;
 use crate::scenario::{self, Scenario};
 use cbdc_devnet::policy::is_person;
 use cbdc_ledger::Class;
+
+/// A wallet of the scenario: number `i` belongs to bank `i % banks`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WalletIndex(pub u32);
 
 /// Payers, each once a round, in an order shuffled anew each round.
 #[derive(Debug)]
@@ -221,7 +224,7 @@ fn ln1p_over(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::stream;
+    use crate::workload::random::rng;
     use proptest::prelude::*;
 
     proptest! {
@@ -232,7 +235,7 @@ mod tests {
             count in 1_u32..40, skew in prop_oneof![Just(0.0), Just(1.0), 0.0..3.0_f64], seed in any::<u64>(),
         ) {
             let zipf = Zipf::new(count, skew);
-            let mut random = stream(seed, 3);
+            let mut random = rng(seed, 3);
             let draws = 20_000;
             let mut seen = vec![0_u32; count as usize];
             for _ in 0..draws {
@@ -252,7 +255,7 @@ mod tests {
     #[test]
     fn a_law_over_millions_stays_in_its_bounds() {
         let zipf = Zipf::new(10_000_000, 0.8);
-        let mut random = stream(1, 3);
+        let mut random = rng(1, 3);
         assert!((0..100_000).all(|_| (1..=10_000_000).contains(&zipf.draw(&mut random))));
     }
 }
