@@ -10,7 +10,7 @@
 //! private_key = "node.key"                # PEM, mode 0600
 //! signing_key = "signing.key"             # 64 hexadecimal digits, mode 0600
 //! central_bank = "127.0.0.1:7000"
-//! replica = "full"                        # what is kept of the chain: "full", or "own" for this bank's part alone
+//! replica = "full"                        # what is kept of the chain: "full", or "partial" for this bank's part alone
 //! peers = ["127.0.0.1:7102"]              # banks to follow while the central bank cannot be reached
 //! ```
 //!
@@ -31,6 +31,7 @@ pub enum Keeps {
     #[default]
     Full,
     /// Headers and what concerns its own customers, from the central bank only: the work of a payment is its two banks' alone.
+    #[serde(rename = "partial")]
     Own,
 }
 

@@ -235,10 +235,10 @@ async fn recover(
         let kept = if has_blocks { archive.keeps_filtered_blocks()? } else { keeps == Keeps::Own };
         let commands = match (keeps, kept) {
             (Keeps::Own, false) => {
-                return Err(StartError::OtherReplica { path, expected: "own", found: "full" });
+                return Err(StartError::OtherReplica { path, expected: "partial", found: "full" });
             }
             (Keeps::Full, true) => {
-                return Err(StartError::OtherReplica { path, expected: "full", found: "own" });
+                return Err(StartError::OtherReplica { path, expected: "full", found: "partial" });
             }
             (Keeps::Full, false) => replay(&mut ledger, &archive)?,
             (Keeps::Own, true) => partial_replica::replay(&mut ledger, &archive)?,

@@ -158,7 +158,7 @@ impl Network {
     }
 
     fn bank_config(&self, bank: u16, more: &str) -> cbdc_bank::Config {
-        let replica = if self.keeps == Keeps::Own { "replica = \"own\"\n" } else { "" };
+        let replica = if self.keeps == Keeps::Own { "replica = \"partial\"\n" } else { "" };
         let text = format!(
             "bank = {bank}\ngenesis = \"../genesis.bin\"\ndata_dir = \"data\"\nlisten = \"127.0.0.1:{}\"\ncertificate = \"node.pem\"\nprivate_key = \"node.key\"\nsigning_key = \"signing.key\"\ncentral_bank = \"127.0.0.1:{}\"\n{replica}{more}",
             self.bank_ports[usize::from(bank) - 1],

@@ -279,7 +279,7 @@ fn bank_config(spec: &NetworkSpec, bank: u16, ports: &[NodePorts]) -> String {
     let peers = ports[1..=full].iter().filter(|peer| **peer != own).map(|peer| format!("\"{}\"", peer.listen));
     let peers: Vec<String> = peers.collect();
     if bank > spec.full_replicas {
-        text.push_str("replica = \"own\"\n");
+        text.push_str("replica = \"partial\"\n");
     } else if spec.peers && !peers.is_empty() {
         text.push_str(&format!("peers = [{}]\n", peers.join(", ")));
     }

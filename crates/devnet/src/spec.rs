@@ -53,7 +53,7 @@ pub struct NetworkSpec {
     pub checkpoint_every_blocks: Option<u64>,
     /// Banks verify signatures before they relay.
     pub verify_at_edge: bool,
-    /// The first so many banks keep all of the chain, the others their own part.
+    /// The first so many banks keep all of the chain, the others partial replicas.
     pub full_replicas: u16,
     /// Banks know each other's addresses, and catch up from each other, where they keep all of the chain.
     pub peers: bool,

@@ -75,11 +75,11 @@ async fn orders_classes_and_issuance_happen_while_the_load_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn banks_that_keep_their_own_part_settle_and_agree() {
+async fn banks_with_partial_replicas_settle_and_agree() {
     let folder = tempfile::tempdir().unwrap();
-    let own = [("network.replica", "own"), ("network.banks", "3"), ("network.verify_at_bank", "true")];
-    let result = bench(&options(folder.path(), &own)).await.unwrap();
+    let partial = [("network.replica", "partial"), ("network.banks", "3"), ("network.verify_at_bank", "true")];
+    let result = bench(&options(folder.path(), &partial)).await.unwrap();
     assert!(result.audit.ok, "{:?}", result.audit.findings);
-    assert_eq!((result.shape.replica.as_str(), result.failed, result.settled), ("own", 0, result.offered));
+    assert_eq!((result.shape.replica.as_str(), result.failed, result.settled), ("partial", 0, result.offered));
     assert!(result.deposits.values().all(|bank| bank.agrees), "{:?}", result.deposits);
 }

@@ -269,7 +269,7 @@ fn what_ran(html: &mut String, result: &RunResult) {
             "Banks keep",
             match shape.replica.as_str() {
                 "full" => "the whole chain".to_owned(),
-                "own" => "headers and their own customers' part".to_owned(),
+                "partial" => "headers and their own customers' part".to_owned(),
                 other => other.to_owned(),
             },
         ),

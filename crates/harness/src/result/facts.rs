@@ -51,7 +51,7 @@ pub struct Shape {
     pub banks: u32,
     /// Wallets over all banks.
     pub wallets: u32,
-    /// `own` or `full`.
+    /// `partial` or `full`.
     pub replica: String,
     /// Banks check signatures too.
     pub verify_at_bank: bool,

@@ -12,7 +12,7 @@ pub enum Replica {
     /// The whole pseudonymous chain.
     Full,
     /// Headers and what concerns the bank's own customers.
-    Own,
+    Partial,
 }
 
 impl Replica {
@@ -20,7 +20,7 @@ impl Replica {
     pub fn word(self) -> &'static str {
         match self {
             Self::Full => "full",
-            Self::Own => "own",
+            Self::Partial => "partial",
         }
     }
 }
@@ -31,7 +31,7 @@ impl Replica {
 /// |---|---|---|
 /// | `banks` | 3 | 1 to 64 |
 /// | `verify_at_bank` | false | – |
-/// | `replica` | `"full"` | `"full"`, `"own"` |
+/// | `replica` | `"full"` | `"full"`, `"partial"` |
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Network {
     /// Commercial banks beside the one central bank.
@@ -47,7 +47,7 @@ impl Network {
         let network = Self {
             banks: section.integer("banks", 1..=64, 3)? as u32,
             verify_at_bank: section.boolean("verify_at_bank", false)?,
-            replica: section.choice("replica", &[("full", Replica::Full), ("own", Replica::Own)])?,
+            replica: section.choice("replica", &[("full", Replica::Full), ("partial", Replica::Partial)])?,
         };
         section.end()?;
         Ok(network)

@@ -316,7 +316,7 @@ fn a_mistake_names_what_was_expected_and_found() {
     let rows = [
         ("[network]\nbanks = 0", 2, 9, "a whole number from 1 to 64", "0"),
         ("[network]\nbanks = \"3\"", 2, 9, "a whole number from 1 to 64", "the text \"3\""),
-        ("[network]\nreplica = \"all\"", 2, 11, "one of \"full\", \"own\"", "\"all\""),
+        ("[network]\nreplica = \"all\"", 2, 11, "one of \"full\", \"partial\"", "\"all\""),
         ("[load]\ncross_bank_share = 1.5", 2, 20, "a number from 0 to 1", "1.5"),
         ("[load]\nburst_factor = 3", 2, 1, "this key only with profile = \"burst\"", "`burst_factor`"),
         ("[load]\nrate_per_s = nan", 2, 14, "a number from 0.001 to 10000000", "NaN"),
