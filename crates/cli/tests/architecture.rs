@@ -23,7 +23,7 @@ const ORDER: [&str; 16] = [
 ];
 
 /// Further bounds: what a crate may use at most, where it is less than everything below it.
-const AT_MOST: [(&str, &[&str]); 10] = [
+const AT_MOST: [(&str, &[&str]); 11] = [
     ("cbdc-signatures", &[]),
     ("cbdc-ledger", &["cbdc-signatures"]),
     ("cbdc-scenario-file", &[]),
@@ -34,6 +34,10 @@ const AT_MOST: [(&str, &[&str]); 10] = [
     ("cbdc-ordering", &["cbdc-storage"]),
     ("cbdc-bank", &["cbdc-signatures", "cbdc-ledger", "cbdc-proto", "cbdc-storage", "cbdc-node"]),
     ("cbdc-client", &["cbdc-ledger", "cbdc-proto"]),
+    (
+        "cbdc-devnet",
+        &["cbdc-ledger", "cbdc-scenario-file", "cbdc-proto", "cbdc-central-bank", "cbdc-bank", "cbdc-client"],
+    ),
 ];
 
 /// What the ledger and the economy on it, alone and in batches, must not bring in.
