@@ -202,7 +202,7 @@ fn an_opening_balance_that_a_preset_lowers_is_noted() {
     assert_eq!(*scenario.wallets.opening_balance_minor.get(Class::HOUSEHOLD), 300_000);
     let note = scenario.notes.iter().find(|note| note.contains("household")).expect("a note");
     assert!(note.contains("300000") && note.contains("900000"), "{note}");
-    assert!(parse("[policy]\npreset = \"digital-euro\"").expect("valid").notes.is_empty(), "a default is no wish");
+    assert!(parse("[policy]\npreset = \"digital-euro\"").expect("valid").notes.is_empty(), "a default is no choice");
     assert!(
         parse(&text.replace("900_000", "200_000")).expect("valid").notes.iter().all(|note| !note.contains("household"))
     );
