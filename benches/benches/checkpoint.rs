@@ -2,7 +2,7 @@
 //!
 //! For each number of wallets (1,000, 100,000 and 1 million, and what CBDC_BENCH_WALLETS adds, such as 10000000): the bytes
 //! that the process keeps for each, every wallet with a holder of its own and one payment made; how long settlement pauses
-//! for the frozen view; how long writing the checkpoint takes, without a disk; and how long a start takes to read it, with its
+//! for the snapshot; how long writing the checkpoint takes, without a disk; and how long a start takes to read it, with its
 //! root, the indexes and the invariants checked.
 //!
 //! One run of each, on the calling thread. Memory is the growth of the process's resident set (Linux only).
@@ -30,7 +30,7 @@ fn measure(wallets: u32) {
     let kept = resident_bytes().saturating_sub(before);
 
     let began = Instant::now();
-    let frozen = live.freeze();
+    let snapshot = live.snapshot();
     let freeze = began.elapsed();
 
     let began = Instant::now();
@@ -39,11 +39,11 @@ fn measure(wallets: u32) {
         chunks.push(chunk);
         Ok::<_, Infallible>(())
     };
-    let Ok(root) = frozen.write(keep);
+    let Ok(root) = snapshot.write(keep);
     let write = began.elapsed();
     let written: usize = chunks.iter().map(Vec::len).sum();
     let (height, tip) = (live.height(), live.tip_hash());
-    drop((live, frozen));
+    drop((live, snapshot));
 
     let began = Instant::now();
     let mut loader = Loader::default();

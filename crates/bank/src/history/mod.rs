@@ -85,7 +85,7 @@ impl Draft<'_> {
     }
 
     /// Has the newest lines of the commands' own wallets fetched, many at once: each by itself would be waited for. Commands
-    /// are given [`cbdc_ledger::settlement::LOOK_AHEAD`] at a time.
+    /// are given [`cbdc_ledger::prefetch::PREFETCH_BATCH`] at a time.
     pub fn fetch<'c>(&self, commands: impl Iterator<Item = &'c Command>) {
         let wallets = commands.filter_map(payment_of).flat_map(|payment| [payment.record.from, payment.record.to]);
         let own = wallets.filter(|wallet| wallet.bank == self.bank);

@@ -91,7 +91,7 @@ fn positive_amount(amount_minor: u64) -> Result<Amount, Status> {
 impl Desks {
     /// Whether this bank keeps its own part of the chain only.
     fn is_partial_replica(&self) -> bool {
-        self.ledger.read(|ledger| ledger.keeps_part_of().is_some())
+        self.ledger.read(|ledger| ledger.partial_replica_of().is_some())
     }
 
     /// An account of this bank, in IBAN form.

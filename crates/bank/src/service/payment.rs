@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
-use cbdc_ledger::command::{Domain, FLAG_REVERSE_WATERFALL, Payment, PaymentKind, Record, signing_prefix};
-use cbdc_ledger::sequence::Standing;
+use cbdc_ledger::command::{Domain, FLAG_REVERSE_WATERFALL, Payment, PaymentKind, Record, Signer, signing_prefix};
+use cbdc_ledger::sequence::SequenceStatus;
 use cbdc_ledger::{Outcome, Reason, Signed};
 use cbdc_node::views::{self, probable_time};
 use cbdc_proto::answers::Answers;
 use cbdc_proto::convert::{outcome_to_message, payment_from_message, required};
-use cbdc_proto::packed::{Answer, BATCH_COMMANDS_MAX, PACKED_BYTES, State, pack};
+use cbdc_proto::packed::{Answer, BATCH_COMMANDS_MAX, PACKED_BYTES, State, pack, unordered_reason};
 use cbdc_proto::status::{invalid, not_authorised, of_refusal};
 use cbdc_proto::v1;
 use cbdc_proto::v1::settlement_client::SettlementClient;
@@ -145,9 +145,7 @@ async fn relay(desks: &Arc<Desks>, checked: Checked) -> Answers {
 
 /// Whether an answer says that the number was used before.
 fn says_used(packed: &[u8]) -> bool {
-    let height = &packed[..8];
-    let code = u16::from_le_bytes([packed[12], packed[13]]);
-    height == [0; 8] && (code == Reason::SequenceUsed as u16 || code == Reason::SequenceConflict as u16)
+    matches!(unordered_reason(packed), Some(Reason::SequenceUsed | Reason::SequenceConflict))
 }
 
 /// A record that was ordered so long ago that the central bank no longer knows its outcome: this bank's history does.
@@ -214,7 +212,7 @@ pub async fn answered_before(desks: &Arc<Desks>, payment: Signed<Payment>) -> Re
 
 async fn look_for_answer(desks: &Arc<Desks>, payment: Signed<Payment>) -> Result<Option<Answer>, Outcome> {
     let answered = look_up(desks, move |desks| match sound(desks, &payment) {
-        Ok(Standing::Used) => first_outcome(desks, &payment.to_bytes()).map(|first| match first {
+        Ok(SequenceStatus::Used) => first_outcome(desks, &payment.to_bytes()).map(|first| match first {
             Some(answer) if answer.is_ordered() => Ok(Some(answer)),
             Some(answer) => Err(answer.outcome),
             None => Err(Outcome::refused(Reason::SequenceUsed, 0, 0)),
@@ -226,39 +224,34 @@ async fn look_for_answer(desks: &Arc<Desks>, payment: Signed<Payment>) -> Result
 }
 
 /// Whether a payment's payer, key, number, time and signature are good as far as is known here.
-fn sound(desks: &Desks, payment: &Signed<Payment>) -> Result<Standing, Outcome> {
+fn sound(desks: &Desks, payment: &Signed<Payment>) -> Result<SequenceStatus, Outcome> {
     let Payment { head, from, .. } = &payment.record;
-    let refuse = |reason, limit, found| Err::<(), _>(Outcome::refused(reason, limit, found));
     // Of other banks' wallets a bank that keeps its own part knows the linked ones.
     let unknown = match desks.is_partial_replica() && from.bank != desks.bank {
         true => Outcome::refused(Reason::NotLinked, 0, u64::from(desks.bank.0)),
         false => Outcome::refused(Reason::UnknownAccount, 0, 0),
     };
-    let (key, standing) = desks.ledger.read(|ledger| {
-        let account = ledger.open_wallet(*from).ok_or(unknown)?;
-        if account.key_version != head.key_version {
-            refuse(Reason::KeyChanged, u64::from(account.key_version), u64::from(head.key_version))?;
-        }
-        if account.window.standing(head.sequence) == Standing::OutOfWindow {
-            refuse(Reason::SequenceOutOfWindow, account.window.lowest_unused(), head.sequence)?;
-        }
-        let standing = account.window.standing(head.sequence);
+    let (key, status) = desks.ledger.read(|ledger| {
         let now = probable_time(ledger.tip().time);
-        if standing != Standing::Used && head.valid_until < now {
-            refuse(Reason::Expired, head.valid_until.0, now.0)?;
-        }
-        let latest = now.plus_ms(ledger.genesis().validity_ms_max);
-        if head.valid_until > latest {
-            refuse(Reason::ValidityTooLong, latest.0, head.valid_until.0)?;
-        }
-        Ok((ledger.key(*from).ok_or(unknown)?, standing))
+        let status = match ledger.check_admission(Signer::Holder(*from), head, now) {
+            Ok(admission) => admission.validity.map(|()| SequenceStatus::Free)?,
+            // It may have expired since it was ordered; never was it valid for longer than genesis allows.
+            Err(refusal) if refusal.reason == Reason::SequenceUsed => match ledger.check_validity(head, now) {
+                Err(refusal) if refusal.reason == Reason::ValidityTooLong => return Err(refusal),
+                _ => SequenceStatus::Used,
+            },
+            Err(refusal) if refusal.reason == Reason::UnknownAccount => return Err(unknown),
+            Err(refusal) => return Err(refusal),
+        };
+        Ok((ledger.key(*from).ok_or(unknown)?, status))
     })?;
     let prefix = signing_prefix(Domain::Command, desks.genesis.network());
-    let key = key.decompress().map_err(|_| Outcome::refused(Reason::BadSignature, 0, 0))?;
+    let bad_signature = Outcome::refused(Reason::BadSignature, 0, 0);
+    let key = key.decompress().map_err(|_| bad_signature)?;
     if !cbdc_signatures::verify(&key, [&prefix, &payment.record.to_bytes()], &payment.signature) {
-        refuse(Reason::BadSignature, 0, 0)?;
+        return Err(bad_signature);
     }
-    Ok(standing)
+    Ok(status)
 }
 
 /// Serves one stream of batches.

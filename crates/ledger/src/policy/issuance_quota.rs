@@ -1,9 +1,9 @@
 //! Issuance quota: how much may be issued to one bank on one ledger day, gross of what it redeems.
 
-use crate::amount::Amount;
-use crate::identity::BankId;
-use crate::outcome::{Outcome, Reason};
-use crate::policy::Parameters;
+use super::parameters::Parameters;
+use crate::types::amount::Amount;
+use crate::types::identity::BankId;
+use crate::types::outcome::{Outcome, Reason};
 
 pub fn check(parameters: &Parameters, bank: BankId, issued_today: Amount, amount: Amount) -> Result<(), Outcome> {
     let own = parameters.issuance_quota_of_bank.get(&bank).copied();

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::amount::Amount;
-use crate::encoding::{DecodeError, Reader, Writer};
-use crate::identity::{BankId, Class};
-use crate::policy::fee::FeeSchedule;
-use crate::policy::remuneration::{Capitalisation, RateSchedule, Tiers};
-use crate::policy::reserves::{KeyRates, ReserveRules};
-use crate::policy::velocity::VelocityRule;
-use crate::time::{LedgerDay, Timestamp};
+use super::change::PolicyChange;
+use super::fee::FeeSchedule;
+use super::remuneration::{Capitalisation, RateSchedule, Tiers};
+use super::reserves::KeyRates;
+use super::velocity::VelocityRule;
+use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::state::reserve_rules::ReserveRules;
+use crate::types::amount::Amount;
+use crate::types::identity::{BankId, Class};
+use crate::types::time::{LedgerDay, Timestamp};
 
 /// All parameters. `None` means that there is no limit.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -60,27 +62,6 @@ pub struct ClassRules {
     pub payer_fee: FeeSchedule,
     /// What is kept back from holders of this class as payees.
     pub payee_fee: FeeSchedule,
-}
-
-/// One change to the parameters.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PolicyChange {
-    SupplyCap(Option<Amount>),
-    IssuanceQuota(Option<Amount>),
-    IssuanceQuotaOfBank { bank: BankId, quota: Option<Amount> },
-    HoldingLimit { class: Class, limit: Option<Amount> },
-    PaymentLimit { class: Class, limit: Option<Amount> },
-    DayLimit { class: Class, limit: Option<Amount> },
-    MonthLimit { class: Class, limit: Option<Amount> },
-    Velocity { class: Class, rule: Option<VelocityRule> },
-    Remuneration { class: Class, tiers: Tiers },
-    Capitalisation(Capitalisation),
-    PayerFee { class: Class, schedule: FeeSchedule },
-    PayeeFee { class: Class, schedule: FeeSchedule },
-    KeyRates(KeyRates),
-    Reserves(ReserveRules),
-    Haircut { ppm: u32 },
-    WorkPerBlock(WorkPerBlock),
 }
 
 impl Parameters {

@@ -2,9 +2,9 @@
 //!
 //! Funding, defunding and transfers between wallets of the same person are no payments.
 
-use crate::amount::Amount;
-use crate::outcome::{Outcome, Reason};
-use crate::policy::ClassRules;
+use super::parameters::ClassRules;
+use crate::types::amount::Amount;
+use crate::types::outcome::{Outcome, Reason};
 
 pub fn check(rules: &ClassRules, amount: Amount) -> Result<(), Outcome> {
     let Some(limit) = rules.payment_limit else { return Ok(()) };

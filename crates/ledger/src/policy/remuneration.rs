@@ -12,12 +12,11 @@
 //! end where the rates, the holder's class or the balance (by capitalisation) change, so the work depends on how often
 //! those changed and not on how many wallets there are.
 
-use crate::amount::{Amount, RatePpm};
-use crate::encoding::{DecodeError, Reader, Writer};
-use crate::genesis::DayCount;
-use crate::identity::Class;
-use crate::policy::Parameters;
-use crate::time::LedgerDay;
+use super::parameters::Parameters;
+use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::types::amount::{Amount, RatePpm};
+use crate::types::identity::Class;
+use crate::types::time::{DayCount, LedgerDay};
 
 /// The largest number of bounded tiers.
 pub const TIERS_MAX: usize = 3;
