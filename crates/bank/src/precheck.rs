@@ -12,9 +12,9 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
-use cbdc_ledger::command::packed::PackedPayment;
 use cbdc_ledger::command::Kind;
+use cbdc_ledger::command::packed::PackedPayment;
+use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::verification::check_signatures;
 use cbdc_ledger::{BankId, Command, NetworkId, Outcome, Reason};

@@ -1,10 +1,10 @@
 //! Changes of single parameters, as the committee proposes them.
 
 use super::fee::FeeSchedule;
-use super::parameters::WorkPerBlock;
 use super::remuneration::{Capitalisation, Tiers};
 use super::reserves::KeyRates;
 use super::velocity::VelocityRule;
+use super::work::WorkPerBlock;
 use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::state::reserve_rules::ReserveRules;
 use crate::types::amount::Amount;

@@ -18,9 +18,10 @@
 
 use super::change::PolicyChange;
 use super::fee::{FeeBracket, FeeSchedule, FeeTo};
-use super::parameters::{ClassRules, Parameters, WorkPerBlock};
+use super::parameters::{ClassRules, Parameters};
 use super::remuneration::{Capitalisation, Tier, Tiers};
 use super::velocity::VelocityRule;
+use super::work::WorkPerBlock;
 use crate::types::amount::{Amount, RatePpm};
 use crate::types::identity::{BankId, Class};
 

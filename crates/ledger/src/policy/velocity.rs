@@ -3,7 +3,6 @@
 //! A payment at time t is refused if `payments` others of that person settled in (t − window, t]. Payments count from
 //! the time at which the class has a velocity rule. Funding, defunding and transfers to oneself are no payments.
 
-use super::parameters::ClassRules;
 use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::state::recent_payments::RecentPayments;
 use crate::types::outcome::{Outcome, Reason};
@@ -44,13 +43,13 @@ impl VelocityRule {
     }
 }
 
-/// `recent` is asked only where the class has a rule.
+/// `recent` is asked only where there is a rule.
 pub fn check<'a>(
-    rules: &ClassRules,
+    rule: Option<VelocityRule>,
     recent: impl FnOnce() -> &'a RecentPayments,
     now: Timestamp,
 ) -> Result<(), Outcome> {
-    let Some(rule) = rules.velocity else { return Ok(()) };
+    let Some(rule) = rule else { return Ok(()) };
     let count = recent().since(now.0.checked_sub(rule.window_ms).map(Timestamp)) as u64 + 1;
     if count > u64::from(rule.payments) {
         return Err(Outcome::refused(Reason::Velocity, u64::from(rule.payments), count));

@@ -11,14 +11,21 @@
 
 use super::changes::{DepositDirection, DepositMovement};
 use super::context::{Settled, StateAt, Transition};
+use super::party::{Party, check_parties};
 use super::remuneration::{Current, Flows};
-use super::transfer::{Party, TopUp, check_parties};
 use crate::command::{ReverseWaterfall, Signer};
 use crate::policy::{holding_limit, issuance_quota, supply_cap};
 use crate::state::member::Role;
 use crate::types::amount::Amount;
 use crate::types::identity::{AccountId, BankId, MemberId};
 use crate::types::outcome::{Outcome, Reason};
+
+/// What a bank agreed to add from the payer's deposit.
+#[derive(Clone, Copy)]
+pub(super) struct TopUp {
+    pub(super) bank: BankId,
+    pub(super) maximum: Amount,
+}
 
 /// What became of a credit. A claim that was taken from it is part of the wallet's demurrage.
 pub(super) struct Credit {
@@ -154,7 +161,7 @@ impl StateAt<'_> {
     pub(super) fn check_supply(&self, bank: BankId, amount: Amount) -> Result<(), Outcome> {
         let parameters = self.parameters();
         let issued = self.ledger.banks.get(bank).map_or(Amount::ZERO, |accounts| accounts.issued_on(self.today));
-        issuance_quota::check(parameters, bank, issued, amount)?;
-        supply_cap::check(parameters, self.ledger.books.cbdc(), amount)
+        issuance_quota::check(parameters.issuance_quota_of(bank), issued, amount)?;
+        supply_cap::check(parameters.supply_cap, self.ledger.books.cbdc(), amount)
     }
 }

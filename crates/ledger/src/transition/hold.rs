@@ -5,8 +5,9 @@
 //! tested when the money settles, at capture.
 
 use super::context::{Settled, Transition, refuse};
+use super::party::check_parties;
 use super::remuneration::Flows;
-use super::transfer::{Draw, Fee, PayerSide, check_parties, check_spendable, payer_fee};
+use super::transfer::{Draw, Fee, PayerSide, check_spendable, payer_fee};
 use crate::command::{PlaceHold, ReleaseHold, ReleaseKind};
 use crate::policy::payment_limit;
 use crate::state::hold::{HOLDS_MAX, Hold};
@@ -33,7 +34,7 @@ impl Transition<'_> {
         let mut draw = Draw::default();
         if !pair.is_own() {
             let party = at.party_of(&pair.payer.account);
-            payment_limit::check(party.rules, maximum)?;
+            payment_limit::check(party.rules.payment_limit, maximum)?;
             payer_fee(&party, maximum, place.max_fee)?;
             // An earmark that expires together with the hold is fine: holds expire first.
             let before_expiry = crate::types::time::Timestamp(place.expires_at.0.saturating_sub(1));

@@ -23,6 +23,7 @@ mod hold;
 mod issuance;
 mod operation;
 mod order;
+mod party;
 mod payment;
 mod prefetch;
 mod programme;

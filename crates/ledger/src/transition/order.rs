@@ -7,8 +7,8 @@
 
 use super::context::{Settled, Transition, refuse};
 use super::credit::Credit;
+use super::party::check_parties;
 use super::remuneration::Flows;
-use super::transfer::check_parties;
 use crate::command::{FreezeKind, FreezeOrder, SeizeOrder};
 use crate::types::amount::Amount;
 use crate::types::outcome::{Outcome, Reason};

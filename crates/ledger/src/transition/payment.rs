@@ -1,8 +1,9 @@
 //! Payments: transfer ([`super::transfer`]), fund and defund; and what a transfer would come to.
 
 use super::context::{Settled, StateAt, Transition, refuse};
+use super::party::check_parties;
 use super::remuneration::Flows;
-use super::transfer::{Draw, check_parties, check_spendable};
+use super::transfer::{Draw, check_spendable};
 use crate::command::{Head, Payment, PaymentKind};
 use crate::ledger::Ledger;
 use crate::types::amount::Amount;

@@ -9,11 +9,12 @@
 //! Each side is looked up once, its record is copied, and the rules work on the copies. The steps of a transfer are compiled
 //! into one function (`inline(always)`): handing the copies from one to the next would cost as much as the rules.
 
-use super::context::{Settled, StateAt, Transition, refuse};
-use super::credit::Credit;
+use super::context::{Settled, StateAt, Transition};
+use super::credit::{Credit, TopUp};
+use super::party::Party;
 use super::remuneration::{Current, Flows};
 use crate::command::Payment;
-use crate::policy::{ClassRules, FeeTo, day_limit, month_limit, payment_limit, velocity};
+use crate::policy::{FeeTo, day_limit, month_limit, payment_limit, velocity};
 use crate::state::account::Account;
 use crate::state::holder::Holder;
 use crate::types::amount::Amount;
@@ -28,13 +29,6 @@ pub(super) struct Draw {
     pub(super) sum: Amount,
 }
 
-/// What a bank agreed to add from the payer's deposit.
-#[derive(Clone, Copy)]
-pub(super) struct TopUp {
-    pub(super) bank: BankId,
-    pub(super) maximum: Amount,
-}
-
 /// A fee and where it goes.
 #[derive(Clone, Copy)]
 pub(super) struct Fee {
@@ -44,12 +38,6 @@ pub(super) struct Fee {
 
 impl Fee {
     pub(super) const NONE: Fee = Fee { amount: Amount::ZERO, to: FeeTo::Equity };
-}
-
-/// A person and the rules of their class.
-pub(super) struct Party<'a> {
-    pub(super) holder: &'a Holder,
-    pub(super) rules: &'a ClassRules,
 }
 
 /// The two wallets of a payment. Both records are copies, brought to today: the payment is made on them, and they are stored
@@ -193,11 +181,6 @@ impl<'a> StateAt<'a> {
         Ok(Payout { amount, own_money: side.own_money, payee_fee: payee_fee.amount, credit, flows, fees_to_bank })
     }
 
-    /// The wallet that is paid, which must be open.
-    pub(super) fn payee_wallet(&self, to: AccountId) -> Result<&'a Account, Outcome> {
-        self.ledger.open_wallet(to).ok_or(Outcome::refused(Reason::UnknownPayee, 0, 0))
-    }
-
     /// The two wallets of a payment, of which the payee's was looked up before.
     #[inline(always)]
     pub(super) fn pair(&self, from: AccountId, to: AccountId, payee: &Account) -> Pair {
@@ -208,11 +191,11 @@ impl<'a> StateAt<'a> {
     #[inline(always)]
     pub(super) fn check_limits(&self, payer: &Party<'_>, position: u32, amount: Amount) -> Result<(), Outcome> {
         let Party { holder, rules } = payer;
-        payment_limit::check(rules, amount)?;
-        day_limit::check(rules, holder, self.today, amount)?;
-        month_limit::check(rules, holder, self.first_of_month, amount)?;
+        payment_limit::check(rules.payment_limit, amount)?;
+        day_limit::check(rules.day_limit, holder, self.today, amount)?;
+        month_limit::check(rules.month_limit, holder, self.first_of_month, amount)?;
         let recent = self.ledger.recent_payments.get(position as usize);
-        velocity::check(rules, || recent.expect("every holder has a record of payments"), self.time)
+        velocity::check(rules.velocity, || recent.expect("every holder has a record of payments"), self.time)
     }
 
     /// What a payment of `amount` takes from earmarks that outlive `until`.
@@ -255,17 +238,6 @@ impl<'a> StateAt<'a> {
             }
         }
     }
-
-    pub(super) fn holder(&self, position: u32) -> &'a Holder {
-        self.ledger.holders.get(position as usize).expect("every wallet has a holder")
-    }
-
-    /// The person whose wallet this is.
-    #[inline(always)]
-    pub(super) fn party_of(&self, wallet: &Account) -> Party<'a> {
-        let holder = self.holder(wallet.holder);
-        Party { holder, rules: self.parameters().class(holder.class) }
-    }
 }
 
 #[inline(always)]
@@ -282,17 +254,6 @@ pub(super) fn payer_fee(payer: &Party<'_>, amount: Amount, max_fee: Amount) -> R
 fn payee_fee(payee: &Party<'_>, amount: Amount) -> Fee {
     let schedule = &payee.rules.payee_fee;
     Fee { amount: schedule.fee(amount).min(amount), to: schedule.to }
-}
-
-/// Checks that come before any look at an account.
-pub(super) fn check_parties(from: AccountId, to: AccountId, amount: Amount) -> Result<(), Outcome> {
-    if amount.is_zero() {
-        return refuse(Reason::AmountZero);
-    }
-    if from == to {
-        return refuse(Reason::SameAccount);
-    }
-    Ok(())
 }
 
 /// Whether `needed` minor units can be spent beside what earmarks give.

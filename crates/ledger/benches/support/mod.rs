@@ -1,6 +1,6 @@
 //! What benchmarks of the ledger share: a bank with many funded wallets, and commands for them.
 
-#![forbid(unsafe_code)]
+#![allow(dead_code, reason = "each benchmark uses a part of it")]
 
 use cbdc_ledger::amount::RatePpm;
 use cbdc_ledger::command::{

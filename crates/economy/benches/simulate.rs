@@ -3,7 +3,7 @@
 //! Names are `economy::simulate/wallets=share`: the share of households that have a wallet from the first day. The throughput
 //! shown is in household-days a second. Opening the economy is part of each run, as it is of each run of a sweep.
 //!
-//! Run: `cargo bench -p cbdc-benches --bench economy`.
+//! Run: `cargo bench -p cbdc-economy --bench simulate`.
 
 use cbdc_economy::{Go, Scenario, simulate};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

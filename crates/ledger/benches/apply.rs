@@ -7,27 +7,30 @@
 //! months, velocity, tiers of interest, fees and links to a bank, all in force and none of them binding. The throughput
 //! shown is in transfers a second. More wallets cost more only by the caches that they miss.
 //!
-//! `ledger::enact_rates/wallets=count` is a vote that changes every class's rates: the block that takes the proposal up and
+//! `ledger::enact_rates/wallets=count` is a vote that changes every class's rates: the block that takes up the proposal and
 //! the block that enacts it. It costs the same with any number of wallets. CBDC_BENCH_WALLETS adds a number of wallets to
 //! both, such as 10000000 (which takes 4 GiB and several minutes to set up).
 //!
-//! Run: `cargo bench -p cbdc-benches --bench apply`.
+//! Run: `cargo bench -p cbdc-ledger --bench apply`.
+
+mod support;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use cbdc_benches::{BANK, START, apply, encode, everything, head, ledger, payment, signed, wallet_counts};
 use cbdc_ledger::amount::RatePpm;
 use cbdc_ledger::command::{GovernanceAction, GovernanceProposal, PaymentKind};
 use cbdc_ledger::policy::{Parameters, PolicyChange, Tiers};
 use cbdc_ledger::{AccountId, Block, Class, Command, Ledger, MemberId, Timestamp, VerifiedProposal};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
+use support::{BANK, START, apply, encode, everything, head, ledger, payment, signed, wallet_counts};
+
 const BATCH: usize = 4_096;
 
-/// Random transfers, each payer with its next number.
+/// Random transfers, each payer with the last sequence number it used.
 struct Transfers {
-    next_number: Vec<u64>,
+    last_sequence: Vec<u64>,
     random: u64,
     time: Timestamp,
 }
@@ -36,17 +39,17 @@ impl Transfers {
     fn pick(&mut self) -> usize {
         // Knuth's MMIX generator; its upper bits are good enough to spread accesses.
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.random >> 33) % self.next_number.len() as u64) as usize
+        ((self.random >> 33) % self.last_sequence.len() as u64) as usize
     }
 
     fn next(&mut self) -> Command {
         let (payer, mut payee) = (self.pick(), self.pick());
         if payer == payee {
-            payee = (payee + 1) % self.next_number.len();
+            payee = (payee + 1) % self.last_sequence.len();
         }
-        self.next_number[payer] += 1;
+        self.last_sequence[payer] += 1;
         let account = |place: usize| AccountId::new(BANK, place as u32 + 1);
-        payment(PaymentKind::Transfer, self.next_number[payer], account(payer), account(payee), 1)
+        payment(PaymentKind::Transfer, self.last_sequence[payer], account(payer), account(payee), 1)
     }
 
     fn proposal(&mut self) -> Vec<u8> {
@@ -86,7 +89,7 @@ fn transfers(
         for (name, policy) in [("off", Parameters::default()), ("on", everything())] {
             // Made when it is measured: a filter on the command line then spares the rest.
             let mut made = None;
-            let mut transfers = Transfers { next_number: vec![0; wallets as usize], random: 1, time: START };
+            let mut transfers = Transfers { last_sequence: vec![0; wallets as usize], random: 1, time: START };
             group.bench_function(format!("policy={name}/wallets={wallets}"), |bencher| {
                 let ledger = made.get_or_insert_with(|| ledger(wallets, policy.clone()));
                 bencher.iter_custom(|iterations| {
@@ -122,11 +125,11 @@ fn enact_rates(criterion: &mut Criterion) {
                 for _ in 0..iterations {
                     sequence += 1;
                     let rate = RatePpm(10_000 + (sequence % 2) as i32);
-                    let measure = |class| {
+                    let action = |class| {
                         GovernanceAction::Policy(PolicyChange::Remuneration { class, tiers: Tiers::flat(rate) })
                     };
                     let (effective_at, expires_at) = (START, Timestamp(START.0 + 60_000));
-                    let actions = Class::all().map(measure).collect();
+                    let actions = Class::all().map(action).collect();
                     let member = MemberId(0);
                     let proposal =
                         GovernanceProposal { head: head(sequence), member, effective_at, expires_at, actions };

@@ -2,7 +2,7 @@
 //!
 //! Names are `codec::operation/commands=count`; the throughput shown is in bytes.
 //!
-//! Run: `cargo bench -p cbdc-benches --bench codec`.
+//! Run: `cargo bench -p cbdc-ledger --bench codec`.
 
 use std::hint::black_box;
 

@@ -7,17 +7,20 @@
 //!
 //! One run of each, on the calling thread. Memory is the growth of the process's resident set (Linux only).
 //!
-//! Run: `cargo bench -p cbdc-benches --bench checkpoint`.
+//! Run: `cargo bench -p cbdc-ledger --bench checkpoint`.
+
+mod support;
 
 use std::convert::Infallible;
 use std::time::Instant;
 
-use cbdc_benches::{ledger, wallet_counts};
 use cbdc_ledger::checkpoint::Loader;
 use cbdc_ledger::policy::Parameters;
 
+use support::{ledger, wallet_counts};
+
 fn main() {
-    println!("| wallets | bytes a wallet | freeze, ms | write, s | checkpoint, bytes a wallet | load and check, s |");
+    println!("| wallets | bytes a wallet | snapshot, ms | write, s | checkpoint, bytes a wallet | load and check, s |");
     println!("|---|---|---|---|---|---|");
     for wallets in wallet_counts() {
         measure(wallets);
@@ -31,7 +34,7 @@ fn measure(wallets: u32) {
 
     let began = Instant::now();
     let snapshot = live.snapshot();
-    let freeze = began.elapsed();
+    let pause = began.elapsed();
 
     let began = Instant::now();
     let mut chunks = Vec::new();
@@ -56,8 +59,8 @@ fn measure(wallets: u32) {
 
     let each = |bytes: usize| bytes / wallets as usize;
     let (kept, written) = (each(kept), each(written));
-    let (freeze_ms, write_s, load_s) = (freeze.as_secs_f64() * 1e3, write.as_secs_f64(), load.as_secs_f64());
-    println!("| {wallets} | {kept} | {freeze_ms:.2} | {write_s:.2} | {written} | {load_s:.2} |");
+    let (snapshot_ms, write_s, load_s) = (pause.as_secs_f64() * 1e3, write.as_secs_f64(), load.as_secs_f64());
+    println!("| {wallets} | {kept} | {snapshot_ms:.2} | {write_s:.2} | {written} | {load_s:.2} |");
 }
 
 /// What the process has in memory; 0 where the system does not say.

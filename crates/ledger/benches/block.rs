@@ -3,7 +3,7 @@
 //! Names are `block::operation/commands=count`. `seal` hashes every leaf and the tree; `path` takes one audit path from the
 //! leaves; `check` is what a wallet does with a receipt: the path, and one signature of a node over the header.
 //!
-//! Run: `cargo bench -p cbdc-benches --bench block`.
+//! Run: `cargo bench -p cbdc-ledger --bench block`.
 
 use std::hint::black_box;
 
