@@ -4,7 +4,7 @@
 #   make test    all tests
 #   make lint    formatting and clippy
 #   make deny    licences, bans and sources of all dependencies, offline (needs cargo-deny)
-#   make bench   criterion benchmarks
+#   make bench   all criterion benchmarks; those of one crate: cargo bench -p cbdc-ledger
 #   make up      a development network in the foreground
 #   make test-slurm    a sweep through a Slurm of this one machine (installs it; skipped where that is impossible)
 #   make test-python   the example that reads a sweep's tables with pandas
@@ -32,7 +32,7 @@ lint:
 	@$(SETUP) && cargo fmt --all --check && cargo clippy --release --locked --workspace --all-targets -- -D warnings
 
 bench:
-	@$(SETUP) && cargo bench --locked --profile release -p cbdc-benches -p cbdc-economy -p cbdc-storage
+	@$(SETUP) && cargo bench --locked --profile release -p cbdc-signatures -p cbdc-ledger -p cbdc-economy -p cbdc-storage --bench '*'
 
 # The three steps of a sweep alone: it needs no RocksDB.
 sweep:

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::outcome::Stage;
-use cbdc_ledger::sequence::Standing;
+use cbdc_ledger::sequence::SequenceStatus;
 use cbdc_ledger::{BankId, MemberId, Reason};
 use cbdc_node::LedgerHandle;
 use cbdc_proto::packed::{Answer, State};
@@ -135,12 +135,12 @@ impl Dispatcher {
         let topped_up = self.deposits.topped_up(key);
         let (is_used, height) = self.ledger.read(|ledger| {
             let of_holder = |account, sequence| {
-                ledger.account(account).is_some_and(|account| account.window.standing(sequence) == Standing::Used)
+                ledger.account(account).is_some_and(|account| account.window.status(sequence) == SequenceStatus::Used)
             };
             let is_used = match *key {
                 OutboxKey::Own { sequence } => {
                     let seat = ledger.members().seat(Role::Bank, MemberId(self.bank.0));
-                    let of_bank = seat.is_some_and(|seat| seat.window.standing(sequence) == Standing::Used);
+                    let of_bank = seat.is_some_and(|seat| seat.window.status(sequence) == SequenceStatus::Used);
                     of_bank || topped_up.is_some_and(|(payer, sequence)| of_holder(payer, sequence))
                 }
                 OutboxKey::Customer { account, sequence } => of_holder(account, sequence),

@@ -90,7 +90,7 @@ impl Follower {
         let mut pause = BACKOFF.0;
         loop {
             let began = Instant::now();
-            let followed = match self.ledger.read(|ledger| ledger.keeps_part_of()) {
+            let followed = match self.ledger.read(|ledger| ledger.partial_replica_of()) {
                 Some(_) => self.follow_partial_replica().await,
                 None => match open_central(&self.central_bank, &self.ledger).await {
                     Ok(blocks) => self.follow_central(blocks).await,

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cbdc_ledger::Timestamp;
-use cbdc_ledger::sequence::{MEMBER_WINDOW, Standing, WideWindow};
+use cbdc_ledger::sequence::{MEMBER_WINDOW, SequenceStatus, WideWindow};
 
 #[derive(Default)]
 pub struct OwnSequence(Mutex<Numbers>);
@@ -44,7 +44,7 @@ impl OwnSequence {
         let mut candidate = numbers.hint.max(lowest);
         while candidate < lowest.saturating_add(MEMBER_WINDOW) {
             let is_busy = numbers.in_flight.contains(&candidate) || numbers.resting.contains_key(&candidate);
-            if !is_busy && window.standing(candidate) == Standing::Free {
+            if !is_busy && window.status(candidate) == SequenceStatus::Free {
                 numbers.in_flight.insert(candidate);
                 numbers.hint = candidate + 1;
                 return Some(candidate);

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use cbdc_ledger::filtered_block::{AppliedBlock, OwnCommand};
-use cbdc_ledger::settlement::LOOK_AHEAD;
+use cbdc_ledger::prefetch::PREFETCH_BATCH;
 use cbdc_ledger::{BankId, Ledger, SignedHeader};
 use cbdc_node::{Archive, audit};
 use cbdc_proto::v1;
@@ -78,7 +78,7 @@ impl Replica {
             let watches_holders = self.deposits.watches_holders();
             Archive::put_filtered_block(&mut batch, header, &message.filtered_block);
             history.begin(height, followed.commands.len());
-            for commands in followed.commands.chunks(LOOK_AHEAD) {
+            for commands in followed.commands.chunks(PREFETCH_BATCH) {
                 history.prefetch(commands.iter().map(|own| &own.command));
                 for own in commands {
                     enter(self.bank, own, (&mut history, &mut effects), height, watches_holders);

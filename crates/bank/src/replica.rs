@@ -26,7 +26,7 @@ use cbdc_ledger::command::Record;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::encoding::DecodeError;
 use cbdc_ledger::filtered_block::FilteredBlockError;
-use cbdc_ledger::settlement::LOOK_AHEAD;
+use cbdc_ledger::prefetch::PREFETCH_BATCH;
 use cbdc_ledger::verification::VerificationError;
 use cbdc_ledger::{
     BankId, Block, BlockProposal, Command, Genesis, Height, Ledger, Outcome, SignedHeader, VerifiedProposal, merkle,
@@ -321,8 +321,8 @@ impl Replica {
         let mut effects = Vec::new();
         let mut offset = PROPOSAL_HEAD_BYTES;
         for (at, (command, outcome)) in proposal.commands.iter().zip(&block.outcomes).enumerate() {
-            if at.is_multiple_of(LOOK_AHEAD) {
-                history.prefetch(proposal.commands[at..].iter().take(LOOK_AHEAD));
+            if at.is_multiple_of(PREFETCH_BATCH) {
+                history.prefetch(proposal.commands[at..].iter().take(PREFETCH_BATCH));
             }
             let (index, from) = (at as u32, offset);
             let length = proposal.command_bytes(at).map_or(0, <[u8]>::len);
@@ -343,10 +343,10 @@ impl Replica {
         if !self.checkpoints.is_due(|| self.ledger.read(Ledger::wallet_count)) {
             return;
         }
-        let (frozen, newest) = (self.ledger.freeze(), self.history.freeze());
+        let (ledger, newest) = (self.ledger.snapshot(), self.history.snapshot());
         let store = self.store.clone();
         self.checkpoints.begin(move || {
-            let written = recovery::write(&store, &frozen, LogPosition { term: 0, index: height.0 });
+            let written = recovery::write(&store, &ledger, LogPosition { term: 0, index: height.0 });
             match written.and_then(|manifest| newest.save(&store, height).map(|()| manifest)) {
                 Ok(manifest) => tracing::info!(%height, chunks = manifest.chunk_count, "wrote a checkpoint"),
                 Err(error) => tracing::error!(%height, %error, "a checkpoint could not be written"),

@@ -112,7 +112,7 @@ impl IssuanceQueue {
         let sequence = request.record.head.sequence;
         self.ledger.read(|ledger| {
             let seat = ledger.members().bank(request.record.bank);
-            seat.is_some_and(|seat| seat.window.standing(sequence) == cbdc_ledger::sequence::Standing::Free)
+            seat.is_some_and(|seat| seat.window.status(sequence) == cbdc_ledger::sequence::SequenceStatus::Free)
         })
     }
 

@@ -202,7 +202,7 @@ impl Settlement {
 
     /// Freezes the ledger and writes the checkpoint on another thread.
     fn checkpoint(&mut self, position: Position) {
-        let frozen = self.ledger.freeze();
+        let frozen = self.ledger.snapshot();
         let (store, ordering, runtime) = (self.archive.store().clone(), self.ordering.clone(), self.runtime.clone());
         self.checkpoints.begin(move || {
             let began = Instant::now();

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cbdc_central_bank::{Config, Environment, Node, start_on};
+use cbdc_devnet::{Network, NetworkSpec, Ports};
 use cbdc_ledger::command::{Head, OpenWallet, Record};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{BankId, Class, Command, HolderId, MemberId, Reason, SigningKey, Timestamp};
@@ -13,7 +14,6 @@ use cbdc_proto::status::refusal_of;
 use cbdc_proto::transport::connect;
 use cbdc_proto::v1::settlement_client::SettlementClient;
 use cbdc_proto::v1::{self, chain_client::ChainClient};
-use cbdc_devnet::{Network, NetworkSpec, Ports};
 use cbdc_storage::{Fault, MemoryStore, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::transport::Channel;

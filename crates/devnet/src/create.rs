@@ -1,12 +1,12 @@
-//! Making a network's folder: genesis, keys, certificates and configurations.
+//! Creation of a network's folder: genesis, keys, certificates and configurations.
 //!
-//! 1. Everything is written into a folder beside the wanted one, `.NAME.new-PID`.
-//! 2. It takes the wanted name in one rename. Where an empty folder has that name, the contents are moved into it,
-//!    `genesis.bin` last. So a folder with a genesis is a whole network, whatever interrupts the making.
+//! 1. Everything is written into a folder beside the target, `.NAME.new-PID`.
+//! 2. It takes the target's name in one rename. If the target is an empty folder, the contents are moved into it,
+//!    `genesis.bin` last. So a folder with a genesis is a complete network, whatever interrupts its creation.
 //!
 //! Every member gets a signing key for its commands and a node key with a certificate for its connections. Genesis names
 //! both; nodes trust the key in a certificate, never the authority. The authority (`ca.pem`) is for clients in other
-//! languages, whose TLS libraries ask for one; its own key is thrown away.
+//! languages, whose TLS libraries ask for one; its own key is discarded.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -28,17 +28,17 @@ use super::error::NetworkError;
 use super::ports::{NodePorts, choose};
 use super::spec::NetworkSpec;
 
-/// What to do with a folder that is there already.
+/// How an existing folder is treated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Existing {
     Refuse,
-    /// Replace it, if it is a network's folder.
+    /// Replaces it if it is a network's folder.
     Replace,
 }
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
-/// Makes the folder.
+/// Creates the folder.
 pub(super) fn create(dir: &Path, spec: &NetworkSpec, existing: Existing) -> Result<(), NetworkError> {
     let spec = spec.checked()?;
     let dir = &std::path::absolute(dir).map_err(|source| NetworkError::Write { path: dir.to_owned(), source })?;
@@ -185,11 +185,10 @@ fn genesis(spec: &NetworkSpec, members: Vec<Member>) -> Result<Genesis, NetworkE
     })
 }
 
-/// Genesis for people; nothing reads it.
+/// Genesis as TOML, for people only.
 fn readable(genesis: &Genesis) -> String {
-    let mut text = String::from(
-        "# For people: what genesis.bin says. Nothing reads this file, and changing it changes nothing.\n\n",
-    );
+    let mut text =
+        String::from("# genesis.bin for people. No program reads this file, and changing it has no effect.\n\n");
     let currency = String::from_utf8_lossy(&genesis.currency);
     let mut line =
         |key: &str, value: String| writeln!(text, "{key} = {value}").expect("writing to a string cannot fail");
@@ -201,7 +200,7 @@ fn readable(genesis: &Genesis) -> String {
     line("header_signatures", genesis.header_signatures.to_string());
     line("committee_threshold", genesis.threshold.to_string());
     text.push_str(
-        "\n# What differs from a policy that limits and pays nothing, in the words of `cbdc policy`.\n[policy]\n",
+        "\n# Differences from a policy without limits, fees and rates, as `cbdc policy` writes them.\n[policy]\n",
     );
     let none = cbdc_ledger::policy::Parameters::default();
     for (name, value) in cbdc_ledger::policy::text::differences(&none, &genesis.policy, genesis.currency_exponent) {
@@ -264,7 +263,9 @@ fn central_bank_config(spec: &NetworkSpec, ports: NodePorts) -> String {
         }
     }
     if spec.automatic_operator {
-        text.push_str("\n# The desk agrees to banks' requests by itself, within the committee's limits.\n[operator]\n");
+        text.push_str(
+            "\n# The operator agrees to banks' requests automatically, within the committee's limits.\n[operator]\n",
+        );
         text.push_str("member = 1\nsigning_key = \"../operator-1/signing.key\"\n");
     }
     text

@@ -1,4 +1,4 @@
-//! Why a development network cannot be made or run.
+//! Errors of development networks.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use cbdc_client::{ClientError, NodeName};
 use cbdc_ledger::genesis::GenesisError;
 use cbdc_proto::transport::IdentityError;
 
-/// What can go wrong with a network's folder or its nodes.
+/// An error of a network's folder or its nodes.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
     #[error(

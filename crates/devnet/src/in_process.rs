@@ -1,7 +1,7 @@
 //! All nodes of a network in this process: the quickest way to a running network.
 //!
-//! They are the same nodes, with the same stores and the same TLS between them, on the same ports. What is missing is
-//! what only a process can show: its own CPU time, and its sudden death.
+//! They are the same nodes, with the same stores, TLS and ports. Only what needs processes is missing: CPU time by node, and
+//! killing a node.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ impl InProcess {
         Ok(running)
     }
 
-    /// Waits until a node stops by itself, because it must not go on, and says which and why.
+    /// Waits until a node stops by itself, because it must not go on, and returns which and why.
     pub async fn stopped(&mut self, central_bank: NodeName) -> NetworkError {
         let ended = |name: NodeName, ended: Result<(), String>| NetworkError::Node {
             node: name,

@@ -17,13 +17,13 @@ use super::spec::NetworkSpec;
 pub struct Network(NetworkFolder);
 
 impl Network {
-    /// Makes a network in a folder that does not exist yet, or is empty.
+    /// Creates a network in a folder that does not exist yet or is empty.
     pub fn create(dir: &Path, spec: &NetworkSpec) -> Result<Network, NetworkError> {
         create::create(dir, spec, Existing::Refuse)?;
         Network::open(dir)
     }
 
-    /// As [`Network::create`], and a network that is there already is replaced, with all its data.
+    /// Like [`Network::create`], but replaces an existing network with all its data.
     pub fn create_or_replace(dir: &Path, spec: &NetworkSpec) -> Result<Network, NetworkError> {
         create::create(dir, spec, Existing::Replace)?;
         Network::open(dir)

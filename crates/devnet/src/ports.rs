@@ -8,10 +8,10 @@ use cbdc_client::NodeName;
 use super::error::NetworkError;
 use super::spec::Ports;
 
-/// Metrics are served this far above a node's port.
+/// Offset of a node's metrics port above its gRPC port.
 const METRICS_ABOVE: u16 = 100;
 
-/// Where a node listens.
+/// The addresses of a node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct NodePorts {
     pub listen: SocketAddr,
@@ -28,33 +28,33 @@ pub(super) fn choose(ports: Ports, nodes: u16) -> Result<Vec<NodePorts>, Network
     }
 }
 
-/// Ports below the range from which systems take the sources of outgoing connections, so that none of those is in the way.
+/// Ports below the range of ephemeral ports, so that no outgoing connection occupies one.
 const FREE_FROM: u16 = 20_000;
 const FREE_COUNT: u16 = 12_000;
 
-/// Finds ports that nobody listens on, each given out once by this process, beginning at a place of its own. Another
-/// program might take one before the node does; then the node says so.
+/// Finds ports that are free, each given out once by this process, which begins at an offset of its own. Another program
+/// might take one before the node does; the node then reports it.
 fn free(nodes: usize) -> std::io::Result<Vec<NodePorts>> {
     static GIVEN_OUT: AtomicU32 = AtomicU32::new(0);
-    let own_place = std::process::id().wrapping_mul(7_919);
+    let own_offset = std::process::id().wrapping_mul(7_919);
     let mut ports = Vec::with_capacity(2 * nodes);
     for _ in 0..FREE_COUNT {
         if ports.len() == 2 * nodes {
             break;
         }
-        let place = own_place.wrapping_add(GIVEN_OUT.fetch_add(1, Ordering::Relaxed)) % u32::from(FREE_COUNT);
-        let address = loopback(FREE_FROM + place as u16);
+        let offset = own_offset.wrapping_add(GIVEN_OUT.fetch_add(1, Ordering::Relaxed)) % u32::from(FREE_COUNT);
+        let address = loopback(FREE_FROM + offset as u16);
         if TcpListener::bind(address).is_ok() {
             ports.push(address);
         }
     }
     if ports.len() < 2 * nodes {
-        return Err(std::io::Error::other(format!("{} ports are wanted, {} are free", 2 * nodes, ports.len())));
+        return Err(std::io::Error::other(format!("expected {} free ports, found {}", 2 * nodes, ports.len())));
     }
     Ok(ports.chunks_exact(2).map(|pair| NodePorts { listen: pair[0], metrics: pair[1] }).collect())
 }
 
-/// Finds a busy port before anything starts.
+/// Fails if a node's port is taken, before anything starts.
 pub(super) fn check_port(node: NodeName, address: &str) -> Result<(), NetworkError> {
     match TcpListener::bind(address) {
         Ok(_) => Ok(()),

@@ -3,7 +3,7 @@
 //! * A node is `PROGRAM node central-bank|bank --config FILE --stop-with-parent`, its log in its folder.
 //! * It holds the reading end of a pipe as its standard input. The pipe closes when this process ends, however it ends,
 //!   and the node stops.
-//! * A node is ready when it says so by gRPC health. One that dies before is reported with the end of its log.
+//! * A node is ready when gRPC health reports it. One that dies before is reported with the end of its log.
 //! * Stopping is SIGTERM, then SIGKILL after a grace period, to exactly the processes started here.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use super::error::NetworkError;
 use super::network::Network;
 use super::ports::check_port;
 
-/// How long a node may take until it serves: a restart replays its log first.
+/// How long a node may take to serve; a restart replays its log first.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How long a node may take to stop after SIGTERM.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -186,7 +186,7 @@ async fn stop_child(node: NodeName, mut child: Child) -> Result<(), NetworkError
     if let Some(pid) = child.id() {
         terminate(pid).await;
     }
-    // Where there is no kill(1), the closed pipe says the same.
+    // Without kill(1), the closed pipe has the same effect.
     drop(child.stdin.take());
     match timeout(STOP_WITHIN, child.wait()).await {
         Ok(ended) => ended.map(drop).map_err(failed),

@@ -1,11 +1,11 @@
-//! What a network shall be like.
+//! The specification of a network.
 
 use cbdc_ledger::policy::Parameters;
 use cbdc_ledger::{Amount, Class};
 
 use super::error::NetworkError;
 
-/// Which ports the nodes listen on.
+/// The ports of the nodes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ports {
     /// The central bank on this port, bank `n` on this + `n`, metrics 100 above.
@@ -14,17 +14,16 @@ pub enum Ports {
     Free,
 }
 
-/// How the central bank cuts proposals.
+/// The central bank's sequencer; each `None` leaves the node's default.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SequencerSpec {
-    /// Each `None` leaves the node's own default.
     pub commands_max: Option<u32>,
     pub interval_ms: Option<u32>,
     pub queue_commands_max: Option<u32>,
     pub proposals_in_flight_max: Option<u32>,
 }
 
-/// A network to be made.
+/// A network to be created.
 #[derive(Clone, Debug)]
 pub struct NetworkSpec {
     /// 1 to 99.
@@ -40,16 +39,16 @@ pub struct NetworkSpec {
     pub banknotes: Amount,
     /// The central bank's own capital.
     pub equity: Amount,
-    /// How far ahead a record's valid-until may lie, ms.
+    /// How far ahead a record's end of validity may lie, ms.
     pub validity_ms_max: u64,
-    /// Three committee seats; this many must approve.
+    /// How many of the three committee seats must approve.
     pub threshold: u16,
-    /// The operator's desk agrees to banks' requests by itself, within the committee's limits.
+    /// The operator agrees to banks' requests automatically, within the committee's limits.
     pub automatic_operator: bool,
     pub sequencer: SequencerSpec,
     /// Threads that verify signatures at the central bank; the node's own default if absent.
     pub verification_threads: Option<u32>,
-    /// At least so many blocks lie between two checkpoints; the nodes' own default if absent.
+    /// The least number of blocks between checkpoints; the nodes' own default if absent.
     pub checkpoint_every_blocks: Option<u64>,
     /// Banks verify signatures before they relay.
     pub precheck_signatures: bool,
@@ -88,7 +87,7 @@ impl NetworkSpec {
         self.check().map(|()| self)
     }
 
-    /// The same without limits: for measurements of anything but policy.
+    /// The same network without limits, for measurements of anything but policy.
     pub fn without_limits(mut self) -> NetworkSpec {
         self.policy = Parameters::default();
         self
@@ -101,8 +100,8 @@ impl Default for NetworkSpec {
         let major = |amount: u64| Some(Amount::from_minor(amount * 100));
         let mut policy =
             Parameters { supply_cap: major(1_000_000_000), issuance_quota: major(50_000_000), ..Parameters::default() };
-        // The digital euro's figures under discussion: 3,000 a person (REFERENCES.md); shops are not limited here, since
-        // a new wallet is linked to no deposit that could take what is above.
+        // The digital euro's figures under discussion: 3,000 a person (REFERENCES.md). Shops are not limited, since a new
+        // wallet is not linked to a deposit that could take the excess.
         let household = &mut policy.classes[Class::HOUSEHOLD.index()];
         household.holding_limit = major(3_000);
         household.payment_limit = major(1_000);

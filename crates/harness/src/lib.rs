@@ -1,10 +1,10 @@
-//! The harness: real networks under a chosen load, measured from the moment each payment was due.
+//! The load harness: real networks under a chosen load, measured from the moment each payment was due.
 //!
 //! Modules, low to high:
-//! - [`scenario`]: what shall happen, read from a TOML file, checked to the line and column;
-//! - [`workload`]: the payments a scenario asks for, in order of their due times, the same for the same seed;
+//! - [`scenario`]: a run's description, read from a TOML file and checked to the line and column;
+//! - [`workload`]: a scenario's payments in order of their due times, the same for the same seed;
 //! - [`measure`]: clocks and counters: latency, outcomes by the second, machine, CPU time;
-//! - [`result`]: what a run leaves behind, with stable keys (`summary.json`, `cbdc bench --json`);
+//! - [`result`]: the result of a run, with stable keys (`summary.json`, `cbdc bench --json`);
 //! - [`report`]: the same for people: a terminal summary and one self-contained HTML page.
 //!
 //! None of these touches a network. [`run`] does: it takes a scenario from the start of its network (`cbdc-devnet`) to

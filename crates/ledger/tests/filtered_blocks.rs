@@ -104,7 +104,7 @@ proptest! {
 /// The same ledger by way of a checkpoint.
 fn copy(part: &mut Ledger) -> Ledger {
     let mut loader = cbdc_ledger::checkpoint::Loader::default();
-    let root = part.freeze().write(|chunk| loader.chunk(&chunk)).unwrap();
+    let root = part.snapshot().write(|chunk| loader.chunk(&chunk)).unwrap();
     loader.finish(root).unwrap()
 }
 

@@ -5,8 +5,9 @@ mod model;
 use cbdc_ledger::books::BookAccount;
 use cbdc_ledger::command::{FreezeKind, GovernanceAction, Head, IssuanceKind};
 use cbdc_ledger::directory::KeyDirectory;
+use cbdc_ledger::governance::ProposalStatus;
 use cbdc_ledger::member::Role;
-use cbdc_ledger::policy::{PolicyChange, ProposalStatus};
+use cbdc_ledger::policy::PolicyChange;
 use cbdc_ledger::{AccountId, BankId, Class, Command, Genesis, MemberId, Outcome, Reason, Timestamp, VerifiedProposal};
 use model::network::{
     DAY_MS, HOUR_MS, Network, RESERVES, START, account, amount, batch_seed, holder, key, member, proposal, unsigned,

@@ -56,7 +56,7 @@ pub struct ChainService {
 impl ChainService {
     /// Refuses to serve blocks where none are kept.
     fn require_blocks(&self) -> Result<(), Status> {
-        match self.ledger.read(|ledger| ledger.keeps_part_of()) {
+        match self.ledger.read(|ledger| ledger.partial_replica_of()) {
             None => Ok(()),
             Some(bank) => Err(Status::failed_precondition(format!(
                 "bank {bank} keeps a partial replica and no whole blocks; ask the central bank"

@@ -7,7 +7,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use cbdc_ledger::checkpoint::{CheckpointError, Frozen, Loader};
+use cbdc_ledger::checkpoint::{CheckpointError, LedgerSnapshot, Loader};
 use cbdc_ledger::{Genesis, Height, Ledger};
 use cbdc_storage::{CheckpointManifest, CheckpointStore, CheckpointWriter, LogPosition, Store, StoreError};
 
@@ -52,9 +52,13 @@ pub fn load(store: &Arc<dyn Store>, genesis: Genesis) -> Result<(Ledger, Option<
     Ok((ledger, Some(manifest)))
 }
 
-/// Writes a checkpoint of a snapshot; when it returns, the checkpoint is durable.
-pub fn write(store: &Arc<dyn Store>, frozen: &Frozen, position: LogPosition) -> Result<CheckpointManifest, StoreError> {
-    let mut writer = CheckpointWriter::begin(store.clone(), frozen.height().0)?;
-    let root = frozen.write(|chunk| writer.chunk(&chunk))?;
+/// Writes a checkpoint from a snapshot; when it returns, the checkpoint is durable.
+pub fn write(
+    store: &Arc<dyn Store>,
+    snapshot: &LedgerSnapshot,
+    position: LogPosition,
+) -> Result<CheckpointManifest, StoreError> {
+    let mut writer = CheckpointWriter::begin(store.clone(), snapshot.height().0)?;
+    let root = snapshot.write(|chunk| writer.chunk(&chunk))?;
     writer.finish(position, root, &[])
 }

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use cbdc_ledger::checkpoint::Frozen;
+use cbdc_ledger::checkpoint::LedgerSnapshot;
 use cbdc_ledger::filtered_block::{AppliedBlock, FilteredBlockError};
 use cbdc_ledger::{Block, Header, Height, Ledger, VerifiedProposal};
 use tokio::sync::watch;
@@ -50,10 +50,9 @@ impl LedgerHandle {
         Ok(followed)
     }
 
-    /// A view at the present height that later blocks do not change. Only the thread that settles or follows calls
-    /// this.
-    pub fn freeze(&self) -> Frozen {
-        self.ledger.write().unwrap_or_else(PoisonError::into_inner).freeze()
+    /// A view at the present height that later blocks do not change. Only the thread that settles or follows calls this.
+    pub fn snapshot(&self) -> LedgerSnapshot {
+        self.ledger.write().unwrap_or_else(PoisonError::into_inner).snapshot()
     }
 
     /// Tells followers that a block can be read from the archive.

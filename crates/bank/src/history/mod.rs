@@ -86,7 +86,7 @@ impl HistoryUpdate<'_> {
     }
 
     /// Prefetches the newest lines of the commands' own wallets, many at once: one by one, each would be a cache miss.
-    /// Commands are given [`cbdc_ledger::settlement::LOOK_AHEAD`] at a time.
+    /// Commands are given [`cbdc_ledger::prefetch::PREFETCH_BATCH`] at a time.
     pub fn prefetch<'c>(&self, commands: impl Iterator<Item = &'c Command>) {
         let wallets = commands.filter_map(payment_of).flat_map(|payment| [payment.record.from, payment.record.to]);
         let own = wallets.filter(|wallet| wallet.bank == self.bank);
@@ -152,8 +152,8 @@ impl History {
     }
 
     /// What to save with a checkpoint at the height of the last block.
-    pub fn freeze(&self) -> Newest {
-        self.newest.write().unwrap_or_else(PoisonError::into_inner).freeze()
+    pub fn snapshot(&self) -> Newest {
+        self.newest.write().unwrap_or_else(PoisonError::into_inner).snapshot()
     }
 
     fn newest_of(&self, wallet: AccountId) -> Links {

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use cbdc_ledger::cow_vec::CowVec;
 use cbdc_ledger::encoding::DecodeError;
-use cbdc_ledger::pages::Pages;
 use cbdc_ledger::{AccountId, BankId, Height};
 use cbdc_node::ArchiveError;
 use cbdc_storage::{Column, Direction, Durability, KeyRange, Store, StoreError, WriteBatch, sealed};
@@ -25,18 +25,18 @@ const CHUNK_WALLETS: usize = 16_384;
 
 pub struct Newest {
     bank: BankId,
-    own: Pages<Links>,
+    own: CowVec<Links>,
     others: BTreeMap<AccountId, Links>,
 }
 
 impl Newest {
     pub fn new(bank: BankId) -> Newest {
-        Newest { bank, own: Pages::default(), others: BTreeMap::new() }
+        Newest { bank, own: CowVec::default(), others: BTreeMap::new() }
     }
 
     /// A snapshot that later lines do not change.
-    pub fn freeze(&mut self) -> Newest {
-        Newest { bank: self.bank, own: self.own.freeze(), others: self.others.clone() }
+    pub fn snapshot(&mut self) -> Newest {
+        Newest { bank: self.bank, own: self.own.snapshot(), others: self.others.clone() }
     }
 
     pub fn get(&self, wallet: AccountId) -> Links {

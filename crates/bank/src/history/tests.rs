@@ -96,7 +96,7 @@ proptest! {
             store.write(batch, Durability::Buffered).unwrap();
             drop(update);
             if saved_at.contains(&height.0) {
-                history.freeze().save(&store, height).unwrap();
+                history.snapshot().save(&store, height).unwrap();
             }
             if reopened_at == height.0 {
                 history = opened(&store, height);

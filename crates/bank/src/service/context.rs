@@ -35,7 +35,7 @@ pub struct BankContext {
 impl BankContext {
     /// Whether the bank keeps a partial replica.
     pub fn is_partial_replica(&self) -> bool {
-        self.ledger.read(|ledger| ledger.keeps_part_of().is_some())
+        self.ledger.read(|ledger| ledger.partial_replica_of().is_some())
     }
 
     /// An account of this bank, in IBAN form.

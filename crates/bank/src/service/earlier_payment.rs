@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
-use cbdc_ledger::command::{Domain, Payment, Record, signing_prefix};
-use cbdc_ledger::sequence::Standing;
+use cbdc_ledger::command::{Domain, Payment, Record, Signer, signing_prefix};
+use cbdc_ledger::sequence::SequenceStatus;
 use cbdc_ledger::{Command, Outcome, Reason, Signed};
 use cbdc_node::ArchiveError;
 use cbdc_node::views::probable_time;
 use cbdc_proto::answers::Answers;
-use cbdc_proto::packed::{Answer, PACKED_BYTES, pack};
+use cbdc_proto::packed::{Answer, PACKED_BYTES, pack, unordered_reason};
 use cbdc_proto::status::of_refusal;
 use tonic::Status;
 
@@ -55,7 +55,7 @@ impl EarlierPayments {
     async fn look_for_answer(&self, payment: Signed<Payment>) -> Result<Option<Answer>, Outcome> {
         let (context, history) = (self.context.clone(), self.history.clone());
         let answered = look_up(move || match sound(&context, &payment) {
-            Ok(Standing::Used) => first_outcome(&history, &payment).map(|first| match first {
+            Ok(SequenceStatus::Used) => first_outcome(&history, &payment).map(|first| match first {
                 Some(answer) if answer.is_ordered() => Ok(Some(answer)),
                 Some(answer) => Err(answer.outcome),
                 None => Err(Outcome::refused(Reason::SequenceUsed, 0, 0)),
@@ -90,9 +90,7 @@ impl EarlierPayments {
 
 /// Whether an answer says that the number was used before.
 fn says_used(packed: &[u8]) -> bool {
-    let height = &packed[..8];
-    let code = u16::from_le_bytes([packed[12], packed[13]]);
-    height == [0; 8] && (code == Reason::SequenceUsed as u16 || code == Reason::SequenceConflict as u16)
+    matches!(unordered_reason(packed), Some(Reason::SequenceUsed | Reason::SequenceConflict))
 }
 
 fn first_outcome_of(history: &History, record: &[u8]) -> Result<Option<Answer>, ArchiveError> {
@@ -113,37 +111,32 @@ fn first_outcome(history: &History, payment: &Signed<Payment>) -> Result<Option<
 }
 
 /// Whether a payment's payer, key, sequence number, time and signature are good as far as is known here.
-fn sound(context: &BankContext, payment: &Signed<Payment>) -> Result<Standing, Outcome> {
+fn sound(context: &BankContext, payment: &Signed<Payment>) -> Result<SequenceStatus, Outcome> {
     let Payment { head, from, .. } = &payment.record;
-    let refuse = |reason, limit, found| Err::<(), _>(Outcome::refused(reason, limit, found));
     // Of other banks' wallets a partial replica has the linked ones only.
     let unknown = match context.is_partial_replica() && from.bank != context.bank {
         true => Outcome::refused(Reason::NotLinked, 0, u64::from(context.bank.0)),
         false => Outcome::refused(Reason::UnknownAccount, 0, 0),
     };
-    let (key, standing, network) = context.ledger.read(|ledger| {
-        let account = ledger.open_wallet(*from).ok_or(unknown)?;
-        if account.key_version != head.key_version {
-            refuse(Reason::KeyChanged, u64::from(account.key_version), u64::from(head.key_version))?;
-        }
-        if account.window.standing(head.sequence) == Standing::OutOfWindow {
-            refuse(Reason::SequenceOutOfWindow, account.window.lowest_unused(), head.sequence)?;
-        }
-        let standing = account.window.standing(head.sequence);
+    let (key, status, network) = context.ledger.read(|ledger| {
         let now = probable_time(ledger.tip().time);
-        if standing != Standing::Used && head.valid_until < now {
-            refuse(Reason::Expired, head.valid_until.0, now.0)?;
-        }
-        let latest = now.plus_ms(ledger.genesis().validity_ms_max);
-        if head.valid_until > latest {
-            refuse(Reason::ValidityTooLong, latest.0, head.valid_until.0)?;
-        }
-        Ok((ledger.key(*from).ok_or(unknown)?, standing, ledger.network()))
+        let status = match ledger.check_admission(Signer::Holder(*from), head, now) {
+            Ok(admission) => admission.validity.map(|()| SequenceStatus::Free)?,
+            // It may have expired since it was ordered, but was never valid for longer than genesis allows.
+            Err(refusal) if refusal.reason == Reason::SequenceUsed => match ledger.check_validity(head, now) {
+                Err(refusal) if refusal.reason == Reason::ValidityTooLong => return Err(refusal),
+                _ => SequenceStatus::Used,
+            },
+            Err(refusal) if refusal.reason == Reason::UnknownAccount => return Err(unknown),
+            Err(refusal) => return Err(refusal),
+        };
+        Ok((ledger.key(*from).ok_or(unknown)?, status, ledger.network()))
     })?;
     let prefix = signing_prefix(Domain::Command, network);
-    let key = key.decompress().map_err(|_| Outcome::refused(Reason::BadSignature, 0, 0))?;
+    let bad_signature = Outcome::refused(Reason::BadSignature, 0, 0);
+    let key = key.decompress().map_err(|_| bad_signature)?;
     if !cbdc_signatures::verify(&key, [&prefix, &payment.record.to_bytes()], &payment.signature) {
-        refuse(Reason::BadSignature, 0, 0)?;
+        return Err(bad_signature);
     }
-    Ok(standing)
+    Ok(status)
 }

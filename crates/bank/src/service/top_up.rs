@@ -96,7 +96,7 @@ impl TopUpService {
 /// Whether the bank `own` adds to a transfer of its own customer: one who is linked to it and lacks funds.
 fn adds(ledger: &Ledger, own: BankId, transfer: &Payment) -> bool {
     let Payment { from, to, amount, max_fee, .. } = *transfer;
-    if ledger.keeps_part_of().is_some() {
+    if ledger.partial_replica_of().is_some() {
         // The payee's side and the fee are not known here: whatever the wallet might lack is promised.
         let most = amount.plus(max_fee).unwrap_or(Amount::MAX);
         let spendable = ledger.account_today(from).map_or(Amount::ZERO, |account| account.spendable());

@@ -1,7 +1,7 @@
-//! The keys of `[policy]`: what a scenario, a preset or an event sets.
+//! The keys of `[policy]` in scenarios, presets and events.
 //!
-//! Every parameter of the ledger has a key here. What it may say is read by the ledger's one grammar
-//! (`cbdc_ledger::policy::text`), so a scenario, a preset and a proposal that is voted on mean the same. Amounts under
+//! Every parameter of the ledger has a key here. Values are read by the ledger's grammar
+//! (`cbdc_ledger::policy::text`), so that a scenario, a preset and a proposal to the committee mean the same. Amounts under
 //! a key that ends in `_minor` are whole minor units or `"none"` (0 is a limit too: the digital euro allows businesses
 //! no holdings); inside text they are major units. In an event, a key left out stays as it is.
 
@@ -17,13 +17,13 @@ use serde::{Serialize, Serializer};
 
 use super::per_class::word;
 
-/// The largest amount a scenario may name: exact in every reader of JSON.
+/// The largest amount of a scenario: every JSON reader represents it exactly.
 pub const MINOR_MAX: u64 = 9_000_000_000_000_000;
 
 /// Decimals of the major unit in every scenario.
 pub const CURRENCY_EXPONENT: u8 = 2;
 
-/// How a parameter's value is written in a scenario.
+/// The form of a parameter's value in a scenario.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// A whole number of minor units, or `"none"`.
@@ -82,15 +82,15 @@ pub fn policy_keys() -> Vec<&'static str> {
     KEYS.iter().map(|key| key.word).chain([QUOTAS_OF_BANKS]).collect()
 }
 
-/// What a policy event or a preset sets; every other parameter stays as it is.
+/// A change of policy by an event or a preset; every other parameter stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PolicyChange {
-    /// Names and values in the ledger's grammar, as it shows them.
+    /// Names and values as the ledger shows them.
     settings: Vec<(String, String)>,
 }
 
 impl PolicyChange {
-    /// Every parameter of a policy.
+    /// The change that sets every parameter of a policy.
     pub fn all_of(parameters: &Parameters) -> Self {
         Self { settings: text::show(parameters, CURRENCY_EXPONENT) }
     }
@@ -98,7 +98,7 @@ impl PolicyChange {
     /// Reads the keys that are given.
     ///
     /// # Errors
-    /// The first mistake, with its place.
+    /// The first mistake, with its line and column.
     pub fn read(section: &mut Section<'_>) -> Result<Self, ScenarioError> {
         let mut change = Self::default();
         for key in &KEYS {
@@ -132,7 +132,7 @@ impl PolicyChange {
         Ok(change)
     }
 
-    /// Notes one setting, in the words in which the ledger shows it.
+    /// Adds one setting, as the ledger shows it.
     fn note(&mut self, section: &Section<'_>, node: &Node, form: Form, name: String) -> Result<(), ScenarioError> {
         let value = value_of(section, node, form)?;
         let mut parameters = Parameters::default();
@@ -222,7 +222,7 @@ enum Written {
     Table(BTreeMap<String, Written>),
 }
 
-/// Settings under the keys of a scenario; classes that all say the same are written as one value.
+/// Settings under the keys of a scenario; classes that are all alike are written as one value.
 fn written(settings: &[(String, String)]) -> BTreeMap<&'static str, Written> {
     let mut keys = BTreeMap::new();
     for key in &KEYS {
@@ -251,7 +251,7 @@ fn written(settings: &[(String, String)]) -> BTreeMap<&'static str, Written> {
     keys
 }
 
-/// The settings `name.OF`, by what they are of.
+/// The settings `name.OF`, by their `OF`.
 fn table_of(settings: &[(String, String)], name: &str, form: Form) -> BTreeMap<String, Written> {
     let of_name = settings.iter().filter_map(|(full, value)| {
         let (found, of) = full.split_once('.')?;
@@ -269,7 +269,7 @@ fn write(form: Form, value: &str) -> Written {
     number.map_or_else(|| Written::Text(value.to_owned()), Written::Number)
 }
 
-/// What makes the parameters of an event impossible, if anything does.
+/// What the parameters violate, if they are inconsistent.
 pub fn unsound(parameters: &Parameters) -> Option<&'static str> {
     (!parameters.is_sound()).then_some(SOUND_RATES)
 }

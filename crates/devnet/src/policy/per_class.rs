@@ -1,4 +1,4 @@
-//! Classes of holders, which are the ledger's, and figures that differ by class.
+//! Figures that differ by class of holder.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use cbdc_scenario_file::error::ScenarioError;
 use cbdc_scenario_file::section::Section;
 use serde::{Serialize, Serializer};
 
-/// The classes in the words of scenario files, in the ledger's order.
+/// The words of scenario files for the classes, in the ledger's order.
 pub const CLASS_WORDS: [&str; Class::COUNT] =
     ["household", "merchant", "business", "government", "tier-1", "tier-2", "tier-3", "visitor"];
 

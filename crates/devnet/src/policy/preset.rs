@@ -1,6 +1,6 @@
 //! Presets: the published figures of known systems as a first policy, dated, with their source.
 //!
-//! Each is a file of `simulations/presets/`, built into the program. It says where its figures come from and how far
+//! Each is a file of `simulations/presets/`, built into the program. It names the source of its figures and how far
 //! they were checked: `S` read in the source or a report of it, `C` computed from such a figure, `K` known but not
 //! checked against the source. Whatever is not checked is listed under `provisional`, and what the ledger has no
 //! parameter for under `not_expressed`; both are shown wherever the preset is listed or used.
@@ -8,11 +8,11 @@
 //! | key | meaning |
 //! |---|---|
 //! | `name` | as in `--preset` and `preset = "…"`; the file's stem |
-//! | `title`, `date` | the system, and the time that the figures are of |
-//! | `currency`, `currency_note` | ISO 4217 code; what the amounts stand for |
+//! | `title`, `date` | the system, and the date of the figures |
+//! | `currency`, `currency_note` | ISO 4217 code; the meaning of the amounts |
 //! | `source` | where the figures were read |
 //! | `mark` | `"S"`, `"C"` or `"K"` |
-//! | `provisional`, `not_expressed`, `choices` | sentences: not checked; not to be said; our own choices |
+//! | `provisional`, `not_expressed`, `choices` | sentences: not checked; without a parameter; our own choices |
 //! | `linked` | classes whose wallets are linked to a deposit unless a scenario says otherwise |
 //! | `[policy]` | the keys of a scenario's `[policy]` |
 
@@ -63,7 +63,7 @@ impl SourceMark {
         }
     }
 
-    /// What the letter says.
+    /// The meaning of the letter.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Source => "read in the source or a report of it",
@@ -73,12 +73,12 @@ impl SourceMark {
     }
 }
 
-/// A first policy with where it comes from.
+/// A first policy with its source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preset {
     pub name: String,
     pub title: String,
-    /// The time that the figures are of.
+    /// The date of the figures.
     pub date: String,
     pub currency: String,
     pub currency_note: String,
@@ -127,7 +127,7 @@ impl Preset {
     /// Reads a preset's file; `stem` must be its name.
     ///
     /// # Errors
-    /// The first mistake, with its place.
+    /// The first mistake, with its line and column.
     pub fn parse(stem: &str, text: &str) -> Result<Self, ScenarioError> {
         let document = Document::parse(&format!("simulations/presets/{stem}.toml"), text)?;
         let mut root = Section::root(&document);
@@ -197,12 +197,12 @@ mod tests {
     }
 
     #[test]
-    fn where_one_class_of_persons_is_limited_every_one_is() {
+    fn where_one_class_of_people_is_limited_every_one_is() {
         for preset in Preset::all() {
             let parameters = preset.parameters();
-            let persons = || Class::all().filter(|class| super::super::per_class::is_person(*class));
-            let limited = persons().filter(|class| parameters.class(*class).holding_limit.is_some()).count();
-            assert!(limited == 0 || limited == persons().count(), "{}: {limited} classes", preset.name);
+            let people = || Class::all().filter(|class| super::super::per_class::is_person(*class));
+            let limited = people().filter(|class| parameters.class(*class).holding_limit.is_some()).count();
+            assert!(limited == 0 || limited == people().count(), "{}: {limited} classes", preset.name);
         }
     }
 

@@ -9,7 +9,7 @@ pub struct AmountBucket {
     pub below_minor: Option<u64>,
     /// How many payments.
     pub count: u64,
-    /// What they add up to.
+    /// Their sum.
     pub total_minor: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What a core verifies: the machine's yardstick, and how steadily it does so.
+//! The signatures a core verifies a second, as a yardstick of the machine, and how steady that is.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ const PART: Duration = Duration::from_millis(100);
 /// Signatures in a measured batch.
 const BATCH: usize = 512;
 
-/// What a core does on this machine now.
+/// The speed of a core on this machine now.
 pub struct CoreSpeed {
     /// Signatures that it verifies a second, in batches.
     pub verify_per_s: f64,

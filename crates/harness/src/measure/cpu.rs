@@ -1,5 +1,5 @@
 //! CPU time of processes, from `/proc/PID/stat`: user and system, all threads, living and joined; and of the whole machine,
-//! from `/proc/stat`, which tells whether others took a part of it meanwhile.
+//! from `/proc/stat`, which shows whether other programs used it meanwhile.
 //!
 //! The kernel counts in ticks of 10 ms: over a run of seconds the error is below one part in a hundred. A process that
 //! is killed and started again is two processes; read the first before it is gone.
@@ -73,14 +73,14 @@ fn machine_ticks(stat: &str) -> Option<u64> {
     Some(busy.map(|(_, ticks)| ticks).sum())
 }
 
-/// What was used between a start and a stop.
+/// CPU time used between a start and a stop.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CpuSpent {
     /// CPU µs by process id.
     pub by_process_us: BTreeMap<u32, u64>,
     /// CPU µs of everything on the machine, if it could be read.
     pub machine_us: Option<u64>,
-    /// Time on the clock.
+    /// Wall-clock time.
     pub elapsed_us: u64,
 }
 
@@ -113,7 +113,7 @@ impl CpuClock {
         Ok(Self { started_us, machine_us: machine_cpu_us(), started: Instant::now() })
     }
 
-    /// What was used since the start.
+    /// CPU time used since the start.
     ///
     /// # Errors
     /// One of the processes is gone.

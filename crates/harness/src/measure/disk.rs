@@ -1,4 +1,4 @@
-//! On what kind of file system a folder lies: a sync into memory is no sync.
+//! The kind of file system of a folder: a sync to memory is not durable.
 
 use std::path::Path;
 
@@ -9,14 +9,14 @@ pub fn filesystem_of(folder: &Path) -> String {
     kind_at(&mounts, &folder).unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// The kind of the deepest mount above `folder`; of two at one place the later covers the earlier.
+/// The kind of the deepest mount above `folder`; of two at one path the later covers the earlier.
 fn kind_at(mounts: &str, folder: &Path) -> Option<String> {
     let mount = |line: &str| {
         let mut fields = line.split_whitespace().skip(1);
         Some((fields.next()?.replace("\\040", " "), fields.next()?.to_owned()))
     };
-    let above = mounts.lines().filter_map(mount).filter(|(place, _)| folder.starts_with(place));
-    above.max_by_key(|(place, _)| Path::new(place).components().count()).map(|(_, kind)| kind)
+    let above = mounts.lines().filter_map(mount).filter(|(path, _)| folder.starts_with(path));
+    above.max_by_key(|(path, _)| Path::new(path).components().count()).map(|(_, kind)| kind)
 }
 
 #[cfg(test)]

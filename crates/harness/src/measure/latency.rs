@@ -7,7 +7,7 @@
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-/// Longer latencies are counted as this long.
+/// The longest latency the histogram can hold; longer ones count as this.
 const LONGEST_US: u64 = 3_600_000_000;
 /// The histogram keeps three significant digits: at most 0.1 % off.
 const DIGITS: u8 = 3;

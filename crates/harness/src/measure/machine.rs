@@ -1,4 +1,4 @@
-//! The machine a run was made on, read from `/proc`; what cannot be read stays 0 or "unknown".
+//! The machine, read from `/proc`; what cannot be read stays 0 or "unknown".
 
 use std::fs;
 

@@ -1,8 +1,8 @@
-//! How long the machine keeps a program waiting that asks next to nothing of it: a floor under every latency measured on it.
+//! The stalls of an idle machine: a floor under every latency measured on it.
 //!
-//! On a shared or virtual machine a sync takes a tenth of a second now and then, and a core goes to somebody else. No ledger
-//! answers sooner than its disk does, so a run measures this before its load, beside nodes with nothing to do, and a reader
-//! can tell what part of a tail is the machine's.
+//! On a shared or virtual machine a sync takes a tenth of a second now and then, and a core is lent to another guest. No
+//! ledger answers sooner than its disk, so a run measures this before its load, beside idle nodes, and a reader can tell
+//! which part of a tail is the machine's.
 //!
 //! For [`MEASURE`]: sleep 2 ms, append 32 KiB to a file in the run's folder, sync it. That is about what a log writes at ten
 //! thousand payments a second.
@@ -23,7 +23,7 @@ pub struct Stalls {
     pub sync_ms_p99: f64,
     /// The longest sync.
     pub sync_ms_max: f64,
-    /// How much later than it asked for a sleeping program was woken, at most.
+    /// The most by which a sleeping program was woken too late.
     pub oversleep_ms_max: f64,
 }
 
@@ -55,7 +55,7 @@ fn measure_with(mut file: File, until: Instant) -> io::Result<Stalls> {
     Ok(Stalls { sync_ms_p99: at(0.99), sync_ms_max: at(1.0), oversleep_ms_max: milliseconds(oversleep) })
 }
 
-/// To two digits behind the point.
+/// Milliseconds, to two decimals.
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e5).round() / 100.0
 }

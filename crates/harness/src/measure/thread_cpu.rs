@@ -1,4 +1,4 @@
-//! CPU time of threads of this process: one's own by its clock, all by name from `/proc/self/task`.
+//! CPU time of this process's threads: the current one's by its clock, all by name from `/proc/self/task`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +18,7 @@ pub fn by_name_us() -> BTreeMap<String, f64> {
     let mut sums = BTreeMap::new();
     let Ok(threads) = fs::read_dir("/proc/self/task") else { return sums };
     for thread in threads.flatten() {
-        // A thread that ends meanwhile has no files any more.
+        // A thread that has ended meanwhile has no files.
         let read = |name: &str| fs::read_to_string(thread.path().join(name)).ok();
         let (Some(name), Some(schedule)) = (read("comm"), read("schedstat")) else { continue };
         let run_ns: f64 = schedule.split_whitespace().next().and_then(|ns| ns.parse().ok()).unwrap_or(0.0);

@@ -10,7 +10,7 @@ use cbdc_ledger::Reason;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-/// How far past the end of the load answers get seconds of their own.
+/// How many seconds after the end of the load the timeline goes on.
 pub const DRAIN_S_MAX: usize = 120;
 const SECOND_NS: u64 = 1_000_000_000;
 const LONGEST_US: u64 = 3_600_000_000;
@@ -24,11 +24,11 @@ pub struct Second {
     pub at_s: u64,
     /// Payments due in it.
     pub offered: u64,
-    /// Answers that came in it: settled.
+    /// Payments settled in it.
     pub settled: u64,
-    /// Answers that came in it: refused.
+    /// Payments refused in it.
     pub refused: u64,
-    /// Those by reason, in the words of the API.
+    /// Refusals by reason, in the words of the API.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refusals: BTreeMap<String, u64>,
     /// Payments given up in it.
@@ -41,7 +41,7 @@ pub struct Second {
     pub supply_minor: Option<i64>,
 }
 
-/// What became of a payment.
+/// The outcome of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// Settled: final and durable.
@@ -104,7 +104,7 @@ impl Timeline {
         self.second(at_ns).supply_minor = Some(supply_minor);
     }
 
-    /// The timeline as it stands in a result.
+    /// The rows of the timeline.
     pub fn seconds(&self) -> Vec<Second> {
         let row = |(at_s, counts): (usize, &Counts)| {
             let at_share = |share: f64| {

@@ -1,4 +1,4 @@
-//! The search for the highest rate: latency against load as a plot, every step as a table, the verdict as a sentence.
+//! The search for the highest rate: a plot of latency against load, a table of the steps, and the verdict.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use super::plot::{Axis, Mark, Plot, Series, escape};
 use super::plots::latency_axis;
 use crate::result::{Limit, LoadPoint, Maximum, RunResult};
 
-/// What the search found, and what stopped it, in a sentence each.
+/// The result of the search and what stopped it, a sentence each.
 pub fn verdict(maximum: &Maximum) -> [String; 2] {
     let bound = given(maximum.slo_p99_ms);
     let found = match maximum.offered_per_s {
@@ -37,10 +37,9 @@ pub fn verdict(maximum: &Maximum) -> [String; 2] {
 /// A column of the table: heading and cell.
 type Column = (&'static str, fn(&LoadPoint) -> String);
 
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [Column; 9] = [
     ("offered/s", |point| rounded(point.offered_per_s)),
     ("settled/s", |point| rounded(point.settled_per_s)),
-    ("in window/s", |point| rounded(point.settled_in_window_per_s)),
     ("p50 ms", |point| figure(point.p50_ms)),
     ("p99 ms", |point| figure(point.p99_ms)),
     ("CPU \u{b5}s", |point| figure(point.cpu_us_per_payment)),
@@ -71,7 +70,7 @@ pub fn section(html: &mut String, result: &RunResult) {
     let _ = write!(
         html,
         "<section class=\"card\"><h2>Latency against load</h2><p>{}</p><div class=\"scroll\"><table><caption>Each step on a network of \
-         its own; settled of what was due in the measured time, and settled within that time; \u{b5}s of CPU for each payment, all processes, signatures, load generator; the share of the machine's cores that the \
+         its own; settled of what was due in the measured time; \u{b5}s of CPU for each payment, all processes, signatures, load generator; the share of the machine's cores that the \
          run kept busy, and that others did</caption><thead><tr>",
         escape(&verdict(maximum).join(" "))
     );

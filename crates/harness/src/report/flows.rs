@@ -1,4 +1,4 @@
-//! The page's part on flows: how fast each term of the supply moved, and what went between wallets and deposits by bank.
+//! The page's part on flows: the terms of the supply over time, and what moved between wallets and deposits at each bank.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use crate::result::{BankDeposits, RunResult, SupplySample, SupplyTerms};
 
 type Term = (&'static str, &'static str, fn(&SupplyTerms) -> i64);
 
-/// The terms that policy moves, each with its colour. Issuance and redemption are the banks' own requests.
+/// The terms that policy moves, with their colours. Issuance and redemption are left out: banks request them.
 const TERMS: [Term; 8] = [
     ("interest", "c2", |terms| terms.interest_minor),
     ("demurrage", "c4", |terms| terms.demurrage_minor),
@@ -20,7 +20,7 @@ const TERMS: [Term; 8] = [
     ("expired", "c4", |terms| terms.expired_minor),
 ];
 
-/// A term's flow a second between each two samples, in minor units.
+/// A term's flow between successive samples, in minor units a second.
 fn flow(samples: &[SupplySample], term: fn(&SupplyTerms) -> i64) -> Vec<f64> {
     let between = samples.windows(2).map(|pair| {
         let seconds = pair[1].at_s.saturating_sub(pair[0].at_s).max(1) as f64;
@@ -41,7 +41,7 @@ fn by_second(samples: &[SupplySample]) -> Vec<SupplySample> {
     kept
 }
 
-/// The flows of the terms that moved while the load ran; nothing if none did.
+/// The flows of the terms that moved while the load ran; `None` if none did.
 pub fn plot(result: &RunResult, marks: Vec<Mark>) -> Option<Plot> {
     let samples = by_second(&result.supply_over_time);
     let scale = 10_f64.powi(result.currency.exponent as i32);
@@ -71,11 +71,11 @@ pub fn plot(result: &RunResult, marks: Vec<Mark>) -> Option<Plot> {
         bound: None,
         marks,
         shaded_to: Some(result.shape.warm_up_s),
-        note: Some("Terms that did not move are left out. Between two looks at the books, a second apart.".to_owned()),
+        note: Some("Terms that did not move are left out. The supply is sampled once a second.".to_owned()),
     })
 }
 
-/// What each bank has on deposit against what the chain moved (I3), and the waterfall by bank.
+/// Each bank's deposits against what the chain moved (I3), and the waterfall by bank.
 pub fn deposits(html: &mut String, result: &RunResult) {
     if result.deposits.is_empty() {
         return;
@@ -88,7 +88,7 @@ pub fn deposits(html: &mut String, result: &RunResult) {
     let _ = write!(
         html,
         "<section class=\"card\"><h2>Deposits at the banks (I3)</h2><div class=\"scroll\"><table><caption>Deposits and what is in \
-         transit, {code}, over the whole run, set-up included; flows from the audited chain, what the banks say before and at \
+         transit, {code}, over the whole run, set-up included; flows from the audited chain, balances as the banks report them before and at \
          the end</caption><thead><tr><th scope=\"col\">bank</th>{columns}<th scope=\"col\">verdict</th></tr></thead><tbody>"
     );
     let amount = |minor: i64| money(minor, &result.currency);

@@ -1,10 +1,10 @@
-//! Figures as people read them: thousands separated, a fitting number of digits, units in words.
+//! Numbers for people: thousands separated, a sensible number of digits, units in words.
 
 pub use cbdc_report::format::{count, figure, given, percent, rounded, share};
 
 use crate::result::{Currency, IdleStalls, RunResult};
 
-/// Minor units in the currency's unit: 123456 as `1,234.56`; negative figures with a true minus sign.
+/// An amount in the currency's major unit: 123456 as `1,234.56`; negative amounts with a true minus sign.
 pub fn money(minor: i64, currency: &Currency) -> String {
     let scale = 10_u64.pow(currency.exponent.min(18));
     let size = minor.unsigned_abs();
@@ -23,15 +23,15 @@ pub fn date(unix_ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60 % 24, minutes % 60)
 }
 
-/// The run in two sentences: what settled, and whether that was fast and right.
+/// The run in two sentences: throughput, then latency and the audit.
 pub fn verdict(result: &RunResult) -> [String; 2] {
     let bound = if result.slo.held { "within" } else { "above" };
     let audit = match (result.audit.ok, result.audit.blocks) {
-        (true, blocks) => format!("the audit of {} blocks found nothing amiss", count(blocks)),
+        (true, blocks) => format!("the audit of {} blocks passed", count(blocks)),
         (false, _) => "the audit FAILED".to_owned(),
     };
     let settled = format!(
-        "{} of {} payments due in the measured time settled, {} a second{}.",
+        "{} of {} payments settled, {} a second{}.",
         count(result.settled),
         count(result.offered),
         rounded(result.settled_per_s),
@@ -56,10 +56,10 @@ pub fn in_window(result: &RunResult) -> Option<String> {
     differ.then(|| format!("{} a second settled within the measured time, {why}", rounded(in_window)))
 }
 
-/// How long the machine stood still of its own accord.
+/// The idle machine's own stalls.
 pub fn stalls(idle: &IdleStalls) -> String {
     format!(
-        "a sync up to {} ms (99 % within {}), a sleeper up to {} ms late, a core's slowest 0.1 s {} of its usual",
+        "longest sync {} ms (99 % within {}), latest wake-up {} ms late, a core's slowest 0.1 s at {} of its median",
         figure(idle.sync_ms_max),
         figure(idle.sync_ms_p99),
         figure(idle.oversleep_ms_max),
@@ -67,15 +67,15 @@ pub fn stalls(idle: &IdleStalls) -> String {
     )
 }
 
-/// A stall of the idle machine of this share of p99 makes the tail doubtful, and so does a core that does less than this share
-/// of its usual work.
+/// The tail is doubtful if the idle machine stalled for this share of p99, or if a core's slowest tenth of a second did less
+/// than this share of its median work.
 const STALL_SHARE: f64 = 0.5;
 const SLOW_SHARE: f64 = 0.7;
 
-/// Others may keep this share of the cores busy on a machine that is called quiet.
+/// On a quiet machine other programs use at most this share of the cores.
 const QUIET: f64 = 0.1;
 
-/// What a reader must know before comparing this run with another; one sentence each.
+/// Caveats to know before comparing this run with another, one sentence each.
 pub fn warnings(result: &RunResult) -> Vec<String> {
     let mut warnings = Vec::new();
     let off: Vec<&str> = result.named_checks().into_iter().filter(|(_, on)| !on).map(|(name, _)| name).collect();
@@ -97,7 +97,7 @@ pub fn warnings(result: &RunResult) -> Vec<String> {
         idle.longest_ms() > result.latency_ms.p99 * STALL_SHARE || idle.core_slowest_share < SLOW_SHARE
     };
     if let Some(idle) = result.machine.idle.filter(is_restless) {
-        warnings.push(format!("The machine stalls by itself, so part of the tail may be its own: {}.", stalls(&idle)));
+        warnings.push(format!("The machine stalls when idle, so part of the tail may be its own: {}.", stalls(&idle)));
     }
     if let Some(preset) = &result.policy.preset {
         let about = |sentence: &String| format!("Provisional in {} ({}): {sentence}", preset.name, preset.date);

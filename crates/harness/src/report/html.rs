@@ -1,9 +1,9 @@
-//! `report.html`: one page that needs nothing else: style, script and drawings are inside it, and it asks for nothing
-//! from any network. Light or dark follows the reader's system.
+//! `report.html`: one self-contained page. Style, script and plots are inside it, and it makes no network request. Light or
+//! dark follows the reader's system.
 //!
-//! From top to bottom: the verdict and whatever qualifies it; headline figures; how rate, latency and refusals ran;
-//! outcomes, amounts and holdings; supply and books; the policy and what settled under it; the audit; what ran, where,
-//! and how to repeat it.
+//! From top to bottom: the verdict and its caveats; headline figures; rate, latency and refusals over time; outcomes, amounts
+//! and holdings; supply and balance sheet; the policy and what settled under it; the audit; what ran, on which machine, and
+//! how to repeat it.
 
 use std::fmt::Write;
 
@@ -147,9 +147,9 @@ fn books_and_audit(html: &mut String, result: &RunResult) {
     let code = escape(&result.currency.code);
     let _ = write!(
         html,
-        "<section class=\"two\"><div class=\"card\"><h2>Supply</h2><div class=\"scroll\"><table><caption>How the supply came about, {code}\
+        "<section class=\"two\"><div class=\"card\"><h2>Supply</h2><div class=\"scroll\"><table><caption>Terms of the supply, {code}\
          </caption><thead><tr><th scope=\"col\">Term</th><th scope=\"col\" class=\"number\">before the load</th>\
-         <th scope=\"col\" class=\"number\">in it</th><th scope=\"col\" class=\"number\">at the end</th></tr></thead><tbody>"
+         <th scope=\"col\" class=\"number\">during it</th><th scope=\"col\" class=\"number\">at the end</th></tr></thead><tbody>"
     );
     let amount = |minor: i64| money(minor, &result.currency);
     let before = &result.supply_before;
@@ -292,7 +292,7 @@ fn what_ran(html: &mut String, result: &RunResult) {
         ("cbdc", result.version.clone()),
     ];
     html.push_str("<section class=\"two\">");
-    for (title, rows) in [("What ran", &ran[..]), ("On what machine", &on[..])] {
+    for (title, rows) in [("Run", &ran[..]), ("Machine", &on[..])] {
         let _ = write!(html, "<div class=\"card\"><h2>{title}</h2><dl>");
         for (name, value) in rows {
             let _ = write!(html, "<dt>{name}</dt><dd>{}</dd>", escape(value));
@@ -308,7 +308,7 @@ fn repeat(html: &mut String, result: &RunResult) {
         "<section class=\"card\"><h2>Repeat it</h2><pre><code>{}</code></pre><dl><dt>Seed</dt><dd>{}</dd><dt>Scenario hash</dt>\
          <dd><code>{}</code></dd><dt>Version</dt><dd>{}</dd></dl><details><summary>The scenario with every default written out</summary>\
          <pre><code>{}</code></pre></details><p class=\"note\">Latency runs from the moment a payment was due, so a stall counts \
-         against every payment it held up. Figures on this page are those of summary.json.</p></section>",
+         against every payment it held up. Payments count in the measured time when they were due in it. Figures on this page are those of summary.json.</p></section>",
         escape(&result.command),
         result.scenario.seed,
         escape(&result.scenario.hash),

@@ -7,8 +7,8 @@ use super::plot::{Axis, Bar, Mark, Plot, Series, bars, escape};
 use super::policy;
 use crate::result::{BooksSample, RunResult, Second};
 
-/// The timeline without its end once the load is over and only the last few answers, below a fiftieth of the
-/// busiest second's, come in.
+/// The timeline without its tail: the seconds after the load in which fewer answers came than a fiftieth of the busiest
+/// second's.
 pub fn trimmed(timeline: &[Second]) -> &[Second] {
     let answers = |row: &Second| row.settled + row.refused + row.failed;
     let busiest = timeline.iter().map(answers).max().unwrap_or(0);
@@ -32,7 +32,7 @@ fn time(at_s: f64) -> String {
     format!("{} s", given(at_s))
 }
 
-/// A plot over the seconds of the load, with events and warm-up; the caller adds what is its own.
+/// A plot over the seconds of the load, with events and warm-up marked.
 fn over_time(
     result: &RunResult,
     rows: &[Second],
@@ -110,7 +110,7 @@ pub fn latency_plot(result: &RunResult, rows: &[Second]) -> Plot {
 
 pub type Bound = Option<(f64, String)>;
 
-/// A latency axis over these values: logarithmic if they differ much. The bound is drawn if it is near, else told.
+/// A latency axis over these values, logarithmic if they differ much. A bound that is far off becomes a note.
 pub fn latency_axis(values: &[f64], bound_ms: f64, label: &str) -> (Axis, Bound, Option<String>) {
     let low = values.iter().copied().fold(f64::INFINITY, f64::min).min(1e6);
     let high = values.iter().copied().fold(0.0, f64::max).max(0.1);
@@ -125,7 +125,7 @@ pub fn latency_axis(values: &[f64], bound_ms: f64, label: &str) -> (Axis, Bound,
     if near {
         (axis, Some((bound_ms, words)), None)
     } else {
-        (axis, None, Some(format!("The {words} lies above this picture.")))
+        (axis, None, Some(format!("The {words} lies above this plot.")))
     }
 }
 
@@ -238,7 +238,7 @@ pub fn supply_plot(result: &RunResult, rows: &[Second]) -> Plot {
     let known: Vec<f64> = values.iter().flatten().copied().collect();
     let low = known.iter().copied().fold(f64::INFINITY, f64::min);
     let high = known.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    // A steady supply is drawn in the middle of a range of a thousandth; a moving one fills the picture.
+    // A steady supply is drawn in the middle of a range of a thousandth; a changing one fills the plot.
     let pad = ((high - low) * 0.15).max(high.abs() * 0.0005).max(1.0);
     let y =
         Axis::linear(&format!("{}, axis not from zero", result.currency.code), (low - pad).max(0.0), high + pad, true);

@@ -1,5 +1,5 @@
-//! The page's part on policy: where its figures come from, what settled under each version of it, which rules refused
-//! what, and what people hold against the limit.
+//! The page's part on policy: the source of its figures, what settled under each version, which rules refused payments, and
+//! what holders have against the limit.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -15,7 +15,7 @@ const RULE_COLOURS: [&str; 6] = ["c3", "c4", "c5", "c1", "c7", "c6"];
 /// Classes whose holdings are drawn, at most.
 const CLASSES_MAX: usize = 3;
 
-/// Refusals a second, one series a rule, the most frequent first; rules beyond the fifth together.
+/// Refusals a second: one series for each of the five most frequent rules, and one for all others.
 pub fn refusals_by_rule(rows: &[Second]) -> Vec<Series> {
     let mut totals: BTreeMap<&str, u64> = BTreeMap::new();
     for (rule, number) in rows.iter().flat_map(|row| &row.refusals) {
@@ -39,7 +39,7 @@ pub fn refusals_by_rule(rows: &[Second]) -> Vec<Series> {
     all
 }
 
-/// The holdings worth drawing: of classes with a limit, or where there is none of the largest class.
+/// The holdings to draw: those of classes with a limit, or of the largest class if none has one.
 pub fn drawn_holdings(result: &RunResult) -> Vec<&ClassHoldings> {
     let mut limited: Vec<&ClassHoldings> =
         result.holdings.iter().filter(|class| class.limit_minor.is_some_and(|limit| limit > 0)).collect();
@@ -50,7 +50,7 @@ pub fn drawn_holdings(result: &RunResult) -> Vec<&ClassHoldings> {
     limited
 }
 
-/// Persons of a class by what they hold, those above the limit in another colour.
+/// Holders of a class by what they hold, those above the limit in another colour.
 pub fn holdings_bars(result: &RunResult, class: &ClassHoldings, number: usize) -> String {
     let code = escape(&result.currency.code);
     let amount = |minor: u64| money(i64::try_from(minor).unwrap_or(i64::MAX), &result.currency);
@@ -77,7 +77,7 @@ pub fn holdings_bars(result: &RunResult, class: &ClassHoldings, number: usize) -
         ),
         None => format!("{} persons; the class has no holding limit.", count(class.persons)),
     };
-    let description = format!("Persons of class {} by what they hold at the end; {limit}.", class.class);
+    let description = format!("Holders of class {} by what they hold at the end; {limit}.", class.class);
     format!(
         "<figure class=\"card plot\"><figcaption><h3>Holdings at the end: {}, {code}</h3><ul class=\"legend\"><li>\
          <span class=\"swatch c2\"></span>within the limit</li><li><span class=\"swatch c4\"></span>above it</li></ul>\
@@ -87,7 +87,7 @@ pub fn holdings_bars(result: &RunResult, class: &ClassHoldings, number: usize) -
     )
 }
 
-/// Everything on policy below the plots.
+/// The sections on policy, below the plots.
 pub fn section(html: &mut String, result: &RunResult) {
     if let Some(preset) = &result.policy.preset {
         preset_card(html, preset);
@@ -135,8 +135,8 @@ fn preset_card(html: &mut String, preset: &PresetFacts) {
 fn versions(html: &mut String, result: &RunResult) {
     let _ = write!(
         html,
-        "<section class=\"card\"><h2>Versions of the policy</h2><div class=\"scroll\"><table><caption>Every payment of the run \
-         that was ordered, warm-up included, under the version that its block names, counted from the chain; the others below</caption><thead><tr>\
+        "<section class=\"card\"><h2>Versions of the policy</h2><div class=\"scroll\"><table><caption>Payments of the run, \
+         warm-up included, counted from the chain under the version that their block names; those that were not ordered are in the last row</caption><thead><tr>\
          <th scope=\"col\">version</th><th scope=\"col\" class=\"number\">since, s</th><th scope=\"col\">what changed</th>\
          <th scope=\"col\">blocks</th><th scope=\"col\" class=\"number\">settled</th><th scope=\"col\" class=\"number\">refused</th>\
          <th scope=\"col\">refused by</th><th scope=\"col\" class=\"number\">waterfall, {}</th></tr></thead><tbody>",
@@ -167,7 +167,7 @@ fn versions(html: &mut String, result: &RunResult) {
     );
 }
 
-/// The row of what stands in no block.
+/// The row of payments that are in no block.
 fn not_ordered(html: &mut String, result: &RunResult) {
     let NotOrdered { refused, refusals, unanswered } = &result.policy.not_ordered;
     let mut why = by_rule(refusals, usize::MAX);
@@ -203,7 +203,7 @@ fn rules(html: &mut String, result: &RunResult) {
     html.push_str(
         "<section class=\"card\"><h2>Rules that refused payments</h2><div class=\"scroll\"><table><caption>Payments due in the measured \
          time</caption><thead><tr><th scope=\"col\">rule</th><th scope=\"col\" class=\"number\">refused</th>\
-         <th scope=\"col\" class=\"number\">of offered</th><th scope=\"col\">what it means</th><th scope=\"col\">may help later</th></tr></thead><tbody>",
+         <th scope=\"col\" class=\"number\">of offered</th><th scope=\"col\">what it means</th><th scope=\"col\">worth retrying</th></tr></thead><tbody>",
     );
     let mut rules: Vec<(&String, &u64)> = result.refusals.iter().collect();
     rules.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
@@ -226,8 +226,8 @@ fn holders(html: &mut String, result: &RunResult) {
     let code = escape(&result.currency.code);
     let _ = write!(
         html,
-        "<section class=\"card\"><h2>Who holds what at the end</h2><div class=\"scroll\"><table><caption>Persons by class, {code}; from the \
-         audited chain</caption><thead><tr><th scope=\"col\">class</th><th scope=\"col\" class=\"number\">persons</th>\
+        "<section class=\"card\"><h2>Holdings at the end</h2><div class=\"scroll\"><table><caption>Holders by class, {code}; from the \
+         audited chain</caption><thead><tr><th scope=\"col\">class</th><th scope=\"col\" class=\"number\">holders</th>\
          <th scope=\"col\" class=\"number\">limit</th><th scope=\"col\" class=\"number\">above it</th><th scope=\"col\" class=\"number\">held</th>\
          <th scope=\"col\" class=\"number\">a day would accrue</th></tr></thead><tbody>"
     );

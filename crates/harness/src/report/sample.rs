@@ -1,4 +1,4 @@
-//! A made-up run with every part filled, for tests and for looking at the page. Its figures mean nothing.
+//! An invented run with every part filled, for tests and for looking at the page.
 
 use crate::measure::{LatencyRecorder, Machine, Timeline, timeline::Answer};
 use crate::result::{
@@ -139,7 +139,7 @@ pub fn full_run() -> RunResult {
     result
 }
 
-/// Walks through the plan and makes up an answer to every payment.
+/// Walks through the plan and invents an answer to every payment.
 fn play(result: &mut RunResult, scenario: &Scenario) {
     let warm_up_ns = (scenario.load.warm_up_s * 1e9) as u64;
     let mut latency = LatencyRecorder::new(warm_up_ns);
@@ -147,7 +147,7 @@ fn play(result: &mut RunResult, scenario: &Scenario) {
     let mut amounts = AmountCounter::new(&REPORT_EDGES_MINOR);
     for (number, payment) in Plan::new(scenario).enumerate() {
         let at_s = payment.due_ns as f64 / 1e9;
-        // A cheap made-up noise between 0 and 1.
+        // Cheap noise between 0 and 1.
         let noise = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) as f64 / u64::MAX as f64;
         let stall_ms = if (32.0..32.8).contains(&at_s) { (32.8 - at_s) * 300.0 } else { 0.0 };
         let ms = 4.0 + 6.0 * noise + 3.0 * (at_s * 1.7).sin() - 2.5 * (1.0 - noise).ln() * noise.powi(9) + stall_ms;

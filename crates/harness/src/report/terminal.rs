@@ -7,12 +7,12 @@ use super::format::{count, figure, given, in_window, money, percent, rounded, sh
 use super::policy::by_rule;
 use crate::result::RunResult;
 
-/// Columns before the figures.
+/// Width of the labels, in columns.
 const LABEL_WIDTH: usize = 14;
 
-/// Letters of an event that are shown.
+/// Characters of an event's description that are shown.
 const WORDS_MAX: usize = 90;
-/// Versions of the policy that are shown.
+/// Policy versions that are shown.
 const VERSIONS_MAX: usize = 4;
 
 /// Colours, or none when the output is not a terminal.
@@ -162,13 +162,13 @@ fn search(text: &mut String, result: &RunResult, paint: &Paint) {
     let [found, next] = curve::verdict(maximum);
     line(text, paint, "highest rate", &if maximum.offered_per_s > 0.0 { found } else { paint.bad(&found) });
     line(text, paint, "", &next);
-    for (place, row) in curve::lines(&result.load_curve).into_iter().enumerate() {
-        let is_best = place > 0 && result.load_curve[place - 1].offered_per_s == maximum.offered_per_s;
+    for (index, row) in curve::lines(&result.load_curve).into_iter().enumerate() {
+        let is_best = index > 0 && result.load_curve[index - 1].offered_per_s == maximum.offered_per_s;
         line(text, paint, "", &if is_best { paint.bold(&row) } else { row });
     }
 }
 
-/// Where the policy came from and, where it changed, what settled under each version.
+/// The preset and, if the policy changed, what settled under each version.
 fn versions(text: &mut String, result: &RunResult, paint: &Paint) {
     let versions = &result.policy.versions;
     if result.policy.preset.is_none() && versions.len() < 2 {
@@ -222,7 +222,7 @@ fn money_and_audit(text: &mut String, result: &RunResult, paint: &Paint) {
     }
     if !result.deposits.is_empty() {
         let agreeing = result.deposits.values().filter(|bank| bank.agrees).count();
-        let words = format!("{agreeing} of {} banks have what the chain moved (I3)", result.deposits.len());
+        let words = format!("{agreeing} of {} banks agree with the chain (I3)", result.deposits.len());
         let all = agreeing == result.deposits.len();
         line(text, paint, "deposits", &if all { paint.good(&words) } else { paint.warning(&words) });
     }
@@ -232,7 +232,7 @@ fn money_and_audit(text: &mut String, result: &RunResult, paint: &Paint) {
     }
 }
 
-/// The first words of what the report has in full.
+/// The beginning of a text that the report has in full.
 fn shortened(words: &str) -> String {
     let short: String = words.chars().take(WORDS_MAX).collect();
     if short.len() < words.len() { format!("{short}\u{2026}") } else { short }

@@ -1,4 +1,4 @@
-//! What ran: scenario, shape of the network and the load, machine, checks.
+//! Facts of a run: scenario, shape of the network and the load, machine, checks.
 
 use std::path::Path;
 
@@ -9,12 +9,12 @@ use crate::measure::core_speed::{CoreSpeed, core_speed};
 use crate::measure::stalls::{self, Stalls};
 use crate::scenario::Scenario;
 
-/// Which scenario ran.
+/// The scenario of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct ScenarioFacts {
     /// Its name.
     pub name: String,
-    /// What it shows.
+    /// Its description.
     pub description: String,
     /// BLAKE3 of its canonical form.
     pub hash: String,
@@ -24,7 +24,7 @@ pub struct ScenarioFacts {
     pub file: Option<String>,
     /// The canonical form: TOML with every default written out.
     pub resolved_toml: String,
-    /// In what it is not run as its file says, as sentences.
+    /// Differences from its file, as sentences.
     #[serde(default)]
     pub notes: Vec<String>,
 }
@@ -110,7 +110,7 @@ pub struct MachineFacts {
     pub kernel: String,
     /// Signatures one core verifies a second, in batches, measured in the same run.
     pub verify_per_core_s: f64,
-    /// How long the machine held up a program that asked next to nothing of it, before the load.
+    /// The machine's own stalls before the load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<IdleStalls>,
 }
@@ -122,9 +122,9 @@ pub struct IdleStalls {
     pub sync_ms_p99: f64,
     /// The longest of them.
     pub sync_ms_max: f64,
-    /// How much later than it asked for a sleeping program was woken, at most.
+    /// The most by which a sleeping program was woken too late.
     pub oversleep_ms_max: f64,
-    /// What a core did in its slowest tenth of a second, as a share of what it did in the median one.
+    /// The work of a core in its slowest tenth of a second, as a share of the median one.
     pub core_slowest_share: f64,
 }
 
@@ -149,7 +149,7 @@ impl IdleStalls {
     }
 }
 
-/// Which checks were on.
+/// The checks that were on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct Checks {
     /// Every payer's signature was verified by the central bank.

@@ -1,4 +1,4 @@
-//! What a run leaves behind: `summary.json`, and the one object that `cbdc bench --json` prints.
+//! The result of a run: `summary.json`, and the one object that `cbdc bench --json` prints.
 //!
 //! Keys are a contract: a key, once published, keeps its name, its unit (last in the name) and its meaning; new keys
 //! may be added; anything else raises [`SCHEMA_VERSION`]. A test pins the keys.
@@ -39,7 +39,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub struct RunResult {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
-    /// What ran.
+    /// The scenario.
     pub scenario: ScenarioFacts,
     /// Version of the program.
     pub version: String,
@@ -74,33 +74,33 @@ pub struct RunResult {
     pub slo: SloVerdict,
     /// CPU time for each settled payment.
     pub cpu_us_per_payment: CpuPerPayment,
-    /// In what `_minor` figures are counted.
+    /// The currency of `_minor` figures.
     pub currency: Currency,
     /// The supply report at the end.
     pub supply: SupplyTerms,
     /// The supply report when the load began.
     #[serde(default)]
     pub supply_before: SupplyTerms,
-    /// Where the policy came from, and what settled under each of its versions.
+    /// The policy's preset, if any, and what settled under each of its versions.
     #[serde(default)]
     pub policy: PolicyReport,
-    /// What people held at the end, by class.
+    /// Holdings at the end, by class.
     #[serde(default)]
     pub holdings: Vec<ClassHoldings>,
-    /// What each bank has on deposit (`bank-1` and so on) against what the chain moved: I3.
+    /// Each bank's deposits (`bank-1` and so on) against what the chain moved: I3.
     #[serde(default)]
     pub deposits: BTreeMap<String, BankDeposits>,
     /// The auditor's verdict over the whole chain.
     pub audit: AuditVerdict,
     /// The machine.
     pub machine: MachineFacts,
-    /// Which checks were on.
+    /// The checks that were on.
     pub checks: Checks,
-    /// Whether the generator kept up with its own plan.
+    /// How well the generator kept to its plan.
     pub load_generator: LoadGenerator,
     /// Each second of the load, from its start, warm-up included.
     pub timeline: Vec<Second>,
-    /// What the scenario made happen.
+    /// The scenario's events.
     pub events: Vec<EventRecord>,
     /// Points `[ms, share of payments at or below]`.
     pub latency_distribution: Vec<[f64; 2]>,
@@ -120,16 +120,16 @@ pub struct RunResult {
     pub maximum: Option<Maximum>,
 }
 
-/// Something the scenario made happen.
+/// An event of the scenario.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct EventRecord {
-    /// When it was to happen, from the start of the load.
+    /// The planned time, in seconds from the start of the load.
     pub at_s: f64,
-    /// When it had happened: the node was down or back, the policy enacted. Absent if it never did.
+    /// The time it was done: the node was down or back, the policy enacted. Absent if it never was.
     pub done_at_s: Option<f64>,
-    /// What, in a few words.
+    /// The event in a few words.
     pub what: String,
-    /// Anything worth knowing: the height at which a policy took force, why it failed.
+    /// Remarks: the height at which a policy took force, the reason of a failure.
     pub note: Option<String>,
 }
 
@@ -150,7 +150,7 @@ impl RunResult {
         serde_json::from_str(text)
     }
 
-    /// A result with everything that is known before the run: scenario, shape, machine, version.
+    /// A result with what is known before the run: scenario, shape, machine, version.
     pub fn begin(scenario: &Scenario, version: &str, command: &str, machine: &Machine, in_process: bool) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// In what `_minor` figures are counted; fixed by genesis.
+/// The currency of `_minor` figures; fixed by genesis.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Currency {
     /// ISO 4217 code.
     pub code: String,
-    /// How many decimal places a minor unit stands below the currency unit.
+    /// Decimals of the major unit.
     pub exponent: u32,
 }
 
@@ -46,7 +46,7 @@ pub struct SupplyTerms {
 }
 
 impl SupplyTerms {
-    /// Issued − redeemed + … − expired: what the wallets must hold. `None` if the sum leaves 64 bits.
+    /// Issued − redeemed + … − expired: what the wallets must hold. `None` if the sum exceeds 64 bits.
     pub fn expected_minor(&self) -> Option<i64> {
         let sum: i128 = self.signed_terms().iter().map(|(_, minor)| i128::from(*minor)).sum();
         i64::try_from(sum).ok()
@@ -102,31 +102,31 @@ pub struct BooksSample {
     pub equity_minor: i64,
 }
 
-/// What the persons of a class held at the end, against the limit then in force.
+/// The holdings of a class at the end, against the limit then in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct ClassHoldings {
     /// The class.
     pub class: String,
     /// The holding limit; absent if there is none.
     pub limit_minor: Option<u64>,
-    /// Persons who have a wallet.
+    /// Holders with a wallet.
     pub persons: u64,
-    /// Of those, who hold more than the limit.
+    /// Those who hold more than the limit.
     pub above_limit: u64,
-    /// What they hold together.
+    /// The sum of their holdings.
     pub total_minor: u64,
-    /// What one ledger day accrues on it at the rates last enacted, rounded towards zero; negative is demurrage.
+    /// The accrual of one ledger day at the rates last enacted, rounded towards zero; negative is demurrage.
     pub accrual_a_day_minor: i64,
-    /// Persons by what they hold.
+    /// Holders by what they hold.
     pub buckets: Vec<HoldingBucket>,
 }
 
-/// Persons within a range of holdings.
+/// Holders within a range of holdings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct HoldingBucket {
     /// Holdings up to and including this; absent for the open bucket at the top.
     pub up_to_minor: Option<u64>,
-    /// How many persons.
+    /// How many holders.
     pub persons: u64,
 }
 
@@ -134,9 +134,9 @@ pub struct HoldingBucket {
 /// reverse waterfall`, each with what is in transit to wallets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct BankDeposits {
-    /// On deposit and in transit before the set-up, as the bank told it.
+    /// On deposit and in transit before the set-up, as the bank reported it.
     pub before_minor: i64,
-    /// What the harness credited, as salaries would.
+    /// Credited by the harness, as salaries would be.
     pub credited_minor: i64,
     /// Moved to wallets by settled fundings; from the audited chain, as are the next three.
     pub funded_minor: i64,
@@ -150,13 +150,13 @@ pub struct BankDeposits {
     pub waterfall_in_load_minor: i64,
     /// Of the reverse waterfall, since the load began.
     pub reverse_waterfall_in_load_minor: i64,
-    /// What all that comes to.
+    /// The expected sum at the end.
     pub expected_minor: i64,
-    /// On deposit and in transit at the end, as the bank told it; absent if it could not be asked.
+    /// On deposit and in transit at the end, as the bank reported it; absent if it could not be asked.
     pub after_minor: Option<i64>,
     /// Of that, in transit.
     pub in_transit_minor: Option<i64>,
-    /// The bank was read at the chain's tip, and has what was expected.
+    /// Whether the bank, read at the chain's tip, has what was expected.
     pub agrees: bool,
     /// Why it could not be compared.
     pub note: Option<String>,
@@ -165,7 +165,7 @@ pub struct BankDeposits {
 /// The auditor's verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct AuditVerdict {
-    /// Chain, signatures, books and supply agree.
+    /// Whether chain, signatures, books and supply agree.
     pub ok: bool,
     /// Blocks examined.
     pub blocks: u64,

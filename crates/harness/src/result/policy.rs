@@ -1,4 +1,4 @@
-//! The policy of a run, and what settled under each of its versions.
+//! The policy of a run, and the payments under each of its versions.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct PolicyReport {
     /// The preset that gave the first figures, if one did.
     pub preset: Option<PresetFacts>,
-    /// Every version there was, in order; the first is genesis'.
+    /// Every version in order; the first is that of genesis.
     pub versions: Vec<PolicyVersionReport>,
-    /// Payments of the run (warm-up included) that stand in no block, and so under no version.
+    /// Payments of the run (warm-up included) that are in no block, and so under no version.
     #[serde(default)]
     pub not_ordered: NotOrdered,
 }
@@ -20,26 +20,26 @@ pub struct PolicyReport {
 /// Payments that were never ordered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct NotOrdered {
-    /// Refused before ordering: they used no number.
+    /// Refused before ordering: they used no sequence number.
     pub refused: u64,
-    /// Those by reason, in the words of the API.
+    /// Refusals by reason, in the words of the API.
     pub refusals: BTreeMap<String, u64>,
     /// Without an answer, and not in the chain.
     pub unanswered: u64,
 }
 
-/// Where a preset's figures come from.
+/// The origin of a preset's figures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct PresetFacts {
     /// Its name.
     pub name: String,
     /// The system.
     pub title: String,
-    /// The time that the figures are of.
+    /// The date of the figures.
     pub date: String,
-    /// What the amounts stand for.
+    /// The meaning of the amounts.
     pub currency_note: String,
-    /// Where the figures were read.
+    /// The source of the figures.
     pub source: String,
     /// `S` read in the source or a report of it, `C` computed from that, `K` known and not checked.
     pub mark: String,
@@ -47,7 +47,7 @@ pub struct PresetFacts {
     pub provisional: Vec<String>,
     /// What the ledger has no parameter for, as sentences.
     pub not_expressed: Vec<String>,
-    /// Choices of ours, as sentences.
+    /// Our own choices, as sentences.
     pub choices: Vec<String>,
 }
 
@@ -72,11 +72,11 @@ impl PresetFacts {
 /// the chain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct PolicyVersionReport {
-    /// Its number; 1 is genesis'.
+    /// Its number; 1 is that of genesis.
     pub version: u32,
-    /// Since when it is in force, in seconds from the start of the load; genesis' is before 0.
+    /// When it came into force, in seconds from the start of the load; negative for that of genesis.
     pub since_s: f64,
-    /// What differs from the version before; for the first, from a policy that limits and pays nothing.
+    /// Differences from the version before; for the first, from a policy without limits, fees and rates.
     pub changed: Vec<String>,
     /// Height of the first block under it that holds a payment of the run; absent if there is none.
     pub first_height: Option<u64>,
@@ -84,12 +84,12 @@ pub struct PolicyVersionReport {
     pub last_height: Option<u64>,
     /// Payments that settled under it.
     pub settled: u64,
-    /// What those moved.
+    /// The sum of those.
     pub settled_minor: u64,
-    /// Of that, what the waterfall took on to deposits.
+    /// Of that, what the waterfall moved on to deposits.
     pub waterfall_minor: u64,
     /// Payments that a rule refused under it.
     pub refused: u64,
-    /// Those by rule, in the words of the API.
+    /// Refusals by rule, in the words of the API.
     pub refusals: BTreeMap<String, u64>,
 }

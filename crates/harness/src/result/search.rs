@@ -5,20 +5,20 @@ use serde::{Deserialize, Serialize};
 /// One step of the search for the highest rate within a bound.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 pub struct LoadPoint {
-    /// Offered.
+    /// The rate offered.
     pub offered_per_s: f64,
-    /// Settled, of what was due in the measured time.
+    /// The rate settled, of payments due in the measured time.
     pub settled_per_s: f64,
-    /// Settled in the measured time, whenever it was due.
+    /// The rate settled in the measured time, whenever payments were due.
     #[serde(default)]
     pub settled_in_window_per_s: f64,
     /// Half of the payments were faster.
     pub p50_ms: f64,
     /// 99 % of the payments were faster.
     pub p99_ms: f64,
-    /// The rate held: latency within the bound, everything offered settled in time, no error.
+    /// Whether the rate held: latency within the bound, everything offered settled in time, no error.
     pub held: bool,
-    /// What it failed by.
+    /// Why it did not hold.
     #[serde(default)]
     pub limit: Limit,
     /// Payments that a rule or a full queue refused.
@@ -42,12 +42,12 @@ pub struct LoadPoint {
     /// The share of the machine's cores that the run kept busy.
     #[serde(default)]
     pub machine_busy_share: f64,
-    /// The share that others kept busy.
+    /// The share that other programs kept busy.
     #[serde(default)]
     pub others_busy_share: f64,
 }
 
-/// What a rate failed by.
+/// The reason why a rate did not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
 pub enum Limit {
@@ -93,11 +93,11 @@ pub struct Maximum {
     pub slo_p99_ms: f64,
     /// The highest rate offered that held; 0 if none did.
     pub offered_per_s: f64,
-    /// What was settled at it.
+    /// The rate settled at it.
     pub settled_per_s: f64,
     /// The lowest rate above it that did not hold; absent if none was found.
     pub failed_at_per_s: Option<f64>,
-    /// What that one failed by.
+    /// Why that one did not hold.
     pub limit: Limit,
     /// How many rates were tried.
     pub steps: u32,

@@ -1,4 +1,4 @@
-//! How fast a run was, at what cost, and whether the load generator kept up.
+//! Latency bound, CPU cost, and whether the load generator kept up.
 
 use serde::{Deserialize, Serialize};
 
@@ -29,14 +29,14 @@ pub struct CpuPerPayment {
 /// How well the generator kept to its plan, and what was left of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 pub struct LoadGenerator {
-    /// It was the generator that limited the run: payments left late though the network had room for them, and the machine a core.
+    /// The generator limited the run: payments left late although the network could take them and a core was free.
     pub bottleneck: bool,
-    /// Payments left late because the machine's cores were full, and not with the generator's work: the machine limited the run.
+    /// The machine limited the run: payments left late because its cores were full with work other than the generator's.
     #[serde(default)]
     pub starved: bool,
     /// 99 % of the payments were sent at most this long after they were due.
     pub late_ms_p99: f64,
-    /// The same without the time that a message may take to fill and the time for which the network left no room.
+    /// The same without the time that a message may take to fill and the time for which the network took nothing more.
     #[serde(default)]
     pub own_late_ms_p99: f64,
     /// The generator's share of the CPU time of all processes of the run; absent when all shared one process.
@@ -45,7 +45,7 @@ pub struct LoadGenerator {
     /// The share of the machine's cores that the run's processes kept busy while the load ran, generator included.
     #[serde(default)]
     pub machine_busy_share: f64,
-    /// The share that anything else on the machine kept busy meanwhile.
+    /// The share that other programs kept busy meanwhile.
     #[serde(default)]
     pub others_busy_share: f64,
 }

@@ -1,6 +1,6 @@
-//! The audit of a run: the chain is verified from genesis on a ledger of its own, and that ledger, once it has come to
-//! the end, tells what the run led to: the versions of the policy, and what people hold. On the way it is counted what
-//! the chain moved between wallets and deposits ([`super::deposits`]).
+//! The audit of a run: the chain is verified from genesis on a separate ledger, whose final state gives the versions of the
+//! policy and the holdings. What the chain moved between wallets and deposits is counted on the way
+//! ([`super::deposits`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,17 +22,17 @@ use cbdc_devnet::policy::CURRENCY_EXPONENT;
 
 /// Bars of a histogram, at most.
 const BUCKETS_MAX: u64 = 20;
-/// Into how many bars the holding limit divides what lies below it.
+/// Bars of a histogram up to the holding limit.
 const BUCKETS_TO_THE_LIMIT: u64 = 10;
 
-/// An audit with the state that the chain leads to.
+/// An audit, with the figures that the chain leads to.
 pub struct Audited {
     pub report: AuditReport,
     pub versions: Vec<PolicyVersionReport>,
     pub holdings: Vec<ClassHoldings>,
     /// What was moved between wallets and deposits, by bank.
     pub flows: BTreeMap<BankId, Flows>,
-    /// Of the last block that verified.
+    /// Height of the last block that verified.
     pub tip: Height,
 }
 
@@ -53,7 +53,7 @@ pub async fn audit(network: &Network, node: NodeName, load_began_ms: u64, progre
             break;
         };
         let parts = parts(block)?;
-        // Verifying takes a while: other tasks of this thread go on.
+        // Verification is slow; other tasks of this thread go on meanwhile.
         match tokio::task::block_in_place(|| auditor.block(&parts)) {
             Ok(block) => {
                 flows.block(&BlockProposal::decode(&parts.proposal).context("reading an audited block")?, &block)
@@ -73,7 +73,7 @@ fn parts(block: v1::Block) -> Result<BlockParts> {
     Ok(BlockParts { header, log_index: 0, proposal: block.proposal, outcomes: block.outcomes })
 }
 
-/// Every version of the policy with what it changed; nothing is counted under them yet.
+/// The versions of the policy with their changes, and no counts yet.
 fn versions(ledger: &Ledger, load_began_ms: u64) -> Vec<PolicyVersionReport> {
     let mut before = Parameters::default();
     let report = |set: &cbdc_ledger::policy::PolicySet| {
@@ -89,28 +89,28 @@ fn versions(ledger: &Ledger, load_began_ms: u64) -> Vec<PolicyVersionReport> {
     ledger.policy().all().iter().map(report).collect()
 }
 
-/// What a person holds, and what it accrues a day, in minor units × ppm.
+/// A holder's balance over all banks, and its accrual a day in minor units × ppm.
 #[derive(Clone, Copy, Default)]
-struct Person {
+struct Holding {
     held: u64,
     accrual: i128,
 }
 
 fn holdings(ledger: &Ledger) -> Vec<ClassHoldings> {
-    let mut persons: BTreeMap<(u8, HolderId), Person> = BTreeMap::new();
+    let mut holders: BTreeMap<(u8, HolderId), Holding> = BTreeMap::new();
     for bank in ledger.banks().collect::<BTreeSet<_>>() {
         for (id, account) in ledger.wallets_of(bank) {
             let Some(holder) = ledger.holder_of(id) else { continue };
-            let person = persons.entry((holder.class.0, holder.id)).or_default();
-            person.held = person.held.saturating_add(u64::try_from(account.own()).unwrap_or(0));
-            person.accrual += accrual(ledger.parameters(), holder.class, account);
+            let holding = holders.entry((holder.class.0, holder.id)).or_default();
+            holding.held = holding.held.saturating_add(u64::try_from(account.own()).unwrap_or(0));
+            holding.accrual += accrual(ledger.parameters(), holder.class, account);
         }
     }
     let unit = i128::from(ledger.genesis().day_count.days()) * 1_000_000;
     let of_class = |class: Class| {
-        let own: Vec<Person> = persons.iter().filter(|((of, _), _)| *of == class.0).map(|(_, own)| *own).collect();
+        let own: Vec<Holding> = holders.iter().filter(|((of, _), _)| *of == class.0).map(|(_, own)| *own).collect();
         let limit = ledger.parameters().class(class).holding_limit.map(Amount::minor);
-        (!own.is_empty()).then(|| of_persons(class, limit, &own, unit))
+        (!own.is_empty()).then(|| of_holders(class, limit, &own, unit))
     };
     Class::all().filter_map(of_class).collect()
 }
@@ -119,31 +119,31 @@ fn accrual(parameters: &Parameters, class: Class, account: &Account) -> i128 {
     parameters.class(class).tiers.accrual(account.own().unsigned_abs(), account.has_allowance)
 }
 
-fn of_persons(class: Class, limit: Option<u64>, persons: &[Person], unit: i128) -> ClassHoldings {
-    let accrual: i128 = persons.iter().map(|person| person.accrual).sum();
+fn of_holders(class: Class, limit: Option<u64>, holders: &[Holding], unit: i128) -> ClassHoldings {
+    let accrual: i128 = holders.iter().map(|holder| holder.accrual).sum();
     ClassHoldings {
         class: class.to_string(),
         limit_minor: limit,
-        persons: persons.len() as u64,
-        above_limit: persons.iter().filter(|person| limit.is_some_and(|limit| person.held > limit)).count() as u64,
-        total_minor: persons.iter().fold(0, |sum, person| sum.saturating_add(person.held)),
+        persons: holders.len() as u64,
+        above_limit: holders.iter().filter(|holder| limit.is_some_and(|limit| holder.held > limit)).count() as u64,
+        total_minor: holders.iter().fold(0, |sum, holder| sum.saturating_add(holder.held)),
         accrual_a_day_minor: i64::try_from(accrual / unit).unwrap_or(0),
-        buckets: buckets(limit, persons),
+        buckets: buckets(limit, holders),
     }
 }
 
-/// Ranges of one width, so that the limit is a border; the last is open.
-fn buckets(limit: Option<u64>, persons: &[Person]) -> Vec<HoldingBucket> {
-    let most = persons.iter().map(|person| person.held).max().unwrap_or(0);
+/// Ranges of equal width with an edge at the limit; the last is open.
+fn buckets(limit: Option<u64>, holders: &[Holding]) -> Vec<HoldingBucket> {
+    let most = holders.iter().map(|holder| holder.held).max().unwrap_or(0);
     let by_limit = limit.filter(|limit| *limit > 0).map(|limit| limit.div_ceil(BUCKETS_TO_THE_LIMIT));
     let width = by_limit.unwrap_or_else(|| round_width(most.div_ceil(BUCKETS_MAX))).max(1);
     let count = most.div_ceil(width).clamp(1, BUCKETS_MAX);
     let mut buckets: Vec<HoldingBucket> =
         (1..=count).map(|number| HoldingBucket { up_to_minor: Some(number * width), persons: 0 }).collect();
     buckets.push(HoldingBucket::default());
-    for person in persons {
-        let place = (person.held.div_ceil(width).max(1) - 1).min(count);
-        buckets[place as usize].persons += 1;
+    for holder in holders {
+        let index = (holder.held.div_ceil(width).max(1) - 1).min(count);
+        buckets[index as usize].persons += 1;
     }
     buckets
 }
@@ -159,13 +159,13 @@ fn round_width(width: u64) -> u64 {
 mod tests {
     use super::*;
 
-    fn persons(held: &[u64]) -> Vec<Person> {
-        held.iter().map(|held| Person { held: *held, accrual: -365_000_000 }).collect()
+    fn holders(held: &[u64]) -> Vec<Holding> {
+        held.iter().map(|held| Holding { held: *held, accrual: -365_000_000 }).collect()
     }
 
     #[test]
-    fn the_limit_is_a_border_of_the_histogram() {
-        let found = of_persons(Class::HOUSEHOLD, Some(500), &persons(&[0, 500, 501, 900, 99_999]), 365_000_000);
+    fn the_limit_is_an_edge_of_the_histogram() {
+        let found = of_holders(Class::HOUSEHOLD, Some(500), &holders(&[0, 500, 501, 900, 99_999]), 365_000_000);
         assert_eq!((found.persons, found.above_limit, found.total_minor), (5, 3, 101_900));
         assert_eq!(found.accrual_a_day_minor, -5);
         let up_to = |limit: u64| {
@@ -179,10 +179,10 @@ mod tests {
     #[test]
     fn without_a_limit_the_bars_are_round_and_cover_everyone() {
         for limit in [None, Some(0)] {
-            let found = of_persons(Class::MERCHANT, limit, &persons(&[0, 1, 12_345]), 1);
+            let found = of_holders(Class::MERCHANT, limit, &holders(&[0, 1, 12_345]), 1);
             assert_eq!(found.buckets.iter().map(|bucket| bucket.persons).sum::<u64>(), 3);
             assert_eq!(found.buckets[0].up_to_minor, Some(1_000));
         }
-        assert_eq!(of_persons(Class::MERCHANT, Some(0), &persons(&[0, 1]), 1).above_limit, 1);
+        assert_eq!(of_holders(Class::MERCHANT, Some(0), &holders(&[0, 1]), 1).above_limit, 1);
     }
 }

@@ -60,7 +60,7 @@ pub fn is_wanted(scenario: &Scenario) -> bool {
 }
 
 /// Opens and funds every wallet of the scenario, in the order of their index, on a network on which nothing has happened yet.
-/// `progress` is told how many were opened.
+/// `progress` is called with how many were opened.
 pub async fn open_wallets(folder: &NetworkFolder, scenario: &Scenario, progress: impl Fn(u64)) -> Result<Vec<Purse>> {
     let banks: Vec<BankId> = folder.banks().collect();
     let opened = banks.iter().map(|bank| open_at(folder, scenario, *bank, banks.len(), &progress));

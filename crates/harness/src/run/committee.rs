@@ -1,5 +1,4 @@
-//! Decisions of the committee while the load runs: proposed by one member, voted for by as many as are needed, and
-//! waited for until the ledger has enacted them.
+//! Decisions of the committee while the load runs: one member proposes, as many as needed vote, and the ledger enacts.
 
 use std::time::Duration;
 
@@ -16,11 +15,11 @@ use cbdc_devnet::policy::PolicyChange;
 
 /// How long a proposal stays open, ms.
 const OPEN_MS: u64 = 60_000;
-/// How long after the last vote enactment is waited for.
+/// How long enactment may take after the last vote.
 const ENACTED_WITHIN: Duration = Duration::from_secs(10);
 const POLL_EVERY: Duration = Duration::from_millis(20);
 
-/// The committee of a network, with the parameters that its decisions have led to.
+/// The committee of a network, with the parameters now in force.
 pub struct Committee<'a> {
     folder: &'a NetworkFolder,
     in_force: Parameters,
@@ -32,7 +31,7 @@ impl<'a> Committee<'a> {
         Self { folder, in_force }
     }
 
-    /// Changes what differs between the parameters in force and the wished ones.
+    /// Applies a change of policy, by its differences from the parameters in force.
     pub async fn change_policy(&mut self, change: &PolicyChange) -> Result<String> {
         let mut wished = self.in_force.clone();
         change.apply(&mut wished);
@@ -63,7 +62,7 @@ impl<'a> Committee<'a> {
         .await
     }
 
-    /// Has actions decided, in force from the next block after the last vote.
+    /// Proposes actions and votes for them; they are in force from the next block after the last vote.
     pub async fn decide(&self, actions: Vec<GovernanceAction>) -> Result<String> {
         let folder = self.folder;
         let reader = folder.governance_reader()?;

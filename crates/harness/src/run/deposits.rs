@@ -1,12 +1,12 @@
-//! I3 (POLICY.md): funding, defunding and waterfalls keep a holder's deposit + CBDC + what is in transit. The ledger sees
-//! only CBDC and a bank only its deposits; the harness sees both books, and so it checks.
+//! Invariant I3: funding, defunding and waterfalls conserve a holder's deposit + CBDC + amount in transit. The ledger sees
+//! only CBDC and a bank only its deposits; the harness sees both, so it checks.
 //!
-//! 1. Before anything else happens, each bank tells what it has on deposit and in transit ([`Deposits::open`]).
-//! 2. While the chain is audited, what it moved between wallets and deposits is counted by bank ([`FlowCounter`]).
-//! 3. At the end each bank must have, once its replica has come to the audited tip ([`Deposits::check`]):
-//!    before + credits that the harness made + defunded + waterfall − funded − reverse waterfall.
+//! 1. Before the set-up each bank reports what it has on deposit and in transit ([`Deposits::open`]).
+//! 2. During the audit the flows between wallets and deposits are counted by bank ([`FlowCounter`]).
+//! 3. At the end, once its replica has reached the audited tip, each bank must have ([`Deposits::check`]):
+//!    before + the harness's credits + defunded + waterfall − funded − reverse waterfall.
 //!
-//! A difference is a finding of the audit. A bank that the scenario left stopped cannot be asked, and the result says so.
+//! A difference is a finding of the audit. A bank that the scenario left stopped is not read, and the result notes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,11 +22,11 @@ use super::committee::bank_id;
 use crate::result::{BankDeposits, EventRecord};
 use crate::scenario::{Action, NodeName, Scenario};
 
-/// How long a bank may take to come to the tip and to have booked it.
+/// How long a bank may take to reach the tip and to book it.
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(20);
 const POLL_EVERY: Duration = Duration::from_millis(100);
 
-/// What a bank's deposit book says at a height of its replica, minor units.
+/// A bank's deposit book at a height of its replica, minor units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
     pub height: u64,
@@ -40,7 +40,7 @@ impl Totals {
     }
 }
 
-/// What the chain moved between wallets and deposits at one bank, minor units.
+/// Flows between wallets and deposits at one bank, minor units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Flows {
     pub funded: u64,
@@ -53,10 +53,10 @@ pub struct Flows {
     pub reverse_waterfall_in_load: u64,
 }
 
-/// Counts, block by block, what the chain moved between wallets and deposits.
+/// Counts the flows between wallets and deposits, block by block.
 ///
-/// Which deposit a waterfall goes to depends on the wallet's link at that command, which only applying the chain tells:
-/// the auditor does, and its blocks say it.
+/// The deposit of a waterfall depends on the wallet's link at that command, which only applying the chain reveals; the
+/// auditor's blocks carry it.
 pub struct FlowCounter {
     load_began: Timestamp,
     flows: BTreeMap<BankId, Flows>,
@@ -99,7 +99,7 @@ impl FlowCounter {
     }
 }
 
-/// The banks' deposit books as they were before the run.
+/// The banks' deposit books before the run.
 pub struct Deposits {
     before: Vec<(BankId, Totals)>,
 }
@@ -115,8 +115,8 @@ impl Deposits {
         Ok(Deposits { before })
     }
 
-    /// Compares every bank's book with what the chain up to `tip` and the harness's credits make of it; what differs is
-    /// told as sentences.
+    /// Compares every bank's book with what the chain up to `tip` and the harness's credits lead to; differences are returned
+    /// as sentences.
     pub async fn check(
         &self,
         folder: &NetworkFolder,
@@ -147,7 +147,7 @@ async fn read(office: &BankOffice) -> Result<Totals> {
     Ok(Totals { height: treasury.height, deposits: treasury.deposits_minor, in_transit: treasury.in_transit_minor })
 }
 
-/// Reads a book until it is at the tip and as expected; when timeout ends, whatever it is then.
+/// Reads a book until it is at the tip and as expected, or returns it as it is when the time is over.
 async fn wait_for(office: &BankOffice, tip: Height, expected_minor: i64) -> Result<Totals> {
     let give_up = Instant::now() + FOLLOWED_WITHIN;
     loop {
@@ -164,7 +164,7 @@ fn signed(amount: u64) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
 }
 
-/// What a book must come to.
+/// The book that is expected at the end.
 fn expected(before: Totals, credited: u64, flows: Flows) -> BankDeposits {
     let sum = before.sum() + i128::from(credited) + i128::from(flows.defunded) + i128::from(flows.waterfall)
         - i128::from(flows.funded)
@@ -183,7 +183,7 @@ fn expected(before: Totals, credited: u64, flows: Flows) -> BankDeposits {
     }
 }
 
-/// Notes what was read, and says what is wrong with it.
+/// Notes what was read and returns what is wrong with it.
 fn judge(name: &str, report: &mut BankDeposits, tip: Height, after: Result<Totals>) -> Option<String> {
     let after = match after {
         Ok(after) => after,

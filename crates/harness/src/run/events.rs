@@ -1,4 +1,4 @@
-//! The scenario's events, at their times.
+//! Events of the scenario, at their times.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use super::orders::{self, Order};
 use crate::result::EventRecord;
 use crate::scenario::{Action, OperationFigures, Scenario};
 
-/// Makes the scenario's events happen, one after the other. `accounts` are the wallets' by index.
+/// Carries out the scenario's events, one after the other. `accounts` are the wallets' by index.
 pub async fn happen(
     scenario: &Scenario,
     folder: &NetworkFolder,

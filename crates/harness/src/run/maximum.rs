@@ -1,16 +1,15 @@
 //! The highest rate that a network holds within a bound on latency.
 //!
-//! 1. Rates go up by factors of two from a quarter of the scenario's rate until one does not hold, or down until one does;
-//!    then the gap is halved (geometrically) until its ends lie within [`CLOSE_ENOUGH`] of each other.
+//! 1. From a quarter of the scenario's rate the rate is doubled until it does not hold, or halved until it does; then the gap
+//!    is bisected (geometrically) until its ends lie within [`CLOSE_ENOUGH`] of each other.
 //! 2. Each step is a whole run on **a network of its own**, with the scenario's wallets, warm-up and load shortened to
-//!    [`WARM_UP_S_MAX`] and [`MEASURED_S_MAX`]. So no step inherits the one before: no backlog, no sequence numbers that were
-//!    offered and never ordered, no log and no caches that have grown; and the audit covers every payment of every step. The
-//!    price is a set-up a step.
-//! 3. A rate *holds* if 99 of 100 payments were final within the bound, counted from when they were due, all that was offered
-//!    was settled at the rate at which it was offered ([`SETTLED_SHARE_MIN`]; what a rule of policy refuses counts as settled),
-//!    nothing went without an outcome or was refused because a queue was full, and the audit agrees.
-//! 4. A rate that did not hold while the load generator was late by its own fault counts against the generator, not the
-//!    network, and the result says so; likewise where it was late because the machine's cores were full.
+//!    [`WARM_UP_S_MAX`] and [`MEASURED_S_MAX`]. So no step inherits from the one before: no backlog, no unused sequence numbers, no
+//!    grown log or caches; and the audit covers every payment of every step. The price is a set-up for each step.
+//! 3. A rate *holds* if 99 of 100 payments were final within the bound, counted from when they were due; settlements in the
+//!    measured time kept up with what was offered ([`SETTLED_SHARE_MIN`]; refusals under a rule of policy count as settled);
+//!    no payment went without an outcome or was refused because a queue was full; and the audit passed.
+//! 4. If the load generator was late by its own fault, a rate that did not hold counts against the generator and not the
+//!    network, and the result names it; likewise if it was late because the machine's cores were full.
 //! 5. It ends after [`STEPS_MAX`] steps or [`TIME_MAX`], whichever is first.
 //!
 //! The result is that of the highest rate that held (or of the lowest tried, if none did), with the curve of all steps.
@@ -25,7 +24,7 @@ use crate::scenario::{RATE_PER_S_MAX, SEQUENCE_WINDOW, Scenario};
 
 /// Steps at most.
 pub const STEPS_MAX: u32 = 14;
-/// No step begins after so long.
+/// No step begins after this time.
 pub const TIME_MAX: Duration = Duration::from_secs(20 * 60);
 /// Measured time of a step, at most.
 pub const MEASURED_S_MAX: f64 = 5.0;
@@ -33,27 +32,27 @@ pub const MEASURED_S_MAX: f64 = 5.0;
 pub const WARM_UP_S_MAX: f64 = 2.0;
 /// The search ends when the lowest rate that failed is at most this many times the highest that held.
 const CLOSE_ENOUGH: f64 = 1.05;
-/// From one rate to the next while no gap is known.
+/// Factor between rates while one end of the gap is unknown.
 const FACTOR: f64 = 2.0;
-/// The scenario's rate over the first one.
+/// The first rate is the scenario's divided by this.
 const FIRST_DIVISOR: f64 = 4.0;
-/// No lower rate is tried.
+/// The lowest rate tried.
 const RATE_MIN: f64 = 10.0;
-/// Of what was offered, so much must be settled, in number and in the measured time.
+/// The least share of the offered payments to be settled, in number and within the measured time.
 const SETTLED_SHARE_MIN: f64 = 0.97;
 
-/// What the search is told besides a run's options.
+/// The bound of the search.
 #[derive(Debug, Clone, Copy)]
 pub struct Bound {
-    /// 99 of 100 payments must be final so soon after they were due.
+    /// 99 of 100 payments must be final within this time of being due, ms.
     pub p99_ms: f64,
 }
 
-/// Which rates are tried, given what was found so far.
+/// The state of the search: which rate comes next.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Search {
     first: f64,
-    /// The scenario's wallets cannot pay more often.
+    /// The highest rate that the scenario's wallets can offer.
     most: f64,
     held: Option<f64>,
     failed: Option<f64>,
@@ -93,7 +92,7 @@ impl Search {
     }
 }
 
-/// A rate with three digits, unless that would be one of the two it shall lie between.
+/// A rate rounded to three digits, unless it would then not lie between the two ends of the gap.
 fn three_digits(rate: f64, held: Option<f64>, failed: Option<f64>) -> f64 {
     let unit = 10_f64.powf(rate.log10().floor() - 2.0);
     let rounded = (rate / unit).round() * unit;
@@ -101,7 +100,7 @@ fn three_digits(rate: f64, held: Option<f64>, failed: Option<f64>) -> f64 {
     if is_between { rounded } else { rate }
 }
 
-/// Searches for the highest rate within `bound` and writes the files of its result. `tell` is given a line for people before
+/// Searches for the highest rate within `bound` and writes the result's files. `tell` is called with a line for people before
 /// the first step and after each.
 pub async fn find_maximum(options: &BenchOptions, bound: Bound, tell: impl Fn(&str)) -> Result<RunResult> {
     let scenario = step_scenario(Scenario::load_with(&options.scenario, &options.overrides)?, bound);
@@ -133,7 +132,7 @@ pub async fn find_maximum(options: &BenchOptions, bound: Bound, tell: impl Fn(&s
     Ok(result)
 }
 
-/// The scenario with shorter times, the search's bound, and without events: each step shall differ only in its rate.
+/// The scenario with shorter times, the search's bound, and no events, so that steps differ only in their rate.
 fn step_scenario(mut scenario: Scenario, bound: Bound) -> Scenario {
     scenario.load.duration_s = scenario.load.duration_s.min(MEASURED_S_MAX).floor().max(1.0);
     scenario.load.warm_up_s = scenario.load.warm_up_s.clamp(1.0, WARM_UP_S_MAX).round();
@@ -157,7 +156,7 @@ fn announcement(scenario: &Scenario, bound: Bound) -> String {
     )
 }
 
-/// A line of the table that grows while the search goes on.
+/// A step as a line of the table.
 fn line(step: u32, point: &LoadPoint) -> String {
     format!(
         "step {step:>2}  {:>9.0} offered/s  {:>9.0} settled/s  p50 {:>8.1} ms  p99 {:>8.1} ms  {:>5.1} \u{b5}s CPU  {}",
@@ -170,7 +169,7 @@ fn line(step: u32, point: &LoadPoint) -> String {
     )
 }
 
-/// What a step says about its rate.
+/// A step's point of the curve.
 fn point(rate: f64, result: &RunResult) -> LoadPoint {
     let limit = judge(result);
     let cpu = &result.cpu_us_per_payment;
@@ -194,7 +193,7 @@ fn point(rate: f64, result: &RunResult) -> LoadPoint {
     }
 }
 
-/// Refusals that say that a queue was full, not that a rule forbids it.
+/// Refusals for a full queue, as opposed to a rule of policy.
 const OVERLOAD: [&str; 2] = ["OVERLOADED", "UNAVAILABLE"];
 
 fn judge(result: &RunResult) -> Limit {
@@ -218,7 +217,7 @@ fn judge(result: &RunResult) -> Limit {
     }
 }
 
-/// Held before not held; then the higher rate if it held, the lower if not.
+/// A rate that held is better than one that did not; of two that held the higher, of two that did not the lower.
 fn is_better(point: &LoadPoint, result: &RunResult, best: Option<&RunResult>) -> bool {
     let Some(best) = best else { return true };
     let best_rate = best.shape.rate_per_s;

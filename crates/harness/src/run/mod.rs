@@ -4,14 +4,14 @@
 //! 2. Set-up: issuance, wallets, funding ([`setup`]).
 //! 3. Every payment is planned and signed before the clock starts ([`signed_payments`]).
 //! 4. The load is offered open loop ([`load`], [`unary`]); the scenario's events happen at their times ([`committee`]),
-//!    and the central bank's books are looked at once a second.
+//!    and the central bank's balance sheet is sampled once a second.
 //! 5. When all is answered, the answers are compared with the chain ([`reconcile`]), the chain is audited from genesis
-//!    ([`audit`]), and the banks' deposits are compared with what it moved ([`deposits`]).
+//!    ([`audit`]), and the banks' deposits are compared with its flows ([`deposits`]).
 //! 6. The result goes to `summary.json` and `report.html`.
 //!
 //! [`maximum`] makes such runs at rising rates, to find the highest one within a bound on latency.
 //!
-//! Nodes run with the settings of real use: signatures, fsync, TLS and policy are on, and the result says so.
+//! Nodes run with production settings: signatures, fsync, TLS and policy are on, and the result shows it.
 
 pub mod audit;
 pub mod bulk;
@@ -58,7 +58,7 @@ use crate::result::{AuditVerdict, RunResult};
 use crate::scenario::{Mode, Scenario};
 use cbdc_devnet::Network;
 
-/// How a run is made.
+/// Options of a run.
 #[derive(Debug, Clone)]
 pub struct BenchOptions {
     pub scenario: PathBuf,
@@ -66,9 +66,9 @@ pub struct BenchOptions {
     pub overrides: Vec<(String, String)>,
     /// Where `summary.json`, `report.html` and the run's network go; a second run replaces all three.
     pub out: PathBuf,
-    /// All nodes in this process, for quick tests.
+    /// Runs all nodes in this process, for quick tests.
     pub in_process: bool,
-    /// No progress bar.
+    /// Shows no progress bar.
     pub quiet: bool,
     /// The command line, for the report.
     pub command: String,
@@ -116,7 +116,7 @@ pub async fn run(scenario: &Scenario, options: &BenchOptions) -> Result<RunResul
     Ok(result)
 }
 
-/// What stands ready when the clock starts.
+/// Everything that is ready when the clock starts.
 struct Prepared {
     payments: SignedPayments,
     /// The account of each wallet, by index.

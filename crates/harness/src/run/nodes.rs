@@ -1,4 +1,4 @@
-//! The nodes of a run: processes of their own, or all in this one.
+//! The nodes of a run: each a process, or all in this one.
 
 use anyhow::{Result, bail};
 use cbdc_client::NodeName;
@@ -9,7 +9,7 @@ use crate::scenario::{self, Replica, Scenario};
 use cbdc_devnet::policy::CURRENCY_EXPONENT;
 use cbdc_devnet::{InProcess, Network, NetworkSpec, Ports, Processes};
 
-/// The network that a scenario asks for: free ports, reserves that cover the wallets, the scenario's policy.
+/// The network of a scenario: free ports, reserves that cover the wallets, the scenario's policy.
 pub fn spec(scenario: &Scenario) -> NetworkSpec {
     let needed = funding_needed(scenario).into_iter().max().unwrap_or(0);
     let default = NetworkSpec::default();

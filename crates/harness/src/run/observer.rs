@@ -1,4 +1,4 @@
-//! Looks at the central bank's books and at the supply's terms once a second while the load runs.
+//! Samples the central bank's balance sheet and the supply's terms once a second while the load runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,12 +12,12 @@ use tokio::task::JoinHandle;
 use super::supply::terms_of;
 use crate::result::{BooksSample, SupplySample};
 
-/// The books at one moment.
+/// The balance sheet at one moment.
 pub struct Sample {
     pub at_ns: u64,
     pub cbdc_minor: i64,
     pub books: BooksSample,
-    /// The supply's terms; absent if the node had gone down in between.
+    /// The supply's terms; absent if the node went down in between.
     pub supply: Option<SupplySample>,
 }
 
@@ -29,7 +29,7 @@ pub struct Observer {
 
 impl Observer {
     pub fn start(folder: &NetworkFolder, start: Instant, total_s: f64) -> Result<Observer> {
-        let governance = folder.governance_reader()?;
+        let desk = folder.governance_reader()?;
         let supply_minor = Arc::new(AtomicI64::new(0));
         let shown = supply_minor.clone();
         let (stop, mut stopped) = oneshot::channel();
@@ -42,9 +42,9 @@ impl Observer {
                     _ = &mut stopped => return samples,
                 }
                 let at = start.elapsed();
-                // A node that is down for a while leaves a gap; the next look fills in.
-                if let Ok(sheet) = governance.balance_sheet().await {
-                    let supply = governance.supply().await.ok();
+                // A node that is down leaves a gap.
+                if let Ok(sheet) = desk.balance_sheet().await {
+                    let supply = desk.supply().await.ok();
                     let sample = Sample {
                         at_ns: at.as_nanos() as u64,
                         cbdc_minor: signed(sheet.cbdc_minor),

@@ -1,5 +1,5 @@
-//! Events about single wallets and single banks: a court's orders, the registrar's classes, what a bank's back office asks
-//! for and states.
+//! Events about single wallets and banks: a court's orders, the registrar's classes, issuance and deposit reports of a bank's
+//! back office.
 
 use anyhow::{Context, Result, bail};
 use cbdc_client::bank_office::IssuanceAnswer;
@@ -15,7 +15,7 @@ use crate::scenario::{Chosen, NodeName, OrderFigures, Scenario};
 /// Orders that are in flight at once.
 const AT_ONCE: usize = 64;
 
-/// What a court orders about a wallet.
+/// A court's order about a wallet.
 #[derive(Clone, Copy)]
 pub enum Order {
     Freeze,
@@ -34,8 +34,7 @@ fn wallets_of(scenario: &Scenario, chosen: Chosen) -> Vec<u32> {
     }
 }
 
-/// Orders it for each wallet; a wallet that is paid from others is left out. Says for how many it settled; fails if for
-/// none.
+/// Submits the order for each wallet, except the wallet that is paid. Returns how many settled, in words; fails if none did.
 pub async fn order(
     scenario: &Scenario,
     folder: &NetworkFolder,
@@ -89,14 +88,14 @@ pub async fn reclassify(scenario: &Scenario, folder: &NetworkFolder, wallet: u32
     Ok(())
 }
 
-/// Has a bank state its deposits.
+/// Has a bank report its deposits.
 pub async fn report_deposits(folder: &NetworkFolder, node: NodeName) -> Result<String> {
     let (status, stated) = folder.bank_office(bank_id(node))?.report_deposits().await?;
     status.settled()?;
-    Ok(format!("{} minor units stated", stated.minor()))
+    Ok(format!("{} minor units reported", stated.minor()))
 }
 
-/// Has a bank ask for CBDC, or give it back.
+/// Has a bank request issuance or redemption.
 pub async fn issuance(folder: &NetworkFolder, node: NodeName, kind: IssuanceKind, amount_minor: u64) -> Result<()> {
     let office = folder.bank_office(bank_id(node))?;
     match office.request_issuance(kind, Amount::from_minor(amount_minor)).await? {

@@ -1,4 +1,4 @@
-//! Nodes' counters, before and after a run.
+//! Metrics of nodes, before and after a run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

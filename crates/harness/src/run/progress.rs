@@ -1,4 +1,4 @@
-//! What a person sees while a run goes on: a bar for each step, and the live figures under load.
+//! Progress on the terminal: a bar for each step, and live figures during the load.
 
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -42,7 +42,7 @@ impl Progress {
         Progress { bar }
     }
 
-    /// A step without a measure.
+    /// A step without a count.
     pub fn step(&self, what: &'static str) {
         self.bar.set_style(style("{spinner} {msg} {elapsed}"));
         self.bar.set_message(what);
@@ -71,7 +71,7 @@ impl Progress {
                 tick.tick().await;
                 let settled = live.settled.load(Ordering::Relaxed);
                 let mut recent = std::mem::take(&mut *live.recent_us.lock().unwrap_or_else(PoisonError::into_inner));
-                // Sorting all of them would hold the generator's own thread up for milliseconds.
+                // Sorting all of them would block the generator's thread for milliseconds.
                 let at = recent.len() * 99 / 100;
                 let p99_us = if recent.is_empty() { 0 } else { *recent.select_nth_unstable(at).1 };
                 let p99_ms = f64::from(p99_us) / 1_000.0;

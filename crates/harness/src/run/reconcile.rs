@@ -1,4 +1,4 @@
-//! Answers against the chain: every payment that was answered stands in the chain once, with the same outcome.
+//! Answers against the chain: every answered payment is in the chain once, with the same outcome.
 //!
 //! Every payment that was ordered is also counted under the policy version that its block's header names, and every other
 //! one as not ordered.
@@ -20,7 +20,7 @@ pub struct Reconciliation {
     pub settled_in_chain: u64,
     /// What was applied under each version of the policy, in the chain's own outcomes.
     pub versions: BTreeMap<u32, PolicyVersionReport>,
-    /// Payments that stand in no block, and so under no version.
+    /// Payments that are in no block, and so under no version.
     pub not_ordered: NotOrdered,
     pub findings: Vec<String>,
 }

@@ -1,7 +1,7 @@
-//! Setting a network up for a run: issuance to every bank, wallets opened, linked, deposits credited, wallets funded.
+//! The set-up of a run: issuance to every bank, opening and linking wallets, crediting deposits, funding wallets.
 //!
-//! All of it goes through the same services that a bank's back office and its customers use. Keys and holders follow
-//! from the scenario's seed, so a run can be repeated. Very many wallets go another way: [`super::bulk`].
+//! All of it goes through the services that a bank's back office and its customers use. Keys and holders follow from the
+//! scenario's seed, so a run can be repeated. Very many wallets are opened in bulk instead ([`super::bulk`]).
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use futures::{StreamExt, TryStreamExt};
 use super::signed_payments::Purse;
 use crate::scenario::Scenario;
 
-/// Wallets that are opened and funded at once.
+/// Wallets that are opened and funded concurrently.
 const AT_ONCE: usize = 256;
 
-/// What each bank must be issued to fund its wallets, minor units.
+/// The issuance each bank needs to fund its wallets, minor units.
 pub fn funding_needed(scenario: &Scenario) -> Vec<u64> {
     let mut needed = vec![0_u64; scenario.network.banks as usize];
     for wallet in 0..scenario.wallets.count {
@@ -26,7 +26,7 @@ pub fn funding_needed(scenario: &Scenario) -> Vec<u64> {
     needed
 }
 
-/// What the harness credits to deposits at each bank: what wallets are funded from, and what stays there, minor units.
+/// The harness's credits to deposits at each bank: what wallets are funded from and what stays there, minor units.
 pub fn credited(scenario: &Scenario) -> Vec<u64> {
     let mut credited = funding_needed(scenario);
     for wallet in 0..scenario.wallets.count {
@@ -35,7 +35,7 @@ pub fn credited(scenario: &Scenario) -> Vec<u64> {
     credited
 }
 
-/// Issues what the wallets of each bank need.
+/// Issues to each bank what its wallets need.
 pub async fn issue(folder: &NetworkFolder, scenario: &Scenario) -> Result<()> {
     for (index, amount) in funding_needed(scenario).into_iter().enumerate().filter(|(_, amount)| *amount > 0) {
         let bank = BankId(index as u16 + 1);
@@ -78,7 +78,7 @@ pub async fn open_wallets(folder: &NetworkFolder, scenario: &Scenario, progress:
             let funded = fund(&wallet, &office, money, index, scenario.seed).await;
             funded.with_context(|| format!("funding wallet {index}"))?;
             progress();
-            // Consent used the wallet's first number.
+            // The consent used the wallet's first sequence number.
             let first_sequence = 1 + u64::from(scenario.is_linked(index));
             anyhow::Ok(Purse { account: wallet.account(), key: key(), first_sequence })
         }
@@ -86,7 +86,7 @@ pub async fn open_wallets(folder: &NetworkFolder, scenario: &Scenario, progress:
     opened.buffered(AT_ONCE).try_collect().await
 }
 
-/// Credits the deposit beside a wallet, as a salary would, with what is to stay there and what the wallet is funded with.
+/// Credits the deposit of a wallet's holder, as a salary would, then funds the wallet from it.
 pub async fn fund(
     wallet: &Wallet,
     office: &BankOffice,

@@ -1,4 +1,4 @@
-//! The figures of a run, from the notes that its tasks took.
+//! The figures of a run, from what its tasks noted.
 
 use std::collections::BTreeMap;
 
@@ -16,16 +16,16 @@ use crate::scenario::Scenario;
 pub(super) type Counters = BTreeMap<String, f64>;
 
 /// The load generator is the bottleneck when payments leave it late, by its own fault, by more than this share of the bound on
-/// latency; within the two figures below.
+/// latency, clamped to the two figures below.
 const LATE_SHARE: f64 = 0.25;
 const LATE_MS_MIN: f64 = 5.0;
 const LATE_MS_MAX: f64 = 50.0;
-/// Cores that are busier than this have nothing left to give; if the generator used more than the second share of what the run
-/// used, it filled them itself.
+/// Cores that are busier than this are full; if the generator used more than the second share of the run's CPU time, it filled
+/// them itself.
 const FULL_SHARE: f64 = 0.9;
 const OWN_WORK_SHARE: f64 = 0.5;
 
-/// Fills in what the load gave, and returns the answers by stream. Only payments due after the warm-up count.
+/// Fills in the figures of the load and returns the answers by stream. Only payments due after the warm-up count.
 pub(super) fn summarize(
     scenario: &Scenario,
     result: &mut RunResult,
@@ -70,7 +70,7 @@ pub(super) fn summarize(
     answers
 }
 
-/// The central bank's counters; none where it shows none.
+/// The central bank's counters, empty if it serves none.
 pub(super) async fn counters(folder: &NetworkFolder, nodes: &Nodes) -> Counters {
     if matches!(nodes, Nodes::InProcess(_)) {
         return probe::own();
@@ -81,7 +81,7 @@ pub(super) async fn counters(folder: &NetworkFolder, nodes: &Nodes) -> Counters 
     }
 }
 
-/// By how much a counter grew; one that begins anew, because its node was restarted, counts from zero.
+/// The growth of a counter; one that was reset by a restart of its node counts from zero.
 fn growth(before: &Counters, after: &Counters, name: &str) -> f64 {
     let [before, after] = [before, after].map(|counters| counters.get(name).copied().unwrap_or(0.0));
     if after >= before { after - before } else { after }
@@ -113,7 +113,7 @@ pub(super) fn account_for_cpu(
     (result.load_generator.machine_busy_share, result.load_generator.others_busy_share) = (busy, others);
 }
 
-/// Whether the load generator was late, and if so, by its own fault or for want of a core.
+/// Decides whether the load generator was late, and if so, by its own fault or for lack of a core.
 pub(super) fn judge_generator(generator: &mut LoadGenerator, bound_p99_ms: f64) {
     let is_late_ms = (bound_p99_ms * LATE_SHARE).clamp(LATE_MS_MIN, LATE_MS_MAX);
     let is_late = generator.own_late_ms_p99 > is_late_ms;
@@ -123,7 +123,7 @@ pub(super) fn judge_generator(generator: &mut LoadGenerator, bound_p99_ms: f64) 
     generator.bottleneck = is_late && !generator.starved;
 }
 
-/// Puts what was counted under each version beside what the version says.
+/// Joins the counts under each version with the version's description.
 pub(super) fn count_under_versions(
     versions: &mut [PolicyVersionReport],
     mut counted: BTreeMap<u32, PolicyVersionReport>,
@@ -135,7 +135,7 @@ pub(super) fn count_under_versions(
     }
 }
 
-/// Which checks were on, as the run itself shows: signatures verified and syncs made, by the node's own counters.
+/// The checks that were on, by the node's own counters of signatures verified and syncs made.
 pub(super) fn checks(before: &Counters, after: &Counters, settled: u64, counters_are_whole: bool) -> Checks {
     let growth = |name: &str| growth(before, after, name);
     Checks {

@@ -1,4 +1,4 @@
-//! The same load with one call a payment, as a wallet's own app would make it.
+//! The load as one call a payment, as a wallet app would make it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

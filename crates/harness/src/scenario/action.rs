@@ -36,7 +36,7 @@ impl Serialize for NodeName {
     }
 }
 
-/// What an event does.
+/// The action of an event.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -60,7 +60,7 @@ pub enum Action {
     Policy(PolicyChange),
     /// The committee votes money for a cohort.
     Grant(GrantFigures),
-    /// The committee votes on how a bank stands.
+    /// The committee votes on a bank's status.
     BankStatus {
         /// Which bank.
         node: NodeName,
@@ -68,15 +68,15 @@ pub enum Action {
         #[serde(serialize_with = "as_text")]
         status: BankStatus,
     },
-    /// The central bank's desk does something with a bank.
+    /// The central bank's operator executes an operation with a bank.
     Operation(OperationFigures),
-    /// A court's order adds to what holders may not spend.
+    /// A court's order freezes an amount.
     Freeze(OrderFigures),
-    /// A court's order takes off what holders may not spend.
+    /// A court's order unfreezes an amount.
     Unfreeze(OrderFigures),
-    /// A court's order takes money off wallets.
+    /// A court's order seizes an amount.
     Seize {
-        /// Off which, and how much.
+        /// The wallets, and the amount.
         #[serde(flatten)]
         order: OrderFigures,
         /// Index of the wallet that is paid.
@@ -90,7 +90,7 @@ pub enum Action {
         #[serde(serialize_with = "as_text")]
         class: Class,
     },
-    /// A bank states its deposits.
+    /// A bank reports its deposits.
     ReportDeposits {
         /// Which bank.
         node: NodeName,
@@ -99,14 +99,14 @@ pub enum Action {
     Issue {
         /// Which bank.
         node: NodeName,
-        /// How much.
+        /// The amount.
         amount_minor: u64,
     },
-    /// A bank gives CBDC back for reserves.
+    /// A bank redeems CBDC for reserves.
     Redeem {
         /// Which bank.
         node: NodeName,
-        /// How much.
+        /// The amount.
         amount_minor: u64,
     },
 }
@@ -121,7 +121,7 @@ pub struct OrderFigures {
     pub amount_minor: u64,
 }
 
-/// Which wallets an order is about.
+/// The wallets of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Chosen {
@@ -140,10 +140,10 @@ pub enum Chosen {
     },
 }
 
-/// Money for each person of a cohort.
+/// A grant to each holder of a cohort.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GrantFigures {
-    /// Whose persons.
+    /// The cohort's class.
     #[serde(serialize_with = "as_text")]
     pub class: Class,
     /// Only those whose allowance wallet is at this bank.
@@ -151,22 +151,22 @@ pub struct GrantFigures {
     pub bank: Option<NodeName>,
     /// Only the first so many; 0 is all.
     pub first: u32,
-    /// What each gets.
+    /// The amount for each.
     pub amount_minor: u64,
-    /// What it is bound to, if anything.
+    /// The purpose it is bound to, if any.
     #[serde(flatten)]
     pub purpose: Option<PurposeFigures>,
 }
 
-/// What targeted money is bound to.
+/// The purpose of targeted money.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PurposeFigures {
-    /// Seconds after the event; what is left then leaves the wallets.
+    /// Seconds after the event; what is unspent then leaves the wallets.
     pub expires_in_s: u64,
-    /// Whom it may be spent with.
+    /// The classes of payees it may be spent with.
     #[serde(serialize_with = "class_words")]
     pub payees: Vec<Class>,
-    /// What pays for it.
+    /// Its funding.
     #[serde(serialize_with = "as_text")]
     pub funding: Funding,
 }
@@ -178,13 +178,13 @@ pub struct OperationFigures {
     pub kind: OperationKind,
     pub bank: NodeName,
     pub amount_minor: u64,
-    /// Of securities, in ppm of their nominal amount.
+    /// The price of securities, in ppm of their nominal amount.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_rate")]
     pub price: Option<RatePpm>,
-    /// Of refinancing, a year.
+    /// The yearly rate of refinancing.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_rate")]
     pub rate: Option<RatePpm>,
-    /// Of refinancing, from the ledger day of the event.
+    /// The term of refinancing, from the ledger day of the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub matures_in_days: Option<u32>,
 }
@@ -242,7 +242,7 @@ impl fmt::Display for Action {
             Self::Unfreeze(order) => write!(f, "unfreeze {order}"),
             Self::Seize { order, to_wallet } => write!(f, "seize {order}, paid to wallet {to_wallet}"),
             Self::Reclassify { wallet, class } => write!(f, "the holder of wallet {wallet} becomes {class}"),
-            Self::ReportDeposits { node } => write!(f, "{node} states its deposits"),
+            Self::ReportDeposits { node } => write!(f, "{node} reports its deposits"),
             Self::Issue { node, amount_minor } => write!(f, "issue {} to {node}", major(*amount_minor)),
             Self::Redeem { node, amount_minor } => write!(f, "redeem {} from {node}", major(*amount_minor)),
         }

@@ -1,4 +1,4 @@
-//! `[[event]]`: what happens to the network or to policy while the load runs.
+//! `[[event]]`: what happens to the network or the policy while the load runs.
 //!
 //! | key | meaning |
 //! |---|---|
@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `"kill"` (SIGKILL), `"stop"` (SIGTERM), `"restart"` | `node`: `"central-bank"`, or `"bank-1"` for the first bank and so on |
 //! | `"policy"` | the keys of `[policy]` but `preset`, at least one |
-//! | `"grant"` | `class`, `amount_minor` for each person; `first` so many persons (0: all), `bank` |
+//! | `"grant"` | `class`, `amount_minor` for each holder; `first` so many holders (0: all), `bank` |
 //! | | for targeted money also `expires_in_s`, `payees` (classes), `funding` (`"equity"` or `"government"`) |
 //! | `"bank-status"` | `node` (a bank), `status`: `"active"`, `"suspended"` or `"resolved"` |
 //! | `"freeze"`, `"unfreeze"` | `amount_minor` for each wallet; `wallet` (index from 0), or `class` and `count` (0: all) |
@@ -41,12 +41,12 @@ use super::error::ScenarioError;
 use super::section::Section;
 use super::wallets::Wallets;
 
-/// One thing that happens at one time.
+/// An action at a time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Event {
     /// Seconds from the first payment due, warm-up included.
     pub at_s: f64,
-    /// What happens.
+    /// The action.
     #[serde(flatten)]
     pub action: Action,
 }
@@ -132,7 +132,7 @@ impl Event {
     }
 }
 
-/// What a key of another action is told.
+/// Tells where keys of other actions belong.
 fn say_where_keys_belong(section: &mut Section<'_>) {
     section.only_when(&policy_keys(), "policy figures only with action = \"policy\"");
     let nodes = "`node` only with action = \"kill\", \"stop\", \"restart\", \"bank-status\", \"report-deposits\", \"issue\" or \
@@ -175,7 +175,7 @@ fn read_grant(section: &mut Section<'_>, banks: u32) -> Result<GrantFigures, Sce
     Ok(GrantFigures { purpose: read_purpose(section)?, ..grant })
 }
 
-/// What targeted money is bound to; nothing for unbacked money.
+/// The purpose of targeted money; `None` for unbacked money.
 fn read_purpose(section: &mut Section<'_>) -> Result<Option<PurposeFigures>, ScenarioError> {
     let expires_in_s = section.optional_integer("expires_in_s", 1..=31_622_400)?;
     let payees = read_classes(section, "payees")?;
@@ -284,7 +284,7 @@ fn read_operation(section: &mut Section<'_>, banks: u32) -> Result<OperationFigu
     Ok(operation)
 }
 
-/// A rate that must be there if it is wanted, and must not otherwise.
+/// A rate that is required or forbidden by the kind of operation.
 fn read_rate(section: &mut Section<'_>, key: &'static str, wanted: bool) -> Result<Option<RatePpm>, ScenarioError> {
     match (section.text(key)?, wanted) {
         (None, false) => Ok(None),

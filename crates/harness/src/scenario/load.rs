@@ -1,4 +1,4 @@
-//! `[load]`: which payments are offered, when, and how they travel.
+//! `[load]`: the payments that are offered, when, and how they travel.
 //!
 //! The load is open loop: payments fall due at times that do not depend on answers. Time 0 is the first moment of
 //! load; the warm-up comes first and is not measured, then follow `duration_s` measured seconds.
@@ -12,7 +12,7 @@ use super::section::Section;
 /// The highest rate a scenario may offer.
 pub const RATE_PER_S_MAX: f64 = 10_000_000.0;
 
-/// How the rate runs over time.
+/// The rate over time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(tag = "profile", rename_all = "kebab-case")]
 pub enum Profile {
@@ -99,7 +99,7 @@ impl Mode {
     }
 }
 
-/// Where amounts come from.
+/// The source of amounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "amounts", rename_all = "kebab-case")]
 pub enum Amounts {
@@ -131,7 +131,7 @@ impl Amounts {
     }
 }
 
-/// Who is paid.
+/// The choice of payees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Payees {
@@ -168,7 +168,7 @@ pub enum Payees {
 /// does not top up what comes in batches.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Load {
-    /// How the rate runs over time.
+    /// The rate over time.
     #[serde(flatten)]
     pub profile: Profile,
     /// Measured time, after the warm-up.
@@ -187,9 +187,9 @@ pub struct Load {
     pub cross_bank_share: f64,
     /// Zipf exponent of payees' popularity.
     pub payee_skew: f64,
-    /// Who is paid.
+    /// The choice of payees.
     pub payees: Payees,
-    /// Where amounts come from.
+    /// The source of amounts.
     #[serde(flatten)]
     pub amounts: Amounts,
     /// The largest fee that payers sign for; absent: for each payment the fee that the policy at the start asks.

@@ -1,7 +1,7 @@
-//! Scenarios: what a run shall do, written in TOML, checked to the line and column before anything starts.
+//! Scenarios of load on a network, written in TOML and checked to the line and column before anything starts.
 //!
-//! 1. The file is parsed into a document that remembers places; `--set key=value` overrides are laid over it.
-//! 2. Each section is read key by key with a default and a range; what nobody asked for is an error.
+//! 1. The file is parsed into a document that remembers spans; `--set key=value` overrides are laid over it.
+//! 2. Each section is read key by key with a default and a range; unknown keys are errors.
 //! 3. Figures that depend on each other are checked last (opening balances against limits, wallets against rate).
 //!
 //! Units stand last in every key: `_s`, `_ms`, `_per_s`, `_minor` (cents); a name without a unit is a count, a share
@@ -50,10 +50,10 @@ pub use wallets::{WALLETS_MAX, Wallets};
 use document::Document;
 use section::Section;
 
-/// A payer may use numbers this far above its lowest unused one (POLICY.md, sequence numbers).
+/// The width of a payer's window of sequence numbers, from its lowest unused one.
 pub const SEQUENCE_WINDOW: u64 = 64;
 
-/// A payment may stay unanswered this long at the peak rate before its payer's window could run full.
+/// The least time, in seconds, that payments may stay unanswered at the peak rate before a payer's window could run full.
 const WINDOW_SPAN_S_MIN: f64 = 1.0;
 
 /// `[slo]`: the bound that the run is held against.
@@ -72,7 +72,7 @@ pub struct Slo {
 pub struct Scenario {
     /// Shown in reports.
     pub name: String,
-    /// What it shows.
+    /// Its description.
     pub description: String,
     /// The same seed gives the same payments.
     pub seed: u64,
@@ -84,7 +84,7 @@ pub struct Scenario {
     pub load: Load,
     /// Policy at the start.
     pub policy: Policy,
-    /// What happens while the load runs, in order of time.
+    /// Events while the load runs, in order of time.
     #[serde(rename = "event")]
     pub events: Vec<Event>,
     /// The bound that the run is held against.
@@ -92,7 +92,7 @@ pub struct Scenario {
     /// The file it came from; not part of the canonical form.
     #[serde(skip)]
     pub file: Option<PathBuf>,
-    /// In what it differs from what the file says, as sentences; not part of the canonical form.
+    /// Differences from the file, as sentences; not part of the canonical form.
     #[serde(skip)]
     pub notes: Vec<String>,
 }
@@ -101,7 +101,7 @@ impl Scenario {
     /// Loads a scenario file.
     ///
     /// # Errors
-    /// The file cannot be read, or the first mistake in it, with its place.
+    /// The file cannot be read, or the first mistake in it, with its line and column.
     pub fn load(path: &Path) -> Result<Self, ScenarioError> {
         Self::load_with(path, &[])
     }
@@ -127,7 +127,7 @@ impl Scenario {
     /// Reads a scenario from text. `file` is shown in mistakes, `stem` is the name unless the text gives one.
     ///
     /// # Errors
-    /// The first mistake, with its place.
+    /// The first mistake, with its line and column.
     pub fn parse(file: &str, stem: &str, text: &str, overrides: &[(String, String)]) -> Result<Self, ScenarioError> {
         let mut document = Document::parse(file, text)?;
         for (key, value) in overrides {
@@ -185,7 +185,7 @@ impl Scenario {
         self.wallets.class_of(wallet / self.network.banks)
     }
 
-    /// In which currency amounts are: the preset's, or euros.
+    /// The currency of amounts: the preset's, or euros.
     pub fn currency(&self) -> &str {
         self.policy.preset.as_ref().map_or("EUR", |preset| &preset.currency)
     }
@@ -197,7 +197,7 @@ impl Scenario {
         count
     }
 
-    /// What wallet `wallet` holds when the clock starts, before any waterfall.
+    /// The opening balance of wallet `wallet`, before any waterfall.
     pub fn opening_of(&self, wallet: u32) -> u64 {
         self.wallets.opening_of(wallet / self.network.banks)
     }
@@ -207,12 +207,12 @@ impl Scenario {
         self.wallets.is_linked(wallet / self.network.banks)
     }
 
-    /// What the holder of wallet `wallet` has on deposit when the clock starts, before any waterfall.
+    /// The opening deposit of wallet `wallet`'s holder, before any waterfall.
     pub fn deposit_of(&self, wallet: u32) -> u64 {
         self.wallets.deposit_of(wallet / self.network.banks)
     }
 
-    /// Wallets that pay: people's, or all if payees are chosen without regard to class or there are no people.
+    /// The number of wallets that pay: people's, or all if payees are chosen without regard to class or there are no people.
     pub fn payers(&self) -> u64 {
         let count = self.wallets_by_class();
         let people: u64 = Class::all().filter(|class| is_person(*class)).map(|class| *count.get(class)).sum();
@@ -229,7 +229,7 @@ impl Scenario {
         ((SEQUENCE_WINDOW - 1) * self.payers()) as f64 / self.load.profile.peak_per_s()
     }
 
-    /// The same scenario under another rate: a constant load stays constant, every other becomes Poisson.
+    /// The same scenario at another rate: a constant load stays constant, every other becomes Poisson.
     pub fn at_rate(&self, rate_per_s: f64) -> Self {
         let mut scenario = self.clone();
         scenario.load.profile = match self.load.profile {
@@ -285,7 +285,7 @@ impl Scenario {
         self.check_quotas(wallets)
     }
 
-    /// Each bank is issued what its own wallets open with, under its own quota.
+    /// Checks that each bank's opening balances fit its issuance quota.
     fn check_quotas(&self, wallets: &Section<'_>) -> Result<(), ScenarioError> {
         let parameters = &self.policy.parameters;
         for (bank, needed) in self.opening_totals().into_iter().enumerate() {
@@ -301,7 +301,7 @@ impl Scenario {
         Ok(())
     }
 
-    /// What the wallets of each bank open with.
+    /// The opening balances of each bank's wallets, summed.
     fn opening_totals(&self) -> Vec<u128> {
         let mut totals = vec![0; self.network.banks as usize];
         for wallet in 0..self.wallets.count {
@@ -311,7 +311,8 @@ impl Scenario {
     }
 }
 
-/// Under a preset any scenario shall run: wallets open with no more than they may hold. Says what was lowered.
+/// Lowers opening balances to the preset's holding limits, so that any scenario runs under any preset. Returns what was
+/// lowered, as sentences.
 fn keep_openings_within_limits(wallets: &mut Wallets, policy: &Policy) -> Vec<String> {
     let mut notes = Vec::new();
     for class in Class::all() {
@@ -331,7 +332,7 @@ fn keep_openings_within_limits(wallets: &mut Wallets, policy: &Policy) -> Vec<St
     notes
 }
 
-/// The events in order of time, each with its place in the file.
+/// The events in order of time, each with its index in the file.
 fn read_events(
     sections: Vec<Section<'_>>,
     banks: u32,
@@ -339,21 +340,21 @@ fn read_events(
     total_s: f64,
 ) -> Result<Vec<(usize, Event)>, ScenarioError> {
     let mut events = Vec::new();
-    for (place, section) in sections.into_iter().enumerate() {
-        events.push((place, Event::read(section, banks, wallets, total_s)?));
+    for (index, section) in sections.into_iter().enumerate() {
+        events.push((index, Event::read(section, banks, wallets, total_s)?));
     }
     events.sort_by(|(_, a), (_, b)| a.at_s.total_cmp(&b.at_s));
     Ok(events)
 }
 
-/// Rates must go together after each event: the ledger would refuse the proposal.
+/// Checks that rates are consistent after each event: the ledger would refuse the proposal.
 fn check_rates(sections: &[Section<'_>], events: &[(usize, Event)], policy: &Policy) -> Result<(), ScenarioError> {
     let mut parameters = policy.parameters.clone();
-    for (place, event) in events {
+    for (index, event) in events {
         let Action::Policy(change) = &event.action else { continue };
         change.apply(&mut parameters);
         if let Some(expected) = unsound(&parameters) {
-            return Err(sections[*place].mistake("action", expected, change.to_string()));
+            return Err(sections[*index].mistake("action", expected, change.to_string()));
         }
     }
     Ok(())

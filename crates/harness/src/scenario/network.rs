@@ -1,4 +1,4 @@
-//! `[network]`: how many nodes there are and what each of them checks and keeps.
+//! `[network]`: the number of banks, and what they check and keep.
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use super::section::Section;
 pub enum Replica {
     /// The whole pseudonymous chain.
     Full,
-    /// Headers and what concerns the bank's own customers.
+    /// A partial replica: headers and the commands of the bank's own customers.
     Partial,
 }
 

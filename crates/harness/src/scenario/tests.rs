@@ -202,7 +202,7 @@ fn an_opening_balance_that_a_preset_lowers_is_noted() {
     assert_eq!(*scenario.wallets.opening_balance_minor.get(Class::HOUSEHOLD), 300_000);
     let note = scenario.notes.iter().find(|note| note.contains("household")).expect("a note");
     assert!(note.contains("300000") && note.contains("900000"), "{note}");
-    assert!(parse("[policy]\npreset = \"digital-euro\"").expect("valid").notes.is_empty(), "a default is no wish");
+    assert!(parse("[policy]\npreset = \"digital-euro\"").expect("valid").notes.is_empty(), "a default is no choice");
     assert!(
         parse(&text.replace("900_000", "200_000")).expect("valid").notes.iter().all(|note| !note.contains("household"))
     );
@@ -317,7 +317,6 @@ fn a_mistake_names_what_was_expected_and_found() {
         ("[network]\nbanks = 0", 2, 9, "a whole number from 1 to 64", "0"),
         ("[network]\nbanks = \"3\"", 2, 9, "a whole number from 1 to 64", "the text \"3\""),
         ("[network]\nreplica = \"all\"", 2, 11, "one of \"full\", \"partial\"", "\"all\""),
-        ("[network]\nreplica = \"own\"", 2, 11, "one of \"full\", \"partial\"", "\"own\""),
         ("[load]\ncross_bank_share = 1.5", 2, 20, "a number from 0 to 1", "1.5"),
         ("[load]\nburst_factor = 3", 2, 1, "this key only with profile = \"burst\"", "`burst_factor`"),
         ("[load]\nrate_per_s = nan", 2, 14, "a number from 0.001 to 10000000", "NaN"),

@@ -1,4 +1,4 @@
-//! `[wallets]`: how many wallets there are, of which classes, and what they hold when the clock starts.
+//! `[wallets]`: number, classes and opening balances of the wallets.
 //!
 //! Wallet `i` belongs to bank `i % banks` and is that bank's wallet number `i / banks`. Its class, its opening balance
 //! and whether it is linked follow from that number alone, so the mix is the same at every bank and with any number of
@@ -35,16 +35,16 @@ pub const WALLETS_MAX: u64 = 50_000_000;
 pub struct Wallets {
     /// Wallets over all banks.
     pub count: u32,
-    /// What each wallet holds at the start, funded from its bank's deposit book before the clock starts.
+    /// The opening balance by class, funded from the bank's deposit book before the clock starts.
     pub opening_balance_minor: PerClass<u64>,
-    /// By what share of its class's figure a wallet's opening balance may lie above or below it.
+    /// The share of its class's figure by which a wallet's opening balance may differ from it.
     pub opening_spread: f64,
     /// Share of wallets in each class.
     #[serde(serialize_with = "shares_above_0")]
     pub class_mix: PerClass<f64>,
     /// Share of wallets in each class that are linked to a deposit at their own bank.
     pub linked: PerClass<f64>,
-    /// What each linked wallet's holder has on deposit at the start.
+    /// The opening deposit of each linked wallet's holder.
     pub opening_deposit_minor: u64,
 }
 
@@ -112,20 +112,20 @@ impl Wallets {
         used.unwrap_or(Class::HOUSEHOLD)
     }
 
-    /// What a bank's wallet number `serial` opens with.
+    /// The opening balance of a bank's wallet number `serial`.
     pub fn opening_of(&self, serial: u32) -> u64 {
         let figure = *self.opening_balance_minor.get(self.class_of(serial));
         let away = self.opening_spread * (2.0 * point(serial, WeylStep::Opening) - 1.0);
         figure.saturating_add_signed((figure as f64 * away) as i64)
     }
 
-    /// The most that a wallet of the class may open with.
+    /// The largest opening balance of a class.
     pub fn opening_max(&self, class: Class) -> u64 {
         let figure = *self.opening_balance_minor.get(class);
         figure.saturating_add((figure as f64 * self.opening_spread) as u64)
     }
 
-    /// What the holder of a bank's wallet number `serial` has on deposit at the start.
+    /// The opening deposit of the holder of a bank's wallet number `serial`.
     pub fn deposit_of(&self, serial: u32) -> u64 {
         if self.is_linked(serial) { self.opening_deposit_minor } else { 0 }
     }

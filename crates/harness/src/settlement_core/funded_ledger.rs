@@ -1,5 +1,5 @@
-//! A ledger with funded wallets, made by commands that nobody signed: banks, keys, holders, issuance and funding are as a
-//! network would have them, and `from_own_log` takes the log's word for the signatures.
+//! A ledger with funded wallets, made by unsigned commands: banks, keys, holders, issuance and funding are as in a network,
+//! and `from_own_log` trusts the log for the signatures.
 
 use anyhow::{Result, ensure};
 use cbdc_ledger::amount::RatePpm;
@@ -16,13 +16,13 @@ use cbdc_ledger::{
 
 use super::unsigned::{BANKS, START, UNSIGNED, VALIDITY_MS_MAX, account, encode, head, unsigned};
 
-/// What each wallet begins with.
+/// Opening balance of each wallet.
 pub const OPENING_MINOR: u64 = 1_000_000_000;
 /// Commands of the set-up in one proposal.
 const AT_ONCE: usize = 50_000;
 const OPERATOR: MemberId = MemberId(0);
 
-/// A ledger with `wallets` wallets of one person each, funded; under every rule that a payment can meet, or under none.
+/// A ledger with `wallets` funded wallets of a holder each, under every rule that a payment can meet or under none.
 pub fn make(wallets: u32, policy: bool) -> Result<Ledger> {
     let policy = if policy { every_rule() } else { Parameters::default() };
     let mut ledger = Ledger::new(genesis(wallets, policy))?;
@@ -58,14 +58,14 @@ fn settle_all(ledger: &mut Ledger, commands: impl IntoIterator<Item = Command>) 
     Ok(())
 }
 
-/// Public keys, made on all cores; the ledger refuses what is no key.
+/// Public keys, made on all cores.
 fn keys(wallets: &[u32]) -> Vec<PublicKey> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = wallets.len().div_ceil(cores).max(1);
+    let chunk = wallets.len().div_ceil(cores).max(1);
     let key = |wallet: &u32| SigningKey::from_seed(seed(5, *wallet)).public_key();
     std::thread::scope(|scope| {
         let parts: Vec<_> =
-            wallets.chunks(share).map(|part| scope.spawn(move || part.iter().map(key).collect::<Vec<_>>())).collect();
+            wallets.chunks(chunk).map(|part| scope.spawn(move || part.iter().map(key).collect::<Vec<_>>())).collect();
         parts.into_iter().flat_map(|part| part.join().expect("making keys does not panic")).collect()
     })
 }
@@ -92,7 +92,7 @@ fn issue(bank: BankId, wallets: u32) -> Command {
     unsigned(IssuanceOrder { head: head(u64::from(bank.0)), operator: OPERATOR, request })
 }
 
-/// Behind the bank's numbers for opening `of_bank` wallets and for the issuance.
+/// Funds a wallet. The bank's sequence numbers before it opened `of_bank` wallets and requested issuance.
 fn fund(wallet: u32, of_bank: u32) -> Command {
     let to = account(wallet);
     let head = head(u64::from(of_bank) + 1 + u64::from(to.serial));

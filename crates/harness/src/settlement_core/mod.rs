@@ -1,7 +1,6 @@
 //! The settlement core alone: transfers through real ordering, applied and sealed, without signatures and without gRPC.
 //!
-//! For comparison with ledgers that check no signatures, and to see what stands between a proposal's bytes and its durable
-//! block.
+//! It compares with ledgers that check no signatures, and shows the cost of turning a proposal's bytes into a durable block.
 //!
 //! 1. A ledger is made with funded wallets at [`BANKS`] banks ([`funded_ledger`]). That is set-up: it is neither ordered nor
 //!    measured.
@@ -10,7 +9,7 @@
 //!    reads each committed proposal as a node's settlement reads its own log, applies it, signs the header and archives
 //!    header and outcomes ([`pipeline`]). While one proposal is on its way to disk the next is prepared and the one before
 //!    is applied.
-//! 4. A first twentieth is warm-up and counts for nothing.
+//! 4. The first twentieth is warm-up and is not measured.
 //! 5. The ledger's invariants are checked, money must be what was issued, every proposal must have had a sync, and the
 //!    archive must end where the ledger does.
 //!
@@ -41,7 +40,7 @@ use crate::measure::{disk, thread_cpu};
 use pipeline::{Lap, Pipeline, Settling};
 use transfers::Transfers;
 
-/// The share of the transfers that is settled before the clock starts: one in so many.
+/// One transfer in so many is settled before the clock starts.
 const WARM_UP_DIVISOR: u64 = 20;
 
 /// How the core is measured.
@@ -55,15 +54,15 @@ pub struct CoreOptions {
     pub transfers: u64,
     /// Proposals between being proposed and being settled.
     pub in_flight: u32,
-    /// Every rule that a payment can meet is in force, and none binds; or no rule at all.
+    /// Whether every rule that a payment can meet is in force (none binds), or no rule at all.
     pub policy: bool,
-    /// The store's folder, which stays; without it a temporary one, which does not.
+    /// The store's folder, which is kept; without it a temporary one, which is removed.
     pub data: Option<PathBuf>,
     /// The command line, for the result.
     pub command: String,
 }
 
-/// Measures the core. `note` is told what is being done.
+/// Measures the core. `note` is called with each step.
 pub async fn measure(options: &CoreOptions, note: impl Fn(&str)) -> Result<CoreResult> {
     let mut result = CoreResult::begin(options, &Machine::read());
     let began = Instant::now();

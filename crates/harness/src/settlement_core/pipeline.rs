@@ -1,8 +1,8 @@
-//! The way of a proposal: prepared, ordered and made durable, applied, sealed, archived.
+//! The pipeline of a proposal: prepared, ordered and made durable, applied, sealed, archived.
 //!
-//! Three parties, as in a node: a thread that prepares proposals, this task, which proposes as long as fewer than
-//! `in_flight` are between being proposed and being settled, and a thread that settles them in the log's order. Each tells
-//! the CPU time of its stages by its own thread's clock.
+//! Three parties, as in a node: a thread that prepares proposals; this task, which proposes while fewer than `in_flight`
+//! proposals are unsettled; and a thread that settles them in the log's order. Each measures the CPU time of its stages by
+//! its own thread's clock.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, mpsc as queue};
@@ -24,7 +24,7 @@ use crate::measure::thread_cpu;
 /// Proposals that are prepared ahead.
 const PREPARED_MAX: usize = 4;
 
-/// What a lap gave.
+/// The figures of a lap.
 pub struct Lap {
     pub proposals: u64,
     pub settled: u64,
@@ -32,7 +32,7 @@ pub struct Lap {
     pub refusals: BTreeMap<String, u64>,
     /// From the first proposal to the last one settled.
     pub duration: Duration,
-    /// Of each proposal, from being proposed to being settled.
+    /// Latency of each proposal, from being proposed to being settled.
     pub latency: LatencyRecorder,
     /// CPU time of the stages.
     pub prepare: Duration,
@@ -61,7 +61,7 @@ impl Default for Lap {
 
 pub struct Pipeline {
     ordering: Arc<Ordering>,
-    /// With the settling thread while a lap runs.
+    /// `None` while a lap runs: the settling thread has it.
     settling: Option<Settling>,
     in_flight: u32,
 }
@@ -82,7 +82,7 @@ impl Pipeline {
         let settling = settling.start(proposals, began, proposed, ways.clone())?;
         let mut pending = VecDeque::new();
         while let Some(proposal) = prepared.recv().await {
-            // Closed when settling failed, which its thread tells below.
+            // The channel is closed if settling failed; its thread returns the error below.
             let Ok(way) = ways.acquire().await else { break };
             way.forget();
             if pending.len() >= self.in_flight as usize
@@ -106,7 +106,7 @@ impl Pipeline {
         Ok((transfers, lap))
     }
 
-    /// Stops ordering and gives the ledger.
+    /// Stops ordering and returns the ledger.
     pub async fn finish(self) -> Result<Ledger> {
         let ordering = Arc::into_inner(self.ordering).context("ordering is held by nobody else")?;
         ordering.shutdown().await?;
@@ -137,7 +137,7 @@ fn prepare(mut transfers: Transfers, count: u64, batch: usize) -> Result<(mpsc::
     Ok((proposals, std::thread::Builder::new().name("core-prepare".to_owned()).spawn(work)?))
 }
 
-/// What the settling thread works on.
+/// The state of the settling thread.
 pub struct Settling {
     ledger: Ledger,
     store: Arc<RocksStore>,
@@ -150,7 +150,7 @@ impl Settling {
         Settling { ledger, store, committed, key: SigningKey::from_seed([7; 32]) }
     }
 
-    /// Settles the next `proposals` on a thread of its own; each gives a way back.
+    /// Settles the next `proposals` on a thread of its own, and releases a permit for each.
     fn start(
         mut self,
         proposals: u64,

@@ -1,5 +1,5 @@
-//! What measuring the core leaves: the one object that `cbdc bench core --json` prints. Keys are a contract, as those of a
-//! run are ([`crate::result`]).
+//! The result of measuring the core: the one object that `cbdc bench core --json` prints. Its keys are a contract, as those
+//! of a run are ([`crate::result`]).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub struct CoreResult {
     pub command: String,
     /// Funded wallets.
     pub wallets: u32,
-    /// Banks that they are spread over.
+    /// Banks.
     pub banks: u16,
     /// Transfers in a proposal.
     pub batch: u32,
@@ -33,7 +33,7 @@ pub struct CoreResult {
     pub in_flight: u32,
     /// Transfers that were proposed, after the warm-up.
     pub transfers: u64,
-    /// Proposals that they made.
+    /// Block proposals.
     pub proposals: u64,
     /// Transfers that settled.
     pub settled: u64,
@@ -43,11 +43,11 @@ pub struct CoreResult {
     pub refusals: BTreeMap<String, u64>,
     /// Settled transfers a second, from the first proposal to the last one settled.
     pub transfers_per_s: f64,
-    /// That time.
+    /// The time between those, in seconds.
     pub duration_s: f64,
-    /// Opening and funding the wallets, before.
+    /// Time to open and fund the wallets, in seconds.
     pub set_up_s: f64,
-    /// From a proposal's being proposed to its last transfer's outcome.
+    /// Latency of a proposal, from being proposed to its last outcome.
     pub batch_latency_ms: BatchLatencyMs,
     /// Syncs of the write-ahead log, counted by the store: never fewer than proposals.
     pub fsyncs: u64,
@@ -59,9 +59,9 @@ pub struct CoreResult {
     pub issued_minor: u64,
     /// What wallets and treasuries hold at the end, minor units.
     pub held_minor: u64,
-    /// What was on.
+    /// Which checks were on.
     pub checks: CoreChecks,
-    /// What was amiss, as sentences.
+    /// Findings, as sentences.
     pub findings: Vec<String>,
     /// Where the store was.
     pub store: StoreFacts,
@@ -101,7 +101,7 @@ pub struct CoreCpu {
     pub store_background: f64,
 }
 
-/// What was on.
+/// Which checks were on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct CoreChecks {
     /// Payers' signatures: never here.
@@ -131,14 +131,14 @@ impl StoreFacts {
         Self { folder: folder.display().to_string(), filesystem, kept }
     }
 
-    /// A sync there reaches no disk.
+    /// Whether the folder is in memory, so that a sync reaches no disk.
     pub fn is_in_memory(&self) -> bool {
         matches!(self.filesystem.as_str(), "tmpfs" | "ramfs")
     }
 }
 
 impl BatchLatencyMs {
-    /// Of what was recorded.
+    /// The percentiles of what was recorded.
     pub fn of(latency: &LatencyRecorder) -> Self {
         let summary = latency.summary();
         Self { p50: summary.p50, p99: summary.p99, max: summary.max }
@@ -146,7 +146,7 @@ impl BatchLatencyMs {
 }
 
 impl CoreResult {
-    /// What is known before.
+    /// A result with what is known before the run.
     pub fn begin(options: &CoreOptions, machine: &Machine) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,

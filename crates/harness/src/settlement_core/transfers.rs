@@ -1,4 +1,5 @@
-//! Random transfers in proposals: payer and payee are drawn alike from all wallets, each payer has its next number.
+//! Random transfers in proposals: payer and payee are drawn uniformly from all wallets, and each payer's sequence numbers
+//! are consecutive.
 
 use cbdc_ledger::block_proposal::PROPOSAL_HEAD_BYTES;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
@@ -8,23 +9,23 @@ use cbdc_ledger::{Amount, Signed, Timestamp};
 
 use super::unsigned::{START, UNSIGNED, account, head, put_head};
 
-/// From one proposal's time to the next one's, so that windows of policy move on.
+/// Ledger time between proposals, so that the windows of policy move on.
 const PROPOSAL_EVERY_MS: u64 = 2;
-/// Amounts go from 1 to this.
+/// The largest amount; the smallest is 1.
 const AMOUNT_MINOR_MAX: u64 = 1_000;
-/// More than the largest fee that policy asks here.
+/// Above the largest fee that the policy here asks.
 const FEE_MINOR_MAX: u64 = 100;
 
-/// Draws transfers; the same ones in every run.
+/// A source of transfers, the same in every run.
 pub struct Transfers {
-    next_number: Vec<u32>,
+    next_sequence: Vec<u32>,
     random: u64,
     time: Timestamp,
 }
 
 impl Transfers {
     pub fn new(wallets: u32) -> Transfers {
-        Transfers { next_number: vec![1; wallets as usize], random: 1, time: START }
+        Transfers { next_sequence: vec![1; wallets as usize], random: 1, time: START }
     }
 
     /// The next proposal, of `count` transfers.
@@ -41,13 +42,13 @@ impl Transfers {
     fn transfer(&mut self) -> Signed<Payment> {
         let (payer, mut payee) = (self.draw(), self.draw());
         if payer == payee {
-            payee = (payee + 1) % self.next_number.len() as u32;
+            payee = (payee + 1) % self.next_sequence.len() as u32;
         }
-        let number = self.next_number[payer as usize];
-        self.next_number[payer as usize] += 1;
+        let sequence = self.next_sequence[payer as usize];
+        self.next_sequence[payer as usize] += 1;
         let record = Payment {
             kind: PaymentKind::Transfer,
-            head: head(u64::from(number)),
+            head: head(u64::from(sequence)),
             from: account(payer),
             to: account(payee),
             amount: Amount::from_minor(1 + (self.random >> 40) % AMOUNT_MINOR_MAX),
@@ -60,7 +61,7 @@ impl Transfers {
     fn draw(&mut self) -> u32 {
         // Knuth's MMIX generator; its upper bits are good enough to spread accesses.
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.random >> 33) % self.next_number.len() as u64) as u32
+        ((self.random >> 33) % self.next_sequence.len() as u64) as u32
     }
 }
 

@@ -1,17 +1,17 @@
-//! Accounts, commands and block proposals of the core's benchmark, which nobody signs.
+//! Accounts, unsigned commands and block proposals of the core's benchmark.
 
 use cbdc_ledger::block_proposal::PROPOSAL_HEAD_BYTES;
 use cbdc_ledger::command::Head;
 use cbdc_ledger::encoding::{VERSION, Writer};
 use cbdc_ledger::{AccountId, BankId, Command, Signature, Signed, Timestamp};
 
-/// Banks among which the wallets are spread, one after the other.
+/// Banks; wallets are assigned to them in turn.
 pub const BANKS: u16 = 4;
 /// The time of genesis and of the set-up.
 pub const START: Timestamp = Timestamp(1_795_392_000_000);
-/// Until when every record is valid.
+/// The end of validity of every record.
 pub const VALID_UNTIL: Timestamp = Timestamp(START.0 + VALIDITY_MS_MAX - 1);
-/// `apply` never looks at it.
+/// A placeholder: `apply` does not check signatures.
 pub const UNSIGNED: Signature = Signature([0; 64]);
 
 /// How far ahead a record's end of validity may lie, ms.
@@ -27,7 +27,7 @@ pub fn head(sequence: u64) -> Head {
     Head { flags: 0, key_version: 0, sequence, valid_until: VALID_UNTIL }
 }
 
-/// A command as the log has it, with zeros for its signature.
+/// A command with zeros for its signature.
 pub fn unsigned<R>(record: R) -> Command
 where
     Command: From<Signed<R>>,
@@ -35,7 +35,7 @@ where
     Signed { record, signature: UNSIGNED }.into()
 }
 
-/// A proposal's bytes from commands that nobody signed.
+/// A block proposal's bytes.
 pub fn encode(time: Timestamp, commands: impl IntoIterator<Item = Command>) -> Vec<u8> {
     let (mut body, mut count) = (Writer::with_capacity(1 << 16), 0);
     for command in commands {

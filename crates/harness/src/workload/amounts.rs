@@ -1,4 +1,4 @@
-//! What a payment is worth.
+//! Amounts of payments.
 //!
 //! The default is the euro area's payments of 2022 (SPACE 2022, REFERENCES.md section 2: read in the source or a
 //! report of it): a channel is drawn by its share, then a bucket by the channel's row, then an amount in the bucket.
@@ -26,21 +26,21 @@ const EDGES_MINOR: [f64; 7] = [50.0, 500.0, 1_000.0, 2_000.0, 3_000.0, 5_000.0, 
 /// Where the tail is cut off, in cents.
 const TAIL_END_MINOR: f64 = 1_000_000.0;
 
-/// Upper edges used to count amounts in a report, in cents; what lies above the last is counted apart.
+/// Upper edges of a report's amount buckets, in cents; there is one more bucket above the last.
 pub const REPORT_EDGES_MINOR: [u64; 8] = [500, 1_000, 2_000, 3_000, 5_000, 10_000, 100_000, 1_000_000];
 
-/// How a payment comes about; it decides the payee's class.
+/// The channel of a payment; it decides the payee's class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channel {
     /// In a shop.
     PointOfSale,
-    /// Over the net.
+    /// On the internet.
     Online,
     /// Between persons.
     PersonToPerson,
 }
 
-/// A channel's share of payments and its amounts, in percent.
+/// A channel's share of payments and of its amounts by bucket, in percent.
 struct Row {
     channel: Channel,
     share: f64,

@@ -1,4 +1,4 @@
-//! When payments fall due: open loop, whatever the network answers.
+//! Due times: open loop, independent of what the network answers.
 //!
 //! A profile is a rate over time. Its cumulative count is a rising curve, and a payment is due where the curve
 //! reaches the payment's number: evenly spaced numbers (0, 1, 2, …) for a constant profile, numbers with exponential

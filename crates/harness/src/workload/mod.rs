@@ -1,8 +1,8 @@
-//! Workloads: which payments fall due when, from whom to whom, over how much.
+//! Workloads: the due time, payer, payee and amount of every payment.
 //!
-//! Everything is drawn before or apart from the clock, from one seed: the same scenario gives the same payments on
-//! any run. Each question has a random number generator of its own (arrivals, payers, payees, amounts), so that changing
-//! one answer leaves the others as they were.
+//! Everything is drawn from one seed and independent of the clock: the same scenario gives the same payments in any
+//! run. Arrivals, payers, payees and amounts have a random number generator each, so that changing one leaves the
+//! others as they were.
 
 pub mod amounts;
 pub mod arrivals;

@@ -14,15 +14,15 @@ use rand::rngs::StdRng;
 /// One payment to be offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlannedPayment {
-    /// When it is due, in nanoseconds from the start of the load, warm-up included.
+    /// The due time, in nanoseconds from the start of the load, warm-up included.
     pub due_ns: u64,
-    /// Who pays.
+    /// The payer.
     pub payer: WalletIndex,
-    /// Who is paid; never the payer.
+    /// The payee; never the payer.
     pub payee: WalletIndex,
-    /// How much, at least 1.
+    /// The amount, at least 1.
     pub amount_minor: u64,
-    /// Whether the payer allows their bank to top it up from the deposit.
+    /// Whether the payer's bank may top it up from the deposit.
     pub may_top_up: bool,
 }
 
@@ -36,7 +36,7 @@ pub struct Plan {
     top_ups: TopUps,
 }
 
-/// Which payments may be topped up: a share of those whose payer is linked.
+/// Chooses the payments that may be topped up: a share of those whose payer is linked.
 #[derive(Debug)]
 struct TopUps {
     share: f64,
@@ -53,7 +53,7 @@ impl TopUps {
 }
 
 impl Plan {
-    /// The plan of a scenario; the work is done as it is read.
+    /// The plan of a scenario; payments are drawn as the iterator advances.
     pub fn new(scenario: &Scenario) -> Self {
         let seed = scenario.seed;
         Self {
@@ -70,7 +70,7 @@ impl Plan {
         }
     }
 
-    /// How many payments to expect, for progress bars and to reserve memory.
+    /// The expected number of payments, for progress bars and to reserve memory.
     pub fn expected(&self) -> u64 {
         self.arrivals.expected().round() as u64
     }

@@ -1,4 +1,4 @@
-//! Who pays and who is paid.
+//! Payers and payees.
 //!
 //! **Payers** are uniform: all of them pay once, in a random order, before any pays again. Besides being uniform this
 //! keeps a payer's own payments far apart, so that the 64-wide window of sequence numbers is never exceeded while
@@ -6,7 +6,7 @@
 //!
 //! **Payees**: first the bank (the payer's own, or with probability `cross_bank_share` any other, all alike), then a
 //! customer of that bank by Zipf's law over a shuffled order: the customer of rank k is chosen in proportion to
-//! k^-skew. Nobody pays themselves. The bank is settled first, so the cross-bank share is exact in expectation.
+//! k^-skew. Nobody pays themselves. The bank is drawn first, so the cross-bank share is exact in expectation.
 
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -59,7 +59,7 @@ impl Payers {
     }
 }
 
-/// Wallets of one bank that can be paid in one way, the most popular first.
+/// Wallets of one bank that are paid over one channel, the most popular first.
 #[derive(Debug)]
 struct Crowd {
     wallets: Vec<u32>,
@@ -82,7 +82,7 @@ struct Crowds {
     everyone: Vec<Crowd>,
 }
 
-/// Whom the payments of each channel go to.
+/// One bank's payees by channel.
 #[derive(Debug)]
 struct ByChannel {
     people: Crowd,
@@ -140,7 +140,7 @@ impl Payees {
 }
 
 impl Crowds {
-    /// Those who can be paid so at this bank; all its customers if there is nobody but the payer.
+    /// The payees of this channel at this bank; all its customers if there is nobody but the payer.
     fn paid(&self, bank: u32, channel: Channel, payer: WalletIndex) -> &Crowd {
         let everyone = &self.everyone[bank as usize];
         let Some(crowds) = self.by_channel.get(bank as usize) else {

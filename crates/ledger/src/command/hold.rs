@@ -1,10 +1,11 @@
 //! Holds: the payer promises money to a payee, whose bank captures it once or voids the promise.
 
-use super::{Head, Kind, Record};
-use crate::amount::Amount;
-use crate::encoding::{DecodeError, Reader, Writer};
-use crate::identity::{AccountId, BankId};
-use crate::time::Timestamp;
+use super::kind::Kind;
+use super::record::{Head, Record};
+use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::types::amount::Amount;
+use crate::types::identity::{AccountId, BankId};
+use crate::types::time::Timestamp;
 
 /// Holds money for a payee: payer (8), payee (8), maximum (8), largest fee (8), expires at (8), reference (16). 80 bytes
 /// in all, signed by the payer's holder. The outcome carries the hold's number.

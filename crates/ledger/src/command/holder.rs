@@ -1,8 +1,9 @@
 //! What a holder settles about their wallets beside payments, and what the registrar says about a holder.
 
-use super::{Head, Kind, Record};
-use crate::encoding::{DecodeError, Reader, Writer};
-use crate::identity::{AccountId, BankId, Class, HolderId, MemberId};
+use super::kind::Kind;
+use super::record::{Head, Record};
+use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::types::identity::{AccountId, BankId, Class, HolderId, MemberId};
 
 /// The holder's standing consent that what a credit brings above the holding limit goes to their deposit at a bank
 /// (the waterfall): wallet (8), bank (2; 0 revokes), reserved (6). 40 bytes in all.

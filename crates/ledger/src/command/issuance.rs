@@ -3,11 +3,13 @@
 //! Issuing takes two signatures: the bank asks (an [`IssuanceRequest`], 40 bytes, signed), the operator agrees by
 //! signing an [`IssuanceOrder`] that carries the whole request. Neither can do it alone.
 
-use super::{Head, Kind, Record, Signed};
-use crate::amount::Amount;
-use crate::encoding::{DecodeError, Reader, Writer};
-use crate::identity::{BankId, MemberId};
 use cbdc_signatures::Signature;
+
+use super::kind::Kind;
+use super::record::{Head, Record, Signed};
+use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::types::amount::Amount;
+use crate::types::identity::{BankId, MemberId};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum IssuanceKind {

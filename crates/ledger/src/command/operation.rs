@@ -1,11 +1,12 @@
 //! What the central bank's operations desk does with banks: banknotes, government payments, market and credit
 //! operations, collateral. And the statement that a bank signs of its deposits.
 
-use super::{Head, Kind, Record};
-use crate::amount::{Amount, RatePpm};
-use crate::encoding::{DecodeError, Reader, Writer};
-use crate::identity::{BankId, MemberId};
-use crate::time::LedgerDay;
+use super::kind::Kind;
+use super::record::{Head, Record};
+use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::types::amount::{Amount, RatePpm};
+use crate::types::identity::{BankId, MemberId};
+use crate::types::time::LedgerDay;
 
 /// What an operation does. The entries are those of the central bank's books.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -1,9 +1,10 @@
 //! A court's orders over a wallet: freeze, unfreeze and seize an amount.
 
-use super::{Head, Kind, Record};
-use crate::amount::Amount;
-use crate::encoding::{DecodeError, Reader, Writer};
-use crate::identity::{AccountId, MemberId};
+use super::kind::Kind;
+use super::record::{Head, Record};
+use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::types::amount::Amount;
+use crate::types::identity::{AccountId, MemberId};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FreezeKind {

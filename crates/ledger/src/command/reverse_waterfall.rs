@@ -4,11 +4,14 @@
 //! [`FLAG_REVERSE_WATERFALL`](super::FLAG_REVERSE_WATERFALL), the bank signs the whole of it with the most that it
 //! will give.
 
-use super::{FLAG_REVERSE_WATERFALL, Head, Kind, Payment, PaymentKind, Record, Signed};
-use crate::amount::Amount;
-use crate::encoding::{DecodeError, Reader, Writer};
-use crate::identity::BankId;
 use cbdc_signatures::Signature;
+
+use super::kind::Kind;
+use super::payment::{Payment, PaymentKind};
+use super::record::{FLAG_REVERSE_WATERFALL, Head, Record, Signed};
+use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::types::amount::Amount;
+use crate::types::identity::BankId;
 
 /// Bank (2), reserved (6), maximum (8), the payer's transfer with its signature (136). 176 bytes in all. Its sequence
 /// number is the bank's.

@@ -3,11 +3,12 @@
 //! The certificate joins a holder, a class and a key. Without it a bank could invent persons to evade limits, or
 //! put its own key over a customer's wallet.
 
-use super::{Domain, Head, Kind, Record, signing_prefix};
-use crate::encoding::{DecodeError, Reader, VERSION, Writer};
-use crate::genesis::NetworkId;
-use crate::identity::{AccountId, BankId, Class, HolderId, MemberId};
 use cbdc_signatures::{PublicKey, Signature, SigningKey};
+
+use super::kind::Kind;
+use super::record::{Domain, Head, Record, signing_prefix};
+use crate::codec::encoding::{DecodeError, Reader, VERSION, Writer};
+use crate::types::identity::{AccountId, BankId, Class, HolderId, MemberId, NetworkId};
 
 /// A registrar's signature over (holder, class, key).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

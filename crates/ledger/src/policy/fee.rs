@@ -4,8 +4,8 @@
 //! kept back from what is credited. Either goes to the central bank's equity or to the treasury of the payee's bank.
 //! Funding, defunding and transfers between wallets of the same person are free.
 
-use crate::amount::Amount;
-use crate::encoding::{DecodeError, Reader, Writer};
+use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::types::amount::Amount;
 
 /// The largest number of brackets.
 pub const BRACKETS_MAX: usize = 4;

@@ -4,7 +4,7 @@
 //! interest and what an order pays are exempt. A person above a limit that was lowered may always spend, and a payment
 //! between two wallets of the same person, which changes no total, is never refused.
 
-use crate::amount::Amount;
+use crate::types::amount::Amount;
 
 /// By how much `held` is above the limit.
 pub fn excess(limit: Amount, held: Amount) -> Amount {

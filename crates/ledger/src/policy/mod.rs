@@ -7,7 +7,6 @@
 //! | room | rule |
 //! |---|---|
 //! | [`parameters`] | the set, its versions and changes |
-//! | [`governance`] | proposals under vote, and what falls due |
 //! | [`supply_cap`], [`issuance_quota`] | how much may be issued |
 //! | [`holding_limit`] | how much a person may hold, across banks |
 //! | [`payment_limit`], [`day_limit`], [`month_limit`] | how much a payment, and a person's payments of a day or month may be |
@@ -17,23 +16,28 @@
 //! | [`reserves`] | key rates, reserves and collateral of banks |
 //! | [`text`] | parameters as people write and read them |
 
+pub mod change;
 pub mod day_limit;
 pub mod fee;
-pub mod governance;
 pub mod holding_limit;
 pub mod issuance_quota;
 pub mod month_limit;
 pub mod parameters;
 pub mod payment_limit;
+pub mod rate_schedule;
 pub mod remuneration;
 pub mod reserves;
 pub mod supply_cap;
 pub mod text;
 pub mod velocity;
+pub mod versions;
+pub mod work;
 
+pub use change::PolicyChange;
 pub use fee::{FeeBracket, FeeSchedule, FeeTo};
-pub use governance::{Ballots, GovernanceProposals, ProposalRecord, ProposalStatus};
-pub use parameters::{ClassRules, Parameters, PolicyChange, PolicySet, PolicyVersions, WorkPerBlock};
+pub use parameters::{ClassRules, Parameters};
 pub use remuneration::{Capitalisation, Tier, Tiers};
 pub use reserves::{KeyRates, ReserveRules};
 pub use velocity::VelocityRule;
+pub use versions::{PolicySet, PolicyVersions};
+pub use work::WorkPerBlock;

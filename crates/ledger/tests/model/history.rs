@@ -12,10 +12,9 @@ use cbdc_ledger::command::{
     OpenWallet, Operation, OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, Record, ReleaseHold,
     ReleaseKind, ReplaceKey, ReservesTransfer, ReverseWaterfall, SeizeOrder, Signer,
 };
+use cbdc_ledger::governance::ProposalStatus;
 use cbdc_ledger::member::{Member, Role};
-use cbdc_ledger::policy::{
-    Capitalisation, FeeTo, KeyRates, PolicyChange, ProposalStatus, ReserveRules, VelocityRule, WorkPerBlock,
-};
+use cbdc_ledger::policy::{Capitalisation, FeeTo, KeyRates, PolicyChange, ReserveRules, VelocityRule, WorkPerBlock};
 use cbdc_ledger::programme::{Classes, Cohort, Funding, Grant, Purpose};
 use cbdc_ledger::time::LedgerDay;
 use cbdc_ledger::{

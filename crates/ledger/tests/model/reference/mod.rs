@@ -21,9 +21,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cbdc_ledger::books::BookAccount;
 use cbdc_ledger::command::{Head, IssuanceKind, PaymentKind, Signer};
+use cbdc_ledger::governance::ProposalStatus;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::outcome::{Reason, Stage};
-use cbdc_ledger::policy::ProposalStatus;
 use cbdc_ledger::{AccountId, BankId, Class, Command, Genesis, HolderId, Outcome, PublicKey};
 
 pub use banks::Position;

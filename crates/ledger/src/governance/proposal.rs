@@ -1,0 +1,157 @@
+//! Proposals under vote: from propose to enacted, expired or void.
+//!
+//! 1. A committee member proposes actions; that is also the member's vote for them.
+//! 2. Members vote; a later vote of the same member replaces the earlier one.
+//! 3. A proposal is *approved* while at least `threshold` active members approve.
+//! 4. The first block at or after the effective time enacts a approved proposal. A proposal that is not approved when
+//!    `expires_at` comes has expired; one that a proposal enacted before it made impossible is void.
+
+use std::collections::BTreeSet;
+
+use cbdc_signatures::Signature;
+
+use super::vote::Ballots;
+use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::command::{Command, GovernanceProposal, Record};
+use crate::types::identity::MemberId;
+use crate::types::time::Timestamp;
+
+/// How many proposals may be open at once.
+pub const OPEN_MAX: usize = 64;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum ProposalStatus {
+    Open = 1,
+    Enacted = 2,
+    Expired = 3,
+    /// Carried, but a action could no longer be enacted (such as admitting a member that exists by then).
+    Void = 4,
+}
+
+impl ProposalStatus {
+    pub fn name(self) -> &'static str {
+        match self {
+            ProposalStatus::Open => "open",
+            ProposalStatus::Enacted => "enacted",
+            ProposalStatus::Expired => "expired",
+            ProposalStatus::Void => "void",
+        }
+    }
+}
+
+/// A proposal and how it stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProposalRecord {
+    pub number: u64,
+    pub proposal: GovernanceProposal,
+    pub ballots: Ballots,
+    pub status: ProposalStatus,
+    /// When it was enacted, expired or became void.
+    pub closed_at: Timestamp,
+}
+
+/// All proposals there have been, by number from 1, and which of them are open.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct GovernanceProposals {
+    all: Vec<ProposalRecord>,
+    open: BTreeSet<u64>,
+}
+
+impl GovernanceProposals {
+    pub fn all(&self) -> &[ProposalRecord] {
+        &self.all
+    }
+
+    pub fn get(&self, number: u64) -> Option<&ProposalRecord> {
+        self.all.get(usize::try_from(number.checked_sub(1)?).ok()?)
+    }
+
+    pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut ProposalRecord> {
+        self.all.get_mut(usize::try_from(number.checked_sub(1)?).ok()?)
+    }
+
+    /// Notes what became of an open proposal.
+    pub(crate) fn close(&mut self, number: u64, status: ProposalStatus, closed_at: Timestamp) {
+        if let Some(proposed) = self.get_mut(number) {
+            (proposed.status, proposed.closed_at) = (status, closed_at);
+        }
+        self.open.remove(&number);
+    }
+
+    pub fn open(&self) -> impl Iterator<Item = &ProposalRecord> {
+        self.open.iter().filter_map(|number| self.get(*number))
+    }
+
+    /// Takes a proposal up with its proposer's vote, and returns its number.
+    pub(crate) fn take_up(&mut self, proposal: GovernanceProposal) -> u64 {
+        let number = self.all.len() as u64 + 1;
+        let ballots = Ballots::from([(proposal.member, true)]);
+        self.open.insert(number);
+        self.all.push(ProposalRecord {
+            number,
+            proposal,
+            ballots,
+            status: ProposalStatus::Open,
+            closed_at: Timestamp(0),
+        });
+        number
+    }
+
+    /// The earliest time at which an open proposal is enacted or expires: a block is due then even without payments.
+    pub fn next_due(&self, is_approved: impl Fn(&ProposalRecord) -> bool) -> Option<Timestamp> {
+        self.open()
+            .map(
+                |proposed| {
+                    if is_approved(proposed) { proposed.proposal.effective_at } else { proposed.proposal.expires_at }
+                },
+            )
+            .min()
+    }
+
+    pub(crate) fn encode(&self, out: &mut Writer) {
+        out.u64(self.all.len() as u64);
+        for proposed in &self.all {
+            let proposal = proposed.proposal.to_bytes();
+            out.u32(proposal.len() as u32).raw(&proposal);
+            out.u8(proposed.status as u8).u64(proposed.closed_at.0).u16(proposed.ballots.len() as u16);
+            for (member, approve) in &proposed.ballots {
+                out.u16(member.0).u8(u8::from(*approve));
+            }
+        }
+    }
+
+    pub(crate) fn decode(input: &mut Reader<'_>) -> Result<GovernanceProposals, DecodeError> {
+        let mut proposals = GovernanceProposals::default();
+        for number in 1..=input.u64()? {
+            let length = input.u32()? as usize;
+            let proposal = decode_proposal(input.raw(length)?)?;
+            let status = match input.u8()? {
+                1 => ProposalStatus::Open,
+                2 => ProposalStatus::Enacted,
+                3 => ProposalStatus::Expired,
+                4 => ProposalStatus::Void,
+                other => return Err(input.wrong("a known status of a proposal", u64::from(other))),
+            };
+            let closed_at = Timestamp(input.u64()?);
+            let mut ballots = Ballots::new();
+            for _ in 0..input.u16()? {
+                ballots.insert(MemberId(input.u16()?), input.boolean()?);
+            }
+            if status == ProposalStatus::Open {
+                proposals.open.insert(number);
+            }
+            proposals.all.push(ProposalRecord { number, proposal, ballots, status, closed_at });
+        }
+        Ok(proposals)
+    }
+}
+
+/// Reads an unsigned proposal by giving it a signature of zeros.
+fn decode_proposal(bytes: &[u8]) -> Result<GovernanceProposal, DecodeError> {
+    let padded = [bytes, &Signature([0; 64]).0].concat();
+    match Command::from_bytes(&padded)? {
+        Command::Propose(signed) => Ok(signed.record),
+        other => Err(DecodeError::Value { what: "proposal", expected: "a proposal", found: other.kind() as u64 }),
+    }
+}

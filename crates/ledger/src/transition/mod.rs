@@ -1,0 +1,36 @@
+//! Settlement: how a proposal changes the ledger and becomes a block.
+//!
+//! 1. The block's time is the proposal's, but never before the parent's.
+//! 2. What falls due at that time is done, in this order: ledger days end (interest and repayments of banks), holds and
+//!    purpose-bound money expire, proposals are enacted or expire, a sweep posts the interest of wallets that nobody touched,
+//!    and programmes pay their cohorts. Policy bounds each of the four kinds of work per block.
+//! 3. Each command, in order: its signer is *admitted* (known, key in force, number free; a refusal here uses no
+//!    number), the number is used, and the command's own room checks its rules in a fixed order and then changes the
+//!    state, or refuses and changes nothing.
+//! 4. The block is sealed: roots, balance sheet, supply terms.
+//!
+//! Rooms: [`payment`], [`transfer`], [`mod@hold`], [`credit`] (what a credit to a person's wallet brings with it),
+//! [`remuneration`], [`wallet`], [`consent`], [`issuance`], [`order`], [`operation`], [`day_end`], [`programme`], [`committee`].
+
+pub mod changes;
+mod committee;
+mod consent;
+mod context;
+mod credit;
+mod day_end;
+mod due;
+mod hold;
+mod issuance;
+mod operation;
+mod order;
+mod party;
+mod payment;
+mod prefetch;
+mod programme;
+mod remuneration;
+mod settle;
+mod transfer;
+mod wallet;
+
+pub use payment::Quote;
+pub(crate) use settle::run;
