@@ -12,8 +12,8 @@
 //! let key = read_signing_key("network/wallets/alice.key".as_ref())?;
 //! let wallet = Wallet::new(bank, anchor.into(), key, account);
 //!
-//! let place = wallet.pay(payee, wallet.anchor().parse("12.50")?).await?.status.settled()?;
-//! let receipt = wallet.receipt(place).await?;
+//! let position = wallet.pay(payee, wallet.anchor().parse("12.50")?).await?.status.settled()?;
+//! let receipt = wallet.receipt(position).await?;
 //! println!("settled at {position}, proved by {:?}", receipt.signers());
 //! # Ok(())
 //! # }
