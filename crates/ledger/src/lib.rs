@@ -47,6 +47,7 @@
 //! | `sync` | [`checkpoint`], [`filtered_block`]: saving a ledger, and following one bank's part of it |
 
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 mod chain;
 mod codec;

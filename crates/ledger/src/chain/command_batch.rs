@@ -21,6 +21,7 @@ pub struct CommandBatch {
 }
 
 /// Why bytes are no batch.
+#[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
     #[error("expected at most {commands_max} commands in a batch, found more")]
@@ -47,14 +48,17 @@ impl CommandBatch {
         Ok(CommandBatch { bytes, commands, ends })
     }
 
+    /// How many commands there are.
     pub fn len(&self) -> usize {
         self.commands.len()
     }
 
+    /// Whether there is no command.
     pub fn is_empty(&self) -> bool {
         self.commands.is_empty()
     }
 
+    /// The commands, in order.
     pub fn commands(&self) -> &[Command] {
         &self.commands
     }

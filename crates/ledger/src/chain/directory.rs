@@ -127,6 +127,7 @@ impl KeyDirectory {
         KeyDirectory { current: RwLock::new(Arc::new(snapshot)) }
     }
 
+    /// The keys in force now.
     pub fn snapshot(&self) -> Arc<KeySnapshot> {
         self.current.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }

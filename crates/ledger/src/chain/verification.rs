@@ -29,6 +29,7 @@ pub use crate::command::Signed;
 pub struct VerifiedProposal<'a>(BlockProposal<'a>);
 
 /// Why a block of a peer, or under audit, is not accepted.
+#[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VerificationError {
     #[error("the proposal cannot be read: {0}")]
@@ -70,6 +71,7 @@ impl<'a> VerifiedProposal<'a> {
         Ok(VerifiedProposal(proposal))
     }
 
+    /// The proposal.
     pub fn proposal(&self) -> &BlockProposal<'a> {
         &self.0
     }

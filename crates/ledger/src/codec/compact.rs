@@ -26,6 +26,7 @@ const MASKS: [u64; 16] = {
 };
 
 impl Writer {
+    /// Appends a number, seven bits a byte.
     pub fn number(&mut self, mut value: u64) -> &mut Self {
         while value >= 0x80 {
             self.u8(value as u8 | 0x80);
@@ -51,6 +52,7 @@ impl Writer {
 }
 
 impl Reader<'_> {
+    /// Reads a number, seven bits a byte.
     pub fn number(&mut self) -> Result<u64, DecodeError> {
         let mut value = 0;
         for place in 0..10 {
@@ -67,6 +69,7 @@ impl Reader<'_> {
         unreachable!("the tenth byte ends the number or is refused")
     }
 
+    /// Reads an even number of words, at most 16.
     #[inline]
     pub fn words<const N: usize>(&mut self) -> Result<[u64; N], DecodeError> {
         const { assert!(N.is_multiple_of(2) && N <= WORDS_MAX) };

@@ -10,6 +10,7 @@ use crate::state::member::Role;
 
 /// A row of the table.
 pub struct Authority {
+    /// The kind of command.
     pub kind: Kind,
     /// Who signs; `None` is the wallet's holder.
     pub signed_by: Option<Role>,

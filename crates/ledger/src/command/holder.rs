@@ -9,8 +9,11 @@ use crate::types::identity::{AccountId, BankId, Class, HolderId, MemberId};
 /// (the waterfall): wallet (8), bank (2; 0 revokes), reserved (6). 40 bytes in all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LinkBank {
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The wallet, whose holder signs.
     pub account: AccountId,
+    /// The bank; 0 revokes.
     pub bank: BankId,
 }
 
@@ -18,7 +21,9 @@ pub struct LinkBank {
 /// that wallet's key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DesignateWallet {
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The wallet, whose holder signs.
     pub account: AccountId,
 }
 
@@ -26,9 +31,13 @@ pub struct DesignateWallet {
 /// all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reclassify {
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The registrar who signs.
     pub registrar: MemberId,
+    /// The new class.
     pub class: Class,
+    /// The holder.
     pub holder: HolderId,
 }
 

@@ -36,6 +36,7 @@ pub enum OperationKind {
 }
 
 impl OperationKind {
+    /// Every operation.
     pub const ALL: [OperationKind; 11] = [
         OperationKind::WithdrawBanknotes,
         OperationKind::DepositBanknotes,
@@ -50,6 +51,7 @@ impl OperationKind {
         OperationKind::ReleaseCollateral,
     ];
 
+    /// The kind of the record.
     pub fn kind(self) -> Kind {
         match self {
             OperationKind::WithdrawBanknotes => Kind::WithdrawBanknotes,
@@ -66,6 +68,7 @@ impl OperationKind {
         }
     }
 
+    /// The operation of a kind of record; `None` for another kind.
     pub fn of(kind: Kind) -> Option<OperationKind> {
         OperationKind::ALL.into_iter().find(|operation| operation.kind() == kind)
     }
@@ -79,9 +82,13 @@ impl OperationKind {
 /// use for is zero.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Operation {
+    /// What the operation does.
     pub kind: OperationKind,
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The operator who signs.
     pub operator: MemberId,
+    /// The bank.
     pub bank: BankId,
     /// Minor units; of securities the nominal amount.
     pub amount: Amount,
@@ -89,6 +96,7 @@ pub struct Operation {
     pub price_ppm: u32,
     /// Of a refinancing operation: the yearly rate, and the ledger day at whose beginning it is repaid.
     pub rate: RatePpm,
+    /// Of a refinancing operation: the ledger day at whose beginning it is repaid.
     pub matures: LedgerDay,
 }
 
@@ -96,8 +104,11 @@ pub struct Operation {
 /// given when a maintenance period begins is the base of the period's requirement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DepositStatement {
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The bank.
     pub bank: BankId,
+    /// What the bank's customers have on deposit.
     pub deposits: Amount,
 }
 

@@ -33,6 +33,7 @@ pub const SIGNED_PAYMENT_BYTES: usize = PAYMENT_BYTES + SIGNATURE_BYTES;
 
 const _: () = assert!(PAYMENT_BYTES == 72 && SIGNED_PAYMENT_BYTES == 136);
 
+/// The kind of a payment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PaymentKind {
     /// From a holder's wallet to another wallet.
@@ -43,18 +44,27 @@ pub enum PaymentKind {
     Fund,
 }
 
+/// A payment: 72 bytes, without its signature.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Payment {
+    /// Transfer, defund or fund.
     pub kind: PaymentKind,
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The payer's account.
     pub from: AccountId,
+    /// The payee's account.
     pub to: AccountId,
+    /// What is paid.
     pub amount: Amount,
+    /// The largest fee that the payer accepts.
     pub max_fee: Amount,
+    /// A reference, free for the payer.
     pub reference: [u8; 16],
 }
 
 impl Payment {
+    /// The payer's holder, or the bank whose treasury pays.
     pub fn signer(&self) -> Signer {
         match self.kind {
             PaymentKind::Transfer | PaymentKind::Defund => Signer::Holder(self.from),

@@ -17,10 +17,13 @@ use crate::types::identity::BankId;
 /// number is the bank's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReverseWaterfall {
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The payer's linked bank, which signs.
     pub bank: BankId,
     /// The most that may be drawn from the bank's reserves.
     pub maximum: Amount,
+    /// The payer's signed transfer.
     pub transfer: Signed<Payment>,
 }
 

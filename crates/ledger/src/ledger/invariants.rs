@@ -14,8 +14,11 @@ use crate::types::identity::{AccountId, BankId, Height};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invariant {invariant} does not hold at height {height}: {what}")]
 pub struct InvariantBroken {
+    /// The invariant's number, such as `I1`.
     pub invariant: &'static str,
+    /// The height at which it does not hold.
     pub height: Height,
+    /// What was found.
     pub what: String,
 }
 

@@ -130,10 +130,12 @@ impl Ledger {
         self.members.admit(member);
     }
 
+    /// What the network began with.
     pub fn genesis(&self) -> &Genesis {
         &self.genesis
     }
 
+    /// The network's id.
     pub fn network(&self) -> NetworkId {
         self.network
     }
@@ -143,42 +145,52 @@ impl Ledger {
         &self.tip
     }
 
+    /// The height of the last block.
     pub fn height(&self) -> Height {
         self.tip.height
     }
 
+    /// The hash of the last block's header.
     pub fn tip_hash(&self) -> merkle::Hash {
         self.tip_hash
     }
 
+    /// The balance sheet.
     pub fn books(&self) -> &Books {
         &self.books
     }
 
+    /// The supply terms since genesis.
     pub fn supply(&self) -> &SupplyTerms {
         &self.supply
     }
 
+    /// All members.
     pub fn members(&self) -> &Members {
         &self.members
     }
 
+    /// The versions of policy.
     pub fn policy(&self) -> &PolicyVersions {
         &self.policy
     }
 
+    /// The parameters in force.
     pub fn parameters(&self) -> &Parameters {
         &self.policy.in_force().parameters
     }
 
+    /// The committee's proposals.
     pub fn proposals(&self) -> &GovernanceProposals {
         &self.proposals
     }
 
+    /// The open holds.
     pub fn holds(&self) -> &Holds {
         &self.holds
     }
 
+    /// The programmes and the earmarks that they left.
     pub fn programmes(&self) -> &Programmes {
         &self.programmes
     }
@@ -221,6 +233,7 @@ impl Ledger {
         found.or_else(|| self.linked(id).map(|(_, key)| key)).copied().filter(|_| !id.is_treasury())
     }
 
+    /// The holder of a wallet.
     pub fn holder_of(&self, id: AccountId) -> Option<&Holder> {
         self.holder_at(self.account(id)?.holder)
     }
@@ -231,6 +244,7 @@ impl Ledger {
         found.or_else(|| self.partial_replica.as_ref()?.holders.get(&position))
     }
 
+    /// The holder of an id.
     pub fn holder(&self, id: HolderId) -> Option<&Holder> {
         self.holders.get(self.holder_position(id)? as usize)
     }
@@ -257,6 +271,7 @@ impl Ledger {
         self.banks.iter().map(|(_, accounts)| accounts.accounts.len().saturating_sub(1)).sum()
     }
 
+    /// How many holders are registered.
     pub fn holder_count(&self) -> usize {
         self.holders.len()
     }

@@ -5,6 +5,7 @@
 use crate::types::amount::Amount;
 use crate::types::outcome::{Outcome, Reason};
 
+/// Refuses a payment above `limit` with `PAYMENT_LIMIT`.
 pub fn check(limit: Option<Amount>, amount: Amount) -> Result<(), Outcome> {
     let Some(limit) = limit else { return Ok(()) };
     if amount > limit { Err(Outcome::refused(Reason::PaymentLimit, limit.minor(), amount.minor())) } else { Ok(()) }

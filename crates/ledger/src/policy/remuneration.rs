@@ -22,7 +22,9 @@ pub const TIERS_MAX: usize = 3;
 /// A tier: the part of a balance above the previous tier's bound, up to its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Tier {
+    /// The tier's bound.
     pub up_to: Amount,
+    /// The yearly rate of the part in this tier.
     pub rate: RatePpm,
 }
 
@@ -50,6 +52,7 @@ impl Tiers {
         Tiers { above: rate, ..Tiers::default() }
     }
 
+    /// The bounded tiers, in ascending order.
     pub fn bounded(&self) -> &[Tier] {
         &self.bounded[..usize::from(self.count)]
     }
@@ -114,6 +117,7 @@ pub enum Capitalisation {
 }
 
 impl Capitalisation {
+    /// The name in texts.
     pub fn name(self) -> &'static str {
         match self {
             Capitalisation::Daily => "daily",

@@ -10,9 +10,13 @@ pub use crate::state::reserve_rules::ReserveRules;
 /// The rates of the standing facilities around the policy rate, and the penalty rate of what is overdue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct KeyRates {
+    /// The policy rate.
     pub policy: RatePpm,
+    /// The rate of the deposit facility.
     pub deposit: RatePpm,
+    /// The rate of the lending facility.
     pub lending: RatePpm,
+    /// The rate of overdue loans.
     pub penalty: RatePpm,
 }
 

@@ -24,6 +24,7 @@ pub struct VelocityRule {
 }
 
 impl VelocityRule {
+    /// Whether the rule lies within the bounds.
     pub fn is_sound(&self) -> bool {
         (1..=PAYMENTS_MAX).contains(&self.payments) && (1..=WINDOW_MS_MAX).contains(&self.window_ms)
     }

@@ -97,6 +97,7 @@ impl Account {
         self.accrued as u64 ^ u64::from(self.open)
     }
 
+    /// Appends the record: 96 bytes.
     #[inline]
     pub fn encode(&self, out: &mut Writer) {
         let [lowest_unused, used] = self.window.parts();
@@ -162,6 +163,7 @@ impl Account {
         self.key_version << 1 | u32::from(self.open)
     }
 
+    /// Reads what [`Account::encode`] wrote.
     pub fn decode(input: &mut Reader<'_>) -> Result<Account, DecodeError> {
         let mut amount = || input.u64().map(Amount::from_minor);
         let (available, held, locked, earmarked, frozen) = (amount()?, amount()?, amount()?, amount()?, amount()?);

@@ -74,10 +74,12 @@ impl<T> Default for CowVec<T> {
 }
 
 impl<T: Clone> CowVec<T> {
+    /// How many records there are.
     pub fn len(&self) -> usize {
         self.len
     }
 
+    /// Whether there is no record.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -93,6 +95,7 @@ impl<T: Clone> CowVec<T> {
         self.pages = std::mem::take(&mut self.pages).into_iter().map(Page::into_shared).collect();
     }
 
+    /// The record at an index.
     #[inline]
     pub fn get(&self, index: usize) -> Option<&T> {
         if index >= self.len {
@@ -101,6 +104,7 @@ impl<T: Clone> CowVec<T> {
         self.pages.get(index / PAGE).map(|page| &page.records()[index % PAGE])
     }
 
+    /// The record at an index, to be changed: a shared page is copied first.
     #[inline]
     pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         if index >= self.len {
@@ -155,6 +159,7 @@ impl<T: Clone> CowVec<T> {
         index
     }
 
+    /// All records, in order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.pages.iter().flat_map(|page| page.records()).take(self.len)
     }

@@ -56,6 +56,7 @@ impl RecentPayments {
         }
     }
 
+    /// Whether no payment was noted.
     pub fn is_empty(&self) -> bool {
         self.last().is_none()
     }

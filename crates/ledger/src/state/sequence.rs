@@ -8,8 +8,11 @@ use crate::codec::encoding::{DecodeError, Reader, Writer};
 /// What a number is to a window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SequenceStatus {
+    /// Unused, and within the window.
     Free,
+    /// Used before.
     Used,
+    /// Too far above the lowest unused one.
     OutOfWindow,
 }
 
@@ -32,10 +35,12 @@ impl Default for Window {
 }
 
 impl Window {
+    /// The lowest unused sequence number.
     pub fn lowest_unused(&self) -> u64 {
         self.lowest_unused
     }
 
+    /// What a sequence number is to this window.
     pub fn status(&self, number: u64) -> SequenceStatus {
         match number.checked_sub(self.lowest_unused) {
             None => SequenceStatus::Used,
@@ -84,6 +89,7 @@ impl Default for WideWindow {
 }
 
 impl WideWindow {
+    /// The lowest unused sequence number.
     pub fn lowest_unused(&self) -> u64 {
         self.lowest_unused
     }
@@ -98,6 +104,7 @@ impl WideWindow {
         self.ring[word] & mask != 0
     }
 
+    /// What a sequence number is to this window.
     pub fn status(&self, number: u64) -> SequenceStatus {
         match number.checked_sub(self.lowest_unused) {
             None => SequenceStatus::Used,

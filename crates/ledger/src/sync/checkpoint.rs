@@ -66,6 +66,7 @@ const STATE_BYTES: usize = 1 << 20;
 pub struct LedgerSnapshot(Ledger);
 
 /// Why a checkpoint cannot be loaded.
+#[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     #[error("the checkpoint cannot be read: {0}")]
@@ -127,20 +128,24 @@ impl BankAccounts {
 pub struct RootHasher(blake3::Hasher);
 
 impl RootHasher {
+    /// Takes in the next chunk.
     pub fn chunk(&mut self, bytes: &[u8]) {
         self.0.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
     }
 
+    /// The root over the chunks so far.
     pub fn root(&self) -> Hash {
         *self.0.finalize().as_bytes()
     }
 }
 
 impl LedgerSnapshot {
+    /// The header of the block at which the snapshot was taken.
     pub fn header(&self) -> &Header {
         &self.0.tip
     }
 
+    /// The height at which the snapshot was taken.
     pub fn height(&self) -> Height {
         self.0.tip.height
     }
@@ -275,6 +280,7 @@ struct Beginning {
 }
 
 impl Loader {
+    /// Takes in the next chunk.
     pub fn chunk(&mut self, bytes: &[u8]) -> Result<(), CheckpointError> {
         self.hasher.chunk(bytes);
         let mut input = Reader::new("checkpoint", bytes);

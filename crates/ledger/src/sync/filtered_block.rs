@@ -66,6 +66,7 @@ const ACCOUNT_ENTRY_BYTES_MIN: usize = 8;
 const COMMAND_ENTRY_BYTES_MIN: usize = 80;
 
 /// Why a filtered block is not followed. The ledger is as it was.
+#[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FilteredBlockError {
     #[error("the filtered block cannot be read: {0}")]
@@ -93,7 +94,9 @@ pub struct OwnCommand {
     pub index: u32,
     /// Where its outcome begins in the filtered block; the command follows.
     pub offset: u32,
+    /// The command's outcome.
     pub outcome: Outcome,
+    /// The command.
     pub command: Command,
 }
 
@@ -108,6 +111,7 @@ impl OwnCommand {
 /// What following a filtered block gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppliedBlock {
+    /// The commands that name the bank or an account of it, in the block's order.
     pub commands: Vec<OwnCommand>,
     /// Keys, members, changed accounts and deposits, as far as they are this bank's.
     pub changes: Changes,

@@ -24,6 +24,7 @@ macro_rules! reasons {
         pub enum Reason { $(#[doc = $text] $variant = $code,)* }
 
         impl Reason {
+            /// Every reason.
             pub const ALL: &'static [Reason] = &[$(Reason::$variant),*];
 
             /// The stable name, as in `google.rpc.ErrorInfo.reason`.
@@ -36,6 +37,7 @@ macro_rules! reasons {
                 match self { $(Reason::$variant => $text,)* }
             }
 
+            /// When the reason is found.
             pub const fn stage(self) -> Stage {
                 match self { $(Reason::$variant => Stage::$stage,)* }
             }
@@ -45,10 +47,12 @@ macro_rules! reasons {
                 match self { $(Reason::$variant => $later,)* }
             }
 
+            /// The reason of a code; `None` for an unknown one.
             pub const fn from_code(code: u16) -> Option<Reason> {
                 match code { $($code => Some(Reason::$variant),)* _ => None }
             }
 
+            /// The reason of a stable name; `None` for an unknown one.
             pub fn from_name(name: &str) -> Option<Reason> {
                 match name { $($name => Some(Reason::$variant),)* _ => None }
             }
@@ -122,6 +126,7 @@ impl fmt::Display for Reason {
 /// The answer to one command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Outcome {
+    /// Settled, or why the command was refused.
     pub reason: Reason,
     /// The limit that the reason speaks of; 0 where it speaks of none.
     pub limit: u64,
@@ -132,10 +137,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// A settled command without a result.
     pub const fn settled() -> Outcome {
         Outcome { reason: Reason::Settled, limit: 0, amount: 0 }
     }
 
+    /// A settled command with its result.
     pub const fn settled_with(result: u64) -> Outcome {
         Outcome { reason: Reason::Settled, limit: 0, amount: result }
     }
@@ -145,10 +152,12 @@ impl Outcome {
         Outcome { reason: Reason::Settled, limit: reverse_waterfall, amount: waterfall }
     }
 
+    /// A refused command, with the limit and the amount that its reason speaks of.
     pub const fn refused(reason: Reason, limit: u64, amount: u64) -> Outcome {
         Outcome { reason, limit, amount }
     }
 
+    /// Whether the command settled.
     pub fn is_settled(&self) -> bool {
         self.reason == Reason::Settled
     }

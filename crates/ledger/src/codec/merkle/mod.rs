@@ -11,6 +11,7 @@ mod lanes;
 
 use lanes::keyed_hashes;
 
+/// A BLAKE3 digest.
 pub type Hash = [u8; 32];
 
 /// The key of leaves.
@@ -35,10 +36,12 @@ impl Default for LeafHasher {
 }
 
 impl LeafHasher {
+    /// Appends data to the leaf.
     pub fn update(&mut self, data: &[u8]) {
         self.0.update(data);
     }
 
+    /// The leaf's hash.
     pub fn finish(&self) -> Hash {
         *self.0.finalize().as_bytes()
     }
