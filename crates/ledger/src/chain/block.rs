@@ -9,7 +9,7 @@ pub use super::signed_header::{ProofError, SignedHeader};
 pub use crate::state::header::{HEADER_BYTES, Header, SupplyTerms};
 pub use crate::transition::changes::{Changes, DepositDirection, DepositMovement, KeyChange, Work};
 
-/// What applying a proposal gave.
+/// The result of applying a block proposal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Block {
     /// The header.

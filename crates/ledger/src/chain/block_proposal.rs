@@ -15,7 +15,7 @@ use crate::types::time::Timestamp;
 /// Bytes before the first command.
 pub const PROPOSAL_HEAD_BYTES: usize = 16;
 
-/// What a proposal says, with the bytes of each command for its leaf.
+/// A decoded block proposal, with the bytes of each command for its leaf.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BlockProposal<'a> {
     /// The time that the sequencer stamped.
@@ -115,7 +115,7 @@ impl BlockProposalBuilder {
 }
 
 impl BuiltProposal {
-    /// What is ordered.
+    /// The encoded proposal, which is ordered.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }

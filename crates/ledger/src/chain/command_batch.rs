@@ -1,7 +1,7 @@
 //! Commands that travel together: their bytes, back to back, and what they say.
 //!
-//! A command has one encoding. So the bytes that a bank submitted are those that were signed and that are ordered and kept: a
-//! batch is not encoded again on that way, and one none of whose commands is refused is moved as a whole.
+//! A command has one encoding. So the bytes that a bank submitted are those that were signed and that are ordered and
+//! kept: a batch is not encoded again on that way, and one none of whose commands is refused is moved as a whole.
 
 use std::ops::Deref;
 

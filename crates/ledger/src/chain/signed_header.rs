@@ -20,7 +20,7 @@ pub struct SignedHeader {
     pub signatures: Vec<(MemberId, Signature)>,
 }
 
-/// What is wrong with a header or a receipt.
+/// Why a header or a receipt proves nothing.
 #[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProofError {

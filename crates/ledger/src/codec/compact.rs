@@ -1,7 +1,7 @@
 //! Shorter encodings for what is sent and stored in bulk: numbers without their leading zeros.
 //!
-//! Nothing that is signed or hashed is encoded so; that has its fixed layout ([`crate::codec::encoding`]). Here too a value has
-//! exactly one encoding, and any other is refused.
+//! Nothing that is signed or hashed is encoded so; that has its fixed layout ([`crate::codec::encoding`]). Here too a
+//! value has exactly one encoding, and any other is refused.
 //!
 //! | value | encoding |
 //! |---|---|
@@ -14,7 +14,7 @@ use super::encoding::{DecodeError, Reader, Writer};
 const WORDS_MAX: usize = 16;
 /// Bytes of the longest row.
 const ROW_BYTES_MAX: usize = WORDS_MAX / 2 + WORDS_MAX * 8;
-/// What is left of eight bytes when the first so many are meant.
+/// The mask of the lowest bytes of a word, by their number.
 const MASKS: [u64; 16] = {
     let mut masks = [u64::MAX; 16];
     let mut length = 0;

@@ -1,14 +1,14 @@
 //! The fixed little-endian layout of everything that is signed or hashed, and of most that is stored.
 //!
-//! There is one writer and one reader. A value has exactly one encoding, and the reader refuses any other: reserved bytes
-//! must be zero, booleans 0 or 1, and no byte may be left over ([`Reader::finish`]). What is sent and stored in bulk has
-//! shorter forms in [`crate::codec::compact`].
+//! There is one writer and one reader. A value has exactly one encoding, and the reader refuses any other: reserved
+//! bytes must be zero, booleans 0 or 1, and no byte may be left over ([`Reader::finish`]). What is sent and stored in
+//! bulk has shorter forms in [`crate::codec::compact`].
 
 use cbdc_signatures::PublicKey;
 
 pub use crate::types::hex::{hex, hex_decode};
 
-/// What was wrong with encoded bytes.
+/// An error in encoded bytes.
 #[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -108,7 +108,7 @@ impl Writer {
         &self.bytes
     }
 
-    /// Forgets what was written and keeps the room for it.
+    /// Forgets what was written and keeps its memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
     }
@@ -124,7 +124,7 @@ impl Writer {
     }
 }
 
-/// Fills a record of `N` bytes. Where each value goes is known when the ledger is compiled: once inlined, no check is left.
+/// Fills a record of `N` bytes. Every offset is known at compile time, so that no check is left once it is inlined.
 pub(crate) struct Fixed<const N: usize> {
     bytes: [u8; N],
     filled: usize,
@@ -335,7 +335,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Takes a record of `N` bytes apart. Where each value lies is known when the ledger is compiled: once inlined, no check is left.
+/// Takes a record of `N` bytes apart. Every offset is known at compile time, so that no check is left once it is
+/// inlined.
 pub(crate) struct FixedReader<'a, const N: usize> {
     bytes: &'a [u8; N],
     taken: usize,

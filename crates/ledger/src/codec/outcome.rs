@@ -9,7 +9,8 @@ impl Outcome {
         out.u16(self.reason as u16).reserved(6).u64(self.limit).u64(self.amount);
     }
 
-    /// As it is sent and stored in bulk: a zero for what settled and has nothing to add, else a one and [`Outcome::encode`].
+    /// As it is sent and stored in bulk: a zero for what settled and has nothing to add, else a one and
+    /// [`Outcome::encode`].
     pub fn encode_compact(&self, out: &mut Writer) {
         if *self == Outcome::settled() {
             out.u8(0);

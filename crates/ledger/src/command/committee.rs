@@ -33,7 +33,8 @@ pub struct GovernanceProposal {
     pub actions: Vec<GovernanceAction>,
 }
 
-/// A vote: member (2), approve (1), reserved (5), proposal's number (8). 40 bytes in all. A later vote replaces an earlier one.
+/// A vote: member (2), approve (1), reserved (5), proposal's number (8). 40 bytes in all. A later vote replaces an
+/// earlier one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ballot {
     /// Flags, key version, sequence number and validity.

@@ -7,8 +7,8 @@ use crate::types::amount::Amount;
 use crate::types::identity::{AccountId, BankId};
 use crate::types::time::Timestamp;
 
-/// Holds money for a payee: payer (8), payee (8), maximum (8), largest fee (8), expires at (8), reference (16). 80 bytes
-/// in all, signed by the payer's holder. The outcome carries the hold's number.
+/// Holds money for a payee: payer (8), payee (8), maximum (8), largest fee (8), expires at (8), reference (16). 80
+/// bytes in all, signed by the payer's holder. The outcome carries the hold's number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PlaceHold {
     /// Flags, key version, sequence number and validity.

@@ -1,4 +1,4 @@
-//! What a holder settles about their wallets beside payments, and what the registrar says about a holder.
+//! Records about holders: their consent, their tier allowance and their class.
 
 use super::kind::Kind;
 use super::record::{Head, Record};
@@ -17,7 +17,7 @@ pub struct LinkBank {
     pub bank: BankId,
 }
 
-/// Makes this wallet the one that the person's tier allowance belongs to: wallet (8). 32 bytes in all, signed with
+/// Makes this wallet the one that the holder's tier allowance belongs to: wallet (8). 32 bytes in all, signed with
 /// that wallet's key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DesignateWallet {

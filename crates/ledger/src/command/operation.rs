@@ -1,5 +1,5 @@
-//! What the central bank's operations desk does with banks: banknotes, government payments, market and credit
-//! operations, collateral. And the statement that a bank signs of its deposits.
+//! The operations desk's dealings with banks: banknotes, government payments, market and credit
+//! operations, collateral; and the statement that a bank signs of its deposits.
 
 use super::kind::Kind;
 use super::record::{Head, Record};
@@ -8,7 +8,7 @@ use crate::types::amount::{Amount, RatePpm};
 use crate::types::identity::{BankId, MemberId};
 use crate::types::time::LedgerDay;
 
-/// What an operation does. The entries are those of the central bank's books.
+/// The kinds of operations, with their entries in the central bank's books.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum OperationKind {
     /// The bank draws banknotes: Dr reserves, Cr banknotes.
@@ -92,11 +92,11 @@ pub struct Operation {
     pub bank: BankId,
     /// Minor units; of securities the nominal amount.
     pub amount: Amount,
-    /// Of a market operation: the price in ppm of the nominal amount (1,000,000 is par).
+    /// The price of a market operation, in ppm of the nominal amount (1,000,000 is par).
     pub price_ppm: u32,
-    /// Of a refinancing operation: the yearly rate, and the ledger day at whose beginning it is repaid.
+    /// The yearly rate of a refinancing operation.
     pub rate: RatePpm,
-    /// Of a refinancing operation: the ledger day at whose beginning it is repaid.
+    /// The ledger day at whose beginning a refinancing operation is repaid.
     pub matures: LedgerDay,
 }
 

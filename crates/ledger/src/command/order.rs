@@ -32,8 +32,8 @@ pub struct FreezeOrder {
     pub order: [u8; 16],
 }
 
-/// Takes money off a wallet: court (2), reserved (6), account (8), amount (8), the order's wallet (8), released (8), order number
-/// (16). 80 bytes in all. The outcome carries what was taken; the rest is a lien on later credits.
+/// Takes money off a wallet: court (2), reserved (6), account (8), amount (8), the order's wallet (8), released (8),
+/// order number (16). 80 bytes in all. The outcome carries what was taken; the rest is a lien on later credits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SeizeOrder {
     /// Flags, key version, sequence number and validity.

@@ -9,8 +9,9 @@
 //! | 48 | 8 | largest fee the payer accepts, minor units |
 //! | 56 | 16 | reference, free for the payer |
 //!
-//! Its compact form ([`crate::codec::compact`]) is ten words and the signature: flags × 256 + kind, key version, sequence number, valid
-//! until, payer and payee (serial × 2^16 + bank), amount, largest fee, and the reference as two words.
+//! Its compact form ([`crate::codec::compact`]) is ten words and the signature: flags × 256 + kind, key version,
+//! sequence number, valid until, payer and payee (serial × 2^16 + bank), amount, largest fee, and the reference as two
+//! words.
 //!
 //! A *transfer* and a *defund* are signed by the payer's holder; a *fund* by the bank whose treasury pays.
 

@@ -64,7 +64,7 @@ impl Head {
     }
 }
 
-/// What a record of one shape must tell so that it can be signed, sent and stored.
+/// A record that can be signed, sent and stored.
 pub trait Record: Sized {
     /// The record's kind.
     fn kind(&self) -> Kind;
@@ -125,7 +125,7 @@ impl<R: Record> Signed<R> {
     }
 }
 
-/// What a signature is for; each has its own tag, so that one can never pass for another.
+/// The purpose of a signature; each has its own tag, so that one can never pass for another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Domain {
     /// A command to the ledger.

@@ -1,6 +1,6 @@
 //! Opening and closing wallets and replacing their keys: asked by the wallet's bank, with the registrar's certificate.
 //!
-//! The certificate joins a holder, a class and a key. Without it a bank could invent persons to evade limits, or
+//! The certificate joins a holder, a class and a key. Without it a bank could invent holders to evade limits, or
 //! put its own key over a customer's wallet.
 
 use cbdc_signatures::{PublicKey, Signature, SigningKey};

@@ -43,7 +43,7 @@ pub struct Genesis {
     pub policy: Parameters,
 }
 
-/// What is wrong with a genesis.
+/// Why a genesis is refused.
 #[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GenesisError {

@@ -1,6 +1,6 @@
-//! Day limit: what one person may send in settled payments on one ledger day, over all wallets at all banks.
+//! Day limit: what one holder may send in settled payments on one ledger day, over all wallets at all banks.
 //!
-//! Funding, defunding and transfers between wallets of the same person are no payments.
+//! Funding, defunding and transfers between wallets of the same holder do not count as payments.
 
 use crate::state::holder::Holder;
 use crate::types::amount::Amount;

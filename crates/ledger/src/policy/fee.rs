@@ -1,8 +1,8 @@
-//! Fees on payments between persons: brackets of the amount, for a class as payer and for a class as payee.
+//! Fees on payments between holders: brackets of the amount, for a class as payer and for a class as payee.
 //!
 //! A payer's fee is debited beside the amount and refused above the `max_fee` that the payer signed. A payee's fee is
 //! kept back from what is credited. Either goes to the central bank's equity or to the treasury of the payee's bank.
-//! Funding, defunding and transfers between wallets of the same person are free.
+//! Funding, defunding and transfers between wallets of the same holder are free.
 
 use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::types::amount::Amount;

@@ -1,6 +1,6 @@
 //! Payment limit: the largest single transfer that a holder of a class may send.
 //!
-//! Funding, defunding and transfers between wallets of the same person are no payments.
+//! Funding, defunding and transfers between wallets of the same holder do not count as payments.
 
 use crate::types::amount::Amount;
 use crate::types::outcome::{Outcome, Reason};

@@ -1,6 +1,6 @@
 //! What banks earn and owe on their accounts at the central bank: key rates, reserves and collateral.
 //!
-//! How these are applied at each day change is told in `settlement::day_end`.
+//! `transition::day_end` says how these are applied at the end of each day.
 
 use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::types::amount::{Amount, RatePpm};

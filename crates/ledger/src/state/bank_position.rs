@@ -1,6 +1,6 @@
 //! Banks' positions at the central bank beyond the books: status, collateral, loans, statements, maintenance period.
 //!
-//! The books say how much stands on a bank's accounts; this room says under which terms. [`Positions::encode`] is part
+//! The books say how much stands on a bank's accounts; this module says under which terms. `Positions::encode` is part
 //! of what the header's books digest covers, so two nodes that differ in a loan's terms differ in their headers.
 
 use std::collections::BTreeMap;

@@ -1,9 +1,9 @@
 //! The central bank's books, in double entry.
 //!
 //! Assets: securities (at average cost) and loans to banks. Liabilities: banknotes, reserves and deposit facility of
-//! each bank, CBDC, offline CBDC, government. Equity is signed. [`Books::post`] is the only way to change a balance:
-//! it debits one account and credits another with the same amount (I0), so that assets stay equal to liabilities plus
-//! equity (I2), or it changes nothing.
+//! each bank, CBDC, offline CBDC, government. Equity is signed. `Books::post` is the only way to change a balance: it
+//! debits one account and credits another with the same amount ([I0](crate#I0)), so that assets stay equal to
+//! liabilities plus equity ([I2](crate#I2)), or it changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ pub enum BookAccount {
     Income(Income),
 }
 
-/// Where the central bank's profit or loss comes from, since genesis.
+/// The source of the central bank's profit or loss since genesis.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Income {
     /// Interest on wallets (a cost).
@@ -208,7 +208,7 @@ impl Books {
         self.equity
     }
 
-    /// I2.
+    /// Whether [I2](crate#I2) holds.
     pub fn balances(&self) -> bool {
         self.liabilities().checked_add(self.equity) == Some(self.assets())
     }

@@ -33,7 +33,7 @@ use crate::types::time::Timestamp;
 /// Bytes of an encoded header.
 pub const HEADER_BYTES: usize = 400;
 
-/// The terms of I1, each the sum since genesis, in minor units.
+/// The terms of [I1](crate#I1), each the sum since genesis, in minor units.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SupplyTerms {
     /// Reserves that became CBDC.
@@ -196,7 +196,7 @@ impl Header {
     }
 }
 
-/// What a header's books digest covers: the balance sheet and the banks' positions.
+/// The digest that a header carries of the balance sheet and the banks' positions.
 pub(crate) fn books_digest(books: &Books, positions: &Positions) -> Hash {
     let mut out = Writer::with_capacity(512);
     books.encode(&mut out);

@@ -1,4 +1,4 @@
-//! Holders: pseudonymous persons and firms, across banks, with the running sums that person-wide limits need.
+//! Holders: pseudonymous people and firms, across banks, with the running sums that limits by holder need.
 
 use super::cow_vec::CowVec;
 use crate::codec::encoding::{DecodeError, Reader, Writer};
@@ -30,7 +30,7 @@ pub struct Holder {
     pub wallets: u32,
     /// The class in force.
     pub class: Class,
-    /// The open wallet that the person's tier allowance belongs to and that cohort payments go to.
+    /// The open wallet that the holder's tier allowance belongs to and that cohort payments go to.
     pub allowance: Option<AccountId>,
 }
 

@@ -13,7 +13,7 @@ use super::sequence::WideWindow;
 use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::types::identity::{BankId, MemberId};
 
-/// What a member is for. Holders are no members: they act through their wallets' keys.
+/// A member's role. Holders are no members: they act through their wallets' keys.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum Role {
@@ -27,7 +27,7 @@ pub enum Role {
     Bank = 4,
     /// Certifies holders.
     Registrar = 5,
-    /// A court, whose orders freeze wallets.
+    /// A court, whose orders freeze and seize money.
     Court = 6,
     /// Reads everything, changes nothing.
     Auditor = 7,
@@ -122,7 +122,7 @@ pub struct Seat {
     pub member: Member,
     /// How often the signing key was replaced.
     pub key_version: u32,
-    /// False once dismissed; the seat stays so that its numbers are never used again.
+    /// False once dismissed; the seat stays so that its sequence numbers are never used again.
     pub active: bool,
     /// The member's sequence numbers.
     pub window: WideWindow,

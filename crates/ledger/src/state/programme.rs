@@ -1,7 +1,7 @@
 //! Payments of the central bank to whole cohorts: unbacked issuance, and targeted money bound to a purpose.
 //!
-//! A proposal of the committee founds a *programme*. The ledger pays the cohort person by person, bounded per block,
-//! into each person's allowance wallet; a credit that a rule refuses is counted and passed over. Targeted money is
+//! A proposal of the committee founds a *programme*. The ledger pays the cohort holder by holder, bounded per block,
+//! into each holder's allowance wallet; a credit that a rule refuses is counted and passed over. Targeted money is
 //! *earmarked*: it may be spent only with payees of certain classes, the earliest expiry first, and what is left
 //! returns to the account that funded it when the programme expires.
 
@@ -14,7 +14,8 @@ use crate::types::amount::Amount;
 use crate::types::identity::{AccountId, BankId, Class};
 use crate::types::time::Timestamp;
 
-/// Whom a programme pays: the persons of a class whose allowance wallet is open, in the order of their registration.
+/// The holders that a programme pays: those of a class whose allowance wallet is open, in the order of their
+/// registration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Cohort {
     /// The class.
@@ -84,7 +85,7 @@ impl Classes {
     }
 }
 
-/// What purpose-bound money is bound to.
+/// The purpose that money is bound to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Purpose {
     /// From this time on it cannot be spent and leaves the books.
@@ -95,7 +96,7 @@ pub struct Purpose {
     pub funding: Funding,
 }
 
-/// What a programme pays to each person of its cohort. Without a purpose it is unbacked issuance out of equity.
+/// A programme's payment to each holder of its cohort. Without a purpose it is unbacked issuance out of equity.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Grant {
     /// Whom the programme pays.
@@ -111,11 +112,11 @@ pub struct Grant {
 pub struct Programme {
     /// What the programme pays.
     pub grant: Grant,
-    /// The next person to look at, by place of registration, and the place after the last one.
+    /// The next holder to look at, by position of registration.
     pub next_holder: u32,
     /// The position after the last holder.
     pub end: u32,
-    /// Persons who were paid, and persons whose credit a rule refused.
+    /// Holders who were paid.
     pub paid: u32,
     /// Holders whose credit a rule refused.
     pub refused: u32,

@@ -5,7 +5,7 @@ use cbdc_signatures::PublicKey;
 use crate::types::amount::Amount;
 use crate::types::identity::{AccountId, BankId};
 
-/// What else a block changed that nodes follow.
+/// Changes of a block that nodes follow.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Changes {
     /// Keys of wallets that were opened, closed or replaced.

@@ -8,11 +8,11 @@ pub const OUTCOME_BYTES: usize = 24;
 /// When the reason is found, and what it does to the sequence number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
-    /// The command settled; its number is used.
+    /// The command settled; its sequence number is used.
     Settled,
-    /// Refused before ordering, or ordered without effect: no number is used.
+    /// Refused before ordering, or ordered without effect: no sequence number is used.
     BeforeOrdering,
-    /// Refused when applied: the number is used, the refusal is final.
+    /// Refused when applied: the sequence number is used, the refusal is final.
     Applied,
 }
 
@@ -32,7 +32,7 @@ macro_rules! reasons {
                 match self { $(Reason::$variant => $name,)* }
             }
 
-            /// What it means, as a sentence.
+            /// The meaning, as a sentence.
             pub const fn text(self) -> &'static str {
                 match self { $(Reason::$variant => $text,)* }
             }
@@ -42,7 +42,7 @@ macro_rules! reasons {
                 match self { $(Reason::$variant => Stage::$stage,)* }
             }
 
-            /// Whether the same wish, newly signed, may succeed later.
+            /// Whether the same intent, signed anew, may succeed later.
             pub const fn later_may_help(self) -> bool {
                 match self { $(Reason::$variant => $later,)* }
             }
@@ -82,9 +82,9 @@ reasons! {
     21 WrongBank           "WRONG_BANK"            Applied        later=false "The account belongs to another bank."
     22 InsufficientFunds   "INSUFFICIENT_FUNDS"    Applied        later=true  "The payer has too little available; limit is what is available."
     23 FundsFrozen         "FUNDS_FROZEN"          Applied        later=true  "An order has frozen the money that this payment needs, or bars the wallet's closing; limit is what is not frozen."
-    24 HoldingLimit        "HOLDING_LIMIT"         Applied        later=true  "The payee's person would hold more than the holding limit of their class; limit is that limit, amount what they would hold."
+    24 HoldingLimit        "HOLDING_LIMIT"         Applied        later=true  "The payee's holder would hold more than the holding limit of their class; limit is that limit, amount what they would hold."
     25 PaymentLimit        "PAYMENT_LIMIT"         Applied        later=false "The amount is above the payment limit of the payer's class."
-    26 DayLimit            "DAY_LIMIT"             Applied        later=true  "The payer's person would pay more this ledger day than the day limit of their class; limit is that limit, amount what they would have paid."
+    26 DayLimit            "DAY_LIMIT"             Applied        later=true  "The payer's holder would pay more this ledger day than the day limit of their class; limit is that limit, amount what they would have paid."
     27 SupplyCap           "SUPPLY_CAP"            Applied        later=true  "The CBDC in circulation would pass the supply cap; limit is the cap, amount what would circulate."
     28 IssuanceQuota       "ISSUANCE_QUOTA"        Applied        later=true  "The bank's issuance of this ledger day would pass its quota; limit is the quota, amount what would be issued."
     29 InsufficientReserves "INSUFFICIENT_RESERVES" Applied       later=true  "The bank has too few reserves; limit is what it has."
@@ -101,8 +101,8 @@ reasons! {
     40 Overflow            "OVERFLOW"              Applied        later=false "A sum would pass 2^64 − 1 minor units."
     41 UnknownRegistrar    "UNKNOWN_REGISTRAR"     BeforeOrdering later=false "The certificate's registrar is not an active member, or its key has changed."
     43 FreezeExceeded      "FREEZE_EXCEEDED"       Applied        later=false "More would be unfrozen than is frozen; limit is what is frozen."
-    44 MonthLimit          "MONTH_LIMIT"           Applied        later=true  "The payer's person would pay more this calendar month than the month limit of their class; limit is that limit, amount what they would have paid."
-    45 Velocity            "VELOCITY"              Applied        later=true  "The payer's person would make more payments within the rolling window than the velocity rule of their class allows; limit is that number of payments, amount the number it would be."
+    44 MonthLimit          "MONTH_LIMIT"           Applied        later=true  "The payer's holder would pay more this calendar month than the month limit of their class; limit is that limit, amount what they would have paid."
+    45 Velocity            "VELOCITY"              Applied        later=true  "The payer's holder would make more payments within the rolling window than the velocity rule of their class allows; limit is that number of payments, amount the number it would be."
     46 LinkedBankInactive  "LINKED_BANK_INACTIVE"  Applied        later=true  "The payee would be above the holding limit, and the linked bank that takes the excess is not active; limit is the bank's number."
     47 NotLinked           "NOT_LINKED"            BeforeOrdering      later=false "The payer's wallet is not linked to the bank that would top it up; limit is the number of the linked bank, 0 for none, amount that of the bank that signed."
     48 TopUpMaximum        "TOP_UP_MAXIMUM"        Applied        later=true  "The payer lacks more than the linked bank agreed to give; limit is what it agreed to, amount what is lacking."

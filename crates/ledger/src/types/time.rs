@@ -81,7 +81,8 @@ impl LedgerDay {
 }
 
 impl LedgerDay {
-    /// The ledger day of a calendar date, by Howard Hinnant's `days_from_civil`. `None` for no date, or one before 1970.
+    /// The ledger day of a calendar date, by Howard Hinnant's `days_from_civil`. `None` for no date, or one before
+    /// 1970.
     pub fn of_date(date: Date) -> Option<LedgerDay> {
         let year = i64::from(date.year) - i64::from(date.month <= 2);
         let era = year.div_euclid(400);

@@ -1,4 +1,4 @@
-//! I3 (POLICY.md): funding, defunding and waterfalls keep a holder's deposit + CBDC + what is in transit. The ledger sees
+//! I3 (`cbdc_ledger`): funding, defunding and waterfalls keep a holder's deposit + CBDC + what is in transit. The ledger sees
 //! only CBDC and a bank only its deposits; the harness sees both books, and so it checks.
 //!
 //! 1. Before anything else happens, each bank tells what it has on deposit and in transit ([`Deposits::open`]).

@@ -50,7 +50,7 @@ pub use wallets::{WALLETS_MAX, Wallets};
 use document::Document;
 use section::Section;
 
-/// A payer may use numbers this far above its lowest unused one (POLICY.md, sequence numbers).
+/// A payer may use numbers this far above its lowest unused one (`cbdc_ledger::sequence`).
 pub const SEQUENCE_WINDOW: u64 = 64;
 
 /// A payment may stay unanswered this long at the peak rate before its payer's window could run full.
