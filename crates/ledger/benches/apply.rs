@@ -1,15 +1,16 @@
-//! What settling costs on one thread: transfers in proposals of 4,096, already decoded and verified, between wallets picked
-//! at random. The work includes outcomes, leaves, effects and the header, as on every node.
+//! What settling costs on one thread: transfers in proposals of 4,096, already decoded and verified, between wallets
+//! picked at random. The work includes outcomes, leaves, effects and the header, as on every node.
 //!
-//! `ledger::settle` is the part of it that looks at the rules and changes the state; the rest is the sealing of the block.
+//! `ledger::settle` is the part of it that looks at the rules and changes the state; the rest is the sealing of the
+//! block.
 //!
-//! Names are `ledger::apply/policy=off/wallets=count`, and `policy=on` beside it: limits on holdings, payments, days and
-//! months, velocity, tiers of interest, fees and links to a bank, all in force and none of them binding. The throughput
-//! shown is in transfers a second. More wallets cost more only by the caches that they miss.
+//! Names are `ledger::apply/policy=off/wallets=count`, and `policy=on` beside it: limits on holdings, payments, days
+//! and months, velocity, tiers of interest, fees and links to a bank, all in force and none of them binding. The
+//! throughput shown is in transfers a second. More wallets cost more only by the caches that they miss.
 //!
-//! `ledger::enact_rates/wallets=count` is a vote that changes every class's rates: the block that takes up the proposal and
-//! the block that enacts it. It costs the same with any number of wallets. CBDC_BENCH_WALLETS adds a number of wallets to
-//! both, such as 10000000 (which takes 4 GiB and several minutes to set up).
+//! `ledger::enact_rates/wallets=count` is a vote that changes every class's rates: the block that takes up the proposal
+//! and the block that enacts it. It costs the same with any number of wallets. CBDC_BENCH_WALLETS adds a number of
+//! wallets to both, such as 10000000 (which takes 4 GiB and several minutes to set up).
 //!
 //! Run: `cargo bench -p cbdc-ledger --bench apply`.
 

@@ -1,7 +1,7 @@
 //! Blocks of signed transfers: hashing the leaves to their root, and building and checking a receipt.
 //!
-//! Names are `block::operation/commands=count`. `seal` hashes every leaf and the tree; `path` takes one audit path from the
-//! leaves; `check` is what a wallet does with a receipt: the path, and one signature of a node over the header.
+//! Names are `block::operation/commands=count`. `seal` hashes every leaf and the tree; `path` takes one audit path from
+//! the leaves; `check` is what a wallet does with a receipt: the path, and one signature of a node over the header.
 //!
 //! Run: `cargo bench -p cbdc-ledger --bench block`.
 

@@ -12,7 +12,7 @@
 //! # Invariants
 //! The rest of the code and the documents refer to these by number.
 //!
-//! * <a id="I0"></a>**I0** Every entry debits and credits the same amount: [`books::Books::post`] is the only way to
+//! * <a id="I0"></a>**I0** Every entry debits and credits the same amount: `Books::post` is the only way to
 //!   move money in the books.
 //! * <a id="I1"></a>**I1** The CBDC in the books equals the sum of all wallets, and the sum of the supply terms:
 //!   issued − redeemed + reverse waterfall − waterfall + interest − demurrage − fees + unbacked + targeted − expired
@@ -47,6 +47,7 @@
 //! | `sync` | [`checkpoint`], [`filtered_block`]: saving a ledger, and following one bank's part of it |
 
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 mod chain;
 mod codec;

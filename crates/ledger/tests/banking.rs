@@ -617,7 +617,8 @@ fn a_penalty_above_the_reserves_becomes_an_overdue_loan() {
     network.sleep(7);
     let equity = network.ledger.books().equity();
     assert_eq!((network.reserves(2), network.position(2).day_end_sum), (15, 45));
-    // Requirement 36,515, average 15: 36,500 at 10 % for four days is 40. 15 are taken and 25 lent, pledge or no pledge.
+    // Requirement 36,515, average 15: 36,500 at 10 % for four days is 40. 15 are taken and 25 lent, pledge or no
+    // pledge.
     network.sleep(1);
     let lent = Loan { principal: amount(25), rate: None, matures: LedgerDay(TODAY + 9), overdue: true, accrued: 0 };
     assert_eq!(network.position(2).loans, [lent]);

@@ -1,5 +1,5 @@
-//! Banks that follow headers and their own customers: over random histories of all commands each knows of its own accounts
-//! what the ledger knows, and nothing that a header proves can be left out, added or altered.
+//! Banks that follow headers and their own customers: over random histories of all commands each knows of its own
+//! accounts what the ledger knows, and nothing that a header proves can be left out, added or altered.
 
 mod model;
 

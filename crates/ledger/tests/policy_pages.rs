@@ -310,8 +310,8 @@ impl Player {
         Ok(proposed)
     }
 
-    /// `SUBJECT field value, field value …`; a wallet's first field is `has`. `entries` are all that the statement made,
-    /// as changes of balances.
+    /// `SUBJECT field value, field value …`; a wallet's first field is `has`. `entries` are all that the statement
+    /// made, as changes of balances.
     fn read(&self, words: &[&str]) -> Read<()> {
         let (subject, fields) = match words {
             ["bank" | "programme", place, fields @ ..] => (format!("{} {place}", words[0]), fields),

@@ -503,8 +503,8 @@ fn signed_block(both: &mut Both, plan: &BlockPlan, keys: &Keyring, late: Vec<Ver
     for command in &plan.commands {
         let resolver = Resolver { model: &seen, keys, earlier: &both.earlier, signs_for: Some(network) };
         let honest = resolver.resolve(command);
-        // Repeated later, a command may meet an account that another command than the one it was signed after opened; and
-        // one that names another version of its key may name the one that is still in force.
+        // Repeated later, a command may meet an account that another command than the one it was signed after opened;
+        // and one that names another version of its key may name the one that is still in force.
         let may_be_stale = both.earlier.contains(&honest) || command.key_version != 0;
         seen.settle(&honest);
         both.earlier.push(honest.clone());

@@ -73,7 +73,7 @@ impl Ledger {
         leaf.finish()
     }
 
-    /// The accounts that the block touched, in id order.
+    /// The accounts that the block changed, in id order.
     fn take_dirty(&mut self, expected: usize) -> Vec<AccountId> {
         let mut accounts = Vec::with_capacity(expected);
         for (bank, own) in self.banks.iter_mut() {

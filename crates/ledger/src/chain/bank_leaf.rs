@@ -1,12 +1,13 @@
-//! A bank's leaf under the effects root: its number, then each of its changed accounts, serial and record, in serial order.
+//! A bank's leaf under the effects root: its number, then each of its changed accounts, serial and record, in serial
+//! order.
 
 use crate::codec::encoding::Writer;
 use crate::codec::merkle::{Hash, LeafHasher};
 use crate::state::account::{ACCOUNT_BYTES, Account};
 use crate::types::identity::BankId;
 
-/// How many bytes are gathered before they are hashed: 64 of BLAKE3's chunks. Of a power of two, each run begins where the
-/// hash can go on with whole vectors; a run stays in the nearest caches.
+/// How many bytes are gathered before they are hashed: 64 of BLAKE3's chunks. Of a power of two, each run begins where
+/// the hash can go on with whole vectors; a run stays in the nearest caches.
 const RUN: usize = 64 * 1024;
 
 pub(crate) struct BankLeaf {

@@ -9,9 +9,10 @@ pub use super::signed_header::{ProofError, SignedHeader};
 pub use crate::state::header::{HEADER_BYTES, Header, SupplyTerms};
 pub use crate::transition::changes::{Changes, DepositDirection, DepositMovement, KeyChange, Work};
 
-/// What applying a proposal gave.
+/// The result of applying a block proposal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Block {
+    /// The header.
     pub header: Header,
     /// One for each command of the proposal, in order.
     pub outcomes: Vec<Outcome>,
@@ -19,5 +20,6 @@ pub struct Block {
     pub leaves: Vec<Hash>,
     /// The leaf hash of each bank's changed accounts, in bank order, for filtered blocks.
     pub effect_leaves: Vec<Hash>,
+    /// What else the block changed.
     pub changes: Changes,
 }

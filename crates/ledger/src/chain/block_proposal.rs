@@ -15,10 +15,12 @@ use crate::types::time::Timestamp;
 /// Bytes before the first command.
 pub const PROPOSAL_HEAD_BYTES: usize = 16;
 
-/// What a proposal says, with the bytes of each command for its leaf.
+/// A decoded block proposal, with the bytes of each command for its leaf.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BlockProposal<'a> {
+    /// The time that the sequencer stamped.
     pub time: Timestamp,
+    /// The commands, in order.
     pub commands: Cow<'a, [Command]>,
     bytes: &'a [u8],
     /// Where each command ends in `bytes`.
@@ -26,6 +28,7 @@ pub struct BlockProposal<'a> {
 }
 
 impl<'a> BlockProposal<'a> {
+    /// Reads a proposal; any bytes left over are refused.
     pub fn decode(bytes: &'a [u8]) -> Result<BlockProposal<'a>, DecodeError> {
         let mut input = Reader::new("proposal", bytes);
         input.version()?;
@@ -73,6 +76,7 @@ pub struct BuiltProposal {
 }
 
 impl BlockProposalBuilder {
+    /// Appends a batch.
     pub fn push(&mut self, batch: VerifiedBatch) {
         self.len += batch.len();
         self.bytes += batch.bytes().len();
@@ -84,6 +88,7 @@ impl BlockProposalBuilder {
         self.len
     }
 
+    /// Whether there is no command yet.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -110,7 +115,7 @@ impl BlockProposalBuilder {
 }
 
 impl BuiltProposal {
-    /// What is ordered.
+    /// The encoded proposal, which is ordered.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }

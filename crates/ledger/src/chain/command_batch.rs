@@ -1,7 +1,7 @@
 //! Commands that travel together: their bytes, back to back, and what they say.
 //!
-//! A command has one encoding. So the bytes that a bank submitted are those that were signed and that are ordered and kept: a
-//! batch is not encoded again on that way, and one none of whose commands is refused is moved as a whole.
+//! A command has one encoding. So the bytes that a bank submitted are those that were signed and that are ordered and
+//! kept: a batch is not encoded again on that way, and one none of whose commands is refused is moved as a whole.
 
 use std::ops::Deref;
 
@@ -21,6 +21,7 @@ pub struct CommandBatch {
 }
 
 /// Why bytes are no batch.
+#[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
     #[error("expected at most {commands_max} commands in a batch, found more")]
@@ -47,14 +48,17 @@ impl CommandBatch {
         Ok(CommandBatch { bytes, commands, ends })
     }
 
+    /// How many commands there are.
     pub fn len(&self) -> usize {
         self.commands.len()
     }
 
+    /// Whether there is no command.
     pub fn is_empty(&self) -> bool {
         self.commands.is_empty()
     }
 
+    /// The commands, in order.
     pub fn commands(&self) -> &[Command] {
         &self.commands
     }

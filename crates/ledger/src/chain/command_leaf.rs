@@ -5,8 +5,8 @@ use crate::codec::merkle;
 use crate::codec::merkle::Hash;
 use crate::types::outcome::Outcome;
 
-/// The data of a command's leaf: index (4), length of the command (4), outcome (24), the command with its signature, zeros up
-/// to a multiple of 64 bytes. A payment's is 192 bytes.
+/// The data of a command's leaf: index (4), length of the command (4), outcome (24), the command with its signature,
+/// zeros up to a multiple of 64 bytes. A payment's is 192 bytes.
 fn leaf_data(index: u32, command: &[u8], outcome: &Outcome, out: &mut Writer) {
     out.u32(index).u32(command.len() as u32);
     outcome.encode(out);
@@ -23,7 +23,8 @@ pub fn command_leaf(index: u32, command: &[u8], outcome: &Outcome) -> Hash {
 /// How much leaf data is gathered before it is hashed: 64 payments, which stay in the nearest cache.
 const RUN_BYTES: usize = 64 * 192;
 
-/// The leaves of a block's commands, in order. Runs of commands of the same length, such as payments, are hashed together.
+/// The leaves of a block's commands, in order. Runs of commands of the same length, such as payments, are hashed
+/// together.
 pub fn command_leaves<'a>(commands: impl ExactSizeIterator<Item = (&'a [u8], &'a Outcome)>) -> Vec<Hash> {
     let mut leaves = Vec::with_capacity(commands.len());
     let mut run = Writer::with_capacity(RUN_BYTES);

@@ -1,8 +1,8 @@
 //! The keys in force, for verifying in parallel while the ledger settles.
 //!
-//! Settlement publishes key changes after each block; verifiers take a [`KeySnapshot`] once per batch and read it without
-//! locks. Keys are decompressed at their first use, those of a batch together, and kept, so that a wallet in use costs one
-//! decompression in all. Look-ups go by dense account id.
+//! Settlement publishes key changes after each block; verifiers take a [`KeySnapshot`] once per batch and read it
+//! without locks. Keys are decompressed at their first use, those of a batch together, and kept, so that a wallet in
+//! use costs one decompression in all. Look-ups go by dense account id.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, RwLock};
@@ -61,7 +61,8 @@ impl KeySlot {
 }
 
 impl KeySnapshot {
-    /// Decompresses the signers' keys that nobody has used yet, all together. What is no key is left to [`KeySnapshot::find`].
+    /// Decompresses the signers' keys that were not used before, all together. [`KeySnapshot::find`] refuses what is no
+    /// key.
     pub fn make_ready(&self, signers: impl Iterator<Item = Signer>) {
         let mut unused: Vec<&KeySlot> =
             signers.filter_map(|signer| self.slot(signer)).filter(|slot| slot.decompressed.get().is_none()).collect();
@@ -95,7 +96,7 @@ impl KeySnapshot {
     }
 
     /// The holder of a wallet, closed ones included: a certificate over a wallet that was closed while the
-    /// command was in flight must stay verifiable, since the ledger used the command's number.
+    /// command was in flight must stay verifiable, since the ledger used the command's sequence number.
     pub fn holder_of(&self, account: AccountId) -> Result<HolderId, Outcome> {
         self.wallet(account).map(|wallet| wallet.holder)
     }
@@ -127,6 +128,7 @@ impl KeyDirectory {
         KeyDirectory { current: RwLock::new(Arc::new(snapshot)) }
     }
 
+    /// The keys in force now.
     pub fn snapshot(&self) -> Arc<KeySnapshot> {
         self.current.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }

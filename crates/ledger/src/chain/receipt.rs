@@ -13,11 +13,15 @@ use crate::types::outcome::Outcome;
 /// Proves one command's place and outcome in a signed block.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Receipt {
+    /// The block's header with its signatures.
     pub header: SignedHeader,
+    /// The command's position in the block.
     pub index: u32,
     /// The command as it was ordered, signature included.
     pub command: Vec<u8>,
+    /// The command's outcome.
     pub outcome: Outcome,
+    /// The audit path from the command's leaf to the commands root.
     pub path: Vec<Hash>,
 }
 

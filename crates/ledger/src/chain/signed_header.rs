@@ -14,11 +14,14 @@ use crate::types::identity::{Height, MemberId, NetworkId};
 /// A header and the signatures of voting nodes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SignedHeader {
+    /// The header.
     pub header: Header,
+    /// The nodes that signed, with their signatures.
     pub signatures: Vec<(MemberId, Signature)>,
 }
 
-/// What is wrong with a header or a receipt.
+/// Why a header or a receipt proves nothing.
+#[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProofError {
     #[error(
@@ -32,6 +35,7 @@ pub enum ProofError {
 }
 
 impl SignedHeader {
+    /// Signs a header as a voting node.
     pub fn sign(header: Header, network: NetworkId, node: MemberId, key: &SigningKey) -> SignedHeader {
         let signature = key.sign([&signing_prefix(Domain::Header, network), &header.hash()]);
         SignedHeader { header, signatures: vec![(node, signature)] }
@@ -112,6 +116,7 @@ impl SignedHeader {
         SignedHeader::check_each(headers, network, required, |node| key_of_member(members, node), seed)
     }
 
+    /// Appends the header, the number of signatures (2), and each node (2) with its signature (64).
     pub fn encode(&self, out: &mut Writer) {
         out.raw(&self.header.to_bytes()).u16(self.signatures.len() as u16);
         for (node, signature) in &self.signatures {
@@ -119,6 +124,7 @@ impl SignedHeader {
         }
     }
 
+    /// Reads what [`SignedHeader::encode`] wrote.
     pub fn decode(input: &mut Reader<'_>) -> Result<SignedHeader, DecodeError> {
         let header = Header::decode(input)?;
         let mut signatures = Vec::new();

@@ -1,6 +1,6 @@
-//! From bytes to what `apply` accepts: whose word it is that a signature is good.
+//! From bytes to what `apply` accepts: who vouches for the signatures.
 //!
-//! Three doors lead to a [`VerifiedProposal`], each named for who vouches:
+//! There are three ways to a [`VerifiedProposal`], each named for who vouches:
 //!
 //! * [`verify_batches`] checks every signature against the keys in force. Its [`VerifiedBatch`]es are what a sequencer
 //!   collects, and [`VerifiedProposal::from_built`] is the proposal that it made of them.
@@ -29,6 +29,7 @@ pub use crate::command::Signed;
 pub struct VerifiedProposal<'a>(BlockProposal<'a>);
 
 /// Why a block of a peer, or under audit, is not accepted.
+#[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VerificationError {
     #[error("the proposal cannot be read: {0}")]
@@ -50,8 +51,8 @@ impl<'a> VerifiedProposal<'a> {
 
     /// Decodes a proposal and verifies every command that the recorded outcomes say had effect.
     ///
-    /// A command that was refused before it used its number (such as one whose key was replaced while it was under
-    /// way) changed nothing, and the key that could verify it is gone; it is not verified.
+    /// A command that was refused before it used its sequence number (such as one whose key was replaced while it was
+    /// in flight) changed nothing, and the key that could verify it is gone; it is not verified.
     pub fn check(
         bytes: &'a [u8],
         outcomes: &[Outcome],
@@ -70,13 +71,14 @@ impl<'a> VerifiedProposal<'a> {
         Ok(VerifiedProposal(proposal))
     }
 
+    /// The proposal.
     pub fn proposal(&self) -> &BlockProposal<'a> {
         &self.0
     }
 }
 
-/// Verifies the commands of several batches together against the keys in force. For each batch: what of it is good, and
-/// the refusals of the rest with their places in it.
+/// Verifies the commands of several batches together against the keys in force. For each batch: the good commands, and
+/// the refusals of the rest with their positions in it.
 pub fn verify_batches(
     network: NetworkId,
     directory: &KeyDirectory,
@@ -134,7 +136,8 @@ impl<'a> Checks<'a> {
     }
 }
 
-/// Verifies commands, each with its own bytes, in one batch against the keys in force; the answers are in the same order.
+/// Verifies commands, each with its own bytes, in one batch against the keys in force; the answers are in the same
+/// order.
 pub fn check_signatures(
     network: NetworkId,
     directory: &KeyDirectory,
@@ -183,8 +186,8 @@ fn collect_checks<'a>(
             let record = &signed.record;
             (Some((record.holder, record.class, record.key)), Some(record.certificate))
         }
-        // The holder of a replaced key is the wallet's own, which the directory knows. The class is the one named: it may
-        // have changed by the time the command is applied, which then refuses it.
+        // The holder of a replaced key is the wallet's own, which the directory knows. The class is the one named: it
+        // may have changed by the time the command is applied, which then refuses it.
         Command::ReplaceKey(signed) => {
             let record = &signed.record;
             let holder = keys.holder_of(record.account)?;

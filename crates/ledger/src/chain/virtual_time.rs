@@ -10,8 +10,8 @@
 //! nobody knows. So
 //! 1. no real network can be driven this way: its members' keys are other keys, and [`VirtualLedger::new`] refuses it;
 //! 2. no node can serve a virtual network: nobody can sign a command, a certificate or a header of it;
-//! 3. an unsigned proposal never leaves this room: [`VirtualLedger::apply`] makes the [`VerifiedProposal`] for its own
-//!    ledger and drops it, so that it cannot be carried to another one.
+//! 3. an unsigned proposal never leaves this module: [`VirtualLedger::apply`] makes the [`VerifiedProposal`] for its
+//!    own ledger and drops it, so that it cannot be carried to another one.
 //!
 //! # Keys that nobody holds
 //! [`member_key`] and [`wallet_key`] are the first BLAKE3 digests of a fixed text and a counter that encode a point of
@@ -61,6 +61,7 @@ fn key_of(text: &[u8], number: u64) -> PublicKey {
 }
 
 /// Why a genesis gives no virtual ledger.
+#[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VirtualTimeError {
     #[error(transparent)]

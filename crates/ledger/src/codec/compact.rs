@@ -1,7 +1,7 @@
 //! Shorter encodings for what is sent and stored in bulk: numbers without their leading zeros.
 //!
-//! Nothing that is signed or hashed is encoded so; that has its fixed layout ([`crate::codec::encoding`]). Here too a value has
-//! exactly one encoding, and any other is refused.
+//! Nothing that is signed or hashed is encoded so; that has its fixed layout ([`crate::codec::encoding`]). Here too a
+//! value has exactly one encoding, and any other is refused.
 //!
 //! | value | encoding |
 //! |---|---|
@@ -14,7 +14,7 @@ use super::encoding::{DecodeError, Reader, Writer};
 const WORDS_MAX: usize = 16;
 /// Bytes of the longest row.
 const ROW_BYTES_MAX: usize = WORDS_MAX / 2 + WORDS_MAX * 8;
-/// What is left of eight bytes when the first so many are meant.
+/// The mask of the lowest bytes of a word, by their number.
 const MASKS: [u64; 16] = {
     let mut masks = [u64::MAX; 16];
     let mut length = 0;
@@ -26,6 +26,7 @@ const MASKS: [u64; 16] = {
 };
 
 impl Writer {
+    /// Appends a number, seven bits a byte.
     pub fn number(&mut self, mut value: u64) -> &mut Self {
         while value >= 0x80 {
             self.u8(value as u8 | 0x80);
@@ -51,6 +52,7 @@ impl Writer {
 }
 
 impl Reader<'_> {
+    /// Reads a number, seven bits a byte.
     pub fn number(&mut self) -> Result<u64, DecodeError> {
         let mut value = 0;
         for place in 0..10 {
@@ -67,6 +69,7 @@ impl Reader<'_> {
         unreachable!("the tenth byte ends the number or is refused")
     }
 
+    /// Reads an even number of words, at most 16.
     #[inline]
     pub fn words<const N: usize>(&mut self) -> Result<[u64; N], DecodeError> {
         const { assert!(N.is_multiple_of(2) && N <= WORDS_MAX) };

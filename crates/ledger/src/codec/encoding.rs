@@ -1,20 +1,24 @@
 //! The fixed little-endian layout of everything that is signed or hashed, and of most that is stored.
 //!
-//! There is one writer and one reader. A value has exactly one encoding, and the reader refuses any other: reserved bytes
-//! must be zero, booleans 0 or 1, and no byte may be left over ([`Reader::finish`]). What is sent and stored in bulk has
-//! shorter forms in [`crate::codec::compact`].
+//! There is one writer and one reader. A value has exactly one encoding, and the reader refuses any other: reserved
+//! bytes must be zero, booleans 0 or 1, and no byte may be left over ([`Reader::finish`]). What is sent and stored in
+//! bulk has shorter forms in [`crate::codec::compact`].
 
 use cbdc_signatures::PublicKey;
 
 pub use crate::types::hex::{hex, hex_decode};
 
-/// What was wrong with encoded bytes.
+/// An error in encoded bytes.
+#[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
+    /// Fewer bytes are left than the next value takes.
     #[error("the bytes end early: {what} needs {needed} bytes, {left} are left")]
     TooShort { what: &'static str, needed: usize, left: usize },
+    /// Bytes follow the last value.
     #[error("{left} bytes are left over after {what}")]
     LeftOver { what: &'static str, left: usize },
+    /// A value that no encoder writes.
     #[error("{what} has the value {found}, expected {expected}")]
     Value { what: &'static str, expected: &'static str, found: u64 },
 }
@@ -29,27 +33,33 @@ pub struct Writer {
 }
 
 impl Writer {
+    /// An empty writer with memory for `capacity` bytes.
     pub fn with_capacity(capacity: usize) -> Self {
         Writer { bytes: Vec::with_capacity(capacity) }
     }
 
+    /// Appends a byte.
     pub fn u8(&mut self, value: u8) -> &mut Self {
         self.bytes.push(value);
         self
     }
 
+    /// Appends 2 bytes, little-endian.
     pub fn u16(&mut self, value: u16) -> &mut Self {
         self.raw(&value.to_le_bytes())
     }
 
+    /// Appends 4 bytes, little-endian.
     pub fn u32(&mut self, value: u32) -> &mut Self {
         self.raw(&value.to_le_bytes())
     }
 
+    /// Appends 8 bytes, little-endian.
     pub fn u64(&mut self, value: u64) -> &mut Self {
         self.raw(&value.to_le_bytes())
     }
 
+    /// Appends 16 bytes, little-endian, two's complement.
     pub fn i128(&mut self, value: i128) -> &mut Self {
         self.raw(&value.to_le_bytes())
     }
@@ -71,6 +81,7 @@ impl Writer {
         self.u8(length).raw(text.as_bytes())
     }
 
+    /// Appends bytes as they are.
     pub fn raw(&mut self, bytes: &[u8]) -> &mut Self {
         self.bytes.extend_from_slice(bytes);
         self
@@ -82,19 +93,22 @@ impl Writer {
         self
     }
 
+    /// How many bytes were written.
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
+    /// Whether no byte is there.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
+    /// The bytes written so far.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Forgets what was written and keeps the room for it.
+    /// Forgets what was written and keeps its memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
     }
@@ -104,12 +118,13 @@ impl Writer {
         self.bytes.drain(..length);
     }
 
+    /// Takes the bytes out and leaves the writer empty.
     pub fn finish(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.bytes)
     }
 }
 
-/// Fills a record of `N` bytes. Where each value goes is known when the ledger is compiled: once inlined, no check is left.
+/// Fills a record of `N` bytes. Every offset is known at compile time, so that no check is left once it is inlined.
 pub(crate) struct Fixed<const N: usize> {
     bytes: [u8; N],
     filled: usize,
@@ -180,6 +195,7 @@ impl<'a> Reader<'a> {
         Reader { bytes, what }
     }
 
+    /// The next `count` bytes as they are.
     #[inline]
     pub fn raw(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
         let Some((taken, rest)) = self.bytes.split_at_checked(count) else { return Err(self.too_short(count)) };
@@ -192,6 +208,7 @@ impl<'a> Reader<'a> {
         self.bytes.first_chunk()
     }
 
+    /// The next `N` bytes.
     #[inline]
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let mut array = [0; N];
@@ -212,26 +229,32 @@ impl<'a> Reader<'a> {
         DecodeError::TooShort { what: self.what, needed, left: self.bytes.len() }
     }
 
+    /// Reads a byte.
     pub fn u8(&mut self) -> Result<u8, DecodeError> {
         Ok(self.raw(1)?[0])
     }
 
+    /// Reads 2 bytes, little-endian.
     pub fn u16(&mut self) -> Result<u16, DecodeError> {
         self.array().map(u16::from_le_bytes)
     }
 
+    /// Reads 4 bytes, little-endian.
     pub fn u32(&mut self) -> Result<u32, DecodeError> {
         self.array().map(u32::from_le_bytes)
     }
 
+    /// Reads 8 bytes, little-endian.
     pub fn u64(&mut self) -> Result<u64, DecodeError> {
         self.array().map(u64::from_le_bytes)
     }
 
+    /// Reads 16 bytes, little-endian, two's complement.
     pub fn i128(&mut self) -> Result<i128, DecodeError> {
         self.array().map(i128::from_le_bytes)
     }
 
+    /// Reads a byte that is 0 or 1.
     pub fn boolean(&mut self) -> Result<bool, DecodeError> {
         match self.u8()? {
             0 => Ok(false),
@@ -240,6 +263,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads what [`Writer::optional_u64`] wrote.
     pub fn optional_u64(&mut self) -> Result<Option<u64>, DecodeError> {
         let present = self.boolean()?;
         let value = self.u64()?;
@@ -258,6 +282,7 @@ impl<'a> Reader<'a> {
         Ok(present.then_some(PublicKey(key)))
     }
 
+    /// Reads what [`Writer::text`] wrote.
     pub fn text(&mut self) -> Result<String, DecodeError> {
         let length = usize::from(self.u8()?);
         let bytes = self.raw(length)?;
@@ -272,6 +297,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads a version and refuses any but [`VERSION`].
     pub fn version(&mut self) -> Result<(), DecodeError> {
         let found = self.u8()?;
         self.known_version(found)
@@ -285,14 +311,17 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The error of a value `found` where another was expected.
     pub fn wrong(&self, expected: &'static str, found: u64) -> DecodeError {
         DecodeError::Value { what: self.what, expected, found }
     }
 
+    /// Whether no byte is there.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
+    /// How many bytes are left.
     pub fn left(&self) -> usize {
         self.bytes.len()
     }
@@ -306,7 +335,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Takes a record of `N` bytes apart. Where each value lies is known when the ledger is compiled: once inlined, no check is left.
+/// Takes a record of `N` bytes apart. Every offset is known at compile time, so that no check is left once it is
+/// inlined.
 pub(crate) struct FixedReader<'a, const N: usize> {
     bytes: &'a [u8; N],
     taken: usize,

@@ -4,11 +4,13 @@ use super::encoding::{DecodeError, Reader, Writer};
 use crate::types::outcome::{Outcome, Reason};
 
 impl Outcome {
+    /// Appends the outcome as blocks hold it: 24 bytes.
     pub fn encode(&self, out: &mut Writer) {
         out.u16(self.reason as u16).reserved(6).u64(self.limit).u64(self.amount);
     }
 
-    /// As it is sent and stored in bulk: a zero for what settled and has nothing to add, else a one and [`Outcome::encode`].
+    /// As it is sent and stored in bulk: a zero for what settled and has nothing to add, else a one and
+    /// [`Outcome::encode`].
     pub fn encode_compact(&self, out: &mut Writer) {
         if *self == Outcome::settled() {
             out.u8(0);
@@ -17,6 +19,7 @@ impl Outcome {
         }
     }
 
+    /// Reads what [`Outcome::encode_compact`] wrote.
     pub fn decode_compact(input: &mut Reader<'_>) -> Result<Outcome, DecodeError> {
         if !input.boolean()? {
             return Ok(Outcome::settled());
@@ -27,6 +30,7 @@ impl Outcome {
         }
     }
 
+    /// Reads what [`Outcome::encode`] wrote.
     pub fn decode(input: &mut Reader<'_>) -> Result<Outcome, DecodeError> {
         let code = input.u16()?;
         let reason = Reason::from_code(code).ok_or_else(|| input.wrong("a known reason", u64::from(code)))?;

@@ -24,27 +24,46 @@ const _: () = assert!(COMPACT_PAYMENT != VERSION);
 /// Anything that may be asked of the ledger.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Command {
+    /// A transfer, fund or defund.
     Payment(Signed<Payment>),
+    /// Opens a wallet.
     OpenWallet(Box<Signed<OpenWallet>>),
+    /// Closes an empty wallet.
     CloseWallet(Signed<CloseWallet>),
+    /// Replaces a wallet's key.
     ReplaceKey(Box<Signed<ReplaceKey>>),
+    /// Issues or redeems CBDC.
     Issuance(Box<Signed<IssuanceOrder>>),
+    /// Moves reserves between banks.
     ReservesTransfer(Signed<ReservesTransfer>),
+    /// A court freezes or unfreezes an amount.
     Freeze(Box<Signed<FreezeOrder>>),
+    /// A committee member proposes actions.
     Propose(Box<Signed<GovernanceProposal>>),
+    /// A committee member votes.
     Vote(Signed<Ballot>),
+    /// A transfer that the payer's linked bank tops up.
     ReverseWaterfall(Box<Signed<ReverseWaterfall>>),
+    /// A holder promises money to a payee.
     Hold(Box<Signed<PlaceHold>>),
+    /// A payee's bank captures or voids a hold.
     Release(Signed<ReleaseHold>),
+    /// A holder consents to the waterfall, or revokes.
     LinkBank(Signed<LinkBank>),
+    /// A holder moves the tier allowance to a wallet.
     DesignateWallet(Signed<DesignateWallet>),
+    /// The registrar puts a holder into another class.
     Reclassify(Signed<Reclassify>),
+    /// The operations desk's dealings with a bank.
     Operation(Signed<Operation>),
+    /// A bank states its customers' deposits.
     DepositStatement(Signed<DepositStatement>),
+    /// A court takes money off a wallet.
     Seize(Box<Signed<SeizeOrder>>),
 }
 
 impl Command {
+    /// The record's kind.
     pub fn kind(&self) -> Kind {
         match self {
             Command::Payment(signed) => signed.record.kind(),
@@ -68,6 +87,7 @@ impl Command {
         }
     }
 
+    /// The record's head.
     pub fn head(&self) -> &Head {
         match self {
             Command::Payment(signed) => signed.record.head(),
@@ -115,6 +135,7 @@ impl Command {
         }
     }
 
+    /// The last signature.
     pub fn signature(&self) -> &Signature {
         match self {
             Command::Payment(signed) => &signed.signature,
@@ -162,6 +183,7 @@ impl Command {
         }
     }
 
+    /// The record and its signature.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Writer::with_capacity(256);
         self.encode(&mut out);

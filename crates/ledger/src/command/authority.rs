@@ -10,12 +10,13 @@ use crate::state::member::Role;
 
 /// A row of the table.
 pub struct Authority {
+    /// The kind of command.
     pub kind: Kind,
     /// Who signs; `None` is the wallet's holder.
     pub signed_by: Option<Role>,
-    /// Whose connection may hand the command in.
+    /// The roles whose connections may submit the command.
     pub submitted_by: &'static [Role],
-    /// Whether a bank may hand it in only for its own accounts.
+    /// Whether a bank may submit it only for its own accounts.
     pub own_bank_only: bool,
 }
 

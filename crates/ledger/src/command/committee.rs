@@ -21,25 +21,34 @@ pub const ACTIONS_MAX: usize = 64;
 /// Proposes actions: member (2), count of actions (2), reserved (4), effective at (8), expires at (8), actions.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GovernanceProposal {
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The committee member who signs.
     pub member: MemberId,
     /// The first block at or after this time enacts the proposal, if it is approved by then.
     pub effective_at: Timestamp,
     /// A proposal that is not approved by this time expires.
     pub expires_at: Timestamp,
+    /// What the proposal changes, in order; at most [`ACTIONS_MAX`].
     pub actions: Vec<GovernanceAction>,
 }
 
-/// A vote: member (2), approve (1), reserved (5), proposal's number (8). 40 bytes in all. A later vote replaces an earlier one.
+/// A vote: member (2), approve (1), reserved (5), proposal's number (8). 40 bytes in all. A later vote replaces an
+/// earlier one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ballot {
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The committee member who signs.
     pub member: MemberId,
+    /// Whether the member approves.
     pub approve: bool,
+    /// The proposal's number.
     pub proposal: u64,
 }
 
 /// One thing that a proposal changes.
+#[allow(missing_docs, reason = "a field is named for what it holds")]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum GovernanceAction {
     /// A parameter of policy.

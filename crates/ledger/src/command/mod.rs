@@ -1,4 +1,4 @@
-//! What may be asked of the ledger: signed records of fixed layout.
+//! Commands: signed records of fixed layout.
 //!
 //! # Layout
 //! Every record begins with the same head of 24 bytes; integers are little-endian:
@@ -13,10 +13,10 @@
 //! | 16 | 8 | valid until, ms since 1970 UTC |
 //!
 //! The kind's own fields follow, then the signature (64 bytes). What is signed is [`signing_prefix`] followed by the
-//! record without that signature: the prefix (version, domain tag, network id) travels nowhere, so a record signed
+//! record without that signature: the prefix (version, domain tag, network id) is never sent, so a record signed
 //! for one network means nothing on another.
 //!
-//! # Rooms
+//! # Modules
 //! [`payment`] (transfer, fund, defund), [`reverse_waterfall`], [`mod@hold`] (hold, capture, void), [`wallet`] (open,
 //! close, replace key), [`holder`] (link a bank, designate a wallet, reclassify), [`issuance`] (issue, redeem, reserves
 //! transfer), [`operation`] (the operations desk, banks' statements), [`order`] (freeze, unfreeze, seize),

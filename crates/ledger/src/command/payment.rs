@@ -9,8 +9,9 @@
 //! | 48 | 8 | largest fee the payer accepts, minor units |
 //! | 56 | 16 | reference, free for the payer |
 //!
-//! Its compact form ([`crate::codec::compact`]) is ten words and the signature: flags × 256 + kind, key version, sequence number, valid
-//! until, payer and payee (serial × 2^16 + bank), amount, largest fee, and the reference as two words.
+//! Its compact form ([`crate::codec::compact`]) is ten words and the signature: flags × 256 + kind, key version,
+//! sequence number, valid until, payer and payee (serial × 2^16 + bank), amount, largest fee, and the reference as two
+//! words.
 //!
 //! A *transfer* and a *defund* are signed by the payer's holder; a *fund* by the bank whose treasury pays.
 
@@ -33,6 +34,7 @@ pub const SIGNED_PAYMENT_BYTES: usize = PAYMENT_BYTES + SIGNATURE_BYTES;
 
 const _: () = assert!(PAYMENT_BYTES == 72 && SIGNED_PAYMENT_BYTES == 136);
 
+/// The kind of a payment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PaymentKind {
     /// From a holder's wallet to another wallet.
@@ -43,18 +45,27 @@ pub enum PaymentKind {
     Fund,
 }
 
+/// A payment: 72 bytes, without its signature.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Payment {
+    /// Transfer, defund or fund.
     pub kind: PaymentKind,
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The payer's account.
     pub from: AccountId,
+    /// The payee's account.
     pub to: AccountId,
+    /// What is paid.
     pub amount: Amount,
+    /// The largest fee that the payer accepts.
     pub max_fee: Amount,
+    /// A reference, free for the payer.
     pub reference: [u8; 16],
 }
 
 impl Payment {
+    /// The payer's holder, or the bank whose treasury pays.
     pub fn signer(&self) -> Signer {
         match self.kind {
             PaymentKind::Transfer | PaymentKind::Defund => Signer::Holder(self.from),

@@ -64,12 +64,15 @@ impl Head {
     }
 }
 
-/// What a record of one shape must tell so that it can be signed, sent and stored.
+/// A record that can be signed, sent and stored.
 pub trait Record: Sized {
+    /// The record's kind.
     fn kind(&self) -> Kind;
+    /// The record's head.
     fn head(&self) -> &Head;
     /// The fields after the head.
     fn encode_fields(&self, out: &mut Writer);
+    /// Reads the fields after the head.
     fn decode_fields(kind: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError>;
 
     /// The record as it is signed (behind the prefix) and sent (before the signature).
@@ -78,6 +81,7 @@ pub trait Record: Sized {
         self.encode_fields(out);
     }
 
+    /// The record's bytes.
     fn to_bytes(&self) -> Vec<u8> {
         let mut out = Writer::with_capacity(160);
         self.encode(&mut out);
@@ -94,16 +98,20 @@ pub trait Record: Sized {
 /// A record and its signer's signature.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Signed<R> {
+    /// The record.
     pub record: R,
+    /// The signature over [`signing_prefix`] and the record.
     pub signature: Signature,
 }
 
 impl<R: Record> Signed<R> {
+    /// Appends the record and its signature.
     pub fn encode(&self, out: &mut Writer) {
         self.record.encode(out);
         out.raw(&self.signature.0);
     }
 
+    /// The record and its signature.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Writer::with_capacity(160);
         self.encode(&mut out);
@@ -117,7 +125,7 @@ impl<R: Record> Signed<R> {
     }
 }
 
-/// What a signature is for; each has its own tag, so that one can never pass for another.
+/// The purpose of a signature; each has its own tag, so that one can never pass for another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Domain {
     /// A command to the ledger.

@@ -1,7 +1,7 @@
 //! Reverse waterfall: a transfer above the payer's balance, which the payer's linked bank tops up from their deposit.
 //!
-//! It takes two signatures and two numbers: the payer signs a transfer with the flag
-//! [`FLAG_REVERSE_WATERFALL`](super::FLAG_REVERSE_WATERFALL), the bank signs the whole of it with the most that it
+//! It takes two signatures and two sequence numbers: the payer signs a transfer with the flag
+//! [`FLAG_REVERSE_WATERFALL`], the bank signs the whole of it with the most that it
 //! will give.
 
 use cbdc_signatures::Signature;
@@ -17,10 +17,13 @@ use crate::types::identity::BankId;
 /// number is the bank's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReverseWaterfall {
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The payer's linked bank, which signs.
     pub bank: BankId,
     /// The most that may be drawn from the bank's reserves.
     pub maximum: Amount,
+    /// The payer's signed transfer.
     pub transfer: Signed<Payment>,
 }
 

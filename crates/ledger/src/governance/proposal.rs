@@ -19,17 +19,22 @@ use crate::types::time::Timestamp;
 /// How many proposals may be open at once.
 pub const OPEN_MAX: usize = 64;
 
+/// What became of a proposal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum ProposalStatus {
+    /// Under vote.
     Open = 1,
+    /// In force.
     Enacted = 2,
+    /// Not approved in time.
     Expired = 3,
     /// Carried, but a action could no longer be enacted (such as admitting a member that exists by then).
     Void = 4,
 }
 
 impl ProposalStatus {
+    /// The name in answers and texts.
     pub fn name(self) -> &'static str {
         match self {
             ProposalStatus::Open => "open",
@@ -43,9 +48,13 @@ impl ProposalStatus {
 /// A proposal and how it stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProposalRecord {
+    /// The number that ordering allotted, from 1.
     pub number: u64,
+    /// What was proposed.
     pub proposal: GovernanceProposal,
+    /// The votes so far.
     pub ballots: Ballots,
+    /// What became of it.
     pub status: ProposalStatus,
     /// When it was enacted, expired or became void.
     pub closed_at: Timestamp,
@@ -59,10 +68,12 @@ pub struct GovernanceProposals {
 }
 
 impl GovernanceProposals {
+    /// Every proposal, in order of number.
     pub fn all(&self) -> &[ProposalRecord] {
         &self.all
     }
 
+    /// The proposal of a number.
     pub fn get(&self, number: u64) -> Option<&ProposalRecord> {
         self.all.get(usize::try_from(number.checked_sub(1)?).ok()?)
     }
@@ -79,6 +90,7 @@ impl GovernanceProposals {
         self.open.remove(&number);
     }
 
+    /// The proposals under vote, in order of number.
     pub fn open(&self) -> impl Iterator<Item = &ProposalRecord> {
         self.open.iter().filter_map(|number| self.get(*number))
     }

@@ -16,15 +16,18 @@ use crate::types::time::Timestamp;
 pub use crate::types::identity::NetworkId;
 pub use crate::types::time::DayCount;
 
+/// What a network begins with.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Genesis {
     /// ISO 4217 code, three capital letters, or a test code such as `XTS`.
     pub currency: [u8; 3],
     /// Decimals of the major unit, at most 6.
     pub currency_exponent: u8,
+    /// How many days a year has for interest.
     pub day_count: DayCount,
     /// The ledger day's offset from UTC, −720 to 840 minutes.
     pub day_offset_minutes: i16,
+    /// The time of the genesis block.
     pub created_at: Timestamp,
     /// How far ahead a record's valid-until may lie, ms.
     pub validity_ms_max: u64,
@@ -32,12 +35,16 @@ pub struct Genesis {
     pub header_signatures: u16,
     /// How many committee members must approve a proposal.
     pub threshold: u16,
+    /// The first members.
     pub members: Vec<Member>,
+    /// The opening balance sheet.
     pub books: Books,
+    /// The first version of policy.
     pub policy: Parameters,
 }
 
-/// What is wrong with a genesis.
+/// Why a genesis is refused.
+#[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GenesisError {
     #[error("the genesis bytes cannot be read: {0}")]
@@ -171,6 +178,7 @@ impl Genesis {
         }
     }
 
+    /// The encoded genesis, whose hash is the network's id.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Writer::with_capacity(1024);
         out.u8(VERSION).raw(&self.currency).u8(self.currency_exponent).u8(self.day_count as u8);

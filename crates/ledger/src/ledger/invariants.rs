@@ -14,14 +14,17 @@ use crate::types::identity::{AccountId, BankId, Height};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invariant {invariant} does not hold at height {height}: {what}")]
 pub struct InvariantBroken {
+    /// The invariant's number, such as `I1`.
     pub invariant: &'static str,
+    /// The height at which it does not hold.
     pub height: Height,
+    /// What was found.
     pub what: String,
 }
 
 impl Ledger {
-    /// Checks I0 to I2 and I4 over the whole state. Linear in the number of accounts. In a ledger of one bank's part, whose
-    /// sums nobody can make, only that the balance sheet balances.
+    /// Checks I0 to I2 and I4 over the whole state. Linear in the number of accounts. In a partial replica, which
+    /// lacks the other banks' accounts, only that the balance sheet balances.
     pub fn check_invariants(&self) -> Result<(), InvariantBroken> {
         if self.partial_replica.is_some() {
             return self.check_balance_sheet();

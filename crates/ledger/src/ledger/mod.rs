@@ -52,13 +52,13 @@ pub struct Ledger {
     /// The times of each holder's last payments, where a velocity rule asks for them.
     pub(crate) recent_payments: CowVec<RecentPayments>,
     pub(crate) holder_index: Index,
-    /// Of reclassified holders: from which day each of their classes held.
+    /// The classes of reclassified holders, each with the day from which it held.
     pub(crate) class_history: ClassHistory,
     pub(crate) holds: Holds,
     pub(crate) programmes: Programmes,
     pub(crate) positions: Positions,
     pub(crate) sweep: RemunerationSweep,
-    /// Where this ledger keeps one bank's part and follows filtered blocks: what it has beside that bank's accounts.
+    /// In a partial replica, what it keeps beside its bank's accounts.
     pub(crate) partial_replica: Option<Box<PartialReplica>>,
 }
 
@@ -109,14 +109,14 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// The ledger at height 0 of a bank that keeps its own part only: it follows filtered blocks and never applies.
+    /// The ledger at height 0 as a partial replica for one bank: it follows filtered blocks and never applies.
     pub fn of_bank(genesis: Genesis, bank: BankId) -> Result<Ledger, GenesisError> {
         let mut ledger = Ledger::new(genesis)?;
         ledger.partial_replica = Some(Box::new(PartialReplica::new(bank)));
         Ok(ledger)
     }
 
-    /// The bank whose part alone this ledger keeps; `None` where it keeps everything.
+    /// The bank that this partial replica is for; `None` for a whole ledger.
     pub fn partial_replica_of(&self) -> Option<BankId> {
         self.partial_replica.as_ref().map(|part| part.bank)
     }
@@ -130,10 +130,12 @@ impl Ledger {
         self.members.admit(member);
     }
 
+    /// What the network began with.
     pub fn genesis(&self) -> &Genesis {
         &self.genesis
     }
 
+    /// The network's id.
     pub fn network(&self) -> NetworkId {
         self.network
     }
@@ -143,42 +145,52 @@ impl Ledger {
         &self.tip
     }
 
+    /// The height of the last block.
     pub fn height(&self) -> Height {
         self.tip.height
     }
 
+    /// The hash of the last block's header.
     pub fn tip_hash(&self) -> merkle::Hash {
         self.tip_hash
     }
 
+    /// The balance sheet.
     pub fn books(&self) -> &Books {
         &self.books
     }
 
+    /// The supply terms since genesis.
     pub fn supply(&self) -> &SupplyTerms {
         &self.supply
     }
 
+    /// All members.
     pub fn members(&self) -> &Members {
         &self.members
     }
 
+    /// The versions of policy.
     pub fn policy(&self) -> &PolicyVersions {
         &self.policy
     }
 
+    /// The parameters in force.
     pub fn parameters(&self) -> &Parameters {
         &self.policy.in_force().parameters
     }
 
+    /// The committee's proposals.
     pub fn proposals(&self) -> &GovernanceProposals {
         &self.proposals
     }
 
+    /// The open holds.
     pub fn holds(&self) -> &Holds {
         &self.holds
     }
 
+    /// The programmes and the earmarks that they left.
     pub fn programmes(&self) -> &Programmes {
         &self.programmes
     }
@@ -204,7 +216,7 @@ impl Ledger {
         found.or_else(|| self.linked(id).map(|(account, _)| account))
     }
 
-    /// In a ledger of one bank's part: another bank's wallet that is linked to it.
+    /// In a partial replica: another bank's wallet that is linked to its bank.
     #[cold]
     fn linked(&self, id: AccountId) -> Option<&(Account, PublicKey)> {
         self.partial_replica.as_ref()?.linked.get(&id)
@@ -221,16 +233,18 @@ impl Ledger {
         found.or_else(|| self.linked(id).map(|(_, key)| key)).copied().filter(|_| !id.is_treasury())
     }
 
+    /// The holder of a wallet.
     pub fn holder_of(&self, id: AccountId) -> Option<&Holder> {
         self.holder_at(self.account(id)?.holder)
     }
 
-    /// The holder at a place in the whole ledger.
+    /// The holder at a position in the whole ledger.
     pub(crate) fn holder_at(&self, position: u32) -> Option<&Holder> {
         let found = self.holders.get(position as usize);
         found.or_else(|| self.partial_replica.as_ref()?.holders.get(&position))
     }
 
+    /// The holder of an id.
     pub fn holder(&self, id: HolderId) -> Option<&Holder> {
         self.holders.get(self.holder_position(id)? as usize)
     }
@@ -257,6 +271,7 @@ impl Ledger {
         self.banks.iter().map(|(_, accounts)| accounts.accounts.len().saturating_sub(1)).sum()
     }
 
+    /// How many holders are registered.
     pub fn holder_count(&self) -> usize {
         self.holders.len()
     }

@@ -11,23 +11,40 @@ use crate::types::amount::Amount;
 use crate::types::identity::{BankId, Class};
 
 /// One change to the parameters.
+#[allow(missing_docs, reason = "a field is named for what it holds")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PolicyChange {
+    /// The most CBDC that may circulate.
     SupplyCap(Option<Amount>),
+    /// Gross issuance a ledger day, for banks without a quota of their own.
     IssuanceQuota(Option<Amount>),
+    /// A bank's own quota; `None` removes it.
     IssuanceQuotaOfBank { bank: BankId, quota: Option<Amount> },
+    /// The most that a holder of a class may hold.
     HoldingLimit { class: Class, limit: Option<Amount> },
+    /// The largest single payment of a class.
     PaymentLimit { class: Class, limit: Option<Amount> },
+    /// The most that a holder of a class may pay on one ledger day.
     DayLimit { class: Class, limit: Option<Amount> },
+    /// The most that a holder of a class may pay in one calendar month.
     MonthLimit { class: Class, limit: Option<Amount> },
+    /// How many payments a holder of a class may make within a window.
     Velocity { class: Class, rule: Option<VelocityRule> },
+    /// Interest on wallets of a class.
     Remuneration { class: Class, tiers: Tiers },
+    /// When interest on wallets is posted.
     Capitalisation(Capitalisation),
+    /// What holders of a class pay as payers.
     PayerFee { class: Class, schedule: FeeSchedule },
+    /// What is kept back from holders of a class as payees.
     PayeeFee { class: Class, schedule: FeeSchedule },
+    /// The rates of the standing facilities.
     KeyRates(KeyRates),
+    /// Remuneration of reserves, and the reserve requirement.
     Reserves(ReserveRules),
+    /// What is taken off the value of pledged collateral, ppm.
     Haircut { ppm: u32 },
+    /// How much the ledger does of its own accord in one block.
     WorkPerBlock(WorkPerBlock),
 }
 

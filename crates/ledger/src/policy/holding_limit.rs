@@ -1,8 +1,8 @@
-//! Holding limit: what one person may hold over all wallets at all banks, by class.
+//! Holding limit: what one holder may have over all wallets at all banks, by class.
 //!
-//! It is tested on credits only, against the person's posted sum of available, held and locked money; earmarked money,
-//! interest and what an order pays are exempt. A person above a limit that was lowered may always spend, and a payment
-//! between two wallets of the same person, which changes no total, is never refused.
+//! It is tested on credits only, against the holder's posted sum of available, held and locked money; earmarked money,
+//! interest and what an order pays are exempt. A holder above a limit that was lowered may always spend, and a payment
+//! between two wallets of the same holder, which changes no total, is never refused.
 
 use crate::types::amount::Amount;
 

@@ -3,6 +3,7 @@
 use crate::types::amount::Amount;
 use crate::types::outcome::{Outcome, Reason};
 
+/// Refuses an issuance with `ISSUANCE_QUOTA` where the day's gross issuance to the bank would pass `quota`.
 pub fn check(quota: Option<Amount>, issued_today: Amount, amount: Amount) -> Result<(), Outcome> {
     let Some(quota) = quota else { return Ok(()) };
     let after = issued_today.plus(amount).unwrap_or(Amount::MAX);

@@ -1,16 +1,16 @@
-//! Policy: dated sets of parameters, changed only by the committee, and one room for each rule.
+//! Policy: dated sets of parameters, changed only by the committee, and one module a rule.
 //!
-//! A set is never edited. A proposal that is approved gives a new version, in force from the first block at or after its
-//! effective time; a receipt names the version under which its command was settled. A change costs the same with any
-//! number of wallets (I7): rules read the set in force when a command is applied, and nothing sweeps the wallets.
+//! A set is never edited. A proposal that is approved gives a new version, in force from the first block at or after
+//! its effective time; a receipt names the version under which its command was settled. A change costs the same with
+//! any number of wallets ([I7](crate#I7)): rules read the set in force when a command is applied.
 //!
-//! | room | rule |
+//! | module | rule |
 //! |---|---|
 //! | [`parameters`] | the set, its versions and changes |
 //! | [`supply_cap`], [`issuance_quota`] | how much may be issued |
-//! | [`holding_limit`] | how much a person may hold, across banks |
-//! | [`payment_limit`], [`day_limit`], [`month_limit`] | how much a payment, and a person's payments of a day or month may be |
-//! | [`velocity`] | how many payments a person may make within a rolling window |
+//! | [`holding_limit`] | how much a holder may have, across banks |
+//! | [`payment_limit`], [`day_limit`], [`month_limit`] | how much a payment, and a holder's payments of a day or month, may be |
+//! | [`velocity`] | how many payments a holder may make within a rolling window |
 //! | [`remuneration`] | tiers of interest on wallets, and demurrage |
 //! | [`fee`] | fees of payers and payees |
 //! | [`reserves`] | key rates, reserves and collateral of banks |

@@ -1,6 +1,6 @@
-//! Month limit: what one person may send in settled payments in one calendar month, over all wallets at all banks.
+//! Month limit: what one holder may send in settled payments in one calendar month, over all wallets at all banks.
 //!
-//! Funding, defunding, fees and transfers between wallets of the same person are no payments.
+//! Funding, defunding, fees and transfers between wallets of the same holder do not count as payments.
 
 use crate::state::holder::Holder;
 use crate::types::amount::Amount;

@@ -16,29 +16,40 @@ use crate::types::identity::{BankId, Class};
 /// All parameters. `None` means that there is no limit.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Parameters {
+    /// The most CBDC that may circulate.
     pub supply_cap: Option<Amount>,
     /// Gross issuance a ledger day, for each bank without a quota of its own.
     pub issuance_quota: Option<Amount>,
+    /// Quotas of single banks, in place of the general one.
     pub issuance_quota_of_bank: BTreeMap<BankId, Amount>,
     /// When interest on wallets is posted.
     pub capitalisation: Capitalisation,
+    /// The rates of the standing facilities.
     pub key_rates: KeyRates,
+    /// Remuneration of reserves, and the reserve requirement.
     pub reserves: ReserveRules,
     /// What is taken off the value of pledged collateral, ppm.
     pub haircut_ppm: u32,
     /// How many wallets, expiries and distributed credits the ledger itself works off in one block.
     pub work_per_block: WorkPerBlock,
+    /// The rules of each class, by [`Class::index`].
     pub classes: [ClassRules; Class::COUNT],
 }
 
 /// What holds for the holders of one class.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ClassRules {
+    /// The most that a holder may hold, over all wallets.
     pub holding_limit: Option<Amount>,
+    /// The largest single payment.
     pub payment_limit: Option<Amount>,
+    /// The most that a holder may pay on one ledger day.
     pub day_limit: Option<Amount>,
+    /// The most that a holder may pay in one calendar month.
     pub month_limit: Option<Amount>,
+    /// How many payments a holder may make within a rolling window.
     pub velocity: Option<VelocityRule>,
+    /// Interest on wallets, by balance.
     pub tiers: Tiers,
     /// What holders of this class pay as payers.
     pub payer_fee: FeeSchedule,
@@ -47,6 +58,7 @@ pub struct ClassRules {
 }
 
 impl Parameters {
+    /// The rules of a class.
     pub fn class(&self, class: Class) -> &ClassRules {
         &self.classes[class.index()]
     }
@@ -65,6 +77,7 @@ impl Parameters {
             && self.classes.iter().all(|rules| rules.velocity.is_none_or(|rule| rule.is_sound()))
     }
 
+    /// Makes one change.
     pub fn apply(&mut self, change: &PolicyChange) {
         match *change {
             PolicyChange::SupplyCap(cap) => self.supply_cap = cap,

@@ -8,8 +8,11 @@ use crate::types::time::LedgerDay;
 /// The rates of all classes on the days from `from` to the next entry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RatesOfDays {
+    /// The first day.
     pub from: LedgerDay,
+    /// When interest is posted.
     pub capitalisation: Capitalisation,
+    /// The tiers of each class, by [`Class::index`].
     pub tiers: [Tiers; Class::COUNT],
 }
 
@@ -46,6 +49,7 @@ impl RateSchedule {
         }
     }
 
+    /// Every entry, in order of days.
     pub fn all(&self) -> &[RatesOfDays] {
         &self.0
     }

@@ -5,9 +5,9 @@
 //! rate, in minor units × ppm × days, unrounded ([`Tiers::accrual`]). At 00:00 of a capitalisation date the accrued
 //! sum is divided by day count × 1,000,000 and rounded toward zero; that is posted, the remainder stays accrued
 //! ([`capitalise`]). A day uses the rates and the class in force at its end. A change of rates holds from the ledger
-//! day after its enactment ([`RateSchedule`]); nothing applies backwards.
+//! day after its enactment ([`super::rate_schedule`]); nothing applies backwards.
 //!
-//! # Why nothing sweeps the wallets when a rate changes
+//! # Why a change of rates visits no wallet
 //! A wallet remembers the day up to which it has accrued. `Ledger::brought_to_today` brings it to today in steps that
 //! end where the rates, the holder's class or the balance (by capitalisation) change, so the work depends on how often
 //! those changed and not on how many wallets there are.
@@ -22,7 +22,9 @@ pub const TIERS_MAX: usize = 3;
 /// A tier: the part of a balance above the previous tier's bound, up to its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Tier {
+    /// The tier's bound.
     pub up_to: Amount,
+    /// The yearly rate of the part in this tier.
     pub rate: RatePpm,
 }
 
@@ -50,6 +52,7 @@ impl Tiers {
         Tiers { above: rate, ..Tiers::default() }
     }
 
+    /// The bounded tiers, in ascending order.
     pub fn bounded(&self) -> &[Tier] {
         &self.bounded[..usize::from(self.count)]
     }
@@ -66,7 +69,7 @@ impl Tiers {
 
     /// What a balance accrues in one day, in minor units × ppm × days.
     ///
-    /// A person's tier allowance belongs to one wallet: any other wallet lies above every bound.
+    /// A holder's tier allowance belongs to one wallet: any other wallet lies above every bound.
     pub fn accrual(&self, balance: u128, has_allowance: bool) -> i128 {
         let mut below = 0;
         let mut sum = 0;
@@ -114,6 +117,7 @@ pub enum Capitalisation {
 }
 
 impl Capitalisation {
+    /// The name in texts.
     pub fn name(self) -> &'static str {
         match self {
             Capitalisation::Daily => "daily",

@@ -1,6 +1,6 @@
 //! What banks earn and owe on their accounts at the central bank: key rates, reserves and collateral.
 //!
-//! How these are applied at each day change is told in `settlement::day_end`.
+//! `transition::day_end` says how these are applied at the end of each day.
 
 use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::types::amount::{Amount, RatePpm};
@@ -10,9 +10,13 @@ pub use crate::state::reserve_rules::ReserveRules;
 /// The rates of the standing facilities around the policy rate, and the penalty rate of what is overdue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct KeyRates {
+    /// The policy rate.
     pub policy: RatePpm,
+    /// The rate of the deposit facility.
     pub deposit: RatePpm,
+    /// The rate of the lending facility.
     pub lending: RatePpm,
+    /// The rate of overdue loans.
     pub penalty: RatePpm,
 }
 

@@ -6,6 +6,7 @@
 use crate::types::amount::Amount;
 use crate::types::outcome::{Outcome, Reason};
 
+/// Refuses an issuance with `SUPPLY_CAP` where the CBDC in circulation would pass `cap`.
 pub fn check(cap: Option<Amount>, supply: Amount, issued: Amount) -> Result<(), Outcome> {
     let Some(cap) = cap else { return Ok(()) };
     let after = supply.plus(issued).unwrap_or(Amount::MAX);

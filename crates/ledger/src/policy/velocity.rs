@@ -1,7 +1,8 @@
-//! Velocity: how many payments one person may settle within a rolling window, over all wallets at all banks.
+//! Velocity: how many payments one holder may settle within a rolling window, over all wallets at all banks.
 //!
-//! A payment at time t is refused if `payments` others of that person settled in (t − window, t]. Payments count from
-//! the time at which the class has a velocity rule. Funding, defunding and transfers to oneself are no payments.
+//! A payment at time t is refused if `payments` others of that holder settled in (t − window, t]. Payments count from
+//! the time at which the class has a velocity rule. Funding, defunding and transfers to oneself do not count as
+//! payments.
 
 use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::state::recent_payments::RecentPayments;
@@ -24,6 +25,7 @@ pub struct VelocityRule {
 }
 
 impl VelocityRule {
+    /// Whether the rule lies within the bounds.
     pub fn is_sound(&self) -> bool {
         (1..=PAYMENTS_MAX).contains(&self.payments) && (1..=WINDOW_MS_MAX).contains(&self.window_ms)
     }

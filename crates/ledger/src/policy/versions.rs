@@ -11,7 +11,9 @@ use crate::types::time::{LedgerDay, Timestamp};
 pub struct PolicySet {
     /// 1 is genesis' set.
     pub version: u32,
+    /// The time of the block that enacted it.
     pub in_force_since: Timestamp,
+    /// The parameters.
     pub parameters: Parameters,
 }
 
@@ -28,6 +30,7 @@ impl PolicyVersions {
         PolicyVersions { sets: vec![PolicySet { version: 1, in_force_since: since, parameters }], rates }
     }
 
+    /// The version in force.
     pub fn in_force(&self) -> &PolicySet {
         self.sets.last().expect("there is always genesis' version")
     }
@@ -44,10 +47,12 @@ impl PolicyVersions {
         &self.rates
     }
 
+    /// The version of a number.
     pub fn version(&self, version: u32) -> Option<&PolicySet> {
         self.sets.get(usize::try_from(version.checked_sub(1)?).ok()?)
     }
 
+    /// Every version, in order.
     pub fn all(&self) -> &[PolicySet] {
         &self.sets
     }

@@ -5,8 +5,10 @@
 pub struct WorkPerBlock(pub u32);
 
 impl WorkPerBlock {
+    /// The most that may be set.
     pub const MAX: u32 = 65_536;
 
+    /// Whether the bound is from 1 to [`WorkPerBlock::MAX`].
     pub fn is_sound(self) -> bool {
         (1..=WorkPerBlock::MAX).contains(&self.0)
     }

@@ -13,7 +13,7 @@ pub const ACCOUNT_BYTES: usize = 96;
 /// Words of a record in its compact encoding.
 const COMPACT_WORDS: usize = 14;
 
-// Records stand side by side 96 bytes apart on multiples of 32, so that each lies in two cache lines, never in a third: the
+// Records are 96 bytes apart on multiples of 32, so that each lies in two cache lines, never in a third: the
 // first field in the one, the last field in the other, wherever the record begins.
 const _: () = assert!(size_of::<Account>() == 96 && align_of::<Account>() == 32);
 const _: () = assert!(offset_of!(Account, accrued) == 0 && offset_of!(Account, open) == 95);
@@ -21,7 +21,7 @@ const _: () = assert!(offset_of!(Account, accrued) == 0 && offset_of!(Account, o
 /// Marks a treasury, which belongs to no holder.
 pub const NO_HOLDER: u32 = u32::MAX;
 
-/// What stands on an account.
+/// An account's record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C, align(32))]
 pub struct Account {
@@ -49,7 +49,7 @@ pub struct Account {
     pub accrued_to: LedgerDay,
     /// The bank that takes what is above the holding limit, by the holder's standing consent; bank 0 is none.
     pub linked_bank: BankId,
-    /// Whether this is the wallet that the person's tier allowance belongs to.
+    /// Whether this is the wallet that the holder's tier allowance belongs to.
     pub has_allowance: bool,
     /// False once closed.
     pub open: bool,
@@ -91,12 +91,13 @@ impl Account {
         [self.available, self.held, self.locked, self.earmarked].iter().map(|part| i128::from(part.minor())).sum()
     }
 
-    /// Reads a word of each of the record's two cache lines, to have them fetched.
+    /// Reads a word of each of the record's two cache lines, which brings them into the cache.
     #[inline]
     pub(crate) fn prefetch(&self) -> u64 {
         self.accrued as u64 ^ u64::from(self.open)
     }
 
+    /// Appends the record: 96 bytes.
     #[inline]
     pub fn encode(&self, out: &mut Writer) {
         let [lowest_unused, used] = self.window.parts();
@@ -162,6 +163,7 @@ impl Account {
         self.key_version << 1 | u32::from(self.open)
     }
 
+    /// Reads what [`Account::encode`] wrote.
     pub fn decode(input: &mut Reader<'_>) -> Result<Account, DecodeError> {
         let mut amount = || input.u64().map(Amount::from_minor);
         let (available, held, locked, earmarked, frozen) = (amount()?, amount()?, amount()?, amount()?, amount()?);

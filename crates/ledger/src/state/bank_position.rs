@@ -1,6 +1,6 @@
 //! Banks' positions at the central bank beyond the books: status, collateral, loans, statements, maintenance period.
 //!
-//! The books say how much stands on a bank's accounts; this room says under which terms. [`Positions::encode`] is part
+//! The books say how much stands on a bank's accounts; this module says under which terms. `Positions::encode` is part
 //! of what the header's books digest covers, so two nodes that differ in a loan's terms differ in their headers.
 
 use std::collections::BTreeMap;
@@ -17,6 +17,7 @@ use crate::types::time::LedgerDay;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(u8)]
 pub enum BankStatus {
+    /// In good standing.
     #[default]
     Active = 1,
     /// No new customers and no issuance; its customers keep paying, funding and defunding.
@@ -26,8 +27,10 @@ pub enum BankStatus {
 }
 
 impl BankStatus {
+    /// Every status.
     pub const ALL: [BankStatus; 3] = [BankStatus::Active, BankStatus::Suspended, BankStatus::Resolved];
 
+    /// The name in texts.
     pub fn name(self) -> &'static str {
         match self {
             BankStatus::Active => "active",
@@ -63,6 +66,7 @@ impl FromStr for BankStatus {
 /// A loan of the central bank to a bank: a night on the lending facility, or a refinancing operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Loan {
+    /// What was lent and not repaid.
     pub principal: Amount,
     /// Yearly rate; `None` takes the lending rate of each day (a night on the facility).
     pub rate: Option<RatePpm>,
@@ -77,6 +81,7 @@ pub struct Loan {
 /// One bank's position.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct BankPosition {
+    /// How the bank stands in the network.
     pub status: BankStatus,
     /// Market value of pledged collateral, before the haircut.
     pub collateral: Amount,
@@ -90,6 +95,7 @@ pub struct BankPosition {
     pub loans: Vec<Loan>,
     /// Interest on reserves and on the deposit facility that is not posted yet, in minor units × ppm × days.
     pub accrued_on_reserves: i128,
+    /// The same on the deposit facility.
     pub accrued_on_deposit: i128,
 }
 
@@ -121,14 +127,17 @@ impl Positions {
         Positions { banks, next_day_end: today, period_start: today, period_days, period_rules: rules }
     }
 
+    /// A bank's position.
     pub fn bank(&self, bank: BankId) -> Option<&BankPosition> {
         self.banks.get(&bank)
     }
 
+    /// All positions, in order of number.
     pub fn banks(&self) -> impl Iterator<Item = (BankId, &BankPosition)> {
         self.banks.iter().map(|(bank, position)| (*bank, position))
     }
 
+    /// A bank's status; `None` for one that never was a member.
     pub fn status(&self, bank: BankId) -> Option<BankStatus> {
         self.banks.get(&bank).map(|position| position.status)
     }

@@ -30,7 +30,7 @@ impl<T> BankTable<T> {
         self.0[place] = Some(Box::new(value));
     }
 
-    /// From a bank on, in the order of numbers.
+    /// The entries from a bank on, in the order of numbers.
     pub(crate) fn from(&self, bank: BankId) -> impl Iterator<Item = (BankId, &T)> {
         let places = (bank.0..).zip(self.0.iter().skip(usize::from(bank.0)));
         places.filter_map(|(number, value)| Some((BankId(number), value.as_deref()?)))

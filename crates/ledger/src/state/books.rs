@@ -1,9 +1,9 @@
 //! The central bank's books, in double entry.
 //!
 //! Assets: securities (at average cost) and loans to banks. Liabilities: banknotes, reserves and deposit facility of
-//! each bank, CBDC, offline CBDC, government. Equity is signed. [`Books::post`] is the only way to change a balance:
-//! it debits one account and credits another with the same amount (I0), so that assets stay equal to liabilities plus
-//! equity (I2), or it changes nothing.
+//! each bank, CBDC, offline CBDC, government. Equity is signed. `Books::post` is the only way to change a balance: it
+//! debits one account and credits another with the same amount ([I0](crate#I0)), so that assets stay equal to
+//! liabilities plus equity ([I2](crate#I2)), or it changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,21 @@ use crate::types::identity::BankId;
 /// An account of the central bank's books.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum BookAccount {
+    /// Securities, at average cost.
     Securities,
+    /// Loans to a bank.
     Loans(BankId),
+    /// Banknotes in circulation.
     Banknotes,
+    /// A bank's reserves.
     Reserves(BankId),
+    /// What a bank has on the deposit facility.
     DepositFacility(BankId),
+    /// CBDC in circulation, treasuries included.
     Cbdc,
+    /// CBDC loaded onto offline devices.
     Offline,
+    /// The government's account.
     Government,
     /// All of equity; entries name the [`Income`] that they are.
     Equity,
@@ -28,22 +36,33 @@ pub enum BookAccount {
     Income(Income),
 }
 
-/// Where the central bank's profit or loss comes from, since genesis.
+/// The source of the central bank's profit or loss since genesis.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Income {
+    /// Interest on wallets (a cost).
     InterestOnWallets,
+    /// Negative interest on wallets.
     Demurrage,
+    /// Fees to the central bank.
     Fees,
+    /// Unbacked issuance (a cost).
     UnbackedIssuance,
+    /// Targeted issuance out of equity (a cost until it expires).
     TargetedIssuance,
+    /// Interest on reserves.
     InterestOnReserves,
+    /// Interest on the deposit facility.
     InterestOnDepositFacility,
+    /// Interest on loans to banks.
     InterestOnLoans,
+    /// Penalties for missed reserve requirements.
     Penalties,
+    /// Securities, at average cost.
     Securities,
 }
 
 impl Income {
+    /// Every source, in the order of encodings.
     pub const ALL: [Income; 10] = [
         Income::InterestOnWallets,
         Income::Demurrage,
@@ -57,6 +76,7 @@ impl Income {
         Income::Securities,
     ];
 
+    /// The name in answers and tables.
     pub fn name(self) -> &'static str {
         match self {
             Income::InterestOnWallets => "interest_on_wallets",
@@ -81,6 +101,7 @@ impl BookAccount {
 }
 
 /// Why an entry cannot be posted; nothing was changed.
+#[allow(missing_docs, reason = "a field is named for what it holds")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PostingError {
     /// The account would fall below zero; `has` is what stands on it.
@@ -108,12 +129,16 @@ pub struct Books {
 /// One bank's accounts at the central bank.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct BankBooks {
+    /// What the central bank has lent to the bank.
     pub loans: Amount,
+    /// The bank's reserves.
     pub reserves: Amount,
+    /// What the bank has on the deposit facility.
     pub deposit_facility: Amount,
 }
 
 impl Books {
+    /// An account's balance, minor units; below zero for equity only.
     pub fn balance(&self, account: BookAccount) -> i128 {
         let bank = |bank: BankId| self.banks.get(&bank).copied().unwrap_or_default();
         let amount = match account {
@@ -131,10 +156,12 @@ impl Books {
         i128::from(amount.minor())
     }
 
+    /// A bank's accounts; zeros for an unknown one.
     pub fn bank(&self, bank: BankId) -> BankBooks {
         self.banks.get(&bank).copied().unwrap_or_default()
     }
 
+    /// All banks' accounts, in order of number.
     pub fn banks(&self) -> impl Iterator<Item = (BankId, &BankBooks)> {
         self.banks.iter().map(|(id, books)| (*id, books))
     }
@@ -144,6 +171,7 @@ impl Books {
         self.securities_nominal
     }
 
+    /// The CBDC in circulation, treasuries included.
     pub fn cbdc(&self) -> Amount {
         self.cbdc
     }
@@ -160,10 +188,12 @@ impl Books {
         accounts
     }
 
+    /// The sum of all assets, minor units.
     pub fn assets(&self) -> i128 {
         self.accounts().into_iter().filter(|account| account.is_asset()).map(|account| self.balance(account)).sum()
     }
 
+    /// The sum of all liabilities, minor units.
     pub fn liabilities(&self) -> i128 {
         self.accounts().into_iter().filter(|account| !account.is_asset()).map(|account| self.balance(account)).sum()
     }
@@ -173,11 +203,12 @@ impl Books {
         self.income[income as usize]
     }
 
+    /// Equity, minor units; below zero after losses.
     pub fn equity(&self) -> i128 {
         self.equity
     }
 
-    /// I2.
+    /// Whether [I2](crate#I2) holds.
     pub fn balances(&self) -> bool {
         self.liabilities().checked_add(self.equity) == Some(self.assets())
     }
@@ -235,6 +266,7 @@ impl Books {
         }
     }
 
+    /// Appends the balance sheet.
     pub fn encode(&self, out: &mut Writer) {
         for amount in
             [self.securities, self.securities_nominal, self.banknotes, self.cbdc, self.offline, self.government]
@@ -251,6 +283,7 @@ impl Books {
         }
     }
 
+    /// Reads what [`Books::encode`] wrote.
     pub fn decode(input: &mut Reader<'_>) -> Result<Books, DecodeError> {
         let mut amount = || input.u64().map(Amount::from_minor);
         let (securities, securities_nominal) = (amount()?, amount()?);

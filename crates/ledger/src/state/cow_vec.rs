@@ -1,17 +1,18 @@
-//! A dense array in pages: cheap to freeze, copied only where it is written afterwards.
+//! A copy-on-write vector in pages: cheap to snapshot, copied only where it is written afterwards.
 //!
-//! Records that still have their default value need no memory: the pages that hold nothing else are one page, many times.
+//! Records that still have their default value need no memory: the pages that hold nothing else are one page, many
+//! times.
 //!
-//! A page is the table's own, and written without a further look, or shared with frozen views. Freezing makes all pages
-//! shared and copies a pointer for each: 10 million accounts are 39,063. The first write to a shared page makes it the
-//! table's own again, by a copy (256 records) as long as a view has it too.
+//! A page is the vector's own, and written without a further check, or shared with snapshots. A snapshot makes all
+//! pages shared and copies a pointer for each: 10 million accounts are 39,063. The first write to a shared page makes
+//! it the vector's own again, by a copy (256 records) as long as a snapshot has it too.
 
 use triomphe::{Arc, UniqueArc};
 
 const PAGE: usize = 256;
 
-/// Records in place, behind one pointer: a look-up waits for memory once. Places beyond the end hold copies of a record that
-/// nobody reads.
+/// Records in place, behind one pointer: a look-up waits for memory once. Places beyond the end hold copies of a record
+/// that nobody reads.
 type Records<T> = [T; PAGE];
 
 enum Page<T> {
@@ -74,15 +75,17 @@ impl<T> Default for CowVec<T> {
 }
 
 impl<T: Clone> CowVec<T> {
+    /// How many records there are.
     pub fn len(&self) -> usize {
         self.len
     }
 
+    /// Whether there is no record.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// A view that later writes do not change.
+    /// Takes a snapshot, which later writes do not change.
     pub fn snapshot(&mut self) -> CowVec<T> {
         self.share();
         self.clone()
@@ -93,6 +96,7 @@ impl<T: Clone> CowVec<T> {
         self.pages = std::mem::take(&mut self.pages).into_iter().map(Page::into_shared).collect();
     }
 
+    /// The record at an index.
     #[inline]
     pub fn get(&self, index: usize) -> Option<&T> {
         if index >= self.len {
@@ -101,6 +105,7 @@ impl<T: Clone> CowVec<T> {
         self.pages.get(index / PAGE).map(|page| &page.records()[index % PAGE])
     }
 
+    /// The record at an index, to be changed: a shared page is copied first.
     #[inline]
     pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         if index >= self.len {
@@ -116,8 +121,8 @@ impl<T: Clone> CowVec<T> {
         }
     }
 
-    /// Makes a page the table's own. Kept out of the way of the many writes that find it so: inlined, it would have each of
-    /// them prepare a stack for a whole page.
+    /// Makes a page the table's own. Kept out of the way of the many writes that find it so: inlined, it would have
+    /// each of them prepare a stack for a whole page.
     #[cold]
     #[inline(never)]
     fn own(&mut self, number: usize) {
@@ -140,8 +145,8 @@ impl<T: Clone> CowVec<T> {
         index
     }
 
-    /// Appends a default record and returns its index. In a table that grows in no other way, pages on which nothing was
-    /// written yet take no memory.
+    /// Appends a default record and returns its index. In a table that grows in no other way, pages on which nothing
+    /// was written yet take no memory.
     pub fn push_default(&mut self) -> usize
     where
         T: Default,
@@ -155,6 +160,7 @@ impl<T: Clone> CowVec<T> {
         index
     }
 
+    /// All records, in order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.pages.iter().flat_map(|page| page.records()).take(self.len)
     }

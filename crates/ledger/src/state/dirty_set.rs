@@ -1,8 +1,8 @@
-//! Which records a block has touched.
+//! The set of records that a block has changed.
 //!
-//! A bit a record, and above it a bit for each word of those, so that the touched ones come out once each and in order,
+//! A bit a record, and above it a bit for each word of those, so that the changed ones come out once each and in order,
 //! without sorting and without a look at the others: marking costs the same for any number of records, and draining
-//! 10 million of which few are touched reads 2,442 words more.
+//! 10 million of which few are changed reads 2,442 words more.
 
 const BITS: usize = u64::BITS as usize;
 

@@ -33,24 +33,37 @@ use crate::types::time::Timestamp;
 /// Bytes of an encoded header.
 pub const HEADER_BYTES: usize = 400;
 
-/// The terms of I1, each the sum since genesis, in minor units.
+/// The terms of [I1](crate#I1), each the sum since genesis, in minor units.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SupplyTerms {
+    /// Reserves that became CBDC.
     pub issued: Amount,
+    /// CBDC that became reserves.
     pub redeemed: Amount,
+    /// CBDC that linked banks added to payers.
     pub reverse_waterfall: Amount,
+    /// CBDC that went to deposits above a holding limit.
     pub waterfall: Amount,
+    /// Interest posted on wallets.
     pub interest: Amount,
+    /// Negative interest taken from wallets.
     pub demurrage: Amount,
+    /// Fees to the central bank.
     pub fees: Amount,
+    /// Unbacked issuance.
     pub unbacked: Amount,
+    /// Targeted issuance.
     pub targeted: Amount,
+    /// Targeted money taken back at expiry.
     pub expired: Amount,
+    /// CBDC loaded onto offline devices.
     pub offline_loaded: Amount,
+    /// CBDC returned from offline devices.
     pub offline_unloaded: Amount,
 }
 
 impl SupplyTerms {
+    /// The terms by name, in the order of the encoding.
     pub fn named(&self) -> [(&'static str, Amount); 12] {
         [
             ("issued", self.issued),
@@ -100,23 +113,35 @@ impl SupplyTerms {
     }
 }
 
+/// A block's header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Header {
+    /// The block's height.
     pub height: Height,
+    /// The block's time.
     pub time: Timestamp,
+    /// The hash of the parent's header; the network's id at genesis.
     pub parent: Hash,
+    /// How many commands the block holds.
     pub command_count: u32,
+    /// The Merkle root over the commands' leaves.
     pub commands_root: Hash,
+    /// The Merkle root over the banks' leaves.
     pub effects_root: Hash,
     /// Zeros until the balances tree is in use.
     pub balances_root: Hash,
+    /// The digest of the balance sheet and the banks' positions.
     pub books_digest: Hash,
+    /// The version of policy in force at the block's end.
     pub policy_version: u32,
+    /// The CBDC in circulation.
     pub cbdc: Amount,
+    /// The supply terms since genesis.
     pub supply: SupplyTerms,
 }
 
 impl Header {
+    /// The encoded header: 400 bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Writer::with_capacity(HEADER_BYTES);
         out.u8(VERSION).reserved(3).u32(self.command_count).u64(self.height.0).u64(self.time.0);
@@ -128,6 +153,7 @@ impl Header {
         out.finish()
     }
 
+    /// Reads what [`Header::to_bytes`] gave, from the front of `input`.
     pub fn decode(input: &mut Reader<'_>) -> Result<Header, DecodeError> {
         input.version()?;
         input.reserved(3)?;
@@ -156,6 +182,7 @@ impl Header {
         })
     }
 
+    /// Reads what [`Header::to_bytes`] gave.
     pub fn from_bytes(bytes: &[u8]) -> Result<Header, DecodeError> {
         let mut input = Reader::new("header", bytes);
         let header = Header::decode(&mut input)?;
@@ -163,12 +190,13 @@ impl Header {
         Ok(header)
     }
 
+    /// BLAKE3 of the encoded header: what voting nodes sign.
     pub fn hash(&self) -> Hash {
         *blake3::hash(&self.to_bytes()).as_bytes()
     }
 }
 
-/// What a header's books digest covers: the balance sheet and the banks' positions.
+/// The digest that a header carries of the balance sheet and the banks' positions.
 pub(crate) fn books_digest(books: &Books, positions: &Positions) -> Hash {
     let mut out = Writer::with_capacity(512);
     books.encode(&mut out);

@@ -14,9 +14,12 @@ use crate::types::time::Timestamp;
 /// How many holds one payer may have open.
 pub const HOLDS_MAX: usize = 64;
 
+/// An open hold.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Hold {
+    /// The payer's wallet.
     pub payer: AccountId,
+    /// The payee's wallet.
     pub payee: AccountId,
     /// The most that may be captured.
     pub maximum: Amount,
@@ -42,10 +45,12 @@ pub struct Holds {
 }
 
 impl Holds {
+    /// The open hold of a number.
     pub fn get(&self, number: u64) -> Option<&Hold> {
         self.open.get(&number)
     }
 
+    /// All open holds, in order of number.
     pub fn open(&self) -> impl Iterator<Item = (u64, &Hold)> {
         self.open.iter().map(|(number, hold)| (*number, hold))
     }
@@ -57,10 +62,12 @@ impl Holds {
         numbers.filter_map(|number| Some((number, self.open.get(&number)?)))
     }
 
+    /// How many holds a payer has open.
     pub fn count_of(&self, payer: AccountId) -> usize {
         self.of_payer.get(&payer).map_or(0, |count| *count as usize)
     }
 
+    /// When the next hold expires.
     pub fn next_expiry(&self) -> Option<Timestamp> {
         self.by_expiry.first().map(|(time, _)| *time)
     }

@@ -1,4 +1,4 @@
-//! Holders: pseudonymous persons and firms, across banks, with the running sums that person-wide limits need.
+//! Holders: pseudonymous people and firms, across banks, with the running sums that limits by holder need.
 
 use super::cow_vec::CowVec;
 use crate::codec::encoding::{DecodeError, Reader, Writer};
@@ -12,9 +12,11 @@ pub const HOLDER_BYTES: usize = 64;
 // One cache line.
 const _: () = assert!(size_of::<Holder>() == 64);
 
+/// A holder's record: one cache line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(align(64))]
 pub struct Holder {
+    /// The pseudonymous id.
     pub id: HolderId,
     /// Posted on all the holder's wallets: available, held and locked.
     pub posted: Amount,
@@ -26,8 +28,9 @@ pub struct Holder {
     pub day: LedgerDay,
     /// Open wallets at all banks.
     pub wallets: u32,
+    /// The class in force.
     pub class: Class,
-    /// The open wallet that the person's tier allowance belongs to and that cohort payments go to.
+    /// The open wallet that the holder's tier allowance belongs to and that cohort payments go to.
     pub allowance: Option<AccountId>,
 }
 

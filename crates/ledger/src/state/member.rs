@@ -13,7 +13,7 @@ use super::sequence::WideWindow;
 use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::types::identity::{BankId, MemberId};
 
-/// What a member is for. Holders are no members: they act through their wallets' keys.
+/// A member's role. Holders are no members: they act through their wallets' keys.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum Role {
@@ -27,16 +27,18 @@ pub enum Role {
     Bank = 4,
     /// Certifies holders.
     Registrar = 5,
-    /// A court, whose orders freeze wallets.
+    /// A court, whose orders freeze and seize money.
     Court = 6,
     /// Reads everything, changes nothing.
     Auditor = 7,
 }
 
 impl Role {
+    /// Every role.
     pub const ALL: [Role; 7] =
         [Role::CentralBank, Role::Committee, Role::Operator, Role::Bank, Role::Registrar, Role::Court, Role::Auditor];
 
+    /// The name in texts.
     pub fn name(self) -> &'static str {
         match self {
             Role::CentralBank => "central-bank",
@@ -79,15 +81,20 @@ impl FromStr for Role {
 /// A member as genesis or a proposal names it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Member {
+    /// The member's role.
     pub role: Role,
+    /// The member's number within the role.
     pub id: MemberId,
     /// At most 64 bytes.
     pub name: String,
+    /// The key that signs the member's commands, or a node's headers.
     pub signing_key: PublicKey,
+    /// The key that the member's TLS certificate carries, if it connects to nodes.
     pub node_key: Option<PublicKey>,
 }
 
 impl Member {
+    /// The longest name.
     pub const NAME_BYTES_MAX: usize = 64;
 
     pub(crate) fn encode(&self, out: &mut Writer) {
@@ -111,11 +118,13 @@ impl Member {
 /// A member's place in the ledger.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Seat {
+    /// The member, with the keys in force.
     pub member: Member,
     /// How often the signing key was replaced.
     pub key_version: u32,
-    /// False once dismissed; the seat stays so that its numbers are never used again.
+    /// False once dismissed; the seat stays so that its sequence numbers are never used again.
     pub active: bool,
+    /// The member's sequence numbers.
     pub window: WideWindow,
 }
 
@@ -136,6 +145,7 @@ impl Members {
         self.seats.get(&(role, id)).filter(|seat| seat.active)
     }
 
+    /// The seat of a member, dismissed ones included.
     pub fn seat(&self, role: Role, id: MemberId) -> Option<&Seat> {
         self.seats.get(&(role, id))
     }
@@ -144,6 +154,7 @@ impl Members {
         self.seats.get_mut(&(role, id))
     }
 
+    /// The seat of an active bank.
     pub fn bank(&self, bank: BankId) -> Option<&Seat> {
         self.active(Role::Bank, MemberId(bank.0))
     }
@@ -153,6 +164,7 @@ impl Members {
         self.seats.values()
     }
 
+    /// How many members of a role are active.
     pub fn count_active(&self, role: Role) -> usize {
         self.seats.values().filter(|seat| seat.active && seat.member.role == role).count()
     }

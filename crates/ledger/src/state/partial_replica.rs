@@ -8,13 +8,13 @@ use super::account::Account;
 use super::holder::Holder;
 use crate::types::identity::{AccountId, BankId};
 
-/// What a ledger that keeps one bank's part has beside that bank's accounts.
+/// The part of a partial replica beside its bank's accounts.
 #[derive(Clone, Debug)]
 pub(crate) struct PartialReplica {
     pub(crate) bank: BankId,
     /// Wallets of other banks that are linked to this one.
     pub(crate) linked: BTreeMap<AccountId, (Account, PublicKey)>,
-    /// Holders by their place in the whole ledger: only the class is kept up to date.
+    /// Holders by their position in the whole ledger; only the class is kept up to date.
     pub(crate) holders: BTreeMap<u32, Holder>,
 }
 

@@ -7,7 +7,7 @@ use super::account::Account;
 /// How many commands' records are prefetched before they are worked on: so many fit the processor's nearest cache.
 pub const PREFETCH_BATCH: usize = 64;
 
-/// Reads a word of both cache lines of each account, all side by side.
+/// Reads a word of both cache lines of each account; no read waits for another.
 pub(crate) fn prefetch_accounts(accounts: &[&Account]) {
     black_box(accounts.iter().fold(0, |read, account| read ^ account.prefetch()));
 }

@@ -1,7 +1,7 @@
 //! Payments of the central bank to whole cohorts: unbacked issuance, and targeted money bound to a purpose.
 //!
-//! A proposal of the committee founds a *programme*. The ledger pays the cohort person by person, bounded per block,
-//! into each person's allowance wallet; a credit that a rule refuses is counted and passed over. Targeted money is
+//! A proposal of the committee founds a *programme*. The ledger pays the cohort holder by holder, bounded per block,
+//! into each holder's allowance wallet; a credit that a rule refuses is counted and passed over. Targeted money is
 //! *earmarked*: it may be spent only with payees of certain classes, the earliest expiry first, and what is left
 //! returns to the account that funded it when the programme expires.
 
@@ -14,9 +14,11 @@ use crate::types::amount::Amount;
 use crate::types::identity::{AccountId, BankId, Class};
 use crate::types::time::Timestamp;
 
-/// Whom a programme pays: the persons of a class whose allowance wallet is open, in the order of their registration.
+/// The holders that a programme pays: those of a class whose allowance wallet is open, in the order of their
+/// registration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Cohort {
+    /// The class.
     pub class: Class,
     /// Only those whose allowance wallet is at this bank.
     pub bank: Option<BankId>,
@@ -28,11 +30,14 @@ pub struct Cohort {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Funding {
+    /// The central bank's equity.
     Equity = 1,
+    /// The government's account.
     Government = 2,
 }
 
 impl Funding {
+    /// The name in texts.
     pub fn name(self) -> &'static str {
         match self {
             Funding::Equity => "equity",
@@ -64,46 +69,56 @@ impl FromStr for Funding {
 pub struct Classes(pub u8);
 
 impl Classes {
+    /// The set of some classes.
     pub fn of(classes: impl IntoIterator<Item = Class>) -> Classes {
         Classes(classes.into_iter().fold(0, |set, class| set | 1 << class.index()))
     }
 
+    /// Whether a class is in the set.
     pub fn contains(self, class: Class) -> bool {
         self.0 >> class.index() & 1 == 1
     }
 
+    /// The classes of the set, in order.
     pub fn iter(self) -> impl Iterator<Item = Class> {
         Class::all().filter(move |class| self.contains(*class))
     }
 }
 
-/// What purpose-bound money is bound to.
+/// The purpose that money is bound to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Purpose {
     /// From this time on it cannot be spent and leaves the books.
     pub expires_at: Timestamp,
     /// Whom it may be spent with.
     pub payees: Classes,
+    /// Which account pays, and takes back what expires.
     pub funding: Funding,
 }
 
-/// What a programme pays to each person of its cohort. Without a purpose it is unbacked issuance out of equity.
+/// A programme's payment to each holder of its cohort. Without a purpose it is unbacked issuance out of equity.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Grant {
+    /// Whom the programme pays.
     pub cohort: Cohort,
+    /// What each holder is paid.
     pub amount_each: Amount,
+    /// What the money is bound to; `None` for unbacked issuance.
     pub purpose: Option<Purpose>,
 }
 
 /// A programme and how far it has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Programme {
+    /// What the programme pays.
     pub grant: Grant,
-    /// The next person to look at, by place of registration, and the place after the last one.
+    /// The next holder to look at, by position of registration.
     pub next_holder: u32,
+    /// The position after the last holder.
     pub end: u32,
-    /// Persons who were paid, and persons whose credit a rule refused.
+    /// Holders who were paid.
     pub paid: u32,
+    /// Holders whose credit a rule refused.
     pub refused: u32,
     /// What was taken back at expiry.
     pub expired: Amount,
@@ -118,12 +133,14 @@ impl Programme {
 /// Purpose-bound money of one programme on one wallet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Earmark {
+    /// What is left of it.
     pub amount: Amount,
     /// The part that holds have reserved.
     pub held: Amount,
 }
 
 impl Earmark {
+    /// The part that no hold has reserved.
     pub fn free(&self) -> Amount {
         self.amount.minus_or_zero(self.held)
     }
@@ -142,10 +159,12 @@ pub struct Programmes {
 }
 
 impl Programmes {
+    /// All programmes, in order of number.
     pub fn all(&self) -> &[Programme] {
         &self.programmes
     }
 
+    /// The programme of a number.
     pub fn get(&self, number: u64) -> Option<&Programme> {
         self.programmes.get(usize::try_from(number.checked_sub(1)?).ok()?)
     }
@@ -154,6 +173,7 @@ impl Programmes {
         self.programmes.get_mut(usize::try_from(number.checked_sub(1)?).ok()?)
     }
 
+    /// Whether any wallet holds purpose-bound money.
     pub fn has_earmarks(&self) -> bool {
         !self.by_wallet.is_empty()
     }

@@ -13,12 +13,12 @@ pub const PAYMENTS_MAX: u16 = 64;
 /// How many times stand in the record itself: with their number they fill a cache line.
 const IN_PLACE: usize = 6;
 
-/// The times of a person's last payments, ascending; empty for persons without a rule.
+/// The times of a holder's last payments, ascending; empty for holders without a rule.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[repr(align(64))]
 pub struct RecentPayments(Times);
 
-// One cache line: most persons pay so seldom that noting a payment touches no other.
+// One cache line: most holders pay so seldom that noting a payment needs no other.
 const _: () = assert!(size_of::<RecentPayments>() == 64);
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,7 +47,7 @@ impl RecentPayments {
         self.parts().into_iter().flatten().copied()
     }
 
-    /// Reads a word of the record's cache line, to have it fetched.
+    /// Reads a word of the record's cache line, which brings it into the cache.
     #[inline]
     pub(crate) fn prefetch(&self) -> usize {
         match &self.0 {
@@ -56,6 +56,7 @@ impl RecentPayments {
         }
     }
 
+    /// Whether no payment was noted.
     pub fn is_empty(&self) -> bool {
         self.last().is_none()
     }

@@ -4,7 +4,7 @@ use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::types::identity::AccountId;
 use crate::types::time::LedgerDay;
 
-/// How far the ledger has come in posting the interest of wallets that nobody touches.
+/// How far the ledger has come in posting the interest of idle wallets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct RemunerationSweep {
     /// The capitalisation date up to which every wallet is posted.

@@ -19,6 +19,7 @@ pub struct ReserveRules {
 }
 
 impl ReserveRules {
+    /// Whether the rules can be in force: a share of at most the whole, and no negative penalty.
     pub fn is_sound(&self) -> bool {
         self.requirement_ppm <= 1_000_000 && self.shortfall_rate.0 >= 0
     }

@@ -5,11 +5,14 @@
 
 use crate::codec::encoding::{DecodeError, Reader, Writer};
 
-/// What a number is to a window.
+/// The status of a sequence number in a window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SequenceStatus {
+    /// Unused, and within the window.
     Free,
+    /// Used before.
     Used,
+    /// Too far above the lowest unused one.
     OutOfWindow,
 }
 
@@ -32,12 +35,14 @@ impl Default for Window {
 }
 
 impl Window {
+    /// The lowest unused sequence number.
     pub fn lowest_unused(&self) -> u64 {
         self.lowest_unused
     }
 
-    pub fn status(&self, number: u64) -> SequenceStatus {
-        match number.checked_sub(self.lowest_unused) {
+    /// The status of a sequence number in this window.
+    pub fn status(&self, sequence: u64) -> SequenceStatus {
+        match sequence.checked_sub(self.lowest_unused) {
             None => SequenceStatus::Used,
             Some(ahead) if ahead >= WALLET_WINDOW => SequenceStatus::OutOfWindow,
             Some(ahead) if self.used >> ahead & 1 == 1 => SequenceStatus::Used,
@@ -45,10 +50,10 @@ impl Window {
         }
     }
 
-    /// Uses a free number.
-    pub(crate) fn consume(&mut self, number: u64) {
-        debug_assert_eq!(self.status(number), SequenceStatus::Free);
-        self.used |= 1 << (number - self.lowest_unused);
+    /// Uses a free sequence number.
+    pub(crate) fn consume(&mut self, sequence: u64) {
+        debug_assert_eq!(self.status(sequence), SequenceStatus::Free);
+        self.used |= 1 << (sequence - self.lowest_unused);
         let run = self.used.trailing_ones();
         self.used = self.used.checked_shr(run).unwrap_or(0);
         self.lowest_unused += u64::from(run);
@@ -73,7 +78,7 @@ impl Window {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WideWindow {
     lowest_unused: u64,
-    /// Bit `n % 65,536` tells whether number `n` in the window is used.
+    /// Bit `n % 65,536` says whether the number `n` in the window is used.
     ring: Vec<u64>,
 }
 
@@ -84,33 +89,35 @@ impl Default for WideWindow {
 }
 
 impl WideWindow {
+    /// The lowest unused sequence number.
     pub fn lowest_unused(&self) -> u64 {
         self.lowest_unused
     }
 
-    fn place(number: u64) -> (usize, u64) {
-        let bit = number % MEMBER_WINDOW;
+    fn place(sequence: u64) -> (usize, u64) {
+        let bit = sequence % MEMBER_WINDOW;
         ((bit / 64) as usize, 1 << (bit % 64))
     }
 
-    fn is_marked(&self, number: u64) -> bool {
-        let (word, mask) = WideWindow::place(number);
+    fn is_marked(&self, sequence: u64) -> bool {
+        let (word, mask) = WideWindow::place(sequence);
         self.ring[word] & mask != 0
     }
 
-    pub fn status(&self, number: u64) -> SequenceStatus {
-        match number.checked_sub(self.lowest_unused) {
+    /// The status of a sequence number in this window.
+    pub fn status(&self, sequence: u64) -> SequenceStatus {
+        match sequence.checked_sub(self.lowest_unused) {
             None => SequenceStatus::Used,
             Some(ahead) if ahead >= MEMBER_WINDOW => SequenceStatus::OutOfWindow,
-            Some(_) if self.is_marked(number) => SequenceStatus::Used,
+            Some(_) if self.is_marked(sequence) => SequenceStatus::Used,
             Some(_) => SequenceStatus::Free,
         }
     }
 
-    /// Uses a free number.
-    pub(crate) fn consume(&mut self, number: u64) {
-        debug_assert_eq!(self.status(number), SequenceStatus::Free);
-        let (word, mask) = WideWindow::place(number);
+    /// Uses a free sequence number.
+    pub(crate) fn consume(&mut self, sequence: u64) {
+        debug_assert_eq!(self.status(sequence), SequenceStatus::Free);
+        let (word, mask) = WideWindow::place(sequence);
         self.ring[word] |= mask;
         while self.is_marked(self.lowest_unused) {
             let (word, mask) = WideWindow::place(self.lowest_unused);

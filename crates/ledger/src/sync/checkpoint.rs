@@ -1,18 +1,18 @@
 //! A checkpoint: the whole ledger at one height, as a stream of chunks.
 //!
-//! [`Ledger::snapshot`] takes a view that later blocks do not change, in well under a millisecond a million wallets; the
-//! view is encoded while settlement goes on. Chunks are self-contained and in a fixed order:
+//! [`Ledger::snapshot`] takes a snapshot that later blocks do not change, in well under a millisecond a million
+//! wallets; it is encoded while blocks go on being applied. Chunks are self-contained and in a fixed order:
 //!
 //! | section | chunk |
 //! |---|---|
-//! | 1 | version, header of the tip, genesis, length of the state (8); where one bank's part alone is kept, that bank (2) |
+//! | 1 | version, header of the tip, genesis, length of the state (8); in a partial replica, its bank (2) |
 //! | 5 | a part of the state: members, policy, proposals, books, supply, banks' positions, holds, programmes, sweep, reclassified holders, as one stream cut into parts |
 //! | 2 | holders: first position, count, (record, times of recent payments) |
 //! | 3 | a bank: number, issuance of the day |
 //! | 6 | retired keys of the bank of the last section 3: count, keys |
 //! | 4 | accounts of the bank of the last section 3: first serial, count, (record, key) |
 //!
-//! A ledger that keeps one bank's part has two sections more at the end: 7, persons (count, (place, record)), and 8, linked
+//! A partial replica has two more sections at the end: 7, holders (count, (position, record)), and 8, linked
 //! wallets of other banks (count, (account, record, key)).
 //!
 //! The root is BLAKE3 over all chunks, each preceded by its length. A load checks the root and the invariants.
@@ -62,10 +62,11 @@ const LINKED: u8 = 8;
 /// Bytes of the state in a chunk.
 const STATE_BYTES: usize = 1 << 20;
 
-/// A view of the ledger that later blocks do not change.
+/// A snapshot of the ledger, which later blocks do not change.
 pub struct LedgerSnapshot(Ledger);
 
 /// Why a checkpoint cannot be loaded.
+#[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     #[error("the checkpoint cannot be read: {0}")]
@@ -81,7 +82,7 @@ pub enum CheckpointError {
 }
 
 impl Ledger {
-    /// A view at the present height.
+    /// Takes a snapshot at the present height.
     pub fn snapshot(&mut self) -> LedgerSnapshot {
         LedgerSnapshot(Ledger {
             genesis: self.genesis.clone(),
@@ -127,25 +128,29 @@ impl BankAccounts {
 pub struct RootHasher(blake3::Hasher);
 
 impl RootHasher {
+    /// Takes in the next chunk.
     pub fn chunk(&mut self, bytes: &[u8]) {
         self.0.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
     }
 
+    /// The root over the chunks so far.
     pub fn root(&self) -> Hash {
         *self.0.finalize().as_bytes()
     }
 }
 
 impl LedgerSnapshot {
+    /// The header of the block at which the snapshot was taken.
     pub fn header(&self) -> &Header {
         &self.0.tip
     }
 
+    /// The height at which the snapshot was taken.
     pub fn height(&self) -> Height {
         self.0.tip.height
     }
 
-    /// Hands every chunk to `take`, in order, and returns the root.
+    /// Passes every chunk to `take`, in order, and returns the root.
     pub fn write<E>(&self, mut take: impl FnMut(Vec<u8>) -> Result<(), E>) -> Result<Hash, E> {
         let mut hasher = RootHasher::default();
         let mut emit = |bytes: Vec<u8>| {
@@ -264,17 +269,18 @@ pub struct Loader {
     bank: Option<BankId>,
 }
 
-/// What the first chunk says, and the state as far as it has come.
+/// The first chunk's content, and the state as far as it was read.
 struct Beginning {
     tip: Header,
     genesis: Genesis,
     state: Vec<u8>,
     state_bytes: u64,
-    /// The bank whose part alone is kept.
+    /// The bank of a partial replica.
     part_of: Option<BankId>,
 }
 
 impl Loader {
+    /// Takes in the next chunk.
     pub fn chunk(&mut self, bytes: &[u8]) -> Result<(), CheckpointError> {
         self.hasher.chunk(bytes);
         let mut input = Reader::new("checkpoint", bytes);

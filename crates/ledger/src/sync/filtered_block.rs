@@ -1,20 +1,21 @@
-//! A bank's filtered block of a block, for a bank that follows headers and its own customers instead of the whole chain.
+//! A bank's filtered block of a block, for a bank that follows headers and its own customers instead of the whole
+//! chain.
 //!
-//! A full replica applies every payment of the network. A bank that keeps its own part applies none: of each block it gets the
-//! header and a filtered block, and takes its own accounts over as the block left them. What it cannot take on trust it checks
-//! ([`Ledger::follow`]):
+//! A full replica applies every payment of the network. A partial replica applies none: of each block it gets the
+//! header and a filtered block, and takes its own accounts over as the block left them. What it cannot take on trust it
+//! checks ([`Ledger::follow`]):
 //!
 //! * The header continues the chain; its signatures are the caller's to check.
-//! * The changed accounts of the bank are the whole data of its leaf under the header's effects root: none is missing, none
-//!   added, none altered.
+//! * The changed accounts of the bank are the whole data of its leaf under the header's effects root: none is missing,
+//!   none added, none altered.
 //! * Balance sheet and positions are those of the header's digest, the policy in force is the header's version.
 //!
-//! Commands, keys and persons rest on the central bank's node key, which the connection proved; a receipt proves any command
-//! on demand.
+//! Commands, keys and holders rest on the central bank's node key, which the connection proved; a receipt proves any
+//! command on demand.
 //!
 //! # Layout
-//! Accounts, outcomes and commands are in their compact encodings, numbers as in [`crate::codec::compact`]: a filtered block is the larger
-//! part of what a bank is sent and keeps.
+//! Accounts, outcomes and commands are in their compact encodings, numbers as in [`crate::codec::compact`]: a filtered
+//! block is the larger part of what a bank is sent and keeps.
 //!
 //! | part | encoding |
 //! |---|---|
@@ -23,7 +24,7 @@
 //! | changed accounts of the bank | count (4), (serials passed over (number), record (compact)) in serial order |
 //! | linked wallets of other banks | count (4), (account (8), record (compact)): changed wallets that are linked to the bank, and those that a command of the block linked anew |
 //! | keys | count (4), (account (8), key (32)): of opened wallets and replaced keys among the above |
-//! | persons | count (4), (place (4), record (64)): holders of those, and reclassified ones |
+//! | holders | count (4), (position (4), record (64)): holders of those, and reclassified ones |
 //! | waterfalls | count (4), (command (4), wallet (8), amount (8), to the deposit (1)): between wallets and deposits at this bank |
 //! | books | length (4), balance sheet and positions where they changed |
 //! | rules | length (4), members, policy and reclassified holders where one of them changed |
@@ -60,12 +61,13 @@ use crate::types::outcome::{Outcome, Stage};
 
 /// The first byte of a filtered block.
 const FILTERED_BLOCK_VERSION: u8 = 3;
-/// Of a record with its place: a number of one byte, and the lengths of 14 words.
+/// Bytes of the shortest account entry: a number of one byte, and the lengths of 14 words.
 const ACCOUNT_ENTRY_BYTES_MIN: usize = 8;
-/// Of a command with its place and outcome, about: it only bounds what is reserved.
+/// Bytes of a short command entry, about: it only bounds what is reserved.
 const COMMAND_ENTRY_BYTES_MIN: usize = 80;
 
-/// Why a filtered block is not followed. The ledger is as it was.
+/// Why a filtered block is refused. The ledger is unchanged.
+#[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FilteredBlockError {
     #[error("the filtered block cannot be read: {0}")]
@@ -82,7 +84,7 @@ pub enum FilteredBlockError {
     OtherPolicy { height: Height, expected: u32, found: u32 },
     #[error("block {height} has an account {account} that comes without what belongs to it")]
     Incomplete { height: Height, account: AccountId },
-    #[error("block {height} uses number {sequence} of this bank, which is not free")]
+    #[error("block {height} uses sequence number {sequence} of this bank, which is not free")]
     SequenceNotFree { height: Height, sequence: u64 },
 }
 
@@ -93,7 +95,9 @@ pub struct OwnCommand {
     pub index: u32,
     /// Where its outcome begins in the filtered block; the command follows.
     pub offset: u32,
+    /// The command's outcome.
     pub outcome: Outcome,
+    /// The command.
     pub command: Command,
 }
 
@@ -105,9 +109,10 @@ impl OwnCommand {
     }
 }
 
-/// What following a filtered block gave.
+/// The result of following a filtered block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppliedBlock {
+    /// The commands that name the bank or an account of it, in the block's order.
     pub commands: Vec<OwnCommand>,
     /// Keys, members, changed accounts and deposits, as far as they are this bank's.
     pub changes: Changes,
@@ -238,7 +243,7 @@ impl Shared {
 /// A filtered block that is being written.
 struct FilteredBlockBuilder {
     bank: BankId,
-    /// Of its leaf; none before it is a member.
+    /// The position of its leaf; none before it is a member.
     place: Option<usize>,
     own: Writer,
     own_count: u32,
@@ -469,16 +474,16 @@ pub fn read_command(filtered_block: &[u8], index: u32, offset: u32) -> Result<Ow
 }
 
 impl Ledger {
-    /// Takes the next block over from its header and the filtered block for this ledger's bank. Whoever calls has checked the
-    /// header's signatures.
+    /// Takes the next block over from its header and the filtered block for this ledger's bank. Whoever calls has
+    /// checked the header's signatures.
     ///
     /// # Errors
     /// The filtered block is not what the header describes; nothing was changed.
     ///
     /// # Panics
-    /// This ledger keeps everything ([`Ledger::partial_replica_of`]).
+    /// This is a whole ledger ([`Ledger::partial_replica_of`] is `None`).
     pub fn follow(&mut self, header: &Header, filtered_block: &[u8]) -> Result<AppliedBlock, FilteredBlockError> {
-        let bank = self.partial_replica_of().expect("only a ledger of one bank's part follows filtered blocks");
+        let bank = self.partial_replica_of().expect("only a partial replica follows filtered blocks");
         let expected = self.height().next();
         if header.height != expected || header.parent != self.tip_hash {
             return Err(FilteredBlockError::OtherParent { expected, found: header.height });
@@ -514,8 +519,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether new accounts stand in a row behind the known ones, each account that is new here has a key and a holder, and each
-    /// key an account.
+    /// Whether new accounts stand in a row behind the known ones, each account that is new here has a key and a holder,
+    /// and each key an account.
     fn check_complete(&self, height: Height, bank: BankId, read: &Read) -> Result<(), FilteredBlockError> {
         let part = self.partial_replica.as_ref().expect("a part is kept");
         let has_key = |account: AccountId| read.keys.contains_key(&account);
@@ -620,7 +625,7 @@ impl Ledger {
     }
 }
 
-/// The bank's own number that a command used.
+/// The bank's own sequence number that a command used.
 fn own_sequence(bank: BankId, own: &OwnCommand) -> Option<u64> {
     if own.outcome.reason.stage() == Stage::BeforeOrdering {
         return None;

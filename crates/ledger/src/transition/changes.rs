@@ -5,7 +5,7 @@ use cbdc_signatures::PublicKey;
 use crate::types::amount::Amount;
 use crate::types::identity::{AccountId, BankId};
 
-/// What else a block changed that nodes follow.
+/// Changes of a block that nodes follow.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Changes {
     /// Keys of wallets that were opened, closed or replaced.
@@ -27,12 +27,17 @@ pub struct Changes {
 pub struct DepositMovement {
     /// The command's place in the block; `u32::MAX` for a programme's credit, which no command made.
     pub index: u32,
+    /// The linked bank.
     pub bank: BankId,
+    /// The wallet.
     pub wallet: AccountId,
+    /// What was moved.
     pub amount: Amount,
+    /// Which way it was moved.
     pub direction: DepositDirection,
 }
 
+/// The direction of a movement between a wallet and a deposit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DepositDirection {
     /// Waterfall: the bank credits the deposit.
@@ -44,17 +49,25 @@ pub enum DepositDirection {
 /// Counts of what the ledger itself did in a block: its own orders, not commands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Work {
+    /// Holds that expired.
     pub holds_expired: u32,
+    /// Earmarks that expired.
     pub earmarks_expired: u32,
+    /// Holders whom a programme paid.
     pub holders_paid: u32,
+    /// Open wallets that the remuneration sweep looked at.
     pub wallets_swept: u32,
+    /// Ledger days whose end was worked off.
     pub days_closed: u32,
 }
 
 /// A wallet's key from now on; `None` where the wallet was closed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct KeyChange {
+    /// The wallet.
     pub account: AccountId,
+    /// The key; `None` where the wallet was closed.
     pub key: Option<PublicKey>,
+    /// The key's version.
     pub version: u32,
 }

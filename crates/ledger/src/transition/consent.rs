@@ -18,7 +18,7 @@ impl Transition<'_> {
         Ok(Outcome::settled())
     }
 
-    /// Moves the person's tier allowance to this wallet. Today's interest goes by where it is at the day's end.
+    /// Moves the holder's tier allowance to this wallet. Today's interest depends on where it is at the day's end.
     pub(super) fn designate_wallet(&mut self, designate: &DesignateWallet) -> Settled {
         let wallet = designate.account;
         let holder = self.ledger.account(wallet).expect("the signer was admitted").holder;

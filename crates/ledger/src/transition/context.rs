@@ -25,9 +25,9 @@ pub(super) struct Transition<'a> {
     pub(super) today: LedgerDay,
     pub(super) first_of_month: LedgerDay,
     pub(super) changes: Changes,
-    /// The place of the command that is being settled.
+    /// The index of the command that is being settled; `u32::MAX` before the first.
     pub(super) index: u32,
-    /// How much more of the work at hand the ledger may do of its own accord in this block.
+    /// How much more the ledger may do of its own accord in this block, of the kind of work in progress.
     pub(super) work_left: u32,
 }
 
@@ -90,12 +90,13 @@ impl Transition<'_> {
         has_work
     }
 
-    /// Whether the signer is admitted. What the [`Admission`] says of the validity counts once the number is used.
+    /// Whether the signer is admitted. What the [`Admission`] says of the validity counts once the sequence number is
+    /// used.
     pub(super) fn admit(&self, signer: Signer, head: &Head) -> Result<Admission, Outcome> {
         self.ledger.check_admission(signer, head, self.time)
     }
 
-    /// Uses an admitted signer's number.
+    /// Uses an admitted signer's sequence number.
     pub(super) fn consume(&mut self, signer: Signer, sequence: u64) {
         match signer {
             Signer::Holder(id) => self.account_mut(id).window.consume(sequence),

@@ -1,10 +1,9 @@
-//! What a credit to a person's wallet brings with it, the waterfall, and the reverse waterfall that tops a payer up.
+//! Credits to wallets, the waterfall, and the reverse waterfall that tops a payer up.
 //!
 //! 1. A claim of unpaid demurrage is taken from the credit first.
-//! 2. The holding limit is tested on what is kept: where the person would be above it, the excess, at most the credit
+//! 2. The holding limit is tested on what is kept: where the holder would be above it, the excess, at most the credit
 //!    itself and no more than an order leaves free, goes to the deposit at the wallet's linked bank, or the credit is
-//!    refused. What the person held before is
-//!    never touched: somebody above a lowered limit keeps it and may spend it.
+//!    refused. What the holder had before is never moved: somebody above a lowered limit keeps it and may spend it.
 //!
 //! A reverse waterfall takes two signatures. It gives exactly what the payer lacks, at most what the bank agreed to,
 //! against the bank's reserves, and only if the whole payment settles.
@@ -20,14 +19,14 @@ use crate::types::amount::Amount;
 use crate::types::identity::{AccountId, BankId, MemberId};
 use crate::types::outcome::{Outcome, Reason};
 
-/// What a bank agreed to add from the payer's deposit.
+/// A bank's agreement to add from the payer's deposit.
 #[derive(Clone, Copy)]
 pub(super) struct TopUp {
     pub(super) bank: BankId,
     pub(super) maximum: Amount,
 }
 
-/// What became of a credit. A claim that was taken from it is part of the wallet's demurrage.
+/// The parts of a credit. A claim that was taken from it is part of the wallet's demurrage.
 pub(super) struct Credit {
     /// What was credited less what went to the linked bank.
     pub(super) credited: Amount,
@@ -44,13 +43,13 @@ impl Credit {
 }
 
 impl Transition<'_> {
-    /// The linked bank's promise over the payer's transfer. Either both numbers are used or none.
+    /// The linked bank's promise over the payer's transfer. Either both sequence numbers are used or none.
     pub(super) fn reverse_waterfall(&mut self, order: &ReverseWaterfall) -> Settled {
         let transfer = &order.transfer.record;
         let (bank, payer) = (Signer::Member(Role::Bank, MemberId(order.bank.0)), transfer.signer());
         let by_bank = self.admit(bank, &order.head)?;
         let by_payer = self.admit(payer, &transfer.head)?;
-        // No bank but the payer's may use up the payer's number.
+        // No bank but the linked one may use up the payer's sequence number.
         self.at().check_link(transfer.from, order.bank)?;
         self.consume(bank, order.head.sequence);
         self.consume(payer, transfer.head.sequence);
@@ -95,7 +94,7 @@ impl StateAt<'_> {
         self.credit_party(&self.party_of(&wallet.account), wallet, amount)
     }
 
-    /// As [`StateAt::credit`], of a person who was looked up before.
+    /// As [`StateAt::credit`], of a holder who was looked up before.
     #[inline(always)]
     pub(super) fn credit_party(
         &self,

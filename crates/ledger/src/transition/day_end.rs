@@ -1,9 +1,10 @@
 //! The end of a ledger day at the banks: interest on their accounts, repayment of loans, reserve requirements.
 //!
 //! The first block of a later day works off the end of each day since the last block, with the rates of that day: those
-//! enacted before it. A maintenance period keeps the requirement and the penalty rate that it began with. A day at whose end nothing can change at any bank is passed over, and so
-//! are all that follow it. `unit` is the year's days × 1,000,000: interest accrues as minor units × ppm × days, its
-//! whole units are posted, rounded toward zero, and the remainder stays accrued.
+//! enacted before it. A maintenance period keeps the requirement and the penalty rate that it began with. A day at
+//! whose end nothing can change at any bank is passed over, and so are all that follow it. `unit` is the year's days ×
+//! 1,000,000: interest accrues as minor units × ppm × days, its whole units are posted, rounded toward zero, and the
+//! remainder stays accrued.
 //!
 //! At the end of day D, for each bank in order of number, one after the other:
 //!
@@ -91,7 +92,7 @@ impl Transition<'_> {
     }
 }
 
-/// What policy says about the end of a day.
+/// The terms of policy for the end of a day.
 struct Terms {
     rates: KeyRates,
     rules: ReserveRules,
@@ -194,7 +195,7 @@ impl BankDayEnd<'_> {
         }
     }
 
-    /// What is left of a loan that is due: nothing, or the loan rolled to the next day.
+    /// The remainder of a loan that is due: nothing, or the loan rolled to the next day.
     fn repay_or_roll(&mut self, mut loan: Loan) -> Option<Loan> {
         if loan.accrued < 0 {
             loan.accrued = -self.post_interest(-loan.accrued, Income::InterestOnLoans);
@@ -246,7 +247,7 @@ impl BankDayEnd<'_> {
         true
     }
 
-    /// Posts an entry unless an account has no room for it. An entry of nothing opens no account.
+    /// Posts an entry unless it would pass an account's largest amount. An entry of zero opens no account.
     fn enter(&mut self, debit: BookAccount, credit: BookAccount, amount: Amount) -> bool {
         amount.is_zero() || self.books.post(debit, credit, amount).is_ok()
     }
@@ -256,7 +257,7 @@ impl BankDayEnd<'_> {
     }
 }
 
-/// A day's interest, in minor units × ppm × days. Below 2^95, so that sums of all days there are fit.
+/// A day's interest, in minor units × ppm × days. Below 2^95, so that a sum over all days there are fits.
 fn a_day(principal: Amount, rate: RatePpm) -> i128 {
     i128::from(principal.minor()) * i128::from(rate.0)
 }

@@ -9,7 +9,7 @@ use crate::types::identity::{AccountId, BankId, MemberId};
 use crate::types::outcome::{Outcome, Reason};
 
 impl Transition<'_> {
-    /// The operator's order over a bank's request. Either both numbers are used or none.
+    /// The operator's order over a bank's request. Either both sequence numbers are used or none.
     pub(super) fn issuance(&mut self, order: &IssuanceOrder) -> Settled {
         let request = &order.request.record;
         let operator = Signer::Member(Role::Operator, order.operator);

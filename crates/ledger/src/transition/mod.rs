@@ -1,16 +1,17 @@
-//! Settlement: how a proposal changes the ledger and becomes a block.
+//! The transition: how a block proposal changes the ledger.
 //!
 //! 1. The block's time is the proposal's, but never before the parent's.
 //! 2. What falls due at that time is done, in this order: ledger days end (interest and repayments of banks), holds and
-//!    purpose-bound money expire, proposals are enacted or expire, a sweep posts the interest of wallets that nobody touched,
+//!    purpose-bound money expire, proposals are enacted or expire, a sweep posts the interest of idle wallets,
 //!    and programmes pay their cohorts. Policy bounds each of the four kinds of work per block.
-//! 3. Each command, in order: its signer is *admitted* (known, key in force, number free; a refusal here uses no
-//!    number), the number is used, and the command's own room checks its rules in a fixed order and then changes the
-//!    state, or refuses and changes nothing.
-//! 4. The block is sealed: roots, balance sheet, supply terms.
+//! 3. Each command, in order: its signer is *admitted* (known, key in force, sequence number free; a refusal here uses
+//!    no sequence number), the sequence number is used, and the command's own module checks its rules in a fixed order
+//!    and then changes the state, or refuses and changes nothing.
 //!
-//! Rooms: [`payment`], [`transfer`], [`mod@hold`], [`credit`] (what a credit to a person's wallet brings with it),
-//! [`remuneration`], [`wallet`], [`consent`], [`issuance`], [`order`], [`operation`], [`day_end`], [`programme`], [`committee`].
+//! `chain` then seals the block: roots, balance sheet, supply terms.
+//!
+//! Modules: `payment`, `transfer`, `hold`, `credit` (what else a credit to a wallet moves),
+//! `remuneration`, `wallet`, `consent`, `issuance`, `order`, `operation`, `day_end`, `programme`, `committee`.
 
 pub mod changes;
 mod committee;

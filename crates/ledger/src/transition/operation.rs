@@ -12,7 +12,7 @@
 //! | pledge, release | none: a note in the register of collateral | too little is pledged; the rest does not cover the loans |
 //!
 //! Cost and proceeds are nominal × price, the average cost is securities × nominal ÷ nominal held, all rounded down.
-//! What the facilities and loans earn and when they are unwound is told in [`super::day_end`].
+//! [`super::day_end`] says what the facilities and loans earn and when they are unwound.
 
 use super::context::{Settled, Transition, refuse};
 use crate::command::{DepositStatement, Operation, OperationKind};

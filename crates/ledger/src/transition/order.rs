@@ -1,9 +1,9 @@
 //! Court orders: freezing bars a holder from spending an amount, seizing takes it.
 //!
 //! A frozen amount may exceed the balance: the rest is a lien, so that later credits are frozen until it is covered.
-//! Seizing takes what is available, frozen money included; what is lacking stays as such a lien. An order says how much of
-//! an earlier freeze it replaces; what other orders froze stays. Held and purpose-bound
-//! money is not taken. The wallet that an order pays to may go above the holding limit.
+//! Seizing takes what is available, frozen money included; what is lacking stays as such a lien. An order says how much
+//! of an earlier freeze it replaces; what other orders froze stays. Held and purpose-bound money is not taken. The
+//! wallet that an order pays to may go above the holding limit.
 
 use super::context::{Settled, Transition, refuse};
 use super::credit::Credit;

@@ -8,7 +8,7 @@ use crate::types::amount::Amount;
 use crate::types::identity::AccountId;
 use crate::types::outcome::{Outcome, Reason};
 
-/// A person and the rules of their class.
+/// A holder and the rules of their class.
 pub(super) struct Party<'a> {
     pub(super) holder: &'a Holder,
     pub(super) rules: &'a ClassRules,
@@ -35,7 +35,7 @@ impl<'a> StateAt<'a> {
         self.ledger.holders.get(position as usize).expect("every wallet has a holder")
     }
 
-    /// The person whose wallet this is.
+    /// The holder of a wallet, with the rules of their class.
     #[inline(always)]
     pub(super) fn party_of(&self, wallet: &Account) -> Party<'a> {
         let holder = self.holder(wallet.holder);

@@ -1,4 +1,4 @@
-//! Payments: transfer ([`super::transfer`]), fund and defund; and what a transfer would come to.
+//! Payments: transfer ([`super::transfer`]), fund and defund; and quotes of transfers.
 
 use super::context::{Settled, StateAt, Transition, refuse};
 use super::party::check_parties;
@@ -11,7 +11,7 @@ use crate::types::identity::AccountId;
 use crate::types::outcome::{Outcome, Reason};
 use crate::types::time::Timestamp;
 
-/// What a transfer would come to at a given time, by the same rules that settle it.
+/// The result that a transfer would have at a given time, by the same rules that settle it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Quote {
     /// Settled, or the refusal.
@@ -25,7 +25,7 @@ pub struct Quote {
 }
 
 impl Ledger {
-    /// What a transfer would come to if it settled at `time`, which is not before the last block's.
+    /// The result that a transfer would have if it settled at `time`, which is not before the last block's.
     pub fn quote(&self, from: AccountId, to: AccountId, amount: Amount, max_fee: Amount, time: Timestamp) -> Quote {
         let refused = |outcome, fee| Quote { outcome, fee, payee_fee: Amount::ZERO, waterfall: Amount::ZERO };
         let at = StateAt::new(self, time.max(self.tip.time));

@@ -1,4 +1,4 @@
-//! Programmes: paying a cohort person by person, and taking back what is left of purpose-bound money at its expiry.
+//! Programmes: paying a cohort holder by holder, and taking back what is left of purpose-bound money at its expiry.
 //!
 //! Both are bounded by policy's work per block and go on in the next blocks. From its expiry on an earmark cannot be
 //! spent, whether or not it has been taken back yet.
@@ -21,7 +21,7 @@ impl Funding {
 }
 
 impl Transition<'_> {
-    /// Pays persons of the programmes that are not through yet.
+    /// Pays the next holders of the programmes that still pay.
     pub(super) fn pay_programmes(&mut self) {
         while let Some(number) = self.ledger.programmes.next_paying() {
             let programme = *self.ledger.programmes.get(number).expect("a programme that pays exists");
@@ -48,7 +48,7 @@ impl Transition<'_> {
         }
     }
 
-    /// The wallet of the next person, if they belong to the cohort.
+    /// The wallet of the next holder, if they belong to the cohort.
     fn member_of_cohort(&self, programme: &Programme) -> Option<AccountId> {
         let holder = self.ledger.holders.get(programme.next_holder as usize)?;
         let cohort = &programme.grant.cohort;

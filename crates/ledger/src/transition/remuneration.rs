@@ -1,4 +1,4 @@
-//! Interest on wallets: bringing a wallet to today, and the sweep over wallets that nobody touches.
+//! Interest on wallets: bringing a wallet to today, and the sweep over idle wallets.
 //!
 //! A wallet's record says up to which day it has accrued. [`Ledger::brought_to_today`] computes, without writing, what
 //! it is today: it walks over the days since in steps within which rates, class and balance stay the same, and posts at
@@ -28,7 +28,7 @@ pub(crate) struct Current {
     pub(crate) demurrage: Amount,
 }
 
-/// What a command moves between CBDC and the rest of the books, beside issuing and redeeming.
+/// The flows of a command between CBDC and the rest of the books, beside issuing and redeeming.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Flows {
     pub(super) interest: Amount,
@@ -201,7 +201,7 @@ impl Ledger {
 }
 
 impl Transition<'_> {
-    /// Stores an account that was brought to today and changed, and its person's sum: grown by interest and by what was
+    /// Stores an account that was brought to today and changed, and its holder's sum: grown by interest and by what was
     /// credited, less demurrage and what was debited. The flows are posted apart.
     #[inline]
     pub(super) fn store(&mut self, id: AccountId, current: &Current, credited: Amount, debited: Amount) {
@@ -212,7 +212,7 @@ impl Transition<'_> {
         }
     }
 
-    /// As [`Transition::store`], of a wallet. Returns its person.
+    /// As [`Transition::store`], of a wallet. Returns its holder.
     #[inline(always)]
     pub(super) fn store_wallet(
         &mut self,
@@ -225,7 +225,7 @@ impl Transition<'_> {
         let holder = self.holder_mut(current.account.holder);
         let grown = holder.posted.plus(current.interest).and_then(|sum| sum.plus(credited));
         let sum = grown.and_then(|sum| sum.minus(current.demurrage)).and_then(|sum| sum.minus(debited));
-        holder.posted = sum.expect("all CBDC fits the range, and a person holds at least what one wallet pays");
+        holder.posted = sum.expect("all CBDC fits the range, and a holder has at least what one wallet pays");
         holder
     }
 

@@ -26,7 +26,7 @@ pub(crate) fn run(ledger: &mut Ledger, time: Timestamp, commands: &[Command]) ->
 }
 
 impl Transition<'_> {
-    /// What the ledger does of its own accord before the first command.
+    /// Does what the ledger does of its own accord before the first command.
     fn begin_block(&mut self) {
         self.end_days();
         // Each has a budget of its own, so that none can starve another.
@@ -89,7 +89,7 @@ impl Transition<'_> {
     }
 
     /// Whether the registrar whose certificate a command carries certifies with that key still. As with a signer's
-    /// own key, a refusal uses no number: the key that could verify the certificate again is gone.
+    /// own key, a refusal uses no sequence number: the key that could verify the certificate again is gone.
     fn admit_certificate(&self, command: &Command) -> Result<(), Outcome> {
         let certificate = match command {
             Command::OpenWallet(signed) => &signed.record.certificate,

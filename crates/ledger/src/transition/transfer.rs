@@ -1,13 +1,14 @@
-//! Money between two wallets: both records, the rules of either side, and what moves beside the money itself. Transfers,
-//! holds and captures are made of it.
+//! Money between two wallets: both records, the rules of either side, and what moves beside the money itself.
+//! Transfers, holds and captures are made of it.
 //!
-//! A transfer is checked in this order: payee, limits of the payer's person, fee, funds, and what the credit brings
-//! with it for the payee ([`super::credit`]). It draws on earmarked money that this payee may be paid with first, the
-//! earliest expiry first, then on available money. Between two wallets of one person nothing is limited, charged or
+//! A transfer is checked in this order: payee, limits of the payer's holder, fee, funds, and what else the credit
+//! moves ([`super::credit`]). It draws on earmarked money that this payee may be paid with first, the
+//! earliest expiry first, then on available money. Between two wallets of one holder nothing is limited, charged or
 //! counted, and nothing earmarked is used.
 //!
-//! Each side is looked up once, its record is copied, and the rules work on the copies. The steps of a transfer are compiled
-//! into one function (`inline(always)`): handing the copies from one to the next would cost as much as the rules.
+//! Each side is looked up once, its record is copied, and the rules work on the copies. The steps of a transfer are
+//! compiled into one function (`inline(always)`): handing the copies from one to the next would cost as much as the
+//! rules.
 
 use super::context::{Settled, StateAt, Transition};
 use super::credit::{Credit, TopUp};
@@ -40,8 +41,8 @@ impl Fee {
     pub(super) const NONE: Fee = Fee { amount: Amount::ZERO, to: FeeTo::Equity };
 }
 
-/// The two wallets of a payment. Both records are copies, brought to today: the payment is made on them, and they are stored
-/// once no rule has refused it.
+/// The two wallets of a payment. Both records are copies, brought to today: the payment is made on them, and they are
+/// stored once no rule has refused it.
 pub(super) struct Pair {
     pub(super) from: AccountId,
     pub(super) payer: Current,
@@ -50,21 +51,21 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    /// Whether both wallets are one person's.
+    /// Whether both wallets are one holder's.
     pub(super) fn is_own(&self) -> bool {
         self.payer.account.holder == self.payee.account.holder
     }
 }
 
-/// What the payer's side of a payment between wallets comes to. The payer's record is already as it is after it has paid.
+/// The payer's side of a payment between wallets. The payer's record is already as it is after the payment.
 pub(super) struct PayerSide {
     pub(super) fee: Fee,
-    /// What the payer's person holds less afterwards: own money, without what a bank adds.
+    /// How much less the payer's holder has afterwards: own money, without what a bank adds.
     pub(super) own_money: Amount,
     pub(super) reverse_waterfall: Option<(BankId, Amount)>,
 }
 
-/// What a payment between wallets moves beside the money on its two records.
+/// The movements of a payment between wallets beside the money on its two records.
 pub(super) struct Payout {
     amount: Amount,
     own_money: Amount,
@@ -121,7 +122,7 @@ impl Transition<'_> {
         self.ledger.holders.get_mut(position as usize).expect("every wallet has a holder")
     }
 
-    /// Notes when a person paid, where a velocity rule asks for it.
+    /// Notes when a holder paid, where a velocity rule asks for it.
     fn note_time(&mut self, position: u32, class: Class) {
         if self.ledger.parameters().class(class).velocity.is_some() {
             let recent = self.ledger.recent_payments.get_mut(position as usize);
@@ -187,7 +188,7 @@ impl<'a> StateAt<'a> {
         Pair { from, payer: self.current(from), to, payee: self.ledger.brought_to_today(*payee, self.today) }
     }
 
-    /// Limits of the payer's person on settled outgoing payments.
+    /// Limits of the payer's holder on settled outgoing payments.
     #[inline(always)]
     pub(super) fn check_limits(&self, payer: &Party<'_>, position: u32, amount: Amount) -> Result<(), Outcome> {
         let Party { holder, rules } = payer;

@@ -1,7 +1,8 @@
 //! Opening and closing wallets, and replacing their keys.
 //!
 //! A wallet is closed when it is empty and no order stands against it: a lien on later credits would be lost with it.
-//! Interest that has accrued keeps it open until it was posted; what it owes as demurrage is written off. A person's first wallet gets the tier allowance.
+//! Interest that has accrued keeps it open until it was posted; what it owes as demurrage is written off. A holder's
+//! first wallet gets the tier allowance.
 
 use cbdc_signatures::PublicKey;
 

@@ -11,7 +11,9 @@ use std::fmt;
 pub struct Amount(u64);
 
 impl Amount {
+    /// Nothing.
     pub const ZERO: Amount = Amount(0);
+    /// The largest amount, 2^64 − 1 minor units.
     pub const MAX: Amount = Amount(u64::MAX);
 
     /// An amount of `minor` minor units.
@@ -24,6 +26,7 @@ impl Amount {
         self.0
     }
 
+    /// Whether this is nothing.
     pub const fn is_zero(self) -> bool {
         self.0 == 0
     }

@@ -49,23 +49,30 @@ impl fmt::Debug for NetworkId {
 pub struct Class(pub u8);
 
 impl Class {
+    /// Private persons.
     pub const HOUSEHOLD: Class = Class(0);
+    /// Sellers to the public.
     pub const MERCHANT: Class = Class(1);
+    /// Other firms.
     pub const BUSINESS: Class = Class(2);
+    /// Public bodies.
     pub const GOVERNMENT: Class = Class(3);
     /// How many classes a parameter set has figures for.
     pub const COUNT: usize = 8;
     const NAMES: [&'static str; Class::COUNT] =
         ["household", "merchant", "business", "government", "tier-1", "tier-2", "tier-3", "visitor"];
 
+    /// Whether policy has figures for the class.
     pub fn is_known(self) -> bool {
         usize::from(self.0) < Class::COUNT
     }
 
+    /// The class's position in tables by class.
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
 
+    /// Every class, in order.
     pub fn all() -> impl Iterator<Item = Class> {
         (0..Class::COUNT as u8).map(Class)
     }
@@ -94,19 +101,24 @@ impl FromStr for Class {
 /// A wallet or a treasury: a bank and a serial within it. Serial 0 is the bank's treasury.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub struct AccountId {
+    /// The bank that keeps the account.
     pub bank: BankId,
+    /// The account's number at that bank, from 1; 0 is the treasury.
     pub serial: u32,
 }
 
 impl AccountId {
+    /// The account of a serial at a bank.
     pub const fn new(bank: BankId, serial: u32) -> Self {
         AccountId { bank, serial }
     }
 
+    /// A bank's treasury.
     pub const fn treasury(bank: BankId) -> Self {
         AccountId { bank, serial: 0 }
     }
 
+    /// Whether this is a bank's treasury.
     pub const fn is_treasury(self) -> bool {
         self.serial == 0
     }
@@ -203,6 +215,7 @@ impl fmt::Display for Height {
 }
 
 impl Height {
+    /// The height of the next block.
     pub fn next(self) -> Height {
         Height(self.0 + 1)
     }

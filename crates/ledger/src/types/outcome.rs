@@ -8,11 +8,11 @@ pub const OUTCOME_BYTES: usize = 24;
 /// When the reason is found, and what it does to the sequence number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
-    /// The command settled; its number is used.
+    /// The command settled; its sequence number is used.
     Settled,
-    /// Refused before ordering, or ordered without effect: no number is used.
+    /// Refused before ordering, or ordered without effect: no sequence number is used.
     BeforeOrdering,
-    /// Refused when applied: the number is used, the refusal is final.
+    /// Refused when applied: the sequence number is used, the refusal is final.
     Applied,
 }
 
@@ -24,6 +24,7 @@ macro_rules! reasons {
         pub enum Reason { $(#[doc = $text] $variant = $code,)* }
 
         impl Reason {
+            /// Every reason.
             pub const ALL: &'static [Reason] = &[$(Reason::$variant),*];
 
             /// The stable name, as in `google.rpc.ErrorInfo.reason`.
@@ -31,24 +32,27 @@ macro_rules! reasons {
                 match self { $(Reason::$variant => $name,)* }
             }
 
-            /// What it means, as a sentence.
+            /// The meaning, as a sentence.
             pub const fn text(self) -> &'static str {
                 match self { $(Reason::$variant => $text,)* }
             }
 
+            /// When the reason is found.
             pub const fn stage(self) -> Stage {
                 match self { $(Reason::$variant => Stage::$stage,)* }
             }
 
-            /// Whether the same wish, newly signed, may succeed later.
+            /// Whether the same intent, signed anew, may succeed later.
             pub const fn later_may_help(self) -> bool {
                 match self { $(Reason::$variant => $later,)* }
             }
 
+            /// The reason of a code; `None` for an unknown one.
             pub const fn from_code(code: u16) -> Option<Reason> {
                 match code { $($code => Some(Reason::$variant),)* _ => None }
             }
 
+            /// The reason of a stable name; `None` for an unknown one.
             pub fn from_name(name: &str) -> Option<Reason> {
                 match name { $($name => Some(Reason::$variant),)* _ => None }
             }
@@ -78,9 +82,9 @@ reasons! {
     21 WrongBank           "WRONG_BANK"            Applied        later=false "The account belongs to another bank."
     22 InsufficientFunds   "INSUFFICIENT_FUNDS"    Applied        later=true  "The payer has too little available; limit is what is available."
     23 FundsFrozen         "FUNDS_FROZEN"          Applied        later=true  "An order has frozen the money that this payment needs, or bars the wallet's closing; limit is what is not frozen."
-    24 HoldingLimit        "HOLDING_LIMIT"         Applied        later=true  "The payee's person would hold more than the holding limit of their class; limit is that limit, amount what they would hold."
+    24 HoldingLimit        "HOLDING_LIMIT"         Applied        later=true  "The payee's holder would hold more than the holding limit of their class; limit is that limit, amount what they would hold."
     25 PaymentLimit        "PAYMENT_LIMIT"         Applied        later=false "The amount is above the payment limit of the payer's class."
-    26 DayLimit            "DAY_LIMIT"             Applied        later=true  "The payer's person would pay more this ledger day than the day limit of their class; limit is that limit, amount what they would have paid."
+    26 DayLimit            "DAY_LIMIT"             Applied        later=true  "The payer's holder would pay more this ledger day than the day limit of their class; limit is that limit, amount what they would have paid."
     27 SupplyCap           "SUPPLY_CAP"            Applied        later=true  "The CBDC in circulation would pass the supply cap; limit is the cap, amount what would circulate."
     28 IssuanceQuota       "ISSUANCE_QUOTA"        Applied        later=true  "The bank's issuance of this ledger day would pass its quota; limit is the quota, amount what would be issued."
     29 InsufficientReserves "INSUFFICIENT_RESERVES" Applied       later=true  "The bank has too few reserves; limit is what it has."
@@ -97,8 +101,8 @@ reasons! {
     40 Overflow            "OVERFLOW"              Applied        later=false "A sum would pass 2^64 − 1 minor units."
     41 UnknownRegistrar    "UNKNOWN_REGISTRAR"     BeforeOrdering later=false "The certificate's registrar is not an active member, or its key has changed."
     43 FreezeExceeded      "FREEZE_EXCEEDED"       Applied        later=false "More would be unfrozen than is frozen; limit is what is frozen."
-    44 MonthLimit          "MONTH_LIMIT"           Applied        later=true  "The payer's person would pay more this calendar month than the month limit of their class; limit is that limit, amount what they would have paid."
-    45 Velocity            "VELOCITY"              Applied        later=true  "The payer's person would make more payments within the rolling window than the velocity rule of their class allows; limit is that number of payments, amount the number it would be."
+    44 MonthLimit          "MONTH_LIMIT"           Applied        later=true  "The payer's holder would pay more this calendar month than the month limit of their class; limit is that limit, amount what they would have paid."
+    45 Velocity            "VELOCITY"              Applied        later=true  "The payer's holder would make more payments within the rolling window than the velocity rule of their class allows; limit is that number of payments, amount the number it would be."
     46 LinkedBankInactive  "LINKED_BANK_INACTIVE"  Applied        later=true  "The payee would be above the holding limit, and the linked bank that takes the excess is not active; limit is the bank's number."
     47 NotLinked           "NOT_LINKED"            BeforeOrdering      later=false "The payer's wallet is not linked to the bank that would top it up; limit is the number of the linked bank, 0 for none, amount that of the bank that signed."
     48 TopUpMaximum        "TOP_UP_MAXIMUM"        Applied        later=true  "The payer lacks more than the linked bank agreed to give; limit is what it agreed to, amount what is lacking."
@@ -149,6 +153,7 @@ impl fmt::Display for Reason {
 /// The answer to one command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Outcome {
+    /// Settled, or why the command was refused.
     pub reason: Reason,
     /// The limit that the reason speaks of; 0 where it speaks of none.
     pub limit: u64,
@@ -159,10 +164,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// A settled command without a result.
     pub const fn settled() -> Outcome {
         Outcome { reason: Reason::Settled, limit: 0, amount: 0 }
     }
 
+    /// A settled command with its result.
     pub const fn settled_with(result: u64) -> Outcome {
         Outcome { reason: Reason::Settled, limit: 0, amount: result }
     }
@@ -172,10 +179,12 @@ impl Outcome {
         Outcome { reason: Reason::Settled, limit: reverse_waterfall, amount: waterfall }
     }
 
+    /// A refused command, with the limit and the amount that its reason speaks of.
     pub const fn refused(reason: Reason, limit: u64, amount: u64) -> Outcome {
         Outcome { reason, limit, amount }
     }
 
+    /// Whether the command settled.
     pub fn is_settled(&self) -> bool {
         self.reason == Reason::Settled
     }

@@ -22,6 +22,7 @@ pub struct Month(pub u32);
 /// The calendar date of a ledger day (proleptic Gregorian).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Date {
+    /// The calendar year.
     pub year: i32,
     /// 1 to 12.
     pub month: u8,
@@ -33,7 +34,9 @@ pub struct Date {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum DayCount {
+    /// 365 days.
     Actual365 = 1,
+    /// 360 days.
     Actual360 = 2,
 }
 
@@ -55,6 +58,7 @@ impl Timestamp {
         LedgerDay(u32::try_from(days).unwrap_or(u32::MAX))
     }
 
+    /// The time `ms` milliseconds later, or the last one there is.
     pub fn plus_ms(self, ms: u64) -> Timestamp {
         Timestamp(self.0.saturating_add(ms))
     }
@@ -77,7 +81,8 @@ impl LedgerDay {
 }
 
 impl LedgerDay {
-    /// The ledger day of a calendar date, by Howard Hinnant's `days_from_civil`. `None` for no date, or one before 1970.
+    /// The ledger day of a calendar date, by Howard Hinnant's `days_from_civil`. `None` for no date, or one before
+    /// 1970.
     pub fn of_date(date: Date) -> Option<LedgerDay> {
         let year = i64::from(date.year) - i64::from(date.month <= 2);
         let era = year.div_euclid(400);
@@ -89,10 +94,12 @@ impl LedgerDay {
         (day.date() == date).then_some(day)
     }
 
+    /// The day after, or the last one there is.
     pub fn next(self) -> LedgerDay {
         LedgerDay(self.0.saturating_add(1))
     }
 
+    /// The calendar month that the day lies in.
     pub fn month(self) -> Month {
         let date = self.date();
         Month((date.year * 12) as u32 + u32::from(date.month) - 1)

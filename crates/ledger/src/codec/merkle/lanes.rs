@@ -1,7 +1,7 @@
-//! BLAKE3 of many short inputs of the same length, as many side by side as the processor's vectors hold.
+//! BLAKE3 of many short inputs of the same length, as many at once as the processor has SIMD lanes.
 //!
-//! [`blake3::keyed_hash`] uses vectors only within one long input. The function under it takes several inputs; it is public
-//! for the sake of such trees but not part of the crate's promise, so a test holds it to [`blake3::keyed_hash`].
+//! [`blake3::keyed_hash`] uses vectors only within one long input. The function under it takes several inputs; it is
+//! public for such trees but outside the crate's stability promise, so a test holds it to [`blake3::keyed_hash`].
 
 use blake3::IncrementCounter;
 use blake3::platform::Platform;

@@ -1,16 +1,17 @@
 //! Merkle trees of the shape of RFC 6962 (section 2.1), with keyed BLAKE3 as the hash.
 //!
-//! A leaf's hash is BLAKE3 keyed with [`LEAF_KEY`] over its data, a node's is BLAKE3 keyed with [`NODE_KEY`] over left ‖
-//! right, the empty tree's is BLAKE3 of nothing. Where RFC 6962 keeps leaves and nodes apart by a prefix byte, the keys do:
-//! a node is then one block of the hash instead of two. An odd node at the end of a level moves up unchanged, which gives
-//! the same tree as the RFC's split at the largest power of two.
+//! A leaf's hash is BLAKE3 keyed with [`LEAF_KEY`] over its data, a node's is BLAKE3 keyed with [`NODE_KEY`] over left
+//! ‖ right, the empty tree's is BLAKE3 of nothing. Where RFC 6962 keeps leaves and nodes apart by a prefix byte, the
+//! keys do: a node is then one block of the hash instead of two. An odd node at the end of a level moves up unchanged,
+//! which gives the same tree as the RFC's split at the largest power of two.
 //!
-//! Many short inputs are hashed in SIMD lanes ([`lanes`]), which is where nearly all of sealing's time would go.
+//! Many short inputs are hashed in SIMD lanes (`lanes`), which is where nearly all of sealing's time would go.
 
 mod lanes;
 
 use lanes::keyed_hashes;
 
+/// A BLAKE3 digest.
 pub type Hash = [u8; 32];
 
 /// The key of leaves.
@@ -35,17 +36,19 @@ impl Default for LeafHasher {
 }
 
 impl LeafHasher {
+    /// Appends data to the leaf.
     pub fn update(&mut self, data: &[u8]) {
         self.0.update(data);
     }
 
+    /// The leaf's hash.
     pub fn finish(&self) -> Hash {
         *self.0.finalize().as_bytes()
     }
 }
 
-/// The hashes of leaves whose data stands back to back in `data`, each `length` bytes long: what [`leaf_hash`] gives for
-/// each, at a fraction of its cost where `length` is 192.
+/// The hashes of leaves whose data stands back to back in `data`, each `length` bytes long: what [`leaf_hash`] gives
+/// for each, at a fraction of its cost where `length` is 192.
 pub fn leaf_hashes(data: &[u8], length: usize) -> Vec<Hash> {
     match length {
         192 => keyed_hashes::<192>(LEAF_KEY, data.as_chunks().0),
