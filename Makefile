@@ -31,7 +31,7 @@ lint:
 	@$(SETUP) && cargo fmt --all --check && cargo clippy --release --locked --workspace --all-targets -- -D warnings
 
 bench:
-	@$(SETUP) && cargo bench --locked --profile release -p cbdc-benches
+	@$(SETUP) && cargo bench --locked --profile release -p cbdc-signatures -p cbdc-benches
 
 # The three steps of a sweep alone: it needs no RocksDB.
 sweep:
