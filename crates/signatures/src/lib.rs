@@ -34,6 +34,10 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 #![deny(clippy::undocumented_unsafe_blocks)]
 #![warn(missing_docs)]
+#![allow(
+    clippy::needless_range_loop,
+    reason = "lanes and limbs of several arrays go by index; iterators leave calls that the inliner may not take in"
+)]
 
 pub mod backend;
 pub mod batch;
