@@ -27,7 +27,7 @@ use cbdc_node::archive::ProposalsByHeight;
 use cbdc_node::recent_blocks::RecentBlocks;
 use cbdc_node::recovery::{self, RecoveryError};
 use cbdc_node::server::{ServeError, bind, serve, with_health_and_reflection};
-use cbdc_node::telemetry::{TelemetryError, serve_metrics};
+use cbdc_node::telemetry::{TelemetryError, report_signature_backend, serve_metrics};
 use cbdc_node::{Archive, ArchiveError, ChainService, Checkpoints, LedgerHandle, Membership};
 use cbdc_proto::transport::key_file::read_signing_key;
 use cbdc_proto::transport::{ClientAuthentication, IdentityError, MESSAGE_BYTES_MAX, NodeIdentity, ServerTrust};
@@ -190,6 +190,7 @@ pub async fn start_on(config: Config, store: Arc<dyn Store>) -> Result<Node, Sta
     if let Some(address) = config.metrics_listen {
         serve_metrics(address)?;
     }
+    report_signature_backend();
     check_replica(&config)?;
     let genesis = Arc::new(read_genesis(&config)?);
     let identity = NodeIdentity::load(&config.certificate, &config.private_key)?;

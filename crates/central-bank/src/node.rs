@@ -12,7 +12,7 @@ use cbdc_ledger::{Genesis, Height, Ledger, MemberId, PublicKey, SigningKey, Time
 use cbdc_node::recent_blocks::RecentBlocks;
 use cbdc_node::recovery::RecoveryError;
 use cbdc_node::server::{Health, ServeError, bind, serve, with_health_and_reflection};
-use cbdc_node::telemetry::{TelemetryError, serve_metrics};
+use cbdc_node::telemetry::{TelemetryError, report_signature_backend, serve_metrics};
 use cbdc_node::{
     Archive, ArchiveError, ChainService, Checkpoints, FilteredBlocks, LedgerHandle, Membership, ProposalSource,
 };
@@ -153,6 +153,7 @@ async fn start_with(
     if let Some(address) = config.metrics_listen {
         serve_metrics(address)?;
     }
+    report_signature_backend();
 
     let resume_after =
         manifest.map(|manifest| Position { term: manifest.position.term, index: manifest.position.index });

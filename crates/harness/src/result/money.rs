@@ -17,7 +17,7 @@ impl Default for Currency {
     }
 }
 
-/// The terms of I1 (POLICY.md): Σ wallets = issued − redeemed + reverse waterfall − waterfall + interest − demurrage
+/// The terms of I1 (`cbdc_ledger`): Σ wallets = issued − redeemed + reverse waterfall − waterfall + interest − demurrage
 /// − fees to equity + unbacked + targeted − expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct SupplyTerms {
