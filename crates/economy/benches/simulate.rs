@@ -3,11 +3,7 @@
 //! Names are `economy::simulate/wallets=share`: the share of households that have a wallet from the first day.
 //! Throughput is in household-days a second. Opening the economy is part of each run, as it is of each run of a sweep.
 //!
-<<<<<<<< HEAD:crates/economy/benches/economy.rs
-//! Run: `cargo bench -p cbdc-economy`.
-========
 //! Run: `cargo bench -p cbdc-economy --bench simulate`.
->>>>>>>> nodes:crates/economy/benches/simulate.rs
 
 use cbdc_economy::{Go, Scenario, simulate};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

@@ -127,7 +127,8 @@ impl StreamRunner {
             if progress.unanswered == 0 || Instant::now() >= give_up {
                 break Ok(());
             }
-            let has_capacity = sender.capacity() > 0 && in_flight_payments(&in_flight) < self.load.in_flight_max as usize;
+            let has_capacity =
+                sender.capacity() > 0 && in_flight_payments(&in_flight) < self.load.in_flight_max as usize;
             if !has_capacity {
                 progress.blocked_until_ns = self.elapsed_ns();
             } else if let Some((from, to)) = self.next_range(next, progress) {
