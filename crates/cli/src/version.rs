@@ -1,5 +1,6 @@
 //! `cbdc --version`: the version; with `--verbose` also the parts of the build.
 
+use cbdc_signatures::Backend;
 use serde_json::json;
 
 use crate::output::{Output, fields};
@@ -14,7 +15,8 @@ pub fn print(output: &Output, verbose: bool) {
         return;
     }
     let parts = [
-        ("signatures", signature_backend()),
+        // Checked against the portable backend first: what is named here is what verifies.
+        ("signatures", Backend::selected().name()),
         ("target", env!("CBDC_BUILD_TARGET")),
         ("compiler", env!("CBDC_BUILD_COMPILER")),
         ("rocksdb", env!("CBDC_BUILD_ROCKSDB")),
@@ -23,13 +25,4 @@ pub fn print(output: &Output, verbose: bool) {
     parts.iter().for_each(|(name, value)| object[name] = (*value).into());
     let rows = parts.map(|(name, value)| (name, value.to_owned()));
     output.print(object, || format!("{short}\n{}", fields(&rows)));
-}
-
-/// The backend that verifies batches of signatures on this processor.
-fn signature_backend() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512ifma") {
-        return "avx512";
-    }
-    "portable"
 }

@@ -3,7 +3,7 @@
 mod model;
 
 use cbdc_ledger::books::BookAccount;
-use cbdc_ledger::command::{FreezeKind, GovernanceAction, Head, IssuanceKind};
+use cbdc_ledger::command::{FreezeKind, GovernanceAction, Head, IssuanceKind, Payment, Signer};
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::governance::ProposalStatus;
 use cbdc_ledger::member::Role;
@@ -119,6 +119,44 @@ fn the_payment_limit_binds_one_payment_to_another_person() {
     ] {
         assert_eq!(network.settle(network.transfer(alice, payee, minor)), expected);
     }
+}
+
+// Admission.
+
+#[test]
+fn admission_says_before_ordering_what_settling_will_refuse_without_using_a_number() {
+    let (mut network, alice, bob) = alice_and_bob();
+    network.must_settle(network.transfer(alice, bob, 1));
+    let head = network.head(Signer::Holder(alice));
+    let (now, latest) = (network.now, network.now.plus_ms(DAY_MS));
+    for (head, admission) in [
+        (Head { sequence: 1, ..head }, Err(refused(Reason::SequenceUsed, 0, 0))),
+        (Head { sequence: 66, ..head }, Err(refused(Reason::SequenceOutOfWindow, 2, 66))),
+        (Head { key_version: 1, ..head }, Err(refused(Reason::KeyChanged, 0, 1))),
+        // The key is looked at before the number, and both before the validity, whose refusal uses the number.
+        (Head { key_version: 1, sequence: 1, ..head }, Err(refused(Reason::KeyChanged, 0, 1))),
+        (
+            Head { valid_until: Timestamp(now.0 - 1), ..head },
+            Ok(Err(refused(Reason::Expired, now.0 - 1, now.0))),
+        ),
+        (
+            Head { sequence: 3, valid_until: Timestamp(latest.0 + 1), ..head },
+            Ok(Err(refused(Reason::ValidityTooLong, latest.0, latest.0 + 1))),
+        ),
+        (Head { sequence: 4, ..head }, Ok(Ok(()))),
+    ] {
+        let admitted = network.ledger.check_admission(Signer::Holder(alice), &head, now);
+        assert_eq!(admitted.map(|admission| admission.validity), admission);
+        let window = network.ledger.account(alice).unwrap().window;
+        let outcome = network.settle(Payment { head, ..network.transfer(alice, bob, 1) });
+        let (Err(expected) | Ok(Err(expected)) | Ok(Ok(expected))) = admission.map(|it| it.map(|()| Outcome::settled()));
+        assert_eq!(outcome, expected);
+        let is_unused = network.ledger.account(alice).unwrap().window == window;
+        assert_eq!(is_unused, admission.is_err(), "{expected}");
+    }
+    let stranger = Signer::Holder(account(1, 99));
+    let unknown = network.ledger.check_admission(stranger, &head, now);
+    assert_eq!(unknown.err(), Some(refused(Reason::UnknownAccount, 0, 0)));
 }
 
 // Payments.

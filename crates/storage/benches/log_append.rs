@@ -24,7 +24,7 @@ fn append(criterion: &mut Criterion) {
                 let key = index.to_be_bytes();
                 let mut batch = WriteBatch::new();
                 batch.put(Column::Log, key, sealed::seal(&key, black_box(&proposal)));
-                store.write(batch, Durability::Synced).expect("the disk has room");
+                store.write(batch, Durability::Synced).expect("the disk is not full");
             });
         });
         assert_eq!(store.sync_count(), index, "one sync a proposal");

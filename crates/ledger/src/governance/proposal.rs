@@ -29,7 +29,7 @@ pub enum ProposalStatus {
     Enacted = 2,
     /// Not approved in time.
     Expired = 3,
-    /// Carried, but a action could no longer be enacted (such as admitting a member that exists by then).
+    /// Approved, but an action could no longer be enacted (such as admitting a member that exists by then).
     Void = 4,
 }
 

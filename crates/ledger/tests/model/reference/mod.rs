@@ -5,7 +5,7 @@
 //! wallet has held over open holds, the CBDC in circulation over all wallets. Interest is eager: every wallet accrues
 //! at the end of every day. It shares with the ledger only the types of commands and answers.
 //!
-//! Rooms: `calendar`, `policy` (parameters), `wallets`, `payments`, `programmes` (what falls due), `interest`, `banks`,
+//! Modules: `calendar`, `policy` (parameters), `wallets`, `payments`, `programmes` (what falls due), `interest`, `banks`,
 //! `proposals`.
 
 mod banks;

@@ -165,7 +165,7 @@ impl Trial {
         }
     }
 
-    /// Does a action, if it can be done.
+    /// Does an action, if it can be done.
     fn accept(&mut self, action: &GovernanceAction) -> bool {
         match action {
             GovernanceAction::Policy(change) => {
