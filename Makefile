@@ -3,17 +3,18 @@
 #   make demo    build, run a real network under load, audit it, leave a report
 #   make test    all tests
 #   make lint    formatting and clippy
-#   make bench   criterion benchmarks
+#   make deny    licences, bans and sources of all dependencies, offline (needs cargo-deny)
+#   make bench   all criterion benchmarks; those of one crate: cargo bench -p cbdc-ledger
 #   make up      a development network in the foreground
 #   make test-slurm    a sweep through a Slurm of this one machine (installs it; skipped where that is impossible)
 #   make test-python   the example that reads a sweep's tables with pandas
 
 SHELL := /bin/bash
 SETUP := source deploy/setup.sh
-SCENARIO ?= simulations/quickstart.toml
+SCENARIO ?= simulations/load/quickstart.toml
 OUT ?= results/$(basename $(notdir $(SCENARIO)))
 
-.PHONY: demo test lint bench up build sweep test-slurm test-python
+.PHONY: demo test lint deny bench up build sweep test-slurm test-python
 
 build:
 	@$(SETUP) && cargo build --release --locked -p cbdc
@@ -31,7 +32,7 @@ lint:
 	@$(SETUP) && cargo fmt --all --check && cargo clippy --release --locked --workspace --all-targets -- -D warnings
 
 bench:
-	@$(SETUP) && cargo bench --locked --profile release -p cbdc-benches
+	@$(SETUP) && cargo bench --locked --profile release -p cbdc-signatures -p cbdc-ledger -p cbdc-economy -p cbdc-storage --bench '*'
 
 # The three steps of a sweep alone: it needs no RocksDB.
 sweep:
@@ -42,3 +43,8 @@ test-slurm: sweep
 
 test-python: sweep
 	@$(SETUP) && CBDC="$$CARGO_TARGET_DIR/release/examples/sweep" examples/test.sh
+
+# Advisories need the network: `cargo deny check advisories`.
+deny:
+	@command -v cargo-deny >/dev/null || { echo "expected cargo-deny on the PATH, found none: \`cargo install --locked cargo-deny\`" >&2; exit 1; }
+	@cargo fetch --locked --quiet && cargo deny --offline check licenses bans sources

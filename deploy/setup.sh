@@ -11,7 +11,16 @@ need() {
     command -v "$1" >/dev/null 2>&1 || { say "expected \`$1\` on the PATH, found none. $2"; exit 1; }
 }
 
-need cargo "Install Rust 1.89 or newer from https://rustup.rs."
+# The minimum version stands once, in Cargo.toml. It is compared here, offline: a rust-toolchain.toml would make rustup
+# download a channel, and says nothing to a compiler that a distribution installed.
+version_wanted="$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)"
+need cargo "Install Rust $version_wanted or newer from https://rustup.rs."
+version_found="$(rustc --version | cut -d ' ' -f 2)"
+if [ "$(printf '%s\n' "$version_wanted" "${version_found%%-*}" | sort -V | head -n 1)" != "$version_wanted" ]; then
+    say "expected Rust $version_wanted or newer, found $version_found ($(command -v rustc)). Run \`rustup update stable\`."
+    exit 1
+fi
+
 need c++ "Install a C++ compiler, for example \`apt-get install g++\`."
 
 libclang_folder() {

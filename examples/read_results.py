@@ -1,4 +1,4 @@
-"""Reads a merged sweep: how much CBDC households hold at the end, for each holding limit, over seeds.
+"""Reads a merged sweep: CBDC held by households at the end, for each holding limit, over seeds.
 
     python examples/read_results.py results/sweeps/holding-limit
 
@@ -14,11 +14,11 @@ folder = Path(sys.argv[1])
 runs = pd.read_parquet(folder / "runs.parquet")
 economy = pd.read_parquet(folder / "macro.parquet")
 
-# The run index has a line for each run: what it set, its seed, its scenario's hash, its digest, and its figures at the end.
+# The run index has a row for each run: settings, seed, scenario hash, digest, and the figures at the end.
 limits = runs.groupby("design_name", sort=False)["cbdc_of_liquid_wealth"]
 print(limits.describe(percentiles=[0.05, 0.5, 0.95]).mul(100).round(2).drop(columns="count"))
 
-# Every other table joins it on `run`. Amounts are cents.
+# All other tables join it on `run`. Amounts are in cents.
 last = economy[economy["day"] == economy["day"].max()].merge(runs[["run", "design_name"]], on="run")
 euros = last.groupby("design_name", sort=False)["cbdc_households_minor"].median() / 100
 print(euros.rename("median CBDC of households at the end, EUR"))

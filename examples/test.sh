@@ -1,9 +1,9 @@
 #!/bin/bash
-# Runs examples/read_results.py on a tiny sweep: the tables must be readable by others, and say what summary.json says.
+# Runs examples/read_results.py on a tiny sweep: pandas must read the tables and find the figures of summary.json.
 #
 #   CBDC=PROGRAM examples/test.sh      PROGRAM takes the arguments of `cbdc`; `make test-python` builds one
 #
-# The virtual environment lies in CBDC_CACHE (else the user's cache) and is made once; its packages are pinned.
+# The virtual environment is created once in CBDC_CACHE (else the user's cache); its packages are pinned.
 
 set -eu
 here="$(cd "$(dirname "$0")" && pwd)"
@@ -41,10 +41,10 @@ assert len(runs) == summary["runs"] == 12 and runs["digest"].nunique() == 12, ru
 assert list(runs["policy.holding_limit_minor"].unique()) == ["20000", "300000", "none"]
 for design in summary["designs"]:
     mine = runs[runs["design"] == design["design"]]
-    for name, spread in design["figures"].items():
+    for name, quantiles in design["figures"].items():
         for key, share in [("p05", 0.05), ("p25", 0.25), ("median", 0.5), ("p75", 0.75), ("p95", 0.95)]:
             expected = mine[name].quantile(share)
-            assert abs(spread[key] - expected) <= 1e-9 * max(1.0, abs(expected)), (name, key, spread[key], expected)
+            assert abs(quantiles[key] - expected) <= 1e-9 * max(1.0, abs(expected)), (name, key, quantiles[key], expected)
 for table, rows in summary["rows"].items():
     frame = pd.read_parquet(folder / f"{table}.parquet")
     assert len(frame) == rows, (table, len(frame), rows)

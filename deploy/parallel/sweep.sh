@@ -2,12 +2,12 @@
 # A sweep with GNU parallel: on this machine, or on several that share a folder and are reached by ssh.
 #
 #   cbdc sweep plan simulations/sweeps/holding-limit.toml --out /shared/limits
-#   deploy/parallel/sweep.sh /shared/limits 20                      20 parts here, as many at once as there are cores
+#   deploy/parallel/sweep.sh /shared/limits 20                      20 parts here, one at a time per core
 #   deploy/parallel/sweep.sh /shared/limits 20 --sshlogin 8/one,8/two    on the machines one and two, 8 at once on each
-#   cbdc sweep merge /shared/limits                                 names what is missing
+#   cbdc sweep merge /shared/limits                                 names missing runs
 #
-# Arguments after the second go to parallel. One machine alone needs none of this: `cbdc sweep run` takes all its cores.
-# CBDC is the program, if it is not on the PATH. May be run again: what is done is skipped.
+# Arguments after the second go to parallel. A single machine does not need this: `cbdc sweep run` uses all its cores.
+# CBDC is the program, if it is not on the PATH. May be run again: finished runs are skipped.
 
 set -eu
 folder="${1:?expected the folder that holds plan.json, found no argument}"

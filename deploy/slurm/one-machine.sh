@@ -3,11 +3,11 @@
 #
 #   deploy/slurm/one-machine.sh start      installs Debian's slurm-wlm and munge if they are missing, and starts three daemons
 #   source "$(deploy/slurm/one-machine.sh folder)/environment"         makes sbatch, squeue and sinfo find it
-#   deploy/slurm/one-machine.sh stop       ends the daemons that start began, by their ids, and no others
+#   deploy/slurm/one-machine.sh stop       ends the daemons that `start` began, by their ids, and no others
 #
-# What it does: everything lies in one folder (CBDC_SLURM, else /tmp/cbdc-slurm): configuration, keys, state, logs, process
-# ids. Its munge has a socket and a key of its own, so it is in nobody's way; ports 16817 and 16818 on loopback. `start` may be
-# run again: what runs is left as it is. Exit code 3 from `start`: it cannot be installed here (no root rights, or no Debian).
+# One folder (CBDC_SLURM, else /tmp/cbdc-slurm) holds configuration, keys, state, logs and process ids. Its munge has a socket
+# and a key of its own and does not conflict with another; ports 16817 and 16818 on loopback. `start` may be run again: running
+# daemons are left alone. Exit code 3 from `start`: Slurm cannot be installed here (no root rights, or no Debian).
 
 set -eu
 

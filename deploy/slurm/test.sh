@@ -3,9 +3,9 @@
 #
 #   CBDC=PROGRAM deploy/slurm/test.sh      PROGRAM takes the arguments of `cbdc`; `make test-slurm` builds one
 #
-# 1. Slurm is started (one-machine.sh). Where it cannot be installed the test is skipped, and says so.
-# 2. A plan of 12 runs is simulated in 3 parts by a Slurm array, and once without Slurm: all merged files must be the same bytes.
-# 3. An array numbered from 1 must be refused in each task, and a part that is handed in again must find nothing to do.
+# 1. Slurm is started (one-machine.sh). Where it cannot be installed the test is skipped, with a message.
+# 2. A plan of 12 runs is simulated in 3 parts by a Slurm array, and once without Slurm: all merged files must be identical.
+# 3. An array numbered from 1 must be refused in each task, and a part that is submitted again must find nothing to do.
 # The daemons that it started are stopped at the end, however it ends.
 
 set -eu
@@ -31,13 +31,13 @@ printf 'scenario = "small.toml"\nseeds = 4\n[grid]\npolicy.holding_limit_minor =
 "$CBDC" sweep plan "$work/plan.toml" --out "$work/alone" >/dev/null
 
 submit() { sbatch --parsable --wait --output="$work/%A-%a.out" "$@" "$here/sweep.sbatch" "$work/slurm-results"; }
-submit --array=1-3 >/dev/null && fail "an array numbered from 1 was taken"
+submit --array=1-3 >/dev/null && fail "an array numbered from 1 was accepted"
 grep -q -- '--array=0-2' "$work"/*-1.out || fail "the refusal does not say how to number the array"
 [ ! -e "$work/slurm-results/runs" ] || fail "a refused array left runs"
 
 submit --array=0-2 >/dev/null || fail "the array failed"
-again="$(PARTS=3 submit --array=1)" || fail "a part handed in again failed"
-grep -Eq '4 done before|"skipped":4' "$work/$again-1.out" || fail "a part handed in again did not skip its 4 runs"
+again="$(PARTS=3 submit --array=1)" || fail "a part submitted again failed"
+grep -Eq '4 done before|"skipped":4' "$work/$again-1.out" || fail "a part submitted again did not skip its 4 runs"
 
 "$CBDC" sweep run "$work/alone" >/dev/null
 for folder in slurm-results alone; do "$CBDC" sweep merge "$work/$folder" >/dev/null; done

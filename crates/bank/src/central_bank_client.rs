@@ -1,5 +1,5 @@
-//! Questions to the central bank that a bank which keeps its own part of the chain cannot answer itself, over one connection
-//! that is made anew after a failure.
+//! Calls to the central bank for what a partial replica cannot answer, over one connection that is made anew after a
+//! failure.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +10,7 @@ use tonic::{Code, Response, Status};
 
 use crate::relay::CentralBankEndpoint;
 
+/// Asks the central bank what a partial replica cannot answer.
 pub struct CentralBankClient {
     central_bank: Arc<CentralBankEndpoint>,
     channel: Mutex<Option<Channel>>,
@@ -31,14 +32,14 @@ impl CentralBankClient {
         }
     }
 
-    /// Asks; what the central bank answers is the answer.
+    /// Passes a call on and gives the central bank's answer.
     pub async fn ask<R, F>(&self, ask: impl FnOnce(Channel) -> F) -> Result<R, Status>
     where
         F: Future<Output = Result<Response<R>, Status>>,
     {
         let answered = ask(self.channel()?).await;
         if answered.as_ref().is_err_and(|status| status.code() == Code::Unavailable) {
-            // The central bank's keys may be others now.
+            // The central bank's keys may have changed.
             *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
         answered.map(Response::into_inner)

@@ -1,4 +1,4 @@
-//! What an operator sets for a bank's node.
+//! The configuration of a bank's node.
 //!
 //! ```toml
 //! bank = 1                                # the bank's number, as genesis or a proposal names it
@@ -10,7 +10,7 @@
 //! private_key = "node.key"                # PEM, mode 0600
 //! signing_key = "signing.key"             # 64 hexadecimal digits, mode 0600
 //! central_bank = "127.0.0.1:7000"
-//! replica = "full"                        # what is kept of the chain: "full", or "own" for this bank's part alone
+//! replica = "full"                        # "full", or "partial": headers and this bank's customers alone
 //! peers = ["127.0.0.1:7102"]              # banks to follow while the central bank cannot be reached
 //! ```
 //!
@@ -23,15 +23,16 @@ use cbdc_node::ConfigError;
 use cbdc_node::config::{beside, load_config};
 use serde::Deserialize;
 
-/// What a bank keeps of the chain.
+/// The replica of the chain that a bank keeps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Keeps {
+pub enum ReplicaKind {
     /// Every block: the bank applies all of it, and serves it to others.
     #[default]
     Full,
-    /// Headers and what concerns its own customers, from the central bank only: the work of a payment is its two banks' alone.
-    Own,
+    /// Headers and what concerns its own customers, from the central bank only: a payment costs no more banks than its
+    /// two.
+    Partial,
 }
 
 /// A bank's configuration. Every key that has no default must be given; unknown keys are errors.
@@ -57,20 +58,22 @@ pub struct Config {
     pub signing_key: PathBuf,
     /// The central bank's node, `host:port`.
     pub central_bank: String,
-    /// What is kept of the chain. A data folder holds one or the other.
+    /// The kind of replica. A data folder holds one or the other.
     #[serde(default)]
-    pub replica: Keeps,
+    pub replica: ReplicaKind,
     /// Other banks' nodes, `host:port`, to follow the chain from while the central bank cannot be reached. Only a full
     /// replica can follow them.
     #[serde(default)]
     pub peers: Vec<String>,
-    /// Verify customers' signatures here as well, to drop junk early. The central bank verifies all of them in any case.
+    /// Verify customers' signatures before they are relayed, to drop junk early. The central bank verifies all of them
+    /// in any case.
     #[serde(default)]
-    pub verify_at_edge: bool,
-    /// Verify every signature in blocks of the central bank too, not only in those of peers. Only a full replica has them all.
+    pub precheck_signatures: bool,
+    /// Verify every signature in blocks of the central bank too, not only in those of peers. Only a full replica has
+    /// them all.
     #[serde(default)]
     pub verify_blocks: bool,
-    /// At least so many blocks lie between two checkpoints of the replica; 0 writes none.
+    /// The fewest blocks between two checkpoints of the replica; 0 writes none.
     #[serde(default = "default_checkpoint_every_blocks")]
     pub checkpoint_every_blocks: u64,
     /// Accept payments into the outbox while the central bank cannot be reached, where the customer asks for it.
@@ -129,8 +132,24 @@ central_bank = "127.0.0.1:7000"
         std::fs::write(&file, MINIMAL).unwrap();
         let config = Config::load(&file).unwrap();
         assert_eq!(config.data_dir, folder.path().join("data"));
-        assert!(config.accept_when_unreachable && !config.verify_at_edge && !config.verify_blocks);
+        assert!(config.accept_when_unreachable && !config.precheck_signatures && !config.verify_blocks);
         assert_eq!(config.checkpoint_every_blocks, 5_000);
+    }
+
+    #[test]
+    fn another_word_for_the_replica_is_answered_with_those_that_are_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("bank.toml");
+        for (word, expected) in [("full", ReplicaKind::Full), ("partial", ReplicaKind::Partial)] {
+            std::fs::write(&file, format!("{MINIMAL}replica = \"{word}\"\n")).unwrap();
+            assert_eq!(Config::load(&file).unwrap().replica, expected);
+        }
+        std::fs::write(&file, format!("{MINIMAL}replica = \"own\"\n")).unwrap();
+        let message = Config::load(&file).unwrap_err().to_string();
+        assert!(
+            message.contains("bank.toml:10") && message.contains("`own`") && message.contains("`partial`"),
+            "{message}"
+        );
     }
 
     #[test]

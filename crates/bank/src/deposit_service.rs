@@ -1,21 +1,22 @@
-//! The money desk: deposits and outbox, which change together.
+//! The deposit service: deposits and outbox, which change together.
 //!
 //! One lock guards both. There are two writers:
 //!
-//! * The *desk thread* serves requests of customers and back office. It gathers what is waiting, changes the books in
-//!   memory, writes all of it in **one synced batch**, and only then answers and lets commands be sent (a group commit: a
-//!   thousand fundings at once cost one fsync). A debit and its outbox record are in the same batch.
-//! * The *replica thread* submit each block, or several in a row ([`DepositService::follow_block`]): header, outcomes, proposal,
-//!   history, deposit entries and outbox releases are one batch, so whatever the chain drives happens exactly once, with the
-//!   last block's height as cursor. That batch needs no fsync: after a crash the same blocks are applied again.
+//! * The *writer thread* serves requests of customers and back office. It gathers what is waiting, changes the books in
+//!   memory, writes all of it in **one synced batch**, and only then answers and lets commands be sent (a group commit:
+//!   a thousand fundings at once cost one fsync). A debit and its outbox record are in the same batch.
+//! * The *replica thread* books each block, or several in a row ([`DepositService::follow_block`]): header, outcomes,
+//!   proposal, history, deposit entries and outbox releases are one batch, so whatever the chain drives happens exactly
+//!   once, with the last block's height as cursor. That batch needs no fsync: after a crash the same blocks are applied
+//!   again.
 //!
-//! A top-up that the bank promised (reverse waterfall) is a funding in all but its size: the most that it may take goes into
-//! transit with the outbox record, and the outcome says how much arrived. A payment is topped up once: while its top-up is
-//! in the outbox the same payment waits for the same outcome. When the chain uses the payer's number for anything else, the
-//! top-up can never settle and is given back.
+//! A top-up that the bank promised (reverse waterfall) is a funding in all but its size: the most that it may take goes
+//! into transit with the outbox record, and the outcome tells how much arrived. A payment is topped up once: while its
+//! top-up is in the outbox the same payment waits for the same outcome. When the chain uses the payer's sequence number
+//! for anything else, the top-up can never settle and is given back.
 //!
-//! A writer holds the lock from its first change until the batch is written. When a write fails the store takes no more of
-//! them and the node stops; what is in memory is then of no account.
+//! A writer holds the lock from its first change until the batch is written. When a write fails, the store takes no
+//! more and the node stops; what is in memory is lost with it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -39,7 +40,7 @@ use crate::metrics::Metrics;
 use crate::outbox::{Entry, Outbox, OutboxError, OutboxKey, OutboxPayload, Release};
 use crate::signing::{BankSigner, FUND_VALIDITY, SHORT_VALIDITY};
 
-/// Requests that may wait for the desk thread.
+/// Requests that may wait for the writer thread.
 const QUEUE: usize = 8_192;
 /// Requests in one synced write.
 const GROUP: usize = 1_024;
@@ -54,13 +55,14 @@ pub enum DepositServiceError {
     Store(#[from] StoreError),
 }
 
-/// What a block means to this bank's books.
+/// An effect of a block on this bank's books.
 #[derive(Clone, Debug)]
 pub enum Effect {
-    /// A command used one of this bank's own numbers.
-    OwnNumberUsed { sequence: u64, command: Bytes, ordered: OrderedOutcome },
-    /// A command used a holder's number. Of a payment that a bank topped up, `command` is the holder's own record.
-    HolderNumberUsed { account: AccountId, sequence: u64, command: Bytes, ordered: OrderedOutcome },
+    /// A command used one of this bank's own sequence numbers.
+    OwnSequenceUsed { sequence: u64, command: Bytes, ordered: OrderedOutcome },
+    /// A command used a holder's sequence number. Of a payment that a bank topped up, `command` is the holder's own
+    /// record.
+    HolderSequenceUsed { account: AccountId, sequence: u64, command: Bytes, ordered: OrderedOutcome },
     /// Money came from a wallet onto the deposit beside it: a settled defund, or a waterfall.
     Arrived { account: AccountId, amount: Amount },
 }
@@ -76,7 +78,7 @@ pub struct TopUp {
     pub may_begin: bool,
 }
 
-/// How a funding stands.
+/// The state of a funding.
 #[derive(Debug)]
 pub enum FundingState {
     /// Its outcome is known.
@@ -99,26 +101,27 @@ enum Job {
 struct Books {
     deposits: DepositBook,
     outbox: Outbox,
-    /// Of the last block that was followed.
+    /// Height and time of the last block that was followed.
     height: Height,
     time: Timestamp,
 }
 
 pub struct DepositService {
     books: Mutex<Books>,
-    /// Commands in the outbox that use a holder's number: while there are none, blocks need not be searched for them.
+    /// Commands in the outbox that use a holder's sequence number: while there are none, blocks need not be searched
+    /// for it.
     of_holders: AtomicUsize,
     signer: Arc<BankSigner>,
     store: Arc<dyn Store>,
     jobs: mpsc::Sender<Job>,
-    /// There may be something to send.
+    /// Signalled when there may be something to send.
     pub outbox_changed: Notify,
     metrics: Arc<Metrics>,
 }
 
-/// The work of the desk thread; it ends when the desk is dropped, or with the first failed write.
+/// The work of the writer thread; it ends when the service is dropped, or with the first failed write.
 pub struct DepositWriter {
-    desk: std::sync::Weak<DepositService>,
+    service: std::sync::Weak<DepositService>,
     jobs: mpsc::Receiver<Job>,
 }
 
@@ -135,13 +138,13 @@ impl DepositService {
         let mut of_holders = 0;
         for (key, entry) in outbox.entries() {
             if let OutboxKey::Own { sequence } = key {
-                signer.numbers.reserve(*sequence);
+                signer.sequence.reserve(*sequence);
             }
-            of_holders += usize::from(uses_holders_number(key, &entry.payload));
+            of_holders += usize::from(uses_holders_sequence(key, &entry.payload));
         }
         metrics.outbox(outbox.len());
         let (send, jobs) = mpsc::channel(QUEUE);
-        let desk = Arc::new(DepositService {
+        let service = Arc::new(DepositService {
             books: Mutex::new(Books { deposits, outbox, height, time }),
             of_holders: AtomicUsize::new(of_holders),
             signer,
@@ -150,8 +153,8 @@ impl DepositService {
             outbox_changed: Notify::new(),
             metrics,
         });
-        let work = DepositWriter { desk: Arc::downgrade(&desk), jobs };
-        Ok((desk, work))
+        let writer = DepositWriter { service: Arc::downgrade(&service), jobs };
+        Ok((service, writer))
     }
 
     fn lock(&self) -> MutexGuard<'_, Books> {
@@ -177,7 +180,7 @@ impl DepositService {
         self.lock().outbox.len()
     }
 
-    /// Whether commands lie in the outbox that use a holder's number, so that blocks must be searched for such numbers.
+    /// Whether the outbox has commands that use a holder's sequence number, so that blocks must be searched for it.
     pub fn watches_holders(&self) -> bool {
         self.of_holders.load(Ordering::Acquire) > 0
     }
@@ -187,7 +190,7 @@ impl DepositService {
         if self.jobs.try_send(job(answer)).is_err() {
             return Err(Outcome::refused(Reason::Overloaded, 0, 0));
         }
-        // The desk thread ends without an answer only where a write failed: whether it is on disk is not known.
+        // The writer thread ends without an answer only where a write failed: whether it is on disk is not known.
         hear.await.unwrap_or(Err(Outcome::refused(Reason::Unavailable, 0, 0)))
     }
 
@@ -210,7 +213,7 @@ impl DepositService {
     }
 
     /// Debits the deposit by what the bank promises and puts the top-up into the outbox, once for each payment. Durable
-    /// when it returns; what comes tells how it ended.
+    /// when it returns; the receiver tells how it ended.
     pub async fn top_up(&self, top_up: TopUp) -> Result<oneshot::Receiver<Release>, Outcome> {
         self.ask(|answer| Job::TopUp { top_up: Box::new(top_up), answer }).await
     }
@@ -220,13 +223,13 @@ impl DepositService {
         self.ask(|answer| Job::Accept { payment: Box::new(payment), answer }).await
     }
 
-    /// Takes a command out that can never settle.
+    /// Takes out a command that can never settle.
     pub async fn give_back(&self, key: OutboxKey, reason: Reason) {
-        // The desk thread is gone only when the node stops; the next start tries again.
+        // The writer thread is gone only when the node stops; the next start tries again.
         let _ = self.jobs.send(Job::GiveBack { key, reason }).await;
     }
 
-    /// Takes a customer's payment out whose place in the chain the central bank has told, and that the replica has passed.
+    /// Takes out a customer's payment whose position in the chain the central bank has told and the replica has passed.
     pub async fn ordered(&self, key: OutboxKey, ordered: OrderedOutcome) {
         let _ = self.jobs.send(Job::OrderedOutcome { key, ordered }).await;
     }
@@ -236,7 +239,7 @@ impl DepositService {
         self.lock().outbox.due(Instant::now(), limit)
     }
 
-    /// A command is to be sent again after a while, if it is still in the outbox.
+    /// Schedules a command to be sent again after a while, if it is still in the outbox.
     pub fn again(&self, key: &OutboxKey, after: Duration) {
         self.lock().outbox.again(key, after);
     }
@@ -251,7 +254,7 @@ impl DepositService {
         self.lock().outbox.get(key).map(|entry| entry.copies)
     }
 
-    /// Whether a command is in the outbox still, although all blocks up to `height` are booked.
+    /// Whether a command is still in the outbox although all blocks up to `height` are booked.
     pub fn outlived(&self, key: &OutboxKey, height: Height) -> bool {
         let books = self.lock();
         books.height >= height && books.outbox.get(key).is_some()
@@ -263,8 +266,8 @@ impl DepositService {
         books.outbox.expired(books.time)
     }
 
-    /// Books what a block, or several in a row, mean to this bank and writes it with everything else that `batch` holds of them.
-    /// Height and time are the last one's.
+    /// Books the effects of a block, or of several in a row, and writes them with everything else that `batch` holds of
+    /// the blocks. Height and time are the last one's.
     pub fn follow_block(
         &self,
         mut batch: WriteBatch,
@@ -296,11 +299,12 @@ impl DepositService {
     ) -> Result<(), DepositServiceError> {
         let (key, command, ordered) = match effect {
             Effect::Arrived { account, amount } => return Ok(books.deposits.arrived(batch, *account, *amount)?),
-            Effect::OwnNumberUsed { sequence, command, ordered } => {
+            Effect::OwnSequenceUsed { sequence, command, ordered } => {
                 (OutboxKey::Own { sequence: *sequence }, command, ordered)
             }
-            Effect::HolderNumberUsed { account, sequence, command, ordered } => {
-                // Its own outcome has taken a top-up out already: what is left here lost its payer's number.
+            Effect::HolderSequenceUsed { account, sequence, command, ordered } => {
+                // A top-up is taken out by its own outcome first: one that is still here has lost its payer's sequence
+                // number.
                 if let Some(top_up) = books.outbox.top_up_of(*account, *sequence) {
                     self.release(books, batch, top_up, Release::GivenBack(Reason::SequenceUsed), released)?;
                 }
@@ -326,15 +330,15 @@ impl DepositService {
         released: &mut Vec<(Entry, Release)>,
     ) -> Result<(), DepositServiceError> {
         let Some(entry) = books.outbox.remove(batch, &key) else { return Ok(()) };
-        if uses_holders_number(&key, &entry.payload) {
+        if uses_holders_sequence(&key, &entry.payload) {
             self.of_holders.fetch_sub(1, Ordering::AcqRel);
         }
         match key {
             OutboxKey::Own { sequence } => {
                 self.end_transit(books, batch, &entry, sequence, release)?;
                 match release {
-                    Release::Ordered(_) => self.signer.numbers.used(sequence),
-                    Release::GivenBack(_) => self.signer.numbers.never_sent(sequence),
+                    Release::Ordered(_) => self.signer.sequence.used(sequence),
+                    Release::GivenBack(_) => self.signer.sequence.never_sent(sequence),
                 }
             }
             OutboxKey::Customer { account, sequence } => {
@@ -347,7 +351,7 @@ impl DepositService {
         Ok(())
     }
 
-    /// Books what became of the money that a command of the bank's own had in transit.
+    /// Books the end of what a command of the bank's own had in transit.
     fn end_transit(
         &self,
         books: &mut Books,
@@ -388,20 +392,20 @@ impl DepositService {
     }
 }
 
-/// Whether a command in the outbox settles only while a holder's number is unused.
-fn uses_holders_number(key: &OutboxKey, payload: &OutboxPayload) -> bool {
+/// Whether a command in the outbox settles only while a holder's sequence number is unused.
+fn uses_holders_sequence(key: &OutboxKey, payload: &OutboxPayload) -> bool {
     matches!(key, OutboxKey::Customer { .. }) || payload.topped_up().is_some()
 }
 
-/// What is answered once the group is on disk.
+/// An answer that is sent once the group is on disk.
 type Reply = Box<dyn FnOnce() + Send>;
 
 /// One group of requests while it is being worked on.
 struct Group<'a> {
-    desk: &'a DepositService,
+    service: &'a DepositService,
     books: MutexGuard<'a, Books>,
     batch: WriteBatch,
-    /// What the group has begun and not yet written.
+    /// Credits and fundings that the group has begun and not yet written.
     credits: HashMap<RequestId, Credit>,
     fundings: HashMap<RequestId, Funding>,
     released: Vec<(Entry, Release)>,
@@ -409,22 +413,22 @@ struct Group<'a> {
 }
 
 impl DepositWriter {
-    /// Serves requests until the desk is gone. Blocks: give it a thread of its own.
+    /// Serves requests until the service is gone. Blocks: give it a thread of its own.
     pub fn run(mut self) -> Result<(), DepositServiceError> {
         let mut jobs = Vec::with_capacity(GROUP);
         while self.jobs.blocking_recv_many(&mut jobs, GROUP) > 0 {
-            let Some(desk) = self.desk.upgrade() else { return Ok(()) };
-            Group::work(&desk, jobs.drain(..))?;
+            let Some(service) = self.service.upgrade() else { return Ok(()) };
+            Group::work(&service, jobs.drain(..))?;
         }
         Ok(())
     }
 }
 
 impl Group<'_> {
-    fn work(desk: &DepositService, jobs: impl Iterator<Item = Job>) -> Result<(), DepositServiceError> {
+    fn work(service: &DepositService, jobs: impl Iterator<Item = Job>) -> Result<(), DepositServiceError> {
         let mut group = Group {
-            desk,
-            books: desk.lock(),
+            service,
+            books: service.lock(),
             batch: WriteBatch::new(),
             credits: HashMap::new(),
             fundings: HashMap::new(),
@@ -436,13 +440,13 @@ impl Group<'_> {
         }
         let Group { books, batch, released, replies, .. } = group;
         if !batch.is_empty() {
-            desk.store.write(batch, Durability::Synced)?;
+            service.store.write(batch, Durability::Synced)?;
         }
-        desk.metrics.outbox(books.outbox.len());
+        service.metrics.outbox(books.outbox.len());
         drop(books);
-        desk.tell(released);
+        service.tell(released);
         replies.into_iter().for_each(|reply| reply());
-        desk.outbox_changed.notify_one();
+        service.outbox_changed.notify_one();
         Ok(())
     }
 
@@ -478,13 +482,13 @@ impl Group<'_> {
     }
 
     fn release(&mut self, key: OutboxKey, release: Release) -> Result<(), DepositServiceError> {
-        self.desk.release(&mut self.books, &mut self.batch, key, release, &mut self.released)
+        self.service.release(&mut self.books, &mut self.batch, key, release, &mut self.released)
     }
 
     fn credit(&mut self, request: &RequestId, credit: Credit) -> Result<Result<Deposit, Outcome>, DepositServiceError> {
         let earlier = match self.credits.get(request) {
             Some(earlier) => Some(*earlier),
-            None => credit_of(&*self.desk.store, request)?,
+            None => credit_of(&*self.service.store, request)?,
         };
         if let Some(earlier) = earlier {
             return Ok(if earlier == credit {
@@ -510,7 +514,7 @@ impl Group<'_> {
     ) -> Result<Result<FundingState, Outcome>, DepositServiceError> {
         let earlier = match self.fundings.get(request) {
             Some(earlier) => Some(*earlier),
-            None => funding_of(&*self.desk.store, request)?,
+            None => funding_of(&*self.service.store, request)?,
         };
         if let Some(earlier) = earlier {
             return Ok(self.repeated(earlier, account, amount));
@@ -521,12 +525,12 @@ impl Group<'_> {
         if self.books.outbox.is_full() {
             return Ok(Err(Outcome::refused(Reason::Overloaded, 0, 0)));
         }
-        // Checked before a number is taken, booked after: from there on nothing may refuse.
+        // Checked before a sequence number is taken, booked after: from there on nothing may refuse.
         let balance = self.books.deposits.get(account).balance;
         if balance < amount {
             return Ok(Err(Outcome::refused(Reason::InsufficientFunds, balance.minor(), amount.minor())));
         }
-        let signer = &self.desk.signer;
+        let signer = &self.service.signer;
         let signed = signer.sign(FUND_VALIDITY, |head| Payment {
             kind: PaymentKind::Fund,
             head,
@@ -542,7 +546,7 @@ impl Group<'_> {
         };
         let sequence = payment.record.head.sequence;
         if let Err(refusal) = self.books.deposits.begin_transit(&mut self.batch, account, amount) {
-            signer.numbers.never_sent(sequence);
+            signer.sequence.never_sent(sequence);
             return Ok(Err(refusal));
         }
         let funding = Funding { account, amount, sequence, ordered: None };
@@ -569,8 +573,8 @@ impl Group<'_> {
 
     fn top_up(&mut self, top_up: &TopUp) -> Result<oneshot::Receiver<Release>, Outcome> {
         let transfer = &top_up.transfer;
-        let (payer, number) = (transfer.record.from, transfer.record.head.sequence);
-        if let Some(key) = self.books.outbox.top_up_of(payer, number) {
+        let (payer, sequence) = (transfer.record.from, transfer.record.head.sequence);
+        if let Some(key) = self.books.outbox.top_up_of(payer, sequence) {
             let entry = self.books.outbox.get(&key).expect("the index names what is in the outbox");
             let is_same = matches!(&entry.payload, OutboxPayload::TopUp(order) if order.record.transfer == *transfer);
             return if is_same { self.waiting(&key) } else { Err(Outcome::refused(Reason::SequenceConflict, 0, 0)) };
@@ -581,20 +585,20 @@ impl Group<'_> {
         if self.books.outbox.is_full() {
             return Err(Outcome::refused(Reason::Overloaded, 0, 0));
         }
-        // With too little on the deposit the ledger refuses, once and for all: whether another copy of the payment was ordered
-        // before is not known here.
+        // With too little on the deposit the ledger refuses, and that is final. It is not refused here, where it is not
+        // known whether another copy of the payment was ordered before.
         let maximum = self.books.deposits.get(payer).balance.min(top_up.wanted);
-        let signer = &self.desk.signer;
+        let signer = &self.service.signer;
         let make = |head| ReverseWaterfall { head, bank: signer.bank, maximum, transfer: *transfer };
         let order = signer.sign(SHORT_VALIDITY, make)?;
         let sequence = order.record.head.sequence;
         if let Err(refusal) = self.books.deposits.begin_transit(&mut self.batch, payer, maximum) {
-            signer.numbers.never_sent(sequence);
+            signer.sequence.never_sent(sequence);
             return Err(refusal);
         }
         let key = OutboxKey::Own { sequence };
         self.books.outbox.put(&mut self.batch, key, OutboxPayload::TopUp(Box::new(order)), [0; 16]);
-        self.desk.of_holders.fetch_add(1, Ordering::AcqRel);
+        self.service.of_holders.fetch_add(1, Ordering::AcqRel);
         self.waiting(&key)
     }
 
@@ -609,7 +613,7 @@ impl Group<'_> {
             return Err(Outcome::refused(Reason::Overloaded, 0, 0));
         }
         self.books.outbox.put(&mut self.batch, key, OutboxPayload::Payment(payment), [0; 16]);
-        self.desk.of_holders.fetch_add(1, Ordering::AcqRel);
+        self.service.of_holders.fetch_add(1, Ordering::AcqRel);
         Ok(())
     }
 }
@@ -619,7 +623,8 @@ fn other_request() -> Outcome {
     Outcome::refused(Reason::SequenceConflict, 0, 0)
 }
 
-/// What a command of a block means to the bank `own`. Numbers of holders are told only where they are watched.
+/// Adds the effects of a block's command on the books of the bank `own`. Sequence numbers of holders count only where
+/// they are watched.
 pub fn effects_of(
     own: BankId,
     command: &Command,
@@ -634,10 +639,10 @@ pub fn effects_of(
     let sequence = command.head().sequence;
     match command.signer() {
         Signer::Member(Role::Bank, id) if id.0 == own.0 => {
-            effects.push(Effect::OwnNumberUsed { sequence, command: bytes(), ordered });
+            effects.push(Effect::OwnSequenceUsed { sequence, command: bytes(), ordered });
         }
         Signer::Holder(account) if watches_holders => {
-            effects.push(Effect::HolderNumberUsed { account, sequence, command: bytes(), ordered });
+            effects.push(Effect::HolderSequenceUsed { account, sequence, command: bytes(), ordered });
         }
         _ => {}
     }
@@ -650,21 +655,21 @@ pub fn effects_of(
         }
         Command::Issuance(signed) if signed.record.request.record.bank == own => {
             let sequence = signed.record.request.record.head.sequence;
-            effects.push(Effect::OwnNumberUsed { sequence, command: bytes(), ordered });
+            effects.push(Effect::OwnSequenceUsed { sequence, command: bytes(), ordered });
         }
-        // After the bank's own number: that has released this bank's top-up with its outcome.
+        // After the bank's own sequence number: that has released this bank's top-up with its outcome.
         Command::ReverseWaterfall(signed) if watches_holders => {
             let transfer = &signed.record.transfer;
             let (account, sequence) = (transfer.record.from, transfer.record.head().sequence);
             let command = transfer.to_bytes().into();
-            effects.push(Effect::HolderNumberUsed { account, sequence, command, ordered });
+            effects.push(Effect::HolderSequenceUsed { account, sequence, command, ordered });
         }
         _ => {}
     }
 }
 
-/// What a block's waterfalls bring onto deposits at the bank `own`. (What reverse waterfalls take was debited when they were
-/// promised; their outcome books it.)
+/// Adds the arrivals on deposits at the bank `own` by a block's waterfalls. (What reverse waterfalls take was debited
+/// when they were promised; their outcome books it.)
 pub fn arrivals_of(own: BankId, movements: &[DepositMovement], effects: &mut Vec<Effect>) {
     let is_arrival = |moved: &&DepositMovement| moved.bank == own && moved.direction == DepositDirection::ToDeposit;
     let arrivals = movements.iter().filter(is_arrival);

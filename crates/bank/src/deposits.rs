@@ -5,15 +5,17 @@
 //!
 //! # Rules
 //! * A *credit* (salary, cash) adds to the balance, once for each request id.
-//! * *Funding*, and a *top-up* of a payment above the wallet's balance (reverse waterfall), move an amount from the balance
-//!   into transit, together with the outbox record of the command (`desk` writes both at once). The command's outcome takes
-//!   it out of transit: what settled is in the wallet now, the rest goes back to the balance. Of a funding all settles or
-//!   nothing; of a top-up, whose amount is the most that the bank promised, what the payer lacked.
+//! * *Funding*, and a *top-up* of a payment above the wallet's balance (reverse waterfall), move an amount from the
+//!   balance into transit, together with the outbox record of the command (`deposit_service` writes both at once). The
+//!   command's outcome takes it out of transit: what settled is in the wallet now, the rest goes back to the balance. A
+//!   funding settles whole or not at all; of a top-up, whose amount is the most that the bank promised, what the payer
+//!   lacked settles.
 //! * A settled *defund* adds to the balance, and so does a *waterfall*: what a credit brought above the holding limit.
-//! * So deposit + in transit + wallet stays constant over funding, defunding and waterfalls (**I3**). Arithmetic is checked.
+//! * So deposit + in transit + wallet stays constant over funding, defunding and waterfalls (**I3**). Arithmetic is
+//!   checked.
 //!
-//! Balances are kept in memory, of the bank's own wallets by serial, and written with each change; this room changes both
-//! together, and the caller writes the batch before it lets anybody else in.
+//! Balances are kept in memory (those beside the bank's own wallets by serial) and written with each change. This
+//! module changes both together; the caller writes the batch before it releases the lock.
 //!
 //! # Layout of [`Column::Deposits`], each record sealed under its key, integers little-endian
 //! | key | value |
@@ -48,7 +50,7 @@ pub struct Deposit {
     pub in_transit: Amount,
 }
 
-/// Where a command stands in the chain, and what became of it.
+/// A command's position in the chain, and its outcome.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OrderedOutcome {
     pub height: Height,
@@ -91,9 +93,9 @@ pub enum DepositError {
 /// All deposits of one bank.
 pub struct DepositBook {
     bank: BankId,
-    /// Of this bank's wallets, by serial.
+    /// Deposits beside this bank's wallets, by serial.
     deposits: Vec<Deposit>,
-    /// Of other banks' wallets.
+    /// Deposits beside other banks' wallets.
     linked: BTreeMap<AccountId, Deposit>,
     balance_total: u128,
     in_transit_total: u128,
@@ -207,7 +209,7 @@ impl DepositBook {
         Ok(())
     }
 
-    /// Books what came from the wallet: a settled defund, or a waterfall.
+    /// Books money that came from the wallet: a settled defund, or a waterfall.
     pub fn arrived(&mut self, batch: &mut WriteBatch, account: AccountId, amount: Amount) -> Result<(), DepositError> {
         let deposit = self.get(account);
         let balance = deposit.balance.plus(amount).ok_or(DepositError::Overflow { account, amount })?;

@@ -1,7 +1,7 @@
-//! Sending what lies in the outbox, until its outcome is known.
+//! Sends the commands of the outbox until their outcome is known.
 //!
 //! A command that the chain has answered is taken out by the replica, not here; see `outbox` for how an entry
-//! leaves. This room only decides when a command is sent again, and recognises those that can never settle.
+//! leaves. This module only decides when a command is sent again, and recognises those that can never settle.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::outcome::Stage;
-use cbdc_ledger::sequence::Standing;
+use cbdc_ledger::sequence::SequenceStatus;
 use cbdc_ledger::{BankId, MemberId, Reason};
 use cbdc_node::LedgerHandle;
 use cbdc_proto::packed::{Answer, State};
@@ -28,16 +28,16 @@ const BATCH: usize = 1_024;
 const SUBMISSIONS_MAX: usize = 16;
 /// How long an answer is waited for.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// When a command that could not be taken in is sent again.
+/// The pause before a command that could not be taken in is sent again.
 const SOON: Duration = Duration::from_millis(200);
-/// When a command is sent again whose outcome the chain should bring before.
+/// The pause before a command is sent again whose outcome the chain should bring first.
 const LATER: Duration = Duration::from_secs(3);
-/// How often the outbox is looked through.
+/// How often the outbox is searched for expired commands.
 const TICK: Duration = Duration::from_millis(500);
 
 pub struct Dispatcher {
     pub bank: BankId,
-    pub desk: Arc<DepositService>,
+    pub deposits: Arc<DepositService>,
     pub relay: Relay,
     pub ledger: LedgerHandle,
 }
@@ -53,14 +53,14 @@ impl Dispatcher {
         let mut reachable = self.relay.reachable();
         loop {
             while self.relay.is_reachable() && submitted.len() < SUBMISSIONS_MAX {
-                let due = self.desk.due(BATCH);
+                let due = self.deposits.due(BATCH);
                 if due.is_empty() {
                     break;
                 }
                 submitted.push(self.submit(due));
             }
             tokio::select! {
-                () = self.desk.outbox_changed.notified() => {}
+                () = self.deposits.outbox_changed.notified() => {}
                 changed = reachable.changed() => if changed.is_err() { return },
                 Some(answered) = submitted.next(), if !submitted.is_empty() => self.answered(answered).await,
                 _ = tick.tick() => self.expire().await,
@@ -80,8 +80,8 @@ impl Dispatcher {
     }
 
     async fn expire(&self) {
-        for key in self.desk.expired() {
-            self.desk.give_back(key, Reason::Expired).await;
+        for key in self.deposits.expired() {
+            self.deposits.give_back(key, Reason::Expired).await;
         }
     }
 
@@ -96,57 +96,57 @@ impl Dispatcher {
 
     async fn answered_one(&self, key: &OutboxKey, answer: &Answer, resent: bool) {
         if answer.state != State::Final {
-            return self.desk.again(key, SOON);
+            return self.deposits.again(key, SOON);
         }
         let had_effect = answer.outcome.reason.stage() != Stage::BeforeOrdering;
         if answer.is_ordered() && had_effect {
             // The chain takes it out; an accepted payment may have been passed before it was in the outbox.
-            let has_passed = self.desk.outlived(key, answer.height);
+            let has_passed = self.deposits.outlived(key, answer.height);
             if let (true, OutboxKey::Customer { .. }) = (has_passed, key) {
                 let ordered = OrderedOutcome { height: answer.height, index: answer.index, outcome: answer.outcome };
-                self.desk.ordered(*key, ordered).await;
+                self.deposits.ordered(*key, ordered).await;
             }
-            return self.desk.again(key, LATER);
+            return self.deposits.again(key, LATER);
         }
         match answer.outcome.reason {
             Reason::Overloaded | Reason::Unavailable | Reason::ClockJump | Reason::SequenceOutOfWindow => {
-                self.desk.again(key, SOON);
+                self.deposits.again(key, SOON);
             }
             Reason::SequenceUsed | Reason::SequenceConflict => {
                 if self.is_used_by_another(key) {
-                    self.desk.give_back(*key, answer.outcome.reason).await;
+                    self.deposits.give_back(*key, answer.outcome.reason).await;
                 }
-                self.desk.again(key, LATER);
+                self.deposits.again(key, LATER);
             }
             reason => {
                 tracing::warn!(?key, %reason, "the central bank refuses a command of the outbox");
-                let only_copy = !resent && self.desk.copies(key) == Some(1);
+                let only_copy = !resent && self.deposits.copies(key) == Some(1);
                 if only_copy {
-                    self.desk.give_back(*key, reason).await;
+                    self.deposits.give_back(*key, reason).await;
                 }
-                self.desk.again(key, LATER);
+                self.deposits.again(key, LATER);
             }
         }
     }
 
-    /// Whether the chain has used the number, as far as the replica has booked it, and the command is in the outbox still:
-    /// then another record used it.
+    /// Whether the chain has used the number, as far as the replica has booked it, and the command is in the outbox
+    /// still: then another record used it.
     fn is_used_by_another(&self, key: &OutboxKey) -> bool {
-        let topped_up = self.desk.topped_up(key);
+        let topped_up = self.deposits.topped_up(key);
         let (is_used, height) = self.ledger.read(|ledger| {
             let of_holder = |account, sequence| {
-                ledger.account(account).is_some_and(|account| account.window.standing(sequence) == Standing::Used)
+                ledger.account(account).is_some_and(|account| account.window.status(sequence) == SequenceStatus::Used)
             };
             let is_used = match *key {
                 OutboxKey::Own { sequence } => {
                     let seat = ledger.members().seat(Role::Bank, MemberId(self.bank.0));
-                    let of_bank = seat.is_some_and(|seat| seat.window.standing(sequence) == Standing::Used);
-                    of_bank || topped_up.is_some_and(|(payer, number)| of_holder(payer, number))
+                    let of_bank = seat.is_some_and(|seat| seat.window.status(sequence) == SequenceStatus::Used);
+                    of_bank || topped_up.is_some_and(|(payer, sequence)| of_holder(payer, sequence))
                 }
                 OutboxKey::Customer { account, sequence } => of_holder(account, sequence),
             };
             (is_used, ledger.height())
         });
-        is_used && self.desk.outlived(key, height)
+        is_used && self.deposits.outlived(key, height)
     }
 }

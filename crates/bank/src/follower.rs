@@ -1,14 +1,14 @@
 //! Following the chain: from the central bank, or from a peer bank while the central bank cannot be reached.
 //!
-//! 1. Ask the central bank for the blocks above the replica's height, and hand over each as it comes
-//!    (filtered blocks that came together are handed over together).
-//! 2. When that fails, ask the next peer, in rotation. A peer's blocks are handed over one by one, each after the verdict on
-//!    the last. One that serves bad data is dropped for a while, and the event recorded.
+//! 1. Ask the central bank for the blocks above the replica's height, and deliver each to the replica as it comes
+//!    (filtered blocks that came together are delivered together).
+//! 2. When that fails, ask the next peer, in rotation. A peer's blocks are delivered one by one, each after the verdict
+//!    on the last. One that serves bad data is dropped for a while, and the event recorded.
 //! 3. While a peer serves, the central bank is tried again every few seconds, and preferred as soon as it answers.
 //!
-//! A bank that keeps its own part of the chain follows the central bank's filtered blocks for it, and nobody else.
+//! A partial replica follows the central bank's filtered blocks, and nobody else's.
 //!
-//! Nothing is remembered but the replica's height: blocks that come twice are passed over.
+//! No position is kept but the replica's height: blocks that come twice are skipped.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ use crate::replica::{Delivery, Source};
 
 /// How long opening a stream may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
-/// The pause after nobody could be reached, doubled with each round up to the second value.
+/// The first and the longest pause after a round in which nobody could be reached; it doubles with each.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How often the central bank is tried while a peer serves.
 const RETRY: Duration = Duration::from_secs(3);
@@ -90,7 +90,7 @@ impl Follower {
         let mut pause = BACKOFF.0;
         loop {
             let began = Instant::now();
-            let followed = match self.ledger.read(|ledger| ledger.keeps_part_of()) {
+            let followed = match self.ledger.read(|ledger| ledger.partial_replica_of()) {
                 Some(_) => self.follow_partial_replica().await,
                 None => match open_central(&self.central_bank, &self.ledger).await {
                     Ok(blocks) => self.follow_central(blocks).await,
@@ -110,8 +110,8 @@ impl Follower {
 
     async fn follow_partial_replica(&self) -> Result<(), Gone> {
         let Ok(filtered_blocks) = open_filtered_blocks(&self.central_bank, &self.ledger).await else { return Ok(()) };
-        tracing::info!(address = %self.central_bank.address, "following the own part of the chain from the central bank");
-        // What came together is followed together.
+        tracing::info!(address = %self.central_bank.address, "following filtered blocks of the central bank");
+        // Filtered blocks that came together are followed together.
         let mut filtered_blocks = filtered_blocks.ready_chunks(EXTRACTS_TOGETHER);
         while let Some(came) = filtered_blocks.next().await {
             let mut broken = None;

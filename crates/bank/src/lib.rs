@@ -1,34 +1,36 @@
 //! A commercial bank's node: its customers' gRPC service, its deposit book, and its replica of the chain.
 //!
 //! # What it promises
-//! * *Settled* is answered only when the central bank or the chain has said so; *accepted* means that the command is in the
-//!   durable outbox, and no more.
+//! * *Settled* is answered only when the central bank or the chain has said so; *accepted* means that the command is in
+//!   the durable outbox, and no more.
 //! * A customer's money moves only with the customer's signature; the bank relays records and cannot make them.
 //! * Deposit + in transit + wallet stays constant over funding, defunding and waterfalls, over any crash (I3); also for
 //!   wallets of other banks that are linked to this one.
-//! * Everything that the chain drives happens exactly once: a block and what it means to the bank's books are one write,
+//! * Everything that the chain drives happens exactly once: a block and its effects on the bank's books are one write,
 //!   with the block's height as cursor.
-//! * Everything is bounded: batches, queues, streams, what is in flight. Overload is answered at once and loses nothing.
+//! * Everything is bounded: batches, queues, streams, what is in flight. Overload is answered at once and loses
+//!   nothing.
 //!
-//! # Rooms
-//! | room | idea |
+//! # Modules
+//! | module | idea |
 //! |---|---|
-//! | [`config`] | what an operator sets |
+//! | [`config`] | the configuration file |
 //! | [`node`] | starting in the right order, stopping |
 //! | `service` | the gRPC service |
 //! | `precheck` | what is checked of customers' batches before they are relayed |
 //! | `relay` | one long-lived stream of commands to the central bank |
 //! | `follower`, `replica` | fetching blocks; verifying, applying and booking them |
-//! | `partial_replica`, `central_bank` | following the bank's own part of the chain alone; asking the central bank for the rest |
-//! | `desk` | deposits and outbox, which change together |
+//! | `partial_replica`, `central_bank_client` | following filtered blocks alone; asking the central bank for the rest |
+//! | `deposit_service` | deposits and outbox, which change together |
 //! | `deposits`, `outbox` | the deposit book; commands whose outcome is awaited |
-//! | `dispatch` | sending what lies in the outbox |
-//! | `own_sequence`, `signing` | the bank's own numbers; what it signs |
-//! | `history` | where each customer's payments stand in the chain |
-//! | `metrics` | what is measured |
+//! | `dispatch` | sending the commands of the outbox |
+//! | `own_sequence`, `signing` | the bank's own sequence numbers and signatures |
+//! | `history` | the positions of each customer's payments in the chain |
+//! | `metrics` | metrics |
 //!
-//! A bank that cannot reach the central bank and keeps a full replica follows the chain from a peer bank. It does not relay commands through one:
-//! the central bank takes a customer's command only from the customer's own bank ([`cbdc_ledger::authority`]).
+//! A bank with a full replica that cannot reach the central bank follows the chain from a peer bank. It does not relay
+//! commands through one: the central bank takes a customer's command only from the customer's own bank
+//! ([`cbdc_ledger::authority`]).
 
 #![forbid(unsafe_code)]
 
@@ -51,5 +53,5 @@ mod service;
 mod signing;
 
 pub use cbdc_node::ConfigError;
-pub use config::{Config, Keeps};
+pub use config::{Config, ReplicaKind};
 pub use node::{Node, NodeError, StartError, start, start_on};

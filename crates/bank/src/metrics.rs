@@ -1,4 +1,4 @@
-//! What a bank's node measures, all under `cbdc_bank_`, labelled with the bank's number.
+//! The metrics of a bank's node, all under `cbdc_bank_`, labelled with the bank's number.
 //!
 //! Handles are made once, so that a payment costs no look-up by name. The exporter must be installed before.
 
@@ -23,7 +23,7 @@ const _: () = {
 };
 
 pub struct Metrics {
-    /// By reason code; without a reason of that code there is no counter.
+    /// Counters by reason code; codes without a reason have none.
     payments: Vec<Option<Counter>>,
     unknown: Counter,
     accepted: Counter,
@@ -50,7 +50,7 @@ impl Metrics {
         describe_gauge!("cbdc_bank_replica_height", "The height that the replica has reached");
         describe_histogram!("cbdc_bank_replica_apply_seconds", "Verifying, applying and storing a block");
         describe_gauge!("cbdc_bank_central_bank_reachable", "1 while a stream to the central bank is open");
-        describe_counter!("cbdc_bank_security_events_total", "Bad data from peers, bad signatures at the edge");
+        describe_counter!("cbdc_bank_security_events_total", "Bad data from peers, bad signatures of customers");
         let label = bank.to_string();
         let of_outcome =
             |name: &'static str| counter!("cbdc_bank_payments_total", "bank" => label.clone(), "outcome" => name);

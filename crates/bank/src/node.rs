@@ -2,14 +2,16 @@
 //!
 //! # Start
 //! 1. Read genesis, certificate and keys; open the store.
-//! 2. Load the newest checkpoint, replay the archive above it, and check both: a chain that does not verify is not served.
+//! 2. Load the newest checkpoint, replay the archive above it, and check both: a chain that does not verify is not
+//!    served.
 //! 3. Load deposits and outbox.
-//! 4. Bind the port, so that a busy one is found now; start the desk, the replica, the relay and the follower.
+//! 4. Bind the port, so that a busy one is found now; start the deposit service, the replica, the relay and the
+//!    follower.
 //! 5. Serve. The node is healthy from here on: it has caught up with what it had.
 //!
 //! # Stop
-//! On [`Node::shutdown`], or when a part cannot go on: no new requests, open ones get a few seconds, the threads end, the
-//! store is flushed.
+//! On [`Node::shutdown`], or when a part cannot go on: no new requests, open ones get a few seconds, the threads end,
+//! the store is flushed.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,10 +24,10 @@ use cbdc_ledger::genesis::GenesisError;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{BankId, Genesis, Height, Ledger, MemberId, SigningKey};
 use cbdc_node::archive::ProposalsByHeight;
-use cbdc_node::chain::RecentBlocks;
+use cbdc_node::recent_blocks::RecentBlocks;
 use cbdc_node::recovery::{self, RecoveryError};
 use cbdc_node::server::{ServeError, bind, serve, with_health_and_reflection};
-use cbdc_node::telemetry::{TelemetryError, serve_metrics};
+use cbdc_node::telemetry::{TelemetryError, report_signature_backend, serve_metrics};
 use cbdc_node::{Archive, ArchiveError, ChainService, Checkpoints, LedgerHandle, Membership};
 use cbdc_proto::transport::key_file::read_signing_key;
 use cbdc_proto::transport::{ClientAuthentication, IdentityError, MESSAGE_BYTES_MAX, NodeIdentity, ServerTrust};
@@ -38,24 +40,27 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::central_bank_client::CentralBankClient;
-use crate::config::{Config, Keeps};
+use crate::config::{Config, ReplicaKind};
 use crate::deposit_service::{DepositService, DepositServiceError};
 use crate::dispatch::Dispatcher;
 use crate::follower::{Follower, node_keys};
 use crate::history::History;
 use crate::metrics::Metrics;
 use crate::partial_replica;
-use crate::precheck::EdgeVerifier;
+use crate::precheck::SignaturePrecheck;
 use crate::relay::{CentralBankEndpoint, Relay};
 use crate::replica::{BlockError, ReplayError, Replica, replay};
-use crate::service::{BankService, Desks};
+use crate::service::{
+    BackOfficeService, BankContext, BankService, EarlierPayments, FundingService, HistoryService, HoldService,
+    HolderCommandService, OwnCommands, PaymentRelay, PaymentService, TopUpService, WalletService,
+};
 use crate::signing::BankSigner;
 
 /// Blocks, or groups of filtered blocks, on their way to the replica thread.
 const DELIVERIES_MAX: usize = 8;
 /// How long threads and tasks may take to end.
 const GRACE: Duration = Duration::from_secs(8);
-/// How long the store is waited for at the end, so that a start right after finds it unlocked.
+/// How long to wait for the store at the end, so that a start right after finds it unlocked.
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// Why a node did not start.
@@ -65,7 +70,7 @@ pub enum StartError {
     ReadGenesis { path: PathBuf, reason: String },
     #[error("the genesis {path} is not acceptable: {error}")]
     Genesis { path: PathBuf, error: GenesisError },
-    #[error("`{key}` needs the full chain: expected it together with replica = \"full\", found it with \"own\"")]
+    #[error("`{key}` needs the full chain: expected it together with replica = \"full\", found it with \"partial\"")]
     NeedsFullReplica { key: &'static str },
     #[error(
         "the data folder {path} was kept with replica = \"{found}\", the configuration says \"{expected}\"; go back to that, or let the bank follow the chain anew in an empty folder (its deposits are in the old one)"
@@ -120,7 +125,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Where it serves gRPC.
+    /// The address on which it serves gRPC.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -185,6 +190,7 @@ pub async fn start_on(config: Config, store: Arc<dyn Store>) -> Result<Node, Sta
     if let Some(address) = config.metrics_listen {
         serve_metrics(address)?;
     }
+    report_signature_backend();
     check_replica(&config)?;
     let genesis = Arc::new(read_genesis(&config)?);
     let identity = NodeIdentity::load(&config.certificate, &config.private_key)?;
@@ -211,8 +217,8 @@ fn read_genesis(config: &Config) -> Result<Genesis, StartError> {
 /// Refuses what only a full replica can do.
 fn check_replica(config: &Config) -> Result<(), StartError> {
     match config.replica {
-        Keeps::Own if config.verify_blocks => Err(StartError::NeedsFullReplica { key: "verify_blocks" }),
-        Keeps::Own if !config.peers.is_empty() => Err(StartError::NeedsFullReplica { key: "peers" }),
+        ReplicaKind::Partial if config.verify_blocks => Err(StartError::NeedsFullReplica { key: "verify_blocks" }),
+        ReplicaKind::Partial if !config.peers.is_empty() => Err(StartError::NeedsFullReplica { key: "peers" }),
         _ => Ok(()),
     }
 }
@@ -224,24 +230,24 @@ async fn recover(
     genesis: Arc<Genesis>,
     config: &Config,
 ) -> Result<(Ledger, Checkpoints), StartError> {
-    let (keeps, bank, path) = (config.replica, BankId(config.bank), config.data_dir.clone());
+    let (kind, bank, path) = (config.replica, BankId(config.bank), config.data_dir.clone());
     let every_blocks = config.checkpoint_every_blocks;
     let recovering = move || {
         let (mut ledger, checkpoint) = recovery::load(&store, Genesis::clone(&genesis))?;
-        if checkpoint.is_none() && keeps == Keeps::Own {
+        if checkpoint.is_none() && kind == ReplicaKind::Partial {
             ledger = Ledger::of_bank(Genesis::clone(&genesis), bank).map_err(RecoveryError::from)?;
         }
         let has_blocks = archive.newest()?.is_some();
-        let kept = if has_blocks { archive.keeps_filtered_blocks()? } else { keeps == Keeps::Own };
-        let commands = match (keeps, kept) {
-            (Keeps::Own, false) => {
-                return Err(StartError::OtherReplica { path, expected: "own", found: "full" });
+        let kept = if has_blocks { archive.keeps_filtered_blocks()? } else { kind == ReplicaKind::Partial };
+        let commands = match (kind, kept) {
+            (ReplicaKind::Partial, false) => {
+                return Err(StartError::OtherReplica { path, expected: "partial", found: "full" });
             }
-            (Keeps::Full, true) => {
-                return Err(StartError::OtherReplica { path, expected: "full", found: "own" });
+            (ReplicaKind::Full, true) => {
+                return Err(StartError::OtherReplica { path, expected: "full", found: "partial" });
             }
-            (Keeps::Full, false) => replay(&mut ledger, &archive)?,
-            (Keeps::Own, true) => partial_replica::replay(&mut ledger, &archive)?,
+            (ReplicaKind::Full, false) => replay(&mut ledger, &archive)?,
+            (ReplicaKind::Partial, true) => partial_replica::replay(&mut ledger, &archive)?,
         };
         let last = Height(checkpoint.map_or(0, |manifest| manifest.height));
         Ok((ledger, Checkpoints::new(every_blocks, last, commands)))
@@ -267,7 +273,7 @@ fn warn_of_other_keys(ledger: &Ledger, bank: BankId, identity: &NodeIdentity, si
     }
 }
 
-/// What a start has at hand.
+/// The parts of a node that is about to start.
 struct Launch {
     config: Config,
     store: Arc<dyn Store>,
@@ -291,11 +297,11 @@ impl Launch {
         let tip = (ledger.height(), ledger.tip().time);
         metrics.height(tip.0);
         let membership = Membership::of(&ledger);
-        let verifies = config.verify_at_edge || config.verify_blocks || !config.peers.is_empty();
+        let verifies = config.precheck_signatures || config.verify_blocks || !config.peers.is_empty();
         let directory = verifies.then(|| Arc::new(KeyDirectory::of(&ledger)));
         let ledger = LedgerHandle::new(ledger);
         let signer = Arc::new(BankSigner::new(bank, signing_key, ledger.clone()));
-        let (desk, desk_work) = DepositService::load(store.clone(), signer.clone(), tip, metrics.clone())?;
+        let (deposits, deposit_writer) = DepositService::load(store.clone(), signer.clone(), tip, metrics.clone())?;
 
         let endpoint = Arc::new(central_bank(&config, identity.clone(), ledger.clone()));
         let (stop, halt) = (CancellationToken::new(), CancellationToken::new());
@@ -310,7 +316,7 @@ impl Launch {
             recent: recent.clone(),
             membership: membership.clone(),
             directory: directory.clone(),
-            desk: desk.clone(),
+            deposits: deposits.clone(),
             history: history.clone(),
             metrics: metrics.clone(),
             verify_blocks: config.verify_blocks,
@@ -318,37 +324,57 @@ impl Launch {
         };
         let (deliver, deliveries) = mpsc::channel(DELIVERIES_MAX);
         let threads = vec![
-            thread("desk", fail.clone(), move || Ok(desk_work.run()?))?,
+            thread("deposits", fail.clone(), move || Ok(deposit_writer.run()?))?,
             thread("replica", fail.clone(), move || Ok(replica.run(deliveries)?))?,
         ];
         let (relay, relaying) = Relay::start(endpoint.clone(), metrics.clone(), halt.clone());
         let follower = Follower::new(endpoint.clone(), &config.peers, ledger.clone(), deliver, metrics.clone());
-        let central_bank = CentralBankClient::new(endpoint.clone());
-        let dispatcher = Dispatcher { bank, desk: desk.clone(), relay: relay.clone(), ledger: ledger.clone() };
+        let central_bank = Arc::new(CentralBankClient::new(endpoint.clone()));
+        let dispatcher = Dispatcher { bank, deposits: deposits.clone(), relay: relay.clone(), ledger: ledger.clone() };
 
-        let desks = Desks {
-            bank,
-            genesis: genesis.clone(),
-            ledger: ledger.clone(),
-            membership: membership.clone(),
-            archive: archive.clone(),
-            history,
-            desk,
-            relay,
-            signer,
-            precheck: directory
-                .filter(|_| config.verify_at_edge)
-                .map(|directory| EdgeVerifier { network: genesis.network(), directory }),
-            central_bank_endpoint: endpoint,
-            central_bank,
-            accept_when_unreachable: config.accept_when_unreachable,
-            metrics,
-            stop: stop.clone(),
+        let precheck = directory
+            .filter(|_| config.precheck_signatures)
+            .map(|directory| Arc::new(SignaturePrecheck { network: genesis.network(), directory }));
+        let context = BankContext { bank, ledger: ledger.clone(), deposits, relay };
+        let own_commands = OwnCommands { context: context.clone(), signer };
+        let payments =
+            payment_service(&context, &history, &precheck, &metrics, config.accept_when_unreachable, stop.clone());
+        let service = BankService {
+            wallets: Arc::new(WalletService {
+                context: context.clone(),
+                own_commands: own_commands.clone(),
+                central_bank: central_bank.clone(),
+            }),
+            payments: Arc::new(payments),
+            holder_commands: Arc::new(HolderCommandService {
+                context: context.clone(),
+                precheck,
+                history: history.clone(),
+                metrics,
+            }),
+            holds: Arc::new(HoldService {
+                context: context.clone(),
+                own_commands: own_commands.clone(),
+                central_bank: central_bank.clone(),
+            }),
+            funding: Arc::new(FundingService { context: context.clone() }),
+            history: Arc::new(HistoryService {
+                context: context.clone(),
+                history,
+                archive: archive.clone(),
+                central_bank,
+            }),
+            back_office: Arc::new(BackOfficeService {
+                context,
+                own_commands,
+                central_bank_endpoint: endpoint,
+                membership: membership.clone(),
+            }),
         };
         let node_ledger = ledger.clone();
         let chain =
             ChainService { genesis, ledger, archive, recent, membership: membership.clone(), filtered_blocks: None };
-        let routes = Routes::new(bounded(BankServer::new(BankService(Arc::new(desks)))))
+        let routes = Routes::new(bounded(BankServer::new(service)))
             .add_service(ChainServer::new(chain).max_encoding_message_size(MESSAGE_BYTES_MAX));
         let (routes, health) = with_health_and_reflection(routes).await?;
         let clients = ClientAuthentication::Optional(Arc::new(membership));
@@ -369,6 +395,33 @@ impl Launch {
     }
 }
 
+/// Payments, from customers down to the relay.
+fn payment_service(
+    context: &BankContext,
+    history: &Arc<History>,
+    precheck: &Option<Arc<SignaturePrecheck>>,
+    metrics: &Arc<Metrics>,
+    accept_when_unreachable: bool,
+    stop: CancellationToken,
+) -> PaymentService {
+    let earlier = EarlierPayments { context: context.clone(), history: history.clone() };
+    let payment_relay = PaymentRelay {
+        context: context.clone(),
+        earlier: earlier.clone(),
+        precheck: precheck.clone(),
+        metrics: metrics.clone(),
+    };
+    let top_ups = TopUpService { context: context.clone(), earlier, payment_relay: payment_relay.clone() };
+    PaymentService {
+        context: context.clone(),
+        payment_relay,
+        top_ups,
+        accept_when_unreachable,
+        metrics: metrics.clone(),
+        stop,
+    }
+}
+
 /// Messages of customers are bounded more tightly than those of members.
 fn bounded(server: BankServer<BankService>) -> BankServer<BankService> {
     const CUSTOMER_MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -380,7 +433,7 @@ fn central_bank(config: &Config, identity: NodeIdentity, ledger: LedgerHandle) -
     CentralBankEndpoint { address: config.central_bank.clone(), identity, trust: Box::new(trust) }
 }
 
-/// How a part of the node says that it cannot go on: the node stops.
+/// Called by a part of the node that cannot go on: the node stops.
 type Fail = Arc<dyn Fn(NodeError) + Send + Sync>;
 
 fn failures(stop: &CancellationToken) -> (Fail, mpsc::UnboundedReceiver<NodeError>) {
@@ -388,7 +441,7 @@ fn failures(stop: &CancellationToken) -> (Fail, mpsc::UnboundedReceiver<NodeErro
     let stop = stop.clone();
     let fail = move |error: NodeError| {
         tracing::error!(%error, "the node stops");
-        // Whoever holds the node hears the first failure; later ones only repeat it.
+        // The holder of the node gets the first failure; later ones only repeat it.
         let _ = tell.send(error);
         stop.cancel();
     };

@@ -1,21 +1,22 @@
-//! The durable outbox: commands that this bank has answered for and that the chain has not answered yet.
+//! The durable outbox: commands that this bank answers for and whose outcome the chain has not brought yet.
 //!
-//! Three kinds lie in it: the bank's own fund commands and the top-ups that it promised (reverse waterfalls), whose money
-//! is in transit, and customers' payments that the bank accepted while the central bank could not be reached. Each is sent
-//! again until its outcome is known, over any number of crashes; sequence numbers make that safe.
+//! It holds three kinds: the bank's own fund commands and the top-ups that it promised (reverse waterfalls), whose
+//! money is in transit, and customers' payments that the bank accepted while the central bank could not be reached.
+//! Each is sent again until its outcome is known, over any number of crashes; sequence numbers make that safe.
 //!
 //! # How an entry leaves
-//! 1. The chain uses its number for this record: the outcome is known.
-//! 2. The chain uses its number for another record, or a top-up's payer uses theirs: this one can never settle.
+//! 1. The chain uses its sequence number for this record: the outcome is known.
+//! 2. The chain uses its sequence number for another record, or a top-up's payer uses theirs: this one can never
+//!    settle.
 //! 3. The chain's time passes its valid-until: from then on it can only be refused.
 //! 4. The central bank refuses it before ordering, for a reason that lasts, and this was the only copy ever sent.
 //!
-//! In cases 2 to 4 the deposit is given back (`desk`). A refusal of a *second* copy says nothing about the first,
-//! so 4 needs the only copy.
+//! In cases 2 to 4 the deposit is given back (`deposit_service`). A refusal of a *second* copy says nothing about the
+//! first, so 4 needs the only copy.
 //!
 //! # Layout of [`Column::Outbox`]
-//! Key: 0 (own) or 1 (customer), account (u64 big-endian; 0 for own), sequence (u64 big-endian). Value, sealed under the
-//! key: request id (16, zeros for a customer), the command with its signature.
+//! Key: 0 (own) or 1 (customer), account (u64 big-endian; 0 for own), sequence (u64 big-endian). Value, sealed under
+//! the key: request id (16, zeros for a customer), the command with its signature.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -31,12 +32,12 @@ use tokio::sync::oneshot;
 
 use crate::deposits::{OrderedOutcome, RequestId};
 
-/// Entries that may lie in the outbox; further ones are refused as overloaded.
+/// Entries that the outbox may hold; further ones are refused as overloaded.
 pub const ENTRIES_MAX: usize = 100_000;
 /// Waiting callers for one entry.
 const WAITERS_MAX: usize = 16;
 
-/// Whose number an entry uses, and which.
+/// The signer and the sequence number of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum OutboxKey {
     Own { sequence: u64 },
@@ -76,7 +77,7 @@ pub enum Release {
     GivenBack(Reason),
 }
 
-/// What a command in the outbox does.
+/// The command of an entry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum OutboxPayload {
     /// A funding of the bank's own, or a payment of a customer.
@@ -107,11 +108,11 @@ impl OutboxPayload {
 
 /// A command in the outbox.
 pub struct Entry {
-    /// As it is sent.
+    /// The command's bytes, as they are sent.
     pub command: Bytes,
     pub payload: OutboxPayload,
     pub request: RequestId,
-    /// How often it was handed to the relay since the node started; entries of an earlier life begin with one.
+    /// Times it was given to the relay since the node started; entries from before the start begin with one.
     pub copies: u32,
     pub in_flight: bool,
     next_try: Instant,
@@ -129,10 +130,10 @@ impl Entry {
         }
     }
 
-    /// Tells all who wait.
+    /// Tells all waiting callers.
     pub fn release(self, release: Release) {
         for waiter in self.waiters {
-            // Whoever gave up waiting asks again.
+            // A caller that gave up waiting asks again.
             let _ = waiter.send(release);
         }
     }
@@ -149,7 +150,7 @@ pub enum OutboxError {
 /// All entries, in memory as on disk.
 pub struct Outbox {
     entries: BTreeMap<OutboxKey, Entry>,
-    /// The top-up of each payment, by payer and the payer's number: one payment is topped up once.
+    /// The top-up of each payment, by payer and the payer's sequence number: one payment is topped up once.
     top_ups: BTreeMap<(AccountId, u64), OutboxKey>,
 }
 
@@ -163,7 +164,7 @@ impl Outbox {
             Direction::Forward,
             &mut |key, record| match decode(key, record) {
                 Ok((key, mut entry)) => {
-                    // An earlier life may have sent it.
+                    // It may have been sent before the node started.
                     entry.copies = 1;
                     outbox.insert(key, entry);
                     ControlFlow::Continue(())
@@ -227,7 +228,7 @@ impl Outbox {
         Some(entry)
     }
 
-    /// Hears how the entry leaves. `None` where there is no such entry, or too many wait already.
+    /// Waits for the entry to leave. `None` where there is no such entry, or too many wait already.
     pub fn wait(&mut self, key: &OutboxKey) -> Option<oneshot::Receiver<Release>> {
         let entry = self.entries.get_mut(key)?;
         entry.waiters.retain(|waiter| !waiter.is_closed());
@@ -250,7 +251,7 @@ impl Outbox {
         .collect()
     }
 
-    /// The entry is to be sent again after a while, if it is still here.
+    /// Schedules the entry to be sent again after a while, if it is still here.
     pub fn again(&mut self, key: &OutboxKey, after: Duration) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.in_flight = false;

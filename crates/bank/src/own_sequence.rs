@@ -1,21 +1,23 @@
 //! The bank's own sequence numbers, for the commands that it signs itself.
 //!
-//! A number is *free* if the replica's window says so and nothing of this bank is in flight with it. [`OwnSequence::take`]
-//! gives the lowest free one. It comes back in one of three ways:
+//! A sequence number is *free* if the replica's window says so and nothing of this bank is in flight with it.
+//! [`OwnSequence::take`] gives the lowest free one. It comes back in one of three ways:
 //!
 //! * [`OwnSequence::used`]: the chain has used it; the replica's window keeps it from being taken again.
 //! * [`OwnSequence::never_sent`]: nothing that carries it left this node, or it can never be ordered; it is free again.
-//! * [`OwnSequence::unknown`]: its status is not known. It rests until the chain's time has passed the record's valid-until:
-//!   from then on the record can only be refused, and the number is free again unless the window says otherwise.
+//! * [`OwnSequence::unknown`]: its status is not known. It rests until the chain's time has passed the record's
+//!   valid-until: from then on the record can only be refused, and the number is free again unless the window says
+//!   otherwise.
 //!
 //! After a crash the numbers of commands outside the outbox are forgotten; one that is taken again although an earlier
-//! command used it is answered with `SEQUENCE_USED` or `SEQUENCE_CONFLICT`, and the caller takes another.
+//! command used it is answered with `SEQUENCE_USED` or `SEQUENCE_CONFLICT`, and the caller takes another
+//! ([`cbdc_node::re_sign`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cbdc_ledger::Timestamp;
-use cbdc_ledger::sequence::{MEMBER_WINDOW, Standing, WideWindow};
+use cbdc_ledger::sequence::{MEMBER_WINDOW, SequenceStatus, WideWindow};
 
 #[derive(Default)]
 pub struct OwnSequence(Mutex<Numbers>);
@@ -42,7 +44,7 @@ impl OwnSequence {
         let mut candidate = numbers.hint.max(lowest);
         while candidate < lowest.saturating_add(MEMBER_WINDOW) {
             let is_busy = numbers.in_flight.contains(&candidate) || numbers.resting.contains_key(&candidate);
-            if !is_busy && window.standing(candidate) == Standing::Free {
+            if !is_busy && window.status(candidate) == SequenceStatus::Free {
                 numbers.in_flight.insert(candidate);
                 numbers.hint = candidate + 1;
                 return Some(candidate);
@@ -53,62 +55,62 @@ impl OwnSequence {
     }
 
     /// Reserves the number of a command that is in the outbox already.
-    pub fn reserve(&self, number: u64) {
-        self.lock().in_flight.insert(number);
+    pub fn reserve(&self, sequence: u64) {
+        self.lock().in_flight.insert(sequence);
     }
 
     /// The chain has used the number, and the replica has seen it.
-    pub fn used(&self, number: u64) {
+    pub fn used(&self, sequence: u64) {
         let mut numbers = self.lock();
-        numbers.in_flight.remove(&number);
-        numbers.resting.remove(&number);
+        numbers.in_flight.remove(&sequence);
+        numbers.resting.remove(&sequence);
     }
 
     /// No record that carries the number can be ordered any more.
-    pub fn never_sent(&self, number: u64) {
+    pub fn never_sent(&self, sequence: u64) {
         let mut numbers = self.lock();
-        numbers.in_flight.remove(&number);
-        numbers.hint = numbers.hint.min(number);
+        numbers.in_flight.remove(&sequence);
+        numbers.hint = numbers.hint.min(sequence);
     }
 
     /// Whether a record with this number was or will be ordered is not known; it is valid until `valid_until`.
-    pub fn unknown(&self, number: u64, valid_until: Timestamp) {
+    pub fn unknown(&self, sequence: u64, valid_until: Timestamp) {
         let mut numbers = self.lock();
-        numbers.in_flight.remove(&number);
-        numbers.resting.insert(number, valid_until);
+        numbers.in_flight.remove(&sequence);
+        numbers.resting.insert(sequence, valid_until);
     }
 }
 
-/// A number that was taken for a command: if nobody says what became of it (the caller hung up), its status is unknown.
+/// A number that was taken for a command. Dropped without being settled (the caller hung up), its status is unknown.
 pub struct Taken {
-    numbers: Arc<OwnSequence>,
-    number: u64,
+    own: Arc<OwnSequence>,
+    sequence: u64,
     valid_until: Timestamp,
-    told: bool,
+    is_settled: bool,
 }
 
 impl Taken {
-    pub fn new(numbers: Arc<OwnSequence>, number: u64, valid_until: Timestamp) -> Taken {
-        Taken { numbers, number, valid_until, told: false }
+    pub fn new(own: Arc<OwnSequence>, sequence: u64, valid_until: Timestamp) -> Taken {
+        Taken { own, sequence, valid_until, is_settled: false }
     }
 
     /// The chain has used it, and the replica has seen it.
     pub fn used(mut self) {
-        self.told = true;
-        self.numbers.used(self.number);
+        self.is_settled = true;
+        self.own.used(self.sequence);
     }
 
     /// No record that carries it can be ordered any more.
     pub fn never_sent(mut self) {
-        self.told = true;
-        self.numbers.never_sent(self.number);
+        self.is_settled = true;
+        self.own.never_sent(self.sequence);
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        if !self.told {
-            self.numbers.unknown(self.number, self.valid_until);
+        if !self.is_settled {
+            self.own.unknown(self.sequence, self.valid_until);
         }
     }
 }
@@ -117,10 +119,10 @@ impl Numbers {
     /// Frees resting numbers whose record has expired on the chain, and forgets those that the window has left behind.
     fn wake(&mut self, window: &WideWindow, now: Timestamp) {
         let mut lowest_woken = u64::MAX;
-        self.resting.retain(|number, valid_until| {
-            let keep = *number >= window.lowest_unused() && *valid_until >= now;
+        self.resting.retain(|sequence, valid_until| {
+            let keep = *sequence >= window.lowest_unused() && *valid_until >= now;
             if !keep {
-                lowest_woken = lowest_woken.min(*number);
+                lowest_woken = lowest_woken.min(*sequence);
             }
             keep
         });
@@ -135,7 +137,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_000);
 
     #[test]
-    fn numbers_under_way_are_not_taken_twice_and_come_back_when_never_sent() {
+    fn numbers_in_flight_are_not_taken_twice_and_come_back_when_never_sent() {
         let (own, window) = (OwnSequence::default(), WideWindow::default());
         own.reserve(2);
         let taken: Vec<_> = (0..3).map(|_| own.take(&window, NOW).unwrap()).collect();
@@ -146,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_of_unknown_fate_rests_until_its_record_has_expired_on_the_chain() {
+    fn a_number_of_unknown_status_rests_until_its_record_has_expired_on_the_chain() {
         let (own, window) = (OwnSequence::default(), WideWindow::default());
         assert_eq!(own.take(&window, NOW), Some(1));
         own.unknown(1, Timestamp(1_000));

@@ -1,12 +1,13 @@
-//! Following the own part of the chain: headers, and the central bank's filtered blocks for this bank.
+//! Following the chain as a partial replica: headers, and the central bank's filtered blocks for this bank.
 //!
-//! # On receiving filtered blocks of blocks in a row
-//! 1. One that is known already is passed over; one that leaves a gap is refused.
-//! 2. Each header must continue this chain, and enough nodes of the central bank must have signed it. The signatures of all
-//!    headers are verified together; behind a block that changed the members, anew.
-//! 3. [`Ledger::follow`] checks the own accounts against the header's effects root, balance sheet and policy, and takes them
-//!    over.
-//! 4. Headers, filtered blocks, history, deposit entries and outbox releases are written in one batch, as of a full replica.
+//! # On receiving filtered blocks in a row
+//! 1. One that is known already is skipped; one that leaves a gap is refused.
+//! 2. Each header must continue this chain, and enough nodes of the central bank must have signed it. The signatures of
+//!    all headers are verified together, but those after a block that changed the members in a new batch.
+//! 3. [`Ledger::follow`] checks the own accounts against the header's effects root, balance sheet and policy, and takes
+//!    them over.
+//! 4. Headers, filtered blocks, history, deposit entries and outbox releases are written in one batch, as of a full
+//!    replica.
 //!
 //! Only the central bank is followed: a failure anywhere stops the node, naming the height.
 
@@ -14,7 +15,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use cbdc_ledger::filtered_block::{AppliedBlock, OwnCommand};
-use cbdc_ledger::settlement::LOOK_AHEAD;
+use cbdc_ledger::prefetch::PREFETCH_BATCH;
 use cbdc_ledger::{BankId, Ledger, SignedHeader};
 use cbdc_node::{Archive, audit};
 use cbdc_proto::v1;
@@ -22,10 +23,11 @@ use cbdc_storage::WriteBatch;
 
 use crate::deposit_service::{Effect, arrivals_of, effects_of};
 use crate::deposits::OrderedOutcome;
-use crate::history::Draft;
+use crate::history::HistoryUpdate;
 use crate::replica::{BlockError, ReplayError, Replica, replay_each};
 
-/// Follows what the archive holds above the ledger's height, checking each filtered block again. Gives the number of commands.
+/// Follows what the archive holds above the ledger's height, checking each filtered block again. Gives the number of
+/// commands.
 pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<u64, ReplayError> {
     replay_each(ledger, archive, |ledger, height, _| {
         let commands = audit::follow_partial_replica(archive, ledger)
@@ -48,8 +50,8 @@ impl Replica {
         Ok(())
     }
 
-    /// Takes blocks over and writes them together, up to the first that changes the members: who signs what comes after it is
-    /// known only then. Gives their number, one at least.
+    /// Takes blocks over and writes them together, up to the first that changes the members: only then is it known who
+    /// may sign the next ones. Gives their number, at least one.
     fn follow_under_present_members(
         &mut self,
         headers: &[SignedHeader],
@@ -58,7 +60,7 @@ impl Replica {
         let started = Instant::now();
         let verdicts = self.check_signatures(headers);
         let (mut batch, mut effects) = (WriteBatch::new(), Vec::new());
-        let mut history = self.history.draft();
+        let mut history = self.history.update();
         let mut taken_over = Vec::with_capacity(headers.len());
         for ((header, message), signed) in headers.iter().zip(filtered_blocks).zip(verdicts) {
             let height = header.header.height;
@@ -70,14 +72,14 @@ impl Replica {
             let followed = match taken {
                 Ok(followed) => followed,
                 Err(error) if taken_over.is_empty() => return Err(error),
-                // First those before it are written; then it is looked at again.
+                // Those before it are written first; then it is tried again.
                 Err(_) => break,
             };
-            let watches_holders = self.desk.watches_holders();
+            let watches_holders = self.deposits.watches_holders();
             Archive::put_filtered_block(&mut batch, header, &message.filtered_block);
             history.begin(height, followed.commands.len());
-            for commands in followed.commands.chunks(LOOK_AHEAD) {
-                history.fetch(commands.iter().map(|own| &own.command));
+            for commands in followed.commands.chunks(PREFETCH_BATCH) {
+                history.prefetch(commands.iter().map(|own| &own.command));
                 for own in commands {
                     enter(self.bank, own, (&mut history, &mut effects), height, watches_holders);
                 }
@@ -90,7 +92,7 @@ impl Replica {
             }
         }
         let (newest, _) = *taken_over.last().expect("the first block was taken over, or its error returned");
-        let booked = self.desk.follow_block(batch, &effects, (newest.height, newest.time));
+        let booked = self.deposits.follow_block(batch, &effects, (newest.height, newest.time));
         booked.map_err(|error| BlockError::Books { height: newest.height, error })?;
         drop(history);
         self.ledger.announce(newest.height);
@@ -103,11 +105,11 @@ impl Replica {
     }
 }
 
-/// A command's lines of the history, and what it means to the books.
+/// Adds a command's lines of the history, and its effects on the books.
 fn enter(
     bank: BankId,
     own: &OwnCommand,
-    (history, effects): (&mut Draft<'_>, &mut Vec<Effect>),
+    (history, effects): (&mut HistoryUpdate<'_>, &mut Vec<Effect>),
     height: cbdc_ledger::Height,
     watches_holders: bool,
 ) {

@@ -1,21 +1,22 @@
-//! The edge: what is checked of a customer's batch before it is relayed.
+//! The precheck: what is checked of a customer's batch before it is relayed.
 //!
-//! Form and customer are read straight from the packed records, without decoding them: version, kind (transfer or defund),
-//! flags, that the payee is an account id at all, and that the payer is a customer of this bank. So whatever is relayed can be
-//! decoded: one record that cannot would end the bank's stream. Everything else is the ledger's to decide; a payment above
-//! the payee's holding limit, for one, settles where the payee's wallet is linked. A bank that is set so also verifies the
-//! signatures here, in one batch, so that junk goes no further; the central bank verifies all of them again.
+//! Form and customer are read straight from the packed records, without decoding them: version, kind (transfer or
+//! defund), flags, that the payee is an account id at all, and that the payer is a customer of this bank. So whatever
+//! is relayed can be decoded: a record that cannot would end the bank's stream. Everything else is for the ledger to
+//! decide; a payment above the payee's holding limit, for one, settles where the payee's wallet is linked. With
+//! `precheck_signatures` the bank also verifies the signatures here, in one batch, so that junk goes no further; the
+//! central bank verifies all of them again.
 //!
-//! A transfer that allows the reverse waterfall travels here as any other: topping it up takes the bank's own signature, which
-//! only the unary call gives.
+//! A transfer that allows the reverse waterfall is relayed like any other: only the unary call tops it up, which takes
+//! the bank's own signature.
 
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use cbdc_ledger::command::Kind;
+use cbdc_ledger::command::packed::PackedPayment;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
-use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Kind};
 use cbdc_ledger::directory::KeyDirectory;
-use cbdc_ledger::encoding::VERSION;
 use cbdc_ledger::verification::check_signatures;
 use cbdc_ledger::{BankId, Command, NetworkId, Outcome, Reason};
 use cbdc_proto::answers::Answers;
@@ -24,51 +25,46 @@ use cbdc_signatures::BatchSeed;
 use rand::rngs::SysRng;
 
 /// Verifies customers' signatures.
-pub struct EdgeVerifier {
+pub struct SignaturePrecheck {
     pub network: NetworkId,
     pub directory: Arc<KeyDirectory>,
 }
 
-/// A batch as it goes on: what is relayed, and what is refused already.
+/// A batch after the precheck: the records to relay, and the refusals.
 pub struct Checked {
     /// Records to relay, back to back; the batch's own bytes where nothing is refused.
     pub relayed: Bytes,
     pub count: usize,
-    /// Place in the batch and answer of what is refused, in order. Empty as a rule.
+    /// Index in the batch and answer of each refused record, in order. Usually empty.
     refused: Vec<(usize, Answer)>,
 }
 
 /// The verdict on one packed record.
-fn check_record(own: BankId, record: &[u8]) -> Result<(), Reason> {
-    let is_payment = record[0] == VERSION && (record[1] == Kind::Transfer as u8 || record[1] == Kind::Defund as u8);
-    if !is_payment {
-        let of_other_kind = record[0] == VERSION && Kind::from_u8(record[1]).is_some();
-        return Err(if of_other_kind { Reason::NotAuthorised } else { Reason::Malformed });
+fn check_record(own: BankId, record: PackedPayment<'_>) -> Result<(), Reason> {
+    let kind = record.kind().ok_or(Reason::Malformed)?;
+    if !matches!(kind, Kind::Transfer | Kind::Defund) {
+        return Err(Reason::NotAuthorised);
     }
-    let known_flags = if record[1] == Kind::Transfer as u8 { FLAG_REVERSE_WATERFALL } else { 0 };
-    let flags = u16::from_le_bytes([record[2], record[3]]);
-    if flags & !known_flags != 0 || record[38..40] != [0, 0] {
+    if !record.has_known_flags(kind) || record.payee().is_none() {
         return Err(Reason::Malformed);
     }
-    // The payer's account, little-endian: serial in the lower four bytes, bank in the next two, zeros above. (The payee's
-    // account follows in the same form.)
-    let payer_bank = u32::from_le_bytes([record[28], record[29], record[30], record[31]]);
-    if payer_bank == u32::from(own.0) { Ok(()) } else { Err(Reason::NotAuthorised) }
+    let is_customer = record.payer().is_some_and(|payer| payer.bank == own);
+    if is_customer { Ok(()) } else { Err(Reason::NotAuthorised) }
 }
 
 /// Checks form and customer of a whole batch; its length must be a multiple of 136 bytes.
 pub fn check(own: BankId, commands: Bytes) -> Checked {
     let count = commands.len() / SIGNED_PAYMENT_BYTES;
-    let all_good = commands.chunks_exact(SIGNED_PAYMENT_BYTES).all(|record| check_record(own, record).is_ok());
+    let all_good = PackedPayment::each(&commands).all(|record| check_record(own, record).is_ok());
     if all_good {
         return Checked { relayed: commands, count, refused: Vec::new() };
     }
-    let verdict = |record: &[u8]| check_record(own, record).map_err(|reason| Outcome::refused(reason, 0, 0));
-    let verdicts: Vec<_> = commands.chunks_exact(SIGNED_PAYMENT_BYTES).map(verdict).collect();
+    let verdict = |record| check_record(own, record).map_err(|reason| Outcome::refused(reason, 0, 0));
+    let verdicts: Vec<_> = PackedPayment::each(&commands).map(verdict).collect();
     partition(&commands, &verdicts)
 }
 
-/// Parts a batch by its verdicts.
+/// Partitions a batch by its verdicts.
 fn partition(commands: &Bytes, verdicts: &[Result<(), Outcome>]) -> Checked {
     let mut relayed = BytesMut::with_capacity(commands.len());
     let mut refused = Vec::new();
@@ -82,7 +78,7 @@ fn partition(commands: &Bytes, verdicts: &[Result<(), Outcome>]) -> Checked {
     Checked { relayed: relayed.freeze(), count, refused }
 }
 
-impl EdgeVerifier {
+impl SignaturePrecheck {
     /// Verifies every signature of packed payments. Takes about 10 µs a signature: call it on a thread that may block.
     pub fn verify(&self, commands: &Bytes) -> Vec<Result<(), Outcome>> {
         let records = || commands.chunks_exact(SIGNED_PAYMENT_BYTES);
@@ -112,14 +108,14 @@ impl EdgeVerifier {
 }
 
 impl Checked {
-    /// Takes out what the verifier refuses as well.
-    pub fn verified(self, verifier: &EdgeVerifier) -> Checked {
+    /// Takes out the records with bad signatures as well.
+    pub fn verified(self, verifier: &SignaturePrecheck) -> Checked {
         let verdicts = verifier.verify(&self.relayed);
         if verdicts.iter().all(Result::is_ok) {
             return self;
         }
         let partitioned = partition(&self.relayed, &verdicts);
-        // Places in the sifted batch are places among what was relayed: count them past what is refused already.
+        // Indices in the partitioned batch count only what was relayed: add those that were refused before.
         let total = self.count + self.refused.len();
         let mut earlier = self.refused.into_iter().peekable();
         let mut later = partitioned.refused.into_iter().peekable();
@@ -165,7 +161,7 @@ impl Checked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cbdc_ledger::command::{Head, Payment, PaymentKind, Record};
+    use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Head, Payment, PaymentKind, Record};
     use cbdc_ledger::{AccountId, Amount, Height, SigningKey};
 
     const OWN: BankId = BankId(2);
@@ -188,25 +184,26 @@ mod tests {
 
     #[test]
     fn a_record_that_nobody_could_decode_is_not_relayed() {
+        let verdict = |record: &[u8]| check_record(OWN, PackedPayment::new(record).unwrap());
         let transfer = record(PaymentKind::Transfer, 2, 1);
         let with = |at: usize, byte: u8| {
             let mut changed = transfer.clone();
             changed[at] = byte;
             changed
         };
-        assert_eq!(check_record(OWN, &with(2, FLAG_REVERSE_WATERFALL as u8)), Ok(()));
+        assert_eq!(verdict(&with(2, FLAG_REVERSE_WATERFALL as u8)), Ok(()));
         for (at, byte) in [(2, 2), (3, 1), (38, 1), (39, 255)] {
             let changed = with(at, byte);
             assert!(Command::from_bytes(&changed).is_err(), "byte {at}");
-            assert_eq!(check_record(OWN, &changed), Err(Reason::Malformed), "byte {at}");
+            assert_eq!(verdict(&changed), Err(Reason::Malformed), "byte {at}");
         }
         let mut defund = record(PaymentKind::Defund, 2, 1);
         defund[2] = FLAG_REVERSE_WATERFALL as u8;
-        assert_eq!(check_record(OWN, &defund), Err(Reason::Malformed));
+        assert_eq!(verdict(&defund), Err(Reason::Malformed));
     }
 
     #[test]
-    fn what_is_refused_at_the_edge_is_answered_in_its_place() {
+    fn what_the_precheck_refuses_is_answered_in_its_place() {
         let mut unknown_version = record(PaymentKind::Transfer, 2, 3);
         unknown_version[0] = 9;
         let parts = [

@@ -1,18 +1,18 @@
 //! The relay: one long-lived stream of commands to the central bank.
 //!
 //! # What it does
-//! 1. [`Relay::submit`] takes commands, as bytes and with their number, if there is room for them; otherwise it refuses at
-//!    once (`OVERLOADED`): nothing of them left this node.
-//! 2. A submission of 256 commands or more travels as it is. Smaller ones, such as single payments, travel together as far as
-//!    they arrived together; from eight batches in flight on they wait for each other, until a batch of 1,024 is full, 1 ms
+//! 1. [`Relay::submit`] takes commands, as bytes and with their count, if there is capacity for them; otherwise it
+//!    refuses at once (`OVERLOADED`): nothing of them left this node.
+//! 2. A submission of 256 commands or more travels as it is. Smaller ones, such as single payments, travel together if
+//!    they arrived together; while eight batches are in flight they wait for more, until a batch of 1,024 is full, 1 ms
 //!    has passed, or fewer are in flight.
 //! 3. An answer is matched to its batch by the batch's id and cut into the submissions' parts, without copying.
-//! 4. When the stream breaks, the status of what was in flight is unknown. The same bytes are sent again on the next stream,
-//!    unless their callers have given up: sequence numbers make that safe.
+//! 4. When the stream breaks, the status of what was in flight is unknown. The same bytes are sent again on the next
+//!    stream, unless their callers have given up: sequence numbers make that safe.
 //! 5. A caller that has waited for its deadline gets *unknown* for each command.
 //!
 //! # Bounds
-//! Commands waiting or in flight: [`COMMANDS_MAX`]. Commands in flight: [`UNDER_WAY_MAX`].
+//! Commands waiting or in flight: [`COMMANDS_MAX`]. Commands in flight: [`IN_FLIGHT_MAX`].
 //!
 //! Work is per batch: nothing here is allocated, looked up or locked per payment.
 
@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use cbdc_ledger::outcome::OtherCopies;
 use cbdc_proto::answers::Answers;
 use cbdc_proto::packed::Answer;
 use cbdc_proto::transport::{ConnectError, MESSAGE_BYTES_MAX, NodeIdentity, ServerTrust, connect};
@@ -37,7 +38,7 @@ use crate::metrics::Metrics;
 /// Commands that may wait or be in flight.
 pub const COMMANDS_MAX: usize = 65_536;
 /// Commands that may be in flight to the central bank.
-const UNDER_WAY_MAX: usize = 32_768;
+const IN_FLIGHT_MAX: usize = 32_768;
 /// Commands in one gathered batch; a submission of a quarter of this travels on its own.
 const GATHERED_MAX: usize = 1_024;
 /// Batches that may be in flight before small submissions wait for each other.
@@ -50,7 +51,7 @@ const OUTGOING_MAX: usize = 16;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause after a failed attempt, doubled with each up to the second value.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-/// How often what nobody waits for any more is swept out.
+/// How often abandoned submissions are dropped.
 const SWEEP: Duration = Duration::from_millis(250);
 
 /// The answer to a submission.
@@ -62,6 +63,11 @@ pub struct Relayed {
 }
 
 impl Relayed {
+    /// What is known of other copies of the commands.
+    pub fn other_copies(&self) -> OtherCopies {
+        if self.resent { OtherCopies::MayBeOrdered } else { OtherCopies::NotOrdered }
+    }
+
     fn unknown(count: usize) -> Relayed {
         Relayed { answers: Answers::all(Answer::unknown(), count), resent: true }
     }
@@ -76,18 +82,18 @@ struct Submission {
     count: usize,
     entered: Instant,
     answer: oneshot::Sender<Relayed>,
-    _room: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
-/// Takes commands in.
+/// The sending side of the relay.
 #[derive(Clone)]
 pub struct Relay {
     queue: mpsc::UnboundedSender<Submission>,
-    room: Arc<Semaphore>,
+    capacity: Arc<Semaphore>,
     reachable: watch::Receiver<bool>,
 }
 
-/// Where the central bank is and how it is known.
+/// The central bank's address, and the keys by which it is known.
 pub struct CentralBankEndpoint {
     pub address: String,
     pub identity: NodeIdentity,
@@ -111,11 +117,11 @@ impl Relay {
     ) -> (Relay, tokio::task::JoinHandle<()>) {
         let (queue, submissions) = mpsc::unbounded_channel();
         let (tell_reachable, reachable) = watch::channel(false);
-        let room = Arc::new(Semaphore::new(COMMANDS_MAX));
+        let capacity = Arc::new(Semaphore::new(COMMANDS_MAX));
         let task = Link {
             central_bank,
             metrics,
-            room: room.clone(),
+            capacity: capacity.clone(),
             reachable: tell_reachable,
             submissions,
             held: VecDeque::new(),
@@ -125,7 +131,7 @@ impl Relay {
             next_batch: 1,
         };
         let running = tokio::spawn(task.run(stop));
-        (Relay { queue, room, reachable }, running)
+        (Relay { queue, capacity, reachable }, running)
     }
 
     /// Whether a stream to the central bank is open.
@@ -138,7 +144,7 @@ impl Relay {
         self.reachable.clone()
     }
 
-    /// Hands commands over: `count` of them, back to back. The answer comes within `timeout`, in the commands' order.
+    /// Submits commands: `count` of them, back to back. The answer comes within `timeout`, in the commands' order.
     ///
     /// # Errors
     /// The queue is full; nothing was sent.
@@ -149,10 +155,10 @@ impl Relay {
         timeout: Duration,
     ) -> Result<impl Future<Output = Relayed> + Send + use<>, Overloaded> {
         let permits = u32::try_from(count).map_err(|_| Overloaded)?;
-        let room = self.room.clone().try_acquire_many_owned(permits).map_err(|_| Overloaded)?;
+        let permit = self.capacity.clone().try_acquire_many_owned(permits).map_err(|_| Overloaded)?;
         let (answer, heard) = oneshot::channel();
         // When the relay has stopped, dropping the submission answers it as unknown.
-        let _ = self.queue.send(Submission { commands, count, entered: Instant::now(), answer, _room: room });
+        let _ = self.queue.send(Submission { commands, count, entered: Instant::now(), answer, _permit: permit });
         Ok(async move {
             match tokio::time::timeout(timeout, heard).await {
                 Ok(Ok(relayed)) => relayed,
@@ -188,7 +194,7 @@ impl Sent {
 struct Link {
     central_bank: Arc<CentralBankEndpoint>,
     metrics: Arc<Metrics>,
-    room: Arc<Semaphore>,
+    capacity: Arc<Semaphore>,
     reachable: watch::Sender<bool>,
     submissions: mpsc::UnboundedReceiver<Submission>,
     /// Taken from the queue while there was no stream.
@@ -257,7 +263,7 @@ impl Link {
         Ok((batches, answers.into_inner()))
     }
 
-    /// Waits for the next attempt, and lets go of what nobody waits for.
+    /// Waits for the next attempt, and drops what nobody waits for.
     async fn wait(&mut self, pause: Duration) {
         let until = tokio::time::Instant::now() + pause;
         while tokio::time::Instant::now() < until {
@@ -278,7 +284,7 @@ impl Link {
             }
             awaited
         });
-        self.metrics.queue(COMMANDS_MAX - self.room.available_permits());
+        self.metrics.queue(COMMANDS_MAX - self.capacity.available_permits());
     }
 
     /// Serves one stream until it breaks.
@@ -295,7 +301,7 @@ impl Link {
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            while self.has_room(&outgoing) {
+            while self.has_capacity(&outgoing) {
                 match self.held.pop_front() {
                     Some(held) => self.take(held, &mut outgoing),
                     None => break,
@@ -319,7 +325,7 @@ impl Link {
                         permit.send(v1::CommandBatch { batch_id, commands: sent.commands.clone(), takes_runs: true });
                     }
                 },
-                submission = self.submissions.recv(), if self.has_room(&outgoing) => {
+                submission = self.submissions.recv(), if self.has_capacity(&outgoing) => {
                     let Some(submission) = submission else { return Ended::Stopped };
                     self.take(submission, &mut outgoing);
                     self.take_waiting(&mut outgoing);
@@ -331,13 +337,13 @@ impl Link {
         }
     }
 
-    fn has_room(&self, outgoing: &VecDeque<u64>) -> bool {
-        outgoing.len() < OUTGOING_MAX && self.in_flight + self.gathered.count < UNDER_WAY_MAX
+    fn has_capacity(&self, outgoing: &VecDeque<u64>) -> bool {
+        outgoing.len() < OUTGOING_MAX && self.in_flight + self.gathered.count < IN_FLIGHT_MAX
     }
 
     /// Takes what else is waiting, so that single payments that arrive together travel together.
     fn take_waiting(&mut self, outgoing: &mut VecDeque<u64>) {
-        while self.has_room(outgoing) {
+        while self.has_capacity(outgoing) {
             let Ok(submission) = self.submissions.try_recv() else { break };
             self.take(submission, outgoing);
         }
@@ -390,9 +396,9 @@ impl Link {
         outgoing.push_back(batch);
     }
 
-    /// Hands an answer to all who wait for a part of it.
+    /// Gives each waiting caller its part of an answer.
     fn complete(&mut self, answer: v1::OutcomeBatch) {
-        // An answer that nobody waits for any more was swept out.
+        // Nobody waits for an answer whose batch is gone.
         let batch = answer.batch_id;
         let Some(sent) = self.sent.remove(&batch) else { return };
         self.in_flight -= sent.count;

@@ -1,20 +1,20 @@
 //! The replica: the bank's own ledger, kept from the chain by one thread.
 //!
 //! # On receiving a block
-//! 1. One that the replica has already is passed over; one that leaves a gap is refused.
+//! 1. One that the replica has already is skipped; one that leaves a gap is refused.
 //! 2. Its parent must be the replica's tip, and enough nodes of the central bank must have signed its header.
-//! 3. From a peer, or where the bank is set to verify blocks, proposal and outcomes must lead to the header's commands root,
-//!    and every signature is verified. (From the central bank itself, whose node key the connection proved, its own
-//!    verdict on signatures is enough: crash faults, not lies.)
+//! 3. From a peer, or where the bank is set to verify blocks, proposal and outcomes must lead to the header's commands
+//!    root, and every signature is verified. (From the central bank itself, whose node key the connection proved, its
+//!    own verdict on signatures is enough: crash faults, not lies.)
 //! 4. The proposal is applied. Header and outcomes must be those of the block, to the byte.
-//! 5. Header, outcomes, proposal, history, deposit entries and outbox releases are written in one batch. It needs no fsync:
-//!    after a crash the block is fetched and applied again. Its height is the cursor for all of them.
+//! 5. Header, outcomes, proposal, history, deposit entries and outbox releases are written in one batch. It needs no
+//!    fsync: after a crash the block is fetched and applied again. Its height is the cursor for all of them.
 //! 6. The block is announced, and now and then a checkpoint is written in the background.
 //!
-//! A bank that keeps its own part of the chain follows filtered blocks instead: [`crate::partial_replica`].
+//! A partial replica follows filtered blocks instead: [`crate::partial_replica`].
 //!
-//! What fails before 4 leaves the replica as it was: a peer that sent it is dropped. A block of the central bank that fails
-//! anywhere, or one that its own signed header does not describe, stops the node, naming the height.
+//! A failure before 4 leaves the replica as it was; a peer that sent the block is dropped. A block of the central bank that
+//! fails anywhere, or one that its own signed header does not describe, stops the node, naming the height.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,13 +26,13 @@ use cbdc_ledger::command::Record;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::encoding::DecodeError;
 use cbdc_ledger::filtered_block::FilteredBlockError;
-use cbdc_ledger::settlement::LOOK_AHEAD;
+use cbdc_ledger::prefetch::PREFETCH_BATCH;
 use cbdc_ledger::verification::VerificationError;
 use cbdc_ledger::{
     BankId, Block, BlockProposal, Command, Genesis, Height, Ledger, Outcome, SignedHeader, VerifiedProposal, merkle,
 };
 use cbdc_node::archive::{ProposalsByHeight, decode_outcomes};
-use cbdc_node::chain::RecentBlocks;
+use cbdc_node::recent_blocks::RecentBlocks;
 use cbdc_node::{Archive, ArchiveError, Checkpoints, LedgerHandle, Membership, recovery};
 use cbdc_proto::convert::{header_from_message, required};
 use cbdc_proto::v1;
@@ -43,10 +43,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::deposit_service::{DepositService, DepositServiceError, Effect, arrivals_of, effects_of};
 use crate::deposits::OrderedOutcome;
-use crate::history::{Draft, History};
+use crate::history::{History, HistoryUpdate};
 use crate::metrics::Metrics;
 
-/// Why a block is not followed.
+/// Why a block was not applied.
 #[derive(Debug, thiserror::Error)]
 pub enum BlockError {
     #[error("block {height} cannot be read: {reason}")]
@@ -109,15 +109,15 @@ pub enum Delivery {
     Block {
         block: v1::Block,
         source: Source,
-        /// Hears the verdict on a peer's block.
+        /// Gets the verdict on a peer's block.
         verdict: Option<oneshot::Sender<Result<(), BlockError>>>,
     },
-    /// Of blocks in a row, from the central bank, for a bank that keeps its own part of the chain.
+    /// Filtered blocks in a row, from the central bank, for a partial replica.
     FilteredBlocks(Vec<v1::FilteredBlock>),
 }
 
-/// Applies what the archive holds above the ledger's height, checking each block against what was stored. Gives the number of
-/// commands.
+/// Applies what the archive holds above the ledger's height, checking each block against what was stored. Gives the
+/// number of commands.
 pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<u64, ReplayError> {
     replay_each(ledger, archive, |ledger, height, newest| {
         let parts = archive.block(height)?.ok_or(ReplayError::Missing { height, newest })?;
@@ -132,8 +132,8 @@ pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<u64, ReplayError
     })
 }
 
-/// Takes the ledger up to the archive's newest block and gives the number of commands. `one` takes the block at the first of
-/// two heights over and gives its number; the second is the newest.
+/// Takes the ledger up to the archive's newest block and gives the number of commands. `one` takes the block at the
+/// first of two heights over and gives its number; the second is the newest.
 pub(crate) fn replay_each(
     ledger: &mut Ledger,
     archive: &Archive,
@@ -169,7 +169,7 @@ pub struct Replica {
     pub membership: Membership,
     /// Kept where signatures are verified here.
     pub directory: Option<Arc<KeyDirectory>>,
-    pub desk: Arc<DepositService>,
+    pub deposits: Arc<DepositService>,
     pub history: Arc<History>,
     pub metrics: Arc<Metrics>,
     pub verify_blocks: bool,
@@ -202,7 +202,10 @@ impl Replica {
         let Some(header) = self.next_headers([message.header.as_ref()])?.pop() else { return Ok(()) };
         let (height, network) = (header.header.height, self.genesis.network());
         self.ledger
-            .read(|ledger| header.check_by_members(network, self.genesis.header_signatures, ledger.members()))?;
+            .read(|ledger| {
+                let members = ledger.members();
+                header.check_by_members(network, members.header_signatures(), members)
+            })?;
         let tip = self.ledger.read(|ledger| *ledger.tip());
         let unreadable = |reason: String| BlockError::Unreadable { height, reason };
 
@@ -232,8 +235,8 @@ impl Replica {
         Ok(())
     }
 
-    /// The headers of the next blocks, which continue this chain, their signatures yet to be checked; those in front that the
-    /// replica has already are left out.
+    /// The headers of the next blocks, which continue this chain, their signatures yet to be checked; those in front
+    /// that the replica has already are left out.
     pub(crate) fn next_headers<'m>(
         &self,
         messages: impl IntoIterator<Item = Option<&'m v1::SignedHeader>>,
@@ -266,10 +269,11 @@ impl Replica {
 
     /// Whether enough nodes of the central bank signed each header, by the members as they are now.
     pub(crate) fn check_signatures(&self, headers: &[SignedHeader]) -> Vec<Result<(), ProofError>> {
-        let (network, signatures) = (self.genesis.network(), self.genesis.header_signatures);
-        let seed = BatchSeed::draw(&mut SysRng);
-        self.ledger
-            .read(|ledger| SignedHeader::check_each_by_members(headers, network, signatures, ledger.members(), seed))
+        let (network, seed) = (self.genesis.network(), BatchSeed::draw(&mut SysRng));
+        self.ledger.read(|ledger| {
+            let members = ledger.members();
+            SignedHeader::check_each_by_members(headers, network, members.header_signatures(), members, seed)
+        })
     }
 
     fn apply(&self, verified: &VerifiedProposal<'_>) -> Block {
@@ -301,28 +305,28 @@ impl Replica {
         let mut batch = WriteBatch::new();
         Archive::put(&mut batch, header, height.0, &block.outcomes);
         ProposalsByHeight::put(&mut batch, height, bytes);
-        let mut history = self.history.draft();
+        let mut history = self.history.update();
         history.begin(height, block.outcomes.len());
         let effects = self.effects(&mut history, bytes, proposal, block);
         history.put(&mut batch);
-        self.desk.follow_block(batch, &effects, (height, block.header.time))
+        self.deposits.follow_block(batch, &effects, (height, block.header.time))
     }
 
     /// What the block means to this bank's customers: lines of their history, the rest as effects.
     fn effects(
         &self,
-        history: &mut Draft<'_>,
+        history: &mut HistoryUpdate<'_>,
         bytes: &Bytes,
         proposal: &BlockProposal<'_>,
         block: &Block,
     ) -> Vec<Effect> {
         let height = block.header.height;
-        let watches_holders = self.desk.watches_holders();
+        let watches_holders = self.deposits.watches_holders();
         let mut effects = Vec::new();
         let mut offset = PROPOSAL_HEAD_BYTES;
         for (at, (command, outcome)) in proposal.commands.iter().zip(&block.outcomes).enumerate() {
-            if at.is_multiple_of(LOOK_AHEAD) {
-                history.fetch(proposal.commands[at..].iter().take(LOOK_AHEAD));
+            if at.is_multiple_of(PREFETCH_BATCH) {
+                history.prefetch(proposal.commands[at..].iter().take(PREFETCH_BATCH));
             }
             let (index, from) = (at as u32, offset);
             let length = proposal.command_bytes(at).map_or(0, <[u8]>::len);
@@ -343,10 +347,10 @@ impl Replica {
         if !self.checkpoints.is_due(|| self.ledger.read(Ledger::wallet_count)) {
             return;
         }
-        let (frozen, newest) = (self.ledger.freeze(), self.history.freeze());
+        let (ledger, newest) = (self.ledger.snapshot(), self.history.snapshot());
         let store = self.store.clone();
         self.checkpoints.begin(move || {
-            let written = recovery::write(&store, &frozen, LogPosition { term: 0, index: height.0 });
+            let written = recovery::write(&store, &ledger, LogPosition { term: 0, index: height.0 });
             match written.and_then(|manifest| newest.save(&store, height).map(|()| manifest)) {
                 Ok(manifest) => tracing::info!(%height, chunks = manifest.chunk_count, "wrote a checkpoint"),
                 Err(error) => tracing::error!(%height, %error, "a checkpoint could not be written"),
@@ -355,7 +359,8 @@ impl Replica {
     }
 }
 
-/// The bulk of the traffic: settled or not, it moves nothing in a bank's own books. (Waterfalls are told apart from it.)
+/// The bulk of the traffic: settled or not, it moves nothing in a bank's own books. (Waterfalls are told apart from
+/// it.)
 pub(crate) fn moves_nothing_here(command: &Command) -> bool {
     matches!(command, Command::Payment(payment) if payment.record.kind() == cbdc_ledger::command::Kind::Transfer)
 }

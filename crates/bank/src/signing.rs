@@ -1,4 +1,4 @@
-//! What the bank signs itself: commands with its own key, its own numbers and a time that the chain will accept.
+//! Signing for the bank: commands with its own key, its own sequence numbers and a time that the chain will accept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,31 +11,33 @@ use cbdc_node::views::probable_time;
 
 use crate::own_sequence::OwnSequence;
 
-/// How long a command outside the outbox is valid: short, so that the number of one whose status is unknown is soon free.
+/// How long a command outside the outbox is valid: short, so that the number of one whose status is unknown is soon
+/// free.
 pub const SHORT_VALIDITY: Duration = Duration::from_secs(60);
-/// How long a fund command is valid: long enough to outlast an outage, since its outbox entry is sent again all the time.
+/// How long a fund command is valid: long enough to outlast an outage, since its outbox entry is sent again all the
+/// time.
 pub const FUND_VALIDITY: Duration = Duration::from_secs(3_600);
 /// How long a request to issue or redeem is valid: an operator may have to look at it.
 pub const REQUEST_VALIDITY: Duration = Duration::from_secs(3_600);
 
-/// The bank's pen.
+/// Signs the bank's own commands.
 pub struct BankSigner {
     pub bank: BankId,
     network: NetworkId,
     key: SigningKey,
     ledger: LedgerHandle,
-    pub numbers: Arc<OwnSequence>,
+    pub sequence: Arc<OwnSequence>,
 }
 
 impl BankSigner {
     pub fn new(bank: BankId, key: SigningKey, ledger: LedgerHandle) -> BankSigner {
         let network = ledger.read(|ledger| ledger.network());
-        BankSigner { bank, network, key, ledger, numbers: Arc::default() }
+        BankSigner { bank, network, key, ledger, sequence: Arc::default() }
     }
 
-    /// Signs the record that `make` builds over a head with the lowest free number.
+    /// Signs the record that `make` builds over a head with the lowest free sequence number.
     ///
-    /// The number is in flight from now on; the caller gives it back to [`BankSigner::numbers`].
+    /// The number is in flight from now on; the caller gives it back to [`BankSigner::sequence`].
     ///
     /// # Errors
     /// This bank is no active member, or all 65,536 numbers of the window are in flight.
@@ -44,7 +46,7 @@ impl BankSigner {
             let seat = ledger.members().active(Role::Bank, MemberId(self.bank.0));
             let seat = seat.ok_or(Outcome::refused(Reason::UnknownMember, 0, 0))?;
             let (tip, validity_ms_max) = (ledger.tip().time, ledger.genesis().validity_ms_max);
-            let sequence = self.numbers.take(&seat.window, tip).ok_or(Outcome::refused(Reason::Overloaded, 0, 0))?;
+            let sequence = self.sequence.take(&seat.window, tip).ok_or(Outcome::refused(Reason::Overloaded, 0, 0))?;
             let validity_ms = (validity.as_millis() as u64).min(validity_ms_max / 2);
             let valid_until = probable_time(tip).plus_ms(validity_ms);
             Ok(Head { flags: 0, key_version: seat.key_version, sequence, valid_until })

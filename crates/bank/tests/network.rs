@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use cbdc_bank::Keeps;
+use cbdc_bank::ReplicaKind;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::command::{
     Certificate, FLAG_REVERSE_WATERFALL, GovernanceAction, GovernanceProposal, Head, LinkBank, Payment, PaymentKind,
@@ -46,21 +46,21 @@ struct Network {
     id: NetworkId,
     central_port: u16,
     bank_ports: [u16; 2],
-    keeps: Keeps,
+    replica: ReplicaKind,
 }
 
-/// Makes two tests of one: with banks that keep all of the chain, and with banks that keep their own part.
+/// Makes two tests of one: with full and with partial replicas.
 macro_rules! with_either_replica {
     ($($test:ident)*) => {$(
         mod $test {
             #[tokio::test(flavor = "multi_thread")]
-            async fn where_banks_keep_all() {
-                super::$test(super::Keeps::Full).await;
+            async fn with_full_replicas() {
+                super::$test(super::ReplicaKind::Full).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
-            async fn where_banks_keep_their_own_part() {
-                super::$test(super::Keeps::Own).await;
+            async fn with_partial_replicas() {
+                super::$test(super::ReplicaKind::Partial).await;
             }
         }
     )*};
@@ -92,11 +92,11 @@ fn now_ms() -> u64 {
 }
 
 impl Network {
-    fn create(keeps: Keeps) -> Network {
-        Network::create_with(Parameters::default(), keeps)
+    fn create(replica: ReplicaKind) -> Network {
+        Network::create_with(Parameters::default(), replica)
     }
 
-    fn create_with(policy: Parameters, keeps: Keeps) -> Network {
+    fn create_with(policy: Parameters, replica: ReplicaKind) -> Network {
         let folder = tempfile::tempdir().unwrap();
         let members = ROLES.map(|(role, id)| make_member(folder.path(), role, id)).to_vec();
         let reserves = [1, 2].map(|bank| (BankId(bank), Amount::from_minor(1_000_000)));
@@ -119,7 +119,7 @@ impl Network {
             folder,
             central_port: free_port(),
             bank_ports: [free_port(), free_port()],
-            keeps,
+            replica,
         }
     }
 
@@ -158,9 +158,9 @@ impl Network {
     }
 
     fn bank_config(&self, bank: u16, more: &str) -> cbdc_bank::Config {
-        let replica = if self.keeps == Keeps::Own { "replica = \"own\"\n" } else { "" };
+        let line = if self.replica == ReplicaKind::Partial { "replica = \"partial\"\n" } else { "" };
         let text = format!(
-            "bank = {bank}\ngenesis = \"../genesis.bin\"\ndata_dir = \"data\"\nlisten = \"127.0.0.1:{}\"\ncertificate = \"node.pem\"\nprivate_key = \"node.key\"\nsigning_key = \"signing.key\"\ncentral_bank = \"127.0.0.1:{}\"\n{replica}{more}",
+            "bank = {bank}\ngenesis = \"../genesis.bin\"\ndata_dir = \"data\"\nlisten = \"127.0.0.1:{}\"\ncertificate = \"node.pem\"\nprivate_key = \"node.key\"\nsigning_key = \"signing.key\"\ncentral_bank = \"127.0.0.1:{}\"\n{line}{more}",
             self.bank_ports[usize::from(bank) - 1],
             self.central_port,
         );
@@ -231,8 +231,8 @@ impl Network {
         .await;
     }
 
-    /// A wallet of bank 1 with 5,000 and one of bank 2 with 10, the central bank and bank 1; bank 2 is away. `more` is for the
-    /// configuration of bank 1.
+    /// A wallet of bank 1 with 5,000 and one of bank 2 with 10, the central bank and bank 1; bank 2 is away. `more` is
+    /// for the configuration of bank 1.
     async fn start_and_leave_bank_two(&self, more: &str) -> (cbdc_central_bank::Node, cbdc_bank::Node, Wallet, Wallet) {
         let central = self.start_central().await;
         let one = self.start_bank(1, more).await;
@@ -367,11 +367,14 @@ async fn height(client: &mut BankClient<Channel>) -> u64 {
     client.get_status(v1::GetStatusRequest {}).await.unwrap().into_inner().height
 }
 
-async fn a_customer_is_funded_pays_across_banks_and_takes_money_out_again(keeps: Keeps) {
-    let network = Network::create(keeps);
+async fn a_customer_is_funded_pays_across_banks_and_takes_money_out_again(replica: ReplicaKind) {
+    let network = Network::create(replica);
     let central = network.start_central().await;
-    let strict =
-        if keeps == Keeps::Full { "verify_at_edge = true\nverify_blocks = true\n" } else { "verify_at_edge = true\n" };
+    let strict = if replica == ReplicaKind::Full {
+        "precheck_signatures = true\nverify_blocks = true\n"
+    } else {
+        "precheck_signatures = true\n"
+    };
     let (one, two) = (network.start_bank(1, "").await, network.start_bank(2, strict).await);
     network.issue(1, 100_000).await;
     network.issue(2, 100_000).await;
@@ -454,8 +457,8 @@ async fn a_customer_is_funded_pays_across_banks_and_takes_money_out_again(keeps:
     central.shutdown().await;
 }
 
-async fn a_stream_answers_every_payment_in_its_place_and_history_knows_first_outcomes(keeps: Keeps) {
-    let network = Network::create(keeps);
+async fn a_stream_answers_every_payment_in_its_place_and_history_knows_first_outcomes(replica: ReplicaKind) {
+    let network = Network::create(replica);
     let central = network.start_central().await;
     let one = network.start_bank(1, "").await;
     network.issue(1, 100_000).await;
@@ -559,8 +562,8 @@ async fn a_stream_answers_every_payment_in_its_place_and_history_knows_first_out
     central.shutdown().await;
 }
 
-async fn a_bank_goes_on_where_it_stopped_and_accepted_payments_settle_later(keeps: Keeps) {
-    let network = Network::create(keeps);
+async fn a_bank_goes_on_where_it_stopped_and_accepted_payments_settle_later(replica: ReplicaKind) {
+    let network = Network::create(replica);
     let central = network.start_central().await;
     let one = network.start_bank(1, "checkpoint_every_blocks = 2\n").await;
     network.issue(1, 100_000).await;
@@ -603,7 +606,7 @@ async fn a_bank_goes_on_where_it_stopped_and_accepted_payments_settle_later(keep
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bank_catches_up_from_a_peer_while_the_central_bank_is_away() {
-    let network = Network::create(Keeps::Full);
+    let network = Network::create(ReplicaKind::Full);
     let central = network.start_central().await;
     let one = network.start_bank(1, "").await;
     network.issue(1, 100_000).await;
@@ -625,8 +628,8 @@ async fn a_bank_catches_up_from_a_peer_while_the_central_bank_is_away() {
     central.shutdown().await;
 }
 
-async fn a_damaged_archive_is_not_served_and_the_block_is_named(keeps: Keeps) {
-    let network = Network::create(keeps);
+async fn a_damaged_archive_is_not_served_and_the_block_is_named(replica: ReplicaKind) {
+    let network = Network::create(replica);
     let central = network.start_central().await;
     let store = Arc::new(cbdc_storage::MemoryStore::new());
     let config = network.bank_config(1, "");
@@ -634,7 +637,7 @@ async fn a_damaged_archive_is_not_served_and_the_block_is_named(keeps: Keeps) {
     network.issue(1, 100_000).await;
     network.issue(1, 50).await;
     one.shutdown().await;
-    let column = if keeps == Keeps::Full { Column::Outcomes } else { Column::FilteredBlocks };
+    let column = if replica == ReplicaKind::Full { Column::Outcomes } else { Column::FilteredBlocks };
     store.flip_bit(column, &1_u64.to_be_bytes(), 3);
     let Err(error) = cbdc_bank::start_on(config.clone(), store.clone()).await else {
         panic!("a damaged block was served")
@@ -646,8 +649,8 @@ async fn a_damaged_archive_is_not_served_and_the_block_is_named(keeps: Keeps) {
     central.shutdown().await;
 }
 
-async fn a_failing_disk_stops_the_node_and_says_so(keeps: Keeps) {
-    let network = Network::create(keeps);
+async fn a_failing_disk_stops_the_node_and_says_so(replica: ReplicaKind) {
+    let network = Network::create(replica);
     let central = network.start_central().await;
     let store = Arc::new(cbdc_storage::MemoryStore::new());
     let mut one = cbdc_bank::start_on(network.bank_config(1, ""), store.clone()).await.unwrap();
@@ -671,10 +674,10 @@ fn limited() -> Parameters {
     policy
 }
 
-async fn what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when_it_is_needed(keeps: Keeps) {
-    let network = Network::create_with(limited(), keeps);
+async fn what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when_it_is_needed(replica: ReplicaKind) {
+    let network = Network::create_with(limited(), replica);
     let central = network.start_central().await;
-    let (one, two) = (network.start_bank(1, "").await, network.start_bank(2, "verify_at_edge = true\n").await);
+    let (one, two) = (network.start_bank(1, "").await, network.start_bank(2, "precheck_signatures = true\n").await);
     network.issue(1, 100_000).await;
     network.issue(2, 100_000).await;
     let (alice, bob) = (network.funded_wallet(1, 10, 800).await, network.funded_wallet(1, 11, 900).await);
@@ -733,8 +736,8 @@ async fn what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when
     assert_eq!(pay(&mut at_one, &payment).await, (0, 100));
     assert_eq!(deposit(&mut at_one, &bob).await, (1_000, 0));
 
-    // At another bank than the payer's own: refused, everything is back; so it is where the deposit has too little, which the
-    // ledger says. Who is linked elsewhere is not topped up.
+    // At another bank than the payer's own: refused, everything is back; so it is where the deposit has too little,
+    // which the ledger says. Who is linked elsewhere is not topped up.
     let refused = at_one.submit_transfer(submit(&carol.topped_up(&dave, 1_050, 2), false)).await.unwrap().into_inner();
     assert_eq!(refused.outcome.unwrap().reason, "HOLDING_LIMIT");
     assert_eq!(deposit(&mut at_one, &carol).await, (300, 0));
@@ -777,8 +780,8 @@ async fn what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when
     central.shutdown().await;
 }
 
-async fn a_hold_is_captured_once_by_the_payees_bank_and_the_rest_returns(keeps: Keeps) {
-    let network = Network::create(keeps);
+async fn a_hold_is_captured_once_by_the_payees_bank_and_the_rest_returns(replica: ReplicaKind) {
+    let network = Network::create(replica);
     let central = network.start_central().await;
     let (one, two) = (network.start_bank(1, "").await, network.start_bank(2, "").await);
     network.issue(1, 100_000).await;
@@ -806,7 +809,7 @@ async fn a_hold_is_captured_once_by_the_payees_bank_and_the_rest_returns(keeps: 
     let capture = |amount_minor| v1::CaptureHoldRequest { hold: 1, amount_minor };
     let refused = at_two.capture_hold(capture(350)).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
-    // A bank that keeps all of the chain knows it by itself; of another one's request the ledger says so.
+    // A full replica knows it by itself; another bank's request is for the ledger to refuse.
     let refused = network.back_office(1).capture_hold(capture(350)).await;
     let reason = refused.map(|outcome| outcome.into_inner().reason);
     let reason = reason.unwrap_or_else(|status| refusal_of(&status).unwrap().reason.name().to_owned());
@@ -830,8 +833,8 @@ async fn a_hold_is_captured_once_by_the_payees_bank_and_the_rest_returns(keeps: 
     central.shutdown().await;
 }
 
-async fn a_bank_states_what_its_customers_have_on_deposit(keeps: Keeps) {
-    let network = Network::create(keeps);
+async fn a_bank_states_what_its_customers_have_on_deposit(replica: ReplicaKind) {
+    let network = Network::create(replica);
     let central = network.start_central().await;
     let one = network.start_bank(1, "").await;
     network.issue(1, 100_000).await;
@@ -846,8 +849,8 @@ async fn a_bank_states_what_its_customers_have_on_deposit(keeps: Keeps) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bank_with_its_own_part_comes_back_after_long_and_is_refused_what_needs_all() {
-    let mut network = Network::create(Keeps::Own);
+async fn a_bank_with_a_partial_replica_comes_back_after_long_and_is_refused_what_needs_all() {
+    let mut network = Network::create(ReplicaKind::Partial);
     let (central, one, alice, bob) = network.start_and_leave_bank_two("checkpoint_every_blocks = 10\n").await;
     // More blocks than the central bank keeps ready.
     let mut at_one = network.client(1, None);
@@ -880,7 +883,7 @@ async fn a_bank_with_its_own_part_comes_back_after_long_and_is_refused_what_need
         |config: cbdc_bank::Config| async { cbdc_bank::start(config).await.err().map(|error| error.to_string()) };
     let error = started(network.bank_config(2, "verify_blocks = true\n")).await.unwrap();
     assert!(error.contains("verify_blocks"), "{error}");
-    network.keeps = Keeps::Full;
+    network.replica = ReplicaKind::Full;
     for bank in [1, 2] {
         let error = started(network.bank_config(bank, "")).await.unwrap();
         assert!(error.contains("replica"), "{error}");
@@ -890,7 +893,7 @@ async fn a_bank_with_its_own_part_comes_back_after_long_and_is_refused_what_need
 
 #[tokio::test(flavor = "multi_thread")]
 async fn filtered_blocks_that_come_together_are_followed_across_a_new_key_of_the_central_bank() {
-    let network = Network::create(Keeps::Own);
+    let network = Network::create(ReplicaKind::Partial);
     let (mut central, one, alice, bob) = network.start_and_leave_bank_two("").await;
     let mut at_one = network.client(1, None);
     for sequence in 1..=20 {

@@ -1,4 +1,4 @@
-//! The time that proposals are stamped with.
+//! The clock that stamps proposals.
 //!
 //! A stamp is the machine's wall clock, but never before the last one. Beside it runs a monotonic estimate: the last
 //! accepted wall time plus the time that has passed since, which no adjustment of the clock can move. When the two are
@@ -42,8 +42,8 @@ pub fn wall_clock() -> Timestamp {
 }
 
 impl Clock {
-    /// A clock over a wall clock. `parent` is the time of the last block: a clock far behind it has jumped, however long
-    /// the node was off; one far ahead is what a node that was off expects.
+    /// A clock over a wall clock. `parent` is the time of the last block: a clock far behind it has jumped, however
+    /// long the node was off; one far ahead is what a node that was off expects.
     pub fn with_wall(parent: Timestamp, wall: impl Fn() -> Timestamp + Send + Sync + 'static) -> Clock {
         let anchor = Anchor { wall: wall().max(parent), at: Instant::now(), last_stamp: parent, has_warned: false };
         Clock { wall: Box::new(wall), anchor: Mutex::new(anchor) }

@@ -32,7 +32,7 @@ pub struct Config {
     /// Threads that verify signatures; 0 means one for each core.
     #[serde(default)]
     pub verification_threads: usize,
-    /// At least so many blocks lie between two checkpoints; at least 1, since the log is purged up to the newest.
+    /// The fewest blocks between two checkpoints; at least 1, since the log is purged up to the newest.
     #[serde(default = "default_checkpoint_every_blocks")]
     pub checkpoint_every_blocks: u64,
     /// If present, requests to issue and redeem are agreed to automatically, within the committee's limits.
@@ -43,10 +43,10 @@ pub struct Config {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SequencerConfig {
-    /// A proposal is cut when it has so many commands.
+    /// A proposal of so many commands is cut at once.
     pub commands_max: usize,
-    /// Between two proposals passes at least so long, unless one is full or the ledger itself has something due; under load
-    /// longer, see [`crate::sequencer`].
+    /// The shortest time between two proposals, unless one is full or the ledger itself has something due. Longer under
+    /// load, see [`crate::sequencer`].
     pub interval_ms: u64,
     /// Commands that may be in flight in the node at once; beyond that, batches are refused as OVERLOADED.
     pub queue_commands_max: usize,
@@ -60,7 +60,7 @@ impl Default for SequencerConfig {
     }
 }
 
-/// The operator on whose behalf the desk agrees.
+/// The operator on whose behalf requests are agreed to.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OperatorConfig {

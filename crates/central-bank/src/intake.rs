@@ -1,7 +1,7 @@
-//! Intake: batches of commands come in, bounded, and their answers go out.
+//! Intake: takes in batches of commands, bounded, and sends their answers out.
 //!
-//! A [`Batch`] stays one piece from here to its answer. It holds its share of the queue until it is answered, so the
-//! node never has more commands in flight than it was configured for.
+//! A [`Batch`] stays one piece from here to its answer. It holds its part of the queue's capacity until it is answered,
+//! so the node never has more commands in flight than it was configured for.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,25 +30,26 @@ pub struct Batch {
     pub permit: Permit,
 }
 
-/// What is left of a batch when its commands were verified; those that were refused are answered already.
+/// The verified commands of a batch; those that were refused are answered already.
 pub struct Verified {
     pub commands: VerifiedBatch,
     pub permit: Permit,
 }
 
-/// What a batch needs to be answered. Those of its commands that have no answer yet are the ones on their way, in the same order.
+/// The permit of a batch to be in flight, with the answers to its commands so far. Those without an answer are the ones
+/// on their way, in the same order.
 pub struct Permit {
     count: usize,
-    /// The known ones, one place a command once one was set.
+    /// The answers so far: empty, or one entry a command.
     answers: Vec<Option<Answer>>,
     reply: Option<Reply>,
     /// When the stage that the batch is in began.
     pub stage_began: Instant,
-    _share: OwnedSemaphorePermit,
+    _capacity: OwnedSemaphorePermit,
 }
 
 impl Permit {
-    /// Answers the command at a place of the batch.
+    /// Answers the command at an index of the batch.
     pub fn set(&mut self, place: u32, answer: Answer) {
         self.answers.resize(self.count, None);
         self.answers[place as usize] = Some(answer);
@@ -59,7 +60,7 @@ impl Permit {
         self.answers.is_empty()
     }
 
-    /// The places of the commands that have no answer yet, in order.
+    /// The indices of the commands that have no answer yet, in order.
     pub fn unanswered(&self) -> Vec<u32> {
         (0..self.count as u32).filter(|place| self.answer_at(*place).is_none()).collect()
     }
@@ -68,8 +69,8 @@ impl Permit {
         self.answers.get(place as usize).copied().flatten()
     }
 
-    /// Answers the commands that have no answer yet, in order, and sends all answers out. Answers that are not one for each
-    /// of them are taken for none.
+    /// Answers the commands that have no answer yet, in order, and sends all answers out. If they are not
+    /// exactly one each, all of them are answered as unknown.
     pub fn answer_rest(mut self, rest: impl ExactSizeIterator<Item = Answer>) {
         let places = self.unanswered();
         if places.len() == rest.len() {
@@ -84,12 +85,12 @@ impl Permit {
         self.answer();
     }
 
-    /// Sends the answers out. What was never set is answered as unknown.
+    /// Sends the answers out. A command without one is answered as unknown.
     pub fn answer(mut self) {
         self.send();
     }
 
-    /// Answers that the whole batch is settled, in a block from index `first` on, with nothing more to say of any command.
+    /// Answers that the whole batch is settled, in a block from index `first` on, each command with the plain outcome.
     pub fn answer_settled(mut self, height: Height, first: u32) {
         if let Some(reply) = self.reply.take() {
             count_answers(Reason::Settled, self.count);
@@ -120,19 +121,19 @@ impl Drop for Permit {
     }
 }
 
-/// The entrance that all services share.
+/// The intake that all services share.
 #[derive(Clone)]
 pub struct Intake {
     queue: mpsc::Sender<Batch>,
-    share: Arc<Semaphore>,
-    capacity: usize,
+    capacity: Arc<Semaphore>,
+    commands_max: usize,
 }
 
 impl Intake {
-    /// An entrance with room for `commands_max` commands, and the receiving end of its queue.
+    /// An intake with capacity for `commands_max` commands, and the receiving end of its queue.
     pub fn new(commands_max: usize) -> (Intake, mpsc::Receiver<Batch>) {
         let (queue, batches) = mpsc::channel(commands_max.max(1));
-        (Intake { queue, share: Arc::new(Semaphore::new(commands_max)), capacity: commands_max }, batches)
+        (Intake { queue, capacity: Arc::new(Semaphore::new(commands_max)), commands_max }, batches)
     }
 
     /// Takes a member's commands in. Whatever happens, `reply` is called exactly once with one answer per command.
@@ -144,13 +145,17 @@ impl Intake {
             tracing::warn!(target: "security", %role, %id, "a member submitted a command that it may not submit");
             return answer_all(reply, commands.len(), Outcome::refused(Reason::NotAuthorised, 0, 0));
         }
-        let Ok(share) = self.share.clone().try_acquire_many_owned(commands.len() as u32) else {
-            return answer_all(reply, commands.len(), Outcome::refused(Reason::Overloaded, self.capacity as u64, 0));
+        let Ok(capacity) = self.capacity.clone().try_acquire_many_owned(commands.len() as u32) else {
+            return answer_all(
+                reply,
+                commands.len(),
+                Outcome::refused(Reason::Overloaded, self.commands_max as u64, 0),
+            );
         };
-        gauge!(metrics::QUEUE).set((self.capacity - self.share.available_permits()) as f64);
+        gauge!(metrics::QUEUE).set((self.commands_max - self.capacity.available_permits()) as f64);
         let (count, stage_began) = (commands.len(), Instant::now());
-        let permit = Permit { count, answers: Vec::new(), reply: Some(reply), stage_began, _share: share };
-        // The channel has a place for every command that the semaphore lets in, so only a stopping node refuses here;
+        let permit = Permit { count, answers: Vec::new(), reply: Some(reply), stage_began, _capacity: capacity };
+        // The channel holds every command that the semaphore lets in, so only a stopping node refuses here;
         // dropping the batch then answers it as unknown.
         drop(self.queue.try_send(Batch { commands, permit }));
     }
@@ -167,7 +172,7 @@ impl Intake {
 /// Reads the commands of a message.
 ///
 /// # Errors
-/// A sentence that names the command's place.
+/// A sentence that names the command's index.
 pub fn decode_commands(bytes: Bytes) -> Result<CommandBatch, String> {
     if bytes.len() > BATCH_BYTES_MAX {
         return Err(format!("expected at most {BATCH_BYTES_MAX} bytes of commands in a batch, found {}", bytes.len()));

@@ -1,7 +1,7 @@
-//! The issuance desk: banks ask, the operator agrees.
+//! The issuance queue: banks ask, the operator agrees.
 //!
-//! A request waits here, signed by its bank, until an operator fetches it and submit an order that carries it. Where
-//! the node is configured with an operator's key, the desk signs the order itself at once: the committee's limits (cap,
+//! A request waits here, signed by its bank, until an operator fetches it and submits an order that carries it. Where
+//! the node is configured with an operator's key, it signs the order itself at once: the committee's limits (cap,
 //! quota) are in the ledger and hold either way.
 
 use std::collections::BTreeMap;
@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cbdc_ledger::command::{Head, IssuanceOrder, IssuanceRequest, Record, Signed, Signer};
 use cbdc_ledger::member::Role;
+use cbdc_ledger::outcome::OtherCopies;
 use cbdc_ledger::{BankId, Command, Ledger, MemberId, NetworkId, Outcome, Reason, SigningKey, Timestamp};
 use cbdc_node::LedgerHandle;
+use cbdc_node::re_sign::{Attempt, sign_until_done};
 use cbdc_proto::packed::Answer;
 
 use crate::intake::Intake;
@@ -18,8 +20,6 @@ use crate::reply_cache::ReplyCache;
 
 /// Requests of one bank that may wait.
 const WAITING_MAX: usize = 64;
-/// How often an order is signed anew because its operator's number was taken meanwhile.
-const ATTEMPTS: usize = 8;
 
 /// Requests by bank and the bank's sequence number.
 type Waiting = BTreeMap<(BankId, u64), Signed<IssuanceRequest>>;
@@ -38,7 +38,7 @@ pub struct IssuanceQueue {
     intake: Intake,
     reply_cache: ReplyCache,
     waiting: Arc<Mutex<Waiting>>,
-    /// One order is signed at a time, so that numbers are taken in turn.
+    /// One order is signed at a time, so that sequence numbers are taken in turn.
     signing: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -61,7 +61,8 @@ impl IssuanceQueue {
         }
     }
 
-    /// A bank's request: its answer if the desk could settle it, `None` while it waits for the operator.
+    /// Takes a bank's request in. Gives its answer if the order was signed at once, `None` while it waits for the
+    /// operator.
     pub async fn request(&self, request: Signed<IssuanceRequest>) -> Result<Option<Answer>, Outcome> {
         if let Some(first) = self.first_answer(&request) {
             return first.map(Some);
@@ -72,7 +73,7 @@ impl IssuanceQueue {
         }
     }
 
-    /// The answer to a request whose number was used before.
+    /// The answer to a request whose sequence number was used before.
     fn first_answer(&self, request: &Signed<IssuanceRequest>) -> Option<Result<Answer, Outcome>> {
         if self.is_unused(request) {
             return None;
@@ -111,34 +112,39 @@ impl IssuanceQueue {
         let sequence = request.record.head.sequence;
         self.ledger.read(|ledger| {
             let seat = ledger.members().bank(request.record.bank);
-            seat.is_some_and(|seat| seat.window.standing(sequence) == cbdc_ledger::sequence::Standing::Free)
+            seat.is_some_and(|seat| seat.window.status(sequence) == cbdc_ledger::sequence::SequenceStatus::Free)
         })
     }
 
-    /// Signs the order and hands it in. The same request, asked twice at once, is ordered once.
+    /// Signs the order and submits it. The same request, made twice at once, is ordered once.
     async fn order(&self, operator: &OperatorKey, request: Signed<IssuanceRequest>) -> Result<Answer, Outcome> {
         let _turn = self.signing.lock().await;
-        let mut answer = Answer::unknown();
-        for _ in 0..ATTEMPTS {
-            if let Some(first) = self.first_answer(&request) {
-                return first;
-            }
-            let Some(head) = self.ledger.read(|ledger| operator_head(ledger, operator.member, &request.record)) else {
-                return Err(Outcome::refused(Reason::UnknownMember, 0, 0));
-            };
-            let order = IssuanceOrder { head, operator: operator.member, request };
-            let signed = order.sign(self.network, &operator.key);
-            answer = self.intake.submit_one((Role::Operator, operator.member), signed.into()).await;
-            let number_was_taken = matches!(answer.outcome.reason, Reason::SequenceUsed | Reason::SequenceConflict);
-            if !number_was_taken {
-                break;
-            }
+        sign_until_done(|| self.order_once(operator, request)).await
+    }
+
+    async fn order_once(
+        &self,
+        operator: &OperatorKey,
+        request: Signed<IssuanceRequest>,
+    ) -> Attempt<Result<Answer, Outcome>> {
+        if let Some(first) = self.first_answer(&request) {
+            return Attempt::Done(first);
         }
-        Ok(answer)
+        let Some(head) = self.ledger.read(|ledger| operator_head(ledger, operator.member, &request.record)) else {
+            return Attempt::Done(Err(Outcome::refused(Reason::UnknownMember, 0, 0)));
+        };
+        let order = IssuanceOrder { head, operator: operator.member, request };
+        let signed = order.sign(self.network, &operator.key);
+        let answer = self.intake.submit_one((Role::Operator, operator.member), signed.into()).await;
+        // The order was submitted once.
+        match answer.outcome.reason.shows_sequence_taken(OtherCopies::NotOrdered) {
+            true => Attempt::SignAgain(Ok(answer)),
+            false => Attempt::Done(Ok(answer)),
+        }
     }
 }
 
-/// The operator's next number; the order is valid as long as the request.
+/// The operator's next sequence number; the order is valid as long as the request.
 fn operator_head(ledger: &Ledger, operator: MemberId, request: &IssuanceRequest) -> Option<Head> {
     let seat = ledger.members().active(Role::Operator, operator)?;
     let valid_until = Timestamp(request.head.valid_until.0);

@@ -1,9 +1,9 @@
 //! The central bank's node: takes in commands, verifies their signatures, puts them in order, settles them, and
-//! publishes the chain; and the policy desk.
+//! publishes the chain; and serves policy.
 //!
-//! # The way of a command
-//! 1. [`service`] receives a batch from a member and [`intake`] admits it: well-formed, from a member who may hand it in,
-//!    within the bounds of the queue. What is over the bounds is answered `OVERLOADED` at once.
+//! # The path of a command
+//! 1. [`service`] receives a batch from a member and [`intake`] admits it: well-formed, from a member who may submit
+//!    it, within the bounds of the queue. Beyond them it is answered `OVERLOADED` at once.
 //! 2. [`verification`] checks all signatures of several batches together, on threads of their own.
 //! 3. [`sequencer`] cuts a proposal every few milliseconds or every few thousand commands, stamps its time
 //!    ([`clock`]) and hands it to ordering, without waiting for earlier ones.
@@ -11,8 +11,8 @@
 //! 5. [`settlement`] applies proposals in order on one thread, seals and signs the block, writes it to the archive,
 //!    and answers. A command that was ordered before is answered with its first outcome ([`reply_cache`]).
 //!
-//! An answer is given only after 4 and 5; whatever was answered survives any crash. A batch stays one piece all the way,
-//! so nothing is looked up, locked or allocated per command to bring an answer back.
+//! An answer is given only after 4 and 5; whatever was answered survives any crash. A batch stays one piece all the
+//! way, so nothing is looked up, locked or allocated per command to bring an answer back.
 
 #![forbid(unsafe_code)]
 

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{Genesis, Height, Ledger, MemberId, PublicKey, SigningKey, Timestamp};
-use cbdc_node::chain::RecentBlocks;
+use cbdc_node::recent_blocks::RecentBlocks;
 use cbdc_node::recovery::RecoveryError;
 use cbdc_node::server::{Health, ServeError, bind, serve, with_health_and_reflection};
-use cbdc_node::telemetry::{TelemetryError, serve_metrics};
+use cbdc_node::telemetry::{TelemetryError, report_signature_backend, serve_metrics};
 use cbdc_node::{
     Archive, ArchiveError, ChainService, Checkpoints, FilteredBlocks, LedgerHandle, Membership, ProposalSource,
 };
@@ -41,8 +41,8 @@ use crate::{metrics, verification};
 
 /// How long settlement may take to end once ordering has stopped.
 const SETTLING_MAX: std::time::Duration = std::time::Duration::from_secs(10);
-/// Blocks whose first outcomes are known again after a start.
-const FIRST_OUTCOMES_RELOADED: u64 = 1_024;
+/// Blocks that the reply cache takes in after a start.
+const REPLIES_RELOADED: u64 = 1_024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -97,7 +97,7 @@ pub struct Node {
     store: Arc<dyn Store>,
 }
 
-/// What a node stands on; tests put a disk that fails or a clock that jumps in its place.
+/// The store and the clock of a node; tests give a disk that fails or a clock that jumps.
 pub struct Environment {
     pub store: Arc<dyn Store>,
     pub wall_clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
@@ -105,12 +105,12 @@ pub struct Environment {
 
 /// Starts the node on RocksDB in its data folder and on the machine's clock.
 pub async fn start(config: Config) -> Result<Node, StartError> {
-    // Keys, genesis and port first: what is wrong with them is found before the store is opened.
+    // Keys, genesis and port first: mistakes in them are found before the store is opened.
     let listener = bind(config.listen).await?;
     let (genesis, identity, key) = read_files(&config)?;
     let store: Arc<dyn Store> = Arc::new(RocksStore::open(&config.data_dir)?);
-    let ground = Environment { store: store.clone(), wall_clock: Box::new(wall_clock) };
-    let started = start_with(config, genesis, identity, key, listener, ground).await;
+    let environment = Environment { store: store.clone(), wall_clock: Box::new(wall_clock) };
+    let started = start_with(config, genesis, identity, key, listener, environment).await;
     if started.is_err() {
         // Threads of a start that failed must not hold the store open.
         drop(tokio::task::spawn_blocking(move || store.close()).await);
@@ -119,10 +119,10 @@ pub async fn start(config: Config) -> Result<Node, StartError> {
 }
 
 /// Starts the node on a given store and clock.
-pub async fn start_on(config: Config, ground: Environment) -> Result<Node, StartError> {
+pub async fn start_on(config: Config, environment: Environment) -> Result<Node, StartError> {
     let listener = bind(config.listen).await?;
     let (genesis, identity, key) = read_files(&config)?;
-    start_with(config, genesis, identity, key, listener, ground).await
+    start_with(config, genesis, identity, key, listener, environment).await
 }
 
 fn read_files(config: &Config) -> Result<(Genesis, NodeIdentity, SigningKey), StartError> {
@@ -143,16 +143,17 @@ async fn start_with(
     identity: NodeIdentity,
     key: SigningKey,
     listener: TcpListener,
-    ground: Environment,
+    environment: Environment,
 ) -> Result<Node, StartError> {
     metrics::describe();
-    let Environment { store, wall_clock } = ground;
+    let Environment { store, wall_clock } = environment;
     let address = listener.local_addr().map_err(StartError::Thread)?;
     let (ledger, manifest) = cbdc_node::recovery::load(&store, genesis)?;
     let (member, own_key) = (MemberId(config.member), key.public_key());
     if let Some(address) = config.metrics_listen {
         serve_metrics(address)?;
     }
+    report_signature_backend();
 
     let resume_after =
         manifest.map(|manifest| Position { term: manifest.position.term, index: manifest.position.index });
@@ -209,7 +210,7 @@ struct Pipeline {
     verified: mpsc::Receiver<crate::intake::Verified>,
 }
 
-/// The parts of a node, joined but not yet running.
+/// The parts of a node, wired up but not yet running.
 struct Parts {
     network: cbdc_ledger::NetworkId,
     member: MemberId,
@@ -227,7 +228,7 @@ struct Parts {
     clock: Arc<Clock>,
     intake: Intake,
     batches: Option<mpsc::Receiver<crate::intake::Batch>>,
-    desk: IssuanceQueue,
+    issuance_queue: IssuanceQueue,
 }
 
 /// Proposals from the ordered log.
@@ -264,7 +265,7 @@ impl Parts {
             }
             None => None,
         };
-        let desk = IssuanceQueue::new(network, operator, ledger.clone(), intake.clone(), reply_cache.clone());
+        let issuance_queue = IssuanceQueue::new(network, operator, ledger.clone(), intake.clone(), reply_cache.clone());
         let archive = Arc::new(Archive::new(store, Arc::new(LogProposals(ordering.clone()))));
         Ok(Parts {
             network,
@@ -283,14 +284,14 @@ impl Parts {
             clock,
             intake,
             batches: Some(batches),
-            desk,
+            issuance_queue,
         })
     }
 
     /// Blocks before the checkpoint do not pass settlement again; their first outcomes come from the archive.
     fn reload_reply_cache(&self) -> Result<(), ArchiveError> {
         let tip = self.ledger.read(Ledger::height).0;
-        for height in tip.saturating_sub(FIRST_OUTCOMES_RELOADED) + 1..=tip {
+        for height in tip.saturating_sub(REPLIES_RELOADED) + 1..=tip {
             let Some(parts) = self.archive.block(Height(height))? else { continue };
             let outcomes = cbdc_node::archive::decode_outcomes(&parts.outcomes)
                 .map_err(|error| ArchiveError::Damaged { height: Height(height), what: error.to_string() })?;
@@ -324,7 +325,7 @@ impl Parts {
             ordering: self.ordering.clone(),
             ledger: self.ledger.clone(),
             in_flight: announce,
-            ways: Arc::new(Semaphore::new(config.sequencer.proposals_in_flight_max.max(1))),
+            permits: Arc::new(Semaphore::new(config.sequencer.proposals_in_flight_max.max(1))),
         };
         let settlement = Settlement {
             network: self.network,
@@ -367,14 +368,14 @@ impl Parts {
         let settlement = SettlementService {
             intake: self.intake.clone(),
             membership: self.membership.clone(),
-            desk: self.desk.clone(),
+            issuance_queue: self.issuance_queue.clone(),
             ledger: self.ledger.clone(),
         };
         let policy = PolicyService {
             intake: self.intake.clone(),
             ledger: self.ledger.clone(),
             membership: self.membership.clone(),
-            desk: self.desk.clone(),
+            issuance_queue: self.issuance_queue.clone(),
             clock: self.clock.clone(),
             archive: self.archive.clone(),
         };
@@ -411,8 +412,8 @@ impl Node {
         }
     }
 
-    /// Stops in an orderly way: no new requests, open streams end, what is durable is settled and answered, the store is
-    /// closed.
+    /// Stops in an orderly way: no new requests, open streams end, what is durable is settled and answered, the store
+    /// is closed.
     pub async fn shutdown(self) {
         let Node { stop, settled, server, ordering, health, ledger, store, .. } = self;
         health.set(false).await;

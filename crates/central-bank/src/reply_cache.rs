@@ -1,4 +1,4 @@
-//! First outcomes: a command that was ordered before is answered as it was the first time.
+//! The reply cache: a command that was ordered before is answered as it was the first time.
 //!
 //! The table holds the recent blocks as they are. Its look-up is built for a block only when somebody asks, so that
 //! settling costs nothing for it: repetitions are rare. Older outcomes are in the history of the command's bank.
@@ -16,7 +16,7 @@ use cbdc_proto::packed::Answer;
 
 const BLOCKS_MAX: usize = 8_192;
 const BYTES_MAX: usize = 128 * 1024 * 1024;
-/// What an outcome and its place in a look-up take, about.
+/// Bytes that an outcome and its entry in a look-up take, about.
 const BYTES_A_COMMAND: usize = 88;
 
 #[derive(Clone, Default)]
@@ -36,14 +36,14 @@ struct RecentBlock {
 }
 
 impl RecentBlock {
-    /// The places of commands that used a number.
+    /// The indices of the commands, by the sequence numbers that they used.
     fn places(&self) -> &HashMap<(Signer, u64), u32> {
         self.places.get_or_init(|| {
             let mut places = HashMap::new();
             let Ok(proposal) = BlockProposal::decode(&self.proposal) else { return places };
             for (place, (command, outcome)) in proposal.commands.iter().zip(&self.outcomes).enumerate() {
                 if outcome.reason.stage() != Stage::BeforeOrdering {
-                    for key in numbers_of(command) {
+                    for key in sequences_of(command) {
                         places.insert(key, place as u32);
                     }
                 }
@@ -57,22 +57,22 @@ impl RecentBlock {
     }
 }
 
-/// The signers and numbers that a command uses: an issuance uses its bank's beside the operator's.
-fn numbers_of(command: &Command) -> Vec<(Signer, u64)> {
-    let mut numbers = vec![(command.signer(), command.head().sequence)];
+/// The signers and sequence numbers that a command uses: an issuance uses its bank's beside the operator's.
+fn sequences_of(command: &Command) -> Vec<(Signer, u64)> {
+    let mut sequences = vec![(command.signer(), command.head().sequence)];
     if let Command::Issuance(signed) = command {
         let request = &signed.record.request.record;
-        numbers.push((Signer::Member(Role::Bank, MemberId(request.bank.0)), request.head.sequence));
+        sequences.push((Signer::Member(Role::Bank, MemberId(request.bank.0)), request.head.sequence));
     }
     if let Command::ReverseWaterfall(signed) = command {
         let transfer = &signed.record.transfer.record;
-        numbers.push((transfer.signer(), transfer.head.sequence));
+        sequences.push((transfer.signer(), transfer.head.sequence));
     }
-    numbers
+    sequences
 }
 
-/// Whether a command that was ordered is this one, or carries it: a payer's transfer settles inside the bank's order that
-/// tops it up, and must never be taken for a conflict with itself.
+/// Whether a command that was ordered is this one, or carries it: a payer's transfer settles inside the bank's order
+/// that tops it up, and must never be taken for a conflict with itself.
 fn carries(first: &Command, command: &Command) -> bool {
     match (first, command) {
         (Command::ReverseWaterfall(order), Command::Payment(payment)) => order.record.transfer == *payment,
@@ -93,8 +93,8 @@ impl ReplyCache {
         }
     }
 
-    /// What to answer to a command whose number was used before: its first outcome, or that the number belongs to
-    /// another command.
+    /// The answer to a command whose sequence number was used before: its first outcome, or a conflict if another
+    /// command used the number.
     pub fn answer_to_repetition(&self, command: &Command) -> Answer {
         match self.find(command.signer(), command.head().sequence) {
             Some((first, answer)) if carries(&first, command) => answer,
@@ -103,7 +103,7 @@ impl ReplyCache {
         }
     }
 
-    /// The command that used a number, and its answer, if it is recent.
+    /// The command that used a sequence number, and its answer, if it is recent.
     pub fn find(&self, signer: Signer, sequence: u64) -> Option<(Command, Answer)> {
         let blocks: Vec<Arc<RecentBlock>> =
             self.0.read().unwrap_or_else(PoisonError::into_inner).blocks.iter().rev().cloned().collect();

@@ -1,13 +1,13 @@
 //! The sequencer: cuts verified batches into proposals and hands them to ordering.
 //!
-//! 1. The first batch starts a proposal. It is cut when it holds `commands_max` commands, or as soon as a pause has passed
-//!    since the one before and fewer than `proposals_in_flight_max` are on their way to disk. So proposals grow with the
-//!    load, and an idle network answers at once.
+//! 1. The first batch starts a proposal. It is cut when it holds `commands_max` commands, or as soon as a pause has
+//!    passed since the one before and fewer than `proposals_in_flight_max` are on their way to disk. So proposals grow
+//!    with the load, and an idle network answers at once.
 //!
-//!    The pause is `interval_ms` and 4 µs for each command of the one before, 9 ms at most: about 1.5 ms at 75,000 payments a
-//!    second, 3 to 5 at 150,000, 9 from 220,000 on. A block costs the network's nodes half a millisecond of CPU however few
-//!    commands it holds; what many small ones take from verifying, everybody waits for. A timer of the kernel ends it:
-//!    tokio's count whole milliseconds and end about one late, which every payment would wait for.
+//!    The pause is `interval_ms` and 4 µs for each command of the one before, 9 ms at most: about 1.5 ms at 75,000
+//!    payments a second, 3 to 5 at 150,000, 9 from 220,000 on. A block costs the network's nodes half a millisecond of
+//!    CPU however few commands it holds; many small ones would take that time from verifying, and every payment would
+//!    wait longer. A timer of the kernel ends the pause: tokio's count whole milliseconds and end about one late.
 //! 2. Its time is stamped. If the clock has jumped, its commands are answered `CLOCK_JUMP` and nothing is proposed.
 //! 3. It is announced to settlement and proposed. The next one is gathered while this one is on its way.
 //! 4. When something falls due in the ledger itself, a proposal is cut even without commands.
@@ -29,13 +29,13 @@ use crate::config::SequencerConfig;
 use crate::intake::{Permit, Verified};
 use crate::metrics;
 
-/// Bytes of a proposal: a block must fit into a message with room to spare.
+/// Bytes of a proposal: a block must fit into a message with a margin.
 const PROPOSAL_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// What each command of a proposal adds to the pause after it.
 const PAUSE_PER_COMMAND: Duration = Duration::from_micros(4);
 /// The longest pause, unless the configured interval is longer.
 const PAUSE_MAX: Duration = Duration::from_millis(9);
-/// How often the sequencer looks whether something is due.
+/// How often the sequencer checks whether something is due.
 const DUE_CHECK: Duration = Duration::from_millis(100);
 
 /// A proposal on its way through ordering, and who waits for it.
@@ -45,8 +45,8 @@ pub struct InFlight {
     pub proposed_at: Instant,
 }
 
-/// Those who wait for a proposal. Settlement takes them to answer them; the sequencer takes them, and thereby answers
-/// them as unknown, when the proposal was not ordered.
+/// The callers that wait for a proposal. Settlement takes them to answer them; the sequencer takes them, and thereby
+/// answers them as unknown, when the proposal was not ordered.
 #[derive(Clone)]
 pub struct Waiting(Arc<Mutex<Vec<Segment>>>);
 
@@ -56,7 +56,7 @@ impl Waiting {
     }
 }
 
-/// What is left of a batch within a proposal: `count` commands from `first` on.
+/// The part of a batch that is in a proposal: `count` commands from `first` on.
 pub struct Segment {
     pub first: u32,
     pub count: usize,
@@ -71,7 +71,7 @@ pub struct Sequencer {
     /// Tells settlement who waits for a proposal, before it is proposed.
     pub in_flight: mpsc::UnboundedSender<InFlight>,
     /// One permit for each proposal that may be on its way to disk.
-    pub ways: Arc<Semaphore>,
+    pub permits: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -85,7 +85,7 @@ impl Open {
         self.builder.len() >= config.commands_max || self.builder.bytes() >= PROPOSAL_BYTES_MAX
     }
 
-    fn has_room_for(&self, batch: &Verified, config: &SequencerConfig) -> bool {
+    fn has_capacity_for(&self, batch: &Verified, config: &SequencerConfig) -> bool {
         self.builder.len() + batch.commands.len() <= config.commands_max
             && self.builder.bytes() + batch.commands.bytes().len() <= PROPOSAL_BYTES_MAX
     }
@@ -110,33 +110,33 @@ fn pause_after(commands: usize, config: &SequencerConfig) -> Duration {
     grown.min(PAUSE_MAX.max(interval))
 }
 
-/// Adds batches until the proposal is full, or its time has come and a way to disk is free. Returns that way, and a
+/// Adds batches until the proposal is full, or its time has come and a permit is free. Returns that permit, and a
 /// batch that no longer fits.
 async fn fill(
     config: &SequencerConfig,
-    ways: &Arc<Semaphore>,
+    permits: &Arc<Semaphore>,
     open: &mut Open,
     batches: &mut mpsc::Receiver<Verified>,
     not_before: Instant,
 ) -> (Option<Verified>, Option<OwnedSemaphorePermit>) {
     let mut time_has_come = Timer::at(not_before);
-    let way = ways.clone().acquire_owned();
-    tokio::pin!(way);
+    let permit = permits.clone().acquire_owned();
+    tokio::pin!(permit);
     let mut is_early = Instant::now() < not_before;
     while !open.is_full(config) {
         tokio::select! {
             biased;
-            // What is verified already goes along.
+            // Batches that are verified already go along.
             next = batches.recv() => match next {
-                Some(batch) if !open.has_room_for(&batch, config) => return (Some(batch), way.await.ok()),
+                Some(batch) if !open.has_capacity_for(&batch, config) => return (Some(batch), permit.await.ok()),
                 Some(batch) => open.push(batch),
                 None => break,
             },
             _ = &mut time_has_come, if is_early => is_early = false,
-            permit = &mut way, if !is_early => return (None, permit.ok()),
+            acquired = &mut permit, if !is_early => return (None, acquired.ok()),
         }
     }
-    (None, way.await.ok())
+    (None, permit.await.ok())
 }
 
 impl Sequencer {
@@ -164,10 +164,10 @@ impl Sequencer {
             };
             let mut open = Open::default();
             open.push(first);
-            let (next, way) = fill(&self.config, &self.ways, &mut open, &mut batches, not_before).await;
+            let (next, permit) = fill(&self.config, &self.permits, &mut open, &mut batches, not_before).await;
             held_over = next;
             not_before = Instant::now() + pause_after(open.builder.len(), &self.config);
-            if self.cut(open, way).await.is_err() {
+            if self.cut(open, permit).await.is_err() {
                 return;
             }
         }
@@ -178,8 +178,8 @@ impl Sequencer {
         self.clock.stamp().is_ok_and(|now| due <= now)
     }
 
-    /// Stamps and proposes; `way` is given back when the proposal is durable. `Err` when ordering has stopped.
-    async fn cut(&self, open: Open, way: Option<OwnedSemaphorePermit>) -> Result<(), ()> {
+    /// Stamps and proposes; `permit` is given back when the proposal is durable. `Err` when ordering has stopped.
+    async fn cut(&self, open: Open, permit: Option<OwnedSemaphorePermit>) -> Result<(), ()> {
         let time = match self.clock.stamp() {
             Ok(time) => time,
             Err(jumped) => {
@@ -206,7 +206,7 @@ impl Sequencer {
                         tracing::error!(%error, "a proposal was not acknowledged");
                         drop(waiting.take());
                     }
-                    drop(way);
+                    drop(permit);
                 });
                 Ok(())
             }
@@ -232,10 +232,10 @@ mod tests {
 
     /// How a proposal that nothing comes for is filled.
     async fn filled(config: SequencerConfig, batches: &mut mpsc::Receiver<Verified>, not_before: Instant) -> bool {
-        let (ways, mut open) = (Arc::new(Semaphore::new(1)), Open::default());
-        let filling = fill(&config, &ways, &mut open, batches, not_before);
-        let (next, way) = tokio::time::timeout(Duration::from_secs(60), filling).await.expect("it is cut in time");
-        next.is_none() && way.is_some()
+        let (permits, mut open) = (Arc::new(Semaphore::new(1)), Open::default());
+        let filling = fill(&config, &permits, &mut open, batches, not_before);
+        let (next, permit) = tokio::time::timeout(Duration::from_secs(60), filling).await.expect("it is cut in time");
+        next.is_none() && permit.is_some()
     }
 
     #[tokio::test]

@@ -16,7 +16,8 @@ use cbdc_ledger::member::Role;
 use cbdc_ledger::{
     BankId, Block, Height, Ledger, MemberId, NetworkId, Outcome, Reason, SignedHeader, SigningKey, VerifiedProposal,
 };
-use cbdc_node::chain::{RecentBlocks, block_to_message};
+use cbdc_node::chain::block_to_message;
+use cbdc_node::recent_blocks::RecentBlocks;
 use cbdc_node::{Archive, ArchiveError, BlockParts, Checkpoints, FilteredBlocks, LedgerHandle, Membership};
 use cbdc_ordering::{Committed, CommittedReceiver, OrderingError, Position};
 use cbdc_proto::convert::outcomes_to_bytes;
@@ -104,7 +105,7 @@ impl Settlement {
             if block.changes.members {
                 self.membership.follow(ledger);
             }
-            // Under the ledger's lock: whoever sees that a number is used finds its first outcome.
+            // Under the ledger's lock: a reader that sees a sequence number used finds its first outcome.
             let height = block.header.height;
             self.reply_cache.push(height, committed.proposal.clone(), block.outcomes.clone());
             block
@@ -184,8 +185,9 @@ impl Settlement {
             let answer = |(at, outcome): (usize, &Outcome)| {
                 let index = segment.first + at as u32;
                 match outcome.reason {
-                    // The same number was ordered twice while both were in flight: the first outcome is the answer.
-                    Reason::SequenceUsed => self.first_outcome_of(&in_flight.proposal, index),
+                    // The same sequence number was ordered twice while both were in flight: the first outcome is the
+                    // answer.
+                    Reason::SequenceUsed => self.first_reply(&in_flight.proposal, index),
                     _ => Answer::ordered(height, index, *outcome),
                 }
             };
@@ -193,14 +195,14 @@ impl Settlement {
         }
     }
 
-    fn first_outcome_of(&self, proposal: &BuiltProposal, index: u32) -> Answer {
+    fn first_reply(&self, proposal: &BuiltProposal, index: u32) -> Answer {
         let command = proposal.commands().get(index as usize);
         command.map_or_else(Answer::unknown, |command| self.reply_cache.answer_to_repetition(command))
     }
 
     /// Freezes the ledger and writes the checkpoint on another thread.
     fn checkpoint(&mut self, position: Position) {
-        let frozen = self.ledger.freeze();
+        let frozen = self.ledger.snapshot();
         let (store, ordering, runtime) = (self.archive.store().clone(), self.ordering.clone(), self.runtime.clone());
         self.checkpoints.begin(move || {
             let began = Instant::now();

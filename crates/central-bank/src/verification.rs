@@ -1,16 +1,16 @@
 //! Verification: all signatures of several batches together, on threads of their own.
 //!
-//! A thread takes the next batch and whatever else is waiting, up to [`TOGETHER`] commands, but leaves the other threads their
-//! share: full batches under load, no waiting when idle. Before it spends time on signatures it drops what the ledger would refuse anyway because of its
-//! sequence number, and answers a command that was ordered before with its first outcome.
+//! A thread takes the next batch and whatever else is waiting, up to [`TOGETHER`] commands, but leaves the other
+//! threads their share: full batches under load, no waiting when idle. Before it spends time on signatures it drops
+//! what the ledger would refuse anyway because of its sequence number, and answers a command that was ordered before
+//! with its first outcome.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ::metrics::{counter, histogram};
-use cbdc_ledger::command::{Command, Signer};
+use cbdc_ledger::command::Command;
 use cbdc_ledger::directory::KeyDirectory;
-use cbdc_ledger::sequence::Standing;
 use cbdc_ledger::verification::verify_batches;
 use cbdc_ledger::{CommandBatch, Ledger, NetworkId, Outcome, Reason};
 use cbdc_node::LedgerHandle;
@@ -25,10 +25,11 @@ use crate::reply_cache::ReplyCache;
 
 /// Commands verified together at most; the cost per signature hardly falls beyond.
 const TOGETHER: usize = 1_024;
-/// Commands that are worth a thread of their own: beyond that, a thread takes no more than its share of the batches waiting.
+/// Commands that are worth a thread of their own: beyond that, a thread takes no more than its share of the batches
+/// waiting.
 const SHARED_FROM: usize = 256;
 
-/// What a verifying thread works with.
+/// The context of a verifying thread.
 #[derive(Clone)]
 pub struct Verifier {
     pub network: NetworkId,
@@ -113,7 +114,7 @@ impl Verifier {
     fn answer_without_verifying(&self, batch: &mut Batch) {
         let commands = batch.commands.commands();
         let refusals: Vec<Option<Outcome>> =
-            self.ledger.read(|ledger| commands.iter().map(|command| standing_refusal(ledger, command)).collect());
+            self.ledger.read(|ledger| commands.iter().map(|command| sequence_refusal(ledger, command)).collect());
         if refusals.iter().all(Option::is_none) {
             return;
         }
@@ -130,28 +131,9 @@ impl Verifier {
     }
 }
 
-/// What the ledger would refuse because of the signer or its number.
-fn standing_refusal(ledger: &Ledger, command: &Command) -> Option<Outcome> {
-    let sequence = command.head().sequence;
-    let (standing, lowest) = match command.signer() {
-        Signer::Holder(id) => {
-            let Some(account) = ledger.open_wallet(id) else {
-                return Some(Outcome::refused(Reason::UnknownAccount, 0, 0));
-            };
-            (account.window.standing(sequence), account.window.lowest_unused())
-        }
-        Signer::Member(role, id) => {
-            let Some(seat) = ledger.members().active(role, id) else {
-                return Some(Outcome::refused(Reason::UnknownMember, 0, 0));
-            };
-            (seat.window.standing(sequence), seat.window.lowest_unused())
-        }
-    };
-    match standing {
-        Standing::Free => None,
-        Standing::Used => Some(Outcome::refused(Reason::SequenceUsed, 0, 0)),
-        Standing::OutOfWindow => Some(Outcome::refused(Reason::SequenceOutOfWindow, lowest, sequence)),
-    }
+/// What the ledger would refuse because of the signer or its sequence number.
+fn sequence_refusal(ledger: &Ledger, command: &Command) -> Option<Outcome> {
+    ledger.check_sequence(command.signer(), command.head().sequence).err()
 }
 
 fn note_security_event(refusal: &Outcome) {

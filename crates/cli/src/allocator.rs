@@ -1,23 +1,23 @@
-//! Memory: one allocator for the program and the C++ library below it, which keeps what was freed.
+//! The allocator: one for the program and the C++ library below it, which keeps freed memory for a while.
 //!
-//! A node allocates and frees buffers of a proposal's size on many threads all the time. Giving their pages back and faulting
-//! them in again, cleared each time, took 8 % of all CPU time at 150,000 payments a second, with mimalloc's own delay of a
-//! second and RocksDB on the system's allocator. Now what is free goes back to the system after [`KEPT_FOR_MS`];
-//! `MIMALLOC_PURGE_DELAY` (in ms; −1 for never) overrides that.
+//! A node allocates and frees buffers of a proposal's size on many threads all the time. With mimalloc's own delay of a second,
+//! and RocksDB on the system's allocator, returning their pages and faulting them in again took 8 % of all CPU time at 150,000
+//! payments a second. Freed memory therefore returns to the system only after [`KEPT_FOR_MS`]; `MIMALLOC_PURGE_DELAY` (in ms;
+//! −1 for never) overrides that.
 
 use std::ffi::c_long;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How long freed memory is kept, in ms.
+/// The time for which freed memory is kept, in ms.
 const KEPT_FOR_MS: c_long = 60_000;
-/// The place of `mi_option_purge_delay` in `mi_option_e` of mimalloc 2 and 3; the binding has no name for it.
+/// The index of `mi_option_purge_delay` in `mi_option_e` of mimalloc 2 and 3; the binding has no name for it.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 
-/// Makes the allocator keep what is freed. For the start of the program.
+/// Makes the allocator keep freed memory. Called at the start of the program.
 pub fn keep_freed_memory() {
-    // SAFETY: sets a number that the allocator reads; an option that it does not know is passed over.
+    // SAFETY: sets a number that the allocator reads; it ignores an option that it does not know.
     unsafe { libmimalloc_sys::mi_option_set_default(PURGE_DELAY, KEPT_FOR_MS) }
 }
 
@@ -25,7 +25,7 @@ pub fn keep_freed_memory() {
 mod tests {
     use super::*;
 
-    /// The place in the table is the library's own affair: a new version may move it.
+    /// The index is internal to the library: a new version may move it.
     #[test]
     fn the_option_is_the_purge_delay() {
         // SAFETY: reads and sets numbers of the allocator.

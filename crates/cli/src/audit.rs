@@ -22,8 +22,8 @@ use crate::output::{Output, fields, money};
   cbdc audit --node bank-2                        as a bank's replica has it
   cbdc audit --data network/central-bank-1/data   a stopped node's data folder
 
-Every block is checked against its parent, its signatures and the commands' own; then it is applied on a ledger of the
-auditor's own, which must give the same outcomes, roots, balance sheet and supply. Exit code 5 if anything differs.")]
+Checks every block against its parent, its signatures and those of its commands, then applies it to a ledger of the auditor's
+own, which must give the same outcomes, roots, balance sheet and supply. Exit code 5 if anything differs.")]
 pub struct Audit {
     /// The data folder of a stopped node, instead of a running network
     #[arg(long, value_name = "DIR", conflicts_with = "node")]
@@ -31,7 +31,7 @@ pub struct Audit {
     /// The node that serves the chain: central-bank-1, bank-1, …
     #[arg(long, value_name = "NODE")]
     node: Option<NodeName>,
-    /// The genesis to begin with; without it, that of the network
+    /// The genesis to start from; without it that of the network
     #[arg(long, value_name = "FILE")]
     genesis: Option<PathBuf>,
     #[command(flatten)]
@@ -47,7 +47,9 @@ impl Audit {
             Some(data) => {
                 let (data, seen) = (data.clone(), bar.clone());
                 let audit = move || audit_data_folder(&data, genesis, |height, newest| show(&seen, height, newest));
-                tokio::task::spawn_blocking(audit).await.context("the audit broke off")?
+                tokio::task::spawn_blocking(audit)
+                    .await
+                    .context("the audit's thread ended early, which is a defect of this program")?
             }
             None => {
                 let network = self.network.open()?;
@@ -62,7 +64,7 @@ impl Audit {
         if report.ok { Ok(()) } else { Err(AuditFound.into()) }
     }
 
-    /// The genesis named, that of the network, or that above the data folder.
+    /// The genesis that was named, or that above the data folder, or that of the network.
     fn genesis(&self) -> anyhow::Result<Genesis> {
         let path = self.genesis.clone().unwrap_or_else(|| match &self.data {
             Some(data) => data.join("../..").join(NetworkFolder::GENESIS),

@@ -43,7 +43,7 @@ enum Command {
     /// Each block as it is sealed, until Ctrl-C
     #[command(after_help = "Examples:\n  cbdc chain follow\n  cbdc chain follow --from 1 --json")]
     Follow {
-        /// The first height wanted; without it the next block
+        /// The first height; without it the next block
         #[arg(long, value_name = "HEIGHT")]
         from: Option<u64>,
         #[command(flatten)]
@@ -61,7 +61,7 @@ struct Source {
 }
 
 impl Source {
-    fn open(&self) -> anyhow::Result<(cbdc_simulator::network::Network, cbdc_client::Chain)> {
+    fn open(&self) -> anyhow::Result<(cbdc_devnet::Network, cbdc_client::Chain)> {
         let network = self.network.open()?;
         let chain = network.chain(self.node.unwrap_or_else(|| network.central_bank()))?;
         Ok((network, chain))

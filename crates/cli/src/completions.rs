@@ -1,6 +1,6 @@
-//! `cbdc completions`.
+//! `cbdc completions`: completions for a shell.
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 
 /// Print completions for a shell
@@ -13,13 +13,9 @@ pub struct Completions {
 }
 
 impl Completions {
-    pub fn run(self) -> anyhow::Result<()> {
-        clap_complete::generate(
-            self.shell,
-            &mut crate::arguments::Arguments::command(),
-            "cbdc",
-            &mut std::io::stdout(),
-        );
+    /// Prints the completions of the whole command line.
+    pub fn run(self, mut command_line: clap::Command) -> anyhow::Result<()> {
+        clap_complete::generate(self.shell, &mut command_line, "cbdc", &mut std::io::stdout());
         Ok(())
     }
 }

@@ -1,17 +1,14 @@
-//! Exit codes that scripts can use, and how an error is shown.
+//! Exit codes for scripts, and the text of an error.
 
-use std::future::Future;
 use std::process::ExitCode;
 
 use cbdc_client::ClientError;
-use cbdc_simulator::network::NetworkError;
-use clap::Parser;
+use cbdc_devnet::NetworkError;
 use serde_json::json;
 
-use crate::arguments::Arguments;
 use crate::output::Output;
 
-/// An audit that found something: it was printed, and only the code is left to give.
+/// The error of an audit that found something. Its findings are printed already; only the exit code is left.
 #[derive(Debug)]
 pub struct AuditFound;
 
@@ -23,7 +20,7 @@ impl std::fmt::Display for AuditFound {
 
 impl std::error::Error for AuditFound {}
 
-/// What the user gave cannot be used.
+/// The error for a command line, file or value that cannot be used.
 #[derive(Debug)]
 pub struct Usage(pub String);
 
@@ -35,24 +32,8 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// Runs the program and gives its exit code.
-pub fn code_of<F, R>(run: F) -> ExitCode
-where
-    F: FnOnce(Arguments, Output) -> R,
-    R: Future<Output = anyhow::Result<()>>,
-{
-    let arguments = Arguments::parse();
-    let output = Output { json: arguments.json };
-    let runtime = match crate::runtime::start() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: the system gives no threads: {error}");
-            return ExitCode::from(1);
-        }
-    };
-    let result = runtime.block_on(run(arguments, output));
-    // Tasks that still wait for a peer do not keep the program.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+/// Shows the error of a failed run, and returns its exit code.
+pub fn code_of(result: anyhow::Result<()>, output: &Output) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -63,7 +44,7 @@ where
     }
 }
 
-fn show(error: &anyhow::Error, code: u8, output: Output) {
+fn show(error: &anyhow::Error, code: u8, output: &Output) {
     if error.is::<AuditFound>() {
         return;
     }
@@ -74,7 +55,7 @@ fn show(error: &anyhow::Error, code: u8, output: Output) {
                 "limit": refusal.outcome.limit,
                 "amount": refusal.outcome.amount,
                 "later_may_help": refusal.reason().later_may_help(),
-                "place": refusal.place.map(|place| place.to_string()),
+                "position": refusal.position.map(|position| position.to_string()),
             })),
             _ => None,
         };
@@ -83,15 +64,15 @@ fn show(error: &anyhow::Error, code: u8, output: Output) {
     eprintln!("error: {}", sentence(error));
 }
 
-/// The error with its causes; a cause that is told already is not told again.
+/// The error with its causes, leaving out a cause that the text before it contains.
 fn sentence(error: &anyhow::Error) -> String {
-    let mut told = error.to_string();
+    let mut sentence = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !told.contains(&cause) {
-            told = format!("{told}: {cause}");
+        if !sentence.contains(&cause) {
+            sentence = format!("{sentence}: {cause}");
         }
     }
-    told
+    sentence
 }
 
 fn client_error(error: &anyhow::Error) -> Option<&ClientError> {
@@ -135,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_is_told_once() {
+    fn a_cause_is_shown_once() {
         let inner = anyhow::anyhow!("the disk is full");
         let outer = inner.context("writing failed: the disk is full").context("the node cannot start");
         assert_eq!(sentence(&outer), "the node cannot start: writing failed: the disk is full");
@@ -144,7 +125,7 @@ mod tests {
     #[test]
     fn each_kind_of_failure_has_its_own_code() {
         let outcome = Outcome::refused(Reason::HoldingLimit, 1, 2);
-        assert_eq!(of(Refusal { outcome, sentence: String::new(), place: None }.into()), 3);
+        assert_eq!(of(Refusal { outcome, sentence: String::new(), position: None }.into()), 3);
         assert_eq!(of(ClientError::Unreachable { address: String::new(), reason: String::new() }), 4);
         assert_eq!(of(ClientError::Unknown { why: String::new() }), 4);
         assert_eq!(of(ClientError::NotFound(String::new())), 1);

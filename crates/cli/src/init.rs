@@ -1,35 +1,35 @@
 //! `cbdc init`: a new network's folder.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use cbdc_simulator::network::{Network, NetworkSpec, Ports};
-use cbdc_simulator::scenario::{CURRENCY_EXPONENT, Preset};
+use cbdc_devnet::policy::{CURRENCY_EXPONENT, Preset};
+use cbdc_devnet::{Network, NetworkSpec, Ports};
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use serde_json::{Value, json};
 
-use crate::output::{Output, fields, table};
+use crate::output::{Output, fields, shell_word, table};
 use crate::preset::cautions;
 
-/// Make a network's folder: genesis, keys, certificates and configurations
+/// Create a network's folder: genesis, keys, certificates and configurations
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc init mynet                             three banks on ports 7000 to 7003
   cbdc init mynet --banks 5 --base-port 8000
   cbdc init mynet --no-limits                 a first policy without limits
   cbdc init mynet --preset digital-euro       a first policy of published figures
-  cbdc init mynet --force                     replace a network that is there, with all its data")]
+  cbdc init mynet --force                     replace an existing network, with all its data")]
 pub struct Init {
-    /// The folder to make
+    /// The folder to create
     dir: PathBuf,
     #[command(flatten)]
     shape: Shape,
-    /// Replace a network that is there already, with all its data
+    /// Replace an existing network, with all its data
     #[arg(long)]
     force: bool,
 }
 
-/// What a new network is like.
+/// The shape of a new network.
 #[derive(Args, Debug)]
 pub struct Shape {
     /// Commercial banks
@@ -38,13 +38,13 @@ pub struct Shape {
     /// The central bank's port; bank N listens on this + N, metrics 100 above; 0 picks free ports
     #[arg(long, value_name = "PORT", default_value_t = 7000)]
     pub base_port: u16,
-    /// Begin without limits of policy
+    /// Start with a policy without limits
     #[arg(long)]
     pub no_limits: bool,
-    /// Begin under a preset's policy and currency
+    /// Start with a preset's policy and currency
     #[arg(long, value_name = "NAME", conflicts_with = "no_limits", value_parser = crate::preset::names())]
     pub preset: Option<String>,
-    /// The operator's desk waits for a person instead of agreeing to banks' requests by itself
+    /// The operator endorses banks' requests by hand (cbdc policy endorse), not automatically
     #[arg(long)]
     pub manual_operator: bool,
 }
@@ -70,7 +70,7 @@ impl Shape {
         self.preset.as_deref().and_then(Preset::named)
     }
 
-    /// Says on the side what is provisional about the preset, if one is used.
+    /// Prints a note of what is provisional about the preset, if one is used.
     pub fn caution(&self, output: &Output) {
         self.preset().iter().flat_map(cautions).for_each(|caution| output.note(&caution));
     }
@@ -113,22 +113,4 @@ pub fn nodes_table(nodes: &[Value]) -> String {
     let rows: Vec<Vec<String>> =
         nodes.iter().map(|node| ["node", "grpc", "metrics"].map(|key| text(node, key)).to_vec()).collect();
     table(&["node", "gRPC", "metrics"], &rows)
-}
-
-/// A path as a word for the shell.
-pub fn shell_word(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |character: char| character.is_ascii_alphanumeric() || "/._-".contains(character);
-    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_shown_as_it_can_be_pasted() {
-        assert_eq!(shell_word(Path::new("net/a-1")), "net/a-1");
-        assert_eq!(shell_word(Path::new("my net's")), r"'my net'\''s'");
-    }
 }

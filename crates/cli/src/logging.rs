@@ -1,4 +1,4 @@
-//! Where logs go: to standard error for a node of its own, into a file for a network in the foreground.
+//! Logs: to standard error for a single node, into a file for a network in the foreground.
 //!
 //! `CBDC_LOG` chooses what is logged, as in `CBDC_LOG=debug` or `CBDC_LOG=cbdc_bank=debug,info`.
 

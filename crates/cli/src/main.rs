@@ -1,37 +1,59 @@
 //! `cbdc`: a retail central bank digital currency on one machine, from the first key to the last receipt.
 //!
-//! One file a subcommand. What all share: [`arguments`] (the command line), [`output`] (for people or as JSON),
-//! [`exit`] (codes that scripts can use), [`logging`], [`allocator`] and [`runtime`] (memory and threads).
+//! From the top: [`command_line`]; a file or folder a subcommand; and below them what they share: [`network`] (the
+//! `--network` argument), [`invocation`] (the command line as typed), [`exit`] (exit codes), [`output`] (text or JSON),
+//! [`shutdown`], [`logging`], [`runtime`] (threads) and [`allocator`] (memory).
 
 #![deny(unsafe_code)]
 
-// Tells mimalloc how long it keeps freed memory: a call into C, of which the binding has no safe form.
+// A call into C, for which the binding has no safe form, tells mimalloc how long to keep freed memory.
 #[allow(unsafe_code)]
 mod allocator;
-mod arguments;
 mod audit;
 mod bank;
 mod bench;
 mod chain;
+mod command_line;
 mod completions;
 mod exit;
 mod init;
+mod invocation;
 mod logging;
 mod network;
 mod node;
 mod output;
-mod papers;
 mod policy;
 mod preset;
+mod replications;
 mod runtime;
+mod shutdown;
 mod simulate;
 mod sweep;
 mod up;
+mod version;
 mod wallet;
 
 use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::command_line::CommandLine;
+use crate::output::Output;
 
 fn main() -> ExitCode {
     allocator::keep_freed_memory();
-    exit::code_of(|arguments, output| async move { arguments.run(&output).await })
+    let command_line = CommandLine::parse();
+    let output = Output { json: command_line.json };
+    let runtime = match runtime::start() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the system gives no threads: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    let result = runtime.block_on(command_line.run(&output));
+    // Tasks that still wait for a peer do not keep the program.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    exit::code_of(result, &output)
 }

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use cbdc_simulator::network::Network;
+use cbdc_devnet::Network;
 use clap::Args;
+
+use crate::output::shell_word;
 
 #[derive(Args, Debug)]
 pub struct NetworkArgument {
@@ -17,13 +19,13 @@ impl NetworkArgument {
         Ok(Network::open(&self.network)?)
     }
 
-    /// What a command to be pasted needs so that it finds the same network.
+    /// The argument that a printed command needs to find the same network, if any.
     pub fn suffix(&self) -> String {
         let is_usual = self.network == Path::new("network");
         let is_in_environment = std::env::var_os("CBDC_NETWORK").is_some_and(|dir| dir == *self.network);
         match is_usual || is_in_environment {
             true => String::new(),
-            false => format!(" --network {}", crate::init::shell_word(&self.network)),
+            false => format!(" --network {}", shell_word(&self.network)),
         }
     }
 }

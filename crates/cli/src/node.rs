@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Run one node in the foreground
 #[derive(Args, Debug)]
@@ -12,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
   cbdc node central-bank --config network/central-bank-1/config.toml
   cbdc node bank --config network/bank-1/config.toml
 
-It logs to standard error (CBDC_LOG chooses what), and stops gracefully on Ctrl-C and SIGTERM.")]
+It logs to standard error (CBDC_LOG chooses what) and stops gracefully on Ctrl-C and SIGTERM.")]
 pub struct Node {
     #[command(subcommand)]
     kind: Kind,
@@ -20,7 +19,7 @@ pub struct Node {
 
 #[derive(Subcommand, Debug)]
 enum Kind {
-    /// The central bank: orders, settles and publishes; the policy desk
+    /// The central bank: orders, settles and publishes; policy and governance
     #[command(after_help = "Examples:\n  cbdc node central-bank --config network/central-bank-1/config.toml")]
     CentralBank(Options),
     /// A commercial bank: its customers' wallets and deposits, a replica of the chain
@@ -33,7 +32,7 @@ struct Options {
     /// The node's configuration
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Stop when standard input closes: whoever started the node has ended
+    /// Stop when standard input closes, because the program that started the node has ended
     #[arg(long)]
     stop_with_parent: bool,
 }
@@ -48,8 +47,8 @@ impl Node {
                     cbdc_central_bank::start(config).await.context("the central bank's node cannot start")?;
                 tracing::info!(address = %node.address(), "the central bank serves");
                 let ended = tokio::select! {
-                    ended = node.stopped() => ended.context("the central bank's node must not go on"),
-                    why = told_to_stop(options.stop_with_parent) => {
+                    ended = node.stopped() => ended.context("the central bank's node stopped by itself"),
+                    why = crate::shutdown::requested(options.stop_with_parent) => {
                         tracing::info!(why, "stopping");
                         Ok(())
                     }
@@ -62,8 +61,8 @@ impl Node {
                 let mut node = cbdc_bank::start(config).await.context("the bank's node cannot start")?;
                 tracing::info!(address = %node.address(), "the bank serves");
                 let ended = tokio::select! {
-                    ended = node.stopped() => ended.context("the bank's node must not go on"),
-                    why = told_to_stop(options.stop_with_parent) => {
+                    ended = node.stopped() => ended.context("the bank's node stopped by itself"),
+                    why = crate::shutdown::requested(options.stop_with_parent) => {
                         tracing::info!(why, "stopping");
                         Ok(())
                     }
@@ -74,34 +73,4 @@ impl Node {
         }
         Ok(())
     }
-}
-
-/// Waits for Ctrl-C, SIGTERM or, if asked, the end of standard input.
-pub async fn told_to_stop(stop_with_parent: bool) -> &'static str {
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    let interrupted = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    tokio::select! {
-        () = terminated => "SIGTERM",
-        () = interrupted => "Ctrl-C",
-        () = input_closed(), if stop_with_parent => "the program that started the node has ended",
-    }
-}
-
-/// Standard input is read on a thread of its own, which does not keep the program from ending.
-async fn input_closed() {
-    let (closed, is_closed) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink()).ok();
-        closed.send(()).ok();
-    });
-    is_closed.await.ok();
 }

@@ -1,18 +1,20 @@
 //! Printing: friendly, aligned text, or one JSON object.
 
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 
 use cbdc_client::{Amount, Anchor};
 use serde_json::Value;
 
-/// How to print.
+/// The form of the output.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
+    /// One JSON object instead of text.
     pub json: bool,
 }
 
 impl Output {
-    /// Prints the object with `--json`, the text without.
+    /// Prints the object with `--json`, otherwise the text.
     pub fn print(&self, object: Value, text: impl FnOnce() -> String) {
         if self.json {
             self.line(&object.to_string());
@@ -21,7 +23,7 @@ impl Output {
         }
     }
 
-    /// A line of the answer. Whoever reads may stop before its end, as `head` does: what is left is then for nobody.
+    /// Prints a line of the answer. A reader may close the pipe before the end, as `head` does: the rest is dropped.
     pub fn line(&self, text: &str) {
         let mut out = std::io::stdout().lock();
         match writeln!(out, "{text}").and_then(|()| out.flush()) {
@@ -32,13 +34,13 @@ impl Output {
         }
     }
 
-    /// Something worth knowing that is no part of the answer.
+    /// Prints a note beside the answer, to standard error.
     pub fn note(&self, text: &str) {
         eprintln!("{text}");
     }
 }
 
-/// Label and value, the values beneath each other.
+/// Labels and values, one pair a line, the values aligned.
 pub fn fields(rows: &[(&str, String)]) -> String {
     let width = rows.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
     rows.iter().map(|(label, value)| format!("{label:<width$}  {value}\n")).collect()
@@ -64,8 +66,8 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     std::iter::once(line(&headings)).chain(rows.iter().map(|row| line(row))).collect()
 }
 
-/// A sum of minor units that messages carry as text, since it may pass 64 bits: a number where it fits into 64 bits, like every
-/// other amount, and the text beyond.
+/// A sum of minor units, which messages carry as text since it may exceed 64 bits: a number if it fits into 64 bits, like
+/// every other amount, otherwise the text.
 pub fn sum_minor(text: &str) -> Value {
     match (text.parse::<i64>(), text.parse::<u64>()) {
         (Ok(minor), _) => minor.into(),
@@ -74,9 +76,26 @@ pub fn sum_minor(text: &str) -> Value {
     }
 }
 
-/// An amount of minor units in major ones, with the currency.
+/// Formats minor units in major ones, with the currency.
 pub fn money(anchor: &Anchor, minor: u64) -> String {
     anchor.show(Amount::from_minor(minor))
+}
+
+/// A duration in one unit, for people.
+pub fn duration(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds < 90.0 => format!("{:.0} s", seconds.max(1.0)),
+        seconds if seconds < 90.0 * 60.0 => format!("{:.0} min", seconds / 60.0),
+        seconds if seconds < 48.0 * 3_600.0 => format!("{:.1} h", seconds / 3_600.0),
+        seconds => format!("{:.1} days", seconds / 86_400.0),
+    }
+}
+
+/// A path as a word for the shell.
+pub fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "/._-".contains(character);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// A limit that may be absent.
@@ -89,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sum_is_a_number_as_long_as_it_fits() {
+    fn a_sum_is_a_number_if_it_fits() {
         for text in ["0", "-5", "9223372036854775807", "18446744073709551615", "-9223372036854775808"] {
             assert_eq!(sum_minor(text).to_string(), text);
         }
@@ -99,7 +118,19 @@ mod tests {
     }
 
     #[test]
-    fn columns_stand_beneath_each_other() {
+    fn a_duration_is_shown_in_one_unit() {
+        let shown: Vec<String> = [0.2, 75.0, 600.0, 7_200.0, 400_000.0].into_iter().map(duration).collect();
+        assert_eq!(shown, ["1 s", "75 s", "10 min", "2.0 h", "4.6 days"]);
+    }
+
+    #[test]
+    fn a_path_is_shown_as_it_can_be_pasted() {
+        assert_eq!(shell_word(Path::new("net/a-1")), "net/a-1");
+        assert_eq!(shell_word(Path::new("my net's")), r"'my net'\''s'");
+    }
+
+    #[test]
+    fn columns_are_aligned() {
         let rows = [vec!["alice".to_owned(), "5.00".to_owned()], vec!["bo".to_owned(), "1234.00".to_owned()]];
         assert_eq!(table(&["name", ">amount"], &rows), "name    amount\nalice     5.00\nbo     1234.00\n");
         assert_eq!(fields(&[("a", "1".to_owned()), ("long", "2".to_owned())]), "a     1\nlong  2\n");

@@ -1,7 +1,7 @@
 //! `cbdc presets`: published figures of known systems, as a first policy.
 
 use cbdc_client::Anchor;
-use cbdc_simulator::scenario::{CURRENCY_EXPONENT, Preset, SourceMark};
+use cbdc_devnet::policy::{CURRENCY_EXPONENT, Preset, SourceMark};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
@@ -12,8 +12,8 @@ use crate::output::{Output, fields, table};
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc presets                                  all of them
-  cbdc presets e-naira                          one with every figure, its source and what is left out
-  cbdc bench simulations/quickstart.toml --preset digital-euro
+  cbdc presets e-naira                          one in full: figures, source, what is left out
+  cbdc bench simulations/load/quickstart.toml --preset digital-euro
   cbdc up --preset sand-dollar
 
 Marks: S read in the source or a report of it; C computed from such a figure; K known, not checked: provisional.")]
@@ -28,7 +28,7 @@ pub fn names() -> PossibleValuesParser {
     PossibleValuesParser::new(Preset::names())
 }
 
-/// The preset that a network began under, as its genesis tells: also where an earlier command made the network.
+/// The preset that a network started with, recognised by its genesis.
 pub fn of_network(anchor: &Anchor) -> Option<&'static Preset> {
     let first = &anchor.genesis().policy;
     Preset::all().iter().find(|preset| preset.currency == anchor.currency() && preset.parameters() == *first)
@@ -90,7 +90,7 @@ fn in_full(preset: &Preset) -> String {
     format!("{}\n{}", fields(&rows), figures(preset).iter().map(|figure| format!("{figure}\n")).collect::<String>())
 }
 
-/// Every figure that differs from a policy without limits, fees and rates, as `cbdc policy` takes it.
+/// Every figure that differs from a policy without limits, fees and rates, in the form that `cbdc policy` reads.
 fn figures(preset: &Preset) -> Vec<String> {
     let none = cbdc_ledger::policy::Parameters::default();
     let differences = cbdc_ledger::policy::text::differences(&none, &preset.parameters(), CURRENCY_EXPONENT);
@@ -114,7 +114,7 @@ fn object(preset: &Preset) -> Value {
     })
 }
 
-/// What to tell whoever uses a preset, one sentence a line.
+/// The notes for a user of the preset, one sentence a line.
 pub fn cautions(preset: &Preset) -> Vec<String> {
     let mut cautions = vec![format!("preset {} ({}): {}", preset.name, preset.date, preset.title)];
     if preset.mark == SourceMark::Known {

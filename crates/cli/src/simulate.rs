@@ -8,30 +8,31 @@ use std::time::Instant;
 
 use anyhow::Context;
 use cbdc_economy::{EconomyError, Go, Results, Scenario, ScenarioError, explain, explanation, report, simulate};
-use cbdc_simulator::run::default_out;
+use cbdc_harness::run::default_out;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::exit::Usage;
+use crate::invocation::{command_line, key_and_value};
 use crate::output::{Output, fields};
 
 /// Simulate an economy in virtual time: every movement of CBDC is a command on the ledger
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  cbdc simulate simulations/digital-euro.toml
-  cbdc simulate simulations/digital-euro.toml --seed 2 --json --quiet
-  cbdc simulate simulations/digital-euro.toml --set policy.holding_limit_minor=50_000
-  cbdc simulate simulations/digital-euro.toml --set behaviour.portfolio=full-to-limit --out results/full
-  cbdc simulate simulations/digital-euro.toml --explain
+  cbdc simulate simulations/economy/digital-euro.toml
+  cbdc simulate simulations/economy/digital-euro.toml --seed 2 --json --quiet
+  cbdc simulate simulations/economy/digital-euro.toml --set policy.holding_limit_minor=50_000
+  cbdc simulate simulations/economy/digital-euro.toml --set behaviour.portfolio=full-to-limit --out results/full
+  cbdc simulate simulations/economy/digital-euro.toml --explain
 
 Same scenario, same seed: same digest, on any machine and with any number of threads. The folder given with --out holds
-summary.json, report.html and the tables as Parquet and CSV; a second run replaces them. Exit code 2 if the scenario is
-wrong.")]
+summary.json, report.html and the tables as Parquet and CSV; a second run replaces them. Exit code 2 if the scenario has a
+mistake.")]
 pub struct Simulate {
     /// The scenario's file
     scenario: PathBuf,
-    /// Draw other agents and other days; without it the scenario's own seed
+    /// The seed of agents and days; without it the scenario's own
     #[arg(long)]
     seed: Option<u64>,
     /// Change a key of the scenario, such as policy.holding_limit_minor=50_000; may be given again
@@ -43,7 +44,7 @@ pub struct Simulate {
     /// Threads for the households' decisions; the results are the same
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Print each behaviour with its equation, source and values in force, and simulate nothing
+    /// Print each behaviour with its equation, source and values, and simulate nothing
     #[arg(long)]
     explain: bool,
     /// No progress bar
@@ -73,32 +74,29 @@ impl Simulate {
     }
 
     fn scenario(&self) -> anyhow::Result<Scenario> {
-        let told = |mistake: ScenarioError| Usage(mistake.to_string());
+        let usage = |mistake: ScenarioError| Usage(mistake.to_string());
         let mut scenario = Scenario::read(&self.scenario)
             .map_err(|mistake| Usage(load(&self.scenario).unwrap_or_else(|| mistake.to_string())))?;
         for pair in &self.set {
-            let split = pair.split_once('=').filter(|(key, _)| !key.is_empty());
-            let (key, value) = split.ok_or_else(|| {
-                Usage(format!("--set: expected KEY=VALUE, such as policy.holding_limit_minor=50_000, found `{pair}`"))
-            })?;
-            scenario.set(key.trim(), value.trim()).map_err(told)?;
+            let (key, value) = key_and_value(pair, "policy.holding_limit_minor=50_000")?;
+            scenario.set(key.trim(), value.trim()).map_err(usage)?;
         }
         if let Some(threads) = self.threads {
-            scenario.set("threads", &threads.to_string()).map_err(told)?;
+            scenario.set("threads", &threads.to_string()).map_err(usage)?;
         }
         scenario.seed = self.seed.unwrap_or(scenario.seed);
         Ok(scenario)
     }
 }
 
-/// What to say of a file that is no economy because it is a load on a network.
+/// The error for a file that is no economy but a load on a network.
 fn load(file: &Path) -> Option<String> {
-    cbdc_simulator::scenario::Scenario::load(file).ok()?;
+    cbdc_harness::scenario::Scenario::load(file).ok()?;
     let file = file.display();
     Some(format!("{file}: expected a scenario of an economy, found a load on a network: use `cbdc bench {file}`"))
 }
 
-/// Simulates on a thread of its own; Ctrl-C ends it after the day in flight.
+/// Simulates on a thread of its own; Ctrl-C ends it after the current day.
 async fn simulated(scenario: Scenario, quiet: bool) -> anyhow::Result<(Scenario, Results)> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = stop.clone();
@@ -141,7 +139,7 @@ fn bar(scenario: &Scenario, quiet: bool) -> ProgressBar {
     bar
 }
 
-/// The summary with what is not part of the digest: how long it took, and where the rest lies.
+/// The summary, with the time it took and the folder of the results, which are not part of the digest.
 fn summary(results: &Results, wall_s: f64, out: &Path) -> anyhow::Result<Value> {
     let mut object = serde_json::to_value(results.summary())?;
     let household_days = results.households as f64 * f64::from(results.days);
@@ -206,13 +204,4 @@ fn text(results: &Results, out: &Path, wall_s: f64) -> String {
         ("report", out.join("report.html").display().to_string()),
         ("figures", out.join("summary.json").display().to_string()),
     ])
-}
-
-/// The command as it was typed, for the report.
-fn command_line() -> String {
-    let words = std::env::args().skip(1).map(|word| match word.contains(char::is_whitespace) {
-        true => format!("'{word}'"),
-        false => word,
-    });
-    std::iter::once("cbdc".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }

@@ -1,11 +1,11 @@
 //! `cbdc up`: a development network in the foreground, with money and wallets, ready in about a second.
 //!
-//! 1. Makes the folder if there is none; otherwise goes on with the data that is there.
+//! 1. Creates the folder if there is none; otherwise continues with its data.
 //! 2. Starts every node, in this process or each in its own.
-//! 3. Sees that every bank has CBDC in its treasury, and that three named wallets are open and funded, and linked to their own
-//!    bank where the network's preset links their class. Each step can be repeated: what an interrupted run left undone, the
-//!    next one does.
-//! 4. Prints endpoints, wallets and what to try next; runs until Ctrl-C or SIGTERM, and stops every node in order.
+//! 3. Makes sure that every bank has CBDC in its treasury and that three named wallets are open, funded and, if the network's
+//!    preset links their class, linked to their own bank. Each step can be repeated: the next run does what an interrupted one
+//!    left undone.
+//! 4. Prints endpoints, wallets and next steps; runs until Ctrl-C or SIGTERM, and stops every node in order.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,34 +13,34 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use cbdc_client::bank_office::IssuanceAnswer;
 use cbdc_client::{Amount, BankId, Class, IssuanceKind, WalletFile};
-use cbdc_simulator::network::{InProcess, Network, NetworkError, Processes};
+use cbdc_devnet::{InProcess, Network, NetworkError, Processes};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::init::{Shape, nodes, nodes_table, shell_word};
-use crate::output::{Output, fields};
+use crate::init::{Shape, nodes, nodes_table};
+use crate::output::{Output, fields, shell_word};
 use crate::wallet::list::{balances, wallets_table};
 
-/// What each bank asks the central bank for at first, major units.
+/// The CBDC that each bank of a new network requests, in major units.
 const FIRST_ISSUANCE: u64 = 1_000_000;
-/// The wallets of a new network: name, class, wanted bank, first money in major units.
+/// The wallets of a new network: name, class, bank if it exists, first money in major units.
 const WALLETS: [(&str, Class, u16, u64); 3] =
     [("alice", Class::HOUSEHOLD, 1, 1_000), ("bob", Class::HOUSEHOLD, 2, 500), ("carol", Class::MERCHANT, 3, 200)];
-/// How often processes are looked after.
+/// The interval at which processes are checked.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Run a development network in the foreground, with money and three wallets
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  cbdc up                               in ./network, made if it is new
+  cbdc up                               in ./network, created if it is new
   cbdc up mynet --banks 5 --base-port 8000
   cbdc up mynet --processes             every node its own process
   cbdc up euro --preset digital-euro    under published figures
-  cbdc up mynet --force                 begin anew, without the old data
+  cbdc up mynet --force                 start again, without the old data
 
-A folder that is there is gone on with, and its own shape is kept. Ctrl-C stops every node.
-Where a preset links a class to deposits, as digital-euro does merchants that may hold nothing, the wallets of that class are
-linked to their own bank: what is above the holding limit goes to the deposit there.")]
+An existing network is continued with its own number of banks and policy. Ctrl-C stops every node.
+If a preset links a class to deposits, as digital-euro does merchants, which may hold nothing, the wallets of that class are
+linked to their own bank: what exceeds the holding limit goes to the deposit there.")]
 pub struct Up {
     /// The network's folder
     #[arg(env = "CBDC_NETWORK", default_value = "network")]
@@ -50,12 +50,12 @@ pub struct Up {
     /// Run every node as its own process
     #[arg(long)]
     processes: bool,
-    /// Replace a network that is there already, with all its data
+    /// Replace an existing network, with all its data
     #[arg(long)]
     force: bool,
 }
 
-/// The running nodes, one way or the other.
+/// The running nodes.
 enum Running {
     InProcess(InProcess),
     Processes(Processes),
@@ -68,14 +68,14 @@ impl Up {
         if is_new {
             self.shape.caution(output);
         }
-        // One listener from the start, so that no signal falls between two stages.
-        let mut stop = std::pin::pin!(crate::node::told_to_stop(false));
+        // One listener from the start, so that no signal is lost between two stages.
+        let mut stop = std::pin::pin!(crate::shutdown::requested(false));
         let mut running = tokio::select! {
             started = self.start(&network) => started?,
             _ = &mut stop => return Ok(()),
         };
         let ready = tokio::select! {
-            prepared = prepare(&network) => prepared.context("the network runs, but could not be given money and wallets").map(|()| true),
+            prepared = prepare(&network) => prepared.context("the network runs, but its money and wallets could not be set up").map(|()| true),
             _ = &mut stop => Ok(false),
         };
         let outcome = match ready {
@@ -153,7 +153,7 @@ impl Up {
     }
 }
 
-/// The bank that each wallet is linked to, 0 for none; nothing where its bank does not answer.
+/// The bank that each wallet is linked to, 0 for none; `None` if its bank does not answer.
 async fn linked_banks(network: &Network, wallets: &[(WalletFile, Option<u64>)]) -> Vec<Option<u32>> {
     let mut linked = Vec::new();
     for (file, _) in wallets {
@@ -171,7 +171,7 @@ fn links_text(wallets: &[(WalletFile, Option<u64>)], linked: &[Option<u32>]) -> 
     let line = |((file, _), linked): (&(WalletFile, Option<u64>), &Option<u32>)| {
         let bank = linked.filter(|bank| *bank > 0)?;
         let name = &file.name;
-        Some(format!("{name} is linked to bank {bank}: what is above the holding limit goes to the deposit there.\n"))
+        Some(format!("{name} is linked to bank {bank}: what exceeds the holding limit goes to the deposit there.\n"))
     };
     wallets.iter().zip(linked).filter_map(line).collect()
 }
@@ -193,16 +193,16 @@ fn next_steps(dir: &Path) -> String {
         "wallet receipt alice --last",
         "wallet history bob",
         "policy balance-sheet",
-        "policy propose payment-limit.household=10 --carry",
+        "policy propose payment-limit.household=10 --approve",
         "chain head",
         "audit",
     ];
     let lines: String = steps.iter().map(|step| format!("  {program} {step}{network}\n")).collect();
-    format!("Try, in a second terminal:\n{lines}\nCtrl-C stops the network; the same command goes on with it.")
+    format!("Try, in a second terminal:\n{lines}\nCtrl-C stops the network; the same command continues it.")
 }
 
 impl Running {
-    /// Runs until somebody asks to stop, or a node ends by itself.
+    /// Runs until a stop is requested or a node ends by itself.
     async fn until_stopped(
         &mut self,
         network: &Network,
@@ -242,7 +242,7 @@ async fn watch(processes: &mut Processes) -> NetworkError {
     }
 }
 
-/// Gives every bank CBDC and opens, links and funds the named wallets, as far as that was not done before.
+/// Issues CBDC to every bank and opens, links and funds the named wallets, as far as that is not done yet.
 async fn prepare(network: &Network) -> anyhow::Result<()> {
     for bank in network.banks() {
         issue_first(network, bank).await.with_context(|| format!("bank {bank} could not be given CBDC"))?;
@@ -261,7 +261,7 @@ async fn prepare(network: &Network) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a new wallet of the class gets, as far as the first policy lets it hold that.
+/// The money of a new wallet of the class, up to what the first policy lets it hold.
 fn first_money(network: &Network, class: Class, money: u64) -> Amount {
     let limit = network.anchor().genesis().policy.class(class).holding_limit;
     limit.map_or(major(network, money), |limit| limit.min(major(network, money)))
@@ -280,16 +280,16 @@ async fn issue_first(network: &Network, bank: BankId) -> anyhow::Result<()> {
         status.settled()?;
         return Ok(());
     }
-    // The operator's desk waits for a person: here that is us.
-    let desk = network.desk(cbdc_client::Role::Operator, cbdc_client::MemberId(1))?;
-    for request in desk.waiting_requests().await?.into_iter().filter(|request| request.record.bank == bank) {
-        desk.endorse(request).await?.settled()?;
+    // The operator endorses by hand: this program does it.
+    let governance = network.governance(cbdc_client::Role::Operator, cbdc_client::MemberId(1))?;
+    for request in governance.waiting_requests().await?.into_iter().filter(|request| request.record.bank == bank) {
+        governance.endorse(request).await?.settled()?;
     }
     Ok(())
 }
 
-/// Links a wallet to its own bank where the network's preset links its class: otherwise one that may hold nothing could not be
-/// paid.
+/// Links a wallet to its own bank if the network's preset links its class: one that may hold nothing could not be paid
+/// otherwise.
 async fn link_first(network: &Network, file: &WalletFile) -> anyhow::Result<()> {
     let preset = crate::preset::of_network(network.anchor());
     if preset.is_none_or(|preset| *preset.linked.get(file.class) == 0.0) {
@@ -302,7 +302,7 @@ async fn link_first(network: &Network, file: &WalletFile) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// The request ids follow from the holder's id, so that an interrupted run does not pay twice.
+/// Funds a wallet. The request ids follow from the holder's id, so that an interrupted run does not pay twice.
 async fn fund_first(network: &Network, mut file: WalletFile, money: Amount) -> anyhow::Result<()> {
     let wallet = network.wallet(&file.name)?;
     let request_id = |step: u8| {
@@ -330,8 +330,8 @@ mod tests {
 
     #[test]
     fn a_network_that_began_under_a_preset_is_known_by_its_genesis() {
-        use cbdc_simulator::network::{NetworkSpec, Ports};
-        use cbdc_simulator::scenario::{CURRENCY_EXPONENT, Preset};
+        use cbdc_devnet::policy::{CURRENCY_EXPONENT, Preset};
+        use cbdc_devnet::{NetworkSpec, Ports};
 
         let folder = tempfile::tempdir().unwrap();
         let plain = NetworkSpec { ports: Ports::Free, banks: 1, ..NetworkSpec::default() };

@@ -1,4 +1,4 @@
-//! The program as a newcomer uses it: a network that comes up, pays, proves, stops, and goes on where it stopped.
+//! The program as a newcomer uses it: a network that starts, pays, proves, stops and continues where it stopped.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -91,8 +91,8 @@ fn from_nothing_to_a_paid_wallet_and_a_receipt_and_on_after_a_stop() {
     assert_eq!((paid["outcome"].as_str(), paid["amount_minor"].as_u64()), (Some("SETTLED"), Some(1250)));
     assert_eq!(available(dir, "alice"), 100_000 - 1250);
     wait_for_balance(dir, "bob", 50_000 + 1250);
-    let place = format!("{}:{}", paid["height"], paid["index"]);
-    assert_eq!(object(dir, &["wallet", "receipt", "alice", &place, "--save", "r"])["valid"], true);
+    let position = format!("{}:{}", paid["height"], paid["index"]);
+    assert_eq!(object(dir, &["wallet", "receipt", "alice", &position, "--save", "r"])["valid"], true);
     assert_eq!(object(dir, &["audit"])["ok"], true);
     up.stop();
 
@@ -125,15 +125,27 @@ fn each_failure_has_the_exit_code_that_the_help_names() {
 }
 
 #[test]
-fn the_committee_and_the_court_have_their_way() {
+fn the_version_names_the_parts_of_the_build() {
+    let folder = tempfile::tempdir().unwrap();
+    let short = run(folder.path(), &["--version"]);
+    assert_eq!(String::from_utf8_lossy(&short.stdout), concat!("cbdc ", env!("CARGO_PKG_VERSION"), "\n"));
+    let build = object(folder.path(), &["--version", "--verbose"]);
+    assert!(["avx512", "portable"].contains(&build["signatures"].as_str().unwrap()), "{build}");
+    assert!(build["target"].as_str().unwrap().contains(std::env::consts::ARCH), "{build}");
+    assert!(build["compiler"].as_str().unwrap().starts_with("rustc "), "{build}");
+    assert!(build["rocksdb"].as_str().unwrap().starts_with(|digit: char| digit.is_ascii_digit()), "{build}");
+}
+
+#[test]
+fn the_committee_and_the_court_decide() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
     let up = Up::start(dir, &["--manual-operator"]);
     let waiting = object(dir, &["policy", "issue", "500", "--bank", "2"]);
-    assert_eq!(waiting["settled"], false, "the operator's desk waits for a person");
+    assert_eq!(waiting["settled"], false, "it waits for the operator");
     assert_eq!(object(dir, &["policy", "endorse"])["requests"][0]["settled"], true);
 
-    assert_eq!(code(dir, &["policy", "propose", "payment-limit.household=10", "--carry"]), 0);
+    assert_eq!(code(dir, &["policy", "propose", "payment-limit.household=10", "--approve"]), 0);
     let give_up = Instant::now() + Duration::from_secs(5);
     while object(dir, &["policy", "show"])["version"] != 2 {
         assert!(Instant::now() < give_up, "{}", object(dir, &["policy", "proposals"]));
@@ -152,7 +164,7 @@ fn the_committee_and_the_court_have_their_way() {
     let key = members["members"][0]["signing_key"].as_str().unwrap();
     std::fs::write(dir.join("auditor.toml"), format!("name = \"Second auditor\"\nsigning_key = \"{key}\"\n")).unwrap();
     assert_eq!(code(dir, &["policy", "propose", "admit=auditor-9:nowhere.toml"]), 2);
-    assert_eq!(code(dir, &["policy", "propose", "admit=auditor-9:auditor.toml", "--carry"]), 0);
+    assert_eq!(code(dir, &["policy", "propose", "admit=auditor-9:auditor.toml", "--approve"]), 0);
     let give_up = Instant::now() + Duration::from_secs(5);
     while !object(dir, &["policy", "members"])["members"].to_string().contains("Second auditor") {
         assert!(Instant::now() < give_up, "{}", object(dir, &["policy", "proposals"]));
@@ -184,7 +196,7 @@ fn the_committee_and_the_court_have_their_way() {
 }
 
 #[test]
-fn a_bank_states_its_deposits_pays_reserves_and_closes_an_empty_wallet() {
+fn a_bank_reports_its_deposits_pays_reserves_and_closes_an_empty_wallet() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
     let up = Up::start(dir, &["--banks", "2"]);
@@ -214,7 +226,7 @@ fn a_bank_states_its_deposits_pays_reserves_and_closes_an_empty_wallet() {
     up.stop();
 
     let up = Up::start(dir, &[]);
-    assert_eq!(available(dir, "bob"), 50_000, "a network with a closed wallet goes on");
+    assert_eq!(available(dir, "bob"), 50_000, "a network with a closed wallet continues");
     up.stop();
 }
 

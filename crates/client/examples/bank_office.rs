@@ -25,7 +25,7 @@ async fn main() -> anyhow::Result<()> {
     let salary = anchor.parse("10")?;
     // The same request id again would change nothing: the bank answers a repeated request with its first answer.
     office.credit_deposit(alice.account(), salary, random_id()).await?;
-    let place = alice.fund(salary, random_id()).await?.settled()?;
-    println!("a salary of {} went to the wallet at {place}", anchor.show(salary));
+    let position = alice.fund(salary, random_id()).await?.settled()?;
+    println!("a salary of {} went to the wallet at {position}", anchor.show(salary));
     Ok(())
 }

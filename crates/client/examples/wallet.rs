@@ -1,4 +1,4 @@
-//! A wallet's day: look, pay, read history, keep a receipt.
+//! A wallet: read the balance, pay, read history, keep a receipt.
 //!
 //! Start a network (`cbdc up network`), then in a second terminal:
 //! `cargo run --release -p cbdc -p cbdc-client --example wallet -- network`
@@ -20,17 +20,17 @@ async fn main() -> anyhow::Result<()> {
 
     let submission = alice.pay(bob, anchor.parse("1.25")?).await?;
     match &submission.status {
-        SubmissionStatus::Settled { place, .. } => println!("settled at {place}"),
+        SubmissionStatus::Settled { position, .. } => println!("settled at {position}"),
         SubmissionStatus::Refused(refusal) => println!("refused: {refusal}"),
         SubmissionStatus::Accepted => println!("accepted, not settled yet"),
-        SubmissionStatus::Unknown { why } => println!("unknown ({why}): hand the same record in again with submit()"),
+        SubmissionStatus::Unknown { why } => println!("unknown ({why}): submit the same record again with submit()"),
     }
-    let place = submission.status.settled()?;
+    let position = submission.status.settled()?;
 
     for entry in alice.history(5, None).await?.entries {
-        println!("{}  {}  {} -> {}  {}", entry.place, entry.kind, entry.from, entry.to, anchor.show(entry.amount));
+        println!("{}  {}  {} -> {}  {}", entry.position, entry.kind, entry.from, entry.to, anchor.show(entry.amount));
     }
-    let receipt = alice.receipt(place).await?;
+    let receipt = alice.receipt(position).await?;
     println!("the receipt holds: signed by nodes {:?}, {} bytes to keep", receipt.signers(), receipt.to_bytes().len());
     Ok(())
 }

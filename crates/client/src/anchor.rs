@@ -1,21 +1,20 @@
-//! What a client trusts: genesis, and nothing else.
+//! The trust anchor of a client: genesis, and nothing else.
 //!
-//! Genesis names the network (its hash is in everything that is signed), the central bank's keys (so that headers and
-//! receipts can be checked), and each node's key (so that a connection reaches the right node). Whoever holds a genesis
-//! that they trust need trust no bank. Keys that the committee replaced later are not known here: then checks fail, and
-//! a newer anchor is needed; they never succeed wrongly.
+//! Genesis names the network (its hash is part of everything that is signed), the central bank's keys (which headers and
+//! receipts are checked with) and each node's key (so that a connection reaches the right node). A client with a genesis
+//! that it trusts need trust no bank. Keys that the committee replaced later are not known here: checks then fail until
+//! the client has a newer anchor; they never succeed wrongly.
 
 use std::path::Path;
 
 use cbdc_ledger::block::ProofError;
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{Amount, BankId, Genesis, MemberId, NetworkId, PublicKey, Receipt, SignedHeader, Timestamp};
+use cbdc_ledger::{Amount, BankId, Command, Genesis, MemberId, NetworkId, PublicKey, Receipt, SignedHeader, Timestamp};
 use cbdc_proto::transport::ServerTrust;
 
 use crate::error::ClientError;
-use crate::receipt::VerifiedReceipt;
 
-/// A genesis with its hash.
+/// A genesis with its hash, which is the network's id.
 #[derive(Clone, Debug)]
 pub struct Anchor {
     genesis: Genesis,
@@ -23,18 +22,23 @@ pub struct Anchor {
 }
 
 impl Anchor {
+    /// Trusts a genesis.
     pub fn new(genesis: Genesis) -> Anchor {
         let network = genesis.network();
         Anchor { genesis, network }
     }
 
     /// Reads a `genesis.bin`.
+    ///
+    /// # Errors
+    /// [`ClientError::File`] if it cannot be read, [`ClientError::Genesis`] if it is no sound genesis.
     pub fn load(path: &Path) -> Result<Anchor, ClientError> {
         let bytes = std::fs::read(path)
             .map_err(|error| ClientError::File { path: path.to_owned(), reason: error.to_string() })?;
         Ok(Anchor::new(Genesis::from_bytes(&bytes)?))
     }
 
+    /// The genesis itself.
     pub fn genesis(&self) -> &Genesis {
         &self.genesis
     }
@@ -49,12 +53,15 @@ impl Anchor {
         std::str::from_utf8(&self.genesis.currency).unwrap_or("???")
     }
 
-    /// An amount in major units with the currency: `12.50 XTS`.
+    /// Formats an amount in major units with the currency: `12.50 XTS`.
     pub fn show(&self, amount: Amount) -> String {
         format!("{} {}", amount.to_major(self.genesis.currency_exponent), self.currency())
     }
 
-    /// Reads an amount in major units, exactly.
+    /// Reads an amount in major units, exactly: `12`, `12.5` or `12.50`.
+    ///
+    /// # Errors
+    /// [`ClientError::Usage`] if it is no amount, or finer than the currency's minor unit.
     pub fn parse(&self, text: &str) -> Result<Amount, ClientError> {
         Amount::parse_major(text, self.genesis.currency_exponent).map_err(ClientError::Usage)
     }
@@ -65,7 +72,10 @@ impl Anchor {
         banks.map(|member| (BankId(member.id.0), member.name.as_str()))
     }
 
-    /// Trust in exactly one node: the key that genesis names for it.
+    /// Trusts exactly one node: the key that genesis names for it.
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownMember`] if genesis names no such member, or no node key for it.
     pub fn trust(&self, role: Role, id: MemberId) -> Result<ServerTrust, ClientError> {
         let node_key = |member: &&cbdc_ledger::member::Member| member.role == role && member.id == id;
         let found = self.genesis.members.iter().find(node_key).and_then(|member| member.node_key);
@@ -87,19 +97,20 @@ impl Anchor {
     }
 
     /// Checks that enough of the central bank's nodes signed a header.
+    ///
+    /// # Errors
+    /// The first signature that does not hold, or the number that is missing.
     pub fn check_header(&self, header: &SignedHeader) -> Result<(), ProofError> {
         header.check(self.network, self.genesis.header_signatures, |node| self.central_bank_key(node))
     }
 
-    /// Checks a receipt: its path, its header's signatures and its command.
-    pub fn check_receipt(&self, receipt: Receipt) -> Result<VerifiedReceipt, ProofError> {
-        let command =
-            receipt.check(self.network, self.genesis.header_signatures, |node| self.central_bank_key(node))?;
-        Ok(VerifiedReceipt::of_checked(receipt, command))
+    /// Checks a receipt's path, its header's signatures and its command; gives the command.
+    pub(crate) fn check_proof(&self, receipt: &Receipt) -> Result<Command, ProofError> {
+        receipt.check(self.network, self.genesis.header_signatures, |node| self.central_bank_key(node))
     }
 
-    /// When a record signed now shall end: an hour from now, or half of what genesis allows where that is less, so
-    /// that a clock that is somewhat off does no harm.
+    /// The time until which a record signed now is valid: an hour from now, or half of what genesis allows where that is
+    /// less, so that a clock that is somewhat off does no harm.
     pub(crate) fn valid_until(&self) -> Timestamp {
         now().plus_ms((self.genesis.validity_ms_max / 2).min(3_600_000))
     }

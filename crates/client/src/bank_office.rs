@@ -1,6 +1,7 @@
 //! A bank's back office: deposits, holds for its payees, issuance, reserves, closing wallets and the treasury.
 //!
-//! These calls need the bank's own node certificate; anybody else is refused with `NOT_AUTHORISED`.
+//! These calls require the bank's own node certificate; others are refused with `NOT_AUTHORISED`. Amounts in messages are
+//! minor units.
 
 use bytes::Bytes;
 use cbdc_ledger::command::IssuanceKind;
@@ -12,28 +13,28 @@ use crate::connection::Connection;
 use crate::error::ClientError;
 use crate::submission::SubmissionStatus;
 
-/// What became of a request to issue or redeem.
+/// The answer to a request to issue or redeem.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum IssuanceAnswer {
-    /// The operator's desk ordered it: settled or refused.
+    /// The operator endorsed it at once, and the order was settled or refused.
     Ordered(SubmissionStatus),
     /// It waits for the operator.
     Waiting,
 }
 
-/// A bank's back office.
+/// A client of a bank's back office. Clones share the connection.
 #[derive(Clone, Debug)]
 pub struct BankOffice {
     connection: Connection,
 }
 
 impl BankOffice {
-    /// `connection` leads to the bank, and shows the bank's own node certificate.
+    /// Works over a connection that leads to the bank and shows the bank's own node certificate.
     pub fn new(connection: Connection) -> BankOffice {
         BankOffice { connection }
     }
 
-    /// Credits a customer's deposit, as a salary or cash paid in would. Safe to repeat with the same `request_id`.
+    /// Credits a customer's deposit, as a salary or a payment of cash would. Safe to repeat with the same `request_id`.
     pub async fn credit_deposit(
         &self,
         account: AccountId,
@@ -50,7 +51,7 @@ impl BankOffice {
 
     /// Asks the central bank to issue CBDC against the bank's reserves, or to redeem it.
     ///
-    /// **Not safe to repeat**: each call is a new request. After an error that leaves the status open, look at
+    /// **Not safe to repeat**: each call is a new request. After an error that leaves its status unknown, look at
     /// [`BankOffice::treasury`] first.
     pub async fn request_issuance(&self, kind: IssuanceKind, amount: Amount) -> Result<IssuanceAnswer, ClientError> {
         let kind = match kind {
@@ -64,22 +65,22 @@ impl BankOffice {
         Ok(IssuanceAnswer::Ordered(self.status(&outcome)?))
     }
 
-    /// Pays a hold out to its payee, a customer of this bank, and returns the rest to the payer. Happens once: repeated, it
-    /// is refused with `UNKNOWN_HOLD`.
+    /// Pays a hold out to its payee, a customer of this bank, and returns the rest to the payer. Takes effect once: a
+    /// repetition is refused with `UNKNOWN_HOLD`.
     pub async fn capture(&self, hold: u64, amount: Amount) -> Result<SubmissionStatus, ClientError> {
         let request = self.connection.request(v1::CaptureHoldRequest { hold, amount_minor: amount.minor() });
         let outcome = self.connection.ask(self.connection.bank().capture_hold(request)).await?;
         self.status(&outcome)
     }
 
-    /// Returns a hold to its payer. Repeated, it is refused with `UNKNOWN_HOLD`.
+    /// Returns a hold to its payer. A repetition is refused with `UNKNOWN_HOLD`.
     pub async fn void(&self, hold: u64) -> Result<SubmissionStatus, ClientError> {
         let request = self.connection.request(v1::VoidHoldRequest { hold });
         let outcome = self.connection.ask(self.connection.bank().void_hold(request)).await?;
         self.status(&outcome)
     }
 
-    /// Open holds for a customer, by number. `page_size` is at most 500; `from` is an earlier page's token.
+    /// A page of a customer's open holds, by number. `page_size` is at most 500; `from` is an earlier page's token.
     pub async fn holds(
         &self,
         account: AccountId,
@@ -91,8 +92,8 @@ impl BankOffice {
         self.connection.ask(self.connection.bank().list_holds(request)).await
     }
 
-    /// States to the central bank what customers have on deposit, and gives what was stated. Safe to repeat: the newest
-    /// statement stands.
+    /// Reports to the central bank what customers have on deposit; returns the amount reported. Safe to repeat: the newest
+    /// report counts.
     pub async fn report_deposits(&self) -> Result<(SubmissionStatus, Amount), ClientError> {
         let request = self.connection.request(v1::ReportDepositsRequest {});
         let answer = self.connection.ask(self.connection.bank().report_deposits(request)).await?;
@@ -100,9 +101,9 @@ impl BankOffice {
         Ok((self.status(&outcome)?, Amount::from_minor(answer.deposits_minor)))
     }
 
-    /// Moves reserves of this bank's to another bank.
+    /// Transfers reserves of this bank to another.
     ///
-    /// **Not safe to repeat**: each call is a new transfer. After an error that leaves the status open, look at
+    /// **Not safe to repeat**: each call is a new transfer. After an error that leaves its status unknown, look at
     /// [`BankOffice::treasury`] first.
     pub async fn transfer_reserves(&self, to: BankId, amount: Amount) -> Result<SubmissionStatus, ClientError> {
         let message = v1::TransferReservesRequest { to: u32::from(to.0), amount_minor: amount.minor() };
@@ -111,7 +112,7 @@ impl BankOffice {
         self.status(&outcome)
     }
 
-    /// Closes an empty wallet of this bank. Happens once: repeated, the wallet is not found ([`ClientError::NotFound`]).
+    /// Closes an empty wallet of this bank. Takes effect once: a repetition finds no wallet ([`ClientError::NotFound`]).
     pub async fn close_wallet(&self, account: AccountId) -> Result<SubmissionStatus, ClientError> {
         let request = self.connection.request(v1::CloseWalletRequest { account: account.to_string() });
         let outcome = self.connection.ask(self.connection.bank().close_wallet(request)).await?;

@@ -1,7 +1,7 @@
 //! The chain, read by a member from the central bank or from a bank's replica, and checked as it is read.
 //!
-//! A header is accepted with enough signatures of the central bank's nodes; a block, if its commands and outcomes lead
-//! to its header's root. So it does not matter who served it.
+//! A header is accepted if enough of the central bank's nodes signed it; a block, if its commands and outcomes hash to its
+//! header's root. It therefore does not matter who served them.
 
 use std::sync::Arc;
 
@@ -14,25 +14,28 @@ use tonic::Streaming;
 
 use crate::anchor::Anchor;
 use crate::connection::Connection;
-use crate::error::{BlockPosition, ClientError, of_status};
+use crate::error::{ClientError, of_status};
+use crate::position::BlockPosition;
 use crate::receipt::VerifiedReceipt;
 
-/// A block whose header, commands and outcomes fit together.
+/// A block whose header, commands and outcomes agree.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ChainBlock {
+    /// The header with the signatures of the central bank's nodes.
     pub header: SignedHeader,
-    /// The proposal as it was ordered; read it with [`BlockProposal::decode`].
+    /// The block proposal as it was ordered; [`BlockProposal::decode`] reads it.
     pub proposal: Bytes,
-    /// One for each command, in order.
+    /// One outcome a command, in order.
     pub outcomes: Vec<Outcome>,
 }
 
 impl ChainBlock {
+    /// The block's height.
     pub fn height(&self) -> Height {
         self.header.header.height
     }
 
-    /// The commands, in order. Never fails on a block that this crate has checked.
+    /// The commands, in order: all of them for a block that this crate has checked, none if the proposal cannot be read.
     pub fn commands(&self) -> Vec<cbdc_ledger::Command> {
         BlockProposal::decode(&self.proposal).map(|proposal| proposal.commands.into_owned()).unwrap_or_default()
     }
@@ -46,12 +49,15 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// `connection` leads to the central bank or a bank, and shows a member's node certificate.
+    /// Works over a connection that leads to the central bank or a bank and shows a member's node certificate.
     pub fn new(connection: Connection, anchor: Arc<Anchor>) -> Chain {
         Chain { connection, anchor }
     }
 
-    /// The genesis that the node serves; fails if it is not the trusted one.
+    /// The genesis that the node serves.
+    ///
+    /// # Errors
+    /// [`ClientError::OtherNetwork`] if it is not the trusted one.
     pub async fn genesis(&self) -> Result<Genesis, ClientError> {
         let request = self.connection.request(v1::GetGenesisRequest {});
         let answer = self.connection.ask(self.connection.chain().get_genesis(request)).await?;
@@ -63,7 +69,11 @@ impl Chain {
         Ok(genesis)
     }
 
-    /// A header; the last one without a height. Before the first block there is none: not found.
+    /// A header; without a height the newest one.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] before the first block, and above the newest one; [`ClientError::Proof`] if it is not
+    /// signed by enough nodes.
     pub async fn header(&self, height: Option<Height>) -> Result<SignedHeader, ClientError> {
         let request = self.connection.request(v1::GetHeaderRequest { height: height.map(|height| height.0) });
         let answer = self.connection.ask(self.connection.chain().get_header(request)).await?;
@@ -74,6 +84,10 @@ impl Chain {
     }
 
     /// A whole block.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] above the newest block; [`ClientError::Proof`] or [`ClientError::BadAnswer`] if it does not
+    /// hold.
     pub async fn block(&self, height: Height) -> Result<ChainBlock, ClientError> {
         let request = self.connection.request(v1::GetBlockRequest { height: height.0 });
         let answer = self.connection.ask(self.connection.chain().get_block(request)).await?;
@@ -82,15 +96,17 @@ impl Chain {
         Ok(block)
     }
 
-    /// The receipt of the command at a place.
-    pub async fn receipt(&self, place: BlockPosition) -> Result<VerifiedReceipt, ClientError> {
-        let request = self.connection.request(v1::GetReceiptRequest { height: place.height.0, index: place.index });
+    /// The receipt of the command at a position.
+    pub async fn receipt(&self, position: BlockPosition) -> Result<VerifiedReceipt, ClientError> {
+        let request =
+            self.connection.request(v1::GetReceiptRequest { height: position.height.0, index: position.index });
         let answer = self.connection.ask(self.connection.chain().get_receipt(request)).await?;
         let receipt = convert::receipt_from_message(&answer).map_err(|status| self.connection.unreadable(status))?;
-        self.anchor.check_receipt(receipt)?.expect_place(place)
+        VerifiedReceipt::check(receipt, &self.anchor)?.expect_position(position)
     }
 
-    /// Blocks from a height on, then each new one as it is sealed. The stream has no deadline: it waits for blocks.
+    /// Streams the blocks from a height on, then each new one as it is sealed. The stream has no deadline: it waits for
+    /// blocks.
     pub async fn follow(&self, from: Height) -> Result<Follower, ClientError> {
         let call = async { self.connection.chain().follow(v1::FollowRequest { from_height: from.0 }).await };
         let blocks = self.connection.ask(call).await?;
@@ -118,7 +134,7 @@ impl Chain {
     }
 }
 
-/// Checks that commands and outcomes lead to the header's root.
+/// Checks that commands and outcomes hash to the header's root.
 fn check_content(block: &ChainBlock) -> Result<(), String> {
     let header = &block.header.header;
     let proposal =
@@ -133,12 +149,12 @@ fn check_content(block: &ChainBlock) -> Result<(), String> {
     }
     let leaves = command_leaves(proposal.encoded_commands().zip(&block.outcomes));
     if merkle::root(&leaves) != header.commands_root || proposal.time != header.time {
-        return Err(format!("the content of block {} is not what its header says", header.height));
+        return Err(format!("the content of block {} does not match its header", header.height));
     }
     Ok(())
 }
 
-/// Follows the chain, block by block, without a gap.
+/// A stream of blocks, in order and without a gap.
 pub struct Follower {
     chain: Chain,
     blocks: Streaming<v1::Block>,
@@ -147,6 +163,9 @@ pub struct Follower {
 
 impl Follower {
     /// The next block; `None` when the node ended the stream.
+    ///
+    /// # Errors
+    /// As [`Chain::block`]; a height out of turn is [`ClientError::BadAnswer`].
     pub async fn next(&mut self) -> Result<Option<ChainBlock>, ClientError> {
         let message =
             self.blocks.message().await.map_err(|status| of_status(self.chain.connection.address(), &status))?;

@@ -16,10 +16,10 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::error::{ClientError, no_answer, of_status};
 
-/// How long a call waits for its answer unless told otherwise.
+/// The time that a call waits for its answer, unless set otherwise.
 pub const DEADLINE: Duration = Duration::from_secs(5);
 
-/// A connection to one node. It connects at its first use, and again whenever it is broken; clones share it.
+/// A connection to one node. It connects at its first use and again whenever it is broken; clones share it.
 #[derive(Clone, Debug)]
 pub struct Connection {
     channel: Channel,
@@ -28,32 +28,35 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Prepares a connection to `address` (`host:port`). `identity` is what members show; customers show none.
+    /// Prepares a connection to `address` (`host:port`). Members show an `identity`; customers have none. Nothing is sent
+    /// yet. Must be called within a tokio runtime.
     ///
-    /// Must be called within a tokio runtime. Nothing is sent yet.
+    /// # Errors
+    /// [`ClientError::Connect`] if the address or the identity cannot be used.
     pub fn new(address: &str, identity: Option<&NodeIdentity>, trust: &ServerTrust) -> Result<Connection, ClientError> {
         let channel = connect(address, identity, trust)?;
         Ok(Connection { channel, address: address.into(), deadline: DEADLINE })
     }
 
-    /// The same connection with another deadline for each call.
+    /// Sets another deadline for each call.
     pub fn with_deadline(mut self, deadline: Duration) -> Connection {
         self.deadline = deadline;
         self
     }
 
+    /// The node's address, `host:port`.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Whether the node says that it is ready to serve.
+    /// Whether the node reports itself ready to serve.
     pub async fn is_ready(&self) -> Result<bool, ClientError> {
         let mut client = HealthClient::new(self.channel.clone());
         let answer = self.ask(client.check(self.request(HealthCheckRequest::default()))).await?;
         Ok(answer.status() == ServingStatus::Serving)
     }
 
-    /// The channel itself, for services that this crate has no room for.
+    /// The channel itself, for services that this crate does not wrap.
     pub fn channel(&self) -> Channel {
         self.channel.clone()
     }
@@ -72,14 +75,14 @@ impl Connection {
         ChainClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
-    /// A request that tells the node the deadline.
+    /// Wraps a message in a request that carries the deadline.
     pub(crate) fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.set_timeout(self.deadline);
         request
     }
 
-    /// Sends a command: its status is for the caller to judge.
+    /// Sends a command; what a status means for it is for the caller to judge.
     pub(crate) async fn send<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Status> {
         match tokio::time::timeout(self.deadline, call).await {
             Ok(answer) => answer.map(Response::into_inner),
@@ -87,7 +90,7 @@ impl Connection {
         }
     }
 
-    /// Asks a question.
+    /// Makes a call that changes nothing: every failure is an error.
     pub(crate) async fn ask<T>(
         &self,
         call: impl Future<Output = Result<Response<T>, Status>>,
@@ -98,12 +101,12 @@ impl Connection {
         }
     }
 
-    /// An answer that breaks the contract.
+    /// The error for an answer that breaks the contract.
     pub(crate) fn bad_answer(&self, reason: impl std::fmt::Display) -> ClientError {
         ClientError::BadAnswer { address: self.address.to_string(), reason: reason.to_string() }
     }
 
-    /// A field that cannot be read, as an error that names the node.
+    /// The error for a field that cannot be read.
     pub(crate) fn unreadable(&self, status: Status) -> ClientError {
         self.bad_answer(status.message())
     }

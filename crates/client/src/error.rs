@@ -1,8 +1,8 @@
-//! What can go wrong for a client, and the three answers that must never be confused: refused, unknown, unreachable.
+//! The errors of a client, and the three answers that must never be confused: refused, unknown, unreachable.
 //!
-//! * [`ClientError::Refused`]: a rule said no. The command had no effect on money, and it is known why.
-//! * [`ClientError::Unknown`]: the command may or may not have settled. Send **the same record** again: that is safe.
-//! * [`ClientError::Unreachable`]: nobody was there to ask; nothing was sent.
+//! * [`ClientError::Refused`]: a rule refused the command. It moved no money, and the reason is known.
+//! * [`ClientError::Unknown`]: the command may or may not have settled. Send **the same record** again, which is safe.
+//! * [`ClientError::Unreachable`]: no connection could be made; nothing was sent.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,38 +10,27 @@ use std::time::Duration;
 
 use cbdc_ledger::block::ProofError;
 use cbdc_ledger::genesis::GenesisError;
-use cbdc_ledger::{Height, Outcome, Reason};
+use cbdc_ledger::{Outcome, Reason};
 use cbdc_proto::status::refusal_of;
 use cbdc_proto::transport::{ConnectError, IdentityError};
 use tonic::{Code, Status};
 
-/// Where a command stands in the chain.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct BlockPosition {
-    pub height: Height,
-    pub index: u32,
-}
-
-impl fmt::Display for BlockPosition {
-    /// As `receipt` commands take it: `17:3`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.height, self.index)
-    }
-}
+use crate::position::BlockPosition;
 
 /// A refusal by a rule.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refusal {
-    /// The reason with the limit and the amount it speaks of.
+    /// The reason with its limit and amount.
     pub outcome: Outcome,
-    /// The node's own sentence.
+    /// The node's explanation.
     pub sentence: String,
-    /// Where the refusal stands in the chain; none if the command was refused before it was ordered, which uses no
+    /// The position of the refused command in the chain; none if it was refused before it was ordered, which uses no
     /// sequence number.
-    pub place: Option<BlockPosition>,
+    pub position: Option<BlockPosition>,
 }
 
 impl Refusal {
+    /// The rule that refused the command.
     pub fn reason(&self) -> Reason {
         self.outcome.reason
     }
@@ -81,62 +70,121 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Everything that a call of this crate can fail with.
+/// An error of any call of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// A rule said no; nothing moved.
+    /// A rule refused the command; no money moved.
     #[error("refused with {0}")]
     Refused(Box<Refusal>),
-    /// The bank took the payment into its outbox while the central bank is away. It is not settled.
+    /// The bank took the payment into its outbox, because the central bank cannot be reached. It is not settled.
     #[error("accepted into the bank's outbox, not settled yet; ask again later, or send the same record again")]
     Accepted,
     /// The command may or may not have settled.
     #[error("whether the command settled is not known ({why}); send the same record again, which is safe")]
-    Unknown { why: String },
+    Unknown {
+        /// Why the status could not be learned.
+        why: String,
+    },
     /// The node could not be reached; nothing was sent.
     #[error("cannot reach the node at {address}: {reason}; check that it runs and that the address is right")]
-    Unreachable { address: String, reason: String },
+    Unreachable {
+        /// The node's address, `host:port`.
+        address: String,
+        /// The transport's error.
+        reason: String,
+    },
     /// The node did not answer a question in time, or broke off.
     #[error("the node at {address} gave no answer: {reason}; asking again is safe")]
-    NoAnswer { address: String, reason: String },
-    /// What was asked for does not exist, as far as the node knows.
+    NoAnswer {
+        /// The node's address, `host:port`.
+        address: String,
+        /// What broke, or how long the call waited.
+        reason: String,
+    },
+    /// The node knows no such thing.
     #[error("not found: {0}")]
     NotFound(String),
-    /// Any other status.
+    /// Any other gRPC status.
     #[error("the node at {address} answered {code:?}: {message}")]
-    Status { address: String, code: Code, message: String },
-    /// The answer is not what the contract promises.
+    Status {
+        /// The node's address, `host:port`.
+        address: String,
+        /// The gRPC status code.
+        code: Code,
+        /// The node's explanation.
+        message: String,
+    },
+    /// The answer breaks the contract.
     #[error("the answer of the node at {address} cannot be used: {reason}")]
-    BadAnswer { address: String, reason: String },
+    BadAnswer {
+        /// The node's address, `host:port`.
+        address: String,
+        /// What was expected, and what was found.
+        reason: String,
+    },
     /// The node serves another network than the one that is trusted.
     #[error("expected a node of network {expected}, found one of network {found}; check the address and the genesis")]
-    OtherNetwork { expected: String, found: String },
-    /// A header or a receipt does not prove what it should.
+    OtherNetwork {
+        /// The id of the trusted network.
+        expected: String,
+        /// The id that the node gave.
+        found: String,
+    },
+    /// A header's signatures or a receipt's path do not hold.
     #[error("the proof does not hold: {0}")]
     Proof(#[from] ProofError),
-    /// A sound receipt, but of something else.
+    /// A sound receipt, but of another command.
     #[error("expected a receipt of {expected}, found one of {found}")]
-    OtherReceipt { expected: String, found: String },
-    /// All sequence numbers that may be in flight are.
+    OtherReceipt {
+        /// The command asked for.
+        expected: String,
+        /// The command that the receipt is of.
+        found: String,
+    },
+    /// The whole window of sequence numbers is in flight.
     #[error(
         "all {window} sequence numbers that may be in flight are in use; wait until the status of earlier commands is known"
     )]
-    NumbersExhausted { window: u64 },
+    SequencesExhausted {
+        /// How many numbers may be in flight.
+        window: u64,
+    },
     /// Genesis names no such member, or no node key for it.
     #[error("genesis names no {role} {id} with a node key; known are {known}")]
-    UnknownMember { role: String, id: u16, known: String },
-    /// The desk was made with another role's key.
+    UnknownMember {
+        /// The role that was looked for.
+        role: String,
+        /// The member's number.
+        id: u16,
+        /// The members with a node key, as `role number`.
+        known: String,
+    },
+    /// The client signs for another role, or for none.
     #[error("expected the key of a {expected} for this command, found that of {found}")]
-    WrongRole { expected: &'static str, found: String },
-    /// What the caller gave cannot be sent.
+    WrongRole {
+        /// The role that may sign the command.
+        expected: &'static str,
+        /// The signer's role and number, or `nobody`.
+        found: String,
+    },
+    /// An argument cannot be used.
     #[error("{0}")]
     Usage(String),
+    /// A file or a folder cannot be used.
     #[error("{path} cannot be used: {reason}")]
-    File { path: PathBuf, reason: String },
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why it cannot be used.
+        reason: String,
+    },
+    /// The bytes of a genesis are not sound.
     #[error(transparent)]
     Genesis(#[from] GenesisError),
+    /// A certificate or a key file cannot be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// An address cannot be connected to.
     #[error(transparent)]
     Connect(#[from] ConnectError),
 }
@@ -147,15 +195,15 @@ impl From<Refusal> for ClientError {
     }
 }
 
-/// What a status means for the command that it answers.
+/// The meaning of a status for the command that it answers.
 pub(crate) enum Verdict {
-    /// A rule said no before the command was ordered.
+    /// A rule refused the command before it was ordered.
     Refused(Refusal),
     /// No connection was made: nothing was sent.
     Unreachable(String),
     /// The command may have been ordered.
     Uncertain(String),
-    /// None of these: the call itself was wrong.
+    /// The call itself was wrong.
     Other,
 }
 
@@ -165,7 +213,7 @@ pub(crate) fn verdict(status: &Status) -> Verdict {
     }
     match refusal_of(status) {
         Some(outcome) if !matches!(outcome.reason, Reason::Unavailable | Reason::ClockJump) => {
-            return Verdict::Refused(Refusal { outcome, sentence: status.message().to_owned(), place: None });
+            return Verdict::Refused(Refusal { outcome, sentence: status.message().to_owned(), position: None });
         }
         _ => {}
     }
@@ -187,7 +235,7 @@ fn sentence_of(status: &Status) -> String {
     }
 }
 
-/// The innermost reason, where no connection could be made.
+/// The innermost cause, if no connection could be made.
 fn connect_failure(status: &Status) -> Option<String> {
     let mut source = std::error::Error::source(status);
     let mut is_connect = false;
@@ -200,7 +248,7 @@ fn connect_failure(status: &Status) -> Option<String> {
     is_connect.then_some(innermost)
 }
 
-/// A status that answers a question (not a command), as an error.
+/// The error for a status that answers a question, not a command.
 pub(crate) fn of_status(address: &str, status: &Status) -> ClientError {
     let address = address.to_owned();
     if status.code() == Code::NotFound {
@@ -238,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_cannot_settle_just_now_leaves_the_fate_open() {
+    fn a_node_that_cannot_settle_just_now_leaves_the_status_unknown() {
         for reason in [Reason::Unavailable, Reason::ClockJump] {
             let status = of_refusal(&Outcome::refused(reason, 0, 0));
             assert!(matches!(verdict(&status), Verdict::Uncertain(_)), "{reason}");
@@ -248,7 +296,7 @@ mod tests {
     #[test]
     fn a_refusal_is_said_in_full() {
         let outcome = Outcome::refused(Reason::HoldingLimit, 300_000, 310_000);
-        let refusal = Refusal { outcome, sentence: outcome.reason.text().to_owned(), place: None };
+        let refusal = Refusal { outcome, sentence: outcome.reason.text().to_owned(), position: None };
         let text = ClientError::from(refusal).to_string();
         assert!(
             text.starts_with("refused with HOLDING_LIMIT") && text.contains("300000") && text.contains("310000"),

@@ -1,4 +1,4 @@
-//! The SDK: everything a wallet, a bank's back office, a policy desk or an auditor needs to talk to a network.
+//! The SDK: what a wallet, a bank's back office, a member of the governance or an auditor needs to talk to a network.
 //!
 //! # A payment in ten lines
 //! ```no_run
@@ -12,35 +12,37 @@
 //! let key = read_signing_key("network/wallets/alice.key".as_ref())?;
 //! let wallet = Wallet::new(bank, anchor.into(), key, account);
 //!
-//! let place = wallet.pay(payee, wallet.anchor().parse("12.50")?).await?.status.settled()?;
-//! let receipt = wallet.receipt(place).await?;
-//! println!("settled at {place}, proved by {:?}", receipt.signers());
+//! let position = wallet.pay(payee, wallet.anchor().parse("12.50")?).await?.status.settled()?;
+//! let receipt = wallet.receipt(position).await?;
+//! println!("settled at {position}, proved by {:?}", receipt.signers());
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # Rooms
-//! | room | holds |
+//! # Modules
+//! | module | holds |
 //! |---|---|
 //! | [`anchor`] | genesis: whom to trust, and what signatures are for |
 //! | [`connection`] | one node, with a deadline on every call |
 //! | [`wallet`] | a holder's key and account: open, pay, defund, hold, link a bank, history, receipts |
 //! | [`payment_stream`] | payments in volume: packed batches, answers by batch |
 //! | [`bank_office`] | a bank's back office: deposits, holds for its payees, issuance, treasury |
-//! | [`governance`] | committee, operator, registrar and court: policy, votes, books, operations, orders |
+//! | [`governance`] | committee, operator, registrar and court: policy, votes, books, operations, orders; members' reading |
 //! | [`chain`] | headers, blocks and receipts, each checked |
-//! | [`receipt`], [`sequence`], [`submission`] | proofs; the next unused number; sending until the status is known |
+//! | [`receipt`], [`position`] | proofs, and the position of a command in the chain |
+//! | [`sequence`], [`submission`] | the next unused sequence number; sending until the status is known |
 //! | [`folder`] | a development network's folder: its nodes, members and wallets |
 //! | [`error`] | refused, unknown, unreachable: never confused |
 //!
-//! # What settles, what does not
-//! Handing in a command has four ends, and [`SubmissionStatus`] keeps them apart: *settled*, *refused* with a reason, *accepted*
-//! into a bank's outbox while the central bank is away, and *unknown*. Only *unknown* calls for action: submit the
-//! same record again. Signing a new one instead might pay twice.
+//! # Settled, refused, accepted, unknown
+//! A submitted command ends in one of four states, which [`SubmissionStatus`] keeps apart: *settled*, *refused* with a reason,
+//! *accepted* into a bank's outbox while the central bank cannot be reached, and *unknown*. Only *unknown* calls for action:
+//! submit the same record again. Signing a new one instead might pay twice.
 //!
-//! Amounts are minor units inside [`Amount`]; [`Anchor::parse`] and [`Anchor::show`] convert.
+//! An [`Amount`] counts minor units; [`Anchor::parse`] and [`Anchor::show`] convert from and to major ones.
 
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 pub mod anchor;
 pub mod bank_office;
@@ -50,6 +52,8 @@ pub mod error;
 pub mod folder;
 pub mod governance;
 pub mod payment_stream;
+pub mod position;
+mod random;
 pub mod receipt;
 pub mod sequence;
 pub mod submission;
@@ -59,17 +63,19 @@ pub use anchor::Anchor;
 pub use bank_office::BankOffice;
 pub use chain::{Chain, ChainBlock};
 pub use connection::Connection;
-pub use error::{BlockPosition, ClientError, Refusal};
+pub use error::{ClientError, Refusal};
 pub use folder::{NetworkFolder, NodeName, WalletFile};
 pub use governance::{GovernanceClient, MemberSigner};
 pub use payment_stream::{BatchAnswer, BatchAnswers, BatchSender};
+pub use position::BlockPosition;
+pub use random::{random_bytes, random_id};
 pub use receipt::VerifiedReceipt;
 pub use submission::SubmissionStatus;
 pub use wallet::{Balance, PaymentTerms, Registration, Submission, Wallet};
 
 pub use cbdc_ledger::amount::RatePpm;
 pub use cbdc_ledger::bank_position::BankStatus;
-pub use cbdc_ledger::command::{Certificate, GovernanceAction, IssuanceKind, OperationKind};
+pub use cbdc_ledger::command::{Certificate, Choice, GovernanceAction, IssuanceKind, OperationKind};
 pub use cbdc_ledger::member::Role;
 pub use cbdc_ledger::policy::{Parameters, PolicyChange};
 pub use cbdc_ledger::programme::Grant;
@@ -78,19 +84,3 @@ pub use cbdc_ledger::{AccountId, Amount, BankId, Class, Height, HolderId, Member
 pub use cbdc_proto::transport::key_file::read_signing_key;
 pub use cbdc_proto::transport::{NodeIdentity, ServerTrust};
 pub use cbdc_proto::v1;
-
-/// 16 random bytes: a holder's pseudonymous id, or a request id.
-pub fn random_id() -> [u8; 16] {
-    random_bytes()
-}
-
-/// Bytes of the operating system's randomness.
-///
-/// # Panics
-/// If the operating system gives none: no key or id is better than a guessable one.
-pub fn random_bytes<const N: usize>() -> [u8; N] {
-    use rand::TryRng;
-    let mut bytes = [0; N];
-    rand::rngs::SysRng.try_fill_bytes(&mut bytes).expect("a running operating system gives random bytes");
-    bytes
-}

@@ -1,7 +1,7 @@
-//! Receipts that were checked, and as files.
+//! Verified receipts, in memory and as files.
 //!
-//! A receipt proves one command's place and outcome in a block that the central bank signed. It needs no server: saved
-//! as bytes (the message `cbdc.v1.Receipt`), it can be checked years later against the genesis alone.
+//! A receipt proves the position and outcome of one command in a block that the central bank signed. It needs no server: saved
+//! as bytes (the message `cbdc.v1.Receipt`), it can be checked years later against genesis alone.
 
 use std::path::Path;
 
@@ -12,9 +12,10 @@ use cbdc_proto::v1;
 use prost::Message;
 
 use crate::anchor::Anchor;
-use crate::error::{BlockPosition, ClientError};
+use crate::error::ClientError;
+use crate::position::BlockPosition;
 
-/// A receipt whose path and signatures hold. Only [`Anchor::check_receipt`] makes one.
+/// A receipt whose path and signatures hold. Only [`VerifiedReceipt::check`] makes one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VerifiedReceipt {
     receipt: Receipt,
@@ -22,20 +23,31 @@ pub struct VerifiedReceipt {
 }
 
 impl VerifiedReceipt {
-    pub(crate) fn of_checked(receipt: Receipt, command: Command) -> VerifiedReceipt {
-        VerifiedReceipt { receipt, command }
+    /// Checks a receipt: its path, its header's signatures and its command.
+    ///
+    /// # Errors
+    /// [`ClientError::Proof`] if any of them does not hold under the keys that genesis names.
+    pub fn check(receipt: Receipt, anchor: &Anchor) -> Result<VerifiedReceipt, ClientError> {
+        let command = anchor.check_proof(&receipt)?;
+        Ok(VerifiedReceipt { receipt, command })
     }
 
     /// Reads the bytes of a saved receipt and checks it.
+    ///
+    /// # Errors
+    /// [`ClientError::Usage`] if they are no receipt, [`ClientError::Proof`] if it does not hold.
     pub fn from_bytes(bytes: &[u8], anchor: &Anchor) -> Result<VerifiedReceipt, ClientError> {
         let message =
             v1::Receipt::decode(bytes).map_err(|error| ClientError::Usage(format!("this is no receipt: {error}")))?;
         let receipt = receipt_from_message(&message)
             .map_err(|status| ClientError::Usage(format!("this is no receipt: {}", status.message())))?;
-        Ok(anchor.check_receipt(receipt)?)
+        VerifiedReceipt::check(receipt, anchor)
     }
 
-    /// Reads a saved receipt and checks it.
+    /// Reads a saved receipt from a file and checks it.
+    ///
+    /// # Errors
+    /// [`ClientError::File`] if it cannot be read; otherwise as [`VerifiedReceipt::from_bytes`].
     pub fn load(path: &Path, anchor: &Anchor) -> Result<VerifiedReceipt, ClientError> {
         let bytes = std::fs::read(path)
             .map_err(|error| ClientError::File { path: path.to_owned(), reason: error.to_string() })?;
@@ -47,19 +59,23 @@ impl VerifiedReceipt {
         receipt_to_message(&self.receipt).encode_to_vec()
     }
 
+    /// The receipt itself.
     pub fn receipt(&self) -> &Receipt {
         &self.receipt
     }
 
+    /// The command that it proves, with its signature.
     pub fn command(&self) -> &Command {
         &self.command
     }
 
+    /// The command's outcome.
     pub fn outcome(&self) -> Outcome {
         self.receipt.outcome
     }
 
-    pub fn place(&self) -> BlockPosition {
+    /// The command's position in the chain.
+    pub fn position(&self) -> BlockPosition {
         BlockPosition { height: self.receipt.header.header.height, index: self.receipt.index }
     }
 
@@ -73,177 +89,32 @@ impl VerifiedReceipt {
         self.receipt.header.signatures.iter().map(|(node, _)| *node).collect()
     }
 
-    /// Makes sure that this is the receipt that was asked for: a sound receipt of another command proves nothing here.
-    pub(crate) fn expect_place(self, place: BlockPosition) -> Result<VerifiedReceipt, ClientError> {
-        if self.place() == place {
+    /// Checks that this is the receipt asked for: a sound receipt of another command proves nothing.
+    pub(crate) fn expect_position(self, position: BlockPosition) -> Result<VerifiedReceipt, ClientError> {
+        if self.position() == position {
             return Ok(self);
         }
         Err(ClientError::OtherReceipt {
-            expected: format!("command {place}"),
-            found: format!("command {}", self.place()),
+            expected: format!("command {position}"),
+            found: format!("command {}", self.position()),
         })
     }
 
-    pub(crate) fn expect_number(self, account: AccountId, sequence: u64) -> Result<VerifiedReceipt, ClientError> {
-        // A payment that was topped up stands in the chain under its bank's signature and number, too.
-        let number = match &self.command {
+    /// As [`VerifiedReceipt::expect_position`], by the holder's account and the sequence number.
+    pub(crate) fn expect_sequence(self, account: AccountId, sequence: u64) -> Result<VerifiedReceipt, ClientError> {
+        // A payment that was topped up is part of its bank's command, which has a signer and a sequence number of its own.
+        let found = match &self.command {
             Command::ReverseWaterfall(order) => {
                 let transfer = &order.record.transfer.record;
                 (transfer.signer(), transfer.head.sequence)
             }
             command => (command.signer(), command.head().sequence),
         };
-        if number == (Signer::Holder(account), sequence) {
+        if found == (Signer::Holder(account), sequence) {
             return Ok(self);
         }
-        let expected = format!("number {sequence} of account {account}");
-        let found = format!("number {} of {:?}", self.command.head().sequence, self.command.signer());
+        let expected = format!("sequence number {sequence} of account {account}");
+        let found = format!("sequence number {} of {:?}", self.command.head().sequence, self.command.signer());
         Err(ClientError::OtherReceipt { expected, found })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use cbdc_ledger::block::command_leaf;
-    use cbdc_ledger::books::Books;
-    use cbdc_ledger::command::{Head, Payment, PaymentKind, Record};
-    use cbdc_ledger::genesis::DayCount;
-    use cbdc_ledger::member::{Member, Role};
-    use cbdc_ledger::policy::Parameters;
-    use cbdc_ledger::{Amount, BankId, Genesis, Header, Height, Reason, SignedHeader, SigningKey, SupplyTerms, merkle};
-
-    use super::*;
-
-    const NODE: u8 = 1;
-
-    fn key(seed: u8) -> SigningKey {
-        SigningKey::from_seed([seed; 32])
-    }
-
-    fn anchor() -> Anchor {
-        let roles = [Role::CentralBank, Role::Committee, Role::Operator, Role::Registrar];
-        let member = |(index, role): (usize, Role)| Member {
-            role,
-            id: MemberId(1),
-            name: role.to_string(),
-            signing_key: key(NODE + index as u8).public_key(),
-            node_key: None,
-        };
-        Anchor::new(Genesis {
-            currency: *b"XTS",
-            currency_exponent: 2,
-            day_count: DayCount::Actual365,
-            day_offset_minutes: 0,
-            created_at: Timestamp(1),
-            validity_ms_max: 60_000,
-            header_signatures: 1,
-            threshold: 1,
-            members: roles.into_iter().enumerate().map(member).collect(),
-            books: Books::default(),
-            policy: Parameters::default(),
-        })
-    }
-
-    fn account() -> AccountId {
-        AccountId::new(BankId(1), 7)
-    }
-
-    /// The receipt of the third of five payments, in a block signed by `node_key`.
-    fn receipt(anchor: &Anchor, node_key: &SigningKey) -> Receipt {
-        let payment = |sequence: u64| {
-            let head = Head { sequence, ..Head::default() };
-            let (to, amount) = (AccountId::new(BankId(2), 9), Amount::from_minor(1250));
-            let payment = Payment {
-                kind: PaymentKind::Transfer,
-                head,
-                from: account(),
-                to,
-                amount,
-                max_fee: Amount::ZERO,
-                reference: [0; 16],
-            };
-            payment.sign(anchor.network(), &key(99)).to_bytes()
-        };
-        let commands: Vec<Vec<u8>> = (1..=5).map(payment).collect();
-        let outcome = Outcome::settled();
-        let leaves: Vec<_> =
-            commands.iter().zip(0..).map(|(command, index)| command_leaf(index, command, &outcome)).collect();
-        let header = Header {
-            height: Height(17),
-            time: Timestamp(2),
-            parent: [3; 32],
-            command_count: 5,
-            commands_root: merkle::root(&leaves),
-            effects_root: [4; 32],
-            balances_root: [0; 32],
-            books_digest: [5; 32],
-            policy_version: 1,
-            cbdc: Amount::ZERO,
-            supply: SupplyTerms::default(),
-        };
-        let header = SignedHeader::sign(header, anchor.network(), MemberId(1), node_key);
-        Receipt::build(header, &leaves, 2, commands[2].clone(), outcome).unwrap()
-    }
-
-    #[test]
-    fn a_saved_receipt_is_checked_with_genesis_alone() {
-        let anchor = anchor();
-        let verified = anchor.check_receipt(receipt(&anchor, &key(NODE))).unwrap();
-        let read = VerifiedReceipt::from_bytes(&verified.to_bytes(), &anchor).unwrap();
-        assert_eq!(read, verified);
-        assert_eq!(
-            (read.place(), read.outcome().reason),
-            (BlockPosition { height: Height(17), index: 2 }, Reason::Settled)
-        );
-    }
-
-    #[test]
-    fn a_receipt_with_any_bit_changed_is_refused() {
-        let anchor = anchor();
-        let bytes = anchor.check_receipt(receipt(&anchor, &key(NODE))).unwrap().to_bytes();
-        for bit in 0..bytes.len() * 8 {
-            let mut changed = bytes.clone();
-            changed[bit / 8] ^= 1 << (bit % 8);
-            assert!(
-                VerifiedReceipt::from_bytes(&changed, &anchor).is_err(),
-                "bit {bit} of {} changed nothing",
-                bytes.len() * 8
-            );
-        }
-    }
-
-    #[test]
-    fn a_receipt_cut_short_is_refused() {
-        let anchor = anchor();
-        let bytes = anchor.check_receipt(receipt(&anchor, &key(NODE))).unwrap().to_bytes();
-        assert!((0..bytes.len()).all(|length| VerifiedReceipt::from_bytes(&bytes[..length], &anchor).is_err()));
-    }
-
-    #[test]
-    fn only_the_central_banks_keys_in_genesis_count() {
-        let anchor = anchor();
-        for seed in [NODE + 1, 99] {
-            assert!(anchor.check_receipt(receipt(&anchor, &key(seed))).is_err(), "signed by key {seed}");
-        }
-        let mut unsigned = receipt(&anchor, &key(NODE));
-        unsigned.header.signatures.clear();
-        assert!(anchor.check_receipt(unsigned).is_err());
-    }
-
-    #[test]
-    fn a_sound_receipt_of_something_else_is_refused() {
-        let anchor = anchor();
-        let verified = || anchor.check_receipt(receipt(&anchor, &key(NODE))).unwrap();
-        assert!(verified().expect_place(BlockPosition { height: Height(17), index: 2 }).is_ok());
-        assert!(matches!(
-            verified().expect_place(BlockPosition { height: Height(17), index: 1 }),
-            Err(ClientError::OtherReceipt { .. })
-        ));
-        assert!(verified().expect_number(account(), 3).is_ok());
-        assert!(matches!(verified().expect_number(account(), 2), Err(ClientError::OtherReceipt { .. })));
-        assert!(matches!(
-            verified().expect_number(AccountId::new(BankId(1), 8), 3),
-            Err(ClientError::OtherReceipt { .. })
-        ));
     }
 }

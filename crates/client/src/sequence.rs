@@ -1,26 +1,26 @@
-//! Which sequence number to sign next.
+//! The allocator of sequence numbers.
 //!
-//! A signer may have a window of numbers in flight at once: those from the lowest unused one upwards. The allocator
-//! hands each number out once and takes it back only when it is certain that no command used it. A number whose
-//! command has an unknown status stays out: signing another command with it could make one of the two a surprise.
+//! A signer may have a window of sequence numbers in flight at once, from the lowest unused one upwards. The allocator hands
+//! each number out once, and takes it back only when it is certain that no command used it. A number whose command has an
+//! unknown status stays out: of two commands signed with it either might settle.
 
 use std::collections::BTreeSet;
 
-/// Hands out a signer's unused numbers.
+/// Hands out a signer's unused sequence numbers.
 #[derive(Debug)]
 pub struct SequenceAllocator {
     window: u64,
     lowest_unused: u64,
-    /// The lowest number never handed out here.
+    /// The lowest number that was never handed out.
     fresh: u64,
-    /// Handed out and taken back.
+    /// Numbers that were handed out and given back.
     returned: BTreeSet<u64>,
-    /// Used, above the lowest unused one.
+    /// Used numbers above the lowest unused one.
     used: BTreeSet<u64>,
 }
 
 impl SequenceAllocator {
-    /// `lowest_unused` as the ledger has it; `window` is 64 for a wallet and 65,536 for a member.
+    /// Starts at the lowest unused number that the ledger knows; `window` is 64 for a wallet and 65,536 for a member.
     pub fn new(window: u64, lowest_unused: u64) -> SequenceAllocator {
         SequenceAllocator {
             window,
@@ -31,44 +31,46 @@ impl SequenceAllocator {
         }
     }
 
+    /// How many numbers may be in flight at once.
     pub fn window(&self) -> u64 {
         self.window
     }
 
     /// The next unused number, or `None` while the whole window is in flight.
     pub fn take(&mut self) -> Option<u64> {
-        if let Some(number) = self.returned.pop_first() {
-            return Some(number);
+        if let Some(sequence) = self.returned.pop_first() {
+            return Some(sequence);
         }
-        let number = self.fresh;
-        if number >= self.lowest_unused.saturating_add(self.window) {
+        let sequence = self.fresh;
+        if sequence >= self.lowest_unused.saturating_add(self.window) {
             return None;
         }
         self.fresh += 1;
-        Some(number)
+        Some(sequence)
     }
 
-    /// A command with this number was ordered.
-    pub fn mark_used(&mut self, number: u64) {
-        if number < self.lowest_unused {
+    /// Records that a command with this number was ordered.
+    pub fn mark_used(&mut self, sequence: u64) {
+        if sequence < self.lowest_unused {
             return;
         }
-        self.returned.remove(&number);
-        self.used.insert(number);
+        self.returned.remove(&sequence);
+        self.used.insert(sequence);
         while self.used.remove(&self.lowest_unused) {
             self.lowest_unused += 1;
         }
         self.fresh = self.fresh.max(self.lowest_unused);
     }
 
-    /// No command with this number was ordered, nor will be: it may be handed out again.
-    pub fn give_back(&mut self, number: u64) {
-        if (self.lowest_unused..self.fresh).contains(&number) && !self.used.contains(&number) {
-            self.returned.insert(number);
+    /// Takes back a number with which no command was ordered, nor ever will be: it may be handed out again.
+    pub fn give_back(&mut self, sequence: u64) {
+        if (self.lowest_unused..self.fresh).contains(&sequence) && !self.used.contains(&sequence) {
+            self.returned.insert(sequence);
         }
     }
 
-    /// What the ledger says is the lowest unused number. An older answer than one heard before changes nothing.
+    /// Moves the window to the lowest unused number that the ledger states. An older statement than one heard before changes
+    /// nothing.
     pub fn observe(&mut self, lowest_unused: u64) {
         if lowest_unused <= self.lowest_unused {
             return;
@@ -90,39 +92,39 @@ mod tests {
 
     #[test]
     fn each_number_is_handed_out_once_and_no_more_than_a_window_ahead() {
-        let mut numbers = SequenceAllocator::new(64, 5);
-        let taken: Vec<u64> = std::iter::from_fn(|| numbers.take()).collect();
+        let mut allocator = SequenceAllocator::new(64, 5);
+        let taken: Vec<u64> = std::iter::from_fn(|| allocator.take()).collect();
         assert_eq!(taken, (5..69).collect::<Vec<_>>());
-        numbers.mark_used(6);
-        assert_eq!(numbers.take(), None, "the lowest number is still in flight");
-        numbers.mark_used(5);
-        assert_eq!((numbers.take(), numbers.take(), numbers.take()), (Some(69), Some(70), None));
+        allocator.mark_used(6);
+        assert_eq!(allocator.take(), None, "the lowest number is still in flight");
+        allocator.mark_used(5);
+        assert_eq!((allocator.take(), allocator.take(), allocator.take()), (Some(69), Some(70), None));
     }
 
     #[test]
     fn a_number_comes_back_only_when_it_was_not_used() {
-        let mut numbers = SequenceAllocator::new(64, 1);
-        assert_eq!((numbers.take(), numbers.take(), numbers.take()), (Some(1), Some(2), Some(3)));
-        numbers.give_back(2);
-        numbers.mark_used(1);
-        assert_eq!(numbers.take(), Some(2));
-        numbers.give_back(1);
-        numbers.give_back(99);
-        assert_eq!(numbers.take(), Some(4), "neither a used number nor one never handed out comes back");
+        let mut allocator = SequenceAllocator::new(64, 1);
+        assert_eq!((allocator.take(), allocator.take(), allocator.take()), (Some(1), Some(2), Some(3)));
+        allocator.give_back(2);
+        allocator.mark_used(1);
+        assert_eq!(allocator.take(), Some(2));
+        allocator.give_back(1);
+        allocator.give_back(99);
+        assert_eq!(allocator.take(), Some(4), "neither a used number nor one never handed out comes back");
     }
 
     #[test]
-    fn the_ledgers_word_moves_the_window_and_an_older_word_does_not() {
-        let mut numbers = SequenceAllocator::new(64, 1);
-        while numbers.take().is_some() {}
-        numbers.mark_used(12);
-        numbers.observe(10);
-        numbers.observe(3);
-        assert_eq!(numbers.take(), Some(65));
-        numbers.mark_used(10);
-        numbers.mark_used(11);
-        assert_eq!(numbers.lowest_unused, 13);
-        numbers.observe(1_000);
-        assert_eq!(numbers.take(), Some(1_000));
+    fn the_ledgers_statement_moves_the_window_and_an_older_one_does_not() {
+        let mut allocator = SequenceAllocator::new(64, 1);
+        while allocator.take().is_some() {}
+        allocator.mark_used(12);
+        allocator.observe(10);
+        allocator.observe(3);
+        assert_eq!(allocator.take(), Some(65));
+        allocator.mark_used(10);
+        allocator.mark_used(11);
+        assert_eq!(allocator.lowest_unused, 13);
+        allocator.observe(1_000);
+        assert_eq!(allocator.take(), Some(1_000));
     }
 }

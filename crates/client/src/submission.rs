@@ -1,57 +1,82 @@
-//! Handing in a command until its status is known.
+//! Submitting a command until its status is known.
 //!
-//! 1. Send the record. An answer that says settled, refused or accepted ends it.
-//! 2. No connection at the first attempt: nothing was sent; the caller is told so.
-//! 3. A broken connection, a deadline that passed, a node that cannot settle just now: the record may have been
+//! 1. Send the record. The answers settled, refused and accepted are final.
+//! 2. No connection at the first attempt: nothing was sent, and the caller learns that.
+//! 3. A broken connection, a deadline that passed, a node that cannot settle at present: the record may have been
 //!    ordered. Send **the same record** again, after a pause that doubles up to a second. Sequence numbers make that
 //!    safe: a record that was ordered is answered with its first outcome.
-//! 4. A full queue: the same pause, then again; nothing was ordered by that attempt.
-//! 5. When timeout ends, the status is unknown if any attempt might have been ordered.
+//! 4. A full queue: the same pause, then again; that attempt ordered nothing.
+//! 5. At the timeout the status is unknown if any attempt may have ordered the record.
 
 use std::future::Future;
 use std::time::Duration;
 
 use cbdc_ledger::Reason;
+use cbdc_ledger::outcome::OtherCopies;
 use cbdc_proto::packed::{Answer, State};
 use tokio::time::Instant;
 use tonic::Status;
 
 use crate::connection::Connection;
-use crate::error::{BlockPosition, ClientError, Refusal, Verdict, of_status, verdict};
+use crate::error::{ClientError, Refusal, Verdict, of_status, verdict};
+use crate::position::BlockPosition;
 
-/// How long a command is sent again before its status is called unknown, unless told otherwise.
+/// The time for which a command is sent again before its status counts as unknown, unless set otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// What became of a command.
+/// The status of a submitted command.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SubmissionStatus {
-    /// Final. `result` is the command's result: an opened wallet's account id, the number of a proposal or a hold, of a
-    /// payment or a capture what went to the payee's deposit, otherwise 0.
-    Settled { place: BlockPosition, result: u64 },
-    /// A rule said no; nothing moved.
+    /// Settled, which is final.
+    Settled {
+        /// The command's position in the chain.
+        position: BlockPosition,
+        /// The command's result: an opened wallet's account id, the number of a proposal or a hold; for a payment or a
+        /// capture what went to the payee's deposit, in minor units; otherwise 0.
+        result: u64,
+    },
+    /// A rule refused it; no money moved.
     Refused(Refusal),
-    /// In the bank's durable outbox; not settled.
+    /// It is in the bank's durable outbox, and not settled.
     Accepted,
     /// It may have settled or not; send the same record again.
-    Unknown { why: String },
+    Unknown {
+        /// Why the status could not be learned.
+        why: String,
+    },
 }
 
 impl SubmissionStatus {
-    /// The place of a settled command; every other status as an error.
+    /// The position of a settled command.
+    ///
+    /// # Errors
+    /// Every other status: [`ClientError::Refused`], [`ClientError::Accepted`] or [`ClientError::Unknown`].
     pub fn settled(self) -> Result<BlockPosition, ClientError> {
-        self.result().map(|(place, _)| place)
+        self.result().map(|(position, _)| position)
     }
 
-    /// The place and result of a settled command; every other status as an error.
+    /// The position and the result of a settled command.
+    ///
+    /// # Errors
+    /// As [`SubmissionStatus::settled`].
     pub fn result(self) -> Result<(BlockPosition, u64), ClientError> {
         match self {
-            SubmissionStatus::Settled { place, result } => Ok((place, result)),
+            SubmissionStatus::Settled { position, result } => Ok((position, result)),
             SubmissionStatus::Refused(refusal) => Err(refusal.into()),
             SubmissionStatus::Accepted => Err(ClientError::Accepted),
             SubmissionStatus::Unknown { why } => Err(ClientError::Unknown { why }),
         }
+    }
+
+    /// Whether another record used the command's sequence number, so that this one never settles and may be signed anew.
+    ///
+    /// Meant for statuses that [`Wallet::submit`](crate::Wallet::submit) gave: it has looked up in the chain what used the
+    /// number, and calls the status unknown where it could not.
+    pub fn sequence_was_taken(&self) -> bool {
+        let SubmissionStatus::Refused(refusal) = self else { return false };
+        refusal.position.is_none() && refusal.reason().shows_sequence_taken(OtherCopies::NotOrdered)
     }
 
     pub(crate) fn of_answer(answer: &Answer) -> SubmissionStatus {
@@ -59,13 +84,13 @@ impl SubmissionStatus {
             State::Accepted => SubmissionStatus::Accepted,
             State::Unknown => SubmissionStatus::Unknown { why: answer.outcome.reason.text().to_owned() },
             State::Final => {
-                let place = BlockPosition { height: answer.height, index: answer.index };
+                let position = BlockPosition { height: answer.height, index: answer.index };
                 match answer.outcome.reason {
-                    Reason::Settled => SubmissionStatus::Settled { place, result: answer.outcome.amount },
+                    Reason::Settled => SubmissionStatus::Settled { position, result: answer.outcome.amount },
                     reason => SubmissionStatus::Refused(Refusal {
                         outcome: answer.outcome,
                         sentence: reason.text().to_owned(),
-                        place: answer.is_ordered().then_some(place),
+                        position: answer.is_ordered().then_some(position),
                     }),
                 }
             }
@@ -73,7 +98,7 @@ impl SubmissionStatus {
     }
 }
 
-/// Sends the same record until its status is known or `timeout` ends.
+/// Sends the same record until its status is known or `timeout` has passed.
 pub(crate) async fn until_known<F, A>(
     connection: &Connection,
     timeout: Duration,
@@ -101,7 +126,7 @@ where
 
 enum Step {
     Done(SubmissionStatus),
-    /// Try again; if timeout ends here and no attempt is in doubt, this is the status.
+    /// Try again; at the timeout this is the status, if no attempt is in doubt.
     Again(SubmissionStatus),
 }
 
@@ -162,22 +187,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_record_is_sent_again_until_its_fate_is_known() {
+    async fn a_record_is_sent_again_until_its_status_is_known() {
         let answers = vec![Err(Status::unavailable("gone")), Ok(Answer::unknown()), Ok(settled())];
-        let place = BlockPosition { height: Height(3), index: 1 };
-        assert_eq!(status_of(answers).await, (SubmissionStatus::Settled { place, result: 0 }, 3));
+        let position = BlockPosition { height: Height(3), index: 1 };
+        assert_eq!(status_of(answers).await, (SubmissionStatus::Settled { position, result: 0 }, 3));
     }
 
     #[tokio::test]
     async fn a_refusal_is_not_sent_again() {
         let answers = vec![Err(of_refusal(&Outcome::refused(Reason::BadSignature, 0, 0))), Ok(settled())];
         let (status, attempts) = status_of(answers).await;
-        assert!(matches!(status, SubmissionStatus::Refused(refusal) if refusal.place.is_none()));
+        assert!(matches!(status, SubmissionStatus::Refused(refusal) if refusal.position.is_none()));
         assert_eq!(attempts, 1);
     }
 
     #[tokio::test]
-    async fn a_fate_in_doubt_is_never_called_refused() {
+    async fn a_status_in_doubt_is_never_called_refused() {
         let overloaded = || Err(of_refusal(&Outcome::refused(Reason::Overloaded, 0, 0)));
         let (status, _) =
             status_of(vec![Err(Status::unavailable("gone")), overloaded(), overloaded(), overloaded()]).await;
@@ -186,6 +211,20 @@ mod tests {
         let (status, attempts) = status_of(only_overloaded).await;
         assert!(matches!(status, SubmissionStatus::Refused(refusal) if refusal.reason() == Reason::Overloaded));
         assert!(attempts > 1);
+    }
+
+    #[test]
+    fn only_a_number_that_another_record_used_is_exchanged() {
+        let not_ordered = |reason| SubmissionStatus::of_answer(&Answer::not_ordered(Outcome::refused(reason, 0, 0)));
+        let taken: Vec<Reason> =
+            Reason::ALL.iter().copied().filter(|reason| not_ordered(*reason).sequence_was_taken()).collect();
+        assert_eq!(taken, [Reason::SequenceUsed, Reason::SequenceConflict]);
+        let ordered = |outcome| SubmissionStatus::of_answer(&Answer::ordered(Height(3), 1, outcome));
+        assert!(!ordered(Outcome::refused(Reason::SequenceConflict, 0, 0)).sequence_was_taken());
+        for status in [ordered(Outcome::settled()), SubmissionStatus::of_answer(&Answer::unknown())] {
+            assert!(!status.sequence_was_taken(), "{status:?}");
+        }
+        assert!(!SubmissionStatus::Accepted.sequence_was_taken());
     }
 
     #[tokio::test]

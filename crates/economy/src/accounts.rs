@@ -1,10 +1,10 @@
 //! The accounts of the economy: sectors, and the flows between them.
 //!
 //! Money is whole minor units. A flow is recorded once, with who pays and who receives, so that flows sum to zero by
-//! construction; what each sector is worth is computed from its balance sheet. That the one explains the other, to the
-//! unit, is checked at the end of every day ([`crate::simulation`]).
+//! construction; each sector's net worth is computed from its balance sheet. The end of every day checks, to the
+//! unit, that the flows explain the change of worth ([`crate::simulation`]).
 
-/// Who holds and owes.
+/// The sectors of the economy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(usize)]
 pub enum Sector {
@@ -32,7 +32,7 @@ impl Sector {
     }
 }
 
-/// Why net worth passes from one sector to another. (A loan or a deposit moves no net worth and is no flow.)
+/// The reasons for which net worth passes from one sector to another. A loan or a deposit moves none and is no flow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(usize)]
 pub enum Flow {
@@ -65,18 +65,18 @@ pub struct Flows {
 }
 
 impl Flows {
-    /// Notes that `from` paid `to`. A negative amount is the same the other way round.
+    /// Records that `from` paid `to`; a negative amount goes the other way.
     pub fn record(&mut self, flow: Flow, from: Sector, to: Sector, amount_minor: i64) {
         self.received[flow as usize][from as usize] -= i128::from(amount_minor);
         self.received[flow as usize][to as usize] += i128::from(amount_minor);
     }
 
-    /// What a sector received less what it paid, over all flows.
+    /// A sector's receipts less its payments, over all flows.
     pub fn net(&self, sector: Sector) -> i128 {
         self.received.iter().map(|row| row[sector as usize]).sum()
     }
 
-    /// What a sector received less what it paid in one flow.
+    /// A sector's receipts less its payments in one flow.
     pub fn of(&self, flow: Flow, sector: Sector) -> i128 {
         self.received[flow as usize][sector as usize]
     }
@@ -97,7 +97,8 @@ pub fn portion(amount_minor: i64, numerator: i64, denominator: i64) -> i64 {
     (i128::from(amount_minor) * i128::from(numerator) / i128::from(denominator)) as i64
 }
 
-/// Splits an amount over weights to the unit: each gets its share rounded down, and the first with weight the rest.
+/// Splits an amount over weights to the unit: each gets its share rounded down, the first with any weight the
+/// remainder.
 pub fn split(amount_minor: i64, weights: &[i64]) -> Vec<i64> {
     let whole: i64 = weights.iter().sum();
     let mut parts: Vec<i64> = weights.iter().map(|weight| portion(amount_minor, *weight, whole)).collect();
@@ -108,7 +109,7 @@ pub fn split(amount_minor: i64, weights: &[i64]) -> Vec<i64> {
     parts
 }
 
-/// Splits at most the sum of bounds over them, to the unit, none above its bound.
+/// Splits an amount, at most the sum of the bounds, over them to the unit, none above its bound.
 pub fn split_within(amount_minor: i64, bounds: &[i64]) -> Vec<i64> {
     let whole: i64 = bounds.iter().sum();
     let mut parts: Vec<i64> = bounds.iter().map(|bound| portion(amount_minor, *bound, whole)).collect();
@@ -131,13 +132,13 @@ pub fn ppm(share: f64) -> i64 {
     (share * 1e6).round().clamp(-1e9, 1e9) as i64
 }
 
-/// An amount as events tell it: `EUR 1,234.56`.
+/// An amount in the words of the events: `EUR 1,234.56`.
 pub fn in_euros(amount_minor: i64) -> String {
     let (sign, size) = (if amount_minor < 0 { "-" } else { "" }, amount_minor.unsigned_abs());
-    format!("EUR {sign}{}.{:02}", cbdc_figures::words::count(size / 100), size % 100)
+    format!("EUR {sign}{}.{:02}", cbdc_report::format::count(size / 100), size % 100)
 }
 
-/// A rate as events tell it: `2.15 %`.
+/// A rate in the words of the events: `2.15 %`.
 pub fn in_percent(rate_ppm: i64) -> String {
     format!("{} %", rate_ppm as f64 / 1e4)
 }

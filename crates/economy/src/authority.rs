@@ -1,17 +1,17 @@
-//! The simulation's authority: it stands in for every signer, writes commands into proposals and applies them to the
+//! The simulation's authority: it acts for every signer, writes commands into block proposals and applies them to the
 //! ledger in virtual time.
 //!
 //! 1. Commands are written one after the other into one buffer, with their signers' next sequence numbers.
-//! 2. [`Authority::settle`] makes them a proposal with the time that the simulation has reached, applies it, and hands
-//!    back an outcome for each. Every proposal is a second later than the one before.
+//! 2. [`Authority::settle`] makes them a block proposal stamped with the simulation's time, applies it, and returns
+//!    one outcome each. Every proposal is one second later than the one before.
 //!
-//! What it may say is what a network's members may say: there is no command here that a real signer could not sign.
+//! It issues no command that a real signer on a network could not sign.
 
 use std::collections::BTreeMap;
 
 use cbdc_ledger::amount::{Amount, RatePpm};
 use cbdc_ledger::command::{
-    Ballot, Certificate, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL, GovernanceAction,
+    Ballot, Certificate, Choice, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL, GovernanceAction,
     GovernanceProposal, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, Kind, LinkBank, OpenWallet, Operation,
     OperationKind, Payment, PaymentKind, Record, ReservesTransfer, ReverseWaterfall,
 };
@@ -24,7 +24,7 @@ use cbdc_ledger::{Genesis, Ledger, Signed};
 
 use crate::error::EconomyError;
 
-/// Numbers members' commands, and drives the ledger.
+/// Writes, numbers and applies all commands of a simulation.
 pub struct Authority {
     ledger: VirtualLedger,
     commands: Writer,
@@ -46,7 +46,7 @@ pub struct Transfer {
     pub from: AccountId,
     pub to: AccountId,
     pub amount: Amount,
-    /// The largest fee that the payer accepts beside the amount.
+    /// The largest fee that the payer accepts on top of the amount.
     pub max_fee: Amount,
     pub sequence: u64,
 }
@@ -79,20 +79,20 @@ impl Authority {
         &self.ledger
     }
 
-    /// Moves virtual time on to `time`, if it is later.
+    /// Advances virtual time to `time`, if that is later.
     pub fn advance_to(&mut self, time: Timestamp) {
         self.time = self.time.max(time);
     }
 
-    /// How many commands wait for the next proposal.
+    /// The number of commands waiting for the next proposal.
     pub fn waiting(&self) -> usize {
         self.kinds.len()
     }
 
-    /// Applies what waits as one proposal, which may be empty, and gives the outcome of each command.
+    /// Applies the waiting commands as one proposal, which may be empty, and returns the outcome of each.
     ///
     /// # Errors
-    /// A command was refused before it used its number: the authority has miscounted.
+    /// A command was refused before it used its sequence number: the authority has miscounted.
     pub fn settle(&mut self) -> Result<Vec<Outcome>, EconomyError> {
         let mut head = Writer::with_capacity(16);
         head.u8(VERSION).reserved(3).u32(self.kinds.len() as u32).u64(self.time.0);
@@ -183,7 +183,7 @@ impl Authority {
         self.push(self.payment(PaymentKind::Defund, head, from, AccountId::treasury(from.bank), amount));
     }
 
-    /// A bank opens a wallet for a holder whom the registrar certifies. The outcome's result is its account.
+    /// A bank opens a wallet for a holder whom the registrar certifies. The outcome's result is the new account.
     pub fn open_wallet(&mut self, bank: BankId, class: Class, holder: HolderId) {
         self.wallets_opened += 1;
         let key = virtual_time::wallet_key(self.wallets_opened);
@@ -192,19 +192,19 @@ impl Authority {
         self.push(OpenWallet { head, bank, class, holder, key, certificate });
     }
 
-    /// A holder consents that what is above the limit goes to their deposit at a bank.
+    /// A holder agrees that CBDC above the limit goes to their deposit at a bank.
     pub fn link(&mut self, account: AccountId, bank: BankId, sequence: u64) {
         let head = self.head(sequence);
         self.push(LinkBank { head, account, bank });
     }
 
-    /// A holder makes this the wallet that their tier allowance belongs to.
+    /// A holder assigns their tier allowance to this wallet.
     pub fn designate(&mut self, account: AccountId, sequence: u64) {
         let head = self.head(sequence);
         self.push(DesignateWallet { head, account });
     }
 
-    /// A bank asks, and the operator orders, that reserves become CBDC in its treasury, or the other way round.
+    /// A bank requests, and the operator orders, that reserves become CBDC in its treasury, or the reverse.
     pub fn issuance(&mut self, kind: IssuanceKind, bank: BankId, amount: Amount) {
         let request_head = self.bank_head(bank);
         let request =
@@ -219,7 +219,7 @@ impl Authority {
         self.push(ReservesTransfer { head, from, to, amount });
     }
 
-    /// The operations desk books something for a bank. Market operations are at par.
+    /// The operations desk books an operation with a bank. Market operations are at par.
     pub fn operation(&mut self, kind: OperationKind, bank: BankId, amount: Amount) {
         let head = self.operator_head();
         let is_market = matches!(kind, OperationKind::BuySecurities | OperationKind::SellSecurities);
@@ -241,8 +241,8 @@ impl Authority {
         self.push(DepositStatement { head, bank, deposits });
     }
 
-    /// The committee proposes measures, carries them with the votes they need and has the ledger enact them at once.
-    /// Gives the proposal's number.
+    /// The committee proposes actions, approves them by the votes required and has the ledger enact them at once.
+    /// Returns the proposal's number.
     ///
     /// # Errors
     /// The ledger refused the proposal.
@@ -254,7 +254,7 @@ impl Authority {
         self.push(GovernanceProposal { head, member: MemberId(1), effective_at, expires_at, actions });
         for seat in 2..=threshold {
             let head = self.committee_head(seat);
-            self.push(Ballot { head, member: MemberId(seat), approve: true, proposal });
+            self.push(Ballot { head, member: MemberId(seat), choice: Choice::Approve, proposal });
         }
         let outcomes = self.settle()?;
         if let Some(refusal) = outcomes.iter().find(|outcome| !outcome.is_settled()) {
@@ -271,4 +271,14 @@ impl Authority {
         let sequence = *sequence;
         self.head(sequence)
     }
+}
+
+/// An amount as the ledger counts it; below zero becomes zero.
+pub fn minor(amount_minor: i64) -> Amount {
+    Amount::from_minor(amount_minor.max(0) as u64)
+}
+
+/// A wallet's account; `None` where `wallet` is 0, which stands for no wallet.
+pub fn account(wallet: u64) -> Option<AccountId> {
+    AccountId::from_u64(wallet).filter(|_| wallet != 0)
 }

@@ -7,12 +7,12 @@ use cbdc_ledger::time::{Date, LedgerDay};
 pub struct Day {
     /// Days since the start, from 0.
     pub number: u32,
-    /// On the ledger's calendar.
+    /// The same day on the ledger's calendar.
     pub ledger_day: LedgerDay,
     pub date: Date,
     /// 0 is Monday.
     pub weekday: usize,
-    /// The days of its month.
+    /// Number of days in its month.
     pub month_days: u32,
 }
 

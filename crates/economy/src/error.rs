@@ -1,4 +1,4 @@
-//! Why an economy could not be simulated.
+//! Errors of a simulation.
 
 use cbdc_ledger::Outcome;
 use cbdc_ledger::encoding::DecodeError;
@@ -6,14 +6,14 @@ use cbdc_ledger::ledger::InvariantBroken;
 use cbdc_ledger::virtual_time::VirtualTimeError;
 use cbdc_scenario_file::ScenarioError;
 
-/// What can go wrong.
+/// Why an economy could not be simulated.
 #[derive(Debug, thiserror::Error)]
 pub enum EconomyError {
-    /// The scenario says something that cannot be.
+    /// A mistake in the scenario.
     #[error("{0}")]
     Scenario(#[from] ScenarioError),
-    /// The opening balance sheet or the members give no ledger.
-    #[error("the scenario gives no ledger: {0}")]
+    /// No ledger can be founded on the opening balance sheets and members.
+    #[error("no ledger can be founded on the scenario: {0}")]
     Ledger(#[from] VirtualTimeError),
     /// A proposal could not be read back.
     #[error("a proposal of the simulation cannot be read, which is a defect of this program: {0}")]
@@ -24,8 +24,8 @@ pub enum EconomyError {
     /// One of the ledger's own invariants does not hold.
     #[error("{0}")]
     Invariant(#[from] InvariantBroken),
-    /// The ledger refused what the simulation had made sure of.
-    #[error("the ledger refused {what} on day {day}, which the simulation had provided for: {outcome}")]
+    /// The ledger refused a command that the simulation had prepared to succeed.
+    #[error("expected the ledger to settle {what} on day {day}, found it refused: {outcome}")]
     Refused {
         /// Days since the start.
         day: u32,
@@ -34,27 +34,27 @@ pub enum EconomyError {
         /// The refusal.
         outcome: Outcome,
     },
-    /// No bank is left that could take over a failed one.
+    /// No bank is left to take over a failed one.
     #[error("the last bank failed on day {day}: nobody is left to take over its customers")]
     NoBankLeft {
         /// Days since the start.
         day: u32,
     },
-    /// Prices or rates have carried amounts beyond what can be counted.
+    /// Prices or rates have driven amounts beyond the range that is simulated.
     #[error(
-        "on day {day} {sector} are worth {worth} minor units, and {most} either way is the most that is counted: lower rates, inflation, amounts or the number of days"
+        "on day {day} the net worth of {sector} is {worth} minor units, and {most} either way is the most that is simulated: lower rates, inflation, amounts or the number of days"
     )]
     OutOfRange {
         /// Days since the start.
         day: u32,
         /// The sector.
         sector: &'static str,
-        /// What it is worth, minor units.
+        /// Its net worth, minor units.
         worth: i128,
         /// The bound.
         most: i128,
     },
-    /// Whoever watches the progress asked to stop.
+    /// The progress callback asked to stop.
     #[error("stopped on day {day} of {days}: nothing was written")]
     Stopped {
         /// Days done.
@@ -64,7 +64,7 @@ pub enum EconomyError {
     },
 }
 
-/// Two sides that should be equal and are not.
+/// An accounting identity whose two sides differ.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the accounts do not balance at the end of day {day} ({date}): {identity}: {left_name} is {left} minor units, {right_name} is {right}"
@@ -74,7 +74,7 @@ pub struct BrokenIdentity {
     pub day: u32,
     /// The calendar date.
     pub date: String,
-    /// What must be equal.
+    /// Name of the identity.
     pub identity: &'static str,
     /// One side.
     pub left_name: String,

@@ -1,4 +1,4 @@
-//! What is in force: the policy that the simulation begins with, and each behaviour's model, equation, source and parameters.
+//! Explains a scenario: the policy at the start, and each behaviour's model, equation, source and parameters.
 
 use crate::behaviour::Behaviour;
 use crate::scenario::Scenario;
@@ -8,7 +8,7 @@ pub fn explain(scenario: &Scenario) -> Vec<Behaviour> {
     scenario.values.behaviours.describe()
 }
 
-/// The same as text for a terminal.
+/// Policy and behaviours as text for a terminal.
 pub fn explanation(scenario: &Scenario) -> String {
     let mut text = format!("{}  scenario {}\n", scenario.name, scenario.hash());
     text.push_str("\npolicy at the start, enforced by the ledger\n");

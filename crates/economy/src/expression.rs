@@ -1,11 +1,12 @@
 //! Expressions: a policy rule written in the scenario.
 //!
-//! `policy_rate + 0.5 * (inflation - 0.02)`: numbers, names of what the central bank sees ([`NAMES`]), `+ - * /`,
-//! comparisons (`<`, `<=`, `>`, `>=`, giving 1 or 0), brackets, and the functions `min(a, b)`, `max(a, b)`, `abs(a)` and
-//! `if(condition, then, else)`. It is parsed, at most [`LENGTH_MAX`] letters and [`DEPTH_MAX`] deep, into a tree; evaluating it cannot fail,
-//! loop or reach anything beyond its names. A result that is no finite number leaves policy as it is.
+//! `policy_rate + 0.5 * (inflation - 0.02)`: numbers, names of what the central bank observes ([`NAMES`]), `+ - * /`,
+//! comparisons (`<`, `<=`, `>`, `>=`, giving 1 or 0), brackets, and the functions `min(a, b)`, `max(a, b)`, `abs(a)`
+//! and `if(condition, then, else)`. It is parsed into a tree, at most [`LENGTH_MAX`] characters and [`DEPTH_MAX`]
+//! levels deep; evaluation cannot fail, loop or reach anything beyond its names. A result that is not a finite number
+//! leaves policy unchanged.
 
-/// What an expression may name: shares are 1 for the whole, rates 0.01 for 1 % a year, amounts minor units.
+/// The names that an expression may use: shares are 1 for the whole, rates 0.01 for 1 % a year, amounts minor units.
 pub const NAMES: [&str; 12] = [
     "inflation",
     "output_gap",
@@ -21,7 +22,7 @@ pub const NAMES: [&str; 12] = [
     "month",
 ];
 
-/// Longest text, so that the tree of a long sum is not deeper than a stack.
+/// Longest text, which bounds the tree of a long sum to what the stack holds.
 pub const LENGTH_MAX: usize = 2_000;
 
 /// Deepest nesting of brackets and functions.
@@ -60,7 +61,7 @@ impl Expression {
     /// Parses a text.
     ///
     /// # Errors
-    /// In words: what was expected, and what was found where.
+    /// A sentence: what was expected, and what was found where.
     pub fn parse(text: &str) -> Result<Expression, String> {
         let length = text.chars().count();
         if length > LENGTH_MAX {
@@ -74,7 +75,7 @@ impl Expression {
         }
     }
 
-    /// Its value for what is seen.
+    /// Evaluates the expression.
     pub fn value(&self, sight: &Sight) -> f64 {
         value(&self.0, sight)
     }

@@ -2,14 +2,15 @@
 //! movement of CBDC is a command on the real ledger.
 //!
 //! # What it promises
-//! - **Exact.** Money is whole minor units. At the end of every day every balance sheet balances, the ledger's books among
-//!   them, and the day's flows explain every sector's change of worth, to the unit. A violated identity is an error that
-//!   names the day, the identity and both sides; there are no results then.
-//! - **The same everywhere.** A scenario and a seed give one digest on any machine, in any order, on any number of threads.
-//! - **The ledger itself.** Signatures apart ([`cbdc_ledger::virtual_time`]), what is settled here is settled as on a real
+//! - **Exact.** Money is whole minor units. At the end of every day every balance sheet balances, the ledger's books
+//!   among them, and the day's flows explain every sector's change of worth, to the unit. A violated identity is an
+//!   error that names the day, the identity and both sides, and leaves no results.
+//! - **The same everywhere.** A scenario and a seed give one digest on any machine, in any order, on any number of
+//!   threads.
+//! - **The ledger itself.** Except for signatures ([`cbdc_ledger::virtual_time`]), everything settles as on a real
 //!   network: limits, waterfalls, tiers, reserves, proposals and votes are the ledger's own.
 //!
-//! # The seam
+//! # The interface
 //! ```
 //! use cbdc_economy::{Go, Scenario, explain, simulate};
 //!
@@ -22,18 +23,17 @@
 //! # Ok::<(), cbdc_economy::EconomyError>(())
 //! ```
 //!
-//! # Rooms, low to high
-//! | room | holds |
+//! # Modules, low to high
+//! | module | holds |
 //! |---|---|
-//! | [`random`], [`calendar`], [`accounts`] | random streams, days, sectors and flows |
+//! | [`rng`], [`calendar`], [`accounts`] | random streams, days, sectors and flows |
 //! | [`expression`] | a policy rule written in a scenario |
-//! | [`behaviour`] | how agents decide: one room each |
-//! | [`scenario`] | what a scenario says |
-//! | [`agent`] | who holds and owes what |
-//! | [`authority`] | commands in the name of everybody, applied in virtual time |
-//! | [`simulation`] | one day after the other |
-//! | [`results`], [`explain`](mod@explain), [`report`] | tables and digest, what was in force, a page |
-//! | [`papers`] | published results, paper against ours; beside the economy, not part of it |
+//! | [`behaviour`] | how agents decide: one module each |
+//! | [`scenario`] | the scenario file |
+//! | [`agent`] | agents and their balance sheets |
+//! | [`authority`] | every signer's commands, applied in virtual time |
+//! | [`simulation`] | the economy, day by day |
+//! | [`results`], [`explain`](mod@explain), [`report`] | tables and digest, behaviours in force, the page |
 
 #![forbid(unsafe_code)]
 
@@ -45,10 +45,9 @@ pub mod calendar;
 pub mod error;
 pub mod explain;
 pub mod expression;
-pub mod papers;
-pub mod random;
 pub mod report;
 pub mod results;
+pub mod rng;
 pub mod scenario;
 pub mod simulation;
 

@@ -1,10 +1,10 @@
-//! What a simulation leaves: tables of plain rows, a digest over all of them, and a summary.
+//! Results of a simulation: tables of plain rows, a digest over all of them, and a summary.
 //!
 //! Every table is declared once, with its columns' names and units; [`Cell`]s let a writer (CSV, Parquet) or a reader
 //! walk over any of them. Amounts are minor units (cents), rates parts per million a year.
 //!
 //! The digest covers every cell of every table and the hash of the ledger's last header, which in turn covers every
-//! command and every outcome of the run. Time on the wall is not in it.
+//! command and every outcome of the run. Wall-clock time is not part of it.
 
 use serde::Serialize;
 
@@ -156,7 +156,7 @@ table! {
 }
 
 table! {
-    /// What was decided, by whom, and what became of it.
+    /// Decisions, who took them, and their effect.
     EventRow "events" {
         day: i64, "Days since the start.";
         date: String, "The calendar date.";
@@ -167,7 +167,7 @@ table! {
     }
 }
 
-/// How many CBDC movements the ledger settled and refused, by kind.
+/// Counts of the CBDC movements that the ledger settled and refused.
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
 pub struct LedgerWork {
     pub height: u64,
@@ -182,7 +182,7 @@ pub struct LedgerWork {
     pub tip: String,
 }
 
-/// All that a simulation found.
+/// All results of a simulation.
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
 pub struct Results {
     pub name: String,
@@ -204,7 +204,7 @@ pub struct Results {
     pub digest: String,
 }
 
-/// The figures that a batch collects of each run, with stable keys.
+/// The figures of a run that a sweep collects, with stable keys.
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
 pub struct Summary {
     pub scenario: String,
@@ -240,7 +240,7 @@ pub struct Summary {
     pub ledger_refused: u64,
     /// Over the whole run.
     pub fees_minor: i64,
-    /// At the end of the period in which it was most, or least.
+    /// The extreme over the ends of the periods.
     pub cbdc_households_minor_max: i64,
     pub central_bank_loans_minor_max: i64,
     pub reserves_minor_min: i64,
@@ -288,7 +288,7 @@ impl Results {
         self.digest = hasher.finalize().to_hex().to_string();
     }
 
-    /// The figures of the end, and of the whole run.
+    /// Summarises the end and the whole of the run.
     pub fn summary(&self) -> Summary {
         let (first, last) = match (self.macro_rows.first(), self.macro_rows.last()) {
             (Some(first), Some(last)) => (first.clone(), last.clone()),

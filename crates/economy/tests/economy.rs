@@ -1,4 +1,4 @@
-//! What an economy does: payments, limits, conservation, outage, failure, policy.
+//! Behaviour of the economy: payments, limits, conservation, outage, failure, policy.
 
 mod support;
 
@@ -25,11 +25,11 @@ fn sum(results: &Results, instrument: &str, value: fn(&cbdc_economy::results::Pa
 
 #[test]
 fn payments_are_as_many_and_as_large_as_the_reference() {
-    // Rich households that pay all of their spending day by day, at an even rhythm: nothing is declined.
+    // Rich households that pay all of their spending day by day, without seasonality: nothing is declined.
     let results = run(&scenario(
         TEXT,
         &[
-            ("behaviour.rhythm", "even"),
+            ("behaviour.seasonality", "even"),
             ("behaviour.consumption", "hand-to-mouth"),
             ("behaviour.prices", "fixed"),
             ("consumption.retail_share", "1.0"),
@@ -164,7 +164,7 @@ fn the_taylor_rule_moves_the_ledgers_key_rates() {
         "{TEXT}\n[[rule]]\nkind = \"taylor\"\nfrom_day = 10\nevery_days = 10\nneutral_rate = 0.03\nsmoothing = 0.5\n"
     );
     let results = run(&scenario(&text, &[("behaviour.prices", "fixed")]));
-    // Without inflation and gap the wanted rate is 3 % − 1 %: half of the way is gone at each decision.
+    // Without inflation and gap the wanted rate is 3 % − 1 %: each decision covers half of the distance.
     let rates: Vec<i64> = results.macro_rows.iter().map(|row| row.policy_rate_ppm).collect();
     assert_eq!(rates[0], 21_500);
     assert!(results.event_rows.iter().all(|event| event.kind == "rule" && event.proposal > 0));
@@ -344,7 +344,7 @@ fn fees_are_what_the_ledgers_schedule_says_and_go_where_it_says() {
 
     let merchants = with(&[("policy.merchant_fee", "1 %, to payee-bank")]);
     let value = sum(&merchants, "cbdc", |row| row.value_minor);
-    // Persons pay nothing as payees, and a fee is rounded down.
+    // Households pay nothing as payees, and a fee is rounded down.
     assert!(fees(&merchants) * 100 < value && fees(&merchants) * 100 > value * 9 / 10, "{} {value}", fees(&merchants));
     assert!(banks(&merchants) > banks(&free));
 }
@@ -381,7 +381,7 @@ fn distrust_of_one_bank_takes_customers_and_their_wallets_to_others() {
     let customers: i64 = moves.bank_rows.iter().filter(|row| row.day == 60).map(|row| row.customers).sum();
     assert_eq!(customers, 2_000);
     assert!(settled(&moves, "designate-wallet") > 0, "{:?}", moves.ledger.kinds);
-    // What is insured runs less.
+    // Insured deposits run less.
     let calm = run(&scenario(&text, &[("switching.insured_calm", "0")]));
     assert!(of_first(&calm, 60).0 < after.0);
 }
@@ -422,7 +422,7 @@ fn prices_begin_at_their_anchor() {
 
 #[test]
 fn an_expression_sees_what_the_tables_show() {
-    // The failed bank's frozen rates and lost trust are no part of either.
+    // The failed bank's frozen rates and lost trust affect neither.
     let text = format!(
         "{TEXT}\n[[shock]]\nday = 5\nkind = \"trust-bank\"\nbank = 1\nsize = 1\n[[shock]]\nday = 5\nkind = \"fail-bank\"\nbank = 1\n\
          [[rule]]\nkind = \"expression\"\nfrom_day = 30\nevery_days = 50\nlever = \"holding-limit\"\nexpression = \"trust_banks * 1000000\"\n"

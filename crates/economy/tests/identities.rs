@@ -1,12 +1,12 @@
-//! Whatever the scenario, every sheet balances on every day: the simulation checks all identities of
-//! `simulation::identity` and the ledger its own, and says so by ending with results.
+//! Whatever the scenario, every balance sheet balances on every day: the simulation checks all identities
+//! of `simulation::identity` and the ledger its own, and leaves results only if all of them hold.
 
 mod support;
 
 use proptest::prelude::*;
 use support::{scenario, try_run};
 
-/// Keys that change what flows, each with values at the ends of what makes sense.
+/// Keys that change the flows, each with values at the ends of their sensible range.
 const CHOICES: &[(&str, &[&str])] = &[
     ("policy.holding_limit_minor", &["none", "0", "5_000", "300_000"]),
     ("policy.firm_limit_minor", &["0", "none", "2_000"]),

@@ -1,4 +1,4 @@
-//! The page of a simulation needs nothing else and can be traced.
+//! The page of a simulation is self-contained, and its figures can be traced.
 
 mod support;
 

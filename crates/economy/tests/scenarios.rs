@@ -1,4 +1,4 @@
-//! What is wrong with a scenario is told with file, line, key and the allowed range.
+//! A mistake in a scenario is reported with file, line, key and the allowed range.
 
 use cbdc_economy::{Scenario, explain};
 
@@ -40,6 +40,8 @@ fn a_mistake_names_file_line_key_and_range() {
             "[households]\ncount = 10_000\nincome_minor_mean = 1e11\n[firms]\nloan_months = 240",
             ["bad.toml:5:15", "months of all wages", "240"],
         ),
+        ("[behaviour]\nrhythm = \"even\"", ["bad.toml:2:1", "expected `seasonality`", "`rhythm`"]),
+        ("[rhythm]\nfriday = 1", ["bad.toml:1:2", "expected `seasonality`", "`rhythm`"]),
         ("[policy", ["bad.toml:1", "valid TOML", ""]),
         ("[wrong]\nx = 1", ["bad.toml:1:2", "unknown key `wrong`", "behaviour"]),
     ] {
@@ -87,7 +89,7 @@ fn everything_in_force_is_explained_with_its_source() {
 
 #[test]
 fn the_shipped_scenarios_can_be_read() {
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../simulations/digital-euro.toml");
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../simulations/economy/digital-euro.toml");
     let scenario = Scenario::read(&file).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(scenario.values.policy.holding_limit_minor, Some(300_000));
     assert!(scenario.values.households.count >= 100_000);

@@ -1,87 +1,86 @@
 //! The ledger of a retail central bank digital currency: money, accounts, policy, commands, blocks and proofs.
 //!
 //! # What it promises
-//! The ledger is a pure state machine. [`Ledger::apply`] takes the next ordered proposal and returns the sealed
-//! block; nothing else changes it. It reads no clock, no disk, no network and no random source, so the same
-//! proposals give the same blocks, to the byte, on a live node, on a replica, under audit and in virtual time.
+//! The ledger is a pure state machine. [`Ledger::apply`] takes the next ordered block proposal and returns the sealed
+//! block; nothing else changes it. It reads no clock, no disk, no network and no random source, so the same proposals
+//! give the same blocks, to the byte, on a live node, on a replica, under audit and in virtual time.
 //!
-//! Input reaches `apply` only as [`VerifiedProposal`]: somebody checked the signatures, and the constructor's
-//! name says who. The rule for signatures is `cbdc_signatures`' own; checking many at once takes secret randomness, which the
-//! caller hands in.
+//! Input reaches `apply` only as [`VerifiedProposal`], whose constructors are named for who checked the signatures. The
+//! rule for signatures is that of `cbdc_signatures`; checking many at once takes secret randomness, which the caller
+//! provides.
 //!
-//! # Invariants, checked by [`Ledger::check_invariants`]
-//! * **I0** every entry debits and credits the same amount: [`books::Books::post`] is the only way to move money.
-//! * **I1** CBDC in the books equals the sum of all wallets, and its change equals the sum of the supply terms.
-//! * **I2** assets equal liabilities plus equity.
-//! * **I4** no balance below zero; held money never exceeds the balance (balances are unsigned and checked).
-//! * **I5** a sequence number settles at most once.
-//! * **I6** a refused command changes nothing but its outcome and its sequence number.
+//! # Invariants
+//! The rest of the code and the documents refer to these by number.
 //!
-//! # Rooms, low to high
-//! | room | holds |
+//! * <a id="I0"></a>**I0** Every entry debits and credits the same amount: `Books::post` is the only way to
+//!   move money in the books.
+//! * <a id="I1"></a>**I1** The CBDC in the books equals the sum of all wallets, and the sum of the supply terms:
+//!   issued − redeemed + reverse waterfall − waterfall + interest − demurrage − fees + unbacked + targeted − expired
+//!   − offline loaded + offline unloaded ([`SupplyTerms`]).
+//! * <a id="I2"></a>**I2** Assets equal liabilities plus equity.
+//! * <a id="I3"></a>**I3** Funding, defunding and waterfalls keep the sum of a holder's deposit, wallet and money in
+//!   transit between them. The ledger sees only wallets and a bank only its deposits, so the load harness checks it,
+//!   with both sets of books at hand.
+//! * <a id="I4"></a>**I4** No balance is below zero, and held money never exceeds the balance.
+//! * <a id="I5"></a>**I5** A sequence number settles at most once.
+//! * <a id="I6"></a>**I6** A refused command changes nothing but its outcome and its sequence number.
+//! * <a id="I7"></a>**I7** A change of policy costs the same with any number of wallets: rules read the parameters in
+//!   force when a command is applied, and enacting new ones visits no wallet.
+//!
+//! [`Ledger::check_invariants`] checks I1, I2 and I4 over the whole state; I0 holds by construction, and tests against
+//! an independent reference model hold the ledger to I5 and I6.
+//!
+//! # Folders, low to high
+//! A file imports only from its own folder and from folders above it in this table.
+//!
+//! | folder | holds |
 //! |---|---|
-//! | [`amount`], [`time`], [`identity`] | units: minor units, milliseconds and ledger days, account numbers |
-//! | [`encoding`], [`compact`] | the fixed little-endian layout of everything signed or hashed, and shorter forms for bulk |
-//! | [`command`] | what may be asked of the ledger, as signed records |
-//! | [`authority`] | who may ask it: one table of role × command |
-//! | [`outcome`] | what may be answered: one table of reasons |
-//! | [`sequence`], [`pages`], [`account`], [`holder`], [`member`], [`books`] | the state |
-//! | [`hold`], [`programme`], [`bank_position`] | promises to payees, cohorts' money, banks' terms: the rare state beside |
-//! | [`policy`] | parameter sets, votes, and one room a rule |
-//! | [`settlement`] | how each command changes the state |
-//! | [`command_batch`], [`proposal`] | commands that travel and are ordered together, with their bytes |
-//! | [`merkle`], [`block`] | blocks, receipts and their proofs |
-//! | [`filtered_block`] | one bank's part of a block, for banks that follow headers |
-//! | [`genesis`], [`checkpoint`], [`ledger`] | beginning, saving and reading a ledger |
-//! | [`directory`], [`verification`] | keys of accounts and members, and the way from bytes to [`VerifiedProposal`] |
-//! | [`virtual_time`] | a ledger that a simulation drives without signatures, sealed by its genesis |
+//! | `types` | [`amount`], [`time`], [`identity`], [`outcome`]: units, names and answers |
+//! | `codec` | [`encoding`], [`compact`], [`merkle`]: how values become bytes and digests |
+//! | `state` | the records: [`account`], [`holder`], [`hold`], [`member`], [`sequence`], [`books`], [`bank_position`], [`programme`], [`header`]; and what keeps them, such as [`cow_vec`] |
+//! | `policy` | [`policy`]: parameter sets, and one module a rule |
+//! | `command` | [`command`]: the signed records; [`authority`]: who may sign and submit them |
+//! | `governance` | [`governance`]: the committee's proposals and votes |
+//! | `ledger` | [`genesis`], [`ledger`]: the whole state in one struct, what can be read of it, and its invariants |
+//! | `transition` | [`transition`]: how each command changes the state |
+//! | `chain` | [`command_batch`], [`block_proposal`], [`directory`], [`verification`], [`block`], [`receipt`], [`virtual_time`]: from bytes to sealed blocks and proofs |
+//! | `sync` | [`checkpoint`], [`filtered_block`]: saving a ledger, and following one bank's part of it |
 
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
-pub mod account;
-pub mod amount;
-pub mod authority;
-mod bank_leaf;
-pub mod bank_position;
-mod bank_table;
-pub mod block;
-pub mod block_proposal;
-pub mod books;
-pub mod checkpoint;
+mod chain;
+mod codec;
 pub mod command;
-pub mod command_batch;
-pub mod compact;
-pub mod directory;
-pub mod encoding;
-pub mod filtered_block;
-pub mod genesis;
-pub mod hold;
-pub mod holder;
-pub mod identity;
+pub mod governance;
 pub mod ledger;
-pub mod member;
-pub mod merkle;
-pub mod outcome;
-pub mod pages;
 pub mod policy;
-pub mod programme;
-pub mod sequence;
-pub mod settlement;
-pub mod time;
-mod touched;
-pub mod verification;
-pub mod virtual_time;
+mod state;
+mod sync;
+pub mod transition;
+mod types;
+
+pub use chain::{block, block_proposal, command_batch, directory, receipt, signed_header, verification, virtual_time};
+pub use codec::{compact, encoding, merkle};
+pub use command::authority;
+pub use ledger::genesis;
+pub use state::{account, bank_position, books, cow_vec, header, hold, holder, member, prefetch, programme, sequence};
+pub use sync::{checkpoint, filtered_block};
+pub use types::{amount, identity, outcome, time};
 
 pub use account::Account;
 pub use amount::Amount;
-pub use block::{Block, Header, Receipt, SignedHeader, SupplyTerms};
+pub use block::Block;
 pub use block_proposal::BlockProposal;
 pub use cbdc_signatures::{PublicKey, Signature, SigningKey};
-pub use command::Command;
-pub use command_batch::CommandBatch;
-pub use genesis::{Genesis, NetworkId};
-pub use identity::{AccountId, BankId, Class, Height, HolderId, MemberId};
+pub use command::{Command, Signed};
+pub use command_batch::{CommandBatch, VerifiedBatch};
+pub use genesis::Genesis;
+pub use header::{Header, SupplyTerms};
+pub use identity::{AccountId, BankId, Class, Height, HolderId, MemberId, NetworkId};
 pub use ledger::Ledger;
 pub use outcome::{Outcome, Reason};
+pub use receipt::Receipt;
+pub use signed_header::SignedHeader;
 pub use time::Timestamp;
-pub use verification::{Signed, VerifiedBatch, VerifiedProposal};
+pub use verification::VerifiedProposal;

@@ -172,7 +172,7 @@ fn a_refused_operation_changes_nothing() {
         (network.refinance(1, 1, 0, TODAY), Reason::MaturityPast, u64::from(TODAY) + 1, u64::from(TODAY)),
         (network.refinance(3, 1, 0, 0), Reason::MaturityPast, u64::from(TODAY) + 1, 0),
         (network.refinance(1, 90_001, 0, TODAY + 1), Reason::CollateralTooLow, 90_000, 90_001),
-        // 1 × 0.999999 rounds to nothing; the nominal held, 306,000, leaves no room; 2^64 − 1 at 2 is above 2^64.
+        // 1 × 0.999999 rounds to nothing; the nominal held, 306,000, leaves nothing below 2^64; 2^64 − 1 at 2 is above 2^64.
         (trade(&network, BuySecurities, 1, 1, 999_999), Reason::AmountZero, 0, 0),
         (trade(&network, BuySecurities, 1, max - 305_999, 1), Reason::Overflow, 0, max - 305_999),
         (trade(&network, BuySecurities, 1, max, 2 * PAR), Reason::Overflow, 0, max),
@@ -199,13 +199,13 @@ fn an_account_without_room_refuses() {
     // Bank 1 may borrow until its loans or reserves are full: 2^64 − 1 − 100,000 fits, one more does not.
     let mut network = Network::build(|_| {});
     network.must_settle(network.operation(OperationKind::Pledge, 1, u64::MAX));
-    let room = u64::MAX - 100_000;
+    let most = u64::MAX - 100_000;
     assert_eq!(
-        network.settle(network.operation(OperationKind::Lend, 1, room + 1)),
-        refused(Reason::Overflow, 0, room + 1)
+        network.settle(network.operation(OperationKind::Lend, 1, most + 1)),
+        refused(Reason::Overflow, 0, most + 1)
     );
     assert_eq!((network.bank(1).loans, network.position(1).loans.len()), (amount(0), 0));
-    network.must_settle(network.operation(OperationKind::Lend, 1, room));
+    network.must_settle(network.operation(OperationKind::Lend, 1, most));
     assert_eq!(
         network.settle(network.operation(OperationKind::DepositBanknotes, 1, 1)),
         refused(Reason::Overflow, 0, 1)
@@ -617,7 +617,8 @@ fn a_penalty_above_the_reserves_becomes_an_overdue_loan() {
     network.sleep(7);
     let equity = network.ledger.books().equity();
     assert_eq!((network.reserves(2), network.position(2).day_end_sum), (15, 45));
-    // Requirement 36,515, average 15: 36,500 at 10 % for four days is 40. 15 are taken and 25 lent, pledge or no pledge.
+    // Requirement 36,515, average 15: 36,500 at 10 % for four days is 40. 15 are taken and 25 lent, pledge or no
+    // pledge.
     network.sleep(1);
     let lent = Loan { principal: amount(25), rate: None, matures: LedgerDay(TODAY + 9), overdue: true, accrued: 0 };
     assert_eq!(network.position(2).loans, [lent]);
@@ -775,7 +776,7 @@ fn a_charge_whose_loan_no_account_can_hold_takes_nothing() {
     let mut network = Network::build(|genesis| genesis.policy.reserves = reserve_rules(0, -1_460_000_000, 0));
     network.must_settle(network.operation(OperationKind::Pledge, 1, u64::MAX));
     network.must_settle(network.refinance(1, u64::MAX - 299_999, 0, TODAY + 9));
-    // −400 % a day of 100,000: 300,000 would be lent, there is room for 299,999.
+    // −400 % a day of 100,000: 300,000 would be lent, 299,999 fit.
     network.leave_reserves(1, 100_000);
     network.sleep(1);
     assert_eq!((network.reserves(1), network.bank(1).loans), (100_000, amount(u64::MAX - 299_999)));

@@ -8,9 +8,9 @@ use cbdc_ledger::outcome::Stage;
 
 fn page() -> String {
     let mut page = String::from(
-        "# Reasons\n\nEvery answer to a command carries one of these, with the same words in the API, the command line and here. \
-         *Number used* tells whether the command's sequence number is gone; *later* whether the same wish, newly signed, may \
-         succeed later.\n\n| code | reason | meaning | number used | later |\n|---|---|---|---|---|\n",
+        "# Reasons\n\nEvery answer to a command carries one of these reasons, in the same words in the API, on the command line \
+         and here.\n\n- *number used*: whether the command's sequence number is used up;\n- *later*: whether the same intent, \
+         signed anew, may succeed later.\n\n| code | reason | meaning | number used | later |\n|---|---|---|---|---|\n",
     );
     for reason in Reason::ALL {
         let used = if reason.stage() == Stage::BeforeOrdering { "no" } else { "yes" };
@@ -23,13 +23,13 @@ fn page() -> String {
 
 #[test]
 fn the_page_of_reasons_is_the_table() {
-    let path = Path::new("../../docs/reasons.md");
+    let path = Path::new("../../docs/reference/reasons.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(path, page()).unwrap();
     }
     let kept = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
         kept == page(),
-        "docs/reasons.md is not what the table says; run UPDATE_DOCS=1 cargo test -p cbdc-ledger --test documentation"
+        "docs/reference/reasons.md is not what the table says; run UPDATE_DOCS=1 cargo test -p cbdc-ledger --test documentation"
     );
 }

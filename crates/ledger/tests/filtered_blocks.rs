@@ -1,5 +1,5 @@
-//! Banks that follow headers and their own customers: over random histories of all commands each knows of its own accounts
-//! what the ledger knows, and nothing that a header proves can be left out, added or altered.
+//! Banks that follow headers and their own customers: over random histories of all commands each knows of its own
+//! accounts what the ledger knows, and nothing that a header proves can be left out, added or altered.
 
 mod model;
 
@@ -104,7 +104,7 @@ proptest! {
 /// The same ledger by way of a checkpoint.
 fn copy(part: &mut Ledger) -> Ledger {
     let mut loader = cbdc_ledger::checkpoint::Loader::default();
-    let root = part.freeze().write(|chunk| loader.chunk(&chunk)).unwrap();
+    let root = part.snapshot().write(|chunk| loader.chunk(&chunk)).unwrap();
     loader.finish(root).unwrap()
 }
 

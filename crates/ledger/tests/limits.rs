@@ -229,7 +229,7 @@ fn a_checkpoint_holds_more_promises_and_purpose_bound_money_than_fit_in_one_chun
         let holds: Vec<Command> = holds.collect();
         assert_eq!(settled(&network.block(&holds).outcomes), 64);
     }
-    let (mut chunks, frozen) = (Vec::new(), network.ledger.freeze());
+    let (mut chunks, frozen) = (Vec::new(), network.ledger.snapshot());
     let root = frozen.write(|chunk| {
         chunks.push(chunk);
         Ok::<_, std::convert::Infallible>(())

@@ -1,4 +1,4 @@
-//! The pages of docs/policy say what the ledger does: every example on them is run, and every number beside one is
+//! The pages of docs/reference/policy say what the ledger does: every example on them is run, and every number beside one is
 //! found in it.
 //!
 //! An example is a fenced block with the info string `example` and is played on a network of its own: three banks with
@@ -9,7 +9,7 @@
 //!   afterwards ([`Player::read`]). Where no outcome is named the command must settle and bring no waterfall or top-up.
 //! * Amounts have two decimals and a point, counts none. `alice@2` is a second wallet of alice. Commas are for the eye.
 //! * `decide` and `operate` take the words of `cbdc policy propose` and `cbdc policy operate`; the other statements are
-//!   listed in docs/policy/README.md.
+//!   listed in docs/reference/policy/README.md.
 //!
 //! What the player does not understand fails, with page and line.
 
@@ -30,7 +30,7 @@ use cbdc_ledger::{AccountId, Amount, BankId, Class, Command, Genesis, Outcome, R
 use model::network::{DAY_MS, HOUR_MS, Network, books_with_reserves, genesis, unsigned};
 
 macro_rules! pages {
-    ($($name:literal),*) => { &[$(($name, include_str!(concat!("../../../docs/policy/", $name, ".md")))),*] };
+    ($($name:literal),*) => { &[$(($name, include_str!(concat!("../../../docs/reference/policy/", $name, ".md")))),*] };
 }
 
 const PAGES: &[(&str, &str)] = pages![
@@ -310,8 +310,8 @@ impl Player {
         Ok(proposed)
     }
 
-    /// `SUBJECT field value, field value …`; a wallet's first field is `has`. `entries` are all that the statement made,
-    /// as changes of balances.
+    /// `SUBJECT field value, field value …`; a wallet's first field is `has`. `entries` are all that the statement
+    /// made, as changes of balances.
     fn read(&self, words: &[&str]) -> Read<()> {
         let (subject, fields) = match words {
             ["bank" | "programme", place, fields @ ..] => (format!("{} {place}", words[0]), fields),
@@ -550,9 +550,9 @@ fn every_example_comes_to_what_its_page_says() {
         for example in lines(page).examples {
             let mut player = Player::new();
             for (at, line) in example {
-                let _played = Played(format!("docs/policy/{name}.md:{at}: {line}"));
+                let _played = Played(format!("docs/reference/policy/{name}.md:{at}: {line}"));
                 if let Err(why) = player.line(line) {
-                    wrong.push(format!("docs/policy/{name}.md:{at}: {why}\n    {line}"));
+                    wrong.push(format!("docs/reference/policy/{name}.md:{at}: {why}\n    {line}"));
                     break;
                 }
             }
@@ -566,17 +566,17 @@ fn every_page_has_an_example_and_is_listed() {
     let mut wrong = Vec::new();
     for (name, page) in PAGES {
         if lines(page).examples.iter().all(Vec::is_empty) {
-            wrong.push(format!("docs/policy/{name}.md: expected an example, found none"));
+            wrong.push(format!("docs/reference/policy/{name}.md: expected an example, found none"));
         }
         if *name != "README" && !PAGES[0].1.contains(&format!("({name}.md)")) {
-            wrong.push(format!("docs/policy/README.md: expected a line for {name}.md"));
+            wrong.push(format!("docs/reference/policy/README.md: expected a line for {name}.md"));
         }
     }
-    let folder = Path::new("../../docs/policy");
+    let folder = Path::new("../../docs/reference/policy");
     for file in std::fs::read_dir(folder).unwrap() {
         let file = file.unwrap().file_name().into_string().unwrap();
         if !PAGES.iter().any(|(name, _)| file == format!("{name}.md")) {
-            wrong.push(format!("docs/policy/{file}: expected it among the PAGES of this test"));
+            wrong.push(format!("docs/reference/policy/{file}: expected it among the PAGES of this test"));
         }
     }
     judge(wrong);
@@ -592,7 +592,10 @@ fn every_amount_beside_an_example_stands_in_it() {
         for (at, line) in &lines.prose {
             for figure in figures(line) {
                 if !figure.iter().any(|figure| run.iter().any(|word| word.trim_matches([';', '-', '+']) == figure)) {
-                    wrong.push(format!("docs/policy/{name}.md:{at}: {} is in no example of the page", figure[0]));
+                    wrong.push(format!(
+                        "docs/reference/policy/{name}.md:{at}: {} is in no example of the page",
+                        figure[0]
+                    ));
                 }
             }
         }
@@ -614,7 +617,7 @@ fn the_pages_name_every_parameter_with_its_default_and_no_unknown_reason() {
                 missing.retain(|name| *name != parameter.trim_end_matches(".CLASS"));
                 if cells.get(3) != Some(&default.as_str()) {
                     wrong.push(format!(
-                        "docs/policy/{name}.md:{at}: expected `{default}` as the default of {parameter}"
+                        "docs/reference/policy/{name}.md:{at}: expected `{default}` as the default of {parameter}"
                     ));
                 }
             }
@@ -623,12 +626,14 @@ fn the_pages_name_every_parameter_with_its_default_and_no_unknown_reason() {
                     && word.chars().all(|it| it.is_ascii_uppercase() || it == '_')
             }) {
                 if Reason::from_name(reason).is_none() && reason != "CLASS" {
-                    wrong.push(format!("docs/policy/{name}.md:{at}: expected a reason, found `{reason}`"));
+                    wrong.push(format!("docs/reference/policy/{name}.md:{at}: expected a reason, found `{reason}`"));
                 }
             }
         }
     }
-    wrong.extend(missing.into_iter().map(|name| format!("docs/policy: expected a page with the parameter {name}")));
+    wrong.extend(
+        missing.into_iter().map(|name| format!("docs/reference/policy: expected a page with the parameter {name}")),
+    );
     judge(wrong);
 }
 
@@ -681,7 +686,7 @@ fn a_changed_number_is_found() {
                     let mut player = Player::new();
                     let mut played = example.iter().map(|(_, line)| *line).take(place).chain([&*altered]);
                     if played.all(|line| player.line(line).is_ok()) {
-                        wrong.push(format!("docs/policy/{name}.md:{at}: expected this to fail: {altered}"));
+                        wrong.push(format!("docs/reference/policy/{name}.md:{at}: expected this to fail: {altered}"));
                     }
                     changed += 1;
                 }

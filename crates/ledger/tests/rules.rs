@@ -4,10 +4,13 @@ mod model;
 
 use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::books::BookAccount;
-use cbdc_ledger::command::{Ballot, Choice, FreezeKind, GovernanceAction, GovernanceProposal, Head, IssuanceKind};
+use cbdc_ledger::command::{
+    Ballot, Choice, FreezeKind, GovernanceAction, GovernanceProposal, Head, IssuanceKind, Payment, Signer,
+};
 use cbdc_ledger::directory::KeyDirectory;
+use cbdc_ledger::governance::ProposalStatus;
 use cbdc_ledger::member::{Member, Role};
-use cbdc_ledger::policy::{PolicyChange, ProposalStatus};
+use cbdc_ledger::policy::PolicyChange;
 use cbdc_ledger::{AccountId, BankId, Class, Command, Genesis, MemberId, Outcome, Reason, Timestamp, VerifiedProposal};
 use model::network::{
     DAY_MS, HOUR_MS, Network, RESERVES, START, account, amount, batch_seed, holder, key, member, proposal, unsigned,
@@ -43,14 +46,14 @@ fn the_holding_limit_counts_a_persons_wallets_at_all_banks() {
     network.enact(vec![holding_limit(500)]);
     for (payee, minor, expected) in [
         (bob, 300, Outcome::settled()),
-        (bob_elsewhere, 201, refused(Reason::HoldingLimit, 500, 501)),
+        (bob_elsewhere, 201, refused(Reason::HoldingLimit, 500, 201)),
         (bob_elsewhere, 200, Outcome::settled()),
-        (bob, 1, refused(Reason::HoldingLimit, 500, 501)),
+        (bob, 1, refused(Reason::HoldingLimit, 500, 1)),
     ] {
         assert_eq!(network.settle(network.transfer(alice, payee, minor)), expected, "{minor} to {payee}");
     }
     network.must_settle(network.issuance(IssuanceKind::Issue, 2, 10));
-    assert_eq!(network.settle(network.funding(bob, 1)), refused(Reason::HoldingLimit, 500, 501));
+    assert_eq!(network.settle(network.funding(bob, 1)), refused(Reason::HoldingLimit, 500, 1));
     // Between the person's own wallets nothing is added.
     network.must_settle(network.transfer(bob, bob_elsewhere, 300));
     assert_eq!(network.available(bob_elsewhere), 500);
@@ -63,7 +66,7 @@ fn a_lowered_holding_limit_takes_nothing_and_lets_the_holder_spend() {
     assert_eq!(network.available(alice), 1_000);
     network.must_settle(network.transfer(alice, bob, 100));
     network.must_settle(network.defunding(alice, 850));
-    assert_eq!(network.settle(network.funding(alice, 51)), refused(Reason::HoldingLimit, 100, 101));
+    assert_eq!(network.settle(network.funding(alice, 51)), refused(Reason::HoldingLimit, 100, 51));
     network.must_settle(network.funding(alice, 50));
 }
 
@@ -119,6 +122,42 @@ fn the_payment_limit_binds_one_payment_to_another_person() {
     ] {
         assert_eq!(network.settle(network.transfer(alice, payee, minor)), expected);
     }
+}
+
+// Admission.
+
+#[test]
+fn admission_says_before_ordering_what_settling_will_refuse_without_using_a_number() {
+    let (mut network, alice, bob) = alice_and_bob();
+    network.must_settle(network.transfer(alice, bob, 1));
+    let head = network.head(Signer::Holder(alice));
+    let (now, latest) = (network.now, network.now.plus_ms(DAY_MS));
+    for (head, admission) in [
+        (Head { sequence: 1, ..head }, Err(refused(Reason::SequenceUsed, 0, 0))),
+        (Head { sequence: 66, ..head }, Err(refused(Reason::SequenceOutOfWindow, 2, 66))),
+        (Head { key_version: 1, ..head }, Err(refused(Reason::KeyChanged, 0, 1))),
+        // The key is looked at before the number, and both before the validity, whose refusal uses the number.
+        (Head { key_version: 1, sequence: 1, ..head }, Err(refused(Reason::KeyChanged, 0, 1))),
+        (Head { valid_until: Timestamp(now.0 - 1), ..head }, Ok(Err(refused(Reason::Expired, now.0 - 1, now.0)))),
+        (
+            Head { sequence: 3, valid_until: Timestamp(latest.0 + 1), ..head },
+            Ok(Err(refused(Reason::ValidityTooLong, latest.0, latest.0 + 1))),
+        ),
+        (Head { sequence: 4, ..head }, Ok(Ok(()))),
+    ] {
+        let admitted = network.ledger.check_admission(Signer::Holder(alice), &head, now);
+        assert_eq!(admitted.map(|admission| admission.validity), admission);
+        let window = network.ledger.account(alice).unwrap().window;
+        let outcome = network.settle(Payment { head, ..network.transfer(alice, bob, 1) });
+        let (Err(expected) | Ok(Err(expected)) | Ok(Ok(expected))) =
+            admission.map(|it| it.map(|()| Outcome::settled()));
+        assert_eq!(outcome, expected);
+        let is_unused = network.ledger.account(alice).unwrap().window == window;
+        assert_eq!(is_unused, admission.is_err(), "{expected}");
+    }
+    let stranger = Signer::Holder(account(1, 99));
+    let unknown = network.ledger.check_admission(stranger, &head, now);
+    assert_eq!(unknown.err(), Some(refused(Reason::UnknownAccount, 0, 0)));
 }
 
 // Payments.
@@ -337,9 +376,10 @@ fn reserves_move_between_active_banks_only() {
     ] {
         assert_eq!(network.settle(network.reserves_transfer(1, to, minor)), expected);
     }
-    network.enact(vec![GovernanceAction::DismissMember { role: Role::Bank, id: MemberId(3) }]);
+    network.enact(vec![GovernanceAction::BankStatus { bank: BankId(3), status: BankStatus::Resolved }]);
     assert_eq!(network.settle(network.reserves_transfer(2, 3, 1)), refused(Reason::BankNotActive, 0, 0));
-    assert_eq!(network.settle(network.reserves_transfer(3, 2, 1)), refused(Reason::UnknownMember, 0, 0));
+    assert_eq!(network.settle(network.reserves_transfer(3, 2, 1)), refused(Reason::BankNotActive, 0, 0));
+    assert_eq!(network.settle(network.reserves_transfer(9, 2, 1)), refused(Reason::UnknownMember, 0, 0));
 }
 
 // Wallets.

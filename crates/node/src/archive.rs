@@ -3,7 +3,8 @@
 //! A block is kept in three places that height joins: the signed header (with the log index of its proposal), the
 //! outcomes, and the proposal itself, which the central bank keeps in its ordered log and a bank beside its replica;
 //! [`ProposalSource`] hides which. Headers and outcomes can be made again from the proposals, so writing them needs no
-//! fsync. A bank that keeps its own part of the chain has its filtered block instead of outcomes and proposal. Every record is checked when it is read; a flipped bit is named by its height.
+//! fsync. A partial replica has the bank's filtered block instead of outcomes and proposal. Every record is checked
+//! when it is read; a flipped bit is named by its height.
 
 use std::sync::Arc;
 
@@ -73,7 +74,7 @@ impl Archive {
         HeaderStore::put(batch, &StoredHeader { height, log_index, header: encoded.finish().into() });
     }
 
-    /// Adds a block's header and a bank's filtered block of it to a batch: all that a bank keeps of its own part of the chain.
+    /// Adds a block's header and a bank's filtered block of it to a batch: all that a partial replica keeps.
     pub fn put_filtered_block(batch: &mut WriteBatch, header: &SignedHeader, filtered_block: &[u8]) {
         Archive::put_header(batch, header, 0);
         let key = header.header.height.0.to_be_bytes();
@@ -85,9 +86,10 @@ impl Archive {
         Ok(!self.store.collect(Column::FilteredBlocks, &KeyRange::all(), Direction::Forward, 1)?.is_empty())
     }
 
-    /// The header of a block and this bank's filtered block of it. `None` where there is none, or where whole blocks are kept.
+    /// The header of a block and this bank's filtered block of it. `None` where there is none, or where whole blocks
+    /// are kept.
     pub fn filtered_block(&self, height: Height) -> Result<Option<(SignedHeader, Bytes)>, ArchiveError> {
-        // First what only few nodes have: the others look no further.
+        // Filtered blocks first: most nodes have none and look no further.
         let Some(record) = self.store.get(Column::FilteredBlocks, &height.0.to_be_bytes())? else { return Ok(None) };
         let Some((header, _)) = self.header(height)? else { return Ok(None) };
         let filtered_block = sealed::open(&height.0.to_be_bytes(), &record)

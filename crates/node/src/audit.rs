@@ -48,7 +48,7 @@ pub struct AuditReport {
     pub findings: Vec<String>,
 }
 
-/// Why an audit could not be made. What it finds in the chain is no error but a finding.
+/// Why an audit could not be made. What is wrong with the chain is a finding, not an error.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
     #[error(transparent)]
@@ -108,7 +108,7 @@ impl Auditor {
                 header.height
             ));
         }
-        let (network, required) = (self.ledger.network(), self.ledger.genesis().header_signatures);
+        let (network, required) = (self.ledger.network(), self.ledger.members().header_signatures());
         if let Err(error) = parts.header.check_by_members(network, required, self.ledger.members()) {
             return wrong(error.to_string());
         }
@@ -245,8 +245,8 @@ pub fn audit_store(
     Ok(auditor.finish(None))
 }
 
-/// Audits what a bank has that keeps its own part of the chain: headers, their signatures, and that the bank's accounts are
-/// those that the headers prove. Commands are those of the bank's filtered blocks; wallets and holders are its own.
+/// Audits a partial replica: headers, their signatures, and that the bank's accounts are those that the headers prove.
+/// The commands counted are those of the bank's filtered blocks; wallets and holders are its own.
 fn audit_partial_replica(
     archive: &Archive,
     genesis: Genesis,
@@ -274,7 +274,7 @@ fn audit_partial_replica(
 pub fn follow_partial_replica(archive: &Archive, ledger: &mut Ledger) -> Result<Vec<OwnCommand>, String> {
     let found = archive.filtered_block(ledger.height().next()).map_err(|error| error.to_string())?;
     let (header, filtered_block) = found.ok_or("its header or its filtered block is missing")?;
-    let (network, required) = (ledger.network(), ledger.genesis().header_signatures);
+    let (network, required) = (ledger.network(), ledger.members().header_signatures());
     header.check_by_members(network, required, ledger.members()).map_err(|error| error.to_string())?;
     let followed = ledger.follow(&header.header, &filtered_block).map_err(|error| error.to_string())?;
     Ok(followed.commands)

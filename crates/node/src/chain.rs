@@ -1,11 +1,10 @@
 //! The chain service: the same on the central bank, which seals blocks, and on banks, which follow them.
 //!
 //! Recent blocks are kept in memory as they are sent, so that followers who keep up never touch the disk; one that
-//! falls behind is served from the archive, at its own pace. Nobody who reads slowly holds settlement up.
+//! falls behind is served from the archive, at its own pace. A slow reader never holds settlement up.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,70 +23,16 @@ use tonic::{Request, Response, Status};
 use crate::archive::{Archive, ArchiveError, BlockParts};
 use crate::filtered_blocks::FilteredBlocks;
 use crate::membership::Membership;
+use crate::recent_blocks::RecentBlocks;
 use crate::state::LedgerHandle;
 
-/// Blocks kept in memory.
-const RECENT_BLOCKS: usize = 512;
-/// Bytes of blocks kept in memory.
-pub(crate) const RECENT_BYTES: usize = 64 * 1024 * 1024;
-
-/// What each byte of filtered blocks adds to the pause after them. Those of blocks sealed meanwhile leave together: a message costs both
-/// of its ends as much as some hundred payments in it do. On a quiet network a bank sees every block at once.
-const PAUSE_PER_EXTRACT_BYTE: Duration = Duration::from_micros(1);
-/// The longest pause: on a busy network a bank's view is that much older, and so is what it tells only when its own part of the
-/// chain shows it (fundings, defundings, top-ups). Answers to payments on a stream do not come this way.
-const EXTRACTS_PAUSE_MAX: Duration = Duration::from_millis(20);
-
-/// The newest blocks, or filtered blocks of them, as messages in the order of heights.
-pub(crate) struct Ring<M> {
-    entries: VecDeque<(Height, M, usize)>,
-    bytes: usize,
-}
-
-impl<M> Default for Ring<M> {
-    fn default() -> Self {
-        Ring { entries: VecDeque::new(), bytes: 0 }
-    }
-}
-
-impl<M: Clone> Ring<M> {
-    /// Adds the next message, which is `bytes` large; beyond `bytes_max` in all the oldest give way.
-    pub(crate) fn push(&mut self, height: Height, message: M, bytes: usize, bytes_max: usize) {
-        self.bytes += bytes;
-        self.entries.push_back((height, message, bytes));
-        while self.entries.len() > RECENT_BLOCKS || self.bytes > bytes_max && self.entries.len() > 1 {
-            if let Some((_, _, bytes)) = self.entries.pop_front() {
-                self.bytes -= bytes;
-            }
-        }
-    }
-
-    pub(crate) fn get(&self, height: Height) -> Option<M> {
-        let (first, ..) = self.entries.front()?;
-        let at = usize::try_from(height.0.checked_sub(first.0)?).ok()?;
-        self.entries.get(at).map(|(_, message, _)| message.clone())
-    }
-
-    pub(crate) fn is_full(&self) -> bool {
-        self.entries.len() >= RECENT_BLOCKS
-    }
-}
-
-/// The newest blocks as messages.
-#[derive(Clone, Default)]
-pub struct RecentBlocks(Arc<RwLock<Ring<v1::Block>>>);
-
-impl RecentBlocks {
-    /// Adds the next block.
-    pub fn push(&self, height: Height, block: v1::Block) {
-        let bytes = block.proposal.len() + block.outcomes.len();
-        self.0.write().unwrap_or_else(PoisonError::into_inner).push(height, block, bytes, RECENT_BYTES);
-    }
-
-    fn get(&self, height: Height) -> Option<v1::Block> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(height)
-    }
-}
+/// What each byte of filtered blocks adds to the pause after them. Those of blocks sealed meanwhile leave together: a
+/// message costs both of its ends as much as some hundred payments in it do. On a quiet network a bank sees every block
+/// at once.
+const PAUSE_PER_FILTERED_BYTE: Duration = Duration::from_micros(1);
+/// The longest pause. On a busy network a partial replica lags by it, and so does what only the replica shows
+/// (fundings, defundings, top-ups). Answers to payments on a stream do not come this way.
+const FILTERED_PAUSE_MAX: Duration = Duration::from_millis(20);
 
 /// A block as it is sent.
 pub fn block_to_message(parts: &BlockParts) -> v1::Block {
@@ -104,17 +49,17 @@ pub struct ChainService {
     pub archive: Arc<Archive>,
     pub recent: RecentBlocks,
     pub membership: Membership,
-    /// Where filtered blocks come from; only the central bank makes them.
+    /// The source of filtered blocks; only the central bank has one.
     pub filtered_blocks: Option<FilteredBlocks>,
 }
 
 impl ChainService {
     /// Refuses to serve blocks where none are kept.
     fn require_blocks(&self) -> Result<(), Status> {
-        match self.ledger.read(|ledger| ledger.keeps_part_of()) {
+        match self.ledger.read(|ledger| ledger.partial_replica_of()) {
             None => Ok(()),
             Some(bank) => Err(Status::failed_precondition(format!(
-                "bank {bank} keeps its own part of the chain and no whole blocks; ask the central bank"
+                "bank {bank} keeps a partial replica and no whole blocks; ask the central bank"
             ))),
         }
     }
@@ -144,10 +89,10 @@ async fn goes_on(announced: &mut watch::Receiver<Height>, closed: &CancellationT
 /// The pause after so many bytes of filtered blocks.
 fn pause_after(bytes: usize) -> Duration {
     let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-    PAUSE_PER_EXTRACT_BYTE.saturating_mul(bytes).min(EXTRACTS_PAUSE_MAX)
+    PAUSE_PER_FILTERED_BYTE.saturating_mul(bytes).min(FILTERED_PAUSE_MAX)
 }
 
-/// Everybody who is a member may read the chain.
+/// Lets every member read the chain.
 fn require_member<T>(membership: &Membership, request: &Request<T>) -> Result<Peer, Status> {
     membership.require(request, &Role::ALL)?;
     Ok(Peer::of(request))
@@ -279,9 +224,9 @@ impl v1::chain_server::Chain for ChainService {
     ) -> Result<Response<Self::GetCheckpointStream>, Status> {
         require_member(&self.membership, &request)?;
         self.require_blocks()?;
-        let room = CheckpointStore::new(self.archive.store().clone());
+        let checkpoints = CheckpointStore::new(self.archive.store().clone());
         let failed = |error: cbdc_storage::StoreError| Status::data_loss(error.to_string());
-        let manifest = room.latest().map_err(failed)?.ok_or_else(|| not_found("there is no checkpoint yet"))?;
+        let manifest = checkpoints.latest().map_err(failed)?.ok_or_else(|| not_found("there is no checkpoint yet"))?;
         Ok(Response::new(Box::pin(async_stream::try_stream! {
             yield part(v1::checkpoint_part::Part::Manifest(v1::CheckpointManifest {
                 height: manifest.height,
@@ -289,8 +234,8 @@ impl v1::chain_server::Chain for ChainService {
                 chunk_count: manifest.chunk_count,
             }));
             for chunk in 0..manifest.chunk_count {
-                let (room, height) = (room.clone(), manifest.height);
-                let bytes = tokio::task::spawn_blocking(move || room.read_chunk(height, chunk)).await;
+                let (checkpoints, height) = (checkpoints.clone(), manifest.height);
+                let bytes = tokio::task::spawn_blocking(move || checkpoints.read_chunk(height, chunk)).await;
                 let bytes = bytes.map_err(|_| unavailable("the node is stopping"))?.map_err(failed)?;
                 yield part(v1::checkpoint_part::Part::Chunk(bytes));
             }
@@ -314,6 +259,6 @@ mod tests {
     fn a_quiet_network_waits_for_nothing_and_a_busy_one_for_a_bounded_time() {
         assert_eq!(pause_after(0), Duration::ZERO);
         assert_eq!(pause_after(400), Duration::from_micros(400));
-        assert_eq!([30_000, usize::MAX].map(pause_after), [EXTRACTS_PAUSE_MAX; 2]);
+        assert_eq!([30_000, usize::MAX].map(pause_after), [FILTERED_PAUSE_MAX; 2]);
     }
 }

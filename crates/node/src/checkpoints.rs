@@ -1,16 +1,16 @@
 //! When a checkpoint falls due, and the thread that writes it beside the node's work.
 //!
-//! A checkpoint costs with the wallets, a replay after a restart with what was settled since. So a small ledger has one every
-//! `every_blocks` blocks, and one of millions of wallets is not written over and over: it waits until a replay would be worth
-//! it, which is [`WORK_A_WALLET`]. With 10 million wallets that is 20 million commands, about a quarter of a minute to replay,
-//! beside what settles while a checkpoint is being written.
+//! A checkpoint's cost grows with the number of wallets, that of a replay after a restart with what was settled since.
+//! So a small ledger gets one every `every_blocks` blocks, and one of millions of wallets only when the replay that it
+//! saves is worth it: [`WORK_A_WALLET`] commands a wallet. With 10 million wallets that is 20 million commands, about a
+//! quarter of a minute to replay, beside what settles while the checkpoint is being written.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cbdc_ledger::Height;
 
-/// What replaying a block costs beside its commands, in commands: reading it, checking and hashing its header.
+/// The cost of replaying a block beside its commands, in commands: reading it, checking and hashing its header.
 const WORK_A_BLOCK: u64 = 100;
 /// Commands to replay for each wallet that a checkpoint would hold.
 const WORK_A_WALLET: u64 = 2;
@@ -37,19 +37,19 @@ impl Drop for Writing {
 }
 
 impl Checkpoints {
-    /// At least `every_blocks` blocks lie between two (0: none is ever written). The newest one is at `last`; `commands` were
-    /// replayed since.
+    /// At least `every_blocks` blocks lie between two (0: none is ever written). The newest one is at `last`;
+    /// `commands` were replayed since.
     pub fn new(every_blocks: u64, last: Height, commands: u64) -> Checkpoints {
         Checkpoints { every_blocks, last, height: last, commands_since: commands, is_writing: Arc::default() }
     }
 
-    /// Notes the block at a height, of so many commands.
+    /// Notes the block at a height and its number of commands.
     pub fn note(&mut self, height: Height, commands: usize) {
         self.height = height;
         self.commands_since += commands as u64;
     }
 
-    /// Whether one is to be written now. How many wallets the ledger has is asked only where it decides.
+    /// Whether a checkpoint is due. `wallets` is called only where the number of wallets decides.
     pub fn is_due(&self, wallets: impl FnOnce() -> usize) -> bool {
         let blocks = self.height.0.saturating_sub(self.last.0);
         let work = self.commands_since + WORK_A_BLOCK * blocks;
@@ -59,7 +59,8 @@ impl Checkpoints {
             && work >= WORK_A_WALLET * wallets() as u64
     }
 
-    /// Writes the checkpoint of this height on a thread of its own. A failure to write poisons the store, which ends the node.
+    /// Writes the checkpoint of this height on a thread of its own. A failure to write poisons the store, which ends
+    /// the node.
     pub fn begin(&mut self, write: impl FnOnce() + Send + 'static) {
         self.is_writing.store(true, Ordering::Release);
         let writing = Writing(self.is_writing.clone());

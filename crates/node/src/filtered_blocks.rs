@@ -1,11 +1,11 @@
-//! Filtered blocks of blocks for banks that keep their own part of the chain.
+//! Filtered blocks, for banks with partial replicas.
 //!
-//! Settlement makes them as it seals a block, for the banks that ask for them. The newest of each bank are kept in memory; a
-//! bank that fell further behind gets the missing ones made again, from the newest checkpoint or from genesis, beside
-//! settlement and one bank at a time.
+//! Settlement makes them as it seals a block, for the banks that ask for them. The newest of each bank are kept in
+//! memory; a bank that fell further behind gets the missing ones made again, from the newest checkpoint or from
+//! genesis, beside settlement and one bank at a time.
 //!
-//! Nobody knows at a start which banks will ask, so the first blocks are made ready for all of them: a bank that comes back
-//! a moment after the central bank has nothing to wait for. Who has not asked by the time its ring is full is left out.
+//! Which banks will ask is not known at start, so the first blocks are filtered for all of them: a bank that comes back
+//! a moment after the central bank need not wait. A bank that has not asked by the time its ring is full is left out.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,14 +18,14 @@ use tokio::sync::{Semaphore, mpsc};
 use tonic::Status;
 
 use crate::archive::Archive;
-use crate::chain::{RECENT_BYTES, Ring};
+use crate::recent_blocks::{RECENT_BYTES, Ring};
 use crate::recovery;
 
-/// Filtered blocks that are made again ahead of their reader.
+/// Filtered blocks that may be made again ahead of their reader.
 const AHEAD: usize = 16;
 
-/// Bytes of filtered blocks kept in memory, for all banks together: a payment stands in those of two banks at most, with the accounts
-/// that it changed.
+/// Bytes of filtered blocks kept in memory, for all banks together: a payment is in those of two banks at most, with
+/// the accounts that it changed.
 const RECENT_BYTES_ALL: usize = 4 * RECENT_BYTES;
 
 #[derive(Default)]
@@ -38,12 +38,12 @@ struct Reader {
 #[derive(Clone)]
 pub struct FilteredBlocks {
     readers: Arc<Mutex<BTreeMap<BankId, Reader>>>,
-    /// One ledger is built up again at a time.
+    /// One ledger is rebuilt at a time.
     again: Arc<Semaphore>,
 }
 
 impl FilteredBlocks {
-    /// Ready for any of `banks`.
+    /// Filtered blocks for any of `banks`.
     pub fn new(banks: impl IntoIterator<Item = BankId>) -> FilteredBlocks {
         let readers = banks.into_iter().map(|bank| (bank, Reader::default())).collect();
         FilteredBlocks { readers: Arc::new(Mutex::new(readers)), again: Arc::new(Semaphore::new(1)) }
@@ -53,7 +53,7 @@ impl FilteredBlocks {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The bank reads filtered blocks, from now on.
+    /// Notes that a bank reads filtered blocks, from now on.
     pub fn asked_for(&self, bank: BankId) {
         self.readers().entry(bank).or_default().has_asked = true;
     }
@@ -85,7 +85,8 @@ impl FilteredBlocks {
         self.readers().get(&bank)?.ring.get(height)
     }
 
-    /// Makes the filtered blocks of a range of heights again, up to the first that is in memory. At least one comes, or an error.
+    /// Makes the filtered blocks of a range of heights again, up to the first that is in memory. At least one comes, or
+    /// an error.
     pub(crate) async fn make_again(
         &self,
         archive: &Arc<Archive>,

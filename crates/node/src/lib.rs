@@ -1,7 +1,7 @@
 //! What every node is, central bank or commercial bank: a ledger kept from a chain, an archive of blocks, a chain
-//! service, a membership that decides who may speak, and a server that carries it.
+//! service, a membership that decides who may call, and a server for all of it.
 //!
-//! | room | idea |
+//! | module | idea |
 //! |---|---|
 //! | [`config`] | configuration files, with errors that name file and line |
 //! | [`state`] | the ledger that one thread writes and all services read |
@@ -10,8 +10,10 @@
 //! | [`recovery`] | checkpoints: writing one, starting from one |
 //! | [`checkpoints`] | when one falls due, and the thread that writes it |
 //! | [`chain`] | the chain service, the same on every node |
-//! | [`filtered_blocks`] | what banks get that keep their own part of the chain |
-//! | [`views`] | what a ledger shows of a wallet, in messages |
+//! | [`recent_blocks`] | the newest blocks, in memory |
+//! | [`filtered_blocks`] | the blocks of banks with partial replicas |
+//! | [`re_sign`] | signing again where another record took the sequence number |
+//! | [`views`] | messages made from a ledger: wallets, quotes, holds |
 //! | [`audit`] | verifying a chain from genesis |
 //! | [`server`] | serving gRPC with bounded everything, health and reflection |
 //! | [`telemetry`] | metrics for Prometheus |
@@ -27,6 +29,8 @@ pub mod checkpoints;
 pub mod config;
 pub mod filtered_blocks;
 pub mod membership;
+pub mod re_sign;
+pub mod recent_blocks;
 pub mod recovery;
 pub mod server;
 pub mod state;

@@ -1,4 +1,4 @@
-//! Who is at the other end.
+//! The members behind connections.
 //!
 //! The TLS handshake proves a node key; the ledger's members say whose it is. Services ask here for each request, and
 //! long streams for each batch, so that a dismissed member is shut out at once.

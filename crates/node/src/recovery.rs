@@ -1,4 +1,4 @@
-//! Checkpoints: written from a frozen view, and read at start.
+//! Checkpoints: written from a snapshot of the ledger, and read at start.
 //!
 //! A start takes the newest checkpoint, checks its root and the ledger's invariants, and hands the ledger over; the
 //! caller replays the log from there. A checkpoint that does not verify stops the node: it names the height, and an
@@ -7,7 +7,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use cbdc_ledger::checkpoint::{CheckpointError, Frozen, Loader};
+use cbdc_ledger::checkpoint::{CheckpointError, LedgerSnapshot, Loader};
 use cbdc_ledger::{Genesis, Height, Ledger};
 use cbdc_storage::{CheckpointManifest, CheckpointStore, CheckpointWriter, LogPosition, Store, StoreError};
 
@@ -27,12 +27,12 @@ pub enum RecoveryError {
 
 /// The ledger to start from, and the checkpoint that it came from, if there was one.
 pub fn load(store: &Arc<dyn Store>, genesis: Genesis) -> Result<(Ledger, Option<CheckpointManifest>), RecoveryError> {
-    let room = CheckpointStore::new(store.clone());
-    let Some(manifest) = room.latest()? else { return Ok((Ledger::new(genesis)?, None)) };
+    let checkpoints = CheckpointStore::new(store.clone());
+    let Some(manifest) = checkpoints.latest()? else { return Ok((Ledger::new(genesis)?, None)) };
     let height = Height(manifest.height);
     let mut loader = Loader::default();
     let mut failed = None;
-    room.read_chunks(&manifest, &mut |chunk: bytes::Bytes| match loader.chunk(&chunk) {
+    checkpoints.read_chunks(&manifest, &mut |chunk: bytes::Bytes| match loader.chunk(&chunk) {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => {
             failed = Some(error);
@@ -52,9 +52,13 @@ pub fn load(store: &Arc<dyn Store>, genesis: Genesis) -> Result<(Ledger, Option<
     Ok((ledger, Some(manifest)))
 }
 
-/// Writes a checkpoint of a frozen view; when it returns, the checkpoint is durable.
-pub fn write(store: &Arc<dyn Store>, frozen: &Frozen, position: LogPosition) -> Result<CheckpointManifest, StoreError> {
-    let mut writer = CheckpointWriter::begin(store.clone(), frozen.height().0)?;
-    let root = frozen.write(|chunk| writer.chunk(&chunk))?;
+/// Writes a checkpoint from a snapshot; when it returns, the checkpoint is durable.
+pub fn write(
+    store: &Arc<dyn Store>,
+    snapshot: &LedgerSnapshot,
+    position: LogPosition,
+) -> Result<CheckpointManifest, StoreError> {
+    let mut writer = CheckpointWriter::begin(store.clone(), snapshot.height().0)?;
+    let root = snapshot.write(|chunk| writer.chunk(&chunk))?;
     writer.finish(position, root, &[])
 }

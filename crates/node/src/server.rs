@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use cbdc_proto::transport::server::Connection;
-use cbdc_proto::transport::{
-    CONNECTION_WINDOW_BYTES, ClientAuthentication, FRAME_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
-    NodeIdentity, Peer, STREAM_WINDOW_BYTES, incoming,
+use cbdc_proto::transport::limits::{
+    CONNECTION_WINDOW_BYTES, FRAME_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAM_WINDOW_BYTES,
 };
+use cbdc_proto::transport::server::Connection;
+use cbdc_proto::transport::{ClientAuthentication, NodeIdentity, Peer, incoming};
 use futures::StreamExt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
@@ -75,7 +75,7 @@ pub async fn with_health_and_reflection(routes: Routes) -> Result<(Routes, Healt
 }
 
 /// Serves until `stop`; then lets open requests end, for a few seconds at most, and cuts the connections that are left:
-/// when this returns, no request holds anything of the node's.
+/// when this returns, no request holds any part of the node.
 pub async fn serve(
     listener: TcpListener,
     identity: &NodeIdentity,
@@ -131,7 +131,7 @@ impl Cuttable {
         Cuttable { connection, cut: Box::pin(cut.clone().cancelled_owned()), _open: open.token() }
     }
 
-    /// What waits is ended once the connection is cut.
+    /// Ends what is pending once the connection is cut.
     fn or_cut<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if polled.is_pending() && self.cut.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));

@@ -1,11 +1,11 @@
 //! The node's ledger: one thread applies blocks, every service reads.
 //!
-//! Reading takes a shared lock for the moment of the look-up; applying a block, and freezing, takes it exclusively. Nobody
-//! holds it across an await.
+//! Reading takes a shared lock for the moment of the look-up; applying a block and taking a snapshot take it
+//! exclusively. It is never held across an await.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use cbdc_ledger::checkpoint::Frozen;
+use cbdc_ledger::checkpoint::LedgerSnapshot;
 use cbdc_ledger::filtered_block::{AppliedBlock, FilteredBlockError};
 use cbdc_ledger::{Block, Header, Height, Ledger, VerifiedProposal};
 use tokio::sync::watch;
@@ -36,7 +36,8 @@ impl LedgerHandle {
         then(&ledger, block)
     }
 
-    /// Follows the next filtered block and lets `then` see the ledger after it. Only the thread that follows the chain calls this.
+    /// Follows the next filtered block and lets `then` see the ledger after it. Only the thread that follows the chain
+    /// calls this.
     pub fn follow(
         &self,
         header: &Header,
@@ -50,8 +51,8 @@ impl LedgerHandle {
     }
 
     /// A view at the present height that later blocks do not change. Only the thread that settles or follows calls this.
-    pub fn freeze(&self) -> Frozen {
-        self.ledger.write().unwrap_or_else(PoisonError::into_inner).freeze()
+    pub fn snapshot(&self) -> LedgerSnapshot {
+        self.ledger.write().unwrap_or_else(PoisonError::into_inner).snapshot()
     }
 
     /// Tells followers that a block can be read from the archive.

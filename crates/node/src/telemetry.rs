@@ -5,6 +5,8 @@
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
+use cbdc_signatures::{Backend, Selection};
+use metrics::{counter, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +45,21 @@ pub fn serve_metrics(address: SocketAddr) -> Result<(), TelemetryError> {
     });
     *exporter = Some(handle);
     Ok(())
+}
+
+/// Selects the backend that verifies signatures, and tells which one it is in the log and in the metrics.
+///
+/// `cbdc_signature_backend` is 1 beside the backend's name; `cbdc_signature_backend_rejected_total` counts failed self-checks.
+pub fn report_signature_backend() {
+    let Selection { backend, rejected } = Backend::select_checked();
+    gauge!("cbdc_signature_backend", "backend" => backend.name()).set(1.0);
+    counter!("cbdc_signature_backend_rejected_total").increment(u64::from(rejected.is_some()));
+    match rejected {
+        Some(rejected) => tracing::error!(
+            %backend, %rejected, "a signature backend failed its self-check and is not used: look into this machine"
+        ),
+        None => tracing::info!(%backend, "signature backend selected"),
+    }
 }
 
 /// This process' metrics as its exporter shows them; empty where there is none.

@@ -1,5 +1,5 @@
-//! What a ledger shows of a wallet, in messages: a bank answers its customers from its replica with these, and the central bank
-//! those banks that keep their own part of the chain only.
+//! Messages made from a ledger: wallets, quotes, holds. A bank answers its customers with them from its replica, and
+//! the central bank the banks with partial replicas.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,7 +14,7 @@ use tonic::Status;
 /// Holds on a page, by default and at most.
 const HOLDS_PAGE: (u32, u32) = (50, 500);
 
-/// What the chain's clock probably shows: this machine's, but never before the last block.
+/// The probable time of the next block: this machine's clock, but never before the last block.
 pub fn probable_time(tip: Timestamp) -> Timestamp {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(now.as_millis()).unwrap_or(u64::MAX)).max(tip)
@@ -60,7 +60,7 @@ fn earmarks(ledger: &Ledger, id: AccountId) -> Vec<v1::Earmark> {
     marks.collect()
 }
 
-/// What a transfer would meet now.
+/// The costs of a transfer and whether it would settle now.
 pub fn quote(ledger: &Ledger, from: AccountId, request: &v1::QuoteTransferRequest) -> Result<v1::Quote, Status> {
     let to = account("to", &request.to)?;
     let amount = Amount::from_minor(request.amount_minor);

@@ -1,17 +1,18 @@
-//! Delivery: the bounded way of committed proposals to the caller.
+//! Delivery of committed proposals to the caller, through a bounded channel.
 //!
-//! 1. At start, one task reads the log from the caller's `resume_after` to what is known to be committed, and sends every proposal. It holds the gate meanwhile.
-//! 2. What openraft applies later waits for the gate, then is sent behind it. So the order is the log's, and nothing is sent
-//!    twice.
+//! 1. At start, one task reads the log from the caller's `resume_after` to what is known to be committed, and sends
+//!    every proposal. It holds the gate meanwhile.
+//! 2. What openraft applies later waits for the gate, then is sent behind it. So the order is the log's, and nothing is
+//!    sent twice.
 //! 3. The channel is bounded: when the caller is slow, applying waits, and proposers wait with it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use openraft::EntryPayload;
 use tokio::sync::{Mutex, mpsc, watch};
 
-use crate::error::OrderingError;
+use crate::error::{Failure, OrderingError};
 use crate::log_store::LogStore;
 use crate::types::{Entry, Position, Proposal, position_of};
 
@@ -23,9 +24,6 @@ pub struct Committed {
     /// Its bytes, as they were proposed.
     pub proposal: Bytes,
 }
-
-/// The first failure of this member: set once, read by everyone who has to say why it stopped.
-pub(crate) type Failure = Arc<OnceLock<OrderingError>>;
 
 /// The committed proposals, in order.
 #[derive(Debug)]
@@ -98,8 +96,8 @@ impl Delivery {
         true
     }
 
-    /// Starts sending the proposals of `first..=last` from the log. Returns when the gate is held, so that everything sent
-    /// afterwards comes behind.
+    /// Starts sending the proposals of `first..=last` from the log. Returns when the gate is held, so that everything
+    /// sent afterwards comes behind.
     pub(crate) async fn replay(
         &self,
         log: LogStore,

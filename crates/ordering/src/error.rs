@@ -1,8 +1,13 @@
 //! Errors: what the caller can know and do.
 
+use std::sync::{Arc, OnceLock};
+
 use cbdc_storage::StoreError;
 
 use crate::types::{MemberId, Position};
+
+/// The first failure of this member: set once, read by everyone who has to say why it stopped.
+pub(crate) type Failure = Arc<OnceLock<OrderingError>>;
 
 /// Why a proposal was not acknowledged.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -27,8 +32,8 @@ pub enum ProposeError {
     #[error("ordering has stopped on this member; start the node again")]
     Stopped,
 
-    /// The disk failed and this member has stopped. The proposal was not delivered; after a restart it may turn out to be
-    /// in the log.
+    /// The disk failed and this member has stopped. The proposal was not delivered; after a restart it may turn out to
+    /// be in the log.
     #[error("ordering has stopped, because its store failed: {0}")]
     Storage(#[from] StoreError),
 }
@@ -75,7 +80,7 @@ pub enum OrderingError {
     /// Vote, marker or membership is not what was written.
     #[error("ordering's own record `{record}` is damaged: {reason}; restore this node from its peers")]
     DamagedRecord {
-        /// Which.
+        /// The damaged record.
         record: &'static str,
         /// Expected and found.
         reason: String,

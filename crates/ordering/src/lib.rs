@@ -1,44 +1,45 @@
 //! Ordering: the members of a network agree on one order of proposals.
 //!
-//! The seam is narrow, so that what stands above it does not know how many members there are or how they agree:
+//! The interface is narrow, so that what stands above it does not know how many members there are or how they agree:
 //!
-//! - on [`Ordering::propose`]: make the proposal durable on a majority of the members, give it a [`Position`], deliver it,
-//!   answer with the position;
-//! - on delivery ([`CommittedReceiver::recv`]): hand out every committed proposal exactly once in the life of a process, in
-//!   order, beginning after what the caller's state already holds;
-//! - on [`Ordering::checkpoint_taken`]: forget, for the purposes of agreement, what the caller's checkpoint holds. The log
-//!   stays: it is the block archive ([`Ordering::read_proposal`]).
+//! - on [`Ordering::propose`]: make the proposal durable on a majority of the members, give it a [`Position`], deliver
+//!   it, answer with the position;
+//! - on delivery ([`CommittedReceiver::recv`]): hand out every committed proposal exactly once in the life of a
+//!   process, in order, beginning after what the caller's state already holds;
+//! - on [`Ordering::checkpoint_taken`]: forget, for the purposes of agreement, what the caller's checkpoint holds. The
+//!   log stays: it is the block archive ([`Ordering::read_proposal`]).
 //!
-//! Behind it stands openraft over the node's own [`cbdc_storage::Store`]. One member is the default and agrees with itself:
-//! the same code path as three or five.
+//! Behind it stands openraft over the node's own [`cbdc_storage::Store`]. One member is the default and agrees with
+//! itself: the same code path as three or five.
 //!
-//! # Rooms
+//! # Modules
 //!
 //! | file | idea |
 //! |---|---|
 //! | [`ordering`](Ordering) | start, propose, state, stop |
-//! | `delivery` | the bounded way of committed proposals to the caller, replay first |
+//! | `delivery` | committed proposals to the caller through a bounded channel, replay first |
 //! | `log_store` | openraft's log on the store: layout, one sync a proposal, the purge marker |
 //! | `log_record` | the bytes of one log entry |
 //! | `state_machine` | what openraft applies to: delivery, and the ledger's checkpoint as its snapshot |
 //! | [`snapshot`] | the trait by which a checkpoint is read and installed, and its stream |
-//! | `network` | the way to other members: none yet |
+//! | `network` | connections to other members: none yet |
 //! | [`error`] | errors |
 //!
 //! # Promises
 //!
 //! 1. A proposal that was acknowledged survives the crash of any minority of members (of one: survives a crash).
-//! 2. No member delivers a proposal that is not committed, and no two members deliver different proposals at one position.
+//! 2. No member delivers a proposal that is not committed, and no two members deliver different proposals at one
+//!    position.
 //! 3. When the disk fails, [`Ordering::propose`] fails, the member stops, and [`CommittedReceiver::recv`] says why.
 //! 4. Syncs are never fewer than proposals: each proposal is a synced write of its own (`log_store`).
 //!
 //! # Costs
 //!
 //! A proposal costs one fsync, one pass of BLAKE3, two copies (record, write-ahead log) and about 0.1 ms of hand-overs
-//! between openraft's tasks. Measured through [`Ordering::propose`], one at a time, on two Zen 4 cores (p50): 0.38 ms for 1 KiB,
-//! 0.75 ms for 128 KiB, 2.7 ms for 1 MiB on RocksDB; 0.11, 0.21 and 0.95 ms on the store in memory. openraft appends one
-//! proposal at a time, so one member's rate of proposals is bounded by its disk's fsync: batch within the proposal. Replay on a
-//! restart: 1 GB/s from a warm page cache; a single member leads 5 ms after its start.
+//! between openraft's tasks. Measured through [`Ordering::propose`], one at a time, on two Zen 4 cores (p50): 0.38 ms
+//! for 1 KiB, 0.75 ms for 128 KiB, 2.7 ms for 1 MiB on RocksDB; 0.11, 0.21 and 0.95 ms on the store in memory. openraft
+//! appends one proposal at a time, so one member's rate of proposals is bounded by its disk's fsync: batch within the
+//! proposal. Replay on a restart: 1 GB/s from a warm page cache; a single member leads 5 ms after its start.
 
 #![forbid(unsafe_code)]
 
@@ -62,8 +63,8 @@ pub use error::{OrderingError, ProposeError};
 pub use ordering::{Ordering, OrderingConfig, OrderingState, PendingProposal};
 pub use types::{MemberId, Position};
 
-/// The proposal at `index` of the log in `store`, without taking part in ordering: for an audit of a stopped member's data.
-/// `None` where there is none.
+/// The proposal at `index` of the log in `store`, without taking part in ordering: for an audit of a stopped member's
+/// data. `None` where there is none.
 ///
 /// # Errors
 /// [`OrderingError::DamagedEntry`] naming the index.

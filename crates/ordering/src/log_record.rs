@@ -1,8 +1,8 @@
 //! The bytes of one log entry, in [`Column::Log`](cbdc_storage::Column::Log).
 //!
-//! Key: index, u64 big-endian. Value: version (1 byte), term (u64), member (u64), kind (1 byte: 0 blank, 1 proposal, 2 membership),
-//! payload, sealed under the key; integers little-endian. A proposal's payload is the proposal's bytes as they were given; a
-//! membership's is JSON, because it is openraft's type and rare.
+//! Key: index, u64 big-endian. Value: version (1 byte), term (u64), member (u64), kind (1 byte: 0 blank, 1 proposal, 2
+//! membership), payload, sealed under the key; integers little-endian. A proposal's payload is the proposal's bytes as
+//! they were given; a membership's is JSON, because it is openraft's type and rare.
 
 use bytes::Bytes;
 use cbdc_storage::sealed;

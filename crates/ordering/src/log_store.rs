@@ -1,7 +1,8 @@
 //! openraft's log on the node's store.
 //!
 //! # Layout
-//! [`Column::Log`] holds the entries ([`crate::log_record`]). [`Column::Raft`] holds, each sealed under its key, as JSON:
+//! [`Column::Log`] holds the entries ([`crate::log_record`]). [`Column::Raft`] holds, each sealed under its key, as
+//! JSON:
 //!
 //! | key | value |
 //! |---|---|
@@ -12,15 +13,16 @@
 //! | `membership/` index (u64 big-endian) | each membership entry again, to be found without a search |
 //!
 //! # Rules
-//! 1. All writes go through one thread of their own, one after another: openraft asks for it, and no async thread waits for a disk.
-//! 2. **Each proposal is one synced write**, even if openraft hands over several entries at once (a follower that catches up).
-//!    A group commit of several would be faster there; but "syncs are never fewer than proposals" is what the design lets
-//!    an operator check, and a leader appends one at a time anyway.
-//! 3. `committed` is a hint that rides along with the next entry's write and costs nothing. If it is lost, openraft finds it
-//!    again.
+//! 1. All writes go through one thread of their own, one after another: openraft asks for it, and no async thread waits
+//!    for a disk.
+//! 2. **Each proposal is one synced write**, even if openraft hands over several entries at once (a follower that
+//!    catches up). A group commit of several would be faster there; but "syncs are never fewer than proposals" is what
+//!    the design lets an operator check, and a leader appends one at a time anyway.
+//! 3. `committed` is a hint that rides along with the next entry's write and costs nothing. If it is lost, openraft
+//!    finds it again.
 //! 4. Purging moves only the marker: openraft sees nothing at or before it, the archive keeps it
-//!    ([`LogStore::read_archive`]). Except entries that a snapshot overtook without their ever being known as committed: they are
-//!    removed, for the archive must hold nothing that was not agreed.
+//!    ([`LogStore::read_archive`]). Except entries that a snapshot overtook without their ever being known as
+//!    committed: they are removed, for the archive must hold nothing that was not agreed.
 //! 5. The newest entries are kept in memory ([`TAIL_BYTES_MAX`]), so that applying and replicating read no disk.
 
 use std::collections::VecDeque;
@@ -37,8 +39,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use crate::delivery::Failure;
-use crate::error::OrderingError;
+use crate::error::{Failure, OrderingError};
 use crate::log_record;
 use crate::types::{
     Entry, LogId, Membership, Position, Proposal, RaftIoError, RaftStorageError, StoredMembership, Types, Vote,

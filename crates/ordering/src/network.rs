@@ -1,4 +1,4 @@
-//! The way to other members: none yet. One member needs none; three and five get theirs over gRPC, in this place.
+//! Connections to other members: none yet. One member needs none; those of three and five will be gRPC, in this module.
 
 use openraft::error::{InstallSnapshotError, RPCError, RaftError, Unreachable};
 use openraft::network::RPCOption;

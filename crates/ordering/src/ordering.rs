@@ -1,11 +1,11 @@
 //! [`Ordering`]: one member's part in agreeing on the order of proposals.
 //!
 //! # Start
-//! 1. Open the log; settle what is known to be committed: what was noted, and what the caller's checkpoint holds; if this member is
-//!    the only voter, the whole log, for what is durable here is durable on a majority.
+//! 1. Open the log; settle what is known to be committed: what was noted, and what the caller's checkpoint holds; if
+//!    this member is the only voter, the whole log, for what is durable here is durable on a majority.
 //! 2. Begin replay of that to the caller, from behind `resume_after`.
-//! 3. Start openraft. A new network of members is initialised by every member with the same list. A single member elects
-//!    itself at once and `start` returns when it leads; replay may still be going on.
+//! 3. Start openraft. A new network of members is initialised by every member with the same list. A single member
+//!    elects itself at once and `start` returns when it leads; replay may still be going on.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -20,8 +20,8 @@ use openraft::error::{ClientWriteError, Fatal, InitializeError, RaftError};
 use openraft::{BasicNode, Config, RaftNetworkFactory, ServerState, SnapshotPolicy};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
-use crate::delivery::{self, CommittedReceiver, Failure};
-use crate::error::{OrderingError, ProposeError};
+use crate::delivery::{self, CommittedReceiver};
+use crate::error::{Failure, OrderingError, ProposeError};
 use crate::log_store::LogStore;
 use crate::network::NoPeers;
 use crate::snapshot::{CheckpointSnapshots, SnapshotSource};
@@ -38,7 +38,8 @@ const STOP_MS_MAX: u64 = 10_000;
 pub struct OrderingConfig {
     /// This member.
     pub member: MemberId,
-    /// All members of a new network with their addresses, the same on each; ignored once the network exists. Just this member by default.
+    /// All members of a new network with their addresses, the same on each; ignored once the network exists. Just this
+    /// member by default.
     pub members: BTreeMap<MemberId, String>,
     /// Committed proposals that may wait for the caller; then applying waits.
     pub delivery_capacity: usize,
@@ -67,7 +68,7 @@ impl Default for OrderingConfig {
     }
 }
 
-/// What a member knows of itself and the network.
+/// A member's view of itself and the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderingState {
     /// This member.
@@ -103,11 +104,12 @@ pub struct Ordering {
 }
 
 impl Ordering {
-    /// Starts this member on `store`. `resume_after` is the position up to which the caller's state (its checkpoint) already
-    /// holds everything; committed proposals after it are delivered again, in order.
+    /// Starts this member on `store`. `resume_after` is the position up to which the caller's state (its checkpoint)
+    /// already holds everything; committed proposals after it are delivered again, in order.
     ///
     /// # Errors
-    /// [`OrderingError::CheckpointNotInLog`] if state and log do not belong together; damage, by name; the store's failures.
+    /// [`OrderingError::CheckpointNotInLog`] if state and log do not belong together; damage, by name; the store's
+    /// failures.
     pub async fn start(
         config: OrderingConfig,
         store: Arc<dyn Store>,
@@ -206,7 +208,7 @@ impl Ordering {
         self.propose_pipelined(proposal).await?.await
     }
 
-    /// Proposes, and returns as soon as the proposal has its place in the queue: proposals of one task are ordered as they
+    /// Proposes, and returns as soon as the proposal is queued: proposals of one task are ordered as they
     /// were proposed, without waiting for one another's fsync. The answer is in the returned future; dropping it
     /// does not withdraw the proposal.
     pub async fn propose_pipelined(&self, proposal: Bytes) -> Result<PendingProposal, ProposeError> {
@@ -224,9 +226,9 @@ impl Ordering {
         self.last_position
     }
 
-    /// Tells that the caller's checkpoint, which holds everything up to `at`, is finished in the checkpoint room. Agreement
-    /// no longer needs the log before it; the log stays, as the block archive. Returns at once: openraft moves its marker
-    /// in the background. Safe to repeat.
+    /// Tells that the caller's checkpoint, which holds everything up to `at`, is finished in the checkpoint store.
+    /// Agreement no longer needs the log before it; the log stays, as the block archive. Returns at once: openraft
+    /// moves its marker in the background. Safe to repeat.
     pub async fn checkpoint_taken(&self, at: Position) -> Result<(), OrderingError> {
         if let Some(failure) = self.failure.get() {
             return Err(failure.clone());
@@ -243,8 +245,8 @@ impl Ordering {
         self.raft.trigger().snapshot().await.map_err(|error| self.stopped(error))
     }
 
-    /// The proposal at `index`, from the block archive; `None` if there is none: a blank, a membership, beyond the end, or no
-    /// longer kept. Includes entries that are not committed yet. Blocks on the disk.
+    /// The proposal at `index`, from the block archive; `None` if there is none: a blank, a membership, beyond the end,
+    /// or no longer kept. Includes entries that are not committed yet. Blocks on the disk.
     ///
     /// # Errors
     /// [`OrderingError::DamagedEntry`] naming the index.
@@ -302,8 +304,8 @@ impl Ordering {
         hint
     }
 
-    /// Stops this member: proposals in flight are answered or fail with [`ProposeError::Unknown`], the receiver ends. When
-    /// this returns, the store is no longer in use here.
+    /// Stops this member: proposals in flight are answered or fail with [`ProposeError::Unknown`], the receiver ends.
+    /// When this returns, the store is no longer in use here.
     pub async fn shutdown(self) -> Result<(), OrderingError> {
         let Ordering { raft, log, failure, replay, stop, .. } = self;
         if let Some(replay) = replay {

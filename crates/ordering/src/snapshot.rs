@@ -1,9 +1,9 @@
 //! Snapshots: openraft's snapshot *is* the ledger's checkpoint, read and installed through [`SnapshotSource`].
 //!
 //! A member that is too far behind for the log is sent the leader's newest checkpoint as one stream: frames of a length
-//! (u32 little-endian) and that many bytes; the first frame is the manifest, the others are the chunks in order. Reading
-//! takes one chunk at a time from the store. Receiving keeps the stream in memory until it is whole, which is enough until
-//! several members run on ledgers of many gigabytes.
+//! (u32 little-endian) and that many bytes; the first frame is the manifest, the others are the chunks in order.
+//! Reading takes one chunk at a time from the store. Receiving keeps the stream in memory until it is whole, which is
+//! enough until several members run on ledgers of many gigabytes.
 
 use std::io::{self, SeekFrom};
 use std::pin::Pin;
@@ -11,10 +11,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
-use cbdc_storage::{CheckpointManifest, CheckpointStore, CheckpointWriter, Store, StoreError};
+use cbdc_storage::{CheckpointManifest, CheckpointStore, CheckpointWriter, LogPosition as Position, Store, StoreError};
 use tokio::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
-
-use crate::types::Position;
 
 /// Where snapshots come from and go to.
 pub trait SnapshotSource: Send + Sync + 'static {
@@ -37,31 +35,31 @@ pub trait SnapshotSource: Send + Sync + 'static {
     ) -> Result<(), StoreError>;
 }
 
-/// The plain source: the checkpoint room of the node's own store, where the caller puts its checkpoints.
+/// The plain source: the checkpoints in the node's own store, where the caller puts its checkpoints.
 #[derive(Debug)]
 pub struct CheckpointSnapshots {
     store: Arc<dyn Store>,
-    room: CheckpointStore,
+    checkpoints: CheckpointStore,
 }
 
 impl CheckpointSnapshots {
     /// Snapshots from the checkpoints in `store`.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        CheckpointSnapshots { room: CheckpointStore::new(store.clone()), store }
+        CheckpointSnapshots { checkpoints: CheckpointStore::new(store.clone()), store }
     }
 }
 
 impl SnapshotSource for CheckpointSnapshots {
     fn build(&self, _applied: Option<Position>) -> Result<Option<CheckpointManifest>, StoreError> {
-        self.room.latest()
+        self.checkpoints.latest()
     }
 
     fn latest(&self) -> Result<Option<CheckpointManifest>, StoreError> {
-        self.room.latest()
+        self.checkpoints.latest()
     }
 
     fn read_chunk(&self, manifest: &CheckpointManifest, chunk: u32) -> Result<Bytes, StoreError> {
-        self.room.read_chunk(manifest.height, chunk)
+        self.checkpoints.read_chunk(manifest.height, chunk)
     }
 
     fn install(
@@ -69,7 +67,7 @@ impl SnapshotSource for CheckpointSnapshots {
         manifest: &CheckpointManifest,
         chunks: &mut dyn Iterator<Item = Result<Bytes, StoreError>>,
     ) -> Result<(), StoreError> {
-        if self.room.manifest(manifest.height)?.as_ref() == Some(manifest) {
+        if self.checkpoints.manifest(manifest.height)?.as_ref() == Some(manifest) {
             return Ok(());
         }
         let mut writer = CheckpointWriter::begin(self.store.clone(), manifest.height)?;

@@ -1,11 +1,11 @@
 //! What openraft applies committed entries to: delivery. The state proper is the caller's ledger.
 //!
 //! - On apply: note position and membership, hand proposals to delivery, which waits when the caller is slow.
-//! - At start: openraft is told that everything known to be committed is applied already, because delivery replays it from
-//!   the log itself, in pieces and with backpressure; openraft's own replay would run inside its start, before the caller
-//!   can receive anything.
-//! - On snapshot: the caller's newest checkpoint, see [`crate::snapshot`]. The log id and the membership that belong to it
-//!   come from the log, or from a note beside it when the log never had that entry.
+//! - At start: openraft is told that everything known to be committed is applied already, because delivery replays it
+//!   from the log itself, in pieces and with backpressure; openraft's own replay would run inside its start, before the
+//!   caller can receive anything.
+//! - On snapshot: the caller's newest checkpoint, see [`crate::snapshot`]. The log id and the membership that belong to
+//!   it come from the log, or from a note beside it when the log never had that entry.
 
 use std::sync::Arc;
 
@@ -124,7 +124,7 @@ impl RaftStateMachine<Types> for StateMachine {
 /// Reads and builds snapshots.
 #[derive(Clone)]
 pub(crate) struct Snapshots {
-    /// Goes first when this is dropped: who waits until the log has no holders must find the store free.
+    /// Dropped first, so that the store is free once the log has no holders.
     source: Arc<dyn SnapshotSource>,
     log: LogStore,
     applied: Option<LogId>,
@@ -180,8 +180,8 @@ impl RaftSnapshotBuilder<Types> for Snapshots {
         match self.current().map_err(read_failed)? {
             Some((manifest, log_id, membership)) => Ok(self.describe(manifest, log_id, membership)),
             None => {
-                // Only where the log was purged and its checkpoint lost. This member replays its archive and goes on; a member
-                // that needs the checkpoint does not get it.
+                // Only where the log was purged and its checkpoint lost. This member replays its archive and goes on; a
+                // member that needs the checkpoint does not get it.
                 tracing::warn!(newest = ?manifest.map(|manifest| manifest.position), "no checkpoint of this log can serve as a snapshot");
                 Ok(Snapshot { meta: SnapshotMeta::default(), snapshot: Box::new(SnapshotStream::receiving()) })
             }

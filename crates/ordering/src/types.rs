@@ -11,8 +11,8 @@ use crate::snapshot::SnapshotStream;
 /// Number of a member of the network.
 pub type MemberId = u64;
 
-/// Where a log entry stands: its term and its index. Indexes also count blanks and memberships, so those of proposals rise
-/// but have holes.
+/// Where a log entry stands: its term and its index. Indexes also count blanks and memberships, so those of proposals
+/// rise but have holes.
 pub type Position = cbdc_storage::LogPosition;
 
 pub(crate) type LogId = openraft::LogId<MemberId>;

@@ -1,8 +1,8 @@
 //! The answers to a batch, in the order of its commands.
 //!
-//! Nearly every batch is settled whole, in one block, its commands one after another. Such a batch is answered by its place
-//! alone ([`Answers::Run`]) where its sender says that it takes that; otherwise, and to any other sender, an answer a
-//! command, 32 bytes each ([`crate::packed`]). Nodes pass answers on as they came.
+//! Nearly every batch is settled whole, in one block, its commands one after another. Such a batch is answered by its
+//! position alone ([`Answers::Run`]) where its sender accepts that; any other with one answer a command, 32 bytes each
+//! ([`crate::packed`]). Nodes pass answers on as they came.
 
 use bytes::Bytes;
 use cbdc_ledger::{Height, Outcome};
@@ -12,9 +12,9 @@ use crate::v1;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answers {
-    /// All settled, with neither limit nor amount to tell, one after another in the block at `height` from index `first` on.
+    /// All settled, each with limit and amount 0, one after another in the block at `height` from index `first` on.
     Run { height: Height, first: u32, count: usize },
-    /// An answer a command, packed.
+    /// One answer a command, packed.
     Each(Bytes),
 }
 
@@ -30,11 +30,11 @@ impl Answers {
         Answers::Each(pack(&vec![answer; count]))
     }
 
-    /// Reads what a stream brought.
+    /// Reads the answers in a message.
     ///
     /// # Errors
-    /// A sentence, where the message holds no whole number of answers, answers in both forms, or a run that no block and no batch
-    /// can hold.
+    /// A sentence, where the message holds no whole number of answers, answers in both forms, or a run that no block or
+    /// batch can hold.
     pub fn from_message(message: v1::OutcomeBatch) -> Result<Answers, String> {
         let v1::OutcomeBatch { outcomes, settled_run, .. } = message;
         let Some(v1::SettledRun { height, first_index, count }) = settled_run else {
@@ -99,7 +99,7 @@ impl Answers {
         }
     }
 
-    /// An answer a command, 32 bytes each.
+    /// One answer a command, 32 bytes each.
     pub fn packed(self) -> Bytes {
         match self {
             Answers::Run { height, first, count } => pack(&run(height, first, count).collect::<Vec<_>>()),
@@ -107,7 +107,7 @@ impl Answers {
         }
     }
 
-    /// An answer a command.
+    /// One answer a command.
     ///
     /// # Errors
     /// A sentence that names an unknown code.

@@ -90,7 +90,7 @@ pub fn payment_from_message(message: &v1::SignedPayment) -> Result<Signed<Paymen
     Ok(Signed { record, signature: Signature(exact("payment.signature", &message.signature)?) })
 }
 
-/// An outcome at its place in the chain.
+/// An outcome with its position in the chain.
 pub fn outcome_to_message(outcome: &Outcome, height: Height, index: u32) -> v1::Outcome {
     v1::Outcome {
         settled: outcome.is_settled(),

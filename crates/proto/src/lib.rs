@@ -1,4 +1,4 @@
-//! The public contract: generated gRPC code, every conversion to and from it, and how it is carried.
+//! The public contract: generated gRPC code, every conversion to and from it, and its transport.
 //!
 //! * [`v1`]: what `proto/cbdc/v1` generates.
 //! * [`convert`]: every conversion between messages and the ledger's types, each failing with a sentence.

@@ -17,7 +17,7 @@ pub const BATCH_COMMANDS_MAX: usize = 8_192;
 /// Bytes of a packed outcome.
 pub const PACKED_BYTES: usize = 32;
 
-/// How far a command has come.
+/// The state of a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u16)]
 pub enum State {
@@ -25,7 +25,7 @@ pub enum State {
     Final = 0,
     /// In the bank's durable outbox; not settled.
     Accepted = 1,
-    /// Nobody here knows; send the same record again.
+    /// Not known here; send the same record again.
     Unknown = 2,
 }
 
@@ -87,6 +87,16 @@ pub fn unpack(bytes: &[u8]) -> Result<Vec<Answer>, String> {
     bytes.chunks_exact(PACKED_BYTES).map(unpack_one).collect()
 }
 
+/// The reason of a packed outcome whose command was not ordered, read in place. `None` for an ordered one, and for an
+/// unknown code.
+///
+/// # Panics
+/// `outcome` has fewer than [`PACKED_BYTES`] bytes.
+pub fn unordered_reason(outcome: &[u8]) -> Option<Reason> {
+    let was_ordered = outcome[..8] != [0; 8];
+    Reason::from_code(u16::from_le_bytes([outcome[12], outcome[13]])).filter(|_| !was_ordered)
+}
+
 fn unpack_one(bytes: &[u8]) -> Result<Answer, String> {
     let integer = |at: usize, width: usize| {
         bytes[at..at + width].iter().rev().fold(0_u64, |value, byte| value << 8 | u64::from(*byte))
@@ -116,6 +126,9 @@ mod tests {
             Answer::unknown(),
         ];
         assert_eq!(unpack(&pack(&answers)).unwrap(), answers);
+        let reasons = pack(&answers).chunks_exact(PACKED_BYTES).map(unordered_reason).collect::<Vec<_>>();
+        let unavailable = Some(Reason::Unavailable);
+        assert_eq!(reasons, [None, Some(Reason::BadSignature), unavailable, unavailable]);
     }
 
     #[test]

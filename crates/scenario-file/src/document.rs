@@ -1,4 +1,4 @@
-//! A TOML document that remembers where each key and value stands, with overrides laid over it.
+//! A TOML document that remembers the position of each key and value, with overrides laid over it.
 //!
 //! The file is source 0; each `--set key=value` is a further source of its own, so that a mistake in an override is
 //! shown on the override and not on the file. A key of an override is a dotted path; a number in it is the position
@@ -20,10 +20,10 @@ pub struct Span {
     end: usize,
 }
 
-/// A value and where it stands.
+/// A value and its position.
 #[derive(Debug, Clone)]
 pub struct Node {
-    pub place: Span,
+    pub span: Span,
     pub value: Value,
 }
 
@@ -45,7 +45,7 @@ pub type Table = BTreeMap<String, Entry>;
 /// One `key = value`.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    pub key_place: Span,
+    pub key_span: Span,
     pub node: Node,
 }
 
@@ -66,15 +66,15 @@ impl Document {
     /// Parses a file's text; `name` is shown in mistakes.
     ///
     /// # Errors
-    /// The first place that is not TOML.
+    /// The first position that is not TOML.
     pub fn parse(name: &str, text: &str) -> Result<Self, ScenarioError> {
         let mut document = Self {
             sources: vec![Source { name: name.to_owned(), text: text.to_owned() }],
-            root: Node { place: Span { source: 0, start: 0, end: 0 }, value: Value::Table(Table::new()) },
+            root: Node { span: Span { source: 0, start: 0, end: 0 }, value: Value::Table(Table::new()) },
         };
         let parsed = DeTable::parse(text).map_err(|error| document.syntax(0, 0, &error))?;
-        let place = Span { source: 0, start: 0, end: 0 };
-        document.root = Node { place, value: Value::Table(table(parsed.into_inner(), 0, 0)) };
+        let span = Span { source: 0, start: 0, end: 0 };
+        document.root = Node { span, value: Value::Table(table(parsed.into_inner(), 0, 0)) };
         Ok(document)
     }
 
@@ -87,7 +87,7 @@ impl Document {
     /// no quotes.
     ///
     /// # Errors
-    /// The path leads through something that is no table.
+    /// The path leads through a value that is not a table.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), ScenarioError> {
         let source = self.sources.len();
         self.sources.push(Source { name: "--set".to_owned(), text: format!("{key}={value}") });
@@ -95,7 +95,7 @@ impl Document {
         let node = match DeValue::parse(value) {
             Ok(parsed) => convert(parsed, source, at),
             Err(_) => {
-                Node { place: Span { source, start: at, end: at + value.len() }, value: Value::Text(value.to_owned()) }
+                Node { span: Span { source, start: at, end: at + value.len() }, value: Value::Text(value.to_owned()) }
             }
         };
         let mut steps = Vec::new();
@@ -107,24 +107,24 @@ impl Document {
         let mut root = std::mem::replace(&mut self.root, node.clone());
         let outcome = place_at(&mut root, &steps, node);
         self.root = root;
-        outcome.map_err(|(place, expected, found)| self.mistake(place, expected, found, None))
+        outcome.map_err(|(span, expected, found)| self.mistake(span, expected, found, None))
     }
 
-    /// A mistake at `place`, ready to be shown.
+    /// A mistake at `span`, ready to be shown.
     pub fn mistake(
         &self,
-        place: Span,
+        span: Span,
         expected: impl Into<String>,
         found: impl Into<String>,
         suggestion: Option<String>,
     ) -> ScenarioError {
-        let source = &self.sources[place.source];
-        let start = floor_boundary(&source.text, place.start);
+        let source = &self.sources[span.source];
+        let start = floor_boundary(&source.text, span.start);
         let line_start = source.text[..start].rfind('\n').map_or(0, |at| at + 1);
         let rest = &source.text[line_start..];
         let source_line = rest.lines().next().unwrap_or("").to_owned();
         let column = source.text[line_start..start].chars().count() + 1;
-        let end = floor_boundary(&source.text, place.end.max(start));
+        let end = floor_boundary(&source.text, span.end.max(start));
         let width = source.text[start..end].lines().next().unwrap_or("").trim_end().chars().count().max(1);
         ScenarioError::Mistake(Box::new(Mistake {
             file: source.name.clone(),
@@ -140,12 +140,12 @@ impl Document {
 
     fn syntax(&self, source: usize, at: usize, error: &toml::de::Error) -> ScenarioError {
         let Range { start, end } = error.span().unwrap_or(0..0);
-        let place = Span { source, start: start + at, end: end + at };
-        self.mistake(place, "valid TOML", error.message().replace('\n', "; "), None)
+        let span = Span { source, start: start + at, end: end + at };
+        self.mistake(span, "valid TOML", error.message().replace('\n', "; "), None)
     }
 }
 
-/// The words a reader of TOML uses for a kind of value, with the value itself where it is short.
+/// Describes a value by its TOML type, with the value itself where it is short.
 pub fn describe(value: &Value) -> String {
     match value {
         Value::Text(text) => format!("the text \"{text}\""),
@@ -161,18 +161,18 @@ pub fn describe(value: &Value) -> String {
 type Obstacle = (Span, String, String);
 
 fn place_at(node: &mut Node, steps: &[(&str, Span)], new: Node) -> Result<(), Obstacle> {
-    let Some(((step, step_place), rest)) = steps.split_first() else {
+    let Some(((step, step_span), rest)) = steps.split_first() else {
         *node = new;
         return Ok(());
     };
     match &mut node.value {
         Value::Table(entries) => {
             let entry = entries.entry((*step).to_owned()).or_insert_with(|| Entry {
-                key_place: *step_place,
-                node: Node { place: *step_place, value: Value::Table(Table::new()) },
+                key_span: *step_span,
+                node: Node { span: *step_span, value: Value::Table(Table::new()) },
             });
             if rest.is_empty() {
-                entry.key_place = *step_place;
+                entry.key_span = *step_span;
             }
             place_at(&mut entry.node, rest, new)
         }
@@ -180,10 +180,10 @@ fn place_at(node: &mut Node, steps: &[(&str, Span)], new: Node) -> Result<(), Ob
             let count = items.len();
             match step.parse::<usize>().ok().and_then(|index| items.get_mut(index)) {
                 Some(item) => place_at(item, rest, new),
-                None => Err((*step_place, format!("a position below {count} in this list"), format!("`{step}`"))),
+                None => Err((*step_span, format!("a position below {count} in this list"), format!("`{step}`"))),
             }
         }
-        other => Err((*step_place, "the name of a key".to_owned(), format!("`{step}` inside {}", describe(other)))),
+        other => Err((*step_span, "the name of a key".to_owned(), format!("`{step}` inside {}", describe(other)))),
     }
 }
 
@@ -191,15 +191,15 @@ fn table(parsed: DeTable<'_>, source: usize, at: usize) -> Table {
     parsed
         .into_iter()
         .map(|(key, value)| {
-            let key_place = Span { source, start: key.span().start + at, end: key.span().end + at };
-            (key.into_inner().into_owned(), Entry { key_place, node: convert(value, source, at) })
+            let key_span = Span { source, start: key.span().start + at, end: key.span().end + at };
+            (key.into_inner().into_owned(), Entry { key_span, node: convert(value, source, at) })
         })
         .collect()
 }
 
 fn convert(parsed: Spanned<DeValue<'_>>, source: usize, at: usize) -> Node {
     let Range { start, end } = parsed.span();
-    let place = Span { source, start: start + at, end: end + at };
+    let span = Span { source, start: start + at, end: end + at };
     let value = match parsed.into_inner() {
         DeValue::String(text) => Value::Text(text.into_owned()),
         DeValue::Integer(integer) => match i128::from_str_radix(integer.as_str(), integer.radix()) {
@@ -215,7 +215,7 @@ fn convert(parsed: Spanned<DeValue<'_>>, source: usize, at: usize) -> Node {
         DeValue::Array(items) => Value::List(items.into_iter().map(|item| convert(item, source, at)).collect()),
         DeValue::Table(entries) => Value::Table(table(entries, source, at)),
     };
-    Node { place, value }
+    Node { span, value }
 }
 
 fn floor_boundary(text: &str, at: usize) -> usize {

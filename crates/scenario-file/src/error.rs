@@ -1,7 +1,6 @@
-//! What is wrong with a scenario, where, and what was probably meant.
+//! Mistakes in a scenario: where, what was expected and found, and what was probably meant.
 //!
-//! Every mistake names the file, the line and the column, shows the line, says what was expected and what was found,
-//! and proposes the nearest known word when one is near.
+//! Every mistake names file, line and column, shows the line, and proposes the nearest known word if one is near.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,12 +13,12 @@ pub enum ScenarioError {
     Unreadable {
         /// The path as given.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's reason.
         source: std::io::Error,
         /// A file with a similar name, if there is one.
         suggestion: Option<String>,
     },
-    /// The file or an override was read and says something that cannot be.
+    /// The file or an override was read and holds a mistake.
     #[error("{0}")]
     Mistake(Box<Mistake>),
 }
@@ -33,15 +32,15 @@ pub struct Mistake {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// What was expected here.
+    /// The expected contents.
     pub expected: String,
-    /// What was found instead.
+    /// The contents found.
     pub found: String,
     /// The word that was probably meant.
     pub suggestion: Option<String>,
     /// The offending line.
     pub source_line: String,
-    /// How many characters from `column` are at fault, at least 1.
+    /// Number of characters at fault from `column` on, at least 1.
     pub width: usize,
 }
 

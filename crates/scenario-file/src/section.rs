@@ -1,7 +1,7 @@
 //! Reading one table of a scenario: every key with its default and its range, and nothing left over.
 //!
 //! A section is read key by key; each reading names the key, the range and the default. `end` then refuses any key
-//! that nobody asked for, in the order of the file, with the nearest known key as a suggestion.
+//! that was not asked for, in the order of the file, with the nearest known key as a suggestion.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -12,14 +12,15 @@ use crate::suggestion::nearest;
 
 type Result<T> = std::result::Result<T, ScenarioError>;
 
-/// One table being read.
+/// A table being read.
 pub struct Section<'a> {
     document: &'a Document,
     name: String,
-    place: Span,
+    span: Span,
     entries: Option<&'a Table>,
     known: Vec<&'static str>,
     elsewhere: Vec<(&'static str, String)>,
+    renamed: Vec<(&'static str, &'static str)>,
 }
 
 impl<'a> Section<'a> {
@@ -32,10 +33,11 @@ impl<'a> Section<'a> {
         Self {
             document,
             name: "the scenario".to_owned(),
-            place: document.root().place,
+            span: document.root().span,
             entries,
             known: Vec::new(),
             elsewhere: Vec::new(),
+            renamed: Vec::new(),
         }
     }
 
@@ -43,7 +45,7 @@ impl<'a> Section<'a> {
     pub fn section(&mut self, key: &'static str) -> Result<Section<'a>> {
         let name = format!("[{key}]");
         match self.find(key) {
-            None => Ok(self.below(name, self.place, None)),
+            None => Ok(self.below(name, self.span, None)),
             Some(node) => self.table(name, node),
         }
     }
@@ -64,7 +66,7 @@ impl<'a> Section<'a> {
         Ok(self.optional_integer(key, range)?.unwrap_or(default))
     }
 
-    /// A whole number within `range`, or nothing.
+    /// A whole number within `range`, if given.
     pub fn optional_integer(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Result<Option<u64>> {
         let Some(node) = self.find(key) else {
             return Ok(None);
@@ -73,7 +75,7 @@ impl<'a> Section<'a> {
         match &node.value {
             Value::Integer(number) => match u64::try_from(*number) {
                 Ok(number) if range.contains(&number) => Ok(Some(number)),
-                _ => Err(self.document.mistake(node.place, expected, number.to_string(), None)),
+                _ => Err(self.document.mistake(node.span, expected, number.to_string(), None)),
             },
             _ => Err(self.wrong(node, &expected)),
         }
@@ -84,7 +86,7 @@ impl<'a> Section<'a> {
         Ok(self.optional_number(key, range)?.unwrap_or(default))
     }
 
-    /// A number within `range`, or nothing.
+    /// A number within `range`, if given.
     pub fn optional_number(&mut self, key: &'static str, range: RangeInclusive<f64>) -> Result<Option<f64>> {
         let Some(node) = self.find(key) else {
             return Ok(None);
@@ -98,7 +100,7 @@ impl<'a> Section<'a> {
         if range.contains(&number) {
             Ok(Some(number))
         } else {
-            Err(self.document.mistake(node.place, expected, number.to_string(), None))
+            Err(self.document.mistake(node.span, expected, number.to_string(), None))
         }
     }
 
@@ -111,7 +113,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Text, or nothing.
+    /// Text, if given.
     pub fn text(&mut self, key: &'static str) -> Result<Option<String>> {
         match self.find(key) {
             None => Ok(None),
@@ -128,7 +130,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A list of texts, or nothing.
+    /// A list of texts, if given.
     pub fn texts(&mut self, key: &'static str) -> Result<Option<Vec<String>>> {
         let Some(node) = self.find(key) else {
             return Ok(None);
@@ -157,7 +159,7 @@ impl<'a> Section<'a> {
             Some((_, choice)) => Ok(*choice),
             None => {
                 let near = nearest(text, words.iter().map(|(word, _)| *word)).map(str::to_owned);
-                Err(self.document.mistake(node.place, expected, format!("\"{text}\""), near))
+                Err(self.document.mistake(node.span, expected, format!("\"{text}\""), near))
             }
         }
     }
@@ -173,25 +175,30 @@ impl<'a> Section<'a> {
     /// The table in `node`, read as a section of its own.
     pub fn table(&self, name: String, node: &'a Node) -> Result<Section<'a>> {
         match &node.value {
-            Value::Table(entries) => Ok(self.below(name, node.place, Some(entries))),
+            Value::Table(entries) => Ok(self.below(name, node.span, Some(entries))),
             _ => Err(self.wrong(node, &format!("a table {name}"))),
         }
     }
 
-    /// Keys that exist, but only under another choice: `because` says which.
+    /// Declares keys that exist only under another choice, which `because` names.
     pub fn only_when(&mut self, keys: &[&'static str], because: &str) {
         self.elsewhere.extend(keys.iter().map(|key| (*key, because.to_owned())));
     }
 
+    /// Makes [`Section::end`] name the key that `old` is written as instead.
+    pub fn renamed(&mut self, old: &'static str, new: &'static str) {
+        self.renamed.push((old, new));
+    }
+
     /// A mistake at the value of `key`, or at the section itself if the key is absent.
     pub fn mistake(&self, key: &str, expected: impl Into<String>, found: impl Into<String>) -> ScenarioError {
-        let place = self.entries.and_then(|entries| entries.get(key)).map_or(self.place, |entry| entry.node.place);
-        self.document.mistake(place, expected, found, None)
+        let span = self.entries.and_then(|entries| entries.get(key)).map_or(self.span, |entry| entry.node.span);
+        self.document.mistake(span, expected, found, None)
     }
 
     /// A mistake at a value.
     pub fn mistake_at(&self, node: &Node, expected: impl Into<String>, found: impl Into<String>) -> ScenarioError {
-        self.document.mistake(node.place, expected, found, None)
+        self.document.mistake(node.span, expected, found, None)
     }
 
     /// Whether the file or an override gives `key`.
@@ -201,10 +208,10 @@ impl<'a> Section<'a> {
 
     /// A mistake because `node` has the wrong type.
     pub fn wrong(&self, node: &Node, expected: &str) -> ScenarioError {
-        self.document.mistake(node.place, expected, describe(&node.value), None)
+        self.document.mistake(node.span, expected, describe(&node.value), None)
     }
 
-    /// Refuses the first key, in the order of the file, that no reading asked for.
+    /// Refuses the first key, in the order of the file, that was not asked for.
     ///
     /// # Errors
     /// Names the key, the keys that are known here and the nearest of them.
@@ -215,25 +222,37 @@ impl<'a> Section<'a> {
             .into_iter()
             .flatten()
             .filter(|(key, _)| !known.contains(&key.as_str()))
-            .min_by_key(|(_, entry)| entry.key_place);
+            .min_by_key(|(_, entry)| entry.key_span);
         let Some((key, entry)) = stranger else {
             return Ok(());
         };
+        if let Some((_, new)) = self.renamed.iter().find(|(old, _)| old == key) {
+            let expected = format!("`{new}`, the name of this key");
+            return Err(self.document.mistake(entry.key_span, expected, format!("`{key}`"), None));
+        }
         if let Some((_, because)) = self.elsewhere.iter().find(|(other, _)| other == key) {
-            return Err(self.document.mistake(entry.key_place, because.clone(), format!("`{key}`"), None));
+            return Err(self.document.mistake(entry.key_span, because.clone(), format!("`{key}`"), None));
         }
         let near = nearest(key, self.known.iter().copied().chain(self.elsewhere.iter().map(|(other, _)| *other)));
         let expected = format!("a key of {}: {}", self.name, self.known.join(", "));
         Err(self.document.mistake(
-            entry.key_place,
+            entry.key_span,
             expected,
             format!("the unknown key `{key}`"),
             near.map(str::to_owned),
         ))
     }
 
-    fn below(&self, name: String, place: Span, entries: Option<&'a Table>) -> Section<'a> {
-        Section { document: self.document, name, place, entries, known: Vec::new(), elsewhere: Vec::new() }
+    fn below(&self, name: String, span: Span, entries: Option<&'a Table>) -> Section<'a> {
+        Section {
+            document: self.document,
+            name,
+            span,
+            entries,
+            known: Vec::new(),
+            elsewhere: Vec::new(),
+            renamed: Vec::new(),
+        }
     }
 }
 

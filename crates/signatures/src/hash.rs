@@ -1,267 +1,214 @@
-//! SHA-512 of many messages, eight at a time.
+//! SHA-512 of many messages, eight at a time (FIPS 180-4).
 //!
 //! Every signature takes a hash of its commitment, key and message: two blocks for a payment. The rounds of one hash wait for
-//! each other; with AVX-512 eight messages go through them side by side. FIPS 180-4, without the processor's own rounds of SHA-512,
-//! which few have.
+//! each other; eight messages go through them in eight SIMD lanes.
 
 use sha2::{Digest, Sha512};
+
+use crate::backend::{Operation, Simd};
 
 /// A message in four parts, back to back.
 pub(crate) type Message<'a> = [&'a [u8]; 4];
 
-/// The hash of each message.
-pub(crate) fn sha512_all(messages: &[Message<'_>]) -> Vec<[u8; 64]> {
-    #[cfg(target_arch = "x86_64")]
-    if eight::is_available() {
-        // SAFETY: the processor has the features that the function is compiled for.
-        return messages.chunks(8).flat_map(|eight| unsafe { eight::sha512(eight) }).collect();
-    }
-    messages.iter().map(sha512).collect()
-}
+const BLOCK_BYTES: usize = 128;
+/// Longer messages are hashed one by one.
+const BLOCKS_MAX: usize = 4;
+/// Behind the message: a bit, and the length in 16 bytes.
+const PADDING_BYTES_MIN: usize = 17;
 
-fn sha512(message: &Message<'_>) -> [u8; 64] {
+/// The hash of one message, by the library.
+pub(crate) fn sha512(message: &Message<'_>) -> [u8; 64] {
     message.iter().fold(Sha512::new(), |hash, part| hash.chain_update(part)).finalize().into()
 }
 
-#[cfg(target_arch = "x86_64")]
-mod eight {
-    use std::arch::x86_64::*;
+/// The hash of each message.
+pub(crate) struct Sha512All<'a>(pub(crate) &'a [Message<'a>]);
 
-    use super::{Message, sha512 as one};
+impl Operation for Sha512All<'_> {
+    type Output = Vec<[u8; 64]>;
 
-    const BLOCK_BYTES: usize = 128;
-    /// Longer messages are hashed one by one.
-    const BLOCKS_MAX: usize = 4;
-    /// Behind the message: a bit, and the length in 16 bytes.
-    const PADDING_BYTES_MIN: usize = 17;
-
-    pub(crate) fn is_available() -> bool {
-        is_x86_feature_detected!("avx512f")
-    }
-
-    /// Of at most eight messages.
-    #[target_feature(enable = "avx512f")]
-    pub(crate) fn sha512(messages: &[Message<'_>]) -> Vec<[u8; 64]> {
-        let bytes = |message: &Message<'_>| message.iter().map(|part| part.len()).sum::<usize>();
-        let blocks = |message: &Message<'_>| (bytes(message) + PADDING_BYTES_MIN).div_ceil(BLOCK_BYTES);
-        let count = messages.first().map_or(0, blocks);
-        let are_alike = messages.len() > 1 && count <= BLOCKS_MAX && messages.iter().all(|each| blocks(each) == count);
-        if !are_alike {
-            return messages.iter().map(one).collect();
-        }
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Self::Output {
+        let mut hashes = Vec::with_capacity(self.0.len());
         let mut padded = [[0; BLOCKS_MAX * BLOCK_BYTES]; 8];
-        for (message, padded) in messages.iter().zip(&mut padded) {
-            let mut at = 0;
-            for part in message {
-                padded[at..at + part.len()].copy_from_slice(part);
-                at += part.len();
+        for messages in self.0.chunks(8) {
+            match pad_alike(messages, &mut padded) {
+                Some(blocks) => hashes.extend_from_slice(&sha512_x8(simd, &padded, blocks)[..messages.len()]),
+                None => hashes.extend(messages.iter().map(sha512)),
             }
-            padded[at] = 0x80;
-            padded[count * BLOCK_BYTES - 8..count * BLOCK_BYTES].copy_from_slice(&(8 * at as u64).to_be_bytes());
         }
-        let mut hashes = hash(&padded, count).to_vec();
-        hashes.truncate(messages.len());
         hashes
     }
+}
 
-    #[target_feature(enable = "avx512f")]
-    fn hash(padded: &[[u8; BLOCKS_MAX * BLOCK_BYTES]; 8], blocks: usize) -> [[u8; 64]; 8] {
-        let mut state = INITIAL.map(|word| _mm512_set1_epi64(word as i64));
-        for block in 0..blocks {
-            let word = |at: usize| {
-                let at = block * BLOCK_BYTES + 8 * at;
-                let of_lane = |lane: usize| u64::from_be_bytes(std::array::from_fn(|byte| padded[lane][at + byte]));
-                vector(std::array::from_fn(of_lane))
-            };
-            compress(&mut state, std::array::from_fn(word));
+/// Pads messages that take the same number of blocks, and returns that number; `None` for others, and for one alone.
+fn pad_alike(messages: &[Message<'_>], padded: &mut [[u8; BLOCKS_MAX * BLOCK_BYTES]; 8]) -> Option<usize> {
+    let bytes = |message: &Message<'_>| message.iter().map(|part| part.len()).sum::<usize>();
+    let blocks = |message: &Message<'_>| (bytes(message) + PADDING_BYTES_MIN).div_ceil(BLOCK_BYTES);
+    let count = messages.first().map_or(0, blocks);
+    let are_alike = messages.len() > 1 && count <= BLOCKS_MAX && messages.iter().all(|each| blocks(each) == count);
+    if !are_alike {
+        return None;
+    }
+    for (message, padded) in messages.iter().zip(padded) {
+        let padded = &mut padded[..count * BLOCK_BYTES];
+        let mut at = 0;
+        for part in message {
+            padded[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
         }
-        let words = state.map(|word| lanes(word));
-        std::array::from_fn(|lane| std::array::from_fn(|byte| words[byte / 8][lane].to_be_bytes()[byte % 8]))
+        padded[at..].fill(0);
+        padded[at] = 0x80;
+        padded[count * BLOCK_BYTES - 8..].copy_from_slice(&(8 * at as u64).to_be_bytes());
     }
+    Some(count)
+}
 
-    #[target_feature(enable = "avx512f")]
-    fn vector(lanes: [u64; 8]) -> __m512i {
-        // SAFETY: a vector is eight integers of 64 bits, and nothing else.
-        unsafe { std::mem::transmute::<[u64; 8], __m512i>(lanes) }
+#[inline(always)]
+fn sha512_x8<S: Simd>(simd: S, padded: &[[u8; BLOCKS_MAX * BLOCK_BYTES]; 8], blocks: usize) -> [[u8; 64]; 8] {
+    let mut state = [simd.splat(0); 8];
+    for word in 0..8 {
+        state[word] = simd.splat(INITIAL[word]);
     }
-
-    #[target_feature(enable = "avx512f")]
-    fn lanes(vector: __m512i) -> [u64; 8] {
-        // SAFETY: as above.
-        unsafe { std::mem::transmute::<__m512i, [u64; 8]>(vector) }
-    }
-
-    #[target_feature(enable = "avx512f")]
-    fn xor(a: __m512i, b: __m512i, c: __m512i) -> __m512i {
-        _mm512_ternarylogic_epi64::<0x96>(a, b, c)
-    }
-
-    #[target_feature(enable = "avx512f")]
-    fn sum(parts: &[__m512i]) -> __m512i {
-        parts.iter().fold(_mm512_setzero_si512(), |sum, part| _mm512_add_epi64(sum, *part))
-    }
-
-    #[target_feature(enable = "avx512f")]
-    fn compress(state: &mut [__m512i; 8], mut words: [__m512i; 16]) {
-        let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
-        for (round, constant) in ROUNDS.iter().enumerate() {
-            let at = round % 16;
-            if round >= 16 {
-                let (w1, w14) = (words[(at + 1) % 16], words[(at + 14) % 16]);
-                let small_0 = xor(_mm512_ror_epi64::<1>(w1), _mm512_ror_epi64::<8>(w1), _mm512_srli_epi64::<7>(w1));
-                let small_1 =
-                    xor(_mm512_ror_epi64::<19>(w14), _mm512_ror_epi64::<61>(w14), _mm512_srli_epi64::<6>(w14));
-                words[at] = sum(&[words[at], small_0, words[(at + 9) % 16], small_1]);
+    for block in 0..blocks {
+        let mut words = [simd.splat(0); 16];
+        for word in 0..16 {
+            let at = block * BLOCK_BYTES + 8 * word;
+            let mut lanes = [0; 8];
+            for lane in 0..8 {
+                lanes[lane] = padded[lane][at..].first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
             }
-            let big_1 = xor(_mm512_ror_epi64::<14>(e), _mm512_ror_epi64::<18>(e), _mm512_ror_epi64::<41>(e));
-            // Where e has a bit, f's; else g's.
-            let choice = _mm512_ternarylogic_epi64::<0xCA>(e, f, g);
-            let first = sum(&[h, words[at], _mm512_set1_epi64(*constant as i64), choice, big_1]);
-            let big_0 = xor(_mm512_ror_epi64::<28>(a), _mm512_ror_epi64::<34>(a), _mm512_ror_epi64::<39>(a));
-            let majority = _mm512_ternarylogic_epi64::<0xE8>(a, b, c);
-            (h, g, f, e) = (g, f, e, _mm512_add_epi64(d, first));
-            (d, c, b, a) = (c, b, a, sum(&[first, big_0, majority]));
+            words[word] = simd.load(&lanes);
         }
-        for (word, worked) in state.iter_mut().zip([a, b, c, d, e, f, g, h]) {
-            *word = _mm512_add_epi64(*word, worked);
+        compress(simd, &mut state, words);
+    }
+    let mut hashes = [[0; 64]; 8];
+    for word in 0..8 {
+        let lanes = simd.store(state[word]);
+        for lane in 0..8 {
+            hashes[lane][8 * word..8 * word + 8].copy_from_slice(&lanes[lane].to_be_bytes());
         }
     }
-
-    /// The first 64 bits behind the point of the square roots of the first eight primes.
-    const INITIAL: [u64; 8] = [
-        0x6a09_e667_f3bc_c908,
-        0xbb67_ae85_84ca_a73b,
-        0x3c6e_f372_fe94_f82b,
-        0xa54f_f53a_5f1d_36f1,
-        0x510e_527f_ade6_82d1,
-        0x9b05_688c_2b3e_6c1f,
-        0x1f83_d9ab_fb41_bd6b,
-        0x5be0_cd19_137e_2179,
-    ];
-    /// The same of the cube roots of the first eighty.
-    const ROUNDS: [u64; 80] = [
-        0x428a_2f98_d728_ae22,
-        0x7137_4491_23ef_65cd,
-        0xb5c0_fbcf_ec4d_3b2f,
-        0xe9b5_dba5_8189_dbbc,
-        0x3956_c25b_f348_b538,
-        0x59f1_11f1_b605_d019,
-        0x923f_82a4_af19_4f9b,
-        0xab1c_5ed5_da6d_8118,
-        0xd807_aa98_a303_0242,
-        0x1283_5b01_4570_6fbe,
-        0x2431_85be_4ee4_b28c,
-        0x550c_7dc3_d5ff_b4e2,
-        0x72be_5d74_f27b_896f,
-        0x80de_b1fe_3b16_96b1,
-        0x9bdc_06a7_25c7_1235,
-        0xc19b_f174_cf69_2694,
-        0xe49b_69c1_9ef1_4ad2,
-        0xefbe_4786_384f_25e3,
-        0x0fc1_9dc6_8b8c_d5b5,
-        0x240c_a1cc_77ac_9c65,
-        0x2de9_2c6f_592b_0275,
-        0x4a74_84aa_6ea6_e483,
-        0x5cb0_a9dc_bd41_fbd4,
-        0x76f9_88da_8311_53b5,
-        0x983e_5152_ee66_dfab,
-        0xa831_c66d_2db4_3210,
-        0xb003_27c8_98fb_213f,
-        0xbf59_7fc7_beef_0ee4,
-        0xc6e0_0bf3_3da8_8fc2,
-        0xd5a7_9147_930a_a725,
-        0x06ca_6351_e003_826f,
-        0x1429_2967_0a0e_6e70,
-        0x27b7_0a85_46d2_2ffc,
-        0x2e1b_2138_5c26_c926,
-        0x4d2c_6dfc_5ac4_2aed,
-        0x5338_0d13_9d95_b3df,
-        0x650a_7354_8baf_63de,
-        0x766a_0abb_3c77_b2a8,
-        0x81c2_c92e_47ed_aee6,
-        0x9272_2c85_1482_353b,
-        0xa2bf_e8a1_4cf1_0364,
-        0xa81a_664b_bc42_3001,
-        0xc24b_8b70_d0f8_9791,
-        0xc76c_51a3_0654_be30,
-        0xd192_e819_d6ef_5218,
-        0xd699_0624_5565_a910,
-        0xf40e_3585_5771_202a,
-        0x106a_a070_32bb_d1b8,
-        0x19a4_c116_b8d2_d0c8,
-        0x1e37_6c08_5141_ab53,
-        0x2748_774c_df8e_eb99,
-        0x34b0_bcb5_e19b_48a8,
-        0x391c_0cb3_c5c9_5a63,
-        0x4ed8_aa4a_e341_8acb,
-        0x5b9c_ca4f_7763_e373,
-        0x682e_6ff3_d6b2_b8a3,
-        0x748f_82ee_5def_b2fc,
-        0x78a5_636f_4317_2f60,
-        0x84c8_7814_a1f0_ab72,
-        0x8cc7_0208_1a64_39ec,
-        0x90be_fffa_2363_1e28,
-        0xa450_6ceb_de82_bde9,
-        0xbef9_a3f7_b2c6_7915,
-        0xc671_78f2_e372_532b,
-        0xca27_3ece_ea26_619c,
-        0xd186_b8c7_21c0_c207,
-        0xeada_7dd6_cde0_eb1e,
-        0xf57d_4f7f_ee6e_d178,
-        0x06f0_67aa_7217_6fba,
-        0x0a63_7dc5_a2c8_98a6,
-        0x113f_9804_bef9_0dae,
-        0x1b71_0b35_131c_471b,
-        0x28db_77f5_2304_7d84,
-        0x32ca_ab7b_40c7_2493,
-        0x3c9e_be0a_15c9_bebc,
-        0x431d_67c4_9c10_0d4c,
-        0x4cc5_d4be_cb3e_42b6,
-        0x597f_299c_fc65_7e2a,
-        0x5fcb_6fab_3ad6_faec,
-        0x6c44_198c_4a47_5817,
-    ];
+    hashes
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn the_standards_example_is_hashed() {
-        let expected = "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f";
-        for hash in sha512_all(&[[&b"a"[..], &b"b"[..], &[], &b"c"[..]]; 9]) {
-            assert_eq!(hash.map(|byte| format!("{byte:02x}")).concat(), expected);
+#[inline(always)]
+fn compress<S: Simd>(simd: S, state: &mut [S::U64x8; 8], mut words: [S::U64x8; 16]) {
+    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
+    for round in 0..80 {
+        let at = round % 16;
+        if round >= 16 {
+            let (w1, w14) = (words[(at + 1) % 16], words[(at + 14) % 16]);
+            let small_0 = simd.xor3(simd.rotate_right::<1>(w1), simd.rotate_right::<8>(w1), simd.shift_right::<7>(w1));
+            let small_1 =
+                simd.xor3(simd.rotate_right::<19>(w14), simd.rotate_right::<61>(w14), simd.shift_right::<6>(w14));
+            words[at] = simd.add(simd.add(words[at], small_0), simd.add(words[(at + 9) % 16], small_1));
         }
+        let big_1 = simd.xor3(simd.rotate_right::<14>(e), simd.rotate_right::<18>(e), simd.rotate_right::<41>(e));
+        let keyed = simd.add(simd.add(h, words[at]), simd.splat(ROUNDS[round]));
+        let first = simd.add(keyed, simd.add(simd.choose(e, f, g), big_1));
+        let big_0 = simd.xor3(simd.rotate_right::<28>(a), simd.rotate_right::<34>(a), simd.rotate_right::<39>(a));
+        let second = simd.add(big_0, simd.majority(a, b, c));
+        (h, g, f, e) = (g, f, e, simd.add(d, first));
+        (d, c, b, a) = (c, b, a, simd.add(first, second));
     }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
-
-        /// Lengths around the ends of blocks, alike and mixed, any number of them.
-        #[test]
-        fn every_message_has_the_hash_that_it_has_alone(
-            lengths in prop_oneof![
-                (0..700_usize, 0..40_usize).prop_map(|(length, count)| vec![length; count]),
-                prop::collection::vec(100..260_usize, 0..40),
-            ],
-            seed in any::<u8>(),
-        ) {
-            let bytes: Vec<Vec<u8>> = lengths
-                .iter()
-                .enumerate()
-                .map(|(number, length)| (0..*length).map(|at| (at * 31 + number * 7) as u8 ^ seed).collect())
-                .collect();
-            let messages: Vec<Message<'_>> = bytes
-                .iter()
-                .map(|bytes| {
-                    let (left, right) = bytes.split_at(bytes.len() / 3);
-                    [left, &right[..0], right, &[]]
-                })
-                .collect();
-            let alone: Vec<[u8; 64]> = messages.iter().map(sha512).collect();
-            prop_assert_eq!(sha512_all(&messages), alone);
-        }
+    let worked = [a, b, c, d, e, f, g, h];
+    for word in 0..8 {
+        state[word] = simd.add(state[word], worked[word]);
     }
 }
+
+/// The first 64 bits behind the point of the square roots of the first eight primes.
+const INITIAL: [u64; 8] = [
+    0x6a09_e667_f3bc_c908,
+    0xbb67_ae85_84ca_a73b,
+    0x3c6e_f372_fe94_f82b,
+    0xa54f_f53a_5f1d_36f1,
+    0x510e_527f_ade6_82d1,
+    0x9b05_688c_2b3e_6c1f,
+    0x1f83_d9ab_fb41_bd6b,
+    0x5be0_cd19_137e_2179,
+];
+/// The same of the cube roots of the first eighty.
+const ROUNDS: [u64; 80] = [
+    0x428a_2f98_d728_ae22,
+    0x7137_4491_23ef_65cd,
+    0xb5c0_fbcf_ec4d_3b2f,
+    0xe9b5_dba5_8189_dbbc,
+    0x3956_c25b_f348_b538,
+    0x59f1_11f1_b605_d019,
+    0x923f_82a4_af19_4f9b,
+    0xab1c_5ed5_da6d_8118,
+    0xd807_aa98_a303_0242,
+    0x1283_5b01_4570_6fbe,
+    0x2431_85be_4ee4_b28c,
+    0x550c_7dc3_d5ff_b4e2,
+    0x72be_5d74_f27b_896f,
+    0x80de_b1fe_3b16_96b1,
+    0x9bdc_06a7_25c7_1235,
+    0xc19b_f174_cf69_2694,
+    0xe49b_69c1_9ef1_4ad2,
+    0xefbe_4786_384f_25e3,
+    0x0fc1_9dc6_8b8c_d5b5,
+    0x240c_a1cc_77ac_9c65,
+    0x2de9_2c6f_592b_0275,
+    0x4a74_84aa_6ea6_e483,
+    0x5cb0_a9dc_bd41_fbd4,
+    0x76f9_88da_8311_53b5,
+    0x983e_5152_ee66_dfab,
+    0xa831_c66d_2db4_3210,
+    0xb003_27c8_98fb_213f,
+    0xbf59_7fc7_beef_0ee4,
+    0xc6e0_0bf3_3da8_8fc2,
+    0xd5a7_9147_930a_a725,
+    0x06ca_6351_e003_826f,
+    0x1429_2967_0a0e_6e70,
+    0x27b7_0a85_46d2_2ffc,
+    0x2e1b_2138_5c26_c926,
+    0x4d2c_6dfc_5ac4_2aed,
+    0x5338_0d13_9d95_b3df,
+    0x650a_7354_8baf_63de,
+    0x766a_0abb_3c77_b2a8,
+    0x81c2_c92e_47ed_aee6,
+    0x9272_2c85_1482_353b,
+    0xa2bf_e8a1_4cf1_0364,
+    0xa81a_664b_bc42_3001,
+    0xc24b_8b70_d0f8_9791,
+    0xc76c_51a3_0654_be30,
+    0xd192_e819_d6ef_5218,
+    0xd699_0624_5565_a910,
+    0xf40e_3585_5771_202a,
+    0x106a_a070_32bb_d1b8,
+    0x19a4_c116_b8d2_d0c8,
+    0x1e37_6c08_5141_ab53,
+    0x2748_774c_df8e_eb99,
+    0x34b0_bcb5_e19b_48a8,
+    0x391c_0cb3_c5c9_5a63,
+    0x4ed8_aa4a_e341_8acb,
+    0x5b9c_ca4f_7763_e373,
+    0x682e_6ff3_d6b2_b8a3,
+    0x748f_82ee_5def_b2fc,
+    0x78a5_636f_4317_2f60,
+    0x84c8_7814_a1f0_ab72,
+    0x8cc7_0208_1a64_39ec,
+    0x90be_fffa_2363_1e28,
+    0xa450_6ceb_de82_bde9,
+    0xbef9_a3f7_b2c6_7915,
+    0xc671_78f2_e372_532b,
+    0xca27_3ece_ea26_619c,
+    0xd186_b8c7_21c0_c207,
+    0xeada_7dd6_cde0_eb1e,
+    0xf57d_4f7f_ee6e_d178,
+    0x06f0_67aa_7217_6fba,
+    0x0a63_7dc5_a2c8_98a6,
+    0x113f_9804_bef9_0dae,
+    0x1b71_0b35_131c_471b,
+    0x28db_77f5_2304_7d84,
+    0x32ca_ab7b_40c7_2493,
+    0x3c9e_be0a_15c9_bebc,
+    0x431d_67c4_9c10_0d4c,
+    0x4cc5_d4be_cb3e_42b6,
+    0x597f_299c_fc65_7e2a,
+    0x5fcb_6fab_3ad6_faec,
+    0x6c44_198c_4a47_5817,
+];

@@ -3,9 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use std::sync::OnceLock;
+
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 
-use super::decompress::decompress;
+use crate::backend::{Backend, Simd};
+use crate::decompress::{Cache, DecompressX};
+use crate::point::CachedPoint;
 
 /// A public key as signed and stored: 32 bytes. Any bytes; [`PublicKey::decompress`] judges them.
 ///
@@ -22,14 +26,29 @@ impl PublicKey {
     /// Keys of small order and encodings that are not canonical are accepted here.
     pub fn decompress(&self) -> Result<DecompressedKey, KeyError> {
         let point = CompressedEdwardsY(self.0).decompress().ok_or(KeyError::NotAPoint { found: *self })?;
-        Ok(DecompressedKey { public_key: *self, point })
+        Ok(DecompressedKey { public_key: *self, x: OnceLock::new(), dalek: OnceLock::from(Box::new(point)) })
     }
 
-    /// As [`PublicKey::decompress`] does with each, in less time together; `None` of bytes that encode no point.
+    /// As [`PublicKey::decompress`] does with each, in less time together; `None` for bytes that encode no point.
     pub fn decompress_all(keys: &[PublicKey]) -> Vec<Option<DecompressedKey>> {
+        PublicKey::decompress_all_on(Backend::selected(), keys)
+    }
+
+    pub(crate) fn decompress_all_on(backend: Backend, keys: &[PublicKey]) -> Vec<Option<DecompressedKey>> {
+        match backend.avx512() {
+            // A single one is decompressed sooner by the library.
+            Some(simd) if keys.len() > 1 => PublicKey::decompress_all_by(simd, keys),
+            _ => keys.iter().map(|key| key.decompress().ok()).collect(),
+        }
+    }
+
+    pub(crate) fn decompress_all_by(simd: impl Simd, keys: &[PublicKey]) -> Vec<Option<DecompressedKey>> {
         let encodings: Vec<[u8; 32]> = keys.iter().map(|key| key.0).collect();
-        let points = decompress(&encodings).into_iter();
-        keys.iter().zip(points).map(|(key, point)| Some(DecompressedKey { public_key: *key, point: point? })).collect()
+        let found = simd.run(DecompressX(&encodings)).into_iter();
+        let key = |(key, x): (&PublicKey, Option<[u8; 32]>)| {
+            Some(DecompressedKey { public_key: *key, x: OnceLock::from(x?), dalek: OnceLock::new() })
+        };
+        keys.iter().zip(found).map(key).collect()
     }
 
     /// What opening an account, or replacing its key, demands of the new key.
@@ -37,7 +56,7 @@ impl PublicKey {
     /// # Errors
     /// [`KeyError::NotAPoint`] as above; [`KeyError::SmallOrder`] if anybody could make signatures for the key.
     pub fn check_for_account(&self) -> Result<(), KeyError> {
-        if self.decompress()?.point.is_small_order() {
+        if self.decompress()?.dalek_point().is_small_order() {
             return Err(KeyError::SmallOrder { found: *self });
         }
         Ok(())
@@ -46,7 +65,7 @@ impl PublicKey {
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        super::write_hex(f, &self.0)
+        crate::write_hex(f, &self.0)
     }
 }
 
@@ -118,19 +137,26 @@ pub enum KeyError {
     },
 }
 
-/// A public key with its point at hand, so that a signature costs no decompression of the key.
+/// A public key that is known to encode a point, with the point at hand, so that a signature costs no decompression of the key.
 ///
-/// 192 bytes: the 32 of the key and 160 of the point. Cached for each active wallet, hence the size is fixed here.
+/// The point is kept in two forms, each computed at its first use: batches on SIMD lanes need its `x` (`y` stands in the
+/// encoding), single verification and the portable backend need curve25519-dalek's point. At least one is there from the
+/// start. Cached for each active wallet, hence the size is fixed here; dalek's point, 160 bytes more, is kept only for keys
+/// that need it.
 #[derive(Clone)]
 pub struct DecompressedKey {
     public_key: PublicKey,
+    /// The canonical `x`, little-endian.
+    x: OnceLock<[u8; 32]>,
     /// `A` itself, not its negative: the equation is written as `R + k·A − s·B`, where the cheap `s` is negated.
-    point: EdwardsPoint,
+    dalek: OnceLock<Box<EdwardsPoint>>,
 }
 
-const _: () = assert!(size_of::<DecompressedKey>() == 192);
+const _: () = assert!(size_of::<DecompressedKey>() <= 88);
 
 impl DecompressedKey {
+    const IS_A_POINT: &str = "a decompressed key is made only from an encoding of a point";
+
     /// The key as it was given, byte for byte.
     pub fn public_key(&self) -> PublicKey {
         self.public_key
@@ -140,10 +166,38 @@ impl DecompressedKey {
         &self.public_key.0
     }
 
-    pub(crate) fn point(&self) -> &EdwardsPoint {
-        &self.point
+    pub(crate) fn dalek_point(&self) -> &EdwardsPoint {
+        self.dalek.get_or_init(|| {
+            Box::new(CompressedEdwardsY(self.public_key.0).decompress().expect(DecompressedKey::IS_A_POINT))
+        })
+    }
+
+    /// Adds the base point and then the points of `keys` to `points`.
+    pub(crate) fn cache_with_base(simd: impl Simd, keys: &[&DecompressedKey], points: &mut Vec<CachedPoint>) {
+        let missing: Vec<&DecompressedKey> = keys.iter().copied().filter(|key| key.x.get().is_none()).collect();
+        let encodings: Vec<[u8; 32]> = missing.iter().map(|key| key.public_key.0).collect();
+        for (key, x) in missing.iter().zip(simd.run(DecompressX(&encodings))) {
+            // Somebody else may have been quicker, with the same result.
+            let _ = key.x.set(x.expect(DecompressedKey::IS_A_POINT));
+        }
+        let coordinates = |key: &&DecompressedKey| (key.public_key.0, *key.x.get().expect("it was just set"));
+        let coordinates: Vec<_> =
+            std::iter::once((BASE_ENCODING, BASE_X)).chain(keys.iter().map(coordinates)).collect();
+        simd.run(Cache { coordinates: &coordinates, points });
     }
 }
+
+/// The base point: `y = 4/5`.
+const BASE_ENCODING: [u8; 32] = {
+    let mut encoding = [0x66; 32];
+    encoding[0] = 0x58;
+    encoding
+};
+/// Its `x`, which is even.
+const BASE_X: [u8; 32] = [
+    0x1a, 0xd5, 0x25, 0x8f, 0x60, 0x2d, 0x56, 0xc9, 0xb2, 0xa7, 0x25, 0x95, 0x60, 0xc7, 0x2c, 0x69, 0x5c, 0xdc, 0xd6,
+    0xfd, 0x31, 0xe2, 0xa4, 0xc0, 0xfe, 0x53, 0x6e, 0xcd, 0xd3, 0x36, 0x69, 0x21,
+];
 
 impl fmt::Debug for DecompressedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,59 +1,73 @@
-//! Ed25519 signatures with one verdict on every node: keys, single checks, and batches.
+//! Ed25519 signatures with one verdict on every node: keys, signing, single verification, and batches.
 //!
 //! Many nodes judge the same bytes, each in batches of its own making, and must agree on every one. Plain
 //! Ed25519 (RFC 8032) leaves open what to do with crafted keys and signatures, and its usual batch check
-//! disagrees with its single check on them. So this module follows **ZIP-215** (<https://zips.z.cash/zip-0215>)
-//! and no other rule.
-//!
-//! # The rule
-//!
-//! A signature is 64 bytes, `R` (32) then `s` (32, little-endian); a key is 32 bytes, `A`. It is valid exactly if
-//! 1. `A` and `R` each encode a point of the curve. The field element `y` may be encoded unreduced (`y >= p`), and
-//!    the sign bit may be set where `x = 0`: encodings that are not canonical are accepted.
-//! 2. `s < l`, the order of the prime-order subgroup: `s` must be canonical, so that nobody can alter a valid one.
-//! 3. `8·(R + k·A − s·B)` is the identity, where `k = SHA-512(R ‖ A ‖ message) mod l` over the bytes *as given*.
-//!    The factor 8, the cofactor, is not optional: it clears components of small order.
+//! disagrees with its single check on them. So this crate follows **ZIP-215** and no other rule; [`zip215`] states it.
 //!
 //! # Promises
 //!
-//! - [`verify`], and [`Batch`] in any company and any order, give the same verdict, equal to that of `ed25519-zebra`.
-//!   Tests compare all three on honest, damaged and crafted input. A batch accepts an invalid signature with
-//!   probability below `n·2^-127` for `n` signatures, whatever the signer does; see [`Batch`].
+//! - [`verify`], and [`Batch`] in any company, any order and on any backend, give the same verdict, equal to that of
+//!   `ed25519-zebra`. Tests compare them on honest, damaged and crafted input. A batch accepts an invalid signature with
+//!   probability below `n·2^-127` for `n` signatures, whatever the signer does; see [`batch`].
 //! - A key of small order verifies signatures that nobody made. [`PublicKey::check_for_account`] refuses it, and
 //!   opening an account demands that check; verification itself accepts it, as the rule says.
 //! - A message comes in two parts, prefix and body, and is hashed as their concatenation. Whoever chooses the prefix
 //!   fixes its length or encodes it: the border between the parts is not signed.
 //! - Verification takes time that depends on its input, all of it public. Signing does not depend on the secret.
+//! - No randomness is drawn here: a key and a batch's secret seed come from a generator that the caller hands in.
+//! - Nothing rests on the memory layout of another crate's types: points go to curve25519-dalek and back as encodings.
+//!
+//! # Modules, low to high
+//! | module | holds |
+//! |---|---|
+//! | [`backend`] | portable or AVX-512: the trait of eight SIMD lanes, its choice and self-check; all `unsafe` |
+//! | `field`, `point` | integers modulo `2^255 − 19` and points of edwards25519, single and eight at a time |
+//! | `hash`, `decompress`, `msm` | SHA-512, decompression and multiscalar multiplication on eight lanes |
+//! | [`key`], [`signing`] | public keys, and key pairs |
+//! | [`zip215`] | the rule, and the verification of one signature |
+//! | [`batch`] | the verification of many |
+//!
+//! # Checks beyond the tests
+//! The scalar model of the lanes runs under Miri, on smaller sizes: `cargo +nightly miri test -p cbdc-signatures tests::arithmetic
+//! tests::hash`. `fuzz/targets/batch_verification.rs` compares batches on every backend with single verification and zebra. Tests
+//! fail on a processor without AVX-512 unless `CBDC_WITHOUT_AVX512=1` says that it is known.
 
-mod batch;
+#![deny(unsafe_code)]
+#![deny(unsafe_op_in_unsafe_fn)]
+#![deny(clippy::undocumented_unsafe_blocks)]
+#![warn(missing_docs)]
+#![allow(
+    clippy::needless_range_loop,
+    reason = "lanes and limbs of several arrays go by index; iterators leave calls that the inliner may not take in"
+)]
+
+pub mod backend;
+pub mod batch;
 mod decompress;
+mod field;
 mod hash;
-mod key;
-#[cfg(target_arch = "x86_64")]
-mod lanes;
-#[cfg(target_arch = "x86_64")]
-mod layout;
-mod points;
-mod signing;
-#[cfg(target_arch = "x86_64")]
-mod sum;
+pub mod key;
+mod msm;
+mod point;
+pub mod signing;
 #[cfg(test)]
 mod tests {
+    mod arithmetic;
+    mod backends;
     mod crafted;
+    mod hash;
     mod prop;
     mod vectors;
 }
+pub mod zip215;
 
+pub use backend::{Backend, Selection};
 pub use batch::{Batch, BatchSeed};
 pub use key::{DecompressedKey, KeyError, PublicKey, PublicKeyParseError};
 pub use signing::SigningKey;
+pub use zip215::verify;
 
 use std::fmt;
-
-use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
-use curve25519_dalek::scalar::Scalar;
-use curve25519_dalek::traits::IsIdentity;
-use sha2::{Digest, Sha512};
 
 /// A signature as received: 64 bytes, `R` then `s`. Any bytes; only verification judges them.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,58 +79,6 @@ impl fmt::Debug for Signature {
         write_hex(f, &self.0)?;
         f.write_str(")")
     }
-}
-
-/// Whether `signature` by `key` on the message `parts[0] ‖ parts[1]` is valid under ZIP-215.
-///
-/// For more than one signature a [`Batch`] gives the same verdicts for less than half of the work.
-pub fn verify(key: &DecompressedKey, parts: [&[u8]; 2], signature: &Signature) -> bool {
-    Equation::read(key, parts, signature).is_some_and(|equation| equation.holds())
-}
-
-/// The equation `8·(R + k·A − s·B) = 0` of one signature, read from its bytes.
-struct Equation<'a> {
-    /// `A`, the key.
-    key: &'a EdwardsPoint,
-    /// `R`, the signer's commitment.
-    commitment: EdwardsPoint,
-    /// `k`, the hash of `R`, `A` and the message.
-    challenge: Scalar,
-    /// `s`, the signer's response.
-    response: Scalar,
-}
-
-impl<'a> Equation<'a> {
-    /// Reads it, or returns `None` where `s` is not canonical or `R` is not a point: then the signature is invalid.
-    fn read(key: &'a DecompressedKey, parts: [&[u8]; 2], signature: &Signature) -> Option<Self> {
-        let (commitment_bytes, response_bytes) = signature.halves();
-        // Decompression reduces `y` and takes any sign bit: exactly the leniency that ZIP-215 asks for.
-        let commitment = CompressedEdwardsY(commitment_bytes).decompress()?;
-        let response = Option::from(Scalar::from_canonical_bytes(response_bytes))?;
-        let hash = Sha512::new()
-            .chain_update(commitment_bytes)
-            .chain_update(key.public_key().0)
-            .chain_update(parts[0])
-            .chain_update(parts[1])
-            .finalize();
-        Some(Self {
-            key: key.point(),
-            commitment,
-            challenge: Scalar::from_bytes_mod_order_wide(&hash.into()),
-            response,
-        })
-    }
-
-    fn holds(&self) -> bool {
-        let difference = EdwardsPoint::vartime_double_scalar_mul_basepoint(&self.challenge, self.key, &-self.response)
-            + self.commitment;
-        vanishes(&difference)
-    }
-}
-
-/// Whether `8·point` is the identity.
-fn vanishes(point: &EdwardsPoint) -> bool {
-    point.mul_by_cofactor().is_identity()
 }
 
 impl Signature {

@@ -1,7 +1,7 @@
 //! Checkpoints: the whole ledger at one height, as numbered chunks and a manifest.
 //!
-//! A checkpoint is opaque here: chunks of at most [`CHUNK_BYTES_MAX`] bytes, in the writer's order, and a manifest with what
-//! the node needs to go on from it (height, log position, root, and extra bytes, for the membership).
+//! A checkpoint is opaque here: chunks of at most [`CHUNK_BYTES_MAX`] bytes, in the writer's order, and a manifest with
+//! what the node needs to go on from it (height, log position, root, and extra bytes, for the membership).
 //!
 //! # Invariant
 //! At every moment, in a crash too, the newest finished checkpoint is whole on disk.
@@ -10,8 +10,8 @@
 //! 1. [`CheckpointWriter::begin`] removes what an unfinished checkpoint left behind.
 //! 2. [`CheckpointWriter::chunk`] writes sealed chunks past the write-ahead log ([`Durability::Bulk`]), so that a
 //!    proposal's fsync never waits for them.
-//! 3. [`CheckpointWriter::finish`] makes the chunks durable ([`Store::flush`]), and only then writes the manifest, synced:
-//!    from here on the checkpoint counts.
+//! 3. [`CheckpointWriter::finish`] makes the chunks durable ([`Store::flush`]), and only then writes the manifest,
+//!    synced: from here on the checkpoint counts.
 //! 4. Then all but the newest [`KEPT`] finished checkpoints are removed: manifest first, in one batch with its chunks.
 //!
 //! One writer at a time: two would remove each other's chunks. A checkpoint that is being read when it is removed gives
@@ -28,9 +28,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::column::Column;
 use crate::error::StoreError;
 use crate::sealed;
-use crate::store::{Column, Direction, Durability, KeyRange, Store, WriteBatch};
+use crate::store::{Direction, Durability, KeyRange, Store, WriteBatch};
 
 /// Largest chunk.
 pub const CHUNK_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -54,7 +55,7 @@ pub struct LogPosition {
     pub index: u64,
 }
 
-/// What a finished checkpoint says of itself.
+/// The description of a finished checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckpointManifest {
     /// Height of the last block it holds.
@@ -269,7 +270,8 @@ impl CheckpointStore {
     /// Calls `visit` with each chunk of the checkpoint, in order, until it breaks.
     ///
     /// # Errors
-    /// [`StoreError::DamagedChunk`], or [`StoreError::IncompleteCheckpoint`] if the chunks do not add up to the manifest.
+    /// [`StoreError::DamagedChunk`], or [`StoreError::IncompleteCheckpoint`] if the chunks do not add up to the
+    /// manifest.
     pub fn read_chunks(
         &self,
         manifest: &CheckpointManifest,
@@ -372,9 +374,9 @@ mod tests {
             assert_eq!(latest(&store), Some(manifest.clone()));
             assert_eq!(read(&store, &manifest).unwrap(), chunks(height));
         }
-        let room = CheckpointStore::new(store.clone());
-        assert_eq!(room.heights().unwrap(), [30, 40]);
-        let older = room.manifest(30).unwrap().unwrap();
+        let checkpoints = CheckpointStore::new(store.clone());
+        assert_eq!(checkpoints.heights().unwrap(), [30, 40]);
+        let older = checkpoints.manifest(30).unwrap().unwrap();
         assert_eq!(read(&store, &older).unwrap(), chunks(30));
         let left = store.collect(Column::Checkpoint, &KeyRange::all(), Direction::Forward, 1000).unwrap();
         assert_eq!(left.len(), 2 * (1 + 4), "two manifests and their chunks");
@@ -459,9 +461,12 @@ mod tests {
         for (key, value) in records {
             for bit in 0..value.len() * 8 {
                 store.flip_bit(Column::Checkpoint, &key, bit);
-                let room = CheckpointStore::new(store.clone());
+                let checkpoints = CheckpointStore::new(store.clone());
                 if key[0] == MANIFEST {
-                    assert!(matches!(room.latest(), Err(StoreError::DamagedManifest { height: 10, .. })), "bit {bit}");
+                    assert!(
+                        matches!(checkpoints.latest(), Err(StoreError::DamagedManifest { height: 10, .. })),
+                        "bit {bit}"
+                    );
                 } else {
                     let damaged = u32::from(key[12]);
                     assert!(

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::store::Column;
+use crate::column::Column;
 
 /// Why the store could not do what it was asked. Cloneable, because a poisoned store repeats its first failure.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -146,7 +146,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the disk is full: the one failure that an operator can end without exchanging anything.
+    /// Whether the disk is full: the one failure that an operator can mend without replacing anything.
     pub fn is_disk_full(&self) -> bool {
         match self {
             StoreError::DiskFull { .. } => true,

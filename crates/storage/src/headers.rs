@@ -1,17 +1,19 @@
 //! Block headers by height, each with the log index of its proposal.
 //!
-//! Stored in [`Column::Headers`]: key = height, u64 big-endian; value = version (1 byte), log index (u64 little-endian),
-//! the header's bytes as they were given, sealed under the key. This room knows nothing of what a header means.
-//! Headers can be made again from the log, so they are put into a batch of the caller's and need no sync of their own.
+//! Stored in [`Column::Headers`]: key = height, u64 big-endian; value = version (1 byte), log index (u64
+//! little-endian), the header's bytes as they were given, sealed under the key. This module knows nothing of what a
+//! header means. Headers can be made again from the log, so they are put into a batch of the caller's and need no sync
+//! of their own.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::column::Column;
 use crate::error::StoreError;
 use crate::sealed;
-use crate::store::{Column, Direction, KeyRange, Store, WriteBatch};
+use crate::store::{Direction, KeyRange, Store, WriteBatch};
 
 /// Raised whenever what a node keeps beside its headers (outcomes, filtered blocks, history) changes its form.
 const VERSION: u8 = 3;
@@ -60,8 +62,8 @@ impl HeaderStore {
     /// The header at `height`, or `None`.
     ///
     /// # Errors
-    /// [`StoreError::DamagedHeader`] naming the height, if a bit flipped; [`StoreError::OtherFormat`], if another version of the
-    /// program wrote the folder.
+    /// [`StoreError::DamagedHeader`] naming the height, if a bit flipped; [`StoreError::OtherFormat`], if another
+    /// version of the program wrote the folder.
     pub fn get(&self, height: u64) -> Result<Option<StoredHeader>, StoreError> {
         let record =
             self.store.get(Column::Headers, &height.to_be_bytes()).map_err(|error| name_height(height, error))?;
@@ -138,7 +140,7 @@ mod tests {
         StoredHeader { height, log_index: height * 2 + 3, header: Bytes::from(format!("header {height}")) }
     }
 
-    fn room_with(heights: Range<u64>) -> (Arc<MemoryStore>, HeaderStore) {
+    fn headers_with(heights: Range<u64>) -> (Arc<MemoryStore>, HeaderStore) {
         let store = Arc::new(MemoryStore::new());
         let mut batch = WriteBatch::new();
         for height in heights {
@@ -150,39 +152,40 @@ mod tests {
 
     #[test]
     fn headers_are_found_by_height_and_in_order() {
-        let (_, room) = room_with(1..300);
-        assert_eq!(room.get(255).unwrap(), Some(header(255)));
-        assert_eq!(room.get(0).unwrap(), None);
-        assert_eq!(room.last().unwrap(), Some(header(299)));
+        let (_, headers) = headers_with(1..300);
+        assert_eq!(headers.get(255).unwrap(), Some(header(255)));
+        assert_eq!(headers.get(0).unwrap(), None);
+        assert_eq!(headers.last().unwrap(), Some(header(299)));
         let mut seen = Vec::new();
-        room.visit(254..258, &mut |found| {
-            seen.push(found.height);
-            ControlFlow::Continue(())
-        })
-        .unwrap();
+        headers
+            .visit(254..258, &mut |found| {
+                seen.push(found.height);
+                ControlFlow::Continue(())
+            })
+            .unwrap();
         assert_eq!(seen, [254, 255, 256, 257]);
     }
 
     #[test]
     fn removed_headers_are_gone_and_older_ones_stay() {
-        let (store, room) = room_with(1..10);
+        let (store, headers) = headers_with(1..10);
         let mut batch = WriteBatch::new();
         HeaderStore::remove_from(&mut batch, 5);
         store.write(batch, Durability::Buffered).unwrap();
-        assert_eq!(room.last().unwrap(), Some(header(4)));
+        assert_eq!(headers.last().unwrap(), Some(header(4)));
     }
 
     #[test]
     fn a_flipped_bit_is_found_and_named_by_height() {
-        let (store, room) = room_with(1..4);
+        let (store, headers) = headers_with(1..4);
         let bits = store.get(Column::Headers, &2u64.to_be_bytes()).unwrap().unwrap().len() * 8;
         for bit in 0..bits {
             store.flip_bit(Column::Headers, &2u64.to_be_bytes(), bit);
-            assert!(matches!(room.get(2), Err(StoreError::DamagedHeader { height: 2, .. })), "bit {bit}");
-            let visited = room.visit(1..4, &mut |_| ControlFlow::Continue(()));
+            assert!(matches!(headers.get(2), Err(StoreError::DamagedHeader { height: 2, .. })), "bit {bit}");
+            let visited = headers.visit(1..4, &mut |_| ControlFlow::Continue(()));
             assert!(matches!(visited, Err(StoreError::DamagedHeader { height: 2, .. })), "bit {bit}");
             store.flip_bit(Column::Headers, &2u64.to_be_bytes(), bit);
         }
-        assert_eq!(room.get(2).unwrap(), Some(header(2)));
+        assert_eq!(headers.get(2).unwrap(), Some(header(2)));
     }
 }

@@ -1,16 +1,17 @@
 //! Storage: what a node keeps across a crash, and nothing else.
 //!
 //! Only this crate knows RocksDB. Everything above it works on the trait [`Store`], of which there are two
-//! implementations that pass one suite: [`RocksStore`] on disk, and [`MemoryStore`] for tests and virtual time, which can
-//! crash and fail on demand.
+//! implementations that pass the same tests (`tests/conformance.rs`): [`RocksStore`] on disk, and [`MemoryStore`] for
+//! tests and virtual time, which can crash and fail on demand.
 //!
-//! # Rooms
+//! # Modules
 //!
 //! | file | idea |
 //! |---|---|
-//! | [`store`] | the trait: columns, atomic batches, three strengths of durability |
+//! | [`column`] | the columns: key spaces of their own |
+//! | [`store`] | the trait: atomic batches, scans, three strengths of durability |
 //! | [`rocks`] | RocksDB, one a node: settings, sync counters, poisoning |
-//! | [`memory`] | the same in memory, with crashes and failing disks to order |
+//! | [`memory`] | the same in memory, with crashes and failing disks on demand |
 //! | [`sealed`] | records that carry a checksum bound to their key, so that a flipped bit is found |
 //! | [`headers`] | block headers by height, each with the log index of its proposal |
 //! | [`checkpoint`] | whole-ledger checkpoints as numbered chunks and a manifest written last |
@@ -33,20 +34,21 @@
 //!
 //! # Costs
 //!
-//! Measured by `benches/log_append.rs` on two Zen 4 cores and a virtual disk on which a 4 KiB `O_DSYNC` write took 0.2 ms at the time
-//! (and ten times that in a bad minute: the disk is shared):
+//! Measured by `benches/log_append.rs` on two Zen 4 cores and a virtual disk on which a 4 KiB `O_DSYNC` write took 0.2
+//! ms at the time (and ten times that in a bad minute: the disk is shared):
 //!
 //! | what | cost |
 //! |---|---|
 //! | synced append of a proposal of 1 KiB, 128 KiB, 1 MiB | 0.20 ms, 0.66 ms, 4.2 ms (240 MiB/s) |
 //! | seal of 1 KiB, 128 KiB | 1.3 µs, 29 µs (4.2 GiB/s) |
 //!
-//! As a rule: the fsync is the whole cost of a small synced write, and a value in a blob column is written twice (write-ahead
-//! log, then blob file).
+//! As a rule: the fsync is the whole cost of a small synced write, and a value in a blob column is written twice
+//! (write-ahead log, then blob file).
 
 #![forbid(unsafe_code)]
 
 pub mod checkpoint;
+pub mod column;
 pub mod error;
 pub mod headers;
 pub mod memory;
@@ -55,12 +57,10 @@ pub mod sealed;
 pub mod store;
 mod wal_cache;
 
-#[cfg(test)]
-mod suite;
-
 pub use checkpoint::{CheckpointId, CheckpointManifest, CheckpointStore, CheckpointWriter, LogPosition};
+pub use column::Column;
 pub use error::StoreError;
 pub use headers::{HeaderStore, StoredHeader};
 pub use memory::{Fault, MemoryStore};
 pub use rocks::RocksStore;
-pub use store::{Column, Direction, Durability, KeyRange, Operation, Store, WriteBatch};
+pub use store::{Direction, Durability, KeyRange, Operation, Store, WriteBatch};

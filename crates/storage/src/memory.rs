@@ -1,11 +1,11 @@
 //! The store in memory, for tests and virtual time: it can crash and its disk can fail, on demand.
 //!
-//! It is the strictest store that keeps the promises of [`crate::store`]: what a real disk *may* lose in a crash, this one
-//! loses.
-//! - [`MemoryStore::crash`] drops every buffered write without a later synced write or flush, every bulk write without a
-//!   later flush, and ends poisoning: the store is then what a restarted process would open.
-//! - [`MemoryStore::fail_next_write`], [`MemoryStore::fail_every`] and [`MemoryStore::fail_column`] make writes fail as a
-//!   disk would, and poison the store as a disk would.
+//! It is the strictest store that keeps the promises of [`crate::store`]: what a real disk *may* lose in a crash, this
+//! one loses.
+//! - [`MemoryStore::crash`] drops every buffered write without a later synced write or flush, every bulk write without
+//!   a later flush, and ends poisoning: the store is then what a restarted process would open.
+//! - [`MemoryStore::fail_next_write`], [`MemoryStore::fail_every`] and [`MemoryStore::fail_column`] make writes fail as
+//!   a disk would, and poison the store as a disk would.
 //! - [`MemoryStore::flip_bit`] damages a stored record.
 
 use std::collections::BTreeMap;
@@ -15,8 +15,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+use crate::column::Column;
 use crate::error::StoreError;
-use crate::store::{Column, Direction, Durability, KeyRange, Operation, Store, Visit, WriteBatch};
+use crate::store::{Direction, Durability, KeyRange, Operation, Store, Visit, WriteBatch};
 
 /// How a write fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,8 +82,8 @@ impl MemoryStore {
         MemoryStore::default()
     }
 
-    /// Loses what was not durable, and forgets faults and poisoning: the store as a restarted process opens it. The count
-    /// of syncs begins again.
+    /// Loses what was not durable, and forgets faults and poisoning: the store as a restarted process opens it. The
+    /// count of syncs begins again.
     pub fn crash(&self) {
         let mut inner = self.lock();
         inner.seen = inner.durable.clone();
@@ -301,11 +302,6 @@ mod tests {
     fn keys(store: &MemoryStore) -> Vec<String> {
         let records = store.collect(Column::Meta, &KeyRange::all(), Direction::Forward, usize::MAX).unwrap();
         records.iter().map(|(key, _)| String::from_utf8_lossy(key).into_owned()).collect()
-    }
-
-    #[test]
-    fn memory_passes_the_suite() {
-        crate::suite::run_suite(MemoryStore::new);
     }
 
     #[test]

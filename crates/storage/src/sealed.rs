@@ -2,8 +2,8 @@
 //!
 //! `seal(key, bytes)` is `bytes ‖ BLAKE3(key length as u64 little-endian ‖ key ‖ bytes)[..16]`. A flipped bit, a cut or
 //! lengthened record, and a record stored under another record's key are all found when it is opened. The seal guards
-//! against failing disks, not against an adversary: whoever can write the record can seal it. One pass of BLAKE3: 0.25 ms a
-//! MiB.
+//! against failing disks, not against an adversary: whoever can write the record can seal it. One pass of BLAKE3: 0.25
+//! ms a MiB.
 
 use std::fmt;
 

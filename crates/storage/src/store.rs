@@ -2,83 +2,21 @@
 //!
 //! Three strengths of durability, because three parts of a node need three things:
 //! - [`Durability::Synced`]: durable when the call returns. One fsync. Proposals, votes, a manifest, a debit.
-//! - [`Durability::Buffered`]: in the write-ahead log, durable with the next synced write or [`Store::flush`]. What can be
-//!   made again from the log: headers, outcomes.
+//! - [`Durability::Buffered`]: in the write-ahead log, durable with the next synced write or [`Store::flush`]. What can
+//!   be made again from the log: headers, outcomes.
 //! - [`Durability::Bulk`]: past the write-ahead log, durable only after [`Store::flush`]. For gigabytes written in the
 //!   background (checkpoint chunks), which in the write-ahead log would make the next proposal's fsync wait for them.
 //!
-//! The trait is object safe: everything above holds an `Arc<dyn Store>`. All calls block; call them from a thread that may
-//! block.
+//! The trait is object safe: everything above holds an `Arc<dyn Store>`. All calls block; call them from a thread that
+//! may block.
 
 use std::fmt;
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
+use crate::column::Column;
 use crate::error::StoreError;
-
-/// A column: an ordered key space of its own within the one store of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Column {
-    /// Proposals by log index: the only large write, and the block archive. Blob files.
-    Log,
-    /// Raft's own state: vote, committed, purge marker, memberships.
-    Raft,
-    /// Block headers by height.
-    Headers,
-    /// Outcomes of a block's commands by height, about a byte each.
-    Outcomes,
-    /// Checkpoint chunks and manifests. Blob files.
-    Checkpoint,
-    /// A bank's deposit book.
-    Deposits,
-    /// A bank's payments on their way to the central bank.
-    Outbox,
-    /// A bank's history index of its own customers.
-    History,
-    /// Filtered blocks of blocks by height, at a bank that keeps its own part of the chain only. Blob files.
-    FilteredBlocks,
-    /// Small facts about the node itself: format version, network id, cursors.
-    Meta,
-}
-
-impl Column {
-    /// All columns, in the order of their declaration.
-    pub const ALL: [Column; 10] = [
-        Column::Log,
-        Column::Raft,
-        Column::Headers,
-        Column::Outcomes,
-        Column::Checkpoint,
-        Column::Deposits,
-        Column::Outbox,
-        Column::History,
-        Column::FilteredBlocks,
-        Column::Meta,
-    ];
-
-    /// The column's name on disk. Part of the stored format: never changes.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Column::Log => "log",
-            Column::Raft => "raft",
-            Column::Headers => "headers",
-            Column::Outcomes => "outcomes",
-            Column::Checkpoint => "checkpoint",
-            Column::Deposits => "deposits",
-            Column::Outbox => "outbox",
-            Column::History => "history",
-            Column::FilteredBlocks => "extracts",
-            Column::Meta => "meta",
-        }
-    }
-}
-
-impl fmt::Display for Column {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
-    }
-}
 
 /// How durable a write is when the call returns. See the module header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -254,8 +192,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         keys.iter().map(|key| self.get(column, key)).collect()
     }
 
-    /// Calls `visit` for each record of `range`, in order, until it breaks. Whether it sees what is written meanwhile is not
-    /// said; `visit` may use the store.
+    /// Calls `visit` for each record of `range`, in order, until it breaks. Whether it sees concurrent writes is
+    /// unspecified; `visit` may use the store.
     fn scan(
         &self,
         column: Column,
@@ -286,8 +224,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Applies `batch` atomically.
     ///
     /// # Errors
-    /// [`StoreError::DiskFull`] or [`StoreError::Io`] if the disk failed: the batch may or may not be on disk, and every
-    /// later write fails with [`StoreError::Poisoned`].
+    /// [`StoreError::DiskFull`] or [`StoreError::Io`] if the disk failed: the batch may or may not be on disk, and
+    /// every later write fails with [`StoreError::Poisoned`].
     fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StoreError>;
 
     /// Makes everything written so far durable, bulk writes included. Counts as a sync.
@@ -296,13 +234,15 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Gives back the space of removed keys in `range`. Slow, in the caller's thread; losing it in a crash is harmless.
     fn reclaim(&self, column: Column, range: &KeyRange) -> Result<(), StoreError>;
 
-    /// Closes the store, whoever else still holds it: calls in flight end first, later ones fail. What was synced stays; call
+    /// Closes the store even while others hold it: calls in flight end first, later ones fail. What was synced stays;
+    /// call
     /// [`Store::flush`] before to keep the rest. A store in memory stays open, as if the next user had opened it again.
     fn close(&self) {}
 
-    /// Number of syncs of the write-ahead log since the store was opened: one for each successful synced write and flush.
+    /// Number of syncs of the write-ahead log since the store was opened: one for each successful synced write and
+    /// flush.
     fn sync_count(&self) -> u64;
 
-    /// The failure that ended writing, if one did: a health check's question.
+    /// The failure that ended writing, if one did. For health checks.
     fn poisoned_by(&self) -> Option<StoreError>;
 }

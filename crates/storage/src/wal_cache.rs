@@ -1,11 +1,13 @@
-//! The write-ahead log in the page cache: forgotten again, a few MiB behind its end.
+//! Keeps the write-ahead log out of the page cache, but for a few MiB at its end.
 //!
-//! Nobody reads a write-ahead log but a node that starts after a crash. Left alone, the page cache keeps all of it, every
-//! page in memory that nothing has used before; on a virtual machine whose host hands memory out at its first use, filling
-//! such a page costs ten times as much as filling a used one. So a thread tells the system, every [`STEP_BYTES`], that what
-//! was written before is not needed (`posix_fadvise`), and the next pages are those that this has freed.
+//! Nobody reads a write-ahead log but a node that starts after a crash. Left alone, the page cache keeps all of it,
+//! every page in memory that nothing has used before; on a virtual machine whose host hands memory out at its first
+//! use, filling such a page costs ten times as much as filling a used one. So a thread tells the system, every
+//! [`STEP_BYTES`], that what was written before is not needed (`posix_fadvise`), and the next pages are those that this
+//! has freed.
 //!
-//! This is advice: what is not on disk yet stays in the cache and is named again with the next step, and what fails is left.
+//! This is advice only: pages that are not on disk yet stay cached and are named again with the next step; failures are
+//! ignored.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -17,9 +19,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use rustix::fs::{Advice, fadvise};
 
-/// Written from one advice to the next.
+/// Bytes written between two pieces of advice.
 const STEP_BYTES: u64 = 4 * 1024 * 1024;
-/// At the end of the log, on their way to the disk.
+/// Bytes at the end of the log that are left alone: they are still on their way to the disk.
 const END_BYTES: u64 = 1024 * 1024;
 
 /// Counts what is written, and tells the thread.
@@ -37,7 +39,7 @@ impl WalCache {
         Ok(WalCache { since: AtomicU64::new(0), step })
     }
 
-    /// So many bytes more went into the write-ahead log.
+    /// Counts bytes that went into the write-ahead log.
     pub(crate) fn wrote(&self, bytes: usize) {
         let bytes = bytes as u64;
         if self.since.fetch_add(bytes, Ordering::Relaxed) + bytes >= STEP_BYTES {
@@ -49,7 +51,7 @@ impl WalCache {
 }
 
 fn run(folder: &Path, steps: &Receiver<()>) {
-    // Of each file, how much was named before.
+    // Bytes of each file that were named before.
     let mut named = BTreeMap::new();
     while steps.recv().is_ok() {
         if let Err(error) = forget(folder, &mut named) {

@@ -1,4 +1,4 @@
-//! The three steps without the rest of `cbdc`, for tests of schedulers and readers that need not wait for RocksDB:
+//! The three steps of a sweep without the rest of `cbdc`, for tests of schedulers and readers without RocksDB:
 //!
 //! ```text
 //! sweep sweep plan FILE --out FOLDER

@@ -1,4 +1,4 @@
-//! Why a batch could not be planned, run or merged.
+//! Errors of planning, running and merging a sweep.
 
 use std::path::{Path, PathBuf};
 
@@ -7,10 +7,10 @@ use cbdc_scenario_file::ScenarioError;
 
 use crate::part::PartError;
 
-/// What can go wrong.
+/// Why a sweep could not be planned, run or merged.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
-    /// The plan file or its scenario says something that cannot be.
+    /// A mistake in the plan file or its scenario.
     #[error("{0}")]
     Mistake(#[from] ScenarioError),
     /// The part asked for does not exist.
@@ -19,27 +19,27 @@ pub enum SweepError {
     /// The operating system refused.
     #[error("{} cannot be {done}: {source}", path.display())]
     File {
-        /// Which file or folder.
+        /// The file or folder.
         path: PathBuf,
         /// read, written, …
         done: &'static str,
         /// Its reason.
         source: std::io::Error,
     },
-    /// A folder without a plan.
+    /// The folder holds no plan.
     #[error("expected plan.json in {}, found none: write it with `cbdc sweep plan FILE --out {}`", folder.display(), folder.display())]
     NoPlan {
-        /// Where it was looked for.
+        /// The folder without a plan.
         folder: PathBuf,
     },
-    /// A file of ours that does not say what it should.
+    /// A file of the sweep has unexpected contents.
     #[error("{}: expected {expected}, found {found}", path.display())]
     Unexpected {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What it should say.
+        /// The expected contents.
         expected: String,
-        /// What it says.
+        /// The contents found.
         found: String,
     },
     /// The folder holds runs of another plan.
@@ -50,10 +50,10 @@ pub enum SweepError {
     OtherPlan {
         /// The folder.
         folder: PathBuf,
-        /// How many runs lie there.
+        /// Number of runs in it.
         runs: usize,
     },
-    /// Whoever watches asked to stop.
+    /// The progress callback asked to stop.
     #[error("stopped: {done} of this part's {all} runs are done and kept; the same command goes on from here")]
     Stopped {
         /// Runs of the part that are done.
@@ -73,7 +73,7 @@ pub enum SweepError {
         /// Its error.
         error: Box<EconomyError>,
     },
-    /// Runs that nobody has simulated yet.
+    /// Some runs have not been simulated yet.
     #[error("{}", missing_words(runs, *all))]
     Missing {
         /// Their numbers.
@@ -84,7 +84,7 @@ pub enum SweepError {
     /// A table cannot be written or read.
     #[error("{}: {source}", path.display())]
     Table {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// Why.
         source: parquet::errors::ParquetError,

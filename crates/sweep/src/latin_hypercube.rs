@@ -1,13 +1,13 @@
-//! Latin hypercube designs: for each key, every one of `designs` equal slices of its range is visited exactly once (McKay,
-//! Beckman and Conover, 1979).
+//! Latin hypercube designs: for each key, every one of `designs` equal slices of its range is visited exactly once
+//! (McKay, Beckman and Conover, 1979).
 //!
 //! 1. Each key has its own stream of random numbers, from the seed and the key's place in the plan.
-//! 2. The slices are shuffled (Fisher and Yates); design `d` gets slice `s(d)`, and in it a point drawn evenly.
-//! 3. The point, from 0 to 1, is laid on the range: evenly, or evenly in the logarithm; whole ends give whole numbers.
+//! 2. The slices are shuffled (Fisher and Yates); design `d` gets slice `s(d)`, and in it a point drawn uniformly.
+//! 3. The point, from 0 to 1, is mapped to the range, linearly or in the logarithm; whole ends give whole numbers.
 
-use cbdc_economy::random::{Purpose, Stream};
+use cbdc_economy::rng::{Purpose, Stream};
 
-/// What a key may be.
+/// The values that a key may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Range {
     /// Whole numbers, both ends included.

@@ -1,67 +1,32 @@
-//! All runs as tables, one summary and one page.
+//! Merges all runs into tables, a summary and a page.
 //!
-//! 1. Every run of the plan is looked for; what is missing is named, and ends the merge unless a partial one is wanted.
+//! 1. Every run of the plan is looked up; missing ones are named, and end the merge unless a partial one is asked for.
 //! 2. Runs are read in the order of their numbers, each table checked against its hash, and appended, with the columns
 //!    `run`, `design` and `seed` before the run's own.
-//! 3. `runs.parquet` is the run index: what each run is, what it set, its digest and its figures. A key's column holds numbers
-//!    if all its values are numbers, else text.
-//! 4. The digest of a batch is BLAKE3 over its runs' numbers, seeds, scenario hashes and digests.
+//! 3. `runs.parquet` is the run index: each run's number, design, seed, settings, digest and figures. A key's column
+//!    holds numbers if all its values are numbers, else text.
+//! 4. The digest of a sweep is BLAKE3 over its runs' numbers, seeds, scenario hashes and digests.
 //! 5. Everything is written under a name of its own and then renamed; `summary.json` comes last.
 //!
-//! No file tells a time, a place or a machine: the same runs give the same bytes.
+//! No file contains a time, a path or a machine: the same runs give the same bytes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
 use crate::error::SweepError;
-use crate::plan::{Design, Plan, Run, Setting, VERSION};
-use crate::report::{self, Picture};
+use crate::folder;
+use crate::plan::{Design, Plan, Run, VERSION};
+use crate::quantiles::Quantiles;
+use crate::report::{self, PlotData};
 use crate::run_folder::{self, FIGURES, RunRecord, TABLES};
-use crate::spread::Spread;
+use crate::setting::Setting;
+use crate::summary::{DesignSummary, Merged};
 use crate::table::{Column, Table, TableWriter, Values};
-
-/// `summary.json`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Merged {
-    pub name: String,
-    pub description: String,
-    pub plan: String,
-    pub scenario: String,
-    pub version: String,
-    /// BLAKE3 over all runs.
-    pub digest: String,
-    /// Runs of the plan.
-    pub runs: usize,
-    /// Those that are not among the results.
-    pub missing: Vec<u32>,
-    pub seeds: Vec<u64>,
-    pub keys: Vec<String>,
-    pub designs: Vec<DesignSummary>,
-    /// Rows of each table.
-    pub rows: BTreeMap<String, usize>,
-}
-
-/// A design's figures over its seeds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct DesignSummary {
-    pub design: u32,
-    pub name: String,
-    pub set: BTreeMap<String, String>,
-    pub scenario_hash: String,
-    pub households: u64,
-    pub days: u32,
-    pub runs: usize,
-    pub figures: BTreeMap<String, Spread>,
-    /// Each figure less that of design 0 with the same seed; empty for design 0 itself.
-    pub against_first: BTreeMap<String, Spread>,
-}
 
 /// Merges the folder's runs.
 ///
 /// # Errors
-/// Runs are missing and `partial` is false, a run is damaged or another one, or the disk refuses.
+/// Runs are missing and `partial` is false, a run is damaged or of another plan, or the disk refuses.
 pub fn merge(folder: &Path, plan: &Plan, partial: bool) -> Result<Merged, SweepError> {
     let found = find(folder, plan)?;
     let missing: Vec<u32> = plan.runs.iter().map(|run| run.run).filter(|run| !found.contains_key(run)).collect();
@@ -69,11 +34,11 @@ pub fn merge(folder: &Path, plan: &Plan, partial: bool) -> Result<Merged, SweepE
         return Err(SweepError::Missing { runs: missing, all: plan.runs.len() });
     }
     let mut files = Files::new(folder)?;
-    let mut picture = Picture::new(plan);
+    let mut plot_data = PlotData::new(plan);
     let mut index = Index::default();
     for run in plan.runs.iter().filter(|run| found.contains_key(&run.run)) {
         let record = &found[&run.run];
-        picture.see(run.design, &read(folder, record, "macro")?, &read(folder, record, "banks")?);
+        plot_data.add(run.design, &read(folder, record, "macro")?, &read(folder, record, "banks")?);
         for name in TABLES {
             let table = read(folder, record, name)?;
             let leading = [("run", i64::from(run.run)), ("design", i64::from(run.design)), ("seed", run.seed as i64)];
@@ -98,12 +63,12 @@ pub fn merge(folder: &Path, plan: &Plan, partial: bool) -> Result<Merged, SweepE
         designs,
         rows: files.rows.clone(),
     };
-    files.text("report.html", report::page(plan, &merged, &picture))?;
+    files.text("report.html", report::page(plan, &merged, &plot_data))?;
     let summary = serde_json::to_string_pretty(&merged).expect("texts and numbers always have a JSON form") + "\n";
     files.text("summary.json", summary)?;
     files.publish()?;
     if merged.missing.is_empty() {
-        run_folder::remove_leftovers(folder)?;
+        folder::remove_leftovers(folder)?;
     }
     Ok(merged)
 }
@@ -119,7 +84,7 @@ fn find(folder: &Path, plan: &Plan) -> Result<BTreeMap<u32, RunRecord>, SweepErr
 }
 
 fn read(folder: &Path, record: &RunRecord, name: &str) -> Result<Table, SweepError> {
-    let path = run_folder::path(folder, record.run);
+    let path = folder::run_path(folder, record.run);
     let Some(hash) = record.tables.get(name) else {
         let expected = format!("the hash of {name}.parquet");
         return Err(SweepError::unexpected(&path.join("run.json"), expected, "none"));
@@ -178,7 +143,7 @@ impl Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
-        // Only a merge that failed leaves anything in it; what cannot be removed harms nobody.
+        // Only a failed merge leaves files here, and they do no harm where they cannot be removed.
         drop(std::fs::remove_dir_all(&self.waiting));
     }
 }
@@ -230,14 +195,15 @@ impl Index {
             // Runs are in the order of their designs.
             let first = self.runs.partition_point(|(run, _)| run.design < design.design);
             let end = self.runs.partition_point(|(run, _)| run.design <= design.design);
-            let spread = |(name, values): (&String, &Vec<f64>)| Some((name.clone(), spread_of(&values[first..end])?));
+            let quantiles =
+                |(name, values): (&String, &Vec<f64>)| Some((name.clone(), quantiles_of(&values[first..end])?));
             let difference = |(name, values): (&String, &Vec<f64>)| {
                 let pairs =
                     (first..end).filter_map(|place| Some((place, *first_of_seed.get(&self.runs[place].0.seed)?)));
                 let differences: Vec<f64> = pairs.map(|(place, other)| values[place] - values[other]).collect();
-                Some((name.clone(), spread_of(&differences)?))
+                Some((name.clone(), quantiles_of(&differences)?))
             };
-            let figures: BTreeMap<String, Spread> = self.figures.iter().filter_map(spread).collect();
+            let figures: BTreeMap<String, Quantiles> = self.figures.iter().filter_map(quantiles).collect();
             let against_first = match design.design {
                 0 => BTreeMap::new(),
                 _ => self.figures.iter().filter_map(difference).collect(),
@@ -279,8 +245,8 @@ impl Index {
     }
 }
 
-fn spread_of(values: &[f64]) -> Option<Spread> {
-    (!values.is_empty()).then(|| Spread::of(values))
+fn quantiles_of(values: &[f64]) -> Option<Quantiles> {
+    (!values.is_empty()).then(|| Quantiles::of(values))
 }
 
 /// A key's value in a design; empty where the design does not set it.

@@ -1,12 +1,12 @@
-//! Which runs of a plan are mine: part `index` of `count` has every `count`-th run, beginning with run `index`.
+//! One process's part of a plan: part `index` of `count` has every `count`-th run, beginning with run `index`.
 //!
 //! Both come from the command line or from the scheduler's environment:
 //! - `index` from `SLURM_ARRAY_TASK_ID` or `JOB_COMPLETION_INDEX` (Kubernetes), `count` from `SLURM_ARRAY_TASK_COUNT`;
-//! - what the command line says stands above the environment;
-//! - with neither there is one part, which is everything.
+//! - the command line overrides the environment;
+//! - without either there is one part, which holds all runs.
 //!
-//! An index counts from 0. A Slurm array that does not is refused in each of its tasks, before anything is simulated, since
-//! part 0 would be nobody's.
+//! Indices start at 0. A Slurm array that does not is refused in each of its tasks before anything is simulated, since
+//! nobody would run part 0.
 
 /// A part of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,10 +15,10 @@ pub struct Part {
     count: u32,
 }
 
-/// Why a part does not exist.
+/// Why no part could be determined.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PartError {
-    /// The environment says something that is no number.
+    /// A variable of the environment is not a number.
     #[error("{name}: expected a whole number from 0 to 4294967295, found `{found}`")]
     NotANumber {
         /// The variable.
@@ -26,17 +26,17 @@ pub enum PartError {
         /// Its value.
         found: String,
     },
-    /// One without the other.
+    /// An index without a count.
     #[error(
         "the index is {index} ({index_from}), and the count of parts is not given: expected --count K with K above {index}"
     )]
     NoCount {
         /// The index.
         index: u32,
-        /// Where it came from.
+        /// The option or variable that gave it.
         index_from: &'static str,
     },
-    /// One without the other.
+    /// A count without an index.
     #[error(
         "the count of parts is {count} ({count_from}), and the index is not given: expected --index I with I from 0 to {}, \
          or one of the variables SLURM_ARRAY_TASK_ID and JOB_COMPLETION_INDEX", count.saturating_sub(1)
@@ -44,25 +44,25 @@ pub enum PartError {
     NoIndex {
         /// The count.
         count: u32,
-        /// Where it came from.
+        /// The option or variable that gave it.
         count_from: &'static str,
     },
-    /// No parts.
+    /// A count of 0.
     #[error("the count of parts ({from}): expected 1 or more, found 0")]
     Empty {
-        /// Where it came from.
+        /// The option or variable that gave it.
         from: &'static str,
     },
-    /// Outside.
+    /// The index is not below the count.
     #[error("the index of the part ({index_from}): expected 0 to {} for {count} parts ({count_from}), found {index}", count - 1)]
     Outside {
         /// The index.
         index: u32,
-        /// Where it came from.
+        /// The option or variable that gave it.
         index_from: &'static str,
         /// The count.
         count: u32,
-        /// Where it came from.
+        /// The option or variable that gave it.
         count_from: &'static str,
     },
     /// A Slurm array that is not numbered from 0 in steps of 1.
@@ -84,10 +84,10 @@ impl Part {
     /// All runs.
     pub const WHOLE: Part = Part { index: 0, count: 1 };
 
-    /// The part that the command line and the environment name.
+    /// Determines the part from the command line and the environment.
     ///
     /// # Errors
-    /// They name none, and which of the two is wrong.
+    /// They name no part; the error tells which of them is wrong.
     pub fn chosen(
         index: Option<u32>,
         count: Option<u32>,
@@ -141,7 +141,7 @@ impl Part {
         self.index
     }
 
-    /// How many parts there are.
+    /// Number of parts.
     pub fn count(self) -> u32 {
         self.count
     }

@@ -1,10 +1,11 @@
-//! A plan: numbered runs, each a design with a seed, in one file that needs no other.
+//! A plan: numbered runs, each a design with a seed, in one self-contained file.
 //!
-//! 1. `plan.json` holds the scenario's text, what every design sets, and the hash of every design's effective values. A part
-//!    on another machine needs nothing else.
-//! 2. Runs are numbered design by design, within a design in the order of the seeds. Values are TOML, as in a scenario, so
-//!    that a number is the same to the last bit wherever it is read.
-//! 3. A plan is made and run by one version of this program: another one refuses it, since it might find other results.
+//! 1. `plan.json` holds the scenario's text, every design's settings, and the hash of its effective values. A part on
+//!    another machine needs nothing else.
+//! 2. Runs are numbered design by design, within a design in the order of the seeds. Values are TOML, as in a scenario,
+//!    so that a number is the same to the last bit wherever it is read.
+//! 3. A plan is made and run by one version of this program: another version refuses it, since its results might
+//!    differ.
 
 use std::path::{Path, PathBuf};
 
@@ -12,18 +13,19 @@ use cbdc_economy::Scenario;
 use serde::{Deserialize, Serialize};
 
 use crate::error::SweepError;
+use crate::folder;
 use crate::plan_file::PlanFile;
-use crate::run_folder;
+use crate::setting::Setting;
 
-/// The version that plans, runs and results carry.
+/// The program's version, recorded in plans, runs and results.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 const FORMAT: u32 = 1;
 
-/// A batch of runs.
+/// The plan of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The form of this file.
+    /// Format number of this file.
     pub format: u32,
     pub name: String,
     pub description: String,
@@ -32,9 +34,9 @@ pub struct Plan {
     /// The version of the program that made it.
     pub version: String,
     pub scenario: ScenarioText,
-    /// What all runs set.
+    /// Settings of all runs.
     pub set: Vec<Setting>,
-    /// What designs set, each key once.
+    /// Keys that designs set, each once.
     pub keys: Vec<String>,
     pub designs: Vec<Design>,
     pub runs: Vec<Run>,
@@ -47,14 +49,7 @@ pub struct ScenarioText {
     pub text: String,
 }
 
-/// `key = value`, the value as TOML.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Setting {
-    pub key: String,
-    pub value: String,
-}
-
-/// What the runs of all seeds share.
+/// A design: the settings that the runs of all seeds share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Design {
     pub design: u32,
@@ -110,7 +105,7 @@ impl Plan {
         })
     }
 
-    /// Writes plan.json into a folder, which is made if need be.
+    /// Writes `plan.json` into a folder, which is created if necessary.
     ///
     /// # Errors
     /// The folder holds runs of another plan, or cannot be written.
@@ -120,7 +115,7 @@ impl Plan {
         if std::fs::read_to_string(&path).is_ok_and(|found| found == text) {
             return Ok(path);
         }
-        let runs = run_folder::count(folder)?;
+        let runs = folder::count(folder)?;
         if runs > 0 {
             return Err(SweepError::OtherPlan { folder: folder.to_path_buf(), runs });
         }
@@ -131,7 +126,7 @@ impl Plan {
         Ok(path)
     }
 
-    /// The plan of a folder.
+    /// Opens the plan of a folder.
     ///
     /// # Errors
     /// There is none, or another version made it.
@@ -167,7 +162,7 @@ impl Plan {
     /// The scenario of a design, checked against its hash.
     ///
     /// # Errors
-    /// The scenario cannot be read any more, or means something else.
+    /// The scenario is no longer valid, or has other effective values.
     pub fn scenario(&self, design: &Design) -> Result<Scenario, SweepError> {
         let mut scenario = Scenario::parse(&self.scenario.file, &self.scenario.text)?;
         for Setting { key, value } in self.set.iter().chain(&design.set) {
@@ -181,7 +176,7 @@ impl Plan {
         Ok(scenario)
     }
 
-    /// Household-days of a run: what its time is measured in.
+    /// Household-days of a run: the unit of its progress.
     pub fn household_days(&self, run: Run) -> f64 {
         let design = self.design(run);
         design.households as f64 * f64::from(design.days)
@@ -201,10 +196,10 @@ fn setting_label(setting: &Setting) -> String {
     let value = setting.value.trim_matches('"');
     let number = value.parse::<f64>().ok().filter(|number| number.is_finite());
     let (name, value) = match (last.strip_suffix("_minor"), last.strip_suffix("_ppm"), number) {
-        (Some(name), _, Some(minor)) => (name, format!("EUR {}", cbdc_figures::words::given(minor / 100.0))),
-        (_, Some(name), Some(ppm)) => (name, format!("{} %", cbdc_figures::words::given(ppm / 1e4))),
+        (Some(name), _, Some(minor)) => (name, format!("EUR {}", cbdc_report::format::given(minor / 100.0))),
+        (_, Some(name), Some(ppm)) => (name, format!("{} %", cbdc_report::format::given(ppm / 1e4))),
         (Some(name), _, None) | (_, Some(name), None) => (name, value.to_owned()),
-        (None, None, Some(number)) => (last, cbdc_figures::words::given(number)),
+        (None, None, Some(number)) => (last, cbdc_report::format::given(number)),
         (None, None, None) => (last, value.to_owned()),
     };
     format!("{} {value}", name.replace('_', " "))

@@ -1,4 +1,4 @@
-//! A plan file: which scenario, what is varied, and how many seeds.
+//! Plan files: the scenario, the keys that vary, and the seeds.
 //!
 //! | key | meaning |
 //! |---|---|
@@ -7,13 +7,13 @@
 //! | `seeds` | how many, or a list of them; `first_seed` is where counting begins (1) |
 //! | `[set]` | keys of the scenario that all runs change |
 //! | `[grid]` | keys with lists of values: every combination is a design, the last key changing fastest |
-//! | `[[list]]` | one design each, with the keys that it sets and, if you like, its `name` |
+//! | `[[list]]` | one design each, with the keys that it sets and optionally its `name` |
 //! | `[latin_hypercube]` | `designs`, `seed`, and `over`: keys with `{ from, to, scale = "linear" or "log" }`; whole ends give whole numbers |
 //!
-//! At most one of the last three; with none of them the scenario itself is the only design. A key may be written in quotes or
-//! without, `policy.holding_limit_minor` or `"policy.holding_limit_minor"`, and `shock.0.day` names a key of the first shock.
-//! Values are those of a scenario. Every design is read as a scenario here and now: what is wrong with a value is told at its
-//! place in this file.
+//! At most one of the last three; with none of them the scenario itself is the only design. A key may be written in
+//! quotes or without, `policy.holding_limit_minor` or `"policy.holding_limit_minor"`, and `shock.0.day` names a key of
+//! the first shock. Values are those of a scenario. Every design is read as a scenario at once, so that a mistake in a
+//! value is shown at its position in this file.
 
 use std::path::{Path, PathBuf};
 
@@ -22,14 +22,14 @@ use cbdc_scenario_file::document::{Document, Node, Span, Table, Value, describe}
 use cbdc_scenario_file::{ScenarioError, Section};
 
 use crate::latin_hypercube::{self, Range};
-use crate::plan::Setting;
+use crate::setting::Setting;
 
 type Result<T> = std::result::Result<T, ScenarioError>;
 
 /// The most runs a plan may have.
 pub const RUNS_MAX: u64 = 1_000_000;
 
-/// Keys that a plan sets by other means, or that change no result.
+/// Keys that a plan sets by other means, or that do not affect results.
 const NOT_VARIED: [(&str, &str); 4] = [
     ("seed", "the plan's own `seeds`"),
     ("threads", "`cbdc sweep run --threads`"),
@@ -37,7 +37,7 @@ const NOT_VARIED: [(&str, &str); 4] = [
     ("description", "the plan's own `description`"),
 ];
 
-/// What a plan file says.
+/// A plan file as read.
 #[derive(Debug)]
 pub struct PlanFile {
     pub name: String,
@@ -51,7 +51,7 @@ pub struct PlanFile {
     pub designs: Vec<DesignRead>,
 }
 
-/// A design, read and found good.
+/// A design that was read as a scenario without a mistake.
 #[derive(Debug)]
 pub struct DesignRead {
     pub name: Option<String>,
@@ -59,13 +59,13 @@ pub struct DesignRead {
     pub scenario: Scenario,
 }
 
-/// A key and its value with their places in the plan.
+/// A key and its value with their positions in the plan.
 #[derive(Clone, Debug)]
 struct Given {
     key: String,
-    key_place: Span,
+    key_span: Span,
     value: String,
-    place: Span,
+    span: Span,
 }
 
 struct DesignGiven {
@@ -199,20 +199,20 @@ fn grid(document: &Document, node: &Node) -> Result<Vec<DesignGiven>> {
     for leaf in leaves(document, node, "[grid]")? {
         let Value::List(items) = &leaf.node.value else {
             let found = describe(&leaf.node.value);
-            return Err(document.mistake(leaf.node.place, format!("a list of values for `{}`", leaf.key), found, None));
+            return Err(document.mistake(leaf.node.span, format!("a list of values for `{}`", leaf.key), found, None));
         };
         if items.is_empty() || (designs.len() * items.len()) as u64 > RUNS_MAX {
             let found = format!("{} values, after {} designs", items.len(), designs.len());
             let expected = format!("at least one value for `{}`, and at most {RUNS_MAX} designs", leaf.key);
-            return Err(document.mistake(leaf.node.place, expected, found, None));
+            return Err(document.mistake(leaf.node.span, expected, found, None));
         }
         let with = |design: &Vec<Given>, item: &Node| {
             let mut longer = design.clone();
             longer.push(Given {
                 key: leaf.key.clone(),
-                key_place: leaf.key_place,
+                key_span: leaf.key_span,
                 value: toml(&item.value),
-                place: item.place,
+                span: item.span,
             });
             longer
         };
@@ -223,7 +223,7 @@ fn grid(document: &Document, node: &Node) -> Result<Vec<DesignGiven>> {
 
 fn list(document: &Document, node: &Node) -> Result<Vec<DesignGiven>> {
     let Value::List(items) = &node.value else {
-        return Err(document.mistake(node.place, "designs written as [[list]]", describe(&node.value), None));
+        return Err(document.mistake(node.span, "designs written as [[list]]", describe(&node.value), None));
     };
     let mut designs = Vec::new();
     for item in items {
@@ -232,7 +232,7 @@ fn list(document: &Document, node: &Node) -> Result<Vec<DesignGiven>> {
             match (&leaf.node.value, leaf.key == "name") {
                 (Value::Text(name), true) => design.name = Some(name.clone()),
                 (other, true) => {
-                    return Err(document.mistake(leaf.node.place, "text in quotes", describe(other), None));
+                    return Err(document.mistake(leaf.node.span, "text in quotes", describe(other), None));
                 }
                 (_, false) => design.set.push(given(leaf)),
             }
@@ -255,9 +255,9 @@ fn hypercube(document: &Document, root: &mut Section<'_>) -> Result<Vec<DesignGi
     let with_places = |values: Vec<String>| {
         let pair = |(leaf, value): (&Leaf<'_>, String)| Given {
             key: leaf.key.clone(),
-            key_place: leaf.key_place,
+            key_span: leaf.key_span,
             value,
-            place: leaf.node.place,
+            span: leaf.node.span,
         };
         DesignGiven { name: None, set: leaves.iter().zip(values).map(pair).collect() }
     };
@@ -278,7 +278,7 @@ fn range(document: &Document, section: &Section<'_>, leaf: &Leaf<'_>) -> Result<
         (table.optional_number("from", -1e15..=1e15)?, table.optional_number("to", -1e15..=1e15)?)
     else {
         return Err(document.mistake(
-            leaf.node.place,
+            leaf.node.span,
             format!("`from` and `to` for `{}`", leaf.key),
             "one of them",
             None,
@@ -288,7 +288,7 @@ fn range(document: &Document, section: &Section<'_>, leaf: &Leaf<'_>) -> Result<
     table.end()?;
     if from >= to || (is_log && from <= 0.0) {
         let expected = if is_log { "0 < from < to for a logarithmic scale" } else { "from < to" };
-        return Err(document.mistake(leaf.node.place, expected, format!("from {from} to {to}"), None));
+        return Err(document.mistake(leaf.node.span, expected, format!("from {from} to {to}"), None));
     }
     Ok(match whole {
         _ if is_log => Range::Logarithm { from, to, is_whole: whole.is_some() },
@@ -300,7 +300,7 @@ fn range(document: &Document, section: &Section<'_>, leaf: &Leaf<'_>) -> Result<
 /// A value below a table, with the whole path to it.
 struct Leaf<'a> {
     key: String,
-    key_place: Span,
+    key_span: Span,
     node: &'a Node,
 }
 
@@ -308,10 +308,10 @@ fn leaves<'a>(document: &Document, node: &'a Node, name: &str) -> Result<Vec<Lea
     leaves_but(document, node, name, &[])
 }
 
-/// All values below a table in the order of the file; `own` are keys that mean the plan and not the scenario.
+/// All values below a table in the order of the file; `own` are the plan's own keys, not the scenario's.
 fn leaves_but<'a>(document: &Document, node: &'a Node, name: &str, own: &[&str]) -> Result<Vec<Leaf<'a>>> {
     let Value::Table(table) = &node.value else {
-        return Err(document.mistake(node.place, format!("a table {name}"), describe(&node.value), None));
+        return Err(document.mistake(node.span, format!("a table {name}"), describe(&node.value), None));
     };
     let mut found = Vec::new();
     collect(table, "", &|_| false, &mut found);
@@ -320,21 +320,21 @@ fn leaves_but<'a>(document: &Document, node: &'a Node, name: &str, own: &[&str])
 
 fn range_leaves<'a>(document: &Document, node: &'a Node) -> Result<Vec<Leaf<'a>>> {
     let Value::Table(table) = &node.value else {
-        return Err(document.mistake(node.place, "a table [latin_hypercube.over]", describe(&node.value), None));
+        return Err(document.mistake(node.span, "a table [latin_hypercube.over]", describe(&node.value), None));
     };
     let mut found = Vec::new();
     collect(table, "", &|table| table.contains_key("from") || table.contains_key("to"), &mut found);
     if found.is_empty() {
-        return Err(document.mistake(node.place, "at least one key with its range", "none", None));
+        return Err(document.mistake(node.span, "at least one key with its range", "none", None));
     }
     checked(document, found, &[])
 }
 
 fn checked<'a>(document: &Document, mut found: Vec<Leaf<'a>>, own: &[&str]) -> Result<Vec<Leaf<'a>>> {
-    found.sort_by_key(|leaf| leaf.key_place);
+    found.sort_by_key(|leaf| leaf.key_span);
     for leaf in found.iter().filter(|leaf| !own.contains(&leaf.key.as_str())) {
         if let Some((key, instead)) = NOT_VARIED.iter().find(|(key, _)| *key == leaf.key) {
-            return Err(document.mistake(leaf.key_place, format!("{instead} instead"), format!("`{key}`"), None));
+            return Err(document.mistake(leaf.key_span, format!("{instead} instead"), format!("`{key}`"), None));
         }
     }
     Ok(found)
@@ -345,13 +345,13 @@ fn collect<'a>(table: &'a Table, path: &str, is_leaf: &dyn Fn(&Table) -> bool, f
         let key = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         match &entry.node.value {
             Value::Table(below) if !is_leaf(below) => collect(below, &key, is_leaf, found),
-            _ => found.push(Leaf { key, key_place: entry.key_place, node: &entry.node }),
+            _ => found.push(Leaf { key, key_span: entry.key_span, node: &entry.node }),
         }
     }
 }
 
 fn given(leaf: Leaf<'_>) -> Given {
-    Given { key: leaf.key, key_place: leaf.key_place, value: toml(&leaf.node.value), place: leaf.node.place }
+    Given { key: leaf.key, key_span: leaf.key_span, value: toml(&leaf.node.value), span: leaf.node.span }
 }
 
 fn setting(given: Given) -> Setting {
@@ -364,15 +364,15 @@ fn read_design(document: &Document, common: &Scenario, design: DesignGiven) -> R
     Ok(DesignRead { name: design.name, set: design.set.into_iter().map(setting).collect(), scenario })
 }
 
-/// Lays a value over the scenario; a mistake in it is told at its place in the plan.
+/// Lays a value over the scenario; a mistake in it is shown at its position in the plan.
 fn lay(document: &Document, scenario: &mut Scenario, given: &Given) -> Result<()> {
     let Given { key, value, .. } = given;
     scenario.set(key, value).map_err(|error| match error {
         ScenarioError::Mistake(mistake) if mistake.source_line == format!("{key}={value}") => {
-            let place = if mistake.column <= key.chars().count() { given.key_place } else { given.place };
+            let span = if mistake.column <= key.chars().count() { given.key_span } else { given.span };
             let found =
                 if mistake.found.contains(key) { mistake.found } else { format!("{} for `{key}`", mistake.found) };
-            document.mistake(place, mistake.expected, found, mistake.suggestion)
+            document.mistake(span, mistake.expected, found, mistake.suggestion)
         }
         other => other,
     })

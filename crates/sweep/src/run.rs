@@ -1,11 +1,11 @@
 //! Simulating a part of a plan on the cores of one machine.
 //!
-//! 1. Runs that are done are skipped. The others are taken one by one, in the order of their numbers, by as many threads as
-//!    asked for; each run is simulated on one thread and written by it ([`run_folder`]).
-//! 2. The calling thread looks at the progress ten times a second and may stop: runs in flight then end after their day and
-//!    leave nothing, and what is done stays.
-//! 3. A run that fails (an economy can lose its last bank) does not end the others; it is told at the end. A disk that
-//!    refuses ends all.
+//! 1. Finished runs are skipped. The requested number of threads take the others one by one, in the order of their
+//!    numbers; each run is simulated and written by one thread ([`run_folder`]).
+//! 2. The calling thread looks at the progress ten times a second and may stop: runs in flight then end after their
+//!    current day and leave nothing, and finished runs stay.
+//! 3. A run that fails (an economy can lose its last bank) does not end the others; it is reported at the end. A disk
+//!    error ends all.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -21,10 +21,10 @@ use crate::run_folder;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How far a part is.
+/// Progress of a part.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
-    /// Runs done, those skipped among them.
+    /// Finished runs, skipped ones included.
     pub runs_done: usize,
     /// Runs of the part.
     pub runs: usize,
@@ -32,12 +32,12 @@ pub struct Progress {
     pub household_days_done: f64,
     /// Household-days that this call has to simulate.
     pub household_days: f64,
-    /// Time on the wall since the call.
+    /// Wall-clock time since the call.
     pub elapsed: Duration,
 }
 
 impl Progress {
-    /// Time left at the pace so far; nothing until there is a pace.
+    /// Time left at the pace so far; `None` until there is a pace.
     pub fn left(&self) -> Option<Duration> {
         let is_paced = self.household_days_done > 0.0 && self.elapsed >= Duration::from_secs(1);
         let rest = (self.household_days - self.household_days_done).max(0.0);
@@ -45,15 +45,15 @@ impl Progress {
     }
 }
 
-/// Whoever watches a part decides after each look.
-pub type Watched<'a> = dyn FnMut(Progress) -> Go + 'a;
+/// The progress callback, which decides whether to go on.
+pub type OnProgress<'a> = dyn FnMut(Progress) -> Go + 'a;
 
-/// What became of a part.
+/// The outcome of running a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Done {
     /// Runs simulated now.
     pub simulated: usize,
-    /// Runs that were done before.
+    /// Runs that were finished before.
     pub skipped: usize,
 }
 
@@ -65,13 +65,13 @@ pub fn all_threads() -> usize {
 /// Simulates a part of the folder's plan.
 ///
 /// # Errors
-/// Stopped, a run failed, or the disk refuses. What is done is kept in each case.
+/// The callback stopped it, a run failed, or the disk refuses. Finished runs are kept in each case.
 pub fn run(
     folder: &Path,
     plan: &Plan,
     part: Part,
     threads: usize,
-    watch: &mut Watched<'_>,
+    watch: &mut OnProgress<'_>,
 ) -> Result<Done, SweepError> {
     let mine: Vec<Run> = plan.runs.iter().copied().filter(|run| part.has(run.run)).collect();
     let mut open = Vec::new();
@@ -100,7 +100,8 @@ pub fn run(
     }
 }
 
-/// How long one thread takes for all runs of a plan: the first run is simulated for `budget`, and nothing is kept.
+/// Estimates the time that one thread takes for all runs of a plan: simulates the first run for `budget` and keeps
+/// nothing.
 ///
 /// # Errors
 /// The first run fails at once.
@@ -155,7 +156,7 @@ impl Work<'_> {
         threads: usize,
         skipped: usize,
         runs: usize,
-        watch: &mut Watched<'_>,
+        watch: &mut OnProgress<'_>,
     ) -> Result<Vec<Failure>, SweepError> {
         let start = Instant::now();
         let household_days: f64 = self.open.iter().map(|run| self.plan.household_days(*run)).sum();

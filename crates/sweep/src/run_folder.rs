@@ -1,11 +1,12 @@
 //! One run's results on the disk, whole or not at all.
 //!
 //! 1. Everything is written into a folder of its own beside the final one, under a name that no other process has.
-//! 2. Each file is synced, `run.json` last; it tells what the run is and the hash of every table.
-//! 3. One rename makes it `runs/NUMBER`. If somebody else was quicker, theirs stays and ours is dropped: both are the same.
+//! 2. Each file is synced, `run.json` last; it identifies the run and holds the hash of every table.
+//! 3. One rename makes it `runs/NUMBER`. If another process was quicker, its folder stays and ours is dropped: both are
+//!    the same.
 //!
-//! A folder under its final name is therefore a finished run. What a killed process left has a name with a dot before it, is
-//! never read, and is removed when everything is merged.
+//! A folder under its final name is therefore a finished run. A killed process leaves a folder whose name begins with a
+//! dot; it is never read, and removed when all runs are merged.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,7 +18,9 @@ use cbdc_economy::results::Row;
 use serde::{Deserialize, Serialize};
 
 use crate::error::SweepError;
-use crate::plan::{Plan, Run, Setting, VERSION};
+use crate::folder::{run_path, runs_path};
+use crate::plan::{Plan, Run, VERSION};
+use crate::setting::Setting;
 use crate::table::{Column, Table};
 
 /// The economy's tables.
@@ -26,7 +29,7 @@ pub const TABLES: [&str; 5] = ["macro", "banks", "households", "payments", "even
 /// The table with a run's figures: one row.
 pub const FIGURES: &str = "figures";
 
-/// What a run is: `run.json`.
+/// The record of a run: `run.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
     pub run: u32,
@@ -34,7 +37,7 @@ pub struct RunRecord {
     pub seed: u64,
     pub scenario_hash: String,
     pub version: String,
-    /// What the design sets.
+    /// The design's settings.
     pub set: Vec<Setting>,
     /// BLAKE3 over all results.
     pub digest: String,
@@ -42,51 +45,12 @@ pub struct RunRecord {
     pub tables: BTreeMap<String, String>,
 }
 
-fn runs_folder(folder: &Path) -> PathBuf {
-    folder.join("runs")
-}
-
-/// Where a run's results are.
-pub fn path(folder: &Path, run: u32) -> PathBuf {
-    runs_folder(folder).join(format!("{run:06}"))
-}
-
-/// How many finished runs a folder holds.
+/// A finished run's record; `None` if it is not finished.
 ///
 /// # Errors
-/// It cannot be read.
-pub fn count(folder: &Path) -> Result<usize, SweepError> {
-    Ok(names(folder)?.iter().filter(|name| !name.starts_with('.')).count())
-}
-
-/// Removes what killed processes left.
-///
-/// # Errors
-/// It cannot be removed.
-pub fn remove_leftovers(folder: &Path) -> Result<(), SweepError> {
-    for name in names(folder)?.iter().filter(|name| name.starts_with('.')) {
-        let path = runs_folder(folder).join(name);
-        std::fs::remove_dir_all(&path).map_err(SweepError::file(&path, "removed"))?;
-    }
-    Ok(())
-}
-
-fn names(folder: &Path) -> Result<Vec<String>, SweepError> {
-    let runs = runs_folder(folder);
-    let entries = match std::fs::read_dir(&runs) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.map_err(SweepError::file(&runs, "read"))?,
-    };
-    let name = |entry: std::io::Result<std::fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
-    entries.map(name).collect::<std::io::Result<_>>().map_err(SweepError::file(&runs, "read"))
-}
-
-/// A finished run's record; nothing if it is not finished.
-///
-/// # Errors
-/// What is there is another run: another scenario, seed or version.
+/// The folder holds another run: another scenario, seed or version.
 pub fn record(folder: &Path, plan: &Plan, run: Run) -> Result<Option<RunRecord>, SweepError> {
-    let path = path(folder, run.run).join("run.json");
+    let path = run_path(folder, run.run).join("run.json");
     let text = match std::fs::read_to_string(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         other => other.map_err(SweepError::file(&path, "read"))?,
@@ -130,10 +94,10 @@ pub fn write(folder: &Path, plan: &Plan, run: Run, results: &Results) -> Result<
     let written =
         File::create(&path).and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
     written.map_err(SweepError::file(&path, "written"))?;
-    publish(&waiting, &self::path(folder, run.run))
+    publish(&waiting, &run_path(folder, run.run))
 }
 
-/// Writes the economy's tables as Parquet files into a folder. Gives the BLAKE3 of each file by the table's name.
+/// Writes the economy's tables as Parquet files into a folder. Returns the BLAKE3 of each file by the table's name.
 ///
 /// # Errors
 /// The disk refuses.
@@ -155,7 +119,7 @@ pub fn write_tables(folder: &Path, results: &Results) -> Result<BTreeMap<String,
 
 /// A new folder that no other process writes to.
 fn waiting_folder(folder: &Path, run: Run) -> Result<PathBuf, SweepError> {
-    let runs = runs_folder(folder);
+    let runs = runs_path(folder);
     std::fs::create_dir_all(&runs).map_err(SweepError::file(&runs, "made"))?;
     for attempt in 0_u32.. {
         let path = runs.join(format!(".{:06}-{}-{attempt}", run.run, std::process::id()));

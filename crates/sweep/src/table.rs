@@ -1,7 +1,7 @@
-//! Tables of columns, and Parquet files of them: 64-bit integers, 64-bit floats and text, none of them ever absent.
+//! Tables of columns, and Parquet files of them: 64-bit integers, 64-bit floats and text, none of them nullable.
 //!
-//! A file's bytes depend on the rows and their order alone: row groups end after [`ROWS_A_GROUP`] rows, wherever the rows
-//! came from, and nothing in a file tells a time or a place.
+//! A file's bytes depend on the rows and their order alone: row groups end after [`ROWS_A_GROUP`] rows, wherever the
+//! rows came from, and a file contains no time and no path.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -101,7 +101,8 @@ impl Column {
 }
 
 impl Table {
-    /// The economy's rows. The types are those of a default row, so that a table without rows has them too.
+    /// Makes a table of the economy's rows. The types are those of a default row, so that a table without rows has them
+    /// too.
     pub fn of<R: Row + Default>(rows: &[R]) -> Table {
         let kinds = R::default().cells();
         let mut columns: Vec<Column> = R::COLUMNS
@@ -126,7 +127,7 @@ impl Table {
         Table { columns }
     }
 
-    /// How many rows there are.
+    /// Number of rows.
     pub fn rows(&self) -> usize {
         self.columns.first().map_or(0, |column| column.values.len())
     }
@@ -157,7 +158,7 @@ impl Table {
         Table { columns }
     }
 
-    /// Writes the table as a file of its own and gives the file's BLAKE3.
+    /// Writes the table as a file of its own and returns the file's BLAKE3.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -172,7 +173,7 @@ impl Table {
     /// Reads the table of a file whose bytes have this BLAKE3.
     ///
     /// # Errors
-    /// The file cannot be read, is another one, or holds what no table of ours holds.
+    /// The file cannot be read, is another one, or has columns of unknown types.
     pub fn read(path: &Path, hash: &str) -> Result<Table, SweepError> {
         let bytes = std::fs::read(path).map_err(SweepError::file(path, "read"))?;
         let found = blake3::hash(&bytes).to_hex().to_string();
@@ -247,7 +248,7 @@ pub struct TableWriter {
 }
 
 impl TableWriter {
-    /// Begins a file. Its columns are those of the first table.
+    /// Creates a file. Its columns are those of the first table.
     ///
     /// # Errors
     /// The file cannot be made.
@@ -283,7 +284,7 @@ impl TableWriter {
         Ok(())
     }
 
-    /// Writes what waits, ends the file, and has it on the disk.
+    /// Writes the remaining rows, closes the file and syncs it.
     ///
     /// # Errors
     /// The disk refuses.

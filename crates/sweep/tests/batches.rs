@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cbdc_economy::{Go, Scenario, simulate};
-use cbdc_sweep::run_folder;
 use cbdc_sweep::table::Table;
 use cbdc_sweep::{Part, Plan, SweepError, merge, run};
+use cbdc_sweep::{folder, run_folder};
 
 const SCENARIO: &str = "[households]\ncount = 120\n[firms]\ncount = 8\n[banks]\ncount = 3\n[time]\ndays = 40\n\
     [adoption]\ninnovation = 2.0\n";
@@ -121,7 +121,7 @@ fn stopping_leaves_whole_runs_and_going_on_skips_them() {
         other => panic!("{other:?}"),
     };
     assert!(done >= seen && done >= 2, "{done} {seen}");
-    assert_eq!(run_folder::count(&out).unwrap(), done);
+    assert_eq!(folder::count(&out).unwrap(), done);
     let rest = run(&out, &plan, Part::WHOLE, 2, &mut |_| Go::On).unwrap();
     assert_eq!((rest.skipped, rest.simulated), (done, 12 - done));
 }
@@ -146,16 +146,16 @@ fn a_killed_process_leaves_only_whole_runs() {
         .spawn()
         .unwrap();
     let start = Instant::now();
-    while run_folder::count(&out).unwrap() < 3 {
+    while folder::count(&out).unwrap() < 3 {
         assert!(start.elapsed() < Duration::from_secs(300), "no run was done in five minutes");
         assert!(child.try_wait().unwrap().is_none(), "the process ended by itself");
         std::thread::sleep(Duration::from_millis(2));
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    let done = run_folder::count(&out).unwrap();
+    let done = folder::count(&out).unwrap();
     assert!(done < plan.runs.len(), "the process was done before it was killed");
-    // What the kill can leave besides: a folder that was not finished. It is neither read nor in the way.
+    // A kill may also leave an unfinished folder. It is neither read nor in the way.
     std::fs::create_dir_all(out.join("runs/.000119-1-0")).unwrap();
     std::fs::write(out.join("runs/.000119-1-0/macro.parquet"), "half").unwrap();
     let rest = run(&out, &plan, Part::WHOLE, 2, &mut |_| Go::On).unwrap();
@@ -178,7 +178,7 @@ fn two_processes_may_do_the_same_part() {
             scope.spawn(|| run(&out, &plan, Part::WHOLE, 1, &mut |_| Go::On).unwrap());
         }
     });
-    assert_eq!(run_folder::count(&out).unwrap(), 12);
+    assert_eq!(folder::count(&out).unwrap(), 12);
     merge(&out, &plan, false).unwrap();
 }
 
@@ -224,5 +224,5 @@ fn a_run_whose_scenario_fails_does_not_end_the_others() {
         Err(SweepError::Failed { runs, all: 4, run: 2, .. }) => assert_eq!(runs, [2, 3]),
         other => panic!("{other:?}"),
     }
-    assert_eq!(run_folder::count(&out).unwrap(), 2);
+    assert_eq!(folder::count(&out).unwrap(), 2);
 }

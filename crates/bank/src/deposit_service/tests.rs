@@ -1,4 +1,4 @@
-//! The desk on a store that crashes and fails.
+//! The deposit service on a store that crashes and fails.
 
 use std::sync::Arc;
 
@@ -52,38 +52,38 @@ fn ledger() -> LedgerHandle {
     LedgerHandle::new(Ledger::new(genesis).unwrap())
 }
 
-/// A desk with its thread, as a start of the node on this store makes it.
+/// A deposit service with its writer thread, as a start of the node on this store makes it.
 fn open(store: &Arc<MemoryStore>) -> Arc<DepositService> {
     let signer = Arc::new(BankSigner::new(BANK, key(), ledger()));
     let store: Arc<dyn Store> = store.clone();
     let tip = (Height(0), Timestamp(1_000));
-    let (desk, work) = DepositService::load(store, signer, tip, Arc::new(Metrics::register(BANK))).unwrap();
-    std::thread::spawn(move || work.run());
-    desk
+    let (service, writer) = DepositService::load(store, signer, tip, Arc::new(Metrics::register(BANK))).unwrap();
+    std::thread::spawn(move || writer.run());
+    service
 }
 
 /// The same store, as a process that was killed leaves it.
-fn crash(store: &Arc<MemoryStore>, desk: Arc<DepositService>) -> Arc<DepositService> {
-    drop(desk);
+fn crash(store: &Arc<MemoryStore>, service: Arc<DepositService>) -> Arc<DepositService> {
+    drop(service);
     store.crash();
     open(store)
 }
 
 async fn credited(store: &Arc<MemoryStore>, minor: u64) -> Arc<DepositService> {
-    let desk = open(store);
-    desk.credit([1; 16], account(), amount(minor)).await.unwrap();
-    desk
+    let service = open(store);
+    service.credit([1; 16], account(), amount(minor)).await.unwrap();
+    service
 }
 
-async fn begin(desk: &DepositService, minor: u64) -> oneshot::Receiver<Release> {
-    match desk.fund(REQUEST, account(), amount(minor), true).await.unwrap() {
+async fn begin(service: &DepositService, minor: u64) -> oneshot::Receiver<Release> {
+    match service.fund(REQUEST, account(), amount(minor), true).await.unwrap() {
         FundingState::InTransit(released) => released,
         FundingState::OrderedOutcome(ordered) => panic!("expected a funding in transit, found {ordered:?}"),
     }
 }
 
-fn sent(desk: &DepositService) -> (OutboxKey, Bytes) {
-    let due = desk.due(10);
+fn sent(service: &DepositService) -> (OutboxKey, Bytes) {
+    let due = service.due(10);
     assert_eq!(due.len(), 1);
     due[0].clone()
 }
@@ -93,9 +93,9 @@ fn ordered(outcome: Outcome) -> OrderedOutcome {
 }
 
 /// A block in which `command` used the bank's first number.
-fn follow(desk: &DepositService, command: &Bytes, outcome: Outcome) {
-    let effect = Effect::OwnNumberUsed { sequence: 1, command: command.clone(), ordered: ordered(outcome) };
-    desk.follow_block(WriteBatch::new(), &[effect], (Height(1), Timestamp(2_000))).unwrap();
+fn follow(service: &DepositService, command: &Bytes, outcome: Outcome) {
+    let effect = Effect::OwnSequenceUsed { sequence: 1, command: command.clone(), ordered: ordered(outcome) };
+    service.follow_block(WriteBatch::new(), &[effect], (Height(1), Timestamp(2_000))).unwrap();
 }
 
 fn deposit(balance: u64, in_transit: u64) -> Deposit {
@@ -105,106 +105,106 @@ fn deposit(balance: u64, in_transit: u64) -> Deposit {
 #[tokio::test]
 async fn a_debit_and_its_command_survive_a_crash_together() {
     let store = Arc::new(MemoryStore::new());
-    let desk = credited(&store, 100).await;
-    begin(&desk, 40).await;
-    let (_, command) = sent(&desk);
+    let service = credited(&store, 100).await;
+    begin(&service, 40).await;
+    let (_, command) = sent(&service);
 
-    let desk = crash(&store, desk);
-    assert_eq!(desk.deposit(account()), deposit(60, 40));
-    assert_eq!(sent(&desk).1, command);
+    let service = crash(&store, service);
+    assert_eq!(service.deposit(account()), deposit(60, 40));
+    assert_eq!(sent(&service).1, command);
 
-    let released = begin(&desk, 40).await;
-    assert_eq!(desk.outbox_len(), 1);
-    follow(&desk, &command, Outcome::settled());
+    let released = begin(&service, 40).await;
+    assert_eq!(service.outbox_len(), 1);
+    follow(&service, &command, Outcome::settled());
     assert_eq!(released.await.unwrap(), Release::Ordered(ordered(Outcome::settled())));
-    assert_eq!(desk.deposit(account()), deposit(60, 0));
-    let again = desk.fund(REQUEST, account(), amount(40), false).await.unwrap();
+    assert_eq!(service.deposit(account()), deposit(60, 0));
+    let again = service.fund(REQUEST, account(), amount(40), false).await.unwrap();
     assert!(matches!(again, FundingState::OrderedOutcome(found) if found == ordered(Outcome::settled())));
 }
 
 #[tokio::test]
 async fn an_outcome_that_a_crash_lost_is_booked_again_and_only_once() {
     let store = Arc::new(MemoryStore::new());
-    let desk = credited(&store, 100).await;
-    begin(&desk, 40).await;
-    let (_, command) = sent(&desk);
+    let service = credited(&store, 100).await;
+    begin(&service, 40).await;
+    let (_, command) = sent(&service);
     let defunded = Effect::Arrived { account: account(), amount: amount(5) };
-    follow(&desk, &command, Outcome::settled());
-    desk.follow_block(WriteBatch::new(), std::slice::from_ref(&defunded), (Height(2), Timestamp(2_000))).unwrap();
-    assert_eq!(desk.deposit(account()), deposit(65, 0));
+    follow(&service, &command, Outcome::settled());
+    service.follow_block(WriteBatch::new(), std::slice::from_ref(&defunded), (Height(2), Timestamp(2_000))).unwrap();
+    assert_eq!(service.deposit(account()), deposit(65, 0));
 
-    let desk = crash(&store, desk);
-    assert_eq!(desk.deposit(account()), deposit(60, 40));
-    follow(&desk, &command, Outcome::settled());
-    desk.follow_block(WriteBatch::new(), &[defunded], (Height(2), Timestamp(2_000))).unwrap();
-    assert_eq!((desk.deposit(account()), desk.outbox_len()), (deposit(65, 0), 0));
+    let service = crash(&store, service);
+    assert_eq!(service.deposit(account()), deposit(60, 40));
+    follow(&service, &command, Outcome::settled());
+    service.follow_block(WriteBatch::new(), &[defunded], (Height(2), Timestamp(2_000))).unwrap();
+    assert_eq!((service.deposit(account()), service.outbox_len()), (deposit(65, 0), 0));
 }
 
 #[tokio::test]
 async fn a_refused_funding_is_back_on_the_deposit() {
     let store = Arc::new(MemoryStore::new());
-    let desk = credited(&store, 100).await;
-    begin(&desk, 40).await;
+    let service = credited(&store, 100).await;
+    begin(&service, 40).await;
     let refusal = Outcome::refused(Reason::HoldingLimit, 30, 40);
-    follow(&desk, &sent(&desk).1, refusal);
-    assert_eq!(desk.deposit(account()), deposit(100, 0));
-    let again = desk.fund(REQUEST, account(), amount(40), true).await.unwrap();
+    follow(&service, &sent(&service).1, refusal);
+    assert_eq!(service.deposit(account()), deposit(100, 0));
+    let again = service.fund(REQUEST, account(), amount(40), true).await.unwrap();
     assert!(matches!(again, FundingState::OrderedOutcome(found) if found.outcome == refusal));
 }
 
 #[tokio::test]
 async fn a_funding_whose_number_another_record_used_is_given_back_and_may_begin_anew() {
     let store = Arc::new(MemoryStore::new());
-    let desk = credited(&store, 100).await;
-    let released = begin(&desk, 40).await;
-    follow(&desk, &Bytes::from_static(b"another record"), Outcome::settled());
+    let service = credited(&store, 100).await;
+    let released = begin(&service, 40).await;
+    follow(&service, &Bytes::from_static(b"another record"), Outcome::settled());
     assert_eq!(released.await.unwrap(), Release::GivenBack(Reason::SequenceConflict));
-    assert_eq!((desk.deposit(account()), desk.outbox_len()), (deposit(100, 0), 0));
-    begin(&desk, 40).await;
-    assert_eq!(desk.deposit(account()), deposit(60, 40));
+    assert_eq!((service.deposit(account()), service.outbox_len()), (deposit(100, 0), 0));
+    begin(&service, 40).await;
+    assert_eq!(service.deposit(account()), deposit(60, 40));
 }
 
 #[tokio::test]
 async fn what_expires_on_the_chain_is_given_back() {
     let store = Arc::new(MemoryStore::new());
-    let desk = credited(&store, 100).await;
-    let released = begin(&desk, 40).await;
-    assert!(desk.expired().is_empty());
-    desk.follow_block(WriteBatch::new(), &[], (Height(1), Timestamp(u64::MAX))).unwrap();
-    let expired = desk.expired();
+    let service = credited(&store, 100).await;
+    let released = begin(&service, 40).await;
+    assert!(service.expired().is_empty());
+    service.follow_block(WriteBatch::new(), &[], (Height(1), Timestamp(u64::MAX))).unwrap();
+    let expired = service.expired();
     assert_eq!(expired, [OutboxKey::Own { sequence: 1 }]);
-    desk.give_back(expired[0], Reason::Expired).await;
+    service.give_back(expired[0], Reason::Expired).await;
     assert_eq!(released.await.unwrap(), Release::GivenBack(Reason::Expired));
-    assert_eq!(desk.deposit(account()), deposit(100, 0));
+    assert_eq!(service.deposit(account()), deposit(100, 0));
 }
 
 #[tokio::test]
 async fn a_repeated_request_acts_once_and_another_one_under_its_name_is_refused() {
     let store = Arc::new(MemoryStore::new());
-    let desk = credited(&store, 100).await;
-    assert_eq!(desk.credit([1; 16], account(), amount(100)).await, Ok(deposit(100, 0)));
-    let other = desk.credit([1; 16], account(), amount(101)).await.unwrap_err();
+    let service = credited(&store, 100).await;
+    assert_eq!(service.credit([1; 16], account(), amount(100)).await, Ok(deposit(100, 0)));
+    let other = service.credit([1; 16], account(), amount(101)).await.unwrap_err();
     assert_eq!(other.reason, Reason::SequenceConflict);
-    let both = tokio::join!(begin(&desk, 40), begin(&desk, 40));
+    let both = tokio::join!(begin(&service, 40), begin(&service, 40));
     drop(both);
-    assert_eq!((desk.deposit(account()), desk.outbox_len()), (deposit(60, 40), 1));
-    let other = desk.fund(REQUEST, account(), amount(41), true).await.unwrap_err();
+    assert_eq!((service.deposit(account()), service.outbox_len()), (deposit(60, 40), 1));
+    let other = service.fund(REQUEST, account(), amount(41), true).await.unwrap_err();
     assert_eq!(other.reason, Reason::SequenceConflict);
 }
 
 #[tokio::test]
 async fn many_requests_at_once_share_a_sync() {
     let store = Arc::new(MemoryStore::new());
-    let desk = credited(&store, 10_000).await;
+    let service = credited(&store, 10_000).await;
     let before = store.sync_count();
     let requests = (0..500_u16).map(|number| {
         let mut request = [9; 16];
         request[..2].copy_from_slice(&number.to_le_bytes());
-        desk.fund(request, account(), amount(1), true)
+        service.fund(request, account(), amount(1), true)
     });
     let begun = futures::future::join_all(requests).await;
     assert!(begun.iter().all(Result::is_ok));
-    assert_eq!(desk.deposit(account()), deposit(9_500, 500));
+    assert_eq!(service.deposit(account()), deposit(9_500, 500));
     let syncs = store.sync_count() - before;
     assert!((1..250).contains(&syncs), "500 requests took {syncs} syncs");
 }
@@ -213,12 +213,12 @@ async fn many_requests_at_once_share_a_sync() {
 async fn after_a_failed_write_debit_and_command_are_both_there_or_neither_is() {
     for (fault, left, commands) in [(Fault::Io, deposit(100, 0), 0), (Fault::IoAfterWriting, deposit(60, 40), 1)] {
         let store = Arc::new(MemoryStore::new());
-        let desk = credited(&store, 100).await;
+        let service = credited(&store, 100).await;
         store.fail_next_write(fault);
-        let failed = desk.fund(REQUEST, account(), amount(40), true).await.unwrap_err();
+        let failed = service.fund(REQUEST, account(), amount(40), true).await.unwrap_err();
         assert_eq!(failed.reason, Reason::Unavailable);
-        let desk = crash(&store, desk);
-        assert_eq!((desk.deposit(account()), desk.outbox_len()), (left, commands), "{fault:?}");
+        let service = crash(&store, service);
+        assert_eq!((service.deposit(account()), service.outbox_len()), (left, commands), "{fault:?}");
     }
 }
 
@@ -238,15 +238,15 @@ fn topping_up(transfer: Signed<Payment>) -> TopUp {
 }
 
 /// A block of these commands, and what its waterfalls moved.
-fn block(desk: &DepositService, commands: &[(Bytes, Outcome)], moved: &[DepositMovement]) {
+fn block(service: &DepositService, commands: &[(Bytes, Outcome)], moved: &[DepositMovement]) {
     let mut effects = Vec::new();
     for (index, (bytes, outcome)) in (0..).zip(commands) {
         let ordered = OrderedOutcome { height: Height(1), index, outcome: *outcome };
         let command = Command::from_bytes(bytes).unwrap();
-        effects_of(BANK, &command, || bytes.clone(), ordered, desk.watches_holders(), &mut effects);
+        effects_of(BANK, &command, || bytes.clone(), ordered, service.watches_holders(), &mut effects);
     }
     arrivals_of(BANK, moved, &mut effects);
-    desk.follow_block(WriteBatch::new(), &effects, (Height(1), Timestamp(2_000))).unwrap();
+    service.follow_block(WriteBatch::new(), &effects, (Height(1), Timestamp(2_000))).unwrap();
 }
 
 fn movement(bank: BankId, wallet: AccountId, minor: u64, direction: DepositDirection) -> DepositMovement {
@@ -256,7 +256,7 @@ fn movement(bank: BankId, wallet: AccountId, minor: u64, direction: DepositDirec
 #[tokio::test]
 async fn a_waterfall_arrives_on_the_deposit_at_the_linked_bank_once_over_a_crash() {
     let store = Arc::new(MemoryStore::new());
-    let desk = credited(&store, 100).await;
+    let service = credited(&store, 100).await;
     let linked = AccountId::new(OTHER_BANK, 1);
     let moved = [
         movement(BANK, account(), 30, DepositDirection::ToDeposit),
@@ -265,59 +265,62 @@ async fn a_waterfall_arrives_on_the_deposit_at_the_linked_bank_once_over_a_crash
         // Debited when it was promised.
         movement(BANK, account(), 600, DepositDirection::FromDeposit),
     ];
-    block(&desk, &[], &moved);
-    let deposits = |desk: &DepositService| (desk.deposit(account()), desk.deposit(linked), desk.totals());
-    assert_eq!(deposits(&desk), (deposit(130, 0), deposit(7, 0), (137, 0)));
-    assert!(desk.has_linked_deposit(linked));
+    block(&service, &[], &moved);
+    let deposits = |service: &DepositService| (service.deposit(account()), service.deposit(linked), service.totals());
+    assert_eq!(deposits(&service), (deposit(130, 0), deposit(7, 0), (137, 0)));
+    assert!(service.has_linked_deposit(linked));
 
     // Block and movements were one write that the crash lost: the block comes again.
-    let desk = crash(&store, desk);
-    assert_eq!(deposits(&desk), (deposit(100, 0), deposit(0, 0), (100, 0)));
-    block(&desk, &[], &moved);
-    assert_eq!(deposits(&desk), (deposit(130, 0), deposit(7, 0), (137, 0)));
+    let service = crash(&store, service);
+    assert_eq!(deposits(&service), (deposit(100, 0), deposit(0, 0), (100, 0)));
+    block(&service, &[], &moved);
+    assert_eq!(deposits(&service), (deposit(130, 0), deposit(7, 0), (137, 0)));
 }
 
 #[tokio::test]
 async fn a_promise_and_its_command_survive_a_crash_together_and_only_what_was_drawn_leaves() {
     let store = Arc::new(MemoryStore::new());
-    let desk = credited(&store, 100).await;
+    let service = credited(&store, 100).await;
     let payment = transfer(account(), 80, 5);
-    drop(desk.top_up(topping_up(payment)).await.unwrap());
-    let (_, command) = sent(&desk);
+    drop(service.top_up(topping_up(payment)).await.unwrap());
+    let (_, command) = sent(&service);
 
-    let desk = crash(&store, desk);
-    assert_eq!((desk.deposit(account()), desk.watches_holders()), (deposit(20, 80), true));
-    assert_eq!(sent(&desk).1, command);
+    let service = crash(&store, service);
+    assert_eq!((service.deposit(account()), service.watches_holders()), (deposit(20, 80), true));
+    assert_eq!(sent(&service).1, command);
 
     // The same payment waits for the same promise, even where no new one may be made.
     let again = TopUp { may_begin: false, ..topping_up(payment) };
-    let released = desk.top_up(again.clone()).await.unwrap();
-    assert_eq!((desk.deposit(account()), desk.outbox_len()), (deposit(20, 80), 1));
+    let released = service.top_up(again.clone()).await.unwrap();
+    assert_eq!((service.deposit(account()), service.outbox_len()), (deposit(20, 80), 1));
     let outcome = Outcome::paid(0, 30);
-    block(&desk, &[(command, outcome)], &[movement(BANK, account(), 30, DepositDirection::FromDeposit)]);
+    block(&service, &[(command, outcome)], &[movement(BANK, account(), 30, DepositDirection::FromDeposit)]);
     assert_eq!(released.await.unwrap(), Release::Ordered(ordered(outcome)));
-    assert_eq!((desk.deposit(account()), desk.outbox_len(), desk.watches_holders()), (deposit(70, 0), 0, false));
-    assert_eq!(desk.top_up(again).await.unwrap_err().reason, Reason::Unavailable);
+    assert_eq!(
+        (service.deposit(account()), service.outbox_len(), service.watches_holders()),
+        (deposit(70, 0), 0, false)
+    );
+    assert_eq!(service.top_up(again).await.unwrap_err().reason, Reason::Unavailable);
 }
 
 #[tokio::test]
 async fn a_refused_top_up_is_back_on_the_deposit_whole() {
     let store = Arc::new(MemoryStore::new());
-    let desk = credited(&store, 100).await;
-    let released = desk.top_up(topping_up(transfer(account(), 80, 5))).await.unwrap();
+    let service = credited(&store, 100).await;
+    let released = service.top_up(topping_up(transfer(account(), 80, 5))).await.unwrap();
     let refusal = Outcome::refused(Reason::HoldingLimit, 30, 40);
-    block(&desk, &[(sent(&desk).1, refusal)], &[]);
+    block(&service, &[(sent(&service).1, refusal)], &[]);
     assert_eq!(released.await.unwrap(), Release::Ordered(ordered(refusal)));
-    assert_eq!((desk.deposit(account()), desk.outbox_len()), (deposit(100, 0), 0));
+    assert_eq!((service.deposit(account()), service.outbox_len()), (deposit(100, 0), 0));
 }
 
 #[tokio::test]
 async fn a_promise_goes_no_further_than_the_deposit_and_one_number_is_topped_up_once() {
     let store = Arc::new(MemoryStore::new());
-    let desk = credited(&store, 100).await;
-    let _released = desk.top_up(topping_up(transfer(account(), 800, 5))).await.unwrap();
-    assert_eq!(desk.deposit(account()), deposit(0, 100));
-    let other = desk.top_up(topping_up(transfer(account(), 801, 5))).await.unwrap_err();
+    let service = credited(&store, 100).await;
+    let _released = service.top_up(topping_up(transfer(account(), 800, 5))).await.unwrap();
+    assert_eq!(service.deposit(account()), deposit(0, 100));
+    let other = service.top_up(topping_up(transfer(account(), 801, 5))).await.unwrap_err();
     assert_eq!(other.reason, Reason::SequenceConflict);
 }
 
@@ -328,16 +331,16 @@ async fn a_top_up_whose_payer_used_the_number_otherwise_is_given_back_and_its_ow
     let plain = transfer(account(), 80, 5);
     for used_by in [designate.to_bytes(), plain.to_bytes()] {
         let store = Arc::new(MemoryStore::new());
-        let desk = credited(&store, 100).await;
-        let released = desk.top_up(topping_up(plain)).await.unwrap();
+        let service = credited(&store, 100).await;
+        let released = service.top_up(topping_up(plain)).await.unwrap();
         let refused_before_ordering = Outcome::refused(Reason::SequenceUsed, 0, 0);
-        block(&desk, &[(sent(&desk).1, refused_before_ordering)], &[]);
-        assert_eq!(desk.deposit(account()), deposit(20, 80), "what used no number says nothing");
-        block(&desk, &[(used_by.into(), Outcome::settled())], &[]);
+        block(&service, &[(sent(&service).1, refused_before_ordering)], &[]);
+        assert_eq!(service.deposit(account()), deposit(20, 80), "what used no number says nothing");
+        block(&service, &[(used_by.into(), Outcome::settled())], &[]);
         assert_eq!(released.await.unwrap(), Release::GivenBack(Reason::SequenceUsed));
-        assert_eq!((desk.deposit(account()), desk.watches_holders()), (deposit(100, 0), false));
-        let _released = desk.top_up(topping_up(transfer(account(), 80, 6))).await.unwrap();
-        let again: Vec<_> = desk.due(10).into_iter().map(|(key, _)| key).collect();
+        assert_eq!((service.deposit(account()), service.watches_holders()), (deposit(100, 0), false));
+        let _released = service.top_up(topping_up(transfer(account(), 80, 6))).await.unwrap();
+        let again: Vec<_> = service.due(10).into_iter().map(|(key, _)| key).collect();
         assert_eq!(again, [OutboxKey::Own { sequence: 1 }]);
     }
 }
@@ -345,26 +348,29 @@ async fn a_top_up_whose_payer_used_the_number_otherwise_is_given_back_and_its_ow
 #[tokio::test]
 async fn an_accepted_payment_that_was_topped_up_meanwhile_has_settled() {
     let store = Arc::new(MemoryStore::new());
-    let desk = credited(&store, 100).await;
+    let service = credited(&store, 100).await;
     let payment = transfer(account(), 80, 5);
-    desk.accept(payment).await.unwrap();
-    let topped_up = desk.top_up(topping_up(payment)).await.unwrap();
-    let due = desk.due(10);
+    service.accept(payment).await.unwrap();
+    let topped_up = service.top_up(topping_up(payment)).await.unwrap();
+    let due = service.due(10);
     let (_, order) = due.iter().find(|(key, _)| matches!(key, OutboxKey::Own { .. })).unwrap();
-    block(&desk, &[(order.clone(), Outcome::paid(0, 30))], &[]);
+    block(&service, &[(order.clone(), Outcome::paid(0, 30))], &[]);
     assert_eq!(topped_up.await.unwrap(), Release::Ordered(ordered(Outcome::paid(0, 30))));
-    assert_eq!((desk.deposit(account()), desk.outbox_len(), desk.watches_holders()), (deposit(70, 0), 0, false));
+    assert_eq!(
+        (service.deposit(account()), service.outbox_len(), service.watches_holders()),
+        (deposit(70, 0), 0, false)
+    );
 }
 
 #[tokio::test]
 async fn after_a_failed_write_promise_and_command_are_both_there_or_neither_is() {
     for (fault, left, commands) in [(Fault::Io, deposit(100, 0), 0), (Fault::IoAfterWriting, deposit(20, 80), 1)] {
         let store = Arc::new(MemoryStore::new());
-        let desk = credited(&store, 100).await;
+        let service = credited(&store, 100).await;
         store.fail_next_write(fault);
-        let failed = desk.top_up(topping_up(transfer(account(), 80, 5))).await.unwrap_err();
+        let failed = service.top_up(topping_up(transfer(account(), 80, 5))).await.unwrap_err();
         assert_eq!(failed.reason, Reason::Unavailable);
-        let desk = crash(&store, desk);
-        assert_eq!((desk.deposit(account()), desk.outbox_len()), (left, commands), "{fault:?}");
+        let service = crash(&store, service);
+        assert_eq!((service.deposit(account()), service.outbox_len()), (left, commands), "{fault:?}");
     }
 }

@@ -1,17 +1,17 @@
-//! The history index: where in the chain each customer's payments and other commands stand.
+//! The history index: the positions in the chain of each customer's payments and other commands.
 //!
-//! The records themselves are in the archive; a line of the index holds only the place of a command and where in its
-//! proposal, or in the bank's filtered block of the block, the record begins. A payment that a bank topped up stands here as the payment that it is; captures of holds stand
-//! in no wallet's history, since their record names a hold and no wallet.
+//! The records themselves are in the archive; a line of the index holds only the position of a command and the offset of
+//! its record in the proposal, or in the bank's filtered block. A payment that a bank topped up is listed as the payment
+//! itself; captures of holds are in no wallet's history, since their record names a hold and no wallet.
 //!
 //! # How it is kept
-//! One record a block holds the lines of all own customers ([`row`]), written in the block's own batch. Each line names the
-//! block of the same wallet's line before it, and of the one before it that used the wallet's own number; where each wallet's
-//! newest lines stand is in memory ([`newest`]). So a payment costs about 40 bytes in a large write, never a tree's entry of its
-//! own, and a history is read backwards, one record a step. A payment is found by its number without reading all that a
-//! merchant received.
+//! One record a block holds the lines of all own customers ([`row`]), written in the block's own batch. Each line names
+//! the block of the same wallet's line before it, and of the one before it that used the wallet's own sequence number;
+//! the heights of each wallet's newest lines are in memory ([`newest`]). So a payment costs about 40 bytes in a large
+//! write, never an entry of its own in a tree, and a history is read backwards, one record a step. A payment is found by
+//! its sequence number without reading all that a merchant received.
 //!
-//! What is in memory is saved with each checkpoint; a start reads it and the records since.
+//! The heights in memory are saved with each checkpoint; a start reads them and the records since.
 
 mod newest;
 mod row;
@@ -33,7 +33,7 @@ use self::newest::{Newest, row_key};
 use self::row::{LINE_BYTES_USUAL, Line, Links, Side, lines};
 use crate::deposits::OrderedOutcome;
 
-/// A command's place: height, then index.
+/// A command's position in the chain: height, then index.
 pub type BlockPosition = (Height, u32);
 
 /// A payment as history shows it.
@@ -44,7 +44,7 @@ pub struct PastPayment {
     pub time: Timestamp,
 }
 
-/// A command that used a holder's number.
+/// A command that used a holder's sequence number.
 #[derive(Clone, Debug)]
 pub struct PastCommand {
     pub command: Command,
@@ -69,24 +69,25 @@ pub struct History {
     newest: RwLock<Newest>,
 }
 
-/// Lines of blocks before they are written. Nobody reads the index until it is dropped: drop it once the batch is written.
-pub struct Draft<'a> {
+/// Lines of blocks before they are written. The index cannot be read until this is dropped: drop it once the batch is
+/// written.
+pub struct HistoryUpdate<'a> {
     bank: BankId,
     height: Height,
     newest: RwLockWriteGuard<'a, Newest>,
     row: Writer,
 }
 
-impl Draft<'_> {
+impl HistoryUpdate<'_> {
     /// Begins the record of the next block.
     pub fn begin(&mut self, height: Height, commands: usize) {
         self.height = height;
         self.row = Writer::with_capacity(commands * 2 * LINE_BYTES_USUAL);
     }
 
-    /// Has the newest lines of the commands' own wallets fetched, many at once: each by itself would be waited for. Commands
-    /// are given [`cbdc_ledger::settlement::LOOK_AHEAD`] at a time.
-    pub fn fetch<'c>(&self, commands: impl Iterator<Item = &'c Command>) {
+    /// Prefetches the newest lines of the commands' own wallets, many at once: one by one, each would be a cache miss.
+    /// Commands are given [`cbdc_ledger::prefetch::PREFETCH_BATCH`] at a time.
+    pub fn prefetch<'c>(&self, commands: impl Iterator<Item = &'c Command>) {
         let wallets = commands.filter_map(payment_of).flat_map(|payment| [payment.record.from, payment.record.to]);
         let own = wallets.filter(|wallet| wallet.bank == self.bank);
         black_box(own.fold(0, |read, wallet| read ^ self.newest.get(wallet).any));
@@ -94,7 +95,7 @@ impl Draft<'_> {
 
     /// Adds a command: a payment for each side that is an own wallet, another command of a holder for that holder.
     ///
-    /// A refused payment stands in the payer's history only. A command that used no number stands in none.
+    /// A refused payment is in the payer's history only. A command that used no sequence number is in none.
     pub fn add(&mut self, command: &Command, index: u32, offset: u32, outcome: &Outcome) {
         if outcome.reason.stage() == Stage::BeforeOrdering {
             return;
@@ -102,7 +103,7 @@ impl Draft<'_> {
         match (payment_of(command), command.signer()) {
             (Some(payment), signer) => {
                 let payment = &payment.record;
-                // What this bank topped up it must find again, whoever's customer the payer is.
+                // The bank must find the payments again that it topped up, also those of other banks' customers.
                 let is_known =
                     payment.from.bank == self.bank || signer == Signer::Member(Role::Bank, MemberId(self.bank.0));
                 if is_known && payment.kind != PaymentKind::Fund {
@@ -144,15 +145,15 @@ impl History {
         Ok(History { bank, store, archive, newest })
     }
 
-    /// A draft of what the next blocks add, none of them begun.
-    pub fn draft(&self) -> Draft<'_> {
+    /// A update of what the next blocks add, none of them begun.
+    pub fn update(&self) -> HistoryUpdate<'_> {
         let newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
-        Draft { bank: self.bank, height: Height(0), newest, row: Writer::default() }
+        HistoryUpdate { bank: self.bank, height: Height(0), newest, row: Writer::default() }
     }
 
     /// What to save with a checkpoint at the height of the last block.
-    pub fn freeze(&self) -> Newest {
-        self.newest.write().unwrap_or_else(PoisonError::into_inner).freeze()
+    pub fn snapshot(&self) -> Newest {
+        self.newest.write().unwrap_or_else(PoisonError::into_inner).snapshot()
     }
 
     fn newest_of(&self, wallet: AccountId) -> Links {
@@ -185,8 +186,8 @@ impl History {
         Ok(payments)
     }
 
-    /// The command that used a wallet's number, if this replica knows it. Blocks.
-    pub fn by_number(&self, wallet: AccountId, sequence: u64) -> Result<Option<PastCommand>, ArchiveError> {
+    /// The command that used a wallet's sequence number, if this replica knows it. Blocks.
+    pub fn by_sequence(&self, wallet: AccountId, sequence: u64) -> Result<Option<PastCommand>, ArchiveError> {
         let mut chain = self.chain(wallet, self.newest_of(wallet).numbered, |before| before.numbered);
         while let Some((height, line)) = chain.next()? {
             if !line.is_numbered() {

@@ -1,15 +1,15 @@
-//! Where each wallet's newest lines stand.
+//! The heights of each wallet's newest lines.
 //!
-//! 16 bytes for each of the bank's own wallets, in the order of serials, and a map for the few others (payers of other banks
-//! that this one topped up). Saved as chunks of 24 bytes a wallet that has lines, then a record that names their height and
-//! number; only that record makes a save valid.
+//! 16 bytes for each of the bank's own wallets, in the order of serials, and a map for the few others (payers of other
+//! banks that this one topped up). Saved as chunks of 24 bytes a wallet that has lines, then a record that names their
+//! height and number; only that record makes a save valid.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use cbdc_ledger::cow_vec::CowVec;
 use cbdc_ledger::encoding::DecodeError;
-use cbdc_ledger::pages::Pages;
 use cbdc_ledger::{AccountId, BankId, Height};
 use cbdc_node::ArchiveError;
 use cbdc_storage::{Column, Direction, Durability, KeyRange, Store, StoreError, WriteBatch, sealed};
@@ -25,18 +25,18 @@ const CHUNK_WALLETS: usize = 16_384;
 
 pub struct Newest {
     bank: BankId,
-    own: Pages<Links>,
+    own: CowVec<Links>,
     others: BTreeMap<AccountId, Links>,
 }
 
 impl Newest {
     pub fn new(bank: BankId) -> Newest {
-        Newest { bank, own: Pages::default(), others: BTreeMap::new() }
+        Newest { bank, own: CowVec::default(), others: BTreeMap::new() }
     }
 
-    /// A view that later lines do not change.
-    pub fn freeze(&mut self) -> Newest {
-        Newest { bank: self.bank, own: self.own.freeze(), others: self.others.clone() }
+    /// A snapshot that later lines do not change.
+    pub fn snapshot(&mut self) -> Newest {
+        Newest { bank: self.bank, own: self.own.snapshot(), others: self.others.clone() }
     }
 
     pub fn get(&self, wallet: AccountId) -> Links {
@@ -67,7 +67,7 @@ impl Newest {
         before
     }
 
-    /// Counts a block's record in that was written before.
+    /// Takes over a block's record that was written before.
     fn follow(&mut self, height: Height, row: &[u8]) -> Result<(), DecodeError> {
         for line in lines(row) {
             let line = line?;
@@ -81,7 +81,7 @@ impl Newest {
         own.filter(|(_, links)| links.any > 0).chain(self.others.iter().map(|(wallet, links)| (*wallet, *links)))
     }
 
-    /// Writes a frozen copy in the background; a save before it is replaced.
+    /// Writes a snapshot in the background, in place of the one saved before.
     pub fn save(&self, store: &Arc<dyn Store>, height: Height) -> Result<(), StoreError> {
         let mut wallets = self.wallets();
         let mut chunks = 0u32;
@@ -108,7 +108,7 @@ impl Newest {
         store.write(batch, Durability::Buffered)
     }
 
-    /// As of the block at `newest`: what was saved, and the records since.
+    /// Loads the heights as of the block at `newest`: those saved, and the records since.
     pub fn load(store: &Arc<dyn Store>, bank: BankId, newest: Height) -> Result<Newest, ArchiveError> {
         let mut loaded = Newest::new(bank);
         let from = loaded.read_saved(store)?;

@@ -7,19 +7,19 @@
 //! | 0 | the wallet's serial |
 //! | 1 | its bank, and in the lowest eight bits the [`Side`] |
 //! | 2 | index of the command in its block |
-//! | 3 | where it begins: in the proposal its record, in the filtered block its outcome |
-//! | 4 | the wallet's own number that it used; 0 of an incoming payment |
+//! | 3 | offset of its record in the proposal, or of its outcome in the filtered block |
+//! | 4 | the wallet's own sequence number that it used; 0 of an incoming payment |
 //! | 5 | height of the block of this wallet's line before this one; 0 for none |
-//! | 6 | the same of its line before this one that used its own number |
+//! | 6 | the same for its line before this one that used its own sequence number |
 //! | 7 | reserved |
 
 use cbdc_ledger::encoding::{DecodeError, Reader, Writer};
 use cbdc_ledger::{AccountId, BankId};
 
-/// Bytes that most lines fit in.
+/// Bytes that suffice for most lines.
 pub const LINE_BYTES_USUAL: usize = 20;
 
-/// What a line's command is to the wallet.
+/// The wallet's side of a line's command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Side {
@@ -33,7 +33,7 @@ pub enum Side {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Links {
     pub any: u64,
-    /// The newest that used the wallet's own number.
+    /// The newest that used the wallet's own sequence number.
     pub numbered: u64,
 }
 
@@ -48,7 +48,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// Whether the command used the wallet's own number.
+    /// Whether the command used the wallet's own sequence number.
     pub fn is_numbered(&self) -> bool {
         self.side != Side::Incoming
     }

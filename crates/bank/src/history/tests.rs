@@ -57,9 +57,9 @@ fn check(history: &History, model: &BTreeMap<AccountId, Vec<(BlockPosition, Side
             assert_eq!(all(history.chain_before(wallet, (height, index + 1)).unwrap()), expected[at..]);
         }
         let numbered: Vec<_> = expected.iter().filter(|(_, side, _)| *side != Side::Incoming).copied().collect();
-        let by_number = all(history.chain(wallet, newest.numbered, |before| before.numbered));
-        let by_number: Vec<_> = by_number.into_iter().filter(|(_, side, _)| *side != Side::Incoming).collect();
-        assert_eq!(by_number, numbered);
+        let by_sequence = all(history.chain(wallet, newest.numbered, |before| before.numbered));
+        let by_sequence: Vec<_> = by_sequence.into_iter().filter(|(_, side, _)| *side != Side::Incoming).collect();
+        assert_eq!(by_sequence, numbered);
     }
 }
 
@@ -75,13 +75,13 @@ proptest! {
         let mut model: BTreeMap<AccountId, Vec<(BlockPosition, Side, u64)>> = BTreeMap::new();
         for (height, plans) in (1..).map(Height).zip(&blocks) {
             let mut batch = WriteBatch::new();
-            let mut draft = history.draft();
-            draft.begin(height, plans.len());
+            let mut update = history.update();
+            update.begin(height, plans.len());
             for (index, (from, to, settles)) in (0..).zip(plans) {
                 // The ledger refuses a payment to oneself.
                 let settles = *settles && from != to;
                 let (from, to, sequence) = (wallet(*from), wallet(*to), height.0 * 10 + u64::from(index));
-                draft.add(&payment(from, to, sequence), index, 0, &outcome(settles));
+                update.add(&payment(from, to, sequence), index, 0, &outcome(settles));
                 let mut note = |wallet: AccountId, side, sequence| {
                     model.entry(wallet).or_default().push(((height, index), side, sequence));
                 };
@@ -92,11 +92,11 @@ proptest! {
                     note(to, Side::Incoming, 0);
                 }
             }
-            draft.put(&mut batch);
+            update.put(&mut batch);
             store.write(batch, Durability::Buffered).unwrap();
-            drop(draft);
+            drop(update);
             if saved_at.contains(&height.0) {
-                history.freeze().save(&store, height).unwrap();
+                history.snapshot().save(&store, height).unwrap();
             }
             if reopened_at == height.0 {
                 history = opened(&store, height);
@@ -111,12 +111,12 @@ proptest! {
 fn a_flipped_bit_in_the_index_is_named_by_its_height() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let history = opened(&store, Height(0));
-    let mut draft = history.draft();
-    draft.begin(Height(1), 1);
-    draft.add(&payment(wallet(0), wallet(1), 1), 0, 0, &outcome(true));
+    let mut update = history.update();
+    update.begin(Height(1), 1);
+    update.add(&payment(wallet(0), wallet(1), 1), 0, 0, &outcome(true));
     let mut batch = WriteBatch::new();
-    draft.put(&mut batch);
-    drop(draft);
+    update.put(&mut batch);
+    drop(update);
     store.write(batch, Durability::Buffered).unwrap();
 
     let key = row_key(Height(1));

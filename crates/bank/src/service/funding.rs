@@ -1,47 +1,70 @@
 //! From the deposit to the wallet.
 //!
-//! 1. The desk debits the deposit and puts the signed fund command into the outbox: one synced write.
+//! 1. The deposit service debits the deposit and puts the signed fund command into the outbox: one synced write.
 //! 2. The dispatcher sends it until its outcome is known; the chain brings the outcome and releases what is in transit.
 //! 3. The caller is answered. One that gave up waiting sends the same request id again and is answered the same.
 
-use std::sync::Arc;
-
-use cbdc_ledger::{Outcome, Reason};
+use cbdc_ledger::outcome::OtherCopies;
+use cbdc_ledger::{AccountId, Amount, Outcome, Reason};
+use cbdc_node::re_sign::{Attempt, sign_until_done};
 use cbdc_proto::convert::{exact, outcome_to_message};
 use cbdc_proto::status::{of_reason, of_refusal, unavailable};
 use cbdc_proto::v1;
 use tonic::Status;
 
-use super::{Desks, NUMBERS_TRIED, TIMEOUT, positive_amount, wallet};
+use super::context::{BankContext, TIMEOUT, positive_amount};
 use crate::deposit_service::FundingState;
-use crate::deposits::OrderedOutcome;
+use crate::deposits::{OrderedOutcome, RequestId};
 use crate::outbox::Release;
 
-pub async fn fund(desks: &Arc<Desks>, request: &v1::FundRequest) -> Result<v1::FundResponse, Status> {
-    let account = desks.own_account("account", &request.account)?;
-    let amount = positive_amount(request.amount_minor)?;
-    let id = exact("request_id", &request.request_id)?;
-    desks.require_open_wallet(account)?;
-    for _ in 0..NUMBERS_TRIED {
-        let may_begin = desks.relay.is_reachable();
-        let state = desks.desk.fund(id, account, amount, may_begin).await.map_err(|refusal| refused(&refusal))?;
-        let released = match state {
-            FundingState::OrderedOutcome(ordered) => Ok(Ok(Release::Ordered(ordered))),
-            FundingState::InTransit(released) => tokio::time::timeout(TIMEOUT, released).await,
+/// Serves fundings: from the deposit to the wallet.
+pub struct FundingService {
+    pub context: BankContext,
+}
+
+impl FundingService {
+    pub async fn fund(&self, request: &v1::FundRequest) -> Result<v1::FundResponse, Status> {
+        let account = self.context.own_account("account", &request.account)?;
+        let amount = positive_amount(request.amount_minor)?;
+        let id = exact("request_id", &request.request_id)?;
+        self.context.require_open_wallet(account)?;
+        sign_until_done(|| self.fund_once(id, account, amount)).await
+    }
+
+    async fn fund_once(
+        &self,
+        id: RequestId,
+        account: AccountId,
+        amount: Amount,
+    ) -> Attempt<Result<v1::FundResponse, Status>> {
+        let may_begin = self.context.relay.is_reachable();
+        let released = match self.context.deposits.fund(id, account, amount, may_begin).await {
+            Ok(FundingState::OrderedOutcome(ordered)) => Ok(Ok(Release::Ordered(ordered))),
+            Ok(FundingState::InTransit(released)) => tokio::time::timeout(TIMEOUT, released).await,
+            Err(refusal) => return Attempt::Done(Err(refused(&refusal))),
         };
         match released {
-            Ok(Ok(Release::Ordered(ordered))) => return Ok(answer(desks, account, &ordered)),
-            // Another record has used its number; the deposit is as it was. Begin anew, with another number.
-            Ok(Ok(Release::GivenBack(Reason::SequenceUsed | Reason::SequenceConflict))) => {}
-            Ok(Ok(Release::GivenBack(reason))) => return Err(of_refusal(&Outcome::refused(reason, 0, 0))),
-            Ok(Err(_)) | Err(_) => {
-                return Err(unavailable(
-                    "the funding is in transit and its outcome not known yet; ask again with the same request_id",
-                ));
+            Ok(Ok(Release::Ordered(ordered))) => Attempt::Done(Ok(self.answer(account, &ordered))),
+            Ok(Ok(Release::GivenBack(reason))) => {
+                let given_back = Err(of_refusal(&Outcome::refused(reason, 0, 0)));
+                // What was given back can never settle, and the deposit is as it was.
+                match reason.shows_sequence_taken(OtherCopies::NotOrdered) {
+                    true => Attempt::SignAgain(given_back),
+                    false => Attempt::Done(given_back),
+                }
             }
+            Ok(Err(_)) | Err(_) => Attempt::Done(Err(unavailable(
+                "the funding is in transit and its outcome not known yet; ask again with the same request_id",
+            ))),
         }
     }
-    Err(of_refusal(&Outcome::refused(Reason::SequenceUsed, 0, 0)))
+
+    fn answer(&self, account: AccountId, ordered: &OrderedOutcome) -> v1::FundResponse {
+        v1::FundResponse {
+            outcome: Some(outcome_to_message(&ordered.outcome, ordered.height, ordered.index)),
+            deposit: Some(self.context.deposit_of(account)),
+        }
+    }
 }
 
 fn refused(refusal: &Outcome) -> Status {
@@ -51,12 +74,5 @@ fn refused(refusal: &Outcome) -> Status {
         }
         Reason::Unavailable => unavailable("the central bank cannot be reached; nothing was debited"),
         _ => of_refusal(refusal),
-    }
-}
-
-fn answer(desks: &Desks, account: cbdc_ledger::AccountId, ordered: &OrderedOutcome) -> v1::FundResponse {
-    v1::FundResponse {
-        outcome: Some(outcome_to_message(&ordered.outcome, ordered.height, ordered.index)),
-        deposit: Some(wallet::deposit_of(desks, account)),
     }
 }

@@ -1,4 +1,4 @@
-//! Holds: which are open, and capturing and voiding them for this bank's payees.
+//! Holds: listing them, and capturing and voiding them for this bank's payees.
 
 use std::sync::Arc;
 
@@ -11,37 +11,52 @@ use cbdc_proto::v1;
 use cbdc_proto::v1::settlement_client::SettlementClient;
 use tonic::Status;
 
-use super::{Desks, positive_amount};
+use super::context::{BankContext, positive_amount};
+use super::own_command::OwnCommands;
+use crate::central_bank_client::CentralBankClient;
 use crate::signing::SHORT_VALIDITY;
 
-pub async fn list(desks: &Desks, request: v1::ListHoldsRequest) -> Result<v1::ListHoldsResponse, Status> {
-    let account = desks.own_account("account", &request.account)?;
-    if desks.is_partial_replica() {
-        return desks
-            .central_bank
-            .ask(|channel| async { SettlementClient::new(channel).list_holds(request).await })
-            .await;
+/// Lists holds for payers and payees; captures and voids them for the back office.
+pub struct HoldService {
+    pub context: BankContext,
+    pub own_commands: OwnCommands,
+    /// Knows all holds; a partial replica does not.
+    pub central_bank: Arc<CentralBankClient>,
+}
+
+impl HoldService {
+    pub async fn list(&self, request: v1::ListHoldsRequest) -> Result<v1::ListHoldsResponse, Status> {
+        let account = self.context.own_account("account", &request.account)?;
+        if self.context.is_partial_replica() {
+            return self
+                .central_bank
+                .ask(|channel| async { SettlementClient::new(channel).list_holds(request).await })
+                .await;
+        }
+        self.context.ledger.read(|ledger| views::holds(ledger, account, &request))
     }
-    desks.ledger.read(|ledger| views::holds(ledger, account, &request))
-}
 
-pub async fn capture(desks: &Arc<Desks>, request: &v1::CaptureHoldRequest) -> Result<v1::Outcome, Status> {
-    let amount = positive_amount(request.amount_minor)?;
-    release(desks, ReleaseKind::Capture, request.hold, amount).await
-}
-
-pub async fn void(desks: &Arc<Desks>, request: &v1::VoidHoldRequest) -> Result<v1::Outcome, Status> {
-    release(desks, ReleaseKind::Void, request.hold, Amount::ZERO).await
-}
-
-async fn release(desks: &Arc<Desks>, kind: ReleaseKind, hold: u64, amount: Amount) -> Result<v1::Outcome, Status> {
-    // Another bank's hold costs this bank no number. One that this replica does not know yet may exist: the ledger decides.
-    let is_anothers =
-        desks.ledger.read(|ledger| ledger.holds().get(hold).is_some_and(|hold| hold.payee.bank != desks.bank));
-    if is_anothers {
-        return Err(of_refusal(&Outcome::refused(Reason::UnknownHold, 0, hold)));
+    pub async fn capture(&self, request: &v1::CaptureHoldRequest) -> Result<v1::Outcome, Status> {
+        let amount = positive_amount(request.amount_minor)?;
+        self.release(ReleaseKind::Capture, request.hold, amount).await
     }
-    let make = |head| ReleaseHold { kind, head, bank: desks.bank, hold, amount };
-    let answer = desks.settle_own(SHORT_VALIDITY, make).await?;
-    Ok(outcome_to_message(&answer.outcome, answer.height, answer.index))
+
+    pub async fn void(&self, request: &v1::VoidHoldRequest) -> Result<v1::Outcome, Status> {
+        self.release(ReleaseKind::Void, request.hold, Amount::ZERO).await
+    }
+
+    async fn release(&self, kind: ReleaseKind, hold: u64, amount: Amount) -> Result<v1::Outcome, Status> {
+        // Another bank's hold is refused without spending a sequence number. One that this replica does not know yet
+        // may exist: the ledger decides.
+        let is_anothers = self
+            .context
+            .ledger
+            .read(|ledger| ledger.holds().get(hold).is_some_and(|hold| hold.payee.bank != self.context.bank));
+        if is_anothers {
+            return Err(of_refusal(&Outcome::refused(Reason::UnknownHold, 0, hold)));
+        }
+        let make = |head| ReleaseHold { kind, head, bank: self.context.bank, hold, amount };
+        let answer = self.own_commands.settle(SHORT_VALIDITY, make).await?;
+        Ok(outcome_to_message(&answer.outcome, answer.height, answer.index))
+    }
 }

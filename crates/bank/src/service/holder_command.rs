@@ -1,4 +1,4 @@
-//! Commands that holders sign beside payments: consent to the waterfall, the wallet of the tier allowance, holds.
+//! Commands other than payments that holders sign: consent to the waterfall, the wallet of the tier allowance, holds.
 
 use std::sync::Arc;
 
@@ -10,69 +10,77 @@ use cbdc_proto::status::{invalid, not_authorised, of_refusal};
 use cbdc_proto::v1;
 use tonic::Status;
 
-use super::{Desks, look_up, only_answer, status_unknown};
-use crate::history::payment_of;
+use super::context::{BankContext, look_up, only_answer, status_unknown};
+use crate::history::{History, payment_of};
+use crate::metrics::Metrics;
+use crate::precheck::SignaturePrecheck;
 
-pub async fn submit(desks: &Arc<Desks>, request: &v1::SubmitHolderCommandRequest) -> Result<v1::Outcome, Status> {
-    let command = Command::from_bytes(&request.command).map_err(|error| invalid("command", error))?;
-    let signer = signer_here(desks, &command)?;
-    if let Some(Err(refusal)) = desks.precheck.as_ref().map(|verifier| verifier.verify_one(&command)) {
-        if refusal.reason == Reason::BadSignature {
-            tracing::warn!(target: "security", account = %signer, "a holder's command with a bad signature was refused");
-            desks.metrics.security_events(1);
+/// Relays holders' commands other than payments.
+pub struct HolderCommandService {
+    pub context: BankContext,
+    pub precheck: Option<Arc<SignaturePrecheck>>,
+    pub history: Arc<History>,
+    pub metrics: Arc<Metrics>,
+}
+
+impl HolderCommandService {
+    pub async fn submit(&self, request: &v1::SubmitHolderCommandRequest) -> Result<v1::Outcome, Status> {
+        let command = Command::from_bytes(&request.command).map_err(|error| invalid("command", error))?;
+        let signer = self.signer_here(&command)?;
+        if let Some(Err(refusal)) = self.precheck.as_ref().map(|precheck| precheck.verify_one(&command)) {
+            if refusal.reason == Reason::BadSignature {
+                tracing::warn!(target: "security", account = %signer, "a holder's command with a bad signature was refused");
+                self.metrics.security_events(1);
+            }
+            return Err(of_refusal(&refusal));
         }
-        return Err(of_refusal(&refusal));
+        let Ok(relayed) = self.context.relay.submit(request.command.clone(), 1, self.context.timeout()) else {
+            return Err(of_refusal(&Outcome::refused(Reason::Overloaded, 0, 0)));
+        };
+        let answer = only_answer(&relayed.await.answers);
+        let answer = match answer.state {
+            State::Final if answer.is_ordered() => answer,
+            State::Final => self.first_outcome(signer, command, answer.outcome).await?,
+            _ => return Err(status_unknown()),
+        };
+        // Once told that it settled, the caller finds it in what this bank shows.
+        self.context.replica_at(answer.height).await;
+        Ok(outcome_to_message(&answer.outcome, answer.height, answer.index))
     }
-    let Ok(relayed) = desks.relay.submit(request.command.clone(), 1, desks.timeout()) else {
-        return Err(of_refusal(&Outcome::refused(Reason::Overloaded, 0, 0)));
-    };
-    let answer = only_answer(&relayed.await.answers);
-    let answer = match answer.state {
-        State::Final if answer.is_ordered() => answer,
-        State::Final => first_outcome(desks, signer, command, answer.outcome).await?,
-        _ => return Err(status_unknown()),
-    };
-    // Whoever is told that it settled finds it in what this bank shows.
-    desks.replica_at(answer.height).await;
-    Ok(outcome_to_message(&answer.outcome, answer.height, answer.index))
-}
 
-/// The wallet of this bank whose holder signed.
-fn signer_here(desks: &Desks, command: &Command) -> Result<AccountId, Status> {
-    if payment_of(command).is_some() {
-        return Err(invalid(
-            "command",
-            "expected a command that is no payment; SubmitTransfer and Defund take payments",
-        ));
+    /// The wallet of this bank whose holder signed.
+    fn signer_here(&self, command: &Command) -> Result<AccountId, Status> {
+        if payment_of(command).is_some() {
+            return Err(invalid(
+                "command",
+                "expected a command that is no payment; SubmitTransfer and Defund take payments",
+            ));
+        }
+        match command.signer() {
+            Signer::Holder(account) if account.bank == self.context.bank => Ok(account),
+            Signer::Holder(account) => Err(not_authorised(format!(
+                "the signer is a customer of bank {}, this is bank {}",
+                account.bank, self.context.bank
+            ))),
+            Signer::Member(role, _) => Err(not_authorised(format!(
+                "expected a command that a holder signs, found `{}`, which a {role} signs",
+                command.kind().name()
+            ))),
+        }
     }
-    match command.signer() {
-        Signer::Holder(account) if account.bank == desks.bank => Ok(account),
-        Signer::Holder(account) => Err(not_authorised(format!(
-            "the signer is a customer of bank {}, this is bank {}",
-            account.bank, desks.bank
-        ))),
-        Signer::Member(role, _) => Err(not_authorised(format!(
-            "expected a command that a holder signs, found `{}`, which a {role} signs",
-            command.kind().name()
-        ))),
-    }
-}
 
-/// What became of a command that was not ordered now: where its number was used before, this bank's history may know that it
-/// was by this very command.
-async fn first_outcome(
-    desks: &Arc<Desks>,
-    signer: AccountId,
-    command: Command,
-    refusal: Outcome,
-) -> Result<Answer, Status> {
-    if !matches!(refusal.reason, Reason::SequenceUsed | Reason::SequenceConflict) {
-        return Err(of_refusal(&refusal));
-    }
-    let sequence = command.head().sequence;
-    let past = look_up(desks, move |desks| desks.history.by_number(signer, sequence)).await?;
-    match past.filter(|past| past.command == command) {
-        Some(past) => Ok(Answer::ordered(past.ordered.height, past.ordered.index, past.ordered.outcome)),
-        None => Err(of_refusal(&refusal)),
+    /// The answer to a command that was not ordered now. Where its sequence number was used before, this bank's history
+    /// may know that it was by this very command.
+    async fn first_outcome(&self, signer: AccountId, command: Command, refusal: Outcome) -> Result<Answer, Status> {
+        if !matches!(refusal.reason, Reason::SequenceUsed | Reason::SequenceConflict) {
+            return Err(of_refusal(&refusal));
+        }
+        let sequence = command.head().sequence;
+        let history = self.history.clone();
+        let past = look_up(move || history.by_sequence(signer, sequence)).await?;
+        match past.filter(|past| past.command == command) {
+            Some(past) => Ok(Answer::ordered(past.ordered.height, past.ordered.index, past.ordered.outcome)),
+            None => Err(of_refusal(&refusal)),
+        }
     }
 }

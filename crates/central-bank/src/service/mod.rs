@@ -1,4 +1,4 @@
-//! The gRPC services of the central bank: settlement for banks, policy for desk, committee and courts.
+//! The gRPC services of the central bank: settlement for banks; policy for operators, committee, registrar and courts.
 
 pub mod policy;
 pub mod settlement;

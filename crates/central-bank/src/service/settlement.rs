@@ -27,7 +27,7 @@ const BATCHES_IN_FLIGHT_MAX: usize = 256;
 pub struct SettlementService {
     pub intake: Intake,
     pub membership: Membership,
-    pub desk: IssuanceQueue,
+    pub issuance_queue: IssuanceQueue,
     pub ledger: LedgerHandle,
 }
 
@@ -66,7 +66,7 @@ impl v1::settlement_server::Settlement for SettlementService {
             in_flight: Arc::new(Semaphore::new(BATCHES_IN_FLIGHT_MAX)),
         };
         tokio::spawn(stream.run(batches));
-        // A place in flight is given back only when its reply has left, so a caller that does not read its replies is
+        // A permit is given back only when its reply has left, so a caller that does not read its replies is
         // soon not read either, and the channel stays bounded.
         let replies =
             UnboundedReceiverStream::new(replies).map(|reply: Result<Sent, Status>| reply.map(|sent| sent.batch));
@@ -94,7 +94,7 @@ impl v1::settlement_server::Settlement for SettlementService {
                 format!("expected a request of bank {bank}, found one of {}", signed.record.bank),
             ));
         }
-        let answer = self.desk.request(signed).await.map_err(|refusal| of_refusal(&refusal))?;
+        let answer = self.issuance_queue.request(signed).await.map_err(|refusal| of_refusal(&refusal))?;
         let outcome = answer.map(|answer| answer_to_message(&answer)).transpose()?;
         Ok(Response::new(v1::RequestIssuanceResponse { outcome }))
     }
@@ -126,7 +126,7 @@ impl v1::settlement_server::Settlement for SettlementService {
 /// Roles that may submit commands of some kind; which kinds, intake checks.
 pub const SUBMITTER_ROLES: [Role; 5] = [Role::Bank, Role::Operator, Role::Committee, Role::Registrar, Role::Court];
 
-/// Decodes one command, hands it in and waits for its answer.
+/// Decodes one command, submits it and waits for its answer.
 pub async fn submit_unary(
     intake: &Intake,
     member: (Role, MemberId),
@@ -148,10 +148,10 @@ fn answer_to_message(answer: &Answer) -> Result<v1::Outcome, Status> {
     }
 }
 
-/// A reply that holds its place in flight until it has left.
+/// A reply that holds its permit until it has left.
 struct Sent {
     batch: v1::OutcomeBatch,
-    _place: tokio::sync::OwnedSemaphorePermit,
+    _permit: tokio::sync::OwnedSemaphorePermit,
 }
 
 struct CommandStream {
@@ -166,7 +166,7 @@ struct CommandStream {
 impl CommandStream {
     async fn run(self, mut batches: Streaming<v1::CommandBatch>) {
         loop {
-            let Ok(place) = self.in_flight.clone().acquire_owned().await else { return };
+            let Ok(permit) = self.in_flight.clone().acquire_owned().await else { return };
             let batch = tokio::select! {
                 batch = batches.message() => batch,
                 () = self.replies.closed() => return,
@@ -182,7 +182,7 @@ impl CommandStream {
                     let replies = self.replies.clone();
                     let reply = Box::new(move |answers: Answers| {
                         let batch = answers.into_message(batch_id, takes_runs);
-                        drop(replies.send(Ok(Sent { batch, _place: place })));
+                        drop(replies.send(Ok(Sent { batch, _permit: permit })));
                     });
                     self.intake.submit(self.member, commands, reply);
                 }

@@ -13,7 +13,7 @@ use crate::output::{Output, fields};
   cbdc bank close-wallet dave
 
 A wallet with money on it, or with an order against it, is not closed. Demurrage that it owes is written off; the deposit
-beside it stays. A closed wallet is not opened again.")]
+beside it stays. A closed wallet cannot be reopened.")]
 pub struct CloseWallet {
     /// A wallet's name or an account number
     name: String,
@@ -25,21 +25,21 @@ impl CloseWallet {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let account = network.account_of(&self.name)?;
-        let place = network.bank_office(account.bank)?.close_wallet(account).await?.settled()?;
+        let position = network.bank_office(account.bank)?.close_wallet(account).await?.settled()?;
         let object = json!({
             "name": self.name,
             "account": account.to_string(),
             "bank": account.bank.0,
             "open": false,
-            "height": place.height.0,
-            "index": place.index,
+            "height": position.height.0,
+            "index": position.index,
         });
         output.print(object, || {
             fields(&[
                 ("closed", self.name.clone()),
                 ("account", account.to_string()),
                 ("bank", account.bank.to_string()),
-                ("place", place.to_string()),
+                ("position", position.to_string()),
             ])
         });
         Ok(())

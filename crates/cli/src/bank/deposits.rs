@@ -7,14 +7,13 @@ use serde_json::json;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields};
 
-/// State to the central bank what customers have on deposit, which the reserve requirement goes by
+/// Report to the central bank what customers have on deposit, which the reserve requirement is computed from
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc bank report-deposits --bank 1
   cbdc bank report-deposits --bank 1 --json
 
-The sum is the deposit book's own, what is in transit included. The newest statement stands when a maintenance period
-begins.")]
+The sum is that of the deposit book, including what is in transit. The newest report counts when a maintenance period begins.")]
 pub struct ReportDeposits {
     /// The bank's number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -28,15 +27,19 @@ impl ReportDeposits {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
         let (status, deposits) = network.bank_office(BankId(self.bank))?.report_deposits().await?;
-        let place = status.settled()?;
+        let position = status.settled()?;
         let object = json!({
             "bank": self.bank,
             "deposits_minor": deposits.minor(),
-            "height": place.height.0,
-            "index": place.index,
+            "height": position.height.0,
+            "index": position.index,
         });
         output.print(object, || {
-            fields(&[("stated", anchor.show(deposits)), ("bank", self.bank.to_string()), ("place", place.to_string())])
+            fields(&[
+                ("reported", anchor.show(deposits)),
+                ("bank", self.bank.to_string()),
+                ("position", position.to_string()),
+            ])
         });
         Ok(())
     }

@@ -8,14 +8,14 @@ use clap::{Args, Subcommand};
 
 use crate::output::Output;
 
-/// As a commercial bank: state deposits, pay reserves to another bank, close a customer's wallet
+/// As a commercial bank: report deposits, pay reserves to another bank, close a customer's wallet
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc bank report-deposits --bank 1
   cbdc bank transfer-reserves 25000 --from 1 --to 2
   cbdc bank close-wallet dave
 
-What else a bank does stands with what it does it to: cbdc policy issue, cbdc wallet fund --credit, cbdc wallet capture.")]
+A bank's other actions: cbdc policy issue, cbdc wallet fund --credit, cbdc wallet capture.")]
 pub struct Bank {
     #[command(subcommand)]
     command: Command,

@@ -33,16 +33,16 @@ impl TransferReserves {
         let anchor = network.anchor().clone();
         let amount = anchor.parse(&self.amount)?;
         let office = network.bank_office(BankId(self.from))?;
-        let place = office.transfer_reserves(BankId(self.to), amount).await?.settled()?;
-        // It is settled; what is left is only told where the bank still answers.
+        let position = office.transfer_reserves(BankId(self.to), amount).await?.settled()?;
+        // It is settled; what is left is shown only if the bank still answers.
         let left = office.treasury().await.ok().map(|treasury| treasury.reserves_minor);
         let object = json!({
             "from": self.from,
             "to": self.to,
             "amount_minor": amount.minor(),
             "reserves_left_minor": left,
-            "height": place.height.0,
-            "index": place.index,
+            "height": position.height.0,
+            "index": position.index,
         });
         output.print(object, || {
             let mut rows = vec![
@@ -51,7 +51,7 @@ impl TransferReserves {
                 ("to bank", self.to.to_string()),
             ];
             rows.extend(left.map(|minor| ("reserves left", money(&anchor, minor))));
-            rows.push(("place", place.to_string()));
+            rows.push(("position", position.to_string()));
             fields(&rows)
         });
         Ok(())

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use cbdc_simulator::settlement_core::{CoreOptions, CoreResult, measure};
+use cbdc_harness::settlement_core::{CoreOptions, CoreResult, measure};
 use clap::{Args, ValueEnum};
 
-use super::command_line;
 use crate::exit::AuditFound;
+use crate::invocation::command_line;
 use crate::output::{Output, fields};
 
 /// Measure the settlement core alone: no signatures, no network; ordering, fsync, policy, books and archive
@@ -16,8 +16,8 @@ use crate::output::{Output, fields};
   cbdc bench core --wallets 10000 --batch 1000 --transfers 1000000 --json
   cbdc bench core --policy none --data /mnt/disk/core
 
-For comparison with ledgers that check no signatures. Transfers between random wallets go through ordering, each proposal
-with its own fsync, and are applied, sealed and archived as a node does it. Exit code 5 if the books do not agree after it.")]
+For comparison with ledgers that check no signatures. Transfers between random wallets are ordered, each proposal with its own
+fsync, and applied, sealed and archived as a node does it. Exit code 5 if the books do not agree afterwards.")]
 pub struct Core {
     /// Funded wallets
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(2..=50_000_000))]
@@ -25,19 +25,19 @@ pub struct Core {
     /// Transfers in a proposal
     #[arg(long, value_name = "N", default_value_t = 8_189, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     batch: u32,
-    /// Transfers that are measured; a twentieth more comes before, to warm up
+    /// Transfers to measure, after a twentieth more to warm up
     #[arg(long, value_name = "N", default_value_t = 4_000_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     transfers: u64,
-    /// Proposals between being proposed and being settled
+    /// Proposals in flight, from being proposed to being settled
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     in_flight: u32,
-    /// Every rule that a payment can meet, none of which binds; or none
+    /// Either every rule for payments, with bounds that refuse none, or no rule
     #[arg(long, value_enum, default_value = "all")]
     policy: Policy,
-    /// An empty folder for the store, which stays; without it a temporary one
+    /// An empty folder for the store, which is kept; without it a temporary one
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Say nothing meanwhile
+    /// No progress notes
     #[arg(long)]
     quiet: bool,
 }

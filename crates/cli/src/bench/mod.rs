@@ -5,26 +5,27 @@ mod core;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use cbdc_simulator::run::maximum::{Bound, find_maximum};
-use cbdc_simulator::run::{BenchOptions, bench, default_out};
-use cbdc_simulator::{report, scenario::ScenarioError};
+use cbdc_harness::run::maximum::{Bound, find_maximum};
+use cbdc_harness::run::{BenchOptions, bench, default_out};
+use cbdc_harness::{report, scenario::ScenarioError};
 use clap::{Args, Subcommand};
 
 use crate::exit::{AuditFound, Usage};
+use crate::invocation::{command_line, key_and_value};
 use crate::output::Output;
 
 /// Run a scenario on a real network, and measure it
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_help = "Examples:
-  cbdc bench simulations/quickstart.toml
-  cbdc bench simulations/quickstart.toml --json --quiet
-  cbdc bench simulations/smoke.toml --in-process --set load.rate_per_s=200
-  cbdc bench simulations/boj-poc2.toml --out results/boj
-  cbdc bench simulations/quickstart.toml --preset digital-euro
-  cbdc bench simulations/throughput.toml --find-max --slo-p99-ms 100
+  cbdc bench simulations/load/quickstart.toml
+  cbdc bench simulations/load/quickstart.toml --json --quiet
+  cbdc bench simulations/load/smoke.toml --in-process --set load.rate_per_s=200
+  cbdc bench simulations/load/boj-poc2.toml --out results/boj
+  cbdc bench simulations/load/quickstart.toml --preset digital-euro
+  cbdc bench simulations/load/throughput.toml --find-max --slo-p99-ms 100
 
-Every node is its own process, with its own store and mutual TLS. Latency runs from the moment a payment was due. The
+Every node is a process with its own store and mutual TLS. Latency runs from the moment a payment was due. The
 folder given with --out holds summary.json, report.html and the network with its logs; a second run replaces them.
 Exit code 5 if the audit of the run finds something.")]
 pub struct Bench {
@@ -33,7 +34,7 @@ pub struct Bench {
     /// The scenario's file
     #[arg(required = true)]
     scenario: Option<PathBuf>,
-    /// Begin under a preset's policy; the scenario's own keys of [policy] stand above it
+    /// Start with a preset's policy; the scenario's own keys of [policy] override it
     #[arg(long, value_name = "NAME", value_parser = crate::preset::names())]
     preset: Option<String>,
     /// Change a key of the scenario, such as load.rate_per_s=500; may be given again
@@ -45,10 +46,10 @@ pub struct Bench {
     /// Search for the highest rate that holds the bound given with --slo-p99-ms
     #[arg(long, requires = "slo_p99_ms")]
     find_max: bool,
-    /// 99 of 100 payments must be final so soon after they were due, in ms; without it the scenario's own bound
+    /// Bound in ms within which 99 of 100 payments must be final, from when they were due; without it the scenario's own
     #[arg(long, value_name = "MS", value_parser = bound_ms)]
     slo_p99_ms: Option<f64>,
-    /// All nodes in this process: quicker to start, and no use for figures of CPU time
+    /// All nodes in this process: starts faster, but CPU times mean nothing
     #[arg(long)]
     in_process: bool,
     /// No progress bar
@@ -56,7 +57,7 @@ pub struct Bench {
     quiet: bool,
 }
 
-/// A part of the system on its own.
+/// A part of the system, measured on its own.
 #[derive(Subcommand, Debug)]
 enum Part {
     Core(core::Core),
@@ -69,8 +70,8 @@ impl Bench {
         }
         let scenario = self.scenario.take().ok_or_else(|| Usage("expected a scenario's file".to_owned()))?;
         let preset = self.preset.iter().map(|name| Ok(("policy.preset".to_owned(), name.clone())));
-        let mut overrides =
-            preset.chain(self.set.iter().map(|pair| key_and_value(pair))).collect::<Result<Vec<_>, Usage>>()?;
+        let set = self.set.iter().map(|pair| key_and_value(pair, "load.rate_per_s=500"));
+        let mut overrides = preset.chain(set).collect::<Result<Vec<_>, Usage>>()?;
         let out = self.out.clone().unwrap_or_else(|| default_out(&scenario));
         if let (Some(bound), false) = (self.slo_p99_ms, self.find_max) {
             overrides.push(("slo.p99_ms".to_owned(), bound.to_string()));
@@ -114,30 +115,14 @@ impl Bench {
     }
 }
 
-/// What to say of a file that is no load on a network because it is an economy.
+/// The error for a file that is no load on a network but an economy.
 fn economy(file: &Path) -> Option<String> {
     cbdc_economy::Scenario::read(file).ok()?;
     let file = file.display();
     Some(format!("{file}: expected a load on a network, found a scenario of an economy: use `cbdc simulate {file}`"))
 }
 
-fn key_and_value(pair: &str) -> Result<(String, String), Usage> {
-    let split = pair.split_once('=').filter(|(key, _)| !key.is_empty());
-    let (key, value) = split
-        .ok_or_else(|| Usage(format!("--set: expected KEY=VALUE, such as load.rate_per_s=500, found `{pair}`")))?;
-    Ok((key.to_owned(), value.to_owned()))
-}
-
 fn bound_ms(text: &str) -> Result<f64, String> {
     let found = text.parse::<f64>().ok().filter(|ms| (0.001..=3_600_000.0).contains(ms));
     found.ok_or_else(|| format!("expected 0.001 to 3600000 ms, found `{text}`"))
-}
-
-/// The command as it was typed, for the report.
-fn command_line() -> String {
-    let words = std::env::args().skip(1).map(|word| match word.contains(char::is_whitespace) {
-        true => format!("'{word}'"),
-        false => word,
-    });
-    std::iter::once("cbdc".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }

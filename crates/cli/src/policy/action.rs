@@ -1,4 +1,4 @@
-//! Measures as they are typed: `holding-limit.household=2000`.
+//! Actions of a proposal as they are typed: `holding-limit.household=2000`.
 
 use cbdc_client::{Anchor, GovernanceAction, Parameters};
 use cbdc_ledger::policy::text;
@@ -6,27 +6,27 @@ use cbdc_ledger::policy::text;
 use super::{grant, member_file};
 use crate::exit::Usage;
 
-/// What may be typed, for the help.
-pub const MEASURES_HELP: &str = "\
-Parameters (amounts in major units, or none for no limit; what is in force already is left out):
+/// The actions that can be typed, for the help.
+pub const ACTIONS_HELP: &str = "\
+Parameters (amounts in major units, or none for no limit; values that are in force already are left out):
   supply-cap=AMOUNT               most CBDC in circulation
   issuance-quota=AMOUNT           most that a bank may be issued a day
   issuance-quota.bank-2=AMOUNT    the same for one bank
-  holding-limit.CLASS=AMOUNT      most a person may hold, across banks
+  holding-limit.CLASS=AMOUNT      most a holder may have, across banks
   payment-limit.CLASS=AMOUNT      most a single payment may move
-  day-limit.CLASS=AMOUNT          most a person may pay a day
-  month-limit.CLASS=AMOUNT        most a person may pay a calendar month
+  day-limit.CLASS=AMOUNT          most a holder may pay a day
+  month-limit.CLASS=AMOUNT        most a holder may pay a calendar month
   velocity.CLASS=\"10 in 24 h\"     most payments in a rolling window (units ms, s, min, h, d)
   remuneration.CLASS=RATE         interest a year, also in tiers: \"0 % up to 3000, -1 % above\"
   capitalisation=monthly          when interest is posted: daily or monthly
   payer-fee.CLASS=FEES            \"0.10 + 0.5 % up to 100, 1 above, to payee-bank\"
-  payee-fee.CLASS=FEES            the same, kept back from what is credited
+  payee-fee.CLASS=FEES            the same, deducted from the credit
   policy-rate=RATE                also deposit-rate, lending-rate, penalty-rate
   reserves-rate-up-to=RATE        on reserves up to the requirement; also reserves-rate-above
   reserve-requirement=2%          share of reported deposits; also maintenance-period=DAYS
-  shortfall-rate=RATE             on what the reserves of a period lack
+  shortfall-rate=RATE             on the reserves that a period lacks
   haircut=10%                     taken off the value of collateral
-  work-per-block=4096             bound on what the ledger does of its own accord in a block
+  work-per-block=4096             bound on the ledger's own work in a block
 Other actions:
   grant=\"25.00 to household [first 100] [of bank-2]\"
                                   unbacked money for a cohort
@@ -34,15 +34,16 @@ Other actions:
                                   purpose-bound money, out of government or equity
   bank-status=bank-2:suspended    active, suspended or resolved (which is final)
   threshold=2                     committee members who must approve
+  header-signatures=2             nodes of the central bank that must sign a header
   dismiss=bank-2                  a member leaves
   admit=bank-4:FILE               a member joins; FILE is TOML with name, signing_key and, of
                                   members that connect to nodes, node_key: 64 hex digits each
-  replace-keys=bank-2:FILE        a member's new keys, FILE as above without name; a node_key
-                                  left out is taken away (now: cbdc policy members --json)
+  replace-keys=bank-2:FILE        a member's new keys, FILE as above without name; without a
+                                  node_key the member has none afterwards (now: cbdc policy members --json)
 Classes: household, merchant, business, government, tier-1, tier-2, tier-3, visitor";
 
-/// Reads what shall be proposed together: the changes that lead from the parameters in force to those with every
-/// parameter typed, then the other actions in the order in which they were typed.
+/// Reads the actions of a proposal: the changes from the parameters in force to those typed, then the other actions in the
+/// order in which they were typed.
 pub fn parse(anchor: &Anchor, in_force: &Parameters, typed: &[String]) -> Result<Vec<GovernanceAction>, Usage> {
     let exponent = anchor.genesis().currency_exponent;
     let mut wanted = in_force.clone();
@@ -50,7 +51,7 @@ pub fn parse(anchor: &Anchor, in_force: &Parameters, typed: &[String]) -> Result
     let mut others = Vec::new();
     for one in typed {
         let wrong = |why: String| {
-            Usage(format!("expected a action such as holding-limit.household=2000, found `{one}`: {why}"))
+            Usage(format!("expected an action such as holding-limit.household=2000, found `{one}`: {why}"))
         };
         let (name, value) = one.split_once('=').ok_or_else(|| wrong("it has no =".to_owned()))?;
         if let Some(action) = other_action(anchor, name, value) {
@@ -67,7 +68,7 @@ pub fn parse(anchor: &Anchor, in_force: &Parameters, typed: &[String]) -> Result
     if !wanted.is_sound() {
         let rule =
             "expected deposit-rate <= policy-rate <= lending-rate <= penalty-rate and a shortfall-rate from 0 on";
-        return Err(Usage(format!("{rule}, found {}; name those that must move with it, too", rates(&wanted))));
+        return Err(Usage(format!("{rule}, found {}; also name the rates that must change with it", rates(&wanted))));
     }
     let changes = text::changes(in_force, &wanted).into_iter().map(GovernanceAction::Policy);
     let actions: Vec<GovernanceAction> = changes.chain(others).collect();
@@ -77,12 +78,13 @@ pub fn parse(anchor: &Anchor, in_force: &Parameters, typed: &[String]) -> Result
     Ok(actions)
 }
 
-/// A action that sets no parameter.
+/// An action that sets no parameter.
 fn other_action(anchor: &Anchor, name: &str, value: &str) -> Option<Result<GovernanceAction, String>> {
     Some(match name {
         "grant" => grant::parse(anchor, value).map(GovernanceAction::Grant),
         "bank-status" => bank_status(value),
-        "threshold" => threshold(value),
+        "threshold" => count(value, "members").map(GovernanceAction::Threshold),
+        "header-signatures" => count(value, "nodes").map(GovernanceAction::HeaderSignatures),
         "dismiss" => dismissal(value),
         "admit" => member_file::admission(value),
         "replace-keys" => member_file::replacement(value),
@@ -96,8 +98,8 @@ fn bank_status(value: &str) -> Result<GovernanceAction, String> {
     Ok(GovernanceAction::BankStatus { bank: text::bank(bank)?, status: status.parse()? })
 }
 
-fn threshold(value: &str) -> Result<GovernanceAction, String> {
-    value.parse().map(GovernanceAction::Threshold).map_err(|_| format!("expected a number of members, found `{value}`"))
+fn count(value: &str, of: &str) -> Result<u16, String> {
+    value.parse().map_err(|_| format!("expected a number of {of}, found `{value}`"))
 }
 
 fn dismissal(value: &str) -> Result<GovernanceAction, String> {
@@ -105,7 +107,7 @@ fn dismissal(value: &str) -> Result<GovernanceAction, String> {
     Ok(GovernanceAction::DismissMember { role, id })
 }
 
-/// The rates that bound each other, as they would be.
+/// The rates that bound each other, as they are proposed.
 fn rates(wanted: &Parameters) -> String {
     let (key, shortfall) = (&wanted.key_rates, wanted.reserves.shortfall_rate);
     let shown = [key.deposit, key.policy, key.lending, key.penalty].map(text::show_rate).join(" <= ");
@@ -115,7 +117,7 @@ fn rates(wanted: &Parameters) -> String {
 #[cfg(test)]
 pub mod tests {
     use cbdc_client::{Amount, BankId, BankStatus, Class, MemberId, PolicyChange, RatePpm, Role};
-    use cbdc_simulator::network::{Network, NetworkSpec, Ports};
+    use cbdc_devnet::{Network, NetworkSpec, Ports};
 
     use super::*;
 
@@ -132,7 +134,7 @@ pub mod tests {
     }
 
     #[test]
-    fn measures_are_read_exactly() {
+    fn actions_are_read_exactly() {
         let anchor = anchor();
         let one = |text| read(&anchor, &Parameters::default(), &[text]).map(|mut actions| actions.remove(0)).unwrap();
         let limit = Some(Amount::from_minor(200_050));
@@ -146,6 +148,7 @@ pub mod tests {
             GovernanceAction::DismissMember { role: Role::CentralBank, id: MemberId(1) }
         );
         assert_eq!(one("threshold=2"), GovernanceAction::Threshold(2));
+        assert_eq!(one("header-signatures=2"), GovernanceAction::HeaderSignatures(2));
         let quota = Some(Amount::ZERO);
         assert_eq!(
             one("issuance-quota.bank-2=0"),
@@ -182,7 +185,7 @@ pub mod tests {
     }
 
     #[test]
-    fn what_is_no_measure_is_refused_with_an_example() {
+    fn what_is_no_action_is_refused_with_an_example() {
         let anchor = anchor();
         for text in [
             "",

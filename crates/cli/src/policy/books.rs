@@ -1,6 +1,6 @@
 //! `cbdc policy balance-sheet`, `profit-and-loss`, `aggregates` and `supply`: the central bank's books.
 //!
-//! As JSON every amount is a number of minor units; only a sum that passes 64 bits is a string of its digits.
+//! In JSON every amount is a number of minor units, except that a sum beyond 64 bits is a string of its digits.
 
 use cbdc_client::{Amount, Anchor, RatePpm, Timestamp, v1};
 use cbdc_ledger::policy::text::show_rate;
@@ -17,11 +17,11 @@ use crate::output::{Output, fields, money, sum_minor, table};
   cbdc policy balance-sheet --unposted
   cbdc policy balance-sheet --json
 
-With --json amounts are numbers of minor units; a sum beyond 64 bits is a string of its digits. What was not asked for with
---unposted is null.")]
+With --json amounts are numbers of minor units; a sum beyond 64 bits is a string of its digits. Without --unposted
+the unposted amounts are null.")]
 pub struct BalanceSheet {
-    /// Also add up what has accrued on wallets and is not posted: looks at every wallet while the ledger waits, seconds on
-    /// a large one
+    /// Also add up what has accrued on wallets and is not posted; this looks at every wallet while the ledger waits, which
+    /// takes seconds on a large ledger
     #[arg(long)]
     unposted: bool,
     #[command(flatten)]
@@ -32,10 +32,10 @@ impl BalanceSheet {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let desk = network.reading_desk()?;
+        let governance = network.governance_reader()?;
         let sheet = match self.unposted {
-            true => desk.balance_sheet_with_unposted_interest().await?,
-            false => desk.balance_sheet().await?,
+            true => governance.balance_sheet_with_unposted_interest().await?,
+            false => governance.balance_sheet().await?,
         };
         output.print(sheet_object(&sheet), || {
             let banks = banks_table(&anchor, &sheet.banks);
@@ -181,7 +181,7 @@ impl ProfitAndLoss {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let profit = network.reading_desk()?.profit_and_loss().await?;
+        let profit = network.governance_reader()?.profit_and_loss().await?;
         let items: Map<String, Value> =
             profit.items.iter().map(|item| (format!("{}_minor", item.name), sum_minor(&item.amount_minor))).collect();
         let object = json!({
@@ -207,13 +207,13 @@ impl ProfitAndLoss {
     }
 }
 
-/// Show base money (M0) and whose the CBDC is, by class and by bank
+/// Show base money (M0), and the CBDC by class and by bank
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc policy aggregates
   cbdc policy aggregates --json
 
-Looks at every wallet: seconds on a large ledger. With --json amounts are numbers of minor units; a sum beyond 64 bits is a
+Looks at every wallet, which takes seconds on a large ledger. With --json amounts are numbers of minor units; a sum beyond 64 bits is a
 string of its digits.")]
 pub struct Aggregates {
     #[command(flatten)]
@@ -224,7 +224,7 @@ impl Aggregates {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let aggregates = network.reading_desk()?.aggregates().await?;
+        let aggregates = network.governance_reader()?.aggregates().await?;
         output.print(aggregates_object(&aggregates), || {
             let base = fields(&[
                 ("base money (M0)", money_of_text(&anchor, &aggregates.m0_minor)),
@@ -272,7 +272,7 @@ fn aggregates_object(aggregates: &v1::Aggregates) -> Value {
     })
 }
 
-/// Whose the CBDC is; classes and banks that have no wallet and no money are left out.
+/// The CBDC by class or bank, without those that have neither a wallet nor money.
 fn parts_table(anchor: &Anchor, heading: &str, all: &[v1::CbdcParts]) -> String {
     let row = |parts: &v1::CbdcParts| {
         let amounts =
@@ -285,7 +285,7 @@ fn parts_table(anchor: &Anchor, heading: &str, all: &[v1::CbdcParts]) -> String 
     table(&[heading, ">wallets", ">available", ">held", ">locked", ">earmarked", ">treasury"], &rows)
 }
 
-/// Show the CBDC in circulation and the terms that it is the sum of
+/// Show the CBDC in circulation and the terms that add up to it
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc policy supply --json")]
@@ -298,7 +298,7 @@ impl Supply {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let supply = network.reading_desk()?.supply().await?;
+        let supply = network.governance_reader()?.supply().await?;
         let terms: Map<String, Value> =
             supply.terms.iter().map(|term| (format!("{}_minor", term.name), json!(term.amount_minor))).collect();
         let object = json!({
@@ -322,7 +322,7 @@ impl Supply {
     }
 }
 
-/// A sum of minor units, which may pass 64 bits or lie below zero, in major units with the currency.
+/// Formats a sum of minor units, which may exceed 64 bits or be negative, in major units with the currency.
 fn money_of_sum(anchor: &Anchor, minor: i128) -> String {
     let sign = if minor < 0 { "-" } else { "" };
     let exponent = anchor.genesis().currency_exponent;
@@ -335,7 +335,7 @@ fn money_of_sum(anchor: &Anchor, minor: i128) -> String {
     format!("{sign}{whole}{decimals} {}", anchor.currency())
 }
 
-/// The same for a sum as messages carry it. What is no number is shown as it came.
+/// Formats a sum as messages carry it; a text that is no number is shown unchanged.
 fn money_of_text(anchor: &Anchor, minor: &str) -> String {
     minor.parse().map_or_else(|_| minor.to_owned(), |minor| money_of_sum(anchor, minor))
 }

@@ -1,12 +1,12 @@
-//! Grants as they are typed: `25.00 to household first 100 of bank-2`, and with a purpose
+//! Grants as they are typed: `25.00 to household first 100 of bank-2`; with a purpose:
 //! `25.00 to household from government for merchant,business until 2026-12-31T00:00:00Z`.
 
 use cbdc_client::{Anchor, Class, Grant, LedgerDay, Timestamp};
 use cbdc_ledger::policy::text;
 use cbdc_ledger::programme::{Classes, Cohort, Funding, Purpose};
 
-/// Reads a grant. After amount and class the clauses may stand in any order, each at most once; a purpose needs all
-/// three of `from`, `for` and `until`.
+/// Reads a grant. After amount and class come clauses in any order, each at most once; a purpose needs all three of `from`,
+/// `for` and `until`.
 pub fn parse(anchor: &Anchor, text: &str) -> Result<Grant, String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let [amount, "to", class, clauses @ ..] = words.as_slice() else {
@@ -17,7 +17,7 @@ pub fn parse(anchor: &Anchor, text: &str) -> Result<Grant, String> {
     let (mut funding, mut payees, mut expires_at) = (None, None, None);
     let mut seen: Vec<&str> = Vec::new();
     for clause in clauses.chunks(2) {
-        let [word, value] = clause else { return Err(format!("expected something after `{}`", clause[0])) };
+        let [word, value] = clause else { return Err(format!("expected a value after `{}`, found none", clause[0])) };
         if seen.contains(word) {
             return Err(format!("expected `{word}` once, found it twice"));
         }
@@ -43,7 +43,7 @@ pub fn parse(anchor: &Anchor, text: &str) -> Result<Grant, String> {
 
 fn first(text: &str) -> Result<u32, String> {
     let count = text.parse().ok().filter(|count| *count > 0);
-    count.ok_or_else(|| format!("expected a number of persons from 1 on, found `{text}`"))
+    count.ok_or_else(|| format!("expected a number of holders, at least 1, found `{text}`"))
 }
 
 fn classes(text: &str) -> Result<Classes, String> {
@@ -51,7 +51,7 @@ fn classes(text: &str) -> Result<Classes, String> {
     classes.map(Classes::of)
 }
 
-/// Reads a time in UTC, `2026-12-31T00:00:00Z`, or a date, at whose beginning on the ledger it is.
+/// Reads a time in UTC, `2026-12-31T00:00:00Z`, or a date, which stands for the beginning of that ledger day.
 fn moment(anchor: &Anchor, text: &str) -> Result<Timestamp, String> {
     let wrong = || format!("expected a time such as 2026-12-31T00:00:00Z, or a date, found `{text}`");
     let Some((date, time)) = text.split_once('T') else {

@@ -1,10 +1,10 @@
-//! `cbdc policy history`: every version of policy, what it changed, and who voted for it.
+//! `cbdc policy history`: every version of policy, its changes and its votes.
 
 use cbdc_client::{Timestamp, v1};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::page::Page;
+use super::paging::Page;
 use super::proposal::{proposal_object, voters};
 use crate::network::NetworkArgument;
 use crate::output::{Output, table};
@@ -24,7 +24,7 @@ pub struct History {
 impl History {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
-        let answer = network.reading_desk()?.policy_versions(self.page.count, self.page.token).await?;
+        let answer = network.governance_reader()?.policy_versions(self.page.count, self.page.token).await?;
         let versions: Vec<Value> = answer.versions.iter().map(object).collect();
         let next = Some(&answer.next_page_token).filter(|token| !token.is_empty());
         output.print(json!({ "versions": versions, "next_page_token": next }), || {
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_version_says_who_decided_it_and_what_it_changed() {
-        let vote = |member, approve| v1::Vote { member, approve };
+        let vote = |member, approve| v1::Vote { member, approve, counts: true };
         let proposal = v1::GovernanceProposal {
             number: 4,
             proposed_by: 2,

@@ -1,7 +1,7 @@
-//! `cbdc policy issue`, `redeem` and `endorse`: between reserves and CBDC.
+//! `cbdc policy issue`, `redeem` and `endorse`: the exchange of reserves and CBDC.
 //!
-//! Issuing takes two signatures: the bank asks, the operator agrees. Where the operator's desk agrees by itself, `issue`
-//! is settled at once; otherwise the request waits for `endorse`.
+//! Issuing takes two signatures: the bank's request and the operator's endorsement. If the operator endorses automatically,
+//! `issue` settles at once; otherwise the request waits for `endorse`.
 
 use cbdc_client::bank_office::IssuanceAnswer;
 use cbdc_client::{BankId, IssuanceKind, MemberId, Role};
@@ -15,14 +15,14 @@ use crate::output::{Output, fields, money};
 struct Request {
     /// Major units, such as 10000
     amount: String,
-    /// The bank that asks
+    /// The bank that requests it
     #[arg(long, value_name = "N")]
     bank: u16,
     #[command(flatten)]
     network: NetworkArgument,
 }
 
-/// Ask for CBDC against a bank's reserves
+/// Request CBDC against a bank's reserves
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc policy issue 10000 --bank 1")]
@@ -58,7 +58,7 @@ impl Request {
         let anchor = network.anchor().clone();
         let amount = anchor.parse(&self.amount)?;
         let office = network.bank_office(BankId(self.bank))?;
-        let place = match office.request_issuance(kind, amount).await? {
+        let position = match office.request_issuance(kind, amount).await? {
             IssuanceAnswer::Ordered(status) => Some(status.settled()?),
             IssuanceAnswer::Waiting => None,
         };
@@ -71,18 +71,18 @@ impl Request {
             "kind": word,
             "bank": self.bank,
             "amount_minor": amount.minor(),
-            "settled": place.is_some(),
-            "height": place.map(|place| place.height.0),
-            "index": place.map(|place| place.index),
+            "settled": position.is_some(),
+            "height": position.map(|position| position.height.0),
+            "index": position.map(|position| position.index),
             "treasury_minor": treasury.available_minor,
             "reserves_minor": treasury.reserves_minor,
         });
-        output.print(object, || match place {
-            Some(place) => fields(&[
+        output.print(object, || match position {
+            Some(position) => fields(&[
                 (word, anchor.show(amount)),
                 ("treasury", money(&anchor, treasury.available_minor)),
                 ("reserves", money(&anchor, treasury.reserves_minor)),
-                ("place", place.to_string()),
+                ("position", position.to_string()),
             ]),
             None => "The request waits for the operator: cbdc policy endorse".to_owned(),
         });
@@ -90,17 +90,17 @@ impl Request {
     }
 }
 
-/// As the operator, agree to the banks' requests that wait
+/// Endorse the banks' waiting requests, as the operator
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  cbdc policy endorse             every request that waits
+  cbdc policy endorse             all waiting requests
   cbdc policy endorse --bank 2    those of one bank
   cbdc policy endorse --list      only show them")]
 pub struct Endorse {
     /// Only this bank's requests
     #[arg(long, value_name = "N")]
     bank: Option<u16>,
-    /// Show the requests, agree to none
+    /// Show the requests, endorse none
     #[arg(long)]
     list: bool,
     #[command(flatten)]
@@ -111,21 +111,21 @@ impl Endorse {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let desk = network.desk(Role::Operator, MemberId(1))?;
-        let mut requests = desk.waiting_requests().await?;
+        let governance = network.governance(Role::Operator, MemberId(1))?;
+        let mut requests = governance.waiting_requests().await?;
         requests.retain(|request| self.bank.is_none_or(|bank| request.record.bank == BankId(bank)));
         let mut objects = Vec::new();
         let mut lines = Vec::new();
         for request in requests {
             let record = request.record;
-            let place = if self.list { None } else { Some(desk.endorse(request).await?.settled()?) };
+            let position = if self.list { None } else { Some(governance.endorse(request).await?.settled()?) };
             let word = match record.kind {
                 IssuanceKind::Issue => "issue",
                 IssuanceKind::Redeem => "redeem",
             };
-            let outcome = place.map_or("waits".to_owned(), |place| format!("settled at {place}"));
+            let outcome = position.map_or("waits".to_owned(), |position| format!("settled at {position}"));
             lines.push(format!("bank {}: {word} {}: {outcome}", record.bank, anchor.show(record.amount)));
-            objects.push(json!({ "bank": record.bank.0, "kind": word, "amount_minor": record.amount.minor(), "settled": place.is_some() }));
+            objects.push(json!({ "bank": record.bank.0, "kind": word, "amount_minor": record.amount.minor(), "settled": position.is_some() }));
         }
         output.print(json!({ "requests": objects }), || match lines.is_empty() {
             true => "No request waits.".to_owned(),

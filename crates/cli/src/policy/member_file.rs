@@ -1,4 +1,4 @@
-//! A member's file, as `admit` and `replace-keys` name it: public keys in hexadecimal digits.
+//! A member's file, which `admit` and `replace-keys` name: public keys in hexadecimal digits.
 //!
 //! ```toml
 //! name = "Fourth Bank"     # of a new member only
@@ -34,7 +34,7 @@ pub fn admission(text: &str) -> Result<GovernanceAction, String> {
     Ok(GovernanceAction::AdmitMember(Member { role, id, name, signing_key, node_key }))
 }
 
-/// Reads `bank-2:keys.toml` as a member's new keys. A node key that the file leaves out is taken away.
+/// Reads `bank-2:keys.toml` as a member's new keys. Without a node key in the file the member has none afterwards.
 pub fn replacement(text: &str) -> Result<GovernanceAction, String> {
     let ((role, id), file) = read(text)?;
     if let Some(name) = file.name {
@@ -61,7 +61,7 @@ fn read(text: &str) -> Result<((Role, MemberId), MemberFile), String> {
     Ok((who, file))
 }
 
-/// Nobody, or anybody, could sign with a key that is no point or is of small order: the ledger would refuse it.
+/// Reads a signing key. One that is no point or is of small order is refused, as the ledger would.
 fn signing_key(text: &str) -> Result<PublicKey, String> {
     let key = key("signing_key", text)?;
     key.check_for_account().map_err(|error| format!("signing_key: {error}"))?;

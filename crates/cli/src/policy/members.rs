@@ -1,4 +1,4 @@
-//! `cbdc policy members`.
+//! `cbdc policy members`: the members and their keys.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ pub struct Members {
 impl Members {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
-        let answer = network.reading_desk()?.members().await?;
+        let answer = network.governance_reader()?.members().await?;
         let hex = cbdc_ledger::encoding::hex;
         let members: Vec<Value> = answer
             .members
@@ -47,7 +47,7 @@ impl Members {
                 ]
             };
             let rows: Vec<_> = answer.members.iter().map(row).collect();
-            let members = table(&["member", "name", "standing", ">next number", "signing key"], &rows);
+            let members = table(&["member", "name", "status", ">next sequence", "signing key"], &rows);
             format!("{members}\n{} committee members must approve a proposal.", answer.threshold)
         });
         Ok(())

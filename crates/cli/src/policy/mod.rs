@@ -1,15 +1,15 @@
-//! `cbdc policy`: the policy desk of a development network.
+//! `cbdc policy`: monetary policy and governance of a development network.
 
 mod action;
 mod books;
+mod court_order;
 mod grant;
 mod history;
 mod issuance;
 mod member_file;
 mod members;
 mod operate;
-mod order;
-mod page;
+mod paging;
 mod programmes;
 mod proposal;
 mod reclassify;
@@ -24,7 +24,7 @@ use crate::output::Output;
 #[command(after_help = "Examples:
   cbdc policy show
   cbdc policy balance-sheet
-  cbdc policy propose holding-limit.household=2000 --carry
+  cbdc policy propose holding-limit.household=2000 --approve
   cbdc policy history
   cbdc policy issue 10000 --bank 1
   cbdc policy operate lend 5000 --bank 1
@@ -52,9 +52,9 @@ enum Command {
     Endorse(issuance::Endorse),
     Operate(operate::Operate),
     Reclassify(reclassify::Reclassify),
-    Freeze(order::Freeze),
-    Unfreeze(order::Unfreeze),
-    Seize(order::Seize),
+    Freeze(court_order::Freeze),
+    Unfreeze(court_order::Unfreeze),
+    Seize(court_order::Seize),
 }
 
 impl Policy {

@@ -1,4 +1,4 @@
-//! `cbdc policy operate`: what the central bank's operations desk does with banks.
+//! `cbdc policy operate`: the central bank's operations with banks.
 
 use cbdc_client::{BankId, LedgerDay, MemberId, OperationKind, RatePpm, Role};
 use cbdc_ledger::policy::text::{self, show_rate};
@@ -10,7 +10,7 @@ use crate::exit::Usage;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields};
 
-/// As the operator, carry an operation out: banknotes, government, securities, facilities, collateral
+/// Make an operation with a bank, as the operator: banknotes, government, securities, facilities, collateral
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc policy operate withdraw-banknotes 5000 --bank 1
@@ -21,25 +21,25 @@ use crate::output::{Output, fields};
 pub struct Operate {
     #[arg(value_parser = kinds(), value_name = "KIND")]
     kind: OperationKind,
-    /// Major units, such as 5000; of securities the nominal amount
+    /// Major units, such as 5000; for securities the nominal amount
     amount: String,
     /// The bank on the other side
     #[arg(long, value_name = "N")]
     bank: u16,
-    /// Of securities: percent of the nominal amount, such as 99.5
+    /// For securities: percent of the nominal amount, such as 99.5
     #[arg(long, value_name = "PERCENT")]
     price: Option<String>,
-    /// Of a refinancing operation: percent a year, such as 2.5
+    /// For refinancing: percent a year, such as 2.5
     #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
     rate: Option<String>,
-    /// Of a refinancing operation: the date at whose beginning it is repaid
+    /// For refinancing: the date at whose beginning it is repaid
     #[arg(long, value_name = "DATE")]
     matures: Option<String>,
     #[command(flatten)]
     network: NetworkArgument,
 }
 
-/// What an operation of its kind names beside bank and amount.
+/// The terms of an operation beside bank and amount.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Terms {
     None,
@@ -52,16 +52,16 @@ impl Operate {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
         let (kind, bank, amount, terms) = (self.kind, BankId(self.bank), anchor.parse(&self.amount)?, self.terms()?);
-        let desk = network.desk(Role::Operator, MemberId(1))?;
+        let governance = network.governance(Role::Operator, MemberId(1))?;
         let status = match terms {
-            Terms::None => desk.operate(kind, bank, amount).await?,
+            Terms::None => governance.operate(kind, bank, amount).await?,
             Terms::Price { ppm } if kind == OperationKind::BuySecurities => {
-                desk.buy_securities(bank, amount, ppm).await?
+                governance.buy_securities(bank, amount, ppm).await?
             }
-            Terms::Price { ppm } => desk.sell_securities(bank, amount, ppm).await?,
-            Terms::Loan { rate, matures } => desk.refinance(bank, amount, rate, matures).await?,
+            Terms::Price { ppm } => governance.sell_securities(bank, amount, ppm).await?,
+            Terms::Loan { rate, matures } => governance.refinance(bank, amount, rate, matures).await?,
         };
-        let place = status.settled()?;
+        let position = status.settled()?;
         let (price_ppm, rate_ppm, matures) = match terms {
             Terms::None => (None, None, None),
             Terms::Price { ppm } => (Some(ppm), None, None),
@@ -74,8 +74,8 @@ impl Operate {
             "price_ppm": price_ppm,
             "rate_ppm": rate_ppm,
             "matures": matures,
-            "height": place.height.0,
-            "index": place.index,
+            "height": position.height.0,
+            "index": position.index,
         });
         output.print(object, || {
             let mut rows = vec![(kind.kind().name(), anchor.show(amount)), ("bank", bank.to_string())];
@@ -84,13 +84,13 @@ impl Operate {
                 Terms::Price { ppm } => rows.push(("price", self.price.unwrap_or_else(|| format!("{ppm} ppm")))),
                 Terms::Loan { rate, matures } => rows.push(("terms", format!("{} until {matures}", show_rate(rate)))),
             }
-            rows.push(("place", place.to_string()));
+            rows.push(("position", position.to_string()));
             fields(&rows)
         });
         Ok(())
     }
 
-    /// The terms that the kind needs, all of them and no others.
+    /// Reads the terms that the kind needs, all of them and no others.
     fn terms(&self) -> Result<Terms, Usage> {
         let kind = self.kind.kind().name();
         match (self.kind, &self.price, &self.rate, &self.matures) {
@@ -139,6 +139,8 @@ fn effect(kind: OperationKind) -> &'static str {
         OperationKind::Refinance => "lend at --rate until --matures, against collateral",
         OperationKind::Pledge => "note pledged collateral at market value",
         OperationKind::ReleaseCollateral => "give pledged collateral back",
+        OperationKind::RealiseCollateral => "take a resolved bank's collateral over at market value",
+        OperationKind::WriteOffLoans => "write off what a resolved bank owes, with nothing left to recover",
     }
 }
 

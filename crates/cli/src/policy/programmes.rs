@@ -1,10 +1,10 @@
-//! `cbdc policy programmes`: payments to cohorts that the committee decided.
+//! `cbdc policy programmes`: the committee's payments to cohorts.
 
 use cbdc_client::{Timestamp, v1};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::page::Page;
+use super::paging::Page;
 use crate::network::NetworkArgument;
 use crate::output::{Output, money, sum_minor, table};
 
@@ -15,7 +15,7 @@ use crate::output::{Output, money, sum_minor, table};
   cbdc policy programmes --count 100 --json
 
 With --json amounts are numbers of minor units; a sum beyond 64 bits is a string of its digits.
-Found one: cbdc policy propose grant=\"25 to household\" (see its help)")]
+Start one: cbdc policy propose grant=\"25 to household\" (see its help)")]
 pub struct Programmes {
     #[command(flatten)]
     page: Page,
@@ -27,12 +27,12 @@ impl Programmes {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let answer = network.reading_desk()?.programmes(self.page.count, self.page.token).await?;
+        let answer = network.governance_reader()?.programmes(self.page.count, self.page.token).await?;
         let programmes: Vec<Value> = answer.programmes.iter().map(object).collect();
         let next = Some(&answer.next_page_token).filter(|token| !token.is_empty());
         output.print(json!({ "programmes": programmes, "next_page_token": next }), || {
             if answer.programmes.is_empty() {
-                return "There is no programme yet. Found one: cbdc policy propose --help".to_owned();
+                return "There is no programme yet. Start one: cbdc policy propose --help".to_owned();
             }
             let row = |programme: &v1::Programme| {
                 vec![
@@ -74,7 +74,7 @@ fn object(programme: &v1::Programme) -> Value {
     })
 }
 
-/// As it is typed: `household first 100 of bank-2`.
+/// A cohort as it is typed: `household first 100 of bank-2`.
 fn cohort(programme: &v1::Programme) -> String {
     let first = if programme.first == 0 { String::new() } else { format!(" first {}", programme.first) };
     let bank = programme.bank.map(|bank| format!(" of bank-{bank}")).unwrap_or_default();

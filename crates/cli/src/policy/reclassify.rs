@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::network::NetworkArgument;
 use crate::output::Output;
 
-/// As the registrar, put a holder into another class: its limits, rates and fees hold from now on
+/// Put a holder into another class, as the registrar; its limits, rates and fees apply from now on
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc policy reclassify alice merchant
@@ -25,15 +25,15 @@ impl Reclassify {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let holder = holder_of(&network, &self.holder)?;
-        let registrar = network.desk(Role::Registrar, MemberId(1))?;
-        let place = registrar.reclassify(holder, self.class).await?.settled()?;
+        let registrar = network.governance(Role::Registrar, MemberId(1))?;
+        let position = registrar.reclassify(holder, self.class).await?.settled()?;
         let object = json!({
             "holder": holder.to_string(),
             "class": self.class.to_string(),
-            "height": place.height.0,
-            "index": place.index,
+            "height": position.height.0,
+            "index": position.index,
         });
-        output.print(object, || format!("holder {holder} is in the class {} from {place} on", self.class));
+        output.print(object, || format!("holder {holder} is in the class {} from {position} on", self.class));
         Ok(())
     }
 }

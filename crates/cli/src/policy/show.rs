@@ -12,19 +12,19 @@ use crate::output::{Output, fields, limit, money, table};
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc policy show
-  cbdc policy show --all                   what is not set, too
+  cbdc policy show --all                   also what is not set
   cbdc policy show --at 17                 what was in force at the end of block 17
   cbdc policy show --version-number 1 --json
 
 Names and values are those that `cbdc policy propose` takes.")]
 pub struct Show {
-    /// Those in force at the end of this block
+    /// The parameters in force at the end of this block
     #[arg(long, value_name = "HEIGHT", conflicts_with = "version_number")]
     at: Option<u64>,
-    /// Those of this version
+    /// The parameters of this version
     #[arg(long, value_name = "N")]
     version_number: Option<u32>,
-    /// Also parameters that are not set
+    /// Also show parameters that are not set
     #[arg(long)]
     all: bool,
     #[command(flatten)]
@@ -35,10 +35,10 @@ impl Show {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let desk = network.reading_desk()?;
+        let governance = network.governance_reader()?;
         let set = match self.at {
-            Some(height) => desk.policy_at(Height(height)).await?,
-            None => desk.policy(self.version_number).await?,
+            Some(height) => governance.policy_at(Height(height)).await?,
+            None => governance.policy(self.version_number).await?,
         };
         output.print(object(&set), || sheet(&anchor, &set, self.all));
         Ok(())
@@ -69,7 +69,7 @@ fn object(set: &v1::PolicySet) -> Value {
     })
 }
 
-/// The set for people: general, banks, and a table by class.
+/// The parameters as text: general, banks, and a table by class.
 fn sheet(anchor: &Anchor, set: &v1::PolicySet, all: bool) -> String {
     let unset = text::show(&Parameters::default(), anchor.genesis().currency_exponent);
     let is_shown = |parameter: &&v1::Parameter| {
@@ -99,7 +99,7 @@ fn sheet(anchor: &Anchor, set: &v1::PolicySet, all: bool) -> String {
     parts.join("\n")
 }
 
-/// A parameter's value for people: money with its currency.
+/// A parameter's value as text; money with its currency.
 fn value(anchor: &Anchor, set: &v1::PolicySet, parameter: &v1::Parameter) -> String {
     let quota = set.bank_quotas.iter().find(|quota| parameter.name == format!("issuance-quota.bank-{}", quota.bank));
     match (parameter.name.as_str(), quota) {
@@ -110,12 +110,12 @@ fn value(anchor: &Anchor, set: &v1::PolicySet, parameter: &v1::Parameter) -> Str
     }
 }
 
-/// The parameter's name and class, where each class has its own.
+/// The name and class of a parameter that each class has its own of.
 fn of_class(parameter: &v1::Parameter) -> Option<(&str, &str)> {
     parameter.name.split_once('.').filter(|(name, _)| text::CLASS_NAMES.contains(name))
 }
 
-/// A row a class and a column a parameter, as far as any of them is shown.
+/// A table with a row a class and a column a parameter, as far as any value is shown.
 fn class_table(set: &v1::PolicySet, shown: &[&v1::Parameter]) -> String {
     let is_shown =
         |name: &str| shown.iter().filter_map(|one| of_class(one)).any(|(of, class)| of == name || class == name);

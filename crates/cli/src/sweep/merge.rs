@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 
-use super::told;
+use super::failure::classified;
 use crate::output::{Output, fields};
 
 /// Make tables, a summary and a page of all runs
@@ -15,11 +15,11 @@ use crate::output::{Output, fields};
   cbdc sweep merge results/sweeps/holding-limit --partial --json
 
 Writes macro, banks, households, payments, events and runs as Parquet, summary.json and report.html: the same bytes from the
-same runs. Exit code 1, with their numbers, if runs are missing and --partial is not given.")]
+same runs. Exit code 1, with the numbers of the missing runs, if any are missing and --partial is not given.")]
 pub struct Merge {
     /// The plan's folder
     folder: PathBuf,
-    /// Merge what is there, and name what is missing in the results
+    /// Merge the runs that are done, and name the missing ones in the results
     #[arg(long)]
     partial: bool,
 }
@@ -31,8 +31,10 @@ impl Merge {
             let plan = cbdc_sweep::Plan::open(&folder)?;
             cbdc_sweep::merge(&folder, &plan, partial)
         });
-        let merged =
-            task.await.context("the merge's thread ended early, which is a defect of this program")?.map_err(told)?;
+        let merged = task
+            .await
+            .context("the merge's thread ended early, which is a defect of this program")?
+            .map_err(classified)?;
         output.print(serde_json::to_value(&merged)?, || {
             let missing = match merged.missing.len() {
                 0 => String::new(),

@@ -1,4 +1,4 @@
-//! `cbdc sweep plan`: numbers the runs, and tells how many and how long.
+//! `cbdc sweep plan`: numbers the runs and estimates their time.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,36 +8,36 @@ use cbdc_sweep::run::all_threads;
 use clap::Args;
 use serde_json::json;
 
-use super::{span, told};
-use crate::output::{Output, fields};
+use super::failure::classified;
+use crate::output::{Output, duration, fields};
 
-/// How long the first run is tried for the estimate.
+/// The time for which the first run is tried, for the estimate.
 const TRIAL: Duration = Duration::from_secs(2);
 
-/// Number the runs of a plan file, and tell how many and how long
+/// Number the runs of a plan file, and estimate their time
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc sweep plan simulations/sweeps/holding-limit.toml
   cbdc sweep plan simulations/sweeps/holding-limit.toml --out /scratch/limits --no-estimate --json
 
-Writes plan.json, which holds all that a run needs. Exit code 2 if the plan or its scenario is wrong, or the folder holds runs
-of another plan.")]
+Writes plan.json, which holds all that a run needs. Exit code 2 if the plan or its scenario has a mistake, or the folder
+holds runs of another plan.")]
 pub struct Plan {
     /// The plan file
     file: PathBuf,
     /// The folder for plan.json and all results; without it results/sweeps/NAME
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Do not try the first run for two seconds to estimate the time
+    /// Skip the estimate, which tries the first run for two seconds
     #[arg(long)]
     no_estimate: bool,
 }
 
 impl Plan {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
-        let plan = cbdc_sweep::Plan::read(&self.file).map_err(told)?;
+        let plan = cbdc_sweep::Plan::read(&self.file).map_err(classified)?;
         let out = self.out.unwrap_or_else(|| default_out(&self.file));
-        let path = plan.write(&out).map_err(told)?;
+        let path = plan.write(&out).map_err(classified)?;
         let (plan, one_thread_s) = match self.no_estimate {
             true => (plan, None),
             false => {
@@ -47,7 +47,7 @@ impl Plan {
                 });
                 let (plan, estimate) =
                     trial.await.context("the trial run's thread ended early, which is a defect of this program")?;
-                (plan, Some(estimate.map_err(told)?.as_secs_f64()))
+                (plan, Some(estimate.map_err(classified)?.as_secs_f64()))
             }
         };
         let threads = all_threads();
@@ -62,7 +62,7 @@ impl Plan {
         });
         output.print(object, || {
             let time = one_thread_s.map_or("not estimated".to_owned(), |seconds| {
-                format!("about {} on this machine's {threads} threads", span(seconds / threads as f64))
+                format!("about {} on this machine's {threads} threads", duration(seconds / threads as f64))
             });
             let designs = plan.designs.len();
             fields(&[

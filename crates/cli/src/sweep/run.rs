@@ -14,10 +14,10 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use super::{span, told};
-use crate::output::{Output, fields};
+use super::failure::classified;
+use crate::output::{Output, duration, fields};
 
-/// A line of progress where nobody watches a bar, such as in a scheduler's log.
+/// The interval of progress lines where there is no terminal, such as in a scheduler's log.
 const LINE_EVERY: Duration = Duration::from_secs(60);
 
 /// Simulate one part of a plan
@@ -28,18 +28,18 @@ const LINE_EVERY: Duration = Duration::from_secs(60);
   cbdc sweep run results/sweeps/holding-limit --json --quiet
 
 Index and count also come from SLURM_ARRAY_TASK_ID (or JOB_COMPLETION_INDEX) and SLURM_ARRAY_TASK_COUNT; with neither, all runs
-are simulated. Runs that are done are skipped, and each is written whole or not at all: after Ctrl-C or a kill the same command
-goes on. Exit code 2 if the part does not exist.")]
+are simulated. Runs that are done are skipped, and each is written completely or not at all: after Ctrl-C or a kill the same
+command continues. Exit code 2 if the part does not exist.")]
 pub struct Run {
     /// The plan's folder
     folder: PathBuf,
-    /// Which part, from 0
+    /// The part, from 0
     #[arg(long, value_name = "I")]
     index: Option<u32>,
-    /// How many parts there are
+    /// The number of parts
     #[arg(long, value_name = "K")]
     count: Option<u32>,
-    /// How many runs at once; without it as many as this machine has cores
+    /// Runs at once; without it as many as this machine has cores
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// No progress
@@ -50,8 +50,8 @@ pub struct Run {
 impl Run {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let part = Part::chosen(self.index, self.count, &|name| std::env::var(name).ok());
-        let part = part.map_err(|error| told(error.into()))?;
-        let plan = cbdc_sweep::Plan::open(&self.folder).map_err(told)?;
+        let part = part.map_err(|error| classified(error.into()))?;
+        let plan = cbdc_sweep::Plan::open(&self.folder).map_err(classified)?;
         let threads = self.threads.map_or_else(all_threads, usize::from);
         let stop = Arc::new(AtomicBool::new(false));
         let mut shown = Shown::new(self.quiet || output.json);
@@ -71,7 +71,8 @@ impl Run {
                 task.await
             }
         };
-        let done = done.context("the sweep's thread ended early, which is a defect of this program")?.map_err(told)?;
+        let done =
+            done.context("the sweep's thread ended early, which is a defect of this program")?.map_err(classified)?;
         let wall_s = start.elapsed().as_secs_f64();
         let object = json!({
             "folder": self.folder.display().to_string(),
@@ -86,7 +87,7 @@ impl Run {
             fields(&[
                 ("part", format!("{} of {} (from 0)", part.index(), part.count())),
                 ("runs", format!("{} simulated, {} done before", done.simulated, done.skipped)),
-                ("time", format!("{} on {threads} threads", span(wall_s))),
+                ("time", format!("{} on {threads} threads", duration(wall_s))),
                 ("next", format!("cbdc sweep merge {}", self.folder.display())),
             ])
         });
@@ -115,7 +116,7 @@ impl Shown {
 
     fn update(&mut self, progress: &Progress) {
         let share = progress.household_days_done / progress.household_days.max(1.0);
-        let left = progress.left().map(|left| format!(", {} left", span(left.as_secs_f64()))).unwrap_or_default();
+        let left = progress.left().map(|left| format!(", {} left", duration(left.as_secs_f64()))).unwrap_or_default();
         let words = format!("{} of {} runs{left}", progress.runs_done, progress.runs);
         if self.lines && self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();

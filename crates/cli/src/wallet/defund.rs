@@ -1,9 +1,9 @@
-//! `cbdc wallet defund`.
+//! `cbdc wallet defund`: from the wallet to the deposit.
 
 use clap::Args;
 
+use super::format::{parse_amount, settled_object};
 use super::pending::Pending;
-use super::{amount, settled_object};
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money};
 
@@ -24,26 +24,26 @@ impl Defund {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let amount = amount(&anchor, &self.amount)?;
+        let amount = parse_amount(&anchor, &self.amount)?;
         let pending = Pending::of(&network, &self.name);
         let wallet = pending.wallet(&network, false).await?;
         if let Some(earlier) = pending.payment()? {
-            let place = pending.submit(&wallet, &earlier).await?.settled()?;
+            let position = pending.submit(&wallet, &earlier).await?.settled()?;
             output.note(&format!(
-                "note: an earlier payment of {} was in flight; it settled at {place}",
+                "note: an earlier payment of {} was in flight; it settled at {position}",
                 anchor.show(earlier.record.amount)
             ));
         }
         let payment = wallet.sign_defund(amount).await?;
         let status = pending.submit_new(&wallet, &payment).await?;
         let object = settled_object("defund", payment.record.from, payment.record.to, amount, &status);
-        let place = status.settled()?;
+        let position = status.settled()?;
         let deposit = wallet.deposit().await?;
         output.print(object, || {
             fields(&[
                 ("defunded", anchor.show(amount)),
                 ("deposit", money(&anchor, deposit.balance_minor)),
-                ("place", place.to_string()),
+                ("position", position.to_string()),
             ])
         });
         Ok(())

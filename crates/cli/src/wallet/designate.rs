@@ -1,18 +1,18 @@
-//! `cbdc wallet designate`.
+//! `cbdc wallet designate`: the wallet that has the tier allowance.
 
 use clap::Args;
 use serde_json::json;
 
-use super::place_text;
+use super::format::position_text;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields};
 
-/// Make a wallet the one that the person's tier allowance belongs to
+/// Give a wallet its holder's tier allowance
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc wallet designate alice
 
-A person's allowance of remunerated money counts on one wallet; the first one opened has it until another is designated.")]
+A holder's allowance of remunerated money counts on one wallet; the first one opened has it until another is designated.")]
 pub struct Designate {
     /// The wallet's name
     name: String,
@@ -23,11 +23,12 @@ pub struct Designate {
 impl Designate {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let wallet = self.network.open()?.wallet(&self.name)?;
-        let place = wallet.designate().await?.settled()?;
+        let position = wallet.designate().await?.settled()?;
         let object =
-            json!({ "name": self.name, "has_allowance": true, "height": place.height.0, "index": place.index });
-        output
-            .print(object, || fields(&[("tier allowance", format!("on {}", self.name)), ("place", place_text(place))]));
+            json!({ "name": self.name, "has_allowance": true, "height": position.height.0, "index": position.index });
+        output.print(object, || {
+            fields(&[("tier allowance", format!("on {}", self.name)), ("position", position_text(position))])
+        });
         Ok(())
     }
 }

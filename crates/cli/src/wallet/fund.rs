@@ -1,9 +1,9 @@
-//! `cbdc wallet fund`.
+//! `cbdc wallet fund`: from the deposit to the wallet.
 
 use cbdc_client::{AccountId, random_id};
 use clap::Args;
 
-use super::{amount, settled_object};
+use super::format::{parse_amount, settled_object};
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields};
 
@@ -28,7 +28,7 @@ impl Fund {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let amount = amount(&anchor, &self.amount)?;
+        let amount = parse_amount(&anchor, &self.amount)?;
         let wallet = network.wallet(&self.name)?;
         let account = wallet.account();
         if self.credit {
@@ -36,9 +36,12 @@ impl Fund {
         }
         let status = wallet.fund(amount, random_id()).await?;
         let object = settled_object("fund", AccountId::treasury(account.bank), account, amount, &status);
-        let place = status.settled()?;
+        let position = status.settled()?;
         output.print(object, || {
-            fields(&[("funded", format!("{} with {}", self.name, anchor.show(amount))), ("place", place.to_string())])
+            fields(&[
+                ("funded", format!("{} with {}", self.name, anchor.show(amount))),
+                ("position", position.to_string()),
+            ])
         });
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! `cbdc wallet history`.
+//! `cbdc wallet history`: the payments of a wallet.
 
 use cbdc_client::wallet::HistoryEntry;
 use cbdc_client::{AccountId, Reason};
@@ -6,7 +6,7 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use serde_json::json;
 
-use super::reference_text;
+use super::format::reference_text;
 use crate::network::NetworkArgument;
 use crate::output::{Output, table};
 
@@ -21,7 +21,7 @@ pub struct History {
     /// Payments on the page
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = RangedU64ValueParser::<u32>::new().range(1..=500))]
     count: u32,
-    /// Where to go on: `next_page_token` of an earlier answer
+    /// Where to continue: `next_page_token` of an earlier answer
     #[arg(long, value_name = "TOKEN")]
     page: Option<String>,
     #[command(flatten)]
@@ -42,7 +42,7 @@ impl History {
             let row = |entry: &HistoryEntry| {
                 let (sign, other) = seen_from(wallet.account(), entry);
                 vec![
-                    entry.place.to_string(),
+                    entry.position.to_string(),
                     entry.time.to_string(),
                     entry.kind.clone(),
                     other.to_string(),
@@ -52,7 +52,7 @@ impl History {
                 ]
             };
             let rows: Vec<_> = page.entries.iter().map(row).collect();
-            let mut text = table(&["place", "time", "kind", "with", ">amount", "refused", "reference"], &rows);
+            let mut text = table(&["position", "time", "kind", "with", ">amount", "refused", "reference"], &rows);
             if let Some(token) = &page.next {
                 text.push_str(&format!("\nmore: cbdc wallet history {} --page {token}\n", self.name));
             }
@@ -62,15 +62,15 @@ impl History {
     }
 }
 
-/// Whether money went out or came in, and who is at the other end.
+/// The sign of a payment as the account sees it, and the other account.
 fn seen_from(account: AccountId, entry: &HistoryEntry) -> (&'static str, AccountId) {
     if entry.from == account { ("-", entry.to) } else { ("+", entry.from) }
 }
 
 fn object(entry: &HistoryEntry) -> serde_json::Value {
     json!({
-        "height": entry.place.height.0,
-        "index": entry.place.index,
+        "height": entry.position.height.0,
+        "index": entry.position.index,
         "time_ms": entry.time.0,
         "kind": entry.kind,
         "from": entry.from.to_string(),

@@ -1,11 +1,11 @@
-//! `cbdc wallet hold` and `holds`.
+//! `cbdc wallet hold` and `holds`: money held for a payee.
 
 use cbdc_client::{AccountId, PaymentTerms, Timestamp, v1};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::format::{grouped, parse_amount, position_text};
 use super::pay::reference;
-use super::{amount, grouped, place_text};
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money, table};
 
@@ -40,14 +40,14 @@ impl Hold {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let (maximum, max_fee) = (amount(&anchor, &self.amount)?, amount(&anchor, &self.max_fee)?);
+        let (maximum, max_fee) = (parse_amount(&anchor, &self.amount)?, parse_amount(&anchor, &self.max_fee)?);
         let terms = PaymentTerms { reference: reference(&self.reference)?, max_fee, top_up: false };
         let to = network.account_of(&self.to)?;
         let wallet = network.wallet(&self.from)?;
-        // The chain's clock, so that a machine whose own is wrong asks for the time that it means.
+        // Not before the chain's clock, so that a machine whose own is slow gets the time that was asked for.
         let now = Timestamp(wallet.status().await?.time_ms);
         let expires_at = now.max(this_clock()).plus_ms(self.expires_in_s * 1_000);
-        let (place, hold) = wallet.hold(to, maximum, expires_at, &terms).await?.result()?;
+        let (position, hold) = wallet.hold(to, maximum, expires_at, &terms).await?.result()?;
         let object = json!({
             "hold": hold,
             "from": wallet.account().to_string(),
@@ -55,8 +55,8 @@ impl Hold {
             "maximum_minor": maximum.minor(),
             "max_fee_minor": max_fee.minor(),
             "expires_at_ms": expires_at.0,
-            "height": place.height.0,
-            "index": place.index,
+            "height": position.height.0,
+            "index": position.index,
         });
         output.print(object, || {
             fields(&[
@@ -65,7 +65,7 @@ impl Hold {
                 ("from", format!("{}  {}", grouped(wallet.account()), self.from)),
                 ("to", grouped(to)),
                 ("expires", expires_at.to_string()),
-                ("place", place_text(place)),
+                ("position", position_text(position)),
             ])
         });
         Ok(())
@@ -88,7 +88,7 @@ pub struct Holds {
     /// Holds on the page
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
     count: u32,
-    /// Where to go on: `next_page_token` of an earlier answer
+    /// Where to continue: `next_page_token` of an earlier answer
     #[arg(long, value_name = "TOKEN")]
     page: Option<String>,
     #[command(flatten)]
@@ -123,7 +123,7 @@ impl Holds {
     }
 }
 
-/// Whether money would go out or come in, and who is at the other end.
+/// The sign of a hold as the account sees it, and the other account.
 fn seen_from(account: AccountId, hold: &v1::OpenHold) -> (&'static str, String) {
     if hold.from == account.to_string() { ("-", hold.to.clone()) } else { ("+", hold.from.clone()) }
 }

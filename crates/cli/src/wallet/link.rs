@@ -4,11 +4,11 @@ use cbdc_client::{BankId, SubmissionStatus};
 use clap::Args;
 use serde_json::json;
 
-use super::place_text;
+use super::format::position_text;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields};
 
-/// Let a bank take what is above the holding limit, and top payments up, from the deposit there
+/// Let a bank move what exceeds the holding limit to the deposit there, and top payments up from it
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc wallet link alice --bank 1
@@ -54,11 +54,11 @@ impl Unlink {
 }
 
 fn report(output: &Output, name: &str, bank: BankId, status: SubmissionStatus) -> anyhow::Result<()> {
-    let place = status.settled()?;
-    let object = json!({ "name": name, "linked_bank": bank.0, "height": place.height.0, "index": place.index });
+    let position = status.settled()?;
+    let object = json!({ "name": name, "linked_bank": bank.0, "height": position.height.0, "index": position.index });
     output.print(object, || {
         let linked = if bank == BankId(0) { "none".to_owned() } else { bank.to_string() };
-        fields(&[("wallet", name.to_owned()), ("linked bank", linked), ("place", place_text(place))])
+        fields(&[("wallet", name.to_owned()), ("linked bank", linked), ("position", position_text(position))])
     });
     Ok(())
 }

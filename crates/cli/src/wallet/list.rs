@@ -1,10 +1,10 @@
-//! `cbdc wallet list`.
+//! `cbdc wallet list`: the named wallets.
 
 use cbdc_client::{NetworkFolder, WalletFile};
 use clap::Args;
 use serde_json::json;
 
-use super::grouped;
+use super::format::grouped;
 use crate::network::NetworkArgument;
 use crate::output::{Output, money, table};
 
@@ -39,7 +39,7 @@ impl List {
     }
 }
 
-/// Every named wallet with its available money, where its bank answers.
+/// Every named wallet with its available money, if its bank answers.
 pub async fn balances(network: &NetworkFolder) -> anyhow::Result<Vec<(WalletFile, Option<u64>)>> {
     let mut wallets = Vec::new();
     for file in network.wallet_files()? {

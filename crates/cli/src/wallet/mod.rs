@@ -2,6 +2,7 @@
 
 mod defund;
 mod designate;
+mod format;
 mod fund;
 mod history;
 mod hold;
@@ -14,9 +15,7 @@ mod receipt;
 mod release;
 mod show;
 
-use cbdc_client::{AccountId, Amount, Anchor, BlockPosition, SubmissionStatus};
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 
 use crate::output::Output;
 
@@ -77,47 +76,4 @@ impl Wallet {
             Command::Void(void) => void.run(output).await,
         }
     }
-}
-
-/// A payment that settled, as an object.
-fn settled_object(kind: &str, from: AccountId, to: AccountId, amount: Amount, status: &SubmissionStatus) -> Value {
-    let (place, waterfall) = match status {
-        SubmissionStatus::Settled { place, result } => (Some(*place), *result),
-        _ => (None, 0),
-    };
-    json!({
-        "outcome": if place.is_some() { "SETTLED" } else { "NOT_SETTLED" },
-        "kind": kind,
-        "from": from.to_string(),
-        "to": to.to_string(),
-        "amount_minor": amount.minor(),
-        "waterfall_minor": waterfall,
-        "height": place.map(|place| place.height.0),
-        "index": place.map(|place| place.index),
-    })
-}
-
-/// The place of a command, as people read it.
-fn place_text(place: BlockPosition) -> String {
-    format!("{place}  (block {}, command {})", place.height, place.index)
-}
-
-/// An account number in groups of four, as people read it.
-fn grouped(account: AccountId) -> String {
-    let text = account.to_string();
-    text.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ")
-}
-
-/// A reference as text, where it is text.
-fn reference_text(reference: &[u8; 16]) -> String {
-    let end = reference.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    match std::str::from_utf8(&reference[..end]) {
-        Ok(text) if !text.chars().any(char::is_control) => text.to_owned(),
-        _ => cbdc_ledger::encoding::hex(reference),
-    }
-}
-
-/// An amount that the user typed.
-fn amount(anchor: &Anchor, text: &str) -> anyhow::Result<Amount> {
-    Ok(anchor.parse(text)?)
 }

@@ -1,10 +1,10 @@
-//! `cbdc wallet open`.
+//! `cbdc wallet open`: an account with a new key.
 
 use cbdc_client::{BankId, Class};
 use clap::Args;
 use serde_json::json;
 
-use super::grouped;
+use super::format::grouped;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields};
 

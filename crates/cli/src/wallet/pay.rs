@@ -1,21 +1,19 @@
-//! `cbdc wallet pay`.
+//! `cbdc wallet pay`: a payment, followed until its status is known.
 
 use std::time::Duration;
 
 use anyhow::Context;
-use cbdc_client::{AccountId, Amount, BlockPosition, PaymentTerms, Reason, SubmissionStatus, Wallet};
+use cbdc_client::{AccountId, Amount, BlockPosition, PaymentTerms, SubmissionStatus, Wallet};
 use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Payment, PaymentKind, Signed};
 use clap::Args;
 
+use super::format::{grouped, parse_amount, position_text, settled_object};
 use super::pending::Pending;
-use super::{amount, grouped, place_text, settled_object};
 use crate::exit::Usage;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money};
 
-/// How often a payment is signed anew because its number was taken meanwhile.
-const RENUMBERINGS_MAX: usize = 5;
-/// How often, and how long apart, the wallet's own bank is asked for a receipt that it may not have yet.
+/// The attempts, and the pause between them, to get a receipt that the wallet's own bank may not have yet.
 const RECEIPT_TRIES: u32 = 10;
 const RECEIPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -28,9 +26,9 @@ const RECEIPT_PAUSE: Duration = Duration::from_millis(200);
   cbdc wallet pay alice bakery 200 --max-fee 0.50
   cbdc wallet pay alice bakery 200 --top-up      with what the wallet lacks from the deposit at the linked bank
 
-It waits until the payment is settled or refused. If it is interrupted, run the same command again: the same signed
-record is submitted again, which cannot pay twice. With another payee, amount, reference, --max-fee or --top-up it is
-another payment, made once it is known what became of the earlier one.")]
+Waits until the payment is settled or refused. If interrupted, run the same command again: it submits the same signed record
+again, which cannot pay twice. With another payee, amount, reference, --max-fee or --top-up it is another payment, made once
+the status of the earlier one is known.")]
 pub struct Pay {
     /// The paying wallet's name
     from: String,
@@ -55,8 +53,8 @@ impl Pay {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let amount = amount(&anchor, &self.amount)?;
-        let (reference, max_fee) = (reference(&self.reference)?, super::amount(&anchor, &self.max_fee)?);
+        let amount = parse_amount(&anchor, &self.amount)?;
+        let (reference, max_fee) = (reference(&self.reference)?, parse_amount(&anchor, &self.max_fee)?);
         let terms = PaymentTerms { reference, max_fee, top_up: self.top_up };
         let to = network.account_of(&self.to)?;
         let pending = Pending::of(&network, &self.from);
@@ -83,15 +81,12 @@ impl Pay {
             }
         }
 
-        let mut payment = wallet.sign_transfer_on(to, amount, &terms).await?;
-        let mut status = pending.submit_new(&wallet, &payment).await?;
-        for _ in 0..RENUMBERINGS_MAX {
-            if !number_was_taken(&status) {
-                break;
-            }
-            payment = wallet.sign_transfer_on(to, amount, &terms).await?;
-            status = pending.submit_new(&wallet, &payment).await?;
-        }
+        let attempt = || async {
+            let payment = wallet.sign_transfer_on(to, amount, &terms).await?;
+            let status = pending.submit_new(&wallet, &payment).await?;
+            anyhow::Ok((payment, status))
+        };
+        let (payment, status) = wallet.re_sign_if_taken(attempt).await?;
         self.report(output, &wallet, &payment, status).await
     }
 
@@ -104,10 +99,10 @@ impl Pay {
     ) -> anyhow::Result<()> {
         let (anchor, Payment { from, to, amount, head, .. }) = (wallet.anchor(), payment.record);
         let mut object = settled_object("transfer", from, to, amount, &status);
-        let (place, waterfall) = status.result()?;
+        let (position, waterfall) = status.result()?;
         let drawn = match head.flags & FLAG_REVERSE_WATERFALL {
             0 => Some(0),
-            _ => drawn(wallet, place).await,
+            _ => drawn(wallet, position).await,
         };
         object["reverse_waterfall_minor"] = drawn.into();
         output.print(object, || {
@@ -124,15 +119,15 @@ impl Pay {
             if waterfall > 0 {
                 rows.push(("to deposit", money(anchor, waterfall)));
             }
-            rows.push(("place", place_text(place)));
-            rows.push(("receipt", format!("cbdc wallet receipt {} {place}{}", self.from, self.network.suffix())));
+            rows.push(("position", position_text(position)));
+            rows.push(("receipt", format!("cbdc wallet receipt {} {position}{}", self.from, self.network.suffix())));
             fields(&rows)
         });
         Ok(())
     }
 }
 
-/// Whether the earlier payment is what is asked for now, on the same terms.
+/// Whether the earlier payment is the one that is asked for now, on the same terms.
 fn is_same(earlier: &Payment, to: AccountId, amount: Amount, terms: &PaymentTerms) -> bool {
     let earlier_terms = PaymentTerms {
         reference: earlier.reference,
@@ -142,11 +137,11 @@ fn is_same(earlier: &Payment, to: AccountId, amount: Amount, terms: &PaymentTerm
     earlier.kind == PaymentKind::Transfer && (earlier.to, earlier.amount, earlier_terms) == (to, amount, *terms)
 }
 
-/// What was drawn from the deposit: part of the outcome, which the receipt proves. The wallet's own bank may not have the
-/// block yet where the linked one took the payment in.
-async fn drawn(wallet: &Wallet, place: BlockPosition) -> Option<u64> {
+/// The amount that was drawn from the deposit, which is part of the outcome that the receipt proves. If the payment was submitted
+/// to the linked bank, the wallet's own may not have the block yet.
+async fn drawn(wallet: &Wallet, position: BlockPosition) -> Option<u64> {
     for attempt in 1..=RECEIPT_TRIES {
-        match wallet.receipt(place).await {
+        match wallet.receipt(position).await {
             Ok(receipt) => return Some(receipt.outcome().limit),
             Err(_) if attempt < RECEIPT_TRIES => tokio::time::sleep(RECEIPT_PAUSE).await,
             Err(_) => {}
@@ -155,17 +150,13 @@ async fn drawn(wallet: &Wallet, place: BlockPosition) -> Option<u64> {
     None
 }
 
-/// Whether another record took the number: then this one can never settle, and may be signed anew.
-fn number_was_taken(status: &SubmissionStatus) -> bool {
-    matches!(status, SubmissionStatus::Refused(refusal) if refusal.place.is_none() && refusal.reason() == Reason::SequenceConflict)
-}
-
+/// Reads a reference: at most 16 bytes, padded with zeros.
 pub fn reference(text: &str) -> anyhow::Result<[u8; 16]> {
     let mut reference = [0; 16];
-    let place = reference.get_mut(..text.len());
-    let place = place
+    let start = reference.get_mut(..text.len());
+    let start = start
         .ok_or_else(|| Usage(format!("expected a reference of at most 16 bytes, found {} in `{text}`", text.len())))?;
-    place.copy_from_slice(text.as_bytes());
+    start.copy_from_slice(text.as_bytes());
     Ok(reference)
 }
 

@@ -1,8 +1,8 @@
-//! The payment that a wallet's last command may have left in flight.
+//! The pending payment, which a wallet's last command may have left in flight.
 //!
-//! `NAME.pending` holds the signed record from before it is first sent until its status is known. A command that finds
-//! one submit *that* record first, which is safe: it settles at most once. So Ctrl-C or a power cut in the middle of a
-//! payment neither loses it nor pays twice.
+//! `NAME.pending` holds the signed record from before it is first sent until its status is known. A command that finds one
+//! submits *that* record first, which is safe: it settles at most once. Ctrl-C or a power cut during a payment therefore
+//! neither loses it nor pays twice.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Payment, Signed};
 
 use crate::exit::Usage;
 
-/// Where a wallet's unfinished payment is kept.
+/// The file of a wallet's pending payment.
 pub struct Pending {
     path: PathBuf,
     name: String,
@@ -24,8 +24,8 @@ impl Pending {
         Pending { path: network.wallets_dir().join(format!("{name}.pending")), name: name.to_owned() }
     }
 
-    /// The wallet, with a way to its linked bank where that is another bank than its own and either `top_up` or the
-    /// unfinished payment needs it: only the bank that took a payment in knows what became of it.
+    /// The wallet, connected to its linked bank if that is another bank than its own and either `top_up` or the pending
+    /// payment needs it: only the bank that a payment was submitted to knows its status.
     pub async fn wallet(&self, network: &NetworkFolder, top_up: bool) -> anyhow::Result<Wallet> {
         let wallet = network.wallet(&self.name)?;
         let may_top_up = |payment: Signed<Payment>| payment.record.head.flags & FLAG_REVERSE_WATERFALL != 0;
@@ -44,7 +44,7 @@ impl Pending {
         }
     }
 
-    /// The unfinished payment, if there is one.
+    /// The pending payment, if there is one.
     pub fn payment(&self) -> anyhow::Result<Option<Signed<Payment>>> {
         let bytes = match std::fs::read(&self.path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -69,7 +69,7 @@ impl Pending {
         written.with_context(|| format!("cannot write {}", self.path.display()))
     }
 
-    /// Hands a payment in; it is kept on disk until its status is known.
+    /// Submits a payment, which is kept on disk until its status is known.
     pub async fn submit(&self, wallet: &Wallet, payment: &Signed<Payment>) -> anyhow::Result<SubmissionStatus> {
         self.keep(payment)?;
         let status = match wallet.submit(payment).await {
@@ -85,7 +85,7 @@ impl Pending {
         Ok(status)
     }
 
-    /// As [`Pending::submit`], for a record that was just signed: where nobody could be reached, it is forgotten.
+    /// As [`Pending::submit`], for a record that was just signed: if the bank cannot be reached, it is forgotten.
     pub async fn submit_new(&self, wallet: &Wallet, payment: &Signed<Payment>) -> anyhow::Result<SubmissionStatus> {
         let status = self.submit(wallet, payment).await;
         let was_not_sent =

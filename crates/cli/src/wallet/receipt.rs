@@ -1,4 +1,4 @@
-//! `cbdc wallet receipt`: fetches a receipt, checks it against genesis, and says what it proves.
+//! `cbdc wallet receipt`: fetches a receipt and checks it against genesis.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use cbdc_ledger::command::{Payment, Signed};
 use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
 
-use super::{grouped, reference_text};
+use super::format::{grouped, reference_text};
 use crate::exit::Usage;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields};
@@ -17,11 +17,11 @@ use crate::output::{Output, fields};
 /// Fetch a receipt and check it, or check a saved one without any server
 #[derive(Args, Debug)]
 #[command(
-    group(ArgGroup::new("which").required(true).args(["place", "number", "last", "verify"])),
+    group(ArgGroup::new("which").required(true).args(["position", "sequence", "last", "verify"])),
     after_help = "Examples:
   cbdc wallet receipt alice --last
   cbdc wallet receipt alice 17:3                 the command 3 of block 17
-  cbdc wallet receipt alice --number 5           the wallet's own number 5
+  cbdc wallet receipt alice --sequence 5         the wallet's sequence number 5
   cbdc wallet receipt alice --last --save payment.receipt
   cbdc wallet receipt --verify payment.receipt   offline, with genesis.bin alone"
 )]
@@ -30,11 +30,11 @@ pub struct Receipt {
     #[arg(required_unless_present = "verify")]
     name: Option<String>,
     /// Height and index, as `pay` and `history` print them: 17:3
-    #[arg(value_parser = place)]
-    place: Option<BlockPosition>,
+    #[arg(value_parser = position)]
+    position: Option<BlockPosition>,
     /// The wallet's own sequence number
-    #[arg(long, value_name = "N")]
-    number: Option<u64>,
+    #[arg(long, value_name = "N", alias = "number")]
+    sequence: Option<u64>,
     /// The wallet's newest payment
     #[arg(long)]
     last: bool,
@@ -61,14 +61,14 @@ impl Receipt {
         let network = self.network.open()?;
         let name = self.name.as_deref().unwrap_or_default();
         let wallet = network.wallet(name)?;
-        let receipt = match (self.place, self.number) {
-            (Some(place), _) => wallet.receipt(place).await?,
-            (_, Some(number)) => wallet.receipt_of_number(number).await?,
+        let receipt = match (self.position, self.sequence) {
+            (Some(position), _) => wallet.receipt(position).await?,
+            (_, Some(sequence)) => wallet.receipt_of_sequence(sequence).await?,
             _ => {
                 let newest = wallet.history(1, None).await?.entries.into_iter().next();
                 let newest =
                     newest.ok_or_else(|| Usage(format!("{name} has no payments yet, so there is no receipt")))?;
-                wallet.receipt(newest.place).await?
+                wallet.receipt(newest.position).await?
             }
         };
         if let Some(file) = &self.save {
@@ -85,7 +85,7 @@ fn report(output: &Output, anchor: &Anchor, receipt: &VerifiedReceipt, saved: Op
         let mut rows = vec![
             ("receipt", "valid".to_owned()),
             ("network", anchor.network().to_string()),
-            ("place", format!("block {}, command {}", receipt.place().height, receipt.place().index)),
+            ("position", format!("block {}, command {}", receipt.position().height, receipt.position().index)),
             ("time", receipt.time().to_string()),
             ("kind", receipt.command().kind().name().to_owned()),
         ];
@@ -102,13 +102,13 @@ fn report(output: &Output, anchor: &Anchor, receipt: &VerifiedReceipt, saved: Op
         if let Some(file) = saved {
             rows.push(("saved in", file.display().to_string()));
         }
-        let proved = "It proves: this command, with this signature, was ordered at that place with that outcome,\n\
-                      in a block that the central bank signed. No bank had to be trusted for it.";
+        let proved = "It proves: this command, with this signature, was ordered at that position with that outcome,\n\
+                      in a block that the central bank signed. No bank need be trusted for it.";
         format!("{}\n{proved}", fields(&rows))
     });
 }
 
-/// The payment that a receipt is of; one that was topped up stands in its bank's command.
+/// The payment that a receipt proves; one that was topped up is part of its bank's command.
 fn payment(receipt: &VerifiedReceipt) -> Option<&Signed<Payment>> {
     match receipt.command() {
         Command::Payment(payment) => Some(payment),
@@ -130,8 +130,8 @@ fn object(anchor: &Anchor, receipt: &VerifiedReceipt, saved: Option<&std::path::
     json!({
         "valid": true,
         "network_id": anchor.network().to_string(),
-        "height": receipt.place().height.0,
-        "index": receipt.place().index,
+        "height": receipt.position().height.0,
+        "index": receipt.position().index,
         "time_ms": receipt.time().0,
         "kind": receipt.command().kind().name(),
         "payment": payment,
@@ -142,8 +142,8 @@ fn object(anchor: &Anchor, receipt: &VerifiedReceipt, saved: Option<&std::path::
     })
 }
 
-fn place(text: &str) -> Result<BlockPosition, String> {
-    let wrong = || format!("expected a place such as 17:3 (height and index), found `{text}`");
+fn position(text: &str) -> Result<BlockPosition, String> {
+    let wrong = || format!("expected a position such as 17:3 (height and index), found `{text}`");
     let (height, index) = text.split_once(':').ok_or_else(wrong)?;
     let height = Height(height.parse().map_err(|_| wrong())?);
     Ok(BlockPosition { height, index: index.parse().map_err(|_| wrong())? })

@@ -4,7 +4,7 @@ use cbdc_client::BankId;
 use clap::Args;
 use serde_json::json;
 
-use super::{amount, place_text};
+use super::format::{parse_amount, position_text};
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money};
 
@@ -19,7 +19,7 @@ pub struct Capture {
     /// The hold's number
     #[arg(value_name = "HOLD")]
     hold: u64,
-    /// Major units, at most what is held
+    /// Major units, at most the amount held
     amount: String,
     /// The payee's bank
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -48,22 +48,22 @@ impl Capture {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let amount = amount(&anchor, &self.amount)?;
+        let amount = parse_amount(&anchor, &self.amount)?;
         let status = network.bank_office(BankId(self.bank))?.capture(self.hold, amount).await?;
-        let (place, waterfall) = status.result()?;
+        let (position, waterfall) = status.result()?;
         let object = json!({
             "hold": self.hold,
             "captured_minor": amount.minor(),
             "waterfall_minor": waterfall,
-            "height": place.height.0,
-            "index": place.index,
+            "height": position.height.0,
+            "index": position.index,
         });
         output.print(object, || {
             let mut rows = vec![("captured", anchor.show(amount)), ("hold", self.hold.to_string())];
             if waterfall > 0 {
                 rows.push(("to deposit", money(&anchor, waterfall)));
             }
-            rows.push(("place", place_text(place)));
+            rows.push(("position", position_text(position)));
             fields(&rows)
         });
         Ok(())
@@ -73,9 +73,12 @@ impl Capture {
 impl Void {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
-        let place = network.bank_office(BankId(self.bank))?.void(self.hold).await?.settled()?;
-        let object = json!({ "hold": self.hold, "captured_minor": 0, "height": place.height.0, "index": place.index });
-        output.print(object, || fields(&[("voided", format!("hold {}", self.hold)), ("place", place_text(place))]));
+        let position = network.bank_office(BankId(self.bank))?.void(self.hold).await?.settled()?;
+        let object =
+            json!({ "hold": self.hold, "captured_minor": 0, "height": position.height.0, "index": position.index });
+        output.print(object, || {
+            fields(&[("voided", format!("hold {}", self.hold)), ("position", position_text(position))])
+        });
         Ok(())
     }
 }

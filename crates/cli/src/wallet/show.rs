@@ -1,14 +1,14 @@
-//! `cbdc wallet show`.
+//! `cbdc wallet show`: a wallet in full.
 
 use cbdc_client::{AccountId, Anchor, BankId, NetworkFolder, Timestamp, Wallet, v1};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::grouped;
+use super::format::grouped;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money};
 
-/// Show a wallet's money, its deposits, its limits and its next number
+/// Show a wallet's money, its deposits and its next sequence number
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc wallet show alice
@@ -80,7 +80,7 @@ impl Show {
                     linked.as_ref().map(|deposit| format!(", deposit there {}", money(&anchor, deposit.balance_minor)));
                 rows.push(("linked bank", format!("{}{}", details.linked_bank, other.unwrap_or_default())));
             }
-            rows.push(("next number", details.next_sequence.to_string()));
+            rows.push(("next sequence", details.next_sequence.to_string()));
             rows.push(("as of block", details.height.to_string()));
             fields(&rows)
         });
@@ -88,7 +88,7 @@ impl Show {
     }
 }
 
-/// The deposit at the linked bank, where that is another bank and answers.
+/// The deposit at the linked bank, if that is another bank and answers.
 async fn linked_deposit(network: &NetworkFolder, wallet: &Wallet, linked_bank: u32) -> Option<v1::Deposit> {
     let bank = BankId(u16::try_from(linked_bank).ok()?);
     if bank == BankId(0) || bank == wallet.account().bank {

@@ -1,7 +1,7 @@
-//! What the chain says that each holder must have: wallet and deposits, kept from the outcomes of blocks alone.
+//! The test's own books of every holder's wallet and deposits, kept from the outcomes of blocks alone.
 //!
-//! Nothing of the nodes' own bookkeeping is used: a block's commands and outcomes say what each payment moved, and whom
-//! a waterfall goes to follows from whom the holder is linked to. What the banks then show must be this, to the cent.
+//! Nothing of the nodes' bookkeeping is used: a block's commands and outcomes state what each payment moved, and the bank of a
+//! waterfall follows from the holder's link. The banks must show exactly these amounts.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +12,15 @@ use cbdc_ledger::{Command, Outcome};
 
 use crate::holders::Holder;
 
-/// A payment of a holder, or a funding, as it stands in the chain.
+/// A holder's payment or funding, as the chain has it.
 #[derive(Clone, Debug)]
 pub struct Ordered {
-    pub place: BlockPosition,
+    pub position: BlockPosition,
     pub payment: Signed<Payment>,
     pub outcome: Outcome,
 }
 
-/// How much of each kind went through, so that a test that moved nothing is found out.
+/// The number of settled payments by kind, so that a test that moved nothing fails.
 #[derive(Default, Debug)]
 pub struct Moved {
     pub payments: u64,
@@ -39,7 +39,7 @@ pub struct Books {
     linked: BTreeMap<AccountId, BankId>,
     pub wallets: BTreeMap<AccountId, u64>,
     pub deposits: BTreeMap<(BankId, AccountId), u64>,
-    /// By payer and number; each number is used once.
+    /// By payer and sequence number; each is used once.
     pub payments: BTreeMap<(AccountId, u64), Ordered>,
     /// By request id: each settles once.
     pub fundings: BTreeMap<[u8; 16], Ordered>,
@@ -73,7 +73,7 @@ impl Books {
         let newest = chain.header(None).await.unwrap().header.height;
         let mut blocks = chain.follow(self.tip.next()).await.unwrap();
         while self.tip < newest {
-            let block = blocks.next().await.unwrap().expect("the chain goes on to its newest block");
+            let block = blocks.next().await.unwrap().expect("the chain reaches its newest block");
             self.tip = block.height();
             for (index, (command, outcome)) in block.commands().iter().zip(&block.outcomes).enumerate() {
                 if outcome.reason.stage() != Stage::BeforeOrdering {
@@ -83,13 +83,13 @@ impl Books {
         }
     }
 
-    fn command(&mut self, command: &Command, place: BlockPosition, outcome: Outcome) {
+    fn command(&mut self, command: &Command, position: BlockPosition, outcome: Outcome) {
         let (payment, topped_up_by) = match command {
             Command::Payment(payment) => (*payment, None),
             Command::ReverseWaterfall(order) => (order.record.transfer, Some(order.record.bank)),
             _ => return,
         };
-        let ordered = Ordered { place, payment, outcome };
+        let ordered = Ordered { position, payment, outcome };
         let record = payment.record;
         if outcome.is_settled() {
             self.settle(&ordered, topped_up_by);
@@ -106,7 +106,7 @@ impl Books {
 
     fn settle(&mut self, ordered: &Ordered, topped_up_by: Option<BankId>) {
         let Payment { kind, from, to, amount, .. } = ordered.payment.record;
-        // A settled payment's outcome says what went to the payee's deposit and what came from the payer's.
+        // A settled payment's outcome states what went to the payee's deposit and what came from the payer's.
         let (amount, waterfall, top_up) = (amount.minor(), ordered.outcome.amount, ordered.outcome.limit);
         match kind {
             PaymentKind::Transfer => {

@@ -1,28 +1,28 @@
-//! I3 under kills: deposits, wallets and what is on its way between them, on real nodes, a random one or two killed at a
-//! random moment while waterfalls, top-ups, fundings and defunds are in flight.
+//! I3 under kills: deposits, wallets and the money in transit between them, on real nodes of which one or two are killed at
+//! random moments while waterfalls, top-ups, fundings and defunds are in flight.
 //!
-//! 1. Holders at three banks pay each other ([`holders`]); the holding limit lies so low that most payments overflow onto
+//! 1. Holders at three banks pay each other ([`holders`]); the holding limit is so low that most payments overflow onto
 //!    the payee's deposit or are topped up from the payer's, often at another bank than the wallet's.
 //! 2. Each round kills: the central bank, a bank, or two nodes at once, so that one comes back while the other is away.
-//! 3. After a few rounds the holders pause. Now each must have been told what stands in the chain, each bank must show for
-//!    each holder what the chain makes of it ([`books`]), and nothing may be in transit.
+//! 3. After a few rounds the holders pause. By then each must have been told the outcome that the chain has, each bank must
+//!    show the amounts that follow from the chain ([`books`]), and nothing may be in transit.
 //! 4. At the end the chain is audited, as the central bank and as each bank has it.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use cbdc_client::{Amount, BankOffice, Class, Height, NodeName, SubmissionStatus, v1};
-use cbdc_simulator::network::{Network, NetworkSpec, Ports, Processes};
+use cbdc_devnet::{Network, NetworkSpec, Ports, Processes};
 
 use crate::books::{Books, Ordered};
-use crate::holders::{self, Errand, HOLDING_LIMIT, Holder, Paying, Told};
+use crate::holders::{self, HOLDING_LIMIT, Holder, Intent, Paying, Told};
 use crate::kills::{Dice, away_s, rounds_and_seed};
 
 const BANKS: u16 = 3;
 const HOLDERS: u64 = 12;
-/// Rounds between two looks at the books.
+/// Rounds between two checks of the books.
 const ROUNDS_AT_ONCE: u64 = 4;
-/// How long the banks may take to have booked everything.
+/// The time within which the banks must have booked everything.
 const BOOKED_WITHIN: Duration = Duration::from_secs(20);
 const POLL_EVERY: Duration = Duration::from_millis(50);
 
@@ -31,12 +31,12 @@ fn spec() -> NetworkSpec {
     spec.policy.classes[Class::HOUSEHOLD.index()].holding_limit = Some(Amount::from_minor(HOLDING_LIMIT));
     // Often, so that a node comes back from a checkpoint and the blocks above it.
     spec.checkpoint_every_blocks = Some(100);
-    // The other two keep their own part of the chain.
+    // The other two are partial replicas.
     spec.full_replicas = 1;
     spec
 }
 
-/// Kills one or two nodes at a random moment and starts them again. Says whether money was in transit just before.
+/// Kills one or two nodes at a random moment and restarts them. Returns whether money was in transit just before.
 async fn round(network: &Network, nodes: &mut Processes, dice: &mut Dice) -> bool {
     let all: Vec<NodeName> = network.nodes().collect();
     let first = dice.among(0..all.len() as u64) as usize;
@@ -65,31 +65,34 @@ async fn is_in_transit(network: &Network) -> bool {
     false
 }
 
-/// Each payer was told what stands in the chain, and the chain holds nothing that no holder signed.
+/// Each payer was told the outcome that the chain has, and the chain holds nothing that no holder signed.
 fn check_told(books: &Books, told: &[Told]) {
     let mut found = 0;
     for told in told {
-        let ordered = match &told.errand {
-            Errand::Payment(payment) => {
-                let of_number = books.payments.get(&(told.account, payment.record.head.sequence));
-                of_number.filter(|ordered| ordered.payment == *payment)
+        let ordered = match &told.intent {
+            Intent::Payment(payment) => {
+                let by_sequence = books.payments.get(&(told.account, payment.record.head.sequence));
+                by_sequence.filter(|ordered| ordered.payment == *payment)
             }
-            Errand::Funding { request, .. } => books.fundings.get(request),
+            Intent::Funding { request, .. } => books.fundings.get(request),
         };
         match (&told.status, ordered) {
-            (SubmissionStatus::Settled { place, result }, Some(Ordered { place: at, outcome, .. })) => {
-                assert!(outcome.is_settled() && place == at && *result == outcome.amount, "{told:?}, but {ordered:?}");
+            (SubmissionStatus::Settled { position, result }, Some(Ordered { position: at, outcome, .. })) => {
+                assert!(
+                    outcome.is_settled() && position == at && *result == outcome.amount,
+                    "{told:?}, but {ordered:?}"
+                );
             }
-            (SubmissionStatus::Refused(refusal), Some(Ordered { place, outcome, .. })) => {
-                let same = refusal.place == Some(*place) && refusal.outcome == *outcome;
+            (SubmissionStatus::Refused(refusal), Some(Ordered { position, outcome, .. })) => {
+                let same = refusal.position == Some(*position) && refusal.outcome == *outcome;
                 assert!(same, "{told:?}, but {ordered:?}");
             }
             // A funding that was refused leaves no trace in the books of fundings.
             (SubmissionStatus::Refused(refusal), None) => {
-                let is_funding = matches!(told.errand, Errand::Funding { .. });
-                assert!(refusal.place.is_none() || is_funding, "{told:?}, but it is not in the chain");
+                let is_funding = matches!(told.intent, Intent::Funding { .. });
+                assert!(refusal.position.is_none() || is_funding, "{told:?}, but it is not in the chain");
             }
-            (status, ordered) => panic!("{status:?} of {:?}, but {ordered:?}", told.errand),
+            (status, ordered) => panic!("{status:?} of {:?}, but {ordered:?}", told.intent),
         }
         found += usize::from(ordered.is_some());
     }
@@ -109,14 +112,14 @@ async fn booked(office: &BankOffice, tip: Height) -> v1::Treasury {
     }
 }
 
-/// Each bank shows for each holder what the chain makes of it, and nothing is in transit.
+/// Each bank shows for each holder the amounts that follow from the chain, and nothing is in transit.
 async fn check_banks(network: &Network, books: &Books, holders: &[Holder]) {
     let mut total = 0;
     for bank in network.banks() {
         let office = network.bank_office(bank).unwrap();
         let treasury = booked(&office, books.tip).await;
         let expected: u64 = books.deposits.iter().filter(|((at, _), _)| *at == bank).map(|(_, minor)| minor).sum();
-        // A bank tells of a deposit that it may have: of its own customers', and of those linked to it.
+        // A bank shows the deposits that it may have: those of its own customers and of wallets linked to it.
         for holder in holders.iter().filter(|holder| [holder.account().bank, holder.deposit_at].contains(&bank)) {
             let account = holder.account();
             let v1::Deposit { balance_minor, in_transit_minor, .. } = office.deposit(account).await.unwrap();

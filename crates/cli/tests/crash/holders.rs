@@ -1,7 +1,7 @@
 //! Holders who pay each other, some of them customers of one bank with their deposit at another.
 //!
 //! Each decision follows from the seed. A payment is signed once; the same record is submitted until its status is known,
-//! whatever is killed meanwhile, and what its payer was told at the end is kept.
+//! whichever nodes are killed meanwhile, and the final status is recorded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,43 +16,43 @@ use cbdc_ledger::command::{Payment, Signed};
 
 use crate::kills::Dice;
 
-/// What each bank has to fund wallets with, minor units.
+/// The CBDC that each bank is issued to fund wallets with, minor units.
 const ISSUED: u64 = 10_000_000;
-/// What each holder has on deposit at the start, minor units.
+/// The deposit of each holder at the start, minor units.
 const CREDITED: u64 = 50_000;
-/// What a person may hold, minor units; payments are of this size, so that most move a deposit on either side.
+/// The holding limit, minor units; payments are of this size, so that most of them move a deposit on either side.
 pub const HOLDING_LIMIT: u64 = 2_000;
 /// Payments of one holder that are in flight at once.
 const AT_ONCE: u64 = 3;
-/// How long one call may take, and how long the wallet itself hands a record in again: shorter than usual, so that the
-/// holders do so themselves too.
+/// The deadline of a call, and the time for which the wallet itself submits a record again: shorter than usual, so that the
+/// holders have to submit again, too.
 const DEADLINE: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a payment may stay without a status; the longest outage is far shorter.
-const FATE_WITHIN: Duration = Duration::from_secs(40);
+/// The time within which a payment must have a status; the longest outage is far shorter.
+const STATUS_WITHIN: Duration = Duration::from_secs(40);
 
 #[derive(Clone)]
 pub struct Holder {
     pub wallet: Wallet,
-    /// The bank with the deposit that waterfalls go to and top-ups come from, or fundings where no bank is linked.
+    /// The bank with the deposit that waterfalls go to and top-ups come from; without a linked bank, that fundings come from.
     pub deposit_at: BankId,
     pub is_linked: bool,
     /// What was credited there at the start, minor units.
     pub credited: u64,
 }
 
-/// What a holder asked for.
+/// A holder's intent.
 #[derive(Clone, Debug)]
-pub enum Errand {
+pub enum Intent {
     Payment(Signed<Payment>),
     Funding { request: [u8; 16], amount: Amount },
 }
 
-/// What became of it, as the holder was told.
+/// The status of an intent, as the holder was told.
 #[derive(Debug)]
 pub struct Told {
     pub account: AccountId,
-    pub errand: Errand,
+    pub intent: Intent,
     pub status: SubmissionStatus,
 }
 
@@ -92,7 +92,7 @@ async fn open_one(folder: &NetworkFolder, number: u8, own: BankId, (deposit_at, 
     }
     // Another bank learns of its new customer from the chain.
     let office = folder.bank_office(deposit_at).unwrap();
-    let give_up = Instant::now() + FATE_WITHIN;
+    let give_up = Instant::now() + STATUS_WITHIN;
     while let Err(error) = office.credit_deposit(wallet.account(), Amount::from_minor(CREDITED), [number; 16]).await {
         assert!(Instant::now() < give_up, "{error}");
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -102,14 +102,14 @@ async fn open_one(folder: &NetworkFolder, number: u8, own: BankId, (deposit_at, 
     Holder { wallet, deposit_at, is_linked, credited: CREDITED }
 }
 
-/// All holders paying, until they are told to stop.
+/// All holders, paying until they are stopped.
 pub struct Paying {
     stop: Arc<AtomicBool>,
     tasks: tokio::task::JoinSet<Vec<Told>>,
 }
 
 impl Paying {
-    /// Begins; `dice` decide who pays whom, how much and how.
+    /// Starts the holders; `dice` decide who pays whom, how much and how.
     pub fn begin(holders: &[Holder], dice: &mut Dice) -> Paying {
         let stop = Arc::new(AtomicBool::new(false));
         let accounts: Arc<[AccountId]> = holders.iter().map(Holder::account).collect();
@@ -123,7 +123,7 @@ impl Paying {
         Paying { stop, tasks }
     }
 
-    /// Begins nothing more, waits until every status is known, and gives them.
+    /// Stops making intents, waits until every status is known, and returns them.
     pub async fn end(self) -> Vec<Told> {
         self.stop.store(true, Ordering::Relaxed);
         self.tasks.join_all().await.into_iter().flatten().collect()
@@ -134,16 +134,16 @@ async fn pay_on(holder: Holder, accounts: Arc<[AccountId]>, mut dice: Dice, stop
     let mut told = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         tokio::time::sleep(Duration::from_millis(dice.among(1..60))).await;
-        // Without its bank a wallet does not learn its next number: then there is no payment either.
-        let Ok(errand) = decide(&holder, &accounts, &mut dice).await else { continue };
-        let status = until_known(&holder, &errand).await;
-        told.push(Told { account: holder.account(), errand, status });
+        // Without its bank a wallet does not learn its next sequence number, so there is no payment either.
+        let Ok(intent) = decide(&holder, &accounts, &mut dice).await else { continue };
+        let status = until_known(&holder, &intent).await;
+        told.push(Told { account: holder.account(), intent, status });
     }
     told
 }
 
-/// What to do next: mostly paying another holder, now and then moving money between wallet and deposit.
-async fn decide(holder: &Holder, accounts: &[AccountId], dice: &mut Dice) -> Result<Errand, ClientError> {
+/// Draws the next intent: mostly a payment to another holder, sometimes a move between wallet and deposit.
+async fn decide(holder: &Holder, accounts: &[AccountId], dice: &mut Dice) -> Result<Intent, ClientError> {
     let (what, amount) = (dice.share(), Amount::from_minor(dice.among(1..HOLDING_LIMIT * 3 / 2)));
     let mut reference = [0; 16];
     reference[..8].copy_from_slice(&dice.roll().to_le_bytes());
@@ -151,30 +151,30 @@ async fn decide(holder: &Holder, accounts: &[AccountId], dice: &mut Dice) -> Res
     let payee = payees[dice.among(0..payees.len() as u64) as usize];
     let terms = PaymentTerms { reference, top_up: what < 0.65, ..PaymentTerms::default() };
     match what {
-        what if what < 0.85 => holder.wallet.sign_transfer_on(payee, amount, &terms).await.map(Errand::Payment),
-        what if what < 0.92 => holder.wallet.sign_defund(amount).await.map(Errand::Payment),
-        _ => Ok(Errand::Funding { request: reference, amount }),
+        what if what < 0.85 => holder.wallet.sign_transfer_on(payee, amount, &terms).await.map(Intent::Payment),
+        what if what < 0.92 => holder.wallet.sign_defund(amount).await.map(Intent::Payment),
+        _ => Ok(Intent::Funding { request: reference, amount }),
     }
 }
 
-/// Hands the same record in until its status is known.
-async fn until_known(holder: &Holder, errand: &Errand) -> SubmissionStatus {
-    let give_up = Instant::now() + FATE_WITHIN;
+/// Submits the same record until its status is known.
+async fn until_known(holder: &Holder, intent: &Intent) -> SubmissionStatus {
+    let give_up = Instant::now() + STATUS_WITHIN;
     loop {
-        let status = match errand {
-            Errand::Payment(payment) => holder.wallet.submit(payment).await,
-            Errand::Funding { request, amount } => holder.wallet.fund(*amount, *request).await,
+        let status = match intent {
+            Intent::Payment(payment) => holder.wallet.submit(payment).await,
+            Intent::Funding { request, amount } => holder.wallet.fund(*amount, *request).await,
         };
         match &status {
             Ok(SubmissionStatus::Settled { .. }) => {}
-            // A full queue is no status: that attempt came to nothing.
+            // A full queue is no status: that attempt had no effect.
             Ok(SubmissionStatus::Refused(refusal)) if refusal.reason() != Reason::Overloaded => {}
             Ok(_) | Err(ClientError::Unreachable { .. }) => {
-                assert!(Instant::now() < give_up, "{:?} has no status: {status:?}", errand);
+                assert!(Instant::now() < give_up, "{:?} has no status: {status:?}", intent);
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
-            Err(error) => panic!("{errand:?}: {error}"),
+            Err(error) => panic!("{intent:?}: {error}"),
         }
         return status.expect("errors were sorted out");
     }

@@ -1,10 +1,10 @@
-//! The plan of kills: everything that a test leaves to chance comes from one seed, which it prints.
+//! The plan of kills: every random decision of a test follows from one seed, which it prints.
 
 /// A small generator, so that a printed seed repeats the plan (SplitMix64).
 pub struct Dice(u64);
 
 impl Dice {
-    /// Other numbers for each `purpose` of one seed.
+    /// An independent stream of numbers for each `purpose` of one seed.
     pub fn new(seed: u64, purpose: u64) -> Dice {
         Dice(seed ^ purpose.wrapping_mul(0xd6e8_feb8_6659_fd93))
     }
@@ -27,12 +27,12 @@ impl Dice {
     }
 }
 
-/// How long a killed node stays away, s.
+/// The time for which a killed node stays away, s.
 pub fn away_s(dice: &mut Dice) -> f64 {
     0.05 + dice.share() * 0.4
 }
 
-/// Rounds and seed, from the environment or else `rounds` and a seed of the moment.
+/// Rounds and seed, from the environment; otherwise `rounds` and a new seed.
 pub fn rounds_and_seed(rounds: u64) -> (u64, u64) {
     let rounds = environment("CBDC_CRASH_ROUNDS", rounds);
     let seed = environment("CBDC_CRASH_SEED", u64::from(std::process::id()));

@@ -1,12 +1,12 @@
-//! Crashes: real nodes on real disks, killed (SIGKILL) at random moments while money is on its way.
+//! Crashes: real nodes on real disks, killed (SIGKILL) at random moments while money is in transit.
 //!
-//! | room | holds |
+//! | module | holds |
 //! |---|---|
 //! | [`kills`] | the plan of a test, drawn from one seed: who is killed when, and how long it stays away |
 //! | [`load`] | a heavy load of payments between wallets: every answer against the chain |
 //! | [`deposits`] | payments that draw on deposits and flow onto them: I3 to the cent, for each bank and each holder |
-//! | [`holders`] | who pays in [`deposits`], and what each was told |
-//! | [`books`] | what the chain says that each holder must have |
+//! | [`holders`] | the payers of [`deposits`], and the status that each was told |
+//! | [`books`] | the wallets and deposits that follow from the chain |
 //!
 //! `CBDC_CRASH_ROUNDS` sets the number of rounds, `CBDC_CRASH_SEED` repeats a failed plan.
 

@@ -1,8 +1,8 @@
-//! A development network's folder, as those see it who connect: genesis, members' keys, nodes' addresses, wallets.
+//! A development network's folder, as its clients read it: genesis, members' keys, nodes' addresses, wallets.
 //!
 //! ```text
-//! DIR/genesis.bin                what is trusted
-//! DIR/genesis.toml               the same for people; nothing reads it
+//! DIR/genesis.bin                the trust anchor
+//! DIR/genesis.toml               the same for people; no program reads it
 //! DIR/ca.pem                     the authority over all node certificates, for clients in other languages
 //! DIR/<role>-<number>/           one folder a member: signing.key, node.key, node.pem
 //! DIR/central-bank-1/config.toml, DIR/bank-1/config.toml, …   where each node listens
@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Such a folder holds every party's keys, which a real network keeps apart: it is for development, tests and
-//! measurements. `cbdc init` and `cbdc up` make one.
+//! measurements. `cbdc init` and `cbdc up` create one.
 
 mod wallet_file;
 
@@ -40,11 +40,14 @@ pub use wallet_file::WalletFile;
 /// A node of a network: a central bank's, or a commercial bank's.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum NodeName {
+    /// A node of the central bank.
     CentralBank(MemberId),
+    /// A commercial bank's node.
     Bank(BankId),
 }
 
 impl NodeName {
+    /// The member's role.
     pub fn role(self) -> Role {
         match self {
             NodeName::CentralBank(_) => Role::CentralBank,
@@ -52,6 +55,7 @@ impl NodeName {
         }
     }
 
+    /// The member's number.
     pub fn id(self) -> MemberId {
         match self {
             NodeName::CentralBank(id) => id,
@@ -82,7 +86,7 @@ impl FromStr for NodeName {
     }
 }
 
-/// The part of a node's configuration that clients read.
+/// The keys of a node's configuration that clients read.
 #[derive(Clone, Debug, Deserialize)]
 struct NodeAddresses {
     listen: String,
@@ -90,7 +94,7 @@ struct NodeAddresses {
     data_dir: PathBuf,
 }
 
-/// An opened folder.
+/// An opened folder of a development network.
 #[derive(Clone, Debug)]
 pub struct NetworkFolder {
     dir: PathBuf,
@@ -99,10 +103,13 @@ pub struct NetworkFolder {
 }
 
 impl NetworkFolder {
-    /// The file that makes a folder a network's.
+    /// The name of the file that marks a folder as a network's.
     pub const GENESIS: &'static str = "genesis.bin";
 
     /// Opens a folder. Reads no secret yet.
+    ///
+    /// # Errors
+    /// [`ClientError::File`] if it holds no network, or a node's configuration cannot be read.
     pub fn open(dir: &Path) -> Result<NetworkFolder, ClientError> {
         let genesis = dir.join(NetworkFolder::GENESIS);
         if !genesis.is_file() {
@@ -124,10 +131,12 @@ impl NetworkFolder {
         Ok(NetworkFolder { dir: dir.to_owned(), anchor, nodes })
     }
 
+    /// The folder's path.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
+    /// The trust anchor of the network.
     pub fn anchor(&self) -> &Arc<Anchor> {
         &self.anchor
     }
@@ -137,6 +146,7 @@ impl NetworkFolder {
         self.nodes.keys().copied()
     }
 
+    /// Every commercial bank.
     pub fn banks(&self) -> impl Iterator<Item = BankId> {
         self.nodes.keys().filter_map(|name| match name {
             NodeName::Bank(bank) => Some(*bank),
@@ -150,25 +160,27 @@ impl NetworkFolder {
         *first.expect("a valid genesis names a node of the central bank")
     }
 
-    /// Where a node serves gRPC.
+    /// The address at which a node serves gRPC, `host:port`.
     pub fn address(&self, node: NodeName) -> Result<&str, ClientError> {
         Ok(&self.addresses(node)?.listen)
     }
 
-    /// Where a node serves its metrics, if it does.
+    /// The address at which a node serves its metrics, if it does.
     pub fn metrics_address(&self, node: NodeName) -> Result<Option<&str>, ClientError> {
         Ok(self.addresses(node)?.metrics_listen.as_deref())
     }
 
+    /// The folder of a node's data.
     pub fn data_dir(&self, node: NodeName) -> Result<PathBuf, ClientError> {
         Ok(self.node_dir(node).join(&self.addresses(node)?.data_dir))
     }
 
+    /// The file of a node's configuration.
     pub fn config_path(&self, node: NodeName) -> PathBuf {
         self.node_dir(node).join("config.toml")
     }
 
-    /// Where a node's process writes its log.
+    /// The file to which a node's process writes its log.
     pub fn log_path(&self, node: NodeName) -> PathBuf {
         self.node_dir(node).join("node.log")
     }
@@ -199,46 +211,46 @@ impl NetworkFolder {
         Ok(read_signing_key(&self.member_dir(role, id).join("signing.key"))?)
     }
 
-    /// A customer's connection to a bank.
+    /// Connects to a bank as a customer, without a certificate.
     pub fn connect_customer(&self, bank: BankId) -> Result<Connection, ClientError> {
         let node = NodeName::Bank(bank);
         Connection::new(self.address(node)?, None, &self.anchor.trust(node.role(), node.id())?)
     }
 
-    /// A member's connection to a node.
+    /// Connects to a node as a member, with its certificate.
     pub fn connect_member(&self, role: Role, id: MemberId, node: NodeName) -> Result<Connection, ClientError> {
         let identity = self.identity(role, id)?;
         Connection::new(self.address(node)?, Some(&identity), &self.anchor.trust(node.role(), node.id())?)
     }
 
-    /// The auditor's connection to a node: it may read everything.
+    /// Connects to a node as the auditor, who may read everything.
     pub fn connect_auditor(&self, node: NodeName) -> Result<Connection, ClientError> {
         self.connect_member(Role::Auditor, MemberId(1), node)
     }
 
-    /// A bank's back office.
+    /// A client of a bank's back office, with the bank's certificate.
     pub fn bank_office(&self, bank: BankId) -> Result<BankOffice, ClientError> {
         Ok(BankOffice::new(self.connect_member(Role::Bank, MemberId(bank.0), NodeName::Bank(bank))?))
     }
 
-    /// A desk that reads, with the auditor's certificate.
-    pub fn reading_desk(&self) -> Result<GovernanceClient, ClientError> {
+    /// A governance client that reads, with the auditor's certificate.
+    pub fn governance_reader(&self) -> Result<GovernanceClient, ClientError> {
         Ok(GovernanceClient::new(self.connect_auditor(self.central_bank())?, self.anchor.clone()))
     }
 
-    /// A desk that signs for a committee member, the operator or a court.
-    pub fn desk(&self, role: Role, id: MemberId) -> Result<GovernanceClient, ClientError> {
+    /// A governance client that signs for a committee member, the operator, the registrar or a court.
+    pub fn governance(&self, role: Role, id: MemberId) -> Result<GovernanceClient, ClientError> {
         let connection = self.connect_member(role, id, self.central_bank())?;
-        let seal = MemberSigner::new(role, id, self.signing_key(role, id)?);
-        Ok(GovernanceClient::new(connection, self.anchor.clone()).with_signer(seal))
+        let signer = MemberSigner::new(role, id, self.signing_key(role, id)?);
+        Ok(GovernanceClient::new(connection, self.anchor.clone()).with_signer(signer))
     }
 
-    /// The chain as a node serves it, read with the auditor's certificate.
+    /// A reader of the chain as a node serves it, with the auditor's certificate.
     pub fn chain(&self, node: NodeName) -> Result<Chain, ClientError> {
         Ok(Chain::new(self.connect_auditor(node)?, self.anchor.clone()))
     }
 
-    /// Has the registrar certify a holder's key.
+    /// Certifies a holder's key as the registrar.
     pub fn register(&self, holder: HolderId, class: Class, key: PublicKey) -> Result<Registration, ClientError> {
         let registrar = MemberId(1);
         let registrar_key = self.signing_key(Role::Registrar, registrar)?;
@@ -252,11 +264,17 @@ impl NetworkFolder {
     }
 
     /// The file of a named wallet.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] if there is none of that name.
     pub fn wallet_file(&self, name: &str) -> Result<WalletFile, ClientError> {
         WalletFile::load(&self.wallets_dir(), name)
     }
 
     /// A named wallet that is open, ready to pay.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] if there is none of that name, or it was never opened.
     pub fn wallet(&self, name: &str) -> Result<Wallet, ClientError> {
         let file = self.wallet_file(name)?;
         let account = file.account.ok_or_else(|| {
@@ -266,8 +284,8 @@ impl NetworkFolder {
         Ok(Wallet::new(connection, self.anchor.clone(), file.key(&self.wallets_dir())?, account))
     }
 
-    /// Opens a named wallet, or continues where an earlier attempt stopped: its key and file are durable before the
-    /// bank is asked, and the bank answers a repeated request with the same wallet.
+    /// Opens a named wallet, or continues where an earlier attempt stopped: its key and file are written before the bank
+    /// is asked, and the bank answers a repeated request with the same wallet.
     pub async fn open_wallet(&self, name: &str, bank: BankId, class: Class) -> Result<WalletFile, ClientError> {
         self.addresses(NodeName::Bank(bank))?;
         let dir = self.wallets_dir();
@@ -284,7 +302,10 @@ impl NetworkFolder {
         Ok(file)
     }
 
-    /// The account of a named wallet, or the account number itself.
+    /// The account of a named wallet, or of an account number.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] if it is neither, or the wallet was never opened.
     pub fn account_of(&self, name_or_number: &str) -> Result<AccountId, ClientError> {
         if let Ok(file) = self.wallet_file(name_or_number) {
             return file
@@ -305,7 +326,7 @@ impl NetworkFolder {
         })
     }
 
-    /// Where the named wallets lie.
+    /// The folder of the named wallets.
     pub fn wallets_dir(&self) -> PathBuf {
         self.dir.join("wallets")
     }

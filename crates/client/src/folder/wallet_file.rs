@@ -7,15 +7,18 @@ use cbdc_proto::transport::key_file::{read_signing_key, write_signing_key};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ClientError;
-use crate::{random_bytes, random_id};
+use crate::random::{random_bytes, random_id};
 
-/// What is known of a named wallet, without its key.
+/// A named wallet without its key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WalletFile {
+    /// The wallet's name, which is the name of its files too.
     pub name: String,
+    /// The wallet's bank.
     pub bank: BankId,
+    /// The holder's class.
     pub class: Class,
-    /// Whose wallet it is; two wallets of one holder share that person's limits.
+    /// Whose wallet it is; the wallets of one holder share the holder's limits.
     pub holder: HolderId,
     /// Present once the wallet is open.
     pub account: Option<AccountId>,
@@ -23,7 +26,7 @@ pub struct WalletFile {
     pub funded: bool,
 }
 
-/// The file's keys.
+/// The keys of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Text {
@@ -38,7 +41,10 @@ struct Text {
 }
 
 impl WalletFile {
-    /// Checks a wallet's name: it is a file's name too.
+    /// Checks a wallet's name: 1 to 32 lower-case letters, digits, `-` or `_`, since it names files too.
+    ///
+    /// # Errors
+    /// [`ClientError::Usage`] otherwise.
     pub fn check_name(name: &str) -> Result<(), ClientError> {
         let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
         if name.is_empty() || name.len() > 32 || !name.bytes().all(is_plain) || name.starts_with('-') {
@@ -86,7 +92,7 @@ impl WalletFile {
         paths.iter().map(|path| WalletFile::read(path)).collect()
     }
 
-    /// The file of that name; a new one, with a new key and a new holder, where there is none.
+    /// The file of that name; if there is none, a new one with a new key and a new holder.
     pub(super) fn load_or_create(
         dir: &Path,
         name: &str,
@@ -126,7 +132,7 @@ impl WalletFile {
         Ok(read_signing_key(&wallets_dir.join(format!("{}.key", self.name)))?)
     }
 
-    /// Writes the file; whoever reads it sees the old text or the new one, never half.
+    /// Writes the file, atomically: a reader sees the old text or the new one.
     pub fn save(&self, wallets_dir: &Path) -> Result<(), ClientError> {
         let text = Text {
             name: self.name.clone(),

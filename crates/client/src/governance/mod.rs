@@ -1,18 +1,18 @@
-//! The policy desk: what a committee member, an operator, a registrar or a court does, and what every member may read.
+//! Governance at the central bank: the commands of committee, operator, registrar and court, and what every member may read.
 //!
-//! A desk that only reads needs no key. One that signs is made with [`GovernanceClient::with_signer`]; the ledger checks that the
-//! seal's role may do what it signs:
+//! A client that only reads needs no key. One that signs is made with [`GovernanceClient::with_signer`]; the ledger checks
+//! that the signer's role may sign the command:
 //!
 //! | role | may |
 //! |---|---|
 //! | committee | [`propose`](GovernanceClient::propose), [`vote`](GovernanceClient::vote) |
 //! | operator | [`waiting_requests`](GovernanceClient::waiting_requests), [`endorse`](GovernanceClient::endorse), [`operate`](GovernanceClient::operate) and the other operations, [`accept_clock`](GovernanceClient::accept_clock) |
 //! | registrar | [`reclassify`](GovernanceClient::reclassify) |
-//! | order (court) | [`freeze`](GovernanceClient::freeze), [`unfreeze`](GovernanceClient::unfreeze), [`seize`](GovernanceClient::seize) |
+//! | court | [`freeze`](GovernanceClient::freeze), [`unfreeze`](GovernanceClient::unfreeze), [`seize`](GovernanceClient::seize) |
 //!
-//! The connection must show that member's node certificate: the role that hands a command in is checked as well.
+//! The connection must show that member's node certificate: the role that submits a command is checked as well.
 //!
-//! Rooms: `reading` (policy, votes, books, programmes), `operations` (the operator's desk); the rest is here.
+//! Modules: `reading` (policy, votes, books, programmes) and `operations` (the operator); the rest is here.
 
 mod operations;
 mod reading;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cbdc_ledger::command::{
-    Ballot, FreezeKind, FreezeOrder, GovernanceAction, GovernanceProposal, Head, Reclassify, Record, SeizeOrder, Signed,
+    Ballot, Choice, FreezeKind, FreezeOrder, GovernanceAction, GovernanceProposal, Head, Reclassify, Record, SeizeOrder, Signed,
 };
 use cbdc_ledger::member::Role;
 use cbdc_ledger::sequence::MEMBER_WINDOW;
@@ -36,7 +36,7 @@ use crate::error::ClientError;
 use crate::sequence::SequenceAllocator;
 use crate::submission::{SubmissionStatus, TIMEOUT, until_known};
 
-/// A member's role, number and signing key.
+/// A member's role, number and signing key, which commands are signed with.
 #[derive(Clone)]
 pub struct MemberSigner {
     role: Role,
@@ -45,51 +45,53 @@ pub struct MemberSigner {
 }
 
 impl MemberSigner {
+    /// Signs as a member.
     pub fn new(role: Role, id: MemberId, key: SigningKey) -> MemberSigner {
         MemberSigner { role, id, key: Arc::new(key) }
     }
 }
 
-/// Numbers and key version, as the ledger told them.
-struct Standing {
+/// The signer's key version and sequence numbers, as the ledger stated them.
+struct SequenceState {
     key_version: u32,
-    numbers: SequenceAllocator,
+    allocator: SequenceAllocator,
 }
 
-/// A desk at the central bank. Clones share the connection and the numbers.
+/// A client of the central bank's governance. Clones share the connection and the sequence numbers.
 #[derive(Clone)]
 pub struct GovernanceClient {
     connection: Connection,
     anchor: Arc<Anchor>,
-    seal: Option<MemberSigner>,
-    standing: Arc<Mutex<Option<Standing>>>,
+    signer: Option<MemberSigner>,
+    sequence_state: Arc<Mutex<Option<SequenceState>>>,
     timeout: Duration,
 }
 
 impl GovernanceClient {
-    /// A desk that reads. `connection` leads to the central bank and shows a member's node certificate.
+    /// A client that reads. `connection` leads to the central bank and shows a member's node certificate.
     pub fn new(connection: Connection, anchor: Arc<Anchor>) -> GovernanceClient {
-        GovernanceClient { connection, anchor, seal: None, standing: Arc::default(), timeout: TIMEOUT }
+        GovernanceClient { connection, anchor, signer: None, sequence_state: Arc::default(), timeout: TIMEOUT }
     }
 
-    /// The same desk, able to sign.
-    pub fn with_signer(mut self, seal: MemberSigner) -> GovernanceClient {
-        self.seal = Some(seal);
-        self.standing = Arc::default();
+    /// Makes the client sign for a member.
+    pub fn with_signer(mut self, signer: MemberSigner) -> GovernanceClient {
+        self.signer = Some(signer);
+        self.sequence_state = Arc::default();
         self
     }
 
-    /// How long a command is sent again before its status is called unknown; 30 s unless told otherwise.
+    /// Sets the time for which a command is sent again before its status counts as unknown; 30 s unless set.
     pub fn with_timeout(mut self, timeout: Duration) -> GovernanceClient {
         self.timeout = timeout;
         self
     }
 
+    /// The trust anchor of the network.
     pub fn anchor(&self) -> &Anchor {
         &self.anchor
     }
 
-    /// Proposes actions, and votes for them. A settled proposal's number is the status's result.
+    /// Proposes actions, and votes for them. The status's result is the proposal's number.
     ///
     /// The first block at or after `effective_at` enacts the proposal if it is approved by then; one that is not approved
     /// by `expires_at` expires.
@@ -112,12 +114,12 @@ impl GovernanceClient {
         .await
     }
 
-    /// Votes on a proposal; a later vote replaces an earlier one.
-    pub async fn vote(&self, proposal: u64, approve: bool) -> Result<SubmissionStatus, ClientError> {
-        self.command(Role::Committee, |head, member| Ballot { head, member, approve, proposal }).await
+    /// Votes on a proposal, or withdraws it; a later vote replaces an earlier one. Only its proposer may withdraw it.
+    pub async fn vote(&self, proposal: u64, choice: Choice) -> Result<SubmissionStatus, ClientError> {
+        self.command(Role::Committee, |head, member| Ballot { head, member, choice, proposal }).await
     }
 
-    /// Adds an amount to what a wallet's holder may not spend. `order` is the court's own number of the order.
+    /// Freezes a further amount on a wallet. `order` is the court's own number of the order.
     pub async fn freeze(
         &self,
         account: AccountId,
@@ -128,7 +130,7 @@ impl GovernanceClient {
         self.command(Role::Court, |head, court| FreezeOrder { kind, head, court, account, amount, order }).await
     }
 
-    /// Takes an amount off what a wallet's holder may not spend.
+    /// Releases an amount that is frozen on a wallet.
     pub async fn unfreeze(
         &self,
         account: AccountId,
@@ -139,8 +141,8 @@ impl GovernanceClient {
         self.command(Role::Court, |head, court| FreezeOrder { kind, head, court, account, amount, order }).await
     }
 
-    /// Takes up to an amount off a wallet and pays it to the order's wallet. What was taken is the status's result, in
-    /// minor units; the rest is a lien on later credits. `released` is how much of an earlier freeze the order replaces.
+    /// Takes up to an amount from a wallet and pays it to the wallet `to`. The status's result is what was taken, in minor
+    /// units; the rest is a lien on later credits. `released` is how much of an earlier freeze the order replaces.
     pub async fn seize(
         &self,
         account: AccountId,
@@ -152,12 +154,12 @@ impl GovernanceClient {
         self.command(Role::Court, |head, court| SeizeOrder { head, court, account, amount, to, released, order }).await
     }
 
-    /// Puts a holder into another class, from now on.
+    /// Puts a holder into another class from now on.
     pub async fn reclassify(&self, holder: HolderId, class: Class) -> Result<SubmissionStatus, ClientError> {
         self.command(Role::Registrar, |head, registrar| Reclassify { head, registrar, class, holder }).await
     }
 
-    /// Signs a record with the seal's next number and sends it until its status is known.
+    /// Signs a record with the next unused sequence number and submits it until its status is known.
     async fn command<R>(
         &self,
         role: Role,
@@ -167,9 +169,9 @@ impl GovernanceClient {
         R: Record,
         Command: From<Signed<R>>,
     {
-        let seal = self.seal_of(role)?;
+        let signer = self.signer_for(role)?;
         let head = self.head().await?;
-        let signed = record(head, seal.id).sign(self.anchor.network(), &seal.key);
+        let signed = record(head, signer.id).sign(self.anchor.network(), &signer.key);
         let bytes = bytes::Bytes::from(Command::from(signed).to_bytes());
         let attempt = || async {
             let message = v1::SubmitPolicyCommandRequest { command: bytes.clone() };
@@ -178,65 +180,66 @@ impl GovernanceClient {
             convert::outcome_from_message(&outcome)
         };
         let status = until_known(&self.connection, self.timeout, attempt).await;
-        self.settle_number(head.sequence, &status).await;
+        self.settle_sequence(head.sequence, &status).await;
         status
     }
 
-    fn seal_of(&self, role: Role) -> Result<&MemberSigner, ClientError> {
-        match &self.seal {
-            Some(seal) if seal.role == role => Ok(seal),
-            Some(seal) => {
-                Err(ClientError::WrongRole { expected: role.name(), found: format!("{} {}", seal.role, seal.id) })
+    fn signer_for(&self, role: Role) -> Result<&MemberSigner, ClientError> {
+        match &self.signer {
+            Some(signer) if signer.role == role => Ok(signer),
+            Some(signer) => {
+                Err(ClientError::WrongRole { expected: role.name(), found: format!("{} {}", signer.role, signer.id) })
             }
             None => Err(ClientError::WrongRole { expected: role.name(), found: "nobody".to_owned() }),
         }
     }
 
     async fn head(&self) -> Result<Head, ClientError> {
-        let mut standing = self.standing.lock().await;
-        if standing.is_none() {
-            *standing = Some(self.ask_standing().await?);
+        let mut sequence_state = self.sequence_state.lock().await;
+        if sequence_state.is_none() {
+            *sequence_state = Some(self.ask_sequence_state().await?);
         }
-        let standing = standing.as_mut().expect("set just above");
-        let sequence = standing.numbers.take().ok_or(ClientError::NumbersExhausted { window: MEMBER_WINDOW })?;
-        Ok(Head { flags: 0, key_version: standing.key_version, sequence, valid_until: self.anchor.valid_until() })
+        let sequence_state = sequence_state.as_mut().expect("set just above");
+        let sequence =
+            sequence_state.allocator.take().ok_or(ClientError::SequencesExhausted { window: MEMBER_WINDOW })?;
+        Ok(Head { flags: 0, key_version: sequence_state.key_version, sequence, valid_until: self.anchor.valid_until() })
     }
 
-    async fn ask_standing(&self) -> Result<Standing, ClientError> {
-        let seal =
-            self.seal.as_ref().ok_or(ClientError::WrongRole { expected: "member", found: "nobody".to_owned() })?;
+    async fn ask_sequence_state(&self) -> Result<SequenceState, ClientError> {
+        let signer =
+            self.signer.as_ref().ok_or(ClientError::WrongRole { expected: "member", found: "nobody".to_owned() })?;
         let members = self.members().await?.members;
-        let is_own = |member: &&v1::Member| member.role == seal.role.name() && member.id == u32::from(seal.id.0);
+        let is_own = |member: &&v1::Member| member.role == signer.role.name() && member.id == u32::from(signer.id.0);
         let own = members
             .iter()
             .find(is_own)
-            .ok_or_else(|| ClientError::NotFound(format!("the central bank knows no {} {}", seal.role, seal.id)))?;
-        let numbers = SequenceAllocator::new(MEMBER_WINDOW, own.next_sequence);
-        Ok(Standing { key_version: own.key_version, numbers })
+            .ok_or_else(|| ClientError::NotFound(format!("the central bank knows no {} {}", signer.role, signer.id)))?;
+        let allocator = SequenceAllocator::new(MEMBER_WINDOW, own.next_sequence);
+        Ok(SequenceState { key_version: own.key_version, allocator })
     }
 
-    async fn settle_number(&self, number: u64, status: &Result<SubmissionStatus, ClientError>) {
-        let mut standing = self.standing.lock().await;
-        let must_ask_again = match (status, standing.as_mut()) {
+    async fn settle_sequence(&self, sequence: u64, status: &Result<SubmissionStatus, ClientError>) {
+        let mut sequence_state = self.sequence_state.lock().await;
+        let must_ask_again = match (status, sequence_state.as_mut()) {
             (_, None) => false,
             (Ok(SubmissionStatus::Accepted | SubmissionStatus::Unknown { .. }), Some(_)) => false,
-            (Ok(SubmissionStatus::Refused(refusal)), Some(standing)) if refusal.place.is_none() => {
-                standing.numbers.give_back(number);
+            (Ok(SubmissionStatus::Refused(refusal)), Some(sequence_state)) if refusal.position.is_none() => {
+                sequence_state.allocator.give_back(sequence);
                 let stale =
                     [Reason::SequenceUsed, Reason::SequenceConflict, Reason::SequenceOutOfWindow, Reason::KeyChanged];
                 stale.contains(&refusal.reason())
             }
-            (Ok(_), Some(standing)) => {
-                standing.numbers.mark_used(number);
+            (Ok(_), Some(sequence_state)) => {
+                sequence_state.allocator.mark_used(sequence);
                 false
             }
-            (Err(_), Some(standing)) => {
-                standing.numbers.give_back(number);
+            (Err(_), Some(sequence_state)) => {
+                sequence_state.allocator.give_back(sequence);
                 false
             }
         };
         if must_ask_again {
-            *standing = None;
+            *sequence_state = None;
         }
     }
 }

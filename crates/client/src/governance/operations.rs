@@ -1,4 +1,4 @@
-//! The operator's desk: issuance that banks ask for, operations with banks, and the clock.
+//! The operator: issuance that banks request, operations with banks, and the clock.
 
 use cbdc_ledger::amount::RatePpm;
 use cbdc_ledger::command::{IssuanceOrder, IssuanceRequest, Operation, OperationKind, Signed};
@@ -11,7 +11,7 @@ use super::GovernanceClient;
 use crate::error::ClientError;
 use crate::submission::SubmissionStatus;
 
-/// What an operation names beside its kind, its bank and its amount; zero where its kind has no use for it.
+/// The terms of an operation beside kind, bank and amount; zero where its kind has no use for them.
 #[derive(Clone, Copy, Default)]
 struct Terms {
     price_ppm: u32,
@@ -20,7 +20,7 @@ struct Terms {
 }
 
 impl GovernanceClient {
-    /// The banks' signed requests that wait for the operator.
+    /// The banks' signed issuance requests that wait for the operator.
     pub async fn waiting_requests(&self) -> Result<Vec<Signed<IssuanceRequest>>, ClientError> {
         let request = self.connection.request(v1::ListIssuanceRequestsRequest {});
         let answer = self.connection.ask(self.connection.policy().list_issuance_requests(request)).await?;
@@ -30,12 +30,12 @@ impl GovernanceClient {
         answer.requests.iter().map(read).collect()
     }
 
-    /// Agrees to a bank's request: the operator's order over it.
+    /// Endorses a bank's request: signs and submits the order over it.
     pub async fn endorse(&self, request: Signed<IssuanceRequest>) -> Result<SubmissionStatus, ClientError> {
         self.command(Role::Operator, |head, operator| IssuanceOrder { head, operator, request }).await
     }
 
-    /// An operation that needs no terms: banknotes, government payments, a night on a facility, collateral.
+    /// Makes an operation that needs no terms: banknotes, government payments, a night on a facility, collateral.
     ///
     /// # Errors
     /// [`ClientError::Usage`] for a kind that needs a price ([`buy_securities`](GovernanceClient::buy_securities),

@@ -1,4 +1,4 @@
-//! What every member may read at the central bank: members, policy and its votes, the books, programmes.
+//! The reading side of governance, open to every member: members, policy and its votes, the books, programmes.
 
 use cbdc_ledger::Height;
 use cbdc_ledger::policy::{Parameters, text};
@@ -8,13 +8,13 @@ use super::GovernanceClient;
 use crate::error::ClientError;
 
 impl GovernanceClient {
-    /// All members, with their keys and next sequence numbers, and the committee's threshold.
+    /// All members with their keys and next sequence numbers, and the committee's threshold.
     pub async fn members(&self) -> Result<v1::ListMembersResponse, ClientError> {
         let request = self.connection.request(v1::ListMembersRequest {});
         self.connection.ask(self.connection.policy().list_members(request)).await
     }
 
-    /// The parameters in force, or an earlier version of them.
+    /// The parameters in force, or those of an earlier version.
     pub async fn policy(&self, version: Option<u32>) -> Result<v1::PolicySet, ClientError> {
         self.ask_policy(v1::GetPolicyRequest { version, height: None }).await
     }
@@ -75,7 +75,7 @@ impl GovernanceClient {
         self.connection.ask(self.connection.policy().get_balance_sheet(request)).await
     }
 
-    /// Base money, and whose the CBDC is. Linear in the number of wallets.
+    /// Base money, and the CBDC by class of holder. Linear in the number of wallets.
     pub async fn aggregates(&self) -> Result<v1::Aggregates, ClientError> {
         let request = self.connection.request(v1::GetAggregatesRequest {});
         self.connection.ask(self.connection.policy().get_aggregates(request)).await
@@ -87,7 +87,7 @@ impl GovernanceClient {
         self.connection.ask(self.connection.policy().get_profit_and_loss(request)).await
     }
 
-    /// CBDC in circulation and the terms that it is the sum of.
+    /// CBDC in circulation, and the terms that add up to it.
     pub async fn supply(&self) -> Result<v1::Supply, ClientError> {
         let request = self.connection.request(v1::GetSupplyRequest {});
         self.connection.ask(self.connection.policy().get_supply(request)).await

@@ -1,12 +1,12 @@
-//! A bank: what it holds and owes beyond what the ledger's books say of it.
+//! Banks: their balance sheets, apart from the accounts that the ledger's books keep.
 
 use cbdc_ledger::identity::BankId;
 
-/// How a bank stands.
+/// The phases of a bank's life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Standing {
+pub enum BankPhase {
     Active,
-    /// It failed, its customers moved, and its shell repays what it owes the central bank.
+    /// Failed: its customers have moved, and its shell repays the central bank.
     WindingDown,
     Resolved,
 }
@@ -15,7 +15,7 @@ pub enum Standing {
 #[derive(Clone, Debug)]
 pub struct Bank {
     pub id: BankId,
-    pub standing: Standing,
+    pub phase: BankPhase,
     /// Banknotes in its vault.
     pub vault_minor: i64,
     pub bonds_minor: i64,
@@ -23,32 +23,32 @@ pub struct Bank {
     /// Deposits of all its customers.
     pub deposits_minor: i64,
     pub wholesale_minor: i64,
-    /// The part of it that was raised to make good lost reserves, and that is repaid.
+    /// The part of the wholesale funding that was raised to replace lost reserves, and that matures.
     pub raised_minor: i64,
-    /// What is left for its owners, kept by every gain and loss; the identity checks hold it against the sheet.
+    /// Equity, updated by every gain and loss; the identities compare it with the balance sheet.
     pub equity_minor: i64,
-    /// What it owes other banks for its customers' payments of today; settled in the evening.
+    /// Owed to other banks for its customers' payments of today; settled in the evening.
     pub clearing_minor: i64,
-    /// What it owes the government for its customers, likewise.
+    /// Owed to the government on its customers' behalf, likewise.
     pub fiscal_minor: i64,
-    /// Its claim on what shells of banks that it took over still hold; of a shell, what it owes, below zero.
+    /// Claims on the shells of banks that it took over; of a shell, what it owes, as a negative amount.
     pub estate_minor: i64,
-    /// Noted as collateral at the central bank.
+    /// Pledged as collateral at the central bank.
     pub pledged_minor: i64,
-    /// Its worth at the central bank when the day's last block was sealed: reserves + facility − loans.
+    /// Reserves + facility − loans at the central bank when the day's last block was sealed.
     pub at_central_bank_minor: i64,
     pub deposit_rate: f64,
     pub loan_rate: f64,
     pub trust: f64,
     /// Net interest since the period began.
     pub interest_minor: i64,
-    /// It is resolved tonight: its capital is gone, only emergency lending kept it paying, or a shock declared it so.
+    /// To be resolved tonight: out of capital, kept paying by emergency lending alone, or declared failing by a shock.
     pub is_failing: bool,
 }
 
 impl Bank {
     pub fn is_active(&self) -> bool {
-        self.standing == Standing::Active
+        self.phase == BankPhase::Active
     }
 
     /// Books a gain, or a loss below zero.

@@ -1,4 +1,4 @@
-//! Firms: employers and merchants in one, a column a property.
+//! Firms: employers and merchants in one, stored by column.
 
 use cbdc_ledger::identity::HolderId;
 
@@ -17,7 +17,7 @@ pub struct Firms {
     pub wallet: Vec<u64>,
     pub sequence: Vec<u32>,
     pub bank: Vec<u16>,
-    /// Firms by the share of customers that they have: a payee is drawn by drawing a place.
+    /// A table in which each firm stands as often as its share of customers: a uniform draw from it picks a payee.
     pub popularity: Vec<u32>,
 }
 
@@ -30,7 +30,7 @@ impl Firms {
         self.len() == 0
     }
 
-    /// The pseudonym under which the registrar knows it.
+    /// The pseudonym under which the registrar knows the firm.
     pub fn holder(firm: usize) -> HolderId {
         super::households::holder_id(b"firm\0\0\0\0", firm)
     }

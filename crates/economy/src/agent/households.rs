@@ -1,8 +1,8 @@
-//! Households, a column a property.
+//! Households, stored by column.
 
 use cbdc_ledger::identity::HolderId;
 
-/// Marks a household without an employer: it lives on a pension.
+/// The employer of a household that lives on a pension.
 pub const NO_EMPLOYER: u32 = u32::MAX;
 
 /// All households. Amounts are minor units.
@@ -10,19 +10,19 @@ pub const NO_EMPLOYER: u32 = u32::MAX;
 pub struct Households {
     pub deposit_minor: Vec<i64>,
     pub cash_minor: Vec<i64>,
-    /// What the ledger holds for the household: its own record is the truth, this column follows it by outcomes.
+    /// CBDC in the wallet. The ledger's record is authoritative; this column follows it by outcomes.
     pub cbdc_minor: Vec<i64>,
     pub loan_minor: Vec<i64>,
     /// Income after tax a month at wage level 1.
     pub income_minor: Vec<i64>,
     /// Its wallet's account id, 0 without one.
     pub wallet: Vec<u64>,
-    /// Numbers used by its wallet.
+    /// The last sequence number used by its wallet.
     pub sequence: Vec<u32>,
     pub employer: Vec<u32>,
-    /// Where its bills go.
+    /// The firm that its bills are paid to.
     pub biller: Vec<u32>,
-    /// Its bank's place, from 0.
+    /// The index of its bank.
     pub bank: Vec<u16>,
     pub age: Vec<u8>,
     /// Whether it would ever adopt CBDC.
@@ -31,9 +31,9 @@ pub struct Households {
     pub taste: Vec<f32>,
     /// Taste for banknotes around 1.
     pub cash_taste: Vec<f32>,
-    /// Mean payments a day, by what it means to spend this month.
+    /// Mean number of payments a day this month.
     pub payments_a_day: Vec<f32>,
-    /// What it means to pay by bills this month.
+    /// Bills to be paid this month.
     pub bill_minor: Vec<i64>,
 }
 
@@ -51,7 +51,7 @@ impl Households {
         self.deposit_minor[household] + self.cash_minor[household] + self.cbdc_minor[household]
     }
 
-    /// The pseudonym under which the registrar knows it.
+    /// The pseudonym under which the registrar knows the household.
     pub fn holder(household: usize) -> HolderId {
         holder_id(b"househol", household)
     }

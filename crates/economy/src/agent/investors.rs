@@ -5,10 +5,10 @@
 pub struct Investors {
     /// Sight deposits by bank.
     pub deposit_minor: Vec<i64>,
-    /// Wholesale funding given, by bank.
+    /// Wholesale funding lent, by bank.
     pub wholesale_minor: Vec<i64>,
     pub bonds_minor: i64,
-    /// Income since the last time it was passed on.
+    /// Income not yet passed on to households.
     pub income_minor: i64,
 }
 

@@ -1,24 +1,24 @@
 //! Adoption: when a household opens its first wallet.
 //!
-//! - `bass`: the hazard of those who have none grows with those who have one (Bass 1969, "A new product growth model
-//!   for consumer durables"): p + q·F a year, times trust in CBDC, times an age factor.
+//! - `bass`: the hazard of households without a wallet grows with the number of those with one (Bass 1969, "A new
+//!   product growth model for consumer durables"): p + q·F a year, times trust in CBDC, times an age factor.
 //! - `everyone`: all households on the first day. The stress case of every study of limits.
 //! - `nobody`: an economy without CBDC, to compare with.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "adoption" {
         innovation = 0.03, 0.0 to 10.0, "p: yearly hazard without any other adopter";
-        imitation = 0.4, 0.0 to 20.0, "q: yearly hazard added where everybody else has adopted";
+        imitation = 0.4, 0.0 to 20.0, "q: yearly hazard added once everybody else has adopted";
         ceiling = 0.7, 0.0 to 1.0, "share of households that will ever adopt";
         age_slope = 0.01, 0.0 to 0.1, "how much the hazard falls with each year of age above 40, as a share";
         initial = 0.0, 0.0 to 1.0, "share that has a wallet on the first day";
     }
 }
 
-room! {
-    /// When households adopt.
+behaviour! {
+    /// The adoption behaviour.
     Adoption "adoption" { Bass "bass", Everyone "everyone", Nobody "nobody", }
 }
 
@@ -42,7 +42,7 @@ impl Adoption {
         }
     }
 
-    /// The share of households that ever adopt, and those with a wallet on the first day.
+    /// The share of households that ever adopt, and the share with a wallet on the first day.
     pub fn ceiling_and_initial(&self) -> (f64, f64) {
         match self.model {
             Model::Bass => (self.parameters.ceiling, self.parameters.initial),

@@ -3,7 +3,7 @@
 //! - `inventory`: when less than a day's cash spending is left, it draws several days' worth, in whole ten-euro notes.
 //! - `baumol-tobin`: likewise, but the amount is the square-root rule: √(2 · cost · spending / rate).
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "cash" {
@@ -13,8 +13,8 @@ parameters! {
     }
 }
 
-room! {
-    /// When banknotes are drawn.
+behaviour! {
+    /// The cash behaviour.
     Cash "cash" { Inventory "inventory", BaumolTobin "baumol-tobin", }
 }
 
@@ -32,7 +32,7 @@ impl Cash {
         "Baumol (1952), Tobin (1956) [K]; values are this project's choice"
     }
 
-    /// What is drawn, minor units; 0 while enough is left.
+    /// The amount withdrawn, minor units; 0 while enough is left.
     pub fn drawn_minor(&self, cash_minor: i64, spending_minor_a_day: f64, deposit_rate: f64) -> i64 {
         if cash_minor as f64 >= spending_minor_a_day || spending_minor_a_day < 1.0 {
             return 0;

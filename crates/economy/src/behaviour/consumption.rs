@@ -1,9 +1,9 @@
-//! Consumption: what a household means to spend in a month.
+//! Consumption: how much a household plans to spend in a month.
 //!
 //! - `buffer-stock`: a propensity out of income and one out of liquid wealth, lowered by a high real rate.
 //! - `hand-to-mouth`: all of the income and nothing else.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "consumption" {
@@ -15,8 +15,8 @@ parameters! {
     }
 }
 
-room! {
-    /// What is spent.
+behaviour! {
+    /// The consumption behaviour.
     Consumption "consumption" { BufferStock "buffer-stock", HandToMouth "hand-to-mouth", }
 }
 

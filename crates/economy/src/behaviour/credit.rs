@@ -1,9 +1,9 @@
 //! Credit: how much banks lend in a month.
 //!
-//! `demand-and-supply`: borrowers repay a share and want a share of new loans that falls with the rate; the bank gives it
-//! as far as its capital ratio and its liquidity allow.
+//! `demand-and-supply`: borrowers repay a share and demand new loans, the less the higher the rate; the bank supplies
+//! them as far as its capital ratio and its liquidity allow.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "credit" {
@@ -16,8 +16,8 @@ parameters! {
     }
 }
 
-room! {
-    /// What is lent.
+behaviour! {
+    /// The credit behaviour.
     Credit "credit" { DemandAndSupply "demand-and-supply", }
 }
 
@@ -35,8 +35,8 @@ impl Credit {
         let parameters = &self.parameters;
         let wanted =
             parameters.repaid + parameters.growth - parameters.rate_elasticity * (loan_rate - parameters.normal_rate);
-        let room = (parameters.capital_target - parameters.capital_floor).max(1e-6);
-        let supply = ((capital_ratio - parameters.capital_floor) / room).clamp(0.0, 1.0);
+        let range = (parameters.capital_target - parameters.capital_floor).max(1e-6);
+        let supply = ((capital_ratio - parameters.capital_floor) / range).clamp(0.0, 1.0);
         wanted.max(0.0) * supply * if is_liquid { 1.0 } else { 0.5 }
     }
 }

@@ -1,9 +1,9 @@
 //! Default: which loans are not repaid.
 //!
-//! `hazard`: each month each household's loan defaults with a probability that grows with the loan rate and falls with
+//! `hazard`: each month each loan defaults with a probability that grows with the loan rate and falls with
 //! demand; a part of it is lost.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "default" {
@@ -15,8 +15,8 @@ parameters! {
     }
 }
 
-room! {
-    /// Which loans fail.
+behaviour! {
+    /// The default behaviour.
     LoanDefault "default" { Hazard "hazard", }
 }
 

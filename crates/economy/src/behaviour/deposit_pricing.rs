@@ -1,23 +1,23 @@
-//! Deposit pricing: what banks pay on sight deposits.
+//! Deposit pricing: the rate that banks pay on sight deposits.
 //!
-//! - `pass-through`: a share of the policy rate less a margin, reached step by step; where CBDC pays more, banks close a
-//!   part of the gap.
-//! - `fixed`: the margin's negative, whatever policy does.
+//! - `pass-through`: a share of the policy rate less a margin, reached step by step; where CBDC pays more, banks close
+//!   a part of the gap.
+//! - `fixed`: minus the margin, whatever the policy rate.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "deposit_pricing" {
         pass_through = 0.3, -1.0 to 2.0, "share of the policy rate that reaches sight deposits";
         margin = 0.002, -0.1 to 0.1, "taken off, as a share a year";
         floor = 0.0, -0.1 to 0.1, "lowest rate, as a share a year";
-        adjustment = 0.25, 0.0 to 1.0, "part of the way to the new rate that is gone at each monthly review";
+        adjustment = 0.25, 0.0 to 1.0, "part of the way to the new rate covered at each monthly review";
         competition = 0.5, 0.0 to 1.0, "part of CBDC's lead over the deposit rate that banks close";
     }
 }
 
-room! {
-    /// What deposits earn.
+behaviour! {
+    /// The deposit-pricing behaviour.
     DepositPricing "deposit_pricing" { PassThrough "pass-through", Fixed "fixed", }
 }
 

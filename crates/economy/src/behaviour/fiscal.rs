@@ -1,8 +1,8 @@
-//! Fiscal: taxes, pensions and what the government buys.
+//! Fiscal policy: taxes, pensions and government purchases.
 //!
-//! `balanced`: a tax on wages pays pensions; what is left buys goods of firms, month by month.
+//! `balanced`: a tax on wages pays pensions; the remainder buys goods from firms each month.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "fiscal" {
@@ -13,8 +13,8 @@ parameters! {
     }
 }
 
-room! {
-    /// What the government does.
+behaviour! {
+    /// The fiscal behaviour.
     Fiscal "fiscal" { Balanced "balanced", }
 }
 

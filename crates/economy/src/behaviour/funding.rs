@@ -1,16 +1,16 @@
-//! Funding: how a bank makes good what flows out, and what it does with what flows in.
+//! Funding: how a bank replaces reserves that flow out, and places those that flow in.
 //!
-//! Every bank keeps reserves of a share of its deposits. What is above goes to the deposit facility overnight. What is
-//! missing is raised
+//! Every bank keeps reserves of a share of its deposits. The excess goes to the deposit facility overnight. A shortfall
+//! is raised
 //! - `least-cost`: from investors or from the central bank's refinancing, whichever is cheaper for this bank, the other
 //!   when the first is exhausted (Meller and Soons: each bank replaces lost deposits at least cost);
 //! - `central-bank`: from the central bank only;
 //! - `wholesale`: from investors as long as they have deposits to lend, then from the central bank.
 //!
-//! Wholesale funding that was raised in this way matures little by little. What matures is repaid out of reserves above the
-//! target; as far as there are none, it is rolled over. What a bank began with is rolled over for good.
+//! Wholesale funding raised in this way matures gradually. It is repaid out of reserves above the target, and rolled
+//! over otherwise. The funding that a bank began with is always rolled over.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "funding" {
@@ -25,8 +25,8 @@ parameters! {
     }
 }
 
-room! {
-    /// How banks fund themselves.
+behaviour! {
+    /// The funding behaviour.
     Funding "funding" { LeastCost "least-cost", CentralBank "central-bank", Wholesale "wholesale", }
 }
 

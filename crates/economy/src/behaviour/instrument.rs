@@ -1,10 +1,10 @@
 //! Instrument: whether a payment is made with CBDC, with banknotes or from the deposit (card, transfer).
 //!
-//! - `habit`: a household with a wallet uses it for a share of its payments, scaled by trust in CBDC and lowered by what it
-//!   is charged; of the others, banknotes are the likelier the smaller the amount. Online nobody pays with banknotes.
+//! - `habit`: a household with a wallet uses it for a share of its payments, scaled by trust in CBDC and lowered by the
+//!   payer's fee; of the others, banknotes are the likelier the smaller the amount. Online nobody pays with banknotes.
 //! - `cash-and-cards`: CBDC is not used to pay, only held.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 use crate::behaviour::Channel;
 
 parameters! {
@@ -17,8 +17,8 @@ parameters! {
     }
 }
 
-room! {
-    /// How payments are made.
+behaviour! {
+    /// The choice of instrument.
     Instrument "instrument" { Habit "habit", CashAndCards "cash-and-cards", }
 }
 
@@ -39,12 +39,12 @@ impl Instrument {
         }
     }
 
-    /// What is left of that probability where the payer is charged a fee.
+    /// The part of that probability that remains where the payer is charged a fee.
     pub fn in_spite_of_fee(&self, fee_minor: f64, amount_minor: f64) -> f64 {
         1.0 / (1.0 + self.parameters.fee_sensitivity * fee_minor / amount_minor.max(1.0))
     }
 
-    /// The probability that what is not paid with CBDC is paid with banknotes.
+    /// The probability that a payment not made with CBDC is made with banknotes.
     pub fn cash_probability(&self, channel: Channel, amount_minor: f64, taste: f64) -> f64 {
         if channel == Channel::Online {
             return 0.0;

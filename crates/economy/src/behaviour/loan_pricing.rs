@@ -1,21 +1,21 @@
-//! Loan pricing: what banks charge on loans.
+//! Loan pricing: the rate that banks charge on loans.
 //!
 //! `funding-cost`: the mean cost of the bank's own funding (deposits, wholesale, central bank) and the policy rate, by
 //! weight, plus a mark-up, plus a premium while capital is short. So dearer funding reaches borrowers.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "loan_pricing" {
         mark_up = 0.02, -0.1 to 0.5, "over the cost of funds, as a share a year";
         own_cost_weight = 0.6, 0.0 to 1.0, "weight of the bank's own funding cost; the rest is the policy rate's";
         capital_premium = 0.2, 0.0 to 10.0, "premium for each unit of missing capital ratio";
-        adjustment = 0.2, 0.0 to 1.0, "part of the way to the new rate that is gone at each monthly review";
+        adjustment = 0.2, 0.0 to 1.0, "part of the way to the new rate covered at each monthly review";
     }
 }
 
-room! {
-    /// What loans cost.
+behaviour! {
+    /// The loan-pricing behaviour.
     LoanPricing "loan_pricing" { FundingCost "funding-cost", }
 }
 

@@ -1,11 +1,11 @@
-//! Behaviours: how agents decide. One small room each, with its source, its parameters and their defaults.
+//! Behaviours: how agents decide. One small module each, with its source, its parameters and their defaults.
 //!
-//! A room holds a *model* (which of its ways is in force, chosen by a word under `[behaviour]`) and *parameters* (its
-//! own table, such as `[adoption]`). It computes with `f64` from what it is given and touches no money: the
-//! [`simulation`](crate::simulation) turns wishes into whole minor units.
+//! A behaviour has a *model* (the variant in force, chosen by a word under `[behaviour]`) and *parameters* (a table of
+//! its own, such as `[adoption]`). It computes with `f64` from its arguments and moves no money: the
+//! [`simulation`](crate::simulation) rounds to whole minor units.
 //!
-//! To add a behaviour, write its room, give it a line in [`Behaviours`], and call it where it decides. To swap one, give
-//! its room another model.
+//! To add a behaviour, write its module, give it a line in [`Behaviours`], and call it where it decides. To change one,
+//! give it another model.
 
 mod adoption;
 mod cash;
@@ -21,7 +21,7 @@ mod payout;
 mod portfolio;
 mod prices;
 mod resolution;
-mod rhythm;
+mod seasonality;
 mod switching;
 mod trust;
 mod workload;
@@ -43,7 +43,7 @@ pub use payout::Payout;
 pub use portfolio::{Portfolio, PortfolioView};
 pub use prices::Prices;
 pub use resolution::Resolution;
-pub use rhythm::Rhythm;
+pub use seasonality::Seasonality;
 pub use switching::Switching;
 pub use trust::Trust;
 pub use workload::{AmountTable, Channel, Workload};
@@ -51,7 +51,7 @@ pub use workload::{AmountTable, Channel, Workload};
 /// A parameter with the value in force.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Parameter {
-    /// As in a scenario: `adoption.innovation`.
+    /// Key as in a scenario: `adoption.innovation`.
     pub key: String,
     pub value: f64,
     pub least: f64,
@@ -59,28 +59,28 @@ pub struct Parameter {
     pub meaning: &'static str,
 }
 
-/// A behaviour as it is in force.
+/// A behaviour in force.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Behaviour {
     pub name: &'static str,
-    /// The word that chose it, and the words that would choose others.
+    /// The model in force, and all models, by the words of a scenario.
     pub model: &'static str,
     pub models: Vec<&'static str>,
     pub equation: &'static str,
-    /// Where it comes from. What is this project's own choice says so.
+    /// The publication behind it, or a note that it is this project's own choice.
     pub source: &'static str,
     pub parameters: Vec<Parameter>,
 }
 
-/// Declares a room's parameters: value, default, range and meaning in one line each.
+/// Declares a behaviour's parameters: name, default, range and meaning in one line each.
 macro_rules! parameters {
     ($table:literal { $($field:ident = $default:literal, $least:literal to $most:literal, $meaning:literal;)* }) => {
-        /// The room's parameters.
+        /// The behaviour's parameters.
         #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
         pub struct Parameters { $(#[doc = $meaning] pub $field: f64,)* }
 
         impl Parameters {
-            /// The table in a scenario.
+            /// Name of the table in a scenario.
             pub const TABLE: &'static str = $table;
 
             fn read(
@@ -108,10 +108,10 @@ macro_rules! parameters {
     };
 }
 
-/// Declares a room: its models by word, the first being the default, beside its parameters.
-macro_rules! room {
+/// Declares a behaviour: its models by word, the first being the default, beside its parameters.
+macro_rules! behaviour {
     ($(#[$doc:meta])* $name:ident $key:literal { $($model:ident $word:literal,)* }) => {
-        /// Which model is in force.
+        /// The models to choose from.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
         #[serde(rename_all = "kebab-case")]
         pub enum Model { $($model,)* }
@@ -133,7 +133,7 @@ macro_rules! room {
         }
 
         impl $name {
-            /// Reads the model's word from `[behaviour]` and the parameters from the room's own table.
+            /// Reads the model's word from `[behaviour]` and the parameters from the behaviour's own table.
             pub(crate) fn read(
                 root: &mut cbdc_scenario_file::Section<'_>,
                 behaviour: &mut cbdc_scenario_file::Section<'_>,
@@ -145,7 +145,7 @@ macro_rules! room {
                 Ok($name { model, parameters })
             }
 
-            /// What is in force, for people.
+            /// Describes the behaviour in force.
             pub(crate) fn describe(&self) -> super::Behaviour {
                 super::Behaviour {
                     name: $key,
@@ -160,7 +160,7 @@ macro_rules! room {
     };
 }
 
-pub(crate) use {parameters, room};
+pub(crate) use {behaviour, parameters};
 
 /// All behaviours in force.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -169,7 +169,7 @@ pub struct Behaviours {
     pub portfolio: Portfolio,
     pub consumption: Consumption,
     pub workload: Workload,
-    pub rhythm: Rhythm,
+    pub seasonality: Seasonality,
     pub instrument: Instrument,
     pub cash: Cash,
     pub trust: Trust,
@@ -193,7 +193,7 @@ impl Behaviours {
             portfolio: Portfolio::read(root, &mut words)?,
             consumption: Consumption::read(root, &mut words)?,
             workload: Workload::read(root, &mut words)?,
-            rhythm: Rhythm::read(root, &mut words)?,
+            seasonality: Seasonality::read(root, &mut words)?,
             instrument: Instrument::read(root, &mut words)?,
             cash: Cash::read(root, &mut words)?,
             trust: Trust::read(root, &mut words)?,
@@ -208,6 +208,8 @@ impl Behaviours {
             fiscal: Fiscal::read(root, &mut words)?,
             prices: Prices::read(root, &mut words)?,
         };
+        root.renamed("rhythm", "seasonality");
+        words.renamed("rhythm", "seasonality");
         words.end()?;
         Ok(behaviours)
     }
@@ -218,7 +220,7 @@ impl Behaviours {
             self.portfolio.describe(),
             self.consumption.describe(),
             self.workload.describe(),
-            self.rhythm.describe(),
+            self.seasonality.describe(),
             self.instrument.describe(),
             self.cash.describe(),
             self.trust.describe(),

@@ -1,9 +1,9 @@
-//! Payout: what banks spend on running their business, and what they pay their owners.
+//! Payout: banks' running costs and dividends.
 //!
 //! `capital-target`: costs are a share of deposits and loans, paid to firms; equity above the capital target goes to
 //! investors, a part of it each month.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "payout" {
@@ -13,8 +13,8 @@ parameters! {
     }
 }
 
-room! {
-    /// What banks pay out.
+behaviour! {
+    /// The payout behaviour.
     Payout "payout" { CapitalTarget "capital-target", }
 }
 

@@ -1,14 +1,14 @@
 //! Portfolio: how much CBDC a household with a wallet wants to hold, out of its liquid wealth.
 //!
-//! - `logit`: money is a bundle of attributes (Li 2023; ECB WP 2980 reads tastes off the cash/deposit split). The share of
-//!   liquid wealth held as CBDC is a logistic function of the rate spread, of distrust in banks and of taste; at least
-//!   some days of spending are held where CBDC is used to pay.
+//! - `logit`: money is a bundle of attributes (Li 2023; ECB WP 2980 reads tastes off the cash/deposit split). The share
+//!   of liquid wealth held as CBDC is a logistic function of the rate spread, of distrust in banks and of taste; at
+//!   least some days of spending are held where CBDC is used to pay.
 //! - `transactions`: only some days of spending by CBDC; the waterfalls do the rest.
 //! - `full-to-limit`: as much as the limit and the deposit allow. The stress case of the ECB's technical note (2025).
 //! - `risk`: a share that grows linearly with the risk of the household's bank, RM = debt / equity − 1 in form, after
 //!   the smooth design CBDC2 of Barucci, Gurgone, Iori, Azzone (arXiv 2510.21071).
 
-use super::{logistic, parameters, room};
+use super::{behaviour, logistic, parameters};
 
 parameters! {
     "portfolio" {
@@ -25,12 +25,12 @@ parameters! {
     }
 }
 
-room! {
-    /// How much CBDC is wanted.
+behaviour! {
+    /// The portfolio behaviour.
     Portfolio "portfolio" { Logit "logit", Transactions "transactions", FullToLimit "full-to-limit", Risk "risk", }
 }
 
-/// What a household looks at.
+/// The state that a household bases its choice on.
 #[derive(Clone, Copy, Debug)]
 pub struct PortfolioView {
     /// Deposit, CBDC and cash, minor units.
@@ -72,7 +72,7 @@ impl Portfolio {
         }
     }
 
-    /// The holdings wanted, minor units, before any limit.
+    /// The desired holdings, minor units, before any limit.
     pub fn wanted_minor(&self, view: &PortfolioView) -> f64 {
         let parameters = &self.parameters;
         match self.model {

@@ -1,9 +1,9 @@
-//! Prices: how demand moves them.
+//! Prices: how demand moves inflation.
 //!
 //! - `phillips`: inflation is expected inflation plus a slope times the output gap; expectations are partly anchored.
-//! - `fixed`: none.
+//! - `fixed`: no inflation.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "prices" {
@@ -13,8 +13,8 @@ parameters! {
     }
 }
 
-room! {
-    /// How prices move.
+behaviour! {
+    /// The price behaviour.
     Prices "prices" { Phillips "phillips", Fixed "fixed", }
 }
 
@@ -30,7 +30,7 @@ impl Prices {
         "New Keynesian Phillips curve in reduced form [K]; values are this project's choice"
     }
 
-    /// Inflation when the simulation begins: what expectations are anchored at.
+    /// Inflation at the start: the anchor of expectations.
     pub fn first_inflation(&self) -> f64 {
         match self.model {
             Model::Phillips => self.parameters.anchor,

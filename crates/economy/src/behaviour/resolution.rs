@@ -1,22 +1,22 @@
 //! Resolution: when a bank fails, and who bears its loss.
 //!
-//! - `insured`: investors in wholesale funding bear the loss first, then what a depositor has above the insured amount,
-//!   then the government for the insurance.
+//! - `insured`: investors in wholesale funding bear the loss first, then deposits above the insured amount, then the
+//!   government for the insurance.
 //! - `bail-out`: the government bears all of it.
-//! - `bail-in`: investors, then all deposits alike, whatever is insured.
+//! - `bail-in`: investors, then all deposits alike, insured or not.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "resolution" {
-        insured_minor = 10000000.0, 0.0 to 1000000000000.0, "insured deposit a person, minor units";
+        insured_minor = 10000000.0, 0.0 to 1000000000000.0, "insured deposit per household, minor units";
         trigger = 0.02, -1.0 to 1.0, "capital ratio below which a bank fails";
         fire_sale = 0.03, 0.0 to 1.0, "share of its loans' value that a failed bank's resolution loses";
     }
 }
 
-room! {
-    /// Who bears the loss.
+behaviour! {
+    /// The resolution regime.
     Resolution "resolution" { Insured "insured", BailOut "bail-out", BailIn "bail-in", }
 }
 
@@ -40,7 +40,7 @@ impl Resolution {
         self.model != Model::BailOut
     }
 
-    /// How much of a deposit can be made to bear losses.
+    /// The part of a deposit that can bear losses.
     pub fn exposed_minor(&self, deposit_minor: i64) -> i64 {
         match self.model {
             Model::Insured => (deposit_minor - self.parameters.insured_minor as i64).max(0),

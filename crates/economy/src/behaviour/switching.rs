@@ -1,21 +1,21 @@
 //! Switching: when a household takes its deposit to another bank.
 //!
-//! - `trust`: where another bank is trusted more, by more than is tolerated. Who is wholly insured is calmer; who has a
-//!   loan stays with the bank that gave it. The household goes to a bank that is trusted most.
-//! - `stay`: never, but when its bank fails.
+//! - `trust`: when another bank leads in trust by more than the tolerance. Fully insured households are calmer; those
+//!   with a loan stay with their lender. The household goes to one of the most trusted banks.
+//! - `stay`: only when its bank fails.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "switching" {
         trust_sensitivity = 0.5, 0.0 to 100.0, "probability a month of leaving, for a lead in trust of 1 beyond the tolerance";
-        tolerance = 0.1, 0.0 to 1.0, "lead in trust of the best other bank that nobody minds";
+        tolerance = 0.1, 0.0 to 1.0, "lead in trust of the best other bank that is tolerated";
         insured_calm = 0.7, 0.0 to 1.0, "part of that probability that full insurance of the deposit takes away";
     }
 }
 
-room! {
-    /// Who changes banks.
+behaviour! {
+    /// The switching behaviour.
     Switching "switching" { Trust "trust", Stay "stay", }
 }
 
@@ -38,7 +38,7 @@ impl Switching {
         }
     }
 
-    /// Whether anybody would leave a bank for another that leads in trust by so much.
+    /// Whether a lead in trust of this size makes anybody leave.
     pub fn minds(&self, lead: f64) -> bool {
         self.model == Model::Trust && lead > self.parameters.tolerance
     }

@@ -1,20 +1,20 @@
-//! Trust: how much households trust each bank, and CBDC. 1 is full trust.
+//! Trust of households in each bank and in CBDC, from 0 to 1.
 //!
-//! Shocks and failures lower it at once; it comes back with a half-life. A failure touches the trust in every other
-//! bank by contagion.
+//! Shocks and failures lower it at once; it recovers with a half-life. By contagion a failure lowers the trust in every
+//! other bank.
 
-use super::{parameters, room};
+use super::{behaviour, parameters};
 
 parameters! {
     "trust" {
-        half_life_days = 120.0, 1.0 to 10000.0, "days until half of a loss of trust is made good";
+        half_life_days = 120.0, 1.0 to 10000.0, "days until half of a loss of trust is recovered";
         contagion = 0.15, 0.0 to 1.0, "trust in every other bank lost by a bank's failure";
         outage_loss = 0.02, 0.0 to 1.0, "trust in CBDC lost by each day of an outage";
     }
 }
 
-room! {
-    /// How trust comes back.
+behaviour! {
+    /// The recovery of trust.
     Trust "trust" { HalfLife "half-life", }
 }
 
@@ -27,7 +27,7 @@ impl Trust {
         "this project's choice"
     }
 
-    /// What is left of a loss of trust after a day.
+    /// The part of a loss of trust that remains after a day.
     pub fn decay(&self) -> f64 {
         libm::exp2(-1.0 / self.parameters.half_life_days)
     }

@@ -1,15 +1,15 @@
-//! Workload: how many payments a household makes and what each is worth.
+//! Workload: number and amounts of a household's payments.
 //!
 //! `space-2022`: the euro area's payments of 2022 (SPACE 2022: all instruments, cash included). A channel is drawn by
 //! its share, then a bucket of the channel's row, then an amount in it: log-uniform inside a bucket, a Pareto tail cut
 //! off at EUR 10,000 above EUR 100. The tail's exponent is the one at which the mean of all payments is EUR 56.4, the
-//! mean of the BRAIN workload (computed). Prices move all amounts alike. How many payments there are follows from what
-//! the household means to spend: the mean count is spending over the mean amount.
+//! mean of the BRAIN workload (computed). Prices move all amounts alike. The number of payments follows from the
+//! household's planned spending: the mean count is spending over the mean amount.
 //!
 //! Amounts are drawn from a table of quantiles, so that a payment costs one look-up and no logarithm.
 
-use super::{parameters, room};
-use crate::random::Stream;
+use super::{behaviour, parameters};
+use crate::rng::Stream;
 
 parameters! {
     "workload" {
@@ -18,12 +18,12 @@ parameters! {
     }
 }
 
-room! {
-    /// What payments are worth.
+behaviour! {
+    /// The workload behaviour.
     Workload "workload" { Space2022 "space-2022", }
 }
 
-/// How a payment comes about.
+/// The channels of payments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Channel {
@@ -42,12 +42,12 @@ const BUCKETS: [[f64; 7]; 3] = [
 /// Lower edges in cents; the last is the tail's.
 const EDGES_MINOR: [f64; 7] = [50.0, 500.0, 1_000.0, 2_000.0, 3_000.0, 5_000.0, 10_000.0];
 
-/// Quantiles a channel.
+/// Quantiles per channel.
 const QUANTILES: usize = 4096;
 
 impl Workload {
     fn equation(&self) -> &'static str {
-        "payments a day ~ Poisson(retail spending a day / mean amount · rhythm); amount = quantile(channel, u) · price level"
+        "payments a day ~ Poisson(retail spending a day / mean amount · seasonality); amount = quantile(channel, u) · price level"
     }
 
     fn source(&self) -> &'static str {
@@ -109,7 +109,7 @@ impl AmountTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Purpose;
+    use crate::rng::Purpose;
 
     #[test]
     fn the_mean_payment_is_that_of_the_reference() {

@@ -1,20 +1,20 @@
-//! `report.html`: one page that needs nothing else, and asks nothing of any network.
+//! `report.html`: one self-contained page that loads nothing from any network.
 //!
-//! From top to bottom: what was simulated and what came of it; money, prices and rates; banks; payments; holdings against
-//! the limit; events; where every figure comes from: scenario hash, seed, digest, and each behaviour with its source and
-//! the values in force.
+//! From top to bottom: scenario and headline figures; money, prices and rates; banks; payments; holdings against
+//! the limit; events; the provenance of every figure: scenario hash, seed, digest, and each behaviour with its source
+//! and the values in force.
 
 use std::fmt::Write;
 
-use cbdc_figures::page::document;
-use cbdc_figures::plot::{Axis, Bar, Mark, Plot, Series, bars, escape};
-use cbdc_figures::words::{count, percent, rounded};
+use cbdc_report::format::{count, percent, rounded};
+use cbdc_report::page::document;
+use cbdc_report::plot::{Axis, Bar, Mark, Plot, Series, bars, escape};
 
 use crate::explain::explain;
 use crate::results::{BankRow, MacroRow, PaymentRow, Results, Summary};
 use crate::scenario::Scenario;
 
-/// The page of a simulation. `command` is what was typed; `wall_s` how long it took.
+/// The page of a simulation. `command` is the command line, `wall_s` the duration in seconds.
 pub fn page(scenario: &Scenario, results: &Results, command: &str, wall_s: f64) -> String {
     let mut body = String::new();
     let summary = results.summary();
@@ -158,8 +158,8 @@ fn plots(html: &mut String, scenario: &Scenario, results: &Results) {
     html.push_str("</section>");
 }
 
-/// The events that plots mark with numbers, by their places: the first nine that no rule decided, since a rule decides again
-/// and again; where there are fewer, the first decisions of rules as well.
+/// The indices of the events that plots mark with numbers: the first nine that no rule decided, since rules decide
+/// often; where there are fewer, the first decisions of rules as well.
 fn marked(results: &Results) -> Vec<usize> {
     const MOST: usize = 9;
     let of_kind = |by_rule: bool| {
@@ -209,7 +209,7 @@ fn plot(drawing: Drawing<'_>, days: &[f64], marks: &[Mark]) -> Plot {
     }
 }
 
-/// Events that the page lists; all are in the table.
+/// The most events that the page lists; all are in the table.
 const EVENTS_MAX: usize = 200;
 
 type Column = fn(&MacroRow) -> f64;
@@ -656,8 +656,8 @@ fn repeat(html: &mut String, scenario: &Scenario, results: &Results, command: &s
          <dt>Last header of the ledger</dt><dd><code>{}</code></dd><dt>Version</dt><dd>{}</dd><dt>Time</dt><dd>{wall_s:.1} s</dd>\
          <dt>At the end</dt><dd>deposits EUR {}, CBDC EUR {}, loans EUR {}</dd></dl>\
          <details><summary>The scenario with every default written out</summary><pre><code>{}</code></pre></details>\
-         <p class=\"note\">Same scenario hash, same seed: same digest, on any machine and with any number of threads. One run \
-         is one draw: what another seed gives is told by a sweep.</p></section>",
+         <p class=\"note\">The same scenario hash and seed give the same digest on any machine and with any number of threads. One run \
+         is one draw: a sweep shows the spread over seeds.</p></section>",
         escape(command),
         escape(scenario.file()),
         results.scenario_hash,

@@ -1,18 +1,18 @@
 //! Scenarios: an economy, its policy and what happens to it, written in TOML.
 //!
-//! 1. The file is parsed into a document that remembers places; [`Scenario::set`] lays `key.path = value` over it.
-//! 2. Each table is read key by key, with a default and a range; what nobody asked for is an error. A mistake names
+//! 1. The file is parsed into a document that remembers positions; [`Scenario::set`] lays `key.path = value` over it.
+//! 2. Each table is read key by key, with a default and a range; an unknown key is an error. A mistake names
 //!    file, line, column, key and the allowed range.
-//! 3. The effective values, every default written out, are the *canonical form*. Its BLAKE3 is [`Scenario::hash`], which
-//!    names the scenario in every result. Name and description are not part of it, nor is the number of threads.
+//! 3. The effective values, every default written out, are the *canonical form*. Its BLAKE3 is [`Scenario::hash`],
+//!    which names the scenario in every result. Name and description are not part of it, nor is the number of threads.
 //!
 //! Units stand last in every key: `_minor` (cents), `_ppm` (parts per million a year), `_days`.
 //!
-//! | table | what it holds |
+//! | table | holds |
 //! |---|---|
-//! | `[time]`, `[households]`, `[firms]`, `[banks]`, `[investors]` | who there is, and what stands on their accounts at the start ([`population`]) |
-//! | `[policy]`, `[[schedule]]`, `[[rule]]` | what the central bank does ([`policy`]) |
-//! | `[[shock]]` | what happens ([`shock`]) |
+//! | `[time]`, `[households]`, `[firms]`, `[banks]`, `[investors]` | the agents and their balances at the start ([`population`]) |
+//! | `[policy]`, `[[schedule]]`, `[[rule]]` | the central bank's policy ([`policy`]) |
+//! | `[[shock]]` | events from outside ([`shock`]) |
 //! | `[behaviour]` | the words that choose each behaviour's model ([`behaviour`](crate::behaviour)) |
 //! | `[adoption]`, `[portfolio]`, … | a behaviour's parameters |
 
@@ -86,11 +86,11 @@ impl Scenario {
         resolve(Source { file: name.to_owned(), text: text.to_owned(), overrides: Vec::new() })
     }
 
-    /// Lays a value over a key, such as `policy.holding_limit_minor` = `50_000`. The value is TOML; a bare word is text. Seed
-    /// and threads stay as they are unless they are the key. On an error the scenario is as it was.
+    /// Lays a value over a key, such as `policy.holding_limit_minor` = `50_000`. The value is TOML; a bare word is
+    /// text. Seed and threads stay as they are unless they are the key. On an error the scenario is unchanged.
     ///
     /// # Errors
-    /// No such key, or the value is out of its range; the place is that of the override.
+    /// No such key, or the value is out of its range; the position is that of the override.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), ScenarioError> {
         let mut source = self.source.clone();
         source.overrides.push((key.to_owned(), value.to_owned()));
@@ -115,7 +115,7 @@ impl Scenario {
         serde_json::to_string(&self.values).expect("numbers, texts and lists always have a JSON form")
     }
 
-    /// The file as given.
+    /// Path of the file as given.
     pub fn file(&self) -> &str {
         &self.source.file
     }
@@ -156,7 +156,7 @@ fn resolve(source: Source) -> Result<Scenario, ScenarioError> {
     Ok(Scenario { name, description, seed, threads, values, source })
 }
 
-/// A file of the same folder whose name is near.
+/// A file of the same folder with a similar name.
 fn similar_file(path: &Path) -> Option<String> {
     let folder =
         path.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or(PathBuf::from("."), PathBuf::from);

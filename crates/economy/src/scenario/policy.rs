@@ -1,9 +1,10 @@
-//! What the central bank does: its policy at the start, what it changes at given times, and its rules.
+//! The central bank's policy: its parameters at the start, scheduled changes, and rules.
 //!
-//! `[policy]` gives the first policy, which genesis fixes. `[[schedule]]` changes keys of it on a day. `[[rule]]` decides
-//! again and again. All act on the ledger by the committee's proposals and votes, or by the desk's market operations.
+//! `[policy]` gives the first policy, which genesis fixes. `[[schedule]]` changes keys of it on a day. `[[rule]]`
+//! decides at intervals. All act on the ledger by the committee's proposals and votes, or by the desk's market
+//! operations.
 //!
-//! | rule | what it sets | from |
+//! | rule | sets | from |
 //! |---|---|---|
 //! | `taylor` | the policy rate | inflation and output gap |
 //! | `mccallum` | base money, by market operations | nominal spending against its target |
@@ -29,7 +30,7 @@ const MINOR_MAX: u64 = 1_000_000_000_000_000;
 const EXPONENT: u8 = 2;
 const FEE_EXAMPLE: &str = "\"0.10 + 0.5 % up to 100, 1 above, to payee-bank\"";
 
-/// `[policy]`: what is in force at the start.
+/// `[policy]`: the policy at the start.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Policy {
     /// Households' holding limit; `"none"` in the file is none.
@@ -37,20 +38,20 @@ pub struct Policy {
     /// Firms' holding limit: 0 sends all to their deposit.
     pub firm_limit_minor: Option<u64>,
     pub supply_cap_minor: Option<u64>,
-    /// What a household may pay with CBDC at once, on a day and in a month.
+    /// Limits on a household's CBDC payments: each, per day and per month.
     pub payment_limit_minor: Option<u64>,
     pub day_limit_minor: Option<u64>,
     pub month_limit_minor: Option<u64>,
-    /// What households pay beside a CBDC payment, and what is kept back from firms that receive one, in the ledger's own
-    /// words: `0.10 + 0.5 % up to 100, 1 above, to payee-bank`, or `none`.
+    /// Fees of CBDC payments: charged to households as payers, and kept back from firms as payees, in the ledger's
+    /// notation: `0.10 + 0.5 % up to 100, 1 above, to payee-bank`, or `none`.
     pub payer_fee: String,
     pub merchant_fee: String,
-    /// Whether wallets are linked to a deposit, so that what is above the limit goes there.
+    /// Whether wallets are linked to a deposit, to which CBDC above the limit goes.
     pub waterfall: bool,
-    /// Whether a payment above the wallet's balance draws the rest from the deposit.
+    /// Whether a payment above the wallet's balance draws the remainder from the deposit.
     pub reverse_waterfall: bool,
     pub policy_rate_ppm: i64,
-    /// How far the deposit facility's rate lies below, the lending rate and the penalty rate above the policy rate.
+    /// Distances of the deposit facility's rate below, and of the lending and penalty rates above, the policy rate.
     pub corridor_below_ppm: i64,
     pub corridor_above_ppm: i64,
     pub penalty_above_ppm: i64,
@@ -76,35 +77,35 @@ pub struct Provision {
     pub meaning: &'static str,
 }
 
-/// What each key of `[policy]` means, in the order in which they are told.
+/// The keys of `[policy]` and their meaning, in the order of output.
 const MEANINGS: [(&str, &str); 24] = [
-    ("holding_limit_minor", "most that a household may hold, over all banks"),
-    ("firm_limit_minor", "most that a firm may hold; 0 sends all to its deposit"),
+    ("holding_limit_minor", "largest holding of a household, over all banks"),
+    ("firm_limit_minor", "largest holding of a firm; 0 sends all to its deposit"),
     ("payment_limit_minor", "largest payment of a household"),
     ("day_limit_minor", "most that a household may pay on a day"),
     ("month_limit_minor", "most that a household may pay in a month"),
-    ("payer_fee", "what a household pays beside a payment, EUR"),
-    ("merchant_fee", "what is kept back from a firm that is paid, EUR"),
-    ("waterfall", "what is above the limit goes to the deposit"),
-    ("reverse_waterfall", "what a payment lacks comes from the deposit"),
+    ("payer_fee", "fee charged to a household that pays, EUR"),
+    ("merchant_fee", "fee kept back from a firm that is paid, EUR"),
+    ("waterfall", "CBDC above the limit goes to the deposit"),
+    ("reverse_waterfall", "a payment above the balance draws the remainder from the deposit"),
     ("supply_cap_minor", "most CBDC that banks may have issued"),
     ("cbdc_rate_ppm", "rate of CBDC up to the tier's bound, a year"),
     ("cbdc_tier_minor", "the tier's bound"),
     ("cbdc_rate_above_ppm", "rate of CBDC above it, a year"),
     ("capitalisation", "when interest on CBDC is posted"),
     ("policy_rate_ppm", "rate of refinancing, a year"),
-    ("corridor_below_ppm", "how far the deposit facility's rate is below it"),
-    ("corridor_above_ppm", "how far the lending facility's rate is above it"),
-    ("penalty_above_ppm", "how far the penalty rate is above it"),
+    ("corridor_below_ppm", "distance of the deposit facility's rate below it"),
+    ("corridor_above_ppm", "distance of the lending facility's rate above it"),
+    ("penalty_above_ppm", "distance of the penalty rate above it"),
     ("reserves_rate_ppm", "rate of reserves above the requirement, a year"),
     ("requirement_ppm", "required reserves over deposits"),
     ("maintenance_days", "days over which required reserves are averaged"),
     ("haircut_ppm", "taken off the value of collateral"),
     ("committee_seats", "seats of the committee"),
-    ("committee_threshold", "votes that carry a proposal"),
+    ("committee_threshold", "votes that approve a proposal"),
 ];
 
-/// When interest on CBDC is posted.
+/// The times at which interest on CBDC is posted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Capitalisation {
@@ -195,7 +196,7 @@ impl Policy {
     }
 }
 
-/// A fee in the ledger's words, or a number for a flat one; absent is `None`.
+/// A fee in the ledger's notation, or a number for a flat one; absent is `None`.
 fn fee(section: &mut Section<'_>, key: &'static str) -> Result<Option<String>> {
     let Some(node) = section.find(key) else { return Ok(None) };
     let text = match &node.value {
@@ -212,12 +213,12 @@ fn fee(section: &mut Section<'_>, key: &'static str) -> Result<Option<String>> {
     Ok(Some(text))
 }
 
-/// The schedule that a fee's words mean.
+/// The schedule that a fee's text stands for.
 pub fn schedule_of(fee: &str) -> FeeSchedule {
     fee_schedule(fee, EXPONENT).expect("the fee was checked when it was read")
 }
 
-/// `[[schedule]]`: what changes on a day. What is not given stays.
+/// `[[schedule]]`: changes on a day. Absent keys stay as they are.
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
 pub struct Scheduled {
     /// Days since the start.
@@ -266,7 +267,7 @@ impl Scheduled {
     }
 }
 
-/// What an expression may set.
+/// The levers that an expression may set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lever {
@@ -278,7 +279,7 @@ pub enum Lever {
     HoldingLimit,
 }
 
-/// What a rule does.
+/// The kinds of rules.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RuleKind {

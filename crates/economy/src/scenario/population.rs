@@ -1,7 +1,7 @@
-//! Who there is at the start, and what stands on their accounts.
+//! The agents and their balances at the start.
 //!
-//! Figures are drawn for each agent from these distributions; amounts are rounded to minor units and from then on exact.
-//! What a bank holds as bonds is what is left of its balance sheet, so that every sheet balances.
+//! Figures are drawn for each agent from these distributions; amounts are rounded to minor units and from then on
+//! exact. A bank's bonds are the residual of its balance sheet, so that every balance sheet balances.
 
 use cbdc_ledger::time::LedgerDay;
 use cbdc_scenario_file::{ScenarioError, Section};
@@ -17,12 +17,12 @@ const MINOR_MAX: u64 = 1_000_000_000_000;
 /// The most that all households together may be given of anything, minor units: their sums stay far inside 64 bits.
 const SUM_MINOR_MAX: f64 = 1e16;
 
-/// `[time]`: when it begins and how long it lasts.
+/// `[time]`: start and length of the simulation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Time {
     /// The first day, such as `2027-01-01`.
     pub start: String,
-    /// How many days are simulated.
+    /// Number of days simulated.
     pub days: u32,
     /// Days between two rows of the tables.
     pub period_days: u32,
@@ -64,7 +64,7 @@ pub struct Households {
     /// Mean sight deposit, minor units, and its spread.
     pub deposit_minor_mean: f64,
     pub deposit_sigma: f64,
-    /// How much a high income goes with a high deposit, 0 to 1.
+    /// Elasticity of deposits with respect to income, 0 to 1.
     pub deposit_on_income: f64,
     pub cash_minor_mean: f64,
     /// Share of households with a loan, and its mean.
@@ -123,7 +123,7 @@ pub struct Firms {
     pub count: u32,
     /// Zipf exponent of firms' size: share of customers and of employees.
     pub size_exponent: f64,
-    /// Deposits at the start, and those that are kept, in months of wages.
+    /// Deposits at the start, which are also their normal level, in months of wages.
     pub deposit_months: f64,
     /// Loans at the start, in months of wages.
     pub loan_months: f64,
@@ -132,7 +132,7 @@ pub struct Firms {
 }
 
 impl Firms {
-    /// Firms begin with so many months of gross wages, which depend on households' income and the tax on it.
+    /// Checks the months of gross wages that firms begin with, which depend on households' income and the tax on it.
     pub(super) fn check_months(
         &self,
         root: &mut Section<'_>,
@@ -170,11 +170,11 @@ pub struct Banks {
     pub count: u16,
     /// Zipf exponent of banks' share of customers.
     pub size_exponent: f64,
-    /// Equity over risk-weighted assets at the start, and how far banks differ around it.
+    /// Equity over risk-weighted assets at the start, and the deviation of banks around it.
     pub capital_ratio: f64,
     pub capital_spread: f64,
     pub risk_weight: f64,
-    /// Reserves at the start, as a share of deposits, and how far banks differ around it.
+    /// Reserves at the start, as a share of deposits, and the deviation of banks around it.
     pub reserves_share: f64,
     pub reserves_spread: f64,
     pub wholesale_share: f64,
@@ -200,7 +200,7 @@ impl Banks {
     }
 }
 
-/// `[investors]`: who funds banks beside their customers, and owns banks and firms.
+/// `[investors]`: they lend to banks, and own banks and firms.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Investors {
     /// Sight deposits of investors as a share of households' and firms'.

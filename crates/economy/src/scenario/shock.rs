@@ -1,4 +1,4 @@
-//! Shocks: what happens to the economy on a day.
+//! Shocks: events from outside that hit the economy on a day.
 //!
 //! | kind | `size` | `days` | `bank` |
 //! |---|---|---|---|
@@ -14,7 +14,7 @@
 use cbdc_scenario_file::{ScenarioError, Section};
 use serde::Serialize;
 
-/// What kind of shock.
+/// The kinds of shocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ShockKind {

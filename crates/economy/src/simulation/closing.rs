@@ -1,13 +1,14 @@
-//! Closing: in the evening banks clear with each other and with the government, and see to their reserves.
+//! Closing: in the evening banks clear with each other and with the government, and adjust their reserves.
 //!
-//! 1. Firms bring the day's banknotes to their banks; banks bring what is too much for their vaults to the central bank;
-//!    what is left in treasuries is redeemed.
+//! 1. Firms bring the day's banknotes to their banks; banks return notes beyond their vaults' need to the central
+//!    bank; CBDC left in treasuries is redeemed.
 //! 2. A government short of money sells bonds to banks, by their deposits.
-//! 3. A bank with more reserves than it keeps repays wholesale funding that matures; one that expects fewer reserves than it keeps raises funds ([`Funding`](crate::behaviour::Funding)).
-//! 4. What a bank still lacks for the evening's payments it borrows overnight against all it may pledge. If that is not
-//!    enough either, the central bank lends against the government's guarantee, and the bank is resolved tonight.
+//! 3. A bank with reserves above its target repays maturing wholesale funding; one that expects to fall short raises
+//!    funds ([`Funding`](crate::behaviour::Funding)).
+//! 4. A bank that still cannot make the evening's payments borrows overnight against all it may pledge. If that is not
+//!    enough, the central bank lends against the government's guarantee, and the bank is resolved tonight.
 //! 5. Taxes, government payments and transfers between banks are settled on the ledger.
-//! 6. What lies above the reserves that a bank keeps goes to the deposit facility for the night.
+//! 6. Reserves above the target go to the deposit facility for the night.
 
 use cbdc_ledger::amount::RatePpm;
 use cbdc_ledger::command::{IssuanceKind, OperationKind};
@@ -15,13 +16,13 @@ use cbdc_ledger::policy::reserves::after_haircut;
 use cbdc_ledger::time::LedgerDay;
 
 use super::Economy;
-use super::settlement::minor;
 use crate::accounts::{in_euros, portion, split, split_within};
+use crate::authority::minor;
 use crate::error::EconomyError;
 
 impl Economy<'_> {
     pub(super) fn close_day(&mut self) -> Result<(), EconomyError> {
-        self.follow_claims();
+        self.take_over_demurrage();
         self.bank_takings();
         for index in 0..self.banks.len() {
             self.return_money(index);
@@ -81,7 +82,7 @@ impl Economy<'_> {
         }
     }
 
-    /// Covers what the government will pay tonight beyond its account and tonight's receipts.
+    /// Sells bonds for government payments tonight that exceed its account and tonight's receipts.
     fn sell_bonds(&mut self) {
         let account = self.authority.ledger().books().balance(cbdc_ledger::books::BookAccount::Government) as i64;
         let due: i64 = self.banks.iter().map(|bank| bank.fiscal_minor).sum();
@@ -98,19 +99,19 @@ impl Economy<'_> {
         self.bonds_minor += lacking;
     }
 
-    /// Reserves once tonight's payments are made; below zero, what is lacking.
+    /// Reserves after tonight's payments; a shortfall is negative.
     fn reserves_after_clearing(&self, index: usize) -> i64 {
         let bank = &self.banks[index];
         self.central_bank_accounts(index)[0] - bank.clearing_minor - bank.fiscal_minor
     }
 
-    /// The reserves that a bank keeps: its target, and what it must repay tomorrow.
+    /// The reserves that a bank keeps: its target, plus repayments due tomorrow.
     fn reserves_wanted(&self, index: usize) -> i64 {
         let target = (self.behaviours().funding.parameters.reserves_target * 1e6) as i64;
         portion(self.banks[index].deposits_minor.max(0), target, 1_000_000) + self.due_tomorrow(index)
     }
 
-    /// What a bank's loans of the central bank take from it at the next day change, with a margin for interest.
+    /// The amount that repaying the central bank takes at the next day change, with a margin for interest.
     pub(super) fn due_tomorrow(&self, index: usize) -> i64 {
         let tomorrow = self.day.ledger_day.next();
         let position = self.authority.ledger().positions().bank(self.banks[index].id);
@@ -143,24 +144,24 @@ impl Economy<'_> {
         Ok(())
     }
 
-    /// Investors move deposits from other banks, from each in proportion to what they have there, into wholesale funding of
-    /// this one. Returns how much.
+    /// Investors move deposits from other banks, from each in proportion to the balance there, into wholesale funding
+    /// of this one. Returns the amount.
     fn borrow_wholesale(&mut self, index: usize, wanted_minor: i64) -> i64 {
         let share = (self.behaviours().funding.parameters.wholesale_share_max * 1e6) as i64;
         let bank = &self.banks[index];
         let assets = bank.deposits_minor + bank.wholesale_minor + bank.equity_minor;
-        let room = portion(assets, share, 1_000_000) - bank.wholesale_minor;
+        let headroom = portion(assets, share, 1_000_000) - bank.wholesale_minor;
         let at_hand: Vec<i64> = (0..self.banks.len())
             .map(|other| {
                 let lends = other != index && self.banks[other].is_active();
                 if lends { self.investors.deposit_minor[other].max(0) } else { 0 }
             })
             .collect();
-        let lent_in_all = wanted_minor.min(room).min(at_hand.iter().sum()).max(0);
+        let lent_in_all = wanted_minor.min(headroom).min(at_hand.iter().sum()).max(0);
         for (other, lent) in split_within(lent_in_all, &at_hand).into_iter().enumerate() {
             self.investors.deposit_minor[other] -= lent;
             self.clear(other, index, lent);
-            // What arrived at this bank is no deposit but funding.
+            // The amount arrived at this bank as funding, not as a deposit.
             self.banks[index].deposits_minor -= lent;
             self.banks[index].wholesale_minor += lent;
             self.banks[index].raised_minor += lent;
@@ -169,8 +170,8 @@ impl Economy<'_> {
         lent_in_all
     }
 
-    /// Pays what matures to investors' deposits at other banks, by these banks' deposits, as far as reserves above those
-    /// that the bank keeps go.
+    /// Repays maturing funding to investors' deposits at other banks, in proportion to these banks' deposits, as far as
+    /// reserves above the target allow.
     fn repay_wholesale(&mut self, index: usize) {
         let raised = self.banks[index].raised_minor;
         if raised <= 0 || !self.banks[index].is_active() {
@@ -188,7 +189,7 @@ impl Economy<'_> {
         for (other, repaid) in split(matured.min(surplus).max(0), &weights).into_iter().enumerate() {
             self.investors.deposit_minor[other] += repaid;
             self.clear(index, other, repaid);
-            // What left this bank was no deposit but funding.
+            // The amount left this bank as funding, not as a deposit.
             let bank = &mut self.banks[index];
             bank.deposits_minor += repaid;
             bank.wholesale_minor -= repaid;
@@ -197,7 +198,7 @@ impl Economy<'_> {
         }
     }
 
-    /// The central bank's refinancing at the policy rate, as far as collateral goes. Returns how much.
+    /// Borrows from the central bank at the policy rate, as far as collateral allows. Returns the amount.
     fn refinance(&mut self, index: usize, wanted_minor: i64) -> Result<i64, EconomyError> {
         let lent = wanted_minor.min(self.pledgeable_minor(index)).max(0);
         if lent == 0 {
@@ -208,12 +209,13 @@ impl Economy<'_> {
         let matures = LedgerDay(self.day.ledger_day.0 + days.max(1));
         self.pledge_for(index, lent);
         self.authority.refinance(self.banks[index].id, minor(lent), rate, matures);
-        // What it brings must be in the books before the next bank looks.
+        // The proceeds must be in the books before the next bank decides.
         self.settle_all()?;
         Ok(lent)
     }
 
-    /// A night on the lending facility, as far as collateral goes. Returns how much; the command waits for the caller.
+    /// Borrows overnight from the lending facility, as far as collateral allows. Returns the amount; the caller
+    /// settles.
     pub(super) fn borrow_overnight(&mut self, index: usize, wanted_minor: i64) -> i64 {
         let lent = wanted_minor.min(self.pledgeable_minor(index)).max(0);
         if lent > 0 {
@@ -223,7 +225,7 @@ impl Economy<'_> {
         lent
     }
 
-    /// Makes sure of reserves for tonight, whatever it takes.
+    /// Secures reserves for tonight's payments, in the last resort by emergency lending.
     fn cover(&mut self, index: usize, lacking: i64) {
         let lent = self.borrow_overnight(index, lacking);
         let rest = lacking - lent;
@@ -242,13 +244,13 @@ impl Economy<'_> {
         self.note_event("bank", what, 0);
     }
 
-    /// What the central bank would still lend to a bank against what it may pledge.
+    /// The amount that the central bank would still lend to a bank against its collateral.
     fn pledgeable_minor(&self, index: usize) -> i64 {
         let bank = &self.banks[index];
         let loans = (self.behaviours().funding.parameters.eligible_loans * 1e6) as i64;
-        let eligible = bank.bonds_minor + portion(bank.loans_minor, loans, 1_000_000);
+        let headroom = bank.bonds_minor + portion(bank.loans_minor, loans, 1_000_000);
         let haircut = self.authority.ledger().parameters().haircut_ppm;
-        let covered = after_haircut(minor(eligible), haircut).minor() as i64;
+        let covered = after_haircut(minor(headroom), haircut).minor() as i64;
         (covered - self.central_bank_accounts(index)[2]).max(0)
     }
 
@@ -258,7 +260,7 @@ impl Economy<'_> {
         portion(loans_minor, 1_000_000, share) + 2
     }
 
-    /// Notes enough collateral for a further loan.
+    /// Pledges enough collateral for a further loan.
     fn pledge_for(&mut self, index: usize, lent_minor: i64) {
         let loans = self.central_bank_accounts(index)[2];
         let lacking = self.collateral_for(loans + lent_minor) - self.banks[index].pledged_minor;
@@ -268,7 +270,7 @@ impl Economy<'_> {
         }
     }
 
-    /// Receipts first, so that the government's account covers its payments.
+    /// Settles taxes and government payments, receipts first, so that the government's account covers its payments.
     fn clear_with_government(&mut self) {
         for (kind, sign) in [(OperationKind::CollectForGovernment, 1), (OperationKind::PayFromGovernment, -1)] {
             for bank in &mut self.banks {
@@ -281,7 +283,7 @@ impl Economy<'_> {
         }
     }
 
-    /// Banks that owe pay those that are owed, in order of number.
+    /// Settles the banks' net positions: debtors pay creditors, in order of number.
     fn clear_between_banks(&mut self) {
         let mut owing = 0;
         for owed in 0..self.banks.len() {

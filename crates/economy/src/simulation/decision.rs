@@ -1,58 +1,31 @@
-//! Decisions: what each household wishes to do today.
+//! Decisions: what each household intends to do today.
 //!
-//! A household looks at its own state, at its bank's terms and at policy, and draws from its own stream of random numbers.
-//! It changes nothing. So households can be worked off in any order and on any number of threads: each thread takes a
-//! run of neighbours, and their wishes are settled in the order of households.
+//! A household looks at its own state, at its bank's terms and at policy, and draws from its own stream of random
+//! numbers. It changes nothing, so households can be processed in any order and on any number of threads: each thread
+//! takes a contiguous range, and all intents are settled in the order of households.
 
 use cbdc_ledger::policy::FeeSchedule;
 
 use super::Economy;
-use super::settlement::fee_of;
+use super::fees::fee_of;
+use super::intent::{Intent, IntentKind};
 use crate::behaviour::{Channel, PortfolioView};
-use crate::random::{Purpose, Stream};
+use crate::rng::{Purpose, Stream};
 
-/// What a household wishes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Wish {
-    pub(super) household: u32,
-    pub(super) kind: WishKind,
-    /// A firm, for a payment between persons a household, for a switch a bank.
-    pub(super) payee: u32,
-    pub(super) amount_minor: i64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum WishKind {
-    /// A first wallet.
-    Open,
-    /// The deposit, and the wallet with it, to another bank; its place stands as the payee.
-    Switch,
-    /// Banknotes from the machine.
-    Draw,
-    /// CBDC for the deposit, and back.
-    Fund,
-    Defund,
-    /// A payment with an instrument, to a firm or to a person.
-    Pay {
-        instrument: u8,
-        is_to_person: bool,
-    },
-}
-
-/// What is the same for all households today.
+/// The state that all households share today.
 struct Today<'a> {
     economy: &'a Economy<'a>,
-    rhythm: f64,
-    /// Of an adopter, where paying with CBDC is free.
+    seasonality: f64,
+    /// An adopter's probability of paying with CBDC where that is free.
     cbdc_probability: f64,
-    /// What payers are charged; `None` where it is nothing.
+    /// The schedule charged to payers; `None` where they pay nothing.
     payer_fees: Option<FeeSchedule>,
     is_outage: bool,
     adopted_share: f64,
     cbdc_rate: f64,
     limit_minor: Option<i64>,
     bank_risk: Vec<f64>,
-    /// The trust of the best trusted banks in business, and their places.
+    /// The highest trust in an active bank, and the indices of the banks that enjoy it.
     best_trust: f64,
     best_banks: Vec<u32>,
     price_level: f64,
@@ -60,36 +33,36 @@ struct Today<'a> {
 }
 
 impl Economy<'_> {
-    /// How payments lie on this day.
-    pub(super) fn rhythm_today(&self) -> f64 {
-        let since_payday = self.climate.last_payday.map(|payday| self.day.number - payday);
-        self.behaviours().rhythm.factor(&self.day, since_payday)
+    /// Today's seasonal factor.
+    pub(super) fn seasonality_today(&self) -> f64 {
+        let since_payday = self.macro_state.last_payday.map(|payday| self.day.number - payday);
+        self.behaviours().seasonality.factor(&self.day, since_payday)
     }
 
-    /// Fills `wishes`, one list a thread, in the order of households.
+    /// Fills `intents`, one list a thread, in the order of households.
     pub(super) fn decide(&mut self) {
-        let mut lists = std::mem::take(&mut self.wishes);
+        let mut lists = std::mem::take(&mut self.intents);
         lists.resize_with(self.threads, Vec::new);
         let active = || self.banks.iter().enumerate().filter(|(_, bank)| bank.is_active());
         let best_trust = active().map(|(_, bank)| bank.trust).fold(0.0, f64::max);
         let best_banks = active().filter(|(_, bank)| bank.trust == best_trust).map(|(place, _)| place as u32).collect();
         let today = Today {
             economy: self,
-            rhythm: self.rhythm_today(),
-            cbdc_probability: self.behaviours().instrument.cbdc_probability(self.climate.trust_cbdc),
+            seasonality: self.seasonality_today(),
+            cbdc_probability: self.behaviours().instrument.cbdc_probability(self.macro_state.trust_cbdc),
             payer_fees: Some(self.payer_fees()).filter(|schedule| !schedule.brackets().is_empty()),
             is_outage: self.is_outage(),
-            adopted_share: f64::from(self.climate.adopters) / self.households.len().max(1) as f64,
+            adopted_share: f64::from(self.macro_state.adopters) / self.households.len().max(1) as f64,
             cbdc_rate: self.cbdc_rate(),
             limit_minor: self.holding_limit_minor(),
             bank_risk: self.banks.iter().map(|bank| bank.risk()).collect(),
             best_trust,
             best_banks,
-            price_level: self.climate.price_level,
+            price_level: self.macro_state.price_level,
             rebalance_days: self.behaviours().portfolio.parameters.rebalance_days as u32,
         };
         let run = self.households.len().div_ceil(self.threads).max(1);
-        let decide_run = |place: usize, list: &mut Vec<Wish>| {
+        let decide_run = |place: usize, list: &mut Vec<Intent>| {
             list.clear();
             let end = ((place + 1) * run).min(self.households.len());
             (place * run..end).for_each(|household| today.decide(household, list));
@@ -103,51 +76,51 @@ impl Economy<'_> {
                 }
             }),
         }
-        self.wishes = lists;
+        self.intents = lists;
     }
 }
 
 impl Today<'_> {
-    fn decide(&self, household: usize, wishes: &mut Vec<Wish>) {
+    fn decide(&self, household: usize, intents: &mut Vec<Intent>) {
         let (economy, households) = (self.economy, &self.economy.households);
         let day = economy.day.number;
         let mut stream = Stream::of(economy.seed, Purpose::Day, day, household as u32);
         let has_wallet = households.wallet[household] != 0;
-        let mut wish = |kind, payee, amount_minor| {
-            wishes.push(Wish { household: household as u32, kind, payee, amount_minor });
+        let mut intent = |kind, payee, amount_minor| {
+            intents.push(Intent { household: household as u32, kind, payee, amount_minor });
         };
 
         if !has_wallet && households.may_adopt[household] && !self.is_outage {
             let adoption = &economy.behaviours().adoption;
             let age = households.age[household];
-            if stream.happens(adoption.hazard_a_day(self.adopted_share, economy.climate.trust_cbdc, age)) {
-                wish(WishKind::Open, 0, 0);
+            if stream.happens(adoption.hazard_a_day(self.adopted_share, economy.macro_state.trust_cbdc, age)) {
+                intent(IntentKind::Open, 0, 0);
             }
         }
         if let Some(bank) = self.switch(household, &mut stream) {
-            wish(WishKind::Switch, bank, 0);
+            intent(IntentKind::Switch, bank, 0);
         }
         let looks = (day + household as u32).is_multiple_of(self.rebalance_days) || day == 0;
         if has_wallet && !self.is_outage && looks {
             let change = self.rebalancing(household);
             match change {
                 0 => {}
-                1.. => wish(WishKind::Fund, 0, change),
-                _ => wish(WishKind::Defund, 0, -change),
+                1.. => intent(IntentKind::Fund, 0, change),
+                _ => intent(IntentKind::Defund, 0, -change),
             }
         }
 
-        let mean = f64::from(households.payments_a_day[household]) * self.rhythm;
+        let mean = f64::from(households.payments_a_day[household]) * self.seasonality;
         let instrument = &economy.behaviours().instrument;
         let taste = f64::from(households.cash_taste[household]);
-        // A day's cash spending, by the share of an average payment.
+        // Expected cash spending a day, at the share of an average payment.
         let average = economy.amounts.mean_minor * self.price_level;
         let cash_share = instrument.cash_probability(Channel::PointOfSale, average, taste);
         let spending = f64::from(households.payments_a_day[household]) * average * cash_share;
         let deposit_rate = economy.banks[usize::from(households.bank[household])].deposit_rate;
         let drawn = economy.behaviours().cash.drawn_minor(households.cash_minor[household], spending, deposit_rate);
         if drawn > 0 {
-            wish(WishKind::Draw, 0, drawn);
+            intent(IntentKind::Draw, 0, drawn);
         }
 
         let payments = stream.poisson(mean, libm::exp(-mean));
@@ -176,11 +149,11 @@ impl Today<'_> {
                 point if point < cbdc + (1.0 - cbdc) * cash => super::CASH,
                 _ => super::DEPOSIT,
             };
-            wish(WishKind::Pay { instrument: instrument as u8, is_to_person }, payee, amount as i64);
+            intent(IntentKind::Pay { instrument: instrument as u8, is_to_person }, payee, amount as i64);
         }
     }
 
-    /// The bank that a household leaves its own for today. Nothing is drawn where no bank leads in trust.
+    /// The bank to which a household switches today. Nothing is drawn where no bank leads in trust.
     fn switch(&self, household: usize, stream: &mut Stream) -> Option<u32> {
         let (economy, households) = (self.economy, &self.economy.households);
         let behaviours = economy.behaviours();
@@ -200,7 +173,7 @@ impl Today<'_> {
         self.cbdc_probability * self.economy.behaviours().instrument.in_spite_of_fee(fee, amount_minor)
     }
 
-    /// What a household would add to its wallet, or take off it below zero.
+    /// The amount that a household would move into its wallet, or out of it where negative.
     fn rebalancing(&self, household: usize) -> i64 {
         let (economy, households) = (self.economy, &self.economy.households);
         let bank = &economy.banks[usize::from(households.bank[household])];
@@ -212,14 +185,14 @@ impl Today<'_> {
             spending_minor_a_day: spending * self.probability_of_cbdc(average),
             rate_spread: self.cbdc_rate - bank.deposit_rate,
             trust_bank: bank.trust,
-            trust_cbdc: economy.climate.trust_cbdc,
+            trust_cbdc: economy.macro_state.trust_cbdc,
             taste: f64::from(households.taste[household]),
             bank_risk: self.bank_risk[usize::from(households.bank[household])],
         };
         let held = households.cbdc_minor[household];
         let most = held + households.deposit_minor[household].max(0);
         let most = self.limit_minor.map_or(most, |limit| most.min(limit));
-        // What is left alone is measured against what can be had: a wish without bound tolerates nothing.
+        // The tolerance is relative to the attainable target: relative to an unbounded one it would cover any gap.
         let wanted = portfolio.wanted_minor(&view).min(most as f64) as i64;
         let change = wanted - held;
         let left_alone = (wanted as f64 * portfolio.parameters.tolerance) as i64;

@@ -1,7 +1,7 @@
 //! Events: shocks, scheduled policy and rules, in this order, in the morning.
 //!
-//! Policy changes are proposals that the committee proposes, carries and has enacted; limits hold from the next block, rates
-//! from the next ledger day. Base money is changed by the desk's market operations with banks, at par.
+//! Policy changes are proposals that the committee makes, approves and has enacted; limits apply from the next block,
+//! rates from the next ledger day. Base money is changed by the desk's market operations with banks, at par.
 
 use cbdc_ledger::amount::Amount;
 use cbdc_ledger::books::BookAccount;
@@ -11,14 +11,14 @@ use cbdc_ledger::policy::PolicyChange;
 
 use super::Economy;
 use super::opening::{key_rates, tiers};
-use super::settlement::minor;
 use crate::accounts::{Flow, Sector, in_euros, in_percent, portion, ppm, split};
+use crate::authority::minor;
 use crate::error::EconomyError;
 use crate::expression::{Expression, Sight};
 use crate::scenario::policy::{Lever, Rule, RuleKind, Scheduled, schedule_of};
 use crate::scenario::shock::{Shock, ShockKind};
 
-/// Smallest change of a rate that is worth a proposal.
+/// Smallest change of a rate that leads to a proposal.
 const RATE_STEP_PPM: i64 = 100;
 
 fn cbdc_rates_in_words(rate_ppm: i64, bound: Option<u64>, above_ppm: i64) -> String {
@@ -48,7 +48,7 @@ impl Economy<'_> {
         Ok(())
     }
 
-    /// Tells of shocks and changes of policy that lie after the last day.
+    /// Notes shocks and policy changes that lie after the last day.
     pub(super) fn note_what_never_happens(&mut self) {
         let days = self.values.time.days;
         let shocks = self.values.shocks.iter().map(|shock| ("a shock", shock.day));
@@ -78,7 +78,7 @@ impl Economy<'_> {
                 self.note_event("shock", format!("trust in bank {bank} falls by {size}"), 0);
             }
             ShockKind::TrustCbdc => {
-                self.climate.trust_cbdc = (self.climate.trust_cbdc - size).max(0.0);
+                self.macro_state.trust_cbdc = (self.macro_state.trust_cbdc - size).max(0.0);
                 self.note_event("shock", format!("trust in CBDC falls by {size}"), 0);
             }
             ShockKind::BankLoss => {
@@ -90,19 +90,19 @@ impl Economy<'_> {
                 self.note_event("shock", format!("bank {bank} is declared failing"), 0);
             }
             ShockKind::Income => {
-                (self.climate.income_loss, self.climate.income_loss_until) = (size, self.day.number + days);
+                (self.macro_state.income_loss, self.macro_state.income_loss_until) = (size, self.day.number + days);
                 self.plan_spending();
                 self.note_event("shock", format!("wages fall by a share of {size} for {days} days"), 0);
             }
             ShockKind::Outage => {
-                self.climate.outage_until = self.climate.outage_until.max(self.day.number + days);
+                self.macro_state.outage_until = self.macro_state.outage_until.max(self.day.number + days);
                 self.note_event("shock", format!("CBDC cannot be used for {days} days"), 0);
             }
         }
         Ok(())
     }
 
-    /// Writes a share of every loan of a bank off.
+    /// Writes off a share of every loan of a bank.
     fn write_off(&mut self, place: usize, share: f64) -> i64 {
         let mut whole = 0;
         let borrowers = [
@@ -190,7 +190,8 @@ impl Economy<'_> {
     }
 
     fn rule(&mut self, rule: &Rule) -> Result<(), EconomyError> {
-        let (inflation, gap, policy_rate) = (self.climate.inflation, self.climate.output_gap, self.policy_rate());
+        let (inflation, gap, policy_rate) =
+            (self.macro_state.inflation, self.macro_state.output_gap, self.policy_rate());
         match &rule.kind {
             RuleKind::Taylor { neutral_rate, inflation_target, on_inflation, on_gap, smoothing, floor } => {
                 let wanted = neutral_rate + inflation + on_inflation * (inflation - inflation_target) + on_gap * gap;
@@ -229,18 +230,18 @@ impl Economy<'_> {
         }
     }
 
-    /// What an expression may name.
+    /// The values of an expression's names.
     fn sight(&self) -> Sight {
         [
-            self.climate.inflation,
-            self.climate.output_gap,
-            self.climate.price_level,
+            self.macro_state.inflation,
+            self.macro_state.output_gap,
+            self.macro_state.price_level,
             self.policy_rate(),
             self.mean_deposit_rate(),
             self.mean_loan_rate(),
             self.cbdc_rate(),
             self.cbdc_share(),
-            f64::from(self.climate.adopters) / self.households.len().max(1) as f64,
+            f64::from(self.macro_state.adopters) / self.households.len().max(1) as f64,
             self.mean_trust(),
             self.holding_limit_minor().map_or(-1.0, |limit| limit as f64),
             f64::from(self.day.date.month),
@@ -253,7 +254,7 @@ impl Economy<'_> {
         sum(&self.households.cbdc_minor) / sum(&self.households.deposit_minor).max(1.0)
     }
 
-    /// Raises the limit a step while little is held, lowers it while much is.
+    /// Raises the limit by a step while holdings are low, lowers it while they are high.
     fn climb_limits(&mut self, steps: &[u64], low: f64, high: f64) -> Result<(), EconomyError> {
         let share = self.cbdc_share();
         let limit = self.holding_limit_minor().map_or(u64::MAX, |limit| limit as u64);
@@ -305,7 +306,7 @@ impl Economy<'_> {
 
     fn enact(&mut self, kind: &str, what: String, changes: Vec<PolicyChange>) -> Result<(), EconomyError> {
         let actions = changes.into_iter().map(GovernanceAction::Policy).collect();
-        let proposal = self.carry(actions)?;
+        let proposal = self.approve(actions)?;
         self.note_event(kind, what, proposal);
         Ok(())
     }
@@ -319,7 +320,8 @@ impl Economy<'_> {
         self.trade_securities("rule", (base as f64 * growth * f64::from(days) / 365.0) as i64)
     }
 
-    /// Buys securities of banks (or sells them, below zero), by their deposits, as far as their bonds or reserves go.
+    /// Buys securities from banks, or sells them where negative, in proportion to deposits, as far as their bonds or
+    /// reserves allow.
     fn trade_securities(&mut self, kind: &str, change_minor: i64) -> Result<(), EconomyError> {
         if change_minor == 0 {
             return Ok(());

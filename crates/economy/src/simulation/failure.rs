@@ -1,14 +1,16 @@
-//! Failure: a bank that has failed is resolved overnight, and its customers wake up at another bank.
+//! Failure: a failed bank is resolved overnight, and its customers move to another bank.
 //!
 //! 1. A bank fails when its capital ratio falls below the trigger, when only emergency lending kept it paying, or by a
 //!    shock. The active bank with the most equity takes over; without one the simulation ends.
-//! 2. The committee suspends the failed bank on the ledger. Its loans go over at a discount, which is the acquirer's gain.
-//! 3. What is then below zero is borne in the order that [`Resolution`](crate::behaviour::Resolution) says; what the
-//!    government bears it pays in bonds.
-//! 4. Customers, loans, bonds, banknotes, funding and the rest of equity pass to the acquirer. Holders open wallets there,
-//!    move their CBDC over and link them; nobody's CBDC bears any loss.
-//! 5. The shell keeps what it needs to repay the central bank; the rest of its accounts there it owes its heir. When it owes nothing and its last maintenance period is
-//!    over, it hands over what is left, and the committee resolves it.
+//! 2. The committee suspends the failed bank on the ledger. Its loans go over at a discount, which is the acquirer's
+//!    gain.
+//! 3. Negative equity is covered in the order of [`Resolution`](crate::behaviour::Resolution); the government pays its
+//!    part in bonds.
+//! 4. Customers, loans, bonds, banknotes, funding and the rest of equity pass to the acquirer. Holders open wallets
+//!    there, move their CBDC over and link them; CBDC bears no loss.
+//! 5. The shell keeps enough reserves to repay the central bank; its net position there it owes to the acquirer. When
+//!    it owes nothing more and its last maintenance period is over, it hands over the remainder, and the committee
+//!    resolves it.
 
 use cbdc_ledger::amount::Amount;
 use cbdc_ledger::bank_position::BankStatus;
@@ -16,13 +18,12 @@ use cbdc_ledger::command::GovernanceAction;
 use cbdc_ledger::identity::{AccountId, Class};
 
 use super::Economy;
-use super::settlement::{account, minor};
 use crate::accounts::{Flow, Sector, in_euros, portion, ppm};
-use crate::agent::{Firms, Households, Standing};
-use crate::authority::Transfer;
+use crate::agent::{BankPhase, Firms, Households};
+use crate::authority::{Transfer, account, minor};
 use crate::error::EconomyError;
 
-/// A shell that repays what a failed bank owed.
+/// The shell of a failed bank, which repays the bank's debt to the central bank.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shell {
     pub(super) bank: usize,
@@ -31,9 +32,9 @@ pub(super) struct Shell {
     pub(super) from_day: u32,
 }
 
-/// A wallet that its holder left, at a failed bank or for another, and that may still receive interest of its last days.
+/// A wallet that its holder has left, but that may still receive interest for its last days.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LeftBehind {
+pub(super) struct AbandonedWallet {
     pub(super) household: usize,
     pub(super) wallet: u64,
     pub(super) sequence: u32,
@@ -48,7 +49,7 @@ impl Economy<'_> {
     pub(super) fn failures(&mut self) -> Result<(), EconomyError> {
         self.tend_shells()?;
         let (trigger, risk_weight) = (self.behaviours().resolution.parameters.trigger, self.values.banks.risk_weight);
-        // All are looked at before any is resolved: no failing bank takes another over.
+        // All are marked before any is resolved, so that no failing bank takes over another.
         for bank in &mut self.banks {
             bank.is_failing |= bank.is_active() && bank.capital_ratio(risk_weight) < trigger;
         }
@@ -68,7 +69,7 @@ impl Economy<'_> {
         self.authority.state_deposits(id, Amount::ZERO);
         self.settle_all()?;
         let suspend = GovernanceAction::BankStatus { bank: id, status: BankStatus::Suspended };
-        let proposal = self.carry(vec![suspend])?;
+        let proposal = self.approve(vec![suspend])?;
 
         let discount = ppm(self.behaviours().resolution.parameters.fire_sale);
         let discount = portion(self.banks[failed].loans_minor, discount, 1_000_000);
@@ -97,7 +98,7 @@ impl Economy<'_> {
         Ok(())
     }
 
-    /// Makes good what is below zero. Returns what investors, depositors and the government bore.
+    /// Covers negative equity. Returns the losses of investors, depositors and the government.
     fn bear_losses(&mut self, failed: usize) -> [i64; 3] {
         let resolution = self.behaviours().resolution;
         let mut shortfall = (-self.banks[failed].equity_minor).max(0);
@@ -146,7 +147,7 @@ impl Economy<'_> {
         bank.deposits_minor -= lost_in_all;
         bank.gain(lost_in_all);
         borne[1] = lost_in_all;
-        // The rest, with what rounding left, is the government's, in bonds.
+        // The government bears the remainder, rounding included, in bonds.
         let rest = shortfall - lost_in_all;
         bank.bonds_minor += rest;
         bank.gain(rest);
@@ -156,7 +157,8 @@ impl Economy<'_> {
         borne
     }
 
-    /// All but the accounts at the central bank passes to the acquirer; of reserves what the shell does not need.
+    /// Passes everything to the acquirer, except the accounts at the central bank; of the reserves, those that the
+    /// shell does not need.
     fn hand_over(&mut self, failed: usize, acquirer: usize) -> Result<(), EconomyError> {
         let shell = &mut self.banks[failed];
         let take = std::mem::take::<i64>;
@@ -169,20 +171,20 @@ impl Economy<'_> {
             take(&mut shell.raised_minor),
         ];
         let (equity, estate) = (take(&mut shell.equity_minor), take(&mut shell.estate_minor));
-        shell.standing = Standing::WindingDown;
-        let heir = &mut self.banks[acquirer];
-        heir.vault_minor += passed[0];
-        heir.bonds_minor += passed[1];
-        heir.loans_minor += passed[2];
-        heir.deposits_minor += passed[3];
-        heir.wholesale_minor += passed[4];
-        heir.raised_minor += passed[5];
-        heir.estate_minor += estate;
-        heir.gain(equity);
+        shell.phase = BankPhase::WindingDown;
+        let acquirer_bank = &mut self.banks[acquirer];
+        acquirer_bank.vault_minor += passed[0];
+        acquirer_bank.bonds_minor += passed[1];
+        acquirer_bank.loans_minor += passed[2];
+        acquirer_bank.deposits_minor += passed[3];
+        acquirer_bank.wholesale_minor += passed[4];
+        acquirer_bank.raised_minor += passed[5];
+        acquirer_bank.estate_minor += estate;
+        acquirer_bank.gain(equity);
         self.investors.deposit_minor[acquirer] += take(&mut self.investors.deposit_minor[failed]);
         self.investors.wholesale_minor[acquirer] += take(&mut self.investors.wholesale_minor[failed]);
         self.balance_shell(failed, acquirer, false)?;
-        // What the shell holds at the central bank, less what it owes there, it owes its heir.
+        // The shell owes its net position at the central bank to the acquirer.
         let kept = self.at_central_bank(failed);
         self.banks[failed].estate_minor = -kept;
         self.banks[acquirer].estate_minor += kept;
@@ -198,7 +200,7 @@ impl Economy<'_> {
     /// Moves reserves between shell and acquirer so that the shell can repay its loans; all of them at the end.
     fn balance_shell(&mut self, shell: usize, acquirer: usize, is_last: bool) -> Result<(), EconomyError> {
         let [reserves, facility, loans] = self.central_bank_accounts(shell);
-        // Five in a thousand are more than interest and a penalty of the days that are left.
+        // Five in a thousand exceed interest and penalty for the remaining days.
         let needed = if is_last || loans == 0 { 0 } else { loans + portion(loans, 5, 1_000) + 1 };
         let surplus = reserves + facility - needed;
         let (from, to, amount) = match surplus {
@@ -256,7 +258,7 @@ impl Economy<'_> {
                     self.authority.transfer(own_transfer(from, *new, held, sequence));
                 }
                 self.authority.designate(*new, 2);
-                self.left_behind.push(LeftBehind { household: *household, wallet: old, sequence });
+                self.abandoned.push(AbandonedWallet { household: *household, wallet: old, sequence });
                 self.households.wallet[*household] = new.to_u64();
                 self.households.sequence[*household] = 2;
             }
@@ -265,11 +267,12 @@ impl Economy<'_> {
         Ok(())
     }
 
-    /// Interest that the ledger posted on wallets left at banks that holders are no longer with follows them.
-    pub(super) fn fetch_left_behind(&mut self) -> Result<i64, EconomyError> {
+    /// Moves interest that the ledger posted on abandoned wallets to their holders' present wallets. Returns the
+    /// amount.
+    pub(super) fn collect_from_abandoned(&mut self) -> Result<i64, EconomyError> {
         let mut fetched = 0;
-        let mut left_behind = std::mem::take(&mut self.left_behind);
-        for left in &mut left_behind {
+        let mut abandoned = std::mem::take(&mut self.abandoned);
+        for left in &mut abandoned {
             let Some(old) = account(left.wallet) else { continue };
             let held = self.authority.ledger().account(old).map_or(0, |account| account.available.minor() as i64);
             let Some(new) = account(self.households.wallet[left.household]).filter(|_| held > 0) else { continue };
@@ -278,7 +281,7 @@ impl Economy<'_> {
             self.households.cbdc_minor[left.household] += held;
             fetched += held;
         }
-        self.left_behind = left_behind;
+        self.abandoned = abandoned;
         self.settle_all()?;
         Ok(fetched)
     }
@@ -298,17 +301,17 @@ impl Economy<'_> {
         tended
     }
 
-    /// Whether the shell must stay.
+    /// Whether the shell still has something to repay or await.
     fn tend_shell(&mut self, shell: &Shell) -> Result<bool, EconomyError> {
         let Shell { bank, acquirer, from_day } = *shell;
-        // The acquirer may have failed since: its own acquirer is where the shell's customers went.
-        let acquirer = self.heir_of(acquirer);
+        // The acquirer may have failed since: the shell's customers are then with its own acquirer.
+        let acquirer = self.final_acquirer(acquirer);
         let [_, facility, loans] = self.central_bank_accounts(bank);
         let is_last = loans == 0 && facility == 0 && self.day.number >= from_day;
         let before = self.at_central_bank(bank);
         self.balance_shell(bank, acquirer, is_last)?;
         let moved = before - self.at_central_bank(bank);
-        // Interest and penalties of the shell are its heir's.
+        // The acquirer bears the shell's interest and penalties.
         let earned = self.banks[bank].equity_minor;
         self.banks[bank].gain(-earned);
         self.banks[acquirer].gain(earned);
@@ -321,17 +324,17 @@ impl Economy<'_> {
         }
         let id = self.banks[bank].id;
         let resolved = GovernanceAction::BankStatus { bank: id, status: BankStatus::Resolved };
-        let proposal = self.carry(vec![resolved])?;
-        self.banks[bank].standing = Standing::Resolved;
+        let proposal = self.approve(vec![resolved])?;
+        self.banks[bank].phase = BankPhase::Resolved;
         self.note_event("bank", format!("bank {id} is wound down"), proposal);
         Ok(false)
     }
 
-    fn heir_of(&self, acquirer: usize) -> usize {
-        let mut heir = acquirer;
-        while let Some(shell) = self.all_shells.iter().find(|shell| shell.bank == heir) {
-            heir = shell.acquirer;
+    fn final_acquirer(&self, acquirer: usize) -> usize {
+        let mut last = acquirer;
+        while let Some(shell) = self.all_shells.iter().find(|shell| shell.bank == last) {
+            last = shell.acquirer;
         }
-        heir
+        last
     }
 }

@@ -1,33 +1,33 @@
-//! Identities: what must be equal, to the unit, at the end of every day.
+//! Identities: the equations that must hold, to the unit, at the end of every day.
 //!
 //! | identity | left | right |
 //! |---|---|---|
 //! | banknotes | households + firms + vaults | banknotes in the ledger's books |
 //! | CBDC | households + firms + treasuries | CBDC in the ledger's books |
-//! | deposits of bank b | households + firms + investors at b | deposits on b's sheet |
-//! | loans of bank b | households + firms at b | loans on b's sheet |
-//! | wholesale funding of bank b | investors' claim on b | funding on b's sheet |
+//! | deposits of bank b | households + firms + investors at b | deposits on b's balance sheet |
+//! | loans of bank b | households + firms at b | loans on b's balance sheet |
+//! | wholesale funding of bank b | investors' claim on b | funding on b's balance sheet |
 //! | bonds | central bank + banks + investors | the government's debt |
-//! | sheet of bank b | assets | liabilities + equity |
+//! | balance sheet of bank b | assets | liabilities + equity |
 //! | settlement of bank b | what it owes other banks and the government | 0 |
 //! | worth | Σ sectors | 0 |
 //! | flows of a sector | worth today − worth yesterday | Σ of its flows today |
 //!
-//! A wallet's column follows the ledger by outcomes; at the end of a period every wallet is held against the ledger's own
-//! record, and the ledger checks its own invariants (I0 to I2, I4).
+//! A wallet's column follows the ledger by outcomes; at the end of a period every wallet is compared with the ledger's
+//! own record, and the ledger checks its own invariants (I0 to I2, I4).
 
 use cbdc_ledger::books::BookAccount;
 
 use super::Economy;
-use super::settlement::account;
 use crate::accounts::Sector;
+use crate::authority::account;
 use crate::error::{BrokenIdentity, EconomyError};
 
 /// The most that a sector may be worth or owe, minor units.
 const WORTH_MAX: i128 = 200_000_000_000_000_000;
 
 impl Economy<'_> {
-    /// What each sector is worth: financial assets less debts.
+    /// Net worth of each sector: financial assets less debts.
     pub(super) fn worth_of_sectors(&self) -> [i128; 6] {
         let sum = |column: &[i64]| column.iter().map(|minor| i128::from(*minor)).sum::<i128>();
         let books = self.authority.ledger().books();
@@ -82,7 +82,7 @@ impl Economy<'_> {
         Ok(())
     }
 
-    /// Far below what 64 bits hold, so that no sum of a further day can leave them.
+    /// Keeps every sector's worth far below the range of 64 bits, so that no sum of a further day can overflow.
     pub(super) fn check_range(&self, worth: &[i128; 6]) -> Result<(), EconomyError> {
         let beyond = Sector::ALL.into_iter().find(|sector| worth[*sector as usize].abs() > WORTH_MAX);
         match beyond {
@@ -142,7 +142,7 @@ impl Economy<'_> {
         Ok(())
     }
 
-    /// Every wallet against the ledger's own record, and the ledger's own invariants.
+    /// Compares every wallet with the ledger's record, and checks the ledger's own invariants.
     fn check_wallets(&self) -> Result<(), EconomyError> {
         let ledger = self.authority.ledger();
         let columns =

@@ -6,23 +6,25 @@
 //! 2. *Events* (`events`): shocks, scheduled policy, rules.
 //! 3. *Month* (`month`): on the first: interest, credit, defaults, prices, rates, purchases; bills on the third;
 //!    wages and pensions on payday.
-//! 4. *Decisions* (`decision`): what each household means to do today, a function of its own state and of its own random
-//!    numbers alone. This phase may run on several threads; the order of its results does not depend on them.
-//! 5. *Settlement* (`settlement`): wishes become commands and entries, one after the other: wallets opened, banknotes
+//! 4. *Decisions* (`decision`): what each household intends to do today, a function of its own state and its own random
+//!    numbers alone. This phase may run on several threads, which do not affect the order of its results.
+//! 5. *Settlement* (`settlement`): intents become commands and entries, one after the other: wallets opened, banknotes
 //!    drawn, wallets funded, payments made.
 //! 6. *Closing* (`closing`): banks clear with each other and with the government, raise or place reserves.
 //! 7. *Failure* (`failure`): a bank that has failed is resolved.
-//! 8. *Identities* (`identity`): every sheet must balance, to the unit.
+//! 8. *Identities* (`identity`): every balance sheet must balance, to the unit.
 //!
 //! # Exactness
 //! Money is whole minor units. Behaviours compute with `f64`, in operations that give the same bits on any machine
-//! ([`random`](crate::random)); what they wish is rounded to minor units before anything moves.
+//! ([`rng`](crate::rng)); amounts are rounded to minor units before anything moves.
 
 mod closing;
 mod decision;
 mod events;
 mod failure;
+mod fees;
 mod identity;
+mod intent;
 mod month;
 mod opening;
 mod rows;
@@ -43,7 +45,7 @@ use crate::error::EconomyError;
 use crate::results::{EventRow, Results};
 use crate::scenario::{Scenario, Values};
 
-/// How far a simulation has come.
+/// Progress of a simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     pub day: u32,
@@ -51,18 +53,18 @@ pub struct Progress {
     pub households: u32,
 }
 
-/// Whether to go on.
+/// The progress callback's answer: whether to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Go {
     On,
     Stop,
 }
 
-/// Simulates a scenario with a seed. `progress` is told after every day, and may stop it.
+/// Simulates a scenario with a seed. `progress` is called after every day and may stop the run.
 ///
 /// # Errors
-/// The scenario gives no economy, an identity does not hold, the last bank failed, or `progress` said stop. There are
-/// no partial results.
+/// The scenario cannot be opened, an identity does not hold, the last bank failed, or `progress` asked to stop. There
+/// are no partial results.
 pub fn simulate(
     scenario: &Scenario,
     seed: u64,
@@ -72,7 +74,7 @@ pub fn simulate(
     let days = scenario.values.time.days;
     let households = scenario.values.households.count;
     for number in 0..days {
-        economy.live_a_day(number)?;
+        economy.simulate_day(number)?;
         let go = progress(Progress { day: number + 1, days, households });
         if go == Go::Stop {
             return Err(EconomyError::Stopped { day: number + 1, days });
@@ -81,9 +83,9 @@ pub fn simulate(
     economy.into_results(scenario)
 }
 
-/// What the economy is doing as a whole.
+/// The state of the economy as a whole.
 #[derive(Clone, Debug)]
-struct Climate {
+struct MacroState {
     price_level: f64,
     /// A share a year.
     inflation: f64,
@@ -97,9 +99,9 @@ struct Climate {
     income_loss_until: u32,
     /// Real spending a day at its normal level, minor units; 0 until it is known.
     normal_spending: f64,
-    /// Spending, and the rhythm's factors, since the month began.
+    /// Spending, and the sum of the seasonality's daily factors, since the month began.
     month_spending_minor: i64,
-    month_rhythm: f64,
+    month_seasonality: f64,
     /// Months whose spending is known.
     months: u32,
     last_payday: Option<u32>,
@@ -111,7 +113,7 @@ struct Climate {
 
 /// A payment instrument's use in a period.
 #[derive(Clone, Copy, Debug, Default)]
-struct Used {
+struct InstrumentUse {
     count: i64,
     value_minor: i64,
     reverse_waterfall_minor: i64,
@@ -120,7 +122,7 @@ struct Used {
     declined: i64,
 }
 
-/// An economy in flight.
+/// A running economy.
 struct Economy<'a> {
     values: &'a Values,
     seed: u64,
@@ -134,19 +136,19 @@ struct Economy<'a> {
     /// Government bonds outstanding.
     bonds_minor: i64,
     amounts: AmountTable,
-    climate: Climate,
+    macro_state: MacroState,
     flows_today: Flows,
     flows_period: Flows,
-    /// What each sector was worth when the day before ended.
+    /// Net worth of each sector at the end of the day before.
     worth: [i128; 6],
     /// By instrument: CBDC, cash, deposit, bill.
-    used: [Used; 4],
+    used: [InstrumentUse; 4],
     period_income_minor: i64,
-    wishes: Vec<Vec<decision::Wish>>,
+    intents: Vec<Vec<intent::Intent>>,
     /// Failed banks that still repay the central bank, and all there ever were.
     shells: Vec<failure::Shell>,
     all_shells: Vec<failure::Shell>,
-    left_behind: Vec<failure::LeftBehind>,
+    abandoned: Vec<failure::AbandonedWallet>,
     results: Results,
 }
 
@@ -157,14 +159,14 @@ const BILL: usize = 3;
 const INSTRUMENTS: [&str; 4] = ["cbdc", "cash", "deposit", "bill"];
 
 impl Economy<'_> {
-    fn live_a_day(&mut self, number: u32) -> Result<(), EconomyError> {
+    fn simulate_day(&mut self, number: u32) -> Result<(), EconomyError> {
         self.day = Day::new(self.values.time.first_day(), number);
         self.flows_today = Flows::default();
         self.open_day()?;
         self.events()?;
         self.month()?;
         self.decide();
-        self.settle_wishes()?;
+        self.settle_intents()?;
         self.close_day()?;
         self.failures()?;
         self.check_identities()?;
@@ -175,12 +177,12 @@ impl Economy<'_> {
         Ok(())
     }
 
-    /// The day's first block: the ledger ends the day before by itself.
+    /// Applies the day's first block, with which the ledger ends the day before.
     fn open_day(&mut self) -> Result<(), EconomyError> {
         let day = self.day.ledger_day;
         self.authority.advance_to(day.start(0).plus_ms(60_000));
         self.settle_all()?;
-        // A sweep of interest over wallets goes on over as many blocks as it needs.
+        // Posting interest to all wallets takes as many blocks as it needs.
         while self.authority.ledger().next_due().is_some_and(|due| due <= self.authority.ledger().tip().time) {
             self.settle_all()?;
         }
@@ -191,19 +193,19 @@ impl Economy<'_> {
             bank.earn(earned);
             self.flows_today.record(Flow::CentralBankInterest, Sector::CentralBank, Sector::Banks, earned);
         }
-        self.follow_wallets()?;
+        self.take_over_wallet_interest()?;
         let decay = self.behaviours().trust.decay();
         self.banks.iter_mut().for_each(|bank| bank.trust = 1.0 - (1.0 - bank.trust) * decay);
-        self.climate.trust_cbdc = 1.0 - (1.0 - self.climate.trust_cbdc) * decay;
+        self.macro_state.trust_cbdc = 1.0 - (1.0 - self.macro_state.trust_cbdc) * decay;
         if self.is_outage() {
             let loss = self.behaviours().trust.parameters.outage_loss;
-            self.climate.trust_cbdc = (self.climate.trust_cbdc - loss).max(0.0);
+            self.macro_state.trust_cbdc = (self.macro_state.trust_cbdc - loss).max(0.0);
         }
         Ok(())
     }
 
-    /// Reads from the ledger what interest it posted on wallets since yesterday.
-    fn follow_wallets(&mut self) -> Result<(), EconomyError> {
+    /// Takes over the interest that the ledger posted on wallets since yesterday.
+    fn take_over_wallet_interest(&mut self) -> Result<(), EconomyError> {
         let ledger = self.authority.ledger();
         let rates = ledger.policy().rates();
         let yesterday = LedgerDay(self.day.ledger_day.0.saturating_sub(1));
@@ -213,13 +215,13 @@ impl Economy<'_> {
             return Ok(());
         }
         let fetched = self.read_wallets();
-        let fetched = fetched + self.fetch_left_behind()?;
+        let fetched = fetched + self.collect_from_abandoned()?;
         self.flows_today.record(Flow::WalletInterest, Sector::CentralBank, Sector::Households, fetched);
         Ok(())
     }
 
-    /// Where wallets may owe demurrage, a credit pays it first, and no outcome says so: the ledger's records do.
-    fn follow_claims(&mut self) {
+    /// Takes over demurrage: a credit pays it first, which no outcome reports, so it is read from the ledger's records.
+    fn take_over_demurrage(&mut self) {
         let charges = |tiers: &cbdc_ledger::policy::Tiers| {
             tiers.above().0 < 0 || tiers.bounded().iter().any(|tier| tier.rate.0 < 0)
         };
@@ -230,8 +232,8 @@ impl Economy<'_> {
         }
     }
 
-    /// Takes every wallet's balance from the ledger. Returns what households have more than was known; firms' share is
-    /// recorded.
+    /// Reads every wallet's balance from the ledger. Returns the change of households' balances; that of firms is
+    /// recorded as a flow.
     fn read_wallets(&mut self) -> i64 {
         let ledger = self.authority.ledger();
         let mut posted = [0_i64; 2];
@@ -257,7 +259,7 @@ impl Economy<'_> {
     }
 
     fn is_outage(&self) -> bool {
-        self.day.number < self.climate.outage_until
+        self.day.number < self.macro_state.outage_until
     }
 
     /// Reserves + deposit facility − loans of a bank at the central bank.
@@ -279,7 +281,7 @@ impl Economy<'_> {
         treasury.map_or(0, |account| account.available.minor() as i64)
     }
 
-    /// The rate a share a year that the ledger's policy gives.
+    /// The policy rate in force on the ledger, as a share a year.
     fn policy_rate(&self) -> f64 {
         f64::from(self.authority.ledger().parameters().key_rates.policy.0) / 1e6
     }
@@ -300,7 +302,7 @@ impl Economy<'_> {
         limit.map(|limit| limit.minor().min(i64::MAX as u64) as i64)
     }
 
-    /// Applies what waits, all of which must settle.
+    /// Applies the waiting commands, all of which must settle.
     fn settle_all(&mut self) -> Result<Vec<Outcome>, EconomyError> {
         let outcomes = self.settle()?;
         match outcomes.iter().find(|outcome| !outcome.is_settled()) {
@@ -313,18 +315,18 @@ impl Economy<'_> {
         }
     }
 
-    /// Applies what waits.
+    /// Applies the waiting commands.
     fn settle(&mut self) -> Result<Vec<Outcome>, EconomyError> {
         self.authority.settle().map_err(|error| self.dated(error))
     }
 
-    /// Has the committee carry measures and the ledger enact them. Gives the proposal's number.
-    fn carry(&mut self, measures: Vec<GovernanceAction>) -> Result<u64, EconomyError> {
+    /// Has the committee approve actions and the ledger enact them. Returns the proposal's number.
+    fn approve(&mut self, actions: Vec<GovernanceAction>) -> Result<u64, EconomyError> {
         let threshold = self.values.policy.committee_threshold;
-        self.authority.enact(measures, threshold).map_err(|error| self.dated(error))
+        self.authority.enact(actions, threshold).map_err(|error| self.dated(error))
     }
 
-    /// The authority knows no days.
+    /// Adds the day to an error of the authority, which knows none.
     fn dated(&self, error: EconomyError) -> EconomyError {
         match error {
             EconomyError::Refused { what, outcome, .. } => {
@@ -334,7 +336,7 @@ impl Economy<'_> {
         }
     }
 
-    /// Notes something that people should find in the results.
+    /// Records an event in the results.
     fn note_event(&mut self, kind: &str, what: String, proposal: u64) {
         let ledger = self.authority.ledger();
         self.results.event_rows.push(EventRow {
@@ -347,7 +349,7 @@ impl Economy<'_> {
         });
     }
 
-    /// Moves money from a deposit at one bank to a deposit at another: the banks owe each other until the evening.
+    /// Moves money from a deposit at one bank to a deposit at another; the banks settle in the evening.
     fn clear(&mut self, from_bank: usize, to_bank: usize, amount_minor: i64) {
         let from = &mut self.banks[from_bank];
         from.deposits_minor -= amount_minor;

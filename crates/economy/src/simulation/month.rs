@@ -1,30 +1,31 @@
 //! The month: interest and credit, prices and rates on the first; bills on the third; wages and pensions on payday.
 //!
 //! On the first, for the days of the month that ended:
-//! 1. Borrowers pay interest, what they cannot pay joins the loan; some default, some repay, some borrow more.
-//! 2. Deposits, wholesale funding and bonds earn. Coupons on what the central bank holds are its own profit, which goes
+//! 1. Borrowers pay interest, or add it to the loan where they cannot; some default, some repay, some borrow more.
+//! 2. Deposits, wholesale funding and bonds earn. Coupons on the central bank's bonds are its profit, which goes back
 //!    to the government: neither is booked.
-//! 3. Banks pay their running costs. Firms settle with each other: those with a surplus pay their suppliers among those with a deficit. What is above
-//!    their normal deposits they pay as dividends; banks do likewise above their capital target.
-//! 4. Investors pass their income on to households, by income. The government buys goods with what taxes leave.
-//! 5. Prices, rates and what households mean to spend are set for the month that begins.
+//! 3. Banks pay their running costs. Firms settle with each other: those with a surplus pay their suppliers among those
+//!    with a deficit. They pay out deposits above their normal level as dividends; so do banks with equity above their
+//!    capital target.
+//! 4. Investors pass their income on to households, by income. The government spends the remaining taxes on goods.
+//! 5. Prices, rates and households' planned spending are set for the month that begins.
 
 use cbdc_ledger::amount::Amount;
 
-use super::settlement::{account, minor};
 use super::{BILL, Economy};
 use crate::accounts::{Flow, Sector, interest, portion, ppm, split, split_within};
 use crate::agent::{Firms, NO_EMPLOYER};
+use crate::authority::{account, minor};
 use crate::error::EconomyError;
-use crate::random::{Purpose, Stream};
+use crate::rng::{Purpose, Stream};
 
 /// Day of the month on which bills fall due.
 const BILLS_DAY: u32 = 3;
 
-/// The first months tell what spending is normal: the output gap is nothing until then.
+/// Months that establish the normal level of spending; until then the output gap is zero.
 const LEARNING_MONTHS: u32 = 3;
 
-/// What a borrower does with a loan in a month.
+/// The terms of a bank's loans for a month.
 struct Terms {
     rate_ppm: i64,
     days: u32,
@@ -44,7 +45,7 @@ impl Economy<'_> {
         }
         if self.day.is_day_of_month(self.values.time.payday) {
             self.pay_wages();
-            self.climate.last_payday = Some(self.day.number);
+            self.macro_state.last_payday = Some(self.day.number);
         }
         Ok(())
     }
@@ -80,7 +81,7 @@ impl Economy<'_> {
             days,
             repaid_ppm: ppm(behaviours.credit.parameters.repaid),
             new_ppm: ppm(new),
-            default_probability: behaviours.default.probability(sheet.loan_rate, self.climate.output_gap),
+            default_probability: behaviours.default.probability(sheet.loan_rate, self.macro_state.output_gap),
             loss_ppm: ppm(behaviours.default.parameters.loss),
         }
     }
@@ -188,7 +189,7 @@ impl Economy<'_> {
             bank.earn(coupon);
             bank.fiscal_minor -= coupon;
             self.flows_today.record(Flow::Coupons, Sector::Government, Sector::Banks, coupon);
-            self.climate.month_obligations_minor += coupon;
+            self.macro_state.month_obligations_minor += coupon;
             // Investors' coupons are paid into their deposits at the first bank in business.
             if bank.is_active() && coupons != 0 {
                 let paid = std::mem::take(&mut coupons);
@@ -196,13 +197,13 @@ impl Economy<'_> {
                 bank.deposits_minor += paid;
                 self.investors.deposit_minor[index] += paid;
                 self.investors.income_minor += paid;
-                self.climate.month_obligations_minor += paid;
+                self.macro_state.month_obligations_minor += paid;
                 self.flows_today.record(Flow::Coupons, Sector::Government, Sector::Investors, paid);
             }
         }
     }
 
-    /// Firms with a surplus pay those with a deficit, as far as the smaller of both sums goes.
+    /// Lets firms with a surplus pay those with a deficit, up to the smaller of both sums.
     fn settle_suppliers(&mut self) {
         let payable: Vec<i64> = (0..self.firms.len())
             .map(|firm| self.firms.surplus_minor[firm].min(self.firms.deposit_minor[firm]).max(0))
@@ -213,7 +214,7 @@ impl Economy<'_> {
         for firm in 0..self.firms.len() {
             let change = received[firm] - paid[firm];
             self.firms.deposit_minor[firm] += change;
-            // Banks clear what their customers paid and received.
+            // Banks clear their customers' payments.
             let bank = &mut self.banks[usize::from(self.firms.bank[firm])];
             bank.deposits_minor += change;
             bank.clearing_minor -= change;
@@ -225,9 +226,9 @@ impl Economy<'_> {
         let months = self.values.firms.deposit_months;
         let mut by_firms = 0;
         for firm in 0..self.firms.len() {
-            let kept = (self.firms.wages_minor[firm] as f64 * self.climate.wage_level * months) as i64;
+            let kept = (self.firms.wages_minor[firm] as f64 * self.macro_state.wage_level * months) as i64;
             let above = (self.firms.deposit_minor[firm] - kept).max(0);
-            // First what is owed to the bank, then the owners.
+            // Debt to the bank comes before the owners.
             let repaid = (above / 4).min(self.firms.loan_minor[firm] / 20).max(0);
             let paid = (above - repaid) / 4;
             let place = usize::from(self.firms.bank[firm]);
@@ -257,7 +258,7 @@ impl Economy<'_> {
         self.investors.income_minor += by_firms + by_banks;
     }
 
-    /// Banks' running costs are what firms earn on them, by size.
+    /// Pays banks' running costs to firms, by size.
     fn pay_costs(&mut self) {
         let cost_a_month = ppm(self.behaviours().payout.parameters.cost / 12.0);
         let mut whole = 0;
@@ -281,8 +282,8 @@ impl Economy<'_> {
         self.flows_today.record(Flow::Costs, Sector::Banks, Sector::Firms, whole);
     }
 
-    /// Investors' income goes to households by their income; from the deposit at the household's own bank if there is
-    /// enough, else from the others in order.
+    /// Pays investors' income to households in proportion to theirs, from the investors' deposit at the household's own
+    /// bank if that is enough, else from the others in order.
     fn pass_on_income(&mut self) {
         let whole: i64 = self.households.income_minor.iter().sum();
         let income = self.investors.income_minor.min(self.investors.deposits_minor()).max(0);
@@ -310,9 +311,11 @@ impl Economy<'_> {
     }
 
     fn buy_goods(&mut self) {
-        let climate = &mut self.climate;
-        let (taxes, spent) =
-            (std::mem::take(&mut climate.month_taxes_minor), std::mem::take(&mut climate.month_obligations_minor));
+        let macro_state = &mut self.macro_state;
+        let (taxes, spent) = (
+            std::mem::take(&mut macro_state.month_taxes_minor),
+            std::mem::take(&mut macro_state.month_obligations_minor),
+        );
         let left = (taxes - spent).max(0);
         let bought = portion(left, ppm(self.behaviours().fiscal.parameters.spent), 1_000_000);
         let parts = split(bought, &self.firms.wages_minor);
@@ -327,7 +330,7 @@ impl Economy<'_> {
         self.flows_today.record(Flow::Purchases, Sector::Government, Sector::Firms, bought);
     }
 
-    /// Where firms may hold CBDC, they bring it to their banks once a month.
+    /// Moves CBDC of firms that may hold it to their banks once a month.
     fn empty_firms_wallets(&mut self) -> Result<(), EconomyError> {
         let full: Vec<usize> = (0..self.firms.len()).filter(|firm| self.firms.cbdc_minor[*firm] > 0).collect();
         for firm in &full {
@@ -355,25 +358,25 @@ impl Economy<'_> {
 
     fn set_prices(&mut self, days: u32) {
         let prices = self.behaviours().prices;
-        let climate = &mut self.climate;
-        let rhythm = std::mem::take(&mut climate.month_rhythm);
-        let spent = std::mem::take(&mut climate.month_spending_minor) as f64;
+        let macro_state = &mut self.macro_state;
+        let seasonality = std::mem::take(&mut macro_state.month_seasonality);
+        let spent = std::mem::take(&mut macro_state.month_spending_minor) as f64;
         // A month of a few days says little about normal spending.
-        if rhythm > 0.0 && days >= 15 {
-            let real_a_day = spent / rhythm / climate.price_level;
-            climate.months += 1;
-            if climate.months <= LEARNING_MONTHS {
-                climate.normal_spending = real_a_day;
+        if seasonality > 0.0 && days >= 15 {
+            let real_a_day = spent / seasonality / macro_state.price_level;
+            macro_state.months += 1;
+            if macro_state.months <= LEARNING_MONTHS {
+                macro_state.normal_spending = real_a_day;
             }
-            let gap = real_a_day / climate.normal_spending.max(1.0) - 1.0;
-            climate.output_gap += 0.5 * (gap - climate.output_gap);
-            // What lasts becomes normal.
-            climate.normal_spending += 0.03 * (real_a_day - climate.normal_spending);
+            let gap = real_a_day / macro_state.normal_spending.max(1.0) - 1.0;
+            macro_state.output_gap += 0.5 * (gap - macro_state.output_gap);
+            // Lasting changes become the normal level.
+            macro_state.normal_spending += 0.03 * (real_a_day - macro_state.normal_spending);
         }
-        climate.inflation = prices.next_inflation(climate.inflation, climate.output_gap);
-        let growth = libm::pow(1.0 + climate.inflation, 1.0 / 12.0);
-        climate.price_level *= growth;
-        climate.wage_level *= growth;
+        macro_state.inflation = prices.next_inflation(macro_state.inflation, macro_state.output_gap);
+        let growth = libm::pow(1.0 + macro_state.inflation, 1.0 / 12.0);
+        macro_state.price_level *= growth;
+        macro_state.wage_level *= growth;
     }
 
     fn set_rates(&mut self) {
@@ -399,14 +402,14 @@ impl Economy<'_> {
         }
     }
 
-    /// What each household means to spend this month: payments a day, and bills.
+    /// Sets each household's planned spending for the month: payments a day, and bills.
     pub(super) fn plan_spending(&mut self) {
         let behaviours = &self.values.behaviours;
-        let climate = &self.climate;
-        let wages = climate.wage_level * (1.0 - self.income_loss());
+        let macro_state = &self.macro_state;
+        let wages = macro_state.wage_level * (1.0 - self.income_loss());
         let retail_share = behaviours.consumption.parameters.retail_share;
-        let average = self.amounts.mean_minor * climate.price_level;
-        let real_rate = self.policy_rate() - climate.inflation;
+        let average = self.amounts.mean_minor * macro_state.price_level;
+        let real_rate = self.policy_rate() - macro_state.inflation;
         let month_days = 365.0 / 12.0;
         for household in 0..self.households.len() {
             let income = self.households.income_minor[household] as f64 * wages;
@@ -417,9 +420,9 @@ impl Economy<'_> {
         }
     }
 
-    /// Share of wages that a shock takes now.
+    /// Share of wages lost to a shock at present.
     fn income_loss(&self) -> f64 {
-        if self.day.number < self.climate.income_loss_until { self.climate.income_loss } else { 0.0 }
+        if self.day.number < self.macro_state.income_loss_until { self.macro_state.income_loss } else { 0.0 }
     }
 
     fn pay_bills(&mut self) {
@@ -438,14 +441,14 @@ impl Economy<'_> {
         }
         self.used[BILL].count += count;
         self.used[BILL].value_minor += value;
-        self.climate.month_spending_minor += value;
+        self.macro_state.month_spending_minor += value;
         self.flows_today.record(Flow::Consumption, Sector::Households, Sector::Firms, value);
     }
 
-    /// Firms pay wages and withhold tax, with an overdraft if they must; the government pays pensions.
+    /// Pays wages, less tax and by overdraft where necessary, and pensions.
     fn pay_wages(&mut self) {
-        let level = self.climate.wage_level * (1.0 - self.income_loss());
-        let pension_level = self.climate.wage_level;
+        let level = self.macro_state.wage_level * (1.0 - self.income_loss());
+        let pension_level = self.macro_state.wage_level;
         let tax = self.behaviours().fiscal.parameters.tax;
         let (mut wages, mut taxes, mut pensions) = (0, 0, 0);
         for household in 0..self.households.len() {
@@ -477,12 +480,12 @@ impl Economy<'_> {
         self.flows_today.record(Flow::Wages, Sector::Firms, Sector::Households, wages);
         self.flows_today.record(Flow::Taxes, Sector::Firms, Sector::Government, taxes);
         self.flows_today.record(Flow::Pensions, Sector::Government, Sector::Households, pensions);
-        self.climate.month_taxes_minor += taxes;
-        self.climate.month_obligations_minor += pensions;
+        self.macro_state.month_taxes_minor += taxes;
+        self.macro_state.month_obligations_minor += pensions;
         self.period_income_minor += wages + pensions;
     }
 
-    /// A firm that cannot pay borrows what it lacks from its bank.
+    /// Lends a firm its shortfall.
     fn overdraw(&mut self, firm: usize, due: i64) {
         let Firms { deposit_minor, loan_minor, bank, .. } = &mut self.firms;
         let lacking = due - deposit_minor[firm];

@@ -1,9 +1,10 @@
-//! The first day: agents are drawn, sheets are drawn up, the ledger's genesis is written, and firms get their wallets.
+//! The first day: agents are drawn, balance sheets set up, the ledger's genesis written, and firms given their wallets.
 //!
 //! 1. Households and firms are drawn from their distributions; a household's employer and biller by firms' size.
-//! 2. A bank's sheet follows from its customers: deposits and loans are theirs, reserves, vault cash, equity and wholesale
-//!    funding are shares, and bonds are what is left. Where that would be negative, wholesale funding fills the gap.
-//! 3. The central bank's sheet follows from the banks': reserves and banknotes as liabilities, its equity, and
+//! 2. A bank's balance sheet follows from its customers: deposits and loans are theirs; reserves, vault cash, equity
+//!    and wholesale funding are shares; bonds are the residual. Where that would be negative, wholesale funding fills
+//!    the gap.
+//! 3. The central bank's balance sheet follows from the banks': reserves and banknotes as liabilities, its equity, and
 //!    securities against all of it. All bonds are the government's.
 
 use std::collections::BTreeMap;
@@ -16,14 +17,14 @@ use cbdc_ledger::policy::{Capitalisation, KeyRates, Parameters, ReserveRules, Ti
 use cbdc_ledger::virtual_time::member_key;
 use cbdc_ledger::{Genesis, HolderId};
 
-use super::{Climate, Economy, Used};
+use super::{Economy, InstrumentUse, MacroState};
 use crate::accounts::{Flows, portion};
-use crate::agent::{Bank, Firms, Households, Investors, NO_EMPLOYER, Standing};
+use crate::agent::{Bank, BankPhase, Firms, Households, Investors, NO_EMPLOYER};
 use crate::authority::Authority;
 use crate::calendar::Day;
 use crate::error::EconomyError;
-use crate::random::{Purpose, Stream};
 use crate::results::Results;
+use crate::rng::{Purpose, Stream};
 use crate::scenario::policy::{Capitalisation as Posting, Policy, schedule_of};
 use crate::scenario::{Scenario, Values};
 
@@ -56,16 +57,16 @@ impl<'a> Economy<'a> {
             investors,
             bonds_minor,
             amounts,
-            climate: Climate { inflation: values.behaviours.prices.first_inflation(), ..CLIMATE },
+            macro_state: MacroState { inflation: values.behaviours.prices.first_inflation(), ..CLIMATE },
             flows_today: Flows::default(),
             flows_period: Flows::default(),
             worth: [0; 6],
-            used: [Used::default(); 4],
+            used: [InstrumentUse::default(); 4],
             period_income_minor: 0,
-            wishes: Vec::new(),
+            intents: Vec::new(),
             shells: Vec::new(),
             all_shells: Vec::new(),
-            left_behind: Vec::new(),
+            abandoned: Vec::new(),
             results: Results::default(),
         };
         for index in 0..economy.banks.len() {
@@ -80,7 +81,7 @@ impl<'a> Economy<'a> {
         Ok(economy)
     }
 
-    /// Firms that take CBDC get their wallets, and so do the households that begin with one.
+    /// Opens the wallets of firms that take CBDC and of households that begin with one.
     fn open_first_wallets(&mut self) -> Result<(), EconomyError> {
         let accepting = self.values.firms.accepting_share;
         let firms: Vec<usize> = (0..self.firms.len())
@@ -115,7 +116,7 @@ impl<'a> Economy<'a> {
                 self.households.wallet[*household] = account.to_u64();
                 self.households.sequence[*household] = 1;
             }
-            self.climate.adopters += chunk.len() as u32;
+            self.macro_state.adopters += chunk.len() as u32;
         }
         Ok(())
     }
@@ -129,7 +130,7 @@ impl<'a> Economy<'a> {
         let accounts: Vec<AccountId> =
             outcomes.iter().filter_map(|outcome| AccountId::from_u64(outcome.amount)).collect();
         for account in &accounts {
-            // Bank 0 is no link.
+            // Bank 0 stands for no link.
             let linked = if self.values.policy.waterfall { account.bank } else { BankId(0) };
             self.authority.link(*account, linked, 1);
         }
@@ -138,7 +139,7 @@ impl<'a> Economy<'a> {
     }
 }
 
-const CLIMATE: Climate = Climate {
+const CLIMATE: MacroState = MacroState {
     price_level: 1.0,
     inflation: 0.0,
     output_gap: 0.0,
@@ -149,7 +150,7 @@ const CLIMATE: Climate = Climate {
     income_loss_until: 0,
     normal_spending: 0.0,
     month_spending_minor: 0,
-    month_rhythm: 0.0,
+    month_seasonality: 0.0,
     months: 0,
     last_payday: None,
     adopters: 0,
@@ -157,14 +158,14 @@ const CLIMATE: Climate = Climate {
     month_obligations_minor: 0,
 };
 
-/// Shares that fall with rank to a power, summing to 1.
+/// Zipf shares: falling with a power of the rank, summing to 1.
 fn zipf(count: usize, exponent: f64) -> Vec<f64> {
     let weights: Vec<f64> = (0..count).map(|rank| libm::pow(rank as f64 + 1.0, -exponent)).collect();
     let sum: f64 = weights.iter().sum();
     weights.iter().map(|weight| weight / sum).collect()
 }
 
-/// The place where a point from 0 to 1 falls among shares.
+/// The index of the share into which a point from 0 to 1 falls.
 fn pick(shares: &[f64], mut point: f64) -> usize {
     for (place, share) in shares.iter().enumerate() {
         if point < *share {
@@ -311,7 +312,7 @@ fn draw_up_banks(
         let loan_rate = settled(0.0, &|rate| loans_pricing.next_rate(rate, deposit_rate, policy_rate, 0.0));
         banks.push(Bank {
             id: BankId(index as u16 + 1),
-            standing: Standing::Active,
+            phase: BankPhase::Active,
             vault_minor,
             bonds_minor,
             loans_minor: loans[index],

@@ -1,4 +1,4 @@
-//! Rows: what a period leaves in the tables.
+//! Rows that a period adds to the tables.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::error::EconomyError;
 use crate::results::{BankRow, HouseholdRow, LedgerWork, MacroRow, PaymentRow, Results};
 use crate::scenario::Scenario;
 
-/// The percentiles of households that are kept; the hundredth is the largest.
+/// The percentiles of households in the table; the hundredth is the largest.
 const PERCENTILES: [usize; 10] = [1, 5, 10, 25, 50, 75, 90, 95, 99, 100];
 
 impl Economy<'_> {
@@ -67,19 +67,19 @@ impl Economy<'_> {
             bank_interest_minor: of_banks(&|bank| self.banks[bank].interest_minor),
             write_offs_minor: -flow(Flow::WriteOffs, Sector::Banks),
             fees_minor: -flow(Flow::Fees, Sector::Households) - flow(Flow::Fees, Sector::Firms),
-            price_level: self.climate.price_level,
-            inflation_ppm: ppm(self.climate.inflation),
-            output_gap_ppm: ppm(self.climate.output_gap),
+            price_level: self.macro_state.price_level,
+            inflation_ppm: ppm(self.macro_state.inflation),
+            output_gap_ppm: ppm(self.macro_state.output_gap),
             policy_rate_ppm: ppm(self.policy_rate()),
             deposit_facility_rate_ppm: ppm(self.deposit_facility_rate()),
             cbdc_rate_ppm: ppm(self.cbdc_rate()),
             deposit_rate_ppm: ppm(self.mean_deposit_rate()),
             loan_rate_ppm: ppm(self.mean_loan_rate()),
             holding_limit_minor: limit.unwrap_or(-1),
-            adopters: i64::from(self.climate.adopters),
+            adopters: i64::from(self.macro_state.adopters),
             at_limit: limit.map_or(0, near_limit),
             trust_banks: self.mean_trust(),
-            trust_cbdc: self.climate.trust_cbdc,
+            trust_cbdc: self.macro_state.trust_cbdc,
             banks_alive: self.banks.iter().filter(|bank| bank.is_active()).count() as i64,
         }
     }
@@ -99,7 +99,7 @@ impl Economy<'_> {
         self.mean_by(|bank| bank.trust, |bank| f64::from(u8::from(bank.is_active())))
     }
 
-    /// A weighted mean over banks; 0 where nothing weighs.
+    /// A weighted mean over banks; 0 where all weights are 0.
     fn mean_by(&self, value: fn(&Bank) -> f64, weight: fn(&Bank) -> f64) -> f64 {
         let whole: f64 = self.banks.iter().map(weight).sum();
         let sum: f64 = self.banks.iter().map(|bank| value(bank) * weight(bank)).sum();

@@ -1,39 +1,38 @@
-//! Settlement: wishes become commands and entries, in the order of households.
+//! Settlement: intents become commands and entries, in the order of households.
 //!
-//! 1. Wallets are opened; who changes banks takes deposit and wallet along.
-//! 2. Banks prepare for what their customers will take out: banknotes for the vault, CBDC for the treasury, reserves for
-//!    both. Who cannot get enough rations its customers, first come, first served.
+//! 1. Wallets are opened; households that switch banks take deposit and wallet along.
+//! 2. Banks prepare for their customers' withdrawals: banknotes for the vault, CBDC for the treasury, reserves for
+//!    both. A bank that cannot get enough serves its customers first come, first served.
 //! 3. Banknotes are drawn, wallets funded and defunded.
-//! 4. Payments are made. Those with CBDC are commands: what a payer lacks comes from their deposit by the reverse
-//!    waterfall, what a payee may not hold goes to theirs by the waterfall, and both only as the ledger's outcome says. The
-//!    payer accepts the fee that the ledger's schedule quotes; it is booked where that schedule sends it.
-//!    What CBDC cannot pay is paid from the deposit, and what nothing can pay is not paid.
+//! 4. Payments are made. Those with CBDC are commands: a payer's shortfall comes from their deposit by the reverse
+//!    waterfall, a payee's excess goes to theirs by the waterfall, and both are booked as the ledger's outcome states.
+//!    The payer accepts the fee that the ledger's schedule quotes; it is booked to the recipient that the schedule
+//!    names. A payment that CBDC cannot make is paid from the deposit, or else not at all.
 
-use cbdc_ledger::amount::Amount;
 use cbdc_ledger::command::{IssuanceKind, OperationKind};
-use cbdc_ledger::identity::{AccountId, Class};
-use cbdc_ledger::policy::{FeeSchedule, FeeTo};
+use cbdc_ledger::policy::FeeTo;
 
-use super::decision::{Wish, WishKind};
+use super::fees::fee_of;
+use super::intent::{Intent, IntentKind};
 use super::{CASH, CBDC, DEPOSIT, Economy};
 use crate::accounts::{Flow, Sector};
-use crate::authority::Transfer;
+use crate::authority::{Transfer, account, minor};
 use crate::error::EconomyError;
 
 /// Commands in one proposal.
 const PROPOSAL_COMMANDS: usize = 4_096;
 
-/// A CBDC payment in flight: what was set aside for it.
+/// A CBDC payment in flight, and the money set aside for it.
 #[derive(Clone, Copy)]
 struct InFlight {
-    wish: Wish,
+    intent: Intent,
     is_to_person: bool,
     own_minor: i64,
     lacking_minor: i64,
     payer_fee_minor: i64,
 }
 
-/// A change of a wallet against the deposit in flight.
+/// A transfer between wallet and deposit in flight.
 #[derive(Clone, Copy)]
 struct Moved {
     household: usize,
@@ -42,27 +41,27 @@ struct Moved {
 }
 
 impl Economy<'_> {
-    pub(super) fn settle_wishes(&mut self) -> Result<(), EconomyError> {
-        let lists = std::mem::take(&mut self.wishes);
+    pub(super) fn settle_intents(&mut self) -> Result<(), EconomyError> {
+        let lists = std::mem::take(&mut self.intents);
         let all = || lists.iter().flatten();
         let opened: Vec<usize> =
-            all().filter(|wish| wish.kind == WishKind::Open).map(|wish| wish.household as usize).collect();
+            all().filter(|intent| intent.kind == IntentKind::Open).map(|intent| intent.household as usize).collect();
         self.open_household_wallets(&opened)?;
-        self.change_banks(all().filter(|wish| wish.kind == WishKind::Switch))?;
+        self.change_banks(all().filter(|intent| intent.kind == IntentKind::Switch))?;
         let (notes, cbdc) = self.prepare_banks(all())?;
         self.draw_banknotes(all(), notes);
         self.move_wallets(all(), cbdc)?;
-        self.climate.month_rhythm += self.rhythm_today();
+        self.macro_state.month_seasonality += self.seasonality_today();
         self.make_payments(all())?;
-        self.wishes = lists;
+        self.intents = lists;
         Ok(())
     }
 
-    /// Deposits go over by clearing, CBDC by transfers between wallets of the same holder.
-    fn change_banks<'w>(&mut self, wishes: impl Iterator<Item = &'w Wish>) -> Result<(), EconomyError> {
+    /// Moves households to other banks: deposits by clearing, CBDC by transfers between wallets of the same holder.
+    fn change_banks<'w>(&mut self, intents: impl Iterator<Item = &'w Intent>) -> Result<(), EconomyError> {
         let mut changed = Vec::new();
-        for wish in wishes {
-            let (household, to) = (wish.household as usize, wish.payee as usize);
+        for intent in intents {
+            let (household, to) = (intent.household as usize, intent.payee as usize);
             let from = usize::from(self.households.bank[household]);
             self.clear(from, to, self.households.deposit_minor[household]);
             self.households.bank[household] = to as u16;
@@ -71,18 +70,18 @@ impl Economy<'_> {
         self.move_household_wallets(&changed)
     }
 
-    /// Gives each bank the banknotes and the CBDC that its customers will take out today, as far as it can get them.
-    /// Returns what each may hand out.
+    /// Provides each bank with the banknotes and the CBDC that its customers will withdraw today, as far as it can get
+    /// them. Returns what each may pay out.
     fn prepare_banks<'w>(
         &mut self,
-        wishes: impl Iterator<Item = &'w Wish>,
+        intents: impl Iterator<Item = &'w Intent>,
     ) -> Result<(Vec<i64>, Vec<i64>), EconomyError> {
         let (mut notes, mut cbdc) = (vec![0_i64; self.banks.len()], vec![0_i64; self.banks.len()]);
-        for wish in wishes {
-            let bank = usize::from(self.households.bank[wish.household as usize]);
-            match wish.kind {
-                WishKind::Draw => notes[bank] += wish.amount_minor,
-                WishKind::Fund => cbdc[bank] += wish.amount_minor,
+        for intent in intents {
+            let bank = usize::from(self.households.bank[intent.household as usize]);
+            match intent.kind {
+                IntentKind::Draw => notes[bank] += intent.amount_minor,
+                IntentKind::Fund => cbdc[bank] += intent.amount_minor,
                 _ => {}
             }
         }
@@ -114,7 +113,7 @@ impl Economy<'_> {
         Ok((notes, cbdc))
     }
 
-    /// What the supply cap leaves for a bank, after what others will issue.
+    /// The amount that the supply cap leaves for a bank, after the issuance of the banks before it.
     fn issuable_minor(&self, before: &[i64]) -> i64 {
         let ledger = self.authority.ledger();
         let Some(cap) = ledger.parameters().supply_cap else { return i64::MAX };
@@ -122,11 +121,11 @@ impl Economy<'_> {
         (cap.minor().min(i64::MAX as u64) as i64 - circulating).max(0)
     }
 
-    fn draw_banknotes<'w>(&mut self, wishes: impl Iterator<Item = &'w Wish>, mut notes: Vec<i64>) {
-        for wish in wishes.filter(|wish| wish.kind == WishKind::Draw) {
-            let household = wish.household as usize;
+    fn draw_banknotes<'w>(&mut self, intents: impl Iterator<Item = &'w Intent>, mut notes: Vec<i64>) {
+        for intent in intents.filter(|intent| intent.kind == IntentKind::Draw) {
+            let household = intent.household as usize;
             let bank = usize::from(self.households.bank[household]);
-            let drawn = wish.amount_minor.min(self.households.deposit_minor[household]).min(notes[bank]);
+            let drawn = intent.amount_minor.min(self.households.deposit_minor[household]).min(notes[bank]);
             if drawn <= 0 {
                 continue;
             }
@@ -140,21 +139,21 @@ impl Economy<'_> {
 
     fn move_wallets<'w>(
         &mut self,
-        wishes: impl Iterator<Item = &'w Wish>,
+        intents: impl Iterator<Item = &'w Intent>,
         mut treasuries: Vec<i64>,
     ) -> Result<(), EconomyError> {
         let mut in_flight = Vec::new();
-        for wish in wishes {
-            let is_funding = match wish.kind {
-                WishKind::Fund => true,
-                WishKind::Defund => false,
+        for intent in intents {
+            let is_funding = match intent.kind {
+                IntentKind::Fund => true,
+                IntentKind::Defund => false,
                 _ => continue,
             };
-            let household = wish.household as usize;
+            let household = intent.household as usize;
             let Some(wallet) = account(self.households.wallet[household]) else { continue };
             let bank = usize::from(self.households.bank[household]);
             if is_funding {
-                let amount = wish.amount_minor.min(self.households.deposit_minor[household]).min(treasuries[bank]);
+                let amount = intent.amount_minor.min(self.households.deposit_minor[household]).min(treasuries[bank]);
                 if amount <= 0 {
                     continue;
                 }
@@ -163,7 +162,7 @@ impl Economy<'_> {
                 self.authority.fund(wallet, minor(amount));
                 in_flight.push(Moved { household, amount_minor: amount, is_funding });
             } else {
-                let amount = wish.amount_minor.min(self.households.cbdc_minor[household]);
+                let amount = intent.amount_minor.min(self.households.cbdc_minor[household]);
                 if amount <= 0 {
                     continue;
                 }
@@ -188,7 +187,7 @@ impl Economy<'_> {
             let (deposit, cbdc) = (&mut self.households.deposit_minor, &mut self.households.cbdc_minor);
             match (is_funding, outcome.is_settled()) {
                 (true, true) => {
-                    // What the limit did not allow came back by the waterfall.
+                    // The waterfall returned the amount above the limit.
                     let returned = outcome.amount as i64;
                     cbdc[household] += amount_minor - returned;
                     deposit[household] += returned;
@@ -205,18 +204,18 @@ impl Economy<'_> {
         Ok(())
     }
 
-    fn make_payments<'w>(&mut self, wishes: impl Iterator<Item = &'w Wish>) -> Result<(), EconomyError> {
+    fn make_payments<'w>(&mut self, intents: impl Iterator<Item = &'w Intent>) -> Result<(), EconomyError> {
         let mut in_flight = Vec::with_capacity(PROPOSAL_COMMANDS);
         let mut spent = 0;
-        for wish in wishes {
-            let WishKind::Pay { instrument, is_to_person } = wish.kind else { continue };
+        for intent in intents {
+            let IntentKind::Pay { instrument, is_to_person } = intent.kind else { continue };
             let is_paid = match usize::from(instrument) {
-                CBDC => self.offer_cbdc(wish, is_to_person, &mut in_flight),
-                CASH => self.pay_cash(wish, is_to_person, &mut spent),
+                CBDC => self.offer_cbdc(intent, is_to_person, &mut in_flight),
+                CASH => self.pay_cash(intent, is_to_person, &mut spent),
                 _ => false,
             };
             if !is_paid {
-                self.pay_otherwise(wish, is_to_person, &mut spent);
+                self.pay_otherwise(intent, is_to_person, &mut spent);
             }
             if in_flight.len() >= PROPOSAL_COMMANDS {
                 self.settle_payments(&mut in_flight, &mut spent)?;
@@ -224,13 +223,13 @@ impl Economy<'_> {
         }
         self.settle_payments(&mut in_flight, &mut spent)?;
         self.flows_today.record(Flow::Consumption, Sector::Households, Sector::Firms, spent);
-        self.climate.month_spending_minor += spent;
+        self.macro_state.month_spending_minor += spent;
         Ok(())
     }
 
     /// Writes a CBDC payment as a command, if payer and payee can make it.
-    fn offer_cbdc(&mut self, wish: &Wish, is_to_person: bool, in_flight: &mut Vec<InFlight>) -> bool {
-        let (payer, payee, amount) = (wish.household as usize, wish.payee as usize, wish.amount_minor);
+    fn offer_cbdc(&mut self, intent: &Intent, is_to_person: bool, in_flight: &mut Vec<InFlight>) -> bool {
+        let (payer, payee, amount) = (intent.household as usize, intent.payee as usize, intent.amount_minor);
         let to = if is_to_person { self.households.wallet[payee] } else { self.firms.wallet[payee] };
         let (Some(from), Some(to)) = (account(self.households.wallet[payer]), account(to)) else { return false };
         let payer_fee_minor = fee_of(&self.payer_fees(), amount);
@@ -252,11 +251,11 @@ impl Economy<'_> {
             let bank = self.banks[usize::from(self.households.bank[payer])].id;
             self.authority.transfer_with_top_up(transfer, bank, minor(lacking_minor));
         }
-        in_flight.push(InFlight { wish: *wish, is_to_person, own_minor, lacking_minor, payer_fee_minor });
+        in_flight.push(InFlight { intent: *intent, is_to_person, own_minor, lacking_minor, payer_fee_minor });
         true
     }
 
-    /// Applies the CBDC payments in flight and books what their outcomes say.
+    /// Applies the CBDC payments in flight and books their outcomes.
     fn settle_payments(&mut self, in_flight: &mut Vec<InFlight>, spent: &mut i64) -> Result<(), EconomyError> {
         if in_flight.is_empty() {
             return Ok(());
@@ -264,13 +263,13 @@ impl Economy<'_> {
         let outcomes = self.settle()?;
         let (payer_fees, merchant_fees) = (self.payer_fees(), self.merchant_fees());
         for (payment, outcome) in in_flight.drain(..).zip(outcomes) {
-            let InFlight { wish, is_to_person, own_minor, lacking_minor, payer_fee_minor } = payment;
-            let (payer, payee, amount) = (wish.household as usize, wish.payee as usize, wish.amount_minor);
+            let InFlight { intent, is_to_person, own_minor, lacking_minor, payer_fee_minor } = payment;
+            let (payer, payee, amount) = (intent.household as usize, intent.payee as usize, intent.amount_minor);
             self.households.cbdc_minor[payer] += own_minor;
             self.households.deposit_minor[payer] += lacking_minor;
             if !outcome.is_settled() {
                 self.used[CBDC].refused += 1;
-                self.pay_otherwise(&wish, is_to_person, spent);
+                self.pay_otherwise(&intent, is_to_person, spent);
                 continue;
             }
             let (waterfall, topped_up) = (outcome.amount as i64, outcome.limit as i64);
@@ -302,17 +301,7 @@ impl Economy<'_> {
         Ok(())
     }
 
-    /// What households pay as payers.
-    pub(super) fn payer_fees(&self) -> FeeSchedule {
-        self.authority.ledger().parameters().class(Class::HOUSEHOLD).payer_fee
-    }
-
-    /// What is kept back from firms as payees.
-    fn merchant_fees(&self) -> FeeSchedule {
-        self.authority.ledger().parameters().class(Class::BUSINESS).payee_fee
-    }
-
-    /// A fee is the central bank's income, or that of the payee's bank, in whose treasury it lies until the evening.
+    /// Books a fee as income of the central bank or of the payee's bank, in whose treasury it stays until the evening.
     fn book_fee(&mut self, from: Sector, payee_bank: u16, to: FeeTo, fee_minor: i64) {
         match to {
             FeeTo::Equity => self.flows_today.record(Flow::Fees, from, Sector::CentralBank, fee_minor),
@@ -323,8 +312,8 @@ impl Economy<'_> {
         }
     }
 
-    fn pay_cash(&mut self, wish: &Wish, is_to_person: bool, spent: &mut i64) -> bool {
-        let (payer, payee, amount) = (wish.household as usize, wish.payee as usize, wish.amount_minor);
+    fn pay_cash(&mut self, intent: &Intent, is_to_person: bool, spent: &mut i64) -> bool {
+        let (payer, payee, amount) = (intent.household as usize, intent.payee as usize, intent.amount_minor);
         if self.households.cash_minor[payer] < amount {
             return false;
         }
@@ -341,11 +330,11 @@ impl Economy<'_> {
         true
     }
 
-    /// From the deposit; failing that with banknotes; failing that not at all.
-    fn pay_otherwise(&mut self, wish: &Wish, is_to_person: bool, spent: &mut i64) {
-        let (payer, payee, amount) = (wish.household as usize, wish.payee as usize, wish.amount_minor);
+    /// Pays from the deposit, failing that with banknotes, failing that not at all.
+    fn pay_otherwise(&mut self, intent: &Intent, is_to_person: bool, spent: &mut i64) {
+        let (payer, payee, amount) = (intent.household as usize, intent.payee as usize, intent.amount_minor);
         if self.households.deposit_minor[payer] < amount {
-            if !self.pay_cash(wish, is_to_person, spent) {
+            if !self.pay_cash(intent, is_to_person, spent) {
                 self.used[DEPOSIT].declined += 1;
             }
             return;
@@ -365,19 +354,4 @@ impl Economy<'_> {
         self.used[DEPOSIT].count += 1;
         self.used[DEPOSIT].value_minor += amount;
     }
-}
-
-/// The fee of an amount by the ledger's own schedule.
-pub(super) fn fee_of(schedule: &FeeSchedule, amount_minor: i64) -> i64 {
-    i64::try_from(schedule.fee(minor(amount_minor)).minor()).unwrap_or(i64::MAX)
-}
-
-/// An amount of the ledger; nothing negative ever gets here.
-pub(super) fn minor(amount_minor: i64) -> Amount {
-    Amount::from_minor(amount_minor.max(0) as u64)
-}
-
-/// A wallet's account; `None` for a household without one.
-pub(super) fn account(wallet: u64) -> Option<AccountId> {
-    AccountId::from_u64(wallet).filter(|_| wallet != 0)
 }

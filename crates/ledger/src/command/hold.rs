@@ -1,26 +1,33 @@
 //! Holds: the payer promises money to a payee, whose bank captures it once or voids the promise.
 
-use super::{Head, Kind, Record};
-use crate::amount::Amount;
-use crate::encoding::{DecodeError, Reader, Writer};
-use crate::identity::{AccountId, BankId};
-use crate::time::Timestamp;
+use super::kind::Kind;
+use super::record::{Head, Record};
+use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::types::amount::Amount;
+use crate::types::identity::{AccountId, BankId};
+use crate::types::time::Timestamp;
 
-/// Holds money for a payee: payer (8), payee (8), maximum (8), largest fee (8), expires at (8), reference (16). 80 bytes
-/// in all, signed by the payer's holder. The outcome carries the hold's number.
+/// Holds money for a payee: payer (8), payee (8), maximum (8), largest fee (8), expires at (8), reference (16). 80
+/// bytes in all, signed by the payer's holder. The outcome carries the hold's number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PlaceHold {
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The payer's wallet.
     pub from: AccountId,
+    /// The payee's wallet.
     pub to: AccountId,
     /// The most that may be captured.
     pub maximum: Amount,
+    /// The largest fee that the payer accepts.
     pub max_fee: Amount,
     /// From this time on the hold cannot be captured and its money returns to the payer.
     pub expires_at: Timestamp,
+    /// A reference, free for the payer.
     pub reference: [u8; 16],
 }
 
+/// How a hold ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReleaseKind {
     /// Pays the amount to the payee and returns the rest.
@@ -32,10 +39,15 @@ pub enum ReleaseKind {
 /// Ends a hold: bank (2), reserved (6), hold's number (8), amount (8). 48 bytes in all, signed by the payee's bank.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReleaseHold {
+    /// Capture or void.
     pub kind: ReleaseKind,
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The payee's bank, which signs.
     pub bank: BankId,
+    /// The hold's number.
     pub hold: u64,
+    /// What is captured; zero in a void.
     pub amount: Amount,
 }
 

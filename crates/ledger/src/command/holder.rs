@@ -1,23 +1,29 @@
-//! What a holder settles about their wallets beside payments, and what the registrar says about a holder.
+//! Records about holders: their consent, their tier allowance and their class.
 
-use super::{Head, Kind, Record};
-use crate::encoding::{DecodeError, Reader, Writer};
-use crate::identity::{AccountId, BankId, Class, HolderId, MemberId};
+use super::kind::Kind;
+use super::record::{Head, Record};
+use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::types::identity::{AccountId, BankId, Class, HolderId, MemberId};
 
 /// The holder's standing consent that what a credit brings above the holding limit goes to their deposit at a bank
 /// (the waterfall): wallet (8), bank (2; 0 revokes), reserved (6). 40 bytes in all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LinkBank {
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The wallet, whose holder signs.
     pub account: AccountId,
+    /// The bank; 0 revokes.
     pub bank: BankId,
 }
 
-/// Makes this wallet the one that the person's tier allowance belongs to: wallet (8). 32 bytes in all, signed with
+/// Makes this wallet the one that the holder's tier allowance belongs to: wallet (8). 32 bytes in all, signed with
 /// that wallet's key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DesignateWallet {
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The wallet, whose holder signs.
     pub account: AccountId,
 }
 
@@ -25,9 +31,13 @@ pub struct DesignateWallet {
 /// all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reclassify {
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The registrar who signs.
     pub registrar: MemberId,
+    /// The new class.
     pub class: Class,
+    /// The holder.
     pub holder: HolderId,
 }
 

@@ -3,12 +3,15 @@
 //! Issuing takes two signatures: the bank asks (an [`IssuanceRequest`], 40 bytes, signed), the operator agrees by
 //! signing an [`IssuanceOrder`] that carries the whole request. Neither can do it alone.
 
-use super::{Head, Kind, Record, Signed};
-use crate::amount::Amount;
-use crate::encoding::{DecodeError, Reader, Writer};
-use crate::identity::{BankId, MemberId};
 use cbdc_signatures::Signature;
 
+use super::kind::Kind;
+use super::record::{Head, Record, Signed};
+use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::types::amount::Amount;
+use crate::types::identity::{BankId, MemberId};
+
+/// The direction between reserves and CBDC.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum IssuanceKind {
     /// Reserves of the bank become CBDC in its treasury.
@@ -37,9 +40,13 @@ impl IssuanceKind {
 /// A bank's request: bank (2), reserved (6), amount (8). Its sequence number is the bank's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct IssuanceRequest {
+    /// Issue or redeem.
     pub kind: IssuanceKind,
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The bank that asks and signs.
     pub bank: BankId,
+    /// How much is moved.
     pub amount: Amount,
 }
 
@@ -47,17 +54,24 @@ pub struct IssuanceRequest {
 /// (104). 136 bytes in all. Its sequence number is the operator's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct IssuanceOrder {
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The operator who signs.
     pub operator: MemberId,
+    /// The bank's signed request.
     pub request: Signed<IssuanceRequest>,
 }
 
 /// Moves reserves between banks: from (2), to (2), reserved (4), amount (8). 40 bytes in all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReservesTransfer {
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The bank that pays and signs.
     pub from: BankId,
+    /// The bank that is paid.
     pub to: BankId,
+    /// How much is moved.
     pub amount: Amount,
 }
 

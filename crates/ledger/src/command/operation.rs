@@ -1,13 +1,14 @@
-//! What the central bank's operations desk does with banks: banknotes, government payments, market and credit
-//! operations, collateral. And the statement that a bank signs of its deposits.
+//! The operations desk's dealings with banks: banknotes, government payments, market and credit
+//! operations, collateral; and the statement that a bank signs of its deposits.
 
-use super::{Head, Kind, Record};
-use crate::amount::{Amount, RatePpm};
-use crate::encoding::{DecodeError, Reader, Writer};
-use crate::identity::{BankId, MemberId};
-use crate::time::LedgerDay;
+use super::kind::Kind;
+use super::record::{Head, Record};
+use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::types::amount::{Amount, RatePpm};
+use crate::types::identity::{BankId, MemberId};
+use crate::types::time::LedgerDay;
 
-/// What an operation does. The entries are those of the central bank's books.
+/// The kinds of operations, with their entries in the central bank's books.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum OperationKind {
     /// The bank draws banknotes: Dr reserves, Cr banknotes.
@@ -39,6 +40,7 @@ pub enum OperationKind {
 }
 
 impl OperationKind {
+    /// Every operation.
     pub const ALL: [OperationKind; 13] = [
         OperationKind::WithdrawBanknotes,
         OperationKind::DepositBanknotes,
@@ -55,6 +57,7 @@ impl OperationKind {
         OperationKind::WriteOffLoans,
     ];
 
+    /// The kind of the record.
     pub fn kind(self) -> Kind {
         match self {
             OperationKind::WithdrawBanknotes => Kind::WithdrawBanknotes,
@@ -73,6 +76,7 @@ impl OperationKind {
         }
     }
 
+    /// The operation of a kind of record; `None` for another kind.
     pub fn of(kind: Kind) -> Option<OperationKind> {
         OperationKind::ALL.into_iter().find(|operation| operation.kind() == kind)
     }
@@ -91,16 +95,21 @@ impl OperationKind {
 /// use for is zero.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Operation {
+    /// What the operation does.
     pub kind: OperationKind,
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The operator who signs.
     pub operator: MemberId,
+    /// The bank.
     pub bank: BankId,
     /// Minor units; of securities the nominal amount.
     pub amount: Amount,
-    /// Of a market operation: the price in ppm of the nominal amount (1,000,000 is par).
+    /// The price of a market operation, in ppm of the nominal amount (1,000,000 is par).
     pub price_ppm: u32,
-    /// Of a refinancing operation: the yearly rate, and the ledger day at whose beginning it is repaid.
+    /// The yearly rate of a refinancing operation.
     pub rate: RatePpm,
+    /// The ledger day at whose beginning a refinancing operation is repaid.
     pub matures: LedgerDay,
 }
 
@@ -108,8 +117,11 @@ pub struct Operation {
 /// the statements in force at the ends of a maintenance period's days is the base of the next period's requirement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DepositStatement {
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The bank.
     pub bank: BankId,
+    /// What the bank's customers have on deposit.
     pub deposits: Amount,
 }
 

@@ -1,10 +1,12 @@
 //! A court's orders over a wallet: freeze, unfreeze and seize an amount.
 
-use super::{Head, Kind, Record};
-use crate::amount::Amount;
-use crate::encoding::{DecodeError, Reader, Writer};
-use crate::identity::{AccountId, MemberId};
+use super::kind::Kind;
+use super::record::{Head, Record};
+use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::types::amount::Amount;
+use crate::types::identity::{AccountId, MemberId};
 
+/// Whether an order freezes or unfreezes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FreezeKind {
     /// Adds the amount to what the holder may not spend.
@@ -16,22 +18,31 @@ pub enum FreezeKind {
 /// Court (2), reserved (6), account (8), amount (8), order number (16). 64 bytes in all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FreezeOrder {
+    /// Freeze or unfreeze.
     pub kind: FreezeKind,
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The court that signs.
     pub court: MemberId,
+    /// The wallet that the order is about.
     pub account: AccountId,
+    /// How much the order claims.
     pub amount: Amount,
     /// The court's own number of the order.
     pub order: [u8; 16],
 }
 
-/// Takes money off a wallet: court (2), reserved (6), account (8), amount (8), the order's wallet (8), released (8), order number
-/// (16). 80 bytes in all. The outcome carries what was taken; the rest is a lien on later credits.
+/// Takes money off a wallet: court (2), reserved (6), account (8), amount (8), the order's wallet (8), released (8),
+/// order number (16). 80 bytes in all. The outcome carries what was taken; the rest is a lien on later credits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SeizeOrder {
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The court that signs.
     pub court: MemberId,
+    /// The wallet that the order is about.
     pub account: AccountId,
+    /// How much the order claims.
     pub amount: Amount,
     /// The wallet that the order pays to.
     pub to: AccountId,

@@ -9,18 +9,21 @@
 //! | 48 | 8 | largest fee the payer accepts, minor units |
 //! | 56 | 16 | reference, free for the payer |
 //!
-//! Its compact form ([`crate::compact`]) is ten words and the signature: flags × 256 + kind, key version, sequence number, valid
-//! until, payer and payee (serial × 2^16 + bank), amount, largest fee, and the reference as two words.
+//! Its compact form ([`crate::codec::compact`]) is ten words and the signature: flags × 256 + kind, key version,
+//! sequence number, valid until, payer and payee (serial × 2^16 + bank), amount, largest fee, and the reference as two
+//! words.
 //!
 //! A *transfer* and a *defund* are signed by the payer's holder; a *fund* by the bank whose treasury pays.
 
-use super::{HEAD_BYTES, Head, Kind, Record, SIGNATURE_BYTES, Signed, Signer};
-use crate::amount::Amount;
-use crate::encoding::{DecodeError, Fixed, Reader, Writer};
-use crate::identity::{AccountId, BankId, MemberId};
-use crate::member::Role;
-use crate::time::Timestamp;
 use cbdc_signatures::Signature;
+
+use super::kind::Kind;
+use super::record::{HEAD_BYTES, Head, Record, SIGNATURE_BYTES, Signed, Signer};
+use crate::codec::encoding::{DecodeError, Fixed, Reader, Writer};
+use crate::state::member::Role;
+use crate::types::amount::Amount;
+use crate::types::identity::{AccountId, BankId, MemberId};
+use crate::types::time::Timestamp;
 
 /// Bytes of a payment's own fields.
 const FIELD_BYTES: usize = 48;
@@ -31,6 +34,7 @@ pub const SIGNED_PAYMENT_BYTES: usize = PAYMENT_BYTES + SIGNATURE_BYTES;
 
 const _: () = assert!(PAYMENT_BYTES == 72 && SIGNED_PAYMENT_BYTES == 136);
 
+/// The kind of a payment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PaymentKind {
     /// From a holder's wallet to another wallet.
@@ -41,18 +45,27 @@ pub enum PaymentKind {
     Fund,
 }
 
+/// A payment: 72 bytes, without its signature.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Payment {
+    /// Transfer, defund or fund.
     pub kind: PaymentKind,
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The payer's account.
     pub from: AccountId,
+    /// The payee's account.
     pub to: AccountId,
+    /// What is paid.
     pub amount: Amount,
+    /// The largest fee that the payer accepts.
     pub max_fee: Amount,
+    /// A reference, free for the payer.
     pub reference: [u8; 16],
 }
 
 impl Payment {
+    /// The payer's holder, or the bank whose treasury pays.
     pub fn signer(&self) -> Signer {
         match self.kind {
             PaymentKind::Transfer | PaymentKind::Defund => Signer::Holder(self.from),
@@ -173,8 +186,8 @@ fn reference_of([first, second]: [u64; 2]) -> [u8; 16] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::compact::tests::word;
     use crate::command::{Command, FLAG_REVERSE_WATERFALL};
-    use crate::compact::tests::word;
     use proptest::prelude::*;
 
     fn payments() -> impl Strategy<Value = Signed<Payment>> {

@@ -1,23 +1,29 @@
 //! Reverse waterfall: a transfer above the payer's balance, which the payer's linked bank tops up from their deposit.
 //!
-//! It takes two signatures and two numbers: the payer signs a transfer with the flag
-//! [`FLAG_REVERSE_WATERFALL`](super::FLAG_REVERSE_WATERFALL), the bank signs the whole of it with the most that it
+//! It takes two signatures and two sequence numbers: the payer signs a transfer with the flag
+//! [`FLAG_REVERSE_WATERFALL`], the bank signs the whole of it with the most that it
 //! will give.
 
-use super::{FLAG_REVERSE_WATERFALL, Head, Kind, Payment, PaymentKind, Record, Signed};
-use crate::amount::Amount;
-use crate::encoding::{DecodeError, Reader, Writer};
-use crate::identity::BankId;
 use cbdc_signatures::Signature;
+
+use super::kind::Kind;
+use super::payment::{Payment, PaymentKind};
+use super::record::{FLAG_REVERSE_WATERFALL, Head, Record, Signed};
+use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::types::amount::Amount;
+use crate::types::identity::BankId;
 
 /// Bank (2), reserved (6), maximum (8), the payer's transfer with its signature (136). 176 bytes in all. Its sequence
 /// number is the bank's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReverseWaterfall {
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The payer's linked bank, which signs.
     pub bank: BankId,
     /// The most that may be drawn from the bank's reserves.
     pub maximum: Amount,
+    /// The payer's signed transfer.
     pub transfer: Signed<Payment>,
 }
 

@@ -1,19 +1,23 @@
 //! Opening and closing wallets and replacing their keys: asked by the wallet's bank, with the registrar's certificate.
 //!
-//! The certificate joins a holder, a class and a key. Without it a bank could invent persons to evade limits, or
+//! The certificate joins a holder, a class and a key. Without it a bank could invent holders to evade limits, or
 //! put its own key over a customer's wallet.
 
-use super::{Domain, Head, Kind, Record, signing_prefix};
-use crate::encoding::{DecodeError, Reader, VERSION, Writer};
-use crate::genesis::NetworkId;
-use crate::identity::{AccountId, BankId, Class, HolderId, MemberId};
 use cbdc_signatures::{PublicKey, Signature, SigningKey};
+
+use super::kind::Kind;
+use super::record::{Domain, Head, Record, signing_prefix};
+use crate::codec::encoding::{DecodeError, Reader, VERSION, Writer};
+use crate::types::identity::{AccountId, BankId, Class, HolderId, MemberId, NetworkId};
 
 /// A registrar's signature over (holder, class, key).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Certificate {
+    /// The registrar who signs.
     pub registrar: MemberId,
+    /// The version of the registrar's key.
     pub registrar_key_version: u32,
+    /// The registrar's signature.
     pub signature: Signature,
 }
 
@@ -26,6 +30,7 @@ impl Certificate {
         out.finish()
     }
 
+    /// Certifies a holder, a class and a key.
     pub fn sign(
         network: NetworkId,
         registrar: MemberId,
@@ -52,18 +57,26 @@ impl Certificate {
 /// Opens a wallet: bank (2), class (1), reserved (5), holder (16), key (32), certificate (72). 152 bytes in all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OpenWallet {
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The wallet's bank, which signs.
     pub bank: BankId,
+    /// The holder's class, which the certificate names.
     pub class: Class,
+    /// The holder.
     pub holder: HolderId,
+    /// The key that signs for the wallet from then on.
     pub key: PublicKey,
+    /// The registrar's certificate of holder, class and key.
     pub certificate: Certificate,
 }
 
 /// Closes an empty wallet: account (8). 32 bytes in all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CloseWallet {
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The wallet; its bank signs.
     pub account: AccountId,
 }
 
@@ -71,11 +84,15 @@ pub struct CloseWallet {
 /// bytes in all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReplaceKey {
+    /// Flags, key version, sequence number and validity.
     pub head: Head,
+    /// The wallet; its bank signs.
     pub account: AccountId,
     /// The holder's class, which the certificate names.
     pub class: Class,
+    /// The key that signs for the wallet from then on.
     pub key: PublicKey,
+    /// The registrar's certificate of holder, class and key.
     pub certificate: Certificate,
 }
 

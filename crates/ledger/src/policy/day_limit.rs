@@ -1,15 +1,15 @@
-//! Day limit: what one person may send in settled payments on one ledger day, over all wallets at all banks.
+//! Day limit: what one holder may send in settled payments on one ledger day, over all wallets at all banks.
 //!
-//! Funding, defunding and transfers between wallets of the same person are no payments.
+//! Funding, defunding and transfers between wallets of the same holder do not count as payments.
 
-use crate::amount::Amount;
-use crate::holder::Holder;
-use crate::outcome::{Outcome, Reason};
-use crate::policy::ClassRules;
-use crate::time::LedgerDay;
+use crate::state::holder::Holder;
+use crate::types::amount::Amount;
+use crate::types::outcome::{Outcome, Reason};
+use crate::types::time::LedgerDay;
 
-pub fn check(rules: &ClassRules, payer: &Holder, today: LedgerDay, amount: Amount) -> Result<(), Outcome> {
-    let Some(limit) = rules.day_limit else { return Ok(()) };
+/// Refuses a payment with `DAY_LIMIT` where the payer's holder would pay more than `limit` on `today`.
+pub fn check(limit: Option<Amount>, payer: &Holder, today: LedgerDay, amount: Amount) -> Result<(), Outcome> {
+    let Some(limit) = limit else { return Ok(()) };
     let after = payer.paid_on(today).plus(amount).unwrap_or(Amount::MAX);
     if after > limit { Err(Outcome::refused(Reason::DayLimit, limit.minor(), after.minor())) } else { Ok(()) }
 }

@@ -1,11 +1,11 @@
-//! Fees on payments between persons: brackets of the amount, for a class as payer and for a class as payee.
+//! Fees on payments between holders: brackets of the amount, for a class as payer and for a class as payee.
 //!
 //! A payer's fee is debited beside the amount and refused above the `max_fee` that the payer signed. A payee's fee is
 //! kept back from what is credited. Either goes to the central bank's equity or to the treasury of the payee's bank.
-//! Funding, defunding and transfers between wallets of the same person are free.
+//! Funding, defunding and transfers between wallets of the same holder are free.
 
-use crate::amount::Amount;
-use crate::encoding::{DecodeError, Reader, Writer};
+use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::types::amount::Amount;
 
 /// The largest number of brackets.
 pub const BRACKETS_MAX: usize = 4;
@@ -14,12 +14,15 @@ pub const BRACKETS_MAX: usize = 4;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(u8)]
 pub enum FeeTo {
+    /// The central bank's equity.
     #[default]
     Equity = 1,
+    /// The treasury of the payee's bank.
     PayeeBank = 2,
 }
 
 impl FeeTo {
+    /// The name in texts.
     pub fn name(self) -> &'static str {
         match self {
             FeeTo::Equity => "equity",
@@ -31,8 +34,11 @@ impl FeeTo {
 /// The fee of amounts up to a bound: a flat part and a share of the amount, rounded down.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct FeeBracket {
+    /// The largest amount of the bracket.
     pub up_to: Amount,
+    /// The flat part.
     pub flat: Amount,
+    /// The share of the amount, ppm.
     pub share_ppm: u32,
 }
 
@@ -51,6 +57,7 @@ impl FeeBracket {
 /// A fee schedule: ascending brackets. The last one holds for every amount above its bound, too; none means no fee.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct FeeSchedule {
+    /// Where the fee goes.
     pub to: FeeTo,
     brackets: [FeeBracket; BRACKETS_MAX],
     count: u8,
@@ -69,6 +76,7 @@ impl FeeSchedule {
         Some(schedule)
     }
 
+    /// The brackets, in ascending order.
     pub fn brackets(&self) -> &[FeeBracket] {
         &self.brackets[..usize::from(self.count)]
     }

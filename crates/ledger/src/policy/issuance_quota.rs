@@ -1,13 +1,11 @@
 //! Issuance quota: how much may be issued to one bank on one ledger day, gross of what it redeems.
 
-use crate::amount::Amount;
-use crate::identity::BankId;
-use crate::outcome::{Outcome, Reason};
-use crate::policy::Parameters;
+use crate::types::amount::Amount;
+use crate::types::outcome::{Outcome, Reason};
 
-pub fn check(parameters: &Parameters, bank: BankId, issued_today: Amount, amount: Amount) -> Result<(), Outcome> {
-    let own = parameters.issuance_quota_of_bank.get(&bank).copied();
-    let Some(quota) = own.or(parameters.issuance_quota) else { return Ok(()) };
+/// Refuses an issuance with `ISSUANCE_QUOTA` where the day's gross issuance to the bank would pass `quota`.
+pub fn check(quota: Option<Amount>, issued_today: Amount, amount: Amount) -> Result<(), Outcome> {
+    let Some(quota) = quota else { return Ok(()) };
     let after = issued_today.plus(amount).unwrap_or(Amount::MAX);
     if after > quota { Err(Outcome::refused(Reason::IssuanceQuota, quota.minor(), after.minor())) } else { Ok(()) }
 }

@@ -1,39 +1,43 @@
-//! Policy: dated sets of parameters, changed only by the committee, and one room for each rule.
+//! Policy: dated sets of parameters, changed only by the committee, and one module a rule.
 //!
-//! A set is never edited. A proposal that is approved gives a new version, in force from the first block at or after its
-//! effective time; a receipt names the version under which its command was settled. A change costs the same with any
-//! number of wallets (I7): rules read the set in force when a command is applied, and nothing sweeps the wallets.
+//! A set is never edited. A proposal that is approved gives a new version, in force from the first block at or after
+//! its effective time; a receipt names the version under which its command was settled. A change costs the same with
+//! any number of wallets ([I7](crate#I7)): rules read the set in force when a command is applied.
 //!
-//! | room | rule |
+//! | module | rule |
 //! |---|---|
 //! | [`parameters`] | the set, its versions and changes |
-//! | [`governance`] | proposals under vote, and what falls due |
 //! | [`supply_cap`], [`issuance_quota`] | how much may be issued |
-//! | [`holding_limit`] | how much a person may hold, across banks |
-//! | [`payment_limit`], [`day_limit`], [`month_limit`] | how much a payment, and a person's payments of a day or month may be |
-//! | [`velocity`] | how many payments a person may make within a rolling window |
+//! | [`holding_limit`] | how much a holder may have, across banks |
+//! | [`payment_limit`], [`day_limit`], [`month_limit`] | how much a payment, and a holder's payments of a day or month, may be |
+//! | [`velocity`] | how many payments a holder may make within a rolling window |
 //! | [`remuneration`] | tiers of interest on wallets, and demurrage |
 //! | [`fee`] | fees of payers and payees |
 //! | [`reserves`] | key rates, reserves and collateral of banks |
 //! | [`text`] | parameters as people write and read them |
 
+pub mod change;
 pub mod day_limit;
 pub mod fee;
-pub mod governance;
 pub mod holding_limit;
 pub mod issuance_quota;
 pub mod month_limit;
 pub mod parameters;
 pub mod payment_limit;
+pub mod rate_schedule;
 pub mod remuneration;
 pub mod reserves;
 pub mod supply_cap;
 pub mod text;
 pub mod velocity;
+pub mod versions;
+pub mod work;
 
+pub use change::PolicyChange;
 pub use fee::{FeeBracket, FeeSchedule, FeeTo};
-pub use governance::{Ballots, GovernanceProposals, ProposalRecord, ProposalStatus};
-pub use parameters::{ClassRules, Parameters, PolicyChange, PolicySet, PolicyVersions, WorkPerBlock};
+pub use parameters::{ClassRules, Parameters};
 pub use remuneration::{Capitalisation, Tier, Tiers};
 pub use reserves::{KeyRates, ReserveRules};
 pub use velocity::VelocityRule;
+pub use versions::{PolicySet, PolicyVersions};
+pub use work::WorkPerBlock;

@@ -1,16 +1,15 @@
-//! Month limit: what one person may send in settled payments in one calendar month, over all wallets at all banks.
+//! Month limit: what one holder may send in settled payments in one calendar month, over all wallets at all banks.
 //!
-//! Funding, defunding, fees and transfers between wallets of the same person are no payments.
+//! Funding, defunding, fees and transfers between wallets of the same holder do not count as payments.
 
-use crate::amount::Amount;
-use crate::holder::Holder;
-use crate::outcome::{Outcome, Reason};
-use crate::policy::ClassRules;
-use crate::time::LedgerDay;
+use crate::state::holder::Holder;
+use crate::types::amount::Amount;
+use crate::types::outcome::{Outcome, Reason};
+use crate::types::time::LedgerDay;
 
 /// `first_of_month` is the first day of the present month.
-pub fn check(rules: &ClassRules, payer: &Holder, first_of_month: LedgerDay, amount: Amount) -> Result<(), Outcome> {
-    let Some(limit) = rules.month_limit else { return Ok(()) };
+pub fn check(limit: Option<Amount>, payer: &Holder, first_of_month: LedgerDay, amount: Amount) -> Result<(), Outcome> {
+    let Some(limit) = limit else { return Ok(()) };
     let after = payer.paid_since(first_of_month).plus(amount).unwrap_or(Amount::MAX);
     if after > limit { Err(Outcome::refused(Reason::MonthLimit, limit.minor(), after.minor())) } else { Ok(()) }
 }

@@ -2,59 +2,54 @@
 
 use std::collections::BTreeMap;
 
-use crate::amount::Amount;
-use crate::encoding::{DecodeError, Reader, Writer};
-use crate::identity::{BankId, Class};
-use crate::policy::fee::FeeSchedule;
-use crate::policy::remuneration::{Capitalisation, RateSchedule, Tiers};
-use crate::policy::reserves::{KeyRates, ReserveRules};
-use crate::policy::velocity::VelocityRule;
-use crate::time::{LedgerDay, Timestamp};
+use super::change::PolicyChange;
+use super::fee::FeeSchedule;
+use super::remuneration::{Capitalisation, Tiers};
+use super::reserves::KeyRates;
+use super::velocity::VelocityRule;
+use super::work::WorkPerBlock;
+use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::state::reserve_rules::ReserveRules;
+use crate::types::amount::Amount;
+use crate::types::identity::{BankId, Class};
 
 /// All parameters. `None` means that there is no limit.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Parameters {
+    /// The most CBDC that may circulate.
     pub supply_cap: Option<Amount>,
     /// Gross issuance a ledger day, for each bank without a quota of its own.
     pub issuance_quota: Option<Amount>,
+    /// Quotas of single banks, in place of the general one.
     pub issuance_quota_of_bank: BTreeMap<BankId, Amount>,
     /// When interest on wallets is posted.
     pub capitalisation: Capitalisation,
+    /// The rates of the standing facilities.
     pub key_rates: KeyRates,
+    /// Remuneration of reserves, and the reserve requirement.
     pub reserves: ReserveRules,
     /// What is taken off the value of pledged collateral, ppm.
     pub haircut_ppm: u32,
     /// How many wallets, expiries and distributed credits the ledger itself works off in one block.
     pub work_per_block: WorkPerBlock,
+    /// The rules of each class, by [`Class::index`].
     pub classes: [ClassRules; Class::COUNT],
-}
-
-/// A bound on the work that the ledger orders itself in one block, so that payments never wait long behind it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct WorkPerBlock(pub u32);
-
-impl WorkPerBlock {
-    pub const MAX: u32 = 65_536;
-
-    pub fn is_sound(self) -> bool {
-        (1..=WorkPerBlock::MAX).contains(&self.0)
-    }
-}
-
-impl Default for WorkPerBlock {
-    fn default() -> Self {
-        WorkPerBlock(4_096)
-    }
 }
 
 /// What holds for the holders of one class.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ClassRules {
+    /// The most that a holder may hold, over all wallets.
     pub holding_limit: Option<Amount>,
+    /// The largest single payment.
     pub payment_limit: Option<Amount>,
+    /// The most that a holder may pay on one ledger day.
     pub day_limit: Option<Amount>,
+    /// The most that a holder may pay in one calendar month.
     pub month_limit: Option<Amount>,
+    /// How many payments a holder may make within a rolling window.
     pub velocity: Option<VelocityRule>,
+    /// Interest on wallets, by balance.
     pub tiers: Tiers,
     /// What holders of this class pay as payers.
     pub payer_fee: FeeSchedule,
@@ -62,30 +57,15 @@ pub struct ClassRules {
     pub payee_fee: FeeSchedule,
 }
 
-/// One change to the parameters.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PolicyChange {
-    SupplyCap(Option<Amount>),
-    IssuanceQuota(Option<Amount>),
-    IssuanceQuotaOfBank { bank: BankId, quota: Option<Amount> },
-    HoldingLimit { class: Class, limit: Option<Amount> },
-    PaymentLimit { class: Class, limit: Option<Amount> },
-    DayLimit { class: Class, limit: Option<Amount> },
-    MonthLimit { class: Class, limit: Option<Amount> },
-    Velocity { class: Class, rule: Option<VelocityRule> },
-    Remuneration { class: Class, tiers: Tiers },
-    Capitalisation(Capitalisation),
-    PayerFee { class: Class, schedule: FeeSchedule },
-    PayeeFee { class: Class, schedule: FeeSchedule },
-    KeyRates(KeyRates),
-    Reserves(ReserveRules),
-    Haircut { ppm: u32 },
-    WorkPerBlock(WorkPerBlock),
-}
-
 impl Parameters {
+    /// The rules of a class.
     pub fn class(&self, class: Class) -> &ClassRules {
         &self.classes[class.index()]
+    }
+
+    /// How much may be issued to a bank on one ledger day: its own quota, else the one of all banks.
+    pub fn issuance_quota_of(&self, bank: BankId) -> Option<Amount> {
+        self.issuance_quota_of_bank.get(&bank).copied().or(self.issuance_quota)
     }
 
     /// Whether the parameters can be in force together.
@@ -97,6 +77,7 @@ impl Parameters {
             && self.classes.iter().all(|rules| rules.velocity.is_none_or(|rule| rule.is_sound()))
     }
 
+    /// Makes one change.
     pub fn apply(&mut self, change: &PolicyChange) {
         match *change {
             PolicyChange::SupplyCap(cap) => self.supply_cap = cap,
@@ -182,86 +163,5 @@ impl ClassRules {
             payer_fee: FeeSchedule::decode(input)?,
             payee_fee: FeeSchedule::decode(input)?,
         })
-    }
-}
-
-/// A version of the parameters.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PolicySet {
-    /// 1 is genesis' set.
-    pub version: u32,
-    pub in_force_since: Timestamp,
-    pub parameters: Parameters,
-}
-
-/// Every version there has been; the last one is in force.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PolicyVersions {
-    sets: Vec<PolicySet>,
-    rates: RateSchedule,
-}
-
-impl PolicyVersions {
-    pub(crate) fn new(parameters: Parameters, since: Timestamp) -> Self {
-        let rates = RateSchedule::new(&parameters);
-        PolicyVersions { sets: vec![PolicySet { version: 1, in_force_since: since, parameters }], rates }
-    }
-
-    pub fn in_force(&self) -> &PolicySet {
-        self.sets.last().expect("there is always genesis' version")
-    }
-
-    /// The set whose rates hold on a ledger day: the last one enacted before it, or genesis'.
-    pub fn rates_of_day(&self, day: LedgerDay, day_offset_minutes: i16) -> &Parameters {
-        let holds = |set: &&PolicySet| set.version == 1 || set.in_force_since.ledger_day(day_offset_minutes) < day;
-        let set = self.sets.iter().rfind(holds).expect("genesis' version holds on every day");
-        &set.parameters
-    }
-
-    /// The rates of wallets by day, from the first day on.
-    pub fn rates(&self) -> &RateSchedule {
-        &self.rates
-    }
-
-    pub fn version(&self, version: u32) -> Option<&PolicySet> {
-        self.sets.get(usize::try_from(version.checked_sub(1)?).ok()?)
-    }
-
-    pub fn all(&self) -> &[PolicySet] {
-        &self.sets
-    }
-
-    /// Enacts changes at `now`, a time on ledger day `today`.
-    pub(crate) fn enact(&mut self, changes: &[PolicyChange], now: Timestamp, today: LedgerDay) {
-        let mut parameters = self.in_force().parameters.clone();
-        changes.iter().for_each(|change| parameters.apply(change));
-        let version = self.in_force().version + 1;
-        self.rates.enact(&parameters, today);
-        self.sets.push(PolicySet { version, in_force_since: now, parameters });
-    }
-
-    pub(crate) fn encode(&self, out: &mut Writer) {
-        out.u32(self.sets.len() as u32);
-        for set in &self.sets {
-            out.u32(set.version).u64(set.in_force_since.0);
-            set.parameters.encode(out);
-        }
-    }
-
-    /// Reads the versions, and derives the rates by day from them.
-    pub(crate) fn decode(input: &mut Reader<'_>, day_offset_minutes: i16) -> Result<PolicyVersions, DecodeError> {
-        let count = input.u32()?;
-        let mut versions: Option<PolicyVersions> = None;
-        for _ in 0..count {
-            let (version, in_force_since) = (input.u32()?, Timestamp(input.u64()?));
-            let parameters = Parameters::decode(input)?;
-            let Some(versions) = &mut versions else {
-                versions = Some(PolicyVersions::new(parameters, in_force_since));
-                continue;
-            };
-            versions.rates.enact(&parameters, in_force_since.ledger_day(day_offset_minutes));
-            versions.sets.push(PolicySet { version, in_force_since, parameters });
-        }
-        versions.ok_or_else(|| input.wrong("at least one version of policy", 0))
     }
 }

@@ -3,12 +3,12 @@
 //! Only what makes new CBDC is tested: issue, reverse waterfall and programmes. Lowering the cap below the supply stops
 //! new issuance and takes nothing back.
 
-use crate::amount::Amount;
-use crate::outcome::{Outcome, Reason};
-use crate::policy::Parameters;
+use crate::types::amount::Amount;
+use crate::types::outcome::{Outcome, Reason};
 
-pub fn check(parameters: &Parameters, supply: Amount, issued: Amount) -> Result<(), Outcome> {
-    let Some(cap) = parameters.supply_cap else { return Ok(()) };
+/// Refuses an issuance with `SUPPLY_CAP` where the CBDC in circulation would pass `cap`.
+pub fn check(cap: Option<Amount>, supply: Amount, issued: Amount) -> Result<(), Outcome> {
+    let Some(cap) = cap else { return Ok(()) };
     let after = supply.plus(issued).unwrap_or(Amount::MAX);
     if after > cap { Err(Outcome::refused(Reason::SupplyCap, cap.minor(), after.minor())) } else { Ok(()) }
 }

@@ -16,12 +16,14 @@
 //! | `maintenance-period` | days; 0 for no requirement |
 //! | `work-per-block` | pieces of the ledger's own work |
 
-use crate::amount::{Amount, RatePpm};
-use crate::identity::{BankId, Class};
-use crate::policy::fee::{FeeBracket, FeeSchedule, FeeTo};
-use crate::policy::parameters::{ClassRules, Parameters, PolicyChange, WorkPerBlock};
-use crate::policy::remuneration::{Capitalisation, Tier, Tiers};
-use crate::policy::velocity::VelocityRule;
+use super::change::PolicyChange;
+use super::fee::{FeeBracket, FeeSchedule, FeeTo};
+use super::parameters::{ClassRules, Parameters};
+use super::remuneration::{Capitalisation, Tier, Tiers};
+use super::velocity::VelocityRule;
+use super::work::WorkPerBlock;
+use crate::types::amount::{Amount, RatePpm};
+use crate::types::identity::{BankId, Class};
 
 /// Names of parameters of banks' accounts at the central bank.
 pub const BANK_NAMES: [&str; 10] = [

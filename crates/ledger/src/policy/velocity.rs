@@ -1,19 +1,17 @@
-//! Velocity: how many payments one person may settle within a rolling window, over all wallets at all banks.
+//! Velocity: how many payments one holder may settle within a rolling window, over all wallets at all banks.
 //!
-//! A payment at time t is refused if `payments` others of that person settled in (t − window, t]. Payments count from
-//! the time at which the class has a velocity rule. Funding, defunding and transfers to oneself are no payments.
+//! A payment at time t is refused if `payments` others of that holder settled in (t − window, t]. Payments count from
+//! the time at which the class has a velocity rule. Funding, defunding and transfers to oneself do not count as
+//! payments.
 
-use std::collections::VecDeque;
+use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::state::recent_payments::RecentPayments;
+use crate::types::outcome::{Outcome, Reason};
+use crate::types::time::Timestamp;
 
-use arrayvec::ArrayVec;
+/// The largest number of payments that a rule may name.
+pub use crate::state::recent_payments::PAYMENTS_MAX;
 
-use crate::encoding::{DecodeError, Reader, Writer};
-use crate::outcome::{Outcome, Reason};
-use crate::policy::ClassRules;
-use crate::time::Timestamp;
-
-/// The largest number of payments that a rule may name, and the number of times kept for each person.
-pub const PAYMENTS_MAX: u16 = 64;
 /// The longest window: 31 days.
 pub const WINDOW_MS_MAX: u64 = 31 * 86_400_000;
 
@@ -27,6 +25,7 @@ pub struct VelocityRule {
 }
 
 impl VelocityRule {
+    /// Whether the rule lies within the bounds.
     pub fn is_sound(&self) -> bool {
         (1..=PAYMENTS_MAX).contains(&self.payments) && (1..=WINDOW_MS_MAX).contains(&self.window_ms)
     }
@@ -46,138 +45,16 @@ impl VelocityRule {
     }
 }
 
-/// How many times stand in the record itself: with their number they fill a cache line.
-const IN_PLACE: usize = 6;
-
-/// The times of a person's last payments, ascending; empty for persons without a rule.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[repr(align(64))]
-pub struct RecentPayments(Times);
-
-// One cache line: most persons pay so seldom that noting a payment touches no other.
-const _: () = assert!(size_of::<RecentPayments>() == 64);
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Times {
-    Few(ArrayVec<Timestamp, IN_PLACE>),
-    Many(VecDeque<Timestamp>),
-}
-
-impl Default for RecentPayments {
-    fn default() -> Self {
-        RecentPayments(Times::Few(ArrayVec::new()))
-    }
-}
-
-impl RecentPayments {
-    /// The times in order, in two parts.
-    #[inline]
-    fn parts(&self) -> [&[Timestamp]; 2] {
-        match &self.0 {
-            Times::Few(times) => [times, &[]],
-            Times::Many(times) => times.as_slices().into(),
-        }
-    }
-
-    fn times(&self) -> impl Iterator<Item = Timestamp> {
-        self.parts().into_iter().flatten().copied()
-    }
-
-    /// Reads a word of the record's cache line, to have it fetched.
-    #[inline]
-    pub(crate) fn touch(&self) -> usize {
-        match &self.0 {
-            Times::Few(times) => times.len(),
-            Times::Many(times) => times.len(),
-        }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.last().is_none()
-    }
-
-    /// How many payments were settled after `time`; relies on the times' order.
-    pub fn since(&self, time: Option<Timestamp>) -> usize {
-        let is_past = |settled: &Timestamp| time.is_some_and(|time| *settled <= time);
-        self.parts().iter().map(|times| times.iter().rev().take_while(|settled| !is_past(settled)).count()).sum()
-    }
-
-    /// The last payment of all.
-    pub fn last(&self) -> Option<Timestamp> {
-        match &self.0 {
-            Times::Few(times) => times.last().copied(),
-            Times::Many(times) => times.back().copied(),
-        }
-    }
-
-    pub(crate) fn note(&mut self, time: Timestamp) {
-        match &mut self.0 {
-            Times::Few(times) if times.is_full() => {
-                // A power of two: what doubles from it ends at the largest number of times.
-                let mut many = VecDeque::with_capacity(IN_PLACE.next_power_of_two());
-                many.extend(times.iter().copied().chain([time]));
-                self.0 = Times::Many(many);
-            }
-            Times::Few(times) => times.push(time),
-            Times::Many(times) => {
-                if times.len() == usize::from(PAYMENTS_MAX) {
-                    times.pop_front();
-                }
-                times.push_back(time);
-            }
-        }
-    }
-
-    pub(crate) fn encode(&self, out: &mut Writer) {
-        out.u8(self.times().count() as u8);
-        self.times().for_each(|time| {
-            out.u64(time.0);
-        });
-    }
-
-    pub(crate) fn decode(input: &mut Reader<'_>) -> Result<RecentPayments, DecodeError> {
-        let mut recent = RecentPayments::default();
-        for _ in 0..input.u8()? {
-            let time = Timestamp(input.u64()?);
-            if recent.last().is_some_and(|last| last > time) {
-                return Err(input.wrong("times in ascending order", time.0));
-            }
-            recent.note(time);
-        }
-        Ok(recent)
-    }
-}
-
-/// `recent` is asked only where the class has a rule.
+/// `recent` is asked only where there is a rule.
 pub fn check<'a>(
-    rules: &ClassRules,
+    rule: Option<VelocityRule>,
     recent: impl FnOnce() -> &'a RecentPayments,
     now: Timestamp,
 ) -> Result<(), Outcome> {
-    let Some(rule) = rules.velocity else { return Ok(()) };
+    let Some(rule) = rule else { return Ok(()) };
     let count = recent().since(now.0.checked_sub(rule.window_ms).map(Timestamp)) as u64 + 1;
     if count > u64::from(rule.payments) {
         return Err(Outcome::refused(Reason::Velocity, u64::from(rule.payments), count));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_payments_are_kept_in_order_whatever_their_number() {
-        let mut recent = RecentPayments::default();
-        for number in 1..=3 * u64::from(PAYMENTS_MAX) {
-            recent.note(Timestamp(number));
-            let first = number.saturating_sub(u64::from(PAYMENTS_MAX)) + 1;
-            assert_eq!(recent.times().collect::<Vec<_>>(), (first..=number).map(Timestamp).collect::<Vec<_>>());
-            assert_eq!(recent.last(), Some(Timestamp(number)));
-            assert_eq!(recent.since(number.checked_sub(3).map(Timestamp)), number.min(3) as usize);
-            let mut out = Writer::default();
-            recent.encode(&mut out);
-            assert_eq!(RecentPayments::decode(&mut Reader::new("times", out.as_bytes())).as_ref(), Ok(&recent));
-        }
-    }
 }

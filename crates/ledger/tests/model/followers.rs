@@ -19,7 +19,7 @@ impl Followers {
     /// Lets each bank follow a block, and compares what it then knows with the ledger that settled it.
     pub fn follow(&mut self, ledger: &Ledger, parent: &Header, proposal: &[u8], block: &Block) {
         let proposal = BlockProposal::decode(proposal).unwrap();
-        let banks: Vec<BankId> = self.0.iter().filter_map(Ledger::keeps_part_of).collect();
+        let banks: Vec<BankId> = self.0.iter().filter_map(Ledger::partial_replica_of).collect();
         let made = filtered_blocks(ledger, &banks, parent, &proposal, block);
         assert_eq!(made.len(), banks.len());
         for (part, (bank, filtered_block)) in self.0.iter_mut().zip(&made) {
@@ -38,20 +38,23 @@ impl Followers {
 
     /// The ledger of one bank's part.
     pub fn of(&self, bank: BankId) -> &Ledger {
-        self.0.iter().find(|part| part.keeps_part_of() == Some(bank)).expect("each bank of the genesis follows")
+        self.0.iter().find(|part| part.partial_replica_of() == Some(bank)).expect("each bank of the genesis follows")
     }
 
     pub fn of_mut(&mut self, bank: BankId) -> &mut Ledger {
-        self.0.iter_mut().find(|part| part.keeps_part_of() == Some(bank)).expect("each bank of the genesis follows")
+        self.0
+            .iter_mut()
+            .find(|part| part.partial_replica_of() == Some(bank))
+            .expect("each bank of the genesis follows")
     }
 
     /// Saves each ledger and loads it again.
     pub fn restart(&mut self) {
         for part in &mut self.0 {
             let mut loader = Loader::default();
-            let root = part.freeze().write(|chunk| loader.chunk(&chunk)).unwrap();
+            let root = part.snapshot().write(|chunk| loader.chunk(&chunk)).unwrap();
             let restarted = loader.finish(root).unwrap();
-            assert_eq!(restarted.keeps_part_of(), part.keeps_part_of());
+            assert_eq!(restarted.partial_replica_of(), part.partial_replica_of());
             *part = restarted;
         }
     }

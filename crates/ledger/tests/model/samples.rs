@@ -147,7 +147,7 @@ pub fn chunks_of(network: &mut Network) -> (Vec<Vec<u8>>, [u8; 32]) {
         chunks.push(chunk);
         Ok::<_, ()>(())
     };
-    let root = network.ledger.freeze().write(keep).unwrap();
+    let root = network.ledger.snapshot().write(keep).unwrap();
     (chunks, root)
 }
 

@@ -15,8 +15,9 @@ use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::identity::NodeIdentity;
+use super::{limits, tls};
 
-/// How a client knows that it speaks with the right node.
+/// The keys or the authority by which a client knows a node.
 #[derive(Clone)]
 pub enum ServerTrust {
     /// The node's certificate must carry this key.
@@ -51,7 +52,7 @@ impl ServerCertVerifier for PinnedServer {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        if super::key_in(certificate).is_some_and(|key| self.0.contains(&key)) {
+        if tls::key_in(certificate).is_some_and(|key| self.0.contains(&key)) {
             return Ok(ServerCertVerified::assertion());
         }
         Err(rustls::Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure))
@@ -72,17 +73,17 @@ impl ServerCertVerifier for PinnedServer {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        super::verify_handshake(message, certificate, signature)
+        tls::verify_handshake(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        super::schemes()
+        tls::schemes()
     }
 }
 
 /// Makes a channel to `address` (`host:port`). It connects at its first use and again whenever it is broken.
 ///
-/// `identity` is what this side shows; customers show none.
+/// `identity` is this side's certificate; customers have none.
 pub fn connect(address: &str, identity: Option<&NodeIdentity>, trust: &ServerTrust) -> Result<Channel, ConnectError> {
     let wrong_address = || ConnectError::Address { address: address.to_owned() };
     let (host, _) = address.rsplit_once(':').ok_or_else(wrong_address)?;
@@ -91,12 +92,12 @@ pub fn connect(address: &str, identity: Option<&NodeIdentity>, trust: &ServerTru
     let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|_| wrong_address())?;
     let endpoint = endpoint
         .connect_timeout(Duration::from_secs(3))
-        .http2_keep_alive_interval(super::KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(super::KEEPALIVE_TIMEOUT)
+        .http2_keep_alive_interval(limits::KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(limits::KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
-        .initial_stream_window_size(super::STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(super::CONNECTION_WINDOW_BYTES)
-        .max_frame_size(super::FRAME_BYTES_MAX)
+        .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
+        .max_frame_size(limits::FRAME_BYTES_MAX)
         .tcp_nodelay(true);
     let dial = tower::service_fn(move |uri: Uri| {
         let (connector, server_name) = (connector.clone(), server_name.clone());
@@ -104,7 +105,7 @@ pub fn connect(address: &str, identity: Option<&NodeIdentity>, trust: &ServerTru
             let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
             let stream = TcpStream::connect(&authority).await?;
             stream.set_nodelay(true)?;
-            let stream = BufReader::with_capacity(super::READ_BYTES, stream);
+            let stream = BufReader::with_capacity(limits::READ_BYTES, stream);
             let stream = connector.connect(server_name, stream).await?;
             Ok::<_, std::io::Error>(TokioIo::new(stream))
         }
@@ -114,14 +115,14 @@ pub fn connect(address: &str, identity: Option<&NodeIdentity>, trust: &ServerTru
 
 fn client_config(identity: Option<&NodeIdentity>, trust: &ServerTrust) -> Result<ClientConfig, ConnectError> {
     let builder =
-        ClientConfig::builder_with_provider(super::provider()).with_protocol_versions(&[&rustls::version::TLS13])?;
+        ClientConfig::builder_with_provider(tls::provider()).with_protocol_versions(&[&rustls::version::TLS13])?;
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
         ServerTrust::NodeKey(key) => Arc::new(PinnedServer(vec![*key])),
         ServerTrust::AnyOf(keys) => Arc::new(PinnedServer(keys.clone())),
         ServerTrust::Authority(certificate) => {
             let mut roots = RootCertStore::empty();
             roots.add(certificate.clone()).map_err(|error| ConnectError::Authority(error.to_string()))?;
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), super::provider())
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), tls::provider())
                 .build()
                 .map_err(|error| ConnectError::Authority(error.to_string()))?
         }

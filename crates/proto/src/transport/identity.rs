@@ -6,7 +6,9 @@ use cbdc_ledger::PublicKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-/// What a node shows to its peers.
+use super::tls;
+
+/// A node's certificate and the private key to it.
 pub struct NodeIdentity {
     pub(super) chain: Vec<CertificateDer<'static>>,
     pub(super) key: PrivateKeyDer<'static>,
@@ -38,7 +40,7 @@ impl NodeIdentity {
             .map_err(|error| read(certificate, error.to_string()))?;
         check_private(key)?;
         let private = PrivateKeyDer::from_pem_file(key).map_err(|error| read(key, error.to_string()))?;
-        let public_key = chain.first().and_then(super::key_in);
+        let public_key = chain.first().and_then(tls::key_in);
         let public_key = public_key.ok_or_else(|| IdentityError::NotEd25519 { path: certificate.to_owned() })?;
         Ok(NodeIdentity { chain, key: private, public_key })
     }

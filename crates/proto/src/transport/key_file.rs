@@ -15,7 +15,7 @@ use super::identity::{IdentityError, check_private};
 /// Reads a signing key.
 ///
 /// # Errors
-/// The file cannot be read, may be read by others, or holds something else than 64 hexadecimal digits. No message
+/// The file cannot be read, may be read by others, or holds anything other than 64 hexadecimal digits. No message
 /// repeats what the file holds.
 pub fn read_signing_key(path: &Path) -> Result<SigningKey, IdentityError> {
     check_private(path)?;

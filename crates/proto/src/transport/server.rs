@@ -1,8 +1,8 @@
 //! Accepting connections.
 //!
 //! A connection that is not TLS 1.3, or whose certificate's key is pinned by nobody, ends in the handshake: no request
-//! of it is ever read. Handshakes run beside each other, bounded in number and time, so that a peer that says nothing
-//! (or noise) holds nobody up.
+//! of it is ever read. Handshakes run beside each other, bounded in number and time, so that a silent
+//! (or noisy) peer delays nobody.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,11 +24,12 @@ use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
 use super::identity::NodeIdentity;
+use super::{limits, tls};
 
 const HANDSHAKES_MAX: usize = 256;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Which node keys are members' now.
+/// The node keys of members.
 pub trait Pins: Send + Sync + 'static {
     fn is_member(&self, key: &PublicKey) -> bool;
 }
@@ -48,7 +49,7 @@ pub enum ClientAuthentication {
     Optional(Arc<dyn Pins>),
 }
 
-/// Who is at the other end; in the extensions of each request.
+/// The other end of a connection; in the extensions of each request.
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// The node key that the TLS handshake proved; none for a customer.
@@ -89,7 +90,7 @@ impl ClientCertVerifier for MemberVerifier {
         _: &[CertificateDer<'_>],
         _: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        match super::key_in(certificate) {
+        match tls::key_in(certificate) {
             Some(key) if self.pins.is_member(&key) => Ok(ClientCertVerified::assertion()),
             _ => Err(rustls::Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure)),
         }
@@ -110,11 +111,11 @@ impl ClientCertVerifier for MemberVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        super::verify_handshake(message, certificate, signature)
+        tls::verify_handshake(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        super::schemes()
+        tls::schemes()
     }
 }
 
@@ -175,12 +176,12 @@ pub fn incoming(
         ClientAuthentication::Required(pins) => (pins, true),
         ClientAuthentication::Optional(pins) => (pins, false),
     };
-    let mut config = ServerConfig::builder_with_provider(super::provider())
+    let mut config = ServerConfig::builder_with_provider(tls::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(Arc::new(MemberVerifier { pins, required }))
         .with_single_cert(identity.chain.clone(), identity.key.clone_key())?;
     config.alpn_protocols = vec![b"h2".to_vec()];
-    // A resumed session would skip the look at membership.
+    // A resumed session would skip the check of membership.
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     let acceptor = TlsAcceptor::from(Arc::new(config));
 
@@ -223,9 +224,9 @@ async fn accept(listener: &TcpListener, handshakes: &Arc<Semaphore>) -> (OwnedSe
 
 async fn handshake(acceptor: &TlsAcceptor, stream: TcpStream, address: SocketAddr) -> io::Result<Connection> {
     stream.set_nodelay(true)?;
-    let stream = BufReader::with_capacity(super::READ_BYTES, stream);
+    let stream = BufReader::with_capacity(limits::READ_BYTES, stream);
     let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
     let stream = handshake.await.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no handshake within 5 s"))??;
-    let node_key = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(super::key_in);
+    let node_key = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(tls::key_in);
     Ok(Connection { stream, peer: Peer { node_key, address: Some(address) } })
 }

@@ -3,10 +3,14 @@
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT as B, EIGHT_TORSION};
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::scalar::Scalar;
-use rand::rngs::SysRng;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use sha2::{Digest, Sha512};
 
-use super::super::{Batch, BatchSeed, DecompressedKey, PublicKey, Signature, SigningKey, verify};
+use super::backends::has_avx512;
+use crate::backend::Backend;
+use crate::backend::portable::ScalarModel;
+use crate::{Batch, BatchSeed, DecompressedKey, PublicKey, Signature, SigningKey, verify};
 
 /// The order `l` of the prime-order subgroup, little-endian.
 const ORDER: [u8; 32] = [
@@ -80,18 +84,38 @@ impl Case {
 }
 
 /// The verdicts of one batch of all `cases` whose key is a point, in order; false for the rest, which cannot be pushed.
+///
+/// Every backend judges them, and the scalar model too; fails where they differ.
 pub fn batch_verdicts(cases: &[Case]) -> Vec<bool> {
-    let keys: Vec<Option<DecompressedKey>> = cases.iter().map(|case| case.key.decompress().ok()).collect();
-    let mut batch = Batch::with_capacity(cases.len());
-    for (case, key) in cases.iter().zip(&keys) {
-        if let Some(key) = key {
-            batch.push(key, case.parts(), &case.signature);
+    let encoded: Vec<PublicKey> = cases.iter().map(|case| case.key).collect();
+    let judge = |keys: Vec<Option<DecompressedKey>>, backend: &dyn Fn(&Batch<'_>) -> Vec<bool>| {
+        let mut batch = Batch::on_backend(Backend::Portable);
+        for (case, key) in cases.iter().zip(&keys) {
+            if let Some(key) = key {
+                batch.push(key, case.parts(), &case.signature);
+            }
         }
+        let mut verdicts = backend(&batch).into_iter();
+        let of_cases = keys.iter().map(|key| key.is_some() && verdicts.next().expect("one verdict a push")).collect();
+        assert_eq!(verdicts.next(), None, "a batch gives no more verdicts than it has signatures");
+        of_cases
+    };
+    let seed = || BatchSeed::draw(&mut StdRng::seed_from_u64(1));
+    let portable: Vec<bool> =
+        judge(PublicKey::decompress_all_on(Backend::Portable, &encoded), &|batch| batch.verdicts(seed()));
+    // Slow: the smaller batches, and few of the others.
+    if cases.len() <= 12 || cases.len() % 32 == 1 {
+        let model =
+            judge(PublicKey::decompress_all_by(ScalarModel, &encoded), &|batch| batch.verdicts_by(ScalarModel, seed()));
+        assert_eq!(model, portable, "the scalar model against the portable backend");
     }
-    let mut verdicts = batch.verdicts(BatchSeed::draw(&mut SysRng)).into_iter();
-    let of_cases = keys.iter().map(|key| key.is_some() && verdicts.next().expect("one verdict a push")).collect();
-    assert_eq!(verdicts.next(), None, "a batch gives no more verdicts than it has signatures");
-    of_cases
+    #[cfg(target_arch = "x86_64")]
+    if has_avx512() {
+        let simd = Backend::Avx512.avx512().expect("it is available");
+        let found = judge(PublicKey::decompress_all_by(simd, &encoded), &|batch| batch.verdicts_by(simd, seed()));
+        assert_eq!(found, portable, "AVX-512 against the portable backend");
+    }
+    portable
 }
 
 /// The names of the cases on which a judge differs from `ed25519-zebra`.

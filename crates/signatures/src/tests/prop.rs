@@ -5,8 +5,10 @@ use std::sync::LazyLock;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::{DecompressedKey, PublicKey};
+use super::backends::cases;
 use super::crafted::{Case, batch_verdicts, honest, small_order_matrix, table};
+use crate::backend::portable::ScalarModel;
+use crate::{DecompressedKey, PublicKey};
 
 static CRAFTED: LazyLock<Vec<Case>> =
     LazyLock::new(|| table().into_iter().map(|row| row.case).chain(small_order_matrix()).collect());
@@ -35,7 +37,7 @@ fn damaged(mut case: Case, target: usize, bit: usize) -> Case {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn verdicts_alone_in_a_batch_and_in_reverse_order_are_zebras(cases in vec(any_case(), 0..130)) {
@@ -52,9 +54,13 @@ proptest! {
 
     #[test]
     fn keys_that_are_read_together_are_what_each_is_alone(keys in vec(any::<[u8; 32]>().prop_map(PublicKey), 0..20)) {
-        for (key, together) in keys.iter().zip(PublicKey::decompress_all(&keys)) {
-            let parts = |key: &DecompressedKey| (key.public_key(), *key.point());
-            prop_assert_eq!(together.as_ref().map(parts), key.decompress().ok().as_ref().map(parts));
+        let by_process = PublicKey::decompress_all(&keys);
+        let by_model = PublicKey::decompress_all_by(ScalarModel, &keys);
+        for ((key, by_process), by_model) in keys.iter().zip(by_process).zip(by_model) {
+            let parts = |key: &DecompressedKey| (key.public_key(), *key.dalek_point());
+            let alone = key.decompress().ok().as_ref().map(parts);
+            prop_assert_eq!(by_process.as_ref().map(parts), alone);
+            prop_assert_eq!(by_model.as_ref().map(parts), alone);
         }
     }
 
@@ -67,7 +73,7 @@ proptest! {
         case.body = body;
         prop_assert_eq!(case.key.decompress().is_ok(), ed25519_zebra::VerificationKey::try_from(key).is_ok());
         prop_assert_eq!(case.single_verdict(), case.zebra_verdict());
-        // In the company of so many that they are summed up side by side.
+        // In the company of so many that SIMD lanes verify them.
         let company: Vec<Case> = HONEST[..20].iter().cloned().chain([case.clone()]).collect();
         let expected: Vec<bool> = company.iter().map(Case::zebra_verdict).collect();
         prop_assert_eq!(batch_verdicts(&company), expected);

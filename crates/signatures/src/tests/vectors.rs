@@ -5,10 +5,10 @@ use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
 use rand::seq::SliceRandom;
 
-use super::super::{Batch, BatchSeed, KeyError, PublicKey, PublicKeyParseError, Signature, SigningKey, verify};
 use super::crafted::{
     Case, SMALL_ORDER_ENCODINGS, batch_verdicts, bytes_of_hex, disagreements, honest, small_order_matrix, table,
 };
+use crate::{Batch, BatchSeed, KeyError, PublicKey, PublicKeyParseError, Signature, SigningKey, verify};
 
 /// RFC 8032, section 7.1, tests 1 to 3: seed, public key, message, both halves of the signature.
 const RFC_8032: [(&str, &str, &[u8], &str, &str); 3] = [
@@ -69,7 +69,7 @@ fn the_canonical_small_order_encodings_are_those_of_the_eight_torsion_points() {
     assert_eq!(listed[..8], canonical);
     for key in &listed[8..] {
         let point = key.decompress().expect("a point");
-        assert!(EIGHT_TORSION.contains(point.point()) && !canonical.contains(key), "{key}");
+        assert!(EIGHT_TORSION.contains(point.dalek_point()) && !canonical.contains(key), "{key}");
     }
 }
 
@@ -209,4 +209,47 @@ fn generated_keys_differ_and_sign() {
     let [first, second] = [first, second].map(|key| key.public_key().decompress().expect("a point"));
     assert!(verify(&first, [b"prefix", b"body"], &signature));
     assert!(!verify(&second, [b"prefix", b"body"], &signature));
+}
+
+/// Wycheproof's vectors that RFC 8032 rejects and ZIP-215 accepts, by number.
+///
+/// 151: `R` is the identity, encoded with the sign bit set beside `x = 0`. RFC 8032 (5.1.3) has its decoding fail; ZIP-215 takes
+/// any sign bit there, so that batches and single verification agree.
+const WYCHEPROOF_BEYOND_RFC_8032: [u32; 1] = [151];
+
+#[test]
+fn wycheproofs_signatures_get_wycheproofs_results() {
+    let (mut numbers, mut cases, mut expected) = (Vec::new(), Vec::new(), Vec::new());
+    let lines = include_str!("wycheproof_ed25519.txt").lines().filter(|line| !line.starts_with('#'));
+    let mut of_another_length = 0;
+    for line in lines {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let [number, result, _flags, key, message, signature] = fields[..] else { panic!("six fields: {line}") };
+        let bytes = |hex: &str| -> Vec<u8> {
+            let digits = hex.trim_matches('-').as_bytes().chunks(2);
+            digits.map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap()).collect()
+        };
+        let Ok(signature) = <[u8; 64]>::try_from(bytes(signature)) else {
+            // No value of our type: whoever reads a signature reads 64 bytes.
+            assert_eq!(result, "invalid", "number {number}");
+            of_another_length += 1;
+            continue;
+        };
+        numbers.push(number.parse::<u32>().unwrap());
+        cases.push(Case {
+            name: format!("Wycheproof {number}"),
+            key: PublicKey(bytes_of_hex(key)),
+            prefix: Vec::new(),
+            body: bytes(message),
+            signature: Signature(signature),
+        });
+        expected.push(result == "valid");
+    }
+    assert_eq!((cases.len() + of_another_length, expected.iter().filter(|valid| **valid).count() > 50), (151, true));
+    let single: Vec<bool> = cases.iter().map(Case::single_verdict).collect();
+    let beyond: Vec<u32> =
+        numbers.iter().zip(single.iter().zip(&expected)).filter(|(_, (s, e))| s != e).map(|(n, _)| *n).collect();
+    assert_eq!(beyond, WYCHEPROOF_BEYOND_RFC_8032);
+    assert_eq!(disagreements(&cases, &single), Vec::<String>::new());
+    assert_eq!(batch_verdicts(&cases), single);
 }

@@ -1,18 +1,18 @@
-//! Designs compared at the end of their runs: medians with their spread, differences from the first design seed by seed, and a
-//! picture of each figure.
+//! Designs compared at the end of their runs: medians with their quantiles, differences from the first design seed by
+//! seed, and a box plot of each figure.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use cbdc_figures::plot::{Axis, escape};
-use cbdc_figures::whiskers::{Whiskers, whiskers};
-use cbdc_figures::words::figure;
+use cbdc_report::box_plot::{BoxRow, box_plot};
+use cbdc_report::format::figure;
+use cbdc_report::plot::{Axis, escape};
 
 use super::COLOURS;
-use crate::merge::{DesignSummary, Merged};
-use crate::spread::Spread;
+use crate::quantiles::Quantiles;
+use crate::summary::{DesignSummary, Merged};
 
-/// Designs in the table and in the pictures.
+/// The most designs in the table and in the plots.
 const ROWS_MAX: usize = 40;
 
 /// A figure of a run's summary as the page shows it.
@@ -20,7 +20,7 @@ struct Shown {
     title: &'static str,
     name: &'static str,
     unit: &'static str,
-    /// What a value is multiplied with.
+    /// Values are multiplied by this.
     factor: f64,
 }
 
@@ -47,8 +47,8 @@ const SHOWN: [Shown; 13] = [
 
 impl Shown {
     /// 5, 25, 50, 75 and 95 % in the figure's unit.
-    fn of(&self, figures: &BTreeMap<String, Spread>) -> Option<[f64; 5]> {
-        let Spread { p05, p25, median, p75, p95, .. } = figures.get(self.name)?;
+    fn of(&self, figures: &BTreeMap<String, Quantiles>) -> Option<[f64; 5]> {
+        let Quantiles { p05, p25, median, p75, p95, .. } = figures.get(self.name)?;
         Some([p05, p25, median, p75, p95].map(|value| value * self.factor))
     }
 }
@@ -57,9 +57,9 @@ fn rows(merged: &Merged) -> impl Iterator<Item = &DesignSummary> {
     merged.designs.iter().filter(|design| design.runs > 0).take(ROWS_MAX)
 }
 
-/// The figures that are told design by design: all of a single design, else those in which designs differ as printed.
+/// The figures shown design by design: all of a single design, else those in which designs differ as printed.
 fn differing(merged: &Merged) -> Vec<&'static Shown> {
-    let told = |shown: &Shown, design: &DesignSummary| shown.of(&design.figures).map(|spread| spread.map(minus));
+    let told = |shown: &Shown, design: &DesignSummary| shown.of(&design.figures).map(|quantiles| quantiles.map(minus));
     let differs = |shown: &&Shown| {
         let mut all = merged.designs.iter().filter(|design| design.runs > 0).map(|design| told(shown, design));
         let first = all.next();
@@ -113,7 +113,7 @@ fn table<'a>(
     caption: &str,
     columns: &[&Shown],
     designs: impl Iterator<Item = &'a DesignSummary>,
-    figures: fn(&DesignSummary) -> &BTreeMap<String, Spread>,
+    figures: fn(&DesignSummary) -> &BTreeMap<String, Quantiles>,
 ) {
     let _ = write!(
         html,
@@ -144,15 +144,15 @@ fn table<'a>(
     html.push_str("</tbody></table></div>");
 }
 
-/// A picture for each figure in which designs differ.
+/// A box plot for each figure in which designs differ.
 pub fn plots(html: &mut String, merged: &Merged, number: &mut usize) {
     html.push_str("<h2>Designs compared: at the end</h2><section class=\"plots\" aria-label=\"Comparison\">");
     for shown in differing(merged) {
-        let drawn: Vec<Whiskers> = rows(merged)
+        let drawn: Vec<BoxRow> = rows(merged)
             .filter_map(|design| {
                 let percentiles = shown.of(&design.figures)?;
                 let [p05, _, median, _, p95] = percentiles.map(minus);
-                Some(Whiskers {
+                Some(BoxRow {
                     name: design.name.clone(),
                     colour: COLOURS[design.design as usize % COLOURS.len()],
                     percentiles,
@@ -169,7 +169,7 @@ pub fn plots(html: &mut String, merged: &Merged, number: &mut usize) {
         let unit = if shown.unit.is_empty() { String::new() } else { format!("{}: ", shown.unit) };
         let description = format!("{unit}median, quartiles and 5 to 95 % over seeds.");
         *number += 1;
-        html.push_str(&whiskers(*number, shown.title, &description, &axis, &drawn));
+        html.push_str(&box_plot(*number, shown.title, &description, &axis, &drawn));
     }
     html.push_str("</section>");
 }

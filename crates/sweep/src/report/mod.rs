@@ -1,40 +1,41 @@
-//! `report.html` of a batch: one page that needs nothing else, and asks nothing of any network.
+//! `report.html` of a sweep: one self-contained page that loads nothing from any network.
 //!
-//! From top to bottom: what was run; designs compared at the end of their runs ([`comparison`]); medians over time, and bands
-//! over seeds ([`bands`]); balance sheets ([`sheets`]); where every figure comes from: hashes, seeds, digest, plan.
+//! From top to bottom: the sweep; designs compared at the end of their runs (`comparison`); medians over time, and
+//! fan charts over seeds (`fan_charts`); balance sheets (`balance_sheets`); the provenance of every figure: hashes,
+//! seeds, digest, plan.
 //!
-//! [`picture`] collects what the plots need while the runs are read, so that memory does not grow with the tables.
+//! `plot_data` collects what the plots need while the runs are read, so that memory does not grow with the tables.
 
-mod bands;
+mod balance_sheets;
 mod comparison;
-mod picture;
-mod sheets;
+mod fan_charts;
+mod plot_data;
 
 use std::fmt::Write;
 
-use cbdc_figures::page::document;
-use cbdc_figures::plot::escape;
-use cbdc_figures::words::count;
+use cbdc_report::format::count;
+use cbdc_report::page::document;
+use cbdc_report::plot::escape;
 
 use crate::error::ranges;
-use crate::merge::Merged;
 use crate::plan::Plan;
+use crate::summary::Merged;
 
-pub use picture::Picture;
+pub use plot_data::PlotData;
 
 /// Colours of designs, in their order; the one for warnings is left out.
 const COLOURS: [&str; 6] = ["c1", "c2", "c3", "c5", "c6", "c7"];
 
-/// The page of a batch.
-pub fn page(plan: &Plan, merged: &Merged, picture: &Picture) -> String {
+/// The page of a sweep.
+pub fn page(plan: &Plan, merged: &Merged, plot_data: &PlotData) -> String {
     let mut body = String::new();
     let mut number = 0;
     head(&mut body, merged);
     comparison::tables(&mut body, merged);
     comparison::plots(&mut body, merged, &mut number);
-    bands::medians(&mut body, picture, &mut number);
-    bands::spreads(&mut body, picture, &mut number);
-    sheets::write(&mut body, merged, picture);
+    fan_charts::medians(&mut body, plot_data, &mut number);
+    fan_charts::fan_charts(&mut body, plot_data, &mut number);
+    balance_sheets::write(&mut body, merged, plot_data);
     origins(&mut body, plan, merged);
     document(&format!("{} \u{b7} cbdc sweep", merged.name), "", &body)
 }
@@ -44,10 +45,9 @@ fn head(html: &mut String, merged: &Merged) {
     let _ = write!(
         html,
         "<header><p class=\"eyebrow\">cbdc sweep \u{b7} {} designs \u{d7} {} seeds</p><h1>{}</h1><p class=\"lead\">{}</p></header>\
-         <p class=\"verdict {}\">{} of {} runs. Each design saw the same seeds: what differs between two designs comes from what \
-         was set. Bands and boxes \
-         are over seeds: how far one economy lies from the next. Designs whose bands overlap may still differ in every seed, which the \
-         second table tells. None of it says how well the model fits any country.</p>",
+         <p class=\"verdict {}\">{} of {} runs. All designs ran with the same seeds, so designs differ only by their settings. Bands and boxes \
+         show the variation over seeds. Designs whose bands overlap may still differ in every seed, as the second table shows. \
+         None of this says how well the model fits any country.</p>",
         merged.designs.len(),
         merged.seeds.len(),
         escape(&merged.name),
@@ -73,8 +73,8 @@ fn origins(html: &mut String, plan: &Plan, merged: &Merged) {
         "<section class=\"card\"><h2>Repeat it</h2><pre><code>cbdc sweep plan {file} --out FOLDER\ncbdc sweep run FOLDER\n\
          cbdc sweep merge FOLDER</code></pre><dl><dt>Digest of all runs</dt><dd><code>{}</code></dd><dt>Scenario</dt><dd>{}</dd>\
          <dt>Version</dt><dd>{}</dd><dt>Seeds</dt><dd>{}{more}</dd></dl><div class=\"scroll\"><table>\
-         <caption>Each design, what it sets, and the hash of all its values. One run is repeated with <code>cbdc simulate</code>, \
-         its seed, and each key with <code>--set</code>.</caption><thead><tr><th scope=\"col\">#</th><th scope=\"col\">design</th>\
+         <caption>Each design with its settings and the hash of all its values. To repeat one run, use <code>cbdc simulate</code> \
+         with its seed and each key as <code>--set</code>.</caption><thead><tr><th scope=\"col\">#</th><th scope=\"col\">design</th>\
          <th scope=\"col\">sets</th><th scope=\"col\">scenario hash</th></tr></thead><tbody>",
         escape(&merged.digest),
         escape(&merged.scenario),
@@ -98,8 +98,7 @@ fn origins(html: &mut String, plan: &Plan, merged: &Merged) {
     let _ = write!(
         html,
         "</tbody></table></div><details><summary>The scenario's text</summary><pre><code>{}</code></pre></details>\
-         <p class=\"note\">Same plan, same version: the same bytes in every file, on any machine, for any number of threads and \
-         parts.</p></section>",
+         <p class=\"note\">The same plan and version give identical files on any machine, for any number of threads and parts.</p></section>",
         escape(&plan.scenario.text)
     );
 }

@@ -133,7 +133,7 @@ fn no_parts(name: String) -> v1::CbdcParts {
     v1::CbdcParts { name, ..v1::CbdcParts::default() }
 }
 
-/// Counts a wallet in. All wallets together hold no more than the books' CBDC, so no sum passes 64 bits.
+/// Adds a wallet. All wallets together hold no more than the books' CBDC, so no sum passes 64 bits.
 fn add(parts: &mut v1::CbdcParts, account: &Account) {
     parts.wallets += 1;
     parts.available_minor += account.available.minor();

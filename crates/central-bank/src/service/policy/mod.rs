@@ -1,16 +1,16 @@
-//! The policy service: desk, committee, registrar and courts hand commands in; every member reads policy and books.
+//! The policy service: operators, committee, registrar and courts submit commands; every member reads policy and books.
 //!
-//! Rooms: [`versions`] (parameters, votes and what they changed), [`books`] (balance sheet, aggregates, profit and
-//! loss), [`programmes`], [`page`] (lists, newest first), [`words`] (actions in words).
+//! Modules: [`versions`] (parameters, votes and what they changed), [`books`] (balance sheet, aggregates, profit and
+//! loss), [`programmes`], [`page`] (lists, newest first), [`format`] (actions as sentences).
 //!
-//! Answers that are linear in the number of wallets are worked out on a thread of their own; they hold settlement up
-//! for the moment of the look, as every reader of the ledger does.
+//! Answers that are linear in the number of wallets are computed on a thread that may block. They hold settlement up
+//! while they read the ledger, as every reader does.
 
 mod books;
+mod format;
 mod page;
 mod programmes;
 mod versions;
-mod words;
 
 use std::sync::Arc;
 
@@ -27,14 +27,14 @@ use crate::intake::Intake;
 use crate::issuance_queue::IssuanceQueue;
 use crate::service::settlement::submit_unary;
 
-/// Roles that hand commands in here; which kinds, intake checks. Banks use the settlement service.
-const DESKS: [Role; 4] = [Role::Operator, Role::Committee, Role::Registrar, Role::Court];
+/// Roles that submit commands here; which kinds, intake checks. Banks use the settlement service.
+const SUBMITTERS: [Role; 4] = [Role::Operator, Role::Committee, Role::Registrar, Role::Court];
 
 pub struct PolicyService {
     pub intake: Intake,
     pub ledger: LedgerHandle,
     pub membership: Membership,
-    pub desk: IssuanceQueue,
+    pub issuance_queue: IssuanceQueue,
     pub clock: Arc<Clock>,
     pub archive: Arc<Archive>,
 }
@@ -71,7 +71,7 @@ impl PolicyService {
 #[tonic::async_trait]
 impl v1::policy_server::Policy for PolicyService {
     async fn submit(&self, request: Request<v1::SubmitPolicyCommandRequest>) -> Result<Response<v1::Outcome>, Status> {
-        let member = self.membership.require(&request, &DESKS)?;
+        let member = self.membership.require(&request, &SUBMITTERS)?;
         submit_unary(&self.intake, member, &request.into_inner().command).await
     }
 
@@ -171,7 +171,7 @@ impl v1::policy_server::Policy for PolicyService {
         request: Request<v1::ListIssuanceRequestsRequest>,
     ) -> Result<Response<v1::ListIssuanceRequestsResponse>, Status> {
         self.membership.require(&request, &[Role::Operator])?;
-        let requests = self.desk.waiting().iter().map(|signed| signed.to_bytes().into()).collect();
+        let requests = self.issuance_queue.waiting().iter().map(|signed| signed.to_bytes().into()).collect();
         Ok(Response::new(v1::ListIssuanceRequestsResponse { requests }))
     }
 

@@ -51,7 +51,7 @@ fn state(programme: &Programme, now: Timestamp) -> &'static str {
     let is_full = cohort.first != 0 && programme.paid >= cohort.first;
     match programme.grant.purpose {
         Some(purpose) if purpose.expires_at <= now => "expired",
-        _ if is_full || programme.next_person >= programme.end => "paid",
+        _ if is_full || programme.next_holder >= programme.end => "paid",
         _ => "paying",
     }
 }

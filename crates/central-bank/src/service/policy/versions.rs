@@ -1,12 +1,14 @@
 //! Versions of policy: the parameters, who proposed and voted, and what each version changed.
 
 use cbdc_ledger::command::GovernanceAction;
-use cbdc_ledger::policy::{Parameters, PolicySet, ProposalRecord, ProposalStatus, text};
+use cbdc_ledger::member::Role;
+use cbdc_ledger::governance::{ProposalRecord, ProposalStatus};
+use cbdc_ledger::policy::{Parameters, PolicySet, text};
 use cbdc_ledger::{Amount, BankId, Class, Ledger, MemberId};
 use cbdc_proto::v1;
 
+use super::format::action_text;
 use super::page::Page;
-use super::words::in_words;
 
 /// A set of parameters, as the answer of a height.
 pub fn set_to_message(ledger: &Ledger, set: &PolicySet, height: u64) -> v1::PolicySet {
@@ -91,7 +93,11 @@ pub fn list_proposals(ledger: &Ledger, page: &Page) -> v1::ListProposalsResponse
 
 fn proposal_to_message(ledger: &Ledger, proposed: &ProposalRecord) -> v1::GovernanceProposal {
     let exponent = ledger.genesis().currency_exponent;
-    let vote = |(member, approve): (&MemberId, &bool)| v1::Vote { member: u32::from(member.0), approve: *approve };
+    let vote = |(member, approve): (&MemberId, &bool)| v1::Vote {
+        member: u32::from(member.0),
+        approve: *approve,
+        counts: ledger.members().active(Role::Committee, *member).is_some(),
+    };
     v1::GovernanceProposal {
         number: proposed.number,
         proposed_by: u32::from(proposed.proposal.member.0),
@@ -100,7 +106,7 @@ fn proposal_to_message(ledger: &Ledger, proposed: &ProposalRecord) -> v1::Govern
         effective_at_ms: proposed.proposal.effective_at.0,
         expires_at_ms: proposed.proposal.expires_at.0,
         closed_at_ms: proposed.closed_at.0,
-        actions: proposed.proposal.actions.iter().map(|action| in_words(action, exponent)).collect(),
+        actions: proposed.proposal.actions.iter().map(|action| action_text(action, exponent)).collect(),
         votes: proposed.ballots.iter().map(vote).collect(),
     }
 }

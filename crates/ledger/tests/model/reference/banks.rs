@@ -343,7 +343,8 @@ impl Model {
         if is_posted { accrued % self.unit() } else { accrued }
     }
 
-    /// Takes money off a bank's reserves; what they lack becomes an overdue loan. Nothing is taken where that does not fit.
+    /// Takes money off a bank's reserves; what they lack becomes an overdue loan. Nothing is taken where that does not
+    /// fit.
     fn charge(&mut self, bank: u16, amount: i128, day: i128) -> bool {
         let taken = amount.min(self.reserves_of(bank));
         let rest = amount - taken;

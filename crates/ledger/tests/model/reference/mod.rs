@@ -5,7 +5,7 @@
 //! wallet has held over open holds, the CBDC in circulation over all wallets. Interest is eager: every wallet accrues
 //! at the end of every day. It shares with the ledger only the types of commands and answers.
 //!
-//! Rooms: `calendar`, `policy` (parameters), `wallets`, `payments`, `programmes` (what falls due), `interest`, `banks`,
+//! Modules: `calendar`, `policy` (parameters), `wallets`, `payments`, `programmes` (what falls due), `interest`, `banks`,
 //! `proposals`.
 
 mod banks;
@@ -21,9 +21,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cbdc_ledger::books::BookAccount;
 use cbdc_ledger::command::{Head, IssuanceKind, PaymentKind, Signer};
+use cbdc_ledger::governance::ProposalStatus;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::outcome::{Reason, Stage};
-use cbdc_ledger::policy::ProposalStatus;
 use cbdc_ledger::{AccountId, BankId, Class, Command, Genesis, HolderId, Outcome, PublicKey};
 
 pub use banks::Position;

@@ -23,7 +23,7 @@ pub struct Hold {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Programme {
     pub grant: Grant,
-    pub next_person: usize,
+    pub next_holder: usize,
     pub end: usize,
     pub paid: i128,
     pub refused: i128,
@@ -48,7 +48,7 @@ impl Programme {
 impl Model {
     pub(super) fn found_programme(&mut self, grant: Grant) {
         let end = self.registered.len();
-        self.programmes.push(Programme { grant, next_person: 0, end, paid: 0, refused: 0, expired: 0, closed: false });
+        self.programmes.push(Programme { grant, next_holder: 0, end, paid: 0, refused: 0, expired: 0, closed: false });
     }
 
     fn take_work(&mut self) -> bool {
@@ -103,13 +103,13 @@ impl Model {
                 self.programmes[place].expired += amount;
             }
             self.programmes[place].closed = true;
-            self.programmes[place].next_person = self.programmes[place].end;
+            self.programmes[place].next_holder = self.programmes[place].end;
         }
     }
 
     pub(super) fn pay_programmes(&mut self) {
         for place in 0..self.programmes.len() {
-            while self.programmes[place].next_person < self.programmes[place].end {
+            while self.programmes[place].next_holder < self.programmes[place].end {
                 if !self.take_work() {
                     return;
                 }
@@ -121,8 +121,8 @@ impl Model {
     fn look_at_next_person(&mut self, place: usize) {
         let programme = &mut self.programmes[place];
         let cohort = programme.grant.cohort;
-        let person = self.registered[programme.next_person];
-        programme.next_person += 1;
+        let person = self.registered[programme.next_holder];
+        programme.next_holder += 1;
         if self.classes[&person] != cohort.class {
             return;
         }
@@ -137,7 +137,7 @@ impl Model {
         let programme = &mut self.programmes[place];
         programme.paid += 1;
         if programme.paid == i128::from(cohort.first) {
-            programme.next_person = programme.end;
+            programme.next_holder = programme.end;
         }
     }
 

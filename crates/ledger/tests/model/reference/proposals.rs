@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use cbdc_ledger::PublicKey;
 use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::command::{Choice, GovernanceAction, GovernanceProposal};
+use cbdc_ledger::governance::ProposalStatus;
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::outcome::Reason;
-use cbdc_ledger::policy::{PolicyChange, ProposalStatus};
+use cbdc_ledger::policy::PolicyChange;
 use cbdc_ledger::programme::Grant;
 
 use super::banks::Position;
@@ -226,7 +227,7 @@ impl Trial {
         }
     }
 
-    /// Does a action, if it can be done.
+    /// Does an action, if it can be done.
     fn accept(&mut self, action: &GovernanceAction) -> bool {
         match action {
             GovernanceAction::Policy(change) => {

@@ -1,0 +1,127 @@
+//! What most requests need of the bank: its number, its replica of the ledger, its deposits and its way to the central
+//! bank.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cbdc_ledger::{AccountId, Amount, BankId, Height, Outcome, Reason};
+use cbdc_node::{ArchiveError, LedgerHandle};
+use cbdc_proto::answers::Answers;
+use cbdc_proto::convert::account;
+use cbdc_proto::packed::Answer;
+use cbdc_proto::status::{invalid, of_reason, of_refusal, unavailable};
+use cbdc_proto::v1;
+use tonic::Status;
+
+use crate::deposit_service::DepositService;
+use crate::relay::Relay;
+
+/// How long the outcome of a command is waited for.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long it is waited for while the central bank cannot be reached.
+const TIMEOUT_UNREACHABLE: Duration = Duration::from_secs(2);
+/// How long the replica is waited for after an outcome is known.
+const REPLICA_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What most requests need of the bank.
+#[derive(Clone)]
+pub struct BankContext {
+    pub bank: BankId,
+    pub ledger: LedgerHandle,
+    pub deposits: Arc<DepositService>,
+    pub relay: Relay,
+}
+
+impl BankContext {
+    /// Whether the bank keeps a partial replica.
+    pub fn is_partial_replica(&self) -> bool {
+        self.ledger.read(|ledger| ledger.partial_replica_of().is_some())
+    }
+
+    /// An account of this bank, in IBAN form.
+    pub fn own_account(&self, field: &str, text: &str) -> Result<AccountId, Status> {
+        let account = account(field, text)?;
+        if account.bank != self.bank {
+            let sentence =
+                format!("{field}: expected an account of bank {}, found one of bank {}", self.bank, account.bank);
+            return Err(of_reason(Reason::WrongBank, sentence));
+        }
+        Ok(account)
+    }
+
+    /// An account that has a deposit here or may have one: of this bank, or linked to it.
+    pub fn deposit_account(&self, field: &str, text: &str) -> Result<AccountId, Status> {
+        let found = account(field, text)?;
+        let is_linked = || {
+            self.ledger.read(|ledger| ledger.open_wallet(found).is_some_and(|wallet| wallet.linked_bank == self.bank))
+        };
+        if found.bank == self.bank || self.deposits.has_linked_deposit(found) || is_linked() {
+            return Ok(found);
+        }
+        let sentence = format!(
+            "{field}: expected an account of bank {}, or one that is linked to it; found one of bank {}",
+            self.bank, found.bank
+        );
+        Err(of_reason(Reason::WrongBank, sentence))
+    }
+
+    /// Refuses an account that is no open wallet.
+    pub fn require_open_wallet(&self, account: AccountId) -> Result<(), Status> {
+        match self.ledger.read(|ledger| ledger.open_wallet(account).is_some()) {
+            true => Ok(()),
+            false => Err(of_refusal(&Outcome::refused(Reason::UnknownAccount, 0, 0))),
+        }
+    }
+
+    /// The deposit beside a wallet, as a message.
+    pub fn deposit_of(&self, id: AccountId) -> v1::Deposit {
+        let deposit = self.deposits.deposit(id);
+        v1::Deposit {
+            account: id.to_string(),
+            balance_minor: deposit.balance.minor(),
+            in_transit_minor: deposit.in_transit.minor(),
+        }
+    }
+
+    /// How long to wait for the outcome of a command that is relayed now.
+    pub fn timeout(&self) -> Duration {
+        if self.relay.is_reachable() { TIMEOUT } else { TIMEOUT_UNREACHABLE }
+    }
+
+    /// Waits until the replica has followed the block at `height`; false if that takes too long.
+    pub async fn replica_at(&self, height: Height) -> bool {
+        let mut announced = self.ledger.announced();
+        let reached = announced.wait_for(|reached| *reached >= height);
+        matches!(tokio::time::timeout(REPLICA_TIMEOUT, reached).await, Ok(Ok(_)))
+    }
+}
+
+/// An amount field that must be more than zero.
+pub fn positive_amount(amount_minor: u64) -> Result<Amount, Status> {
+    match amount_minor {
+        0 => Err(invalid("amount_minor", "expected more than 0, found 0")),
+        minor => Ok(Amount::from_minor(minor)),
+    }
+}
+
+/// The answer to the only command of a submission.
+pub fn only_answer(answers: &Answers) -> Answer {
+    answers.only().unwrap_or_else(Answer::unknown)
+}
+
+pub fn status_unknown() -> Status {
+    unavailable(
+        "the central bank has not answered: whether the command was ordered is not known; ask again, or send the same request again, which is safe",
+    )
+}
+
+/// Runs a look-up that may touch the disk on a thread that may block.
+pub async fn look_up<R: Send + 'static>(
+    look: impl FnOnce() -> Result<R, ArchiveError> + Send + 'static,
+) -> Result<R, Status> {
+    let looked = tokio::task::spawn_blocking(look).await;
+    looked.map_err(|_| unavailable("the node is stopping"))?.map_err(|error| {
+        tracing::error!(%error, "the archive cannot be read");
+        Status::data_loss(error.to_string())
+    })
+}

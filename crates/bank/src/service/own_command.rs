@@ -1,0 +1,78 @@
+//! Commands that the bank signs itself and whose outcome a caller waits for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cbdc_ledger::command::{Head, Record};
+use cbdc_ledger::{Command, Outcome, Reason, Signed};
+use cbdc_node::re_sign::{Attempt, sign_until_done};
+use cbdc_proto::packed::{Answer, State};
+use cbdc_proto::status::of_refusal;
+use tonic::Status;
+
+use super::context::{BankContext, only_answer, status_unknown};
+use crate::own_sequence::Taken;
+use crate::signing::BankSigner;
+
+/// Signs and settles commands of the bank's own.
+#[derive(Clone)]
+pub struct OwnCommands {
+    pub context: BankContext,
+    pub signer: Arc<BankSigner>,
+}
+
+impl OwnCommands {
+    /// Signs a command, submits it, and waits until the replica has followed it. Its outcome is final.
+    ///
+    /// A sequence number that another record has used is exchanged for another.
+    pub async fn settle<R>(&self, validity: Duration, make: impl Fn(Head) -> R) -> Result<Answer, Status>
+    where
+        R: Record,
+        Signed<R>: Into<Command>,
+    {
+        sign_until_done(|| self.settle_once(validity, &make)).await
+    }
+
+    async fn settle_once<R>(&self, validity: Duration, make: impl Fn(Head) -> R) -> Attempt<Result<Answer, Status>>
+    where
+        R: Record,
+        Signed<R>: Into<Command>,
+    {
+        let signed = match self.signer.sign(validity, make) {
+            Ok(signed) => signed,
+            Err(refusal) => return Attempt::Done(Err(of_refusal(&refusal))),
+        };
+        let head = *signed.record.head();
+        let taken = Taken::new(self.signer.sequence.clone(), head.sequence, head.valid_until);
+        let command: Command = signed.into();
+        let Ok(relayed) = self.context.relay.submit(command.to_bytes().into(), 1, self.context.timeout()) else {
+            taken.never_sent();
+            return Attempt::Done(Err(of_refusal(&Outcome::refused(Reason::Overloaded, 0, 0))));
+        };
+        let relayed = relayed.await;
+        let answer = only_answer(&relayed.answers);
+        if answer.state != State::Final {
+            return Attempt::Done(Err(status_unknown()));
+        }
+        if answer.is_ordered() {
+            if self.context.replica_at(answer.height).await {
+                taken.used();
+            }
+            return Attempt::Done(Ok(answer));
+        }
+        let refusal = answer.outcome;
+        match refusal.reason {
+            reason if reason.shows_sequence_taken(relayed.other_copies()) => {
+                Attempt::SignAgain(Err(of_refusal(&refusal)))
+            }
+            // A copy of this very command may have used it: another command might act twice.
+            Reason::SequenceUsed => Attempt::Done(Err(status_unknown())),
+            _ => {
+                if !relayed.resent {
+                    taken.never_sent();
+                }
+                Attempt::Done(Err(of_refusal(&refusal)))
+            }
+        }
+    }
+}

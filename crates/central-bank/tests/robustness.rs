@@ -1,0 +1,189 @@
+//! Faults that must neither stop a central bank's service nor make it state what is not so: a failing disk, a jumping clock, a
+//! client that stops reading, noise on its port.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use cbdc_central_bank::{Config, Environment, Node, start_on};
+use cbdc_devnet::{Network, NetworkSpec, Ports};
+use cbdc_ledger::command::{Head, OpenWallet, Record};
+use cbdc_ledger::member::Role;
+use cbdc_ledger::{BankId, Class, Command, HolderId, MemberId, Reason, SigningKey, Timestamp};
+use cbdc_proto::status::refusal_of;
+use cbdc_proto::transport::connect;
+use cbdc_proto::v1::settlement_client::SettlementClient;
+use cbdc_proto::v1::{self, chain_client::ChainClient};
+use cbdc_storage::{Fault, MemoryStore, Store};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tonic::transport::Channel;
+
+fn now_ms() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64
+}
+
+/// A central bank on a store in memory and a clock that can be set.
+struct TestCentralBank {
+    network: Network,
+    store: Arc<MemoryStore>,
+    offset_ms: Arc<AtomicU64>,
+    _folder: tempfile::TempDir,
+}
+
+impl TestCentralBank {
+    fn new() -> TestCentralBank {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = NetworkSpec { ports: Ports::Free, banks: 2, ..NetworkSpec::default() };
+        let network = Network::create(&folder.path().join("net"), &spec).unwrap();
+        TestCentralBank { network, store: Arc::new(MemoryStore::new()), offset_ms: Arc::default(), _folder: folder }
+    }
+
+    async fn start(&self) -> Node {
+        let config = Config::load(&self.network.config_path(self.network.central_bank())).unwrap();
+        let offset = self.offset_ms.clone();
+        let wall_clock = Box::new(move || Timestamp(now_ms().wrapping_add(offset.load(Ordering::SeqCst))));
+        let store: Arc<dyn Store> = self.store.clone();
+        start_on(config, Environment { store, wall_clock }).await.unwrap()
+    }
+
+    fn channel(&self, node: &Node, role: Role, id: u16) -> Channel {
+        let identity = self.network.identity(role, MemberId(id)).unwrap();
+        let central = self.network.central_bank();
+        let trust = self.network.anchor().trust(central.role(), central.id()).unwrap();
+        connect(&node.address().to_string(), Some(&identity), &trust).unwrap()
+    }
+
+    /// Bank 1 opens its `number`th wallet.
+    fn open_wallet(&self, number: u8) -> Command {
+        let key = SigningKey::from_seed([number; 32]).public_key();
+        let holder = HolderId([number; 16]);
+        let registration = self.network.register(holder, Class::HOUSEHOLD, key).unwrap();
+        let time = now_ms().wrapping_add(self.offset_ms.load(Ordering::SeqCst));
+        let head =
+            Head { flags: 0, key_version: 0, sequence: u64::from(number), valid_until: Timestamp(time + 600_000) };
+        let certificate = registration.certificate;
+        let record = OpenWallet { head, bank: BankId(1), class: Class::HOUSEHOLD, holder, key, certificate };
+        let bank = self.network.signing_key(Role::Bank, MemberId(1)).unwrap();
+        record.sign(self.network.anchor().network(), &bank).into()
+    }
+
+    async fn submit(&self, node: &Node, command: &Command) -> Result<v1::Outcome, tonic::Status> {
+        let request = v1::SubmitCommandRequest { command: command.to_bytes().into() };
+        let mut settlement = SettlementClient::new(self.channel(node, Role::Bank, 1));
+        let answer = tokio::time::timeout(Duration::from_secs(20), settlement.submit_command(request)).await;
+        answer.expect("an answer comes in time").map(tonic::Response::into_inner)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_disk_stops_the_node_and_loses_nothing_that_was_answered() {
+    for fault in [Fault::Io, Fault::DiskFull, Fault::IoAfterWriting] {
+        let central_bank = TestCentralBank::new();
+        let mut node = central_bank.start().await;
+        let (one, two) = (central_bank.open_wallet(1), central_bank.open_wallet(2));
+        let first = central_bank.submit(&node, &one).await.unwrap();
+        assert!(first.settled, "{first:?}");
+
+        central_bank.store.fail_next_write(fault);
+        let unanswered = central_bank.submit(&node, &two).await.unwrap_err();
+        assert_eq!(refusal_of(&unanswered).unwrap().reason, Reason::Unavailable, "{unanswered:?}");
+        let why =
+            tokio::time::timeout(Duration::from_secs(10), node.stopped()).await.expect("the node stops").unwrap_err();
+        assert!(!why.to_string().is_empty());
+        node.shutdown().await;
+
+        // A restart on what the disk kept: the first wallet is there, the second has exactly one status.
+        central_bank.store.crash();
+        let node = central_bank.start().await;
+        assert_eq!(central_bank.submit(&node, &one).await.unwrap(), first, "the first outcome is kept");
+        let second = central_bank.submit(&node, &two).await.unwrap();
+        assert!(second.settled);
+        assert_eq!(central_bank.submit(&node, &two).await.unwrap(), second);
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jumping_clock_stops_sealing_until_an_operator_accepts_it() {
+    let central_bank = TestCentralBank::new();
+    let node = central_bank.start().await;
+    assert!(central_bank.submit(&node, &central_bank.open_wallet(1)).await.unwrap().settled);
+    for (number, jump_ms) in [(2, 3_600_000_u64), (3, 3_600_000_u64.wrapping_neg())] {
+        central_bank.offset_ms.fetch_add(jump_ms, Ordering::SeqCst);
+        let refused = central_bank.submit(&node, &central_bank.open_wallet(number)).await.unwrap_err();
+        assert_eq!(refusal_of(&refused).unwrap().reason, Reason::ClockJump);
+        let mut policy = v1::policy_client::PolicyClient::new(central_bank.channel(&node, Role::Operator, 1));
+        policy.accept_clock(v1::AcceptClockRequest {}).await.unwrap();
+        // After the jump back the records' validity, not the clock, decides: block time never goes back.
+        let outcome = central_bank.submit(&node, &central_bank.open_wallet(number)).await.unwrap();
+        assert!(outcome.settled || outcome.reason == "EXPIRED", "{outcome:?}");
+    }
+    node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_stops_reading_holds_nobody_up() {
+    let central_bank = TestCentralBank::new();
+    let node = central_bank.start().await;
+    // Bank 2 sends without end and reads nothing.
+    let (sender, batches) = tokio::sync::mpsc::channel::<v1::CommandBatch>(1);
+    let mut greedy = SettlementClient::new(central_bank.channel(&node, Role::Bank, 2));
+    let unread = greedy.submit(tokio_stream::wrappers::ReceiverStream::new(batches)).await.unwrap();
+    let mut record = central_bank.open_wallet(1).to_bytes();
+    record[24] = 2;
+    let commands: bytes::Bytes = record.repeat(1_000).into();
+    let mut sent = 0_u64;
+    let filling = async {
+        loop {
+            let batch = v1::CommandBatch { batch_id: sent, commands: commands.clone(), takes_runs: false };
+            sender.send(batch).await.unwrap();
+            sent += 1;
+        }
+    };
+    // The node soon stops reading from it, too.
+    assert!(tokio::time::timeout(Duration::from_secs(4), filling).await.is_err(), "sending stalls");
+    assert!(sent < 5_000, "{sent} batches were taken from a client that reads nothing");
+    // Others are served as usual.
+    assert!(central_bank.submit(&node, &central_bank.open_wallet(1)).await.unwrap().settled);
+    drop(unread);
+    node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn noise_on_the_port_disturbs_nobody() {
+    let central_bank = TestCentralBank::new();
+    let node = central_bank.start().await;
+    let mut noise: u64 = 0x2545_f491_4f6c_dd1d;
+    let mut silent = Vec::new();
+    for round in 0..60 {
+        let mut stream = tokio::net::TcpStream::connect(node.address()).await.unwrap();
+        let bytes: Vec<u8> = (0..round * 40)
+            .map(|_| {
+                noise ^= noise << 13;
+                noise ^= noise >> 7;
+                noise ^= noise << 17;
+                noise as u8
+            })
+            .collect();
+        // The node may hang up in the middle.
+        stream.write_all(&bytes).await.ok();
+        if round % 3 == 0 {
+            silent.push(stream);
+        } else {
+            let mut answer = Vec::new();
+            drop(tokio::time::timeout(Duration::from_millis(50), stream.read_to_end(&mut answer)).await);
+        }
+    }
+    assert!(central_bank.submit(&node, &central_bank.open_wallet(1)).await.unwrap().settled);
+    // A member may send nonsense inside TLS too: it is answered with a sentence.
+    let mut settlement = SettlementClient::new(central_bank.channel(&node, Role::Bank, 1));
+    for length in [0, 1, 23, 24, 135, 136, 137, 4_000] {
+        let request = v1::SubmitCommandRequest { command: vec![1; length].into() };
+        let status = settlement.submit_command(request).await.unwrap_err();
+        assert_eq!(refusal_of(&status).unwrap().reason, Reason::Malformed, "{status:?}");
+    }
+    let mut chain = ChainClient::new(central_bank.channel(&node, Role::Auditor, 1));
+    assert!(chain.get_block(v1::GetBlockRequest { height: u64::MAX }).await.is_err());
+    assert!(chain.get_receipt(v1::GetReceiptRequest { height: 1, index: u32::MAX }).await.is_err());
+    node.shutdown().await;
+}

@@ -1,0 +1,92 @@
+//! A central bank on loopback, in a new folder, with the keys of all its members.
+
+// Each test file is a program of its own and uses a part of this.
+#![allow(dead_code)]
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use cbdc_central_bank::{Config, Node, start};
+use cbdc_devnet::{Network, NetworkSpec, Ports};
+use cbdc_ledger::command::{Head, OpenWallet, Record};
+use cbdc_ledger::member::Role;
+use cbdc_ledger::{BankId, Class, Command, HolderId, MemberId, SigningKey, Timestamp};
+use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect};
+use cbdc_proto::v1;
+use cbdc_proto::v1::settlement_client::SettlementClient;
+use tonic::transport::Channel;
+
+/// A running central bank.
+pub struct Running {
+    pub network: Network,
+    pub node: Node,
+    _folder: tempfile::TempDir,
+}
+
+/// A new network of two banks, none of whose nodes run yet.
+pub fn network() -> (Network, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = NetworkSpec { ports: Ports::Free, banks: 2, ..NetworkSpec::default() };
+    (Network::create(&folder.path().join("net"), &spec).unwrap(), folder)
+}
+
+pub fn config(network: &Network) -> Config {
+    Config::load(&network.config_path(network.central_bank())).unwrap()
+}
+
+pub fn now() -> Timestamp {
+    Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64)
+}
+
+impl Running {
+    pub async fn start() -> Running {
+        Running::start_with(|_| {}).await
+    }
+
+    pub async fn start_with(set: impl FnOnce(&mut Config)) -> Running {
+        let (network, folder) = network();
+        let mut config = config(&network);
+        set(&mut config);
+        let node = start(config).await.unwrap();
+        Running { network, node, _folder: folder }
+    }
+
+    /// Stops the node and starts it again on its folder.
+    pub async fn restart(self) -> Running {
+        let Running { network, node, _folder } = self;
+        node.shutdown().await;
+        let node = start(config(&network)).await.unwrap();
+        Running { network, node, _folder }
+    }
+
+    pub fn trust(&self) -> ServerTrust {
+        let central = self.network.central_bank();
+        self.network.anchor().trust(central.role(), central.id()).unwrap()
+    }
+
+    pub fn channel(&self, identity: Option<&NodeIdentity>) -> Channel {
+        connect(&self.node.address().to_string(), identity, &self.trust()).unwrap()
+    }
+
+    pub fn as_member(&self, role: Role, id: u16) -> Channel {
+        self.channel(Some(&self.network.identity(role, MemberId(id)).unwrap()))
+    }
+
+    /// The command by which bank 1 opens its `number`th wallet.
+    pub fn opening(&self, number: u8) -> Command {
+        let key = SigningKey::from_seed([number; 32]).public_key();
+        let holder = HolderId([number; 16]);
+        let certificate = self.network.register(holder, Class::HOUSEHOLD, key).unwrap().certificate;
+        let head = Head { flags: 0, key_version: 0, sequence: number.into(), valid_until: now().plus_ms(60_000) };
+        let record = OpenWallet { head, bank: BankId(1), class: Class::HOUSEHOLD, holder, key, certificate };
+        let bank = self.network.signing_key(Role::Bank, MemberId(1)).unwrap();
+        record.sign(self.network.anchor().network(), &bank).into()
+    }
+
+    /// Submits a command as bank 1; its outcome must settle.
+    pub async fn settle(&self, command: &Command) -> v1::Outcome {
+        let request = v1::SubmitCommandRequest { command: command.to_bytes().into() };
+        let mut settlement = SettlementClient::new(self.as_member(Role::Bank, 1));
+        let outcome = settlement.submit_command(request).await.unwrap().into_inner();
+        assert!(outcome.settled, "{outcome:?}");
+        outcome
+    }
+}

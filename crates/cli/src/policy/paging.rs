@@ -1,0 +1,13 @@
+//! The paging arguments that the lists of policy share.
+
+use clap::Args;
+
+#[derive(Args, Debug)]
+pub struct Page {
+    /// Entries on the page, at most 100
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub count: u32,
+    /// Where to continue: `next_page_token` of an earlier answer
+    #[arg(long = "page", value_name = "TOKEN")]
+    pub token: Option<String>,
+}

@@ -1,0 +1,47 @@
+//! Payments, positions and account numbers, as the wallet's commands read and print them.
+
+use cbdc_client::{AccountId, Amount, Anchor, BlockPosition, SubmissionStatus};
+use serde_json::{Value, json};
+
+/// A payment as a JSON object.
+pub fn settled_object(kind: &str, from: AccountId, to: AccountId, amount: Amount, status: &SubmissionStatus) -> Value {
+    let (position, waterfall) = match status {
+        SubmissionStatus::Settled { position, result } => (Some(*position), *result),
+        _ => (None, 0),
+    };
+    json!({
+        "outcome": if position.is_some() { "SETTLED" } else { "NOT_SETTLED" },
+        "kind": kind,
+        "from": from.to_string(),
+        "to": to.to_string(),
+        "amount_minor": amount.minor(),
+        "waterfall_minor": waterfall,
+        "height": position.map(|position| position.height.0),
+        "index": position.map(|position| position.index),
+    })
+}
+
+/// A command's position, for people.
+pub fn position_text(position: BlockPosition) -> String {
+    format!("{position}  (block {}, command {})", position.height, position.index)
+}
+
+/// An account number in groups of four.
+pub fn grouped(account: AccountId) -> String {
+    let text = account.to_string();
+    text.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ")
+}
+
+/// A reference as text, or in hexadecimal digits if it is no text.
+pub fn reference_text(reference: &[u8; 16]) -> String {
+    let end = reference.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    match std::str::from_utf8(&reference[..end]) {
+        Ok(text) if !text.chars().any(char::is_control) => text.to_owned(),
+        _ => cbdc_ledger::encoding::hex(reference),
+    }
+}
+
+/// Reads an amount in major units.
+pub fn parse_amount(anchor: &Anchor, text: &str) -> anyhow::Result<Amount> {
+    Ok(anchor.parse(text)?)
+}

@@ -1,0 +1,112 @@
+//! What a wallet reads: its bank's status, its money, its deposits, its history and its receipts.
+
+use cbdc_ledger::{AccountId, Amount};
+use cbdc_proto::{convert, v1};
+
+use super::{Balance, HistoryPage, Wallet};
+use crate::connection::Connection;
+use crate::error::ClientError;
+use crate::position::BlockPosition;
+use crate::receipt::VerifiedReceipt;
+
+impl Wallet {
+    /// The bank's status.
+    ///
+    /// # Errors
+    /// [`ClientError::OtherNetwork`] if it serves another network.
+    pub async fn status(&self) -> Result<v1::BankStatus, ClientError> {
+        let request = self.connection.request(v1::GetStatusRequest {});
+        let status = self.connection.ask(self.connection.bank().get_status(request)).await?;
+        if status.network_id.as_ref() != self.anchor.network().0 {
+            let found = cbdc_ledger::encoding::hex(&status.network_id);
+            return Err(ClientError::OtherNetwork { expected: self.anchor.network().to_string(), found });
+        }
+        Ok(status)
+    }
+
+    /// The wallet as its bank's replica has it.
+    pub async fn details(&self) -> Result<v1::Wallet, ClientError> {
+        let wallet = Some(v1::get_wallet_request::Wallet::Account(self.account.to_string()));
+        let request = self.connection.request(v1::GetWalletRequest { wallet });
+        self.connection.ask(self.connection.bank().get_wallet(request)).await
+    }
+
+    /// The wallet's money, as its bank's replica has it.
+    pub async fn balance(&self) -> Result<Balance, ClientError> {
+        Ok(Balance::from_message(&self.details().await?))
+    }
+
+    /// Whether a transfer would settle at present, what it would cost payer and payee, and what would go to the payee's
+    /// deposit. Not binding.
+    pub async fn quote(&self, to: AccountId, amount: Amount) -> Result<v1::Quote, ClientError> {
+        let message = v1::QuoteTransferRequest {
+            from: self.account.to_string(),
+            to: to.to_string(),
+            amount_minor: amount.minor(),
+            max_fee_minor: None,
+        };
+        let request = self.connection.request(message);
+        self.connection.ask(self.connection.bank().quote_transfer(request)).await
+    }
+
+    /// A page of the open holds that this wallet pays or is paid by, by number. `page_size` is at most 500; `from` is an
+    /// earlier page's token.
+    pub async fn holds(&self, page_size: u32, from: Option<String>) -> Result<v1::ListHoldsResponse, ClientError> {
+        let message =
+            v1::ListHoldsRequest { account: self.account.to_string(), page_size, page_token: from.unwrap_or_default() };
+        self.connection.ask(self.connection.bank().list_holds(self.connection.request(message))).await
+    }
+
+    /// The deposit beside the wallet, at its own bank.
+    pub async fn deposit(&self) -> Result<v1::Deposit, ClientError> {
+        self.deposit_at(&self.connection).await
+    }
+
+    /// The deposit beside the wallet at another bank, which the wallet is or was linked to.
+    pub async fn deposit_at(&self, bank: &Connection) -> Result<v1::Deposit, ClientError> {
+        let request = bank.request(v1::GetDepositRequest { account: self.account.to_string() });
+        bank.ask(bank.bank().get_deposit(request)).await
+    }
+
+    /// A page of the wallet's payments, newest first. `page_size` is at most 500; `from` is an earlier page's `next`.
+    pub async fn history(&self, page_size: u32, from: Option<String>) -> Result<HistoryPage, ClientError> {
+        let message = v1::ListPaymentsRequest {
+            account: self.account.to_string(),
+            page_size,
+            page_token: from.unwrap_or_default(),
+        };
+        let request = self.connection.request(message);
+        let answer = self.connection.ask(self.connection.bank().list_payments(request)).await?;
+        HistoryPage::from_message(answer).map_err(|reason| self.connection.bad_answer(reason))
+    }
+
+    /// The receipt of the command at a position, checked against genesis.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] if the bank does not have it yet; [`ClientError::Proof`] and [`ClientError::OtherReceipt`] if it
+    /// does not prove that command.
+    pub async fn receipt(&self, position: BlockPosition) -> Result<VerifiedReceipt, ClientError> {
+        let message = v1::get_bank_receipt_request::BlockPosition { height: position.height.0, index: position.index };
+        self.checked_receipt(v1::get_bank_receipt_request::Command::Position(message)).await?.expect_position(position)
+    }
+
+    /// The receipt of this wallet's command with a sequence number, checked against genesis.
+    ///
+    /// # Errors
+    /// As [`Wallet::receipt`].
+    pub async fn receipt_of_sequence(&self, sequence: u64) -> Result<VerifiedReceipt, ClientError> {
+        let message = v1::get_bank_receipt_request::SequenceNumber { account: self.account.to_string(), sequence };
+        let receipt = self.checked_receipt(v1::get_bank_receipt_request::Command::Sequence(message)).await?;
+        receipt.expect_sequence(self.account, sequence)
+    }
+
+    async fn checked_receipt(
+        &self,
+        command: v1::get_bank_receipt_request::Command,
+    ) -> Result<VerifiedReceipt, ClientError> {
+        let request = self.connection.request(v1::GetBankReceiptRequest { command: Some(command) });
+        let message = self.connection.ask(self.connection.bank().get_receipt(request)).await?;
+        let receipt = convert::receipt_from_message(&message).map_err(|status| self.connection.unreadable(status))?;
+        VerifiedReceipt::check(receipt, &self.anchor)
+    }
+}

@@ -1,0 +1,99 @@
+//! A wallet's balance and history, as its bank states them.
+
+use cbdc_ledger::{AccountId, Amount, Height, Reason, Timestamp};
+use cbdc_proto::{convert, v1};
+
+use crate::position::BlockPosition;
+
+/// A wallet's money at a height. Amounts are in minor units.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Balance {
+    /// All money on the wallet.
+    pub posted: Amount,
+    /// The part that the holder may spend now, for any purpose.
+    pub available: Amount,
+    /// Held for payees until they capture it or the hold ends.
+    pub held: Amount,
+    /// Bound to a purpose; [`Wallet::details`](super::Wallet::details) has the parts.
+    pub earmarked: Amount,
+    /// Frozen by court orders.
+    pub frozen: Amount,
+    /// The block after which it was so.
+    pub height: Height,
+}
+
+/// A line of a wallet's history: a payment from or to the wallet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HistoryEntry {
+    /// The payment's position in the chain.
+    pub position: BlockPosition,
+    /// The block's time.
+    pub time: Timestamp,
+    /// `transfer`, `defund` or `fund`.
+    pub kind: String,
+    /// The payer.
+    pub from: AccountId,
+    /// The payee.
+    pub to: AccountId,
+    /// The amount as signed.
+    pub amount: Amount,
+    /// 16 bytes of the payer's own choice.
+    pub reference: [u8; 16],
+    /// The payer's sequence number.
+    pub sequence: u64,
+    /// `SETTLED`, or the rule that refused it.
+    pub reason: Reason,
+    /// The part that went to the payee's deposit instead of the wallet.
+    pub waterfall: Amount,
+    /// The part that came from the payer's deposit.
+    pub reverse_waterfall: Amount,
+}
+
+/// A page of history, newest first.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HistoryPage {
+    /// The page's lines.
+    pub entries: Vec<HistoryEntry>,
+    /// The token of the next page; none on the last.
+    pub next: Option<String>,
+}
+
+impl Balance {
+    pub(super) fn from_message(wallet: &v1::Wallet) -> Balance {
+        Balance {
+            posted: Amount::from_minor(wallet.posted_minor),
+            available: Amount::from_minor(wallet.available_minor),
+            held: Amount::from_minor(wallet.held_minor),
+            earmarked: Amount::from_minor(wallet.earmarked_minor),
+            frozen: Amount::from_minor(wallet.frozen_minor),
+            height: Height(wallet.height),
+        }
+    }
+}
+
+impl HistoryEntry {
+    fn from_message(entry: &v1::PaymentEntry) -> Result<HistoryEntry, String> {
+        let account = |field, text: &str| convert::account(field, text).map_err(|status| status.message().to_owned());
+        let unknown = || format!("expected a known reason, found `{}`", entry.reason);
+        Ok(HistoryEntry {
+            position: BlockPosition { height: Height(entry.height), index: entry.index },
+            time: Timestamp(entry.time_ms),
+            kind: entry.kind.clone(),
+            from: account("from", &entry.from)?,
+            to: account("to", &entry.to)?,
+            amount: Amount::from_minor(entry.amount_minor),
+            reference: entry.reference.as_ref().try_into().unwrap_or_default(),
+            sequence: entry.sequence,
+            reason: Reason::from_name(&entry.reason).ok_or_else(unknown)?,
+            waterfall: Amount::from_minor(entry.waterfall_minor),
+            reverse_waterfall: Amount::from_minor(entry.reverse_waterfall_minor),
+        })
+    }
+}
+
+impl HistoryPage {
+    pub(super) fn from_message(page: v1::ListPaymentsResponse) -> Result<HistoryPage, String> {
+        let entries = page.payments.iter().map(HistoryEntry::from_message).collect::<Result<_, _>>()?;
+        Ok(HistoryPage { entries, next: Some(page.next_page_token).filter(|token| !token.is_empty()) })
+    }
+}

@@ -1,0 +1,154 @@
+//! Paying through a bank whose answers are scripted: sent again, signed again, or reported as they came.
+
+use std::time::Duration;
+
+use cbdc_client::{AccountId, Amount, BankId};
+use cbdc_client::{BlockPosition, ClientError, Height, Reason, SubmissionStatus};
+use cbdc_ledger::Outcome;
+use cbdc_proto::packed::Answer;
+use cbdc_proto::status::of_refusal;
+use cbdc_proto::v1;
+use tonic::Status;
+
+mod support;
+
+use support::bank::FakeBank;
+use support::receipt::payer;
+
+fn payee() -> AccountId {
+    AccountId::new(BankId(2), 9)
+}
+
+fn amount() -> Amount {
+    Amount::from_minor(1250)
+}
+
+fn settled() -> Result<Answer, Status> {
+    Ok(Answer::ordered(Height(17), 2, Outcome::settled()))
+}
+
+fn refused(reason: Reason) -> Result<Answer, Status> {
+    Err(of_refusal(&Outcome::refused(reason, 0, 0)))
+}
+
+fn sequences(bank: &FakeBank) -> Vec<u64> {
+    bank.script.submitted.lock().unwrap().iter().map(|payment| payment.sequence).collect()
+}
+
+#[tokio::test]
+async fn a_payment_in_doubt_is_sent_again_as_it_was_signed() {
+    let bank = FakeBank::start().await;
+    bank.answer_transfers([Err(Status::unavailable("gone")), refused(Reason::Unavailable), settled()]);
+    let submission = bank.wallet().pay(payee(), amount()).await.unwrap();
+    assert_eq!(submission.status.settled().unwrap(), BlockPosition { height: Height(17), index: 2 });
+    let submitted = bank.script.submitted.lock().unwrap();
+    assert_eq!(submitted.len(), 3);
+    assert!(submitted.iter().all(|payment| *payment == submitted[0]), "the same bytes each time");
+}
+
+#[tokio::test]
+async fn a_payment_whose_sequence_number_another_device_took_is_signed_again() {
+    for reason in [Reason::SequenceUsed, Reason::SequenceConflict] {
+        let bank = FakeBank::start().await;
+        // The chain has another payment with sequence number 3: that of the receipt.
+        *bank.script.next_sequence.lock().unwrap() = 3;
+        bank.answer_transfers([refused(reason), settled()]);
+        let submission = bank.wallet().pay(payee(), amount()).await.unwrap();
+        assert!(submission.status.settled().is_ok());
+        assert_eq!(sequences(&bank), [3, 4], "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_payment_ahead_of_the_window_is_not_signed_again_since_it_may_still_settle() {
+    let bank = FakeBank::start().await;
+    bank.answer_transfers([refused(Reason::SequenceOutOfWindow)]);
+    let wallet = bank.wallet();
+    let submission = wallet.pay(payee(), amount()).await.unwrap();
+    assert!(
+        matches!(&submission.status, SubmissionStatus::Refused(refusal) if refusal.reason() == Reason::SequenceOutOfWindow)
+    );
+    assert_eq!(sequences(&bank), [1]);
+    bank.answer_transfers([settled()]);
+    wallet.pay(payee(), amount()).await.unwrap().status.settled().unwrap();
+    assert_eq!(sequences(&bank), [1, 2], "its number is not used for another payment");
+}
+
+#[tokio::test]
+async fn a_refused_payment_gives_its_sequence_number_back() {
+    let bank = FakeBank::start().await;
+    bank.answer_transfers([refused(Reason::HoldingLimit), settled()]);
+    let wallet = bank.wallet();
+    let first = wallet.pay(payee(), amount()).await.unwrap();
+    assert!(matches!(first.status, SubmissionStatus::Refused(refusal) if refusal.position.is_none()));
+    wallet.pay(payee(), amount()).await.unwrap().status.settled().unwrap();
+    assert_eq!(sequences(&bank), [1, 1]);
+}
+
+#[tokio::test]
+async fn a_payment_whose_status_stays_unknown_keeps_its_sequence_number() {
+    let bank = FakeBank::start().await;
+    bank.answer_transfers([Err(Status::unavailable("gone"))]);
+    let wallet = bank.wallet().with_timeout(Duration::from_millis(100));
+    let first = wallet.pay(payee(), amount()).await.unwrap();
+    assert!(matches!(first.status, SubmissionStatus::Unknown { .. }));
+    bank.answer_transfers([settled()]);
+    wallet.pay(payee(), amount()).await.unwrap().status.settled().unwrap();
+    assert_eq!(sequences(&bank).last(), Some(&2));
+    wallet.submit(&first.payment).await.unwrap().settled().unwrap();
+    assert_eq!(sequences(&bank).last(), Some(&1), "the same record, submitted again");
+}
+
+#[tokio::test]
+async fn accepted_by_a_bank_is_not_settled() {
+    let bank = FakeBank::start().await;
+    bank.answer_transfers([Ok(Answer::accepted())]);
+    let submission = bank.wallet().pay(payee(), amount()).await.unwrap();
+    assert!(matches!(submission.status.settled(), Err(ClientError::Accepted)));
+}
+
+#[tokio::test]
+async fn a_sound_receipt_of_something_else_is_refused() {
+    let bank = FakeBank::start().await;
+    let wallet = bank.wallet();
+    let position = BlockPosition { height: Height(17), index: 2 };
+    assert_eq!(wallet.receipt(position).await.unwrap().position(), position);
+    assert_eq!(wallet.receipt_of_sequence(3).await.unwrap().command().head().sequence, 3);
+    let elsewhere = wallet.receipt(BlockPosition { height: Height(17), index: 1 }).await;
+    assert!(matches!(elsewhere, Err(ClientError::OtherReceipt { .. })));
+    let of_another = wallet.receipt_of_sequence(2).await;
+    assert!(matches!(of_another, Err(ClientError::OtherReceipt { .. })));
+}
+
+#[tokio::test]
+async fn a_bank_of_another_network_is_not_used() {
+    let bank = FakeBank::start().await;
+    assert!(bank.wallet().status().await.is_ok());
+    *bank.script.network_id.lock().unwrap() = Some([9; 32]);
+    assert!(matches!(bank.wallet().status().await, Err(ClientError::OtherNetwork { .. })));
+}
+
+#[tokio::test]
+async fn history_is_read_whole_or_not_at_all() {
+    let bank = FakeBank::start().await;
+    let entry = v1::PaymentEntry {
+        height: 17,
+        index: 2,
+        kind: "transfer".to_owned(),
+        from: payer().to_string(),
+        to: payee().to_string(),
+        amount_minor: 1250,
+        sequence: 3,
+        reason: "SETTLED".to_owned(),
+        ..v1::PaymentEntry::default()
+    };
+    *bank.script.history.lock().unwrap() = vec![entry.clone()];
+    let page = bank.wallet().history(5, None).await.unwrap();
+    let [read] = page.entries.as_slice() else { panic!("{page:?}") };
+    assert_eq!((read.from, read.to, read.amount, read.sequence), (payer(), payee(), amount(), 3));
+    assert_eq!((read.reason, page.next), (Reason::Settled, None));
+    let wrong = v1::PaymentEntry { reason: "BECAUSE".to_owned(), ..entry.clone() };
+    *bank.script.history.lock().unwrap() = vec![entry, wrong];
+    let error = bank.wallet().history(5, None).await.unwrap_err();
+    assert!(matches!(&error, ClientError::BadAnswer { reason, .. } if reason.contains("BECAUSE")), "{error}");
+}

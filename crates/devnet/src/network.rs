@@ -1,0 +1,43 @@
+//! A development network's folder: made or opened.
+//!
+//! What connects to the network (wallets, desks, the chain) is `cbdc_client`'s [`NetworkFolder`], which [`Network`]
+//! derefs to.
+
+use std::ops::Deref;
+use std::path::Path;
+
+use cbdc_client::NetworkFolder;
+
+use super::create::{self, Existing};
+use super::error::NetworkError;
+use super::spec::NetworkSpec;
+
+/// A development network's folder.
+#[derive(Clone, Debug)]
+pub struct Network(NetworkFolder);
+
+impl Network {
+    /// Creates a network in a folder that does not exist yet or is empty.
+    pub fn create(dir: &Path, spec: &NetworkSpec) -> Result<Network, NetworkError> {
+        create::create(dir, spec, Existing::Refuse)?;
+        Network::open(dir)
+    }
+
+    /// Like [`Network::create`], but replaces an existing network with all its data.
+    pub fn create_or_replace(dir: &Path, spec: &NetworkSpec) -> Result<Network, NetworkError> {
+        create::create(dir, spec, Existing::Replace)?;
+        Network::open(dir)
+    }
+
+    pub fn open(dir: &Path) -> Result<Network, NetworkError> {
+        Ok(Network(NetworkFolder::open(dir)?))
+    }
+}
+
+impl Deref for Network {
+    type Target = NetworkFolder;
+
+    fn deref(&self) -> &NetworkFolder {
+        &self.0
+    }
+}

@@ -1,0 +1,129 @@
+//! The specification of a network.
+
+use cbdc_ledger::policy::Parameters;
+use cbdc_ledger::{Amount, Class};
+
+use super::error::NetworkError;
+
+/// The ports of the nodes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ports {
+    /// The central bank on this port, bank `n` on this + `n`, metrics 100 above.
+    From(u16),
+    /// Ports that are free when the folder is made: for tests and measurements.
+    Free,
+}
+
+/// The central bank's sequencer; each `None` leaves the node's default.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SequencerSpec {
+    pub commands_max: Option<u32>,
+    pub interval_ms: Option<u32>,
+    pub queue_commands_max: Option<u32>,
+    pub proposals_in_flight_max: Option<u32>,
+}
+
+/// A network to be created.
+#[derive(Clone, Debug)]
+pub struct NetworkSpec {
+    /// 1 to 99.
+    pub banks: u16,
+    pub ports: Ports,
+    /// Three capital letters; `XTS` is ISO 4217's code for testing.
+    pub currency: String,
+    /// Decimals of the major unit, at most 6.
+    pub currency_exponent: u8,
+    pub policy: Parameters,
+    /// Each bank's reserves at the start.
+    pub opening_reserves: Amount,
+    pub banknotes: Amount,
+    /// The central bank's own capital.
+    pub equity: Amount,
+    /// How far ahead a record's end of validity may lie, ms.
+    pub validity_ms_max: u64,
+    /// How many of the three committee seats must approve.
+    pub threshold: u16,
+    /// The operator agrees to banks' requests automatically, within the committee's limits.
+    pub automatic_operator: bool,
+    pub sequencer: SequencerSpec,
+    /// Threads that verify signatures at the central bank; the node's own default if absent.
+    pub verification_threads: Option<u32>,
+    /// The least number of blocks between checkpoints; the nodes' own default if absent.
+    pub checkpoint_every_blocks: Option<u64>,
+    /// Banks verify signatures before they relay.
+    pub precheck_signatures: bool,
+    /// The first so many banks keep all of the chain, the others partial replicas.
+    pub full_replicas: u16,
+    /// Banks know each other's addresses, and catch up from each other, where they keep all of the chain.
+    pub peers: bool,
+}
+
+impl NetworkSpec {
+    pub const COMMITTEE_SEATS: u16 = 3;
+    pub const BANKS_MAX: u16 = 99;
+
+    fn check(&self) -> Result<(), NetworkError> {
+        let wrong = |expected: String, found: String| Err(NetworkError::Spec { expected, found });
+        if self.banks == 0 || self.banks > NetworkSpec::BANKS_MAX {
+            return wrong(format!("1 to {} banks", NetworkSpec::BANKS_MAX), self.banks.to_string());
+        }
+        if let Ports::From(base) = self.ports {
+            let last = u32::from(base) + 100 + u32::from(self.banks);
+            if base == 0 || last > u32::from(u16::MAX) {
+                return wrong(format!("a base port from 1 to {}", u16::MAX - 100 - self.banks), base.to_string());
+            }
+        }
+        if self.currency.len() != 3 {
+            return wrong(
+                "a currency of three capital letters, such as XTS".to_owned(),
+                format!("`{}`", self.currency),
+            );
+        }
+        Ok(())
+    }
+
+    /// Checks what genesis does not check.
+    pub(super) fn checked(&self) -> Result<&NetworkSpec, NetworkError> {
+        self.check().map(|()| self)
+    }
+
+    /// The same network without limits, for measurements of anything but policy.
+    pub fn without_limits(mut self) -> NetworkSpec {
+        self.policy = Parameters::default();
+        self
+    }
+}
+
+impl Default for NetworkSpec {
+    /// Three banks on ports 7000 to 7003, 100 million of reserves each, and a first policy with every kind of limit.
+    fn default() -> Self {
+        let major = |amount: u64| Some(Amount::from_minor(amount * 100));
+        let mut policy =
+            Parameters { supply_cap: major(1_000_000_000), issuance_quota: major(50_000_000), ..Parameters::default() };
+        // The digital euro's figures under discussion: 3,000 a person (REFERENCES.md). Shops are not limited, since a new
+        // wallet is not linked to a deposit that could take the excess.
+        let household = &mut policy.classes[Class::HOUSEHOLD.index()];
+        household.holding_limit = major(3_000);
+        household.payment_limit = major(1_000);
+        household.day_limit = major(5_000);
+        NetworkSpec {
+            banks: 3,
+            ports: Ports::From(7000),
+            currency: "XTS".to_owned(),
+            currency_exponent: 2,
+            policy,
+            opening_reserves: Amount::from_minor(100_000_000 * 100),
+            banknotes: Amount::from_minor(200_000_000 * 100),
+            equity: Amount::from_minor(10_000_000 * 100),
+            validity_ms_max: 24 * 3_600_000,
+            threshold: 2,
+            automatic_operator: true,
+            sequencer: SequencerSpec::default(),
+            verification_threads: None,
+            checkpoint_every_blocks: None,
+            precheck_signatures: false,
+            full_replicas: NetworkSpec::BANKS_MAX,
+            peers: true,
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Metrics of nodes, before and after a run.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// A node's counters and gauges, summed over labels, as its Prometheus endpoint shows them.
+pub async fn scrape(address: &str) -> Result<BTreeMap<String, f64>> {
+    let fetch = async {
+        let mut stream = tokio::net::TcpStream::connect(address).await?;
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        std::io::Result::Ok(answer)
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(5), fetch).await;
+    let answer = answer.context("the metrics endpoint did not answer within 5 s")?;
+    Ok(parse(&answer.with_context(|| format!("reading metrics from {address}"))?))
+}
+
+/// Counters of the nodes in this process, as [`scrape`] gives a remote node's.
+pub fn own() -> BTreeMap<String, f64> {
+    parse(&cbdc_node::telemetry::render())
+}
+
+fn parse(text: &str) -> BTreeMap<String, f64> {
+    let mut totals = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let Some((name, value)) = line.rsplit_once(' ') else { continue };
+        let Ok(value) = value.parse::<f64>() else { continue };
+        let name = name.split('{').next().unwrap_or(name);
+        *totals.entry(name.to_owned()).or_insert(0.0) += value;
+    }
+    totals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_summed_over_labels() {
+        let totals = parse("# HELP a b\na{x=\"1\"} 2\na{x=\"2\"} 3\nb 0.5\nnoise\n");
+        assert_eq!(totals, BTreeMap::from([("a".to_owned(), 5.0), ("b".to_owned(), 0.5)]));
+    }
+}

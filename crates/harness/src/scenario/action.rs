@@ -1,0 +1,291 @@
+//! The actions of events, and how a report names them.
+
+use std::fmt;
+
+use cbdc_devnet::policy::per_class::word;
+use cbdc_devnet::policy::{CURRENCY_EXPONENT, PolicyChange};
+use cbdc_ledger::amount::RatePpm;
+use cbdc_ledger::bank_position::BankStatus;
+use cbdc_ledger::command::OperationKind;
+use cbdc_ledger::policy::text;
+use cbdc_ledger::programme::Funding;
+use cbdc_ledger::{Amount, Class};
+use serde::{Serialize, Serializer};
+
+/// A node of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NodeName {
+    /// The central bank's node.
+    CentralBank,
+    /// A commercial bank by its index from 0; written `bank-1` for index 0.
+    Bank(u32),
+}
+
+impl fmt::Display for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CentralBank => f.write_str("central-bank"),
+            Self::Bank(index) => write!(f, "bank-{}", index + 1),
+        }
+    }
+}
+
+impl Serialize for NodeName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The action of an event.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "action", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Action {
+    /// The node's process gets SIGKILL: nothing is flushed.
+    Kill {
+        /// Which node.
+        node: NodeName,
+    },
+    /// The node's process gets SIGTERM: a graceful stop.
+    Stop {
+        /// Which node.
+        node: NodeName,
+    },
+    /// The node is started again on its data.
+    Restart {
+        /// Which node.
+        node: NodeName,
+    },
+    /// The committee votes a change of policy.
+    Policy(PolicyChange),
+    /// The committee votes money for a cohort.
+    Grant(GrantFigures),
+    /// The committee votes on a bank's status.
+    BankStatus {
+        /// Which bank.
+        node: NodeName,
+        /// Its new status.
+        #[serde(serialize_with = "as_text")]
+        status: BankStatus,
+    },
+    /// The central bank's operator executes an operation with a bank.
+    Operation(OperationFigures),
+    /// A court's order freezes an amount.
+    Freeze(OrderFigures),
+    /// A court's order unfreezes an amount.
+    Unfreeze(OrderFigures),
+    /// A court's order seizes an amount.
+    Seize {
+        /// The wallets, and the amount.
+        #[serde(flatten)]
+        order: OrderFigures,
+        /// Index of the wallet that is paid.
+        to_wallet: u32,
+    },
+    /// The registrar puts a wallet's holder into another class.
+    Reclassify {
+        /// The wallet's index.
+        wallet: u32,
+        /// The holder's class from now on.
+        #[serde(serialize_with = "as_text")]
+        class: Class,
+    },
+    /// A bank reports its deposits.
+    ReportDeposits {
+        /// Which bank.
+        node: NodeName,
+    },
+    /// A bank is issued CBDC against its reserves.
+    Issue {
+        /// Which bank.
+        node: NodeName,
+        /// The amount.
+        amount_minor: u64,
+    },
+    /// A bank redeems CBDC for reserves.
+    Redeem {
+        /// Which bank.
+        node: NodeName,
+        /// The amount.
+        amount_minor: u64,
+    },
+}
+
+/// A court's order about wallets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct OrderFigures {
+    /// Which wallets.
+    #[serde(flatten)]
+    pub wallets: Chosen,
+    /// For each of them.
+    pub amount_minor: u64,
+}
+
+/// The wallets of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Chosen {
+    /// One.
+    One {
+        /// Its index.
+        wallet: u32,
+    },
+    /// Those of a class, as wallets were opened.
+    OfClass {
+        /// The class.
+        #[serde(serialize_with = "as_text")]
+        class: Class,
+        /// The first so many, in order of their index; 0 is all.
+        count: u32,
+    },
+}
+
+/// A grant to each holder of a cohort.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GrantFigures {
+    /// The cohort's class.
+    #[serde(serialize_with = "as_text")]
+    pub class: Class,
+    /// Only those whose allowance wallet is at this bank.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bank: Option<NodeName>,
+    /// Only the first so many; 0 is all.
+    pub first: u32,
+    /// The amount for each.
+    pub amount_minor: u64,
+    /// The purpose it is bound to, if any.
+    #[serde(flatten)]
+    pub purpose: Option<PurposeFigures>,
+}
+
+/// The purpose of targeted money.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PurposeFigures {
+    /// Seconds after the event; what is unspent then leaves the wallets.
+    pub expires_in_s: u64,
+    /// The classes of payees it may be spent with.
+    #[serde(serialize_with = "class_words")]
+    pub payees: Vec<Class>,
+    /// Its funding.
+    #[serde(serialize_with = "as_text")]
+    pub funding: Funding,
+}
+
+/// An operation with a bank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct OperationFigures {
+    #[serde(serialize_with = "operation_word")]
+    pub kind: OperationKind,
+    pub bank: NodeName,
+    pub amount_minor: u64,
+    /// The price of securities, in ppm of their nominal amount.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_rate")]
+    pub price: Option<RatePpm>,
+    /// The yearly rate of refinancing.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_rate")]
+    pub rate: Option<RatePpm>,
+    /// The term of refinancing, from the ledger day of the event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matures_in_days: Option<u32>,
+}
+
+pub(super) const OPERATIONS: [(&str, OperationKind); 13] = [
+    ("withdraw-banknotes", OperationKind::WithdrawBanknotes),
+    ("deposit-banknotes", OperationKind::DepositBanknotes),
+    ("collect-for-government", OperationKind::CollectForGovernment),
+    ("pay-from-government", OperationKind::PayFromGovernment),
+    ("buy-securities", OperationKind::BuySecurities),
+    ("sell-securities", OperationKind::SellSecurities),
+    ("place-deposit", OperationKind::PlaceDeposit),
+    ("lend", OperationKind::Lend),
+    ("refinance", OperationKind::Refinance),
+    ("pledge", OperationKind::Pledge),
+    ("release-collateral", OperationKind::ReleaseCollateral),
+    ("realise-collateral", OperationKind::RealiseCollateral),
+    ("write-off-loans", OperationKind::WriteOffLoans),
+];
+
+/// The word of the scenario file.
+pub(super) fn word_of(kind: OperationKind) -> &'static str {
+    OPERATIONS.iter().find(|(_, other)| *other == kind).map_or("operation", |(word, _)| word)
+}
+
+fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+fn class_words<S: Serializer>(classes: &[Class], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(classes.iter().map(|class| word(*class)))
+}
+
+fn operation_word<S: Serializer>(kind: &OperationKind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(word_of(*kind))
+}
+
+fn optional_rate<S: Serializer>(rate: &Option<RatePpm>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&text::show_rate(rate.unwrap_or_default()))
+}
+
+fn major(amount_minor: u64) -> String {
+    Amount::from_minor(amount_minor).to_major(CURRENCY_EXPONENT)
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kill { node } => write!(f, "kill {node}"),
+            Self::Stop { node } => write!(f, "stop {node}"),
+            Self::Restart { node } => write!(f, "restart {node}"),
+            Self::Policy(change) => write!(f, "policy: {change}"),
+            Self::Grant(grant) => grant.fmt(f),
+            Self::BankStatus { node, status } => write!(f, "{node} becomes {status}"),
+            Self::Operation(operation) => operation.fmt(f),
+            Self::Freeze(order) => write!(f, "freeze {order}"),
+            Self::Unfreeze(order) => write!(f, "unfreeze {order}"),
+            Self::Seize { order, to_wallet } => write!(f, "seize {order}, paid to wallet {to_wallet}"),
+            Self::Reclassify { wallet, class } => write!(f, "the holder of wallet {wallet} becomes {class}"),
+            Self::ReportDeposits { node } => write!(f, "{node} reports its deposits"),
+            Self::Issue { node, amount_minor } => write!(f, "issue {} to {node}", major(*amount_minor)),
+            Self::Redeem { node, amount_minor } => write!(f, "redeem {} from {node}", major(*amount_minor)),
+        }
+    }
+}
+
+impl fmt::Display for OrderFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let amount = major(self.amount_minor);
+        match self.wallets {
+            Chosen::One { wallet } => write!(f, "{amount} of wallet {wallet}"),
+            Chosen::OfClass { class, count: 0 } => write!(f, "{amount} of every {class} wallet"),
+            Chosen::OfClass { class, count } => write!(f, "{amount} each of the first {count} {class} wallets"),
+        }
+    }
+}
+
+impl fmt::Display for GrantFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whom = match self.first {
+            0 => "every".to_owned(),
+            first => format!("the first {first} of class"),
+        };
+        write!(f, "grant: {} to {whom} {}", major(self.amount_minor), self.class)?;
+        self.bank.iter().try_for_each(|bank| write!(f, " of {bank}"))?;
+        match &self.purpose {
+            None => write!(f, ", unbacked"),
+            Some(purpose) => {
+                let payees: Vec<&str> = purpose.payees.iter().map(|class| word(*class)).collect();
+                let (payees, funding) = (payees.join(", "), purpose.funding);
+                write!(f, ", to be spent with {payees} within {} s, paid by {funding}", purpose.expires_in_s)
+            }
+        }
+    }
+}
+
+impl fmt::Display for OperationFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "operation: {} {} with {}", word_of(self.kind), major(self.amount_minor), self.bank)?;
+        self.price.iter().try_for_each(|price| write!(f, " at {}", text::show_rate(*price)))?;
+        self.rate.iter().try_for_each(|rate| write!(f, " at {}", text::show_rate(*rate)))?;
+        self.matures_in_days.iter().try_for_each(|days| write!(f, " for {days} days"))
+    }
+}

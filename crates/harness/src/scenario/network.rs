@@ -1,0 +1,55 @@
+//! `[network]`: the number of banks, and what they check and keep.
+
+use serde::Serialize;
+
+use super::error::ScenarioError;
+use super::section::Section;
+
+/// What a bank keeps of the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Replica {
+    /// The whole pseudonymous chain.
+    Full,
+    /// A partial replica: headers and the commands of the bank's own customers.
+    Partial,
+}
+
+impl Replica {
+    /// The word of the scenario file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Partial => "partial",
+        }
+    }
+}
+
+/// The network's shape.
+///
+/// | key | default | range |
+/// |---|---|---|
+/// | `banks` | 3 | 1 to 64 |
+/// | `verify_at_bank` | false | – |
+/// | `replica` | `"full"` | `"full"`, `"partial"` |
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Network {
+    /// Commercial banks beside the one central bank.
+    pub banks: u32,
+    /// Banks check signatures too, before they relay; the central bank always does.
+    pub verify_at_bank: bool,
+    /// What banks keep of the chain.
+    pub replica: Replica,
+}
+
+impl Network {
+    pub(super) fn read(mut section: Section<'_>) -> Result<Self, ScenarioError> {
+        let network = Self {
+            banks: section.integer("banks", 1..=64, 3)? as u32,
+            verify_at_bank: section.boolean("verify_at_bank", false)?,
+            replica: section.choice("replica", &[("full", Replica::Full), ("partial", Replica::Partial)])?,
+        };
+        section.end()?;
+        Ok(network)
+    }
+}

@@ -1,0 +1,16 @@
+//! Workloads: the due time, payer, payee and amount of every payment.
+//!
+//! Everything is drawn from one seed and independent of the clock: the same scenario gives the same payments in any
+//! run. Arrivals, payers, payees and amounts have a random number generator each, so that changing one leaves the
+//! others as they were.
+
+pub mod amounts;
+pub mod arrivals;
+pub mod plan;
+pub mod popularity;
+mod random;
+
+pub use amounts::{AmountSource, Channel};
+pub use arrivals::Arrivals;
+pub use plan::{Plan, PlannedPayment};
+pub use popularity::{Payees, Payers, WalletIndex, Zipf};

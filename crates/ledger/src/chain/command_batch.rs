@@ -1,0 +1,132 @@
+//! Commands that travel together: their bytes, back to back, and what they say.
+//!
+//! A command has one encoding. So the bytes that a bank submitted are those that were signed and that are ordered and
+//! kept: a batch is not encoded again on that way, and one none of whose commands is refused is moved as a whole.
+
+use std::ops::Deref;
+
+use bytes::Bytes;
+
+use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::command::Command;
+use crate::command::payment::SIGNED_PAYMENT_BYTES;
+
+/// Commands, and their encoding.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CommandBatch {
+    bytes: Bytes,
+    commands: Vec<Command>,
+    /// Where each command ends in `bytes`.
+    ends: Vec<usize>,
+}
+
+/// Why bytes are no batch.
+#[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BatchError {
+    #[error("expected at most {commands_max} commands in a batch, found more")]
+    TooMany { commands_max: usize },
+    #[error("command {place} of the batch: {error}")]
+    Command { place: usize, error: DecodeError },
+}
+
+impl CommandBatch {
+    /// Reads commands that stand back to back.
+    pub fn decode(bytes: Bytes, commands_max: usize) -> Result<CommandBatch, BatchError> {
+        let capacity = (bytes.len() / SIGNED_PAYMENT_BYTES).min(commands_max);
+        let (mut commands, mut ends) = (Vec::with_capacity(capacity), Vec::with_capacity(capacity));
+        let mut input = Reader::new("command", &bytes);
+        while !input.is_empty() {
+            let place = commands.len();
+            if place == commands_max {
+                return Err(BatchError::TooMany { commands_max });
+            }
+            let command = Command::decode(&mut input);
+            commands.push(command.map_err(|error| BatchError::Command { place, error })?);
+            ends.push(bytes.len() - input.left());
+        }
+        Ok(CommandBatch { bytes, commands, ends })
+    }
+
+    /// How many commands there are.
+    pub fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Whether there is no command.
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    /// The commands, in order.
+    pub fn commands(&self) -> &[Command] {
+        &self.commands
+    }
+
+    /// All commands, back to back.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The bytes of each command, in order.
+    pub fn encoded_commands(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        encoded_commands(&self.bytes, 0, &self.ends)
+    }
+
+    /// Keeps the commands at the places that `keep` names.
+    pub fn retain(&mut self, keep: impl Fn(usize) -> bool) {
+        if (0..self.len()).all(&keep) {
+            return;
+        }
+        let mut out = Writer::with_capacity(self.bytes.len());
+        let kept = self.encoded_commands().enumerate().filter(|(place, _)| keep(*place));
+        let ends = kept.map(|(_, encoded)| out.raw(encoded).len()).collect();
+        let mut places = 0..;
+        self.commands.retain(|_| places.next().is_some_and(&keep));
+        (self.bytes, self.ends) = (out.finish().into(), ends);
+    }
+
+    /// Its commands and where each ends.
+    pub(crate) fn into_parts(self) -> (Vec<Command>, Vec<usize>) {
+        (self.commands, self.ends)
+    }
+}
+
+impl From<Command> for CommandBatch {
+    fn from(command: Command) -> CommandBatch {
+        let bytes = Bytes::from(command.to_bytes());
+        CommandBatch { ends: vec![bytes.len()], commands: vec![command], bytes }
+    }
+}
+
+/// Commands whose signatures were checked against the keys in force.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VerifiedBatch(CommandBatch);
+
+impl VerifiedBatch {
+    /// A batch whose signatures the caller has checked.
+    pub(super) fn vouched_for(batch: CommandBatch) -> VerifiedBatch {
+        VerifiedBatch(batch)
+    }
+
+    pub(crate) fn into_parts(self) -> (Vec<Command>, Vec<usize>) {
+        self.0.into_parts()
+    }
+}
+
+impl Deref for VerifiedBatch {
+    type Target = CommandBatch;
+
+    fn deref(&self) -> &CommandBatch {
+        &self.0
+    }
+}
+
+/// The bytes of commands of which the first begins at `start` and each ends where `ends` says.
+pub(crate) fn encoded_commands<'a>(
+    bytes: &'a [u8],
+    mut start: usize,
+    ends: &'a [usize],
+) -> impl ExactSizeIterator<Item = &'a [u8]> {
+    ends.iter().map(move |end| &bytes[std::mem::replace(&mut start, *end)..*end])
+}

@@ -1,0 +1,222 @@
+//! From bytes to what `apply` accepts: who vouches for the signatures.
+//!
+//! There are three ways to a [`VerifiedProposal`], each named for who vouches:
+//!
+//! * [`verify_batches`] checks every signature against the keys in force. Its [`VerifiedBatch`]es are what a sequencer
+//!   collects, and [`VerifiedProposal::from_built`] is the proposal that it made of them.
+//! * [`VerifiedProposal::check`] does the same for a whole block of a peer, or under audit.
+//! * [`VerifiedProposal::from_own_log`] trusts the bytes because this node, or the leader it follows, verified them
+//!   before they were ordered and its own checksummed log kept them (crash faults, not lies).
+//!
+//! A command names the version of the key that signs it. `apply` refuses it (`KEY_CHANGED`) if the key in force has
+//! another version by then, so a verdict can never outlive its key.
+
+use cbdc_signatures::{Batch, BatchSeed, DecompressedKey, Signature};
+
+use super::block_proposal::{BlockProposal, BuiltProposal};
+use super::command_batch::{CommandBatch, VerifiedBatch};
+use super::directory::KeyDirectory;
+use crate::codec::encoding::{DecodeError, Writer};
+use crate::command::{Command, Domain, Record, SIGNATURE_BYTES, Signer, authority, signing_prefix};
+use crate::state::member::Role;
+use crate::types::identity::{MemberId, NetworkId};
+use crate::types::outcome::{Outcome, Reason, Stage};
+
+pub use crate::command::Signed;
+
+/// A proposal that may be applied.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VerifiedProposal<'a>(BlockProposal<'a>);
+
+/// Why a block of a peer, or under audit, is not accepted.
+#[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VerificationError {
+    #[error("the proposal cannot be read: {0}")]
+    Decode(#[from] DecodeError),
+    #[error("command {index} of the proposal has no valid signature: {reason}")]
+    Signature { index: usize, reason: Reason },
+}
+
+impl<'a> VerifiedProposal<'a> {
+    /// Decodes a proposal from this node's own checksummed log.
+    pub fn from_own_log(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        BlockProposal::decode(bytes).map(VerifiedProposal)
+    }
+
+    /// A proposal of verified commands, as this node made it.
+    pub fn from_built(made: &'a BuiltProposal) -> Self {
+        VerifiedProposal(made.proposal())
+    }
+
+    /// Decodes a proposal and verifies every command that the recorded outcomes say had effect.
+    ///
+    /// A command that was refused before it used its sequence number (such as one whose key was replaced while it was
+    /// in flight) changed nothing, and the key that could verify it is gone; it is not verified.
+    pub fn check(
+        bytes: &'a [u8],
+        outcomes: &[Outcome],
+        network: NetworkId,
+        directory: &KeyDirectory,
+        seed: BatchSeed,
+    ) -> Result<Self, VerificationError> {
+        let proposal = BlockProposal::decode(bytes)?;
+        let commands: Vec<_> = proposal.commands.iter().zip(proposal.encoded_commands()).collect();
+        for (index, verdict) in check_signatures(network, directory, &commands, seed).into_iter().enumerate() {
+            let had_effect = outcomes.get(index).is_none_or(|outcome| outcome.reason.stage() != Stage::BeforeOrdering);
+            if let (true, Err(refusal)) = (had_effect, verdict) {
+                return Err(VerificationError::Signature { index, reason: refusal.reason });
+            }
+        }
+        Ok(VerifiedProposal(proposal))
+    }
+
+    /// The proposal.
+    pub fn proposal(&self) -> &BlockProposal<'a> {
+        &self.0
+    }
+}
+
+/// Verifies the commands of several batches together against the keys in force. For each batch: the good commands, and
+/// the refusals of the rest with their positions in it.
+pub fn verify_batches(
+    network: NetworkId,
+    directory: &KeyDirectory,
+    batches: Vec<CommandBatch>,
+    seed: BatchSeed,
+) -> Vec<(VerifiedBatch, Vec<(usize, Outcome)>)> {
+    let mut commands = Vec::with_capacity(batches.iter().map(|batch| batch.len()).sum());
+    for batch in &batches {
+        commands.extend(batch.commands().iter().zip(batch.encoded_commands()));
+    }
+    let mut verdicts = check_signatures(network, directory, &commands, seed).into_iter();
+    let partition = |mut batch: CommandBatch| {
+        let verdicts: Vec<_> = verdicts.by_ref().take(batch.len()).collect();
+        batch.retain(|place| verdicts.get(place).is_some_and(Result::is_ok));
+        let refusal = |(place, verdict): (usize, Result<(), Outcome>)| Some((place, verdict.err()?));
+        (VerifiedBatch::vouched_for(batch), verdicts.into_iter().enumerate().filter_map(refusal).collect())
+    };
+    batches.into_iter().map(partition).collect()
+}
+
+/// Signatures to check, and back to back those signed records that stand inside commands.
+struct Checks<'a> {
+    inner: Writer,
+    list: Vec<Check<'a>>,
+}
+
+/// One signature to check.
+struct Check<'a> {
+    command: usize,
+    domain: Domain,
+    message: Message<'a>,
+    signature: Signature,
+    key: &'a DecompressedKey,
+}
+
+/// What was signed, behind the prefix.
+enum Message<'a> {
+    Command(&'a [u8]),
+    /// Where it lies in [`Checks::inner`].
+    Inner(std::ops::Range<usize>),
+}
+
+impl<'a> Checks<'a> {
+    fn add_inner(
+        &mut self,
+        (command, domain): (usize, Domain),
+        signature: Signature,
+        key: &'a DecompressedKey,
+        message: impl FnOnce(&mut Writer),
+    ) {
+        let start = self.inner.len();
+        message(&mut self.inner);
+        let message = Message::Inner(start..self.inner.len());
+        self.list.push(Check { command, domain, message, signature, key });
+    }
+}
+
+/// Verifies commands, each with its own bytes, in one batch against the keys in force; the answers are in the same
+/// order.
+pub fn check_signatures(
+    network: NetworkId,
+    directory: &KeyDirectory,
+    commands: &[(&Command, &[u8])],
+    seed: BatchSeed,
+) -> Vec<Result<(), Outcome>> {
+    let prefix = |domain| signing_prefix(domain, network);
+    let (of_command, of_certificate) = (prefix(Domain::Command), prefix(Domain::Certificate));
+    let keys = directory.snapshot();
+    keys.make_ready(commands.iter().map(|(command, _)| command.signer()));
+    let mut checks = Checks { inner: Writer::default(), list: Vec::with_capacity(commands.len()) };
+    let collect = |(index, (command, encoded))| collect_checks(&keys, index, command, encoded, &mut checks);
+    let mut verdicts: Vec<_> = commands.iter().copied().enumerate().map(collect).collect();
+    let mut batch = Batch::with_capacity(checks.list.len());
+    for check in &checks.list {
+        let prefix = if check.domain == Domain::Certificate { &of_certificate } else { &of_command };
+        let message = match &check.message {
+            Message::Command(signed) => signed,
+            Message::Inner(place) => &checks.inner.as_bytes()[place.clone()],
+        };
+        batch.push(check.key, [prefix, message], &check.signature);
+    }
+    for (check, good) in checks.list.iter().zip(batch.verdicts(seed)) {
+        if !good && verdicts[check.command].is_ok() {
+            verdicts[check.command] = Err(Outcome::refused(Reason::BadSignature, 0, 0));
+        }
+    }
+    verdicts
+}
+
+/// Finds the keys of all signatures of a command and adds each check.
+fn collect_checks<'a>(
+    keys: &'a crate::chain::directory::KeySnapshot,
+    index: usize,
+    command: &Command,
+    encoded: &'a [u8],
+    checks: &mut Checks<'a>,
+) -> Result<(), Outcome> {
+    let (of_command, of_certificate) = ((index, Domain::Command), (index, Domain::Certificate));
+    if !authority::is_signed_by_the_right_role(command) {
+        return Err(Outcome::refused(Reason::NotAuthorised, 0, 0));
+    }
+    let key = keys.find(command.signer(), command.head().key_version)?;
+    let (holder_class_key, certificate) = match command {
+        Command::OpenWallet(signed) => {
+            let record = &signed.record;
+            (Some((record.holder, record.class, record.key)), Some(record.certificate))
+        }
+        // The holder of a replaced key is the wallet's own, which the directory knows. The class is the one named: it
+        // may have changed by the time the command is applied, which then refuses it.
+        Command::ReplaceKey(signed) => {
+            let record = &signed.record;
+            let holder = keys.holder_of(record.account)?;
+            (Some((holder, record.class, record.key)), Some(record.certificate))
+        }
+        _ => (None, None),
+    };
+    if let (Some((holder, class, certified)), Some(certificate)) = (holder_class_key, certificate) {
+        let registrar = Signer::Member(Role::Registrar, certificate.registrar);
+        let registrar_key = keys.find(registrar, certificate.registrar_key_version)?;
+        let statement =
+            crate::command::Certificate::statement(holder, class, certified, certificate.registrar_key_version);
+        checks.add_inner(of_certificate, certificate.signature, registrar_key, |out| {
+            out.raw(&statement);
+        });
+    }
+    if let Command::Issuance(signed) = command {
+        let request = &signed.record.request;
+        let bank = Signer::Member(Role::Bank, MemberId(request.record.bank.0));
+        let bank_key = keys.find(bank, request.record.head.key_version)?;
+        checks.add_inner(of_command, request.signature, bank_key, |out| request.record.encode(out));
+    }
+    if let Command::ReverseWaterfall(signed) = command {
+        let transfer = &signed.record.transfer;
+        let payer_key = keys.find(transfer.record.signer(), transfer.record.head.key_version)?;
+        checks.add_inner(of_command, transfer.signature, payer_key, |out| transfer.record.encode(out));
+    }
+    let message = Message::Command(&encoded[..encoded.len() - SIGNATURE_BYTES]);
+    let signature = *command.signature();
+    checks.list.push(Check { command: index, domain: Domain::Command, message, signature, key });
+    Ok(())
+}

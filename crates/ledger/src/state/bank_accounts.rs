@@ -1,0 +1,80 @@
+//! One bank's wallets and treasury, with their keys.
+
+use std::collections::BTreeSet;
+
+use cbdc_signatures::PublicKey;
+
+use super::account::{Account, NO_HOLDER};
+use super::cow_vec::CowVec;
+use super::dirty_set::DirtySet;
+use super::index::Index;
+use crate::types::amount::Amount;
+use crate::types::time::LedgerDay;
+
+/// One bank's accounts: serial 0 is its treasury.
+#[derive(Clone, Default)]
+pub(crate) struct BankAccounts {
+    pub(crate) accounts: CowVec<Account>,
+    /// The key of each serial; a treasury's is zeros, its commands are signed with the bank's member key.
+    pub(crate) keys: CowVec<PublicKey>,
+    /// Keys that were replaced: a (bank, key) opens once.
+    pub(crate) retired_keys: BTreeSet<PublicKey>,
+    pub(crate) key_index: Index,
+    /// Accounts that the block in flight has changed; empty between blocks.
+    pub(crate) dirty: DirtySet,
+    /// Gross issuance on `issued_day`.
+    pub(crate) issued_today: Amount,
+    pub(crate) issued_day: LedgerDay,
+}
+
+impl BankAccounts {
+    /// A bank that has only its treasury.
+    pub(crate) fn with_treasury() -> BankAccounts {
+        let mut accounts = BankAccounts::default();
+        // A treasury earns no interest: no day ever comes that it has not accrued.
+        accounts.accounts.push(Account::new(NO_HOLDER, LedgerDay(u32::MAX)));
+        accounts.keys.push(PublicKey([0; 32]));
+        accounts
+    }
+
+    /// Gross issuance on `day`.
+    pub(crate) fn issued_on(&self, day: LedgerDay) -> Amount {
+        if self.issued_day == day { self.issued_today } else { Amount::ZERO }
+    }
+
+    pub(crate) fn has_seen_key(&self, key: PublicKey) -> bool {
+        let current = self.key_index.find(&key.0, |serial| key_bytes(&self.keys, serial));
+        current.is_some() || self.retired_keys.contains(&key)
+    }
+
+    pub(crate) fn retire_key(&mut self, retired: PublicKey, serial: u32) {
+        self.key_index.remove(&retired.0, serial);
+        let keys = &self.keys;
+        self.key_index.insert(serial, |serial| key_bytes(keys, serial));
+        self.retired_keys.insert(retired);
+    }
+
+    /// Sets an account's record, and its key where it comes with one; the next serial opens.
+    pub(crate) fn set(&mut self, serial: u32, record: Account, key: Option<PublicKey>) {
+        let place = serial as usize;
+        match self.accounts.get_mut(place) {
+            Some(known) => *known = record,
+            None => {
+                self.accounts.push(record);
+                self.keys.push(PublicKey([0; 32]));
+            }
+        }
+        let Some(key) = key else { return };
+        let known = self.keys.get_mut(place).expect("there is a key for each account");
+        let before = std::mem::replace(known, key);
+        if before != key {
+            self.key_index.remove(&before.0, serial);
+            let keys = &self.keys;
+            self.key_index.insert(serial, |serial| key_bytes(keys, serial));
+        }
+    }
+}
+
+pub(crate) fn key_bytes(keys: &CowVec<PublicKey>, serial: u32) -> &[u8] {
+    keys.get(serial as usize).map_or(&[], |key| &key.0)
+}

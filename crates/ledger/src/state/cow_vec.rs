@@ -1,0 +1,261 @@
+//! A copy-on-write vector in pages: cheap to snapshot, copied only where it is written afterwards.
+//!
+//! Records that still have their default value need no memory: the pages that hold nothing else are one page, many
+//! times.
+//!
+//! A page is the vector's own, and written without a further check, or shared with snapshots. A snapshot makes all
+//! pages shared and copies a pointer for each: 10 million accounts are 39,063. The first write to a shared page makes
+//! it the vector's own again, by a copy (256 records) as long as a snapshot has it too.
+
+use triomphe::{Arc, UniqueArc};
+
+const PAGE: usize = 256;
+
+/// Records in place, behind one pointer: a look-up waits for memory once. Places beyond the end hold copies of a record
+/// that nobody reads.
+type Records<T> = [T; PAGE];
+
+enum Page<T> {
+    Own(UniqueArc<Records<T>>),
+    Shared(Arc<Records<T>>),
+}
+
+/// A clone shares only pages that are shared already, and copies the others: call [`CowVec::share`] before, or
+/// [`CowVec::snapshot`].
+#[derive(Clone)]
+pub struct CowVec<T> {
+    pages: Vec<Page<T>>,
+    len: usize,
+    /// The page that stands wherever [`CowVec::push_default`] began one.
+    blank: Option<Arc<Records<T>>>,
+}
+
+impl<T> Page<T> {
+    #[inline]
+    fn records(&self) -> &Records<T> {
+        match self {
+            Page::Own(records) => records,
+            Page::Shared(records) => records,
+        }
+    }
+
+    fn into_shared(self) -> Page<T> {
+        match self {
+            Page::Own(records) => Page::Shared(records.shareable()),
+            shared @ Page::Shared(_) => shared,
+        }
+    }
+}
+
+impl<T: Clone> Page<T> {
+    fn into_own(self) -> Page<T> {
+        match self {
+            Page::Shared(records) => {
+                let unique = Arc::try_unique(records);
+                Page::Own(unique.unwrap_or_else(|shared| UniqueArc::new(Records::clone(&shared))))
+            }
+            own @ Page::Own(_) => own,
+        }
+    }
+}
+
+impl<T: Clone> Clone for Page<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Page::Own(records) => Page::Own(UniqueArc::new(Records::clone(records))),
+            Page::Shared(records) => Page::Shared(records.clone()),
+        }
+    }
+}
+
+impl<T> Default for CowVec<T> {
+    fn default() -> Self {
+        CowVec { pages: Vec::new(), len: 0, blank: None }
+    }
+}
+
+impl<T: Clone> CowVec<T> {
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Takes a snapshot, which later writes do not change.
+    pub fn snapshot(&mut self) -> CowVec<T> {
+        self.share();
+        self.clone()
+    }
+
+    /// Makes all pages such that a clone shares them.
+    pub fn share(&mut self) {
+        self.pages = std::mem::take(&mut self.pages).into_iter().map(Page::into_shared).collect();
+    }
+
+    /// The record at an index.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<&T> {
+        if index >= self.len {
+            return None;
+        }
+        self.pages.get(index / PAGE).map(|page| &page.records()[index % PAGE])
+    }
+
+    /// The record at an index, to be changed: a shared page is copied first.
+    #[inline]
+    pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
+        if index >= self.len {
+            return None;
+        }
+        let number = index / PAGE;
+        if let Page::Shared(_) = self.pages.get(number)? {
+            self.own(number);
+        }
+        match &mut self.pages[number] {
+            Page::Own(records) => Some(&mut records[index % PAGE]),
+            Page::Shared(_) => None,
+        }
+    }
+
+    /// Makes a page the table's own. Kept out of the way of the many writes that find it so: inlined, it would have
+    /// each of them prepare a stack for a whole page.
+    #[cold]
+    #[inline(never)]
+    fn own(&mut self, number: usize) {
+        // To become the table's own, a page is taken by value: the last one stands in for it meanwhile.
+        let page = self.pages.swap_remove(number);
+        self.pages.push(page.into_own());
+        let last = self.pages.len() - 1;
+        self.pages.swap(number, last);
+    }
+
+    /// Appends a record and returns its index.
+    pub fn push(&mut self, value: T) -> usize {
+        let index = self.len;
+        self.len += 1;
+        if index.is_multiple_of(PAGE) {
+            self.pages.push(Page::Own(UniqueArc::new(std::array::from_fn(|_| value.clone()))));
+        } else if let Some(record) = self.get_mut(index) {
+            *record = value;
+        }
+        index
+    }
+
+    /// Appends a default record and returns its index. In a table that grows in no other way, pages on which nothing
+    /// was written yet take no memory.
+    pub fn push_default(&mut self) -> usize
+    where
+        T: Default,
+    {
+        let index = self.len;
+        if index.is_multiple_of(PAGE) {
+            let blank = self.blank.get_or_insert_with(|| Arc::new(std::array::from_fn(|_| T::default())));
+            self.pages.push(Page::Shared(blank.clone()));
+        }
+        self.len += 1;
+        index
+    }
+
+    /// All records, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.pages.iter().flat_map(|page| page.records()).take(self.len)
+    }
+
+    /// Whole pages in order, each with the index of its first record.
+    pub fn pages(&self) -> impl Iterator<Item = (usize, &[T])> {
+        self.pages.iter().enumerate().map(|(number, page)| {
+            let first = number * PAGE;
+            (first, &page.records()[..PAGE.min(self.len - first)])
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_frozen_view_does_not_see_later_writes() {
+        let mut live = CowVec::default();
+        (0..1000).for_each(|value| assert_eq!(live.push(value), value));
+        let frozen = live.snapshot();
+        *live.get_mut(999).unwrap() = 7;
+        live.push(1000);
+        assert_eq!((frozen.get(999), frozen.get(1000), frozen.len()), (Some(&999), None, 1000));
+        assert_eq!((live.get(999), live.get(1000), live.len()), (Some(&7), Some(&1000), 1001));
+        assert!(live.get_mut(1001).is_none() && live.get_mut(1_000_000).is_none());
+    }
+
+    #[test]
+    fn blank_pages_are_one_page_until_they_are_written() {
+        let mut table = CowVec::<u64>::default();
+        (0..1000).for_each(|index| assert_eq!(table.push_default(), index));
+        let frozen = table.snapshot();
+        *table.get_mut(300).unwrap() = 7;
+        assert_eq!(table.iter().filter(|record| **record != 0).count(), 1);
+        assert_eq!((table.get(300), table.get(999), table.get(1000)), (Some(&7), Some(&0), None));
+        let pages =
+            |table: &CowVec<u64>| table.pages.iter().map(|page| page.records().as_ptr()).collect::<BTreeSet<_>>().len();
+        assert_eq!((pages(&table), pages(&frozen)), (2, 1));
+        assert_eq!(frozen.iter().sum::<u64>(), 0);
+    }
+
+    /// What happens to a table and to the views of it that are kept.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Push(u32),
+        Write(prop::sample::Index, u32),
+        Snapshot,
+        Drop(prop::sample::Index),
+    }
+
+    fn any_step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            2 => any::<u32>().prop_map(Step::Push),
+            4 => (any::<prop::sample::Index>(), any::<u32>()).prop_map(|(place, value)| Step::Write(place, value)),
+            1 => Just(Step::Snapshot),
+            1 => any::<prop::sample::Index>().prop_map(Step::Drop),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_table_and_its_views_are_what_plain_lists_are(
+            length in 0..600_u32,
+            steps in prop::collection::vec(any_step(), 0..400),
+        ) {
+            let mut table = (CowVec::default(), Vec::new());
+            for value in 0..length {
+                table.0.push(value);
+                table.1.push(value);
+            }
+            let mut views: Vec<(CowVec<u32>, Vec<u32>)> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Push(value) => {
+                        prop_assert_eq!(table.0.push(value), table.1.len());
+                        table.1.push(value);
+                    }
+                    Step::Write(place, value) if !table.1.is_empty() => {
+                        let place = place.index(table.1.len());
+                        *table.0.get_mut(place).unwrap() = value;
+                        table.1[place] = value;
+                    }
+                    Step::Snapshot => views.push((table.0.snapshot(), table.1.clone())),
+                    Step::Drop(place) if !views.is_empty() => drop(views.swap_remove(place.index(views.len()))),
+                    Step::Write(..) | Step::Drop(_) => {}
+                }
+            }
+            for (pages, list) in views.iter().chain([&table]) {
+                prop_assert!(pages.iter().eq(list));
+                prop_assert_eq!(pages.get(list.len()), None);
+            }
+        }
+    }
+}

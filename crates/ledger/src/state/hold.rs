@@ -1,0 +1,134 @@
+//! Holds: money that a payer's signature promises to a payee until it is captured, voided or expires.
+//!
+//! A hold draws first on the payer's earmarked money that the payee may be paid with and that outlives the hold, then
+//! on available money, which moves to `held` together with the largest fee that the payer accepts. Earmarked money
+//! under a hold stays in its earmark, marked as held there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::types::amount::Amount;
+use crate::types::identity::AccountId;
+use crate::types::time::Timestamp;
+
+/// How many holds one payer may have open.
+pub const HOLDS_MAX: usize = 64;
+
+/// An open hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hold {
+    /// The payer's wallet.
+    pub payer: AccountId,
+    /// The payee's wallet.
+    pub payee: AccountId,
+    /// The most that may be captured.
+    pub maximum: Amount,
+    /// The largest fee that the payer accepts; held beside the maximum.
+    pub max_fee: Amount,
+    /// From this time on it cannot be captured, and its money returns.
+    pub expires_at: Timestamp,
+    /// What stands on the payer's account as held.
+    pub held: Amount,
+    /// What is held in earmarks: programme and amount, in the order in which they were drawn on.
+    pub earmarks: Vec<(u64, Amount)>,
+}
+
+/// All open holds by number. Numbers begin at 1 and are never used again.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Holds {
+    open: BTreeMap<u64, Hold>,
+    by_expiry: BTreeSet<(Timestamp, u64)>,
+    of_payer: BTreeMap<AccountId, u32>,
+    /// The holds of a wallet, as payer and as payee.
+    by_wallet: BTreeSet<(AccountId, u64)>,
+    last: u64,
+}
+
+impl Holds {
+    /// The open hold of a number.
+    pub fn get(&self, number: u64) -> Option<&Hold> {
+        self.open.get(&number)
+    }
+
+    /// All open holds, in order of number.
+    pub fn open(&self) -> impl Iterator<Item = (u64, &Hold)> {
+        self.open.iter().map(|(number, hold)| (*number, hold))
+    }
+
+    /// The open holds that a wallet pays or is to be paid from, by number, after a number.
+    pub fn of_wallet(&self, wallet: AccountId, after: u64) -> impl Iterator<Item = (u64, &Hold)> {
+        let from = (wallet, after.saturating_add(1));
+        let numbers = self.by_wallet.range(from..=(wallet, u64::MAX)).map(|(_, number)| *number);
+        numbers.filter_map(|number| Some((number, self.open.get(&number)?)))
+    }
+
+    /// How many holds a payer has open.
+    pub fn count_of(&self, payer: AccountId) -> usize {
+        self.of_payer.get(&payer).map_or(0, |count| *count as usize)
+    }
+
+    /// When the next hold expires.
+    pub fn next_expiry(&self) -> Option<Timestamp> {
+        self.by_expiry.first().map(|(time, _)| *time)
+    }
+
+    /// The number of the hold that expires first, if it has by `now`.
+    pub(crate) fn expired_by(&self, now: Timestamp) -> Option<u64> {
+        self.by_expiry.first().filter(|(time, _)| *time <= now).map(|(_, number)| *number)
+    }
+
+    pub(crate) fn insert(&mut self, hold: Hold) -> u64 {
+        self.last += 1;
+        self.put(self.last, hold);
+        self.last
+    }
+
+    fn put(&mut self, number: u64, hold: Hold) {
+        self.by_expiry.insert((hold.expires_at, number));
+        *self.of_payer.entry(hold.payer).or_default() += 1;
+        self.by_wallet.extend([(hold.payer, number), (hold.payee, number)]);
+        self.open.insert(number, hold);
+    }
+
+    pub(crate) fn remove(&mut self, number: u64) -> Option<Hold> {
+        let hold = self.open.remove(&number)?;
+        self.by_expiry.remove(&(hold.expires_at, number));
+        for wallet in [hold.payer, hold.payee] {
+            self.by_wallet.remove(&(wallet, number));
+        }
+        if let Some(count) = self.of_payer.get_mut(&hold.payer) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_payer.remove(&hold.payer);
+            }
+        }
+        Some(hold)
+    }
+
+    pub(crate) fn encode(&self, out: &mut Writer) {
+        out.u64(self.last).u64(self.open.len() as u64);
+        for (number, hold) in &self.open {
+            out.u64(*number).u64(hold.payer.to_u64()).u64(hold.payee.to_u64()).u64(hold.maximum.minor());
+            out.u64(hold.max_fee.minor()).u64(hold.expires_at.0).u64(hold.held.minor()).u32(hold.earmarks.len() as u32);
+            for (programme, amount) in &hold.earmarks {
+                out.u64(*programme).u64(amount.minor());
+            }
+        }
+    }
+
+    pub(crate) fn decode(input: &mut Reader<'_>) -> Result<Holds, DecodeError> {
+        let mut holds = Holds { last: input.u64()?, ..Holds::default() };
+        for _ in 0..input.u64()? {
+            let number = input.u64()?;
+            let (payer, payee) = (AccountId::decode(input)?, AccountId::decode(input)?);
+            let (maximum, max_fee) = (Amount::from_minor(input.u64()?), Amount::from_minor(input.u64()?));
+            let (expires_at, held) = (Timestamp(input.u64()?), Amount::from_minor(input.u64()?));
+            let mut earmarks = Vec::new();
+            for _ in 0..input.u32()? {
+                earmarks.push((input.u64()?, Amount::from_minor(input.u64()?)));
+            }
+            holds.put(number, Hold { payer, payee, maximum, max_fee, expires_at, held, earmarks });
+        }
+        Ok(holds)
+    }
+}

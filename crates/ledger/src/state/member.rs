@@ -1,0 +1,235 @@
+//! Members: who takes part in running the network, in which role, with which keys.
+//!
+//! Genesis names the first members; later ones join, change keys and leave by the committee's proposals. A member has a
+//! signing key for commands and, if it connects to nodes, a node key that its TLS certificate must carry.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use cbdc_signatures::PublicKey;
+
+use super::sequence::WideWindow;
+use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::types::identity::{BankId, MemberId};
+
+/// A member's role. Holders are no members: they act through their wallets' keys.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum Role {
+    /// A node of the central bank: orders and settles, and signs headers.
+    CentralBank = 1,
+    /// A seat on the monetary policy committee.
+    Committee = 2,
+    /// The central bank's operations desk.
+    Operator = 3,
+    /// A commercial bank; its member number is its bank number.
+    Bank = 4,
+    /// Certifies holders.
+    Registrar = 5,
+    /// A court, whose orders freeze and seize money.
+    Court = 6,
+    /// Reads everything, changes nothing.
+    Auditor = 7,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Role; 7] =
+        [Role::CentralBank, Role::Committee, Role::Operator, Role::Bank, Role::Registrar, Role::Court, Role::Auditor];
+
+    /// The name in texts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::CentralBank => "central-bank",
+            Role::Committee => "committee",
+            Role::Operator => "operator",
+            Role::Bank => "bank",
+            Role::Registrar => "registrar",
+            Role::Court => "court",
+            Role::Auditor => "auditor",
+        }
+    }
+
+    pub(crate) fn decode(input: &mut Reader<'_>) -> Result<Role, DecodeError> {
+        let role = input.u8()?;
+        Role::ALL
+            .into_iter()
+            .find(|known| *known as u8 == role)
+            .ok_or_else(|| input.wrong("a known role", u64::from(role)))
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = || Role::ALL.map(Role::name).join(", ");
+        Role::ALL
+            .into_iter()
+            .find(|role| role.name() == text)
+            .ok_or_else(|| format!("expected a role ({}), found `{text}`", names()))
+    }
+}
+
+/// A member as genesis or a proposal names it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Member {
+    /// The member's role.
+    pub role: Role,
+    /// The member's number within the role.
+    pub id: MemberId,
+    /// At most 64 bytes.
+    pub name: String,
+    /// The key that signs the member's commands, or a node's headers.
+    pub signing_key: PublicKey,
+    /// The key that the member's TLS certificate carries, if it connects to nodes.
+    pub node_key: Option<PublicKey>,
+}
+
+impl Member {
+    /// The longest name.
+    pub const NAME_BYTES_MAX: usize = 64;
+
+    pub(crate) fn encode(&self, out: &mut Writer) {
+        out.u8(self.role as u8).u16(self.id.0).text(&self.name).raw(&self.signing_key.0);
+        out.optional_key(&self.node_key);
+    }
+
+    pub(crate) fn decode(input: &mut Reader<'_>) -> Result<Member, DecodeError> {
+        let role = Role::decode(input)?;
+        let id = MemberId(input.u16()?);
+        let name = input.text()?;
+        if name.is_empty() || name.len() > Member::NAME_BYTES_MAX {
+            return Err(input.wrong("a name of 1 to 64 bytes", name.len() as u64));
+        }
+        let signing_key = PublicKey(input.array()?);
+        let node_key = input.optional_key()?;
+        Ok(Member { role, id, name, signing_key, node_key })
+    }
+}
+
+/// A member's place in the ledger.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Seat {
+    /// The member, with the keys in force.
+    pub member: Member,
+    /// How often the signing key was replaced.
+    pub key_version: u32,
+    /// False once dismissed; the seat stays so that its sequence numbers are never used again.
+    pub active: bool,
+    /// The member's sequence numbers.
+    pub window: WideWindow,
+}
+
+/// All members, the committee's threshold, and how many nodes sign a header.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Members {
+    seats: BTreeMap<(Role, MemberId), Seat>,
+    threshold: u16,
+    header_signatures: u16,
+}
+
+impl Members {
+    pub(crate) fn new(threshold: u16, header_signatures: u16) -> Self {
+        Members { seats: BTreeMap::new(), threshold, header_signatures }
+    }
+
+    /// The seat of an active member.
+    pub fn active(&self, role: Role, id: MemberId) -> Option<&Seat> {
+        self.seats.get(&(role, id)).filter(|seat| seat.active)
+    }
+
+    /// The seat of a member, dismissed ones included.
+    pub fn seat(&self, role: Role, id: MemberId) -> Option<&Seat> {
+        self.seats.get(&(role, id))
+    }
+
+    pub(crate) fn seat_mut(&mut self, role: Role, id: MemberId) -> Option<&mut Seat> {
+        self.seats.get_mut(&(role, id))
+    }
+
+    /// The seat of an active bank.
+    pub fn bank(&self, bank: BankId) -> Option<&Seat> {
+        self.active(Role::Bank, MemberId(bank.0))
+    }
+
+    /// All seats, dismissed ones included, by role and number.
+    pub fn seats(&self) -> impl Iterator<Item = &Seat> {
+        self.seats.values()
+    }
+
+    /// How many members of a role are active.
+    pub fn count_active(&self, role: Role) -> usize {
+        self.seats.values().filter(|seat| seat.active && seat.member.role == role).count()
+    }
+
+    /// How many committee members must approve a proposal.
+    pub fn threshold(&self) -> u16 {
+        self.threshold
+    }
+
+    pub(crate) fn set_threshold(&mut self, threshold: u16) {
+        self.threshold = threshold;
+    }
+
+    /// How many of the central bank's nodes must have signed a header for it to count.
+    pub fn header_signatures(&self) -> u16 {
+        self.header_signatures
+    }
+
+    pub(crate) fn set_header_signatures(&mut self, count: u16) {
+        self.header_signatures = count;
+    }
+
+    /// Whether no other active member in the role signs with this key: two nodes with one key would count as two
+    /// signatures of a header, two seats as two votes.
+    pub(crate) fn may_sign_with(&self, role: Role, id: MemberId, signing_key: &PublicKey) -> bool {
+        let mut others = self.seats.values().filter(|seat| seat.active && seat.member.id != id);
+        !others.any(|seat| seat.member.role == role && seat.member.signing_key == *signing_key)
+    }
+
+    /// The members to try changes on, without the sequence numbers that they have used.
+    pub(crate) fn trial(&self) -> Members {
+        let seat = |seat: &Seat| Seat { window: WideWindow::default(), member: seat.member.clone(), ..*seat };
+        let seats = self.seats.iter().map(|(key, found)| (*key, seat(found))).collect();
+        Members { seats, ..*self }
+    }
+
+    /// The active member whose TLS certificate carries `node_key`.
+    pub fn by_node_key(&self, node_key: &PublicKey) -> Option<&Seat> {
+        self.seats.values().find(|seat| seat.active && seat.member.node_key.as_ref() == Some(node_key))
+    }
+
+    pub(crate) fn admit(&mut self, member: Member) {
+        let seat = Seat { member, key_version: 0, active: true, window: WideWindow::default() };
+        self.seats.insert((seat.member.role, seat.member.id), seat);
+    }
+
+    pub(crate) fn encode(&self, out: &mut Writer) {
+        out.u16(self.threshold).u16(self.header_signatures).u32(self.seats.len() as u32);
+        for seat in self.seats.values() {
+            seat.member.encode(out);
+            out.u32(seat.key_version).u8(u8::from(seat.active));
+            seat.window.encode(out);
+        }
+    }
+
+    pub(crate) fn decode(input: &mut Reader<'_>) -> Result<Members, DecodeError> {
+        let (threshold, header_signatures) = (input.u16()?, input.u16()?);
+        let mut members = Members::new(threshold, header_signatures);
+        for _ in 0..input.u32()? {
+            let member = Member::decode(input)?;
+            let (key_version, active) = (input.u32()?, input.boolean()?);
+            let seat = Seat { member, key_version, active, window: WideWindow::decode(input)? };
+            members.seats.insert((seat.member.role, seat.member.id), seat);
+        }
+        Ok(members)
+    }
+}

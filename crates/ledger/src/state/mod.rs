@@ -1,0 +1,21 @@
+//! The records that the ledger keeps, and the containers that keep them.
+
+pub mod account;
+pub(crate) mod bank_accounts;
+pub mod bank_position;
+pub(crate) mod bank_table;
+pub mod books;
+pub mod cow_vec;
+pub(crate) mod dirty_set;
+pub mod header;
+pub mod hold;
+pub mod holder;
+pub(crate) mod index;
+pub mod member;
+pub(crate) mod partial_replica;
+pub mod prefetch;
+pub mod programme;
+pub(crate) mod recent_payments;
+pub(crate) mod remuneration_sweep;
+pub mod reserve_rules;
+pub mod sequence;

@@ -1,0 +1,640 @@
+//! A bank's filtered block of a block, for a bank that follows headers and its own customers instead of the whole
+//! chain.
+//!
+//! A full replica applies every payment of the network. A partial replica applies none: of each block it gets the
+//! header and a filtered block, and takes its own accounts over as the block left them. What it cannot take on trust it
+//! checks ([`Ledger::follow`]):
+//!
+//! * The header continues the chain; its signatures are the caller's to check.
+//! * The changed accounts of the bank are the whole data of its leaf under the header's effects root: none is missing,
+//!   none added, none altered.
+//! * Balance sheet and positions are those of the header's digest, the policy in force is the header's version.
+//!
+//! Commands, keys and holders rest on the central bank's node key, which the connection proved; a receipt proves any
+//! command on demand.
+//!
+//! # Layout
+//! Accounts, outcomes and commands are in their compact encodings, numbers as in [`crate::codec::compact`]: a filtered
+//! block is the larger part of what a bank is sent and keeps.
+//!
+//! | part | encoding |
+//! |---|---|
+//! | version (1; this is 3), reserved (1), bank (2) | |
+//! | path of the bank's leaf | place (2), number of banks (2), length (1), hashes; zeros before the bank is a member |
+//! | changed accounts of the bank | count (4), (serials passed over (number), record (compact)) in serial order |
+//! | linked wallets of other banks | count (4), (account (8), record (compact)): changed wallets that are linked to the bank, and those that a command of the block linked anew |
+//! | keys | count (4), (account (8), key (32)): of opened wallets and replaced keys among the above |
+//! | holders | count (4), (position (4), record (64)): holders of those, and reclassified ones |
+//! | waterfalls | count (4), (command (4), wallet (8), amount (8), to the deposit (1)): between wallets and deposits at this bank |
+//! | books | length (4), balance sheet and positions where they changed |
+//! | rules | length (4), members, policy and reclassified holders where one of them changed |
+//! | commands | count (4), (commands passed over (number), outcome (compact), command (compact)): those that name the bank or an account of it |
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrayvec::ArrayVec;
+use cbdc_signatures::PublicKey;
+
+use crate::chain::bank_leaf::BankLeaf;
+use crate::chain::block::Block;
+use crate::chain::block_proposal::BlockProposal;
+use crate::codec::class_history::ClassHistory;
+use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::codec::merkle::Hash;
+use crate::codec::{class_history, merkle};
+use crate::command::{Command, Signer};
+use crate::ledger::Ledger;
+use crate::policy::PolicyVersions;
+use crate::state::account::Account;
+use crate::state::bank_accounts::BankAccounts;
+use crate::state::bank_position::Positions;
+use crate::state::books::Books;
+use crate::state::header::{Header, books_digest};
+use crate::state::holder::Holder;
+use crate::state::member::{Members, Role};
+use crate::state::prefetch::{PREFETCH_BATCH, prefetch_accounts};
+use crate::state::sequence::SequenceStatus;
+use crate::transition::changes::{Changes, DepositDirection, DepositMovement, KeyChange};
+use crate::types::amount::Amount;
+use crate::types::identity::{AccountId, BankId, Height, MemberId};
+use crate::types::outcome::{Outcome, Stage};
+
+/// The first byte of a filtered block.
+const FILTERED_BLOCK_VERSION: u8 = 3;
+/// Bytes of the shortest account entry: a number of one byte, and the lengths of 14 words.
+const ACCOUNT_ENTRY_BYTES_MIN: usize = 8;
+/// Bytes of a short command entry, about: it only bounds what is reserved.
+const COMMAND_ENTRY_BYTES_MIN: usize = 80;
+
+/// Why a filtered block is refused. The ledger is unchanged.
+#[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FilteredBlockError {
+    #[error("the filtered block cannot be read: {0}")]
+    Decode(#[from] DecodeError),
+    #[error("expected a filtered block for bank {expected}, found one for bank {found}")]
+    OtherBank { expected: BankId, found: BankId },
+    #[error("expected block {expected} on this chain, found block {found} or another parent")]
+    OtherParent { expected: Height, found: Height },
+    #[error("the changed accounts are not those under the effects root of block {height}")]
+    OtherAccounts { height: Height },
+    #[error("the balance sheet is not the one that the header of block {height} names")]
+    OtherBooks { height: Height },
+    #[error("the policy is in version {found}, the header of block {height} names version {expected}")]
+    OtherPolicy { height: Height, expected: u32, found: u32 },
+    #[error("block {height} has an account {account} that comes without what belongs to it")]
+    Incomplete { height: Height, account: AccountId },
+    #[error("block {height} uses sequence number {sequence} of this bank, which is not free")]
+    SequenceNotFree { height: Height, sequence: u64 },
+}
+
+/// A command of a filtered block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnCommand {
+    /// Its place in the block.
+    pub index: u32,
+    /// Where its outcome begins in the filtered block; the command follows.
+    pub offset: u32,
+    /// The command's outcome.
+    pub outcome: Outcome,
+    /// The command.
+    pub command: Command,
+}
+
+impl OwnCommand {
+    /// Reads outcome and command, which begin at `offset`, from the front of `input`.
+    fn decode(input: &mut Reader<'_>, index: u32, offset: usize) -> Result<OwnCommand, DecodeError> {
+        let (outcome, command) = (Outcome::decode_compact(input)?, Command::decode_compact(input)?);
+        Ok(OwnCommand { index, offset: offset as u32, outcome, command })
+    }
+}
+
+/// The result of following a filtered block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppliedBlock {
+    /// The commands that name the bank or an account of it, in the block's order.
+    pub commands: Vec<OwnCommand>,
+    /// Keys, members, changed accounts and deposits, as far as they are this bank's.
+    pub changes: Changes,
+}
+
+/// The filtered blocks of a block for `banks`. `ledger` is the ledger after the block, `parent` its header before.
+pub fn filtered_blocks(
+    ledger: &Ledger,
+    banks: &[BankId],
+    parent: &Header,
+    proposal: &BlockProposal<'_>,
+    block: &Block,
+) -> Vec<(BankId, Vec<u8>)> {
+    let place_of = |bank: &BankId| ledger.banks().position(|known| known == *bank);
+    let mut builders: Vec<FilteredBlockBuilder> = banks
+        .iter()
+        .map(|bank| FilteredBlockBuilder::new(*bank, place_of(bank), block.changes.accounts.len()))
+        .collect();
+    if builders.is_empty() {
+        return Vec::new();
+    }
+    let shared = Shared::of(ledger, parent, proposal, block);
+    for account in &block.changes.accounts {
+        let record = ledger.account(*account).expect("a changed account exists");
+        for builder in &mut builders {
+            if builder.bank == account.bank {
+                builder.add_own(account.serial, record);
+            } else if record.linked_bank == builder.bank || shared.linked_anew.contains(account) {
+                builder.add_linked(*account, record);
+            }
+        }
+    }
+    for change in &block.changes.keys {
+        for builder in &mut builders {
+            let is_linked = ledger.account(change.account).is_some_and(|account| account.linked_bank == builder.bank);
+            if builder.bank == change.account.bank || is_linked {
+                builder.add_key(ledger, change.account);
+            }
+        }
+    }
+    for account in &shared.linked_anew {
+        builders
+            .iter_mut()
+            .filter(|builder| builder.bank != account.bank)
+            .for_each(|builder| builder.add_key(ledger, *account));
+    }
+    for movement in &block.changes.deposits {
+        builders
+            .iter_mut()
+            .filter(|builder| builder.bank == movement.bank)
+            .for_each(|builder| builder.add_movement(movement));
+    }
+    for (index, (command, outcome)) in (0..).zip(proposal.commands.iter().zip(&block.outcomes)) {
+        let named = banks_of(command);
+        for builder in builders.iter_mut().filter(|builder| named.contains(&builder.bank)) {
+            builder.add_command(index, command, outcome);
+        }
+    }
+    builders.into_iter().map(|builder| (builder.bank, builder.finish(&shared, block))).collect()
+}
+
+/// The banks that a command names, or whose accounts it names. Bank 0 is none.
+fn banks_of(command: &Command) -> [BankId; 3] {
+    const NONE: BankId = BankId(0);
+    match command {
+        Command::Payment(signed) => [signed.record.from.bank, signed.record.to.bank, NONE],
+        Command::OpenWallet(signed) => [signed.record.bank, NONE, NONE],
+        Command::CloseWallet(signed) => [signed.record.account.bank, NONE, NONE],
+        Command::ReplaceKey(signed) => [signed.record.account.bank, NONE, NONE],
+        Command::Issuance(signed) => [signed.record.request.record.bank, NONE, NONE],
+        Command::ReservesTransfer(signed) => [signed.record.from, signed.record.to, NONE],
+        Command::Freeze(signed) => [signed.record.account.bank, NONE, NONE],
+        Command::Seize(signed) => [signed.record.account.bank, signed.record.to.bank, NONE],
+        Command::Propose(_) | Command::Vote(_) | Command::Reclassify(_) => [NONE; 3],
+        Command::ReverseWaterfall(signed) => {
+            let transfer = &signed.record.transfer.record;
+            [signed.record.bank, transfer.from.bank, transfer.to.bank]
+        }
+        Command::Hold(signed) => [signed.record.from.bank, signed.record.to.bank, NONE],
+        Command::Release(signed) => [signed.record.bank, NONE, NONE],
+        Command::LinkBank(signed) => [signed.record.account.bank, signed.record.bank, NONE],
+        Command::DesignateWallet(signed) => [signed.record.account.bank, NONE, NONE],
+        Command::Operation(signed) => [signed.record.bank, NONE, NONE],
+        Command::DepositStatement(signed) => [signed.record.bank, NONE, NONE],
+    }
+}
+
+/// What all filtered blocks of a block have in common.
+struct Shared {
+    books: Vec<u8>,
+    rules: Vec<u8>,
+    linked_anew: BTreeSet<AccountId>,
+    /// Holders whose class changed, with their places.
+    reclassified: BTreeMap<u32, Holder>,
+}
+
+impl Shared {
+    fn of(ledger: &Ledger, parent: &Header, proposal: &BlockProposal<'_>, block: &Block) -> Shared {
+        let (mut linked_anew, mut reclassified) = (BTreeSet::new(), BTreeMap::new());
+        let holder = |position: u32| Some((position, *ledger.holders.get(position as usize)?));
+        for (command, outcome) in proposal.commands.iter().zip(&block.outcomes) {
+            match command {
+                Command::LinkBank(signed) if outcome.is_settled() => {
+                    linked_anew.insert(signed.record.account);
+                }
+                Command::Reclassify(signed) if outcome.is_settled() => {
+                    reclassified.extend(ledger.holder_position(signed.record.holder).and_then(holder));
+                }
+                _ => {}
+            }
+        }
+        let mut books = Writer::default();
+        if parent.books_digest != block.header.books_digest {
+            ledger.books.encode(&mut books);
+            ledger.positions.encode(&mut books);
+        }
+        let mut rules = Writer::default();
+        let policy_changed = parent.policy_version != block.header.policy_version;
+        if block.changes.members || policy_changed || !reclassified.is_empty() {
+            ledger.members.encode(&mut rules);
+            ledger.policy.encode(&mut rules);
+            class_history::encode(&ledger.class_history, &mut rules);
+        }
+        Shared { books: books.finish(), rules: rules.finish(), linked_anew, reclassified }
+    }
+}
+
+/// A filtered block that is being written.
+struct FilteredBlockBuilder {
+    bank: BankId,
+    /// The position of its leaf; none before it is a member.
+    place: Option<usize>,
+    own: Writer,
+    own_count: u32,
+    /// The serial behind the last of them.
+    next_serial: u32,
+    linked: Writer,
+    linked_count: u32,
+    keys: Writer,
+    key_count: u32,
+    holders: BTreeMap<u32, Holder>,
+    movements: Writer,
+    movement_count: u32,
+    commands: Writer,
+    command_count: u32,
+    /// The place in the block behind the last of them.
+    next_index: u32,
+}
+
+impl FilteredBlockBuilder {
+    fn new(bank: BankId, place: Option<usize>, changed: usize) -> FilteredBlockBuilder {
+        FilteredBlockBuilder {
+            bank,
+            place,
+            own: Writer::with_capacity(changed * 16),
+            own_count: 0,
+            next_serial: 0,
+            linked: Writer::default(),
+            linked_count: 0,
+            keys: Writer::default(),
+            key_count: 0,
+            holders: BTreeMap::new(),
+            movements: Writer::default(),
+            movement_count: 0,
+            commands: Writer::with_capacity(changed * 80),
+            command_count: 0,
+            next_index: 0,
+        }
+    }
+
+    fn add_own(&mut self, serial: u32, record: &Account) {
+        record.encode_compact(self.own.number(u64::from(serial - self.next_serial)));
+        self.own_count += 1;
+        self.next_serial = serial + 1;
+    }
+
+    fn add_linked(&mut self, account: AccountId, record: &Account) {
+        record.encode_compact(self.linked.u64(account.to_u64()));
+        self.linked_count += 1;
+    }
+
+    fn add_key(&mut self, ledger: &Ledger, account: AccountId) {
+        let (Some(key), Some(record)) = (ledger.key(account), ledger.account(account)) else { return };
+        self.keys.u64(account.to_u64()).raw(&key.0);
+        self.key_count += 1;
+        self.holders.extend(ledger.holders.get(record.holder as usize).map(|holder| (record.holder, *holder)));
+    }
+
+    fn add_movement(&mut self, movement: &DepositMovement) {
+        let to_deposit = movement.direction == DepositDirection::ToDeposit;
+        self.movements.u32(movement.index).u64(movement.wallet.to_u64()).u64(movement.amount.minor());
+        self.movements.u8(u8::from(to_deposit));
+        self.movement_count += 1;
+    }
+
+    fn add_command(&mut self, index: u32, command: &Command, outcome: &Outcome) {
+        outcome.encode_compact(self.commands.number(u64::from(index - self.next_index)));
+        command.encode_compact(&mut self.commands);
+        self.command_count += 1;
+        self.next_index = index + 1;
+    }
+
+    fn finish(mut self, shared: &Shared, block: &Block) -> Vec<u8> {
+        let path = self.place.and_then(|place| merkle::path(&block.effect_leaves, place)).unwrap_or_default();
+        let (place, banks) = self.place.map_or((0, 0), |place| (place as u16, block.effect_leaves.len() as u16));
+        let sections = [&self.own, &self.linked, &self.keys, &self.movements, &self.commands];
+        let bytes: usize = sections.iter().map(|section| section.len()).sum();
+        let mut out = Writer::with_capacity(bytes + shared.books.len() + shared.rules.len() + 1024);
+        out.u8(FILTERED_BLOCK_VERSION).reserved(1).u16(self.bank.0);
+        out.u16(place).u16(banks).u8(path.len() as u8).raw(path.as_flattened());
+        out.u32(self.own_count).raw(self.own.as_bytes());
+        out.u32(self.linked_count).raw(self.linked.as_bytes());
+        out.u32(self.key_count).raw(self.keys.as_bytes());
+        self.holders.extend(&shared.reclassified);
+        out.u32(self.holders.len() as u32);
+        self.holders.iter().for_each(|(position, holder)| holder.encode(out.u32(*position)));
+        out.u32(self.movement_count).raw(self.movements.as_bytes());
+        out.u32(shared.books.len() as u32).raw(&shared.books);
+        out.u32(shared.rules.len() as u32).raw(&shared.rules);
+        out.u32(self.command_count).raw(self.commands.as_bytes());
+        out.finish()
+    }
+}
+
+/// A filtered block as it was read, nothing of it applied yet.
+struct Read {
+    path: Vec<Hash>,
+    place: usize,
+    banks: usize,
+    own: Vec<(u32, Account)>,
+    /// The bank's leaf under the effects root, as these accounts make it.
+    leaf: Hash,
+    linked: Vec<(AccountId, Account)>,
+    keys: BTreeMap<AccountId, PublicKey>,
+    holders: BTreeMap<u32, Holder>,
+    movements: Vec<DepositMovement>,
+    books: Option<(Books, Positions)>,
+    rules: Option<Rules>,
+    commands: Vec<OwnCommand>,
+}
+
+struct Rules {
+    members: Members,
+    policy: PolicyVersions,
+    class_history: ClassHistory,
+}
+
+fn read_many<T>(
+    input: &mut Reader<'_>,
+    least_bytes: usize,
+    mut one: impl FnMut(&mut Reader<'_>) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    let count = input.u32()? as usize;
+    // A false count reserves no more than the bytes at hand justify.
+    let mut read = Vec::with_capacity(count.min(input.left() / least_bytes));
+    for _ in 0..count {
+        read.push(one(input)?);
+    }
+    Ok(read)
+}
+
+/// The place `passed_over` behind the last one; moves `next` behind it.
+fn place_after(next: &mut u32, input: &mut Reader<'_>) -> Result<u32, DecodeError> {
+    let passed_over = input.number()?;
+    let place = u32::try_from(passed_over).ok().and_then(|passed_over| next.checked_add(passed_over));
+    let place =
+        place.filter(|place| *place < u32::MAX).ok_or_else(|| input.wrong("a place below 2^32 - 1", passed_over))?;
+    *next = place + 1;
+    Ok(place)
+}
+
+/// Reads the bank's changed accounts and makes its leaf of them.
+fn read_own(input: &mut Reader<'_>, bank: BankId) -> Result<(Vec<(u32, Account)>, Hash), DecodeError> {
+    let mut next = 0;
+    let own = read_many(input, ACCOUNT_ENTRY_BYTES_MIN, |input| {
+        Ok((place_after(&mut next, input)?, Account::decode_compact(input)?))
+    })?;
+    let mut leaf = BankLeaf::new(bank);
+    own.iter().for_each(|(serial, record)| leaf.add(*serial, record));
+    Ok((own, leaf.finish()))
+}
+
+/// Reads the head, to the bank.
+fn read_bank(input: &mut Reader<'_>) -> Result<BankId, DecodeError> {
+    match input.u8()? {
+        FILTERED_BLOCK_VERSION => {}
+        other => return Err(input.wrong("version 3", u64::from(other))),
+    }
+    input.reserved(1)?;
+    input.u16().map(BankId)
+}
+
+impl Read {
+    fn from_bytes(bytes: &[u8], bank: BankId, day_offset_minutes: i16) -> Result<Read, FilteredBlockError> {
+        let mut input = Reader::new("filtered block", bytes);
+        let found = read_bank(&mut input)?;
+        if found != bank {
+            return Err(FilteredBlockError::OtherBank { expected: bank, found });
+        }
+        let (place, banks) = (usize::from(input.u16()?), usize::from(input.u16()?));
+        let path = (0..input.u8()?).map(|_| input.array()).collect::<Result<Vec<Hash>, _>>()?;
+        let (own, leaf) = read_own(&mut input, bank)?;
+        let linked = read_many(&mut input, 8 + ACCOUNT_ENTRY_BYTES_MIN, |input| {
+            Ok((AccountId::decode(input)?, Account::decode_compact(input)?))
+        })?;
+        let keys = read_many(&mut input, 40, |input| Ok((AccountId::decode(input)?, PublicKey(input.array()?))))?;
+        let holders = read_many(&mut input, 68, |input| Ok((input.u32()?, Holder::decode(input)?)))?;
+        let (keys, holders) = (keys.into_iter().collect(), holders.into_iter().collect());
+        let movements = read_many(&mut input, 21, |input| {
+            let (index, wallet) = (input.u32()?, AccountId::decode(input)?);
+            let amount = Amount::from_minor(input.u64()?);
+            let direction = if input.boolean()? { DepositDirection::ToDeposit } else { DepositDirection::FromDeposit };
+            Ok(DepositMovement { index, bank, wallet, amount, direction })
+        })?;
+        let books = match input.u32()? as usize {
+            0 => None,
+            length => Some(read_books(input.raw(length)?)?),
+        };
+        let rules = match input.u32()? as usize {
+            0 => None,
+            length => Some(read_rules(input.raw(length)?, day_offset_minutes)?),
+        };
+        let mut next = 0;
+        let commands = read_many(&mut input, COMMAND_ENTRY_BYTES_MIN, |input| {
+            let index = place_after(&mut next, input)?;
+            OwnCommand::decode(input, index, bytes.len() - input.left())
+        })?;
+        input.finish()?;
+        Ok(Read { path, place, banks, own, leaf, linked, keys, holders, movements, books, rules, commands })
+    }
+}
+
+fn read_books(bytes: &[u8]) -> Result<(Books, Positions), DecodeError> {
+    let mut input = Reader::new("balance sheet", bytes);
+    let read = (Books::decode(&mut input)?, Positions::decode(&mut input)?);
+    input.finish().map(|()| read)
+}
+
+fn read_rules(bytes: &[u8], day_offset_minutes: i16) -> Result<Rules, DecodeError> {
+    let mut input = Reader::new("rules", bytes);
+    let rules = Rules {
+        members: Members::decode(&mut input)?,
+        policy: PolicyVersions::decode(&mut input, day_offset_minutes)?,
+        class_history: class_history::decode(&mut input)?,
+    };
+    input.finish().map(|()| rules)
+}
+
+/// The bank that a filtered block is for, if it is one.
+pub fn bank_of(filtered_block: &[u8]) -> Option<BankId> {
+    read_bank(&mut Reader::new("filtered block", filtered_block)).ok()
+}
+
+/// Reads the command in place `index` of its block, whose outcome begins at `offset`.
+pub fn read_command(filtered_block: &[u8], index: u32, offset: u32) -> Result<OwnCommand, DecodeError> {
+    let mut input = Reader::new("filtered block", filtered_block);
+    input.raw(offset as usize)?;
+    OwnCommand::decode(&mut input, index, offset as usize)
+}
+
+impl Ledger {
+    /// Takes the next block over from its header and the filtered block for this ledger's bank. Whoever calls has
+    /// checked the header's signatures.
+    ///
+    /// # Errors
+    /// The filtered block is not what the header describes; nothing was changed.
+    ///
+    /// # Panics
+    /// This is a whole ledger ([`Ledger::partial_replica_of`] is `None`).
+    pub fn follow(&mut self, header: &Header, filtered_block: &[u8]) -> Result<AppliedBlock, FilteredBlockError> {
+        let bank = self.partial_replica_of().expect("only a partial replica follows filtered blocks");
+        let expected = self.height().next();
+        if header.height != expected || header.parent != self.tip_hash {
+            return Err(FilteredBlockError::OtherParent { expected, found: header.height });
+        }
+        let read = Read::from_bytes(filtered_block, bank, self.genesis.day_offset_minutes)?;
+        self.check_filtered_block(header, bank, &read)?;
+        Ok(self.take_over(header, bank, read))
+    }
+
+    fn check_filtered_block(&self, header: &Header, bank: BankId, read: &Read) -> Result<(), FilteredBlockError> {
+        let height = header.height;
+        let root = merkle::root_from_path(read.leaf, read.place, read.banks, &read.path);
+        let members = read.rules.as_ref().map_or(&self.members, |rules| &rules.members);
+        let is_member = members.seat(Role::Bank, MemberId(bank.0)).is_some();
+        // Before a bank is a member it has no leaf, and no account.
+        if (is_member && root != Some(header.effects_root)) || (!is_member && !read.own.is_empty()) {
+            return Err(FilteredBlockError::OtherAccounts { height });
+        }
+        let digest =
+            read.books.as_ref().map_or(self.tip.books_digest, |(books, positions)| books_digest(books, positions));
+        if digest != header.books_digest {
+            return Err(FilteredBlockError::OtherBooks { height });
+        }
+        let policy = read.rules.as_ref().map_or(&self.policy, |rules| &rules.policy);
+        let (expected, found) = (header.policy_version, policy.in_force().version);
+        if expected != found {
+            return Err(FilteredBlockError::OtherPolicy { height, expected, found });
+        }
+        self.check_complete(height, bank, read)?;
+        if read.rules.is_none() {
+            self.check_sequences(height, bank, &read.commands)?;
+        }
+        Ok(())
+    }
+
+    /// Whether new accounts stand in a row behind the known ones, each account that is new here has a key and a holder,
+    /// and each key an account.
+    fn check_complete(&self, height: Height, bank: BankId, read: &Read) -> Result<(), FilteredBlockError> {
+        let part = self.partial_replica.as_ref().expect("a part is kept");
+        let has_key = |account: AccountId| read.keys.contains_key(&account);
+        let has_holder =
+            |record: &Account| part.holders.contains_key(&record.holder) || read.holders.contains_key(&record.holder);
+        let mut next = self.banks.get(bank).map_or(0, |own| own.accounts.len()) as u32;
+        let incomplete = |account| Err(FilteredBlockError::Incomplete { height, account });
+        for (serial, record) in &read.own {
+            let account = AccountId::new(bank, *serial);
+            if *serial < next {
+                continue;
+            }
+            // A bank that is admitted gets its treasury, which has neither.
+            let is_whole = account.is_treasury() || (has_key(account) && has_holder(record));
+            if *serial > next || !is_whole {
+                return incomplete(account);
+            }
+            next += 1;
+        }
+        let of_nothing = |account: &&AccountId| account.bank == bank && account.serial >= next;
+        if let Some(account) = read.keys.keys().find(of_nothing) {
+            return incomplete(*account);
+        }
+        let known = |account: &AccountId| part.linked.contains_key(account) || has_key(*account);
+        let is_whole = |(account, record): &&(AccountId, Account)| known(account) && has_holder(record);
+        match read.linked.iter().filter(|(_, record)| record.linked_bank == bank).find(|linked| !is_whole(linked)) {
+            Some((account, _)) => incomplete(*account),
+            None => Ok(()),
+        }
+    }
+
+    fn check_sequences(&self, height: Height, bank: BankId, commands: &[OwnCommand]) -> Result<(), FilteredBlockError> {
+        let Some(seat) = self.members.seat(Role::Bank, MemberId(bank.0)) else { return Ok(()) };
+        let mut used = BTreeSet::new();
+        let numbers = commands.iter().filter_map(|own| own_sequence(bank, own));
+        for sequence in numbers {
+            if seat.window.status(sequence) == SequenceStatus::Used || !used.insert(sequence) {
+                return Err(FilteredBlockError::SequenceNotFree { height, sequence });
+            }
+        }
+        Ok(())
+    }
+
+    fn take_over(&mut self, header: &Header, bank: BankId, read: Read) -> AppliedBlock {
+        let mut changes = Changes { members: read.rules.is_some(), deposits: read.movements, ..Changes::default() };
+        match read.rules {
+            Some(rules) => {
+                self.admit_banks(&rules.members);
+                (self.members, self.policy, self.class_history) = (rules.members, rules.policy, rules.class_history);
+            }
+            None => {
+                let numbers = read.commands.iter().filter_map(|own| own_sequence(bank, own));
+                let seat = self.members.seat_mut(Role::Bank, MemberId(bank.0));
+                if let Some(seat) = seat {
+                    numbers.for_each(|sequence| seat.window.consume(sequence));
+                }
+            }
+        }
+        if let Some((books, positions)) = read.books {
+            (self.books, self.positions) = (books, positions);
+        }
+        let part = self.partial_replica.as_mut().expect("a part is kept");
+        part.holders.extend(read.holders);
+        let keys = read.keys;
+        if let Some(own) = self.banks.get_mut(bank) {
+            changes.accounts.reserve(read.own.len());
+            for accounts in read.own.chunks(PREFETCH_BATCH) {
+                let known = accounts.iter().filter_map(|(serial, _)| own.accounts.get(*serial as usize));
+                prefetch_accounts(&known.collect::<ArrayVec<_, PREFETCH_BATCH>>());
+                for (serial, record) in accounts {
+                    let key = keys.get(&AccountId::new(bank, *serial)).copied();
+                    own.set(*serial, *record, key);
+                    changes.accounts.push(AccountId::new(bank, *serial));
+                }
+            }
+        }
+        for (account, record) in read.linked {
+            let known = part.linked.remove(&account).map(|(_, key)| key);
+            if let (true, Some(key)) = (record.linked_bank == bank, keys.get(&account).copied().or(known)) {
+                part.linked.insert(account, (record, key));
+            }
+        }
+        self.supply = header.supply;
+        self.tip = *header;
+        self.tip_hash = header.hash();
+        for account in keys.into_keys().filter(|account| account.bank == bank) {
+            let wallet = self.account(account).expect("its record came with its key");
+            let key = self.key(account).filter(|_| wallet.open);
+            changes.keys.push(KeyChange { account, key, version: wallet.key_version });
+        }
+        AppliedBlock { commands: read.commands, changes }
+    }
+
+    /// Gives banks that are new their treasuries.
+    fn admit_banks(&mut self, members: &Members) {
+        let banks = members.seats().filter(|seat| seat.member.role == Role::Bank).map(|seat| BankId(seat.member.id.0));
+        for bank in banks {
+            if self.banks.get(bank).is_none() {
+                self.banks.insert(bank, BankAccounts::with_treasury());
+            }
+        }
+    }
+}
+
+/// The bank's own sequence number that a command used.
+fn own_sequence(bank: BankId, own: &OwnCommand) -> Option<u64> {
+    if own.outcome.reason.stage() == Stage::BeforeOrdering {
+        return None;
+    }
+    match &own.command {
+        Command::Issuance(signed) if signed.record.request.record.bank == bank => {
+            Some(signed.record.request.record.head.sequence)
+        }
+        command if command.signer() == Signer::Member(Role::Bank, MemberId(bank.0)) => Some(command.head().sequence),
+        _ => None,
+    }
+}

@@ -1,0 +1,4 @@
+//! Saving a whole ledger, and following one bank's part of it.
+
+pub mod checkpoint;
+pub mod filtered_block;

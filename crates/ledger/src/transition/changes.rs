@@ -1,0 +1,73 @@
+//! What a block changed beside the outcomes of its commands: what nodes follow.
+
+use cbdc_signatures::PublicKey;
+
+use crate::types::amount::Amount;
+use crate::types::identity::{AccountId, BankId};
+
+/// Changes of a block that nodes follow.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Changes {
+    /// Keys of wallets that were opened, closed or replaced.
+    pub keys: Vec<KeyChange>,
+    /// Whether members, their keys or the threshold changed.
+    pub members: bool,
+    /// Accounts whose record changed, in id order.
+    pub accounts: Vec<AccountId>,
+    /// Proposals that were enacted, expired or became void.
+    pub proposals_closed: Vec<u64>,
+    /// What waterfalls and reverse waterfalls moved between wallets and deposits, in the commands' order.
+    pub deposits: Vec<DepositMovement>,
+    /// What the ledger itself did at the beginning of the block.
+    pub work: Work,
+}
+
+/// Money that a command moved between a wallet and its holder's deposit at the linked bank.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DepositMovement {
+    /// The command's place in the block; `u32::MAX` for a programme's credit, which no command made.
+    pub index: u32,
+    /// The linked bank.
+    pub bank: BankId,
+    /// The wallet.
+    pub wallet: AccountId,
+    /// What was moved.
+    pub amount: Amount,
+    /// Which way it was moved.
+    pub direction: DepositDirection,
+}
+
+/// The direction of a movement between a wallet and a deposit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DepositDirection {
+    /// Waterfall: the bank credits the deposit.
+    ToDeposit,
+    /// Reverse waterfall: the bank debits the deposit.
+    FromDeposit,
+}
+
+/// Counts of what the ledger itself did in a block: its own orders, not commands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Work {
+    /// Holds that expired.
+    pub holds_expired: u32,
+    /// Earmarks that expired.
+    pub earmarks_expired: u32,
+    /// Holders whom a programme paid.
+    pub holders_paid: u32,
+    /// Open wallets that the remuneration sweep looked at.
+    pub wallets_swept: u32,
+    /// Ledger days whose end was worked off.
+    pub days_closed: u32,
+}
+
+/// A wallet's key from now on; `None` where the wallet was closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeyChange {
+    /// The wallet.
+    pub account: AccountId,
+    /// The key; `None` where the wallet was closed.
+    pub key: Option<PublicKey>,
+    /// The key's version.
+    pub version: u32,
+}

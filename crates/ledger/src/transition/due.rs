@@ -1,0 +1,15 @@
+//! When the ledger next has something to do of its own accord.
+
+use crate::ledger::Ledger;
+use crate::types::time::Timestamp;
+
+impl Ledger {
+    /// When the ledger itself next has something to do: a block is due then even without commands.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        let proposals = self.proposals.next_due(|proposed| self.is_approved(proposed));
+        let expiries = [self.holds.next_expiry(), self.programmes.next_expiry()];
+        let work = [self.next_remuneration_due(), self.next_day_end_due()];
+        let paying = self.programmes.next_paying().map(|_| self.tip.time);
+        [proposals, paying].into_iter().chain(expiries).chain(work).flatten().min()
+    }
+}

@@ -1,0 +1,37 @@
+//! The transition: how a block proposal changes the ledger.
+//!
+//! 1. The block's time is the proposal's, but never before the parent's.
+//! 2. What falls due at that time is done, in this order: ledger days end (interest and repayments of banks), holds and
+//!    purpose-bound money expire, proposals are enacted or expire, a sweep posts the interest of idle wallets,
+//!    and programmes pay their cohorts. Policy bounds each of the four kinds of work per block.
+//! 3. Each command, in order: its signer is *admitted* (known, key in force, sequence number free; a refusal here uses
+//!    no sequence number), the sequence number is used, and the command's own module checks its rules in a fixed order
+//!    and then changes the state, or refuses and changes nothing.
+//!
+//! `chain` then seals the block: roots, balance sheet, supply terms.
+//!
+//! Modules: `payment`, `transfer`, `hold`, `credit` (what else a credit to a wallet moves),
+//! `remuneration`, `wallet`, `consent`, `issuance`, `order`, `operation`, `day_end`, `programme`, `committee`.
+
+pub mod changes;
+mod committee;
+mod consent;
+mod context;
+mod credit;
+mod day_end;
+mod due;
+mod hold;
+mod issuance;
+mod operation;
+mod order;
+mod party;
+mod payment;
+mod prefetch;
+mod programme;
+mod remuneration;
+mod settle;
+mod transfer;
+mod wallet;
+
+pub use payment::Quote;
+pub(crate) use settle::run;

@@ -1,0 +1,136 @@
+//! Opening and closing wallets, and replacing their keys.
+//!
+//! A wallet is closed when it is empty and no order stands against it: a lien on later credits would be lost with it.
+//! Interest that has accrued keeps it open until it was posted; what it owes as demurrage is written off. A holder's
+//! first wallet gets the tier allowance; while the holder has others, it closes only after another was designated.
+
+use cbdc_signatures::PublicKey;
+
+use super::context::{Settled, Transition, refuse};
+use super::remuneration::Flows;
+use crate::command::{CloseWallet, OpenWallet, ReplaceKey};
+use crate::policy::remuneration::capitalise;
+use crate::state::account::Account;
+use crate::state::bank_accounts::{BankAccounts, key_bytes};
+use crate::state::holder::{Holder, holder_key};
+use crate::types::amount::Amount;
+use crate::types::identity::{AccountId, BankId, Class, HolderId};
+use crate::types::outcome::{Outcome, Reason};
+
+impl Transition<'_> {
+    /// The result is the new wallet's account id.
+    pub(super) fn open_wallet(&mut self, open: &OpenWallet) -> Settled {
+        self.at().unsuspended_bank(open.bank)?;
+        if !open.class.is_known() {
+            return refuse(Reason::UnknownClass);
+        }
+        self.check_new_key(open.bank, open.key)?;
+        let known = self.ledger.holder_position(open.holder);
+        if let Some(position) = known {
+            self.check_class(position, open.class)?;
+        }
+        let serial = self.bank_accounts(open.bank).accounts.len();
+        let Ok(serial) = u32::try_from(serial) else { return refuse(Reason::Overflow) };
+
+        let holder = known.unwrap_or_else(|| self.register_holder(open.holder, open.class));
+        let today = self.today;
+        let accounts = self.bank_accounts(open.bank);
+        accounts.accounts.push(Account::new(holder, today));
+        accounts.keys.push(open.key);
+        let keys = &accounts.keys;
+        accounts.key_index.insert(serial, |serial| key_bytes(keys, serial));
+        let id = AccountId::new(open.bank, serial);
+        let holder = self.ledger.holders.get_mut(holder as usize).expect("the holder is registered");
+        holder.wallets += 1;
+        if holder.allowance.is_none() {
+            holder.allowance = Some(id);
+            self.account_mut(id).has_allowance = true;
+        }
+        self.bank_accounts(open.bank).dirty.mark(serial as usize);
+        self.key_changed(id);
+        Ok(Outcome::settled_with(id.to_u64()))
+    }
+
+    pub(super) fn close_wallet(&mut self, close: &CloseWallet) -> Settled {
+        self.at().payee_wallet(close.account)?;
+        // Interest that is due today counts: what is on the wallet is the holder's.
+        let mut current = self.at().current(close.account);
+        let wallet = current.account;
+        if wallet.posted() != 0 {
+            let balance = u64::try_from(wallet.posted()).unwrap_or(u64::MAX);
+            return Err(Outcome::refused(Reason::BalanceNotZero, 0, balance));
+        }
+        // So does interest that is accrued and not due yet. What the wallet owes is written off.
+        let (accrued, _) = capitalise(wallet.accrued, self.ledger.genesis.day_count);
+        if accrued > 0 {
+            return Err(Outcome::refused(Reason::BalanceNotZero, 0, u64::try_from(accrued).unwrap_or(u64::MAX)));
+        }
+        if !wallet.frozen.is_zero() {
+            return Err(Outcome::refused(Reason::FundsFrozen, 0, wallet.frozen.minor()));
+        }
+        if wallet.has_allowance && self.at().holder(wallet.holder).wallets > 1 {
+            return refuse(Reason::DesignatedWallet);
+        }
+        self.post_flows(&Flows::default().with(&current))?;
+        // A claim, accrued demurrage and a remainder below a minor unit are written off.
+        (current.account.open, current.account.has_allowance) = (false, false);
+        (current.account.claim, current.account.accrued) = (Amount::ZERO, 0);
+        self.store(close.account, &current, Amount::ZERO, Amount::ZERO);
+        let holder = self.holder_mut(wallet.holder);
+        holder.wallets -= 1;
+        holder.allowance = holder.allowance.filter(|allowance| *allowance != close.account);
+        self.key_changed(close.account);
+        Ok(Outcome::settled())
+    }
+
+    pub(super) fn replace_key(&mut self, replace: &ReplaceKey) -> Settled {
+        let Some(wallet) = self.ledger.open_wallet(replace.account).copied() else {
+            return refuse(Reason::UnknownPayee);
+        };
+        self.check_class(wallet.holder, replace.class)?;
+        self.check_new_key(replace.account.bank, replace.key)?;
+        // A version is stored beside one flag bit.
+        if wallet.key_version >= u32::MAX >> 1 {
+            return refuse(Reason::Overflow);
+        }
+        self.account_mut(replace.account).key_version += 1;
+        let serial = replace.account.serial;
+        let accounts = self.bank_accounts(replace.account.bank);
+        let key = accounts.keys.get_mut(serial as usize).expect("every wallet has a key");
+        let retired = std::mem::replace(key, replace.key);
+        accounts.retire_key(retired, serial);
+        self.key_changed(replace.account);
+        Ok(Outcome::settled())
+    }
+
+    fn bank_accounts(&mut self, bank: BankId) -> &mut BankAccounts {
+        self.ledger.banks.get_mut(bank).expect("an admitted bank has accounts")
+    }
+
+    /// A key must be a sound point, and new at this bank.
+    fn check_new_key(&self, bank: BankId, key: PublicKey) -> Result<(), Outcome> {
+        if key.check_for_account().is_err() {
+            return refuse(Reason::KeyUnacceptable);
+        }
+        if self.ledger.banks.get(bank).is_some_and(|accounts| accounts.has_seen_key(key)) {
+            return refuse(Reason::KeyInUse);
+        }
+        Ok(())
+    }
+
+    fn check_class(&self, position: u32, class: Class) -> Result<(), Outcome> {
+        let registered = self.ledger.holders.get(position as usize).expect("the holder was just found").class;
+        if registered != class {
+            return Err(Outcome::refused(Reason::HolderClassMismatch, u64::from(registered.0), u64::from(class.0)));
+        }
+        Ok(())
+    }
+
+    fn register_holder(&mut self, id: HolderId, class: Class) -> u32 {
+        let holders = &mut self.ledger.holders;
+        let position = holders.push(Holder::new(id, class)) as u32;
+        self.ledger.recent_payments.push_default();
+        self.ledger.holder_index.insert(position, |position| holder_key(holders, position));
+        position
+    }
+}

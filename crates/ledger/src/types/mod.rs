@@ -1,0 +1,7 @@
+//! Units, names and answers: what every other folder speaks in.
+
+pub mod amount;
+pub(crate) mod hex;
+pub mod identity;
+pub mod outcome;
+pub mod time;

@@ -1,0 +1,226 @@
+//! What may be answered: one table of reasons, in the same words in the API, the command line and the docs.
+
+use std::fmt;
+
+/// Bytes of an outcome in blocks.
+pub const OUTCOME_BYTES: usize = 24;
+
+/// When the reason is found, and what it does to the sequence number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// The command settled; its sequence number is used.
+    Settled,
+    /// Refused before ordering, or ordered without effect: no sequence number is used.
+    BeforeOrdering,
+    /// Refused when applied: the sequence number is used, the refusal is final.
+    Applied,
+}
+
+macro_rules! reasons {
+    ($($code:literal $variant:ident $name:literal $stage:ident later=$later:literal $text:literal)*) => {
+        /// Why a command was settled or refused.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u16)]
+        pub enum Reason { $(#[doc = $text] $variant = $code,)* }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &'static [Reason] = &[$(Reason::$variant),*];
+
+            /// The stable name, as in `google.rpc.ErrorInfo.reason`.
+            pub const fn name(self) -> &'static str {
+                match self { $(Reason::$variant => $name,)* }
+            }
+
+            /// The meaning, as a sentence.
+            pub const fn text(self) -> &'static str {
+                match self { $(Reason::$variant => $text,)* }
+            }
+
+            /// When the reason is found.
+            pub const fn stage(self) -> Stage {
+                match self { $(Reason::$variant => Stage::$stage,)* }
+            }
+
+            /// Whether the same intent, signed anew, may succeed later.
+            pub const fn later_may_help(self) -> bool {
+                match self { $(Reason::$variant => $later,)* }
+            }
+
+            /// The reason of a code; `None` for an unknown one.
+            pub const fn from_code(code: u16) -> Option<Reason> {
+                match code { $($code => Some(Reason::$variant),)* _ => None }
+            }
+
+            /// The reason of a stable name; `None` for an unknown one.
+            pub fn from_name(name: &str) -> Option<Reason> {
+                match name { $($name => Some(Reason::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+reasons! {
+    0  Settled             "SETTLED"               Settled        later=false "The command settled; it is final."
+    1  Malformed           "MALFORMED"             BeforeOrdering later=false "The record is not of the form that its kind demands."
+    2  BadSignature        "BAD_SIGNATURE"         BeforeOrdering later=false "The signature does not fit the record, the network and the signer's key."
+    3  UnknownAccount      "UNKNOWN_ACCOUNT"       BeforeOrdering later=false "The signer's account does not exist or is closed."
+    4  UnknownMember       "UNKNOWN_MEMBER"        BeforeOrdering later=false "The signer is not a member in that role, or was dismissed."
+    5  KeyChanged          "KEY_CHANGED"           BeforeOrdering later=false "The record names another version of the signer's key than the one in force; limit is the version in force, amount the one named."
+    6  SequenceUsed        "SEQUENCE_USED"         BeforeOrdering later=false "The sequence number was used before; the first outcome stands."
+    7  SequenceConflict    "SEQUENCE_CONFLICT"     BeforeOrdering later=false "The sequence number was used before by a different record."
+    8  SequenceOutOfWindow "SEQUENCE_OUT_OF_WINDOW" BeforeOrdering later=true "The sequence number lies outside the window above the lowest unused one; limit is the lowest unused one, amount the number found."
+    9  NotAuthorised       "NOT_AUTHORISED"        BeforeOrdering later=false "This member may not submit this command."
+    10 Overloaded          "OVERLOADED"            BeforeOrdering later=true  "The queue is full; the command was not taken in."
+    11 Unavailable         "UNAVAILABLE"           BeforeOrdering later=true  "The node cannot settle just now; whether the command was ordered is not known, and sending the same record again is safe."
+    12 ClockJump           "CLOCK_JUMP"            BeforeOrdering later=true  "The node's clock has jumped; it seals no block until an operator accepts the clock."
+    16 Expired             "EXPIRED"               Applied        later=true  "The record's valid-until has passed; limit is valid-until, amount the block's time, both in ms since 1970 UTC."
+    17 ValidityTooLong     "VALIDITY_TOO_LONG"     Applied        later=true  "The record's valid-until lies further ahead than genesis allows; limit is the latest allowed, in ms since 1970 UTC."
+    18 AmountZero          "AMOUNT_ZERO"           Applied        later=false "The amount is zero."
+    19 SameAccount         "SAME_ACCOUNT"          Applied        later=false "Payer and payee are the same account."
+    20 UnknownPayee        "UNKNOWN_PAYEE"         Applied        later=true  "The payee's account does not exist, is closed, or is not of the kind that this command pays."
+    21 WrongBank           "WRONG_BANK"            Applied        later=false "The account belongs to another bank."
+    22 InsufficientFunds   "INSUFFICIENT_FUNDS"    Applied        later=true  "The payer has too little available; limit is what is available."
+    23 FundsFrozen         "FUNDS_FROZEN"          Applied        later=true  "An order has frozen the money that this payment needs, or bars the wallet's closing; limit is what is not frozen."
+    24 HoldingLimit        "HOLDING_LIMIT"         Applied        later=true  "The payee's holder would hold more than the holding limit of their class; limit is that limit, amount what would be credited."
+    25 PaymentLimit        "PAYMENT_LIMIT"         Applied        later=false "The amount is above the payment limit of the payer's class."
+    26 DayLimit            "DAY_LIMIT"             Applied        later=true  "The payer's holder would pay more this ledger day than the day limit of their class; limit is that limit, amount what they would have paid."
+    27 SupplyCap           "SUPPLY_CAP"            Applied        later=true  "The CBDC in circulation would pass the supply cap; limit is the cap, amount what would circulate."
+    28 IssuanceQuota       "ISSUANCE_QUOTA"        Applied        later=true  "The bank's issuance of this ledger day would pass its quota; limit is the quota, amount what would be issued."
+    29 InsufficientReserves "INSUFFICIENT_RESERVES" Applied       later=true  "The bank has too few reserves; limit is what it has."
+    30 MaxFee              "MAX_FEE"               Applied        later=true  "The fee is above the largest that the payer accepts; limit is what the payer accepts, amount the fee."
+    31 KeyInUse            "KEY_IN_USE"            Applied        later=false "The bank already has a wallet with this key."
+    32 KeyUnacceptable     "KEY_UNACCEPTABLE"      Applied        later=false "The key is not a point of the curve, or is of small order."
+    33 HolderClassMismatch "HOLDER_CLASS_MISMATCH" Applied        later=false "The holder is registered in another class; limit is that class."
+    34 UnknownClass        "UNKNOWN_CLASS"         Applied        later=false "Policy knows no such class."
+    35 BalanceNotZero      "BALANCE_NOT_ZERO"      Applied        later=true  "A wallet with money on it cannot be closed; amount is the balance."
+    36 UnknownProposal     "UNKNOWN_PROPOSAL"      Applied        later=false "There is no such proposal."
+    37 ProposalClosed      "PROPOSAL_CLOSED"       Applied        later=false "The proposal was enacted, rejected or withdrawn, or has expired."
+    38 ActionUnacceptable "ACTION_UNACCEPTABLE"  Applied        later=false "An action of the proposal cannot be enacted; amount is its place, from 0."
+    39 BankNotActive       "BANK_NOT_ACTIVE"       Applied        later=true  "The bank is not an active member."
+    40 Overflow            "OVERFLOW"              Applied        later=false "A sum would pass 2^64 − 1 minor units."
+    41 UnknownRegistrar    "UNKNOWN_REGISTRAR"     BeforeOrdering later=false "The certificate's registrar is not an active member, or its key has changed."
+    43 FreezeExceeded      "FREEZE_EXCEEDED"       Applied        later=false "More would be unfrozen than is frozen; limit is what is frozen."
+    44 MonthLimit          "MONTH_LIMIT"           Applied        later=true  "The payer's holder would pay more this calendar month than the month limit of their class; limit is that limit, amount what they would have paid."
+    45 Velocity            "VELOCITY"              Applied        later=true  "The payer's holder would make more payments within the rolling window than the velocity rule of their class allows; limit is that number of payments, amount the number it would be."
+    46 LinkedBankInactive  "LINKED_BANK_INACTIVE"  Applied        later=true  "The payee would be above the holding limit, and the linked bank that takes the excess is not active; limit is the holding limit, amount what would be credited."
+    47 NotLinked           "NOT_LINKED"            BeforeOrdering      later=false "The payer's wallet is not linked to the bank that would top it up; limit is the number of the linked bank, 0 for none, amount that of the bank that signed."
+    48 TopUpMaximum        "TOP_UP_MAXIMUM"        Applied        later=true  "The payer lacks more than the linked bank agreed to give; limit is what it agreed to, amount what is lacking."
+    49 UnknownHold         "UNKNOWN_HOLD"          Applied        later=false "There is no such open hold for a payee of this bank: it was captured or voided, it has expired, or it never was."
+    50 HoldExceeded        "HOLD_EXCEEDED"         Applied        later=true  "More would be captured than is held; limit is the hold's maximum."
+    51 TooManyHolds        "TOO_MANY_HOLDS"        Applied        later=true  "The payer has so many open holds that no more are accepted; limit is that number."
+    52 BankSuspended       "BANK_SUSPENDED"        Applied        later=true  "The bank is suspended: it may open no wallets and have no CBDC issued."
+    53 CollateralTooLow    "COLLATERAL_TOO_LOW"    Applied        later=true  "The bank's pledged collateral after the haircut does not cover its loans; limit is what it covers, amount what it would have to cover."
+    54 SecuritiesTooFew    "SECURITIES_TOO_FEW"    Applied        later=false "The central bank holds too few securities; limit is their nominal amount."
+    55 MaturityPast        "MATURITY_PAST"         Applied        later=false "The loan would mature today or earlier; limit is the first day it may mature on, amount the day named, both in days since 1970."
+    56 UnknownHolder       "UNKNOWN_HOLDER"        Applied        later=true  "No such holder is registered."
+    57 DesignatedWallet    "DESIGNATED_WALLET"     Applied        later=true  "The person's tier allowance belongs to this wallet and the person has others: it closes once the holder has designated another."
+    58 NotTheProposer      "NOT_THE_PROPOSER"      Applied        later=false "Only the member that proposed it may withdraw a proposal."
+    59 BankNotResolved     "BANK_NOT_RESOLVED"     Applied        later=true  "The operation is for resolved banks alone, and this one is not resolved."
+    60 RecoverableFirst    "RECOVERABLE_FIRST"     Applied        later=true  "The bank has reserves or collateral left, which pay before a loss is taken; limit is what is left."
+    42 TooManyProposals    "TOO_MANY_PROPOSALS"    Applied        later=true  "The seat, or the committee, has so many proposals open that no more are accepted; limit is that number."
+}
+
+/// What the signer of a refused record knows about its other copies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OtherCopies {
+    /// None was ordered: there is no other copy, or the chain shows another record under the sequence number.
+    NotOrdered,
+    /// One may have been ordered, or may still be: the record was sent before, and that attempt was not answered.
+    MayBeOrdered,
+}
+
+impl Reason {
+    /// Whether this refusal shows that another record used the sequence number. The refused record has then not settled and
+    /// never will, so the same intent, signed anew with a fresh number, cannot act twice.
+    ///
+    /// * `SEQUENCE_CONFLICT` shows it: whoever answers so has seen the other record.
+    /// * `SEQUENCE_USED` says only that the number is used. That may have been by a copy of this very record, so it shows it
+    ///   only where no copy was ordered.
+    /// * No other reason does. In particular the number of `SEQUENCE_OUT_OF_WINDOW` is still free: the record settles if
+    ///   somebody sends it again once the window has moved.
+    pub const fn shows_sequence_taken(self, other_copies: OtherCopies) -> bool {
+        match self {
+            Reason::SequenceConflict => true,
+            Reason::SequenceUsed => matches!(other_copies, OtherCopies::NotOrdered),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The answer to one command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// Settled, or why the command was refused.
+    pub reason: Reason,
+    /// The limit that the reason speaks of; 0 where it speaks of none.
+    pub limit: u64,
+    /// The amount that the reason speaks of. For a settled command its result: the account id of an opened wallet, the
+    /// number of a proposal or a hold, what was seized; for a payment or a capture what the waterfall moved to the
+    /// payee's deposit, with `limit` what the reverse waterfall drew from the payer's; otherwise 0.
+    pub amount: u64,
+}
+
+impl Outcome {
+    /// A settled command without a result.
+    pub const fn settled() -> Outcome {
+        Outcome { reason: Reason::Settled, limit: 0, amount: 0 }
+    }
+
+    /// A settled command with its result.
+    pub const fn settled_with(result: u64) -> Outcome {
+        Outcome { reason: Reason::Settled, limit: 0, amount: result }
+    }
+
+    /// A payment that settled, with what went to the payee's deposit and what came from the payer's.
+    pub const fn paid(waterfall: u64, reverse_waterfall: u64) -> Outcome {
+        Outcome { reason: Reason::Settled, limit: reverse_waterfall, amount: waterfall }
+    }
+
+    /// A refused command, with the limit and the amount that its reason speaks of.
+    pub const fn refused(reason: Reason, limit: u64, amount: u64) -> Outcome {
+        Outcome { reason, limit, amount }
+    }
+
+    /// Whether the command settled.
+    pub fn is_settled(&self) -> bool {
+        self.reason == Reason::Settled
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason {
+            Reason::Settled => f.write_str("SETTLED"),
+            reason => write!(f, "{reason}: {} (limit {}, amount {})", reason.text(), self.limit, self.amount),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_number_that_another_record_used_may_be_exchanged() {
+        let shown = |copies| -> Vec<Reason> {
+            Reason::ALL.iter().copied().filter(|reason| reason.shows_sequence_taken(copies)).collect()
+        };
+        assert_eq!(shown(OtherCopies::NotOrdered), [Reason::SequenceUsed, Reason::SequenceConflict]);
+        assert_eq!(shown(OtherCopies::MayBeOrdered), [Reason::SequenceConflict]);
+    }
+
+    #[test]
+    fn codes_and_names_lead_back_to_their_reason() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::from_code(*reason as u16), Some(*reason));
+            assert_eq!(Reason::from_name(reason.name()), Some(*reason));
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Signing again with a fresh sequence number, where another record took the first one.
+//!
+//! A node signs commands of its own while others sign with the same key, or after a crash that made it forget the
+//! numbers it had used. What its command then meets is told by [`Reason::shows_sequence_taken`](cbdc_ledger::Reason);
+//! only a refusal that shows it may lead here to another signature, since a record of unknown status could settle
+//! beside the new one.
+
+use std::future::Future;
+
+/// Records signed for one intent, the first one included.
+const SIGNATURES_MAX: usize = 8;
+
+/// The result of signing one record and submitting it.
+pub enum Attempt<T> {
+    /// Nothing more is signed.
+    Done(T),
+    /// The record has not settled and never will. The intent is signed again; the answer stands if this was the last
+    /// attempt.
+    SignAgain(T),
+}
+
+/// Repeats `attempt`, which signs one record and submits it, until it is done or eight records were signed.
+pub async fn sign_until_done<T, A>(mut attempt: impl FnMut() -> A) -> T
+where
+    A: Future<Output = Attempt<T>>,
+{
+    let mut signatures = 1;
+    loop {
+        match attempt().await {
+            Attempt::SignAgain(_) if signatures < SIGNATURES_MAX => signatures += 1,
+            Attempt::Done(answer) | Attempt::SignAgain(answer) => return answer,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn signed_until_done(free_after: usize) -> (usize, bool) {
+        let mut signed = 0;
+        let is_free = sign_until_done(|| {
+            signed += 1;
+            let is_free = signed > free_after;
+            async move { if is_free { Attempt::Done(true) } else { Attempt::SignAgain(false) } }
+        });
+        let is_free = is_free.await;
+        (signed, is_free)
+    }
+
+    #[tokio::test]
+    async fn an_intent_is_signed_again_only_until_a_number_is_free_and_eight_times_at_most() {
+        assert_eq!(signed_until_done(0).await, (1, true));
+        assert_eq!(signed_until_done(3).await, (4, true));
+        assert_eq!(signed_until_done(7).await, (8, true));
+        assert_eq!(signed_until_done(8).await, (8, false));
+    }
+}

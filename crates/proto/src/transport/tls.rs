@@ -1,0 +1,39 @@
+//! What both ends of a TLS connection share: the cryptography, and the key in a certificate.
+
+use std::sync::Arc;
+
+use cbdc_ledger::PublicKey;
+use rustls::DigitallySignedStruct;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::CryptoProvider;
+use rustls_pki_types::CertificateDer;
+
+/// The cryptography of every connection.
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// The Ed25519 key in a certificate.
+pub fn key_in(certificate: &CertificateDer<'_>) -> Option<PublicKey> {
+    use x509_parser::prelude::FromDer;
+    let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(certificate).ok()?;
+    let key_info = &parsed.tbs_certificate.subject_pki;
+    let is_ed25519 = key_info.algorithm.algorithm == x509_parser::oid_registry::OID_SIG_ED25519;
+    let key: [u8; 32] = key_info.subject_public_key.data.as_ref().try_into().ok()?;
+    is_ed25519.then_some(PublicKey(key))
+}
+
+/// Verifies the signature over a handshake.
+pub fn verify_handshake(
+    message: &[u8],
+    certificate: &CertificateDer<'_>,
+    signature: &DigitallySignedStruct,
+) -> Result<HandshakeSignatureValid, rustls::Error> {
+    let algorithms = rustls::crypto::ring::default_provider().signature_verification_algorithms;
+    rustls::crypto::verify_tls13_signature(message, certificate, signature, &algorithms)
+}
+
+/// The signature schemes that handshakes may use.
+pub fn schemes() -> Vec<rustls::SignatureScheme> {
+    rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+}
