@@ -133,6 +133,45 @@ fn every_page_that_a_source_cites_is_there() {
     assert!(wrong.is_empty(), "sources cite pages that are not there:\n{}", wrong.join("\n"));
 }
 
+/// Account numbers in a text: the country code and 17 digits, in groups or not.
+fn account_numbers(text: &str) -> Vec<String> {
+    let starts = text.match_indices("XC").map(|(at, _)| at);
+    let number = |at: usize| {
+        let mut number = String::from("XC");
+        for character in text[at + 2..].chars() {
+            match character {
+                digit if digit.is_ascii_digit() => number.push(digit),
+                ' ' => {}
+                _ => break,
+            }
+        }
+        number
+    };
+    starts.map(number).filter(|number| number.len() >= 19).map(|number| number[..19].to_owned()).collect()
+}
+
+#[test]
+fn every_account_number_that_is_shown_has_the_right_check_digits() {
+    let root = root();
+    let mut shown = BTreeSet::new();
+    for folder in ["docs", "proto", "crates", "simulations"] {
+        files(&root.join(folder), &["md", "proto", "rs", "toml"], &mut shown);
+    }
+    shown.insert(root.join("README.md"));
+    let mut wrong = Vec::new();
+    // Tests have wrong ones on purpose.
+    for file in shown.iter().filter(|file| !file.components().any(|part| part.as_os_str() == "tests")) {
+        let text = std::fs::read_to_string(file).unwrap();
+        let examples = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for number in account_numbers(examples) {
+            if let Err(why) = number.parse::<cbdc_client::AccountId>() {
+                wrong.push(format!("{}: {number}: {why}", file.strip_prefix(&root).unwrap().display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "account numbers that nobody can have:\n{}", wrong.join("\n"));
+}
+
 /// A canary: each kind of broken reference is found, and what is none is left alone.
 #[test]
 fn a_broken_reference_is_found() {
@@ -144,5 +183,6 @@ fn a_broken_reference_is_found() {
     assert!(anchors("## The `CBDC` of I3: deposits, and more\n").contains("the-cbdc-of-i3-deposits-and-more"));
     assert_eq!(missing_paths(&root(), "see `crates/none`"), ["expected crates/none, found no such path"]);
     assert_eq!(missing_paths(&root(), "see `crates/cli/src`, `cbdc up` and `crates/*/tests`").len(), 0);
+    assert_eq!(account_numbers("to `XC66 0000 1000 0000 007`, XCX, XC12"), ["XC66000010000000007"]);
     assert_eq!(cited_pages("//! see docs/none.md, or docs/x.rs").collect::<Vec<_>>(), ["docs/none.md"]);
 }

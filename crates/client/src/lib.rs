@@ -4,8 +4,8 @@
 //! ```no_run
 //! # async fn pay() -> Result<(), cbdc_client::ClientError> {
 //! use cbdc_client::{Anchor, BankId, Connection, MemberId, Role, Wallet, read_signing_key};
-//! # let account = "XC66000010000000007".parse().unwrap();
-//! # let payee = "XC66000010000000007".parse().unwrap();
+//! # let account = "XC96000010000000007".parse().unwrap();
+//! # let payee = "XC96000010000000007".parse().unwrap();
 //!
 //! let anchor = Anchor::load("network/genesis.bin".as_ref())?;
 //! let bank = Connection::new("127.0.0.1:7001", None, &anchor.trust(Role::Bank, MemberId(1))?)?;

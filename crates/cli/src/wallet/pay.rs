@@ -21,7 +21,7 @@ const RECEIPT_PAUSE: Duration = Duration::from_millis(200);
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc wallet pay alice bob 12.50
-  cbdc wallet pay alice XC66000010000000007 3 --reference coffee
+  cbdc wallet pay alice XC96000010000000007 3 --reference coffee
   cbdc wallet pay alice bob 0.01 --json
   cbdc wallet pay alice bakery 200 --max-fee 0.50
   cbdc wallet pay alice bakery 200 --top-up      with what the wallet lacks from the deposit at the linked bank

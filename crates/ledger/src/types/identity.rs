@@ -3,7 +3,7 @@
 //! Account ids are dense integers (bank, serial): the ledger allots a wallet's serial when it is opened and never
 //! uses it again. People see the IBAN form (ISO 13616): the network's country code `XC` (user-assigned in
 //! ISO 3166), two check digits by ISO 7064 MOD 97-10, five digits of bank, ten of serial. Example:
-//! `XC66 0000 1000 0000 007`.
+//! `XC96 0000 1000 0000 007`.
 
 use std::fmt;
 use std::str::FromStr;
