@@ -36,13 +36,13 @@ bench:
 
 # The three steps of a sweep alone: it needs no RocksDB.
 sweep:
-	@$(SETUP) && cargo build --release --locked -p cbdc-sweep --example sweep
+	@CBDC_WITHOUT_ROCKSDB=1; $(SETUP) && cargo build --release --locked -p cbdc-sweep --example sweep
 
 test-slurm: sweep
-	@$(SETUP) && CBDC="$$CARGO_TARGET_DIR/release/examples/sweep" deploy/slurm/test.sh
+	@CBDC_WITHOUT_ROCKSDB=1; $(SETUP) && CBDC="$$CARGO_TARGET_DIR/release/examples/sweep" deploy/slurm/test.sh
 
 test-python: sweep
-	@$(SETUP) && CBDC="$$CARGO_TARGET_DIR/release/examples/sweep" examples/test.sh
+	@CBDC_WITHOUT_ROCKSDB=1; $(SETUP) && CBDC="$$CARGO_TARGET_DIR/release/examples/sweep" examples/test.sh
 
 # Advisories need the network: `cargo deny check advisories`.
 deny:

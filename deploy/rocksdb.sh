@@ -31,7 +31,9 @@ version=$(sed -n '/^name = "librocksdb-sys"$/{n;s/^version = "\(.*\)"$/\1/p}' Ca
 [ "$(uname -m)" = x86_64 ] || give_up "its flags are known for x86_64 only, this is $(uname -m)"
 
 registry=${CARGO_HOME:-$HOME/.cargo}/registry/src
-find_crate() { find "$registry" -mindepth 2 -maxdepth 2 -name "librocksdb-sys-$version" -print -quit 2>/dev/null; }
+find_crate() {
+    [ ! -d "$registry" ] || find "$registry" -mindepth 2 -maxdepth 2 -name "librocksdb-sys-$version" -print -quit
+}
 crate=$(find_crate)
 if [ -z "$crate" ]; then
     say "fetching the crates of Cargo.lock"
@@ -45,6 +47,7 @@ build_script=$(sha256sum <"$crate/build.rs" | cut -c1-64)
 # As the crate passes them for a release build without features, warnings left out. The instructions for checksums are those
 # of CXXFLAGS_x86_64_unknown_linux_gnu in .cargo/config.toml.
 compiler=${CXX:-c++}
+compiler_version=$("$compiler" --version 2>/dev/null) || give_up "expected \`$compiler --version\` to answer, it does not"
 flags=(
     -O3 -ffunction-sections -fdata-sections -fPIC -m64 -march=x86-64 -msse2 -msse4.2 -mpclmul -std=c++20 -include cstdint
     -DNDEBUG=1 -DHAVE_ALIGNED_NEW -DHAVE_UINT128_EXTENSION -DOS_LINUX -DROCKSDB_PLATFORM_POSIX -DROCKSDB_LIB_IO_POSIX
@@ -52,7 +55,7 @@ flags=(
     -DROCKSDB_RANGESYNC_PRESENT
     -Irocksdb/include/ -Irocksdb/ -Irocksdb/third-party/gtest-1.8.1/fused-src/ -I.
 )
-key=$({ printf '%s\n' "$version" "$build_script" "$UNITS" "${flags[@]}"; "$compiler" --version; } | sha256sum | cut -c1-16)
+key=$({ printf '%s\n' "$version" "$build_script" "$UNITS" "${flags[@]}"; printf '%s\n' "$compiler_version"; } | sha256sum | cut -c1-16)
 library=$CACHE/rocksdb/$version-$key
 
 build_units() {
@@ -70,7 +73,7 @@ build_units() {
     }
     for unit in "$folder"/unit*.cc; do
         [ "$running" -lt "$(nproc)" ] || ended
-        (cd "$crate" && exec "$compiler" "${flags[@]}" -w -c "$unit" -o "${unit%.cc}.o" 2>"${unit%.cc}.log") &
+        (cd "$crate" && exec "$compiler" "${flags[@]}" -w -c "$unit" -o "${unit%.cc}.o" 2>"${unit%.cc}.log") 9>&- &
         running=$((running + 1))
     done
     while [ "$running" -gt 0 ]; do ended; done
@@ -81,11 +84,12 @@ build_units() {
 mkdir -p "$CACHE/rocksdb"
 # One at a time; whoever waited finds the library there.
 exec 9>"$CACHE/rocksdb/lock"
-flock 9
+flock -n 9 || { say "waiting for another build that compiles RocksDB"; flock 9; }
 if [ ! -e "$library/librocksdb.a" ]; then
     say "compiling RocksDB $version in $UNITS units: about 5 minutes on two cores, once for this compiler"
     unfinished=$(mktemp -d "$CACHE/rocksdb/unfinished.XXXXXX")
-    trap 'rm -rf "$unfinished"' EXIT
+    trap 'running=$(jobs -p); [ -z "$running" ] || kill $running 2>/dev/null; rm -rf "$unfinished"' EXIT
+    trap 'exit 130' INT TERM
     build_units "$unfinished"
     mv -T "$unfinished" "$library"
 fi

@@ -201,11 +201,10 @@ impl Replica {
         let started = Instant::now();
         let Some(header) = self.next_headers([message.header.as_ref()])?.pop() else { return Ok(()) };
         let (height, network) = (header.header.height, self.genesis.network());
-        self.ledger
-            .read(|ledger| {
-                let members = ledger.members();
-                header.check_by_members(network, members.header_signatures(), members)
-            })?;
+        self.ledger.read(|ledger| {
+            let members = ledger.members();
+            header.check_by_members(network, members.header_signatures(), members)
+        })?;
         let tip = self.ledger.read(|ledger| *ledger.tip());
         let unreadable = |reason: String| BlockError::Unreadable { height, reason };
 

@@ -50,7 +50,7 @@ enum Command {
     Bench(crate::bench::Bench),
     Simulate(crate::simulate::Simulate),
     Sweep(crate::sweep::Sweep),
-    #[command(visible_alias = "papers")]
+    #[command(alias = "papers")]
     Replications(crate::replications::Replications),
     Presets(crate::preset::Presets),
     Completions(crate::completions::Completions),

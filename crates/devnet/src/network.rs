@@ -1,6 +1,6 @@
 //! A development network's folder: made or opened.
 //!
-//! What connects to the network (wallets, desks, the chain) is `cbdc_client`'s [`NetworkFolder`], which [`Network`]
+//! What connects to the network (wallets, governance, the chain) is `cbdc_client`'s [`NetworkFolder`], which [`Network`]
 //! derefs to.
 
 use std::ops::Deref;

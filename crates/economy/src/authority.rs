@@ -258,7 +258,7 @@ impl Authority {
         }
         let outcomes = self.settle()?;
         if let Some(refusal) = outcomes.iter().find(|outcome| !outcome.is_settled()) {
-            return Err(EconomyError::Refused { day: 0, what: "motion", outcome: *refusal });
+            return Err(EconomyError::Refused { day: 0, what: "governance proposal", outcome: *refusal });
         }
         // The first block at or after the effective time enacts it.
         self.settle()?;

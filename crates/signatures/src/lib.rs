@@ -28,8 +28,8 @@
 //! | [`batch`] | the verification of many |
 //!
 //! # Checks beyond the tests
-//! The scalar model of the lanes runs under Miri, on smaller sizes: `cargo +nightly miri test -p cbdc-signatures tests::arithmetic
-//! tests::hash`. `fuzz/targets/batch_verification.rs` compares batches on every backend with single verification and zebra. Tests
+//! The scalar model of the lanes runs under Miri, on smaller sizes:
+//! `cargo +nightly miri test -p cbdc-signatures --lib -- tests::arithmetic tests::hash`. `fuzz/targets/batch_verification.rs` compares batches on every backend with single verification and zebra. Tests
 //! fail on a processor without AVX-512 unless `CBDC_WITHOUT_AVX512=1` says that it is known.
 
 #![deny(unsafe_code)]

@@ -85,7 +85,11 @@ impl Propose {
             let seats = members.members.iter().filter(|member| member.active && member.role == Role::Committee.name());
             let others = seats.filter_map(|member| u16::try_from(member.id).ok()).filter(|id| *id != self.member);
             for id in others.take(members.threshold.saturating_sub(1) as usize) {
-                network.governance(Role::Committee, MemberId(id))?.vote(number, cbdc_client::Choice::Approve).await?.settled()?;
+                network
+                    .governance(Role::Committee, MemberId(id))?
+                    .vote(number, cbdc_client::Choice::Approve)
+                    .await?
+                    .settled()?;
                 voters.push(id);
             }
         }
@@ -215,9 +219,11 @@ impl Proposals {
 
 /// A proposal as a JSON object.
 pub fn proposal_object(proposal: &v1::GovernanceProposal) -> Value {
-    let votes: Vec<Value> =
-        proposal.votes.iter().map(|vote| json!({ "member": vote.member, "approve": vote.approve, "counts": vote.counts }))
-            .collect();
+    let votes: Vec<Value> = proposal
+        .votes
+        .iter()
+        .map(|vote| json!({ "member": vote.member, "approve": vote.approve, "counts": vote.counts }))
+        .collect();
     json!({
         "number": proposal.number,
         "proposed_by": proposal.proposed_by,

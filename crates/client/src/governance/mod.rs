@@ -21,7 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cbdc_ledger::command::{
-    Ballot, Choice, FreezeKind, FreezeOrder, GovernanceAction, GovernanceProposal, Head, Reclassify, Record, SeizeOrder, Signed,
+    Ballot, Choice, FreezeKind, FreezeOrder, GovernanceAction, GovernanceProposal, Head, Reclassify, Record,
+    SeizeOrder, Signed,
 };
 use cbdc_ledger::member::Role;
 use cbdc_ledger::sequence::MEMBER_WINDOW;

@@ -51,7 +51,7 @@ impl Workload {
     }
 
     fn source(&self) -> &'static str {
-        "ECB, SPACE 2022 (REFERENCES.md section 2) [S]; tail calibrated to the BRAIN workload's mean of EUR 56.4 [C]"
+        "ECB, SPACE 2022 [S]; tail calibrated to the BRAIN workload's mean of EUR 56.4 [C]"
     }
 
     /// The quantiles of each channel at price level 1.

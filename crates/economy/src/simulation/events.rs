@@ -1,7 +1,7 @@
 //! Events: shocks, scheduled policy and rules, in this order, in the morning.
 //!
 //! Policy changes are proposals that the committee makes, approves and has enacted; limits apply from the next block,
-//! rates from the next ledger day. Base money is changed by the desk's market operations with banks, at par.
+//! rates from the next ledger day. Base money is changed by market operations with banks, at par.
 
 use cbdc_ledger::amount::Amount;
 use cbdc_ledger::books::BookAccount;
@@ -346,7 +346,7 @@ impl Economy<'_> {
         }
         self.settle_all()?;
         let verb = if change_minor > 0 { "buys" } else { "sells" };
-        self.note_event(kind, format!("the desk {verb} securities of {}", in_euros(traded)), 0);
+        self.note_event(kind, format!("the central bank {verb} securities of {}", in_euros(traded)), 0);
         Ok(())
     }
 }

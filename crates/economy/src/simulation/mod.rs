@@ -309,7 +309,7 @@ impl Economy<'_> {
             None => Ok(outcomes),
             Some(refusal) => Err(EconomyError::Refused {
                 day: self.day.number,
-                what: "a command of a bank or the desk",
+                what: "a command of a bank or the operator",
                 outcome: *refusal,
             }),
         }

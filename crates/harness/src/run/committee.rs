@@ -76,11 +76,12 @@ impl<'a> Committee<'a> {
         let proposed = proposer.propose(actions, Timestamp(now), Timestamp(now + OPEN_MS)).await?;
         let (_, number) = proposed.result().context("proposing")?;
         for member in others {
-            let voted: SubmissionStatus = folder.governance(Role::Committee, *member)?.vote(number, Choice::Approve).await?;
+            let voted: SubmissionStatus =
+                folder.governance(Role::Committee, *member)?.vote(number, Choice::Approve).await?;
             voted.settled().with_context(|| format!("committee member {member} voting on proposal {number}"))?;
         }
         self.enacted(number).await?;
-        Ok(format!("proposal {number}, carried by {} votes", seats.len()))
+        Ok(format!("proposal {number}, approved by {} votes", seats.len()))
     }
 
     async fn enacted(&self, number: u64) -> Result<()> {

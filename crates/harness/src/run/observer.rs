@@ -29,7 +29,7 @@ pub struct Observer {
 
 impl Observer {
     pub fn start(folder: &NetworkFolder, start: Instant, total_s: f64) -> Result<Observer> {
-        let desk = folder.governance_reader()?;
+        let reader = folder.governance_reader()?;
         let supply_minor = Arc::new(AtomicI64::new(0));
         let shown = supply_minor.clone();
         let (stop, mut stopped) = oneshot::channel();
@@ -43,8 +43,8 @@ impl Observer {
                 }
                 let at = start.elapsed();
                 // A node that is down leaves a gap.
-                if let Ok(sheet) = desk.balance_sheet().await {
-                    let supply = desk.supply().await.ok();
+                if let Ok(sheet) = reader.balance_sheet().await {
+                    let supply = reader.supply().await.ok();
                     let sample = Sample {
                         at_ns: at.as_nanos() as u64,
                         cbdc_minor: signed(sheet.cbdc_minor),

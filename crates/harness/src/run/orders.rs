@@ -102,7 +102,7 @@ pub async fn issuance(folder: &NetworkFolder, node: NodeName, kind: IssuanceKind
         IssuanceAnswer::Ordered(status) => {
             status.settled()?;
         }
-        IssuanceAnswer::Waiting => bail!("the request waits for an operator; the desk was expected to agree"),
+        IssuanceAnswer::Waiting => bail!("the request waits for an operator; it was expected to be ordered at once"),
     }
     Ok(())
 }

@@ -46,7 +46,7 @@ pub async fn issue(folder: &NetworkFolder, scenario: &Scenario) -> Result<()> {
                 status.settled().with_context(|| format!("issuing to bank {bank}"))?;
             }
             IssuanceAnswer::Waiting => {
-                bail!("issuance to bank {bank} waits for an operator; the desk was expected to agree")
+                bail!("issuance to bank {bank} waits for an operator; it was expected to be ordered at once")
             }
         }
     }

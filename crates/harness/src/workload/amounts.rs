@@ -1,6 +1,6 @@
 //! Amounts of payments.
 //!
-//! The default is the euro area's payments of 2022 (SPACE 2022, REFERENCES.md section 2: read in the source or a
+//! The default is the euro area's payments of 2022 (ECB, SPACE 2022: read in the source or a
 //! report of it): a channel is drawn by its share, then a bucket by the channel's row, then an amount in the bucket.
 //!
 //! - Inside a bucket amounts are log-uniform: each doubling is equally likely. The lowest bucket starts at EUR 0.50.

@@ -1,8 +1,8 @@
 //! Versions of policy: the parameters, who proposed and voted, and what each version changed.
 
 use cbdc_ledger::command::GovernanceAction;
-use cbdc_ledger::member::Role;
 use cbdc_ledger::governance::{ProposalRecord, ProposalStatus};
+use cbdc_ledger::member::Role;
 use cbdc_ledger::policy::{Parameters, PolicySet, text};
 use cbdc_ledger::{Amount, BankId, Class, Ledger, MemberId};
 use cbdc_proto::v1;

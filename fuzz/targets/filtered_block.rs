@@ -1,10 +1,10 @@
-//! Extracts: one bank follows its part of a block, and reads its commands.
+//! Filtered blocks: a partial replica follows one, and reads its commands.
 
 #![no_main]
 
 use std::sync::LazyLock;
 
-use cbdc_ledger::extract::{bank_of, read_command};
+use cbdc_ledger::filtered_block::{bank_of, read_command};
 use cbdc_ledger::{BankId, Genesis, Ledger};
 use libfuzzer_sys::fuzz_target;
 
@@ -14,10 +14,10 @@ static GENESIS: LazyLock<Genesis> = LazyLock::new(|| {
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = bank_of(bytes);
-    let Some((place, extract)) = bytes.split_first_chunk::<8>() else { return };
-    let [a, b, c, d, e, f, g, h] = *place;
-    let _ = read_command(extract, u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+    let Some((position, filtered_block)) = bytes.split_first_chunk::<8>() else { return };
+    let [a, b, c, d, e, f, g, h] = *position;
+    let _ = read_command(filtered_block, u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
     let mut ledger = Ledger::of_bank(GENESIS.clone(), BankId(1)).expect("the fixture has bank 1");
     let header = *ledger.tip();
-    let _ = ledger.follow(&header, extract);
+    let _ = ledger.follow(&header, filtered_block);
 });
