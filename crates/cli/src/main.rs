@@ -36,6 +36,7 @@ mod wallet;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use cbdc_signatures::{Backend, Selection};
 use clap::Parser;
 
 use crate::command_line::CommandLine;
@@ -55,5 +56,16 @@ fn main() -> ExitCode {
     let result = runtime.block_on(command_line.run(&output));
     // Tasks that still wait for a peer do not keep the program.
     runtime.shutdown_timeout(Duration::from_secs(1));
+    warn_of_rejected_backend();
     exit::code_of(result, &output)
+}
+
+/// Says so if the processor's fast way of verifying signatures failed its self-check. The portable one was used: what was
+/// verified is right.
+fn warn_of_rejected_backend() {
+    if let Some(Selection { backend, rejected: Some(rejected) }) = Backend::selection() {
+        eprintln!(
+            "warning: the signature backend {rejected} failed its self-check, {backend} was used: look into this machine"
+        );
+    }
 }

@@ -659,7 +659,9 @@ fn a_seat_has_few_proposals_open_and_places_are_kept_for_its_dismissal() {
     assert_eq!(network.settle(ninth), refused(Reason::TooManyProposals, 8, 9));
     // Seats 2 to 9 fill the list together; seat 0 can still have one of them dismissed, which empties its places.
     for seat in 3..10 {
-        (0..8).for_each(|_| drop(network.must_settle(proposal_of(&network, seat, vec![holding_limit(1)]))));
+        for _ in 0..8 {
+            network.must_settle(proposal_of(&network, seat, vec![holding_limit(1)]));
+        }
     }
     assert_eq!(network.settle(network.proposal(vec![holding_limit(1)])), refused(Reason::TooManyProposals, 64, 65));
     let dismissal = GovernanceAction::DismissMember { role: Role::Committee, id: MemberId(2) };

@@ -48,6 +48,9 @@ pub struct Selection {
     pub rejected: Option<Backend>,
 }
 
+/// The choice of this process, made once.
+static SELECTION: OnceLock<Selection> = OnceLock::new();
+
 impl Backend {
     /// The fastest backend that this processor has the instructions for.
     pub fn detect() -> Backend {
@@ -70,8 +73,12 @@ impl Backend {
     /// Takes some milliseconds at its first call, and the same [`Selection`] is returned ever after. Call it at the start of
     /// a program, and log and count a rejected backend.
     pub fn select_checked() -> Selection {
-        static SELECTION: OnceLock<Selection> = OnceLock::new();
         *SELECTION.get_or_init(|| self_check::select(Backend::detect(), self_check::verdicts))
+    }
+
+    /// What was selected, if anything has been verified in a batch or selected so far: for a warning at a program's end.
+    pub fn selection() -> Option<Selection> {
+        SELECTION.get().copied()
     }
 
     /// The backend of this process, as [`Backend::select_checked`] selects it.
