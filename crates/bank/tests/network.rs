@@ -692,7 +692,7 @@ async fn what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when
         max_fee_minor: None,
     };
     let quoted = at_one.quote_transfer(quote.clone()).await.unwrap().into_inner();
-    assert_eq!((quoted.reason.as_str(), quoted.limit, quoted.amount_minor), ("HOLDING_LIMIT", 1_000, 1_200));
+    assert_eq!((quoted.reason.as_str(), quoted.limit, quoted.amount_minor), ("HOLDING_LIMIT", 1_000, 300));
     let refused = at_one.submit_transfer(submit(&alice.transfer(&bob, 300, 1), false)).await.unwrap().into_inner();
     assert_eq!(refused.outcome.unwrap().reason, "HOLDING_LIMIT");
     let link = bob.link(1, 1);

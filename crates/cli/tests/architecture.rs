@@ -39,10 +39,8 @@ fn workspace() -> PathBuf {
 
 /// The page with the crate table.
 fn page() -> String {
-    let places = ["docs/internals/architecture.md", "docs/architecture.md"].map(|path| workspace().join(path));
-    let found = places.iter().find(|path| path.is_file());
-    let path = found.unwrap_or_else(|| panic!("expected the crate table in one of {places:?}, found neither"));
-    std::fs::read_to_string(path).unwrap()
+    let path = workspace().join("docs/internals/architecture.md");
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Reads the table out of a page. Names in the last column must be rows above.

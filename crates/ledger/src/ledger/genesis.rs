@@ -61,7 +61,7 @@ pub enum GenesisError {
     MemberName { role: Role, id: u16 },
     #[error("the signing key of {role} {id} cannot be used: {reason}")]
     MemberKey { role: Role, id: u16, reason: String },
-    #[error("two members in one role share a signing key, {role} {id} is the second")]
+    #[error("two nodes of the central bank share a signing key, {role} {id} is the second")]
     SigningKeyTwice { role: Role, id: u16 },
     #[error("two members share a node key, {role} {id} is the second")]
     NodeKeyTwice { role: Role, id: u16 },
@@ -140,7 +140,7 @@ impl Genesis {
                 id,
                 reason: error.to_string(),
             })?;
-            if !signing_keys.insert((role, *signing_key)) {
+            if role == Role::CentralBank && !signing_keys.insert(*signing_key) {
                 return Err(GenesisError::SigningKeyTwice { role, id });
             }
             if node_key.is_some_and(|key| !node_keys.insert(key)) {
@@ -190,7 +190,7 @@ impl Genesis {
         out.u16(self.day_offset_minutes as u16).u64(self.created_at.0).u64(self.validity_ms_max);
         out.u16(self.header_signatures).u16(self.threshold).u32(self.members.len() as u32);
         self.members.iter().for_each(|member| member.encode(&mut out));
-        self.books.encode(&mut out);
+        self.books.encode_opening(&mut out);
         self.policy.encode(&mut out);
         out.finish()
     }
@@ -218,7 +218,7 @@ impl Genesis {
         let validity_ms_max = input.u64()?;
         let (header_signatures, threshold) = (input.u16()?, input.u16()?);
         let members = (0..input.u32()?).map(|_| Member::decode(input)).collect::<Result<_, _>>()?;
-        let books = Books::decode(input)?;
+        let books = Books::decode_opening(input)?;
         let policy = Parameters::decode(input)?;
         Ok(Genesis {
             currency,

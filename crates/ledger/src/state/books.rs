@@ -63,6 +63,9 @@ pub enum Income {
     LoanLosses,
 }
 
+/// How many sources of income the opening balance sheet of a genesis names.
+const SOURCES_OF_GENESIS: usize = 10;
+
 impl Income {
     /// Every source, in the order of encodings.
     pub const ALL: [Income; 11] = [
@@ -272,13 +275,23 @@ impl Books {
 
     /// Appends the balance sheet.
     pub fn encode(&self, out: &mut Writer) {
+        self.encode_with(&self.income, out);
+    }
+
+    /// The opening balance sheet, as genesis has it: with the sources of income that there were when its layout was fixed.
+    /// A later source never changes the bytes of a genesis, whose hash is the network's id.
+    pub(crate) fn encode_opening(&self, out: &mut Writer) {
+        self.encode_with(&self.income[..SOURCES_OF_GENESIS], out);
+    }
+
+    fn encode_with(&self, income: &[i128], out: &mut Writer) {
         for amount in
             [self.securities, self.securities_nominal, self.banknotes, self.cbdc, self.offline, self.government]
         {
             out.u64(amount.minor());
         }
         out.i128(self.equity);
-        self.income.iter().for_each(|income| {
+        income.iter().for_each(|income| {
             out.i128(*income);
         });
         out.u32(self.banks.len() as u32);
@@ -289,12 +302,21 @@ impl Books {
 
     /// Reads what [`Books::encode`] wrote.
     pub fn decode(input: &mut Reader<'_>) -> Result<Books, DecodeError> {
+        Books::decode_with(Income::ALL.len(), input)
+    }
+
+    /// Reads an opening balance sheet.
+    pub(crate) fn decode_opening(input: &mut Reader<'_>) -> Result<Books, DecodeError> {
+        Books::decode_with(SOURCES_OF_GENESIS, input)
+    }
+
+    fn decode_with(sources: usize, input: &mut Reader<'_>) -> Result<Books, DecodeError> {
         let mut amount = || input.u64().map(Amount::from_minor);
         let (securities, securities_nominal) = (amount()?, amount()?);
         let (banknotes, cbdc, offline, government) = (amount()?, amount()?, amount()?, amount()?);
         let equity = input.i128()?;
         let mut income = [0; Income::ALL.len()];
-        for sum in &mut income {
+        for sum in &mut income[..sources] {
             *sum = input.i128()?;
         }
         let mut banks = BTreeMap::new();

@@ -301,9 +301,9 @@ impl Trial {
             && self.seats.iter().any(|(who, (active, key, _))| *active && *key == node_key && *who != by_another_than)
     }
 
-    /// Whether another active seat in the same role has the signing key.
+    /// Whether another node of the central bank has the signing key.
     fn signs_already(&self, key: PublicKey, who: (Role, u16)) -> bool {
         let mut others = self.seats.iter().filter(|(other, _)| other.0 == who.0 && other.1 != who.1);
-        others.any(|(_, (active, _, found))| *active && *found == key)
+        who.0 == Role::CentralBank && others.any(|(_, (active, _, found))| *active && *found == key)
     }
 }
