@@ -13,8 +13,8 @@
 //!
 //! A partial replica follows filtered blocks instead: [`crate::partial_replica`].
 //!
-//! A failure before 4 leaves the replica as it was; a peer that sent the block is dropped. A block of the central bank that
-//! fails anywhere, or one that its own signed header does not describe, stops the node, naming the height.
+//! A failure before 4 leaves the replica as it was; a peer that sent the block is dropped. A block of the central bank
+//! that fails anywhere, or one that its own signed header does not describe, stops the node, naming the height.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,5 +1,5 @@
-//! Faults that must neither stop a central bank's service nor make it state what is not so: a failing disk, a jumping clock, a
-//! client that stops reading, noise on its port.
+//! Faults that must neither stop a central bank's service nor make it state what is not so: a failing disk, a jumping
+//! clock, a client that stops reading, noise on its port.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,9 +1,9 @@
 //! The allocator: one for the program and the C++ library below it, which keeps freed memory for a while.
 //!
-//! A node allocates and frees buffers of a proposal's size on many threads all the time. With mimalloc's own delay of a second,
-//! and RocksDB on the system's allocator, returning their pages and faulting them in again took 8 % of all CPU time at 150,000
-//! payments a second. Freed memory therefore returns to the system only after [`KEPT_FOR_MS`]; `MIMALLOC_PURGE_DELAY` (in ms;
-//! −1 for never) overrides that.
+//! A node allocates and frees buffers of a proposal's size on many threads all the time. With mimalloc's own delay of a
+//! second, and RocksDB on the system's allocator, returning their pages and faulting them in again took 8 % of all CPU
+//! time at 150,000 payments a second. Freed memory therefore returns to the system only after [`KEPT_FOR_MS`];
+//! `MIMALLOC_PURGE_DELAY` (in ms; −1 for never) overrides that.
 
 use std::ffi::c_long;
 

@@ -60,8 +60,8 @@ fn main() -> ExitCode {
     exit::code_of(result, &output)
 }
 
-/// Says so if the processor's fast way of verifying signatures failed its self-check. The portable one was used: what was
-/// verified is right.
+/// Says so if the processor's fast way of verifying signatures failed its self-check. The portable one was used: what
+/// was verified is right.
 fn warn_of_rejected_backend() {
     if let Some(Selection { backend, rejected: Some(rejected) }) = Backend::selection() {
         eprintln!(

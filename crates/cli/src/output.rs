@@ -66,8 +66,8 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     std::iter::once(line(&headings)).chain(rows.iter().map(|row| line(row))).collect()
 }
 
-/// A sum of minor units, which messages carry as text since it may exceed 64 bits: a number if it fits into 64 bits, like
-/// every other amount, otherwise the text.
+/// A sum of minor units, which messages carry as text since it may exceed 64 bits: a number if it fits into 64 bits,
+/// like every other amount, otherwise the text.
 pub fn sum_minor(text: &str) -> Value {
     match (text.parse::<i64>(), text.parse::<u64>()) {
         (Ok(minor), _) => minor.into(),

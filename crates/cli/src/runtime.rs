@@ -7,8 +7,9 @@ use tokio::runtime::{Builder, Runtime};
 /// Overrides the number of workers, as it does in every program on tokio.
 const WORKERS: &str = "TOKIO_WORKER_THREADS";
 
-/// Starts a worker for every two cores: verification, settlement and the store have threads of their own, and idle workers
-/// cost them time by waking and sleeping. On two cores one worker instead of two saved 11 % of a payment's CPU time.
+/// Starts a worker for every two cores: verification, settlement and the store have threads of their own, and idle
+/// workers cost them time by waking and sleeping. On two cores one worker instead of two saved 11 % of a payment's CPU
+/// time.
 pub fn start() -> std::io::Result<Runtime> {
     let mut runtime = Builder::new_multi_thread();
     if std::env::var_os(WORKERS).is_none() {

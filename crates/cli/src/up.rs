@@ -2,9 +2,9 @@
 //!
 //! 1. Creates the folder if there is none; otherwise continues with its data.
 //! 2. Starts every node, in this process or each in its own.
-//! 3. Makes sure that every bank has CBDC in its treasury and that three named wallets are open, funded and, if the network's
-//!    preset links their class, linked to their own bank. Each step can be repeated: the next run does what an interrupted one
-//!    left undone.
+//! 3. Makes sure that every bank has CBDC in its treasury and that three named wallets are open, funded and, if the
+//!    network's preset links their class, linked to their own bank. Each step can be repeated: the next run does what
+//!    an interrupted one left undone.
 //! 4. Prints endpoints, wallets and next steps; runs until Ctrl-C or SIGTERM, and stops every node in order.
 
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! The dependencies between the crates are those that the crate table in the docs allows: every row is checked.
 //!
-//! The table's columns are `crate | what it is | may use`. Its rows stand low to high, a row a crate, named by the crate's
-//! folder. The last column names what the crate may use of this workspace to run: `none`, a list of rows above it, or
-//! `all above`. A crate without a row and a row without a crate are mistakes.
+//! The table's columns are `crate | what it is | may use`. Its rows stand low to high, a row a crate, named by the
+//! crate's folder. The last column names what the crate may use of this workspace to run: `none`, a list of rows above
+//! it, or `all above`. A crate without a row and a row without a crate are mistakes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

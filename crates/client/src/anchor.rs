@@ -1,9 +1,9 @@
 //! The trust anchor of a client: genesis, and nothing else.
 //!
-//! Genesis names the network (its hash is part of everything that is signed), the central bank's keys (which headers and
-//! receipts are checked with) and each node's key (so that a connection reaches the right node). A client with a genesis
-//! that it trusts need trust no bank. Keys that the committee replaced later are not known here: checks then fail until
-//! the client has a newer anchor; they never succeed wrongly.
+//! Genesis names the network (its hash is part of everything that is signed), the central bank's keys (which headers
+//! and receipts are checked with) and each node's key (so that a connection reaches the right node). A client with a
+//! genesis that it trusts need trust no bank. Keys that the committee replaced later are not known here: checks then
+//! fail until the client has a newer anchor; they never succeed wrongly.
 
 use std::path::Path;
 
@@ -109,8 +109,8 @@ impl Anchor {
         receipt.check(self.network, self.genesis.header_signatures, |node| self.central_bank_key(node))
     }
 
-    /// The time until which a record signed now is valid: an hour from now, or half of what genesis allows where that is
-    /// less, so that a clock that is somewhat off does no harm.
+    /// The time until which a record signed now is valid: an hour from now, or half of what genesis allows where that
+    /// is less, so that a clock that is somewhat off does no harm.
     pub(crate) fn valid_until(&self) -> Timestamp {
         now().plus_ms((self.genesis.validity_ms_max / 2).min(3_600_000))
     }

@@ -1,7 +1,7 @@
 //! A bank's back office: deposits, holds for its payees, issuance, reserves, closing wallets and the treasury.
 //!
-//! These calls require the bank's own node certificate; others are refused with `NOT_AUTHORISED`. Amounts in messages are
-//! minor units.
+//! These calls require the bank's own node certificate; others are refused with `NOT_AUTHORISED`. Amounts in messages
+//! are minor units.
 
 use bytes::Bytes;
 use cbdc_ledger::command::IssuanceKind;
@@ -92,8 +92,8 @@ impl BankOffice {
         self.connection.ask(self.connection.bank().list_holds(request)).await
     }
 
-    /// Reports to the central bank what customers have on deposit; returns the amount reported. Safe to repeat: the newest
-    /// report counts.
+    /// Reports to the central bank what customers have on deposit; returns the amount reported. Safe to repeat: the
+    /// newest report counts.
     pub async fn report_deposits(&self) -> Result<(SubmissionStatus, Amount), ClientError> {
         let request = self.connection.request(v1::ReportDepositsRequest {});
         let answer = self.connection.ask(self.connection.bank().report_deposits(request)).await?;
@@ -112,7 +112,8 @@ impl BankOffice {
         self.status(&outcome)
     }
 
-    /// Closes an empty wallet of this bank. Takes effect once: a repetition finds no wallet ([`ClientError::NotFound`]).
+    /// Closes an empty wallet of this bank. Takes effect once: a repetition finds no wallet
+    /// ([`ClientError::NotFound`]).
     pub async fn close_wallet(&self, account: AccountId) -> Result<SubmissionStatus, ClientError> {
         let request = self.connection.request(v1::CloseWalletRequest { account: account.to_string() });
         let outcome = self.connection.ask(self.connection.bank().close_wallet(request)).await?;

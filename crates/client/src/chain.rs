@@ -1,7 +1,7 @@
 //! The chain, read by a member from the central bank or from a bank's replica, and checked as it is read.
 //!
-//! A header is accepted if enough of the central bank's nodes signed it; a block, if its commands and outcomes hash to its
-//! header's root. It therefore does not matter who served them.
+//! A header is accepted if enough of the central bank's nodes signed it; a block, if its commands and outcomes hash to
+//! its header's root. It therefore does not matter who served them.
 
 use std::sync::Arc;
 
@@ -35,7 +35,8 @@ impl ChainBlock {
         self.header.header.height
     }
 
-    /// The commands, in order: all of them for a block that this crate has checked, none if the proposal cannot be read.
+    /// The commands, in order: all of them for a block that this crate has checked, none if the proposal cannot be
+    /// read.
     pub fn commands(&self) -> Vec<cbdc_ledger::Command> {
         BlockProposal::decode(&self.proposal).map(|proposal| proposal.commands.into_owned()).unwrap_or_default()
     }
@@ -86,8 +87,8 @@ impl Chain {
     /// A whole block.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] above the newest block; [`ClientError::Proof`] or [`ClientError::BadAnswer`] if it does not
-    /// hold.
+    /// [`ClientError::NotFound`] above the newest block; [`ClientError::Proof`] or [`ClientError::BadAnswer`] if it
+    /// does not hold.
     pub async fn block(&self, height: Height) -> Result<ChainBlock, ClientError> {
         let request = self.connection.request(v1::GetBlockRequest { height: height.0 });
         let answer = self.connection.ask(self.connection.chain().get_block(request)).await?;

@@ -28,8 +28,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Prepares a connection to `address` (`host:port`). Members show an `identity`; customers have none. Nothing is sent
-    /// yet. Must be called within a tokio runtime.
+    /// Prepares a connection to `address` (`host:port`). Members show an `identity`; customers have none. Nothing is
+    /// sent yet. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// [`ClientError::Connect`] if the address or the identity cannot be used.

@@ -35,9 +35,9 @@
 //! | [`error`] | refused, unknown, unreachable: never confused |
 //!
 //! # Settled, refused, accepted, unknown
-//! A submitted command ends in one of four states, which [`SubmissionStatus`] keeps apart: *settled*, *refused* with a reason,
-//! *accepted* into a bank's outbox while the central bank cannot be reached, and *unknown*. Only *unknown* calls for action:
-//! submit the same record again. Signing a new one instead might pay twice.
+//! A submitted command ends in one of four states, which [`SubmissionStatus`] keeps apart: *settled*, *refused* with a
+//! reason, *accepted* into a bank's outbox while the central bank cannot be reached, and *unknown*. Only *unknown*
+//! calls for action: submit the same record again. Signing a new one instead might pay twice.
 //!
 //! An [`Amount`] counts minor units; [`Anchor::parse`] and [`Anchor::show`] convert from and to major ones.
 

@@ -1,14 +1,15 @@
 //! Payments in volume: one bidirectional stream of packed batches.
 //!
-//! A batch is a run of pre-signed payments, 136 bytes each ([`SIGNED_PAYMENT_BYTES`]). Its answer carries the batch's id and
-//! either one position, for a batch that settled as a whole, or 32 bytes a payment in the batch's order ([`Answers`]). Nothing
-//! is allocated for a single payment.
+//! A batch is a run of pre-signed payments, 136 bytes each ([`SIGNED_PAYMENT_BYTES`]). Its answer carries the batch's
+//! id and either one position, for a batch that settled as a whole, or 32 bytes a payment in the batch's order
+//! ([`Answers`]). Nothing is allocated for a single payment.
 //!
 //! # Rules
 //! * At most `in_flight_max` batches are unanswered; [`BatchSender::send`] waits until one of them is answered.
-//! * Answers come in any order. [`BatchAnswers::next`] checks that each is of a batch that was sent, comes once and is complete.
-//! * When the stream breaks, the status of every unanswered batch is unknown: open another stream and send the same bytes
-//!   again, which is safe. [`BatchAnswers::unanswered`] names the batches.
+//! * Answers come in any order. [`BatchAnswers::next`] checks that each is of a batch that was sent, comes once and is
+//!   complete.
+//! * When the stream breaks, the status of every unanswered batch is unknown: open another stream and send the same
+//!   bytes again, which is safe. [`BatchAnswers::unanswered`] names the batches.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -69,8 +70,8 @@ pub struct BatchSender {
 }
 
 impl BatchSender {
-    /// Sends a run of pre-signed payments and returns the batch's id: 1, 2, 3 and so on. Waits while `in_flight_max` batches
-    /// are unanswered.
+    /// Sends a run of pre-signed payments and returns the batch's id: 1, 2, 3 and so on. Waits while `in_flight_max`
+    /// batches are unanswered.
     ///
     /// # Errors
     /// [`ClientError::Usage`] if the bytes are no whole number of payments; [`ClientError::Unknown`] if the stream has

@@ -1,7 +1,7 @@
 //! Verified receipts, in memory and as files.
 //!
-//! A receipt proves the position and outcome of one command in a block that the central bank signed. It needs no server: saved
-//! as bytes (the message `cbdc.v1.Receipt`), it can be checked years later against genesis alone.
+//! A receipt proves the position and outcome of one command in a block that the central bank signed. It needs no
+//! server: saved as bytes (the message `cbdc.v1.Receipt`), it can be checked years later against genesis alone.
 
 use std::path::Path;
 
@@ -102,7 +102,8 @@ impl VerifiedReceipt {
 
     /// As [`VerifiedReceipt::expect_position`], by the holder's account and the sequence number.
     pub(crate) fn expect_sequence(self, account: AccountId, sequence: u64) -> Result<VerifiedReceipt, ClientError> {
-        // A payment that was topped up is part of its bank's command, which has a signer and a sequence number of its own.
+        // A payment that was topped up is part of its bank's command, which has a signer and a sequence number of its
+        // own.
         let found = match &self.command {
             Command::ReverseWaterfall(order) => {
                 let transfer = &order.record.transfer.record;

@@ -1,8 +1,8 @@
 //! The allocator of sequence numbers.
 //!
-//! A signer may have a window of sequence numbers in flight at once, from the lowest unused one upwards. The allocator hands
-//! each number out once, and takes it back only when it is certain that no command used it. A number whose command has an
-//! unknown status stays out: of two commands signed with it either might settle.
+//! A signer may have a window of sequence numbers in flight at once, from the lowest unused one upwards. The allocator
+//! hands each number out once, and takes it back only when it is certain that no command used it. A number whose
+//! command has an unknown status stays out: of two commands signed with it either might settle.
 
 use std::collections::BTreeSet;
 
@@ -69,8 +69,8 @@ impl SequenceAllocator {
         }
     }
 
-    /// Moves the window to the lowest unused number that the ledger states. An older statement than one heard before changes
-    /// nothing.
+    /// Moves the window to the lowest unused number that the ledger states. An older statement than one heard before
+    /// changes nothing.
     pub fn observe(&mut self, lowest_unused: u64) {
         if lowest_unused <= self.lowest_unused {
             return;

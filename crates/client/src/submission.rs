@@ -70,10 +70,11 @@ impl SubmissionStatus {
         }
     }
 
-    /// Whether another record used the command's sequence number, so that this one never settles and may be signed anew.
+    /// Whether another record used the command's sequence number, so that this one never settles and may be signed
+    /// anew.
     ///
-    /// Meant for statuses that [`Wallet::submit`](crate::Wallet::submit) gave: it has looked up in the chain what used the
-    /// number, and calls the status unknown where it could not.
+    /// Meant for statuses that [`Wallet::submit`](crate::Wallet::submit) gave: it has looked up in the chain what used
+    /// the number, and calls the status unknown where it could not.
     pub fn sequence_was_taken(&self) -> bool {
         let SubmissionStatus::Refused(refusal) = self else { return false };
         refusal.position.is_none() && refusal.reason().shows_sequence_taken(OtherCopies::NotOrdered)

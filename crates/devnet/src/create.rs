@@ -4,9 +4,9 @@
 //! 2. It takes the target's name in one rename. If the target is an empty folder, the contents are moved into it,
 //!    `genesis.bin` last. So a folder with a genesis is a complete network, whatever interrupts its creation.
 //!
-//! Every member gets a signing key for its commands and a node key with a certificate for its connections. Genesis names
-//! both; nodes trust the key in a certificate, never the authority. The authority (`ca.pem`) is for clients in other
-//! languages, whose TLS libraries ask for one; its own key is discarded.
+//! Every member gets a signing key for its commands and a node key with a certificate for its connections. Genesis
+//! names both; nodes trust the key in a certificate, never the authority. The authority (`ca.pem`) is for clients in
+//! other languages, whose TLS libraries ask for one; its own key is discarded.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,7 +1,7 @@
 //! All nodes of a network in this process: the quickest way to a running network.
 //!
-//! They are the same nodes, with the same stores, TLS and ports. Only what needs processes is missing: CPU time by node, and
-//! killing a node.
+//! They are the same nodes, with the same stores, TLS and ports. Only what needs processes is missing: CPU time by
+//! node, and killing a node.
 
 use std::collections::BTreeMap;
 

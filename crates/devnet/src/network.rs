@@ -1,7 +1,7 @@
 //! A development network's folder: made or opened.
 //!
-//! What connects to the network (wallets, governance, the chain) is `cbdc_client`'s [`NetworkFolder`], which [`Network`]
-//! derefs to.
+//! What connects to the network (wallets, governance, the chain) is `cbdc_client`'s [`NetworkFolder`], which
+//! [`Network`] derefs to.
 
 use std::ops::Deref;
 use std::path::Path;

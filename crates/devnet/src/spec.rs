@@ -100,8 +100,8 @@ impl Default for NetworkSpec {
         let major = |amount: u64| Some(Amount::from_minor(amount * 100));
         let mut policy =
             Parameters { supply_cap: major(1_000_000_000), issuance_quota: major(50_000_000), ..Parameters::default() };
-        // The digital euro's figures under discussion: 3,000 a person (illustrative, not law). Shops are not limited, since a new
-        // wallet is not linked to a deposit that could take the excess.
+        // The digital euro's figures under discussion: 3,000 a person (illustrative, not law). Shops are not limited,
+        // since a new wallet is not linked to a deposit that could take the excess.
         let household = &mut policy.classes[Class::HOUSEHOLD.index()];
         household.holding_limit = major(3_000);
         household.payment_limit = major(1_000);

@@ -1,7 +1,8 @@
 //! Simulates a scenario and prints its summary and the time it took; an argument that ends in `.html` is where the page
 //! of the run goes:
 //!
-//! `cargo run --release -p cbdc-economy --example simulate -- simulations/economy/digital-euro.toml [key=value …] [FILE.html]`
+//! `cargo run --release -p cbdc-economy --example simulate -- simulations/economy/digital-euro.toml [key=value …]
+//! [FILE.html]`
 
 use std::path::Path;
 use std::time::Instant;

@@ -172,7 +172,8 @@ fn a_refused_operation_changes_nothing() {
         (network.refinance(1, 1, 0, TODAY), Reason::MaturityPast, u64::from(TODAY) + 1, u64::from(TODAY)),
         (network.refinance(3, 1, 0, 0), Reason::MaturityPast, u64::from(TODAY) + 1, 0),
         (network.refinance(1, 90_001, 0, TODAY + 1), Reason::CollateralTooLow, 90_000, 90_001),
-        // 1 × 0.999999 rounds to nothing; the nominal held, 306,000, leaves nothing below 2^64; 2^64 − 1 at 2 is above 2^64.
+        // 1 × 0.999999 rounds to nothing; the nominal held, 306,000, leaves nothing below 2^64; 2^64 − 1 at 2 is above
+        // 2^64.
         (trade(&network, BuySecurities, 1, 1, 999_999), Reason::AmountZero, 0, 0),
         (trade(&network, BuySecurities, 1, max - 305_999, 1), Reason::Overflow, 0, max - 305_999),
         (trade(&network, BuySecurities, 1, max, 2 * PAR), Reason::Overflow, 0, max),

@@ -1,5 +1,5 @@
-//! The pages of docs/reference/policy say what the ledger does: every example on them is run, and every number beside one is
-//! found in it.
+//! The pages of docs/reference/policy say what the ledger does: every example on them is run, and every number beside
+//! one is found in it.
 //!
 //! An example is a fenced block with the info string `example` and is played on a network of its own: three banks with
 //! reserves of 1000.00 each, on actual/365, from 2026-11-23T00:00. A line is `what is done | what comes of it`.

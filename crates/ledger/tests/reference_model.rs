@@ -677,8 +677,8 @@ const REFUSED_AT_ADMISSION: [Reason; 6] = [
     Reason::SequenceOutOfWindow,
 ];
 
-/// Rules that take more proposals or holds than a history has, a wallet that is emptied first, or a bank that is resolved
-/// with money left. They have tests of their own.
+/// Rules that take more proposals or holds than a history has, a wallet that is emptied first, or a bank that is
+/// resolved with money left. They have tests of their own.
 const NOT_OF_HISTORIES: [Reason; 4] =
     [Reason::TooManyProposals, Reason::TooManyHolds, Reason::DesignatedWallet, Reason::RecoverableFirst];
 

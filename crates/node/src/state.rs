@@ -50,7 +50,8 @@ impl LedgerHandle {
         Ok(followed)
     }
 
-    /// A view at the present height that later blocks do not change. Only the thread that settles or follows calls this.
+    /// A view at the present height that later blocks do not change. Only the thread that settles or follows calls
+    /// this.
     pub fn snapshot(&self) -> LedgerSnapshot {
         self.ledger.write().unwrap_or_else(PoisonError::into_inner).snapshot()
     }

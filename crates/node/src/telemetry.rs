@@ -49,7 +49,8 @@ pub fn serve_metrics(address: SocketAddr) -> Result<(), TelemetryError> {
 
 /// Selects the backend that verifies signatures, and tells which one it is in the log and in the metrics.
 ///
-/// `cbdc_signature_backend` is 1 beside the backend's name; `cbdc_signature_backend_rejected_total` counts failed self-checks.
+/// `cbdc_signature_backend` is 1 beside the backend's name; `cbdc_signature_backend_rejected_total` counts failed
+/// self-checks.
 pub fn report_signature_backend() {
     let Selection { backend, rejected } = Backend::select_checked();
     gauge!("cbdc_signature_backend", "backend" => backend.name()).set(1.0);

@@ -110,7 +110,8 @@ fn openrafts_suite_passes_on_rocksdb() {
     .unwrap();
 }
 
-// --- the purge marker -------------------------------------------------------------------------------------------------
+// --- the purge marker
+// -------------------------------------------------------------------------------------------------
 
 #[tokio::test]
 async fn a_checkpoint_moves_the_marker_and_the_archive_stays() {

@@ -1,9 +1,10 @@
 //! What a signature costs to verify on one thread, for each batch size, against `ed25519-zebra`.
 //!
-//! Every signature has its own key and a message of 120 bytes (about a transfer). Ours has the keys decompressed, as the
-//! cache of active wallets keeps them; zebra decompresses them each time, as its interface does. Names are
-//! `verify::operation/batch=size`; the throughput shown is in signatures a second. `single` checks the same signatures one
-//! by one; `portable_batch` is the backend of a machine without AVX-512; `one_bad` and `all_bad` show the price of finding bad ones.
+//! Every signature has its own key and a message of 120 bytes (about a transfer). Ours has the keys decompressed, as
+//! the cache of active wallets keeps them; zebra decompresses them each time, as its interface does. Names are
+//! `verify::operation/batch=size`; the throughput shown is in signatures a second. `single` checks the same signatures
+//! one by one; `portable_batch` is the backend of a machine without AVX-512; `one_bad` and `all_bad` show the price of
+//! finding bad ones.
 //!
 //! Run: `cargo bench -p cbdc-signatures --bench verify`.
 

@@ -1,7 +1,7 @@
 //! Decompression: points from their encodings, eight at a time.
 //!
-//! Decompressing a point takes a square root: about 250 squarings, each of which waits for the one before. Eight of them in
-//! the lanes of AVX-512 take the time of a bit more than one.
+//! Decompressing a point takes a square root: about 250 squarings, each of which waits for the one before. Eight of
+//! them in the lanes of AVX-512 take the time of a bit more than one.
 //!
 //! What is accepted is what ZIP-215 accepts: `y` is reduced modulo `p`, and any sign bit stands beside `x = 0`.
 

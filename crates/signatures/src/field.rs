@@ -1,8 +1,8 @@
 //! The field of integers modulo `p = 2^255 − 19`: one element, and eight in the lanes of SIMD registers.
 //!
-//! An element is `Σ limb[i]·2^(51·i)`, five limbs, in both forms. [`FieldElement`] is arithmetic on 64-bit registers, for
-//! what happens once in a multiscalar multiplication. [`FieldX8`] is written once for every [`Simd`] backend, so the
-//! schedule of products and carries is the same code on each of them.
+//! An element is `Σ limb[i]·2^(51·i)`, five limbs, in both forms. [`FieldElement`] is arithmetic on 64-bit registers,
+//! for what happens once in a multiscalar multiplication. [`FieldX8`] is written once for every [`Simd`] backend, so
+//! the schedule of products and carries is the same code on each of them.
 //!
 //! # Bounds
 //! | value | limbs below |
@@ -389,8 +389,8 @@ pub(crate) const fn order([a, b, c, d]: [i32; 4]) -> i32 {
 }
 
 impl<S: Simd> ProductX8<S> {
-    /// From `(X², Y², Z², X·Y)` in four lanes `(2·X·Y, Y² − X², 2·Z² − Y² + X², X² + Y²)`: the `E`, `G`, `−F` and `−H` of a
-    /// doubling.
+    /// From `(X², Y², Z², X·Y)` in four lanes `(2·X·Y, Y² − X², 2·Z² − Y² + X², X² + Y²)`: the `E`, `G`, `−F` and `−H`
+    /// of a doubling.
     #[inline(always)]
     pub(crate) fn doubling_terms(&self) -> FieldX8<S> {
         const LANE_1: u8 = 0x22;
@@ -454,8 +454,9 @@ fn carry<S: Simd>(simd: S, limbs: [S::U64x8; 5]) -> FieldX8<S> {
     FieldX8 { limbs: each_limb!(|I| simd.add(simd.and(limbs[I], mask), carries[I])), simd }
 }
 
-/// Folds the ten limbs of a product, each `low + 2·high` (a product's upper 52 bits weigh `2^52`, one more than a limb), back
-/// to five: `2^255` is 19. A limb is below `2^60.1`: the most, limb 0, has one product of 52 bits, and 19 times fourteen.
+/// Folds the ten limbs of a product, each `low + 2·high` (a product's upper 52 bits weigh `2^52`, one more than a
+/// limb), back to five: `2^255` is 19. A limb is below `2^60.1`: the most, limb 0, has one product of 52 bits, and 19
+/// times fourteen.
 #[inline(always)]
 fn fold<S: Simd>(simd: S, low: &[S::U64x8; 10], high: &[S::U64x8; 10]) -> ProductX8<S> {
     let whole = each_limb!(|I| simd.add(low[I], simd.add(high[I], high[I])));

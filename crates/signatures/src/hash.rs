@@ -1,7 +1,7 @@
 //! SHA-512 of many messages, eight at a time (FIPS 180-4).
 //!
-//! Every signature takes a hash of its commitment, key and message: two blocks for a payment. The rounds of one hash wait for
-//! each other; eight messages go through them in eight SIMD lanes.
+//! Every signature takes a hash of its commitment, key and message: two blocks for a payment. The rounds of one hash
+//! wait for each other; eight messages go through them in eight SIMD lanes.
 
 use sha2::{Digest, Sha512};
 

@@ -137,12 +137,13 @@ pub enum KeyError {
     },
 }
 
-/// A public key that is known to encode a point, with the point at hand, so that a signature costs no decompression of the key.
+/// A public key that is known to encode a point, with the point at hand, so that a signature costs no decompression of
+/// the key.
 ///
-/// The point is kept in two forms, each computed at its first use: batches on SIMD lanes need its `x` (`y` stands in the
-/// encoding), single verification and the portable backend need curve25519-dalek's point. At least one is there from the
-/// start. Cached for each active wallet, hence the size is fixed here; dalek's point, 160 bytes more, is kept only for keys
-/// that need it.
+/// The point is kept in two forms, each computed at its first use: batches on SIMD lanes need its `x` (`y` stands in
+/// the encoding), single verification and the portable backend need curve25519-dalek's point. At least one is there
+/// from the start. Cached for each active wallet, hence the size is fixed here; dalek's point, 160 bytes more, is kept
+/// only for keys that need it.
 #[derive(Clone)]
 pub struct DecompressedKey {
     public_key: PublicKey,

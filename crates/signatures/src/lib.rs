@@ -7,8 +7,8 @@
 //! # Promises
 //!
 //! - [`verify`], and [`Batch`] in any company, any order and on any backend, give the same verdict, equal to that of
-//!   `ed25519-zebra`. Tests compare them on honest, damaged and crafted input. A batch accepts an invalid signature with
-//!   probability below `n·2^-127` for `n` signatures, whatever the signer does; see [`batch`].
+//!   `ed25519-zebra`. Tests compare them on honest, damaged and crafted input. A batch accepts an invalid signature
+//!   with probability below `n·2^-127` for `n` signatures, whatever the signer does; see [`batch`].
 //! - A key of small order verifies signatures that nobody made. [`PublicKey::check_for_account`] refuses it, and
 //!   opening an account demands that check; verification itself accepts it, as the rule says.
 //! - A message comes in two parts, prefix and body, and is hashed as their concatenation. Whoever chooses the prefix
@@ -28,9 +28,10 @@
 //! | [`batch`] | the verification of many |
 //!
 //! # Checks beyond the tests
-//! The scalar model of the lanes runs under Miri, on smaller sizes:
-//! `cargo +nightly miri test -p cbdc-signatures --lib -- tests::arithmetic tests::hash`. `fuzz/targets/batch_verification.rs` compares batches on every backend with single verification and zebra. Tests
-//! fail on a processor without AVX-512 unless `CBDC_WITHOUT_AVX512=1` says that it is known.
+//! The scalar model of the lanes runs under Miri, on smaller sizes: `cargo +nightly miri test -p cbdc-signatures --lib
+//! -- tests::arithmetic tests::hash`. `fuzz/targets/batch_verification.rs` compares batches on every backend with
+//! single verification and zebra. Tests fail on a processor without AVX-512 unless `CBDC_WITHOUT_AVX512=1` says that it
+//! is known.
 
 #![deny(unsafe_code)]
 #![deny(unsafe_op_in_unsafe_fn)]

@@ -1,7 +1,7 @@
 //! Points of edwards25519: `−x² + y² = 1 + d·x²·y²`.
 //!
-//! [`ExtendedPoint`] is one point, in 64-bit arithmetic. [`AffineX8`], [`CachedX8`] and [`ExtendedX8`] are eight, one in each
-//! SIMD lane. [`CachedPoint`] and [`StoredX8`] are how they stand in memory between. The only way from here to
+//! [`ExtendedPoint`] is one point, in 64-bit arithmetic. [`AffineX8`], [`CachedX8`] and [`ExtendedX8`] are eight, one
+//! in each SIMD lane. [`CachedPoint`] and [`StoredX8`] are how they stand in memory between. The only way from here to
 //! curve25519-dalek and back is the 32 bytes of an encoding.
 
 use crate::backend::Simd;
@@ -36,7 +36,8 @@ impl ExtendedPoint {
     pub(crate) const IDENTITY: ExtendedPoint =
         ExtendedPoint { x: FieldElement::ZERO, y: FieldElement::ONE, z: FieldElement::ONE, t: FieldElement::ZERO };
 
-    /// The unified addition of Hisil, Wong, Carter and Dawson (2008) for `a = −1`; it holds for any two points of this curve.
+    /// The unified addition of Hisil, Wong, Carter and Dawson (2008) for `a = −1`; it holds for any two points of this
+    /// curve.
     pub(crate) fn add(&self, other: &ExtendedPoint) -> ExtendedPoint {
         let a = self.y.sub(&self.x).mul(&other.y.sub(&other.x));
         let b = self.y.add(&self.x).mul(&other.y.add(&other.x));
@@ -268,7 +269,8 @@ impl<S: Simd> ExtendedX8<S> {
         completed(&a, &b, &c, &self.z.product(&other.z))
     }
 
-    /// What is added many times, with the constant factors multiplied in: `2·Z` and `2·d·T` in the place of `Z` and `T`.
+    /// What is added many times, with the constant factors multiplied in: `2·Z` and `2·d·T` in the place of `Z` and
+    /// `T`.
     #[inline(always)]
     pub(crate) fn prepared(&self) -> Self {
         let twice_d = FieldX8::splat(self.t.simd(), TWICE_D);
@@ -286,8 +288,8 @@ impl<S: Simd> ExtendedX8<S> {
         }
     }
 
-    /// The doubling of Hisil, Wong, Carter and Dawson (2008), in terms of `Y − X` and `Y + X`; its `E`, `F`, `G`, `H` are all
-    /// doubled, and `F` and `H` negated, which gives the same point.
+    /// The doubling of Hisil, Wong, Carter and Dawson (2008), in terms of `Y − X` and `Y + X`; its `E`, `F`, `G`, `H`
+    /// are all doubled, and `F` and `H` negated, which gives the same point.
     #[inline(always)]
     pub(crate) fn double(&self) -> Self {
         let (mm, pp, zz) = (self.y_minus_x.square_product(), self.y_plus_x.square_product(), self.z.square_product());

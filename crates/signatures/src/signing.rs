@@ -12,7 +12,8 @@ use super::{PublicKey, Signature};
 pub struct SigningKey(ed25519_dalek::SigningKey);
 
 impl SigningKey {
-    /// The key pair of a 32-byte seed, the RFC's "private key". The caller's own copy of the seed is the caller's to wipe.
+    /// The key pair of a 32-byte seed, the RFC's "private key". The caller's own copy of the seed is the caller's to
+    /// wipe.
     pub fn from_seed(seed: [u8; 32]) -> Self {
         let seed = Zeroizing::new(seed);
         Self(ed25519_dalek::SigningKey::from_bytes(&seed))

@@ -1,15 +1,15 @@
 //! The history index: the positions in the chain of each customer's payments and other commands.
 //!
-//! The records themselves are in the archive; a line of the index holds only the position of a command and the offset of
-//! its record in the proposal, or in the bank's filtered block. A payment that a bank topped up is listed as the payment
-//! itself; captures of holds are in no wallet's history, since their record names a hold and no wallet.
+//! The records themselves are in the archive; a line of the index holds only the position of a command and the offset
+//! of its record in the proposal, or in the bank's filtered block. A payment that a bank topped up is listed as the
+//! payment itself; captures of holds are in no wallet's history, since their record names a hold and no wallet.
 //!
 //! # How it is kept
 //! One record a block holds the lines of all own customers ([`row`]), written in the block's own batch. Each line names
 //! the block of the same wallet's line before it, and of the one before it that used the wallet's own sequence number;
 //! the heights of each wallet's newest lines are in memory ([`newest`]). So a payment costs about 40 bytes in a large
-//! write, never an entry of its own in a tree, and a history is read backwards, one record a step. A payment is found by
-//! its sequence number without reading all that a merchant received.
+//! write, never an entry of its own in a tree, and a history is read backwards, one record a step. A payment is found
+//! by its sequence number without reading all that a merchant received.
 //!
 //! The heights in memory are saved with each checkpoint; a start reads them and the records since.
 

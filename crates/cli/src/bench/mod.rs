@@ -46,7 +46,8 @@ pub struct Bench {
     /// Search for the highest rate that holds the bound given with --slo-p99-ms
     #[arg(long, requires = "slo_p99_ms")]
     find_max: bool,
-    /// Bound in ms within which 99 of 100 payments must be final, from when they were due; without it the scenario's own
+    /// Bound in ms within which 99 of 100 payments must be final, from when they were due; without it the scenario's
+    /// own
     #[arg(long, value_name = "MS", value_parser = bound_ms)]
     slo_p99_ms: Option<f64>,
     /// All nodes in this process: starts faster, but CPU times mean nothing

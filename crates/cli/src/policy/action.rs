@@ -42,8 +42,8 @@ Other actions:
                                   node_key the member has none afterwards (now: cbdc policy members --json)
 Classes: household, merchant, business, government, tier-1, tier-2, tier-3, visitor";
 
-/// Reads the actions of a proposal: the changes from the parameters in force to those typed, then the other actions in the
-/// order in which they were typed.
+/// Reads the actions of a proposal: the changes from the parameters in force to those typed, then the other actions in
+/// the order in which they were typed.
 pub fn parse(anchor: &Anchor, in_force: &Parameters, typed: &[String]) -> Result<Vec<GovernanceAction>, Usage> {
     let exponent = anchor.genesis().currency_exponent;
     let mut wanted = in_force.clone();

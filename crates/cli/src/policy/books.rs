@@ -20,8 +20,8 @@ use crate::output::{Output, fields, money, sum_minor, table};
 With --json amounts are numbers of minor units; a sum beyond 64 bits is a string of its digits. Without --unposted
 the unposted amounts are null.")]
 pub struct BalanceSheet {
-    /// Also add up what has accrued on wallets and is not posted; this looks at every wallet while the ledger waits, which
-    /// takes seconds on a large ledger
+    /// Also add up what has accrued on wallets and is not posted; this looks at every wallet while the ledger waits,
+    /// which takes seconds on a large ledger
     #[arg(long)]
     unposted: bool,
     #[command(flatten)]

@@ -5,8 +5,8 @@ use cbdc_client::{Anchor, Class, Grant, LedgerDay, Timestamp};
 use cbdc_ledger::policy::text;
 use cbdc_ledger::programme::{Classes, Cohort, Funding, Purpose};
 
-/// Reads a grant. After amount and class come clauses in any order, each at most once; a purpose needs all three of `from`,
-/// `for` and `until`.
+/// Reads a grant. After amount and class come clauses in any order, each at most once; a purpose needs all three of
+/// `from`, `for` and `until`.
 pub fn parse(anchor: &Anchor, text: &str) -> Result<Grant, String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let [amount, "to", class, clauses @ ..] = words.as_slice() else {

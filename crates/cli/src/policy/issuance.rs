@@ -1,7 +1,7 @@
 //! `cbdc policy issue`, `redeem` and `endorse`: the exchange of reserves and CBDC.
 //!
-//! Issuing takes two signatures: the bank's request and the operator's endorsement. If the operator endorses automatically,
-//! `issue` settles at once; otherwise the request waits for `endorse`.
+//! Issuing takes two signatures: the bank's request and the operator's endorsement. If the operator endorses
+//! automatically, `issue` settles at once; otherwise the request waits for `endorse`.
 
 use cbdc_client::bank_office::IssuanceAnswer;
 use cbdc_client::{BankId, IssuanceKind, MemberId, Role};

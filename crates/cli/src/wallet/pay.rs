@@ -137,8 +137,8 @@ fn is_same(earlier: &Payment, to: AccountId, amount: Amount, terms: &PaymentTerm
     earlier.kind == PaymentKind::Transfer && (earlier.to, earlier.amount, earlier_terms) == (to, amount, *terms)
 }
 
-/// The amount that was drawn from the deposit, which is part of the outcome that the receipt proves. If the payment was submitted
-/// to the linked bank, the wallet's own may not have the block yet.
+/// The amount that was drawn from the deposit, which is part of the outcome that the receipt proves. If the payment was
+/// submitted to the linked bank, the wallet's own may not have the block yet.
 async fn drawn(wallet: &Wallet, position: BlockPosition) -> Option<u64> {
     for attempt in 1..=RECEIPT_TRIES {
         match wallet.receipt(position).await {

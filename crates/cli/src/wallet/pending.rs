@@ -1,8 +1,8 @@
 //! The pending payment, which a wallet's last command may have left in flight.
 //!
-//! `NAME.pending` holds the signed record from before it is first sent until its status is known. A command that finds one
-//! submits *that* record first, which is safe: it settles at most once. Ctrl-C or a power cut during a payment therefore
-//! neither loses it nor pays twice.
+//! `NAME.pending` holds the signed record from before it is first sent until its status is known. A command that finds
+//! one submits *that* record first, which is safe: it settles at most once. Ctrl-C or a power cut during a payment
+//! therefore neither loses it nor pays twice.
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! The test's own books of every holder's wallet and deposits, kept from the outcomes of blocks alone.
 //!
-//! Nothing of the nodes' bookkeeping is used: a block's commands and outcomes state what each payment moved, and the bank of a
-//! waterfall follows from the holder's link. The banks must show exactly these amounts.
+//! Nothing of the nodes' bookkeeping is used: a block's commands and outcomes state what each payment moved, and the
+//! bank of a waterfall follows from the holder's link. The banks must show exactly these amounts.
 
 use std::collections::BTreeMap;
 

@@ -1,11 +1,11 @@
-//! I3 under kills: deposits, wallets and the money in transit between them, on real nodes of which one or two are killed at
-//! random moments while waterfalls, top-ups, fundings and defunds are in flight.
+//! I3 under kills: deposits, wallets and the money in transit between them, on real nodes of which one or two are
+//! killed at random moments while waterfalls, top-ups, fundings and defunds are in flight.
 //!
 //! 1. Holders at three banks pay each other ([`holders`]); the holding limit is so low that most payments overflow onto
 //!    the payee's deposit or are topped up from the payer's, often at another bank than the wallet's.
 //! 2. Each round kills: the central bank, a bank, or two nodes at once, so that one comes back while the other is away.
-//! 3. After a few rounds the holders pause. By then each must have been told the outcome that the chain has, each bank must
-//!    show the amounts that follow from the chain ([`books`]), and nothing may be in transit.
+//! 3. After a few rounds the holders pause. By then each must have been told the outcome that the chain has, each bank
+//!    must show the amounts that follow from the chain ([`books`]), and nothing may be in transit.
 //! 4. At the end the chain is audited, as the central bank and as each bank has it.
 
 use std::process::Command;

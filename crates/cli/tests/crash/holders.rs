@@ -1,7 +1,7 @@
 //! Holders who pay each other, some of them customers of one bank with their deposit at another.
 //!
-//! Each decision follows from the seed. A payment is signed once; the same record is submitted until its status is known,
-//! whichever nodes are killed meanwhile, and the final status is recorded.
+//! Each decision follows from the seed. A payment is signed once; the same record is submitted until its status is
+//! known, whichever nodes are killed meanwhile, and the final status is recorded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,8 +24,8 @@ const CREDITED: u64 = 50_000;
 pub const HOLDING_LIMIT: u64 = 2_000;
 /// Payments of one holder that are in flight at once.
 const AT_ONCE: u64 = 3;
-/// The deadline of a call, and the time for which the wallet itself submits a record again: shorter than usual, so that the
-/// holders have to submit again, too.
+/// The deadline of a call, and the time for which the wallet itself submits a record again: shorter than usual, so that
+/// the holders have to submit again, too.
 const DEADLINE: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// The time within which a payment must have a status; the longest outage is far shorter.
@@ -34,7 +34,8 @@ const STATUS_WITHIN: Duration = Duration::from_secs(40);
 #[derive(Clone)]
 pub struct Holder {
     pub wallet: Wallet,
-    /// The bank with the deposit that waterfalls go to and top-ups come from; without a linked bank, that fundings come from.
+    /// The bank with the deposit that waterfalls go to and top-ups come from; without a linked bank, that fundings come
+    /// from.
     pub deposit_at: BankId,
     pub is_linked: bool,
     /// What was credited there at the start, minor units.
@@ -62,9 +63,9 @@ impl Holder {
     }
 }
 
-/// Opens `count` wallets in turn at all banks and gives the banks what fundings need. Each wallet is linked to its own or
-/// another bank with a deposit there; but every seventh to none, so that a payment to it may be refused after all when its
-/// payer's bank has promised a top-up.
+/// Opens `count` wallets in turn at all banks and gives the banks what fundings need. Each wallet is linked to its own
+/// or another bank with a deposit there; but every seventh to none, so that a payment to it may be refused after all
+/// when its payer's bank has promised a top-up.
 pub async fn open(folder: &NetworkFolder, count: u64) -> Vec<Holder> {
     let banks: Vec<BankId> = folder.banks().collect();
     for bank in &banks {

@@ -284,8 +284,8 @@ impl NetworkFolder {
         Ok(Wallet::new(connection, self.anchor.clone(), file.key(&self.wallets_dir())?, account))
     }
 
-    /// Opens a named wallet, or continues where an earlier attempt stopped: its key and file are written before the bank
-    /// is asked, and the bank answers a repeated request with the same wallet.
+    /// Opens a named wallet, or continues where an earlier attempt stopped: its key and file are written before the
+    /// bank is asked, and the bank answers a repeated request with the same wallet.
     pub async fn open_wallet(&self, name: &str, bank: BankId, class: Class) -> Result<WalletFile, ClientError> {
         self.addresses(NodeName::Bank(bank))?;
         let dir = self.wallets_dir();

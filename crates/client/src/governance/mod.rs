@@ -1,7 +1,8 @@
-//! Governance at the central bank: the commands of committee, operator, registrar and court, and what every member may read.
+//! Governance at the central bank: the commands of committee, operator, registrar and court, and what every member may
+//! read.
 //!
-//! A client that only reads needs no key. One that signs is made with [`GovernanceClient::with_signer`]; the ledger checks
-//! that the signer's role may sign the command:
+//! A client that only reads needs no key. One that signs is made with [`GovernanceClient::with_signer`]; the ledger
+//! checks that the signer's role may sign the command:
 //!
 //! | role | may |
 //! |---|---|
@@ -94,8 +95,8 @@ impl GovernanceClient {
 
     /// Proposes actions, and votes for them. The status's result is the proposal's number.
     ///
-    /// The first block at or after `effective_at` enacts the proposal if it is approved by then; one that is not approved
-    /// by `expires_at` expires.
+    /// The first block at or after `effective_at` enacts the proposal if it is approved by then; one that is not
+    /// approved by `expires_at` expires.
     pub async fn propose(
         &self,
         actions: Vec<GovernanceAction>,
@@ -142,8 +143,9 @@ impl GovernanceClient {
         self.command(Role::Court, |head, court| FreezeOrder { kind, head, court, account, amount, order }).await
     }
 
-    /// Takes up to an amount from a wallet and pays it to the wallet `to`. The status's result is what was taken, in minor
-    /// units; the rest is a lien on later credits. `released` is how much of an earlier freeze the order replaces.
+    /// Takes up to an amount from a wallet and pays it to the wallet `to`. The status's result is what was taken, in
+    /// minor units; the rest is a lien on later credits. `released` is how much of an earlier freeze the order
+    /// replaces.
     pub async fn seize(
         &self,
         account: AccountId,

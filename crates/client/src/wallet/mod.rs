@@ -1,21 +1,21 @@
 //! A wallet: a key, an account, and the bank that serves it.
 //!
 //! # Paying
-//! [`Wallet::pay`] signs with the next unused sequence number, sends, and sends the same record again until its status is
-//! known. A program that must survive its own crash signs first ([`Wallet::sign_transfer`]), saves the record and then
-//! submits it ([`Wallet::submit`]); after a restart it submits the saved record again, which cannot pay twice.
+//! [`Wallet::pay`] signs with the next unused sequence number, sends, and sends the same record again until its status
+//! is known. A program that must survive its own crash signs first ([`Wallet::sign_transfer`]), saves the record and
+//! then submits it ([`Wallet::submit`]); after a restart it submits the saved record again, which cannot pay twice.
 //!
 //! # Beside payments
 //! A holder consents to the waterfall and to top-ups ([`Wallet::link_bank`]), designates the wallet that has their tier
-//! allowance ([`Wallet::designate`]) and holds money for a payee ([`Wallet::hold`]). A payment above the wallet's balance is
-//! topped up from the deposit at the linked bank ([`Wallet::pay_with_top_up`]); if that is not the wallet's own bank, the
-//! wallet needs a connection to it ([`Wallet::with_linked_bank`]).
+//! allowance ([`Wallet::designate`]) and holds money for a payee ([`Wallet::hold`]). A payment above the wallet's
+//! balance is topped up from the deposit at the linked bank ([`Wallet::pay_with_top_up`]); if that is not the wallet's
+//! own bank, the wallet needs a connection to it ([`Wallet::with_linked_bank`]).
 //!
 //! # Sequence numbers
-//! Up to 64 payments may be in flight at once. The wallet keeps count ([`crate::sequence`]), starting from the lowest unused
-//! number that its bank states. Another device with the same key may take a number first: the ledger then refuses this one's
-//! record with `SEQUENCE_CONFLICT`, and `pay` signs again with another number. That is safe, since the first record can never
-//! settle.
+//! Up to 64 payments may be in flight at once. The wallet keeps count ([`crate::sequence`]), starting from the lowest
+//! unused number that its bank states. Another device with the same key may take a number first: the ledger then
+//! refuses this one's record with `SEQUENCE_CONFLICT`, and `pay` signs again with another number. That is safe, since
+//! the first record can never settle.
 
 mod reading;
 mod sequences;
@@ -106,7 +106,8 @@ impl Wallet {
         Wallet { connection, linked_bank: None, anchor, key, key_version: 0, account, sequences, timeout: TIMEOUT }
     }
 
-    /// Opens a wallet at the bank. Safe to repeat: a bank opens one wallet a key, and answers a repetition with the same one.
+    /// Opens a wallet at the bank. Safe to repeat: a bank opens one wallet a key, and answers a repetition with the
+    /// same one.
     pub async fn open(
         connection: Connection,
         anchor: Arc<Anchor>,
@@ -191,8 +192,8 @@ impl Wallet {
         self.sign_and_submit(PaymentKind::Defund, treasury, amount, &PaymentTerms::default()).await
     }
 
-    /// Consents that a bank takes what a credit brings above the holding limit to the deposit there, and that it tops up
-    /// payments that allow it. The consent holds until it is revoked.
+    /// Consents that a bank takes what a credit brings above the holding limit to the deposit there, and that it tops
+    /// up payments that allow it. The consent holds until it is revoked.
     pub async fn link_bank(&self, bank: BankId) -> Result<SubmissionStatus, ClientError> {
         self.command(|head| LinkBank { head, account: self.account, bank }).await
     }
@@ -207,8 +208,8 @@ impl Wallet {
         self.command(|head| DesignateWallet { head, account: self.account }).await
     }
 
-    /// Holds `maximum`, and `terms.max_fee` beside it, for a payee until a time. The status's result is the hold's number,
-    /// by which the payee's bank captures or voids it.
+    /// Holds `maximum`, and `terms.max_fee` beside it, for a payee until a time. The status's result is the hold's
+    /// number, by which the payee's bank captures or voids it.
     pub async fn hold(
         &self,
         to: AccountId,
@@ -235,11 +236,11 @@ impl Wallet {
         self.re_sign_if_taken(attempt).await.map(|((), status)| status)
     }
 
-    /// Signs and submits a record, and does so again with a fresh sequence number while another record took the last one,
-    /// five times at most.
+    /// Signs and submits a record, and does so again with a fresh sequence number while another record took the last
+    /// one, five times at most.
     ///
-    /// `attempt` signs one record, submits it with [`Wallet::submit`] and gives the record and its status. A program that
-    /// saves its records before it submits them does so there.
+    /// `attempt` signs one record, submits it with [`Wallet::submit`] and gives the record and its status. A program
+    /// that saves its records before it submits them does so there.
     ///
     /// # Errors
     /// Those of `attempt`, or the bank could not be asked for the sequence numbers in use.

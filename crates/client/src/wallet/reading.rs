@@ -49,8 +49,8 @@ impl Wallet {
         self.connection.ask(self.connection.bank().quote_transfer(request)).await
     }
 
-    /// A page of the open holds that this wallet pays or is paid by, by number. `page_size` is at most 500; `from` is an
-    /// earlier page's token.
+    /// A page of the open holds that this wallet pays or is paid by, by number. `page_size` is at most 500; `from` is
+    /// an earlier page's token.
     pub async fn holds(&self, page_size: u32, from: Option<String>) -> Result<v1::ListHoldsResponse, ClientError> {
         let message =
             v1::ListHoldsRequest { account: self.account.to_string(), page_size, page_token: from.unwrap_or_default() };
@@ -83,8 +83,8 @@ impl Wallet {
     /// The receipt of the command at a position, checked against genesis.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] if the bank does not have it yet; [`ClientError::Proof`] and [`ClientError::OtherReceipt`] if it
-    /// does not prove that command.
+    /// [`ClientError::NotFound`] if the bank does not have it yet; [`ClientError::Proof`] and
+    /// [`ClientError::OtherReceipt`] if it does not prove that command.
     pub async fn receipt(&self, position: BlockPosition) -> Result<VerifiedReceipt, ClientError> {
         let message = v1::get_bank_receipt_request::BlockPosition { height: position.height.0, index: position.index };
         self.checked_receipt(v1::get_bank_receipt_request::Command::Position(message)).await?.expect_position(position)

@@ -1,9 +1,9 @@
 //! The keys of `[policy]` in scenarios, presets and events.
 //!
-//! Every parameter of the ledger has a key here. Values are read by the ledger's grammar
-//! (`cbdc_ledger::policy::text`), so that a scenario, a preset and a proposal to the committee mean the same. Amounts under
-//! a key that ends in `_minor` are whole minor units or `"none"` (0 is a limit too: the digital euro allows businesses
-//! no holdings); inside text they are major units. In an event, a key left out stays as it is.
+//! Every parameter of the ledger has a key here. Values are read by the ledger's grammar (`cbdc_ledger::policy::text`),
+//! so that a scenario, a preset and a proposal to the committee mean the same. Amounts under a key that ends in
+//! `_minor` are whole minor units or `"none"` (0 is a limit too: the digital euro allows businesses no holdings);
+//! inside text they are major units. In an event, a key left out stays as it is.
 
 use std::collections::BTreeMap;
 use std::fmt;

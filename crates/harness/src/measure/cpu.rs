@@ -1,5 +1,5 @@
-//! CPU time of processes, from `/proc/PID/stat`: user and system, all threads, living and joined; and of the whole machine,
-//! from `/proc/stat`, which shows whether other programs used it meanwhile.
+//! CPU time of processes, from `/proc/PID/stat`: user and system, all threads, living and joined; and of the whole
+//! machine, from `/proc/stat`, which shows whether other programs used it meanwhile.
 //!
 //! The kernel counts in ticks of 10 ms: over a run of seconds the error is below one part in a hundred. A process that
 //! is killed and started again is two processes; read the first before it is gone.
@@ -59,8 +59,8 @@ fn ticks(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
-/// CPU time that anything on this machine has used since it started, time that a hypervisor took from it included; `None` where
-/// there is no `/proc`.
+/// CPU time that anything on this machine has used since it started, time that a hypervisor took from it included;
+/// `None` where there is no `/proc`.
 fn machine_cpu_us() -> Option<u64> {
     machine_ticks(&fs::read_to_string("/proc/stat").ok()?).map(|ticks| ticks * TICK_US)
 }

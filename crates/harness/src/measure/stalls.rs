@@ -1,11 +1,11 @@
 //! The stalls of an idle machine: a floor under every latency measured on it.
 //!
-//! On a shared or virtual machine a sync takes a tenth of a second now and then, and a core is lent to another guest. No
-//! ledger answers sooner than its disk, so a run measures this before its load, beside idle nodes, and a reader can tell
-//! which part of a tail is the machine's.
+//! On a shared or virtual machine a sync takes a tenth of a second now and then, and a core is lent to another guest.
+//! No ledger answers sooner than its disk, so a run measures this before its load, beside idle nodes, and a reader can
+//! tell which part of a tail is the machine's.
 //!
-//! For [`MEASURE`]: sleep 2 ms, append 32 KiB to a file in the run's folder, sync it. That is about what a log writes at ten
-//! thousand payments a second.
+//! For [`MEASURE`]: sleep 2 ms, append 32 KiB to a file in the run's folder, sync it. That is about what a log writes
+//! at ten thousand payments a second.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

@@ -1,11 +1,13 @@
 //! How many payments settled a second, counted by when they were due and by when they settled.
 //!
-//! The two differ when a backlog crosses an edge of the measured time. A network that clears the warm-up's backlog settles
-//! more *in* the measured time than was due in it; one that falls behind goes on settling when the load is over.
+//! The two differ when a backlog crosses an edge of the measured time. A network that clears the warm-up's backlog
+//! settles more *in* the measured time than was due in it; one that falls behind goes on settling when the load is
+//! over.
 //!
-//! * [`SettledRates::due_per_s`] counts the payments that were due in the measured time and settled, whenever that was. Where
-//!   they took longer to settle than to fall due, the rate is lower in that proportion, so it exceeds neither what was
-//!   offered nor what the network can settle. Both spans are those of the middle 98 %: a straggler does not decide.
+//! * [`SettledRates::due_per_s`] counts the payments that were due in the measured time and settled, whenever that was.
+//!   Where they took longer to settle than to fall due, the rate is lower in that proportion, so it exceeds neither
+//!   what was offered nor what the network can settle. Both spans are those of the middle 98 %: a straggler does not
+//!   decide.
 //! * [`SettledRates::in_window_per_s`] counts the settlements that fell into the measured time, whenever they were due.
 
 use std::ops::Range;
@@ -72,7 +74,8 @@ mod tests {
     const S: u64 = 1_000_000_000;
     const MS: u64 = 1_000_000;
 
-    /// Rates of a load of 1,000 a second, 2 s of warm-up and 10 s measured, settled as `settled_ns` says of each due time.
+    /// Rates of a load of 1,000 a second, 2 s of warm-up and 10 s measured, settled as `settled_ns` says of each due
+    /// time.
     fn rates(settled_ns: impl Fn(u64) -> u64) -> SettledRates {
         let mut rates = SettledRates::new(2 * S..12 * S);
         (0..12_000).map(|payment| payment * MS).for_each(|due_ns| rates.settled(due_ns, settled_ns(due_ns)));

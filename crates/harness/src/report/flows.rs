@@ -1,4 +1,5 @@
-//! The page's part on flows: the terms of the supply over time, and what moved between wallets and deposits at each bank.
+//! The page's part on flows: the terms of the supply over time, and what moved between wallets and deposits at each
+//! bank.
 
 use std::fmt::Write;
 

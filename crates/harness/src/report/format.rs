@@ -67,8 +67,8 @@ pub fn stalls(idle: &IdleStalls) -> String {
     )
 }
 
-/// The tail is doubtful if the idle machine stalled for this share of p99, or if a core's slowest tenth of a second did less
-/// than this share of its median work.
+/// The tail is doubtful if the idle machine stalled for this share of p99, or if a core's slowest tenth of a second did
+/// less than this share of its median work.
 const STALL_SHARE: f64 = 0.5;
 const SLOW_SHARE: f64 = 0.7;
 

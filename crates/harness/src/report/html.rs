@@ -1,9 +1,9 @@
-//! `report.html`: one self-contained page. Style, script and plots are inside it, and it makes no network request. Light or
-//! dark follows the reader's system.
+//! `report.html`: one self-contained page. Style, script and plots are inside it, and it makes no network request.
+//! Light or dark follows the reader's system.
 //!
-//! From top to bottom: the verdict and its caveats; headline figures; rate, latency and refusals over time; outcomes, amounts
-//! and holdings; supply and balance sheet; the policy and what settled under it; the audit; what ran, on which machine, and
-//! how to repeat it.
+//! From top to bottom: the verdict and its caveats; headline figures; rate, latency and refusals over time; outcomes,
+//! amounts and holdings; supply and balance sheet; the policy and what settled under it; the audit; what ran, on which
+//! machine, and how to repeat it.
 
 use std::fmt::Write;
 

@@ -1,5 +1,5 @@
-//! The page's part on policy: the source of its figures, what settled under each version, which rules refused payments, and
-//! what holders have against the limit.
+//! The page's part on policy: the source of its figures, what settled under each version, which rules refused payments,
+//! and what holders have against the limit.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

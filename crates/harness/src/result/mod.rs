@@ -4,7 +4,8 @@
 //! may be added; anything else raises [`SCHEMA_VERSION`]. A test pins the keys.
 //!
 //! `offered`, `settled`, `refused`, `failed`, `refusals`, `settled_per_s` and `latency_ms` cover payments *due* in the
-//! measured time; `offered = settled + refused + failed`. `timeline` covers the warm-up too. Shares lie between 0 and 1.
+//! measured time; `offered = settled + refused + failed`. `timeline` covers the warm-up too. Shares lie between 0 and
+//! 1.
 
 mod facts;
 mod money;
@@ -64,8 +65,8 @@ pub struct RunResult {
     /// `settled` over `duration_s`; where settling took longer than falling due, lower in that proportion
     /// (`measure::throughput`).
     pub settled_per_s: f64,
-    /// Settlements that fell into the measured time, whenever they were due, over `duration_s`. Above `settled_per_s` where
-    /// the warm-up left a backlog.
+    /// Settlements that fell into the measured time, whenever they were due, over `duration_s`. Above `settled_per_s`
+    /// where the warm-up left a backlog.
     #[serde(default)]
     pub settled_in_window_per_s: f64,
     /// Latency of settled payments from due to answered.

@@ -17,8 +17,8 @@ impl Default for Currency {
     }
 }
 
-/// The terms of I1 (`cbdc_ledger`): Σ wallets = issued − redeemed + reverse waterfall − waterfall + interest − demurrage
-/// − fees to equity + unbacked + targeted − expired.
+/// The terms of I1 (`cbdc_ledger`): Σ wallets = issued − redeemed + reverse waterfall − waterfall + interest −
+/// demurrage − fees to equity + unbacked + targeted − expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct SupplyTerms {
     /// Issued to banks against reserves.
@@ -130,8 +130,8 @@ pub struct HoldingBucket {
     pub persons: u64,
 }
 
-/// A bank's deposits over the whole run, set-up included. I3: `after = before + credited + defunded + waterfall − funded −
-/// reverse waterfall`, each with what is in transit to wallets.
+/// A bank's deposits over the whole run, set-up included. I3: `after = before + credited + defunded + waterfall −
+/// funded − reverse waterfall`, each with what is in transit to wallets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct BankDeposits {
     /// On deposit and in transit before the set-up, as the bank reported it.

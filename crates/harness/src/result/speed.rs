@@ -31,7 +31,8 @@ pub struct CpuPerPayment {
 pub struct LoadGenerator {
     /// The generator limited the run: payments left late although the network could take them and a core was free.
     pub bottleneck: bool,
-    /// The machine limited the run: payments left late because its cores were full with work other than the generator's.
+    /// The machine limited the run: payments left late because its cores were full with work other than the
+    /// generator's.
     #[serde(default)]
     pub starved: bool,
     /// 99 % of the payments were sent at most this long after they were due.

@@ -1,5 +1,5 @@
-//! The audit of a run: the chain is verified from genesis on a separate ledger, whose final state gives the versions of the
-//! policy and the holdings. What the chain moved between wallets and deposits is counted on the way
+//! The audit of a run: the chain is verified from genesis on a separate ledger, whose final state gives the versions of
+//! the policy and the holdings. What the chain moved between wallets and deposits is counted on the way
 //! ([`super::deposits`]).
 
 use std::collections::{BTreeMap, BTreeSet};

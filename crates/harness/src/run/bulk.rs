@@ -1,18 +1,19 @@
 //! Opening and funding very many wallets in bulk, with two commands each instead of five calls.
 //!
-//! One at a time ([`super::setup`]) a wallet costs an opening, a credit and a funding as unary calls and two synced writes at its
-//! bank: about a millisecond of CPU over all nodes, minutes for a hundred thousand. In bulk:
+//! One at a time ([`super::setup`]) a wallet costs an opening, a credit and a funding as unary calls and two synced
+//! writes at its bank: about a millisecond of CPU over all nodes, minutes for a hundred thousand. In bulk:
 //!
-//! 1. Each bank's openings are signed with the bank's and the registrar's keys and submitted at the central bank over the
-//!    stream on which banks relay, with the bank's own certificate. A bank that brings its customers along would do the same.
-//!    Sequence numbers begin at the bank's first: nothing else of the bank may have been ordered yet.
-//! 2. When each bank's replica has caught up, money is issued to it, and its first [`PAYERS_MAX`] wallets are credited and
-//!    funded the usual way, with the opening balances of all of the bank's wallets.
-//! 3. Those pay the others of their bank over the payment stream, in rounds, so that no payer's sequence window runs full.
+//! 1. Each bank's openings are signed with the bank's and the registrar's keys and submitted at the central bank over
+//!    the stream on which banks relay, with the bank's own certificate. A bank that brings its customers along would do
+//!    the same. Sequence numbers begin at the bank's first: nothing else of the bank may have been ordered yet.
+//! 2. When each bank's replica has caught up, money is issued to it, and its first [`PAYERS_MAX`] wallets are credited
+//!    and funded the usual way, with the opening balances of all of the bank's wallets.
+//! 3. Those pay the others of their bank over the payment stream, in rounds, so that no payer's sequence window runs
+//!    full.
 //!
-//! Every signature is verified, every command is ordered and durable as always, and deposits move by the same sums. Payments
-//! of step 3 are bound by policy, so this is for scenarios in which no rule can refuse them or change what arrives
-//! ([`is_wanted`]).
+//! Every signature is verified, every command is ordered and durable as always, and deposits move by the same sums.
+//! Payments of step 3 are bound by policy, so this is for scenarios in which no rule can refuse them or change what
+//! arrives ([`is_wanted`]).
 
 use std::time::Duration;
 
@@ -59,8 +60,8 @@ pub fn is_wanted(scenario: &Scenario) -> bool {
         && (0..scenario.wallets.count).all(|wallet| !scenario.is_linked(wallet))
 }
 
-/// Opens and funds every wallet of the scenario, in the order of their index, on a network on which nothing has happened yet.
-/// `progress` is called with how many were opened.
+/// Opens and funds every wallet of the scenario, in the order of their index, on a network on which nothing has
+/// happened yet. `progress` is called with how many were opened.
 pub async fn open_wallets(folder: &NetworkFolder, scenario: &Scenario, progress: impl Fn(u64)) -> Result<Vec<Purse>> {
     let banks: Vec<BankId> = folder.banks().collect();
     let opened = banks.iter().map(|bank| open_at(folder, scenario, *bank, banks.len(), &progress));
@@ -188,8 +189,8 @@ struct FundingPayment {
     amount: u64,
 }
 
-/// Funds a payer. The bank's first synced write also flushes what the openings wrote, which may take longer than a call's
-/// deadline; the same request is then made again.
+/// Funds a payer. The bank's first synced write also flushes what the openings wrote, which may take longer than a
+/// call's deadline; the same request is then made again.
 async fn fund_with_retries(wallet: &Wallet, office: &BankOffice, opening: u64, index: u32, seed: u64) -> Result<()> {
     let give_up = tokio::time::Instant::now() + FOLLOWED_WITHIN;
     loop {

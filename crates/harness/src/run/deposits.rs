@@ -1,5 +1,5 @@
-//! Invariant I3: funding, defunding and waterfalls conserve a holder's deposit + CBDC + amount in transit. The ledger sees
-//! only CBDC and a bank only its deposits; the harness sees both, so it checks.
+//! Invariant I3: funding, defunding and waterfalls conserve a holder's deposit + CBDC + amount in transit. The ledger
+//! sees only CBDC and a bank only its deposits; the harness sees both, so it checks.
 //!
 //! 1. Before the set-up each bank reports what it has on deposit and in transit ([`Deposits::open`]).
 //! 2. During the audit the flows between wallets and deposits are counted by bank ([`FlowCounter`]).
@@ -115,8 +115,8 @@ impl Deposits {
         Ok(Deposits { before })
     }
 
-    /// Compares every bank's book with what the chain up to `tip` and the harness's credits lead to; differences are returned
-    /// as sentences.
+    /// Compares every bank's book with what the chain up to `tip` and the harness's credits lead to; differences are
+    /// returned as sentences.
     pub async fn check(
         &self,
         folder: &NetworkFolder,

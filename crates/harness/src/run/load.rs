@@ -113,7 +113,8 @@ impl StreamRunner {
         }
     }
 
-    /// Drives one gRPC stream until all is answered (`Ok`) or it breaks (`Err`); what it had in flight is then queued again.
+    /// Drives one gRPC stream until all is answered (`Ok`) or it breaks (`Err`); what it had in flight is then queued
+    /// again.
     async fn drive(
         &self,
         mut sender: BatchSender,

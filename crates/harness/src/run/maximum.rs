@@ -1,15 +1,16 @@
 //! The highest rate that a network holds within a bound on latency.
 //!
-//! 1. From a quarter of the scenario's rate the rate is doubled until it does not hold, or halved until it does; then the gap
-//!    is bisected (geometrically) until its ends lie within [`CLOSE_ENOUGH`] of each other.
+//! 1. From a quarter of the scenario's rate the rate is doubled until it does not hold, or halved until it does; then
+//!    the gap is bisected (geometrically) until its ends lie within [`CLOSE_ENOUGH`] of each other.
 //! 2. Each step is a whole run on **a network of its own**, with the scenario's wallets, warm-up and load shortened to
-//!    [`WARM_UP_S_MAX`] and [`MEASURED_S_MAX`]. So no step inherits from the one before: no backlog, no unused sequence numbers, no
-//!    grown log or caches; and the audit covers every payment of every step. The price is a set-up for each step.
-//! 3. A rate *holds* if 99 of 100 payments were final within the bound, counted from when they were due; settlements in the
-//!    measured time kept up with what was offered ([`SETTLED_SHARE_MIN`]; refusals under a rule of policy count as settled);
-//!    no payment went without an outcome or was refused because a queue was full; and the audit passed.
-//! 4. If the load generator was late by its own fault, a rate that did not hold counts against the generator and not the
-//!    network, and the result names it; likewise if it was late because the machine's cores were full.
+//!    [`WARM_UP_S_MAX`] and [`MEASURED_S_MAX`]. So no step inherits from the one before: no backlog, no unused sequence
+//!    numbers, no grown log or caches; and the audit covers every payment of every step. The price is a set-up for each
+//!    step.
+//! 3. A rate *holds* if 99 of 100 payments were final within the bound, counted from when they were due; settlements in
+//!    the measured time kept up with what was offered ([`SETTLED_SHARE_MIN`]; refusals under a rule of policy count as
+//!    settled); no payment went without an outcome or was refused because a queue was full; and the audit passed.
+//! 4. If the load generator was late by its own fault, a rate that did not hold counts against the generator and not
+//!    the network, and the result names it; likewise if it was late because the machine's cores were full.
 //! 5. It ends after [`STEPS_MAX`] steps or [`TIME_MAX`], whichever is first.
 //!
 //! The result is that of the highest rate that held (or of the lowest tried, if none did), with the curve of all steps.
@@ -100,8 +101,8 @@ fn three_digits(rate: f64, held: Option<f64>, failed: Option<f64>) -> f64 {
     if is_between { rounded } else { rate }
 }
 
-/// Searches for the highest rate within `bound` and writes the result's files. `tell` is called with a line for people before
-/// the first step and after each.
+/// Searches for the highest rate within `bound` and writes the result's files. `tell` is called with a line for people
+/// before the first step and after each.
 pub async fn find_maximum(options: &BenchOptions, bound: Bound, tell: impl Fn(&str)) -> Result<RunResult> {
     let scenario = step_scenario(Scenario::load_with(&options.scenario, &options.overrides)?, bound);
     let most = (SEQUENCE_WINDOW - 1) as f64 * scenario.payers() as f64;

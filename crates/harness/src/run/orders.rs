@@ -1,5 +1,5 @@
-//! Events about single wallets and banks: a court's orders, the registrar's classes, issuance and deposit reports of a bank's
-//! back office.
+//! Events about single wallets and banks: a court's orders, the registrar's classes, issuance and deposit reports of a
+//! bank's back office.
 
 use anyhow::{Context, Result, bail};
 use cbdc_client::bank_office::IssuanceAnswer;
@@ -34,7 +34,8 @@ fn wallets_of(scenario: &Scenario, chosen: Chosen) -> Vec<u32> {
     }
 }
 
-/// Submits the order for each wallet, except the wallet that is paid. Returns how many settled, in words; fails if none did.
+/// Submits the order for each wallet, except the wallet that is paid. Returns how many settled, in words; fails if none
+/// did.
 pub async fn order(
     scenario: &Scenario,
     folder: &NetworkFolder,

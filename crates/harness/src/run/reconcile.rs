@@ -1,7 +1,7 @@
 //! Answers against the chain: every answered payment is in the chain once, with the same outcome.
 //!
-//! Every payment that was ordered is also counted under the policy version that its block's header names, and every other
-//! one as not ordered.
+//! Every payment that was ordered is also counted under the policy version that its block's header names, and every
+//! other one as not ordered.
 
 use std::collections::BTreeMap;
 

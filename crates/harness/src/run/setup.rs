@@ -1,7 +1,7 @@
 //! The set-up of a run: issuance to every bank, opening and linking wallets, crediting deposits, funding wallets.
 //!
-//! All of it goes through the services that a bank's back office and its customers use. Keys and holders follow from the
-//! scenario's seed, so a run can be repeated. Very many wallets are opened in bulk instead ([`super::bulk`]).
+//! All of it goes through the services that a bank's back office and its customers use. Keys and holders follow from
+//! the scenario's seed, so a run can be repeated. Very many wallets are opened in bulk instead ([`super::bulk`]).
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! The payments of a run, planned and signed before the clock starts.
 //!
-//! Each bank has a stream: the records of its customers' payments back to back, in order of their due times. Payments that
-//! may be topped up have a stream of their own, since they travel one by one. A record has its payer's
-//! next sequence number, so (payer, sequence number) finds a payment again in the chain.
+//! Each bank has a stream: the records of its customers' payments back to back, in order of their due times. Payments
+//! that may be topped up have a stream of their own, since they travel one by one. A record has its payer's next
+//! sequence number, so (payer, sequence number) finds a payment again in the chain.
 
 use std::collections::HashMap;
 

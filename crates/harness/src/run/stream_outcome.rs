@@ -1,7 +1,7 @@
 //! The outcomes of a stream's payments, noted while the load runs and counted afterwards.
 //!
-//! The task that offers the load shares its machine with the nodes that it measures: it notes when messages left and when
-//! answers came, and histograms and timelines are made of the notes when the measured time is over.
+//! The task that offers the load shares its machine with the nodes that it measures: it notes when messages left and
+//! when answers came, and histograms and timelines are made of the notes when the measured time is over.
 
 use std::ops::Range;
 
@@ -46,8 +46,8 @@ pub struct Figures {
     pub rates: SettledRates,
     /// How late payments were sent, measured from their due times.
     pub lateness: LatencyRecorder,
-    /// The same without what the generator could not help: a message may take its time to fill, and the network may take
-    /// nothing more for a while.
+    /// The same without what the generator could not help: a message may take its time to fill, and the network may
+    /// take nothing more for a while.
     pub own_lateness: LatencyRecorder,
 }
 
@@ -75,7 +75,8 @@ impl StreamOutcome {
 }
 
 impl Figures {
-    /// Figures that leave out what was due in the first `warm_up_ns` of `total_s`, but for the timeline, which shows all.
+    /// Figures that leave out what was due in the first `warm_up_ns` of `total_s`, but for the timeline, which shows
+    /// all.
     pub fn new(warm_up_ns: u64, total_s: f64) -> Figures {
         let recorder = || LatencyRecorder::new(warm_up_ns);
         Figures {
@@ -127,7 +128,8 @@ mod tests {
             ready_ns: at_ms * MS,
             blocked_until_ns: blocked_until_ms * MS,
         };
-        // The first filled its message, the others were blocked until 30 ms; of the last, 2 ms were the generator's own.
+        // The first filled its message, the others were blocked until 30 ms; of the last, 2 ms were the generator's
+        // own.
         stream.departures = vec![departure(0..1, 5, 0), departure(1..2, 30, 30), departure(2..3, 32, 30)];
         let mut figures = Figures::new(0, 1.0);
         figures.count(&stream);

@@ -15,13 +15,13 @@ use crate::scenario::Scenario;
 /// A node's counters by name.
 pub(super) type Counters = BTreeMap<String, f64>;
 
-/// The load generator is the bottleneck when payments leave it late, by its own fault, by more than this share of the bound on
-/// latency, clamped to the two figures below.
+/// The load generator is the bottleneck when payments leave it late, by its own fault, by more than this share of the
+/// bound on latency, clamped to the two figures below.
 const LATE_SHARE: f64 = 0.25;
 const LATE_MS_MIN: f64 = 5.0;
 const LATE_MS_MAX: f64 = 50.0;
-/// Cores that are busier than this are full; if the generator used more than the second share of the run's CPU time, it filled
-/// them itself.
+/// Cores that are busier than this are full; if the generator used more than the second share of the run's CPU time, it
+/// filled them itself.
 const FULL_SHARE: f64 = 0.9;
 const OWN_WORK_SHARE: f64 = 0.5;
 

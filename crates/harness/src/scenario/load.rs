@@ -164,8 +164,8 @@ pub enum Payees {
 /// | `max_fee_minor` | what the policy at the start asks | the largest fee that payers sign for |
 /// | `top_up_share` | 0 | share of linked holders' payments that may be topped up from the deposit, 0 to 1 |
 ///
-/// A payment that may be topped up (the reverse waterfall) travels as one call to the payer's bank in either mode: a bank
-/// does not top up what comes in batches.
+/// A payment that may be topped up (the reverse waterfall) travels as one call to the payer's bank in either mode: a
+/// bank does not top up what comes in batches.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Load {
     /// The rate over time.

@@ -53,7 +53,8 @@ use section::Section;
 /// The width of a payer's window of sequence numbers, from its lowest unused one.
 pub const SEQUENCE_WINDOW: u64 = 64;
 
-/// The least time, in seconds, that payments may stay unanswered at the peak rate before a payer's window could run full.
+/// The least time, in seconds, that payments may stay unanswered at the peak rate before a payer's window could run
+/// full.
 const WINDOW_SPAN_S_MIN: f64 = 1.0;
 
 /// `[slo]`: the bound that the run is held against.
@@ -212,7 +213,8 @@ impl Scenario {
         self.wallets.deposit_of(wallet / self.network.banks)
     }
 
-    /// The number of wallets that pay: people's, or all if payees are chosen without regard to class or there are no people.
+    /// The number of wallets that pay: people's, or all if payees are chosen without regard to class or there are no
+    /// people.
     pub fn payers(&self) -> u64 {
         let count = self.wallets_by_class();
         let people: u64 = Class::all().filter(|class| is_person(*class)).map(|class| *count.get(class)).sum();

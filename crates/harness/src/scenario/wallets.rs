@@ -48,7 +48,8 @@ pub struct Wallets {
     pub opening_deposit_minor: u64,
 }
 
-/// The irrational steps of Weyl sequences, one for each property of a bank's wallets, so that the properties are independent.
+/// The irrational steps of Weyl sequences, one for each property of a bank's wallets, so that the properties are
+/// independent.
 #[derive(Clone, Copy)]
 #[repr(u64)]
 enum WeylStep {

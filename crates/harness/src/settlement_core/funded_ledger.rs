@@ -1,5 +1,5 @@
-//! A ledger with funded wallets, made by unsigned commands: banks, keys, holders, issuance and funding are as in a network,
-//! and `from_own_log` trusts the log for the signatures.
+//! A ledger with funded wallets, made by unsigned commands: banks, keys, holders, issuance and funding are as in a
+//! network, and `from_own_log` trusts the log for the signatures.
 
 use anyhow::{Result, ensure};
 use cbdc_ledger::amount::RatePpm;

@@ -1,20 +1,21 @@
 //! The settlement core alone: transfers through real ordering, applied and sealed, without signatures and without gRPC.
 //!
-//! It compares with ledgers that check no signatures, and shows the cost of turning a proposal's bytes into a durable block.
+//! It compares with ledgers that check no signatures, and shows the cost of turning a proposal's bytes into a durable
+//! block.
 //!
-//! 1. A ledger is made with funded wallets at [`BANKS`] banks ([`funded_ledger`]). That is set-up: it is neither ordered nor
-//!    measured.
+//! 1. A ledger is made with funded wallets at [`BANKS`] banks ([`funded_ledger`]). That is set-up: it is neither
+//!    ordered nor measured.
 //! 2. One thread draws random transfers and encodes them into proposals ([`transfers`]).
-//! 3. They go through [`cbdc_ordering::Ordering`], one member over RocksDB with its fsync, several in flight; another thread
-//!    reads each committed proposal as a node's settlement reads its own log, applies it, signs the header and archives
-//!    header and outcomes ([`pipeline`]). While one proposal is on its way to disk the next is prepared and the one before
-//!    is applied.
+//! 3. They go through [`cbdc_ordering::Ordering`], one member over RocksDB with its fsync, several in flight; another
+//!    thread reads each committed proposal as a node's settlement reads its own log, applies it, signs the header and
+//!    archives header and outcomes ([`pipeline`]). While one proposal is on its way to disk the next is prepared and
+//!    the one before is applied.
 //! 4. The first twentieth is warm-up and is not measured.
 //! 5. The ledger's invariants are checked, money must be what was issued, every proposal must have had a sync, and the
 //!    archive must end where the ledger does.
 //!
-//! What is on: ordering, fsync, every rule of policy (unless asked otherwise), books, roots, header signature, archive. What
-//! is off: payers' signatures, gRPC, TLS, answers to banks.
+//! What is on: ordering, fsync, every rule of policy (unless asked otherwise), books, roots, header signature, archive.
+//! What is off: payers' signatures, gRPC, TLS, answers to banks.
 
 mod funded_ledger;
 mod pipeline;

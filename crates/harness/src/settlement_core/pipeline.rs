@@ -1,8 +1,8 @@
 //! The pipeline of a proposal: prepared, ordered and made durable, applied, sealed, archived.
 //!
-//! Three parties, as in a node: a thread that prepares proposals; this task, which proposes while fewer than `in_flight`
-//! proposals are unsettled; and a thread that settles them in the log's order. Each measures the CPU time of its stages by
-//! its own thread's clock.
+//! Three parties, as in a node: a thread that prepares proposals; this task, which proposes while fewer than
+//! `in_flight` proposals are unsettled; and a thread that settles them in the log's order. Each measures the CPU time
+//! of its stages by its own thread's clock.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, mpsc as queue};

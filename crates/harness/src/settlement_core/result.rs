@@ -1,5 +1,5 @@
-//! The result of measuring the core: the one object that `cbdc bench core --json` prints. Its keys are a contract, as those
-//! of a run are ([`crate::result`]).
+//! The result of measuring the core: the one object that `cbdc bench core --json` prints. Its keys are a contract, as
+//! those of a run are ([`crate::result`]).
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Random transfers in proposals: payer and payee are drawn uniformly from all wallets, and each payer's sequence numbers
-//! are consecutive.
+//! Random transfers in proposals: payer and payee are drawn uniformly from all wallets, and each payer's sequence
+//! numbers are consecutive.
 
 use cbdc_ledger::block_proposal::PROPOSAL_HEAD_BYTES;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;

@@ -113,8 +113,8 @@ pub struct Operation {
     pub matures: LedgerDay,
 }
 
-/// The bank's statement of its customers' deposits: bank (2), reserved (6), deposits (8). 40 bytes in all. The average of
-/// the statements in force at the ends of a maintenance period's days is the base of the next period's requirement.
+/// The bank's statement of its customers' deposits: bank (2), reserved (6), deposits (8). 40 bytes in all. The average
+/// of the statements in force at the ends of a maintenance period's days is the base of the next period's requirement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DepositStatement {
     /// Flags, key version, sequence number and validity.

@@ -1,15 +1,15 @@
 //! Proposals under vote: from propose to enacted, rejected, withdrawn, expired or void.
 //!
 //! 1. A committee member proposes actions; that is also the member's vote for them. Both dates of a proposal lie within
-//!    [`HORIZON_MS_MAX`]. A seat has at most [`OPEN_OF_SEAT_MAX`] open proposals, the committee [`OPEN_MAX`]; beside these,
-//!    [`RESERVED_OF_SEAT`] and [`RESERVED`] are kept for proposals that only dismiss members or replace keys, so that no
-//!    seat can keep the others from dismissing it.
+//!    [`HORIZON_MS_MAX`]. A seat has at most [`OPEN_OF_SEAT_MAX`] open proposals, the committee [`OPEN_MAX`]; beside
+//!    these, [`RESERVED_OF_SEAT`] and [`RESERVED`] are kept for proposals that only dismiss members or replace keys, so
+//!    that no seat can keep the others from dismissing it.
 //! 2. Members vote; a later vote of the same member replaces the earlier one. The proposer may withdraw the proposal.
 //! 3. A proposal is *approved* while at least `threshold` active members approve.
 //! 4. A proposal that can no longer be approved, since too many active members reject it, is rejected at once.
 //! 5. The first block at or after the effective time enacts an approved proposal. A proposal that is not approved when
-//!    `expires_at` comes has expired; one that a proposal enacted before it made impossible is void, and so are all open
-//!    ones of a seat that is dismissed.
+//!    `expires_at` comes has expired; one that a proposal enacted before it made impossible is void, and so are all
+//!    open ones of a seat that is dismissed.
 
 use std::collections::BTreeSet;
 

@@ -281,8 +281,8 @@ impl Ledger {
         self.banks.get(bank).map_or(Amount::ZERO, |accounts| accounts.issued_on(self.today()))
     }
 
-    /// Whether a bank has nothing left on the ledger that its dismissal would strand: no open wallet, no money of its own,
-    /// no loan.
+    /// Whether a bank has nothing left on the ledger that its dismissal would strand: no open wallet, no money of its
+    /// own, no loan.
     pub(crate) fn may_leave(&self, bank: BankId) -> bool {
         let books = self.books.bank(bank);
         let treasury = self.account(AccountId::treasury(bank)).map_or(0, Account::posted);

@@ -278,8 +278,8 @@ impl Books {
         self.encode_with(&self.income, out);
     }
 
-    /// The opening balance sheet, as genesis has it: with the sources of income that there were when its layout was fixed.
-    /// A later source never changes the bytes of a genesis, whose hash is the network's id.
+    /// The opening balance sheet, as genesis has it: with the sources of income that there were when its layout was
+    /// fixed. A later source never changes the bytes of a genesis, whose hash is the network's id.
     pub(crate) fn encode_opening(&self, out: &mut Writer) {
         self.encode_with(&self.income[..SOURCES_OF_GENESIS], out);
     }

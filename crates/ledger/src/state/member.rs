@@ -188,8 +188,8 @@ impl Members {
         self.header_signatures = count;
     }
 
-    /// Whether a member may have this signing key: not if it is to be a node of the central bank and another one signs with
-    /// the key, since one key would then count as two signatures of a header.
+    /// Whether a member may have this signing key: not if it is to be a node of the central bank and another one signs
+    /// with the key, since one key would then count as two signatures of a header.
     pub(crate) fn may_sign_with(&self, role: Role, id: MemberId, signing_key: &PublicKey) -> bool {
         let mut nodes = self.seats.values().filter(|seat| seat.active && seat.member.role == Role::CentralBank);
         role != Role::CentralBank || !nodes.any(|seat| seat.member.id != id && seat.member.signing_key == *signing_key)

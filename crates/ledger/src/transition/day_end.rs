@@ -19,18 +19,18 @@
 //!    What cannot be repaid is rolled to D + 2: its interest joins the principal (Dr loans, Cr equity) and it is
 //!    overdue until a later day's end finds the reserves.
 //!
-//! A resolved bank earns and owes nothing any more: its loans are not remunerated, since their interest would be income that
-//! never comes, and what reserves it has repay them, the oldest first, whenever they mature. The operations desk realises
-//! collateral and writes off what is left ([`super::operation`]).
+//! A resolved bank earns and owes nothing any more: its loans are not remunerated, since their interest would be income
+//! that never comes, and what reserves it has repay them, the oldest first, whenever they mature. The operations desk
+//! realises collateral and writes off what is left ([`super::operation`]).
 //!
 //! After all banks:
 //!
 //! 5. If the maintenance period ends with D, each bank whose average of day-end reserves (rounded down) lies below its
 //!    requirement is charged the shortfall × the penalty rate × the period's days. The next period begins at D + 1 with
 //!    the length that policy says then. Without a period, one begins as soon as policy asks for it, without penalty.
-//! 6. The base of a period's requirement is the average, over the ends of the days of the period before (rounded down), of
-//!    the deposits last reported. A bank that gave no statement in the period before, and any bank in a first period, pays
-//!    on the highest base and statement it ever had, and one that never gave any on the highest of all
+//! 6. The base of a period's requirement is the average, over the ends of the days of the period before (rounded down),
+//!    of the deposits last reported. A bank that gave no statement in the period before, and any bank in a first
+//!    period, pays on the highest base and statement it ever had, and one that never gave any on the highest of all
 //!    banks: silence is never cheaper than a statement.
 //!
 //! A charge takes what reserves there are, Dr reserves, Cr equity; the rest becomes an overdue loan for one night,

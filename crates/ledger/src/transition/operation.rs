@@ -1,7 +1,7 @@
 //! What the operations desk books for a bank, and the bank's statement of its deposits.
 //!
-//! Every operation first needs an amount and a bank that is a member and not resolved; a suspended bank is served. The last
-//! two of the table are for resolved banks alone.
+//! Every operation first needs an amount and a bank that is a member and not resolved; a suspended bank is served. The
+//! last two of the table are for resolved banks alone.
 //!
 //! | operation | entries | refused when |
 //! |---|---|---|

@@ -131,14 +131,14 @@ pub enum OtherCopies {
 }
 
 impl Reason {
-    /// Whether this refusal shows that another record used the sequence number. The refused record has then not settled and
-    /// never will, so the same intent, signed anew with a fresh number, cannot act twice.
+    /// Whether this refusal shows that another record used the sequence number. The refused record has then not settled
+    /// and never will, so the same intent, signed anew with a fresh number, cannot act twice.
     ///
     /// * `SEQUENCE_CONFLICT` shows it: whoever answers so has seen the other record.
-    /// * `SEQUENCE_USED` says only that the number is used. That may have been by a copy of this very record, so it shows it
-    ///   only where no copy was ordered.
-    /// * No other reason does. In particular the number of `SEQUENCE_OUT_OF_WINDOW` is still free: the record settles if
-    ///   somebody sends it again once the window has moved.
+    /// * `SEQUENCE_USED` says only that the number is used. That may have been by a copy of this very record, so it
+    ///   shows it only where no copy was ordered.
+    /// * No other reason does. In particular the number of `SEQUENCE_OUT_OF_WINDOW` is still free: the record settles
+    ///   if somebody sends it again once the window has moved.
     pub const fn shows_sequence_taken(self, other_copies: OtherCopies) -> bool {
         match self {
             Reason::SequenceConflict => true,

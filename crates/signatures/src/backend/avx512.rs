@@ -1,7 +1,7 @@
 //! [`Simd`] by AVX-512: its foundation (F) and the 52-bit multipliers (IFMA).
 //!
-//! All `unsafe` of this crate is here, and all of it for one reason: the compiler cannot know that the processor has the
-//! instructions. A value of [`Avx512`] does, since [`Avx512::detect`] is its only constructor.
+//! All `unsafe` of this crate is here, and all of it for one reason: the compiler cannot know that the processor has
+//! the instructions. A value of [`Avx512`] does, since [`Avx512::detect`] is its only constructor.
 
 use std::arch::x86_64::*;
 
@@ -20,8 +20,8 @@ impl Avx512 {
 /// Calls intrinsics of AVX-512 F and IFMA.
 macro_rules! intrinsics {
     ($call:expr) => {
-        // SAFETY: the intrinsics need AVX-512 F or IFMA, which the processor has where there is a value of `Avx512`; the macro
-        // is used in methods of such a value only.
+        // SAFETY: the intrinsics need AVX-512 F or IFMA, which the processor has where there is a value of `Avx512`;
+        // the macro is used in methods of such a value only.
         unsafe { $call }
     };
 }

@@ -6,14 +6,14 @@
 //! | [`Backend::Avx512`] | this crate's, eight lanes at a time | x86-64 with AVX-512 F and IFMA |
 //! | scalar model (tests only) | this crate's, on the `Simd` trait written with plain integers | any processor |
 //!
-//! The portable backend is what production falls back to: dalek's own code, which picks AVX2 by itself, is several times
-//! faster than eight lanes emulated by scalar registers. The scalar model (`portable`) is the exact meaning of the
-//! `Simd` trait: on it every schedule of this crate runs anywhere, bit for bit as with AVX-512, Miri included.
+//! The portable backend is what production falls back to: dalek's own code, which picks AVX2 by itself, is several
+//! times faster than eight lanes emulated by scalar registers. The scalar model (`portable`) is the exact meaning of
+//! the `Simd` trait: on it every schedule of this crate runs anywhere, bit for bit as with AVX-512, Miri included.
 //!
 //! # Choice
 //! [`Backend::select_checked`] detects the best backend, compares it with the portable one on known good and known bad
-//! batches (`self_check`), and falls back where they differ. It happens once a process, at the program's start or else at
-//! the first use. This crate logs nothing: the caller reads the [`Selection`] and says loudly what it found.
+//! batches (`self_check`), and falls back where they differ. It happens once a process, at the program's start or else
+//! at the first use. This crate logs nothing: the caller reads the [`Selection`] and says loudly what it found.
 
 // The processor's instructions, which the compiler cannot know to be there.
 #[cfg(target_arch = "x86_64")]
@@ -43,8 +43,8 @@ pub enum Backend {
 pub struct Selection {
     /// The backend in use from now on.
     pub backend: Backend,
-    /// The backend that this processor offers and that gave a wrong verdict: a fault of processor, compiler or code that
-    /// somebody must look into.
+    /// The backend that this processor offers and that gave a wrong verdict: a fault of processor, compiler or code
+    /// that somebody must look into.
     pub rejected: Option<Backend>,
 }
 
@@ -70,13 +70,14 @@ impl Backend {
 
     /// Selects the backend of this process: the fastest one that gives the portable one's verdicts on known batches.
     ///
-    /// Takes some milliseconds at its first call, and the same [`Selection`] is returned ever after. Call it at the start of
-    /// a program, and log and count a rejected backend.
+    /// Takes some milliseconds at its first call, and the same [`Selection`] is returned ever after. Call it at the
+    /// start of a program, and log and count a rejected backend.
     pub fn select_checked() -> Selection {
         *SELECTION.get_or_init(|| self_check::select(Backend::detect(), self_check::verdicts))
     }
 
-    /// What was selected, if anything has been verified in a batch or selected so far: for a warning at a program's end.
+    /// What was selected, if anything has been verified in a batch or selected so far: for a warning at a program's
+    /// end.
     pub fn selection() -> Option<Selection> {
         SELECTION.get().copied()
     }
@@ -114,9 +115,9 @@ impl fmt::Display for Backend {
 
 /// Operations on eight unsigned integers of 64 bits, one in each SIMD lane; arithmetic wraps around.
 ///
-/// A value of an implementing type is the proof that the processor has the instructions. Masks are bits: bit `i` is lane
-/// `i`. All that is built on it is `#[inline(always)]`, so that it ends up inside [`Simd::run`], the one function that is
-/// compiled with the instructions enabled.
+/// A value of an implementing type is the proof that the processor has the instructions. Masks are bits: bit `i` is
+/// lane `i`. All that is built on it is `#[inline(always)]`, so that it ends up inside [`Simd::run`], the one function
+/// that is compiled with the instructions enabled.
 pub(crate) trait Simd: Copy + 'static {
     /// Eight lanes.
     type U64x8: Copy;

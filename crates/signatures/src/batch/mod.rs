@@ -2,22 +2,23 @@
 //!
 //! Write `E_i = R_i + k_i·A_i − s_i·B`; signature `i` is valid exactly if `8·E_i = 0`.
 //! 1. Read every signature. One whose `s` is not canonical or whose `R` is no point is invalid; it goes no further.
-//! 2. Draw for each remaining one a coefficient `z_i` from `−2^127` to `2^127 − 1`, from ChaCha12 under the batch's secret [`BatchSeed`].
-//!    The signer cannot know it, and it does not depend on the batch.
-//! 3. Compute `S = Σ z_i·E_i` in one multiscalar multiplication: the terms of `B` are one term, the doublings are shared.
+//! 2. Draw for each remaining one a coefficient `z_i` from `−2^127` to `2^127 − 1`, from ChaCha12 under the batch's
+//!    secret [`BatchSeed`]. The signer cannot know it, and it does not depend on the batch.
+//! 3. Compute `S = Σ z_i·E_i` in one multiscalar multiplication: the terms of `B` are one term, the doublings are
+//!    shared.
 //! 4. If `8·S = 0`, all are valid. Multiples of 8 lie in a group of prime order `l > 2^252`, so if some `8·E_i` is not
 //!    zero, then whatever the other coefficients, at most one of the `2^128` values of `z_i` makes the sum vanish: the
 //!    probability is at most `2^-128`.
-//! 5. Otherwise halve: compute the sum `S'` of the left half with the same coefficients; the right half has `S − S'`, for
-//!    free. Go on with each half at 4, the larger first. A half of one signature is invalid without further work.
+//! 5. Otherwise halve: compute the sum `S'` of the left half with the same coefficients; the right half has `S − S'`,
+//!    for free. Go on with each half at 4, the larger first. A half of one signature is invalid without further work.
 //! 6. Once the halving has summed `2n` signatures again, so many are bad that single checks are cheaper: what is still
 //!    in doubt is checked one by one.
 //!
-//! Fewer than `2n` ranges are examined, each of them fixed before the coefficients are drawn. By 4, all verdicts of a batch
-//! of `n` are right but with probability below `2n·2^-128`, and a wrong one errs towards "valid".
+//! Fewer than `2n` ranges are examined, each of them fixed before the coefficients are drawn. By 4, all verdicts of a
+//! batch of `n` are right but with probability below `2n·2^-128`, and a wrong one errs towards "valid".
 //!
-//! One bad signature makes a batch cost about another sum of all; nothing but bad ones, which a hostile sender could offer, cost
-//! two more sums and a single check each.
+//! One bad signature makes a batch cost about another sum of all; nothing but bad ones, which a hostile sender could
+//! offer, cost two more sums and a single check each.
 
 mod points;
 
@@ -38,13 +39,15 @@ const SIMD_FROM: usize = 3;
 
 /// The secret randomness of one batch, from which its coefficients are drawn.
 ///
-/// Consumed by [`Batch::verdicts`] and neither copied nor shown, so that no two batches share a seed and nobody learns it.
+/// Consumed by [`Batch::verdicts`] and neither copied nor shown, so that no two batches share a seed and nobody learns
+/// it.
 pub struct BatchSeed(Option<[u8; 32]>);
 
 impl BatchSeed {
     /// A seed drawn from a cryptographic generator that nobody else knows: the operating system's, outside tests.
     ///
-    /// Where the generator fails, the batch is checked one signature at a time, which needs no secret: slower, and right.
+    /// Where the generator fails, the batch is checked one signature at a time, which needs no secret: slower, and
+    /// right.
     pub fn draw(rng: &mut impl TryCryptoRng) -> Self {
         let mut seed = [0; 32];
         Self(rng.try_fill_bytes(&mut seed).is_ok().then_some(seed))
@@ -132,8 +135,8 @@ impl<'a> Batch<'a> {
         self.verdicts_of_terms(&points, &self.terms(&are_points, hashes, coefficients))
     }
 
-    /// The generator of a batch's coefficients. `None` if it needs none or has no secret: without secret coefficients a batch
-    /// proves nothing, and single verification needs none and agrees with it.
+    /// The generator of a batch's coefficients. `None` if it needs none or has no secret: without secret coefficients a
+    /// batch proves nothing, and single verification needs none and agrees with it.
     fn coefficients(&self, seed: BatchSeed) -> Option<StdRng> {
         seed.0.filter(|_| self.len() > 1).map(StdRng::from_seed)
     }

@@ -1,4 +1,5 @@
-//! The points of a batch, decompressed and ready for multiscalar multiplication: the base point, the keys, the commitments.
+//! The points of a batch, decompressed and ready for multiscalar multiplication: the base point, the keys, the
+//! commitments.
 
 use std::iter::{once, repeat_n};
 
@@ -83,8 +84,8 @@ pub(super) fn signed(integer: i128) -> Scalar {
 
 /// How many terms of zero to add, for speed alone.
 ///
-/// curve25519-dalek 5 takes Straus' algorithm below 190 points, Pippenger's from there on. The tables of Straus outgrow the
-/// first-level cache well before that. Terms of zero cost Pippenger next to nothing, so they bring it in earlier.
+/// curve25519-dalek 5 takes Straus' algorithm below 190 points, Pippenger's from there on. The tables of Straus outgrow
+/// the first-level cache well before that. Terms of zero cost Pippenger next to nothing, so they bring it in earlier.
 fn padding(signatures: usize) -> usize {
     const PIPPENGER_FROM_POINTS: usize = 190;
     const PIPPENGER_PAYS_FROM_SIGNATURES: usize = 40;

@@ -1,9 +1,9 @@
 //! Multiscalar multiplication: `Σ scalar·point`, eight additions at a time.
 //!
-//! A batch of `n` signatures takes one multiscalar multiplication of `2n + 1` points: the base point, keys and commitments.
-//! curve25519-dalek computes one addition after another, spread over four SIMD lanes, and each waits for the one before. Here
-//! eight independent additions share the lanes: of eight pieces of a scalar ([`straus`], for few points) or of eight buckets
-//! ([`pippenger`], for many).
+//! A batch of `n` signatures takes one multiscalar multiplication of `2n + 1` points: the base point, keys and
+//! commitments. curve25519-dalek computes one addition after another, spread over four SIMD lanes, and each waits for
+//! the one before. Here eight independent additions share the lanes: of eight pieces of a scalar ([`straus`], for few
+//! points) or of eight buckets ([`pippenger`], for many).
 
 mod pippenger;
 mod straus;

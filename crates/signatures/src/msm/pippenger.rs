@@ -1,12 +1,13 @@
 //! Pippenger's algorithm, with eight additions at a time.
 //!
-//! 1. Every scalar is written in signed digits of `w` bits, each from `−(2^(w−1) − 1)` to `2^(w−1)`. A digit's place is its
-//!    *window*.
+//! 1. Every scalar is written in signed digits of `w` bits, each from `−(2^(w−1) − 1)` to `2^(w−1)`. A digit's place is
+//!    its *window*.
 //! 2. In each window the points with the digit `±b` belong to bucket `b`; those of negative digits are subtracted.
-//! 3. Buckets with about as many points are filled together, one in each lane: a step adds to each its next point, and a bucket
-//!    that has no more adds the identity. So nothing waits for another lane, and nothing but the points is read.
-//! 4. The window's sum is `Σ b·S_b` over its buckets: from the largest `b` down, a running sum of the buckets, and the sum of all
-//!    the running sums. Eight windows do that together, one in each lane.
+//! 3. Buckets with about as many points are filled together, one in each lane: a step adds to each its next point, and
+//!    a bucket that has no more adds the identity. So nothing waits for another lane, and nothing but the points is
+//!    read.
+//! 4. The window's sum is `Σ b·S_b` over its buckets: from the largest `b` down, a running sum of the buckets, and the
+//!    sum of all the running sums. Eight windows do that together, one in each lane.
 //! 5. The windows are put together from the highest down (Horner's rule), with `w` doublings between two.
 //!
 //! `w` is what makes 3 and 4 cost least ([`digit_bits`]).
@@ -41,8 +42,8 @@ pub(super) fn multiply<S: Simd>(simd: S, points: &[CachedPoint], terms: &Terms) 
 
 /// The bits of a digit that cost least for so many points.
 fn digit_bits(points: usize) -> usize {
-    // In additions of eight lanes: those into buckets of all windows (half of the points have scalars of half the length), and
-    // those that put buckets together, which take a third more.
+    // In additions of eight lanes: those into buckets of all windows (half of the points have scalars of half the
+    // length), and those that put buckets together, which take a third more.
     let cost = |bits: &usize| {
         let windows = windows(*bits);
         points * windows * 3 / 4 / 8 + windows.div_ceil(8) * (2 << (bits - 1)) * 4 / 3

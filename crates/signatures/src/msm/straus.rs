@@ -1,12 +1,12 @@
 //! Straus' algorithm, for few points: eight pieces of a scalar in eight lanes.
 //!
-//! 1. A scalar is cut into pieces of 32 bits, each of eight signed digits of four bits. A long scalar has eight pieces, one for
-//!    each lane. A short one has four; two short terms share the lanes.
+//! 1. A scalar is cut into pieces of 32 bits, each of eight signed digits of four bits. A long scalar has eight pieces,
+//!    one for each lane. A short one has four; two short terms share the lanes.
 //! 2. Each point gets a table of its multiples from 0 to 8, eight points at a time.
-//! 3. From the highest digit of the pieces down, the lanes are doubled four times, and each term adds in each lane the multiple
-//!    that the lane's digit asks for. Long and short terms have a sum each.
-//! 4. Lane `j` counts `2^(32·j)` (the lanes of the second of two short terms count from 0 again): Horner's rule puts them
-//!    together.
+//! 3. From the highest digit of the pieces down, the lanes are doubled four times, and each term adds in each lane the
+//!    multiple that the lane's digit asks for. Long and short terms have a sum each.
+//! 4. Lane `j` counts `2^(32·j)` (the lanes of the second of two short terms count from 0 again): Horner's rule puts
+//!    them together.
 //!
 //! So the doublings that follow each other, some 220, are done once and on one point.
 

@@ -322,8 +322,8 @@ enum Factor {
 }
 
 impl Factor {
-    /// The factor times a point of any order: of a negative one, the negative of a product. (`l − s` times a point of small
-    /// order is another point.)
+    /// The factor times a point of any order: of a negative one, the negative of a product. (`l − s` times a point of
+    /// small order is another point.)
     fn times(self, point: EdwardsPoint) -> (Scalar, EdwardsPoint) {
         match self {
             Factor::Long(scalar) => (scalar, point),

@@ -145,7 +145,8 @@ pub fn honest(number: u64) -> Case {
     }
 }
 
-/// The 14 by 14 matrix of ZIP-215's published test: `A` and `R` of small order, `s = 0`, message "Zcash". All are valid.
+/// The 14 by 14 matrix of ZIP-215's published test: `A` and `R` of small order, `s = 0`, message "Zcash". All are
+/// valid.
 pub fn small_order_matrix() -> Vec<Case> {
     let encodings = SMALL_ORDER_ENCODINGS.map(bytes_of_hex);
     let mut cases = Vec::new();

@@ -213,8 +213,8 @@ fn generated_keys_differ_and_sign() {
 
 /// Wycheproof's vectors that RFC 8032 rejects and ZIP-215 accepts, by number.
 ///
-/// 151: `R` is the identity, encoded with the sign bit set beside `x = 0`. RFC 8032 (5.1.3) has its decoding fail; ZIP-215 takes
-/// any sign bit there, so that batches and single verification agree.
+/// 151: `R` is the identity, encoded with the sign bit set beside `x = 0`. RFC 8032 (5.1.3) has its decoding fail;
+/// ZIP-215 takes any sign bit there, so that batches and single verification agree.
 const WYCHEPROOF_BEYOND_RFC_8032: [u32; 1] = [151];
 
 #[test]

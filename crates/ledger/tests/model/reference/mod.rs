@@ -5,8 +5,8 @@
 //! wallet has held over open holds, the CBDC in circulation over all wallets. Interest is eager: every wallet accrues
 //! at the end of every day. It shares with the ledger only the types of commands and answers.
 //!
-//! Modules: `calendar`, `policy` (parameters), `wallets`, `payments`, `programmes` (what falls due), `interest`, `banks`,
-//! `proposals`.
+//! Modules: `calendar`, `policy` (parameters), `wallets`, `payments`, `programmes` (what falls due), `interest`,
+//! `banks`, `proposals`.
 
 mod banks;
 pub mod calendar;
