@@ -229,7 +229,7 @@ impl DepositService {
         let _ = self.jobs.send(Job::GiveBack { key, reason }).await;
     }
 
-    /// Takes out a customer's payment whose position in the chain the central bank has told and the replica has passed.
+    /// Takes out a customer's payment whose position in the chain is known and which the replica has passed.
     pub async fn ordered(&self, key: OutboxKey, ordered: OrderedOutcome) {
         let _ = self.jobs.send(Job::OrderedOutcome { key, ordered }).await;
     }

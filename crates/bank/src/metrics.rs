@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cbdc_ledger::{BankId, Height, Reason};
 use cbdc_proto::answers::Answers;
-use cbdc_proto::packed::{Answer, PACKED_BYTES, State};
+use cbdc_proto::packed::{Answer, PACKED_BYTES, State, state_and_code};
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
@@ -81,11 +81,11 @@ impl Metrics {
         let mut by_code = [0_u64; CODES];
         let (mut unknown, mut accepted) = (0, 0);
         for outcome in packed.chunks_exact(PACKED_BYTES) {
-            let code = usize::from(u16::from_le_bytes([outcome[12], outcome[13]]));
-            match u16::from_le_bytes([outcome[14], outcome[15]]) {
+            let (state, code) = state_and_code(outcome);
+            match state {
                 state if state == State::Unknown as u16 => unknown += 1,
                 state if state == State::Accepted as u16 => accepted += 1,
-                _ if code < CODES => by_code[code] += 1,
+                _ if usize::from(code) < CODES => by_code[usize::from(code)] += 1,
                 _ => unknown += 1,
             }
         }

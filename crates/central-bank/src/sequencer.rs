@@ -230,7 +230,7 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3_600);
 
-    /// How a proposal that nothing comes for is filled.
+    /// Fills a proposal while no batch arrives; whether it was cut without one.
     async fn filled(config: SequencerConfig, batches: &mut mpsc::Receiver<Verified>, not_before: Instant) -> bool {
         let (permits, mut open) = (Arc::new(Semaphore::new(1)), Open::default());
         let filling = fill(&config, &permits, &mut open, batches, not_before);
@@ -246,7 +246,7 @@ mod tests {
             assert!(filled(SequencerConfig::default(), &mut batches, not_before).await);
             assert!(Instant::now() >= not_before, "{pause:?}");
         }
-        // A full one does not wait, nor does one that nothing can come for any more.
+        // A full one does not wait, nor does one whose senders are all gone.
         let full = SequencerConfig { commands_max: 0, ..SequencerConfig::default() };
         assert!(filled(full, &mut batches, Instant::now() + HOUR).await);
         drop(open);

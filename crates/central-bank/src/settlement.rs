@@ -213,7 +213,7 @@ impl Settlement {
                     tracing::info!(height = manifest.height, bytes = manifest.total_bytes, "a checkpoint was written");
                     runtime.spawn(async move {
                         if let Err(error) = ordering.checkpoint_taken(position).await {
-                            tracing::error!(%error, "ordering was not told of the checkpoint");
+                            tracing::error!(%error, "ordering could not note the checkpoint");
                         }
                     });
                 }

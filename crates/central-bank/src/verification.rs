@@ -61,7 +61,7 @@ pub fn start(
     Ok(())
 }
 
-/// The next batch and what else is waiting, as far as it is not left to the other threads.
+/// The next batch and a fair share of those that wait: the rest is for the other threads.
 fn take(batches: &Mutex<mpsc::Receiver<Batch>>, threads: usize) -> Option<Vec<Batch>> {
     let mut batches = batches.lock().unwrap_or_else(PoisonError::into_inner);
     let first = batches.blocking_recv()?;

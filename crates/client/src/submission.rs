@@ -141,9 +141,17 @@ fn step(
         Err(status) => match verdict(&status) {
             Verdict::Refused(refusal) => SubmissionStatus::Refused(refusal),
             Verdict::Uncertain(why) => SubmissionStatus::Unknown { why },
-            Verdict::Unreachable(reason) if doubt.is_some() => SubmissionStatus::Unknown { why: reason },
+            Verdict::Unreachable(why) if doubt.is_some() => SubmissionStatus::Unknown { why },
+            Verdict::Other if doubt.is_some() => SubmissionStatus::Unknown { why: status.message().to_owned() },
             Verdict::Unreachable(_) | Verdict::Other => return Err(of_status(connection.address(), &status)),
         },
+    };
+    // An earlier copy may be on its way still: a refusal of this one, which nobody ordered, says nothing about that one.
+    let status = match status {
+        SubmissionStatus::Refused(refusal) if doubt.is_some() && !is_final_for_all_copies(&refusal) => {
+            SubmissionStatus::Unknown { why: format!("refused with {} after an attempt in doubt", refusal.reason()) }
+        }
+        status => status,
     };
     Ok(match status {
         SubmissionStatus::Unknown { why } => {
@@ -155,6 +163,11 @@ fn step(
         }
         status => Step::Done(status),
     })
+}
+
+/// Whether a refusal holds for every copy of the record: it was ordered, or its sequence number is used.
+fn is_final_for_all_copies(refusal: &Refusal) -> bool {
+    refusal.position.is_some() || matches!(refusal.reason(), Reason::SequenceUsed | Reason::SequenceConflict)
 }
 
 #[cfg(test)]
@@ -208,6 +221,21 @@ mod tests {
         let (status, _) =
             status_of(vec![Err(Status::unavailable("gone")), overloaded(), overloaded(), overloaded()]).await;
         assert!(matches!(status, SubmissionStatus::Unknown { .. }), "{status:?}");
+        // A refusal before ordering, and an error that says nothing of the record, leave the first attempt in doubt.
+        let too_little = || Err(of_refusal(&Outcome::refused(Reason::InsufficientFunds, 0, 1)));
+        let elsewhere = || Err(Status::permission_denied("not you"));
+        for later in [too_little(), elsewhere()] {
+            let (status, _) = status_of(vec![Err(Status::unavailable("gone")), later]).await;
+            assert!(matches!(status, SubmissionStatus::Unknown { .. }), "{status:?}");
+        }
+        // What was ordered is final, and so is what another record of the same number bars.
+        let ordered = Answer::ordered(Height(3), 1, Outcome::refused(Reason::InsufficientFunds, 0, 1));
+        let conflict = Err(of_refusal(&Outcome::refused(Reason::SequenceConflict, 0, 0)));
+        for later in [Ok(ordered), conflict] {
+            let (status, attempts) = status_of(vec![Err(Status::unavailable("gone")), later]).await;
+            assert!(matches!(status, SubmissionStatus::Refused(_)), "{status:?}");
+            assert_eq!(attempts, 2);
+        }
         let only_overloaded = (0..20).map(|_| overloaded()).collect();
         let (status, attempts) = status_of(only_overloaded).await;
         assert!(matches!(status, SubmissionStatus::Refused(refusal) if refusal.reason() == Reason::Overloaded));

@@ -109,7 +109,7 @@ fn copy(part: &mut Ledger) -> Ledger {
 }
 
 #[test]
-fn an_filtered_block_serves_its_own_bank_and_place_only() {
+fn a_filtered_block_serves_its_own_bank_and_place_only() {
     let genesis = genesis();
     let (mut chain, mut followers, keys) = (Chain::new(&genesis), Followers::new(&genesis), Keyring::default());
     let mut blocks = Vec::new();

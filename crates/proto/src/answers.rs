@@ -10,10 +10,18 @@ use cbdc_ledger::{Height, Outcome};
 use crate::packed::{Answer, BATCH_COMMANDS_MAX, PACKED_BYTES, pack, unpack};
 use crate::v1;
 
+/// The answers to a batch of commands.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answers {
     /// All settled, each with limit and amount 0, one after another in the block at `height` from index `first` on.
-    Run { height: Height, first: u32, count: usize },
+    Run {
+        /// The block's height.
+        height: Height,
+        /// The index of the batch's first command.
+        first: u32,
+        /// How many commands.
+        count: usize,
+    },
     /// One answer a command, packed.
     Each(Bytes),
 }
@@ -77,6 +85,7 @@ impl Answers {
         }
     }
 
+    /// Whether the batch had no command.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

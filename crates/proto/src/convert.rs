@@ -34,6 +34,7 @@ pub fn required<T>(field: &str, value: Option<T>) -> Result<T, Status> {
     value.ok_or_else(|| invalid(field, "expected a value, found none"))
 }
 
+/// A signed payment as a message.
 pub fn payment_to_message(signed: &Signed<Payment>) -> v1::SignedPayment {
     let Payment { kind, head, from, to, amount, max_fee, reference } = &signed.record;
     let kind = match kind {
@@ -56,6 +57,10 @@ pub fn payment_to_message(signed: &Signed<Payment>) -> v1::SignedPayment {
     }
 }
 
+/// A signed payment from a message.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` names the field, what was expected and what was found.
 pub fn payment_from_message(message: &v1::SignedPayment) -> Result<Signed<Payment>, Status> {
     let kind = match message.kind() {
         v1::signed_payment::Kind::Transfer => PaymentKind::Transfer,
@@ -104,6 +109,10 @@ pub fn outcome_to_message(outcome: &Outcome, height: Height, index: u32) -> v1::
     }
 }
 
+/// An answer from a message.
+///
+/// # Errors
+/// An unknown reason.
 pub fn outcome_from_message(message: &v1::Outcome) -> Result<Answer, Status> {
     let reason = cbdc_ledger::Reason::from_name(&message.reason)
         .ok_or_else(|| invalid("outcome.reason", format!("expected a known reason, found `{}`", message.reason)))?;
@@ -118,6 +127,10 @@ pub fn outcomes_to_bytes(outcomes: &[Outcome]) -> Vec<u8> {
     out.finish()
 }
 
+/// The outcomes of a block, 24 bytes each.
+///
+/// # Errors
+/// Bytes that are no outcomes.
 pub fn outcomes_from_bytes(bytes: &[u8]) -> Result<Vec<Outcome>, Status> {
     let mut input = Reader::new("outcomes", bytes);
     let mut outcomes = Vec::with_capacity(bytes.len() / OUTCOME_BYTES);
@@ -127,6 +140,7 @@ pub fn outcomes_from_bytes(bytes: &[u8]) -> Result<Vec<Outcome>, Status> {
     Ok(outcomes)
 }
 
+/// A signed header as a message.
 pub fn header_to_message(signed: &SignedHeader) -> v1::SignedHeader {
     let signature = |(node, signature): &(MemberId, Signature)| v1::NodeSignature {
         node: u32::from(node.0),
@@ -138,6 +152,10 @@ pub fn header_to_message(signed: &SignedHeader) -> v1::SignedHeader {
     }
 }
 
+/// A signed header from a message.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` where the bytes are no header or a signature has another length.
 pub fn header_from_message(message: &v1::SignedHeader) -> Result<SignedHeader, Status> {
     let header = Header::from_bytes(&message.header).map_err(|error| invalid("header", error))?;
     let signature = |signature: &v1::NodeSignature| {
@@ -147,6 +165,7 @@ pub fn header_from_message(message: &v1::SignedHeader) -> Result<SignedHeader, S
     Ok(SignedHeader { header, signatures: message.signatures.iter().map(signature).collect::<Result<_, Status>>()? })
 }
 
+/// A receipt as a message.
 pub fn receipt_to_message(receipt: &Receipt) -> v1::Receipt {
     v1::Receipt {
         header: Some(header_to_message(&receipt.header)),
@@ -157,6 +176,10 @@ pub fn receipt_to_message(receipt: &Receipt) -> v1::Receipt {
     }
 }
 
+/// A receipt from a message.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` names the part that is not of its form.
 pub fn receipt_from_message(message: &v1::Receipt) -> Result<Receipt, Status> {
     let outcomes = outcomes_from_bytes(&message.outcome)?;
     let [outcome] = outcomes[..] else {

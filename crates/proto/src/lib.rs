@@ -8,6 +8,7 @@
 //! * [`transport`]: TLS 1.3 with pinned node keys, for servers and clients.
 
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 pub mod answers;
 pub mod convert;
@@ -15,8 +16,8 @@ pub mod packed;
 pub mod status;
 pub mod transport;
 
-/// Generated from `proto/cbdc/v1`.
-#[allow(clippy::doc_markdown)]
+/// Generated from `proto/cbdc/v1`, whose comments say what each message and field means.
+#[allow(clippy::doc_markdown, missing_docs)]
 pub mod v1 {
     tonic::include_proto!("cbdc.v1");
 

@@ -32,10 +32,13 @@ pub enum State {
 /// The answer to one command of a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Answer {
+    /// Final, accepted or unknown.
     pub state: State,
     /// Zero if the command was not ordered.
     pub height: Height,
+    /// The index in the block.
     pub index: u32,
+    /// Settled, or the refusal.
     pub outcome: Outcome,
 }
 
@@ -45,24 +48,29 @@ impl Answer {
         Answer { state: State::Final, height: Height(0), index: 0, outcome }
     }
 
+    /// The answer to a command that stands in a block.
     pub fn ordered(height: Height, index: u32, outcome: Outcome) -> Answer {
         Answer { state: State::Final, height, index, outcome }
     }
 
+    /// The answer where the status is not known: send the same record again.
     pub fn unknown() -> Answer {
         let outcome = Outcome::refused(Reason::Unavailable, 0, 0);
         Answer { state: State::Unknown, height: Height(0), index: 0, outcome }
     }
 
+    /// The answer to a command in the durable outbox, which is not settled.
     pub fn accepted() -> Answer {
         Answer { state: State::Accepted, ..Answer::unknown() }
     }
 
+    /// Whether the command stands in a block.
     pub fn is_ordered(&self) -> bool {
         self.height.0 > 0
     }
 }
 
+/// Packs answers, [`PACKED_BYTES`] each, in their order.
 pub fn pack(answers: &[Answer]) -> Bytes {
     let mut out = BytesMut::with_capacity(answers.len() * PACKED_BYTES);
     for answer in answers {
@@ -95,6 +103,15 @@ pub fn unpack(bytes: &[u8]) -> Result<Vec<Answer>, String> {
 pub fn unordered_reason(outcome: &[u8]) -> Option<Reason> {
     let was_ordered = outcome[..8] != [0; 8];
     Reason::from_code(u16::from_le_bytes([outcome[12], outcome[13]])).filter(|_| !was_ordered)
+}
+
+/// The state and the reason's code of a packed outcome, read in place; both unchecked numbers of the wire.
+///
+/// # Panics
+/// `outcome` has fewer than [`PACKED_BYTES`] bytes.
+pub fn state_and_code(outcome: &[u8]) -> (u16, u16) {
+    let number = |at: usize| u16::from_le_bytes([outcome[at], outcome[at + 1]]);
+    (number(14), number(12))
 }
 
 fn unpack_one(bytes: &[u8]) -> Result<Answer, String> {

@@ -9,6 +9,7 @@ use cbdc_ledger::{Outcome, Reason};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+/// The domain of every `google.rpc.ErrorInfo`.
 pub const DOMAIN: &str = "cbdc.v1";
 
 /// A refusal before ordering, as a status.

@@ -227,9 +227,11 @@ impl GovernanceClient {
             (_, None) => false,
             (Ok(SubmissionStatus::Accepted | SubmissionStatus::Unknown { .. }), Some(_)) => false,
             (Ok(SubmissionStatus::Refused(refusal)), Some(sequence_state)) if refusal.position.is_none() => {
-                sequence_state.allocator.give_back(sequence);
-                let stale =
-                    [Reason::SequenceUsed, Reason::SequenceConflict, Reason::SequenceOutOfWindow, Reason::KeyChanged];
+                // Whoever has a record that lay outside the window can send it again later: its number stays out.
+                if refusal.reason() != Reason::SequenceOutOfWindow {
+                    sequence_state.allocator.give_back(sequence);
+                }
+                let stale = [Reason::SequenceUsed, Reason::SequenceConflict, Reason::KeyChanged];
                 stale.contains(&refusal.reason())
             }
             (Ok(_), Some(sequence_state)) => {

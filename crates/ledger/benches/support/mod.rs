@@ -16,7 +16,7 @@ use cbdc_ledger::{
 
 pub const BANK: BankId = BankId(1);
 pub const START: Timestamp = Timestamp(1_795_392_000_000);
-/// The log's word is taken for signatures: `apply` never looks at them.
+/// The log is trusted for signatures: `apply` never looks at them.
 const UNSIGNED: Signature = Signature([0; 64]);
 const OPENING_MINOR: u64 = 1_000_000_000;
 

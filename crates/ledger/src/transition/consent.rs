@@ -1,4 +1,4 @@
-//! The holder's standing consent, the wallet of their tier allowance, and the registrar's word on their class.
+//! The holder's standing consent, the wallet of their tier allowance, and reclassification by the registrar.
 
 use super::context::{Settled, Transition, refuse};
 use super::remuneration::Flows;

@@ -1,4 +1,4 @@
-//! Banks that keep their own part of a chain beside the ledger that settles it.
+//! Partial replicas beside the ledger that settles.
 
 use cbdc_ledger::block::Header;
 use cbdc_ledger::checkpoint::Loader;

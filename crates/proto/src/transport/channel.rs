@@ -28,16 +28,29 @@ pub enum ServerTrust {
     Authority(CertificateDer<'static>),
 }
 
+/// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
+    /// The address is no host and port.
     #[error("the address `{address}` is no host and port, such as 127.0.0.1:7000")]
-    Address { address: String },
+    Address {
+        /// What was given.
+        address: String,
+    },
+    /// TLS cannot be set up.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
+    /// The certificate of the authority cannot be used.
     #[error("the authority's certificate cannot be used: {0}")]
     Authority(String),
+    /// Nobody answered, or the handshake failed.
     #[error("cannot connect to {address}: {reason}")]
-    Connect { address: String, reason: String },
+    Connect {
+        /// Host and port.
+        address: String,
+        /// The transport's own words.
+        reason: String,
+    },
 }
 
 #[derive(Debug)]

@@ -15,12 +15,17 @@ pub struct NodeIdentity {
     public_key: PublicKey,
 }
 
+/// Why a node's identity cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name every field")]
 pub enum IdentityError {
+    /// A file is missing, or not of its form.
     #[error("cannot read {path}: {reason}")]
     Read { path: PathBuf, reason: String },
+    /// Others than the owner may read the private key.
     #[error("{path} may be read by others (mode {mode:o}); run `chmod 600 {path}`")]
     ReadableByOthers { path: PathBuf, mode: u32 },
+    /// The certificate has a key of another kind.
     #[error("the certificate in {path} carries no Ed25519 key")]
     NotEd25519 { path: PathBuf },
 }

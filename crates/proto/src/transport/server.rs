@@ -31,6 +31,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The node keys of members.
 pub trait Pins: Send + Sync + 'static {
+    /// Whether an active member has this node key.
     fn is_member(&self, key: &PublicKey) -> bool;
 }
 
@@ -54,6 +55,7 @@ pub enum ClientAuthentication {
 pub struct Peer {
     /// The node key that the TLS handshake proved; none for a customer.
     pub node_key: Option<PublicKey>,
+    /// Where the connection comes from.
     pub address: Option<SocketAddr>,
 }
 

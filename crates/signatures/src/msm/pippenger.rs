@@ -236,3 +236,41 @@ fn horner<S: Simd>(simd: S, windows: &[ExtendedPoint], bits: usize) -> ExtendedP
     }
     sum
 }
+
+#[cfg(test)]
+mod tests {
+    use curve25519_dalek::scalar::Scalar;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn terms(scalar: Scalar) -> Terms {
+        Terms { base: Term { place: 0, is_negative: false, scalar: scalar.to_bytes() }, others: Vec::new() }
+    }
+
+    fn check_digits(scalar: Scalar, bits: usize) -> Result<(), TestCaseError> {
+        let digits = Digits::of(&terms(scalar), bits);
+        let most = 1 << (bits - 1);
+        prop_assert!(digits.digits.iter().all(|digit| digit.unsigned_abs() <= most), "{:?}", digits.digits);
+        let base = Scalar::from(1_u64 << bits);
+        let signed = |digit: i8| match is_negative(digit) {
+            true => -Scalar::from(digit.unsigned_abs()),
+            false => Scalar::from(digit.unsigned_abs()),
+        };
+        let value = digits.digits.iter().rev().fold(Scalar::ZERO, |sum, digit| sum * base + signed(*digit));
+        prop_assert_eq!(value, scalar);
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn digits_of_any_width_give_the_number_again(bytes: [u8; 32], bits in 4..=8_usize) {
+            check_digits(Scalar::from_bytes_mod_order(bytes), bits)?;
+        }
+
+        #[test]
+        fn digits_of_a_short_number_give_it_again(number: u128, bits in 4..=8_usize) {
+            check_digits(Scalar::from(number), bits)?;
+        }
+    }
+}
