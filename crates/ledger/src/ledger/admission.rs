@@ -30,7 +30,7 @@ impl Ledger {
     /// # Errors
     /// The refusal of a command that uses no sequence number: `UNKNOWN_ACCOUNT`, `UNKNOWN_MEMBER`, `KEY_CHANGED`,
     /// `SEQUENCE_USED` or `SEQUENCE_OUT_OF_WINDOW`.
-    #[inline]
+    #[inline(always)]
     pub fn check_admission(&self, signer: Signer, head: &Head, time: Timestamp) -> Result<Admission, Outcome> {
         let state = self.signer_state(signer, head.sequence)?;
         if state.key_version != head.key_version {
@@ -65,7 +65,7 @@ impl Ledger {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn signer_state(&self, signer: Signer, sequence: u64) -> Result<SignerState, Outcome> {
         let unknown = |reason| Outcome::refused(reason, 0, 0);
         Ok(match signer {
@@ -91,7 +91,7 @@ struct SignerState {
 }
 
 impl SignerState {
-    #[inline]
+    #[inline(always)]
     fn check_sequence(&self, sequence: u64) -> Result<(), Outcome> {
         match self.status {
             SequenceStatus::Free => Ok(()),

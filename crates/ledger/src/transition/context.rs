@@ -92,6 +92,7 @@ impl Transition<'_> {
 
     /// Whether the signer is admitted. What the [`Admission`] says of the validity counts once the sequence number is
     /// used.
+    #[inline(always)]
     pub(super) fn admit(&self, signer: Signer, head: &Head) -> Result<Admission, Outcome> {
         self.ledger.check_admission(signer, head, self.time)
     }

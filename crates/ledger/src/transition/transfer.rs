@@ -188,6 +188,8 @@ impl<'a> StateAt<'a> {
 
     /// Between wallets of one holder only what a bank adds is new to the holder: it must fit under the holding limit,
     /// all of it or nothing. Both wallets are as the payment leaves them.
+    #[cold]
+    #[inline(never)]
     fn check_growth(&self, pair: &Pair, added: Amount) -> Result<(), Outcome> {
         let payee = self.party_of(&pair.payee.account);
         let Some(limit) = payee.rules.holding_limit else { return Ok(()) };
