@@ -15,7 +15,7 @@ use cbdc_ledger::verification::verify_batches;
 use cbdc_ledger::{CommandBatch, Ledger, NetworkId, Outcome, Reason};
 use cbdc_node::LedgerHandle;
 use cbdc_proto::packed::Answer;
-use cbdc_signatures::BatchSeed;
+use cbdc_signatures::{BatchSeed, Source};
 use rand::rngs::SysRng;
 use tokio::sync::mpsc;
 
@@ -82,10 +82,10 @@ impl Verifier {
         let (mut commands, mut permits) = (Vec::with_capacity(batches.len()), Vec::with_capacity(batches.len()));
         for mut batch in batches {
             self.answer_without_verifying(&mut batch);
-            commands.push(batch.commands);
+            commands.push((batch.commands, Source::Clean));
             permits.push(batch.permit);
         }
-        let count: usize = commands.iter().map(CommandBatch::len).sum();
+        let count: usize = commands.iter().map(|(batch, _): &(CommandBatch, Source)| batch.len()).sum();
         let verified = verify_batches(self.network, &self.directory, commands, BatchSeed::draw(&mut SysRng));
         counter!(metrics::VERIFIED).increment(count as u64);
         counter!(metrics::VERIFY_CPU).increment(thread_cpu().saturating_sub(cpu_began).as_nanos() as u64);

@@ -24,6 +24,7 @@ use cbdc_ledger::{
     AccountId, Amount, BankId, Block, Command, Genesis, Ledger, MemberId, Outcome, Timestamp, VerifiedBatch,
     VerifiedProposal,
 };
+use cbdc_signatures::Source;
 #[allow(unused_imports)]
 use model::history::{BlockPlan, Keyring, Resolver, beginning, block_plans};
 use model::network::{DAY_MS, amount, apply, batch_seed, genesis, proposal};
@@ -563,7 +564,8 @@ fn signed_block(both: &mut Both, plan: &BlockPlan, keys: &Keyring, late: Vec<Ver
         let spoil = offer != honest;
         offered.push((offer, spoil, may_be_stale, command.c % 5 == 1));
     }
-    let batches = offered.iter().map(|(command, ..)| command.clone().into()).collect();
+    let source = |at: usize| if at.is_multiple_of(3) { Source::Suspect } else { Source::Clean };
+    let batches = (0..).zip(&offered).map(|(at, (command, ..))| (command.clone().into(), source(at))).collect();
     let verdicts = verify_batches(network, &both.directory, batches, batch_seed());
     let (mut ordered, mut held_back) = (late, Vec::new());
     for ((command, spoilt, may_be_stale, late), (verified, refused)) in offered.iter().zip(verdicts) {

@@ -63,7 +63,7 @@ mod tests {
 pub mod zip215;
 
 pub use backend::{Backend, Selection};
-pub use batch::{Batch, BatchSeed};
+pub use batch::{Batch, BatchSeed, Source};
 pub use key::{DecompressedKey, KeyError, PublicKey, PublicKeyParseError};
 pub use signing::SigningKey;
 pub use zip215::verify;

@@ -11,7 +11,7 @@
 //! A command names the version of the key that signs it. `apply` refuses it (`KEY_CHANGED`) if the key in force has
 //! another version by then, so a verdict can never outlive its key.
 
-use cbdc_signatures::{Batch, BatchSeed, DecompressedKey, Signature};
+use cbdc_signatures::{Batch, BatchSeed, DecompressedKey, Signature, Source};
 
 use super::block_proposal::{BlockProposal, BuiltProposal};
 use super::command_batch::{CommandBatch, VerifiedBatch};
@@ -77,20 +77,22 @@ impl<'a> VerifiedProposal<'a> {
     }
 }
 
-/// Verifies the commands of several batches together against the keys in force. For each batch: the good commands, and
-/// the refusals of the rest with their positions in it.
+/// Verifies the commands of several batches together against the keys in force; those of a suspect source cost the
+/// others nothing. For each batch: the good commands, and the refusals of the rest with their positions in it.
 pub fn verify_batches(
     network: NetworkId,
     directory: &KeyDirectory,
-    batches: Vec<CommandBatch>,
+    batches: Vec<(CommandBatch, Source)>,
     seed: BatchSeed,
 ) -> Vec<(VerifiedBatch, Vec<(usize, Outcome)>)> {
-    let mut commands = Vec::with_capacity(batches.iter().map(|batch| batch.len()).sum());
-    for batch in &batches {
+    let count = batches.iter().map(|(batch, _)| batch.len()).sum();
+    let (mut commands, mut sources) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for (batch, source) in &batches {
         commands.extend(batch.commands().iter().zip(batch.encoded_commands()));
+        sources.resize(commands.len(), *source);
     }
-    let mut verdicts = check_signatures(network, directory, &commands, seed).into_iter();
-    let partition = |mut batch: CommandBatch| {
+    let mut verdicts = check_by_source(network, directory, &commands, |index| sources[index], seed).into_iter();
+    let partition = |(mut batch, _): (CommandBatch, Source)| {
         let verdicts: Vec<_> = verdicts.by_ref().take(batch.len()).collect();
         batch.retain(|place| verdicts.get(place).is_some_and(Result::is_ok));
         let refusal = |(place, verdict): (usize, Result<(), Outcome>)| Some((place, verdict.err()?));
@@ -144,6 +146,17 @@ pub fn check_signatures(
     commands: &[(&Command, &[u8])],
     seed: BatchSeed,
 ) -> Vec<Result<(), Outcome>> {
+    check_by_source(network, directory, commands, |_| Source::Clean, seed)
+}
+
+/// The same, of commands from several sources.
+fn check_by_source(
+    network: NetworkId,
+    directory: &KeyDirectory,
+    commands: &[(&Command, &[u8])],
+    source_of: impl Fn(usize) -> Source,
+    seed: BatchSeed,
+) -> Vec<Result<(), Outcome>> {
     let prefix = |domain| signing_prefix(domain, network);
     let (of_command, of_certificate) = (prefix(Domain::Command), prefix(Domain::Certificate));
     let keys = directory.snapshot();
@@ -158,6 +171,7 @@ pub fn check_signatures(
             Message::Command(signed) => signed,
             Message::Inner(place) => &checks.inner.as_bytes()[place.clone()],
         };
+        batch.set_source(source_of(check.command));
         batch.push(check.key, [prefix, message], &check.signature);
     }
     for (check, good) in checks.list.iter().zip(batch.verdicts(seed)) {

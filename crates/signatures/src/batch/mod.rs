@@ -21,6 +21,7 @@
 //! offer, cost two more sums and a single check each.
 
 mod points;
+mod source;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -33,6 +34,8 @@ use crate::backend::{Backend, Simd};
 use crate::hash::{Message, Sha512All, sha512};
 use crate::{DecompressedKey, Signature, verify};
 use points::{DalekPoints, Factors, Points, SimdPoints, Sum, signed};
+
+pub use source::Source;
 
 /// Smaller batches go to curve25519-dalek on any backend: lanes that hold no point are wasted.
 const SIMD_FROM: usize = 3;
@@ -71,18 +74,21 @@ impl fmt::Debug for BatchSeed {
 pub struct Batch<'a> {
     entries: Vec<Entry<'a>>,
     backend: Backend,
+    /// The source of what is pushed next.
+    source: Source,
 }
 
 struct Entry<'a> {
     key: &'a DecompressedKey,
     parts: [&'a [u8]; 2],
     signature: &'a Signature,
+    source: Source,
 }
 
 impl<'a> Batch<'a> {
     /// An empty batch with space for `capacity` signatures; more may be pushed. The process's backend verifies it.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { entries: Vec::with_capacity(capacity), backend: Backend::selected() }
+        Self { entries: Vec::with_capacity(capacity), backend: Backend::selected(), source: Source::Clean }
     }
 
     /// An empty batch for a given backend, for tests and measurements.
@@ -91,12 +97,18 @@ impl<'a> Batch<'a> {
     /// If this processor lacks the backend's instructions.
     pub fn on_backend(backend: Backend) -> Self {
         assert!(backend.is_available(), "expected a processor with the instructions of the {backend} backend");
-        Self { entries: Vec::new(), backend }
+        Self { entries: Vec::new(), backend, source: Source::Clean }
+    }
+
+    /// Says where the signatures come from that are pushed from now on; before the first call, they are of a clean
+    /// source.
+    pub fn set_source(&mut self, source: Source) {
+        self.source = source;
     }
 
     /// Adds a signature by `key` on the message `parts[0] ‖ parts[1]`.
     pub fn push(&mut self, key: &'a DecompressedKey, parts: [&'a [u8]; 2], signature: &'a Signature) {
-        self.entries.push(Entry { key, parts, signature });
+        self.entries.push(Entry { key, parts, signature, source: self.source });
     }
 
     /// Signatures in the batch.
@@ -154,6 +166,9 @@ impl<'a> Batch<'a> {
     ) -> Vec<Term> {
         let mut terms = Vec::with_capacity(self.len());
         for (position, (entry, hash)) in self.entries.iter().zip(hashes).enumerate() {
+            if entry.source == Source::Suspect {
+                continue;
+            }
             if let (true, Some(response)) = (are_points[position], canonical(&entry.signature.halves().1)) {
                 let challenge = Scalar::from_bytes_mod_order_wide(&hash);
                 terms.push(Term { position, challenge, response, coefficient: draw(&mut coefficients) });
@@ -163,7 +178,8 @@ impl<'a> Batch<'a> {
     }
 
     fn verdicts_of_terms<P: Points>(&self, points: &P, terms: &[Term]) -> Vec<bool> {
-        let mut verdicts = vec![false; self.len()];
+        let mut verdicts: Vec<bool> =
+            self.entries.iter().map(|entry| entry.source == Source::Suspect && entry.is_valid()).collect();
         self.mark_valid(points, terms, &mut verdicts);
         verdicts
     }
