@@ -3,11 +3,13 @@
 
 mod model;
 
+use cbdc_ledger::command::GovernanceAction;
 use cbdc_ledger::filtered_block::{FilteredBlockError, filtered_blocks};
-use cbdc_ledger::{BankId, BlockProposal, Genesis, Ledger, Timestamp, VerifiedProposal};
+use cbdc_ledger::member::Role;
+use cbdc_ledger::{BankId, BlockProposal, Class, Command, Genesis, Ledger, Timestamp, VerifiedProposal};
 use model::followers::Followers;
 use model::history::{BlockPlan, Keyring, Resolver, beginning, block_plans};
-use model::network::{genesis, proposal};
+use model::network::{Network, genesis, member, proposal};
 use model::reference::Model;
 use proptest::prelude::*;
 
@@ -106,6 +108,36 @@ fn copy(part: &mut Ledger) -> Ledger {
     let mut loader = cbdc_ledger::checkpoint::Loader::default();
     let root = part.snapshot().write(|chunk| loader.chunk(&chunk)).unwrap();
     loader.finish(root).unwrap()
+}
+
+#[test]
+fn what_a_reclassification_or_a_new_member_costs_a_bank_does_not_grow_with_what_there_is() {
+    let mut network = Network::build(|_| {});
+    for number in 0..64 {
+        network.open(1 + number % 2, &format!("person {number}"), Class::HOUSEHOLD);
+        network.must_settle(network.reclassification(&format!("person {number}"), Class::BUSINESS));
+    }
+    let reclassification = network.sign(network.reclassification("person 5", Class::MERCHANT), "registrar-0");
+    let actions = vec![GovernanceAction::AdmitMember(member(Role::Bank, 9))];
+    let admission = [
+        network.sign(network.proposal(actions), "committee-0"),
+        network.sign(network.ballot(1, true, 1), "committee-1"),
+    ];
+    let mut filtered = |commands: &[Command]| {
+        let parent = *network.ledger.tip();
+        let bytes = proposal(network.now, commands);
+        let block = network.ledger.apply(&VerifiedProposal::from_own_log(&bytes).unwrap());
+        assert!(block.outcomes.iter().all(|outcome| outcome.is_settled()), "{:?}", block.outcomes);
+        let proposal = BlockProposal::decode(&bytes).unwrap();
+        filtered_blocks(&network.ledger, &[BankId(3)], &parent, &proposal, &block)[0].1.len()
+    };
+    // Path, one holder and one history, without what else the members and histories are.
+    let reclassified = filtered(&[reclassification]);
+    assert!(reclassified < 400, "{reclassified} bytes");
+    // About 100 bytes a member, without 8 KiB of the sequence numbers that each has used.
+    filtered(&admission);
+    let admitted = filtered(&[]);
+    assert!((500..4_000).contains(&admitted), "{admitted} bytes");
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! How values become bytes and digests: the fixed layout of everything signed or hashed, shorter forms for bulk, and
 //! Merkle trees.
 
-pub(crate) mod class_history;
 pub mod compact;
 pub mod encoding;
 mod identity;

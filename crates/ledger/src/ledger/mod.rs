@@ -7,12 +7,10 @@ mod invariants;
 pub use admission::Admission;
 pub use invariants::InvariantBroken;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cbdc_signatures::PublicKey;
 
-use crate::codec::class_history::ClassHistory;
 use crate::codec::merkle;
 use crate::governance::{GovernanceProposals, ProposalRecord, vote};
 use crate::ledger::genesis::{Genesis, GenesisError};
@@ -22,6 +20,7 @@ use crate::state::bank_accounts::{BankAccounts, key_bytes};
 use crate::state::bank_position::{BankPosition, Positions};
 use crate::state::bank_table::BankTable;
 use crate::state::books::Books;
+use crate::state::class_history::ClassHistory;
 use crate::state::cow_vec::CowVec;
 use crate::state::header::{Header, SupplyTerms, books_digest};
 use crate::state::hold::Holds;
@@ -94,7 +93,7 @@ impl Ledger {
             holders: CowVec::default(),
             recent_payments: CowVec::default(),
             holder_index: Index::default(),
-            class_history: BTreeMap::new(),
+            class_history: ClassHistory::default(),
             holds: Holds::default(),
             programmes: Programmes::default(),
             positions,

@@ -17,6 +17,18 @@ pub struct PolicySet {
     pub parameters: Parameters,
 }
 
+impl PolicySet {
+    fn encode(&self, out: &mut Writer) {
+        out.u32(self.version).u64(self.in_force_since.0);
+        self.parameters.encode(out);
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<PolicySet, DecodeError> {
+        let (version, in_force_since) = (input.u32()?, Timestamp(input.u64()?));
+        Ok(PolicySet { version, in_force_since, parameters: Parameters::decode(input)? })
+    }
+}
+
 /// Every version there has been; the last one is in force.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PolicyVersions {
@@ -68,10 +80,37 @@ impl PolicyVersions {
 
     pub(crate) fn encode(&self, out: &mut Writer) {
         out.u32(self.sets.len() as u32);
-        for set in &self.sets {
-            out.u32(set.version).u64(set.in_force_since.0);
-            set.parameters.encode(out);
+        self.sets.iter().for_each(|set| set.encode(out));
+    }
+
+    /// The versions that came after one, as [`PolicyVersions::decode_after`] reads them.
+    pub(crate) fn encode_after(&self, version: u32, out: &mut Writer) {
+        let later = &self.sets[(version as usize).min(self.sets.len())..];
+        out.u32(later.len() as u32);
+        later.iter().for_each(|set| set.encode(out));
+    }
+
+    /// These versions and those that came after them; `None` where none did.
+    pub(crate) fn decode_after(
+        &self,
+        input: &mut Reader<'_>,
+        day_offset_minutes: i16,
+    ) -> Result<Option<PolicyVersions>, DecodeError> {
+        let mut after = None;
+        for _ in 0..input.u32()? {
+            let versions = after.get_or_insert_with(|| self.clone());
+            let set = PolicySet::decode(input)?;
+            if set.version != versions.in_force().version + 1 {
+                return Err(input.wrong("the next version of policy", u64::from(set.version)));
+            }
+            versions.push(set, day_offset_minutes);
         }
+        Ok(after)
+    }
+
+    fn push(&mut self, set: PolicySet, day_offset_minutes: i16) {
+        self.rates.enact(&set.parameters, set.in_force_since.ledger_day(day_offset_minutes));
+        self.sets.push(set);
     }
 
     /// Reads the versions, and derives the rates by day from them.
@@ -79,14 +118,15 @@ impl PolicyVersions {
         let count = input.u32()?;
         let mut versions: Option<PolicyVersions> = None;
         for _ in 0..count {
-            let (version, in_force_since) = (input.u32()?, Timestamp(input.u64()?));
-            let parameters = Parameters::decode(input)?;
-            let Some(versions) = &mut versions else {
-                versions = Some(PolicyVersions::new(parameters, in_force_since));
-                continue;
-            };
-            versions.rates.enact(&parameters, in_force_since.ledger_day(day_offset_minutes));
-            versions.sets.push(PolicySet { version, in_force_since, parameters });
+            let set = PolicySet::decode(input)?;
+            let expected = versions.as_ref().map_or(1, |versions: &PolicyVersions| versions.in_force().version + 1);
+            if set.version != expected {
+                return Err(input.wrong("versions of policy in order", u64::from(set.version)));
+            }
+            match &mut versions {
+                None => versions = Some(PolicyVersions::new(set.parameters, set.in_force_since)),
+                Some(versions) => versions.push(set, day_offset_minutes),
+            }
         }
         versions.ok_or_else(|| input.wrong("at least one version of policy", 0))
     }

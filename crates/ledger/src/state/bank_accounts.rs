@@ -1,13 +1,12 @@
 //! One bank's wallets and treasury, with their keys.
 
-use std::collections::BTreeSet;
-
 use cbdc_signatures::PublicKey;
 
 use super::account::{Account, NO_HOLDER};
 use super::cow_vec::CowVec;
 use super::dirty_set::DirtySet;
 use super::index::Index;
+use super::merkle_map::MerkleMap;
 use crate::types::amount::Amount;
 use crate::types::time::LedgerDay;
 
@@ -18,7 +17,7 @@ pub(crate) struct BankAccounts {
     /// The key of each serial; a treasury's is zeros, its commands are signed with the bank's member key.
     pub(crate) keys: CowVec<PublicKey>,
     /// Keys that were replaced: a (bank, key) opens once.
-    pub(crate) retired_keys: BTreeSet<PublicKey>,
+    pub(crate) retired_keys: MerkleMap<32, ()>,
     pub(crate) key_index: Index,
     /// Accounts that the block in flight has changed; empty between blocks.
     pub(crate) dirty: DirtySet,
@@ -44,14 +43,14 @@ impl BankAccounts {
 
     pub(crate) fn has_seen_key(&self, key: PublicKey) -> bool {
         let current = self.key_index.find(&key.0, |serial| key_bytes(&self.keys, serial));
-        current.is_some() || self.retired_keys.contains(&key)
+        current.is_some() || self.retired_keys.contains(&key.0)
     }
 
     pub(crate) fn retire_key(&mut self, retired: PublicKey, serial: u32) {
         self.key_index.remove(&retired.0, serial);
         let keys = &self.keys;
         self.key_index.insert(serial, |serial| key_bytes(keys, serial));
-        self.retired_keys.insert(retired);
+        self.retired_keys.insert(retired.0, ());
     }
 
     /// Sets an account's record, and its key where it comes with one; the next serial opens.

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::merkle_map::{Encoded, MerkleMap};
 use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::types::amount::Amount;
 use crate::types::identity::AccountId;
@@ -33,10 +34,20 @@ pub struct Hold {
     pub earmarks: Vec<(u64, Amount)>,
 }
 
+impl Encoded for Hold {
+    fn encode(&self, out: &mut Writer) {
+        out.u64(self.payer.to_u64()).u64(self.payee.to_u64()).u64(self.maximum.minor());
+        out.u64(self.max_fee.minor()).u64(self.expires_at.0).u64(self.held.minor()).u32(self.earmarks.len() as u32);
+        for (programme, amount) in &self.earmarks {
+            out.u64(*programme).u64(amount.minor());
+        }
+    }
+}
+
 /// All open holds by number. Numbers begin at 1 and are never used again.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Holds {
-    open: BTreeMap<u64, Hold>,
+    open: MerkleMap<8, Hold>,
     by_expiry: BTreeSet<(Timestamp, u64)>,
     of_payer: BTreeMap<AccountId, u32>,
     /// The holds of a wallet, as payer and as payee.
@@ -47,19 +58,19 @@ pub struct Holds {
 impl Holds {
     /// The open hold of a number.
     pub fn get(&self, number: u64) -> Option<&Hold> {
-        self.open.get(&number)
+        self.open.get(&number.to_be_bytes())
     }
 
     /// All open holds, in order of number.
     pub fn open(&self) -> impl Iterator<Item = (u64, &Hold)> {
-        self.open.iter().map(|(number, hold)| (*number, hold))
+        self.open.iter().map(|(number, hold)| (u64::from_be_bytes(*number), hold))
     }
 
     /// The open holds that a wallet pays or is to be paid from, by number, after a number.
     pub fn of_wallet(&self, wallet: AccountId, after: u64) -> impl Iterator<Item = (u64, &Hold)> {
         let from = (wallet, after.saturating_add(1));
         let numbers = self.by_wallet.range(from..=(wallet, u64::MAX)).map(|(_, number)| *number);
-        numbers.filter_map(|number| Some((number, self.open.get(&number)?)))
+        numbers.filter_map(|number| Some((number, self.get(number)?)))
     }
 
     /// How many holds a payer has open.
@@ -87,11 +98,11 @@ impl Holds {
         self.by_expiry.insert((hold.expires_at, number));
         *self.of_payer.entry(hold.payer).or_default() += 1;
         self.by_wallet.extend([(hold.payer, number), (hold.payee, number)]);
-        self.open.insert(number, hold);
+        self.open.insert(number.to_be_bytes(), hold);
     }
 
     pub(crate) fn remove(&mut self, number: u64) -> Option<Hold> {
-        let hold = self.open.remove(&number)?;
+        let hold = self.open.remove(&number.to_be_bytes())?;
         self.by_expiry.remove(&(hold.expires_at, number));
         for wallet in [hold.payer, hold.payee] {
             self.by_wallet.remove(&(wallet, number));
@@ -105,15 +116,14 @@ impl Holds {
         Some(hold)
     }
 
+    /// What a checkpoint holds, without what is found through it: no hold is copied.
+    pub(crate) fn snapshot(&self) -> Holds {
+        Holds { open: self.open.clone(), last: self.last, ..Holds::default() }
+    }
+
     pub(crate) fn encode(&self, out: &mut Writer) {
         out.u64(self.last).u64(self.open.len() as u64);
-        for (number, hold) in &self.open {
-            out.u64(*number).u64(hold.payer.to_u64()).u64(hold.payee.to_u64()).u64(hold.maximum.minor());
-            out.u64(hold.max_fee.minor()).u64(hold.expires_at.0).u64(hold.held.minor()).u32(hold.earmarks.len() as u32);
-            for (programme, amount) in &hold.earmarks {
-                out.u64(*programme).u64(amount.minor());
-            }
-        }
+        self.open().for_each(|(number, hold)| hold.encode(out.u64(number)));
     }
 
     pub(crate) fn decode(input: &mut Reader<'_>) -> Result<Holds, DecodeError> {

@@ -221,6 +221,29 @@ impl Members {
         }
     }
 
+    /// All but the sequence numbers that members have used.
+    pub(crate) fn encode_without_windows(&self, out: &mut Writer) {
+        out.u16(self.threshold).u16(self.header_signatures).u32(self.seats.len() as u32);
+        for seat in self.seats.values() {
+            seat.member.encode(out);
+            out.u32(seat.key_version).u8(u8::from(seat.active));
+        }
+    }
+
+    /// Reads what [`Members::encode_without_windows`] wrote; the windows are those of `before`.
+    pub(crate) fn decode_with_windows_of(before: &Members, input: &mut Reader<'_>) -> Result<Members, DecodeError> {
+        let (threshold, header_signatures) = (input.u16()?, input.u16()?);
+        let mut members = Members::new(threshold, header_signatures);
+        for _ in 0..input.u32()? {
+            let member = Member::decode(input)?;
+            let place = (member.role, member.id);
+            let (key_version, active) = (input.u32()?, input.boolean()?);
+            let window = before.seats.get(&place).map_or_else(WideWindow::default, |seat| seat.window.clone());
+            members.seats.insert(place, Seat { member, key_version, active, window });
+        }
+        Ok(members)
+    }
+
     pub(crate) fn decode(input: &mut Reader<'_>) -> Result<Members, DecodeError> {
         let (threshold, header_signatures) = (input.u16()?, input.u16()?);
         let mut members = Members::new(threshold, header_signatures);

@@ -5,10 +5,11 @@
 //! *earmarked*: it may be spent only with payees of certain classes, the earliest expiry first, and what is left
 //! returns to the account that funded it when the programme expires.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use super::merkle_map::{Encoded, MerkleMap};
 use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::types::amount::Amount;
 use crate::types::identity::{AccountId, BankId, Class};
@@ -146,6 +147,22 @@ impl Earmark {
     }
 }
 
+impl Encoded for Earmark {
+    fn encode(&self, out: &mut Writer) {
+        out.u64(self.amount.minor()).u64(self.held.minor());
+    }
+}
+
+fn earmark_key(wallet: AccountId, programme: u64) -> [u8; 16] {
+    (u128::from(wallet.to_u64()) << 64 | u128::from(programme)).to_be_bytes()
+}
+
+/// The wallet's number and the programme's.
+fn of_earmark_key(key: &[u8; 16]) -> (u64, u64) {
+    let key = u128::from_be_bytes(*key);
+    ((key >> 64) as u64, key as u64)
+}
+
 /// All programmes by number from 1, and the earmarks that they left on wallets.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Programmes {
@@ -154,7 +171,8 @@ pub struct Programmes {
     paying: BTreeSet<u64>,
     /// Programmes that have a purpose and have not wholly expired.
     by_expiry: BTreeSet<(Timestamp, u64)>,
-    by_wallet: BTreeMap<(AccountId, u64), Earmark>,
+    /// By wallet and programme.
+    by_wallet: MerkleMap<16, Earmark>,
     by_programme: BTreeSet<(u64, AccountId)>,
 }
 
@@ -180,7 +198,10 @@ impl Programmes {
 
     /// The earmarks of a wallet, by programme.
     pub fn earmarks_of(&self, wallet: AccountId) -> impl Iterator<Item = (u64, Earmark)> {
-        self.by_wallet.range((wallet, 0)..=(wallet, u64::MAX)).map(|((_, number), earmark)| (*number, *earmark))
+        let marks = self.by_wallet.from(&earmark_key(wallet, 0)).map(|(key, earmark)| (of_earmark_key(key), *earmark));
+        marks
+            .take_while(move |((found, _), _)| *found == wallet.to_u64())
+            .map(|((_, number), earmark)| (number, earmark))
     }
 
     /// What wallets still hold of a programme's purpose-bound money. Linear in their number.
@@ -260,18 +281,24 @@ impl Programmes {
     }
 
     pub(crate) fn earmark(&self, wallet: AccountId, number: u64) -> Option<Earmark> {
-        self.by_wallet.get(&(wallet, number)).copied()
+        self.by_wallet.get(&earmark_key(wallet, number)).copied()
     }
 
     /// Sets an earmark; one of nothing is removed.
     pub(crate) fn set_earmark(&mut self, wallet: AccountId, number: u64, earmark: Earmark) {
         if earmark.amount.is_zero() {
-            self.by_wallet.remove(&(wallet, number));
+            self.by_wallet.remove(&earmark_key(wallet, number));
             self.by_programme.remove(&(number, wallet));
         } else {
-            self.by_wallet.insert((wallet, number), earmark);
+            self.by_wallet.insert(earmark_key(wallet, number), earmark);
             self.by_programme.insert((number, wallet));
         }
+    }
+
+    /// What a checkpoint holds, without what is found through it: no earmark is copied.
+    pub(crate) fn snapshot(&self) -> Programmes {
+        let (programmes, by_expiry) = (self.programmes.clone(), self.by_expiry.clone());
+        Programmes { programmes, by_expiry, by_wallet: self.by_wallet.clone(), ..Programmes::default() }
     }
 
     pub(crate) fn encode(&self, out: &mut Writer) {
@@ -286,8 +313,9 @@ impl Programmes {
             out.u8(u8::from(is_open));
         }
         out.u64(self.by_wallet.len() as u64);
-        for ((wallet, number), earmark) in &self.by_wallet {
-            out.u64(wallet.to_u64()).u64(*number).u64(earmark.amount.minor()).u64(earmark.held.minor());
+        for (key, earmark) in self.by_wallet.iter() {
+            let (wallet, number) = of_earmark_key(key);
+            earmark.encode(out.u64(wallet).u64(number));
         }
     }
 

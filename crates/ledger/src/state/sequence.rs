@@ -3,6 +3,8 @@
 //! A signer may use any unused number within a window above the lowest unused one: 64 for a wallet, 65,536 for a
 //! member, which has many commands in flight at once. Numbers start at 1.
 
+use triomphe::Arc;
+
 use crate::codec::encoding::{DecodeError, Reader, Writer};
 
 /// The status of a sequence number in a window.
@@ -74,17 +76,29 @@ impl Window {
     }
 }
 
-/// A member's window: as [`Window`], with a ring of 65,536 bits.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// Words of a member's window.
+const RING_WORDS: usize = (MEMBER_WINDOW / 64) as usize;
+type Ring = [u64; RING_WORDS];
+
+/// A member's window: as [`Window`], with a ring of 65,536 bits. Clones share the ring until one of them is written.
+#[derive(Clone, Debug)]
 pub struct WideWindow {
     lowest_unused: u64,
-    /// Bit `n % 65,536` says whether the number `n` in the window is used.
-    ring: Vec<u64>,
+    /// Bit `n % 65,536` says whether the number `n` in the window is used. A window that never was used has no ring.
+    ring: Option<Arc<Ring>>,
 }
+
+impl PartialEq for WideWindow {
+    fn eq(&self, other: &Self) -> bool {
+        self.lowest_unused == other.lowest_unused && self.words() == other.words()
+    }
+}
+
+impl Eq for WideWindow {}
 
 impl Default for WideWindow {
     fn default() -> Self {
-        WideWindow { lowest_unused: 1, ring: vec![0; (MEMBER_WINDOW / 64) as usize] }
+        WideWindow { lowest_unused: 1, ring: None }
     }
 }
 
@@ -101,7 +115,13 @@ impl WideWindow {
 
     fn is_marked(&self, sequence: u64) -> bool {
         let (word, mask) = WideWindow::place(sequence);
-        self.ring[word] & mask != 0
+        self.words()[word] & mask != 0
+    }
+
+    #[inline]
+    fn words(&self) -> &Ring {
+        const UNUSED: &Ring = &[0; RING_WORDS];
+        self.ring.as_deref().unwrap_or(UNUSED)
     }
 
     /// The status of a sequence number in this window.
@@ -117,26 +137,34 @@ impl WideWindow {
     /// Uses a free sequence number.
     pub(crate) fn consume(&mut self, sequence: u64) {
         debug_assert_eq!(self.status(sequence), SequenceStatus::Free);
+        let ring = Arc::make_mut(self.ring.get_or_insert_with(|| Arc::new([0; RING_WORDS])));
         let (word, mask) = WideWindow::place(sequence);
-        self.ring[word] |= mask;
-        while self.is_marked(self.lowest_unused) {
+        ring[word] |= mask;
+        loop {
             let (word, mask) = WideWindow::place(self.lowest_unused);
-            self.ring[word] &= !mask;
+            if ring[word] & mask == 0 {
+                return;
+            }
+            ring[word] &= !mask;
             self.lowest_unused += 1;
         }
     }
 
     pub(crate) fn encode(&self, out: &mut Writer) {
         out.u64(self.lowest_unused);
-        self.ring.iter().for_each(|word| {
+        self.words().iter().for_each(|word| {
             out.u64(*word);
         });
     }
 
     pub(crate) fn decode(input: &mut Reader<'_>) -> Result<WideWindow, DecodeError> {
         let lowest_unused = input.u64()?;
-        let ring = (0..MEMBER_WINDOW / 64).map(|_| input.u64()).collect::<Result<_, _>>()?;
-        Ok(WideWindow { lowest_unused, ring })
+        let mut ring = [0; RING_WORDS];
+        for word in &mut ring {
+            *word = input.u64()?;
+        }
+        let is_used = ring.iter().any(|word| *word != 0);
+        Ok(WideWindow { lowest_unused, ring: is_used.then(|| Arc::new(ring)) })
     }
 }
 
@@ -167,6 +195,22 @@ mod tests {
                 if wide.status(number) == SequenceStatus::Free { wide.consume(number); }
             }
         }
+    }
+
+    #[test]
+    fn clones_of_a_members_window_share_its_ring_until_one_is_written() {
+        let mut window = WideWindow::default();
+        assert!(window.ring.is_none(), "an unused window has no ring");
+        window.consume(2);
+        let mut other = window.clone();
+        let shared = |left: &WideWindow, right: &WideWindow| match (&left.ring, &right.ring) {
+            (Some(left), Some(right)) => Arc::ptr_eq(left, right),
+            _ => false,
+        };
+        assert!(shared(&window, &other) && window == other);
+        other.consume(1);
+        assert!(!shared(&window, &other) && window != other);
+        assert_eq!((window.lowest_unused(), other.lowest_unused()), (1, 3));
     }
 
     #[test]

@@ -21,7 +21,6 @@ use std::sync::Arc;
 
 use cbdc_signatures::PublicKey;
 
-use crate::codec::class_history;
 use crate::codec::encoding::{DecodeError, Reader, VERSION, Writer};
 use crate::codec::merkle::Hash;
 use crate::governance::GovernanceProposals;
@@ -33,6 +32,7 @@ use crate::state::bank_accounts::{BankAccounts, key_bytes};
 use crate::state::bank_position::Positions;
 use crate::state::bank_table::BankTable;
 use crate::state::books::Books;
+use crate::state::class_history::ClassHistory;
 use crate::state::dirty_set::DirtySet;
 use crate::state::header::{Header, SupplyTerms};
 use crate::state::hold::Holds;
@@ -99,8 +99,8 @@ impl Ledger {
             recent_payments: self.recent_payments.snapshot(),
             holder_index: Index::default(),
             class_history: self.class_history.clone(),
-            holds: self.holds.clone(),
-            programmes: self.programmes.clone(),
+            holds: self.holds.snapshot(),
+            programmes: self.programmes.snapshot(),
             positions: self.positions.clone(),
             sweep: self.sweep,
             partial_replica: self.partial_replica.clone(),
@@ -175,12 +175,12 @@ impl LedgerSnapshot {
         }
         for (bank, accounts) in self.0.banks.iter() {
             emit(bank_chunk(bank, accounts))?;
-            let retired: Vec<&PublicKey> = accounts.retired_keys.iter().collect();
+            let retired: Vec<_> = accounts.retired_keys.iter().collect();
             for keys in retired.chunks(RECORDS) {
                 let mut out = Writer::with_capacity(8 + keys.len() * 32);
                 out.u8(RETIRED_KEYS).u32(keys.len() as u32);
-                keys.iter().for_each(|key| {
-                    out.raw(&key.0);
+                keys.iter().for_each(|(key, ())| {
+                    out.raw(*key);
                 });
                 emit(out.finish())?;
             }
@@ -227,7 +227,7 @@ impl LedgerSnapshot {
         ledger.holds.encode(&mut out);
         ledger.programmes.encode(&mut out);
         ledger.sweep.encode(&mut out);
-        class_history::encode(&ledger.class_history, &mut out);
+        ledger.class_history.encode(&mut out);
         out.finish()
     }
 }
@@ -369,7 +369,7 @@ fn read_state(beginning: Beginning) -> Result<Ledger, CheckpointError> {
         holds: Holds::decode(&mut input)?,
         programmes: Programmes::decode(&mut input)?,
         sweep: RemunerationSweep::decode(&mut input)?,
-        class_history: class_history::decode(&mut input)?,
+        class_history: ClassHistory::decode(&mut input)?,
         banks: BankTable::default(),
         holders: Default::default(),
         recent_payments: Default::default(),
@@ -387,7 +387,7 @@ fn accounts_of(ledger: &mut Ledger, bank: Option<BankId>, section: u8) -> Result
 
 fn read_retired_keys(input: &mut Reader<'_>, accounts: &mut BankAccounts) -> Result<(), CheckpointError> {
     for _ in 0..input.u32()? {
-        accounts.retired_keys.insert(PublicKey(input.array()?));
+        accounts.retired_keys.insert(input.array()?, ());
     }
     Ok(())
 }

@@ -19,7 +19,7 @@
 //!
 //! | part | encoding |
 //! |---|---|
-//! | version (1; this is 3), reserved (1), bank (2) | |
+//! | version (1; this is 4), reserved (1), bank (2) | |
 //! | path of the bank's leaf | place (2), number of banks (2), length (1), hashes; zeros before the bank is a member |
 //! | changed accounts of the bank | count (4), (serials passed over (number), record (compact)) in serial order |
 //! | linked wallets of other banks | count (4), (account (8), record (compact)): changed wallets that are linked to the bank, and those that a command of the block linked anew |
@@ -27,7 +27,9 @@
 //! | holders | count (4), (position (4), record (64)): holders of those, and reclassified ones |
 //! | waterfalls | count (4), (command (4), wallet (8), amount (8), to the deposit (1)): between wallets and deposits at this bank |
 //! | books | length (4), balance sheet and positions where they changed |
-//! | rules | length (4), members, policy and reclassified holders where one of them changed |
+//! | members | length (4), the members without the sequence numbers that they have used, where members changed |
+//! | policy | count (4), the versions of policy that began with the block |
+//! | classes | count (4), (position (4), count (4), (day (4), class (1))) of each holder who was reclassified |
 //! | commands | count (4), (commands passed over (number), outcome (compact), command (compact)): those that name the bank or an account of it |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,10 +40,9 @@ use cbdc_signatures::PublicKey;
 use crate::chain::bank_leaf::BankLeaf;
 use crate::chain::block::Block;
 use crate::chain::block_proposal::BlockProposal;
-use crate::codec::class_history::ClassHistory;
 use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::codec::merkle;
 use crate::codec::merkle::Hash;
-use crate::codec::{class_history, merkle};
 use crate::command::{Command, Signer};
 use crate::ledger::Ledger;
 use crate::policy::PolicyVersions;
@@ -49,9 +50,11 @@ use crate::state::account::Account;
 use crate::state::bank_accounts::BankAccounts;
 use crate::state::bank_position::Positions;
 use crate::state::books::Books;
+use crate::state::class_history::{self, Classes};
 use crate::state::header::{Header, books_digest};
 use crate::state::holder::Holder;
 use crate::state::member::{Members, Role};
+use crate::state::merkle_map::Encoded;
 use crate::state::prefetch::{PREFETCH_BATCH, prefetch_accounts};
 use crate::state::sequence::SequenceStatus;
 use crate::transition::changes::{Changes, DepositDirection, DepositMovement, KeyChange};
@@ -60,7 +63,7 @@ use crate::types::identity::{AccountId, BankId, Height, MemberId};
 use crate::types::outcome::{Outcome, Stage};
 
 /// The first byte of a filtered block.
-const FILTERED_BLOCK_VERSION: u8 = 3;
+const FILTERED_BLOCK_VERSION: u8 = 4;
 /// Bytes of the shortest account entry: a number of one byte, and the lengths of 14 words.
 const ACCOUNT_ENTRY_BYTES_MIN: usize = 8;
 /// Bytes of a short command entry, about: it only bounds what is reserved.
@@ -203,6 +206,8 @@ fn banks_of(command: &Command) -> [BankId; 3] {
 /// What all filtered blocks of a block have in common.
 struct Shared {
     books: Vec<u8>,
+    members: Vec<u8>,
+    /// Versions of policy, then classes.
     rules: Vec<u8>,
     linked_anew: BTreeSet<AccountId>,
     /// Holders whose class changed, with their places.
@@ -229,14 +234,17 @@ impl Shared {
             ledger.books.encode(&mut books);
             ledger.positions.encode(&mut books);
         }
-        let mut rules = Writer::default();
-        let policy_changed = parent.policy_version != block.header.policy_version;
-        if block.changes.members || policy_changed || !reclassified.is_empty() {
-            ledger.members.encode(&mut rules);
-            ledger.policy.encode(&mut rules);
-            class_history::encode(&ledger.class_history, &mut rules);
+        let (mut members, mut rules) = (Writer::default(), Writer::default());
+        if block.changes.members {
+            ledger.members.encode_without_windows(&mut members);
         }
-        Shared { books: books.finish(), rules: rules.finish(), linked_anew, reclassified }
+        ledger.policy.encode_after(parent.policy_version, &mut rules);
+        let classes = |position: &u32| Some((*position, ledger.class_history.get(*position)?));
+        let classes: Vec<(u32, &Classes)> = reclassified.keys().filter_map(classes).collect();
+        rules.u32(classes.len() as u32);
+        classes.iter().for_each(|(position, classes)| classes.encode(rules.u32(*position)));
+        let (books, members, rules) = (books.finish(), members.finish(), rules.finish());
+        Shared { books, members, rules, linked_anew, reclassified }
     }
 }
 
@@ -320,7 +328,8 @@ impl FilteredBlockBuilder {
         let (place, banks) = self.place.map_or((0, 0), |place| (place as u16, block.effect_leaves.len() as u16));
         let sections = [&self.own, &self.linked, &self.keys, &self.movements, &self.commands];
         let bytes: usize = sections.iter().map(|section| section.len()).sum();
-        let mut out = Writer::with_capacity(bytes + shared.books.len() + shared.rules.len() + 1024);
+        let mut out =
+            Writer::with_capacity(bytes + shared.books.len() + shared.members.len() + shared.rules.len() + 1024);
         out.u8(FILTERED_BLOCK_VERSION).reserved(1).u16(self.bank.0);
         out.u16(place).u16(banks).u8(path.len() as u8).raw(path.as_flattened());
         out.u32(self.own_count).raw(self.own.as_bytes());
@@ -331,7 +340,7 @@ impl FilteredBlockBuilder {
         self.holders.iter().for_each(|(position, holder)| holder.encode(out.u32(*position)));
         out.u32(self.movement_count).raw(self.movements.as_bytes());
         out.u32(shared.books.len() as u32).raw(&shared.books);
-        out.u32(shared.rules.len() as u32).raw(&shared.rules);
+        out.u32(shared.members.len() as u32).raw(&shared.members).raw(&shared.rules);
         out.u32(self.command_count).raw(self.commands.as_bytes());
         out.finish()
     }
@@ -350,14 +359,10 @@ struct Read {
     holders: BTreeMap<u32, Holder>,
     movements: Vec<DepositMovement>,
     books: Option<(Books, Positions)>,
-    rules: Option<Rules>,
+    members: Option<Members>,
+    policy: Option<PolicyVersions>,
+    classes: Vec<(u32, Classes)>,
     commands: Vec<OwnCommand>,
-}
-
-struct Rules {
-    members: Members,
-    policy: PolicyVersions,
-    class_history: ClassHistory,
 }
 
 fn read_many<T>(
@@ -399,14 +404,14 @@ fn read_own(input: &mut Reader<'_>, bank: BankId) -> Result<(Vec<(u32, Account)>
 fn read_bank(input: &mut Reader<'_>) -> Result<BankId, DecodeError> {
     match input.u8()? {
         FILTERED_BLOCK_VERSION => {}
-        other => return Err(input.wrong("version 3", u64::from(other))),
+        other => return Err(input.wrong("version 4", u64::from(other))),
     }
     input.reserved(1)?;
     input.u16().map(BankId)
 }
 
 impl Read {
-    fn from_bytes(bytes: &[u8], bank: BankId, day_offset_minutes: i16) -> Result<Read, FilteredBlockError> {
+    fn from_bytes(bytes: &[u8], bank: BankId, ledger: &Ledger) -> Result<Read, FilteredBlockError> {
         let mut input = Reader::new("filtered block", bytes);
         let found = read_bank(&mut input)?;
         if found != bank {
@@ -431,17 +436,34 @@ impl Read {
             0 => None,
             length => Some(read_books(input.raw(length)?)?),
         };
-        let rules = match input.u32()? as usize {
+        let members = match input.u32()? as usize {
             0 => None,
-            length => Some(read_rules(input.raw(length)?, day_offset_minutes)?),
+            length => Some(read_members(input.raw(length)?, &ledger.members)?),
         };
+        let policy = ledger.policy.decode_after(&mut input, ledger.genesis.day_offset_minutes)?;
+        let classes = read_many(&mut input, 13, class_history::decode_one)?;
         let mut next = 0;
         let commands = read_many(&mut input, COMMAND_ENTRY_BYTES_MIN, |input| {
             let index = place_after(&mut next, input)?;
             OwnCommand::decode(input, index, bytes.len() - input.left())
         })?;
         input.finish()?;
-        Ok(Read { path, place, banks, own, leaf, linked, keys, holders, movements, books, rules, commands })
+        Ok(Read {
+            path,
+            place,
+            banks,
+            own,
+            leaf,
+            linked,
+            keys,
+            holders,
+            movements,
+            books,
+            members,
+            policy,
+            classes,
+            commands,
+        })
     }
 }
 
@@ -451,14 +473,10 @@ fn read_books(bytes: &[u8]) -> Result<(Books, Positions), DecodeError> {
     input.finish().map(|()| read)
 }
 
-fn read_rules(bytes: &[u8], day_offset_minutes: i16) -> Result<Rules, DecodeError> {
-    let mut input = Reader::new("rules", bytes);
-    let rules = Rules {
-        members: Members::decode(&mut input)?,
-        policy: PolicyVersions::decode(&mut input, day_offset_minutes)?,
-        class_history: class_history::decode(&mut input)?,
-    };
-    input.finish().map(|()| rules)
+fn read_members(bytes: &[u8], before: &Members) -> Result<Members, DecodeError> {
+    let mut input = Reader::new("members", bytes);
+    let members = Members::decode_with_windows_of(before, &mut input)?;
+    input.finish().map(|()| members)
 }
 
 /// The bank that a filtered block is for, if it is one.
@@ -488,7 +506,7 @@ impl Ledger {
         if header.height != expected || header.parent != self.tip_hash {
             return Err(FilteredBlockError::OtherParent { expected, found: header.height });
         }
-        let read = Read::from_bytes(filtered_block, bank, self.genesis.day_offset_minutes)?;
+        let read = Read::from_bytes(filtered_block, bank, self)?;
         self.check_filtered_block(header, bank, &read)?;
         Ok(self.take_over(header, bank, read))
     }
@@ -496,7 +514,7 @@ impl Ledger {
     fn check_filtered_block(&self, header: &Header, bank: BankId, read: &Read) -> Result<(), FilteredBlockError> {
         let height = header.height;
         let root = merkle::root_from_path(read.leaf, read.place, read.banks, &read.path);
-        let members = read.rules.as_ref().map_or(&self.members, |rules| &rules.members);
+        let members = read.members.as_ref().unwrap_or(&self.members);
         let is_member = members.seat(Role::Bank, MemberId(bank.0)).is_some();
         // Before a bank is a member it has no leaf, and no account.
         if (is_member && root != Some(header.effects_root)) || (!is_member && !read.own.is_empty()) {
@@ -507,16 +525,13 @@ impl Ledger {
         if digest != header.books_digest {
             return Err(FilteredBlockError::OtherBooks { height });
         }
-        let policy = read.rules.as_ref().map_or(&self.policy, |rules| &rules.policy);
+        let policy = read.policy.as_ref().unwrap_or(&self.policy);
         let (expected, found) = (header.policy_version, policy.in_force().version);
         if expected != found {
             return Err(FilteredBlockError::OtherPolicy { height, expected, found });
         }
         self.check_complete(height, bank, read)?;
-        if read.rules.is_none() {
-            self.check_sequences(height, bank, &read.commands)?;
-        }
-        Ok(())
+        self.check_sequences(height, bank, &read.commands)
     }
 
     /// Whether new accounts stand in a row behind the known ones, each account that is new here has a key and a holder,
@@ -554,30 +569,30 @@ impl Ledger {
 
     fn check_sequences(&self, height: Height, bank: BankId, commands: &[OwnCommand]) -> Result<(), FilteredBlockError> {
         let Some(seat) = self.members.seat(Role::Bank, MemberId(bank.0)) else { return Ok(()) };
-        let mut used = BTreeSet::new();
-        let numbers = commands.iter().filter_map(|own| own_sequence(bank, own));
-        for sequence in numbers {
-            if seat.window.status(sequence) == SequenceStatus::Used || !used.insert(sequence) {
+        // It shares the window's ring until the first number.
+        let mut window = seat.window.clone();
+        for sequence in commands.iter().filter_map(|own| own_sequence(bank, own)) {
+            if window.status(sequence) != SequenceStatus::Free {
                 return Err(FilteredBlockError::SequenceNotFree { height, sequence });
             }
+            window.consume(sequence);
         }
         Ok(())
     }
 
     fn take_over(&mut self, header: &Header, bank: BankId, read: Read) -> AppliedBlock {
-        let mut changes = Changes { members: read.rules.is_some(), deposits: read.movements, ..Changes::default() };
-        match read.rules {
-            Some(rules) => {
-                self.admit_banks(&rules.members);
-                (self.members, self.policy, self.class_history) = (rules.members, rules.policy, rules.class_history);
-            }
-            None => {
-                let numbers = read.commands.iter().filter_map(|own| own_sequence(bank, own));
-                let seat = self.members.seat_mut(Role::Bank, MemberId(bank.0));
-                if let Some(seat) = seat {
-                    numbers.for_each(|sequence| seat.window.consume(sequence));
-                }
-            }
+        let mut changes = Changes { members: read.members.is_some(), deposits: read.movements, ..Changes::default() };
+        if let Some(members) = read.members {
+            self.admit_banks(&members);
+            self.members = members;
+        }
+        if let Some(policy) = read.policy {
+            self.policy = policy;
+        }
+        read.classes.into_iter().for_each(|(position, classes)| self.class_history.set(position, classes));
+        let numbers = read.commands.iter().filter_map(|own| own_sequence(bank, own));
+        if let Some(seat) = self.members.seat_mut(Role::Bank, MemberId(bank.0)) {
+            numbers.for_each(|sequence| seat.window.consume(sequence));
         }
         if let Some((books, positions)) = read.books {
             (self.books, self.positions) = (books, positions);

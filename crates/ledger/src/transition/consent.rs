@@ -6,7 +6,6 @@ use crate::command::{DesignateWallet, LinkBank, Reclassify};
 use crate::types::amount::Amount;
 use crate::types::identity::{AccountId, BankId};
 use crate::types::outcome::{Outcome, Reason};
-use crate::types::time::LedgerDay;
 
 impl Transition<'_> {
     /// Consents to the waterfall into the deposit at a bank; bank 0 revokes.
@@ -49,13 +48,7 @@ impl Transition<'_> {
         if before == order.class {
             return Ok(Outcome::settled());
         }
-        let today = self.today;
-        let history = self.ledger.class_history.entry(position).or_insert_with(|| vec![(LedgerDay(0), before)]);
-        // The class at the end of a day is the day's.
-        if history.last().is_some_and(|(from, _)| *from == today) {
-            history.pop();
-        }
-        history.push((today, order.class));
+        self.ledger.class_history.note(position, before, (self.today, order.class));
         self.holder_mut(position).class = order.class;
         Ok(Outcome::settled())
     }

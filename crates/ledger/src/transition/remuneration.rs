@@ -151,7 +151,7 @@ impl Ledger {
     /// A holder's class at the end of a day, and the first later day that may have another.
     fn class_on(&self, holder: u32, day: LedgerDay) -> (Class, LedgerDay) {
         let last_day = LedgerDay(u32::MAX);
-        if let Some(history) = self.class_history.get(&holder) {
+        if let Some(history) = self.class_history.get(holder) {
             let place = history.partition_point(|(from, _)| *from <= day);
             let until = history.get(place).map_or(last_day, |(from, _)| *from);
             return (history[place.saturating_sub(1)].1, until);

@@ -56,7 +56,7 @@ pub fn leaf_hashes(data: &[u8], length: usize) -> Vec<Hash> {
     }
 }
 
-fn node_hash(left: &Hash, right: &Hash) -> Hash {
+pub(crate) fn node_hash(left: &Hash, right: &Hash) -> Hash {
     let mut bytes = [0; 64];
     bytes[..32].copy_from_slice(left);
     bytes[32..].copy_from_slice(right);
