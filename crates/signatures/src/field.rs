@@ -83,6 +83,7 @@ impl FieldElement {
     }
 
     /// The negative, carried.
+    #[cfg(test)]
     pub(crate) fn negate(&self) -> FieldElement {
         FieldElement::ZERO.sub(self)
     }
@@ -131,6 +132,19 @@ impl FieldElement {
 
     pub(crate) fn is_zero(&self) -> bool {
         self.canonical() == ZERO
+    }
+
+    /// `1/self`; 0 for 0.
+    pub(crate) fn invert(&self) -> FieldElement {
+        // self^(p−2): all bits of the exponent are ones but bits 2 and 4.
+        let mut inverse = FieldElement::ONE;
+        for bit in (0..255).rev() {
+            inverse = inverse.square();
+            if bit != 2 && bit != 4 {
+                inverse = inverse.mul(self);
+            }
+        }
+        inverse
     }
 }
 
@@ -297,15 +311,22 @@ impl<S: Simd> FieldX8<S> {
     #[inline(always)]
     pub(crate) fn product(&self, other: &Self) -> ProductX8<S> {
         let simd = self.simd;
-        let zero = simd.splat(0);
-        let (mut low, mut high) = ([zero; 10], [zero; 10]);
+        let mut limbs = [simd.splat(0); 10];
         for i in 0..5 {
             for j in 0..5 {
-                low[i + j] = simd.madd52lo(low[i + j], self.limbs[i], other.limbs[j]);
-                high[i + j + 1] = simd.madd52hi(high[i + j + 1], self.limbs[i], other.limbs[j]);
+                limbs[i + j + 1] = simd.madd52hi(limbs[i + j + 1], self.limbs[i], other.limbs[j]);
             }
         }
-        fold(simd, &low, &high)
+        // A product's upper 52 bits weigh 2^52, one bit more than a limb.
+        for at in 1..10 {
+            limbs[at] = simd.add(limbs[at], limbs[at]);
+        }
+        for i in 0..5 {
+            for j in 0..5 {
+                limbs[i + j] = simd.madd52lo(limbs[i + j], self.limbs[i], other.limbs[j]);
+            }
+        }
+        fold(simd, &limbs)
     }
 
     #[inline(always)]
@@ -317,24 +338,29 @@ impl<S: Simd> FieldX8<S> {
     #[inline(always)]
     pub(crate) fn square_product(&self) -> ProductX8<S> {
         let simd = self.simd;
-        let zero = simd.splat(0);
-        let (mut low, mut high) = ([zero; 10], [zero; 10]);
+        let mut limbs = [simd.splat(0); 10];
+        // As in a product; and each product of two different limbs comes twice.
         for i in 0..5 {
             for j in i + 1..5 {
-                low[i + j] = simd.madd52lo(low[i + j], self.limbs[i], self.limbs[j]);
-                high[i + j + 1] = simd.madd52hi(high[i + j + 1], self.limbs[i], self.limbs[j]);
+                limbs[i + j + 1] = simd.madd52hi(limbs[i + j + 1], self.limbs[i], self.limbs[j]);
             }
         }
-        // Each product of two different limbs comes twice.
-        for at in 1..10 {
-            low[at] = simd.add(low[at], low[at]);
-            high[at] = simd.add(high[at], high[at]);
+        for at in 2..9 {
+            limbs[at] = simd.add(limbs[at], limbs[at]);
         }
         for i in 0..5 {
-            low[2 * i] = simd.madd52lo(low[2 * i], self.limbs[i], self.limbs[i]);
-            high[2 * i + 1] = simd.madd52hi(high[2 * i + 1], self.limbs[i], self.limbs[i]);
+            limbs[2 * i + 1] = simd.madd52hi(limbs[2 * i + 1], self.limbs[i], self.limbs[i]);
+            for j in i + 1..5 {
+                limbs[i + j] = simd.madd52lo(limbs[i + j], self.limbs[i], self.limbs[j]);
+            }
         }
-        fold(simd, &low, &high)
+        for at in 1..10 {
+            limbs[at] = simd.add(limbs[at], limbs[at]);
+        }
+        for i in 0..5 {
+            limbs[2 * i] = simd.madd52lo(limbs[2 * i], self.limbs[i], self.limbs[i]);
+        }
+        fold(simd, &limbs)
     }
 
     /// The element squared `times` times.
@@ -408,6 +434,40 @@ impl<S: Simd> ProductX8<S> {
             }),
         )
     }
+
+    /// From `(A, B, D, C)` in four lanes `(B − A, D + C, D − C, B + A)`: the `E`, `G`, `F` and `H` of an addition.
+    #[inline(always)]
+    pub(crate) fn addition_terms(&self) -> FieldX8<S> {
+        const LANES_1_3: u8 = 0xaa;
+        let simd = self.simd;
+        carry(
+            simd,
+            each_limb!(|I| {
+                let first = simd.permute::<{ order([1, 2, 2, 1]) }>(self.limbs[I]);
+                let second = simd.permute::<{ order([0, 3, 3, 0]) }>(self.limbs[I]);
+                let difference = simd.sub(simd.add(first, simd.splat(P_ABOVE_PRODUCTS[I])), second);
+                simd.add_where(LANES_1_3, difference, first, second)
+            }),
+        )
+    }
+
+    /// From `(X, Y, Z, T)` in four lanes `(Y − X, Y + X, Z, T)`.
+    #[inline(always)]
+    pub(crate) fn minus_and_plus(&self) -> FieldX8<S> {
+        const LANE_0: u8 = 0x11;
+        const LANE_1: u8 = 0x22;
+        let simd = self.simd;
+        carry(
+            simd,
+            each_limb!(|I| {
+                let swapped = simd.permute::<{ order([1, 0, 2, 3]) }>(self.limbs[I]);
+                let sums = simd.add_where(LANE_1, self.limbs[I], self.limbs[I], swapped);
+                let above = simd.add(swapped, simd.splat(P_ABOVE_PRODUCTS[I]));
+                simd.sub_where(LANE_0, sums, above, self.limbs[I])
+            }),
+        )
+    }
+
     #[inline(always)]
     pub(crate) fn carry(&self) -> FieldX8<S> {
         carry(self.simd, self.limbs)
@@ -429,6 +489,17 @@ impl<S: Simd> ProductX8<S> {
         carry(self.simd, each_limb!(|I| self.simd.add(self.limbs[I], other.limbs[I])))
     }
 
+    /// `2·(self − other)`; `self` may be doubled, `other` is a product.
+    #[inline(always)]
+    pub(crate) fn twice_difference(&self, other: &Self) -> FieldX8<S> {
+        let simd = self.simd;
+        let limbs = each_limb!(|I| {
+            let difference = simd.sub(simd.add(self.limbs[I], simd.splat(P_ABOVE_PRODUCTS[I])), other.limbs[I]);
+            simd.add(difference, difference)
+        });
+        carry(simd, limbs)
+    }
+
     /// `self − other`; `other` is a product, not doubled.
     #[inline(always)]
     pub(crate) fn sub(&self, other: &Self) -> FieldX8<S> {
@@ -445,21 +516,21 @@ fn times_19<S: Simd>(simd: S, limb: S::U64x8) -> S::U64x8 {
     simd.add(simd.add(simd.rotate_left_4(limb), twice), limb)
 }
 
-/// Carries once, all limbs at the same time. From limbs below `2^63` it makes carried ones.
+/// Carries once, all limbs at the same time. From limbs below `2^63.5` it makes carried ones.
 #[inline(always)]
 fn carry<S: Simd>(simd: S, limbs: [S::U64x8; 5]) -> FieldX8<S> {
     let mask = simd.splat(MASK);
     let carries = each_limb!(|I| simd.shift_right::<LIMB_BITS>(limbs[(I + 4) % 5]));
-    let carries = [times_19(simd, carries[0]), carries[1], carries[2], carries[3], carries[4]];
-    FieldX8 { limbs: each_limb!(|I| simd.add(simd.and(limbs[I], mask), carries[I])), simd }
+    let kept = each_limb!(|I| simd.and(limbs[I], mask));
+    // 2^255 is 19. The carry is below 2^13, so its product is one of 52 bits.
+    let lowest = simd.madd52lo(kept[0], carries[0], simd.splat(19));
+    let [_, b, c, d, e] = each_limb!(|I| simd.add(kept[I], carries[I]));
+    FieldX8 { limbs: [lowest, b, c, d, e], simd }
 }
 
-/// Folds the ten limbs of a product, each `low + 2·high` (a product's upper 52 bits weigh `2^52`, one more than a
-/// limb), back to five: `2^255` is 19. A limb is below `2^60.1`: the most, limb 0, has one product of 52 bits, and 19
-/// times fourteen.
+/// Folds the ten limbs of a product back to five: `2^255` is 19. A limb is below `2^60.1`: the most, limb 0, has one
+/// product of 52 bits, and 19 times fourteen.
 #[inline(always)]
-fn fold<S: Simd>(simd: S, low: &[S::U64x8; 10], high: &[S::U64x8; 10]) -> ProductX8<S> {
-    let whole = each_limb!(|I| simd.add(low[I], simd.add(high[I], high[I])));
-    let beyond = each_limb!(|I| simd.add(low[I + 5], simd.add(high[I + 5], high[I + 5])));
-    ProductX8 { limbs: each_limb!(|I| simd.add(whole[I], times_19(simd, beyond[I]))), simd }
+fn fold<S: Simd>(simd: S, limbs: &[S::U64x8; 10]) -> ProductX8<S> {
+    ProductX8 { limbs: each_limb!(|I| simd.add(limbs[I], times_19(simd, limbs[I + 5]))), simd }
 }

@@ -9,7 +9,7 @@ use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 
 use crate::backend::{Backend, Simd};
 use crate::decompress::{Cache, DecompressX};
-use crate::point::CachedPoint;
+use crate::point::{CachedPoint, ExtendedPoint};
 
 /// A public key as signed and stored: 32 bytes. Any bytes; [`PublicKey::decompress`] judges them.
 ///
@@ -188,7 +188,12 @@ impl DecompressedKey {
     }
 }
 
-/// The base point: `y = 4/5`.
+/// The base point.
+pub(crate) fn base_point() -> ExtendedPoint {
+    ExtendedPoint::of_affine(&BASE_X, &BASE_ENCODING)
+}
+
+/// The base point's encoding: `y = 4/5`.
 const BASE_ENCODING: [u8; 32] = {
     let mut encoding = [0x66; 32];
     encoding[0] = 0x58;

@@ -22,10 +22,12 @@
 //! |---|---|
 //! | [`backend`] | portable or AVX-512: the trait of eight SIMD lanes, its choice and self-check; all `unsafe` |
 //! | `field`, `point` | integers modulo `2^255 − 19` and points of edwards25519, single and eight at a time |
-//! | `hash`, `decompress`, `msm` | SHA-512, decompression and multiscalar multiplication on eight lanes |
+//! | `pair` | two points of edwards25519 with their coordinates in SIMD lanes |
+//! | `hash`, `decompress` | SHA-512 and decompression on eight lanes |
+//! | `verdict`, `msm` | both ways to decide: eight equations each by itself, and a sum of many |
 //! | [`key`], [`signing`] | public keys, and key pairs |
 //! | [`zip215`] | the rule, and the verification of one signature |
-//! | [`batch`] | the verification of many |
+//! | [`batch`] | the verification of many, and what it costs |
 //!
 //! # Checks beyond the tests
 //! The scalar model of the lanes runs under Miri, on smaller sizes: `cargo +nightly miri test -p cbdc-signatures --lib
@@ -49,17 +51,21 @@ mod field;
 mod hash;
 pub mod key;
 mod msm;
+mod pair;
 mod point;
 pub mod signing;
 #[cfg(test)]
 mod tests {
-    mod arithmetic;
-    mod backends;
+    pub mod arithmetic;
+    pub mod backends;
+    mod cost;
     mod crafted;
     mod hash;
+    mod places;
     mod prop;
     mod vectors;
 }
+mod verdict;
 pub mod zip215;
 
 pub use backend::{Backend, Selection};

@@ -1,11 +1,12 @@
 //! Points of edwards25519: `−x² + y² = 1 + d·x²·y²`.
 //!
 //! [`ExtendedPoint`] is one point, in 64-bit arithmetic. [`AffineX8`], [`CachedX8`] and [`ExtendedX8`] are eight, one
-//! in each SIMD lane. [`CachedPoint`] and [`StoredX8`] are how they stand in memory between. The only way from here to
+//! in each SIMD lane. [`CachedPoint`] and [`StoredPoint`] are how they stand in memory between. The only way from here to
 //! curve25519-dalek and back is the 32 bytes of an encoding.
 
 use crate::backend::Simd;
-use crate::field::{FieldElement, FieldX8, Limbs, ONE, ProductX8, TWICE_D, ZERO, order};
+use crate::field::{FieldElement, FieldX8, Limbs, ONE, ProductX8, TWICE_D, ZERO, limbs_of_bytes};
+use crate::pair::ProjectivePair;
 
 /// One point in extended coordinates: `x = X/Z`, `y = Y/Z`, `T = X·Y/Z`.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +37,12 @@ impl ExtendedPoint {
     pub(crate) const IDENTITY: ExtendedPoint =
         ExtendedPoint { x: FieldElement::ZERO, y: FieldElement::ONE, z: FieldElement::ONE, t: FieldElement::ZERO };
 
+    /// The point of known coordinates, little-endian; a sign bit of `y` is passed over.
+    pub(crate) fn of_affine(x: &[u8; 32], y: &[u8; 32]) -> ExtendedPoint {
+        let (x, y) = (FieldElement(limbs_of_bytes(x)), FieldElement(limbs_of_bytes(y)));
+        ExtendedPoint { x, y, z: FieldElement::ONE, t: x.mul(&y) }
+    }
+
     /// The unified addition of Hisil, Wong, Carter and Dawson (2008) for `a = −1`; it holds for any two points of this
     /// curve.
     pub(crate) fn add(&self, other: &ExtendedPoint) -> ExtendedPoint {
@@ -47,10 +54,12 @@ impl ExtendedPoint {
         CompletedPoint { x: b.sub(&a), y: b.add(&a), z: d.add(&c), t: d.sub(&c) }.extended()
     }
 
+    #[cfg(test)]
     pub(crate) fn sub(&self, other: &ExtendedPoint) -> ExtendedPoint {
         self.add(&other.negate())
     }
 
+    #[cfg(test)]
     pub(crate) fn negate(&self) -> ExtendedPoint {
         ExtendedPoint { x: self.x.negate(), t: self.t.negate(), ..*self }
     }
@@ -64,30 +73,20 @@ impl ExtendedPoint {
         point.double().extended()
     }
 
-    /// The same with the coordinates in SIMD lanes, where all products of a level are computed at once.
+    /// The same with the coordinates in SIMD lanes.
     #[inline(always)]
     pub(crate) fn double_times_by<S: Simd>(&self, simd: S, doublings: usize) -> ExtendedPoint {
-        let coordinates = [&self.x.0, &self.y.0, &self.z.0, &self.x.0];
-        let mut lanes = [[0; 8]; 5];
-        for lane in 0..4 {
-            for limb in 0..5 {
-                lanes[limb][lane] = coordinates[lane][limb];
-            }
+        let mut completed = ProjectivePair::load(simd, [self; 2]).double();
+        for _ in 1..doublings {
+            completed = completed.projective().double();
         }
-        // (X, Y, Z, X), and at last (X, Y, Z, T).
-        let mut point = FieldX8::load(simd, &lanes);
-        for doubling in 1..=doublings {
-            let other = point.permute::<{ order([0, 1, 2, 1]) }>();
-            let terms = point.product(&other).doubling_terms();
-            let (left, right) = if doubling < doublings {
-                (terms.permute::<{ order([0, 1, 2, 0]) }>(), terms.permute::<{ order([2, 3, 1, 2]) }>())
-            } else {
-                (terms.permute::<{ order([0, 1, 2, 0]) }>(), terms.permute::<{ order([2, 3, 1, 3]) }>())
-            };
-            point = left.mul(&right);
-        }
-        let [x, y, z, t, ..] = point.store();
-        ExtendedPoint { x: FieldElement(x), y: FieldElement(y), z: FieldElement(z), t: FieldElement(t) }
+        let [doubled, _] = completed.points();
+        doubled
+    }
+
+    /// Whether 8 times the point is the identity.
+    pub(crate) fn is_small_order(&self) -> bool {
+        self.double_times(3).is_identity()
     }
 
     pub(crate) fn is_identity(&self) -> bool {
@@ -126,6 +125,11 @@ pub(crate) struct CachedPoint(pub(crate) [[u64; 8]; 2]);
 
 impl CachedPoint {
     pub(crate) const IDENTITY: CachedPoint = CachedPoint([[1, 0, 0, 0, 0, 1, 0, 0], [0; 8]]);
+
+    /// From the limbs of `y − x`, `y + x` and `2·d·x·y`.
+    pub(crate) fn of_limbs([a, b, c, d, e]: Limbs, [f, g, h, i, j]: Limbs, [k, l, m, n, o]: Limbs) -> CachedPoint {
+        CachedPoint([[a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, 0]])
+    }
 }
 
 /// Eight affine points.
@@ -244,29 +248,29 @@ impl<S: Simd> ExtendedX8<S> {
 
     /// The unified addition of [`ExtendedPoint::add`], of points whose `Z` is 1.
     #[inline(always)]
-    pub(crate) fn add_cached(&self, point: &CachedX8<S>) -> Self {
+    pub(crate) fn add_cached(&self, point: &CachedX8<S>) -> CompletedX8<S> {
         let a = self.y_minus_x.product(&point.y_minus_x);
         let b = self.y_plus_x.product(&point.y_plus_x);
         let c = self.t.product(&point.xy2d);
-        completed(&a, &b, &c, &ProductX8::twice_element(&self.z))
+        CompletedX8::of_addition(&a, &b, &c, &ProductX8::twice_element(&self.z))
     }
 
     /// The same of any points.
     #[inline(always)]
-    pub(crate) fn add(&self, other: &Self) -> Self {
+    pub(crate) fn add(&self, other: &Self) -> CompletedX8<S> {
         let a = self.y_minus_x.product(&other.y_minus_x);
         let b = self.y_plus_x.product(&other.y_plus_x);
         let c = self.t.product(&other.t.mul(&FieldX8::splat(self.t.simd(), TWICE_D)));
-        completed(&a, &b, &c, &self.z.product(&other.z).double())
+        CompletedX8::of_addition(&a, &b, &c, &self.z.product(&other.z).double())
     }
 
     /// The same of points in [`ExtendedX8::prepared`] form.
     #[inline(always)]
-    pub(crate) fn add_prepared(&self, other: &Self) -> Self {
+    pub(crate) fn add_prepared(&self, other: &Self) -> CompletedX8<S> {
         let a = self.y_minus_x.product(&other.y_minus_x);
         let b = self.y_plus_x.product(&other.y_plus_x);
         let c = self.t.product(&other.t);
-        completed(&a, &b, &c, &self.z.product(&other.z))
+        CompletedX8::of_addition(&a, &b, &c, &self.z.product(&other.z))
     }
 
     /// What is added many times, with the constant factors multiplied in: `2·Z` and `2·d·T` in the place of `Z` and
@@ -288,16 +292,10 @@ impl<S: Simd> ExtendedX8<S> {
         }
     }
 
-    /// The doubling of Hisil, Wong, Carter and Dawson (2008), in terms of `Y − X` and `Y + X`; its `E`, `F`, `G`, `H`
-    /// are all doubled, and `F` and `H` negated, which gives the same point.
+    /// Without `T`.
     #[inline(always)]
-    pub(crate) fn double(&self) -> Self {
-        let (mm, pp, zz) = (self.y_minus_x.square_product(), self.y_plus_x.square_product(), self.z.square_product());
-        let pm = self.y_plus_x.product(&self.y_minus_x);
-        let (e, h) = (pp.sub(&mm), pp.add(&mm));
-        let (f, g) = (zz.double().sub(&pm).double(), pm.double().carry());
-        let (x, y) = (e.product(&f), g.product(&h));
-        ExtendedX8 { y_minus_x: y.sub(&x), y_plus_x: y.add(&x), z: f.mul(&g), t: e.mul(&h) }
+    pub(crate) fn projective(&self) -> ProjectiveX8<S> {
+        ProjectiveX8 { y_minus_x: self.y_minus_x, y_plus_x: self.y_plus_x, z: self.z }
     }
 
     #[inline(always)]
@@ -342,12 +340,67 @@ impl<S: Simd> ExtendedX8<S> {
     }
 }
 
-#[inline(always)]
-fn completed<S: Simd>(a: &ProductX8<S>, b: &ProductX8<S>, c: &ProductX8<S>, d: &ProductX8<S>) -> ExtendedX8<S> {
-    let (e, h) = (b.sub(a), b.add(a));
-    let (f, g) = (d.sub(c), d.add(c));
-    let (x, y) = (e.product(&f), g.product(&h));
-    ExtendedX8 { y_minus_x: y.sub(&x), y_plus_x: y.add(&x), z: f.mul(&g), t: e.mul(&h) }
+/// Eight points in projective coordinates, with `Y − X` and `Y + X` in the place of `X` and `Y`: what a doubling needs.
+#[derive(Clone, Copy)]
+pub(crate) struct ProjectiveX8<S: Simd> {
+    y_minus_x: FieldX8<S>,
+    y_plus_x: FieldX8<S>,
+    z: FieldX8<S>,
+}
+
+impl<S: Simd> ProjectiveX8<S> {
+    #[inline(always)]
+    pub(crate) fn identity(simd: S) -> Self {
+        let one = FieldX8::splat(simd, ONE);
+        ProjectiveX8 { y_minus_x: one, y_plus_x: one, z: one }
+    }
+
+    /// The doubling of Hisil, Wong, Carter and Dawson (2008), in terms of `Y − X` and `Y + X`; its `E`, `F`, `G`, `H`
+    /// are all doubled, and `F` and `H` negated, which gives the same point.
+    #[inline(always)]
+    pub(crate) fn double(&self) -> CompletedX8<S> {
+        let (mm, pp, zz) = (self.y_minus_x.square_product(), self.y_plus_x.square_product(), self.z.square_product());
+        let pm = self.y_plus_x.product(&self.y_minus_x);
+        let (e, h) = (pp.sub(&mm), pp.add(&mm));
+        let (f, g) = (zz.double().twice_difference(&pm), pm.double().carry());
+        CompletedX8 { e, f, g, h }
+    }
+
+    /// The lanes whose point is the identity.
+    #[inline(always)]
+    pub(crate) fn identity_lanes(&self) -> u8 {
+        // X = 0 and Y = Z, where Z is never 0.
+        self.y_plus_x.sub(&self.z).zero_lanes() & self.y_minus_x.sub(&self.z).zero_lanes()
+    }
+}
+
+/// Eight points in completed coordinates: what an addition or a doubling leaves. `X` is `E·F`, `Y` is `G·H`, `Z` is
+/// `F·G` and `T` is `E·H`.
+#[derive(Clone, Copy)]
+pub(crate) struct CompletedX8<S: Simd> {
+    e: FieldX8<S>,
+    f: FieldX8<S>,
+    g: FieldX8<S>,
+    h: FieldX8<S>,
+}
+
+impl<S: Simd> CompletedX8<S> {
+    #[inline(always)]
+    fn of_addition(a: &ProductX8<S>, b: &ProductX8<S>, c: &ProductX8<S>, d: &ProductX8<S>) -> Self {
+        CompletedX8 { e: b.sub(a), f: d.sub(c), g: d.add(c), h: b.add(a) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn projective(&self) -> ProjectiveX8<S> {
+        let (x, y) = (self.e.product(&self.f), self.g.product(&self.h));
+        ProjectiveX8 { y_minus_x: y.sub(&x), y_plus_x: y.add(&x), z: self.f.mul(&self.g) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn extended(&self) -> ExtendedX8<S> {
+        let ProjectiveX8 { y_minus_x, y_plus_x, z } = self.projective();
+        ExtendedX8 { y_minus_x, y_plus_x, z, t: self.e.mul(&self.h) }
+    }
 }
 
 /// A point of [`ExtendedX8`] in memory, in three cache lines: the limbs of `Y − X`, `Y + X`, `Z` and `T`, and zeros.
@@ -359,4 +412,7 @@ impl StoredPoint {
     /// No point: what stands in memory before one is stored.
     pub(crate) const ZERO: StoredPoint = StoredPoint([[0; 8]; 3]);
     pub(crate) const IDENTITY: StoredPoint = StoredPoint([[1, 0, 0, 0, 0, 1, 0, 0], [0, 0, 1, 0, 0, 0, 0, 0], [0; 8]]);
+    /// The identity in [`ExtendedX8::prepared`] form.
+    pub(crate) const PREPARED_IDENTITY: StoredPoint =
+        StoredPoint([[1, 0, 0, 0, 0, 1, 0, 0], [0, 0, 2, 0, 0, 0, 0, 0], [0; 8]]);
 }

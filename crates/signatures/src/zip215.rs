@@ -16,21 +16,22 @@ use crate::{DecompressedKey, Signature};
 
 /// Whether `signature` by `key` on the message `parts[0] ‖ parts[1]` is valid under ZIP-215.
 ///
-/// For more than one signature a [`Batch`](crate::Batch) gives the same verdicts for less than half of the work.
+/// This is curve25519-dalek's arithmetic, one step after another. A [`Batch`](crate::Batch), even of one signature, gives
+/// the same verdicts sooner.
 pub fn verify(key: &DecompressedKey, parts: [&[u8]; 2], signature: &Signature) -> bool {
     Equation::read(key, parts, signature).is_some_and(|equation| equation.holds())
 }
 
 /// The equation `8·(R + k·A − s·B) = 0` of one signature, read from its bytes.
-struct Equation<'a> {
+pub(crate) struct Equation<'a> {
     /// `A`, the key.
-    key: &'a EdwardsPoint,
+    pub(crate) key: &'a EdwardsPoint,
     /// `R`, the signer's commitment.
-    commitment: EdwardsPoint,
+    pub(crate) commitment: EdwardsPoint,
     /// `k`, the hash of `R`, `A` and the message.
-    challenge: Scalar,
+    pub(crate) challenge: Scalar,
     /// `s`, the signer's response.
-    response: Scalar,
+    pub(crate) response: Scalar,
 }
 
 impl<'a> Equation<'a> {
@@ -44,7 +45,7 @@ impl<'a> Equation<'a> {
         Some(Self { key: key.dalek_point(), commitment, challenge: Scalar::from_bytes_mod_order_wide(&hash), response })
     }
 
-    fn holds(&self) -> bool {
+    pub(crate) fn holds(&self) -> bool {
         let difference = EdwardsPoint::vartime_double_scalar_mul_basepoint(&self.challenge, self.key, &-self.response)
             + self.commitment;
         difference.mul_by_cofactor().is_identity()

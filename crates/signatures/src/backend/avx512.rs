@@ -52,6 +52,16 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn load_halves(self, lower: &[u64; 4], upper: &[u64; 4]) -> __m512i {
+        // SAFETY: as for all intrinsics here; and 32 bytes are read from each reference to 32 bytes, of any alignment.
+        unsafe {
+            let lower = _mm256_loadu_si256(lower.as_ptr().cast());
+            let upper = _mm256_loadu_si256(upper.as_ptr().cast());
+            _mm512_inserti64x4::<1>(_mm512_castsi256_si512(lower), upper)
+        }
+    }
+
+    #[inline(always)]
     fn store(self, lanes: __m512i) -> [u64; 8] {
         let mut stored = [0; 8];
         // SAFETY: as for all intrinsics here; and 64 bytes are written to a variable of 64 bytes, of any alignment.

@@ -9,6 +9,12 @@ pub(crate) struct ScalarModel;
 
 const MASK_52: u64 = (1 << 52) - 1;
 
+#[cfg(test)]
+thread_local! {
+    /// How many multiplications of eight lanes this thread has made: tests measure work by them.
+    pub(crate) static MULTIPLICATIONS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
 fn map2(a: [u64; 8], b: [u64; 8], operation: impl Fn(u64, u64) -> u64) -> [u64; 8] {
     std::array::from_fn(|lane| operation(a[lane], b[lane]))
 }
@@ -32,6 +38,10 @@ impl Simd for ScalarModel {
         *lanes
     }
 
+    fn load_halves(self, lower: &[u64; 4], upper: &[u64; 4]) -> [u64; 8] {
+        std::array::from_fn(|lane| if lane < 4 { lower[lane] } else { upper[lane - 4] })
+    }
+
     fn store(self, lanes: [u64; 8]) -> [u64; 8] {
         lanes
     }
@@ -53,6 +63,8 @@ impl Simd for ScalarModel {
     }
 
     fn madd52lo(self, sum: [u64; 8], a: [u64; 8], b: [u64; 8]) -> [u64; 8] {
+        #[cfg(test)]
+        MULTIPLICATIONS.set(MULTIPLICATIONS.get() + 1);
         self.add(sum, map2(a, b, |a, b| product(a, b) as u64 & MASK_52))
     }
 

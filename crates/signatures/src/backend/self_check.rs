@@ -3,10 +3,11 @@
 use super::{Backend, Selection};
 use crate::{Batch, BatchSeed, DecompressedKey, PublicKey, Signature, SigningKey};
 
-/// Batch sizes on both sides of what changes the way: a full set of lanes, and each width of the digits of a scalar.
-const SIZES: [usize; 9] = [2, 5, 8, 9, 17, 33, 64, 130, 600];
-/// Batches up to this size are also judged with every signature bad: that takes single verification of each.
-const ALL_BAD_UP_TO: usize = 17;
+/// Batch sizes on both sides of what changes the way: one point or two in the lanes, eight, a sum, and each width of the
+/// digits of a scalar.
+const SIZES: [usize; 12] = [1, 2, 3, 4, 5, 8, 9, 17, 33, 64, 130, 600];
+/// Batches up to this size are also judged with every signature bad.
+const ALL_BAD_UP_TO: usize = 33;
 /// Distinct signatures; larger batches repeat them.
 const DISTINCT: usize = 40;
 const PREFIX: &[u8] = b"self-check of a backend";
@@ -54,7 +55,7 @@ pub(super) fn batches() -> Vec<Vec<Known>> {
         if size <= ALL_BAD_UP_TO {
             batches.push(all_good.iter().map(|known| spoilt(known, 0)).collect());
         }
-        let ways = if size <= ALL_BAD_UP_TO { 0..WAYS } else { size % WAYS..size % WAYS + 1 };
+        let ways = if size < ALL_BAD_UP_TO { 0..WAYS } else { size % WAYS..size % WAYS + 1 };
         for way in ways {
             let mut one_bad = all_good.clone();
             let at = (way * 7 + size / 2) % size;

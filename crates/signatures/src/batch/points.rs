@@ -1,5 +1,5 @@
-//! The points of a batch, decompressed and ready for multiscalar multiplication: the base point, the keys, the
-//! commitments.
+//! The points of a batch, decompressed, and both ways to decide equations with them: by this crate's arithmetic on SIMD
+//! lanes, and by curve25519-dalek.
 
 use std::iter::{once, repeat_n};
 
@@ -8,12 +8,17 @@ use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::VartimeMultiscalarMul;
 
-use super::Entry;
+use super::scalars::signed;
+use super::{Entry, Term};
 use crate::DecompressedKey;
 use crate::backend::Simd;
 use crate::decompress::Decompress;
+use crate::hash::{Message, Sha512All, sha512};
 use crate::msm::MultiscalarMul;
-use crate::point::{CachedPoint, ExtendedPoint};
+use crate::point::CachedPoint;
+use crate::verdict::halving::Halved;
+use crate::verdict::{Equation, Verdicts};
+use crate::zip215;
 
 /// The scalars of one signature's points.
 pub(super) struct Factors {
@@ -23,63 +28,76 @@ pub(super) struct Factors {
     pub(super) of_commitment: i128,
 }
 
-/// The points of a batch.
+/// The points of a batch's signatures.
 pub(super) trait Points {
-    /// What a multiscalar multiplication gives.
-    type Sum: Sum;
+    /// From so many good signatures on, their sum is cheaper than their verdicts.
+    const SUM_FROM: usize;
 
-    /// `base·B + Σ (of_key·A + of_commitment·R)` over some of the signatures.
-    fn weighted_sum(&self, base: Scalar, factors: &[Factors]) -> Self::Sum;
-}
+    /// Whether the commitment of the signature at a position is a point.
+    fn is_point(&self, position: usize) -> bool;
 
-/// A point that stands for some signatures of a batch.
-pub(super) trait Sum: Sized {
-    fn minus(&self, other: &Self) -> Self;
+    /// What each signature's challenge is made of.
+    fn hashes(&self, entries: &[Entry<'_>]) -> Vec<[u8; 64]>;
 
-    /// Whether 8 times the point is the identity.
-    fn is_small_order(&self) -> bool;
+    /// Whether 8 times `base·B + Σ (of_key·A + of_commitment·R)` over some of the signatures is the identity.
+    fn sum_vanishes(&self, base: Scalar, factors: &[Factors]) -> bool;
+
+    /// The verdict on each of some signatures.
+    fn verdicts(&self, entries: &[Entry<'_>], terms: &[Term]) -> Vec<bool>;
 }
 
 /// Points for curve25519-dalek.
 pub(super) struct DalekPoints<'a> {
     keys: Vec<&'a EdwardsPoint>,
-    /// The base point stands for those that are none; no sum has it.
-    commitments: Vec<EdwardsPoint>,
+    commitments: Vec<Option<EdwardsPoint>>,
 }
 
 impl<'a> DalekPoints<'a> {
-    /// Decompresses the commitments, and says which are points.
-    pub(super) fn read(entries: &[Entry<'a>]) -> (Self, Vec<bool>) {
-        let keys = entries.iter().map(|entry| entry.key.dalek_point()).collect();
-        let decompressed: Vec<_> =
-            entries.iter().map(|entry| CompressedEdwardsY(entry.signature.halves().0).decompress()).collect();
-        let commitments = decompressed.iter().map(|point| point.unwrap_or(ED25519_BASEPOINT_POINT)).collect();
-        (DalekPoints { keys, commitments }, decompressed.iter().map(Option::is_some).collect())
+    /// Decompresses the commitments.
+    pub(super) fn read(entries: &[Entry<'a>]) -> Self {
+        let commitment = |entry: &Entry<'_>| CompressedEdwardsY(entry.signature.halves().0).decompress();
+        DalekPoints {
+            keys: entries.iter().map(|entry| entry.key.dalek_point()).collect(),
+            commitments: entries.iter().map(commitment).collect(),
+        }
     }
 }
 
 impl Points for DalekPoints<'_> {
-    type Sum = EdwardsPoint;
+    const SUM_FROM: usize = 4;
 
-    fn weighted_sum(&self, base: Scalar, factors: &[Factors]) -> EdwardsPoint {
+    fn is_point(&self, position: usize) -> bool {
+        self.commitments[position].is_some()
+    }
+
+    fn hashes(&self, entries: &[Entry<'_>]) -> Vec<[u8; 64]> {
+        entries.iter().map(|entry| sha512(&entry.hashed())).collect()
+    }
+
+    fn sum_vanishes(&self, base: Scalar, factors: &[Factors]) -> bool {
         let padding = padding(factors.len());
-        EdwardsPoint::vartime_multiscalar_mul(
+        let sum = EdwardsPoint::optional_multiscalar_mul(
             once(base)
                 .chain(factors.iter().map(|each| each.of_key))
                 .chain(factors.iter().map(|each| signed(each.of_commitment)))
                 .chain(repeat_n(Scalar::ZERO, padding)),
-            once(&ED25519_BASEPOINT_POINT)
-                .chain(factors.iter().map(|each| self.keys[each.position]))
-                .chain(factors.iter().map(|each| &self.commitments[each.position]))
-                .chain(repeat_n(&ED25519_BASEPOINT_POINT, padding)),
-        )
+            once(Some(ED25519_BASEPOINT_POINT))
+                .chain(factors.iter().map(|each| Some(*self.keys[each.position])))
+                .chain(factors.iter().map(|each| self.commitments[each.position]))
+                .chain(repeat_n(Some(ED25519_BASEPOINT_POINT), padding)),
+        );
+        sum.is_some_and(|sum| sum.is_small_order())
     }
-}
 
-/// The scalar of a signed integer.
-pub(super) fn signed(integer: i128) -> Scalar {
-    let absolute = Scalar::from(integer.unsigned_abs());
-    if integer < 0 { -absolute } else { absolute }
+    fn verdicts(&self, _entries: &[Entry<'_>], terms: &[Term]) -> Vec<bool> {
+        let holds = |term: &Term| {
+            self.commitments[term.position].is_some_and(|commitment| {
+                let (key, challenge, response) = (self.keys[term.position], term.challenge, term.response());
+                zip215::Equation { key, commitment, challenge, response }.holds()
+            })
+        };
+        terms.iter().map(holds).collect()
+    }
 }
 
 /// How many terms of zero to add, for speed alone.
@@ -95,56 +113,73 @@ fn padding(signatures: usize) -> usize {
     PIPPENGER_FROM_POINTS.saturating_sub(2 * signatures + 1)
 }
 
-impl Sum for EdwardsPoint {
-    fn minus(&self, other: &Self) -> Self {
-        self - other
-    }
-
-    fn is_small_order(&self) -> bool {
-        EdwardsPoint::is_small_order(self)
-    }
-}
-
-/// Points for this crate's multiscalar multiplication.
+/// Points for this crate's arithmetic.
 pub(super) struct SimdPoints<S: Simd> {
     simd: S,
     /// The identity, the base point, all keys, all commitments. The identity stands for those that are no points.
     points: Vec<CachedPoint>,
-    signatures: usize,
+    are_points: Vec<bool>,
 }
 
 impl<S: Simd> SimdPoints<S> {
-    /// Decompresses the commitments, and the keys that no batch had before; says which commitments are points.
-    pub(super) fn read(simd: S, entries: &[Entry<'_>]) -> (Self, Vec<bool>) {
+    /// Decompresses the commitments, and the keys that no batch had before.
+    pub(super) fn read(simd: S, entries: &[Entry<'_>]) -> Self {
         let keys: Vec<&DecompressedKey> = entries.iter().map(|entry| entry.key).collect();
         let encodings: Vec<[u8; 32]> = entries.iter().map(|entry| entry.signature.halves().0).collect();
         let mut points = Vec::with_capacity(2 + 2 * entries.len());
         points.push(CachedPoint::IDENTITY);
         DecompressedKey::cache_with_base(simd, &keys, &mut points);
         let are_points = simd.run(Decompress { encodings: &encodings, points: &mut points });
-        (SimdPoints { simd, points, signatures: entries.len() }, are_points)
+        SimdPoints { simd, points, are_points }
+    }
+
+    fn place_of_key(&self, position: usize) -> usize {
+        2 + position
+    }
+
+    fn place_of_commitment(&self, position: usize) -> usize {
+        2 + self.are_points.len() + position
     }
 }
 
 impl<S: Simd> Points for SimdPoints<S> {
-    type Sum = ExtendedPoint;
+    const SUM_FROM: usize = super::SUM_FROM_ON_LANES;
 
-    fn weighted_sum(&self, base: Scalar, factors: &[Factors]) -> ExtendedPoint {
+    fn is_point(&self, position: usize) -> bool {
+        self.are_points[position]
+    }
+
+    fn hashes(&self, entries: &[Entry<'_>]) -> Vec<[u8; 64]> {
+        let hashed: Vec<Message<'_>> = entries.iter().map(Entry::hashed).collect();
+        self.simd.run(Sha512All(&hashed))
+    }
+
+    fn sum_vanishes(&self, base: Scalar, factors: &[Factors]) -> bool {
         let mut product = MultiscalarMul::with_base(&self.points, base.to_bytes(), 2 * factors.len());
         for each in factors {
-            product.push(2 + each.position, each.of_key.to_bytes());
-            product.push_short(2 + self.signatures + each.position, each.of_commitment);
+            product.push(self.place_of_key(each.position), each.of_key.to_bytes());
+            product.push_short(self.place_of_commitment(each.position), each.of_commitment);
         }
-        self.simd.run(product)
-    }
-}
-
-impl Sum for ExtendedPoint {
-    fn minus(&self, other: &Self) -> Self {
-        self.sub(other)
+        self.simd.run(product).is_small_order()
     }
 
-    fn is_small_order(&self) -> bool {
-        self.double_times(3).is_identity()
+    fn verdicts(&self, entries: &[Entry<'_>], terms: &[Term]) -> Vec<bool> {
+        let mut verdicts = vec![false; terms.len()];
+        let (mut equations, mut places) = (Vec::with_capacity(terms.len()), Vec::with_capacity(terms.len()));
+        for (at, term) in terms.iter().enumerate() {
+            let Some(halved) = Halved::of(&term.challenge, &term.response()) else {
+                verdicts[at] = entries[term.position].is_valid();
+                continue;
+            };
+            places.push(at);
+            equations.push(Equation {
+                key: self.place_of_key(term.position) as u32,
+                commitment: self.place_of_commitment(term.position) as u32,
+                halved,
+            });
+        }
+        let found = self.simd.run(Verdicts { points: &self.points, equations: &equations });
+        places.into_iter().zip(found).for_each(|(at, is_valid)| verdicts[at] = is_valid);
+        verdicts
     }
 }

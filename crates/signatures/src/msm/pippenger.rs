@@ -174,7 +174,7 @@ fn fill_buckets<S: Simd>(simd: S, points: &[CachedPoint], schedule: &Schedule, b
         let mut sums = ExtendedX8::identity(simd);
         for _ in 0..*steps {
             let Some(entries) = entries.next() else { break };
-            sums = sums.add_cached(&load_entries(simd, points, entries));
+            sums = sums.add_cached(&load_entries(simd, points, entries)).extended();
         }
         let sums = sums.store();
         for lane in 0..eight.len() {
@@ -220,8 +220,8 @@ fn sum_of_windows<S: Simd>(simd: S, buckets: &[StoredPoint]) -> ExtendedX8<S> {
             &buckets[6 * count + bucket],
             &buckets[7 * count + bucket],
         ];
-        running = running.add(&ExtendedX8::load(simd, of_windows));
-        total = total.add(&running);
+        running = running.add(&ExtendedX8::load(simd, of_windows)).extended();
+        total = total.add(&running).extended();
     }
     total
 }

@@ -69,7 +69,7 @@ fn tables<S: Simd>(simd: S, points: &[CachedPoint], terms: &[Term]) -> Vec<Multi
         let mut multiple = ExtendedX8::identity(simd);
         for at in 0..9 {
             if at > 0 {
-                multiple = multiple.add_cached(&point);
+                multiple = multiple.add_cached(&point).extended();
             }
             let stored = multiple.prepared().store();
             for (lane, table) in tables.iter_mut().enumerate() {
@@ -149,12 +149,14 @@ fn sum_of_pieces<S: Simd>(simd: S, tables: &[&Multiples], lanes: &[Lanes]) -> Ex
     }
     for step in (0..DIGITS_OF_A_PIECE).rev() {
         if step + 1 < DIGITS_OF_A_PIECE {
-            for _ in 0..DIGIT_BITS {
-                sum = sum.double();
+            let mut doubled = sum.projective();
+            for _ in 1..DIGIT_BITS {
+                doubled = doubled.double().projective();
             }
+            sum = doubled.double().extended();
         }
         for lanes in lanes {
-            sum = sum.add_prepared(&load_multiples(simd, tables, lanes, step));
+            sum = sum.add_prepared(&load_multiples(simd, tables, lanes, step)).extended();
         }
     }
     sum

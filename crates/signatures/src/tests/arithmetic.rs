@@ -194,16 +194,10 @@ proptest! {
     }
 }
 
-/// The encoding of a point, with a division of its own.
-fn encode(point: &ExtendedPoint) -> CompressedEdwardsY {
-    // z^(p−2): all bits of the exponent are ones but bits 2 and 4.
-    let mut inverse = FieldElement::ONE;
-    for bit in (0..255).rev() {
-        inverse = inverse.square();
-        if bit != 2 && bit != 4 {
-            inverse = inverse.mul(&point.z);
-        }
-    }
+/// The encoding of a point.
+pub fn encode(point: &ExtendedPoint) -> CompressedEdwardsY {
+    let inverse = point.z.invert();
+    assert_eq!(inverse.mul(&point.z), FieldElement::ONE);
     let (x, y) = (point.x.mul(&inverse), point.y.mul(&inverse));
     assert_eq!(point.t.mul(&point.z), point.x.mul(&point.y), "T is X·Y/Z");
     let mut bytes = bytes_of_limbs(y.canonical());
@@ -244,7 +238,7 @@ fn cached(coordinates: &[([u8; 32], [u8; 32])]) -> Vec<CachedPoint> {
 }
 
 /// Coordinates in extended form from those of a cached point: `x` and `y` doubled, with `Z = 2`.
-fn extended(point: &CachedPoint) -> ExtendedPoint {
+pub fn extended(point: &CachedPoint) -> ExtendedPoint {
     let [first, second] = point.0;
     let minus = FieldElement([first[0], first[1], first[2], first[3], first[4]]);
     let plus = FieldElement([first[5], first[6], first[7], second[0], second[1]]);

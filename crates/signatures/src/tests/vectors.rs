@@ -4,11 +4,14 @@ use curve25519_dalek::constants::EIGHT_TORSION;
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
 use rand::seq::SliceRandom;
+use rand::{TryCryptoRng, TryRng};
 
 use super::crafted::{
     Case, SMALL_ORDER_ENCODINGS, batch_verdicts, bytes_of_hex, disagreements, honest, small_order_matrix, table,
 };
-use crate::{Batch, BatchSeed, KeyError, PublicKey, PublicKeyParseError, Signature, SigningKey, verify};
+use crate::{
+    Backend, Batch, BatchSeed, KeyError, PublicKey, PublicKeyParseError, Signature, SigningKey, Source, verify,
+};
 
 /// RFC 8032, section 7.1, tests 1 to 3: seed, public key, message, both halves of the signature.
 const RFC_8032: [(&str, &str, &[u8], &str, &str); 3] = [
@@ -126,6 +129,47 @@ fn an_empty_batch_has_no_verdicts() {
     let batch = Batch::with_capacity(0);
     assert!(batch.is_empty());
     assert_eq!(batch.verdicts(BatchSeed::draw(&mut SysRng)), Vec::<bool>::new());
+}
+
+/// A generator that gives nothing.
+struct Exhausted;
+
+impl TryRng for Exhausted {
+    type Error = std::fmt::Error;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        Err(std::fmt::Error)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        Err(std::fmt::Error)
+    }
+
+    fn try_fill_bytes(&mut self, _: &mut [u8]) -> Result<(), Self::Error> {
+        Err(std::fmt::Error)
+    }
+}
+
+impl TryCryptoRng for Exhausted {}
+
+#[test]
+fn without_a_secret_seed_and_from_suspect_sources_the_verdicts_are_the_same() {
+    let mut cases: Vec<Case> = (0..60).map(honest).collect();
+    cases[17].body[0] ^= 1;
+    cases[40].signature.0[0] ^= 1;
+    let expected: Vec<bool> = cases.iter().map(Case::zebra_verdict).collect();
+    let keys: Vec<_> = cases.iter().map(|case| case.key.decompress().expect("a point")).collect();
+    for backend in [Backend::Portable, Backend::Avx512].into_iter().filter(|backend| backend.is_available()) {
+        for suspects in [0..0, 0..60, 10..41, 41..60] {
+            let mut batch = Batch::on_backend(backend);
+            for (at, (case, key)) in cases.iter().zip(&keys).enumerate() {
+                batch.set_source(if suspects.contains(&at) { Source::Suspect } else { Source::Clean });
+                batch.push(key, case.parts(), &case.signature);
+            }
+            assert_eq!(batch.verdicts(BatchSeed::draw(&mut SysRng)), expected, "{backend}, suspects {suspects:?}");
+            assert_eq!(batch.verdicts(BatchSeed::draw(&mut Exhausted)), expected, "{backend}, without a seed");
+        }
+    }
 }
 
 /// The canary: were a rule without the cofactor taken for ours, the comparison with zebra would say so.
