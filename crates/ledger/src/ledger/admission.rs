@@ -25,20 +25,28 @@ pub struct Admission {
 
 impl Ledger {
     /// Checks a command's head against its signer's state at `time`. It changes nothing, so that a node can ask before
-    /// it submits a command; the transition asks the same.
+    /// it submits a command; the transition asks the same in two steps, between which it uses the sequence number.
     ///
     /// # Errors
     /// The refusal of a command that uses no sequence number: `UNKNOWN_ACCOUNT`, `UNKNOWN_MEMBER`, `KEY_CHANGED`,
     /// `SEQUENCE_USED` or `SEQUENCE_OUT_OF_WINDOW`.
-    #[inline(always)]
     pub fn check_admission(&self, signer: Signer, head: &Head, time: Timestamp) -> Result<Admission, Outcome> {
+        self.check_signer(signer, head)?;
+        Ok(Admission { validity: self.check_validity(head, time) })
+    }
+
+    /// Checks that the signer is known, its key in force and the sequence number free: steps 1 to 3 alone.
+    ///
+    /// # Errors
+    /// As [`Ledger::check_admission`].
+    #[inline(always)]
+    pub(crate) fn check_signer(&self, signer: Signer, head: &Head) -> Result<(), Outcome> {
         let state = self.signer_state(signer, head.sequence)?;
         if state.key_version != head.key_version {
             let (in_force, named) = (u64::from(state.key_version), u64::from(head.key_version));
             return Err(Outcome::refused(Reason::KeyChanged, in_force, named));
         }
-        state.check_sequence(head.sequence)?;
-        Ok(Admission { validity: self.check_validity(head, time) })
+        state.check_sequence(head.sequence)
     }
 
     /// Checks that the signer is known and the sequence number free: steps 1 and 3 alone, for a node that has not yet
@@ -54,6 +62,7 @@ impl Ledger {
     ///
     /// # Errors
     /// `EXPIRED` or `VALIDITY_TOO_LONG`.
+    #[inline(always)]
     pub fn check_validity(&self, head: &Head, time: Timestamp) -> Result<(), Outcome> {
         if head.valid_until < time {
             return Err(Outcome::refused(Reason::Expired, head.valid_until.0, time.0));

@@ -2,7 +2,7 @@
 
 use super::changes::{Changes, KeyChange};
 use crate::command::{Head, Signer};
-use crate::ledger::{Admission, Ledger};
+use crate::ledger::Ledger;
 use crate::policy::Parameters;
 use crate::state::account::Account;
 use crate::state::bank_position::BankStatus;
@@ -90,14 +90,14 @@ impl Transition<'_> {
         has_work
     }
 
-    /// Whether the signer is admitted. What the [`Admission`] says of the validity counts once the sequence number is
-    /// used.
+    /// Checks that a record is valid at the block's time; asked once its sequence number is used.
     #[inline(always)]
-    pub(super) fn admit(&self, signer: Signer, head: &Head) -> Result<Admission, Outcome> {
-        self.ledger.check_admission(signer, head, self.time)
+    pub(super) fn check_validity(&self, head: &Head) -> Result<(), Outcome> {
+        self.ledger.check_validity(head, self.time)
     }
 
     /// Uses an admitted signer's sequence number.
+    #[inline(always)]
     pub(super) fn consume(&mut self, signer: Signer, sequence: u64) {
         match signer {
             Signer::Holder(id) => self.account_mut(id).window.consume(sequence),

@@ -47,14 +47,14 @@ impl Transition<'_> {
     pub(super) fn reverse_waterfall(&mut self, order: &ReverseWaterfall) -> Settled {
         let transfer = &order.transfer.record;
         let (bank, payer) = (Signer::Member(Role::Bank, MemberId(order.bank.0)), transfer.signer());
-        let by_bank = self.admit(bank, &order.head)?;
-        let by_payer = self.admit(payer, &transfer.head)?;
+        self.ledger.check_signer(bank, &order.head)?;
+        self.ledger.check_signer(payer, &transfer.head)?;
         // No bank but the linked one may use up the payer's sequence number.
         self.at().check_link(transfer.from, order.bank)?;
         self.consume(bank, order.head.sequence);
         self.consume(payer, transfer.head.sequence);
-        by_bank.validity?;
-        by_payer.validity?;
+        self.check_validity(&order.head)?;
+        self.check_validity(&transfer.head)?;
         self.at().unsuspended_bank(order.bank)?;
         check_parties(transfer.from, transfer.to, transfer.amount)?;
         let top_up = TopUp { bank: order.bank, maximum: order.maximum };

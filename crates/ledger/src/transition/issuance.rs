@@ -14,12 +14,12 @@ impl Transition<'_> {
         let request = &order.request.record;
         let operator = Signer::Member(Role::Operator, order.operator);
         let bank = Signer::Member(Role::Bank, MemberId(request.bank.0));
-        let by_operator = self.admit(operator, &order.head)?;
-        let by_bank = self.admit(bank, &request.head)?;
+        self.ledger.check_signer(operator, &order.head)?;
+        self.ledger.check_signer(bank, &request.head)?;
         self.consume(operator, order.head.sequence);
         self.consume(bank, request.head.sequence);
-        by_operator.validity?;
-        by_bank.validity?;
+        self.check_validity(&order.head)?;
+        self.check_validity(&request.head)?;
         if request.amount.is_zero() {
             return refuse(Reason::AmountZero);
         }

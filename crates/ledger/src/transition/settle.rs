@@ -76,12 +76,13 @@ impl Transition<'_> {
     }
 
     /// Admits the command's signer and uses the sequence number.
+    #[inline(always)]
     fn take_in(&mut self, command: &Command) -> Result<(), Outcome> {
         let (signer, head) = (command.signer(), command.head());
-        let admission = self.admit(signer, head)?;
+        self.ledger.check_signer(signer, head)?;
         self.admit_certificate(command)?;
         self.consume(signer, head.sequence);
-        admission.validity?;
+        self.check_validity(head)?;
         match signer {
             Signer::Member(Role::Bank, id) => self.at().active_bank(BankId(id.0)),
             _ => Ok(()),
