@@ -43,7 +43,7 @@ pub struct Replications {
 impl Replications {
     pub fn run(self, output: &Output) -> anyhow::Result<()> {
         if self.list {
-            output.print(json!({ "papers": PAPERS.iter().map(about).collect::<Vec<_>>() }), list);
+            output.print(json!({ "replications": PAPERS.iter().map(about).collect::<Vec<_>>() }), list);
             return Ok(());
         }
         let papers = chosen(&self.names)?;
@@ -65,7 +65,7 @@ impl Replications {
             comparisons.push(comparison);
         }
         write(&self.out.join("index.html"), &page::index(&comparisons))?;
-        let object = json!({ "papers": comparisons.iter().map(object).collect::<Vec<_>>() });
+        let object = json!({ "replications": comparisons.iter().map(object).collect::<Vec<_>>() });
         write(&self.out.join("replications.json"), &format!("{object}\n"))?;
         output
             .print(object, || format!("{}\npages    {}", summary(&comparisons), self.out.join("index.html").display()));

@@ -146,7 +146,8 @@ fn step(
             Verdict::Unreachable(_) | Verdict::Other => return Err(of_status(connection.address(), &status)),
         },
     };
-    // An earlier copy may be on its way still: a refusal of this one, which nobody ordered, says nothing about that one.
+    // An earlier copy may be on its way still: a refusal of this one, which nobody ordered, says nothing about that
+    // one.
     let status = match status {
         SubmissionStatus::Refused(refusal) if doubt.is_some() && !is_final_for_all_copies(&refusal) => {
             SubmissionStatus::Unknown { why: format!("refused with {} after an attempt in doubt", refusal.reason()) }

@@ -71,13 +71,13 @@ async fn orders_classes_and_issuance_happen_while_the_load_runs() {
     assert_eq!(done, [true, true, false, true, true, true, true, true], "{:?}", result.events);
     assert_eq!(result.supply.issued_minor - result.supply_before.issued_minor, 1_000);
     assert_eq!(result.supply.redeemed_minor - result.supply_before.redeemed_minor, 400);
-    assert!(result.holdings.iter().any(|class| class.class == "tier-1" && class.persons == 1), "{:?}", result.holdings);
+    assert!(result.holdings.iter().any(|class| class.class == "tier-1" && class.holders == 1), "{:?}", result.holdings);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn banks_with_partial_replicas_settle_and_agree() {
     let folder = tempfile::tempdir().unwrap();
-    let partial = [("network.replica", "partial"), ("network.banks", "3"), ("network.verify_at_bank", "true")];
+    let partial = [("network.replica", "partial"), ("network.banks", "3"), ("network.precheck_signatures", "true")];
     let result = bench(&options(folder.path(), &partial)).await.unwrap();
     assert!(result.audit.ok, "{:?}", result.audit.findings);
     assert_eq!((result.shape.replica.as_str(), result.failed, result.settled), ("partial", 0, result.offered));

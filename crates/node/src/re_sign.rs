@@ -1,9 +1,9 @@
 //! Signing again with a fresh sequence number, where another record took the first one.
 //!
 //! A node signs commands of its own while others sign with the same key, or after a crash that made it forget the
-//! numbers it had used. Whether its command may be signed again says [`Reason::shows_sequence_taken`](cbdc_ledger::Reason);
-//! only a refusal that shows it may lead here to another signature, since a record of unknown status could settle
-//! beside the new one.
+//! numbers it had used. Whether its command may be signed again says
+//! [`Reason::shows_sequence_taken`](cbdc_ledger::Reason); only a refusal that shows it may lead here to another
+//! signature, since a record of unknown status could settle beside the new one.
 
 use std::future::Future;
 

@@ -248,7 +248,7 @@ fn what_ran(html: &mut String, result: &RunResult) {
     } else {
         format!("streams, up to {} payments a message", count(u64::from(shape.batch_size)))
     };
-    let bank_checks = if shape.verify_at_bank { "central bank and banks" } else { "central bank" };
+    let bank_checks = if shape.precheck_signatures { "central bank and banks" } else { "central bank" };
     let ran = [
         ("Network", format!("1 central bank and {} banks, {processes}", shape.banks)),
         ("Wallets", count(u64::from(shape.wallets))),

@@ -44,7 +44,7 @@ pub fn drawn_holdings(result: &RunResult) -> Vec<&ClassHoldings> {
     let mut limited: Vec<&ClassHoldings> =
         result.holdings.iter().filter(|class| class.limit_minor.is_some_and(|limit| limit > 0)).collect();
     if limited.is_empty() {
-        limited.extend(result.holdings.iter().max_by_key(|class| class.persons));
+        limited.extend(result.holdings.iter().max_by_key(|class| class.holders));
     }
     limited.truncate(CLASSES_MAX);
     limited
@@ -63,19 +63,19 @@ pub fn holdings_bars(result: &RunResult, class: &ClassHoldings, number: usize) -
             None => format!("above {}", amount(low)),
         };
         low = bucket.up_to_minor.unwrap_or(low);
-        if bucket.up_to_minor.is_some() || bucket.persons > 0 {
+        if bucket.up_to_minor.is_some() || bucket.holders > 0 {
             let colour = if is_above { "c4" } else { "c2" };
-            rows.push(Bar { name, colour, value: bucket.persons as f64, label: count(bucket.persons) });
+            rows.push(Bar { name, colour, value: bucket.holders as f64, label: count(bucket.holders) });
         }
     }
     let limit = class.limit_minor.map_or("no limit".to_owned(), |limit| format!("limit {} {code}", amount(limit)));
     let note = match class.limit_minor {
         Some(_) => format!(
-            "{} of {} persons hold more than the {limit}. They may spend; what would add to it is refused or swept.",
+            "{} of {} holders hold more than the {limit}. They may spend; what would add to it is refused or swept.",
             count(class.above_limit),
-            count(class.persons)
+            count(class.holders)
         ),
-        None => format!("{} persons; the class has no holding limit.", count(class.persons)),
+        None => format!("{} holders; the class has no holding limit.", count(class.holders)),
     };
     let description = format!("Holders of class {} by what they hold at the end; {limit}.", class.class);
     format!(
@@ -238,7 +238,7 @@ fn holders(html: &mut String, result: &RunResult) {
             "<tr><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td>\
              <td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
             escape(&class.class),
-            count(class.persons),
+            count(class.holders),
             class.limit_minor.map_or("none".to_owned(), amount),
             count(class.above_limit),
             amount(class.total_minor),

@@ -259,12 +259,12 @@ fn versions(result: &RunResult) -> Vec<PolicyVersionReport> {
 fn holdings() -> ClassHoldings {
     let bucket = |number: u64| HoldingBucket {
         up_to_minor: (number < 20).then_some((number + 1) * 5_000),
-        persons: 2_400 / (number + 1),
+        holders: 2_400 / (number + 1),
     };
     ClassHoldings {
         class: "household".to_owned(),
         limit_minor: Some(50_000),
-        persons: 18_000,
+        holders: 18_000,
         above_limit: 5_130,
         total_minor: 912_345_600,
         accrual_a_day_minor: -41_200,

@@ -54,7 +54,7 @@ pub struct Shape {
     /// `partial` or `full`.
     pub replica: String,
     /// Banks check signatures too.
-    pub verify_at_bank: bool,
+    pub precheck_signatures: bool,
     /// All nodes ran in one process.
     pub in_process: bool,
     /// `stream` or `unary`.
@@ -83,7 +83,7 @@ impl Shape {
             banks: scenario.network.banks,
             wallets: scenario.wallets.count,
             replica: scenario.network.replica.word().to_owned(),
-            verify_at_bank: scenario.network.verify_at_bank,
+            precheck_signatures: scenario.network.precheck_signatures,
             in_process,
             mode: load.mode.word().to_owned(),
             batch_size: load.batch_size,

@@ -110,7 +110,7 @@ pub struct ClassHoldings {
     /// The holding limit; absent if there is none.
     pub limit_minor: Option<u64>,
     /// Holders with a wallet.
-    pub persons: u64,
+    pub holders: u64,
     /// Those who hold more than the limit.
     pub above_limit: u64,
     /// The sum of their holdings.
@@ -127,7 +127,7 @@ pub struct HoldingBucket {
     /// Holdings up to and including this; absent for the open bucket at the top.
     pub up_to_minor: Option<u64>,
     /// How many holders.
-    pub persons: u64,
+    pub holders: u64,
 }
 
 /// A bank's deposits over the whole run, set-up included. I3: `after = before + credited + defunded + waterfall −

@@ -124,7 +124,7 @@ fn of_holders(class: Class, limit: Option<u64>, holders: &[Holding], unit: i128)
     ClassHoldings {
         class: class.to_string(),
         limit_minor: limit,
-        persons: holders.len() as u64,
+        holders: holders.len() as u64,
         above_limit: holders.iter().filter(|holder| limit.is_some_and(|limit| holder.held > limit)).count() as u64,
         total_minor: holders.iter().fold(0, |sum, holder| sum.saturating_add(holder.held)),
         accrual_a_day_minor: i64::try_from(accrual / unit).unwrap_or(0),
@@ -139,11 +139,11 @@ fn buckets(limit: Option<u64>, holders: &[Holding]) -> Vec<HoldingBucket> {
     let width = by_limit.unwrap_or_else(|| round_width(most.div_ceil(BUCKETS_MAX))).max(1);
     let count = most.div_ceil(width).clamp(1, BUCKETS_MAX);
     let mut buckets: Vec<HoldingBucket> =
-        (1..=count).map(|number| HoldingBucket { up_to_minor: Some(number * width), persons: 0 }).collect();
+        (1..=count).map(|number| HoldingBucket { up_to_minor: Some(number * width), holders: 0 }).collect();
     buckets.push(HoldingBucket::default());
     for holder in holders {
         let index = (holder.held.div_ceil(width).max(1) - 1).min(count);
-        buckets[index as usize].persons += 1;
+        buckets[index as usize].holders += 1;
     }
     buckets
 }
@@ -166,21 +166,21 @@ mod tests {
     #[test]
     fn the_limit_is_an_edge_of_the_histogram() {
         let found = of_holders(Class::HOUSEHOLD, Some(500), &holders(&[0, 500, 501, 900, 99_999]), 365_000_000);
-        assert_eq!((found.persons, found.above_limit, found.total_minor), (5, 3, 101_900));
+        assert_eq!((found.holders, found.above_limit, found.total_minor), (5, 3, 101_900));
         assert_eq!(found.accrual_a_day_minor, -5);
         let up_to = |limit: u64| {
             let below = found.buckets.iter().take_while(|bucket| bucket.up_to_minor.is_some_and(|edge| edge <= limit));
-            below.map(|bucket| bucket.persons).sum::<u64>()
+            below.map(|bucket| bucket.holders).sum::<u64>()
         };
         assert_eq!(up_to(500), 2);
-        assert_eq!(found.buckets.last().map(|bucket| (bucket.up_to_minor, bucket.persons)), Some((None, 1)));
+        assert_eq!(found.buckets.last().map(|bucket| (bucket.up_to_minor, bucket.holders)), Some((None, 1)));
     }
 
     #[test]
     fn without_a_limit_the_bars_are_round_and_cover_everyone() {
         for limit in [None, Some(0)] {
             let found = of_holders(Class::MERCHANT, limit, &holders(&[0, 1, 12_345]), 1);
-            assert_eq!(found.buckets.iter().map(|bucket| bucket.persons).sum::<u64>(), 3);
+            assert_eq!(found.buckets.iter().map(|bucket| bucket.holders).sum::<u64>(), 3);
             assert_eq!(found.buckets[0].up_to_minor, Some(1_000));
         }
         assert_eq!(of_holders(Class::MERCHANT, Some(0), &holders(&[0, 1]), 1).above_limit, 1);

@@ -20,7 +20,7 @@ pub fn spec(scenario: &Scenario) -> NetworkSpec {
         currency_exponent: CURRENCY_EXPONENT,
         policy: scenario.policy.parameters.clone(),
         opening_reserves: default.opening_reserves.max(Amount::from_minor(needed)),
-        precheck_signatures: scenario.network.verify_at_bank,
+        precheck_signatures: scenario.network.precheck_signatures,
         full_replicas: if scenario.network.replica == Replica::Full { NetworkSpec::BANKS_MAX } else { 0 },
         ..default
     }

@@ -30,14 +30,14 @@ impl Replica {
 /// | key | default | range |
 /// |---|---|---|
 /// | `banks` | 3 | 1 to 64 |
-/// | `verify_at_bank` | false | – |
+/// | `precheck_signatures` | false | – |
 /// | `replica` | `"full"` | `"full"`, `"partial"` |
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Network {
     /// Commercial banks beside the one central bank.
     pub banks: u32,
     /// Banks check signatures too, before they relay; the central bank always does.
-    pub verify_at_bank: bool,
+    pub precheck_signatures: bool,
     /// What banks keep of the chain.
     pub replica: Replica,
 }
@@ -46,7 +46,7 @@ impl Network {
     pub(super) fn read(mut section: Section<'_>) -> Result<Self, ScenarioError> {
         let network = Self {
             banks: section.integer("banks", 1..=64, 3)? as u32,
-            verify_at_bank: section.boolean("verify_at_bank", false)?,
+            precheck_signatures: section.boolean("precheck_signatures", false)?,
             replica: section.choice("replica", &[("full", Replica::Full), ("partial", Replica::Partial)])?,
         };
         section.end()?;

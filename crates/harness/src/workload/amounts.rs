@@ -36,7 +36,7 @@ pub enum Channel {
     PointOfSale,
     /// On the internet.
     Online,
-    /// Between persons.
+    /// Between people.
     PersonToPerson,
 }
 
