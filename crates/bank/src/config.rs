@@ -45,9 +45,9 @@ pub struct Config {
     pub genesis: PathBuf,
     /// The folder of the store.
     pub data_dir: PathBuf,
-    /// Where gRPC is served; port 0 takes a free one.
+    /// The address that gRPC is served on; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Where Prometheus may read metrics.
+    /// The address that Prometheus may read metrics from.
     #[serde(default)]
     pub metrics_listen: Option<SocketAddr>,
     /// The node's certificate, PEM.

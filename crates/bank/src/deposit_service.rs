@@ -72,7 +72,7 @@ pub enum Effect {
 pub struct TopUp {
     /// Signed by its payer with [`cbdc_ledger::command::FLAG_REVERSE_WATERFALL`]; the caller has verified it.
     pub transfer: Signed<Payment>,
-    /// What the payer could lack when the payment is ordered: the promise, as far as the deposit reaches.
+    /// The most that the payer could lack when the payment is ordered: the promise, as far as the deposit reaches.
     pub wanted: Amount,
     /// Whether a promise may be made now; otherwise only one that was made before is answered.
     pub may_begin: bool,

@@ -63,7 +63,7 @@ pub struct Relayed {
 }
 
 impl Relayed {
-    /// What is known of other copies of the commands.
+    /// The knowledge about other copies of the commands.
     pub fn other_copies(&self) -> OtherCopies {
         if self.resent { OtherCopies::MayBeOrdered } else { OtherCopies::NotOrdered }
     }

@@ -97,7 +97,7 @@ pub enum ReplayError {
     FilteredBlock { height: Height, what: String },
 }
 
-/// Where a block came from.
+/// The source of a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Source {
     CentralBank,
@@ -311,7 +311,7 @@ impl Replica {
         self.deposits.follow_block(batch, &effects, (height, block.header.time))
     }
 
-    /// What the block means to this bank's customers: lines of their history, the rest as effects.
+    /// The block's effects on this bank's customers: lines of their history, and the rest.
     fn effects(
         &self,
         history: &mut HistoryUpdate<'_>,

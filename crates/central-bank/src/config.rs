@@ -15,11 +15,11 @@ pub struct Config {
     pub member: u16,
     /// The genesis file.
     pub genesis: PathBuf,
-    /// Where the node keeps its data; made if it is missing.
+    /// The node's data folder; made if it is missing.
     pub data_dir: PathBuf,
-    /// Where members connect.
+    /// The address that members connect to.
     pub listen: SocketAddr,
-    /// Where Prometheus reads metrics; none if absent.
+    /// The address that Prometheus reads metrics from; none if absent.
     pub metrics_listen: Option<SocketAddr>,
     /// The node's TLS certificate, PEM.
     pub certificate: PathBuf,

@@ -21,7 +21,7 @@ use crate::metrics;
 /// Bytes of the commands that one batch may hold.
 pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Where the answers of a batch go; called once.
+/// The receiver of a batch's answers; called once.
 pub type Reply = Box<dyn FnOnce(Answers) + Send>;
 
 /// Commands on their way, and the answers that are known so far.

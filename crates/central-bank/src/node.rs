@@ -204,7 +204,7 @@ fn check_keys(ledger: &Ledger, member: MemberId, identity: &NodeIdentity, key: &
 /// Tells when settlement ends, and why.
 type Settled = oneshot::Receiver<Result<(), SettlementError>>;
 
-/// What begins to run only when replay has ended.
+/// The parts that begin to run only when replay has ended.
 struct Pipeline {
     sequencer: Sequencer,
     verified: mpsc::Receiver<crate::intake::Verified>,
@@ -395,7 +395,7 @@ impl Parts {
 }
 
 impl Node {
-    /// Where the node listens.
+    /// The node's listening addresses.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -31,7 +31,7 @@ use crate::metrics;
 
 /// Bytes of a proposal: a block must fit into a message with a margin.
 const PROPOSAL_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// What each command of a proposal adds to the pause after it.
+/// The time that each command of a proposal adds to the pause after it.
 const PAUSE_PER_COMMAND: Duration = Duration::from_micros(4);
 /// The longest pause, unless the configured interval is longer.
 const PAUSE_MAX: Duration = Duration::from_millis(9);

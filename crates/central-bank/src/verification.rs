@@ -131,7 +131,7 @@ impl Verifier {
     }
 }
 
-/// What the ledger would refuse because of the signer or its sequence number.
+/// The refusals that the ledger would give because of the signer or its sequence number.
 fn sequence_refusal(ledger: &Ledger, command: &Command) -> Option<Outcome> {
     ledger.check_sequence(command.signer(), command.head().sequence).err()
 }

@@ -38,7 +38,7 @@ pub struct Simulate {
     /// Change a key of the scenario, such as policy.holding_limit_minor=50_000; may be given again
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Where to leave summary.json, report.html and the tables; without it results/NAME
+    /// Folder for summary.json, report.html and the tables; without it results/NAME
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Threads for the households' decisions; the results are the same

@@ -42,7 +42,7 @@ fn prose(page: &str) -> String {
     page.lines().filter(is_prose).collect::<Vec<_>>().join("\n")
 }
 
-/// What stands between backticks.
+/// The code spans of a page.
 fn code_spans(prose: &str) -> impl Iterator<Item = &str> {
     prose.split('`').skip(1).step_by(2)
 }
@@ -60,7 +60,7 @@ fn anchors(page: &str) -> BTreeSet<String> {
     prose(page).lines().filter(|line| line.starts_with('#')).map(|line| slug(line.trim_start_matches('#'))).collect()
 }
 
-/// What is wrong with a page's links.
+/// The broken links of a page.
 fn broken_links(file: &Path, page: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     for link in links(&prose(page)) {

@@ -98,7 +98,7 @@ pub enum ClientError {
     NoAnswer {
         /// The node's address, `host:port`.
         address: String,
-        /// What broke, or how long the call waited.
+        /// The failure, or how long the call waited.
         reason: String,
     },
     /// The node knows no such thing.
@@ -119,7 +119,7 @@ pub enum ClientError {
     BadAnswer {
         /// The node's address, `host:port`.
         address: String,
-        /// What was expected, and what was found.
+        /// The expected and the found value.
         reason: String,
     },
     /// The node serves another network than the one that is trusted.

@@ -63,7 +63,7 @@ fn measure(wallets: u32) {
     println!("| {wallets} | {kept} | {snapshot_ms:.2} | {write_s:.2} | {written} | {load_s:.2} |");
 }
 
-/// What the process has in memory; 0 where the system does not say.
+/// The process's resident memory; 0 where the system does not say.
 fn resident_bytes() -> usize {
     const PAGE_BYTES: usize = 4096;
     let pages = std::fs::read_to_string("/proc/self/statm").ok();

@@ -92,7 +92,7 @@ impl Network {
         accounts.map(|account| (account, books.balance(account))).collect()
     }
 
-    /// What `act` changes on the balance sheet.
+    /// The changes that `act` makes on the balance sheet.
     fn entries(&mut self, act: impl FnOnce(&mut Network)) -> Vec<(BookAccount, i128)> {
         let before = self.sheet();
         act(self);

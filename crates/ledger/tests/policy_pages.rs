@@ -140,7 +140,7 @@ impl Player {
         }
     }
 
-    /// What an outcome says: `refused REASON [limit X, amount Y]`, `hold 1`, or what a payment moved beside the amount.
+    /// The text of an outcome: `refused REASON [limit X, amount Y]`, `hold 1`, or what a payment moved beside the amount.
     fn outcome(result: &str) -> Read<Option<Outcome>> {
         let reason = |name: &str| Reason::from_name(name).ok_or_else(|| format!("expected a reason, found `{name}`"));
         Ok(Some(match words(result)[..] {
@@ -404,7 +404,7 @@ impl Player {
         sheet
     }
 
-    /// What the last statement changed on the balance sheet.
+    /// The changes that the last statement made on the balance sheet.
     fn entries(&self) -> BTreeMap<String, String> {
         let mut entries = self.sheet();
         entries.retain(|name, _| name != "nominal" && !name.starts_with("income."));

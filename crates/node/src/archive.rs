@@ -17,7 +17,7 @@ use cbdc_ledger::{Height, Outcome, Receipt, SignedHeader};
 use cbdc_proto::convert::outcomes_to_bytes;
 use cbdc_storage::{Column, Direction, HeaderStore, KeyRange, Store, StoreError, StoredHeader, WriteBatch, sealed};
 
-/// Where proposals are kept.
+/// The store of block proposals.
 pub trait ProposalSource: Send + Sync + 'static {
     /// The proposal of the block at `height`, whose header names `log_index`.
     fn proposal(&self, height: Height, log_index: u64) -> Result<Option<Bytes>, ArchiveError>;

@@ -28,7 +28,7 @@ use crate::archive::{Archive, ArchiveError, BlockParts, ProposalSource, Proposal
 /// Invariants are checked over all accounts after so many blocks.
 const INVARIANTS_EVERY: u64 = 1_000;
 
-/// What an audit found.
+/// The findings of an audit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditReport {
     pub ok: bool,
@@ -44,7 +44,7 @@ pub struct AuditReport {
     pub supply: Vec<(&'static str, u64)>,
     /// Hash of the last header that verified.
     pub tip: String,
-    /// What is wrong, if anything is; the first names the height.
+    /// The first fault, if there is one, naming its height.
     pub findings: Vec<String>,
 }
 
@@ -96,7 +96,7 @@ impl Auditor {
     /// Verifies the next block, and gives it as the auditor's own ledger computed it.
     ///
     /// # Errors
-    /// What is wrong with it, as a sentence that names the height.
+    /// Its fault, as a sentence that names the height.
     pub fn block(&mut self, parts: &BlockParts) -> Result<Block, String> {
         let header = &parts.header.header;
         let height = self.ledger.height().next();

@@ -26,7 +26,7 @@ use crate::membership::Membership;
 use crate::recent_blocks::RecentBlocks;
 use crate::state::LedgerHandle;
 
-/// What each byte of filtered blocks adds to the pause after them. Those of blocks sealed meanwhile leave together: a
+/// The time that each byte of filtered blocks adds to the pause after them. Those of blocks sealed meanwhile leave together: a
 /// message costs both of its ends as much as some hundred payments in it do. On a quiet network a bank sees every block
 /// at once.
 const PAUSE_PER_FILTERED_BYTE: Duration = Duration::from_micros(1);

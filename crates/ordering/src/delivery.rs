@@ -19,7 +19,7 @@ use crate::types::{Entry, Position, Proposal, position_of};
 /// One committed proposal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {
-    /// Where it stands in the log.
+    /// Its position in the log.
     pub position: Position,
     /// Its bytes, as they were proposed.
     pub proposal: Bytes,

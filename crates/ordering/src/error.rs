@@ -24,7 +24,7 @@ pub enum ProposeError {
         "the proposal may or may not have been ordered ({reason}); watch what is delivered before proposing it again"
     )]
     Unknown {
-        /// What broke off the answer.
+        /// The error that broke off the answer.
         reason: String,
     },
 
@@ -91,7 +91,7 @@ pub enum OrderingError {
     CheckpointNotInLog {
         /// The caller's `resume_after`.
         expected: Position,
-        /// What the log has there.
+        /// The entry found there.
         found: String,
     },
 

@@ -84,7 +84,7 @@ impl Drop for Shared {
     }
 }
 
-/// What is known without reading.
+/// The state known without reading the store.
 #[derive(Default)]
 struct Known {
     purged: Option<LogId>,
@@ -227,7 +227,7 @@ impl LogStore {
         }
     }
 
-    /// What was noted of the newest snapshot.
+    /// The record of the newest snapshot.
     pub(crate) fn snapshot_note(&self) -> Result<Option<(LogId, StoredMembership)>, OrderingError> {
         read_record(self.shared.store.as_ref(), SNAPSHOT)
     }

@@ -14,7 +14,7 @@ use crate::types::{MemberId, Types};
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct NoPeers;
 
-/// What calling a peer gives.
+/// The result of a call to a peer.
 #[derive(Debug, thiserror::Error)]
 #[error("member {0} cannot be reached: this program has no network between members yet")]
 struct NoSuchPeer(MemberId);

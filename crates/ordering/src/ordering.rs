@@ -257,7 +257,7 @@ impl Ordering {
         }))
     }
 
-    /// What this member knows now.
+    /// The state as this member knows it now.
     pub fn state(&self) -> OrderingState {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow();

@@ -14,7 +14,7 @@ use bytes::{Buf, Bytes};
 use cbdc_storage::{CheckpointManifest, CheckpointStore, CheckpointWriter, LogPosition as Position, Store, StoreError};
 use tokio::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 
-/// Where snapshots come from and go to.
+/// The source and sink of snapshots.
 pub trait SnapshotSource: Send + Sync + 'static {
     /// Asked for when openraft wants a snapshot; `applied` is the last entry that was handed to delivery. Returns the
     /// newest finished checkpoint, which may be older than `applied`, or `None` if there is none.

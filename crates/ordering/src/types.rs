@@ -11,7 +11,7 @@ use crate::snapshot::SnapshotStream;
 /// Number of a member of the network.
 pub type MemberId = u64;
 
-/// Where a log entry stands: its term and its index. Indexes also count blanks and memberships, so those of proposals
+/// A log entry's position: its term and its index. Indexes also count blanks and memberships, so those of proposals
 /// rise but have holes.
 pub type Position = cbdc_storage::LogPosition;
 

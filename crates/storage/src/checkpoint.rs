@@ -46,7 +46,7 @@ const CHUNK: u8 = 1;
 /// A checkpoint's name: its height.
 pub type CheckpointId = u64;
 
-/// Where in the log a checkpoint stands: the last entry it holds.
+/// A checkpoint's position in the log: the last entry it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogPosition {
     /// Term of the entry.

@@ -42,7 +42,7 @@ pub enum StoreError {
     Open {
         /// The store's folder.
         path: PathBuf,
-        /// What the operating system or RocksDB said.
+        /// The message of the operating system or of RocksDB.
         reason: String,
     },
 
@@ -51,7 +51,7 @@ pub enum StoreError {
     DiskFull {
         /// The store's folder.
         path: PathBuf,
-        /// What the operating system or RocksDB said.
+        /// The message of the operating system or of RocksDB.
         reason: String,
     },
 
@@ -60,9 +60,9 @@ pub enum StoreError {
     Io {
         /// The store's folder.
         path: PathBuf,
-        /// What was being done, with the column where there is one: `reading column log`.
+        /// The operation, with the column where there is one: `reading column log`.
         doing: String,
-        /// What the operating system or RocksDB said.
+        /// The message of the operating system or of RocksDB.
         reason: String,
     },
 

@@ -34,9 +34,9 @@ type Columns = BTreeMap<Column, BTreeMap<Bytes, Bytes>>;
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// What readers see.
+    /// The state that readers see.
     seen: Columns,
-    /// What a crash leaves.
+    /// The state that a crash leaves.
     durable: Columns,
     /// Writes seen but not durable, oldest first.
     pending: Vec<(WriteBatch, Durability)>,

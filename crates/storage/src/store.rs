@@ -60,7 +60,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// What the operation takes at most in RocksDB's batch.
+    /// The most bytes that the operation takes in RocksDB's batch.
     pub(crate) fn bytes_max(&self) -> usize {
         // A tag, and column and two lengths of up to five bytes each.
         const HEAD_BYTES: usize = 16;
@@ -179,7 +179,7 @@ pub enum Direction {
     Reverse,
 }
 
-/// What a scan calls for each record: key, value; `Break` ends the scan.
+/// The callback of a scan for each record: key, value; `Break` ends the scan.
 pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
 
 /// Ordered bytes in columns. One store a node.

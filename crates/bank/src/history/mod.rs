@@ -151,7 +151,7 @@ impl History {
         HistoryUpdate { bank: self.bank, height: Height(0), newest, row: Writer::default() }
     }
 
-    /// What to save with a checkpoint at the height of the last block.
+    /// The rows to save with a checkpoint at the height of the last block.
     pub fn snapshot(&self) -> Newest {
         self.newest.write().unwrap_or_else(PoisonError::into_inner).snapshot()
     }

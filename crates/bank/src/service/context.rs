@@ -23,7 +23,7 @@ const TIMEOUT_UNREACHABLE: Duration = Duration::from_secs(2);
 /// How long the replica is waited for after an outcome is known.
 const REPLICA_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What most requests need of the bank.
+/// The parts of the bank that most requests need.
 #[derive(Clone)]
 pub struct BankContext {
     pub bank: BankId,

@@ -40,7 +40,7 @@ pub struct Bench {
     /// Change a key of the scenario, such as load.rate_per_s=500; may be given again
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Where to leave summary.json and report.html; without it results/NAME
+    /// Folder for summary.json and report.html; without it results/NAME
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Search for the highest rate that holds the bound given with --slo-p99-ms

@@ -21,7 +21,7 @@ pub struct History {
     /// Payments on the page
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = RangedU64ValueParser::<u32>::new().range(1..=500))]
     count: u32,
-    /// Where to continue: `next_page_token` of an earlier answer
+    /// Continue from here: `next_page_token` of an earlier answer
     #[arg(long, value_name = "TOKEN")]
     page: Option<String>,
     #[command(flatten)]

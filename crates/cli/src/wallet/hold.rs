@@ -88,7 +88,7 @@ pub struct Holds {
     /// Holds on the page
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
     count: u32,
-    /// Where to continue: `next_page_token` of an earlier answer
+    /// Continue from here: `next_page_token` of an earlier answer
     #[arg(long, value_name = "TOKEN")]
     page: Option<String>,
     #[command(flatten)]

@@ -25,10 +25,10 @@ pub struct Ordered {
 pub struct Moved {
     pub payments: u64,
     pub waterfalls: u64,
-    /// Of them onto a deposit at another bank than the wallet's.
+    /// Those onto a deposit at another bank than the wallet's.
     pub waterfalls_across: u64,
     pub top_ups: u64,
-    /// Of them from a deposit at another bank than the wallet's.
+    /// Those from a deposit at another bank than the wallet's.
     pub top_ups_across: u64,
     /// Top-ups that the ledger refused: what was promised has to go back.
     pub top_ups_refused: u64,

@@ -38,7 +38,7 @@ pub struct Holder {
     /// from.
     pub deposit_at: BankId,
     pub is_linked: bool,
-    /// What was credited there at the start, minor units.
+    /// The amount credited there at the start, minor units.
     pub credited: u64,
 }
 

@@ -82,7 +82,7 @@ impl PaymentTerms {
 pub struct Submission {
     /// The record as signed: submit it again with [`Wallet::submit`] if its status is unknown.
     pub payment: Signed<Payment>,
-    /// What became of it.
+    /// Its outcome.
     pub status: SubmissionStatus,
 }
 

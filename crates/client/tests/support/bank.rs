@@ -20,7 +20,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::receipt::payer;
 use super::{central_bank_key, receipt, write_network};
 
-/// What a stream does with a batch: the messages to send, and whether it breaks after them.
+/// A stream's reaction to a batch: the messages to send, and whether it breaks after them.
 pub type OnBatch = dyn Fn(&v1::CommandBatch) -> (Vec<v1::OutcomeBatch>, bool) + Send + Sync;
 
 /// The script of a bank, shared with the test.

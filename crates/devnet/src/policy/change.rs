@@ -269,7 +269,7 @@ fn write(form: Form, value: &str) -> Written {
     number.map_or_else(|| Written::Text(value.to_owned()), Written::Number)
 }
 
-/// What the parameters violate, if they are inconsistent.
+/// The rule that the parameters violate, if they are inconsistent.
 pub fn unsound(parameters: &Parameters) -> Option<&'static str> {
     (!parameters.is_sound()).then_some(SOUND_RATES)
 }

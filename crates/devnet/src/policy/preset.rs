@@ -84,9 +84,9 @@ pub struct Preset {
     pub currency_note: String,
     pub source: String,
     pub mark: SourceMark,
-    /// What was not checked against a source, as sentences.
+    /// Figures not checked against a source, as sentences.
     pub provisional: Vec<String>,
-    /// What the ledger has no parameter for, as sentences.
+    /// Rules that the ledger has no parameter for, as sentences.
     pub not_expressed: Vec<String>,
     /// Our own choices, as sentences.
     pub choices: Vec<String>,

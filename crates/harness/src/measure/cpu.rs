@@ -19,7 +19,7 @@ pub enum CpuError {
     Unreadable {
         /// The process id.
         process: u32,
-        /// What the operating system said.
+        /// The operating system's message.
         source: std::io::Error,
     },
     /// The file has another form than the one proc(5) describes.
@@ -27,7 +27,7 @@ pub enum CpuError {
     Malformed {
         /// The process id.
         process: u32,
-        /// What was found.
+        /// The value found.
         found: String,
     },
 }

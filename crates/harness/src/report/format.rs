@@ -48,7 +48,7 @@ pub fn verdict(result: &RunResult) -> [String; 2] {
 /// Rates that differ by more than this share of the lower one are both named.
 const BACKLOG_SHARE: f64 = 0.01;
 
-/// What settled a second within the measured time, where that differs from what was due in it and settled.
+/// The rate settled within the measured time, where it differs from that of the payments due in it.
 pub fn in_window(result: &RunResult) -> Option<String> {
     let (due, in_window) = (result.settled_per_s, result.settled_in_window_per_s);
     let differ = (in_window - due).abs() > due.min(in_window) * BACKLOG_SHARE;

@@ -52,13 +52,13 @@ pub struct RunResult {
     pub shape: Shape,
     /// Payments due in the measured time.
     pub offered: u64,
-    /// Of those: settled, final and durable.
+    /// Those settled: final and durable.
     pub settled: u64,
-    /// Of those: refused under a rule.
+    /// Those refused under a rule.
     pub refused: u64,
     /// Refusals by reason, in the words of the API.
     pub refusals: BTreeMap<String, u64>,
-    /// Of those: without an outcome.
+    /// Those without an outcome.
     pub failed: u64,
     /// Length of the measured time.
     pub duration_s: f64,

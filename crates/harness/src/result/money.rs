@@ -146,15 +146,15 @@ pub struct BankDeposits {
     pub waterfall_minor: i64,
     /// Drawn into wallets.
     pub reverse_waterfall_minor: i64,
-    /// Of the waterfall, since the load began.
+    /// Moved by the waterfall since the load began.
     pub waterfall_in_load_minor: i64,
-    /// Of the reverse waterfall, since the load began.
+    /// Moved by the reverse waterfall since the load began.
     pub reverse_waterfall_in_load_minor: i64,
     /// The expected sum at the end.
     pub expected_minor: i64,
     /// On deposit and in transit at the end, as the bank reported it; absent if it could not be asked.
     pub after_minor: Option<i64>,
-    /// Of that, in transit.
+    /// The part of it in transit.
     pub in_transit_minor: Option<i64>,
     /// Whether the bank, read at the chain's tip, has what was expected.
     pub agrees: bool,
@@ -169,6 +169,6 @@ pub struct AuditVerdict {
     pub ok: bool,
     /// Blocks examined.
     pub blocks: u64,
-    /// What did not agree, as sentences.
+    /// Disagreements, as sentences.
     pub findings: Vec<String>,
 }

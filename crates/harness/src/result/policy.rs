@@ -43,9 +43,9 @@ pub struct PresetFacts {
     pub source: String,
     /// `S` read in the source or a report of it, `C` computed from that, `K` known and not checked.
     pub mark: String,
-    /// What was not checked against a source, as sentences.
+    /// Figures not checked against a source, as sentences.
     pub provisional: Vec<String>,
-    /// What the ledger has no parameter for, as sentences.
+    /// Rules that the ledger has no parameter for, as sentences.
     pub not_expressed: Vec<String>,
     /// Our own choices, as sentences.
     pub choices: Vec<String>,
@@ -86,7 +86,7 @@ pub struct PolicyVersionReport {
     pub settled: u64,
     /// The sum of those.
     pub settled_minor: u64,
-    /// Of that, what the waterfall moved on to deposits.
+    /// The part of it that the waterfall moved on to deposits.
     pub waterfall_minor: u64,
     /// Payments that a rule refused under it.
     pub refused: u64,

@@ -30,10 +30,10 @@ pub struct LoadPoint {
     /// CPU of all processes, load generator included.
     #[serde(default)]
     pub cpu_us_per_payment: f64,
-    /// Of that, checking signatures.
+    /// The part of it that checked signatures.
     #[serde(default)]
     pub verify_us_per_payment: f64,
-    /// Of that, the load generator's; absent when all nodes shared one process.
+    /// The load generator's part of it; absent when all nodes shared one process.
     #[serde(default)]
     pub generator_us_per_payment: Option<f64>,
     /// How late payments left the generator by its own fault, 99 %.

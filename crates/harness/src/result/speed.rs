@@ -16,7 +16,7 @@ pub struct SloVerdict {
 pub struct CpuPerPayment {
     /// All processes, load generator included.
     pub total: f64,
-    /// Of that, checking signatures.
+    /// The part of it that checked signatures.
     pub verify: f64,
     /// The central bank's process.
     pub central_bank: Option<f64>,

@@ -30,7 +30,7 @@ pub struct Audited {
     pub report: AuditReport,
     pub versions: Vec<PolicyVersionReport>,
     pub holdings: Vec<ClassHoldings>,
-    /// What was moved between wallets and deposits, by bank.
+    /// The sums moved between wallets and deposits, by bank.
     pub flows: BTreeMap<BankId, Flows>,
     /// Height of the last block that verified.
     pub tip: Height,

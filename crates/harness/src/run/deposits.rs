@@ -47,9 +47,9 @@ pub struct Flows {
     pub defunded: u64,
     pub waterfall: u64,
     pub reverse_waterfall: u64,
-    /// Of the waterfall, since the load began.
+    /// Moved by the waterfall since the load began.
     pub waterfall_in_load: u64,
-    /// Of the reverse waterfall, since the load began.
+    /// Moved by the reverse waterfall since the load began.
     pub reverse_waterfall_in_load: u64,
 }
 

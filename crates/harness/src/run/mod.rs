@@ -64,7 +64,7 @@ pub struct BenchOptions {
     pub scenario: PathBuf,
     /// `key=value` overrides, in order.
     pub overrides: Vec<(String, String)>,
-    /// Where `summary.json`, `report.html` and the run's network go; a second run replaces all three.
+    /// The folder for `summary.json`, `report.html` and the run's network; a second run replaces all three.
     pub out: PathBuf,
     /// Runs all nodes in this process, for quick tests.
     pub in_process: bool,

@@ -13,12 +13,12 @@ use cbdc_proto::packed::Answer;
 use super::signed_payments::SignedPayments;
 use crate::result::{NotOrdered, PolicyVersionReport};
 
-/// What was found; sentences are bounded in number.
+/// The findings; sentences are bounded in number.
 #[derive(Default, Debug)]
 pub struct Reconciliation {
     /// Payments of the run that the chain settled.
     pub settled_in_chain: u64,
-    /// What was applied under each version of the policy, in the chain's own outcomes.
+    /// The commands applied under each version of the policy, by the chain's own outcomes.
     pub versions: BTreeMap<u32, PolicyVersionReport>,
     /// Payments that are in no block, and so under no version.
     pub not_ordered: NotOrdered,

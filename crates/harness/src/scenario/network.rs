@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::error::ScenarioError;
 use super::section::Section;
 
-/// What a bank keeps of the chain.
+/// The part of the chain that a bank keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Replica {
@@ -38,7 +38,7 @@ pub struct Network {
     pub banks: u32,
     /// Banks check signatures too, before they relay; the central bank always does.
     pub precheck_signatures: bool,
-    /// What banks keep of the chain.
+    /// The part of the chain that banks keep.
     pub replica: Replica,
 }
 

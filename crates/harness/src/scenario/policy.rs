@@ -30,7 +30,7 @@ use super::section::Section;
 /// (each such as `"2 %"`), `maintenance_period` (days) and `work_per_block`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
-    /// Where the figures come from, if they come from a preset.
+    /// The preset that the figures come from, if any.
     pub preset: Option<Preset>,
     /// All parameters.
     pub parameters: Parameters,

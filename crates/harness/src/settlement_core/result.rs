@@ -57,13 +57,13 @@ pub struct CoreResult {
     pub cpu_us_per_transfer: CoreCpu,
     /// CBDC issued, minor units.
     pub issued_minor: u64,
-    /// What wallets and treasuries hold at the end, minor units.
+    /// The money in wallets and treasuries at the end, minor units.
     pub held_minor: u64,
     /// Which checks were on.
     pub checks: CoreChecks,
     /// Findings, as sentences.
     pub findings: Vec<String>,
-    /// Where the store was.
+    /// The place of the store.
     pub store: StoreFacts,
     /// The machine.
     pub machine: MachineFacts,
@@ -114,7 +114,7 @@ pub struct CoreChecks {
     pub books: bool,
 }
 
-/// Where the store was.
+/// The place of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct StoreFacts {
     /// Its folder.

@@ -23,7 +23,7 @@ pub const MEAN_MINOR: f64 = 5_640.0;
 /// Lower edges of the buckets in cents; the last is the tail's.
 const EDGES_MINOR: [f64; 7] = [50.0, 500.0, 1_000.0, 2_000.0, 3_000.0, 5_000.0, 10_000.0];
 
-/// Where the tail is cut off, in cents.
+/// The cut-off of the tail, in cents.
 const TAIL_END_MINOR: f64 = 1_000_000.0;
 
 /// Upper edges of a report's amount buckets, in cents; there is one more bucket above the last.

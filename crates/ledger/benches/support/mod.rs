@@ -1,4 +1,4 @@
-//! What benchmarks of the ledger share: a bank with many funded wallets, and commands for them.
+//! Support of the ledger's benchmarks: a bank with many funded wallets, and commands for them.
 
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 

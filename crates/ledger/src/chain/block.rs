@@ -20,6 +20,6 @@ pub struct Block {
     pub leaves: Vec<Hash>,
     /// The leaf hash of each bank's changed accounts, in bank order, for filtered blocks.
     pub effect_leaves: Vec<Hash>,
-    /// What else the block changed.
+    /// The block's other changes.
     pub changes: Changes,
 }

@@ -23,7 +23,7 @@ pub struct BlockProposal<'a> {
     /// The commands, in order.
     pub commands: Cow<'a, [Command]>,
     bytes: &'a [u8],
-    /// Where each command ends in `bytes`.
+    /// The end of each command in `bytes`.
     ends: Cow<'a, [usize]>,
 }
 

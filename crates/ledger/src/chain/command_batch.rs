@@ -16,7 +16,7 @@ use crate::command::payment::SIGNED_PAYMENT_BYTES;
 pub struct CommandBatch {
     bytes: Bytes,
     commands: Vec<Command>,
-    /// Where each command ends in `bytes`.
+    /// The end of each command in `bytes`.
     ends: Vec<usize>,
 }
 

@@ -116,10 +116,10 @@ struct Check<'a> {
     key: &'a DecompressedKey,
 }
 
-/// What was signed, behind the prefix.
+/// The signed bytes, behind the prefix.
 enum Message<'a> {
     Command(&'a [u8]),
-    /// Where it lies in [`Checks::inner`].
+    /// Its range in [`Checks::inner`].
     Inner(std::ops::Range<usize>),
 }
 

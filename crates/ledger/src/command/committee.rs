@@ -29,11 +29,11 @@ pub struct GovernanceProposal {
     pub effective_at: Timestamp,
     /// A proposal that is not approved by this time expires.
     pub expires_at: Timestamp,
-    /// What the proposal changes, in order; at most [`ACTIONS_MAX`].
+    /// The changes proposed, in order; at most [`ACTIONS_MAX`].
     pub actions: Vec<GovernanceAction>,
 }
 
-/// What a committee member says to a proposal.
+/// A committee member's vote on a proposal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Choice {
@@ -53,7 +53,7 @@ pub struct Ballot {
     pub head: Head,
     /// The committee member who signs.
     pub member: MemberId,
-    /// What the member says.
+    /// The vote.
     pub choice: Choice,
     /// The proposal's number.
     pub proposal: u64,

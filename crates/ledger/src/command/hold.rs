@@ -47,7 +47,7 @@ pub struct ReleaseHold {
     pub bank: BankId,
     /// The hold's number.
     pub hold: u64,
-    /// What is captured; zero in a void.
+    /// The amount captured; zero in a void.
     pub amount: Amount,
 }
 

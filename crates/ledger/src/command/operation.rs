@@ -95,7 +95,7 @@ impl OperationKind {
 /// use for is zero.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Operation {
-    /// What the operation does.
+    /// The kind of operation.
     pub kind: OperationKind,
     /// Flags, key version, sequence number and validity.
     pub head: Head,
@@ -121,7 +121,7 @@ pub struct DepositStatement {
     pub head: Head,
     /// The bank.
     pub bank: BankId,
-    /// What the bank's customers have on deposit.
+    /// The sum of the customers' deposits.
     pub deposits: Amount,
 }
 

@@ -56,7 +56,7 @@ pub struct Payment {
     pub from: AccountId,
     /// The payee's account.
     pub to: AccountId,
-    /// What is paid.
+    /// The amount paid.
     pub amount: Amount,
     /// The largest fee that the payer accepts.
     pub max_fee: Amount,

@@ -1,4 +1,4 @@
-//! What all signed records have in common: the head, the signature and what is signed.
+//! The parts that all signed records share: the head, the signature and the signed bytes.
 
 use cbdc_signatures::{Signature, SigningKey};
 

@@ -32,7 +32,7 @@ pub const RESERVED_OF_SEAT: usize = 2;
 /// How far ahead of its block a proposal may take effect or expire: 366 days.
 pub const HORIZON_MS_MAX: u64 = 366 * 86_400_000;
 
-/// What became of a proposal.
+/// A proposal's status.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum ProposalStatus {
@@ -69,11 +69,11 @@ impl ProposalStatus {
 pub struct ProposalRecord {
     /// The number that ordering allotted, from 1.
     pub number: u64,
-    /// What was proposed.
+    /// The actions proposed.
     pub proposal: GovernanceProposal,
     /// The votes so far.
     pub ballots: Ballots,
-    /// What became of it.
+    /// Its outcome.
     pub status: ProposalStatus,
     /// When it was enacted, expired or became void.
     pub closed_at: Timestamp,

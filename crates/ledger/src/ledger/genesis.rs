@@ -16,7 +16,7 @@ use crate::types::time::Timestamp;
 pub use crate::types::identity::NetworkId;
 pub use crate::types::time::DayCount;
 
-/// What a network begins with.
+/// The first state of a network.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Genesis {
     /// ISO 4217 code, three capital letters, or a test code such as `XTS`.

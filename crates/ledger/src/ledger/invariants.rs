@@ -18,7 +18,7 @@ pub struct InvariantBroken {
     pub invariant: &'static str,
     /// The height at which it does not hold.
     pub height: Height,
-    /// What was found.
+    /// The value found.
     pub what: String,
 }
 

@@ -129,7 +129,7 @@ impl Ledger {
         self.members.admit(member);
     }
 
-    /// What the network began with.
+    /// The network's genesis.
     pub fn genesis(&self) -> &Genesis {
         &self.genesis
     }

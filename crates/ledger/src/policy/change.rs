@@ -34,15 +34,15 @@ pub enum PolicyChange {
     Remuneration { class: Class, tiers: Tiers },
     /// When interest on wallets is posted.
     Capitalisation(Capitalisation),
-    /// What holders of a class pay as payers.
+    /// The fees that holders of a class pay as payers.
     PayerFee { class: Class, schedule: FeeSchedule },
-    /// What is kept back from holders of a class as payees.
+    /// The fees kept back from holders of a class as payees.
     PayeeFee { class: Class, schedule: FeeSchedule },
     /// The rates of the standing facilities.
     KeyRates(KeyRates),
     /// Remuneration of reserves, and the reserve requirement.
     Reserves(ReserveRules),
-    /// What is taken off the value of pledged collateral, ppm.
+    /// The haircut on pledged collateral, ppm of its value.
     Haircut { ppm: u32 },
     /// How much the ledger does of its own accord in one block.
     WorkPerBlock(WorkPerBlock),

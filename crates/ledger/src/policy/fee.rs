@@ -10,7 +10,7 @@ use crate::types::amount::Amount;
 /// The largest number of brackets.
 pub const BRACKETS_MAX: usize = 4;
 
-/// Where a fee goes.
+/// The recipient of a fee.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(u8)]
 pub enum FeeTo {
@@ -57,7 +57,7 @@ impl FeeBracket {
 /// A fee schedule: ascending brackets. The last one holds for every amount above its bound, too; none means no fee.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct FeeSchedule {
-    /// Where the fee goes.
+    /// The recipient of the fee.
     pub to: FeeTo,
     brackets: [FeeBracket; BRACKETS_MAX],
     count: u8,

@@ -28,7 +28,7 @@ pub struct Parameters {
     pub key_rates: KeyRates,
     /// Remuneration of reserves, and the reserve requirement.
     pub reserves: ReserveRules,
-    /// What is taken off the value of pledged collateral, ppm.
+    /// The haircut on pledged collateral, ppm of its value.
     pub haircut_ppm: u32,
     /// How many wallets, expiries and distributed credits the ledger itself works off in one block.
     pub work_per_block: WorkPerBlock,
@@ -36,7 +36,7 @@ pub struct Parameters {
     pub classes: [ClassRules; Class::COUNT],
 }
 
-/// What holds for the holders of one class.
+/// The rules for the holders of one class.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ClassRules {
     /// The most that a holder may hold, over all wallets.
@@ -51,9 +51,9 @@ pub struct ClassRules {
     pub velocity: Option<VelocityRule>,
     /// Interest on wallets, by balance.
     pub tiers: Tiers,
-    /// What holders of this class pay as payers.
+    /// The fees that holders of this class pay as payers.
     pub payer_fee: FeeSchedule,
-    /// What is kept back from holders of this class as payees.
+    /// The fees kept back from holders of this class as payees.
     pub payee_fee: FeeSchedule,
 }
 

@@ -67,7 +67,7 @@ impl Tiers {
         self.above.0 == 0 && self.bounded().iter().all(|tier| tier.rate.0 == 0)
     }
 
-    /// What a balance accrues in one day, in minor units × ppm × days.
+    /// The interest that a balance accrues in one day, in minor units × ppm × days.
     ///
     /// A holder's tier allowance belongs to one wallet: any other wallet lies above every bound.
     pub fn accrual(&self, balance: u128, has_allowance: bool) -> i128 {

@@ -27,7 +27,7 @@ impl KeyRates {
     }
 }
 
-/// What collateral is worth after the haircut, rounded down.
+/// The value of collateral after the haircut, rounded down.
 pub fn after_haircut(pledged: Amount, haircut_ppm: u32) -> Amount {
     let share = 1_000_000 - u128::from(haircut_ppm.min(1_000_000));
     Amount::from_minor((u128::from(pledged.minor()) * share / 1_000_000) as u64)

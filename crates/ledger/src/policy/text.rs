@@ -364,7 +364,7 @@ pub fn show(parameters: &Parameters, exponent: u8) -> Vec<(String, String)> {
     shown
 }
 
-/// What differs between two sets, as read in the second: names and values.
+/// The differences between two sets, as read in the second: names and values.
 pub fn differences(from: &Parameters, to: &Parameters, exponent: u8) -> Vec<(String, String)> {
     let before = show(from, exponent);
     let after = show(to, exponent);

@@ -35,7 +35,7 @@ pub struct Account {
     pub locked: Amount,
     /// Bound to a purpose.
     pub earmarked: Amount,
-    /// What orders have frozen. It may exceed `available`: the rest is a lien on later credits.
+    /// The amount that orders have frozen. It may exceed `available`: the rest is a lien on later credits.
     pub frozen: Amount,
     /// Demurrage that the wallet could not pay: taken from later credits, written off at closure.
     pub claim: Amount,
@@ -76,12 +76,12 @@ impl Account {
         }
     }
 
-    /// What counts towards the holding limit and earns interest: all but what is bound to a purpose.
+    /// The balance that counts towards the holding limit and earns interest: all but what is bound to a purpose.
     pub fn own(&self) -> i128 {
         self.posted() - i128::from(self.earmarked.minor())
     }
 
-    /// What the holder may spend now.
+    /// The amount that the holder may spend now.
     pub fn spendable(&self) -> Amount {
         self.available.minus_or_zero(self.frozen)
     }

@@ -70,7 +70,7 @@ impl FromStr for BankStatus {
 /// A loan of the central bank to a bank: a night on the lending facility, or a refinancing operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Loan {
-    /// What was lent and not repaid.
+    /// The amount lent and not repaid.
     pub principal: Amount,
     /// Yearly rate; `None` takes the lending rate of each day (a night on the facility).
     pub rate: Option<RatePpm>,

@@ -22,7 +22,7 @@ pub enum BookAccount {
     Banknotes,
     /// A bank's reserves.
     Reserves(BankId),
-    /// What a bank has on the deposit facility.
+    /// A bank's balance on the deposit facility.
     DepositFacility(BankId),
     /// CBDC in circulation, treasuries included.
     Cbdc,
@@ -59,7 +59,7 @@ pub enum Income {
     Penalties,
     /// Securities, at average cost.
     Securities,
-    /// What resolved banks owed and did not pay.
+    /// The losses on loans that resolved banks did not repay.
     LoanLosses,
 }
 
@@ -121,7 +121,7 @@ pub enum PostingError {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Books {
     pub(crate) securities: Amount,
-    /// What the securities will redeem at; off the balance sheet, for the average cost.
+    /// The securities' nominal value; off the balance sheet, for the average cost.
     pub(crate) securities_nominal: Amount,
     pub(crate) banknotes: Amount,
     pub(crate) cbdc: Amount,
@@ -136,11 +136,11 @@ pub struct Books {
 /// One bank's accounts at the central bank.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct BankBooks {
-    /// What the central bank has lent to the bank.
+    /// The central bank's loans to the bank.
     pub loans: Amount,
     /// The bank's reserves.
     pub reserves: Amount,
-    /// What the bank has on the deposit facility.
+    /// The bank's balance on the deposit facility.
     pub deposit_facility: Amount,
 }
 

@@ -28,9 +28,9 @@ pub struct Hold {
     pub max_fee: Amount,
     /// From this time on it cannot be captured, and its money returns.
     pub expires_at: Timestamp,
-    /// What stands on the payer's account as held.
+    /// The amount held on the payer's account.
     pub held: Amount,
-    /// What is held in earmarks: programme and amount, in the order in which they were drawn on.
+    /// The amounts held in earmarks: programme and amount, in the order in which they were drawn on.
     pub earmarks: Vec<(u64, Amount)>,
 }
 

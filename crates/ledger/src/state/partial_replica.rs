@@ -1,4 +1,4 @@
-//! What a partial replica keeps beside one bank's accounts.
+//! The state of a partial replica beside one bank's accounts.
 
 use std::collections::BTreeMap;
 

@@ -102,16 +102,16 @@ pub struct Purpose {
 pub struct Grant {
     /// Whom the programme pays.
     pub cohort: Cohort,
-    /// What each holder is paid.
+    /// The amount for each holder.
     pub amount_each: Amount,
-    /// What the money is bound to; `None` for unbacked issuance.
+    /// The purpose that the money is bound to; `None` for unbacked issuance.
     pub purpose: Option<Purpose>,
 }
 
 /// A programme and how far it has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Programme {
-    /// What the programme pays.
+    /// The grant that the programme pays.
     pub grant: Grant,
     /// The next holder to look at, by position of registration.
     pub next_holder: u32,
@@ -121,7 +121,7 @@ pub struct Programme {
     pub paid: u32,
     /// Holders whose credit a rule refused.
     pub refused: u32,
-    /// What was taken back at expiry.
+    /// The amount taken back at expiry.
     pub expired: Amount,
 }
 
@@ -134,7 +134,7 @@ impl Programme {
 /// Purpose-bound money of one programme on one wallet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Earmark {
-    /// What is left of it.
+    /// The amount left of it.
     pub amount: Amount,
     /// The part that holds have reserved.
     pub held: Amount,
@@ -204,7 +204,7 @@ impl Programmes {
             .map(|((_, number), earmark)| (number, earmark))
     }
 
-    /// What wallets still hold of a programme's purpose-bound money. Linear in their number.
+    /// The amount of a programme's purpose-bound money that wallets still hold. Linear in their number.
     pub fn outstanding(&self, number: u64) -> Amount {
         let of_programme = (number, AccountId::default())..=(number, AccountId::new(BankId(u16::MAX), u32::MAX));
         let marks = self.by_programme.range(of_programme).filter_map(|(_, wallet)| self.earmark(*wallet, number));

@@ -96,7 +96,7 @@ pub enum FilteredBlockError {
 pub struct OwnCommand {
     /// Its place in the block.
     pub index: u32,
-    /// Where its outcome begins in the filtered block; the command follows.
+    /// The offset of its outcome in the filtered block; the command follows.
     pub offset: u32,
     /// The command's outcome.
     pub outcome: Outcome,
@@ -203,7 +203,7 @@ fn banks_of(command: &Command) -> [BankId; 3] {
     }
 }
 
-/// What all filtered blocks of a block have in common.
+/// The part that all filtered blocks of a block share.
 struct Shared {
     books: Vec<u8>,
     members: Vec<u8>,

@@ -1,4 +1,4 @@
-//! What a block changed beside the outcomes of its commands: what nodes follow.
+//! The changes of a block beside the outcomes of its commands: what nodes follow.
 
 use cbdc_signatures::PublicKey;
 
@@ -16,9 +16,9 @@ pub struct Changes {
     pub accounts: Vec<AccountId>,
     /// Proposals that were enacted, expired or became void.
     pub proposals_closed: Vec<u64>,
-    /// What waterfalls and reverse waterfalls moved between wallets and deposits, in the commands' order.
+    /// The movements of waterfalls and reverse waterfalls between wallets and deposits, in the commands' order.
     pub deposits: Vec<DepositMovement>,
-    /// What the ledger itself did at the beginning of the block.
+    /// The ledger's own work at the beginning of the block.
     pub work: Work,
 }
 
@@ -31,7 +31,7 @@ pub struct DepositMovement {
     pub bank: BankId,
     /// The wallet.
     pub wallet: AccountId,
-    /// What was moved.
+    /// The amount moved.
     pub amount: Amount,
     /// Which way it was moved.
     pub direction: DepositDirection,

@@ -28,7 +28,7 @@ pub(super) struct TopUp {
 
 /// The parts of a credit. A claim that was taken from it is part of the wallet's demurrage.
 pub(super) struct Credit {
-    /// What was credited less what went to the linked bank.
+    /// The amount credited, less what went to the linked bank.
     pub(super) credited: Amount,
     pub(super) waterfall: Option<(BankId, Amount)>,
 }

@@ -173,7 +173,7 @@ struct BankDayEnd<'a> {
 }
 
 impl BankDayEnd<'_> {
-    /// What a resolved bank's reserves and its deposit of the night repay of its loans.
+    /// The part of a resolved bank's loans that its reserves and its overnight deposit repay.
     fn repay_what_it_can(&mut self) {
         let before = self.books.bank(self.bank);
         self.enter(BookAccount::DepositFacility(self.bank), BookAccount::Reserves(self.bank), before.deposit_facility);

@@ -216,7 +216,7 @@ fn at_price(nominal: Amount, price_ppm: u32) -> Result<Amount, Outcome> {
     }
 }
 
-/// What `nominal` of the `held` securities cost on average, rounded down; all of the cost when all are sold.
+/// The average cost of `nominal` of the `held` securities, rounded down; all of the cost when all are sold.
 fn average_cost(securities: Amount, nominal: Amount, held: Amount) -> Amount {
     let cost = u128::from(securities.minor()) * u128::from(nominal.minor()) / u128::from(held.minor());
     Amount::from_minor(u64::try_from(cost).unwrap_or(u64::MAX))

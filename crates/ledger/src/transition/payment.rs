@@ -16,11 +16,11 @@ use crate::types::time::Timestamp;
 pub struct Quote {
     /// Settled, or the refusal.
     pub outcome: Outcome,
-    /// What the payer would pay beside the amount.
+    /// The payer's fee, beside the amount.
     pub fee: Amount,
-    /// What would be kept back from the payee.
+    /// The fee kept back from the payee.
     pub payee_fee: Amount,
-    /// What would go to the payee's deposit.
+    /// The amount that would go to the payee's deposit.
     pub waterfall: Amount,
 }
 

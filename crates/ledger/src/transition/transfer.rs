@@ -219,7 +219,7 @@ impl<'a> StateAt<'a> {
         velocity::check(rules.velocity, || recent.expect("every holder has a record of payments"), self.time)
     }
 
-    /// What a payment of `amount` takes from earmarks that outlive `until`.
+    /// The part of a payment of `amount` that earmarks outliving `until` cover.
     #[inline(always)]
     pub(super) fn draw(&self, pair: &Pair, amount: Amount, until: Timestamp) -> Draw {
         if pair.payer.account.earmarked.is_zero() {
@@ -241,7 +241,7 @@ impl<'a> StateAt<'a> {
         draw
     }
 
-    /// What the payer lacks and the linked bank adds; without a top-up, whether nothing lacks.
+    /// The amount that the payer lacks and the linked bank adds; without a top-up, a check that nothing lacks.
     fn check_funds(
         &self,
         payer: &Account,

@@ -1,4 +1,4 @@
-//! What may be answered: one table of reasons, in the same words in the API, the command line and the docs.
+//! The reasons of an outcome: one table, in the same words in the API, the command line and the docs.
 
 use std::fmt;
 
@@ -121,7 +121,7 @@ reasons! {
     42 TooManyProposals    "TOO_MANY_PROPOSALS"    Applied        later=true  "The seat, or the committee, has so many proposals open that no more are accepted; limit is that number."
 }
 
-/// What the signer of a refused record knows about its other copies.
+/// The signer's knowledge about other copies of a refused record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OtherCopies {
     /// None was ordered: there is no other copy, or the chain shows another record under the sequence number.

@@ -1,4 +1,4 @@
-//! What the ledger's tests stand on: a network with deterministic keys, a plain reference model, random histories.
+//! The support of the ledger's tests: a network with deterministic keys, a plain reference model, random histories.
 
 // Each test file is a crate of its own and uses a part of this folder.
 #![allow(dead_code)]

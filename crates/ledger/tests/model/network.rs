@@ -451,7 +451,7 @@ where
     Signed { record, signature: UNSIGNED }.into()
 }
 
-/// What tests draw a batch's coefficients from: nobody attacks them, and they repeat.
+/// The source of a batch's coefficients in tests: nobody attacks them, and they repeat.
 pub fn batch_seed() -> BatchSeed {
     BatchSeed::draw(&mut StdRng::seed_from_u64(1))
 }

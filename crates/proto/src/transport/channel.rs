@@ -34,7 +34,7 @@ pub enum ConnectError {
     /// The address is no host and port.
     #[error("the address `{address}` is no host and port, such as 127.0.0.1:7000")]
     Address {
-        /// What was given.
+        /// The value given.
         address: String,
     },
     /// TLS cannot be set up.

@@ -55,7 +55,7 @@ pub enum ClientAuthentication {
 pub struct Peer {
     /// The node key that the TLS handshake proved; none for a customer.
     pub node_key: Option<PublicKey>,
-    /// Where the connection comes from.
+    /// The peer's address.
     pub address: Option<SocketAddr>,
 }
 

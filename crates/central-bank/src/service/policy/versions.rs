@@ -69,7 +69,7 @@ fn enacted_policy(ledger: &Ledger) -> Vec<&ProposalRecord> {
     enacted
 }
 
-/// What a version changed.
+/// The changes that a version made.
 fn changes(ledger: &Ledger, set: &PolicySet) -> Vec<v1::ParameterChange> {
     let none = Parameters::default();
     let before = set.version.checked_sub(1).and_then(|version| ledger.policy().version(version));

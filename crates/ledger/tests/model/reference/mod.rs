@@ -147,7 +147,7 @@ pub struct Model {
     pub proposals: Vec<Proposal>,
     /// Proposals closed by the present block.
     pub closed_now: Vec<u64>,
-    /// What the present block moved to and from deposits.
+    /// The movements of the present block to and from deposits.
     pub movements: Vec<Movement>,
     /// The place of the next command in the present block.
     pub index: u32,
@@ -241,7 +241,7 @@ impl Model {
         self.treasuries.values().sum::<i128>() + of_wallets
     }
 
-    /// What a wallet's open holds have taken from its own money.
+    /// The amount that a wallet's open holds have taken from its own money.
     pub fn held(&self, id: AccountId) -> i128 {
         self.holds.values().filter(|hold| hold.payer == id).map(|hold| hold.held).sum()
     }
@@ -254,13 +254,13 @@ impl Model {
         self.wallets[&id].earmarks.get(&programme).copied().unwrap_or(0)
     }
 
-    /// What holds have reserved of an earmark.
+    /// The amount of an earmark that holds have reserved.
     pub fn earmark_held(&self, id: AccountId, programme: u64) -> i128 {
         let of_payer = self.holds.values().filter(|hold| hold.payer == id).flat_map(|hold| &hold.earmarks);
         of_payer.filter(|(number, _)| *number == programme).map(|(_, amount)| amount).sum()
     }
 
-    /// What earns interest and counts towards the holding limit.
+    /// The balance that earns interest and counts towards the holding limit.
     pub fn own(&self, id: AccountId) -> i128 {
         self.wallets[&id].available + self.held(id)
     }

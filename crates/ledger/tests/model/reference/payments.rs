@@ -17,7 +17,7 @@ pub struct Order {
     pub max_fee: i128,
 }
 
-/// Where the money of a transfer comes from.
+/// The source of a transfer's money.
 enum Source {
     Wallet,
     /// The wallet, and what it lacks from the reserves of a bank.

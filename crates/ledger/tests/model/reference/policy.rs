@@ -53,7 +53,7 @@ pub struct Policy {
 }
 
 impl Rates {
-    /// What a balance accrues in a day, in minor units × ppm.
+    /// The interest that a balance accrues in a day, in minor units × ppm.
     pub fn accrual(&self, balance: i128, has_allowance: bool) -> i128 {
         let (mut sum, mut from) = (0, 0);
         for (bound, rate) in &self.tiers {

@@ -14,9 +14,9 @@ pub struct Hold {
     pub maximum: i128,
     pub max_fee: i128,
     pub expires_at: u64,
-    /// Of the payer's own money.
+    /// Taken from the payer's own money.
     pub held: i128,
-    /// Of the payer's purpose-bound money: programme and amount.
+    /// Taken from the payer's purpose-bound money: programme and amount.
     pub earmarks: Vec<(u64, i128)>,
 }
 

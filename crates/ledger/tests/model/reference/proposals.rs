@@ -200,7 +200,7 @@ impl Model {
     }
 }
 
-/// What a proposal would leave behind.
+/// The parameters and members that a proposal would leave behind.
 struct Trial {
     now: u64,
     /// Whether the seat is active, its node key and its signing key.

@@ -54,7 +54,7 @@ impl Model {
         done(id.to_u64().into())
     }
 
-    /// What the wallet owes and what it has accrued are written off with it.
+    /// The wallet's debts and accruals are written off with it.
     pub(super) fn close(&mut self, id: AccountId) -> Answer {
         let Some(wallet) = self.open_wallet(id) else { return no(Reason::UnknownPayee, 0, 0) };
         let balance = self.own(id) + self.earmarked(id);
