@@ -85,7 +85,8 @@ pub enum DepositError {
     #[error("the deposit of {account} cannot take {amount} minor units more: the sum would pass 2^64 - 1")]
     Overflow { account: AccountId, amount: Amount },
     #[error(
-        "the deposit of {account} has {in_transit} minor units in transit, less than the {amount} that arrived; the deposit book does not fit the chain"
+        "the deposit of {account} has {in_transit} minor units in transit, less than the {amount} that arrived; the \
+        deposit book does not fit the chain"
     )]
     TransitTooSmall { account: AccountId, in_transit: Amount, amount: Amount },
 }

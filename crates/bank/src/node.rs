@@ -73,7 +73,8 @@ pub enum StartError {
     #[error("`{key}` needs the full chain: expected it together with replica = \"full\", found it with \"partial\"")]
     NeedsFullReplica { key: &'static str },
     #[error(
-        "the data folder {path} was kept with replica = \"{found}\", the configuration says \"{expected}\"; go back to that, or let the bank follow the chain anew in an empty folder (its deposits are in the old one)"
+        "the data folder {path} was kept with replica = \"{found}\", the configuration says \"{expected}\"; go back to \
+        that, or let the bank follow the chain anew in an empty folder (its deposits are in the old one)"
     )]
     OtherReplica { path: PathBuf, expected: &'static str, found: &'static str },
     #[error(transparent)]

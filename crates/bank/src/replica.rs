@@ -62,7 +62,8 @@ pub enum BlockError {
     #[error("block {height} has a command that nobody signed: {error}")]
     Signature { height: Height, error: VerificationError },
     #[error(
-        "block {height}, applied here, gives another header than the one that the central bank signed; audit the chain before this node is started again"
+        "block {height}, applied here, gives another header than the one that the central bank signed; audit the chain \
+        before this node is started again"
     )]
     Diverged { height: Height },
     #[error("block {height} cannot be followed: {error}")]
@@ -84,7 +85,8 @@ pub enum ReplayError {
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     #[error(
-        "block {height} is missing from this node's archive, which ends at {newest}; restore its data folder from a backup, or remove it to fetch the chain anew"
+        "block {height} is missing from this node's archive, which ends at {newest}; restore its data folder from a \
+        backup, or remove it to fetch the chain anew"
     )]
     Missing { height: Height, newest: Height },
     #[error("block {height} of this node's archive cannot be read: {error}")]

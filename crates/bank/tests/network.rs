@@ -146,7 +146,8 @@ impl Network {
     async fn start_central_in(&self, data: &str) -> cbdc_central_bank::Node {
         let (role, id) = (Role::CentralBank, 1);
         let text = format!(
-            "genesis = {:?}\ndata_dir = {:?}\nlisten = \"127.0.0.1:{}\"\ncertificate = \"node.pem\"\nprivate_key = \"node.key\"\nsigning_key = \"signing.key\"\n[operator]\nmember = 1\nsigning_key = {:?}\n",
+            "genesis = {:?}\ndata_dir = {:?}\nlisten = \"127.0.0.1:{}\"\ncertificate = \"node.pem\"\nprivate_key = \
+            \"node.key\"\nsigning_key = \"signing.key\"\n[operator]\nmember = 1\nsigning_key = {:?}\n",
             self.folder.path().join("genesis.bin"),
             self.file(role, id, data),
             self.central_port,
@@ -160,7 +161,9 @@ impl Network {
     fn bank_config(&self, bank: u16, more: &str) -> cbdc_bank::Config {
         let line = if self.replica == ReplicaKind::Partial { "replica = \"partial\"\n" } else { "" };
         let text = format!(
-            "bank = {bank}\ngenesis = \"../genesis.bin\"\ndata_dir = \"data\"\nlisten = \"127.0.0.1:{}\"\ncertificate = \"node.pem\"\nprivate_key = \"node.key\"\nsigning_key = \"signing.key\"\ncentral_bank = \"127.0.0.1:{}\"\n{line}{more}",
+            "bank = {bank}\ngenesis = \"../genesis.bin\"\ndata_dir = \"data\"\nlisten = \"127.0.0.1:{}\"\ncertificate \
+            = \"node.pem\"\nprivate_key = \"node.key\"\nsigning_key = \"signing.key\"\ncentral_bank = \
+            \"127.0.0.1:{}\"\n{line}{more}",
             self.bank_ports[usize::from(bank) - 1],
             self.central_port,
         );

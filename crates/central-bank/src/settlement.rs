@@ -36,11 +36,13 @@ pub enum SettlementError {
     #[error("log entry {index} holds no proposal that can be read: {reason}")]
     Undecodable { index: u64, reason: String },
     #[error(
-        "block {height} does not verify: its archived header has hash {expected}, replaying the log gives {found}; the log or the archive was altered"
+        "block {height} does not verify: its archived header has hash {expected}, replaying the log gives {found}; the \
+        log or the archive was altered"
     )]
     Diverged { height: Height, expected: String, found: String },
     #[error(
-        "the committee replaced the key of central-bank {member} at height {height}; start the node again with the new one"
+        "the committee replaced the key of central-bank {member} at height {height}; start the node again with the new \
+        one"
     )]
     KeyReplaced { member: MemberId, height: Height },
     #[error(transparent)]

@@ -65,7 +65,8 @@ fn main() -> ExitCode {
 fn warn_of_rejected_backend() {
     if let Some(Selection { backend, rejected: Some(rejected) }) = Backend::selection() {
         eprintln!(
-            "warning: the signature backend {rejected} failed its self-check, {backend} was used: look into this machine"
+            "warning: the signature backend {rejected} failed its self-check, {backend} was used: look into this \
+            machine"
         );
     }
 }

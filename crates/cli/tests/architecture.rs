@@ -182,7 +182,8 @@ fn a_table_is_read_row_by_row() {
     };
     assert_eq!(
         table(
-            "| `a` | low | none |\n| `b` | mid | a |\n| `c` | high | `a`, b |\n| `d` | top | all above |\n\n| `e` | no | none |"
+            "| `a` | low | none |\n| `b` | mid | a |\n| `c` | high | `a`, b |\n| `d` | top | all above |\n\n| `e` | no \
+            | none |"
         ),
         Ok(vec![row("a", &[]), row("b", &["a"]), row("c", &["a", "b"]), row("d", &["a", "b", "c"])])
     );

@@ -143,7 +143,8 @@ pub enum ClientError {
     },
     /// The whole window of sequence numbers is in flight.
     #[error(
-        "all {window} sequence numbers that may be in flight are in use; wait until the status of earlier commands is known"
+        "all {window} sequence numbers that may be in flight are in use; wait until the status of earlier commands is \
+        known"
     )]
     SequencesExhausted {
         /// How many numbers may be in flight.

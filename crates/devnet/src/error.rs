@@ -30,7 +30,8 @@ pub enum NetworkError {
     #[error("no free port was found: {0}")]
     Ports(std::io::Error),
     #[error(
-        "{node} cannot listen on {address}: {reason}; another network may be running: stop it, or make this one with another base port"
+        "{node} cannot listen on {address}: {reason}; another network may be running: stop it, or make this one with \
+        another base port"
     )]
     PortTaken { node: NodeName, address: String, reason: String },
     #[error("{node} cannot be started from {program}: {source}")]

@@ -42,7 +42,8 @@ pub enum EconomyError {
     },
     /// Prices or rates have driven amounts beyond the range that is simulated.
     #[error(
-        "on day {day} the net worth of {sector} is {worth} minor units, and {most} either way is the most that is simulated: lower rates, inflation, amounts or the number of days"
+        "on day {day} the net worth of {sector} is {worth} minor units, and {most} either way is the most that is \
+        simulated: lower rates, inflation, amounts or the number of days"
     )]
     OutOfRange {
         /// Days since the start.
@@ -67,7 +68,8 @@ pub enum EconomyError {
 /// An accounting identity whose two sides differ.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the accounts do not balance at the end of day {day} ({date}): {identity}: {left_name} is {left} minor units, {right_name} is {right}"
+    "the accounts do not balance at the end of day {day} ({date}): {identity}: {left_name} is {left} minor units, \
+    {right_name} is {right}"
 )]
 pub struct BrokenIdentity {
     /// Days since the start.

@@ -176,7 +176,8 @@ fn the_taylor_rule_moves_the_ledgers_key_rates() {
 #[test]
 fn ladders_and_expressions_set_what_they_say() {
     let ladder = format!(
-        "{TEXT}\n[[rule]]\nkind = \"limit-ladder\"\nfrom_day = 10\nevery_days = 10\nsteps_minor = [50_000, 60_000, 70_000]\nshare_low = 0.9\nshare_high = 1.0\n"
+        "{TEXT}\n[[rule]]\nkind = \"limit-ladder\"\nfrom_day = 10\nevery_days = 10\nsteps_minor = [50_000, 60_000, \
+        70_000]\nshare_low = 0.9\nshare_high = 1.0\n"
     );
     let results = run(&scenario(&ladder, &[("policy.holding_limit_minor", "50_000")]));
     let limits: Vec<i64> = results.macro_rows.iter().map(|row| row.holding_limit_minor).collect();
@@ -185,7 +186,8 @@ fn ladders_and_expressions_set_what_they_say() {
     let results = run(&scenario(&tier, &[]));
     assert_eq!(results.macro_rows.last().unwrap().cbdc_rate_ppm, 10_000, "20,000 − 10,000 ppm");
     let written = format!(
-        "{TEXT}\n[[rule]]\nkind = \"expression\"\nfrom_day = 10\nevery_days = 50\nlever = \"policy-rate\"\nexpression = \"policy_rate + if(adopted > 0.3, 0.01, 0)\"\n"
+        "{TEXT}\n[[rule]]\nkind = \"expression\"\nfrom_day = 10\nevery_days = 50\nlever = \"policy-rate\"\nexpression \
+        = \"policy_rate + if(adopted > 0.3, 0.01, 0)\"\n"
     );
     let results = run(&scenario(&written, &[]));
     assert_eq!(

@@ -30,6 +30,7 @@ fn the_page_of_reasons_is_the_table() {
     let kept = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
         kept == page(),
-        "docs/reference/reasons.md is not what the table says; run UPDATE_DOCS=1 cargo test -p cbdc-ledger --test documentation"
+        "docs/reference/reasons.md is not what the table says; run UPDATE_DOCS=1 cargo test -p cbdc-ledger --test \
+        documentation"
     );
 }

@@ -650,7 +650,8 @@ fn the_player_is_strict() {
         ),
         (
             "issue 2000.00 to bank 1",
-            "expected SETTLED, limit 0, amount 0, found INSUFFICIENT_RESERVES, limit 100000, amount 200000 (minor units)",
+            "expected SETTLED, limit 0, amount 0, found INSUFFICIENT_RESERVES, limit 100000, amount 200000 (minor \
+            units)",
         ),
         ("issue 1.00 to bank 1 | books: cbdc 1.01", "expected books cbdc 1.01, found 1.00"),
         ("issue 1.00 to bank 1 | books: gold 1.00", "expected something to read, found `books gold`"),

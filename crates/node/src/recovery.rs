@@ -16,7 +16,8 @@ pub enum RecoveryError {
     #[error("the store cannot be read: {0}")]
     Store(#[from] StoreError),
     #[error(
-        "the checkpoint at height {height} does not verify: {error}; keep the folder as evidence; a bank may then start in an empty one and follows the chain again, the central bank needs a copy of its own"
+        "the checkpoint at height {height} does not verify: {error}; keep the folder as evidence; a bank may then \
+        start in an empty one and follows the chain again, the central bank needs a copy of its own"
     )]
     Checkpoint { height: Height, error: CheckpointError },
     #[error("the data folder belongs to network {found}, the configured genesis is network {expected}")]

@@ -60,7 +60,8 @@ impl Answers {
         let in_bounds = height > 0 && is_of_batch && first_index.checked_add(count).is_some();
         if !in_bounds {
             return Err(format!(
-                "expected a run of 1 to {BATCH_COMMANDS_MAX} commands in a block, found {count} from index {first_index} on at height {height}"
+                "expected a run of 1 to {BATCH_COMMANDS_MAX} commands in a block, found {count} from index \
+                {first_index} on at height {height}"
             ));
         }
         Ok(Answers::Run { height: Height(height), first: first_index, count: count as usize })

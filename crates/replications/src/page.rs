@@ -132,7 +132,8 @@ fn claims(html: &mut String, claims: &[Claim]) {
         let distance = if has_distance { format!("<td>{}</td>", escape(&claim.distance)) } else { String::new() };
         let _ = write!(
             html,
-            "<tr><td>{}{source}</td><td>{}</td><td>{}</td>{distance}<td>{}</td><td class=\"outcome {class}\">{word}</td></tr>",
+            "<tr><td>{}{source}</td><td>{}</td><td>{}</td>{distance}<td>{}</td><td class=\"outcome \
+            {class}\">{word}</td></tr>",
             escape(&claim.what),
             escape(&claim.paper),
             escape(&claim.ours),

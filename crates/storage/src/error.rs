@@ -77,7 +77,8 @@ pub enum StoreError {
 
     /// A stored record is not what was written.
     #[error(
-        "the record {key} in column {column} is damaged: {reason}; restore it from a peer, or this node from a checkpoint"
+        "the record {key} in column {column} is damaged: {reason}; restore it from a peer, or this node from a \
+        checkpoint"
     )]
     Damaged {
         /// The column.

@@ -28,7 +28,8 @@ pub enum PartError {
     },
     /// An index without a count.
     #[error(
-        "the index is {index} ({index_from}), and the count of parts is not given: expected --count K with K above {index}"
+        "the index is {index} ({index_from}), and the count of parts is not given: expected --count K with K above \
+        {index}"
     )]
     NoCount {
         /// The index.

@@ -111,7 +111,8 @@ pub fn only_answer(answers: &Answers) -> Answer {
 
 pub fn status_unknown() -> Status {
     unavailable(
-        "the central bank has not answered: whether the command was ordered is not known; ask again, or send the same request again, which is safe",
+        "the central bank has not answered: whether the command was ordered is not known; ask again, or send the same \
+        request again, which is safe",
     )
 }
 

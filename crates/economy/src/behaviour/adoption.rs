@@ -26,7 +26,8 @@ impl Adoption {
     fn equation(&self) -> &'static str {
         match self.model {
             Model::Bass => {
-                "h = (p + q·F/m) · trust_cbdc · max(0.1, 1 − slope·(age − 40)) / 365 a day, for the share m that ever adopts"
+                "h = (p + q·F/m) · trust_cbdc · max(0.1, 1 − slope·(age − 40)) / 365 a day, for the share m that ever \
+                adopts"
             }
             Model::Everyone => "all on the first day",
             Model::Nobody => "none",
@@ -36,7 +37,8 @@ impl Adoption {
     fn source(&self) -> &'static str {
         match self.model {
             Model::Bass => {
-                "Bass (1969), Management Science 15(5) [K]; the values are this project's choice, within the range of consumer durables"
+                "Bass (1969), Management Science 15(5) [K]; the values are this project's choice, within the range of \
+                consumer durables"
             }
             Model::Everyone | Model::Nobody => "a limiting case",
         }

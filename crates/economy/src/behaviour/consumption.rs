@@ -33,7 +33,8 @@ impl Consumption {
     fn source(&self) -> &'static str {
         match self.model {
             Model::BufferStock => {
-                "form of Barucci et al. (c1 income + c2 wealth) [S]; values are this project's choice: wealth is steady at about half a year's income"
+                "form of Barucci et al. (c1 income + c2 wealth) [S]; values are this project's choice: wealth is \
+                steady at about half a year's income"
             }
             Model::HandToMouth => "a limiting case",
         }

@@ -23,11 +23,13 @@ behaviour! {
 
 impl DepositPricing {
     fn equation(&self) -> &'static str {
-        "target = max(floor, pass · policy − margin); + competition · max(0, r_cbdc − target); r ← r + adjustment · (target − r) monthly"
+        "target = max(floor, pass · policy − margin); + competition · max(0, r_cbdc − target); r ← r + adjustment · \
+        (target − r) monthly"
     }
 
     fn source(&self) -> &'static str {
-        "partial pass-through to sight deposits is the euro area's experience [K]; competition after Li, Usher, Zhu (BoC 2024-4) in sign [S]; values are this project's choice"
+        "partial pass-through to sight deposits is the euro area's experience [K]; competition after Li, Usher, Zhu \
+        (BoC 2024-4) in sign [S]; values are this project's choice"
     }
 
     /// The next rate, as a share a year.

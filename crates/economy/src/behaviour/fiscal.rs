@@ -20,7 +20,8 @@ behaviour! {
 
 impl Fiscal {
     fn equation(&self) -> &'static str {
-        "tax = τ · gross wages; purchases = spent · max(0, taxes − pensions − coupons) a month; bonds are sold when the account would run dry"
+        "tax = τ · gross wages; purchases = spent · max(0, taxes − pensions − coupons) a month; bonds are sold when \
+        the account would run dry"
     }
 
     fn source(&self) -> &'static str {

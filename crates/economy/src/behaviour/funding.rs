@@ -32,11 +32,13 @@ behaviour! {
 
 impl Funding {
     fn equation(&self) -> &'static str {
-        "wholesale rate = policy + spread + distrust · (1 − trust); 1/days of what was raised matures a day; refinancing at the policy rate against collateral after haircut; overnight at the lending rate"
+        "wholesale rate = policy + spread + distrust · (1 − trust); 1/days of what was raised matures a day; \
+        refinancing at the policy rate against collateral after haircut; overnight at the lending rate"
     }
 
     fn source(&self) -> &'static str {
-        "Meller and Soons (ECB) [A] in kind: lost deposits are replaced at least cost, subject to collateral; values are this project's choice"
+        "Meller and Soons (ECB) [A] in kind: lost deposits are replaced at least cost, subject to collateral; values \
+        are this project's choice"
     }
 
     /// The rate of wholesale funding, as a share a year.

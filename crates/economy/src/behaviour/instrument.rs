@@ -24,11 +24,13 @@ behaviour! {
 
 impl Instrument {
     fn equation(&self) -> &'static str {
-        "P(cbdc) = share · trust_cbdc / (1 + k · fee / amount) for adopters; P(cash | not cbdc) = level · taste · half / (half + amount), 0 online; else deposit"
+        "P(cbdc) = share · trust_cbdc / (1 + k · fee / amount) for adopters; P(cash | not cbdc) = level · taste · half \
+        / (half + amount), 0 online; else deposit"
     }
 
     fn source(&self) -> &'static str {
-        "CBDC share: 35 % of payments, ECB market research as used by BRAIN 2024 [S]; cash falls with the amount: SPACE 2024 gives 52 % of number and 39 % of value in shops [A]; the form is this project's choice"
+        "CBDC share: 35 % of payments, ECB market research as used by BRAIN 2024 [S]; cash falls with the amount: \
+        SPACE 2024 gives 52 % of number and 39 % of value in shops [A]; the form is this project's choice"
     }
 
     /// The probability that an adopter pays with CBDC where that is free.

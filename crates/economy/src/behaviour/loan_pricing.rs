@@ -21,7 +21,8 @@ behaviour! {
 
 impl LoanPricing {
     fn equation(&self) -> &'static str {
-        "target = w · own funding cost + (1 − w) · policy + mark-up + premium · max(0, target ratio − capital ratio); r ← r + adjustment · (target − r) monthly"
+        "target = w · own funding cost + (1 − w) · policy + mark-up + premium · max(0, target ratio − capital ratio); \
+        r ← r + adjustment · (target − r) monthly"
     }
 
     fn source(&self) -> &'static str {

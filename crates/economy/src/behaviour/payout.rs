@@ -24,6 +24,7 @@ impl Payout {
     }
 
     fn source(&self) -> &'static str {
-        "this project's choice; costs of 0.7 % of deposits and loans are the order of euro-area banks' administrative costs [K]"
+        "this project's choice; costs of 0.7 % of deposits and loans are the order of euro-area banks' administrative \
+        costs [K]"
     }
 }

@@ -51,7 +51,8 @@ impl Portfolio {
     fn equation(&self) -> &'static str {
         match self.model {
             Model::Logit => {
-                "wanted = max(liquid · trust_cbdc / (1 + e^−(a + b_r·(r_cbdc − r_deposit) + b_t·(1 − trust_bank) + taste)), days · spending); at most the limit"
+                "wanted = max(liquid · trust_cbdc / (1 + e^−(a + b_r·(r_cbdc − r_deposit) + b_t·(1 − trust_bank) + \
+                taste)), days · spending); at most the limit"
             }
             Model::Transactions => "wanted = days · spending; at most the limit",
             Model::FullToLimit => "wanted = the limit",
@@ -67,7 +68,8 @@ impl Portfolio {
             }
             Model::FullToLimit => "ECB technical note, October 2025 [S]: every eligible wallet full",
             Model::Risk => {
-                "Barucci, Gurgone, Iori, Azzone (arXiv 2510.21071) [S], design CBDC2: a1 0.1, a2 0.3, RM* 6, RM* + RMlim 13.6; paid out of liquid wealth here"
+                "Barucci, Gurgone, Iori, Azzone (arXiv 2510.21071) [S], design CBDC2: a1 0.1, a2 0.3, RM* 6, RM* + \
+                RMlim 13.6; paid out of liquid wealth here"
             }
         }
     }

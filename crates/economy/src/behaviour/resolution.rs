@@ -24,7 +24,8 @@ impl Resolution {
     fn equation(&self) -> &'static str {
         match self.model {
             Model::Insured => {
-                "fails when equity / risk-weighted assets < trigger or nobody lends to it; loss: wholesale, deposits above the insured amount pro rata, government"
+                "fails when equity / risk-weighted assets < trigger or nobody lends to it; loss: wholesale, deposits \
+                above the insured amount pro rata, government"
             }
             Model::BailOut => "fails likewise; loss: government",
             Model::BailIn => "fails likewise; loss: wholesale, all deposits pro rata",
@@ -32,7 +33,8 @@ impl Resolution {
     }
 
     fn source(&self) -> &'static str {
-        "insured amount: EUR 100,000, Directive 2014/49/EU [K]; order of losses: Directive 2014/59/EU [K], simplified; the rest is this project's choice"
+        "insured amount: EUR 100,000, Directive 2014/49/EU [K]; order of losses: Directive 2014/59/EU [K], simplified; \
+        the rest is this project's choice"
     }
 
     /// Whether investors bear losses.

@@ -27,7 +27,8 @@ impl Seasonality {
     fn equation(&self) -> &'static str {
         match self.model {
             Model::Calendar => {
-                "factor = weekday · holiday · december · (1 + boost while days since payday < days), scaled so that a week's mean is 1"
+                "factor = weekday · holiday · december · (1 + boost while days since payday < days), scaled so that a \
+                week's mean is 1"
             }
             Model::Even => "factor = 1",
         }

@@ -23,7 +23,8 @@ impl Switching {
     fn equation(&self) -> &'static str {
         match self.model {
             Model::Trust => {
-                "P = min(1, s · max(0, best trust − own bank's trust − tolerance) · (1 − calm where insured)) a month, without a loan; to the best trusted"
+                "P = min(1, s · max(0, best trust − own bank's trust − tolerance) · (1 − calm where insured)) a month, \
+                without a loan; to the best trusted"
             }
             Model::Stay => "P = 0",
         }
@@ -32,7 +33,8 @@ impl Switching {
     fn source(&self) -> &'static str {
         match self.model {
             Model::Trust => {
-                "insurance and loans hold depositors back: Iyer and Puri (2012), American Economic Review 102(4) [K], in sign; form and values are this project's choice"
+                "insurance and loans hold depositors back: Iyer and Puri (2012), American Economic Review 102(4) [K], \
+                in sign; form and values are this project's choice"
             }
             Model::Stay => "a limiting case",
         }

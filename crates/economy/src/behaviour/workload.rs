@@ -47,7 +47,8 @@ const QUANTILES: usize = 4096;
 
 impl Workload {
     fn equation(&self) -> &'static str {
-        "payments a day ~ Poisson(retail spending a day / mean amount · seasonality); amount = quantile(channel, u) · price level"
+        "payments a day ~ Poisson(retail spending a day / mean amount · seasonality); amount = quantile(channel, u) · \
+        price level"
     }
 
     fn source(&self) -> &'static str {

@@ -626,7 +626,8 @@ fn sources(html: &mut String, scenario: &Scenario) {
     for behaviour in explain(scenario) {
         let _ = write!(
             html,
-            "<details><summary>{} = {}</summary><p><code>{}</code></p><p>Source: {}.</p><div class=\"scroll\"><table><tbody>",
+            "<details><summary>{} = {}</summary><p><code>{}</code></p><p>Source: {}.</p><div \
+            class=\"scroll\"><table><tbody>",
             escape(behaviour.name),
             escape(behaviour.model),
             escape(behaviour.equation),

@@ -87,7 +87,8 @@ impl Economy<'_> {
         self.shells.push(shell);
         self.all_shells.push(shell);
         let what = format!(
-            "bank {id} fails with equity of {}; bank {} takes over; borne by investors {}, depositors {}, government {}",
+            "bank {id} fails with equity of {}; bank {} takes over; borne by investors {}, depositors {}, government \
+            {}",
             in_euros(equity),
             self.banks[acquirer].id,
             in_euros(borne[0]),

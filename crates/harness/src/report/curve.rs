@@ -13,14 +13,16 @@ pub fn verdict(maximum: &Maximum) -> [String; 2] {
     let found = match maximum.offered_per_s {
         0.0 => format!("No rate that was tried held the bound of {bound} ms on p99."),
         offered => format!(
-            "{} payments a second is the highest rate that held p99 within {bound} ms; {} a second of those due settled.",
+            "{} payments a second is the highest rate that held p99 within {bound} ms; {} a second of those due \
+            settled.",
             rounded(offered),
             rounded(maximum.settled_per_s)
         ),
     };
     let next = match (maximum.failed_at_per_s, maximum.limit) {
         (Some(failed), Limit::Generator) => format!(
-            "At {} the load generator did not keep up: this is the generator's limit here, and the network may be faster.",
+            "At {} the load generator did not keep up: this is the generator's limit here, and the network may be \
+            faster.",
             rounded(failed)
         ),
         (Some(failed), Limit::Machine) => format!(

@@ -118,10 +118,12 @@ fn generator(result: &RunResult) -> Option<String> {
     let busy = percent(generator.machine_busy_share);
     match (generator.bottleneck, generator.starved) {
         (true, _) => Some(format!(
-            "The load generator was the bottleneck ({late}; the run used {busy} of the cores{share}): the network may be faster than this."
+            "The load generator was the bottleneck ({late}; the run used {busy} of the cores{share}): the network may \
+            be faster than this."
         )),
         (false, true) => Some(format!(
-            "The machine's {} cores were full, and the load generator waited for one ({late}; the run used {busy} of the cores{share}).",
+            "The machine's {} cores were full, and the load generator waited for one ({late}; the run used {busy} of \
+            the cores{share}).",
             result.machine.cores
         )),
         (false, false) => None,

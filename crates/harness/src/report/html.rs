@@ -33,7 +33,8 @@ pub fn page(result: &RunResult) -> String {
 fn head(html: &mut String, result: &RunResult) {
     let _ = write!(
         html,
-        "<header><p class=\"eyebrow\">cbdc bench \u{b7} {}</p><h1>{}</h1><p class=\"lead\">{}</p><ul class=\"badges\" aria-label=\"Checks\">",
+        "<header><p class=\"eyebrow\">cbdc bench \u{b7} {}</p><h1>{}</h1><p class=\"lead\">{}</p><ul class=\"badges\" \
+        aria-label=\"Checks\">",
         date(result.started_unix_ms),
         escape(&result.scenario.name),
         escape(&result.scenario.description)
@@ -92,7 +93,8 @@ fn tiles(html: &mut String, result: &RunResult) {
         let value = if value.contains('<') { value } else { escape(&value) };
         let _ = write!(
             html,
-            "<div class=\"card tile {class}\"><h2>{name}</h2><p class=\"value\">{value}</p><p class=\"below\">{}</p></div>",
+            "<div class=\"card tile {class}\"><h2>{name}</h2><p class=\"value\">{value}</p><p \
+            class=\"below\">{}</p></div>",
             escape(&below)
         );
     }
@@ -157,7 +159,8 @@ fn books_and_audit(html: &mut String, result: &RunResult) {
         let class = if minor == 0 { " class=\"zero\"" } else { "" };
         let _ = write!(
             html,
-            "<tr{class}><td>{name}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
+            "<tr{class}><td>{name}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td \
+            class=\"number\">{}</td></tr>",
             amount(earlier),
             amount(minor.saturating_sub(earlier)),
             amount(minor)
@@ -181,7 +184,8 @@ fn books_and_audit(html: &mut String, result: &RunResult) {
     if audit.ok {
         let _ = write!(
             html,
-            "<p class=\"verdict good\">{} blocks read again from genesis: chain, signatures, outcomes, books, supply and the banks' deposits agree.</p>",
+            "<p class=\"verdict good\">{} blocks read again from genesis: chain, signatures, outcomes, books, supply \
+            and the banks' deposits agree.</p>",
             count(audit.blocks)
         );
     } else {

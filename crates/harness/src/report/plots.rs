@@ -74,7 +74,8 @@ pub fn rate_plot(result: &RunResult, rows: &[Second]) -> Plot {
     }
     let most = rows.iter().map(|row| row.offered.max(row.settled)).max().unwrap_or(1);
     let description = format!(
-        "Payments a second over {} seconds: of those due in the measured time {} offered and {} settled a second on average.",
+        "Payments a second over {} seconds: of those due in the measured time {} offered and {} settled a second on \
+        average.",
         rows.len(),
         rounded(result.offered as f64 / result.duration_s.max(0.001)),
         rounded(result.settled_per_s)
@@ -137,7 +138,8 @@ pub fn distribution_plot(result: &RunResult) -> Plot {
     Plot {
         title: "Latency distribution".to_owned(),
         description: format!(
-            "Latency against the share of payments that were faster: p50 {} ms, p90 {} ms, p99 {} ms, p99.9 {} ms, slowest {} ms.",
+            "Latency against the share of payments that were faster: p50 {} ms, p90 {} ms, p99 {} ms, p99.9 {} ms, \
+            slowest {} ms.",
             figure(result.latency_ms.p50),
             figure(result.latency_ms.p90),
             figure(result.latency_ms.p99),

@@ -76,19 +76,24 @@ pub enum GenesisError {
     )]
     HeaderSignatures { nodes: usize, found: u16 },
     #[error(
-        "the opening balance sheet does not balance: assets {assets}, liabilities {liabilities}, equity {equity} minor units"
+        "the opening balance sheet does not balance: assets {assets}, liabilities {liabilities}, equity {equity} minor \
+        units"
     )]
     Unbalanced { assets: i128, liabilities: i128, equity: i128 },
     #[error(
-        "the opening balance sheet must hold no CBDC, found {found} minor units: issue it by command, so that every unit has a record"
+        "the opening balance sheet must hold no CBDC, found {found} minor units: issue it by command, so that every \
+        unit has a record"
     )]
     OpeningCbdc { found: u64 },
     #[error(
-        "the first policy cannot be in force: the deposit rate must not be above the policy rate, nor that above the lending rate, nor that above the penalty rate; shares are at most 1,000,000 ppm; a velocity rule counts 1 to 64 payments in at most 31 days; work per block is 1 to 65,536"
+        "the first policy cannot be in force: the deposit rate must not be above the policy rate, nor that above the \
+        lending rate, nor that above the penalty rate; shares are at most 1,000,000 ppm; a velocity rule counts 1 to \
+        64 payments in at most 31 days; work per block is 1 to 65,536"
     )]
     Policy,
     #[error(
-        "the opening balance sheet must hold no loans to banks, found {found} minor units to bank {bank}: lend by command, so that every loan has its terms"
+        "the opening balance sheet must hold no loans to banks, found {found} minor units to bank {bank}: lend by \
+        command, so that every loan has its terms"
     )]
     OpeningLoans { bank: BankId, found: u64 },
     #[error("the opening balance sheet names bank {bank}, which is no member")]

@@ -180,7 +180,8 @@ fn velocity(text: &str) -> Result<Option<VelocityRule>, String> {
     }
     let wrong = || {
         format!(
-            "expected a rule such as 10 in 24 h (1 to 64 payments in at most 31 d; units ms, s, min, h, d), or none, found `{text}`"
+            "expected a rule such as 10 in 24 h (1 to 64 payments in at most 31 d; units ms, s, min, h, d), or none, \
+            found `{text}`"
         )
     };
     let (payments, window) = text.split_once(" in ").ok_or_else(wrong)?;
@@ -234,7 +235,8 @@ pub fn fee_schedule(text: &str, exponent: u8) -> Result<FeeSchedule, String> {
     }
     let wrong = || {
         format!(
-            "expected up to 4 fees with ascending bounds, such as 0.10 + 0.5 % up to 100, 1 above, to payee-bank, or none, found `{text}`"
+            "expected up to 4 fees with ascending bounds, such as 0.10 + 0.5 % up to 100, 1 above, to payee-bank, or \
+            none, found `{text}`"
         )
     };
     let mut parts: Vec<&str> = text.split(',').map(str::trim).collect();
@@ -438,7 +440,8 @@ pub fn describe(change: &PolicyChange, exponent: u8) -> String {
             show_rate(rates.penalty)
         ),
         PolicyChange::Reserves(rules) => format!(
-            "reserves-rate-up-to = {}, reserves-rate-above = {}, reserve-requirement = {}, shortfall-rate = {}, maintenance-period = {} days",
+            "reserves-rate-up-to = {}, reserves-rate-above = {}, reserve-requirement = {}, shortfall-rate = {}, \
+            maintenance-period = {} days",
             show_rate(rules.rate_up_to),
             show_rate(rules.rate_above),
             show_percent(i64::from(rules.requirement_ppm)),

@@ -86,7 +86,8 @@ pub fn compare(root: &mut Section<'_>, threads: usize) -> Result<Comparison, Rep
              holder; subsidies through merchants that otherwise take cash only."
                 .to_owned(),
             format!(
-                "For cash, \u{201c}not cut\u{201d} means that its share falls by at most {} percentage points on average; it may rise.",
+                "For cash, \u{201c}not cut\u{201d} means that its share falls by at most {} percentage points on \
+                average; it may rise.",
                 p.negligible
             ),
         ],

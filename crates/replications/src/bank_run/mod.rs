@@ -346,7 +346,8 @@ fn page(
             "One sector of firms, no capital goods, no growth, no entry, no interbank market: the paper has 100 consumption and \
              10 capital firms and grows by 0.75 %."
                 .to_owned(),
-            "Rates, margins and propensities to consume are ours; loans are rolled over instead of running for 20 steps."
+            "Rates, margins and propensities to consume are ours; loans are rolled over instead of running for 20 \
+            steps."
                 .to_owned(),
             "After a failure the bank has its capital again in all three regimes, so only who bears the loss differs. Regimes with a \
              failure have a corridor; effects of the failure are differences against the same run without it."

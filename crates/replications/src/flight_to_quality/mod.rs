@@ -184,9 +184,12 @@ fn model(p: &Parameters, collapsed: usize) -> Vec<String> {
 
 fn differences() -> Vec<String> {
     [
-        "Output targets grow from what was produced, not from the last target: or firms without workers borrow ever more.",
-        "A firm takes no loan dearer than the highest mark-up. The printed risk formula otherwise gives loans at any rate.",
-        "A bank pays out what its worth exceeds that of the start, or a bank that lends little grows for ever at the floor rate.",
+        "Output targets grow from what was produced, not from the last target: or firms without workers borrow ever \
+        more.",
+        "A firm takes no loan dearer than the highest mark-up. The printed risk formula otherwise gives loans at any \
+        rate.",
+        "A bank pays out what its worth exceeds that of the start, or a bank that lends little grows for ever at the \
+        floor rate.",
         "Banks begin with worth in proportion to their credit fitness; the paper says so of their shareholders.",
         "Half of the households own all firms and banks together, where the paper has a network of shareholders.",
         "A new firm starts with the mean worth and output of those alive and the starting mark-up.",
@@ -194,7 +197,8 @@ fn differences() -> Vec<String> {
         "\u{3ba}, which the paper does not give, is ours and acts on the relative difference of two banks' loan rates.",
         "Loans between banks fall due at the end of a step; those of the third session at the start of the next.",
         "Sales at a loss cover required reserves only, not expected outflows.",
-        "Each household sees each firm with probability 0.3 instead of exactly 30 % of them, and only firms with goods left.",
+        "Each household sees each firm with probability 0.3 instead of exactly 30 % of them, and only firms with goods \
+        left.",
         "Clients of an idle bank hold no CBDC for it, which is how the paper's 7.2 % under C0 reads best.",
     ]
     .map(str::to_owned)

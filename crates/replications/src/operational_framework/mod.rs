@@ -207,7 +207,8 @@ fn charts(drawn: &[f64], path: &[Steady], middle: f64) -> Vec<Chart> {
             "bp a year",
             &[4, 5],
             Some(
-                "Without CBDC the facility pays 100 bp; once banks borrow at the ceiling it has fallen by the corridor's width.",
+                "Without CBDC the facility pays 100 bp; once banks borrow at the ceiling it has fallen by the \
+                corridor's width.",
             ),
         ),
         chart("What it costs", "% against no CBDC", &[6, 7], None),

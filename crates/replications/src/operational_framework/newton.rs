@@ -12,7 +12,8 @@ pub enum NoSolution {
     Singular,
     /// The largest residual stopped falling.
     #[error(
-        "the largest residual stays at {residual:e}, expected at most {expected:e}: raise the CBDC demand in smaller steps"
+        "the largest residual stays at {residual:e}, expected at most {expected:e}: raise the CBDC demand in smaller \
+        steps"
     )]
     Stuck {
         /// The residual that remained.

@@ -183,7 +183,8 @@ fn page(
                 .to_owned(),
         ],
         differences: vec![
-            "Static and partial: no price of capital, no response of banks' worth, lending or rates, no expectations of runs."
+            "Static and partial: no price of capital, no response of banks' worth, lending or rates, no expectations \
+            of runs."
                 .to_owned(),
             "A limit acts through deposits a person: it caps what is held in calm times and leaves only the rest of it for flight. That \
              it reverses the sign rests on calm-time demand, which fills most of such a limit in nearly all draws."

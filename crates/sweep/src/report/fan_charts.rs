@@ -68,7 +68,8 @@ fn selection(plot_data: &PlotData) -> String {
         return String::new();
     }
     format!(
-        "<p class=\"note\">Lines and bands show {} of {} designs, evenly spaced in the plan's order; all are in the tables.</p>",
+        "<p class=\"note\">Lines and bands show {} of {} designs, evenly spaced in the plan's order; all are in the \
+        tables.</p>",
         plot_data.shown.len(),
         plot_data.designs.len()
     )

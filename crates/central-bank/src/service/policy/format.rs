@@ -58,7 +58,8 @@ mod tests {
         let targeted = Grant { cohort: Cohort { bank: None, first: 0, ..cohort }, purpose: Some(purpose), ..unbacked };
         assert_eq!(
             action_text(&GovernanceAction::Grant(targeted), 2),
-            "pay 25.00 out of government to all household holders, to be spent with merchant, business by 1970-01-01T00:00:01.000Z"
+            "pay 25.00 out of government to all household holders, to be spent with merchant, business by \
+            1970-01-01T00:00:01.000Z"
         );
         let suspended = GovernanceAction::BankStatus { bank: BankId(2), status: BankStatus::Suspended };
         assert_eq!(action_text(&suspended, 2), "bank 2 is suspended");
