@@ -31,7 +31,7 @@ impl Running {
         let network = Network::create(&folder.path().join("net"), &spec).unwrap();
         let config = cbdc_central_bank::Config::load(&network.config_path(network.central_bank())).unwrap();
         let node = cbdc_central_bank::start(config).await.unwrap();
-        let governance = network.governance_reader().unwrap();
+        let governance = network.governance_reader().await.unwrap();
         let running = Running { network, node, governance, _folder: folder };
         for bank in [1, 2] {
             for number in [1, 2] {

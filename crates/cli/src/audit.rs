@@ -53,7 +53,7 @@ impl Audit {
             }
             None => {
                 let network = self.network.open()?;
-                let connection = network.connect_auditor(self.node.unwrap_or_else(|| network.central_bank()))?;
+                let connection = network.connect_reader(self.node.unwrap_or_else(|| network.central_bank())).await?;
                 connection.is_ready().await?;
                 audit_live(connection.channel(), genesis, |height, newest| show(&bar, height, newest)).await
             }

@@ -61,9 +61,9 @@ struct Source {
 }
 
 impl Source {
-    fn open(&self) -> anyhow::Result<(cbdc_devnet::Network, cbdc_client::Chain)> {
+    async fn open(&self) -> anyhow::Result<(cbdc_devnet::Network, cbdc_client::Chain)> {
         let network = self.network.open()?;
-        let chain = network.chain(self.node.unwrap_or_else(|| network.central_bank()))?;
+        let chain = network.chain(self.node.unwrap_or_else(|| network.central_bank())).await?;
         Ok((network, chain))
     }
 }
@@ -72,19 +72,19 @@ impl Chain {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         match self.command {
             Command::Head(source) => {
-                let (network, chain) = source.open()?;
+                let (network, chain) = source.open().await?;
                 let header = chain.header(None).await?;
                 output.print(header_object(&header), || header_text(network.anchor(), &header));
                 Ok(())
             }
             Command::Block { height, source } => {
-                let (network, chain) = source.open()?;
+                let (network, chain) = source.open().await?;
                 let block = chain.block(Height(height)).await?;
                 output.print(block_object(&block), || block_text(network.anchor(), &block));
                 Ok(())
             }
             Command::Receipt { height, index, source } => {
-                let (_, chain) = source.open()?;
+                let (_, chain) = source.open().await?;
                 let receipt = chain.receipt(BlockPosition { height: Height(height), index }).await?;
                 let bytes = cbdc_ledger::encoding::hex(&receipt.to_bytes());
                 let object = json!({ "height": height, "index": index, "reason": receipt.outcome().reason.name(), "receipt_hex": bytes });
@@ -97,7 +97,7 @@ impl Chain {
 }
 
 async fn follow(source: &Source, from: Option<u64>, output: &Output) -> anyhow::Result<()> {
-    let (network, chain) = source.open()?;
+    let (network, chain) = source.open().await?;
     let from = match from {
         Some(height) => Height(height),
         None => match chain.header(None).await {

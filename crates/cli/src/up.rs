@@ -281,7 +281,7 @@ async fn issue_first(network: &Network, bank: BankId) -> anyhow::Result<()> {
         return Ok(());
     }
     // The operator endorses by hand: this program does it.
-    let governance = network.governance(cbdc_client::Role::Operator, cbdc_client::MemberId(1))?;
+    let governance = network.acting(cbdc_client::Role::Operator).await?;
     for request in governance.waiting_requests().await?.into_iter().filter(|request| request.record.bank == bank) {
         governance.endorse(request).await?.settled()?;
     }

@@ -195,6 +195,61 @@ fn the_committee_and_the_court_decide() {
     up.stop();
 }
 
+/// Copies the keys that another network gave an operator to `net`, as those of its member `name`, and writes the file
+/// that admits that member.
+fn take_keys(dir: &Path, name: &str) {
+    let genesis: toml::Table = std::fs::read_to_string(dir.join("other/genesis.toml")).unwrap().parse().unwrap();
+    let members = genesis["members"].as_array().unwrap();
+    let operator = members.iter().find(|member| member["role"].as_str() == Some("operator")).unwrap();
+    let file =
+        format!("name = \"{name}\"\nsigning_key = {}\nnode_key = {}\n", operator["signing_key"], operator["node_key"]);
+    std::fs::write(dir.join(format!("{name}.toml")), file).unwrap();
+    std::fs::rename(dir.join("other/operator-1"), dir.join("net").join(name)).unwrap();
+}
+
+#[test]
+fn rotated_roles_act_under_their_new_numbers_and_reading_needs_no_auditor() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let up = Up::start(dir, &["--banks", "1"]);
+    assert_eq!(code(dir, &["init", "other", "--banks", "1", "--base-port", "0"]), 0);
+    take_keys(dir, "operator-2");
+    let sentence = |words: &[&str]| {
+        let output = run(dir, words);
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+
+    let rotate = ["policy", "propose", "dismiss=operator-1", "admit=operator-2:operator-2.toml", "--approve"];
+    let rotated = object(dir, &rotate);
+    assert_eq!(
+        (&rotated["status"], &rotated["warnings"]),
+        (&Value::from("enacted"), &Value::from(Vec::<Value>::new()))
+    );
+    let deposited = object(dir, &["policy", "operate", "place-deposit", "5", "--bank", "1"]);
+    assert_eq!(deposited["amount_minor"], 500, "operator 2 signs");
+
+    let dismiss = ["policy", "propose", "dismiss=auditor-1", "dismiss=court-1", "--as", "2", "--approve"];
+    assert_eq!(object(dir, &dismiss)["warnings"].as_array().unwrap().len(), 2);
+    for words in
+        [&["policy", "balance-sheet"][..], &["chain", "head"], &["chain", "head", "--node", "bank-1"], &["audit"]]
+    {
+        assert_eq!(code(dir, words), 0, "{words:?} needs no auditor");
+    }
+    let nobody = sentence(&["policy", "freeze", "alice", "1"]);
+    assert!(nobody.contains("court-1 was dismissed") && nobody.contains("admit=court-2:FILE"), "{nobody}");
+    let no_seat = sentence(&["policy", "vote", "1", "yes", "--as", "7"]);
+    assert!(no_seat.contains("there is no committee-7; there are committee-1, committee-2, committee-3"), "{no_seat}");
+
+    let proposed = object(dir, &["policy", "propose", "threshold=3", "--as", "2"]);
+    assert_eq!(proposed["status"], "open");
+    let number = proposed["proposal"].to_string();
+    let voted = object(dir, &["policy", "vote", &number, "yes", "--as", "3"]);
+    assert_eq!(voted["status"], "enacted", "two of three carry it, and the vote says so");
+    up.stop();
+    Up::start(dir, &["--processes"]).stop();
+}
+
 #[test]
 fn a_bank_reports_its_deposits_pays_reserves_and_closes_an_empty_wallet() {
     let folder = tempfile::tempdir().unwrap();

@@ -13,7 +13,7 @@ async fn main() -> anyhow::Result<()> {
     let dir = std::env::args().nth(1).unwrap_or_else(|| "network".to_owned());
     let network = NetworkFolder::open(Path::new(&dir))?;
     let anchor = network.anchor();
-    let governance = network.governance_reader()?;
+    let governance = network.governance_reader().await?;
 
     let sheet = governance.balance_sheet().await?;
     println!("CBDC in circulation: {}", anchor.show(Amount::from_minor(sheet.cbdc_minor)));

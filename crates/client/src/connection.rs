@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cbdc_proto::transport::{MESSAGE_BYTES_MAX, NodeIdentity, ServerTrust, connect};
+use cbdc_proto::v1;
 use cbdc_proto::v1::bank_client::BankClient;
 use cbdc_proto::v1::chain_client::ChainClient;
 use cbdc_proto::v1::policy_client::PolicyClient;
@@ -54,6 +55,20 @@ impl Connection {
         let mut client = HealthClient::new(self.channel.clone());
         let answer = self.ask(client.check(self.request(HealthCheckRequest::default()))).await?;
         Ok(answer.status() == ServingStatus::Serving)
+    }
+
+    /// The time that a call waits for its answer.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// Asks for the newest header as any member may: whether the node lets this connection read.
+    pub(crate) async fn newest_header(&self) -> Result<(), ClientError> {
+        match self.ask(self.chain().get_header(self.request(v1::GetHeaderRequest { height: None }))).await {
+            // Before the first block there is none.
+            Ok(_) | Err(ClientError::NotFound(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// The channel itself, for services that this crate does not wrap.

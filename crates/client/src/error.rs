@@ -168,6 +168,9 @@ pub enum ClientError {
         /// The signer's role and number, or `nobody`.
         found: String,
     },
+    /// No member whose keys are at hand may do this; the sentence says why.
+    #[error("{0}")]
+    NobodyActs(String),
     /// An argument cannot be used.
     #[error("{0}")]
     Usage(String),

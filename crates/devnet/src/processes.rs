@@ -140,7 +140,6 @@ impl Processes {
     }
 
     async fn wait_ready(&mut self, node: NodeName) -> Result<(), NetworkError> {
-        let connection = self.network.connect_auditor(node)?.with_deadline(Duration::from_secs(2));
         let give_up = Instant::now() + READY_WITHIN;
         loop {
             let child = self.children.get_mut(&node).ok_or(NetworkError::NotRunning { node })?;
@@ -148,9 +147,11 @@ impl Processes {
                 self.children.remove(&node);
                 return Err(died(&self.network, node, status));
             }
-            match connection.is_ready().await {
+            match is_ready(&self.network, node).await {
                 Ok(true) => return Ok(()),
-                Ok(false) | Err(ClientError::Unreachable { .. } | ClientError::NoAnswer { .. }) => {}
+                // A node that has not read its ledger yet lets nobody in.
+                Ok(false)
+                | Err(ClientError::Unreachable { .. } | ClientError::NoAnswer { .. } | ClientError::NobodyActs(_)) => {}
                 Err(error) => return Err(error.into()),
             }
             if Instant::now() >= give_up {
@@ -160,6 +161,10 @@ impl Processes {
             sleep(POLL_EVERY).await;
         }
     }
+}
+
+async fn is_ready(network: &Network, node: NodeName) -> Result<bool, ClientError> {
+    network.connect_reader(node).await?.with_deadline(Duration::from_secs(2)).is_ready().await
 }
 
 fn open_log(path: &Path) -> Result<File, NetworkError> {

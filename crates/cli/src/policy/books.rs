@@ -32,7 +32,7 @@ impl BalanceSheet {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let governance = network.governance_reader()?;
+        let governance = network.governance_reader().await?;
         let sheet = match self.unposted {
             true => governance.balance_sheet_with_unposted_interest().await?,
             false => governance.balance_sheet().await?,
@@ -181,7 +181,7 @@ impl ProfitAndLoss {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let profit = network.governance_reader()?.profit_and_loss().await?;
+        let profit = network.governance_reader().await?.profit_and_loss().await?;
         let items: Map<String, Value> =
             profit.items.iter().map(|item| (format!("{}_minor", item.name), sum_minor(&item.amount_minor))).collect();
         let object = json!({
@@ -224,7 +224,7 @@ impl Aggregates {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let aggregates = network.governance_reader()?.aggregates().await?;
+        let aggregates = network.governance_reader().await?.aggregates().await?;
         output.print(aggregates_object(&aggregates), || {
             let base = fields(&[
                 ("base money (M0)", money_of_text(&anchor, &aggregates.m0_minor)),
@@ -298,7 +298,7 @@ impl Supply {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let supply = network.governance_reader()?.supply().await?;
+        let supply = network.governance_reader().await?.supply().await?;
         let terms: Map<String, Value> =
             supply.terms.iter().map(|term| (format!("{}_minor", term.name), json!(term.amount_minor))).collect();
         let object = json!({

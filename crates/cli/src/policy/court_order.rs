@@ -58,7 +58,7 @@ impl Order {
         let amount = anchor.parse(&self.amount)?;
         let account = network.account_of(&self.wallet)?;
         let order = order_number(&self.order)?;
-        let court = network.governance(Role::Court, MemberId(1))?;
+        let court = network.acting(Role::Court).await?;
         let status: SubmissionStatus = match freezes {
             true => court.freeze(account, amount, order).await?,
             false => court.unfreeze(account, amount, order).await?,
@@ -100,7 +100,7 @@ impl Seize {
         let anchor = network.anchor().clone();
         let (amount, released) = (anchor.parse(&amount)?, anchor.parse(&release)?);
         let (account, to) = (network.account_of(&wallet)?, network.account_of(&to)?);
-        let court = network.governance(Role::Court, MemberId(1))?;
+        let court = network.acting(Role::Court).await?;
         let (position, taken_minor) =
             court.seize(account, amount, to, released, order_number(&order)?).await?.result()?;
         let lacking_minor = amount.minor().saturating_sub(taken_minor);

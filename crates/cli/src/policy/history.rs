@@ -24,7 +24,7 @@ pub struct History {
 impl History {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
-        let answer = network.governance_reader()?.policy_versions(self.page.count, self.page.token).await?;
+        let answer = network.governance_reader().await?.policy_versions(self.page.count, self.page.token).await?;
         let versions: Vec<Value> = answer.versions.iter().map(object).collect();
         let next = Some(&answer.next_page_token).filter(|token| !token.is_empty());
         output.print(json!({ "versions": versions, "next_page_token": next }), || {

@@ -111,7 +111,7 @@ impl Endorse {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let governance = network.governance(Role::Operator, MemberId(1))?;
+        let governance = network.acting(Role::Operator).await?;
         let mut requests = governance.waiting_requests().await?;
         requests.retain(|request| self.bank.is_none_or(|bank| request.record.bank == BankId(bank)));
         let mut objects = Vec::new();

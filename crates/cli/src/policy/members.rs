@@ -18,7 +18,7 @@ pub struct Members {
 impl Members {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
-        let answer = network.governance_reader()?.members().await?;
+        let answer = network.governance_reader().await?.members().await?;
         let hex = cbdc_ledger::encoding::hex;
         let members: Vec<Value> = answer
             .members
@@ -48,7 +48,11 @@ impl Members {
             };
             let rows: Vec<_> = answer.members.iter().map(row).collect();
             let members = table(&["member", "name", "status", ">next sequence", "signing key"], &rows);
-            format!("{members}\n{} committee members must approve a proposal.", answer.threshold)
+            let must = match answer.threshold {
+                1 => "1 committee member must".to_owned(),
+                threshold => format!("{threshold} committee members must"),
+            };
+            format!("{members}\n{must} approve a proposal.")
         });
         Ok(())
     }

@@ -52,7 +52,7 @@ impl Operate {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
         let (kind, bank, amount, terms) = (self.kind, BankId(self.bank), anchor.parse(&self.amount)?, self.terms()?);
-        let governance = network.governance(Role::Operator, MemberId(1))?;
+        let governance = network.acting(Role::Operator).await?;
         let status = match terms {
             Terms::None => governance.operate(kind, bank, amount).await?,
             Terms::Price { ppm } if kind == OperationKind::BuySecurities => {

@@ -27,7 +27,7 @@ impl Programmes {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let answer = network.governance_reader()?.programmes(self.page.count, self.page.token).await?;
+        let answer = network.governance_reader().await?.programmes(self.page.count, self.page.token).await?;
         let programmes: Vec<Value> = answer.programmes.iter().map(object).collect();
         let next = Some(&answer.next_page_token).filter(|token| !token.is_empty());
         output.print(json!({ "programmes": programmes, "next_page_token": next }), || {

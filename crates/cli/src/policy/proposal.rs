@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use cbdc_client::{GovernanceClient, MemberId, Role, Timestamp, v1};
+use anyhow::Context;
+use cbdc_client::{ClientError, GovernanceAction, GovernanceClient, MemberId, Role, Timestamp, v1};
 use cbdc_ledger::governance::ProposalStatus;
 use cbdc_ledger::governance::proposal::HORIZON_MS_MAX;
 use clap::{Args, ValueEnum};
@@ -55,17 +56,91 @@ fn within_horizon() -> clap::builder::RangedU64ValueParser<u64> {
 /// How long an approved proposal that takes effect at once is waited for: its block is cut within moments.
 const ENACTMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The status of a proposal once it is closed, or after [`ENACTMENT_TIMEOUT`].
-async fn closed_status(governance: &GovernanceClient, number: u64) -> anyhow::Result<String> {
+/// A proposal as it stands now.
+async fn find(governance: &GovernanceClient, number: u64) -> anyhow::Result<v1::GovernanceProposal> {
+    // A page begins below its token.
+    let page = governance.proposals(1, number.checked_add(1).map(|below| below.to_string())).await?;
+    let found = page.proposals.into_iter().find(|proposal| proposal.number == number);
+    found.with_context(|| format!("the central bank names no proposal {number}"))
+}
+
+/// A proposal, once it is closed if it is due to be enacted now, or after [`ENACTMENT_TIMEOUT`].
+async fn after_enactment(governance: &GovernanceClient, number: u64) -> anyhow::Result<v1::GovernanceProposal> {
     let began = Instant::now();
     loop {
-        let page = governance.proposals(100, None).await?;
-        let found = page.proposals.into_iter().find(|proposal| proposal.number == number);
-        let status = found.map_or_else(|| "unknown".to_owned(), |proposal| proposal.status);
-        if status != ProposalStatus::Open.name() || began.elapsed() > ENACTMENT_TIMEOUT {
-            return Ok(status);
+        let proposal = find(governance, number).await?;
+        let is_due = is_open(&proposal) && proposal.approved && proposal.effective_at_ms <= now().0;
+        if !is_due || began.elapsed() > ENACTMENT_TIMEOUT {
+            return Ok(proposal);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn is_open(proposal: &v1::GovernanceProposal) -> bool {
+    proposal.status == ProposalStatus::Open.name()
+}
+
+/// Votes for and against, of those that count.
+fn tally(proposal: &v1::GovernanceProposal) -> (usize, usize) {
+    let count = |approve| proposal.votes.iter().filter(|vote| vote.counts && vote.approve == approve).count();
+    (count(true), count(false))
+}
+
+/// How a proposal stands, in words: `enacted`, `approved by 2 : 0, takes effect at …`, `open at 1 : 0, 2 votes carry it`.
+fn standing(proposal: &v1::GovernanceProposal, threshold: u32) -> String {
+    let (approving, opposing) = tally(proposal);
+    match (is_open(proposal), proposal.approved) {
+        (false, _) => format!("{} at {approving} : {opposing}", proposal.status),
+        (true, true) => {
+            format!("approved by {approving} : {opposing}, takes effect at {}", Timestamp(proposal.effective_at_ms))
+        }
+        (true, false) => format!(
+            "open at {approving} : {opposing}, {} {} it",
+            votes(threshold),
+            if threshold == 1 { "carries" } else { "carry" }
+        ),
+    }
+}
+
+fn votes(count: u32) -> String {
+    if count == 1 { "1 vote".to_owned() } else { format!("{count} votes") }
+}
+
+/// An active seat that has not voted on a proposal.
+fn seat_to_ask(proposal: &v1::GovernanceProposal, members: &[v1::Member]) -> Option<u32> {
+    let has_voted = |seat: u32| proposal.votes.iter().any(|vote| vote.member == seat);
+    let seats = members.iter().filter(|member| member.active && member.role == Role::Committee.name());
+    seats.map(|member| member.id).find(|seat| !has_voted(*seat))
+}
+
+/// The roles that dismissals would leave without a member. (Of the committee and the central bank's nodes the ledger
+/// keeps as many as it needs.)
+fn emptied_roles(actions: &[GovernanceAction], members: &[v1::Member]) -> Vec<Role> {
+    let is_emptied = |role: &Role| {
+        let dismissed = |member: &&v1::Member| {
+            actions.iter().any(|action| match action {
+                GovernanceAction::DismissMember { role: found, id } => found == role && u32::from(id.0) == member.id,
+                _ => false,
+            })
+        };
+        let admits =
+            |action: &GovernanceAction| matches!(action, GovernanceAction::AdmitMember(member) if member.role == *role);
+        let mut active = members.iter().filter(|member| member.active && member.role == role.name()).peekable();
+        active.peek().is_some() && active.all(|member| dismissed(&member)) && !actions.iter().any(admits)
+    };
+    Role::ALL.into_iter().filter(is_emptied).collect()
+}
+
+/// What nobody can do once a role has no member.
+fn without(role: Role) -> &'static str {
+    match role {
+        Role::Operator => "nobody can endorse issuance or make operations",
+        Role::Registrar => "nobody can certify holders: no wallet can be opened",
+        Role::Court => "nobody can freeze, release or seize",
+        Role::Auditor => "nobody reads as the auditor; other members still can",
+        Role::Bank => "nobody can open a wallet",
+        Role::CentralBank | Role::Committee => "nothing can be decided",
     }
 }
 
@@ -73,42 +148,48 @@ impl Propose {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let governance = network.governance(Role::Committee, MemberId(self.member))?;
+        let governance = network.acting_as(Role::Committee, MemberId(self.member)).await?;
         let actions = action::parse(&anchor, &governance.parameters().await?, &self.actions)?;
+        let members = governance.members().await?;
+        let warning = |role: Role| format!("warning: this dismisses the last {role}: from then on {}", without(role));
+        let warnings: Vec<String> = emptied_roles(&actions, &members.members).into_iter().map(warning).collect();
+        warnings.iter().for_each(|warning| output.note(warning));
         let now = now();
-        let (effective_at, expires_at) =
-            (now.plus_ms(self.effective_in_s * 1_000), now.plus_ms(self.expires_in_s * 1_000));
+        let in_s = |seconds: u64| now.plus_ms(seconds.saturating_mul(1_000));
+        let (effective_at, expires_at) = (in_s(self.effective_in_s), in_s(self.expires_in_s));
         let (position, number) = governance.propose(actions, effective_at, expires_at).await?.result()?;
         let mut voters = vec![self.member];
         if self.approve {
-            let members = governance.members().await?;
             let seats = members.members.iter().filter(|member| member.active && member.role == Role::Committee.name());
             let others = seats.filter_map(|member| u16::try_from(member.id).ok()).filter(|id| *id != self.member);
-            for id in others.take(members.threshold.saturating_sub(1) as usize) {
-                network
-                    .governance(Role::Committee, MemberId(id))?
-                    .vote(number, cbdc_client::Choice::Approve)
-                    .await?
-                    .settled()?;
+            for id in others {
+                if voters.len() >= members.threshold as usize {
+                    break;
+                }
+                let seat = match network.acting_as(Role::Committee, MemberId(id)).await {
+                    Err(ClientError::NobodyActs(_)) => continue,
+                    seat => seat?,
+                };
+                seat.vote(number, cbdc_client::Choice::Approve).await?.settled()?;
                 voters.push(id);
             }
         }
-        let status = match self.approve && self.effective_in_s == 0 {
-            true => closed_status(&governance, number).await?,
-            false => ProposalStatus::Open.name().to_owned(),
-        };
+        let proposal = after_enactment(&governance, number).await?;
         let object = json!({
             "proposal": number, "height": position.height.0, "index": position.index, "votes_for": voters,
-            "status": status,
+            "status": proposal.status, "approved": proposal.approved, "warnings": warnings,
         });
         output.print(object, || {
             let voters = voters.iter().map(|id| format!("committee-{id}")).collect::<Vec<_>>().join(", ");
-            let mut rows = vec![("proposal", number.to_string()), ("for it", voters), ("status", status)];
-            if !self.approve {
-                let another = if self.member == 1 { 2 } else { 1 };
-                rows.push(("next", format!("cbdc policy vote {number} yes --as {another}")));
+            let standing = standing(&proposal, members.threshold);
+            let mut rows = vec![("proposal", number.to_string()), ("for it", voters), ("status", standing)];
+            let suffix = self.network.suffix();
+            if let (true, Some(seat)) =
+                (is_open(&proposal) && !proposal.approved, seat_to_ask(&proposal, &members.members))
+            {
+                rows.push(("next", format!("cbdc policy vote {number} yes --as {seat}{suffix}")));
             }
-            rows.push(("see", "cbdc policy proposals".to_owned()));
+            rows.push(("see", format!("cbdc policy proposals{suffix}")));
             fields(&rows)
         });
         Ok(())
@@ -155,8 +236,10 @@ pub struct Vote {
 impl Vote {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
-        let governance = network.governance(Role::Committee, MemberId(self.member))?;
+        let governance = network.acting_as(Role::Committee, MemberId(self.member)).await?;
         let position = governance.vote(self.proposal, self.choice.on_ledger()).await?.settled()?;
+        let proposal = after_enactment(&governance, self.proposal).await?;
+        let threshold = governance.members().await?.threshold;
         let (choice, does) = match self.choice {
             Choice::Yes => ("approve", "votes for"),
             Choice::No => ("reject", "votes against"),
@@ -165,8 +248,12 @@ impl Vote {
         let object = json!({
             "proposal": self.proposal, "member": self.member, "choice": choice,
             "height": position.height.0, "index": position.index,
+            "status": proposal.status, "approved": proposal.approved,
         });
-        output.print(object, || format!("committee-{} {does} proposal {} ({position})", self.member, self.proposal));
+        output.print(object, || {
+            let (member, number, standing) = (self.member, self.proposal, standing(&proposal, threshold));
+            format!("committee-{member} {does} proposal {number} ({position}): it is {standing}")
+        });
         Ok(())
     }
 }
@@ -186,7 +273,7 @@ pub struct Proposals {
 impl Proposals {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
-        let answer = network.governance_reader()?.proposals(self.page.count, self.page.token).await?;
+        let answer = network.governance_reader().await?.proposals(self.page.count, self.page.token).await?;
         let proposals: Vec<Value> = answer.proposals.iter().map(proposal_object).collect();
         let next = Some(&answer.next_page_token).filter(|token| !token.is_empty());
         output.print(json!({ "proposals": proposals, "next_page_token": next }), || {
@@ -194,10 +281,7 @@ impl Proposals {
                 return "There is no proposal yet. Make one: cbdc policy propose --help".to_owned();
             }
             let row = |proposal: &v1::GovernanceProposal| {
-                // What is decided stays as it was counted; an open proposal counts the seats that there are now.
-                let counts = |vote: &&v1::Vote| vote.counts || proposal.status != ProposalStatus::Open.name();
-                let votes =
-                    |approve| proposal.votes.iter().filter(counts).filter(|vote| vote.approve == approve).count();
+                let (approving, opposing) = tally(proposal);
                 vec![
                     proposal.number.to_string(),
                     if proposal.status == "open" && proposal.approved {
@@ -205,7 +289,7 @@ impl Proposals {
                     } else {
                         proposal.status.clone()
                     },
-                    format!("{} : {}", votes(true), votes(false)),
+                    format!("{approving} : {opposing}"),
                     Timestamp(proposal.effective_at_ms).to_string(),
                     proposal.actions.join("; "),
                 ]
@@ -239,11 +323,76 @@ pub fn proposal_object(proposal: &v1::GovernanceProposal) -> Value {
 
 /// The members who voted for a proposal, or against it: `committee-1, committee-2`.
 pub fn voters(proposal: &v1::GovernanceProposal, approve: bool) -> String {
-    let voters = proposal.votes.iter().filter(|vote| vote.approve == approve);
+    let voters = proposal.votes.iter().filter(|vote| vote.counts && vote.approve == approve);
     voters.map(|vote| format!("committee-{}", vote.member)).collect::<Vec<_>>().join(", ")
 }
 
 fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(role: Role, id: u32, active: bool) -> v1::Member {
+        v1::Member { role: role.name().to_owned(), id, active, ..v1::Member::default() }
+    }
+
+    fn proposal(status: &str, votes: &[(u32, bool, bool)]) -> v1::GovernanceProposal {
+        let vote = |(member, approve, counts): &(u32, bool, bool)| v1::Vote {
+            member: *member,
+            approve: *approve,
+            counts: *counts,
+        };
+        v1::GovernanceProposal {
+            status: status.to_owned(),
+            votes: votes.iter().map(vote).collect(),
+            ..v1::GovernanceProposal::default()
+        }
+    }
+
+    #[test]
+    fn a_dismissed_seats_vote_is_not_counted() {
+        let votes = [(1, true, true), (2, true, false), (3, false, true)];
+        assert_eq!(standing(&proposal("open", &votes), 2), "open at 1 : 1, 2 votes carry it");
+        assert_eq!(standing(&proposal("rejected", &votes), 1), "rejected at 1 : 1");
+        assert_eq!(voters(&proposal("enacted", &votes), true), "committee-1");
+        let approved = v1::GovernanceProposal { approved: true, ..proposal("open", &votes[..1]) };
+        assert_eq!(standing(&approved, 1), "approved by 1 : 0, takes effect at 1970-01-01T00:00:00.000Z");
+        assert_eq!(standing(&proposal("open", &[]), 1), "open at 0 : 0, 1 vote carries it");
+    }
+
+    #[test]
+    fn the_seat_to_ask_next_is_active_and_has_not_voted() {
+        let seats = [
+            member(Role::Auditor, 9, true),
+            member(Role::Committee, 1, false),
+            member(Role::Committee, 2, true),
+            member(Role::Committee, 3, true),
+        ];
+        assert_eq!(seat_to_ask(&proposal("open", &[(2, true, true)]), &seats), Some(3));
+        assert_eq!(seat_to_ask(&proposal("open", &[(2, true, true), (3, false, true)]), &seats), None);
+    }
+
+    #[test]
+    fn dismissing_the_last_member_of_a_role_is_noticed() {
+        let members = [
+            member(Role::Court, 1, true),
+            member(Role::Auditor, 1, true),
+            member(Role::Auditor, 2, true),
+            member(Role::Operator, 1, false),
+        ];
+        let dismiss = |role, id| GovernanceAction::DismissMember { role, id: MemberId(id) };
+        assert_eq!(emptied_roles(&[dismiss(Role::Court, 1)], &members), [Role::Court]);
+        assert_eq!(emptied_roles(&[dismiss(Role::Auditor, 1)], &members), []);
+        let both = [dismiss(Role::Auditor, 1), dismiss(Role::Auditor, 2)];
+        assert_eq!(emptied_roles(&both, &members), [Role::Auditor]);
+        let key = cbdc_ledger::SigningKey::from_seed([1; 32]).public_key();
+        let (role, id, name) = (Role::Court, MemberId(2), "Court".to_owned());
+        let successor = cbdc_ledger::member::Member { role, id, name, signing_key: key, node_key: None };
+        let replaced = [dismiss(Role::Court, 1), GovernanceAction::AdmitMember(successor)];
+        assert_eq!(emptied_roles(&replaced, &members), []);
+    }
 }

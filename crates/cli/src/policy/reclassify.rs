@@ -25,7 +25,7 @@ impl Reclassify {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let holder = holder_of(&network, &self.holder)?;
-        let registrar = network.governance(Role::Registrar, MemberId(1))?;
+        let registrar = network.acting(Role::Registrar).await?;
         let position = registrar.reclassify(holder, self.class).await?.settled()?;
         let object = json!({
             "holder": holder.to_string(),

@@ -35,7 +35,7 @@ impl Show {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
-        let governance = network.governance_reader()?;
+        let governance = network.governance_reader().await?;
         let set = match self.at {
             Some(height) => governance.policy_at(Height(height)).await?,
             None => governance.policy(self.version_number).await?,

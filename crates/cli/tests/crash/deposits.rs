@@ -168,7 +168,7 @@ async fn after_any_kill_no_cent_is_lost_or_doubled_between_wallets_and_deposits(
         }
         told.extend(paying.end().await);
         nodes.check_alive().unwrap();
-        books.follow(&network.chain(network.central_bank()).unwrap()).await;
+        books.follow(&network.chain(network.central_bank()).await.unwrap()).await;
         check_told(&books, &told);
         check_banks(&network, &books, &holders).await;
     }

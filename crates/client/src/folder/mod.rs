@@ -12,6 +12,7 @@
 //! Such a folder holds every party's keys, which a real network keeps apart: it is for development, tests and
 //! measurements. `cbdc init` and `cbdc up` create one.
 
+mod acting;
 mod wallet_file;
 
 use std::collections::BTreeMap;
@@ -29,10 +30,8 @@ use serde::Deserialize;
 
 use crate::anchor::Anchor;
 use crate::bank_office::BankOffice;
-use crate::chain::Chain;
 use crate::connection::Connection;
 use crate::error::ClientError;
-use crate::governance::{GovernanceClient, MemberSigner};
 use crate::wallet::{Registration, Wallet};
 
 pub use wallet_file::WalletFile;
@@ -223,31 +222,9 @@ impl NetworkFolder {
         Connection::new(self.address(node)?, Some(&identity), &self.anchor.trust(node.role(), node.id())?)
     }
 
-    /// Connects to a node as the auditor, who may read everything.
-    pub fn connect_auditor(&self, node: NodeName) -> Result<Connection, ClientError> {
-        self.connect_member(Role::Auditor, MemberId(1), node)
-    }
-
     /// A client of a bank's back office, with the bank's certificate.
     pub fn bank_office(&self, bank: BankId) -> Result<BankOffice, ClientError> {
         Ok(BankOffice::new(self.connect_member(Role::Bank, MemberId(bank.0), NodeName::Bank(bank))?))
-    }
-
-    /// A governance client that reads, with the auditor's certificate.
-    pub fn governance_reader(&self) -> Result<GovernanceClient, ClientError> {
-        Ok(GovernanceClient::new(self.connect_auditor(self.central_bank())?, self.anchor.clone()))
-    }
-
-    /// A governance client that signs for a committee member, the operator, the registrar or a court.
-    pub fn governance(&self, role: Role, id: MemberId) -> Result<GovernanceClient, ClientError> {
-        let connection = self.connect_member(role, id, self.central_bank())?;
-        let signer = MemberSigner::new(role, id, self.signing_key(role, id)?);
-        Ok(GovernanceClient::new(connection, self.anchor.clone()).with_signer(signer))
-    }
-
-    /// A reader of the chain as a node serves it, with the auditor's certificate.
-    pub fn chain(&self, node: NodeName) -> Result<Chain, ClientError> {
-        Ok(Chain::new(self.connect_auditor(node)?, self.anchor.clone()))
     }
 
     /// Certifies a holder's key as the registrar.

@@ -38,10 +38,10 @@ pub struct Audited {
 
 /// Audits the chain that a node serves, up to its newest block now. `load_began_ms` is when the load began, Unix time.
 pub async fn audit(network: &Network, node: NodeName, load_began_ms: u64, progress: &Progress) -> Result<Audited> {
-    let connection = network.connect_auditor(node)?;
+    let connection = network.connect_reader(node).await?;
     let mut client =
         ChainClient::new(connection.channel()).max_decoding_message_size(cbdc_proto::transport::MESSAGE_BYTES_MAX);
-    let newest = network.chain(node)?.header(None).await?.header.height;
+    let newest = network.chain(node).await?.header(None).await?.header.height;
     let mut auditor = Auditor::new(network.anchor().genesis().clone())?;
     let mut flows = FlowCounter::new(Timestamp(load_began_ms));
     let bar = progress.counted("auditing the chain from genesis", 0);

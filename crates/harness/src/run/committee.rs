@@ -40,7 +40,7 @@ impl<'a> Committee<'a> {
             return Ok("in force already".to_owned());
         }
         let note = self.decide(changes.into_iter().map(GovernanceAction::Policy).collect()).await?;
-        let version = self.folder.governance_reader()?.policy(None).await?.version;
+        let version = self.folder.governance_reader().await?.policy(None).await?.version;
         self.in_force = wished;
         Ok(format!("version {version} in force: {note}"))
     }
@@ -65,7 +65,7 @@ impl<'a> Committee<'a> {
     /// Proposes actions and votes for them; they are in force from the next block after the last vote.
     pub async fn decide(&self, actions: Vec<GovernanceAction>) -> Result<String> {
         let folder = self.folder;
-        let reader = folder.governance_reader()?;
+        let reader = folder.governance_reader().await?;
         let members = reader.members().await?;
         let seats = members.members.iter().filter(|member| member.role == Role::Committee.name() && member.active);
         let seats: Vec<_> =
@@ -85,7 +85,7 @@ impl<'a> Committee<'a> {
     }
 
     async fn enacted(&self, number: u64) -> Result<()> {
-        let reader = self.folder.governance_reader()?;
+        let reader = self.folder.governance_reader().await?;
         let give_up = Instant::now() + ENACTED_WITHIN;
         loop {
             let page = reader.proposals(20, None).await?;

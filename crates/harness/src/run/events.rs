@@ -70,7 +70,7 @@ async fn operate(folder: &NetworkFolder, figures: &OperationFigures) -> Result<(
     let today = Timestamp(now_ms()).ledger_day(genesis.day_offset_minutes);
     let (kind, bank, amount) = (figures.kind, bank_id(figures.bank), Amount::from_minor(figures.amount_minor));
     let price_ppm = figures.price.map_or(0, |price| price.0.unsigned_abs());
-    let governance = folder.governance(Role::Operator, MemberId(1))?;
+    let governance = folder.acting(Role::Operator).await?;
     let status = match kind {
         OperationKind::BuySecurities => governance.buy_securities(bank, amount, price_ppm).await?,
         OperationKind::SellSecurities => governance.sell_securities(bank, amount, price_ppm).await?,

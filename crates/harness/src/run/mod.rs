@@ -166,7 +166,7 @@ async fn measure(
     let live = Arc::new(Live::default());
     let start = Instant::now() + Duration::from_millis(200);
     let load_began_ms = now_ms() + 200;
-    let observer = Observer::start(folder, start, scenario.load.total_s())?;
+    let observer = Observer::start(folder, start, scenario.load.total_s()).await?;
     let streams = start_streams(scenario, folder, &mut payments, start, &live)?;
     let events = events::happen(scenario, folder, &accounts, nodes, start);
     let display = progress.live(scenario, start, live.clone(), observer.supply());
@@ -184,7 +184,7 @@ async fn measure(
     summary::judge_generator(&mut result.load_generator, result.slo.p99_ms);
 
     progress.step("comparing every answer with the chain");
-    let chain = folder.chain(central)?;
+    let chain = folder.chain(central).await?;
     let reconciled = reconcile::reconcile(&chain, &payments, &answers).await?;
     let audit::Audited { report: audited, mut versions, holdings, flows, tip } =
         audit::audit(network, central, load_began_ms, progress).await?;

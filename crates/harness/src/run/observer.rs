@@ -28,8 +28,8 @@ pub struct Observer {
 }
 
 impl Observer {
-    pub fn start(folder: &NetworkFolder, start: Instant, total_s: f64) -> Result<Observer> {
-        let reader = folder.governance_reader()?;
+    pub async fn start(folder: &NetworkFolder, start: Instant, total_s: f64) -> Result<Observer> {
+        let reader = folder.governance_reader().await?;
         let supply_minor = Arc::new(AtomicI64::new(0));
         let shown = supply_minor.clone();
         let (stop, mut stopped) = oneshot::channel();

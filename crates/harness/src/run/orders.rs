@@ -43,7 +43,7 @@ pub async fn order(
     figures: &OrderFigures,
     order: Order,
 ) -> Result<String> {
-    let court = folder.governance(Role::Court, MemberId(1))?;
+    let court = folder.acting(Role::Court).await?;
     let (amount, number) = (Amount::from_minor(figures.amount_minor), random_id());
     let accounts = wallets_of(scenario, figures.wallets).into_iter().map(|wallet| accounts[wallet as usize]);
     let accounts: Vec<AccountId> =
@@ -84,7 +84,7 @@ pub async fn order(
 
 /// Puts a wallet's holder into another class.
 pub async fn reclassify(scenario: &Scenario, folder: &NetworkFolder, wallet: u32, class: Class) -> Result<()> {
-    let registrar = folder.governance(Role::Registrar, MemberId(1))?;
+    let registrar = folder.acting(Role::Registrar).await?;
     registrar.reclassify(holder_of(scenario.seed, wallet), class).await?.settled()?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::result::SupplyTerms;
 
 /// The terms now.
 pub(super) async fn now(folder: &NetworkFolder) -> Result<SupplyTerms> {
-    Ok(terms_of(&folder.governance_reader()?.supply().await?))
+    Ok(terms_of(&folder.governance_reader().await?.supply().await?))
 }
 
 /// The terms of a supply report.

@@ -10,6 +10,8 @@
 //! 5. The first block at or after the effective time enacts an approved proposal. A proposal that is not approved when
 //!    `expires_at` comes has expired; one that a proposal enacted before it made impossible is void, and so are all
 //!    open ones of a seat that is dismissed.
+//! 6. A dismissed seat's votes on open proposals no longer count, and are gone once a proposal is closed. What was
+//!    decided before stays as it was counted.
 
 use std::collections::BTreeSet;
 
@@ -71,7 +73,7 @@ pub struct ProposalRecord {
     pub number: u64,
     /// The actions proposed.
     pub proposal: GovernanceProposal,
-    /// The votes so far.
+    /// The votes so far; of a closed proposal, those that counted.
     pub ballots: Ballots,
     /// Its outcome.
     pub status: ProposalStatus,
@@ -101,10 +103,17 @@ impl GovernanceProposals {
         self.all.get_mut(usize::try_from(number.checked_sub(1)?).ok()?)
     }
 
-    /// Notes what became of an open proposal.
-    pub(crate) fn close(&mut self, number: u64, status: ProposalStatus, closed_at: Timestamp) {
+    /// Notes what became of an open proposal, and drops the votes that do not count.
+    pub(crate) fn close(
+        &mut self,
+        number: u64,
+        status: ProposalStatus,
+        closed_at: Timestamp,
+        counts: impl Fn(MemberId) -> bool,
+    ) {
         if let Some(proposed) = self.get_mut(number) {
             (proposed.status, proposed.closed_at) = (status, closed_at);
+            proposed.ballots.retain(|seat, _| counts(*seat));
         }
         self.open.remove(&number);
     }

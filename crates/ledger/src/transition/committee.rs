@@ -4,6 +4,7 @@ use super::context::{Settled, Transition, refuse};
 use crate::command::{Ballot, Choice, GovernanceAction, GovernanceProposal};
 use crate::governance::proposal::{HORIZON_MS_MAX, OPEN_MAX, OPEN_OF_SEAT_MAX, RESERVED, RESERVED_OF_SEAT};
 use crate::governance::{ProposalRecord, ProposalStatus};
+use crate::ledger::Ledger;
 use crate::policy::PolicyChange;
 use crate::state::bank_position::BankStatus;
 use crate::state::member::Role;
@@ -65,8 +66,10 @@ impl Transition<'_> {
         Ok(Outcome::settled())
     }
 
+    /// Closes a proposal. Its votes stay as they count now: those of dismissed seats go.
     fn close_proposal(&mut self, number: u64, status: ProposalStatus) {
-        self.ledger.proposals.close(number, status, self.time);
+        let Ledger { proposals, members, .. } = &mut *self.ledger;
+        proposals.close(number, status, self.time, |seat| members.active(Role::Committee, seat).is_some());
         self.changes.proposals_closed.push(number);
     }
 

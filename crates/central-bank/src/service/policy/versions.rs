@@ -96,7 +96,7 @@ fn proposal_to_message(ledger: &Ledger, proposed: &ProposalRecord) -> v1::Govern
     let vote = |(member, approve): (&MemberId, &bool)| v1::Vote {
         member: u32::from(member.0),
         approve: *approve,
-        counts: ledger.members().active(Role::Committee, *member).is_some(),
+        counts: proposed.status != ProposalStatus::Open || ledger.members().active(Role::Committee, *member).is_some(),
     };
     v1::GovernanceProposal {
         number: proposed.number,

@@ -79,6 +79,9 @@ impl Model {
     }
 
     fn close_proposal(&mut self, place: usize, status: ProposalStatus) {
+        let seats = &self.seats;
+        let is_seat = |seat: &u16| seats.get(&(Role::Committee, *seat)).is_some_and(|found| found.active);
+        self.proposals[place].ballots.retain(|seat, _| is_seat(seat));
         self.proposals[place].status = status;
         self.proposals[place].closed_at = self.time;
         self.closed_now.push(place as u64 + 1);

@@ -1,0 +1,177 @@
+//! Who acts: the members of a network that are active now and whose keys are in its folder.
+//!
+//! Genesis names the first members; since then the committee may have dismissed some, admitted others under another
+//! number and replaced keys. What a member does is therefore done by the active member of the role whose keys, those in
+//! force, are in the folder; where there are several, by the one with the lowest number. What every member may read is
+//! read by the first member at hand that the node lets in, the auditor before the others.
+
+use std::time::Instant;
+
+use cbdc_ledger::member::Role;
+use cbdc_ledger::{MemberId, Reason};
+use cbdc_proto::v1;
+
+use super::{NetworkFolder, NodeName};
+use crate::chain::Chain;
+use crate::connection::Connection;
+use crate::error::ClientError;
+use crate::governance::{GovernanceClient, MemberSigner};
+
+/// The roles that read, the one that exists for it first.
+const READERS: [Role; 7] =
+    [Role::Auditor, Role::Operator, Role::Committee, Role::Registrar, Role::Court, Role::Bank, Role::CentralBank];
+
+impl NetworkFolder {
+    /// The members of a role that have keys in this folder, whether or not they are members still, in order.
+    pub fn at_hand(&self, role: Role) -> Vec<MemberId> {
+        let number = |entry: std::io::Result<std::fs::DirEntry>| {
+            let name = entry.ok()?.file_name().into_string().ok()?;
+            let (found, number) = name.rsplit_once('-')?;
+            let id = MemberId(number.parse().ok()?);
+            (found == role.name() && self.member_dir(role, id).join("node.pem").is_file()).then_some(id)
+        };
+        let mut numbers: Vec<MemberId> =
+            std::fs::read_dir(&self.dir).into_iter().flatten().filter_map(number).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    /// A connection that reads what every member may read: that of the first member at hand whom the node lets in.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] or [`ClientError::NoAnswer`] if the node does not serve;
+    /// [`ClientError::NobodyActs`] if it lets none of the members at hand in.
+    pub async fn connect_reader(&self, node: NodeName) -> Result<Connection, ClientError> {
+        let mut turned_away = Vec::new();
+        for (role, id) in READERS.into_iter().flat_map(|role| self.at_hand(role).into_iter().map(move |id| (role, id)))
+        {
+            let connection = self.connect_member(role, id, node)?;
+            let began = Instant::now();
+            let refusal = match connection.newest_header().await {
+                Ok(()) => return Ok(connection),
+                Err(refusal) => refusal,
+            };
+            let is_turned_away = match &refusal {
+                ClientError::Refused(refusal) => refusal.reason() == Reason::NotAuthorised,
+                ClientError::Unreachable { .. } | ClientError::NoAnswer { .. } => {
+                    // A certificate that no member has ends the connection; so does a node that is away or stalls.
+                    let has_stalled = began.elapsed() >= connection.deadline();
+                    !has_stalled && tokio::net::TcpStream::connect(connection.address()).await.is_ok()
+                }
+                _ => false,
+            };
+            if !is_turned_away {
+                return Err(refusal);
+            }
+            turned_away.push(format!("{role}-{id}"));
+        }
+        let dir = self.dir.display();
+        Err(ClientError::NobodyActs(match turned_away.as_slice() {
+            [] => format!("expected keys of a member in {dir}, found none: only members may read this"),
+            names => format!(
+                "{node} lets none of the members in whose keys are in {dir} ({}): either none of them is a member any \
+                 more, or it is no node of this network",
+                names.join(", ")
+            ),
+        }))
+    }
+
+    /// A governance client that reads.
+    pub async fn governance_reader(&self) -> Result<GovernanceClient, ClientError> {
+        Ok(GovernanceClient::new(self.connect_reader(self.central_bank()).await?, self.anchor.clone()))
+    }
+
+    /// A reader of the chain as a node serves it.
+    pub async fn chain(&self, node: NodeName) -> Result<Chain, ClientError> {
+        Ok(Chain::new(self.connect_reader(node).await?, self.anchor.clone()))
+    }
+
+    /// A governance client that signs for the active member of a role whose keys are in this folder.
+    ///
+    /// # Errors
+    /// [`ClientError::NobodyActs`] if there is none, with why.
+    pub async fn acting(&self, role: Role) -> Result<GovernanceClient, ClientError> {
+        let members = self.governance_reader().await?.members().await?.members;
+        let of_role: Vec<&v1::Member> = members.iter().filter(|member| member.role == role.name()).collect();
+        match of_role.iter().find(|member| member.active && self.has_keys_of(role, member)) {
+            Some(member) => self.governance(role, number_of(member)),
+            None => Err(ClientError::NobodyActs(self.why_nobody_acts(role, &of_role))),
+        }
+    }
+
+    /// A governance client that signs for one member, if it is active and its keys are in this folder.
+    ///
+    /// # Errors
+    /// [`ClientError::NobodyActs`] if there is no such member, it was dismissed, or its keys are not at hand.
+    pub async fn acting_as(&self, role: Role, id: MemberId) -> Result<GovernanceClient, ClientError> {
+        let members = self.governance_reader().await?.members().await?.members;
+        let of_role: Vec<&v1::Member> = members.iter().filter(|member| member.role == role.name()).collect();
+        match of_role.iter().find(|member| number_of(member) == id) {
+            Some(member) if member.active && self.has_keys_of(role, member) => self.governance(role, id),
+            Some(member) => Err(ClientError::NobodyActs(self.why_nobody_acts(role, &[member]))),
+            None => {
+                let active = of_role.iter().filter(|member| member.active);
+                let known: Vec<String> = active.map(|member| format!("{role}-{}", member.id)).collect();
+                Err(ClientError::NobodyActs(format!("there is no {role}-{id}; there are {}", known.join(", "))))
+            }
+        }
+    }
+
+    fn has_keys_of(&self, role: Role, member: &v1::Member) -> bool {
+        let id = number_of(member);
+        let signs = self.signing_key(role, id).is_ok_and(|key| key.public_key().0[..] == member.signing_key[..]);
+        let node_key = member.node_key.as_ref();
+        let connects = node_key
+            .is_some_and(|node_key| self.identity(role, id).is_ok_and(|it| it.public_key().0[..] == node_key[..]));
+        signs && connects
+    }
+
+    /// Why none of these members of a role can act from here.
+    fn why_nobody_acts(&self, role: Role, members: &[&v1::Member]) -> String {
+        let why = |member: &&v1::Member| {
+            let name = format!("{role}-{}", member.id);
+            let dir = self.member_dir(role, number_of(member));
+            match (member.active, dir.is_dir()) {
+                (false, _) => format!("{name} was dismissed"),
+                (true, false) => format!("the keys of {name} are not in {}", dir.display()),
+                (true, true) => format!("the keys in {} are not those of {name} that are in force", dir.display()),
+            }
+        };
+        match members {
+            [] => format!("this network has no {role}; the committee can admit one: {}", admission(role, 1)),
+            members => {
+                let next = members.iter().map(|member| member.id).max().unwrap_or(0) + 1;
+                let reasons = members.iter().map(why).collect::<Vec<_>>().join("; ");
+                let is_empty = !members.iter().any(|member| member.active) && role != Role::Committee;
+                let advice = format!("; the committee can admit another: {}", admission(role, next));
+                format!("no {role} can act from here: {reasons}{}", if is_empty { &advice } else { "" })
+            }
+        }
+    }
+}
+
+/// The command that admits a member.
+fn admission(role: Role, number: u32) -> String {
+    format!("cbdc policy propose admit={role}-{number}:FILE --approve")
+}
+
+fn number_of(member: &v1::Member) -> MemberId {
+    MemberId(u16::try_from(member.id).unwrap_or(u16::MAX))
+}
+
+impl NetworkFolder {
+    /// A governance client that signs for a member as its folder has it; whether it is active is not looked at.
+    pub fn governance(&self, role: Role, id: MemberId) -> Result<GovernanceClient, ClientError> {
+        if !self.member_dir(role, id).is_dir() {
+            let known: Vec<String> = self.at_hand(role).iter().map(|id| format!("{role}-{id}")).collect();
+            let dir = self.dir.display();
+            let known = if known.is_empty() { "those of none".to_owned() } else { known.join(", ") };
+            return Err(ClientError::NobodyActs(format!(
+                "there are no keys of {role}-{id} in {dir}; there are {known}"
+            )));
+        }
+        let connection = self.connect_member(role, id, self.central_bank())?;
+        let signer = MemberSigner::new(role, id, self.signing_key(role, id)?);
+        Ok(GovernanceClient::new(connection, self.anchor.clone()).with_signer(signer))
+    }
+}
