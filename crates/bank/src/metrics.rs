@@ -12,7 +12,7 @@ use metrics::{
 };
 
 /// Reason codes lie below this.
-const CODES: usize = 64;
+const CODES: usize = 128;
 
 const _: () = {
     let mut index = 0;

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use cbdc_bank::ReplicaKind;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::command::{
-    Certificate, FLAG_REVERSE_WATERFALL, GovernanceAction, GovernanceProposal, Head, LinkBank, Payment, PaymentKind,
-    PlaceHold, Record,
+    CertifiedFor, FLAG_REVERSE_WATERFALL, GovernanceAction, GovernanceProposal, Head, LinkBank, Payment, PaymentKind,
+    PlaceHold, Record, Statement,
 };
 use cbdc_ledger::genesis::{DayCount, opening_books};
 use cbdc_ledger::member::{Member, Role};
@@ -201,11 +201,12 @@ impl Network {
         self.client(bank, Some((Role::Bank, bank)))
     }
 
-    fn open_request(&self, key: &SigningKey) -> v1::OpenWalletRequest {
+    fn open_request(&self, bank: u16, key: &SigningKey) -> v1::OpenWalletRequest {
         let holder = HolderId(key.public_key().0[..16].try_into().unwrap());
         let registrar = SigningKey::from_seed(seed(Role::Registrar, 1));
-        let certified = (holder, Class::HOUSEHOLD, key.public_key());
-        let certificate = Certificate::sign(self.id, MemberId(1), 0, &registrar, certified);
+        let (purpose, valid_until) = (CertifiedFor::Open(BankId(bank)), Timestamp(u64::MAX));
+        let statement = Statement { purpose, holder, class: Class::HOUSEHOLD, key: key.public_key(), valid_until };
+        let certificate = statement.certify(self.id, MemberId(1), 0, &registrar);
         v1::OpenWalletRequest {
             holder: holder.0.to_vec().into(),
             class: "household".to_owned(),
@@ -213,6 +214,8 @@ impl Network {
             registrar: 1,
             registrar_key_version: 0,
             registrar_signature: certificate.signature.0.to_vec().into(),
+            certificate_valid_until_ms: valid_until.0,
+            agreement: statement.agree(self.id, &certificate, key).0.to_vec().into(),
         }
     }
 
@@ -251,7 +254,7 @@ impl Network {
     async fn funded_wallet(&self, bank: u16, seed: u8, amount_minor: u64) -> Wallet {
         let key = SigningKey::from_seed([seed; 32]);
         let mut client = self.client(bank, None);
-        let opened = client.open_wallet(self.open_request(&key)).await.unwrap().into_inner();
+        let opened = client.open_wallet(self.open_request(bank, &key)).await.unwrap().into_inner();
         let account: AccountId = opened.account.parse().unwrap();
         if amount_minor > 0 {
             let credit = v1::CreditDepositRequest {
@@ -386,7 +389,7 @@ async fn a_customer_is_funded_pays_across_banks_and_takes_money_out_again(replic
     assert_eq!((posted(&mut at_one, &alice).await, deposit(&mut at_one, &alice).await), (1_000, (1_000, 0)));
 
     // Repeated requests are answered as the first time.
-    let opened = at_one.open_wallet(network.open_request(&alice.key)).await.unwrap().into_inner();
+    let opened = at_one.open_wallet(network.open_request(1, &alice.key)).await.unwrap().into_inner();
     assert_eq!(opened.account, alice.account.to_string());
     let fund = v1::FundRequest { account: opened.account, amount_minor: 1_000, request_id: vec![10; 16].into() };
     let again = at_one.fund(fund).await.unwrap().into_inner();

@@ -3,9 +3,13 @@
 //! A request waits here, signed by its bank, until an operator fetches it and submits an order that carries it. Where
 //! the node is configured with an operator's key, it signs the order itself at once: the committee's limits (cap,
 //! quota) are in the ledger and hold either way.
+//!
+//! What waits is durable before the bank is told that it does, and waits on after a restart, until it is ordered, is
+//! past its end, or the operator rejects it. A rejection takes no signed command: the request is only not carried any
+//! further. It is remembered as long as the request could settle, so that the bank is told when it asks again.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cbdc_ledger::command::{Head, IssuanceOrder, IssuanceRequest, Record, Signed, Signer};
 use cbdc_ledger::member::Role;
@@ -14,6 +18,7 @@ use cbdc_ledger::{BankId, Command, Ledger, MemberId, NetworkId, Outcome, Reason,
 use cbdc_node::LedgerHandle;
 use cbdc_node::re_sign::{Attempt, sign_until_done};
 use cbdc_proto::packed::Answer;
+use cbdc_storage::{Column, Direction, Durability, KeyRange, Store, StoreError, WriteBatch};
 
 use crate::intake::Intake;
 use crate::reply_cache::ReplyCache;
@@ -21,8 +26,23 @@ use crate::reply_cache::ReplyCache;
 /// Requests of one bank that may wait.
 const WAITING_MAX: usize = 64;
 
-/// Requests by bank and the bank's sequence number.
-type Waiting = BTreeMap<(BankId, u64), Signed<IssuanceRequest>>;
+/// Where requests are kept: the key continues with the bank's number and its sequence number, big-endian; the value is
+/// [`WAITS`] or [`REJECTED`] and the signed request.
+const KEY_PREFIX: &[u8] = b"issuance-request/";
+const WAITS: u8 = 0;
+const REJECTED: u8 = 1;
+
+/// A bank and its sequence number.
+type Key = (BankId, u64);
+
+/// A request that was taken in.
+#[derive(Clone, Copy)]
+struct Entry {
+    request: Signed<IssuanceRequest>,
+    rejected: bool,
+}
+
+type Waiting = BTreeMap<Key, Entry>;
 
 /// An operator's key that this node may sign orders with.
 pub struct OperatorKey {
@@ -37,28 +57,33 @@ pub struct IssuanceQueue {
     ledger: LedgerHandle,
     intake: Intake,
     reply_cache: ReplyCache,
+    store: Arc<dyn Store>,
     waiting: Arc<Mutex<Waiting>>,
     /// One order is signed at a time, so that sequence numbers are taken in turn.
     signing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl IssuanceQueue {
-    pub fn new(
+    /// The queue with what waits in the store.
+    pub fn open(
         network: NetworkId,
         operator: Option<OperatorKey>,
         ledger: LedgerHandle,
         intake: Intake,
         reply_cache: ReplyCache,
-    ) -> IssuanceQueue {
-        IssuanceQueue {
+        store: Arc<dyn Store>,
+    ) -> Result<IssuanceQueue, StoreError> {
+        let waiting = Arc::new(Mutex::new(read(store.as_ref())?));
+        Ok(IssuanceQueue {
             network,
             operator: operator.map(Arc::new),
             ledger,
             intake,
             reply_cache,
-            waiting: Arc::default(),
+            store,
+            waiting,
             signing: Arc::default(),
-        }
+        })
     }
 
     /// Takes a bank's request in. Gives its answer if the order was signed at once, `None` while it waits for the
@@ -69,7 +94,7 @@ impl IssuanceQueue {
         }
         match &self.operator {
             Some(operator) => self.order(operator, request).await.map(Some),
-            None => self.wait_for_operator(request).map(|()| None),
+            None => self.wait_for_operator(request).await.map(|()| None),
         }
     }
 
@@ -87,25 +112,85 @@ impl IssuanceQueue {
         })
     }
 
-    fn wait_for_operator(&self, request: Signed<IssuanceRequest>) -> Result<(), Outcome> {
-        let now = self.ledger.read(|ledger| ledger.tip().time);
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.retain(|_, request| request.record.head.valid_until >= now);
-        let bank = request.record.bank;
-        let of_bank = waiting.keys().filter(|(waiting_bank, _)| *waiting_bank == bank).count();
-        if of_bank >= WAITING_MAX {
-            return Err(Outcome::refused(Reason::Overloaded, WAITING_MAX as u64, of_bank as u64 + 1));
+    async fn wait_for_operator(&self, request: Signed<IssuanceRequest>) -> Result<(), Outcome> {
+        let (bank, sequence) = (request.record.bank, request.record.head.sequence);
+        {
+            let mut waiting = self.lock();
+            self.drop_settled(&mut waiting);
+            match waiting.get(&(bank, sequence)) {
+                Some(known) if known.request != request => {
+                    return Err(Outcome::refused(Reason::SequenceConflict, 0, sequence));
+                }
+                Some(known) if known.rejected => return Err(Outcome::refused(Reason::RequestRejected, 0, sequence)),
+                Some(_) => return Ok(()),
+                None => {}
+            }
+            let of_bank = waiting.keys().filter(|(waiting_bank, _)| *waiting_bank == bank).count();
+            if of_bank >= WAITING_MAX {
+                return Err(Outcome::refused(Reason::Overloaded, WAITING_MAX as u64, of_bank as u64 + 1));
+            }
         }
-        waiting.insert((bank, request.record.head.sequence), request);
+        let entry = Entry { request, rejected: false };
+        self.keep((bank, sequence), entry).await
+    }
+
+    /// Makes an entry durable, then takes it over.
+    async fn keep(&self, key: Key, entry: Entry) -> Result<(), Outcome> {
+        let mut batch = WriteBatch::new();
+        let mut value = vec![if entry.rejected { REJECTED } else { WAITS }];
+        value.extend(entry.request.to_bytes());
+        batch.put(Column::Meta, stored_key(key), value);
+        let store = self.store.clone();
+        let written = tokio::task::spawn_blocking(move || store.write(batch, Durability::Synced)).await;
+        if !matches!(written, Ok(Ok(()))) {
+            tracing::error!("an issuance request could not be made durable");
+            return Err(Outcome::refused(Reason::Unavailable, 0, 0));
+        }
+        self.lock().insert(key, entry);
         Ok(())
     }
 
     /// Requests that wait and could still settle.
     pub fn waiting(&self) -> Vec<Signed<IssuanceRequest>> {
+        let mut waiting = self.lock();
+        self.drop_settled(&mut waiting);
+        waiting.values().filter(|entry| !entry.rejected).map(|entry| entry.request).collect()
+    }
+
+    /// Rejects a request that waits. Safe to repeat; false where no such request waits.
+    pub async fn reject(&self, bank: BankId, sequence: u64) -> Result<bool, Outcome> {
+        let found = {
+            let mut waiting = self.lock();
+            self.drop_settled(&mut waiting);
+            waiting.get(&(bank, sequence)).copied()
+        };
+        match found {
+            None => Ok(false),
+            Some(entry) if entry.rejected => Ok(true),
+            Some(entry) => self.keep((bank, sequence), Entry { rejected: true, ..entry }).await.map(|()| true),
+        }
+    }
+
+    /// Drops what was ordered or has expired. Where a crash brings it back, it is dropped again.
+    fn drop_settled(&self, waiting: &mut Waiting) {
         let now = self.ledger.read(|ledger| ledger.tip().time);
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.retain(|_, request| request.record.head.valid_until >= now && self.is_unused(request));
-        waiting.values().copied().collect()
+        let mut batch = WriteBatch::new();
+        waiting.retain(|key, entry| {
+            let keep = entry.request.record.head.valid_until >= now && self.is_unused(&entry.request);
+            if !keep {
+                batch.delete(Column::Meta, stored_key(*key));
+            }
+            keep
+        });
+        if !batch.is_empty()
+            && let Err(error) = self.store.write(batch, Durability::Buffered)
+        {
+            tracing::error!(%error, "issuance requests that are done with could not be removed");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_unused(&self, request: &Signed<IssuanceRequest>) -> bool {
@@ -149,4 +234,27 @@ fn operator_head(ledger: &Ledger, operator: MemberId, request: &IssuanceRequest)
     let seat = ledger.members().active(Role::Operator, operator)?;
     let valid_until = Timestamp(request.head.valid_until.0);
     Some(Head { flags: 0, key_version: seat.key_version, sequence: seat.window.lowest_unused(), valid_until })
+}
+
+fn stored_key((bank, sequence): Key) -> Vec<u8> {
+    [KEY_PREFIX, &bank.0.to_be_bytes(), &sequence.to_be_bytes()].concat()
+}
+
+/// The requests in the store. One that cannot be read was never told to wait, and is passed over.
+fn read(store: &dyn Store) -> Result<Waiting, StoreError> {
+    let mut end = KEY_PREFIX.to_vec();
+    *end.last_mut().expect("the prefix is not empty") += 1;
+    let range = KeyRange { from: KEY_PREFIX.to_vec(), to: Some(end) };
+    let mut waiting = Waiting::new();
+    for (_, value) in store.collect(Column::Meta, &range, Direction::Forward, usize::MAX)? {
+        let read = value.split_first().map(|(state, bytes)| (*state, Signed::<IssuanceRequest>::from_bytes(bytes)));
+        match read {
+            Some((state, Ok(request))) => {
+                let key = (request.record.bank, request.record.head.sequence);
+                waiting.insert(key, Entry { request, rejected: state == REJECTED });
+            }
+            _ => tracing::warn!("a stored issuance request cannot be read; it is passed over"),
+        }
+    }
+    Ok(waiting)
 }

@@ -265,7 +265,10 @@ impl Parts {
             }
             None => None,
         };
-        let issuance_queue = IssuanceQueue::new(network, operator, ledger.clone(), intake.clone(), reply_cache.clone());
+        let (shared_ledger, shared_intake) = (ledger.clone(), intake.clone());
+        let replies = reply_cache.clone();
+        let issuance_queue =
+            IssuanceQueue::open(network, operator, shared_ledger, shared_intake, replies, store.clone())?;
         let archive = Arc::new(Archive::new(store, Arc::new(LogProposals(ordering.clone()))));
         Ok(Parts {
             network,

@@ -26,7 +26,8 @@ fn samples() -> Vec<Command> {
     let (bank, id, amount) = (BankId(1), MemberId(1), Amount::from_minor(100));
     let (account, payee) = (AccountId::new(bank, 1), AccountId::new(BankId(2), 1));
     let (class, holder, key) = (Class::HOUSEHOLD, HolderId([1; 16]), PublicKey([3; 32]));
-    let certificate = Certificate { registrar: id, registrar_key_version: 0, signature: Signature([0; 64]) };
+    let (valid_until, agreement) = (Timestamp(u64::MAX), Signature([0; 64]));
+    let certificate = Certificate { registrar: id, registrar_key_version: 0, valid_until, signature: agreement };
     let max_fee = Amount::ZERO;
     let payment = |kind, from, to| Payment { kind, head, from, to, amount, max_fee, reference: [0; 16] };
     let treasury = AccountId::treasury(bank);
@@ -47,9 +48,9 @@ fn samples() -> Vec<Command> {
         unsigned(release(ReleaseKind::Capture, amount)).into(),
         unsigned(release(ReleaseKind::Void, Amount::ZERO)).into(),
         unsigned(ReverseWaterfall { head, bank, maximum: amount, transfer: unsigned(topped_up) }).into(),
-        unsigned(OpenWallet { head, bank, class, holder, key, certificate }).into(),
+        unsigned(OpenWallet { head, bank, class, holder, key, certificate, agreement }).into(),
         unsigned(CloseWallet { head, account }).into(),
-        unsigned(ReplaceKey { head, account, class, key, certificate }).into(),
+        unsigned(ReplaceKey { head, account, class, version: 0, key, certificate, agreement }).into(),
         unsigned(LinkBank { head, account, bank }).into(),
         unsigned(DesignateWallet { head, account }).into(),
         unsigned(Reclassify { head, registrar: id, class, holder }).into(),

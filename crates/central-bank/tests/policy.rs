@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cbdc_client::{GovernanceClient, v1};
 use cbdc_devnet::{Network, NetworkSpec, Ports};
-use cbdc_ledger::command::{Choice, GovernanceAction, Head, OpenWallet, Record};
+use cbdc_ledger::command::{Choice, GovernanceAction, Head, Record};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::policy::{Parameters, PolicyChange};
 use cbdc_ledger::programme::{Classes, Cohort, Funding, Grant, Purpose};
@@ -43,11 +43,11 @@ impl Running {
 
     async fn open_wallet(&self, bank: u16, number: u8) {
         let seed = [bank as u8 * 16 + number; 32];
-        let (holder, key) = (HolderId([seed[0]; 16]), SigningKey::from_seed(seed).public_key());
-        let registration = self.network.register(holder, Class::HOUSEHOLD, key).unwrap();
+        let (holder, key) = (HolderId([seed[0]; 16]), SigningKey::from_seed(seed));
+        let registrar = self.network.first_registrar().unwrap();
+        let registration = registrar.register(BankId(bank), holder, Class::HOUSEHOLD, key.public_key());
         let head = Head { flags: 0, key_version: 0, sequence: number.into(), valid_until: now().plus_ms(60_000) };
-        let (class, certificate) = (registration.class, registration.certificate);
-        let record = OpenWallet { head, bank: BankId(bank), class, holder, key, certificate };
+        let record = registration.opening(head, &key).unwrap();
         let bank_key = self.network.signing_key(Role::Bank, MemberId(bank)).unwrap();
         let command = Command::from(record.sign(self.network.anchor().network(), &bank_key));
         let central = self.network.central_bank();

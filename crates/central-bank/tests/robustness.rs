@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cbdc_central_bank::{Config, Environment, Node, start_on};
+use cbdc_client::{Connection, GovernanceClient, MemberSigner};
 use cbdc_devnet::{Network, NetworkSpec, Ports};
-use cbdc_ledger::command::{Head, OpenWallet, Record};
+use cbdc_ledger::command::{Head, IssuanceKind, IssuanceRequest, Record};
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{BankId, Class, Command, HolderId, MemberId, Reason, SigningKey, Timestamp};
+use cbdc_ledger::{Amount, BankId, Class, Command, HolderId, MemberId, Reason, SigningKey, Timestamp};
 use cbdc_proto::status::refusal_of;
 use cbdc_proto::transport::connect;
 use cbdc_proto::v1::settlement_client::SettlementClient;
@@ -32,8 +33,12 @@ struct TestCentralBank {
 
 impl TestCentralBank {
     fn new() -> TestCentralBank {
+        TestCentralBank::of(NetworkSpec::default())
+    }
+
+    fn of(spec: NetworkSpec) -> TestCentralBank {
         let folder = tempfile::tempdir().unwrap();
-        let spec = NetworkSpec { ports: Ports::Free, banks: 2, ..NetworkSpec::default() };
+        let spec = NetworkSpec { ports: Ports::Free, banks: 2, ..spec };
         let network = Network::create(&folder.path().join("net"), &spec).unwrap();
         TestCentralBank { network, store: Arc::new(MemoryStore::new()), offset_ms: Arc::default(), _folder: folder }
     }
@@ -53,16 +58,26 @@ impl TestCentralBank {
         connect(&node.address().to_string(), Some(&identity), &trust).unwrap()
     }
 
+    /// The operator.
+    fn desk(&self, node: &Node) -> GovernanceClient {
+        let central = self.network.central_bank();
+        let trust = self.network.anchor().trust(central.role(), central.id()).unwrap();
+        let identity = self.network.identity(Role::Operator, MemberId(1)).unwrap();
+        let connection = Connection::new(&node.address().to_string(), Some(&identity), &trust).unwrap();
+        let key = self.network.signing_key(Role::Operator, MemberId(1)).unwrap();
+        let signer = MemberSigner::new(Role::Operator, MemberId(1), key);
+        GovernanceClient::new(connection, self.network.anchor().clone()).with_signer(signer)
+    }
+
     /// Bank 1 opens its `number`th wallet.
     fn open_wallet(&self, number: u8) -> Command {
-        let key = SigningKey::from_seed([number; 32]).public_key();
-        let holder = HolderId([number; 16]);
-        let registration = self.network.register(holder, Class::HOUSEHOLD, key).unwrap();
+        let key = SigningKey::from_seed([number; 32]);
+        let registrar = self.network.first_registrar().unwrap();
+        let registration = registrar.register(BankId(1), HolderId([number; 16]), Class::HOUSEHOLD, key.public_key());
         let time = now_ms().wrapping_add(self.offset_ms.load(Ordering::SeqCst));
         let head =
             Head { flags: 0, key_version: 0, sequence: u64::from(number), valid_until: Timestamp(time + 600_000) };
-        let certificate = registration.certificate;
-        let record = OpenWallet { head, bank: BankId(1), class: Class::HOUSEHOLD, holder, key, certificate };
+        let record = registration.opening(head, &key).unwrap();
         let bank = self.network.signing_key(Role::Bank, MemberId(1)).unwrap();
         record.sign(self.network.anchor().network(), &bank).into()
     }
@@ -101,6 +116,52 @@ async fn a_failing_disk_stops_the_node_and_loses_nothing_that_was_answered() {
         assert_eq!(central_bank.submit(&node, &two).await.unwrap(), second);
         node.shutdown().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_waits_for_the_operator_over_a_restart_and_can_be_rejected() {
+    let spec = NetworkSpec { automatic_operator: false, ..NetworkSpec::default() };
+    let central_bank = TestCentralBank::of(spec);
+    let network = &central_bank.network;
+    let bank_key = network.signing_key(Role::Bank, MemberId(1)).unwrap();
+    let request = |sequence: u64| {
+        let head = Head { flags: 0, key_version: 0, sequence, valid_until: Timestamp(now_ms() + 600_000) };
+        let (kind, amount) = (IssuanceKind::Issue, Amount::from_minor(100 * sequence));
+        IssuanceRequest { kind, head, bank: BankId(1), amount }.sign(network.anchor().network(), &bank_key)
+    };
+    let requests: Vec<_> = (1..=3).map(request).collect();
+    let ask = |node: &Node, place: usize| {
+        let mut settlement = SettlementClient::new(central_bank.channel(node, Role::Bank, 1));
+        let message = v1::RequestIssuanceRequest { request: requests[place].to_bytes().into() };
+        async move { settlement.request_issuance(message).await.map(|answer| answer.into_inner().outcome) }
+    };
+    let node = central_bank.start().await;
+    for place in [0, 1, 2, 0] {
+        assert_eq!(ask(&node, place).await.unwrap(), None, "it waits, however often it is asked for");
+    }
+    node.shutdown().await;
+    central_bank.store.crash();
+
+    let node = central_bank.start().await;
+    let desk = central_bank.desk(&node);
+    assert_eq!(desk.waiting_requests().await.unwrap(), requests);
+    for _ in 0..2 {
+        desk.reject(&requests[1]).await.unwrap();
+    }
+    assert_eq!(desk.waiting_requests().await.unwrap(), [requests[0], requests[2]]);
+    desk.endorse(requests[0]).await.unwrap().settled().unwrap();
+    assert_eq!(desk.waiting_requests().await.unwrap(), [requests[2]]);
+    let gone = desk.reject(&requests[0]).await.unwrap_err();
+    assert!(matches!(gone, cbdc_client::ClientError::NotFound(_)), "{gone}");
+    node.shutdown().await;
+    central_bank.store.crash();
+
+    let node = central_bank.start().await;
+    assert_eq!(central_bank.desk(&node).waiting_requests().await.unwrap(), [requests[2]]);
+    let rejected = ask(&node, 1).await.unwrap_err();
+    assert_eq!(refusal_of(&rejected).unwrap().reason, Reason::RequestRejected, "{rejected:?}");
+    assert!(ask(&node, 0).await.unwrap().unwrap().settled);
+    node.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,6 +20,22 @@ impl std::fmt::Display for AuditFound {
 
 impl std::error::Error for AuditFound {}
 
+/// An error that the answer tells already: only the exit code is left.
+#[derive(Debug)]
+pub struct Told(pub ClientError);
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Told {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
 /// The error for a command line, file or value that cannot be used.
 #[derive(Debug)]
 pub struct Usage(pub String);
@@ -45,7 +61,7 @@ pub fn code_of(result: anyhow::Result<()>, output: &Output) -> ExitCode {
 }
 
 fn show(error: &anyhow::Error, code: u8, output: &Output) {
-    if error.is::<AuditFound>() {
+    if error.is::<AuditFound>() || error.is::<Told>() {
         return;
     }
     if output.json {
@@ -132,6 +148,7 @@ mod tests {
         assert_eq!(of(ClientError::Usage(String::new())), 2);
         assert_eq!(code(&Usage(String::new()).into()), 2);
         assert_eq!(code(&AuditFound.into()), 5);
+        assert_eq!(code(&Told(ClientError::Unknown { why: String::new() }).into()), 4);
         assert_eq!(code(&NetworkError::Client(ClientError::Unknown { why: String::new() }).into()), 4);
     }
 }

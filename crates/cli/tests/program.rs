@@ -144,6 +144,22 @@ fn the_committee_and_the_court_decide() {
     let waiting = object(dir, &["policy", "issue", "500", "--bank", "2"]);
     assert_eq!(waiting["settled"], false, "it waits for the operator");
     assert_eq!(object(dir, &["policy", "endorse"])["requests"][0]["settled"], true);
+    // One of three cannot be settled: each is told, and the others settle.
+    for amount in ["1", "1000000000000", "2"] {
+        assert_eq!(object(dir, &["policy", "issue", amount, "--bank", "2"])["settled"], false);
+    }
+    let listed = object(dir, &["policy", "endorse", "--list"]);
+    let number = listed["requests"][0]["number"].to_string();
+    let endorsed = run(dir, &["policy", "endorse", "--json"]);
+    assert_eq!(endorsed.status.code(), Some(3));
+    let endorsed: Value = serde_json::from_slice(&endorsed.stdout).unwrap();
+    let states: Vec<_> = endorsed["requests"].as_array().unwrap().iter().map(|request| &request["state"]).collect();
+    assert_eq!(states, ["settled", "refused", "settled"], "{endorsed}");
+    assert!(endorsed["requests"][1]["error"].as_str().unwrap().contains("refused with"), "{endorsed}");
+    assert_eq!(code(dir, &["policy", "endorse", "--request", &format!("2:{number}")]), 1, "it waits no more");
+    assert_eq!(object(dir, &["policy", "issue", "3", "--bank", "2"])["settled"], false);
+    assert_eq!(object(dir, &["policy", "endorse", "--reject"])["requests"][0]["state"], "rejected");
+    assert_eq!(object(dir, &["policy", "endorse"])["requests"].as_array().unwrap().len(), 0);
 
     assert_eq!(code(dir, &["policy", "propose", "payment-limit.household=10", "--approve"]), 0);
     let give_up = Instant::now() + Duration::from_secs(5);

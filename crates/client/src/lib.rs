@@ -55,6 +55,7 @@ pub mod payment_stream;
 pub mod position;
 mod random;
 pub mod receipt;
+mod registrar;
 pub mod sequence;
 pub mod submission;
 pub mod wallet;
@@ -70,8 +71,9 @@ pub use payment_stream::{BatchAnswer, BatchAnswers, BatchSender};
 pub use position::BlockPosition;
 pub use random::{random_bytes, random_id};
 pub use receipt::VerifiedReceipt;
+pub use registrar::{Registrar, Registration};
 pub use submission::SubmissionStatus;
-pub use wallet::{Balance, PaymentTerms, Registration, Submission, Wallet};
+pub use wallet::{Balance, PaymentTerms, Submission, Wallet};
 
 pub use cbdc_ledger::amount::RatePpm;
 pub use cbdc_ledger::bank_position::BankStatus;

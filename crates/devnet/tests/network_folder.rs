@@ -119,7 +119,8 @@ fn the_registrar_certifies_a_key_for_this_network() {
     let folder = tempfile::tempdir().unwrap();
     let network = Network::create(&folder.path().join("net"), &spec()).unwrap();
     let key = SigningKey::from_seed([7; 32]).public_key();
-    let registration = network.register(HolderId([7; 16]), Class::HOUSEHOLD, key).unwrap();
+    let registrar = network.first_registrar().unwrap();
+    let registration = registrar.register(BankId(1), HolderId([7; 16]), Class::HOUSEHOLD, key);
     assert_eq!(registration.certificate.registrar, MemberId(1));
     assert!(network.governance(Role::Committee, MemberId(9)).is_err());
 }

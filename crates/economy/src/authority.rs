@@ -188,8 +188,9 @@ impl Authority {
         self.wallets_opened += 1;
         let key = virtual_time::wallet_key(self.wallets_opened);
         let head = self.bank_head(bank);
-        let certificate = Certificate { registrar: REGISTRAR, registrar_key_version: 0, signature: UNSIGNED };
-        self.push(OpenWallet { head, bank, class, holder, key, certificate });
+        let (valid_until, signature) = (Timestamp(u64::MAX), UNSIGNED);
+        let certificate = Certificate { registrar: REGISTRAR, registrar_key_version: 0, valid_until, signature };
+        self.push(OpenWallet { head, bank, class, holder, key, certificate, agreement: UNSIGNED });
     }
 
     /// A holder agrees that CBDC above the limit goes to their deposit at a bank.

@@ -13,10 +13,10 @@ use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::block::command_leaf;
 use cbdc_ledger::checkpoint::Loader;
 use cbdc_ledger::command::{
-    Ballot, Certificate, Choice, CloseWallet, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL, FreezeKind,
-    FreezeOrder, GovernanceAction, GovernanceProposal, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, LinkBank,
-    OpenWallet, Operation, OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, ReleaseHold, ReleaseKind,
-    ReplaceKey, ReservesTransfer, ReverseWaterfall, SeizeOrder,
+    Ballot, Certificate, CertifiedFor, Choice, CloseWallet, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL,
+    FreezeKind, FreezeOrder, GovernanceAction, GovernanceProposal, Head, IssuanceKind, IssuanceOrder, IssuanceRequest,
+    LinkBank, OpenWallet, Operation, OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, ReleaseHold,
+    ReleaseKind, ReplaceKey, ReservesTransfer, ReverseWaterfall, SeizeOrder, Statement,
 };
 use cbdc_ledger::command_batch::BatchError;
 use cbdc_ledger::encoding::{DecodeError, Reader, Writer, hex, hex_decode};
@@ -46,7 +46,11 @@ fn fixtures() -> Vec<(String, Vec<u8>)> {
     let signed = SignedHeader::sign(block.header, network.id(), MemberId(0), &key("central-bank-0"));
     let refusal = Outcome::refused(Reason::HoldingLimit, 300_000, 300_001);
     let alice = *network.ledger.account(account(1, 1)).unwrap();
-    let certified = (HolderId([7; 16]), Class::MERCHANT, key("new").public_key());
+    let (holder, class, key_of_holder) = (HolderId([7; 16]), Class::MERCHANT, key("new").public_key());
+    let valid_until = Timestamp(1_800_000_000_000);
+    let opening = CertifiedFor::Open(BankId(2));
+    let replacement = CertifiedFor::ReplaceKey { account: account(1, 1), version: 3 };
+    let statement = |purpose| Statement { purpose, holder, class, key: key_of_holder, valid_until }.to_bytes(5);
     let (chunks, root) = chunks_of(&mut network);
     let mut add = |name: &str, bytes: Vec<u8>| fixtures.push((name.into(), bytes));
     add("genesis", network.ledger.genesis().to_bytes());
@@ -58,7 +62,8 @@ fn fixtures() -> Vec<(String, Vec<u8>)> {
     add("outcome", encoded(|out| refusal.encode(out)));
     add("account", encoded(|out| alice.encode(out)));
     add("books", encoded(|out| network.ledger.books().encode(out)));
-    add("certificate-statement", Certificate::statement(certified.0, certified.1, certified.2, 5));
+    add("certificate-statement-open", statement(opening));
+    add("certificate-statement-replace-key", statement(replacement));
     add("receipt-leaf", command_leaf(3, &all[3].to_bytes(), &block.outcomes[3]).into());
     add("checkpoint-root", root.into());
     // The first chunk holds a window of 8 KiB for each member; the root pins it.
@@ -176,7 +181,7 @@ fn reserved_bytes_must_be_zero_and_versions_known() {
         ("fund", &[]),
         ("open-wallet", &[(27, 5), (82, 2)]),
         ("close-wallet", &[]),
-        ("replace-key", &[(33, 7), (74, 2)]),
+        ("replace-key", &[(33, 3), (74, 2)]),
         ("issue", &[(26, 6), (58, 6)]),
         ("redeem", &[(26, 6), (58, 6)]),
         ("reserves-transfer", &[(28, 4)]),
@@ -279,10 +284,9 @@ fn limits() -> impl Strategy<Value = Option<Amount>> {
 }
 
 fn certificates() -> impl Strategy<Value = Certificate> {
-    (any::<(u16, u32)>(), signatures()).prop_map(|((registrar, registrar_key_version), signature)| Certificate {
-        registrar: MemberId(registrar),
-        registrar_key_version,
-        signature,
+    (any::<(u16, u32, u64)>(), signatures()).prop_map(|((registrar, registrar_key_version, until), signature)| {
+        let (registrar, valid_until) = (MemberId(registrar), Timestamp(until));
+        Certificate { registrar, registrar_key_version, valid_until, signature }
     })
 }
 
@@ -417,14 +421,16 @@ fn any_command() -> impl Strategy<Value = Command> {
     let openings = (heads(), any::<(u16, u8, [u8; 16])>(), bytes32(), certificates(), signatures()).prop_map(
         |(head, (bank, class, holder), key, certificate, signature)| {
             let (bank, class, holder, key) = (BankId(bank), Class(class), HolderId(holder), PublicKey(key));
-            signed(OpenWallet { head, bank, class, holder, key, certificate }, signature)
+            let agreement = certificate.signature;
+            signed(OpenWallet { head, bank, class, holder, key, certificate, agreement }, signature)
         },
     );
     let closings = (heads(), accounts(), signatures())
         .prop_map(|(head, account, signature)| signed(CloseWallet { head, account }, signature));
-    let replacements = (heads(), accounts(), bytes32(), certificates(), signatures()).prop_map(
-        |(head, account, key, certificate, signature)| {
-            signed(ReplaceKey { head, account, class: Class::MERCHANT, key: PublicKey(key), certificate }, signature)
+    let replacements = (heads(), accounts(), any::<u32>(), bytes32(), certificates(), signatures()).prop_map(
+        |(head, account, version, key, certificate, signature)| {
+            let (class, key, agreement) = (Class::MERCHANT, PublicKey(key), signature);
+            signed(ReplaceKey { head, account, class, version, key, certificate, agreement }, signature)
         },
     );
     let issuances = (any::<bool>(), heads(), heads(), any::<(u16, u16, u64)>(), signatures(), signatures()).prop_map(

@@ -28,7 +28,7 @@ use cbdc_signatures::Source;
 #[allow(unused_imports)]
 use model::history::{BlockPlan, Keyring, Resolver, beginning, block_plans};
 use model::network::{DAY_MS, amount, apply, batch_seed, genesis, proposal};
-use model::reference::{Model, Movement, Policy, Wallet, lowest_unused, minor};
+use model::reference::{Model, Movement, Policy, UNSOUND_KEYS, Wallet, lowest_unused, minor};
 use proptest::prelude::*;
 
 /// A ledger, its model, and what verifiers see.
@@ -544,6 +544,15 @@ fn keys_are_known(model: &Model, command: &Command) -> bool {
     signer && others
 }
 
+/// Whether nobody can agree to a command with the key that it brings.
+fn brings_unsound_key(command: &Command) -> bool {
+    match command {
+        Command::OpenWallet(signed) => UNSOUND_KEYS.contains(&signed.record.key),
+        Command::ReplaceKey(signed) => UNSOUND_KEYS.contains(&signed.record.key),
+        _ => false,
+    }
+}
+
 /// One block of signed commands: some spoilt, some ordered one block after they were verified. Returns the latter.
 fn signed_block(both: &mut Both, plan: &BlockPlan, keys: &Keyring, late: Vec<VerifiedBatch>) -> Vec<VerifiedBatch> {
     let network = both.ledger.network();
@@ -583,7 +592,7 @@ fn signed_block(both: &mut Both, plan: &BlockPlan, keys: &Keyring, late: Vec<Ver
                 let expected = if unknown {
                     [Reason::UnknownAccount, Reason::UnknownMember, Reason::KeyChanged].contains(&refusal.reason)
                 } else {
-                    (*spoilt || *may_be_stale) && refusal.reason == Reason::BadSignature
+                    (*spoilt || *may_be_stale || brings_unsound_key(command)) && refusal.reason == Reason::BadSignature
                 };
                 assert!(expected, "{refusal} for {command:?}");
                 assert_forgery_is_found(both, command);

@@ -5,12 +5,14 @@ mod model;
 use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::books::BookAccount;
 use cbdc_ledger::command::{
-    Ballot, Choice, FreezeKind, GovernanceAction, GovernanceProposal, Head, IssuanceKind, Payment, Signer,
+    Ballot, Choice, FreezeKind, GovernanceAction, GovernanceProposal, Head, IssuanceKind, OpenWallet, Payment,
+    ReplaceKey, Signer,
 };
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::governance::ProposalStatus;
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::policy::PolicyChange;
+use cbdc_ledger::verification::verify_batches;
 use cbdc_ledger::{AccountId, BankId, Class, Command, Genesis, MemberId, Outcome, Reason, Timestamp, VerifiedProposal};
 use model::network::{
     DAY_MS, HOUR_MS, Network, RESERVES, START, account, amount, batch_seed, holder, key, member, proposal, unsigned,
@@ -403,6 +405,10 @@ fn opening_a_wallet_demands_a_known_class_a_sound_new_key_and_a_certificate_in_f
         (with(&network, &|open| open.key = small_order), refused(Reason::KeyUnacceptable, 0, 0)),
         (with(&network, &|open| open.key = taken), refused(Reason::KeyInUse, 0, 0)),
         (
+            with(&network, &|open| open.certificate.valid_until = Timestamp(network.now.0 - 1)),
+            refused(Reason::CertificateExpired, network.now.0 - 1, network.now.0),
+        ),
+        (
             with(&network, &|open| (open.holder, open.class) = (holder("alice"), Class::MERCHANT)),
             refused(Reason::HolderClassMismatch, 0, 1),
         ),
@@ -415,7 +421,7 @@ fn opening_a_wallet_demands_a_known_class_a_sound_new_key_and_a_certificate_in_f
 }
 
 #[test]
-fn a_replaced_key_signs_no_more_and_never_opens_again_at_its_bank() {
+fn a_replaced_key_signs_no_more_and_never_comes_back_at_any_bank() {
     let (mut network, alice, bob) = alice_and_bob();
     let in_flight = network.transfer(alice, bob, 10);
     let old_key = network.ledger.key(alice).unwrap();
@@ -425,6 +431,16 @@ fn a_replaced_key_signs_no_more_and_never_opens_again_at_its_bank() {
     let mut again = network.opening(1, "alice", Class::HOUSEHOLD);
     again.key = old_key;
     assert_eq!(network.settle(again), refused(Reason::KeyInUse, 0, 0));
+    // Nor over a wallet that the holder has at another bank, nor one in force elsewhere.
+    let elsewhere = network.open(2, "alice", Class::HOUSEHOLD);
+    for known in [old_key, network.ledger.key(alice).unwrap()] {
+        let mut back = network.replacing(elsewhere, "any");
+        back.key = known;
+        assert_eq!(network.settle(back), refused(Reason::KeyInUse, 0, 0));
+        let mut anew = network.opening(3, "alice", Class::HOUSEHOLD);
+        anew.key = known;
+        assert_eq!(network.settle(anew), refused(Reason::KeyInUse, 0, 0));
+    }
     assert_eq!(network.ledger.wallet_by_key(BankId(1), old_key), None);
     assert_eq!(network.ledger.wallet_by_key(BankId(1), key("alice's new phone").public_key()), Some(alice));
 }
@@ -748,6 +764,42 @@ fn a_motion_that_could_never_be_enacted_in_time_is_refused() {
 }
 
 // Keys that change while a command is in flight.
+
+#[test]
+fn a_certificate_serves_once_for_one_purpose_at_one_bank_and_needs_the_holders_own_signature() {
+    let mut network = Network::build(|_| {});
+    let alice = network.open(1, "alice", Class::HOUSEHOLD);
+    let second = network.open(2, "alice", Class::HOUSEHOLD);
+    let opening = network.opening(1, "bob", Class::HOUSEHOLD);
+    let replacing = network.replacing(alice, "alice's new phone");
+    let verdict = |network: &Network, command: Command| {
+        let directory = KeyDirectory::of(&network.ledger);
+        let (_, refusals) = verify_batches(network.id(), &directory, vec![command.into()], batch_seed()).remove(0);
+        refusals.first().map(|(_, refusal)| refusal.reason)
+    };
+    assert_eq!(verdict(&network, network.sign(opening, "bank-1")), None);
+    assert_eq!(verdict(&network, network.sign(replacing, "bank-1")), None);
+
+    // Another bank cannot use what was certified for this one, nor put the key over another wallet.
+    let elsewhere = OpenWallet { bank: BankId(2), ..opening };
+    assert_eq!(verdict(&network, network.sign(elsewhere, "bank-2")), Some(Reason::BadSignature));
+    let over_another = ReplaceKey { account: second, ..replacing };
+    assert_eq!(verdict(&network, network.sign(over_another, "bank-2")), Some(Reason::BadSignature));
+    // What was certified for an opening replaces no key.
+    let purpose = ReplaceKey { key: opening.key, certificate: opening.certificate, ..replacing };
+    assert_eq!(verdict(&network, network.sign(purpose, "bank-1")), Some(Reason::BadSignature));
+    // A longer validity is another statement; nobody opens a wallet without the holder.
+    let mut longer = opening;
+    longer.certificate.valid_until = longer.certificate.valid_until.plus_ms(1);
+    let unwanted = OpenWallet { agreement: replacing.agreement, ..opening };
+    for forged in [longer, unwanted] {
+        assert_eq!(verdict(&network, network.sign(forged, "bank-1")), Some(Reason::BadSignature));
+    }
+
+    network.must_settle(replacing);
+    let again = ReplaceKey { head: network.replacing(alice, "a third phone").head, ..replacing };
+    assert_eq!(network.settle(again), refused(Reason::CertificateSpent, 1, 0));
+}
 
 #[test]
 fn a_certificate_of_a_replaced_registrar_key_is_refused_and_uses_no_number() {

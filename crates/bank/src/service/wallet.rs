@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cbdc_ledger::command::{Certificate, OpenWallet};
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{AccountId, Class, HolderId, MemberId, PublicKey, Reason, Signature};
+use cbdc_ledger::{AccountId, Class, HolderId, MemberId, PublicKey, Reason, Signature, Timestamp};
 use cbdc_node::views::{self, wallet};
 use cbdc_proto::convert::{exact, number_u16, public_key, required};
 use cbdc_proto::status::{invalid, not_found, of_reason, of_refusal};
@@ -82,12 +82,14 @@ impl WalletService {
         let certificate = Certificate {
             registrar: MemberId(number_u16("registrar", request.registrar)?),
             registrar_key_version: request.registrar_key_version,
+            valid_until: Timestamp(request.certificate_valid_until_ms),
             signature: Signature(exact("registrar_signature", &request.registrar_signature)?),
         };
+        let agreement = Signature(exact("agreement", &request.agreement)?);
         if let Some(opened) = self.opened_before(key, holder, class)? {
             return Ok(opened);
         }
-        let make = |head| OpenWallet { head, bank: self.context.bank, class, holder, key, certificate };
+        let make = |head| OpenWallet { head, bank: self.context.bank, class, holder, key, certificate, agreement };
         let answer = self.own_commands.settle(SHORT_VALIDITY, make).await?;
         match answer.outcome.reason {
             Reason::Settled => {

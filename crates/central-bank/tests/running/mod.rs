@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use cbdc_central_bank::{Config, Node, start};
 use cbdc_devnet::{Network, NetworkSpec, Ports};
-use cbdc_ledger::command::{Head, OpenWallet, Record};
+use cbdc_ledger::command::{Head, Record};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{BankId, Class, Command, HolderId, MemberId, SigningKey, Timestamp};
 use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect};
@@ -72,11 +72,11 @@ impl Running {
 
     /// The command by which bank 1 opens its `number`th wallet.
     pub fn opening(&self, number: u8) -> Command {
-        let key = SigningKey::from_seed([number; 32]).public_key();
-        let holder = HolderId([number; 16]);
-        let certificate = self.network.register(holder, Class::HOUSEHOLD, key).unwrap().certificate;
+        let key = SigningKey::from_seed([number; 32]);
+        let registrar = self.network.first_registrar().unwrap();
+        let registration = registrar.register(BankId(1), HolderId([number; 16]), Class::HOUSEHOLD, key.public_key());
         let head = Head { flags: 0, key_version: 0, sequence: number.into(), valid_until: now().plus_ms(60_000) };
-        let record = OpenWallet { head, bank: BankId(1), class: Class::HOUSEHOLD, holder, key, certificate };
+        let record = registration.opening(head, &key).unwrap();
         let bank = self.network.signing_key(Role::Bank, MemberId(1)).unwrap();
         record.sign(self.network.anchor().network(), &bank).into()
     }

@@ -1,6 +1,6 @@
 //! `cbdc policy freeze`, `unfreeze` and `seize`: a court's orders.
 
-use cbdc_client::{Amount, MemberId, Role, SubmissionStatus};
+use cbdc_client::{Amount, Role, SubmissionStatus};
 use clap::Args;
 use serde_json::json;
 

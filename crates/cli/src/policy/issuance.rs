@@ -4,10 +4,13 @@
 //! automatically, `issue` settles at once; otherwise the request waits for `endorse`.
 
 use cbdc_client::bank_office::IssuanceAnswer;
-use cbdc_client::{BankId, IssuanceKind, MemberId, Role};
+use cbdc_client::{BankId, BlockPosition, ClientError, GovernanceClient, IssuanceKind, Role};
+use cbdc_ledger::Signed;
+use cbdc_ledger::command::IssuanceRequest;
 use clap::Args;
 use serde_json::json;
 
+use crate::exit::Told;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money};
 
@@ -84,27 +87,60 @@ impl Request {
                 ("reserves", money(&anchor, treasury.reserves_minor)),
                 ("position", position.to_string()),
             ]),
-            None => "The request waits for the operator: cbdc policy endorse".to_owned(),
+            None => format!("The request waits for the operator: cbdc policy endorse{}", self.network.suffix()),
         });
         Ok(())
     }
 }
 
-/// Endorse the banks' waiting requests, as the operator
+/// Endorse the banks' waiting requests, as the operator, or reject them
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  cbdc policy endorse             all waiting requests
-  cbdc policy endorse --bank 2    those of one bank
-  cbdc policy endorse --list      only show them")]
+  cbdc policy endorse                  all waiting requests, each with what became of it
+  cbdc policy endorse --list           only show them
+  cbdc policy endorse --bank 2         those of one bank
+  cbdc policy endorse --request 2:17   the one with this number
+  cbdc policy endorse --request 2:17 --reject")]
 pub struct Endorse {
     /// Only this bank's requests
     #[arg(long, value_name = "N")]
     bank: Option<u16>,
+    /// Only this request: the bank's number and that of the request, as --list shows them
+    #[arg(long, value_name = "BANK:NUMBER", conflicts_with = "bank", value_parser = request_number)]
+    request: Option<(u16, u64)>,
     /// Show the requests, endorse none
-    #[arg(long)]
+    #[arg(long, conflicts_with = "reject")]
     list: bool,
+    /// Reject the requests instead of endorsing them
+    #[arg(long)]
+    reject: bool,
     #[command(flatten)]
     network: NetworkArgument,
+}
+
+fn request_number(text: &str) -> Result<(u16, u64), String> {
+    let numbers = text.split_once(':').and_then(|(bank, number)| Some((bank.parse().ok()?, number.parse().ok()?)));
+    numbers.ok_or_else(|| format!("expected a bank and the number of its request, such as 2:17, found `{text}`"))
+}
+
+/// What became of a request.
+enum Handled {
+    Waits,
+    Settled(BlockPosition),
+    Rejected,
+    Failed(ClientError),
+}
+
+impl Handled {
+    fn name(&self) -> &'static str {
+        match self {
+            Handled::Waits => "waits",
+            Handled::Settled(_) => "settled",
+            Handled::Rejected => "rejected",
+            Handled::Failed(ClientError::Refused(_)) => "refused",
+            Handled::Failed(_) => "failed",
+        }
+    }
 }
 
 impl Endorse {
@@ -113,24 +149,65 @@ impl Endorse {
         let anchor = network.anchor().clone();
         let governance = network.acting(Role::Operator).await?;
         let mut requests = governance.waiting_requests().await?;
-        requests.retain(|request| self.bank.is_none_or(|bank| request.record.bank == BankId(bank)));
-        let mut objects = Vec::new();
-        let mut lines = Vec::new();
+        requests.retain(|request| self.is_asked_for(&request.record));
+        if let (Some((bank, number)), true) = (self.request, requests.is_empty()) {
+            return Err(ClientError::NotFound(format!("no request {bank}:{number} waits")).into());
+        }
+        let (mut objects, mut lines, mut failed) = (Vec::new(), Vec::new(), None);
         for request in requests {
             let record = request.record;
-            let position = if self.list { None } else { Some(governance.endorse(request).await?.settled()?) };
+            let handled = self.handle(&governance, request).await;
             let word = match record.kind {
                 IssuanceKind::Issue => "issue",
                 IssuanceKind::Redeem => "redeem",
             };
-            let outcome = position.map_or("waits".to_owned(), |position| format!("settled at {position}"));
-            lines.push(format!("bank {}: {word} {}: {outcome}", record.bank, anchor.show(record.amount)));
-            objects.push(json!({ "bank": record.bank.0, "kind": word, "amount_minor": record.amount.minor(), "settled": position.is_some() }));
+            let (number, amount) = (record.head.sequence, anchor.show(record.amount));
+            let (position, error) = match &handled {
+                Handled::Settled(position) => (Some(*position), None),
+                Handled::Failed(error) => (None, Some(error.to_string())),
+                _ => (None, None),
+            };
+            let told = match (position, &error) {
+                (Some(position), _) => format!("settled at {position}"),
+                (_, Some(error)) => error.clone(),
+                _ => handled.name().to_owned(),
+            };
+            lines.push(format!("{}:{number}  bank {}: {word} {amount}: {told}", record.bank, record.bank));
+            objects.push(json!({
+                "bank": record.bank.0, "number": number, "kind": word, "amount_minor": record.amount.minor(),
+                "state": handled.name(), "settled": position.is_some(),
+                "height": position.map(|position| position.height.0), "index": position.map(|position| position.index),
+                "error": error,
+            }));
+            if let Handled::Failed(error) = handled {
+                failed.get_or_insert(error);
+            }
         }
         output.print(json!({ "requests": objects }), || match lines.is_empty() {
             true => "No request waits.".to_owned(),
             false => lines.join("\n"),
         });
-        Ok(())
+        // Each was told; the exit code is that of the first that failed.
+        failed.map_or(Ok(()), |error| Err(Told(error).into()))
+    }
+
+    fn is_asked_for(&self, request: &IssuanceRequest) -> bool {
+        self.bank.is_none_or(|bank| request.bank == BankId(bank))
+            && self.request.is_none_or(|(bank, number)| (request.bank.0, request.head.sequence) == (bank, number))
+    }
+
+    /// Endorses or rejects one request. Whatever becomes of it, the others are handled too.
+    async fn handle(&self, governance: &GovernanceClient, request: Signed<IssuanceRequest>) -> Handled {
+        if self.list {
+            return Handled::Waits;
+        }
+        let handled = match self.reject {
+            true => governance.reject(&request).await.map(|()| Handled::Rejected),
+            false => {
+                let status = governance.endorse(request).await;
+                status.and_then(|status| status.settled()).map(Handled::Settled)
+            }
+        };
+        handled.unwrap_or_else(Handled::Failed)
     }
 }

@@ -1,6 +1,6 @@
 //! `cbdc policy operate`: the central bank's operations with banks.
 
-use cbdc_client::{BankId, LedgerDay, MemberId, OperationKind, RatePpm, Role};
+use cbdc_client::{BankId, LedgerDay, OperationKind, RatePpm, Role};
 use cbdc_ledger::policy::text::{self, show_rate};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};

@@ -1,6 +1,6 @@
 //! `cbdc policy reclassify`: the registrar puts a holder into another class.
 
-use cbdc_client::{Class, HolderId, MemberId, NetworkFolder, Role};
+use cbdc_client::{Class, HolderId, NetworkFolder, Role};
 use clap::Args;
 use serde_json::json;
 

@@ -85,7 +85,8 @@ pub async fn open(folder: &NetworkFolder, count: u64) -> Vec<Holder> {
 
 async fn open_one(folder: &NetworkFolder, number: u8, own: BankId, (deposit_at, is_linked): (BankId, bool)) -> Holder {
     let key = SigningKey::from_seed([number; 32]);
-    let registration = folder.register(HolderId([number; 16]), Class::HOUSEHOLD, key.public_key()).unwrap();
+    let registrar = folder.registrar().await.unwrap();
+    let registration = registrar.register(own, HolderId([number; 16]), Class::HOUSEHOLD, key.public_key());
     let connect = |bank| folder.connect_customer(bank).unwrap().with_deadline(DEADLINE);
     let wallet = Wallet::open(connect(own), folder.anchor().clone(), key, &registration).await.unwrap();
     if is_linked {

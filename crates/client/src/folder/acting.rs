@@ -16,6 +16,7 @@ use crate::chain::Chain;
 use crate::connection::Connection;
 use crate::error::ClientError;
 use crate::governance::{GovernanceClient, MemberSigner};
+use crate::registrar::Registrar;
 
 /// The roles that read, the one that exists for it first.
 const READERS: [Role; 7] =
@@ -117,13 +118,38 @@ impl NetworkFolder {
         }
     }
 
+    /// The active registrar whose keys are in this folder. While the central bank cannot be asked, it is the one that
+    /// genesis names.
+    pub async fn registrar(&self) -> Result<Registrar, ClientError> {
+        let role = Role::Registrar;
+        let reader = match self.governance_reader().await {
+            Err(ClientError::Unreachable { .. } | ClientError::NoAnswer { .. }) => return self.first_registrar(),
+            reader => reader?,
+        };
+        let members = reader.members().await?.members;
+        let of_role: Vec<&v1::Member> = members.iter().filter(|member| member.role == role.name()).collect();
+        match of_role.iter().find(|member| member.active && self.signs_as(role, member)) {
+            Some(member) => {
+                let id = number_of(member);
+                let key = self.signing_key(role, id)?;
+                Ok(Registrar::new(self.anchor.network(), id, member.key_version, key))
+            }
+            None => Err(ClientError::NobodyActs(self.why_nobody_acts(role, &of_role))),
+        }
+    }
+
+    /// Whether the signing key in a member's folder is the one in force.
+    fn signs_as(&self, role: Role, member: &v1::Member) -> bool {
+        let key = self.signing_key(role, number_of(member));
+        key.is_ok_and(|key| key.public_key().0[..] == member.signing_key[..])
+    }
+
     fn has_keys_of(&self, role: Role, member: &v1::Member) -> bool {
         let id = number_of(member);
-        let signs = self.signing_key(role, id).is_ok_and(|key| key.public_key().0[..] == member.signing_key[..]);
         let node_key = member.node_key.as_ref();
         let connects = node_key
             .is_some_and(|node_key| self.identity(role, id).is_ok_and(|it| it.public_key().0[..] == node_key[..]));
-        signs && connects
+        self.signs_as(role, member) && connects
     }
 
     /// Why none of these members of a role can act from here.

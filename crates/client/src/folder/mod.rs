@@ -21,9 +21,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use cbdc_ledger::command::Certificate;
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{AccountId, BankId, Class, HolderId, MemberId, PublicKey, SigningKey};
+use cbdc_ledger::{AccountId, BankId, Class, MemberId, SigningKey};
 use cbdc_proto::transport::NodeIdentity;
 use cbdc_proto::transport::key_file::read_signing_key;
 use serde::Deserialize;
@@ -32,7 +31,8 @@ use crate::anchor::Anchor;
 use crate::bank_office::BankOffice;
 use crate::connection::Connection;
 use crate::error::ClientError;
-use crate::wallet::{Registration, Wallet};
+use crate::registrar::Registrar;
+use crate::wallet::Wallet;
 
 pub use wallet_file::WalletFile;
 
@@ -227,12 +227,11 @@ impl NetworkFolder {
         Ok(BankOffice::new(self.connect_member(Role::Bank, MemberId(bank.0), NodeName::Bank(bank))?))
     }
 
-    /// Certifies a holder's key as the registrar.
-    pub fn register(&self, holder: HolderId, class: Class, key: PublicKey) -> Result<Registration, ClientError> {
-        let registrar = MemberId(1);
-        let registrar_key = self.signing_key(Role::Registrar, registrar)?;
-        let certificate = Certificate::sign(self.anchor.network(), registrar, 0, &registrar_key, (holder, class, key));
-        Ok(Registration { holder, class, certificate })
+    /// The registrar that genesis names first, with the key that is in the folder: right until the committee changes it.
+    pub fn first_registrar(&self) -> Result<Registrar, ClientError> {
+        let registrars = self.anchor.genesis().members.iter().filter(|member| member.role == Role::Registrar);
+        let first = registrars.map(|member| member.id).min().expect("a valid genesis names a registrar");
+        Ok(Registrar::new(self.anchor.network(), first, 0, self.signing_key(Role::Registrar, first)?))
     }
 
     /// The files of all named wallets, by name.
@@ -271,7 +270,8 @@ impl NetworkFolder {
             return Ok(file);
         }
         let key = file.key(&dir)?;
-        let registration = self.register(file.holder, file.class, key.public_key())?;
+        let registrar = self.registrar().await?;
+        let registration = registrar.register(file.bank, file.holder, file.class, key.public_key());
         let connection = self.connect_customer(file.bank)?;
         let wallet = Wallet::open(connection, self.anchor.clone(), key, &registration).await?;
         file.account = Some(wallet.account());

@@ -7,7 +7,7 @@
 //! | role | may |
 //! |---|---|
 //! | committee | [`propose`](GovernanceClient::propose), [`vote`](GovernanceClient::vote) |
-//! | operator | [`waiting_requests`](GovernanceClient::waiting_requests), [`endorse`](GovernanceClient::endorse), [`operate`](GovernanceClient::operate) and the other operations, [`accept_clock`](GovernanceClient::accept_clock) |
+//! | operator | [`waiting_requests`](GovernanceClient::waiting_requests), [`endorse`](GovernanceClient::endorse), [`reject`](GovernanceClient::reject), [`operate`](GovernanceClient::operate) and the other operations, [`accept_clock`](GovernanceClient::accept_clock) |
 //! | registrar | [`reclassify`](GovernanceClient::reclassify) |
 //! | court | [`freeze`](GovernanceClient::freeze), [`unfreeze`](GovernanceClient::unfreeze), [`seize`](GovernanceClient::seize) |
 //!

@@ -35,6 +35,14 @@ impl GovernanceClient {
         self.command(Role::Operator, |head, operator| IssuanceOrder { head, operator, request }).await
     }
 
+    /// Rejects a bank's request that waits: it is not listed any more, and the bank is told when it asks again.
+    pub async fn reject(&self, request: &Signed<IssuanceRequest>) -> Result<(), ClientError> {
+        let (bank, sequence) = (u32::from(request.record.bank.0), request.record.head.sequence);
+        let message = v1::RejectIssuanceRequestRequest { bank, sequence };
+        let request = self.connection.request(message);
+        self.connection.ask(self.connection.policy().reject_issuance_request(request)).await.map(drop)
+    }
+
     /// Makes an operation that needs no terms: banknotes, government payments, a night on a facility, collateral.
     ///
     /// # Errors

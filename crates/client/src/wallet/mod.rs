@@ -27,11 +27,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cbdc_ledger::command::{
-    Certificate, DesignateWallet, FLAG_REVERSE_WATERFALL, Head, LinkBank, Payment, PaymentKind, PlaceHold, Record,
-    Signed,
+    DesignateWallet, FLAG_REVERSE_WATERFALL, Head, LinkBank, Payment, PaymentKind, PlaceHold, Record, Signed, Statement,
 };
 use cbdc_ledger::sequence::WALLET_WINDOW;
-use cbdc_ledger::{AccountId, Amount, BankId, Class, Command, HolderId, Reason, SigningKey, Timestamp};
+use cbdc_ledger::{AccountId, Amount, BankId, Command, Reason, SigningKey, Timestamp};
 use cbdc_proto::convert::{self, payment_to_message};
 use cbdc_proto::packed::Answer;
 use cbdc_proto::v1;
@@ -40,6 +39,7 @@ use tonic::Status;
 use crate::anchor::Anchor;
 use crate::connection::Connection;
 use crate::error::ClientError;
+use crate::registrar::Registration;
 use crate::submission::{SubmissionStatus, TIMEOUT, until_known};
 
 use sequences::WalletSequences;
@@ -48,17 +48,6 @@ pub use statement::{Balance, HistoryEntry, HistoryPage};
 
 /// How often a command is signed anew because another record took its sequence number.
 const RE_SIGNATURES_MAX: usize = 5;
-
-/// The registrar's certificate for a key, and what it certifies.
-#[derive(Clone, Copy, Debug)]
-pub struct Registration {
-    /// Who holds the key.
-    pub holder: HolderId,
-    /// The holder's class.
-    pub class: Class,
-    /// The registrar's signature over holder, class and key.
-    pub certificate: Certificate,
-}
 
 /// The terms of a payment beside payee and amount. By default no reference, no fee and no top-up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -114,7 +103,9 @@ impl Wallet {
         key: SigningKey,
         registration: &Registration,
     ) -> Result<Wallet, ClientError> {
-        let Registration { holder, class, certificate } = registration;
+        let Registration { network, statement, certificate } = registration;
+        let Statement { holder, class, .. } = statement;
+        let agreement = statement.agree(*network, certificate, &key);
         let request = v1::OpenWalletRequest {
             holder: Bytes::copy_from_slice(&holder.0),
             class: class.to_string(),
@@ -122,6 +113,8 @@ impl Wallet {
             registrar: u32::from(certificate.registrar.0),
             registrar_key_version: certificate.registrar_key_version,
             registrar_signature: Bytes::copy_from_slice(&certificate.signature.0),
+            certificate_valid_until_ms: certificate.valid_until.0,
+            agreement: Bytes::copy_from_slice(&agreement.0),
         };
         let answer = connection.ask(connection.bank().open_wallet(connection.request(request))).await?;
         let account = convert::account("account", &answer.account).map_err(|status| connection.unreadable(status))?;

@@ -20,7 +20,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use cbdc_client::{BankId, BankOffice, ClientError, NetworkFolder, NodeName, Role, Wallet, payment_stream};
-use cbdc_ledger::command::{Certificate, Head, OpenWallet, Payment, PaymentKind, Record};
+use cbdc_ledger::command::{Head, Payment, PaymentKind, Record};
 use cbdc_ledger::encoding::Writer;
 use cbdc_ledger::policy::{ClassRules, Tiers};
 use cbdc_ledger::{AccountId, Amount, Class, Height, MemberId, NetworkId, Timestamp};
@@ -136,8 +136,7 @@ async fn open_at(
 fn sign_openings(folder: &NetworkFolder, scenario: &Scenario, bank: BankId) -> Result<mpsc::Receiver<Bytes>> {
     let network = folder.anchor().network();
     let bank_key = folder.signing_key(Role::Bank, MemberId(bank.0))?;
-    let registrar = MemberId(1);
-    let registrar_key = folder.signing_key(Role::Registrar, registrar)?;
+    let registrar = folder.first_registrar()?;
     let (seed, valid_until) = (scenario.seed, Timestamp(now_ms() + VALIDITY_MS));
     let wallets: Vec<(u32, Class)> =
         wallets_at(scenario, bank).map(|wallet| (wallet, scenario.class_of(wallet))).collect();
@@ -148,10 +147,10 @@ fn sign_openings(folder: &NetworkFolder, scenario: &Scenario, bank: BankId) -> R
             let mut out = Writer::with_capacity(BATCH * 256);
             for (wallet, class) in wallets {
                 sequence += 1;
-                let (holder, key) = (holder_of(seed, *wallet), key_of(seed, *wallet).public_key());
-                let certificate = Certificate::sign(network, registrar, 0, &registrar_key, (holder, *class, key));
+                let (holder, key) = (holder_of(seed, *wallet), key_of(seed, *wallet));
                 let head = Head { flags: 0, key_version: 0, sequence, valid_until };
-                let open = OpenWallet { head, bank, class: *class, holder, key, certificate };
+                let registration = registrar.register(bank, holder, *class, key.public_key());
+                let open = registration.opening(head, &key).expect("the certificate is for an opening");
                 open.sign(network, &bank_key).encode(&mut out);
             }
             if signed.blocking_send(Bytes::from(out.finish())).is_err() {

@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use cbdc_client::{
-    AccountId, GovernanceAction, IssuanceKind, LedgerDay, MemberId, NetworkFolder, OperationKind, RatePpm, Role,
-    Timestamp,
+    AccountId, GovernanceAction, IssuanceKind, LedgerDay, NetworkFolder, OperationKind, RatePpm, Role, Timestamp,
 };
 use cbdc_ledger::Amount;
 

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, bail};
 use cbdc_client::bank_office::IssuanceAnswer;
 use cbdc_client::{
-    AccountId, Amount, Class, ClientError, IssuanceKind, MemberId, NetworkFolder, Role, SubmissionStatus, random_id,
+    AccountId, Amount, Class, ClientError, IssuanceKind, NetworkFolder, Role, SubmissionStatus, random_id,
 };
 use futures::StreamExt;
 

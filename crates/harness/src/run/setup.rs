@@ -55,19 +55,20 @@ pub async fn issue(folder: &NetworkFolder, scenario: &Scenario) -> Result<()> {
 
 /// Opens and funds every wallet of the scenario, in the order of their index. `progress` is called after each.
 pub async fn open_wallets(folder: &NetworkFolder, scenario: &Scenario, progress: impl Fn()) -> Result<Vec<Purse>> {
+    let registrar = folder.registrar().await?;
     let mut banks = Vec::new();
     for bank in folder.banks() {
-        banks.push((folder.connect_customer(bank)?, Arc::new(folder.bank_office(bank)?)));
+        banks.push((bank, folder.connect_customer(bank)?, Arc::new(folder.bank_office(bank)?)));
     }
     let opened = futures::stream::iter(0..scenario.wallets.count).map(|index| {
         let bank = scenario.bank_of(index) as usize;
-        let (connection, office) = banks[bank].clone();
-        let progress = &progress;
+        let (bank_id, connection, office) = banks[bank].clone();
+        let (progress, registrar) = (&progress, &registrar);
         async move {
             let class = scenario.class_of(index);
             let key = || key_of(scenario.seed, index);
             let holder = holder_of(scenario.seed, index);
-            let registration = folder.register(holder, class, key().public_key())?;
+            let registration = registrar.register(bank_id, holder, class, key().public_key());
             let wallet = Wallet::open(connection, folder.anchor().clone(), key(), &registration).await;
             let wallet = wallet.with_context(|| format!("opening wallet {index}"))?;
             if scenario.is_linked(index) {

@@ -14,7 +14,7 @@ use cbdc_ledger::{
     VerifiedProposal,
 };
 
-use super::unsigned::{BANKS, START, UNSIGNED, VALIDITY_MS_MAX, account, encode, head, unsigned};
+use super::unsigned::{BANKS, START, UNSIGNED, VALID_UNTIL, VALIDITY_MS_MAX, account, encode, head, unsigned};
 
 /// Opening balance of each wallet.
 pub const OPENING_MINOR: u64 = 1_000_000_000;
@@ -80,9 +80,10 @@ fn open(wallet: u32, key: PublicKey) -> Command {
     let AccountId { bank, serial, .. } = account(wallet);
     let mut holder = HolderId([0; 16]);
     holder.0[..4].copy_from_slice(&wallet.to_le_bytes());
-    let certificate = Certificate { registrar: MemberId(0), registrar_key_version: 0, signature: UNSIGNED };
+    let (valid_until, signature) = (VALID_UNTIL, UNSIGNED);
+    let certificate = Certificate { registrar: MemberId(0), registrar_key_version: 0, valid_until, signature };
     let head = head(u64::from(serial));
-    unsigned(OpenWallet { head, bank, class: Class::HOUSEHOLD, holder, key, certificate })
+    unsigned(OpenWallet { head, bank, class: Class::HOUSEHOLD, holder, key, certificate, agreement: UNSIGNED })
 }
 
 fn issue(bank: BankId, wallets: u32) -> Command {

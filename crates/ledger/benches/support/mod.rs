@@ -114,13 +114,14 @@ fn in_proposals(ledger: &mut Ledger, wallets: u32, command: impl Fn(u32) -> Comm
 /// A bank with funded wallets, one a person.
 pub fn ledger(wallets: u32, policy: Parameters) -> Ledger {
     let mut ledger = Ledger::new(genesis(wallets, policy)).expect("the genesis is valid");
-    let certificate = Certificate { registrar: MemberId(0), registrar_key_version: 0, signature: UNSIGNED };
+    let (valid_until, signature) = (START.plus_ms(80_000_000), UNSIGNED);
+    let certificate = Certificate { registrar: MemberId(0), registrar_key_version: 0, valid_until, signature };
     let open = |number: u32| {
         let mut holder = HolderId([0; 16]);
         holder.0[..4].copy_from_slice(&number.to_le_bytes());
         let key = SigningKey::from_seed(seed(number)).public_key();
         let head = head(u64::from(number));
-        signed(OpenWallet { head, bank: BANK, class: Class::HOUSEHOLD, holder, key, certificate })
+        signed(OpenWallet { head, bank: BANK, class: Class::HOUSEHOLD, holder, key, certificate, agreement: UNSIGNED })
     };
     in_proposals(&mut ledger, wallets, open);
     let first = u64::from(wallets) + 1;

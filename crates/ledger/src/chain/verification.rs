@@ -15,9 +15,12 @@ use cbdc_signatures::{Batch, BatchSeed, DecompressedKey, Signature, Source};
 
 use super::block_proposal::{BlockProposal, BuiltProposal};
 use super::command_batch::{CommandBatch, VerifiedBatch};
-use super::directory::KeyDirectory;
+use super::directory::{KeyDirectory, KeySnapshot};
 use crate::codec::encoding::{DecodeError, Writer};
-use crate::command::{Command, Domain, Record, SIGNATURE_BYTES, Signer, authority, signing_prefix};
+use crate::command::{
+    Certificate, Command, Domain, OpenWallet, Record, ReplaceKey, SIGNATURE_BYTES, Signer, Statement, authority,
+    signing_prefix,
+};
 use crate::state::member::Role;
 use crate::types::identity::{MemberId, NetworkId};
 use crate::types::outcome::{Outcome, Reason, Stage};
@@ -113,7 +116,15 @@ struct Check<'a> {
     domain: Domain,
     message: Message<'a>,
     signature: Signature,
-    key: &'a DecompressedKey,
+    key: CheckKey<'a>,
+}
+
+/// The key of a check.
+enum CheckKey<'a> {
+    /// One that is in force.
+    InForce(&'a DecompressedKey),
+    /// One that the command brings along.
+    New(Box<DecompressedKey>),
 }
 
 /// The signed bytes, behind the prefix.
@@ -128,7 +139,7 @@ impl<'a> Checks<'a> {
         &mut self,
         (command, domain): (usize, Domain),
         signature: Signature,
-        key: &'a DecompressedKey,
+        key: CheckKey<'a>,
         message: impl FnOnce(&mut Writer),
     ) {
         let start = self.inner.len();
@@ -159,6 +170,7 @@ fn check_by_source(
 ) -> Vec<Result<(), Outcome>> {
     let prefix = |domain| signing_prefix(domain, network);
     let (of_command, of_certificate) = (prefix(Domain::Command), prefix(Domain::Certificate));
+    let of_agreement = prefix(Domain::Agreement);
     let keys = directory.snapshot();
     keys.make_ready(commands.iter().map(|(command, _)| command.signer()));
     let mut checks = Checks { inner: Writer::default(), list: Vec::with_capacity(commands.len()) };
@@ -166,13 +178,21 @@ fn check_by_source(
     let mut verdicts: Vec<_> = commands.iter().copied().enumerate().map(collect).collect();
     let mut batch = Batch::with_capacity(checks.list.len());
     for check in &checks.list {
-        let prefix = if check.domain == Domain::Certificate { &of_certificate } else { &of_command };
+        let prefix = match check.domain {
+            Domain::Certificate => &of_certificate,
+            Domain::Agreement => &of_agreement,
+            _ => &of_command,
+        };
         let message = match &check.message {
             Message::Command(signed) => signed,
             Message::Inner(place) => &checks.inner.as_bytes()[place.clone()],
         };
         batch.set_source(source_of(check.command));
-        batch.push(check.key, [prefix, message], &check.signature);
+        let key = match &check.key {
+            CheckKey::InForce(key) => key,
+            CheckKey::New(key) => key.as_ref(),
+        };
+        batch.push(key, [prefix, message], &check.signature);
     }
     for (check, good) in checks.list.iter().zip(batch.verdicts(seed)) {
         if !good && verdicts[check.command].is_ok() {
@@ -184,53 +204,71 @@ fn check_by_source(
 
 /// Finds the keys of all signatures of a command and adds each check.
 fn collect_checks<'a>(
-    keys: &'a crate::chain::directory::KeySnapshot,
+    keys: &'a KeySnapshot,
     index: usize,
     command: &Command,
     encoded: &'a [u8],
     checks: &mut Checks<'a>,
 ) -> Result<(), Outcome> {
-    let (of_command, of_certificate) = ((index, Domain::Command), (index, Domain::Certificate));
     if !authority::is_signed_by_the_right_role(command) {
         return Err(Outcome::refused(Reason::NotAuthorised, 0, 0));
     }
     let key = keys.find(command.signer(), command.head().key_version)?;
-    let (holder_class_key, certificate) = match command {
+    match command {
         Command::OpenWallet(signed) => {
-            let record = &signed.record;
-            (Some((record.holder, record.class, record.key)), Some(record.certificate))
+            let OpenWallet { certificate, agreement, .. } = &signed.record;
+            add_certified(keys, index, (&signed.record.statement(), certificate, *agreement), checks)?;
         }
         // The holder of a replaced key is the wallet's own, which the directory knows. The class is the one named: it
         // may have changed by the time the command is applied, which then refuses it.
         Command::ReplaceKey(signed) => {
-            let record = &signed.record;
-            let holder = keys.holder_of(record.account)?;
-            (Some((holder, record.class, record.key)), Some(record.certificate))
+            let ReplaceKey { account, certificate, agreement, .. } = &signed.record;
+            let statement = signed.record.statement(keys.holder_of(*account)?);
+            add_certified(keys, index, (&statement, certificate, *agreement), checks)?;
         }
-        _ => (None, None),
-    };
-    if let (Some((holder, class, certified)), Some(certificate)) = (holder_class_key, certificate) {
-        let registrar = Signer::Member(Role::Registrar, certificate.registrar);
-        let registrar_key = keys.find(registrar, certificate.registrar_key_version)?;
-        let statement =
-            crate::command::Certificate::statement(holder, class, certified, certificate.registrar_key_version);
-        checks.add_inner(of_certificate, certificate.signature, registrar_key, |out| {
-            out.raw(&statement);
-        });
+        _ => {}
     }
+    let of_command = (index, Domain::Command);
     if let Command::Issuance(signed) = command {
         let request = &signed.record.request;
         let bank = Signer::Member(Role::Bank, MemberId(request.record.bank.0));
         let bank_key = keys.find(bank, request.record.head.key_version)?;
-        checks.add_inner(of_command, request.signature, bank_key, |out| request.record.encode(out));
+        checks.add_inner(of_command, request.signature, CheckKey::InForce(bank_key), |out| request.record.encode(out));
     }
     if let Command::ReverseWaterfall(signed) = command {
         let transfer = &signed.record.transfer;
         let payer_key = keys.find(transfer.record.signer(), transfer.record.head.key_version)?;
-        checks.add_inner(of_command, transfer.signature, payer_key, |out| transfer.record.encode(out));
+        checks
+            .add_inner(of_command, transfer.signature, CheckKey::InForce(payer_key), |out| transfer.record.encode(out));
     }
     let message = Message::Command(&encoded[..encoded.len() - SIGNATURE_BYTES]);
     let signature = *command.signature();
-    checks.list.push(Check { command: index, domain: Domain::Command, message, signature, key });
+    checks.list.push(Check {
+        command: index,
+        domain: Domain::Command,
+        message,
+        signature,
+        key: CheckKey::InForce(key),
+    });
+    Ok(())
+}
+
+/// Adds the checks of what a registrar has certified and a holder agreed to with the key that it names.
+fn add_certified<'a>(
+    keys: &'a KeySnapshot,
+    index: usize,
+    (statement, certificate, agreement): (&Statement, &Certificate, Signature),
+    checks: &mut Checks<'a>,
+) -> Result<(), Outcome> {
+    let registrar = Signer::Member(Role::Registrar, certificate.registrar);
+    let registrar_key = CheckKey::InForce(keys.find(registrar, certificate.registrar_key_version)?);
+    let new_key = statement.key.decompress().map_err(|_| Outcome::refused(Reason::BadSignature, 0, 0))?;
+    let new_key = CheckKey::New(Box::new(new_key));
+    let bytes = statement.to_bytes(certificate.registrar_key_version);
+    let signed = |out: &mut Writer| {
+        out.raw(&bytes);
+    };
+    checks.add_inner((index, Domain::Certificate), certificate.signature, registrar_key, signed);
+    checks.add_inner((index, Domain::Agreement), agreement, new_key, signed);
     Ok(())
 }

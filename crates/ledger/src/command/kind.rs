@@ -1,4 +1,7 @@
 //! The kinds of records.
+//!
+//! A kind's layout never changes: a record with another layout is another kind. Of earlier layouts 16 opened wallets and
+//! 18 replaced keys, with certificates that could be used again; they are refused as unknown kinds.
 
 use crate::codec::encoding::{DecodeError, Reader};
 
@@ -21,11 +24,11 @@ pub enum Kind {
     /// A transfer that the payer's linked bank tops up.
     ReverseWaterfall = 7,
     /// Opens a wallet.
-    OpenWallet = 16,
+    OpenWallet = 22,
     /// Closes an empty wallet.
     CloseWallet = 17,
     /// Replaces a wallet's key.
-    ReplaceKey = 18,
+    ReplaceKey = 23,
     /// Consents to the waterfall, or revokes.
     LinkBank = 19,
     /// Moves the tier allowance to a wallet.

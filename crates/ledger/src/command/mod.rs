@@ -51,4 +51,4 @@ pub use record::{
     signing_prefix,
 };
 pub use reverse_waterfall::ReverseWaterfall;
-pub use wallet::{Certificate, CloseWallet, OpenWallet, ReplaceKey};
+pub use wallet::{Certificate, CertifiedFor, CloseWallet, OpenWallet, ReplaceKey, Statement};

@@ -130,8 +130,10 @@ impl<R: Record> Signed<R> {
 pub enum Domain {
     /// A command to the ledger.
     Command,
-    /// A registrar's certificate of (holder, class, key).
+    /// A registrar's certificate of a statement.
     Certificate,
+    /// A holder's agreement to what a registrar certified.
+    Agreement,
     /// A voting node's signature over a block's header.
     Header,
 }
@@ -141,6 +143,7 @@ pub fn signing_prefix(domain: Domain, network: NetworkId) -> [u8; PREFIX_BYTES] 
     let tag: &[u8; 7] = match domain {
         Domain::Command => b"CBDCcmd",
         Domain::Certificate => b"CBDCcrt",
+        Domain::Agreement => b"CBDCagr",
         Domain::Header => b"CBDChdr",
     };
     let mut prefix = [0; PREFIX_BYTES];

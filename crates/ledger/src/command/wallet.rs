@@ -1,60 +1,117 @@
-//! Opening and closing wallets and replacing their keys: asked by the wallet's bank, with the registrar's certificate.
+//! Opening and closing wallets and replacing their keys: asked by the wallet's bank, certified by the registrar, agreed
+//! to by the holder.
 //!
-//! The certificate joins a holder, a class and a key. Without it a bank could invent holders to evade limits, or
-//! put its own key over a customer's wallet.
+//! The registrar certifies a [`Statement`]: a holder, a class and a key, and the one thing that the certificate is for.
+//! The holder signs the same statement with the new key, which shows that they have it and want this. So no bank can
+//! invent holders to evade limits, open a wallet for somebody who did not ask for it, or put another key over a wallet,
+//! and no certificate serves twice: an opening uses its key up, a replacement raises the key's version.
 
 use cbdc_signatures::{PublicKey, Signature, SigningKey};
 
 use super::kind::Kind;
 use super::record::{Domain, Head, Record, signing_prefix};
-use crate::codec::encoding::{DecodeError, Reader, VERSION, Writer};
+use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::types::identity::{AccountId, BankId, Class, HolderId, MemberId, NetworkId};
+use crate::types::time::Timestamp;
 
-/// A registrar's signature over (holder, class, key).
+/// The version of statements. In version 1 they named neither purpose nor bank nor end, and only the registrar signed.
+const STATEMENT_VERSION: u8 = 2;
+
+/// The one use of a certificate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CertifiedFor {
+    /// To open a wallet at a bank.
+    Open(BankId),
+    /// To replace one version of a wallet's key.
+    ReplaceKey {
+        /// The wallet.
+        account: AccountId,
+        /// The version of the key that is replaced.
+        version: u32,
+    },
+}
+
+/// What a registrar certifies and the holder agrees to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Statement {
+    /// What the key is certified for.
+    pub purpose: CertifiedFor,
+    /// Whose key it is.
+    pub holder: HolderId,
+    /// The holder's class.
+    pub class: Class,
+    /// The key.
+    pub key: PublicKey,
+    /// The last moment at which it may be used.
+    pub valid_until: Timestamp,
+}
+
+impl Statement {
+    /// What is signed, behind the prefix of [`Domain::Certificate`] by the registrar and of [`Domain::Agreement`] by the
+    /// holder: version (1; this is 2), purpose (1; 1 open, 2 replace a key), class (1), reserved (1), the registrar's
+    /// key version (4), the wallet, or on opening the bank's treasury (8), the version replaced (4), reserved (4),
+    /// valid until (8), holder (16), key (32): 80 bytes.
+    pub fn to_bytes(&self, registrar_key_version: u32) -> Vec<u8> {
+        let (purpose, account, version) = match self.purpose {
+            CertifiedFor::Open(bank) => (1, AccountId::treasury(bank), 0),
+            CertifiedFor::ReplaceKey { account, version } => (2, account, version),
+        };
+        let mut out = Writer::with_capacity(80);
+        out.u8(STATEMENT_VERSION).u8(purpose).u8(self.class.0).reserved(1).u32(registrar_key_version);
+        out.u64(account.to_u64()).u32(version).reserved(4).u64(self.valid_until.0);
+        out.raw(&self.holder.0).raw(&self.key.0);
+        out.finish()
+    }
+
+    /// Certifies the statement as a registrar.
+    pub fn certify(
+        &self,
+        network: NetworkId,
+        registrar: MemberId,
+        registrar_key_version: u32,
+        registrar_key: &SigningKey,
+    ) -> Certificate {
+        let statement = self.to_bytes(registrar_key_version);
+        let signature = registrar_key.sign([&signing_prefix(Domain::Certificate, network), &statement]);
+        Certificate { registrar, registrar_key_version, valid_until: self.valid_until, signature }
+    }
+
+    /// Agrees to the certified statement with the key that it names.
+    pub fn agree(&self, network: NetworkId, certificate: &Certificate, key: &SigningKey) -> Signature {
+        let statement = self.to_bytes(certificate.registrar_key_version);
+        key.sign([&signing_prefix(Domain::Agreement, network), &statement])
+    }
+}
+
+/// A registrar's signature over a [`Statement`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Certificate {
     /// The registrar who signs.
     pub registrar: MemberId,
     /// The version of the registrar's key.
     pub registrar_key_version: u32,
+    /// The last moment at which it may be used.
+    pub valid_until: Timestamp,
     /// The registrar's signature.
     pub signature: Signature,
 }
 
 impl Certificate {
-    /// What the registrar signs, behind the prefix of [`Domain::Certificate`]: version, class, 2 reserved bytes,
-    /// the registrar's key version, holder (16), key (32): 56 bytes.
-    pub fn statement(holder: HolderId, class: Class, key: PublicKey, registrar_key_version: u32) -> Vec<u8> {
-        let mut out = Writer::with_capacity(56);
-        out.u8(VERSION).u8(class.0).reserved(2).u32(registrar_key_version).raw(&holder.0).raw(&key.0);
-        out.finish()
-    }
-
-    /// Certifies a holder, a class and a key.
-    pub fn sign(
-        network: NetworkId,
-        registrar: MemberId,
-        registrar_key_version: u32,
-        registrar_key: &SigningKey,
-        (holder, class, key): (HolderId, Class, PublicKey),
-    ) -> Certificate {
-        let statement = Certificate::statement(holder, class, key, registrar_key_version);
-        let signature = registrar_key.sign([&signing_prefix(Domain::Certificate, network), &statement]);
-        Certificate { registrar, registrar_key_version, signature }
-    }
-
     fn encode(&self, out: &mut Writer) {
-        out.u16(self.registrar.0).reserved(2).u32(self.registrar_key_version).raw(&self.signature.0);
+        out.u16(self.registrar.0).reserved(2).u32(self.registrar_key_version).u64(self.valid_until.0);
+        out.raw(&self.signature.0);
     }
 
     fn decode(input: &mut Reader<'_>) -> Result<Certificate, DecodeError> {
         let registrar = MemberId(input.u16()?);
         input.reserved(2)?;
-        Ok(Certificate { registrar, registrar_key_version: input.u32()?, signature: Signature(input.array()?) })
+        let (registrar_key_version, valid_until) = (input.u32()?, Timestamp(input.u64()?));
+        Ok(Certificate { registrar, registrar_key_version, valid_until, signature: Signature(input.array()?) })
     }
 }
 
-/// Opens a wallet: bank (2), class (1), reserved (5), holder (16), key (32), certificate (72). 152 bytes in all.
+/// Opens a wallet: bank (2), class (1), reserved (5), holder (16), key (32), certificate (80), agreement (64). 224 bytes
+/// in all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OpenWallet {
     /// Flags, key version, sequence number and validity.
@@ -67,8 +124,18 @@ pub struct OpenWallet {
     pub holder: HolderId,
     /// The key that signs for the wallet from then on.
     pub key: PublicKey,
-    /// The registrar's certificate of holder, class and key.
+    /// The registrar's certificate of the opening.
     pub certificate: Certificate,
+    /// The key's signature over what is certified: the holder wants the wallet.
+    pub agreement: Signature,
+}
+
+impl OpenWallet {
+    /// What registrar and holder have signed.
+    pub fn statement(&self) -> Statement {
+        let OpenWallet { bank, class, holder, key, certificate, .. } = *self;
+        Statement { purpose: CertifiedFor::Open(bank), holder, class, key, valid_until: certificate.valid_until }
+    }
 }
 
 /// Closes an empty wallet: account (8). 32 bytes in all.
@@ -80,8 +147,8 @@ pub struct CloseWallet {
     pub account: AccountId,
 }
 
-/// Puts a new key over a wallet: account (8), class (1), reserved (7), key (32), certificate of the new key (72). 144
-/// bytes in all.
+/// Puts a new key over a wallet: account (8), class (1), reserved (3), version replaced (4), key (32), certificate of the
+/// new key (80), agreement (64). 216 bytes in all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReplaceKey {
     /// Flags, key version, sequence number and validity.
@@ -90,10 +157,23 @@ pub struct ReplaceKey {
     pub account: AccountId,
     /// The holder's class, which the certificate names.
     pub class: Class,
+    /// The version of the key that is replaced.
+    pub version: u32,
     /// The key that signs for the wallet from then on.
     pub key: PublicKey,
-    /// The registrar's certificate of holder, class and key.
+    /// The registrar's certificate of the replacement.
     pub certificate: Certificate,
+    /// The new key's signature over what is certified: the holder has it.
+    pub agreement: Signature,
+}
+
+impl ReplaceKey {
+    /// What registrar and holder have signed, the wallet being `holder`'s.
+    pub fn statement(&self, holder: HolderId) -> Statement {
+        let ReplaceKey { account, class, version, key, certificate, .. } = *self;
+        let purpose = CertifiedFor::ReplaceKey { account, version };
+        Statement { purpose, holder, class, key, valid_until: certificate.valid_until }
+    }
 }
 
 impl Record for OpenWallet {
@@ -108,6 +188,7 @@ impl Record for OpenWallet {
     fn encode_fields(&self, out: &mut Writer) {
         out.u16(self.bank.0).u8(self.class.0).reserved(5).raw(&self.holder.0).raw(&self.key.0);
         self.certificate.encode(out);
+        out.raw(&self.agreement.0);
     }
 
     fn decode_fields(_: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -116,7 +197,8 @@ impl Record for OpenWallet {
         input.reserved(5)?;
         let holder = HolderId(input.array()?);
         let key = PublicKey(input.array()?);
-        Ok(OpenWallet { head, bank, class, holder, key, certificate: Certificate::decode(input)? })
+        let (certificate, agreement) = (Certificate::decode(input)?, Signature(input.array()?));
+        Ok(OpenWallet { head, bank, class, holder, key, certificate, agreement })
     }
 }
 
@@ -148,14 +230,16 @@ impl Record for ReplaceKey {
     }
 
     fn encode_fields(&self, out: &mut Writer) {
-        out.u64(self.account.to_u64()).u8(self.class.0).reserved(7).raw(&self.key.0);
+        out.u64(self.account.to_u64()).u8(self.class.0).reserved(3).u32(self.version).raw(&self.key.0);
         self.certificate.encode(out);
+        out.raw(&self.agreement.0);
     }
 
     fn decode_fields(_: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let (account, class) = (AccountId::decode(input)?, Class(input.u8()?));
-        input.reserved(7)?;
-        let key = PublicKey(input.array()?);
-        Ok(ReplaceKey { head, account, class, key, certificate: Certificate::decode(input)? })
+        input.reserved(3)?;
+        let (version, key) = (input.u32()?, PublicKey(input.array()?));
+        let (certificate, agreement) = (Certificate::decode(input)?, Signature(input.array()?));
+        Ok(ReplaceKey { head, account, class, version, key, certificate, agreement })
     }
 }

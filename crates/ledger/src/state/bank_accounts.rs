@@ -16,7 +16,7 @@ pub(crate) struct BankAccounts {
     pub(crate) accounts: CowVec<Account>,
     /// The key of each serial; a treasury's is zeros, its commands are signed with the bank's member key.
     pub(crate) keys: CowVec<PublicKey>,
-    /// Keys that were replaced: a (bank, key) opens once.
+    /// Keys that were replaced: none of them ever signs for a wallet again, at any bank.
     pub(crate) retired_keys: MerkleMap<32, ()>,
     pub(crate) key_index: Index,
     /// Accounts that the block in flight has changed; empty between blocks.

@@ -3,12 +3,15 @@
 //! A wallet is closed when it is empty and no order stands against it: a lien on later credits would be lost with it.
 //! Interest that has accrued keeps it open until it was posted; what it owes as demurrage is written off. A holder's
 //! first wallet gets the tier allowance; while the holder has others, it closes only after another was designated.
+//!
+//! A key signs for one wallet of the network, once: a key that any wallet at any bank has or had is refused, so that
+//! one which a holder retired cannot come back, and no certificate opens two wallets.
 
 use cbdc_signatures::PublicKey;
 
 use super::context::{Settled, Transition, refuse};
 use super::remuneration::Flows;
-use crate::command::{CloseWallet, OpenWallet, ReplaceKey};
+use crate::command::{Certificate, CloseWallet, OpenWallet, ReplaceKey};
 use crate::policy::remuneration::capitalise;
 use crate::state::account::Account;
 use crate::state::bank_accounts::{BankAccounts, key_bytes};
@@ -24,7 +27,8 @@ impl Transition<'_> {
         if !open.class.is_known() {
             return refuse(Reason::UnknownClass);
         }
-        self.check_new_key(open.bank, open.key)?;
+        self.check_certificate(&open.certificate)?;
+        self.check_new_key(open.key)?;
         let known = self.ledger.holder_position(open.holder);
         if let Some(position) = known {
             self.check_class(position, open.class)?;
@@ -88,7 +92,12 @@ impl Transition<'_> {
             return refuse(Reason::UnknownPayee);
         };
         self.check_class(wallet.holder, replace.class)?;
-        self.check_new_key(replace.account.bank, replace.key)?;
+        self.check_certificate(&replace.certificate)?;
+        if replace.version != wallet.key_version {
+            let (in_force, named) = (u64::from(wallet.key_version), u64::from(replace.version));
+            return Err(Outcome::refused(Reason::CertificateSpent, in_force, named));
+        }
+        self.check_new_key(replace.key)?;
         // A version is stored beside one flag bit.
         if wallet.key_version >= u32::MAX >> 1 {
             return refuse(Reason::Overflow);
@@ -107,13 +116,20 @@ impl Transition<'_> {
         self.ledger.banks.get_mut(bank).expect("an admitted bank has accounts")
     }
 
-    /// A key must be a sound point, and new at this bank.
-    fn check_new_key(&self, bank: BankId, key: PublicKey) -> Result<(), Outcome> {
+    /// A key must be a sound point, and new to the network.
+    fn check_new_key(&self, key: PublicKey) -> Result<(), Outcome> {
         if key.check_for_account().is_err() {
             return refuse(Reason::KeyUnacceptable);
         }
-        if self.ledger.banks.get(bank).is_some_and(|accounts| accounts.has_seen_key(key)) {
+        if self.ledger.banks.iter().any(|(_, accounts)| accounts.has_seen_key(key)) {
             return refuse(Reason::KeyInUse);
+        }
+        Ok(())
+    }
+
+    fn check_certificate(&self, certificate: &Certificate) -> Result<(), Outcome> {
+        if certificate.valid_until < self.time {
+            return Err(Outcome::refused(Reason::CertificateExpired, certificate.valid_until.0, self.time.0));
         }
         Ok(())
     }

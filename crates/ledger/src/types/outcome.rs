@@ -89,7 +89,7 @@ reasons! {
     28 IssuanceQuota       "ISSUANCE_QUOTA"        Applied        later=true  "The bank's issuance of this ledger day would pass its quota; limit is the quota, amount what would be issued."
     29 InsufficientReserves "INSUFFICIENT_RESERVES" Applied       later=true  "The bank has too few reserves; limit is what it has."
     30 MaxFee              "MAX_FEE"               Applied        later=true  "The fee is above the largest that the payer accepts; limit is what the payer accepts, amount the fee."
-    31 KeyInUse            "KEY_IN_USE"            Applied        later=false "The bank already has a wallet with this key."
+    31 KeyInUse            "KEY_IN_USE"            Applied        later=false "A wallet of the network has this key, or had it: a key signs for one wallet, once."
     32 KeyUnacceptable     "KEY_UNACCEPTABLE"      Applied        later=false "The key is not a point of the curve, or is of small order."
     33 HolderClassMismatch "HOLDER_CLASS_MISMATCH" Applied        later=false "The holder is registered in another class; limit is that class."
     34 UnknownClass        "UNKNOWN_CLASS"         Applied        later=false "Policy knows no such class."
@@ -118,6 +118,9 @@ reasons! {
     58 NotTheProposer      "NOT_THE_PROPOSER"      Applied        later=false "Only the member that proposed it may withdraw a proposal."
     59 BankNotResolved     "BANK_NOT_RESOLVED"     Applied        later=true  "The operation is for resolved banks alone, and this one is not resolved."
     60 RecoverableFirst    "RECOVERABLE_FIRST"     Applied        later=true  "The bank has reserves or collateral left, which pay before a loss is taken; limit is what is left."
+    70 CertificateExpired   "CERTIFICATE_EXPIRED"   Applied        later=true  "A certificate or a consent that the command carries is past its end; limit is that end, amount the block's time, both in ms since 1970 UTC."
+    71 CertificateSpent     "CERTIFICATE_SPENT"     Applied        later=false "The certificate replaces another version of the wallet's key than the one in force; limit is the version in force, amount the one it replaces."
+    75 RequestRejected      "REQUEST_REJECTED"      BeforeOrdering later=true  "The operator has rejected the bank's request."
     42 TooManyProposals    "TOO_MANY_PROPOSALS"    Applied        later=true  "The seat, or the committee, has so many proposals open that no more are accepted; limit is that number."
 }
 

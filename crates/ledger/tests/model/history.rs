@@ -7,10 +7,10 @@ use cbdc_ledger::amount::RatePpm;
 use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::books::BookAccount;
 use cbdc_ledger::command::{
-    Ballot, Certificate, Choice, CloseWallet, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL, FreezeKind,
-    FreezeOrder, GovernanceAction, GovernanceProposal, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, LinkBank,
-    OpenWallet, Operation, OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, Record, ReleaseHold,
-    ReleaseKind, ReplaceKey, ReservesTransfer, ReverseWaterfall, SeizeOrder, Signer,
+    Ballot, Certificate, CertifiedFor, Choice, CloseWallet, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL,
+    FreezeKind, FreezeOrder, GovernanceAction, GovernanceProposal, Head, IssuanceKind, IssuanceOrder, IssuanceRequest,
+    LinkBank, OpenWallet, Operation, OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, Record, ReleaseHold,
+    ReleaseKind, ReplaceKey, ReservesTransfer, ReverseWaterfall, SeizeOrder, Signer, Statement,
 };
 use cbdc_ledger::governance::ProposalStatus;
 use cbdc_ledger::member::{Member, Role};
@@ -18,7 +18,8 @@ use cbdc_ledger::policy::{Capitalisation, FeeTo, KeyRates, PolicyChange, Reserve
 use cbdc_ledger::programme::{Classes, Cohort, Funding, Grant, Purpose};
 use cbdc_ledger::time::LedgerDay;
 use cbdc_ledger::{
-    AccountId, Amount, BankId, Class, Command, HolderId, MemberId, NetworkId, PublicKey, Signed, SigningKey, Timestamp,
+    AccountId, Amount, BankId, Class, Command, HolderId, MemberId, NetworkId, PublicKey, Signature, Signed, SigningKey,
+    Timestamp,
 };
 use proptest::prelude::*;
 
@@ -217,7 +218,7 @@ pub struct Keyring(Vec<PublicKey>);
 
 impl Default for Keyring {
     fn default() -> Self {
-        Keyring((0..60).map(|number| key(&format!("pool-{number}")).public_key()).collect())
+        Keyring((0..150).map(|number| key(&format!("pool-{number}")).public_key()).collect())
     }
 }
 
@@ -539,15 +540,24 @@ impl Resolver<'_> {
         }
     }
 
-    fn certificate(&self, which: u8, holder: HolderId, class: Class, certified: PublicKey) -> Certificate {
+    /// The registrar's certificate of a statement and the holder's agreement. Now and then it is past its end.
+    fn certified(&self, which: u8, mut statement: Statement) -> (Certificate, Signature) {
+        if which % 32 == 30 {
+            statement.valid_until = Timestamp(self.model.time.saturating_sub(1));
+        }
         let registrar = self.any_member(Role::Registrar, which);
         let (version, ..) = self.signer_state(Signer::Member(Role::Registrar, registrar));
         let registrar_key_version = if which % 32 == 31 { version + 1 } else { version };
         match self.signs_for {
-            None => Certificate { registrar, registrar_key_version, signature: UNSIGNED },
+            None => {
+                let (valid_until, signature) = (statement.valid_until, UNSIGNED);
+                (Certificate { registrar, registrar_key_version, valid_until, signature }, UNSIGNED)
+            }
             Some(network) => {
                 let secret = self.secret_of(Signer::Member(Role::Registrar, registrar));
-                Certificate::sign(network, registrar, registrar_key_version, &secret, (holder, class, certified))
+                let certificate = statement.certify(network, registrar, registrar_key_version, &secret);
+                let agreement = statement.agree(network, &certificate, &self.keys.secret(statement.key, "nobody"));
+                (certificate, agreement)
             }
         }
     }
@@ -562,8 +572,10 @@ impl Resolver<'_> {
                 let bank = self.any_bank(b);
                 let signer = member(Role::Bank, MemberId(bank));
                 let (head, key) = (self.head(plan, signer), self.keys.public(c));
-                let certificate = self.certificate(a ^ b, holder, class, key);
-                self.sign(OpenWallet { head, bank: BankId(bank), class, holder, key, certificate }, signer).into()
+                let (bank, valid_until) = (BankId(bank), Timestamp(self.model.time + HOUR_MS));
+                let statement = Statement { purpose: CertifiedFor::Open(bank), holder, class, key, valid_until };
+                let (certificate, agreement) = self.certified(a ^ b, statement);
+                self.sign(OpenWallet { head, bank, class, holder, key, certificate, agreement }, signer).into()
             }
             Act::Close => {
                 let account = self.closable(a);
@@ -579,8 +591,15 @@ impl Resolver<'_> {
                 });
                 // Now and then the class named is not the holder's.
                 let class = if c % 16 == 0 { Class(class.0 ^ 1) } else { class };
-                let certificate = self.certificate(b, holder, class, key);
-                self.sign(ReplaceKey { head: self.head(plan, signer), account, class, key, certificate }, signer).into()
+                let in_force = wallet.map_or(0, |wallet| wallet.key_version as u32);
+                // Now and then the certificate was for another version.
+                let version = if c % 16 == 1 { in_force + 1 } else { in_force };
+                let (purpose, valid_until) =
+                    (CertifiedFor::ReplaceKey { account, version }, Timestamp(self.model.time + HOUR_MS));
+                let statement = Statement { purpose, holder, class, key, valid_until };
+                let (certificate, agreement) = self.certified(b, statement);
+                let head = self.head(plan, signer);
+                self.sign(ReplaceKey { head, account, class, version, key, certificate, agreement }, signer).into()
             }
             Act::Issue | Act::Redeem => {
                 let kind = if matches!(act, Act::Issue) { IssuanceKind::Issue } else { IssuanceKind::Redeem };

@@ -16,10 +16,10 @@ use cbdc_ledger::amount::RatePpm;
 use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::books::Books;
 use cbdc_ledger::command::{
-    Ballot, Certificate, Choice, CloseWallet, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL, FreezeKind,
-    FreezeOrder, GovernanceAction, GovernanceProposal, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, LinkBank,
-    OpenWallet, Operation, OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, Record, ReleaseHold,
-    ReleaseKind, ReplaceKey, ReservesTransfer, ReverseWaterfall, SeizeOrder, Signer,
+    Ballot, Certificate, CertifiedFor, Choice, CloseWallet, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL,
+    FreezeKind, FreezeOrder, GovernanceAction, GovernanceProposal, Head, IssuanceKind, IssuanceOrder, IssuanceRequest,
+    LinkBank, OpenWallet, Operation, OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, Record, ReleaseHold,
+    ReleaseKind, ReplaceKey, ReservesTransfer, ReverseWaterfall, SeizeOrder, Signer, Statement,
 };
 use cbdc_ledger::genesis::{DayCount, opening_books};
 use cbdc_ledger::member::{Member, Role};
@@ -29,7 +29,7 @@ use cbdc_ledger::policy::{
 use cbdc_ledger::time::LedgerDay;
 use cbdc_ledger::{
     AccountId, Amount, BankId, Block, Class, Command, Genesis, HolderId, Ledger, MemberId, NetworkId, Outcome,
-    PublicKey, Signature, Signed, SigningKey, Timestamp, VerifiedProposal,
+    Signature, Signed, SigningKey, Timestamp, VerifiedProposal,
 };
 use cbdc_signatures::BatchSeed;
 use rand::SeedableRng;
@@ -179,22 +179,23 @@ impl Network {
     }
 
     pub fn opening(&self, bank: u16, person: &str, class: Class) -> OpenWallet {
-        let key = key(&format!("wallet of {person} at {bank}")).public_key();
-        let holder = holder(person);
-        OpenWallet {
-            head: self.member_head(Role::Bank, bank),
-            bank: BankId(bank),
-            class,
-            holder,
-            key,
-            certificate: self.certificate(holder, class, key),
-        }
+        let secret = key(&format!("wallet of {person} at {bank}"));
+        let (key, holder, bank) = (secret.public_key(), holder(person), BankId(bank));
+        let statement =
+            Statement { purpose: CertifiedFor::Open(bank), holder, class, key, valid_until: self.in_a_day() };
+        let (certificate, agreement) = self.certified(&statement, &secret);
+        OpenWallet { head: self.member_head(Role::Bank, bank.0), bank, class, holder, key, certificate, agreement }
     }
 
-    /// The registrar's certificate, really signed.
-    pub fn certificate(&self, holder: HolderId, class: Class, certified: PublicKey) -> Certificate {
+    fn in_a_day(&self) -> Timestamp {
+        self.now.plus_ms(DAY_MS)
+    }
+
+    /// The registrar's certificate and the holder's agreement, really signed.
+    pub fn certified(&self, statement: &Statement, holders_key: &SigningKey) -> (Certificate, Signature) {
         let version = self.ledger.members().seat(Role::Registrar, MemberId(0)).map_or(0, |seat| seat.key_version);
-        Certificate::sign(self.id(), MemberId(0), version, &key("registrar-0"), (holder, class, certified))
+        let certificate = statement.certify(self.id(), MemberId(0), version, &key("registrar-0"));
+        (certificate, statement.agree(self.id(), &certificate, holders_key))
     }
 
     pub fn closing(&self, account: AccountId) -> CloseWallet {
@@ -203,16 +204,15 @@ impl Network {
 
     /// Replaces a wallet's key by the one named `key_name`.
     pub fn replacing(&self, account: AccountId, key_name: &str) -> ReplaceKey {
-        let new = key(key_name).public_key();
+        let secret = key(key_name);
         let person = self.ledger.holder_of(account).expect("the wallet exists");
-        let certificate = self.certificate(person.id, person.class, new);
-        ReplaceKey {
-            head: self.member_head(Role::Bank, account.bank.0),
-            account,
-            class: person.class,
-            key: new,
-            certificate,
-        }
+        let version = self.ledger.account(account).expect("the wallet exists").key_version;
+        let (purpose, key) = (CertifiedFor::ReplaceKey { account, version }, secret.public_key());
+        let (holder, class, valid_until) = (person.id, person.class, self.in_a_day());
+        let statement = Statement { purpose, holder, class, key, valid_until };
+        let (certificate, agreement) = self.certified(&statement, &secret);
+        let head = self.member_head(Role::Bank, account.bank.0);
+        ReplaceKey { head, account, class, version, key, certificate, agreement }
     }
 
     pub fn issuance(&self, kind: IssuanceKind, bank: u16, minor: u64) -> IssuanceOrder {

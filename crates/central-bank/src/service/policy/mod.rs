@@ -15,9 +15,10 @@ mod versions;
 use std::sync::Arc;
 
 use cbdc_ledger::member::{Role, Seat};
-use cbdc_ledger::{Height, Ledger};
+use cbdc_ledger::{BankId, Height, Ledger};
 use cbdc_node::{Archive, LedgerHandle, Membership};
-use cbdc_proto::status::{invalid, not_found, unavailable};
+use cbdc_proto::convert::number_u16;
+use cbdc_proto::status::{invalid, not_found, of_refusal, unavailable};
 use cbdc_proto::v1;
 use tonic::{Request, Response, Status};
 
@@ -173,6 +174,23 @@ impl v1::policy_server::Policy for PolicyService {
         self.membership.require(&request, &[Role::Operator])?;
         let requests = self.issuance_queue.waiting().iter().map(|signed| signed.to_bytes().into()).collect();
         Ok(Response::new(v1::ListIssuanceRequestsResponse { requests }))
+    }
+
+    async fn reject_issuance_request(
+        &self,
+        request: Request<v1::RejectIssuanceRequestRequest>,
+    ) -> Result<Response<v1::RejectIssuanceRequestResponse>, Status> {
+        let (_, operator) = self.membership.require(&request, &[Role::Operator])?;
+        let v1::RejectIssuanceRequestRequest { bank, sequence } = request.into_inner();
+        let bank = BankId(number_u16("bank", bank)?);
+        match self.issuance_queue.reject(bank, sequence).await {
+            Ok(true) => {
+                tracing::info!(%operator, %bank, sequence, "the operator has rejected a bank's request");
+                Ok(Response::new(v1::RejectIssuanceRequestResponse {}))
+            }
+            Ok(false) => Err(not_found(format!("no request of bank {bank} with the number {sequence} waits"))),
+            Err(refusal) => Err(of_refusal(&refusal)),
+        }
     }
 
     async fn accept_clock(

@@ -118,7 +118,7 @@ pub struct Model {
     pub seats: Seats,
     pub wallets: BTreeMap<AccountId, Wallet>,
     pub treasuries: BTreeMap<u16, i128>,
-    pub seen_keys: BTreeSet<(u16, PublicKey)>,
+    pub seen_keys: BTreeSet<PublicKey>,
     pub classes: BTreeMap<HolderId, Class>,
     /// Persons in the order of their registration.
     pub registered: Vec<HolderId>,
@@ -524,14 +524,9 @@ impl Model {
             Command::ReverseWaterfall(signed) => self.reverse_waterfall(&signed.record),
             Command::Hold(signed) => self.place_hold(&signed.record),
             Command::Release(signed) => self.release_hold(&signed.record),
-            Command::OpenWallet(signed) => {
-                let open = &signed.record;
-                self.open(open.bank.0, open.holder, open.class, open.key)
-            }
+            Command::OpenWallet(signed) => self.open(&signed.record),
             Command::CloseWallet(signed) => self.close(signed.record.account),
-            Command::ReplaceKey(signed) => {
-                self.replace_key(signed.record.account, signed.record.class, signed.record.key)
-            }
+            Command::ReplaceKey(signed) => self.replace_key(&signed.record),
             Command::LinkBank(signed) => self.link(signed.record.account, signed.record.bank.0),
             Command::DesignateWallet(signed) => self.designate(signed.record.account),
             Command::Reclassify(signed) => self.reclassify(signed.record.holder, signed.record.class),

@@ -2,29 +2,38 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cbdc_ledger::command::{FreezeKind, SeizeOrder};
+use cbdc_ledger::command::{Certificate, FreezeKind, OpenWallet, ReplaceKey, SeizeOrder};
 use cbdc_ledger::outcome::Reason;
 use cbdc_ledger::{AccountId, BankId, Class, HolderId, Outcome, PublicKey};
 
 use super::{Answer, MAX, Model, UNSOUND_KEYS, Wallet, done, minor, no};
 
 impl Model {
-    fn check_new_key(&self, bank: u16, key: PublicKey) -> Result<(), Outcome> {
+    fn check_certificate(&self, certificate: &Certificate) -> Result<(), Outcome> {
+        match i128::from(certificate.valid_until.0) {
+            end if end < self.time.into() => no(Reason::CertificateExpired, end, self.time.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_new_key(&self, key: PublicKey) -> Result<(), Outcome> {
         if UNSOUND_KEYS.contains(&key) {
             return no(Reason::KeyUnacceptable, 0, 0);
         }
-        if self.seen_keys.contains(&(bank, key)) {
+        if self.seen_keys.contains(&key) {
             return no(Reason::KeyInUse, 0, 0);
         }
         Ok(())
     }
 
-    pub(super) fn open(&mut self, bank: u16, holder: HolderId, class: Class, key: PublicKey) -> Answer {
+    pub(super) fn open(&mut self, open: &OpenWallet) -> Answer {
+        let (bank, holder, class, key) = (open.bank.0, open.holder, open.class, open.key);
         self.check_unsuspended(bank)?;
         if class.0 >= 8 {
             return no(Reason::UnknownClass, 0, 0);
         }
-        self.check_new_key(bank, key)?;
+        self.check_certificate(&open.certificate)?;
+        self.check_new_key(key)?;
         match self.classes.get(&holder) {
             Some(registered) if *registered != class => {
                 return no(Reason::HolderClassMismatch, registered.0.into(), class.0.into());
@@ -35,7 +44,7 @@ impl Model {
         let serial = self.wallets.keys().filter(|id| id.bank.0 == bank).count() as u32 + 1;
         let id = AccountId::new(BankId(bank), serial);
         self.classes.insert(holder, class);
-        self.seen_keys.insert((bank, key));
+        self.seen_keys.insert(key);
         let wallet = Wallet {
             available: 0,
             frozen: 0,
@@ -78,7 +87,8 @@ impl Model {
         done(0)
     }
 
-    pub(super) fn replace_key(&mut self, id: AccountId, class: Class, key: PublicKey) -> Answer {
+    pub(super) fn replace_key(&mut self, replace: &ReplaceKey) -> Answer {
+        let (id, class, key) = (replace.account, replace.class, replace.key);
         if self.open_wallet(id).is_none() {
             return no(Reason::UnknownPayee, 0, 0);
         }
@@ -86,8 +96,13 @@ impl Model {
         if registered != class {
             return no(Reason::HolderClassMismatch, registered.0 as i128, class.0 as i128);
         }
-        self.check_new_key(id.bank.0, key)?;
-        self.seen_keys.insert((id.bank.0, key));
+        self.check_certificate(&replace.certificate)?;
+        let in_force = self.wallets[&id].key_version as i128;
+        if in_force != i128::from(replace.version) {
+            return no(Reason::CertificateSpent, in_force, replace.version.into());
+        }
+        self.check_new_key(key)?;
+        self.seen_keys.insert(key);
         let wallet = self.wallets.get_mut(&id).unwrap();
         wallet.key = key;
         wallet.key_version += 1;
