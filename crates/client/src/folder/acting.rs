@@ -118,12 +118,14 @@ impl NetworkFolder {
         }
     }
 
-    /// The active registrar whose keys are in this folder. While the central bank cannot be asked, it is the one that
+    /// The active registrar whose keys are in this folder. Where the central bank cannot be asked, it is the one that
     /// genesis names.
     pub async fn registrar(&self) -> Result<Registrar, ClientError> {
         let role = Role::Registrar;
         let reader = match self.governance_reader().await {
-            Err(ClientError::Unreachable { .. } | ClientError::NoAnswer { .. }) => return self.first_registrar(),
+            Err(ClientError::Unreachable { .. } | ClientError::NoAnswer { .. } | ClientError::UnknownMember { .. }) => {
+                return self.first_registrar();
+            }
             reader => reader?,
         };
         let members = reader.members().await?.members;
