@@ -14,6 +14,7 @@ use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::policy::PolicyChange;
 use cbdc_ledger::verification::verify_batches;
 use cbdc_ledger::{AccountId, BankId, Class, Command, Genesis, MemberId, Outcome, Reason, Timestamp, VerifiedProposal};
+use cbdc_signatures::Source;
 use model::network::{
     DAY_MS, HOUR_MS, Network, RESERVES, START, account, amount, batch_seed, holder, key, member, proposal, unsigned,
 };
@@ -774,7 +775,8 @@ fn a_certificate_serves_once_for_one_purpose_at_one_bank_and_needs_the_holders_o
     let replacing = network.replacing(alice, "alice's new phone");
     let verdict = |network: &Network, command: Command| {
         let directory = KeyDirectory::of(&network.ledger);
-        let (_, refusals) = verify_batches(network.id(), &directory, vec![command.into()], batch_seed()).remove(0);
+        let (_, refusals) =
+            verify_batches(network.id(), &directory, vec![(command.into(), Source::Clean)], batch_seed()).remove(0);
         refusals.first().map(|(_, refusal)| refusal.reason)
     };
     assert_eq!(verdict(&network, network.sign(opening, "bank-1")), None);
