@@ -1,22 +1,25 @@
 //! Intake: takes in batches of commands, bounded, and sends their answers out.
 //!
-//! A [`Batch`] stays one piece from here to its answer. It holds its part of the queue's capacity until it is answered,
-//! so the node never has more commands in flight than it was configured for.
+//! A [`Batch`] stays one piece from here to its answer. It holds its room among the commands in flight until it is
+//! answered, so the node never has more of them than it was configured for, nor one source more than its share
+//! ([`crate::shares`]).
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use ::metrics::{counter, gauge};
+use ::metrics::counter;
 use bytes::Bytes;
 use cbdc_ledger::authority;
 use cbdc_ledger::command::{Command, Signer};
-use cbdc_ledger::member::Role;
-use cbdc_ledger::{CommandBatch, Height, MemberId, Outcome, Reason, VerifiedBatch};
+use cbdc_ledger::slice_verification::PartlyVerified;
+use cbdc_ledger::{CommandBatch, Height, Outcome, Reason, VerifiedBatch};
 use cbdc_proto::answers::Answers;
 use cbdc_proto::packed::{Answer, BATCH_COMMANDS_MAX};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::metrics;
+use crate::shares::Source;
+use crate::shares::work_queue::{Conduct, Room, WAIT_MAX, WorkQueue};
 
 /// Bytes of the commands that one batch may hold.
 pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -26,7 +29,7 @@ pub type Reply = Box<dyn FnOnce(Answers) + Send>;
 
 /// Commands on their way, and the answers that are known so far.
 pub struct Batch {
-    pub commands: CommandBatch,
+    pub commands: PartlyVerified,
     pub permit: Permit,
 }
 
@@ -43,9 +46,12 @@ pub struct Permit {
     /// The answers so far: empty, or one entry a command.
     answers: Vec<Option<Answer>>,
     reply: Option<Reply>,
+    /// Answers that are the first outcome of an earlier copy.
+    repetitions: usize,
     /// When the stage that the batch is in began.
     pub stage_began: Instant,
-    _capacity: OwnedSemaphorePermit,
+    entered: Instant,
+    room: Room,
 }
 
 impl Permit {
@@ -53,6 +59,21 @@ impl Permit {
     pub fn set(&mut self, place: u32, answer: Answer) {
         self.answers.resize(self.count, None);
         self.answers[place as usize] = Some(answer);
+    }
+
+    /// Notes that so many answers are the first outcomes of earlier copies, and no work of this batch.
+    pub fn note_repetitions(&mut self, count: usize) {
+        self.repetitions += count;
+    }
+
+    /// Whether the batch has waited for its turn for too long.
+    pub fn is_overdue(&self) -> bool {
+        self.entered.elapsed() > WAIT_MAX
+    }
+
+    /// Notes what became of commands of the batch.
+    pub fn note(&self, conduct: Conduct) {
+        self.room.note(conduct);
     }
 
     /// Whether none of its commands has an answer yet.
@@ -94,6 +115,7 @@ impl Permit {
     pub fn answer_settled(mut self, height: Height, first: u32) {
         if let Some(reply) = self.reply.take() {
             count_answers(Reason::Settled, self.count);
+            self.room.note(Conduct { settled: self.count as u64, ..Conduct::default() });
             reply(Answers::Run { height, first, count: self.count });
         }
     }
@@ -102,9 +124,21 @@ impl Permit {
         if let Some(reply) = self.reply.take() {
             let answer = |place| self.answer_at(place).unwrap_or_else(Answer::unknown);
             let answers: Vec<Answer> = (0..self.count as u32).map(answer).collect();
-            for run in answers.chunk_by(|one, next| one.outcome.reason == next.outcome.reason) {
+            let (mut settled, mut refused) = (0, 0);
+            let kind = |answer: &Answer| (answer.outcome.reason, answer.is_ordered());
+            for run in answers.chunk_by(|one, next| kind(one) == kind(next)) {
                 count_answers(run[0].outcome.reason, run.len());
+                match kind(&run[0]) {
+                    (_, false) => {}
+                    (Reason::Settled, true) => settled += run.len(),
+                    (_, true) => refused += run.len(),
+                }
             }
+            // A copy had no outcome of its own.
+            let of_copies = self.repetitions.min(settled);
+            settled -= of_copies;
+            refused -= (self.repetitions - of_copies).min(refused);
+            self.room.note(Conduct { settled: settled as u64, refused: refused as u64, ..Conduct::default() });
             reply(Answers::from(&answers[..]));
         }
     }
@@ -121,50 +155,51 @@ impl Drop for Permit {
     }
 }
 
-/// The intake that all services share.
+/// The intake that all services share. When the last clone is dropped, verification ends.
 #[derive(Clone)]
-pub struct Intake {
-    queue: mpsc::Sender<Batch>,
-    capacity: Arc<Semaphore>,
-    commands_max: usize,
+pub struct Intake(Arc<Open>);
+
+/// Closes the queue when nobody can add to it any more.
+struct Open(Arc<WorkQueue>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 impl Intake {
-    /// An intake with capacity for `commands_max` commands, and the receiving end of its queue.
-    pub fn new(commands_max: usize) -> (Intake, mpsc::Receiver<Batch>) {
-        let (queue, batches) = mpsc::channel(commands_max.max(1));
-        (Intake { queue, capacity: Arc::new(Semaphore::new(commands_max)), commands_max }, batches)
+    /// An intake to a queue.
+    pub fn new(queue: Arc<WorkQueue>) -> Intake {
+        Intake(Arc::new(Open(queue)))
     }
 
-    /// Takes a member's commands in. Whatever happens, `reply` is called exactly once with one answer per command.
-    pub fn submit(&self, member: (Role, MemberId), commands: CommandBatch, reply: Reply) {
-        let not_authorised = commands.commands().iter().any(|command| !may_submit(member, command));
-        if not_authorised {
+    /// Takes a member's commands in, once there is room for them. Whatever happens, `reply` is called exactly once with
+    /// one answer per command; unless this future is dropped before it is done, which takes nothing in.
+    pub async fn submit(&self, member: Source, commands: CommandBatch, reply: Reply) {
+        let queue = &self.0.0;
+        let count = commands.len();
+        if commands.commands().iter().any(|command| !may_submit(member, command)) {
             counter!(metrics::SECURITY, "kind" => "wrong_role").increment(1);
-            let (role, id) = member;
-            tracing::warn!(target: "security", %role, %id, "a member submitted a command that it may not submit");
+            let count = count as u64;
+            queue.note(member, Conduct { not_ordered: count, wrong_role: count, ..Conduct::default() });
             return answer_all(reply, commands.len(), Outcome::refused(Reason::NotAuthorised, 0, 0));
         }
-        let Ok(capacity) = self.capacity.clone().try_acquire_many_owned(commands.len() as u32) else {
-            return answer_all(
-                reply,
-                commands.len(),
-                Outcome::refused(Reason::Overloaded, self.commands_max as u64, 0),
-            );
+        let Some(room) = queue.room(member, count).await else {
+            let limit = queue.commands_max() as u64;
+            return answer_all(reply, count, Outcome::refused(Reason::Overloaded, limit, 0));
         };
-        gauge!(metrics::QUEUE).set((self.commands_max - self.capacity.available_permits()) as f64);
-        let (count, stage_began) = (commands.len(), Instant::now());
-        let permit = Permit { count, answers: Vec::new(), reply: Some(reply), stage_began, _capacity: capacity };
-        // The channel holds every command that the semaphore lets in, so only a stopping node refuses here;
-        // dropping the batch then answers it as unknown.
-        drop(self.queue.try_send(Batch { commands, permit }));
+        let now = Instant::now();
+        let (reply, answers) = (Some(reply), Vec::new());
+        let permit = Permit { count, answers, reply, repetitions: 0, stage_began: now, entered: now, room };
+        queue.push(member, Batch { commands: PartlyVerified::new(commands), permit });
     }
 
     /// Takes one command in and waits for its answer.
-    pub async fn submit_one(&self, member: (Role, MemberId), command: Command) -> Answer {
+    pub async fn submit_one(&self, member: Source, command: Command) -> Answer {
         let (sender, answer) = oneshot::channel();
         let reply = Box::new(move |answers: Answers| drop(sender.send(answers)));
-        self.submit(member, command.into(), reply);
+        self.submit(member, command.into(), reply).await;
         answer.await.ok().and_then(|answers| answers.only()).unwrap_or_else(Answer::unknown)
     }
 }
@@ -185,7 +220,7 @@ pub fn decode_commands(bytes: Bytes) -> Result<CommandBatch, String> {
 }
 
 /// Whether a member may submit a command: its kind, and for banks that it is of their own customers.
-fn may_submit((role, id): (Role, MemberId), command: &Command) -> bool {
+fn may_submit((role, id): Source, command: &Command) -> bool {
     let row = authority::of(command.kind());
     if !row.submitted_by.contains(&role) {
         return false;

@@ -9,7 +9,8 @@
 //!    ([`clock`]) and hands it to ordering, without waiting for earlier ones.
 //! 4. Ordering makes the proposal durable on a majority.
 //! 5. [`settlement`] applies proposals in order on one thread, seals and signs the block, writes it to the archive,
-//!    and answers. A command that was ordered before is answered with its first outcome ([`reply_cache`]).
+//!    and answers. A command that was ordered before is answered with its first outcome ([`reply_cache`],
+//!    [`repetition`]).
 //!
 //! An answer is given only after 4 and 5; whatever was answered survives any crash. A batch stays one piece all the
 //! way, so nothing is looked up, locked or allocated per command to bring an answer back.
@@ -22,10 +23,12 @@ pub mod intake;
 pub mod issuance_queue;
 pub mod metrics;
 pub mod node;
+pub mod repetition;
 pub mod reply_cache;
 pub mod sequencer;
 pub mod service;
 pub mod settlement;
+pub mod shares;
 pub mod verification;
 
 pub use config::Config;

@@ -15,6 +15,9 @@ pub const SYNCS: &str = "cbdc_wal_syncs_total";
 pub const PROPOSALS: &str = "cbdc_proposals_total";
 pub const CHECKPOINT_SECONDS: &str = "cbdc_checkpoint_seconds";
 pub const SECURITY: &str = "cbdc_security_events_total";
+/// Commands by member and result: `settled`, `refused`, `not_ordered`, `bad_signature`.
+pub const MEMBER: &str = "cbdc_member_commands_total";
+pub const SLOWED: &str = "cbdc_member_slowed";
 
 pub fn describe() {
     describe_counter!(COMMANDS, Unit::Count, "Commands answered, by reason");
@@ -30,5 +33,7 @@ pub fn describe() {
     describe_counter!(PROPOSALS, Unit::Count, "Proposals settled");
     describe_histogram!(CHECKPOINT_SECONDS, Unit::Seconds, "Time to write a checkpoint in the background");
     describe_counter!(SECURITY, Unit::Count, "Security events by kind");
+    describe_counter!(MEMBER, Unit::Count, "Commands answered, by the member that submitted them and by result");
+    describe_gauge!(SLOWED, "Whether too many of a member's commands were refused within the last seconds");
     counter!(VERIFY_CPU).absolute(0);
 }

@@ -3,6 +3,7 @@
 //! Start, in this order, so that the cheapest mistakes are found first: configuration, keys, port, store, checkpoint,
 //! ordering, replay, services. Health says "serving" only when everything that the log holds was replayed.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -36,8 +37,11 @@ use crate::sequencer::Sequencer;
 use crate::service::policy::PolicyService;
 use crate::service::settlement::SettlementService;
 use crate::settlement::{Settlement, SettlementError};
+use crate::shares::Source;
+use crate::shares::verified_queue;
+use crate::shares::work_queue::{Conduct, WorkQueue};
 use crate::verification::Verifier;
-use crate::{metrics, verification};
+use crate::{metrics, repetition, verification};
 
 /// How long settlement may take to end once ordering has stopped.
 const SETTLING_MAX: std::time::Duration = std::time::Duration::from_secs(10);
@@ -95,6 +99,7 @@ pub struct Node {
     health: Health,
     ledger: LedgerHandle,
     store: Arc<dyn Store>,
+    work: Arc<WorkQueue>,
 }
 
 /// The store and the clock of a node; tests give a disk that fails or a clock that jumps.
@@ -172,6 +177,7 @@ async fn start_with(
 
     let (routes, health) = with_health_and_reflection(parts.routes()).await?;
     let stop = CancellationToken::new();
+    tokio::spawn(report_conduct(parts.work.clone(), stop.clone()));
     let clients = ClientAuthentication::Required(Arc::new(parts.membership.clone()));
     let server = tokio::spawn({
         let stop = stop.clone();
@@ -183,7 +189,17 @@ async fn start_with(
     health.set(true).await;
     let height = parts.ledger.read(Ledger::height);
     tracing::info!(%address, %height, network = %parts.network, "the central bank is serving");
-    Ok(Node { address, stop, settled, server, ordering: parts.ordering, health, ledger: parts.ledger, store })
+    Ok(Node {
+        address,
+        stop,
+        settled,
+        server,
+        ordering: parts.ordering,
+        health,
+        ledger: parts.ledger,
+        store,
+        work: parts.work,
+    })
 }
 
 fn check_keys(ledger: &Ledger, member: MemberId, identity: &NodeIdentity, key: &PublicKey) -> Result<(), StartError> {
@@ -201,13 +217,25 @@ fn check_keys(ledger: &Ledger, member: MemberId, identity: &NodeIdentity, key: &
     }
 }
 
+/// Reports once a second how members behave.
+async fn report_conduct(work: Arc<WorkQueue>, stop: CancellationToken) {
+    let mut every = tokio::time::interval(std::time::Duration::from_secs(1));
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = every.tick() => work.report(),
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
 /// Tells when settlement ends, and why.
 type Settled = oneshot::Receiver<Result<(), SettlementError>>;
 
 /// The parts that begin to run only when replay has ended.
 struct Pipeline {
     sequencer: Sequencer,
-    verified: mpsc::Receiver<crate::intake::Verified>,
+    verified: verified_queue::Receiver,
 }
 
 /// The parts of a node, wired up but not yet running.
@@ -227,7 +255,7 @@ struct Parts {
     applied: watch::Sender<Option<Position>>,
     clock: Arc<Clock>,
     intake: Intake,
-    batches: Option<mpsc::Receiver<crate::intake::Batch>>,
+    work: Arc<WorkQueue>,
     issuance_queue: IssuanceQueue,
 }
 
@@ -256,7 +284,8 @@ impl Parts {
         let clock = Arc::new(Clock::with_wall(ledger.tip().time, wall_clock));
         let filtered_blocks = FilteredBlocks::new(ledger.banks());
         let ledger = LedgerHandle::new(ledger);
-        let (intake, batches) = Intake::new(config.sequencer.queue_commands_max);
+        let work = WorkQueue::new(config.sequencer.queue_commands_max);
+        let intake = Intake::new(work.clone());
         let reply_cache = ReplyCache::default();
         let operator = match &config.operator {
             Some(operator) => {
@@ -286,7 +315,7 @@ impl Parts {
             applied: watch::channel(None).0,
             clock,
             intake,
-            batches: Some(batches),
+            work,
             issuance_queue,
         })
     }
@@ -311,15 +340,14 @@ impl Parts {
     ) -> Result<(Settled, Pipeline), StartError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = if config.verification_threads == 0 { cores } else { config.verification_threads };
-        let (verified, verified_batches) = mpsc::channel(1_024);
+        let (verified, verified_batches) = verified_queue::verified_queue();
         let verifier = Verifier {
             network: self.network,
             directory: self.directory.clone(),
             ledger: self.ledger.clone(),
             reply_cache: self.reply_cache.clone(),
         };
-        let batches = self.batches.take().expect("threads are started once");
-        verification::start(&verifier, threads, batches, &verified).map_err(StartError::Thread)?;
+        verification::start(&verifier, threads, &self.work, &verified).map_err(StartError::Thread)?;
 
         let (announce, in_flight) = mpsc::unbounded_channel();
         let sequencer = Sequencer {
@@ -345,6 +373,7 @@ impl Parts {
             checkpoints: Checkpoints::new(config.checkpoint_every_blocks.max(1), self.ledger.read(Ledger::height), 0),
             applied: self.applied.clone(),
             in_flight,
+            repetitions: repetition::start(self.reply_cache.clone()).map_err(StartError::Thread)?,
             runtime: tokio::runtime::Handle::current(),
         };
         let (ended, settled) = oneshot::channel();
@@ -401,6 +430,11 @@ impl Node {
     /// The node's listening addresses.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What became of the commands of each member since the node started.
+    pub fn conduct(&self) -> BTreeMap<Source, Conduct> {
+        self.work.conduct()
     }
 
     /// Waits until the node stops by itself, because it must not go on.

@@ -1,14 +1,22 @@
 //! The reply cache: a command that was ordered before is answered as it was the first time.
 //!
-//! The table holds the recent blocks as they are. Its look-up is built for a block only when somebody asks, so that
-//! settling costs nothing for it: repetitions are rare. Older outcomes are in the history of the command's bank.
+//! The table holds the recent blocks as they are. Their commands are indexed by the sequence numbers that they used
+//! only when somebody asks, so that settling costs nothing for it: repetitions are rare. Older outcomes are in the
+//! history of the command's bank.
+//!
+//! # What a repetition costs
+//! - The first to ask after a block was added indexes its commands, each of them once, however many ask.
+//! - A look-up then takes one probe a [`Generation`] of the index, of which there are a few, and decodes one command.
+//!
+//! So `n` repetitions among `m` commands of recent blocks take `n + m` steps, in whatever messages they come.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
-use cbdc_ledger::block_proposal::BlockProposal;
+use cbdc_ledger::block_proposal::{BlockProposal, PROPOSAL_HEAD_BYTES};
 use cbdc_ledger::command::{Command, Signer};
+use cbdc_ledger::encoding::Reader;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::outcome::Stage;
 use cbdc_ledger::{Height, MemberId, Outcome, Reason};
@@ -16,14 +24,23 @@ use cbdc_proto::packed::Answer;
 
 const BLOCKS_MAX: usize = 8_192;
 const BYTES_MAX: usize = 128 * 1024 * 1024;
-/// Bytes that an outcome and its entry in a look-up take, about.
+/// Bytes that an outcome and its entry in the index take, about.
 const BYTES_A_COMMAND: usize = 88;
+/// Commands in one generation of the index, about.
+const GENERATION_COMMANDS: usize = 131_072;
 
 #[derive(Clone, Default)]
-pub struct ReplyCache(Arc<RwLock<Table>>);
+pub struct ReplyCache(Arc<Shared>);
 
 #[derive(Default)]
-struct Table {
+struct Shared {
+    recent: RwLock<Recent>,
+    index: Mutex<Index>,
+}
+
+/// The recent blocks, oldest first.
+#[derive(Default)]
+struct Recent {
     blocks: VecDeque<Arc<RecentBlock>>,
     bytes: usize,
 }
@@ -32,43 +49,119 @@ struct RecentBlock {
     height: Height,
     proposal: Bytes,
     outcomes: Vec<Outcome>,
-    places: OnceLock<HashMap<(Signer, u64), u32>>,
+}
+
+/// A command's position in the chain, and where it begins in its proposal.
+#[derive(Clone, Copy)]
+struct Position {
+    height: Height,
+    place: u32,
+    start: u32,
+}
+
+/// The recent blocks' commands by the sequence numbers that they used.
+#[derive(Default)]
+struct Index {
+    /// Everything up to here is indexed.
+    upto: Height,
+    /// Oldest first. The oldest goes once none of its blocks is kept.
+    generations: VecDeque<Generation>,
+    /// Commands decoded so far, for tests that count.
+    decoded: u64,
+}
+
+/// The commands of some blocks one after another.
+#[derive(Default)]
+struct Generation {
+    last: Height,
+    positions: HashMap<(Signer, u64), Position>,
+}
+
+impl Recent {
+    fn push(&mut self, block: RecentBlock) {
+        self.bytes += block.bytes();
+        self.blocks.push_back(Arc::new(block));
+        while self.blocks.len() > BLOCKS_MAX || self.bytes > BYTES_MAX && self.blocks.len() > 1 {
+            if let Some(oldest) = self.blocks.pop_front() {
+                self.bytes -= oldest.bytes();
+            }
+        }
+    }
+
+    fn at(&self, height: Height) -> Option<&Arc<RecentBlock>> {
+        let place = self.blocks.binary_search_by_key(&height, |block| block.height).ok()?;
+        self.blocks.get(place)
+    }
+
+    /// The oldest height that is kept, and the blocks after one.
+    fn after(&self, height: Height) -> (Height, Vec<Arc<RecentBlock>>) {
+        let first = self.blocks.partition_point(|block| block.height <= height);
+        let oldest = self.blocks.front().map_or(Height(0), |block| block.height);
+        (oldest, self.blocks.range(first..).cloned().collect())
+    }
 }
 
 impl RecentBlock {
-    /// The indices of the commands, by the sequence numbers that they used.
-    fn places(&self) -> &HashMap<(Signer, u64), u32> {
-        self.places.get_or_init(|| {
-            let mut places = HashMap::new();
-            let Ok(proposal) = BlockProposal::decode(&self.proposal) else { return places };
-            for (place, (command, outcome)) in proposal.commands.iter().zip(&self.outcomes).enumerate() {
-                if outcome.reason.stage() != Stage::BeforeOrdering {
-                    for key in sequences_of(command) {
-                        places.insert(key, place as u32);
-                    }
-                }
-            }
-            places
-        })
+    fn bytes(&self) -> usize {
+        self.proposal.len() + self.outcomes.len() * BYTES_A_COMMAND
     }
 
-    fn command(&self, place: u32) -> Option<Command> {
-        BlockProposal::decode(&self.proposal).ok()?.commands.get(place as usize).cloned()
+    fn command(&self, start: u32) -> Option<Command> {
+        let bytes = self.proposal.get(start as usize..)?;
+        Command::decode(&mut Reader::new("command", bytes)).ok()
+    }
+}
+
+impl Index {
+    /// Indexes what was added since it was asked last, and forgets what is no longer kept.
+    fn follow(&mut self, oldest: Height, added: &[Arc<RecentBlock>]) {
+        while self.generations.front().is_some_and(|generation| generation.last < oldest) {
+            self.generations.pop_front();
+        }
+        for block in added {
+            self.add(block);
+        }
+    }
+
+    fn add(&mut self, block: &RecentBlock) {
+        self.upto = block.height;
+        let Ok(proposal) = BlockProposal::decode(&block.proposal) else { return };
+        let is_full = |generation: &Generation| generation.positions.len() >= GENERATION_COMMANDS;
+        if self.generations.back().is_none_or(is_full) {
+            self.generations.push_back(Generation::default());
+        }
+        let Some(generation) = self.generations.back_mut() else { return };
+        generation.last = block.height;
+        let mut start = PROPOSAL_HEAD_BYTES;
+        let commands = proposal.commands.iter().zip(proposal.encoded_commands());
+        for (place, ((command, encoded), outcome)) in commands.zip(&block.outcomes).enumerate() {
+            if outcome.reason.stage() != Stage::BeforeOrdering {
+                let position = Position { height: block.height, place: place as u32, start: start as u32 };
+                each_sequence(command, |key| {
+                    generation.positions.insert(key, position);
+                });
+            }
+            start += encoded.len();
+            self.decoded += 1;
+        }
+    }
+
+    fn find(&self, key: &(Signer, u64)) -> Option<Position> {
+        self.generations.iter().rev().find_map(|generation| generation.positions.get(key)).copied()
     }
 }
 
 /// The signers and sequence numbers that a command uses: an issuance uses its bank's beside the operator's.
-fn sequences_of(command: &Command) -> Vec<(Signer, u64)> {
-    let mut sequences = vec![(command.signer(), command.head().sequence)];
+fn each_sequence(command: &Command, mut take: impl FnMut((Signer, u64))) {
+    take((command.signer(), command.head().sequence));
     if let Command::Issuance(signed) = command {
         let request = &signed.record.request.record;
-        sequences.push((Signer::Member(Role::Bank, MemberId(request.bank.0)), request.head.sequence));
+        take((Signer::Member(Role::Bank, MemberId(request.bank.0)), request.head.sequence));
     }
     if let Command::ReverseWaterfall(signed) = command {
         let transfer = &signed.record.transfer.record;
-        sequences.push((transfer.signer(), transfer.head.sequence));
+        take((transfer.signer(), transfer.head.sequence));
     }
-    sequences
 }
 
 /// Whether a command that was ordered is this one, or carries it: a payer's transfer settles inside the bank's order
@@ -83,34 +176,153 @@ fn carries(first: &Command, command: &Command) -> bool {
 impl ReplyCache {
     /// Adds the next block.
     pub fn push(&self, height: Height, proposal: Bytes, outcomes: Vec<Outcome>) {
-        let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        table.bytes += proposal.len() + outcomes.len() * BYTES_A_COMMAND;
-        table.blocks.push_back(Arc::new(RecentBlock { height, proposal, outcomes, places: OnceLock::new() }));
-        while table.blocks.len() > BLOCKS_MAX || table.bytes > BYTES_MAX && table.blocks.len() > 1 {
-            if let Some(oldest) = table.blocks.pop_front() {
-                table.bytes -= oldest.proposal.len() + oldest.outcomes.len() * BYTES_A_COMMAND;
-            }
-        }
+        let mut recent = self.0.recent.write().unwrap_or_else(PoisonError::into_inner);
+        recent.push(RecentBlock { height, proposal, outcomes });
     }
 
-    /// The answer to a command whose sequence number was used before: its first outcome, or a conflict if another
-    /// command used the number.
-    pub fn answer_to_repetition(&self, command: &Command) -> Answer {
-        match self.find(command.signer(), command.head().sequence) {
-            Some((first, answer)) if carries(&first, command) => answer,
-            Some(_) => Answer::not_ordered(Outcome::refused(Reason::SequenceConflict, 0, command.head().sequence)),
-            None => Answer::not_ordered(Outcome::refused(Reason::SequenceUsed, 0, command.head().sequence)),
-        }
+    /// The answers to commands whose sequence numbers were used before, in order: each its first outcome, or a conflict
+    /// if another command used the number.
+    pub fn answers_to_repetitions<'a>(&self, commands: impl Iterator<Item = &'a Command>) -> Vec<Answer> {
+        let reading = self.read();
+        commands.map(|command| reading.answer_to(command)).collect()
     }
 
     /// The command that used a sequence number, and its answer, if it is recent.
     pub fn find(&self, signer: Signer, sequence: u64) -> Option<(Command, Answer)> {
-        let blocks: Vec<Arc<RecentBlock>> =
-            self.0.read().unwrap_or_else(PoisonError::into_inner).blocks.iter().rev().cloned().collect();
-        blocks.iter().find_map(|block| {
-            let place = *block.places().get(&(signer, sequence))?;
-            let outcome = *block.outcomes.get(place as usize)?;
-            Some((block.command(place)?, Answer::ordered(block.height, place, outcome)))
-        })
+        self.read().find(signer, sequence)
+    }
+
+    fn read(&self) -> Reading<'_> {
+        let mut index = self.0.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = || self.0.recent.read().unwrap_or_else(PoisonError::into_inner);
+        // Settlement must not wait until the blocks are indexed: it adds the next one.
+        let (oldest, added) = recent().after(index.upto);
+        index.follow(oldest, &added);
+        Reading { index, recent: recent() }
+    }
+
+    /// Commands decoded for the index so far.
+    #[cfg(test)]
+    fn decoded(&self) -> u64 {
+        self.0.index.lock().unwrap().decoded
+    }
+}
+
+/// The index and the blocks as they stand.
+struct Reading<'a> {
+    index: MutexGuard<'a, Index>,
+    recent: RwLockReadGuard<'a, Recent>,
+}
+
+impl Reading<'_> {
+    fn find(&self, signer: Signer, sequence: u64) -> Option<(Command, Answer)> {
+        let Position { height, place, start } = self.index.find(&(signer, sequence))?;
+        let block = self.recent.at(height)?;
+        let outcome = *block.outcomes.get(place as usize)?;
+        Some((block.command(start)?, Answer::ordered(height, place, outcome)))
+    }
+
+    fn answer_to(&self, command: &Command) -> Answer {
+        let sequence = command.head().sequence;
+        match self.find(command.signer(), sequence) {
+            Some((first, answer)) if carries(&first, command) => answer,
+            Some(_) => Answer::not_ordered(Outcome::refused(Reason::SequenceConflict, 0, sequence)),
+            None => Answer::not_ordered(Outcome::refused(Reason::SequenceUsed, 0, sequence)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cbdc_ledger::command::{Head, Payment, PaymentKind, Record};
+    use cbdc_ledger::encoding::Writer;
+    use cbdc_ledger::{AccountId, Amount, BankId, NetworkId, SigningKey};
+
+    fn payment(serial: u32, sequence: u64, amount: u64) -> Command {
+        let (from, to) = (AccountId::new(BankId(1), serial), AccountId::new(BankId(2), 1));
+        let head = Head { sequence, ..Head::default() };
+        let amount = Amount::from_minor(amount);
+        let payment =
+            Payment { kind: PaymentKind::Transfer, head, from, to, amount, max_fee: Amount::ZERO, reference: [0; 16] };
+        payment.sign(NetworkId([0; 32]), &SigningKey::from_seed([1; 32])).into()
+    }
+
+    fn push(cache: &ReplyCache, height: u64, commands: &[Command], outcomes: Vec<Outcome>) {
+        let mut bytes = Writer::default();
+        bytes.u8(cbdc_ledger::encoding::VERSION).reserved(3).u32(commands.len() as u32).u64(0);
+        for command in commands {
+            bytes.raw(&command.to_bytes());
+        }
+        cache.push(Height(height), bytes.finish().into(), outcomes);
+    }
+
+    fn settled(commands: &[Command]) -> Vec<Outcome> {
+        vec![Outcome::settled(); commands.len()]
+    }
+
+    fn answers(cache: &ReplyCache, commands: &[Command]) -> Vec<Answer> {
+        cache.answers_to_repetitions(commands.iter())
+    }
+
+    #[test]
+    fn a_repetition_has_the_first_outcome_and_another_command_conflicts() {
+        let cache = ReplyCache::default();
+        let blocks = [[payment(1, 1, 5), payment(2, 1, 5)], [payment(1, 2, 5), payment(2, 1, 5)]];
+        push(&cache, 7, &blocks[0], settled(&blocks[0]));
+        let used = Outcome::refused(Reason::SequenceUsed, 0, 0);
+        push(&cache, 8, &blocks[1], vec![Outcome::settled(), used]);
+        let settled_at = |height, index| Answer::ordered(Height(height), index, Outcome::settled());
+        let refused = |reason, sequence| Answer::not_ordered(Outcome::refused(reason, 0, sequence));
+        let asked = [payment(2, 1, 5), payment(1, 2, 5), payment(1, 1, 6), payment(1, 3, 5)];
+        let expected = [
+            settled_at(7, 1),
+            settled_at(8, 0),
+            refused(Reason::SequenceConflict, 1),
+            refused(Reason::SequenceUsed, 3),
+        ];
+        assert_eq!(answers(&cache, &asked), expected);
+    }
+
+    #[test]
+    fn repetitions_decode_each_command_of_a_block_once() {
+        for size in [16, 32, 64] {
+            let cache = ReplyCache::default();
+            let commands: Vec<Command> = (1..=size).map(|serial| payment(serial, 1, 5)).collect();
+            push(&cache, 1, &commands, settled(&commands));
+            assert_eq!(cache.decoded(), 0, "nobody has asked yet");
+            // Copies of one, within a message and across messages, and of all.
+            let copies = vec![commands[3].clone(); size as usize];
+            for asked in [&copies, &copies, &commands] {
+                assert!(answers(&cache, asked).iter().all(Answer::is_ordered));
+                assert_eq!(cache.decoded(), u64::from(size));
+            }
+            // Those that are too old to be known cost no more, nor does a block that is added meanwhile.
+            let old: Vec<Command> = (1..=size).map(|serial| payment(serial, 9, 5)).collect();
+            assert!(!answers(&cache, &old).iter().any(Answer::is_ordered));
+            push(&cache, 2, &[payment(1, 2, 5)], settled(&[payment(1, 2, 5)]));
+            assert!(!answers(&cache, &old).iter().any(Answer::is_ordered));
+            assert_eq!(cache.decoded(), u64::from(size) + 1);
+        }
+    }
+
+    #[test]
+    fn what_is_no_longer_kept_is_forgotten() {
+        let cache = ReplyCache::default();
+        let of = |height: u64| [payment(1, height, 5)];
+        for height in 1..=BLOCKS_MAX as u64 + 2 {
+            push(&cache, height, &of(height), settled(&of(height)));
+            if height == 2 {
+                assert!(answers(&cache, &of(1))[0].is_ordered());
+            }
+        }
+        assert_eq!(answers(&cache, &of(2))[0].outcome.reason, Reason::SequenceUsed);
+        assert!(answers(&cache, &of(3))[0].is_ordered());
+        let generations = |cache: &ReplyCache| cache.0.index.lock().unwrap().generations.len();
+        assert_eq!(generations(&cache), 1);
+        // A generation none of whose blocks is kept goes.
+        cache.0.index.lock().unwrap().generations.push_front(Generation { last: Height(2), ..Generation::default() });
+        assert!(answers(&cache, &of(4))[0].is_ordered());
+        assert_eq!(generations(&cache), 1);
     }
 }

@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::config::SequencerConfig;
 use crate::intake::{Permit, Verified};
 use crate::metrics;
+use crate::shares::verified_queue::Receiver;
 
 /// Bytes of a proposal: a block must fit into a message with a margin.
 const PROPOSAL_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -116,7 +117,7 @@ async fn fill(
     config: &SequencerConfig,
     permits: &Arc<Semaphore>,
     open: &mut Open,
-    batches: &mut mpsc::Receiver<Verified>,
+    batches: &mut Receiver,
     not_before: Instant,
 ) -> (Option<Verified>, Option<OwnedSemaphorePermit>) {
     let mut time_has_come = Timer::at(not_before);
@@ -141,7 +142,7 @@ async fn fill(
 
 impl Sequencer {
     /// Runs until the verifiers are gone or ordering stops.
-    pub async fn run(self, mut batches: mpsc::Receiver<Verified>) {
+    pub async fn run(self, mut batches: Receiver) {
         let mut due_check = tokio::time::interval(DUE_CHECK);
         due_check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut held_over = None;
@@ -227,11 +228,12 @@ impl Sequencer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shares::verified_queue::verified_queue;
 
     const HOUR: Duration = Duration::from_secs(3_600);
 
     /// Fills a proposal while no batch arrives; whether it was cut without one.
-    async fn filled(config: SequencerConfig, batches: &mut mpsc::Receiver<Verified>, not_before: Instant) -> bool {
+    async fn filled(config: SequencerConfig, batches: &mut Receiver, not_before: Instant) -> bool {
         let (permits, mut open) = (Arc::new(Semaphore::new(1)), Open::default());
         let filling = fill(&config, &permits, &mut open, batches, not_before);
         let (next, permit) = tokio::time::timeout(Duration::from_secs(60), filling).await.expect("it is cut in time");
@@ -240,7 +242,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_proposal_is_cut_when_its_pause_is_over_and_not_before() {
-        let (open, mut batches) = mpsc::channel(1);
+        let (open, mut batches) = verified_queue();
         for pause in [Duration::ZERO, Duration::from_micros(1_500), Duration::from_millis(20)] {
             let not_before = Instant::now() + pause;
             assert!(filled(SequencerConfig::default(), &mut batches, not_before).await);

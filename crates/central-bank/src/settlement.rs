@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ::metrics::{counter, gauge, histogram};
-use cbdc_ledger::block_proposal::BuiltProposal;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::filtered_block::filtered_blocks;
 use cbdc_ledger::member::Role;
@@ -26,6 +25,7 @@ use cbdc_storage::{Durability, LogPosition, StoreError, WriteBatch};
 use tokio::sync::{mpsc, watch};
 
 use crate::metrics;
+use crate::repetition::Repeated;
 use crate::reply_cache::ReplyCache;
 use crate::sequencer::InFlight;
 
@@ -68,6 +68,8 @@ pub struct Settlement {
     pub applied: watch::Sender<Option<Position>>,
     /// Proposals that somebody waits for, as the sequencer announced them.
     pub in_flight: mpsc::UnboundedReceiver<InFlight>,
+    /// Takes over answering what was ordered twice.
+    pub repetitions: std::sync::mpsc::Sender<Repeated>,
     pub runtime: tokio::runtime::Handle,
 }
 
@@ -118,7 +120,7 @@ impl Settlement {
         let header = self.publish(committed, &block, filtered_blocks)?;
         if let Some(in_flight) = in_flight {
             histogram!(metrics::STAGE, "stage" => "order").record((began - in_flight.proposed_at).as_secs_f64());
-            self.answer(&in_flight, &block);
+            self.answer(in_flight, &block);
         }
         counter!(metrics::PROPOSALS).increment(1);
         gauge!(metrics::HEIGHT).set(header.height.0 as f64);
@@ -175,31 +177,27 @@ impl Settlement {
         Ok(header)
     }
 
-    fn answer(&self, in_flight: &InFlight, block: &Block) {
+    fn answer(&self, in_flight: InFlight, block: &Block) {
         let height = block.header.height;
+        let mut repeated = Vec::new();
         for segment in in_flight.waiting.take() {
             let first = segment.first as usize;
             let outcomes = &block.outcomes[first..first + segment.count];
             if segment.permit.is_whole() && outcomes.iter().all(|outcome| *outcome == Outcome::settled()) {
                 segment.permit.answer_settled(height, segment.first);
-                continue;
+            } else if outcomes.iter().any(|outcome| outcome.reason == Reason::SequenceUsed) {
+                // A sequence number was ordered twice while both were in flight: the first outcome is the answer.
+                repeated.push((segment, outcomes.to_vec()));
+            } else {
+                let answer = |(outcome, index): (&Outcome, u32)| Answer::ordered(height, index, *outcome);
+                let answers: Vec<Answer> = outcomes.iter().zip(segment.first..).map(answer).collect();
+                segment.permit.answer_rest(answers.into_iter());
             }
-            let answer = |(at, outcome): (usize, &Outcome)| {
-                let index = segment.first + at as u32;
-                match outcome.reason {
-                    // The same sequence number was ordered twice while both were in flight: the first outcome is the
-                    // answer.
-                    Reason::SequenceUsed => self.first_reply(&in_flight.proposal, index),
-                    _ => Answer::ordered(height, index, *outcome),
-                }
-            };
-            segment.permit.answer_rest(outcomes.iter().enumerate().map(answer));
         }
-    }
-
-    fn first_reply(&self, proposal: &BuiltProposal, index: u32) -> Answer {
-        let command = proposal.commands().get(index as usize);
-        command.map_or_else(Answer::unknown, |command| self.reply_cache.answer_to_repetition(command))
+        if !repeated.is_empty() {
+            // Only a stopping node has no such thread; what is dropped is answered as unknown.
+            drop(self.repetitions.send(Repeated { height, proposal: in_flight.proposal, segments: repeated }));
+        }
     }
 
     /// Freezes the ledger and writes the checkpoint on another thread.

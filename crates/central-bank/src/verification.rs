@@ -1,33 +1,33 @@
 //! Verification: all signatures of several batches together, on threads of their own.
 //!
-//! A thread takes the next batch and whatever else is waiting, up to [`TOGETHER`] commands, but leaves the other
-//! threads their share: full batches under load, no waiting when idle. Before it spends time on signatures it drops
-//! what the ledger would refuse anyway because of its sequence number, and answers a command that was ordered before
-//! with its first outcome.
+//! A thread takes the next batches from the queue, whose turn it is, up to a bound, but leaves the other threads their
+//! share: full batches under load, no waiting when idle. A large batch is verified a slice at a time, so that others do
+//! not wait for all of it.
+//!
+//! Before it spends time on signatures it refuses what needs none, and for which no copy on its way can have another
+//! answer: a sequence number that is used (the answer is the first outcome) or out of the window, a signer that is not
+//! known, and a valid-until before the last block's time, since no later block has an earlier one.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::metrics::{counter, histogram};
 use cbdc_ledger::command::Command;
 use cbdc_ledger::directory::KeyDirectory;
-use cbdc_ledger::verification::verify_batches;
-use cbdc_ledger::{CommandBatch, Ledger, NetworkId, Outcome, Reason};
+use cbdc_ledger::slice_verification::{Slice, verify_slices};
+use cbdc_ledger::{Ledger, NetworkId, Outcome, Reason};
 use cbdc_node::LedgerHandle;
 use cbdc_proto::packed::Answer;
-use cbdc_signatures::{BatchSeed, Source};
+use cbdc_signatures::{BatchSeed, Source as Trust};
 use rand::rngs::SysRng;
-use tokio::sync::mpsc;
 
 use crate::intake::{Batch, Verified};
 use crate::metrics;
 use crate::reply_cache::ReplyCache;
-
-/// Commands verified together at most; the cost per signature hardly falls beyond.
-const TOGETHER: usize = 1_024;
-/// Commands that are worth a thread of their own: beyond that, a thread takes no more than its share of the batches
-/// waiting.
-const SHARED_FROM: usize = 256;
+use crate::shares::Source;
+use crate::shares::scheduler::Taken;
+use crate::shares::verified_queue::Sender;
+use crate::shares::work_queue::{Conduct, WorkQueue};
 
 /// The context of a verifying thread.
 #[derive(Clone)]
@@ -38,20 +38,14 @@ pub struct Verifier {
     pub reply_cache: ReplyCache,
 }
 
-/// Starts the threads. They end when the queue's senders or the sequencer are gone.
-pub fn start(
-    verifier: &Verifier,
-    threads: usize,
-    batches: mpsc::Receiver<Batch>,
-    verified: &mpsc::Sender<Verified>,
-) -> std::io::Result<()> {
-    let batches = Arc::new(Mutex::new(batches));
+/// Starts the threads. They end when the queue is closed or the sequencer is gone.
+pub fn start(verifier: &Verifier, threads: usize, queue: &Arc<WorkQueue>, verified: &Sender) -> std::io::Result<()> {
     for number in 0..threads {
-        let (verifier, batches, verified) = (verifier.clone(), batches.clone(), verified.clone());
+        let (verifier, queue, verified) = (verifier.clone(), queue.clone(), verified.clone());
         std::thread::Builder::new().name(format!("verify-{number}")).spawn(move || {
-            while let Some(taken) = take(&batches, threads) {
-                for batch in verifier.verify(taken) {
-                    if verified.blocking_send(batch).is_err() {
+            while let Some(taken) = queue.take(threads) {
+                for (source, batch) in verifier.verify(taken, &queue) {
+                    if !verified.send(source, batch) {
                         return;
                     }
                 }
@@ -61,86 +55,105 @@ pub fn start(
     Ok(())
 }
 
-/// The next batch and a fair share of those that wait: the rest is for the other threads.
-fn take(batches: &Mutex<mpsc::Receiver<Batch>>, threads: usize) -> Option<Vec<Batch>> {
-    let mut batches = batches.lock().unwrap_or_else(PoisonError::into_inner);
-    let first = batches.blocking_recv()?;
-    let mut commands = first.commands.len();
-    let mut taken = vec![first];
-    while commands < SHARED_FROM || (commands < TOGETHER && batches.len() >= threads) {
-        let Ok(next) = batches.try_recv() else { break };
-        commands += next.commands.len();
-        taken.push(next);
-    }
-    Some(taken)
-}
-
 impl Verifier {
-    fn verify(&self, batches: Vec<Batch>) -> Vec<Verified> {
+    /// Verifies what was taken. Returns the batches that are done; those of which a part is left go back to the queue.
+    fn verify(&self, taken: Vec<Taken<Batch>>, queue: &WorkQueue) -> Vec<(Source, Verified)> {
         let began = Instant::now();
         let cpu_began = thread_cpu();
-        let (mut commands, mut permits) = (Vec::with_capacity(batches.len()), Vec::with_capacity(batches.len()));
-        for mut batch in batches {
-            self.answer_without_verifying(&mut batch);
-            commands.push((batch.commands, Source::Clean));
-            permits.push(batch.permit);
+        let mut taken: Vec<Taken<Batch>> = taken.into_iter().filter_map(answer_if_overdue).collect();
+        taken.iter_mut().for_each(|taken| self.answer_without_verifying(taken));
+        let count: usize = taken.iter().map(|taken| taken.count).sum();
+        let mut slices: Vec<Slice<'_>> = Vec::with_capacity(taken.len());
+        for taken in &mut taken {
+            let source = if taken.is_slowed { Trust::Suspect } else { Trust::Clean };
+            slices.push(Slice { batch: &mut taken.item.commands, count: taken.count, source });
         }
-        let count: usize = commands.iter().map(|(batch, _): &(CommandBatch, Source)| batch.len()).sum();
-        let verified = verify_batches(self.network, &self.directory, commands, BatchSeed::draw(&mut SysRng));
+        let refused = verify_slices(self.network, &self.directory, &mut slices, BatchSeed::draw(&mut SysRng));
         counter!(metrics::VERIFIED).increment(count as u64);
         counter!(metrics::VERIFY_CPU).increment(thread_cpu().saturating_sub(cpu_began).as_nanos() as u64);
         histogram!(metrics::VERIFY_BATCH).record(count as f64);
         histogram!(metrics::STAGE, "stage" => "verify").record(began.elapsed().as_secs_f64());
-        let mut left = Vec::with_capacity(permits.len());
-        for ((commands, refused), mut permit) in verified.into_iter().zip(permits) {
-            if !refused.is_empty() {
-                let places = permit.unanswered();
-                for (at, refusal) in refused {
-                    note_security_event(&refusal);
-                    permit.set(places[at], Answer::not_ordered(refusal));
-                }
+        let mut done = Vec::with_capacity(taken.len());
+        for (Taken { source, item: mut batch, .. }, refused) in taken.into_iter().zip(refused) {
+            note_refused(&mut batch, &refused);
+            if batch.commands.left() > 0 {
+                queue.put_back(source, batch);
+                continue;
             }
-            if commands.is_empty() {
-                permit.answer();
-            } else {
-                permit.stage_began = Instant::now();
-                left.push(Verified { commands, permit });
+            let mut permit = batch.permit;
+            match batch.commands.finish() {
+                Ok(commands) if !commands.is_empty() => {
+                    permit.stage_began = Instant::now();
+                    done.push((source, Verified { commands, permit }));
+                }
+                _ => permit.answer(),
             }
         }
-        left
+        done
     }
 
-    /// Answers the commands whose answer needs no signature and leaves them out. Looks at the ledger once.
-    fn answer_without_verifying(&self, batch: &mut Batch) {
-        let commands = batch.commands.commands();
+    /// Answers the next commands of a batch whose answer needs no signature, and leaves them out. Looks at the ledger
+    /// once.
+    fn answer_without_verifying(&self, taken: &mut Taken<Batch>) {
+        let Taken { item: batch, count, .. } = taken;
+        let upcoming = || batch.commands.upcoming(*count);
         let refusals: Vec<Option<Outcome>> =
-            self.ledger.read(|ledger| commands.iter().map(|command| sequence_refusal(ledger, command)).collect());
+            self.ledger.read(|ledger| upcoming().map(|(_, command)| early_refusal(ledger, command)).collect());
         if refusals.iter().all(Option::is_none) {
             return;
         }
-        for (place, (command, refusal)) in (0..).zip(commands.iter().zip(&refusals)) {
-            match refusal {
-                None => {}
-                Some(refusal) if refusal.reason == Reason::SequenceUsed => {
-                    batch.permit.set(place, self.reply_cache.answer_to_repetition(command));
-                }
-                Some(refusal) => batch.permit.set(place, Answer::not_ordered(*refusal)),
-            }
+        let is_used = |refusal: &Outcome| refusal.reason == Reason::SequenceUsed;
+        let used = upcoming().zip(&refusals).filter(|(_, refusal)| refusal.as_ref().is_some_and(is_used));
+        let mut first_answers =
+            self.reply_cache.answers_to_repetitions(used.map(|((_, command), _)| command)).into_iter();
+        let answer = |((place, _), refusal): ((usize, &Command), &Option<Outcome>)| {
+            let refusal = (*refusal)?;
+            let first = if is_used(&refusal) { first_answers.next() } else { None };
+            Some((place, first.unwrap_or(Answer::not_ordered(refusal))))
+        };
+        let answers: Vec<(usize, Answer)> = upcoming().zip(&refusals).filter_map(answer).collect();
+        batch.permit.note_repetitions(answers.iter().filter(|(_, answer)| answer.is_ordered()).count());
+        batch.permit.note(Conduct { not_ordered: answers.len() as u64, ..Conduct::default() });
+        for (place, answer) in answers {
+            batch.commands.refuse(place);
+            batch.permit.set(place as u32, answer);
         }
-        batch.commands.retain(|place| refusals[place].is_none());
     }
 }
 
-/// The refusals that the ledger would give because of the signer or its sequence number.
-fn sequence_refusal(ledger: &Ledger, command: &Command) -> Option<Outcome> {
-    ledger.check_sequence(command.signer(), command.head().sequence).err()
+/// Answers a batch that has waited for too long: its sender would no longer wait for the answer.
+fn answer_if_overdue(taken: Taken<Batch>) -> Option<Taken<Batch>> {
+    if !taken.item.permit.is_overdue() {
+        return Some(taken);
+    }
+    let permit = taken.item.permit;
+    let rest = permit.unanswered().len();
+    permit.answer_rest(std::iter::repeat_n(Answer::not_ordered(Outcome::refused(Reason::Overloaded, 0, 0)), rest));
+    None
 }
 
-fn note_security_event(refusal: &Outcome) {
-    if refusal.reason == Reason::BadSignature {
-        counter!(metrics::SECURITY, "kind" => "bad_signature").increment(1);
-        tracing::warn!(target: "security", "a command with a bad signature was submitted");
+/// Answers what was refused when it was verified.
+fn note_refused(batch: &mut Batch, refused: &[(usize, Outcome)]) {
+    if refused.is_empty() {
+        return;
     }
+    let bad_signatures = refused.iter().filter(|(_, refusal)| refusal.reason == Reason::BadSignature).count() as u64;
+    counter!(metrics::SECURITY, "kind" => "bad_signature").increment(bad_signatures);
+    let not_ordered = refused.len() as u64 - bad_signatures;
+    batch.permit.note(Conduct { bad_signatures, not_ordered, ..Conduct::default() });
+    for (place, refusal) in refused {
+        batch.permit.set(*place as u32, Answer::not_ordered(*refusal));
+    }
+}
+
+/// The refusal that the ledger would give a command, whatever its signature.
+fn early_refusal(ledger: &Ledger, command: &Command) -> Option<Outcome> {
+    let head = command.head();
+    if let Err(refusal) = ledger.check_sequence(command.signer(), head.sequence) {
+        return Some(refusal);
+    }
+    let tip = ledger.tip().time;
+    (head.valid_until < tip).then(|| Outcome::refused(Reason::Expired, head.valid_until.0, tip.0))
 }
 
 /// CPU time that this thread has used.

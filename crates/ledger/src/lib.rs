@@ -60,7 +60,10 @@ mod sync;
 pub mod transition;
 mod types;
 
-pub use chain::{block, block_proposal, command_batch, directory, receipt, signed_header, verification, virtual_time};
+pub use chain::{
+    block, block_proposal, command_batch, directory, receipt, signed_header, slice_verification, verification,
+    virtual_time,
+};
 pub use codec::{compact, encoding, merkle};
 pub use command::authority;
 pub use ledger::genesis;

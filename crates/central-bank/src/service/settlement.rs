@@ -184,7 +184,11 @@ impl CommandStream {
                         let batch = answers.into_message(batch_id, takes_runs);
                         drop(replies.send(Ok(Sent { batch, _permit: permit })));
                     });
-                    self.intake.submit(self.member, commands, reply);
+                    // While there is no room for the batch, the stream is not read on.
+                    tokio::select! {
+                        () = self.intake.submit(self.member, commands, reply) => {}
+                        () = self.replies.closed() => return,
+                    }
                 }
                 Err(error) => {
                     drop(self.replies.send(Err(invalid("commands", format!("batch {batch_id}: {error}")))));

@@ -36,6 +36,11 @@ pub fn now() -> Timestamp {
     Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64)
 }
 
+/// The key of the holder of a bank's `number`th wallet.
+pub fn holder_key(bank: u16, number: u8) -> SigningKey {
+    SigningKey::from_seed([number + 100 * (bank as u8 - 1); 32])
+}
+
 impl Running {
     pub async fn start() -> Running {
         Running::start_with(|_| {}).await
@@ -72,19 +77,31 @@ impl Running {
 
     /// The command by which bank 1 opens its `number`th wallet.
     pub fn opening(&self, number: u8) -> Command {
-        let key = SigningKey::from_seed([number; 32]);
+        self.opening_at(1, number)
+    }
+
+    /// The command by which a bank opens its `number`th wallet.
+    pub fn opening_at(&self, bank: u16, number: u8) -> Command {
+        let key = holder_key(bank, number);
+        let mut holder = HolderId([number; 16]);
+        holder.0[0] = bank as u8;
         let registrar = self.network.first_registrar().unwrap();
-        let registration = registrar.register(BankId(1), HolderId([number; 16]), Class::HOUSEHOLD, key.public_key());
+        let registration = registrar.register(BankId(bank), holder, Class::HOUSEHOLD, key.public_key());
         let head = Head { flags: 0, key_version: 0, sequence: number.into(), valid_until: now().plus_ms(60_000) };
         let record = registration.opening(head, &key).unwrap();
-        let bank = self.network.signing_key(Role::Bank, MemberId(1)).unwrap();
-        record.sign(self.network.anchor().network(), &bank).into()
+        let key = self.network.signing_key(Role::Bank, MemberId(bank)).unwrap();
+        record.sign(self.network.anchor().network(), &key).into()
     }
 
     /// Submits a command as bank 1; its outcome must settle.
     pub async fn settle(&self, command: &Command) -> v1::Outcome {
+        self.settle_at(1, command).await
+    }
+
+    /// Submits a command as a bank; its outcome must settle.
+    pub async fn settle_at(&self, bank: u16, command: &Command) -> v1::Outcome {
         let request = v1::SubmitCommandRequest { command: command.to_bytes().into() };
-        let mut settlement = SettlementClient::new(self.as_member(Role::Bank, 1));
+        let mut settlement = SettlementClient::new(self.as_member(Role::Bank, bank));
         let outcome = settlement.submit_command(request).await.unwrap().into_inner();
         assert!(outcome.settled, "{outcome:?}");
         outcome

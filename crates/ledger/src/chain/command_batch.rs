@@ -3,7 +3,7 @@
 //! A command has one encoding. So the bytes that a bank submitted are those that were signed and that are ordered and
 //! kept: a batch is not encoded again on that way, and one none of whose commands is refused is moved as a whole.
 
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 use bytes::Bytes;
 
@@ -71,6 +71,21 @@ impl CommandBatch {
     /// The bytes of each command, in order.
     pub fn encoded_commands(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         encoded_commands(&self.bytes, 0, &self.ends)
+    }
+
+    /// The bytes of the command at a place.
+    pub fn command_bytes(&self, place: usize) -> Option<&[u8]> {
+        self.bytes.get(self.start(place)..*self.ends.get(place)?)
+    }
+
+    /// How many bytes the commands at these places take.
+    pub fn bytes_at(&self, places: Range<usize>) -> usize {
+        self.start(places.end).saturating_sub(self.start(places.start))
+    }
+
+    /// Where the command at a place begins; for the place behind the last one, where that ends.
+    fn start(&self, place: usize) -> usize {
+        place.checked_sub(1).map_or(0, |before| self.ends.get(before).copied().unwrap_or(self.bytes.len()))
     }
 
     /// Keeps the commands at the places that `keep` names.

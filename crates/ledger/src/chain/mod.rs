@@ -9,5 +9,6 @@ pub mod command_leaf;
 pub mod directory;
 pub mod receipt;
 pub mod signed_header;
+pub mod slice_verification;
 pub mod verification;
 pub mod virtual_time;

@@ -16,6 +16,7 @@ use cbdc_signatures::{Batch, BatchSeed, DecompressedKey, Signature, Source};
 use super::block_proposal::{BlockProposal, BuiltProposal};
 use super::command_batch::{CommandBatch, VerifiedBatch};
 use super::directory::{KeyDirectory, KeySnapshot};
+use super::slice_verification::{PartlyVerified, Slice, verify_slices};
 use crate::codec::encoding::{DecodeError, Writer};
 use crate::command::{
     Certificate, Command, Domain, OpenWallet, Record, ReplaceKey, SIGNATURE_BYTES, Signer, Statement, authority,
@@ -88,20 +89,15 @@ pub fn verify_batches(
     batches: Vec<(CommandBatch, Source)>,
     seed: BatchSeed,
 ) -> Vec<(VerifiedBatch, Vec<(usize, Outcome)>)> {
-    let count = batches.iter().map(|(batch, _)| batch.len()).sum();
-    let (mut commands, mut sources) = (Vec::with_capacity(count), Vec::with_capacity(count));
-    for (batch, source) in &batches {
-        commands.extend(batch.commands().iter().zip(batch.encoded_commands()));
-        sources.resize(commands.len(), *source);
+    let (batches, sources): (Vec<_>, Vec<_>) = batches.into_iter().unzip();
+    let mut batches: Vec<_> = batches.into_iter().map(PartlyVerified::new).collect();
+    let mut slices = Vec::with_capacity(batches.len());
+    for (batch, source) in batches.iter_mut().zip(sources) {
+        slices.push(Slice { count: batch.left(), batch, source });
     }
-    let mut verdicts = check_by_source(network, directory, &commands, |index| sources[index], seed).into_iter();
-    let partition = |(mut batch, _): (CommandBatch, Source)| {
-        let verdicts: Vec<_> = verdicts.by_ref().take(batch.len()).collect();
-        batch.retain(|place| verdicts.get(place).is_some_and(Result::is_ok));
-        let refusal = |(place, verdict): (usize, Result<(), Outcome>)| Some((place, verdict.err()?));
-        (VerifiedBatch::vouched_for(batch), verdicts.into_iter().enumerate().filter_map(refusal).collect())
-    };
-    batches.into_iter().map(partition).collect()
+    let refused = verify_slices(network, directory, &mut slices, seed);
+    let verified = batches.into_iter().map(|batch| batch.finish().expect("all of it was verified"));
+    verified.zip(refused).collect()
 }
 
 /// Signatures to check, and back to back those signed records that stand inside commands.
@@ -161,7 +157,7 @@ pub fn check_signatures(
 }
 
 /// The same, of commands from several sources.
-fn check_by_source(
+pub(super) fn check_by_source(
     network: NetworkId,
     directory: &KeyDirectory,
     commands: &[(&Command, &[u8])],

@@ -1,0 +1,56 @@
+//! Repetition: answers batches of which a command was ordered a second time while the first was still in flight.
+//!
+//! Such a command was refused without effect, and its answer is the first outcome. Looking that up takes time that
+//! settlement has not: one customer's copies would hold everybody's payments up. So settlement hands the batch to a
+//! thread of its own.
+
+use std::sync::mpsc;
+
+use cbdc_ledger::block_proposal::BuiltProposal;
+use cbdc_ledger::{Height, Outcome, Reason};
+use cbdc_proto::packed::Answer;
+
+use crate::reply_cache::ReplyCache;
+use crate::sequencer::Segment;
+use crate::shares::work_queue::Conduct;
+
+/// The part of a settled proposal that holds repetitions.
+pub struct Repeated {
+    pub height: Height,
+    pub proposal: BuiltProposal,
+    /// Parts of batches, each with the outcomes of its commands.
+    pub segments: Vec<(Segment, Vec<Outcome>)>,
+}
+
+/// Starts the thread. It ends when the sender is gone.
+pub fn start(reply_cache: ReplyCache) -> std::io::Result<mpsc::Sender<Repeated>> {
+    // Each segment holds its part of the node's capacity, so there are never many.
+    let (sender, repeated) = mpsc::channel::<Repeated>();
+    std::thread::Builder::new().name("repetition".to_owned()).spawn(move || {
+        for repeated in repeated {
+            repeated.answer(&reply_cache);
+        }
+    })?;
+    Ok(sender)
+}
+
+impl Repeated {
+    fn answer(self, reply_cache: &ReplyCache) {
+        for (mut segment, outcomes) in self.segments {
+            let first = segment.first as usize;
+            let commands = &self.proposal.commands()[first..first + segment.count];
+            let is_repetition = |outcome: &Outcome| outcome.reason == Reason::SequenceUsed;
+            let repeated = commands.iter().zip(&outcomes).filter(|(_, outcome)| is_repetition(outcome));
+            let mut replies = reply_cache.answers_to_repetitions(repeated.map(|(command, _)| command)).into_iter();
+            let answers = outcomes.iter().zip(segment.first..).map(|(outcome, index)| match is_repetition(outcome) {
+                true => replies.next().unwrap_or_else(Answer::unknown),
+                false => Answer::ordered(self.height, index, *outcome),
+            });
+            let answers: Vec<Answer> = answers.collect();
+            let repetitions = outcomes.iter().filter(|outcome| is_repetition(outcome)).count();
+            segment.permit.note_repetitions(repetitions);
+            segment.permit.note(Conduct { refused: repetitions as u64, ..Conduct::default() });
+            segment.permit.answer_rest(answers.into_iter());
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The scheduler: whose batch is verified next.
+//!
+//! Sources take turns ([`RoundRobin`]). One that is slowed ([`Standing`]) has none while it is *contested*: while
+//! another source, itself not slowed, submitted something within the last [`CONTESTED_FOR`]. Where nobody else is there,
+//! it takes what there is.
+//!
+//! What is verified together ([`Scheduler::take`]) is a slice of the next batch, and slices of further ones up to
+//! [`TOGETHER`] commands. A suspect's are taken alone, so that nobody else pays for its bad signatures, and few at once,
+//! so that nobody waits for them for long.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::Source;
+use super::round_robin::RoundRobin;
+use super::standing::{Standing, Waste};
+
+/// How long after its last batch a source counts as being there.
+const CONTESTED_FOR: Duration = Duration::from_secs(1);
+
+/// Commands verified together at most; the cost per signature hardly falls beyond.
+const TOGETHER: usize = 1_024;
+/// Commands that are worth a thread of their own: beyond that, a thread takes no more than its share of the batches
+/// waiting.
+const SHARED_FROM: usize = 256;
+/// Commands of a suspect verified together at most, and of one that was slowed of late: bad signatures take the longest.
+const TOGETHER_SUSPECT: usize = 256;
+const TOGETHER_SLOWED: usize = 32;
+
+/// What waits: commands of which some are left to verify.
+pub trait Work {
+    /// How many.
+    fn left(&self) -> usize;
+    /// What the next `count` of them cost: one for each that is as large as a payment.
+    fn cost(&self, count: usize) -> usize;
+}
+
+/// The next commands of an item, to be verified now.
+pub struct Taken<T> {
+    pub source: Source,
+    pub item: T,
+    pub count: usize,
+    /// Whether its source was slowed of late for bad signatures among others: then each is verified by itself.
+    pub is_slowed: bool,
+}
+
+/// What the scheduler knows of a source.
+struct Known {
+    standing: Standing,
+    submitted_at: Instant,
+}
+
+/// Items that wait to be verified.
+pub struct Scheduler<T> {
+    turns: RoundRobin<T>,
+    known: BTreeMap<Source, Known>,
+}
+
+impl<T> Default for Scheduler<T> {
+    fn default() -> Self {
+        Scheduler { turns: RoundRobin::default(), known: BTreeMap::new() }
+    }
+}
+
+/// What is to be done next.
+pub enum Next<T> {
+    /// Verify this.
+    Verify(Vec<Taken<T>>),
+    /// Nothing, but at this time a slowed source may be served.
+    WaitUntil(Instant),
+    /// Nothing at all.
+    Nothing,
+}
+
+impl<T: Work> Scheduler<T> {
+    /// Items that wait.
+    pub fn len(&self) -> usize {
+        self.turns.len()
+    }
+
+    /// Whether no item waits.
+    pub fn is_empty(&self) -> bool {
+        self.turns.is_empty()
+    }
+
+    /// The standing of a source, which is there from now on.
+    pub fn standing(&mut self, now: Instant, source: Source) -> &mut Standing {
+        let known = self.known.entry(source);
+        &mut known.or_insert_with(|| Known { standing: Standing::new(now), submitted_at: now }).standing
+    }
+
+    /// Adds an item of a source.
+    pub fn push(&mut self, now: Instant, source: Source, item: T) {
+        let known = self.known.entry(source);
+        let known = known.or_insert_with(|| Known { standing: Standing::new(now), submitted_at: now });
+        known.submitted_at = now;
+        self.turns.push(source, item);
+    }
+
+    /// Puts the rest of an item back.
+    pub fn put_back(&mut self, source: Source, item: T) {
+        self.turns.put_back(source, item);
+    }
+
+    /// Charges a source for what is done for it: the cost of verifying so many good signatures.
+    fn charge(&mut self, source: Source, cost: usize) {
+        self.turns.charge(source, i64::try_from(cost).unwrap_or(i64::MAX));
+    }
+
+    /// Notes that commands of a source came to nothing.
+    pub fn wasted(&mut self, now: Instant, source: Source, waste: Waste, count: usize) {
+        self.standing(now, source).wasted(now, waste, count);
+        if waste == Waste::BadSignature {
+            // What they cost beyond the good ones that the source was charged for.
+            self.charge(source, count.saturating_mul(11));
+        }
+    }
+
+    /// Whether a source must wait, because it is slowed and others are there.
+    pub fn is_held_back(&self, now: Instant, source: Source) -> bool {
+        let is_slowed = self.known.get(&source).is_some_and(|known| known.standing.is_slowed(now));
+        is_slowed && self.contested_until(now).is_some()
+    }
+
+    /// Takes what a thread, one of `threads`, verifies together next.
+    pub fn take(&mut self, now: Instant, threads: usize) -> Next<T> {
+        if self.turns.is_empty() {
+            return Next::Nothing;
+        }
+        let contested = self.contested_until(now);
+        let Some((source, item)) = self.next(now, contested.is_some(), true) else {
+            let waiting = self.known.iter().filter(|(source, _)| self.turns.has_work(**source));
+            let refilled = waiting.filter_map(|(_, known)| known.standing.refilled(now)).min();
+            return Next::WaitUntil(refilled.into_iter().chain(contested).min().unwrap_or(now + CONTESTED_FOR));
+        };
+        if let Some(Known { standing, .. }) = self.known.get(&source)
+            && standing.is_suspect(now)
+        {
+            let is_slowed = standing.is_reported_slowed(now);
+            let most = if is_slowed { TOGETHER_SLOWED } else { TOGETHER_SUSPECT };
+            return Next::Verify(vec![Taken { is_slowed, ..self.slice(source, item, most) }]);
+        }
+        let mut taken = vec![self.slice(source, item, TOGETHER)];
+        let mut commands = taken[0].count;
+        while commands < SHARED_FROM || (commands < TOGETHER && self.len() >= threads) {
+            let Some((source, item)) = self.next(now, contested.is_some(), false) else { break };
+            let slice = self.slice(source, item, TOGETHER - commands);
+            commands += slice.count;
+            taken.push(slice);
+        }
+        Next::Verify(taken)
+    }
+
+    /// The next item, of a slowed source only if it is not contested, of a suspect only if it takes those.
+    fn next(&mut self, now: Instant, is_contested: bool, takes_suspects: bool) -> Option<(Source, T)> {
+        let known = &self.known;
+        self.turns.next(|source| {
+            let Some(Known { standing, .. }) = known.get(&source) else { return true };
+            !(is_contested && standing.is_slowed(now)) && (takes_suspects || !standing.is_suspect(now))
+        })
+    }
+
+    /// The next commands of an item, for which its source is charged.
+    fn slice(&mut self, source: Source, item: T, most: usize) -> Taken<T> {
+        let count = item.left().min(most);
+        self.charge(source, item.cost(count));
+        Taken { source, item, count, is_slowed: false }
+    }
+
+    /// Takes all items out.
+    pub fn drain(&mut self) -> Vec<T> {
+        self.turns.drain()
+    }
+
+    /// Until when a slowed source must wait for others, if there are any.
+    fn contested_until(&self, now: Instant) -> Option<Instant> {
+        let others = self.known.values().filter(|known| !known.standing.is_slowed(now));
+        others.map(|known| known.submitted_at + CONTESTED_FOR).max().filter(|until| now < *until)
+    }
+}

@@ -1,0 +1,166 @@
+//! A source's standing: how much work it has wasted of late.
+//!
+//! A command that is refused wasted work: checking a bad signature most of all, ordering a payment that is refused when
+//! it is applied as much as one that settles, looking at a used or stale one little. Waste draws on an *allowance*;
+//! time refills it ([`WASTE_PER_S`]), and so do settled commands, each a quarter of its own cost. So a source of whose
+//! commands up to a fifth are refused is never slowed, whatever its rate, nor is one with few refused a second.
+//!
+//! A source whose allowance is used up is *slowed* until it is refilled: what it wastes is then no more than the refill,
+//! and a second after it stops it is as before.
+
+use std::time::{Duration, Instant};
+
+/// What the allowance is counted in: millionths of the cost of verifying one good signature.
+const UNIT: i64 = 1_000_000;
+/// What time refills, in units a second.
+const WASTE_PER_S: i64 = 8_000;
+/// The largest allowance: room for what a bank sends again after its stream broke, or for one customer's mischief.
+const ALLOWANCE_MAX: i64 = 32_768 * UNIT;
+/// How far below zero the allowance may fall: by one large batch of which all is refused, which takes a second to
+/// refill.
+const DEBT_MAX: i64 = 8_192 * UNIT;
+/// How long a source is verified alone after a bad signature.
+const SUSPECT_FOR: Duration = Duration::from_secs(10);
+/// How long a source is reported as slowed after it was slowed last.
+const REPORTED_FOR: Duration = Duration::from_secs(5);
+
+/// Work that came to nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Waste {
+    /// A signature that is not good.
+    BadSignature,
+    /// Refused before its signature was looked at: the number is used or out of the window, the time has passed.
+    NotVerified,
+    /// Ordered, and refused when it was applied.
+    Refused,
+}
+
+impl Waste {
+    fn cost(self) -> i64 {
+        match self {
+            Waste::BadSignature => 12 * UNIT,
+            Waste::NotVerified => UNIT / 4,
+            Waste::Refused => UNIT,
+        }
+    }
+}
+
+/// The standing of one source.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    allowance: i64,
+    refilled_at: Instant,
+    suspect_until: Option<Instant>,
+    reported_until: Option<Instant>,
+}
+
+impl Standing {
+    /// The standing of a source that is new.
+    pub fn new(now: Instant) -> Standing {
+        Standing { allowance: ALLOWANCE_MAX, refilled_at: now, suspect_until: None, reported_until: None }
+    }
+
+    /// Notes commands that settled.
+    pub fn settled(&mut self, now: Instant, count: usize) {
+        self.add(now, UNIT / 4, count);
+    }
+
+    /// Notes commands that came to nothing.
+    pub fn wasted(&mut self, now: Instant, waste: Waste, count: usize) {
+        if count == 0 {
+            return;
+        }
+        self.add(now, -waste.cost(), count);
+        if waste == Waste::BadSignature {
+            self.suspect_until = Some(now + SUSPECT_FOR);
+        }
+        if self.is_slowed(now) {
+            self.reported_until = Some(now + REPORTED_FOR);
+        }
+    }
+
+    /// Whether its allowance is used up.
+    pub fn is_slowed(&self, now: Instant) -> bool {
+        self.allowance_at(now) < 0
+    }
+
+    /// When its allowance is refilled, if it is used up.
+    pub fn refilled(&self, now: Instant) -> Option<Instant> {
+        let lacking = self.allowance_at(now).checked_neg().filter(|lacking| *lacking > 0)?;
+        Some(now + Duration::from_micros(u64::try_from(lacking / WASTE_PER_S).unwrap_or(0) + 1))
+    }
+
+    /// Whether it sent a bad signature of late.
+    pub fn is_suspect(&self, now: Instant) -> bool {
+        self.suspect_until.is_some_and(|until| now < until)
+    }
+
+    /// Whether it was slowed of late, for reports: a source that is slowed is so again and again.
+    pub fn is_reported_slowed(&self, now: Instant) -> bool {
+        self.reported_until.is_some_and(|until| now < until)
+    }
+
+    fn add(&mut self, now: Instant, each: i64, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        let added = self.allowance_at(now).saturating_add(each.saturating_mul(count));
+        (self.allowance, self.refilled_at) = (added.clamp(-DEBT_MAX, ALLOWANCE_MAX), now);
+    }
+
+    fn allowance_at(&self, now: Instant) -> i64 {
+        let passed_us = now.saturating_duration_since(self.refilled_at).as_micros();
+        let refill = i64::try_from(passed_us).unwrap_or(i64::MAX).saturating_mul(WASTE_PER_S);
+        self.allowance.saturating_add(refill).min(ALLOWANCE_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Hundredths of twenty seconds in which a source with such traffic a second is slowed.
+    fn slowed(settled: usize, waste: Waste, wasted: usize) -> usize {
+        let mut now = Instant::now();
+        let mut standing = Standing::new(now);
+        let mut slowed = 0;
+        for _ in 0..2_000 {
+            now += SECOND / 100;
+            standing.settled(now, settled / 100);
+            standing.wasted(now, waste, wasted / 100);
+            slowed += usize::from(standing.is_slowed(now));
+        }
+        slowed
+    }
+
+    #[test]
+    fn a_source_with_the_usual_share_of_refusals_is_never_slowed() {
+        for (settled, waste, wasted) in [
+            (0, Waste::Refused, 8_000),
+            (0, Waste::NotVerified, 32_000),
+            (0, Waste::BadSignature, 600),
+            (80_000, Waste::Refused, 20_000),
+            (200_000, Waste::NotVerified, 200_000),
+        ] {
+            assert_eq!(slowed(settled, waste, wasted), 0, "{settled} {waste:?} {wasted}");
+        }
+        for (settled, waste, wasted) in
+            [(0, Waste::Refused, 12_000), (0, Waste::NotVerified, 48_000), (10_000, Waste::BadSignature, 2_000)]
+        {
+            assert!(slowed(settled, waste, wasted) > 500, "{settled} {waste:?} {wasted}");
+        }
+    }
+
+    #[test]
+    fn a_slowed_source_is_as_before_within_a_second() {
+        let now = Instant::now();
+        let mut standing = Standing::new(now);
+        standing.wasted(now, Waste::BadSignature, usize::MAX);
+        assert!(standing.is_slowed(now) && standing.is_suspect(now) && standing.is_reported_slowed(now));
+        let refilled = standing.refilled(now).unwrap();
+        assert!(refilled <= now + SECOND * 11 / 10 && standing.is_slowed(refilled - SECOND / 1_000));
+        assert!(!standing.is_slowed(refilled) && standing.refilled(refilled).is_none());
+        let later = now + 20 * SECOND;
+        assert!(!standing.is_suspect(later) && !standing.is_reported_slowed(later));
+    }
+}

@@ -1,0 +1,120 @@
+//! Verifying batches a slice at a time.
+//!
+//! A large batch takes a while to verify, and whoever waits behind it should not wait for all of it. A
+//! [`PartlyVerified`] batch stays one piece and remembers how far it is verified; [`verify_slices`] verifies the next
+//! commands of several together. A batch is vouched for ([`PartlyVerified::finish`]) only once every command was
+//! verified or refused.
+
+use cbdc_signatures::{BatchSeed, Source};
+
+use super::command_batch::{CommandBatch, VerifiedBatch};
+use super::directory::KeyDirectory;
+use super::verification::check_by_source;
+use crate::command::Command;
+use crate::command::payment::SIGNED_PAYMENT_BYTES;
+use crate::types::identity::NetworkId;
+use crate::types::outcome::Outcome;
+
+/// A batch of which the commands up to some place are verified or refused.
+#[derive(Debug)]
+pub struct PartlyVerified {
+    batch: CommandBatch,
+    next: usize,
+    /// Whether each command is refused; empty where none is.
+    refused: Vec<bool>,
+}
+
+/// The next commands of a batch, so many at most.
+pub struct Slice<'a> {
+    /// The batch.
+    pub batch: &'a mut PartlyVerified,
+    /// How many of its commands.
+    pub count: usize,
+    /// What is known of whoever sent it.
+    pub source: Source,
+}
+
+impl PartlyVerified {
+    /// A batch of which nothing is verified.
+    pub fn new(batch: CommandBatch) -> PartlyVerified {
+        PartlyVerified { batch, next: 0, refused: Vec::new() }
+    }
+
+    /// Commands that are left to verify.
+    pub fn left(&self) -> usize {
+        self.batch.len() - self.next
+    }
+
+    /// The next commands, so many at most, each with its place in the batch.
+    pub fn upcoming(&self, count: usize) -> impl ExactSizeIterator<Item = (usize, &Command)> {
+        self.batch.commands()[self.next..self.end(count)]
+            .iter()
+            .enumerate()
+            .map(|(at, command)| (self.next + at, command))
+    }
+
+    /// What the next commands cost, so many at most: one each, or as much as their bytes would as payments.
+    pub fn cost(&self, count: usize) -> usize {
+        let next = self.next..self.end(count);
+        self.batch.bytes_at(next.clone()).div_ceil(SIGNED_PAYMENT_BYTES).max(next.len())
+    }
+
+    /// Refuses the command at a place: its signature is not looked at, and it is no part of what is vouched for.
+    pub fn refuse(&mut self, place: usize) {
+        self.refused.resize(self.batch.len(), false);
+        if let Some(refused) = self.refused.get_mut(place) {
+            *refused = true;
+        }
+    }
+
+    /// The commands that were not refused.
+    ///
+    /// # Errors
+    /// The batch itself, where some are left to verify.
+    pub fn finish(mut self) -> Result<VerifiedBatch, PartlyVerified> {
+        if self.left() > 0 {
+            return Err(self);
+        }
+        self.batch.retain(|place| !is_refused(&self.refused, place));
+        Ok(VerifiedBatch::vouched_for(self.batch))
+    }
+
+    fn end(&self, count: usize) -> usize {
+        self.next + count.min(self.left())
+    }
+}
+
+fn is_refused(refused: &[bool], place: usize) -> bool {
+    refused.get(place).copied().unwrap_or(false)
+}
+
+/// Verifies the slices together against the keys in force; those of a suspect source cost the others nothing. For each:
+/// the refusals, with their places in the batch.
+pub fn verify_slices(
+    network: NetworkId,
+    directory: &KeyDirectory,
+    slices: &mut [Slice<'_>],
+    seed: BatchSeed,
+) -> Vec<Vec<(usize, Outcome)>> {
+    let count = slices.iter().map(|slice| slice.count).sum();
+    let (mut commands, mut sources) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for Slice { batch, count, source } in slices.iter() {
+        let upcoming = batch.upcoming(*count).filter(|(place, _)| !is_refused(&batch.refused, *place));
+        commands.extend(upcoming.filter_map(|(place, command)| Some((command, batch.batch.command_bytes(place)?))));
+        sources.resize(commands.len(), *source);
+    }
+    let mut verdicts = check_by_source(network, directory, &commands, |index| sources[index], seed).into_iter();
+    let advance = |Slice { batch, count, .. }: &mut Slice<'_>| {
+        let places = batch.next..batch.end(*count);
+        let mut refusals = Vec::new();
+        for place in places.clone().filter(|place| !is_refused(&batch.refused, *place)) {
+            if let Some(Err(refusal)) = verdicts.next() {
+                refusals.push((place, refusal));
+            }
+        }
+        refusals.iter().for_each(|(place, _)| batch.refuse(*place));
+        batch.next = places.end;
+        refusals
+    };
+    slices.iter_mut().map(advance).collect()
+}
