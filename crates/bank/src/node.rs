@@ -22,7 +22,7 @@ use std::time::Duration;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::genesis::GenesisError;
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{BankId, Genesis, Height, Ledger, MemberId, SigningKey};
+use cbdc_ledger::{BankId, Genesis, Height, Ledger, MemberId, PublicKey, SigningKey};
 use cbdc_node::archive::ProposalsByHeight;
 use cbdc_node::recent_blocks::RecentBlocks;
 use cbdc_node::recovery::{self, RecoveryError};
@@ -198,7 +198,8 @@ pub async fn start_on(config: Config, store: Arc<dyn Store>) -> Result<Node, Sta
     let signing_key = read_signing_key(&config.signing_key)?;
     let bank = BankId(config.bank);
     let archive = Arc::new(Archive::new(store.clone(), Arc::new(ProposalsByHeight(store.clone()))));
-    let (ledger, checkpoints) = recover(store.clone(), archive.clone(), genesis.clone(), &config).await?;
+    let (ledger, checkpoints) =
+        recover(store.clone(), archive.clone(), genesis.clone(), &config, signing_key.public_key()).await?;
     warn_of_other_keys(&ledger, bank, &identity, &signing_key);
     // The port is bound before anything is started, so that a failure leaves nothing running.
     let listener = bind(config.listen).await?;
@@ -230,11 +231,12 @@ async fn recover(
     archive: Arc<Archive>,
     genesis: Arc<Genesis>,
     config: &Config,
+    own_key: PublicKey,
 ) -> Result<(Ledger, Checkpoints), StartError> {
     let (kind, bank, path) = (config.replica, BankId(config.bank), config.data_dir.clone());
     let every_blocks = config.checkpoint_every_blocks;
     let recovering = move || {
-        let (mut ledger, checkpoint) = recovery::load(&store, Genesis::clone(&genesis))?;
+        let (mut ledger, checkpoint) = recovery::load(&store, Genesis::clone(&genesis), Some(&own_key))?;
         if checkpoint.is_none() && kind == ReplicaKind::Partial {
             ledger = Ledger::of_bank(Genesis::clone(&genesis), bank).map_err(RecoveryError::from)?;
         }
@@ -301,7 +303,8 @@ impl Launch {
         let verifies = config.precheck_signatures || config.verify_blocks || !config.peers.is_empty();
         let directory = verifies.then(|| Arc::new(KeyDirectory::of(&ledger)));
         let ledger = LedgerHandle::new(ledger);
-        let signer = Arc::new(BankSigner::new(bank, signing_key, ledger.clone()));
+        let signing_key = Arc::new(signing_key);
+        let signer = Arc::new(BankSigner::new(bank, signing_key.clone(), ledger.clone()));
         let (deposits, deposit_writer) = DepositService::load(store.clone(), signer.clone(), tip, metrics.clone())?;
 
         let endpoint = Arc::new(central_bank(&config, identity.clone(), ledger.clone()));
@@ -322,6 +325,7 @@ impl Launch {
             metrics: metrics.clone(),
             verify_blocks: config.verify_blocks,
             checkpoints,
+            signer: recovery::CheckpointSigner { role: Role::Bank, member: MemberId(bank.0), key: signing_key },
         };
         let (deliver, deliveries) = mpsc::channel(DELIVERIES_MAX);
         let threads = vec![

@@ -87,7 +87,8 @@ impl Replica {
             arrivals_of(self.bank, &followed.changes.deposits, &mut effects);
             history.put(&mut batch);
             taken_over.push((header.header, followed.commands.len()));
-            if followed.changes.members {
+            // Members may sign otherwise from here on; a checkpoint is of the ledger as a checkpoint block left it.
+            if followed.changes.members || header.header.is_of_checkpoint() {
                 break;
             }
         }
@@ -100,7 +101,7 @@ impl Replica {
             self.metrics.block_applied(header.height, started.elapsed() / taken_over.len() as u32);
             self.checkpoints.note(header.height, *commands);
         }
-        self.checkpoint(newest.height);
+        self.checkpoint(&newest);
         Ok(taken_over.len())
     }
 }

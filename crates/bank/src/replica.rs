@@ -33,7 +33,7 @@ use cbdc_ledger::{
 };
 use cbdc_node::archive::{ProposalsByHeight, decode_outcomes};
 use cbdc_node::recent_blocks::RecentBlocks;
-use cbdc_node::{Archive, ArchiveError, Checkpoints, LedgerHandle, Membership, recovery};
+use cbdc_node::{Archive, ArchiveError, Checkpoints, LedgerHandle, Membership, audit, recovery};
 use cbdc_proto::convert::{header_from_message, required};
 use cbdc_proto::v1;
 use cbdc_signatures::BatchSeed;
@@ -62,10 +62,10 @@ pub enum BlockError {
     #[error("block {height} has a command that nobody signed: {error}")]
     Signature { height: Height, error: VerificationError },
     #[error(
-        "block {height}, applied here, gives another header than the one that the central bank signed; audit the chain \
-        before this node is started again"
+        "block {height}, applied here, is not the one that the central bank signed: {what}; audit the chain before this \
+        node is started again"
     )]
-    Diverged { height: Height },
+    Diverged { height: Height, what: String },
     #[error("block {height} cannot be followed: {error}")]
     FilteredBlock { height: Height, error: FilteredBlockError },
     #[error("block {height} cannot be booked: {error}")]
@@ -176,6 +176,8 @@ pub struct Replica {
     pub metrics: Arc<Metrics>,
     pub verify_blocks: bool,
     pub checkpoints: Checkpoints,
+    /// Signs checkpoints.
+    pub signer: recovery::CheckpointSigner,
 }
 
 impl Replica {
@@ -223,8 +225,14 @@ impl Replica {
         };
 
         let block = self.apply(&verified);
-        if block.header != header.header || block.outcomes != outcomes {
-            return Err(BlockError::Diverged { height });
+        if block.header != header.header {
+            let sections = self.ledger.read(|ledger| *ledger.sections());
+            let found = (&header.header, &message.sections[..]);
+            let what = audit::difference((&block.header, &sections), found, network);
+            return Err(BlockError::Diverged { height, what });
+        }
+        if block.outcomes != outcomes {
+            return Err(BlockError::Diverged { height, what: "its outcomes differ".to_owned() });
         }
         self.book(&header, &message.proposal, verified.proposal(), &block)
             .map_err(|error| BlockError::Books { height, error })?;
@@ -232,7 +240,7 @@ impl Replica {
         self.ledger.announce(height);
         self.metrics.block_applied(height, started.elapsed());
         self.checkpoints.note(height, outcomes.len());
-        self.checkpoint(height);
+        self.checkpoint(&header.header);
         Ok(())
     }
 
@@ -343,15 +351,16 @@ impl Replica {
         effects
     }
 
-    /// Has a checkpoint written if one falls due with the block at `height`.
-    pub(crate) fn checkpoint(&mut self, height: Height) {
-        if !self.checkpoints.is_due(|| self.ledger.read(Ledger::wallet_count)) {
+    /// Has a checkpoint written if one falls due with the block of a header.
+    pub(crate) fn checkpoint(&mut self, header: &cbdc_ledger::Header) {
+        if !self.checkpoints.is_due_at(header, || self.ledger.read(Ledger::wallet_count)) {
             return;
         }
+        let height = header.height;
         let (ledger, newest) = (self.ledger.snapshot(), self.history.snapshot());
-        let store = self.store.clone();
+        let (store, signer) = (self.store.clone(), self.signer.clone());
         self.checkpoints.begin(move || {
-            let written = recovery::write(&store, &ledger, LogPosition { term: 0, index: height.0 });
+            let written = recovery::write(&store, &ledger, LogPosition { term: 0, index: height.0 }, &signer);
             match written.and_then(|manifest| newest.save(&store, height).map(|()| manifest)) {
                 Ok(manifest) => tracing::info!(%height, chunks = manifest.chunk_count, "wrote a checkpoint"),
                 Err(error) => tracing::error!(%height, %error, "a checkpoint could not be written"),

@@ -24,13 +24,13 @@ pub const REQUEST_VALIDITY: Duration = Duration::from_secs(3_600);
 pub struct BankSigner {
     pub bank: BankId,
     network: NetworkId,
-    key: SigningKey,
+    key: Arc<SigningKey>,
     ledger: LedgerHandle,
     pub sequence: Arc<OwnSequence>,
 }
 
 impl BankSigner {
-    pub fn new(bank: BankId, key: SigningKey, ledger: LedgerHandle) -> BankSigner {
+    pub fn new(bank: BankId, key: Arc<SigningKey>, ledger: LedgerHandle) -> BankSigner {
         let network = ledger.read(|ledger| ledger.network());
         BankSigner { bank, network, key, ledger, sequence: Arc::default() }
     }

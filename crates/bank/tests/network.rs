@@ -14,8 +14,8 @@ use cbdc_ledger::genesis::{DayCount, opening_books};
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::policy::Parameters;
 use cbdc_ledger::{
-    AccountId, Amount, BankId, Class, Command, Genesis, HolderId, MemberId, NetworkId, Reason, Signed, SigningKey,
-    Timestamp,
+    AccountId, Amount, BankId, Class, Command, FormatVersion, Genesis, HolderId, MemberId, NetworkId, Reason, Signed,
+    SigningKey, Timestamp,
 };
 use cbdc_proto::answers::Answers;
 use cbdc_proto::convert::{payment_to_message, receipt_from_message};
@@ -101,6 +101,7 @@ impl Network {
         let members = ROLES.map(|(role, id)| make_member(folder.path(), role, id)).to_vec();
         let reserves = [1, 2].map(|bank| (BankId(bank), Amount::from_minor(1_000_000)));
         let genesis = Genesis {
+            format: FormatVersion::NEWEST,
             currency: *b"XTS",
             currency_exponent: 2,
             day_count: DayCount::Actual365,
@@ -147,7 +148,7 @@ impl Network {
         let (role, id) = (Role::CentralBank, 1);
         let text = format!(
             "genesis = {:?}\ndata_dir = {:?}\nlisten = \"127.0.0.1:{}\"\ncertificate = \"node.pem\"\nprivate_key = \
-            \"node.key\"\nsigning_key = \"signing.key\"\n[operator]\nmember = 1\nsigning_key = {:?}\n",
+            \"node.key\"\nsigning_key = \"signing.key\"\ncheckpoint_every_blocks = 3\n[operator]\nmember = 1\nsigning_key = {:?}\n",
             self.folder.path().join("genesis.bin"),
             self.file(role, id, data),
             self.central_port,

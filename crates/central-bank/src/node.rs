@@ -153,7 +153,7 @@ async fn start_with(
     metrics::describe();
     let Environment { store, wall_clock } = environment;
     let address = listener.local_addr().map_err(StartError::Thread)?;
-    let (ledger, manifest) = cbdc_node::recovery::load(&store, genesis)?;
+    let (ledger, manifest) = cbdc_node::recovery::load(&store, genesis, Some(&key.public_key()))?;
     let (member, own_key) = (MemberId(config.member), key.public_key());
     if let Some(address) = config.metrics_listen {
         serve_metrics(address)?;
@@ -350,6 +350,7 @@ impl Parts {
         verification::start(&verifier, threads, &self.work, &verified).map_err(StartError::Thread)?;
 
         let (announce, in_flight) = mpsc::unbounded_channel();
+        let checkpoint_wanted = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let sequencer = Sequencer {
             config: config.sequencer.clone(),
             clock: self.clock.clone(),
@@ -357,11 +358,12 @@ impl Parts {
             ledger: self.ledger.clone(),
             in_flight: announce,
             permits: Arc::new(Semaphore::new(config.sequencer.proposals_in_flight_max.max(1))),
+            checkpoint_wanted: checkpoint_wanted.clone(),
         };
         let settlement = Settlement {
             network: self.network,
             member: self.member,
-            key: self.key.take().expect("threads are started once"),
+            key: Arc::new(self.key.take().expect("threads are started once")),
             ledger: self.ledger.clone(),
             directory: self.directory.clone(),
             membership: self.membership.clone(),
@@ -375,6 +377,7 @@ impl Parts {
             in_flight,
             repetitions: repetition::start(self.reply_cache.clone()).map_err(StartError::Thread)?,
             runtime: tokio::runtime::Handle::current(),
+            checkpoint_wanted,
         };
         let (ended, settled) = oneshot::channel();
         let run = move || drop(ended.send(settlement.run(committed)));

@@ -10,8 +10,10 @@
 //!    wait longer. A timer of the kernel ends the pause: tokio's count whole milliseconds and end about one late.
 //! 2. Its time is stamped. If the clock has jumped, its commands are answered `CLOCK_JUMP` and nothing is proposed.
 //! 3. It is announced to settlement and proposed. The next one is gathered while this one is on its way.
-//! 4. When something falls due in the ledger itself, a proposal is cut even without commands.
+//! 4. When something falls due in the ledger itself, or settlement wants a checkpoint block, a proposal is cut even
+//!    without commands.
 
+use std::sync::atomic::{AtomicBool, Ordering as MemoryOrdering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -73,6 +75,8 @@ pub struct Sequencer {
     pub in_flight: mpsc::UnboundedSender<InFlight>,
     /// One permit for each proposal that may be on its way to disk.
     pub permits: Arc<Semaphore>,
+    /// Set by settlement when a checkpoint falls due: the next proposal asks for a checkpoint block.
+    pub checkpoint_wanted: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -175,12 +179,15 @@ impl Sequencer {
     }
 
     fn is_something_due(&self) -> bool {
+        if self.checkpoint_wanted.load(MemoryOrdering::Acquire) {
+            return true;
+        }
         let Some(due) = self.ledger.read(cbdc_ledger::Ledger::next_due) else { return false };
         self.clock.stamp().is_ok_and(|now| due <= now)
     }
 
     /// Stamps and proposes; `permit` is given back when the proposal is durable. `Err` when ordering has stopped.
-    async fn cut(&self, open: Open, permit: Option<OwnedSemaphorePermit>) -> Result<(), ()> {
+    async fn cut(&self, mut open: Open, permit: Option<OwnedSemaphorePermit>) -> Result<(), ()> {
         let time = match self.clock.stamp() {
             Ok(time) => time,
             Err(jumped) => {
@@ -188,6 +195,9 @@ impl Sequencer {
                 return Ok(());
             }
         };
+        if self.checkpoint_wanted.swap(false, MemoryOrdering::AcqRel) {
+            open.builder.ask_for_checkpoint();
+        }
         histogram!(metrics::PROPOSAL).record(open.builder.len() as f64);
         for segment in &open.segments {
             histogram!(metrics::STAGE, "stage" => "sequence")

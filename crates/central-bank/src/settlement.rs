@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use ::metrics::{counter, gauge, histogram};
@@ -16,7 +17,9 @@ use cbdc_ledger::{
     BankId, Block, Height, Ledger, MemberId, NetworkId, Outcome, Reason, SignedHeader, SigningKey, VerifiedProposal,
 };
 use cbdc_node::chain::block_to_message;
+use cbdc_node::checkpoints::CheckpointStep;
 use cbdc_node::recent_blocks::RecentBlocks;
+use cbdc_node::recovery::CheckpointSigner;
 use cbdc_node::{Archive, ArchiveError, BlockParts, Checkpoints, FilteredBlocks, LedgerHandle, Membership};
 use cbdc_ordering::{Committed, CommittedReceiver, OrderingError, Position};
 use cbdc_proto::convert::outcomes_to_bytes;
@@ -54,7 +57,7 @@ pub enum SettlementError {
 pub struct Settlement {
     pub network: NetworkId,
     pub member: MemberId,
-    pub key: SigningKey,
+    pub key: Arc<SigningKey>,
     pub ledger: LedgerHandle,
     pub directory: Arc<KeyDirectory>,
     pub membership: Membership,
@@ -71,6 +74,8 @@ pub struct Settlement {
     /// Takes over answering what was ordered twice.
     pub repetitions: std::sync::mpsc::Sender<Repeated>,
     pub runtime: tokio::runtime::Handle,
+    /// Tells the sequencer that a checkpoint is due.
+    pub checkpoint_wanted: Arc<AtomicBool>,
 }
 
 impl Settlement {
@@ -83,19 +88,25 @@ impl Settlement {
                 waiting.push_back(in_flight);
             }
             let in_flight = claim(&mut waiting, &next);
-            self.settle(&next, in_flight)?;
+            let header = self.settle(&next, in_flight)?;
             let synced = self.archive.store().sync_count();
             counter!(metrics::SYNCS).increment(synced - syncs);
             syncs = synced;
             self.applied.send_replace(Some(next.position));
-            if self.checkpoints.is_due(|| self.ledger.read(Ledger::wallet_count)) {
-                self.checkpoint(next.position);
+            match self.checkpoints.step(&header, || self.ledger.read(Ledger::wallet_count)) {
+                CheckpointStep::Wait => {}
+                CheckpointStep::Ask => self.checkpoint_wanted.store(true, Ordering::Release),
+                CheckpointStep::Write => self.checkpoint(next.position),
             }
         }
         Ok(())
     }
 
-    fn settle(&mut self, committed: &Committed, in_flight: Option<InFlight>) -> Result<(), SettlementError> {
+    fn settle(
+        &mut self,
+        committed: &Committed,
+        in_flight: Option<InFlight>,
+    ) -> Result<cbdc_ledger::Header, SettlementError> {
         let began = Instant::now();
         let index = committed.position.index;
         let verified = match &in_flight {
@@ -117,7 +128,7 @@ impl Settlement {
         // Only this thread changes the ledger, so it may read now, and others beside it.
         let filtered_blocks =
             self.ledger.read(|ledger| filtered_blocks(ledger, &wanted, &parent, verified.proposal(), &block));
-        let header = self.publish(committed, &block, filtered_blocks)?;
+        let header = self.publish(committed, &parent, &block, filtered_blocks)?;
         if let Some(in_flight) = in_flight {
             histogram!(metrics::STAGE, "stage" => "order").record((began - in_flight.proposed_at).as_secs_f64());
             self.answer(in_flight, &block);
@@ -130,7 +141,7 @@ impl Settlement {
             return Err(SettlementError::KeyReplaced { member: self.member, height: header.height });
         }
         self.checkpoints.note(header.height, block.outcomes.len());
-        Ok(())
+        Ok(header)
     }
 
     /// Whether headers signed with this node's key are still accepted.
@@ -146,6 +157,7 @@ impl Settlement {
     fn publish(
         &self,
         committed: &Committed,
+        parent: &cbdc_ledger::Header,
         block: &Block,
         filtered_blocks: Vec<(BankId, Vec<u8>)>,
     ) -> Result<cbdc_ledger::Header, SettlementError> {
@@ -172,7 +184,11 @@ impl Settlement {
             proposal: committed.proposal.clone(),
             outcomes: outcomes_to_bytes(&block.outcomes).into(),
         };
-        self.recent.push(height, block_to_message(&parts));
+        let mut message = block_to_message(&parts);
+        if header.state_root != parent.state_root {
+            message.sections = self.ledger.read(|ledger| ledger.sections().to_bytes()).into();
+        }
+        self.recent.push(height, message);
         self.ledger.announce(height);
         Ok(header)
     }
@@ -204,10 +220,11 @@ impl Settlement {
     fn checkpoint(&mut self, position: Position) {
         let frozen = self.ledger.snapshot();
         let (store, ordering, runtime) = (self.archive.store().clone(), self.ordering.clone(), self.runtime.clone());
+        let signer = CheckpointSigner { role: Role::CentralBank, member: self.member, key: self.key.clone() };
         self.checkpoints.begin(move || {
             let began = Instant::now();
             let place = LogPosition { term: position.term, index: position.index };
-            match cbdc_node::recovery::write(&store, &frozen, place) {
+            match cbdc_node::recovery::write(&store, &frozen, place, &signer) {
                 Ok(manifest) => {
                     histogram!(metrics::CHECKPOINT_SECONDS).record(began.elapsed().as_secs_f64());
                     tracing::info!(height = manifest.height, bytes = manifest.total_bytes, "a checkpoint was written");

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use cbdc_client::random_bytes;
 use cbdc_ledger::genesis::{DayCount, opening_books};
 use cbdc_ledger::member::{Member, Role};
-use cbdc_ledger::{BankId, Genesis, MemberId, SigningKey, Timestamp};
+use cbdc_ledger::{BankId, FormatVersion, Genesis, MemberId, SigningKey, Timestamp};
 use cbdc_proto::transport::NodeIdentity;
 use cbdc_proto::transport::key_file::{write_private, write_signing_key};
 use rcgen::{
@@ -171,6 +171,7 @@ fn genesis(spec: &NetworkSpec, members: Vec<Member>) -> Result<Genesis, NetworkE
     currency.copy_from_slice(spec.currency.as_bytes());
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Ok(Genesis {
+        format: FormatVersion::NEWEST,
         currency,
         currency_exponent: spec.currency_exponent,
         day_count: DayCount::Actual365,

@@ -8,6 +8,8 @@
 //! and months, velocity, tiers of interest, fees and links to a bank, all in force and none of them binding. The
 //! throughput shown is in transfers a second. More wallets cost more only by the caches that they miss.
 //!
+//! Headers carry a state root; CBDC_BENCH_FORMAT=1 measures without it.
+//!
 //! `ledger::enact_rates/wallets=count` is a vote that changes every class's rates: the block that takes up the proposal
 //! and the block that enacts it. It costs the same with any number of wallets. CBDC_BENCH_WALLETS adds a number of
 //! wallets to both, such as 10000000 (which takes 4 GiB and several minutes to set up).

@@ -39,6 +39,7 @@ fn leaves(commands: &[Vec<u8>]) -> Vec<Hash> {
 
 fn header(count: u32, commands_root: Hash) -> Header {
     Header {
+        format: cbdc_ledger::FormatVersion::Two,
         height: Height(1),
         time: Timestamp(1),
         parent: [0; 32],
@@ -46,6 +47,7 @@ fn header(count: u32, commands_root: Hash) -> Header {
         commands_root,
         effects_root: [0; 32],
         balances_root: [0; 32],
+        state_root: [0; 32],
         books_digest: [0; 32],
         policy_version: 1,
         cbdc: Amount::ZERO,

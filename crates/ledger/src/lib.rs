@@ -35,7 +35,7 @@
 //!
 //! | folder | holds |
 //! |---|---|
-//! | `types` | [`amount`], [`time`], [`identity`], [`outcome`]: units, names and answers |
+//! | `types` | [`amount`], [`format`], [`time`], [`identity`], [`outcome`]: units, names and answers |
 //! | `codec` | [`encoding`], [`compact`], [`merkle`]: how values become bytes and digests |
 //! | `state` | the records: [`account`], [`holder`], [`hold`], [`member`], [`sequence`], [`books`], [`bank_position`], [`programme`], [`header`]; and what keeps them, such as [`cow_vec`] |
 //! | `policy` | [`policy`]: parameter sets, and one module a rule |
@@ -44,7 +44,7 @@
 //! | `ledger` | [`genesis`], [`ledger`]: the whole state in one struct, what can be read of it, and its invariants |
 //! | `transition` | [`transition`]: how each command changes the state |
 //! | `chain` | [`command_batch`], [`block_proposal`], [`directory`], [`verification`], [`block`], [`receipt`], [`virtual_time`]: from bytes to sealed blocks and proofs |
-//! | `sync` | [`checkpoint`], [`filtered_block`]: saving a ledger, and following one bank's part of it |
+//! | `sync` | [`checkpoint`], [`checkpoint_seal`], [`filtered_block`]: saving a ledger, and following one bank's part of it |
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -67,9 +67,11 @@ pub use chain::{
 pub use codec::{compact, encoding, merkle};
 pub use command::authority;
 pub use ledger::genesis;
-pub use state::{account, bank_position, books, cow_vec, header, hold, holder, member, prefetch, programme, sequence};
-pub use sync::{checkpoint, filtered_block};
-pub use types::{amount, identity, outcome, time};
+pub use state::{
+    account, bank_position, books, cow_vec, header, hold, holder, member, prefetch, programme, sections, sequence,
+};
+pub use sync::{checkpoint, checkpoint_seal, filtered_block};
+pub use types::{amount, format, identity, outcome, time};
 
 pub use account::Account;
 pub use amount::Amount;
@@ -78,6 +80,7 @@ pub use block_proposal::BlockProposal;
 pub use cbdc_signatures::{PublicKey, Signature, SigningKey};
 pub use command::{Command, Signed};
 pub use command_batch::{CommandBatch, VerifiedBatch};
+pub use format::FormatVersion;
 pub use genesis::Genesis;
 pub use header::{Header, SupplyTerms};
 pub use identity::{AccountId, BankId, Class, Height, HolderId, MemberId, NetworkId};

@@ -28,8 +28,9 @@ use cbdc_ledger::policy::{
 use cbdc_ledger::programme::{Classes, Cohort, Funding, Grant, Purpose};
 use cbdc_ledger::time::LedgerDay;
 use cbdc_ledger::{
-    Account, AccountId, Amount, BankId, BlockProposal, Class, Command, CommandBatch, Genesis, Header, HolderId,
-    MemberId, Outcome, PublicKey, Reason, Signature, Signed, SignedHeader, SupplyTerms, Timestamp, VerifiedProposal,
+    Account, AccountId, Amount, BankId, BlockProposal, Class, Command, CommandBatch, FormatVersion, Genesis, Header,
+    HolderId, MemberId, Outcome, PublicKey, Reason, Signature, Signed, SignedHeader, SupplyTerms, Timestamp,
+    VerifiedProposal,
 };
 use model::network::{Network, account, amount, key, proposal, unsigned};
 use model::samples::{chunks_of, commands, encoded, load};
@@ -53,6 +54,10 @@ fn fixtures() -> Vec<(String, Vec<u8>)> {
     let statement = |purpose| Statement { purpose, holder, class, key: key_of_holder, valid_until }.to_bytes(5);
     let (chunks, root) = chunks_of(&mut network);
     let mut add = |name: &str, bytes: Vec<u8>| fixtures.push((name.into(), bytes));
+    let (second, newest) = version_2();
+    add("genesis-2", second.to_bytes());
+    add("header-2", newest.to_bytes());
+    add("header-2-hash", newest.hash().into());
     add("genesis", network.ledger.genesis().to_bytes());
     add("network-id", network.id().0.into());
     add("proposal", bytes);
@@ -66,11 +71,22 @@ fn fixtures() -> Vec<(String, Vec<u8>)> {
     add("certificate-statement-replace-key", statement(replacement));
     add("receipt-leaf", command_leaf(3, &all[3].to_bytes(), &block.outcomes[3]).into());
     add("checkpoint-root", root.into());
-    // The first chunk holds a window of 8 KiB for each member; the root pins it.
-    add("checkpoint-holders", chunks[1].clone());
-    add("checkpoint-bank", chunks[2].clone());
-    add("checkpoint-accounts", chunks[3].clone());
+    // The state, section 5, holds a window of 8 KiB for each member; the root pins it.
+    for (name, section) in [("holders", 2), ("bank", 3), ("accounts", 4)] {
+        let chunk = chunks.iter().find(|chunk| chunk[0] == section).unwrap();
+        add(&format!("checkpoint-{name}"), chunk.clone());
+    }
     fixtures
+}
+
+/// A network of version 2 of the formats, and the header of its first block, a checkpoint block.
+fn version_2() -> (Genesis, Header) {
+    let genesis = Genesis { format: FormatVersion::Two, ..model::network::genesis() };
+    let mut ledger = cbdc_ledger::Ledger::new(genesis.clone()).unwrap();
+    let mut builder = cbdc_ledger::block_proposal::BlockProposalBuilder::default();
+    builder.ask_for_checkpoint();
+    let block = ledger.apply(&VerifiedProposal::from_built(&builder.finish(genesis.created_at)));
+    (genesis, block.header)
 }
 
 #[test]
@@ -105,6 +121,9 @@ fn pinned_bytes_read_back() {
     }
     assert_eq!(Genesis::from_bytes(&read("genesis")).unwrap(), model::network::genesis());
     assert_eq!(Header::from_bytes(&read("header")).unwrap().hash().to_vec(), read("header-hash"));
+    let (genesis, header) = version_2();
+    assert_eq!(Genesis::from_bytes(&read("genesis-2")).unwrap(), genesis);
+    assert_eq!(Header::from_bytes(&read("header-2")).unwrap(), header);
 }
 
 // One encoding a value, and no other.
@@ -134,6 +153,7 @@ fn readers() -> Vec<(&'static str, Vec<u8>, Check)> {
         .collect();
     readers.push(("genesis", of("genesis"), |bytes| Some(Genesis::from_bytes(bytes).ok()?.to_bytes())));
     readers.push(("header", of("header"), |bytes| Some(Header::from_bytes(bytes).ok()?.to_bytes())));
+    readers.push(("header of version 2", of("header-2"), |bytes| Some(Header::from_bytes(bytes).ok()?.to_bytes())));
     readers.push(("signed header", of("signed-header"), |bytes| {
         reread(bytes, SignedHeader::decode, SignedHeader::encode)
     }));
@@ -141,7 +161,9 @@ fn readers() -> Vec<(&'static str, Vec<u8>, Check)> {
     readers.push(("account", of("account"), |bytes| reread(bytes, Account::decode, Account::encode)));
     readers.push(("proposal", of("proposal"), |bytes| {
         let read = BlockProposal::decode(bytes).ok()?;
-        Some(proposal(read.time, &read.commands))
+        let mut again = proposal(read.time, &read.commands);
+        again[1] = u8::from(read.asks_for_checkpoint);
+        Some(again)
     }));
     readers
 }
@@ -235,15 +257,17 @@ fn a_checkpoint_out_of_order_or_of_another_root_is_refused() {
     let (mut network, _) = commands();
     let (chunks, root) = chunks_of(&mut network);
     assert_eq!(load(&chunks).unwrap().tip_hash(), network.ledger.tip_hash());
+    assert_eq!(chunks.iter().map(|chunk| chunk[0]).collect::<Vec<_>>(), [1, 5, 2, 3, 4, 3, 4, 3, 4]);
     for (name, order) in [
-        ("no main chunk", vec![1, 2, 3]),
-        ("main chunk twice", vec![0, 0, 1, 2, 3]),
-        ("no holders", vec![0, 2, 3]),
-        ("holders twice", vec![0, 1, 1, 2, 3]),
-        ("accounts before their bank", vec![0, 1, 3]),
-        ("accounts twice", vec![0, 1, 2, 3, 3]),
-        ("a bank without accounts", vec![0, 1, 2, 3, 4]),
-        ("a bank is missing", vec![0, 1, 2, 3]),
+        ("no main chunk", vec![1, 2, 3, 4, 5, 6, 7, 8]),
+        ("main chunk twice", vec![0, 0, 1, 2, 3, 4, 5, 6, 7, 8]),
+        ("no state", vec![0, 2, 3, 4, 5, 6, 7, 8]),
+        ("no holders", vec![0, 1, 3, 4, 5, 6, 7, 8]),
+        ("holders twice", vec![0, 1, 2, 2, 3, 4, 5, 6, 7, 8]),
+        ("accounts before their bank", vec![0, 1, 2, 4, 3, 5, 6, 7, 8]),
+        ("accounts twice", vec![0, 1, 2, 3, 4, 4, 5, 6, 7, 8]),
+        ("a bank without accounts", vec![0, 1, 2, 3, 4, 5, 6, 7]),
+        ("a bank is missing", vec![0, 1, 2, 3, 4, 5, 6]),
         ("nothing", vec![]),
     ] {
         let chosen: Vec<Vec<u8>> = order.iter().map(|place: &usize| chunks[*place].clone()).collect();
@@ -395,6 +419,7 @@ fn actions() -> impl Strategy<Value = GovernanceAction> {
         (roles(), any::<u16>()).prop_map(|(role, id)| GovernanceAction::DismissMember { role, id: MemberId(id) }),
         any::<u16>().prop_map(GovernanceAction::Threshold),
         any::<u16>().prop_map(GovernanceAction::HeaderSignatures),
+        Just(GovernanceAction::FormatVersion(FormatVersion::Two)),
         (class(), limits())
             .prop_map(|(class, limit)| GovernanceAction::Policy(PolicyChange::MonthLimit { class, limit })),
         rule_changes().prop_map(GovernanceAction::Policy),
@@ -595,18 +620,22 @@ proptest! {
     #[test]
     fn headers_decode_to_the_same(
         (height, time, count, version, cbdc) in any::<(u64, u64, u32, u32, u64)>(),
-        hashes in any::<[[u8; 32]; 5]>(),
+        hashes in any::<[[u8; 32]; 6]>(),
+        format in prop::sample::select(vec![FormatVersion::One, FormatVersion::Two]),
         terms in any::<[u64; 12]>(),
     ) {
         let terms = terms.map(amount);
+        let of_state = |root| if format == FormatVersion::Two { root } else { [0; 32] };
         let header = Header {
+            format,
             height: cbdc_ledger::Height(height),
             time: Timestamp(time),
             parent: hashes[0],
             command_count: count,
             commands_root: hashes[1],
             effects_root: hashes[2],
-            balances_root: hashes[3],
+            balances_root: of_state(hashes[3]),
+            state_root: of_state(hashes[5]),
             books_digest: hashes[4],
             policy_version: version,
             cbdc: amount(cbdc),

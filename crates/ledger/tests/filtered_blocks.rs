@@ -6,7 +6,7 @@ mod model;
 use cbdc_ledger::command::GovernanceAction;
 use cbdc_ledger::filtered_block::{FilteredBlockError, filtered_blocks};
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{BankId, BlockProposal, Class, Command, Genesis, Ledger, Timestamp, VerifiedProposal};
+use cbdc_ledger::{BankId, BlockProposal, Class, Command, FormatVersion, Genesis, Ledger, Timestamp, VerifiedProposal};
 use model::followers::Followers;
 use model::history::{BlockPlan, Keyring, Resolver, beginning, block_plans};
 use model::network::{Network, genesis, member, proposal};
@@ -37,7 +37,8 @@ impl Chain {
             self.earlier.push(command.clone());
             commands.push(command);
         }
-        let bytes = proposal(Timestamp(time), &commands);
+        let mut bytes = proposal(Timestamp(time), &commands);
+        bytes[1] = u8::from(self.model.height.is_multiple_of(3));
         let block = self.ledger.apply(&VerifiedProposal::from_own_log(&bytes).unwrap());
         (bytes, block)
     }
@@ -50,8 +51,9 @@ proptest! {
     fn a_bank_knows_of_its_own_what_the_ledger_knows(
         plans in prop::collection::vec(block_plans(10), 1..48),
         restart_at in 0usize..48,
+        format in prop::sample::select(vec![FormatVersion::One, FormatVersion::Two]),
     ) {
-        let genesis = genesis();
+        let genesis = Genesis { format, ..genesis() };
         let (mut chain, mut followers, keys) = (Chain::new(&genesis), Followers::new(&genesis), Keyring::default());
         for (height, plan) in beginning().iter().chain(&plans).enumerate() {
             let parent = *chain.ledger.tip();
@@ -75,7 +77,7 @@ proptest! {
         plans in prop::collection::vec(block_plans(6), 1..6),
         flips in prop::collection::vec((any::<prop::sample::Index>(), 0u8..8), 64),
     ) {
-        let genesis = genesis();
+        let genesis = Genesis { format: FormatVersion::Two, ..genesis() };
         let (mut chain, mut followers, keys) = (Chain::new(&genesis), Followers::new(&genesis), Keyring::default());
         let bank = BankId(1);
         for plan in beginning().iter().chain(&plans) {
@@ -92,8 +94,15 @@ proptest! {
                     Err(_) => prop_assert_eq!(*victim.tip(), untouched),
                     Ok(_) => {
                         prop_assert_eq!(victim.books(), chain.ledger.books());
+                        prop_assert_eq!(victim.policy(), chain.ledger.policy());
+                        let seats = |ledger: &Ledger| {
+                            let seats = ledger.members().seats();
+                            seats.map(|seat| (seat.member.clone(), seat.key_version, seat.active)).collect::<Vec<_>>()
+                        };
+                        prop_assert_eq!(seats(&victim), seats(&chain.ledger));
                         for (id, account) in chain.ledger.wallets_of(bank) {
                             prop_assert_eq!(victim.account(id), Some(account));
+                            prop_assert_eq!(victim.key(id), chain.ledger.key(id));
                         }
                     }
                 }

@@ -14,7 +14,8 @@ use bytes::Bytes;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::encoding::hex;
 use cbdc_ledger::filtered_block::OwnCommand;
-use cbdc_ledger::{Block, Genesis, Header, Height, Ledger, Outcome, VerifiedProposal};
+use cbdc_ledger::sections::Sections;
+use cbdc_ledger::{Block, Genesis, Header, Height, Ledger, NetworkId, Outcome, VerifiedProposal};
 use cbdc_proto::convert::header_from_message;
 use cbdc_proto::v1;
 use cbdc_proto::v1::chain_client::ChainClient;
@@ -175,6 +176,22 @@ impl Verified {
     }
 }
 
+/// The difference between a header that was found and the one that was computed. `sections` are the digests under the
+/// computed state root; `claimed` are those that came with the header, if any.
+pub fn difference(
+    (computed, sections): (&cbdc_ledger::Header, &Sections),
+    (found, claimed): (&cbdc_ledger::Header, &[u8]),
+    network: NetworkId,
+) -> String {
+    let claimed = Sections::from_bytes(claimed).filter(|claimed| claimed.root(network) == found.state_root);
+    match claimed.and_then(|claimed| sections.first_difference(&claimed)) {
+        Some(section) if computed.state_root != found.state_root => {
+            format!("the state differs in its section: {section}")
+        }
+        _ => differing_field(computed, found),
+    }
+}
+
 /// The first field in which a header is not what the chain computes to.
 fn differing_field(computed: &cbdc_ledger::Header, found: &cbdc_ledger::Header) -> String {
     let roots = [
@@ -182,6 +199,7 @@ fn differing_field(computed: &cbdc_ledger::Header, found: &cbdc_ledger::Header) 
         ("effects root", computed.effects_root, found.effects_root),
         ("balances root", computed.balances_root, found.balances_root),
         ("digest of the balance sheet", computed.books_digest, found.books_digest),
+        ("state root", computed.state_root, found.state_root),
     ];
     if let Some((name, computed, found)) = roots.into_iter().find(|(_, computed, found)| computed != found) {
         return format!("its {name} is {}, computed {}", hex(&found), hex(&computed));

@@ -40,6 +40,7 @@ pub fn block_to_message(parts: &BlockParts) -> v1::Block {
         header: Some(header_to_message(&parts.header)),
         proposal: parts.proposal.clone(),
         outcomes: parts.outcomes.clone(),
+        sections: Bytes::new(),
     }
 }
 
@@ -232,6 +233,7 @@ impl v1::chain_server::Chain for ChainService {
                 height: manifest.height,
                 root: Bytes::copy_from_slice(&manifest.root),
                 chunk_count: manifest.chunk_count,
+                seal: manifest.extra.clone(),
             }));
             for chunk in 0..manifest.chunk_count {
                 let (checkpoints, height) = (checkpoints.clone(), manifest.height);

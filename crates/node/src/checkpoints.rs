@@ -4,16 +4,33 @@
 //! So a small ledger gets one every `every_blocks` blocks, and one of millions of wallets only when the replay that it
 //! saves is worth it: [`WORK_A_WALLET`] commands a wallet. With 10 million wallets that is 20 million commands, about a
 //! quarter of a minute to replay, beside what settles while the checkpoint is being written.
+//!
+//! From version 2 of the formats on a checkpoint is of a *checkpoint block*, whose header sums up the whole state. The
+//! central bank's node has its sequencer ask for one when a checkpoint falls due; every node writes its own there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cbdc_ledger::Height;
+use cbdc_ledger::{FormatVersion, Header, Height};
 
 /// The cost of replaying a block beside its commands, in commands: reading it, checking and hashing its header.
 const WORK_A_BLOCK: u64 = 100;
 /// Commands to replay for each wallet that a checkpoint would hold.
 const WORK_A_WALLET: u64 = 2;
+
+/// Blocks after which a checkpoint block is asked for again: the proposal that asked may not have been ordered.
+const ASK_AGAIN_BLOCKS: u64 = 256;
+
+/// The step to take after a block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CheckpointStep {
+    /// Nothing.
+    Wait,
+    /// A checkpoint block is to be asked for.
+    Ask,
+    /// The checkpoint of this block is to be written.
+    Write,
+}
 
 /// The checkpoints of one ledger.
 pub struct Checkpoints {
@@ -23,6 +40,8 @@ pub struct Checkpoints {
     /// The ledger's own height.
     height: Height,
     commands_since: u64,
+    /// Where a checkpoint block was asked for and has not come yet.
+    asked_at: Option<Height>,
     /// Two at once would remove each other's chunks.
     is_writing: Arc<AtomicBool>,
 }
@@ -40,7 +59,8 @@ impl Checkpoints {
     /// At least `every_blocks` blocks lie between two (0: none is ever written). The newest one is at `last`;
     /// `commands` were replayed since.
     pub fn new(every_blocks: u64, last: Height, commands: u64) -> Checkpoints {
-        Checkpoints { every_blocks, last, height: last, commands_since: commands, is_writing: Arc::default() }
+        let (height, commands_since) = (last, commands);
+        Checkpoints { every_blocks, last, height, commands_since, asked_at: None, is_writing: Arc::default() }
     }
 
     /// Notes the block at a height and its number of commands.
@@ -49,8 +69,36 @@ impl Checkpoints {
         self.commands_since += commands as u64;
     }
 
+    /// The step of the node that orders, after the block of a header. `wallets` is called only where the number of wallets
+    /// decides.
+    pub fn step(&mut self, header: &Header, wallets: impl FnOnce() -> usize) -> CheckpointStep {
+        if !self.is_due(wallets) {
+            return CheckpointStep::Wait;
+        }
+        if header.format == FormatVersion::One || header.is_of_checkpoint() {
+            self.asked_at = None;
+            return CheckpointStep::Write;
+        }
+        match self.asked_at {
+            Some(asked_at) if header.height.0.saturating_sub(asked_at.0) < ASK_AGAIN_BLOCKS => CheckpointStep::Wait,
+            _ => {
+                self.asked_at = Some(header.height);
+                CheckpointStep::Ask
+            }
+        }
+    }
+
+    /// Whether a node that follows writes the checkpoint of the block of a header: where the node that orders has asked
+    /// for one, or, before version 2 of the formats, where it is due here.
+    pub fn is_due_at(&self, header: &Header, wallets: impl FnOnce() -> usize) -> bool {
+        match header.format {
+            FormatVersion::One => self.is_due(wallets),
+            _ => header.is_of_checkpoint() && self.is_due(|| 0),
+        }
+    }
+
     /// Whether a checkpoint is due. `wallets` is called only where the number of wallets decides.
-    pub fn is_due(&self, wallets: impl FnOnce() -> usize) -> bool {
+    fn is_due(&self, wallets: impl FnOnce() -> usize) -> bool {
         let blocks = self.height.0.saturating_sub(self.last.0);
         let work = self.commands_since + WORK_A_BLOCK * blocks;
         self.every_blocks > 0

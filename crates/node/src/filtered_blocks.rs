@@ -154,7 +154,7 @@ fn again(
 
 /// A ledger below `height`: the newest checkpoint's, where that is old enough.
 fn ledger_before(archive: &Archive, genesis: &Genesis, height: Height) -> Result<Ledger, String> {
-    match recovery::load(archive.store(), genesis.clone()) {
+    match recovery::load(archive.store(), genesis.clone(), None) {
         Ok((ledger, _)) if ledger.height() < height => Ok(ledger),
         // A checkpoint may be replaced while it is read: genesis is always there.
         _ => Ledger::new(genesis.clone()).map_err(|error| error.to_string()),

@@ -1,14 +1,21 @@
 //! Checkpoints: written from a snapshot of the ledger, and read at start.
 //!
-//! A start takes the newest checkpoint, checks its root and the ledger's invariants, and hands the ledger over; the
-//! caller replays the log from there. A checkpoint that does not verify stops the node: it names the height, and an
-//! operator decides, because silently going back could hide tampering.
+//! A start takes the newest checkpoint, checks its root, the ledger's invariants, that each part of the state is what the
+//! header sums up, and the signature of the node that wrote it, and hands the ledger over; the caller replays the log
+//! from there. A checkpoint that does not verify stops the node: it names the height, and an operator decides, because
+//! silently going back could hide tampering.
+//!
+//! The signature must be of the node's own key or, where that was replaced since, of the key that the ledger at that
+//! height names. In the latter case the checkpoint rests on what the log rests on: the replay ends at members that name
+//! the node's present key.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use cbdc_ledger::checkpoint::{CheckpointError, LedgerSnapshot, Loader};
-use cbdc_ledger::{Genesis, Height, Ledger};
+use cbdc_ledger::checkpoint_seal::CheckpointSeal;
+use cbdc_ledger::member::Role;
+use cbdc_ledger::{FormatVersion, Genesis, Height, Ledger, MemberId, PublicKey, SigningKey};
 use cbdc_storage::{CheckpointManifest, CheckpointStore, CheckpointWriter, LogPosition, Store, StoreError};
 
 #[derive(Debug, thiserror::Error)]
@@ -20,14 +27,31 @@ pub enum RecoveryError {
         start in an empty one and follows the chain again, the central bank needs a copy of its own"
     )]
     Checkpoint { height: Height, error: CheckpointError },
+    #[error(
+        "the checkpoint at height {height} is not one that this node may start from: {what}; keep the folder as evidence; a bank may then start in an empty one and follows the chain again, the central bank needs a copy of its own"
+    )]
+    Seal { height: Height, what: String },
     #[error("the data folder belongs to network {found}, the configured genesis is network {expected}")]
     OtherNetwork { expected: String, found: String },
     #[error("the genesis is not acceptable: {0}")]
     Genesis(#[from] cbdc_ledger::genesis::GenesisError),
 }
 
-/// The ledger to start from, and the checkpoint that it came from, if there was one.
-pub fn load(store: &Arc<dyn Store>, genesis: Genesis) -> Result<(Ledger, Option<CheckpointManifest>), RecoveryError> {
+/// The node that writes checkpoints, and its signing key.
+#[derive(Clone)]
+pub struct CheckpointSigner {
+    pub role: Role,
+    pub member: MemberId,
+    pub key: Arc<SigningKey>,
+}
+
+/// The ledger to start from, and the checkpoint that it came from, if there was one. `own_key` is the key that the node
+/// signs with.
+pub fn load(
+    store: &Arc<dyn Store>,
+    genesis: Genesis,
+    own_key: Option<&PublicKey>,
+) -> Result<(Ledger, Option<CheckpointManifest>), RecoveryError> {
     let checkpoints = CheckpointStore::new(store.clone());
     let Some(manifest) = checkpoints.latest()? else { return Ok((Ledger::new(genesis)?, None)) };
     let height = Height(manifest.height);
@@ -49,8 +73,35 @@ pub fn load(store: &Arc<dyn Store>, genesis: Genesis) -> Result<(Ledger, Option<
         let (expected, found) = (genesis.network().to_string(), ledger.network().to_string());
         return Err(RecoveryError::OtherNetwork { expected, found });
     }
+    check_seal(&ledger, &manifest, own_key)?;
     tracing::info!(%height, wallets = ledger.wallet_count(), "started from a checkpoint");
     Ok((ledger, Some(manifest)))
+}
+
+/// Refuses a checkpoint that is not signed as it must be, or that is of a block whose header does not sum everything up.
+fn check_seal(
+    ledger: &Ledger,
+    manifest: &CheckpointManifest,
+    own_key: Option<&PublicKey>,
+) -> Result<(), RecoveryError> {
+    let refused = |what: String| RecoveryError::Seal { height: ledger.height(), what };
+    if ledger.format() > FormatVersion::One && !ledger.tip().is_of_checkpoint() {
+        return Err(refused("its block is no checkpoint block".to_owned()));
+    }
+    let seal = CheckpointSeal::from_bytes(&manifest.extra).map_err(|error| refused(error.to_string()))?;
+    let (hash, CheckpointSeal { role, member, .. }) = (ledger.tip_hash(), seal);
+    let is_of = |key: &PublicKey| seal.is_signed_by(ledger.network(), key, &hash, &manifest.root);
+    if own_key.is_some_and(is_of) {
+        return Ok(());
+    }
+    let known = ledger.members().seat(role, member).map(|seat| seat.member.signing_key);
+    if !known.is_some_and(|key| is_of(&key)) {
+        return Err(refused(format!("it is not signed with the key of {role} {member}")));
+    }
+    if own_key.is_some() {
+        tracing::warn!(height = %ledger.height(), "the checkpoint is signed with a key of this node that was replaced since");
+    }
+    Ok(())
 }
 
 /// Writes a checkpoint from a snapshot; when it returns, the checkpoint is durable.
@@ -58,8 +109,11 @@ pub fn write(
     store: &Arc<dyn Store>,
     snapshot: &LedgerSnapshot,
     position: LogPosition,
+    signer: &CheckpointSigner,
 ) -> Result<CheckpointManifest, StoreError> {
     let mut writer = CheckpointWriter::begin(store.clone(), snapshot.height().0)?;
     let root = snapshot.write(|chunk| writer.chunk(&chunk))?;
-    writer.finish(position, root, &[])
+    let (hash, who) = (snapshot.header().hash(), (signer.role, signer.member));
+    let seal = CheckpointSeal::sign(snapshot.network(), who, &signer.key, &hash, &root);
+    writer.finish(position, root, &seal.to_bytes())
 }

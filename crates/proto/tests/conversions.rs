@@ -21,6 +21,7 @@ fn payment(kind: PaymentKind, flags: u16) -> Signed<Payment> {
 
 fn header() -> SignedHeader {
     let header = Header {
+        format: cbdc_ledger::FormatVersion::Two,
         height: Height(u64::MAX),
         time: Timestamp(u64::MAX),
         parent: [1; 32],
@@ -28,6 +29,7 @@ fn header() -> SignedHeader {
         commands_root: [2; 32],
         effects_root: [3; 32],
         balances_root: [0; 32],
+        state_root: [5; 32],
         books_digest: [4; 32],
         policy_version: 5,
         cbdc: Amount::from_minor(u64::MAX),

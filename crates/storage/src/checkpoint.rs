@@ -1,7 +1,7 @@
 //! Checkpoints: the whole ledger at one height, as numbered chunks and a manifest.
 //!
 //! A checkpoint is opaque here: chunks of at most [`CHUNK_BYTES_MAX`] bytes, in the writer's order, and a manifest with
-//! what the node needs to go on from it (height, log position, root, and extra bytes, for the membership).
+//! what the node needs to go on from it (height, log position, root, and extra bytes: who signed it).
 //!
 //! # Invariant
 //! At every moment, in a crash too, the newest finished checkpoint is whole on disk.
@@ -68,7 +68,7 @@ pub struct CheckpointManifest {
     pub chunk_count: u32,
     /// Bytes of all chunks, without seals.
     pub total_bytes: u64,
-    /// Opaque; for the membership at this position.
+    /// Opaque here: the signature of the node that wrote it.
     pub extra: Bytes,
 }
 

@@ -6,7 +6,7 @@ use cbdc_ledger::command::{DesignateWallet, FLAG_REVERSE_WATERFALL, Head};
 use cbdc_ledger::genesis::{DayCount, NetworkId, opening_books};
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::policy::Parameters;
-use cbdc_ledger::{BankId, Genesis, Ledger, MemberId, SigningKey};
+use cbdc_ledger::{BankId, FormatVersion, Genesis, Ledger, MemberId, SigningKey};
 use cbdc_node::LedgerHandle;
 use cbdc_storage::{Fault, MemoryStore};
 
@@ -37,6 +37,7 @@ fn ledger() -> LedgerHandle {
         node_key: None,
     };
     let genesis = Genesis {
+        format: FormatVersion::NEWEST,
         currency: *b"XTS",
         currency_exponent: 2,
         day_count: DayCount::Actual365,
@@ -54,7 +55,7 @@ fn ledger() -> LedgerHandle {
 
 /// A deposit service with its writer thread, as a start of the node on this store makes it.
 fn open(store: &Arc<MemoryStore>) -> Arc<DepositService> {
-    let signer = Arc::new(BankSigner::new(BANK, key(), ledger()));
+    let signer = Arc::new(BankSigner::new(BANK, Arc::new(key()), ledger()));
     let store: Arc<dyn Store> = store.clone();
     let tip = (Height(0), Timestamp(1_000));
     let (service, writer) = DepositService::load(store, signer, tip, Arc::new(Metrics::register(BANK))).unwrap();

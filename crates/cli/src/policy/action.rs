@@ -1,6 +1,7 @@
 //! Actions of a proposal as they are typed: `holding-limit.household=2000`.
 
 use cbdc_client::{Anchor, GovernanceAction, Parameters};
+use cbdc_ledger::FormatVersion;
 use cbdc_ledger::policy::text;
 
 use super::{grant, member_file};
@@ -35,6 +36,7 @@ Other actions:
   bank-status=bank-2:suspended    active, suspended or resolved (which is final)
   threshold=2                     committee members who must approve
   header-signatures=2             nodes of the central bank that must sign a header
+  format-version=2                the chain's formats go on in a later version; every node must know it
   dismiss=bank-2                  a member leaves
   admit=bank-4:FILE               a member joins; FILE is TOML with name, signing_key and, of
                                   members that connect to nodes, node_key: 64 hex digits each
@@ -85,6 +87,7 @@ fn other_action(anchor: &Anchor, name: &str, value: &str) -> Option<Result<Gover
         "bank-status" => bank_status(value),
         "threshold" => count(value, "members").map(GovernanceAction::Threshold),
         "header-signatures" => count(value, "nodes").map(GovernanceAction::HeaderSignatures),
+        "format-version" => format_version(value),
         "dismiss" => dismissal(value),
         "admit" => member_file::admission(value),
         "replace-keys" => member_file::replacement(value),
@@ -100,6 +103,14 @@ fn bank_status(value: &str) -> Result<GovernanceAction, String> {
 
 fn count(value: &str, of: &str) -> Result<u16, String> {
     value.parse().map_err(|_| format!("expected a number of {of}, found `{value}`"))
+}
+
+fn format_version(value: &str) -> Result<GovernanceAction, String> {
+    let newest = FormatVersion::NEWEST;
+    let version = value.parse().ok().and_then(FormatVersion::from_number);
+    let version =
+        version.ok_or_else(|| format!("expected a version of the formats up to {newest}, found `{value}`"))?;
+    Ok(GovernanceAction::FormatVersion(version))
 }
 
 fn dismissal(value: &str) -> Result<GovernanceAction, String> {
@@ -149,6 +160,7 @@ pub mod tests {
         );
         assert_eq!(one("threshold=2"), GovernanceAction::Threshold(2));
         assert_eq!(one("header-signatures=2"), GovernanceAction::HeaderSignatures(2));
+        assert_eq!(one("format-version=2"), GovernanceAction::FormatVersion(FormatVersion::Two));
         let quota = Some(Amount::ZERO);
         assert_eq!(
             one("issuance-quota.bank-2=0"),

@@ -4,11 +4,11 @@
 use std::path::Path;
 
 use cbdc_client::{Anchor, MemberId, NodeIdentity, Role, SigningKey, Timestamp};
-use cbdc_ledger::Genesis;
 use cbdc_ledger::books::Books;
 use cbdc_ledger::genesis::DayCount;
 use cbdc_ledger::member::Member;
 use cbdc_ledger::policy::Parameters;
+use cbdc_ledger::{FormatVersion, Genesis};
 use cbdc_proto::transport::key_file::{write_private, write_signing_key};
 
 pub mod bank;
@@ -37,6 +37,7 @@ pub fn genesis(bank_node_key: Option<cbdc_ledger::PublicKey>) -> Genesis {
         node_key: bank_node_key.filter(|_| role == Role::Bank),
     };
     Genesis {
+        format: FormatVersion::One,
         currency: *b"XTS",
         currency_exponent: 2,
         day_count: DayCount::Actual365,

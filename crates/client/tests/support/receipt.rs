@@ -31,6 +31,7 @@ pub fn receipt(anchor: &Anchor, node_key: &SigningKey) -> Receipt {
     let leaves: Vec<_> =
         commands.iter().zip(0..).map(|(command, index)| command_leaf(index, command, &outcome)).collect();
     let header = Header {
+        format: cbdc_ledger::FormatVersion::One,
         height: Height(17),
         time: Timestamp(2),
         parent: [3; 32],
@@ -38,6 +39,7 @@ pub fn receipt(anchor: &Anchor, node_key: &SigningKey) -> Receipt {
         commands_root: merkle::root(&leaves),
         effects_root: [4; 32],
         balances_root: [0; 32],
+        state_root: [0; 32],
         books_digest: [5; 32],
         policy_version: 1,
         cbdc: Amount::ZERO,

@@ -15,7 +15,7 @@ use cbdc_ledger::identity::{AccountId, BankId, Class, MemberId};
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::policy::{Capitalisation, KeyRates, Parameters, ReserveRules, Tier, Tiers, WorkPerBlock};
 use cbdc_ledger::virtual_time::member_key;
-use cbdc_ledger::{Genesis, HolderId};
+use cbdc_ledger::{FormatVersion, Genesis, HolderId};
 
 use super::{Economy, InstrumentUse, MacroState};
 use crate::accounts::{Flows, portion};
@@ -403,6 +403,7 @@ fn genesis(values: &Values, reserves: &[i64], banknotes: i64, equity: i64) -> Ge
     members.extend((1..=values.banks.count).map(|bank| member(Role::Bank, bank)));
     let of_banks = reserves.iter().enumerate().map(|(index, minor)| (BankId(index as u16 + 1), amount(*minor)));
     Genesis {
+        format: FormatVersion::One,
         currency: *b"EUR",
         currency_exponent: 2,
         day_count: DayCount::Actual365,

@@ -10,8 +10,8 @@ use cbdc_ledger::genesis::{DayCount, opening_books};
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::policy::{ClassRules, FeeBracket, FeeSchedule, FeeTo, Parameters, Tier, Tiers, VelocityRule};
 use cbdc_ledger::{
-    AccountId, Amount, BankId, Class, Command, Genesis, HolderId, Ledger, MemberId, PublicKey, Signed, SigningKey,
-    VerifiedProposal,
+    AccountId, Amount, BankId, Class, Command, FormatVersion, Genesis, HolderId, Ledger, MemberId, PublicKey, Signed,
+    SigningKey, VerifiedProposal,
 };
 
 use super::unsigned::{BANKS, START, UNSIGNED, VALID_UNTIL, VALIDITY_MS_MAX, account, encode, head, unsigned};
@@ -135,6 +135,7 @@ fn genesis(wallets: u32, policy: Parameters) -> Genesis {
     let reserves = Amount::from_minor((u64::from(wallets) + 1) * OPENING_MINOR);
     let books = opening_books((1..=BANKS).map(|bank| (BankId(bank), reserves)), Amount::ZERO, Amount::ZERO);
     Genesis {
+        format: FormatVersion::NEWEST,
         currency: *b"XTS",
         currency_exponent: 2,
         day_count: DayCount::Actual365,

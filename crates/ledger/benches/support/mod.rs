@@ -10,8 +10,8 @@ use cbdc_ledger::genesis::{DayCount, opening_books};
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::policy::{ClassRules, FeeBracket, FeeSchedule, FeeTo, Parameters, Tier, Tiers, VelocityRule};
 use cbdc_ledger::{
-    AccountId, Amount, BankId, Class, Command, Genesis, HolderId, Ledger, MemberId, Signature, Signed, SigningKey,
-    Timestamp, VerifiedProposal,
+    AccountId, Amount, BankId, Class, Command, FormatVersion, Genesis, HolderId, Ledger, MemberId, Signature, Signed,
+    SigningKey, Timestamp, VerifiedProposal,
 };
 
 pub const BANK: BankId = BankId(1);
@@ -48,6 +48,12 @@ pub fn everything() -> Parameters {
     policy
 }
 
+/// The newest version of the formats, or the one that CBDC_BENCH_FORMAT names: 1 is without a state root.
+fn format() -> FormatVersion {
+    let named = std::env::var("CBDC_BENCH_FORMAT").ok().and_then(|number| number.parse().ok());
+    named.and_then(FormatVersion::from_number).unwrap_or(FormatVersion::NEWEST)
+}
+
 fn genesis(wallets: u32, policy: Parameters) -> Genesis {
     let roles = [Role::CentralBank, Role::Committee, Role::Operator, Role::Registrar, Role::Bank];
     let member = |role: Role| Member {
@@ -59,6 +65,7 @@ fn genesis(wallets: u32, policy: Parameters) -> Genesis {
     };
     let reserves = Amount::from_minor(u64::from(wallets) * OPENING_MINOR);
     Genesis {
+        format: format(),
         currency: *b"XTS",
         currency_exponent: 2,
         day_count: DayCount::Actual365,

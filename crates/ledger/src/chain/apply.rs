@@ -32,18 +32,21 @@ impl Ledger {
         let leaves = command_leaves(proposal.encoded_commands().zip(&outcomes));
         changes.accounts = self.take_dirty(2 * outcomes.len());
         let effect_leaves = self.effect_leaves(&changes.accounts);
+        let (state_root, balances_root) = self.seal_state(proposal.asks_for_checkpoint);
         let header = Header {
+            format: self.format,
             height: self.tip.height.next(),
             time,
             parent: self.tip_hash,
             command_count: outcomes.len() as u32,
             commands_root: merkle::root(&leaves),
             effects_root: merkle::root(&effect_leaves),
-            balances_root: [0; 32],
+            balances_root,
             books_digest: books_digest(&self.books, &self.positions),
             policy_version: self.policy.in_force().version,
             cbdc: self.books.cbdc(),
             supply: self.supply,
+            state_root,
         };
         self.tip = header;
         self.tip_hash = header.hash();

@@ -1,6 +1,6 @@
 //! A proposal: commands in the order in which they are applied, with the time that the sequencer stamped.
 //!
-//! Layout: version (1), reserved (3), number of commands (4), time in ms (8), then the commands back to back. One
+//! Layout: version (1), whether its block is to be a checkpoint block (1), reserved (2), number of commands (4), time in ms (8), then the commands back to back. One
 //! proposal is one entry of the ordered log, and becomes one block.
 
 use std::borrow::Cow;
@@ -20,6 +20,8 @@ pub const PROPOSAL_HEAD_BYTES: usize = 16;
 pub struct BlockProposal<'a> {
     /// The time that the sequencer stamped.
     pub time: Timestamp,
+    /// Whether its block is to sum up the whole state ([`crate::sections`]). Before version 2 it is not looked at.
+    pub asks_for_checkpoint: bool,
     /// The commands, in order.
     pub commands: Cow<'a, [Command]>,
     bytes: &'a [u8],
@@ -32,7 +34,8 @@ impl<'a> BlockProposal<'a> {
     pub fn decode(bytes: &'a [u8]) -> Result<BlockProposal<'a>, DecodeError> {
         let mut input = Reader::new("proposal", bytes);
         input.version()?;
-        input.reserved(3)?;
+        let asks_for_checkpoint = input.boolean()?;
+        input.reserved(2)?;
         let count = input.u32()? as usize;
         let time = Timestamp(input.u64()?);
         // A command takes at least 96 bytes: a false count cannot reserve more than the bytes at hand justify.
@@ -43,7 +46,7 @@ impl<'a> BlockProposal<'a> {
             ends.push(bytes.len() - input.left());
         }
         input.finish()?;
-        Ok(BlockProposal { time, commands: commands.into(), bytes, ends: ends.into() })
+        Ok(BlockProposal { time, asks_for_checkpoint, commands: commands.into(), bytes, ends: ends.into() })
     }
 
     /// The bytes of each command, in order.
@@ -64,6 +67,7 @@ pub struct BlockProposalBuilder {
     batches: Vec<VerifiedBatch>,
     len: usize,
     bytes: usize,
+    asks_for_checkpoint: bool,
 }
 
 /// A proposal that was made here: its bytes, and what they say, which its maker need not decode again.
@@ -71,6 +75,7 @@ pub struct BlockProposalBuilder {
 pub struct BuiltProposal {
     bytes: Bytes,
     time: Timestamp,
+    asks_for_checkpoint: bool,
     commands: Vec<Command>,
     ends: Vec<usize>,
 }
@@ -98,10 +103,15 @@ impl BlockProposalBuilder {
         self.bytes
     }
 
+    /// Has the proposal's block be a checkpoint block.
+    pub fn ask_for_checkpoint(&mut self) {
+        self.asks_for_checkpoint = true;
+    }
+
     /// Stamps the time.
     pub fn finish(self, time: Timestamp) -> BuiltProposal {
         let mut out = Writer::with_capacity(PROPOSAL_HEAD_BYTES + self.bytes);
-        out.u8(VERSION).reserved(3).u32(self.len as u32).u64(time.0);
+        out.u8(VERSION).u8(u8::from(self.asks_for_checkpoint)).reserved(2).u32(self.len as u32).u64(time.0);
         let (mut commands, mut ends) = (Vec::with_capacity(self.len), Vec::with_capacity(self.len));
         for batch in self.batches {
             let start = out.len();
@@ -110,7 +120,13 @@ impl BlockProposalBuilder {
             commands.extend(batch_commands);
             ends.extend(batch_ends.iter().map(|end| start + end));
         }
-        BuiltProposal { bytes: out.finish().into(), time, commands, ends }
+        BuiltProposal {
+            bytes: out.finish().into(),
+            time,
+            asks_for_checkpoint: self.asks_for_checkpoint,
+            commands,
+            ends,
+        }
     }
 }
 
@@ -133,6 +149,12 @@ impl BuiltProposal {
     /// As [`BlockProposal::decode`] reads it from the bytes.
     pub(crate) fn proposal(&self) -> BlockProposal<'_> {
         let (commands, ends) = (Cow::Borrowed(&self.commands[..]), Cow::Borrowed(&self.ends[..]));
-        BlockProposal { time: self.time, commands, bytes: &self.bytes, ends }
+        BlockProposal {
+            time: self.time,
+            asks_for_checkpoint: self.asks_for_checkpoint,
+            commands,
+            bytes: &self.bytes,
+            ends,
+        }
     }
 }

@@ -126,6 +126,7 @@ mod tests {
         };
         let roles = [Role::CentralBank, Role::Committee, Role::Operator, Role::Registrar, Role::Bank];
         Genesis {
+            format: crate::FormatVersion::One,
             currency: *b"XTS",
             currency_exponent: 2,
             day_count: DayCount::Actual365,

@@ -3,6 +3,7 @@
 
 pub mod compact;
 pub mod encoding;
+mod format;
 mod identity;
 pub mod merkle;
 mod outcome;

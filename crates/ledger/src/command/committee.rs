@@ -12,6 +12,7 @@ use crate::policy::PolicyChange;
 use crate::state::bank_position::BankStatus;
 use crate::state::member::{Member, Role};
 use crate::state::programme::Grant;
+use crate::types::format::FormatVersion;
 use crate::types::identity::{BankId, MemberId};
 use crate::types::time::Timestamp;
 
@@ -79,6 +80,8 @@ pub enum GovernanceAction {
     Grant(Grant),
     /// A bank is suspended, resolved, or active again.
     BankStatus { bank: BankId, status: BankStatus },
+    /// The chain's formats go on in a later version, from the block that enacts this.
+    FormatVersion(FormatVersion),
 }
 
 impl GovernanceAction {
@@ -112,6 +115,9 @@ impl GovernanceAction {
             GovernanceAction::BankStatus { bank, status } => {
                 out.u8(7).u16(bank.0).u8(*status as u8);
             }
+            GovernanceAction::FormatVersion(version) => {
+                out.u8(9).u8(*version as u8);
+            }
         }
     }
 
@@ -130,6 +136,7 @@ impl GovernanceAction {
             8 => GovernanceAction::HeaderSignatures(input.u16()?),
             6 => GovernanceAction::Grant(Grant::decode(input)?),
             7 => GovernanceAction::BankStatus { bank: BankId(input.u16()?), status: BankStatus::decode(input)? },
+            9 => GovernanceAction::FormatVersion(FormatVersion::decode(input)?),
             other => return Err(input.wrong("a known action", u64::from(other))),
         })
     }

@@ -136,6 +136,8 @@ pub enum Domain {
     Agreement,
     /// A voting node's signature over a block's header.
     Header,
+    /// A node's signature over a checkpoint that it wrote.
+    Checkpoint,
 }
 
 /// The 40 bytes that precede whatever is signed: version, domain tag, network id.
@@ -145,6 +147,7 @@ pub fn signing_prefix(domain: Domain, network: NetworkId) -> [u8; PREFIX_BYTES] 
         Domain::Certificate => b"CBDCcrt",
         Domain::Agreement => b"CBDCagr",
         Domain::Header => b"CBDChdr",
+        Domain::Checkpoint => b"CBDCchk",
     };
     let mut prefix = [0; PREFIX_BYTES];
     prefix[0] = VERSION;

@@ -19,7 +19,9 @@ use cbdc_signatures::Signature;
 
 use super::vote::Ballots;
 use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::codec::merkle::Hash;
 use crate::command::{Command, GovernanceProposal, Record};
+use crate::state::sections::{Kept, digest};
 use crate::types::identity::MemberId;
 use crate::types::time::Timestamp;
 
@@ -86,6 +88,7 @@ pub struct ProposalRecord {
 pub struct GovernanceProposals {
     all: Vec<ProposalRecord>,
     open: BTreeSet<u64>,
+    digest: Kept<Hash>,
 }
 
 impl GovernanceProposals {
@@ -100,6 +103,7 @@ impl GovernanceProposals {
     }
 
     pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut ProposalRecord> {
+        self.digest.forget();
         self.all.get_mut(usize::try_from(number.checked_sub(1)?).ok()?)
     }
 
@@ -132,6 +136,7 @@ impl GovernanceProposals {
     pub(crate) fn take_up(&mut self, proposal: GovernanceProposal) -> u64 {
         let number = self.all.len() as u64 + 1;
         let ballots = Ballots::from([(proposal.member, true)]);
+        self.digest.forget();
         self.open.insert(number);
         self.all.push(ProposalRecord {
             number,
@@ -152,6 +157,11 @@ impl GovernanceProposals {
                 },
             )
             .min()
+    }
+
+    /// The digest of all proposals.
+    pub(crate) fn digest(&self) -> Hash {
+        self.digest.get(|| digest(|out| self.encode(out)))
     }
 
     pub(crate) fn encode(&self, out: &mut Writer) {

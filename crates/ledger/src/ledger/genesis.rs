@@ -5,11 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::codec::encoding::{DecodeError, Reader, VERSION, Writer};
+use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::policy::Parameters;
 use crate::state::books::Books;
 use crate::state::member::{Member, Role};
 use crate::types::amount::Amount;
+use crate::types::format::FormatVersion;
 use crate::types::identity::BankId;
 use crate::types::time::Timestamp;
 
@@ -19,6 +20,8 @@ pub use crate::types::time::DayCount;
 /// The first state of a network.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Genesis {
+    /// The version of the formats that the network begins with.
+    pub format: FormatVersion,
     /// ISO 4217 code, three capital letters, or a test code such as `XTS`.
     pub currency: [u8; 3],
     /// Decimals of the major unit, at most 6.
@@ -191,7 +194,7 @@ impl Genesis {
     /// The encoded genesis, whose hash is the network's id.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Writer::with_capacity(1024);
-        out.u8(VERSION).raw(&self.currency).u8(self.currency_exponent).u8(self.day_count as u8);
+        out.u8(self.format as u8).raw(&self.currency).u8(self.currency_exponent).u8(self.day_count as u8);
         out.u16(self.day_offset_minutes as u16).u64(self.created_at.0).u64(self.validity_ms_max);
         out.u16(self.header_signatures).u16(self.threshold).u32(self.members.len() as u32);
         self.members.iter().for_each(|member| member.encode(&mut out));
@@ -210,7 +213,7 @@ impl Genesis {
     }
 
     fn decode(input: &mut Reader<'_>) -> Result<Genesis, DecodeError> {
-        input.version()?;
+        let format = FormatVersion::decode(input)?;
         let currency = input.array()?;
         let currency_exponent = input.u8()?;
         let day_count = match input.u8()? {
@@ -226,6 +229,7 @@ impl Genesis {
         let books = Books::decode_opening(input)?;
         let policy = Parameters::decode(input)?;
         Ok(Genesis {
+            format,
             currency,
             currency_exponent,
             day_count,

@@ -3,9 +3,11 @@
 mod admission;
 pub mod genesis;
 mod invariants;
+mod state_root;
 
 pub use admission::Admission;
 pub use invariants::InvariantBroken;
+pub(crate) use state_root::digest_of_roots;
 
 use std::sync::Arc;
 
@@ -31,7 +33,9 @@ use crate::state::partial_replica::PartialReplica;
 use crate::state::programme::Programmes;
 use crate::state::recent_payments::RecentPayments;
 use crate::state::remuneration_sweep::RemunerationSweep;
+use crate::state::sections::Sections;
 use crate::types::amount::Amount;
+use crate::types::format::FormatVersion;
 use crate::types::identity::{AccountId, BankId, Height, HolderId, NetworkId};
 use crate::types::time::LedgerDay;
 
@@ -39,8 +43,12 @@ use crate::types::time::LedgerDay;
 pub struct Ledger {
     pub(crate) genesis: Arc<Genesis>,
     pub(crate) network: NetworkId,
+    /// The version of the formats that the next block is sealed in.
+    pub(crate) format: FormatVersion,
     pub(crate) tip: Header,
     pub(crate) tip_hash: merkle::Hash,
+    /// The digests under the tip's state root; zeros in version 1.
+    pub(crate) sections: Sections,
     pub(crate) members: Members,
     pub(crate) policy: PolicyVersions,
     pub(crate) proposals: GovernanceProposals,
@@ -70,7 +78,9 @@ impl Ledger {
         let positions = Positions::new(today, genesis.policy.reserves);
         let mut ledger = Ledger {
             network,
+            format: genesis.format,
             tip: Header {
+                format: genesis.format,
                 height: Height(0),
                 time: genesis.created_at,
                 parent: network.0,
@@ -82,8 +92,10 @@ impl Ledger {
                 policy_version: 1,
                 cbdc: Amount::ZERO,
                 supply: SupplyTerms::default(),
+                state_root: [0; 32],
             },
             tip_hash: [0; 32],
+            sections: Sections::default(),
             members: Members::new(genesis.threshold, genesis.header_signatures),
             policy: PolicyVersions::new(genesis.policy.clone(), genesis.created_at),
             proposals: GovernanceProposals::default(),
@@ -101,17 +113,23 @@ impl Ledger {
             partial_replica: None,
             genesis: Arc::new(genesis),
         };
-        ledger.tip_hash = ledger.tip.hash();
         for member in ledger.genesis.clone().members.iter().cloned() {
             ledger.admit_member(member);
         }
+        if ledger.format > FormatVersion::One {
+            // Version 1 sums the positions up as they are before the first members have theirs.
+            ledger.tip.books_digest = books_digest(&ledger.books, &ledger.positions);
+        }
+        (ledger.tip.state_root, ledger.tip.balances_root) = ledger.seal_state(true);
+        ledger.tip_hash = ledger.tip.hash();
         Ok(ledger)
     }
 
     /// The ledger at height 0 as a partial replica for one bank: it follows filtered blocks and never applies.
     pub fn of_bank(genesis: Genesis, bank: BankId) -> Result<Ledger, GenesisError> {
         let mut ledger = Ledger::new(genesis)?;
-        ledger.partial_replica = Some(Box::new(PartialReplica::new(bank)));
+        let key_roots = ledger.key_roots().collect();
+        ledger.partial_replica = Some(Box::new(PartialReplica { key_roots, ..PartialReplica::new(bank) }));
         Ok(ledger)
     }
 
@@ -152,6 +170,16 @@ impl Ledger {
     /// The hash of the last block's header.
     pub fn tip_hash(&self) -> merkle::Hash {
         self.tip_hash
+    }
+
+    /// The version of the formats that blocks are sealed in.
+    pub fn format(&self) -> FormatVersion {
+        self.format
+    }
+
+    /// The digests under the last block's state root; zeros in version 1.
+    pub fn sections(&self) -> &Sections {
+        &self.sections
     }
 
     /// The balance sheet.

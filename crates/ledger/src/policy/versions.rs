@@ -4,6 +4,8 @@ use super::change::PolicyChange;
 use super::parameters::Parameters;
 use super::rate_schedule::RateSchedule;
 use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::codec::merkle::Hash;
+use crate::state::sections::{Kept, digest};
 use crate::types::time::{LedgerDay, Timestamp};
 
 /// A version of the parameters.
@@ -34,12 +36,14 @@ impl PolicySet {
 pub struct PolicyVersions {
     sets: Vec<PolicySet>,
     rates: RateSchedule,
+    digest: Kept<Hash>,
 }
 
 impl PolicyVersions {
     pub(crate) fn new(parameters: Parameters, since: Timestamp) -> Self {
         let rates = RateSchedule::new(&parameters);
-        PolicyVersions { sets: vec![PolicySet { version: 1, in_force_since: since, parameters }], rates }
+        let sets = vec![PolicySet { version: 1, in_force_since: since, parameters }];
+        PolicyVersions { sets, rates, digest: Kept::default() }
     }
 
     /// The version in force.
@@ -74,8 +78,14 @@ impl PolicyVersions {
         let mut parameters = self.in_force().parameters.clone();
         changes.iter().for_each(|change| parameters.apply(change));
         let version = self.in_force().version + 1;
+        self.digest.forget();
         self.rates.enact(&parameters, today);
         self.sets.push(PolicySet { version, in_force_since: now, parameters });
+    }
+
+    /// The digest of all versions.
+    pub(crate) fn digest(&self) -> Hash {
+        self.digest.get(|| digest(|out| self.encode(out)))
     }
 
     pub(crate) fn encode(&self, out: &mut Writer) {
@@ -109,6 +119,7 @@ impl PolicyVersions {
     }
 
     fn push(&mut self, set: PolicySet, day_offset_minutes: i16) {
+        self.digest.forget();
         self.rates.enact(&set.parameters, set.in_force_since.ledger_day(day_offset_minutes));
         self.sets.push(set);
     }

@@ -6,6 +6,7 @@ use super::account::{Account, NO_HOLDER};
 use super::cow_vec::CowVec;
 use super::dirty_set::DirtySet;
 use super::index::Index;
+use super::key_table::KeyTable;
 use super::merkle_map::MerkleMap;
 use crate::types::amount::Amount;
 use crate::types::time::LedgerDay;
@@ -14,8 +15,7 @@ use crate::types::time::LedgerDay;
 #[derive(Clone, Default)]
 pub(crate) struct BankAccounts {
     pub(crate) accounts: CowVec<Account>,
-    /// The key of each serial; a treasury's is zeros, its commands are signed with the bank's member key.
-    pub(crate) keys: CowVec<PublicKey>,
+    pub(crate) keys: KeyTable,
     /// Keys that were replaced: none of them ever signs for a wallet again, at any bank.
     pub(crate) retired_keys: MerkleMap<32, ()>,
     pub(crate) key_index: Index,
@@ -64,8 +64,7 @@ impl BankAccounts {
             }
         }
         let Some(key) = key else { return };
-        let known = self.keys.get_mut(place).expect("there is a key for each account");
-        let before = std::mem::replace(known, key);
+        let before = self.keys.replace(place, key).expect("there is a key for each account");
         if before != key {
             self.key_index.remove(&before.0, serial);
             let keys = &self.keys;
@@ -74,6 +73,6 @@ impl BankAccounts {
     }
 }
 
-pub(crate) fn key_bytes(keys: &CowVec<PublicKey>, serial: u32) -> &[u8] {
+pub(crate) fn key_bytes(keys: &KeyTable, serial: u32) -> &[u8] {
     keys.get(serial as usize).map_or(&[], |key| &key.0)
 }

@@ -2,6 +2,7 @@
 
 use super::merkle_map::{Encoded, MerkleMap};
 use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::codec::merkle::Hash;
 use crate::types::identity::Class;
 use crate::types::time::LedgerDay;
 
@@ -39,6 +40,11 @@ impl ClassHistory {
         }
         classes.push((from, class));
         self.set(holder, classes);
+    }
+
+    /// The hash over all histories.
+    pub(crate) fn root(&self) -> Hash {
+        self.0.root()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Classes)> {

@@ -9,7 +9,8 @@
 
 use triomphe::{Arc, UniqueArc};
 
-const PAGE: usize = 256;
+/// Records of a page.
+pub(crate) const PAGE: usize = 256;
 
 /// Records in place, behind one pointer: a look-up waits for memory once. Places beyond the end hold copies of a record
 /// that nobody reads.
@@ -163,6 +164,12 @@ impl<T: Clone> CowVec<T> {
     /// All records, in order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.pages.iter().flat_map(|page| page.records()).take(self.len)
+    }
+
+    /// The records of a page, by its number; none where there is no such page.
+    pub(crate) fn page(&self, number: usize) -> &[T] {
+        let records = self.pages.get(number).map_or(&[][..], |page| &page.records()[..]);
+        &records[..records.len().min(self.len.saturating_sub(number * PAGE))]
     }
 
     /// Whole pages in order, each with the index of its first record.

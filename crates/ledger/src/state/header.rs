@@ -3,7 +3,7 @@
 //! # Layout, 400 bytes
 //! | at | bytes | field |
 //! |---|---|---|
-//! | 0 | 1 | version (1) |
+//! | 0 | 1 | version of the formats (1 or 2) |
 //! | 1 | 3 | reserved |
 //! | 4 | 4 | number of commands |
 //! | 8 | 8 | height |
@@ -11,22 +11,24 @@
 //! | 24 | 32 | hash of the parent's header (genesis: the network id) |
 //! | 56 | 32 | commands root: leaf = index, command with signature, outcome |
 //! | 88 | 32 | effects root: a leaf a bank = bank, its changed accounts in serial order |
-//! | 120 | 32 | balances root (a Merkle-sum tree over all balances; zeros until it is in use) |
+//! | 120 | 32 | balances root: a Merkle-sum tree over all accounts; zeros but in a checkpoint block of version 2 |
 //! | 152 | 32 | digest of the balance sheet and the banks' positions |
 //! | 184 | 4 | version of policy in force at the block's end |
 //! | 188 | 4 | reserved |
 //! | 192 | 8 | CBDC in circulation, minor units |
 //! | 200 | 96 | supply terms since genesis, minor units |
-//! | 296 | 104 | reserved for later terms |
+//! | 296 | 32 | state root: digests of all other parts of the state ([`super::sections`]); zeros in version 1 |
+//! | 328 | 72 | reserved |
 //!
 //! The hash is BLAKE3 over these bytes. It excludes signatures: each voting node signs the hash behind the prefix of
 //! `Domain::Header`.
 
 use super::bank_position::Positions;
 use super::books::Books;
-use crate::codec::encoding::{DecodeError, Reader, VERSION, Writer};
+use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::codec::merkle::Hash;
 use crate::types::amount::Amount;
+use crate::types::format::FormatVersion;
 use crate::types::identity::Height;
 use crate::types::time::Timestamp;
 
@@ -116,6 +118,8 @@ impl SupplyTerms {
 /// A block's header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Header {
+    /// The version of the formats.
+    pub format: FormatVersion,
     /// The block's height.
     pub height: Height,
     /// The block's time.
@@ -128,7 +132,7 @@ pub struct Header {
     pub commands_root: Hash,
     /// The Merkle root over the banks' leaves.
     pub effects_root: Hash,
-    /// Zeros until the balances tree is in use.
+    /// The root over all accounts and their sum, in a checkpoint block of version 2; otherwise zeros.
     pub balances_root: Hash,
     /// The digest of the balance sheet and the banks' positions.
     pub books_digest: Hash,
@@ -138,24 +142,31 @@ pub struct Header {
     pub cbdc: Amount,
     /// The supply terms since genesis.
     pub supply: SupplyTerms,
+    /// The root over all other parts of the state; zeros in version 1.
+    pub state_root: Hash,
 }
 
 impl Header {
+    /// Whether the header sums up the whole state, every account and holder included.
+    pub fn is_of_checkpoint(&self) -> bool {
+        self.balances_root != [0; 32]
+    }
+
     /// The encoded header: 400 bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Writer::with_capacity(HEADER_BYTES);
-        out.u8(VERSION).reserved(3).u32(self.command_count).u64(self.height.0).u64(self.time.0);
+        out.u8(self.format as u8).reserved(3).u32(self.command_count).u64(self.height.0).u64(self.time.0);
         out.raw(&self.parent).raw(&self.commands_root).raw(&self.effects_root);
         out.raw(&self.balances_root).raw(&self.books_digest);
         out.u32(self.policy_version).reserved(4).u64(self.cbdc.minor());
         self.supply.encode(&mut out);
-        out.reserved(104);
+        out.raw(&self.state_root).reserved(72);
         out.finish()
     }
 
     /// Reads what [`Header::to_bytes`] gave, from the front of `input`.
     pub fn decode(input: &mut Reader<'_>) -> Result<Header, DecodeError> {
-        input.version()?;
+        let format = FormatVersion::decode(input)?;
         input.reserved(3)?;
         let command_count = input.u32()?;
         let height = Height(input.u64()?);
@@ -166,8 +177,14 @@ impl Header {
         input.reserved(4)?;
         let cbdc = Amount::from_minor(input.u64()?);
         let supply = SupplyTerms::decode(input)?;
-        input.reserved(104)?;
+        let state_root = input.array()?;
+        input.reserved(72)?;
+        let is_plain = state_root == [0; 32] && balances_root == [0; 32];
+        if format == FormatVersion::One && !is_plain {
+            return Err(input.wrong("no root over the state in version 1", 1));
+        }
         Ok(Header {
+            format,
             height,
             time,
             parent,
@@ -179,6 +196,7 @@ impl Header {
             policy_version,
             cbdc,
             supply,
+            state_root,
         })
     }
 

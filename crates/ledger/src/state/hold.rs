@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::merkle_map::{Encoded, MerkleMap};
 use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::codec::merkle::Hash;
 use crate::types::amount::Amount;
 use crate::types::identity::AccountId;
 use crate::types::time::Timestamp;
@@ -116,7 +117,12 @@ impl Holds {
         Some(hold)
     }
 
-    /// What a checkpoint holds, without what is found through it: no hold is copied.
+    /// The number of the last hold, and the hash over the open ones.
+    pub(crate) fn digests(&self) -> (u64, Hash) {
+        (self.last, self.open.root())
+    }
+
+    /// The part that a checkpoint holds, without what is found through it: no hold is copied.
     pub(crate) fn snapshot(&self) -> Holds {
         Holds { open: self.open.clone(), last: self.last, ..Holds::default() }
     }

@@ -9,8 +9,10 @@ use std::str::FromStr;
 
 use cbdc_signatures::PublicKey;
 
+use super::sections::{Kept, digest};
 use super::sequence::WideWindow;
 use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::codec::merkle::Hash;
 use crate::types::identity::{BankId, MemberId};
 
 /// A member's role. Holders are no members: they act through their wallets' keys.
@@ -126,6 +128,14 @@ pub struct Seat {
     pub active: bool,
     /// The member's sequence numbers.
     pub window: WideWindow,
+    /// The digest of the window.
+    window_digest: Kept<Hash>,
+}
+
+impl Seat {
+    fn new(member: Member, key_version: u32, active: bool, window: WideWindow) -> Seat {
+        Seat { member, key_version, active, window, window_digest: Kept::default() }
+    }
 }
 
 /// All members, the committee's threshold, and how many nodes sign a header.
@@ -134,11 +144,13 @@ pub struct Members {
     seats: BTreeMap<(Role, MemberId), Seat>,
     threshold: u16,
     header_signatures: u16,
+    /// The digests of [`Members::digests`].
+    digests: Kept<[Hash; 2]>,
 }
 
 impl Members {
     pub(crate) fn new(threshold: u16, header_signatures: u16) -> Self {
-        Members { seats: BTreeMap::new(), threshold, header_signatures }
+        Members { threshold, header_signatures, ..Members::default() }
     }
 
     /// The seat of an active member.
@@ -152,7 +164,10 @@ impl Members {
     }
 
     pub(crate) fn seat_mut(&mut self, role: Role, id: MemberId) -> Option<&mut Seat> {
-        self.seats.get_mut(&(role, id))
+        self.digests.forget();
+        let seat = self.seats.get_mut(&(role, id))?;
+        seat.window_digest.forget();
+        Some(seat)
     }
 
     /// The seat of an active bank.
@@ -176,6 +191,7 @@ impl Members {
     }
 
     pub(crate) fn set_threshold(&mut self, threshold: u16) {
+        self.digests.forget();
         self.threshold = threshold;
     }
 
@@ -185,6 +201,7 @@ impl Members {
     }
 
     pub(crate) fn set_header_signatures(&mut self, count: u16) {
+        self.digests.forget();
         self.header_signatures = count;
     }
 
@@ -197,9 +214,9 @@ impl Members {
 
     /// The members to try changes on, without the sequence numbers that they have used.
     pub(crate) fn trial(&self) -> Members {
-        let seat = |seat: &Seat| Seat { window: WideWindow::default(), member: seat.member.clone(), ..*seat };
+        let seat = |seat: &Seat| Seat::new(seat.member.clone(), seat.key_version, seat.active, WideWindow::default());
         let seats = self.seats.iter().map(|(key, found)| (*key, seat(found))).collect();
-        Members { seats, ..*self }
+        Members { seats, ..Members::new(self.threshold, self.header_signatures) }
     }
 
     /// The active member whose TLS certificate carries `node_key`.
@@ -208,7 +225,8 @@ impl Members {
     }
 
     pub(crate) fn admit(&mut self, member: Member) {
-        let seat = Seat { member, key_version: 0, active: true, window: WideWindow::default() };
+        self.digests.forget();
+        let seat = Seat::new(member, 0, true, WideWindow::default());
         self.seats.insert((seat.member.role, seat.member.id), seat);
     }
 
@@ -219,6 +237,19 @@ impl Members {
             out.u32(seat.key_version).u8(u8::from(seat.active));
             seat.window.encode(out);
         }
+    }
+
+    /// The digest of all but the sequence numbers that members have used, and that of these.
+    pub(crate) fn digests(&self) -> [Hash; 2] {
+        let window = |seat: &Seat| seat.window_digest.get(|| digest(|out| seat.window.encode_marked(out)));
+        self.digests.get(|| {
+            let windows = digest(|out| {
+                self.seats.values().for_each(|seat| {
+                    out.u8(seat.member.role as u8).u16(seat.member.id.0).raw(&window(seat));
+                });
+            });
+            [digest(|out| self.encode_without_windows(out)), windows]
+        })
     }
 
     /// All but the sequence numbers that members have used.
@@ -239,7 +270,7 @@ impl Members {
             let place = (member.role, member.id);
             let (key_version, active) = (input.u32()?, input.boolean()?);
             let window = before.seats.get(&place).map_or_else(WideWindow::default, |seat| seat.window.clone());
-            members.seats.insert(place, Seat { member, key_version, active, window });
+            members.seats.insert(place, Seat::new(member, key_version, active, window));
         }
         Ok(members)
     }
@@ -250,7 +281,7 @@ impl Members {
         for _ in 0..input.u32()? {
             let member = Member::decode(input)?;
             let (key_version, active) = (input.u32()?, input.boolean()?);
-            let seat = Seat { member, key_version, active, window: WideWindow::decode(input)? };
+            let seat = Seat::new(member, key_version, active, WideWindow::decode(input)?);
             members.seats.insert((seat.member.role, seat.member.id), seat);
         }
         Ok(members)

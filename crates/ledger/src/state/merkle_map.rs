@@ -218,7 +218,6 @@ fn value_of<const K: usize, V: Clone>(leaf: Arc<Node<K, V>>) -> Option<V> {
     }
 }
 
-#[allow(dead_code, reason = "headers do not carry it yet")]
 impl<const K: usize, V: Encoded> MerkleMap<K, V> {
     /// The hash over all entries.
     pub(crate) fn root(&self) -> Hash {
@@ -226,7 +225,6 @@ impl<const K: usize, V: Encoded> MerkleMap<K, V> {
     }
 }
 
-#[allow(dead_code, reason = "headers do not carry it yet")]
 impl<const K: usize, V: Encoded> Node<K, V> {
     fn root(&self) -> Hash {
         *self.hash.get_or_init(|| match &self.content {

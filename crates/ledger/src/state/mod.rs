@@ -1,6 +1,7 @@
 //! The records that the ledger keeps, and the containers that keep them.
 
 pub mod account;
+pub(crate) mod balances;
 pub(crate) mod bank_accounts;
 pub mod bank_position;
 pub(crate) mod bank_table;
@@ -12,6 +13,7 @@ pub mod header;
 pub mod hold;
 pub mod holder;
 pub(crate) mod index;
+pub(crate) mod key_table;
 pub mod member;
 pub(crate) mod merkle_map;
 pub(crate) mod partial_replica;
@@ -20,4 +22,5 @@ pub mod programme;
 pub(crate) mod recent_payments;
 pub(crate) mod remuneration_sweep;
 pub mod reserve_rules;
+pub mod sections;
 pub mod sequence;

@@ -10,7 +10,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::merkle_map::{Encoded, MerkleMap};
+use super::sections::{Kept, digest};
 use crate::codec::encoding::{DecodeError, Reader, Writer};
+use crate::codec::merkle::Hash;
 use crate::types::amount::Amount;
 use crate::types::identity::{AccountId, BankId, Class};
 use crate::types::time::Timestamp;
@@ -174,6 +176,8 @@ pub struct Programmes {
     /// By wallet and programme.
     by_wallet: MerkleMap<16, Earmark>,
     by_programme: BTreeSet<(u64, AccountId)>,
+    /// The digest of the programmes, without earmarks.
+    digest: Kept<Hash>,
 }
 
 impl Programmes {
@@ -188,6 +192,7 @@ impl Programmes {
     }
 
     pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut Programme> {
+        self.digest.forget();
         self.programmes.get_mut(usize::try_from(number.checked_sub(1)?).ok()?)
     }
 
@@ -247,6 +252,7 @@ impl Programmes {
     }
 
     pub(crate) fn found(&mut self, grant: Grant, end: u32) -> u64 {
+        self.digest.forget();
         self.programmes.push(Programme { grant, next_holder: 0, end, paid: 0, refused: 0, expired: Amount::ZERO });
         let number = self.programmes.len() as u64;
         self.index(number);
@@ -274,6 +280,7 @@ impl Programmes {
 
     /// Notes that nothing of a programme is left.
     pub(crate) fn close(&mut self, number: u64) {
+        self.digest.forget();
         if let Some(purpose) = self.get(number).and_then(|programme| programme.grant.purpose) {
             self.by_expiry.remove(&(purpose.expires_at, number));
         }
@@ -295,13 +302,27 @@ impl Programmes {
         }
     }
 
-    /// What a checkpoint holds, without what is found through it: no earmark is copied.
+    /// The part that a checkpoint holds, without what is found through it: no earmark is copied.
     pub(crate) fn snapshot(&self) -> Programmes {
         let (programmes, by_expiry) = (self.programmes.clone(), self.by_expiry.clone());
         Programmes { programmes, by_expiry, by_wallet: self.by_wallet.clone(), ..Programmes::default() }
     }
 
+    /// The digests of the programmes and of the earmarks.
+    pub(crate) fn digests(&self) -> [Hash; 2] {
+        [self.digest.get(|| digest(|out| self.encode_programmes(out))), self.by_wallet.root()]
+    }
+
     pub(crate) fn encode(&self, out: &mut Writer) {
+        self.encode_programmes(out);
+        out.u64(self.by_wallet.len() as u64);
+        for (key, earmark) in self.by_wallet.iter() {
+            let (wallet, number) = of_earmark_key(key);
+            earmark.encode(out.u64(wallet).u64(number));
+        }
+    }
+
+    fn encode_programmes(&self, out: &mut Writer) {
         out.u64(self.programmes.len() as u64);
         for (place, programme) in self.programmes.iter().enumerate() {
             programme.grant.encode(out);
@@ -311,11 +332,6 @@ impl Programmes {
             let is_open =
                 programme.grant.purpose.is_some_and(|purpose| self.by_expiry.contains(&(purpose.expires_at, number)));
             out.u8(u8::from(is_open));
-        }
-        out.u64(self.by_wallet.len() as u64);
-        for (key, earmark) in self.by_wallet.iter() {
-            let (wallet, number) = of_earmark_key(key);
-            earmark.encode(out.u64(wallet).u64(number));
         }
     }
 

@@ -157,6 +157,14 @@ impl WideWindow {
         });
     }
 
+    /// The lowest unused number, and each word that has a mark with its place: what a digest is of.
+    pub(crate) fn encode_marked(&self, out: &mut Writer) {
+        out.u64(self.lowest_unused);
+        for (place, word) in (0..).zip(self.words()).filter(|(_, word)| **word != 0) {
+            out.u16(place).u64(*word);
+        }
+    }
+
     pub(crate) fn decode(input: &mut Reader<'_>) -> Result<WideWindow, DecodeError> {
         let lowest_unused = input.u64()?;
         let mut ring = [0; RING_WORDS];

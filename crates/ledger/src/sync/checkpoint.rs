@@ -5,23 +5,31 @@
 //!
 //! | section | chunk |
 //! |---|---|
-//! | 1 | version, header of the tip, genesis, length of the state (8); in a partial replica, its bank (2) |
-//! | 5 | a part of the state: members, policy, proposals, books, supply, banks' positions, holds, programmes, sweep, reclassified holders, as one stream cut into parts |
+//! | 1 | version (1; this is 2), header of the tip, digests of the sections (384), genesis, length of the state (8); in a partial replica, its bank (2) |
+//! | 5 | a part of the state: members, policy, proposals, books, banks' positions, holds, programmes, sweep, reclassified holders, as one stream cut into parts |
 //! | 2 | holders: first position, count, (record, times of recent payments) |
 //! | 3 | a bank: number, issuance of the day |
 //! | 6 | retired keys of the bank of the last section 3: count, keys |
 //! | 4 | accounts of the bank of the last section 3: first serial, count, (record, key) |
 //!
 //! A partial replica has two more sections at the end: 7, holders (count, (position, record)), and 8, linked
-//! wallets of other banks (count, (account, record, key)).
+//! wallets of other banks (count, (account, record, key)), and it begins with 9, the root of each bank's keys (count,
+//! (bank, root)).
 //!
-//! The root is BLAKE3 over all chunks, each preceded by its length. A load checks the root and the invariants.
+//! The root is BLAKE3 over all chunks, each preceded by its length. A load checks
+//!
+//! 1. the root, which says that the chunks are those that were written;
+//! 2. the invariants;
+//! 3. that balance sheet, positions, version of policy and CBDC are those of the header;
+//! 4. in version 2 of the formats, that the digests are those under the header's state root, and that each section of
+//!    the state has its digest. In a checkpoint of a checkpoint block that covers holders, and the balances root
+//!    accounts, so that no byte of the state can be another. A partial replica checks the sections that it keeps.
 
 use std::sync::Arc;
 
 use cbdc_signatures::PublicKey;
 
-use crate::codec::encoding::{DecodeError, Reader, VERSION, Writer};
+use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::codec::merkle::Hash;
 use crate::governance::GovernanceProposals;
 use crate::ledger::genesis::{Genesis, GenesisError};
@@ -34,7 +42,7 @@ use crate::state::bank_table::BankTable;
 use crate::state::books::Books;
 use crate::state::class_history::ClassHistory;
 use crate::state::dirty_set::DirtySet;
-use crate::state::header::{Header, SupplyTerms};
+use crate::state::header::{Header, books_digest};
 use crate::state::hold::Holds;
 use crate::state::holder::{HOLDER_BYTES, Holder, holder_key};
 use crate::state::index::Index;
@@ -43,8 +51,10 @@ use crate::state::partial_replica::PartialReplica;
 use crate::state::programme::Programmes;
 use crate::state::recent_payments::RecentPayments;
 use crate::state::remuneration_sweep::RemunerationSweep;
+use crate::state::sections::{Section, Sections};
 use crate::types::amount::Amount;
-use crate::types::identity::{AccountId, BankId, Height};
+use crate::types::format::FormatVersion;
+use crate::types::identity::{AccountId, BankId, Height, NetworkId};
 use crate::types::time::LedgerDay;
 
 /// Records per chunk: about 400 KiB.
@@ -58,6 +68,10 @@ const STATE: u8 = 5;
 const RETIRED_KEYS: u8 = 6;
 const KNOWN_HOLDERS: u8 = 7;
 const LINKED: u8 = 8;
+const KEY_ROOTS: u8 = 9;
+
+/// The version of a checkpoint's layout.
+const CHECKPOINT_VERSION: u8 = 2;
 
 /// Bytes of the state in a chunk.
 const STATE_BYTES: usize = 1 << 20;
@@ -79,6 +93,10 @@ pub enum CheckpointError {
     Root { expected: String, found: String },
     #[error("the checkpoint holds no ledger that may be: {0}")]
     Invariant(#[from] InvariantBroken),
+    #[error(
+        "the checkpoint's {part} is not what the header of block {height} sums up: expected {expected}, found {found}"
+    )]
+    OtherState { height: Height, part: &'static str, expected: String, found: String },
 }
 
 impl Ledger {
@@ -87,8 +105,10 @@ impl Ledger {
         LedgerSnapshot(Ledger {
             genesis: self.genesis.clone(),
             network: self.network,
+            format: self.format,
             tip: self.tip,
             tip_hash: self.tip_hash,
+            sections: self.sections,
             members: self.members.clone(),
             policy: self.policy.clone(),
             proposals: self.proposals.clone(),
@@ -143,6 +163,11 @@ impl LedgerSnapshot {
     /// The header of the block at which the snapshot was taken.
     pub fn header(&self) -> &Header {
         &self.0.tip
+    }
+
+    /// The network whose ledger it is.
+    pub fn network(&self) -> NetworkId {
+        self.0.network
     }
 
     /// The height at which the snapshot was taken.
@@ -205,8 +230,9 @@ impl LedgerSnapshot {
     fn main_chunk(&self, state_bytes: usize) -> Vec<u8> {
         let ledger = &self.0;
         let genesis = ledger.genesis.to_bytes();
-        let mut out = Writer::with_capacity(genesis.len() + 512);
-        out.u8(MAIN).u8(VERSION).raw(&ledger.tip.to_bytes());
+        let mut out = Writer::with_capacity(genesis.len() + 1024);
+        out.u8(MAIN).u8(CHECKPOINT_VERSION).raw(&ledger.tip.to_bytes());
+        out.raw(ledger.sections.digests().as_flattened());
         out.u32(genesis.len() as u32).raw(&genesis).u64(state_bytes as u64);
         if let Some(bank) = ledger.partial_replica_of() {
             out.u16(bank.0);
@@ -222,7 +248,6 @@ impl LedgerSnapshot {
         ledger.policy.encode(&mut out);
         ledger.proposals.encode(&mut out);
         ledger.books.encode(&mut out);
-        ledger.supply.encode(&mut out);
         ledger.positions.encode(&mut out);
         ledger.holds.encode(&mut out);
         ledger.programmes.encode(&mut out);
@@ -235,7 +260,12 @@ impl LedgerSnapshot {
 fn part_chunks(part: &PartialReplica) -> impl Iterator<Item = Vec<u8>> {
     let holders: Vec<_> = part.holders.iter().collect();
     let linked: Vec<_> = part.linked.iter().collect();
-    let mut chunks = Vec::new();
+    let mut roots = Writer::with_capacity(8 + part.key_roots.len() * 34);
+    roots.u8(KEY_ROOTS).u16(part.key_roots.len() as u16);
+    part.key_roots.iter().for_each(|(bank, root)| {
+        roots.u16(bank.0).raw(root);
+    });
+    let mut chunks = vec![roots.finish()];
     for holders in holders.chunks(RECORDS) {
         let mut out = Writer::with_capacity(8 + holders.len() * (4 + HOLDER_BYTES));
         out.u8(KNOWN_HOLDERS).u32(holders.len() as u32);
@@ -272,6 +302,7 @@ pub struct Loader {
 /// The first chunk's content, and the state as far as it was read.
 struct Beginning {
     tip: Header,
+    sections: Sections,
     genesis: Genesis,
     state: Vec<u8>,
     state_bytes: u64,
@@ -292,12 +323,17 @@ impl Loader {
                     return Err(CheckpointError::OutOfOrder { expected: "the main section", found: section });
                 };
                 beginning.state.extend_from_slice(input.raw(input.left())?);
+                let (expected, found) = (beginning.state_bytes, beginning.state.len() as u64);
+                if found > expected {
+                    return Err(input.wrong("a state of the length that the main section names", found).into());
+                }
             }
             (HOLDERS, Some(ledger)) => read_holders(&mut input, ledger)?,
             (BANK, Some(ledger)) => self.bank = Some(read_bank(&mut input, ledger)?),
             (RETIRED_KEYS, Some(ledger)) => read_retired_keys(&mut input, accounts_of(ledger, self.bank, section)?)?,
             (ACCOUNTS, Some(ledger)) => read_accounts(&mut input, accounts_of(ledger, self.bank, section)?)?,
             (KNOWN_HOLDERS, Some(ledger)) => read_known_holders(&mut input, part_of(ledger, section)?)?,
+            (KEY_ROOTS, Some(ledger)) => read_key_roots(&mut input, part_of(ledger, section)?)?,
             (LINKED, Some(ledger)) => read_linked(&mut input, part_of(ledger, section)?)?,
             (found, None) => {
                 return Err(CheckpointError::OutOfOrder { expected: "the main section, then the state", found });
@@ -323,12 +359,53 @@ impl Loader {
         }
         let mut ledger = self.ledger.ok_or(CheckpointError::OutOfOrder { expected: "the main section", found: 0 })?;
         ledger.check_invariants()?;
+        ledger.check_against_header()?;
         ledger.index();
         Ok(ledger)
     }
 }
 
 impl Ledger {
+    /// Checks that the state is what the tip's header sums up.
+    fn check_against_header(&mut self) -> Result<(), CheckpointError> {
+        let tip = self.tip;
+        let compare = |part: &'static str, expected: Hash, found: Hash| match expected == found {
+            true => Ok(()),
+            false => {
+                let [expected, found] = [expected, found].map(|hash| crate::codec::encoding::hex(&hash));
+                Err(CheckpointError::OtherState { height: tip.height, part, expected, found })
+            }
+        };
+        // The genesis of version 1 sums the positions up as they are before the first members have theirs.
+        if tip.height.0 > 0 || tip.format > FormatVersion::One {
+            compare("balance sheet", tip.books_digest, books_digest(&self.books, &self.positions))?;
+        }
+        let number = |part, expected: u64, found: u64| match expected == found {
+            true => Ok(()),
+            false => {
+                let (expected, found) = (expected.to_string(), found.to_string());
+                Err(CheckpointError::OtherState { height: tip.height, part, expected, found })
+            }
+        };
+        number("CBDC", tip.cbdc.minor(), self.books.cbdc().minor())?;
+        number("version of policy", tip.policy_version.into(), self.policy.in_force().version.into())?;
+        if tip.format == FormatVersion::One {
+            return Ok(());
+        }
+        compare("list of digests", tip.state_root, self.sections.root(self.network))?;
+        let (kept, found) = match self.partial_replica {
+            None => (&Section::ALL[..], self.digest_sections(tip.is_of_checkpoint())),
+            Some(_) => (&PartialReplica::SECTIONS[..], self.digest_part()),
+        };
+        for section in kept {
+            compare(section.name(), self.sections.of(*section), found.of(*section))?;
+        }
+        match self.partial_replica.is_none() && tip.is_of_checkpoint() {
+            true => compare("accounts", tip.balances_root, self.balances_root()),
+            false => Ok(()),
+        }
+    }
+
     /// Makes the indexes, which no checkpoint holds.
     fn index(&mut self) {
         let holders = &self.holders;
@@ -342,29 +419,38 @@ impl Ledger {
 }
 
 fn read_main(input: &mut Reader<'_>) -> Result<Beginning, CheckpointError> {
-    input.version()?;
+    match input.u8()? {
+        CHECKPOINT_VERSION => {}
+        other => return Err(input.wrong("version 2", u64::from(other)).into()),
+    }
     let tip = Header::decode(input)?;
+    let mut digests = [[0; 32]; Section::ALL.len()];
+    for digest in &mut digests {
+        *digest = input.array()?;
+    }
     let length = input.u32()? as usize;
     let genesis = Genesis::from_bytes(input.raw(length)?)?;
     let state_bytes = input.u64()?;
     let part_of = if input.is_empty() { None } else { Some(BankId(input.u16()?)) };
-    Ok(Beginning { tip, genesis, state: Vec::new(), state_bytes, part_of })
+    Ok(Beginning { tip, sections: Sections::of_digests(digests), genesis, state: Vec::new(), state_bytes, part_of })
 }
 
 fn read_state(beginning: Beginning) -> Result<Ledger, CheckpointError> {
-    let Beginning { tip, genesis, state, part_of, .. } = beginning;
+    let Beginning { tip, sections, genesis, state, part_of, .. } = beginning;
     let mut input = Reader::new("checkpoint", &state);
     let day_offset_minutes = genesis.day_offset_minutes;
     let ledger = Ledger {
         network: genesis.network(),
         genesis: Arc::new(genesis),
+        format: tip.format,
         tip_hash: tip.hash(),
+        sections,
         tip,
         members: Members::decode(&mut input)?,
         policy: PolicyVersions::decode(&mut input, day_offset_minutes)?,
         proposals: GovernanceProposals::decode(&mut input)?,
         books: Books::decode(&mut input)?,
-        supply: SupplyTerms::decode(&mut input)?,
+        supply: tip.supply,
         positions: Positions::decode(&mut input)?,
         holds: Holds::decode(&mut input)?,
         programmes: Programmes::decode(&mut input)?,
@@ -402,6 +488,13 @@ fn part_of(ledger: &mut Ledger, section: u8) -> Result<&mut PartialReplica, Chec
 fn read_known_holders(input: &mut Reader<'_>, part: &mut PartialReplica) -> Result<(), CheckpointError> {
     for _ in 0..input.u32()? {
         part.holders.insert(input.u32()?, Holder::decode(input)?);
+    }
+    Ok(())
+}
+
+fn read_key_roots(input: &mut Reader<'_>, part: &mut PartialReplica) -> Result<(), CheckpointError> {
+    for _ in 0..input.u16()? {
+        part.key_roots.insert(BankId(input.u16()?), input.array()?);
     }
     Ok(())
 }

@@ -9,9 +9,11 @@
 //! * The changed accounts of the bank are the whole data of its leaf under the header's effects root: none is missing,
 //!   none added, none altered.
 //! * Balance sheet and positions are those of the header's digest, the policy in force is the header's version.
+//! * From version 2 of the formats on: the digests of the state's sections are those under the header's state root, and
+//!   members, policy, the keys of the bank's wallets and the classes of reclassified holders have their digests.
 //!
-//! Commands, keys and holders rest on the central bank's node key, which the connection proved; a receipt proves any
-//! command on demand.
+//! Commands and holders rest on the central bank's node key, which the connection proved; a receipt proves any command
+//! on demand.
 //!
 //! # Layout
 //! Accounts, outcomes and commands are in their compact encodings, numbers as in [`crate::codec::compact`]: a filtered
@@ -30,6 +32,7 @@
 //! | members | length (4), the members without the sequence numbers that they have used, where members changed |
 //! | policy | count (4), the versions of policy that began with the block |
 //! | classes | count (4), (position (4), count (4), (day (4), class (1))) of each holder who was reclassified |
+//! | digests | count (1; 0 where none changed), digest (32) of each section; then count (2; 0 where no key changed), (bank (2), root of its keys (32)) |
 //! | commands | count (4), (commands passed over (number), outcome (compact), command (compact)): those that name the bank or an account of it |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,7 +47,7 @@ use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::codec::merkle;
 use crate::codec::merkle::Hash;
 use crate::command::{Command, Signer};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, digest_of_roots};
 use crate::policy::PolicyVersions;
 use crate::state::account::Account;
 use crate::state::bank_accounts::BankAccounts;
@@ -53,12 +56,15 @@ use crate::state::books::Books;
 use crate::state::class_history::{self, Classes};
 use crate::state::header::{Header, books_digest};
 use crate::state::holder::Holder;
+use crate::state::key_table::KeyTable;
 use crate::state::member::{Members, Role};
 use crate::state::merkle_map::Encoded;
 use crate::state::prefetch::{PREFETCH_BATCH, prefetch_accounts};
+use crate::state::sections::{Section, Sections};
 use crate::state::sequence::SequenceStatus;
 use crate::transition::changes::{Changes, DepositDirection, DepositMovement, KeyChange};
 use crate::types::amount::Amount;
+use crate::types::format::FormatVersion;
 use crate::types::identity::{AccountId, BankId, Height, MemberId};
 use crate::types::outcome::{Outcome, Stage};
 
@@ -85,6 +91,12 @@ pub enum FilteredBlockError {
     OtherBooks { height: Height },
     #[error("the policy is in version {found}, the header of block {height} names version {expected}")]
     OtherPolicy { height: Height, expected: u32, found: u32 },
+    #[error("the {section} after block {height} is not what its header sums up")]
+    OtherState { height: Height, section: Section },
+    #[error("the digests after block {height} are not those under its header's state root")]
+    OtherDigests { height: Height },
+    #[error("block {height} goes back from version {expected} of the formats to {found}")]
+    OtherFormat { height: Height, expected: FormatVersion, found: FormatVersion },
     #[error("block {height} has an account {account} that comes without what belongs to it")]
     Incomplete { height: Height, account: AccountId },
     #[error("block {height} uses sequence number {sequence} of this bank, which is not free")]
@@ -209,6 +221,7 @@ struct Shared {
     members: Vec<u8>,
     /// Versions of policy, then classes.
     rules: Vec<u8>,
+    digests: Vec<u8>,
     linked_anew: BTreeSet<AccountId>,
     /// Holders whose class changed, with their places.
     reclassified: BTreeMap<u32, Holder>,
@@ -243,8 +256,30 @@ impl Shared {
         let classes: Vec<(u32, &Classes)> = reclassified.keys().filter_map(classes).collect();
         rules.u32(classes.len() as u32);
         classes.iter().for_each(|(position, classes)| classes.encode(rules.u32(*position)));
+        let digests = Shared::digests(ledger, parent, block);
         let (books, members, rules) = (books.finish(), members.finish(), rules.finish());
-        Shared { books, members, rules, linked_anew, reclassified }
+        Shared { books, members, rules, digests, linked_anew, reclassified }
+    }
+}
+
+impl Shared {
+    fn digests(ledger: &Ledger, parent: &Header, block: &Block) -> Vec<u8> {
+        let mut out = Writer::default();
+        if parent.state_root == block.header.state_root {
+            out.u8(0).u16(0);
+            return out.finish();
+        }
+        out.u8(Section::ALL.len() as u8).raw(ledger.sections.digests().as_flattened());
+        let is_first = parent.format == FormatVersion::One;
+        if !is_first && block.changes.keys.is_empty() && !block.changes.members {
+            out.u16(0);
+            return out.finish();
+        }
+        out.u16(ledger.banks().count() as u16);
+        ledger.key_roots().for_each(|(bank, root)| {
+            out.u16(bank.0).raw(&root);
+        });
+        out.finish()
     }
 }
 
@@ -341,6 +376,7 @@ impl FilteredBlockBuilder {
         out.u32(self.movement_count).raw(self.movements.as_bytes());
         out.u32(shared.books.len() as u32).raw(&shared.books);
         out.u32(shared.members.len() as u32).raw(&shared.members).raw(&shared.rules);
+        out.raw(&shared.digests);
         out.u32(self.command_count).raw(self.commands.as_bytes());
         out.finish()
     }
@@ -362,6 +398,10 @@ struct Read {
     members: Option<Members>,
     policy: Option<PolicyVersions>,
     classes: Vec<(u32, Classes)>,
+    /// Where any changed.
+    sections: Option<Sections>,
+    /// Where any key changed.
+    key_roots: Option<BTreeMap<BankId, Hash>>,
     commands: Vec<OwnCommand>,
 }
 
@@ -442,6 +482,8 @@ impl Read {
         };
         let policy = ledger.policy.decode_after(&mut input, ledger.genesis.day_offset_minutes)?;
         let classes = read_many(&mut input, 13, class_history::decode_one)?;
+        let sections = read_sections(&mut input)?;
+        let key_roots = read_key_roots(&mut input)?;
         let mut next = 0;
         let commands = read_many(&mut input, COMMAND_ENTRY_BYTES_MIN, |input| {
             let index = place_after(&mut next, input)?;
@@ -462,6 +504,8 @@ impl Read {
             members,
             policy,
             classes,
+            sections,
+            key_roots,
             commands,
         })
     }
@@ -471,6 +515,27 @@ fn read_books(bytes: &[u8]) -> Result<(Books, Positions), DecodeError> {
     let mut input = Reader::new("balance sheet", bytes);
     let read = (Books::decode(&mut input)?, Positions::decode(&mut input)?);
     input.finish().map(|()| read)
+}
+
+fn read_sections(input: &mut Reader<'_>) -> Result<Option<Sections>, DecodeError> {
+    let mut digests = [[0; 32]; Section::ALL.len()];
+    match usize::from(input.u8()?) {
+        0 => return Ok(None),
+        count if count == digests.len() => {}
+        count => return Err(input.wrong("12 digests or none", count as u64)),
+    }
+    for digest in &mut digests {
+        *digest = input.array()?;
+    }
+    Ok(Some(Sections::of_digests(digests)))
+}
+
+fn read_key_roots(input: &mut Reader<'_>) -> Result<Option<BTreeMap<BankId, Hash>>, DecodeError> {
+    let mut roots = BTreeMap::new();
+    for _ in 0..input.u16()? {
+        roots.insert(BankId(input.u16()?), input.array()?);
+    }
+    Ok((!roots.is_empty()).then_some(roots))
 }
 
 fn read_members(bytes: &[u8], before: &Members) -> Result<Members, DecodeError> {
@@ -531,7 +596,64 @@ impl Ledger {
             return Err(FilteredBlockError::OtherPolicy { height, expected, found });
         }
         self.check_complete(height, bank, read)?;
-        self.check_sequences(height, bank, &read.commands)
+        self.check_sequences(height, bank, &read.commands)?;
+        self.check_state(header, bank, read)
+    }
+
+    /// Whether what this replica keeps of the state is, after the block, what the header sums up.
+    fn check_state(&self, header: &Header, bank: BankId, read: &Read) -> Result<(), FilteredBlockError> {
+        let (height, expected, found) = (header.height, self.tip.format, header.format);
+        if found < expected {
+            return Err(FilteredBlockError::OtherFormat { height, expected, found });
+        }
+        if found == FormatVersion::One {
+            return Ok(());
+        }
+        let sections = read.sections.as_ref().unwrap_or(&self.sections);
+        if sections.root(self.network) != header.state_root {
+            return Err(FilteredBlockError::OtherDigests { height });
+        }
+        let part = self.partial_replica.as_ref().expect("a part is kept");
+        let members = read.members.as_ref().unwrap_or(&self.members);
+        let policy = read.policy.as_ref().unwrap_or(&self.policy);
+        // A clone shares everything with what it is of.
+        let mut classes = self.class_history.clone();
+        read.classes.iter().for_each(|(position, history)| classes.set(*position, history.clone()));
+        let key_roots = read.key_roots.as_ref().unwrap_or(&part.key_roots);
+        for (section, digest) in [
+            (Section::Members, members.digests()[0]),
+            (Section::Policy, policy.digest()),
+            (Section::Keys, digest_of_roots(key_roots.iter().map(|(bank, root)| (*bank, *root)))),
+            (Section::Classes, classes.root()),
+        ] {
+            if sections.of(section) != digest {
+                return Err(FilteredBlockError::OtherState { height, section });
+            }
+        }
+        let own_keys = self.own_keys_after(bank, read);
+        match own_keys.is_none_or(|root| key_roots.get(&bank) == Some(&root)) {
+            true => Ok(()),
+            false => Err(FilteredBlockError::OtherState { height, section: Section::Keys }),
+        }
+    }
+
+    /// The root of the bank's keys after the block, where a block changes it.
+    fn own_keys_after(&self, bank: BankId, read: &Read) -> Option<Hash> {
+        let known = self.banks.get(bank);
+        let count = known.map_or(0, |own| own.keys.len()) as u32;
+        let mut changes: BTreeMap<u32, PublicKey> = BTreeMap::new();
+        let opened = read.own.iter().filter(|(serial, _)| *serial >= count);
+        changes.extend(opened.map(|(serial, _)| (*serial, PublicKey([0; 32]))));
+        let own = read.keys.iter().filter(|(account, _)| account.bank == bank);
+        changes.extend(own.map(|(account, key)| (account.serial, *key)));
+        if changes.is_empty() && read.key_roots.is_none() {
+            return None;
+        }
+        match known {
+            Some(own) => Some(own.keys.root_with(&changes)),
+            None if changes.is_empty() => None,
+            None => Some(KeyTable::default().root_with(&changes)),
+        }
     }
 
     /// Whether new accounts stand in a row behind the known ones, each account that is new here has a key and a holder,
@@ -618,8 +740,19 @@ impl Ledger {
                 part.linked.insert(account, (record, key));
             }
         }
+        if let Some(sections) = read.sections {
+            self.sections = sections;
+        }
+        if let Some(key_roots) = read.key_roots {
+            part.key_roots = key_roots;
+        }
+        if header.format > FormatVersion::One
+            && let Some(own) = self.banks.get_mut(bank)
+        {
+            own.keys.root();
+        }
         self.supply = header.supply;
-        self.tip = *header;
+        (self.format, self.tip) = (header.format, *header);
         self.tip_hash = header.hash();
         for account in keys.into_keys().filter(|account| account.bank == bank) {
             let wallet = self.account(account).expect("its record came with its key");

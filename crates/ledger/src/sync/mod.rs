@@ -1,4 +1,5 @@
 //! Saving a whole ledger, and following one bank's part of it.
 
 pub mod checkpoint;
+pub mod checkpoint_seal;
 pub mod filtered_block;

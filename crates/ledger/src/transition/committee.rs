@@ -198,6 +198,7 @@ impl Transition<'_> {
                     trial.set_header_signatures(*count);
                     true
                 }
+                GovernanceAction::FormatVersion(version) => *version > self.ledger.format,
             }
         };
         let mut place = None;
@@ -230,7 +231,11 @@ impl Transition<'_> {
             self.ledger.policy.enact(&changes, self.time, self.today);
         }
         for action in actions {
-            self.changes.members |= !matches!(action, GovernanceAction::Policy(_) | GovernanceAction::Grant(_));
+            let changes_no_member = matches!(
+                action,
+                GovernanceAction::Policy(_) | GovernanceAction::Grant(_) | GovernanceAction::FormatVersion(_)
+            );
+            self.changes.members |= !changes_no_member;
             match action {
                 GovernanceAction::Policy(_) => {}
                 GovernanceAction::AdmitMember(member) => self.ledger.admit_member(member.clone()),
@@ -249,6 +254,7 @@ impl Transition<'_> {
                 }
                 GovernanceAction::Threshold(threshold) => self.ledger.members.set_threshold(*threshold),
                 GovernanceAction::HeaderSignatures(count) => self.ledger.members.set_header_signatures(*count),
+                GovernanceAction::FormatVersion(version) => self.ledger.format = self.ledger.format.max(*version),
                 GovernanceAction::Grant(grant) => {
                     let end = self.ledger.holders.len() as u32;
                     self.ledger.programmes.found(*grant, end);

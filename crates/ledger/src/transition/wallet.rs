@@ -105,8 +105,7 @@ impl Transition<'_> {
         self.account_mut(replace.account).key_version += 1;
         let serial = replace.account.serial;
         let accounts = self.bank_accounts(replace.account.bank);
-        let key = accounts.keys.get_mut(serial as usize).expect("every wallet has a key");
-        let retired = std::mem::replace(key, replace.key);
+        let retired = accounts.keys.replace(serial as usize, replace.key).expect("every wallet has a key");
         accounts.retire_key(retired, serial);
         self.key_changed(replace.account);
         Ok(Outcome::settled())

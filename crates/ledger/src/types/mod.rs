@@ -1,6 +1,7 @@
 //! Units, names and answers: what every other folder speaks in.
 
 pub mod amount;
+pub mod format;
 pub(crate) mod hex;
 pub mod identity;
 pub mod outcome;

@@ -28,8 +28,8 @@ use cbdc_ledger::policy::{
 };
 use cbdc_ledger::time::LedgerDay;
 use cbdc_ledger::{
-    AccountId, Amount, BankId, Block, Class, Command, Genesis, HolderId, Ledger, MemberId, NetworkId, Outcome,
-    Signature, Signed, SigningKey, Timestamp, VerifiedProposal,
+    AccountId, Amount, BankId, Block, Class, Command, FormatVersion, Genesis, HolderId, Ledger, MemberId, NetworkId,
+    Outcome, Signature, Signed, SigningKey, Timestamp, VerifiedProposal,
 };
 use cbdc_signatures::BatchSeed;
 use rand::SeedableRng;
@@ -87,6 +87,7 @@ pub fn genesis() -> Genesis {
     members.extend([0, 1, 2].map(|seat| member(Role::Committee, seat)));
     members.extend(BANKS.map(|bank| member(Role::Bank, bank)));
     Genesis {
+        format: FormatVersion::One,
         currency: *b"XTS",
         currency_exponent: 2,
         day_count: DayCount::Actual365,

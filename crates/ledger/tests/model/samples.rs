@@ -11,7 +11,7 @@ use cbdc_ledger::member::Role;
 use cbdc_ledger::policy::{Capitalisation, FeeTo, KeyRates, PolicyChange, ReserveRules, WorkPerBlock};
 use cbdc_ledger::programme::{Classes, Cohort, Funding, Grant, Purpose};
 use cbdc_ledger::time::LedgerDay;
-use cbdc_ledger::{BankId, Class, Command, Ledger, MemberId};
+use cbdc_ledger::{BankId, Class, Command, FormatVersion, Ledger, MemberId};
 
 use super::network::{
     DAY_MS, HOUR_MS, Network, amount, bank_status, capitalisation, key, member, payee_fee, payer_fee, remuneration,
@@ -21,7 +21,12 @@ use super::network::{
 /// One command of each kind, really signed, and their network. Each would be its signer's next, so that in one block
 /// some settle and some are refused for a number in use.
 pub fn commands() -> (Network, Vec<(&'static str, Command)>) {
-    let mut network = Network::build(|_| {});
+    commands_under(FormatVersion::One)
+}
+
+/// As [`commands`], in a network that begins with a version of the formats.
+pub fn commands_under(format: FormatVersion) -> (Network, Vec<(&'static str, Command)>) {
+    let mut network = Network::build(|genesis| genesis.format = format);
     let alice = network.open(1, "alice", Class::HOUSEHOLD);
     let shop = network.open(2, "shop", Class::MERCHANT);
     network.fund(alice, 1_000);

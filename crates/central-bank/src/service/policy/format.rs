@@ -15,6 +15,7 @@ pub fn action_text(action: &GovernanceAction, exponent: u8) -> String {
         GovernanceAction::DismissMember { role, id } => format!("dismiss {role} {id}"),
         GovernanceAction::Threshold(threshold) => format!("committee threshold: {threshold}"),
         GovernanceAction::HeaderSignatures(count) => format!("signatures of nodes on a header: {count}"),
+        GovernanceAction::FormatVersion(version) => format!("formats of the chain: version {version}"),
     }
 }
 

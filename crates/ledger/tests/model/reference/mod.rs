@@ -24,7 +24,7 @@ use cbdc_ledger::command::{Head, IssuanceKind, PaymentKind, Signer};
 use cbdc_ledger::governance::ProposalStatus;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::outcome::{Reason, Stage};
-use cbdc_ledger::{AccountId, BankId, Class, Command, Genesis, HolderId, Outcome, PublicKey};
+use cbdc_ledger::{AccountId, BankId, Class, Command, FormatVersion, Genesis, HolderId, Outcome, PublicKey};
 
 pub use banks::Position;
 pub use payments::Order;
@@ -108,6 +108,7 @@ pub type Seats = BTreeMap<(Role, u16), Seat>;
 
 #[derive(Clone, PartialEq, Debug)]
 pub struct Model {
+    pub format: FormatVersion,
     pub time: u64,
     pub height: u64,
     pub offset_ms: i128,
@@ -179,6 +180,7 @@ impl Model {
         let kept = |account: &BookAccount| !matches!(account, BookAccount::Cbdc | BookAccount::Loans(_));
         let accounts = books.accounts().into_iter().chain([BookAccount::Equity]).filter(kept);
         let mut model = Model {
+            format: genesis.format,
             time: genesis.created_at.0,
             height: 0,
             offset_ms: genesis.day_offset_minutes as i128 * 60_000,

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cbdc_ledger::PublicKey;
 use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::command::{Choice, GovernanceAction, GovernanceProposal};
 use cbdc_ledger::governance::ProposalStatus;
@@ -10,6 +9,7 @@ use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::outcome::Reason;
 use cbdc_ledger::policy::PolicyChange;
 use cbdc_ledger::programme::Grant;
+use cbdc_ledger::{FormatVersion, PublicKey};
 
 use super::banks::Position;
 use super::policy::Policy;
@@ -163,6 +163,7 @@ impl Model {
                 }
                 GovernanceAction::Threshold(found) => self.threshold = *found as usize,
                 GovernanceAction::HeaderSignatures(found) => self.header_signatures = *found as usize,
+                GovernanceAction::FormatVersion(found) => self.format = self.format.max(*found),
                 GovernanceAction::Grant(grant) => self.found_programme(*grant),
                 GovernanceAction::BankStatus { bank, status } => {
                     self.positions.get_mut(&bank.0).unwrap().status = *status
@@ -214,6 +215,7 @@ struct Trial {
     policy: Policy,
     threshold: usize,
     header_signatures: usize,
+    format: FormatVersion,
 }
 
 impl Trial {
@@ -227,6 +229,7 @@ impl Trial {
             policy: model.policy().clone(),
             threshold: model.threshold,
             header_signatures: model.header_signatures,
+            format: model.format,
         }
     }
 
@@ -274,6 +277,7 @@ impl Trial {
                 self.header_signatures = *count as usize;
                 true
             }
+            GovernanceAction::FormatVersion(version) => *version > self.format,
             GovernanceAction::Grant(Grant { cohort, amount_each, purpose }) => {
                 !amount_each.is_zero()
                     && purpose.is_none_or(|purpose| purpose.expires_at.0 > self.now && purpose.payees.0 != 0)
