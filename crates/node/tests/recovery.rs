@@ -5,8 +5,10 @@ use std::sync::Arc;
 use cbdc_devnet::{Network, NetworkSpec, Ports};
 use cbdc_ledger::block_proposal::BlockProposalBuilder;
 use cbdc_ledger::checkpoint::RootHasher;
+use cbdc_ledger::command::{Command, GovernanceAction, GovernanceProposal, Head, Signed};
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{FormatVersion, Genesis, Ledger, MemberId, PublicKey, SigningKey, VerifiedProposal};
+use cbdc_ledger::{FormatVersion, Genesis, Ledger, MemberId, PublicKey, Signature, SigningKey, VerifiedProposal};
+use cbdc_node::audit::difference;
 use cbdc_node::checkpoints::{CheckpointStep, Checkpoints};
 use cbdc_node::recovery::{self, CheckpointSigner, RecoveryError};
 use cbdc_storage::{CheckpointStore, CheckpointWriter, LogPosition, MemoryStore, Store};
@@ -123,6 +125,29 @@ fn a_checkpoint_of_a_block_that_sums_up_less_is_refused() {
         matches!(&refused, Err(RecoveryError::Seal { what, .. }) if what.contains("no checkpoint block")),
         "{refused:?}"
     );
+}
+
+#[test]
+fn a_replica_that_comes_to_another_state_names_the_section() {
+    let (mut node, mut other) = (Node::new(), Node::new());
+    other.ledger = Ledger::new(node.genesis.clone()).unwrap();
+    node.block(false);
+    let head = Head { flags: 0, key_version: 0, sequence: 1, valid_until: node.ledger.tip().time };
+    let (effective_at, expires_at) = (head.valid_until, head.valid_until);
+    let actions = vec![GovernanceAction::Threshold(1)];
+    let record = GovernanceProposal { head, member: MemberId(1), effective_at, expires_at, actions };
+    let command = Command::from(Signed { record, signature: Signature([0; 64]) });
+    let bytes = [&[1, 0, 0, 0, 1, 0, 0, 0][..], &head.valid_until.0.to_le_bytes(), &command.to_bytes()].concat();
+    let block = other.ledger.apply(&VerifiedProposal::from_own_log(&bytes).unwrap());
+    assert!(block.outcomes[0].is_settled(), "{:?}", block.outcomes);
+    let computed = (node.ledger.tip(), node.ledger.sections());
+    let claimed = other.ledger.sections().to_bytes();
+    let network = node.ledger.network();
+    let named = difference(computed, (other.ledger.tip(), &claimed), network);
+    assert_eq!(named, "the state differs in its section: sequence numbers of members");
+    // Digests that are not those under the header's root name nothing.
+    let forged = difference(computed, (other.ledger.tip(), &claimed[32..]), network);
+    assert!(forged.starts_with("its commands root is"), "{forged}");
 }
 
 #[test]

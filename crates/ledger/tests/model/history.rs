@@ -591,7 +591,7 @@ impl Resolver<'_> {
                 });
                 // Now and then the class named is not the holder's.
                 let class = if c % 16 == 0 { Class(class.0 ^ 1) } else { class };
-                let in_force = wallet.map_or(0, |wallet| wallet.key_version as u32);
+                let in_force = wallet.map_or(0, |wallet| wallet.key_version);
                 // Now and then the certificate was for another version.
                 let version = if c % 16 == 1 { in_force + 1 } else { in_force };
                 let (purpose, valid_until) =
