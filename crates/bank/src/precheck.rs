@@ -79,7 +79,7 @@ fn partition(commands: &Bytes, verdicts: &[Result<(), Outcome>]) -> Checked {
 }
 
 impl SignaturePrecheck {
-    /// Verifies every signature of packed payments. Takes about 10 µs a signature: call it on a thread that may block.
+    /// Verifies every signature of packed payments. Takes 3 to 20 µs a signature, good or bad: call it on a thread that may block.
     pub fn verify(&self, commands: &Bytes) -> Vec<Result<(), Outcome>> {
         let records = || commands.chunks_exact(SIGNED_PAYMENT_BYTES);
         let decoded: Vec<_> = records().map(Command::from_bytes).collect();

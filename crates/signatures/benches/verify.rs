@@ -4,18 +4,18 @@
 //! the cache of active wallets keeps them; zebra decompresses them each time, as its interface does. Names are
 //! `verify::operation/batch=size`; the throughput shown is in signatures a second. `single` checks the same signatures
 //! one by one; `portable_batch` is the backend of a machine without AVX-512; `one_bad` and `all_bad` show the price of
-//! finding bad ones.
+//! finding bad ones, and `suspect` that of a verdict for each signature whatever the others are.
 //!
 //! Run: `cargo bench -p cbdc-signatures --bench verify`.
 
 use std::hint::black_box;
 
-use cbdc_signatures::{Backend, Batch, BatchSeed, DecompressedKey, Signature, SigningKey, verify};
+use cbdc_signatures::{Backend, Batch, BatchSeed, DecompressedKey, Signature, SigningKey, Source, verify};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
 
-const BATCH_SIZES: [usize; 10] = [1, 2, 8, 16, 32, 64, 128, 256, 512, 1024];
+const BATCH_SIZES: [usize; 13] = [1, 2, 3, 4, 5, 8, 16, 32, 64, 128, 256, 512, 1024];
 const PREFIX: &[u8] = b"cbdc/v1/transfer";
 const BODY_BYTES: usize = 104;
 
@@ -46,7 +46,12 @@ fn spoilt(signed: &Signed) -> Signed {
 }
 
 fn verdicts(signatures: &[Signed], backend: Backend) -> Vec<bool> {
+    verdicts_by_source(signatures, backend, Source::Clean)
+}
+
+fn verdicts_by_source(signatures: &[Signed], backend: Backend, source: Source) -> Vec<bool> {
     let mut batch = Batch::on_backend(backend);
+    batch.set_source(source);
     for signed in signatures {
         batch.push(&signed.key, [PREFIX, &signed.body], &signed.signature);
     }
@@ -101,6 +106,10 @@ fn benchmark(criterion: &mut Criterion) {
         });
         measure(criterion, "one_bad", size, || {
             assert_eq!(valid_among(verdicts(black_box(&one_bad), Backend::selected())), size - 1);
+        });
+        measure(criterion, "suspect", size, || {
+            let found = verdicts_by_source(black_box(&all_bad), Backend::selected(), Source::Suspect);
+            assert_eq!(valid_among(found), 0);
         });
         measure(criterion, "all_bad", size, || {
             assert_eq!(valid_among(verdicts(black_box(&all_bad), Backend::selected())), 0);

@@ -6,7 +6,7 @@
 //! What is accepted is what ZIP-215 accepts: `y` is reduced modulo `p`, and any sign bit stands beside `x = 0`.
 
 use crate::backend::{Operation, Simd};
-use crate::field::{D, FieldX8, Limbs, ONE, SQRT_M1, ZERO, bytes_of_limbs, limbs_of_bytes};
+use crate::field::{D, FieldElement, FieldX8, Limbs, ONE, SQRT_M1, TWICE_D, ZERO, bytes_of_limbs, limbs_of_bytes};
 use crate::point::{AffineX8, CachedPoint};
 
 /// Adds the points of `encodings` to `points`, and says which are points; the identity stands for the others.
@@ -21,6 +21,13 @@ impl Operation for Decompress<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Vec<bool> {
         let mut are_points = Vec::with_capacity(self.encodings.len());
+        if let [encoding] = self.encodings {
+            // Seven lanes in eight would be idle, and 64-bit registers wait less for one multiplication after another.
+            let point = decompress(encoding);
+            self.points.push(point.unwrap_or(CachedPoint::IDENTITY));
+            are_points.push(point.is_some());
+            return are_points;
+        }
         for (count, encodings) in chunks_of_eight(self.encodings) {
             let (points, mask) = decompress_x8(simd, &encodings);
             let cached = points.cached().store();
@@ -115,6 +122,27 @@ fn decompress_x8<S: Simd>(simd: S, encodings: &[[u8; 32]; 8]) -> (AffineX8<S>, u
     let negative = FieldX8::splat(simd, ZERO).sub(&root);
     let x = negative.select(root.odd_lanes_of_canonical() ^ signs, &root);
     (AffineX8 { x, y }, is_root | is_root_of_negative)
+}
+
+/// One point; `None` where the encoding is of none. The steps are those of [`decompress_x8`].
+fn decompress(encoding: &[u8; 32]) -> Option<CachedPoint> {
+    let y = FieldElement(limbs_of_bytes(encoding));
+    let yy = y.square();
+    let (u, v) = (yy.sub(&FieldElement::ONE), yy.mul(&FieldElement(D)).add(&FieldElement::ONE));
+    let v3 = v.square().mul(&v);
+    let v7 = v3.square().mul(&v);
+    let root = u.mul(&v3).mul(&u.mul(&v7).pow_p58());
+    let check = v.mul(&root.square());
+    let root = match (check == u, check.add(&u).is_zero()) {
+        (true, _) => root,
+        (false, true) => root.mul(&FieldElement(SQRT_M1)),
+        (false, false) => return None,
+    };
+    let root = FieldElement(root.canonical());
+    let is_odd = root.0[0] & 1 == 1;
+    let x = if is_odd == (encoding[31] >> 7 == 1) { root } else { FieldElement::ZERO.sub(&root) };
+    let xy2d = x.mul(&y).mul(&FieldElement(TWICE_D));
+    Some(CachedPoint::of_limbs(y.sub(&x).0, FieldElement(y.add(&x).0).canonical(), xy2d.0))
 }
 
 /// `a^((p−5)/8) = a^(2^252 − 3)`. `a_n` is `a^(2^n − 1)`.

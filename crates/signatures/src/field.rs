@@ -38,6 +38,12 @@ const TWICE_P: Limbs = multiple_of_p(1);
 const P_ABOVE_ELEMENTS: Limbs = multiple_of_p(4);
 /// `1024·p`, limb by limb larger than any product.
 const P_ABOVE_PRODUCTS: Limbs = multiple_of_p(10);
+/// What the limbs of a product start with that is to be raised by [`P_ABOVE_PRODUCTS`]: all but the first are doubled.
+const RAISED_PRODUCT: Limbs = [P_ABOVE_PRODUCTS[0], HALF, HALF, HALF, HALF];
+/// The same of a square, some of whose limbs are doubled twice.
+const RAISED_SQUARE: Limbs = [P_ABOVE_PRODUCTS[0], HALF, HALF / 2, HALF / 2, HALF / 2];
+/// Half of the upper limbs of [`P_ABOVE_PRODUCTS`].
+const HALF: u64 = P_ABOVE_PRODUCTS[1] / 2;
 
 /// `2^shift·p`.
 const fn multiple_of_p(shift: u32) -> Limbs {
@@ -134,6 +140,26 @@ impl FieldElement {
         self.canonical() == ZERO
     }
 
+    /// The element squared `times` times.
+    fn square_times(&self, times: usize) -> FieldElement {
+        (0..times).fold(*self, |power, _| power.square())
+    }
+
+    /// `self^((p−5)/8) = self^(2^252 − 3)`. `a_n` is `self^(2^n − 1)`.
+    pub(crate) fn pow_p58(&self) -> FieldElement {
+        let a_2 = self.square().mul(self);
+        let a_4 = a_2.square_times(2).mul(&a_2);
+        let a_5 = a_4.square().mul(self);
+        let a_10 = a_5.square_times(5).mul(&a_5);
+        let a_20 = a_10.square_times(10).mul(&a_10);
+        let a_40 = a_20.square_times(20).mul(&a_20);
+        let a_50 = a_40.square_times(10).mul(&a_10);
+        let a_100 = a_50.square_times(50).mul(&a_50);
+        let a_200 = a_100.square_times(100).mul(&a_100);
+        let a_250 = a_200.square_times(50).mul(&a_50);
+        a_250.square_times(2).mul(self)
+    }
+
     /// `1/self`; 0 for 0.
     pub(crate) fn invert(&self) -> FieldElement {
         // self^(p−2): all bits of the exponent are ones but bits 2 and 4.
@@ -226,6 +252,10 @@ pub(crate) struct FieldX8<S: Simd> {
     simd: S,
 }
 
+/// Eight products plus [`P_ABOVE_PRODUCTS`], which is 0: what products may be subtracted from.
+#[derive(Clone, Copy)]
+pub(crate) struct RaisedX8<S: Simd>(ProductX8<S>);
+
 /// Eight products, or sums and differences of such, not yet carried.
 #[derive(Clone, Copy)]
 pub(crate) struct ProductX8<S: Simd> {
@@ -310,8 +340,23 @@ impl<S: Simd> FieldX8<S> {
     /// The product, not yet carried.
     #[inline(always)]
     pub(crate) fn product(&self, other: &Self) -> ProductX8<S> {
+        self.product_from(ZERO, other)
+    }
+
+    /// The product, raised.
+    #[inline(always)]
+    pub(crate) fn raised_product(&self, other: &Self) -> RaisedX8<S> {
+        RaisedX8(self.product_from(RAISED_PRODUCT, other))
+    }
+
+    /// The product plus what the limbs start with, all but the first doubled.
+    #[inline(always)]
+    fn product_from(&self, start: Limbs, other: &Self) -> ProductX8<S> {
         let simd = self.simd;
         let mut limbs = [simd.splat(0); 10];
+        for at in 0..5 {
+            limbs[at] = simd.splat(start[at]);
+        }
         for i in 0..5 {
             for j in 0..5 {
                 limbs[i + j + 1] = simd.madd52hi(limbs[i + j + 1], self.limbs[i], other.limbs[j]);
@@ -337,8 +382,23 @@ impl<S: Simd> FieldX8<S> {
     /// The square, not yet carried.
     #[inline(always)]
     pub(crate) fn square_product(&self) -> ProductX8<S> {
+        self.square_from(ZERO)
+    }
+
+    /// The square, raised.
+    #[inline(always)]
+    pub(crate) fn raised_square(&self) -> RaisedX8<S> {
+        RaisedX8(self.square_from(RAISED_SQUARE))
+    }
+
+    /// The square plus what the limbs start with, the second doubled and the others after it twice.
+    #[inline(always)]
+    fn square_from(&self, start: Limbs) -> ProductX8<S> {
         let simd = self.simd;
         let mut limbs = [simd.splat(0); 10];
+        for at in 0..5 {
+            limbs[at] = simd.splat(start[at]);
+        }
         // As in a product; and each product of two different limbs comes twice.
         for i in 0..5 {
             for j in i + 1..5 {
@@ -360,7 +420,9 @@ impl<S: Simd> FieldX8<S> {
         for i in 0..5 {
             limbs[2 * i] = simd.madd52lo(limbs[2 * i], self.limbs[i], self.limbs[i]);
         }
-        fold(simd, &limbs)
+        // As `fold` does. A square leaves the multipliers idle for a time; here they take the other units' work.
+        let nineteen = simd.splat(19);
+        ProductX8 { limbs: each_limb!(|I| simd.add(limbs[I], simd.mul_low(limbs[I + 5], nineteen))), simd }
     }
 
     /// The element squared `times` times.
@@ -485,26 +547,35 @@ impl<S: Simd> ProductX8<S> {
     }
 
     #[inline(always)]
-    pub(crate) fn add(&self, other: &Self) -> FieldX8<S> {
-        carry(self.simd, each_limb!(|I| self.simd.add(self.limbs[I], other.limbs[I])))
-    }
-
-    /// `2·(self − other)`; `self` may be doubled, `other` is a product.
-    #[inline(always)]
-    pub(crate) fn twice_difference(&self, other: &Self) -> FieldX8<S> {
+    pub(crate) fn raised(&self) -> RaisedX8<S> {
         let simd = self.simd;
-        let limbs = each_limb!(|I| {
-            let difference = simd.sub(simd.add(self.limbs[I], simd.splat(P_ABOVE_PRODUCTS[I])), other.limbs[I]);
-            simd.add(difference, difference)
-        });
-        carry(simd, limbs)
+        RaisedX8(ProductX8 { limbs: each_limb!(|I| simd.add(self.limbs[I], simd.splat(P_ABOVE_PRODUCTS[I]))), simd })
+    }
+}
+
+impl<S: Simd> RaisedX8<S> {
+    #[inline(always)]
+    pub(crate) fn add(&self, other: &ProductX8<S>) -> FieldX8<S> {
+        carry(other.simd, each_limb!(|I| other.simd.add(self.0.limbs[I], other.limbs[I])))
     }
 
     /// `self − other`; `other` is a product, not doubled.
     #[inline(always)]
-    pub(crate) fn sub(&self, other: &Self) -> FieldX8<S> {
-        let simd = self.simd;
-        carry(simd, each_limb!(|I| simd.sub(simd.add(self.limbs[I], simd.splat(P_ABOVE_PRODUCTS[I])), other.limbs[I])))
+    pub(crate) fn sub(&self, other: &ProductX8<S>) -> FieldX8<S> {
+        carry(other.simd, each_limb!(|I| other.simd.sub(self.0.limbs[I], other.limbs[I])))
+    }
+
+    /// `2·self + plus − minus`, of products that are not doubled.
+    #[inline(always)]
+    pub(crate) fn twice_plus_minus(&self, plus: &ProductX8<S>, minus: &RaisedX8<S>) -> FieldX8<S> {
+        let simd = plus.simd;
+        carry(
+            simd,
+            each_limb!(|I| {
+                let twice = simd.add(self.0.limbs[I], self.0.limbs[I]);
+                simd.sub(simd.add(twice, plus.limbs[I]), minus.0.limbs[I])
+            }),
+        )
     }
 }
 
@@ -532,5 +603,6 @@ fn carry<S: Simd>(simd: S, limbs: [S::U64x8; 5]) -> FieldX8<S> {
 /// product of 52 bits, and 19 times fourteen.
 #[inline(always)]
 fn fold<S: Simd>(simd: S, limbs: &[S::U64x8; 10]) -> ProductX8<S> {
-    ProductX8 { limbs: each_limb!(|I| simd.add(limbs[I], times_19(simd, limbs[I + 5]))), simd }
+    let nineteen = simd.splat(19);
+    ProductX8 { limbs: each_limb!(|I| simd.add(limbs[I], simd.mul_low(limbs[I + 5], nineteen))), simd }
 }

@@ -173,8 +173,8 @@ impl DecompressedKey {
         })
     }
 
-    /// Adds the base point and then the points of `keys` to `points`.
-    pub(crate) fn cache_with_base(simd: impl Simd, keys: &[&DecompressedKey], points: &mut Vec<CachedPoint>) {
+    /// Adds the points of `keys` to `points`.
+    pub(crate) fn cache(simd: impl Simd, keys: &[&DecompressedKey], points: &mut Vec<CachedPoint>) {
         let missing: Vec<&DecompressedKey> = keys.iter().copied().filter(|key| key.x.get().is_none()).collect();
         let encodings: Vec<[u8; 32]> = missing.iter().map(|key| key.public_key.0).collect();
         for (key, x) in missing.iter().zip(simd.run(DecompressX(&encodings))) {
@@ -182,8 +182,7 @@ impl DecompressedKey {
             let _ = key.x.set(x.expect(DecompressedKey::IS_A_POINT));
         }
         let coordinates = |key: &&DecompressedKey| (key.public_key.0, *key.x.get().expect("it was just set"));
-        let coordinates: Vec<_> =
-            std::iter::once((BASE_ENCODING, BASE_X)).chain(keys.iter().map(coordinates)).collect();
+        let coordinates: Vec<_> = keys.iter().map(coordinates).collect();
         simd.run(Cache { coordinates: &coordinates, points });
     }
 }

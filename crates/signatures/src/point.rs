@@ -1,11 +1,11 @@
 //! Points of edwards25519: `−x² + y² = 1 + d·x²·y²`.
 //!
 //! [`ExtendedPoint`] is one point, in 64-bit arithmetic. [`AffineX8`], [`CachedX8`] and [`ExtendedX8`] are eight, one
-//! in each SIMD lane. [`CachedPoint`] and [`StoredPoint`] are how they stand in memory between. The only way from here to
-//! curve25519-dalek and back is the 32 bytes of an encoding.
+//! in each SIMD lane. [`CachedPoint`] and [`StoredPoint`] are how they stand in memory between. The only way from here
+//! to curve25519-dalek and back is the 32 bytes of an encoding.
 
 use crate::backend::Simd;
-use crate::field::{FieldElement, FieldX8, Limbs, ONE, ProductX8, TWICE_D, ZERO, limbs_of_bytes};
+use crate::field::{FieldElement, FieldX8, Limbs, ONE, ProductX8, RaisedX8, TWICE_D, ZERO, limbs_of_bytes};
 use crate::pair::ProjectivePair;
 
 /// One point in extended coordinates: `x = X/Z`, `y = Y/Z`, `T = X·Y/Z`.
@@ -250,27 +250,27 @@ impl<S: Simd> ExtendedX8<S> {
     #[inline(always)]
     pub(crate) fn add_cached(&self, point: &CachedX8<S>) -> CompletedX8<S> {
         let a = self.y_minus_x.product(&point.y_minus_x);
-        let b = self.y_plus_x.product(&point.y_plus_x);
+        let b = self.y_plus_x.raised_product(&point.y_plus_x);
         let c = self.t.product(&point.xy2d);
-        CompletedX8::of_addition(&a, &b, &c, &ProductX8::twice_element(&self.z))
+        CompletedX8::of_addition(&a, &b, &c, &ProductX8::twice_element(&self.z).raised())
     }
 
     /// The same of any points.
     #[inline(always)]
     pub(crate) fn add(&self, other: &Self) -> CompletedX8<S> {
         let a = self.y_minus_x.product(&other.y_minus_x);
-        let b = self.y_plus_x.product(&other.y_plus_x);
+        let b = self.y_plus_x.raised_product(&other.y_plus_x);
         let c = self.t.product(&other.t.mul(&FieldX8::splat(self.t.simd(), TWICE_D)));
-        CompletedX8::of_addition(&a, &b, &c, &self.z.product(&other.z).double())
+        CompletedX8::of_addition(&a, &b, &c, &self.z.product(&other.z).double().raised())
     }
 
     /// The same of points in [`ExtendedX8::prepared`] form.
     #[inline(always)]
     pub(crate) fn add_prepared(&self, other: &Self) -> CompletedX8<S> {
         let a = self.y_minus_x.product(&other.y_minus_x);
-        let b = self.y_plus_x.product(&other.y_plus_x);
+        let b = self.y_plus_x.raised_product(&other.y_plus_x);
         let c = self.t.product(&other.t);
-        CompletedX8::of_addition(&a, &b, &c, &self.z.product(&other.z))
+        CompletedX8::of_addition(&a, &b, &c, &self.z.raised_product(&other.z))
     }
 
     /// What is added many times, with the constant factors multiplied in: `2·Z` and `2·d·T` in the place of `Z` and
@@ -290,12 +290,6 @@ impl<S: Simd> ExtendedX8<S> {
             z: self.z,
             t: self.t.negate_where(mask),
         }
-    }
-
-    /// Without `T`.
-    #[inline(always)]
-    pub(crate) fn projective(&self) -> ProjectiveX8<S> {
-        ProjectiveX8 { y_minus_x: self.y_minus_x, y_plus_x: self.y_plus_x, z: self.z }
     }
 
     #[inline(always)]
@@ -324,6 +318,17 @@ impl<S: Simd> ExtendedX8<S> {
         }
     }
 
+    /// Moves lanes as [`Simd::permute`] does.
+    #[inline(always)]
+    pub(crate) fn permute<const ORDER: i32>(&self) -> Self {
+        ExtendedX8 {
+            y_minus_x: self.y_minus_x.permute::<ORDER>(),
+            y_plus_x: self.y_plus_x.permute::<ORDER>(),
+            z: self.z.permute::<ORDER>(),
+            t: self.t.permute::<ORDER>(),
+        }
+    }
+
     /// The point of each lane.
     #[inline(always)]
     pub(crate) fn points(&self) -> [ExtendedPoint; 8] {
@@ -340,37 +345,28 @@ impl<S: Simd> ExtendedX8<S> {
     }
 }
 
-/// Eight points in projective coordinates, with `Y − X` and `Y + X` in the place of `X` and `Y`: what a doubling needs.
+/// Eight points in projective coordinates: what a doubling needs.
 #[derive(Clone, Copy)]
 pub(crate) struct ProjectiveX8<S: Simd> {
-    y_minus_x: FieldX8<S>,
-    y_plus_x: FieldX8<S>,
+    x: FieldX8<S>,
+    y: FieldX8<S>,
     z: FieldX8<S>,
 }
 
 impl<S: Simd> ProjectiveX8<S> {
-    #[inline(always)]
-    pub(crate) fn identity(simd: S) -> Self {
-        let one = FieldX8::splat(simd, ONE);
-        ProjectiveX8 { y_minus_x: one, y_plus_x: one, z: one }
-    }
-
-    /// The doubling of Hisil, Wong, Carter and Dawson (2008), in terms of `Y − X` and `Y + X`; its `E`, `F`, `G`, `H`
-    /// are all doubled, and `F` and `H` negated, which gives the same point.
+    /// The doubling of Hisil, Wong, Carter and Dawson (2008); its `F` and `H` are negated, which gives the same point.
     #[inline(always)]
     pub(crate) fn double(&self) -> CompletedX8<S> {
-        let (mm, pp, zz) = (self.y_minus_x.square_product(), self.y_plus_x.square_product(), self.z.square_product());
-        let pm = self.y_plus_x.product(&self.y_minus_x);
-        let (e, h) = (pp.sub(&mm), pp.add(&mm));
-        let (f, g) = (zz.double().twice_difference(&pm), pm.double().carry());
-        CompletedX8 { e, f, g, h }
+        let (xx, yy, zz) = (self.x.square_product(), self.y.raised_square(), self.z.raised_square());
+        let xy = self.x.product(&self.y);
+        CompletedX8 { e: xy.double().carry(), f: zz.twice_plus_minus(&xx, &yy), g: yy.sub(&xx), h: yy.add(&xx) }
     }
 
     /// The lanes whose point is the identity.
     #[inline(always)]
     pub(crate) fn identity_lanes(&self) -> u8 {
-        // X = 0 and Y = Z, where Z is never 0.
-        self.y_plus_x.sub(&self.z).zero_lanes() & self.y_minus_x.sub(&self.z).zero_lanes()
+        // Z is never 0.
+        self.x.zero_lanes() & self.y.sub(&self.z).zero_lanes()
     }
 }
 
@@ -386,20 +382,19 @@ pub(crate) struct CompletedX8<S: Simd> {
 
 impl<S: Simd> CompletedX8<S> {
     #[inline(always)]
-    fn of_addition(a: &ProductX8<S>, b: &ProductX8<S>, c: &ProductX8<S>, d: &ProductX8<S>) -> Self {
+    fn of_addition(a: &ProductX8<S>, b: &RaisedX8<S>, c: &ProductX8<S>, d: &RaisedX8<S>) -> Self {
         CompletedX8 { e: b.sub(a), f: d.sub(c), g: d.add(c), h: b.add(a) }
     }
 
     #[inline(always)]
     pub(crate) fn projective(&self) -> ProjectiveX8<S> {
-        let (x, y) = (self.e.product(&self.f), self.g.product(&self.h));
-        ProjectiveX8 { y_minus_x: y.sub(&x), y_plus_x: y.add(&x), z: self.f.mul(&self.g) }
+        ProjectiveX8 { x: self.e.mul(&self.f), y: self.g.mul(&self.h), z: self.f.mul(&self.g) }
     }
 
     #[inline(always)]
     pub(crate) fn extended(&self) -> ExtendedX8<S> {
-        let ProjectiveX8 { y_minus_x, y_plus_x, z } = self.projective();
-        ExtendedX8 { y_minus_x, y_plus_x, z, t: self.e.mul(&self.h) }
+        let (x, y) = (self.e.product(&self.f), self.g.raised_product(&self.h));
+        ExtendedX8 { y_minus_x: y.sub(&x), y_plus_x: y.add(&x), z: self.f.mul(&self.g), t: self.e.mul(&self.h) }
     }
 }
 

@@ -16,8 +16,8 @@ use crate::{DecompressedKey, Signature};
 
 /// Whether `signature` by `key` on the message `parts[0] ‖ parts[1]` is valid under ZIP-215.
 ///
-/// This is curve25519-dalek's arithmetic, one step after another. A [`Batch`](crate::Batch), even of one signature, gives
-/// the same verdicts sooner.
+/// This is curve25519-dalek's arithmetic, one step after another. A [`Batch`](crate::Batch), even of one signature,
+/// gives the same verdicts sooner.
 pub fn verify(key: &DecompressedKey, parts: [&[u8]; 2], signature: &Signature) -> bool {
     Equation::read(key, parts, signature).is_some_and(|equation| equation.holds())
 }

@@ -1,4 +1,4 @@
-//! [`Simd`] by AVX-512: its foundation (F) and the 52-bit multipliers (IFMA).
+//! [`Simd`] by AVX-512: its foundation (F), the 64-bit multipliers (DQ) and the 52-bit multipliers (IFMA).
 //!
 //! All `unsafe` of this crate is here, and all of it for one reason: the compiler cannot know that the processor has
 //! the instructions. A value of [`Avx512`] does, since [`Avx512::detect`] is its only constructor.
@@ -7,26 +7,47 @@ use std::arch::x86_64::*;
 
 use super::{Operation, Simd};
 
-/// The proof that this processor has AVX-512 F and IFMA.
+/// The proof that this processor has AVX-512 F, DQ and IFMA.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(());
 
 impl Avx512 {
     pub(crate) fn detect() -> Option<Avx512> {
-        (is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512ifma")).then_some(Avx512(()))
+        let has_all = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512ifma");
+        has_all.then_some(Avx512(()))
     }
 }
 
-/// Calls intrinsics of AVX-512 F and IFMA.
+/// Calls intrinsics of AVX-512 F, DQ and IFMA.
 macro_rules! intrinsics {
     ($call:expr) => {
-        // SAFETY: the intrinsics need AVX-512 F or IFMA, which the processor has where there is a value of `Avx512`;
-        // the macro is used in methods of such a value only.
+        // SAFETY: the intrinsics need AVX-512 F, DQ or IFMA, which the processor has where there is a value of
+        // `Avx512`; the macro is used in methods of such a value only.
         unsafe { $call }
     };
 }
 
-#[target_feature(enable = "avx512f,avx512ifma")]
+/// The four columns of four pairs of rows, each pair given by its low or its high halves.
+macro_rules! columns {
+    ($($half:ident $upper:ident $lower:ident),+) => {{
+        let [a, b, c, d] = [$(intrinsics!(columns!(@ $half)($upper, $lower))),+];
+        let (even, odd) = intrinsics!((_mm512_shuffle_i64x2::<0x88>(a, b), _mm512_shuffle_i64x2::<0xDD>(a, b)));
+        let (even_below, odd_below) =
+            intrinsics!((_mm512_shuffle_i64x2::<0x88>(c, d), _mm512_shuffle_i64x2::<0xDD>(c, d)));
+        [
+            intrinsics!(_mm512_shuffle_i64x2::<0x88>(even, even_below)),
+            intrinsics!(_mm512_shuffle_i64x2::<0x88>(odd, odd_below)),
+            intrinsics!(_mm512_shuffle_i64x2::<0xDD>(even, even_below)),
+            intrinsics!(_mm512_shuffle_i64x2::<0xDD>(odd, odd_below)),
+        ]
+    }};
+    (@ low) => { _mm512_unpacklo_epi64 };
+    (@ high) => { _mm512_unpackhi_epi64 };
+}
+
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn run_with_avx512<O: Operation>(simd: Avx512, operation: O) -> O::Output {
     operation.run(simd)
 }
@@ -100,6 +121,11 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn mul_low(self, a: __m512i, b: __m512i) -> __m512i {
+        intrinsics!(_mm512_mullo_epi64(a, b))
+    }
+
+    #[inline(always)]
     fn and(self, a: __m512i, b: __m512i) -> __m512i {
         intrinsics!(_mm512_and_si512(a, b))
     }
@@ -155,30 +181,10 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn transpose(self, rows: [__m512i; 8]) -> [__m512i; 8] {
-        // SAFETY: the processor has the features that the function is compiled for: there is a value of `Avx512`.
-        unsafe { transpose(rows) }
+    fn transpose(self, [a, b, c, d, e, f, g, h]: [__m512i; 8]) -> [__m512i; 8] {
+        // Pairs of rows, such as (rows 0 and 1, columns 0, 2, 4, 6); then four columns of each four pairs.
+        let [p, r, t, v] = columns!(low a b, low c d, low e f, low g h);
+        let [q, s, u, w] = columns!(high a b, high c d, high e f, high g h);
+        [p, q, r, s, t, u, v, w]
     }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn transpose(rows: [__m512i; 8]) -> [__m512i; 8] {
-    let low = |at: usize| _mm512_unpacklo_epi64(rows[at], rows[at + 1]);
-    let high = |at: usize| _mm512_unpackhi_epi64(rows[at], rows[at + 1]);
-    // From four pairs, such as (rows 0 and 1, columns 0, 2, 4, 6), to four columns.
-    let columns = |pairs: [__m512i; 4]| {
-        let [a, b, c, d] = pairs;
-        let (even, odd) = (_mm512_shuffle_i64x2::<0x88>(a, b), _mm512_shuffle_i64x2::<0xDD>(a, b));
-        let (even_below, odd_below) = (_mm512_shuffle_i64x2::<0x88>(c, d), _mm512_shuffle_i64x2::<0xDD>(c, d));
-        [
-            _mm512_shuffle_i64x2::<0x88>(even, even_below),
-            _mm512_shuffle_i64x2::<0x88>(odd, odd_below),
-            _mm512_shuffle_i64x2::<0xDD>(even, even_below),
-            _mm512_shuffle_i64x2::<0xDD>(odd, odd_below),
-        ]
-    };
-    let [a, c, e, g] = columns([low(0), low(2), low(4), low(6)]);
-    let [b, d, f, h] = columns([high(0), high(2), high(4), high(6)]);
-    [a, b, c, d, e, f, g, h]
 }

@@ -3,7 +3,7 @@
 //! | backend | decompression, multiscalar multiplication, hashes | where |
 //! |---|---|---|
 //! | [`Backend::Portable`] | curve25519-dalek's and sha2's, one after another | any processor |
-//! | [`Backend::Avx512`] | this crate's, eight lanes at a time | x86-64 with AVX-512 F and IFMA |
+//! | [`Backend::Avx512`] | this crate's, eight lanes at a time | x86-64 with AVX-512 F, DQ and IFMA |
 //! | scalar model (tests only) | this crate's, on the `Simd` trait written with plain integers | any processor |
 //!
 //! The portable backend is what production falls back to: dalek's own code, which picks AVX2 by itself, is several
@@ -34,7 +34,7 @@ pub(crate) use avx512::Avx512;
 pub enum Backend {
     /// curve25519-dalek and sha2; on any processor.
     Portable,
-    /// This crate's own arithmetic on eight SIMD lanes: AVX-512 F and IFMA.
+    /// This crate's own arithmetic on eight SIMD lanes: AVX-512 F, DQ and IFMA.
     Avx512,
 }
 
@@ -141,6 +141,9 @@ pub(crate) trait Simd: Copy + 'static {
     fn madd52lo(self, sum: Self::U64x8, a: Self::U64x8, b: Self::U64x8) -> Self::U64x8;
     /// `sum` plus the high 52 bits of that product of 104 bits.
     fn madd52hi(self, sum: Self::U64x8, a: Self::U64x8, b: Self::U64x8) -> Self::U64x8;
+
+    /// The low 64 bits of the product.
+    fn mul_low(self, a: Self::U64x8, b: Self::U64x8) -> Self::U64x8;
 
     fn and(self, a: Self::U64x8, b: Self::U64x8) -> Self::U64x8;
     fn or(self, a: Self::U64x8, b: Self::U64x8) -> Self::U64x8;

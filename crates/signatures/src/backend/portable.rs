@@ -72,6 +72,10 @@ impl Simd for ScalarModel {
         self.add(sum, map2(a, b, |a, b| (product(a, b) >> 52) as u64))
     }
 
+    fn mul_low(self, a: [u64; 8], b: [u64; 8]) -> [u64; 8] {
+        map2(a, b, u64::wrapping_mul)
+    }
+
     fn and(self, a: [u64; 8], b: [u64; 8]) -> [u64; 8] {
         map2(a, b, |a, b| a & b)
     }

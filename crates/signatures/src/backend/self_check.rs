@@ -3,8 +3,8 @@
 use super::{Backend, Selection};
 use crate::{Batch, BatchSeed, DecompressedKey, PublicKey, Signature, SigningKey};
 
-/// Batch sizes on both sides of what changes the way: one point or two in the lanes, eight, a sum, and each width of the
-/// digits of a scalar.
+/// Batch sizes on both sides of what changes the way: one point or two in the lanes, eight, a sum, and each width of
+/// the digits of a scalar.
 const SIZES: [usize; 12] = [1, 2, 3, 4, 5, 8, 9, 17, 33, 64, 130, 600];
 /// Batches up to this size are also judged with every signature bad.
 const ALL_BAD_UP_TO: usize = 33;

@@ -2,8 +2,8 @@
 //!
 //! Write `E_i = R_i + k_i·A_i − s_i·B`; signature `i` is valid exactly if `8·E_i = 0`. There are two ways to know.
 //!
-//! **Verdicts** decide each equation by itself: on AVX-512 eight at a time ([`crate::verdict`]), on the portable backend
-//! one after another. A bad signature costs what a good one costs.
+//! **Verdicts** decide each equation by itself: on AVX-512 eight at a time (`verdict`), on the portable backend one
+//! after another. A bad signature costs what a good one costs.
 //!
 //! **A sum** decides many good ones at once:
 //! 1. Draw for each signature a coefficient `z_i` from `−2^127` to `2^127 − 1`, from ChaCha12 under the batch's secret
@@ -17,16 +17,16 @@
 //! # Which way
 //! 1. Read every signature. One whose `s` is not canonical or whose `R` is no point is invalid; it goes no further.
 //! 2. Signatures of clean sources are summed if there are enough of them that the sum is the cheaper way
-//!    ([`Points::SUM_FROM`]); if it vanishes, they are valid.
+//!    (`SUM_FROM`); if it vanishes, they are valid.
 //! 3. All that remain get verdicts: few signatures, those of suspect sources, and those of a sum that did not vanish.
 //!
-//! A failed sum is not halved to look for the bad ones. A verdict costs about as much as a signature's share in a sum of
-//! a hundred, so halves save little where one signature is bad and lose where two are, which is up to the sender.
+//! A failed sum is not halved to look for the bad ones: a verdict costs at most twice a signature's share in a sum, so
+//! halves save little where one signature is bad and lose where two are, which is up to the sender.
 //!
 //! # What bad signatures cost
-//! Each signature is read once, is in at most one sum, and gets at most one verdict. So with sums of `S` and verdicts of
-//! `V` a signature (on AVX-512 `V` is about `S` at 128 signatures and 1.5 times `S` at 1,024):
-//! - a batch of fewer than [`Points::SUM_FROM`], and any number of suspect signatures, cost `V` each, good or bad;
+//! Each signature is read once, is in at most one sum, and gets at most one verdict. So with sums of `S` and verdicts
+//! of `V` a signature (on AVX-512 `V` is 1.25 times `S` at 24 signatures and twice `S` at 512):
+//! - a batch of fewer than `SUM_FROM`, and any number of suspect signatures, cost `V` each, good or bad;
 //! - a larger one costs `S` each if all are good, and at most `S + V` each whatever is bad in it.
 //!
 //! Tests hold the batch to it by counting multiplications (`tests/cost.rs`).

@@ -17,7 +17,7 @@ use crate::hash::{Message, Sha512All, sha512};
 use crate::msm::MultiscalarMul;
 use crate::point::CachedPoint;
 use crate::verdict::halving::Halved;
-use crate::verdict::{Equation, Verdicts};
+use crate::verdict::{BaseTables, Equation, Verdicts};
 use crate::zip215;
 
 /// The scalars of one signature's points.
@@ -127,8 +127,8 @@ impl<S: Simd> SimdPoints<S> {
         let keys: Vec<&DecompressedKey> = entries.iter().map(|entry| entry.key).collect();
         let encodings: Vec<[u8; 32]> = entries.iter().map(|entry| entry.signature.halves().0).collect();
         let mut points = Vec::with_capacity(2 + 2 * entries.len());
-        points.push(CachedPoint::IDENTITY);
-        DecompressedKey::cache_with_base(simd, &keys, &mut points);
+        points.extend([CachedPoint::IDENTITY, BaseTables::get().base_point()]);
+        DecompressedKey::cache(simd, &keys, &mut points);
         let are_points = simd.run(Decompress { encodings: &encodings, points: &mut points });
         SimdPoints { simd, points, are_points }
     }

@@ -144,20 +144,18 @@ fn digits_of(scalar: &[u8; 32]) -> [i8; DIGITS] {
 #[inline(always)]
 fn sum_of_pieces<S: Simd>(simd: S, tables: &[&Multiples], lanes: &[Lanes]) -> ExtendedX8<S> {
     let mut sum = ExtendedX8::identity(simd);
-    if lanes.is_empty() {
-        return sum;
-    }
     for step in (0..DIGITS_OF_A_PIECE).rev() {
-        if step + 1 < DIGITS_OF_A_PIECE {
-            let mut doubled = sum.projective();
-            for _ in 1..DIGIT_BITS {
-                doubled = doubled.double().projective();
-            }
-            sum = doubled.double().extended();
-        }
-        for lanes in lanes {
+        let [others @ .., last] = lanes else { return sum };
+        for lanes in others {
             sum = sum.add_prepared(&load_multiples(simd, tables, lanes, step)).extended();
         }
+        let mut completed = sum.add_prepared(&load_multiples(simd, tables, last, step));
+        if step > 0 {
+            for _ in 0..DIGIT_BITS {
+                completed = completed.projective().double();
+            }
+        }
+        sum = completed.extended();
     }
     sum
 }

@@ -25,7 +25,7 @@ fn lanes(elements: &[Limbs; 8]) -> [[u64; 8]; 5] {
 }
 
 impl Operation for FieldOperations<'_> {
-    type Output = ([[Limbs; 8]; 12], [u8; 2]);
+    type Output = ([[Limbs; 8]; 17], [u8; 2]);
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Self::Output {
@@ -42,11 +42,16 @@ impl Operation for FieldOperations<'_> {
             a.negate_where(0b1010_0110),
             a.select(0b0110_1001, &b),
             a.canonical(),
-            ab.add(&bb),
-            ab.double().sub(&bb),
+            a.raised_product(&b).add(&bb),
+            ab.double().raised().sub(&bb),
+            b.raised_square().sub(&ab),
+            b.raised_square().twice_plus_minus(&bb, &a.raised_product(&b)),
+            ab.carry(),
             bb.doubling_terms(),
+            bb.addition_terms(),
+            bb.minus_and_plus(),
         ];
-        let mut stored = [[[0; 5]; 8]; 12];
+        let mut stored = [[[0; 5]; 8]; 17];
         for (stored, element) in stored.iter_mut().zip(&elements) {
             *stored = element.store();
         }
@@ -153,6 +158,9 @@ proptest! {
                 x,
                 xy.add(&yy),
                 xy.add(&xy).sub(&yy),
+                yy.sub(&xy),
+                yy.add(&yy).add(&yy).sub(&xy),
+                xy,
             ];
             for (at, expected) in expected.iter().enumerate() {
                 prop_assert_eq!(&FieldElement(results[at][lane]), expected, "operation {}, lane {}", at, lane);
@@ -165,8 +173,12 @@ proptest! {
             let squares: Vec<FieldElement> = (0..4).map(|lane| FieldElement(b[half + lane]).square()).collect();
             let [xx, yy, zz, xy] = [squares[0], squares[1], squares[2], squares[3]];
             let expected = [xy.add(&xy), yy.sub(&xx), zz.add(&zz).add(&xx.sub(&yy)), xx.add(&yy)];
-            for (lane, expected) in expected.iter().enumerate() {
-                prop_assert_eq!(&FieldElement(results[11][half + lane]), expected);
+            let of_addition = [yy.sub(&xx), zz.add(&xy), zz.sub(&xy), xx.add(&yy)];
+            let minus_and_plus = [yy.sub(&xx), xx.add(&yy), zz, xy];
+            for (at, expected) in [(14, expected), (15, of_addition), (16, minus_and_plus)] {
+                for (lane, expected) in expected.iter().enumerate() {
+                    prop_assert_eq!(&FieldElement(results[at][half + lane]), expected, "operation {}", at);
+                }
             }
         }
     }

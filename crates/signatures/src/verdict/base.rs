@@ -11,15 +11,19 @@ use crate::point::{CachedPoint, ExtendedPoint};
 pub(super) const MULTIPLES: usize = 129;
 
 /// Multiples of `B`, and of `2^128·B`, as both ways of verifying add them.
-pub(super) struct BaseTables {
+pub(crate) struct BaseTables {
     pub(super) cached: [[CachedPoint; MULTIPLES]; 2],
     pub(super) prepared: [[PreparedPoint; MULTIPLES]; 2],
 }
 
 impl BaseTables {
-    pub(super) fn get() -> &'static BaseTables {
+    pub(crate) fn get() -> &'static BaseTables {
         static TABLES: OnceLock<Box<BaseTables>> = OnceLock::new();
         TABLES.get_or_init(|| Box::new(BaseTables::compute()))
+    }
+
+    pub(crate) fn base_point(&self) -> CachedPoint {
+        self.cached[0][1]
     }
 
     fn compute() -> BaseTables {

@@ -2,8 +2,8 @@
 //!
 //! For any `k` there are `u` and `v` of some 126 bits with `u = v·k` modulo the order `l`: each pair of a remainder and
 //! its cofactor in Euclid's algorithm on `l` and `k` is one. Multiplied by `v`, which has an inverse, the equation is
-//! `(v·s)·B − u·A − v·R = 0`, and it holds, times 8, exactly if the first one does. Of its three scalars only the one of
-//! `B` is long, and of `B` there are tables. So half of the doublings of a verification go (Antipa and others, 2005).
+//! `(v·s)·B − u·A − v·R = 0`, and it holds, times 8, exactly if the first one does. Of its three scalars only the one
+//! of `B` is long, and of `B` there are tables. So half of the doublings of a verification go (Antipa and others, 2005).
 //!
 //! The quotients are Lehmer's: found from the leading 64 bits of both numbers for as long as these determine them
 //! (Collins' condition), and then applied to all bits. Whatever this file finds, [`Halved::of`] multiplies out: no
@@ -265,7 +265,12 @@ mod tests {
         }
 
         #[test]
-        fn differences_of_products_are_those_of_scalars(x: [u64; 3], y: [u64; 3], a in 0..1_u64 << 59, b in 0..1_u64 << 59) {
+        fn differences_of_products_are_those_of_scalars(
+            x: [u64; 3],
+            y: [u64; 3],
+            a in 0..1_u64 << 59,
+            b in 0..1_u64 << 59,
+        ) {
             let number = |[low, middle, high]: [u64; 3]| [low, middle, high, 0];
             let value = |words: [u64; 4]| {
                 let base = Scalar::from(1_u128 << 64);
@@ -275,7 +280,7 @@ mod tests {
             let zero = [0; 4];
             let (ax, by) = (difference(&x, a, &zero, 0), difference(&y, b, &zero, 0));
             prop_assert_eq!(value(ax), value(x) * Scalar::from(a));
-            let (larger, smaller) = if ax.iter().rev().ge(by.iter().rev()) { ((x, a), (y, b)) } else { ((y, b), (x, a)) };
+            let (larger, smaller) = if is_at_most(&by, &ax) { ((x, a), (y, b)) } else { ((y, b), (x, a)) };
             let found = difference(&larger.0, larger.1, &smaller.0, smaller.1);
             let expected = value(larger.0) * Scalar::from(larger.1) - value(smaller.0) * Scalar::from(smaller.1);
             prop_assert_eq!(value(found), expected);

@@ -1,9 +1,12 @@
-//! Eight signatures, each in a SIMD lane of its own.
+//! Eight points in SIMD lanes, each the sum of an equation or of half of one.
 //!
-//! 1. Each lane gets a table of the multiples of its `A` and one of its `R`, from 0 to 8.
-//! 2. From the highest of 32 digits down, all lanes are doubled four times, and each adds the multiples that its own
+//! 1. Of up to eight signatures each has a lane, which sums what belongs to its `A`, its `R` and the base point. Of up
+//!    to four each has two lanes: one for what belongs to `A` and to `B`, one for `R` and `2^128·B`. That takes half of
+//!    the additions.
+//! 2. Each lane gets a table of the multiples of its point from 0 to 8.
+//! 3. From the highest of 32 digits down, all lanes are doubled four times, and each adds the multiples that its own
 //!    digits ask for; at every second digit also those of `B` and of `2^128·B`, from tables that all share.
-//! 3. Each lane's sum is looked at by itself.
+//! 4. Each lane's sum is looked at by itself, or with its neighbour's.
 //!
 //! The lanes never wait for each other, and none does more or less for a signature that is bad.
 
@@ -11,7 +14,8 @@ use super::Equation;
 use super::base::{BaseTables, MULTIPLES};
 use super::digits::{BYTES, NIBBLES, bytes, nibbles};
 use crate::backend::Simd;
-use crate::point::{CachedPoint, CachedX8, ExtendedX8, ProjectiveX8, StoredPoint};
+use crate::field::order;
+use crate::point::{CachedPoint, CachedX8, CompletedX8, ExtendedX8, StoredPoint};
 
 /// Of each lane the multiples of its point from 0 to 8, prepared for addition.
 type Multiples = [[StoredPoint; 9]; 8];
@@ -19,55 +23,114 @@ type Multiples = [[StoredPoint; 9]; 8];
 /// The digits of eight scalars, digit by digit.
 type Digits<const N: usize> = [[i8; 8]; N];
 
-/// The lanes whose signatures are valid; those without one are not to be looked at.
-#[inline(always)]
-pub(super) fn verify<S: Simd>(simd: S, base: &BaseTables, points: &[CachedPoint], equations: &[Equation]) -> u8 {
-    let (mut keys, mut commitments) = ([&CachedPoint::IDENTITY; 8], [&CachedPoint::IDENTITY; 8]);
-    let mut subtracts_commitment = 0;
-    let (mut of_key, mut of_commitment): (Digits<NIBBLES>, Digits<NIBBLES>) = ([[0; 8]; NIBBLES], [[0; 8]; NIBBLES]);
-    let mut of_base: Digits<BYTES> = [[0; 8]; BYTES];
-    for (lane, Equation { key, commitment, halved }) in equations.iter().take(8).enumerate() {
-        (keys[lane], commitments[lane]) = (&points[*key as usize], &points[*commitment as usize]);
-        subtracts_commitment |= u8::from(!halved.adds_commitment) << lane;
-        spread(&mut of_key, lane, &nibbles(halved.of_key));
-        spread(&mut of_commitment, lane, &nibbles(halved.of_commitment));
-        spread(&mut of_base, lane, &bytes(&halved.base));
-    }
-    let tables = [
-        multiples(simd, &CachedX8::load(simd, keys).negate_where(0xff)),
-        multiples(simd, &CachedX8::load(simd, commitments).negate_where(subtracts_commitment)),
-    ];
-    let mut sum = ProjectiveX8::identity(simd);
-    for digit in (0..NIBBLES).rev() {
-        for _ in 0..3 {
-            sum = sum.double().projective();
+/// For each lane a point with its scalar's digits, and half of the digits of the base point's scalar.
+struct Factors<'a> {
+    points: [&'a CachedPoint; 8],
+    /// The lanes whose points are subtracted.
+    subtracted: u8,
+    digits: Digits<NIBBLES>,
+    /// Which table of the base point the digits below choose from.
+    half: [usize; 8],
+    of_base: Digits<{ BYTES / 2 }>,
+}
+
+impl<'a> Factors<'a> {
+    /// Lanes that add nothing.
+    fn none() -> Self {
+        Factors {
+            points: [&CachedPoint::IDENTITY; 8],
+            subtracted: 0,
+            digits: [[0; 8]; NIBBLES],
+            half: [0; 8],
+            of_base: [[0; 8]; BYTES / 2],
         }
-        let doubled = sum.double().extended();
-        let added = doubled.add_prepared(&choose(simd, &tables[0], &of_key[digit])).extended();
-        let added = added.add_prepared(&choose(simd, &tables[1], &of_commitment[digit]));
-        sum = if digit % 2 == 0 {
-            let [low, high] = [&of_base[digit / 2], &of_base[BYTES / 2 + digit / 2]];
-            let added = added.extended().add_cached(&choose_base(simd, &base.cached[0], low)).extended();
-            added.add_cached(&choose_base(simd, &base.cached[1], high)).projective()
-        } else {
-            added.projective()
+    }
+
+    /// Has a lane sum what belongs to the key (`half` 0) or to the commitment (1) of a signature.
+    fn set(&mut self, lane: usize, half: usize, equation: &Equation, points: &'a [CachedPoint]) {
+        let Equation { key, commitment, halved } = equation;
+        let (place, number, is_subtracted) = match half {
+            0 => (*key, halved.of_key, true),
+            _ => (*commitment, halved.of_commitment, !halved.adds_commitment),
         };
+        self.points[lane] = &points[place as usize];
+        self.subtracted |= u8::from(is_subtracted) << lane;
+        self.half[lane] = half;
+        for (digits, digit) in self.digits.iter_mut().zip(nibbles(number)) {
+            digits[lane] = digit;
+        }
+        let of_base = bytes(&halved.base);
+        for (digits, digit) in self.of_base.iter_mut().zip(&of_base[half * BYTES / 2..]) {
+            digits[lane] = *digit;
+        }
     }
-    for _ in 0..3 {
-        sum = sum.double().projective();
-    }
-    sum.identity_lanes()
 }
 
-fn spread<const N: usize>(digits: &mut Digits<N>, lane: usize, of_lane: &[i8; N]) {
-    for (digits, digit) in digits.iter_mut().zip(of_lane) {
-        digits[lane] = *digit;
-    }
-}
-
+/// Which of up to eight signatures are valid, one bit each; the other bits are not to be looked at.
 #[inline(always)]
-fn multiples<S: Simd>(simd: S, point: &CachedX8<S>) -> Multiples {
-    let mut tables = [[StoredPoint::PREPARED_IDENTITY; 9]; 8];
+pub(super) fn verify_eight<S: Simd>(simd: S, base: &BaseTables, points: &[CachedPoint], equations: &[Equation]) -> u8 {
+    let mut factors = [Factors::none(), Factors::none()];
+    for (lane, equation) in equations.iter().take(8).enumerate() {
+        factors[0].set(lane, 0, equation, points);
+        factors[1].set(lane, 1, equation, points);
+    }
+    small_order_lanes(sums(simd, base, &factors))
+}
+
+/// Which of up to four signatures are valid, one bit each.
+#[inline(always)]
+pub(super) fn verify_four<S: Simd>(simd: S, base: &BaseTables, points: &[CachedPoint], equations: &[Equation]) -> u8 {
+    let mut factors = [Factors::none()];
+    for (at, equation) in equations.iter().take(4).enumerate() {
+        factors[0].set(2 * at, 0, equation, points);
+        factors[0].set(2 * at + 1, 1, equation, points);
+    }
+    let halves = sums(simd, base, &factors).extended();
+    let valid = small_order_lanes(halves.add(&halves.permute::<{ order([1, 0, 3, 2]) }>()));
+    (0..4).fold(0, |bits, at| bits | (valid >> (2 * at) & 1) << at)
+}
+
+/// The lanes whose point times 8 is the identity.
+#[inline(always)]
+fn small_order_lanes<S: Simd>(sums: CompletedX8<S>) -> u8 {
+    let mut sum = sums;
+    for _ in 0..3 {
+        sum = sum.projective().double();
+    }
+    sum.projective().identity_lanes()
+}
+
+/// The sum of each lane's factors.
+#[inline(always)]
+fn sums<S: Simd, const F: usize>(simd: S, base: &BaseTables, factors: &[Factors<'_>; F]) -> CompletedX8<S> {
+    let mut tables = [[[StoredPoint::PREPARED_IDENTITY; 9]; 8]; F];
+    for (tables, factors) in tables.iter_mut().zip(factors) {
+        fill(simd, tables, &CachedX8::load(simd, factors.points).negate_where(factors.subtracted));
+    }
+    let mut sum =
+        ExtendedX8::identity(simd).add_prepared(&ExtendedX8::load(simd, [&StoredPoint::PREPARED_IDENTITY; 8]));
+    for digit in (0..NIBBLES).rev() {
+        if digit + 1 < NIBBLES {
+            for _ in 0..4 {
+                sum = sum.projective().double();
+            }
+        }
+        for (tables, factors) in tables.iter().zip(factors) {
+            sum = sum.extended().add_prepared(&choose(simd, tables, &factors.digits[digit]));
+        }
+        if digit % 2 == 0 {
+            for factors in factors {
+                let multiples = choose_of_base(simd, base, &factors.half, &factors.of_base[digit / 2]);
+                sum = sum.extended().add_cached(&multiples);
+            }
+        }
+    }
+    sum
+}
+
+/// Fills in the multiples from 1 on.
+#[inline(always)]
+fn fill<S: Simd>(simd: S, tables: &mut Multiples, point: &CachedX8<S>) {
     let mut multiple = ExtendedX8::identity(simd);
     for at in 1..9 {
         multiple = multiple.add_cached(point).extended();
@@ -75,28 +138,35 @@ fn multiples<S: Simd>(simd: S, point: &CachedX8<S>) -> Multiples {
             table[at] = stored;
         }
     }
-    tables
 }
 
 /// The multiples that a digit of each lane asks for.
 #[inline(always)]
 fn choose<S: Simd>(simd: S, tables: &Multiples, digits: &[i8; 8]) -> ExtendedX8<S> {
     let mut chosen = [&tables[0][0]; 8];
-    let mut negative = 0;
     for lane in 0..8 {
         chosen[lane] = &tables[lane][usize::from(digits[lane].unsigned_abs())];
-        negative |= u8::from(digits[lane] < 0) << lane;
     }
-    ExtendedX8::load(simd, chosen).negate_where(negative)
+    ExtendedX8::load(simd, chosen).negate_where(negative(digits))
 }
 
+/// The same of the base point's multiples.
 #[inline(always)]
-fn choose_base<S: Simd>(simd: S, table: &[CachedPoint; MULTIPLES], digits: &[i8; 8]) -> CachedX8<S> {
-    let mut chosen = [&table[0]; 8];
+fn choose_of_base<S: Simd>(simd: S, base: &BaseTables, half: &[usize; 8], digits: &[i8; 8]) -> CachedX8<S> {
+    let tables: &[[CachedPoint; MULTIPLES]; 2] = &base.cached;
+    let mut chosen = [&tables[0][0]; 8];
+    for lane in 0..8 {
+        chosen[lane] = &tables[half[lane]][usize::from(digits[lane].unsigned_abs())];
+    }
+    CachedX8::load(simd, chosen).negate_where(negative(digits))
+}
+
+/// The lanes whose digits are below zero.
+#[inline(always)]
+fn negative(digits: &[i8; 8]) -> u8 {
     let mut negative = 0;
     for lane in 0..8 {
-        chosen[lane] = &table[usize::from(digits[lane].unsigned_abs())];
         negative |= u8::from(digits[lane] < 0) << lane;
     }
-    CachedX8::load(simd, chosen).negate_where(negative)
+    negative
 }

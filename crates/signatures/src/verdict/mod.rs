@@ -4,10 +4,10 @@
 //! signatures, and for those of a source that sends bad ones. Many good ones are cheaper in one sum ([`crate::msm`]).
 //!
 //! 1. The scalars of the equation are halved ([`halving`]), so that 128 doublings do instead of 253.
-//! 2. From five signatures on each has a SIMD lane of its own ([`lanes`]); up to four are verified in pairs, with their
-//!    coordinates in the lanes ([`pairs`]), which takes half of the time of eight lanes for two of them.
+//! 2. Eight signatures have a SIMD lane each; of three or four each has two ([`lanes`]). One or two have the
+//!    coordinates of two points in the lanes ([`pairs`]).
 //!
-//! Both ways compute the same equation with the same digits.
+//! All compute the same equation with the same digits.
 
 mod base;
 mod digits;
@@ -17,11 +17,8 @@ mod pairs;
 
 use crate::backend::{Operation, Simd};
 use crate::point::CachedPoint;
-use base::BaseTables;
+pub(crate) use base::BaseTables;
 use halving::Halved;
-
-/// From so many signatures on, the lanes take less time than pairs.
-const LANES_FROM: usize = 5;
 
 /// The equation of a signature, and where its points stand.
 #[derive(Clone, Copy, Debug)]
@@ -46,18 +43,17 @@ impl Operation for Verdicts<'_> {
     fn run<S: Simd>(self, simd: S) -> Vec<bool> {
         let base = BaseTables::get();
         let mut verdicts = Vec::with_capacity(self.equations.len());
+        let mask = |valid: u8, count: usize| (0..count).map(move |at| valid >> at & 1 == 1);
         for equations in self.equations.chunks(8) {
-            if equations.len() >= LANES_FROM {
-                let valid = lanes::verify(simd, base, self.points, equations);
-                verdicts.extend((0..equations.len()).map(|lane| valid >> lane & 1 == 1));
-                continue;
-            }
-            let (pairs, alone) = equations.as_chunks::<2>();
-            for [first, second] in pairs {
-                verdicts.extend(pairs::verify_two(simd, base, self.points, [first, second]));
-            }
-            for equation in alone {
-                verdicts.push(pairs::verify_one(simd, base, self.points, equation));
+            match equations {
+                [] => {}
+                [one] => verdicts.push(pairs::verify_one(simd, base, self.points, one)),
+                [one, two] => verdicts.extend(pairs::verify_two(simd, base, self.points, [one, two])),
+                three_or_four @ ([_, _, _] | [_, _, _, _]) => {
+                    let valid = lanes::verify_four(simd, base, self.points, three_or_four);
+                    verdicts.extend(mask(valid, three_or_four.len()));
+                }
+                more => verdicts.extend(mask(lanes::verify_eight(simd, base, self.points, more), more.len())),
             }
         }
         verdicts

@@ -42,7 +42,7 @@ struct BaseFactors<'a> {
     digits: [[i8; BYTES / 2]; 2],
 }
 
-/// Whether both signatures are valid.
+/// Whether each of two signatures is valid.
 #[inline(always)]
 pub(super) fn verify_two<S: Simd>(
     simd: S,
@@ -77,50 +77,50 @@ fn halves(digits: &[i8; BYTES]) -> [[i8; BYTES / 2]; 2] {
 
 /// The sum of each point's factors.
 #[inline(always)]
-fn sums<S: Simd>(
+fn sums<S: Simd, const F: usize>(
     simd: S,
     points: &[CachedPoint],
-    factors: &[Factors],
-    of_base: &[BaseFactors<'_>],
+    factors: &[Factors; F],
+    of_base: &[BaseFactors<'_>; F],
 ) -> [ExtendedPoint; 2] {
-    let mut tables = [[[PreparedPoint::IDENTITY; 9]; 2]; 2];
-    for (tables, Factors(factors)) in tables.iter_mut().zip(factors) {
-        *tables = multiples(simd, points, factors);
+    let mut tables = [[[PreparedPoint::IDENTITY; 9]; 2]; F];
+    for (tables, factors) in tables.iter_mut().zip(factors) {
+        fill(simd, tables, points, factors);
     }
-    let mut sum = ExtendedPair::identity(simd);
-    let mut completed = sum.add(&PreparedPair::load(simd, [&PreparedPoint::IDENTITY; 2]));
+    let identity = PreparedPair::load(simd, [&PreparedPoint::IDENTITY; 2]);
+    let mut completed = ExtendedPair::identity(simd).add(&identity);
     for digit in (0..NIBBLES).rev() {
-        for _ in 0..4 {
-            completed = completed.projective().double();
+        if digit + 1 < NIBBLES {
+            for _ in 0..4 {
+                completed = completed.projective().double();
+            }
         }
-        for (tables, Factors([first, second])) in tables.iter().zip(factors) {
-            sum = completed.extended();
-            completed = sum.add(&choose(simd, [&tables[0], &tables[1]], [first.digits[digit], second.digits[digit]]));
+        for ([lower, upper], Factors([first, second])) in tables.iter().zip(factors) {
+            let multiples = choose(simd, [lower, upper], [first.digits[digit], second.digits[digit]]);
+            completed = completed.extended().add(&multiples);
         }
         if digit % 2 == 0 {
-            for BaseFactors { tables: [first, second], digits } in of_base {
-                sum = completed.extended();
+            for BaseFactors { tables: [lower, upper], digits } in of_base {
                 let digits = [digits[0][digit / 2], digits[1][digit / 2]];
-                completed = sum.add(&choose(simd, [&first[..], &second[..]], digits));
+                completed = completed.extended().add(&choose(simd, [&lower[..], &upper[..]], digits));
             }
         }
     }
     completed.points()
 }
 
+/// Fills in the multiples of both points from 1 on.
 #[inline(always)]
-fn multiples<S: Simd>(simd: S, points: &[CachedPoint], factors: &[Factor; 2]) -> [Multiples; 2] {
+fn fill<S: Simd>(simd: S, tables: &mut [Multiples; 2], points: &[CachedPoint], Factors(factors): &Factors) {
     let [first, second] = factors;
     let point = [first, second].map(|factor| PreparedPoint::of(&points[factor.place as usize]));
-    let point =
-        PreparedPair::load(simd, [&point[0], &point[1]]).negate_where([first.is_subtracted, second.is_subtracted]);
-    let mut tables = [[PreparedPoint::IDENTITY; 9]; 2];
+    let are_negative = [first.is_subtracted, second.is_subtracted];
+    let point = PreparedPair::load(simd, [&point[0], &point[1]]).negate_where(are_negative);
     let mut multiple = ExtendedPair::identity(simd);
     for at in 1..9 {
         multiple = multiple.add(&point).extended();
         [tables[0][at], tables[1][at]] = multiple.prepared(simd).store();
     }
-    tables
 }
 
 /// The multiples that a digit of each point asks for.
