@@ -51,8 +51,8 @@ use crate::precheck::SignaturePrecheck;
 use crate::relay::{CentralBankEndpoint, Relay};
 use crate::replica::{BlockError, ReplayError, Replica, replay};
 use crate::service::{
-    BackOfficeService, BankContext, BankService, EarlierPayments, FundingService, HistoryService, HoldService,
-    HolderCommandService, OwnCommands, PaymentRelay, PaymentService, TopUpService, WalletService,
+    BackOfficeService, BankContext, BankService, ConsentService, EarlierPayments, FundingService, HistoryService,
+    HoldService, HolderCommandService, OwnCommands, PaymentRelay, PaymentService, TopUpService, WalletService,
 };
 use crate::signing::BankSigner;
 
@@ -357,6 +357,7 @@ impl Launch {
                 history: history.clone(),
                 metrics,
             }),
+            consents: Arc::new(ConsentService { context: context.clone(), signer: own_commands.signer.clone() }),
             holds: Arc::new(HoldService {
                 context: context.clone(),
                 own_commands: own_commands.clone(),

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cbdc_ledger::command::{Head, Record};
+use cbdc_ledger::command::{BankConsent, ConsentStatement, Head, Kind, Record};
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{BankId, MemberId, NetworkId, Outcome, Reason, Signed, SigningKey};
+use cbdc_ledger::{AccountId, BankId, MemberId, NetworkId, Outcome, Reason, Signed, SigningKey};
 use cbdc_node::LedgerHandle;
 use cbdc_node::views::probable_time;
 
@@ -20,6 +20,9 @@ pub const FUND_VALIDITY: Duration = Duration::from_secs(3_600);
 /// How long a request to issue or redeem is valid: an operator may have to look at it.
 pub const REQUEST_VALIDITY: Duration = Duration::from_secs(3_600);
 
+/// How long a consent may be used: the holder signs as soon as it is there.
+const CONSENT_VALIDITY: Duration = Duration::from_secs(600);
+
 /// Signs the bank's own commands.
 pub struct BankSigner {
     pub bank: BankId,
@@ -33,6 +36,21 @@ impl BankSigner {
     pub fn new(bank: BankId, key: Arc<SigningKey>, ledger: LedgerHandle) -> BankSigner {
         let network = ledger.read(|ledger| ledger.network());
         BankSigner { bank, network, key, ledger, sequence: Arc::default() }
+    }
+
+    /// Consents to a holder's record of a kind about a wallet.
+    ///
+    /// # Errors
+    /// This bank is no active member.
+    pub fn consent(&self, kind: Kind, account: AccountId) -> Result<BankConsent, Outcome> {
+        let (key_version, now) = self.ledger.read(|ledger| {
+            let seat = ledger.members().active(Role::Bank, MemberId(self.bank.0));
+            let seat = seat.ok_or(Outcome::refused(Reason::UnknownMember, 0, 0))?;
+            Ok((seat.key_version, probable_time(ledger.tip().time)))
+        })?;
+        let valid_until = now.plus_ms(CONSENT_VALIDITY.as_millis() as u64);
+        let statement = ConsentStatement { kind, bank: self.bank, account, valid_until };
+        Ok(statement.sign(self.network, key_version, &self.key))
     }
 
     /// Signs the record that `make` builds over a head with the lowest free sequence number.

@@ -7,15 +7,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use cbdc_bank::ReplicaKind;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::command::{
-    CertifiedFor, FLAG_REVERSE_WATERFALL, GovernanceAction, GovernanceProposal, Head, LinkBank, Payment, PaymentKind,
-    PlaceHold, Record, Statement,
+    BankConsent, CertifiedFor, ConsentStatement, FLAG_REVERSE_WATERFALL, GovernanceAction, GovernanceProposal, Head,
+    Kind, LinkBank, MoveWallet, Payment, PaymentKind, PlaceHold, Record, Statement,
 };
 use cbdc_ledger::genesis::{DayCount, opening_books};
 use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::policy::Parameters;
 use cbdc_ledger::{
-    AccountId, Amount, BankId, Class, Command, FormatVersion, Genesis, HolderId, MemberId, NetworkId, Reason, Signed,
-    SigningKey, Timestamp,
+    AccountId, Amount, BankId, Class, Command, FormatVersion, Genesis, HolderId, MemberId, NetworkId, Reason,
+    Signature, Signed, SigningKey, Timestamp,
 };
 use cbdc_proto::answers::Answers;
 use cbdc_proto::convert::{payment_to_message, receipt_from_message};
@@ -25,6 +25,7 @@ use cbdc_proto::transport::key_file::{write_private, write_signing_key};
 use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect};
 use cbdc_proto::v1;
 use cbdc_proto::v1::bank_client::BankClient;
+use cbdc_proto::v1::consent_request::To;
 use cbdc_proto::v1::settlement_client::SettlementClient;
 use cbdc_proto::v1::submit_transfer_response::State;
 use cbdc_storage::Column;
@@ -335,7 +336,12 @@ impl Wallet {
     }
 
     fn link(&self, bank: u16, sequence: u64) -> Command {
-        self.command(sequence, |head| LinkBank { head, account: self.account, bank: BankId(bank) })
+        let bank = BankId(bank);
+        let statement =
+            ConsentStatement { kind: Kind::LinkBank, bank, account: self.account, valid_until: Timestamp(u64::MAX) };
+        let bank_key = SigningKey::from_seed(seed(Role::Bank, bank.0));
+        let consent = (bank != BankId(0)).then(|| statement.sign(self.network, 0, &bank_key));
+        self.command(sequence, |head| LinkBank { head, account: self.account, bank, consent })
     }
 }
 
@@ -937,6 +943,59 @@ async fn filtered_blocks_that_come_together_are_followed_across_a_new_key_of_the
     let mut at_two = network.client(2, None);
     until(async || height(&mut at_two).await >= reached).await;
     assert_eq!(posted(&mut at_two, &bob).await, 50);
+    drop((at_one, at_two));
+    tokio::join!(one.shutdown(), two.shutdown());
+    central.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_changes_bank_and_no_bank_is_linked_without_its_consent() {
+    let network = Network::create(ReplicaKind::Partial);
+    let central = network.start_central().await;
+    let (one, two) = (network.start_bank(1, "").await, network.start_bank(2, "precheck_signatures = true\n").await);
+    network.issue(1, 100_000).await;
+    network.issue(2, 100_000).await;
+    let (alice, bob) = (network.funded_wallet(1, 10, 800).await, network.funded_wallet(2, 11, 900).await);
+    let (mut at_one, mut at_two) = (network.client(1, None), network.client(2, None));
+
+    // A bank consents for its own customers and for those who come; for a link of another's, its back office does.
+    let ask = |to: To| v1::ConsentRequest { account: alice.account.to_string(), to: to.into() };
+    assert!(at_one.consent(ask(To::LinkBank)).await.is_ok());
+    let stranger = at_two.consent(ask(To::LinkBank)).await.unwrap_err();
+    assert_eq!(refusal_of(&stranger).unwrap().reason, Reason::NotAuthorised, "{stranger:?}");
+    assert!(network.back_office(2).consent(ask(To::LinkBank)).await.is_ok());
+    assert_eq!(at_one.consent(ask(To::MoveWallet)).await.unwrap_err().code(), Code::InvalidArgument);
+    let mut forged = alice.link(2, 1);
+    if let Command::LinkBank(link) = &mut forged {
+        let mut record = link.record;
+        record.consent.as_mut().unwrap().signature.0[3] ^= 1;
+        forged = record.sign(alice.network, &alice.key).into();
+    }
+    let request = v1::SubmitHolderCommandRequest { command: forged.to_bytes().into() };
+    let refused = at_one.submit_holder_command(request).await.unwrap_err();
+    assert_eq!(refusal_of(&refused).unwrap().reason, Reason::BadSignature, "{refused:?}");
+
+    // The new bank hands the move in; both banks know where the wallet is.
+    let given = at_two.consent(ask(To::MoveWallet)).await.unwrap().into_inner();
+    let consent = BankConsent {
+        bank_key_version: given.bank_key_version,
+        valid_until: Timestamp(given.valid_until_ms),
+        signature: Signature(given.signature.to_vec().try_into().unwrap()),
+    };
+    let (account, bank) = (alice.account, BankId(2));
+    let moving = alice.command(1, |head| MoveWallet { head, account, bank, consent });
+    let moved = command(&mut at_two, &moving).await;
+    assert!(moved.settled, "{moved:?}");
+    let alice_there = Wallet { account: AccountId::from_u64(moved.amount).unwrap(), ..alice };
+    assert_eq!((alice_there.account.bank, posted(&mut at_two, &alice_there).await), (BankId(2), 800));
+    until(async || {
+        let wallet = Some(v1::get_wallet_request::Wallet::Account(account.to_string()));
+        let old = at_one.get_wallet(v1::GetWalletRequest { wallet }).await.unwrap().into_inner();
+        !old.open && old.moved_to == alice_there.account.to_string()
+    })
+    .await;
+    assert_eq!(pay(&mut at_two, &alice_there.transfer(&bob, 50, 2)).await, (0, 0));
+    assert_eq!(posted(&mut at_two, &bob).await, 950);
     drop((at_one, at_two));
     tokio::join!(one.shutdown(), two.shutdown());
     central.shutdown().await;

@@ -227,7 +227,11 @@ fn may_submit((role, id): Source, command: &Command) -> bool {
     }
     match command.signer() {
         _ if !row.own_bank_only => true,
-        Signer::Holder(account) => account.bank.0 == id.0,
+        // A bank that has consented to what a holder of another bank asks may hand it in.
+        Signer::Holder(account) => {
+            let has_consented = || command.consented().is_some_and(|(statement, _)| statement.bank.0 == id.0);
+            account.bank.0 == id.0 || has_consented()
+        }
         Signer::Member(_, bank) => bank == id,
     }
 }

@@ -28,6 +28,7 @@ fn samples() -> Vec<Command> {
     let (class, holder, key) = (Class::HOUSEHOLD, HolderId([1; 16]), PublicKey([3; 32]));
     let (valid_until, agreement) = (Timestamp(u64::MAX), Signature([0; 64]));
     let certificate = Certificate { registrar: id, registrar_key_version: 0, valid_until, signature: agreement };
+    let consent = BankConsent { bank_key_version: 0, valid_until, signature: agreement };
     let max_fee = Amount::ZERO;
     let payment = |kind, from, to| Payment { kind, head, from, to, amount, max_fee, reference: [0; 16] };
     let treasury = AccountId::treasury(bank);
@@ -51,8 +52,9 @@ fn samples() -> Vec<Command> {
         unsigned(OpenWallet { head, bank, class, holder, key, certificate, agreement }).into(),
         unsigned(CloseWallet { head, account }).into(),
         unsigned(ReplaceKey { head, account, class, version: 0, key, certificate, agreement }).into(),
-        unsigned(LinkBank { head, account, bank }).into(),
+        unsigned(LinkBank { head, account, bank, consent: Some(consent) }).into(),
         unsigned(DesignateWallet { head, account }).into(),
+        unsigned(MoveWallet { head, account, bank: BankId(3), consent }).into(),
         unsigned(Reclassify { head, registrar: id, class, holder }).into(),
         unsigned(request(IssuanceKind::Issue)).into(),
         unsigned(request(IssuanceKind::Redeem)).into(),

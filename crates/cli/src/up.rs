@@ -297,7 +297,7 @@ async fn link_first(network: &Network, file: &WalletFile) -> anyhow::Result<()> 
     }
     let wallet = network.wallet(&file.name)?;
     if wallet.details().await?.linked_bank == 0 {
-        wallet.link_bank(file.bank).await?.settled()?;
+        wallet.link_bank().await?.settled()?;
     }
     Ok(())
 }

@@ -267,6 +267,43 @@ fn rotated_roles_act_under_their_new_numbers_and_reading_needs_no_auditor() {
 }
 
 #[test]
+fn customers_change_bank_and_a_bank_without_any_is_dismissed() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let up = Up::start(dir, &[]);
+    let moved = object(dir, &["wallet", "move", "bob", "--bank", "1"]);
+    assert_eq!(moved["bank"], 1);
+    wait_for_balance(dir, "bob", 50_000);
+    assert_eq!(code(dir, &["wallet", "pay", "bob", "alice", "5"]), 0);
+    assert_eq!(code(dir, &["wallet", "pay", "alice", "bob", "5"]), 0);
+    let refused = run(dir, &["wallet", "pay", "alice", moved["moved_from"].as_str().unwrap(), "1", "--json"]);
+    let refused: Value = serde_json::from_slice(&refused.stdout).unwrap();
+    assert_eq!(refused["refusal"]["reason"], "WALLET_MOVED", "{refused}");
+    assert_eq!(code(dir, &["wallet", "move", "bob", "--bank", "1"]), 3, "it is there already");
+    assert_eq!(object(dir, &["wallet", "link", "alice", "--bank", "2"])["linked_bank"], 2, "bank 2 consents");
+
+    let decide = |actions: &[&str]| {
+        let words = [&["policy", "propose"], actions, &["--approve"]].concat();
+        assert_eq!(object(dir, &words)["status"], "enacted", "{actions:?}");
+    };
+    assert_eq!(code(dir, &["policy", "propose", "dismiss=bank-3", "--approve"]), 3, "it has a customer");
+    decide(&["bank-status=bank-3:resolved"]);
+    decide(&["move-customers=bank-3:bank-1"]);
+    let give_up = Instant::now() + Duration::from_secs(10);
+    while code(dir, &["wallet", "move", "carol", "--bank", "1"]) != 0 {
+        assert!(Instant::now() < give_up, "bank 3 does not say where carol's wallet is");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    wait_for_balance(dir, "carol", 20_000);
+    assert_eq!(code(dir, &["wallet", "pay", "carol", "alice", "1"]), 0);
+    decide(&["dismiss=bank-3"]);
+    let sheet = object(dir, &["policy", "balance-sheet"]);
+    assert_eq!(sheet["banks"][2]["status"], "dismissed", "{sheet}");
+    assert_eq!(object(dir, &["audit"])["ok"], true);
+    up.stop();
+}
+
+#[test]
 fn a_bank_reports_its_deposits_pays_reserves_and_closes_an_empty_wallet() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();

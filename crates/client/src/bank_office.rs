@@ -4,12 +4,14 @@
 //! are minor units.
 
 use bytes::Bytes;
-use cbdc_ledger::command::IssuanceKind;
+use cbdc_ledger::command::{BankConsent, IssuanceKind};
 use cbdc_ledger::{AccountId, Amount, BankId};
 use cbdc_proto::convert;
 use cbdc_proto::v1;
+use cbdc_proto::v1::consent_request::To;
 
 use crate::connection::Connection;
+use crate::consent::ask_consent;
 use crate::error::ClientError;
 use crate::submission::SubmissionStatus;
 
@@ -63,6 +65,12 @@ impl BankOffice {
             self.connection.ask(self.connection.bank().request_issuance(self.connection.request(request))).await?;
         let Some(outcome) = answer.outcome else { return Ok(IssuanceAnswer::Waiting) };
         Ok(IssuanceAnswer::Ordered(self.status(&outcome)?))
+    }
+
+    /// The bank's consent that another bank's wallet is linked to a deposit here, for
+    /// [`Wallet::link_bank_with`](crate::Wallet::link_bank_with).
+    pub async fn consent_to_link(&self, account: AccountId) -> Result<BankConsent, ClientError> {
+        ask_consent(&self.connection, account, To::LinkBank).await
     }
 
     /// Pays a hold out to its payee, a customer of this bank, and returns the rest to the payer. Takes effect once: a

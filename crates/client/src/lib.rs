@@ -48,6 +48,7 @@ pub mod anchor;
 pub mod bank_office;
 pub mod chain;
 pub mod connection;
+mod consent;
 pub mod error;
 pub mod folder;
 pub mod governance;

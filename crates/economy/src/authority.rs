@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 
 use cbdc_ledger::amount::{Amount, RatePpm};
 use cbdc_ledger::command::{
-    Ballot, Certificate, Choice, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL, GovernanceAction,
-    GovernanceProposal, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, Kind, LinkBank, OpenWallet, Operation,
-    OperationKind, Payment, PaymentKind, Record, ReservesTransfer, ReverseWaterfall,
+    Ballot, BankConsent, Certificate, Choice, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL,
+    GovernanceAction, GovernanceProposal, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, Kind, LinkBank,
+    OpenWallet, Operation, OperationKind, Payment, PaymentKind, Record, ReservesTransfer, ReverseWaterfall,
 };
 use cbdc_ledger::encoding::{VERSION, Writer};
 use cbdc_ledger::identity::{AccountId, BankId, Class, HolderId, MemberId};
@@ -196,7 +196,8 @@ impl Authority {
     /// A holder agrees that CBDC above the limit goes to their deposit at a bank.
     pub fn link(&mut self, account: AccountId, bank: BankId, sequence: u64) {
         let head = self.head(sequence);
-        self.push(LinkBank { head, account, bank });
+        let consent = BankConsent { bank_key_version: 0, valid_until: Timestamp(u64::MAX), signature: UNSIGNED };
+        self.push(LinkBank { head, account, bank, consent: Some(consent).filter(|_| bank != BankId(0)) });
     }
 
     /// A holder assigns their tier allowance to this wallet.

@@ -37,7 +37,7 @@
 //! |---|---|
 //! | `types` | [`amount`], [`format`], [`time`], [`identity`], [`outcome`]: units, names and answers |
 //! | `codec` | [`encoding`], [`compact`], [`merkle`]: how values become bytes and digests |
-//! | `state` | the records: [`account`], [`holder`], [`hold`], [`member`], [`sequence`], [`books`], [`bank_position`], [`programme`], [`header`]; and what keeps them, such as [`cow_vec`] |
+//! | `state` | the records: [`account`], [`holder`], [`hold`], [`freeze`], [`member`], [`sequence`], [`books`], [`bank_position`], [`programme`], [`header`]; and what keeps them, such as [`cow_vec`] |
 //! | `policy` | [`policy`]: parameter sets, and one module a rule |
 //! | `command` | [`command`]: the signed records; [`authority`]: who may sign and submit them |
 //! | `governance` | [`governance`]: the committee's proposals and votes |
@@ -68,7 +68,8 @@ pub use codec::{compact, encoding, merkle};
 pub use command::authority;
 pub use ledger::genesis;
 pub use state::{
-    account, bank_position, books, cow_vec, header, hold, holder, member, prefetch, programme, sections, sequence,
+    account, bank_position, books, cow_vec, freeze, header, hold, holder, member, prefetch, programme, sections,
+    sequence,
 };
 pub use sync::{checkpoint, checkpoint_seal, filtered_block};
 pub use types::{amount, format, identity, outcome, time};

@@ -13,10 +13,11 @@ use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::block::command_leaf;
 use cbdc_ledger::checkpoint::Loader;
 use cbdc_ledger::command::{
-    Ballot, Certificate, CertifiedFor, Choice, CloseWallet, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL,
-    FreezeKind, FreezeOrder, GovernanceAction, GovernanceProposal, Head, IssuanceKind, IssuanceOrder, IssuanceRequest,
-    LinkBank, OpenWallet, Operation, OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, ReleaseHold,
-    ReleaseKind, ReplaceKey, ReservesTransfer, ReverseWaterfall, SeizeOrder, Statement,
+    Ballot, BankConsent, Certificate, CertifiedFor, Choice, CloseWallet, ConsentStatement, DepositStatement,
+    DesignateWallet, FLAG_REVERSE_WATERFALL, FreezeKind, FreezeOrder, GovernanceAction, GovernanceProposal, Head,
+    IssuanceKind, IssuanceOrder, IssuanceRequest, Kind, LinkBank, MoveWallet, OpenWallet, Operation, OperationKind,
+    Payment, PaymentKind, PlaceHold, Reclassify, ReleaseHold, ReleaseKind, ReplaceKey, ReservesTransfer,
+    ReverseWaterfall, SeizeOrder, Statement,
 };
 use cbdc_ledger::command_batch::BatchError;
 use cbdc_ledger::encoding::{DecodeError, Reader, Writer, hex, hex_decode};
@@ -68,6 +69,9 @@ fn fixtures() -> Vec<(String, Vec<u8>)> {
     add("account", encoded(|out| alice.encode(out)));
     add("books", encoded(|out| network.ledger.books().encode(out)));
     add("certificate-statement-open", statement(opening));
+    let (kind, bank) = (Kind::MoveWallet, BankId(2));
+    let consent = ConsentStatement { kind, bank, account: account(1, 1), valid_until };
+    add("consent-statement", consent.to_bytes(5));
     add("certificate-statement-replace-key", statement(replacement));
     add("receipt-leaf", command_leaf(3, &all[3].to_bytes(), &block.outcomes[3]).into());
     add("checkpoint-root", root.into());
@@ -197,7 +201,7 @@ fn no_bit_of_an_encoding_is_ignored() {
 #[test]
 fn reserved_bytes_must_be_zero_and_versions_known() {
     // First byte and number of bytes.
-    let reserved: [(&str, &[(usize, usize)]); 33] = [
+    let reserved: [(&str, &[(usize, usize)]); 34] = [
         ("transfer", &[]),
         ("defund", &[]),
         ("fund", &[]),
@@ -215,7 +219,8 @@ fn reserved_bytes_must_be_zero_and_versions_known() {
         ("capture", &[(26, 6)]),
         ("void", &[(26, 6), (40, 8)]),
         ("reverse-waterfall", &[(26, 6)]),
-        ("link-bank", &[(34, 6)]),
+        ("link-bank", &[(34, 6), (44, 4)]),
+        ("move-wallet", &[(34, 6), (44, 4)]),
         ("designate-wallet", &[]),
         ("reclassify", &[(27, 5)]),
         ("withdraw-banknotes", &[(28, 4), (40, 8)]),
@@ -311,6 +316,14 @@ fn certificates() -> impl Strategy<Value = Certificate> {
     (any::<(u16, u32, u64)>(), signatures()).prop_map(|((registrar, registrar_key_version, until), signature)| {
         let (registrar, valid_until) = (MemberId(registrar), Timestamp(until));
         Certificate { registrar, registrar_key_version, valid_until, signature }
+    })
+}
+
+fn consents() -> impl Strategy<Value = BankConsent> {
+    (any::<(u32, u64)>(), signatures()).prop_map(|((bank_key_version, until), signature)| BankConsent {
+        bank_key_version,
+        valid_until: Timestamp(until),
+        signature,
     })
 }
 
@@ -426,6 +439,8 @@ fn actions() -> impl Strategy<Value = GovernanceAction> {
         grants().prop_map(GovernanceAction::Grant),
         (any::<u16>(), prop::sample::select(BankStatus::ALL.to_vec()))
             .prop_map(|(bank, status)| GovernanceAction::BankStatus { bank: BankId(bank), status }),
+        any::<(u16, u16)>()
+            .prop_map(|(from, to)| GovernanceAction::MoveCustomers { from: BankId(from), to: BankId(to) }),
     ]
 }
 
@@ -516,8 +531,17 @@ fn any_command_of_instruments() -> impl Strategy<Value = Command> {
                 let transfer = Signed { record, signature: first };
                 signed(ReverseWaterfall { head, bank: BankId(bank), maximum: amount(maximum), transfer }, second)
             });
-    let links = (heads(), accounts(), any::<u16>(), signatures())
-        .prop_map(|(head, account, bank, signature)| signed(LinkBank { head, account, bank: BankId(bank) }, signature));
+    let links = (heads(), accounts(), any::<u16>(), consents(), signatures()).prop_map(
+        |(head, account, bank, consent, signature)| {
+            let consent = Some(consent).filter(|_| bank != 0);
+            signed(LinkBank { head, account, bank: BankId(bank), consent }, signature)
+        },
+    );
+    let moves = (heads(), accounts(), any::<u16>(), consents(), signatures()).prop_map(
+        |(head, account, bank, consent, signature)| {
+            signed(MoveWallet { head, account, bank: BankId(bank), consent }, signature)
+        },
+    );
     let designations = (heads(), accounts(), signatures())
         .prop_map(|(head, account, signature)| signed(DesignateWallet { head, account }, signature));
     let classes = (heads(), any::<(u16, u8, [u8; 16])>(), signatures()).prop_map(
@@ -563,7 +587,7 @@ fn any_command_of_instruments() -> impl Strategy<Value = Command> {
     let statements = (heads(), any::<(u16, u64)>(), signatures()).prop_map(|(head, (bank, minor), signature)| {
         signed(DepositStatement { head, bank: BankId(bank), deposits: amount(minor) }, signature)
     });
-    prop_oneof![holds, releases, top_ups, links, designations, classes, seizures, operations, statements]
+    prop_oneof![holds, releases, top_ups, links, moves, designations, classes, seizures, operations, statements]
 }
 
 /// Bytes that get past the first checks more often than plain random ones.

@@ -149,6 +149,7 @@ struct View {
     policy: cbdc_ledger::policy::PolicyVersions,
     proposals: cbdc_ledger::governance::GovernanceProposals,
     holds: cbdc_ledger::hold::Holds,
+    freezes: cbdc_ledger::freeze::Freezes,
     programmes: cbdc_ledger::programme::Programmes,
     positions: Vec<(BankId, cbdc_ledger::bank_position::BankPosition)>,
     period: (LedgerDay, u16),
@@ -173,6 +174,7 @@ impl View {
             policy: ledger.policy().clone(),
             proposals: ledger.proposals().clone(),
             holds: ledger.holds().clone(),
+            freezes: ledger.freezes().clone(),
             programmes: ledger.programmes().clone(),
             positions: ledger.positions().banks().map(|(bank, position)| (bank, position.clone())).collect(),
             period: ledger.positions().maintenance_period(),
@@ -232,11 +234,21 @@ fn compare_accounts(ledger: &Ledger, model: &Model, block: &Block, before: &Mode
         assert_eq!((minor(wallet.spendable()), wallet.own()), (model.spendable(*id), model.own(*id)), "{id}");
         // The sweep has posted every wallet, so that the days since then are all that the record may lack.
         let today = ledger.account_today(*id).unwrap();
-        assert_eq!(today.accrued, expected.accrued, "accrued of {id}");
+        assert_eq!(wallet.moved_to(), expected.moved_to, "{id}");
+        assert_eq!(
+            ledger.freezes().of_wallet(*id).map(|(court, part)| (court.0, minor(part))).collect::<Vec<_>>(),
+            expected.frozen_by.clone().into_iter().collect::<Vec<_>>(),
+            "frozen of {id} by court"
+        );
+        if expected.moved_to.is_none() {
+            assert_eq!(today.accrued, expected.accrued, "accrued of {id}");
+        }
         let same = cbdc_ledger::Account { accrued: wallet.accrued, accrued_to: wallet.accrued_to, ..today };
         assert_eq!(same, *wallet, "{id} today");
         assert_eq!((ledger.key(*id), ledger.holder_of(*id).unwrap().id), (Some(expected.key), expected.holder));
-        assert_eq!(ledger.wallet_by_key(id.bank, expected.key), Some(*id));
+        if expected.moved_to.is_none() {
+            assert_eq!(ledger.wallet_by_key(id.bank, expected.key), Some(*id));
+        }
         let lowest = lowest_unused(&expected.used);
         assert_eq!(wallet.window.lowest_unused(), lowest, "{id}");
         for number in (1..=lowest + 65).rev().take(70) {
@@ -536,6 +548,9 @@ fn keys_are_known(model: &Model, command: &Command) -> bool {
             let request = &signed.record.request.record;
             member(Role::Bank, request.bank.0, request.head.key_version)
         }
+        Command::LinkBank(_) | Command::MoveWallet(_) => command
+            .consented()
+            .is_none_or(|(statement, consent)| member(Role::Bank, statement.bank.0, consent.bank_key_version)),
         Command::ReverseWaterfall(signed) => {
             let payer = &signed.record.transfer.record;
             model.open_wallet(payer.from).is_some_and(|wallet| wallet.key_version == payer.head.key_version)

@@ -24,7 +24,10 @@ pub fn probable_time(tip: Timestamp) -> Timestamp {
 pub fn wallet(ledger: &Ledger, id: AccountId) -> Option<v1::Wallet> {
     let account = ledger.account_today(id).filter(|_| !id.is_treasury())?;
     let person = ledger.holder_of(id)?;
-    let (accrued, _) = capitalise(account.accrued, ledger.genesis().day_count);
+    let (accrued, _) = match account.open {
+        true => capitalise(account.accrued, ledger.genesis().day_count),
+        false => (0, 0),
+    };
     Some(v1::Wallet {
         account: id.to_string(),
         class: person.class.to_string(),
@@ -43,6 +46,7 @@ pub fn wallet(ledger: &Ledger, id: AccountId) -> Option<v1::Wallet> {
         accrued_interest_minor: accrued.clamp(i64::MIN.into(), i64::MAX.into()) as i64,
         linked_bank: u32::from(account.linked_bank.0),
         has_allowance: account.has_allowance,
+        moved_to: account.moved_to().map_or_else(String::new, |moved| moved.to_string()),
     })
 }
 

@@ -6,6 +6,7 @@
 //! | [`payment`] | transfers and defunds, in ones and in volume |
 //! | [`top_up`] | transfers above the payer's balance, topped up from the deposit |
 //! | [`holder_command`] | everything else that a holder signs |
+//! | [`consent`] | the bank's consent to what holders ask of it |
 //! | [`hold`] | open holds; capturing and voiding them |
 //! | [`funding`] | from the deposit to the wallet |
 //! | [`back_office`] | credits, issuance, statements, reserves, closing, treasury: with the bank's own node key only |
@@ -19,6 +20,7 @@
 //! status with `google.rpc.ErrorInfo`. *Settled* is said only when the central bank or the chain has said so.
 
 mod back_office;
+mod consent;
 mod context;
 mod earlier_payment;
 mod funding;
@@ -37,6 +39,7 @@ use cbdc_proto::v1;
 use tonic::{Request, Response, Status, Streaming};
 
 pub use back_office::BackOfficeService;
+pub use consent::ConsentService;
 pub use context::BankContext;
 pub use earlier_payment::EarlierPayments;
 pub use funding::FundingService;
@@ -55,6 +58,7 @@ pub struct BankService {
     pub wallets: Arc<WalletService>,
     pub payments: Arc<PaymentService>,
     pub holder_commands: Arc<HolderCommandService>,
+    pub consents: Arc<ConsentService>,
     pub holds: Arc<HoldService>,
     pub funding: Arc<FundingService>,
     pub history: Arc<HistoryService>,
@@ -100,6 +104,11 @@ impl v1::bank_server::Bank for BankService {
         request: Request<v1::SubmitHolderCommandRequest>,
     ) -> Result<Response<v1::Outcome>, Status> {
         self.holder_commands.submit(&request.into_inner()).await.map(Response::new)
+    }
+
+    async fn consent(&self, request: Request<v1::ConsentRequest>) -> Result<Response<v1::ConsentResponse>, Status> {
+        let by_back_office = self.back_office.require(&request).is_ok();
+        self.consents.consent(&request.into_inner(), by_back_office).map(Response::new)
     }
 
     async fn list_holds(

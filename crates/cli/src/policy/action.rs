@@ -34,6 +34,7 @@ Other actions:
   grant=\"25.00 to household from government for merchant,business until 2030-12-31T00:00:00Z\"
                                   purpose-bound money, out of government or equity
   bank-status=bank-2:suspended    active, suspended or resolved (which is final)
+  move-customers=bank-2:bank-3    a resolved bank's customers, and what it has left, to another
   threshold=2                     committee members who must approve
   header-signatures=2             nodes of the central bank that must sign a header
   format-version=2                the chain's formats go on in a later version; every node must know it
@@ -85,6 +86,7 @@ fn other_action(anchor: &Anchor, name: &str, value: &str) -> Option<Result<Gover
     Some(match name {
         "grant" => grant::parse(anchor, value).map(GovernanceAction::Grant),
         "bank-status" => bank_status(value),
+        "move-customers" => move_customers(value),
         "threshold" => count(value, "members").map(GovernanceAction::Threshold),
         "header-signatures" => count(value, "nodes").map(GovernanceAction::HeaderSignatures),
         "format-version" => format_version(value),
@@ -99,6 +101,12 @@ fn bank_status(value: &str) -> Result<GovernanceAction, String> {
     let wrong = || format!("expected a bank and its status, as in bank-2:suspended, found `{value}`");
     let (bank, status) = value.split_once(':').ok_or_else(wrong)?;
     Ok(GovernanceAction::BankStatus { bank: text::bank(bank)?, status: status.parse()? })
+}
+
+fn move_customers(value: &str) -> Result<GovernanceAction, String> {
+    let wrong = || format!("expected the resolved bank and the new one, as in bank-2:bank-3, found `{value}`");
+    let (from, to) = value.split_once(':').ok_or_else(wrong)?;
+    Ok(GovernanceAction::MoveCustomers { from: text::bank(from)?, to: text::bank(to)? })
 }
 
 fn count(value: &str, of: &str) -> Result<u16, String> {
@@ -168,6 +176,8 @@ pub mod tests {
         );
         let status = BankStatus::Suspended;
         assert_eq!(one("bank-status=bank-2:suspended"), GovernanceAction::BankStatus { bank: BankId(2), status });
+        let (from, to) = (BankId(2), BankId(3));
+        assert_eq!(one("move-customers=bank-2:bank-3"), GovernanceAction::MoveCustomers { from, to });
         let GovernanceAction::Grant(grant) = one("grant=25.00 to household first 100 of bank-2") else {
             panic!("no grant")
         };
@@ -215,6 +225,7 @@ pub mod tests {
             "remuneration.household=1 % up to 5",
             "bank-status=bank-2",
             "bank-status=bank-2:closed",
+            "move-customers=bank-2",
             "grant=25",
         ] {
             let message = read(&anchor, &Parameters::default(), &[text]).unwrap_err();

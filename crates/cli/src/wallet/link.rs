@@ -41,7 +41,16 @@ pub struct Unlink {
 impl Link {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let bank = BankId(self.bank);
-        let status = self.network.open()?.wallet(&self.name)?.link_bank(bank).await?;
+        let network = self.network.open()?;
+        let wallet = network.wallet(&self.name)?;
+        let status = match wallet.account().bank == bank {
+            true => wallet.link_bank().await?,
+            // Another bank is asked as its back office: a development network holds all keys.
+            false => {
+                let consent = network.bank_office(bank)?.consent_to_link(wallet.account()).await?;
+                wallet.link_bank_with(bank, consent).await?
+            }
+        };
         report(output, &self.name, bank, status)
     }
 }

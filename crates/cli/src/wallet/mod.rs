@@ -13,6 +13,7 @@ mod pay;
 mod pending;
 mod receipt;
 mod release;
+mod relocate;
 mod show;
 
 use clap::{Args, Subcommand};
@@ -29,6 +30,7 @@ use crate::output::Output;
   cbdc wallet history dave
   cbdc wallet receipt dave --last --save payment.receipt
   cbdc wallet link dave --bank 2
+  cbdc wallet move dave --bank 3
   cbdc wallet hold dave bakery 20 --expires-in-s 3600
 
 Amounts are in major units, exact: 12, 12.5 or 12.50.")]
@@ -49,6 +51,7 @@ enum Command {
     Receipt(receipt::Receipt),
     Link(link::Link),
     Unlink(link::Unlink),
+    Move(relocate::Move),
     Designate(designate::Designate),
     Hold(hold::Hold),
     Holds(hold::Holds),
@@ -69,6 +72,7 @@ impl Wallet {
             Command::Receipt(receipt) => receipt.run(output).await,
             Command::Link(link) => link.run(output).await,
             Command::Unlink(unlink) => unlink.run(output).await,
+            Command::Move(order) => order.run(output).await,
             Command::Designate(designate) => designate.run(output).await,
             Command::Hold(hold) => hold.run(output).await,
             Command::Holds(holds) => holds.run(output).await,

@@ -90,7 +90,8 @@ async fn open_one(folder: &NetworkFolder, number: u8, own: BankId, (deposit_at, 
     let connect = |bank| folder.connect_customer(bank).unwrap().with_deadline(DEADLINE);
     let wallet = Wallet::open(connect(own), folder.anchor().clone(), key, &registration).await.unwrap();
     if is_linked {
-        wallet.link_bank(deposit_at).await.unwrap().settled().unwrap();
+        let consent = folder.bank_office(deposit_at).unwrap().consent_to_link(wallet.account()).await.unwrap();
+        wallet.link_bank_with(deposit_at, consent).await.unwrap().settled().unwrap();
     }
     // Another bank learns of its new customer from the chain.
     let office = folder.bank_office(deposit_at).unwrap();

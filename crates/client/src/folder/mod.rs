@@ -279,6 +279,18 @@ impl NetworkFolder {
         Ok(file)
     }
 
+    /// Moves a named wallet to another bank, or notes where the committee has moved it.
+    pub async fn move_wallet(&self, name: &str, bank: BankId) -> Result<WalletFile, ClientError> {
+        let (wallet, mut file) = (self.wallet(name)?, self.wallet_file(name)?);
+        let account = match wallet.moved_account().await? {
+            Some(account) => account,
+            None => wallet.move_to(bank, self.connect_customer(bank)?).await?.account(),
+        };
+        (file.bank, file.account) = (account.bank, Some(account));
+        file.save(&self.wallets_dir())?;
+        Ok(file)
+    }
+
     /// The account of a named wallet, or of an account number.
     ///
     /// # Errors

@@ -27,17 +27,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cbdc_ledger::command::{
-    DesignateWallet, FLAG_REVERSE_WATERFALL, Head, LinkBank, Payment, PaymentKind, PlaceHold, Record, Signed, Statement,
+    BankConsent, DesignateWallet, FLAG_REVERSE_WATERFALL, Head, LinkBank, MoveWallet, Payment, PaymentKind, PlaceHold,
+    Record, Signed, Statement,
 };
 use cbdc_ledger::sequence::WALLET_WINDOW;
 use cbdc_ledger::{AccountId, Amount, BankId, Command, Reason, SigningKey, Timestamp};
 use cbdc_proto::convert::{self, payment_to_message};
 use cbdc_proto::packed::Answer;
 use cbdc_proto::v1;
+use cbdc_proto::v1::consent_request::To;
 use tonic::Status;
 
 use crate::anchor::Anchor;
 use crate::connection::Connection;
+use crate::consent::ask_consent;
 use crate::error::ClientError;
 use crate::registrar::Registration;
 use crate::submission::{SubmissionStatus, TIMEOUT, until_known};
@@ -185,15 +188,56 @@ impl Wallet {
         self.sign_and_submit(PaymentKind::Defund, treasury, amount, &PaymentTerms::default()).await
     }
 
-    /// Consents that a bank takes what a credit brings above the holding limit to the deposit there, and that it tops
-    /// up payments that allow it. The consent holds until it is revoked.
-    pub async fn link_bank(&self, bank: BankId) -> Result<SubmissionStatus, ClientError> {
-        self.command(|head| LinkBank { head, account: self.account, bank }).await
+    /// Consents that the wallet's own bank takes what a credit brings above the holding limit to the deposit there, and
+    /// that it tops up payments that allow it. The consent holds until it is revoked.
+    pub async fn link_bank(&self) -> Result<SubmissionStatus, ClientError> {
+        let consent = ask_consent(&self.connection, self.account, To::LinkBank).await?;
+        self.link_bank_with(self.account.bank, consent).await
+    }
+
+    /// As [`Wallet::link_bank`], for a deposit at any bank, which has given its consent
+    /// ([`BankOffice::consent_to_link`](crate::BankOffice::consent_to_link)).
+    pub async fn link_bank_with(&self, bank: BankId, consent: BankConsent) -> Result<SubmissionStatus, ClientError> {
+        self.command(|head| LinkBank { head, account: self.account, bank, consent: Some(consent) }).await
     }
 
     /// Revokes the consent of [`Wallet::link_bank`].
     pub async fn unlink_bank(&self) -> Result<SubmissionStatus, ClientError> {
-        self.link_bank(BankId(0)).await
+        self.command(|head| LinkBank { head, account: self.account, bank: BankId(0), consent: None }).await
+    }
+
+    /// Moves the wallet to the bank at the other end of `connection`, with all that is on it, its holds and its key, and
+    /// gives it as it is there. The deposit beside it stays at the old bank. The new bank hands the move in, so that the
+    /// old one cannot hold it up.
+    ///
+    /// # Errors
+    /// Among others [`ClientError::Refused`] with `SAME_BANK`, `BANK_SUSPENDED` or `TOO_MANY_HOLDS`.
+    pub async fn move_to(&self, bank: BankId, connection: Connection) -> Result<Wallet, ClientError> {
+        let moved = |account| Wallet {
+            connection: connection.clone(),
+            linked_bank: None,
+            account,
+            sequences: Arc::default(),
+            ..self.clone()
+        };
+        if let Some(account) = self.moved_account().await? {
+            return Ok(moved(account));
+        }
+        let consent = ask_consent(&connection, self.account, To::MoveWallet).await?;
+        let make = |head| MoveWallet { head, account: self.account, bank, consent };
+        let (_, account) = self.command_through(&connection, make).await?.result()?;
+        let account = AccountId::from_u64(account);
+        Ok(moved(account.ok_or_else(|| connection.bad_answer("the outcome names no account"))?))
+    }
+
+    /// The account that took the wallet's place, if it has moved to another bank.
+    pub async fn moved_account(&self) -> Result<Option<AccountId>, ClientError> {
+        let moved_to = self.details().await?.moved_to;
+        if moved_to.is_empty() {
+            return Ok(None);
+        }
+        let account = convert::account("moved_to", &moved_to);
+        account.map(Some).map_err(|status| self.connection.unreadable(status))
     }
 
     /// Moves the holder's tier allowance to this wallet.
@@ -220,9 +264,22 @@ impl Wallet {
         R: Record,
         Signed<R>: Into<Command>,
     {
+        self.command_through(&self.connection, make).await
+    }
+
+    /// As [`Wallet::command`], submitted to the bank at the other end of `bank`.
+    async fn command_through<R>(
+        &self,
+        bank: &Connection,
+        make: impl Fn(Head) -> R,
+    ) -> Result<SubmissionStatus, ClientError>
+    where
+        R: Record,
+        Signed<R>: Into<Command>,
+    {
         let attempt = || async {
             let command: Command = make(self.head(0).await?).sign(self.anchor.network(), &self.key).into();
-            let status = until_known(&self.connection, self.timeout, || self.submit_command(&command)).await;
+            let status = until_known(bank, self.timeout, || submit_command(bank, &command)).await;
             let status = self.settled(command.head().sequence, |found| *found == command, status).await?;
             Ok::<_, ClientError>(((), status))
         };
@@ -251,12 +308,6 @@ impl Wallet {
             re_signatures += 1;
             self.refresh_numbers().await?;
         }
-    }
-
-    async fn submit_command(&self, command: &Command) -> Result<Answer, Status> {
-        let request = self.connection.request(v1::SubmitHolderCommandRequest { command: command.to_bytes().into() });
-        let outcome = self.connection.send(self.connection.bank().submit_holder_command(request)).await?;
-        convert::outcome_from_message(&outcome)
     }
 
     async fn sign_and_submit(
@@ -421,6 +472,12 @@ impl Wallet {
         self.sequences.observe(self.details().await?.next_sequence);
         Ok(())
     }
+}
+
+async fn submit_command(bank: &Connection, command: &Command) -> Result<Answer, Status> {
+    let request = bank.request(v1::SubmitHolderCommandRequest { command: command.to_bytes().into() });
+    let outcome = bank.send(bank.bank().submit_holder_command(request)).await?;
+    convert::outcome_from_message(&outcome)
 }
 
 async fn submit_transfer(bank: &Connection, payment: &Signed<Payment>) -> Result<Answer, Status> {

@@ -176,6 +176,7 @@ impl Bank for Service {
     not_scripted! {
         quote_transfer: v1::QuoteTransferRequest => v1::Quote,
         submit_holder_command: v1::SubmitHolderCommandRequest => v1::Outcome,
+        consent: v1::ConsentRequest => v1::ConsentResponse,
         list_holds: v1::ListHoldsRequest => v1::ListHoldsResponse,
         fund: v1::FundRequest => v1::FundResponse,
         defund: v1::DefundRequest => v1::DefundResponse,

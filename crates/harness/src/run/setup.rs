@@ -72,7 +72,7 @@ pub async fn open_wallets(folder: &NetworkFolder, scenario: &Scenario, progress:
             let wallet = Wallet::open(connection, folder.anchor().clone(), key(), &registration).await;
             let wallet = wallet.with_context(|| format!("opening wallet {index}"))?;
             if scenario.is_linked(index) {
-                let linked = wallet.link_bank(wallet.account().bank).await.and_then(|status| status.settled());
+                let linked = wallet.link_bank().await.and_then(|status| status.settled());
                 linked.with_context(|| format!("linking wallet {index} to its bank"))?;
             }
             let money = (scenario.opening_of(index), scenario.deposit_of(index));

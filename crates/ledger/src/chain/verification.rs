@@ -166,7 +166,7 @@ pub(super) fn check_by_source(
 ) -> Vec<Result<(), Outcome>> {
     let prefix = |domain| signing_prefix(domain, network);
     let (of_command, of_certificate) = (prefix(Domain::Command), prefix(Domain::Certificate));
-    let of_agreement = prefix(Domain::Agreement);
+    let (of_agreement, of_consent) = (prefix(Domain::Agreement), prefix(Domain::Consent));
     let keys = directory.snapshot();
     keys.make_ready(commands.iter().map(|(command, _)| command.signer()));
     let mut checks = Checks { inner: Writer::default(), list: Vec::with_capacity(commands.len()) };
@@ -177,6 +177,7 @@ pub(super) fn check_by_source(
         let prefix = match check.domain {
             Domain::Certificate => &of_certificate,
             Domain::Agreement => &of_agreement,
+            Domain::Consent => &of_consent,
             _ => &of_command,
         };
         let message = match &check.message {
@@ -221,6 +222,16 @@ fn collect_checks<'a>(
             let ReplaceKey { account, certificate, agreement, .. } = &signed.record;
             let statement = signed.record.statement(keys.holder_of(*account)?);
             add_certified(keys, index, (&statement, certificate, *agreement), checks)?;
+        }
+        Command::LinkBank(_) | Command::MoveWallet(_) => {
+            if let Some((statement, consent)) = command.consented() {
+                let bank = Signer::Member(Role::Bank, MemberId(statement.bank.0));
+                let bank_key = CheckKey::InForce(keys.find(bank, consent.bank_key_version)?);
+                let bytes = statement.to_bytes(consent.bank_key_version);
+                checks.add_inner((index, Domain::Consent), consent.signature, bank_key, |out| {
+                    out.raw(&bytes);
+                });
+            }
         }
         _ => {}
     }

@@ -4,7 +4,7 @@ use cbdc_signatures::Signature;
 
 use super::committee::{Ballot, GovernanceProposal};
 use super::hold::{PlaceHold, ReleaseHold};
-use super::holder::{DesignateWallet, LinkBank, Reclassify};
+use super::holder::{BankConsent, ConsentStatement, DesignateWallet, LinkBank, MoveWallet, Reclassify};
 use super::issuance::{IssuanceOrder, ReservesTransfer};
 use super::kind::Kind;
 use super::operation::{DepositStatement, Operation};
@@ -49,9 +49,11 @@ pub enum Command {
     /// A payee's bank captures or voids a hold.
     Release(Signed<ReleaseHold>),
     /// A holder consents to the waterfall, or revokes.
-    LinkBank(Signed<LinkBank>),
+    LinkBank(Box<Signed<LinkBank>>),
     /// A holder moves the tier allowance to a wallet.
     DesignateWallet(Signed<DesignateWallet>),
+    /// A holder moves a wallet to another bank.
+    MoveWallet(Box<Signed<MoveWallet>>),
     /// The registrar puts a holder into another class.
     Reclassify(Signed<Reclassify>),
     /// The operations desk's dealings with a bank.
@@ -80,6 +82,7 @@ impl Command {
             Command::Release(signed) => signed.record.kind(),
             Command::LinkBank(signed) => signed.record.kind(),
             Command::DesignateWallet(signed) => signed.record.kind(),
+            Command::MoveWallet(signed) => signed.record.kind(),
             Command::Reclassify(signed) => signed.record.kind(),
             Command::Operation(signed) => signed.record.kind(),
             Command::DepositStatement(signed) => signed.record.kind(),
@@ -104,6 +107,7 @@ impl Command {
             Command::Release(signed) => signed.record.head(),
             Command::LinkBank(signed) => signed.record.head(),
             Command::DesignateWallet(signed) => signed.record.head(),
+            Command::MoveWallet(signed) => signed.record.head(),
             Command::Reclassify(signed) => signed.record.head(),
             Command::Operation(signed) => signed.record.head(),
             Command::DepositStatement(signed) => signed.record.head(),
@@ -128,10 +132,20 @@ impl Command {
             Command::Release(signed) => Signer::Member(Role::Bank, MemberId(signed.record.bank.0)),
             Command::LinkBank(signed) => Signer::Holder(signed.record.account),
             Command::DesignateWallet(signed) => Signer::Holder(signed.record.account),
+            Command::MoveWallet(signed) => Signer::Holder(signed.record.account),
             Command::Reclassify(signed) => Signer::Member(Role::Registrar, signed.record.registrar),
             Command::Operation(signed) => Signer::Member(Role::Operator, signed.record.operator),
             Command::DepositStatement(signed) => Signer::Member(Role::Bank, MemberId(signed.record.bank.0)),
             Command::Seize(signed) => Signer::Member(Role::Court, signed.record.court),
+        }
+    }
+
+    /// What a bank has consented to in a holder's command, with its signature.
+    pub fn consented(&self) -> Option<(ConsentStatement, BankConsent)> {
+        match self {
+            Command::LinkBank(signed) => signed.record.consented(),
+            Command::MoveWallet(signed) => Some(signed.record.consented()),
+            _ => None,
         }
     }
 
@@ -152,6 +166,7 @@ impl Command {
             Command::Release(signed) => &signed.signature,
             Command::LinkBank(signed) => &signed.signature,
             Command::DesignateWallet(signed) => &signed.signature,
+            Command::MoveWallet(signed) => &signed.signature,
             Command::Reclassify(signed) => &signed.signature,
             Command::Operation(signed) => &signed.signature,
             Command::DepositStatement(signed) => &signed.signature,
@@ -176,6 +191,7 @@ impl Command {
             Command::Release(signed) => signed.encode(out),
             Command::LinkBank(signed) => signed.encode(out),
             Command::DesignateWallet(signed) => signed.encode(out),
+            Command::MoveWallet(signed) => signed.encode(out),
             Command::Reclassify(signed) => signed.encode(out),
             Command::Operation(signed) => signed.encode(out),
             Command::DepositStatement(signed) => signed.encode(out),
@@ -206,8 +222,9 @@ impl Command {
             Kind::ReverseWaterfall => Command::ReverseWaterfall(Box::new(Signed::decode(kind, head, input)?)),
             Kind::Hold => Command::Hold(Box::new(Signed::decode(kind, head, input)?)),
             Kind::Capture | Kind::Void => Command::Release(Signed::decode(kind, head, input)?),
-            Kind::LinkBank => Command::LinkBank(Signed::decode(kind, head, input)?),
+            Kind::LinkBank => Command::LinkBank(Box::new(Signed::decode(kind, head, input)?)),
             Kind::DesignateWallet => Command::DesignateWallet(Signed::decode(kind, head, input)?),
+            Kind::MoveWallet => Command::MoveWallet(Box::new(Signed::decode(kind, head, input)?)),
             Kind::Reclassify => Command::Reclassify(Signed::decode(kind, head, input)?),
             Kind::DepositStatement => Command::DepositStatement(Signed::decode(kind, head, input)?),
             Kind::Seize => Command::Seize(Box::new(Signed::decode(kind, head, input)?)),
@@ -279,8 +296,9 @@ commands_from_signed_records! {
     ReverseWaterfall(ReverseWaterfall) in Box;
     Hold(PlaceHold) in Box;
     Release(ReleaseHold);
-    LinkBank(LinkBank);
+    LinkBank(LinkBank) in Box;
     DesignateWallet(DesignateWallet);
+    MoveWallet(MoveWallet) in Box;
     Reclassify(Reclassify);
     Operation(Operation);
     DepositStatement(DepositStatement);

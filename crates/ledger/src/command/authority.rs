@@ -16,12 +16,12 @@ pub struct Authority {
     pub signed_by: Option<Role>,
     /// The roles whose connections may submit the command.
     pub submitted_by: &'static [Role],
-    /// Whether a bank may submit it only for its own accounts.
+    /// Whether a bank may submit it only for its own accounts, or where it has consented to it.
     pub own_bank_only: bool,
 }
 
 /// The table. Reading is open to every member; see the services.
-pub const TABLE: [Authority; 35] = [
+pub const TABLE: [Authority; 36] = [
     row(Kind::Transfer, None, &[Role::Bank], true),
     row(Kind::Defund, None, &[Role::Bank], true),
     row(Kind::Fund, Some(Role::Bank), &[Role::Bank], true),
@@ -34,6 +34,7 @@ pub const TABLE: [Authority; 35] = [
     row(Kind::ReplaceKey, Some(Role::Bank), &[Role::Bank], true),
     row(Kind::LinkBank, None, &[Role::Bank], true),
     row(Kind::DesignateWallet, None, &[Role::Bank], true),
+    row(Kind::MoveWallet, None, &[Role::Bank], true),
     row(Kind::Reclassify, Some(Role::Registrar), &[Role::Registrar], false),
     row(Kind::Issue, Some(Role::Operator), &[Role::Operator], false),
     row(Kind::Redeem, Some(Role::Operator), &[Role::Operator], false),

@@ -82,6 +82,8 @@ pub enum GovernanceAction {
     BankStatus { bank: BankId, status: BankStatus },
     /// The chain's formats go on in a later version, from the block that enacts this.
     FormatVersion(FormatVersion),
+    /// The customers of a resolved bank move to another bank, with what the failed one has left.
+    MoveCustomers { from: BankId, to: BankId },
 }
 
 impl GovernanceAction {
@@ -112,6 +114,9 @@ impl GovernanceAction {
                 out.u8(6);
                 grant.encode(out);
             }
+            GovernanceAction::MoveCustomers { from, to } => {
+                out.u8(10).u16(from.0).u16(to.0);
+            }
             GovernanceAction::BankStatus { bank, status } => {
                 out.u8(7).u16(bank.0).u8(*status as u8);
             }
@@ -137,6 +142,7 @@ impl GovernanceAction {
             6 => GovernanceAction::Grant(Grant::decode(input)?),
             7 => GovernanceAction::BankStatus { bank: BankId(input.u16()?), status: BankStatus::decode(input)? },
             9 => GovernanceAction::FormatVersion(FormatVersion::decode(input)?),
+            10 => GovernanceAction::MoveCustomers { from: BankId(input.u16()?), to: BankId(input.u16()?) },
             other => return Err(input.wrong("a known action", u64::from(other))),
         })
     }

@@ -1,7 +1,8 @@
 //! The kinds of records.
 //!
 //! A kind's layout never changes: a record with another layout is another kind. Of earlier layouts 16 opened wallets and
-//! 18 replaced keys, with certificates that could be used again; they are refused as unknown kinds.
+//! 18 replaced keys, with certificates that could be used again, and 19 linked a bank without its consent; they are
+//! refused as unknown kinds.
 
 use crate::codec::encoding::{DecodeError, Reader};
 
@@ -30,9 +31,11 @@ pub enum Kind {
     /// Replaces a wallet's key.
     ReplaceKey = 23,
     /// Consents to the waterfall, or revokes.
-    LinkBank = 19,
+    LinkBank = 24,
     /// Moves the tier allowance to a wallet.
     DesignateWallet = 20,
+    /// Moves a wallet to another bank.
+    MoveWallet = 25,
     /// Puts a holder into another class.
     Reclassify = 21,
     /// Turns reserves into CBDC.
@@ -83,7 +86,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 35] = [
+    pub const ALL: [Kind; 36] = [
         Kind::Transfer,
         Kind::Defund,
         Kind::Fund,
@@ -96,6 +99,7 @@ impl Kind {
         Kind::ReplaceKey,
         Kind::LinkBank,
         Kind::DesignateWallet,
+        Kind::MoveWallet,
         Kind::Reclassify,
         Kind::Issue,
         Kind::Redeem,
@@ -146,6 +150,7 @@ impl Kind {
             Kind::ReplaceKey => "replace-key",
             Kind::LinkBank => "link-bank",
             Kind::DesignateWallet => "designate-wallet",
+            Kind::MoveWallet => "move-wallet",
             Kind::Reclassify => "reclassify",
             Kind::Issue => "issue",
             Kind::Redeem => "redeem",

@@ -18,7 +18,7 @@
 //!
 //! # Modules
 //! [`payment`] (transfer, fund, defund), [`reverse_waterfall`], [`mod@hold`] (hold, capture, void), [`wallet`] (open,
-//! close, replace key), [`holder`] (link a bank, designate a wallet, reclassify), [`issuance`] (issue, redeem, reserves
+//! close, replace key), [`holder`] (link a bank, move or designate a wallet, reclassify), [`issuance`] (issue, redeem, reserves
 //! transfer), [`operation`] (the operations desk, banks' statements), [`order`] (freeze, unfreeze, seize),
 //! [`committee`] (propose, vote).
 
@@ -40,7 +40,7 @@ pub mod wallet;
 pub use any_command::Command;
 pub use committee::{Ballot, Choice, GovernanceAction, GovernanceProposal};
 pub use hold::{PlaceHold, ReleaseHold, ReleaseKind};
-pub use holder::{DesignateWallet, LinkBank, Reclassify};
+pub use holder::{BankConsent, ConsentStatement, DesignateWallet, LinkBank, MoveWallet, Reclassify};
 pub use issuance::{IssuanceKind, IssuanceOrder, IssuanceRequest, ReservesTransfer};
 pub use kind::Kind;
 pub use operation::{DepositStatement, Operation, OperationKind};

@@ -134,6 +134,8 @@ pub enum Domain {
     Certificate,
     /// A holder's agreement to what a registrar certified.
     Agreement,
+    /// A bank's consent to what a holder asks of it.
+    Consent,
     /// A voting node's signature over a block's header.
     Header,
     /// A node's signature over a checkpoint that it wrote.
@@ -146,6 +148,7 @@ pub fn signing_prefix(domain: Domain, network: NetworkId) -> [u8; PREFIX_BYTES] 
         Domain::Command => b"CBDCcmd",
         Domain::Certificate => b"CBDCcrt",
         Domain::Agreement => b"CBDCagr",
+        Domain::Consent => b"CBDCcns",
         Domain::Header => b"CBDChdr",
         Domain::Checkpoint => b"CBDCchk",
     };

@@ -58,6 +58,10 @@ impl Ledger {
                     of_holder[account.holder as usize] += account.own();
                     open_of_holder[account.holder as usize] += u32::from(account.open);
                 }
+                let frozen: u128 = self.freezes.of_wallet(id).map(|(_, amount)| u128::from(amount.minor())).sum();
+                if frozen != u128::from(account.frozen.minor()) {
+                    return broken("I4", format!("account {id} has another sum frozen than its courts have"));
+                }
                 if account.held != held.remove(&id).unwrap_or_default() {
                     return broken("I4", format!("account {id} has another sum of holds than its open holds"));
                 }

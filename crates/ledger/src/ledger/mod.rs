@@ -24,6 +24,7 @@ use crate::state::bank_table::BankTable;
 use crate::state::books::Books;
 use crate::state::class_history::ClassHistory;
 use crate::state::cow_vec::CowVec;
+use crate::state::freeze::Freezes;
 use crate::state::header::{Header, SupplyTerms, books_digest};
 use crate::state::hold::Holds;
 use crate::state::holder::{Holder, holder_key};
@@ -62,6 +63,7 @@ pub struct Ledger {
     /// The classes of reclassified holders, each with the day from which it held.
     pub(crate) class_history: ClassHistory,
     pub(crate) holds: Holds,
+    pub(crate) freezes: Freezes,
     pub(crate) programmes: Programmes,
     pub(crate) positions: Positions,
     pub(crate) sweep: RemunerationSweep,
@@ -107,6 +109,7 @@ impl Ledger {
             holder_index: Index::default(),
             class_history: ClassHistory::default(),
             holds: Holds::default(),
+            freezes: Freezes::default(),
             programmes: Programmes::default(),
             positions,
             sweep: RemunerationSweep { done: today, in_flight: None },
@@ -217,6 +220,11 @@ impl Ledger {
         &self.holds
     }
 
+    /// What courts have frozen.
+    pub fn freezes(&self) -> &Freezes {
+        &self.freezes
+    }
+
     /// The programmes and the earmarks that they left.
     pub fn programmes(&self) -> &Programmes {
         &self.programmes
@@ -308,11 +316,28 @@ impl Ledger {
         self.banks.get(bank).map_or(Amount::ZERO, |accounts| accounts.issued_on(self.today()))
     }
 
+    /// The account that took a wallet's place when it moved, and that one's, and so on; `None` if the wallet did not
+    /// move.
+    pub fn moved_to(&self, id: AccountId) -> Option<AccountId> {
+        // A wallet moves to a serial that is new, so that this ends.
+        let mut last = self.account(id)?.moved_to()?;
+        while let Some(next) = self.account(last).and_then(Account::moved_to) {
+            last = next;
+        }
+        Some(last)
+    }
+
     /// Whether a bank has nothing left on the ledger that its dismissal would strand: no open wallet, no money of its
-    /// own, no loan.
+    /// own, no loan, no customers on their way to it or from it.
     pub(crate) fn may_leave(&self, bank: BankId) -> bool {
         let books = self.books.bank(bank);
         let treasury = self.account(AccountId::treasury(bank)).map_or(0, Account::posted);
+        let is_on_the_way = |(other, position): (BankId, &BankPosition)| {
+            position.handover.is_some_and(|handover| other == bank || handover.to == bank)
+        };
+        if self.positions.banks().any(is_on_the_way) {
+            return false;
+        }
         let sums = [books.reserves, books.loans, books.deposit_facility];
         sums.iter().all(|sum| sum.is_zero()) && treasury == 0 && !self.wallets_of(bank).any(|(_, wallet)| wallet.open)
     }

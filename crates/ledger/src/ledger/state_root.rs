@@ -41,6 +41,9 @@ impl Ledger {
         let [members, windows] = self.members.digests();
         let [programmes, earmarks] = self.programmes.digests();
         let (last_hold, holds) = self.holds.digests();
+        let holds = digest(|out| {
+            out.raw(&holds).raw(&self.freezes.root());
+        });
         let holders = if with_holders { self.digest_holders() } else { [0; 32] };
         // In the order of `Section`.
         Sections::of_digests([

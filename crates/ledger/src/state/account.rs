@@ -3,7 +3,7 @@
 use super::sequence::Window;
 use crate::codec::encoding::{DecodeError, Fixed, Reader, Writer};
 use crate::types::amount::Amount;
-use crate::types::identity::BankId;
+use crate::types::identity::{AccountId, BankId};
 use crate::types::time::LedgerDay;
 
 use std::mem::offset_of;
@@ -25,7 +25,8 @@ pub const NO_HOLDER: u32 = u32::MAX;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C, align(32))]
 pub struct Account {
-    /// Interest of the days before `accrued_to` that is not posted yet, in minor units × ppm × days, unrounded.
+    /// Interest of the days before `accrued_to` that is not posted yet, in minor units × ppm × days, unrounded. Of a
+    /// closed wallet that has moved, the id of the account that took its place.
     pub accrued: i128,
     /// Posted and not held or locked; part of it may be frozen.
     pub available: Amount,
@@ -74,6 +75,13 @@ impl Account {
             has_allowance: false,
             open: true,
         }
+    }
+
+    /// The account that took the wallet's place when it moved to another bank.
+    pub fn moved_to(&self) -> Option<AccountId> {
+        // A closed account accrues nothing, and no wallet has id 0.
+        let id = u64::try_from(self.accrued).ok().filter(|id| !self.open && *id != 0)?;
+        AccountId::from_u64(id)
     }
 
     /// The balance that counts towards the holding limit and earns interest: all but what is bound to a purpose.

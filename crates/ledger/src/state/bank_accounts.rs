@@ -53,6 +53,24 @@ impl BankAccounts {
         self.retired_keys.insert(retired.0, ());
     }
 
+    /// Takes the key of a wallet that has moved out of the index: it signs for another account now.
+    pub(crate) fn forget_key(&mut self, serial: u32) {
+        if let Some(key) = self.keys.get(serial as usize) {
+            self.key_index.remove(&key.0, serial);
+        }
+    }
+
+    /// Makes the index, which no checkpoint holds.
+    pub(crate) fn index(&mut self) {
+        let keys = &self.keys;
+        // A treasury has no key.
+        self.key_index = Index::over(1..keys.len().max(1) as u32, |serial| key_bytes(keys, serial));
+        let moved = self.accounts.iter().enumerate().filter(|(_, account)| account.moved_to().is_some());
+        for serial in moved.map(|(serial, _)| serial as u32).collect::<Vec<_>>() {
+            self.forget_key(serial);
+        }
+    }
+
     /// Sets an account's record, and its key where it comes with one; the next serial opens.
     pub(crate) fn set(&mut self, serial: u32, record: Account, key: Option<PublicKey>) {
         let place = serial as usize;
@@ -63,12 +81,16 @@ impl BankAccounts {
                 self.keys.push(PublicKey([0; 32]));
             }
         }
-        let Some(key) = key else { return };
-        let before = self.keys.replace(place, key).expect("there is a key for each account");
-        if before != key {
-            self.key_index.remove(&before.0, serial);
-            let keys = &self.keys;
-            self.key_index.insert(serial, |serial| key_bytes(keys, serial));
+        if let Some(key) = key {
+            let before = self.keys.replace(place, key).expect("there is a key for each account");
+            if before != key {
+                self.key_index.remove(&before.0, serial);
+                let keys = &self.keys;
+                self.key_index.insert(serial, |serial| key_bytes(keys, serial));
+            }
+        }
+        if record.moved_to().is_some() {
+            self.forget_key(serial);
         }
     }
 }

@@ -82,6 +82,15 @@ pub struct Loan {
     pub accrued: i128,
 }
 
+/// Customers of a resolved bank on their way to another bank.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Handover {
+    /// The bank that takes them over.
+    pub to: BankId,
+    /// The serial of the next wallet to move.
+    pub next: u32,
+}
+
 /// One bank's position.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct BankPosition {
@@ -107,6 +116,8 @@ pub struct BankPosition {
     pub accrued_on_reserves: i128,
     /// The same on the deposit facility.
     pub accrued_on_deposit: i128,
+    /// The handing over of the bank's customers, while it goes on.
+    pub handover: Option<Handover>,
 }
 
 impl BankPosition {
@@ -184,6 +195,8 @@ impl Positions {
             out.u8(u8::from(position.has_reported)).u64(position.highest_base.minor());
             out.i128(position.reported_sum as i128);
             out.i128(position.day_end_sum as i128).i128(position.accrued_on_reserves).i128(position.accrued_on_deposit);
+            let handover = position.handover.unwrap_or(Handover { to: BankId(0), next: 0 });
+            out.u16(handover.to.0).u32(handover.next);
             out.u32(position.loans.len() as u32);
             for loan in &position.loans {
                 out.u64(loan.principal.minor()).u8(u8::from(loan.rate.is_some()));
@@ -207,6 +220,8 @@ impl Positions {
             let reported_sum = u128::try_from(input.i128()?).map_err(|_| input.wrong("a sum of deposits", 0))?;
             let day_end_sum = u128::try_from(input.i128()?).map_err(|_| input.wrong("a sum of reserves", 0))?;
             let (accrued_on_reserves, accrued_on_deposit) = (input.i128()?, input.i128()?);
+            let handover = Handover { to: BankId(input.u16()?), next: input.u32()? };
+            let handover = Some(handover).filter(|handover| handover.to != BankId(0));
             let loans = (0..input.u32()?).map(|_| Loan::decode(input)).collect::<Result<_, _>>()?;
             let position = BankPosition {
                 status,
@@ -220,6 +235,7 @@ impl Positions {
                 loans,
                 accrued_on_reserves,
                 accrued_on_deposit,
+                handover,
             };
             positions.banks.insert(bank, position);
         }

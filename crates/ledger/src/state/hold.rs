@@ -127,6 +127,18 @@ impl Holds {
         Holds { open: self.open.clone(), last: self.last, ..Holds::default() }
     }
 
+    /// Hands a wallet's holds, as payer and as payee, on to the account that takes its place.
+    pub(crate) fn hand_on(&mut self, from: AccountId, to: AccountId) {
+        let numbers: Vec<u64> = self.of_wallet(from, 0).map(|(number, _)| number).collect();
+        for number in numbers {
+            let Some(mut hold) = self.remove(number) else { continue };
+            for wallet in [&mut hold.payer, &mut hold.payee].into_iter().filter(|wallet| **wallet == from) {
+                *wallet = to;
+            }
+            self.put(number, hold);
+        }
+    }
+
     pub(crate) fn encode(&self, out: &mut Writer) {
         out.u64(self.last).u64(self.open.len() as u64);
         self.open().for_each(|(number, hold)| hold.encode(out.u64(number)));

@@ -9,6 +9,7 @@ pub mod books;
 pub(crate) mod class_history;
 pub mod cow_vec;
 pub(crate) mod dirty_set;
+pub mod freeze;
 pub mod header;
 pub mod hold;
 pub mod holder;

@@ -313,6 +313,15 @@ impl Programmes {
         [self.digest.get(|| digest(|out| self.encode_programmes(out))), self.by_wallet.root()]
     }
 
+    /// Hands a wallet's earmarks on to the account that takes its place.
+    pub(crate) fn hand_on(&mut self, from: AccountId, to: AccountId) {
+        let earmarks: Vec<(u64, Earmark)> = self.earmarks_of(from).collect();
+        for (number, earmark) in earmarks {
+            self.set_earmark(from, number, Earmark { amount: Amount::ZERO, held: Amount::ZERO });
+            self.set_earmark(to, number, earmark);
+        }
+    }
+
     pub(crate) fn encode(&self, out: &mut Writer) {
         self.encode_programmes(out);
         out.u64(self.by_wallet.len() as u64);

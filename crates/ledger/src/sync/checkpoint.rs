@@ -6,7 +6,7 @@
 //! | section | chunk |
 //! |---|---|
 //! | 1 | version (1; this is 2), header of the tip, digests of the sections (384), genesis, length of the state (8); in a partial replica, its bank (2) |
-//! | 5 | a part of the state: members, policy, proposals, books, banks' positions, holds, programmes, sweep, reclassified holders, as one stream cut into parts |
+//! | 5 | a part of the state: members, policy, proposals, books, banks' positions, holds, freezes, programmes, sweep, reclassified holders, as one stream cut into parts |
 //! | 2 | holders: first position, count, (record, times of recent payments) |
 //! | 3 | a bank: number, issuance of the day |
 //! | 6 | retired keys of the bank of the last section 3: count, keys |
@@ -36,12 +36,13 @@ use crate::ledger::genesis::{Genesis, GenesisError};
 use crate::ledger::{InvariantBroken, Ledger};
 use crate::policy::PolicyVersions;
 use crate::state::account::{ACCOUNT_BYTES, Account};
-use crate::state::bank_accounts::{BankAccounts, key_bytes};
+use crate::state::bank_accounts::BankAccounts;
 use crate::state::bank_position::Positions;
 use crate::state::bank_table::BankTable;
 use crate::state::books::Books;
 use crate::state::class_history::ClassHistory;
 use crate::state::dirty_set::DirtySet;
+use crate::state::freeze::Freezes;
 use crate::state::header::{Header, books_digest};
 use crate::state::hold::Holds;
 use crate::state::holder::{HOLDER_BYTES, Holder, holder_key};
@@ -120,6 +121,7 @@ impl Ledger {
             holder_index: Index::default(),
             class_history: self.class_history.clone(),
             holds: self.holds.snapshot(),
+            freezes: self.freezes.clone(),
             programmes: self.programmes.snapshot(),
             positions: self.positions.clone(),
             sweep: self.sweep,
@@ -250,6 +252,7 @@ impl LedgerSnapshot {
         ledger.books.encode(&mut out);
         ledger.positions.encode(&mut out);
         ledger.holds.encode(&mut out);
+        ledger.freezes.encode(&mut out);
         ledger.programmes.encode(&mut out);
         ledger.sweep.encode(&mut out);
         ledger.class_history.encode(&mut out);
@@ -411,9 +414,7 @@ impl Ledger {
         let holders = &self.holders;
         self.holder_index = Index::over(0..holders.len() as u32, |position| holder_key(holders, position));
         for (_, accounts) in self.banks.iter_mut() {
-            let keys = &accounts.keys;
-            // A treasury has no key.
-            accounts.key_index = Index::over(1..keys.len().max(1) as u32, |serial| key_bytes(keys, serial));
+            accounts.index();
         }
     }
 }
@@ -453,6 +454,7 @@ fn read_state(beginning: Beginning) -> Result<Ledger, CheckpointError> {
         supply: tip.supply,
         positions: Positions::decode(&mut input)?,
         holds: Holds::decode(&mut input)?,
+        freezes: Freezes::decode(&mut input)?,
         programmes: Programmes::decode(&mut input)?,
         sweep: RemunerationSweep::decode(&mut input)?,
         class_history: ClassHistory::decode(&mut input)?,

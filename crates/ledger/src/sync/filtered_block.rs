@@ -210,6 +210,7 @@ fn banks_of(command: &Command) -> [BankId; 3] {
         Command::Release(signed) => [signed.record.bank, NONE, NONE],
         Command::LinkBank(signed) => [signed.record.account.bank, signed.record.bank, NONE],
         Command::DesignateWallet(signed) => [signed.record.account.bank, NONE, NONE],
+        Command::MoveWallet(signed) => [signed.record.account.bank, signed.record.bank, NONE],
         Command::Operation(signed) => [signed.record.bank, NONE, NONE],
         Command::DepositStatement(signed) => [signed.record.bank, NONE, NONE],
     }

@@ -59,6 +59,8 @@ pub struct Work {
     pub wallets_swept: u32,
     /// Ledger days whose end was worked off.
     pub days_closed: u32,
+    /// Wallets of resolved banks that moved to another bank.
+    pub wallets_moved: u32,
 }
 
 /// A wallet's key from now on; `None` where the wallet was closed.

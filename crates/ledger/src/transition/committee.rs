@@ -6,7 +6,7 @@ use crate::governance::proposal::{HORIZON_MS_MAX, OPEN_MAX, OPEN_OF_SEAT_MAX, RE
 use crate::governance::{ProposalRecord, ProposalStatus};
 use crate::ledger::Ledger;
 use crate::policy::PolicyChange;
-use crate::state::bank_position::BankStatus;
+use crate::state::bank_position::{BankStatus, Handover};
 use crate::state::member::Role;
 use crate::types::identity::{BankId, MemberId};
 use crate::types::outcome::{Outcome, Reason};
@@ -161,6 +161,16 @@ impl Transition<'_> {
                     }
                     known && !is_final
                 }
+                GovernanceAction::MoveCustomers { from, to } => {
+                    let is_resolved = |bank: &BankId| {
+                        resolved.contains(bank) || self.ledger.positions.status(*bank) == Some(BankStatus::Resolved)
+                    };
+                    let status = self.ledger.positions.status(*to);
+                    let takes = trial.bank(*to).is_some() && status == Some(BankStatus::Active) && !is_resolved(to);
+                    let position = self.ledger.positions.bank(*from);
+                    let is_idle = position.is_some_and(|position| position.handover.is_none());
+                    trial.bank(*from).is_some() && is_resolved(from) && is_idle && takes
+                }
                 GovernanceAction::AdmitMember(member) => {
                     let is_new = trial.seat(member.role, member.id).is_none();
                     let named =
@@ -258,6 +268,11 @@ impl Transition<'_> {
                 GovernanceAction::Grant(grant) => {
                     let end = self.ledger.holders.len() as u32;
                     self.ledger.programmes.found(*grant, end);
+                }
+                GovernanceAction::MoveCustomers { from, to } => {
+                    let position = self.ledger.positions.banks.get_mut(from);
+                    let first_wallet = Handover { to: *to, next: 1 };
+                    position.expect("the action was checked").handover = Some(first_wallet);
                 }
                 GovernanceAction::BankStatus { bank, status } => {
                     let position = self.ledger.positions.banks.get_mut(bank);

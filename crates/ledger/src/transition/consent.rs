@@ -10,6 +10,9 @@ use crate::types::outcome::{Outcome, Reason};
 impl Transition<'_> {
     /// Consents to the waterfall into the deposit at a bank; bank 0 revokes.
     pub(super) fn link_bank(&mut self, link: &LinkBank) -> Settled {
+        if let Some(consent) = &link.consent {
+            self.check_end(consent.valid_until)?;
+        }
         if link.bank != BankId(0) && self.at().unsuspended_bank(link.bank).is_err() {
             return refuse(Reason::BankNotActive);
         }

@@ -9,7 +9,9 @@ impl Ledger {
         let proposals = self.proposals.next_due(|proposed| self.is_approved(proposed));
         let expiries = [self.holds.next_expiry(), self.programmes.next_expiry()];
         let work = [self.next_remuneration_due(), self.next_day_end_due()];
+        let is_handed_over = self.positions.banks().any(|(_, position)| position.handover.is_some());
+        let handover = is_handed_over.then_some(self.tip.time);
         let paying = self.programmes.next_paying().map(|_| self.tip.time);
-        [proposals, paying].into_iter().chain(expiries).chain(work).flatten().min()
+        [proposals, paying, handover].into_iter().chain(expiries).chain(work).flatten().min()
     }
 }

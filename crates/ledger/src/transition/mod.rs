@@ -3,7 +3,8 @@
 //! 1. The block's time is the proposal's, but never before the parent's.
 //! 2. What falls due at that time is done, in this order: ledger days end (interest and repayments of banks), holds and
 //!    purpose-bound money expire, proposals are enacted or expire, a sweep posts the interest of idle wallets,
-//!    and programmes pay their cohorts. Policy bounds each of the four kinds of work per block.
+//!    programmes pay their cohorts, and a resolved bank's customers move to another. Policy bounds each of the five kinds
+//!    of work per block.
 //! 3. Each command, in order: its signer is *admitted* (known, key in force, sequence number free; a refusal here uses
 //!    no sequence number), the sequence number is used, and the command's own module checks its rules in a fixed order
 //!    and then changes the state, or refuses and changes nothing.
@@ -11,7 +12,7 @@
 //! `chain` then seals the block: roots, balance sheet, supply terms.
 //!
 //! Modules: `payment`, `transfer`, `hold`, `credit` (what else a credit to a wallet moves),
-//! `remuneration`, `wallet`, `consent`, `issuance`, `order`, `operation`, `day_end`, `programme`, `committee`.
+//! `remuneration`, `wallet`, `relocation` (from bank to bank), `consent`, `issuance`, `order`, `operation`, `day_end`, `programme`, `committee`.
 
 pub mod changes;
 mod committee;
@@ -28,6 +29,7 @@ mod party;
 mod payment;
 mod prefetch;
 mod programme;
+mod relocation;
 mod remuneration;
 mod settle;
 mod transfer;

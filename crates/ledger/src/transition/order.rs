@@ -2,7 +2,8 @@
 //!
 //! A frozen amount may exceed the balance: the rest is a lien, so that later credits are frozen until it is covered.
 //! Seizing takes what is available, frozen money included; what is lacking stays as such a lien. An order says how much
-//! of an earlier freeze it replaces; what other orders froze stays. Held and purpose-bound money is not taken. The
+//! of an earlier freeze it replaces; what other orders froze stays. The ledger keeps which court has frozen how much: a
+//! court lifts or replaces what it has frozen itself, and what a court that was dismissed has left behind. Held and purpose-bound money is not taken. The
 //! wallet that an order pays to may go above the holding limit.
 
 use super::context::{Settled, Transition, refuse};
@@ -10,7 +11,9 @@ use super::credit::Credit;
 use super::party::check_parties;
 use super::remuneration::Flows;
 use crate::command::{FreezeKind, FreezeOrder, SeizeOrder};
+use crate::state::member::Role;
 use crate::types::amount::Amount;
+use crate::types::identity::{AccountId, MemberId};
 use crate::types::outcome::{Outcome, Reason};
 
 impl Transition<'_> {
@@ -23,19 +26,20 @@ impl Transition<'_> {
         let mut current = self.at().current(order.account);
         let wallet = current.account;
         let frozen = match order.kind {
-            FreezeKind::Freeze => wallet.frozen.plus(order.amount),
-            FreezeKind::Unfreeze => wallet.frozen.minus(order.amount),
-        };
-        let Some(frozen) = frozen else {
-            // More than the range allows, or more to unfreeze than is frozen.
-            return Err(match order.kind {
-                FreezeKind::Freeze => Outcome::refused(Reason::Overflow, 0, order.amount.minor()),
-                FreezeKind::Unfreeze => {
-                    Outcome::refused(Reason::FreezeExceeded, wallet.frozen.minor(), order.amount.minor())
-                }
-            });
+            FreezeKind::Freeze => {
+                let overflow = Outcome::refused(Reason::Overflow, 0, order.amount.minor());
+                wallet.frozen.plus(order.amount).ok_or(overflow)?
+            }
+            FreezeKind::Unfreeze => {
+                self.check_releasable(order.account, order.court, order.amount)?;
+                wallet.frozen.minus_or_zero(order.amount)
+            }
         };
         self.post_flows(&Flows::default().with(&current))?;
+        match order.kind {
+            FreezeKind::Freeze => self.freeze_for(order.account, order.court, order.amount),
+            FreezeKind::Unfreeze => self.release_for(order.account, order.court, order.amount),
+        }
         current.account.frozen = frozen;
         self.store(order.account, &current, Amount::ZERO, Amount::ZERO);
         Ok(Outcome::settled())
@@ -47,10 +51,8 @@ impl Transition<'_> {
         self.at().payee_wallet(seize.account)?;
         self.at().payee_wallet(seize.to)?;
         let (mut wallet, mut payee) = (self.at().current(seize.account), self.at().current(seize.to));
-        let Some(frozen) = wallet.account.frozen.minus(seize.released) else {
-            let (frozen, released) = (wallet.account.frozen.minor(), seize.released.minor());
-            return Err(Outcome::refused(Reason::FreezeExceeded, frozen, released));
-        };
+        self.check_releasable(seize.account, seize.court, seize.released)?;
+        let frozen = wallet.account.frozen.minus_or_zero(seize.released);
         let taken = seize.amount.min(wallet.account.available);
         let lien = seize.amount.minus_or_zero(taken);
         let overflow = Outcome::refused(Reason::Overflow, 0, seize.amount.minor());
@@ -59,8 +61,45 @@ impl Transition<'_> {
         let credit = Credit::unlimited(&mut payee, taken);
         self.post_flows(&Flows::default().with(&wallet).with(&payee))?;
 
+        self.release_for(seize.account, seize.court, seize.released);
+        self.freeze_for(seize.account, seize.court, lien);
         self.store(seize.account, &wallet, Amount::ZERO, taken);
         self.store(seize.to, &payee, credit.credited, Amount::ZERO);
         Ok(Outcome::settled_with(taken.minor()))
+    }
+
+    /// Whether a court may lift so much on a wallet.
+    fn check_releasable(&self, wallet: AccountId, court: MemberId, amount: Amount) -> Result<(), Outcome> {
+        let releasable = |(by, _): &(MemberId, Amount)| self.may_release(court, *by);
+        let frozen = self.ledger.freezes.of_wallet(wallet).filter(releasable);
+        let sum = frozen.fold(Amount::ZERO, |sum, (_, part)| sum.plus(part).unwrap_or(Amount::MAX));
+        if amount > sum {
+            return Err(Outcome::refused(Reason::FreezeExceeded, sum.minor(), amount.minor()));
+        }
+        Ok(())
+    }
+
+    /// A court lifts its own orders, and those that a dismissed court has left behind.
+    fn may_release(&self, court: MemberId, frozen_by: MemberId) -> bool {
+        court == frozen_by || self.ledger.members.active(Role::Court, frozen_by).is_none()
+    }
+
+    fn freeze_for(&mut self, wallet: AccountId, court: MemberId, amount: Amount) {
+        let freezes = &mut self.ledger.freezes;
+        let sum = freezes.of_court(wallet, court).plus(amount).expect("the sum over all courts fits the range");
+        freezes.set(wallet, court, sum);
+    }
+
+    /// Lifts an amount that was checked: the court's own orders first, then those left behind.
+    fn release_for(&mut self, wallet: AccountId, court: MemberId, amount: Amount) {
+        let mut frozen: Vec<(MemberId, Amount)> = self.ledger.freezes.of_wallet(wallet).collect();
+        frozen.retain(|(by, _)| self.may_release(court, *by));
+        frozen.sort_by_key(|(by, _)| (*by != court, *by));
+        let mut left = amount;
+        for (by, part) in frozen {
+            let lifted = part.min(left);
+            self.ledger.freezes.set(wallet, by, part.minus_or_zero(lifted));
+            left = left.minus_or_zero(lifted);
+        }
     }
 }

@@ -28,7 +28,18 @@ pub(super) fn check_parties(from: AccountId, to: AccountId, amount: Amount) -> R
 impl<'a> StateAt<'a> {
     /// The wallet that is paid, which must be open.
     pub(super) fn payee_wallet(&self, to: AccountId) -> Result<&'a Account, Outcome> {
-        self.ledger.open_wallet(to).ok_or(Outcome::refused(Reason::UnknownPayee, 0, 0))
+        self.ledger.open_wallet(to).ok_or_else(|| self.no_payee(to))
+    }
+
+    /// Why an account cannot be paid. A wallet that has moved is paid at its new account: the payer is told which, so
+    /// that they sign what they mean.
+    #[cold]
+    #[inline(never)]
+    fn no_payee(&self, to: AccountId) -> Outcome {
+        match self.ledger.moved_to(to) {
+            Some(account) => Outcome::refused(Reason::WalletMoved, 0, account.to_u64()),
+            None => Outcome::refused(Reason::UnknownPayee, 0, 0),
+        }
     }
 
     pub(super) fn holder(&self, position: u32) -> &'a Holder {

@@ -39,6 +39,8 @@ impl Transition<'_> {
         self.sweep_interest();
         self.work_left = budget;
         self.pay_programmes();
+        self.work_left = budget;
+        self.hand_customers_over();
     }
 
     /// Settles a command, or refuses it and changes nothing but its sequence number.
@@ -68,6 +70,7 @@ impl Transition<'_> {
             Command::Release(signed) => self.release_hold(&signed.record),
             Command::LinkBank(signed) => self.link_bank(&signed.record),
             Command::DesignateWallet(signed) => self.designate_wallet(&signed.record),
+            Command::MoveWallet(signed) => self.move_wallet(&signed.record),
             Command::Reclassify(signed) => self.reclassify(&signed.record),
             Command::Operation(signed) => self.operation(&signed.record),
             Command::DepositStatement(signed) => self.deposit_statement(&signed.record),
@@ -89,17 +92,27 @@ impl Transition<'_> {
         }
     }
 
-    /// Whether the registrar whose certificate a command carries certifies with that key still. As with a signer's
-    /// own key, a refusal uses no sequence number: the key that could verify the certificate again is gone.
+    /// Whether the registrar whose certificate a command carries certifies with that key still, and the bank whose
+    /// consent it carries signs with that one. As with a signer's own key, a refusal uses no sequence number: the key
+    /// that could verify the certificate again is gone.
     fn admit_certificate(&self, command: &Command) -> Result<(), Outcome> {
         let certificate = match command {
             Command::OpenWallet(signed) => &signed.record.certificate,
             Command::ReplaceKey(signed) => &signed.record.certificate,
+            Command::LinkBank(_) | Command::MoveWallet(_) => return self.admit_consent(command),
             _ => return Ok(()),
         };
         match self.ledger.members.active(Role::Registrar, certificate.registrar) {
             Some(seat) if seat.key_version == certificate.registrar_key_version => Ok(()),
             _ => refuse(Reason::UnknownRegistrar),
+        }
+    }
+
+    fn admit_consent(&self, command: &Command) -> Result<(), Outcome> {
+        let Some((statement, consent)) = command.consented() else { return Ok(()) };
+        match self.ledger.members.bank(statement.bank) {
+            Some(seat) if seat.key_version == consent.bank_key_version => Ok(()),
+            _ => refuse(Reason::ConsentVoid),
         }
     }
 }

@@ -11,7 +11,7 @@ use cbdc_signatures::PublicKey;
 
 use super::context::{Settled, Transition, refuse};
 use super::remuneration::Flows;
-use crate::command::{Certificate, CloseWallet, OpenWallet, ReplaceKey};
+use crate::command::{CloseWallet, OpenWallet, ReplaceKey};
 use crate::policy::remuneration::capitalise;
 use crate::state::account::Account;
 use crate::state::bank_accounts::{BankAccounts, key_bytes};
@@ -19,6 +19,7 @@ use crate::state::holder::{Holder, holder_key};
 use crate::types::amount::Amount;
 use crate::types::identity::{AccountId, BankId, Class, HolderId};
 use crate::types::outcome::{Outcome, Reason};
+use crate::types::time::Timestamp;
 
 impl Transition<'_> {
     /// The result is the new wallet's account id.
@@ -27,7 +28,7 @@ impl Transition<'_> {
         if !open.class.is_known() {
             return refuse(Reason::UnknownClass);
         }
-        self.check_certificate(&open.certificate)?;
+        self.check_end(open.certificate.valid_until)?;
         self.check_new_key(open.key)?;
         let known = self.ledger.holder_position(open.holder);
         if let Some(position) = known {
@@ -88,11 +89,9 @@ impl Transition<'_> {
     }
 
     pub(super) fn replace_key(&mut self, replace: &ReplaceKey) -> Settled {
-        let Some(wallet) = self.ledger.open_wallet(replace.account).copied() else {
-            return refuse(Reason::UnknownPayee);
-        };
+        let wallet = *self.at().payee_wallet(replace.account)?;
         self.check_class(wallet.holder, replace.class)?;
-        self.check_certificate(&replace.certificate)?;
+        self.check_end(replace.certificate.valid_until)?;
         if replace.version != wallet.key_version {
             let (in_force, named) = (u64::from(wallet.key_version), u64::from(replace.version));
             return Err(Outcome::refused(Reason::CertificateSpent, in_force, named));
@@ -111,7 +110,7 @@ impl Transition<'_> {
         Ok(Outcome::settled())
     }
 
-    fn bank_accounts(&mut self, bank: BankId) -> &mut BankAccounts {
+    pub(super) fn bank_accounts(&mut self, bank: BankId) -> &mut BankAccounts {
         self.ledger.banks.get_mut(bank).expect("an admitted bank has accounts")
     }
 
@@ -126,9 +125,10 @@ impl Transition<'_> {
         Ok(())
     }
 
-    fn check_certificate(&self, certificate: &Certificate) -> Result<(), Outcome> {
-        if certificate.valid_until < self.time {
-            return Err(Outcome::refused(Reason::CertificateExpired, certificate.valid_until.0, self.time.0));
+    /// Whether a certificate or a consent may be used still.
+    pub(super) fn check_end(&self, valid_until: Timestamp) -> Result<(), Outcome> {
+        if valid_until < self.time {
+            return Err(Outcome::refused(Reason::CertificateExpired, valid_until.0, self.time.0));
         }
         Ok(())
     }

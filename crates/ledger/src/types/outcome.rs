@@ -120,6 +120,9 @@ reasons! {
     60 RecoverableFirst    "RECOVERABLE_FIRST"     Applied        later=true  "The bank has reserves or collateral left, which pay before a loss is taken; limit is what is left."
     70 CertificateExpired   "CERTIFICATE_EXPIRED"   Applied        later=true  "A certificate or a consent that the command carries is past its end; limit is that end, amount the block's time, both in ms since 1970 UTC."
     71 CertificateSpent     "CERTIFICATE_SPENT"     Applied        later=false "The certificate replaces another version of the wallet's key than the one in force; limit is the version in force, amount the one it replaces."
+    72 ConsentVoid          "CONSENT_VOID"          BeforeOrdering later=true  "The bank whose consent the command carries is not an active member, or its key has changed."
+    73 WalletMoved          "WALLET_MOVED"          Applied        later=false "The wallet has moved to another bank; amount is its new account id."
+    74 SameBank             "SAME_BANK"             Applied        later=false "The wallet is at this bank already."
     75 RequestRejected      "REQUEST_REJECTED"      BeforeOrdering later=true  "The operator has rejected the bank's request."
     42 TooManyProposals    "TOO_MANY_PROPOSALS"    Applied        later=true  "The seat, or the committee, has so many proposals open that no more are accepted; limit is that number."
 }
@@ -164,7 +167,7 @@ pub struct Outcome {
     pub reason: Reason,
     /// The limit that the reason speaks of; 0 where it speaks of none.
     pub limit: u64,
-    /// The amount that the reason speaks of. For a settled command its result: the account id of an opened wallet, the
+    /// The amount that the reason speaks of. For a settled command its result: the account id of an opened or moved wallet, the
     /// number of a proposal or a hold, what was seized; for a payment or a capture what the waterfall moved to the
     /// payee's deposit, with `limit` what the reverse waterfall drew from the payer's; otherwise 0.
     pub amount: u64,

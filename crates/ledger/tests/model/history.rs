@@ -7,10 +7,11 @@ use cbdc_ledger::amount::RatePpm;
 use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::books::BookAccount;
 use cbdc_ledger::command::{
-    Ballot, Certificate, CertifiedFor, Choice, CloseWallet, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL,
-    FreezeKind, FreezeOrder, GovernanceAction, GovernanceProposal, Head, IssuanceKind, IssuanceOrder, IssuanceRequest,
-    LinkBank, OpenWallet, Operation, OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, Record, ReleaseHold,
-    ReleaseKind, ReplaceKey, ReservesTransfer, ReverseWaterfall, SeizeOrder, Signer, Statement,
+    Ballot, BankConsent, Certificate, CertifiedFor, Choice, CloseWallet, ConsentStatement, DepositStatement,
+    DesignateWallet, FLAG_REVERSE_WATERFALL, FreezeKind, FreezeOrder, GovernanceAction, GovernanceProposal, Head,
+    IssuanceKind, IssuanceOrder, IssuanceRequest, Kind, LinkBank, MoveWallet, OpenWallet, Operation, OperationKind,
+    Payment, PaymentKind, PlaceHold, Reclassify, Record, ReleaseHold, ReleaseKind, ReplaceKey, ReservesTransfer,
+    ReverseWaterfall, SeizeOrder, Signer, Statement,
 };
 use cbdc_ledger::governance::ProposalStatus;
 use cbdc_ledger::member::{Member, Role};
@@ -46,6 +47,7 @@ pub enum Act {
     Capture,
     Void,
     LinkBank,
+    Move,
     Designate,
     Reclassify,
     Seize,
@@ -143,6 +145,7 @@ fn acts() -> impl Strategy<Value = Act> {
         4 => Just(Act::Capture),
         1 => Just(Act::Void),
         4 => Just(Act::LinkBank),
+        2 => Just(Act::Move),
         1 => Just(Act::Designate),
         1 => Just(Act::Reclassify),
         2 => Just(Act::Seize),
@@ -181,7 +184,7 @@ fn validities() -> impl Strategy<Value = ValidityPlan> {
 }
 
 /// How many numbers [`Resolver::action`] tells apart.
-const MEASURE_KINDS: u8 = 56;
+const MEASURE_KINDS: u8 = 58;
 const RATE_MEASURES: std::ops::RangeInclusive<u8> = 28..=33;
 
 prop_compose! {
@@ -458,6 +461,15 @@ impl Resolver<'_> {
                 };
                 GovernanceAction::BankStatus { bank: BankId(self.any_bank(a)), status }
             }
+            55..=56 => {
+                let resolved = self.model.positions.iter().filter(|(_, it)| it.status == BankStatus::Resolved);
+                let resolved: Vec<u16> = resolved.map(|(bank, _)| *bank).collect();
+                let from = if b < 200 { pick(&resolved, a) } else { None };
+                GovernanceAction::MoveCustomers {
+                    from: BankId(from.unwrap_or_else(|| self.any_bank(a))),
+                    to: BankId(self.any_bank(b)),
+                }
+            }
             _ => GovernanceAction::Policy(PolicyChange::WorkPerBlock(WorkPerBlock(
                 [0, 4_000, 65_536, 65_537][usize::from(b % 4)],
             ))),
@@ -559,6 +571,20 @@ impl Resolver<'_> {
                 let agreement = statement.agree(network, &certificate, &self.keys.secret(statement.key, "nobody"));
                 (certificate, agreement)
             }
+        }
+    }
+
+    /// A bank's consent; now and then past its end, or by another version of the key.
+    fn consent(&self, kind: Kind, account: AccountId, bank: BankId, which: u8) -> BankConsent {
+        let signer = Signer::Member(Role::Bank, MemberId(bank.0));
+        let (version, ..) = self.signer_state(signer);
+        let bank_key_version = if which % 32 == 31 { version + 1 } else { version };
+        let hour = self.model.time + HOUR_MS;
+        let end = if which % 32 == 30 { self.model.time.saturating_sub(1) } else { hour };
+        let statement = ConsentStatement { kind, bank, account, valid_until: Timestamp(end) };
+        match self.signs_for {
+            None => BankConsent { bank_key_version, valid_until: statement.valid_until, signature: UNSIGNED },
+            Some(network) => statement.sign(network, bank_key_version, &self.secret_of(signer)),
         }
     }
 
@@ -673,7 +699,14 @@ impl Resolver<'_> {
                 let account = self.any_account(a);
                 let bank = if c.is_multiple_of(8) { 0 } else { self.any_bank(b) };
                 let (head, bank) = (self.head(plan, Signer::Holder(account)), BankId(bank));
-                self.sign(LinkBank { head, account, bank }, Signer::Holder(account)).into()
+                let consent = (bank != BankId(0)).then(|| self.consent(Kind::LinkBank, account, bank, c));
+                self.sign(LinkBank { head, account, bank, consent }, Signer::Holder(account)).into()
+            }
+            Act::Move => {
+                let (account, bank) = (self.any_account(a), BankId(self.any_bank(b)));
+                let (head, consent) =
+                    (self.head(plan, Signer::Holder(account)), self.consent(Kind::MoveWallet, account, bank, c));
+                self.sign(MoveWallet { head, account, bank, consent }, Signer::Holder(account)).into()
             }
             Act::Designate => {
                 let account = self.any_account(a);

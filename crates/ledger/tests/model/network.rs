@@ -16,10 +16,11 @@ use cbdc_ledger::amount::RatePpm;
 use cbdc_ledger::bank_position::BankStatus;
 use cbdc_ledger::books::Books;
 use cbdc_ledger::command::{
-    Ballot, Certificate, CertifiedFor, Choice, CloseWallet, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL,
-    FreezeKind, FreezeOrder, GovernanceAction, GovernanceProposal, Head, IssuanceKind, IssuanceOrder, IssuanceRequest,
-    LinkBank, OpenWallet, Operation, OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, Record, ReleaseHold,
-    ReleaseKind, ReplaceKey, ReservesTransfer, ReverseWaterfall, SeizeOrder, Signer, Statement,
+    Ballot, BankConsent, Certificate, CertifiedFor, Choice, CloseWallet, ConsentStatement, DepositStatement,
+    DesignateWallet, FLAG_REVERSE_WATERFALL, FreezeKind, FreezeOrder, GovernanceAction, GovernanceProposal, Head,
+    IssuanceKind, IssuanceOrder, IssuanceRequest, Kind, LinkBank, MoveWallet, OpenWallet, Operation, OperationKind,
+    Payment, PaymentKind, PlaceHold, Reclassify, Record, ReleaseHold, ReleaseKind, ReplaceKey, ReservesTransfer,
+    ReverseWaterfall, SeizeOrder, Signer, Statement,
 };
 use cbdc_ledger::genesis::{DayCount, opening_books};
 use cbdc_ledger::member::{Member, Role};
@@ -260,7 +261,23 @@ impl Network {
 
     /// Bank 0 revokes.
     pub fn link(&self, account: AccountId, bank: u16) -> LinkBank {
-        LinkBank { head: self.head(Signer::Holder(account)), account, bank: BankId(bank) }
+        let bank = BankId(bank);
+        let consent = (bank != BankId(0)).then(|| self.consent(Kind::LinkBank, account, bank));
+        LinkBank { head: self.head(Signer::Holder(account)), account, bank, consent }
+    }
+
+    /// A wallet's move to a bank that consents.
+    pub fn moving(&self, account: AccountId, bank: u16) -> MoveWallet {
+        let bank = BankId(bank);
+        let consent = self.consent(Kind::MoveWallet, account, bank);
+        MoveWallet { head: self.head(Signer::Holder(account)), account, bank, consent }
+    }
+
+    /// A bank's consent, really signed.
+    fn consent(&self, kind: Kind, account: AccountId, bank: BankId) -> BankConsent {
+        let version = self.ledger.members().seat(Role::Bank, MemberId(bank.0)).map_or(0, |seat| seat.key_version);
+        let statement = ConsentStatement { kind, bank, account, valid_until: self.in_a_day() };
+        statement.sign(self.id(), version, &key(&format!("bank-{bank}")))
     }
 
     pub fn designation(&self, account: AccountId) -> DesignateWallet {

@@ -119,6 +119,7 @@ pub fn commands_under(format: FormatVersion) -> (Network, Vec<(&'static str, Com
         ("void", network.sign(network.void(2, placed), "bank-2")),
         ("reverse-waterfall", top_up),
         ("link-bank", network.sign(network.link(alice, 2), "wallet of alice at 1")),
+        ("move-wallet", network.sign(network.moving(alice, 3), "wallet of alice at 1")),
         ("designate-wallet", network.sign(network.designation(alice), "wallet of alice at 1")),
         ("reclassify", network.sign(network.reclassification("alice", Class::BUSINESS), "registrar-0")),
         ("withdraw-banknotes", desk(OperationKind::WithdrawBanknotes, 30)),

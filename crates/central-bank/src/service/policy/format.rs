@@ -9,6 +9,7 @@ pub fn action_text(action: &GovernanceAction, exponent: u8) -> String {
     match action {
         GovernanceAction::Policy(change) => text::describe(change, exponent),
         GovernanceAction::Grant(grant) => grant_text(grant, exponent),
+        GovernanceAction::MoveCustomers { from, to } => format!("customers of bank {from} move to bank {to}"),
         GovernanceAction::BankStatus { bank, status } => format!("bank {bank} is {status}"),
         GovernanceAction::AdmitMember(member) => format!("admit {} {} ({})", member.role, member.id, member.name),
         GovernanceAction::ReplaceKeys { role, id, .. } => format!("replace the keys of {role} {id}"),

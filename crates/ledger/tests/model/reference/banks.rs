@@ -67,6 +67,26 @@ impl Model {
     }
 
     /// Whether the bank's dismissal would leave wallets, money or loans behind.
+    /// What a bank has left goes to the one that took its customers: the treasury by way of reserves, loans first.
+    pub(super) fn hand_money_over(&mut self, from: u16, to: u16) {
+        let treasury = self.treasuries[&from];
+        if treasury > 0
+            && self.terms.redeemed + treasury <= MAX
+            && self.entry(BookAccount::Cbdc, reserves_of(from), treasury).is_ok()
+        {
+            self.terms.redeemed += treasury;
+            self.treasuries.insert(from, 0);
+        }
+        let repaid = self.reserves_of(from).min(self.loans_of(from));
+        if repaid > 0 && self.entry(reserves_of(from), loans_of(from), repaid).is_ok() {
+            self.take_off_loans(from, repaid);
+        }
+        let rest = self.reserves_of(from);
+        if rest > 0 {
+            let _ = self.entry(reserves_of(from), reserves_of(to), rest);
+        }
+    }
+
     pub(super) fn would_strand(&self, bank: u16) -> bool {
         let accounts =
             [reserves_of(bank), loans_of(bank), BookAccount::DepositFacility(BankId(bank))].map(|it| self.balance(it));

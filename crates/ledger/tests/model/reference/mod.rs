@@ -48,6 +48,8 @@ const fn unsound(first: u8) -> PublicKey {
 pub struct Wallet {
     pub available: i128,
     pub frozen: i128,
+    /// What each court has frozen; nothing is not kept.
+    pub frozen_by: BTreeMap<u16, i128>,
     /// Purpose-bound money by programme, what holds have reserved included.
     pub earmarks: BTreeMap<u64, i128>,
     /// Interest of ended days that is not posted, in minor units × ppm.
@@ -60,6 +62,8 @@ pub struct Wallet {
     pub key: PublicKey,
     pub key_version: u32,
     pub open: bool,
+    /// The account that took its place at another bank.
+    pub moved_to: Option<AccountId>,
     pub holder: HolderId,
 }
 
@@ -153,6 +157,8 @@ pub struct Model {
     /// The place of the next command in the present block.
     pub index: u32,
     pub work_left: i128,
+    /// Banks whose customers move to another in the present block.
+    pub handovers: Vec<(u16, u16)>,
 }
 
 type Answer = Result<Outcome, Outcome>;
@@ -213,6 +219,7 @@ impl Model {
             movements: Vec::new(),
             index: 0,
             work_left: 0,
+            handovers: Vec::new(),
         };
         model.period_start = model.today();
         genesis.members.iter().for_each(|member| model.admit_member(member));
@@ -324,6 +331,15 @@ impl Model {
         self.seats.get(&(role, id)).is_some_and(|seat| seat.active)
     }
 
+    /// Why nobody can be paid on an account.
+    fn no_payee<T>(&self, id: AccountId) -> Result<T, Outcome> {
+        let mut last = id;
+        while let Some(next) = self.wallets.get(&last).and_then(|wallet| wallet.moved_to) {
+            last = next;
+        }
+        if last == id { no(Reason::UnknownPayee, 0, 0) } else { no(Reason::WalletMoved, 0, last.to_u64().into()) }
+    }
+
     pub fn open_wallet(&self, id: AccountId) -> Option<&Wallet> {
         self.wallets.get(&id).filter(|wallet| wallet.open)
     }
@@ -385,6 +401,7 @@ impl Model {
         self.close_due_proposals();
         self.work_left = budget;
         self.pay_programmes();
+        self.hand_customers_over();
         self.index = 0;
     }
 
@@ -490,6 +507,12 @@ impl Model {
                 return no(Reason::NotLinked, linked.into(), signed.record.bank.0.into());
             }
         }
+        if let Some((statement, consent)) = command.consented() {
+            match self.seats.get(&(Role::Bank, statement.bank.0)) {
+                Some(seat) if seat.active && seat.key_version == consent.bank_key_version => {}
+                _ => return no(Reason::ConsentVoid, 0, 0),
+            }
+        }
         let certificate = match command {
             Command::OpenWallet(signed) => Some(signed.record.certificate),
             Command::ReplaceKey(signed) => Some(signed.record.certificate),
@@ -529,7 +552,8 @@ impl Model {
             Command::OpenWallet(signed) => self.open(&signed.record),
             Command::CloseWallet(signed) => self.close(signed.record.account),
             Command::ReplaceKey(signed) => self.replace_key(&signed.record),
-            Command::LinkBank(signed) => self.link(signed.record.account, signed.record.bank.0),
+            Command::LinkBank(signed) => self.link(&signed.record),
+            Command::MoveWallet(signed) => self.move_wallet(&signed.record),
             Command::DesignateWallet(signed) => self.designate(signed.record.account),
             Command::Reclassify(signed) => self.reclassify(signed.record.holder, signed.record.class),
             Command::Issuance(signed) => {
@@ -555,9 +579,7 @@ impl Model {
                 position.highest_base = position.highest_base.max(deposits);
                 done(0)
             }
-            Command::Freeze(signed) => {
-                self.freeze(signed.record.kind, signed.record.account, minor(signed.record.amount))
-            }
+            Command::Freeze(signed) => self.freeze(&signed.record),
             Command::Seize(signed) => self.seize(&signed.record),
             Command::Propose(signed) => self.propose(&signed.record),
             Command::Vote(signed) => self.vote(signed.record.proposal, signed.record.member.0, signed.record.choice),

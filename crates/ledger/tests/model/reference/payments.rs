@@ -75,7 +75,7 @@ impl Model {
     fn pay(&mut self, order: Order, source: Source) -> Answer {
         let Order { from, to, amount, max_fee } = order;
         let payer = self.wallets[&from].clone();
-        let Some(payee) = self.open_wallet(to).cloned() else { return no(Reason::UnknownPayee, 0, 0) };
+        let Some(payee) = self.open_wallet(to).cloned() else { return self.no_payee(to) };
         let is_own = payer.holder == payee.holder;
         let mut fees = (0, 0);
         if !is_own {
@@ -307,7 +307,7 @@ impl Model {
             return no(Reason::WrongBank, 0, 0);
         }
         if self.open_wallet(to).is_none() {
-            return no(Reason::UnknownPayee, 0, 0);
+            return self.no_payee(to);
         }
         let treasury = self.treasuries.get_mut(&from.bank.0).unwrap();
         if amount > *treasury {
@@ -346,7 +346,7 @@ impl Model {
         if from == to {
             return no(Reason::SameAccount, 0, 0);
         }
-        let Some(payee) = self.open_wallet(to).cloned() else { return no(Reason::UnknownPayee, 0, 0) };
+        let Some(payee) = self.open_wallet(to).cloned() else { return self.no_payee(to) };
         let (now, latest) = (i128::from(self.time), i128::from(self.time) + 31 * DAY_MS);
         if expires_at <= self.time {
             return no(Reason::Expired, expires_at.into(), now);

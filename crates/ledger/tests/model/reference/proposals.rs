@@ -165,6 +165,7 @@ impl Model {
                 GovernanceAction::HeaderSignatures(found) => self.header_signatures = *found as usize,
                 GovernanceAction::FormatVersion(found) => self.format = self.format.max(*found),
                 GovernanceAction::Grant(grant) => self.found_programme(*grant),
+                GovernanceAction::MoveCustomers { from, to } => self.handovers.push((from.0, to.0)),
                 GovernanceAction::BankStatus { bank, status } => {
                     self.positions.get_mut(&bank.0).unwrap().status = *status
                 }
@@ -212,6 +213,10 @@ struct Trial {
     /// Banks with something on the ledger that their dismissal would strand.
     stranding: BTreeSet<u16>,
     resolved: BTreeSet<u16>,
+    /// Neither suspended nor resolved before the proposal.
+    in_good_standing: BTreeSet<u16>,
+    /// Whose customers an earlier proposal moves in this block.
+    handed_over: BTreeSet<u16>,
     policy: Policy,
     threshold: usize,
     header_signatures: usize,
@@ -226,6 +231,11 @@ impl Trial {
             seats: model.seats.iter().map(|(who, seat)| (*who, (seat.active, seat.node_key, seat.key))).collect(),
             stranding: model.positions.keys().copied().filter(|bank| model.would_strand(*bank)).collect(),
             resolved: model.positions.iter().filter(|(_, found)| is_resolved(found)).map(|(bank, _)| *bank).collect(),
+            in_good_standing: {
+                let active = model.positions.iter().filter(|(_, found)| found.status == BankStatus::Active);
+                active.map(|(bank, _)| *bank).collect()
+            },
+            handed_over: model.handovers.iter().map(|(from, _)| *from).collect(),
             policy: model.policy().clone(),
             threshold: model.threshold,
             header_signatures: model.header_signatures,
@@ -282,6 +292,15 @@ impl Trial {
                 !amount_each.is_zero()
                     && purpose.is_none_or(|purpose| purpose.expires_at.0 > self.now && purpose.payees.0 != 0)
                     && cohort.bank.is_none_or(|bank| self.has_bank(bank.0))
+            }
+            GovernanceAction::MoveCustomers { from, to } => {
+                let takes = self.is_active((Role::Bank, to.0))
+                    && self.in_good_standing.contains(&to.0)
+                    && !self.resolved.contains(&to.0);
+                self.is_active((Role::Bank, from.0)) && self.resolved.contains(&from.0) && takes && {
+                    // Not two at once.
+                    !self.handed_over.contains(&from.0)
+                }
             }
             GovernanceAction::BankStatus { bank, status } => {
                 let can = self.is_active((Role::Bank, bank.0))
