@@ -367,7 +367,7 @@ impl DepositService {
         let (account, amount, arrived) = match &entry.payload {
             OutboxPayload::Payment(fund) => (fund.record.to, fund.record.amount, settled.map(|_| fund.record.amount)),
             OutboxPayload::TopUp(order) => {
-                let drawn = settled.map(|outcome| Amount::from_minor(outcome.limit));
+                let drawn = settled.map(|outcome| outcome.charges().reverse_waterfall);
                 (order.record.transfer.record.from, order.record.maximum, drawn)
             }
         };

@@ -1,7 +1,8 @@
 //! `cbdc chain`: headers, blocks and receipts, each checked as it is read.
 
 use cbdc_client::{BlockPosition, ChainBlock, Height, NodeName};
-use cbdc_ledger::SignedHeader;
+use cbdc_ledger::command::ReleaseKind;
+use cbdc_ledger::{Amount, Command, Outcome, SignedHeader};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -17,11 +18,11 @@ use crate::output::{Output, fields, money, table};
   cbdc chain follow")]
 pub struct Chain {
     #[command(subcommand)]
-    command: Command,
+    command: Reading,
 }
 
 #[derive(Subcommand, Debug)]
-enum Command {
+enum Reading {
     /// The newest header
     #[command(after_help = "Examples:\n  cbdc chain head --json")]
     Head(Source),
@@ -71,19 +72,19 @@ impl Source {
 impl Chain {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         match self.command {
-            Command::Head(source) => {
+            Reading::Head(source) => {
                 let (network, chain) = source.open().await?;
                 let header = chain.header(None).await?;
                 output.print(header_object(&header), || header_text(network.anchor(), &header));
                 Ok(())
             }
-            Command::Block { height, source } => {
+            Reading::Block { height, source } => {
                 let (network, chain) = source.open().await?;
                 let block = chain.block(Height(height)).await?;
                 output.print(block_object(&block), || block_text(network.anchor(), &block));
                 Ok(())
             }
-            Command::Receipt { height, index, source } => {
+            Reading::Receipt { height, index, source } => {
                 let (_, chain) = source.open().await?;
                 let receipt = chain.receipt(BlockPosition { height: Height(height), index }).await?;
                 let bytes = cbdc_ledger::encoding::hex(&receipt.to_bytes());
@@ -91,7 +92,7 @@ impl Chain {
                 output.print(object, || bytes.clone());
                 Ok(())
             }
-            Command::Follow { from, source } => follow(&source, from, output).await,
+            Reading::Follow { from, source } => follow(&source, from, output).await,
         }
     }
 }
@@ -161,16 +162,28 @@ fn header_text(anchor: &cbdc_client::Anchor, signed: &SignedHeader) -> String {
 
 fn block_object(block: &ChainBlock) -> Value {
     let commands = block.commands();
-    let command = |(index, (command, outcome)): (usize, (&cbdc_ledger::Command, &cbdc_ledger::Outcome))| {
-        json!({
+    let command = |(index, (command, outcome)): (usize, (&Command, &Outcome))| {
+        let mut object = json!({
             "index": index,
             "kind": command.kind().name(),
             "signer": signer(command),
             "sequence": command.head().sequence,
             "reason": outcome.reason.name(),
-            "limit": outcome.limit,
-            "amount": outcome.amount,
-        })
+        });
+        let is_settled = outcome.is_settled();
+        if let Some(amount) = amount_of(command) {
+            object["amount_minor"] = amount.minor().into();
+        }
+        match command {
+            _ if !is_settled => (object["limit"], object["amount"]) = (outcome.limit.into(), outcome.amount.into()),
+            Command::Payment(_) | Command::ReverseWaterfall(_) => add_charges(&mut object, outcome),
+            Command::Release(release) if release.record.kind == ReleaseKind::Capture => {
+                add_charges(&mut object, outcome);
+            }
+            _ if outcome.amount > 0 => object["result"] = outcome.amount.into(),
+            _ => {}
+        }
+        object
     };
     let commands: Vec<Value> = commands.iter().zip(&block.outcomes).enumerate().map(command).collect();
     json!({ "header": header_object(&block.header), "commands": commands })
@@ -178,11 +191,8 @@ fn block_object(block: &ChainBlock) -> Value {
 
 fn block_text(anchor: &cbdc_client::Anchor, block: &ChainBlock) -> String {
     let commands = block.commands();
-    let row = |(index, (command, outcome)): (usize, (&cbdc_ledger::Command, &cbdc_ledger::Outcome))| {
-        let amount = match command {
-            cbdc_ledger::Command::Payment(payment) => anchor.show(payment.record.amount),
-            _ => String::new(),
-        };
+    let row = |(index, (command, outcome)): (usize, (&Command, &Outcome))| {
+        let amount = amount_of(command).map_or_else(String::new, |amount| anchor.show(amount));
         vec![index.to_string(), command.kind().name().to_owned(), signer(command), amount, outcome.reason.to_string()]
     };
     let rows: Vec<_> = commands.iter().zip(&block.outcomes).enumerate().map(row).collect();
@@ -190,7 +200,39 @@ fn block_text(anchor: &cbdc_client::Anchor, block: &ChainBlock) -> String {
     format!("{}\n{commands}", header_text(anchor, &block.header))
 }
 
-fn signer(command: &cbdc_ledger::Command) -> String {
+/// The amount that a command names, where it names one.
+fn amount_of(command: &Command) -> Option<Amount> {
+    Some(match command {
+        Command::Payment(signed) => signed.record.amount,
+        Command::ReverseWaterfall(signed) => signed.record.transfer.record.amount,
+        Command::Hold(signed) => signed.record.maximum,
+        Command::Release(signed) => signed.record.amount,
+        Command::Issuance(signed) => signed.record.request.record.amount,
+        Command::ReservesTransfer(signed) => signed.record.amount,
+        Command::Operation(signed) => signed.record.amount,
+        Command::DepositStatement(signed) => signed.record.deposits,
+        Command::Freeze(signed) => signed.record.amount,
+        Command::Seize(signed) => signed.record.amount,
+        Command::OpenWallet(_)
+        | Command::CloseWallet(_)
+        | Command::ReplaceKey(_)
+        | Command::Propose(_)
+        | Command::Vote(_)
+        | Command::LinkBank(_)
+        | Command::DesignateWallet(_)
+        | Command::Reclassify(_) => return None,
+    })
+}
+
+/// What a settled payment moved beside its amount.
+fn add_charges(object: &mut Value, outcome: &Outcome) {
+    let charges = outcome.charges();
+    object["fee_minor"] = charges.fee.minor().into();
+    object["payee_fee_minor"] = charges.payee_fee.minor().into();
+    object["reverse_waterfall_minor"] = charges.reverse_waterfall.minor().into();
+}
+
+fn signer(command: &Command) -> String {
     match command.signer() {
         cbdc_ledger::command::Signer::Holder(account) => account.to_string(),
         cbdc_ledger::command::Signer::Member(role, id) => format!("{role}-{id}"),

@@ -347,7 +347,8 @@ fn under_the_digital_euro_a_merchant_that_may_hold_nothing_is_paid_into_the_depo
         up.greeting["wallets"].as_array().unwrap().iter().map(|wallet| &wallet["linked_bank"]).collect();
     assert_eq!(linked, [0, 0, 3], "carol's is a merchant's");
     let paid = object(dir, &["wallet", "pay", "alice", "carol", "5"]);
-    assert_eq!((&paid["outcome"], &paid["waterfall_minor"]), (&Value::from("SETTLED"), &Value::from(500)));
+    assert_eq!((&paid["outcome"], &paid["credited_minor"]), (&Value::from("SETTLED"), &Value::from(500)));
+    assert_eq!(paid.get("waterfall_minor"), None, "a payer learns nothing of the payee's holdings");
     let give_up = Instant::now() + Duration::from_secs(5);
     while object(dir, &["wallet", "show", "carol"])["deposit_minor"] != 500 {
         assert!(Instant::now() < give_up, "{}", object(dir, &["wallet", "show", "carol"]));

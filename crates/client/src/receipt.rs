@@ -84,6 +84,12 @@ impl VerifiedReceipt {
         self.receipt.header.header.time
     }
 
+    /// The version of policy under which the command was settled or refused: the one that its block's header names.
+    /// Proposals are enacted before the first command of a block.
+    pub fn policy_version(&self) -> u32 {
+        self.receipt.header.header.policy_version
+    }
+
     /// The central bank's nodes that signed the block's header.
     pub fn signers(&self) -> Vec<MemberId> {
         self.receipt.header.signatures.iter().map(|(node, _)| *node).collect()

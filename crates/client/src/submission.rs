@@ -12,7 +12,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use cbdc_ledger::Reason;
-use cbdc_ledger::outcome::OtherCopies;
+use cbdc_ledger::outcome::{Charges, OtherCopies};
 use cbdc_proto::packed::{Answer, State};
 use tokio::time::Instant;
 use tonic::Status;
@@ -33,9 +33,10 @@ pub enum SubmissionStatus {
     Settled {
         /// The command's position in the chain.
         position: BlockPosition,
-        /// The command's result: an opened wallet's account id, the number of a proposal or a hold; for a payment or a
-        /// capture what went to the payee's deposit, in minor units; otherwise 0.
+        /// The command's result: an opened wallet's account id, the number of a proposal or a hold; otherwise 0.
         result: u64,
+        /// Of a payment or a capture: its fees, and what the payer's linked bank added.
+        charges: Charges,
     },
     /// A rule refused it; no money moved.
     Refused(Refusal),
@@ -63,10 +64,21 @@ impl SubmissionStatus {
     /// As [`SubmissionStatus::settled`].
     pub fn result(self) -> Result<(BlockPosition, u64), ClientError> {
         match self {
-            SubmissionStatus::Settled { position, result } => Ok((position, result)),
+            SubmissionStatus::Settled { position, result, .. } => Ok((position, result)),
             SubmissionStatus::Refused(refusal) => Err(refusal.into()),
             SubmissionStatus::Accepted => Err(ClientError::Accepted),
             SubmissionStatus::Unknown { why } => Err(ClientError::Unknown { why }),
+        }
+    }
+
+    /// The position of a settled payment or capture, its fees, and what the payer's linked bank added.
+    ///
+    /// # Errors
+    /// As [`SubmissionStatus::settled`].
+    pub fn charges(self) -> Result<(BlockPosition, Charges), ClientError> {
+        match self {
+            SubmissionStatus::Settled { position, charges, .. } => Ok((position, charges)),
+            other => Err(other.result().map(|_| ()).expect_err("every other status is an error")),
         }
     }
 
@@ -87,7 +99,10 @@ impl SubmissionStatus {
             State::Final => {
                 let position = BlockPosition { height: answer.height, index: answer.index };
                 match answer.outcome.reason {
-                    Reason::Settled => SubmissionStatus::Settled { position, result: answer.outcome.amount },
+                    Reason::Settled => {
+                        let (result, charges) = (answer.outcome.amount, answer.outcome.charges());
+                        SubmissionStatus::Settled { position, result, charges }
+                    }
                     reason => SubmissionStatus::Refused(Refusal {
                         outcome: answer.outcome,
                         sentence: reason.text().to_owned(),
@@ -205,7 +220,10 @@ mod tests {
     async fn a_record_is_sent_again_until_its_status_is_known() {
         let answers = vec![Err(Status::unavailable("gone")), Ok(Answer::unknown()), Ok(settled())];
         let position = BlockPosition { height: Height(3), index: 1 };
-        assert_eq!(status_of(answers).await, (SubmissionStatus::Settled { position, result: 0 }, 3));
+        assert_eq!(
+            status_of(answers).await,
+            (SubmissionStatus::Settled { position, result: 0, charges: Charges::default() }, 3)
+        );
     }
 
     #[tokio::test]

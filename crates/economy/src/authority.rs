@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 
 use cbdc_ledger::amount::{Amount, RatePpm};
+use cbdc_ledger::block::DepositDirection;
 use cbdc_ledger::command::{
     Ballot, BankConsent, Certificate, Choice, DepositStatement, DesignateWallet, FLAG_REVERSE_WATERFALL,
     GovernanceAction, GovernanceProposal, Head, IssuanceKind, IssuanceOrder, IssuanceRequest, Kind, LinkBank,
@@ -20,7 +21,7 @@ use cbdc_ledger::identity::{AccountId, BankId, Class, HolderId, MemberId};
 use cbdc_ledger::outcome::{Outcome, Stage};
 use cbdc_ledger::time::{LedgerDay, Timestamp};
 use cbdc_ledger::virtual_time::{self, UNSIGNED, VirtualLedger};
-use cbdc_ledger::{Genesis, Ledger, Signed};
+use cbdc_ledger::{Block, Genesis, Ledger, Signed};
 
 use crate::error::EconomyError;
 
@@ -94,6 +95,23 @@ impl Authority {
     /// # Errors
     /// A command was refused before it used its sequence number: the authority has miscounted.
     pub fn settle(&mut self) -> Result<Vec<Outcome>, EconomyError> {
+        self.settle_block().map(|block| block.outcomes)
+    }
+
+    /// As [`Authority::settle`], with what each command's waterfall moved to the payee's deposit, minor units.
+    pub fn settle_with_waterfalls(&mut self) -> Result<Vec<(Outcome, i64)>, EconomyError> {
+        let block = self.settle_block()?;
+        let mut settled: Vec<(Outcome, i64)> = block.outcomes.iter().map(|outcome| (*outcome, 0)).collect();
+        let waterfalls = block.changes.deposits.iter().filter(|moved| moved.direction == DepositDirection::ToDeposit);
+        for moved in waterfalls {
+            if let Some((_, waterfall)) = settled.get_mut(moved.index as usize) {
+                *waterfall = moved.amount.minor() as i64;
+            }
+        }
+        Ok(settled)
+    }
+
+    fn settle_block(&mut self) -> Result<Block, EconomyError> {
         let mut head = Writer::with_capacity(16);
         head.u8(VERSION).reserved(3).u32(self.kinds.len() as u32).u64(self.time.0);
         self.proposal.clear();
@@ -114,7 +132,7 @@ impl Authority {
         self.commands.clear();
         self.kinds.clear();
         self.time = self.time.plus_ms(1_000);
-        Ok(block.outcomes)
+        Ok(block)
     }
 
     /// Commands settled and refused so far.

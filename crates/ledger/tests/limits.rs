@@ -4,6 +4,7 @@
 mod model;
 
 use cbdc_ledger::command::{GovernanceAction, IssuanceKind};
+use cbdc_ledger::outcome::Charges;
 use cbdc_ledger::policy::PolicyChange;
 use cbdc_ledger::programme::{Classes, Cohort, Funding, Grant, Purpose};
 use cbdc_ledger::{AccountId, Class, Command, Outcome, Reason};
@@ -100,7 +101,10 @@ fn topping_up_ones_own_other_wallet_keeps_to_the_holding_limit() {
     assert_eq!(attack.network.settle(above), Outcome::refused(Reason::HoldingLimit, LIMIT, 601));
     assert_eq!((attack.held(), attack.network.available(own[0])), (400, 400));
     let exact = attack.network.reverse_waterfall(1, 1_000, attack.network.transfer(own[0], own[1], 1_000));
-    assert_eq!(attack.network.settle(exact), Outcome::paid(0, 600));
+    assert_eq!(
+        attack.network.settle(exact),
+        Outcome::paid(Charges { reverse_waterfall: amount(600), ..Charges::default() })
+    );
     assert_eq!(attack.held(), LIMIT);
     // What adds nothing is never refused.
     attack.network.must_settle(attack.network.transfer(own[1], own[2], 1_000));
@@ -135,7 +139,7 @@ fn a_person_above_a_lowered_limit_spends_from_every_bank_and_receives_at_none() 
     assert_eq!(attack.held(), 1_200);
     // The next credit takes nothing of what was there before, and with a consent goes to the deposit whole.
     attack.network.must_settle(attack.network.link(own[0], 1));
-    assert_eq!(attack.network.settle(attack.network.transfer(friends[0], own[0], 50)), Outcome::paid(50, 0));
+    assert_eq!(attack.network.settle(attack.network.transfer(friends[0], own[0], 50)), Outcome::settled());
     assert_eq!(attack.held(), 1_200);
 }
 

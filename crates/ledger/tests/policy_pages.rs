@@ -6,7 +6,7 @@
 //!
 //! * On the left stands one statement of [`Player::act`], or nothing. Opening figures (`begin …`) come first.
 //! * On the right stand results, parted by semicolons: first the outcome ([`Player::outcome`]), then what can be read
-//!   afterwards ([`Player::read`]). Where no outcome is named the command must settle and bring no waterfall or top-up.
+//!   afterwards ([`Player::read`]). Where none is named the command must settle, without fee, waterfall and top-up.
 //! * Amounts have two decimals and a point, counts none. `alice@2` is a second wallet of alice. Commas are for the eye.
 //! * `decide` and `operate` take the words of `cbdc policy propose` and `cbdc policy operate`; the other statements are
 //!   listed in docs/reference/policy/README.md.
@@ -18,15 +18,17 @@ mod model;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use cbdc_ledger::block::DepositDirection;
 use cbdc_ledger::books::{BookAccount, Income};
 use cbdc_ledger::command::{
     FreezeKind, GovernanceAction, IssuanceKind, Operation, OperationKind, Payment, PlaceHold, Record, SeizeOrder,
 };
 use cbdc_ledger::genesis::DayCount;
+use cbdc_ledger::outcome::Charges;
 use cbdc_ledger::policy::{Parameters, text};
 use cbdc_ledger::programme::{Classes, Cohort, Grant, Purpose};
 use cbdc_ledger::time::LedgerDay;
-use cbdc_ledger::{AccountId, Amount, BankId, Class, Command, Genesis, Outcome, Reason, Signed};
+use cbdc_ledger::{AccountId, Amount, BankId, Block, Class, Command, Genesis, Outcome, Reason, Signed};
 use model::network::{DAY_MS, HOUR_MS, Network, books_with_reserves, genesis, unsigned};
 
 macro_rules! pages {
@@ -101,29 +103,38 @@ struct Player {
     wallets: BTreeMap<String, AccountId>,
     /// The balance sheet before the last statement.
     before: BTreeMap<String, i128>,
+    /// What the last statement's waterfalls moved, minor units.
+    waterfall: u64,
 }
 
 impl Player {
     fn new() -> Player {
         let (wallets, before) = (BTreeMap::new(), BTreeMap::new());
-        Player { genesis: Some(genesis()), network: Network::build(|_| {}), wallets, before }
+        Player { genesis: Some(genesis()), network: Network::build(|_| {}), wallets, before, waterfall: 0 }
     }
 
     fn line(&mut self, line: &str) -> Read<()> {
         let (statement, results) = line.split_once('|').unwrap_or((line, ""));
         let mut results: Vec<&str> = results.split(';').map(str::trim).filter(|result| !result.is_empty()).collect();
         if !statement.trim().is_empty() {
+            self.waterfall = 0;
             let outcome = self.act(statement.trim())?;
             let expected = results.first().map_or(Ok(None), |first| Player::outcome(first))?;
             if expected.is_some() {
                 results.remove(0);
             }
-            let mut expected = expected.unwrap_or(Outcome::settled());
+            let (mut expected, waterfall) = expected.unwrap_or((Outcome::settled(), 0));
+            if waterfall != self.waterfall {
+                return Err(format!("expected a waterfall of {waterfall} minor units, found {}", self.waterfall));
+            }
             if (expected.limit, expected.amount) == (u64::MAX, u64::MAX) {
                 (expected.limit, expected.amount) = (outcome.limit, outcome.amount);
             }
             if outcome != expected {
-                let say = |it: Outcome| format!("{}, limit {}, amount {}", it.reason.name(), it.limit, it.amount);
+                let say = |it: Outcome| {
+                    let fee = it.charges().fee.minor();
+                    format!("{}, limit {}, amount {}, fee {fee}", it.reason.name(), it.limit, it.amount)
+                };
                 return Err(format!("expected {}, found {} (minor units)", say(expected), say(outcome)));
             }
         }
@@ -140,20 +151,47 @@ impl Player {
         }
     }
 
-    /// The text of an outcome: `refused REASON [limit X, amount Y]`, `hold 1`, or what a payment moved beside the amount.
-    fn outcome(result: &str) -> Read<Option<Outcome>> {
+    /// What an outcome says: `refused REASON [limit X, amount Y]`, `hold 1`, or what a payment moved beside the amount:
+    /// `fee`, `payee's fee` and `reverse waterfall`, which its outcome has, and `waterfall`, which it has not.
+    fn outcome(result: &str) -> Read<Option<(Outcome, u64)>> {
         let reason = |name: &str| Reason::from_name(name).ok_or_else(|| format!("expected a reason, found `{name}`"));
-        Ok(Some(match words(result)[..] {
-            ["refused", name] => Outcome::refused(reason(name)?, u64::MAX, u64::MAX),
-            ["refused", name, "limit", limit, "amount", amount] => {
-                Outcome::refused(reason(name)?, figure(limit)?, figure(amount)?)
-            }
-            ["waterfall", moved] => Outcome::paid(money(moved)?, 0),
-            ["reverse", "waterfall", moved] => Outcome::paid(0, money(moved)?),
-            ["takes", taken] => Outcome::settled_with(money(taken)?),
-            ["hold", place] => Outcome::settled_with(number(place)?),
-            _ => return Ok(None),
-        }))
+        let (mut charges, mut waterfall) = (Charges::default(), 0);
+        let words = words(result);
+        let mut rest = &words[..];
+        loop {
+            let (field, value, left) = match *rest {
+                ["fee", value, ref left @ ..] => (&mut charges.fee, value, left),
+                ["payee's", "fee", value, ref left @ ..] => (&mut charges.payee_fee, value, left),
+                ["reverse", "waterfall", value, ref left @ ..] => (&mut charges.reverse_waterfall, value, left),
+                ["waterfall", value, ref left @ ..] => {
+                    (waterfall, rest) = (money(value)?, left);
+                    continue;
+                }
+                [] => return Ok(Some((Outcome::paid(charges), waterfall))),
+                _ => break,
+            };
+            (*field, rest) = (Amount::from_minor(money(value)?), left);
+        }
+        Ok(Some((
+            match words[..] {
+                ["refused", name] => Outcome::refused(reason(name)?, u64::MAX, u64::MAX),
+                ["refused", name, "limit", limit, "amount", amount] => {
+                    Outcome::refused(reason(name)?, figure(limit)?, figure(amount)?)
+                }
+                ["takes", taken] => Outcome::settled_with(money(taken)?),
+                ["hold", place] => Outcome::settled_with(number(place)?),
+                _ => return Ok(None),
+            },
+            0,
+        )))
+    }
+
+    /// A block, noting what its waterfalls moved.
+    fn block(&mut self, commands: &[Command]) -> Block {
+        let block = self.network.block(commands);
+        let waterfalls = block.changes.deposits.iter().filter(|moved| moved.direction == DepositDirection::ToDeposit);
+        self.waterfall += waterfalls.map(|moved| moved.amount.minor()).sum::<u64>();
+        block
     }
 
     fn act(&mut self, statement: &str) -> Read<Outcome> {
@@ -216,12 +254,12 @@ impl Player {
             }
             ["after", count, unit] => {
                 self.network.wait(span(count, unit)?);
-                self.network.block(&[]);
+                self.block(&[]);
                 Ok(Outcome::settled())
             }
             ["on", date] => {
                 self.network.now = date.parse::<LedgerDay>()?.start(0).max(self.network.now);
-                self.network.block(&[]);
+                self.block(&[]);
                 Ok(Outcome::settled())
             }
             _ => Err(format!("expected a statement, found `{statement}`")),
@@ -232,7 +270,7 @@ impl Player {
     where
         Command: From<Signed<R>>,
     {
-        Ok(self.network.block(&[unsigned(record)]).outcomes[0])
+        Ok(self.block(&[unsigned(record)]).outcomes[0])
     }
 
     fn issue(&mut self, kind: IssuanceKind, amount: &str, bank: &str) -> Read<Outcome> {
@@ -304,7 +342,7 @@ impl Player {
         let proposed = self.settle(self.network.proposal(actions))?;
         if proposed.is_settled() {
             self.network.must_settle(self.network.ballot(1, true, proposed.amount));
-            assert_eq!(self.network.block(&[]).changes.proposals_closed, [proposed.amount]);
+            assert_eq!(self.block(&[]).changes.proposals_closed, [proposed.amount]);
             return Ok(Outcome::settled());
         }
         Ok(proposed)
@@ -646,12 +684,11 @@ fn the_player_is_strict() {
         ("issue 1 to bank 1", "expected an amount such as 12.50, found `1`"),
         (
             "issue 1.00 to bank 1 | refused SUPPLY_CAP",
-            "expected SUPPLY_CAP, limit 0, amount 0, found SETTLED, limit 0, amount 0 (minor units)",
+            "expected SUPPLY_CAP, limit 0, amount 0, fee 0, found SETTLED, limit 0, amount 0, fee 0 (minor units)",
         ),
         (
             "issue 2000.00 to bank 1",
-            "expected SETTLED, limit 0, amount 0, found INSUFFICIENT_RESERVES, limit 100000, amount 200000 (minor \
-            units)",
+            "expected SETTLED, limit 0, amount 0, fee 0, found INSUFFICIENT_RESERVES, limit 100000, amount 200000,",
         ),
         ("issue 1.00 to bank 1 | books: cbdc 1.01", "expected books cbdc 1.01, found 1.00"),
         ("issue 1.00 to bank 1 | books: gold 1.00", "expected something to read, found `books gold`"),

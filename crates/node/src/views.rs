@@ -80,7 +80,6 @@ pub fn quote(ledger: &Ledger, from: AccountId, request: &v1::QuoteTransferReques
         limit: quoted.outcome.limit,
         height: ledger.height().0,
         payee_fee_minor: quoted.payee_fee.minor(),
-        waterfall_minor: quoted.waterfall.minor(),
         amount_minor: quoted.outcome.amount,
     })
 }

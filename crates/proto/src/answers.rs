@@ -1,7 +1,7 @@
 //! The answers to a batch, in the order of its commands.
 //!
 //! Nearly every batch is settled whole, in one block, its commands one after another. Such a batch is answered by its
-//! position alone ([`Answers::Run`]) where its sender accepts that; any other with one answer a command, 32 bytes each
+//! position alone ([`Answers::Run`]) where its sender accepts that; any other with one answer a command, 40 bytes each
 //! ([`crate::packed`]). Nodes pass answers on as they came.
 
 use bytes::Bytes;
@@ -109,7 +109,7 @@ impl Answers {
         }
     }
 
-    /// One answer a command, 32 bytes each.
+    /// One answer a command, 40 bytes each.
     pub fn packed(self) -> Bytes {
         match self {
             Answers::Run { height, first, count } => pack(&run(height, first, count).collect::<Vec<_>>()),
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!((message.batch_id, message.outcomes.len()), (5, 0));
         assert_eq!(Answers::from_message(message).unwrap(), RUN);
         let message = RUN.into_message(5, false);
-        assert_eq!((message.outcomes.len(), message.settled_run), (96, None));
+        assert_eq!((message.outcomes.len(), message.settled_run), (120, None));
         assert_eq!(Answers::from_message(message).unwrap().unpacked(), RUN.unpacked());
         let refused = Answers::all(Answer::not_ordered(Outcome::refused(Reason::Overloaded, 0, 0)), 2);
         assert_eq!(Answers::from_message(refused.clone().into_message(5, true)).unwrap(), refused);
@@ -179,6 +179,6 @@ mod tests {
         assert!(refusal(|_, run| run.count = 0).contains("found 0"));
         assert!(refusal(|_, run| run.first_index = u32::MAX).contains("from index 4294967295"));
         let crooked = v1::OutcomeBatch { batch_id: 1, outcomes: vec![0; 31].into(), settled_run: None };
-        assert!(Answers::from_message(crooked).unwrap_err().contains("multiple of 32"));
+        assert!(Answers::from_message(crooked).unwrap_err().contains("multiple of 40"));
     }
 }

@@ -6,7 +6,7 @@
 use cbdc_ledger::block::SignedHeader;
 use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Head, Payment, PaymentKind, Signed};
 use cbdc_ledger::encoding::{Reader, Writer};
-use cbdc_ledger::outcome::OUTCOME_BYTES;
+use cbdc_ledger::outcome::{Charges, OUTCOME_BYTES};
 use cbdc_ledger::{AccountId, Amount, Header, Height, MemberId, Outcome, PublicKey, Receipt, Signature, Timestamp};
 use tonic::Status;
 
@@ -106,17 +106,29 @@ pub fn outcome_to_message(outcome: &Outcome, height: Height, index: u32) -> v1::
         later_may_help: outcome.reason.later_may_help(),
         height: height.0,
         index,
+        fee_minor: outcome.charges().fee.minor(),
     }
 }
 
 /// An answer from a message.
 ///
 /// # Errors
-/// An unknown reason.
+/// An unknown reason, or a fee above [`Charges::FEE_MAX`].
 pub fn outcome_from_message(message: &v1::Outcome) -> Result<Answer, Status> {
     let reason = cbdc_ledger::Reason::from_name(&message.reason)
         .ok_or_else(|| invalid("outcome.reason", format!("expected a known reason, found `{}`", message.reason)))?;
-    let outcome = Outcome { reason, limit: message.limit, amount: message.amount };
+    let outcome = match reason {
+        cbdc_ledger::Reason::Settled => {
+            let fee = Some(Amount::from_minor(message.fee_minor)).filter(|fee| *fee <= Charges::FEE_MAX);
+            let fee = fee.ok_or_else(|| {
+                invalid("outcome.fee_minor", format!("expected at most 2^48 - 1, found {}", message.fee_minor))
+            })?;
+            let (payee_fee, reverse_waterfall) =
+                (Amount::from_minor(message.amount), Amount::from_minor(message.limit));
+            Outcome::paid(Charges { fee, payee_fee, reverse_waterfall })
+        }
+        reason => Outcome::refused(reason, message.limit, message.amount),
+    };
     Ok(Answer { state: State::Final, height: Height(message.height), index: message.index, outcome })
 }
 

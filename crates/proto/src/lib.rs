@@ -3,7 +3,7 @@
 //! * [`v1`]: what `proto/cbdc/v1` generates.
 //! * [`convert`]: every conversion between messages and the ledger's types, each failing with a sentence.
 //! * [`answers`]: the answers to a batch.
-//! * [`packed`]: outcomes packed 32 bytes each, as streams carry them.
+//! * [`packed`]: outcomes packed 40 bytes each, as streams carry them.
 //! * [`status`]: refusals and failures as gRPC statuses with `google.rpc.ErrorInfo`, and back.
 //! * [`transport`]: TLS 1.3 with pinned node keys, for servers and clients.
 

@@ -1,21 +1,22 @@
-//! Outcomes as streams carry them: 32 bytes each, in the order of the batch's commands.
+//! Outcomes as streams carry them: 40 bytes each, in the order of the batch's commands.
 //!
 //! | at | bytes | field |
 //! |---|---|---|
 //! | 0 | 8 | height, 0 if the command was not ordered |
 //! | 8 | 4 | index in the block |
-//! | 12 | 2 | reason code |
-//! | 14 | 2 | state ([`State`]) |
-//! | 16 | 8 | limit |
-//! | 24 | 8 | amount |
+//! | 12 | 2 | state ([`State`]) |
+//! | 14 | 2 | reserved |
+//! | 16 | 24 | the outcome as blocks hold it: reason code (2), the payer's fee (6), limit (8), amount (8) |
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
+use cbdc_ledger::encoding::{Reader, Writer};
+use cbdc_ledger::outcome::OUTCOME_BYTES;
 use cbdc_ledger::{Height, Outcome, Reason};
 
 /// Commands that one batch of a stream may hold, from a customer to a bank and from a bank to the central bank alike.
 pub const BATCH_COMMANDS_MAX: usize = 8_192;
 /// Bytes of a packed outcome.
-pub const PACKED_BYTES: usize = 32;
+pub const PACKED_BYTES: usize = 16 + OUTCOME_BYTES;
 
 /// The state of a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,16 +73,12 @@ impl Answer {
 
 /// Packs answers, [`PACKED_BYTES`] each, in their order.
 pub fn pack(answers: &[Answer]) -> Bytes {
-    let mut out = BytesMut::with_capacity(answers.len() * PACKED_BYTES);
+    let mut out = Writer::with_capacity(answers.len() * PACKED_BYTES);
     for answer in answers {
-        out.put_u64_le(answer.height.0);
-        out.put_u32_le(answer.index);
-        out.put_u16_le(answer.outcome.reason as u16);
-        out.put_u16_le(answer.state as u16);
-        out.put_u64_le(answer.outcome.limit);
-        out.put_u64_le(answer.outcome.amount);
+        out.u64(answer.height.0).u32(answer.index).u16(answer.state as u16).reserved(2);
+        answer.outcome.encode(&mut out);
     }
-    out.freeze()
+    out.finish().into()
 }
 
 /// Reads packed outcomes.
@@ -102,7 +99,7 @@ pub fn unpack(bytes: &[u8]) -> Result<Vec<Answer>, String> {
 /// `outcome` has fewer than [`PACKED_BYTES`] bytes.
 pub fn unordered_reason(outcome: &[u8]) -> Option<Reason> {
     let was_ordered = outcome[..8] != [0; 8];
-    Reason::from_code(u16::from_le_bytes([outcome[12], outcome[13]])).filter(|_| !was_ordered)
+    Reason::from_code(u16::from_le_bytes([outcome[16], outcome[17]])).filter(|_| !was_ordered)
 }
 
 /// The state and the reason's code of a packed outcome, read in place; both unchecked numbers of the wire.
@@ -111,33 +108,36 @@ pub fn unordered_reason(outcome: &[u8]) -> Option<Reason> {
 /// `outcome` has fewer than [`PACKED_BYTES`] bytes.
 pub fn state_and_code(outcome: &[u8]) -> (u16, u16) {
     let number = |at: usize| u16::from_le_bytes([outcome[at], outcome[at + 1]]);
-    (number(14), number(12))
+    (number(12), number(16))
 }
 
 fn unpack_one(bytes: &[u8]) -> Result<Answer, String> {
-    let integer = |at: usize, width: usize| {
-        bytes[at..at + width].iter().rev().fold(0_u64, |value, byte| value << 8 | u64::from(*byte))
+    let mut input = Reader::new("packed outcome", bytes);
+    let mut read = || {
+        let (height, index, state) = (Height(input.u64()?), input.u32()?, input.u16()?);
+        let state = match state {
+            0 => State::Final,
+            1 => State::Accepted,
+            2 => State::Unknown,
+            other => return Err(input.wrong("state 0, 1 or 2", u64::from(other))),
+        };
+        input.reserved(2)?;
+        Ok(Answer { state, height, index, outcome: Outcome::decode(&mut input)? })
     };
-    let code = integer(12, 2) as u16;
-    let reason = Reason::from_code(code).ok_or_else(|| format!("expected a known reason code, found {code}"))?;
-    let state = match integer(14, 2) {
-        0 => State::Final,
-        1 => State::Accepted,
-        2 => State::Unknown,
-        other => return Err(format!("expected state 0, 1 or 2, found {other}")),
-    };
-    let outcome = Outcome { reason, limit: integer(16, 8), amount: integer(24, 8) };
-    Ok(Answer { state, height: Height(integer(0, 8)), index: integer(8, 4) as u32, outcome })
+    read().map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use cbdc_ledger::outcome::Charges;
+
     use super::*;
 
     #[test]
     fn answers_survive_packing() {
         let answers = [
             Answer::ordered(Height(u64::MAX), u32::MAX, Outcome::refused(Reason::HoldingLimit, 3, u64::MAX)),
+            Answer::ordered(Height(3), 1, Outcome::paid(Charges { fee: Charges::FEE_MAX, ..Charges::default() })),
             Answer::not_ordered(Outcome::refused(Reason::BadSignature, 0, 0)),
             Answer::accepted(),
             Answer::unknown(),
@@ -145,14 +145,16 @@ mod tests {
         assert_eq!(unpack(&pack(&answers)).unwrap(), answers);
         let reasons = pack(&answers).chunks_exact(PACKED_BYTES).map(unordered_reason).collect::<Vec<_>>();
         let unavailable = Some(Reason::Unavailable);
-        assert_eq!(reasons, [None, Some(Reason::BadSignature), unavailable, unavailable]);
+        assert_eq!(reasons, [None, None, Some(Reason::BadSignature), unavailable, unavailable]);
     }
 
     #[test]
     fn what_is_no_packed_outcome_is_refused() {
-        assert!(unpack(&[0; 31]).unwrap_err().contains("multiple of 32"));
+        assert!(unpack(&[0; 39]).unwrap_err().contains("multiple of 40"));
         let mut bytes = pack(&[Answer::accepted()]).to_vec();
-        bytes[12] = 250;
+        bytes[16] = 250;
         assert!(unpack(&bytes).unwrap_err().contains("found 250"));
+        bytes[12] = 3;
+        assert!(unpack(&bytes).unwrap_err().contains("found 3"));
     }
 }

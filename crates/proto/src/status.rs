@@ -71,7 +71,7 @@ pub fn refusal_of(status: &Status) -> Option<Outcome> {
     let info = status.get_details_error_info()?;
     let number = |key: &str| info.metadata.get(key).and_then(|text| text.parse().ok()).unwrap_or(0);
     let reason = Reason::from_name(&info.reason).filter(|_| info.domain == DOMAIN)?;
-    Some(Outcome { reason, limit: number("limit"), amount: number("amount") })
+    Some(Outcome::refused(reason, number("limit"), number("amount")))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use cbdc_ledger::block::{SignedHeader, SupplyTerms};
 use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Head, Payment, PaymentKind, Signed};
+use cbdc_ledger::outcome::Charges;
 use cbdc_ledger::{
     AccountId, Amount, BankId, Header, Height, MemberId, Outcome, Reason, Receipt, Signature, Timestamp,
 };
@@ -93,18 +94,25 @@ fn a_payment_that_is_not_well_formed_is_refused_and_the_field_named() {
 #[test]
 fn every_outcome_comes_back_with_its_position() {
     for reason in Reason::ALL {
-        let outcome = Outcome { reason: *reason, limit: u64::MAX, amount: 7 };
+        let fee = cbdc_ledger::Amount::from_minor(5);
+        let outcome = match reason {
+            Reason::Settled => Outcome::paid(Charges { fee, ..Charges::default() }),
+            reason => Outcome::refused(*reason, u64::MAX, 7),
+        };
         let message = outcome_to_message(&outcome, Height(3), 4);
         assert_eq!(outcome_from_message(&message).unwrap(), Answer::ordered(Height(3), 4, outcome));
         assert_eq!(message.settled, *reason == Reason::Settled);
     }
     let unknown = v1::Outcome { reason: "NO_SUCH_REASON".to_owned(), ..Default::default() };
     names("outcome.reason", outcome_from_message(&unknown));
+    let settled = outcome_to_message(&Outcome::settled(), Height(3), 4);
+    names("outcome.fee_minor", outcome_from_message(&v1::Outcome { fee_minor: 1 << 48, ..settled }));
 }
 
 #[test]
 fn outcomes_of_a_block_take_24_bytes_each() {
-    let outcomes = [Outcome::settled(), Outcome::paid(3, 4), Outcome::refused(Reason::Expired, 5, u64::MAX)];
+    let paid = Outcome::paid(Charges { fee: Charges::FEE_MAX, ..Charges::default() });
+    let outcomes = [Outcome::settled(), paid, Outcome::refused(Reason::Expired, 5, u64::MAX)];
     let bytes = outcomes_to_bytes(&outcomes);
     assert_eq!(bytes.len(), 3 * 24);
     assert_eq!(outcomes_from_bytes(&bytes).unwrap(), outcomes);
@@ -128,7 +136,7 @@ fn a_header_comes_back_with_its_signatures() {
 
 #[test]
 fn a_receipt_comes_back_whole() {
-    let outcome = Outcome::paid(1, 2);
+    let outcome = Outcome::settled_with(1);
     let receipt = Receipt { header: header(), index: 9, command: vec![1, 2, 3], outcome, path: vec![[5; 32]; 3] };
     let good = receipt_to_message(&receipt);
     assert_eq!(receipt_from_message(&good).unwrap(), receipt);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cbdc_ledger::command::{DesignateWallet, FLAG_REVERSE_WATERFALL, Head};
 use cbdc_ledger::genesis::{DayCount, NetworkId, opening_books};
 use cbdc_ledger::member::{Member, Role};
+use cbdc_ledger::outcome::Charges;
 use cbdc_ledger::policy::Parameters;
 use cbdc_ledger::{BankId, FormatVersion, Genesis, Ledger, MemberId, SigningKey};
 use cbdc_node::LedgerHandle;
@@ -91,6 +92,11 @@ fn sent(service: &DepositService) -> (OutboxKey, Bytes) {
 
 fn ordered(outcome: Outcome) -> OrderedOutcome {
     OrderedOutcome { height: Height(1), index: 0, outcome }
+}
+
+/// The outcome of a payment that was topped up.
+fn drew(minor: u64) -> Outcome {
+    Outcome::paid(Charges { reverse_waterfall: amount(minor), ..Charges::default() })
 }
 
 /// A block in which `command` used the bank's first number.
@@ -294,7 +300,7 @@ async fn a_promise_and_its_command_survive_a_crash_together_and_only_what_was_dr
     let again = TopUp { may_begin: false, ..topping_up(payment) };
     let released = service.top_up(again.clone()).await.unwrap();
     assert_eq!((service.deposit(account()), service.outbox_len()), (deposit(20, 80), 1));
-    let outcome = Outcome::paid(0, 30);
+    let outcome = drew(30);
     block(&service, &[(command, outcome)], &[movement(BANK, account(), 30, DepositDirection::FromDeposit)]);
     assert_eq!(released.await.unwrap(), Release::Ordered(ordered(outcome)));
     assert_eq!(
@@ -355,8 +361,8 @@ async fn an_accepted_payment_that_was_topped_up_meanwhile_has_settled() {
     let topped_up = service.top_up(topping_up(payment)).await.unwrap();
     let due = service.due(10);
     let (_, order) = due.iter().find(|(key, _)| matches!(key, OutboxKey::Own { .. })).unwrap();
-    block(&service, &[(order.clone(), Outcome::paid(0, 30))], &[]);
-    assert_eq!(topped_up.await.unwrap(), Release::Ordered(ordered(Outcome::paid(0, 30))));
+    block(&service, &[(order.clone(), drew(30))], &[]);
+    assert_eq!(topped_up.await.unwrap(), Release::Ordered(ordered(drew(30))));
     assert_eq!(
         (service.deposit(account()), service.outbox_len(), service.watches_holders()),
         (deposit(70, 0), 0, false)

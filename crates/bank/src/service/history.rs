@@ -86,7 +86,7 @@ fn read_token(token: &str) -> Option<BlockPosition> {
 }
 
 fn entry(past: &PastPayment) -> v1::PaymentEntry {
-    let (record, settled) = (&past.payment.record, past.ordered.outcome.is_settled());
+    let record = &past.payment.record;
     v1::PaymentEntry {
         height: past.ordered.height.0,
         index: past.ordered.index,
@@ -98,7 +98,7 @@ fn entry(past: &PastPayment) -> v1::PaymentEntry {
         reference: record.reference.to_vec().into(),
         sequence: record.head.sequence,
         reason: past.ordered.outcome.reason.name().to_owned(),
-        waterfall_minor: if settled { past.ordered.outcome.amount } else { 0 },
-        reverse_waterfall_minor: if settled { past.ordered.outcome.limit } else { 0 },
+        waterfall_minor: 0,
+        reverse_waterfall_minor: past.ordered.outcome.charges().reverse_waterfall.minor(),
     }
 }

@@ -1,13 +1,14 @@
 //! Payments, positions and account numbers, as the wallet's commands read and print them.
 
 use cbdc_client::{AccountId, Amount, Anchor, BlockPosition, SubmissionStatus};
+use cbdc_ledger::outcome::Charges;
 use serde_json::{Value, json};
 
 /// A payment as a JSON object.
 pub fn settled_object(kind: &str, from: AccountId, to: AccountId, amount: Amount, status: &SubmissionStatus) -> Value {
-    let (position, waterfall) = match status {
-        SubmissionStatus::Settled { position, result } => (Some(*position), *result),
-        _ => (None, 0),
+    let (position, charges) = match status {
+        SubmissionStatus::Settled { position, charges, .. } => (Some(*position), *charges),
+        _ => (None, Charges::default()),
     };
     json!({
         "outcome": if position.is_some() { "SETTLED" } else { "NOT_SETTLED" },
@@ -15,10 +16,30 @@ pub fn settled_object(kind: &str, from: AccountId, to: AccountId, amount: Amount
         "from": from.to_string(),
         "to": to.to_string(),
         "amount_minor": amount.minor(),
-        "waterfall_minor": waterfall,
+        "fee_minor": charges.fee.minor(),
+        "payee_fee_minor": charges.payee_fee.minor(),
+        "credited_minor": amount.minus_or_zero(charges.payee_fee).minor(),
+        "reverse_waterfall_minor": charges.reverse_waterfall.minor(),
         "height": position.map(|position| position.height.0),
         "index": position.map(|position| position.index),
     })
+}
+
+/// The rows that say what a settled payment of `amount` moved beside it, where it moved anything.
+pub fn charges_rows(anchor: &Anchor, amount: Amount, charges: &Charges) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    let mut row = |label, amount: Amount| {
+        if !amount.is_zero() {
+            rows.push((label, anchor.show(amount)));
+        }
+    };
+    row("fee", charges.fee);
+    row("payee's fee", charges.payee_fee);
+    if !charges.payee_fee.is_zero() {
+        row("credited", amount.minus_or_zero(charges.payee_fee));
+    }
+    row("from deposit", charges.reverse_waterfall);
+    rows
 }
 
 /// A command's position, for people.

@@ -1,21 +1,15 @@
 //! `cbdc wallet pay`: a payment, followed until its status is known.
 
-use std::time::Duration;
-
 use anyhow::Context;
-use cbdc_client::{AccountId, Amount, BlockPosition, PaymentTerms, SubmissionStatus, Wallet};
+use cbdc_client::{AccountId, Amount, PaymentTerms, SubmissionStatus, Wallet};
 use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Payment, PaymentKind, Signed};
 use clap::Args;
 
-use super::format::{grouped, parse_amount, position_text, settled_object};
+use super::format::{charges_rows, grouped, parse_amount, position_text, settled_object};
 use super::pending::Pending;
 use crate::exit::Usage;
 use crate::network::NetworkArgument;
-use crate::output::{Output, fields, money};
-
-/// The attempts, and the pause between them, to get a receipt that the wallet's own bank may not have yet.
-const RECEIPT_TRIES: u32 = 10;
-const RECEIPT_PAUSE: Duration = Duration::from_millis(200);
+use crate::output::{Output, fields};
 
 /// Pay from a named wallet to another, by name or account number
 #[derive(Args, Debug)]
@@ -97,28 +91,16 @@ impl Pay {
         payment: &Signed<Payment>,
         status: SubmissionStatus,
     ) -> anyhow::Result<()> {
-        let (anchor, Payment { from, to, amount, head, .. }) = (wallet.anchor(), payment.record);
-        let mut object = settled_object("transfer", from, to, amount, &status);
-        let (position, waterfall) = status.result()?;
-        let drawn = match head.flags & FLAG_REVERSE_WATERFALL {
-            0 => Some(0),
-            _ => drawn(wallet, position).await,
-        };
-        object["reverse_waterfall_minor"] = drawn.into();
+        let (anchor, Payment { from, to, amount, .. }) = (wallet.anchor(), payment.record);
+        let object = settled_object("transfer", from, to, amount, &status);
+        let (position, charges) = status.charges()?;
         output.print(object, || {
             let mut rows = vec![
                 ("settled", anchor.show(amount)),
                 ("from", format!("{}  {}", grouped(from), self.from)),
                 ("to", grouped(to)),
             ];
-            match drawn {
-                None => rows.push(("from deposit", "not known yet".to_owned())),
-                Some(0) => {}
-                Some(minor) => rows.push(("from deposit", money(anchor, minor))),
-            }
-            if waterfall > 0 {
-                rows.push(("to deposit", money(anchor, waterfall)));
-            }
+            rows.extend(charges_rows(anchor, amount, &charges));
             rows.push(("position", position_text(position)));
             rows.push(("receipt", format!("cbdc wallet receipt {} {position}{}", self.from, self.network.suffix())));
             fields(&rows)
@@ -135,19 +117,6 @@ fn is_same(earlier: &Payment, to: AccountId, amount: Amount, terms: &PaymentTerm
         top_up: earlier.head.flags & FLAG_REVERSE_WATERFALL != 0,
     };
     earlier.kind == PaymentKind::Transfer && (earlier.to, earlier.amount, earlier_terms) == (to, amount, *terms)
-}
-
-/// The amount that was drawn from the deposit, which is part of the outcome that the receipt proves. If the payment was
-/// submitted to the linked bank, the wallet's own may not have the block yet.
-async fn drawn(wallet: &Wallet, position: BlockPosition) -> Option<u64> {
-    for attempt in 1..=RECEIPT_TRIES {
-        match wallet.receipt(position).await {
-            Ok(receipt) => return Some(receipt.outcome().limit),
-            Err(_) if attempt < RECEIPT_TRIES => tokio::time::sleep(RECEIPT_PAUSE).await,
-            Err(_) => {}
-        }
-    }
-    None
 }
 
 /// Reads a reference: at most 16 bytes, padded with zeros.

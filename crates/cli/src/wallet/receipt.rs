@@ -9,7 +9,7 @@ use cbdc_ledger::command::{Payment, Signed};
 use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
 
-use super::format::{grouped, reference_text};
+use super::format::{charges_rows, grouped, reference_text};
 use crate::exit::Usage;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields};
@@ -93,9 +93,11 @@ fn report(output: &Output, anchor: &Anchor, receipt: &VerifiedReceipt, saved: Op
             rows.push(("from", grouped(payment.record.from)));
             rows.push(("to", grouped(payment.record.to)));
             rows.push(("amount", anchor.show(payment.record.amount)));
+            rows.extend(charges_rows(anchor, payment.record.amount, &outcome.charges()));
             rows.push(("reference", reference_text(&payment.record.reference)));
         }
         rows.push(("outcome", format!("{}: {}", outcome.reason, outcome.reason.text())));
+        rows.push(("policy version", receipt.policy_version().to_string()));
         let signers =
             receipt.signers().iter().map(|node| format!("central-bank-{node}")).collect::<Vec<_>>().join(", ");
         rows.push(("signed by", signers));
@@ -103,7 +105,8 @@ fn report(output: &Output, anchor: &Anchor, receipt: &VerifiedReceipt, saved: Op
             rows.push(("saved in", file.display().to_string()));
         }
         let proved = "It proves: this command, with this signature, was ordered at that position with that outcome,\n\
-                      in a block that the central bank signed. No bank need be trusted for it.";
+                      under that version of policy, in a block that the central bank signed. No bank need be trusted\n\
+                      for it.";
         format!("{}\n{proved}", fields(&rows))
     });
 }
@@ -118,11 +121,18 @@ fn payment(receipt: &VerifiedReceipt) -> Option<&Signed<Payment>> {
 }
 
 fn object(anchor: &Anchor, receipt: &VerifiedReceipt, saved: Option<&std::path::Path>) -> Value {
+    let charges = receipt.outcome().charges();
     let payment = payment(receipt).map(|payment| {
+        let is_settled = receipt.outcome().is_settled();
+        let credited = is_settled.then(|| payment.record.amount.minus_or_zero(charges.payee_fee).minor());
         json!({
             "from": payment.record.from.to_string(),
             "to": payment.record.to.to_string(),
             "amount_minor": payment.record.amount.minor(),
+            "fee_minor": charges.fee.minor(),
+            "payee_fee_minor": charges.payee_fee.minor(),
+            "credited_minor": credited,
+            "reverse_waterfall_minor": charges.reverse_waterfall.minor(),
             "sequence": payment.record.head.sequence,
             "reference": reference_text(&payment.record.reference),
         })
@@ -137,6 +147,7 @@ fn object(anchor: &Anchor, receipt: &VerifiedReceipt, saved: Option<&std::path::
         "payment": payment,
         "reason": receipt.outcome().reason.name(),
         "settled": receipt.outcome().is_settled(),
+        "policy_version": receipt.policy_version(),
         "signed_by": receipt.signers().iter().map(|node| node.0).collect::<Vec<_>>(),
         "saved_in": saved,
     })

@@ -4,9 +4,9 @@ use cbdc_client::BankId;
 use clap::Args;
 use serde_json::json;
 
-use super::format::{parse_amount, position_text};
+use super::format::{charges_rows, parse_amount, position_text};
 use crate::network::NetworkArgument;
-use crate::output::{Output, fields, money};
+use crate::output::{Output, fields};
 
 /// Pay a hold out to its payee, as the payee's bank, and return the rest
 #[derive(Args, Debug)]
@@ -50,19 +50,19 @@ impl Capture {
         let anchor = network.anchor().clone();
         let amount = parse_amount(&anchor, &self.amount)?;
         let status = network.bank_office(BankId(self.bank))?.capture(self.hold, amount).await?;
-        let (position, waterfall) = status.result()?;
+        let (position, charges) = status.charges()?;
         let object = json!({
             "hold": self.hold,
             "captured_minor": amount.minor(),
-            "waterfall_minor": waterfall,
+            "fee_minor": charges.fee.minor(),
+            "payee_fee_minor": charges.payee_fee.minor(),
+            "credited_minor": amount.minus_or_zero(charges.payee_fee).minor(),
             "height": position.height.0,
             "index": position.index,
         });
         output.print(object, || {
             let mut rows = vec![("captured", anchor.show(amount)), ("hold", self.hold.to_string())];
-            if waterfall > 0 {
-                rows.push(("to deposit", money(&anchor, waterfall)));
-            }
+            rows.extend(charges_rows(&anchor, amount, &charges));
             rows.push(("position", position_text(position)));
             fields(&rows)
         });

@@ -1,7 +1,8 @@
 //! The test's own books of every holder's wallet and deposits, kept from the outcomes of blocks alone.
 //!
-//! Nothing of the nodes' bookkeeping is used: a block's commands and outcomes state what each payment moved, and the
-//! bank of a waterfall follows from the holder's link. The banks must show exactly these amounts.
+//! Nothing of the nodes' bookkeeping is used: a block's commands and outcomes state what each payment moved, what a
+//! waterfall takes follows from the holding limit, and its bank from the holder's link. The banks must show exactly
+//! these amounts.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use cbdc_ledger::command::{Payment, PaymentKind, Signed};
 use cbdc_ledger::outcome::Stage;
 use cbdc_ledger::{Command, Outcome};
 
-use crate::holders::Holder;
+use crate::holders::{HOLDING_LIMIT, Holder};
 
 /// A holder's payment or funding, as the chain has it.
 #[derive(Clone, Debug)]
@@ -106,8 +107,8 @@ impl Books {
 
     fn settle(&mut self, ordered: &Ordered, topped_up_by: Option<BankId>) {
         let Payment { kind, from, to, amount, .. } = ordered.payment.record;
-        // A settled payment's outcome states what went to the payee's deposit and what came from the payer's.
-        let (amount, waterfall, top_up) = (amount.minor(), ordered.outcome.amount, ordered.outcome.limit);
+        // A settled payment's outcome states what came from the payer's deposit.
+        let (amount, top_up) = (amount.minor(), ordered.outcome.charges().reverse_waterfall.minor());
         match kind {
             PaymentKind::Transfer => {
                 self.moved.payments += 1;
@@ -123,6 +124,8 @@ impl Books {
                 take(self.deposit(to.bank, to), amount, "a deposit", ordered);
             }
         }
+        // A holder has one wallet, and nobody was ever above the limit.
+        let waterfall = (*self.wallet(to) + amount).saturating_sub(HOLDING_LIMIT).min(amount);
         *self.wallet(to) += amount - waterfall;
         if waterfall > 0 {
             let bank = self.linked[&to];

@@ -77,9 +77,9 @@ fn check_told(books: &Books, told: &[Told]) {
             Intent::Funding { request, .. } => books.fundings.get(request),
         };
         match (&told.status, ordered) {
-            (SubmissionStatus::Settled { position, result }, Some(Ordered { position: at, outcome, .. })) => {
+            (SubmissionStatus::Settled { position, charges, .. }, Some(Ordered { position: at, outcome, .. })) => {
                 assert!(
-                    outcome.is_settled() && position == at && *result == outcome.amount,
+                    outcome.is_settled() && position == at && *charges == outcome.charges(),
                     "{told:?}, but {ordered:?}"
                 );
             }

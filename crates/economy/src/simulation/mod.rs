@@ -320,6 +320,11 @@ impl Economy<'_> {
         self.authority.settle().map_err(|error| self.dated(error))
     }
 
+    /// Applies the waiting commands; with each outcome what its waterfall moved to the payee's deposit, minor units.
+    fn settle_with_waterfalls(&mut self) -> Result<Vec<(Outcome, i64)>, EconomyError> {
+        self.authority.settle_with_waterfalls().map_err(|error| self.dated(error))
+    }
+
     /// Has the committee approve actions and the ledger enact them. Returns the proposal's number.
     fn approve(&mut self, actions: Vec<GovernanceAction>) -> Result<u64, EconomyError> {
         let threshold = self.values.policy.committee_threshold;

@@ -180,15 +180,14 @@ impl Economy<'_> {
     }
 
     fn settle_moved(&mut self, in_flight: &mut Vec<Moved>) -> Result<(), EconomyError> {
-        let outcomes = self.settle()?;
-        for (moved, outcome) in in_flight.drain(..).zip(outcomes) {
+        let outcomes = self.settle_with_waterfalls()?;
+        for (moved, (outcome, returned)) in in_flight.drain(..).zip(outcomes) {
             let Moved { household, amount_minor, is_funding } = moved;
             let bank = usize::from(self.households.bank[household]);
             let (deposit, cbdc) = (&mut self.households.deposit_minor, &mut self.households.cbdc_minor);
             match (is_funding, outcome.is_settled()) {
                 (true, true) => {
                     // The waterfall returned the amount above the limit.
-                    let returned = outcome.amount as i64;
                     cbdc[household] += amount_minor - returned;
                     deposit[household] += returned;
                     self.banks[bank].deposits_minor -= amount_minor - returned;
@@ -260,9 +259,9 @@ impl Economy<'_> {
         if in_flight.is_empty() {
             return Ok(());
         }
-        let outcomes = self.settle()?;
+        let outcomes = self.settle_with_waterfalls()?;
         let (payer_fees, merchant_fees) = (self.payer_fees(), self.merchant_fees());
-        for (payment, outcome) in in_flight.drain(..).zip(outcomes) {
+        for (payment, (outcome, waterfall)) in in_flight.drain(..).zip(outcomes) {
             let InFlight { intent, is_to_person, own_minor, lacking_minor, payer_fee_minor } = payment;
             let (payer, payee, amount) = (intent.household as usize, intent.payee as usize, intent.amount_minor);
             self.households.cbdc_minor[payer] += own_minor;
@@ -272,7 +271,7 @@ impl Economy<'_> {
                 self.pay_otherwise(&intent, is_to_person, spent);
                 continue;
             }
-            let (waterfall, topped_up) = (outcome.amount as i64, outcome.limit as i64);
+            let topped_up = outcome.charges().reverse_waterfall.minor() as i64;
             self.households.cbdc_minor[payer] -= amount + payer_fee_minor - topped_up;
             self.households.deposit_minor[payer] -= topped_up;
             self.banks[usize::from(self.households.bank[payer])].deposits_minor -= topped_up;

@@ -62,7 +62,8 @@ pub async fn audit(network: &Network, node: NodeName, load_began_ms: u64, progre
         }
         bar.set(auditor.height().0, newest.0);
     }
-    let (versions, holdings) = (versions(auditor.ledger(), load_began_ms), holdings(auditor.ledger()));
+    let (mut versions, holdings) = (versions(auditor.ledger(), load_began_ms), holdings(auditor.ledger()));
+    versions.iter_mut().for_each(|version| version.waterfall_minor = flows.waterfall_under(version.version));
     let (tip, flows) = (auditor.height(), flows.finish());
     Ok(Audited { report: auditor.finish(finding), versions, holdings, flows, tip })
 }

@@ -60,11 +60,13 @@ pub struct Flows {
 pub struct FlowCounter {
     load_began: Timestamp,
     flows: BTreeMap<BankId, Flows>,
+    /// What waterfalls took of payments in the load, by the version of policy.
+    waterfalls: BTreeMap<u32, u64>,
 }
 
 impl FlowCounter {
     pub fn new(load_began: Timestamp) -> FlowCounter {
-        FlowCounter { load_began, flows: BTreeMap::new() }
+        FlowCounter { load_began, flows: BTreeMap::new(), waterfalls: BTreeMap::new() }
     }
 
     /// Counts a block as the auditor computed it.
@@ -78,6 +80,10 @@ impl FlowCounter {
             };
             *whole = whole.saturating_add(amount);
             *part = part.saturating_add(if in_load { amount } else { 0 });
+            if in_load && moved.direction == DepositDirection::ToDeposit && is_payment(proposal, moved.index) {
+                let waterfalls = self.waterfalls.entry(block.header.policy_version).or_default();
+                *waterfalls = waterfalls.saturating_add(amount);
+            }
         }
         for (command, outcome) in proposal.commands.iter().zip(&block.outcomes) {
             let Command::Payment(payment) = command else { continue };
@@ -94,8 +100,22 @@ impl FlowCounter {
         }
     }
 
+    /// What waterfalls took of payments in the load under a version of policy.
+    pub fn waterfall_under(&self, version: u32) -> u64 {
+        self.waterfalls.get(&version).copied().unwrap_or_default()
+    }
+
     pub fn finish(self) -> BTreeMap<BankId, Flows> {
         self.flows
+    }
+}
+
+/// Whether the command at an index is a payment between wallets.
+fn is_payment(proposal: &BlockProposal<'_>, index: u32) -> bool {
+    match proposal.commands.get(index as usize) {
+        Some(Command::Payment(payment)) => payment.record.kind == PaymentKind::Transfer,
+        Some(Command::ReverseWaterfall(_)) => true,
+        _ => false,
     }
 }
 

@@ -94,8 +94,6 @@ fn count(version: &mut PolicyVersionReport, height: Height, amount: Amount, outc
     if outcome.is_settled() {
         version.settled += 1;
         version.settled_minor = version.settled_minor.saturating_add(amount.minor());
-        // A settled payment's own amount is what the waterfall moved on.
-        version.waterfall_minor = version.waterfall_minor.saturating_add(outcome.amount);
     } else {
         version.refused += 1;
         *version.refusals.entry(outcome.reason.name().to_owned()).or_default() += 1;
@@ -140,12 +138,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn payments_are_counted_under_their_version_with_what_the_waterfall_took() {
+    fn payments_are_counted_under_their_version() {
         let mut version = PolicyVersionReport::default();
         count(&mut version, Height(3), Amount::from_minor(500), &Outcome::settled());
-        count(&mut version, Height(4), Amount::from_minor(700), &Outcome::paid(200, 0));
+        count(&mut version, Height(4), Amount::from_minor(700), &Outcome::settled());
         count(&mut version, Height(9), Amount::from_minor(900), &Outcome::refused(Reason::HoldingLimit, 5, 6));
-        assert_eq!((version.settled, version.settled_minor, version.waterfall_minor), (2, 1_200, 200));
+        assert_eq!((version.settled, version.settled_minor), (2, 1_200));
         assert_eq!((version.first_height, version.last_height), (Some(3), Some(9)));
         assert_eq!(version.refusals, BTreeMap::from([("HOLDING_LIMIT".to_owned(), 1)]));
     }

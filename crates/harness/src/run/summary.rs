@@ -123,15 +123,16 @@ pub(super) fn judge_generator(generator: &mut LoadGenerator, bound_p99_ms: f64) 
     generator.bottleneck = is_late && !generator.starved;
 }
 
-/// Joins the counts under each version with the version's description.
+/// Joins the counts under each version with the version's description and what the audit counted.
 pub(super) fn count_under_versions(
     versions: &mut [PolicyVersionReport],
     mut counted: BTreeMap<u32, PolicyVersionReport>,
 ) {
     for said in versions {
         let counted = counted.remove(&said.version).unwrap_or_default();
-        let changed = std::mem::take(&mut said.changed);
-        *said = PolicyVersionReport { version: said.version, since_s: said.since_s, changed, ..counted };
+        let (changed, waterfall_minor) = (std::mem::take(&mut said.changed), said.waterfall_minor);
+        let (version, since_s) = (said.version, said.since_s);
+        *said = PolicyVersionReport { version, since_s, changed, waterfall_minor, ..counted };
     }
 }
 

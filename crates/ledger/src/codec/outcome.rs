@@ -4,9 +4,12 @@ use super::encoding::{DecodeError, Reader, Writer};
 use crate::types::outcome::{Outcome, Reason};
 
 impl Outcome {
-    /// Appends the outcome as blocks hold it: 24 bytes.
+    /// Appends the outcome as blocks hold it, 24 bytes: reason (2), the payer's fee (6), limit (8), amount (8).
+    #[inline]
     pub fn encode(&self, out: &mut Writer) {
-        out.u16(self.reason as u16).reserved(6).u64(self.limit).u64(self.amount);
+        let [low, high] = (self.reason as u16).to_le_bytes();
+        let [a, b, c, d, e, f] = self.fee;
+        out.u64(u64::from_le_bytes([low, high, a, b, c, d, e, f])).u64(self.limit).u64(self.amount);
     }
 
     /// As it is sent and stored in bulk: a zero for what settled and has nothing to add, else a one and
@@ -34,19 +37,25 @@ impl Outcome {
     pub fn decode(input: &mut Reader<'_>) -> Result<Outcome, DecodeError> {
         let code = input.u16()?;
         let reason = Reason::from_code(code).ok_or_else(|| input.wrong("a known reason", u64::from(code)))?;
-        input.reserved(6)?;
-        Ok(Outcome { reason, limit: input.u64()?, amount: input.u64()? })
+        let fee = input.array()?;
+        if reason != Reason::Settled && fee != [0; 6] {
+            return Err(input.wrong("no fee of what was refused", u64::from(fee[0])));
+        }
+        Ok(Outcome { reason, fee, limit: input.u64()?, amount: input.u64()? })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::outcome::OUTCOME_BYTES;
+    use crate::types::amount::Amount;
+    use crate::types::outcome::{Charges, OUTCOME_BYTES};
 
     #[test]
     fn a_compact_outcome_has_one_encoding() {
-        let outcomes = [Outcome::settled(), Outcome::paid(3, 0), Outcome::refused(Reason::Expired, u64::MAX, 7)];
+        let minor = Amount::from_minor;
+        let charges = Charges { fee: minor(1 << 40), payee_fee: minor(3), reverse_waterfall: Amount::ZERO };
+        let outcomes = [Outcome::settled(), Outcome::paid(charges), Outcome::refused(Reason::Expired, u64::MAX, 7)];
         let mut out = Writer::default();
         outcomes.iter().for_each(|outcome| outcome.encode_compact(&mut out));
         assert_eq!(out.len(), 1 + 2 * (1 + OUTCOME_BYTES));
@@ -55,5 +64,8 @@ mod tests {
         let mut long = vec![1];
         long.resize(1 + OUTCOME_BYTES, 0);
         assert!(Outcome::decode_compact(&mut Reader::new("test", &long)).is_err());
+        // A refusal has no fee.
+        (long[1], long[3]) = (Reason::Expired as u8, 1);
+        assert!(Outcome::decode(&mut Reader::new("test", &long[1..])).is_err());
     }
 }

@@ -59,7 +59,7 @@ impl Transition<'_> {
         check_parties(transfer.from, transfer.to, transfer.amount)?;
         let top_up = TopUp { bank: order.bank, maximum: order.maximum };
         let outcome = self.transfer(transfer, Some(top_up))?;
-        let lacked = Amount::from_minor(outcome.limit);
+        let lacked = outcome.charges().reverse_waterfall;
         if !lacked.is_zero() {
             self.count_issuance(order.bank, lacked);
         }

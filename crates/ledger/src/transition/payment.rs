@@ -11,7 +11,8 @@ use crate::types::identity::AccountId;
 use crate::types::outcome::{Outcome, Reason};
 use crate::types::time::Timestamp;
 
-/// The result that a transfer would have at a given time, by the same rules that settle it.
+/// The result that a transfer would have at a given time, by the same rules that settle it. It tells the payer nothing
+/// of what the payee holds: not what would go to the payee's deposit either.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Quote {
     /// Settled, or the refusal.
@@ -20,14 +21,12 @@ pub struct Quote {
     pub fee: Amount,
     /// The fee kept back from the payee.
     pub payee_fee: Amount,
-    /// The amount that would go to the payee's deposit.
-    pub waterfall: Amount,
 }
 
 impl Ledger {
     /// The result that a transfer would have if it settled at `time`, which is not before the last block's.
     pub fn quote(&self, from: AccountId, to: AccountId, amount: Amount, max_fee: Amount, time: Timestamp) -> Quote {
-        let refused = |outcome, fee| Quote { outcome, fee, payee_fee: Amount::ZERO, waterfall: Amount::ZERO };
+        let refused = |outcome, fee| Quote { outcome, fee, payee_fee: Amount::ZERO };
         let at = StateAt::new(self, time.max(self.tip.time));
         let is_payer = self.open_wallet(from).is_some();
         if !is_payer {
@@ -47,10 +46,7 @@ impl Ledger {
         };
         match transfer() {
             Err(outcome) => refused(outcome, fee),
-            Ok((payout, _)) => {
-                let waterfall = payout.credit.waterfall.map_or(Amount::ZERO, |(_, amount)| amount);
-                Quote { outcome: Outcome::settled(), fee, payee_fee: payout.payee_fee, waterfall }
-            }
+            Ok((payout, _)) => Quote { outcome: Outcome::settled(), fee, payee_fee: payout.payee_fee },
         }
     }
 }
@@ -82,7 +78,7 @@ impl Transition<'_> {
         self.store(payment.from, &treasury, Amount::ZERO, Amount::ZERO);
         self.store(payment.to, &wallet, credit.credited, Amount::ZERO);
         self.note_deposits(payment.from, payment.to, &flows);
-        Ok(Outcome::paid(credit.waterfall.map_or(0, |(_, amount)| amount.minor()), 0))
+        Ok(Outcome::settled())
     }
 
     /// Wallet to the treasury of its own bank.

@@ -20,7 +20,7 @@ use crate::state::account::Account;
 use crate::state::holder::Holder;
 use crate::types::amount::Amount;
 use crate::types::identity::{AccountId, BankId, Class};
-use crate::types::outcome::{Outcome, Reason};
+use crate::types::outcome::{Charges, Outcome, Reason};
 use crate::types::time::Timestamp;
 
 /// Money bound to a purpose that a payment draws on: programme and amount.
@@ -69,6 +69,7 @@ pub(super) struct PayerSide {
 pub(super) struct Payout {
     amount: Amount,
     own_money: Amount,
+    fee: Amount,
     pub(super) payee_fee: Amount,
     pub(super) credit: Credit,
     flows: Flows,
@@ -114,8 +115,8 @@ impl Transition<'_> {
             treasury.available = available.expect("all CBDC fits the range, so a part does");
         }
         self.note_deposits(pair.from, pair.to, flows);
-        let moved = |flow: Option<(BankId, Amount)>| flow.map_or(0, |(_, amount)| amount.minor());
-        Ok(Outcome::paid(moved(flows.waterfall), moved(flows.reverse_waterfall)))
+        let reverse_waterfall = flows.reverse_waterfall.map_or(Amount::ZERO, |(_, amount)| amount);
+        Ok(Outcome::paid(Charges { fee: payout.fee, payee_fee: payout.payee_fee, reverse_waterfall }))
     }
 
     pub(super) fn holder_mut(&mut self, position: u32) -> &mut Holder {
@@ -183,7 +184,8 @@ impl<'a> StateAt<'a> {
             let sum = if fee.to == FeeTo::Equity { &mut flows.fees } else { &mut fees_to_bank };
             *sum = sum.plus(fee.amount).ok_or(Outcome::refused(Reason::Overflow, 0, amount.minor()))?;
         }
-        Ok(Payout { amount, own_money: side.own_money, payee_fee: payee_fee.amount, credit, flows, fees_to_bank })
+        let (own_money, fee, payee_fee) = (side.own_money, side.fee.amount, payee_fee.amount);
+        Ok(Payout { amount, own_money, fee, payee_fee, credit, flows, fees_to_bank })
     }
 
     /// Between wallets of one holder only what a bank adds is new to the holder: it must fit under the holding limit,
@@ -267,6 +269,10 @@ pub(super) fn payer_fee(payer: &Party<'_>, amount: Amount, max_fee: Amount) -> R
     let fee = Fee { amount: schedule.fee(amount), to: schedule.to };
     if fee.amount > max_fee {
         return Err(Outcome::refused(Reason::MaxFee, max_fee.minor(), fee.amount.minor()));
+    }
+    // An outcome has room for no more.
+    if fee.amount > Charges::FEE_MAX {
+        return Err(Outcome::refused(Reason::Overflow, Charges::FEE_MAX.minor(), fee.amount.minor()));
     }
     Ok(fee)
 }

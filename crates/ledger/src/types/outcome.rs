@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::types::amount::Amount;
+
 /// Bytes of an outcome in blocks.
 pub const OUTCOME_BYTES: usize = 24;
 
@@ -165,33 +167,76 @@ impl fmt::Display for Reason {
 pub struct Outcome {
     /// Settled, or why the command was refused.
     pub reason: Reason,
+    /// Of a settled payment or capture: the payer's fee, in 48 bits, so that an outcome stays at 24 bytes.
+    pub(crate) fee: [u8; 6],
     /// The limit that the reason speaks of; 0 where it speaks of none.
     pub limit: u64,
-    /// The amount that the reason speaks of. For a settled command its result: the account id of an opened or moved wallet, the
-    /// number of a proposal or a hold, what was seized; for a payment or a capture what the waterfall moved to the
-    /// payee's deposit, with `limit` what the reverse waterfall drew from the payer's; otherwise 0.
+    /// The amount that the reason speaks of. For a settled command its result: the account id of an opened or moved
+    /// wallet, the number of a proposal or a hold, what was seized; otherwise 0. A settled payment or capture has
+    /// [`Charges`] instead, its `limit` included.
     pub amount: u64,
+}
+
+// What fills a block's outcomes and their encoding alike.
+const _: () = assert!(size_of::<Outcome>() == OUTCOME_BYTES);
+
+/// The amounts that a settled payment or capture moved beside its own: what its payer, its payee and their banks may
+/// all know. What became of the money on the payee's side (a waterfall, demurrage that was owed) is not among them: an
+/// outcome is proved to the payer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Charges {
+    /// Paid by the payer beside the amount; at most [`Charges::FEE_MAX`].
+    pub fee: Amount,
+    /// Kept back from the payee: the amount less this was credited.
+    pub payee_fee: Amount,
+    /// Added by the payer's linked bank from the deposit.
+    pub reverse_waterfall: Amount,
+}
+
+impl Charges {
+    /// The largest fee of a payer: 2^48 − 1 minor units.
+    pub const FEE_MAX: Amount = Amount::from_minor((1 << 48) - 1);
 }
 
 impl Outcome {
     /// A settled command without a result.
     pub const fn settled() -> Outcome {
-        Outcome { reason: Reason::Settled, limit: 0, amount: 0 }
+        Outcome::settled_with(0)
     }
 
     /// A settled command with its result.
     pub const fn settled_with(result: u64) -> Outcome {
-        Outcome { reason: Reason::Settled, limit: 0, amount: result }
+        Outcome { reason: Reason::Settled, fee: [0; 6], limit: 0, amount: result }
     }
 
-    /// A payment that settled, with what went to the payee's deposit and what came from the payer's.
-    pub const fn paid(waterfall: u64, reverse_waterfall: u64) -> Outcome {
-        Outcome { reason: Reason::Settled, limit: reverse_waterfall, amount: waterfall }
+    /// A payment or a capture that settled.
+    ///
+    /// # Panics
+    /// The payer's fee is above [`Charges::FEE_MAX`], which the ledger refuses.
+    pub const fn paid(charges: Charges) -> Outcome {
+        assert!(charges.fee.minor() <= Charges::FEE_MAX.minor());
+        let [a, b, c, d, e, f, _, _] = charges.fee.minor().to_le_bytes();
+        let (limit, amount) = (charges.reverse_waterfall.minor(), charges.payee_fee.minor());
+        Outcome { reason: Reason::Settled, fee: [a, b, c, d, e, f], limit, amount }
     }
 
     /// A refused command, with the limit and the amount that its reason speaks of.
     pub const fn refused(reason: Reason, limit: u64, amount: u64) -> Outcome {
-        Outcome { reason, limit, amount }
+        Outcome { reason, fee: [0; 6], limit, amount }
+    }
+
+    /// What a settled payment or capture moved beside its amount; nothing for a refused one. Of other commands it has
+    /// no meaning.
+    pub fn charges(&self) -> Charges {
+        if !self.is_settled() {
+            return Charges::default();
+        }
+        let [a, b, c, d, e, f] = self.fee;
+        Charges {
+            fee: Amount::from_minor(u64::from_le_bytes([a, b, c, d, e, f, 0, 0])),
+            payee_fee: Amount::from_minor(self.amount),
+            reverse_waterfall: Amount::from_minor(self.limit),
+        }
     }
 
     /// Whether the command settled.
@@ -220,6 +265,15 @@ mod tests {
         };
         assert_eq!(shown(OtherCopies::NotOrdered), [Reason::SequenceUsed, Reason::SequenceConflict]);
         assert_eq!(shown(OtherCopies::MayBeOrdered), [Reason::SequenceConflict]);
+    }
+
+    #[test]
+    fn charges_are_those_that_were_paid_up_to_the_largest_fee() {
+        let charges =
+            Charges { fee: Charges::FEE_MAX, payee_fee: Amount::MAX, reverse_waterfall: Amount::from_minor(3) };
+        assert_eq!(Outcome::paid(charges).charges(), charges);
+        assert_eq!(Outcome::paid(Charges::default()), Outcome::settled());
+        assert_eq!(Outcome::refused(Reason::MaxFee, 5, 7).charges(), Charges::default());
     }
 
     #[test]

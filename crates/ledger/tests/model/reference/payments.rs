@@ -2,11 +2,14 @@
 
 use cbdc_ledger::books::BookAccount;
 use cbdc_ledger::command::{PlaceHold, ReleaseHold, ReleaseKind, ReverseWaterfall};
-use cbdc_ledger::outcome::Reason;
-use cbdc_ledger::{AccountId, BankId, HolderId, Outcome};
+use cbdc_ledger::outcome::{Charges, Reason};
+use cbdc_ledger::{AccountId, Amount, BankId, HolderId, Outcome};
 
 use super::programmes::Hold;
 use super::{Answer, DAY_MS, MAX, Model, Movement, done, minor, no};
+
+/// The first fee that an outcome has no room for.
+const FEES_BELOW: i128 = 1 << 48;
 
 /// A transfer's terms, whether a holder or a hold pays.
 #[derive(Clone, Copy)]
@@ -86,6 +89,9 @@ impl Model {
         if fees.0 > max_fee && !is_own {
             return no(Reason::MaxFee, max_fee, fees.0);
         }
+        if fees.0 >= FEES_BELOW {
+            return no(Reason::Overflow, FEES_BELOW - 1, fees.0);
+        }
         let usable = self.usable(from, to, self.time + 1);
         let mut topped_up = 0;
         let mut returned = 0;
@@ -111,7 +117,7 @@ impl Model {
         let paid = amount - sum(&drawn) + fees.0;
         self.wallets.get_mut(&from).unwrap().available -= paid;
         self.take_claim(from, (returned - paid).max(0));
-        let waterfall = self.credit(to, amount - fees.1, !is_own)?;
+        self.credit(to, amount - fees.1, !is_own)?;
         if is_own && topped_up > 0 {
             self.check_growth(payer.holder, topped_up)?;
         }
@@ -121,7 +127,10 @@ impl Model {
             self.take_fee(to, fees.1, payee_schedule)?;
             self.count_payment(payer.holder, amount);
         }
-        Ok(Outcome::paid(waterfall as u64, topped_up as u64))
+        // A payer is told the fees and what came from their own deposit.
+        let charge = |value: i128| Amount::from_minor(value as u64);
+        let (fee, payee_fee, reverse_waterfall) = (charge(fees.0), charge(fees.1), charge(topped_up));
+        Ok(Outcome::paid(Charges { fee, payee_fee, reverse_waterfall }))
     }
 
     // Limits of the payer.
@@ -259,9 +268,8 @@ impl Model {
 
     // Money to the payee.
 
-    /// Credits a wallet: what it owes is taken, what is above the holding limit goes to the linked bank. Returns the
-    /// latter.
-    pub(super) fn credit(&mut self, to: AccountId, amount: i128, is_limited: bool) -> Result<i128, Outcome> {
+    /// Credits a wallet: what it owes is taken, what is above the holding limit goes to the linked bank.
+    pub(super) fn credit(&mut self, to: AccountId, amount: i128, is_limited: bool) -> Result<(), Outcome> {
         let wallet = self.wallets.get_mut(&to).unwrap();
         wallet.available += amount;
         let (person, linked) = (wallet.holder, wallet.linked_bank);
@@ -271,7 +279,7 @@ impl Model {
         let overage = limit.map_or(0, |limit| holdings - limit);
         let excess = kept.min(overage);
         if !is_limited || excess <= 0 {
-            return if holdings > MAX { no(Reason::Overflow, 0, amount) } else { Ok(0) };
+            return if holdings > MAX { no(Reason::Overflow, 0, amount) } else { Ok(()) };
         }
         if linked == 0 {
             return no(Reason::HoldingLimit, limit.unwrap(), amount);
@@ -282,7 +290,7 @@ impl Model {
         // A lien comes before the waterfall.
         let excess = excess.min(self.spendable(to));
         if excess == 0 {
-            return Ok(0);
+            return Ok(());
         }
         self.entry(BookAccount::Cbdc, BookAccount::Reserves(BankId(linked)), excess)?;
         if self.terms.waterfall + excess > MAX {
@@ -291,7 +299,7 @@ impl Model {
         self.terms.waterfall += excess;
         self.wallets.get_mut(&to).unwrap().available -= excess;
         self.movements.push(Movement { index: self.index, bank: linked, wallet: to, amount: excess, to_deposit: true });
-        Ok(excess)
+        Ok(())
     }
 
     // Between treasuries and wallets.
@@ -314,8 +322,8 @@ impl Model {
             return no(Reason::InsufficientFunds, *treasury, amount);
         }
         *treasury -= amount;
-        let waterfall = self.credit(to, amount, true)?;
-        done(waterfall)
+        self.credit(to, amount, true)?;
+        done(0)
     }
 
     pub(super) fn defund(&mut self, from: AccountId, to: AccountId, amount: i128) -> Answer {
@@ -363,6 +371,9 @@ impl Model {
             let fee = self.payer_fee(payer.holder, maximum);
             if fee > max_fee {
                 return no(Reason::MaxFee, max_fee, fee);
+            }
+            if fee >= FEES_BELOW {
+                return no(Reason::Overflow, FEES_BELOW - 1, fee);
             }
         }
         let usable = self.usable(from, to, expires_at);
