@@ -80,7 +80,7 @@ fn show(error: &anyhow::Error, code: u8, output: &Output) {
     eprintln!("error: {}", sentence(error));
 }
 
-/// The error with its causes, leaving out a cause that the text before it contains.
+/// The error with its causes, leaving out a cause that the text before it contains, amounts in the currency.
 fn sentence(error: &anyhow::Error) -> String {
     let mut sentence = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -88,7 +88,12 @@ fn sentence(error: &anyhow::Error) -> String {
             sentence = format!("{sentence}: {cause}");
         }
     }
-    sentence
+    match (client_error(error), crate::network::opened()) {
+        (Some(ClientError::Refused(refusal)), Some(anchor)) => {
+            sentence.replace(&refusal.to_string(), &refusal.describe(anchor))
+        }
+        _ => sentence,
+    }
 }
 
 fn client_error(error: &anyhow::Error) -> Option<&ClientError> {

@@ -1,11 +1,20 @@
 //! The `--network` argument that most subcommands share.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
+use cbdc_client::Anchor;
 use cbdc_devnet::Network;
 use clap::Args;
 
 use crate::output::shell_word;
+
+static CURRENCY: OnceLock<Arc<Anchor>> = OnceLock::new();
+
+/// The genesis of the network that this run has opened, if it has opened one: errors are told in its currency.
+pub fn opened() -> Option<&'static Anchor> {
+    CURRENCY.get().map(Arc::as_ref)
+}
 
 #[derive(Args, Debug)]
 pub struct NetworkArgument {
@@ -16,7 +25,10 @@ pub struct NetworkArgument {
 
 impl NetworkArgument {
     pub fn open(&self) -> anyhow::Result<Network> {
-        Ok(Network::open(&self.network)?)
+        let network = Network::open(&self.network)?;
+        // The first network of the run is the one whose currency an error is told in.
+        let _ = CURRENCY.set(network.anchor().clone());
+        Ok(network)
     }
 
     /// The argument that a printed command needs to find the same network, if any.

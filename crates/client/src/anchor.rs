@@ -53,9 +53,9 @@ impl Anchor {
         std::str::from_utf8(&self.genesis.currency).unwrap_or("???")
     }
 
-    /// Formats an amount in major units with the currency: `12.50 XTS`.
+    /// Formats an amount in major units with the currency, for people: `3,012.50 XTS`.
     pub fn show(&self, amount: Amount) -> String {
-        format!("{} {}", amount.to_major(self.genesis.currency_exponent), self.currency())
+        format!("{} {}", group_thousands(&amount.to_major(self.genesis.currency_exponent)), self.currency())
     }
 
     /// Reads an amount in major units, exactly: `12`, `12.5` or `12.50`.
@@ -120,4 +120,29 @@ impl Anchor {
 pub(crate) fn now() -> Timestamp {
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A decimal number with commas between the thousands of its whole part: `-1234567.80` becomes `-1,234,567.80`.
+pub fn group_thousands(number: &str) -> String {
+    let (whole, decimals) = number.find('.').map_or((number, ""), |point| number.split_at(point));
+    let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |digits| ("-", digits));
+    let mut grouped = sign.to_owned();
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped + decimals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_grouped() {
+        let shown = ["0", "999.00", "-1000", "123456.78", "-1234567.80"].map(group_thousands);
+        assert_eq!(shown, ["0", "999.00", "-1,000", "123,456.78", "-1,234,567.80"]);
+    }
 }

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use cbdc_ledger::block::ProofError;
 use cbdc_ledger::genesis::GenesisError;
-use cbdc_ledger::{Outcome, Reason};
+use cbdc_ledger::{Amount, Outcome, Reason};
 use cbdc_proto::status::refusal_of;
 use cbdc_proto::transport::{ConnectError, IdentityError};
 use tonic::{Code, Status};
 
+use crate::anchor::Anchor;
 use crate::position::BlockPosition;
 
 /// A refusal by a rule.
@@ -53,9 +54,23 @@ impl Refusal {
                 | Reason::MonthLimit
                 | Reason::TopUpMaximum
                 | Reason::HoldExceeded
+                | Reason::LinkedBankInactive
+                | Reason::RecoverableFirst
                 | Reason::CollateralTooLow
                 | Reason::SecuritiesTooFew
         )
+    }
+}
+
+impl Refusal {
+    /// The refusal for people: as it is displayed, but with amounts of money in major units and the currency.
+    pub fn describe(&self, anchor: &Anchor) -> String {
+        let Outcome { limit, amount, .. } = self.outcome;
+        if !self.speaks_of_money() || (limit, amount) == (0, 0) {
+            return self.to_string();
+        }
+        let [limit, amount] = [limit, amount].map(|minor| anchor.show(Amount::from_minor(minor)));
+        format!("{}: {} (limit {limit}, amount {amount})", self.outcome.reason, self.sentence)
     }
 }
 
@@ -306,5 +321,24 @@ mod tests {
             text.starts_with("refused with HOLDING_LIMIT") && text.contains("300000") && text.contains("310000"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn people_are_told_amounts_in_the_currency_and_dates_as_they_are() {
+        let genesis = hex(include_str!("../tests/vectors/genesis.hex"));
+        let anchor = Anchor::new(cbdc_ledger::Genesis::from_bytes(&genesis).unwrap());
+        let told =
+            |outcome: Outcome| Refusal { outcome, sentence: "Why.".to_owned(), position: None }.describe(&anchor);
+        let (limit, amount) = (anchor.show(Amount::from_minor(300_000)), anchor.show(Amount::from_minor(310_000)));
+        assert!(limit.starts_with("3,000.00 "), "{limit}");
+        let refused = told(Outcome::refused(Reason::HoldingLimit, 300_000, 310_000));
+        assert_eq!(refused, format!("HOLDING_LIMIT: Why. (limit {limit}, amount {amount})"));
+        assert_eq!(told(Outcome::refused(Reason::Velocity, 3, 4)), "VELOCITY: Why. (limit 3, amount 4)");
+    }
+
+    fn hex(text: &str) -> Vec<u8> {
+        let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        let digit = |byte: u8| (byte as char).to_digit(16).expect("a hexadecimal digit") as u8;
+        digits.chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! In JSON every amount is a number of minor units, except that a sum beyond 64 bits is a string of its digits.
 
+use cbdc_client::anchor::group_thousands;
 use cbdc_client::{Amount, Anchor, RatePpm, Timestamp, v1};
 use cbdc_ledger::policy::text::show_rate;
 use clap::Args;
@@ -37,7 +38,7 @@ impl BalanceSheet {
             true => governance.balance_sheet_with_unposted_interest().await?,
             false => governance.balance_sheet().await?,
         };
-        output.print(sheet_object(&sheet), || {
+        output.print(sheet_object(&anchor, &sheet), || {
             let banks = banks_table(&anchor, &sheet.banks);
             let mut parts = vec![
                 format!("balance sheet as of block {} ({})\n", sheet.height, Timestamp(sheet.time_ms)),
@@ -52,9 +53,11 @@ impl BalanceSheet {
     }
 }
 
-fn sheet_object(sheet: &v1::BalanceSheet) -> Value {
+fn sheet_object(anchor: &Anchor, sheet: &v1::BalanceSheet) -> Value {
     let banks: Vec<Value> = sheet.banks.iter().map(bank_object).collect();
     json!({
+        "currency": anchor.currency(),
+        "currency_exponent": anchor.genesis().currency_exponent,
         "height": sheet.height,
         "time_ms": sheet.time_ms,
         "securities_minor": sheet.securities_minor,
@@ -98,20 +101,29 @@ fn bank_object(bank: &v1::BankBooks) -> Value {
 }
 
 fn sheet_table(anchor: &Anchor, sheet: &v1::BalanceSheet) -> String {
-    let sum = |of: fn(&v1::BankBooks) -> u64| {
-        let sum: i128 = sheet.banks.iter().map(|bank| i128::from(of(bank))).sum();
-        money_of_sum(anchor, sum)
-    };
+    let sum =
+        |of: fn(&v1::BankBooks) -> u64| money_of_sum(anchor, sheet.banks.iter().map(|bank| i128::from(of(bank))).sum());
+    let of_banks =
+        |of: fn(&v1::BankBooks) -> u64| -> i128 { sheet.banks.iter().map(|bank| i128::from(of(bank))).sum() };
+    let assets = i128::from(sheet.securities_minor) + of_banks(|bank| bank.loans_minor);
+    let own = [sheet.banknotes_minor, sheet.cbdc_minor, sheet.offline_minor, sheet.government_minor];
+    let liabilities = own.iter().map(|minor| i128::from(*minor)).sum::<i128>()
+        + of_banks(|bank| bank.reserves_minor)
+        + of_banks(|bank| bank.deposit_facility_minor);
+    let both_sides = sheet.equity_minor.parse::<i128>().map_or(liabilities, |equity| liabilities + equity);
     let nominal = format!("securities (nominal {})", money(anchor, sheet.securities_nominal_minor));
     let rows = [
         ("assets", nominal.as_str(), money(anchor, sheet.securities_minor)),
         ("", "loans to banks", sum(|bank| bank.loans_minor)),
+        ("", "sum", money_of_sum(anchor, assets)),
         ("liabilities", "banknotes", money(anchor, sheet.banknotes_minor)),
         ("", "banks' reserves", sum(|bank| bank.reserves_minor)),
         ("", "deposit facility", sum(|bank| bank.deposit_facility_minor)),
         ("", "CBDC", money(anchor, sheet.cbdc_minor)),
         ("", "government", money(anchor, sheet.government_minor)),
+        ("", "sum", money_of_sum(anchor, liabilities)),
         ("equity", "", money_of_text(anchor, &sheet.equity_minor)),
+        ("liabilities and equity", "sum", money_of_sum(anchor, both_sides)),
     ];
     let rows = rows.map(|(side, account, amount)| vec![side.to_owned(), account.to_owned(), amount]);
     table(&["side", "account", ">amount"], &rows)
@@ -185,6 +197,8 @@ impl ProfitAndLoss {
         let items: Map<String, Value> =
             profit.items.iter().map(|item| (format!("{}_minor", item.name), sum_minor(&item.amount_minor))).collect();
         let object = json!({
+            "currency": anchor.currency(),
+            "currency_exponent": anchor.genesis().currency_exponent,
             "height": profit.height,
             "time_ms": profit.time_ms,
             "opening_equity_minor": sum_minor(&profit.opening_equity_minor),
@@ -225,7 +239,7 @@ impl Aggregates {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
         let aggregates = network.governance_reader().await?.aggregates().await?;
-        output.print(aggregates_object(&aggregates), || {
+        output.print(aggregates_object(&anchor, &aggregates), || {
             let base = fields(&[
                 ("base money (M0)", money_of_text(&anchor, &aggregates.m0_minor)),
                 ("  banknotes", money(&anchor, aggregates.banknotes_minor)),
@@ -243,7 +257,7 @@ impl Aggregates {
     }
 }
 
-fn aggregates_object(aggregates: &v1::Aggregates) -> Value {
+fn aggregates_object(anchor: &Anchor, aggregates: &v1::Aggregates) -> Value {
     let parts = |all: &[v1::CbdcParts]| -> Map<String, Value> {
         let object = |parts: &v1::CbdcParts| {
             json!({
@@ -258,6 +272,8 @@ fn aggregates_object(aggregates: &v1::Aggregates) -> Value {
         all.iter().map(|parts| (parts.name.clone(), object(parts))).collect()
     };
     json!({
+        "currency": anchor.currency(),
+        "currency_exponent": anchor.genesis().currency_exponent,
         "height": aggregates.height,
         "time_ms": aggregates.time_ms,
         "m0_minor": sum_minor(&aggregates.m0_minor),
@@ -302,6 +318,8 @@ impl Supply {
         let terms: Map<String, Value> =
             supply.terms.iter().map(|term| (format!("{}_minor", term.name), json!(term.amount_minor))).collect();
         let object = json!({
+            "currency": anchor.currency(),
+            "currency_exponent": anchor.genesis().currency_exponent,
             "height": supply.height,
             "cbdc_minor": supply.cbdc_minor,
             "terms": terms,
@@ -332,7 +350,7 @@ fn money_of_sum(anchor: &Anchor, minor: i128) -> String {
         0 => String::new(),
         digits => format!(".{part:0width$}", width = usize::from(digits)),
     };
-    format!("{sign}{whole}{decimals} {}", anchor.currency())
+    format!("{} {}", group_thousands(&format!("{sign}{whole}{decimals}")), anchor.currency())
 }
 
 /// Formats a sum as messages carry it; a text that is no number is shown unchanged.
@@ -353,7 +371,7 @@ mod tests {
             ("0", "0.00"),
             ("-5", "-0.05"),
             ("1250", "12.50"),
-            ("-170141183460469231731687303715884105728", "-1701411834604692317316873037158841057.28"),
+            ("-170141183460469231731687303715884105728", "-1,701,411,834,604,692,317,316,873,037,158,841,057.28"),
         ] {
             assert_eq!(money_of_text(&anchor, minor), format!("{shown} {currency}"));
         }

@@ -169,7 +169,7 @@ mod tests {
         let (_, sections) = text.split_once("\n\n").unwrap();
         assert_eq!(
             sections,
-            "general\nsupply-cap  1000.00 XTS\n\nbanks\nhaircut  10 %\n\nby class, amounts in XTS\n\
+            "general\nsupply-cap  1,000.00 XTS\n\nbanks\nhaircut  10 %\n\nby class, amounts in XTS\n\
              class      holding-limit  payee-fee\n\
              household        3000.00  none\n\
              merchant            none  0.2 % above, to equity\n"

@@ -1,8 +1,10 @@
 //! The central bank's books as members read them: balance sheet, supply, aggregates, profit and loss.
 
-use cbdc_ledger::bank_position::{BankPosition, Loan};
+use cbdc_ledger::amount::RatePpm;
+use cbdc_ledger::bank_position::{BankPosition, BankStatus, Loan};
 use cbdc_ledger::books::{BookAccount, Income};
 use cbdc_ledger::member::Role;
+use cbdc_ledger::policy::Parameters;
 use cbdc_ledger::policy::reserves::after_haircut;
 use cbdc_ledger::{Account, AccountId, BankId, Class, Ledger, MemberId};
 use cbdc_proto::v1;
@@ -60,7 +62,7 @@ fn bank_books(ledger: &Ledger, bank: BankId) -> v1::BankBooks {
         overdue: position.is_overdue(),
         collateral_minor: position.collateral.minor(),
         collateral_after_haircut_minor: after_haircut(position.collateral, parameters.haircut_ppm).minor(),
-        loans: position.loans.iter().map(loan_to_message).collect(),
+        loans: position.loans.iter().map(|loan| loan_to_message(loan, position, parameters)).collect(),
         deposits_reported_minor: position.deposits_reported.minor(),
         requirement_minor: if period_days == 0 { 0 } else { requirement.minor() },
     }
@@ -70,10 +72,16 @@ fn treasury(ledger: &Ledger, bank: BankId) -> u64 {
     ledger.account(AccountId::treasury(bank)).map_or(0, |account| account.available.minor())
 }
 
-fn loan_to_message(loan: &Loan) -> v1::Loan {
+fn loan_to_message(loan: &Loan, position: &BankPosition, parameters: &Parameters) -> v1::Loan {
+    let rate = match position.status {
+        // Its loans accrue nothing any more.
+        BankStatus::Resolved => Some(RatePpm(0)),
+        _ if loan.overdue => Some(parameters.key_rates.penalty),
+        _ => loan.rate,
+    };
     v1::Loan {
         principal_minor: loan.principal.minor(),
-        rate_ppm: loan.rate.map(|rate| rate.0),
+        rate_ppm: rate.map(|rate| rate.0),
         matures: loan.matures.to_string(),
         overdue: loan.overdue,
     }
