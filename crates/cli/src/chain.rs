@@ -220,6 +220,7 @@ fn amount_of(command: &Command) -> Option<Amount> {
         | Command::Vote(_)
         | Command::LinkBank(_)
         | Command::DesignateWallet(_)
+        | Command::MoveWallet(_)
         | Command::Reclassify(_) => return None,
     })
 }
