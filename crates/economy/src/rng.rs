@@ -33,8 +33,8 @@ fn mix(mut word: u64) -> u64 {
 impl Stream {
     /// The stream of a purpose on a day for an agent.
     pub fn of(seed: u64, purpose: Purpose, day: u32, agent: u32) -> Stream {
-        let place = u64::from(day) << 32 | u64::from(agent);
-        Stream(mix(mix(seed.wrapping_add(GOLDEN)) ^ mix(place.wrapping_add((purpose as u64).wrapping_mul(GOLDEN)))))
+        let counter = u64::from(day) << 32 | u64::from(agent);
+        Stream(mix(mix(seed.wrapping_add(GOLDEN)) ^ mix(counter.wrapping_add((purpose as u64).wrapping_mul(GOLDEN)))))
     }
 
     /// 64 random bits.

@@ -74,9 +74,9 @@ impl Rng {
     /// An index drawn in proportion to its weight; the weights sum to more than 0.
     pub fn weighted(&mut self, weights: &[f64]) -> usize {
         let mut rest = self.up_to(weights.iter().sum());
-        for (place, weight) in weights.iter().enumerate() {
+        for (index, weight) in weights.iter().enumerate() {
             if rest < *weight {
-                return place;
+                return index;
             }
             rest -= weight;
         }

@@ -49,24 +49,24 @@ pub fn log_normal(holders: u64, total: f64, deviation: f64, classes: u64) -> Vec
 
 /// The points that cut a standard normal distribution into `classes` equal parts.
 fn quantiles(classes: u64) -> Vec<f64> {
-    (1..classes).map(|place| normal::quantile(place as f64 / classes as f64)).collect()
+    (1..classes).map(|class| normal::quantile(class as f64 / classes as f64)).collect()
 }
 
 fn slices(holders: u64, total: f64, deviation: f64, quantiles: &[f64]) -> Vec<HolderClass> {
     let classes = quantiles.len() as u64 + 1;
     let mean = total / holders as f64;
     // The share of all deposits that belongs to holders below a quantile z is Φ(z − σ).
-    let held_below = |place: u64| match quantiles.get(place as usize - 1) {
+    let held_below = |class: u64| match quantiles.get(class as usize - 1) {
         Some(quantile) => normal::cumulative(quantile - deviation),
         None => 1.0,
     };
     let mut below = 0.0;
     let mut taken = 0;
     (1..=classes)
-        .map(|place| {
-            let up_to = held_below(place);
+        .map(|class| {
+            let up_to = held_below(class);
             let average = mean * (up_to - below) * classes as f64;
-            let last = (u128::from(holders) * u128::from(place) / u128::from(classes)) as u64;
+            let last = (u128::from(holders) * u128::from(class) / u128::from(classes)) as u64;
             let class =
                 HolderClass { holders: last - taken, deposit_minor: libm::round(average * MINOR as f64) as u64 };
             (below, taken) = (up_to, last);

@@ -53,7 +53,7 @@ impl Column {
             Column::Deposits => "deposits",
             Column::Outbox => "outbox",
             Column::History => "history",
-            Column::FilteredBlocks => "extracts",
+            Column::FilteredBlocks => "filtered_blocks",
             Column::Meta => "meta",
         }
     }

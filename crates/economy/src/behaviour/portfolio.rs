@@ -90,8 +90,8 @@ impl Portfolio {
             Model::FullToLimit => f64::INFINITY,
             Model::Risk => {
                 let width = (parameters.risk_high - parameters.risk_low).max(1e-9);
-                let place = ((view.bank_risk - parameters.risk_low) / width).clamp(0.0, 1.0);
-                let share = parameters.share_low + (parameters.share_high - parameters.share_low) * place;
+                let position = ((view.bank_risk - parameters.risk_low) / width).clamp(0.0, 1.0);
+                let share = parameters.share_low + (parameters.share_high - parameters.share_low) * position;
                 view.liquid_minor * share
             }
         }

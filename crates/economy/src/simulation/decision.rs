@@ -45,7 +45,7 @@ impl Economy<'_> {
         lists.resize_with(self.threads, Vec::new);
         let active = || self.banks.iter().enumerate().filter(|(_, bank)| bank.is_active());
         let best_trust = active().map(|(_, bank)| bank.trust).fold(0.0, f64::max);
-        let best_banks = active().filter(|(_, bank)| bank.trust == best_trust).map(|(place, _)| place as u32).collect();
+        let best_banks = active().filter(|(_, bank)| bank.trust == best_trust).map(|(index, _)| index as u32).collect();
         let today = Today {
             economy: self,
             seasonality: self.seasonality_today(),
@@ -62,17 +62,17 @@ impl Economy<'_> {
             rebalance_days: self.behaviours().portfolio.parameters.rebalance_days as u32,
         };
         let run = self.households.len().div_ceil(self.threads).max(1);
-        let decide_run = |place: usize, list: &mut Vec<Intent>| {
+        let decide_run = |index: usize, list: &mut Vec<Intent>| {
             list.clear();
-            let end = ((place + 1) * run).min(self.households.len());
-            (place * run..end).for_each(|household| today.decide(household, list));
+            let end = ((index + 1) * run).min(self.households.len());
+            (index * run..end).for_each(|household| today.decide(household, list));
         };
         match lists.as_mut_slice() {
             [only] => decide_run(0, only),
             many => std::thread::scope(|scope| {
-                for (place, list) in many.iter_mut().enumerate() {
+                for (index, list) in many.iter_mut().enumerate() {
                     let decide_run = &decide_run;
-                    scope.spawn(move || decide_run(place, list));
+                    scope.spawn(move || decide_run(index, list));
                 }
             }),
         }
@@ -130,14 +130,14 @@ impl Today<'_> {
             let bits = stream.bits();
             let point = (bits >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0);
             // The bits below those of the point choose the payee.
-            let place = (stream.bits() >> 32) as usize;
+            let draw = (stream.bits() >> 32) as usize;
             let is_to_person = channel == Channel::PersonToPerson;
             let payee = if is_to_person {
                 let others = households.len() as u64;
-                let payee = ((place as u64 * others) >> 32) as u32;
+                let payee = ((draw as u64 * others) >> 32) as u32;
                 if payee as usize == household { (payee + 1) % others as u32 } else { payee }
             } else {
-                economy.firms.popularity[place & (economy.firms.popularity.len() - 1)]
+                economy.firms.popularity[draw & (economy.firms.popularity.len() - 1)]
             };
             if is_to_person && payee as usize == household {
                 continue;

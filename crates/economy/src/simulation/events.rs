@@ -63,7 +63,7 @@ impl Economy<'_> {
 
     fn shock(&mut self, shock: &Shock) -> Result<(), EconomyError> {
         let Shock { size, days, bank, .. } = *shock;
-        let place = usize::from(bank.max(1) - 1);
+        let bank_index = usize::from(bank.max(1) - 1);
         match shock.kind {
             ShockKind::Rates => {
                 let rate = ppm(self.policy_rate() + size);
@@ -74,7 +74,7 @@ impl Economy<'_> {
                 self.note_event("shock", format!("trust in all banks falls by {size}"), 0);
             }
             ShockKind::TrustBank => {
-                self.banks[place].trust = (self.banks[place].trust - size).max(0.0);
+                self.banks[bank_index].trust = (self.banks[bank_index].trust - size).max(0.0);
                 self.note_event("shock", format!("trust in bank {bank} falls by {size}"), 0);
             }
             ShockKind::TrustCbdc => {
@@ -82,11 +82,11 @@ impl Economy<'_> {
                 self.note_event("shock", format!("trust in CBDC falls by {size}"), 0);
             }
             ShockKind::BankLoss => {
-                let lost = self.write_off(place, size);
+                let lost = self.write_off(bank_index, size);
                 self.note_event("shock", format!("bank {bank} writes off loans of {}", in_euros(lost)), 0);
             }
             ShockKind::FailBank => {
-                self.banks[place].is_failing = self.banks[place].is_active();
+                self.banks[bank_index].is_failing = self.banks[bank_index].is_active();
                 self.note_event("shock", format!("bank {bank} is declared failing"), 0);
             }
             ShockKind::Income => {
@@ -103,7 +103,7 @@ impl Economy<'_> {
     }
 
     /// Writes off a share of every loan of a bank.
-    fn write_off(&mut self, place: usize, share: f64) -> i64 {
+    fn write_off(&mut self, bank_index: usize, share: f64) -> i64 {
         let mut whole = 0;
         let borrowers = [
             (Sector::Households, &self.households.bank, &mut self.households.loan_minor),
@@ -111,13 +111,13 @@ impl Economy<'_> {
         ];
         for (sector, banks, loans) in borrowers {
             let mut lost = 0;
-            for (_, loan) in banks.iter().zip(loans).filter(|(bank, _)| usize::from(**bank) == place) {
+            for (_, loan) in banks.iter().zip(loans).filter(|(bank, _)| usize::from(**bank) == bank_index) {
                 let loss = portion(*loan, ppm(share), 1_000_000);
                 *loan -= loss;
                 lost += loss;
             }
-            self.banks[place].loans_minor -= lost;
-            self.banks[place].gain(-lost);
+            self.banks[bank_index].loans_minor -= lost;
+            self.banks[bank_index].gain(-lost);
             self.flows_today.record(Flow::WriteOffs, Sector::Banks, sector, lost);
             whole += lost;
         }

@@ -115,7 +115,7 @@ impl Economy<'_> {
             borne[0] = written_down;
             shortfall -= written_down;
         }
-        let at_bank = |banks: &[u16], place: usize| usize::from(banks[place]) == failed;
+        let at_bank = |banks: &[u16], index: usize| usize::from(banks[index]) == failed;
         let exposed_of = |deposit: i64| resolution.exposed_minor(deposit);
         let of_investors = if resolution.bails_in() { self.investors.deposit_minor[failed] } else { 0 };
         let mut exposed = of_investors;
@@ -123,8 +123,8 @@ impl Economy<'_> {
             [(&self.households.bank, &self.households.deposit_minor), (&self.firms.bank, &self.firms.deposit_minor)]
         {
             exposed += (0..deposits.len())
-                .filter(|place| at_bank(banks, *place))
-                .map(|place| exposed_of(deposits[place]))
+                .filter(|index| at_bank(banks, *index))
+                .map(|index| exposed_of(deposits[index]))
                 .sum::<i64>();
         }
         let taken = shortfall.min(exposed);
@@ -136,7 +136,7 @@ impl Economy<'_> {
             (Sector::Firms, &self.firms.bank, &mut self.firms.deposit_minor),
         ] {
             let mut lost = 0;
-            for (_, deposit) in deposits.iter_mut().enumerate().filter(|(place, _)| at_bank(banks, *place)) {
+            for (_, deposit) in deposits.iter_mut().enumerate().filter(|(index, _)| at_bank(banks, *index)) {
                 let loss = portion(exposed_of(*deposit), taken, exposed);
                 *deposit -= loss;
                 lost += loss;
@@ -219,14 +219,14 @@ impl Economy<'_> {
     fn move_customers(&mut self, failed: usize, acquirer: usize) -> Result<(), EconomyError> {
         let here = failed as u16;
         let of_bank =
-            |banks: &[u16]| -> Vec<usize> { (0..banks.len()).filter(|place| banks[*place] == here).collect() };
+            |banks: &[u16]| -> Vec<usize> { (0..banks.len()).filter(|index| banks[*index] == here).collect() };
         let (households, firms) = (of_bank(&self.households.bank), of_bank(&self.firms.bank));
         households.iter().for_each(|household| self.households.bank[*household] = acquirer as u16);
         firms.iter().for_each(|firm| self.firms.bank[*firm] = acquirer as u16);
         self.move_household_wallets(&households)?;
         let with_wallet: Vec<usize> = firms.into_iter().filter(|firm| self.firms.wallet[*firm] != 0).collect();
         for chunk in with_wallet.chunks(4_096) {
-            let wanted = chunk.iter().map(|place| (acquirer as u16, Class::BUSINESS, Firms::holder(*place))).collect();
+            let wanted = chunk.iter().map(|index| (acquirer as u16, Class::BUSINESS, Firms::holder(*index))).collect();
             let accounts = self.open_wallets(wanted)?;
             for (firm, new) in chunk.iter().zip(&accounts) {
                 let sequence = self.firms.sequence[*firm] + 1;
@@ -248,7 +248,7 @@ impl Economy<'_> {
         for chunk in with_wallet.chunks(4_096) {
             let wanted = chunk
                 .iter()
-                .map(|place| (self.households.bank[*place], Class::HOUSEHOLD, Households::holder(*place)))
+                .map(|index| (self.households.bank[*index], Class::HOUSEHOLD, Households::holder(*index)))
                 .collect();
             let accounts = self.open_wallets(wanted)?;
             for (household, new) in chunk.iter().zip(&accounts) {

@@ -118,9 +118,9 @@ impl Economy<'_> {
             (&self.firms.bank, &self.firms.deposit_minor, &self.firms.loan_minor),
         ];
         for (banks, deposit, loan) in customers {
-            for (place, bank) in banks.iter().enumerate() {
-                deposits[usize::from(*bank)] += deposit[place];
-                loans[usize::from(*bank)] += loan[place];
+            for (index, bank) in banks.iter().enumerate() {
+                deposits[usize::from(*bank)] += deposit[index];
+                loans[usize::from(*bank)] += loan[index];
             }
         }
         for (index, bank) in self.banks.iter().enumerate() {

@@ -111,8 +111,8 @@ impl Economy<'_> {
         for (sector, banks, loans, deposits, mut surplus) in borrowers {
             let (mut paid, mut lost) = (0, 0);
             for (index, loan) in loans.iter_mut().enumerate().filter(|(_, loan)| **loan > 0) {
-                let place = usize::from(banks[index]);
-                let (terms, bank, deposit) = (&terms[place], &mut self.banks[place], &mut deposits[index]);
+                let bank_index = usize::from(banks[index]);
+                let (terms, bank, deposit) = (&terms[bank_index], &mut self.banks[bank_index], &mut deposits[index]);
                 // Each sector has its own streams.
                 let agent = index as u32 | u32::from(sector == Sector::Firms) << 31;
                 let mut stream = Stream::of(self.seed, Purpose::Default, self.day.number, agent);
@@ -231,11 +231,11 @@ impl Economy<'_> {
             // Debt to the bank comes before the owners.
             let repaid = (above / 4).min(self.firms.loan_minor[firm] / 20).max(0);
             let paid = (above - repaid) / 4;
-            let place = usize::from(self.firms.bank[firm]);
+            let bank_index = usize::from(self.firms.bank[firm]);
             self.firms.deposit_minor[firm] -= repaid + paid;
             self.firms.loan_minor[firm] -= repaid;
-            self.investors.deposit_minor[place] += paid;
-            let bank = &mut self.banks[place];
+            self.investors.deposit_minor[bank_index] += paid;
+            let bank = &mut self.banks[bank_index];
             bank.deposits_minor -= repaid;
             bank.loans_minor -= repaid;
             by_firms += paid;

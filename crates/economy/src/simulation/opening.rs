@@ -167,9 +167,9 @@ fn zipf(count: usize, exponent: f64) -> Vec<f64> {
 
 /// The index of the share into which a point from 0 to 1 falls.
 fn pick(shares: &[f64], mut point: f64) -> usize {
-    for (place, share) in shares.iter().enumerate() {
+    for (index, share) in shares.iter().enumerate() {
         if point < *share {
-            return place;
+            return index;
         }
         point -= share;
     }
@@ -277,9 +277,9 @@ fn draw_up_banks(
         (&firms.bank, &firms.deposit_minor, &firms.loan_minor),
     ];
     for (banks, deposit, loan) in customers {
-        for (place, bank) in banks.iter().enumerate() {
-            deposits[usize::from(*bank)] += deposit[place];
-            loans[usize::from(*bank)] += loan[place];
+        for (index, bank) in banks.iter().enumerate() {
+            deposits[usize::from(*bank)] += deposit[index];
+            loans[usize::from(*bank)] += loan[index];
         }
     }
     let share = |amount: i64, share: f64| portion(amount, (share * 1e6) as i64, 1_000_000);

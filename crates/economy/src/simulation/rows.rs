@@ -158,15 +158,15 @@ impl Economy<'_> {
                     .collect(),
             ),
         ];
-        for (place, percentile) in PERCENTILES.into_iter().enumerate() {
+        for (index, percentile) in PERCENTILES.into_iter().enumerate() {
             self.results.household_rows.push(HouseholdRow {
                 day,
                 date: date.to_owned(),
                 percentile: percentile as i64,
-                deposit_minor: columns[0][place],
-                cash_minor: columns[1][place],
-                cbdc_minor: columns[2][place],
-                wealth_minor: columns[3][place],
+                deposit_minor: columns[0][index],
+                cash_minor: columns[1][index],
+                cbdc_minor: columns[2][index],
+                wealth_minor: columns[3][index],
             });
         }
     }
@@ -230,7 +230,7 @@ impl Economy<'_> {
 fn percentiles(mut column: Vec<i64>) -> [i64; PERCENTILES.len()] {
     column.sort_unstable();
     PERCENTILES.map(|percentile| {
-        let place = (column.len() * percentile / 100).min(column.len().saturating_sub(1));
-        column.get(place).copied().unwrap_or(0)
+        let index = (column.len() * percentile / 100).min(column.len().saturating_sub(1));
+        column.get(index).copied().unwrap_or(0)
     })
 }

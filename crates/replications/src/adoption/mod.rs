@@ -35,8 +35,8 @@ struct Runs<'a> {
 
 impl Runs<'_> {
     fn of(&self, design: Design) -> &[Shares] {
-        let place = Design::ALL.iter().position(|other| *other == design).expect("it is one of them");
-        &self.shares[place * self.p.seeds..(place + 1) * self.p.seeds]
+        let index = Design::ALL.iter().position(|other| *other == design).expect("it is one of them");
+        &self.shares[index * self.p.seeds..(index + 1) * self.p.seeds]
     }
 
     fn means(&self, design: Design, way: usize) -> Vec<f64> {

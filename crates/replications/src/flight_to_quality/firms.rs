@@ -41,8 +41,8 @@ impl Economy<'_> {
             let affordable = (self.firms[firm].budget / self.wage.max(1)).max(0) as usize;
             *wanted = self.firms[firm].workers_wanted.min(affordable);
             while self.firms[firm].workers.len() > *wanted {
-                let place = self.rng.jobs.below(self.firms[firm].workers.len());
-                let worker = self.firms[firm].workers.swap_remove(place);
+                let index = self.rng.jobs.below(self.firms[firm].workers.len());
+                let worker = self.firms[firm].workers.swap_remove(index);
                 self.employer[usize::from(worker)] = None;
             }
         }

@@ -77,14 +77,14 @@ impl Economy<'_> {
     fn shop(&mut self, budget: Money, open: &mut Vec<u16>, seen: u64) -> Money {
         let mut left = budget;
         let mut visits = 0;
-        let mut place = 0;
-        while place < open.len() && visits < self.p.visits && left > 0 {
+        let mut index = 0;
+        while index < open.len() && visits < self.p.visits && left > 0 {
             if self.rng.goods.bits() >> 32 >= seen {
-                place += 1;
+                index += 1;
                 continue;
             }
             visits += 1;
-            let firm = &mut self.firms[usize::from(open[place])];
+            let firm = &mut self.firms[usize::from(open[index])];
             let all = whole(firm.stock * firm.price);
             if left < all {
                 firm.stock -= left as f64 / firm.price;
@@ -96,7 +96,7 @@ impl Economy<'_> {
                 firm.stock = 0.0;
                 firm.revenue += all;
                 left -= all;
-                open.remove(place);
+                open.remove(index);
             }
         }
         budget - left

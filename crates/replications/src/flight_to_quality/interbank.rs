@@ -145,14 +145,14 @@ impl Economy<'_> {
 
     fn sell_loans(&mut self, bank: usize, needed: Money, loan_price: &mut f64) {
         let outstanding: Money = self.sheets.iter().map(|sheet| sheet.loans).sum();
-        for place in 0..self.loans.len() {
+        for index in 0..self.loans.len() {
             if self.sheets[bank].reserves >= needed {
                 return;
             }
-            if self.loans[place].bank != Some(bank) {
+            if self.loans[index].bank != Some(bank) {
                 continue;
             }
-            let loan = &mut self.loans[place];
+            let loan = &mut self.loans[index];
             loan.bank = None;
             let (principal, rate, risk) = (loan.principal, loan.rate, loan.risk);
             *loan_price = fallen(*loan_price, principal, outstanding, self.p.loan_elasticity);

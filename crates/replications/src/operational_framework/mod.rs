@@ -110,9 +110,9 @@ fn claims(states: &[Steady], middle: f64) -> Vec<Claim> {
     let mut claims = vec![exact("Output without CBDC, a quarter", OUTPUT_WITHOUT_CBDC, zero.output, "")];
     for column in &QUANTITIES {
         let cells = || VECTORS.iter().zip(states).map(|(vector, at)| (vector, (column.read)(at, zero)));
-        let place = QUANTITIES.iter().position(|other| other.name == column.name).expect("it is one of them");
-        let alike = cells().filter(|(vector, ours)| is_printed(*ours, vector.printed[place], column.slack)).count();
-        let worst = cells().map(|(vector, ours)| last_digits_off(ours, vector.printed[place])).fold(0.0, f64::max);
+        let index = QUANTITIES.iter().position(|other| other.name == column.name).expect("it is one of them");
+        let alike = cells().filter(|(vector, ours)| is_printed(*ours, vector.printed[index], column.slack)).count();
+        let worst = cells().map(|(vector, ours)| last_digits_off(ours, vector.printed[index])).fold(0.0, f64::max);
         claims.push(Claim {
             what: format!("{}, {}, at CBDC of 0 to 14 %", capitalised(column.name), column.unit),
             paper: format!("{} printed figures", VECTORS.len()),
