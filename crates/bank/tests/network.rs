@@ -19,7 +19,7 @@ use cbdc_ledger::{
 };
 use cbdc_proto::answers::Answers;
 use cbdc_proto::convert::{payment_to_message, receipt_from_message};
-use cbdc_proto::packed::BATCH_COMMANDS_MAX;
+use cbdc_proto::packed::{BATCH_COMMANDS_MAX, PACKED_BYTES};
 use cbdc_proto::status::refusal_of;
 use cbdc_proto::transport::key_file::{write_private, write_signing_key};
 use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect};
@@ -538,7 +538,7 @@ async fn a_stream_answers_every_payment_in_its_place_and_history_knows_first_out
     };
     let (by_place, each) = (ask(pair.clone()).await, ask(pair).await);
     assert_eq!((by_place.settled_run.map(|run| run.count), by_place.outcomes.len()), (Some(2), 0));
-    assert_eq!((each.settled_run, each.outcomes.len()), (None, 64));
+    assert_eq!((each.settled_run, each.outcomes.len()), (None, 2 * PACKED_BYTES));
     let unpacked = |answer| Answers::from_message(answer).unwrap().unpacked().unwrap();
     let first = unpacked(by_place);
     assert!(first.iter().all(|answer| answer.outcome.is_settled()) && first[1].index == first[0].index + 1);
