@@ -153,8 +153,9 @@ mod tests {
         assert!(unpack(&[0; 39]).unwrap_err().contains("multiple of 40"));
         let mut bytes = pack(&[Answer::accepted()]).to_vec();
         bytes[16] = 250;
-        assert!(unpack(&bytes).unwrap_err().contains("found 250"));
+        let error = unpack(&bytes).unwrap_err();
+        assert!(error.contains("value 250"), "{error}");
         bytes[12] = 3;
-        assert!(unpack(&bytes).unwrap_err().contains("found 3"));
+        assert!(unpack(&bytes).unwrap_err().contains("value 3"));
     }
 }

@@ -221,6 +221,9 @@ impl Positions {
             let day_end_sum = u128::try_from(input.i128()?).map_err(|_| input.wrong("a sum of reserves", 0))?;
             let (accrued_on_reserves, accrued_on_deposit) = (input.i128()?, input.i128()?);
             let handover = Handover { to: BankId(input.u16()?), next: input.u32()? };
+            if handover.to == BankId(0) && handover.next != 0 {
+                return Err(input.wrong("no next wallet where no bank takes customers over", handover.next.into()));
+            }
             let handover = Some(handover).filter(|handover| handover.to != BankId(0));
             let loans = (0..input.u32()?).map(|_| Loan::decode(input)).collect::<Result<_, _>>()?;
             let position = BankPosition {
