@@ -65,9 +65,9 @@ pub struct Config {
     /// replica can follow them.
     #[serde(default)]
     pub peers: Vec<String>,
-    /// Verify customers' signatures before they are relayed, to drop junk early. The central bank verifies all of them
-    /// in any case.
-    #[serde(default)]
+    /// Verify customers' signatures before they are relayed, so that no junk goes further and the central bank has no
+    /// reason to slow the bank. The central bank verifies all of them in any case.
+    #[serde(default = "default_precheck_signatures")]
     pub precheck_signatures: bool,
     /// Verify every signature in blocks of the central bank too, not only in those of peers. Only a full replica has
     /// them all.
@@ -83,6 +83,10 @@ pub struct Config {
 
 fn default_checkpoint_every_blocks() -> u64 {
     5_000
+}
+
+fn default_precheck_signatures() -> bool {
+    true
 }
 
 fn default_accept_when_unreachable() -> bool {
@@ -132,7 +136,7 @@ central_bank = "127.0.0.1:7000"
         std::fs::write(&file, MINIMAL).unwrap();
         let config = Config::load(&file).unwrap();
         assert_eq!(config.data_dir, folder.path().join("data"));
-        assert!(config.accept_when_unreachable && !config.precheck_signatures && !config.verify_blocks);
+        assert!(config.accept_when_unreachable && config.precheck_signatures && !config.verify_blocks);
         assert_eq!(config.checkpoint_every_blocks, 5_000);
     }
 

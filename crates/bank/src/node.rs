@@ -339,7 +339,7 @@ impl Launch {
 
         let precheck = directory
             .filter(|_| config.precheck_signatures)
-            .map(|directory| Arc::new(SignaturePrecheck { network: genesis.network(), directory }));
+            .map(|directory| Arc::new(SignaturePrecheck::new(genesis.network(), directory)));
         let context = BankContext { bank, ledger: ledger.clone(), deposits, relay };
         let own_commands = OwnCommands { context: context.clone(), signer };
         let payments =

@@ -3,9 +3,10 @@
 //! Form and customer are read straight from the packed records, without decoding them: version, kind (transfer or
 //! defund), flags, that the payee is an account id at all, and that the payer is a customer of this bank. So whatever
 //! is relayed can be decoded: a record that cannot would end the bank's stream. Everything else is for the ledger to
-//! decide; a payment above the payee's holding limit, for one, settles where the payee's wallet is linked. With
-//! `precheck_signatures` the bank also verifies the signatures here, in one batch, so that junk goes no further; the
-//! central bank verifies all of them again.
+//! decide; a payment above the payee's holding limit, for one, settles where the payee's wallet is linked. Unless
+//! `precheck_signatures` is off the bank also verifies the signatures here, each customer's batch by itself and few
+//! batches at once, so that junk goes no further and delays no other customer for long; the central bank verifies all of
+//! them again.
 //!
 //! A transfer that allows the reverse waterfall is relayed like any other: only the unary call tops it up, which takes
 //! the bank's own signature.
@@ -19,15 +20,20 @@ use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::verification::check_signatures;
 use cbdc_ledger::{BankId, Command, NetworkId, Outcome, Reason};
+use cbdc_node::log_limit::LogLimit;
 use cbdc_proto::answers::Answers;
 use cbdc_proto::packed::{Answer, PACKED_BYTES, pack};
 use cbdc_signatures::BatchSeed;
 use rand::rngs::SysRng;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Verifies customers' signatures.
 pub struct SignaturePrecheck {
-    pub network: NetworkId,
-    pub directory: Arc<KeyDirectory>,
+    network: NetworkId,
+    directory: Arc<KeyDirectory>,
+    /// A permit for each batch that may be verified at once; batches take turns as they come.
+    turns: Arc<Semaphore>,
+    log_limit: LogLimit,
 }
 
 /// A batch after the precheck: the records to relay, and the refusals.
@@ -79,7 +85,26 @@ fn partition(commands: &Bytes, verdicts: &[Result<(), Outcome>]) -> Checked {
 }
 
 impl SignaturePrecheck {
-    /// Verifies every signature of packed payments. Takes 3 to 20 µs a signature, good or bad: call it on a thread that may block.
+    /// Verifies as many batches at once as there are cores.
+    pub fn new(network: NetworkId, directory: Arc<KeyDirectory>) -> SignaturePrecheck {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        SignaturePrecheck { network, directory, turns: Arc::new(Semaphore::new(cores)), log_limit: LogLimit::default() }
+    }
+
+    /// Says in the log, now and then, how many bad signatures were found.
+    pub fn log_bad(&self, bad: u64) {
+        if let Some(bad) = self.log_limit.count(bad) {
+            tracing::warn!(target: "security", bad, "customers' commands with bad signatures were refused (count since the last such line)");
+        }
+    }
+
+    /// Waits for a turn to verify a batch. `None` where the node stops.
+    pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        self.turns.clone().acquire_owned().await.ok()
+    }
+
+    /// Verifies every signature of packed payments. Takes 3 to 20 µs a signature, good or bad: call it on a thread that
+    /// may block.
     pub fn verify(&self, commands: &Bytes) -> Vec<Result<(), Outcome>> {
         let records = || commands.chunks_exact(SIGNED_PAYMENT_BYTES);
         let decoded: Vec<_> = records().map(Command::from_bytes).collect();

@@ -121,7 +121,7 @@ impl Default for NetworkSpec {
             sequencer: SequencerSpec::default(),
             verification_threads: None,
             checkpoint_every_blocks: None,
-            precheck_signatures: false,
+            precheck_signatures: true,
             full_replicas: NetworkSpec::BANKS_MAX,
             peers: true,
         }

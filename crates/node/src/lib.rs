@@ -6,6 +6,7 @@
 //! | [`config`] | configuration files, with errors that name file and line |
 //! | [`state`] | the ledger that one thread writes and all services read |
 //! | [`membership`] | who is at the other end of a connection, and what role they have |
+//! | [`log_limit`] | few lines of the log for what anybody can cause |
 //! | [`archive`] | blocks on disk: headers, proposals, outcomes |
 //! | [`recovery`] | checkpoints: writing one, starting from one |
 //! | [`checkpoints`] | when one falls due, and the thread that writes it |
@@ -16,6 +17,7 @@
 //! | [`views`] | messages made from a ledger: wallets, quotes, holds |
 //! | [`audit`] | verifying a chain from genesis |
 //! | [`server`] | serving gRPC with bounded everything, health and reflection |
+//! | [`standing`] | how much work whoever submits has wasted of late, and who is slowed |
 //! | [`telemetry`] | metrics for Prometheus |
 //!
 //! It lies between `ordering` and the two kinds of node, so that neither has to borrow from the other.
@@ -28,11 +30,13 @@ pub mod chain;
 pub mod checkpoints;
 pub mod config;
 pub mod filtered_blocks;
+pub mod log_limit;
 pub mod membership;
 pub mod re_sign;
 pub mod recent_blocks;
 pub mod recovery;
 pub mod server;
+pub mod standing;
 pub mod state;
 pub mod telemetry;
 pub mod views;

@@ -11,13 +11,17 @@
 //! write, never an entry of its own in a tree, and a history is read backwards, one record a step. A payment is found
 //! by its sequence number without reading all that a merchant received.
 //!
+//! A look-up reads whole blocks, so what was found is kept for a while ([`asked`]): copies of an old payment, in whatever
+//! messages they come, take one look-up.
+//!
 //! The heights in memory are saved with each checkpoint; a start reads them and the records since.
 
+mod asked;
 mod newest;
 mod row;
 
 use std::hint::black_box;
-use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 
 use cbdc_ledger::command::{Payment, PaymentKind, Signer};
 use cbdc_ledger::encoding::{Reader, Writer};
@@ -29,6 +33,7 @@ use cbdc_ledger::{AccountId, BankId, Command, Height, MemberId, Outcome, Signed,
 use cbdc_node::{Archive, ArchiveError};
 use cbdc_storage::{Column, Store, WriteBatch, sealed};
 
+use self::asked::Asked;
 use self::newest::{Newest, row_key};
 use self::row::{LINE_BYTES_USUAL, Line, Links, Side, lines};
 use crate::deposits::OrderedOutcome;
@@ -67,6 +72,7 @@ pub struct History {
     store: Arc<dyn Store>,
     archive: Arc<Archive>,
     newest: RwLock<Newest>,
+    asked: Mutex<Asked>,
 }
 
 /// Lines of blocks before they are written. The index cannot be read until this is dropped: drop it once the batch is
@@ -142,7 +148,7 @@ impl History {
     pub fn open(store: Arc<dyn Store>, archive: Arc<Archive>, bank: BankId) -> Result<History, ArchiveError> {
         let height = archive.newest()?.unwrap_or_default();
         let newest = RwLock::new(Newest::load(&store, bank, height)?);
-        Ok(History { bank, store, archive, newest })
+        Ok(History { bank, store, archive, newest, asked: Mutex::default() })
     }
 
     /// A update of what the next blocks add, none of them begun.
@@ -188,6 +194,18 @@ impl History {
 
     /// The command that used a wallet's sequence number, if this replica knows it. Blocks.
     pub fn by_sequence(&self, wallet: AccountId, sequence: u64) -> Result<Option<PastCommand>, ArchiveError> {
+        let asked = || self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = asked().get(wallet, sequence) {
+            return Ok(Some(known));
+        }
+        let found = self.find_by_sequence(wallet, sequence)?;
+        if let Some(found) = &found {
+            asked().insert(wallet, sequence, found);
+        }
+        Ok(found)
+    }
+
+    fn find_by_sequence(&self, wallet: AccountId, sequence: u64) -> Result<Option<PastCommand>, ArchiveError> {
         let mut chain = self.chain(wallet, self.newest_of(wallet).numbered, |before| before.numbered);
         while let Some((height, line)) = chain.next()? {
             if !line.is_numbered() {

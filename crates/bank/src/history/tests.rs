@@ -31,7 +31,7 @@ fn outcome(settles: bool) -> Outcome {
 fn opened(store: &Arc<dyn Store>, height: Height) -> History {
     let archive = Arc::new(Archive::new(store.clone(), Arc::new(ProposalsByHeight(store.clone()))));
     let newest = RwLock::new(Newest::load(store, OWN, height).unwrap());
-    History { bank: OWN, store: store.clone(), archive, newest }
+    History { bank: OWN, store: store.clone(), archive, newest, asked: Mutex::default() }
 }
 
 fn all(mut chain: Chain<'_>) -> Vec<(BlockPosition, Side, u64)> {

@@ -31,7 +31,7 @@ impl HolderCommandService {
         let precheck = self.precheck.as_ref().filter(|_| signer.bank == self.context.bank);
         if let Some(Err(refusal)) = precheck.map(|precheck| precheck.verify_one(&command)) {
             if refusal.reason == Reason::BadSignature {
-                tracing::warn!(target: "security", account = %signer, "a holder's command with a bad signature was refused");
+                self.precheck.iter().for_each(|precheck| precheck.log_bad(1));
                 self.metrics.security_events(1);
             }
             return Err(of_refusal(&refusal));

@@ -3,7 +3,7 @@
 //! | module | calls |
 //! |---|---|
 //! | [`wallet`] | open, get, deposit, quote |
-//! | [`payment`] | transfers and defunds, in ones and in volume |
+//! | [`payment`] | transfers and defunds, in ones and in volume ([`stream_standing`]) |
 //! | [`top_up`] | transfers above the payer's balance, topped up from the deposit |
 //! | [`holder_command`] | everything else that a holder signs |
 //! | [`consent`] | the bank's consent to what holders ask of it |
@@ -30,6 +30,7 @@ mod holder_command;
 mod own_command;
 mod payment;
 mod payment_relay;
+mod stream_standing;
 mod top_up;
 mod wallet;
 

@@ -2,10 +2,11 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Payment, PaymentKind};
-use cbdc_ledger::{Reason, Signed};
+use cbdc_ledger::{Ledger, Reason, Signed};
 use cbdc_proto::convert::{outcome_to_message, payment_from_message, required};
 use cbdc_proto::packed::{Answer, BATCH_COMMANDS_MAX, State};
 use cbdc_proto::status::{invalid, not_authorised, refusal_of};
@@ -17,6 +18,7 @@ use tonic::{Status, Streaming};
 
 use super::context::BankContext;
 use super::payment_relay::PaymentRelay;
+use super::stream_standing::{StreamStanding, Tally};
 use super::top_up::TopUpService;
 use crate::metrics::Metrics;
 
@@ -104,19 +106,26 @@ impl PaymentService {
     /// Serves one stream of batches.
     ///
     /// No more than 64 batches of a stream are in flight. The stream is driven by its reader: a client that stops
-    /// reading its answers is read no further either, keeps a bounded amount of memory, and holds nobody else up.
+    /// reading its answers is read no further either, keeps a bounded amount of memory, and holds nobody else up. Nor
+    /// does one most of whose payments are refused, or repeated: it is read more slowly ([`super::stream_standing`]).
     pub fn submit_many(self: Arc<Self>, mut batches: Streaming<v1::CommandBatch>) -> OutcomeBatches {
         Box::pin(async_stream::try_stream! {
             let mut in_flight = FuturesUnordered::new();
+            let mut standing = StreamStanding::new();
             let mut is_open = true;
             while is_open || !in_flight.is_empty() {
                 let event = tokio::select! {
                     Some(answer) = in_flight.next(), if !in_flight.is_empty() => Event::Answered(answer),
-                    batch = batches.message(), if is_open && in_flight.len() < BATCHES_MAX => Event::Came(batch),
+                    batch = message(&mut batches, standing.reads_on_at()), if is_open && in_flight.len() < BATCHES_MAX => {
+                        Event::Came(batch)
+                    }
                     () = self.stop.cancelled(), if is_open => Event::Stopped,
                 };
                 match event {
-                    Event::Answered(answer) => yield answer,
+                    Event::Answered((answer, tally)) => {
+                        standing.note(tally);
+                        yield answer;
+                    }
                     Event::Came(batch) => match batch? {
                         Some(batch) => {
                             check_size(&batch)?;
@@ -131,15 +140,28 @@ impl PaymentService {
         })
     }
 
-    async fn answer_batch(self: Arc<Self>, batch: v1::CommandBatch) -> v1::OutcomeBatch {
+    async fn answer_batch(self: Arc<Self>, batch: v1::CommandBatch) -> (v1::OutcomeBatch, Tally) {
+        let height = self.context.ledger.read(Ledger::height);
         let answers = self.payment_relay.submit(batch.commands).await;
         self.metrics.answered(&answers);
-        answers.into_message(batch.batch_id, batch.takes_runs)
+        let tally = Tally::of(&answers, height);
+        (answers.into_message(batch.batch_id, batch.takes_runs), tally)
     }
 }
 
+/// The next message, from some time on. Nothing is lost when this is dropped before it is done.
+async fn message(
+    batches: &mut Streaming<v1::CommandBatch>,
+    from: Option<Instant>,
+) -> Result<Option<v1::CommandBatch>, Status> {
+    if let Some(from) = from {
+        tokio::time::sleep_until(from.into()).await;
+    }
+    batches.message().await
+}
+
 enum Event {
-    Answered(v1::OutcomeBatch),
+    Answered((v1::OutcomeBatch, Tally)),
     Came(Result<Option<v1::CommandBatch>, Status>),
     Stopped,
 }

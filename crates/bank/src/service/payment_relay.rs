@@ -60,11 +60,17 @@ impl PaymentRelay {
     async fn verified(&self, checked: Checked) -> Checked {
         let Some(precheck) = self.precheck.clone().filter(|_| checked.count > 0) else { return checked };
         let relayed = checked.relayed.clone();
-        match tokio::task::spawn_blocking(move || checked.verified(&precheck)).await {
+        let (turn, log) = (precheck.turn().await, precheck.clone());
+        let verified = tokio::task::spawn_blocking(move || {
+            let verified = checked.verified(&precheck);
+            drop(turn);
+            verified
+        });
+        match verified.await {
             Ok(verified) => {
                 let bad = verified.bad_signatures();
                 if bad > 0 {
-                    tracing::warn!(target: "security", bad, "customers' payments with bad signatures were refused");
+                    log.log_bad(bad);
                     self.metrics.security_events(bad);
                 }
                 verified

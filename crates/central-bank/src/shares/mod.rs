@@ -7,7 +7,7 @@
 //!    source may take, so that there is always room for the others. A stream whose batch finds none is not read on.
 //! 2. [`round_robin`]: whose batch is next, for verification and again for sequencing. Each source has the same share;
 //!    one that does not use its share lends it. A large batch is verified in slices, so nobody waits for the whole.
-//! 3. [`standing`]: who wastes work. Refused commands draw on an allowance that time and settled commands refill. A
+//! 3. [`cbdc_node::standing`]: who wastes work. Refused commands draw on an allowance that time and settled commands refill. A
 //!    source that has used it up is *slowed*: while others are there, its batches wait until it is refilled, and only
 //!    few of its commands may be in flight. A source of bad signatures is verified alone.
 //!
@@ -17,7 +17,6 @@
 pub mod capacity;
 pub mod round_robin;
 pub mod scheduler;
-pub mod standing;
 pub mod verified_queue;
 pub mod work_queue;
 

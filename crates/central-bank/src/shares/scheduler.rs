@@ -11,9 +11,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use cbdc_node::standing::{self, Standing, Waste};
+
 use super::Source;
 use super::round_robin::RoundRobin;
-use super::standing::{Standing, Waste};
 
 /// How long after its last batch a source counts as being there.
 const CONTESTED_FOR: Duration = Duration::from_secs(1);
@@ -86,13 +87,16 @@ impl<T: Work> Scheduler<T> {
     /// The standing of a source, which is there from now on.
     pub fn standing(&mut self, now: Instant, source: Source) -> &mut Standing {
         let known = self.known.entry(source);
-        &mut known.or_insert_with(|| Known { standing: Standing::new(now), submitted_at: now }).standing
+        &mut known
+            .or_insert_with(|| Known { standing: Standing::new(standing::MEMBER, now), submitted_at: now })
+            .standing
     }
 
     /// Adds an item of a source.
     pub fn push(&mut self, now: Instant, source: Source, item: T) {
         let known = self.known.entry(source);
-        let known = known.or_insert_with(|| Known { standing: Standing::new(now), submitted_at: now });
+        let known =
+            known.or_insert_with(|| Known { standing: Standing::new(standing::MEMBER, now), submitted_at: now });
         known.submitted_at = now;
         self.turns.push(source, item);
     }

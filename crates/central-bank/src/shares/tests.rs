@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use cbdc_ledger::MemberId;
 use cbdc_ledger::member::Role;
+use cbdc_node::standing::Waste;
 
 use super::Source;
 use super::capacity::{Asked, Capacity};
 use super::scheduler::{Next, Scheduler, Taken, Work};
-use super::standing::Waste;
 
 const THREADS: usize = 2;
 const CAPACITY: usize = 65_536;

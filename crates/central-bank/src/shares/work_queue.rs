@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use cbdc_node::standing::Waste;
 use metrics::{Counter, Gauge, counter, gauge};
 use tokio::sync::oneshot;
 
 use super::Source;
 use super::capacity::{Asked, Capacity};
 use super::scheduler::{Next, Scheduler, Taken, Work};
-use super::standing::Waste;
 use crate::intake::Batch;
 use crate::metrics as names;
 

@@ -2,23 +2,33 @@
 //!
 //! A command that is refused wasted work: checking a bad signature most of all, ordering a payment that is refused when
 //! it is applied as much as one that settles, looking at a used or stale one little. Waste draws on an *allowance*;
-//! time refills it ([`WASTE_PER_S`]), and so do settled commands, each a quarter of its own cost. So a source of whose
+//! time refills it ([`Budget`]), and so do settled commands, each a quarter of its own cost. So a source of whose
 //! commands up to a fifth are refused is never slowed, whatever its rate, nor is one with few refused a second.
 //!
 //! A source whose allowance is used up is *slowed* until it is refilled: what it wastes is then no more than the refill,
-//! and a second after it stops it is as before.
+//! and seconds after it stops it is as before.
 
 use std::time::{Duration, Instant};
 
 /// What the allowance is counted in: millionths of the cost of verifying one good signature.
 const UNIT: i64 = 1_000_000;
-/// What time refills, in units a second.
-const WASTE_PER_S: i64 = 8_000;
-/// The largest allowance: room for what a bank sends again after its stream broke, or for one customer's mischief.
-const ALLOWANCE_MAX: i64 = 32_768 * UNIT;
-/// How far below zero the allowance may fall: by one large batch of which all is refused, which takes a second to
-/// refill.
-const DEBT_MAX: i64 = 8_192 * UNIT;
+/// What a source may waste, in units. The allowance falls no further below zero than by one large batch of which all is
+/// refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Budget {
+    /// What time refills, a second.
+    pub waste_per_s: i64,
+    /// The largest allowance.
+    pub allowance_max: i64,
+}
+
+/// The budget of a member. The largest allowance has room for what a bank sends again after its stream broke, or for one
+/// customer's mischief.
+pub const MEMBER: Budget = Budget { waste_per_s: 8_000, allowance_max: 32_768 };
+/// The budget of a customer's stream of payments.
+pub const CUSTOMER: Budget = Budget { waste_per_s: 1_000, allowance_max: 16_384 };
+/// How far below zero the allowance may fall, in units.
+const DEBT_MAX: i64 = 8_192;
 /// How long a source is verified alone after a bad signature.
 const SUSPECT_FOR: Duration = Duration::from_secs(10);
 /// How long a source is reported as slowed after it was slowed last.
@@ -48,6 +58,7 @@ impl Waste {
 /// The standing of one source.
 #[derive(Clone, Debug)]
 pub struct Standing {
+    budget: Budget,
     allowance: i64,
     refilled_at: Instant,
     suspect_until: Option<Instant>,
@@ -56,8 +67,9 @@ pub struct Standing {
 
 impl Standing {
     /// The standing of a source that is new.
-    pub fn new(now: Instant) -> Standing {
-        Standing { allowance: ALLOWANCE_MAX, refilled_at: now, suspect_until: None, reported_until: None }
+    pub fn new(budget: Budget, now: Instant) -> Standing {
+        let allowance = budget.allowance_max * UNIT;
+        Standing { budget, allowance, refilled_at: now, suspect_until: None, reported_until: None }
     }
 
     /// Notes commands that settled.
@@ -87,7 +99,7 @@ impl Standing {
     /// When its allowance is refilled, if it is used up.
     pub fn refilled(&self, now: Instant) -> Option<Instant> {
         let lacking = self.allowance_at(now).checked_neg().filter(|lacking| *lacking > 0)?;
-        Some(now + Duration::from_micros(u64::try_from(lacking / WASTE_PER_S).unwrap_or(0) + 1))
+        Some(now + Duration::from_micros(u64::try_from(lacking / self.budget.waste_per_s).unwrap_or(0) + 1))
     }
 
     /// Whether it sent a bad signature of late.
@@ -103,13 +115,17 @@ impl Standing {
     fn add(&mut self, now: Instant, each: i64, count: usize) {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         let added = self.allowance_at(now).saturating_add(each.saturating_mul(count));
-        (self.allowance, self.refilled_at) = (added.clamp(-DEBT_MAX, ALLOWANCE_MAX), now);
+        (self.allowance, self.refilled_at) = (added.clamp(-DEBT_MAX * UNIT, self.allowance_max()), now);
     }
 
     fn allowance_at(&self, now: Instant) -> i64 {
         let passed_us = now.saturating_duration_since(self.refilled_at).as_micros();
-        let refill = i64::try_from(passed_us).unwrap_or(i64::MAX).saturating_mul(WASTE_PER_S);
-        self.allowance.saturating_add(refill).min(ALLOWANCE_MAX)
+        let refill = i64::try_from(passed_us).unwrap_or(i64::MAX).saturating_mul(self.budget.waste_per_s);
+        self.allowance.saturating_add(refill).min(self.allowance_max())
+    }
+
+    fn allowance_max(&self) -> i64 {
+        self.budget.allowance_max * UNIT
     }
 }
 
@@ -122,7 +138,7 @@ mod tests {
     /// Hundredths of twenty seconds in which a source with such traffic a second is slowed.
     fn slowed(settled: usize, waste: Waste, wasted: usize) -> usize {
         let mut now = Instant::now();
-        let mut standing = Standing::new(now);
+        let mut standing = Standing::new(MEMBER, now);
         let mut slowed = 0;
         for _ in 0..2_000 {
             now += SECOND / 100;
@@ -154,7 +170,7 @@ mod tests {
     #[test]
     fn a_slowed_source_is_as_before_within_a_second() {
         let now = Instant::now();
-        let mut standing = Standing::new(now);
+        let mut standing = Standing::new(MEMBER, now);
         standing.wasted(now, Waste::BadSignature, usize::MAX);
         assert!(standing.is_slowed(now) && standing.is_suspect(now) && standing.is_reported_slowed(now));
         let refilled = standing.refilled(now).unwrap();

@@ -1,0 +1,49 @@
+//! Limits the lines that anybody can have written to the log: one every ten seconds, with the count of what happened.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The pause between two lines.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// The limit of one kind of line.
+#[derive(Default)]
+pub struct LogLimit(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    last_line: Option<Instant>,
+    since: u64,
+}
+
+impl LogLimit {
+    /// Counts so many events. Returns what a line is to say, where one is due: the events since the last line.
+    pub fn count(&self, events: u64) -> Option<u64> {
+        self.count_at(Instant::now(), events)
+    }
+
+    fn count_at(&self, now: Instant, events: u64) -> Option<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.since = state.since.saturating_add(events);
+        if state.since == 0 || state.last_line.is_some_and(|last| now.saturating_duration_since(last) < PAUSE) {
+            return None;
+        }
+        state.last_line = Some(now);
+        Some(std::mem::take(&mut state.since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_due_at_once_and_then_after_a_pause_with_all_since() {
+        let (limit, now) = (LogLimit::default(), Instant::now());
+        assert_eq!(limit.count_at(now, 0), None);
+        assert_eq!(limit.count_at(now, 3), Some(3));
+        assert_eq!(limit.count_at(now, 4), None);
+        assert_eq!(limit.count_at(now + PAUSE / 2, 5), None);
+        assert_eq!(limit.count_at(now + PAUSE, 6), Some(15));
+    }
+}
