@@ -3,12 +3,16 @@
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use cbdc_proto::status::unavailable;
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
 use crate::relay::CentralBankEndpoint;
+
+/// How long the central bank may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Asks the central bank what a partial replica cannot answer.
 pub struct CentralBankClient {
@@ -37,7 +41,9 @@ impl CentralBankClient {
     where
         F: Future<Output = Result<Response<R>, Status>>,
     {
-        let answered = ask(self.channel()?).await;
+        let answered = tokio::time::timeout(TIMEOUT, ask(self.channel()?)).await;
+        let late = |_| Err(unavailable(format!("the central bank gave no answer within {} s", TIMEOUT.as_secs())));
+        let answered = answered.unwrap_or_else(late);
         if answered.as_ref().is_err_and(|status| status.code() == Code::Unavailable) {
             // The central bank's keys may have changed.
             *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = None;

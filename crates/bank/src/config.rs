@@ -12,6 +12,9 @@
 //! central_bank = "127.0.0.1:7000"
 //! replica = "full"                        # "full", or "partial": headers and this bank's customers alone
 //! peers = ["127.0.0.1:7102"]              # banks to follow while the central bank cannot be reached
+//!
+//! [limits]                                # see cbdc_node::limits; every key has a default
+//! memory_mib = 512
 //! ```
 //!
 //! Paths are relative to the folder of the file.
@@ -19,8 +22,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use cbdc_node::ConfigError;
 use cbdc_node::config::{beside, load_config};
+use cbdc_node::{ConfigError, Limits};
 use serde::Deserialize;
 
 /// The replica of the chain that a bank keeps.
@@ -79,6 +82,9 @@ pub struct Config {
     /// Accept payments into the outbox while the central bank cannot be reached, where the customer asks for it.
     #[serde(default = "default_accept_when_unreachable")]
     pub accept_when_unreachable: bool,
+    /// How much is given to those who call.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 fn default_checkpoint_every_blocks() -> u64 {

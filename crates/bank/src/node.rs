@@ -28,7 +28,7 @@ use cbdc_node::recent_blocks::RecentBlocks;
 use cbdc_node::recovery::{self, RecoveryError};
 use cbdc_node::server::{ServeError, bind, serve, with_health_and_reflection};
 use cbdc_node::telemetry::{TelemetryError, report_signature_backend, serve_metrics};
-use cbdc_node::{Archive, ArchiveError, ChainService, Checkpoints, LedgerHandle, Membership};
+use cbdc_node::{Archive, ArchiveError, Budget, ChainService, Checkpoints, LedgerHandle, Membership};
 use cbdc_proto::transport::key_file::read_signing_key;
 use cbdc_proto::transport::{ClientAuthentication, IdentityError, MESSAGE_BYTES_MAX, NodeIdentity, ServerTrust};
 use cbdc_proto::v1::bank_server::BankServer;
@@ -122,6 +122,7 @@ pub struct Node {
     failures: mpsc::UnboundedReceiver<NodeError>,
     tasks: Vec<JoinHandle<()>>,
     threads: Vec<Thread<()>>,
+    budget: Budget,
     store: Arc<dyn Store>,
 }
 
@@ -129,6 +130,11 @@ impl Node {
     /// The address on which it serves gRPC.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The memory that its callers take.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// Resolves when the node had to stop by itself, with the reason.
@@ -384,11 +390,13 @@ impl Launch {
             .add_service(ChainServer::new(chain).max_encoding_message_size(MESSAGE_BYTES_MAX));
         let (routes, health) = with_health_and_reflection(routes).await?;
         let clients = ClientAuthentication::Optional(Arc::new(membership));
+        let budget = Budget::new(&config.limits);
         let serving = {
-            let (identity, stop) = (identity, stop.clone());
+            let (stop, budget, limits) = (stop.clone(), budget.clone(), config.limits.clone());
             async move {
                 health.set(true).await;
-                if let Err(error) = serve(listener, &identity, clients, routes, stop).await {
+                let within = (&limits, &budget);
+                if let Err(error) = serve(listener, &identity, clients, routes, within, stop).await {
                     fail(NodeError::Serve(error));
                 }
             }
@@ -397,7 +405,7 @@ impl Launch {
             vec![relaying, tokio::spawn(follower.run(halt.clone())), tokio::spawn(dispatcher.run(halt.clone()))];
         let serving = tokio::spawn(serving);
         tracing::info!(%bank, %address, height = %tip.0, "the bank's node is ready");
-        Ok(Node { address, ledger: node_ledger, stop, serving, halt, failures, tasks, threads, store })
+        Ok(Node { address, ledger: node_ledger, stop, serving, halt, failures, tasks, threads, budget, store })
     }
 }
 

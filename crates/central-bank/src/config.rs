@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use cbdc_node::Limits;
 use cbdc_node::config::{ConfigError, beside, load_config};
 use serde::Deserialize;
 
@@ -37,6 +38,9 @@ pub struct Config {
     pub checkpoint_every_blocks: u64,
     /// If present, requests to issue and redeem are agreed to automatically, within the committee's limits.
     pub operator: Option<OperatorConfig>,
+    /// How much is given to those who call.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// How proposals are cut.

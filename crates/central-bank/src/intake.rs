@@ -13,6 +13,7 @@ use cbdc_ledger::authority;
 use cbdc_ledger::command::{Command, Signer};
 use cbdc_ledger::slice_verification::PartlyVerified;
 use cbdc_ledger::{CommandBatch, Height, Outcome, Reason, VerifiedBatch};
+use cbdc_node::calls::BATCH_BYTES_MAX;
 use cbdc_proto::answers::Answers;
 use cbdc_proto::packed::{Answer, BATCH_COMMANDS_MAX};
 use tokio::sync::oneshot;
@@ -20,9 +21,6 @@ use tokio::sync::oneshot;
 use crate::metrics;
 use crate::shares::Source;
 use crate::shares::work_queue::{Conduct, Room, WAIT_MAX, WorkQueue};
-
-/// Bytes of the commands that one batch may hold.
-pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// The receiver of a batch's answers; called once.
 pub type Reply = Box<dyn FnOnce(Answers) + Send>;

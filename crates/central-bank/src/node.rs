@@ -15,7 +15,7 @@ use cbdc_node::recovery::RecoveryError;
 use cbdc_node::server::{Health, ServeError, bind, serve, with_health_and_reflection};
 use cbdc_node::telemetry::{TelemetryError, report_signature_backend, serve_metrics};
 use cbdc_node::{
-    Archive, ArchiveError, ChainService, Checkpoints, FilteredBlocks, LedgerHandle, Membership, ProposalSource,
+    Archive, ArchiveError, Budget, ChainService, Checkpoints, FilteredBlocks, LedgerHandle, Membership, ProposalSource,
 };
 use cbdc_ordering::{CommittedReceiver, Ordering, OrderingConfig, OrderingError, Position};
 use cbdc_proto::transport::key_file::read_signing_key;
@@ -34,7 +34,7 @@ use crate::intake::Intake;
 use crate::issuance_queue::{IssuanceQueue, OperatorKey};
 use crate::reply_cache::ReplyCache;
 use crate::sequencer::Sequencer;
-use crate::service::policy::PolicyService;
+use crate::service::policy::{PolicyService, Surveys};
 use crate::service::settlement::SettlementService;
 use crate::settlement::{Settlement, SettlementError};
 use crate::shares::Source;
@@ -98,6 +98,7 @@ pub struct Node {
     ordering: Arc<Ordering>,
     health: Health,
     ledger: LedgerHandle,
+    budget: Budget,
     store: Arc<dyn Store>,
     work: Arc<WorkQueue>,
 }
@@ -176,12 +177,12 @@ async fn start_with(
     tokio::spawn(pipeline.sequencer.run(pipeline.verified));
 
     let (routes, health) = with_health_and_reflection(parts.routes()).await?;
-    let stop = CancellationToken::new();
+    let (stop, budget) = (CancellationToken::new(), Budget::new(&config.limits));
     tokio::spawn(report_conduct(parts.work.clone(), stop.clone()));
     let clients = ClientAuthentication::Required(Arc::new(parts.membership.clone()));
     let server = tokio::spawn({
-        let stop = stop.clone();
-        async move { serve(listener, &identity, clients, routes, stop).await }
+        let (stop, budget, limits) = (stop.clone(), budget.clone(), config.limits);
+        async move { serve(listener, &identity, clients, routes, (&limits, &budget), stop).await }
     });
     if let Ok(result) = settled.try_recv() {
         return Err(result.err().map_or(NodeError::Settled, NodeError::from).into());
@@ -197,6 +198,7 @@ async fn start_with(
         ordering: parts.ordering,
         health,
         ledger: parts.ledger,
+        budget,
         store,
         work: parts.work,
     })
@@ -413,6 +415,7 @@ impl Parts {
             issuance_queue: self.issuance_queue.clone(),
             clock: self.clock.clone(),
             archive: self.archive.clone(),
+            surveys: Surveys::default(),
         };
         let chain = ChainService {
             genesis: self.genesis.clone(),
@@ -438,6 +441,11 @@ impl Node {
     /// What became of the commands of each member since the node started.
     pub fn conduct(&self) -> BTreeMap<Source, Conduct> {
         self.work.conduct()
+    }
+
+    /// The memory that its callers take.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// Waits until the node stops by itself, because it must not go on.

@@ -22,6 +22,7 @@ use tonic::{Request, Response, Status};
 
 use crate::archive::{Archive, ArchiveError, BlockParts};
 use crate::filtered_blocks::FilteredBlocks;
+use crate::look_up::look_up;
 use crate::membership::Membership;
 use crate::recent_blocks::RecentBlocks;
 use crate::state::LedgerHandle;
@@ -71,7 +72,7 @@ impl ChainService {
         look: impl FnOnce(&Archive) -> Result<R, ArchiveError> + Send + 'static,
     ) -> Result<R, Status> {
         let archive = archive.clone();
-        let looked = tokio::task::spawn_blocking(move || look(&archive)).await;
+        let looked = look_up(move || look(&archive)).await;
         looked.map_err(|_| unavailable("the node is stopping"))?.map_err(|error| {
             tracing::error!(%error, "the block archive cannot be read");
             Status::data_loss(error.to_string())
@@ -237,7 +238,7 @@ impl v1::chain_server::Chain for ChainService {
             }));
             for chunk in 0..manifest.chunk_count {
                 let (checkpoints, height) = (checkpoints.clone(), manifest.height);
-                let bytes = tokio::task::spawn_blocking(move || checkpoints.read_chunk(height, chunk)).await;
+                let bytes = look_up(move || checkpoints.read_chunk(height, chunk)).await;
                 let bytes = bytes.map_err(|_| unavailable("the node is stopping"))?.map_err(failed)?;
                 yield part(v1::checkpoint_part::Part::Chunk(bytes));
             }

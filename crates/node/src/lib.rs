@@ -18,6 +18,12 @@
 //! | [`audit`] | verifying a chain from genesis |
 //! | [`server`] | serving gRPC with bounded everything, health and reflection |
 //! | [`standing`] | how much work whoever submits has wasted of late, and who is slowed |
+//! | [`limits`] | what a node gives to its callers: section `[limits]` of its configuration |
+//! | [`budget`] | memory of connections, messages, requests and answers |
+//! | [`calls`] | what each call may send, and what it takes of the budget |
+//! | [`connections`] | the places of connections: customers', and each member's own |
+//! | [`metering`] | charging one connection's requests on the budget |
+//! | [`look_up`] | look-ups that block: few at once, in turn |
 //! | [`telemetry`] | metrics for Prometheus |
 //!
 //! It lies between `ordering` and the two kinds of node, so that neither has to borrow from the other.
@@ -26,12 +32,18 @@
 
 pub mod archive;
 pub mod audit;
+pub mod budget;
+pub mod calls;
 pub mod chain;
 pub mod checkpoints;
 pub mod config;
+pub mod connections;
 pub mod filtered_blocks;
+pub mod limits;
 pub mod log_limit;
+pub mod look_up;
 pub mod membership;
+pub mod metering;
 pub mod re_sign;
 pub mod recent_blocks;
 pub mod recovery;
@@ -42,9 +54,12 @@ pub mod telemetry;
 pub mod views;
 
 pub use archive::{Archive, ArchiveError, BlockParts, ProposalSource};
+pub use budget::{Budget, Share};
 pub use chain::ChainService;
 pub use checkpoints::Checkpoints;
 pub use config::{ConfigError, load_config};
 pub use filtered_blocks::FilteredBlocks;
+pub use limits::Limits;
+pub use look_up::look_up;
 pub use membership::Membership;
 pub use state::LedgerHandle;

@@ -1,32 +1,42 @@
-//! Serving gRPC: bounded messages, streams and windows; health and reflection beside the node's own services.
+//! Serving gRPC: bounded connections, messages, streams and windows; health and reflection beside the node's own
+//! services.
+//!
+//! A connection passes three gates: the TLS handshake ([`cbdc_proto::transport::server`]), which has a deadline; a place
+//! among the [connections](crate::connections); and, for each request, the [budget](crate::budget). Members are read
+//! with large windows and frames, since they send batches; customers with small ones.
 
-use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::pin;
 use std::time::Duration;
 
 use cbdc_proto::transport::limits::{
-    CONNECTION_WINDOW_BYTES, FRAME_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAM_WINDOW_BYTES,
+    CONNECTION_WINDOW_BYTES, CUSTOMER_CONNECTION_WINDOW_BYTES, CUSTOMER_FRAME_BYTES_MAX, CUSTOMER_STREAM_WINDOW_BYTES,
+    FRAME_BYTES_MAX, HEADER_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, SEND_BYTES_MAX, STREAM_WINDOW_BYTES,
 };
+use cbdc_proto::transport::log_rate::LogRate;
 use cbdc_proto::transport::server::Connection;
-use cbdc_proto::transport::{ClientAuthentication, NodeIdentity, Peer, incoming};
+use cbdc_proto::transport::{ClientAuthentication, NodeIdentity, incoming};
 use futures::StreamExt;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use metrics::{counter, gauge};
 use tokio::net::TcpListener;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 use tonic::service::Routes;
-use tonic::transport::Server;
 use tonic::transport::server::Connected;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-/// Streams that one connection may have open.
-const STREAMS_MAX: u32 = 1024;
-/// Requests of one connection that are worked on at once.
-const REQUESTS_MAX: usize = 1024;
+use crate::budget::Budget;
+use crate::connections::{Connections, Place, Refused};
+use crate::limits::Limits;
+use crate::metering::Metered;
+
+/// How long a connection that gives way may take to end what it has.
+const GIVING_WAY: Duration = Duration::from_secs(1);
+/// How often the gauges are set.
+const GAUGES_EVERY: Duration = Duration::from_secs(1);
 /// How long open requests may take to end once the node stops.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long connections may take to close once they are cut.
@@ -40,8 +50,6 @@ pub enum ServeError {
     Tls(#[from] rustls::Error),
     #[error("gRPC reflection cannot be set up: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
-    #[error("the server failed: {0}")]
-    Serve(#[from] tonic::transport::Error),
 }
 
 /// Binds an address, so that a busy port is found before anything else starts.
@@ -74,6 +82,11 @@ pub async fn with_health_and_reflection(routes: Routes) -> Result<(Routes, Healt
     Ok((routes.add_service(health_service).add_service(reflection), health))
 }
 
+/// Counts what was refused because of a limit: `memory`, `message_bytes` or `connections`.
+pub(crate) fn count_refused(what: &'static str) {
+    counter!("cbdc_refused_by_limit_total", "limit" => what).increment(1);
+}
+
 /// Serves until `stop`; then lets open requests end, for a few seconds at most, and cuts the connections that are left:
 /// when this returns, no request holds any part of the node.
 pub async fn serve(
@@ -81,106 +94,143 @@ pub async fn serve(
     identity: &NodeIdentity,
     clients: ClientAuthentication,
     routes: Routes,
+    (limits, budget): (&Limits, &Budget),
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
-    let (cut, open) = (CancellationToken::new(), TaskTracker::new());
-    let cuttable = {
-        let (cut, open) = (cut.clone(), open.clone());
-        move |connection: io::Result<Connection>| connection.map(|connection| Cuttable::new(connection, &cut, &open))
+    let (cut, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let connections = Connections::new(limits.clone(), budget.clone());
+    let serving = Serving {
+        routes: routes.prepare(),
+        streams_max: limits.streams_per_connection,
+        tasks: tasks.clone(),
+        stop: stop.clone(),
+        cut: cut.clone(),
     };
-    let connections = incoming(listener, identity, clients)?.map(cuttable);
-    let served = {
-        let server = Server::builder()
-            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .max_frame_size(FRAME_BYTES_MAX)
-            .max_concurrent_streams(STREAMS_MAX)
-            .concurrency_limit_per_connection(REQUESTS_MAX)
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(connections, stop.clone().cancelled_owned());
-        tokio::pin!(server);
+    accept(Box::pin(incoming(listener, identity, clients)?), &connections, budget, &serving).await;
+    drop(serving);
+    tasks.close();
+    // Streams that their clients hold open do not keep the node from stopping.
+    if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
+        cut.cancel();
+        if tokio::time::timeout(CLOSING, tasks.wait()).await.is_err() {
+            tracing::warn!(tasks = tasks.len(), "connections did not close in time; they close with the process");
+        }
+    }
+    Ok(())
+}
+
+/// Takes connections until the node stops.
+async fn accept(
+    mut incoming: impl futures::Stream<Item = std::io::Result<Connection>> + Unpin,
+    connections: &Connections,
+    budget: &Budget,
+    serving: &Serving,
+) {
+    let refused = LogRate::new();
+    let mut gauges = tokio::time::interval(GAUGES_EVERY);
+    loop {
+        let accepted = tokio::select! {
+            () = serving.stop.cancelled() => return,
+            Some(accepted) = incoming.next() => accepted,
+            _ = gauges.tick() => {
+                set_gauges(connections, budget);
+                continue;
+            }
+        };
+        let Ok(connection) = accepted else { continue };
+        let peer = connection.connect_info();
+        match connections.enter(&peer) {
+            Ok(place) => drop(serving.tasks.spawn(serving.clone().connection(connection, place))),
+            Err(error) => {
+                count_refused(if matches!(error, Refused::Memory(_)) { "memory" } else { "connections" });
+                if let Some(held_back) = refused.allows() {
+                    let address = peer.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+                    tracing::warn!(target: "security", %address, %error, held_back, "a connection was refused");
+                }
+            }
+        }
+    }
+}
+
+fn set_gauges(connections: &Connections, budget: &Budget) {
+    let (customers, members) = connections.count();
+    gauge!("cbdc_connections", "of" => "customers").set(customers as f64);
+    gauge!("cbdc_connections", "of" => "members").set(members as f64);
+    gauge!("cbdc_memory_budget_used_bytes").set(budget.used_bytes() as f64);
+    gauge!("cbdc_memory_budget_limit_bytes").set(budget.limit_bytes() as f64);
+}
+
+/// What all connections are served with.
+#[derive(Clone)]
+struct Serving {
+    routes: Routes,
+    streams_max: u32,
+    /// Connections and requests that are open.
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    cut: CancellationToken,
+}
+
+/// Runs requests beside each other.
+#[derive(Clone)]
+struct Executor(TaskTracker);
+
+impl<F> hyper::rt::Executor<F> for Executor
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, request: F) {
+        self.0.spawn(request);
+    }
+}
+
+impl Serving {
+    async fn connection(self, connection: Connection, place: Place) {
+        let peer = connection.connect_info();
+        let protocol = self.protocol(place.share.source().is_member());
+        let (share, activity) = (place.share.clone(), place.activity.clone());
+        let metered = Metered { routes: self.routes, peer, share, activity };
+        let mut served = pin!(protocol.serve_connection(TokioIo::new(connection), metered));
+        let ends = tokio::select! {
+            ended = &mut served => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection failed");
+                }
+                return;
+            }
+            () = self.stop.cancelled() => None,
+            () = place.gives_way.cancelled() => Some(GIVING_WAY),
+        };
+        served.as_mut().graceful_shutdown();
         let overdue = async {
-            stop.cancelled().await;
-            tokio::time::sleep(GRACE).await;
+            match ends {
+                Some(after) => tokio::time::sleep(after).await,
+                None => std::future::pending().await,
+            }
         };
         tokio::select! {
-            ended = &mut server => Ok(ended?),
-            // Streams that their clients hold open do not keep the node from stopping.
-            () = overdue => Ok(()),
+            _ = served => {}
+            () = overdue => {}
+            () = self.cut.cancelled() => {}
         }
-    };
-    cut.cancel();
-    open.close();
-    if tokio::time::timeout(CLOSING, open.wait()).await.is_err() {
-        tracing::warn!(connections = open.len(), "connections did not close in time; they close with the process");
-    }
-    served
-}
-
-/// A connection that can be cut from this side, and that is counted while it is open.
-struct Cuttable {
-    connection: Connection,
-    cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    _open: TaskTrackerToken,
-}
-
-impl Cuttable {
-    fn new(connection: Connection, cut: &CancellationToken, open: &TaskTracker) -> Cuttable {
-        Cuttable { connection, cut: Box::pin(cut.clone().cancelled_owned()), _open: open.token() }
     }
 
-    /// Ends what is pending once the connection is cut.
-    fn or_cut<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if polled.is_pending() && self.cut.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
-        polled
-    }
-}
-
-impl Connected for Cuttable {
-    type ConnectInfo = Peer;
-
-    fn connect_info(&self) -> Peer {
-        self.connection.connect_info()
-    }
-}
-
-impl AsyncRead for Cuttable {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.connection).poll_read(cx, buf);
-        self.or_cut(cx, polled)
-    }
-}
-
-impl AsyncWrite for Cuttable {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.connection).poll_write(cx, buf);
-        self.or_cut(cx, polled)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.connection).poll_write_vectored(cx, bufs);
-        self.or_cut(cx, polled)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.connection.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.connection).poll_flush(cx);
-        self.or_cut(cx, polled)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.connection).poll_shutdown(cx);
-        self.or_cut(cx, polled)
+    fn protocol(&self, is_member: bool) -> http2::Builder<Executor> {
+        let (stream_window, connection_window, frame_bytes) = match is_member {
+            true => (STREAM_WINDOW_BYTES, CONNECTION_WINDOW_BYTES, FRAME_BYTES_MAX),
+            false => (CUSTOMER_STREAM_WINDOW_BYTES, CUSTOMER_CONNECTION_WINDOW_BYTES, CUSTOMER_FRAME_BYTES_MAX),
+        };
+        let mut protocol = http2::Builder::new(Executor(self.tasks.clone()));
+        protocol
+            .timer(TokioTimer::new())
+            .keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+            .initial_stream_window_size(stream_window)
+            .initial_connection_window_size(connection_window)
+            .max_frame_size(frame_bytes)
+            .max_concurrent_streams(self.streams_max)
+            .max_header_list_size(HEADER_BYTES_MAX)
+            .max_send_buf_size(SEND_BYTES_MAX);
+        protocol
     }
 }

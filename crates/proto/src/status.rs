@@ -37,17 +37,40 @@ pub fn not_authorised(sentence: impl Into<String>) -> Status {
     of_reason(Reason::NotAuthorised, sentence)
 }
 
+/// A limit of the node was reached: `limit_name` says which, as the configuration or the documentation calls it.
+///
+/// The reason is `OVERLOADED` where waiting helps, and `MALFORMED` where the request itself is too large.
+pub fn exhausted(limit_name: &str, limit: u64, amount: u64, later_may_help: bool) -> Status {
+    let reason = if later_may_help { Reason::Overloaded } else { Reason::Malformed };
+    let sentence = match later_may_help {
+        true => format!("the node is busy: {limit_name} is {limit}, and this would make it {amount}; try again later"),
+        false => format!("expected at most {limit} ({limit_name}), found {amount}"),
+    };
+    let named = [("limit_name".to_owned(), limit_name.to_owned())];
+    with_metadata(Code::ResourceExhausted, sentence, &Outcome::refused(reason, limit, amount), named)
+}
+
 /// The node cannot answer just now; trying later may help.
 pub fn unavailable(sentence: impl Into<String>) -> Status {
     of_reason(Reason::Unavailable, sentence)
 }
 
 fn with_details(code: Code, sentence: impl Into<String>, outcome: &Outcome) -> Status {
-    let metadata = HashMap::from([
+    with_metadata(code, sentence, outcome, [])
+}
+
+fn with_metadata<const N: usize>(
+    code: Code,
+    sentence: impl Into<String>,
+    outcome: &Outcome,
+    more: [(String, String); N],
+) -> Status {
+    let mut metadata = HashMap::from([
         ("limit".to_owned(), outcome.limit.to_string()),
         ("amount".to_owned(), outcome.amount.to_string()),
         ("later_may_help".to_owned(), outcome.reason.later_may_help().to_string()),
     ]);
+    metadata.extend(more);
     let details = ErrorDetails::with_error_info(outcome.reason.name(), DOMAIN, metadata);
     Status::with_error_details(code, sentence, details)
 }
@@ -77,6 +100,17 @@ pub fn refusal_of(status: &Status) -> Option<Outcome> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_that_was_reached_is_named() {
+        for later_may_help in [true, false] {
+            let status = exhausted("limits.memory_mib", 512, 513, later_may_help);
+            let refusal = refusal_of(&status).unwrap();
+            assert_eq!((status.code(), refusal.limit, refusal.amount), (Code::ResourceExhausted, 512, 513));
+            assert_eq!(refusal.reason.later_may_help(), later_may_help);
+            assert_eq!(status.get_details_error_info().unwrap().metadata["limit_name"], "limits.memory_mib");
+        }
+    }
 
     #[test]
     fn a_refusal_survives_being_a_status() {

@@ -120,7 +120,7 @@ pub fn status_unknown() -> Status {
 pub async fn look_up<R: Send + 'static>(
     look: impl FnOnce() -> Result<R, ArchiveError> + Send + 'static,
 ) -> Result<R, Status> {
-    let looked = tokio::task::spawn_blocking(look).await;
+    let looked = cbdc_node::look_up(look).await;
     looked.map_err(|_| unavailable("the node is stopping"))?.map_err(|error| {
         tracing::error!(%error, "the archive cannot be read");
         Status::data_loss(error.to_string())

@@ -6,7 +6,10 @@ use std::time::Instant;
 
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Payment, PaymentKind};
-use cbdc_ledger::{Ledger, Reason, Signed};
+use cbdc_ledger::{Ledger, Outcome, Reason, Signed};
+use cbdc_node::Share;
+use cbdc_node::budget::{Charge, Exceeded};
+use cbdc_proto::answers::Answers;
 use cbdc_proto::convert::{outcome_to_message, payment_from_message, required};
 use cbdc_proto::packed::{Answer, BATCH_COMMANDS_MAX, State};
 use cbdc_proto::status::{invalid, not_authorised, refusal_of};
@@ -129,7 +132,8 @@ impl PaymentService {
                     Event::Came(batch) => match batch? {
                         Some(batch) => {
                             check_size(&batch)?;
-                            in_flight.push(self.clone().answer_batch(batch));
+                            let charge = Share::take_current(batch.commands.len());
+                            in_flight.push(self.clone().answer_batch(batch, charge));
                         }
                         None => is_open = false,
                     },
@@ -140,9 +144,20 @@ impl PaymentService {
         })
     }
 
-    async fn answer_batch(self: Arc<Self>, batch: v1::CommandBatch) -> (v1::OutcomeBatch, Tally) {
+    /// Answers one batch, for which memory was taken until it is answered.
+    async fn answer_batch(
+        self: Arc<Self>,
+        batch: v1::CommandBatch,
+        charge: Result<Option<Charge>, Exceeded>,
+    ) -> (v1::OutcomeBatch, Tally) {
         let height = self.context.ledger.read(Ledger::height);
-        let answers = self.payment_relay.submit(batch.commands).await;
+        let answers = match &charge {
+            Ok(_) => self.payment_relay.submit(batch.commands).await,
+            Err(exceeded) => {
+                let refused = Outcome::refused(Reason::Overloaded, exceeded.limit as u64, exceeded.amount as u64);
+                Answers::all(Answer::not_ordered(refused), batch.commands.len() / SIGNED_PAYMENT_BYTES)
+            }
+        };
         self.metrics.answered(&answers);
         let tally = Tally::of(&answers, height);
         (answers.into_message(batch.batch_id, batch.takes_runs), tally)

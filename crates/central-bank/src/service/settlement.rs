@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use cbdc_ledger::command::{IssuanceRequest, Signed};
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{AccountId, Command, MemberId};
-use cbdc_node::{LedgerHandle, Membership, views};
+use cbdc_ledger::{AccountId, Command, MemberId, Outcome, Reason};
+use cbdc_node::{LedgerHandle, Membership, Share, views};
 use cbdc_proto::answers::Answers;
 use cbdc_proto::convert::{account, outcome_to_message};
 use cbdc_proto::packed::{Answer, State};
@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::intake::{Intake, decode_commands};
+use crate::intake::{Intake, Reply, decode_commands};
 use crate::issuance_queue::IssuanceQueue;
 
 /// Batches of one stream that may be in flight; beyond that, the stream is not read.
@@ -60,6 +60,7 @@ impl v1::settlement_server::Settlement for SettlementService {
         let stream = CommandStream {
             member,
             peer,
+            share: Share::current(),
             intake: self.intake.clone(),
             membership: self.membership.clone(),
             replies: sender,
@@ -157,6 +158,8 @@ struct Sent {
 struct CommandStream {
     member: (Role, MemberId),
     peer: Peer,
+    /// The member's share of the node's memory.
+    share: Option<Share>,
     intake: Intake,
     membership: Membership,
     replies: mpsc::UnboundedSender<Result<Sent, Status>>,
@@ -177,13 +180,21 @@ impl CommandStream {
                 drop(self.replies.send(Err(status)));
                 return;
             }
+            // Taken until the batch is answered.
+            let charge = self.share.as_ref().map(|share| share.take(commands.len())).transpose();
             match decode_commands(commands) {
                 Ok(commands) => {
-                    let replies = self.replies.clone();
-                    let reply = Box::new(move |answers: Answers| {
+                    let (replies, overloaded) = (self.replies.clone(), charge.as_ref().err().copied());
+                    let reply: Reply = Box::new(move |answers: Answers| {
                         let batch = answers.into_message(batch_id, takes_runs);
-                        drop(replies.send(Ok(Sent { batch, _permit: permit })));
+                        drop((replies.send(Ok(Sent { batch, _permit: permit })), charge));
                     });
+                    if let Some(exceeded) = overloaded {
+                        let (limit, amount) = (exceeded.limit as u64, exceeded.amount as u64);
+                        let refused = Outcome::refused(Reason::Overloaded, limit, amount);
+                        reply(Answers::all(Answer::not_ordered(refused), commands.len()));
+                        continue;
+                    }
                     // While there is no room for the batch, the stream is not read on.
                     tokio::select! {
                         () = self.intake.submit(self.member, commands, reply) => {}

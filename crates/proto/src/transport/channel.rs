@@ -1,7 +1,7 @@
 //! Connecting to a node.
 
+use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use cbdc_ledger::PublicKey;
 use hyper_util::rt::TokioIo;
@@ -9,12 +9,13 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::identity::NodeIdentity;
+use super::read_ahead::ReadAhead;
 use super::{limits, tls};
 
 /// The keys or the authority by which a client knows a node.
@@ -99,12 +100,10 @@ impl ServerCertVerifier for PinnedServer {
 /// `identity` is this side's certificate; customers have none.
 pub fn connect(address: &str, identity: Option<&NodeIdentity>, trust: &ServerTrust) -> Result<Channel, ConnectError> {
     let wrong_address = || ConnectError::Address { address: address.to_owned() };
-    let (host, _) = address.rsplit_once(':').ok_or_else(wrong_address)?;
-    let server_name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|_| wrong_address())?;
-    let connector = TlsConnector::from(Arc::new(client_config(identity, trust)?));
+    let dialer = Dialer::new(address, identity, trust)?;
     let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|_| wrong_address())?;
     let endpoint = endpoint
-        .connect_timeout(Duration::from_secs(3))
+        .connect_timeout(limits::HANDSHAKE_TIMEOUT)
         .http2_keep_alive_interval(limits::KEEPALIVE_INTERVAL)
         .keep_alive_timeout(limits::KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
@@ -113,17 +112,46 @@ pub fn connect(address: &str, identity: Option<&NodeIdentity>, trust: &ServerTru
         .max_frame_size(limits::FRAME_BYTES_MAX)
         .tcp_nodelay(true);
     let dial = tower::service_fn(move |uri: Uri| {
-        let (connector, server_name) = (connector.clone(), server_name.clone());
+        let dialer = dialer.clone();
         async move {
             let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
-            let stream = TcpStream::connect(&authority).await?;
-            stream.set_nodelay(true)?;
-            let stream = BufReader::with_capacity(limits::READ_BYTES, stream);
-            let stream = connector.connect(server_name, stream).await?;
-            Ok::<_, std::io::Error>(TokioIo::new(stream))
+            dialer.dial(&authority).await.map(TokioIo::new)
         }
     });
     Ok(endpoint.connect_with_connector_lazy(dial))
+}
+
+/// Makes a TLS connection to `address` for bytes of any kind: for tests of what a node does with them.
+#[doc(hidden)]
+pub async fn dial(
+    address: &str,
+    identity: Option<&NodeIdentity>,
+    trust: &ServerTrust,
+) -> Result<TlsStream<ReadAhead>, ConnectError> {
+    let failed = |error: io::Error| ConnectError::Connect { address: address.to_owned(), reason: error.to_string() };
+    Dialer::new(address, identity, trust)?.dial(address).await.map_err(failed)
+}
+
+#[derive(Clone)]
+struct Dialer {
+    connector: TlsConnector,
+    server_name: ServerName<'static>,
+}
+
+impl Dialer {
+    fn new(address: &str, identity: Option<&NodeIdentity>, trust: &ServerTrust) -> Result<Dialer, ConnectError> {
+        let wrong_address = || ConnectError::Address { address: address.to_owned() };
+        let (host, _) = address.rsplit_once(':').ok_or_else(wrong_address)?;
+        let server_name =
+            ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|_| wrong_address())?;
+        Ok(Dialer { connector: TlsConnector::from(Arc::new(client_config(identity, trust)?)), server_name })
+    }
+
+    async fn dial(self, address: &str) -> io::Result<TlsStream<ReadAhead>> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        self.connector.connect(self.server_name, ReadAhead::new(stream)).await
+    }
 }
 
 fn client_config(identity: Option<&NodeIdentity>, trust: &ServerTrust) -> Result<ClientConfig, ConnectError> {

@@ -1,8 +1,8 @@
 //! Accepting connections.
 //!
 //! A connection that is not TLS 1.3, or whose certificate's key is pinned by nobody, ends in the handshake: no request
-//! of it is ever read. Handshakes run beside each other, bounded in number and time, so that a silent
-//! (or noisy) peer delays nobody.
+//! of it is ever read. Handshakes run beside each other, bounded in number and time ([`super::handshakes`]), so that a
+//! silent (or noisy) peer delays nobody.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,18 +16,22 @@ use futures::Stream;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig};
 use rustls_pki_types::{CertificateDer, UnixTime};
-use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
+use super::handshakes::Handshakes;
 use super::identity::NodeIdentity;
+use super::log_rate::LogRate;
+use super::read_ahead::ReadAhead;
 use super::{limits, tls};
 
-const HANDSHAKES_MAX: usize = 256;
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that wait, after their handshake, to be taken over.
+const READY_MAX: usize = 256;
+
+static REFUSED: LogRate = LogRate::new();
 
 /// The node keys of members.
 pub trait Pins: Send + Sync + 'static {
@@ -123,7 +127,7 @@ impl ClientCertVerifier for MemberVerifier {
 
 /// An accepted connection.
 pub struct Connection {
-    stream: TlsStream<BufReader<TcpStream>>,
+    stream: TlsStream<ReadAhead>,
     peer: Peer,
 }
 
@@ -187,20 +191,26 @@ pub fn incoming(
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     let acceptor = TlsAcceptor::from(Arc::new(config));
 
-    let (ready, mut accepted) = tokio::sync::mpsc::channel(HANDSHAKES_MAX);
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let (ready, mut accepted) = tokio::sync::mpsc::channel(READY_MAX);
+    let handshakes = Handshakes::default();
     // The listener lives in the stream: once that is dropped, the port is free.
     Ok(async_stream::stream! {
         loop {
             tokio::select! {
                 Some(connection) = accepted.recv() => yield Ok(connection),
-                (permit, stream, address) = accept(&listener, &handshakes) => {
-                    let (acceptor, ready) = (acceptor.clone(), ready.clone());
+                (stream, address) = accept(&listener) => {
+                    let (acceptor, ready, place) = (acceptor.clone(), ready.clone(), handshakes.enter(address));
                     tokio::spawn(async move {
-                        let _permit = permit;
-                        match handshake(&acceptor, stream, address).await {
+                        let shaken = tokio::select! {
+                            shaken = handshake(&acceptor, stream, address) => shaken,
+                            () = place.gives_way.cancelled() => Err(io::Error::other("too many handshakes are in flight")),
+                        };
+                        drop(place);
+                        match shaken {
                             Ok(connection) => drop(ready.send(connection).await),
-                            Err(error) => tracing::info!(%address, %error, "a connection was refused in the TLS handshake"),
+                            Err(error) => if let Some(held_back) = REFUSED.allows() {
+                                tracing::info!(%address, %error, held_back, "a connection was refused in the TLS handshake");
+                            },
                         }
                     });
                 }
@@ -209,12 +219,11 @@ pub fn incoming(
     })
 }
 
-/// The next connection, once fewer than [`HANDSHAKES_MAX`] handshakes are in flight.
-async fn accept(listener: &TcpListener, handshakes: &Arc<Semaphore>) -> (OwnedSemaphorePermit, TcpStream, SocketAddr) {
-    let permit = handshakes.clone().acquire_owned().await.expect("nobody closes the semaphore");
+/// The next connection.
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, address)) => return (permit, stream, address),
+            Ok(accepted) => return accepted,
             Err(error) => {
                 // Out of file descriptors, most likely: give others time to close theirs.
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -226,9 +235,12 @@ async fn accept(listener: &TcpListener, handshakes: &Arc<Semaphore>) -> (OwnedSe
 
 async fn handshake(acceptor: &TlsAcceptor, stream: TcpStream, address: SocketAddr) -> io::Result<Connection> {
     stream.set_nodelay(true)?;
-    let stream = BufReader::with_capacity(limits::READ_BYTES, stream);
-    let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
-    let stream = handshake.await.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no handshake within 5 s"))??;
+    let handshake = tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, acceptor.accept(ReadAhead::new(stream)));
+    let late = |_| {
+        let limit = limits::HANDSHAKE_TIMEOUT.as_secs();
+        io::Error::new(io::ErrorKind::TimedOut, format!("no handshake within {limit} s"))
+    };
+    let stream = handshake.await.map_err(late)??;
     let node_key = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(tls::key_in);
     Ok(Connection { stream, peer: Peer { node_key, address: Some(address) } })
 }

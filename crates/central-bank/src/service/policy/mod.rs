@@ -3,26 +3,28 @@
 //! Modules: [`versions`] (parameters, votes and what they changed), [`books`] (balance sheet, aggregates, profit and
 //! loss), [`programmes`], [`page`] (lists, newest first), [`format`] (actions as sentences).
 //!
-//! Answers that are linear in the number of wallets are computed on a thread that may block. They hold settlement up
-//! while they read the ledger, as every reader does.
+//! Answers that are linear in the number of wallets are computed on a thread that may block, and once for all who ask at
+//! the same time ([`shared_survey`]). They hold settlement up while they read the ledger, as every reader does.
 
 mod books;
 mod format;
 mod page;
 mod programmes;
+mod shared_survey;
 mod versions;
 
 use std::sync::Arc;
 
 use cbdc_ledger::member::{Role, Seat};
 use cbdc_ledger::{BankId, Height, Ledger};
-use cbdc_node::{Archive, LedgerHandle, Membership};
+use cbdc_node::{Archive, LedgerHandle, Membership, look_up};
 use cbdc_proto::convert::number_u16;
 use cbdc_proto::status::{invalid, not_found, of_refusal, unavailable};
 use cbdc_proto::v1;
 use tonic::{Request, Response, Status};
 
 use self::page::Page;
+use self::shared_survey::SharedSurvey;
 use crate::clock::Clock;
 use crate::intake::Intake;
 use crate::issuance_queue::IssuanceQueue;
@@ -38,6 +40,14 @@ pub struct PolicyService {
     pub issuance_queue: IssuanceQueue,
     pub clock: Arc<Clock>,
     pub archive: Arc<Archive>,
+    pub surveys: Surveys,
+}
+
+/// The answers that are linear in the number of wallets.
+#[derive(Default)]
+pub struct Surveys {
+    balance_sheet: SharedSurvey<v1::BalanceSheet>,
+    aggregates: SharedSurvey<v1::Aggregates>,
 }
 
 impl PolicyService {
@@ -46,9 +56,12 @@ impl PolicyService {
         &self,
         look: impl FnOnce(&Ledger) -> R + Send + 'static,
     ) -> Result<Response<R>, Status> {
+        self.look(look).await.map(Response::new)
+    }
+
+    async fn look<R: Send + 'static>(&self, look: impl FnOnce(&Ledger) -> R + Send + 'static) -> Result<R, Status> {
         let ledger = self.ledger.clone();
-        let looked = tokio::task::spawn_blocking(move || ledger.read(look)).await;
-        looked.map(Response::new).map_err(|_| unavailable("the node is stopping"))
+        look_up(move || ledger.read(look)).await.map_err(|_| unavailable("the node is stopping"))
     }
 
     /// The version of policy in force at the end of a block, as its header names it.
@@ -58,7 +71,7 @@ impl PolicyService {
         }
         let newest = *self.ledger.announced().borrow();
         let archive = self.archive.clone();
-        let found = tokio::task::spawn_blocking(move || archive.header(height)).await;
+        let found = look_up(move || archive.header(height)).await;
         let found = found.map_err(|_| unavailable("the node is stopping"))?.map_err(|error| {
             tracing::error!(%error, "the block archive cannot be read");
             Status::data_loss(error.to_string())
@@ -109,7 +122,10 @@ impl v1::policy_server::Policy for PolicyService {
     ) -> Result<Response<v1::BalanceSheet>, Status> {
         self.membership.require(&request, &Role::ALL)?;
         match request.into_inner().with_unposted_interest {
-            true => self.survey(books::balance_sheet_with_unposted_interest).await,
+            true => {
+                let compute = self.look(books::balance_sheet_with_unposted_interest);
+                self.surveys.balance_sheet.ask(compute).await.map(Response::new)
+            }
             false => Ok(Response::new(self.ledger.read(books::balance_sheet))),
         }
     }
@@ -119,7 +135,8 @@ impl v1::policy_server::Policy for PolicyService {
         request: Request<v1::GetAggregatesRequest>,
     ) -> Result<Response<v1::Aggregates>, Status> {
         self.membership.require(&request, &Role::ALL)?;
-        self.survey(books::aggregates).await
+        let compute = self.look(books::aggregates);
+        self.surveys.aggregates.ask(compute).await.map(Response::new)
     }
 
     async fn get_profit_and_loss(

@@ -1,0 +1,289 @@
+//! What callers may take of a node: memory within one budget, places for connections, and no silence for ever.
+
+mod running;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use cbdc_ledger::MemberId;
+use cbdc_ledger::member::Role;
+use cbdc_node::Limits;
+use cbdc_proto::status::refusal_of;
+use cbdc_proto::v1;
+use cbdc_proto::v1::bank_client::BankClient;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tonic::Code;
+use tonic_types::StatusExt;
+use tower::ServiceExt;
+
+use self::running::{RawBody, Running, Then, message, request, status_of, until};
+
+const MIB: usize = 1024 * 1024;
+const SUBMIT_TRANSFERS: &str = "/cbdc.v1.Bank/SubmitTransfers";
+
+fn small() -> Limits {
+    Limits { memory_mib: 32, ..Limits::default() }
+}
+
+/// A body that sends so much of a message and then rests.
+fn unfinished(length: usize) -> tonic::body::Body {
+    let pieces = vec![7; length];
+    let first = message(1_000_000, &[]);
+    RawBody::new([first].into_iter().chain(pieces.chunks(16 * 1024).map(Bytes::copy_from_slice)), Then::Silence)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unfinished_messages_take_an_address_share_and_no_more_and_members_still_find_room() {
+    let running = Running::start(small()).await;
+    let share = small().share_bytes();
+    let used = || running.bank.budget().used_bytes();
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let channel = running.to_bank(None);
+        for _ in 0..20 {
+            let channel = channel.clone();
+            let body = unfinished(100 * 1024);
+            open.push(tokio::spawn(channel.oneshot(request(SUBMIT_TRANSFERS, body))));
+        }
+    }
+    // A stream takes 1 MiB, and its message what came of it: seven fit into 8 MiB, and the others were refused.
+    until("seven streams and their messages are charged", || used() > 7 * (MIB + 99 * 1024)).await;
+    let refused = status_of(running.to_bank(None), request(SUBMIT_TRANSFERS, unfinished(0))).await;
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+    let details = refused.get_details_error_info().expect("a refusal has its reason");
+    assert_eq!(details.reason, "OVERLOADED");
+    assert!(details.metadata["limit_name"].contains("share"), "{details:?}");
+    assert!(used() <= share, "{} of {share}", used());
+    // The bank's own back office is a member, with a share of its own.
+    let identity = running.network.identity(Role::Bank, MemberId(1)).unwrap();
+    let mut office = BankClient::new(running.to_bank(Some(&identity)));
+    office.get_treasury(v1::GetTreasuryRequest {}).await.unwrap();
+    open.iter().for_each(|request| request.abort());
+    drop(open);
+    until("all is given back", || used() < MIB).await;
+    running.serves_a_new_customer().await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_too_large_for_its_call_is_refused_with_the_limit_before_it_comes() {
+    let running = Running::start(small()).await;
+    for (path, length) in [
+        ("/cbdc.v1.Bank/GetWallet", 64 * 1024 + 1),
+        ("/cbdc.v1.Bank/SubmitTransfer", 4 * 1024 * 1024),
+        (SUBMIT_TRANSFERS, 4 * 1024 * 1024),
+        (SUBMIT_TRANSFERS, u32::MAX),
+    ] {
+        let body = RawBody::new([message(length, &[])], Then::Silence);
+        let status = status_of(running.to_bank(None), request(path, body)).await;
+        assert_eq!(status.code(), Code::ResourceExhausted, "{path}: {status:?}");
+        let refusal = refusal_of(&status).expect("a refusal has its reason");
+        assert_eq!((refusal.amount, refusal.reason.later_may_help()), (u64::from(length), false), "{path}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_requests_at_once_stay_within_the_budget() {
+    let running = Running::start(small()).await;
+    let client = BankClient::new(running.to_bank(None));
+    let budget = running.bank.budget().clone();
+    let asked = (0..500).map(|_| {
+        let mut client = client.clone();
+        async move { client.list_payments(v1::ListPaymentsRequest::default()).await.unwrap_err().code() }
+    });
+    let most = std::sync::atomic::AtomicUsize::new(0);
+    let watching = async {
+        loop {
+            most.fetch_max(budget.used_bytes(), std::sync::atomic::Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    };
+    let codes = tokio::select! {
+        codes = futures::future::join_all(asked) => codes,
+        () = watching => unreachable!(),
+    };
+    assert_eq!(codes.len(), 500);
+    assert!(most.into_inner() <= small().share_bytes() + MIB);
+    running.serves_a_new_customer().await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_connections_keep_nobody_out_and_end() {
+    let running = Running::start(Limits::default()).await;
+    let mut silent = Vec::new();
+    for _ in 0..600 {
+        silent.push(TcpStream::connect(running.bank.address()).await.unwrap());
+        silent.push(TcpStream::connect(running.central_bank.address()).await.unwrap());
+    }
+    // A new customer and a new connection of a bank are served while all of them are silent.
+    running.serves_a_new_customer().await;
+    let identity = running.network.identity(Role::Bank, MemberId(1)).unwrap();
+    let trust = running.network.anchor().trust(Role::CentralBank, MemberId(1)).unwrap();
+    let address = running.central_bank.address().to_string();
+    let channel = cbdc_proto::transport::connect(&address, Some(&identity), &trust).unwrap();
+    let mut chain = v1::chain_client::ChainClient::new(channel);
+    chain.get_genesis(v1::GetGenesisRequest {}).await.unwrap();
+    // And the nodes end the silent ones by themselves.
+    for mut connection in silent {
+        let mut bytes = [0; 16];
+        let ended = tokio::time::timeout(Duration::from_secs(20), connection.read(&mut bytes)).await;
+        assert!(matches!(ended.expect("it ends"), Ok(0) | Err(_)));
+    }
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_give_way_and_members_have_places_of_their_own() {
+    let limits = Limits { connections: 20, connections_per_address: 10, ..Limits::default() };
+    let running = Running::start(limits).await;
+    let idle: Vec<_> = (0..40).map(|_| BankClient::new(running.to_bank(None))).collect();
+    for client in &idle {
+        client.clone().get_status(v1::GetStatusRequest {}).await.unwrap();
+    }
+    running.serves_a_new_customer().await;
+    let identity = running.network.identity(Role::Bank, MemberId(1)).unwrap();
+    BankClient::new(running.to_bank(Some(&identity))).get_treasury(v1::GetTreasuryRequest {}).await.unwrap();
+    // One whose connection gave way connects again.
+    for client in &idle[..3] {
+        let mut answered = client.clone().get_status(v1::GetStatusRequest {}).await;
+        if answered.is_err() {
+            answered = client.clone().get_status(v1::GetStatusRequest {}).await;
+        }
+        answered.unwrap();
+    }
+    running.stop().await;
+}
+
+/// A TLS connection of a customer, for bytes of any kind.
+async fn tls(running: &Running) -> impl AsyncReadExt + AsyncWriteExt + Unpin + use<> {
+    let trust = running.bank_trust();
+    cbdc_proto::transport::channel::dial(&running.bank.address().to_string(), None, &trust).await.unwrap()
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = payload.len() as u32;
+    [&length.to_be_bytes()[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+const SETTINGS: u8 = 4;
+const HEADERS: u8 = 1;
+const RESET: u8 = 3;
+const PING: u8 = 6;
+const CONTINUATION: u8 = 9;
+const END_HEADERS: u8 = 4;
+
+/// Headers of a call to GetStatus, without Huffman coding or the dynamic table.
+fn headers() -> Vec<u8> {
+    let literal = |name: &str, value: &str| {
+        [&[0, name.len() as u8][..], name.as_bytes(), &[value.len() as u8], value.as_bytes()].concat()
+    };
+    [
+        literal(":method", "POST"),
+        literal(":scheme", "http"),
+        literal(":path", "/cbdc.v1.Bank/GetStatus"),
+        literal(":authority", "bank"),
+        literal("content-type", "application/grpc"),
+        literal("te", "trailers"),
+    ]
+    .concat()
+}
+
+/// Sends frames on a connection of its own until the node ends it or all are sent.
+async fn flood(running: &Running, frames: impl IntoIterator<Item = Vec<u8>>) {
+    let connection = tls(running).await;
+    let (mut read, mut write) = tokio::io::split(connection);
+    let reading = tokio::spawn(async move {
+        let mut bytes = vec![0; 65_536];
+        while matches!(read.read(&mut bytes).await, Ok(1..)) {}
+    });
+    let sending = async {
+        let mut bytes = [PREFACE.to_vec(), frame(SETTINGS, 0, 0, &[])].concat();
+        for frame in frames {
+            bytes.extend(frame);
+            if bytes.len() > 16_384 && write.write_all(&std::mem::take(&mut bytes)).await.is_err() {
+                return;
+            }
+        }
+        drop(write.write_all(&bytes).await);
+        drop(write.flush().await);
+    };
+    tokio::time::timeout(Duration::from_secs(60), sending).await.expect("it ends");
+    reading.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn floods_of_frames_are_held_without_harm() {
+    let running = Running::start(small()).await;
+    let reset_at_once = (0..10_000_u32).flat_map(|number| {
+        let stream = 2 * number + 1;
+        [frame(HEADERS, END_HEADERS, stream, &headers()), frame(RESET, 0, stream, &[0, 0, 0, 8])]
+    });
+    flood(&running, reset_at_once).await;
+    running.serves_a_new_customer().await;
+
+    flood(&running, (0..50_000).map(|_| frame(PING, 0, 0, &[7; 8]))).await;
+    running.serves_a_new_customer().await;
+
+    let endless = [frame(HEADERS, 0, 1, &headers())].into_iter();
+    flood(&running, endless.chain((0..20_000).map(|_| frame(CONTINUATION, 0, 1, &[0, 1, b'x', 1, b'y'])))).await;
+    running.serves_a_new_customer().await;
+
+    let noise = (0..200_u32).map(|number| blake3_like(number).to_vec());
+    flood(&running, noise).await;
+    running.serves_a_new_customer().await;
+    until("all is given back", || running.bank.budget().used_bytes() < MIB).await;
+    running.stop().await;
+}
+
+/// Bytes that look random.
+fn blake3_like(number: u32) -> [u8; 64] {
+    std::array::from_fn(|at| (number.wrapping_mul(2_654_435_761).rotate_left(at as u32) >> 7) as u8)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plaintext_noise_large_headers_and_compressed_messages_are_refused_and_the_node_goes_on() {
+    let running = Running::start(small()).await;
+    for noise in [&b"GET / HTTP/1.1\r\nhost: bank\r\n\r\n"[..], PREFACE, &[0x16; 3], &blake3_like(1)] {
+        let mut connection = TcpStream::connect(running.bank.address()).await.unwrap();
+        connection.write_all(noise).await.unwrap();
+        let mut bytes = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(10), connection.read_to_end(&mut bytes)).await;
+        ended.expect("the node ends it").ok();
+    }
+    let mut large = request("/cbdc.v1.Bank/GetStatus", RawBody::new([message(0, &[])], Then::Silence));
+    large.headers_mut().insert("x", "y".repeat(200_000).parse().unwrap());
+    assert_ne!(status_of(running.to_bank(None), large).await.code(), Code::Ok);
+    let mut compressed =
+        request("/cbdc.v1.Bank/GetStatus", RawBody::new([Bytes::from(vec![1, 0, 0, 0, 1, 0])], Then::Silence));
+    compressed.headers_mut().insert("grpc-encoding", "gzip".parse().unwrap());
+    assert_eq!(status_of(running.to_bank(None), compressed).await.code(), Code::Unimplemented);
+    running.serves_a_new_customer().await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deadlines_of_a_millisecond_and_many_handshakes_leave_nothing_behind() {
+    let running = Running::start(Limits::default()).await;
+    let client = BankClient::new(running.to_bank(None));
+    let hasty = (0..200).map(|_| {
+        let mut client = client.clone();
+        async move {
+            let mut request = tonic::Request::new(v1::GetStatusRequest {});
+            request.set_timeout(Duration::from_millis(1));
+            client.get_status(request).await.is_ok()
+        }
+    });
+    futures::future::join_all(hasty).await;
+    for _ in 0..10 {
+        futures::future::join_all((0..20).map(|_| tls(&running))).await;
+    }
+    running.serves_a_new_customer().await;
+    until("all is given back", || running.bank.budget().used_bytes() < 2 * MIB).await;
+    running.stop().await;
+}

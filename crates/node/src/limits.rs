@@ -1,0 +1,94 @@
+//! How much a node gives to those who call it: section `[limits]` of its configuration.
+//!
+//! ```toml
+//! [limits]
+//! memory_mib = 512              # for connections, unfinished messages, requests and answers, beyond the ledger
+//! connections = 4096            # of customers, all together
+//! connections_per_address = 1024
+//! connections_per_member = 64
+//! streams_per_connection = 256
+//! ```
+//!
+//! Every key has a default, and a value outside of its range is an error that names it.
+
+use serde::de::{Deserialize, Deserializer, Error};
+
+const MIB: usize = 1024 * 1024;
+
+/// The limits of one node. Every key has a default; unknown keys are errors.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Memory for connections, unfinished messages, requests in work and answers that were not read yet, MiB. The
+    /// ledger and the store have theirs besides.
+    #[serde(deserialize_with = "within::<_, 32, 1_048_576>")]
+    pub memory_mib: u32,
+    /// Connections of customers. Beyond that, the one that was idle for longest gives way.
+    #[serde(deserialize_with = "within::<_, 1, 1_000_000>")]
+    pub connections: u32,
+    /// Connections of customers from one address.
+    #[serde(deserialize_with = "within::<_, 1, 1_000_000>")]
+    pub connections_per_address: u32,
+    /// Connections of one member. They take no customer's place.
+    #[serde(deserialize_with = "within::<_, 4, 65_536>")]
+    pub connections_per_member: u32,
+    /// Calls that one connection may have open; more wait at their caller.
+    #[serde(deserialize_with = "within::<_, 4, 65_536>")]
+    pub streams_per_connection: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            memory_mib: 512,
+            connections: 4_096,
+            connections_per_address: 1_024,
+            connections_per_member: 64,
+            streams_per_connection: 256,
+        }
+    }
+}
+
+impl Limits {
+    /// The memory of the whole node, bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory_mib as usize * MIB
+    }
+
+    /// What customers may take of it; the rest is the members' alone.
+    pub fn customers_bytes(&self) -> usize {
+        self.memory_bytes() / 4 * 3
+    }
+
+    /// What one address, or one member, may take of it.
+    pub fn share_bytes(&self) -> usize {
+        self.memory_bytes() / 4
+    }
+}
+
+fn within<'de, D: Deserializer<'de>, const MIN: u32, const MAX: u32>(input: D) -> Result<u32, D::Error> {
+    let found = i64::deserialize(input)?;
+    match u32::try_from(found) {
+        Ok(value) if (MIN..=MAX).contains(&value) => Ok(value),
+        _ => Err(D::Error::custom(format!("expected a number from {MIN} to {MAX}, found {found}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_has_a_default_and_a_range() {
+        assert_eq!(toml::from_str::<Limits>("").unwrap(), Limits::default());
+        let set = toml::from_str::<Limits>("memory_mib = 64\nconnections = 7").unwrap();
+        assert_eq!((set.memory_bytes(), set.connections, set.streams_per_connection), (64 << 20, 7, 256));
+        for key in ["memory_mib", "connections", "connections_per_address", "connections_per_member"] {
+            for wrong in ["0", "-1", "4294967296"] {
+                let error = toml::from_str::<Limits>(&format!("{key} = {wrong}")).unwrap_err().to_string();
+                assert!(error.contains(&format!("found {wrong}")) && error.contains("from"), "{error}");
+            }
+        }
+        assert!(toml::from_str::<Limits>("memory = 1").unwrap_err().to_string().contains("memory_mib"));
+    }
+}
