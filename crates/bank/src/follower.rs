@@ -3,7 +3,11 @@
 //! 1. Ask the central bank for the blocks above the replica's height, and deliver each to the replica as it comes
 //!    (filtered blocks that came together are delivered together).
 //! 2. When that fails, ask the next peer, in rotation. A peer's blocks are delivered one by one, each after the verdict
-//!    on the last. One that serves bad data is dropped for a while, and the event recorded.
+//!    on the last.
+//!    - One that serves bad data (a block that does not verify, another block than was asked for, a message that is too
+//!      large or cannot be read) is dropped for a while, and the event recorded.
+//!    - One that cannot be reached, or whose stream breaks, is left alone for longer each time.
+//!    - One that is silent may have nothing newer, or keep it back: the next one is asked.
 //! 3. While a peer serves, the central bank is tried again every few seconds, and preferred as soon as it answers.
 //!
 //! A partial replica follows the central bank's filtered blocks, and nobody else's.
@@ -14,8 +18,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{Ledger, PublicKey};
+use cbdc_ledger::{Height, Ledger, PublicKey};
 use cbdc_node::LedgerHandle;
+use cbdc_proto::convert::header_from_message;
 use cbdc_proto::transport::{MESSAGE_BYTES_MAX, ServerTrust, connect};
 use cbdc_proto::v1;
 use cbdc_proto::v1::chain_client::ChainClient;
@@ -23,7 +28,7 @@ use futures::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use crate::metrics::Metrics;
 use crate::relay::CentralBankEndpoint;
@@ -39,11 +44,43 @@ const RETRY: Duration = Duration::from_secs(3);
 const EXTRACTS_TOGETHER: usize = 16;
 /// How long a peer that served bad data is left alone.
 const DROPPED_FOR: Duration = Duration::from_secs(600);
+/// How long one that could not be followed is left alone, at first and at most; it doubles each time.
+const LEFT_ALONE_FOR: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// How long a peer may take from block to block before the next peer is asked.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// A bank that serves the chain.
 struct Peer {
     address: String,
-    dropped_until: Option<Instant>,
+    left_alone_until: Option<Instant>,
+    /// How long it is left alone when it cannot be followed again.
+    pause: Duration,
+}
+
+/// Why a peer is followed no longer.
+enum PeerEnded {
+    /// It served bad data.
+    Bad(String),
+    /// It could not be reached, or the stream ended.
+    Broken(String),
+    /// It sent nothing for a while.
+    Silent,
+    /// The central bank was followed again.
+    Replaced,
+}
+
+impl PeerEnded {
+    fn of(status: &Status) -> PeerEnded {
+        let reason = format!("{:?}: {}", status.code(), status.message());
+        // What came is no message, or a larger one than any honest node sends. A connection that broke, or a peer that
+        // stops, has a transport's error as its source.
+        let is_bad = match status.code() {
+            Code::OutOfRange => true,
+            Code::Internal => std::error::Error::source(status).is_none(),
+            _ => false,
+        };
+        if is_bad { PeerEnded::Bad(reason) } else { PeerEnded::Broken(reason) }
+    }
 }
 
 pub struct Follower {
@@ -73,7 +110,10 @@ impl Follower {
         deliveries: mpsc::Sender<Delivery>,
         metrics: Arc<Metrics>,
     ) -> Follower {
-        let peers = peers.iter().map(|address| Peer { address: address.clone(), dropped_until: None }).collect();
+        let peers = peers
+            .iter()
+            .map(|address| Peer { address: address.clone(), left_alone_until: None, pause: LEFT_ALONE_FOR.0 })
+            .collect();
         let own_key = central_bank.identity.public_key();
         Follower { central_bank, own_key, peers, next_peer: 0, ledger, deliveries, metrics }
     }
@@ -147,51 +187,85 @@ impl Follower {
         }
     }
 
-    /// Tries each peer once, and follows the first that answers until the central bank does.
+    /// Tries each peer once, until one was followed or the central bank is again.
     async fn follow_peers(&mut self) -> Result<(), Gone> {
         for _ in 0..self.peers.len() {
             let at = self.next_peer % self.peers.len();
             self.next_peer = at + 1;
             let peer = &self.peers[at];
-            if peer.dropped_until.is_some_and(|until| until > Instant::now()) {
+            if peer.left_alone_until.is_some_and(|until| until > Instant::now()) {
                 continue;
             }
-            let address = peer.address.clone();
-            let Ok(blocks) = self.open_peer(&address).await else { continue };
-            tracing::info!(%address, "following the chain from a peer bank");
-            if let Some(bad) = self.follow_peer(blocks).await? {
-                tracing::warn!(target: "security", %address, reason = %bad, "a peer bank served bad data and is dropped");
-                self.metrics.security_events(1);
-                self.peers[at].dropped_until = Some(Instant::now() + DROPPED_FOR);
-                continue;
+            let (address, began_at) = (peer.address.clone(), self.ledger.read(Ledger::height));
+            let ended = match self.open_peer(&address).await {
+                Ok((blocks, from)) => {
+                    tracing::debug!(%address, "following the chain from a peer bank");
+                    self.follow_peer(blocks, from).await?
+                }
+                Err(status) => PeerEnded::of(&status),
+            };
+            let height = self.ledger.read(Ledger::height);
+            let peer = &mut self.peers[at];
+            if height > began_at {
+                tracing::info!(%address, from = %began_at, to = %height, "followed the chain from a peer bank");
+                peer.pause = LEFT_ALONE_FOR.0;
             }
-            return Ok(());
+            match ended {
+                PeerEnded::Bad(reason) => {
+                    tracing::warn!(target: "security", %address, %reason, for_s = DROPPED_FOR.as_secs(), "a peer bank served bad data and is dropped");
+                    self.metrics.security_events(1);
+                    peer.left_alone_until = Some(Instant::now() + DROPPED_FOR);
+                }
+                PeerEnded::Broken(reason) => {
+                    tracing::warn!(%address, %reason, for_s = peer.pause.as_secs(), "a peer bank cannot be followed and is left alone");
+                    peer.left_alone_until = Some(Instant::now() + peer.pause);
+                    peer.pause = (peer.pause * 2).min(LEFT_ALONE_FOR.1);
+                }
+                PeerEnded::Silent => tracing::debug!(%address, "a peer bank has no newer block; the next one is asked"),
+                PeerEnded::Replaced => return Ok(()),
+            }
         }
         Ok(())
     }
 
-    async fn open_peer(&self, address: &str) -> Result<Streaming<v1::Block>, Status> {
+    async fn open_peer(&self, address: &str) -> Result<(Streaming<v1::Block>, Height), Status> {
         let keys = self.ledger.read(|ledger| node_keys(ledger, Role::Bank));
         let keys = keys.into_iter().filter(|key| *key != self.own_key).collect();
         let channel = connect(address, Some(&self.central_bank.identity), &ServerTrust::AnyOf(keys));
         open(channel.map_err(|error| Status::unavailable(error.to_string()))?, &self.ledger).await
     }
 
-    /// Follows one peer; gives the reason if it served bad data.
-    async fn follow_peer(&self, mut blocks: Streaming<v1::Block>) -> Result<Option<String>, Gone> {
+    /// Follows one peer from a height on.
+    async fn follow_peer(&self, mut blocks: Streaming<v1::Block>, mut next: Height) -> Result<PeerEnded, Gone> {
         let central_again = central_again(self.central_bank.clone(), self.ledger.clone());
         tokio::pin!(central_again);
         loop {
             let block = tokio::select! {
-                block = blocks.message() => block,
-                blocks = &mut central_again => return self.follow_central(blocks).await.map(|()| None),
+                block = tokio::time::timeout(SILENCE_MAX, blocks.message()) => block,
+                blocks = &mut central_again => {
+                    return self.follow_central(blocks).await.map(|()| PeerEnded::Replaced);
+                }
             };
-            let Ok(Some(block)) = block else { return Ok(None) };
+            let block = match block {
+                Ok(Ok(Some(block))) => block,
+                Ok(Ok(None)) => return Ok(PeerEnded::Broken("it ended the stream".to_owned())),
+                Ok(Err(status)) => return Ok(PeerEnded::of(&status)),
+                Err(_) => return Ok(PeerEnded::Silent),
+            };
+            // The replica skips blocks that it has: one who sends those would be followed for ever.
+            let found =
+                block.header.as_ref().map(|header| header_from_message(header).map(|signed| signed.header.height));
+            if let Some(Ok(found)) = found
+                && found != next
+            {
+                return Ok(PeerEnded::Bad(format!("expected block {next}, found block {found}")));
+            }
+            next = next.next();
             let (tell, verdict) = oneshot::channel();
             let delivery = Delivery::Block { block, source: Source::Peer, verdict: Some(tell) };
             self.deliveries.send(delivery).await.map_err(|_| Gone)?;
             if let Err(error) = verdict.await.map_err(|_| Gone)? {
-                return Ok(Some(error.to_string()));
+                return Ok(PeerEnded::Bad(error.to_string()));
             }
         }
     }
@@ -202,7 +276,7 @@ async fn open_central(
     ledger: &LedgerHandle,
 ) -> Result<Streaming<v1::Block>, Status> {
     let channel = central_bank.channel().map_err(|error| Status::unavailable(error.to_string()))?;
-    open(channel, ledger).await
+    Ok(open(channel, ledger).await?.0)
 }
 
 async fn open_filtered_blocks(
@@ -220,12 +294,13 @@ fn no_stream() -> Status {
     Status::deadline_exceeded("no stream could be opened within 5 s")
 }
 
-async fn open(channel: Channel, ledger: &LedgerHandle) -> Result<Streaming<v1::Block>, Status> {
+/// Opens a stream of the blocks above the ledger's height, and tells the first.
+async fn open(channel: Channel, ledger: &LedgerHandle) -> Result<(Streaming<v1::Block>, Height), Status> {
     let mut client = ChainClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
-    let from_height = ledger.read(|ledger| ledger.height().next().0);
-    let opened = tokio::time::timeout(OPEN_TIMEOUT, client.follow(v1::FollowRequest { from_height })).await;
+    let from = ledger.read(|ledger| ledger.height().next());
+    let opened = tokio::time::timeout(OPEN_TIMEOUT, client.follow(v1::FollowRequest { from_height: from.0 })).await;
     let blocks = opened.map_err(|_| no_stream())??;
-    Ok(blocks.into_inner())
+    Ok((blocks.into_inner(), from))
 }
 
 /// Waits until the central bank can be followed again.
