@@ -6,7 +6,9 @@ use std::time::Duration;
 use anyhow::Context;
 use cbdc_client::{NetworkFolder, NodeName};
 use cbdc_ledger::{Genesis, Height};
-use cbdc_node::audit::{AuditReport, audit_data_folder, audit_live};
+use cbdc_node::audit::{
+    AuditReport, ExpectedHead, Head, audit_data_folder, audit_live, check_data_folder, newest_head,
+};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
@@ -20,7 +22,9 @@ use crate::output::{Output, fields, money};
 #[command(after_help = "Examples:
   cbdc audit                                      the running network, from the central bank
   cbdc audit --node bank-2                        as a bank's replica has it
-  cbdc audit --data network/central-bank-1/data   a stopped node's data folder
+  cbdc audit --data network/central-bank-1/data   a stopped node's data folder, which is only read
+  cbdc audit --data network/bank-1/data --peer central-bank-1     and whether it ends where the network does
+  cbdc audit --expect-head 5120:8a3c…             and whether it has a head that was published
 
 Checks every block against its parent, its signatures and those of its commands, then applies it to a ledger of the auditor's
 own, which must give the same outcomes, roots, balance sheet and supply. Exit code 5 if anything differs.")]
@@ -31,6 +35,12 @@ pub struct Audit {
     /// The node that serves the chain: central-bank-1, bank-1, …
     #[arg(long, value_name = "NODE")]
     node: Option<NodeName>,
+    /// A block that the chain must have: its height and its header's hash, as `cbdc chain head` shows them
+    #[arg(long, value_name = "HEIGHT:HASH")]
+    expect_head: Vec<Head>,
+    /// A node whose newest block the chain must have: central-bank-1, bank-1, …
+    #[arg(long, value_name = "NODE")]
+    peer: Vec<NodeName>,
     /// The genesis to start from; without it that of the network
     #[arg(long, value_name = "FILE")]
     genesis: Option<PathBuf>,
@@ -40,13 +50,18 @@ pub struct Audit {
 
 impl Audit {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
+        if let Some(data) = &self.data {
+            check_data_folder(data)?;
+        }
         let genesis = self.genesis()?;
+        let expected = self.expected().await?;
         let anchor = cbdc_client::Anchor::new(genesis.clone());
         let bar = progress_bar(output);
         let report = match &self.data {
             Some(data) => {
                 let (data, seen) = (data.clone(), bar.clone());
-                let audit = move || audit_data_folder(&data, genesis, |height, newest| show(&seen, height, newest));
+                let audit =
+                    move || audit_data_folder(&data, genesis, expected, |height, newest| show(&seen, height, newest));
                 tokio::task::spawn_blocking(audit)
                     .await
                     .context("the audit's thread ended early, which is a defect of this program")?
@@ -55,13 +70,27 @@ impl Audit {
                 let network = self.network.open()?;
                 let connection = network.connect_reader(self.node.unwrap_or_else(|| network.central_bank())).await?;
                 connection.is_ready().await?;
-                audit_live(connection.channel(), genesis, |height, newest| show(&bar, height, newest)).await
+                audit_live(connection.channel(), genesis, expected, |height, newest| show(&bar, height, newest)).await
             }
         };
         bar.finish_and_clear();
         let report = report.context("the audit could not be made")?;
         output.print(object(&report), || text(&anchor, &report));
         if report.ok { Ok(()) } else { Err(AuditFound.into()) }
+    }
+
+    /// The heads that were named, and those of the nodes to compare with.
+    async fn expected(&self) -> anyhow::Result<Vec<ExpectedHead>> {
+        let named = |head: &Head| ExpectedHead { head: *head, named_by: "--expect-head".to_owned() };
+        let mut expected: Vec<ExpectedHead> = self.expect_head.iter().map(named).collect();
+        for peer in &self.peer {
+            let connection = self.network.open()?.connect_reader(*peer).await?;
+            connection.is_ready().await?;
+            let head =
+                newest_head(connection.channel()).await.with_context(|| format!("asking {peer} for its head"))?;
+            expected.extend(head.map(|head| ExpectedHead { head, named_by: peer.to_string() }));
+        }
+        Ok(expected)
     }
 
     /// The genesis that was named, or that above the data folder, or that of the network.
@@ -104,6 +133,7 @@ fn object(report: &AuditReport) -> Value {
         "supply": supply,
         "tip": report.tip,
         "findings": report.findings,
+        "not_known": report.not_known,
     })
 }
 
@@ -120,6 +150,9 @@ fn text(anchor: &cbdc_client::Anchor, report: &AuditReport) -> String {
     ]);
     for finding in &report.findings {
         text.push_str(&format!("\nfound: {finding}"));
+    }
+    for unknown in &report.not_known {
+        text.push_str(&format!("\nnot known: {unknown}"));
     }
     text
 }

@@ -26,6 +26,13 @@ pub enum StoreError {
         path: PathBuf,
     },
 
+    /// The store was opened for reading only.
+    #[error("the store in {} was opened for reading only; nothing is written to it", path.display())]
+    ReadOnly {
+        /// The store's folder.
+        path: PathBuf,
+    },
+
     /// Another version of the program wrote the folder.
     #[error(
         "the data folder has format {found}, and this program reads format {expected}: go on with the version of the program that wrote it, or start in an empty folder"

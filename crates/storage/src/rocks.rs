@@ -65,7 +65,8 @@ pub struct RocksStore {
     /// Kept for its statistics, which it shares with the database.
     options: Options,
     path: PathBuf,
-    wal_cache: WalCache,
+    /// None of a store that is only read.
+    wal_cache: Option<WalCache>,
     syncs: AtomicU64,
     /// Per column: whether bulk writes wait for a flush. Indexed by the column's place in [`Column::ALL`].
     unflushed: [AtomicBool; Column::ALL.len()],
@@ -100,7 +101,35 @@ impl RocksStore {
         }
         let wal_cache = WalCache::start(&path).map_err(|error| open_error(&path, error.to_string()))?;
         tracing::info!(path = %path.display(), direct_writes, "store opened");
-        Ok(RocksStore {
+        Ok(RocksStore::of(database, options, path, Some(wal_cache)))
+    }
+
+    /// Opens the store in `path` for reading only: nothing in the folder is written, made or locked, so that a folder
+    /// kept as evidence stays as it is, on a read-only mount as well. What a crash left in the write-ahead log is read
+    /// into memory. Every write to the store fails.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] if a node has it open, which would change what is being read; [`StoreError::Open`] for
+    /// anything else, damage to its files included.
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let path = path.as_ref().to_path_buf();
+        if is_locked(&path) {
+            return Err(open_error(&path, LOCKED.to_owned()));
+        }
+        let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+        let mut options = database_options();
+        options.create_if_missing(false);
+        options.create_missing_column_families(false);
+        let columns =
+            Column::ALL.map(|column| ColumnFamilyDescriptor::new(column.name(), column_options(column, &cache)));
+        let database = DB::open_cf_descriptors_read_only(&options, &path, columns, false)
+            .map_err(|error| open_error(&path, error.into_string()))?;
+        tracing::info!(path = %path.display(), "store opened for reading only");
+        Ok(RocksStore::of(database, options, path, None))
+    }
+
+    fn of(database: DB, options: Options, path: PathBuf, wal_cache: Option<WalCache>) -> RocksStore {
+        RocksStore {
             database: RwLock::new(Some(Arc::new(database))),
             options,
             path,
@@ -108,7 +137,7 @@ impl RocksStore {
             syncs: AtomicU64::new(0),
             unflushed: [const { AtomicBool::new(false) }; Column::ALL.len()],
             poisoned: Mutex::new(None),
-        })
+        }
     }
 
     /// The store's folder.
@@ -140,10 +169,13 @@ impl RocksStore {
         database.clone().ok_or_else(|| StoreError::Closed { path: self.path.clone() })
     }
 
-    fn refuse_if_poisoned(&self) -> Result<(), StoreError> {
+    /// The write-ahead log's cache, if this store may be written to.
+    fn writable(&self) -> Result<&WalCache, StoreError> {
+        let read_only = || StoreError::ReadOnly { path: self.path.clone() };
+        let wal_cache = self.wal_cache.as_ref().ok_or_else(read_only)?;
         match self.poisoned_by() {
             Some(first) => Err(StoreError::Poisoned { first: Box::new(first) }),
-            None => Ok(()),
+            None => Ok(wal_cache),
         }
     }
 
@@ -235,7 +267,7 @@ impl Store for RocksStore {
     }
 
     fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StoreError> {
-        self.refuse_if_poisoned()?;
+        let wal_cache = self.writable()?;
         let database = self.database()?;
         let bytes: usize = batch.operations().iter().map(Operation::bytes_max).sum();
         let mut changes = rocksdb::WriteBatch::with_capacity_bytes(BATCH_HEAD_BYTES + bytes);
@@ -268,9 +300,9 @@ impl Store for RocksStore {
         match durability {
             Durability::Synced => {
                 self.syncs.fetch_add(1, Ordering::Relaxed);
-                self.wal_cache.wrote(bytes);
+                wal_cache.wrote(bytes);
             }
-            Durability::Buffered => self.wal_cache.wrote(bytes),
+            Durability::Buffered => wal_cache.wrote(bytes),
             Durability::Bulk => {
                 for (unflushed, _) in self.unflushed.iter().zip(bulk_columns).filter(|(_, touched)| *touched) {
                     unflushed.store(true, Ordering::Release);
@@ -281,7 +313,7 @@ impl Store for RocksStore {
     }
 
     fn flush(&self) -> Result<(), StoreError> {
-        self.refuse_if_poisoned()?;
+        self.writable()?;
         let database = self.database()?;
         for (column, unflushed) in Column::ALL.into_iter().zip(&self.unflushed) {
             if unflushed.swap(false, Ordering::AcqRel) {
@@ -294,7 +326,7 @@ impl Store for RocksStore {
     }
 
     fn reclaim(&self, column: Column, range: &KeyRange) -> Result<(), StoreError> {
-        self.refuse_if_poisoned()?;
+        self.writable()?;
         let database = self.database()?;
         database.flush_cf(family(&database, column)).map_err(|error| self.poison("flushing", error))?;
         database.compact_range_cf(family(&database, column), Some(&range.from), range.to.as_ref());
@@ -326,6 +358,17 @@ impl Store for RocksStore {
     fn poisoned_by(&self) -> Option<StoreError> {
         self.poisoned.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// What RocksDB says where another process has the folder open.
+const LOCKED: &str = "While lock file";
+
+/// Whether a process has the store in a folder open for writing, as its lock file says.
+fn is_locked(folder: &Path) -> bool {
+    let Ok(lock) = fs::File::open(folder.join("LOCK")) else { return false };
+    // A shared lock needs no right to write; it is given back when the file is closed.
+    let tried = rustix::fs::fcntl_lock(&lock, rustix::fs::FlockOperation::NonBlockingLockShared);
+    matches!(tried, Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS))
 }
 
 /// Whether files in a folder can be written past the page cache; some file systems in memory refuse it.
@@ -403,7 +446,7 @@ fn open_error(path: &Path, reason: String) -> StoreError {
     let path = path.to_path_buf();
     // RocksDB: "IO error: While lock file: …/LOCK: Resource temporarily unavailable" for another process, "IO error:
     // lock hold by current process, …" for this one.
-    if reason.contains("While lock file") || reason.contains("lock hold by current process") {
+    if reason.contains(LOCKED) || reason.contains("lock hold by current process") {
         let owner = match fs::read_to_string(path.join(OWNER_FILE)) {
             Ok(process) => format!("process id {}", process.trim()),
             Err(_) => "unknown process".to_owned(),
@@ -453,6 +496,47 @@ mod tests {
         let error = RocksStore::open(folder.path()).unwrap_err();
         assert!(matches!(error, StoreError::Locked { .. }), "{error}");
         assert!(error.to_string().contains(&format!("process id {}", std::process::id())), "{error}");
+    }
+
+    /// All files of a folder, with their bytes.
+    fn folder_bytes(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+    }
+
+    #[test]
+    fn reading_only_changes_no_file_and_sees_what_only_the_write_ahead_log_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = RocksStore::open(folder.path()).unwrap();
+        put(&store, Column::Log, [1], vec![1; 100_000], Durability::Synced);
+        store.flush().unwrap();
+        put(&store, Column::Headers, [2], "header", Durability::Synced);
+        store.close();
+        drop(store);
+
+        let before = folder_bytes(folder.path());
+        for _ in 0..2 {
+            let store = RocksStore::open_read_only(folder.path()).unwrap();
+            assert_eq!(store.get(Column::Log, &[1]).unwrap().unwrap().len(), 100_000);
+            assert_eq!(store.get(Column::Headers, &[2]).unwrap().unwrap(), "header");
+            let mut batch = WriteBatch::new();
+            batch.put(Column::Meta, [1], "no");
+            let refused = store.write(batch, Durability::Synced).unwrap_err();
+            assert!(matches!(refused, StoreError::ReadOnly { .. }), "{refused}");
+            assert!(matches!(store.flush(), Err(StoreError::ReadOnly { .. })));
+        }
+        assert!(folder_bytes(folder.path()) == before, "the folder is as it was");
+    }
+
+    #[test]
+    fn what_is_no_store_is_not_made_one_by_reading_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = RocksStore::open_read_only(folder.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Open { .. }), "{error}");
+        assert!(folder_bytes(folder.path()).is_empty());
+        assert!(RocksStore::open_read_only(folder.path().join("none")).is_err());
+        assert!(!folder.path().join("none").exists());
     }
 
     #[test]

@@ -6,25 +6,30 @@
 //! supply terms must be the block's. Invariants are checked over all accounts now and then, and at the end.
 //!
 //! The first block that differs ends the audit and is named; nothing after it can be trusted.
+//!
+//! A chain that verifies may still be only a part of one: whoever cut it left nothing that is wrong. So an audit can be
+//! told [heads](Head) to find, published or asked from peers, and says so where there was none to compare with.
+//!
+//! * [`folder`]: the data folder of a stopped node, all of its columns, read only.
+//! * [`live`]: a running node, through its chain service.
 
-use std::path::Path;
-use std::sync::Arc;
+mod folder;
+mod live;
 
-use bytes::Bytes;
+use std::fmt;
+use std::str::FromStr;
+
 use cbdc_ledger::directory::KeyDirectory;
-use cbdc_ledger::encoding::hex;
-use cbdc_ledger::filtered_block::OwnCommand;
+use cbdc_ledger::encoding::{hex, hex_decode};
 use cbdc_ledger::sections::Sections;
 use cbdc_ledger::{Block, Genesis, Header, Height, Ledger, NetworkId, Outcome, VerifiedProposal};
-use cbdc_proto::convert::header_from_message;
-use cbdc_proto::v1;
-use cbdc_proto::v1::chain_client::ChainClient;
 use cbdc_signatures::BatchSeed;
-use cbdc_storage::{Column, KeyRange, RocksStore, Store, StoreError};
+use cbdc_storage::StoreError;
 use rand::rngs::SysRng;
-use tonic::transport::Channel;
 
-use crate::archive::{Archive, ArchiveError, BlockParts, ProposalSource, ProposalsByHeight, decode_outcomes};
+pub use self::folder::{audit_data_folder, audit_store, check_data_folder, follow_partial_replica};
+pub use self::live::{audit_live, newest_head};
+use crate::archive::{BlockParts, decode_outcomes};
 
 /// Invariants are checked over all accounts after so many blocks.
 const INVARIANTS_EVERY: u64 = 1_000;
@@ -47,6 +52,42 @@ pub struct AuditReport {
     pub tip: String,
     /// The first fault, if there is one, naming its height.
     pub findings: Vec<String>,
+    /// What the audit could not know.
+    pub not_known: Vec<String>,
+}
+
+/// A block that a chain is expected to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    pub height: Height,
+    /// The hash of its header.
+    pub hash: [u8; 32],
+}
+
+impl FromStr for Head {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Head, String> {
+        let expected =
+            || format!("expected a height, a colon and the 64 hexadecimal digits of a header's hash, found `{text}`");
+        let (height, hash) = text.split_once(':').ok_or_else(expected)?;
+        let hash = hex_decode(hash).and_then(|bytes| bytes.try_into().ok());
+        Ok(Head { height: Height(height.parse().map_err(|_| expected())?), hash: hash.ok_or_else(expected)? })
+    }
+}
+
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.height, hex(&self.hash))
+    }
+}
+
+/// A head, and who names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpectedHead {
+    pub head: Head,
+    /// As in `bank-2`, or `--expect-head`.
+    pub named_by: String,
 }
 
 /// Why an audit could not be made. What is wrong with the chain is a finding, not an error.
@@ -56,8 +97,8 @@ pub enum AuditError {
     Store(#[from] StoreError),
     #[error("the genesis is not acceptable: {0}")]
     Genesis(#[from] cbdc_ledger::genesis::GenesisError),
-    #[error("{path} holds no blocks; expected the data folder of a node")]
-    Empty { path: std::path::PathBuf },
+    #[error("expected the data folder of a node, such as network/bank-1/data; {path} {found}")]
+    NoDataFolder { path: std::path::PathBuf, found: &'static str },
     #[error("the node could not be asked: {0}")]
     Rpc(Box<tonic::Status>),
 }
@@ -70,19 +111,25 @@ pub struct Auditor {
 }
 
 /// The chain as far as it verified.
-#[derive(Clone, Copy)]
 struct Verified {
     tip: Header,
     commands: u64,
     settled: u64,
+    expected: Vec<ExpectedHead>,
 }
 
 impl Auditor {
     pub fn new(genesis: Genesis) -> Result<Auditor, AuditError> {
         let ledger = Ledger::new(genesis)?;
         let directory = KeyDirectory::of(&ledger);
-        let verified = Verified { tip: *ledger.tip(), commands: 0, settled: 0 };
+        let verified = Verified::genesis(&ledger);
         Ok(Auditor { ledger, directory, verified })
+    }
+
+    /// Expects the chain to have these blocks.
+    pub fn expecting(mut self, heads: Vec<ExpectedHead>) -> Auditor {
+        self.verified.expected = heads;
+        self
     }
 
     /// The height of the last block that verified.
@@ -125,10 +172,7 @@ impl Auditor {
         let block = self.ledger.apply(&verified);
         self.directory.follow(&self.ledger, &block.changes);
         if let Some(place) = block.outcomes.iter().zip(&outcomes).position(|(computed, kept)| computed != kept) {
-            return wrong(format!(
-                "command {place} has the outcome {}, computed {}",
-                outcomes[place], block.outcomes[place]
-            ));
+            return wrong(format!("command {place}: {}", differing_outcome(&block.outcomes[place], &outcomes[place])));
         }
         if block.outcomes.len() != outcomes.len() {
             return wrong(format!("it has {} outcomes for {} commands", outcomes.len(), block.outcomes.len()));
@@ -139,7 +183,9 @@ impl Auditor {
         if height.0.is_multiple_of(INVARIANTS_EVERY) {
             self.ledger.check_invariants().map_err(|error| error.to_string())?;
         }
-        self.verified.tip = block.header;
+        if let Some(differs) = self.verified.go_on_to(block.header) {
+            return wrong(differs);
+        }
         self.verified.count(outcomes.iter());
         Ok(block)
     }
@@ -149,12 +195,54 @@ impl Auditor {
         let mut findings: Vec<String> = finding.into_iter().collect();
         if findings.is_empty() {
             findings.extend(self.ledger.check_invariants().err().map(|error| error.to_string()));
+            findings.extend(self.verified.missing());
         }
         self.verified.report(&self.ledger, findings)
     }
 }
 
 impl Verified {
+    fn genesis(ledger: &Ledger) -> Verified {
+        Verified { tip: *ledger.tip(), commands: 0, settled: 0, expected: Vec::new() }
+    }
+
+    /// Takes the next block over; says if another one was expected in its place.
+    fn go_on_to(&mut self, header: Header) -> Option<String> {
+        let hash = header.hash();
+        let mut expected = self.expected.iter().filter(|expected| expected.head.height == header.height);
+        if let Some(other) = expected.find(|expected| expected.head.hash != hash) {
+            let (named_by, expected) = (&other.named_by, hex(&other.head.hash));
+            return Some(format!("its header's hash is {}, {named_by} names {expected}", hex(&hash)));
+        }
+        self.tip = header;
+        None
+    }
+
+    /// The blocks that the chain should have and ends before.
+    fn missing(&self) -> Vec<String> {
+        let end = self.tip.height;
+        let above = self.expected.iter().filter(|expected| expected.head.height > end);
+        let text = |expected: &ExpectedHead| {
+            let (height, named_by) = (expected.head.height, &expected.named_by);
+            format!(
+                "the chain ends at block {end}, {named_by} names block {height}: {} blocks are missing",
+                height.0 - end.0
+            )
+        };
+        above.map(text).collect()
+    }
+
+    fn not_known(&self) -> Vec<String> {
+        let end = self.tip.height;
+        if self.expected.iter().any(|expected| expected.head.height >= end) {
+            return Vec::new();
+        }
+        vec![format!(
+            "whether block {end} is the newest: a chain that was cut off verifies as well; name a published head \
+             (--expect-head HEIGHT:HASH) or a node to compare with (--peer NODE)"
+        )]
+    }
+
     fn report(&self, ledger: &Ledger, findings: Vec<String>) -> AuditReport {
         AuditReport {
             ok: findings.is_empty(),
@@ -166,6 +254,7 @@ impl Verified {
             cbdc_minor: self.tip.cbdc.minor(),
             supply: self.tip.supply.named().iter().map(|(name, term)| (*name, term.minor())).collect(),
             tip: hex(&self.tip.hash()),
+            not_known: if findings.is_empty() { self.not_known() } else { Vec::new() },
             findings,
         }
     }
@@ -192,6 +281,20 @@ pub fn difference(
     }
 }
 
+/// The fields in which an outcome is not what the chain computes to.
+fn differing_outcome(computed: &Outcome, found: &Outcome) -> String {
+    let fields = [
+        ("reason", found.reason.name().to_owned(), computed.reason.name().to_owned()),
+        ("limit", found.limit.to_string(), computed.limit.to_string()),
+        ("amount", found.amount.to_string(), computed.amount.to_string()),
+    ];
+    let differing = fields.into_iter().filter(|(_, found, computed)| found != computed);
+    let texts: Vec<String> = differing
+        .map(|(name, found, computed)| format!("the {name} of its outcome is {found}, computed {computed}"))
+        .collect();
+    texts.join("; ")
+}
+
 /// The first field in which a header is not what the chain computes to.
 fn differing_field(computed: &cbdc_ledger::Header, found: &cbdc_ledger::Header) -> String {
     let roots = [
@@ -213,132 +316,28 @@ fn differing_field(computed: &cbdc_ledger::Header, found: &cbdc_ledger::Header) 
     format!("its header is {found:?}, computed {computed:?}")
 }
 
-/// Audits the data folder of a stopped node. `progress` is called with each height that verified and the newest.
-pub fn audit_data_folder(
-    path: &Path,
-    genesis: Genesis,
-    mut progress: impl FnMut(Height, Height),
-) -> Result<AuditReport, AuditError> {
-    if !path.join("CURRENT").exists() {
-        return Err(AuditError::Empty { path: path.to_owned() });
-    }
-    let store: Arc<dyn Store> = Arc::new(RocksStore::open(path)?);
-    audit_store(&store, genesis, &mut progress)
-}
+#[cfg(test)]
+mod tests {
+    use cbdc_ledger::Reason;
 
-/// Audits the blocks in an open store.
-pub fn audit_store(
-    store: &Arc<dyn Store>,
-    genesis: Genesis,
-    progress: &mut dyn FnMut(Height, Height),
-) -> Result<AuditReport, AuditError> {
-    let is_ordered_here =
-        !store.collect(Column::Raft, &KeyRange::all(), cbdc_storage::Direction::Forward, 1)?.is_empty();
-    let proposals: Arc<dyn ProposalSource> = if is_ordered_here {
-        Arc::new(LoggedProposals(store.clone()))
-    } else {
-        Arc::new(ProposalsByHeight(store.clone()))
-    };
-    let archive = Archive::new(store.clone(), proposals);
-    if archive.keeps_filtered_blocks().unwrap_or(false) {
-        return audit_partial_replica(&archive, genesis, progress);
-    }
-    let mut auditor = Auditor::new(genesis)?;
-    let newest = match archive.newest() {
-        Ok(newest) => newest.unwrap_or_default(),
-        Err(error) => return Ok(auditor.finish(Some(error.to_string()))),
-    };
-    while auditor.height() < newest {
-        let height = auditor.height().next();
-        let finding = match archive.block(height) {
-            Ok(Some(parts)) => auditor.block(&parts).err(),
-            Ok(None) => Some(format!("block {height}: it is missing, although block {newest} is there")),
-            Err(error) => Some(format!("block {height}: {error}")),
-        };
-        if finding.is_some() {
-            return Ok(auditor.finish(finding));
-        }
-        progress(height, newest);
-    }
-    Ok(auditor.finish(None))
-}
+    use super::*;
 
-/// Audits a partial replica: headers, their signatures, and that the bank's accounts are those that the headers prove.
-/// The commands counted are those of the bank's filtered blocks; wallets and holders are its own.
-fn audit_partial_replica(
-    archive: &Archive,
-    genesis: Genesis,
-    progress: &mut dyn FnMut(Height, Height),
-) -> Result<AuditReport, AuditError> {
-    let first = archive.filtered_block(Height(1)).ok().flatten();
-    let bank = first.and_then(|(_, filtered_block)| cbdc_ledger::filtered_block::bank_of(&filtered_block));
-    let mut ledger = Ledger::of_bank(genesis, bank.unwrap_or_default())?;
-    let (mut verified, mut finding) = (Verified { tip: *ledger.tip(), commands: 0, settled: 0 }, None);
-    let newest = archive.newest().unwrap_or_default().unwrap_or_default();
-    while ledger.height() < newest && finding.is_none() {
-        match follow_partial_replica(archive, &mut ledger) {
-            Ok(followed) => {
-                verified.tip = *ledger.tip();
-                verified.count(followed.iter().map(|own| &own.outcome));
-                progress(ledger.height(), newest);
-            }
-            Err(what) => finding = Some(format!("block {}: {what}", ledger.height().next())),
+    #[test]
+    fn a_head_is_read_as_it_is_shown_and_anything_else_is_answered_with_its_form() {
+        let head = Head { height: Height(59), hash: [0xab; 32] };
+        assert_eq!(head.to_string().parse(), Ok(head));
+        for wrong in ["", "59", "59:", ":abab", "59:abab", "x:0", &format!("{head}0")] {
+            let error = wrong.parse::<Head>().unwrap_err();
+            assert!(error.contains("64 hexadecimal digits") && error.contains(wrong), "{error}");
         }
     }
-    Ok(verified.report(&ledger, finding.into_iter().collect()))
-}
 
-/// Verifies the next filtered block of an archive and follows it.
-pub fn follow_partial_replica(archive: &Archive, ledger: &mut Ledger) -> Result<Vec<OwnCommand>, String> {
-    let found = archive.filtered_block(ledger.height().next()).map_err(|error| error.to_string())?;
-    let (header, filtered_block) = found.ok_or("its header or its filtered block is missing")?;
-    let (network, required) = (ledger.network(), ledger.members().header_signatures());
-    header.check_by_members(network, required, ledger.members()).map_err(|error| error.to_string())?;
-    let followed = ledger.follow(&header.header, &filtered_block).map_err(|error| error.to_string())?;
-    Ok(followed.commands)
-}
-
-struct LoggedProposals(Arc<dyn Store>);
-
-impl ProposalSource for LoggedProposals {
-    fn proposal(&self, height: Height, log_index: u64) -> Result<Option<Bytes>, ArchiveError> {
-        let proposal = cbdc_ordering::read_logged_proposal(self.0.as_ref(), log_index);
-        proposal.map_err(|error| ArchiveError::Damaged { height, what: error.to_string() })
+    #[test]
+    fn what_differs_in_an_outcome_is_named() {
+        let settled = |limit, amount| Outcome { reason: Reason::Settled, limit, amount };
+        assert_eq!(differing_outcome(&settled(0, 5), &settled(0, 6)), "the amount of its outcome is 6, computed 5");
+        let refused = Outcome::refused(Reason::InsufficientFunds, 7, 5);
+        let text = differing_outcome(&settled(0, 5), &refused);
+        assert!(text.contains("reason") && text.contains("limit") && !text.contains("amount"), "{text}");
     }
-}
-
-/// Audits a running network through a node's chain service, up to the newest block at the start.
-pub async fn audit_live(
-    channel: Channel,
-    genesis: Genesis,
-    mut progress: impl FnMut(Height, Height),
-) -> Result<AuditReport, AuditError> {
-    let rpc = |status: tonic::Status| AuditError::Rpc(Box::new(status));
-    let mut client = ChainClient::new(channel).max_decoding_message_size(cbdc_proto::transport::MESSAGE_BYTES_MAX);
-    let mut auditor = Auditor::new(genesis)?;
-    let newest = client.get_header(v1::GetHeaderRequest { height: None }).await;
-    let newest = match newest {
-        Ok(header) => header_from_message(&header.into_inner()).map_err(rpc)?.header.height,
-        // Nothing was sealed yet.
-        Err(status) if status.code() == tonic::Code::NotFound => Height(0),
-        Err(status) => return Err(rpc(status)),
-    };
-    let mut blocks = client.follow(v1::FollowRequest { from_height: 1 }).await.map_err(rpc)?.into_inner();
-    while auditor.height() < newest {
-        let Some(block) = blocks.message().await.map_err(rpc)? else {
-            let finding = format!("the node ended the chain at block {}, its newest was {newest}", auditor.height());
-            return Ok(auditor.finish(Some(finding)));
-        };
-        let header =
-            block.header.as_ref().ok_or_else(|| rpc(tonic::Status::data_loss("a block came without a header")))?;
-        let header = header_from_message(header).map_err(rpc)?;
-        let parts = BlockParts { header, log_index: 0, proposal: block.proposal, outcomes: block.outcomes };
-        // Verifying takes a while: other tasks of this thread go on.
-        let verified = tokio::task::block_in_place(|| auditor.block(&parts));
-        if let Err(finding) = verified {
-            return Ok(auditor.finish(Some(finding)));
-        }
-        progress(auditor.height(), newest);
-    }
-    Ok(auditor.finish(None))
 }
