@@ -61,7 +61,8 @@ async fn unfinished_messages_take_an_address_share_and_no_more_and_members_still
     office.get_treasury(v1::GetTreasuryRequest {}).await.unwrap();
     open.iter().for_each(|request| request.abort());
     drop(open);
-    until("all is given back", || used() < MIB).await;
+    // What is left are connections; the back office's alone takes a little more than 1 MiB.
+    until("all is given back", || used() < 2 * MIB).await;
     running.serves_a_new_customer().await;
     running.stop().await;
 }
