@@ -285,6 +285,7 @@ pub fn difference(
 fn differing_outcome(computed: &Outcome, found: &Outcome) -> String {
     let fields = [
         ("reason", found.reason.name().to_owned(), computed.reason.name().to_owned()),
+        ("fee", found.charges().fee.to_string(), computed.charges().fee.to_string()),
         ("limit", found.limit.to_string(), computed.limit.to_string()),
         ("amount", found.amount.to_string(), computed.amount.to_string()),
     ];
@@ -318,7 +319,8 @@ fn differing_field(computed: &cbdc_ledger::Header, found: &cbdc_ledger::Header) 
 
 #[cfg(test)]
 mod tests {
-    use cbdc_ledger::Reason;
+    use cbdc_ledger::outcome::Charges;
+    use cbdc_ledger::{Amount, Reason};
 
     use super::*;
 
@@ -334,10 +336,12 @@ mod tests {
 
     #[test]
     fn what_differs_in_an_outcome_is_named() {
-        let settled = |limit, amount| Outcome { reason: Reason::Settled, limit, amount };
-        assert_eq!(differing_outcome(&settled(0, 5), &settled(0, 6)), "the amount of its outcome is 6, computed 5");
+        let settled = Outcome::settled_with;
+        assert_eq!(differing_outcome(&settled(5), &settled(6)), "the amount of its outcome is 6, computed 5");
+        let charged = Outcome::paid(Charges { fee: Amount::from_minor(3), ..Charges::default() });
+        assert_eq!(differing_outcome(&settled(0), &charged), "the fee of its outcome is 3, computed 0");
         let refused = Outcome::refused(Reason::InsufficientFunds, 7, 5);
-        let text = differing_outcome(&settled(0, 5), &refused);
+        let text = differing_outcome(&settled(5), &refused);
         assert!(text.contains("reason") && text.contains("limit") && !text.contains("amount"), "{text}");
     }
 }
