@@ -6,7 +6,6 @@
 //! | [`config`] | configuration files, with errors that name file and line |
 //! | [`state`] | the ledger that one thread writes and all services read |
 //! | [`membership`] | who is at the other end of a connection, and what role they have |
-//! | [`log_limit`] | few lines of the log for what anybody can cause |
 //! | [`archive`] | blocks on disk: headers, proposals, outcomes |
 //! | [`recovery`] | checkpoints: writing one, starting from one |
 //! | [`checkpoints`] | when one falls due, and the thread that writes it |
@@ -40,7 +39,6 @@ pub mod config;
 pub mod connections;
 pub mod filtered_blocks;
 pub mod limits;
-pub mod log_limit;
 pub mod look_up;
 pub mod membership;
 pub mod metering;

@@ -13,7 +13,7 @@ use cbdc_proto::transport::limits::{
     CONNECTION_WINDOW_BYTES, CUSTOMER_CONNECTION_WINDOW_BYTES, CUSTOMER_FRAME_BYTES_MAX, CUSTOMER_STREAM_WINDOW_BYTES,
     FRAME_BYTES_MAX, HEADER_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, SEND_BYTES_MAX, STREAM_WINDOW_BYTES,
 };
-use cbdc_proto::transport::log_rate::LogRate;
+use cbdc_proto::transport::log_limit::LogLimit;
 use cbdc_proto::transport::server::Connection;
 use cbdc_proto::transport::{ClientAuthentication, NodeIdentity, incoming};
 use futures::StreamExt;
@@ -126,7 +126,7 @@ async fn accept(
     budget: &Budget,
     serving: &Serving,
 ) {
-    let refused = LogRate::new();
+    let log_limit = LogLimit::new();
     let mut gauges = tokio::time::interval(GAUGES_EVERY);
     loop {
         let accepted = tokio::select! {
@@ -143,9 +143,9 @@ async fn accept(
             Ok(place) => drop(serving.tasks.spawn(serving.clone().connection(connection, place))),
             Err(error) => {
                 count_refused(if matches!(error, Refused::Memory(_)) { "memory" } else { "connections" });
-                if let Some(held_back) = refused.allows() {
+                if let Some(refused) = log_limit.count(1) {
                     let address = peer.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
-                    tracing::warn!(target: "security", %address, %error, held_back, "a connection was refused");
+                    tracing::warn!(target: "security", %address, %error, refused, "a connection was refused (count since the last such line)");
                 }
             }
         }

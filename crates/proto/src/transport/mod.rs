@@ -9,16 +9,16 @@
 //! * [`server`]: accepting connections; each request carries its [`server::Peer`].
 //! * [`handshakes`]: the connections that have not yet said who they are.
 //! * [`channel`]: connecting to a node whose key, or whose authority, is known.
+//! * [`log_limit`]: the limit of log lines that anybody can cause.
 //! * [`limits`]: sizes and times of messages, streams and connections.
 //! * [`read_ahead`]: reading from a socket in large pieces.
-//! * [`log_rate`]: log lines that strangers can cause, limited by rate.
 
 pub mod channel;
 pub mod handshakes;
 pub mod identity;
 pub mod key_file;
 pub mod limits;
-pub mod log_rate;
+pub mod log_limit;
 pub mod read_ahead;
 pub mod server;
 mod tls;

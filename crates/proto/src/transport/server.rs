@@ -24,14 +24,14 @@ use tonic::transport::server::Connected;
 
 use super::handshakes::Handshakes;
 use super::identity::NodeIdentity;
-use super::log_rate::LogRate;
+use super::log_limit::LogLimit;
 use super::read_ahead::ReadAhead;
 use super::{limits, tls};
 
 /// Connections that wait, after their handshake, to be taken over.
 const READY_MAX: usize = 256;
 
-static REFUSED: LogRate = LogRate::new();
+static REFUSED: LogLimit = LogLimit::new();
 
 /// The node keys of members.
 pub trait Pins: Send + Sync + 'static {
@@ -208,8 +208,8 @@ pub fn incoming(
                         drop(place);
                         match shaken {
                             Ok(connection) => drop(ready.send(connection).await),
-                            Err(error) => if let Some(held_back) = REFUSED.allows() {
-                                tracing::info!(%address, %error, held_back, "a connection was refused in the TLS handshake");
+                            Err(error) => if let Some(refused) = REFUSED.count(1) {
+                                tracing::info!(%address, %error, refused, "a connection was refused in the TLS handshake (count since the last such line)");
                             },
                         }
                     });

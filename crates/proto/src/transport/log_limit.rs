@@ -1,4 +1,4 @@
-//! Limits the lines that anybody can have written to the log: one every ten seconds, with the count of what happened.
+//! The limit of log lines that anybody can cause: whoever sends noise does not fill the disk as well.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -6,17 +6,22 @@ use std::time::{Duration, Instant};
 /// The pause between two lines.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// The limit of one kind of line.
-#[derive(Default)]
+/// The limit of one kind of line: one every ten seconds, with the count of what happened since the last.
+#[derive(Debug, Default)]
 pub struct LogLimit(Mutex<State>);
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     last_line: Option<Instant>,
     since: u64,
 }
 
 impl LogLimit {
+    /// A limit under which nothing has happened yet.
+    pub const fn new() -> LogLimit {
+        LogLimit(Mutex::new(State { last_line: None, since: 0 }))
+    }
+
     /// Counts so many events. Returns what a line is to say, where one is due: the events since the last line.
     pub fn count(&self, events: u64) -> Option<u64> {
         self.count_at(Instant::now(), events)
@@ -39,7 +44,7 @@ mod tests {
 
     #[test]
     fn a_line_is_due_at_once_and_then_after_a_pause_with_all_since() {
-        let (limit, now) = (LogLimit::default(), Instant::now());
+        let (limit, now) = (LogLimit::new(), Instant::now());
         assert_eq!(limit.count_at(now, 0), None);
         assert_eq!(limit.count_at(now, 3), Some(3));
         assert_eq!(limit.count_at(now, 4), None);
