@@ -5,8 +5,8 @@ mod running;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cbdc_ledger::MemberId;
 use cbdc_ledger::member::Role;
+use cbdc_ledger::{MemberId, Reason};
 use cbdc_node::Limits;
 use cbdc_proto::status::refusal_of;
 use cbdc_proto::v1;
@@ -81,6 +81,28 @@ async fn a_message_that_is_too_large_for_its_call_is_refused_with_the_limit_befo
         assert_eq!(status.code(), Code::ResourceExhausted, "{path}: {status:?}");
         let refusal = refusal_of(&status).expect("a refusal has its reason");
         assert_eq!((refusal.amount, refusal.reason.later_may_help()), (u64::from(length), false), "{path}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_transport_refuses_has_a_reason_as_well() {
+    let running = Running::start(small()).await;
+    let unreadable = message(3, &[0xff; 3]);
+    for (path, sent, code, says) in [
+        ("/cbdc.v1.Bank/GetWallet", unreadable.clone(), Code::InvalidArgument, "/cbdc.v1.Bank/GetWallet"),
+        (SUBMIT_TRANSFERS, unreadable.clone(), Code::InvalidArgument, SUBMIT_TRANSFERS),
+        ("/cbdc.v1.Bank/GetStatus", Bytes::from_static(&[7, 0, 0, 0, 0]), Code::InvalidArgument, "GetStatus"),
+        ("/cbdc.v1.Bank/GetWallet", message(64 * 1024 + 1, &[]), Code::ResourceExhausted, "65536"),
+        ("/cbdc.v1.Bank/PrintMoney", message(0, &[]), Code::Unimplemented, "/cbdc.v1.Bank/PrintMoney"),
+        ("/cbdc.v1.Mint/Print", message(0, &[]), Code::Unimplemented, "/cbdc.v1.Mint/Print"),
+    ] {
+        let body = RawBody::new([sent], Then::Silence);
+        let status = status_of(running.to_bank(None), request(path, body)).await;
+        assert_eq!(status.code(), code, "{path}: {status:?}");
+        assert!(status.message().contains(says), "{path}: {status:?}");
+        let refusal = refusal_of(&status).unwrap_or_else(|| panic!("{path}: no reason in {status:?}"));
+        assert_eq!(refusal.reason, Reason::Malformed, "{path}");
     }
     running.stop().await;
 }
@@ -235,7 +257,7 @@ async fn floods_of_frames_are_held_without_harm() {
     flood(&running, endless.chain((0..20_000).map(|_| frame(CONTINUATION, 0, 1, &[0, 1, b'x', 1, b'y'])))).await;
     running.serves_a_new_customer().await;
 
-    let noise = (0..200_u32).map(|number| blake3_like(number).to_vec());
+    let noise = (0..200_u32).map(|number| noise_of(number).to_vec());
     flood(&running, noise).await;
     running.serves_a_new_customer().await;
     until("all is given back", || running.bank.budget().used_bytes() < MIB).await;
@@ -243,14 +265,14 @@ async fn floods_of_frames_are_held_without_harm() {
 }
 
 /// Bytes that look random.
-fn blake3_like(number: u32) -> [u8; 64] {
+fn noise_of(number: u32) -> [u8; 64] {
     std::array::from_fn(|at| (number.wrapping_mul(2_654_435_761).rotate_left(at as u32) >> 7) as u8)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn plaintext_noise_large_headers_and_compressed_messages_are_refused_and_the_node_goes_on() {
     let running = Running::start(small()).await;
-    for noise in [&b"GET / HTTP/1.1\r\nhost: bank\r\n\r\n"[..], PREFACE, &[0x16; 3], &blake3_like(1)] {
+    for noise in [&b"GET / HTTP/1.1\r\nhost: bank\r\n\r\n"[..], PREFACE, &[0x16; 3], &noise_of(1)] {
         let mut connection = TcpStream::connect(running.bank.address()).await.unwrap();
         connection.write_all(noise).await.unwrap();
         let mut bytes = Vec::new();

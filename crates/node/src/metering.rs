@@ -5,6 +5,7 @@
 //! 2. A message that is larger than its call allows is refused at its first five bytes, which say how large it is.
 //! 3. The bytes of an unfinished message are charged as they come, and it must be finished in time.
 //! 4. Each piece of an answer is counted until the socket has it.
+//! 5. A status that the transport made, without a reason, gets one ([`with_reason`]).
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -14,10 +15,10 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cbdc_proto::status::exhausted;
+use cbdc_proto::status::{exhausted, with_reason};
 use cbdc_proto::transport::Peer;
 use cbdc_proto::transport::limits::MESSAGE_TIMEOUT;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, Uri};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
@@ -88,14 +89,15 @@ impl hyper::service::Service<Request<Incoming>> for Metered {
     type Future = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let call = Call::of(request.uri().path());
+        let uri = request.uri().clone();
+        let call = Call::of(uri.path());
         let (open, share) = (Open::new(&self.activity), self.share.clone());
         let charge = match share.take(call.charge_bytes) {
             Ok(charge) => charge,
             Err(exceeded) => {
                 crate::server::count_refused("memory");
                 let response = Status::from(exceeded).into_http::<Body>();
-                return Box::pin(async move { Ok(answer(response, None, share, open)) });
+                return Box::pin(async move { Ok(answer(response, uri, None, share, open)) });
             }
         };
         let timeout = timeout_of(request.headers());
@@ -111,13 +113,29 @@ impl hyper::service::Service<Request<Incoming>> for Metered {
                 Ok(Ok(response)) => response,
                 Err(_) => Status::deadline_exceeded("no answer within the caller's own deadline").into_http(),
             };
-            Ok(answer(response, Some(charge), share, open))
+            Ok(answer(response, uri, Some(charge), share, open))
         })
     }
 }
 
-fn answer(response: Response<Body>, charge: Option<Charge>, share: Share, open: Open) -> Response<AnswerBody> {
-    response.map(|body| AnswerBody { body, share, _charge: charge, _open: open })
+fn answer(
+    mut response: Response<Body>,
+    uri: Uri,
+    charge: Option<Charge>,
+    share: Share,
+    open: Open,
+) -> Response<AnswerBody> {
+    name_reason(response.headers_mut(), &uri);
+    response.map(|body| AnswerBody { body, uri, share, _charge: charge, _open: open })
+}
+
+/// Gives the status among these headers or trailers a reason, where there is a status and it has none.
+fn name_reason(headers: &mut HeaderMap, uri: &Uri) {
+    let named = Status::from_header_map(headers).and_then(|status| with_reason(&status, uri.path()));
+    if let Some(named) = named {
+        // Whatever else is among them stays.
+        drop(named.add_header(headers));
+    }
 }
 
 /// The time that a caller gives its call, where it names one: up to eight digits and a unit.
@@ -256,6 +274,7 @@ impl Meter {
 /// The body of an answer; each piece is counted until it has left.
 pub struct AnswerBody {
     body: Body,
+    uri: Uri,
     share: Share,
     _charge: Option<Charge>,
     _open: Open,
@@ -267,8 +286,13 @@ impl http_body::Body for AnswerBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let share = self.share.clone();
-        let frame = ready!(share.enter(|| Pin::new(&mut self.body).poll_frame(cx)));
-        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(|bytes| self.share.count(bytes)))))
+        let mut frame = ready!(share.clone().enter(|| Pin::new(&mut self.body).poll_frame(cx)));
+        if let Some(Ok(frame)) = &mut frame
+            && let Some(trailers) = frame.trailers_mut()
+        {
+            name_reason(trailers, &self.uri);
+        }
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(|bytes| share.count(bytes)))))
     }
 
     fn is_end_stream(&self) -> bool {

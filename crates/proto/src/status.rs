@@ -1,7 +1,8 @@
 //! Refusals and failures as gRPC statuses, and back.
 //!
 //! Every status carries `google.rpc.ErrorInfo`: domain `cbdc.v1`, a stable reason from the ledger's table, and the
-//! metadata `limit`, `amount` and `later_may_help`.
+//! metadata `limit`, `amount` and `later_may_help`. What the transport itself refuses gets one on its way out
+//! ([`with_reason`]).
 
 use std::collections::HashMap;
 
@@ -53,6 +54,27 @@ pub fn exhausted(limit_name: &str, limit: u64, amount: u64, later_may_help: bool
 /// The node cannot answer just now; trying later may help.
 pub fn unavailable(sentence: impl Into<String>) -> Status {
     of_reason(Reason::Unavailable, sentence)
+}
+
+/// The same status with a reason; `None` where it has one, or needs none. The transport's own statuses, for messages that
+/// cannot be read, calls that do not exist and time that ran out, come without.
+///
+/// A message that cannot be read is its sender's mistake and told as INVALID_ARGUMENT; the transport says INTERNAL.
+pub fn with_reason(status: &Status, path: &str) -> Option<Status> {
+    if status.code() == Code::Ok || status.get_details_error_info().is_some() {
+        return None;
+    }
+    let (code, reason) = match status.code() {
+        Code::Internal => (Code::InvalidArgument, Reason::Malformed),
+        code @ (Code::InvalidArgument | Code::OutOfRange | Code::Unimplemented) => (code, Reason::Malformed),
+        code => (code, Reason::Unavailable),
+    };
+    let sentence = match (status.code(), status.message()) {
+        (Code::Unimplemented, "") => format!("this node has no call {path}"),
+        (Code::Internal, message) => format!("the message of {path} cannot be read: {message}"),
+        (_, message) => message.to_owned(),
+    };
+    Some(with_details(code, sentence, &Outcome::refused(reason, 0, 0)))
 }
 
 fn with_details(code: Code, sentence: impl Into<String>, outcome: &Outcome) -> Status {
@@ -110,6 +132,24 @@ mod tests {
             assert_eq!(refusal.reason.later_may_help(), later_may_help);
             assert_eq!(status.get_details_error_info().unwrap().metadata["limit_name"], "limits.memory_mib");
         }
+    }
+
+    #[test]
+    fn a_status_without_a_reason_gets_one_and_another_stays_as_it_is() {
+        for (status, code, reason) in [
+            (Status::internal("invalid wire type"), Code::InvalidArgument, Reason::Malformed),
+            (Status::unimplemented(""), Code::Unimplemented, Reason::Malformed),
+            (Status::out_of_range("too large"), Code::OutOfRange, Reason::Malformed),
+            (Status::deadline_exceeded("late"), Code::DeadlineExceeded, Reason::Unavailable),
+            (Status::data_loss("a bit flipped"), Code::DataLoss, Reason::Unavailable),
+        ] {
+            let named = with_reason(&status, "/cbdc.v1.Bank/Call").unwrap();
+            let refusal = refusal_of(&named).unwrap();
+            assert_eq!((named.code(), refusal.reason), (code, reason), "{status:?}");
+            assert!(named.message().contains(status.message()) && !named.message().is_empty(), "{named:?}");
+        }
+        assert!(with_reason(&exhausted("limits.memory_mib", 512, 513, true), "").is_none());
+        assert!(with_reason(&Status::ok(""), "").is_none());
     }
 
     #[test]
