@@ -105,6 +105,47 @@ fn from_nothing_to_a_paid_wallet_and_a_receipt_and_on_after_a_stop() {
     up.stop();
 }
 
+/// What an audit finds that is to find something.
+fn findings(dir: &Path, arguments: &[&str]) -> String {
+    let output = run(dir, &[&["audit", "--json"], arguments].concat());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(5), "{arguments:?}: {errors}");
+    serde_json::from_slice::<Value>(&output.stdout).unwrap()["findings"].to_string()
+}
+
+#[test]
+fn an_audited_folder_is_compared_with_a_published_head_and_with_a_node_that_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let up = Up::start(dir, &[]);
+    object(dir, &["wallet", "pay", "alice", "bob", "1.00"]);
+    up.stop();
+    let data = ["audit", "--data", "net/central-bank-1/data"];
+    let alone = object(dir, &data);
+    assert!(alone["not_known"].to_string().contains("newest"), "{alone}");
+    let (height, hash) = (alone["blocks"].as_u64().unwrap(), alone["tip"].as_str().unwrap());
+    let (here, later) = (format!("{height}:{hash}"), format!("{}:{hash}", height + 19));
+    let compared = object(dir, &[&data[..], &["--expect-head", &here]].concat());
+    assert_eq!((&compared["ok"], compared["not_known"].as_array().unwrap().len()), (&Value::Bool(true), 0));
+    assert!(findings(dir, &[&data[1..], &["--expect-head", &later]].concat()).contains("19 blocks are missing"));
+    let other = format!("{height}:{}", "ab".repeat(32));
+    assert!(findings(dir, &[&data[1..], &["--expect-head", &other]].concat()).contains("abab"));
+    assert_eq!(code(dir, &[&data[..], &["--expect-head", "59"]].concat()), 2);
+    assert_eq!(code(dir, &[&data[..], &["--peer", "bank-1"]].concat()), 4, "nobody listens");
+
+    // A folder that was kept from before is too short for a network that went on.
+    std::fs::create_dir(dir.join("old")).unwrap();
+    for file in std::fs::read_dir(dir.join("net/central-bank-1/data")).unwrap().map(Result::unwrap) {
+        std::fs::copy(file.path(), dir.join("old").join(file.file_name())).unwrap();
+    }
+    let up = Up::start(dir, &[]);
+    object(dir, &["wallet", "pay", "alice", "bob", "2.00"]);
+    let found = findings(dir, &["--data", "old", "--genesis", "net/genesis.bin", "--peer", "central-bank-1"]);
+    assert!(found.contains("missing") && found.contains("central-bank-1"), "{found}");
+    assert_eq!(object(dir, &["audit", "--node", "bank-2", "--peer", "central-bank-1"])["ok"], true);
+    up.stop();
+}
+
 #[test]
 fn each_failure_has_the_exit_code_that_the_help_names() {
     let folder = tempfile::tempdir().unwrap();
