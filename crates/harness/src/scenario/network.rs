@@ -30,13 +30,13 @@ impl Replica {
 /// | key | default | range |
 /// |---|---|---|
 /// | `banks` | 3 | 1 to 64 |
-/// | `precheck_signatures` | false | – |
+/// | `precheck_signatures` | true | – |
 /// | `replica` | `"full"` | `"full"`, `"partial"` |
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Network {
     /// Commercial banks beside the one central bank.
     pub banks: u32,
-    /// Banks check signatures too, before they relay; the central bank always does.
+    /// Banks check signatures too, before they relay, as a node does unless it is told not to; the central bank always does.
     pub precheck_signatures: bool,
     /// The part of the chain that banks keep.
     pub replica: Replica,
@@ -46,7 +46,7 @@ impl Network {
     pub(super) fn read(mut section: Section<'_>) -> Result<Self, ScenarioError> {
         let network = Self {
             banks: section.integer("banks", 1..=64, 3)? as u32,
-            precheck_signatures: section.boolean("precheck_signatures", false)?,
+            precheck_signatures: section.boolean("precheck_signatures", true)?,
             replica: section.choice("replica", &[("full", Replica::Full), ("partial", Replica::Partial)])?,
         };
         section.end()?;
