@@ -1,0 +1,180 @@
+//! A network of processes with funded wallets, and the memory of its hostile bank.
+
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use cbdc_client::NodeName;
+use cbdc_devnet::{Network, NetworkSpec, Ports, Processes};
+use cbdc_ledger::command::{Head, IssuanceKind, IssuanceRequest, Payment, PaymentKind, Record};
+use cbdc_ledger::member::Role;
+use cbdc_ledger::{AccountId, Amount, BankId, Class, Command, HolderId, MemberId, Signed, SigningKey, Timestamp};
+use cbdc_proto::transport::{NodeIdentity, connect};
+use cbdc_proto::v1;
+use cbdc_proto::v1::bank_client::BankClient;
+use cbdc_proto::v1::settlement_client::SettlementClient;
+use tonic::transport::Channel;
+
+pub const MIB: u64 = 1024 * 1024;
+/// Wallets of each bank. The last of bank 1 are the hostile customer's: with money, and without.
+pub const WALLETS: u64 = 200;
+const OPENING_MINOR: u64 = 1_000_000;
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// The network, running.
+pub struct Hostile {
+    pub network: Network,
+    processes: Processes,
+    _folder: tempfile::TempDir,
+}
+
+/// A holder's wallet.
+pub struct Wallet {
+    pub account: AccountId,
+    pub key: SigningKey,
+}
+
+pub fn now() -> Timestamp {
+    Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64)
+}
+
+pub fn wallet(bank: u16, number: u64) -> Wallet {
+    let mut seed = [bank as u8; 32];
+    seed[..8].copy_from_slice(&number.to_be_bytes());
+    Wallet { account: AccountId::new(BankId(bank), number as u32), key: SigningKey::from_seed(seed) }
+}
+
+/// The hostile customer's wallet.
+pub fn hostile() -> Wallet {
+    wallet(1, WALLETS)
+}
+
+impl Hostile {
+    pub async fn start() -> Hostile {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = NetworkSpec { ports: Ports::Free, banks: 2, ..NetworkSpec::default() }.without_limits();
+        let network = Network::create(&folder.path().join("net"), &spec).unwrap();
+        let processes = Processes::start_from(&network, Path::new(env!("CARGO_BIN_EXE_cbdc"))).await.unwrap();
+        let running = Hostile { network, processes, _folder: folder };
+        futures::future::join_all([1, 2].map(|bank| running.fund_wallets(bank))).await;
+        running
+    }
+
+    pub async fn stop(self) {
+        self.processes.stop().await.unwrap();
+    }
+
+    /// Opens the wallets of a bank, and gives all but the last money.
+    async fn fund_wallets(&self, bank: u16) {
+        let mut settlement = SettlementClient::new(self.to_central_bank(bank));
+        let key = self.network.signing_key(Role::Bank, MemberId(bank)).unwrap();
+        let (network, registrar) = (self.network.anchor().network(), self.network.first_registrar().unwrap());
+        let head = |sequence| Head { flags: 0, key_version: 0, sequence, valid_until: now().plus_ms(60_000) };
+        for number in 1..=WALLETS + 1 {
+            let Wallet { key: holder_key, .. } = wallet(bank, number);
+            let mut holder = HolderId([bank as u8; 16]);
+            holder.0[..8].copy_from_slice(&number.to_be_bytes());
+            let registered = registrar.register(BankId(bank), holder, Class::HOUSEHOLD, holder_key.public_key());
+            let opening = registered.opening(head(number), &holder_key).unwrap();
+            settle(&mut settlement, opening.sign(network, &key).into()).await;
+        }
+        let (next, amount) = (WALLETS + 2, Amount::from_minor(WALLETS * OPENING_MINOR));
+        let request = IssuanceRequest { kind: IssuanceKind::Issue, head: head(next), bank: BankId(bank), amount };
+        let request = v1::RequestIssuanceRequest { request: request.sign(network, &key).to_bytes().into() };
+        let issued = settlement.request_issuance(request).await.unwrap().into_inner().outcome.unwrap();
+        assert!(issued.settled, "{issued:?}");
+        for number in 1..=WALLETS {
+            let (from, to) = (AccountId::treasury(BankId(bank)), wallet(bank, number).account);
+            let (amount, max_fee, reference) = (Amount::from_minor(OPENING_MINOR), Amount::ZERO, [0; 16]);
+            let head = head(next + number);
+            let fund = Payment { kind: PaymentKind::Fund, head, from, to, amount, max_fee, reference };
+            settle(&mut settlement, fund.sign(network, &key).into()).await;
+        }
+    }
+
+    /// A payment of one minor unit.
+    pub fn payment(&self, from: &Wallet, to: AccountId, sequence: u64, valid_until: Timestamp) -> Signed<Payment> {
+        let head = Head { flags: 0, key_version: 0, sequence, valid_until };
+        let (kind, amount, max_fee) = (PaymentKind::Transfer, Amount::from_minor(1), Amount::ZERO);
+        Payment { kind, head, from: from.account, to, amount, max_fee, reference: [0; 16] }
+            .sign(self.network.anchor().network(), &from.key)
+    }
+
+    pub fn address(&self, node: NodeName) -> String {
+        self.network.address(node).unwrap().to_string()
+    }
+
+    fn identity(&self, bank: u16) -> NodeIdentity {
+        self.network.identity(Role::Bank, MemberId(bank)).unwrap()
+    }
+
+    /// A new connection to the central bank, as a bank.
+    pub fn to_central_bank(&self, bank: u16) -> Channel {
+        let node = self.network.central_bank();
+        let trust = self.network.anchor().trust(node.role(), node.id()).unwrap();
+        connect(&self.address(node), Some(&self.identity(bank)), &trust).unwrap()
+    }
+
+    /// A new connection to a bank, as a customer.
+    pub fn to_bank(&self, bank: u16) -> Channel {
+        let trust = self.network.anchor().trust(Role::Bank, MemberId(bank)).unwrap();
+        connect(&self.address(NodeName::Bank(BankId(bank))), None, &trust).unwrap()
+    }
+
+    /// How long a new customer of bank 1 waits for the first answer.
+    pub async fn new_customer(&self) -> Duration {
+        let began = Instant::now();
+        while began.elapsed() < WAIT_MAX {
+            if BankClient::new(self.to_bank(1)).get_status(v1::GetStatusRequest {}).await.is_ok() {
+                break;
+            }
+        }
+        began.elapsed()
+    }
+
+    /// How long bank 2, restarted, takes to reach the central bank, its start included.
+    pub async fn restart_bank_2(&mut self) -> Duration {
+        let bank = NodeName::Bank(BankId(2));
+        self.processes.stop_node(bank).await.unwrap();
+        let began = Instant::now();
+        self.processes.restart(bank).await.unwrap();
+        let mut client = BankClient::new(self.to_bank(2));
+        while began.elapsed() < WAIT_MAX {
+            let status = client.get_status(v1::GetStatusRequest {}).await;
+            if status.is_ok_and(|status| status.into_inner().central_bank_reachable) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        began.elapsed()
+    }
+
+    /// The memory of bank 1 now, bytes.
+    pub fn resident(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most since [`Hostile::forget_most`].
+    pub fn most_resident(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    pub fn forget_most(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").unwrap();
+    }
+
+    fn pid(&self) -> u32 {
+        self.processes.pid(NodeName::Bank(BankId(1))).unwrap()
+    }
+
+    fn status(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+}
+
+async fn settle(settlement: &mut SettlementClient<Channel>, command: Command) {
+    let request = v1::SubmitCommandRequest { command: command.to_bytes().into() };
+    let outcome = settlement.submit_command(request).await.unwrap().into_inner();
+    assert!(outcome.settled, "{outcome:?}");
+}
