@@ -7,7 +7,7 @@
 mod model;
 
 use cbdc_ledger::bank_position::Loan;
-use cbdc_ledger::block::{DepositDirection, Header};
+use cbdc_ledger::block::{Cause, DepositDirection, Entry, Header, entries_of};
 use cbdc_ledger::block_proposal::BlockProposalBuilder;
 use cbdc_ledger::books::BookAccount;
 use cbdc_ledger::checkpoint::{LedgerSnapshot, Loader};
@@ -37,6 +37,7 @@ struct Both {
     model: Model,
     directory: KeyDirectory,
     earlier: Vec<Command>,
+    told: Told,
 }
 
 impl Both {
@@ -44,7 +45,7 @@ impl Both {
         let model = Model::new(&genesis);
         let ledger = Ledger::new(genesis).unwrap();
         let directory = KeyDirectory::of(&ledger);
-        Both { ledger, model, directory, earlier: Vec::new() }
+        Both { ledger, model, directory, earlier: Vec::new(), told: Told::default() }
     }
 
     /// Settles a block on the model, which decides what its commands are, then on the ledger, and compares.
@@ -67,6 +68,7 @@ impl Both {
         let limits_before = Holdings::of(&self.ledger);
         let block = self.ledger.apply(&VerifiedProposal::from_own_log(&bytes).unwrap());
         limits_before.check_limits_after(&self.ledger, &commands, &block);
+        self.told.follow(&self.ledger, &commands, &block);
         self.directory.follow(&self.ledger, &block.changes);
         compare_outcomes(&commands, &block, &expected);
         compare(&mut self.ledger, &self.model, &block, &before);
@@ -126,6 +128,55 @@ impl Holdings {
             let is_reclassified = self.persons.get(person).is_some_and(|(before, _)| before != class);
             let is_exempt = is_reclassified || self.frozen.contains(person) || after.frozen.contains(person);
             assert!(is_exempt || *sum <= most, "{person} holds {sum} above a limit of {limit}, before {before}");
+        }
+    }
+}
+
+/// What the entries of all blocks since genesis told of each wallet: nothing but sums of them.
+#[derive(Default)]
+struct Told {
+    balances: std::collections::BTreeMap<AccountId, i128>,
+    causes: std::collections::BTreeMap<Cause, i128>,
+}
+
+impl Told {
+    /// Entries sum up to the balances, no balance between two of them is below zero, and those of a cause sum up to the
+    /// supply term that counts it.
+    fn follow(&mut self, ledger: &Ledger, commands: &[Command], block: &Block) {
+        let of_commands = (0..).zip(commands.iter().zip(&block.outcomes));
+        let of_commands = of_commands.flat_map(|(index, (command, outcome))| entries_of(command, index, outcome));
+        let mut entries: Vec<Entry> = block.changes.entries.iter().copied().chain(of_commands).collect();
+        assert!(block.changes.entries.is_sorted_by_key(Entry::place));
+        entries.sort_by_key(|entry| (entry.place(), entry.cause));
+        for entry in entries {
+            let balance = self.balances.entry(entry.wallet).or_default();
+            *balance += entry.change();
+            assert!(*balance >= 0, "{entry:?} leaves {balance}");
+            *self.causes.entry(entry.cause).or_default() += entry.change().abs();
+        }
+        for (id, wallet) in ledger.banks().flat_map(|bank| ledger.wallets_of(bank)) {
+            let told = self.balances.get(&id).copied().unwrap_or_default();
+            assert_eq!(told, wallet.posted(), "the entries of {id}");
+        }
+        let (sum, supply) = (|cause| self.causes.get(&cause).copied().unwrap_or_default(), ledger.supply());
+        for (told, term) in [
+            (sum(Cause::Interest), supply.interest),
+            (sum(Cause::Demurrage), supply.demurrage),
+            (sum(Cause::Waterfall), supply.waterfall),
+            (sum(Cause::ReverseWaterfall), supply.reverse_waterfall),
+            (sum(Cause::Grant), supply.unbacked),
+            (sum(Cause::TargetedGrant), supply.targeted),
+            (sum(Cause::Expired), supply.expired),
+        ] {
+            assert_eq!(told, i128::from(term.minor()));
+        }
+        for (one, other) in [
+            (Cause::Captured, Cause::CaptureReceived),
+            (Cause::Paid, Cause::Received),
+            (Cause::Seized, Cause::SeizureReceived),
+            (Cause::MovedOut, Cause::MovedIn),
+        ] {
+            assert_eq!(sum(one), sum(other), "{one:?} and {other:?}");
         }
     }
 }

@@ -12,6 +12,8 @@
 //! * From version 2 of the formats on: the digests of the state's sections are those under the header's state root, and
 //!   members, policy, the keys of the bank's wallets and the classes of reclassified holders have their digests.
 //!
+//! * The entries of each own wallet sum up to the change of its balance.
+//!
 //! Commands and holders rest on the central bank's node key, which the connection proved; a receipt proves any command
 //! on demand.
 //!
@@ -21,13 +23,14 @@
 //!
 //! | part | encoding |
 //! |---|---|
-//! | version (1; this is 4), reserved (1), bank (2) | |
+//! | version (1; this is 5), reserved (1), bank (2) | |
 //! | path of the bank's leaf | place (2), number of banks (2), length (1), hashes; zeros before the bank is a member |
 //! | changed accounts of the bank | count (4), (serials passed over (number), record (compact)) in serial order |
 //! | linked wallets of other banks | count (4), (account (8), record (compact)): changed wallets that are linked to the bank, and those that a command of the block linked anew |
 //! | keys | count (4), (account (8), key (32)): of opened wallets and replaced keys among the above |
 //! | holders | count (4), (position (4), record (64)): holders of those, and reclassified ones |
 //! | waterfalls | count (4), (command (4), wallet (8), amount (8), to the deposit (1)): between wallets and deposits at this bank |
+//! | entries | count (4), entries ([`Entry::encode`]) of the bank's wallets, in the block's order |
 //! | books | length (4), balance sheet and positions where they changed |
 //! | members | length (4), the members without the sequence numbers that they have used, where members changed |
 //! | policy | count (4), the versions of policy that began with the block |
@@ -40,6 +43,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrayvec::ArrayVec;
 use cbdc_signatures::PublicKey;
 
+use super::entry_sums::first_unexplained;
 use crate::chain::bank_leaf::BankLeaf;
 use crate::chain::block::Block;
 use crate::chain::block_proposal::BlockProposal;
@@ -63,15 +67,18 @@ use crate::state::prefetch::{PREFETCH_BATCH, prefetch_accounts};
 use crate::state::sections::{Section, Sections};
 use crate::state::sequence::SequenceStatus;
 use crate::transition::changes::{Changes, DepositDirection, DepositMovement, KeyChange};
+use crate::transition::entry::Entry;
 use crate::types::amount::Amount;
 use crate::types::format::FormatVersion;
 use crate::types::identity::{AccountId, BankId, Height, MemberId};
 use crate::types::outcome::{Outcome, Stage};
 
 /// The first byte of a filtered block.
-const FILTERED_BLOCK_VERSION: u8 = 4;
+const FILTERED_BLOCK_VERSION: u8 = 5;
 /// Bytes of the shortest account entry: a number of one byte, and the lengths of 14 words.
 const ACCOUNT_ENTRY_BYTES_MIN: usize = 8;
+/// Bytes of the shortest entry of a wallet: the lengths of 6 words, serial, cause and amount.
+const ENTRY_BYTES_MIN: usize = 6;
 /// Bytes of a short command entry, about: it only bounds what is reserved.
 const COMMAND_ENTRY_BYTES_MIN: usize = 80;
 
@@ -99,6 +106,8 @@ pub enum FilteredBlockError {
     OtherFormat { height: Height, expected: FormatVersion, found: FormatVersion },
     #[error("block {height} has an account {account} that comes without what belongs to it")]
     Incomplete { height: Height, account: AccountId },
+    #[error("the entries of {account} in block {height} do not sum up to the change of its balance")]
+    OtherEntries { height: Height, account: AccountId },
     #[error("block {height} uses sequence number {sequence} of this bank, which is not free")]
     SequenceNotFree { height: Height, sequence: u64 },
 }
@@ -129,7 +138,7 @@ impl OwnCommand {
 pub struct AppliedBlock {
     /// The commands that name the bank or an account of it, in the block's order.
     pub commands: Vec<OwnCommand>,
-    /// Keys, members, changed accounts and deposits, as far as they are this bank's.
+    /// Keys, members, changed accounts, deposits and entries, as far as they are this bank's.
     pub changes: Changes,
 }
 
@@ -179,6 +188,12 @@ pub fn filtered_blocks(
             .iter_mut()
             .filter(|builder| builder.bank == movement.bank)
             .for_each(|builder| builder.add_movement(movement));
+    }
+    for entry in &block.changes.entries {
+        builders
+            .iter_mut()
+            .filter(|builder| builder.bank == entry.wallet.bank)
+            .for_each(|builder| builder.add_entry(entry));
     }
     for (index, (command, outcome)) in (0..).zip(proposal.commands.iter().zip(&block.outcomes)) {
         let named = banks_of(command);
@@ -300,6 +315,8 @@ struct FilteredBlockBuilder {
     holders: BTreeMap<u32, Holder>,
     movements: Writer,
     movement_count: u32,
+    entries: Writer,
+    entry_count: u32,
     commands: Writer,
     command_count: u32,
     /// The place in the block behind the last of them.
@@ -321,6 +338,8 @@ impl FilteredBlockBuilder {
             holders: BTreeMap::new(),
             movements: Writer::default(),
             movement_count: 0,
+            entries: Writer::default(),
+            entry_count: 0,
             commands: Writer::with_capacity(changed * 80),
             command_count: 0,
             next_index: 0,
@@ -352,6 +371,11 @@ impl FilteredBlockBuilder {
         self.movement_count += 1;
     }
 
+    fn add_entry(&mut self, entry: &Entry) {
+        entry.encode(&mut self.entries);
+        self.entry_count += 1;
+    }
+
     fn add_command(&mut self, index: u32, command: &Command, outcome: &Outcome) {
         outcome.encode_compact(self.commands.number(u64::from(index - self.next_index)));
         command.encode_compact(&mut self.commands);
@@ -362,7 +386,7 @@ impl FilteredBlockBuilder {
     fn finish(mut self, shared: &Shared, block: &Block) -> Vec<u8> {
         let path = self.place.and_then(|place| merkle::path(&block.effect_leaves, place)).unwrap_or_default();
         let (place, banks) = self.place.map_or((0, 0), |place| (place as u16, block.effect_leaves.len() as u16));
-        let sections = [&self.own, &self.linked, &self.keys, &self.movements, &self.commands];
+        let sections = [&self.own, &self.linked, &self.keys, &self.movements, &self.entries, &self.commands];
         let bytes: usize = sections.iter().map(|section| section.len()).sum();
         let mut out =
             Writer::with_capacity(bytes + shared.books.len() + shared.members.len() + shared.rules.len() + 1024);
@@ -375,6 +399,7 @@ impl FilteredBlockBuilder {
         out.u32(self.holders.len() as u32);
         self.holders.iter().for_each(|(position, holder)| holder.encode(out.u32(*position)));
         out.u32(self.movement_count).raw(self.movements.as_bytes());
+        out.u32(self.entry_count).raw(self.entries.as_bytes());
         out.u32(shared.books.len() as u32).raw(&shared.books);
         out.u32(shared.members.len() as u32).raw(&shared.members).raw(&shared.rules);
         out.raw(&shared.digests);
@@ -395,6 +420,7 @@ struct Read {
     keys: BTreeMap<AccountId, PublicKey>,
     holders: BTreeMap<u32, Holder>,
     movements: Vec<DepositMovement>,
+    entries: Vec<Entry>,
     books: Option<(Books, Positions)>,
     members: Option<Members>,
     policy: Option<PolicyVersions>,
@@ -445,7 +471,7 @@ fn read_own(input: &mut Reader<'_>, bank: BankId) -> Result<(Vec<(u32, Account)>
 fn read_bank(input: &mut Reader<'_>) -> Result<BankId, DecodeError> {
     match input.u8()? {
         FILTERED_BLOCK_VERSION => {}
-        other => return Err(input.wrong("version 4", u64::from(other))),
+        other => return Err(input.wrong("version 5", u64::from(other))),
     }
     input.reserved(1)?;
     input.u16().map(BankId)
@@ -473,6 +499,7 @@ impl Read {
             let direction = if input.boolean()? { DepositDirection::ToDeposit } else { DepositDirection::FromDeposit };
             Ok(DepositMovement { index, bank, wallet, amount, direction })
         })?;
+        let entries = read_many(&mut input, ENTRY_BYTES_MIN, |input| Entry::decode(input, bank))?;
         let books = match input.u32()? as usize {
             0 => None,
             length => Some(read_books(input.raw(length)?)?),
@@ -501,6 +528,7 @@ impl Read {
             keys,
             holders,
             movements,
+            entries,
             books,
             members,
             policy,
@@ -597,6 +625,10 @@ impl Ledger {
             return Err(FilteredBlockError::OtherPolicy { height, expected, found });
         }
         self.check_complete(height, bank, read)?;
+        let known = self.banks.get(bank).map(|own| &own.accounts);
+        if let Some(account) = first_unexplained(bank, known, &read.own, (&read.entries, &read.commands)) {
+            return Err(FilteredBlockError::OtherEntries { height, account });
+        }
         self.check_sequences(height, bank, &read.commands)?;
         self.check_state(header, bank, read)
     }
@@ -704,7 +736,8 @@ impl Ledger {
     }
 
     fn take_over(&mut self, header: &Header, bank: BankId, read: Read) -> AppliedBlock {
-        let mut changes = Changes { members: read.members.is_some(), deposits: read.movements, ..Changes::default() };
+        let (deposits, entries) = (read.movements, read.entries);
+        let mut changes = Changes { members: read.members.is_some(), deposits, entries, ..Changes::default() };
         if let Some(members) = read.members {
             self.admit_banks(&members);
             self.members = members;

@@ -2,4 +2,5 @@
 
 pub mod checkpoint;
 pub mod checkpoint_seal;
+mod entry_sums;
 pub mod filtered_block;

@@ -2,6 +2,7 @@
 
 use cbdc_signatures::PublicKey;
 
+use super::entry::Entry;
 use crate::types::amount::Amount;
 use crate::types::identity::{AccountId, BankId};
 
@@ -18,6 +19,8 @@ pub struct Changes {
     pub proposals_closed: Vec<u64>,
     /// The movements of waterfalls and reverse waterfalls between wallets and deposits, in the commands' order.
     pub deposits: Vec<DepositMovement>,
+    /// Changes of wallets that no payment's record and outcome tell, in the order of [`Entry::place`].
+    pub entries: Vec<Entry>,
     /// The ledger's own work at the beginning of the block.
     pub work: Work,
 }

@@ -10,6 +10,7 @@
 
 use super::changes::{DepositDirection, DepositMovement};
 use super::context::{Settled, StateAt, Transition};
+use super::entry::Cause;
 use super::party::{Party, check_parties};
 use super::remuneration::{Current, Flows};
 use crate::command::{ReverseWaterfall, Signer};
@@ -84,6 +85,9 @@ impl Transition<'_> {
         };
         note(flows.reverse_waterfall, payer, DepositDirection::FromDeposit);
         note(flows.waterfall, payee, DepositDirection::ToDeposit);
+        if let Some((bank, amount)) = flows.waterfall {
+            self.enter(payee, Cause::Waterfall, amount, None, u64::from(bank.0));
+        }
     }
 }
 

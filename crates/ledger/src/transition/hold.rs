@@ -5,6 +5,7 @@
 //! tested when the money settles, at capture.
 
 use super::context::{Settled, Transition, refuse};
+use super::entry::Cause;
 use super::party::check_parties;
 use super::remuneration::Flows;
 use super::transfer::{Draw, Fee, PayerSide, check_spendable, payer_fee};
@@ -13,7 +14,7 @@ use crate::policy::payment_limit;
 use crate::state::hold::{HOLDS_MAX, Hold};
 use crate::types::amount::Amount;
 use crate::types::identity::BankId;
-use crate::types::outcome::{Outcome, Reason};
+use crate::types::outcome::{Charges, Outcome, Reason};
 
 /// How far ahead a hold may expire: 31 days.
 const HOLD_MS_MAX: u64 = 31 * 86_400_000;
@@ -122,6 +123,7 @@ impl Transition<'_> {
         let side = PayerSide { fee, own_money: paid, reverse_waterfall: None };
         let payout = at.payout(side, &mut pair, amount)?;
         let outcome = self.pay_out(&pair, &payout)?;
+        self.enter_capture(number, hold, amount, outcome.charges());
         for ((programme, drawn), (_, held)) in draw.earmarks.iter().zip(&hold.earmarks) {
             self.change_earmark(hold.payer, *programme, |earmark| {
                 earmark.amount = earmark.amount.minus_or_zero(*drawn);
@@ -130,6 +132,15 @@ impl Transition<'_> {
         }
         self.ledger.holds.remove(number);
         Ok(outcome)
+    }
+
+    /// Notes what a capture moved: its record names the hold and no wallet.
+    fn enter_capture(&mut self, number: u64, hold: &Hold, amount: Amount, charges: Charges) {
+        let (payer, payee) = (hold.payer, hold.payee);
+        self.enter(payer, Cause::Captured, amount, Some(payee), number);
+        self.enter(payer, Cause::Fee, charges.fee, None, number);
+        self.enter(payee, Cause::CaptureReceived, amount, Some(payer), number);
+        self.enter(payee, Cause::PayeeFee, charges.payee_fee, None, number);
     }
 
     /// Gives everything back that a hold reserved. What the payer owes as demurrage is taken from it.

@@ -21,6 +21,7 @@ mod context;
 mod credit;
 mod day_end;
 mod due;
+pub mod entry;
 mod hold;
 mod issuance;
 mod operation;

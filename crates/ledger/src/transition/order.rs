@@ -8,6 +8,7 @@
 
 use super::context::{Settled, Transition, refuse};
 use super::credit::Credit;
+use super::entry::Cause;
 use super::party::check_parties;
 use super::remuneration::Flows;
 use crate::command::{FreezeKind, FreezeOrder, SeizeOrder};
@@ -65,6 +66,8 @@ impl Transition<'_> {
         self.freeze_for(seize.account, seize.court, lien);
         self.store(seize.account, &wallet, Amount::ZERO, taken);
         self.store(seize.to, &payee, credit.credited, Amount::ZERO);
+        self.enter(seize.account, Cause::Seized, taken, Some(seize.to), 0);
+        self.enter(seize.to, Cause::SeizureReceived, taken, Some(seize.account), 0);
         Ok(Outcome::settled_with(taken.minor()))
     }
 

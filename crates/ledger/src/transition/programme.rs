@@ -4,6 +4,7 @@
 //! spent, whether or not it has been taken back yet.
 
 use super::context::Transition;
+use super::entry::Cause;
 use super::remuneration::Flows;
 use crate::state::books::{BookAccount, Income};
 use crate::state::programme::{Earmark, Funding, Grant, Programme, Purpose};
@@ -60,14 +61,14 @@ impl Transition<'_> {
         let amount = grant.amount_each;
         self.at().check_supply(wallet.bank, amount)?;
         match grant.purpose {
-            None => self.pay_unbacked(wallet, amount)?,
+            None => self.pay_unbacked(number, wallet, amount)?,
             Some(purpose) => self.pay_targeted(number, &purpose, wallet, amount)?,
         }
         self.count_issuance(wallet.bank, amount);
         Ok(())
     }
 
-    fn pay_unbacked(&mut self, wallet: AccountId, amount: Amount) -> Result<(), Outcome> {
+    fn pay_unbacked(&mut self, number: u64, wallet: AccountId, amount: Amount) -> Result<(), Outcome> {
         let overflow = Outcome::refused(Reason::Overflow, 0, amount.minor());
         let unbacked = self.ledger.supply.unbacked.plus(amount).ok_or(overflow)?;
         let mut current = self.at().current(wallet);
@@ -84,6 +85,7 @@ impl Transition<'_> {
         }
         self.ledger.supply.unbacked = unbacked;
         self.store(wallet, &current, credit.credited, Amount::ZERO);
+        self.enter(wallet, Cause::Grant, amount, None, number);
         self.note_deposits(wallet, wallet, &flows);
         Ok(())
     }
@@ -104,6 +106,7 @@ impl Transition<'_> {
         self.change_earmark(wallet, number, |earmark| {
             earmark.amount = earmark.amount.plus(amount).expect("all CBDC fits the range, so an earmark does");
         });
+        self.enter(wallet, Cause::TargetedGrant, amount, None, number);
         Ok(())
     }
 
@@ -143,6 +146,7 @@ impl Transition<'_> {
         let account = self.account_mut(wallet);
         account.earmarked = account.earmarked.minus_or_zero(amount);
         self.change_earmark(wallet, number, |earmark| earmark.amount = Amount::ZERO);
+        self.enter(wallet, Cause::Expired, amount, None, number);
         let programme = self.ledger.programmes.get_mut(number).expect("an expired programme exists");
         programme.expired = programme.expired.plus(amount).expect("no more expires than was paid");
         self.changes.work.earmarks_expired += 1;

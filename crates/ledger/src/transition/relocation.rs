@@ -13,6 +13,7 @@
 //! to the bank that took the customers over. A bank without wallets, money and loans can be dismissed.
 
 use super::context::{Settled, Transition, refuse};
+use super::entry::Cause;
 use super::remuneration::{Current, Flows};
 use crate::command::MoveWallet;
 use crate::state::account::Account;
@@ -84,6 +85,10 @@ impl Transition<'_> {
         self.ledger.freezes.hand_on(from, to);
         self.key_changed(from);
         self.key_changed(to);
+        let balance = u64::try_from(record.posted()).map(Amount::from_minor);
+        let balance = balance.expect("all CBDC fits the range, so a wallet's does");
+        self.enter(from, Cause::MovedOut, balance, Some(to), 0);
+        self.enter(to, Cause::MovedIn, balance, Some(from), 0);
         Ok(to)
     }
 

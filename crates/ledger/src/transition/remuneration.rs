@@ -202,7 +202,8 @@ impl Ledger {
 
 impl Transition<'_> {
     /// Stores an account that was brought to today and changed, and its holder's sum: grown by interest and by what was
-    /// credited, less demurrage and what was debited. The flows are posted apart.
+    /// credited, less demurrage and what was debited. What was posted becomes entries of the wallet; the flows are
+    /// posted apart.
     #[inline]
     pub(super) fn store(&mut self, id: AccountId, current: &Current, credited: Amount, debited: Amount) {
         if current.account.holder == NO_HOLDER {
@@ -222,6 +223,9 @@ impl Transition<'_> {
         debited: Amount,
     ) -> &mut Holder {
         *self.account_mut(id) = current.account;
+        if !(current.interest.is_zero() && current.demurrage.is_zero()) {
+            self.enter_posted(id, current);
+        }
         let holder = self.holder_mut(current.account.holder);
         let grown = holder.posted.plus(current.interest).and_then(|sum| sum.plus(credited));
         let sum = grown.and_then(|sum| sum.minus(current.demurrage)).and_then(|sum| sum.minus(debited));

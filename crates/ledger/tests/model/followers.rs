@@ -32,6 +32,8 @@ impl Followers {
             }
             let deposits: Vec<_> = block.changes.deposits.iter().filter(|moved| moved.bank == *bank).copied().collect();
             assert_eq!(followed.changes.deposits, deposits, "bank {bank}");
+            let entries = block.changes.entries.iter().filter(|entry| entry.wallet.bank == *bank);
+            assert!(followed.changes.entries.iter().eq(entries), "bank {bank}: {:?}", followed.changes.entries);
             compare(ledger, part, *bank);
         }
     }
