@@ -77,7 +77,7 @@ impl Replica {
             };
             let watches_holders = self.deposits.watches_holders();
             Archive::put_filtered_block(&mut batch, header, &message.filtered_block);
-            history.begin(height, followed.commands.len());
+            history.begin(height, followed.commands.len(), &followed.changes.entries);
             for commands in followed.commands.chunks(PREFETCH_BATCH) {
                 history.prefetch(commands.iter().map(|own| &own.command));
                 for own in commands {

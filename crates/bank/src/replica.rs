@@ -315,7 +315,7 @@ impl Replica {
         Archive::put(&mut batch, header, height.0, &block.outcomes);
         ProposalsByHeight::put(&mut batch, height, bytes);
         let mut history = self.history.update();
-        history.begin(height, block.outcomes.len());
+        history.begin(height, block.outcomes.len(), &block.changes.entries);
         let effects = self.effects(&mut history, bytes, proposal, block);
         history.put(&mut batch);
         self.deposits.follow_block(batch, &effects, (height, block.header.time))

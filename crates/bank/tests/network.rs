@@ -772,6 +772,15 @@ async fn what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when
     let list = v1::ListPaymentsRequest { account: alice.account.to_string(), page_size: 1, page_token: String::new() };
     let newest = at_one.list_payments(list).await.unwrap().into_inner().payments.remove(0);
     assert_eq!((newest.amount_minor, newest.reverse_waterfall_minor), (1_050, 50));
+    let causes: Vec<_> = newest.changes.iter().map(|change| change.cause.as_str()).collect();
+    assert_eq!((causes, newest.waterfall_minor), (vec!["received", "waterfall"], 550));
+    assert_eq!(newest.balance_minor, posted(&mut at_one, &alice).await);
+    until(async || height(&mut at_two).await >= height(&mut at_one).await).await;
+    for (client, wallets) in [(&mut at_one, [&alice, &bob]), (&mut at_two, [&carol, &dave])] {
+        for wallet in wallets {
+            statement(client, wallet).await;
+        }
+    }
 
     // I3: what was credited is in wallets and deposits, nothing is on its way.
     until(async || height(&mut at_two).await >= height(&mut at_one).await).await;
@@ -791,6 +800,28 @@ async fn what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when
     drop((at_one, at_two));
     tokio::join!(one.shutdown(), two.shutdown());
     central.shutdown().await;
+}
+
+/// A wallet's whole history, by small pages. Its changes must lead from line to line, and from nothing to the balance.
+async fn statement(client: &mut BankClient<Channel>, wallet: &Wallet) -> Vec<v1::PaymentEntry> {
+    let (mut lines, mut page_token) = (Vec::<v1::PaymentEntry>::new(), String::new());
+    loop {
+        let list = v1::ListPaymentsRequest { account: wallet.account.to_string(), page_size: 2, page_token };
+        let page = client.list_payments(list).await.unwrap().into_inner();
+        lines.extend(page.payments);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let mut balance = posted(client, wallet).await;
+    for line in &lines {
+        assert_eq!(line.balance_minor, balance, "{line:?}");
+        let sum = |minor: fn(&v1::BalanceChange) -> u64| line.changes.iter().map(minor).sum::<u64>();
+        balance = balance + sum(|change| change.debit_minor) - sum(|change| change.credit_minor);
+    }
+    assert_eq!(balance, 0, "{lines:?}");
+    lines
 }
 
 async fn a_hold_is_captured_once_by_the_payees_bank_and_the_rest_returns(replica: ReplicaKind) {
@@ -841,6 +872,20 @@ async fn a_hold_is_captured_once_by_the_payees_bank_and_the_rest_returns(replica
         (wallet.available_minor, wallet.held_minor) == (450, 0)
     })
     .await;
+    // The captures are in both histories, although their record names no wallet.
+    let causes = |lines: &[v1::PaymentEntry]| -> Vec<(String, String, u64)> {
+        lines
+            .iter()
+            .flat_map(|line| &line.changes)
+            .map(|it| (it.cause.clone(), it.counterparty.clone(), it.number))
+            .collect()
+    };
+    let of = |cause: &str, other: AccountId, number| (cause.to_owned(), other.to_string(), number);
+    let treasury = |bank| AccountId::treasury(BankId(bank));
+    let paid = causes(&statement(&mut at_one, &alice).await);
+    assert_eq!(paid, [of("captured", shop.account, 1), of("funded", treasury(1), 0)]);
+    let received = causes(&statement(&mut at_two, &shop).await);
+    assert_eq!(received, [of("capture-received", alice.account, 1), of("funded", treasury(2), 0)]);
     drop((at_one, at_two, office));
     tokio::join!(one.shutdown(), two.shutdown());
     central.shutdown().await;
@@ -995,7 +1040,13 @@ async fn a_wallet_changes_bank_and_no_bank_is_linked_without_its_consent() {
     })
     .await;
     assert_eq!(pay(&mut at_two, &alice_there.transfer(&bob, 50, 2)).await, 0);
-    assert_eq!(posted(&mut at_two, &bob).await, 950);
+    until(async || posted(&mut at_two, &bob).await == 950).await;
+    let lines = statement(&mut at_two, &alice_there).await;
+    let kinds: Vec<_> = lines.iter().map(|line| (line.kind.as_str(), line.balance_minor)).collect();
+    assert_eq!(kinds, [("transfer", 750), ("moved-in", 800)]);
+    let lines = statement(&mut at_one, &Wallet { account, ..alice_there }).await;
+    let kinds: Vec<_> = lines.iter().map(|line| (line.kind.as_str(), line.balance_minor)).collect();
+    assert_eq!(kinds, [("move-wallet", 0), ("fund", 800)]);
     drop((at_one, at_two));
     tokio::join!(one.shutdown(), two.shutdown());
     central.shutdown().await;

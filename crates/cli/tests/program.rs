@@ -396,6 +396,19 @@ fn under_the_digital_euro_a_merchant_that_may_hold_nothing_is_paid_into_the_depo
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(available(dir, "carol"), 0);
+    // Her history says why, and the block what was paid.
+    let newest = &object(dir, &["wallet", "history", "carol", "--count", "1"])["payments"][0];
+    assert_eq!((&newest["waterfall_minor"], &newest["balance_minor"]), (&Value::from(500), &Value::from(0)));
+    let changes =
+        newest["changes"].as_array().unwrap().iter().map(|change| (&change["cause"], &change["change_minor"]));
+    let expected = [(Value::from("received"), Value::from(500)), (Value::from("waterfall"), Value::from(-500))];
+    assert!(changes.eq(expected.iter().map(|(cause, minor)| (cause, minor))), "{newest}");
+    let of_payer = &object(dir, &["wallet", "history", "alice", "--count", "1"])["payments"][0];
+    assert_eq!((&of_payer["waterfall_minor"], &of_payer["changes"][0]["change_minor"]), (&0.into(), &(-500).into()));
+    let block = object(dir, &["chain", "block", &newest["height"].to_string()]);
+    let command = &block["commands"][newest["index"].as_u64().unwrap() as usize];
+    assert_eq!((&command["kind"], &command["amount_minor"]), (&Value::from("transfer"), &Value::from(500)));
+    assert_eq!(command.get("amount"), None, "{command}");
     up.stop();
 }
 

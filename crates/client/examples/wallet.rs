@@ -28,7 +28,10 @@ async fn main() -> anyhow::Result<()> {
     let position = submission.status.settled()?;
 
     for entry in alice.history(5, None).await?.entries {
-        println!("{}  {}  {} -> {}  {}", entry.position, entry.kind, entry.from, entry.to, anchor.show(entry.amount));
+        println!("{}  {}  {}", entry.position, entry.kind, anchor.show(entry.balance));
+        for change in &entry.changes {
+            println!("    {} {}", change.cause.name(), anchor.show(change.amount));
+        }
     }
     let receipt = alice.receipt(position).await?;
     println!("the receipt holds: signed by nodes {:?}, {} bytes to keep", receipt.signers(), receipt.to_bytes().len());

@@ -140,13 +140,23 @@ async fn history_is_read_whole_or_not_at_all() {
         amount_minor: 1250,
         sequence: 3,
         reason: "SETTLED".to_owned(),
+        changes: vec![v1::BalanceChange {
+            cause: "paid".to_owned(),
+            debit_minor: 1250,
+            counterparty: payee().to_string(),
+            ..v1::BalanceChange::default()
+        }],
+        balance_minor: 50,
         ..v1::PaymentEntry::default()
     };
     *bank.script.history.lock().unwrap() = vec![entry.clone()];
     let page = bank.wallet().history(5, None).await.unwrap();
     let [read] = page.entries.as_slice() else { panic!("{page:?}") };
-    assert_eq!((read.from, read.to, read.amount, read.sequence), (payer(), payee(), amount(), 3));
+    assert_eq!((read.from, read.to, read.amount, read.sequence), (Some(payer()), Some(payee()), amount(), 3));
     assert_eq!((read.reason, page.next), (Reason::Settled, None));
+    let [change] = read.changes.as_slice() else { panic!("{read:?}") };
+    assert_eq!((change.cause.name(), change.amount, change.counterparty), ("paid", amount(), Some(payee())));
+    assert_eq!(read.balance.minor(), 50);
     let wrong = v1::PaymentEntry { reason: "BECAUSE".to_owned(), ..entry.clone() };
     *bank.script.history.lock().unwrap() = vec![entry, wrong];
     let error = bank.wallet().history(5, None).await.unwrap_err();

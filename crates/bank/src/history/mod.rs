@@ -1,8 +1,9 @@
-//! The history index: the positions in the chain of each customer's payments and other commands.
+//! The history index: each customer's payments and other commands, and every change of their balance.
 //!
 //! The records themselves are in the archive; a line of the index holds only the position of a command and the offset
 //! of its record in the proposal, or in the bank's filtered block. A payment that a bank topped up is listed as the
-//! payment itself; captures of holds are in no wallet's history, since their record names a hold and no wallet.
+//! payment itself. A change of a wallet that no payment's record and outcome tell (interest, a capture, a grant) is a
+//! line that holds the [`Entry`] itself. So the entries of a wallet's history sum up to its balance.
 //!
 //! # How it is kept
 //! One record a block holds the lines of all own customers ([`row`]), written in the block's own batch. Each line names
@@ -23,6 +24,7 @@ mod row;
 use std::hint::black_box;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 
+use cbdc_ledger::block::{Entry, entries_of, place_of};
 use cbdc_ledger::command::{Payment, PaymentKind, Signer};
 use cbdc_ledger::encoding::{Reader, Writer};
 use cbdc_ledger::filtered_block::read_command;
@@ -41,12 +43,27 @@ use crate::deposits::OrderedOutcome;
 /// A command's position in the chain: height, then index.
 pub type BlockPosition = (Height, u32);
 
-/// A payment as history shows it.
+/// A line of a wallet's history: what one command did, or in one block the ledger of its own accord.
 #[derive(Clone, Debug)]
-pub struct PastPayment {
-    pub payment: Signed<Payment>,
-    pub ordered: OrderedOutcome,
+pub struct PastChange {
+    pub position: BlockPosition,
     pub time: Timestamp,
+    /// The command with its outcome, where it is a payment of this wallet or its holder's own.
+    pub command: Option<(Command, Outcome)>,
+    /// The changes of the wallet's balance, in the order of their causes; none of a refused payment.
+    pub entries: Vec<Entry>,
+}
+
+impl PastChange {
+    /// The payment, where it is one.
+    pub fn payment(&self) -> Option<&Signed<Payment>> {
+        self.command.as_ref().and_then(|(command, _)| payment_of(command))
+    }
+
+    /// The change of the wallet's balance, in minor units.
+    pub fn sum(&self) -> i128 {
+        self.entries.iter().map(Entry::change).sum()
+    }
 }
 
 /// A command that used a holder's sequence number.
@@ -82,12 +99,18 @@ pub struct HistoryUpdate<'a> {
     height: Height,
     newest: RwLockWriteGuard<'a, Newest>,
     row: Writer,
+    /// The block's entries of own wallets, and how many have their lines.
+    entries: Vec<Entry>,
+    entered: usize,
 }
 
 impl HistoryUpdate<'_> {
-    /// Begins the record of the next block.
-    pub fn begin(&mut self, height: Height, commands: usize) {
+    /// Begins the record of the next block, which has these entries beside those of its payments.
+    pub fn begin(&mut self, height: Height, commands: usize, entries: &[Entry]) {
         self.height = height;
+        self.entered = 0;
+        self.entries.clear();
+        self.entries.extend(entries.iter().filter(|entry| entry.wallet.bank == self.bank));
         self.row = Writer::with_capacity(commands * 2 * LINE_BYTES_USUAL);
     }
 
@@ -106,6 +129,7 @@ impl HistoryUpdate<'_> {
         if outcome.reason.stage() == Stage::BeforeOrdering {
             return;
         }
+        self.enter_before(place_of(index));
         match (payment_of(command), command.signer()) {
             (Some(payment), signer) => {
                 let payment = &payment.record;
@@ -127,12 +151,23 @@ impl HistoryUpdate<'_> {
     }
 
     fn add_line(&mut self, wallet: AccountId, side: Side, (index, offset): (u32, u32), sequence: u64) {
-        let before = self.newest.link(wallet, side != Side::Incoming, self.height);
-        Line { wallet, side, index, offset, sequence, before }.encode(&mut self.row);
+        let before = Links::default();
+        let mut line = Line { wallet, side, index, offset, sequence, before };
+        line.before = self.newest.link(wallet, line.is_numbered(), self.height);
+        line.encode(&mut self.row);
+    }
+
+    /// Adds the lines of entries up to a place in the block: a wallet's lines are in the block's order.
+    fn enter_before(&mut self, place: u64) {
+        while let Some(entry) = self.entries.get(self.entered).filter(|entry| entry.place() < place).copied() {
+            self.entered += 1;
+            self.add_line(entry.wallet, Side::Entry(entry), (entry.index, 0), 0);
+        }
     }
 
     /// Adds the block's record to the batch that writes the block.
     pub fn put(&mut self, batch: &mut WriteBatch) {
+        self.enter_before(u64::MAX);
         if self.row.is_empty() {
             return;
         }
@@ -154,7 +189,14 @@ impl History {
     /// A update of what the next blocks add, none of them begun.
     pub fn update(&self) -> HistoryUpdate<'_> {
         let newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
-        HistoryUpdate { bank: self.bank, height: Height(0), newest, row: Writer::default() }
+        HistoryUpdate {
+            bank: self.bank,
+            height: Height(0),
+            newest,
+            row: Writer::default(),
+            entries: Vec::new(),
+            entered: 0,
+        }
     }
 
     /// The rows to save with a checkpoint at the height of the last block.
@@ -166,30 +208,48 @@ impl History {
         self.newest.read().unwrap_or_else(PoisonError::into_inner).get(wallet)
     }
 
-    /// Payments to and from a wallet, newest first, at most `limit`, all before the place `before`. Blocks.
+    /// A wallet's payments, and whatever else changed its balance, newest first, at most `limit`, all before the position
+    /// `before`. Blocks.
     pub fn list(
         &self,
         wallet: AccountId,
-        before: Option<BlockPosition>,
+        before: BlockPosition,
         limit: usize,
-    ) -> Result<Vec<PastPayment>, ArchiveError> {
-        let mut chain = match before {
-            Some(before) => self.chain_before(wallet, before)?,
-            None => self.chain(wallet, self.newest_of(wallet).any, |before| before.any),
-        };
-        let mut payments = Vec::new();
-        while payments.len() < limit
-            && let Some((height, line)) = chain.next()?
+    ) -> Result<Vec<PastChange>, ArchiveError> {
+        let mut chain = self.chain_before(wallet, before)?;
+        let mut changes = Vec::new();
+        while changes.len() < limit
+            && let Some((height, lines)) = chain.next_position()?
         {
-            if line.side == Side::Other {
-                continue;
+            let Some(change) = self.change(wallet, height, &lines)? else { break };
+            // Of what a holder signed, only what concerns their money is shown.
+            if change.payment().is_some() || !change.entries.is_empty() {
+                changes.push(change);
             }
-            let Some(PastCommand { command, ordered, time }) = self.read(height, &line)? else { break };
-            let payment =
-                payment_of(&command).ok_or_else(|| damaged(ordered.height, ordered.index, "it is no payment"))?;
-            payments.push(PastPayment { payment: *payment, ordered, time });
         }
-        Ok(payments)
+        Ok(changes)
+    }
+
+    /// What lines of one position say together; `None` where the block is no longer kept.
+    fn change(&self, wallet: AccountId, height: Height, lines: &[Line]) -> Result<Option<PastChange>, ArchiveError> {
+        let index = lines.first().map_or(u32::MAX, |line| line.index);
+        let entry = |line: &Line| if let Side::Entry(entry) = line.side { Some(entry) } else { None };
+        let mut entries: Vec<Entry> = lines.iter().filter_map(entry).collect();
+        let of_command = lines.iter().find(|line| entry(line).is_none());
+        let (command, time) = match of_command.map(|line| self.read(height, line)).transpose()? {
+            Some(None) => return Ok(None),
+            Some(Some(past)) => {
+                let told = entries_of(&past.command, index, &past.ordered.outcome);
+                entries.extend(told.into_iter().filter(|entry| entry.wallet == wallet));
+                (Some((past.command, past.ordered.outcome)), past.time)
+            }
+            None => match self.archive.header(height)? {
+                Some((header, _)) => (None, header.header.time),
+                None => return Ok(None),
+            },
+        };
+        entries.sort_by_key(|entry| entry.cause);
+        Ok(Some(PastChange { position: (height, index), time, command, entries }))
     }
 
     /// The command that used a wallet's sequence number, if this replica knows it. Blocks.
@@ -235,7 +295,7 @@ impl History {
             chain.next = self.newest_of(wallet).any;
         }
         loop {
-            chain.lines.retain(|line| (chain.height, line.index) < (height, index));
+            chain.lines.retain(|line| (chain.height, place_of(line.index)) < (height, place_of(index)));
             if !chain.lines.is_empty() || !chain.step()? {
                 return Ok(chain);
             }
@@ -286,6 +346,15 @@ impl Chain<'_> {
             }
         }
         Ok(self.lines.pop().map(|line| (self.height, line)))
+    }
+
+    /// The lines of the next position that has any.
+    fn next_position(&mut self) -> Result<Option<(Height, Vec<Line>)>, ArchiveError> {
+        let Some((height, line)) = self.next()? else { return Ok(None) };
+        let first = self.lines.partition_point(|other| place_of(other.index) < place_of(line.index));
+        let mut lines = self.lines.split_off(first);
+        lines.push(line);
+        Ok(Some((height, lines)))
     }
 
     /// Reads the next record; `false` at the end, or where it is no longer kept.

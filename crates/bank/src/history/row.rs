@@ -7,12 +7,15 @@
 //! | 0 | the wallet's serial |
 //! | 1 | its bank, and in the lowest eight bits the [`Side`] |
 //! | 2 | index of the command in its block |
-//! | 3 | offset of its record in the proposal, or of its outcome in the filtered block |
-//! | 4 | the wallet's own sequence number that it used; 0 of an incoming payment |
+//! | 3 | offset of its record in the proposal, or of its outcome in the filtered block; 0 of an entry |
+//! | 4 | the wallet's own sequence number that it used; 0 of an incoming payment and of an entry |
 //! | 5 | height of the block of this wallet's line before this one; 0 for none |
 //! | 6 | the same for its line before this one that used its own sequence number |
 //! | 7 | reserved |
+//!
+//! Behind the line of an entry that no payment's record and outcome tell stands the entry itself.
 
+use cbdc_ledger::block::Entry;
 use cbdc_ledger::encoding::{DecodeError, Reader, Writer};
 use cbdc_ledger::{AccountId, BankId};
 
@@ -21,12 +24,27 @@ pub const LINE_BYTES_USUAL: usize = 20;
 
 /// The wallet's side of a line's command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
 pub enum Side {
-    Outgoing = 0,
-    Incoming = 1,
+    Outgoing,
+    Incoming,
     /// A command of the holder that is no payment.
-    Other = 2,
+    Other,
+    /// A change of the balance that no payment's record and outcome tell.
+    Entry(Entry),
+}
+
+/// The code of [`Side::Entry`].
+const ENTRY: u64 = 3;
+
+impl Side {
+    fn code(&self) -> u64 {
+        match self {
+            Side::Outgoing => 0,
+            Side::Incoming => 1,
+            Side::Other => 2,
+            Side::Entry(_) => ENTRY,
+        }
+    }
 }
 
 /// Heights of blocks with lines of a wallet; 0 for none.
@@ -50,13 +68,13 @@ pub struct Line {
 impl Line {
     /// Whether the command used the wallet's own sequence number.
     pub fn is_numbered(&self) -> bool {
-        self.side != Side::Incoming
+        matches!(self.side, Side::Outgoing | Side::Other)
     }
 
     pub fn encode(&self, out: &mut Writer) {
         out.words(&[
             u64::from(self.wallet.serial),
-            u64::from(self.wallet.bank.0) << 8 | self.side as u64,
+            u64::from(self.wallet.bank.0) << 8 | self.side.code(),
             u64::from(self.index),
             u64::from(self.offset),
             self.sequence,
@@ -64,23 +82,32 @@ impl Line {
             self.before.numbered,
             0,
         ]);
+        if let Side::Entry(entry) = &self.side {
+            entry.encode(out);
+        }
     }
 
     fn decode(input: &mut Reader<'_>) -> Result<Line, DecodeError> {
         let [serial, bank_and_side, index, offset, sequence, any, numbered, reserved] = input.words()?;
         let half = |word: u64| u32::try_from(word).map_err(|_| input.wrong("at most 32 bits", word));
         let bank = u16::try_from(bank_and_side >> 8).map_err(|_| input.wrong("a bank and a side", bank_and_side))?;
-        let sides = [Side::Outgoing, Side::Incoming, Side::Other];
-        let side = sides.into_iter().find(|side| *side as u64 == bank_and_side & 0xFF);
-        let side = side.ok_or_else(|| input.wrong("side 0, 1 or 2", bank_and_side & 0xFF))?;
+        let (serial, index) = (half(serial)?, half(index)?);
+        let offset = half(offset)?;
         if reserved != 0 {
             return Err(input.wrong("0 in the reserved word", reserved));
         }
+        let side = match bank_and_side & 0xFF {
+            0 => Side::Outgoing,
+            1 => Side::Incoming,
+            2 => Side::Other,
+            ENTRY => Side::Entry(Entry::decode(input, BankId(bank))?),
+            other => return Err(input.wrong("side 0, 1, 2 or 3", other)),
+        };
         Ok(Line {
-            wallet: AccountId::new(BankId(bank), half(serial)?),
+            wallet: AccountId::new(BankId(bank), serial),
             side,
-            index: half(index)?,
-            offset: half(offset)?,
+            index,
+            offset,
             sequence,
             before: Links { any, numbered },
         })
@@ -104,6 +131,9 @@ pub fn lines(row: &[u8]) -> impl Iterator<Item = Result<Line, DecodeError>> {
 
 #[cfg(test)]
 mod tests {
+    use cbdc_ledger::Amount;
+    use cbdc_ledger::block::Cause;
+
     use super::*;
 
     #[test]
@@ -117,10 +147,14 @@ mod tests {
             sequence: 7,
             before: Links { any: u64::MAX, numbered: 3 },
         };
+        let (amount, counterparty, number) = (Amount::from_minor(7), Some(wallet(2, 1)), 4);
+        let entry = Entry { index: 9, wallet: wallet(1, 5), cause: Cause::Captured, amount, counterparty, number };
         let lines = [
             line(wallet(1, 5), Side::Outgoing, 0),
             line(wallet(u16::MAX, u32::MAX), Side::Incoming, 0),
             line(wallet(1, 5), Side::Other, 9),
+            line(wallet(1, 5), Side::Entry(entry), 9),
+            line(wallet(1, 5), Side::Incoming, 10),
         ];
         let mut row = Writer::default();
         lines.iter().for_each(|line| line.encode(&mut row));

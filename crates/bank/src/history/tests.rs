@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cbdc_ledger::block::Cause;
 use cbdc_ledger::command::{Head, PaymentKind};
 use cbdc_ledger::{Amount, Reason};
 use cbdc_node::archive::ProposalsByHeight;
@@ -28,6 +29,10 @@ fn outcome(settles: bool) -> Outcome {
     if settles { Outcome::settled() } else { Outcome::refused(Reason::InsufficientFunds, 0, 1) }
 }
 
+fn entry(wallet: AccountId, index: u32, minor: u64) -> Entry {
+    Entry { index, wallet, cause: Cause::Interest, amount: Amount::from_minor(minor), counterparty: None, number: 0 }
+}
+
 fn opened(store: &Arc<dyn Store>, height: Height) -> History {
     let archive = Arc::new(Archive::new(store.clone(), Arc::new(ProposalsByHeight(store.clone()))));
     let newest = RwLock::new(Newest::load(store, OWN, height).unwrap());
@@ -52,13 +57,20 @@ fn check(history: &History, model: &BTreeMap<AccountId, Vec<(BlockPosition, Side
         assert_eq!(all(history.chain(wallet, newest.any, |before| before.any)), expected);
         for at in 0..expected.len() {
             let (height, index) = expected[at].0;
-            assert_eq!(all(history.chain_before(wallet, (height, index)).unwrap()), expected[at + 1..]);
+            let place = |(position, _, _): &(BlockPosition, Side, u64)| (position.0, place_of(position.1));
+            let before = |height, index| {
+                let first = expected.partition_point(|line| place(line) >= (height, place_of(index)));
+                assert_eq!(all(history.chain_before(wallet, (height, index)).unwrap()), expected[first..]);
+            };
+            before(height, index);
             // A place that is no line's of this wallet serves as well.
-            assert_eq!(all(history.chain_before(wallet, (height, index + 1)).unwrap()), expected[at..]);
+            before(height, index.wrapping_add(1));
+            before(height.next(), u32::MAX);
         }
-        let numbered: Vec<_> = expected.iter().filter(|(_, side, _)| *side != Side::Incoming).copied().collect();
+        let is_numbered = |(_, side, _): &(BlockPosition, Side, u64)| matches!(side, Side::Outgoing | Side::Other);
+        let numbered: Vec<_> = expected.iter().filter(|line| is_numbered(line)).copied().collect();
         let by_sequence = all(history.chain(wallet, newest.numbered, |before| before.numbered));
-        let by_sequence: Vec<_> = by_sequence.into_iter().filter(|(_, side, _)| *side != Side::Incoming).collect();
+        let by_sequence: Vec<_> = by_sequence.into_iter().filter(is_numbered).collect();
         assert_eq!(by_sequence, numbered);
     }
 }
@@ -66,17 +78,27 @@ fn check(history: &History, model: &BTreeMap<AccountId, Vec<(BlockPosition, Side
 proptest! {
     #[test]
     fn histories_are_what_plain_lists_would_be(
-        blocks in proptest::collection::vec(proptest::collection::vec((0u8..6, 0u8..6, any::<bool>()), 0..6), 1..12),
+        blocks in proptest::collection::vec(
+            (
+                proptest::collection::vec((0u8..6, 0u8..6, any::<bool>()), 0..6),
+                proptest::collection::vec((0u8..6, 0u32..7, 1u64..99), 0..4),
+            ),
+            1..12,
+        ),
         saved_at in proptest::collection::vec(1u64..12, 0..3),
         reopened_at in 1u64..12,
     ) {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let mut history = opened(&store, Height(0));
         let mut model: BTreeMap<AccountId, Vec<(BlockPosition, Side, u64)>> = BTreeMap::new();
-        for (height, plans) in (1..).map(Height).zip(&blocks) {
+        for (height, (plans, entries)) in (1..).map(Height).zip(&blocks) {
             let mut batch = WriteBatch::new();
             let mut update = history.update();
-            update.begin(height, plans.len());
+            // The first are the ledger's own.
+            let mut entries: Vec<Entry> =
+                entries.iter().map(|(number, place, minor)| entry(wallet(*number), place.wrapping_sub(1), *minor)).collect();
+            entries.sort_by_key(Entry::place);
+            update.begin(height, plans.len(), &entries);
             for (index, (from, to, settles)) in (0..).zip(plans) {
                 // The ledger refuses a payment to oneself.
                 let settles = *settles && from != to;
@@ -92,6 +114,13 @@ proptest! {
                     note(to, Side::Incoming, 0);
                 }
             }
+            for entry in entries.into_iter().filter(|entry| entry.wallet.bank == OWN) {
+                model.entry(entry.wallet).or_default().push(((height, entry.index), Side::Entry(entry), 0));
+            }
+            let is_entry = |side: &Side| matches!(side, Side::Entry(_));
+            model.values_mut().for_each(|lines| {
+                lines.sort_by_key(|((height, index), side, _)| (*height, place_of(*index), is_entry(side)));
+            });
             update.put(&mut batch);
             store.write(batch, Durability::Buffered).unwrap();
             drop(update);
@@ -112,7 +141,7 @@ fn a_flipped_bit_in_the_index_is_named_by_its_height() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let history = opened(&store, Height(0));
     let mut update = history.update();
-    update.begin(Height(1), 1);
+    update.begin(Height(1), 1, &[]);
     update.add(&payment(wallet(0), wallet(1), 1), 0, 0, &outcome(true));
     let mut batch = WriteBatch::new();
     update.put(&mut batch);
@@ -126,7 +155,7 @@ fn a_flipped_bit_in_the_index_is_named_by_its_height() {
     batch.put(Column::History, key, row);
     store.write(batch, Durability::Buffered).unwrap();
 
-    let read = history.list(wallet(0), None, 5).unwrap_err().to_string();
+    let read = history.list(wallet(0), (Height(2), u32::MAX), 5).unwrap_err().to_string();
     assert!(read.contains("block 1 is damaged"), "{read}");
     let opened = Newest::load(&store, OWN, Height(1)).map(|_| ()).unwrap_err().to_string();
     assert!(opened.contains("block 1 is damaged"), "{opened}");

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use cbdc_ledger::Height;
-use cbdc_ledger::command::Record;
+use cbdc_ledger::block::{Cause, Entry};
+use cbdc_ledger::command::{Payment, Record};
+use cbdc_ledger::{Account, AccountId, Height, Outcome, Reason};
 use cbdc_node::Archive;
 use cbdc_proto::convert::{receipt_to_message, required};
-use cbdc_proto::status::{invalid, not_found};
+use cbdc_proto::status::{invalid, not_found, unavailable};
 use cbdc_proto::v1;
 use cbdc_proto::v1::chain_client::ChainClient;
 use tonic::Status;
 
 use super::context::{BankContext, look_up};
 use crate::central_bank_client::CentralBankClient;
-use crate::history::{BlockPosition, History, PastPayment};
+use crate::history::{BlockPosition, History, PastChange};
 
 const PAGE_SIZE: u32 = 50;
 const PAGE_SIZE_MAX: u32 = 500;
@@ -63,42 +64,116 @@ impl HistoryService {
             size if size <= PAGE_SIZE_MAX => size,
             size => return Err(invalid("page_size", format!("expected at most {PAGE_SIZE_MAX}, found {size}"))),
         };
-        let before = match request.page_token.as_str() {
-            "" => None,
+        let (before, balance) = match request.page_token.as_str() {
+            "" => self.newest(account).await?,
             token => {
-                Some(read_token(token).ok_or_else(|| invalid("page_token", "expected it as the last answer gave it"))?)
+                read_token(token).ok_or_else(|| invalid("page_token", "expected it as the last answer gave it"))?
             }
         };
         let history = self.history.clone();
         let past = look_up(move || history.list(account, before, size as usize)).await?;
+        let (mut payments, mut left) = (Vec::with_capacity(past.len()), balance);
+        for change in &past {
+            payments.push(entry(account, change, left));
+            left -= change.sum();
+        }
         let next_page_token = match past.last() {
-            Some(last) if past.len() == size as usize => format!("{}.{}", last.ordered.height, last.ordered.index),
+            Some(last) if past.len() == size as usize => {
+                let (height, index) = last.position;
+                format!("{height}.{index}.{left}")
+            }
             _ => String::new(),
         };
-        Ok(v1::ListPaymentsResponse { payments: past.iter().map(entry).collect(), next_page_token })
+        Ok(v1::ListPaymentsResponse { payments, next_page_token })
+    }
+
+    /// The position behind a wallet's newest line, and the balance there.
+    async fn newest(&self, account: AccountId) -> Result<(BlockPosition, i128), Status> {
+        let (height, balance) = self.context.ledger.read(|ledger| {
+            let balance = ledger.account(account).map_or(0, Account::posted);
+            (ledger.height(), balance)
+        });
+        // The ledger knows of a block a moment before the history does.
+        if !self.context.replica_at(height).await {
+            return Err(unavailable("the history is behind the balance; ask again"));
+        }
+        Ok(((height.next(), u32::MAX), balance))
     }
 }
 
-/// Reads a page token: the position of the last payment shown, as height, dot, index.
-fn read_token(token: &str) -> Option<BlockPosition> {
-    let (height, index) = token.split_once('.')?;
-    Some((Height(height.parse().ok()?), index.parse().ok()?))
+/// Reads a page token: height and index of the last line shown, and the balance before it.
+fn read_token(token: &str) -> Option<(BlockPosition, i128)> {
+    let mut parts = token.split('.');
+    let position = (Height(parts.next()?.parse().ok()?), parts.next()?.parse().ok()?);
+    let balance: i64 = parts.next()?.parse().ok()?;
+    parts.next().is_none().then_some((position, balance.into()))
 }
 
-fn entry(past: &PastPayment) -> v1::PaymentEntry {
-    let record = &past.payment.record;
-    v1::PaymentEntry {
-        height: past.ordered.height.0,
-        index: past.ordered.index,
+/// A line as a message; `balance` is the wallet's behind it.
+fn entry(account: AccountId, past: &PastChange, balance: i128) -> v1::PaymentEntry {
+    let (height, index) = past.position;
+    let minor = |sum: i128| u64::try_from(sum).unwrap_or_default();
+    let sum_of =
+        |cause| past.entries.iter().filter(|entry| entry.cause == cause).map(|entry| entry.amount.minor()).sum();
+    let line = v1::PaymentEntry {
+        height: height.0,
+        index,
         time_ms: past.time.0,
+        waterfall_minor: sum_of(Cause::Waterfall),
+        changes: past.entries.iter().map(change).collect(),
+        balance_minor: minor(balance),
+        ..v1::PaymentEntry::default()
+    };
+    match (past.payment(), &past.command) {
+        (Some(payment), Some((_, outcome))) => of_payment(line, &payment.record, outcome),
+        (_, command) => {
+            let kind = command.as_ref().map(|(command, _)| command.kind().name());
+            of_other(line, account, &past.entries, kind)
+        }
+    }
+}
+
+fn of_payment(line: v1::PaymentEntry, record: &Payment, outcome: &Outcome) -> v1::PaymentEntry {
+    v1::PaymentEntry {
         kind: record.kind().name().to_owned(),
         from: record.from.to_string(),
         to: record.to.to_string(),
         amount_minor: record.amount.minor(),
         reference: record.reference.to_vec().into(),
         sequence: record.head.sequence,
-        reason: past.ordered.outcome.reason.name().to_owned(),
-        waterfall_minor: 0,
-        reverse_waterfall_minor: past.ordered.outcome.charges().reverse_waterfall.minor(),
+        reason: outcome.reason.name().to_owned(),
+        reverse_waterfall_minor: outcome.charges().reverse_waterfall.minor(),
+        ..line
+    }
+}
+
+/// A line of something other than a payment: told by its main entry, and the command where the holder signed it.
+fn of_other(line: v1::PaymentEntry, account: AccountId, entries: &[Entry], command: Option<&str>) -> v1::PaymentEntry {
+    let beside = [Cause::Interest, Cause::Fee, Cause::PayeeFee, Cause::Demurrage, Cause::Waterfall];
+    let main = entries.iter().find(|entry| !beside.contains(&entry.cause)).or(entries.first());
+    let (own, other) = (account.to_string(), main.and_then(|entry| entry.counterparty));
+    let other = other.map_or_else(String::new, |other| other.to_string());
+    let is_credit = main.is_some_and(|entry| entry.cause.is_credit());
+    let (from, to) = if is_credit { (other, own) } else { (own, other) };
+    let kind = command.or(main.map(|entry| entry.cause.name())).unwrap_or_default();
+    v1::PaymentEntry {
+        kind: kind.to_owned(),
+        from,
+        to,
+        amount_minor: main.map_or(0, |entry| entry.amount.minor()),
+        reason: Reason::Settled.name().to_owned(),
+        ..line
+    }
+}
+
+fn change(entry: &Entry) -> v1::BalanceChange {
+    let amount = entry.amount.minor();
+    let (credit_minor, debit_minor) = if entry.cause.is_credit() { (amount, 0) } else { (0, amount) };
+    v1::BalanceChange {
+        cause: entry.cause.name().to_owned(),
+        credit_minor,
+        debit_minor,
+        counterparty: entry.counterparty.map_or_else(String::new, |other| other.to_string()),
+        number: entry.number,
     }
 }

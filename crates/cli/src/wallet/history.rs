@@ -1,7 +1,7 @@
-//! `cbdc wallet history`: the payments of a wallet.
+//! `cbdc wallet history`: the payments of a wallet, and every other change of its balance.
 
-use cbdc_client::wallet::HistoryEntry;
-use cbdc_client::{AccountId, Reason};
+use cbdc_client::wallet::{BalanceChange, HistoryEntry};
+use cbdc_client::{AccountId, Amount, Anchor, Reason};
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use serde_json::json;
@@ -10,7 +10,7 @@ use super::format::reference_text;
 use crate::network::NetworkArgument;
 use crate::output::{Output, table};
 
-/// List a wallet's payments, newest first
+/// List a wallet's payments and every other change of its balance, newest first
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc wallet history alice
@@ -18,7 +18,7 @@ use crate::output::{Output, table};
 pub struct History {
     /// The wallet's name
     name: String,
-    /// Payments on the page
+    /// Payments and other events on the page; each may change the balance more than once
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = RangedU64ValueParser::<u32>::new().range(1..=500))]
     count: u32,
     /// Continue from here: `next_page_token` of an earlier answer
@@ -39,20 +39,9 @@ impl History {
             if page.entries.is_empty() {
                 return format!("{} has no payments yet.", self.name);
             }
-            let row = |entry: &HistoryEntry| {
-                let (sign, other) = seen_from(wallet.account(), entry);
-                vec![
-                    entry.position.to_string(),
-                    entry.time.to_string(),
-                    entry.kind.clone(),
-                    other.to_string(),
-                    format!("{sign}{}", anchor.show(entry.amount)),
-                    if entry.reason == Reason::Settled { String::new() } else { entry.reason.to_string() },
-                    reference_text(&entry.reference),
-                ]
-            };
-            let rows: Vec<_> = page.entries.iter().map(row).collect();
-            let mut text = table(&["position", "time", "kind", "with", ">amount", "refused", "reference"], &rows);
+            let rows: Vec<_> = page.entries.iter().flat_map(|entry| rows(&anchor, wallet.account(), entry)).collect();
+            let columns = ["position", "time", "cause", "with", ">amount", ">balance", "refused", "reference"];
+            let mut text = table(&columns, &rows);
             if let Some(token) = &page.next {
                 text.push_str(&format!("\nmore: cbdc wallet history {} --page {token}\n", self.name));
             }
@@ -62,24 +51,59 @@ impl History {
     }
 }
 
-/// The sign of a payment as the account sees it, and the other account.
-fn seen_from(account: AccountId, entry: &HistoryEntry) -> (&'static str, AccountId) {
-    if entry.from == account { ("-", entry.to) } else { ("+", entry.from) }
+/// A row for each change of the balance, the newest first; for a refused payment, which changed nothing, one.
+fn rows(anchor: &Anchor, account: AccountId, entry: &HistoryEntry) -> Vec<Vec<String>> {
+    let text = |other: Option<AccountId>| other.map_or_else(String::new, |other| other.to_string());
+    let row = |cause: &str, with: Option<AccountId>, amount: String, balance: String| {
+        let refused = if entry.reason == Reason::Settled { String::new() } else { entry.reason.to_string() };
+        let (position, time) = (position_text(entry), entry.time.to_string());
+        vec![position, time, cause.to_owned(), text(with), amount, balance, refused, reference_text(&entry.reference)]
+    };
+    if entry.changes.is_empty() {
+        let other = [entry.from, entry.to].into_iter().flatten().find(|other| *other != account);
+        return vec![row(&entry.kind, other, anchor.show(entry.amount), String::new())];
+    }
+    let mut balance = entry.balance.minor();
+    let changes = entry.changes.iter().rev().map(|change| {
+        let (sign, minor) = (if change.cause.is_credit() { "+" } else { "-" }, change.amount.minor());
+        let after = anchor.show(Amount::from_minor(balance));
+        let before = if change.cause.is_credit() { balance.checked_sub(minor) } else { balance.checked_add(minor) };
+        balance = before.unwrap_or_default();
+        row(change.cause.name(), change.counterparty, format!("{sign}{}", anchor.show(change.amount)), after)
+    });
+    changes.collect()
+}
+
+/// Height and index, or the height alone of what the ledger did of its own accord.
+fn position_text(entry: &HistoryEntry) -> String {
+    if entry.position.index == u32::MAX { entry.position.height.to_string() } else { entry.position.to_string() }
+}
+
+fn change_object(change: &BalanceChange) -> serde_json::Value {
+    let signed = i128::from(change.amount.minor()) * if change.cause.is_credit() { 1 } else { -1 };
+    json!({
+        "cause": change.cause.name(),
+        "change_minor": i64::try_from(signed).unwrap_or(if signed < 0 { i64::MIN } else { i64::MAX }),
+        "with": change.counterparty.map(|other| other.to_string()),
+        "number": Some(change.number).filter(|number| *number != 0),
+    })
 }
 
 fn object(entry: &HistoryEntry) -> serde_json::Value {
     json!({
         "height": entry.position.height.0,
-        "index": entry.position.index,
+        "index": Some(entry.position.index).filter(|index| *index != u32::MAX),
         "time_ms": entry.time.0,
         "kind": entry.kind,
-        "from": entry.from.to_string(),
-        "to": entry.to.to_string(),
+        "from": entry.from.map(|from| from.to_string()),
+        "to": entry.to.map(|to| to.to_string()),
         "amount_minor": entry.amount.minor(),
         "sequence": entry.sequence,
         "reason": entry.reason.name(),
         "reference": reference_text(&entry.reference),
         "waterfall_minor": entry.waterfall.minor(),
         "reverse_waterfall_minor": entry.reverse_waterfall.minor(),
+        "changes": entry.changes.iter().map(change_object).collect::<Vec<_>>(),
+        "balance_minor": entry.balance.minor(),
     })
 }

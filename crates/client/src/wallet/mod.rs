@@ -47,7 +47,7 @@ use crate::submission::{SubmissionStatus, TIMEOUT, until_known};
 
 use sequences::WalletSequences;
 
-pub use statement::{Balance, HistoryEntry, HistoryPage};
+pub use statement::{Balance, BalanceChange, HistoryEntry, HistoryPage};
 
 /// How often a command is signed anew because another record took its sequence number.
 const RE_SIGNATURES_MAX: usize = 5;

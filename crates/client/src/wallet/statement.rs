@@ -1,5 +1,6 @@
 //! A wallet's balance and history, as its bank states them.
 
+use cbdc_ledger::block::Cause;
 use cbdc_ledger::{AccountId, Amount, Height, Reason, Timestamp};
 use cbdc_proto::{convert, v1};
 
@@ -22,20 +23,20 @@ pub struct Balance {
     pub height: Height,
 }
 
-/// A line of a wallet's history: a payment from or to the wallet.
+/// A line of a wallet's history: a payment from or to the wallet, or anything else that changed its balance.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HistoryEntry {
-    /// The payment's position in the chain.
+    /// The position in the chain; the index is `u32::MAX` for what the ledger did of its own accord.
     pub position: BlockPosition,
     /// The block's time.
     pub time: Timestamp,
-    /// `transfer`, `defund` or `fund`.
+    /// `transfer`, `defund` or `fund`; of anything else the command that the holder signed, or the main change's cause.
     pub kind: String,
-    /// The payer.
-    pub from: AccountId,
-    /// The payee.
-    pub to: AccountId,
-    /// The amount as signed.
+    /// The payer, where there is one.
+    pub from: Option<AccountId>,
+    /// The payee, where there is one.
+    pub to: Option<AccountId>,
+    /// Of a payment the amount as signed, of anything else the main change.
     pub amount: Amount,
     /// 16 bytes of the payer's own choice.
     pub reference: [u8; 16],
@@ -43,10 +44,27 @@ pub struct HistoryEntry {
     pub sequence: u64,
     /// `SETTLED`, or the rule that refused it.
     pub reason: Reason,
-    /// The part that went to the payee's deposit instead of the wallet.
+    /// The part that went to this wallet's deposit instead of the wallet.
     pub waterfall: Amount,
     /// The part that came from the payer's deposit.
     pub reverse_waterfall: Amount,
+    /// Every change of the wallet's balance, credits first.
+    pub changes: Vec<BalanceChange>,
+    /// All that was on the wallet after this line.
+    pub balance: Amount,
+}
+
+/// One change of a wallet's balance.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BalanceChange {
+    /// Why it changed, and in which direction.
+    pub cause: Cause,
+    /// By how much.
+    pub amount: Amount,
+    /// The other account, where there is one.
+    pub counterparty: Option<AccountId>,
+    /// Of a capture the hold, of a grant and its expiry the programme, of a waterfall the linked bank; otherwise 0.
+    pub number: u64,
 }
 
 /// A page of history, newest first.
@@ -73,7 +91,6 @@ impl Balance {
 
 impl HistoryEntry {
     fn from_message(entry: &v1::PaymentEntry) -> Result<HistoryEntry, String> {
-        let account = |field, text: &str| convert::account(field, text).map_err(|status| status.message().to_owned());
         let unknown = || format!("expected a known reason, found `{}`", entry.reason);
         Ok(HistoryEntry {
             position: BlockPosition { height: Height(entry.height), index: entry.index },
@@ -87,8 +104,28 @@ impl HistoryEntry {
             reason: Reason::from_name(&entry.reason).ok_or_else(unknown)?,
             waterfall: Amount::from_minor(entry.waterfall_minor),
             reverse_waterfall: Amount::from_minor(entry.reverse_waterfall_minor),
+            changes: entry.changes.iter().map(BalanceChange::from_message).collect::<Result<_, _>>()?,
+            balance: Amount::from_minor(entry.balance_minor),
         })
     }
+}
+
+impl BalanceChange {
+    fn from_message(change: &v1::BalanceChange) -> Result<BalanceChange, String> {
+        let unknown = || format!("expected the cause of a change, found `{}`", change.cause);
+        let cause = Cause::from_name(&change.cause).ok_or_else(unknown)?;
+        let minor = if cause.is_credit() { change.credit_minor } else { change.debit_minor };
+        let counterparty = account("counterparty", &change.counterparty)?;
+        Ok(BalanceChange { cause, amount: Amount::from_minor(minor), counterparty, number: change.number })
+    }
+}
+
+/// An account of a field that may be empty.
+fn account(field: &str, text: &str) -> Result<Option<AccountId>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    convert::account(field, text).map(Some).map_err(|status| status.message().to_owned())
 }
 
 impl HistoryPage {
