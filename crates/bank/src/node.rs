@@ -15,6 +15,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::JoinHandle as Thread;
 use std::time::Duration;
@@ -182,18 +183,30 @@ impl Node {
     }
 }
 
+/// A node on its way up. Boxed, so that all that a node does is compiled once, here, and not again in every program and
+/// test that starts one.
+pub type Starting = Pin<Box<dyn Future<Output = Result<Node, StartError>> + Send>>;
+
 /// Starts a bank's node on the store in its data folder.
 ///
 /// # Errors
 /// Each says what was expected, what was found and what to do.
-pub async fn start(config: Config) -> Result<Node, StartError> {
-    let folder = config.data_dir.clone();
-    let store = tokio::task::spawn_blocking(move || RocksStore::open(folder)).await??;
-    start_on(config, Arc::new(store)).await
+#[inline(never)]
+pub fn start(config: Config) -> Starting {
+    Box::pin(async {
+        let folder = config.data_dir.clone();
+        let store = tokio::task::spawn_blocking(move || RocksStore::open(folder)).await??;
+        start_with(config, Arc::new(store)).await
+    })
 }
 
 /// Starts a bank's node on a given store.
-pub async fn start_on(config: Config, store: Arc<dyn Store>) -> Result<Node, StartError> {
+#[inline(never)]
+pub fn start_on(config: Config, store: Arc<dyn Store>) -> Starting {
+    Box::pin(start_with(config, store))
+}
+
+async fn start_with(config: Config, store: Arc<dyn Store>) -> Result<Node, StartError> {
     if let Some(address) = config.metrics_listen {
         serve_metrics(address)?;
     }
@@ -216,7 +229,7 @@ pub async fn start_on(config: Config, store: Arc<dyn Store>) -> Result<Node, Sta
 
 fn read_genesis(config: &Config) -> Result<Genesis, StartError> {
     let path = config.genesis.clone();
-    match std::fs::read(&path) {
+    match cbdc_proto::bounded_file::read(&path) {
         Ok(bytes) => Genesis::from_bytes(&bytes).map_err(|error| StartError::Genesis { path, error }),
         Err(error) => Err(StartError::ReadGenesis { path, reason: error.to_string() }),
     }

@@ -13,11 +13,12 @@
 //!    and answers. A command that was ordered before is answered with its first outcome ([`reply_cache`],
 //!    [`repetition`]).
 //!
-//! An answer is given only after 4 and 5; whatever was answered survives any crash. A batch stays one piece all the
-//! way, so nothing is looked up, locked or allocated per command to bring an answer back.
+//! An answer is given only after 4 and 5; whatever was answered survives any crash. A [`batch`] stays one piece all
+//! the way, so nothing is looked up, locked or allocated per command to bring an answer back.
 
 #![forbid(unsafe_code)]
 
+pub mod batch;
 pub mod clock;
 pub mod config;
 pub mod intake;
@@ -31,6 +32,7 @@ pub mod service;
 pub mod settlement;
 pub mod shares;
 pub mod verification;
+pub mod verified_queue;
 
 pub use config::Config;
 pub use node::{Environment, Node, NodeError, StartError, start, start_on};

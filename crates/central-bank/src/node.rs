@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use cbdc_ledger::directory::KeyDirectory;
@@ -28,6 +29,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
+use crate::batch::Batch;
 use crate::clock::{Clock, wall_clock};
 use crate::config::Config;
 use crate::intake::Intake;
@@ -38,9 +40,10 @@ use crate::service::policy::{PolicyService, Surveys};
 use crate::service::settlement::SettlementService;
 use crate::settlement::{Settlement, SettlementError};
 use crate::shares::Source;
-use crate::shares::verified_queue;
-use crate::shares::work_queue::{Conduct, WorkQueue};
+use crate::shares::conduct::Conduct;
+use crate::shares::work_queue::WorkQueue;
 use crate::verification::Verifier;
+use crate::verified_queue;
 use crate::{metrics, repetition, verification};
 
 /// How long settlement may take to end once ordering has stopped.
@@ -100,7 +103,7 @@ pub struct Node {
     ledger: LedgerHandle,
     budget: Budget,
     store: Arc<dyn Store>,
-    work: Arc<WorkQueue>,
+    work: Arc<WorkQueue<Batch>>,
 }
 
 /// The store and the clock of a node; tests give a disk that fails or a clock that jumps.
@@ -109,8 +112,27 @@ pub struct Environment {
     pub wall_clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
+/// A node on its way up. Boxed, so that all that a node does is compiled once, here, and not again in every program and
+/// test that starts one.
+pub type Starting = Pin<Box<dyn Future<Output = Result<Node, StartError>> + Send>>;
+
 /// Starts the node on RocksDB in its data folder and on the machine's clock.
-pub async fn start(config: Config) -> Result<Node, StartError> {
+#[inline(never)]
+pub fn start(config: Config) -> Starting {
+    Box::pin(start_on_disk(config))
+}
+
+/// Starts the node on a given store and clock.
+#[inline(never)]
+pub fn start_on(config: Config, environment: Environment) -> Starting {
+    Box::pin(async {
+        let listener = bind(config.listen).await?;
+        let (genesis, identity, key) = read_files(&config)?;
+        start_with(config, genesis, identity, key, listener, environment).await
+    })
+}
+
+async fn start_on_disk(config: Config) -> Result<Node, StartError> {
     // Keys, genesis and port first: mistakes in them are found before the store is opened.
     let listener = bind(config.listen).await?;
     let (genesis, identity, key) = read_files(&config)?;
@@ -124,13 +146,6 @@ pub async fn start(config: Config) -> Result<Node, StartError> {
     started
 }
 
-/// Starts the node on a given store and clock.
-pub async fn start_on(config: Config, environment: Environment) -> Result<Node, StartError> {
-    let listener = bind(config.listen).await?;
-    let (genesis, identity, key) = read_files(&config)?;
-    start_with(config, genesis, identity, key, listener, environment).await
-}
-
 fn read_files(config: &Config) -> Result<(Genesis, NodeIdentity, SigningKey), StartError> {
     let genesis = read_genesis(config)?;
     let identity = NodeIdentity::load(&config.certificate, &config.private_key)?;
@@ -139,7 +154,7 @@ fn read_files(config: &Config) -> Result<(Genesis, NodeIdentity, SigningKey), St
 
 fn read_genesis(config: &Config) -> Result<Genesis, StartError> {
     let wrong = |reason: String| StartError::Genesis { path: config.genesis.clone(), reason };
-    let bytes = std::fs::read(&config.genesis).map_err(|error| wrong(error.to_string()))?;
+    let bytes = cbdc_proto::bounded_file::read(&config.genesis).map_err(|error| wrong(error.to_string()))?;
     Genesis::from_bytes(&bytes).map_err(|error| wrong(error.to_string()))
 }
 
@@ -220,7 +235,7 @@ fn check_keys(ledger: &Ledger, member: MemberId, identity: &NodeIdentity, key: &
 }
 
 /// Reports once a second how members behave.
-async fn report_conduct(work: Arc<WorkQueue>, stop: CancellationToken) {
+async fn report_conduct(work: Arc<WorkQueue<Batch>>, stop: CancellationToken) {
     let mut every = tokio::time::interval(std::time::Duration::from_secs(1));
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -257,7 +272,7 @@ struct Parts {
     applied: watch::Sender<Option<Position>>,
     clock: Arc<Clock>,
     intake: Intake,
-    work: Arc<WorkQueue>,
+    work: Arc<WorkQueue<Batch>>,
     issuance_queue: IssuanceQueue,
 }
 

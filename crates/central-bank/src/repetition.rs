@@ -12,7 +12,7 @@ use cbdc_proto::packed::Answer;
 
 use crate::reply_cache::ReplyCache;
 use crate::sequencer::Segment;
-use crate::shares::work_queue::Conduct;
+use crate::shares::conduct::Conduct;
 
 /// The part of a settled proposal that holds repetitions.
 pub struct Repeated {

@@ -26,11 +26,11 @@ use cbdc_ordering::{Ordering, ProposeError};
 use cbdc_proto::packed::Answer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use crate::batch::{Permit, Verified};
 use crate::clock::Clock;
 use crate::config::SequencerConfig;
-use crate::intake::{Permit, Verified};
 use crate::metrics;
-use crate::shares::verified_queue::Receiver;
+use crate::verified_queue::Receiver;
 
 /// Bytes of a proposal: a block must fit into a message with a margin.
 const PROPOSAL_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -238,7 +238,7 @@ impl Sequencer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shares::verified_queue::verified_queue;
+    use crate::verified_queue::verified_queue;
 
     const HOUR: Duration = Duration::from_secs(3_600);
 

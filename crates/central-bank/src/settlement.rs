@@ -24,7 +24,7 @@ use cbdc_node::{Archive, ArchiveError, BlockParts, Checkpoints, FilteredBlocks, 
 use cbdc_ordering::{Committed, CommittedReceiver, OrderingError, Position};
 use cbdc_proto::convert::outcomes_to_bytes;
 use cbdc_proto::packed::Answer;
-use cbdc_storage::{Durability, LogPosition, StoreError, WriteBatch};
+use cbdc_storage::{Durability, StoreError, WriteBatch};
 use tokio::sync::{mpsc, watch};
 
 use crate::metrics;
@@ -216,15 +216,14 @@ impl Settlement {
         }
     }
 
-    /// Freezes the ledger and writes the checkpoint on another thread.
+    /// Takes a snapshot of the ledger, and writes the checkpoint on another thread.
     fn checkpoint(&mut self, position: Position) {
-        let frozen = self.ledger.snapshot();
+        let snapshot = self.ledger.snapshot();
         let (store, ordering, runtime) = (self.archive.store().clone(), self.ordering.clone(), self.runtime.clone());
         let signer = CheckpointSigner { role: Role::CentralBank, member: self.member, key: self.key.clone() };
         self.checkpoints.begin(move || {
             let began = Instant::now();
-            let place = LogPosition { term: position.term, index: position.index };
-            match cbdc_node::recovery::write(&store, &frozen, place, &signer) {
+            match cbdc_node::recovery::write(&store, &snapshot, position, &signer) {
                 Ok(manifest) => {
                     histogram!(metrics::CHECKPOINT_SECONDS).record(began.elapsed().as_secs_f64());
                     tracing::info!(height = manifest.height, bytes = manifest.total_bytes, "a checkpoint was written");

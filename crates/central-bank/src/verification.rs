@@ -21,13 +21,14 @@ use cbdc_proto::packed::Answer;
 use cbdc_signatures::{BatchSeed, Source as Trust};
 use rand::rngs::SysRng;
 
-use crate::intake::{Batch, Verified};
+use crate::batch::{Batch, Verified};
 use crate::metrics;
 use crate::reply_cache::ReplyCache;
 use crate::shares::Source;
+use crate::shares::conduct::Conduct;
 use crate::shares::scheduler::Taken;
-use crate::shares::verified_queue::Sender;
-use crate::shares::work_queue::{Conduct, WorkQueue};
+use crate::shares::work_queue::WorkQueue;
+use crate::verified_queue::Sender;
 
 /// The context of a verifying thread.
 #[derive(Clone)]
@@ -39,7 +40,12 @@ pub struct Verifier {
 }
 
 /// Starts the threads. They end when the queue is closed or the sequencer is gone.
-pub fn start(verifier: &Verifier, threads: usize, queue: &Arc<WorkQueue>, verified: &Sender) -> std::io::Result<()> {
+pub fn start(
+    verifier: &Verifier,
+    threads: usize,
+    queue: &Arc<WorkQueue<Batch>>,
+    verified: &Sender,
+) -> std::io::Result<()> {
     for number in 0..threads {
         let (verifier, queue, verified) = (verifier.clone(), queue.clone(), verified.clone());
         std::thread::Builder::new().name(format!("verify-{number}")).spawn(move || {
@@ -57,7 +63,7 @@ pub fn start(verifier: &Verifier, threads: usize, queue: &Arc<WorkQueue>, verifi
 
 impl Verifier {
     /// Verifies what was taken. Returns the batches that are done; those of which a part is left go back to the queue.
-    fn verify(&self, taken: Vec<Taken<Batch>>, queue: &WorkQueue) -> Vec<(Source, Verified)> {
+    fn verify(&self, taken: Vec<Taken<Batch>>, queue: &WorkQueue<Batch>) -> Vec<(Source, Verified)> {
         let began = Instant::now();
         let cpu_began = thread_cpu();
         let mut taken: Vec<Taken<Batch>> = taken.into_iter().filter_map(answer_if_overdue).collect();

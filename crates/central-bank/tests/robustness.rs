@@ -59,7 +59,7 @@ impl TestCentralBank {
     }
 
     /// The operator.
-    fn desk(&self, node: &Node) -> GovernanceClient {
+    fn operator(&self, node: &Node) -> GovernanceClient {
         let central = self.network.central_bank();
         let trust = self.network.anchor().trust(central.role(), central.id()).unwrap();
         let identity = self.network.identity(Role::Operator, MemberId(1)).unwrap();
@@ -143,7 +143,7 @@ async fn a_request_waits_for_the_operator_over_a_restart_and_can_be_rejected() {
     central_bank.store.crash();
 
     let node = central_bank.start().await;
-    let desk = central_bank.desk(&node);
+    let desk = central_bank.operator(&node);
     assert_eq!(desk.waiting_requests().await.unwrap(), requests);
     for _ in 0..2 {
         desk.reject(&requests[1]).await.unwrap();
@@ -157,7 +157,7 @@ async fn a_request_waits_for_the_operator_over_a_restart_and_can_be_rejected() {
     central_bank.store.crash();
 
     let node = central_bank.start().await;
-    assert_eq!(central_bank.desk(&node).waiting_requests().await.unwrap(), [requests[2]]);
+    assert_eq!(central_bank.operator(&node).waiting_requests().await.unwrap(), [requests[2]]);
     let rejected = ask(&node, 1).await.unwrap_err();
     assert_eq!(refusal_of(&rejected).unwrap().reason, Reason::RequestRejected, "{rejected:?}");
     assert!(ask(&node, 0).await.unwrap().unwrap().settled);

@@ -10,22 +10,8 @@
 //! provides.
 //!
 //! # Invariants
-//! The rest of the code and the documents refer to these by number.
-//!
-//! * <a id="I0"></a>**I0** Every entry debits and credits the same amount: `Books::post` is the only way to
-//!   move money in the books.
-//! * <a id="I1"></a>**I1** The CBDC in the books equals the sum of all wallets, and the sum of the supply terms:
-//!   issued − redeemed + reverse waterfall − waterfall + interest − demurrage − fees + unbacked + targeted − expired
-//!   − offline loaded + offline unloaded ([`SupplyTerms`]).
-//! * <a id="I2"></a>**I2** Assets equal liabilities plus equity.
-//! * <a id="I3"></a>**I3** Funding, defunding and waterfalls keep the sum of a holder's deposit, wallet and money in
-//!   transit between them. The ledger sees only wallets and a bank only its deposits, so the load harness checks it,
-//!   with both sets of books at hand.
-//! * <a id="I4"></a>**I4** No balance is below zero, and held money never exceeds the balance.
-//! * <a id="I5"></a>**I5** A sequence number settles at most once.
-//! * <a id="I6"></a>**I6** A refused command changes nothing but its outcome and its sequence number.
-//! * <a id="I7"></a>**I7** A change of policy costs the same with any number of wallets: rules read the parameters in
-//!   force when a command is applied, and enacting new ones visits no wallet.
+//! I0 to I7 are defined in `docs/reference/invariants.md`: I0 entries balance, I1 supply, I2 the balance sheet, I3
+//! deposits, I4 no debt, I5 once, I6 refusals, I7 policy is cheap. Code and documents refer to them by number.
 //!
 //! [`Ledger::check_invariants`] checks I1, I2 and I4 over the whole state; I0 holds by construction, and tests against
 //! an independent reference model hold the ledger to I5 and I6.
@@ -44,7 +30,7 @@
 //! | `ledger` | [`genesis`], [`ledger`]: the whole state in one struct, what can be read of it, and its invariants |
 //! | `transition` | [`transition`]: how each command changes the state |
 //! | `chain` | [`command_batch`], [`block_proposal`], [`directory`], [`verification`], [`block`], [`receipt`], [`virtual_time`]: from bytes to sealed blocks and proofs |
-//! | `sync` | [`checkpoint`], [`checkpoint_seal`], [`filtered_block`]: saving a ledger, and following one bank's part of it |
+//! | `sync` | [`checkpoint`], [`checkpoint_signature`], [`filtered_block`]: saving a ledger, and following one bank's part of it |
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -71,8 +57,8 @@ pub use state::{
     account, bank_position, books, cow_vec, freeze, header, hold, holder, member, prefetch, programme, sections,
     sequence,
 };
-pub use sync::{checkpoint, checkpoint_seal, filtered_block};
-pub use types::{amount, format, identity, outcome, time};
+pub use sync::{checkpoint, checkpoint_signature, filtered_block};
+pub use types::{amount, format, identity, outcome, text, time};
 
 pub use account::Account;
 pub use amount::Amount;

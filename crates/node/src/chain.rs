@@ -234,7 +234,7 @@ impl v1::chain_server::Chain for ChainService {
                 height: manifest.height,
                 root: Bytes::copy_from_slice(&manifest.root),
                 chunk_count: manifest.chunk_count,
-                seal: manifest.extra.clone(),
+                signature: manifest.extra.clone(),
             }));
             for chunk in 0..manifest.chunk_count {
                 let (checkpoints, height) = (checkpoints.clone(), manifest.height);

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use cbdc_proto::bounded_file;
 use serde::de::DeserializeOwned;
 
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +18,7 @@ pub enum ConfigError {
 
 /// Reads a configuration of type `T`.
 pub fn load_config<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
-    let text = std::fs::read_to_string(path)
+    let text = bounded_file::read_text(path)
         .map_err(|error| ConfigError::Read { path: path.to_owned(), reason: error.to_string() })?;
     toml::from_str(&text).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start.min(text.len()));

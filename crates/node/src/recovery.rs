@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use cbdc_ledger::checkpoint::{CheckpointError, LedgerSnapshot, Loader};
-use cbdc_ledger::checkpoint_seal::CheckpointSeal;
+use cbdc_ledger::checkpoint_signature::CheckpointSignature;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{FormatVersion, Genesis, Height, Ledger, MemberId, PublicKey, SigningKey};
 use cbdc_storage::{CheckpointManifest, CheckpointStore, CheckpointWriter, LogPosition, Store, StoreError};
@@ -30,7 +30,7 @@ pub enum RecoveryError {
     #[error(
         "the checkpoint at height {height} is not one that this node may start from: {what}; keep the folder as evidence; a bank may then start in an empty one and follows the chain again, the central bank needs a copy of its own"
     )]
-    Seal { height: Height, what: String },
+    Signature { height: Height, what: String },
     #[error("the data folder belongs to network {found}, the configured genesis is network {expected}")]
     OtherNetwork { expected: String, found: String },
     #[error("the genesis is not acceptable: {0}")]
@@ -73,24 +73,24 @@ pub fn load(
         let (expected, found) = (genesis.network().to_string(), ledger.network().to_string());
         return Err(RecoveryError::OtherNetwork { expected, found });
     }
-    check_seal(&ledger, &manifest, own_key)?;
+    check_signature(&ledger, &manifest, own_key)?;
     tracing::info!(%height, wallets = ledger.wallet_count(), "started from a checkpoint");
     Ok((ledger, Some(manifest)))
 }
 
 /// Refuses a checkpoint that is not signed as it must be, or that is of a block whose header does not sum everything up.
-fn check_seal(
+fn check_signature(
     ledger: &Ledger,
     manifest: &CheckpointManifest,
     own_key: Option<&PublicKey>,
 ) -> Result<(), RecoveryError> {
-    let refused = |what: String| RecoveryError::Seal { height: ledger.height(), what };
+    let refused = |what: String| RecoveryError::Signature { height: ledger.height(), what };
     if ledger.format() > FormatVersion::One && !ledger.tip().is_of_checkpoint() {
         return Err(refused("its block is no checkpoint block".to_owned()));
     }
-    let seal = CheckpointSeal::from_bytes(&manifest.extra).map_err(|error| refused(error.to_string()))?;
-    let (hash, CheckpointSeal { role, member, .. }) = (ledger.tip_hash(), seal);
-    let is_of = |key: &PublicKey| seal.is_signed_by(ledger.network(), key, &hash, &manifest.root);
+    let signature = CheckpointSignature::from_bytes(&manifest.extra).map_err(|error| refused(error.to_string()))?;
+    let (hash, CheckpointSignature { role, member, .. }) = (ledger.tip_hash(), signature);
+    let is_of = |key: &PublicKey| signature.is_signed_by(ledger.network(), key, &hash, &manifest.root);
     if own_key.is_some_and(is_of) {
         return Ok(());
     }
@@ -114,6 +114,6 @@ pub fn write(
     let mut writer = CheckpointWriter::begin(store.clone(), snapshot.height().0)?;
     let root = snapshot.write(|chunk| writer.chunk(&chunk))?;
     let (hash, who) = (snapshot.header().hash(), (signer.role, signer.member));
-    let seal = CheckpointSeal::sign(snapshot.network(), who, &signer.key, &hash, &root);
-    writer.finish(position, root, &seal.to_bytes())
+    let signature = CheckpointSignature::sign(snapshot.network(), who, &signer.key, &hash, &root);
+    writer.finish(position, root, &signature.to_bytes())
 }

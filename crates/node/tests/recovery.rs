@@ -58,7 +58,7 @@ impl Node {
     }
 }
 
-/// The same checkpoint with `alter` done to its chunks, under the root that they then have and the seal that there was.
+/// The same checkpoint with `alter` done to its chunks, under the root that they then have and the signature that there was.
 fn altered(store: &Arc<dyn Store>, alter: impl FnOnce(&mut Vec<Vec<u8>>)) -> Arc<dyn Store> {
     let checkpoints = CheckpointStore::new(store.clone());
     let manifest = checkpoints.latest().unwrap().unwrap();
@@ -90,7 +90,7 @@ fn a_checkpoint_comes_back_under_the_nodes_own_key_or_the_one_it_had_then() {
     let store = node.written_with(&stranger);
     let refused = node.load(&store, Some(own.public_key())).map(|_| ());
     assert!(
-        matches!(&refused, Err(RecoveryError::Seal { what, .. }) if what.contains("central-bank 1")),
+        matches!(&refused, Err(RecoveryError::Signature { what, .. }) if what.contains("central-bank 1")),
         "{refused:?}"
     );
 }
@@ -122,7 +122,7 @@ fn a_checkpoint_of_a_block_that_sums_up_less_is_refused() {
     let (own, store) = (node.key.public_key(), node.written_with(&node.key.clone()));
     let refused = node.load(&store, Some(own)).map(|_| ());
     assert!(
-        matches!(&refused, Err(RecoveryError::Seal { what, .. }) if what.contains("no checkpoint block")),
+        matches!(&refused, Err(RecoveryError::Signature { what, .. }) if what.contains("no checkpoint block")),
         "{refused:?}"
     );
 }

@@ -279,19 +279,6 @@ impl Ordering {
         }
     }
 
-    /// Waits until some member leads, and returns it.
-    pub async fn wait_for_leader(&self, timeout_ms: u64) -> Result<MemberId, OrderingError> {
-        let mut metrics = self.raft.metrics();
-        let led = metrics.wait_for(|metrics| metrics.current_leader.is_some() || metrics.running_state.is_err());
-        let leader = match tokio::time::timeout(Duration::from_millis(timeout_ms), led).await {
-            Err(_) => return Err(OrderingError::NoLeader { waited_ms: timeout_ms }),
-            Ok(Err(_)) => None,
-            Ok(Ok(metrics)) if metrics.running_state.is_ok() => metrics.current_leader,
-            Ok(Ok(_)) => None,
-        };
-        leader.ok_or_else(|| self.stopped(Fatal::Stopped))
-    }
-
     /// Stops this member while others still hold it: proposals in flight are answered or fail with
     /// [`ProposeError::Unknown`], the receiver ends, the log is written no more.
     pub async fn stop(&self) -> Result<(), OrderingError> {

@@ -3,6 +3,7 @@
 //! * [`v1`]: what `proto/cbdc/v1` generates.
 //! * [`convert`]: every conversion between messages and the ledger's types, each failing with a sentence.
 //! * [`answers`]: the answers to a batch.
+//! * [`bounded_file`]: reading a file up to a size.
 //! * [`packed`]: outcomes packed 40 bytes each, as streams carry them.
 //! * [`status`]: refusals and failures as gRPC statuses with `google.rpc.ErrorInfo`, and back.
 //! * [`transport`]: TLS 1.3 with pinned node keys, for servers and clients.
@@ -11,6 +12,7 @@
 #![warn(missing_docs)]
 
 pub mod answers;
+pub mod bounded_file;
 pub mod convert;
 pub mod packed;
 pub mod status;

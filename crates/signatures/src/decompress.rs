@@ -6,7 +6,9 @@
 //! What is accepted is what ZIP-215 accepts: `y` is reduced modulo `p`, and any sign bit stands beside `x = 0`.
 
 use crate::backend::{Operation, Simd};
-use crate::field::{D, FieldElement, FieldX8, Limbs, ONE, SQRT_M1, TWICE_D, ZERO, bytes_of_limbs, limbs_of_bytes};
+use crate::field::{
+    D, FieldElement, FieldX8, Limbs, ONE, Power, SQRT_M1, TWICE_D, ZERO, bytes_of_limbs, limbs_of_bytes,
+};
 use crate::point::{AffineX8, CachedPoint};
 
 /// Adds the points of `encodings` to `points`, and says which are points; the identity stands for the others.
@@ -109,10 +111,7 @@ fn decompress_x8<S: Simd>(simd: S, encodings: &[[u8; 32]; 8]) -> (AffineX8<S>, u
     let yy = y.square();
     let u = yy.sub(&one);
     let v = yy.mul(&FieldX8::splat(simd, D)).add(&one);
-    // The candidate of RFC 8032: u·v³·(u·v⁷)^((p−5)/8).
-    let v3 = v.square().mul(&v);
-    let v7 = v3.square().mul(&v);
-    let root = u.mul(&v3).mul(&pow_p58(&u.mul(&v7)));
+    let root = candidate_root(&u, &v);
     let check = v.mul(&root.square());
     let is_root = check.sub(&u).zero_lanes();
     let is_root_of_negative = check.add(&u).zero_lanes();
@@ -129,9 +128,7 @@ fn decompress(encoding: &[u8; 32]) -> Option<CachedPoint> {
     let y = FieldElement(limbs_of_bytes(encoding));
     let yy = y.square();
     let (u, v) = (yy.sub(&FieldElement::ONE), yy.mul(&FieldElement(D)).add(&FieldElement::ONE));
-    let v3 = v.square().mul(&v);
-    let v7 = v3.square().mul(&v);
-    let root = u.mul(&v3).mul(&u.mul(&v7).pow_p58());
+    let root = candidate_root(&u, &v);
     let check = v.mul(&root.square());
     let root = match (check == u, check.add(&u).is_zero()) {
         (true, _) => root,
@@ -145,18 +142,10 @@ fn decompress(encoding: &[u8; 32]) -> Option<CachedPoint> {
     Some(CachedPoint::of_limbs(y.sub(&x).0, FieldElement(y.add(&x).0).canonical(), xy2d.0))
 }
 
-/// `a^((p−5)/8) = a^(2^252 − 3)`. `a_n` is `a^(2^n − 1)`.
+/// RFC 8032's candidate for a square root of `u/v`: `u·v³·(u·v⁷)^((p−5)/8)`.
 #[inline(always)]
-fn pow_p58<S: Simd>(a: &FieldX8<S>) -> FieldX8<S> {
-    let a_2 = a.square().mul(a);
-    let a_4 = a_2.square_times(2).mul(&a_2);
-    let a_5 = a_4.square().mul(a);
-    let a_10 = a_5.square_times(5).mul(&a_5);
-    let a_20 = a_10.square_times(10).mul(&a_10);
-    let a_40 = a_20.square_times(20).mul(&a_20);
-    let a_50 = a_40.square_times(10).mul(&a_10);
-    let a_100 = a_50.square_times(50).mul(&a_50);
-    let a_200 = a_100.square_times(100).mul(&a_100);
-    let a_250 = a_200.square_times(50).mul(&a_50);
-    a_250.square_times(2).mul(a)
+fn candidate_root<F: Power>(u: &F, v: &F) -> F {
+    let v3 = v.square().mul(v);
+    let v7 = v3.square().mul(v);
+    u.mul(&v3).mul(&u.mul(&v7).pow_p58())
 }

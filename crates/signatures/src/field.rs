@@ -45,6 +45,39 @@ const RAISED_SQUARE: Limbs = [P_ABOVE_PRODUCTS[0], HALF, HALF / 2, HALF / 2, HAL
 /// Half of the upper limbs of [`P_ABOVE_PRODUCTS`].
 const HALF: u64 = P_ABOVE_PRODUCTS[1] / 2;
 
+/// Powers, by the same steps for one element and for eight.
+pub(crate) trait Power: Copy {
+    fn mul(&self, other: &Self) -> Self;
+
+    fn square(&self) -> Self;
+
+    /// The element squared `times` times.
+    #[inline(always)]
+    fn square_times(&self, times: usize) -> Self {
+        let mut power = *self;
+        for _ in 0..times {
+            power = power.square();
+        }
+        power
+    }
+
+    /// `self^((p−5)/8) = self^(2^252 − 3)`. `a_n` is `self^(2^n − 1)`.
+    #[inline(always)]
+    fn pow_p58(&self) -> Self {
+        let a_2 = self.square().mul(self);
+        let a_4 = a_2.square_times(2).mul(&a_2);
+        let a_5 = a_4.square().mul(self);
+        let a_10 = a_5.square_times(5).mul(&a_5);
+        let a_20 = a_10.square_times(10).mul(&a_10);
+        let a_40 = a_20.square_times(20).mul(&a_20);
+        let a_50 = a_40.square_times(10).mul(&a_10);
+        let a_100 = a_50.square_times(50).mul(&a_50);
+        let a_200 = a_100.square_times(100).mul(&a_100);
+        let a_250 = a_200.square_times(50).mul(&a_50);
+        a_250.square_times(2).mul(self)
+    }
+}
+
 /// `2^shift·p`.
 const fn multiple_of_p(shift: u32) -> Limbs {
     [(MASK - 18) << shift, MASK << shift, MASK << shift, MASK << shift, MASK << shift]
@@ -140,26 +173,6 @@ impl FieldElement {
         self.canonical() == ZERO
     }
 
-    /// The element squared `times` times.
-    fn square_times(&self, times: usize) -> FieldElement {
-        (0..times).fold(*self, |power, _| power.square())
-    }
-
-    /// `self^((p−5)/8) = self^(2^252 − 3)`. `a_n` is `self^(2^n − 1)`.
-    pub(crate) fn pow_p58(&self) -> FieldElement {
-        let a_2 = self.square().mul(self);
-        let a_4 = a_2.square_times(2).mul(&a_2);
-        let a_5 = a_4.square().mul(self);
-        let a_10 = a_5.square_times(5).mul(&a_5);
-        let a_20 = a_10.square_times(10).mul(&a_10);
-        let a_40 = a_20.square_times(20).mul(&a_20);
-        let a_50 = a_40.square_times(10).mul(&a_10);
-        let a_100 = a_50.square_times(50).mul(&a_50);
-        let a_200 = a_100.square_times(100).mul(&a_100);
-        let a_250 = a_200.square_times(50).mul(&a_50);
-        a_250.square_times(2).mul(self)
-    }
-
     /// `1/self`; 0 for 0.
     pub(crate) fn invert(&self) -> FieldElement {
         // self^(p−2): all bits of the exponent are ones but bits 2 and 4.
@@ -171,6 +184,18 @@ impl FieldElement {
             }
         }
         inverse
+    }
+}
+
+impl Power for FieldElement {
+    #[inline]
+    fn mul(&self, other: &FieldElement) -> FieldElement {
+        FieldElement::mul(self, other)
+    }
+
+    #[inline]
+    fn square(&self) -> FieldElement {
+        FieldElement::square(self)
     }
 }
 
@@ -261,6 +286,18 @@ pub(crate) struct RaisedX8<S: Simd>(ProductX8<S>);
 pub(crate) struct ProductX8<S: Simd> {
     limbs: [S::U64x8; 5],
     simd: S,
+}
+
+impl<S: Simd> Power for FieldX8<S> {
+    #[inline(always)]
+    fn mul(&self, other: &Self) -> Self {
+        FieldX8::mul(self, other)
+    }
+
+    #[inline(always)]
+    fn square(&self) -> Self {
+        FieldX8::square(self)
+    }
 }
 
 impl<S: Simd> FieldX8<S> {
@@ -423,16 +460,6 @@ impl<S: Simd> FieldX8<S> {
         // As `fold` does. A square leaves the multipliers idle for a time; here they take the other units' work.
         let nineteen = simd.splat(19);
         ProductX8 { limbs: each_limb!(|I| simd.add(limbs[I], simd.mul_low(limbs[I + 5], nineteen))), simd }
-    }
-
-    /// The element squared `times` times.
-    #[inline(always)]
-    pub(crate) fn square_times(&self, times: usize) -> Self {
-        let mut power = *self;
-        for _ in 0..times {
-            power = power.square();
-        }
-        power
     }
 
     /// The limbs of the same elements below `p`, each below `2^51`.

@@ -18,7 +18,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::intake::{Intake, Reply, decode_commands};
+use crate::batch::Reply;
+use crate::intake::{Intake, decode_commands};
 use crate::issuance_queue::IssuanceQueue;
 
 /// Batches of one stream that may be in flight; beyond that, the stream is not read.
@@ -195,7 +196,7 @@ impl CommandStream {
                         reply(Answers::all(Answer::not_ordered(refused), commands.len()));
                         continue;
                     }
-                    // While there is no room for the batch, the stream is not read on.
+                    // While there is no capacity for the batch, the stream is not read on.
                     tokio::select! {
                         () = self.intake.submit(self.member, commands, reply) => {}
                         () = self.replies.closed() => return,

@@ -5,7 +5,7 @@
 //! batch; one that is held back has [`HELD_BACK_MAX`]. (The rule is that of dynamic thresholds for shared buffers, Choudhury
 //! and Hahne, 1998.)
 //!
-//! Those that find no room wait in line, each source in its own.
+//! Those that find none free wait in line, each source in its own.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,7 +16,7 @@ const HELD_BACK_MAX: usize = 1_024;
 /// Batches of one source that may wait in line; beyond that they are refused.
 const WAITING_MAX: usize = 1_024;
 
-/// Room for commands. `W` is whoever waits for it.
+/// The capacity for commands in flight. `W` is whoever waits for some.
 pub struct Capacity<W> {
     max: usize,
     used: usize,
@@ -29,7 +29,7 @@ struct Line<W> {
     waiting: VecDeque<(usize, W)>,
 }
 
-/// What becomes of a batch that asks for room.
+/// What becomes of a batch that asks for capacity.
 pub enum Asked<W> {
     /// It has it.
     Given,
@@ -40,7 +40,7 @@ pub enum Asked<W> {
 }
 
 impl<W> Capacity<W> {
-    /// Room for `max` commands, and for a batch a source beyond.
+    /// Capacity for `max` commands, and for a batch a source beyond.
     pub fn new(max: usize) -> Self {
         Capacity { max, used: 0, lines: BTreeMap::new(), waiting: 0 }
     }
@@ -50,10 +50,10 @@ impl<W> Capacity<W> {
         self.used
     }
 
-    /// Asks for room for `count` commands of a source. `waiter` is called from the line, unless there is room at once.
+    /// Asks for capacity for `count` commands of a source. `waiter` is called from the line, unless there is some at once.
     pub fn ask(&mut self, source: Source, count: usize, is_held_back: bool, waiter: impl FnOnce() -> W) -> Asked<W> {
         let is_first = self.lines.get(&source).is_none_or(|line| line.waiting.is_empty());
-        if is_first && self.has_room(source, count, is_held_back) {
+        if is_first && self.has_capacity(source, count, is_held_back) {
             self.take(source, count);
             return Asked::Given;
         }
@@ -66,14 +66,14 @@ impl<W> Capacity<W> {
         Asked::Waits
     }
 
-    /// Gives the room of `count` commands back.
+    /// Gives the capacity of `count` commands back.
     pub fn give_back(&mut self, source: Source, count: usize) {
         self.used = self.used.saturating_sub(count);
         let line = self.line(source);
         line.used = line.used.saturating_sub(count);
     }
 
-    /// Gives room to those in line for whom there is some, one of each source after another. `call` tells a waiter and
+    /// Gives capacity to those in line for whom there is some, one of each source after another. `call` tells a waiter and
     /// returns whether it is still there.
     pub fn call_waiting(
         &mut self,
@@ -86,7 +86,7 @@ impl<W> Capacity<W> {
             for source in waiting.map(|(source, _)| *source).collect::<Vec<_>>() {
                 let is_held_back = is_held_back(source);
                 while let Some(count) = self.lines.get(&source).and_then(|line| Some(line.waiting.front()?.0)) {
-                    if !self.has_room(source, count, is_held_back) {
+                    if !self.has_capacity(source, count, is_held_back) {
                         break;
                     }
                     let Some((count, waiter)) = self.line(source).waiting.pop_front() else { break };
@@ -101,7 +101,7 @@ impl<W> Capacity<W> {
         }
     }
 
-    fn has_room(&self, source: Source, count: usize, is_held_back: bool) -> bool {
+    fn has_capacity(&self, source: Source, count: usize, is_held_back: bool) -> bool {
         let used = self.lines.get(&source).map_or(0, |line| line.used);
         let free = self.max.saturating_sub(self.used);
         let max = if is_held_back { free.min(HELD_BACK_MAX) } else { free };
@@ -130,9 +130,9 @@ mod tests {
         (Role::Bank, MemberId(id))
     }
 
-    /// Takes batches of `count` until there is no room; what the source has then.
+    /// Takes batches of `count` until there is none left; what the source has then.
     fn fill(capacity: &mut Capacity<u32>, source: Source, count: usize, is_held_back: bool) -> usize {
-        while capacity.has_room(source, count, is_held_back) {
+        while capacity.has_capacity(source, count, is_held_back) {
             assert!(matches!(capacity.ask(source, count, is_held_back, || 0), Asked::Given));
         }
         capacity.lines[&source].used
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn whoever_fills_what_it_may_leaves_room_for_the_next() {
-        // A bank's relay has 32,768 in flight: alone it has room for them.
+        // A bank's relay has 32,768 in flight: alone it has capacity for them.
         let mut capacity = Capacity::new(MAX);
         assert_eq!(fill(&mut capacity, bank(1), 1_024, false), MAX / 2);
         let mut least = MAX;
@@ -150,7 +150,7 @@ mod tests {
             least = has;
         }
         assert!(capacity.used() < MAX);
-        // When room is scarce, each may still have one batch, whatever its size.
+        // When capacity is scarce, each may still have one batch, whatever its size.
         assert!(matches!(capacity.ask(bank(7), 8_192, false, || 0), Asked::Given));
         assert!(matches!(capacity.ask(bank(7), 8_192, false, || 0), Asked::Waits));
     }
@@ -184,10 +184,10 @@ mod tests {
         };
         call(&mut capacity, 0);
         capacity.give_back(bank(1), 90);
-        // Bank 1 has none in flight and may have one batch, the second finds no room.
+        // Bank 1 has none in flight and may have one batch, the second finds none.
         call(&mut capacity, 0);
         capacity.give_back(bank(2), 90);
-        // Who is gone takes no room.
+        // Who is gone takes none.
         call(&mut capacity, 22);
         assert_eq!(called, [11, 12, 21, 22, 23]);
         assert_eq!((capacity.used(), capacity.waiting), (40, 0));

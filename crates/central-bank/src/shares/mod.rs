@@ -4,7 +4,7 @@
 //! never by payment.
 //!
 //! 1. [`capacity`]: how many commands of a source may be in flight. The busier the node, the smaller the part that one
-//!    source may take, so that there is always room for the others. A stream whose batch finds none is not read on.
+//!    source may take, so that there is always some left for the others. A stream whose batch finds none is not read on.
 //! 2. [`round_robin`]: whose batch is next, for verification and again for sequencing. Each source has the same share;
 //!    one that does not use its share lends it. A large batch is verified in slices, so nobody waits for the whole.
 //! 3. [`cbdc_node::standing`]: who wastes work. Refused commands draw on an allowance that time and settled commands refill. A
@@ -12,12 +12,13 @@
 //!    few of its commands may be in flight. A source of bad signatures is verified alone.
 //!
 //! [`scheduler`] puts 2 and 3 together; [`work_queue`] is that with 1 behind a lock, before verification, and
-//! [`verified_queue`] the second round robin, before the sequencer. All but these two are pure: time is handed in.
+//! [`crate::verified_queue`] the second round robin, before the sequencer. [`conduct`] tells operators who it was. All
+//! but the queues are pure: time is handed in.
 
 pub mod capacity;
+pub mod conduct;
 pub mod round_robin;
 pub mod scheduler;
-pub mod verified_queue;
 pub mod work_queue;
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ impl Work for Job {
 enum Traffic {
     /// A batch of so many payments every so often.
     Steady(usize, Duration),
-    /// As many batches of so many as there is room for, from some time to another.
+    /// As many batches of so many as there is capacity for, from some time to another.
     Flood(Kind, usize, Duration, Duration),
 }
 
@@ -168,13 +168,13 @@ impl Model {
                 self.at(every, Event::Submit(source.1.0));
             }
             Traffic::Flood(kind, commands, _, until) => {
-                // A stream reads its next message once there is room for the last.
+                // A stream reads its next message once there is capacity for the last.
                 while self.now < self.began + until && self.ask(source, job(kind, commands, self.now)) {}
             }
         }
     }
 
-    /// Whether there is room at once.
+    /// Whether there is capacity at once.
     fn ask(&mut self, source: Source, job: Job) -> bool {
         let is_held_back = self.scheduler.is_held_back(self.now, source);
         match self.capacity.ask(source, job.commands, is_held_back, || job) {

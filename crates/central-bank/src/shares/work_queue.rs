@@ -7,119 +7,42 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use cbdc_node::standing::Waste;
-use metrics::{Counter, Gauge, counter, gauge};
+use metrics::gauge;
 use tokio::sync::oneshot;
 
 use super::Source;
 use super::capacity::{Asked, Capacity};
+use super::conduct::{Conduct, Record};
 use super::scheduler::{Next, Scheduler, Taken, Work};
-use crate::intake::Batch;
 use crate::metrics as names;
 
-/// How long a batch waits, for room or for its turn, before it is answered `OVERLOADED`.
+/// How long a batch waits, for capacity or for its turn, before it is answered `OVERLOADED`.
 pub const WAIT_MAX: Duration = Duration::from_secs(5);
-/// The pause between two log lines about one source.
-const LOG_PAUSE: Duration = Duration::from_secs(10);
 
-/// The batches that wait to be verified.
-pub struct WorkQueue {
+/// The batches `B` that wait to be verified.
+pub struct WorkQueue<B: Work> {
     commands_max: usize,
-    state: Mutex<State>,
+    state: Mutex<State<B>>,
     ready: Condvar,
 }
 
-struct State {
-    scheduler: Scheduler<Batch>,
-    capacity: Capacity<oneshot::Sender<Room>>,
+struct State<B: Work> {
+    scheduler: Scheduler<B>,
+    capacity: Capacity<oneshot::Sender<CapacityPermit<B>>>,
     records: BTreeMap<Source, Record>,
     is_closed: bool,
 }
 
-/// Room for commands in flight, given back when it is dropped.
-pub struct Room {
-    queue: Arc<WorkQueue>,
+/// The permit of some commands to be in flight. Their capacity is given back when it is dropped.
+pub struct CapacityPermit<B: Work> {
+    queue: Arc<WorkQueue<B>>,
     source: Source,
     count: usize,
 }
 
-/// What became of a source's commands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Conduct {
-    pub settled: u64,
-    /// Ordered, and refused when applied.
-    pub refused: u64,
-    /// Refused before ordering, for another reason than a bad signature.
-    pub not_ordered: u64,
-    pub bad_signatures: u64,
-    /// Commands of these that the member may not submit at all.
-    pub wrong_role: u64,
-    /// Whether it was slowed within the last seconds.
-    pub is_slowed: bool,
-}
-
-/// What is counted and reported of a source.
-struct Record {
-    conduct: Conduct,
-    counters: [Counter; 4],
-    slowed: Gauge,
-    logged_at: Option<Instant>,
-    logged: Conduct,
-}
-
-impl Record {
-    fn new(source: Source) -> Record {
-        let member = format!("{} {}", source.0, source.1);
-        let counter = |result: &'static str| counter!(names::MEMBER, "member" => member.clone(), "result" => result);
-        Record {
-            conduct: Conduct::default(),
-            counters: ["settled", "refused", "not_ordered", "bad_signature"].map(counter),
-            slowed: gauge!(names::SLOWED, "member" => member.clone()),
-            logged_at: None,
-            logged: Conduct::default(),
-        }
-    }
-
-    fn add(&mut self, added: Conduct) {
-        let counts = [added.settled, added.refused, added.not_ordered, added.bad_signatures];
-        self.counters.iter().zip(counts).for_each(|(counter, count)| counter.increment(count));
-        self.conduct.wrong_role += added.wrong_role;
-        let Conduct { settled, refused, not_ordered, bad_signatures, .. } = &mut self.conduct;
-        [settled, refused, not_ordered, bad_signatures].into_iter().zip(counts).for_each(|(sum, count)| *sum += count);
-    }
-
-    /// Says who it was, at most once in [`LOG_PAUSE`].
-    fn report(&mut self, now: Instant, source: Source, is_slowed: bool) {
-        self.slowed.set(f64::from(u8::from(is_slowed)));
-        let was_slowed = std::mem::replace(&mut self.conduct.is_slowed, is_slowed);
-        let since = |count: fn(&Conduct) -> u64| count(&self.conduct) - count(&self.logged);
-        let bad_signatures = since(|conduct| conduct.bad_signatures);
-        let wrong_role = since(|conduct| conduct.wrong_role);
-        let is_news =
-            bad_signatures + wrong_role > 0 || is_slowed != self.logged.is_slowed || (is_slowed && was_slowed);
-        if !is_news || self.logged_at.is_some_and(|at| now.saturating_duration_since(at) < LOG_PAUSE) {
-            return;
-        }
-        let [not_ordered, refused] = [since(|conduct| conduct.not_ordered), since(|conduct| conduct.refused)];
-        let settled = since(|conduct| conduct.settled);
-        let (role, id) = source;
-        match (is_slowed, self.logged.is_slowed) {
-            (true, _) => {
-                tracing::warn!(target: "security", %role, %id, bad_signatures, wrong_role, not_ordered, refused, settled, "a member is slowed: too many of its commands are refused (counts since the last such line)");
-            }
-            (false, true) => {
-                tracing::info!(target: "security", %role, %id, bad_signatures, wrong_role, not_ordered, refused, settled, "a member is no longer slowed (counts since the last such line)");
-            }
-            (false, false) => {
-                tracing::warn!(target: "security", %role, %id, bad_signatures, wrong_role, "a member submitted commands with bad signatures, or such as it may not submit (counts since the last such line)");
-            }
-        }
-        (self.logged, self.logged_at) = (self.conduct, Some(now));
-    }
-}
-
-impl WorkQueue {
-    /// A queue with room for `commands_max` commands in flight.
-    pub fn new(commands_max: usize) -> Arc<WorkQueue> {
+impl<B: Work> WorkQueue<B> {
+    /// A queue with capacity for `commands_max` commands in flight.
+    pub fn new(commands_max: usize) -> Arc<WorkQueue<B>> {
         let state = State {
             scheduler: Scheduler::default(),
             capacity: Capacity::new(commands_max),
@@ -134,8 +57,8 @@ impl WorkQueue {
         self.commands_max
     }
 
-    /// Waits until there is room for `count` commands of a source. `None` if that takes too long or too many wait.
-    pub async fn room(self: &Arc<Self>, source: Source, count: usize) -> Option<Room> {
+    /// Waits until there is capacity for `count` commands of a source. `None` if that takes too long or too many wait.
+    pub async fn acquire(self: &Arc<Self>, source: Source, count: usize) -> Option<CapacityPermit<B>> {
         let waits = {
             let mut state = self.lock();
             let is_held_back = state.scheduler.is_held_back(Instant::now(), source);
@@ -148,7 +71,7 @@ impl WorkQueue {
             match state.capacity.ask(source, count, is_held_back, line) {
                 Asked::Given => {
                     gauge!(names::QUEUE).set(state.capacity.used() as f64);
-                    return Some(Room { queue: self.clone(), source, count });
+                    return Some(CapacityPermit { queue: self.clone(), source, count });
                 }
                 Asked::Waits => granted,
                 Asked::Refused(_) => None,
@@ -158,7 +81,7 @@ impl WorkQueue {
     }
 
     /// Adds a batch.
-    pub fn push(&self, source: Source, batch: Batch) {
+    pub fn push(&self, source: Source, batch: B) {
         let mut state = self.lock();
         if state.is_closed {
             // Dropping the batch answers it; that takes the lock.
@@ -171,7 +94,7 @@ impl WorkQueue {
     }
 
     /// Takes what a thread, one of `threads`, verifies together next. Waits for it; `None` once the queue is closed.
-    pub fn take(&self, threads: usize) -> Option<Vec<Taken<Batch>>> {
+    pub fn take(&self, threads: usize) -> Option<Vec<Taken<B>>> {
         let mut state = self.lock();
         while !state.is_closed {
             let now = Instant::now();
@@ -188,7 +111,7 @@ impl WorkQueue {
     }
 
     /// Puts back a batch of which a part is left to verify.
-    pub fn put_back(&self, source: Source, batch: Batch) {
+    pub fn put_back(&self, source: Source, batch: B) {
         let mut state = self.lock();
         if state.is_closed {
             drop(state);
@@ -247,37 +170,29 @@ impl WorkQueue {
         capacity.give_back(source, count);
         let is_held_back = |source| scheduler.is_held_back(now, source);
         capacity.call_waiting(is_held_back, |source, count, waiter| {
-            let Err(mut refused) = waiter.send(Room { queue: self.clone(), source, count }) else { return true };
-            // Nobody waits any more: it holds no room, and dropping it must not give any back.
+            let Err(mut refused) = waiter.send(CapacityPermit { queue: self.clone(), source, count }) else {
+                return true;
+            };
+            // Nobody waits any more: it holds no capacity, and dropping it must not give any back.
             refused.count = 0;
             false
         });
         gauge!(names::QUEUE).set(capacity.used() as f64);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<B>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Work for Batch {
-    fn left(&self) -> usize {
-        self.commands.left()
-    }
-
-    fn cost(&self, count: usize) -> usize {
-        self.commands.cost(count)
-    }
-}
-
-impl Room {
+impl<B: Work> CapacityPermit<B> {
     /// Notes what became of the commands that it is for.
     pub fn note(&self, conduct: Conduct) {
         self.queue.note(self.source, conduct);
     }
 }
 
-impl Drop for Room {
+impl<B: Work> Drop for CapacityPermit<B> {
     fn drop(&mut self) {
         if self.count > 0 {
             self.queue.give_back(self.source, self.count);

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn auditors_hand_in_nothing_and_registrars_only_classes() {
+    fn auditors_submit_nothing_and_registrars_only_classes() {
         for kind in Kind::ALL {
             assert!(!may_submit(Role::Auditor, kind));
             assert_eq!(may_submit(Role::Registrar, kind), kind == Kind::Reclassify);

@@ -2,7 +2,7 @@
 //!
 //! A set is never edited. A proposal that is approved gives a new version, in force from the first block at or after
 //! its effective time; a receipt names the version under which its command was settled. A change costs the same with
-//! any number of wallets ([I7](crate#I7)): rules read the set in force when a command is applied.
+//! any number of wallets (I7): rules read the set in force when a command is applied.
 //!
 //! | module | rule |
 //! |---|---|

@@ -2,8 +2,8 @@
 //!
 //! Assets: securities (at average cost) and loans to banks. Liabilities: banknotes, reserves and deposit facility of
 //! each bank, CBDC, offline CBDC, government. Equity is signed. `Books::post` is the only way to change a balance: it
-//! debits one account and credits another with the same amount ([I0](crate#I0)), so that assets stay equal to
-//! liabilities plus equity ([I2](crate#I2)), or it changes nothing.
+//! debits one account and credits another with the same amount (I0), so that assets stay equal to
+//! liabilities plus equity (I2), or it changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -215,7 +215,7 @@ impl Books {
         self.equity
     }
 
-    /// Whether [I2](crate#I2) holds.
+    /// Whether I2 holds.
     pub fn balances(&self) -> bool {
         self.liabilities().checked_add(self.equity) == Some(self.assets())
     }

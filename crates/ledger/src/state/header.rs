@@ -35,7 +35,7 @@ use crate::types::time::Timestamp;
 /// Bytes of an encoded header.
 pub const HEADER_BYTES: usize = 400;
 
-/// The terms of [I1](crate#I1), each the sum since genesis, in minor units.
+/// The terms of I1, each the sum since genesis, in minor units.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SupplyTerms {
     /// Reserves that became CBDC.

@@ -9,6 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::hex::{hex, hex_decode};
+use super::text::excerpt;
 
 const IBAN_COUNTRY: &str = "XC";
 
@@ -152,14 +153,23 @@ impl fmt::Display for AccountId {
     }
 }
 
+/// Characters of an account number that are read at most: `IBAN:`, country and 17 digits, and one that is too many.
+const COMPACT_MAX: usize = 25;
+
 impl FromStr for AccountId {
     type Err = String;
 
-    /// Reads the IBAN form; spaces between groups are allowed.
+    /// Reads the IBAN form as people copy it: in small letters, after the word IBAN, in groups with spaces of any kind or
+    /// hyphens between them. The check digits tell whether it is right.
     fn from_str(text: &str) -> Result<Self, String> {
-        let compact: String = text.chars().filter(|character| *character != ' ').collect();
+        let is_separator =
+            |character: char| character.is_whitespace() || matches!(character, '-' | '\u{2010}'..='\u{2015}');
+        let compact: String = text.chars().filter(|character| !is_separator(*character)).take(COMPACT_MAX).collect();
+        let compact = compact.to_ascii_uppercase();
+        let compact = compact.strip_prefix("IBAN").map_or(compact.as_str(), |number| number.trim_start_matches(':'));
         let wrong = |why: &str| {
-            format!("expected an account number such as {}, found `{text}`: {why}", AccountId::new(BankId(1), 7))
+            let found = excerpt(text, 40);
+            format!("expected an account number such as {}, found `{found}`: {why}", AccountId::new(BankId(1), 7))
         };
         let digits = compact.strip_prefix(IBAN_COUNTRY).ok_or_else(|| wrong("it does not start with XC"))?;
         if digits.len() != 17 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -192,7 +202,9 @@ impl FromStr for HolderId {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let bytes = hex_decode(text).and_then(|bytes| bytes.try_into().ok());
-        bytes.map(HolderId).ok_or_else(|| format!("expected a holder id of 32 hexadecimal digits, found `{text}`"))
+        bytes
+            .map(HolderId)
+            .ok_or_else(|| format!("expected a holder id of 32 hexadecimal digits, found `{}`", excerpt(text, 40)))
     }
 }
 
@@ -234,6 +246,25 @@ mod tests {
             assert_eq!(AccountId::from_u64(id.to_u64()), Some(id));
         }
         assert_eq!(AccountId::from_u64(1 << 48), None);
+    }
+
+    #[test]
+    fn account_numbers_are_read_as_people_copy_them() {
+        let expected = Ok(AccountId::new(BankId(1), 7));
+        for text in [
+            "XC96 0000 1000 0000 007",
+            "xc96\u{a0}0000\u{202f}1000 0000 007",
+            "IBAN XC96-0000-1000-0000-007",
+            "iban: XC96000010000000007\n",
+        ] {
+            assert_eq!(text.parse(), expected, "{text}");
+        }
+        let long = format!("XC96{}\u{1b}", "0".repeat(1_000_000)).parse::<AccountId>().unwrap_err();
+        assert!(long.len() < 200 && long.contains("17 digits"), "{long}");
+        for text in ["", "IBAN", "XC", "XC96 0000 1000 0000 0070", "XC96 0000 1000 0000 00", "ＸＣ96000010000000007"]
+        {
+            assert!(text.parse::<AccountId>().is_err(), "{text}");
+        }
     }
 
     #[test]

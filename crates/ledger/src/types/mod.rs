@@ -5,4 +5,5 @@ pub mod format;
 pub(crate) mod hex;
 pub mod identity;
 pub mod outcome;
+pub mod text;
 pub mod time;

@@ -10,6 +10,8 @@ use std::path::Path;
 use cbdc_ledger::SigningKey;
 use cbdc_ledger::encoding::{hex, hex_decode};
 
+use crate::bounded_file;
+
 use super::identity::{IdentityError, check_private};
 
 /// Reads a signing key.
@@ -20,7 +22,7 @@ use super::identity::{IdentityError, check_private};
 pub fn read_signing_key(path: &Path) -> Result<SigningKey, IdentityError> {
     check_private(path)?;
     let wrong = |reason: String| IdentityError::Read { path: path.to_owned(), reason };
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let text = bounded_file::read_text(path).map_err(|error| wrong(error.to_string()))?;
     let digits = text.trim();
     let seed = hex_decode(digits).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     let expected = "expected a signing key of 64 hexadecimal digits";

@@ -11,14 +11,14 @@
 //! 2. Compute `S = Σ z_i·E_i` in one multiscalar multiplication: the terms of `B` are one term, the doublings are
 //!    shared.
 //! 3. If `8·S = 0`, all are valid. Multiples of 8 lie in a group of prime order `l > 2^252`, so if some `8·E_i` is not
-//!    zero, then whatever the other coefficients, at most one of the `2^128` values of `z_i` makes the sum vanish: a
+//!    zero, then whatever the other coefficients, at most one of the `2^128` values of `z_i` makes the sum the identity: a
 //!    sum errs with a probability of at most `2^-128`, and then towards "valid".
 //!
 //! # Which way
 //! 1. Read every signature. One whose `s` is not canonical or whose `R` is no point is invalid; it goes no further.
 //! 2. Signatures of clean sources are summed if there are enough of them that the sum is the cheaper way
-//!    (`SUM_FROM`); if it vanishes, they are valid.
-//! 3. All that remain get verdicts: few signatures, those of suspect sources, and those of a sum that did not vanish.
+//!    (`SUM_FROM`); if it is the identity, they are valid.
+//! 3. All that remain get verdicts: few signatures, those of suspect sources, and those of a sum that was not.
 //!
 //! A failed sum is not halved to look for the bad ones: a verdict costs at most twice a signature's share in a sum, so
 //! halves save little where one signature is bad and lose where two are, which is up to the sender.
@@ -150,7 +150,7 @@ impl<'a> Batch<'a> {
             self.terms(points).partition(|term| self.entries[term.position].source == Source::Clean);
         // Without a secret a sum proves nothing.
         let seed = seed.0.filter(|_| clean.len() >= P::SUM_FROM);
-        if seed.is_some_and(|seed| vanishes(points, &clean, StdRng::from_seed(seed))) {
+        if seed.is_some_and(|seed| sum_is_identity(points, &clean, StdRng::from_seed(seed))) {
             clean.iter().for_each(|term| verdicts[term.position] = true);
         } else {
             undecided.extend(clean);
@@ -202,7 +202,7 @@ impl Term {
 }
 
 /// Whether `8·Σ z·(R + k·A − s·B)` over the terms is zero.
-fn vanishes<P: Points>(points: &P, terms: &[Term], mut coefficients: StdRng) -> bool {
+fn sum_is_identity<P: Points>(points: &P, terms: &[Term], mut coefficients: StdRng) -> bool {
     let (mut added, mut subtracted) = (ScalarProducts::default(), ScalarProducts::default());
     let factors = terms.iter().map(|term| {
         let coefficient = draw(&mut coefficients);
@@ -212,5 +212,5 @@ fn vanishes<P: Points>(points: &P, terms: &[Term], mut coefficients: StdRng) -> 
         Factors { position: term.position, of_key, of_commitment: coefficient }
     });
     let factors: Vec<Factors> = factors.collect();
-    points.sum_vanishes(added.reduced() - subtracted.reduced(), &factors)
+    points.sum_is_identity(added.reduced() - subtracted.reduced(), &factors)
 }

@@ -40,7 +40,7 @@ pub(super) trait Points {
     fn hashes(&self, entries: &[Entry<'_>]) -> Vec<[u8; 64]>;
 
     /// Whether 8 times `base·B + Σ (of_key·A + of_commitment·R)` over some of the signatures is the identity.
-    fn sum_vanishes(&self, base: Scalar, factors: &[Factors]) -> bool;
+    fn sum_is_identity(&self, base: Scalar, factors: &[Factors]) -> bool;
 
     /// The verdict on each of some signatures.
     fn verdicts(&self, entries: &[Entry<'_>], terms: &[Term]) -> Vec<bool>;
@@ -74,7 +74,7 @@ impl Points for DalekPoints<'_> {
         entries.iter().map(|entry| sha512(&entry.hashed())).collect()
     }
 
-    fn sum_vanishes(&self, base: Scalar, factors: &[Factors]) -> bool {
+    fn sum_is_identity(&self, base: Scalar, factors: &[Factors]) -> bool {
         let padding = padding(factors.len());
         let sum = EdwardsPoint::optional_multiscalar_mul(
             once(base)
@@ -154,7 +154,7 @@ impl<S: Simd> Points for SimdPoints<S> {
         self.simd.run(Sha512All(&hashed))
     }
 
-    fn sum_vanishes(&self, base: Scalar, factors: &[Factors]) -> bool {
+    fn sum_is_identity(&self, base: Scalar, factors: &[Factors]) -> bool {
         let mut product = MultiscalarMul::with_base(&self.points, base.to_bytes(), 2 * factors.len());
         for each in factors {
             product.push(self.place_of_key(each.position), each.of_key.to_bytes());

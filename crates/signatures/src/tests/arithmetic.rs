@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::backends::{cases, on_both};
 use crate::backend::{Operation, Simd};
 use crate::decompress::{Cache, Decompress, DecompressX};
-use crate::field::{FieldElement, FieldX8, Limbs, bytes_of_limbs, limbs_of_bytes};
+use crate::field::{FieldElement, FieldX8, Limbs, Power, bytes_of_limbs, limbs_of_bytes};
 use crate::msm::MultiscalarMul;
 use crate::point::{CachedPoint, ExtendedPoint};
 

@@ -5,13 +5,14 @@ use crate::backend::Avx512;
 use crate::backend::portable::ScalarModel;
 use crate::backend::{Backend, Operation, Simd};
 
-/// Set to 1 by who knows that this processor has no AVX-512 and wants the other tests.
+/// Set to 1 where the processor is known to have no AVX-512, to run the other tests.
 const WITHOUT_AVX512: &str = "CBDC_WITHOUT_AVX512";
 
 /// Whether AVX-512 is there to be tested.
 ///
 /// # Panics
-/// Where the processor lacks it and nobody said that this is known: a test that came for AVX-512 must not pass without.
+/// Where the processor lacks it and the environment does not say that this is known: a test that came for AVX-512 must
+/// not pass without.
 pub fn has_avx512() -> bool {
     if Backend::Avx512.is_available() {
         return true;
@@ -28,8 +29,9 @@ where
     O::Output: PartialEq + std::fmt::Debug,
 {
     let expected = ScalarModel.run(operation());
+    let _has_avx512 = has_avx512();
     #[cfg(target_arch = "x86_64")]
-    if has_avx512() {
+    if _has_avx512 {
         let simd = Avx512::detect().expect("it is available");
         assert_eq!(simd.run(operation()), expected, "AVX-512 differs from the scalar model");
     }

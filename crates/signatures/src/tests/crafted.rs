@@ -109,8 +109,9 @@ pub fn batch_verdicts(cases: &[Case]) -> Vec<bool> {
             judge(PublicKey::decompress_all_by(ScalarModel, &encoded), &|batch| batch.verdicts_by(ScalarModel, seed()));
         assert_eq!(model, portable, "the scalar model against the portable backend");
     }
+    let _has_avx512 = has_avx512();
     #[cfg(target_arch = "x86_64")]
-    if has_avx512() {
+    if _has_avx512 {
         let simd = Backend::Avx512.avx512().expect("it is available");
         let found = judge(PublicKey::decompress_all_by(simd, &encoded), &|batch| batch.verdicts_by(simd, seed()));
         assert_eq!(found, portable, "AVX-512 against the portable backend");

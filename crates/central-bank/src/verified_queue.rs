@@ -1,15 +1,15 @@
 //! The verified queue: batches on their way from verification to the sequencer, which takes those of each source in
 //! turn.
 //!
-//! It needs no bound of its own: what is in flight holds its room ([`super::capacity`]).
+//! It needs no bound of its own: what is in flight holds its part of the capacity ([`crate::shares::capacity`]).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::Source;
-use super::round_robin::RoundRobin;
-use crate::intake::Verified;
+use crate::batch::Verified;
+use crate::shares::Source;
+use crate::shares::round_robin::RoundRobin;
 
 /// Bytes that cost as much as a command: those of a payment.
 const BYTES_A_COMMAND: usize = 136;

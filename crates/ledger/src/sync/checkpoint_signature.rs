@@ -16,7 +16,7 @@ use crate::types::identity::{MemberId, NetworkId};
 
 /// Who wrote a checkpoint, and their signature.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CheckpointSeal {
+pub struct CheckpointSignature {
     /// The node's role.
     pub role: Role,
     /// The node's number within the role.
@@ -33,7 +33,7 @@ fn message(header_hash: &Hash, root: &Hash) -> [u8; 64] {
     message
 }
 
-impl CheckpointSeal {
+impl CheckpointSignature {
     /// Signs a checkpoint of the block with `header_hash` whose chunks have `root`.
     pub fn sign(
         network: NetworkId,
@@ -41,9 +41,9 @@ impl CheckpointSeal {
         key: &SigningKey,
         header_hash: &Hash,
         root: &Hash,
-    ) -> CheckpointSeal {
+    ) -> CheckpointSignature {
         let signature = key.sign([&signing_prefix(Domain::Checkpoint, network), &message(header_hash, root)]);
-        CheckpointSeal { role, member, signature }
+        CheckpointSignature { role, member, signature }
     }
 
     /// Whether `key` signed.
@@ -52,20 +52,20 @@ impl CheckpointSeal {
         key.decompress().is_ok_and(|key| cbdc_signatures::verify(&key, [&prefix, &message], &self.signature))
     }
 
-    /// The encoded seal.
+    /// The encoded signature, with its signer.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Writer::with_capacity(68);
         out.u8(VERSION).u8(self.role as u8).u16(self.member.0).raw(&self.signature.0);
         out.finish()
     }
 
-    /// Reads what [`CheckpointSeal::to_bytes`] gave.
-    pub fn from_bytes(bytes: &[u8]) -> Result<CheckpointSeal, DecodeError> {
-        let mut input = Reader::new("seal of a checkpoint", bytes);
+    /// Reads what [`CheckpointSignature::to_bytes`] gave.
+    pub fn from_bytes(bytes: &[u8]) -> Result<CheckpointSignature, DecodeError> {
+        let mut input = Reader::new("signature of a checkpoint", bytes);
         input.version()?;
         let (role, member) = (Role::decode(&mut input)?, MemberId(input.u16()?));
         let signature = Signature(input.array()?);
         input.finish()?;
-        Ok(CheckpointSeal { role, member, signature })
+        Ok(CheckpointSignature { role, member, signature })
     }
 }
