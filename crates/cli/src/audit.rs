@@ -99,7 +99,7 @@ impl Audit {
             Some(data) => data.join("../..").join(NetworkFolder::GENESIS),
             None => self.network.network.join(NetworkFolder::GENESIS),
         });
-        let bytes = std::fs::read(&path).with_context(|| {
+        let bytes = cbdc_proto::bounded_file::read(&path).with_context(|| {
             format!("cannot read the genesis {}; name it with --genesis, or its folder with --network", path.display())
         })?;
         Ok(Genesis::from_bytes(&bytes)?)

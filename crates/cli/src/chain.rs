@@ -111,7 +111,7 @@ async fn follow(source: &Source, from: Option<u64>, output: &Output) -> anyhow::
     loop {
         let block = tokio::select! {
             block = blocks.next() => block?,
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            _ = crate::shutdown::requested(false) => return Ok(()),
         };
         let Some(block) = block else { return Ok(()) };
         output.print(header_object(&block.header), || {

@@ -81,86 +81,10 @@ impl CommandLine {
             Command::Sweep(sweep) => sweep.run(output).await,
             Command::Replications(replications) => replications.run(output),
             Command::Presets(presets) => presets.run(output),
-            Command::Completions(completions) => completions.run(CommandLine::command()),
+            Command::Completions(completions) => completions.run(CommandLine::command(), output),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn accepts(line: &str) -> bool {
-        CommandLine::try_parse_from(line.split(' ')).is_ok()
-    }
-
-    #[test]
-    fn the_command_line_is_sound() {
-        CommandLine::command().debug_assert();
-    }
-
-    #[test]
-    fn every_example_in_the_help_is_accepted() {
-        let mut lines = Vec::new();
-        collect_examples(&CommandLine::command(), &mut lines);
-        assert!(lines.len() >= 25, "found only {} examples", lines.len());
-        for line in lines {
-            assert!(accepts(&line), "the help shows `{line}`, which is not accepted");
-        }
-    }
-
-    /// The lines of each help text that begin with `cbdc`, up to their explanation.
-    fn collect_examples(command: &clap::Command, lines: &mut Vec<String>) {
-        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-        let examples = help.lines().map(str::trim).filter(|line| line.starts_with("cbdc "));
-        lines.extend(
-            examples.map(|line| line.split("  ").next().unwrap_or_default().trim().replace('"', "").to_owned()),
-        );
-        command.get_subcommands().for_each(|subcommand| collect_examples(subcommand, lines));
-    }
-
-    #[test]
-    fn every_subcommand_shows_an_example() {
-        fn check(command: &clap::Command) {
-            for subcommand in command.get_subcommands() {
-                let help = subcommand.get_after_help().map(ToString::to_string).unwrap_or_default();
-                assert!(help.contains("cbdc "), "`{}` shows no example", subcommand.get_name());
-                check(subcommand);
-            }
-        }
-        check(&CommandLine::command());
-    }
-
-    #[test]
-    fn earlier_names_are_accepted() {
-        for line in ["cbdc papers --list", "cbdc policy propose threshold=2 --carry"] {
-            assert!(accepts(line), "{line}");
-        }
-    }
-
-    #[test]
-    fn wrong_command_lines_are_refused() {
-        for line in [
-            "cbdc",
-            "cbdc pay",
-            "cbdc wallet pay alice bob",
-            "cbdc wallet receipt alice",
-            "cbdc wallet receipt alice 3:1 --last",
-            "cbdc policy vote 1 maybe --as 1",
-            "cbdc policy propose --as 1",
-            "cbdc node bank",
-            "cbdc bank report-deposits",
-            "cbdc bank transfer-reserves 5 --from 1",
-            "cbdc bank transfer-reserves 5 --from 0 --to 1",
-            "cbdc bank close-wallet",
-            "cbdc sweep",
-            "cbdc sweep run",
-            "cbdc sweep run folder --threads 0",
-            "cbdc up --banks 0",
-            "cbdc up --preset digital-yuan",
-            "cbdc --verbose",
-        ] {
-            assert!(!accepts(line), "{line}");
-        }
-    }
-}
+mod tests;

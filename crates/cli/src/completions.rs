@@ -3,6 +3,8 @@
 use clap::Args;
 use clap_complete::Shell;
 
+use crate::output::Output;
+
 /// Print completions for a shell
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -14,8 +16,10 @@ pub struct Completions {
 
 impl Completions {
     /// Prints the completions of the whole command line.
-    pub fn run(self, mut command_line: clap::Command) -> anyhow::Result<()> {
-        clap_complete::generate(self.shell, &mut command_line, "cbdc", &mut std::io::stdout());
+    pub fn run(self, mut command_line: clap::Command, output: &Output) -> anyhow::Result<()> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut command_line, "cbdc", &mut script);
+        output.line(String::from_utf8(script)?.trim_end());
         Ok(())
     }
 }

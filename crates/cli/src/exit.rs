@@ -51,6 +51,7 @@ impl std::error::Error for Usage {}
 /// Shows the error of a failed run, and returns its exit code.
 pub fn code_of(result: anyhow::Result<()>, output: &Output) -> ExitCode {
     match result {
+        Ok(()) if output.is_cut() => ExitCode::FAILURE,
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let code = code(&error);
@@ -77,7 +78,7 @@ fn show(error: &anyhow::Error, code: u8, output: &Output) {
         };
         output.line(&json!({ "error": sentence(error), "exit_code": code, "refusal": reason }).to_string());
     }
-    eprintln!("error: {}", sentence(error));
+    output.note(&format!("error: {}", sentence(error)));
 }
 
 /// The error with its causes, leaving out a cause that the text before it contains, amounts in the currency.

@@ -45,7 +45,7 @@ use crate::output::Output;
 fn main() -> ExitCode {
     allocator::keep_freed_memory();
     let command_line = CommandLine::parse();
-    let output = Output { json: command_line.json };
+    let output = Output::new(command_line.json);
     let runtime = match runtime::start() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -1,19 +1,31 @@
 //! Printing: friendly, aligned text, or one JSON object.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cbdc_client::{Amount, Anchor};
 use serde_json::Value;
 
 /// The form of the output.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Output {
     /// One JSON object instead of text.
     pub json: bool,
+    /// A part of the answer could not be written.
+    is_cut: AtomicBool,
 }
 
 impl Output {
+    pub fn new(json: bool) -> Output {
+        Output { json, is_cut: AtomicBool::new(false) }
+    }
+
+    /// Whether a part of the answer could not be written, for another reason than a reader that had enough.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Relaxed)
+    }
+
     /// Prints the object with `--json`, otherwise the text.
     pub fn print(&self, object: Value, text: impl FnOnce() -> String) {
         if self.json {
@@ -28,6 +40,7 @@ impl Output {
         let mut out = std::io::stdout().lock();
         match writeln!(out, "{text}").and_then(|()| out.flush()) {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                self.is_cut.store(true, Ordering::Relaxed);
                 self.note(&format!("error: the answer cannot be written: {error}"));
             }
             _ => {}
@@ -36,8 +49,23 @@ impl Output {
 
     /// Prints a note beside the answer, to standard error.
     pub fn note(&self, text: &str) {
-        eprintln!("{text}");
+        writeln!(std::io::stderr(), "{text}").ok();
     }
+}
+
+/// Whether a bar that is drawn over itself can be shown on standard error.
+pub fn draws() -> bool {
+    std::io::stderr().is_terminal() && !is_dumb()
+}
+
+/// Whether standard output takes colours: on a terminal that can show them, unless `NO_COLOR` is set.
+pub fn colours() -> bool {
+    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stdout().is_terminal() && !is_unwanted && !is_dumb()
+}
+
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb")
 }
 
 /// Labels and values, one pair a line, the values aligned.

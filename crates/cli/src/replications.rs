@@ -1,6 +1,5 @@
 //! `cbdc replications`: rebuilds published results, with one page per paper that puts paper and ours side by side.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -10,7 +9,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::exit::Usage;
-use crate::output::{Output, table};
+use crate::output::{Output, draws, table};
 
 /// Rebuild published results, paper and ours side by side
 #[derive(Args, Debug)]
@@ -53,7 +52,7 @@ impl Replications {
         }
         let threads = self.threads.unwrap_or_else(parallel::all_cores).max(1);
         std::fs::create_dir_all(&self.out).with_context(|| format!("making {}", self.out.display()))?;
-        let tells = !output.json && std::io::stderr().is_terminal();
+        let tells = !output.json && draws();
         let mut comparisons = Vec::new();
         for paper in papers {
             if tells {

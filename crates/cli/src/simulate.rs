@@ -1,6 +1,5 @@
 //! `cbdc simulate`: an economy in virtual time, on the ledger itself.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +14,8 @@ use serde_json::{Value, json};
 
 use crate::exit::Usage;
 use crate::invocation::{command_line, key_and_value};
-use crate::output::{Output, fields};
+use crate::output::{Output, draws, fields};
+use crate::shutdown;
 
 /// Simulate an economy in virtual time: every movement of CBDC is a command on the ledger
 #[derive(Args, Debug)]
@@ -63,7 +63,8 @@ impl Simulate {
             return Ok(());
         }
         let out = self.out.clone().unwrap_or_else(|| default_out(&self.scenario));
-        let quiet = self.quiet || output.json || !std::io::stderr().is_terminal();
+        let quiet = self.quiet || output.json || !draws();
+        make_folder(&out)?;
         let start = Instant::now();
         let (scenario, results) = simulated(scenario, quiet).await?;
         let wall_s = start.elapsed().as_secs_f64();
@@ -96,7 +97,7 @@ fn load(file: &Path) -> Option<String> {
     Some(format!("{file}: expected a scenario of an economy, found a load on a network: use `cbdc bench {file}`"))
 }
 
-/// Simulates on a thread of its own; Ctrl-C ends it after the current day.
+/// Simulates on a thread of its own; Ctrl-C or SIGTERM ends it after the current day.
 async fn simulated(scenario: Scenario, quiet: bool) -> anyhow::Result<(Scenario, Results)> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = stop.clone();
@@ -111,11 +112,12 @@ async fn simulated(scenario: Scenario, quiet: bool) -> anyhow::Result<(Scenario,
         results.map(|results| (scenario, results))
     });
     let results = tokio::select! {
-        results = &mut task => results,
-        _ = tokio::signal::ctrl_c() => {
+        biased;
+        _ = shutdown::requested(false) => {
             stop.store(true, Ordering::Relaxed);
             task.await
         }
+        results = &mut task => results,
     };
     results.context("the simulation's thread ended early, which is a defect of this program")?.map_err(|error| {
         match error {
@@ -149,12 +151,20 @@ fn summary(results: &Results, wall_s: f64, out: &Path) -> anyhow::Result<Value> 
     Ok(object)
 }
 
+/// Makes the folder of the results, before anything is simulated: hours later is late to learn that it cannot be
+/// written.
+fn make_folder(out: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(out).with_context(|| format!("the folder {} cannot be made", out.display()))?;
+    let probe = out.join(".is-writable");
+    let written = std::fs::write(&probe, []).and_then(|()| std::fs::remove_file(&probe));
+    written.with_context(|| format!("the folder {} cannot be written", out.display()))
+}
+
 fn write(out: &Path, scenario: &Scenario, results: &Results, object: &Value, wall_s: f64) -> anyhow::Result<()> {
     let put = |name: &str, text: String| {
         let path = out.join(name);
         std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))
     };
-    std::fs::create_dir_all(out).with_context(|| format!("the folder {} cannot be made", out.display()))?;
     put("summary.json", format!("{}\n", serde_json::to_string_pretty(object)?))?;
     put("report.html", report::page(scenario, results, &command_line(), wall_s))?;
     let mut written = Ok(());

@@ -33,7 +33,7 @@ impl Anchor {
     /// # Errors
     /// [`ClientError::File`] if it cannot be read, [`ClientError::Genesis`] if it is no sound genesis.
     pub fn load(path: &Path) -> Result<Anchor, ClientError> {
-        let bytes = std::fs::read(path)
+        let bytes = cbdc_proto::bounded_file::read(path)
             .map_err(|error| ClientError::File { path: path.to_owned(), reason: error.to_string() })?;
         Ok(Anchor::new(Genesis::from_bytes(&bytes)?))
     }

@@ -31,6 +31,7 @@
 //! | [`chain`] | headers, blocks and receipts, each checked |
 //! | [`receipt`], [`position`] | proofs, and the position of a command in the chain |
 //! | [`sequence`], [`submission`] | the next unused sequence number; sending until the status is known |
+//! | [`in_flight_file`] | what a program has in flight, kept on disk until its answer was shown |
 //! | [`folder`] | a development network's folder: its nodes, members and wallets |
 //! | [`error`] | refused, unknown, unreachable: never confused |
 //!
@@ -52,6 +53,7 @@ mod consent;
 pub mod error;
 pub mod folder;
 pub mod governance;
+pub mod in_flight_file;
 pub mod payment_stream;
 pub mod position;
 mod random;
@@ -68,6 +70,7 @@ pub use connection::Connection;
 pub use error::{ClientError, Refusal};
 pub use folder::{NetworkFolder, NodeName, WalletFile};
 pub use governance::{GovernanceClient, MemberSigner};
+pub use in_flight_file::InFlightFile;
 pub use payment_stream::{BatchAnswer, BatchAnswers, BatchSender};
 pub use position::BlockPosition;
 pub use random::{random_bytes, random_id};

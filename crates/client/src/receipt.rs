@@ -49,7 +49,7 @@ impl VerifiedReceipt {
     /// # Errors
     /// [`ClientError::File`] if it cannot be read; otherwise as [`VerifiedReceipt::from_bytes`].
     pub fn load(path: &Path, anchor: &Anchor) -> Result<VerifiedReceipt, ClientError> {
-        let bytes = std::fs::read(path)
+        let bytes = cbdc_proto::bounded_file::read(path)
             .map_err(|error| ClientError::File { path: path.to_owned(), reason: error.to_string() })?;
         VerifiedReceipt::from_bytes(&bytes, anchor)
     }

@@ -48,12 +48,18 @@ impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = self.line.to_string();
         let gutter = " ".repeat(number.len());
-        let indent: String =
-            self.source_line.chars().take(self.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        writeln!(f, "{}:{}:{}: expected {}, found {}", self.file, self.line, self.column, self.expected, self.found)?;
+        let found = excerpt(&self.found, 0, FOUND_MAX);
+        writeln!(f, "{}:{}:{}: expected {}, found {found}", self.file, self.line, self.column, self.expected)?;
         writeln!(f, "{gutter} |")?;
-        writeln!(f, "{number} | {}", self.source_line)?;
-        write!(f, "{gutter} | {indent}{}", "^".repeat(self.width))?;
+        // A long line is shown from a little before the fault.
+        let at = self.column - 1;
+        let first = if at < LINE_MAX { 0 } else { at - LINE_MAX / 4 };
+        writeln!(f, "{number} | {}", excerpt(&self.source_line, first, LINE_MAX))?;
+        let before = self.source_line.chars().take(at).skip(first);
+        let indent: String = before.map(|character| if character == '\t' { '\t' } else { ' ' }).collect();
+        let ellipsis = if first > 0 { " " } else { "" };
+        let width = self.width.min((first + LINE_MAX).saturating_sub(at)).max(1);
+        write!(f, "{gutter} | {ellipsis}{indent}{}", "^".repeat(width))?;
         if let Some(suggestion) = &self.suggestion {
             write!(f, " did you mean `{suggestion}`?")?;
         }
@@ -61,6 +67,47 @@ impl fmt::Display for Mistake {
     }
 }
 
+/// Characters of a line that are shown at most.
+const LINE_MAX: usize = 160;
+/// Characters of what was found that are shown at most.
+const FOUND_MAX: usize = 200;
+
+/// `max` characters of a text from `first` on, `…` for what is left out. Control characters, which could drive a
+/// terminal, are shown as `�`.
+fn excerpt(text: &str, first: usize, max: usize) -> String {
+    let is_harmless = |character: char| !character.is_control() || character == '\t';
+    let shown =
+        text.chars().skip(first).take(max).map(|character| if is_harmless(character) { character } else { '�' });
+    let start = if first > 0 { "…" } else { "" };
+    let end = if text.chars().nth(first + max).is_some() { "…" } else { "" };
+    format!("{start}{}{end}", shown.collect::<String>())
+}
+
 fn did_you_mean(suggestion: Option<&str>) -> String {
     suggestion.map(|name| format!(" Did you mean `{name}`?")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(column: usize, source_line: String, found: String, width: usize) -> String {
+        let (file, expected) = ("a.toml".to_owned(), "a number".to_owned());
+        Mistake { file, line: 1, column, expected, found, suggestion: None, source_line, width }.to_string()
+    }
+
+    #[test]
+    fn a_long_line_is_shown_around_the_fault() {
+        let text =
+            shown(100_001, format!("{}!{}", "a".repeat(100_000), "b".repeat(100_000)), "x".repeat(9_999), 50_000);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.iter().all(|line| line.chars().count() < 300), "{text}");
+        assert_eq!(lines[2].chars().position(|character| character == '!'), lines[3].chars().position(|c| c == '^'));
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        let text = shown(1, "\u{1b}[31mred\u{7}\tx".to_owned(), "\u{1b}]0;title\u{7}".to_owned(), 1);
+        assert!(text.chars().all(|character| character == '\n' || character == '\t' || !character.is_control()));
+    }
 }

@@ -7,6 +7,7 @@
 //! | [`section`] | one table read key by key, with defaults and ranges, and nothing left over |
 //! | [`error`] | a mistake as it is shown |
 //! | [`suggestion`] | "did you mean" |
+//! | [`text_file`] | reading a file, up to a size |
 //!
 //! The meaning of a scenario is defined by the crates that read one: the load harness and the economy.
 
@@ -16,6 +17,7 @@ pub mod document;
 pub mod error;
 pub mod section;
 pub mod suggestion;
+pub mod text_file;
 
 pub use document::Document;
 pub use error::{Mistake, ScenarioError};

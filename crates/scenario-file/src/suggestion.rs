@@ -1,9 +1,16 @@
 //! "Did you mean": the known word nearest to what was written.
 
+/// Characters of a word that is compared at most: the time grows with the square.
+const WORD_MAX: usize = 100;
+
 /// The candidate with the smallest edit distance to `word`, if it is near enough to be a slip: at most a third of the
 /// word's letters, or a common beginning of four letters and more.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = (word.chars().count() / 3).max(1);
+    let length = word.chars().count();
+    if length > WORD_MAX {
+        return None;
+    }
+    let allowed = (length / 3).max(1);
     candidates
         .into_iter()
         .map(|candidate| (distance(word, candidate), candidate))

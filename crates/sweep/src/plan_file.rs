@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use cbdc_economy::Scenario;
 use cbdc_scenario_file::document::{Document, Node, Span, Table, Value, describe};
-use cbdc_scenario_file::{ScenarioError, Section};
+use cbdc_scenario_file::{ScenarioError, Section, text_file};
 
 use crate::latin_hypercube::{self, Range};
 use crate::setting::Setting;
@@ -79,11 +79,7 @@ impl PlanFile {
     /// # Errors
     /// One of the two cannot be read, or the first mistake, with its place.
     pub fn read(path: &Path) -> Result<PlanFile> {
-        let text = std::fs::read_to_string(path).map_err(|source| ScenarioError::Unreadable {
-            path: path.to_path_buf(),
-            source,
-            suggestion: None,
-        })?;
+        let text = text_file::read(path, Path::new("simulations/sweeps"))?;
         let document = Document::parse(&path.display().to_string(), &text)?;
         let mut root = Section::root(&document);
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
@@ -136,8 +132,7 @@ fn base(root: &Section<'_>, plan: &Path, scenario_file: &str) -> Result<Scenario
 }
 
 fn scenario_text(folder: &Path, scenario_file: &str) -> Result<String> {
-    let path = folder.join(scenario_file);
-    std::fs::read_to_string(&path).map_err(|source| ScenarioError::Unreadable { path, source, suggestion: None })
+    text_file::read(&folder.join(scenario_file), folder)
 }
 
 /// `seeds` and `first_seed`.

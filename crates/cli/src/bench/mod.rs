@@ -2,7 +2,6 @@
 
 mod core;
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use cbdc_harness::run::maximum::{Bound, find_maximum};
@@ -12,7 +11,8 @@ use clap::{Args, Subcommand};
 
 use crate::exit::{AuditFound, Usage};
 use crate::invocation::{command_line, key_and_value};
-use crate::output::Output;
+use crate::output::{Output, colours, draws};
+use crate::shutdown;
 
 /// Run a scenario on a real network, and measure it
 #[derive(Args, Debug)]
@@ -82,7 +82,7 @@ impl Bench {
             overrides,
             out: out.clone(),
             in_process: self.in_process,
-            quiet: self.quiet || output.json || !std::io::stderr().is_terminal(),
+            quiet: self.quiet || output.json || !draws(),
             command: command_line(),
         };
         let tell = |line: &str| {
@@ -97,9 +97,13 @@ impl Bench {
             }
         };
         let result = tokio::select! {
-            result = measured => result,
+            // First, so that the signals are listened to before anything is made.
+            biased;
             // The nodes are children of this process and end with it.
-            _ = tokio::signal::ctrl_c() => return Err(anyhow::anyhow!("interrupted; {} holds no result of this run", out.display())),
+            signal = shutdown::requested(false) => {
+                return Err(anyhow::anyhow!("interrupted by {signal}; {} holds no result of this run", out.display()));
+            }
+            result = measured => result,
         };
         let result = result.map_err(|error| match error.downcast::<ScenarioError>() {
             Ok(mistake) => Usage(economy(&options.scenario).unwrap_or_else(|| mistake.to_string())).into(),
@@ -108,7 +112,7 @@ impl Bench {
         if output.json {
             output.line(&result.to_json()?);
         } else {
-            output.line(&report::summary(&result, std::io::stdout().is_terminal()));
+            output.line(&report::summary(&result, colours()));
             output.line(&format!("report   {}", out.join("report.html").display()));
             output.line(&format!("figures  {}", out.join("summary.json").display()));
         }

@@ -54,7 +54,8 @@ fn read(text: &str) -> Result<((Role, MemberId), MemberFile), String> {
     let wrong = || format!("expected a member and its file, as in bank-4:bank-4.toml, found `{text}`");
     let (who, path) = text.split_once(':').filter(|(_, path)| !path.is_empty()).ok_or_else(wrong)?;
     let who = member(who)?;
-    let content = std::fs::read_to_string(Path::new(path)).map_err(|error| format!("cannot read {path}: {error}"))?;
+    let content =
+        cbdc_proto::bounded_file::read_text(Path::new(path)).map_err(|error| format!("cannot read {path}: {error}"))?;
     let file = toml::from_str(&content).map_err(|error| {
         format!("expected signing_key, perhaps node_key, and a new member's name in {path}: {}", error.message())
     })?;

@@ -87,7 +87,7 @@ fn tally(proposal: &v1::GovernanceProposal) -> (usize, usize) {
     (count(true), count(false))
 }
 
-/// How a proposal stands, in words: `enacted`, `approved by 2 : 0, takes effect at …`, `open at 1 : 0, 2 votes carry it`.
+/// How a proposal stands, in words: `enacted`, `approved by 2 : 0, takes effect at …`, `open at 1 : 0, 2 votes approve it`.
 fn standing(proposal: &v1::GovernanceProposal, threshold: u32) -> String {
     let (approving, opposing) = tally(proposal);
     match (is_open(proposal), proposal.approved) {
@@ -98,7 +98,7 @@ fn standing(proposal: &v1::GovernanceProposal, threshold: u32) -> String {
         (true, false) => format!(
             "open at {approving} : {opposing}, {} {} it",
             votes(threshold),
-            if threshold == 1 { "carries" } else { "carry" }
+            if threshold == 1 { "approves" } else { "approve" }
         ),
     }
 }
@@ -356,12 +356,12 @@ mod tests {
     #[test]
     fn a_dismissed_seats_vote_is_not_counted() {
         let votes = [(1, true, true), (2, true, false), (3, false, true)];
-        assert_eq!(standing(&proposal("open", &votes), 2), "open at 1 : 1, 2 votes carry it");
+        assert_eq!(standing(&proposal("open", &votes), 2), "open at 1 : 1, 2 votes approve it");
         assert_eq!(standing(&proposal("rejected", &votes), 1), "rejected at 1 : 1");
         assert_eq!(voters(&proposal("enacted", &votes), true), "committee-1");
         let approved = v1::GovernanceProposal { approved: true, ..proposal("open", &votes[..1]) };
         assert_eq!(standing(&approved, 1), "approved by 1 : 0, takes effect at 1970-01-01T00:00:00.000Z");
-        assert_eq!(standing(&proposal("open", &[]), 1), "open at 0 : 0, 1 vote carries it");
+        assert_eq!(standing(&proposal("open", &[]), 1), "open at 0 : 0, 1 vote approves it");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! `cbdc sweep run`: simulates one part of a plan on this machine's cores.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +14,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use super::failure::classified;
-use crate::output::{Output, duration, fields};
+use crate::output::{Output, draws, duration, fields};
+use crate::shutdown;
 
 /// The interval of progress lines where there is no terminal, such as in a scheduler's log.
 const LINE_EVERY: Duration = Duration::from_secs(60);
@@ -66,7 +66,7 @@ impl Run {
         });
         let done = tokio::select! {
             done = &mut task => done,
-            _ = tokio::signal::ctrl_c() => {
+            _ = shutdown::requested(false) => {
                 stop.store(true, Ordering::Relaxed);
                 task.await
             }
@@ -104,14 +104,14 @@ struct Shown {
 
 impl Shown {
     fn new(quiet: bool) -> Shown {
-        let is_terminal = std::io::stderr().is_terminal();
+        let draws = draws();
         let bar = ProgressBar::new(1_000);
-        if quiet || !is_terminal {
+        if quiet || !draws {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
         let style = ProgressStyle::with_template("{bar:30} {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─"));
-        Shown { bar, lines: !quiet && !is_terminal, last_line: Instant::now() }
+        Shown { bar, lines: !quiet && !draws, last_line: Instant::now() }
     }
 
     fn update(&mut self, progress: &Progress) {

@@ -1,5 +1,8 @@
 //! `cbdc wallet defund`: from the wallet to the deposit.
 
+use anyhow::Context;
+use cbdc_client::{Amount, SubmissionStatus, Wallet};
+use cbdc_ledger::command::{Payment, PaymentKind, Signed};
 use clap::Args;
 
 use super::format::{parse_amount, settled_object};
@@ -25,27 +28,53 @@ impl Defund {
         let network = self.network.open()?;
         let anchor = network.anchor().clone();
         let amount = parse_amount(&anchor, &self.amount)?;
-        let pending = Pending::of(&network, &self.name);
+        let pending = Pending::of(&network, &self.name, output)?;
         let wallet = pending.wallet(&network, false).await?;
-        if let Some(earlier) = pending.payment()? {
-            let position = pending.submit(&wallet, &earlier).await?.settled()?;
-            output.note(&format!(
-                "note: an earlier payment of {} was in flight; it settled at {position}",
-                anchor.show(earlier.record.amount)
-            ));
-        }
-        let payment = wallet.sign_defund(amount).await?;
-        let status = pending.submit_new(&wallet, &payment).await?;
-        let object = settled_object("defund", payment.record.from, payment.record.to, amount, &status);
-        let position = status.settled()?;
-        let deposit = wallet.deposit().await?;
-        output.print(object, || {
-            fields(&[
-                ("defunded", anchor.show(amount)),
-                ("deposit", money(&anchor, deposit.balance_minor)),
-                ("position", position.to_string()),
-            ])
-        });
-        Ok(())
+        let (payment, status) = match pending.payment()? {
+            Some(earlier) => {
+                let status =
+                    pending.submit(&wallet, &earlier).await.context("an earlier payment is still in flight")?;
+                let earlier_amount = anchor.show(earlier.record.amount);
+                let is_same = earlier.record.kind == PaymentKind::Defund && earlier.record.amount == amount;
+                if is_same && !status.sequence_was_taken() {
+                    output.note("note: the answer to an earlier defunding like this was not shown; here it is");
+                    (earlier, status)
+                } else if let SubmissionStatus::Unknown { .. } | SubmissionStatus::Accepted = status {
+                    return Ok(status.settled().map(|_| ()).context("an earlier payment is still in flight")?);
+                } else {
+                    let ended = if let SubmissionStatus::Settled { .. } = status { "settled" } else { "was refused" };
+                    output.note(&format!("note: an earlier payment of {earlier_amount} was in flight; it {ended}"));
+                    self.submit_new(&pending, &wallet, amount).await?
+                }
+            }
+            None => self.submit_new(&pending, &wallet, amount).await?,
+        };
+        // What is left is shown only if the bank still answers: the defunding is settled.
+        let deposit = wallet.deposit().await.ok();
+        pending.show(output, status, |status| {
+            let object = settled_object("defund", payment.record.from, payment.record.to, amount, &status);
+            let position = status.settled()?;
+            output.print(object, || {
+                let mut rows = vec![("defunded", anchor.show(amount))];
+                rows.extend(deposit.map(|deposit| ("deposit", money(&anchor, deposit.balance_minor))));
+                rows.push(("position", position.to_string()));
+                fields(&rows)
+            });
+            Ok(())
+        })
+    }
+
+    async fn submit_new(
+        &self,
+        pending: &Pending,
+        wallet: &Wallet,
+        amount: Amount,
+    ) -> anyhow::Result<(Signed<Payment>, SubmissionStatus)> {
+        let attempt = || async {
+            let payment = wallet.sign_defund(amount).await?;
+            let status = pending.submit_new(wallet, &payment).await?;
+            anyhow::Ok((payment, status))
+        };
+        wallet.re_sign_if_taken(attempt).await
     }
 }

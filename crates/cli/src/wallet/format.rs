@@ -2,6 +2,7 @@
 
 use cbdc_client::{AccountId, Amount, Anchor, BlockPosition, SubmissionStatus};
 use cbdc_ledger::outcome::Charges;
+use cbdc_ledger::text::is_shown;
 use serde_json::{Value, json};
 
 /// A payment as a JSON object.
@@ -53,11 +54,11 @@ pub fn grouped(account: AccountId) -> String {
     text.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ")
 }
 
-/// A reference as text, or in hexadecimal digits if it is no text.
+/// A reference as text, or in hexadecimal digits if it is no text that shows as itself.
 pub fn reference_text(reference: &[u8; 16]) -> String {
     let end = reference.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     match std::str::from_utf8(&reference[..end]) {
-        Ok(text) if !text.chars().any(char::is_control) => text.to_owned(),
+        Ok(text) if text.chars().all(is_shown) => text.to_owned(),
         _ => cbdc_ledger::encoding::hex(reference),
     }
 }

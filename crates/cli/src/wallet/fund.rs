@@ -1,6 +1,7 @@
 //! `cbdc wallet fund`: from the deposit to the wallet.
 
-use cbdc_client::{AccountId, random_id};
+use anyhow::Context;
+use cbdc_client::{AccountId, Amount, ClientError, InFlightFile, NetworkFolder, SubmissionStatus, Wallet, random_id};
 use clap::Args;
 
 use super::format::{parse_amount, settled_object};
@@ -11,7 +12,9 @@ use crate::output::{Output, fields};
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc wallet fund alice 50
-  cbdc wallet fund alice 50 --credit     first pay 50 into the deposit, as a salary would")]
+  cbdc wallet fund alice 50 --credit     first pay 50 into the deposit, as a salary would
+
+If interrupted, run the same command again: it asks again under the same ids, and neither credits nor funds twice.")]
 pub struct Fund {
     /// The wallet's name
     name: String,
@@ -24,6 +27,51 @@ pub struct Fund {
     network: NetworkArgument,
 }
 
+/// A funding as it is kept until its answer was shown, with the ids under which it is repeated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Funding {
+    amount: Amount,
+    with_credit: bool,
+    credit_id: [u8; 16],
+    fund_id: [u8; 16],
+}
+
+impl Funding {
+    fn to_bytes(self) -> Vec<u8> {
+        let amount = self.amount.minor().to_le_bytes();
+        [&amount[..], &[u8::from(self.with_credit)], &self.credit_id, &self.fund_id].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Funding> {
+        let (amount, rest) = bytes.split_first_chunk::<8>()?;
+        let ([with_credit], rest) = rest.split_first_chunk::<1>()?;
+        let (credit_id, fund_id) = rest.split_first_chunk::<16>()?;
+        Some(Funding {
+            amount: Amount::from_minor(u64::from_le_bytes(*amount)),
+            with_credit: *with_credit == 1,
+            credit_id: *credit_id,
+            fund_id: fund_id.try_into().ok()?,
+        })
+    }
+
+    /// Credits the deposit, if that was asked for, and funds the wallet. Safe to repeat.
+    async fn run(&self, network: &NetworkFolder, wallet: &Wallet) -> anyhow::Result<SubmissionStatus> {
+        let account = wallet.account();
+        if self.with_credit {
+            network.bank_office(account.bank)?.credit_deposit(account, self.amount, self.credit_id).await?;
+        }
+        Ok(wallet.fund(self.amount, self.fund_id).await?)
+    }
+}
+
+/// Whether a funding is over: repeating it would give the same answer.
+fn is_final(status: &anyhow::Result<SubmissionStatus>) -> bool {
+    match status {
+        Ok(status) => matches!(status, SubmissionStatus::Settled { .. } | SubmissionStatus::Refused(_)),
+        Err(error) => matches!(error.downcast_ref(), Some(ClientError::Refused(_))),
+    }
+}
+
 impl Fund {
     pub async fn run(self, output: &Output) -> anyhow::Result<()> {
         let network = self.network.open()?;
@@ -31,18 +79,69 @@ impl Fund {
         let amount = parse_amount(&anchor, &self.amount)?;
         let wallet = network.wallet(&self.name)?;
         let account = wallet.account();
-        if self.credit {
-            network.bank_office(account.bank)?.credit_deposit(account, amount, random_id()).await?;
-        }
-        let status = wallet.fund(amount, random_id()).await?;
-        let object = settled_object("fund", AccountId::treasury(account.bank), account, amount, &status);
-        let position = status.settled()?;
-        output.print(object, || {
-            fields(&[
-                ("funded", format!("{} with {}", self.name, anchor.show(amount))),
-                ("position", position.to_string()),
-            ])
+        let waits = || output.note(&format!("waiting for another funding of the wallet `{}` to end", self.name));
+        let file = InFlightFile::open(network.wallets_dir().join(format!("{}.funding", self.name)), waits)?;
+
+        let earlier = match file.read()? {
+            Some(bytes) => Some(Funding::from_bytes(&bytes).ok_or_else(|| file.damaged())?),
+            None => None,
+        };
+        let new = Funding { amount, with_credit: self.credit, credit_id: random_id(), fund_id: random_id() };
+        let funding = match earlier {
+            Some(earlier) if (earlier.amount, earlier.with_credit) == (amount, self.credit) => {
+                output.note("note: the answer to an earlier funding like this was not shown; it is asked for again");
+                earlier
+            }
+            Some(earlier) => {
+                let status = earlier.run(&network, &wallet).await;
+                let settled = status.as_ref().is_ok_and(|status| matches!(status, SubmissionStatus::Settled { .. }));
+                if !is_final(&status) {
+                    status?.settled().context("an earlier funding is still in flight")?;
+                }
+                let ended = if settled { "settled" } else { "was refused" };
+                let earlier = anchor.show(earlier.amount);
+                output.note(&format!("note: an earlier funding with {earlier} was in flight; it {ended}"));
+                new
+            }
+            None => new,
+        };
+        file.keep(&funding.to_bytes())?;
+        let status = funding.run(&network, &wallet).await;
+        let is_final = is_final(&status);
+        let shown = status.and_then(|status| {
+            let object = settled_object("fund", AccountId::treasury(account.bank), account, amount, &status);
+            let position = status.settled()?;
+            output.print(object, || {
+                fields(&[
+                    ("funded", format!("{} with {}", self.name, anchor.show(amount))),
+                    ("position", position.to_string()),
+                ])
+            });
+            Ok(())
         });
-        Ok(())
+        if is_final && !output.is_cut() {
+            file.forget()?;
+        }
+        match shown {
+            Err(error) if is_final && self.credit => {
+                Err(error.context(format!("the deposit was credited with {}, and keeps it", anchor.show(amount))))
+            }
+            shown => shown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_funding_survives_the_file() {
+        let amount = Amount::from_minor(5_000);
+        let funding = Funding { amount, with_credit: true, credit_id: [1; 16], fund_id: [2; 16] };
+        assert_eq!(Funding::from_bytes(&funding.to_bytes()), Some(funding));
+        for length in 0..funding.to_bytes().len() {
+            assert_eq!(Funding::from_bytes(&funding.to_bytes()[..length]), None);
+        }
     }
 }

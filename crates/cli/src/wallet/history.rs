@@ -43,7 +43,8 @@ impl History {
             let columns = ["position", "time", "cause", "with", ">amount", ">balance", "refused", "reference"];
             let mut text = table(&columns, &rows);
             if let Some(token) = &page.next {
-                text.push_str(&format!("\nmore: cbdc wallet history {} --page {token}\n", self.name));
+                let (name, count, suffix) = (&self.name, self.count, self.network.suffix());
+                text.push_str(&format!("\nmore: cbdc wallet history {name} --count {count} --page {token}{suffix}\n"));
             }
             text
         });

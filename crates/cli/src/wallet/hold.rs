@@ -115,7 +115,8 @@ impl Holds {
             let rows: Vec<_> = page.holds.iter().map(row).collect();
             let mut text = table(&[">hold", "with", ">at most", "expires"], &rows);
             if let Some(token) = next {
-                text.push_str(&format!("\nmore: cbdc wallet holds {} --page {token}\n", self.name));
+                let (name, count, suffix) = (&self.name, self.count, self.network.suffix());
+                text.push_str(&format!("\nmore: cbdc wallet holds {name} --count {count} --page {token}{suffix}\n"));
             }
             text
         });

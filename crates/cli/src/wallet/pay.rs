@@ -51,14 +51,17 @@ impl Pay {
         let (reference, max_fee) = (reference(&self.reference)?, parse_amount(&anchor, &self.max_fee)?);
         let terms = PaymentTerms { reference, max_fee, top_up: self.top_up };
         let to = network.account_of(&self.to)?;
-        let pending = Pending::of(&network, &self.from);
+        let pending = Pending::of(&network, &self.from, output)?;
         let wallet = pending.wallet(&network, self.top_up).await?;
 
         if let Some(earlier) = pending.payment()? {
             let status = pending.submit(&wallet, &earlier).await.context("an earlier payment is still in flight")?;
             let is_still_open = matches!(status, SubmissionStatus::Unknown { .. } | SubmissionStatus::Accepted);
+            // One whose number another record took never settles, and is signed anew.
+            let was_taken = status.sequence_was_taken();
             let is_same = is_same(&earlier.record, to, amount, &terms);
             let next = match (is_same, is_still_open, &status) {
+                _ if was_taken => "; it can never settle, since another payment took its number, and this one is made",
                 (true, ..) | (_, true, _) => "",
                 (_, _, SubmissionStatus::Settled { .. }) => {
                     "; it is settled, and this one, with other terms, is made beside it"
@@ -70,8 +73,8 @@ impl Pay {
                 "note: an earlier payment of {} to {earlier_to} was in flight{next}",
                 anchor.show(earlier_amount)
             ));
-            if is_same || is_still_open {
-                return self.report(output, &wallet, &earlier, status).await;
+            if is_still_open || (is_same && !was_taken) {
+                return pending.show(output, status, |status| self.report(output, &wallet, &earlier, status));
             }
         }
 
@@ -81,10 +84,10 @@ impl Pay {
             anyhow::Ok((payment, status))
         };
         let (payment, status) = wallet.re_sign_if_taken(attempt).await?;
-        self.report(output, &wallet, &payment, status).await
+        pending.show(output, status, |status| self.report(output, &wallet, &payment, status))
     }
 
-    async fn report(
+    fn report(
         &self,
         output: &Output,
         wallet: &Wallet,

@@ -1,27 +1,30 @@
 //! The pending payment, which a wallet's last command may have left in flight.
 //!
-//! `NAME.pending` holds the signed record from before it is first sent until its status is known. A command that finds
+//! `NAME.pending` holds the signed record from before it is first sent until its status was shown. A command that finds
 //! one submits *that* record first, which is safe: it settles at most once. Ctrl-C or a power cut during a payment
-//! therefore neither loses it nor pays twice.
+//! therefore neither loses it nor pays twice, and two commands for one wallet run one after the other.
 
-use std::path::PathBuf;
-
-use anyhow::Context;
-use cbdc_client::{BankId, ClientError, NetworkFolder, SubmissionStatus, Wallet};
+use cbdc_client::{BankId, ClientError, InFlightFile, NetworkFolder, SubmissionStatus, Wallet};
 use cbdc_ledger::Command;
 use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Payment, Signed};
 
 use crate::exit::Usage;
+use crate::output::Output;
 
-/// The file of a wallet's pending payment.
+/// A wallet's pending payment.
 pub struct Pending {
-    path: PathBuf,
+    file: InFlightFile,
     name: String,
 }
 
 impl Pending {
-    pub fn of(network: &NetworkFolder, name: &str) -> Pending {
-        Pending { path: network.wallets_dir().join(format!("{name}.pending")), name: name.to_owned() }
+    /// The pending payment of the wallet `name`. Waits for another command of the same wallet to end.
+    pub fn of(network: &NetworkFolder, name: &str, output: &Output) -> anyhow::Result<Pending> {
+        // Before a file is made for it: there is such a wallet.
+        network.wallet_file(name)?;
+        let waits = || output.note(&format!("waiting for another command of the wallet `{name}` to end"));
+        let file = InFlightFile::open(network.wallets_dir().join(format!("{name}.pending")), waits)?;
+        Ok(Pending { file, name: name.to_owned() })
     }
 
     /// The wallet, connected to its linked bank if that is another bank than its own and either `top_up` or the pending
@@ -45,53 +48,48 @@ impl Pending {
     }
 
     /// The pending payment, if there is one.
+    ///
+    /// # Errors
+    /// The file is damaged: nobody knows whether a payment is in flight.
     pub fn payment(&self) -> anyhow::Result<Option<Signed<Payment>>> {
-        let bytes = match std::fs::read(&self.path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            read => read.with_context(|| format!("cannot read {}", self.path.display()))?,
-        };
+        let Some(bytes) = self.file.read()? else { return Ok(None) };
         match Command::from_bytes(&bytes) {
             Ok(Command::Payment(payment)) => Ok(Some(payment)),
-            // It was cut short before it was ever sent.
-            _ => self.forget().map(|()| None),
+            _ => Err(self.file.damaged().into()),
         }
     }
 
-    fn forget(&self) -> anyhow::Result<()> {
-        std::fs::remove_file(&self.path).with_context(|| format!("cannot remove {}", self.path.display()))
+    /// Calls `show`, which shows a settled payment or fails with any other status, and then forgets the payment if its
+    /// status is final. A command that is killed before that, or whose answer could not be written, and is repeated,
+    /// shows the same payment again instead of making another. A refused one is no payment, whoever saw that.
+    pub fn show(
+        &self,
+        output: &Output,
+        status: SubmissionStatus,
+        show: impl FnOnce(SubmissionStatus) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let is_final = matches!(status, SubmissionStatus::Settled { .. } | SubmissionStatus::Refused(_));
+        let shown = show(status);
+        if is_final && !output.is_cut() {
+            self.file.forget()?;
+        }
+        shown
     }
 
-    fn keep(&self, payment: &Signed<Payment>) -> anyhow::Result<()> {
-        let written = std::fs::File::create(&self.path).and_then(|mut file| {
-            std::io::Write::write_all(&mut file, &payment.to_bytes())?;
-            file.sync_all()
-        });
-        written.with_context(|| format!("cannot write {}", self.path.display()))
-    }
-
-    /// Submits a payment, which is kept on disk until its status is known.
+    /// Submits a payment, which is kept on disk until [`Pending::was_shown`].
     pub async fn submit(&self, wallet: &Wallet, payment: &Signed<Payment>) -> anyhow::Result<SubmissionStatus> {
-        self.keep(payment)?;
-        let status = match wallet.submit(payment).await {
-            // Nothing was sent now; only a record that was kept from before may have been sent earlier.
-            Err(ClientError::Unreachable { address, reason }) => {
-                return Err(ClientError::Unreachable { address, reason }.into());
-            }
-            status => status?,
-        };
-        if matches!(status, SubmissionStatus::Settled { .. } | SubmissionStatus::Refused(_)) {
-            self.forget()?;
-        }
-        Ok(status)
+        self.file.keep(&payment.to_bytes())?;
+        Ok(wallet.submit(payment).await?)
     }
 
-    /// As [`Pending::submit`], for a record that was just signed: if the bank cannot be reached, it is forgotten.
+    /// As [`Pending::submit`], for a record that was just signed: if the bank cannot be reached, it is forgotten, since
+    /// nothing was sent.
     pub async fn submit_new(&self, wallet: &Wallet, payment: &Signed<Payment>) -> anyhow::Result<SubmissionStatus> {
         let status = self.submit(wallet, payment).await;
         let was_not_sent =
             |error: &anyhow::Error| matches!(error.downcast_ref(), Some(ClientError::Unreachable { .. }));
         if status.as_ref().is_err_and(was_not_sent) {
-            self.forget()?;
+            self.file.forget()?;
         }
         status
     }

@@ -1,6 +1,8 @@
 //! `cbdc wallet receipt`: fetches a receipt and checks it against genesis.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cbdc_client::{Anchor, BlockPosition, Height, VerifiedReceipt};
@@ -38,7 +40,7 @@ pub struct Receipt {
     /// The wallet's newest payment
     #[arg(long)]
     last: bool,
-    /// Keep the receipt in a file
+    /// Keep the receipt in a new file
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
     /// Check a saved receipt
@@ -72,14 +74,29 @@ impl Receipt {
             }
         };
         if let Some(file) = &self.save {
-            std::fs::write(file, receipt.to_bytes()).with_context(|| format!("cannot write {}", file.display()))?;
+            save(file, &receipt.to_bytes())?;
         }
         report(output, network.anchor(), &receipt, self.save.as_deref());
         Ok(())
     }
 }
 
-fn report(output: &Output, anchor: &Anchor, receipt: &VerifiedReceipt, saved: Option<&std::path::Path>) {
+/// Writes a new file. One that is there is kept, unless it holds this receipt already.
+fn save(file: &Path, receipt: &[u8]) -> anyhow::Result<()> {
+    let written = File::create_new(file).and_then(|mut new| new.write_all(receipt).and_then(|()| new.sync_all()));
+    match written {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let is_same = std::fs::metadata(file).is_ok_and(|found| found.len() == receipt.len() as u64)
+                && std::fs::read(file).is_ok_and(|found| found == receipt);
+            let expected =
+                || format!("--save: expected the name of a new file, found {}, which exists", file.display());
+            if is_same { Ok(()) } else { Err(Usage(expected()).into()) }
+        }
+        written => written.with_context(|| format!("cannot write {}", file.display())),
+    }
+}
+
+fn report(output: &Output, anchor: &Anchor, receipt: &VerifiedReceipt, saved: Option<&Path>) {
     output.print(object(anchor, receipt, saved), || {
         let outcome = receipt.outcome();
         let mut rows = vec![
@@ -120,7 +137,7 @@ fn payment(receipt: &VerifiedReceipt) -> Option<&Signed<Payment>> {
     }
 }
 
-fn object(anchor: &Anchor, receipt: &VerifiedReceipt, saved: Option<&std::path::Path>) -> Value {
+fn object(anchor: &Anchor, receipt: &VerifiedReceipt, saved: Option<&Path>) -> Value {
     let charges = receipt.outcome().charges();
     let payment = payment(receipt).map(|payment| {
         let is_settled = receipt.outcome().is_settled();

@@ -323,7 +323,7 @@ impl NetworkFolder {
 
 fn read_addresses(config: &Path) -> Result<NodeAddresses, ClientError> {
     let wrong = |reason: String| ClientError::File { path: config.to_owned(), reason };
-    let text = std::fs::read_to_string(config).map_err(|error| wrong(error.to_string()))?;
+    let text = cbdc_proto::bounded_file::read_text(config).map_err(|error| wrong(error.to_string()))?;
     toml::from_str(&text).map_err(|error| wrong(error.message().to_owned()))
 }
 

@@ -71,7 +71,7 @@ impl WalletFile {
 
     fn read(path: &Path) -> Result<WalletFile, ClientError> {
         let wrong = |reason: String| ClientError::File { path: path.to_owned(), reason };
-        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let text = cbdc_proto::bounded_file::read_text(path).map_err(|error| wrong(error.to_string()))?;
         let text: Text = toml::from_str(&text).map_err(|error| wrong(error.message().to_owned()))?;
         WalletFile::check_name(&text.name)?;
         Ok(WalletFile {

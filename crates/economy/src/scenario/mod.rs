@@ -20,9 +20,9 @@ pub mod policy;
 pub mod population;
 pub mod shock;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use cbdc_scenario_file::{Document, ScenarioError, Section, suggestion};
+use cbdc_scenario_file::{Document, ScenarioError, Section, text_file};
 use serde::Serialize;
 
 use crate::behaviour::Behaviours;
@@ -70,11 +70,7 @@ impl Scenario {
     /// # Errors
     /// The file cannot be read, or the first mistake in it, with its place.
     pub fn read(path: &Path) -> Result<Scenario, ScenarioError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ScenarioError::Unreadable {
-            path: path.to_path_buf(),
-            source,
-            suggestion: similar_file(path),
-        })?;
+        let text = text_file::read(path, Path::new("simulations/economy"))?;
         Scenario::parse(&path.display().to_string(), &text)
     }
 
@@ -154,18 +150,6 @@ fn resolve(source: Source) -> Result<Scenario, ScenarioError> {
     values.firms.check_months(&mut root, &values.households, tax)?;
     root.end()?;
     Ok(Scenario { name, description, seed, threads, values, source })
-}
-
-/// A file of the same folder with a similar name.
-fn similar_file(path: &Path) -> Option<String> {
-    let folder =
-        path.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or(PathBuf::from("."), PathBuf::from);
-    let wanted = path.file_name()?.to_string_lossy().into_owned();
-    let names: Vec<String> = std::fs::read_dir(folder)
-        .ok()?
-        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
-        .collect();
-    suggestion::nearest(&wanted, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
 /// A whole number that may be negative, such as a rate in ppm.

@@ -78,9 +78,18 @@ const QUIET: f64 = 0.1;
 /// Caveats to know before comparing this run with another, one sentence each.
 pub fn warnings(result: &RunResult) -> Vec<String> {
     let mut warnings = Vec::new();
-    let off: Vec<&str> = result.named_checks().into_iter().filter(|(_, on)| !on).map(|(name, _)| name).collect();
+    let in_state = |state: Option<bool>| -> Vec<&str> {
+        result.named_checks().into_iter().filter(|(_, found)| *found == state).map(|(name, _)| name).collect()
+    };
+    let (off, unknown) = (in_state(Some(false)), in_state(None));
     if !off.is_empty() {
         warnings.push(format!("Not a run of real use: {} off.", list(&off)));
+    }
+    if !unknown.is_empty() {
+        warnings.push(format!(
+            "The central bank did not run to the end, and its counters are lost: {} unknown.",
+            list(&unknown)
+        ));
     }
     warnings.extend(generator(result));
     warnings.extend(result.scenario.notes.iter().cloned());

@@ -40,7 +40,11 @@ fn head(html: &mut String, result: &RunResult) {
         escape(&result.scenario.description)
     );
     for (name, on) in result.named_checks() {
-        let (class, sign, state) = if on { ("on", "\u{2713}", "on") } else { ("off", "!", "OFF") };
+        let (class, sign, state) = match on {
+            Some(true) => ("on", "\u{2713}", "on"),
+            Some(false) => ("off", "!", "OFF"),
+            None => ("off", "?", "unknown"),
+        };
         let _ =
             write!(html, "<li class=\"badge {class}\"><span aria-hidden=\"true\">{sign}</span> {name} {state}</li>");
     }
@@ -338,10 +342,12 @@ mod tests {
     fn a_check_that_was_off_stands_out() {
         let mut result = sample::full_run();
         assert!(!page(&result).contains("badge off"));
-        result.checks.signatures = false;
+        result.checks.signatures = Some(false);
         let html = page(&result);
         assert!(html.contains("badge off"));
         assert!(html.contains("Not a run of real use: signatures off."));
+        result.checks.signatures = None;
+        assert!(page(&result).contains("</span> signatures unknown"));
     }
 
     #[test]

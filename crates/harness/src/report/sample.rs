@@ -86,7 +86,7 @@ pub fn full_run() -> RunResult {
     result.supply_over_time = (0..=45).map(|at_s| supply_at(at_s, result.supply_before)).collect();
     result.holdings = vec![holdings()];
     result.audit = AuditVerdict { ok: true, blocks: 9_412, findings: Vec::new() };
-    result.checks = Checks { signatures: true, fsync: true, tls: true, policy: true };
+    result.checks = Checks { signatures: Some(true), fsync: Some(true), tls: true, policy: true };
     result.load_generator = LoadGenerator {
         bottleneck: false,
         starved: false,

@@ -91,7 +91,11 @@ fn head(text: &mut String, result: &RunResult, paint: &Paint) {
     let checks: Vec<String> = result
         .named_checks()
         .into_iter()
-        .map(|(name, on)| if on { paint.good(&format!("{name} on")) } else { paint.bad(&format!("{name} OFF")) })
+        .map(|(name, on)| match on {
+            Some(true) => paint.good(&format!("{name} on")),
+            Some(false) => paint.bad(&format!("{name} OFF")),
+            None => paint.bad(&format!("{name} unknown")),
+        })
         .collect();
     line(text, paint, "checks", &checks.join("  "));
 }
@@ -277,7 +281,7 @@ mod tests {
     #[test]
     fn what_would_mislead_is_said() {
         let mut result = sample::full_run();
-        result.checks.fsync = false;
+        result.checks.fsync = Some(false);
         result.audit.ok = false;
         result.audit.findings = vec!["Block 17 does not follow its parent.".to_owned()];
         result.load_generator.bottleneck = true;

@@ -149,13 +149,13 @@ impl IdleStalls {
     }
 }
 
-/// The checks that were on.
+/// The checks that were on; `None` where a node that did not run to the end took the answer with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct Checks {
     /// Every payer's signature was verified by the central bank.
-    pub signatures: bool,
+    pub signatures: Option<bool>,
     /// Every block was on disk before its payments were answered.
-    pub fsync: bool,
+    pub fsync: Option<bool>,
     /// Nodes spoke over mutual TLS.
     pub tls: bool,
     /// Every rule of policy was applied.

@@ -177,10 +177,10 @@ impl RunResult {
         }
     }
 
-    /// The checks with their names and states.
-    pub fn named_checks(&self) -> [(&'static str, bool); 4] {
+    /// The checks with their names and states; `None` is unknown.
+    pub fn named_checks(&self) -> [(&'static str, Option<bool>); 4] {
         let Checks { signatures, fsync, tls, policy } = self.checks;
-        [("signatures", signatures), ("fsync", fsync), ("TLS", tls), ("policy", policy)]
+        [("signatures", signatures), ("fsync", fsync), ("TLS", Some(tls)), ("policy", Some(policy))]
     }
 }
 

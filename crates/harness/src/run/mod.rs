@@ -55,7 +55,7 @@ use crate::measure::cpu::CpuClock;
 use crate::measure::machine::Machine;
 use crate::report;
 use crate::result::{AuditVerdict, RunResult};
-use crate::scenario::{Mode, Scenario};
+use crate::scenario::{self, Mode, Scenario};
 use cbdc_devnet::Network;
 
 /// Options of a run.
@@ -201,7 +201,9 @@ async fn measure(
     result.deposits = of_banks;
     let findings: Vec<String> = [audited.findings, reconciled.findings, differing].concat();
     result.audit = AuditVerdict { ok: audited.ok && findings.is_empty(), blocks: audited.blocks, findings };
-    result.checks = summary::checks(&before, &after, result.settled, scenario.events.is_empty());
+    let central_bank = Some(scenario::NodeName::CentralBank);
+    let was_restarted = scenario.events.iter().any(|event| event.action.interrupted_node() == central_bank);
+    result.checks = summary::checks(&before, &after, result.settled, was_restarted);
     Ok(())
 }
 

@@ -136,13 +136,17 @@ pub(super) fn count_under_versions(
     }
 }
 
-/// The checks that were on, by the node's own counters of signatures verified and syncs made.
-pub(super) fn checks(before: &Counters, after: &Counters, settled: u64, counters_are_whole: bool) -> Checks {
-    let growth = |name: &str| growth(before, after, name);
+/// The checks that were on, by the central bank's own counters of signatures verified and syncs made. A node that was
+/// restarted has counted only since; of one that serves no counters at the end nothing is known.
+pub(super) fn checks(before: &Counters, after: &Counters, settled: u64, was_restarted: bool) -> Checks {
+    let count = |counters: &Counters, name: &str| counters.get(name).copied().unwrap_or(0.0);
+    let growth = |name: &str| if was_restarted { count(after, name) } else { count(after, name) - count(before, name) };
+    let verified = growth("cbdc_verified_commands_total");
+    let (proposals, syncs) = (growth("cbdc_proposals_total"), growth("cbdc_wal_syncs_total"));
+    let known = |is_on: bool| (!after.is_empty()).then_some(is_on);
     Checks {
-        // A node that was restarted has counted only since.
-        signatures: growth("cbdc_verified_commands_total") >= if counters_are_whole { settled as f64 } else { 1.0 },
-        fsync: growth("cbdc_proposals_total") > 0.0 && growth("cbdc_wal_syncs_total") >= growth("cbdc_proposals_total"),
+        signatures: known(verified >= if was_restarted { 1.0 } else { settled as f64 }),
+        fsync: known(proposals > 0.0 && syncs >= proposals),
         // Nodes speak nothing but TLS 1.3, and the ledger applies every rule to every command.
         tls: true,
         policy: true,
@@ -166,5 +170,22 @@ mod tests {
         assert_eq!(judged(26.0, 0.98, Some(0.1)), (false, true));
         assert_eq!(judged(26.0, 0.98, Some(0.6)), (true, false), "it filled the cores itself");
         assert_eq!(judged(26.0, 0.98, None), (false, true), "one process: nobody can tell them apart");
+    }
+
+    #[test]
+    fn checks_are_counted_anew_after_a_restart_and_unknown_after_a_kill() {
+        let counters = |verified: f64, proposals: f64, syncs: f64| {
+            let names = ["cbdc_verified_commands_total", "cbdc_proposals_total", "cbdc_wal_syncs_total"];
+            names.map(str::to_owned).into_iter().zip([verified, proposals, syncs]).collect::<Counters>()
+        };
+        let states = |after: &Counters, was_restarted| {
+            let checks = checks(&counters(900.0, 100.0, 110.0), after, 500, was_restarted);
+            (checks.signatures, checks.fsync)
+        };
+        assert_eq!(states(&counters(1_400.0, 200.0, 215.0), false), (Some(true), Some(true)));
+        assert_eq!(states(&counters(1_399.0, 200.0, 190.0), false), (Some(false), Some(false)));
+        // More syncs than before the restart, fewer proposals: both count from the restart on.
+        assert_eq!(states(&counters(300.0, 90.0, 115.0), true), (Some(true), Some(true)));
+        assert_eq!(states(&Counters::new(), true), (None, None));
     }
 }

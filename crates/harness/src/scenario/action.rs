@@ -111,6 +111,16 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// The node that is killed, stopped or started again.
+    pub fn interrupted_node(&self) -> Option<NodeName> {
+        match self {
+            Self::Kill { node } | Self::Stop { node } | Self::Restart { node } => Some(*node),
+            _ => None,
+        }
+    }
+}
+
 /// A court's order about wallets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct OrderFigures {

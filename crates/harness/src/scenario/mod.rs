@@ -36,7 +36,7 @@ use std::path::{Path, PathBuf};
 use cbdc_devnet::policy::change::unsound;
 use cbdc_devnet::policy::{MINOR_MAX, PerClass, is_person};
 use cbdc_ledger::{Amount, BankId, Class};
-use cbdc_scenario_file::{document, error, section, suggestion};
+use cbdc_scenario_file::{document, error, section, text_file};
 use serde::Serialize;
 
 pub use action::{Action, Chosen, GrantFigures, NodeName, OperationFigures, OrderFigures};
@@ -114,11 +114,7 @@ impl Scenario {
     /// # Errors
     /// As [`Scenario::load`]; a mistake in an override is shown on the override.
     pub fn load_with(path: &Path, overrides: &[(String, String)]) -> Result<Self, ScenarioError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ScenarioError::Unreadable {
-            path: path.to_owned(),
-            suggestion: similar_file(path, &source),
-            source,
-        })?;
+        let text = text_file::read(path, Path::new("simulations/load"))?;
         let stem = path.file_stem().map_or("scenario".into(), |stem| stem.to_string_lossy().into_owned());
         let mut scenario = Self::parse(&path.display().to_string(), &stem, &text, overrides)?;
         scenario.file = Some(path.to_owned());
@@ -360,23 +356,4 @@ fn check_rates(sections: &[Section<'_>], events: &[(usize, Event)], policy: &Pol
         }
     }
     Ok(())
-}
-
-fn similar_file(path: &Path, error: &std::io::Error) -> Option<String> {
-    if error.kind() != std::io::ErrorKind::NotFound {
-        return None;
-    }
-    let wanted = path.file_name()?.to_string_lossy().into_owned();
-    let beside = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    [beside, Path::new("simulations/load")].into_iter().find_map(|folder| {
-        let names: Vec<String> = std::fs::read_dir(folder)
-            .ok()?
-            .flatten()
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .filter(|name| name.ends_with(".toml"))
-            .collect();
-        let exact = names.iter().find(|name| **name == wanted || name.strip_suffix(".toml") == Some(&wanted));
-        let near = exact.map(String::as_str).or_else(|| suggestion::nearest(&wanted, names.iter().map(String::as_str)));
-        near.map(|name| folder.join(name).display().to_string())
-    })
 }
