@@ -21,6 +21,7 @@
 //! | `relay` | one long-lived stream of commands to the central bank |
 //! | `follower`, `replica` | fetching blocks; verifying, applying and booking them |
 //! | `partial_replica`, `central_bank_client` | following filtered blocks alone; asking the central bank for the rest |
+//! | `sessions` | challenges and bearer tokens of holders, of which nothing is kept |
 //! | `deposit_service` | deposits and outbox, which change together |
 //! | `deposits`, `outbox` | the deposit book; commands whose outcome is awaited |
 //! | `dispatch` | sending the commands of the outbox |
@@ -50,6 +51,7 @@ mod precheck;
 mod relay;
 mod replica;
 mod service;
+mod sessions;
 mod signing;
 
 pub use cbdc_node::ConfigError;

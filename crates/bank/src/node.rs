@@ -23,18 +23,21 @@ use std::time::Duration;
 use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::genesis::GenesisError;
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{BankId, Genesis, Height, Ledger, MemberId, PublicKey, SigningKey};
+use cbdc_ledger::{BankId, Genesis, Height, Ledger, MemberId, PublicKey, SigningKey, Timestamp};
 use cbdc_node::archive::ProposalsByHeight;
 use cbdc_node::recent_blocks::RecentBlocks;
 use cbdc_node::recovery::{self, RecoveryError};
 use cbdc_node::server::{ServeError, bind, serve, with_health_and_reflection};
 use cbdc_node::telemetry::{TelemetryError, report_signature_backend, serve_metrics};
+use cbdc_node::views::probable_time;
 use cbdc_node::{Archive, ArchiveError, Budget, ChainService, Checkpoints, LedgerHandle, Membership};
 use cbdc_proto::transport::key_file::read_signing_key;
 use cbdc_proto::transport::{ClientAuthentication, IdentityError, MESSAGE_BYTES_MAX, NodeIdentity, ServerTrust};
 use cbdc_proto::v1::bank_server::BankServer;
 use cbdc_proto::v1::chain_server::ChainServer;
 use cbdc_storage::{RocksStore, Store, StoreError};
+use rand::TryRng;
+use rand::rngs::SysRng;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -53,8 +56,10 @@ use crate::relay::{CentralBankEndpoint, Relay};
 use crate::replica::{BlockError, ReplayError, Replica, replay};
 use crate::service::{
     BackOfficeService, BankContext, BankService, ConsentService, EarlierPayments, FundingService, HistoryService,
-    HoldService, HolderCommandService, OwnCommands, PaymentRelay, PaymentService, TopUpService, WalletService,
+    HoldService, HolderCommandService, OwnCommands, PaymentRelay, PaymentService, SessionService, TopUpService,
+    WalletService,
 };
+use crate::sessions::Sessions;
 use crate::signing::BankSigner;
 
 /// Blocks, or groups of filtered blocks, on their way to the replica thread.
@@ -363,7 +368,16 @@ impl Launch {
         let own_commands = OwnCommands { context: context.clone(), signer };
         let payments =
             payment_service(&context, &history, &precheck, &metrics, config.accept_when_unreachable, stop.clone());
+        let mut secret = [0; 32];
+        SysRng.try_fill_bytes(&mut secret).expect("a running operating system gives random bytes");
+        let sessions = SessionService {
+            context: context.clone(),
+            sessions: Sessions::new(bank, secret, probable_time(Timestamp(0))),
+            membership: membership.clone(),
+            metrics: metrics.clone(),
+        };
         let service = BankService {
+            sessions: Arc::new(sessions),
             wallets: Arc::new(WalletService {
                 context: context.clone(),
                 own_commands: own_commands.clone(),

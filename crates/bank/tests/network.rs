@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use cbdc_bank::ReplicaKind;
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::command::{
     BankConsent, CertifiedFor, ConsentStatement, FLAG_REVERSE_WATERFALL, GovernanceAction, GovernanceProposal, Head,
-    Kind, LinkBank, MoveWallet, Payment, PaymentKind, PlaceHold, Record, Statement,
+    Kind, LinkBank, MoveWallet, Payment, PaymentKind, PlaceHold, Record, SessionStatement, Statement,
 };
 use cbdc_ledger::genesis::{DayCount, opening_books};
 use cbdc_ledger::member::{Member, Role};
@@ -29,8 +30,8 @@ use cbdc_proto::v1::consent_request::To;
 use cbdc_proto::v1::settlement_client::SettlementClient;
 use cbdc_proto::v1::submit_transfer_response::State;
 use cbdc_storage::Column;
-use tonic::Code;
 use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
 
 const ROLES: [(Role, u16); 6] = [
     (Role::CentralBank, 1),
@@ -258,6 +259,7 @@ impl Network {
         let mut client = self.client(bank, None);
         let opened = client.open_wallet(self.open_request(bank, &key)).await.unwrap().into_inner();
         let account: AccountId = opened.account.parse().unwrap();
+        let wallet = Wallet { network: self.id, key, account };
         if amount_minor > 0 {
             let credit = v1::CreditDepositRequest {
                 account: opened.account.clone(),
@@ -267,10 +269,10 @@ impl Network {
             self.back_office(bank).credit_deposit(credit).await.unwrap();
             let fund =
                 v1::FundRequest { account: opened.account.clone(), amount_minor, request_id: vec![seed; 16].into() };
-            let funded = client.fund(fund).await.unwrap().into_inner();
+            let funded = client.fund(wallet.request(&client, fund).await).await.unwrap().into_inner();
             assert!(funded.outcome.unwrap().settled);
         }
-        Wallet { network: self.id, key, account }
+        wallet
     }
 }
 
@@ -316,6 +318,34 @@ impl Wallet {
             .sign(self.network, &self.key)
     }
 
+    /// A request within the holder's session.
+    async fn request<M>(&self, client: &BankClient<Channel>, message: M) -> Request<M> {
+        let mut request = Request::new(message);
+        let token = self.open_session(client.clone()).await.unwrap();
+        request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        request
+    }
+
+    /// The token of a new session.
+    async fn open_session(&self, mut client: BankClient<Channel>) -> Result<String, Status> {
+        let bank = client.get_status(v1::GetStatusRequest {}).await?.into_inner().bank;
+        let statement = self.session(&mut client, bank as u16).await?;
+        let statement = statement.sign(self.network, &self.key).to_bytes().to_vec().into();
+        Ok(client.open_session(v1::OpenSessionRequest { statement }).await?.into_inner().token)
+    }
+
+    /// What the holder signs to open a session, with a bank's challenge.
+    async fn session(&self, client: &mut BankClient<Channel>, bank: u16) -> Result<SessionStatement, Status> {
+        let given = client.begin_session(v1::BeginSessionRequest {}).await?.into_inner();
+        Ok(SessionStatement {
+            bank: BankId(bank),
+            key_version: 0,
+            account: self.account,
+            expires_at: Timestamp(given.expires_at_ms),
+            challenge: given.challenge.to_vec().try_into().unwrap(),
+        })
+    }
+
     fn transfer(&self, to: &Wallet, amount_minor: u64, sequence: u64) -> Signed<Payment> {
         self.sign(PaymentKind::Transfer, to.account, amount_minor, sequence)
     }
@@ -353,12 +383,18 @@ fn by_account(account: AccountId) -> v1::GetWalletRequest {
     v1::GetWalletRequest { wallet: Some(v1::get_wallet_request::Wallet::Account(account.to_string())) }
 }
 
+async fn details(client: &mut BankClient<Channel>, wallet: &Wallet) -> v1::Wallet {
+    let request = wallet.request(client, by_account(wallet.account)).await;
+    client.get_wallet(request).await.unwrap().into_inner()
+}
+
 async fn posted(client: &mut BankClient<Channel>, wallet: &Wallet) -> u64 {
-    client.get_wallet(by_account(wallet.account)).await.unwrap().into_inner().posted_minor
+    details(client, wallet).await.posted_minor
 }
 
 async fn deposit(client: &mut BankClient<Channel>, wallet: &Wallet) -> (u64, u64) {
     let request = v1::GetDepositRequest { account: wallet.account.to_string() };
+    let request = wallet.request(client, request).await;
     let deposit = client.get_deposit(request).await.unwrap().into_inner();
     (deposit.balance_minor, deposit.in_transit_minor)
 }
@@ -399,7 +435,7 @@ async fn a_customer_is_funded_pays_across_banks_and_takes_money_out_again(replic
     let opened = at_one.open_wallet(network.open_request(1, &alice.key)).await.unwrap().into_inner();
     assert_eq!(opened.account, alice.account.to_string());
     let fund = v1::FundRequest { account: opened.account, amount_minor: 1_000, request_id: vec![10; 16].into() };
-    let again = at_one.fund(fund).await.unwrap().into_inner();
+    let again = at_one.fund(alice.request(&at_one, fund).await).await.unwrap().into_inner();
     assert!(again.outcome.unwrap().settled);
     assert_eq!(deposit(&mut at_one, &alice).await, (1_000, 0));
 
@@ -433,6 +469,7 @@ async fn a_customer_is_funded_pays_across_banks_and_takes_money_out_again(replic
         amount_minor: 5_000,
         max_fee_minor: None,
     };
+    let quote = alice.request(&at_one, quote).await;
     let quote = at_one.quote_transfer(quote).await.unwrap().into_inner();
     assert_eq!((quote.would_settle, quote.reason.as_str(), quote.limit), (false, "INSUFFICIENT_FUNDS", 700));
 
@@ -441,20 +478,22 @@ async fn a_customer_is_funded_pays_across_banks_and_takes_money_out_again(replic
     let request = v1::DefundRequest { payment: Some(payment_to_message(&defund)) };
     let defunded = at_two.defund(request).await.unwrap().into_inner();
     assert!(defunded.outcome.unwrap().settled);
-    assert_eq!(defunded.deposit.unwrap().balance_minor, 700);
+    until(async || deposit(&mut at_two, &bob).await == (700, 0)).await;
     until(async || (posted(&mut at_two, &bob).await, posted(&mut at_one, &alice).await) == (600, 700)).await;
 
     // History and receipt.
     let list = v1::ListPaymentsRequest { account: alice.account.to_string(), page_size: 2, page_token: String::new() };
-    let page = at_one.list_payments(list.clone()).await.unwrap().into_inner();
+    let page = at_one.list_payments(alice.request(&at_one, list.clone()).await).await.unwrap().into_inner();
     let shown: Vec<_> =
         page.payments.iter().map(|entry| (entry.kind.as_str(), entry.amount_minor, entry.reason.as_str())).collect();
     assert_eq!(shown, [("transfer", 5_000, "INSUFFICIENT_FUNDS"), ("transfer", 300, "SETTLED")]);
     let list = v1::ListPaymentsRequest { page_token: page.next_page_token, ..list };
-    let page = at_one.list_payments(list).await.unwrap().into_inner();
+    let page = at_one.list_payments(alice.request(&at_one, list).await).await.unwrap().into_inner();
     assert_eq!(page.payments.iter().map(|entry| entry.kind.as_str()).collect::<Vec<_>>(), ["fund"]);
     let number = v1::get_bank_receipt_request::SequenceNumber { account: alice.account.to_string(), sequence: 1 };
-    let request = v1::GetBankReceiptRequest { command: Some(v1::get_bank_receipt_request::Command::Sequence(number)) };
+    let command = Some(v1::get_bank_receipt_request::Command::Sequence(number));
+    let request = v1::GetBankReceiptRequest { command, command_hash: Bytes::new() };
+    let request = alice.request(&at_one, request).await;
     let receipt = receipt_from_message(&at_one.get_receipt(request).await.unwrap().into_inner()).unwrap();
     let central_key = SigningKey::from_seed(seed(Role::CentralBank, 1)).public_key();
     assert_eq!(receipt.check(network.id, 1, |_| Some(central_key)).unwrap(), payment.into());
@@ -598,6 +637,7 @@ async fn a_bank_goes_on_where_it_stopped_and_accepted_payments_settle_later(repl
     let refused = client.submit_transfer(submit(&forged, true)).await.unwrap_err();
     assert_eq!(refusal_of(&refused).unwrap().reason, Reason::BadSignature);
     let fund = v1::FundRequest { account: alice.account.to_string(), amount_minor: 5, request_id: vec![99; 16].into() };
+    let fund = alice.request(&client, fund).await;
     assert_eq!(client.fund(fund).await.unwrap_err().code(), Code::Unavailable);
     assert_eq!((deposit(&mut client, &alice).await, posted(&mut client, &bob).await), ((5_000, 0), 10));
     drop(client);
@@ -704,7 +744,7 @@ async fn what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when
         amount_minor: 300,
         max_fee_minor: None,
     };
-    let quoted = at_one.quote_transfer(quote.clone()).await.unwrap().into_inner();
+    let quoted = at_one.quote_transfer(alice.request(&at_one, quote.clone()).await).await.unwrap().into_inner();
     assert_eq!((quoted.reason.as_str(), quoted.limit, quoted.amount_minor), ("HOLDING_LIMIT", 1_000, 300));
     let refused = at_one.submit_transfer(submit(&alice.transfer(&bob, 300, 1), false)).await.unwrap().into_inner();
     assert_eq!(refused.outcome.unwrap().reason, "HOLDING_LIMIT");
@@ -712,7 +752,7 @@ async fn what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when
     let linked = command(&mut at_one, &link).await;
     assert!(linked.settled, "{linked:?}");
     assert_eq!(command(&mut at_one, &link).await, linked, "the same record is answered as the first time");
-    let quoted = at_one.quote_transfer(quote).await.unwrap().into_inner();
+    let quoted = at_one.quote_transfer(alice.request(&at_one, quote).await).await.unwrap().into_inner();
     assert!(quoted.would_settle);
 
     // At the payee's own bank, and at another one.
@@ -770,7 +810,8 @@ async fn what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when
     assert_eq!(pay(&mut at_one, &carol.topped_up(&alice, 1_050, 5)).await, 50);
     assert_eq!((deposit(&mut at_one, &carol).await, deposit(&mut at_one, &alice).await), ((250, 0), (1_350, 0)));
     let list = v1::ListPaymentsRequest { account: alice.account.to_string(), page_size: 1, page_token: String::new() };
-    let newest = at_one.list_payments(list).await.unwrap().into_inner().payments.remove(0);
+    let newest =
+        at_one.list_payments(alice.request(&at_one, list).await).await.unwrap().into_inner().payments.remove(0);
     assert_eq!((newest.amount_minor, newest.reverse_waterfall_minor), (1_050, 50));
     let causes: Vec<_> = newest.changes.iter().map(|change| change.cause.as_str()).collect();
     assert_eq!((causes, newest.waterfall_minor), (vec!["received", "waterfall"], 550));
@@ -840,13 +881,13 @@ async fn a_hold_is_captured_once_by_the_payees_bank_and_the_rest_returns(replica
     let first = command(&mut at_one, &place(1, 500)).await;
     let second = command(&mut at_one, &place(2, 200)).await;
     assert_eq!((first.settled, first.amount, second.amount), (true, 1, 2), "{first:?} {second:?}");
-    let wallet = at_one.get_wallet(by_account(alice.account)).await.unwrap().into_inner();
+    let wallet = details(&mut at_one, &alice).await;
     assert_eq!((wallet.posted_minor, wallet.available_minor, wallet.held_minor), (800, 100, 700));
     until(async || height(&mut at_two).await >= second.height).await;
     let list = v1::ListHoldsRequest { account: shop.account.to_string(), page_size: 1, page_token: String::new() };
-    let page = at_two.list_holds(list.clone()).await.unwrap().into_inner();
+    let page = at_two.list_holds(shop.request(&at_two, list.clone()).await).await.unwrap().into_inner();
     let rest = v1::ListHoldsRequest { page_token: page.next_page_token, ..list };
-    let rest = at_two.list_holds(rest).await.unwrap().into_inner();
+    let rest = at_two.list_holds(shop.request(&at_two, rest).await).await.unwrap().into_inner();
     assert_eq!([&page.holds[0], &rest.holds[0]].map(|hold| (hold.hold, hold.maximum_minor)), [(1, 500), (2, 200)]);
 
     // Only the payee's bank captures, only its back office, once, and no more than was held.
@@ -868,7 +909,7 @@ async fn a_hold_is_captured_once_by_the_payees_bank_and_the_rest_returns(replica
     assert!(office.void_hold(v1::VoidHoldRequest { hold: 2 }).await.unwrap().into_inner().settled);
     until(async || posted(&mut at_two, &shop).await == 360).await;
     until(async || {
-        let wallet = at_one.get_wallet(by_account(alice.account)).await.unwrap().into_inner();
+        let wallet = details(&mut at_one, &alice).await;
         (wallet.available_minor, wallet.held_minor) == (450, 0)
     })
     .await;
@@ -921,7 +962,7 @@ async fn a_bank_with_a_partial_replica_comes_back_after_long_and_is_refused_what
     until(async || height(&mut at_two).await >= reached).await;
     assert_eq!(posted(&mut at_two, &bob).await, 310);
     let list = v1::ListPaymentsRequest { account: bob.account.to_string(), page_size: 500, page_token: String::new() };
-    let received = at_two.list_payments(list).await.unwrap().into_inner().payments;
+    let received = at_two.list_payments(bob.request(&at_two, list).await).await.unwrap().into_inner().payments;
     assert_eq!(received.iter().filter(|entry| entry.kind == "transfer").count(), 300);
 
     // Whole blocks are for others to serve, and the folder stays what it is.
@@ -1031,13 +1072,14 @@ async fn a_wallet_changes_bank_and_no_bank_is_linked_without_its_consent() {
     let moving = alice.command(1, |head| MoveWallet { head, account, bank, consent });
     let moved = command(&mut at_two, &moving).await;
     assert!(moved.settled, "{moved:?}");
-    let alice_there = Wallet { account: AccountId::from_u64(moved.amount).unwrap(), ..alice };
+    let (network_id, key) = (network.id, SigningKey::from_seed([10; 32]));
+    let alice_there = Wallet { network: network_id, key, account: AccountId::from_u64(moved.amount).unwrap() };
     assert_eq!(alice_there.account.bank, BankId(2));
     // A bank's own ledger follows shortly after an answer.
-    until(async || posted(&mut at_two, &alice_there).await == 800).await;
+    until(async || alice_there.open_session(at_two.clone()).await.is_ok()).await;
+    assert_eq!(posted(&mut at_two, &alice_there).await, 800);
     until(async || {
-        let wallet = Some(v1::get_wallet_request::Wallet::Account(account.to_string()));
-        let old = at_one.get_wallet(v1::GetWalletRequest { wallet }).await.unwrap().into_inner();
+        let old = details(&mut at_one, &alice).await;
         !old.open && old.moved_to == alice_there.account.to_string()
     })
     .await;

@@ -139,6 +139,13 @@ impl BankOffice {
         self.connection.ask(self.connection.bank().get_treasury(request)).await
     }
 
+    /// A customer's wallet.
+    pub async fn wallet(&self, account: AccountId) -> Result<v1::Wallet, ClientError> {
+        let wallet = Some(v1::get_wallet_request::Wallet::Account(account.to_string()));
+        let request = self.connection.request(v1::GetWalletRequest { wallet });
+        self.connection.ask(self.connection.bank().get_wallet(request)).await
+    }
+
     /// The deposit beside a customer's wallet, or a wallet of another bank that is linked to this one.
     pub async fn deposit(&self, account: AccountId) -> Result<v1::Deposit, ClientError> {
         let request = self.connection.request(v1::GetDepositRequest { account: account.to_string() });

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
 use cbdc_ledger::command::Signer;
 use cbdc_ledger::{AccountId, Command, MemberId, Outcome, Receipt, Timestamp};
 use cbdc_proto::convert::{receipt_from_message, receipt_to_message};
@@ -12,6 +13,7 @@ use cbdc_proto::v1;
 use prost::Message;
 
 use crate::anchor::Anchor;
+use crate::connection::Connection;
 use crate::error::ClientError;
 use crate::position::BlockPosition;
 
@@ -52,6 +54,41 @@ impl VerifiedReceipt {
         let bytes = cbdc_proto::bounded_file::read(path)
             .map_err(|error| ClientError::File { path: path.to_owned(), reason: error.to_string() })?;
         VerifiedReceipt::from_bytes(&bytes, anchor)
+    }
+
+    /// Asks a bank for the receipt of the command at a position, by the command's hash: whoever was given both needs
+    /// neither a certificate nor a session.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] if there is no such command there; [`ClientError::Proof`] and
+    /// [`ClientError::OtherReceipt`] if the answer does not prove it.
+    pub async fn fetch(
+        bank: &Connection,
+        anchor: &Anchor,
+        position: BlockPosition,
+        command_hash: [u8; 32],
+    ) -> Result<VerifiedReceipt, ClientError> {
+        use v1::get_bank_receipt_request::{BlockPosition, Command};
+        let wanted = BlockPosition { height: position.height.0, index: position.index };
+        let command_hash = Bytes::copy_from_slice(&command_hash);
+        let request =
+            v1::GetBankReceiptRequest { command: Some(Command::Position(wanted)), command_hash: command_hash.clone() };
+        let message = bank.ask(bank.bank().get_receipt(bank.request(request))).await?;
+        let receipt = receipt_from_message(&message).map_err(|status| bank.unreadable(status))?;
+        let receipt = VerifiedReceipt::check(receipt, anchor)?.expect_position(position)?;
+        if receipt.command_hash() == command_hash[..] {
+            return Ok(receipt);
+        }
+        let [expected, found] = [&command_hash[..], &receipt.command_hash()].map(cbdc_ledger::encoding::hex);
+        Err(ClientError::OtherReceipt {
+            expected: format!("the command with the hash {expected}"),
+            found: format!("the one with {found}"),
+        })
+    }
+
+    /// BLAKE3 of the command as it was ordered, signature included. With the position it lets anybody fetch the receipt.
+    pub fn command_hash(&self) -> [u8; 32] {
+        blake3::hash(&self.receipt.command).into()
     }
 
     /// The bytes to save: the message `cbdc.v1.Receipt`.

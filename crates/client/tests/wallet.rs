@@ -162,3 +162,45 @@ async fn history_is_read_whole_or_not_at_all() {
     let error = bank.wallet().history(5, None).await.unwrap_err();
     assert!(matches!(&error, ClientError::BadAnswer { reason, .. } if reason.contains("BECAUSE")), "{error}");
 }
+
+#[tokio::test]
+async fn calls_at_once_share_one_session_which_names_bank_account_and_challenge() {
+    let bank = FakeBank::start().await;
+    let wallet = bank.wallet();
+    let readings = (0..20).map(|_| {
+        let wallet = wallet.clone();
+        tokio::spawn(async move { wallet.balance().await })
+    });
+    for reading in readings.collect::<Vec<_>>() {
+        reading.await.unwrap().unwrap();
+    }
+    let sessions = bank.script.sessions.lock().unwrap().clone();
+    let [session] = sessions[..] else { panic!("expected one session, found {sessions:?}") };
+    assert_eq!((session.bank, session.account, session.key_version), (BankId(1), payer(), 0));
+    assert_eq!((session.challenge, session.expires_at.0), ([7; 32], 1_800_000_000_000));
+}
+
+#[tokio::test]
+async fn a_session_that_the_bank_forgot_or_that_is_over_is_opened_again_unseen() {
+    let bank = FakeBank::start().await;
+    let wallet = bank.wallet();
+    wallet.balance().await.unwrap();
+    bank.script.forgotten.lock().unwrap().push("Bearer token-1".to_owned());
+    wallet.balance().await.unwrap();
+    assert_eq!(bank.script.sessions.lock().unwrap().len(), 2);
+    // One that lasts no time is renewed before each call.
+    *bank.script.session_ms.lock().unwrap() = Some(0);
+    bank.script.forgotten.lock().unwrap().push("Bearer token-2".to_owned());
+    wallet.balance().await.unwrap();
+    wallet.balance().await.unwrap();
+    assert_eq!(bank.script.sessions.lock().unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_bank_that_refuses_every_session_is_asked_once_more_and_no_oftener() {
+    let bank = FakeBank::start().await;
+    bank.script.forgotten.lock().unwrap().extend((1..9).map(|number| format!("Bearer token-{number}")));
+    let error = bank.wallet().balance().await.unwrap_err();
+    assert!(matches!(&error, ClientError::Refused(refusal) if refusal.reason() == Reason::NoSession), "{error}");
+    assert_eq!(bank.script.sessions.lock().unwrap().len(), 2);
+}

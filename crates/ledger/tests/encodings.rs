@@ -14,10 +14,10 @@ use cbdc_ledger::block::command_leaf;
 use cbdc_ledger::checkpoint::Loader;
 use cbdc_ledger::command::{
     Ballot, BankConsent, Certificate, CertifiedFor, Choice, CloseWallet, ConsentStatement, DepositStatement,
-    DesignateWallet, FLAG_REVERSE_WATERFALL, FreezeKind, FreezeOrder, GovernanceAction, GovernanceProposal, Head,
-    IssuanceKind, IssuanceOrder, IssuanceRequest, Kind, LinkBank, MoveWallet, OpenWallet, Operation, OperationKind,
-    Payment, PaymentKind, PlaceHold, Reclassify, ReleaseHold, ReleaseKind, ReplaceKey, ReservesTransfer,
-    ReverseWaterfall, SeizeOrder, Statement,
+    DesignateWallet, Domain, FLAG_REVERSE_WATERFALL, FreezeKind, FreezeOrder, GovernanceAction, GovernanceProposal,
+    Head, IssuanceKind, IssuanceOrder, IssuanceRequest, Kind, LinkBank, MoveWallet, OpenWallet, Operation,
+    OperationKind, Payment, PaymentKind, PlaceHold, Reclassify, ReleaseHold, ReleaseKind, ReplaceKey, ReservesTransfer,
+    ReverseWaterfall, SeizeOrder, SessionStatement, SignedSession, Statement, signing_prefix,
 };
 use cbdc_ledger::command_batch::BatchError;
 use cbdc_ledger::encoding::{DecodeError, Reader, Writer, hex, hex_decode};
@@ -72,6 +72,7 @@ fn fixtures() -> Vec<(String, Vec<u8>)> {
     let (kind, bank) = (Kind::MoveWallet, BankId(2));
     let consent = ConsentStatement { kind, bank, account: account(1, 1), valid_until };
     add("consent-statement", consent.to_bytes(5));
+    add("session-statement", session(&network).to_bytes().into());
     add("certificate-statement-replace-key", statement(replacement));
     add("receipt-leaf", command_leaf(3, &all[3].to_bytes(), &block.outcomes[3]).into());
     add("checkpoint-root", root.into());
@@ -81,6 +82,32 @@ fn fixtures() -> Vec<(String, Vec<u8>)> {
         add(&format!("checkpoint-{name}"), chunk.clone());
     }
     fixtures
+}
+
+/// A session of a wallet, signed.
+fn session(network: &Network) -> SignedSession {
+    let (bank, account, expires_at) = (BankId(2), account(1, 1), Timestamp(1_800_000_000_000));
+    let statement = SessionStatement { bank, key_version: 5, account, expires_at, challenge: [9; 32] };
+    statement.sign(network.id(), &key("alice"))
+}
+
+#[test]
+fn a_session_is_opened_by_its_own_key_for_its_own_network_bank_and_challenge_alone() {
+    let network = commands().0;
+    let (signed, alice) = (session(&network), key("alice").public_key());
+    assert!(signed.is_signed_by(network.id(), alice));
+    assert!(!signed.is_signed_by(network.id(), key("bob").public_key()));
+    assert!(!signed.is_signed_by(version_2().0.network(), alice));
+    for at in (2..56).filter(|at| !(14..16).contains(at)) {
+        let mut changed = signed.to_bytes();
+        changed[at] ^= 1;
+        let changed = SignedSession::from_bytes(&changed).unwrap();
+        assert!(!changed.is_signed_by(network.id(), alice), "byte {at}");
+    }
+    // Nor does a signature over the same bytes for another purpose count.
+    let prefix = signing_prefix(Domain::Command, network.id());
+    let signature = key("alice").sign([&prefix[..], &signed.statement.to_bytes()]);
+    assert!(!SignedSession { signature, ..signed }.is_signed_by(network.id(), alice));
 }
 
 /// A network of version 2 of the formats, and the header of its first block, a checkpoint block.
@@ -123,6 +150,8 @@ fn pinned_bytes_read_back() {
     for (name, command) in commands().1 {
         assert_eq!(Command::from_bytes(&read(&format!("command-{name}"))), Ok(command), "{name}");
     }
+    let network = commands().0;
+    assert_eq!(SignedSession::from_bytes(&read("session-statement")), Ok(session(&network)));
     assert_eq!(Genesis::from_bytes(&read("genesis")).unwrap(), model::network::genesis());
     assert_eq!(Header::from_bytes(&read("header")).unwrap().hash().to_vec(), read("header-hash"));
     let (genesis, header) = version_2();
@@ -163,6 +192,9 @@ fn readers() -> Vec<(&'static str, Vec<u8>, Check)> {
     }));
     readers.push(("outcome", of("outcome"), |bytes| reread(bytes, Outcome::decode, Outcome::encode)));
     readers.push(("account", of("account"), |bytes| reread(bytes, Account::decode, Account::encode)));
+    readers.push(("session statement", of("session-statement"), |bytes| {
+        Some(SignedSession::from_bytes(bytes).ok()?.to_bytes().into())
+    }));
     readers.push(("proposal", of("proposal"), |bytes| {
         let read = BlockProposal::decode(bytes).ok()?;
         let mut again = proposal(read.time, &read.commands);

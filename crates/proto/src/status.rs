@@ -100,7 +100,7 @@ fn with_metadata<const N: usize>(
 fn code_of(reason: Reason) -> Code {
     match reason {
         Reason::Malformed | Reason::KeyUnacceptable => Code::InvalidArgument,
-        Reason::BadSignature => Code::Unauthenticated,
+        Reason::BadSignature | Reason::NoSession | Reason::SessionExpired => Code::Unauthenticated,
         Reason::NotAuthorised | Reason::UnknownMember => Code::PermissionDenied,
         Reason::UnknownAccount => Code::NotFound,
         Reason::SequenceUsed | Reason::SequenceConflict => Code::AlreadyExists,

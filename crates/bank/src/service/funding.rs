@@ -1,4 +1,4 @@
-//! From the deposit to the wallet.
+//! From the deposit to the wallet. The request carries no signature, so it takes the holder's session.
 //!
 //! 1. The deposit service debits the deposit and puts the signed fund command into the outbox: one synced write.
 //! 2. The dispatcher sends it until its outcome is known; the chain brings the outcome and releases what is in transit.
@@ -13,18 +13,20 @@ use cbdc_proto::v1;
 use tonic::Status;
 
 use super::context::{BankContext, TIMEOUT, positive_amount};
+use super::session::Caller;
 use crate::deposit_service::FundingState;
 use crate::deposits::{OrderedOutcome, RequestId};
 use crate::outbox::Release;
 
-/// Serves fundings: from the deposit to the wallet.
+/// Serves fundings: from the deposit to the wallet, for its holder alone.
 pub struct FundingService {
     pub context: BankContext,
 }
 
 impl FundingService {
-    pub async fn fund(&self, request: &v1::FundRequest) -> Result<v1::FundResponse, Status> {
+    pub async fn fund(&self, caller: &Caller, request: &v1::FundRequest) -> Result<v1::FundResponse, Status> {
         let account = self.context.own_account("account", &request.account)?;
+        caller.require_holder(account)?;
         let amount = positive_amount(request.amount_minor)?;
         let id = exact("request_id", &request.request_id)?;
         self.context.require_open_wallet(account)?;

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use cbdc_ledger::block::{Cause, Entry};
-use cbdc_ledger::command::{Payment, Record};
+use cbdc_ledger::command::{Kind, Payment, Record};
 use cbdc_ledger::{Account, AccountId, Height, Outcome, Reason};
 use cbdc_node::Archive;
-use cbdc_proto::convert::{receipt_to_message, required};
-use cbdc_proto::status::{invalid, not_found, unavailable};
+use cbdc_proto::convert::{exact, receipt_from_message, receipt_to_message, required};
+use cbdc_proto::status::{invalid, not_authorised, not_found, unavailable};
 use cbdc_proto::v1;
 use cbdc_proto::v1::chain_client::ChainClient;
 use tonic::Status;
 
 use super::context::{BankContext, look_up};
+use super::session::Caller;
 use crate::central_bank_client::CentralBankClient;
 use crate::history::{BlockPosition, History, PastChange};
 
@@ -29,12 +30,27 @@ pub struct HistoryService {
 }
 
 impl HistoryService {
-    pub async fn receipt(&self, request: v1::GetBankReceiptRequest) -> Result<v1::Receipt, Status> {
+    /// The receipt of a command, for whoever the command concerns or who holds its hash.
+    pub async fn receipt(&self, caller: &Caller, request: v1::GetBankReceiptRequest) -> Result<v1::Receipt, Status> {
+        let hash = match request.command_hash.is_empty() {
+            true => None,
+            false => Some(blake3::Hash::from_bytes(exact("command_hash", &request.command_hash)?)),
+        };
         use v1::get_bank_receipt_request::{BlockPosition, Command, SequenceNumber};
-        let (height, index) = match required("command", request.command)? {
-            Command::Position(BlockPosition { height, index }) => (Height(height), index),
+        let command = required("command", request.command)?;
+        let is_by_sequence = matches!(command, Command::Sequence(_));
+        let (height, index) = match command {
+            Command::Position(BlockPosition { height, index }) => {
+                if hash.is_none() && !caller.is_member() {
+                    caller.holder()?;
+                }
+                (Height(height), index)
+            }
             Command::Sequence(SequenceNumber { account, sequence }) => {
                 let account = self.context.own_account("account", &account)?;
+                if hash.is_none() {
+                    caller.require_reader(account)?;
+                }
                 let history = self.history.clone();
                 let past = look_up(move || history.by_sequence(account, sequence)).await?;
                 let missing =
@@ -43,6 +59,16 @@ impl HistoryService {
                 (ordered.height, ordered.index)
             }
         };
+        let receipt = self.receipt_at(height, index).await?;
+        match hash {
+            Some(hash) if blake3::hash(&receipt.command) == hash => Ok(receipt),
+            Some(_) => Err(not_found("there is no command with that hash at that place")),
+            None if is_by_sequence || caller.is_member() || concerns(caller.holder()?, &receipt)? => Ok(receipt),
+            None => Err(not_authorised("the command names another wallet than the session's")),
+        }
+    }
+
+    async fn receipt_at(&self, height: Height, index: u32) -> Result<v1::Receipt, Status> {
         if self.context.is_partial_replica() {
             // Proved by the header, so whoever asked need not trust either bank.
             let request = v1::GetReceiptRequest { height: height.0, index };
@@ -57,8 +83,13 @@ impl HistoryService {
         Ok(receipt_to_message(&receipt.ok_or_else(missing)?))
     }
 
-    pub async fn list(&self, request: v1::ListPaymentsRequest) -> Result<v1::ListPaymentsResponse, Status> {
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        request: v1::ListPaymentsRequest,
+    ) -> Result<v1::ListPaymentsResponse, Status> {
         let account = self.context.own_account("account", &request.account)?;
+        caller.require_reader(account)?;
         let size = match request.page_size {
             0 => PAGE_SIZE,
             size if size <= PAGE_SIZE_MAX => size,
@@ -99,6 +130,19 @@ impl HistoryService {
         }
         Ok(((height.next(), u32::MAX), balance))
     }
+}
+
+/// Whether a receipt's command names a wallet, or opened it.
+fn concerns(wallet: AccountId, receipt: &v1::Receipt) -> Result<bool, Status> {
+    let receipt = receipt_from_message(receipt)?;
+    let command = cbdc_ledger::Command::from_bytes(&receipt.command).map_err(|error| {
+        tracing::error!(%error, "a command of the archive cannot be read");
+        Status::data_loss(error.to_string())
+    })?;
+    let has_opened = matches!(command.kind(), Kind::OpenWallet | Kind::MoveWallet)
+        && receipt.outcome.is_settled()
+        && receipt.outcome.amount == wallet.to_u64();
+    Ok(has_opened || command.accounts().any(|named| named == wallet))
 }
 
 /// Reads a page token: height and index of the last line shown, and the balance before it.

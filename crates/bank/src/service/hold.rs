@@ -13,6 +13,7 @@ use tonic::Status;
 
 use super::context::{BankContext, positive_amount};
 use super::own_command::OwnCommands;
+use super::session::Caller;
 use crate::central_bank_client::CentralBankClient;
 use crate::signing::SHORT_VALIDITY;
 
@@ -25,8 +26,9 @@ pub struct HoldService {
 }
 
 impl HoldService {
-    pub async fn list(&self, request: v1::ListHoldsRequest) -> Result<v1::ListHoldsResponse, Status> {
+    pub async fn list(&self, caller: &Caller, request: v1::ListHoldsRequest) -> Result<v1::ListHoldsResponse, Status> {
         let account = self.context.own_account("account", &request.account)?;
+        caller.require_reader(account)?;
         if self.context.is_partial_replica() {
             return self
                 .central_bank

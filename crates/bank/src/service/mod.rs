@@ -2,6 +2,7 @@
 //!
 //! | module | calls |
 //! |---|---|
+//! | [`session`] | opening sessions; who calls |
 //! | [`wallet`] | open, get, deposit, quote |
 //! | [`payment`] | transfers and defunds, in ones and in volume ([`stream_standing`]) |
 //! | [`top_up`] | transfers above the payer's balance, topped up from the deposit |
@@ -30,6 +31,7 @@ mod holder_command;
 mod own_command;
 mod payment;
 mod payment_relay;
+mod session;
 mod stream_standing;
 mod top_up;
 mod wallet;
@@ -50,12 +52,14 @@ pub use holder_command::HolderCommandService;
 pub use own_command::OwnCommands;
 pub use payment::PaymentService;
 pub use payment_relay::PaymentRelay;
+pub use session::SessionService;
 pub use top_up::TopUpService;
 pub use wallet::WalletService;
 
 /// The gRPC service: each call goes to the part that serves it.
 #[derive(Clone)]
 pub struct BankService {
+    pub sessions: Arc<SessionService>,
     pub wallets: Arc<WalletService>,
     pub payments: Arc<PaymentService>,
     pub holder_commands: Arc<HolderCommandService>,
@@ -72,16 +76,35 @@ impl v1::bank_server::Bank for BankService {
         Ok(Response::new(self.wallets.status()))
     }
 
-    async fn open_wallet(&self, request: Request<v1::OpenWalletRequest>) -> Result<Response<v1::Wallet>, Status> {
+    async fn begin_session(
+        &self,
+        _: Request<v1::BeginSessionRequest>,
+    ) -> Result<Response<v1::BeginSessionResponse>, Status> {
+        Ok(Response::new(self.sessions.begin()))
+    }
+
+    async fn open_session(
+        &self,
+        request: Request<v1::OpenSessionRequest>,
+    ) -> Result<Response<v1::OpenSessionResponse>, Status> {
+        self.sessions.open(&request.into_inner()).map(Response::new)
+    }
+
+    async fn open_wallet(
+        &self,
+        request: Request<v1::OpenWalletRequest>,
+    ) -> Result<Response<v1::OpenWalletResponse>, Status> {
         self.wallets.open(&request.into_inner()).await.map(Response::new)
     }
 
     async fn get_wallet(&self, request: Request<v1::GetWalletRequest>) -> Result<Response<v1::Wallet>, Status> {
-        self.wallets.get(request.into_inner()).await.map(Response::new)
+        let caller = self.sessions.caller(&request);
+        self.wallets.get(&caller, request.into_inner()).await.map(Response::new)
     }
 
     async fn quote_transfer(&self, request: Request<v1::QuoteTransferRequest>) -> Result<Response<v1::Quote>, Status> {
-        self.wallets.quote_transfer(request.into_inner()).await.map(Response::new)
+        let caller = self.sessions.caller(&request);
+        self.wallets.quote_transfer(&caller, request.into_inner()).await.map(Response::new)
     }
 
     async fn submit_transfer(
@@ -108,7 +131,7 @@ impl v1::bank_server::Bank for BankService {
     }
 
     async fn consent(&self, request: Request<v1::ConsentRequest>) -> Result<Response<v1::ConsentResponse>, Status> {
-        let by_back_office = self.back_office.require(&request).is_ok();
+        let by_back_office = self.sessions.caller(&request).is_back_office();
         self.consents.consent(&request.into_inner(), by_back_office).map(Response::new)
     }
 
@@ -116,11 +139,13 @@ impl v1::bank_server::Bank for BankService {
         &self,
         request: Request<v1::ListHoldsRequest>,
     ) -> Result<Response<v1::ListHoldsResponse>, Status> {
-        self.holds.list(request.into_inner()).await.map(Response::new)
+        let caller = self.sessions.caller(&request);
+        self.holds.list(&caller, request.into_inner()).await.map(Response::new)
     }
 
     async fn fund(&self, request: Request<v1::FundRequest>) -> Result<Response<v1::FundResponse>, Status> {
-        self.funding.fund(&request.into_inner()).await.map(Response::new)
+        let caller = self.sessions.caller(&request);
+        self.funding.fund(&caller, &request.into_inner()).await.map(Response::new)
     }
 
     async fn defund(&self, request: Request<v1::DefundRequest>) -> Result<Response<v1::DefundResponse>, Status> {
@@ -128,18 +153,21 @@ impl v1::bank_server::Bank for BankService {
     }
 
     async fn get_deposit(&self, request: Request<v1::GetDepositRequest>) -> Result<Response<v1::Deposit>, Status> {
-        self.wallets.deposit(&request.into_inner()).map(Response::new)
+        let caller = self.sessions.caller(&request);
+        self.wallets.deposit(&caller, &request.into_inner()).map(Response::new)
     }
 
     async fn get_receipt(&self, request: Request<v1::GetBankReceiptRequest>) -> Result<Response<v1::Receipt>, Status> {
-        self.history.receipt(request.into_inner()).await.map(Response::new)
+        let caller = self.sessions.caller(&request);
+        self.history.receipt(&caller, request.into_inner()).await.map(Response::new)
     }
 
     async fn list_payments(
         &self,
         request: Request<v1::ListPaymentsRequest>,
     ) -> Result<Response<v1::ListPaymentsResponse>, Status> {
-        self.history.list(request.into_inner()).await.map(Response::new)
+        let caller = self.sessions.caller(&request);
+        self.history.list(&caller, request.into_inner()).await.map(Response::new)
     }
 
     async fn credit_deposit(

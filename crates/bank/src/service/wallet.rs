@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use cbdc_ledger::command::{Certificate, OpenWallet};
+use cbdc_ledger::command::{Certificate, Head, OpenWallet, Statement};
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{AccountId, Class, HolderId, MemberId, PublicKey, Reason, Signature, Timestamp};
+use cbdc_ledger::{AccountId, Class, HolderId, MemberId, Reason, Signature, Timestamp};
 use cbdc_node::views::{self, wallet};
-use cbdc_proto::convert::{exact, number_u16, public_key, required};
-use cbdc_proto::status::{invalid, not_found, of_reason, of_refusal};
+use cbdc_proto::convert::{account, exact, number_u16, public_key, required};
+use cbdc_proto::status::{invalid, not_authorised, not_found, of_reason, of_refusal};
 use cbdc_proto::v1;
 use cbdc_proto::v1::settlement_client::SettlementClient;
 use tonic::Status;
 
 use super::context::{BankContext, status_unknown};
 use super::own_command::OwnCommands;
+use super::session::Caller;
 use crate::central_bank_client::CentralBankClient;
 use crate::signing::SHORT_VALIDITY;
 
@@ -45,8 +46,8 @@ impl WalletService {
         })
     }
 
-    pub async fn get(&self, request: v1::GetWalletRequest) -> Result<v1::Wallet, Status> {
-        let found = self.find(request)?;
+    pub async fn get(&self, caller: &Caller, request: v1::GetWalletRequest) -> Result<v1::Wallet, Status> {
+        let found = self.find(caller, request)?;
         if found.earmarked_minor == 0 || !self.context.is_partial_replica() {
             return Ok(found);
         }
@@ -56,11 +57,12 @@ impl WalletService {
         self.central_bank.ask(|channel| async { SettlementClient::new(channel).get_wallet(request).await }).await
     }
 
-    fn find(&self, request: v1::GetWalletRequest) -> Result<v1::Wallet, Status> {
+    fn find(&self, caller: &Caller, request: v1::GetWalletRequest) -> Result<v1::Wallet, Status> {
         use v1::get_wallet_request::Wallet;
         match required("wallet", request.wallet)? {
             Wallet::Account(text) => {
                 let id = self.context.own_account("account", &text)?;
+                caller.require_reader(id)?;
                 self.context
                     .ledger
                     .read(|ledger| wallet(ledger, id))
@@ -68,14 +70,17 @@ impl WalletService {
             }
             Wallet::PublicKey(bytes) => {
                 let key = public_key("public_key", &bytes)?;
-                let found =
-                    self.context.ledger.read(|ledger| wallet(ledger, ledger.wallet_by_key(self.context.bank, key)?));
+                let id = self.context.ledger.read(|ledger| ledger.wallet_by_key(self.context.bank, key));
+                if !caller.is_back_office() && id != Some(caller.holder()?) {
+                    return Err(not_authorised("the session is not that of the key's wallet"));
+                }
+                let found = self.context.ledger.read(|ledger| wallet(ledger, id?));
                 found.ok_or_else(|| not_found(format!("bank {} has no wallet with the key {key}", self.context.bank)))
             }
         }
     }
 
-    pub async fn open(&self, request: &v1::OpenWalletRequest) -> Result<v1::Wallet, Status> {
+    pub async fn open(&self, request: &v1::OpenWalletRequest) -> Result<v1::OpenWalletResponse, Status> {
         let holder = HolderId(exact("holder", &request.holder)?);
         let class: Class = request.class.parse().map_err(|error| invalid("class", error))?;
         let key = public_key("public_key", &request.public_key)?;
@@ -86,19 +91,19 @@ impl WalletService {
             signature: Signature(exact("registrar_signature", &request.registrar_signature)?),
         };
         let agreement = Signature(exact("agreement", &request.agreement)?);
-        if let Some(opened) = self.opened_before(key, holder, class)? {
+        let make = |head| OpenWallet { head, bank: self.context.bank, class, holder, key, certificate, agreement };
+        let statement = make(Head::default()).statement();
+        if let Some(opened) = self.opened_before(&statement, &certificate, agreement)? {
             return Ok(opened);
         }
-        let make = |head| OpenWallet { head, bank: self.context.bank, class, holder, key, certificate, agreement };
         let answer = self.own_commands.settle(SHORT_VALIDITY, make).await?;
         match answer.outcome.reason {
             Reason::Settled => {
                 let id = AccountId::from_u64(answer.outcome.amount);
-                let opened = id.and_then(|id| self.context.ledger.read(|ledger| wallet(ledger, id)));
-                opened.ok_or_else(status_unknown)
+                id.map(opened).ok_or_else(status_unknown)
             }
             // The same request, sent twice at once: the other one has opened it.
-            Reason::KeyInUse => match self.opened_before(key, holder, class)? {
+            Reason::KeyInUse => match self.opened_before(&statement, &certificate, agreement)? {
                 Some(opened) => Ok(opened),
                 None => Err(of_refusal(&answer.outcome)),
             },
@@ -106,10 +111,19 @@ impl WalletService {
         }
     }
 
-    /// The wallet that this key opened already, if the request is the same.
-    fn opened_before(&self, key: PublicKey, holder: HolderId, class: Class) -> Result<Option<v1::Wallet>, Status> {
+    /// The wallet that this key opened already, if the request is the same and the key's holder has signed it.
+    fn opened_before(
+        &self,
+        statement: &Statement,
+        certificate: &Certificate,
+        agreement: Signature,
+    ) -> Result<Option<v1::OpenWalletResponse>, Status> {
+        let Statement { holder, class, key, .. } = *statement;
         self.context.ledger.read(|ledger| {
             let Some(id) = ledger.wallet_by_key(self.context.bank, key) else { return Ok(None) };
+            if !statement.is_agreed(ledger.network(), certificate, agreement) {
+                return Err(of_reason(Reason::BadSignature, "agreement: it is not the key's over what is certified"));
+            }
             let is_same = ledger.holder_of(id).is_some_and(|found| found.id == holder && found.class == class);
             if !is_same {
                 return Err(of_reason(
@@ -117,11 +131,12 @@ impl WalletService {
                     "the key has opened a wallet of another holder or class at this bank",
                 ));
             }
-            Ok(wallet(ledger, id))
+            Ok(Some(opened(id)))
         })
     }
 
-    pub fn deposit(&self, request: &v1::GetDepositRequest) -> Result<v1::Deposit, Status> {
+    pub fn deposit(&self, caller: &Caller, request: &v1::GetDepositRequest) -> Result<v1::Deposit, Status> {
+        caller.require_reader(account("account", &request.account)?)?;
         let id = self.context.deposit_account("account", &request.account)?;
         if self.context.ledger.read(|ledger| wallet(ledger, id).is_none()) {
             return Err(not_found(format!("there is no wallet {id}, and so no deposit beside it")));
@@ -131,12 +146,22 @@ impl WalletService {
 
     /// The costs of a transfer and whether it would settle now. A partial replica does not know the payee's side: the
     /// central bank does.
-    pub async fn quote_transfer(&self, request: v1::QuoteTransferRequest) -> Result<v1::Quote, Status> {
+    pub async fn quote_transfer(
+        &self,
+        caller: &Caller,
+        request: v1::QuoteTransferRequest,
+    ) -> Result<v1::Quote, Status> {
         let from = self.context.own_account("from", &request.from)?;
+        caller.require_reader(from)?;
         if self.context.is_partial_replica() {
             let ask = |channel| async { SettlementClient::new(channel).quote_transfer(request).await };
             return self.central_bank.ask(ask).await;
         }
         self.context.ledger.read(|ledger| views::quote(ledger, from, &request))
     }
+}
+
+/// A wallet's account alone: whoever has seen the signed request may repeat it.
+fn opened(id: AccountId) -> v1::OpenWalletResponse {
+    v1::OpenWalletResponse { account: id.to_string() }
 }

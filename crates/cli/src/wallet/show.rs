@@ -94,7 +94,7 @@ async fn linked_deposit(network: &NetworkFolder, wallet: &Wallet, linked_bank: u
     if bank == BankId(0) || bank == wallet.account().bank {
         return None;
     }
-    wallet.deposit_at(&network.connect_customer(bank).ok()?).await.ok()
+    wallet.deposit_at(bank, &network.connect_customer(bank).ok()?).await.ok()
 }
 
 fn earmark_text(anchor: &Anchor, earmark: &v1::Earmark) -> String {

@@ -11,6 +11,10 @@
 //! balance is topped up from the deposit at the linked bank ([`Wallet::pay_with_top_up`]); if that is not the wallet's
 //! own bank, the wallet needs a connection to it ([`Wallet::with_linked_bank`]).
 //!
+//! # Sessions
+//! What is not signed, reading and funding, takes the holder's session with the bank. The wallet opens one when it first
+//! needs it and renews it by itself; clones share it, so keep one rather than make a new one for each call.
+//!
 //! # Sequence numbers
 //! Up to 64 payments may be in flight at once. The wallet keeps count ([`crate::sequence`]), starting from the lowest
 //! unused number that its bank states. Another device with the same key may take a number first: the ledger then
@@ -19,6 +23,7 @@
 
 mod reading;
 mod sequences;
+mod sessions;
 mod statement;
 
 use std::future::Future;
@@ -35,8 +40,10 @@ use cbdc_ledger::{AccountId, Amount, BankId, Command, Reason, SigningKey, Timest
 use cbdc_proto::convert::{self, payment_to_message};
 use cbdc_proto::packed::Answer;
 use cbdc_proto::v1;
+use cbdc_proto::v1::bank_client::BankClient;
 use cbdc_proto::v1::consent_request::To;
 use tonic::Status;
+use tonic::transport::Channel;
 
 use crate::anchor::Anchor;
 use crate::connection::Connection;
@@ -46,6 +53,7 @@ use crate::registrar::Registration;
 use crate::submission::{SubmissionStatus, TIMEOUT, until_known};
 
 use sequences::WalletSequences;
+use sessions::Sessions;
 
 pub use statement::{Balance, BalanceChange, HistoryEntry, HistoryPage};
 
@@ -88,14 +96,25 @@ pub struct Wallet {
     key_version: u32,
     account: AccountId,
     sequences: Arc<WalletSequences>,
+    sessions: Arc<Sessions>,
     timeout: Duration,
 }
 
 impl Wallet {
     /// Uses a wallet that is open already. `connection` leads to its bank.
     pub fn new(connection: Connection, anchor: Arc<Anchor>, key: SigningKey, account: AccountId) -> Wallet {
-        let (key, sequences) = (Arc::new(key), Arc::default());
-        Wallet { connection, linked_bank: None, anchor, key, key_version: 0, account, sequences, timeout: TIMEOUT }
+        let key = Arc::new(key);
+        Wallet {
+            connection,
+            linked_bank: None,
+            sessions: Sessions::new(anchor.network(), key.clone(), 0, account),
+            anchor,
+            key,
+            key_version: 0,
+            account,
+            sequences: Arc::default(),
+            timeout: TIMEOUT,
+        }
     }
 
     /// Opens a wallet at the bank. Safe to repeat: a bank opens one wallet a key, and answers a repetition with the
@@ -127,6 +146,7 @@ impl Wallet {
     /// Sets the version of the wallet's key, if it was replaced; a wallet's first key has version 0.
     pub fn with_key_version(mut self, key_version: u32) -> Wallet {
         self.key_version = key_version;
+        self.sessions = Sessions::new(self.anchor.network(), self.key.clone(), key_version, self.account);
         self
     }
 
@@ -218,6 +238,7 @@ impl Wallet {
             linked_bank: None,
             account,
             sequences: Arc::default(),
+            sessions: Sessions::new(self.anchor.network(), self.key.clone(), self.key_version, account),
             ..self.clone()
         };
         if let Some(account) = self.moved_account().await? {
@@ -452,8 +473,8 @@ impl Wallet {
             request_id: Bytes::copy_from_slice(&request_id),
         };
         let attempt = || async {
-            let answer =
-                self.connection.send(self.connection.bank().fund(self.connection.request(request.clone()))).await?;
+            let fund = |mut bank: BankClient<Channel>, request| async move { bank.fund(request).await };
+            let answer = self.sessions.call(self.account.bank, &self.connection, request.clone(), fund).await?;
             let outcome = answer.outcome.ok_or_else(|| Status::unknown("the bank's answer holds no outcome"))?;
             convert::outcome_from_message(&outcome)
         };

@@ -1,11 +1,18 @@
-//! What a wallet reads: its bank's status, its money, its deposits, its history and its receipts.
+//! What a wallet reads: its bank's status, its money, its deposits, its history and its receipts. All but the status
+//! takes the holder's session.
 
-use cbdc_ledger::{AccountId, Amount};
+use std::future::Future;
+
+use bytes::Bytes;
+use cbdc_ledger::{AccountId, Amount, BankId};
+use cbdc_proto::v1::bank_client::BankClient;
 use cbdc_proto::{convert, v1};
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status};
 
 use super::{Balance, HistoryPage, Wallet};
 use crate::connection::Connection;
-use crate::error::ClientError;
+use crate::error::{ClientError, of_status};
 use crate::position::BlockPosition;
 use crate::receipt::VerifiedReceipt;
 
@@ -27,8 +34,8 @@ impl Wallet {
     /// The wallet as its bank's replica has it.
     pub async fn details(&self) -> Result<v1::Wallet, ClientError> {
         let wallet = Some(v1::get_wallet_request::Wallet::Account(self.account.to_string()));
-        let request = self.connection.request(v1::GetWalletRequest { wallet });
-        self.connection.ask(self.connection.bank().get_wallet(request)).await
+        let request = v1::GetWalletRequest { wallet };
+        self.read(request, |mut bank, request| async move { bank.get_wallet(request).await }).await
     }
 
     /// The wallet's money, as its bank's replica has it.
@@ -45,8 +52,7 @@ impl Wallet {
             amount_minor: amount.minor(),
             max_fee_minor: None,
         };
-        let request = self.connection.request(message);
-        self.connection.ask(self.connection.bank().quote_transfer(request)).await
+        self.read(message, |mut bank, request| async move { bank.quote_transfer(request).await }).await
     }
 
     /// A page of the open holds that this wallet pays or is paid by, by number. `page_size` is at most 500; `from` is
@@ -54,18 +60,33 @@ impl Wallet {
     pub async fn holds(&self, page_size: u32, from: Option<String>) -> Result<v1::ListHoldsResponse, ClientError> {
         let message =
             v1::ListHoldsRequest { account: self.account.to_string(), page_size, page_token: from.unwrap_or_default() };
-        self.connection.ask(self.connection.bank().list_holds(self.connection.request(message))).await
+        self.read(message, |mut bank, request| async move { bank.list_holds(request).await }).await
     }
 
     /// The deposit beside the wallet, at its own bank.
     pub async fn deposit(&self) -> Result<v1::Deposit, ClientError> {
-        self.deposit_at(&self.connection).await
+        self.deposit_at(self.account.bank, &self.connection).await
     }
 
-    /// The deposit beside the wallet at another bank, which the wallet is or was linked to.
-    pub async fn deposit_at(&self, bank: &Connection) -> Result<v1::Deposit, ClientError> {
-        let request = bank.request(v1::GetDepositRequest { account: self.account.to_string() });
-        bank.ask(bank.bank().get_deposit(request)).await
+    /// The deposit beside the wallet at another bank, which the wallet is or was linked to and `connection` leads to.
+    pub async fn deposit_at(&self, bank: BankId, connection: &Connection) -> Result<v1::Deposit, ClientError> {
+        let request = v1::GetDepositRequest { account: self.account.to_string() };
+        let call = |mut bank: BankClient<Channel>, request| async move { bank.get_deposit(request).await };
+        let answer = self.sessions.call(bank, connection, request, call).await;
+        answer.map_err(|status| of_status(connection.address(), &status))
+    }
+
+    /// Reads at the wallet's own bank.
+    async fn read<M: Clone, T, F>(
+        &self,
+        message: M,
+        call: impl Fn(BankClient<Channel>, Request<M>) -> F,
+    ) -> Result<T, ClientError>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let answer = self.sessions.call(self.account.bank, &self.connection, message, call).await;
+        answer.map_err(|status| of_status(self.connection.address(), &status))
     }
 
     /// A page of the wallet's payments, newest first. `page_size` is at most 500; `from` is an earlier page's `next`.
@@ -75,8 +96,7 @@ impl Wallet {
             page_size,
             page_token: from.unwrap_or_default(),
         };
-        let request = self.connection.request(message);
-        let answer = self.connection.ask(self.connection.bank().list_payments(request)).await?;
+        let answer = self.read(message, |mut bank, request| async move { bank.list_payments(request).await }).await?;
         HistoryPage::from_message(answer).map_err(|reason| self.connection.bad_answer(reason))
     }
 
@@ -104,8 +124,8 @@ impl Wallet {
         &self,
         command: v1::get_bank_receipt_request::Command,
     ) -> Result<VerifiedReceipt, ClientError> {
-        let request = self.connection.request(v1::GetBankReceiptRequest { command: Some(command) });
-        let message = self.connection.ask(self.connection.bank().get_receipt(request)).await?;
+        let request = v1::GetBankReceiptRequest { command: Some(command), command_hash: Bytes::new() };
+        let message = self.read(request, |mut bank, request| async move { bank.get_receipt(request).await }).await?;
         let receipt = convert::receipt_from_message(&message).map_err(|status| self.connection.unreadable(status))?;
         VerifiedReceipt::check(receipt, &self.anchor)
     }

@@ -5,10 +5,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use cbdc_client::{Anchor, BankId, NetworkFolder, Wallet};
+use cbdc_client::{Anchor, BankId, NetworkFolder, Reason, Wallet};
+use cbdc_ledger::Outcome;
+use cbdc_ledger::command::{SessionStatement, SignedSession};
 use cbdc_proto::answers::Answers;
 use cbdc_proto::convert::{outcome_to_message, receipt_to_message};
 use cbdc_proto::packed::{Answer, State};
+use cbdc_proto::status::of_refusal;
 use cbdc_proto::transport::{ClientAuthentication, incoming};
 use cbdc_proto::v1;
 use cbdc_proto::v1::bank_server::{Bank, BankServer};
@@ -37,6 +40,23 @@ pub struct Script {
     /// Every request to open a wallet, in order.
     pub opened: Mutex<Vec<v1::OpenWalletRequest>>,
     pub history: Mutex<Vec<v1::PaymentEntry>>,
+    /// Every session that was opened, in order; only the newest counts.
+    pub sessions: Mutex<Vec<SessionStatement>>,
+    /// How long a session lasts; 15 minutes without it.
+    pub session_ms: Mutex<Option<u64>>,
+    /// Tokens that the bank does not know any more.
+    pub forgotten: Mutex<Vec<String>>,
+}
+
+impl Script {
+    fn require_newest_session<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let found = request.metadata().get("authorization").map(|value| value.to_str().unwrap().to_owned());
+        let expected = format!("Bearer token-{}", self.sessions.lock().unwrap().len());
+        if self.forgotten.lock().unwrap().contains(&expected) || found != Some(expected) {
+            return Err(of_refusal(&Outcome::refused(Reason::NoSession, 0, 0)));
+        }
+        Ok(())
+    }
 }
 
 /// A running bank and the folder of its network.
@@ -109,12 +129,27 @@ impl Bank for Service {
         Ok(Response::new(v1::BankStatus { network_id: network_id.to_vec().into(), ..v1::BankStatus::default() }))
     }
 
-    async fn open_wallet(&self, request: Request<v1::OpenWalletRequest>) -> Reply<v1::Wallet> {
-        self.script.opened.lock().unwrap().push(request.into_inner());
-        Ok(Response::new(v1::Wallet { account: payer().to_string(), ..v1::Wallet::default() }))
+    async fn begin_session(&self, _: Request<v1::BeginSessionRequest>) -> Reply<v1::BeginSessionResponse> {
+        let challenge = vec![7; 32].into();
+        Ok(Response::new(v1::BeginSessionResponse { challenge, expires_at_ms: 1_800_000_000_000 }))
     }
 
-    async fn get_wallet(&self, _: Request<v1::GetWalletRequest>) -> Reply<v1::Wallet> {
+    async fn open_session(&self, request: Request<v1::OpenSessionRequest>) -> Reply<v1::OpenSessionResponse> {
+        let signed = SignedSession::from_bytes(&request.into_inner().statement).unwrap();
+        assert!(signed.is_signed_by(self.anchor.network(), super::key(99).public_key()));
+        let mut sessions = self.script.sessions.lock().unwrap();
+        sessions.push(signed.statement);
+        let expires_in_ms = self.script.session_ms.lock().unwrap().unwrap_or(900_000);
+        Ok(Response::new(v1::OpenSessionResponse { token: format!("token-{}", sessions.len()), expires_in_ms }))
+    }
+
+    async fn open_wallet(&self, request: Request<v1::OpenWalletRequest>) -> Reply<v1::OpenWalletResponse> {
+        self.script.opened.lock().unwrap().push(request.into_inner());
+        Ok(Response::new(v1::OpenWalletResponse { account: payer().to_string() }))
+    }
+
+    async fn get_wallet(&self, request: Request<v1::GetWalletRequest>) -> Reply<v1::Wallet> {
+        self.script.require_newest_session(&request)?;
         let next_sequence = *self.script.next_sequence.lock().unwrap();
         let wallet = v1::Wallet {
             account: payer().to_string(),

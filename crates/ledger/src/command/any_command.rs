@@ -15,7 +15,7 @@ use super::reverse_waterfall::ReverseWaterfall;
 use super::wallet::{CloseWallet, OpenWallet, ReplaceKey};
 use crate::codec::encoding::{DecodeError, Reader, VERSION, Writer};
 use crate::state::member::Role;
-use crate::types::identity::MemberId;
+use crate::types::identity::{AccountId, MemberId};
 
 /// The first byte of a payment in its compact form, where other commands have their version.
 const COMPACT_PAYMENT: u8 = 0;
@@ -138,6 +138,35 @@ impl Command {
             Command::DepositStatement(signed) => Signer::Member(Role::Bank, MemberId(signed.record.bank.0)),
             Command::Seize(signed) => Signer::Member(Role::Court, signed.record.court),
         }
+    }
+
+    /// The accounts that the command names: whose money or key it is about.
+    pub fn accounts(&self) -> impl Iterator<Item = AccountId> {
+        let named = match self {
+            Command::Payment(signed) => [Some(signed.record.from), Some(signed.record.to)],
+            Command::ReverseWaterfall(signed) => {
+                let transfer = &signed.record.transfer.record;
+                [Some(transfer.from), Some(transfer.to)]
+            }
+            Command::Hold(signed) => [Some(signed.record.from), Some(signed.record.to)],
+            Command::Seize(signed) => [Some(signed.record.account), Some(signed.record.to)],
+            Command::CloseWallet(signed) => [Some(signed.record.account), None],
+            Command::ReplaceKey(signed) => [Some(signed.record.account), None],
+            Command::Freeze(signed) => [Some(signed.record.account), None],
+            Command::LinkBank(signed) => [Some(signed.record.account), None],
+            Command::DesignateWallet(signed) => [Some(signed.record.account), None],
+            Command::MoveWallet(signed) => [Some(signed.record.account), None],
+            Command::OpenWallet(_)
+            | Command::Issuance(_)
+            | Command::ReservesTransfer(_)
+            | Command::Propose(_)
+            | Command::Vote(_)
+            | Command::Reclassify(_)
+            | Command::Release(_)
+            | Command::Operation(_)
+            | Command::DepositStatement(_) => [None, None],
+        };
+        named.into_iter().flatten()
     }
 
     /// What a bank has consented to in a holder's command, with its signature.

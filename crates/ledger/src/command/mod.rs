@@ -20,7 +20,7 @@
 //! [`payment`] (transfer, fund, defund), [`reverse_waterfall`], [`mod@hold`] (hold, capture, void), [`wallet`] (open,
 //! close, replace key), [`holder`] (link a bank, move or designate a wallet, reclassify), [`issuance`] (issue, redeem, reserves
 //! transfer), [`operation`] (the operations desk, banks' statements), [`order`] (freeze, unfreeze, seize),
-//! [`committee`] (propose, vote).
+//! [`committee`] (propose, vote). Beside commands, [`session`]: what a holder signs to be known to a bank.
 
 mod any_command;
 pub mod authority;
@@ -35,6 +35,7 @@ pub mod packed;
 pub mod payment;
 pub(crate) mod record;
 pub mod reverse_waterfall;
+pub mod session;
 pub mod wallet;
 
 pub use any_command::Command;
@@ -51,4 +52,5 @@ pub use record::{
     signing_prefix,
 };
 pub use reverse_waterfall::ReverseWaterfall;
+pub use session::{SessionStatement, SignedSession};
 pub use wallet::{Certificate, CertifiedFor, CloseWallet, OpenWallet, ReplaceKey, Statement};

@@ -136,6 +136,8 @@ pub enum Domain {
     Agreement,
     /// A bank's consent to what a holder asks of it.
     Consent,
+    /// A holder's statement that opens a session with a bank.
+    Session,
     /// A voting node's signature over a block's header.
     Header,
     /// A node's signature over a checkpoint that it wrote.
@@ -149,6 +151,7 @@ pub fn signing_prefix(domain: Domain, network: NetworkId) -> [u8; PREFIX_BYTES] 
         Domain::Certificate => b"CBDCcrt",
         Domain::Agreement => b"CBDCagr",
         Domain::Consent => b"CBDCcns",
+        Domain::Session => b"CBDCses",
         Domain::Header => b"CBDChdr",
         Domain::Checkpoint => b"CBDCchk",
     };

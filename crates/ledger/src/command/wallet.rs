@@ -76,6 +76,14 @@ impl Statement {
         Certificate { registrar, registrar_key_version, valid_until: self.valid_until, signature }
     }
 
+    /// Whether the key that the statement names has signed an agreement to it.
+    pub fn is_agreed(&self, network: NetworkId, certificate: &Certificate, agreement: Signature) -> bool {
+        let statement = self.to_bytes(certificate.registrar_key_version);
+        let prefix = signing_prefix(Domain::Agreement, network);
+        let key = self.key.decompress();
+        key.is_ok_and(|key| cbdc_signatures::verify(&key, [&prefix, &statement], &agreement))
+    }
+
     /// Agrees to the certified statement with the key that it names.
     pub fn agree(&self, network: NetworkId, certificate: &Certificate, key: &SigningKey) -> Signature {
         let statement = self.to_bytes(certificate.registrar_key_version);

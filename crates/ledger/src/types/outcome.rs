@@ -126,6 +126,8 @@ reasons! {
     73 WalletMoved          "WALLET_MOVED"          Applied        later=false "The wallet has moved to another bank; amount is its new account id."
     74 SameBank             "SAME_BANK"             Applied        later=false "The wallet is at this bank already."
     75 RequestRejected      "REQUEST_REJECTED"      BeforeOrdering later=true  "The operator has rejected the bank's request."
+    76 NoSession            "NO_SESSION"            BeforeOrdering later=false "The call takes the session of the wallet's holder: open one with BeginSession and OpenSession and send its token as `authorization: Bearer TOKEN`."
+    77 SessionExpired       "SESSION_EXPIRED"       BeforeOrdering later=false "The session or its challenge is over, or the wallet's key was replaced: open a session again."
     42 TooManyProposals    "TOO_MANY_PROPOSALS"    Applied        later=true  "The seat, or the committee, has so many proposals open that no more are accepted; limit is that number."
 }
 
