@@ -213,19 +213,20 @@ impl MemoryAttack {
             MemoryAttack::Unfinished | MemoryAttack::UnfinishedBatches => 3,
         };
         let connections: Vec<_> = (0..count).map(|_| network.to_bank(1)).collect();
+        let authorization = network.authorization().await;
         let mut tasks = Vec::new();
         for connection in &connections {
             // Channels connect when they are used.
             drop(BankClient::new(connection.clone()).get_status(v1::GetStatusRequest {}).await);
             for _ in 0..if matches!(self, MemoryAttack::Idle) { 0 } else { 500 } {
-                tasks.push(tokio::spawn(self.call(connection.clone())));
+                tasks.push(tokio::spawn(self.call(connection.clone(), authorization.clone())));
             }
         }
         Attacking { tasks, _connections: connections }
     }
 
     /// One call, for ever.
-    async fn call(self, connection: Channel) {
+    async fn call(self, connection: Channel, authorization: String) {
         let account = wallet(1, 1).account.to_string();
         let page = v1::ListPaymentsRequest { account, page_size: 500, ..Default::default() };
         match self {
@@ -233,13 +234,17 @@ impl MemoryAttack {
             MemoryAttack::Pages => {
                 let mut client = BankClient::new(connection);
                 loop {
-                    drop(client.list_payments(page.clone()).await);
+                    let mut request = tonic::Request::new(page.clone());
+                    request.metadata_mut().insert("authorization", authorization.parse().unwrap());
+                    drop(client.list_payments(request).await);
                 }
             }
             MemoryAttack::UnreadPages => {
                 let message = prost_message(&page);
                 let body = Pieces { piece: message, left: 1, then_silent: false };
-                let answer = connection.oneshot(request("/cbdc.v1.Bank/ListPayments", body)).await;
+                let mut request = request("/cbdc.v1.Bank/ListPayments", body);
+                request.headers_mut().insert("authorization", authorization.parse().unwrap());
+                let answer = connection.oneshot(request).await;
                 std::future::pending::<()>().await;
                 drop(answer);
             }

@@ -59,6 +59,14 @@ impl Hostile {
         running
     }
 
+    /// The session of the holder of wallet 1 with bank 1, as the metadata `authorization` has it.
+    pub async fn authorization(&self) -> String {
+        let Wallet { account, key } = wallet(1, 1);
+        let connection = self.network.connect_customer(BankId(1)).unwrap();
+        let holder = cbdc_client::Wallet::new(connection, self.network.anchor().clone(), key, account);
+        holder.authorization().await.unwrap().to_str().unwrap().to_owned()
+    }
+
     pub async fn stop(self) {
         self.processes.stop().await.unwrap();
     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use cbdc_ledger::{AccountId, Amount, BankId};
 use cbdc_proto::v1::bank_client::BankClient;
 use cbdc_proto::{convert, v1};
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
@@ -74,6 +75,13 @@ impl Wallet {
         let call = |mut bank: BankClient<Channel>, request| async move { bank.get_deposit(request).await };
         let answer = self.sessions.call(bank, connection, request, call).await;
         answer.map_err(|status| of_status(connection.address(), &status))
+    }
+
+    /// The metadata `authorization` of the holder's session with the wallet's bank, for calls over
+    /// [`Connection::channel`] that this crate does not wrap. Ask for it anew for each call.
+    pub async fn authorization(&self) -> Result<MetadataValue<Ascii>, ClientError> {
+        let authorization = self.sessions.authorization(self.account.bank, &self.connection).await;
+        authorization.map_err(|status| of_status(self.connection.address(), &status))
     }
 
     /// Reads at the wallet's own bank.

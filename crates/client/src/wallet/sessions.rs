@@ -28,9 +28,12 @@ pub(super) struct Sessions {
     key: Arc<SigningKey>,
     key_version: u32,
     account: AccountId,
-    /// By bank what the newest attempt to open one came to, and when it failed.
-    newest: Mutex<BTreeMap<BankId, Result<Session, (Instant, Status)>>>,
+    /// The newest attempt at each bank.
+    newest: Mutex<BTreeMap<BankId, Attempt>>,
 }
+
+/// What an attempt to open a session came to, or when and why it failed.
+type Attempt = Result<Session, (Instant, Status)>;
 
 #[derive(Clone)]
 struct Session {
@@ -69,6 +72,11 @@ impl Sessions {
                 answered => return answered,
             }
         }
+    }
+
+    /// The metadata `authorization` of a call to `bank`, within a session that is open or opened now.
+    pub async fn authorization(&self, bank: BankId, connection: &Connection) -> Result<MetadataValue<Ascii>, Status> {
+        Ok(self.session(bank, connection, None).await?.authorization)
     }
 
     /// The open session with a bank, or a new one; another one than `refused`.
