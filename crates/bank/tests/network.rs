@@ -848,7 +848,7 @@ async fn statement(client: &mut BankClient<Channel>, wallet: &Wallet) -> Vec<v1:
     let (mut lines, mut page_token) = (Vec::<v1::PaymentEntry>::new(), String::new());
     loop {
         let list = v1::ListPaymentsRequest { account: wallet.account.to_string(), page_size: 2, page_token };
-        let page = client.list_payments(list).await.unwrap().into_inner();
+        let page = client.list_payments(wallet.request(client, list).await).await.unwrap().into_inner();
         lines.extend(page.payments);
         page_token = page.next_page_token;
         if page_token.is_empty() {
@@ -901,11 +901,28 @@ async fn a_hold_is_captured_once_by_the_payees_bank_and_the_rest_returns(replica
     assert_eq!(reason, "UNKNOWN_HOLD");
     let mut office = network.back_office(2);
     let outcomes = [501, 350, 350].map(capture);
-    let mut reasons = Vec::new();
+    let (mut reasons, mut captured_at) = (Vec::new(), (0, 0));
     for request in outcomes {
-        reasons.push(office.capture_hold(request).await.unwrap().into_inner().reason);
+        let outcome = office.capture_hold(request).await.unwrap().into_inner();
+        if outcome.settled {
+            captured_at = (outcome.height, outcome.index);
+        }
+        reasons.push(outcome.reason);
     }
     assert_eq!(reasons, ["HOLD_EXCEEDED", "SETTLED", "UNKNOWN_HOLD"]);
+    // A capture names the hold alone, yet its receipt is for payer and payee, and for no other customer.
+    let bystander = network.funded_wallet(2, 12, 0).await;
+    let captured = v1::get_bank_receipt_request::BlockPosition { height: captured_at.0, index: captured_at.1 };
+    for (client, holder, is_party) in [(&at_one, &alice, true), (&at_two, &shop, true), (&at_two, &bystander, false)] {
+        let command = Some(v1::get_bank_receipt_request::Command::Position(captured));
+        let request = v1::GetBankReceiptRequest { command, command_hash: Bytes::new() };
+        until(async || {
+            client.clone().get_status(v1::GetStatusRequest {}).await.unwrap().into_inner().height >= captured.height
+        })
+        .await;
+        let answer = client.clone().get_receipt(holder.request(client, request).await).await;
+        assert_eq!(answer.is_ok(), is_party, "{answer:?}");
+    }
     assert!(office.void_hold(v1::VoidHoldRequest { hold: 2 }).await.unwrap().into_inner().settled);
     until(async || posted(&mut at_two, &shop).await == 360).await;
     until(async || {

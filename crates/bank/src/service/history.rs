@@ -63,8 +63,37 @@ impl HistoryService {
         match hash {
             Some(hash) if blake3::hash(&receipt.command) == hash => Ok(receipt),
             Some(_) => Err(not_found("there is no command with that hash at that place")),
-            None if is_by_sequence || caller.is_member() || concerns(caller.holder()?, &receipt)? => Ok(receipt),
+            None if is_by_sequence || caller.is_member() => Ok(receipt),
+            None if self.concerns(caller.holder()?, (height, index), &receipt).await? => Ok(receipt),
             None => Err(not_authorised("the command names another wallet than the session's")),
+        }
+    }
+
+    /// Whether a receipt's command names a wallet, opened it, or captured or voided a hold of it.
+    async fn concerns(
+        &self,
+        wallet: AccountId,
+        position: BlockPosition,
+        receipt: &v1::Receipt,
+    ) -> Result<bool, Status> {
+        let receipt = receipt_from_message(receipt)?;
+        let command = cbdc_ledger::Command::from_bytes(&receipt.command).map_err(|error| {
+            tracing::error!(%error, "a command of the archive cannot be read");
+            Status::data_loss(error.to_string())
+        })?;
+        match command.kind() {
+            Kind::OpenWallet | Kind::MoveWallet
+                if receipt.outcome.is_settled() && receipt.outcome.amount == wallet.to_u64() =>
+            {
+                Ok(true)
+            }
+            // It names the hold alone; the wallet's history knows whose that was.
+            Kind::Capture | Kind::Void => {
+                let (history, (height, index)) = (self.history.clone(), position);
+                let past = look_up(move || history.list(wallet, (height, index.saturating_add(1)), 1)).await?;
+                Ok(past.first().is_some_and(|change| change.position == position))
+            }
+            _ => Ok(command.accounts().any(|named| named == wallet)),
         }
     }
 
@@ -130,19 +159,6 @@ impl HistoryService {
         }
         Ok(((height.next(), u32::MAX), balance))
     }
-}
-
-/// Whether a receipt's command names a wallet, or opened it.
-fn concerns(wallet: AccountId, receipt: &v1::Receipt) -> Result<bool, Status> {
-    let receipt = receipt_from_message(receipt)?;
-    let command = cbdc_ledger::Command::from_bytes(&receipt.command).map_err(|error| {
-        tracing::error!(%error, "a command of the archive cannot be read");
-        Status::data_loss(error.to_string())
-    })?;
-    let has_opened = matches!(command.kind(), Kind::OpenWallet | Kind::MoveWallet)
-        && receipt.outcome.is_settled()
-        && receipt.outcome.amount == wallet.to_u64();
-    Ok(has_opened || command.accounts().any(|named| named == wallet))
 }
 
 /// Reads a page token: height and index of the last line shown, and the balance before it.
