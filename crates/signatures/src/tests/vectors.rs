@@ -6,6 +6,7 @@ use rand::rngs::{StdRng, SysRng};
 use rand::seq::SliceRandom;
 use rand::{TryCryptoRng, TryRng};
 
+use super::backends::has_avx512;
 use super::crafted::{
     Case, SMALL_ORDER_ENCODINGS, batch_verdicts, bytes_of_hex, disagreements, honest, small_order_matrix, table,
 };
