@@ -6,10 +6,13 @@
 
 mod model;
 
+use std::collections::BTreeSet;
+
 use cbdc_ledger::books::BookAccount;
 use cbdc_ledger::command::{FreezeKind, GovernanceAction, IssuanceKind, Record};
 use cbdc_ledger::genesis::DayCount;
 use cbdc_ledger::policy::{Capitalisation, WorkPerBlock};
+use cbdc_ledger::time::LedgerDay;
 use cbdc_ledger::{AccountId, Amount, Class, Command, Genesis, Ledger, Signed, Timestamp};
 #[allow(unused_imports)]
 use model::network::{DAY_MS, HOUR_MS, Network, amount, capitalisation, remuneration, unsigned};
@@ -105,11 +108,23 @@ impl Both {
     }
 
     fn block(&mut self, commands: &[Command]) {
+        let before = self.network.ledger.remuneration_sweep();
+        let block = self.network.block(commands);
+        self.model.swept = Some(self.swept_since(before));
         self.model.begin_block(self.network.now.0);
         let expected: Vec<_> = commands.iter().map(|command| self.model.settle(command)).collect();
-        let block = self.network.block(commands);
         assert_eq!(block.outcomes, expected, "{commands:?}");
         compare(&self.network.ledger, &self.model);
+    }
+
+    /// The wallets that the last block's sweep reached. What could not be paid joins what the person owes only then.
+    fn swept_since(&self, (done, next): (LedgerDay, Option<AccountId>)) -> BTreeSet<AccountId> {
+        let (done_now, next_now) = self.network.ledger.remuneration_sweep();
+        if (done_now, next_now) == (done, next) {
+            return BTreeSet::new();
+        }
+        let is_swept = |id: &AccountId| next.is_none_or(|next| *id >= next) && next_now.is_none_or(|end| *id < end);
+        self.model.wallets.keys().copied().filter(is_swept).collect()
     }
 
     fn order<R: Record>(&mut self, record: R)
@@ -228,6 +243,9 @@ fn compare(ledger: &Ledger, model: &Model) {
         today_sum += today.posted();
         posted_sum += ledger.account(*id).unwrap().posted();
     }
+    for person in model.classes.keys() {
+        assert_eq!(minor(ledger.holder(*person).unwrap().claim), model.claim_of(*person), "claim on {person}");
+    }
     // What is posted and what is not posted yet amount to what the eager model has posted.
     let treasuries: i128 = model.treasuries.values().sum();
     assert_eq!(today_sum + treasuries, model.supply());
@@ -313,7 +331,7 @@ fn the_histories_post_both_ways_and_leave_claims() {
         }
         posts += usize::from(both.model.terms.interest > 0);
         takes += usize::from(both.model.terms.demurrage > 0);
-        claims += usize::from(both.model.wallets.values().any(|wallet| wallet.claim > 0));
+        claims += usize::from(both.model.claims.values().any(|claim| *claim > 0));
     }
     assert!(posts > 20 && takes > 20 && claims > 3, "{posts} post, {takes} take, {claims} leave a claim");
 }

@@ -410,14 +410,14 @@ impl Player {
                 term.map(|(_, amount)| shown(amount)).ok_or_else(unknown)
             }
             wallet => {
-                let wallet =
-                    ledger.account_today(*self.wallets.get(wallet).ok_or_else(unknown)?).ok_or_else(unknown)?;
+                let id = *self.wallets.get(wallet).ok_or_else(unknown)?;
+                let wallet = ledger.account_today(id).ok_or_else(unknown)?;
                 Ok(match field {
                     "has" => shown(wallet.available),
                     "held" => shown(wallet.held),
                     "frozen" => shown(wallet.frozen),
                     "earmarked" => shown(wallet.earmarked),
-                    "claim" => shown(wallet.claim),
+                    "claim" => shown(ledger.claim_on(id).ok_or_else(unknown)?),
                     "remainder" => wallet.accrued.to_string(),
                     _ => return Err(unknown()),
                 })

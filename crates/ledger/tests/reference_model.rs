@@ -341,7 +341,8 @@ fn compare_holders(ledger: &Ledger, model: &Model) {
         assert_eq!(minor(person.paid_on(today)), capped(model.paid_today(*id)), "payments of {id} today");
         let this_month = minor(person.paid_in(today.month()));
         assert_eq!(this_month, capped(model.paid_this_month(*id)), "payments of {id} this month");
-        assert_eq!(person.allowance, model.allowance_of(*id), "allowance of {id}");
+        assert_eq!(person.allowance(), model.allowance_of(*id), "allowance of {id}");
+        assert_eq!(minor(person.claim), model.claim_of(*id), "claim on {id}");
         let open = model.wallets.values().filter(|wallet| wallet.open && wallet.holder == *id).count();
         assert_eq!(person.wallets as usize, open);
     }

@@ -71,7 +71,7 @@ fn everything_of_a_wallet_is_at_the_new_bank_and_works_there() {
     assert_eq!((old.open, old.posted(), old.frozen, old.moved_to()), (false, 0, amount(0), Some(new)));
     assert_eq!(network.ledger.moved_to(alice), Some(new));
     let there = *network.ledger.holder_of(new).unwrap();
-    assert_eq!((there.id, there.posted, there.wallets, there.allowance), (person.id, person.posted, 1, Some(new)));
+    assert_eq!((there.id, there.posted, there.wallets, there.allowance()), (person.id, person.posted, 1, Some(new)));
     assert_eq!(*network.ledger.supply(), supply, "no money is made or lost");
     network.ledger.check_invariants().unwrap();
 

@@ -48,13 +48,21 @@ impl WalletService {
 
     pub async fn get(&self, caller: &Caller, request: v1::GetWalletRequest) -> Result<v1::Wallet, Status> {
         let found = self.find(caller, request)?;
-        if found.earmarked_minor == 0 || !self.context.is_partial_replica() {
+        let has_demurrage = || self.context.ledger.read(|ledger| ledger.policy().rates().any_below_zero());
+        if !self.context.is_partial_replica() || (found.earmarked_minor == 0 && !has_demurrage()) {
             return Ok(found);
         }
-        // The purposes that money is bound to are the programmes', which a partial replica does not have.
-        let wallet = Some(v1::get_wallet_request::Wallet::Account(found.account));
+        // The purposes that money is bound to are the programmes', and what is owed as demurrage is the holder's, whose
+        // other wallets may be at other banks: a partial replica has neither.
+        let wallet = Some(v1::get_wallet_request::Wallet::Account(found.account.clone()));
         let request = v1::GetWalletRequest { wallet };
-        self.central_bank.ask(|channel| async { SettlementClient::new(channel).get_wallet(request).await }).await
+        let asked =
+            self.central_bank.ask(|channel| async { SettlementClient::new(channel).get_wallet(request).await }).await;
+        match asked {
+            Err(_) if found.earmarked_minor == 0 => Ok(found),
+            Ok(asked) if found.earmarked_minor == 0 => Ok(v1::Wallet { claim_minor: asked.claim_minor, ..found }),
+            asked => asked,
+        }
     }
 
     fn find(&self, caller: &Caller, request: v1::GetWalletRequest) -> Result<v1::Wallet, Status> {

@@ -12,8 +12,8 @@ use crate::output::{Output, fields};
   cbdc wallet defund dave 100
   cbdc bank close-wallet dave
 
-A wallet with money on it, or with an order against it, is not closed. Demurrage that it owes is written off; the deposit
-beside it stays. A closed wallet cannot be reopened.")]
+A wallet with money on it, or with an order against it, is not closed. Demurrage that it owes stays with its holder, and
+is written off with their last wallet; the deposit beside it stays. A closed wallet cannot be reopened.")]
 pub struct CloseWallet {
     /// A wallet's name or an account number
     name: String,

@@ -113,7 +113,7 @@ impl Ledger {
         for (position, holder) in self.holders.iter().enumerate() {
             let is_allowance =
                 |id: AccountId| self.account(id).is_some_and(|account| account.has_allowance && account.open);
-            if holder.allowance.is_some_and(|id| !is_allowance(id)) {
+            if holder.allowance().is_some_and(|id| !is_allowance(id)) {
                 return broken(
                     "I4",
                     format!("holder {} has the tier allowance on a wallet that knows nothing of it", holder.id),

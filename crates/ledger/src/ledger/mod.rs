@@ -235,6 +235,11 @@ impl Ledger {
         &self.positions
     }
 
+    /// The date up to which the remuneration sweep has posted all wallets, and where one that is in flight goes on.
+    pub fn remuneration_sweep(&self) -> (LedgerDay, Option<AccountId>) {
+        (self.sweep.done, self.sweep.in_flight.map(|(_, next)| next))
+    }
+
     /// The ledger day of the last block.
     pub fn today(&self) -> LedgerDay {
         self.tip.time.ledger_day(self.genesis.day_offset_minutes)

@@ -54,6 +54,11 @@ impl RateSchedule {
         &self.0
     }
 
+    /// Whether any class had a rate below zero on any day.
+    pub fn any_below_zero(&self) -> bool {
+        self.0.iter().any(|rates| rates.tiers.iter().any(Tiers::any_below_zero))
+    }
+
     fn place(&self, day: LedgerDay) -> usize {
         self.0.partition_point(|rates| rates.from <= day).saturating_sub(1)
     }

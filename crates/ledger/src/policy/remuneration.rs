@@ -67,6 +67,11 @@ impl Tiers {
         self.above.0 == 0 && self.bounded().iter().all(|tier| tier.rate.0 == 0)
     }
 
+    /// Whether some balance has a rate below zero.
+    pub fn any_below_zero(&self) -> bool {
+        self.above.0 < 0 || self.bounded().iter().any(|tier| tier.rate.0 < 0)
+    }
+
     /// The interest that a balance accrues in one day, in minor units × ppm × days.
     ///
     /// A holder's tier allowance belongs to one wallet: any other wallet lies above every bound.

@@ -3,7 +3,7 @@
 use super::cow_vec::CowVec;
 use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::types::amount::Amount;
-use crate::types::identity::{AccountId, Class, HolderId};
+use crate::types::identity::{AccountId, BankId, Class, HolderId};
 use crate::types::time::{LedgerDay, Month};
 
 /// Bytes of a holder record in checkpoints.
@@ -28,10 +28,14 @@ pub struct Holder {
     pub day: LedgerDay,
     /// Open wallets at all banks.
     pub wallets: u32,
+    /// Demurrage that the holder could not pay when it was due, on whichever wallet: taken from later credits to any of
+    /// them, written off with the last.
+    pub claim: Amount,
+    /// The wallet with the allowance in two parts, which pack with the class; bank 0 is none.
+    allowance_serial: u32,
+    allowance_bank: BankId,
     /// The class in force.
     pub class: Class,
-    /// The open wallet that the holder's tier allowance belongs to and that cohort payments go to.
-    pub allowance: Option<AccountId>,
 }
 
 impl Holder {
@@ -43,9 +47,29 @@ impl Holder {
             paid_this_month: Amount::ZERO,
             day: LedgerDay(0),
             wallets: 0,
+            claim: Amount::ZERO,
+            allowance_serial: 0,
+            allowance_bank: BankId(0),
             class,
-            allowance: None,
         }
+    }
+
+    /// The open wallet that the holder's tier allowance belongs to and that cohort payments go to.
+    pub fn allowance(&self) -> Option<AccountId> {
+        // No wallet is of bank 0.
+        (self.allowance_bank != BankId(0)).then(|| AccountId::new(self.allowance_bank, self.allowance_serial))
+    }
+
+    pub(crate) fn set_allowance(&mut self, wallet: Option<AccountId>) {
+        let wallet = wallet.unwrap_or(AccountId::new(BankId(0), 0));
+        (self.allowance_bank, self.allowance_serial) = (wallet.bank, wallet.serial);
+    }
+
+    /// Follows a change of the claim on one wallet's copy of it, from `known` to `claim`.
+    #[inline]
+    pub(crate) fn change_claim(&mut self, known: Amount, claim: Amount) {
+        let grown = self.claim.plus(claim.minus_or_zero(known)).unwrap_or(Amount::MAX);
+        self.claim = grown.minus_or_zero(known.minus_or_zero(claim));
     }
 
     /// Settled outgoing payments on `day`.
@@ -74,9 +98,11 @@ impl Holder {
     pub(crate) fn encode(&self, out: &mut Writer) {
         out.raw(&self.id.0).u64(self.posted.minor()).u64(self.paid_today.minor()).u64(self.paid_this_month.minor());
         out.u32(self.day.0).u32(self.wallets);
-        // No wallet has id 0: serial 0 of bank 0 would be the central bank's own treasury.
-        let allowance = self.allowance.map_or(0, AccountId::to_u64);
-        out.u64(allowance).u8(self.class.0).reserved(7);
+        // The claim fills what allowance and class leave, so that a record without one is what it was before there was
+        // room for it: an account id takes six bytes.
+        let claim = self.claim.minor();
+        let allowance = AccountId::new(self.allowance_bank, self.allowance_serial).to_u64();
+        out.u64(allowance | claim << 48).u8(self.class.0).raw(&(claim >> 16).to_le_bytes()[..6]).reserved(1);
     }
 
     pub(crate) fn decode(input: &mut Reader<'_>) -> Result<Holder, DecodeError> {
@@ -85,13 +111,27 @@ impl Holder {
         let paid_today = Amount::from_minor(input.u64()?);
         let paid_this_month = Amount::from_minor(input.u64()?);
         let (day, wallets) = (LedgerDay(input.u32()?), input.u32()?);
-        let allowance = match input.u64()? {
-            0 => None,
-            id => Some(AccountId::from_u64(id).ok_or_else(|| input.wrong("an account id below 2^48", id))?),
-        };
+        let packed = input.u64()?;
         let class = Class::decode(input)?;
-        input.reserved(7)?;
-        Ok(Holder { id, posted, paid_today, paid_this_month, day, wallets, class, allowance })
+        let [a, b, c, d, e, f] = input.array()?;
+        input.reserved(1)?;
+        let claim = Amount::from_minor(u64::from_le_bytes([a, b, c, d, e, f, 0, 0]) << 16 | packed >> 48);
+        let (allowance_bank, allowance_serial) = (BankId((packed >> 32) as u16), packed as u32);
+        if allowance_bank == BankId(0) && allowance_serial != 0 {
+            return Err(input.wrong("a wallet's id, or 0", u64::from(allowance_serial)));
+        }
+        Ok(Holder {
+            id,
+            posted,
+            paid_today,
+            paid_this_month,
+            day,
+            wallets,
+            claim,
+            allowance_serial,
+            allowance_bank,
+            class,
+        })
     }
 }
 

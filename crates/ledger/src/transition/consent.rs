@@ -24,7 +24,7 @@ impl Transition<'_> {
     pub(super) fn designate_wallet(&mut self, designate: &DesignateWallet) -> Settled {
         let wallet = designate.account;
         let holder = self.ledger.account(wallet).expect("the signer was admitted").holder;
-        let before = self.at().holder(holder).allowance;
+        let before = self.at().holder(holder).allowance();
         if before == Some(wallet) {
             return Ok(Outcome::settled());
         }
@@ -37,7 +37,7 @@ impl Transition<'_> {
             current.account.has_allowance = id == wallet;
             self.store(id, &current, Amount::ZERO, Amount::ZERO);
         }
-        self.holder_mut(holder).allowance = Some(wallet);
+        self.holder_mut(holder).set_allowance(Some(wallet));
         Ok(Outcome::settled())
     }
 

@@ -35,7 +35,7 @@ pub(super) struct Credit {
 }
 
 impl Credit {
-    /// A credit that no holding limit meets.
+    /// A credit that no holding limit meets, to a wallet that what its holder owes was joined to.
     #[inline]
     pub(super) fn unlimited(wallet: &mut Current, amount: Amount) -> Credit {
         wallet.credit(amount);
@@ -110,6 +110,7 @@ impl StateAt<'_> {
         let before =
             party.holder.posted.plus(wallet.interest).and_then(|sum| sum.minus(wallet.demurrage)).ok_or(overflow)?;
         before.plus(amount).ok_or(overflow)?;
+        wallet.join(party.holder);
         let kept = wallet.credit(amount);
         let held = before.plus(kept).ok_or(overflow)?;
 

@@ -115,6 +115,7 @@ impl Transition<'_> {
         let paid = paid.expect("the amount and the fee are at most what is held");
         let returned = hold.held.minus(paid).expect("the amount and the fee are at most what is held");
         let payer = &mut pair.payer;
+        payer.join(at.holder(payer.account.holder));
         payer.account.held = payer.account.held.minus_or_zero(hold.held);
         payer.account.available = payer.account.available.plus(returned).expect("it was available before");
         payer.account.earmarked = payer.account.earmarked.minus_or_zero(draw.sum);
@@ -146,7 +147,7 @@ impl Transition<'_> {
     /// Gives everything back that a hold reserved. What the payer owes as demurrage is taken from it.
     fn return_hold(&mut self, number: u64) {
         let Some(hold) = self.ledger.holds.remove(number) else { return };
-        let mut payer = self.at().current(hold.payer);
+        let mut payer = self.at().current_with_claim(hold.payer);
         payer.account.held = payer.account.held.minus_or_zero(hold.held);
         payer.account.available = payer.account.available.plus(hold.held).expect("it was available before");
         payer.take_claim(hold.held);

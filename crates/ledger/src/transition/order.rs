@@ -51,7 +51,7 @@ impl Transition<'_> {
         check_parties(seize.account, seize.to, seize.amount)?;
         self.at().payee_wallet(seize.account)?;
         self.at().payee_wallet(seize.to)?;
-        let (mut wallet, mut payee) = (self.at().current(seize.account), self.at().current(seize.to));
+        let (mut wallet, mut payee) = (self.at().current(seize.account), self.at().current_with_claim(seize.to));
         self.check_releasable(seize.account, seize.court, seize.released)?;
         let frozen = wallet.account.frozen.minus_or_zero(seize.released);
         let taken = seize.amount.min(wallet.account.available);

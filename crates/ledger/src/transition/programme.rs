@@ -53,7 +53,7 @@ impl Transition<'_> {
     fn member_of_cohort(&self, programme: &Programme) -> Option<AccountId> {
         let holder = self.ledger.holders.get(programme.next_holder as usize)?;
         let cohort = &programme.grant.cohort;
-        let wallet = holder.allowance.filter(|_| holder.class == cohort.class)?;
+        let wallet = holder.allowance().filter(|_| holder.class == cohort.class)?;
         (cohort.bank.is_none_or(|bank| bank == wallet.bank)).then_some(wallet)
     }
 

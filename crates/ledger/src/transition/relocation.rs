@@ -2,7 +2,7 @@
 //!
 //! 1. The wallet gets a new account at the new bank, with the next serial there, since an account's number names its
 //!    bank. The record moves as it is: balance, holds as payer and as payee, earmarks, what is frozen and by which court,
-//!    claim, accrued interest, tier allowance, key and its version. A link to the old bank becomes one to the new bank.
+//!    accrued interest, tier allowance, key and its version. A link to the old bank becomes one to the new bank.
 //! 2. The old account is closed and says which one took its place ([`Account::moved_to`]). What is paid to it is refused
 //!    with `WALLET_MOVED` and the new account, not passed on: a payer signs whom they pay.
 //! 3. No CBDC is made or lost, and no reserves move: CBDC is a claim on the central bank, not on the bank that serves it.
@@ -52,7 +52,7 @@ impl Transition<'_> {
         self.post_flows(&Flows::default().with(&current))?;
 
         // From here on nothing can be refused.
-        let mut record = current.account;
+        let mut record = Account { claim: Amount::ZERO, ..current.account };
         if record.linked_bank == from.bank {
             record.linked_bank = bank;
         }
@@ -62,13 +62,12 @@ impl Transition<'_> {
             locked: Amount::ZERO,
             earmarked: Amount::ZERO,
             frozen: Amount::ZERO,
-            claim: Amount::ZERO,
             accrued: i128::from(to.to_u64()),
             has_allowance: false,
             open: false,
             ..current.account
         };
-        // The holder's sum changes by interest alone.
+        // The holder's sum changes by interest alone, the claim by what fell due on this wallet.
         self.store(from, &Current { account: closed, ..current }, Amount::ZERO, Amount::ZERO);
         let key = self.ledger.key(from).expect("every wallet has a key");
         self.bank_accounts(from.bank).forget_key(from.serial);
@@ -79,7 +78,8 @@ impl Transition<'_> {
         accounts.key_index.insert(serial, |serial| key_bytes(keys, serial));
         accounts.dirty.mark(serial as usize);
         let holder = self.holder_mut(record.holder);
-        holder.allowance = holder.allowance.map(|allowance| if allowance == from { to } else { allowance });
+        let allowance = holder.allowance().map(|allowance| if allowance == from { to } else { allowance });
+        holder.set_allowance(allowance);
         self.ledger.holds.hand_on(from, to);
         self.ledger.programmes.hand_on(from, to);
         self.ledger.freezes.hand_on(from, to);

@@ -5,6 +5,9 @@
 //! each capitalisation date on the way. Whatever changes a wallet's balance starts from that and stores the result
 //! ([`Transition::store`]) together with its own change; a refused command stores nothing.
 //!
+//! Demurrage that could not be taken is the holder's claim from then on ([`Holder::claim`]), whichever wallet it fell due
+//! on: the next credit to any of their wallets pays it first.
+//!
 //! The sweep does the same for every other wallet, a bounded number a block, from each capitalisation date on until all
 //! are posted. It runs only where somebody had a rate other than zero since the sweep before.
 
@@ -23,7 +26,11 @@ use crate::types::time::{LedgerDay, Timestamp};
 /// An account as it is today, and what was posted to bring it there.
 #[derive(Clone, Copy)]
 pub(crate) struct Current {
+    /// Its claim is what fell due on the wallet since it was last written; once [`Current::join`] was called, all that the
+    /// wallet's holder owes.
     pub(crate) account: Account,
+    /// The part of the claim that the holder's record has.
+    pub(crate) known_claim: Amount,
     pub(crate) interest: Amount,
     pub(crate) demurrage: Amount,
 }
@@ -57,13 +64,20 @@ impl Flows {
     }
 }
 
-fn saturating(sum: Amount, amount: Amount) -> Amount {
+pub(super) fn saturating(sum: Amount, amount: Amount) -> Amount {
     sum.plus(amount).unwrap_or(Amount::MAX)
 }
 
 impl Current {
     fn new(account: Account) -> Current {
-        Current { account, interest: Amount::ZERO, demurrage: Amount::ZERO }
+        Current { account, known_claim: Amount::ZERO, interest: Amount::ZERO, demurrage: Amount::ZERO }
+    }
+
+    /// Joins what the wallet's holder owes to what fell due on the wallet: before anything is taken from a credit.
+    #[inline(always)]
+    pub(super) fn join(&mut self, holder: &Holder) {
+        self.known_claim = holder.claim;
+        self.account.claim = saturating(self.account.claim, holder.claim);
     }
 
     /// Credits an amount, and takes what stands as a claim from it. Returns what is kept.
@@ -88,6 +102,13 @@ impl Ledger {
     /// A wallet or treasury as it is on the ledger day of the last block, interest and demurrage posted that is due.
     pub fn account_today(&self, id: AccountId) -> Option<Account> {
         Some(self.brought_to_today(*self.account(id)?, self.today()).account)
+    }
+
+    /// What a wallet's holder owes as demurrage that could not be taken: on the holder, and what fell due on this wallet
+    /// since it was last written.
+    pub fn claim_on(&self, id: AccountId) -> Option<Amount> {
+        let (wallet, holder) = (self.account_today(id)?, self.holder_of(id)?);
+        Some(saturating(wallet.claim, holder.claim))
     }
 
     /// Interest that is accrued up to the end of yesterday and not posted yet, and the same of demurrage, over all
@@ -172,7 +193,6 @@ impl Ledger {
             }
             current.interest = interest;
             current.account.available = saturating(current.account.available, amount);
-            current.take_claim(amount);
         } else {
             let taken = amount.min(current.account.spendable());
             current.account.available = current.account.available.minus_or_zero(taken);
@@ -222,11 +242,15 @@ impl Transition<'_> {
         credited: Amount,
         debited: Amount,
     ) -> &mut Holder {
-        *self.account_mut(id) = current.account;
+        // The claim is the holder's, on whichever wallet it arose.
+        *self.account_mut(id) = Account { claim: Amount::ZERO, ..current.account };
         if !(current.interest.is_zero() && current.demurrage.is_zero()) {
             self.enter_posted(id, current);
         }
         let holder = self.holder_mut(current.account.holder);
+        if current.account.claim != current.known_claim {
+            holder.change_claim(current.known_claim, current.account.claim);
+        }
         let grown = holder.posted.plus(current.interest).and_then(|sum| sum.plus(credited));
         let sum = grown.and_then(|sum| sum.minus(current.demurrage)).and_then(|sum| sum.minus(debited));
         holder.posted = sum.expect("all CBDC fits the range, and a holder has at least what one wallet pays");
@@ -334,5 +358,12 @@ impl StateAt<'_> {
     pub(super) fn current(&self, id: AccountId) -> Current {
         let account = *self.ledger.account(id).expect("the account was looked up before");
         self.ledger.brought_to_today(account, self.today)
+    }
+
+    /// As [`StateAt::current`], with what the wallet's holder owes: for a wallet that money comes to.
+    pub(super) fn current_with_claim(&self, id: AccountId) -> Current {
+        let mut current = self.current(id);
+        current.join(self.holder(current.account.holder));
+        current
     }
 }

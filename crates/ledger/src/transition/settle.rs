@@ -31,12 +31,13 @@ impl Transition<'_> {
         self.end_days();
         // Each has a budget of its own, so that none can starve another.
         let budget = self.work_left;
+        // Before money comes back from holds: what falls due at the end of a day is taken from it.
+        self.sweep_interest();
+        self.work_left = budget;
         self.expire_holds();
         self.work_left = budget;
         self.expire_earmarks();
         self.close_due_proposals();
-        self.work_left = budget;
-        self.sweep_interest();
         self.work_left = budget;
         self.pay_programmes();
         self.work_left = budget;

@@ -55,6 +55,14 @@ impl Pair {
     pub(super) fn is_own(&self) -> bool {
         self.payer.account.holder == self.payee.account.holder
     }
+
+    /// Moves what the payer's side changed of its holder's claim to the payee's side, which is the same holder's: each
+    /// has a copy, and the credit must not take it twice.
+    fn join_claims(&mut self) {
+        let (payer, payee) = (&mut self.payer, &mut self.payee);
+        let grown = payee.account.claim.plus(payer.account.claim).unwrap_or(Amount::MAX);
+        (payee.account.claim, payer.account.claim) = (grown.minus_or_zero(payer.known_claim), payer.known_claim);
+    }
 }
 
 /// The payer's side of a payment between wallets. The payer's record is already as it is after the payment.
@@ -167,6 +175,8 @@ impl<'a> StateAt<'a> {
     #[inline(always)]
     pub(super) fn payout(&self, side: PayerSide, pair: &mut Pair, amount: Amount) -> Result<Payout, Outcome> {
         let (payee_fee, credit) = if pair.is_own() {
+            pair.payee.join(self.holder(pair.payee.account.holder));
+            pair.join_claims();
             let credit = Credit::unlimited(&mut pair.payee, amount);
             if let Some((_, added)) = side.reverse_waterfall {
                 self.check_growth(pair, added)?;

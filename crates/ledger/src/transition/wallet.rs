@@ -1,8 +1,9 @@
 //! Opening and closing wallets, and replacing their keys.
 //!
 //! A wallet is closed when it is empty and no order stands against it: a lien on later credits would be lost with it.
-//! Interest that has accrued keeps it open until it was posted; what it owes as demurrage is written off. A holder's
-//! first wallet gets the tier allowance; while the holder has others, it closes only after another was designated.
+//! Interest that has accrued keeps it open until it was posted. Demurrage that it owes stays with the person, and is
+//! written off with their last wallet. A holder's first wallet gets the tier allowance; while the holder has others, it
+//! closes only after another was designated.
 //!
 //! A key signs for one wallet of the network, once: a key that any wallet at any bank has or had is refused, so that
 //! one which a holder retired cannot come back, and no certificate opens two wallets.
@@ -10,7 +11,7 @@
 use cbdc_signatures::PublicKey;
 
 use super::context::{Settled, Transition, refuse};
-use super::remuneration::Flows;
+use super::remuneration::{Flows, saturating};
 use crate::command::{CloseWallet, OpenWallet, ReplaceKey};
 use crate::policy::remuneration::capitalise;
 use crate::state::account::Account;
@@ -47,8 +48,8 @@ impl Transition<'_> {
         let id = AccountId::new(open.bank, serial);
         let holder = self.ledger.holders.get_mut(holder as usize).expect("the holder is registered");
         holder.wallets += 1;
-        if holder.allowance.is_none() {
-            holder.allowance = Some(id);
+        if holder.allowance().is_none() {
+            holder.set_allowance(Some(id));
             self.account_mut(id).has_allowance = true;
         }
         self.bank_accounts(open.bank).dirty.mark(serial as usize);
@@ -59,14 +60,14 @@ impl Transition<'_> {
     pub(super) fn close_wallet(&mut self, close: &CloseWallet) -> Settled {
         self.at().payee_wallet(close.account)?;
         // Interest that is due today counts: what is on the wallet is the holder's.
-        let mut current = self.at().current(close.account);
+        let mut current = self.at().current_with_claim(close.account);
         let wallet = current.account;
         if wallet.posted() != 0 {
             let balance = u64::try_from(wallet.posted()).unwrap_or(u64::MAX);
             return Err(Outcome::refused(Reason::BalanceNotZero, 0, balance));
         }
-        // So does interest that is accrued and not due yet. What the wallet owes is written off.
-        let (accrued, _) = capitalise(wallet.accrued, self.ledger.genesis.day_count);
+        // So does interest that is accrued and not due yet.
+        let (accrued, remainder) = capitalise(wallet.accrued, self.ledger.genesis.day_count);
         if accrued > 0 {
             return Err(Outcome::refused(Reason::BalanceNotZero, 0, u64::try_from(accrued).unwrap_or(u64::MAX)));
         }
@@ -76,14 +77,23 @@ impl Transition<'_> {
         if wallet.has_allowance && self.at().holder(wallet.holder).wallets > 1 {
             return refuse(Reason::DesignatedWallet);
         }
+        let owed = accrued.unsigned_abs() + u128::from(remainder < 0);
+        let owed = u64::try_from(owed).map_or(Amount::MAX, Amount::from_minor);
         self.post_flows(&Flows::default().with(&current))?;
-        // A claim, accrued demurrage and a remainder below a minor unit are written off.
+        // What is owed stays with the person, demurrage that accrued included and rounded up, so that nobody gets rid of
+        // it by closing wallets. With the last wallet it is written off.
+        if self.at().holder(wallet.holder).wallets == 1 {
+            current.account.claim = Amount::ZERO;
+        } else {
+            current.account.claim = saturating(current.account.claim, owed);
+        }
         (current.account.open, current.account.has_allowance) = (false, false);
-        (current.account.claim, current.account.accrued) = (Amount::ZERO, 0);
+        current.account.accrued = 0;
         self.store(close.account, &current, Amount::ZERO, Amount::ZERO);
         let holder = self.holder_mut(wallet.holder);
         holder.wallets -= 1;
-        holder.allowance = holder.allowance.filter(|allowance| *allowance != close.account);
+        let allowance = holder.allowance().filter(|allowance| *allowance != close.account);
+        holder.set_allowance(allowance);
         self.key_changed(close.account);
         Ok(Outcome::settled())
     }

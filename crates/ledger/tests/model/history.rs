@@ -334,8 +334,9 @@ impl Resolver<'_> {
         if let Some(payee) = model.wallets.get(&to) {
             let class = model.class_of(to);
             let limit = model.policy().holding.get(&class).map(|limit| limit - model.holdings(payee.holder));
-            edges.extend(limit.into_iter().flat_map(|left| [left, left + payee.claim]));
-            edges.push(payee.claim);
+            let claim = model.claim_of(payee.holder);
+            edges.extend(limit.into_iter().flat_map(|left| [left, left + claim]));
+            edges.push(claim);
         }
         edges.extend(self.edges_of_bank(from.bank.0));
         edges

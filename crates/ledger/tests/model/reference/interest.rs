@@ -1,8 +1,8 @@
 //! Interest of wallets, eagerly: at the end of every day every wallet accrues, at 00:00 of every capitalisation date
 //! every wallet is posted.
 
-use cbdc_ledger::AccountId;
 use cbdc_ledger::books::BookAccount;
+use cbdc_ledger::{AccountId, HolderId};
 
 use super::calendar::date_of;
 use super::policy::Policy;
@@ -45,7 +45,6 @@ impl Model {
             self.entry(BookAccount::Equity, BookAccount::Cbdc, posted).unwrap();
             self.terms.interest += posted;
             self.wallets.get_mut(&id).unwrap().available += posted;
-            self.take_claim(id, posted);
         }
         if posted < 0 {
             let taken = self.spendable(id).min(-posted);
@@ -55,11 +54,36 @@ impl Model {
         self.wallets.get_mut(&id).unwrap().accrued = accrued - posted * unit;
     }
 
+    /// What a person owes as demurrage.
+    pub fn claim_of(&self, person: HolderId) -> i128 {
+        self.claims.get(&person).copied().unwrap_or_default()
+    }
+
+    /// What fell due on a wallet joins what its person owes, once anything is done with the wallet.
+    pub(super) fn touch(&mut self, id: AccountId) {
+        let wallet = self.wallets.get_mut(&id).unwrap();
+        let due = std::mem::take(&mut wallet.claim);
+        if due > 0 {
+            *self.claims.entry(wallet.holder).or_default() += due;
+        }
+    }
+
+    /// The sweep does it to wallets with which nothing is done.
+    pub(super) fn sweep(&mut self) {
+        let is_swept = |id: &AccountId| self.swept.as_ref().is_none_or(|swept| swept.contains(id));
+        let open = self.wallets.iter().filter(|(_, wallet)| wallet.open).map(|(id, _)| *id);
+        for id in open.filter(is_swept).collect::<Vec<_>>() {
+            self.touch(id);
+        }
+    }
+
     /// Takes what is owed of a credit of `credited`, which has been made. Returns what was taken.
     pub(super) fn take_claim(&mut self, id: AccountId, credited: i128) -> i128 {
-        let taken = self.wallets[&id].claim.min(credited).min(self.spendable(id));
+        self.touch(id);
+        let person = self.wallets[&id].holder;
+        let taken = self.claim_of(person).min(credited).min(self.spendable(id));
         self.take_demurrage(id, taken);
-        self.wallets.get_mut(&id).unwrap().claim -= taken;
+        *self.claims.entry(person).or_default() -= taken;
         taken
     }
 

@@ -54,6 +54,7 @@ pub struct Wallet {
     pub earmarks: BTreeMap<u64, i128>,
     /// Interest of ended days that is not posted, in minor units × ppm.
     pub accrued: i128,
+    /// Demurrage that fell due here and could not be paid, before it joins what the person owes.
     pub claim: i128,
     pub linked_bank: u16,
     /// Whether the person's tier allowance belongs to it.
@@ -127,6 +128,10 @@ pub struct Model {
     pub classes: BTreeMap<HolderId, Class>,
     /// Persons in the order of their registration.
     pub registered: Vec<HolderId>,
+    /// What persons owe as demurrage.
+    pub claims: BTreeMap<HolderId, i128>,
+    /// The wallets that a block's sweep reaches: all of them, or those that a test says.
+    pub swept: Option<BTreeSet<AccountId>>,
     /// (person, ledger day, amount) of every settled payment to somebody else.
     pub payments: Vec<(HolderId, i128, i128)>,
     /// (person, time) of those that velocity counts.
@@ -200,6 +205,8 @@ impl Model {
             seen_keys: BTreeSet::new(),
             classes: BTreeMap::new(),
             registered: Vec::new(),
+            claims: BTreeMap::new(),
+            swept: None,
             payments: Vec::new(),
             counted_payments: Vec::new(),
             issuances: Vec::new(),
@@ -386,6 +393,7 @@ impl Model {
         let time = self.time.max(time);
         let today = self.day_at(time);
         self.end_days_of_wallets(today);
+        self.sweep();
         self.end_days_of_banks(today);
         self.time = time;
         self.height += 1;

@@ -79,6 +79,8 @@ impl Model {
         let Order { from, to, amount, max_fee } = order;
         let payer = self.wallets[&from].clone();
         let Some(payee) = self.open_wallet(to).cloned() else { return self.no_payee(to) };
+        self.touch(from);
+        self.touch(to);
         let is_own = payer.holder == payee.holder;
         let mut fees = (0, 0);
         if !is_own {
@@ -338,6 +340,7 @@ impl Model {
         }
         self.check_active(to.bank.0)?;
         self.check_funds(from, amount, 0, &[])?;
+        self.touch(from);
         self.wallets.get_mut(&from).unwrap().available -= amount;
         *self.treasuries.get_mut(&to.bank.0).unwrap() += amount;
         done(0)
@@ -378,6 +381,7 @@ impl Model {
         }
         let usable = self.usable(from, to, expires_at);
         self.check_funds(from, maximum, max_fee, &usable)?;
+        self.touch(from);
         let earmarks = draw(&usable, maximum);
         let held = maximum - sum(&earmarks) + max_fee;
         self.wallets.get_mut(&from).unwrap().available -= held;

@@ -66,7 +66,7 @@ impl Model {
         done(id.to_u64().into())
     }
 
-    /// The wallet's debts and accruals are written off with it.
+    /// What the wallet owes stays with the person, and is written off with their last one.
     pub(super) fn close(&mut self, id: AccountId) -> Answer {
         let Some(wallet) = self.open_wallet(id) else { return self.no_payee(id) };
         let balance = self.own(id) + self.earmarked(id);
@@ -85,8 +85,15 @@ impl Model {
         if self.wallets[&id].allowance && has_others {
             return no(Reason::DesignatedWallet, 0, 0);
         }
-        let wallet = self.wallets.get_mut(&id).unwrap();
-        (wallet.claim, wallet.accrued, wallet.allowance, wallet.open) = (0, 0, false, false);
+        self.touch(id);
+        let (unit, wallet) = (self.unit(), self.wallets.get_mut(&id).unwrap());
+        let owed = (-wallet.accrued).max(0);
+        (wallet.accrued, wallet.allowance, wallet.open) = (0, false, false);
+        if !has_others {
+            self.claims.remove(&person);
+        } else if owed > 0 {
+            *self.claims.entry(person).or_default() += (owed + unit - 1) / unit;
+        }
         done(0)
     }
 
@@ -135,6 +142,7 @@ impl Model {
 
     /// Everything of a wallet goes to a new account; the old one only says where.
     fn relocate(&mut self, from: AccountId, bank: u16) -> AccountId {
+        self.touch(from);
         let serial = self.wallets.keys().filter(|id| id.bank.0 == bank).count() as u32 + 1;
         let to = AccountId::new(BankId(bank), serial);
         let old = self.wallets.get_mut(&from).unwrap();
@@ -142,7 +150,7 @@ impl Model {
         if new.linked_bank == from.bank.0 {
             new.linked_bank = bank;
         }
-        (old.available, old.frozen, old.claim, old.accrued) = (0, 0, 0, 0);
+        (old.available, old.frozen, old.accrued) = (0, 0, 0);
         (old.earmarks, old.frozen_by) = (BTreeMap::new(), BTreeMap::new());
         (old.allowance, old.open, old.moved_to) = (false, false, Some(to));
         self.wallets.insert(to, new);
@@ -169,6 +177,10 @@ impl Model {
 
     pub(super) fn designate(&mut self, id: AccountId) -> Answer {
         let person = self.wallets[&id].holder;
+        match self.allowance_of(person) {
+            Some(before) if before == id => return done(0),
+            before => before.into_iter().chain([id]).for_each(|wallet| self.touch(wallet)),
+        }
         for (other, wallet) in &mut self.wallets {
             if wallet.holder == person {
                 wallet.allowance = *other == id;
@@ -197,6 +209,7 @@ impl Model {
             FreezeKind::Freeze => self.freeze_by(id, order.court.0, amount),
             FreezeKind::Unfreeze => self.lift(id, order.court.0, amount)?,
         }
+        self.touch(id);
         done(0)
     }
 
@@ -244,6 +257,7 @@ impl Model {
             }
         }
         self.lift(id, order.court.0, minor(order.released))?;
+        self.touch(id);
         let wallet = self.wallets.get_mut(&id).unwrap();
         let taken = amount.min(wallet.available);
         wallet.available -= taken;
