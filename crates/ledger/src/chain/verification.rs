@@ -2,8 +2,9 @@
 //!
 //! There are three ways to a [`VerifiedProposal`], each named for who vouches:
 //!
-//! * [`verify_batches`] checks every signature against the keys in force. Its [`VerifiedBatch`]es are what a sequencer
-//!   collects, and [`VerifiedProposal::from_built`] is the proposal that it made of them.
+//! * [`verify_slices`] checks signatures against the keys in force, a slice of each of several batches at a time
+//!   ([`verify_batches`]: whole batches). The [`VerifiedBatch`]es that come of it are what a sequencer collects, and
+//!   [`VerifiedProposal::from_built`] is the proposal that it made of them.
 //! * [`VerifiedProposal::check`] does the same for a whole block of a peer, or under audit.
 //! * [`VerifiedProposal::from_own_log`] trusts the bytes because this node, or the leader it follows, verified them
 //!   before they were ordered and its own checksummed log kept them (crash faults, not lies).
