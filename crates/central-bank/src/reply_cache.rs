@@ -55,7 +55,7 @@ struct RecentBlock {
 #[derive(Clone, Copy)]
 struct Position {
     height: Height,
-    place: u32,
+    index: u32,
     start: u32,
 }
 
@@ -89,8 +89,8 @@ impl Recent {
     }
 
     fn at(&self, height: Height) -> Option<&Arc<RecentBlock>> {
-        let place = self.blocks.binary_search_by_key(&height, |block| block.height).ok()?;
-        self.blocks.get(place)
+        let at = self.blocks.binary_search_by_key(&height, |block| block.height).ok()?;
+        self.blocks.get(at)
     }
 
     /// The oldest height that is kept, and the blocks after one.
@@ -134,9 +134,9 @@ impl Index {
         generation.last = block.height;
         let mut start = PROPOSAL_HEAD_BYTES;
         let commands = proposal.commands.iter().zip(proposal.encoded_commands());
-        for (place, ((command, encoded), outcome)) in commands.zip(&block.outcomes).enumerate() {
+        for (index, ((command, encoded), outcome)) in commands.zip(&block.outcomes).enumerate() {
             if outcome.reason.stage() != Stage::BeforeOrdering {
-                let position = Position { height: block.height, place: place as u32, start: start as u32 };
+                let position = Position { height: block.height, index: index as u32, start: start as u32 };
                 each_sequence(command, |key| {
                     generation.positions.insert(key, position);
                 });
@@ -216,10 +216,10 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn find(&self, signer: Signer, sequence: u64) -> Option<(Command, Answer)> {
-        let Position { height, place, start } = self.index.find(&(signer, sequence))?;
+        let Position { height, index, start } = self.index.find(&(signer, sequence))?;
         let block = self.recent.at(height)?;
-        let outcome = *block.outcomes.get(place as usize)?;
-        Some((block.command(start)?, Answer::ordered(height, place, outcome)))
+        let outcome = *block.outcomes.get(index as usize)?;
+        Some((block.command(start)?, Answer::ordered(height, index, outcome)))
     }
 
     fn answer_to(&self, command: &Command) -> Answer {

@@ -112,17 +112,17 @@ impl Verifier {
         let used = upcoming().zip(&refusals).filter(|(_, refusal)| refusal.as_ref().is_some_and(is_used));
         let mut first_answers =
             self.reply_cache.answers_to_repetitions(used.map(|((_, command), _)| command)).into_iter();
-        let answer = |((place, _), refusal): ((usize, &Command), &Option<Outcome>)| {
+        let answer = |((index, _), refusal): ((usize, &Command), &Option<Outcome>)| {
             let refusal = (*refusal)?;
             let first = if is_used(&refusal) { first_answers.next() } else { None };
-            Some((place, first.unwrap_or(Answer::not_ordered(refusal))))
+            Some((index, first.unwrap_or(Answer::not_ordered(refusal))))
         };
         let answers: Vec<(usize, Answer)> = upcoming().zip(&refusals).filter_map(answer).collect();
         batch.permit.note_repetitions(answers.iter().filter(|(_, answer)| answer.is_ordered()).count());
         batch.permit.note(Conduct { not_ordered: answers.len() as u64, ..Conduct::default() });
-        for (place, answer) in answers {
-            batch.commands.refuse(place);
-            batch.permit.set(place as u32, answer);
+        for (index, answer) in answers {
+            batch.commands.refuse(index);
+            batch.permit.set(index as u32, answer);
         }
     }
 }
@@ -147,8 +147,8 @@ fn note_refused(batch: &mut Batch, refused: &[(usize, Outcome)]) {
     counter!(metrics::SECURITY, "kind" => "bad_signature").increment(bad_signatures);
     let not_ordered = refused.len() as u64 - bad_signatures;
     batch.permit.note(Conduct { bad_signatures, not_ordered, ..Conduct::default() });
-    for (place, refusal) in refused {
-        batch.permit.set(*place as u32, Answer::not_ordered(*refusal));
+    for (index, refusal) in refused {
+        batch.permit.set(*index as u32, Answer::not_ordered(*refusal));
     }
 }
 

@@ -663,7 +663,7 @@ proptest! {
             let found = CommandBatch::decode(bytes.clone().into(), commands_max);
             prop_assert_eq!(found, Err(BatchError::TooMany { commands_max }));
             let found = CommandBatch::decode(bytes[..bytes.len() - cut].to_vec().into(), list.len());
-            prop_assert!(matches!(found, Err(BatchError::Command { place, .. }) if place == commands_max), "{:?}", found);
+            prop_assert!(matches!(found, Err(BatchError::Command { index, .. }) if index == commands_max), "{:?}", found);
         }
 
         batch.retain(|place| keep[place]);

@@ -26,8 +26,8 @@ pub struct CommandBatch {
 pub enum BatchError {
     #[error("expected at most {commands_max} commands in a batch, found more")]
     TooMany { commands_max: usize },
-    #[error("command {place} of the batch: {error}")]
-    Command { place: usize, error: DecodeError },
+    #[error("command {index} of the batch: {error}")]
+    Command { index: usize, error: DecodeError },
 }
 
 impl CommandBatch {
@@ -37,12 +37,12 @@ impl CommandBatch {
         let (mut commands, mut ends) = (Vec::with_capacity(capacity), Vec::with_capacity(capacity));
         let mut input = Reader::new("command", &bytes);
         while !input.is_empty() {
-            let place = commands.len();
-            if place == commands_max {
+            let index = commands.len();
+            if index == commands_max {
                 return Err(BatchError::TooMany { commands_max });
             }
             let command = Command::decode(&mut input);
-            commands.push(command.map_err(|error| BatchError::Command { place, error })?);
+            commands.push(command.map_err(|error| BatchError::Command { index, error })?);
             ends.push(bytes.len() - input.left());
         }
         Ok(CommandBatch { bytes, commands, ends })
@@ -73,31 +73,31 @@ impl CommandBatch {
         encoded_commands(&self.bytes, 0, &self.ends)
     }
 
-    /// The bytes of the command at a place.
-    pub fn command_bytes(&self, place: usize) -> Option<&[u8]> {
-        self.bytes.get(self.start(place)..*self.ends.get(place)?)
+    /// The bytes of the command at a index.
+    pub fn command_bytes(&self, index: usize) -> Option<&[u8]> {
+        self.bytes.get(self.start(index)..*self.ends.get(index)?)
     }
 
-    /// How many bytes the commands at these places take.
-    pub fn bytes_at(&self, places: Range<usize>) -> usize {
-        self.start(places.end).saturating_sub(self.start(places.start))
+    /// How many bytes the commands at these indices take.
+    pub fn bytes_at(&self, indices: Range<usize>) -> usize {
+        self.start(indices.end).saturating_sub(self.start(indices.start))
     }
 
-    /// Where the command at a place begins; for the place behind the last one, where that ends.
-    fn start(&self, place: usize) -> usize {
-        place.checked_sub(1).map_or(0, |before| self.ends.get(before).copied().unwrap_or(self.bytes.len()))
+    /// Where the command at a index begins; for the index behind the last one, where that ends.
+    fn start(&self, index: usize) -> usize {
+        index.checked_sub(1).map_or(0, |before| self.ends.get(before).copied().unwrap_or(self.bytes.len()))
     }
 
-    /// Keeps the commands at the places that `keep` names.
+    /// Keeps the commands at the indices that `keep` names.
     pub fn retain(&mut self, keep: impl Fn(usize) -> bool) {
         if (0..self.len()).all(&keep) {
             return;
         }
         let mut out = Writer::with_capacity(self.bytes.len());
-        let kept = self.encoded_commands().enumerate().filter(|(place, _)| keep(*place));
+        let kept = self.encoded_commands().enumerate().filter(|(index, _)| keep(*index));
         let ends = kept.map(|(_, encoded)| out.raw(encoded).len()).collect();
-        let mut places = 0..;
-        self.commands.retain(|_| places.next().is_some_and(&keep));
+        let mut indices = 0..;
+        self.commands.retain(|_| indices.next().is_some_and(&keep));
         (self.bytes, self.ends) = (out.finish().into(), ends);
     }
 

@@ -15,7 +15,7 @@ use crate::command::payment::SIGNED_PAYMENT_BYTES;
 use crate::types::identity::NetworkId;
 use crate::types::outcome::Outcome;
 
-/// A batch of which the commands up to some place are verified or refused.
+/// A batch of which the commands up to some index are verified or refused.
 #[derive(Debug)]
 pub struct PartlyVerified {
     batch: CommandBatch,
@@ -45,7 +45,7 @@ impl PartlyVerified {
         self.batch.len() - self.next
     }
 
-    /// The next commands, so many at most, each with its place in the batch.
+    /// The next commands, so many at most, each with its index in the batch.
     pub fn upcoming(&self, count: usize) -> impl ExactSizeIterator<Item = (usize, &Command)> {
         self.batch.commands()[self.next..self.end(count)]
             .iter()
@@ -59,10 +59,10 @@ impl PartlyVerified {
         self.batch.bytes_at(next.clone()).div_ceil(SIGNED_PAYMENT_BYTES).max(next.len())
     }
 
-    /// Refuses the command at a place: its signature is not looked at, and it is no part of what is vouched for.
-    pub fn refuse(&mut self, place: usize) {
+    /// Refuses the command at a index: its signature is not looked at, and it is no part of what is vouched for.
+    pub fn refuse(&mut self, index: usize) {
         self.refused.resize(self.batch.len(), false);
-        if let Some(refused) = self.refused.get_mut(place) {
+        if let Some(refused) = self.refused.get_mut(index) {
             *refused = true;
         }
     }
@@ -75,7 +75,7 @@ impl PartlyVerified {
         if self.left() > 0 {
             return Err(self);
         }
-        self.batch.retain(|place| !is_refused(&self.refused, place));
+        self.batch.retain(|index| !is_refused(&self.refused, index));
         Ok(VerifiedBatch::vouched_for(self.batch))
     }
 
@@ -84,12 +84,12 @@ impl PartlyVerified {
     }
 }
 
-fn is_refused(refused: &[bool], place: usize) -> bool {
-    refused.get(place).copied().unwrap_or(false)
+fn is_refused(refused: &[bool], index: usize) -> bool {
+    refused.get(index).copied().unwrap_or(false)
 }
 
 /// Verifies the slices together against the keys in force; those of a suspect source cost the others nothing. For each:
-/// the refusals, with their places in the batch.
+/// the refusals, with their indices in the batch.
 pub fn verify_slices(
     network: NetworkId,
     directory: &KeyDirectory,
@@ -99,21 +99,21 @@ pub fn verify_slices(
     let count = slices.iter().map(|slice| slice.count).sum();
     let (mut commands, mut sources) = (Vec::with_capacity(count), Vec::with_capacity(count));
     for Slice { batch, count, source } in slices.iter() {
-        let upcoming = batch.upcoming(*count).filter(|(place, _)| !is_refused(&batch.refused, *place));
-        commands.extend(upcoming.filter_map(|(place, command)| Some((command, batch.batch.command_bytes(place)?))));
+        let upcoming = batch.upcoming(*count).filter(|(index, _)| !is_refused(&batch.refused, *index));
+        commands.extend(upcoming.filter_map(|(index, command)| Some((command, batch.batch.command_bytes(index)?))));
         sources.resize(commands.len(), *source);
     }
     let mut verdicts = check_by_source(network, directory, &commands, |index| sources[index], seed).into_iter();
     let advance = |Slice { batch, count, .. }: &mut Slice<'_>| {
-        let places = batch.next..batch.end(*count);
+        let indices = batch.next..batch.end(*count);
         let mut refusals = Vec::new();
-        for place in places.clone().filter(|place| !is_refused(&batch.refused, *place)) {
+        for index in indices.clone().filter(|index| !is_refused(&batch.refused, *index)) {
             if let Some(Err(refusal)) = verdicts.next() {
-                refusals.push((place, refusal));
+                refusals.push((index, refusal));
             }
         }
-        refusals.iter().for_each(|(place, _)| batch.refuse(*place));
-        batch.next = places.end;
+        refusals.iter().for_each(|(index, _)| batch.refuse(*index));
+        batch.next = indices.end;
         refusals
     };
     slices.iter_mut().map(advance).collect()
