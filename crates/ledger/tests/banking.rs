@@ -818,6 +818,21 @@ fn a_statement_just_before_the_period_does_not_lower_the_requirement() {
     assert_eq!(network.position(2).requirement_base, amount(365_150));
 }
 
+#[test]
+fn the_days_before_a_first_statement_are_not_days_without_deposits() {
+    let mut network = with_periods();
+    network.sleep(3);
+    network.must_settle(network.statement(3, 400_000));
+    network.sleep(1);
+    assert_eq!(network.position(3).requirement_base, amount(400_000));
+    // From then on the days count as they were: one with 400,000, three with nothing.
+    network.must_settle(network.statement(3, 400_000));
+    network.sleep(1);
+    network.must_settle(network.statement(3, 0));
+    network.sleep(3);
+    assert_eq!(network.position(3).requirement_base, amount(100_000));
+}
+
 // Loans of resolved banks.
 
 #[test]

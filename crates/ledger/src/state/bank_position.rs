@@ -102,6 +102,8 @@ pub struct BankPosition {
     pub deposits_reported: Amount,
     /// Whether the bank has given a statement since the maintenance period began.
     pub has_reported: bool,
+    /// Whether it has ever given one.
+    pub has_ever_reported: bool,
     /// Sum, over the ended days of the maintenance period, of the deposits last reported.
     pub reported_sum: u128,
     /// The largest statement and base that the bank ever had.
@@ -192,7 +194,8 @@ impl Positions {
         for (bank, position) in &self.banks {
             out.u16(bank.0).u8(position.status as u8).u64(position.collateral.minor());
             out.u64(position.deposits_reported.minor()).u64(position.requirement_base.minor());
-            out.u8(u8::from(position.has_reported)).u64(position.highest_base.minor());
+            let reports = u8::from(position.has_reported) | u8::from(position.has_ever_reported) << 1;
+            out.u8(reports).u64(position.highest_base.minor());
             out.i128(position.reported_sum as i128);
             out.i128(position.day_end_sum as i128).i128(position.accrued_on_reserves).i128(position.accrued_on_deposit);
             let handover = position.handover.unwrap_or(Handover { to: BankId(0), next: 0 });
@@ -216,7 +219,11 @@ impl Positions {
             let status = BankStatus::decode(input)?;
             let mut amount = || input.u64().map(Amount::from_minor);
             let (collateral, deposits_reported, requirement_base) = (amount()?, amount()?, amount()?);
-            let (has_reported, highest_base) = (input.boolean()?, Amount::from_minor(input.u64()?));
+            let (reports, highest_base) = (input.u8()?, Amount::from_minor(input.u64()?));
+            if reports > 3 || reports == 1 {
+                return Err(input.wrong("0, 2 or 3 for the statements that a bank gave", reports.into()));
+            }
+            let (has_reported, has_ever_reported) = (reports & 1 == 1, reports & 2 == 2);
             let reported_sum = u128::try_from(input.i128()?).map_err(|_| input.wrong("a sum of deposits", 0))?;
             let day_end_sum = u128::try_from(input.i128()?).map_err(|_| input.wrong("a sum of reserves", 0))?;
             let (accrued_on_reserves, accrued_on_deposit) = (input.i128()?, input.i128()?);
@@ -231,6 +238,7 @@ impl Positions {
                 collateral,
                 deposits_reported,
                 has_reported,
+                has_ever_reported,
                 reported_sum,
                 highest_base,
                 requirement_base,

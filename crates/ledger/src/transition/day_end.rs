@@ -29,9 +29,9 @@
 //!    requirement is charged the shortfall × the penalty rate × the period's days. The next period begins at D + 1 with
 //!    the length that policy says then. Without a period, one begins as soon as policy asks for it, without penalty.
 //! 6. The base of a period's requirement is the average, over the ends of the days of the period before (rounded down),
-//!    of the deposits last reported. A bank that gave no statement in the period before, and any bank in a first
-//!    period, pays on the highest base and statement it ever had, and one that never gave any on the highest of all
-//!    banks: silence is never cheaper than a statement.
+//!    of the deposits last reported; a bank's first statement counts for the days before it, too. A bank that gave no
+//!    statement in the period before, and any bank in a first period, pays on the highest base and statement it ever
+//!    had, and one that never gave any on the highest of all banks: silence is never cheaper than a statement.
 //!
 //! A charge takes what reserves there are, Dr reserves, Cr equity; the rest becomes an overdue loan for one night,
 //! Dr loans, Cr equity. An entry or a charge that would pass the largest amount of an account is left out, and its

@@ -56,9 +56,20 @@ impl Transition<'_> {
         }
     }
 
-    /// Notes the deposits that the bank reports: they count in the average that the next maintenance period goes by.
+    /// Notes the deposits that the bank reports: they count in the average that the next maintenance period goes by. A
+    /// bank's first statement counts for the days of the running period that ended before it, too.
     pub(super) fn deposit_statement(&mut self, statement: &DepositStatement) -> Settled {
+        let positions = &self.ledger.positions;
+        let ended = if positions.period_days > 0 {
+            positions.next_day_end.0.saturating_sub(positions.period_start.0)
+        } else {
+            0
+        };
         let position = self.position_mut(statement.bank);
+        if !position.has_ever_reported {
+            position.reported_sum = u128::from(statement.deposits.minor()) * u128::from(ended);
+            position.has_ever_reported = true;
+        }
         (position.deposits_reported, position.has_reported) = (statement.deposits, true);
         position.highest_base = position.highest_base.max(statement.deposits);
         Ok(Outcome::settled())

@@ -16,6 +16,7 @@ pub struct Position {
     pub deposits_reported: i128,
     /// Since the maintenance period began.
     pub has_reported: bool,
+    pub has_ever_reported: bool,
     /// The last statement at the end of each day of the maintenance period.
     pub reported: Vec<i128>,
     pub highest_base: i128,

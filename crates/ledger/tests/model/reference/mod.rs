@@ -582,7 +582,12 @@ impl Model {
             Command::Operation(signed) => self.operate(&signed.record),
             Command::DepositStatement(signed) => {
                 let deposits = minor(signed.record.deposits);
+                let ended = if self.period_days > 0 { self.today() - self.period_start } else { 0 };
                 let position = self.positions.get_mut(&signed.record.bank.0).unwrap();
+                if !position.has_ever_reported {
+                    position.reported = vec![deposits; ended as usize];
+                }
+                position.has_ever_reported = true;
                 (position.deposits_reported, position.has_reported) = (deposits, true);
                 position.highest_base = position.highest_base.max(deposits);
                 done(0)
