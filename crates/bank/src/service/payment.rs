@@ -104,24 +104,25 @@ impl PaymentService {
 
     /// Serves one stream of batches.
     ///
-    /// No more than 64 batches of a stream are in flight. The stream is driven by its reader: a client that stops
-    /// reading its answers is read no further either, keeps a bounded amount of memory, and holds nobody else up. Nor
-    /// does one most of whose payments are refused, or repeated: it is read more slowly ([`super::stream_standing`]).
+    /// No more than 64 batches of a stream are in flight, and few payments until some have settled. The stream is driven
+    /// by its reader: a client that stops reading its answers is read no further either, keeps a bounded amount of
+    /// memory, and holds nobody else up. Nor does one most of whose payments are refused, or repeated: it is read more
+    /// slowly ([`super::stream_standing`]).
     pub fn submit_many(self: Arc<Self>, mut batches: Streaming<v1::CommandBatch>) -> OutcomeBatches {
         Box::pin(async_stream::try_stream! {
             let mut in_flight = FuturesUnordered::new();
-            let mut standing = StreamStanding::new();
+            let (mut standing, mut payments_in_flight) = (StreamStanding::new(), 0);
             let mut is_open = true;
             while is_open || !in_flight.is_empty() {
+                let reads_on = is_open && in_flight.len() < BATCHES_MAX && standing.reads_on_with(payments_in_flight);
                 let event = tokio::select! {
                     Some(answer) = in_flight.next(), if !in_flight.is_empty() => Event::Answered(answer),
-                    batch = message(&mut batches, standing.reads_on_at()), if is_open && in_flight.len() < BATCHES_MAX => {
-                        Event::Came(batch)
-                    }
+                    batch = message(&mut batches, standing.reads_on_at()), if reads_on => Event::Came(batch),
                     () = self.stop.cancelled(), if is_open => Event::Stopped,
                 };
                 match event {
-                    Event::Answered((answer, tally)) => {
+                    Event::Answered((answer, tally, count)) => {
+                        payments_in_flight -= count;
                         standing.note(tally);
                         yield answer;
                     }
@@ -129,6 +130,7 @@ impl PaymentService {
                         Some(batch) => {
                             check_size(&batch)?;
                             let charge = Share::take_current(batch.commands.len());
+                            payments_in_flight += batch.commands.len() / SIGNED_PAYMENT_BYTES;
                             in_flight.push(self.clone().answer_batch(batch, charge));
                         }
                         None => is_open = false,
@@ -140,23 +142,24 @@ impl PaymentService {
         })
     }
 
-    /// Answers one batch, for which memory was taken until it is answered.
+    /// Answers one batch, for which memory was taken until it is answered; also tells how many payments it had.
     async fn answer_batch(
         self: Arc<Self>,
         batch: v1::CommandBatch,
         charge: Result<Option<Charge>, Exceeded>,
-    ) -> (v1::OutcomeBatch, Tally) {
+    ) -> (v1::OutcomeBatch, Tally, usize) {
+        let count = batch.commands.len() / SIGNED_PAYMENT_BYTES;
         let height = self.context.ledger.read(Ledger::height);
         let answers = match &charge {
             Ok(_) => self.payment_relay.submit(batch.commands).await,
             Err(exceeded) => {
                 let refused = Outcome::refused(Reason::Overloaded, exceeded.limit as u64, exceeded.amount as u64);
-                Answers::all(Answer::not_ordered(refused), batch.commands.len() / SIGNED_PAYMENT_BYTES)
+                Answers::all(Answer::not_ordered(refused), count)
             }
         };
         self.metrics.answered(&answers);
         let tally = Tally::of(&answers, height);
-        (answers.into_message(batch.batch_id, batch.takes_runs), tally)
+        (answers.into_message(batch.batch_id, batch.takes_runs), tally, count)
     }
 }
 
@@ -172,7 +175,7 @@ async fn message(
 }
 
 enum Event {
-    Answered((v1::OutcomeBatch, Tally)),
+    Answered((v1::OutcomeBatch, Tally, usize)),
     Came(Result<Option<v1::CommandBatch>, Status>),
     Stopped,
 }

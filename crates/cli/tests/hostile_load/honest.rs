@@ -18,14 +18,18 @@ use crate::network::{Hostile, WALLETS, now, wallet};
 /// Payments in a message, and the time between two messages: 500 a second.
 const TOGETHER: u64 = 5;
 const EVERY: Duration = Duration::from_millis(10);
+/// Payments that are signed beforehand: those of half a minute.
+const SIGNED: u64 = 15_000;
 /// Wallets that pay; each by turns, and the next one is paid.
 const PAYERS: u64 = WALLETS - 10;
 
-/// The first sequence number that nobody has used yet, by bank.
-static NEXT: [AtomicU64; 2] = [AtomicU64::new(1), AtomicU64::new(1)];
+/// How many payments the customers of each bank have made: no wallet leaves a sequence number out.
+static MADE: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 
 /// Customers of one bank who pay.
 pub struct Honest {
+    bank: u16,
+    first: u64,
     messages: Arc<Mutex<Vec<Message>>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
@@ -61,20 +65,20 @@ impl Honest {
         let answers = client.submit_transfers(UnboundedReceiverStream::new(receive)).await.unwrap().into_inner();
         let messages = Arc::<Mutex<Vec<Message>>>::default();
         // Signed beforehand, so that signing takes no time of the nodes.
-        let first = NEXT[usize::from(bank) - 1].fetch_add(60, Ordering::SeqCst);
+        let first = MADE[usize::from(bank) - 1].load(Ordering::SeqCst);
         let valid_until = now().plus_ms(600_000);
         let payment = |number: u64| {
-            let (payer, sequence) = (1 + number % PAYERS, first + number / PAYERS);
+            let (payer, sequence) = (1 + number % PAYERS, 1 + number / PAYERS);
             let to = wallet(bank, 1 + payer % PAYERS).account;
             network.payment(&wallet(bank, payer), to, sequence, valid_until).to_bytes()
         };
-        let count = 60 * PAYERS / TOGETHER;
-        let batches: Vec<Bytes> = (0..count)
-            .map(|at| (at * TOGETHER..(at + 1) * TOGETHER).flat_map(payment).collect::<Vec<u8>>().into())
+        let batches: Vec<Bytes> = (first..first + SIGNED)
+            .step_by(TOGETHER as usize)
+            .map(|number| (number..number + TOGETHER).flat_map(payment).collect::<Vec<u8>>().into())
             .collect();
         let tasks =
             vec![tokio::spawn(offer(batches, send, messages.clone())), tokio::spawn(take(answers, messages.clone()))];
-        Honest { messages, tasks }
+        Honest { bank, first, messages, tasks }
     }
 
     /// Watches for some time.
@@ -107,8 +111,13 @@ impl Honest {
 
     /// Stops, and tells how many have settled.
     pub async fn stop(self) -> u64 {
-        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
-        self.messages.lock().unwrap().iter().map(|message| message.settled).sum()
+        // What is on its way gets its answer.
+        self.tasks[0].abort();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        self.tasks[1].abort();
+        let messages = self.messages.lock().unwrap();
+        MADE[usize::from(self.bank) - 1].store(self.first + messages.len() as u64 * TOGETHER, Ordering::SeqCst);
+        messages.iter().map(|message| message.settled).sum()
     }
 }
 

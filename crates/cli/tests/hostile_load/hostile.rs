@@ -184,8 +184,11 @@ pub const MEMORY: [MemoryAttack; 5] = [
 ];
 
 /// An attack that lasts until this is dropped.
+#[derive(Default)]
 pub struct Attacking {
     tasks: Vec<JoinHandle<()>>,
+    pub answered: Arc<AtomicU64>,
+    pub refused: Arc<AtomicU64>,
     _connections: Vec<Channel>,
 }
 
@@ -214,19 +217,28 @@ impl MemoryAttack {
         };
         let connections: Vec<_> = (0..count).map(|_| network.to_bank(1)).collect();
         let authorization = network.authorization().await;
-        let mut tasks = Vec::new();
+        let mut attacking = Attacking::default();
         for connection in &connections {
             // Channels connect when they are used.
             drop(BankClient::new(connection.clone()).get_status(v1::GetStatusRequest {}).await);
             for _ in 0..if matches!(self, MemoryAttack::Idle) { 0 } else { 500 } {
-                tasks.push(tokio::spawn(self.call(connection.clone(), authorization.clone())));
+                let (answered, refused) = (attacking.answered.clone(), attacking.refused.clone());
+                let call = self.call(connection.clone(), authorization.clone(), answered, refused);
+                attacking.tasks.push(tokio::spawn(call));
             }
         }
-        Attacking { tasks, _connections: connections }
+        attacking._connections = connections;
+        attacking
     }
 
     /// One call, for ever.
-    async fn call(self, connection: Channel, authorization: String) {
+    async fn call(
+        self,
+        connection: Channel,
+        authorization: String,
+        answered: Arc<AtomicU64>,
+        refused: Arc<AtomicU64>,
+    ) {
         let account = wallet(1, 1).account.to_string();
         let page = v1::ListPaymentsRequest { account, page_size: 500, ..Default::default() };
         match self {
@@ -236,7 +248,11 @@ impl MemoryAttack {
                 loop {
                     let mut request = tonic::Request::new(page.clone());
                     request.metadata_mut().insert("authorization", authorization.parse().unwrap());
-                    drop(client.list_payments(request).await);
+                    let count = match client.list_payments(request).await {
+                        Ok(_) => &answered,
+                        Err(_) => &refused,
+                    };
+                    count.fetch_add(1, Ordering::Relaxed);
                 }
             }
             MemoryAttack::UnreadPages => {
@@ -298,24 +314,27 @@ impl http_body::Body for Pieces {
     }
 }
 
-/// So many TCP connections to bank 1, and to the central bank, that say nothing; and more of them as they are ended.
-pub async fn silent(network: &Hostile, count: usize) -> Vec<JoinHandle<()>> {
-    let addresses = [NodeName::Bank(BankId(1)), network.network.central_bank()].map(|node| network.address(node));
-    let mut tasks = Vec::new();
-    for address in addresses {
+/// So many TCP connections to bank 1, and to the central bank, that say nothing. Where they are `renewed`, another one
+/// takes the place of each that the node has ended.
+pub async fn silent(network: &Hostile, count: usize, renewed: bool) -> Attacking {
+    let mut attacking = Attacking::default();
+    for node in [NodeName::Bank(BankId(1)), network.network.central_bank()] {
         for _ in 0..count {
-            let mut connection = Some(TcpStream::connect(&address).await.unwrap());
-            let address = address.clone();
-            tasks.push(tokio::spawn(async move {
-                loop {
-                    let Some(silent) = connection.take() else { return };
+            let address = network.address(node);
+            let first = TcpStream::connect(&address).await.unwrap();
+            attacking.tasks.push(tokio::spawn(async move {
+                let mut connection = Some(first);
+                while let Some(silent) = connection.take() {
                     // It is readable once the node has ended it.
                     drop(silent.readable().await);
-                    drop(silent);
+                    if !renewed {
+                        std::future::pending::<()>().await;
+                    }
+                    tokio::time::sleep(Duration::from_millis(10)).await;
                     connection = TcpStream::connect(&address).await.ok();
                 }
             }));
         }
     }
-    tasks
+    attacking
 }

@@ -16,6 +16,7 @@ mod honest;
 mod hostile;
 mod network;
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use self::honest::{Figures, Honest};
@@ -113,10 +114,15 @@ async fn memory() {
         let waited = network.new_customer().await;
         let beside = honest.figures(PHASE / 2).await;
         let most = network.most_resident();
+        let [answered, refused] = [&attacking.answered, &attacking.refused].map(|count| count.load(Ordering::Relaxed));
         drop(attacking);
         tokio::time::sleep(Duration::from_secs(5)).await;
         let [before, most, after] = [before, most, network.resident()].map(|bytes| bytes / MIB);
-        println!("| {} | {before} | {most} | {after} | {} | {beside} |", attack.name(), waited.as_millis());
+        let name = attack.name();
+        println!(
+            "| {name} ({answered} answered, {refused} refused) | {before} | {most} | {after} | {} | {beside} |",
+            waited.as_millis()
+        );
         honest.stop().await;
     }
     network.stop().await;
@@ -127,17 +133,22 @@ async fn memory() {
 #[ignore = "measures for minutes"]
 async fn silence() {
     let mut network = Hostile::start().await;
-    let alone = network.new_customer().await;
-    let silent = hostile::silent(&network, 600).await;
-    let beside = network.new_customer().await;
-    let restarted = network.restart_bank_2().await;
-    println!("\n600 silent connections to bank 1 and to the central bank: a new customer's first answer after");
     println!(
-        "{} ms (alone {} ms), a restarted bank reaches the central bank after {} ms",
-        beside.as_millis(),
-        alone.as_millis(),
-        restarted.as_millis()
+        "\n| 600 silent connections to each node | a new customer's first answer, ms | bank 2, restarted, has the central bank, ms |"
     );
-    drop(silent);
+    println!("|---|---|---|");
+    let [customer, bank] = [network.new_customer().await, network.restart_bank_2().await].map(|time| time.as_millis());
+    println!("| none | {customer} | {bank} |");
+    for (name, renewed) in [("once", false), ("renewed when ended", true)] {
+        let silent = hostile::silent(&network, 600, renewed).await;
+        let mut customers = Vec::new();
+        for _ in 0..20 {
+            customers.push(network.new_customer().await.as_millis());
+        }
+        customers.sort_unstable();
+        let bank = network.restart_bank_2().await.as_millis();
+        println!("| {name} | {} to {}, half of them {} | {bank} |", customers[0], customers[19], customers[10]);
+        drop(silent);
+    }
     network.stop().await;
 }
