@@ -64,7 +64,7 @@ impl tower::Service<http::Request<Body>> for Service {
 
     fn call(&mut self, _: http::Request<Body>) -> Self::Future {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        let body = RawBody::new(self.pieces.clone(), self.then);
+        let body = RawBody::body(self.pieces.clone(), self.then);
         let response = http::Response::builder().header("content-type", "application/grpc").body(body);
         std::future::ready(Ok(response.unwrap()))
     }

@@ -30,7 +30,7 @@ fn small() -> Limits {
 fn unfinished(length: usize) -> tonic::body::Body {
     let pieces = vec![7; length];
     let first = message(1_000_000, &[]);
-    RawBody::new([first].into_iter().chain(pieces.chunks(16 * 1024).map(Bytes::copy_from_slice)), Then::Silence)
+    RawBody::body([first].into_iter().chain(pieces.chunks(16 * 1024).map(Bytes::copy_from_slice)), Then::Silence)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,7 +76,7 @@ async fn a_message_that_is_too_large_for_its_call_is_refused_with_the_limit_befo
         (SUBMIT_TRANSFERS, 4 * 1024 * 1024),
         (SUBMIT_TRANSFERS, u32::MAX),
     ] {
-        let body = RawBody::new([message(length, &[])], Then::Silence);
+        let body = RawBody::body([message(length, &[])], Then::Silence);
         let status = status_of(running.to_bank(None), request(path, body)).await;
         assert_eq!(status.code(), Code::ResourceExhausted, "{path}: {status:?}");
         let refusal = refusal_of(&status).expect("a refusal has its reason");
@@ -97,7 +97,7 @@ async fn what_the_transport_refuses_has_a_reason_as_well() {
         ("/cbdc.v1.Bank/PrintMoney", message(0, &[]), Code::Unimplemented, "/cbdc.v1.Bank/PrintMoney"),
         ("/cbdc.v1.Mint/Print", message(0, &[]), Code::Unimplemented, "/cbdc.v1.Mint/Print"),
     ] {
-        let body = RawBody::new([sent], Then::Silence);
+        let body = RawBody::body([sent], Then::Silence);
         let status = status_of(running.to_bank(None), request(path, body)).await;
         assert_eq!(status.code(), code, "{path}: {status:?}");
         assert!(status.message().contains(says), "{path}: {status:?}");
@@ -183,7 +183,9 @@ async fn idle_connections_give_way_and_members_have_places_of_their_own() {
 /// A TLS connection of a customer, for bytes of any kind.
 async fn tls(running: &Running) -> impl AsyncReadExt + AsyncWriteExt + Unpin + use<> {
     let trust = running.bank_trust();
-    cbdc_proto::transport::channel::dial(&running.bank.address().to_string(), None, &trust).await.unwrap()
+    let address = running.bank.address().to_string();
+    let dialed = cbdc_proto::transport::channel::dial(&address, None, &trust);
+    tokio::time::timeout(Duration::from_secs(20), dialed).await.expect("it is shaken hands with in time").unwrap()
 }
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -279,11 +281,11 @@ async fn plaintext_noise_large_headers_and_compressed_messages_are_refused_and_t
         let ended = tokio::time::timeout(Duration::from_secs(10), connection.read_to_end(&mut bytes)).await;
         ended.expect("the node ends it").ok();
     }
-    let mut large = request("/cbdc.v1.Bank/GetStatus", RawBody::new([message(0, &[])], Then::Silence));
+    let mut large = request("/cbdc.v1.Bank/GetStatus", RawBody::body([message(0, &[])], Then::Silence));
     large.headers_mut().insert("x", "y".repeat(200_000).parse().unwrap());
     assert_ne!(status_of(running.to_bank(None), large).await.code(), Code::Ok);
     let mut compressed =
-        request("/cbdc.v1.Bank/GetStatus", RawBody::new([Bytes::from(vec![1, 0, 0, 0, 1, 0])], Then::Silence));
+        request("/cbdc.v1.Bank/GetStatus", RawBody::body([Bytes::from(vec![1, 0, 0, 0, 1, 0])], Then::Silence));
     compressed.headers_mut().insert("grpc-encoding", "gzip".parse().unwrap());
     assert_eq!(status_of(running.to_bank(None), compressed).await.code(), Code::Unimplemented);
     running.serves_a_new_customer().await;
@@ -302,7 +304,7 @@ async fn deadlines_of_a_millisecond_and_many_handshakes_leave_nothing_behind() {
             client.get_status(request).await.is_ok()
         }
     });
-    futures::future::join_all(hasty).await;
+    tokio::time::timeout(Duration::from_secs(20), futures::future::join_all(hasty)).await.expect("they end");
     for _ in 0..10 {
         futures::future::join_all((0..20).map(|_| tls(&running))).await;
     }

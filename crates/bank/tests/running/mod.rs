@@ -111,7 +111,7 @@ pub enum Then {
 }
 
 impl RawBody {
-    pub fn new(pieces: impl IntoIterator<Item = Bytes>, then: Then) -> Body {
+    pub fn body(pieces: impl IntoIterator<Item = Bytes>, then: Then) -> Body {
         Body::new(RawBody { pieces: pieces.into_iter().collect(), then })
     }
 }

@@ -33,7 +33,7 @@ impl AsyncRead for ReadAhead {
         let ReadAhead { stream, read } = &mut *self;
         if read.is_empty() {
             // Only a socket that has something to read gets a buffer.
-            if let Poll::Pending = stream.poll_read_ready(cx)? {
+            if stream.poll_read_ready(cx)?.is_pending() {
                 *read = BytesMut::new();
                 return Poll::Pending;
             }
