@@ -232,13 +232,7 @@ impl MemoryAttack {
     }
 
     /// One call, for ever.
-    async fn call(
-        self,
-        connection: Channel,
-        authorization: String,
-        answered: Arc<AtomicU64>,
-        refused: Arc<AtomicU64>,
-    ) {
+    async fn call(self, connection: Channel, authorization: String, answered: Arc<AtomicU64>, refused: Arc<AtomicU64>) {
         let account = wallet(1, 1).account.to_string();
         let page = v1::ListPaymentsRequest { account, page_size: 500, ..Default::default() };
         match self {
