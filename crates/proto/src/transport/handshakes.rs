@@ -124,7 +124,8 @@ mod tests {
         assert!(silent[0].gives_way.is_cancelled() && !silent[1].gives_way.is_cancelled());
         assert!(!honest.gives_way.is_cancelled());
         drop((silent, honest));
-        assert_eq!((handshakes.lock().count, handshakes.lock().by_address.len()), (0, 0));
+        let in_flight = handshakes.lock();
+        assert_eq!((in_flight.count, in_flight.by_address.len()), (0, 0));
     }
 
     #[test]
