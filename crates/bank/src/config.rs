@@ -85,6 +85,10 @@ pub struct Config {
     /// How much is given to those who call.
     #[serde(default)]
     pub limits: Limits,
+    /// How long the central bank's answer to such a payment is waited for before the payment is accepted, ms: less than
+    /// customers wait for theirs.
+    #[serde(default = "default_accept_after_ms")]
+    pub accept_after_ms: u64,
 }
 
 fn default_checkpoint_every_blocks() -> u64 {
@@ -97,6 +101,10 @@ fn default_precheck_signatures() -> bool {
 
 fn default_accept_when_unreachable() -> bool {
     true
+}
+
+fn default_accept_after_ms() -> u64 {
+    2_000
 }
 
 impl Config {
@@ -143,7 +151,7 @@ central_bank = "127.0.0.1:7000"
         let config = Config::load(&file).unwrap();
         assert_eq!(config.data_dir, folder.path().join("data"));
         assert!(config.accept_when_unreachable && config.precheck_signatures && !config.verify_blocks);
-        assert_eq!(config.checkpoint_every_blocks, 5_000);
+        assert_eq!((config.checkpoint_every_blocks, config.accept_after_ms), (5_000, 2_000));
     }
 
     #[test]

@@ -18,7 +18,7 @@
 //! A writer holds the lock from its first change until the batch is written. When a write fails, the store takes no
 //! more and the node stops; what is in memory is lost with it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,7 +28,8 @@ use cbdc_ledger::block::{DepositDirection, DepositMovement};
 use cbdc_ledger::command::{Payment, PaymentKind, Record, ReverseWaterfall, Signer};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::outcome::Stage;
-use cbdc_ledger::{AccountId, Amount, BankId, Command, Height, Outcome, Reason, Signed, Timestamp};
+use cbdc_ledger::{AccountId, Amount, BankId, Command, Height, Ledger, Outcome, Reason, Signed, Timestamp};
+use cbdc_node::views::probable_time;
 use cbdc_storage::{Durability, Store, StoreError, WriteBatch};
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -76,6 +77,17 @@ pub struct TopUp {
     pub wanted: Amount,
     /// Whether a promise may be made now; otherwise only one that was made before is answered.
     pub may_begin: bool,
+}
+
+/// What of a wallet waits in the outbox.
+#[derive(Clone, Debug, Default)]
+pub struct Waiting {
+    /// Payments that were accepted and not settled, by number.
+    pub accepted: Vec<Signed<Payment>>,
+    /// The numbers of all records that wait, those of topped up payments included.
+    pub numbers: BTreeSet<u64>,
+    /// What the accepted payments take from the wallet.
+    pub spent: Amount,
 }
 
 /// The state of a funding.
@@ -180,6 +192,44 @@ impl DepositService {
         self.lock().outbox.len()
     }
 
+    /// Whether a record with a holder's number is in the outbox.
+    pub fn has_in_outbox(&self, account: AccountId, sequence: u64) -> bool {
+        self.lock().outbox.has_number_of(account, sequence)
+    }
+
+    /// What of a wallet waits in the outbox.
+    ///
+    /// Read it before the ledger: a payment that settles in between then counts twice for a moment, never not at all.
+    pub fn waiting_of(&self, account: AccountId) -> Waiting {
+        if !self.watches_holders() {
+            return Waiting::default();
+        }
+        let books = self.lock();
+        let accepted: Vec<_> = books.outbox.accepted_of(account).copied().collect();
+        let topped_up = books.outbox.topped_up_of(account);
+        let numbers = accepted.iter().map(|payment| payment.record.head.sequence).chain(topped_up).collect();
+        let spent = self.spent_by(&accepted);
+        Waiting { accepted, numbers, spent }
+    }
+
+    /// What payments take from their payers' wallets when they settle, as far as is known here.
+    fn spent_by<'a>(&self, payments: impl IntoIterator<Item = &'a Signed<Payment>>) -> Amount {
+        let of_one = |ledger: &Ledger, payment: &Payment| {
+            let Payment { kind, from, to, amount, max_fee, .. } = *payment;
+            // A partial replica does not know the payee's class, and so not the fee.
+            let knows_fee = kind == PaymentKind::Transfer && ledger.partial_replica_of().is_none();
+            let fee = match knows_fee {
+                true => ledger.quote(from, to, amount, max_fee, probable_time(ledger.tip().time)).fee,
+                false => Amount::ZERO,
+            };
+            amount.plus(fee).unwrap_or(Amount::MAX)
+        };
+        self.signer.ledger.read(|ledger| {
+            let spent = payments.into_iter().map(|payment| of_one(ledger, &payment.record));
+            spent.fold(Amount::ZERO, |sum, amount| sum.plus(amount).unwrap_or(Amount::MAX))
+        })
+    }
+
     /// Whether the outbox has commands that use a holder's sequence number, so that blocks must be searched for it.
     pub fn watches_holders(&self) -> bool {
         self.of_holders.load(Ordering::Acquire) > 0
@@ -218,7 +268,8 @@ impl DepositService {
         self.ask(|answer| Job::TopUp { top_up: Box::new(top_up), answer }).await
     }
 
-    /// Puts a customer's payment into the outbox. Durable when it returns. The caller has verified the signature.
+    /// Puts a customer's payment into the outbox, as far as the wallet reaches for it and for all that was accepted
+    /// before. Durable when it returns. The caller has verified the signature.
     pub async fn accept(&self, payment: Signed<Payment>) -> Result<(), Outcome> {
         self.ask(|answer| Job::Accept { payment: Box::new(payment), answer }).await
     }
@@ -528,7 +579,7 @@ impl Group<'_> {
         // Checked before a sequence number is taken, booked after: from there on nothing may refuse.
         let balance = self.books.deposits.get(account).balance;
         if balance < amount {
-            return Ok(Err(Outcome::refused(Reason::InsufficientFunds, balance.minor(), amount.minor())));
+            return Ok(Err(Outcome::refused(Reason::DepositTooSmall, balance.minor(), amount.minor())));
         }
         let signer = &self.service.signer;
         let signed = signer.sign(FUND_VALIDITY, |head| Payment {
@@ -611,6 +662,17 @@ impl Group<'_> {
         }
         if self.books.outbox.is_full() {
             return Err(Outcome::refused(Reason::Overloaded, 0, 0));
+        }
+        // What was accepted counts as spent. The outbox is read before the ledger, as for
+        // [`DepositService::waiting_of`].
+        let service = self.service;
+        let before = service.spent_by(self.books.outbox.accepted_of(account));
+        let spendable =
+            service.signer.ledger.read(|ledger| ledger.account_today(account).map(|found| found.spendable()));
+        let left = spendable.unwrap_or_default().minus_or_zero(before);
+        let needed = service.spent_by([&payment]);
+        if left < needed {
+            return Err(Outcome::refused(Reason::NotAccepted, left.minor(), needed.minor()));
         }
         self.books.outbox.put(&mut self.batch, key, OutboxPayload::Payment(payment), [0; 16]);
         self.service.of_holders.fetch_add(1, Ordering::AcqRel);

@@ -184,7 +184,7 @@ impl DepositBook {
         amount: Amount,
     ) -> Result<Deposit, Outcome> {
         let deposit = self.get(account);
-        let short = Outcome::refused(Reason::InsufficientFunds, deposit.balance.minor(), amount.minor());
+        let short = Outcome::refused(Reason::DepositTooSmall, deposit.balance.minor(), amount.minor());
         let balance = deposit.balance.minus(amount).ok_or(short)?;
         let overflow = Outcome::refused(Reason::Overflow, 0, amount.minor());
         let in_transit = deposit.in_transit.plus(amount).ok_or(overflow)?;
@@ -386,7 +386,7 @@ mod tests {
         let (mut batch, account) = (WriteBatch::new(), AccountId::new(BANK, 1));
         book.credit(&mut batch, account, Amount::from_minor(5)).unwrap();
         let refused = book.begin_transit(&mut batch, account, Amount::from_minor(6)).unwrap_err();
-        assert_eq!(refused, Outcome::refused(Reason::InsufficientFunds, 5, 6));
+        assert_eq!(refused, Outcome::refused(Reason::DepositTooSmall, 5, 6));
         assert_eq!(book.get(account).balance, Amount::from_minor(5));
     }
 

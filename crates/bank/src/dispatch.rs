@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use cbdc_ledger::member::Role;
-use cbdc_ledger::outcome::Stage;
 use cbdc_ledger::sequence::SequenceStatus;
 use cbdc_ledger::{BankId, MemberId, Reason};
 use cbdc_node::LedgerHandle;
@@ -98,8 +97,7 @@ impl Dispatcher {
         if answer.state != State::Final {
             return self.deposits.again(key, SOON);
         }
-        let had_effect = answer.outcome.reason.stage() != Stage::BeforeOrdering;
-        if answer.is_ordered() && had_effect {
+        if answer.has_used_its_number() {
             // The chain takes it out; an accepted payment may have been passed before it was in the outbox.
             let has_passed = self.deposits.outlived(key, answer.height);
             if let (true, OutboxKey::Customer { .. }) = (has_passed, key) {
@@ -121,7 +119,12 @@ impl Dispatcher {
             reason => {
                 tracing::warn!(?key, %reason, "the central bank refuses a command of the outbox");
                 let only_copy = !resent && self.deposits.copies(key) == Some(1);
-                if only_copy {
+                // An accepted payment waits until it can never settle: whoever has it may send it, too.
+                let is_done = match key {
+                    OutboxKey::Own { .. } => only_copy,
+                    OutboxKey::Customer { .. } => reason.shows_never_ordered(),
+                };
+                if is_done {
                     self.deposits.give_back(*key, reason).await;
                 }
                 self.deposits.again(key, LATER);

@@ -55,8 +55,8 @@ use crate::precheck::SignaturePrecheck;
 use crate::relay::{CentralBankEndpoint, Relay};
 use crate::replica::{BlockError, ReplayError, Replica, replay};
 use crate::service::{
-    BackOfficeService, BankContext, BankService, ConsentService, EarlierPayments, FundingService, HistoryService,
-    HoldService, HolderCommandService, OwnCommands, PaymentRelay, PaymentService, SessionService, TopUpService,
+    BackOfficeService, BankContext, BankService, ConsentService, FundingService, HistoryService, HoldService,
+    HolderCommandService, OwnCommands, PaymentRelay, PaymentService, Records, SessionService, TopUpService,
     WalletService,
 };
 use crate::sessions::Sessions;
@@ -366,8 +366,9 @@ impl Launch {
             .map(|directory| Arc::new(SignaturePrecheck::new(genesis.network(), directory)));
         let context = BankContext { bank, ledger: ledger.clone(), deposits, relay };
         let own_commands = OwnCommands { context: context.clone(), signer };
-        let payments =
-            payment_service(&context, &history, &precheck, &metrics, config.accept_when_unreachable, stop.clone());
+        // What an earlier process of this node had sent is not known any more.
+        let records = Records::new(context.clone(), history.clone(), tip.0 == Height(0));
+        let payments = payment_service(&records, &precheck, &metrics, &config, stop.clone());
         let mut secret = [0; 32];
         SysRng.try_fill_bytes(&mut secret).expect("a running operating system gives random bytes");
         let sessions = SessionService {
@@ -384,12 +385,7 @@ impl Launch {
                 central_bank: central_bank.clone(),
             }),
             payments: Arc::new(payments),
-            holder_commands: Arc::new(HolderCommandService {
-                context: context.clone(),
-                precheck,
-                history: history.clone(),
-                metrics,
-            }),
+            holder_commands: Arc::new(HolderCommandService { context: context.clone(), precheck, records, metrics }),
             consents: Arc::new(ConsentService { context: context.clone(), signer: own_commands.signer.clone() }),
             holds: Arc::new(HoldService {
                 context: context.clone(),
@@ -438,26 +434,27 @@ impl Launch {
 
 /// Payments, from customers down to the relay.
 fn payment_service(
-    context: &BankContext,
-    history: &Arc<History>,
+    records: &Records,
     precheck: &Option<Arc<SignaturePrecheck>>,
     metrics: &Arc<Metrics>,
-    accept_when_unreachable: bool,
+    config: &Config,
     stop: CancellationToken,
 ) -> PaymentService {
-    let earlier = EarlierPayments { context: context.clone(), history: history.clone() };
+    let context = &records.context;
     let payment_relay = PaymentRelay {
         context: context.clone(),
-        earlier: earlier.clone(),
+        records: records.clone(),
         precheck: precheck.clone(),
+        accept_after: Duration::from_millis(config.accept_after_ms),
         metrics: metrics.clone(),
     };
-    let top_ups = TopUpService { context: context.clone(), earlier, payment_relay: payment_relay.clone() };
+    let top_ups =
+        TopUpService { context: context.clone(), records: records.clone(), payment_relay: payment_relay.clone() };
     PaymentService {
         context: context.clone(),
         payment_relay,
         top_ups,
-        accept_when_unreachable,
+        accept_when_unreachable: config.accept_when_unreachable,
         metrics: metrics.clone(),
         stop,
     }

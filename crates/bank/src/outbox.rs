@@ -195,6 +195,26 @@ impl Outbox {
         self.top_ups.get(&(payer, sequence)).copied()
     }
 
+    /// Whether a copy of a record with a holder's number is in the outbox: accepted, or topped up.
+    pub fn has_number_of(&self, account: AccountId, sequence: u64) -> bool {
+        self.entries.contains_key(&OutboxKey::Customer { account, sequence })
+            || self.top_ups.contains_key(&(account, sequence))
+    }
+
+    /// The payments of a wallet that were accepted, by number.
+    pub fn accepted_of(&self, account: AccountId) -> impl Iterator<Item = &Signed<Payment>> {
+        let key = |sequence| OutboxKey::Customer { account, sequence };
+        self.entries.range(key(0)..=key(u64::MAX)).filter_map(|(_, entry)| match &entry.payload {
+            OutboxPayload::Payment(payment) => Some(payment),
+            OutboxPayload::TopUp(_) => None,
+        })
+    }
+
+    /// The numbers of a wallet whose payments are topped up, in order.
+    pub fn topped_up_of(&self, account: AccountId) -> impl Iterator<Item = u64> {
+        self.top_ups.range((account, 0)..=(account, u64::MAX)).map(|((_, sequence), _)| *sequence)
+    }
+
     fn insert(&mut self, key: OutboxKey, entry: Entry) {
         if let Some(payment) = entry.payload.topped_up() {
             self.top_ups.insert(payment, key);

@@ -158,6 +158,11 @@ impl Checked {
         Checked { relayed: partitioned.relayed, count: partitioned.count, refused }
     }
 
+    /// The refusal of a batch's only record.
+    pub fn refusal_of_only(&self) -> Option<Outcome> {
+        self.refused.first().filter(|_| self.count == 0).map(|(_, answer)| answer.outcome)
+    }
+
     /// How many were refused for a bad signature.
     pub fn bad_signatures(&self) -> u64 {
         self.refused.iter().filter(|(_, answer)| answer.outcome.reason == Reason::BadSignature).count() as u64

@@ -10,6 +10,8 @@
 //! 4. When the stream breaks, the status of what was in flight is unknown. The same bytes are sent again on the next
 //!    stream, unless their callers have given up: sequence numbers make that safe.
 //! 5. A caller that has waited for its deadline gets *unknown* for each command.
+//! 6. After a second without an answer the central bank is asked for its health. It counts as reachable while a stream
+//!    is open and something was heard within the last 3 seconds.
 //!
 //! # Bounds
 //! Commands waiting or in flight: [`COMMANDS_MAX`]. Commands in flight: [`IN_FLIGHT_MAX`].
@@ -17,11 +19,14 @@
 //! Work is per batch: nothing here is allocated, looked up or locked per payment.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use cbdc_ledger::outcome::OtherCopies;
+use cbdc_ledger::{Height, Outcome, Reason};
 use cbdc_proto::answers::Answers;
 use cbdc_proto::packed::Answer;
 use cbdc_proto::transport::{ConnectError, MESSAGE_BYTES_MAX, NodeIdentity, ServerTrust, connect};
@@ -32,6 +37,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 
 use crate::metrics::Metrics;
 
@@ -53,6 +60,10 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How often abandoned submissions are dropped.
 const SWEEP: Duration = Duration::from_millis(250);
+/// After so long without an answer the central bank is asked for its health.
+const PROBE_AFTER: Duration = Duration::from_secs(1);
+/// After so long without any answer the central bank is not reachable.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
 
 /// The answer to a submission.
 #[derive(Clone, Debug)]
@@ -70,6 +81,12 @@ impl Relayed {
 
     fn unknown(count: usize) -> Relayed {
         Relayed { answers: Answers::all(Answer::unknown(), count), resent: true }
+    }
+
+    /// The answer where nothing left this node.
+    pub fn refused(reason: Reason, count: usize) -> Relayed {
+        let refusal = Answer::not_ordered(Outcome::refused(reason, 0, 0));
+        Relayed { answers: Answers::all(refusal, count), resent: false }
     }
 }
 
@@ -91,6 +108,7 @@ pub struct Relay {
     queue: mpsc::UnboundedSender<Submission>,
     capacity: Arc<Semaphore>,
     reachable: watch::Receiver<bool>,
+    answered_up_to: Arc<AtomicU64>,
 }
 
 /// The central bank's address, and the keys by which it is known.
@@ -118,11 +136,13 @@ impl Relay {
         let (queue, submissions) = mpsc::unbounded_channel();
         let (tell_reachable, reachable) = watch::channel(false);
         let capacity = Arc::new(Semaphore::new(COMMANDS_MAX));
+        let answered_up_to = Arc::new(AtomicU64::new(0));
         let task = Link {
             central_bank,
             metrics,
             capacity: capacity.clone(),
             reachable: tell_reachable,
+            answered_up_to: answered_up_to.clone(),
             submissions,
             held: VecDeque::new(),
             gathered: Gathered::default(),
@@ -131,10 +151,10 @@ impl Relay {
             next_batch: 1,
         };
         let running = tokio::spawn(task.run(stop));
-        (Relay { queue, capacity, reachable }, running)
+        (Relay { queue, capacity, reachable, answered_up_to }, running)
     }
 
-    /// Whether a stream to the central bank is open.
+    /// Whether a stream to the central bank is open, and the central bank has answered lately.
     pub fn is_reachable(&self) -> bool {
         *self.reachable.borrow()
     }
@@ -142,6 +162,11 @@ impl Relay {
     /// Tells when that changes.
     pub fn reachable(&self) -> watch::Receiver<bool> {
         self.reachable.clone()
+    }
+
+    /// The newest block of which the central bank has told an outcome.
+    pub fn answered_up_to(&self) -> Height {
+        Height(self.answered_up_to.load(Ordering::Acquire))
     }
 
     /// Submits commands: `count` of them, back to back. The answer comes within `timeout`, in the commands' order.
@@ -196,6 +221,7 @@ struct Link {
     metrics: Arc<Metrics>,
     capacity: Arc<Semaphore>,
     reachable: watch::Sender<bool>,
+    answered_up_to: Arc<AtomicU64>,
     submissions: mpsc::UnboundedReceiver<Submission>,
     /// Taken from the queue while there was no stream.
     held: VecDeque<Submission>,
@@ -222,11 +248,11 @@ impl Link {
                 () = stop.cancelled() => return,
             };
             let broken = match opened {
-                Ok((batches, answers)) => {
+                Ok((channel, batches, answers)) => {
                     tracing::info!(address = %self.central_bank.address, "the central bank is reachable");
                     (pause, was_reachable) = (BACKOFF.0, true);
                     self.set_reachable(true);
-                    let ended = self.session(batches, answers, &stop).await;
+                    let ended = self.session(channel, batches, answers, &stop).await;
                     self.set_reachable(false);
                     match ended {
                         Ended::Stopped => return,
@@ -247,20 +273,21 @@ impl Link {
     }
 
     fn set_reachable(&self, reachable: bool) {
-        self.reachable.send_replace(reachable);
-        self.metrics.reachable(reachable);
+        if self.reachable.send_if_modified(|before| std::mem::replace(before, reachable) != reachable) {
+            self.metrics.reachable(reachable);
+        }
     }
 
-    async fn open(&self) -> Result<(mpsc::Sender<v1::CommandBatch>, Streaming<v1::OutcomeBatch>), Status> {
+    async fn open(&self) -> Result<(Channel, mpsc::Sender<v1::CommandBatch>, Streaming<v1::OutcomeBatch>), Status> {
         let channel = self.central_bank.channel().map_err(|error| Status::unavailable(error.to_string()))?;
-        let mut client = SettlementClient::new(channel)
+        let mut client = SettlementClient::new(channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
         let (batches, outgoing) = mpsc::channel(OUTGOING_MAX);
         let opening = client.submit(ReceiverStream::new(outgoing));
         let opened = tokio::time::timeout(OPEN_TIMEOUT, opening).await;
         let answers = opened.map_err(|_| Status::deadline_exceeded("no stream could be opened within 5 s"))??;
-        Ok((batches, answers.into_inner()))
+        Ok((channel, batches, answers.into_inner()))
     }
 
     /// Waits for the next attempt, and drops what nobody waits for.
@@ -290,6 +317,7 @@ impl Link {
     /// Serves one stream until it breaks.
     async fn session(
         &mut self,
+        channel: Channel,
         batches: mpsc::Sender<v1::CommandBatch>,
         mut answers: Streaming<v1::OutcomeBatch>,
         stop: &CancellationToken,
@@ -300,6 +328,7 @@ impl Link {
         self.sent.values_mut().for_each(|sent| sent.resent = true);
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (mut heard_at, mut probe) = (Instant::now(), None);
         loop {
             while self.has_capacity(&outgoing) {
                 match self.held.pop_front() {
@@ -311,6 +340,7 @@ impl Link {
             tokio::select! {
                 answer = answers.message() => match answer {
                     Ok(Some(answer)) => {
+                        heard_at = Instant::now();
                         self.complete(answer);
                         self.flush_if_few_are_in_flight(&mut outgoing);
                     }
@@ -331,7 +361,19 @@ impl Link {
                     self.take_waiting(&mut outgoing);
                 },
                 () = until(gather_until) => self.flush(&mut outgoing),
-                _ = sweep.tick() => self.sweep(),
+                is_there = probed(&mut probe) => {
+                    probe = None;
+                    if is_there {
+                        heard_at = Instant::now();
+                    }
+                },
+                _ = sweep.tick() => {
+                    self.sweep();
+                    if heard_at.elapsed() > PROBE_AFTER && probe.is_none() {
+                        probe = Some(Box::pin(is_there(channel.clone())) as Probe);
+                    }
+                    self.set_reachable(heard_at.elapsed() <= SILENCE_MAX);
+                },
                 () = stop.cancelled() => return Ended::Stopped,
             }
         }
@@ -411,6 +453,8 @@ impl Link {
                 return;
             }
         };
+        // Before anybody hears of it.
+        self.answered_up_to.fetch_max(answers.newest().0, Ordering::AcqRel);
         let mut from = 0;
         for part in sent.parts {
             let to = from + part.count;
@@ -419,6 +463,24 @@ impl Link {
             let _ = part.answer.send(Relayed { answers: answers.part(from, to), resent: sent.resent });
             from = to;
         }
+    }
+}
+
+/// A question for the central bank's health.
+type Probe = Pin<Box<dyn Future<Output = bool> + Send>>;
+
+/// Whether the central bank answers at all.
+async fn is_there(channel: Channel) -> bool {
+    let mut health = HealthClient::new(channel);
+    let asked = tokio::time::timeout(SILENCE_MAX, health.check(HealthCheckRequest::default()));
+    matches!(asked.await, Ok(Ok(_)))
+}
+
+/// The answer to the question at hand; none comes where there is none.
+async fn probed(probe: &mut Option<Probe>) -> bool {
+    match probe {
+        Some(probe) => probe.await,
+        None => std::future::pending().await,
     }
 }
 

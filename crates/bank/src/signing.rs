@@ -28,7 +28,7 @@ pub struct BankSigner {
     pub bank: BankId,
     network: NetworkId,
     key: Arc<SigningKey>,
-    ledger: LedgerHandle,
+    pub ledger: LedgerHandle,
     pub sequence: Arc<OwnSequence>,
 }
 

@@ -21,7 +21,7 @@ use cbdc_ledger::{
 use cbdc_proto::answers::Answers;
 use cbdc_proto::convert::{payment_to_message, receipt_from_message};
 use cbdc_proto::packed::{BATCH_COMMANDS_MAX, PACKED_BYTES};
-use cbdc_proto::status::refusal_of;
+use cbdc_proto::status::{Finality, finality_of, refusal_of};
 use cbdc_proto::transport::key_file::{write_private, write_signing_key};
 use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect};
 use cbdc_proto::v1;
@@ -72,6 +72,8 @@ with_either_replica! {
     a_customer_is_funded_pays_across_banks_and_takes_money_out_again
     a_stream_answers_every_payment_in_its_place_and_history_knows_first_outcomes
     a_bank_goes_on_where_it_stopped_and_accepted_payments_settle_later
+    what_is_accepted_counts_as_spent_and_is_shown
+    a_number_out_of_the_window_may_settle_later_and_the_refusal_says_until_when
     a_damaged_archive_is_not_served_and_the_block_is_named
     a_failing_disk_stops_the_node_and_says_so
     what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when_it_is_needed
@@ -657,6 +659,112 @@ async fn a_bank_goes_on_where_it_stopped_and_accepted_payments_settle_later(repl
     central.shutdown().await;
 }
 
+async fn what_is_accepted_counts_as_spent_and_is_shown(replica: ReplicaKind) {
+    let network = Network::create(replica);
+    let central = network.start_central().await;
+    let one = network.start_bank(1, "").await;
+    network.issue(1, 100_000).await;
+    let (alice, bob) = (network.funded_wallet(1, 10, 1_000).await, network.funded_wallet(1, 11, 10).await);
+    let mut client = network.client(1, None);
+    central.shutdown().await;
+    network.until_reachable(1, false).await;
+
+    // Twenty times all that the wallet has: one is accepted.
+    let payments: Vec<_> = (1..=20).map(|sequence| alice.transfer(&bob, 1_000, sequence)).collect();
+    let accepted = client.submit_transfer(submit(&payments[0], true)).await.unwrap().into_inner();
+    assert_eq!(accepted.state(), State::Accepted);
+    for payment in &payments[1..] {
+        let refused = client.submit_transfer(submit(payment, true)).await.unwrap_err();
+        let refusal = refusal_of(&refused).unwrap();
+        assert_eq!((refusal.reason, refusal.limit, refusal.amount), (Reason::NotAccepted, 0, 1_000));
+        assert_eq!(finality_of(&refused), Finality::MaySettleUntil(payment.record.head.valid_until));
+    }
+    // The same again is the same; another record with its number is not taken beside it, and could settle in its place.
+    let accepted = client.submit_transfer(submit(&payments[0], true)).await.unwrap().into_inner();
+    assert_eq!(accepted.state(), State::Accepted);
+    let other = client.submit_transfer(submit(&alice.transfer(&bob, 1, 1), true)).await.unwrap_err();
+    assert_eq!(other.code(), Code::Unavailable, "{other:?}");
+
+    let wallet = details(&mut client, &alice).await;
+    let shown = (wallet.posted_minor, wallet.available_minor, wallet.accepted_minor, wallet.next_sequence);
+    assert_eq!(shown, (1_000, 0, 1_000, 2));
+    let list = v1::ListPaymentsRequest { account: alice.account.to_string(), ..Default::default() };
+    let page = client.list_payments(alice.request(&client, list.clone()).await).await.unwrap().into_inner();
+    assert_eq!(page.accepted, [payment_to_message(&payments[0])]);
+    assert!(page.payments.iter().all(|payment| payment.kind == "fund"), "{page:?}");
+    assert_eq!(receipt_of(&mut client, &alice, 1).await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(receipt_of(&mut client, &alice, 2).await.unwrap_err().code(), Code::NotFound);
+    let status = client.get_status(v1::GetStatusRequest {}).await.unwrap().into_inner();
+    assert_eq!((status.central_bank_reachable, status.outbox), (false, 1));
+
+    // With the central bank back it settles, and what was shown of it is shown of the chain.
+    let central = network.start_central_again().await;
+    until(async || posted(&mut client, &bob).await == 1_010).await;
+    until(async || client.get_status(v1::GetStatusRequest {}).await.unwrap().into_inner().outbox == 0).await;
+    let wallet = details(&mut client, &alice).await;
+    let shown = (wallet.posted_minor, wallet.available_minor, wallet.accepted_minor, wallet.next_sequence);
+    assert_eq!(shown, (0, 0, 0, 2));
+    let list = alice.request(&client, list).await;
+    assert!(client.list_payments(list).await.unwrap().into_inner().accepted.is_empty());
+    until(async || receipt_of(&mut client, &alice, 1).await.is_ok()).await;
+    network.until_reachable(1, true).await;
+    let second = client.submit_transfer(submit(&payments[1], true)).await.unwrap().into_inner().outcome.unwrap();
+    assert_eq!(second.reason, "INSUFFICIENT_FUNDS");
+    drop(client);
+    one.shutdown().await;
+    central.shutdown().await;
+}
+
+async fn receipt_of(
+    client: &mut BankClient<Channel>,
+    wallet: &Wallet,
+    sequence: u64,
+) -> Result<tonic::Response<v1::Receipt>, tonic::Status> {
+    let account = wallet.account.to_string();
+    let by_sequence = v1::get_bank_receipt_request::SequenceNumber { account, sequence };
+    let command = Some(v1::get_bank_receipt_request::Command::Sequence(by_sequence));
+    let request = v1::GetBankReceiptRequest { command, ..Default::default() };
+    client.get_receipt(wallet.request(client, request).await).await
+}
+
+async fn a_number_out_of_the_window_may_settle_later_and_the_refusal_says_until_when(replica: ReplicaKind) {
+    let network = Network::create(replica);
+    let central = network.start_central().await;
+    let one = network.start_bank(1, "").await;
+    network.issue(1, 100_000).await;
+    let (alice, bob) = (network.funded_wallet(1, 10, 1_000).await, network.funded_wallet(1, 11, 10).await);
+    let mut client = network.client(1, None);
+    let beyond = alice.transfer(&bob, 5, 65);
+    let refused = client.submit_transfer(submit(&beyond, false)).await.unwrap_err();
+    assert_eq!(refusal_of(&refused).unwrap().reason, Reason::SequenceOutOfWindow);
+    assert_eq!(finality_of(&refused), Finality::MaySettleUntil(beyond.record.head.valid_until));
+    // One that nobody can order is refused for good, and so is the other record of a used number.
+    let mut forged = alice.transfer(&bob, 5, 2);
+    forged.signature.0[40] ^= 1;
+    let refused = client.submit_transfer(submit(&forged, false)).await.unwrap_err();
+    assert_eq!(finality_of(&refused), Finality::Final, "{refused:?}");
+    pay(&mut client, &alice.transfer(&bob, 7, 1)).await;
+    let conflict = client.submit_transfer(submit(&alice.transfer(&bob, 8, 1), false)).await.unwrap_err();
+    let reason = refusal_of(&conflict).unwrap().reason;
+    assert_eq!((reason, finality_of(&conflict)), (Reason::SequenceConflict, Finality::Final));
+    pay(&mut client, &beyond).await;
+    until(async || posted(&mut client, &bob).await == 22).await;
+
+    // What a bank had sent before it was started anew, it does not know: it says so, with what is wrong with this copy.
+    drop(client);
+    one.shutdown().await;
+    let one = network.start_bank(1, "").await;
+    network.until_reachable(1, true).await;
+    let mut client = network.client(1, None);
+    let beyond = alice.transfer(&bob, 5, 500);
+    let unknown = client.submit_transfer(submit(&beyond, false)).await.unwrap_err();
+    assert_eq!((unknown.code(), finality_of(&unknown)), (Code::Unavailable, Finality::NotStated));
+    assert!(unknown.message().contains("SEQUENCE_OUT_OF_WINDOW"), "{unknown:?}");
+    drop(client);
+    one.shutdown().await;
+    central.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bank_catches_up_from_a_peer_while_the_central_bank_is_away() {
     let network = Network::create(ReplicaKind::Full);
@@ -805,6 +913,7 @@ async fn what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when
     assert_eq!((refused.reason.as_str(), refused.limit), ("INSUFFICIENT_FUNDS", 1_000));
     let elsewhere = at_two.submit_transfer(submit(&bob.topped_up(&alice, 1, 4), false)).await.unwrap_err();
     assert_eq!(refusal_of(&elsewhere).unwrap().reason, Reason::NotLinked);
+    assert!(matches!(finality_of(&elsewhere), Finality::MaySettleUntil(_)), "{elsewhere:?}");
     // Out of one deposit and into another, in one payment.
     assert!(command(&mut at_one, &alice.link(1, 3)).await.settled);
     assert_eq!(pay(&mut at_one, &carol.topped_up(&alice, 1_050, 5)).await, 50);

@@ -128,7 +128,7 @@ fn code(error: &anyhow::Error) -> u8 {
 #[cfg(test)]
 mod tests {
     use anyhow::Context;
-    use cbdc_client::{Reason, Refusal};
+    use cbdc_client::{Finality, Reason, Refusal};
     use cbdc_ledger::Outcome;
 
     use super::*;
@@ -147,7 +147,10 @@ mod tests {
     #[test]
     fn each_kind_of_failure_has_its_own_code() {
         let outcome = Outcome::refused(Reason::HoldingLimit, 1, 2);
-        assert_eq!(of(Refusal { outcome, sentence: String::new(), position: None }.into()), 3);
+        assert_eq!(
+            of(Refusal { outcome, sentence: String::new(), position: None, finality: Finality::Final }.into()),
+            3
+        );
         assert_eq!(of(ClientError::Unreachable { address: String::new(), reason: String::new() }), 4);
         assert_eq!(of(ClientError::Unknown { why: String::new() }), 4);
         assert_eq!(of(ClientError::NotFound(String::new())), 1);

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use cbdc_ledger::block::ProofError;
 use cbdc_ledger::genesis::GenesisError;
-use cbdc_ledger::{Amount, Outcome, Reason};
-use cbdc_proto::status::refusal_of;
+use cbdc_ledger::{Amount, Outcome, Reason, Timestamp};
+pub use cbdc_proto::status::Finality;
+use cbdc_proto::status::{finality_of, refusal_of};
 use cbdc_proto::transport::{ConnectError, IdentityError};
 use tonic::{Code, Status};
 
@@ -28,12 +29,24 @@ pub struct Refusal {
     /// The position of the refused command in the chain; none if it was refused before it was ordered, which uses no
     /// sequence number.
     pub position: Option<BlockPosition>,
+    /// What follows for the signed record, which may settle yet where only a copy of it was refused.
+    pub finality: Finality,
 }
 
 impl Refusal {
     /// The rule that refused the command.
     pub fn reason(&self) -> Reason {
         self.outcome.reason
+    }
+
+    /// Until when the same record may settle, by the chain's time, if a copy of it is sent; none where it never does, or
+    /// where the node does not say. Until then, only the same record or another one with the same sequence number may
+    /// be sent for the same intent.
+    pub fn may_settle_until(&self) -> Option<Timestamp> {
+        match self.finality {
+            Finality::MaySettleUntil(until) => Some(until),
+            Finality::Final | Finality::NotStated => None,
+        }
     }
 
     /// Whether the outcome's limit and amount are money, in minor units; otherwise they are numbers or times.
@@ -232,7 +245,8 @@ pub(crate) fn verdict(status: &Status) -> Verdict {
     }
     match refusal_of(status) {
         Some(outcome) if !matches!(outcome.reason, Reason::Unavailable | Reason::ClockJump) => {
-            return Verdict::Refused(Refusal { outcome, sentence: status.message().to_owned(), position: None });
+            let (sentence, finality) = (status.message().to_owned(), finality_of(status));
+            return Verdict::Refused(Refusal { outcome, sentence, position: None, finality });
         }
         _ => {}
     }
@@ -315,7 +329,8 @@ mod tests {
     #[test]
     fn a_refusal_is_said_in_full() {
         let outcome = Outcome::refused(Reason::HoldingLimit, 300_000, 310_000);
-        let refusal = Refusal { outcome, sentence: outcome.reason.text().to_owned(), position: None };
+        let (sentence, finality) = (outcome.reason.text().to_owned(), Finality::Final);
+        let refusal = Refusal { outcome, sentence, position: None, finality };
         let text = ClientError::from(refusal).to_string();
         assert!(
             text.starts_with("refused with HOLDING_LIMIT") && text.contains("300000") && text.contains("310000"),
@@ -327,8 +342,9 @@ mod tests {
     fn people_are_told_amounts_in_the_currency_and_dates_as_they_are() {
         let genesis = hex(include_str!("../tests/vectors/genesis.hex"));
         let anchor = Anchor::new(cbdc_ledger::Genesis::from_bytes(&genesis).unwrap());
-        let told =
-            |outcome: Outcome| Refusal { outcome, sentence: "Why.".to_owned(), position: None }.describe(&anchor);
+        let finality = Finality::Final;
+        let refusal = |outcome| Refusal { outcome, sentence: "Why.".to_owned(), position: None, finality };
+        let told = |outcome: Outcome| refusal(outcome).describe(&anchor);
         let (limit, amount) = (anchor.show(Amount::from_minor(300_000)), anchor.show(Amount::from_minor(310_000)));
         assert!(limit.starts_with("3,000.00 "), "{limit}");
         let refused = told(Outcome::refused(Reason::HoldingLimit, 300_000, 310_000));

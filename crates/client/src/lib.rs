@@ -38,7 +38,8 @@
 //! # Settled, refused, accepted, unknown
 //! A submitted command ends in one of four states, which [`SubmissionStatus`] keeps apart: *settled*, *refused* with a
 //! reason, *accepted* into a bank's outbox while the central bank cannot be reached, and *unknown*. Only *unknown*
-//! calls for action: submit the same record again. Signing a new one instead might pay twice.
+//! calls for action: submit the same record again. Signing a new one instead might pay twice. A record that was refused
+//! before it was ordered may settle yet if a copy of it is sent; [`Refusal::may_settle_until`] says until when.
 //!
 //! An [`Amount`] counts minor units; [`Anchor::parse`] and [`Anchor::show`] convert from and to major ones.
 
@@ -67,7 +68,7 @@ pub use anchor::Anchor;
 pub use bank_office::BankOffice;
 pub use chain::{Chain, ChainBlock};
 pub use connection::Connection;
-pub use error::{ClientError, Refusal};
+pub use error::{ClientError, Finality, Refusal};
 pub use folder::{NetworkFolder, NodeName, WalletFile};
 pub use governance::{GovernanceClient, MemberSigner};
 pub use in_flight_file::InFlightFile;

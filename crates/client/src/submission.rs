@@ -1,6 +1,7 @@
 //! Submitting a command until its status is known.
 //!
-//! 1. Send the record. The answers settled, refused and accepted are final.
+//! 1. Send the record. Settled, refused and accepted end it. A refusal that is not final says until when the record may
+//!    settle yet ([`Refusal::may_settle_until`]).
 //! 2. No connection at the first attempt: nothing was sent, and the caller learns that.
 //! 3. A broken connection, a deadline that passed, a node that cannot settle at present: the record may have been
 //!    ordered. Send **the same record** again, after a pause that doubles up to a second. Sequence numbers make that
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use crate::connection::Connection;
-use crate::error::{ClientError, Refusal, Verdict, of_status, verdict};
+use crate::error::{ClientError, Finality, Refusal, Verdict, of_status, verdict};
 use crate::position::BlockPosition;
 
 /// The time for which a command is sent again before its status counts as unknown, unless set otherwise.
@@ -107,6 +108,7 @@ impl SubmissionStatus {
                         outcome: answer.outcome,
                         sentence: reason.text().to_owned(),
                         position: answer.is_ordered().then_some(position),
+                        finality: if answer.has_used_its_number() { Finality::Final } else { Finality::NotStated },
                     }),
                 }
             }
@@ -181,9 +183,9 @@ fn step(
     })
 }
 
-/// Whether a refusal holds for every copy of the record: it was ordered, or its sequence number is used.
+/// Whether a refusal holds for every copy of the record: the node says so, or its sequence number is used.
 fn is_final_for_all_copies(refusal: &Refusal) -> bool {
-    refusal.position.is_some() || matches!(refusal.reason(), Reason::SequenceUsed | Reason::SequenceConflict)
+    refusal.finality == Finality::Final || matches!(refusal.reason(), Reason::SequenceUsed | Reason::SequenceConflict)
 }
 
 #[cfg(test)]
@@ -191,7 +193,7 @@ mod tests {
     use std::cell::RefCell;
 
     use cbdc_ledger::{Height, Outcome, PublicKey};
-    use cbdc_proto::status::of_refusal;
+    use cbdc_proto::status::{of_final_refusal, of_refusal};
     use cbdc_proto::transport::ServerTrust;
 
     use super::*;
@@ -247,10 +249,11 @@ mod tests {
             let (status, _) = status_of(vec![Err(Status::unavailable("gone")), later]).await;
             assert!(matches!(status, SubmissionStatus::Unknown { .. }), "{status:?}");
         }
-        // What was ordered is final, and so is what another record of the same number bars.
+        // What was ordered is final, and so is what another record of the same number bars, or what the bank calls so.
         let ordered = Answer::ordered(Height(3), 1, Outcome::refused(Reason::InsufficientFunds, 0, 1));
         let conflict = Err(of_refusal(&Outcome::refused(Reason::SequenceConflict, 0, 0)));
-        for later in [Ok(ordered), conflict] {
+        let expired = Err(of_final_refusal(&Outcome::refused(Reason::Expired, 1, 2)));
+        for later in [Ok(ordered), conflict, expired] {
             let (status, attempts) = status_of(vec![Err(Status::unavailable("gone")), later]).await;
             assert!(matches!(status, SubmissionStatus::Refused(_)), "{status:?}");
             assert_eq!(attempts, 2);

@@ -47,6 +47,7 @@ pub fn wallet(ledger: &Ledger, id: AccountId) -> Option<v1::Wallet> {
         linked_bank: u32::from(account.linked_bank.0),
         has_allowance: account.has_allowance,
         moved_to: account.moved_to().map_or_else(String::new, |moved| moved.to_string()),
+        accepted_minor: 0,
     })
 }
 

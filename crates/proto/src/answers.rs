@@ -99,6 +99,17 @@ impl Answers {
         self.unpacked().ok()?.pop()
     }
 
+    /// The newest block that an answer names; 0 if none was ordered.
+    pub fn newest(&self) -> Height {
+        match self {
+            Answers::Run { height, .. } => *height,
+            Answers::Each(packed) => {
+                let heights = packed.chunks_exact(PACKED_BYTES).filter_map(|answer| answer.first_chunk());
+                Height(heights.map(|height| u64::from_le_bytes(*height)).max().unwrap_or(0))
+            }
+        }
+    }
+
     /// The answers to the commands `from..to`, which lie within the batch.
     pub fn part(&self, from: usize, to: usize) -> Answers {
         match self {

@@ -10,7 +10,7 @@
 
 use bytes::Bytes;
 use cbdc_ledger::encoding::{Reader, Writer};
-use cbdc_ledger::outcome::OUTCOME_BYTES;
+use cbdc_ledger::outcome::{OUTCOME_BYTES, Stage};
 use cbdc_ledger::{Height, Outcome, Reason};
 
 /// Commands that one batch of a stream may hold, from a customer to a bank and from a bank to the central bank alike.
@@ -22,7 +22,8 @@ pub const PACKED_BYTES: usize = 16 + OUTCOME_BYTES;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u16)]
 pub enum State {
-    /// The outcome is final: ordered, or refused before ordering.
+    /// Settled or refused. A refusal before ordering (height 0) speaks of this copy; the page of reasons says which are
+    /// final for the record.
     Final = 0,
     /// In the bank's durable outbox; not settled.
     Accepted = 1,
@@ -68,6 +69,12 @@ impl Answer {
     /// Whether the command stands in a block.
     pub fn is_ordered(&self) -> bool {
         self.height.0 > 0
+    }
+
+    /// Whether the command stands in a block and has used its sequence number there, so that the outcome is the last
+    /// word on it. (Raced by another block, a command may be ordered without any effect.)
+    pub fn has_used_its_number(&self) -> bool {
+        self.is_ordered() && self.outcome.reason.stage() != Stage::BeforeOrdering
     }
 }
 

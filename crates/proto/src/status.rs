@@ -1,26 +1,61 @@
 //! Refusals and failures as gRPC statuses, and back.
 //!
 //! Every status carries `google.rpc.ErrorInfo`: domain `cbdc.v1`, a stable reason from the ledger's table, and the
-//! metadata `limit`, `amount` and `later_may_help`. What the transport itself refuses gets one on its way out
-//! ([`with_reason`]).
+//! metadata `limit`, `amount` and `later_may_help`. One that refuses a signed record also says what follows for the
+//! record ([`Finality`]): `final`, or `may_settle_until_ms`. What the transport itself refuses gets a reason on its way
+//! out ([`with_reason`]).
 
 use std::collections::HashMap;
 
-use cbdc_ledger::{Outcome, Reason};
+use cbdc_ledger::{Outcome, Reason, Timestamp};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 /// The domain of every `google.rpc.ErrorInfo`.
 pub const DOMAIN: &str = "cbdc.v1";
 
-/// A refusal before ordering, as a status.
+/// The metadata of a final refusal.
+const FINAL: &str = "final";
+/// The metadata that names the end of a refusal that is not final.
+const MAY_SETTLE_UNTIL_MS: &str = "may_settle_until_ms";
+
+/// What a status says of the signed record that it refuses, beyond the copy that was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Finality {
+    /// The record never settles, whoever sends it.
+    Final,
+    /// The record settles if a copy of it is sent, until a time of the chain, which is its valid-until.
+    MaySettleUntil(Timestamp),
+    /// Nothing; nor of a call that sends no record.
+    NotStated,
+}
+
+/// A refusal that says nothing of other copies, or refuses no record.
 pub fn of_refusal(outcome: &Outcome) -> Status {
-    with_details(code_of(outcome.reason), outcome.reason.text(), outcome)
+    with_details(code_of(outcome.reason), outcome.reason.text(), outcome, Finality::NotStated)
+}
+
+/// A refusal before ordering of a record that never settles.
+pub fn of_final_refusal(outcome: &Outcome) -> Status {
+    with_details(code_of(outcome.reason), outcome.reason.text(), outcome, Finality::Final)
+}
+
+/// A refusal before ordering of a record that may settle yet, until a time of the chain, if a copy of it is sent.
+pub fn of_refusal_until(outcome: &Outcome, valid_until: Timestamp) -> Status {
+    with_details(code_of(outcome.reason), outcome.reason.text(), outcome, Finality::MaySettleUntil(valid_until))
+}
+
+/// The same of a status that has a sentence of its own.
+pub fn may_settle_until(status: &Status, valid_until: Timestamp) -> Status {
+    match refusal_of(status) {
+        Some(refusal) => with_details(status.code(), status.message(), &refusal, Finality::MaySettleUntil(valid_until)),
+        None => status.clone(),
+    }
 }
 
 /// A status with a sentence of its own; `reason` stays the stable name.
 pub fn of_reason(reason: Reason, sentence: impl Into<String>) -> Status {
-    with_details(code_of(reason), sentence, &Outcome::refused(reason, 0, 0))
+    with_details(code_of(reason), sentence, &Outcome::refused(reason, 0, 0), Finality::NotStated)
 }
 
 /// The request itself is malformed: `field` was expected to be something else.
@@ -30,7 +65,7 @@ pub fn invalid(field: &str, sentence: impl std::fmt::Display) -> Status {
 
 /// Something asked for does not exist.
 pub fn not_found(sentence: impl Into<String>) -> Status {
-    with_details(Code::NotFound, sentence, &Outcome::refused(Reason::UnknownAccount, 0, 0))
+    with_details(Code::NotFound, sentence, &Outcome::refused(Reason::UnknownAccount, 0, 0), Finality::NotStated)
 }
 
 /// The caller may not do that.
@@ -74,18 +109,23 @@ pub fn with_reason(status: &Status, path: &str) -> Option<Status> {
         (Code::Internal, message) => format!("the message of {path} cannot be read: {message}"),
         (_, message) => message.to_owned(),
     };
-    Some(with_details(code, sentence, &Outcome::refused(reason, 0, 0)))
+    Some(with_details(code, sentence, &Outcome::refused(reason, 0, 0), Finality::NotStated))
 }
 
-fn with_details(code: Code, sentence: impl Into<String>, outcome: &Outcome) -> Status {
-    with_metadata(code, sentence, outcome, [])
+fn with_details(code: Code, sentence: impl Into<String>, outcome: &Outcome, finality: Finality) -> Status {
+    let more = match finality {
+        Finality::Final => Some((FINAL.to_owned(), true.to_string())),
+        Finality::MaySettleUntil(until) => Some((MAY_SETTLE_UNTIL_MS.to_owned(), until.0.to_string())),
+        Finality::NotStated => None,
+    };
+    with_metadata(code, sentence, outcome, more)
 }
 
-fn with_metadata<const N: usize>(
+fn with_metadata(
     code: Code,
     sentence: impl Into<String>,
     outcome: &Outcome,
-    more: [(String, String); N],
+    more: impl IntoIterator<Item = (String, String)>,
 ) -> Status {
     let mut metadata = HashMap::from([
         ("limit".to_owned(), outcome.limit.to_string()),
@@ -117,6 +157,19 @@ pub fn refusal_of(status: &Status) -> Option<Outcome> {
     let number = |key: &str| info.metadata.get(key).and_then(|text| text.parse().ok()).unwrap_or(0);
     let reason = Reason::from_name(&info.reason).filter(|_| info.domain == DOMAIN)?;
     Some(Outcome::refused(reason, number("limit"), number("amount")))
+}
+
+/// What a status says of the record that it refuses.
+pub fn finality_of(status: &Status) -> Finality {
+    let Some(info) = status.get_details_error_info().filter(|info| info.domain == DOMAIN) else {
+        return Finality::NotStated;
+    };
+    let until = info.metadata.get(MAY_SETTLE_UNTIL_MS).and_then(|text| text.parse().ok());
+    match (until, info.metadata.get(FINAL).map(String::as_str)) {
+        (Some(until), _) => Finality::MaySettleUntil(Timestamp(until)),
+        (None, Some("true")) => Finality::Final,
+        _ => Finality::NotStated,
+    }
 }
 
 #[cfg(test)]
@@ -158,7 +211,15 @@ mod tests {
             let refusal = Outcome::refused(*reason, 3, u64::MAX);
             let status = of_refusal(&refusal);
             assert_eq!(refusal_of(&status), Some(refusal));
-            assert_eq!(status.message(), reason.text());
+            assert_eq!((status.message(), finality_of(&status)), (reason.text(), Finality::NotStated));
+            let until = Finality::MaySettleUntil(Timestamp(7));
+            let with_sentence = may_settle_until(&of_reason(*reason, "Why."), Timestamp(7));
+            assert_eq!((with_sentence.message(), finality_of(&with_sentence)), ("Why.", until));
+            for (status, finality) in
+                [(of_refusal_until(&refusal, Timestamp(7)), until), (of_final_refusal(&refusal), Finality::Final)]
+            {
+                assert_eq!((refusal_of(&status), finality_of(&status)), (Some(refusal), finality));
+            }
         }
     }
 }

@@ -356,9 +356,12 @@ async fn a_top_up_whose_payer_used_the_number_otherwise_is_given_back_and_its_ow
 async fn an_accepted_payment_that_was_topped_up_meanwhile_has_settled() {
     let store = Arc::new(MemoryStore::new());
     let service = credited(&store, 100).await;
-    let payment = transfer(account(), 80, 5);
+    // The ledger here has no wallet, so only what takes nothing from one is accepted.
+    let beyond = service.accept(transfer(account(), 1, 6)).await.unwrap_err();
+    assert_eq!(beyond, Outcome::refused(Reason::NotAccepted, 0, 1));
+    let payment = transfer(account(), 0, 5);
     service.accept(payment).await.unwrap();
-    let topped_up = service.top_up(topping_up(payment)).await.unwrap();
+    let topped_up = service.top_up(TopUp { wanted: amount(80), ..topping_up(payment) }).await.unwrap();
     let due = service.due(10);
     let (_, order) = due.iter().find(|(key, _)| matches!(key, OutboxKey::Own { .. })).unwrap();
     block(&service, &[(order.clone(), drew(30))], &[]);

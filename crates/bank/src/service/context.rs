@@ -109,11 +109,23 @@ pub fn only_answer(answers: &Answers) -> Answer {
     answers.only().unwrap_or_else(Answer::unknown)
 }
 
+/// The answer where a record's status is not known.
 pub fn status_unknown() -> Status {
     unavailable(
         "the central bank has not answered: whether the command was ordered is not known; ask again, or send the same \
         request again, which is safe",
     )
+}
+
+/// The same, where the copy at hand was refused for a reason that says nothing of the others.
+pub fn status_unknown_beside(reason: Reason) -> Status {
+    match reason {
+        Reason::Unavailable => status_unknown(),
+        reason => unavailable(format!(
+            "this copy was refused with {reason}, but another was sent before or may have been: whether that one was \
+            ordered is not known; ask again, or send the same request again, which is safe"
+        )),
+    }
 }
 
 /// Runs a look-up that may touch the disk on a thread that may block.

@@ -6,7 +6,7 @@ use cbdc_ledger::block::{Cause, Entry};
 use cbdc_ledger::command::{Kind, Payment, Record};
 use cbdc_ledger::{Account, AccountId, Height, Outcome, Reason};
 use cbdc_node::Archive;
-use cbdc_proto::convert::{exact, receipt_from_message, receipt_to_message, required};
+use cbdc_proto::convert::{exact, payment_to_message, receipt_from_message, receipt_to_message, required};
 use cbdc_proto::status::{invalid, not_authorised, not_found, unavailable};
 use cbdc_proto::v1;
 use cbdc_proto::v1::chain_client::ChainClient;
@@ -52,9 +52,18 @@ impl HistoryService {
                     caller.require_reader(account)?;
                 }
                 let history = self.history.clone();
+                // Before the chain: it leaves the outbox once it is there.
+                let waits = self.context.deposits.waiting_of(account).numbers.contains(&sequence);
                 let past = look_up(move || history.by_sequence(account, sequence)).await?;
-                let missing =
-                    || not_found(format!("no command of {account} with the sequence number {sequence} is known here"));
+                let missing = || match waits {
+                    true => unavailable(format!(
+                        "the payment of {account} with the sequence number {sequence} is in this bank's outbox and not \
+                        settled yet: there is no receipt"
+                    )),
+                    false => {
+                        not_found(format!("no command of {account} with the sequence number {sequence} is known here"))
+                    }
+                };
                 let ordered = past.ok_or_else(missing)?.ordered;
                 (ordered.height, ordered.index)
             }
@@ -124,6 +133,11 @@ impl HistoryService {
             size if size <= PAGE_SIZE_MAX => size,
             size => return Err(invalid("page_size", format!("expected at most {PAGE_SIZE_MAX}, found {size}"))),
         };
+        // Before the chain: what settles in between is listed twice, never not at all.
+        let accepted = match request.page_token.as_str() {
+            "" => self.context.deposits.waiting_of(account).accepted,
+            _ => Vec::new(),
+        };
         let (before, balance) = match request.page_token.as_str() {
             "" => self.newest(account).await?,
             token => {
@@ -144,7 +158,8 @@ impl HistoryService {
             }
             _ => String::new(),
         };
-        Ok(v1::ListPaymentsResponse { payments, next_page_token })
+        let accepted = accepted.iter().map(payment_to_message).collect();
+        Ok(v1::ListPaymentsResponse { payments, next_page_token, accepted })
     }
 
     /// The position behind a wallet's newest line, and the balance there.

@@ -3,30 +3,36 @@
 use std::sync::Arc;
 
 use cbdc_ledger::command::Signer;
-use cbdc_ledger::{AccountId, Command, Outcome, Reason};
+use cbdc_ledger::{AccountId, Command, Reason};
 use cbdc_proto::convert::outcome_to_message;
-use cbdc_proto::packed::{Answer, State};
-use cbdc_proto::status::{invalid, not_authorised, of_refusal};
+use cbdc_proto::packed::State;
+use cbdc_proto::status::{invalid, may_settle_until, not_authorised};
 use cbdc_proto::v1;
 use tonic::Status;
 
-use super::context::{BankContext, look_up, only_answer, status_unknown};
-use crate::history::{History, payment_of};
+use super::context::{BankContext, only_answer, status_unknown};
+use super::record_status::RefusedBy;
+use super::records::Records;
+use super::unanswered::SentCopy;
+use crate::history::payment_of;
 use crate::metrics::Metrics;
 use crate::precheck::SignaturePrecheck;
+use crate::relay::Relayed;
 
 /// Relays holders' commands other than payments.
 pub struct HolderCommandService {
     pub context: BankContext,
     pub precheck: Option<Arc<SignaturePrecheck>>,
-    pub history: Arc<History>,
+    pub records: Records,
     pub metrics: Arc<Metrics>,
 }
 
 impl HolderCommandService {
     pub async fn submit(&self, request: &v1::SubmitHolderCommandRequest) -> Result<v1::Outcome, Status> {
         let command = Command::from_bytes(&request.command).map_err(|error| invalid("command", error))?;
-        let signer = self.signer_here(&command)?;
+        // Where it is submitted by another call or to another bank, it may settle.
+        let elsewhere = |refused: Status| may_settle_until(&refused, command.head().valid_until);
+        let signer = self.signer_here(&command).map_err(elsewhere)?;
         // The replica may not know the key of another bank's holder.
         let precheck = self.precheck.as_ref().filter(|_| signer.bank == self.context.bank);
         if let Some(Err(refusal)) = precheck.map(|precheck| precheck.verify_one(&command)) {
@@ -34,15 +40,25 @@ impl HolderCommandService {
                 self.precheck.iter().for_each(|precheck| precheck.log_bad(1));
                 self.metrics.security_events(1);
             }
-            return Err(of_refusal(&refusal));
+            let answer = self.records.answer_refusal(&command, refusal, RefusedBy::Bank).await?;
+            return Ok(outcome_to_message(&answer.outcome, answer.height, answer.index));
         }
-        let Ok(relayed) = self.context.relay.submit(request.command.clone(), 1, self.context.timeout()) else {
-            return Err(of_refusal(&Outcome::refused(Reason::Overloaded, 0, 0)));
+        let sent = self.records.sent(&command);
+        let relayed = match self.context.relay.submit(request.command.clone(), 1, self.context.timeout()) {
+            Ok(relayed) => relayed.await,
+            Err(_) => Relayed::refused(Reason::Overloaded, 1),
         };
-        let answer = only_answer(&relayed.await.answers);
+        let answer = only_answer(&relayed.answers);
         let answer = match answer.state {
-            State::Final if answer.is_ordered() => answer,
-            State::Final => self.first_outcome(signer, command, answer.outcome).await?,
+            State::Final if answer.has_used_its_number() => {
+                sent.into_iter().for_each(SentCopy::answered);
+                answer
+            }
+            State::Final => {
+                sent.into_iter().filter(|_| !relayed.resent).for_each(SentCopy::answered);
+                let by = RefusedBy::CentralBank(relayed.other_copies());
+                self.records.answer_refusal(&command, answer.outcome, by).await?
+            }
             _ => return Err(status_unknown()),
         };
         // Once told that it settled, the caller finds it in what this bank shows.
@@ -69,21 +85,6 @@ impl HolderCommandService {
                 "expected a command that a holder signs, found `{}`, which a {role} signs",
                 command.kind().name()
             ))),
-        }
-    }
-
-    /// The answer to a command that was not ordered now. Where its sequence number was used before, this bank's history
-    /// may know that it was by this very command.
-    async fn first_outcome(&self, signer: AccountId, command: Command, refusal: Outcome) -> Result<Answer, Status> {
-        if !matches!(refusal.reason, Reason::SequenceUsed | Reason::SequenceConflict) {
-            return Err(of_refusal(&refusal));
-        }
-        let sequence = command.head().sequence;
-        let history = self.history.clone();
-        let past = look_up(move || history.by_sequence(signer, sequence)).await?;
-        match past.filter(|past| past.command == command) {
-            Some(past) => Ok(Answer::ordered(past.ordered.height, past.ordered.index, past.ordered.outcome)),
-            None => Err(of_refusal(&refusal)),
         }
     }
 }

@@ -15,7 +15,8 @@
 //!
 //! Each keeps what it needs, and no more. They share [`context`], and build on [`own_command`] (commands that the bank
 //! signs),
-//! [`payment_relay`] (payments as they are) and [`earlier_payment`] (answers to payments that were ordered before).
+//! [`payment_relay`] (payments as they are), [`records`] (what is known of a record that a holder signed,
+//! [`unanswered`] copies among it) and [`record_status`] (what may be said of it).
 //!
 //! A command that was ordered is answered with OK and its outcome, settled or refused. One that was not ordered is a
 //! status with `google.rpc.ErrorInfo`. *Settled* is said only when the central bank or the chain has said so.
@@ -23,7 +24,6 @@
 mod back_office;
 mod consent;
 mod context;
-mod earlier_payment;
 mod funding;
 mod history;
 mod hold;
@@ -31,9 +31,12 @@ mod holder_command;
 mod own_command;
 mod payment;
 mod payment_relay;
+mod record_status;
+mod records;
 mod session;
 mod stream_standing;
 mod top_up;
+mod unanswered;
 mod wallet;
 
 use std::sync::Arc;
@@ -44,7 +47,6 @@ use tonic::{Request, Response, Status, Streaming};
 pub use back_office::BackOfficeService;
 pub use consent::ConsentService;
 pub use context::BankContext;
-pub use earlier_payment::EarlierPayments;
 pub use funding::FundingService;
 pub use history::HistoryService;
 pub use hold::HoldService;
@@ -52,6 +54,7 @@ pub use holder_command::HolderCommandService;
 pub use own_command::OwnCommands;
 pub use payment::PaymentService;
 pub use payment_relay::PaymentRelay;
+pub use records::Records;
 pub use session::SessionService;
 pub use top_up::TopUpService;
 pub use wallet::WalletService;

@@ -54,7 +54,7 @@ impl OwnCommands {
         if answer.state != State::Final {
             return Attempt::Done(Err(status_unknown()));
         }
-        if answer.is_ordered() {
+        if answer.has_used_its_number() {
             if self.context.replica_at(answer.height).await {
                 taken.used();
             }
@@ -67,10 +67,10 @@ impl OwnCommands {
             }
             // A copy of this very command may have used it: another command might act twice.
             Reason::SequenceUsed => Attempt::Done(Err(status_unknown())),
+            // Another copy may have been ordered, or may be yet.
+            reason if relayed.resent && !reason.shows_never_ordered() => Attempt::Done(Err(status_unknown())),
             _ => {
-                if !relayed.resent {
-                    taken.never_sent();
-                }
+                taken.never_sent();
                 Attempt::Done(Err(of_refusal(&refusal)))
             }
         }

@@ -12,7 +12,7 @@ use cbdc_node::budget::{Charge, Exceeded};
 use cbdc_proto::answers::Answers;
 use cbdc_proto::convert::{outcome_to_message, payment_from_message, required};
 use cbdc_proto::packed::{Answer, BATCH_COMMANDS_MAX, State};
-use cbdc_proto::status::{invalid, not_authorised, refusal_of};
+use cbdc_proto::status::{invalid, may_settle_until, not_authorised, refusal_of};
 use cbdc_proto::v1;
 use futures::stream::FuturesUnordered;
 use futures::{Stream, StreamExt};
@@ -58,7 +58,8 @@ impl PaymentService {
     pub async fn defund(&self, request: v1::DefundRequest) -> Result<v1::DefundResponse, Status> {
         let payment = payment_from_message(&required("payment", request.payment)?)?;
         if payment.record.kind != PaymentKind::Defund {
-            return Err(invalid("payment.kind", "expected a defund"));
+            let refused = invalid("payment.kind", "expected a defund");
+            return Err(may_settle_until(&refused, payment.record.head.valid_until));
         }
         let answer = self.pay(payment, false).await?;
         // The chain credits the deposit: wait for it, so that whoever asks next sees it.
@@ -68,7 +69,9 @@ impl PaymentService {
 
     /// Submits one payment. The answer was ordered, or accepted where that is allowed; everything else is an error.
     async fn pay(&self, payment: Signed<Payment>, may_accept: bool) -> Result<Answer, Status> {
-        let may_top_up = self.require_holders_payment(&payment.record)?;
+        // Where it is submitted to another bank, it may settle.
+        let elsewhere = |refused: Status| may_settle_until(&refused, payment.record.head.valid_until);
+        let may_top_up = self.require_holders_payment(&payment.record).map_err(elsewhere)?;
         let answered = match may_top_up {
             true => self.top_ups.pay(payment, may_accept).await,
             false => self.payment_relay.pay(payment, may_accept).await,

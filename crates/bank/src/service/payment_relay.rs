@@ -1,40 +1,68 @@
 //! Relaying payments as their holders signed them: prechecked, submitted to the central bank, answered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cbdc_ledger::command::Payment;
-use cbdc_ledger::{Outcome, Reason, Signed};
+use cbdc_ledger::{Command, Outcome, Reason, Signed};
 use cbdc_proto::answers::Answers;
 use cbdc_proto::packed::{Answer, State};
-use cbdc_proto::status::of_refusal;
 use tonic::Status;
 
 use super::context::{BankContext, only_answer, status_unknown};
-use super::earlier_payment::EarlierPayments;
+use super::record_status::RefusedBy;
+use super::records::Records;
+use super::unanswered::SentCopy;
 use crate::metrics::Metrics;
 use crate::precheck::{self, Checked, SignaturePrecheck};
+use crate::relay::Relayed;
 
 /// Relays payments of this bank's own customers.
 #[derive(Clone)]
 pub struct PaymentRelay {
     pub context: BankContext,
-    pub earlier: EarlierPayments,
+    pub records: Records,
     /// Verifies signatures before they are relayed, where the bank is set to.
     pub precheck: Option<Arc<SignaturePrecheck>>,
+    /// How long the outcome of a payment is waited for that may be accepted then.
+    pub accept_after: Duration,
     pub metrics: Arc<Metrics>,
 }
 
 impl PaymentRelay {
-    /// Submits one payment. The answer was ordered, or accepted where that is allowed; everything else is an error.
+    /// Submits one payment. The answer used the payment's number, or was accepted where that is allowed; everything
+    /// else is an error.
     pub async fn pay(&self, payment: Signed<Payment>, may_accept: bool) -> Result<Answer, Status> {
-        if may_accept && !self.context.relay.is_reachable() {
+        let is_reachable = self.context.relay.is_reachable();
+        if may_accept && !is_reachable {
             return self.accept(payment).await;
         }
-        let answer = only_answer(&self.submit(Bytes::from(payment.to_bytes())).await);
+        let command = Command::from(payment);
+        let checked = self.verified(precheck::check(self.context.bank, payment.to_bytes().into())).await;
+        if let Some(refusal) = checked.refusal_of_only() {
+            return self.records.answer_refusal(&command, refusal, RefusedBy::Bank).await;
+        }
+        let sent = self.records.sent(&command);
+        let wait = if may_accept { self.accept_after } else { self.context.timeout() };
+        let Ok(relayed) = self.context.relay.submit(checked.relayed, 1, wait) else {
+            sent.into_iter().for_each(SentCopy::answered);
+            let overloaded = Outcome::refused(Reason::Overloaded, 0, 0);
+            return self.records.answer_refusal(&command, overloaded, RefusedBy::Bank).await;
+        };
+        let relayed = relayed.await;
+        let answer = only_answer(&relayed.answers);
         match answer.state {
-            State::Final if answer.is_ordered() => Ok(answer),
-            State::Final => Err(of_refusal(&answer.outcome)),
+            State::Final if answer.has_used_its_number() => {
+                sent.into_iter().for_each(SentCopy::answered);
+                Ok(answer)
+            }
+            State::Final => {
+                // Only this copy is answered, not one that a broken stream may have left on its way.
+                sent.into_iter().filter(|_| !relayed.resent).for_each(SentCopy::answered);
+                let by = RefusedBy::CentralBank(relayed.other_copies());
+                self.records.answer_refusal(&command, answer.outcome, by).await
+            }
             _ if may_accept => self.accept(payment).await,
             _ => Err(status_unknown()),
         }
@@ -45,13 +73,14 @@ impl PaymentRelay {
         let checked = self.verified(precheck::check(self.context.bank, commands)).await;
         let answered = match checked.count {
             0 => Answers::all(Answer::unknown(), 0),
-            count => match self.context.relay.submit(checked.relayed.clone(), count, self.context.timeout()) {
-                Ok(relayed) => {
-                    let answers = relayed.await.answers;
-                    self.earlier.complete(&checked.relayed, answers).await
-                }
-                Err(_) => Answers::all(Answer::not_ordered(Outcome::refused(Reason::Overloaded, 0, 0)), count),
-            },
+            count => {
+                let sent = self.records.sent_batch(checked.relayed.clone());
+                let relayed = match self.context.relay.submit(checked.relayed.clone(), count, self.context.timeout()) {
+                    Ok(relayed) => relayed.await,
+                    Err(_) => Relayed::refused(Reason::Overloaded, count),
+                };
+                self.records.complete(sent, relayed).await
+            }
         };
         checked.merge(answered)
     }
@@ -80,19 +109,17 @@ impl PaymentRelay {
         }
     }
 
-    /// Takes a payment into the outbox while the central bank cannot be reached, after the checks that the replica
+    /// Takes a payment into the outbox while the central bank does not answer, after the checks that the replica
     /// allows.
     async fn accept(&self, payment: Signed<Payment>) -> Result<Answer, Status> {
-        if let Some(answer) = self.earlier.answer_to(payment).await? {
-            return Ok(answer);
-        }
-        let Payment { from, amount, .. } = payment.record;
-        let spendable =
-            self.context.ledger.read(|ledger| ledger.account_today(from).map(|account| account.spendable()));
-        if let Some(spendable) = spendable.filter(|spendable| *spendable < amount) {
-            return Err(of_refusal(&Outcome::refused(Reason::InsufficientFunds, spendable.minor(), amount.minor())));
-        }
-        self.context.deposits.accept(payment).await.map_err(|refusal| of_refusal(&refusal))?;
-        Ok(Answer::accepted())
+        let refusal = match self.records.answer_to(payment).await {
+            Ok(Some(answer)) => return Ok(answer),
+            Ok(None) => match self.context.deposits.accept(payment).await {
+                Ok(()) => return Ok(Answer::accepted()),
+                Err(refusal) => refusal,
+            },
+            Err(refusal) => refusal,
+        };
+        self.records.answer_refusal(&payment.into(), refusal, RefusedBy::Bank).await
     }
 }

@@ -22,19 +22,19 @@ use cbdc_ledger::{Amount, BankId, Ledger, Outcome, Reason, Signed};
 use cbdc_node::re_sign::{Attempt, sign_until_done};
 use cbdc_node::views::probable_time;
 use cbdc_proto::packed::Answer;
-use cbdc_proto::status::{of_refusal, unavailable};
 use tonic::Status;
 
 use super::context::{BankContext, TIMEOUT, status_unknown};
-use super::earlier_payment::EarlierPayments;
 use super::payment_relay::PaymentRelay;
+use super::record_status::RefusedBy;
+use super::records::Records;
 use crate::deposit_service::TopUp;
 use crate::outbox::Release;
 
 /// Pays with top-ups.
 pub struct TopUpService {
     pub context: BankContext,
-    pub earlier: EarlierPayments,
+    pub records: Records,
     pub payment_relay: PaymentRelay,
 }
 
@@ -45,10 +45,10 @@ impl TopUpService {
     }
 
     async fn pay_once(&self, transfer: Signed<Payment>, may_accept: bool) -> Attempt<Result<Answer, Status>> {
-        let unsound = match self.earlier.answer_to(transfer).await {
+        let unsound = match self.records.answer_to(transfer).await {
             Ok(Some(answer)) => return Attempt::Done(Ok(answer)),
             Ok(None) => None,
-            Err(status) => Some(status),
+            Err(refusal) => Some(refusal),
         };
         let (own, is_own) = (self.context.bank, transfer.record.from.bank == self.context.bank);
         if is_own && (unsound.is_some() || !self.context.ledger.read(|ledger| adds(ledger, own, &transfer.record))) {
@@ -59,7 +59,11 @@ impl TopUpService {
         let may_begin = refused_here.is_none() && self.context.relay.is_reachable();
         let released = match self.context.deposits.top_up(TopUp { transfer, wanted, may_begin }).await {
             Ok(released) => released,
-            Err(refusal) => return Attempt::Done(Err(refused_here.unwrap_or_else(|| refused(&refusal)))),
+            Err(refusal) => {
+                let refusal = refused_here.unwrap_or(refusal);
+                let answer = self.records.answer_refusal(&transfer.into(), refusal, RefusedBy::Bank).await;
+                return Attempt::Done(answer);
+            }
         };
         match tokio::time::timeout(TIMEOUT, released).await {
             Ok(Ok(Release::Ordered(ordered))) => {
@@ -68,7 +72,11 @@ impl TopUpService {
             Ok(Ok(Release::GivenBack(reason))) if self.may_sign_again(reason, &transfer.record) => {
                 Attempt::SignAgain(Err(status_unknown()))
             }
-            Ok(Ok(Release::GivenBack(reason))) => Attempt::Done(Err(of_refusal(&Outcome::refused(reason, 0, 0)))),
+            // The bank's order never settles; the payer's transfer, which this bank sent in no other, may elsewhere.
+            Ok(Ok(Release::GivenBack(reason))) => {
+                let (refusal, by) = (Outcome::refused(reason, 0, 0), RefusedBy::CentralBankTheOrder);
+                Attempt::Done(self.records.answer_refusal(&transfer.into(), refusal, by).await)
+            }
             Ok(Err(_)) | Err(_) => Attempt::Done(Err(status_unknown())),
         }
     }
@@ -87,9 +95,9 @@ impl TopUpService {
     }
 
     /// The refusal of a payer who is not linked to this bank.
-    fn not_linked(&self, transfer: &Payment) -> Option<Status> {
+    fn not_linked(&self, transfer: &Payment) -> Option<Outcome> {
         let (linked, own) = (self.context.ledger.read(|ledger| linked_bank(ledger, transfer)), self.context.bank);
-        (linked != own).then(|| of_refusal(&Outcome::refused(Reason::NotLinked, u64::from(linked.0), u64::from(own.0))))
+        (linked != own).then(|| Outcome::refused(Reason::NotLinked, u64::from(linked.0), u64::from(own.0)))
     }
 }
 
@@ -108,11 +116,4 @@ fn adds(ledger: &Ledger, own: BankId, transfer: &Payment) -> bool {
 
 fn linked_bank(ledger: &Ledger, transfer: &Payment) -> BankId {
     ledger.account(transfer.from).map_or(BankId(0), |account| account.linked_bank)
-}
-
-fn refused(refusal: &Outcome) -> Status {
-    match refusal.reason {
-        Reason::Unavailable => unavailable("the central bank cannot be reached; nothing was debited"),
-        _ => of_refusal(refusal),
-    }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cbdc_ledger::command::{Certificate, Head, OpenWallet, Statement};
 use cbdc_ledger::member::Role;
+use cbdc_ledger::sequence::SequenceStatus;
 use cbdc_ledger::{AccountId, Class, HolderId, MemberId, Reason, Signature, Timestamp};
 use cbdc_node::views::{self, wallet};
 use cbdc_proto::convert::{account, exact, number_u16, public_key, required};
@@ -16,6 +17,7 @@ use super::context::{BankContext, status_unknown};
 use super::own_command::OwnCommands;
 use super::session::Caller;
 use crate::central_bank_client::CentralBankClient;
+use crate::deposit_service::Waiting;
 use crate::signing::SHORT_VALIDITY;
 
 /// Opens and serves wallets.
@@ -47,10 +49,13 @@ impl WalletService {
     }
 
     pub async fn get(&self, caller: &Caller, request: v1::GetWalletRequest) -> Result<v1::Wallet, Status> {
-        let found = self.find(caller, request)?;
+        let id = self.wallet_named(caller, request)?;
+        let waiting = self.context.deposits.waiting_of(id);
+        let found = self.context.ledger.read(|ledger| wallet(ledger, id));
+        let found = found.ok_or_else(|| not_found(format!("there is no wallet {id}")))?;
         let has_demurrage = || self.context.ledger.read(|ledger| ledger.policy().rates().any_below_zero());
         if !self.context.is_partial_replica() || (found.earmarked_minor == 0 && !has_demurrage()) {
-            return Ok(found);
+            return Ok(self.less_what_waits(id, found, &waiting));
         }
         // The purposes that money is bound to are the programmes', and what is owed as demurrage is the holder's, whose
         // other wallets may be at other banks: a partial replica has neither.
@@ -58,31 +63,44 @@ impl WalletService {
         let request = v1::GetWalletRequest { wallet };
         let asked =
             self.central_bank.ask(|channel| async { SettlementClient::new(channel).get_wallet(request).await }).await;
-        match asked {
-            Err(_) if found.earmarked_minor == 0 => Ok(found),
-            Ok(asked) if found.earmarked_minor == 0 => Ok(v1::Wallet { claim_minor: asked.claim_minor, ..found }),
-            asked => asked,
-        }
+        let found = match asked {
+            Err(_) if found.earmarked_minor == 0 => found,
+            Ok(asked) if found.earmarked_minor == 0 => v1::Wallet { claim_minor: asked.claim_minor, ..found },
+            asked => asked?,
+        };
+        Ok(self.less_what_waits(id, found, &waiting))
     }
 
-    fn find(&self, caller: &Caller, request: v1::GetWalletRequest) -> Result<v1::Wallet, Status> {
+    /// A wallet, less the payments that this bank has accepted: they count as spent, and their numbers as used.
+    fn less_what_waits(&self, id: AccountId, mut wallet: v1::Wallet, waiting: &Waiting) -> v1::Wallet {
+        wallet.accepted_minor = waiting.spent.minor();
+        wallet.available_minor = wallet.available_minor.saturating_sub(waiting.spent.minor());
+        if !waiting.numbers.is_empty() {
+            wallet.next_sequence = self.context.ledger.read(|ledger| {
+                let is_used = |sequence: &u64| {
+                    let status = ledger.account(id).map(|account| account.window.status(*sequence));
+                    waiting.numbers.contains(sequence) || status == Some(SequenceStatus::Used)
+                };
+                (wallet.next_sequence..).find(|sequence| !is_used(sequence)).unwrap_or(wallet.next_sequence)
+            });
+        }
+        wallet
+    }
+
+    fn wallet_named(&self, caller: &Caller, request: v1::GetWalletRequest) -> Result<AccountId, Status> {
         use v1::get_wallet_request::Wallet;
         match required("wallet", request.wallet)? {
             Wallet::Account(text) => {
                 let id = self.context.own_account("account", &text)?;
                 caller.require_reader(id)?;
-                self.context
-                    .ledger
-                    .read(|ledger| wallet(ledger, id))
-                    .ok_or_else(|| not_found(format!("there is no wallet {id}")))
+                Ok(id)
             }
             Wallet::PublicKey(bytes) => {
                 let key = public_key("public_key", &bytes)?;
-                let id = self.context.ledger.read(|ledger| ledger.wallet_by_key(self.context.bank, key));
-                if !caller.is_back_office() && id != Some(caller.holder()?) {
+                let found = self.context.ledger.read(|ledger| ledger.wallet_by_key(self.context.bank, key));
+                if !caller.is_back_office() && found != Some(caller.holder()?) {
                     return Err(not_authorised("the session is not that of the key's wallet"));
                 }
-                let found = self.context.ledger.read(|ledger| wallet(ledger, id?));
                 found.ok_or_else(|| not_found(format!("bank {} has no wallet with the key {key}", self.context.bank)))
             }
         }

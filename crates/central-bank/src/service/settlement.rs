@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use cbdc_ledger::command::{IssuanceRequest, Signed};
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{AccountId, Command, MemberId, Outcome, Reason};
+use cbdc_ledger::{AccountId, Command, MemberId, Outcome, Reason, Timestamp};
 use cbdc_node::{LedgerHandle, Membership, Share, views};
 use cbdc_proto::answers::Answers;
 use cbdc_proto::convert::{account, outcome_to_message};
 use cbdc_proto::packed::{Answer, State};
-use cbdc_proto::status::{invalid, not_found, of_refusal, unavailable};
+use cbdc_proto::status::{invalid, not_found, of_final_refusal, of_refusal, of_refusal_until, unavailable};
 use cbdc_proto::transport::Peer;
 use cbdc_proto::v1;
 use futures::{Stream, StreamExt};
@@ -96,8 +96,11 @@ impl v1::settlement_server::Settlement for SettlementService {
                 format!("expected a request of bank {bank}, found one of {}", signed.record.bank),
             ));
         }
-        let answer = self.issuance_queue.request(signed).await.map_err(|refusal| of_refusal(&refusal))?;
-        let outcome = answer.map(|answer| answer_to_message(&answer)).transpose()?;
+        let valid_until = signed.record.head.valid_until;
+        // It is the operator's order that is submitted: what is wrong with it says nothing of the bank's request.
+        let refused = |refusal: &Outcome| not_ordered(refusal, valid_until);
+        let answer = self.issuance_queue.request(signed).await.map_err(|refusal| refused(&refusal))?;
+        let outcome = answer.map(|answer| answer_to_message(&answer, refused)).transpose()?;
         Ok(Response::new(v1::RequestIssuanceResponse { outcome }))
     }
 
@@ -135,18 +138,35 @@ pub async fn submit_unary(
     bytes: &[u8],
 ) -> Result<Response<v1::Outcome>, Status> {
     let command = Command::from_bytes(bytes).map_err(|error| invalid("command", error))?;
+    let valid_until = command.head().valid_until;
     let answer = intake.submit_one(member, command).await;
-    answer_to_message(&answer).map(Response::new)
+    let refused = |refusal: &Outcome| match refusal.reason {
+        // The chain or the record itself shows it.
+        Reason::SequenceConflict | Reason::Expired => of_final_refusal(refusal),
+        reason if reason.shows_never_ordered() => of_final_refusal(refusal),
+        _ => not_ordered(refusal, valid_until),
+    };
+    answer_to_message(&answer, refused).map(Response::new)
 }
 
-/// An ordered answer as a message; everything else as a status.
-fn answer_to_message(answer: &Answer) -> Result<v1::Outcome, Status> {
+/// The answer to a command that used its number as a message; everything else as a status.
+fn answer_to_message(answer: &Answer, refused: impl Fn(&Outcome) -> Status) -> Result<v1::Outcome, Status> {
     match answer.state {
-        State::Final if answer.is_ordered() => Ok(outcome_to_message(&answer.outcome, answer.height, answer.index)),
-        State::Final => Err(of_refusal(&answer.outcome)),
+        State::Final if answer.has_used_its_number() => {
+            Ok(outcome_to_message(&answer.outcome, answer.height, answer.index))
+        }
+        State::Final => Err(refused(&answer.outcome)),
         State::Accepted | State::Unknown => {
             Err(unavailable("the node is stopping; whether the command was ordered is not known: send it again"))
         }
+    }
+}
+
+/// The status of a copy that used no number, after which another one may settle.
+fn not_ordered(refusal: &Outcome, valid_until: Timestamp) -> Status {
+    match refusal.reason {
+        Reason::SequenceUsed | Reason::Unavailable | Reason::ClockJump => of_refusal(refusal),
+        _ => of_refusal_until(refusal, valid_until),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use cbdc_client::wallet::{BalanceChange, HistoryEntry};
 use cbdc_client::{AccountId, Amount, Anchor, Reason};
+use cbdc_ledger::command::{Payment, Record, Signed};
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use serde_json::json;
@@ -35,13 +36,27 @@ impl History {
         let wallet = network.wallet(&self.name)?;
         let page = wallet.history(self.count, self.page).await?;
         let objects: Vec<_> = page.entries.iter().map(object).collect();
-        output.print(json!({ "payments": objects, "next_page_token": page.next }), || {
+        let accepted: Vec<_> = page.accepted.iter().map(|payment| accepted_object(&payment.record)).collect();
+        output.print(json!({ "payments": objects, "accepted": accepted, "next_page_token": page.next }), || {
+            let accepted = |payment: &Signed<Payment>| {
+                let Payment { head, to, amount, .. } = payment.record;
+                format!(
+                    "accepted by the bank, not settled yet: {} to {to}, number {}\n",
+                    anchor.show(amount),
+                    head.sequence
+                )
+            };
+            let accepted: String = page.accepted.iter().map(accepted).collect();
+            if page.entries.is_empty() && !accepted.is_empty() {
+                return accepted;
+            }
             if page.entries.is_empty() {
                 return format!("{} has no payments yet.", self.name);
             }
             let rows: Vec<_> = page.entries.iter().flat_map(|entry| rows(&anchor, wallet.account(), entry)).collect();
             let columns = ["position", "time", "cause", "with", ">amount", ">balance", "refused", "reference"];
-            let mut text = table(&columns, &rows);
+            let mut text = accepted;
+            text.push_str(&table(&columns, &rows));
             if let Some(token) = &page.next {
                 let (name, count, suffix) = (&self.name, self.count, self.network.suffix());
                 text.push_str(&format!("\nmore: cbdc wallet history {name} --count {count} --page {token}{suffix}\n"));
@@ -87,6 +102,18 @@ fn change_object(change: &BalanceChange) -> serde_json::Value {
         "change_minor": i64::try_from(signed).unwrap_or(if signed < 0 { i64::MIN } else { i64::MAX }),
         "with": change.counterparty.map(|other| other.to_string()),
         "number": Some(change.number).filter(|number| *number != 0),
+    })
+}
+
+fn accepted_object(payment: &Payment) -> serde_json::Value {
+    json!({
+        "kind": payment.kind().name(),
+        "from": payment.from.to_string(),
+        "to": payment.to.to_string(),
+        "amount_minor": payment.amount.minor(),
+        "sequence": payment.head.sequence,
+        "valid_until_ms": payment.head.valid_until.0,
+        "reference": reference_text(&payment.reference),
     })
 }
 

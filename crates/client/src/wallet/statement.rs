@@ -1,6 +1,7 @@
 //! A wallet's balance and history, as its bank states them.
 
 use cbdc_ledger::block::Cause;
+use cbdc_ledger::command::{Payment, Signed};
 use cbdc_ledger::{AccountId, Amount, Height, Reason, Timestamp};
 use cbdc_proto::{convert, v1};
 
@@ -11,8 +12,10 @@ use crate::position::BlockPosition;
 pub struct Balance {
     /// All money on the wallet.
     pub posted: Amount,
-    /// The part that the holder may spend now, for any purpose.
+    /// The part that the holder may spend now, for any purpose; what the bank has accepted counts as spent.
     pub available: Amount,
+    /// What payments take that the bank has accepted into its outbox and that are not settled.
+    pub accepted: Amount,
     /// Held for payees until they capture it or the hold ends.
     pub held: Amount,
     /// Bound to a purpose; [`Wallet::details`](super::Wallet::details) has the parts.
@@ -74,6 +77,8 @@ pub struct HistoryPage {
     pub entries: Vec<HistoryEntry>,
     /// The token of the next page; none on the last.
     pub next: Option<String>,
+    /// Payments that the bank has accepted into its outbox and that are not settled, by number; on the first page.
+    pub accepted: Vec<Signed<Payment>>,
 }
 
 impl Balance {
@@ -81,6 +86,7 @@ impl Balance {
         Balance {
             posted: Amount::from_minor(wallet.posted_minor),
             available: Amount::from_minor(wallet.available_minor),
+            accepted: Amount::from_minor(wallet.accepted_minor),
             held: Amount::from_minor(wallet.held_minor),
             earmarked: Amount::from_minor(wallet.earmarked_minor),
             frozen: Amount::from_minor(wallet.frozen_minor),
@@ -131,6 +137,8 @@ fn account(field: &str, text: &str) -> Result<Option<AccountId>, String> {
 impl HistoryPage {
     pub(super) fn from_message(page: v1::ListPaymentsResponse) -> Result<HistoryPage, String> {
         let entries = page.payments.iter().map(HistoryEntry::from_message).collect::<Result<_, _>>()?;
-        Ok(HistoryPage { entries, next: Some(page.next_page_token).filter(|token| !token.is_empty()) })
+        let accepted = page.accepted.iter().map(convert::payment_from_message).collect::<Result<_, _>>();
+        let accepted = accepted.map_err(|status| status.message().to_owned())?;
+        Ok(HistoryPage { accepted, entries, next: Some(page.next_page_token).filter(|token| !token.is_empty()) })
     }
 }

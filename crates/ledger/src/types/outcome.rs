@@ -76,6 +76,8 @@ reasons! {
     10 Overloaded          "OVERLOADED"            BeforeOrdering later=true  "The queue is full; the command was not taken in."
     11 Unavailable         "UNAVAILABLE"           BeforeOrdering later=true  "The node cannot settle just now; whether the command was ordered is not known, and sending the same record again is safe."
     12 ClockJump           "CLOCK_JUMP"            BeforeOrdering later=true  "The node's clock has jumped; it seals no block until an operator accepts the clock."
+    13 DepositTooSmall     "DEPOSIT_TOO_SMALL"     BeforeOrdering later=true  "The customer's deposit is too small; limit is what is on it."
+    14 NotAccepted         "NOT_ACCEPTED"          BeforeOrdering later=true  "The central bank does not answer, and the wallet has too little for the bank to accept the payment meanwhile; limit is what is available less what was accepted before, amount what is needed."
     16 Expired             "EXPIRED"               Applied        later=true  "The record's valid-until has passed; limit is valid-until, amount the block's time, both in ms since 1970 UTC."
     17 ValidityTooLong     "VALIDITY_TOO_LONG"     Applied        later=true  "The record's valid-until lies further ahead than genesis allows; limit is the latest allowed, in ms since 1970 UTC."
     18 AmountZero          "AMOUNT_ZERO"           Applied        later=false "The amount is zero."
@@ -155,6 +157,12 @@ impl Reason {
             Reason::SequenceUsed => matches!(other_copies, OtherCopies::NotOrdered),
             _ => false,
         }
+    }
+
+    /// Whether this refusal shows that no copy of the record was ever ordered or will be, since the record itself is at
+    /// fault. (A record names the version of the key that signed it.)
+    pub const fn shows_never_ordered(self) -> bool {
+        matches!(self, Reason::Malformed | Reason::BadSignature)
     }
 }
 

@@ -1,0 +1,247 @@
+//! What may be said of a record that was refused: a pure decision, such that the chain never contradicts it.
+//!
+//! A *record* is one signed command: an account, a sequence number, the bytes. A *copy* of it is one sending of the
+//! bytes. A refusal before ordering speaks of one copy; the answer speaks of the record. Other copies may be on their
+//! way, and whoever has the record can send it once more.
+//!
+//! # The answer
+//! The first row that holds decides.
+//!
+//! | what is known | answer |
+//! |---|---|
+//! | the replica is behind what the central bank has answered, and shows nothing | wait for it, then `UNAVAILABLE` |
+//! | the chain has used the number for this record | OK with its outcome, which is final |
+//! | … for another record | `SEQUENCE_CONFLICT`, final |
+//! | … and only the wallet's own bank knows for which | `SEQUENCE_USED`: the first outcome stands |
+//! | the chain's time has passed valid-until | `EXPIRED`, final |
+//! | the key in force is newer than the one that the record names | `KEY_CHANGED`, final |
+//! | nobody can order the record ([`Reason::shows_never_ordered`]) | the refusal, final |
+//! | another copy is unanswered, or the refusal itself leaves that open | `UNAVAILABLE`: send the same record again |
+//! | nothing of that | the refusal, and until when the record may settle |
+//!
+//! So while a copy is unanswered, everything is `UNAVAILABLE` that does not follow from the chain or the record itself:
+//! this machine's clock, funds as the replica sees them, a full queue, a missing link.
+//!
+//! # Why the order of the readings matters
+//! What is unanswered is read before the chain. A copy that is answered in between, or leaves the outbox because a
+//! block has its number, counts as unanswered then; read the other way round, it would be seen in neither place.
+//!
+//! # Where the facts come from
+//! The replica's window says whether a number is used, its history by which record, its tip is the chain's time: a
+//! block from there on has a later one. [`super::unanswered`] has the copies whose answer never came, the outbox those
+//! that are sent until it comes. [`super::records`] puts the facts together.
+
+use cbdc_ledger::command::Signer;
+use cbdc_ledger::outcome::OtherCopies;
+use cbdc_ledger::sequence::SequenceStatus;
+use cbdc_ledger::{AccountId, Command, Height, Ledger, Outcome, Reason, Timestamp};
+use cbdc_proto::packed::Answer;
+
+use crate::history::payment_of;
+
+/// A record's name: whose number it uses, which, until when it may settle, and the version of the key that signed it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RecordId {
+    pub account: AccountId,
+    pub sequence: u64,
+    pub valid_until: Timestamp,
+    pub key_version: u32,
+}
+
+impl RecordId {
+    /// The name of a record that a holder signed, also of a payment inside the bank's own order; `None` of a command
+    /// that a member signs.
+    pub fn of(command: &Command) -> Option<RecordId> {
+        let (account, head) = match (payment_of(command), command.signer()) {
+            (Some(payment), _) => (payment.record.from, payment.record.head),
+            (None, Signer::Holder(account)) => (account, *command.head()),
+            (None, Signer::Member(..)) => return None,
+        };
+        let (sequence, valid_until, key_version) = (head.sequence, head.valid_until, head.key_version);
+        Some(RecordId { account, sequence, valid_until, key_version })
+    }
+}
+
+/// Who refused a record before ordering, and what follows for other copies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RefusedBy {
+    /// This bank.
+    Bank,
+    /// The central bank, of a copy.
+    CentralBank(OtherCopies),
+    /// The central bank, of the bank's own order that carries the record (a top-up): that says nothing of the record.
+    CentralBankTheOrder,
+}
+
+/// A record that was refused.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused<'a> {
+    pub command: &'a Command,
+    pub id: RecordId,
+    pub refusal: Outcome,
+    pub by: RefusedBy,
+}
+
+/// The status of a record's number in the chain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NumberStatus {
+    Unused,
+    Used,
+    /// This replica does not have the account.
+    NotKnown,
+}
+
+/// What the replica shows of a record, all of one moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OnChain {
+    pub number: NumberStatus,
+    /// The version of the account's key in force.
+    pub key_version: Option<u32>,
+    pub height: Height,
+    pub time: Timestamp,
+}
+
+impl OnChain {
+    /// What a replica's ledger shows.
+    pub fn of(ledger: &Ledger, id: &RecordId) -> OnChain {
+        let account = ledger.account(id.account);
+        let number = match account.map(|account| account.window.status(id.sequence)) {
+            Some(SequenceStatus::Used) => NumberStatus::Used,
+            Some(SequenceStatus::Free | SequenceStatus::OutOfWindow) => NumberStatus::Unused,
+            // A full replica has every account: one that does not exist has used no number.
+            None if ledger.partial_replica_of().is_none() => NumberStatus::Unused,
+            None => NumberStatus::NotKnown,
+        };
+        let key_version = account.map(|account| account.key_version);
+        OnChain { number, key_version, height: ledger.height(), time: ledger.tip().time }
+    }
+
+    /// Whether no block from here on settles the record, which has not settled so far.
+    fn excludes(&self, id: &RecordId) -> Option<Outcome> {
+        if self.number != NumberStatus::Unused {
+            return None;
+        }
+        if id.valid_until < self.time {
+            return Some(Outcome::refused(Reason::Expired, id.valid_until.0, self.time.0));
+        }
+        let (in_force, named) = (self.key_version?, id.key_version);
+        // Keys do not come back.
+        let is_replaced = named < in_force;
+        is_replaced.then(|| Outcome::refused(Reason::KeyChanged, u64::from(in_force), u64::from(named)))
+    }
+
+    /// Whether the chain has decided: a copy that is on its way still changes nothing.
+    pub fn is_decided(&self, id: &RecordId) -> bool {
+        self.number == NumberStatus::Used || self.excludes(id).is_some()
+    }
+}
+
+/// The record that used a number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FirstUse {
+    /// This one; its answer.
+    This(Answer),
+    Another,
+    /// The block is this replica's, the history does not have it yet.
+    NotYetKnown,
+    /// Only the wallet's own bank knows.
+    KnownElsewhere,
+}
+
+/// The bank's knowledge, in the order in which it must be read.
+pub trait Knowledge {
+    type Error;
+
+    /// 1. Of each record, whether a copy beside the refused one is unanswered, as far as this bank sent it.
+    fn unanswered(&self, refused: &[Refused<'_>]) -> Vec<bool>;
+    /// 2. The newest block of which the central bank has told an outcome.
+    fn answered_up_to(&self) -> Height;
+    /// 3. What the replica shows of each record.
+    fn on_chain(&self, refused: &[Refused<'_>]) -> Vec<OnChain>;
+    /// 4. The record that used the number, where one has.
+    fn first_use(&self, refused: &Refused<'_>) -> Result<FirstUse, Self::Error>;
+}
+
+/// What may be said of a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// The chain has its outcome.
+    Ordered(Answer),
+    /// It never settles.
+    Final(Outcome),
+    /// Its number is used, and the first outcome stands, whichever it is.
+    FirstOutcomeStands(Outcome),
+    /// The copy at hand was not ordered and no other is on its way from here; the record may settle until its
+    /// valid-until if somebody sends it.
+    NotFinal(Outcome),
+    /// A copy may have been ordered. The refusal is that of the copy at hand.
+    Unknown(Outcome),
+    /// The replica or the history does not yet have what decides. If it never comes, the record's status is unknown.
+    NotYet(Outcome),
+}
+
+/// What must be read before the chain, of each of some records.
+pub struct BeforeTheChain {
+    unanswered: Vec<bool>,
+    /// The block that the replica must have reached.
+    pub answered_up_to: Height,
+}
+
+/// Reads what must be read before the chain.
+pub fn read_before_the_chain<K: Knowledge>(knowledge: &K, refused: &[Refused<'_>]) -> BeforeTheChain {
+    let unanswered = knowledge.unanswered(refused);
+    // After it: an answer that crossed a copy out is told of here.
+    BeforeTheChain { unanswered, answered_up_to: knowledge.answered_up_to() }
+}
+
+/// Decides what may be said of each of some records that were refused before ordering; `before` was read of the same
+/// ones. May read the history from disk.
+pub fn judge<K: Knowledge>(
+    knowledge: &K,
+    refused: &[Refused<'_>],
+    before: &BeforeTheChain,
+) -> Result<Vec<Verdict>, K::Error> {
+    let on_chain = knowledge.on_chain(refused);
+    let facts = refused.iter().zip(&before.unanswered).zip(&on_chain);
+    facts
+        .map(|((refused, unanswered), chain)| judge_one(knowledge, refused, *unanswered, before.answered_up_to, chain))
+        .collect()
+}
+
+fn judge_one<K: Knowledge>(
+    knowledge: &K,
+    refused: &Refused<'_>,
+    unanswered: bool,
+    answered_up_to: Height,
+    chain: &OnChain,
+) -> Result<Verdict, K::Error> {
+    let refusal = refused.refusal;
+    if chain.number == NumberStatus::Used {
+        return Ok(match knowledge.first_use(refused)? {
+            FirstUse::This(answer) => Verdict::Ordered(answer),
+            FirstUse::Another => Verdict::Final(Outcome::refused(Reason::SequenceConflict, 0, refused.id.sequence)),
+            FirstUse::NotYetKnown => Verdict::NotYet(refusal),
+            FirstUse::KnownElsewhere => {
+                Verdict::FirstOutcomeStands(Outcome::refused(Reason::SequenceUsed, 0, refused.id.sequence))
+            }
+        });
+    }
+    if let Some(decided) = chain.excludes(&refused.id) {
+        return Ok(Verdict::Final(decided));
+    }
+    Ok(match (refused.by, refusal.reason) {
+        (RefusedBy::Bank | RefusedBy::CentralBank(_), reason) if reason.shows_never_ordered() => {
+            Verdict::Final(refusal)
+        }
+        // Of its own chain, which this replica follows.
+        (RefusedBy::CentralBank(_), Reason::SequenceConflict | Reason::Expired) => Verdict::Final(refusal),
+        (RefusedBy::CentralBank(_), Reason::SequenceUsed) => Verdict::NotYet(refusal),
+        (_, Reason::Unavailable) => Verdict::Unknown(refusal),
+        _ if unanswered => Verdict::Unknown(refusal),
+        _ if chain.height < answered_up_to => Verdict::NotYet(refusal),
+        _ => Verdict::NotFinal(refusal),
+    })
+}
+
+#[cfg(test)]
+mod tests;
