@@ -40,7 +40,7 @@ impl Defund {
                     output.note("note: the answer to an earlier defunding like this was not shown; here it is");
                     (earlier, status)
                 } else if let SubmissionStatus::Unknown { .. } | SubmissionStatus::Accepted = status {
-                    return Ok(status.settled().map(|_| ()).context("an earlier payment is still in flight")?);
+                    return status.settled().map(|_| ()).context("an earlier payment is still in flight");
                 } else {
                     let ended = if let SubmissionStatus::Settled { .. } = status { "settled" } else { "was refused" };
                     output.note(&format!("note: an earlier payment of {earlier_amount} was in flight; it {ended}"));
