@@ -25,8 +25,8 @@ demo: build
 up: build
 	@$(SETUP) && "$$CARGO_TARGET_DIR/release/cbdc" up
 
-# The signatures are tested by themselves: the library that they are compared with turns on features of dependencies that
-# everything else shares, and everything would be compiled anew.
+# The signatures are tested by themselves: the library that they are compared with turns on features of dependencies
+# that everything else shares, and everything would be compiled anew.
 test:
 	@$(SETUP) && cargo test --release --locked --workspace --exclude cbdc-signatures \
 	    && cargo test --release --locked -p cbdc-signatures

@@ -8,8 +8,8 @@
 # included into 16 units of about 22 files, compiled with the crate's own flags. `librocksdb-sys` links the result where
 # ROCKSDB_LIB_DIR and ROCKSDB_STATIC point at it, and still makes its bindings itself.
 #
-# The library is kept in the cache under a key of everything that it is made of: the crate's version, its build script, the
-# compiler, the flags. So no profile, feature or Rust flag compiles it anew.
+# The library is kept in the cache under a key of everything that it is made of: the crate's version, its build script,
+# the compiler, the flags. So no profile, feature or Rust flag compiles it anew.
 #
 # Fails, with one line that says why, where the flags below are not known to be the crate's: another version, another
 # processor, another system. The crate's own build serves then.

@@ -2,8 +2,8 @@
 # compiler and make.
 #
 # Finds or installs libclang (Debian package, else PyPI wheel), which RocksDB's bindings are made with, and prepares
-# RocksDB's library (deploy/rocksdb.sh); with CBDC_WITHOUT_ROCKSDB=1 neither, for builds that do not need it. Safe to run
-# again: what is there is used. Returns 1, with one line that says why, where something is missing.
+# RocksDB's library (deploy/rocksdb.sh); with CBDC_WITHOUT_ROCKSDB=1 neither, for builds that do not need it. Safe to
+# run again: what is there is used. Returns 1, with one line that says why, where something is missing.
 
 cbdc_say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -59,8 +59,9 @@ cbdc_set_up_rocksdb() {
         return 1
     }
     case "$folder" in
-        # The wheel must be pointed at, and brings no headers of its own: the compiler's serve. A system's libclang is found
-        # without help, and LIBCLANG_PATH stays unset, since RocksDB's bindings are made again whenever it changes.
+        # The wheel must be pointed at, and brings no headers of its own: the compiler's serve. A system's libclang is
+        # found without help, and LIBCLANG_PATH stays unset, since RocksDB's bindings are made again whenever it
+        # changes.
         "$CBDC_CACHE"/*)
             export LIBCLANG_PATH="$folder"
             export BINDGEN_EXTRA_CLANG_ARGS="-I$(${CC:-cc} -print-file-name=include)"

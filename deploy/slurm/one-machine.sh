@@ -1,13 +1,15 @@
 #!/bin/bash
-# A Slurm cluster of this one machine, to try deploy/slurm/sweep.sbatch: no systemd, no accounting, no network but loopback.
+# A Slurm cluster of this one machine, to try deploy/slurm/sweep.sbatch: no systemd, no accounting, no network but
+# loopback.
 #
 #   deploy/slurm/one-machine.sh start      installs Debian's slurm-wlm and munge if they are missing, and starts three daemons
 #   source "$(deploy/slurm/one-machine.sh folder)/environment"         makes sbatch, squeue and sinfo find it
 #   deploy/slurm/one-machine.sh stop       ends the daemons that `start` began, by their ids, and no others
 #
-# One folder (CBDC_SLURM, else /tmp/cbdc-slurm) holds configuration, keys, state, logs and process ids. Its munge has a socket
-# and a key of its own and does not conflict with another; ports 16817 and 16818 on loopback. `start` may be run again: running
-# daemons are left alone. Exit code 3 from `start`: Slurm cannot be installed here (no root rights, or no Debian).
+# One folder (CBDC_SLURM, else /tmp/cbdc-slurm) holds configuration, keys, state, logs and process ids. Its munge has a
+# socket and a key of its own and does not conflict with another; ports 16817 and 16818 on loopback. `start` may be run
+# again: running daemons are left alone. Exit code 3 from `start`: Slurm cannot be installed here (no root rights, or no
+# Debian).
 
 set -eu
 

@@ -4,7 +4,8 @@
 #   CBDC=PROGRAM deploy/slurm/test.sh      PROGRAM takes the arguments of `cbdc`; `make test-slurm` builds one
 #
 # 1. Slurm is started (one-machine.sh). Where it cannot be installed the test is skipped, with a message.
-# 2. A plan of 12 runs is simulated in 3 parts by a Slurm array, and once without Slurm: all merged files must be identical.
+# 2. A plan of 12 runs is simulated in 3 parts by a Slurm array, and once without Slurm: all merged files must be
+#    identical.
 # 3. An array numbered from 1 must be refused in each task, and a part that is submitted again must find nothing to do.
 # The daemons that it started are stopped at the end, however it ends.
 

@@ -5,8 +5,8 @@
 //! is relayed can be decoded: a record that cannot would end the bank's stream. Everything else is for the ledger to
 //! decide; a payment above the payee's holding limit, for one, settles where the payee's wallet is linked. Unless
 //! `precheck_signatures` is off the bank also verifies the signatures here, each customer's batch by itself and few
-//! batches at once, so that junk goes no further and delays no other customer for long; the central bank verifies all of
-//! them again.
+//! batches at once, so that junk goes no further and delays no other customer for long; the central bank verifies all
+//! of them again.
 //!
 //! A transfer that allows the reverse waterfall is relayed like any other: only the unary call tops it up, which takes
 //! the bank's own signature.

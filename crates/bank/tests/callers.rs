@@ -192,8 +192,8 @@ async fn callers(running: &Running) -> Vec<Caller> {
     ]
 }
 
-/// What each caller is answered: `+` let in, `s` no session, `x` not authorised. A call that tells different things of a
-/// wallet has a row for each; the name before the slash is the call's.
+/// What each caller is answered: `+` let in, `s` no session, `x` not authorised. A call that tells different things of
+/// a wallet has a row for each; the name before the slash is the call's.
 #[rustfmt::skip]
 const TABLE: &[(&str, &str)] = &[
     // nobody, another customer, the holder, the own back office, another bank, the central bank, the auditor

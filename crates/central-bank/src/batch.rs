@@ -1,7 +1,7 @@
 //! A batch of commands in flight: what is left of it to do, and the answers that are known so far.
 //!
-//! A [`Batch`] stays one piece from intake to its answer. It holds its part of the capacity until it is answered, so the
-//! node never has more commands in flight than it was configured for, nor one source more than its share
+//! A [`Batch`] stays one piece from intake to its answer. It holds its part of the capacity until it is answered, so
+//! the node never has more commands in flight than it was configured for, nor one source more than its share
 //! ([`crate::shares`]).
 
 use std::time::Instant;

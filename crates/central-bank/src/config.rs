@@ -52,8 +52,8 @@ pub struct SequencerConfig {
     /// The shortest time between two proposals, unless one is full or the ledger itself has something due. Longer under
     /// load, see [`crate::sequencer`].
     pub interval_ms: u64,
-    /// Commands that may be in flight in the node at once, and one batch a member beyond. One member may have as many as
-    /// are free; a batch that finds no capacity within five seconds is refused as OVERLOADED.
+    /// Commands that may be in flight in the node at once, and one batch a member beyond. One member may have as many
+    /// as are free; a batch that finds no capacity within five seconds is refused as OVERLOADED.
     pub queue_commands_max: usize,
     /// Proposals that may be on their way to disk at once.
     pub proposals_in_flight_max: usize,

@@ -38,8 +38,8 @@ impl Intake {
         Intake(Arc::new(Open(queue)))
     }
 
-    /// Takes a member's commands in, once there is capacity for them. Whatever happens, `reply` is called exactly once with
-    /// one answer per command; unless this future is dropped before it is done, which takes nothing in.
+    /// Takes a member's commands in, once there is capacity for them. Whatever happens, `reply` is called exactly once
+    /// with one answer per command; unless this future is dropped before it is done, which takes nothing in.
     pub async fn submit(&self, member: Source, commands: CommandBatch, reply: Reply) {
         let queue = &self.0.0;
         let count = commands.len();

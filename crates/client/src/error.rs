@@ -39,9 +39,9 @@ impl Refusal {
         self.outcome.reason
     }
 
-    /// Until when the same record may settle, by the chain's time, if a copy of it is sent; none where it never does, or
-    /// where the node does not say. Until then, only the same record or another one with the same sequence number may
-    /// be sent for the same intent.
+    /// Until when the same record may settle, by the chain's time, if a copy of it is sent; none where it never does,
+    /// or where the node does not say. Until then, only the same record or another one with the same sequence number
+    /// may be sent for the same intent.
     pub fn may_settle_until(&self) -> Option<Timestamp> {
         match self.finality {
             Finality::MaySettleUntil(until) => Some(until),

@@ -86,7 +86,8 @@ impl VerifiedReceipt {
         })
     }
 
-    /// BLAKE3 of the command as it was ordered, signature included. With the position it lets anybody fetch the receipt.
+    /// BLAKE3 of the command as it was ordered, signature included. With the position it lets anybody fetch the
+    /// receipt.
     pub fn command_hash(&self) -> [u8; 32] {
         blake3::hash(&self.receipt.command).into()
     }

@@ -3,9 +3,9 @@
 //! Two persons begin with the same sum under the same rate. One keeps it on one wallet. The other transfers it among
 //! wallets of their own, holds it for themselves, captures, voids, lets holds expire, closes wallets and opens others,
 //! changes banks and designations. At the end all of it comes together on one wallet; then the mover has paid no less
-//! than the keeper, but for demurrage on demurrage: a wallet that closes owes before the capitalisation date, and what is
-//! paid early accrues nothing until then. So the least is what is paid where every day's is taken at once. What is paid is taken from the entries of their wallets, by no rule of the ledger's or of the
-//! reference model's.
+//! than the keeper, but for demurrage on demurrage: a wallet that closes owes before the capitalisation date, and what
+//! is paid early accrues nothing until then. So the least is what is paid where every day's is taken at once. What is
+//! paid is taken from the entries of their wallets, by no rule of the ledger's or of the reference model's.
 
 mod model;
 

@@ -3,8 +3,8 @@
 //! 1. There is one [`Budget`] a node ([`Limits::memory_mib`]). Customers may take three quarters of it, so that members
 //!    always find room.
 //! 2. Each source, a member or a customers' address, has a [`Share`] of it that it cannot pass: a quarter.
-//! 3. Whoever needs memory on behalf of a source takes a [`Charge`] first, which gives it back when it is dropped. Where
-//!    there is no room the request is refused with RESOURCE_EXHAUSTED, and the status says which limit it was.
+//! 3. Whoever needs memory on behalf of a source takes a [`Charge`] first, which gives it back when it is dropped.
+//!    Where there is no room the request is refused with RESOURCE_EXHAUSTED, and the status says which limit it was.
 //! 4. Answers are counted without being refused: each is bounded by the charge of its call, and by its window while it
 //!    is not read.
 //!

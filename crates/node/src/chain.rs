@@ -27,9 +27,9 @@ use crate::membership::Membership;
 use crate::recent_blocks::RecentBlocks;
 use crate::state::LedgerHandle;
 
-/// The time that each byte of filtered blocks adds to the pause after them. Those of blocks sealed meanwhile leave together: a
-/// message costs both of its ends as much as some hundred payments in it do. On a quiet network a bank sees every block
-/// at once.
+/// The time that each byte of filtered blocks adds to the pause after them. Those of blocks sealed meanwhile leave
+/// together: a message costs both of its ends as much as some hundred payments in it do. On a quiet network a bank sees
+/// every block at once.
 const PAUSE_PER_FILTERED_BYTE: Duration = Duration::from_micros(1);
 /// The longest pause. On a busy network a partial replica lags by it, and so does what only the replica shows
 /// (fundings, defundings, top-ups). Answers to payments on a stream do not come this way.

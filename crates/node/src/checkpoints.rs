@@ -69,8 +69,8 @@ impl Checkpoints {
         self.commands_since += commands as u64;
     }
 
-    /// The step of the node that orders, after the block of a header. `wallets` is called only where the number of wallets
-    /// decides.
+    /// The step of the node that orders, after the block of a header. `wallets` is called only where the number of
+    /// wallets decides.
     pub fn step(&mut self, header: &Header, wallets: impl FnOnce() -> usize) -> CheckpointStep {
         if !self.is_due(wallets) {
             return CheckpointStep::Wait;

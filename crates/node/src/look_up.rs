@@ -1,7 +1,7 @@
 //! Look-ups that block: into the archive, or over all wallets.
 //!
-//! Each may hold megabytes while it works, so few run at once, and those of one source wait for each other: whoever asks
-//! for much makes nobody else wait for more than a few look-ups.
+//! Each may hold megabytes while it works, so few run at once, and those of one source wait for each other: whoever
+//! asks for much makes nobody else wait for more than a few look-ups.
 
 use tokio::sync::Semaphore;
 

@@ -1,9 +1,9 @@
 //! Checkpoints: written from a snapshot of the ledger, and read at start.
 //!
-//! A start takes the newest checkpoint, checks its root, the ledger's invariants, that each part of the state is what the
-//! header sums up, and the signature of the node that wrote it, and hands the ledger over; the caller replays the log
-//! from there. A checkpoint that does not verify stops the node: it names the height, and an operator decides, because
-//! silently going back could hide tampering.
+//! A start takes the newest checkpoint, checks its root, the ledger's invariants, that each part of the state is what
+//! the header sums up, and the signature of the node that wrote it, and hands the ledger over; the caller replays the
+//! log from there. A checkpoint that does not verify stops the node: it names the height, and an operator decides,
+//! because silently going back could hide tampering.
 //!
 //! The signature must be of the node's own key or, where that was replaced since, of the key that the ledger at that
 //! height names. In the latter case the checkpoint rests on what the log rests on: the replay ends at members that name
@@ -78,7 +78,8 @@ pub fn load(
     Ok((ledger, Some(manifest)))
 }
 
-/// Refuses a checkpoint that is not signed as it must be, or that is of a block whose header does not sum everything up.
+/// Refuses a checkpoint that is not signed as it must be, or that is of a block whose header does not sum everything
+/// up.
 fn check_signature(
     ledger: &Ledger,
     manifest: &CheckpointManifest,

@@ -1,9 +1,9 @@
 //! Serving gRPC: bounded connections, messages, streams and windows; health and reflection beside the node's own
 //! services.
 //!
-//! A connection passes three gates: the TLS handshake ([`cbdc_proto::transport::server`]), which has a deadline; a place
-//! among the [connections](crate::connections); and, for each request, the [budget](crate::budget). Members are read
-//! with large windows and frames, since they send batches; customers with small ones.
+//! A connection passes three gates: the TLS handshake ([`cbdc_proto::transport::server`]), which has a deadline; a
+//! place among the [connections](crate::connections); and, for each request, the [budget](crate::budget). Members are
+//! read with large windows and frames, since they send batches; customers with small ones.
 
 use std::net::SocketAddr;
 use std::pin::pin;

@@ -5,8 +5,8 @@
 //! time refills it ([`Budget`]), and so do settled commands, each a quarter of its own cost. So a source of whose
 //! commands up to a fifth are refused is never slowed, whatever its rate, nor is one with few refused a second.
 //!
-//! A source whose allowance is used up is *slowed* until it is refilled: what it wastes is then no more than the refill,
-//! and seconds after it stops it is as before.
+//! A source whose allowance is used up is *slowed* until it is refilled: what it wastes is then no more than the
+//! refill, and seconds after it stops it is as before.
 
 use std::time::{Duration, Instant};
 
@@ -22,8 +22,8 @@ pub struct Budget {
     pub allowance_max: i64,
 }
 
-/// The budget of a member. The largest allowance has room for what a bank sends again after its stream broke, or for one
-/// customer's mischief.
+/// The budget of a member. The largest allowance has room for what a bank sends again after its stream broke, or for
+/// one customer's mischief.
 pub const MEMBER: Budget = Budget { waste_per_s: 8_000, allowance_max: 32_768 };
 /// The budget of a customer's stream of payments.
 pub const CUSTOMER: Budget = Budget { waste_per_s: 1_000, allowance_max: 16_384 };

@@ -58,7 +58,8 @@ impl Node {
     }
 }
 
-/// The same checkpoint with `alter` done to its chunks, under the root that they then have and the signature that there was.
+/// The same checkpoint with `alter` done to its chunks, under the root that they then have and the signature that there
+/// was.
 fn altered(store: &Arc<dyn Store>, alter: impl FnOnce(&mut Vec<Vec<u8>>)) -> Arc<dyn Store> {
     let checkpoints = CheckpointStore::new(store.clone());
     let manifest = checkpoints.latest().unwrap().unwrap();

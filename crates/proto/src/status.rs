@@ -91,8 +91,8 @@ pub fn unavailable(sentence: impl Into<String>) -> Status {
     of_reason(Reason::Unavailable, sentence)
 }
 
-/// The same status with a reason; `None` where it has one, or needs none. The transport's own statuses, for messages that
-/// cannot be read, calls that do not exist and time that ran out, come without.
+/// The same status with a reason; `None` where it has one, or needs none. The transport's own statuses, for messages
+/// that cannot be read, calls that do not exist and time that ran out, come without.
 ///
 /// A message that cannot be read is its sender's mistake and told as INVALID_ARGUMENT; the transport says INTERNAL.
 pub fn with_reason(status: &Status, path: &str) -> Option<Status> {

@@ -10,8 +10,8 @@ use crate::suggestion::nearest;
 /// Bytes of a scenario file at most, far above any real one; a device such as `/dev/zero` never ends.
 pub const SIZE_MAX: u64 = 1 << 20;
 
-/// Reads a scenario file. Where there is none of that name, a similar one is looked for beside it and in `folder`, where
-/// such scenarios usually lie.
+/// Reads a scenario file. Where there is none of that name, a similar one is looked for beside it and in `folder`,
+/// where such scenarios usually lie.
 ///
 /// # Errors
 /// The file cannot be read, is larger than [`SIZE_MAX`], or is not UTF-8.

@@ -12,8 +12,8 @@
 //! write, never an entry of its own in a tree, and a history is read backwards, one record a step. A payment is found
 //! by its sequence number without reading all that a merchant received.
 //!
-//! A look-up reads whole blocks, so what was found is kept for a while ([`asked`]): copies of an old payment, in whatever
-//! messages they come, take one look-up.
+//! A look-up reads whole blocks, so what was found is kept for a while ([`asked`]): copies of an old payment, in
+//! whatever messages they come, take one look-up.
 //!
 //! The heights in memory are saved with each checkpoint; a start reads them and the records since.
 
@@ -208,8 +208,8 @@ impl History {
         self.newest.read().unwrap_or_else(PoisonError::into_inner).get(wallet)
     }
 
-    /// A wallet's payments, and whatever else changed its balance, newest first, at most `limit`, all before the position
-    /// `before`. Blocks.
+    /// A wallet's payments, and whatever else changed its balance, newest first, at most `limit`, all before the
+    /// position `before`. Blocks.
     pub fn list(
         &self,
         wallet: AccountId,

@@ -107,10 +107,10 @@ impl PaymentService {
 
     /// Serves one stream of batches.
     ///
-    /// No more than 64 batches of a stream are in flight, and few payments until some have settled. The stream is driven
-    /// by its reader: a client that stops reading its answers is read no further either, keeps a bounded amount of
-    /// memory, and holds nobody else up. Nor does one most of whose payments are refused, or repeated: it is read more
-    /// slowly ([`super::stream_standing`]).
+    /// No more than 64 batches of a stream are in flight, and few payments until some have settled. The stream is
+    /// driven by its reader: a client that stops reading its answers is read no further either, keeps a bounded amount
+    /// of memory, and holds nobody else up. Nor does one most of whose payments are refused, or repeated: it is read
+    /// more slowly ([`super::stream_standing`]).
     pub fn submit_many(self: Arc<Self>, mut batches: Streaming<v1::CommandBatch>) -> OutcomeBatches {
         Box::pin(async_stream::try_stream! {
             let mut in_flight = FuturesUnordered::new();

@@ -2,11 +2,12 @@
 //!
 //! The bank answers for what it relays: a member of whose commands too many are refused is slowed by the central bank,
 //! and with it all of the bank's customers. So a stream has an allowance of its own, far below the bank's. A payment
-//! that was ordered before it was sent here is a repetition, and so is each further copy within a batch. They cost little
-//! and count as not ordered: a customer who sends again what a broken stream left unanswered is not slowed.
+//! that was ordered before it was sent here is a repetition, and so is each further copy within a batch. They cost
+//! little and count as not ordered: a customer who sends again what a broken stream left unanswered is not slowed.
 //!
 //! Nor does a stream begin with all that it may have: the payments that are in flight at once are few at first, and as
-//! many more as have settled. Whoever sends junk is told so before much of it is on its way, and nobody waits behind it.
+//! many more as have settled. Whoever sends junk is told so before much of it is on its way, and nobody waits behind
+//! it.
 
 use std::collections::BTreeSet;
 use std::time::Instant;

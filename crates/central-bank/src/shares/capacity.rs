@@ -1,9 +1,9 @@
 //! Capacity: how many commands of each source may be in flight.
 //!
 //! A source may have as many in flight as are still free: half of the capacity where it is alone, a third each where
-//! there are two, and so on, with as much again left for whoever comes next. One with none in flight may always have one
-//! batch; one that is held back has [`HELD_BACK_MAX`]. (The rule is that of dynamic thresholds for shared buffers, Choudhury
-//! and Hahne, 1998.)
+//! there are two, and so on, with as much again left for whoever comes next. One with none in flight may always have
+//! one batch; one that is held back has [`HELD_BACK_MAX`]. (The rule is that of dynamic thresholds for shared buffers,
+//! Choudhury and Hahne, 1998.)
 //!
 //! Those that find none free wait in line, each source in its own.
 
@@ -50,7 +50,8 @@ impl<W> Capacity<W> {
         self.used
     }
 
-    /// Asks for capacity for `count` commands of a source. `waiter` is called from the line, unless there is some at once.
+    /// Asks for capacity for `count` commands of a source. `waiter` is called from the line, unless there is some at
+    /// once.
     pub fn ask(&mut self, source: Source, count: usize, is_held_back: bool, waiter: impl FnOnce() -> W) -> Asked<W> {
         let is_first = self.lines.get(&source).is_none_or(|line| line.waiting.is_empty());
         if is_first && self.has_capacity(source, count, is_held_back) {
@@ -73,8 +74,8 @@ impl<W> Capacity<W> {
         line.used = line.used.saturating_sub(count);
     }
 
-    /// Gives capacity to those in line for whom there is some, one of each source after another. `call` tells a waiter and
-    /// returns whether it is still there.
+    /// Gives capacity to those in line for whom there is some, one of each source after another. `call` tells a waiter
+    /// and returns whether it is still there.
     pub fn call_waiting(
         &mut self,
         is_held_back: impl Fn(Source) -> bool,

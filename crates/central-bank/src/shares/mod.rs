@@ -7,9 +7,9 @@
 //!    source may take, so that there is always some left for the others. A stream whose batch finds none is not read on.
 //! 2. [`round_robin`]: whose batch is next, for verification and again for sequencing. Each source has the same share;
 //!    one that does not use its share lends it. A large batch is verified in slices, so nobody waits for the whole.
-//! 3. [`cbdc_node::standing`]: who wastes work. Refused commands draw on an allowance that time and settled commands refill. A
-//!    source that has used it up is *slowed*: while others are there, its batches wait until it is refilled, and only
-//!    few of its commands may be in flight. A source of bad signatures is verified alone.
+//! 3. [`cbdc_node::standing`]: who wastes work. Refused commands draw on an allowance that time and settled commands
+//!    refill. A source that has used it up is *slowed*: while others are there, its batches wait until it is refilled,
+//!    and only few of its commands may be in flight. A source of bad signatures is verified alone.
 //!
 //! [`scheduler`] puts 2 and 3 together; [`work_queue`] is that with 1 behind a lock, before verification, and
 //! [`crate::verified_queue`] the second round robin, before the sequencer. [`conduct`] tells operators who it was. All

@@ -1,12 +1,12 @@
 //! The scheduler: whose batch is verified next.
 //!
 //! Sources take turns ([`RoundRobin`]). One that is slowed ([`Standing`]) has none while it is *contested*: while
-//! another source, itself not slowed, submitted something within the last [`CONTESTED_FOR`]. Where nobody else is there,
-//! it takes what there is.
+//! another source, itself not slowed, submitted something within the last [`CONTESTED_FOR`]. Where nobody else is
+//! there, it takes what there is.
 //!
 //! What is verified together ([`Scheduler::take`]) is a slice of the next batch, and slices of further ones up to
-//! [`TOGETHER`] commands. A suspect's are taken alone, so that nobody else pays for its bad signatures, and few at once,
-//! so that nobody waits for them for long.
+//! [`TOGETHER`] commands. A suspect's are taken alone, so that nobody else pays for its bad signatures, and few at
+//! once, so that nobody waits for them for long.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -24,7 +24,8 @@ const TOGETHER: usize = 1_024;
 /// Commands that are worth a thread of their own: beyond that, a thread takes no more than its share of the batches
 /// waiting.
 const SHARED_FROM: usize = 256;
-/// Commands of a suspect verified together at most, and of one that was slowed of late: bad signatures take the longest.
+/// Commands of a suspect verified together at most, and of one that was slowed of late: bad signatures take the
+/// longest.
 const TOGETHER_SUSPECT: usize = 256;
 const TOGETHER_SLOWED: usize = 32;
 

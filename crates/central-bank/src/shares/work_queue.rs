@@ -1,4 +1,5 @@
-//! The work queue: the batches that wait to be verified, shared by streams that add to it and threads that take from it.
+//! The work queue: the batches that wait to be verified, shared by streams that add to it and threads that take from
+//! it.
 //!
 //! One lock, taken a few times a batch. It knows what every source has in flight and what became of it.
 

@@ -87,7 +87,8 @@ fn tally(proposal: &v1::GovernanceProposal) -> (usize, usize) {
     (count(true), count(false))
 }
 
-/// How a proposal stands, in words: `enacted`, `approved by 2 : 0, takes effect at …`, `open at 1 : 0, 2 votes approve it`.
+/// How a proposal stands, in words: `enacted`, `approved by 2 : 0, takes effect at …`, `open at 1 : 0, 2 votes approve
+/// it`.
 fn standing(proposal: &v1::GovernanceProposal, threshold: u32) -> String {
     let (approving, opposing) = tally(proposal);
     match (is_open(proposal), proposal.approved) {

@@ -135,7 +135,8 @@ impl Flooding {
     }
 }
 
-/// Sends eight messages of 8,192 copies of one new payment to bank 1, on so many streams. Returns when all are answered.
+/// Sends eight messages of 8,192 copies of one new payment to bank 1, on so many streams. Returns when all are
+/// answered.
 pub async fn copies(network: &Hostile, sequence: u64, streams: usize) -> Duration {
     let payment = signed(network, &hostile(), sequence, now().plus_ms(HOUR_MS));
     let commands: Bytes = payment.repeat(BATCH_COMMANDS_MAX).into();

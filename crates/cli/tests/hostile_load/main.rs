@@ -1,5 +1,5 @@
-//! Hostile load: how much of their rate honest customers keep, how long they wait and how much memory a node takes, while
-//! others do their worst. Nothing is asserted but that honest payments settle: figures are printed as tables.
+//! Hostile load: how much of their rate honest customers keep, how long they wait and how much memory a node takes,
+//! while others do their worst. Nothing is asserted but that honest payments settle: figures are printed as tables.
 //!
 //! Real nodes, each a process of the program: a central bank, and banks 1 (hostile, or with hostile customers) and 2.
 //! The load of honest customers is open loop, and latency runs from the moment a payment was due.

@@ -227,7 +227,8 @@ impl NetworkFolder {
         Ok(BankOffice::new(self.connect_member(Role::Bank, MemberId(bank.0), NodeName::Bank(bank))?))
     }
 
-    /// The registrar that genesis names first, with the key that is in the folder: right until the committee changes it.
+    /// The registrar that genesis names first, with the key that is in the folder: right until the committee changes
+    /// it.
     pub fn first_registrar(&self) -> Result<Registrar, ClientError> {
         let registrars = self.anchor.genesis().members.iter().filter(|member| member.role == Role::Registrar);
         let first = registrars.map(|member| member.id).min().expect("a valid genesis names a registrar");

@@ -12,8 +12,8 @@
 //! own bank, the wallet needs a connection to it ([`Wallet::with_linked_bank`]).
 //!
 //! # Sessions
-//! What is not signed, reading and funding, takes the holder's session with the bank. The wallet opens one when it first
-//! needs it and renews it by itself; clones share it, so keep one rather than make a new one for each call.
+//! What is not signed, reading and funding, takes the holder's session with the bank. The wallet opens one when it
+//! first needs it and renews it by itself; clones share it, so keep one rather than make a new one for each call.
 //!
 //! # Sequence numbers
 //! Up to 64 payments may be in flight at once. The wallet keeps count ([`crate::sequence`]), starting from the lowest
@@ -226,9 +226,9 @@ impl Wallet {
         self.command(|head| LinkBank { head, account: self.account, bank: BankId(0), consent: None }).await
     }
 
-    /// Moves the wallet to the bank at the other end of `connection`, with all that is on it, its holds and its key, and
-    /// gives it as it is there. The deposit beside it stays at the old bank. The new bank hands the move in, so that the
-    /// old one cannot hold it up.
+    /// Moves the wallet to the bank at the other end of `connection`, with all that is on it, its holds and its key,
+    /// and gives it as it is there. The deposit beside it stays at the old bank. The new bank hands the move in, so
+    /// that the old one cannot hold it up.
     ///
     /// # Errors
     /// Among others [`ClientError::Refused`] with `SAME_BANK`, `BANK_SUSPENDED` or `TOO_MANY_HOLDS`.

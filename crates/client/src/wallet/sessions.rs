@@ -1,7 +1,7 @@
 //! The holder's sessions: one a bank, opened when a call first needs it and renewed before it ends.
 //!
-//! Clones of a wallet share them. Calls that come while a session is being opened wait for it, and share a failure, too.
-//! Where the bank does not know a session any more (it was started anew), a call opens another and asks once more.
+//! Clones of a wallet share them. Calls that come while a session is being opened wait for it, and share a failure,
+//! too. Where the bank does not know a session any more (it was started anew), a call opens another and asks once more.
 
 use std::collections::BTreeMap;
 use std::future::Future;

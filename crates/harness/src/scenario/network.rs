@@ -36,7 +36,8 @@ impl Replica {
 pub struct Network {
     /// Commercial banks beside the one central bank.
     pub banks: u32,
-    /// Banks check signatures too, before they relay, as a node does unless it is told not to; the central bank always does.
+    /// Banks check signatures too, before they relay, as a node does unless it is told not to; the central bank always
+    /// does.
     pub precheck_signatures: bool,
     /// The part of the chain that banks keep.
     pub replica: Replica,

@@ -1,7 +1,7 @@
 //! A proposal: commands in the order in which they are applied, with the time that the sequencer stamped.
 //!
-//! Layout: version (1), whether its block is to be a checkpoint block (1), reserved (2), number of commands (4), time in
-//! ms (8), then the commands back to back. One proposal is one entry of the ordered log, and becomes one block.
+//! Layout: version (1), whether its block is to be a checkpoint block (1), reserved (2), number of commands (4), time
+//! in ms (8), then the commands back to back. One proposal is one entry of the ordered log, and becomes one block.
 
 use std::borrow::Cow;
 

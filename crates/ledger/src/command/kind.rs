@@ -1,7 +1,7 @@
 //! The kinds of records.
 //!
-//! A kind's layout never changes: a record with another layout is another kind. Of earlier layouts 16 opened wallets and
-//! 18 replaced keys, with certificates that could be used again, and 19 linked a bank without its consent; they are
+//! A kind's layout never changes: a record with another layout is another kind. Of earlier layouts 16 opened wallets
+//! and 18 replaced keys, with certificates that could be used again, and 19 linked a bank without its consent; they are
 //! refused as unknown kinds.
 
 use crate::codec::encoding::{DecodeError, Reader};

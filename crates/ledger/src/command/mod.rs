@@ -18,8 +18,8 @@
 //!
 //! # Modules
 //! [`payment`] (transfer, fund, defund), [`reverse_waterfall`], [`mod@hold`] (hold, capture, void), [`wallet`] (open,
-//! close, replace key), [`holder`] (link a bank, move or designate a wallet, reclassify), [`issuance`] (issue, redeem, reserves
-//! transfer), [`operation`] (the operations desk, banks' statements), [`order`] (freeze, unfreeze, seize),
+//! close, replace key), [`holder`] (link a bank, move or designate a wallet, reclassify), [`issuance`] (issue, redeem,
+//! reserves transfer), [`operation`] (the operations desk, banks' statements), [`order`] (freeze, unfreeze, seize),
 //! [`committee`] (propose, vote). Beside commands, [`session`]: what a holder signs to be known to a bank.
 
 mod any_command;

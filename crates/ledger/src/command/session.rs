@@ -1,4 +1,5 @@
-//! The statement by which a holder opens a session with a bank. It is no command: it is never ordered and moves nothing.
+//! The statement by which a holder opens a session with a bank. It is no command: it is never ordered and moves
+//! nothing.
 //!
 //! The holder names the bank that they mean, so that a bank cannot pass the challenge of another one on and be let in
 //! there with the answer. The challenge is the bank's; what it consists of is the bank's own affair.

@@ -47,10 +47,10 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// What is signed, behind the prefix of [`Domain::Certificate`] by the registrar and of [`Domain::Agreement`] by the
-    /// holder: version (1; this is 2), purpose (1; 1 open, 2 replace a key), class (1), reserved (1), the registrar's
-    /// key version (4), the wallet, or on opening the bank's treasury (8), the version replaced (4), reserved (4),
-    /// valid until (8), holder (16), key (32): 80 bytes.
+    /// What is signed, behind the prefix of [`Domain::Certificate`] by the registrar and of [`Domain::Agreement`] by
+    /// the holder: version (1; this is 2), purpose (1; 1 open, 2 replace a key), class (1), reserved (1), the
+    /// registrar's key version (4), the wallet, or on opening the bank's treasury (8), the version replaced (4),
+    /// reserved (4), valid until (8), holder (16), key (32): 80 bytes.
     pub fn to_bytes(&self, registrar_key_version: u32) -> Vec<u8> {
         let (purpose, account, version) = match self.purpose {
             CertifiedFor::Open(bank) => (1, AccountId::treasury(bank), 0),
@@ -118,8 +118,8 @@ impl Certificate {
     }
 }
 
-/// Opens a wallet: bank (2), class (1), reserved (5), holder (16), key (32), certificate (80), agreement (64). 224 bytes
-/// in all.
+/// Opens a wallet: bank (2), class (1), reserved (5), holder (16), key (32), certificate (80), agreement (64). 224
+/// bytes in all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OpenWallet {
     /// Flags, key version, sequence number and validity.
@@ -155,8 +155,8 @@ pub struct CloseWallet {
     pub account: AccountId,
 }
 
-/// Puts a new key over a wallet: account (8), class (1), reserved (3), version replaced (4), key (32), certificate of the
-/// new key (80), agreement (64). 216 bytes in all.
+/// Puts a new key over a wallet: account (8), class (1), reserved (3), version replaced (4), key (32), certificate of
+/// the new key (80), agreement (64). 216 bytes in all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReplaceKey {
     /// Flags, key version, sequence number and validity.

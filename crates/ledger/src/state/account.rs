@@ -38,8 +38,8 @@ pub struct Account {
     pub earmarked: Amount,
     /// The amount that orders have frozen. It may exceed `available`: the rest is a lien on later credits.
     pub frozen: Amount,
-    /// Demurrage that fell due on the wallet and could not be paid, before it joins what the holder owes; a stored record
-    /// has none.
+    /// Demurrage that fell due on the wallet and could not be paid, before it joins what the holder owes; a stored
+    /// record has none.
     pub claim: Amount,
     /// Sequence numbers of the holder's commands. (A treasury's commands use its bank's own window.)
     pub window: Window,

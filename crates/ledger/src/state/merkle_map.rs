@@ -1,12 +1,12 @@
 //! A map that is cheap to snapshot and sums itself up in a hash.
 //!
-//! A crit-bit tree: a branch names the first bit in which the keys below it differ, a leaf holds a key and its value. So
-//! a map has one shape, whatever order its entries came in, and entries come out in the order of their keys.
+//! A crit-bit tree: a branch names the first bit in which the keys below it differ, a leaf holds a key and its value.
+//! So a map has one shape, whatever order its entries came in, and entries come out in the order of their keys.
 //!
 //! 1. A clone shares the whole tree: it copies one pointer, however many entries there are. A write afterwards copies
 //!    the nodes on its way down, about as many as the number of entries has bits, and shares the rest.
-//! 2. A write forgets the hashes on its way. [`MerkleMap::root`] computes what was forgotten, so that a block costs what
-//!    it changed. A leaf's hash is that of key and value, a branch's that of both sides, as in
+//! 2. A write forgets the hashes on its way. [`MerkleMap::root`] computes what was forgotten, so that a block costs
+//!    what it changed. A leaf's hash is that of key and value, a branch's that of both sides, as in
 //!    [`crate::codec::merkle`]; the tree's shape follows from the keys, so nothing else need be hashed.
 
 use std::sync::OnceLock;

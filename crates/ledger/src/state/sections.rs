@@ -1,8 +1,8 @@
 //! The state root: one hash over the digests of the parts of the state.
 //!
 //! Each part, a *section*, has a digest, so that two nodes that differ can say in what, and so that a bank which keeps
-//! only some sections can check those. The root is BLAKE3 keyed with [`STATE_KEY`] over the network's id and the digests
-//! in order, 32 bytes each.
+//! only some sections can check those. The root is BLAKE3 keyed with [`STATE_KEY`] over the network's id and the
+//! digests in order, 32 bytes each.
 //!
 //! All but [`Section::Holders`] are digests of the state after each block. They are kept while the state changes, so
 //! that a block costs what it changed there, and a block of plain payments nothing. A holder's sums change with

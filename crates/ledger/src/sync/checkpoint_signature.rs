@@ -1,8 +1,8 @@
 //! A node's signature over a checkpoint that it wrote: that these chunks are the ledger at that block.
 //!
-//! What is signed is, behind the prefix of [`Domain::Checkpoint`], the hash of the block's header (32) and the root over
-//! the chunks (32). The header says which block and, from version 2 of the formats on, sums up the state; the root covers
-//! every byte that was written.
+//! What is signed is, behind the prefix of [`Domain::Checkpoint`], the hash of the block's header (32) and the root
+//! over the chunks (32). The header says which block and, from version 2 of the formats on, sums up the state; the root
+//! covers every byte that was written.
 //!
 //! Layout: version (1), role (1), member (2), signature (64).
 

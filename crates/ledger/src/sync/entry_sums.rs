@@ -1,5 +1,5 @@
-//! Whether the entries of a filtered block sum up to what the block changes of its bank's wallets: what a bank tells its
-//! customers about their money then adds up, whoever made the filtered block.
+//! Whether the entries of a filtered block sum up to what the block changes of its bank's wallets: what a bank tells
+//! its customers about their money then adds up, whoever made the filtered block.
 
 use std::iter;
 

@@ -12,7 +12,8 @@
 //! `chain` then seals the block: roots, balance sheet, supply terms.
 //!
 //! Modules: `payment`, `transfer`, `hold`, `credit` (what else a credit to a wallet moves),
-//! `remuneration`, `wallet`, `relocation` (from bank to bank), `consent`, `issuance`, `order`, `operation`, `day_end`, `programme`, `committee`.
+//! `remuneration`, `wallet`, `relocation` (from bank to bank), `consent`, `issuance`, `order`, `operation`, `day_end`,
+//! `programme`, `committee`.
 
 pub mod changes;
 mod committee;

@@ -3,8 +3,8 @@
 //! A frozen amount may exceed the balance: the rest is a lien, so that later credits are frozen until it is covered.
 //! Seizing takes what is available, frozen money included; what is lacking stays as such a lien. An order says how much
 //! of an earlier freeze it replaces; what other orders froze stays. The ledger keeps which court has frozen how much: a
-//! court lifts or replaces what it has frozen itself, and what a court that was dismissed has left behind. Held and purpose-bound money is not taken. The
-//! wallet that an order pays to may go above the holding limit.
+//! court lifts or replaces what it has frozen itself, and what a court that was dismissed has left behind. Held and
+//! purpose-bound money is not taken. The wallet that an order pays to may go above the holding limit.
 
 use super::context::{Settled, Transition, refuse};
 use super::credit::Credit;

@@ -3,14 +3,14 @@
 //! 1. The wallet gets a new account at the new bank, with the next serial there, since an account's number names its
 //!    bank. The record moves as it is: balance, holds as payer and as payee, earmarks, what is frozen and by which court,
 //!    accrued interest, tier allowance, key and its version. A link to the old bank becomes one to the new bank.
-//! 2. The old account is closed and says which one took its place ([`Account::moved_to`]). What is paid to it is refused
-//!    with `WALLET_MOVED` and the new account, not passed on: a payer signs whom they pay.
-//! 3. No CBDC is made or lost, and no reserves move: CBDC is a claim on the central bank, not on the bank that serves it.
-//!    The deposit beside the wallet is the old bank's debt and stays with it.
+//! 2. The old account is closed and says which one took its place ([`Account::moved_to`]). What is paid to it is
+//!    refused with `WALLET_MOVED` and the new account, not passed on: a payer signs whom they pay.
+//! 3. No CBDC is made or lost, and no reserves move: CBDC is a claim on the central bank, not on the bank that serves
+//!    it. The deposit beside the wallet is the old bank's debt and stays with it.
 //!
 //! A holder's move takes the consent of the new bank. The committee moves all customers of a resolved bank, a bounded
-//! number a block; then what is on its treasury is redeemed, its reserves repay its loans, and what is left of them goes
-//! to the bank that took the customers over. A bank without wallets, money and loans can be dismissed.
+//! number a block; then what is on its treasury is redeemed, its reserves repay its loans, and what is left of them
+//! goes to the bank that took the customers over. A bank without wallets, money and loans can be dismissed.
 
 use super::context::{Settled, Transition, refuse};
 use super::entry::Cause;
@@ -122,8 +122,8 @@ impl Transition<'_> {
         position.expect("an admitted bank has a position").handover = handover;
     }
 
-    /// What a bank without customers has left: its treasury is redeemed, its reserves repay its loans, and the rest goes
-    /// to the bank that took the customers over. What would pass the range of an account stays.
+    /// What a bank without customers has left: its treasury is redeemed, its reserves repay its loans, and the rest
+    /// goes to the bank that took the customers over. What would pass the range of an account stays.
     fn hand_money_over(&mut self, bank: BankId, to: BankId) {
         let treasury = AccountId::treasury(bank);
         let available = self.ledger.account(treasury).map_or(Amount::ZERO, |account| account.available);

@@ -5,8 +5,8 @@
 //! each capitalisation date on the way. Whatever changes a wallet's balance starts from that and stores the result
 //! ([`Transition::store`]) together with its own change; a refused command stores nothing.
 //!
-//! Demurrage that could not be taken is the holder's claim from then on ([`Holder::claim`]), whichever wallet it fell due
-//! on: the next credit to any of their wallets pays it first.
+//! Demurrage that could not be taken is the holder's claim from then on ([`Holder::claim`]), whichever wallet it fell
+//! due on: the next credit to any of their wallets pays it first.
 //!
 //! The sweep does the same for every other wallet, a bounded number a block, from each capitalisation date on until all
 //! are posted. It runs only where somebody had a rate other than zero since the sweep before.
@@ -26,8 +26,8 @@ use crate::types::time::{LedgerDay, Timestamp};
 /// An account as it is today, and what was posted to bring it there.
 #[derive(Clone, Copy)]
 pub(crate) struct Current {
-    /// Its claim is what fell due on the wallet since it was last written; once [`Current::join`] was called, all that the
-    /// wallet's holder owes.
+    /// Its claim is what fell due on the wallet since it was last written; once [`Current::join`] was called, all that
+    /// the wallet's holder owes.
     pub(crate) account: Account,
     /// The part of the claim that the holder's record has.
     pub(crate) known_claim: Amount,
@@ -104,8 +104,8 @@ impl Ledger {
         Some(self.brought_to_today(*self.account(id)?, self.today()).account)
     }
 
-    /// What a wallet's holder owes as demurrage that could not be taken: on the holder, and what fell due on this wallet
-    /// since it was last written.
+    /// What a wallet's holder owes as demurrage that could not be taken: on the holder, and what fell due on this
+    /// wallet since it was last written.
     pub fn claim_on(&self, id: AccountId) -> Option<Amount> {
         let (wallet, holder) = (self.account_today(id)?, self.holder_of(id)?);
         Some(saturating(wallet.claim, holder.claim))

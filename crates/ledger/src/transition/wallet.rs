@@ -80,8 +80,8 @@ impl Transition<'_> {
         let owed = accrued.unsigned_abs() + u128::from(remainder < 0);
         let owed = u64::try_from(owed).map_or(Amount::MAX, Amount::from_minor);
         self.post_flows(&Flows::default().with(&current))?;
-        // What is owed stays with the person, demurrage that accrued included and rounded up, so that nobody gets rid of
-        // it by closing wallets. With the last wallet it is written off.
+        // What is owed stays with the person, demurrage that accrued included and rounded up, so that nobody gets rid
+        // of it by closing wallets. With the last wallet it is written off.
         if self.at().holder(wallet.holder).wallets == 1 {
             current.account.claim = Amount::ZERO;
         } else {

@@ -159,8 +159,8 @@ const COMPACT_MAX: usize = 25;
 impl FromStr for AccountId {
     type Err = String;
 
-    /// Reads the IBAN form as people copy it: in small letters, after the word IBAN, in groups with spaces of any kind or
-    /// hyphens between them. The check digits tell whether it is right.
+    /// Reads the IBAN form as people copy it: in small letters, after the word IBAN, in groups with spaces of any kind
+    /// or hyphens between them. The check digits tell whether it is right.
     fn from_str(text: &str) -> Result<Self, String> {
         let is_separator =
             |character: char| character.is_whitespace() || matches!(character, '-' | '\u{2010}'..='\u{2015}');

@@ -1,8 +1,8 @@
 //! Handshakes in flight: connections that have not yet said who they are.
 //!
-//! Anybody can open a connection and say nothing. So each has a deadline, and where there are too many, of one address or
-//! of all, the oldest gives way to the newest: an honest handshake takes milliseconds, and finds room however many silent
-//! connections there are.
+//! Anybody can open a connection and say nothing. So each has a deadline, and where there are too many, of one address
+//! or of all, the oldest gives way to the newest: an honest handshake takes milliseconds, and finds room however many
+//! silent connections there are.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};

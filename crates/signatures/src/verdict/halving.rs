@@ -3,7 +3,8 @@
 //! For any `k` there are `u` and `v` of some 126 bits with `u = v·k` modulo the order `l`: each pair of a remainder and
 //! its cofactor in Euclid's algorithm on `l` and `k` is one. Multiplied by `v`, which has an inverse, the equation is
 //! `(v·s)·B − u·A − v·R = 0`, and it holds, times 8, exactly if the first one does. Of its three scalars only the one
-//! of `B` is long, and of `B` there are tables. So half of the doublings of a verification go (Antipa and others, 2005).
+//! of `B` is long, and of `B` there are tables. So half of the doublings of a verification go (Antipa and others,
+//! 2005).
 //!
 //! The quotients are Lehmer's: found from the leading 64 bits of both numbers for as long as these determine them
 //! (Collins' condition), and then applied to all bits. Whatever this file finds, [`Halved::of`] multiplies out: no

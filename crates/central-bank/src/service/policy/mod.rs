@@ -3,8 +3,8 @@
 //! Modules: [`versions`] (parameters, votes and what they changed), [`books`] (balance sheet, aggregates, profit and
 //! loss), [`programmes`], [`page`] (lists, newest first), [`format`] (actions as sentences).
 //!
-//! Answers that are linear in the number of wallets are computed on a thread that may block, and once for all who ask at
-//! the same time ([`shared_survey`]). They hold settlement up while they read the ledger, as every reader does.
+//! Answers that are linear in the number of wallets are computed on a thread that may block, and once for all who ask
+//! at the same time ([`shared_survey`]). They hold settlement up while they read the ledger, as every reader does.
 
 mod books;
 mod format;
