@@ -6,28 +6,39 @@ use std::path::Path;
 use cbdc_ledger::Reason;
 use cbdc_ledger::outcome::Stage;
 
+/// What stands on the page above the table of reasons.
+const ABOVE_THE_TABLE: &str = "\
+# Reasons
+
+Every answer to a command carries one of these reasons, in the same words in the API, on the command line and here.
+
+- *number used*: whether the command's sequence number is used up;
+- *final*: whether the record is done with, or a copy of it may still settle;
+- *later*: whether the same intent, signed anew, may succeed later.
+
+A refusal that uses the number is an outcome with a place in the chain, and always final. Any other is a status of the
+call, and speaks of the copy that was sent. Its `google.rpc.ErrorInfo` says what follows for the record:
+
+| metadata | meaning | what to do |
+|---|---|---|
+| `final` = `true` | the record never settles, whoever sends it | sign anew if you like |
+| `may_settle_until_ms` | not ordered; another copy settles if it is sent before that time of the chain, the record's \
+valid-until, and what stood in its way has passed | send the same record again; or sign another with the same sequence \
+number, since only one of them settles |
+| neither, `UNAVAILABLE` or `CLOCK_JUMP` | a copy *may have been ordered* | send the same record again |
+| neither, `SEQUENCE_USED` | the number's first outcome stands, of this record or another | ask the wallet's own bank |
+
+Sent again after its valid-until, the same record has a final answer: its outcome, or `EXPIRED`, which comes as a status
+once the chain's time has passed valid-until without it. In a stream of packed answers the state tells *unknown*, and
+the table below what is final: number 65 of a wallet, refused with `SEQUENCE_OUT_OF_WINDOW`, settles when it is sent
+again after number 1 was used.
+
+| code | reason | meaning | number used | final | later |
+|---|---|---|---|---|---|
+";
+
 fn page() -> String {
-    let mut page = String::from(
-        "# Reasons\n\nEvery answer to a command carries one of these reasons, in the same words in the API, on the command line \
-         and here.\n\n- *number used*: whether the command's sequence number is used up;\n- *final*: whether the record is \
-         done with, or a copy of it may still settle;\n- *later*: whether the same intent, signed anew, may succeed \
-         later.\n\n\
-         A refusal that uses the number is an outcome with a place in the chain, and always final. Any other is a status of \
-         the call, and speaks of the copy that was sent. Its `google.rpc.ErrorInfo` says what follows for the record:\n\n\
-         | metadata | meaning | what to do |\n|---|---|---|\n\
-         | `final` = `true` | the record never settles, whoever sends it | sign anew if you like |\n\
-         | `may_settle_until_ms` | this copy was not ordered; the record settles if another copy is sent before that time of \
-         the chain, its valid-until, and what stood in its way has passed | send the same record again; or sign another with \
-         the same sequence number, since only one of them settles |\n\
-         | neither, `UNAVAILABLE` or `CLOCK_JUMP` | a copy *may have been ordered* | send the same record again |\n\
-         | neither, `SEQUENCE_USED` | the number's first outcome stands, this record's or another's | ask the wallet's own \
-         bank for it |\n\n\
-         Sent again after its valid-until, the same record has a final answer: its outcome, or `EXPIRED`, which comes as a \
-         status once the chain's time has passed valid-until without it. In a stream of packed answers the state tells \
-         *unknown*, and the table below what is final: number 65 of a wallet, refused with `SEQUENCE_OUT_OF_WINDOW`, \
-         settles when it is sent again after number 1 was used.\n\n\
-         | code | reason | meaning | number used | final | later |\n|---|---|---|---|---|---|\n",
-    );
+    let mut page = ABOVE_THE_TABLE.to_owned();
     for reason in Reason::ALL {
         let used = if reason.stage() == Stage::BeforeOrdering { "no" } else { "yes" };
         let is_final = match reason {
