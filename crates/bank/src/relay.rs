@@ -59,7 +59,7 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause after a failed attempt, doubled with each up to the second value.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How often abandoned submissions are dropped.
-const SWEEP: Duration = Duration::from_millis(250);
+const DROP_UNAWAITED_EVERY: Duration = Duration::from_millis(250);
 /// After so long without an answer the central bank is asked for its health.
 const PROBE_AFTER: Duration = Duration::from_secs(1);
 /// After so long without any answer the central bank is not reachable.
@@ -297,12 +297,12 @@ impl Link {
             while let Ok(submission) = self.submissions.try_recv() {
                 self.held.push_back(submission);
             }
-            self.sweep();
-            tokio::time::sleep_until(until.min(tokio::time::Instant::now() + SWEEP)).await;
+            self.drop_unawaited();
+            tokio::time::sleep_until(until.min(tokio::time::Instant::now() + DROP_UNAWAITED_EVERY)).await;
         }
     }
 
-    fn sweep(&mut self) {
+    fn drop_unawaited(&mut self) {
         self.held.retain(|submission| !submission.answer.is_closed());
         self.sent.retain(|_, sent| {
             let awaited = sent.is_awaited();
@@ -323,11 +323,11 @@ impl Link {
         stop: &CancellationToken,
     ) -> Ended {
         // First what an earlier stream left unanswered.
-        self.sweep();
+        self.drop_unawaited();
         let mut outgoing: VecDeque<u64> = self.sent.keys().copied().collect();
         self.sent.values_mut().for_each(|sent| sent.resent = true);
-        let mut sweep = tokio::time::interval(SWEEP);
-        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticks = tokio::time::interval(DROP_UNAWAITED_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut heard_at, mut probe) = (Instant::now(), None);
         loop {
             while self.has_capacity(&outgoing) {
@@ -367,8 +367,8 @@ impl Link {
                         heard_at = Instant::now();
                     }
                 },
-                _ = sweep.tick() => {
-                    self.sweep();
+                _ = ticks.tick() => {
+                    self.drop_unawaited();
                     if heard_at.elapsed() > PROBE_AFTER && probe.is_none() {
                         probe = Some(Box::pin(is_there(channel.clone())) as Probe);
                     }

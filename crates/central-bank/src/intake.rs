@@ -5,9 +5,9 @@ use std::sync::Arc;
 use ::metrics::counter;
 use bytes::Bytes;
 use cbdc_ledger::authority;
-use cbdc_ledger::command::{Command, Signer};
+use cbdc_ledger::command::Command;
 use cbdc_ledger::slice_verification::PartlyVerified;
-use cbdc_ledger::{CommandBatch, Outcome, Reason};
+use cbdc_ledger::{BankId, CommandBatch, Outcome, Reason};
 use cbdc_node::calls::BATCH_BYTES_MAX;
 use cbdc_proto::answers::Answers;
 use cbdc_proto::packed::{Answer, BATCH_COMMANDS_MAX};
@@ -87,15 +87,7 @@ fn may_submit((role, id): Source, command: &Command) -> bool {
     if !row.submitted_by.contains(&role) {
         return false;
     }
-    match command.signer() {
-        _ if !row.own_bank_only => true,
-        // A bank that has consented to what a holder of another bank asks may submit it.
-        Signer::Holder(account) => {
-            let has_consented = || command.consented().is_some_and(|(statement, _)| statement.bank.0 == id.0);
-            account.bank.0 == id.0 || has_consented()
-        }
-        Signer::Member(_, bank) => bank == id,
-    }
+    !row.own_bank_only || authority::is_of_bank(command, BankId(id.0))
 }
 
 fn answer_all(reply: Reply, count: usize, outcome: Outcome) {

@@ -185,7 +185,7 @@ fn step(
 
 /// Whether a refusal holds for every copy of the record: the node says so, or its sequence number is used.
 fn is_final_for_all_copies(refusal: &Refusal) -> bool {
-    refusal.finality == Finality::Final || matches!(refusal.reason(), Reason::SequenceUsed | Reason::SequenceConflict)
+    refusal.finality == Finality::Final || refusal.reason().says_sequence_used()
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ fn page() -> String {
     for reason in Reason::ALL {
         let used = if reason.stage() == Stage::BeforeOrdering { "no" } else { "yes" };
         let is_final = match reason {
-            Reason::SequenceUsed | Reason::SequenceConflict => "yes",
+            reason if reason.says_sequence_used() => "yes",
             Reason::KeyChanged => "where the key named is the older one",
             reason if used == "yes" || reason.shows_never_ordered() => "yes",
             _ => "no",

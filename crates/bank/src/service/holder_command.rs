@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cbdc_ledger::authority;
 use cbdc_ledger::command::Signer;
 use cbdc_ledger::{AccountId, Command, Reason};
 use cbdc_proto::convert::outcome_to_message;
@@ -74,9 +75,8 @@ impl HolderCommandService {
                 "expected a command that is no payment; SubmitTransfer and Defund take payments",
             ));
         }
-        let is_consented = command.consented().is_some_and(|(statement, _)| statement.bank == self.context.bank);
         match command.signer() {
-            Signer::Holder(account) if account.bank == self.context.bank || is_consented => Ok(account),
+            Signer::Holder(account) if authority::is_of_bank(command, self.context.bank) => Ok(account),
             Signer::Holder(account) => Err(not_authorised(format!(
                 "the signer is a customer of bank {}, this is bank {}",
                 account.bank, self.context.bank

@@ -36,7 +36,7 @@ use cbdc_ledger::command::{
     Record, Signed, Statement,
 };
 use cbdc_ledger::sequence::WALLET_WINDOW;
-use cbdc_ledger::{AccountId, Amount, BankId, Command, Reason, SigningKey, Timestamp};
+use cbdc_ledger::{AccountId, Amount, BankId, Command, SigningKey, Timestamp};
 use cbdc_proto::convert::{self, payment_to_message};
 use cbdc_proto::packed::Answer;
 use cbdc_proto::v1;
@@ -448,9 +448,8 @@ impl Wallet {
         is_this: impl Fn(&Command) -> bool,
         status: SubmissionStatus,
     ) -> SubmissionStatus {
-        let says_used = |reason| matches!(reason, Reason::SequenceUsed | Reason::SequenceConflict);
-        let is_used = matches!(&status, SubmissionStatus::Refused(refusal) if says_used(refusal.reason()) && refusal.position.is_none());
-        if !is_used {
+        let SubmissionStatus::Refused(refusal) = &status else { return status };
+        if !refusal.reason().says_sequence_used() || refusal.position.is_some() {
             return status;
         }
         match self.receipt_of_sequence(sequence).await {

@@ -33,7 +33,7 @@ impl WalletSequences {
             Some(SubmissionStatus::Settled { .. }) => allocator.mark_used(sequence),
             Some(SubmissionStatus::Refused(refusal)) => match refusal.reason() {
                 _ if refusal.position.is_some() => allocator.mark_used(sequence),
-                Reason::SequenceUsed | Reason::SequenceConflict => allocator.mark_used(sequence),
+                reason if reason.says_sequence_used() => allocator.mark_used(sequence),
                 // Still free, but whoever has the record can send it again: the sequence number stays out.
                 Reason::SequenceOutOfWindow => {}
                 _ => allocator.give_back(sequence),

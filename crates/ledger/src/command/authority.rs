@@ -7,6 +7,7 @@ use super::any_command::Command;
 use super::kind::Kind;
 use super::record::Signer;
 use crate::state::member::Role;
+use crate::types::identity::BankId;
 
 /// A row of the table.
 pub struct Authority {
@@ -67,6 +68,17 @@ const fn row(kind: Kind, signed_by: Option<Role>, submitted_by: &'static [Role],
 /// The row of a kind.
 pub fn of(kind: Kind) -> &'static Authority {
     TABLE.iter().find(|row| row.kind == kind).expect("the table has a row for each kind; a test counts them")
+}
+
+/// Whether a command is one of a bank's own: it signs it, its customer does, or it has consented to what a holder of
+/// another bank asks.
+pub fn is_of_bank(command: &Command, bank: BankId) -> bool {
+    match command.signer() {
+        Signer::Holder(account) => {
+            account.bank == bank || command.consented().is_some_and(|(statement, _)| statement.bank == bank)
+        }
+        Signer::Member(_, member) => member.0 == bank.0,
+    }
 }
 
 /// Whether a member in `role` may submit commands of `kind` at all.

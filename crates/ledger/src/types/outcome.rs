@@ -159,6 +159,11 @@ impl Reason {
         }
     }
 
+    /// Whether this refusal says that the sequence number is used up, by this record or another.
+    pub const fn says_sequence_used(self) -> bool {
+        matches!(self, Reason::SequenceUsed | Reason::SequenceConflict)
+    }
+
     /// Whether this refusal shows that no copy of the record was ever ordered or will be, since the record itself is at
     /// fault. (A record names the version of the key that signed it.)
     pub const fn shows_never_ordered(self) -> bool {
