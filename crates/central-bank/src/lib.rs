@@ -3,7 +3,8 @@
 //!
 //! # The path of a command
 //! 1. [`service`] receives a batch from a member and [`intake`] admits it: well-formed, from a member who may submit
-//!    it, within its sender's share of what may be in flight ([`shares`]). Beyond that it waits, and its stream with it.
+//!    it, within its sender's share of what may be in flight ([`shares`]). Beyond that it waits, and its stream with
+//!    it.
 //! 2. [`verification`] checks the signatures of several batches together, a slice of each sender's in turn, on threads
 //!    of their own.
 //! 3. [`sequencer`] cuts a proposal every few milliseconds or every few thousand commands, stamps its time

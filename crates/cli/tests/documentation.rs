@@ -172,6 +172,36 @@ fn every_account_number_that_is_shown_has_the_right_check_digits() {
     assert!(wrong.is_empty(), "account numbers that nobody can have:\n{}", wrong.join("\n"));
 }
 
+/// The house's width, in characters.
+const WIDTH: usize = 120;
+
+/// Whether a line that is too long is prose: no table, command or heading of a page, and in a source a comment.
+fn is_prose(line: &str, is_page: bool) -> bool {
+    let line = line.trim_start();
+    if is_page {
+        return !line.starts_with(['|', '#', '<', '[', '`']);
+    }
+    let comment = line.strip_prefix("//").map(|text| text.trim_start_matches(['/', '!', ' ']));
+    comment.is_some_and(|text| !text.starts_with('|'))
+}
+
+#[test]
+fn prose_and_comments_keep_to_the_width() {
+    let root = root();
+    let mut found = BTreeSet::new();
+    files(&root, &["md", "rs", "proto"], &mut found);
+    let mut wrong = Vec::new();
+    for file in &found {
+        let text = std::fs::read_to_string(file).unwrap();
+        let is_page = file.extension().is_some_and(|ending| ending == "md");
+        let lines = if is_page { prose(&text) } else { text };
+        for line in lines.lines().filter(|line| line.chars().count() > WIDTH && is_prose(line, is_page)) {
+            wrong.push(format!("{}: {}", file.strip_prefix(&root).unwrap().display(), line.trim_start()));
+        }
+    }
+    assert!(wrong.is_empty(), "lines of prose above {WIDTH} columns:\n{}", wrong.join("\n"));
+}
+
 /// A canary: each kind of broken reference is found, and what is none is left alone.
 #[test]
 fn a_broken_reference_is_found() {

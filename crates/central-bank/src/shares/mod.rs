@@ -4,7 +4,8 @@
 //! never by payment.
 //!
 //! 1. [`capacity`]: how many commands of a source may be in flight. The busier the node, the smaller the part that one
-//!    source may take, so that there is always some left for the others. A stream whose batch finds none is not read on.
+//!    source may take, so that there is always some left for the others. A stream whose batch finds none is not read
+//!    on.
 //! 2. [`round_robin`]: whose batch is next, for verification and again for sequencing. Each source has the same share;
 //!    one that does not use its share lends it. A large batch is verified in slices, so nobody waits for the whole.
 //! 3. [`cbdc_node::standing`]: who wastes work. Refused commands draw on an allowance that time and settled commands

@@ -11,8 +11,8 @@
 //! 2. Compute `S = Σ z_i·E_i` in one multiscalar multiplication: the terms of `B` are one term, the doublings are
 //!    shared.
 //! 3. If `8·S = 0`, all are valid. Multiples of 8 lie in a group of prime order `l > 2^252`, so if some `8·E_i` is not
-//!    zero, then whatever the other coefficients, at most one of the `2^128` values of `z_i` makes the sum the identity: a
-//!    sum errs with a probability of at most `2^-128`, and then towards "valid".
+//!    zero, then whatever the other coefficients, at most one of the `2^128` values of `z_i` makes the sum the
+//!    identity: a sum errs with a probability of at most `2^-128`, and then towards "valid".
 //!
 //! # Which way
 //! 1. Read every signature. One whose `s` is not canonical or whose `R` is no point is invalid; it goes no further.
