@@ -64,73 +64,152 @@ macro_rules! reasons {
 
 reasons! {
     0  Settled             "SETTLED"               Settled        later=false "The command settled; it is final."
-    1  Malformed           "MALFORMED"             BeforeOrdering later=false "The record is not of the form that its kind demands."
-    2  BadSignature        "BAD_SIGNATURE"         BeforeOrdering later=false "The signature does not fit the record, the network and the signer's key."
-    3  UnknownAccount      "UNKNOWN_ACCOUNT"       BeforeOrdering later=false "The signer's account does not exist or is closed."
-    4  UnknownMember       "UNKNOWN_MEMBER"        BeforeOrdering later=false "The signer is not a member in that role, or was dismissed."
-    5  KeyChanged          "KEY_CHANGED"           BeforeOrdering later=false "The record names another version of the signer's key than the one in force; limit is the version in force, amount the one named."
-    6  SequenceUsed        "SEQUENCE_USED"         BeforeOrdering later=false "The sequence number was used before; the first outcome stands."
-    7  SequenceConflict    "SEQUENCE_CONFLICT"     BeforeOrdering later=false "The sequence number was used before by a different record."
-    8  SequenceOutOfWindow "SEQUENCE_OUT_OF_WINDOW" BeforeOrdering later=true "The sequence number lies outside the window above the lowest unused one; limit is the lowest unused one, amount the number found."
+    1  Malformed           "MALFORMED"             BeforeOrdering later=false
+        "The record is not of the form that its kind demands."
+    2  BadSignature        "BAD_SIGNATURE"         BeforeOrdering later=false
+        "The signature does not fit the record, the network and the signer's key."
+    3  UnknownAccount      "UNKNOWN_ACCOUNT"       BeforeOrdering later=false
+        "The signer's account does not exist or is closed."
+    4  UnknownMember       "UNKNOWN_MEMBER"        BeforeOrdering later=false
+        "The signer is not a member in that role, or was dismissed."
+    5  KeyChanged          "KEY_CHANGED"           BeforeOrdering later=false
+        "The record names another version of the signer's key than the one in force; limit is the version in force, \
+         amount the one named."
+    6  SequenceUsed        "SEQUENCE_USED"         BeforeOrdering later=false
+        "The sequence number was used before; the first outcome stands."
+    7  SequenceConflict    "SEQUENCE_CONFLICT"     BeforeOrdering later=false
+        "The sequence number was used before by a different record."
+    8  SequenceOutOfWindow "SEQUENCE_OUT_OF_WINDOW" BeforeOrdering later=true
+        "The sequence number lies outside the window above the lowest unused one; limit is the lowest unused one, \
+         amount the number found."
     9  NotAuthorised       "NOT_AUTHORISED"        BeforeOrdering later=false "This member may not submit this command."
-    10 Overloaded          "OVERLOADED"            BeforeOrdering later=true  "The queue is full; the command was not taken in."
-    11 Unavailable         "UNAVAILABLE"           BeforeOrdering later=true  "The node cannot settle just now; whether the command was ordered is not known, and sending the same record again is safe."
-    12 ClockJump           "CLOCK_JUMP"            BeforeOrdering later=true  "The node's clock has jumped; it seals no block until an operator accepts the clock."
-    13 DepositTooSmall     "DEPOSIT_TOO_SMALL"     BeforeOrdering later=true  "The customer's deposit is too small; limit is what is on it."
-    14 NotAccepted         "NOT_ACCEPTED"          BeforeOrdering later=true  "The central bank does not answer, and the wallet has too little for the bank to accept the payment meanwhile; limit is what is available less what was accepted before, amount what is needed."
-    16 Expired             "EXPIRED"               Applied        later=true  "The record's valid-until has passed; limit is valid-until, amount the block's time, both in ms since 1970 UTC."
-    17 ValidityTooLong     "VALIDITY_TOO_LONG"     Applied        later=true  "The record's valid-until lies further ahead than genesis allows; limit is the latest allowed, in ms since 1970 UTC."
+    10 Overloaded          "OVERLOADED"            BeforeOrdering later=true
+        "The queue is full; the command was not taken in."
+    11 Unavailable         "UNAVAILABLE"           BeforeOrdering later=true
+        "The node cannot settle just now; whether the command was ordered is not known, and sending the same record \
+         again is safe."
+    12 ClockJump           "CLOCK_JUMP"            BeforeOrdering later=true
+        "The node's clock has jumped; it seals no block until an operator accepts the clock."
+    13 DepositTooSmall     "DEPOSIT_TOO_SMALL"     BeforeOrdering later=true
+        "The customer's deposit is too small; limit is what is on it."
+    14 NotAccepted         "NOT_ACCEPTED"          BeforeOrdering later=true
+        "The central bank does not answer, and the wallet has too little for the bank to accept the payment \
+         meanwhile; limit is what is available less what was accepted before, amount what is needed."
+    16 Expired             "EXPIRED"               Applied        later=true
+        "The record's valid-until has passed; limit is valid-until, amount the block's time, both in ms since 1970 \
+         UTC."
+    17 ValidityTooLong     "VALIDITY_TOO_LONG"     Applied        later=true
+        "The record's valid-until lies further ahead than genesis allows; limit is the latest allowed, in ms since \
+         1970 UTC."
     18 AmountZero          "AMOUNT_ZERO"           Applied        later=false "The amount is zero."
     19 SameAccount         "SAME_ACCOUNT"          Applied        later=false "Payer and payee are the same account."
-    20 UnknownPayee        "UNKNOWN_PAYEE"         Applied        later=true  "The payee's account does not exist, is closed, or is not of the kind that this command pays."
+    20 UnknownPayee        "UNKNOWN_PAYEE"         Applied        later=true
+        "The payee's account does not exist, is closed, or is not of the kind that this command pays."
     21 WrongBank           "WRONG_BANK"            Applied        later=false "The account belongs to another bank."
-    22 InsufficientFunds   "INSUFFICIENT_FUNDS"    Applied        later=true  "The payer has too little available; limit is what is available."
-    23 FundsFrozen         "FUNDS_FROZEN"          Applied        later=true  "An order has frozen the money that this payment needs, or bars the wallet's closing; limit is what is not frozen."
-    24 HoldingLimit        "HOLDING_LIMIT"         Applied        later=true  "The payee's holder would hold more than the holding limit of their class; limit is that limit, amount what would be credited."
-    25 PaymentLimit        "PAYMENT_LIMIT"         Applied        later=false "The amount is above the payment limit of the payer's class."
-    26 DayLimit            "DAY_LIMIT"             Applied        later=true  "The payer's holder would pay more this ledger day than the day limit of their class; limit is that limit, amount what they would have paid."
-    27 SupplyCap           "SUPPLY_CAP"            Applied        later=true  "The CBDC in circulation would pass the supply cap; limit is the cap, amount what would circulate."
-    28 IssuanceQuota       "ISSUANCE_QUOTA"        Applied        later=true  "The bank's issuance of this ledger day would pass its quota; limit is the quota, amount what would be issued."
-    29 InsufficientReserves "INSUFFICIENT_RESERVES" Applied       later=true  "The bank has too few reserves; limit is what it has."
-    30 MaxFee              "MAX_FEE"               Applied        later=true  "The fee is above the largest that the payer accepts; limit is what the payer accepts, amount the fee."
-    31 KeyInUse            "KEY_IN_USE"            Applied        later=false "A wallet of the network has this key, or had it: a key signs for one wallet, once."
-    32 KeyUnacceptable     "KEY_UNACCEPTABLE"      Applied        later=false "The key is not a point of the curve, or is of small order."
-    33 HolderClassMismatch "HOLDER_CLASS_MISMATCH" Applied        later=false "The holder is registered in another class; limit is that class."
+    22 InsufficientFunds   "INSUFFICIENT_FUNDS"    Applied        later=true
+        "The payer has too little available; limit is what is available."
+    23 FundsFrozen         "FUNDS_FROZEN"          Applied        later=true
+        "An order has frozen the money that this payment needs, or bars the wallet's closing; limit is what is not \
+         frozen."
+    24 HoldingLimit        "HOLDING_LIMIT"         Applied        later=true
+        "The payee's holder would hold more than the holding limit of their class; limit is that limit, amount what \
+         would be credited."
+    25 PaymentLimit        "PAYMENT_LIMIT"         Applied        later=false
+        "The amount is above the payment limit of the payer's class."
+    26 DayLimit            "DAY_LIMIT"             Applied        later=true
+        "The payer's holder would pay more this ledger day than the day limit of their class; limit is that limit, \
+         amount what they would have paid."
+    27 SupplyCap           "SUPPLY_CAP"            Applied        later=true
+        "The CBDC in circulation would pass the supply cap; limit is the cap, amount what would circulate."
+    28 IssuanceQuota       "ISSUANCE_QUOTA"        Applied        later=true
+        "The bank's issuance of this ledger day would pass its quota; limit is the quota, amount what would be \
+         issued."
+    29 InsufficientReserves "INSUFFICIENT_RESERVES" Applied       later=true
+        "The bank has too few reserves; limit is what it has."
+    30 MaxFee              "MAX_FEE"               Applied        later=true
+        "The fee is above the largest that the payer accepts; limit is what the payer accepts, amount the fee."
+    31 KeyInUse            "KEY_IN_USE"            Applied        later=false
+        "A wallet of the network has this key, or had it: a key signs for one wallet, once."
+    32 KeyUnacceptable     "KEY_UNACCEPTABLE"      Applied        later=false
+        "The key is not a point of the curve, or is of small order."
+    33 HolderClassMismatch "HOLDER_CLASS_MISMATCH" Applied        later=false
+        "The holder is registered in another class; limit is that class."
     34 UnknownClass        "UNKNOWN_CLASS"         Applied        later=false "Policy knows no such class."
-    35 BalanceNotZero      "BALANCE_NOT_ZERO"      Applied        later=true  "A wallet with money on it cannot be closed; amount is the balance."
+    35 BalanceNotZero      "BALANCE_NOT_ZERO"      Applied        later=true
+        "A wallet with money on it cannot be closed; amount is the balance."
     36 UnknownProposal     "UNKNOWN_PROPOSAL"      Applied        later=false "There is no such proposal."
-    37 ProposalClosed      "PROPOSAL_CLOSED"       Applied        later=false "The proposal was enacted, rejected or withdrawn, or has expired."
-    38 ActionUnacceptable "ACTION_UNACCEPTABLE"  Applied        later=false "An action of the proposal cannot be enacted; amount is its place, from 0."
+    37 ProposalClosed      "PROPOSAL_CLOSED"       Applied        later=false
+        "The proposal was enacted, rejected or withdrawn, or has expired."
+    38 ActionUnacceptable "ACTION_UNACCEPTABLE"  Applied        later=false
+        "An action of the proposal cannot be enacted; amount is its place, from 0."
     39 BankNotActive       "BANK_NOT_ACTIVE"       Applied        later=true  "The bank is not an active member."
     40 Overflow            "OVERFLOW"              Applied        later=false "A sum would pass 2^64 − 1 minor units."
-    41 UnknownRegistrar    "UNKNOWN_REGISTRAR"     BeforeOrdering later=false "The certificate's registrar is not an active member, or its key has changed."
-    43 FreezeExceeded      "FREEZE_EXCEEDED"       Applied        later=false "More would be unfrozen than is frozen; limit is what is frozen."
-    44 MonthLimit          "MONTH_LIMIT"           Applied        later=true  "The payer's holder would pay more this calendar month than the month limit of their class; limit is that limit, amount what they would have paid."
-    45 Velocity            "VELOCITY"              Applied        later=true  "The payer's holder would make more payments within the rolling window than the velocity rule of their class allows; limit is that number of payments, amount the number it would be."
-    46 LinkedBankInactive  "LINKED_BANK_INACTIVE"  Applied        later=true  "The payee would be above the holding limit, and the linked bank that takes the excess is not active; limit is the holding limit, amount what would be credited."
-    47 NotLinked           "NOT_LINKED"            BeforeOrdering      later=false "The payer's wallet is not linked to the bank that would top it up; limit is the number of the linked bank, 0 for none, amount that of the bank that signed."
-    48 TopUpMaximum        "TOP_UP_MAXIMUM"        Applied        later=true  "The payer lacks more than the linked bank agreed to give; limit is what it agreed to, amount what is lacking."
-    49 UnknownHold         "UNKNOWN_HOLD"          Applied        later=false "There is no such open hold for a payee of this bank: it was captured or voided, it has expired, or it never was."
-    50 HoldExceeded        "HOLD_EXCEEDED"         Applied        later=true  "More would be captured than is held; limit is the hold's maximum."
-    51 TooManyHolds        "TOO_MANY_HOLDS"        Applied        later=true  "The payer has so many open holds that no more are accepted; limit is that number."
-    52 BankSuspended       "BANK_SUSPENDED"        Applied        later=true  "The bank is suspended: it may open no wallets and have no CBDC issued."
-    53 CollateralTooLow    "COLLATERAL_TOO_LOW"    Applied        later=true  "The bank's pledged collateral after the haircut does not cover its loans; limit is what it covers, amount what it would have to cover."
-    54 SecuritiesTooFew    "SECURITIES_TOO_FEW"    Applied        later=false "The central bank holds too few securities; limit is their nominal amount."
-    55 MaturityPast        "MATURITY_PAST"         Applied        later=false "The loan would mature today or earlier; limit is the first day it may mature on, amount the day named, both in days since 1970."
+    41 UnknownRegistrar    "UNKNOWN_REGISTRAR"     BeforeOrdering later=false
+        "The certificate's registrar is not an active member, or its key has changed."
+    43 FreezeExceeded      "FREEZE_EXCEEDED"       Applied        later=false
+        "More would be unfrozen than is frozen; limit is what is frozen."
+    44 MonthLimit          "MONTH_LIMIT"           Applied        later=true
+        "The payer's holder would pay more this calendar month than the month limit of their class; limit is that \
+         limit, amount what they would have paid."
+    45 Velocity            "VELOCITY"              Applied        later=true
+        "The payer's holder would make more payments within the rolling window than the velocity rule of their class \
+         allows; limit is that number of payments, amount the number it would be."
+    46 LinkedBankInactive  "LINKED_BANK_INACTIVE"  Applied        later=true
+        "The payee would be above the holding limit, and the linked bank that takes the excess is not active; limit \
+         is the holding limit, amount what would be credited."
+    47 NotLinked           "NOT_LINKED"            BeforeOrdering      later=false
+        "The payer's wallet is not linked to the bank that would top it up; limit is the number of the linked bank, \
+         0 for none, amount that of the bank that signed."
+    48 TopUpMaximum        "TOP_UP_MAXIMUM"        Applied        later=true
+        "The payer lacks more than the linked bank agreed to give; limit is what it agreed to, amount what is \
+         lacking."
+    49 UnknownHold         "UNKNOWN_HOLD"          Applied        later=false
+        "There is no such open hold for a payee of this bank: it was captured or voided, it has expired, or it never \
+         was."
+    50 HoldExceeded        "HOLD_EXCEEDED"         Applied        later=true
+        "More would be captured than is held; limit is the hold's maximum."
+    51 TooManyHolds        "TOO_MANY_HOLDS"        Applied        later=true
+        "The payer has so many open holds that no more are accepted; limit is that number."
+    52 BankSuspended       "BANK_SUSPENDED"        Applied        later=true
+        "The bank is suspended: it may open no wallets and have no CBDC issued."
+    53 CollateralTooLow    "COLLATERAL_TOO_LOW"    Applied        later=true
+        "The bank's pledged collateral after the haircut does not cover its loans; limit is what it covers, amount \
+         what it would have to cover."
+    54 SecuritiesTooFew    "SECURITIES_TOO_FEW"    Applied        later=false
+        "The central bank holds too few securities; limit is their nominal amount."
+    55 MaturityPast        "MATURITY_PAST"         Applied        later=false
+        "The loan would mature today or earlier; limit is the first day it may mature on, amount the day named, both \
+         in days since 1970."
     56 UnknownHolder       "UNKNOWN_HOLDER"        Applied        later=true  "No such holder is registered."
-    57 DesignatedWallet    "DESIGNATED_WALLET"     Applied        later=true  "The person's tier allowance belongs to this wallet and the person has others: it closes once the holder has designated another."
-    58 NotTheProposer      "NOT_THE_PROPOSER"      Applied        later=false "Only the member that proposed it may withdraw a proposal."
-    59 BankNotResolved     "BANK_NOT_RESOLVED"     Applied        later=true  "The operation is for resolved banks alone, and this one is not resolved."
-    60 RecoverableFirst    "RECOVERABLE_FIRST"     Applied        later=true  "The bank has reserves or collateral left, which pay before a loss is taken; limit is what is left."
-    70 CertificateExpired   "CERTIFICATE_EXPIRED"   Applied        later=true  "A certificate or a consent that the command carries is past its end; limit is that end, amount the block's time, both in ms since 1970 UTC."
-    71 CertificateSpent     "CERTIFICATE_SPENT"     Applied        later=false "The certificate replaces another version of the wallet's key than the one in force; limit is the version in force, amount the one it replaces."
-    72 ConsentVoid          "CONSENT_VOID"          BeforeOrdering later=true  "The bank whose consent the command carries is not an active member, or its key has changed."
-    73 WalletMoved          "WALLET_MOVED"          Applied        later=false "The wallet has moved to another bank; amount is its new account id."
+    57 DesignatedWallet    "DESIGNATED_WALLET"     Applied        later=true
+        "The person's tier allowance belongs to this wallet and the person has others: it closes once the holder has \
+         designated another."
+    58 NotTheProposer      "NOT_THE_PROPOSER"      Applied        later=false
+        "Only the member that proposed it may withdraw a proposal."
+    59 BankNotResolved     "BANK_NOT_RESOLVED"     Applied        later=true
+        "The operation is for resolved banks alone, and this one is not resolved."
+    60 RecoverableFirst    "RECOVERABLE_FIRST"     Applied        later=true
+        "The bank has reserves or collateral left, which pay before a loss is taken; limit is what is left."
+    70 CertificateExpired   "CERTIFICATE_EXPIRED"   Applied        later=true
+        "A certificate or a consent that the command carries is past its end; limit is that end, amount the block's \
+         time, both in ms since 1970 UTC."
+    71 CertificateSpent     "CERTIFICATE_SPENT"     Applied        later=false
+        "The certificate replaces another version of the wallet's key than the one in force; limit is the version in \
+         force, amount the one it replaces."
+    72 ConsentVoid          "CONSENT_VOID"          BeforeOrdering later=true
+        "The bank whose consent the command carries is not an active member, or its key has changed."
+    73 WalletMoved          "WALLET_MOVED"          Applied        later=false
+        "The wallet has moved to another bank; amount is its new account id."
     74 SameBank             "SAME_BANK"             Applied        later=false "The wallet is at this bank already."
-    75 RequestRejected      "REQUEST_REJECTED"      BeforeOrdering later=true  "The operator has rejected the bank's request."
-    76 NoSession            "NO_SESSION"            BeforeOrdering later=false "The call takes the session of the wallet's holder: open one with BeginSession and OpenSession and send its token as `authorization: Bearer TOKEN`."
-    77 SessionExpired       "SESSION_EXPIRED"       BeforeOrdering later=false "The session or its challenge is over, or the wallet's key was replaced: open a session again."
-    42 TooManyProposals    "TOO_MANY_PROPOSALS"    Applied        later=true  "The seat, or the committee, has so many proposals open that no more are accepted; limit is that number."
+    75 RequestRejected      "REQUEST_REJECTED"      BeforeOrdering later=true
+        "The operator has rejected the bank's request."
+    76 NoSession            "NO_SESSION"            BeforeOrdering later=false
+        "The call takes the session of the wallet's holder: open one with BeginSession and OpenSession and send its \
+         token as `authorization: Bearer TOKEN`."
+    77 SessionExpired       "SESSION_EXPIRED"       BeforeOrdering later=false
+        "The session or its challenge is over, or the wallet's key was replaced: open a session again."
+    42 TooManyProposals    "TOO_MANY_PROPOSALS"    Applied        later=true
+        "The seat, or the committee, has so many proposals open that no more are accepted; limit is that number."
 }
 
 /// The signer's knowledge about other copies of a refused record.
