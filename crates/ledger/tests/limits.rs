@@ -7,7 +7,7 @@ use cbdc_ledger::command::{GovernanceAction, IssuanceKind};
 use cbdc_ledger::outcome::Charges;
 use cbdc_ledger::policy::PolicyChange;
 use cbdc_ledger::programme::{Classes, Cohort, Funding, Grant, Purpose};
-use cbdc_ledger::{AccountId, Class, Command, Outcome, Reason};
+use cbdc_ledger::{AccountId, Amount, Class, Command, Outcome, Reason};
 use model::network::{BANKS, DAY_MS, HOUR_MS, Network, amount, holder, unsigned, velocity};
 
 const LIMIT: u64 = 1_000;
@@ -122,6 +122,24 @@ fn a_refusal_for_the_holding_limit_is_the_same_whatever_the_payee_holds() {
         attack.network.settle(attack.network.transfer(attack.friends[0], attack.own[0], 1_500))
     });
     assert_eq!(refusals, [Outcome::refused(Reason::HoldingLimit, LIMIT, 1_500); 2]);
+}
+
+#[test]
+fn quotes_are_the_same_whatever_the_payee_holds() {
+    let quotes = [0, 1, 900, LIMIT].map(|held| {
+        let mut attack = Attack::new();
+        let change = PolicyChange::HoldingLimit { class: Class::HOUSEHOLD, limit: Some(amount(LIMIT)) };
+        attack.network.enact(vec![policy(change)]);
+        if held > 0 {
+            attack.network.fund(attack.own[2], held);
+        }
+        let (from, to, ledger) = (attack.friends[0], attack.own[0], &attack.network.ledger);
+        [1, 99, 100, 101, LIMIT, LIMIT + 1]
+            .map(|minor| ledger.quote(from, to, amount(minor), Amount::MAX, attack.network.now))
+    });
+    assert!(quotes.iter().all(|found| found == &quotes[0]), "{quotes:?}");
+    let above = quotes[0][5].outcome;
+    assert_eq!(above, Outcome::refused(Reason::HoldingLimit, LIMIT, LIMIT + 1));
 }
 
 #[test]

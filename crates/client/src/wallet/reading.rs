@@ -44,8 +44,8 @@ impl Wallet {
         Ok(Balance::from_message(&self.details().await?))
     }
 
-    /// Whether a transfer would settle at present, what it would cost payer and payee, and what would go to the payee's
-    /// deposit. Not binding.
+    /// Whether a transfer would settle at present, as far as that does not hang on what the payee holds, and what it
+    /// would cost payer and payee. Not binding.
     pub async fn quote(&self, to: AccountId, amount: Amount) -> Result<v1::Quote, ClientError> {
         let message = v1::QuoteTransferRequest {
             from: self.account.to_string(),

@@ -3,7 +3,7 @@
 use super::context::{Settled, StateAt, Transition, refuse};
 use super::party::check_parties;
 use super::remuneration::Flows;
-use super::transfer::{Draw, check_spendable};
+use super::transfer::{Draw, check_spendable, payee_fee};
 use crate::command::{Head, Payment, PaymentKind};
 use crate::ledger::Ledger;
 use crate::types::amount::Amount;
@@ -24,7 +24,8 @@ pub struct Quote {
 }
 
 impl Ledger {
-    /// The result that a transfer would have if it settled at `time`, which is not before the last block's.
+    /// The result that a transfer would have if it settled at `time`, which is not before the last block's, as far as
+    /// it does not hang on what the payee holds: the holding limit refuses only amounts that exceed it by themselves.
     pub fn quote(&self, from: AccountId, to: AccountId, amount: Amount, max_fee: Amount, time: Timestamp) -> Quote {
         let refused = |outcome, fee| Quote { outcome, fee, payee_fee: Amount::ZERO };
         let at = StateAt::new(self, time.max(self.tip.time));
@@ -45,6 +46,11 @@ impl Ledger {
             at.transfer(&payment, None, &mut at.pair(from, to, payee))
         };
         match transfer() {
+            // Else a payer could search for the amount at which a payee is full.
+            Err(outcome) if !is_own && outcome.reason == Reason::HoldingLimit && outcome.amount <= outcome.limit => {
+                let payee = self.account(to).map(|account| payee_fee(&at.party_of(account), amount).amount);
+                Quote { outcome: Outcome::settled(), fee, payee_fee: payee.unwrap_or(Amount::ZERO) }
+            }
             Err(outcome) => refused(outcome, fee),
             Ok((payout, _)) => Quote { outcome: Outcome::settled(), fee, payee_fee: payout.payee_fee },
         }

@@ -288,7 +288,7 @@ pub(super) fn payer_fee(payer: &Party<'_>, amount: Amount, max_fee: Amount) -> R
 }
 
 /// A payee's fee is never above what is paid.
-fn payee_fee(payee: &Party<'_>, amount: Amount) -> Fee {
+pub(super) fn payee_fee(payee: &Party<'_>, amount: Amount) -> Fee {
     let schedule = &payee.rules.payee_fee;
     Fee { amount: schedule.fee(amount).min(amount), to: schedule.to }
 }
