@@ -298,22 +298,28 @@ fn sound(context: &BankContext, payment: &Signed<Payment>) -> Result<SequenceSta
     let (key, status, network) = context.ledger.read(|ledger| {
         let now = probable_time(ledger.tip().time);
         let status = match ledger.check_admission(Signer::Holder(*from), head, now) {
-            Ok(admission) => admission.validity.map(|()| SequenceStatus::Free)?,
+            Ok(admission) => admission.validity.map(|()| SequenceStatus::Free),
             // It may have expired since it was ordered, but was never valid for longer than genesis allows.
             Err(refusal) if refusal.reason == Reason::SequenceUsed => match ledger.check_validity(head, now) {
-                Err(refusal) if refusal.reason == Reason::ValidityTooLong => return Err(refusal),
-                _ => SequenceStatus::Used,
+                Err(refusal) if refusal.reason == Reason::ValidityTooLong => Err(refusal),
+                _ => Ok(SequenceStatus::Used),
             },
-            Err(refusal) if refusal.reason == Reason::UnknownAccount => return Err(unknown),
-            Err(refusal) => return Err(refusal),
+            Err(refusal) => Err(refusal),
         };
-        Ok((ledger.key(*from).ok_or(unknown)?, status, ledger.network()))
-    })?;
+        (ledger.key(*from), status, ledger.network())
+    });
+    match status {
+        Err(refusal) if refusal.reason == Reason::UnknownAccount => return Err(unknown),
+        Err(refusal) if refusal.reason == Reason::KeyChanged => return Err(refusal),
+        _ => {}
+    }
+    // All else, such as how far the wallet's sequence numbers are used, is for its holder alone.
+    let key = key.ok_or(unknown)?;
     let prefix = signing_prefix(Domain::Command, network);
     let bad_signature = Outcome::refused(Reason::BadSignature, 0, 0);
     let key = key.decompress().map_err(|_| bad_signature)?;
     if !cbdc_signatures::verify(&key, [&prefix, &payment.record.to_bytes()], &payment.signature) {
         return Err(bad_signature);
     }
-    Ok(status)
+    status
 }
