@@ -485,14 +485,23 @@ async fn a_stranger_with_the_commands_hash_fetches_the_receipt_and_no_other() {
     let running = Running::start(0).await;
     let (bank, anchor) = (running.network.connect_customer(BANK).unwrap(), running.network.anchor());
     let hash = *blake3::hash(&running.payment.to_bytes()).as_bytes();
-    let receipt = VerifiedReceipt::fetch(&bank, anchor, running.paid_at, hash).await.unwrap();
-    assert_eq!((receipt.command(), receipt.command_hash()), (&running.payment.into(), hash));
+    let fetched = VerifiedReceipt::fetch(&bank, anchor, running.paid_at, hash).await.unwrap();
+    assert_eq!((fetched.command(), fetched.command_hash()), (&running.payment.into(), hash));
     let next = BlockPosition { index: running.paid_at.index + 1, ..running.paid_at };
     for (position, hash) in [(running.paid_at, [1; 32]), (next, hash)] {
         let error = VerifiedReceipt::fetch(&bank, anchor, position, hash).await.unwrap_err();
         assert!(matches!(error, ClientError::NotFound(_)), "{error}");
     }
-    drop(bank);
+    // With any hash, nobody can count a wallet's payments.
+    let mut client = running.client(None);
+    let mut answers = Vec::new();
+    for sequence in [1, 2, 50] {
+        let wanted = Wanted::Sequence(SequenceNumber { account: running.alice.account.to_string(), sequence });
+        let error = client.get_receipt(receipt(wanted, &[0; 32])).await.unwrap_err();
+        answers.push((error.code(), error.message().to_owned(), error.details().to_vec()));
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    drop((bank, client));
     running.stop().await;
 }
 

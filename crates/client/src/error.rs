@@ -1,6 +1,7 @@
 //! The errors of a client, and the three answers that must never be confused: refused, unknown, unreachable.
 //!
-//! * [`ClientError::Refused`]: a rule refused the command. It moved no money, and the reason is known.
+//! * [`ClientError::Refused`]: a rule refused the command as it was sent, and the reason is known. Whether the record can
+//!   settle yet, by another copy, is in [`Refusal::finality`].
 //! * [`ClientError::Unknown`]: the command may or may not have settled. Send **the same record** again, which is safe.
 //! * [`ClientError::Unreachable`]: no connection could be made; nothing was sent.
 
@@ -101,7 +102,7 @@ impl fmt::Display for Refusal {
 /// An error of any call of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// A rule refused the command; no money moved.
+    /// A rule refused the command as it was sent; see [`Refusal::finality`].
     #[error("refused with {0}")]
     Refused(Box<Refusal>),
     /// The bank took the payment into its outbox, because the central bank cannot be reached. It is not settled.

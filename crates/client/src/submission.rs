@@ -83,6 +83,18 @@ impl SubmissionStatus {
         }
     }
 
+    /// Whether the status is the record's last: it is settled, it was refused for good, or another record used its
+    /// number. A refusal of one copy says nothing of others, which may have been ordered or may be sent again.
+    pub fn is_final(&self) -> bool {
+        match self {
+            SubmissionStatus::Settled { .. } => true,
+            SubmissionStatus::Refused(refusal) => {
+                refusal.position.is_some() || refusal.finality == Finality::Final || self.sequence_was_taken()
+            }
+            SubmissionStatus::Accepted | SubmissionStatus::Unknown { .. } => false,
+        }
+    }
+
     /// Whether another record used the command's sequence number, so that this one never settles and may be signed
     /// anew.
     ///
@@ -216,6 +228,21 @@ mod tests {
 
     fn settled() -> Answer {
         Answer::ordered(Height(3), 1, Outcome::settled())
+    }
+
+    #[test]
+    fn a_refusal_of_one_copy_is_not_final() {
+        let refused = |reason, finality, position| {
+            let outcome = Outcome::refused(reason, 0, 0);
+            SubmissionStatus::Refused(Refusal { outcome, sentence: String::new(), position, finality }.into())
+        };
+        let position = Some(BlockPosition { height: Height(3), index: 1 });
+        let until = Finality::MaySettleUntil(cbdc_ledger::Timestamp(9));
+        assert!(!refused(Reason::Overloaded, Finality::NotStated, None).is_final());
+        assert!(!refused(Reason::SequenceOutOfWindow, until, None).is_final());
+        assert!(refused(Reason::BadSignature, Finality::Final, None).is_final());
+        assert!(refused(Reason::HoldingLimit, Finality::NotStated, position).is_final());
+        assert!(!SubmissionStatus::Accepted.is_final());
     }
 
     #[tokio::test]

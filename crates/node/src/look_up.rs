@@ -19,14 +19,14 @@ pub struct Stopping;
 /// Runs a look-up on a thread that may block, once it is its turn.
 pub async fn look_up<R: Send + 'static>(look: impl FnOnce() -> R + Send + 'static) -> Result<R, Stopping> {
     let line = Share::current().map(|share| share.look_ups());
-    let _own_turn = match line {
+    let own_turn = match line {
         Some(line) => Some(line.acquire_owned().await.map_err(|_| Stopping)?),
         None => None,
     };
     let turn = RUNNING.acquire().await.map_err(|_| Stopping)?;
-    // The turn goes with the look-up: a caller that gives up does not make it end.
+    // Both turns go with the look-up: a caller that gives up does not make it end.
     let looked = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
+        let _turns = (own_turn, turn);
         look()
     });
     looked.await.map_err(|_| Stopping)

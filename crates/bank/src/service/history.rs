@@ -19,6 +19,8 @@ use crate::history::{BlockPosition, History, PastChange};
 
 const PAGE_SIZE: u32 = 50;
 const PAGE_SIZE_MAX: u32 = 500;
+/// The answer to whoever is known by a hash alone.
+const NO_SUCH_COMMAND: &str = "there is no command with that hash at that place";
 
 /// Serves receipts and past payments.
 pub struct HistoryService {
@@ -48,14 +50,17 @@ impl HistoryService {
             }
             Command::Sequence(SequenceNumber { account, sequence }) => {
                 let account = self.context.own_account("account", &account)?;
+                let reader = caller.require_reader(account);
                 if hash.is_none() {
-                    caller.require_reader(account)?;
+                    reader.clone()?;
                 }
                 let history = self.history.clone();
                 // Before the chain: it leaves the outbox once it is there.
                 let waits = self.context.deposits.waiting_of(account).numbers.contains(&sequence);
                 let past = look_up(move || history.by_sequence(account, sequence)).await?;
                 let missing = || match waits {
+                    // Nor does the answer tell how many payments a wallet has made.
+                    _ if reader.is_err() => not_found(NO_SUCH_COMMAND),
                     true => unavailable(format!(
                         "the payment of {account} with the sequence number {sequence} is in this bank's outbox and not \
                         settled yet: there is no receipt"
@@ -71,7 +76,7 @@ impl HistoryService {
         let receipt = self.receipt_at(height, index).await?;
         match hash {
             Some(hash) if blake3::hash(&receipt.command) == hash => Ok(receipt),
-            Some(_) => Err(not_found("there is no command with that hash at that place")),
+            Some(_) => Err(not_found(NO_SUCH_COMMAND)),
             None if is_by_sequence || caller.is_member() => Ok(receipt),
             None if self.concerns(caller.holder()?, (height, index), &receipt).await? => Ok(receipt),
             None => Err(not_authorised("the command names another wallet than the session's")),
@@ -180,8 +185,10 @@ impl HistoryService {
 fn read_token(token: &str) -> Option<(BlockPosition, i128)> {
     let mut parts = token.split('.');
     let position = (Height(parts.next()?.parse().ok()?), parts.next()?.parse().ok()?);
-    let balance: i64 = parts.next()?.parse().ok()?;
-    parts.next().is_none().then_some((position, balance.into()))
+    let balance: i128 = parts.next()?.parse().ok()?;
+    // Sums of balances are far from overflowing, whatever a token says.
+    let is_possible = balance.unsigned_abs() <= u128::from(u64::MAX);
+    (parts.next().is_none() && is_possible).then_some((position, balance))
 }
 
 /// A line as a message; `balance` is the wallet's behind it.

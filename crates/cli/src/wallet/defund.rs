@@ -39,7 +39,7 @@ impl Defund {
                 if is_same && !status.sequence_was_taken() {
                     output.note("note: the answer to an earlier defunding like this was not shown; here it is");
                     (earlier, status)
-                } else if let SubmissionStatus::Unknown { .. } | SubmissionStatus::Accepted = status {
+                } else if !status.is_final() {
                     return status.settled().map(|_| ()).context("an earlier payment is still in flight");
                 } else {
                     let ended = if let SubmissionStatus::Settled { .. } = status { "settled" } else { "was refused" };

@@ -1,7 +1,10 @@
 //! `cbdc wallet fund`: from the deposit to the wallet.
 
 use anyhow::Context;
-use cbdc_client::{AccountId, Amount, ClientError, InFlightFile, NetworkFolder, SubmissionStatus, Wallet, random_id};
+use cbdc_client::{
+    AccountId, Amount, ClientError, InFlightFile, NetworkFolder, Reason, Refusal, SubmissionStatus, Wallet, random_id,
+};
+use cbdc_ledger::outcome::Stage;
 use clap::Args;
 
 use super::format::{parse_amount, settled_object};
@@ -64,11 +67,21 @@ impl Funding {
     }
 }
 
-/// Whether a funding is over: repeating it would give the same answer.
+/// Whether a funding is over: what was asked for under its ids is settled or refused, and nothing of it is in transit.
+/// A node that is busy, or not there, says nothing of what was asked for earlier.
 fn is_final(status: &anyhow::Result<SubmissionStatus>) -> bool {
+    let is_over = |refusal: &Refusal| {
+        let reason = refusal.reason();
+        let is_of_the_call = matches!(reason, Reason::NoSession | Reason::SessionExpired);
+        let is_of_the_node = reason.stage() == Stage::BeforeOrdering && reason.later_may_help();
+        let is_of_neither = !is_of_the_call && !is_of_the_node;
+        refusal.position.is_some() || is_of_neither || reason == Reason::DepositTooSmall
+    };
     match status {
-        Ok(status) => matches!(status, SubmissionStatus::Settled { .. } | SubmissionStatus::Refused(_)),
-        Err(error) => matches!(error.downcast_ref(), Some(ClientError::Refused(_))),
+        Ok(SubmissionStatus::Settled { .. }) => true,
+        Ok(SubmissionStatus::Refused(refusal)) => is_over(refusal),
+        Ok(_) => false,
+        Err(error) => matches!(error.downcast_ref(), Some(ClientError::Refused(refusal)) if is_over(refusal)),
     }
 }
 
@@ -142,6 +155,22 @@ mod tests {
         assert_eq!(Funding::from_bytes(&funding.to_bytes()), Some(funding));
         for length in 0..funding.to_bytes().len() {
             assert_eq!(Funding::from_bytes(&funding.to_bytes()[..length]), None);
+        }
+    }
+
+    #[test]
+    fn what_a_busy_node_says_ends_no_funding() {
+        let refused = |reason| {
+            let outcome = cbdc_ledger::Outcome::refused(reason, 0, 0);
+            let finality = cbdc_client::Finality::NotStated;
+            let refusal = Refusal { outcome, sentence: String::new(), position: None, finality };
+            Err::<SubmissionStatus, _>(anyhow::Error::new(ClientError::from(refusal)))
+        };
+        for reason in [Reason::Overloaded, Reason::Unavailable, Reason::NoSession] {
+            assert!(!is_final(&refused(reason)), "{reason}");
+        }
+        for reason in [Reason::DepositTooSmall, Reason::UnknownAccount, Reason::SequenceConflict] {
+            assert!(is_final(&refused(reason)), "{reason}");
         }
     }
 }

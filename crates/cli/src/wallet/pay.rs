@@ -56,7 +56,8 @@ impl Pay {
 
         if let Some(earlier) = pending.payment()? {
             let status = pending.submit(&wallet, &earlier).await.context("an earlier payment is still in flight")?;
-            let is_still_open = matches!(status, SubmissionStatus::Unknown { .. } | SubmissionStatus::Accepted);
+            // Only a copy of it may have been refused: with another one beside it, both might settle.
+            let is_still_open = !status.is_final();
             // One whose number another record took never settles, and is signed anew.
             let was_taken = status.sequence_was_taken();
             let is_same = is_same(&earlier.record, to, amount, &terms);

@@ -61,14 +61,14 @@ impl Pending {
 
     /// Calls `show`, which shows a settled payment or fails with any other status, and then forgets the payment if its
     /// status is final. A command that is killed before that, or whose answer could not be written, and is repeated,
-    /// shows the same payment again instead of making another. A refused one is no payment, whoever saw that.
+    /// shows the same payment again instead of making another.
     pub fn show(
         &self,
         output: &Output,
         status: SubmissionStatus,
         show: impl FnOnce(SubmissionStatus) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let is_final = matches!(status, SubmissionStatus::Settled { .. } | SubmissionStatus::Refused(_));
+        let is_final = status.is_final();
         let shown = show(status);
         if is_final && !output.is_cut() {
             self.file.forget()?;

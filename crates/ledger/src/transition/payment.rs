@@ -47,7 +47,7 @@ impl Ledger {
         };
         match transfer() {
             // Else a payer could search for the amount at which a payee is full.
-            Err(outcome) if !is_own && outcome.reason == Reason::HoldingLimit && outcome.amount <= outcome.limit => {
+            Err(outcome) if !is_own && hangs_on_holdings(&outcome) => {
                 let payee = self.account(to).map(|account| payee_fee(&at.party_of(account), amount).amount);
                 Quote { outcome: Outcome::settled(), fee, payee_fee: payee.unwrap_or(Amount::ZERO) }
             }
@@ -55,6 +55,11 @@ impl Ledger {
             Ok((payout, _)) => Quote { outcome: Outcome::settled(), fee, payee_fee: payout.payee_fee },
         }
     }
+}
+
+/// Whether a refusal hangs on what the payee holds beside the amount.
+fn hangs_on_holdings(refusal: &Outcome) -> bool {
+    matches!(refusal.reason, Reason::HoldingLimit | Reason::LinkedBankInactive) && refusal.amount <= refusal.limit
 }
 
 impl Transition<'_> {
