@@ -65,7 +65,7 @@ fn an_override_is_told_on_itself_and_leaves_the_scenario_as_it_was() {
 fn a_missing_file_proposes_a_similar_one() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.tolm");
     let told = Scenario::read(&path).unwrap_err().to_string();
-    assert!(told.contains("Did you mean `Cargo.toml`"), "{told}");
+    assert!(told.contains("Did you mean `") && told.contains("/Cargo.toml`?"), "{told}");
 }
 
 #[test]
