@@ -116,6 +116,10 @@ impl RocksStore {
         if is_locked(&path) {
             return Err(open_error(&path, LOCKED.to_owned()));
         }
+        // RocksDB would make the folder, even to read it.
+        if !path.join("CURRENT").is_file() {
+            return Err(open_error(&path, "expected a store's files in the folder, found none".to_owned()));
+        }
         let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
         let mut options = database_options();
         options.create_if_missing(false);
