@@ -1,7 +1,7 @@
 //! The errors of a client, and the three answers that must never be confused: refused, unknown, unreachable.
 //!
-//! * [`ClientError::Refused`]: a rule refused the command as it was sent, and the reason is known. Whether the record can
-//!   settle yet, by another copy, is in [`Refusal::finality`].
+//! * [`ClientError::Refused`]: a rule refused the command as it was sent, and the reason is known. Whether the record
+//!   can settle yet, by another copy, is in [`Refusal::finality`].
 //! * [`ClientError::Unknown`]: the command may or may not have settled. Send **the same record** again, which is safe.
 //! * [`ClientError::Unreachable`]: no connection could be made; nothing was sent.
 
