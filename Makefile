@@ -27,6 +27,8 @@ up: build
 
 # The signatures are tested by themselves: the library that they are compared with turns on features of dependencies
 # that everything else shares, and everything would be compiled anew.
+# Many tests wait for deadlines, so more of them run at once than there are cores.
+test: export RUST_TEST_THREADS ?= $(shell n=$$(nproc); echo $$((n > 4 ? n : 4)))
 test:
 	@$(SETUP) && cargo test --release --locked --workspace --exclude cbdc-signatures \
 	    && cargo test --release --locked -p cbdc-signatures
