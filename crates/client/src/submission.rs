@@ -234,7 +234,7 @@ mod tests {
     fn a_refusal_of_one_copy_is_not_final() {
         let refused = |reason, finality, position| {
             let outcome = Outcome::refused(reason, 0, 0);
-            SubmissionStatus::Refused(Refusal { outcome, sentence: String::new(), position, finality }.into())
+            SubmissionStatus::Refused(Refusal { outcome, sentence: String::new(), position, finality })
         };
         let position = Some(BlockPosition { height: Height(3), index: 1 });
         let until = Finality::MaySettleUntil(cbdc_ledger::Timestamp(9));
