@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::ScenarioError;
 use crate::suggestion::nearest;
@@ -46,9 +46,8 @@ fn similar(path: &Path, folder: &Path) -> Option<String> {
 
 /// The TOML files of a folder; none where it cannot be read.
 fn names(folder: &Path) -> Vec<String> {
-    let entries: Vec<PathBuf> =
-        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    let names = entries.iter().filter_map(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned());
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     names.filter(|name| name.ends_with(".toml")).collect()
 }
 
