@@ -63,7 +63,15 @@ impl Funding {
         if self.with_credit {
             network.bank_office(account.bank)?.credit_deposit(account, self.amount, self.credit_id).await?;
         }
-        Ok(wallet.fund(self.amount, self.fund_id).await?)
+        self.of_the_wallet(wallet.fund(self.amount, self.fund_id).await)
+    }
+
+    /// What became of the wallet's part. If that is an error, it says that the deposit has been credited.
+    fn of_the_wallet<T>(&self, result: Result<T, ClientError>) -> anyhow::Result<T> {
+        match self.with_credit {
+            true => result.context("the deposit has been credited, and keeps that"),
+            false => Ok(result?),
+        }
     }
 }
 
@@ -123,7 +131,7 @@ impl Fund {
         let is_final = is_final(&status);
         let shown = status.and_then(|status| {
             let object = settled_object("fund", AccountId::treasury(account.bank), account, amount, &status);
-            let position = status.settled()?;
+            let position = funding.of_the_wallet(status.settled())?;
             output.print(object, || {
                 fields(&[
                     ("funded", format!("{} with {}", self.name, anchor.show(amount))),
@@ -135,12 +143,7 @@ impl Fund {
         if is_final && !output.is_cut() {
             file.forget()?;
         }
-        match shown {
-            Err(error) if is_final && self.credit => {
-                Err(error.context(format!("the deposit was credited with {}, and keeps it", anchor.show(amount))))
-            }
-            shown => shown,
-        }
+        shown
     }
 }
 
@@ -172,5 +175,17 @@ mod tests {
         for reason in [Reason::DepositTooSmall, Reason::UnknownAccount, Reason::SequenceConflict] {
             assert!(is_final(&refused(reason)), "{reason}");
         }
+    }
+
+    #[test]
+    fn only_what_fails_after_the_credit_says_that_the_deposit_was_credited() {
+        let failed = |with_credit| {
+            let funding = Funding { amount: Amount::ZERO, with_credit, credit_id: [1; 16], fund_id: [2; 16] };
+            let unknown = ClientError::Unknown { why: String::new() };
+            funding.of_the_wallet(Err::<(), _>(unknown)).unwrap_err()
+        };
+        assert!(failed(true).to_string().contains("has been credited"));
+        assert!(!failed(false).to_string().contains("credited"));
+        assert!(matches!(failed(true).downcast_ref(), Some(ClientError::Unknown { .. })), "it stays what it is");
     }
 }
