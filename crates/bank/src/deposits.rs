@@ -142,7 +142,7 @@ impl DepositBook {
     }
 
     fn set(&mut self, account: AccountId, deposit: Deposit) {
-        let place = if account.bank == self.bank {
+        let entry = if account.bank == self.bank {
             let index = account.serial as usize;
             if index >= self.deposits.len() {
                 self.deposits.resize(index + 1, Deposit::default());
@@ -151,7 +151,7 @@ impl DepositBook {
         } else {
             self.linked.entry(account).or_default()
         };
-        let before = std::mem::replace(place, deposit);
+        let before = std::mem::replace(entry, deposit);
         self.balance_total =
             self.balance_total - u128::from(before.balance.minor()) + u128::from(deposit.balance.minor());
         self.in_transit_total =

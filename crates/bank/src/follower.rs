@@ -32,7 +32,7 @@ use tonic::{Code, Status, Streaming};
 
 use crate::metrics::Metrics;
 use crate::relay::CentralBankEndpoint;
-use crate::replica::{Delivery, Source};
+use crate::replica::{BlockSource, Delivery};
 
 /// How long opening a stream may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -175,7 +175,7 @@ impl Follower {
         loop {
             match blocks.message().await {
                 Ok(Some(block)) => {
-                    let delivery = Delivery::Block { block, source: Source::CentralBank, verdict: None };
+                    let delivery = Delivery::Block { block, source: BlockSource::CentralBank, verdict: None };
                     self.deliveries.send(delivery).await.map_err(|_| Gone)?;
                 }
                 Ok(None) => return Ok(()),
@@ -262,7 +262,7 @@ impl Follower {
             }
             next = next.next();
             let (tell, verdict) = oneshot::channel();
-            let delivery = Delivery::Block { block, source: Source::Peer, verdict: Some(tell) };
+            let delivery = Delivery::Block { block, source: BlockSource::Peer, verdict: Some(tell) };
             self.deliveries.send(delivery).await.map_err(|_| Gone)?;
             if let Err(error) = verdict.await.map_err(|_| Gone)? {
                 return Ok(PeerEnded::Bad(error.to_string()));

@@ -146,11 +146,11 @@ impl Checked {
         let mut later = partitioned.refused.into_iter().peekable();
         let (mut refused, mut relayed_before) = (Vec::new(), 0);
         for at in 0..total {
-            if let Some(known) = earlier.next_if(|(place, _)| *place == at) {
+            if let Some(known) = earlier.next_if(|(index, _)| *index == at) {
                 refused.push(known);
                 continue;
             }
-            if let Some((_, answer)) = later.next_if(|(place, _)| *place == relayed_before) {
+            if let Some((_, answer)) = later.next_if(|(index, _)| *index == relayed_before) {
                 refused.push((at, answer));
             }
             relayed_before += 1;
@@ -179,7 +179,7 @@ impl Checked {
         let mut refused = self.refused.iter().peekable();
         let mut merged = BytesMut::with_capacity((self.count + self.refused.len()) * PACKED_BYTES);
         for at in 0..self.count + self.refused.len() {
-            match refused.next_if(|(place, _)| *place == at) {
+            match refused.next_if(|(index, _)| *index == at) {
                 Some((_, answer)) => merged.extend_from_slice(&pack(&[*answer])),
                 None => merged.extend_from_slice(answers.next().unwrap_or(&unknown)),
             }
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_precheck_refuses_is_answered_in_its_place() {
+    fn what_the_precheck_refuses_is_answered_at_its_index() {
         let mut unknown_version = record(PaymentKind::Transfer, 2, 3);
         unknown_version[0] = 9;
         let parts = [

@@ -101,7 +101,7 @@ pub enum ReplayError {
 
 /// The source of a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Source {
+pub enum BlockSource {
     CentralBank,
     Peer,
 }
@@ -110,7 +110,7 @@ pub enum Source {
 pub enum Delivery {
     Block {
         block: v1::Block,
-        source: Source,
+        source: BlockSource,
         /// Gets the verdict on a peer's block.
         verdict: Option<oneshot::Sender<Result<(), BlockError>>>,
     },
@@ -201,7 +201,7 @@ impl Replica {
         Ok(())
     }
 
-    fn follow(&mut self, message: v1::Block, source: Source) -> Result<(), BlockError> {
+    fn follow(&mut self, message: v1::Block, source: BlockSource) -> Result<(), BlockError> {
         let started = Instant::now();
         let Some(header) = self.next_headers([message.header.as_ref()])?.pop() else { return Ok(()) };
         let (height, network) = (header.header.height, self.genesis.network());
@@ -214,7 +214,7 @@ impl Replica {
 
         let outcomes = decode_outcomes(&message.outcomes).map_err(|error| unreadable(error.to_string()))?;
         let verified = match &self.directory {
-            Some(directory) if source == Source::Peer || self.verify_blocks => {
+            Some(directory) if source == BlockSource::Peer || self.verify_blocks => {
                 let seed = BatchSeed::draw(&mut SysRng);
                 let verified = VerifiedProposal::check(&message.proposal, &outcomes, network, directory, seed)
                     .map_err(|error| BlockError::Signature { height, error })?;

@@ -1,4 +1,4 @@
-//! What callers may take of a node: memory within one budget, places for connections, and no silence for ever.
+//! What callers may take of a node: memory within one budget, so many connections, and no silence for ever.
 
 mod running;
 

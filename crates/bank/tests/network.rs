@@ -570,22 +570,23 @@ async fn a_stream_answers_every_payment_in_its_place_and_history_knows_first_out
     assert!(answers.iter().all(|answer| answer.is_ordered() && answer.outcome.is_settled()));
     until(async || posted(&mut client, &bob).await == 810).await;
 
-    // A batch that settles whole is answered by its place, where its sender takes that; repeated, command by command.
+    // A batch that settles whole is answered by its block position, where its sender takes that; repeated, command by
+    // command.
     let pair = [alice.transfer(&bob, 5, 82).to_bytes(), alice.transfer(&bob, 5, 83).to_bytes()].concat();
     let mut ask = async |commands: Vec<u8>| {
         let batch = v1::CommandBatch { batch_id: 7, commands: commands.into(), takes_runs: true };
         let mut answers = client.submit_transfers(tokio_stream::iter([batch])).await.unwrap().into_inner();
         answers.message().await.unwrap().unwrap()
     };
-    let (by_place, each) = (ask(pair.clone()).await, ask(pair).await);
-    assert_eq!((by_place.settled_run.map(|run| run.count), by_place.outcomes.len()), (Some(2), 0));
+    let (by_position, each) = (ask(pair.clone()).await, ask(pair).await);
+    assert_eq!((by_position.settled_run.map(|run| run.count), by_position.outcomes.len()), (Some(2), 0));
     assert_eq!((each.settled_run, each.outcomes.len()), (None, 2 * PACKED_BYTES));
     let unpacked = |answer| Answers::from_message(answer).unwrap().unpacked().unwrap();
-    let first = unpacked(by_place);
+    let first = unpacked(by_position);
     assert!(first.iter().all(|answer| answer.outcome.is_settled()) && first[1].index == first[0].index + 1);
     assert_eq!(unpacked(each), first);
 
-    // Whatever a batch holds beside good payments, at the central bank each answer stands in its command's place.
+    // Whatever a batch holds beside good payments, at the central bank each answer has the index of its command.
     let pay = |sequence| alice.transfer(&bob, 5, sequence);
     let (used, again, mut forged) = (pay(84), pay(85), pay(90));
     forged.signature.0[40] ^= 1;
@@ -682,7 +683,7 @@ async fn what_is_accepted_counts_as_spent_and_is_shown(replica: ReplicaKind) {
         assert_eq!((refusal.reason, refusal.limit, refusal.amount), (Reason::NotAccepted, 0, 1_000));
         assert_eq!(finality_of(&refused), Finality::MaySettleUntil(payment.record.head.valid_until));
     }
-    // The same again is the same; another record with its number is not taken beside it, and could settle in its place.
+    // The same again is the same; another record with its number is not taken beside it, and could settle instead.
     let accepted = client.submit_transfer(submit(&payments[0], true)).await.unwrap().into_inner();
     assert_eq!(accepted.state(), State::Accepted);
     let other = client.submit_transfer(submit(&alice.transfer(&bob, 1, 1), true)).await.unwrap_err();
@@ -986,13 +987,13 @@ async fn a_hold_is_captured_once_by_the_payees_bank_and_the_rest_returns(replica
     network.issue(2, 100_000).await;
     let (alice, shop) = (network.funded_wallet(1, 10, 800).await, network.funded_wallet(2, 11, 10).await);
     let (mut at_one, mut at_two) = (network.client(1, None), network.client(2, None));
-    let place = |sequence: u64, minor: u64| {
+    let place_hold = |sequence: u64, minor: u64| {
         let (maximum, expires_at) = (Amount::from_minor(minor), Timestamp(now_ms() + 3_600_000));
         let (from, to, max_fee, reference) = (alice.account, shop.account, Amount::ZERO, [0; 16]);
         alice.command(sequence, |head| PlaceHold { head, from, to, maximum, max_fee, expires_at, reference })
     };
-    let first = command(&mut at_one, &place(1, 500)).await;
-    let second = command(&mut at_one, &place(2, 200)).await;
+    let first = command(&mut at_one, &place_hold(1, 500)).await;
+    let second = command(&mut at_one, &place_hold(2, 200)).await;
     assert_eq!((first.settled, first.amount, second.amount), (true, 1, 2), "{first:?} {second:?}");
     let wallet = details(&mut at_one, &alice).await;
     assert_eq!((wallet.posted_minor, wallet.available_minor, wallet.held_minor), (800, 100, 700));

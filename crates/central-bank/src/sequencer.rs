@@ -198,7 +198,7 @@ impl Sequencer {
         if self.checkpoint_wanted.swap(false, MemoryOrdering::AcqRel) {
             open.builder.ask_for_checkpoint();
         }
-        histogram!(metrics::PROPOSAL).record(open.builder.len() as f64);
+        histogram!(metrics::BLOCK_PROPOSAL).record(open.builder.len() as f64);
         for segment in &open.segments {
             histogram!(metrics::STAGE, "stage" => "sequence")
                 .record(segment.permit.stage_began.elapsed().as_secs_f64());

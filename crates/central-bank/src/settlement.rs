@@ -133,7 +133,7 @@ impl Settlement {
             histogram!(metrics::STAGE, "stage" => "order").record((began - in_flight.proposed_at).as_secs_f64());
             self.answer(in_flight, &block);
         }
-        counter!(metrics::PROPOSALS).increment(1);
+        counter!(metrics::BLOCK_PROPOSALS).increment(1);
         gauge!(metrics::HEIGHT).set(header.height.0 as f64);
         gauge!(metrics::SUPPLY).set(header.cbdc.minor() as f64);
         histogram!(metrics::STAGE, "stage" => "settle").record(began.elapsed().as_secs_f64());

@@ -18,7 +18,7 @@ use cbdc_ledger::slice_verification::{Slice, verify_slices};
 use cbdc_ledger::{Ledger, NetworkId, Outcome, Reason};
 use cbdc_node::LedgerHandle;
 use cbdc_proto::packed::Answer;
-use cbdc_signatures::{BatchSeed, Source as Trust};
+use cbdc_signatures::{BatchSeed, Trust};
 use rand::rngs::SysRng;
 
 use crate::batch::{Batch, Verified};
@@ -71,8 +71,8 @@ impl Verifier {
         let count: usize = taken.iter().map(|taken| taken.count).sum();
         let mut slices: Vec<Slice<'_>> = Vec::with_capacity(taken.len());
         for taken in &mut taken {
-            let source = if taken.is_slowed { Trust::Suspect } else { Trust::Clean };
-            slices.push(Slice { batch: &mut taken.item.commands, count: taken.count, source });
+            let trust = if taken.is_slowed { Trust::Suspect } else { Trust::Clean };
+            slices.push(Slice { batch: &mut taken.item.commands, count: taken.count, trust });
         }
         let refused = verify_slices(self.network, &self.directory, &mut slices, BatchSeed::draw(&mut SysRng));
         counter!(metrics::VERIFIED).increment(count as u64);

@@ -130,14 +130,14 @@ async fn a_request_waits_for_the_operator_over_a_restart_and_can_be_rejected() {
         IssuanceRequest { kind, head, bank: BankId(1), amount }.sign(network.anchor().network(), &bank_key)
     };
     let requests: Vec<_> = (1..=3).map(request).collect();
-    let ask = |node: &Node, place: usize| {
+    let ask = |node: &Node, index: usize| {
         let mut settlement = SettlementClient::new(central_bank.channel(node, Role::Bank, 1));
-        let message = v1::RequestIssuanceRequest { request: requests[place].to_bytes().into() };
+        let message = v1::RequestIssuanceRequest { request: requests[index].to_bytes().into() };
         async move { settlement.request_issuance(message).await.map(|answer| answer.into_inner().outcome) }
     };
     let node = central_bank.start().await;
-    for place in [0, 1, 2, 0] {
-        assert_eq!(ask(&node, place).await.unwrap(), None, "it waits, however often it is asked for");
+    for index in [0, 1, 2, 0] {
+        assert_eq!(ask(&node, index).await.unwrap(), None, "it waits, however often it is asked for");
     }
     node.shutdown().await;
     central_bank.store.crash();

@@ -68,7 +68,7 @@ impl InFlightFile {
         of_file(&self.path, reason.to_owned())
     }
 
-    /// Keeps `contents` durably, in place of what was there.
+    /// Keeps `contents` durably, replacing what was there.
     ///
     /// # Errors
     /// The file cannot be written; it holds what it held before.

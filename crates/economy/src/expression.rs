@@ -240,8 +240,8 @@ impl Parser<'_> {
         self.at += length;
         self.expect("(")?;
         let mut parts = Vec::with_capacity(arguments);
-        for place in 0..arguments {
-            if place > 0 {
+        for index in 0..arguments {
+            if index > 0 {
                 self.expect(",")?;
             }
             parts.push(Box::new(self.comparison(depth + 1)?));
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_told_with_its_place() {
+    fn what_cannot_be_read_is_told_with_its_position() {
         for (text, words) in [
             ("inflatoin + 1", "did you mean `inflation`"),
             ("1 +", "found the end"),

@@ -51,7 +51,7 @@ impl Transfers {
             payee = (payee + 1) % self.last_sequence.len();
         }
         self.last_sequence[payer] += 1;
-        let account = |place: usize| AccountId::new(BANK, place as u32 + 1);
+        let account = |at: usize| AccountId::new(BANK, at as u32 + 1);
         payment(PaymentKind::Transfer, self.last_sequence[payer], account(payer), account(payee), 1)
     }
 

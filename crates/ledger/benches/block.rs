@@ -61,10 +61,10 @@ fn benchmark(criterion: &mut Criterion) {
         let commands: Vec<Vec<u8>> = (0..count).map(|number| transfer(number, &key)).collect();
         let leaves_of_block = leaves(&commands);
         let signed = SignedHeader::sign(header(count, merkle::root(&leaves_of_block)), NETWORK, MemberId(0), &key);
-        let place = count / 2;
-        let command = commands[place as usize].clone();
-        let receipt =
-            Receipt::build(signed, &leaves_of_block, place, command, Outcome::settled()).expect("the place is a leaf");
+        let index = count / 2;
+        let command = commands[index as usize].clone();
+        let receipt = Receipt::build(signed, &leaves_of_block, index, command, Outcome::settled())
+            .expect("the index is below the count of leaves");
 
         let mut group = criterion.benchmark_group("block::seal");
         group.throughput(Throughput::Elements(u64::from(count)));
@@ -73,7 +73,7 @@ fn benchmark(criterion: &mut Criterion) {
         });
         group.finish();
         criterion.bench_function(&format!("block::path/commands={count}"), |bencher| {
-            bencher.iter(|| merkle::path(black_box(&leaves_of_block), place as usize));
+            bencher.iter(|| merkle::path(black_box(&leaves_of_block), index as usize));
         });
         criterion.bench_function(&format!("block::check/commands={count}"), |bencher| {
             bencher.iter(|| {

@@ -21,13 +21,13 @@ fn benchmark(criterion: &mut Criterion) {
         let wallets = holds / HOLDS_OF_A_PAYER;
         let mut live = ledger(wallets, Parameters::default());
         for number in 0..HOLDS_OF_A_PAYER {
-            let place = |wallet: u32| {
+            let hold = |wallet: u32| {
                 let (from, to) = (AccountId::new(BANK, wallet), AccountId::new(BANK, wallet % wallets + 1));
                 let (maximum, max_fee) = (Amount::from_minor(100), Amount::ZERO);
                 let (head, expires_at) = (head(u64::from(number) + 1), START.plus_ms(80_000_000));
                 signed(PlaceHold { head, from, to, maximum, max_fee, expires_at, reference: [0; 16] })
             };
-            apply(&mut live, &encode(START, (1..=wallets).map(place)));
+            apply(&mut live, &encode(START, (1..=wallets).map(hold)));
         }
         assert_eq!(live.holds().open().count(), holds as usize);
         let mut group = criterion.benchmark_group("snapshot");

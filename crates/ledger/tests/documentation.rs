@@ -16,7 +16,7 @@ Every answer to a command carries one of these reasons, in the same words in the
 - *final*: whether the record is done with, or a copy of it may still settle;
 - *later*: whether the same intent, signed anew, may succeed later.
 
-A refusal that uses the number is an outcome with a place in the chain, and always final. Any other is a status of the
+A refusal that uses the number is an outcome with a block position, and always final. Any other is a status of the
 call, and speaks of the copy that was sent. Its `google.rpc.ErrorInfo` says what follows for the record:
 
 | metadata | meaning | what to do |

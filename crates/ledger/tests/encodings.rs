@@ -1,4 +1,4 @@
-//! The layout of everything signed or stored, pinned, and nothing else accepted in its place.
+//! The layout of everything signed or stored, pinned, and nothing else accepted instead.
 //!
 //! `tests/fixtures/NAME.hex` holds the bytes of one record of each kind. A change of layout breaks what was signed
 //! and stored before, so it needs a new version at a voted height. Only if that is what you mean, regenerate with
@@ -307,7 +307,7 @@ fn a_checkpoint_out_of_order_or_of_another_root_is_refused() {
         ("a bank is missing", vec![0, 1, 2, 3, 4, 5, 6]),
         ("nothing", vec![]),
     ] {
-        let chosen: Vec<Vec<u8>> = order.iter().map(|place: &usize| chunks[*place].clone()).collect();
+        let chosen: Vec<Vec<u8>> = order.iter().map(|at: &usize| chunks[*at].clone()).collect();
         assert!(load(&chosen).is_err(), "{name}");
     }
     let mut loader = Loader::default();
@@ -666,7 +666,7 @@ proptest! {
             prop_assert!(matches!(found, Err(BatchError::Command { index, .. }) if index == commands_max), "{:?}", found);
         }
 
-        batch.retain(|place| keep[place]);
+        batch.retain(|at| keep[at]);
         let left: Vec<Command> = list.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(command, _)| command).collect();
         let bytes: Vec<Vec<u8>> = left.iter().map(Command::to_bytes).collect();
         prop_assert_eq!((batch.commands(), &batch.bytes()[..]), (&left[..], &bytes.concat()[..]));

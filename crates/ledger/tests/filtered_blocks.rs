@@ -85,9 +85,9 @@ proptest! {
             let (bytes, block) = chain.block(plan, &keys);
             let made = filtered_blocks(&chain.ledger, &[bank], &parent, &BlockProposal::decode(&bytes).unwrap(), &block);
             let filtered_block = &made[0].1;
-            for (place, bit) in &flips {
+            for (pick, bit) in &flips {
                 let mut altered = filtered_block.clone();
-                altered[place.index(filtered_block.len())] ^= 1 << bit;
+                altered[pick.index(filtered_block.len())] ^= 1 << bit;
                 let untouched = *followers.of(bank).tip();
                 let mut victim = copy(followers.of_mut(bank));
                 match victim.follow(&block.header, &altered) {

@@ -160,8 +160,8 @@ impl Both {
 
     fn play(&mut self, step: &Step) {
         self.network.wait(step.after_ms);
-        let hold_at = |model: &Model, place: usize| {
-            let (number, hold) = model.holds.iter().nth(place)?;
+        let hold_at = |model: &Model, index: usize| {
+            let (number, hold) = model.holds.iter().nth(index)?;
             Some((*number, hold.payee.bank.0, hold.maximum))
         };
         match step.event.clone() {
@@ -255,9 +255,9 @@ fn compare(ledger: &Ledger, model: &Model) {
 /// The wallets of the test, with their money.
 fn opened(genesis: impl FnOnce(&mut Genesis), money: &[u64; WALLETS.len()], classes: [u8; 3]) -> Both {
     let mut both = Both::new(genesis);
-    for (place, (person, bank)) in WALLETS.into_iter().enumerate() {
+    for (index, (person, bank)) in WALLETS.into_iter().enumerate() {
         let class = Class(classes[["alice", "bob", "carol"].iter().position(|name| *name == person).unwrap()]);
-        both.open(person, bank, class, money[place]);
+        both.open(person, bank, class, money[index]);
     }
     both
 }

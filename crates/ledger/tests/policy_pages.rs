@@ -179,7 +179,7 @@ impl Player {
                     Outcome::refused(reason(name)?, figure(limit)?, figure(amount)?)
                 }
                 ["takes", taken] => Outcome::settled_with(money(taken)?),
-                ["hold", place] => Outcome::settled_with(number(place)?),
+                ["hold", hold] => Outcome::settled_with(number(hold)?),
                 _ => return Ok(None),
             },
             0,
@@ -352,7 +352,7 @@ impl Player {
     /// made, as changes of balances.
     fn read(&self, words: &[&str]) -> Read<()> {
         let (subject, fields) = match words {
-            ["bank" | "programme", place, fields @ ..] => (format!("{} {place}", words[0]), fields),
+            ["bank" | "programme", id, fields @ ..] => (format!("{} {id}", words[0]), fields),
             [subject, fields @ ..] => ((*subject).to_owned(), fields),
             [] => return Err("expected what can be read".to_owned()),
         };
@@ -380,8 +380,8 @@ impl Player {
     fn value(&self, subject: &str, field: &str) -> Read<String> {
         let ledger = &self.network.ledger;
         let unknown = || format!("expected something to read, found `{subject} {field}`");
-        if let Some(place) = subject.strip_prefix("programme ") {
-            let programme = ledger.programmes().get(number(place)?).ok_or_else(unknown)?;
+        if let Some(id) = subject.strip_prefix("programme ") {
+            let programme = ledger.programmes().get(number(id)?).ok_or_else(unknown)?;
             return Ok(match field {
                 "paid" => programme.paid.to_string(),
                 "refused" => programme.refused.to_string(),
@@ -389,8 +389,8 @@ impl Player {
                 _ => return Err(unknown()),
             });
         }
-        if let Some(place) = subject.strip_prefix("bank ") {
-            let id = BankId(number(place)?);
+        if let Some(bank) = subject.strip_prefix("bank ") {
+            let id = BankId(number(bank)?);
             let position = ledger.positions().bank(id).ok_or_else(unknown)?;
             let overdue =
                 position.loans.iter().filter(|loan| loan.overdue).map(|loan| i128::from(loan.principal.minor()));
@@ -709,7 +709,7 @@ fn a_changed_number_is_found() {
     let (mut changed, mut wrong) = (0, Vec::new());
     for (name, page) in PAGES {
         for example in lines(page).examples {
-            for (place, (at, line)) in example.iter().enumerate() {
+            for (index, (at, line)) in example.iter().enumerate() {
                 let Some((statement, results)) = line.split_once('|') else { continue };
                 let words: Vec<&str> = results.split(' ').collect();
                 for (nth, word) in words.iter().enumerate() {
@@ -722,7 +722,7 @@ fn a_changed_number_is_found() {
                     words[nth] = &word;
                     let altered = format!("{statement}|{}", words.join(" "));
                     let mut player = Player::new();
-                    let mut played = example.iter().map(|(_, line)| *line).take(place).chain([&*altered]);
+                    let mut played = example.iter().map(|(_, line)| *line).take(index).chain([&*altered]);
                     if played.all(|line| player.line(line).is_ok()) {
                         wrong.push(format!("docs/reference/policy/{name}.md:{at}: expected this to fail: {altered}"));
                     }

@@ -24,7 +24,7 @@ use cbdc_ledger::{
     AccountId, Amount, BankId, Block, Command, FormatVersion, Genesis, Ledger, MemberId, Outcome, Timestamp,
     VerifiedBatch, VerifiedProposal,
 };
-use cbdc_signatures::Source;
+use cbdc_signatures::Trust;
 #[allow(unused_imports)]
 use model::history::{BlockPlan, Keyring, Resolver, beginning, block_plans};
 use model::network::{DAY_MS, amount, apply, batch_seed, genesis, proposal};
@@ -146,8 +146,8 @@ impl Told {
         let of_commands = (0..).zip(commands.iter().zip(&block.outcomes));
         let of_commands = of_commands.flat_map(|(index, (command, outcome))| entries_of(command, index, outcome));
         let mut entries: Vec<Entry> = block.changes.entries.iter().copied().chain(of_commands).collect();
-        assert!(block.changes.entries.is_sorted_by_key(Entry::place));
-        entries.sort_by_key(|entry| (entry.place(), entry.cause));
+        assert!(block.changes.entries.is_sorted_by_key(Entry::ordinal));
+        entries.sort_by_key(|entry| (entry.ordinal(), entry.cause));
         for entry in entries {
             let balance = self.balances.entry(entry.wallet).or_default();
             *balance += entry.change();
@@ -431,13 +431,13 @@ fn compare_holds(ledger: &Ledger, model: &Model) {
 
 fn compare_programmes(ledger: &Ledger, model: &Model) {
     assert_eq!(ledger.programmes().all().len(), model.programmes.len());
-    for (place, (found, expected)) in ledger.programmes().all().iter().zip(&model.programmes).enumerate() {
+    for (at, (found, expected)) in ledger.programmes().all().iter().zip(&model.programmes).enumerate() {
         assert_eq!(found.grant, expected.grant);
         let persons = [found.next_holder, found.end, found.paid, found.refused].map(i128::from);
         let (next, end) = (expected.next_holder as i128, expected.end as i128);
         let in_model = [next, end, expected.paid, expected.refused];
-        assert_eq!(persons, in_model, "next, end, paid, refused of programme {}", place + 1);
-        assert_eq!(minor(found.expired), expected.expired, "expired of programme {}", place + 1);
+        assert_eq!(persons, in_model, "next, end, paid, refused of programme {}", at + 1);
+        assert_eq!(minor(found.expired), expected.expired, "expired of programme {}", at + 1);
     }
     for (id, expected) in &model.wallets {
         let mark =
@@ -641,8 +641,8 @@ fn signed_block(both: &mut Both, plan: &BlockPlan, keys: &Keyring, late: Vec<Ver
         let spoil = offer != honest;
         offered.push((offer, spoil, may_be_stale, command.c % 5 == 1));
     }
-    let source = |at: usize| if at.is_multiple_of(3) { Source::Suspect } else { Source::Clean };
-    let batches = (0..).zip(&offered).map(|(at, (command, ..))| (command.clone().into(), source(at))).collect();
+    let trust = |at: usize| if at.is_multiple_of(3) { Trust::Suspect } else { Trust::Clean };
+    let batches = (0..).zip(&offered).map(|(at, (command, ..))| (command.clone().into(), trust(at))).collect();
     let verdicts = verify_batches(network, &both.directory, batches, batch_seed());
     let (mut ordered, mut held_back) = (late, Vec::new());
     for ((command, spoilt, may_be_stale, late), (verified, refused)) in offered.iter().zip(verdicts) {

@@ -11,7 +11,7 @@ use cbdc_ledger::policy::{PolicyChange, WorkPerBlock};
 use cbdc_ledger::programme::{Classes, Cohort, Funding, Grant, Purpose};
 use cbdc_ledger::verification::verify_batches;
 use cbdc_ledger::{AccountId, BankId, Class, Command, MemberId, Outcome, Reason, Timestamp};
-use cbdc_signatures::Source;
+use cbdc_signatures::Trust;
 use model::network::{DAY_MS, Network, account, amount, batch_seed, key, remuneration};
 use model::samples::{chunks_of, load};
 
@@ -132,7 +132,7 @@ fn a_move_takes_the_new_banks_consent_and_a_bank_in_good_standing() {
     let verdict = |network: &Network, command: Command| {
         let directory = KeyDirectory::of(&network.ledger);
         let (_, refusals) =
-            verify_batches(network.id(), &directory, vec![(command.into(), Source::Clean)], batch_seed()).remove(0);
+            verify_batches(network.id(), &directory, vec![(command.into(), Trust::Clean)], batch_seed()).remove(0);
         refusals.first().map(|(_, refusal)| refusal.reason)
     };
     let signed = |network: &Network, moving| network.sign(moving, "wallet of alice at 1");

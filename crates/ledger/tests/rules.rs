@@ -14,7 +14,7 @@ use cbdc_ledger::member::{Member, Role};
 use cbdc_ledger::policy::PolicyChange;
 use cbdc_ledger::verification::verify_batches;
 use cbdc_ledger::{AccountId, BankId, Class, Command, Genesis, MemberId, Outcome, Reason, Timestamp, VerifiedProposal};
-use cbdc_signatures::Source;
+use cbdc_signatures::Trust;
 use model::network::{
     DAY_MS, HOUR_MS, Network, RESERVES, START, account, amount, batch_seed, holder, key, member, proposal, unsigned,
 };
@@ -634,7 +634,7 @@ fn the_committee_cannot_vote_the_network_out_of_action() {
     let quota = |bank| {
         GovernanceAction::Policy(PolicyChange::IssuanceQuotaOfBank { bank: BankId(bank), quota: Some(amount(1)) })
     };
-    for (actions, place) in [
+    for (actions, index) in [
         (vec![GovernanceAction::Threshold(0)], 0),
         (vec![GovernanceAction::Threshold(4)], 0),
         (vec![dismiss(Role::Committee, 0), dismiss(Role::Committee, 1)], 1),
@@ -647,7 +647,7 @@ fn the_committee_cannot_vote_the_network_out_of_action() {
         (vec![quota(9)], 0),
     ] {
         let outcome = network.settle(network.proposal(actions.clone()));
-        assert_eq!(outcome, refused(Reason::ActionUnacceptable, 0, place), "{actions:?}");
+        assert_eq!(outcome, refused(Reason::ActionUnacceptable, 0, index), "{actions:?}");
     }
     network.must_settle(
         network
@@ -674,7 +674,8 @@ fn a_seat_has_few_proposals_open_and_places_are_kept_for_its_dismissal() {
     }
     let ninth = proposal_of(&network, 2, vec![holding_limit(1)]);
     assert_eq!(network.settle(ninth), refused(Reason::TooManyProposals, 8, 9));
-    // Seats 2 to 9 fill the list together; seat 0 can still have one of them dismissed, which empties its places.
+    // Seats 2 to 9 fill the list together; seat 0 can still have one of them dismissed, which empties its open
+    // proposals.
     for seat in 3..10 {
         for _ in 0..8 {
             network.must_settle(proposal_of(&network, seat, vec![holding_limit(1)]));
@@ -740,14 +741,14 @@ fn no_two_nodes_sign_with_one_key_and_more_may_have_to_sign_a_header() {
         node_key: None,
     };
     let two = GovernanceAction::HeaderSignatures(2);
-    for (actions, place) in [
+    for (actions, index) in [
         (vec![twin], 0),
         (vec![second.clone(), same_key], 1),
         (vec![two.clone()], 0),
         (vec![GovernanceAction::HeaderSignatures(0)], 0),
     ] {
         let outcome = network.settle(network.proposal(actions));
-        assert_eq!(outcome, refused(Reason::ActionUnacceptable, 0, place));
+        assert_eq!(outcome, refused(Reason::ActionUnacceptable, 0, index));
     }
     network.enact(vec![second, two]);
     assert_eq!(network.ledger.members().header_signatures(), 2);
@@ -776,7 +777,7 @@ fn a_certificate_serves_once_for_one_purpose_at_one_bank_and_needs_the_holders_o
     let verdict = |network: &Network, command: Command| {
         let directory = KeyDirectory::of(&network.ledger);
         let (_, refusals) =
-            verify_batches(network.id(), &directory, vec![(command.into(), Source::Clean)], batch_seed()).remove(0);
+            verify_batches(network.id(), &directory, vec![(command.into(), Trust::Clean)], batch_seed()).remove(0);
         refusals.first().map(|(_, refusal)| refusal.reason)
     };
     assert_eq!(verdict(&network, network.sign(opening, "bank-1")), None);

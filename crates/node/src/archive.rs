@@ -1,6 +1,6 @@
 //! Blocks on disk.
 //!
-//! A block is kept in three places that height joins: the signed header (with the log index of its proposal), the
+//! A block is kept in three parts that its height joins: the signed header (with the log index of its proposal), the
 //! outcomes, and the proposal itself, which the central bank keeps in its ordered log and a bank beside its replica;
 //! [`ProposalSource`] hides which. Headers and outcomes can be made again from the proposals, so writing them needs no
 //! fsync. A partial replica has the bank's filtered block instead of outcomes and proposal. Every record is checked
@@ -134,8 +134,8 @@ impl Archive {
             return Err(ArchiveError::Damaged { height, what });
         }
         let leaves = command_leaves(proposal.encoded_commands().zip(&outcomes));
-        let place = index as usize;
-        let (Some(command), Some(outcome)) = (proposal.command_bytes(place), outcomes.get(place)) else {
+        let at = index as usize;
+        let (Some(command), Some(outcome)) = (proposal.command_bytes(at), outcomes.get(at)) else {
             return Ok(None);
         };
         Ok(Receipt::build(parts.header, &leaves, index, command.to_vec(), *outcome))

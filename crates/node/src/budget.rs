@@ -2,8 +2,8 @@
 //!
 //! 1. There is one [`Budget`] a node ([`Limits::memory_mib`]). Customers may take three quarters of it, so that members
 //!    always find room.
-//! 2. Each source, a member or a customers' address, has a [`Share`] of it that it cannot pass: a quarter.
-//! 3. Whoever needs memory on behalf of a source takes a [`Charge`] first, which gives it back when it is dropped.
+//! 2. Each tenant, a member or a customers' address, has a [`Share`] of it that it cannot pass: a quarter.
+//! 3. Whoever needs memory on behalf of a tenant takes a [`Charge`] first, which gives it back when it is dropped.
 //!    Where there is no room the request is refused with RESOURCE_EXHAUSTED, and the status says which limit it was.
 //! 4. Answers are counted without being refused: each is bounded by the charge of its call, and by its window while it
 //!    is not read.
@@ -25,12 +25,12 @@ use tonic::Status;
 
 use crate::limits::Limits;
 
-/// Look-ups of one source that may be at work, or next in line for it, at once.
-const LOOK_UPS_PER_SOURCE: usize = 2;
+/// Look-ups of one tenant that may be at work, or next in line for it, at once.
+const LOOK_UPS_PER_TENANT: usize = 2;
 
-/// Who takes memory.
+/// Whoever takes memory, look-ups and connections of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Source {
+pub enum Tenant {
     /// A member, by its node key.
     Member(PublicKey),
     /// Customers, by their address.
@@ -39,19 +39,19 @@ pub enum Source {
     Unknown,
 }
 
-impl Source {
-    /// The source of a connection.
-    pub fn of(peer: &Peer) -> Source {
+impl Tenant {
+    /// The tenant of a connection.
+    pub fn of(peer: &Peer) -> Tenant {
         match (peer.node_key, peer.address) {
-            (Some(key), _) => Source::Member(key),
-            (None, Some(address)) => Source::Customers(customers_address(address)),
-            (None, None) => Source::Unknown,
+            (Some(key), _) => Tenant::Member(key),
+            (None, Some(address)) => Tenant::Customers(customers_address(address)),
+            (None, None) => Tenant::Unknown,
         }
     }
 
     /// Whether it is a member.
     pub fn is_member(&self) -> bool {
-        matches!(self, Source::Member(_))
+        matches!(self, Tenant::Member(_))
     }
 }
 
@@ -63,16 +63,16 @@ struct Node {
     all: Counter,
     customers: Counter,
     share_bytes: usize,
-    shares: Mutex<HashMap<Source, Weak<ShareInner>>>,
+    shares: Mutex<HashMap<Tenant, Weak<ShareInner>>>,
 }
 
-/// What one source takes of the budget. Clones share it.
+/// What one tenant takes of the budget. Clones share it.
 #[derive(Clone)]
 pub struct Share(Arc<ShareInner>);
 
 struct ShareInner {
     node: Arc<Node>,
-    source: Source,
+    tenant: Tenant,
     used: Counter,
     look_ups: Arc<Semaphore>,
 }
@@ -151,23 +151,23 @@ impl Budget {
         self.0.all.limit
     }
 
-    /// The share of a source, the same for all its connections.
-    pub fn share(&self, source: Source) -> Share {
+    /// The share of a tenant, the same for all its connections.
+    pub fn share(&self, tenant: Tenant) -> Share {
         let mut shares = self.0.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(share) = shares.get(&source).and_then(Weak::upgrade) {
+        if let Some(share) = shares.get(&tenant).and_then(Weak::upgrade) {
             return Share(share);
         }
-        let limit_name = match source.is_member() {
+        let limit_name = match tenant.is_member() {
             true => "a member's share of limits.memory_mib",
             false => "an address's share of limits.memory_mib",
         };
         let share = Arc::new(ShareInner {
             node: self.0.clone(),
-            source,
+            tenant,
             used: Counter::new(limit_name, self.0.share_bytes),
-            look_ups: Arc::new(Semaphore::new(LOOK_UPS_PER_SOURCE)),
+            look_ups: Arc::new(Semaphore::new(LOOK_UPS_PER_TENANT)),
         });
-        shares.insert(source, Arc::downgrade(&share));
+        shares.insert(tenant, Arc::downgrade(&share));
         Share(share)
     }
 }
@@ -175,9 +175,9 @@ impl Budget {
 impl Drop for ShareInner {
     fn drop(&mut self) {
         let mut shares = self.node.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        // The source may have a new share already.
-        if shares.get(&self.source).is_some_and(|share| share.strong_count() == 0) {
-            shares.remove(&self.source);
+        // The tenant may have a new share already.
+        if shares.get(&self.tenant).is_some_and(|share| share.strong_count() == 0) {
+            shares.remove(&self.tenant);
         }
     }
 }
@@ -187,12 +187,12 @@ tokio::task_local! {
 }
 
 impl Share {
-    /// Runs a request on behalf of this share's source.
+    /// Runs a request on behalf of this share's tenant.
     pub async fn scope<F: Future>(self, request: F) -> F::Output {
         CURRENT.scope(self, request).await
     }
 
-    /// Makes a piece of an answer on behalf of this share's source.
+    /// Makes a piece of an answer on behalf of this share's tenant.
     pub fn enter<R>(self, piece: impl FnOnce() -> R) -> R {
         CURRENT.sync_scope(self, piece)
     }
@@ -203,8 +203,8 @@ impl Share {
     }
 
     /// Whose share it is.
-    pub fn source(&self) -> Source {
-        self.0.source
+    pub fn tenant(&self) -> Tenant {
+        self.0.tenant
     }
 
     /// Takes bytes, if there is room.
@@ -231,14 +231,14 @@ impl Share {
         Bytes::from_owner(Counted { bytes, _charge })
     }
 
-    /// The line in which this source's look-ups wait for each other.
+    /// The line in which this tenant's look-ups wait for each other.
     pub(crate) fn look_ups(&self) -> Arc<Semaphore> {
         self.0.look_ups.clone()
     }
 
-    /// The source's own counter first: it is the one that runs full.
+    /// The tenant's own counter first: it is the one that runs full.
     fn counters(&self) -> impl Iterator<Item = &Counter> {
-        let customers = (!self.0.source.is_member()).then_some(&self.0.node.customers);
+        let customers = (!self.0.tenant.is_member()).then_some(&self.0.node.customers);
         [&self.0.used].into_iter().chain(customers).chain([&self.0.node.all])
     }
 }
@@ -264,9 +264,9 @@ impl Charge {
             return Ok(());
         }
         let more = bytes - self.bytes;
-        for (place, counter) in self.share.counters().enumerate() {
+        for (at, counter) in self.share.counters().enumerate() {
             if let Err(exceeded) = counter.take(more) {
-                self.share.counters().take(place).for_each(|taken| taken.give_back(more));
+                self.share.counters().take(at).for_each(|taken| taken.give_back(more));
                 return Err(exceeded);
             }
         }
@@ -291,8 +291,8 @@ mod tests {
         Budget::new(&Limits { memory_mib: 32, ..Limits::default() })
     }
 
-    fn customers(last: u8) -> Source {
-        Source::Customers([10, 0, 0, last].into())
+    fn customers(last: u8) -> Tenant {
+        Tenant::Customers([10, 0, 0, last].into())
     }
 
     #[test]
@@ -304,10 +304,10 @@ mod tests {
         assert_eq!((refused.limit_name, refused.limit), ("customers' part of limits.memory_mib", 24 * MIB));
         let refused = budget.share(customers(0)).take(1).err().unwrap();
         assert_eq!((refused.limit_name, refused.limit), ("an address's share of limits.memory_mib", 8 * MIB));
-        let member = budget.share(Source::Member(PublicKey([1; 32])));
+        let member = budget.share(Tenant::Member(PublicKey([1; 32])));
         let of_member = member.take(8 * MIB).unwrap();
         assert_eq!(budget.used_bytes(), 32 * MIB);
-        let other = budget.share(Source::Member(PublicKey([2; 32])));
+        let other = budget.share(Tenant::Member(PublicKey([2; 32])));
         assert_eq!(other.take(1).err().unwrap().limit_name, "limits.memory_mib");
         drop((charges, of_member));
         assert_eq!(budget.used_bytes(), 0, "a refusal takes nothing, and all is given back");

@@ -1,8 +1,8 @@
 //! The connections of a node, and whose they are.
 //!
-//! Customers have places together and for each address, every member has places of its own. Where a place is wanted and
-//! none is free, the connection that has been idle for longest gives way, of the same address or member first: an idle
-//! wallet connects again when it needs to. Where none is idle, the new connection is refused.
+//! There is a limit on the connections of all customers, on those of each address, and on those of each member, which
+//! do not count as customers'. At a limit, the connection that has been idle longest gives way, of the same address or
+//! member first: an idle wallet connects again when it needs to. If none is idle, the new connection is refused.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use cbdc_proto::transport::Peer;
 use cbdc_proto::transport::limits::{CUSTOMER_FRAME_BYTES_MAX, FRAME_BYTES_MAX};
 use tokio_util::sync::CancellationToken;
 
-use crate::budget::{Budget, Charge, Exceeded, Share, Source};
+use crate::budget::{Budget, Charge, Exceeded, Share, Tenant};
 use crate::limits::Limits;
 use crate::metering::Activity;
 
@@ -37,7 +37,7 @@ pub struct Connections {
 
 #[derive(Default)]
 struct Table {
-    by_source: HashMap<Source, HashMap<u64, Entry>>,
+    by_tenant: HashMap<Tenant, HashMap<u64, Entry>>,
     customers: usize,
     next: u64,
 }
@@ -47,10 +47,10 @@ struct Entry {
     gives_way: CancellationToken,
 }
 
-/// A connection's place; it is free again when this is dropped.
-pub struct Place {
+/// The right to have one connection open; dropping it gives the right back.
+pub struct ConnectionPermit {
     connections: Connections,
-    source: Source,
+    tenant: Tenant,
     number: u64,
     pub share: Share,
     pub activity: Arc<Activity>,
@@ -68,39 +68,39 @@ impl Connections {
     /// Customers' and members' connections that are open.
     pub fn count(&self) -> (usize, usize) {
         let table = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: usize = table.by_source.values().map(HashMap::len).sum();
+        let all: usize = table.by_tenant.values().map(HashMap::len).sum();
         (table.customers, all - table.customers)
     }
 
-    /// Gives a new connection a place.
-    pub fn enter(&self, peer: &Peer) -> Result<Place, Refused> {
-        let source = Source::of(peer);
-        let share = self.budget.share(source);
-        let frame_bytes = if source.is_member() { FRAME_BYTES_MAX } else { CUSTOMER_FRAME_BYTES_MAX };
+    /// Admits a new connection.
+    pub fn enter(&self, peer: &Peer) -> Result<ConnectionPermit, Refused> {
+        let tenant = Tenant::of(peer);
+        let share = self.budget.share(tenant);
+        let frame_bytes = if tenant.is_member() { FRAME_BYTES_MAX } else { CUSTOMER_FRAME_BYTES_MAX };
         let charge = share.take(STATE_BYTES + frame_bytes as usize)?;
         let mut table = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        table.make_room(source, &self.limits)?;
+        table.make_room(tenant, &self.limits)?;
         let (activity, gives_way, number) = (Activity::new(), CancellationToken::new(), table.next);
         table.next += 1;
-        table.customers += usize::from(!source.is_member());
+        table.customers += usize::from(!tenant.is_member());
         let entry = Entry { activity: activity.clone(), gives_way: gives_way.clone() };
-        table.by_source.entry(source).or_default().insert(number, entry);
+        table.by_tenant.entry(tenant).or_default().insert(number, entry);
         drop(table);
-        Ok(Place { connections: self.clone(), source, number, share, activity, gives_way, _charge: charge })
+        Ok(ConnectionPermit { connections: self.clone(), tenant, number, share, activity, gives_way, _charge: charge })
     }
 }
 
 impl Table {
-    fn make_room(&mut self, source: Source, limits: &Limits) -> Result<(), Refused> {
-        let of_source = self.by_source.get(&source).map_or(0, HashMap::len);
-        let (limit_name, limit) = match source.is_member() {
+    fn make_room(&mut self, tenant: Tenant, limits: &Limits) -> Result<(), Refused> {
+        let of_tenant = self.by_tenant.get(&tenant).map_or(0, HashMap::len);
+        let (limit_name, limit) = match tenant.is_member() {
             true => ("limits.connections_per_member", limits.connections_per_member),
             false => ("limits.connections_per_address", limits.connections_per_address),
         };
-        if of_source >= limit as usize {
-            return self.end_most_idle(|of| of == source, limit_name, limit);
+        if of_tenant >= limit as usize {
+            return self.end_most_idle(|of| of == tenant, limit_name, limit);
         }
-        if !source.is_member() && self.customers >= limits.connections as usize {
+        if !tenant.is_member() && self.customers >= limits.connections as usize {
             return self.end_most_idle(|of| !of.is_member(), "limits.connections", limits.connections);
         }
         Ok(())
@@ -108,38 +108,38 @@ impl Table {
 
     fn end_most_idle(
         &mut self,
-        of: impl Fn(Source) -> bool,
+        of: impl Fn(Tenant) -> bool,
         limit_name: &'static str,
         limit: u32,
     ) -> Result<(), Refused> {
-        let candidates = self.by_source.iter().filter(|(source, _)| of(**source));
-        let idle = candidates.flat_map(|(source, entries)| {
-            entries.iter().filter_map(|(number, entry)| Some((entry.activity.idle_for()?, *source, *number)))
+        let candidates = self.by_tenant.iter().filter(|(tenant, _)| of(**tenant));
+        let idle = candidates.flat_map(|(tenant, entries)| {
+            entries.iter().filter_map(|(number, entry)| Some((entry.activity.idle_for()?, *tenant, *number)))
         });
-        let (_, source, number) =
+        let (_, tenant, number) =
             idle.max_by_key(|(idle_for, ..)| *idle_for).ok_or(Refused::TooMany { limit_name, limit })?;
-        if let Some(entry) = self.remove(source, number) {
+        if let Some(entry) = self.remove(tenant, number) {
             entry.gives_way.cancel();
         }
         Ok(())
     }
 
-    fn remove(&mut self, source: Source, number: u64) -> Option<Entry> {
-        let entries = self.by_source.get_mut(&source)?;
+    fn remove(&mut self, tenant: Tenant, number: u64) -> Option<Entry> {
+        let entries = self.by_tenant.get_mut(&tenant)?;
         let entry = entries.remove(&number)?;
         if entries.is_empty() {
-            self.by_source.remove(&source);
+            self.by_tenant.remove(&tenant);
         }
-        self.customers -= usize::from(!source.is_member());
+        self.customers -= usize::from(!tenant.is_member());
         Some(entry)
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut table = self.connections.open.lock().unwrap_or_else(PoisonError::into_inner);
         // It is gone already where the connection had to give way.
-        drop(table.remove(self.source, self.number));
+        drop(table.remove(self.tenant, self.number));
     }
 }
 
@@ -170,7 +170,7 @@ mod tests {
         std::thread::sleep(std::time::Duration::from_millis(2));
         let second = connections.enter(&customer(1)).unwrap();
         let third = connections.enter(&customer(1)).unwrap();
-        let ended = [&other, &first, &second, &third].map(|place| place.gives_way.is_cancelled());
+        let ended = [&other, &first, &second, &third].map(|permit| permit.gives_way.is_cancelled());
         assert_eq!(ended, [false, true, false, false]);
         assert_eq!(connections.count(), (3, 0), "one that gives way is counted no more");
         drop((other, first, second, third));
@@ -179,16 +179,16 @@ mod tests {
     }
 
     #[test]
-    fn members_have_places_of_their_own_when_customers_have_taken_all_of_theirs() {
+    fn members_connect_when_customers_have_used_up_their_limit() {
         let limits = Limits { connections: 3, connections_per_member: 4, ..Limits::default() };
         let connections = connections(limits);
-        let customers: Vec<Place> = (0..3).map(|last| connections.enter(&customer(last)).unwrap()).collect();
-        let members: Vec<Place> = (0..4).map(|_| connections.enter(&member(1)).unwrap()).collect();
+        let customers: Vec<ConnectionPermit> = (0..3).map(|last| connections.enter(&customer(last)).unwrap()).collect();
+        let members: Vec<ConnectionPermit> = (0..4).map(|_| connections.enter(&member(1)).unwrap()).collect();
         let another = connections.enter(&member(2)).unwrap();
         assert_eq!(connections.count(), (3, 5));
-        assert!(customers.iter().chain(&members).chain([&another]).all(|place| !place.gives_way.is_cancelled()));
+        assert!(customers.iter().chain(&members).chain([&another]).all(|permit| !permit.gives_way.is_cancelled()));
         let fifth = connections.enter(&member(1)).unwrap();
-        assert!(members.iter().any(|place| place.gives_way.is_cancelled()));
+        assert!(members.iter().any(|permit| permit.gives_way.is_cancelled()));
         drop(fifth);
     }
 
@@ -197,7 +197,7 @@ mod tests {
         let limits = Limits { memory_mib: 32, ..Limits::default() };
         let connections = connections(limits);
         let peer = customer(1);
-        let taken = connections.budget.share(Source::of(&peer)).take(8 * 1024 * 1024).unwrap();
+        let taken = connections.budget.share(Tenant::of(&peer)).take(8 * 1024 * 1024).unwrap();
         assert!(matches!(connections.enter(&peer), Err(Refused::Memory(_))));
         assert!(connections.enter(&customer(2)).is_ok());
         drop(taken);

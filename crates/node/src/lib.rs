@@ -20,7 +20,7 @@
 //! | [`limits`] | what a node gives to its callers: section `[limits]` of its configuration |
 //! | [`budget`] | memory of connections, messages, requests and answers |
 //! | [`calls`] | what each call may send, and what it takes of the budget |
-//! | [`connections`] | the places of connections: customers', and each member's own |
+//! | [`connections`] | limits on connections: customers', and each member's own |
 //! | [`metering`] | charging one connection's requests on the budget |
 //! | [`look_up`] | look-ups that block: few at once, in turn |
 //! | [`telemetry`] | metrics for Prometheus |

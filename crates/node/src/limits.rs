@@ -29,7 +29,7 @@ pub struct Limits {
     /// Connections of customers from one address.
     #[serde(deserialize_with = "within::<_, 1, 1_000_000>")]
     pub connections_per_address: u32,
-    /// Connections of one member. They take no customer's place.
+    /// Connections of one member; they count apart from customers'.
     #[serde(deserialize_with = "within::<_, 4, 65_536>")]
     pub connections_per_member: u32,
     /// Calls that one connection may have open; more wait at their caller.

@@ -309,7 +309,7 @@ mod tests {
     use tonic::Code;
 
     use super::*;
-    use crate::budget::{Budget, Source};
+    use crate::budget::{Budget, Tenant};
     use crate::limits::Limits;
 
     fn message(length: usize) -> Vec<u8> {
@@ -321,7 +321,7 @@ mod tests {
         let body = [message(0), message(1), message(300), message(299)].concat();
         for piece in [1, 2, 5, 7, 64, 305, 306, 307, body.len()] {
             let budget = Budget::new(&Limits::default());
-            let mut meter = Meter::new(300, budget.share(Source::Unknown).take_anyway(0));
+            let mut meter = Meter::new(300, budget.share(Tenant::Unknown).take_anyway(0));
             let mut messages = 0;
             for bytes in body.chunks(piece) {
                 meter.read(bytes).unwrap();
@@ -337,11 +337,11 @@ mod tests {
     #[test]
     fn a_message_that_is_too_large_is_refused_at_its_length() {
         let budget = Budget::new(&Limits::default());
-        let mut meter = Meter::new(300, budget.share(Source::Unknown).take_anyway(0));
+        let mut meter = Meter::new(300, budget.share(Tenant::Unknown).take_anyway(0));
         let status = meter.read(&message(301)[..PREFIX_BYTES]).unwrap_err();
         let refusal = cbdc_proto::status::refusal_of(&status).unwrap();
         assert_eq!((status.code(), refusal.limit, refusal.amount), (Code::ResourceExhausted, 300, 301));
-        let mut meter = Meter::new(300, budget.share(Source::Unknown).take_anyway(0));
+        let mut meter = Meter::new(300, budget.share(Tenant::Unknown).take_anyway(0));
         let status = meter.read(&[0, 255, 255, 255, 255]).unwrap_err();
         assert!(status.message().contains("4294967295"), "{status:?}");
     }

@@ -2,7 +2,7 @@
 //! services.
 //!
 //! A connection passes three gates: the TLS handshake ([`cbdc_proto::transport::server`]), which has a deadline; a
-//! place among the [connections](crate::connections); and, for each request, the [budget](crate::budget). Members are
+//! permit from the [connections](crate::connections); and, for each request, the [budget](crate::budget). Members are
 //! read with large windows and frames, since they send batches; customers with small ones.
 
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::budget::Budget;
-use crate::connections::{Connections, Place, Refused};
+use crate::connections::{ConnectionPermit, Connections, Refused};
 use crate::limits::Limits;
 use crate::metering::Metered;
 
@@ -140,7 +140,7 @@ async fn accept(
         let Ok(connection) = accepted else { continue };
         let peer = connection.connect_info();
         match connections.enter(&peer) {
-            Ok(place) => drop(serving.tasks.spawn(serving.clone().connection(connection, place))),
+            Ok(permit) => drop(serving.tasks.spawn(serving.clone().connection(connection, permit))),
             Err(error) => {
                 count_refused(if matches!(error, Refused::Memory(_)) { "memory" } else { "connections" });
                 if let Some(refused) = log_limit.count(1) {
@@ -185,10 +185,10 @@ where
 }
 
 impl Serving {
-    async fn connection(self, connection: Connection, place: Place) {
+    async fn connection(self, connection: Connection, permit: ConnectionPermit) {
         let peer = connection.connect_info();
-        let protocol = self.protocol(place.share.source().is_member());
-        let (share, activity) = (place.share.clone(), place.activity.clone());
+        let protocol = self.protocol(permit.share.tenant().is_member());
+        let (share, activity) = (permit.share.clone(), permit.activity.clone());
         let metered = Metered { routes: self.routes, peer, share, activity };
         let mut served = pin!(protocol.serve_connection(TokioIo::new(connection), metered));
         let ends = tokio::select! {
@@ -199,7 +199,7 @@ impl Serving {
                 return;
             }
             () = self.stop.cancelled() => None,
-            () = place.gives_way.cancelled() => Some(GIVING_WAY),
+            () = permit.gives_way.cancelled() => Some(GIVING_WAY),
         };
         served.as_mut().graceful_shutdown();
         let overdue = async {

@@ -15,7 +15,7 @@ pub struct Comparison {
     pub name: &'static str,
     /// Heading of the page.
     pub title: &'static str,
-    /// Authors, title, place and year.
+    /// Authors, title, journal and year.
     pub citation: &'static str,
     /// The extent to which the paper could be read.
     pub reading: &'static str,
@@ -82,7 +82,7 @@ pub struct Claim {
     pub kind: Kind,
     /// Its outcome.
     pub outcome: Outcome,
-    /// The place in the paper, and how it was read.
+    /// The page or table in the paper, and how it was read.
     pub source: &'static str,
 }
 

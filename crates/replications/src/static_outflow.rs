@@ -187,7 +187,7 @@ fn page(
             "Outflow = \u{3a3} min(deposit, limit), exact in minor units for a given distribution of deposits.".to_owned(),
             format!(
                 "The distribution is ours: log-normal with the published total over {} holders, cut into {} classes. A \
-                 published distribution put in its place would make the curve a result.",
+                 published distribution used instead would make the curve a result.",
                 cbdc_report::format::count(given.holders),
                 cbdc_report::format::count(given.classes)
             ),

@@ -78,7 +78,7 @@ fn a_page_needs_nothing_else() {
 }
 
 #[test]
-fn a_mistake_in_a_scenario_names_its_place() {
+fn a_mistake_in_a_scenario_names_its_line() {
     let paper = find("static-outflow").expect("a paper");
     let of = |text: &str| paper.compare_with("x.toml", text, &[], 1).expect_err("a mistake").to_string();
     assert!(

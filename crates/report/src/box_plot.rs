@@ -24,7 +24,7 @@ pub struct BoxRow {
 
 /// The rows as an HTML figure over a common axis; `number` makes its ids unique on the page.
 pub fn box_plot(number: usize, title: &str, description: &str, axis: &Axis, rows: &[BoxRow]) -> String {
-    let px = |value: f64| NAME_WIDTH + axis.place(value) * (WIDTH - NAME_WIDTH - MARGIN);
+    let px = |value: f64| NAME_WIDTH + axis.fraction(value) * (WIDTH - NAME_WIDTH - MARGIN);
     let base = rows.len() as f64 * ROW + 6.0;
     let mut svg = String::new();
     for (at, label) in &axis.ticks {

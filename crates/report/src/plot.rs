@@ -96,7 +96,7 @@ impl Axis {
     }
 
     /// Position of a value, 0 at the low end and 1 at the high end; values outside are clamped.
-    pub(crate) fn place(&self, value: f64) -> f64 {
+    pub(crate) fn fraction(&self, value: f64) -> f64 {
         let along = |value: f64| match self.scale {
             Scale::Linear => value,
             Scale::Log => value.max(self.low).ln(),
@@ -210,11 +210,11 @@ impl Plot {
     }
 
     pub(crate) fn px(&self, value: f64) -> f64 {
-        LEFT + self.x.place(value) * (WIDTH - LEFT - RIGHT)
+        LEFT + self.x.fraction(value) * (WIDTH - LEFT - RIGHT)
     }
 
     pub(crate) fn py(&self, value: f64) -> f64 {
-        HEIGHT - BOTTOM - self.y.place(value) * (HEIGHT - BOTTOM - TOP)
+        HEIGHT - BOTTOM - self.y.fraction(value) * (HEIGHT - BOTTOM - TOP)
     }
 
     fn draw_shade(&self, svg: &mut String) {
@@ -506,22 +506,22 @@ mod tests {
     #[test]
     fn each_nine_is_as_wide_as_the_last() {
         let axis = Axis::nines("", 0.9999);
-        let places: Vec<f64> = [0.9, 0.99, 0.999, 0.9999].into_iter().map(|share| axis.place(share)).collect();
-        for (place, expected) in places.iter().zip([0.25, 0.5, 0.75, 1.0]) {
-            assert!((place - expected).abs() < 1e-9);
+        let fractions: Vec<f64> = [0.9, 0.99, 0.999, 0.9999].into_iter().map(|share| axis.fraction(share)).collect();
+        for (found, expected) in fractions.iter().zip([0.25, 0.5, 0.75, 1.0]) {
+            assert!((found - expected).abs() < 1e-9);
         }
-        assert_eq!(axis.place(1.0), 1.0);
+        assert_eq!(axis.fraction(1.0), 1.0);
     }
 
     #[test]
-    fn text_cannot_leave_its_place() {
+    fn text_cannot_leave_its_element() {
         assert_eq!(escape("<b a='\"&'>"), "&lt;b a=&#39;&quot;&amp;&#39;&gt;");
     }
 
     #[test]
     fn an_empty_range_still_has_an_axis() {
         for axis in [Axis::linear("", 0.0, 0.0, true), Axis::log("", 0.0, 0.0), Axis::nines("", 0.0)] {
-            assert!(axis.ticks.len() >= 2 && axis.place(0.5).is_finite(), "{axis:?}");
+            assert!(axis.ticks.len() >= 2 && axis.fraction(0.5).is_finite(), "{axis:?}");
         }
     }
 }

@@ -10,7 +10,7 @@
 
 use std::hint::black_box;
 
-use cbdc_signatures::{Backend, Batch, BatchSeed, DecompressedKey, Signature, SigningKey, Source, verify};
+use cbdc_signatures::{Backend, Batch, BatchSeed, DecompressedKey, Signature, SigningKey, Trust, verify};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
@@ -46,12 +46,12 @@ fn spoilt(signed: &Signed) -> Signed {
 }
 
 fn verdicts(signatures: &[Signed], backend: Backend) -> Vec<bool> {
-    verdicts_by_source(signatures, backend, Source::Clean)
+    verdicts_with_trust(signatures, backend, Trust::Clean)
 }
 
-fn verdicts_by_source(signatures: &[Signed], backend: Backend, source: Source) -> Vec<bool> {
+fn verdicts_with_trust(signatures: &[Signed], backend: Backend, trust: Trust) -> Vec<bool> {
     let mut batch = Batch::on_backend(backend);
-    batch.set_source(source);
+    batch.set_trust(trust);
     for signed in signatures {
         batch.push(&signed.key, [PREFIX, &signed.body], &signed.signature);
     }
@@ -108,7 +108,7 @@ fn benchmark(criterion: &mut Criterion) {
             assert_eq!(valid_among(verdicts(black_box(&one_bad), Backend::selected())), size - 1);
         });
         measure(criterion, "suspect", size, || {
-            let found = verdicts_by_source(black_box(&all_bad), Backend::selected(), Source::Suspect);
+            let found = verdicts_with_trust(black_box(&all_bad), Backend::selected(), Trust::Suspect);
             assert_eq!(valid_among(found), 0);
         });
         measure(criterion, "all_bad", size, || {

@@ -61,7 +61,7 @@ mod tests {
     mod cost;
     mod crafted;
     mod hash;
-    mod places;
+    mod positions;
     mod prop;
     mod vectors;
 }
@@ -69,7 +69,7 @@ mod verdict;
 pub mod zip215;
 
 pub use backend::{Backend, Selection};
-pub use batch::{Batch, BatchSeed, Source};
+pub use batch::{Batch, BatchSeed, Trust};
 pub use key::{DecompressedKey, KeyError, PublicKey, PublicKeyParseError};
 pub use signing::SigningKey;
 pub use zip215::verify;

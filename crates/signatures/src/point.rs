@@ -230,7 +230,7 @@ impl<S: Simd> CachedX8<S> {
     }
 }
 
-/// Eight points in extended coordinates, with `Y − X` and `Y + X` in the place of `X` and `Y`.
+/// Eight points in extended coordinates, with `Y − X` and `Y + X` instead of `X` and `Y`.
 #[derive(Clone, Copy)]
 pub(crate) struct ExtendedX8<S: Simd> {
     y_minus_x: FieldX8<S>,
@@ -273,7 +273,7 @@ impl<S: Simd> ExtendedX8<S> {
         CompletedX8::of_addition(&a, &b, &c, &self.z.raised_product(&other.z))
     }
 
-    /// What is added many times, with the constant factors multiplied in: `2·Z` and `2·d·T` in the place of `Z` and
+    /// What is added many times, with the constant factors multiplied in: `2·Z` and `2·d·T` instead of `Z` and
     /// `T`.
     #[inline(always)]
     pub(crate) fn prepared(&self) -> Self {

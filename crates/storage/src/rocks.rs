@@ -68,7 +68,7 @@ pub struct RocksStore {
     /// None of a store that is only read.
     wal_cache: Option<WalCache>,
     syncs: AtomicU64,
-    /// Per column: whether bulk writes wait for a flush. Indexed by the column's place in [`Column::ALL`].
+    /// Per column: whether bulk writes wait for a flush. Indexed by the column's position in [`Column::ALL`].
     unflushed: [AtomicBool; Column::ALL.len()],
     poisoned: Mutex<Option<StoreError>>,
 }

@@ -1,7 +1,7 @@
 //! Latin hypercube designs: for each key, every one of `designs` equal slices of its range is visited exactly once
 //! (McKay, Beckman and Conover, 1979).
 //!
-//! 1. Each key has its own stream of random numbers, from the seed and the key's place in the plan.
+//! 1. Each key has its own stream of random numbers, from the seed and the key's index in the plan.
 //! 2. The slices are shuffled (Fisher and Yates); design `d` gets slice `s(d)`, and in it a point drawn uniformly.
 //! 3. The point, from 0 to 1, is mapped to the range, linearly or in the logarithm; whole ends give whole numbers.
 
@@ -39,8 +39,8 @@ impl Range {
 /// The values of each design, in the order of the ranges.
 pub fn designs(count: u32, seed: u64, ranges: &[Range]) -> Vec<Vec<String>> {
     let mut designs = vec![Vec::with_capacity(ranges.len()); count as usize];
-    for (place, range) in ranges.iter().enumerate() {
-        let mut stream = Stream::of(seed, Purpose::Population, 0, place as u32);
+    for (index, range) in ranges.iter().enumerate() {
+        let mut stream = Stream::of(seed, Purpose::Population, 0, index as u32);
         let mut slices: Vec<u32> = (0..count).collect();
         for last in (1..slices.len()).rev() {
             slices.swap(last, stream.below(last as u32 + 1) as usize);

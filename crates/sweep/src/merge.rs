@@ -158,14 +158,14 @@ struct Index {
 
 impl Index {
     fn add(&mut self, run: Run, record: RunRecord, figures: Table) {
-        for (place, column) in figures.columns.into_iter().enumerate() {
+        for (index, column) in figures.columns.into_iter().enumerate() {
             let numbers = match &column.values {
                 Values::Integer(values) => values.iter().map(|value| *value as f64).collect(),
                 Values::Number(values) => values.clone(),
                 Values::Text(_) => Vec::new(),
             };
             self.figures.entry(column.name.clone()).or_default().extend(numbers);
-            match self.columns.get_mut(place) {
+            match self.columns.get_mut(index) {
                 None => self.columns.push(column),
                 Some(known) => match (&mut known.values, column.values) {
                     (Values::Integer(values), Values::Integer(more)) => values.extend(more),
@@ -190,7 +190,7 @@ impl Index {
 
     fn designs(&self, plan: &Plan) -> Vec<DesignSummary> {
         let of_first = self.runs.iter().enumerate().filter(|(_, (run, _))| run.design == 0);
-        let first_of_seed: BTreeMap<u64, usize> = of_first.map(|(place, (run, _))| (run.seed, place)).collect();
+        let first_of_seed: BTreeMap<u64, usize> = of_first.map(|(index, (run, _))| (run.seed, index)).collect();
         let summary = |design: &Design| {
             // Runs are in the order of their designs.
             let first = self.runs.partition_point(|(run, _)| run.design < design.design);
@@ -199,8 +199,8 @@ impl Index {
                 |(name, values): (&String, &Vec<f64>)| Some((name.clone(), quantiles_of(&values[first..end])?));
             let difference = |(name, values): (&String, &Vec<f64>)| {
                 let pairs =
-                    (first..end).filter_map(|place| Some((place, *first_of_seed.get(&self.runs[place].0.seed)?)));
-                let differences: Vec<f64> = pairs.map(|(place, other)| values[place] - values[other]).collect();
+                    (first..end).filter_map(|index| Some((index, *first_of_seed.get(&self.runs[index].0.seed)?)));
+                let differences: Vec<f64> = pairs.map(|(index, other)| values[index] - values[other]).collect();
                 Some((name.clone(), quantiles_of(&differences)?))
             };
             let figures: BTreeMap<String, Quantiles> = self.figures.iter().filter_map(quantiles).collect();

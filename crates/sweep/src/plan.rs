@@ -73,7 +73,7 @@ impl Plan {
     /// Makes a plan from a plan file.
     ///
     /// # Errors
-    /// The first mistake in it or in its scenario, with its place.
+    /// The first mistake in it or in its scenario, with its line.
     pub fn read(path: &Path) -> Result<Plan, SweepError> {
         let file = PlanFile::read(path)?;
         let designs: Vec<Design> = file

@@ -77,7 +77,7 @@ impl PlanFile {
     /// Reads a plan's file and its scenario.
     ///
     /// # Errors
-    /// One of the two cannot be read, or the first mistake, with its place.
+    /// One of the two cannot be read, or the first mistake, with its line.
     pub fn read(path: &Path) -> Result<PlanFile> {
         let text = text_file::read(path, Path::new("simulations/sweeps"))?;
         let document = Document::parse(&path.display().to_string(), &text)?;
@@ -247,7 +247,7 @@ fn hypercube(document: &Document, root: &mut Section<'_>) -> Result<Vec<DesignGi
     let leaves = range_leaves(document, over)?;
     let ranges = leaves.iter().map(|leaf| range(document, &section, leaf)).collect::<Result<Vec<Range>>>()?;
     section.end()?;
-    let with_places = |values: Vec<String>| {
+    let design = |values: Vec<String>| {
         let pair = |(leaf, value): (&Leaf<'_>, String)| Given {
             key: leaf.key.clone(),
             key_span: leaf.key_span,
@@ -256,7 +256,7 @@ fn hypercube(document: &Document, root: &mut Section<'_>) -> Result<Vec<DesignGi
         };
         DesignGiven { name: None, set: leaves.iter().zip(values).map(pair).collect() }
     };
-    Ok(latin_hypercube::designs(count, seed, &ranges).into_iter().map(with_places).collect())
+    Ok(latin_hypercube::designs(count, seed, &ranges).into_iter().map(design).collect())
 }
 
 /// `{ from, to, scale }` of one key.

@@ -24,7 +24,7 @@ mod row;
 use std::hint::black_box;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 
-use cbdc_ledger::block::{Entry, entries_of, place_of};
+use cbdc_ledger::block::{Entry, entries_of, ordinal_of};
 use cbdc_ledger::command::{Payment, PaymentKind, Signer};
 use cbdc_ledger::encoding::{Reader, Writer};
 use cbdc_ledger::filtered_block::read_command;
@@ -40,13 +40,13 @@ use self::newest::{Newest, row_key};
 use self::row::{LINE_BYTES_USUAL, Line, Links, Side, lines};
 use crate::deposits::OrderedOutcome;
 
-/// A command's position in the chain: height, then index.
-pub type BlockPosition = (Height, u32);
+/// The position of a line: its block's height, and its command's index or `u32::MAX` of the ledger's own work.
+pub type LinePosition = (Height, u32);
 
 /// A line of a wallet's history: what one command did, or in one block the ledger of its own accord.
 #[derive(Clone, Debug)]
 pub struct PastChange {
-    pub position: BlockPosition,
+    pub position: LinePosition,
     pub time: Timestamp,
     /// The command with its outcome, where it is a payment of this wallet or its holder's own.
     pub command: Option<(Command, Outcome)>,
@@ -129,7 +129,7 @@ impl HistoryUpdate<'_> {
         if outcome.reason.stage() == Stage::BeforeOrdering {
             return;
         }
-        self.enter_before(place_of(index));
+        self.enter_before(ordinal_of(index));
         match (payment_of(command), command.signer()) {
             (Some(payment), signer) => {
                 let payment = &payment.record;
@@ -157,9 +157,9 @@ impl HistoryUpdate<'_> {
         line.encode(&mut self.row);
     }
 
-    /// Adds the lines of entries up to a place in the block: a wallet's lines are in the block's order.
-    fn enter_before(&mut self, place: u64) {
-        while let Some(entry) = self.entries.get(self.entered).filter(|entry| entry.place() < place).copied() {
+    /// Adds the lines of entries before an ordinal in the block: a wallet's lines are in the block's order.
+    fn enter_before(&mut self, ordinal: u64) {
+        while let Some(entry) = self.entries.get(self.entered).filter(|entry| entry.ordinal() < ordinal).copied() {
             self.entered += 1;
             self.add_line(entry.wallet, Side::Entry(entry), (entry.index, 0), 0);
         }
@@ -210,12 +210,7 @@ impl History {
 
     /// A wallet's payments, and whatever else changed its balance, newest first, at most `limit`, all before the
     /// position `before`. Blocks.
-    pub fn list(
-        &self,
-        wallet: AccountId,
-        before: BlockPosition,
-        limit: usize,
-    ) -> Result<Vec<PastChange>, ArchiveError> {
+    pub fn list(&self, wallet: AccountId, before: LinePosition, limit: usize) -> Result<Vec<PastChange>, ArchiveError> {
         let mut chain = self.chain_before(wallet, before)?;
         let mut changes = Vec::new();
         while changes.len() < limit
@@ -287,15 +282,15 @@ impl History {
         Chain { store: &self.store, wallet, follow, next: height, height: Height(0), lines: Vec::new() }
     }
 
-    /// A wallet's lines before a place, which is a line's of that wallet where it was given out as one.
-    fn chain_before(&self, wallet: AccountId, (height, index): BlockPosition) -> Result<Chain<'_>, ArchiveError> {
+    /// A wallet's lines before a position, which is one of that wallet's lines if it came from this list.
+    fn chain_before(&self, wallet: AccountId, (height, index): LinePosition) -> Result<Chain<'_>, ArchiveError> {
         let mut chain = self.chain(wallet, height.0, |before| before.any);
         chain.step()?;
         if chain.lines.is_empty() {
             chain.next = self.newest_of(wallet).any;
         }
         loop {
-            chain.lines.retain(|line| (chain.height, place_of(line.index)) < (height, place_of(index)));
+            chain.lines.retain(|line| (chain.height, ordinal_of(line.index)) < (height, ordinal_of(index)));
             if !chain.lines.is_empty() || !chain.step()? {
                 return Ok(chain);
             }
@@ -351,7 +346,7 @@ impl Chain<'_> {
     /// The lines of the next position that has any.
     fn next_position(&mut self) -> Result<Option<(Height, Vec<Line>)>, ArchiveError> {
         let Some((height, line)) = self.next()? else { return Ok(None) };
-        let first = self.lines.partition_point(|other| place_of(other.index) < place_of(line.index));
+        let first = self.lines.partition_point(|other| ordinal_of(other.index) < ordinal_of(line.index));
         let mut lines = self.lines.split_off(first);
         lines.push(line);
         Ok(Some((height, lines)))

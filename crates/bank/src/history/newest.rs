@@ -53,7 +53,7 @@ impl Newest {
         while self.own.len() <= serial {
             self.own.push(Links::default());
         }
-        self.own.get_mut(serial).expect("there is a place up to this serial")
+        self.own.get_mut(serial).expect("there is an entry up to this serial")
     }
 
     /// Links a wallet's next line, in the block at `height`, to those before it.
@@ -81,7 +81,7 @@ impl Newest {
         own.filter(|(_, links)| links.any > 0).chain(self.others.iter().map(|(wallet, links)| (*wallet, *links)))
     }
 
-    /// Writes a snapshot in the background, in place of the one saved before.
+    /// Writes a snapshot in the background, replacing the one saved before.
     pub fn save(&self, store: &Arc<dyn Store>, height: Height) -> Result<(), StoreError> {
         let mut wallets = self.wallets();
         let mut chunks = 0u32;

@@ -39,7 +39,7 @@ fn opened(store: &Arc<dyn Store>, height: Height) -> History {
     History { bank: OWN, store: store.clone(), archive, newest, asked: Mutex::default() }
 }
 
-fn all(mut chain: Chain<'_>) -> Vec<(BlockPosition, Side, u64)> {
+fn all(mut chain: Chain<'_>) -> Vec<(LinePosition, Side, u64)> {
     let mut lines = Vec::new();
     while let Some((height, line)) = chain.next().unwrap() {
         lines.push(((height, line.index), line.side, line.sequence));
@@ -47,8 +47,8 @@ fn all(mut chain: Chain<'_>) -> Vec<(BlockPosition, Side, u64)> {
     lines
 }
 
-/// Checks every wallet's history, whole, from each of its places, and by number.
-fn check(history: &History, model: &BTreeMap<AccountId, Vec<(BlockPosition, Side, u64)>>) {
+/// Checks every wallet's history, whole, from each of its positions, and by number.
+fn check(history: &History, model: &BTreeMap<AccountId, Vec<(LinePosition, Side, u64)>>) {
     for number in 0..6 {
         let wallet = wallet(number);
         let mut expected = model.get(&wallet).cloned().unwrap_or_default();
@@ -57,17 +57,17 @@ fn check(history: &History, model: &BTreeMap<AccountId, Vec<(BlockPosition, Side
         assert_eq!(all(history.chain(wallet, newest.any, |before| before.any)), expected);
         for at in 0..expected.len() {
             let (height, index) = expected[at].0;
-            let place = |(position, _, _): &(BlockPosition, Side, u64)| (position.0, place_of(position.1));
+            let order = |(position, _, _): &(LinePosition, Side, u64)| (position.0, ordinal_of(position.1));
             let before = |height, index| {
-                let first = expected.partition_point(|line| place(line) >= (height, place_of(index)));
+                let first = expected.partition_point(|line| order(line) >= (height, ordinal_of(index)));
                 assert_eq!(all(history.chain_before(wallet, (height, index)).unwrap()), expected[first..]);
             };
             before(height, index);
-            // A place that is no line's of this wallet serves as well.
+            // A position that is no line's of this wallet serves as well.
             before(height, index.wrapping_add(1));
             before(height.next(), u32::MAX);
         }
-        let is_numbered = |(_, side, _): &(BlockPosition, Side, u64)| matches!(side, Side::Outgoing | Side::Other);
+        let is_numbered = |(_, side, _): &(LinePosition, Side, u64)| matches!(side, Side::Outgoing | Side::Other);
         let numbered: Vec<_> = expected.iter().filter(|line| is_numbered(line)).copied().collect();
         let by_sequence = all(history.chain(wallet, newest.numbered, |before| before.numbered));
         let by_sequence: Vec<_> = by_sequence.into_iter().filter(is_numbered).collect();
@@ -90,14 +90,14 @@ proptest! {
     ) {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let mut history = opened(&store, Height(0));
-        let mut model: BTreeMap<AccountId, Vec<(BlockPosition, Side, u64)>> = BTreeMap::new();
+        let mut model: BTreeMap<AccountId, Vec<(LinePosition, Side, u64)>> = BTreeMap::new();
         for (height, (plans, entries)) in (1..).map(Height).zip(&blocks) {
             let mut batch = WriteBatch::new();
             let mut update = history.update();
             // The first are the ledger's own.
             let mut entries: Vec<Entry> =
-                entries.iter().map(|(number, place, minor)| entry(wallet(*number), place.wrapping_sub(1), *minor)).collect();
-            entries.sort_by_key(Entry::place);
+                entries.iter().map(|(number, ordinal, minor)| entry(wallet(*number), ordinal.wrapping_sub(1), *minor)).collect();
+            entries.sort_by_key(Entry::ordinal);
             update.begin(height, plans.len(), &entries);
             for (index, (from, to, settles)) in (0..).zip(plans) {
                 // The ledger refuses a payment to oneself.
@@ -119,7 +119,7 @@ proptest! {
             }
             let is_entry = |side: &Side| matches!(side, Side::Entry(_));
             model.values_mut().for_each(|lines| {
-                lines.sort_by_key(|((height, index), side, _)| (*height, place_of(*index), is_entry(side)));
+                lines.sort_by_key(|((height, index), side, _)| (*height, ordinal_of(*index), is_entry(side)));
             });
             update.put(&mut batch);
             store.write(batch, Durability::Buffered).unwrap();

@@ -15,12 +15,12 @@ use tonic::Status;
 use super::context::{BankContext, look_up};
 use super::session::Caller;
 use crate::central_bank_client::CentralBankClient;
-use crate::history::{BlockPosition, History, PastChange};
+use crate::history::{History, LinePosition, PastChange};
 
 const PAGE_SIZE: u32 = 50;
 const PAGE_SIZE_MAX: u32 = 500;
 /// The answer to whoever is known by a hash alone.
-const NO_SUCH_COMMAND: &str = "there is no command with that hash at that place";
+const NO_SUCH_COMMAND: &str = "there is no command with that hash at that position";
 
 /// Serves receipts and past payments.
 pub struct HistoryService {
@@ -84,12 +84,7 @@ impl HistoryService {
     }
 
     /// Whether a receipt's command names a wallet, opened it, or captured or voided a hold of it.
-    async fn concerns(
-        &self,
-        wallet: AccountId,
-        position: BlockPosition,
-        receipt: &v1::Receipt,
-    ) -> Result<bool, Status> {
+    async fn concerns(&self, wallet: AccountId, position: LinePosition, receipt: &v1::Receipt) -> Result<bool, Status> {
         let receipt = receipt_from_message(receipt)?;
         let command = cbdc_ledger::Command::from_bytes(&receipt.command).map_err(|error| {
             tracing::error!(%error, "a command of the archive cannot be read");
@@ -168,7 +163,7 @@ impl HistoryService {
     }
 
     /// The position behind a wallet's newest line, and the balance there.
-    async fn newest(&self, account: AccountId) -> Result<(BlockPosition, i128), Status> {
+    async fn newest(&self, account: AccountId) -> Result<(LinePosition, i128), Status> {
         let (height, balance) = self.context.ledger.read(|ledger| {
             let balance = ledger.account(account).map_or(0, Account::posted);
             (ledger.height(), balance)
@@ -182,7 +177,7 @@ impl HistoryService {
 }
 
 /// Reads a page token: height and index of the last line shown, and the balance before it.
-fn read_token(token: &str) -> Option<(BlockPosition, i128)> {
+fn read_token(token: &str) -> Option<(LinePosition, i128)> {
     let mut parts = token.split('.');
     let position = (Height(parts.next()?.parse().ok()?), parts.next()?.parse().ok()?);
     let balance: i128 = parts.next()?.parse().ok()?;

@@ -24,7 +24,7 @@
 //!
 //! # Why the order of the readings matters
 //! What is unanswered is read before the chain. A copy that is answered in between, or leaves the outbox because a
-//! block has its number, counts as unanswered then; read the other way round, it would be seen in neither place.
+//! block has its number, counts as unanswered then; read the other way round, it would be seen in neither.
 //!
 //! # Where the facts come from
 //! The replica's window says whether a number is used, its history by which record, its tip is the chain's time: a

@@ -149,8 +149,8 @@ impl Records {
             let mut completed = packed.to_vec();
             for (unsettled, verdict) in unsettled.iter().zip(verdicts) {
                 let answer = records.told(unsettled, verdict);
-                let place = unsettled.at * PACKED_BYTES..(unsettled.at + 1) * PACKED_BYTES;
-                completed[place].copy_from_slice(&pack(&[answer]));
+                let bytes = unsettled.at * PACKED_BYTES..(unsettled.at + 1) * PACKED_BYTES;
+                completed[bytes].copy_from_slice(&pack(&[answer]));
             }
             sent.answered();
             Ok(Answers::Each(completed.into()))

@@ -110,7 +110,7 @@ impl SessionService {
 }
 
 /// The key that speaks for a wallet, and its version: its own or, where the wallet has moved to another bank, the one
-/// of the wallet that took its place, as far as this replica knows that.
+/// of the wallet that replaced it, as far as this replica knows that.
 fn key_in_force(ledger: &Ledger, account: AccountId) -> Option<(PublicKey, u32)> {
     let mut speaker = account;
     while let Some(moved) = ledger.account(speaker)?.moved_to()

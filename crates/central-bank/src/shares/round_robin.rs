@@ -3,12 +3,12 @@
 //! - A source has *credit*. Its turn lasts while it has credit and work; each round adds one [`QUANTUM`]. What work
 //!   costs is charged afterwards, so credit may fall below zero, and the source then waits for as many rounds.
 //! - A source that had no work comes first, for one quantum: whoever submits little does not wait for a round of those
-//!   that submit much. It loses that place when it runs out of work, until a round has passed it.
+//!   that submit much. It loses its turn at the front when it runs out of work, until a round has passed it.
 //! - A source without work keeps its debt and no credit.
 //!
 //! So over any time in which two sources have work, they are served for the same cost but for a quantum and one item
-//! each. (Shreedhar and Varghese, *Efficient fair queuing using deficit round robin*, 1995; the place in front is that
-//! of FQ-CoDel, RFC 8290.)
+//! each. (Shreedhar and Varghese, *Efficient fair queuing using deficit round robin*, 1995; the turn at the front is
+//! that of FQ-CoDel, RFC 8290.)
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -89,8 +89,8 @@ impl<T> RoundRobin<T> {
         queue.credit = queue.credit.saturating_sub(cost).max(-DEBT_MAX);
     }
 
-    /// Takes the next item of a source that may be served; `None` if there is none. Sources that may not keep their
-    /// place among the others.
+    /// Takes the next item of a source that may be served; `None` if there is none. Sources that may not be served keep
+    /// their turns.
     pub fn next(&mut self, may_be_served: impl Fn(Source) -> bool) -> Option<(Source, T)> {
         let mut passed_over = 0;
         while passed_over < self.fresh.len() + self.turns.len() {

@@ -310,7 +310,7 @@ impl http_body::Body for Pieces {
 }
 
 /// So many TCP connections to bank 1, and to the central bank, that say nothing. Where they are `renewed`, another one
-/// takes the place of each that the node has ended.
+/// replaces each that the node has ended.
 pub async fn silent(network: &Hostile, count: usize, renewed: bool) -> Attacking {
     let mut attacking = Attacking::default();
     for node in [NodeName::Bank(BankId(1)), network.network.central_bank()] {

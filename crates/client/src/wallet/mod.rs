@@ -251,7 +251,7 @@ impl Wallet {
         Ok(moved(account.ok_or_else(|| connection.bad_answer("the outcome names no account"))?))
     }
 
-    /// The account that took the wallet's place, if it has moved to another bank.
+    /// The account that replaced the wallet, if it has moved to another bank.
     pub async fn moved_account(&self) -> Result<Option<AccountId>, ClientError> {
         let moved_to = self.details().await?.moved_to;
         if moved_to.is_empty() {

@@ -164,7 +164,7 @@ fn marked(results: &Results) -> Vec<usize> {
     const MOST: usize = 9;
     let of_kind = |by_rule: bool| {
         let is_wanted = move |kind: &str| kind != "run" && (kind == "rule") == by_rule;
-        (0..results.event_rows.len()).filter(move |place| is_wanted(&results.event_rows[*place].kind))
+        (0..results.event_rows.len()).filter(move |at| is_wanted(&results.event_rows[*at].kind))
     };
     let mut marked: Vec<usize> = of_kind(false).chain(of_kind(true)).take(MOST).collect();
     marked.sort_unstable();
@@ -172,7 +172,7 @@ fn marked(results: &Results) -> Vec<usize> {
 }
 
 fn marks(results: &Results) -> Vec<Mark> {
-    let told = marked(results).into_iter().map(|place| &results.event_rows[place]);
+    let told = marked(results).into_iter().map(|at| &results.event_rows[at]);
     told.map(|event| Mark { at: event.day as f64, label: format!("{}: {}", event.date, event.what) }).collect()
 }
 
@@ -563,8 +563,8 @@ fn events(html: &mut String, results: &Results) {
          <th scope=\"col\" class=\"number\">policy version</th></tr></thead><tbody>",
     );
     let marked = marked(results);
-    for (place, event) in results.event_rows.iter().enumerate().take(EVENTS_MAX) {
-        let number = marked.iter().position(|marked| *marked == place);
+    for (at, event) in results.event_rows.iter().enumerate().take(EVENTS_MAX) {
+        let number = marked.iter().position(|marked| *marked == at);
         let number = number.map(|number| (number + 1).to_string()).unwrap_or_default();
         let proposal = if event.proposal == 0 { String::new() } else { event.proposal.to_string() };
         let _ = write!(

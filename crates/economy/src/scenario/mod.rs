@@ -68,7 +68,7 @@ impl Scenario {
     /// Reads a scenario's file.
     ///
     /// # Errors
-    /// The file cannot be read, or the first mistake in it, with its place.
+    /// The file cannot be read, or the first mistake in it, with its line.
     pub fn read(path: &Path) -> Result<Scenario, ScenarioError> {
         let text = text_file::read(path, Path::new("simulations/economy"))?;
         Scenario::parse(&path.display().to_string(), &text)
@@ -77,7 +77,7 @@ impl Scenario {
     /// Reads a scenario from text; `name` is shown in mistakes, and its stem names the scenario unless the text does.
     ///
     /// # Errors
-    /// The first mistake, with its place.
+    /// The first mistake, with its line.
     pub fn parse(name: &str, text: &str) -> Result<Scenario, ScenarioError> {
         resolve(Source { file: name.to_owned(), text: text.to_owned(), overrides: Vec::new() })
     }

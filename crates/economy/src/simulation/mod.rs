@@ -241,11 +241,11 @@ impl Economy<'_> {
             (&self.households.wallet, &mut self.households.cbdc_minor),
             (&self.firms.wallet, &mut self.firms.cbdc_minor),
         ];
-        for (place, (wallets, balances)) in columns.into_iter().enumerate() {
+        for (at, (wallets, balances)) in columns.into_iter().enumerate() {
             for (wallet, balance) in wallets.iter().zip(balances).filter(|(wallet, _)| **wallet != 0) {
                 let account = AccountId::from_u64(*wallet).and_then(|id| ledger.account(id));
                 let now = account.map_or(0, |account| account.available.minor() as i64);
-                posted[place] += now - *balance;
+                posted[at] += now - *balance;
                 *balance = now;
             }
         }

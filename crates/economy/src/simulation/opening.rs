@@ -179,16 +179,16 @@ fn pick(shares: &[f64], mut point: f64) -> usize {
 fn draw_firms(values: &Values, seed: u64, bank_shares: &[f64]) -> Firms {
     let count = values.firms.count as usize;
     let shares = zipf(count, values.firms.size_exponent);
-    // Sixteen places and more a firm, at least one for the smallest.
-    let places = (count * 16).next_power_of_two().max(4_096);
-    let mut popularity = Vec::with_capacity(places);
+    // Sixteen slots and more a firm, at least one for the smallest.
+    let slots = (count * 16).next_power_of_two().max(4_096);
+    let mut popularity = Vec::with_capacity(slots);
     let mut reached = 0.0;
     for (firm, share) in shares.iter().enumerate() {
-        reached += share * (places - count) as f64;
-        let until = ((reached as usize) + firm + 1).min(places);
+        reached += share * (slots - count) as f64;
+        let until = ((reached as usize) + firm + 1).min(slots);
         popularity.resize(until.max(popularity.len()), firm as u32);
     }
-    popularity.resize(places, 0);
+    popularity.resize(slots, 0);
     let bank = (0..count)
         .map(|firm| pick(bank_shares, Stream::of(seed, Purpose::Population, 3, firm as u32).unit()) as u16)
         .collect();

@@ -69,7 +69,7 @@ fn machine_cpu_us() -> Option<u64> {
 fn machine_ticks(stat: &str) -> Option<u64> {
     let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
     let fields: Vec<u64> = fields.map(str::parse).collect::<Result<_, _>>().ok()?;
-    let busy = fields.iter().enumerate().filter(|(place, _)| !matches!(place, 3 | 4 | 8..));
+    let busy = fields.iter().enumerate().filter(|(index, _)| !matches!(index, 3 | 4 | 8..));
     Some(busy.map(|(_, ticks)| ticks).sum())
 }
 

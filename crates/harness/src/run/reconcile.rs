@@ -119,10 +119,10 @@ fn differing(answer: Option<&Answer>, in_chain: Option<&(Height, u32, Outcome)>)
         }
         (Some(answer), Some((height, index, outcome))) => {
             let same = answer.outcome == *outcome && answer.height == *height && answer.index == *index;
-            let (found, place) = (answer.outcome, answer.height);
+            let (found, answered_at) = (answer.outcome, answer.height);
             (!same).then(|| {
                 format!(
-                    "it was answered {found} at {place}/{}, the chain has {outcome} at {height}/{index}",
+                    "it was answered {found} at {answered_at}/{}, the chain has {outcome} at {height}/{index}",
                     answer.index
                 )
             })

@@ -142,7 +142,7 @@ pub(super) fn checks(before: &Counters, after: &Counters, settled: u64, was_rest
     let count = |counters: &Counters, name: &str| counters.get(name).copied().unwrap_or(0.0);
     let growth = |name: &str| if was_restarted { count(after, name) } else { count(after, name) - count(before, name) };
     let verified = growth("cbdc_verified_commands_total");
-    let (proposals, syncs) = (growth("cbdc_proposals_total"), growth("cbdc_wal_syncs_total"));
+    let (proposals, syncs) = (growth("cbdc_block_proposals_total"), growth("cbdc_wal_syncs_total"));
     let known = |is_on: bool| (!after.is_empty()).then_some(is_on);
     Checks {
         signatures: known(verified >= if was_restarted { 1.0 } else { settled as f64 }),
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn checks_are_counted_anew_after_a_restart_and_unknown_after_a_kill() {
         let counters = |verified: f64, proposals: f64, syncs: f64| {
-            let names = ["cbdc_verified_commands_total", "cbdc_proposals_total", "cbdc_wal_syncs_total"];
+            let names = ["cbdc_verified_commands_total", "cbdc_block_proposals_total", "cbdc_wal_syncs_total"];
             names.map(str::to_owned).into_iter().zip([verified, proposals, syncs]).collect::<Counters>()
         };
         let states = |after: &Counters, was_restarted| {

@@ -63,7 +63,7 @@ pub struct CoreResult {
     pub checks: CoreChecks,
     /// Findings, as sentences.
     pub findings: Vec<String>,
-    /// The place of the store.
+    /// The store: its folder and file system.
     pub store: StoreFacts,
     /// The machine.
     pub machine: MachineFacts,
@@ -114,7 +114,7 @@ pub struct CoreChecks {
     pub books: bool,
 }
 
-/// The place of the store.
+/// The store: its folder and file system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct StoreFacts {
     /// Its folder.

@@ -8,7 +8,7 @@ pub use super::receipt::Receipt;
 pub use super::signed_header::{ProofError, SignedHeader};
 pub use crate::state::header::{HEADER_BYTES, Header, SupplyTerms};
 pub use crate::transition::changes::{Changes, DepositDirection, DepositMovement, KeyChange, Work};
-pub use crate::transition::entry::{Cause, Entry, entries_of, place_of};
+pub use crate::transition::entry::{Cause, Entry, entries_of, ordinal_of};
 
 /// The result of applying a block proposal.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,4 +1,4 @@
-//! Receipts: proof of one command's place and outcome in a signed block.
+//! Receipts: proof of one command's position and outcome in a signed block.
 
 use cbdc_signatures::PublicKey;
 
@@ -10,7 +10,7 @@ use crate::command::Command;
 use crate::types::identity::{MemberId, NetworkId};
 use crate::types::outcome::Outcome;
 
-/// Proves one command's place and outcome in a signed block.
+/// Proves one command's position and outcome in a signed block.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Receipt {
     /// The block's header with its signatures.

@@ -5,11 +5,11 @@
 //! commands of several together. A batch is vouched for ([`PartlyVerified::finish`]) only once every command was
 //! verified or refused.
 
-use cbdc_signatures::{BatchSeed, Source};
+use cbdc_signatures::{BatchSeed, Trust};
 
 use super::command_batch::{CommandBatch, VerifiedBatch};
 use super::directory::KeyDirectory;
-use super::verification::check_by_source;
+use super::verification::check_by_trust;
 use crate::command::Command;
 use crate::command::payment::SIGNED_PAYMENT_BYTES;
 use crate::types::identity::NetworkId;
@@ -31,7 +31,7 @@ pub struct Slice<'a> {
     /// How many of its commands.
     pub count: usize,
     /// What is known of whoever sent it.
-    pub source: Source,
+    pub trust: Trust,
 }
 
 impl PartlyVerified {
@@ -97,13 +97,13 @@ pub fn verify_slices(
     seed: BatchSeed,
 ) -> Vec<Vec<(usize, Outcome)>> {
     let count = slices.iter().map(|slice| slice.count).sum();
-    let (mut commands, mut sources) = (Vec::with_capacity(count), Vec::with_capacity(count));
-    for Slice { batch, count, source } in slices.iter() {
+    let (mut commands, mut trusts) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for Slice { batch, count, trust } in slices.iter() {
         let upcoming = batch.upcoming(*count).filter(|(index, _)| !is_refused(&batch.refused, *index));
         commands.extend(upcoming.filter_map(|(index, command)| Some((command, batch.batch.command_bytes(index)?))));
-        sources.resize(commands.len(), *source);
+        trusts.resize(commands.len(), *trust);
     }
-    let mut verdicts = check_by_source(network, directory, &commands, |index| sources[index], seed).into_iter();
+    let mut verdicts = check_by_trust(network, directory, &commands, |index| trusts[index], seed).into_iter();
     let advance = |Slice { batch, count, .. }: &mut Slice<'_>| {
         let indices = batch.next..batch.end(*count);
         let mut refusals = Vec::new();

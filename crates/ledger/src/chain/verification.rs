@@ -12,7 +12,7 @@
 //! A command names the version of the key that signs it. `apply` refuses it (`KEY_CHANGED`) if the key in force has
 //! another version by then, so a verdict can never outlive its key.
 
-use cbdc_signatures::{Batch, BatchSeed, DecompressedKey, Signature, Source};
+use cbdc_signatures::{Batch, BatchSeed, DecompressedKey, Signature, Trust};
 
 use super::block_proposal::{BlockProposal, BuiltProposal};
 use super::command_batch::{CommandBatch, VerifiedBatch};
@@ -87,14 +87,14 @@ impl<'a> VerifiedProposal<'a> {
 pub fn verify_batches(
     network: NetworkId,
     directory: &KeyDirectory,
-    batches: Vec<(CommandBatch, Source)>,
+    batches: Vec<(CommandBatch, Trust)>,
     seed: BatchSeed,
 ) -> Vec<(VerifiedBatch, Vec<(usize, Outcome)>)> {
-    let (batches, sources): (Vec<_>, Vec<_>) = batches.into_iter().unzip();
+    let (batches, trusts): (Vec<_>, Vec<_>) = batches.into_iter().unzip();
     let mut batches: Vec<_> = batches.into_iter().map(PartlyVerified::new).collect();
     let mut slices = Vec::with_capacity(batches.len());
-    for (batch, source) in batches.iter_mut().zip(sources) {
-        slices.push(Slice { count: batch.left(), batch, source });
+    for (batch, trust) in batches.iter_mut().zip(trusts) {
+        slices.push(Slice { count: batch.left(), batch, trust });
     }
     let refused = verify_slices(network, directory, &mut slices, seed);
     let verified = batches.into_iter().map(|batch| batch.finish().expect("all of it was verified"));
@@ -154,15 +154,15 @@ pub fn check_signatures(
     commands: &[(&Command, &[u8])],
     seed: BatchSeed,
 ) -> Vec<Result<(), Outcome>> {
-    check_by_source(network, directory, commands, |_| Source::Clean, seed)
+    check_by_trust(network, directory, commands, |_| Trust::Clean, seed)
 }
 
-/// The same, of commands from several sources.
-pub(super) fn check_by_source(
+/// The same, of commands of which each may be trusted differently.
+pub(super) fn check_by_trust(
     network: NetworkId,
     directory: &KeyDirectory,
     commands: &[(&Command, &[u8])],
-    source_of: impl Fn(usize) -> Source,
+    trust_of: impl Fn(usize) -> Trust,
     seed: BatchSeed,
 ) -> Vec<Result<(), Outcome>> {
     let prefix = |domain| signing_prefix(domain, network);
@@ -183,9 +183,9 @@ pub(super) fn check_by_source(
         };
         let message = match &check.message {
             Message::Command(signed) => signed,
-            Message::Inner(place) => &checks.inner.as_bytes()[place.clone()],
+            Message::Inner(range) => &checks.inner.as_bytes()[range.clone()],
         };
-        batch.set_source(source_of(check.command));
+        batch.set_trust(trust_of(check.command));
         let key = match &check.key {
             CheckKey::InForce(key) => key,
             CheckKey::New(key) => key.as_ref(),

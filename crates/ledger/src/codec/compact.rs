@@ -41,9 +41,9 @@ impl Writer {
         const { assert!(N.is_multiple_of(2) && N <= WORDS_MAX) };
         let mut row = [0; ROW_BYTES_MAX];
         let mut at = N / 2;
-        for (place, word) in words.iter().enumerate() {
+        for (index, word) in words.iter().enumerate() {
             let bytes = bytes_of(*word);
-            row[place / 2] |= (bytes << (place % 2 * 4)) as u8;
+            row[index / 2] |= (bytes << (index % 2 * 4)) as u8;
             row[at..at + 8].copy_from_slice(&word.to_le_bytes());
             at += bytes;
         }
@@ -55,13 +55,13 @@ impl Reader<'_> {
     /// Reads a number, seven bits a byte.
     pub fn number(&mut self) -> Result<u64, DecodeError> {
         let mut value = 0;
-        for place in 0..10 {
+        for index in 0..10 {
             let byte = self.u8()?;
             let bits = u64::from(byte & 0x7F);
-            if (place > 0 && byte == 0) || (place == 9 && byte > 1) {
+            if (index > 0 && byte == 0) || (index == 9 && byte > 1) {
                 return Err(self.wrong("a number of at most 64 bits without leading zeros", u64::from(byte)));
             }
-            value |= bits << (place * 7);
+            value |= bits << (index * 7);
             if byte < 0x80 {
                 return Ok(value);
             }
@@ -86,8 +86,8 @@ impl Reader<'_> {
         let lengths = &mut lengths[..N / 2];
         lengths.copy_from_slice(self.raw(N / 2)?);
         let mut words = [0; N];
-        for (place, word) in words.iter_mut().enumerate() {
-            let length = usize::from(lengths[place / 2] >> (place % 2 * 4) & 15);
+        for (index, word) in words.iter_mut().enumerate() {
+            let length = usize::from(lengths[index / 2] >> (index % 2 * 4) & 15);
             if length > 8 {
                 return Err(self.wrong("at most 8 bytes", length as u64));
             }
@@ -119,8 +119,8 @@ fn row_of<const N: usize>(bytes: &[u8; ROW_BYTES_MAX]) -> Option<([u64; N], usiz
     let mut at = N / 2;
     let mut is_well_formed = true;
     let mut words = [0; N];
-    for (place, word) in words.iter_mut().enumerate() {
-        let length = usize::from(bytes[place / 2] >> (place % 2 * 4) & 15);
+    for (index, word) in words.iter_mut().enumerate() {
+        let length = usize::from(bytes[index / 2] >> (index % 2 * 4) & 15);
         let next: &[u8; 8] = bytes.get(at..)?.first_chunk()?;
         *word = u64::from_le_bytes(*next) & MASKS[length];
         is_well_formed &= bytes_of(*word) == length;

@@ -321,8 +321,8 @@ impl Ledger {
         self.banks.get(bank).map_or(Amount::ZERO, |accounts| accounts.issued_on(self.today()))
     }
 
-    /// The account that took a wallet's place when it moved, and that one's, and so on; `None` if the wallet did not
-    /// move.
+    /// The account that replaced a wallet when it moved, then the one that replaced that, and so on; `None` if the
+    /// wallet did not move.
     pub fn moved_to(&self, id: AccountId) -> Option<AccountId> {
         // A wallet moves to a serial that is new, so that this ends.
         let mut last = self.account(id)?.moved_to()?;

@@ -20,7 +20,7 @@ pub struct Parameters {
     pub supply_cap: Option<Amount>,
     /// Gross issuance a ledger day, for each bank without a quota of its own.
     pub issuance_quota: Option<Amount>,
-    /// Quotas of single banks, in place of the general one.
+    /// Quotas of single banks, instead of the general one.
     pub issuance_quota_of_bank: BTreeMap<BankId, Amount>,
     /// When interest on wallets is posted.
     pub capitalisation: Capitalisation,

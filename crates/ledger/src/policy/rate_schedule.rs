@@ -59,35 +59,36 @@ impl RateSchedule {
         self.0.iter().any(|rates| rates.tiers.iter().any(Tiers::any_below_zero))
     }
 
-    fn place(&self, day: LedgerDay) -> usize {
+    fn position(&self, day: LedgerDay) -> usize {
         self.0.partition_point(|rates| rates.from <= day).saturating_sub(1)
     }
 
     /// The rates of a day.
     pub fn on(&self, day: LedgerDay) -> &RatesOfDays {
-        &self.0[self.place(day)]
+        &self.0[self.position(day)]
     }
 
     /// Whether any class earned or paid anything on a day in `from..to`.
     pub fn any_rate_between(&self, from: LedgerDay, to: LedgerDay) -> bool {
-        from < to && self.0[self.place(from)..].iter().take_while(|rates| rates.from < to).any(|rates| !rates.is_zero())
+        from < to
+            && self.0[self.position(from)..].iter().take_while(|rates| rates.from < to).any(|rates| !rates.is_zero())
     }
 
     /// The first day from `day` on that has a rate other than zero, as far as rates are known.
     pub fn first_rate_from(&self, day: LedgerDay) -> Option<LedgerDay> {
-        let rates = self.0[self.place(day)..].iter().find(|rates| !rates.is_zero())?;
+        let rates = self.0[self.position(day)..].iter().find(|rates| !rates.is_zero())?;
         Some(rates.from.max(day))
     }
 
     /// The first capitalisation date after `day`: the rule of the day that ends then decides.
     pub fn next_capitalisation(&self, day: LedgerDay) -> LedgerDay {
-        let mut place = self.place(day);
+        let mut position = self.position(day);
         let mut from = day;
         loop {
-            let date = self.0[place].capitalisation.next_after(from);
-            match self.0.get(place + 1) {
+            let date = self.0[position].capitalisation.next_after(from);
+            match self.0.get(position + 1) {
                 // The date would end a day of later rates.
-                Some(next) if next.from < date => (place, from) = (place + 1, next.from.max(day)),
+                Some(next) if next.from < date => (position, from) = (position + 1, next.from.max(day)),
                 _ => return date,
             }
         }

@@ -251,12 +251,12 @@ pub fn fee_schedule(text: &str, exponent: u8) -> Result<FeeSchedule, String> {
     }
     let mut brackets = Vec::new();
     let count = parts.len();
-    for (place, part) in parts.into_iter().enumerate() {
+    for (position, part) in parts.into_iter().enumerate() {
         let (value, bound) = bounded_part(part, exponent)?;
         // The last bracket holds beyond its bound, so `above` needs none.
         let up_to = match bound {
             Some(bound) => bound,
-            None if place + 1 == count => Amount::MAX,
+            None if position + 1 == count => Amount::MAX,
             None => return Err(wrong()),
         };
         let (flat, share_of) = match value.split_once('+') {

@@ -26,7 +26,7 @@ pub const NO_HOLDER: u32 = u32::MAX;
 #[repr(C, align(32))]
 pub struct Account {
     /// Interest of the days before `accrued_to` that is not posted yet, in minor units × ppm × days, unrounded. Of a
-    /// closed wallet that has moved, the id of the account that took its place.
+    /// closed wallet that has moved, the id of the account that replaced it.
     pub accrued: i128,
     /// Posted and not held or locked; part of it may be frozen.
     pub available: Amount,
@@ -78,7 +78,7 @@ impl Account {
         }
     }
 
-    /// The account that took the wallet's place when it moved to another bank.
+    /// The account that replaced the wallet when it moved to another bank.
     pub fn moved_to(&self) -> Option<AccountId> {
         // A closed account accrues nothing, and no wallet has id 0.
         let id = u64::try_from(self.accrued).ok().filter(|id| !self.open && *id != 0)?;

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_root_proves_the_sum_and_changes_with_any_balance_and_place() {
+    fn the_root_proves_the_sum_and_changes_with_any_balance_and_index() {
         let (root, sum) = tree(&[(1, &[5, 6, 7]), (2, &[8])]);
         assert_eq!(sum, 26);
         for other in [

@@ -73,8 +73,8 @@ impl BankAccounts {
 
     /// Sets an account's record, and its key where it comes with one; the next serial opens.
     pub(crate) fn set(&mut self, serial: u32, record: Account, key: Option<PublicKey>) {
-        let place = serial as usize;
-        match self.accounts.get_mut(place) {
+        let index = serial as usize;
+        match self.accounts.get_mut(index) {
             Some(known) => *known = record,
             None => {
                 self.accounts.push(record);
@@ -82,7 +82,7 @@ impl BankAccounts {
             }
         }
         if let Some(key) = key {
-            let before = self.keys.replace(place, key).expect("there is a key for each account");
+            let before = self.keys.replace(index, key).expect("there is a key for each account");
             if before != key {
                 self.key_index.remove(&before.0, serial);
                 let keys = &self.keys;

@@ -23,17 +23,17 @@ impl<T> BankTable<T> {
     }
 
     pub(crate) fn insert(&mut self, bank: BankId, value: T) {
-        let place = usize::from(bank.0);
-        if self.0.len() <= place {
-            self.0.resize_with(place + 1, || None);
+        let slot = usize::from(bank.0);
+        if self.0.len() <= slot {
+            self.0.resize_with(slot + 1, || None);
         }
-        self.0[place] = Some(Box::new(value));
+        self.0[slot] = Some(Box::new(value));
     }
 
     /// The entries from a bank on, in the order of numbers.
     pub(crate) fn from(&self, bank: BankId) -> impl Iterator<Item = (BankId, &T)> {
-        let places = (bank.0..).zip(self.0.iter().skip(usize::from(bank.0)));
-        places.filter_map(|(number, value)| Some((BankId(number), value.as_deref()?)))
+        let slots = (bank.0..).zip(self.0.iter().skip(usize::from(bank.0)));
+        slots.filter_map(|(number, value)| Some((BankId(number), value.as_deref()?)))
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (BankId, &mut T)> {

@@ -12,8 +12,8 @@ use triomphe::{Arc, UniqueArc};
 /// Records of a page.
 pub(crate) const PAGE: usize = 256;
 
-/// Records in place, behind one pointer: a look-up waits for memory once. Places beyond the end hold copies of a record
-/// that nobody reads.
+/// Records side by side, behind one pointer: a look-up waits for memory once. Slots beyond the end hold copies of a
+/// record that nobody reads.
 type Records<T> = [T; PAGE];
 
 enum Page<T> {
@@ -225,7 +225,7 @@ mod tests {
     fn any_step() -> impl Strategy<Value = Step> {
         prop_oneof![
             2 => any::<u32>().prop_map(Step::Push),
-            4 => (any::<prop::sample::Index>(), any::<u32>()).prop_map(|(place, value)| Step::Write(place, value)),
+            4 => (any::<prop::sample::Index>(), any::<u32>()).prop_map(|(pick, value)| Step::Write(pick, value)),
             1 => Just(Step::Snapshot),
             1 => any::<prop::sample::Index>().prop_map(Step::Drop),
         ]
@@ -249,13 +249,13 @@ mod tests {
                         prop_assert_eq!(table.0.push(value), table.1.len());
                         table.1.push(value);
                     }
-                    Step::Write(place, value) if !table.1.is_empty() => {
-                        let place = place.index(table.1.len());
-                        *table.0.get_mut(place).unwrap() = value;
-                        table.1[place] = value;
+                    Step::Write(pick, value) if !table.1.is_empty() => {
+                        let at = pick.index(table.1.len());
+                        *table.0.get_mut(at).unwrap() = value;
+                        table.1[at] = value;
                     }
                     Step::Snapshot => views.push((table.0.snapshot(), table.1.clone())),
-                    Step::Drop(place) if !views.is_empty() => drop(views.swap_remove(place.index(views.len()))),
+                    Step::Drop(pick) if !views.is_empty() => drop(views.swap_remove(pick.index(views.len()))),
                     Step::Write(..) | Step::Drop(_) => {}
                 }
             }

@@ -33,9 +33,9 @@ impl DirtySet {
 
     /// Takes all indexes out, in order.
     pub(crate) fn drain(&mut self, mut each: impl FnMut(usize)) {
-        for (place, words) in self.words.iter_mut().enumerate() {
+        for (group, words) in self.words.iter_mut().enumerate() {
             for word in ones(std::mem::take(words)) {
-                let word = place * BITS + word;
+                let word = group * BITS + word;
                 for bit in ones(std::mem::take(&mut self.records[word])) {
                     each(word * BITS + bit);
                 }
@@ -44,7 +44,7 @@ impl DirtySet {
     }
 }
 
-/// The places of the bits that are set, from the lowest up.
+/// The indexes of the set bits, from the lowest up.
 fn ones(bits: u64) -> impl Iterator<Item = usize> {
     let without_lowest = |bits: &u64| Some(bits & bits.wrapping_sub(1));
     let left = std::iter::successors(Some(bits), without_lowest).take_while(|bits| *bits != 0);

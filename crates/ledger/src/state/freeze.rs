@@ -51,7 +51,7 @@ impl Freezes {
         }
     }
 
-    /// Hands all that is frozen on a wallet on to the account that takes its place.
+    /// Hands all that is frozen on a wallet on to the account that replaces it.
     pub(crate) fn hand_on(&mut self, from: AccountId, to: AccountId) {
         let frozen: Vec<(MemberId, Amount)> = self.of_wallet(from).collect();
         for (court, amount) in frozen {

@@ -127,7 +127,7 @@ impl Holds {
         Holds { open: self.open.clone(), last: self.last, ..Holds::default() }
     }
 
-    /// Hands a wallet's holds, as payer and as payee, on to the account that takes its place.
+    /// Hands a wallet's holds, as payer and as payee, on to the account that replaces it.
     pub(crate) fn hand_on(&mut self, from: AccountId, to: AccountId) {
         let numbers: Vec<u64> = self.of_wallet(from, 0).map(|(number, _)| number).collect();
         for number in numbers {

@@ -118,8 +118,8 @@ mod tests {
             }
             prop_assert_eq!(table.root(), KeyTable::default().root_with(&as_changes(&plain)));
             let mut changes = BTreeMap::new();
-            for (place, byte) in writes.iter().filter(|_| length > 0) {
-                changes.insert(place.index(length) as u32, PublicKey([*byte; 32]));
+            for (pick, byte) in writes.iter().filter(|_| length > 0) {
+                changes.insert(pick.index(length) as u32, PublicKey([*byte; 32]));
             }
             changes.extend((length..length + more).map(|number| (number as u32, key(number))));
             let foretold = table.root_with(&changes);

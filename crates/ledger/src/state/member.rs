@@ -117,7 +117,7 @@ impl Member {
     }
 }
 
-/// A member's place in the ledger.
+/// A member's seat: what the ledger knows of the member.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Seat {
     /// The member, with the keys in force.
@@ -267,10 +267,10 @@ impl Members {
         let mut members = Members::new(threshold, header_signatures);
         for _ in 0..input.u32()? {
             let member = Member::decode(input)?;
-            let place = (member.role, member.id);
+            let seat = (member.role, member.id);
             let (key_version, active) = (input.u32()?, input.boolean()?);
-            let window = before.seats.get(&place).map_or_else(WideWindow::default, |seat| seat.window.clone());
-            members.seats.insert(place, Seat::new(member, key_version, active, window));
+            let window = before.seats.get(&seat).map_or_else(WideWindow::default, |seat| seat.window.clone());
+            members.seats.insert(seat, Seat::new(member, key_version, active, window));
         }
         Ok(members)
     }

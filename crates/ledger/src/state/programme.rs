@@ -313,7 +313,7 @@ impl Programmes {
         [self.digest.get(|| digest(|out| self.encode_programmes(out))), self.by_wallet.root()]
     }
 
-    /// Hands a wallet's earmarks on to the account that takes its place.
+    /// Hands a wallet's earmarks on to the account that replaces it.
     pub(crate) fn hand_on(&mut self, from: AccountId, to: AccountId) {
         let earmarks: Vec<(u64, Earmark)> = self.earmarks_of(from).collect();
         for (number, earmark) in earmarks {
@@ -333,11 +333,11 @@ impl Programmes {
 
     fn encode_programmes(&self, out: &mut Writer) {
         out.u64(self.programmes.len() as u64);
-        for (place, programme) in self.programmes.iter().enumerate() {
+        for (index, programme) in self.programmes.iter().enumerate() {
             programme.grant.encode(out);
             out.u32(programme.next_holder).u32(programme.end).u32(programme.paid).u32(programme.refused);
             out.u64(programme.expired.minor());
-            let number = place as u64 + 1;
+            let number = index as u64 + 1;
             let is_open =
                 programme.grant.purpose.is_some_and(|purpose| self.by_expiry.contains(&(purpose.expires_at, number)));
             out.u8(u8::from(is_open));

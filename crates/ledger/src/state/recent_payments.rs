@@ -11,7 +11,7 @@ use crate::types::time::Timestamp;
 pub const PAYMENTS_MAX: u16 = 64;
 
 /// How many times stand in the record itself: with their number they fill a cache line.
-const IN_PLACE: usize = 6;
+const INLINE: usize = 6;
 
 /// The times of a holder's last payments, ascending; empty for holders without a rule.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,7 +23,7 @@ const _: () = assert!(size_of::<RecentPayments>() == 64);
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Times {
-    Few(ArrayVec<Timestamp, IN_PLACE>),
+    Few(ArrayVec<Timestamp, INLINE>),
     Many(VecDeque<Timestamp>),
 }
 
@@ -79,7 +79,7 @@ impl RecentPayments {
         match &mut self.0 {
             Times::Few(times) if times.is_full() => {
                 // A power of two: what doubles from it ends at the largest number of times.
-                let mut many = VecDeque::with_capacity(IN_PLACE.next_power_of_two());
+                let mut many = VecDeque::with_capacity(INLINE.next_power_of_two());
                 many.extend(times.iter().copied().chain([time]));
                 self.0 = Times::Many(many);
             }

@@ -108,13 +108,13 @@ impl WideWindow {
         self.lowest_unused
     }
 
-    fn place(sequence: u64) -> (usize, u64) {
+    fn word_and_mask(sequence: u64) -> (usize, u64) {
         let bit = sequence % MEMBER_WINDOW;
         ((bit / 64) as usize, 1 << (bit % 64))
     }
 
     fn is_marked(&self, sequence: u64) -> bool {
-        let (word, mask) = WideWindow::place(sequence);
+        let (word, mask) = WideWindow::word_and_mask(sequence);
         self.words()[word] & mask != 0
     }
 
@@ -138,10 +138,10 @@ impl WideWindow {
     pub(crate) fn consume(&mut self, sequence: u64) {
         debug_assert_eq!(self.status(sequence), SequenceStatus::Free);
         let ring = Arc::make_mut(self.ring.get_or_insert_with(|| Arc::new([0; RING_WORDS])));
-        let (word, mask) = WideWindow::place(sequence);
+        let (word, mask) = WideWindow::word_and_mask(sequence);
         ring[word] |= mask;
         loop {
-            let (word, mask) = WideWindow::place(self.lowest_unused);
+            let (word, mask) = WideWindow::word_and_mask(self.lowest_unused);
             if ring[word] & mask == 0 {
                 return;
             }
@@ -157,11 +157,11 @@ impl WideWindow {
         });
     }
 
-    /// The lowest unused number, and each word that has a mark with its place: what a digest is of.
+    /// The lowest unused number, and each word that has a mark with its index: what a digest is of.
     pub(crate) fn encode_marked(&self, out: &mut Writer) {
         out.u64(self.lowest_unused);
-        for (place, word) in (0..).zip(self.words()).filter(|(_, word)| **word != 0) {
-            out.u16(place).u64(*word);
+        for (index, word) in (0..).zip(self.words()).filter(|(_, word)| **word != 0) {
+            out.u16(index).u64(*word);
         }
     }
 

@@ -24,7 +24,7 @@
 //! | part | encoding |
 //! |---|---|
 //! | version (1; this is 5), reserved (1), bank (2) | |
-//! | path of the bank's leaf | place (2), number of banks (2), length (1), hashes; zeros before the bank is a member |
+//! | path of the bank's leaf | index (2), number of banks (2), length (1), hashes; zeros before the bank is a member |
 //! | changed accounts of the bank | count (4), (serials passed over (number), record (compact)) in serial order |
 //! | linked wallets of other banks | count (4), (account (8), record (compact)): changed wallets that are linked to the bank, and those that a command of the block linked anew |
 //! | keys | count (4), (account (8), key (32)): of opened wallets and replaced keys among the above |
@@ -115,7 +115,7 @@ pub enum FilteredBlockError {
 /// A command of a filtered block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnCommand {
-    /// Its place in the block.
+    /// Its index in the block.
     pub index: u32,
     /// The offset of its outcome in the filtered block; the command follows.
     pub offset: u32,
@@ -150,10 +150,10 @@ pub fn filtered_blocks(
     proposal: &BlockProposal<'_>,
     block: &Block,
 ) -> Vec<(BankId, Vec<u8>)> {
-    let place_of = |bank: &BankId| ledger.banks().position(|known| known == *bank);
+    let leaf_index = |bank: &BankId| ledger.banks().position(|known| known == *bank);
     let mut builders: Vec<FilteredBlockBuilder> = banks
         .iter()
-        .map(|bank| FilteredBlockBuilder::new(*bank, place_of(bank), block.changes.accounts.len()))
+        .map(|bank| FilteredBlockBuilder::new(*bank, leaf_index(bank), block.changes.accounts.len()))
         .collect();
     if builders.is_empty() {
         return Vec::new();
@@ -239,7 +239,7 @@ struct Shared {
     rules: Vec<u8>,
     digests: Vec<u8>,
     linked_anew: BTreeSet<AccountId>,
-    /// Holders whose class changed, with their places.
+    /// Holders whose class changed, with their positions.
     reclassified: BTreeMap<u32, Holder>,
 }
 
@@ -303,7 +303,7 @@ impl Shared {
 struct FilteredBlockBuilder {
     bank: BankId,
     /// The position of its leaf; none before it is a member.
-    place: Option<usize>,
+    leaf_index: Option<usize>,
     own: Writer,
     own_count: u32,
     /// The serial behind the last of them.
@@ -319,15 +319,15 @@ struct FilteredBlockBuilder {
     entry_count: u32,
     commands: Writer,
     command_count: u32,
-    /// The place in the block behind the last of them.
+    /// The index behind the last of them.
     next_index: u32,
 }
 
 impl FilteredBlockBuilder {
-    fn new(bank: BankId, place: Option<usize>, changed: usize) -> FilteredBlockBuilder {
+    fn new(bank: BankId, leaf_index: Option<usize>, changed: usize) -> FilteredBlockBuilder {
         FilteredBlockBuilder {
             bank,
-            place,
+            leaf_index,
             own: Writer::with_capacity(changed * 16),
             own_count: 0,
             next_serial: 0,
@@ -384,14 +384,14 @@ impl FilteredBlockBuilder {
     }
 
     fn finish(mut self, shared: &Shared, block: &Block) -> Vec<u8> {
-        let path = self.place.and_then(|place| merkle::path(&block.effect_leaves, place)).unwrap_or_default();
-        let (place, banks) = self.place.map_or((0, 0), |place| (place as u16, block.effect_leaves.len() as u16));
+        let path = self.leaf_index.and_then(|index| merkle::path(&block.effect_leaves, index)).unwrap_or_default();
+        let (index, banks) = self.leaf_index.map_or((0, 0), |index| (index as u16, block.effect_leaves.len() as u16));
         let sections = [&self.own, &self.linked, &self.keys, &self.movements, &self.entries, &self.commands];
         let bytes: usize = sections.iter().map(|section| section.len()).sum();
         let mut out =
             Writer::with_capacity(bytes + shared.books.len() + shared.members.len() + shared.rules.len() + 1024);
         out.u8(FILTERED_BLOCK_VERSION).reserved(1).u16(self.bank.0);
-        out.u16(place).u16(banks).u8(path.len() as u8).raw(path.as_flattened());
+        out.u16(index).u16(banks).u8(path.len() as u8).raw(path.as_flattened());
         out.u32(self.own_count).raw(self.own.as_bytes());
         out.u32(self.linked_count).raw(self.linked.as_bytes());
         out.u32(self.key_count).raw(self.keys.as_bytes());
@@ -411,7 +411,7 @@ impl FilteredBlockBuilder {
 /// A filtered block as it was read, nothing of it applied yet.
 struct Read {
     path: Vec<Hash>,
-    place: usize,
+    leaf_index: usize,
     banks: usize,
     own: Vec<(u32, Account)>,
     /// The bank's leaf under the effects root, as these accounts make it.
@@ -446,21 +446,21 @@ fn read_many<T>(
     Ok(read)
 }
 
-/// The place `passed_over` behind the last one; moves `next` behind it.
-fn place_after(next: &mut u32, input: &mut Reader<'_>) -> Result<u32, DecodeError> {
+/// The index `passed_over` behind the last one; moves `next` behind it.
+fn index_after(next: &mut u32, input: &mut Reader<'_>) -> Result<u32, DecodeError> {
     let passed_over = input.number()?;
-    let place = u32::try_from(passed_over).ok().and_then(|passed_over| next.checked_add(passed_over));
-    let place =
-        place.filter(|place| *place < u32::MAX).ok_or_else(|| input.wrong("a place below 2^32 - 1", passed_over))?;
-    *next = place + 1;
-    Ok(place)
+    let index = u32::try_from(passed_over).ok().and_then(|passed_over| next.checked_add(passed_over));
+    let index =
+        index.filter(|index| *index < u32::MAX).ok_or_else(|| input.wrong("an index below 2^32 - 1", passed_over))?;
+    *next = index + 1;
+    Ok(index)
 }
 
 /// Reads the bank's changed accounts and makes its leaf of them.
 fn read_own(input: &mut Reader<'_>, bank: BankId) -> Result<(Vec<(u32, Account)>, Hash), DecodeError> {
     let mut next = 0;
     let own = read_many(input, ACCOUNT_ENTRY_BYTES_MIN, |input| {
-        Ok((place_after(&mut next, input)?, Account::decode_compact(input)?))
+        Ok((index_after(&mut next, input)?, Account::decode_compact(input)?))
     })?;
     let mut leaf = BankLeaf::new(bank);
     own.iter().for_each(|(serial, record)| leaf.add(*serial, record));
@@ -484,7 +484,7 @@ impl Read {
         if found != bank {
             return Err(FilteredBlockError::OtherBank { expected: bank, found });
         }
-        let (place, banks) = (usize::from(input.u16()?), usize::from(input.u16()?));
+        let (leaf_index, banks) = (usize::from(input.u16()?), usize::from(input.u16()?));
         let path = (0..input.u8()?).map(|_| input.array()).collect::<Result<Vec<Hash>, _>>()?;
         let (own, leaf) = read_own(&mut input, bank)?;
         let linked = read_many(&mut input, 8 + ACCOUNT_ENTRY_BYTES_MIN, |input| {
@@ -514,13 +514,13 @@ impl Read {
         let key_roots = read_key_roots(&mut input)?;
         let mut next = 0;
         let commands = read_many(&mut input, COMMAND_ENTRY_BYTES_MIN, |input| {
-            let index = place_after(&mut next, input)?;
+            let index = index_after(&mut next, input)?;
             OwnCommand::decode(input, index, bytes.len() - input.left())
         })?;
         input.finish()?;
         Ok(Read {
             path,
-            place,
+            leaf_index,
             banks,
             own,
             leaf,
@@ -578,7 +578,7 @@ pub fn bank_of(filtered_block: &[u8]) -> Option<BankId> {
     read_bank(&mut Reader::new("filtered block", filtered_block)).ok()
 }
 
-/// Reads the command in place `index` of its block, whose outcome begins at `offset`.
+/// Reads the command at `index` of its block, whose outcome begins at `offset`.
 pub fn read_command(filtered_block: &[u8], index: u32, offset: u32) -> Result<OwnCommand, DecodeError> {
     let mut input = Reader::new("filtered block", filtered_block);
     input.raw(offset as usize)?;
@@ -607,7 +607,7 @@ impl Ledger {
 
     fn check_filtered_block(&self, header: &Header, bank: BankId, read: &Read) -> Result<(), FilteredBlockError> {
         let height = header.height;
-        let root = merkle::root_from_path(read.leaf, read.place, read.banks, &read.path);
+        let root = merkle::root_from_path(read.leaf, read.leaf_index, read.banks, &read.path);
         let members = read.members.as_ref().unwrap_or(&self.members);
         let is_member = members.seat(Role::Bank, MemberId(bank.0)).is_some();
         // Before a bank is a member it has no leaf, and no account.

@@ -19,7 +19,7 @@ pub struct Changes {
     pub proposals_closed: Vec<u64>,
     /// The movements of waterfalls and reverse waterfalls between wallets and deposits, in the commands' order.
     pub deposits: Vec<DepositMovement>,
-    /// Changes of wallets that no payment's record and outcome tell, in the order of [`Entry::place`].
+    /// Changes of wallets that no payment's record and outcome tell, in the order of [`Entry::ordinal`].
     pub entries: Vec<Entry>,
     /// The ledger's own work at the beginning of the block.
     pub work: Work,
@@ -28,7 +28,7 @@ pub struct Changes {
 /// Money that a command moved between a wallet and its holder's deposit at the linked bank.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DepositMovement {
-    /// The command's place in the block; `u32::MAX` for a programme's credit, which no command made.
+    /// The command's index in the block; `u32::MAX` for a programme's credit, which no command made.
     pub index: u32,
     /// The linked bank.
     pub bank: BankId,

@@ -24,8 +24,8 @@ impl Transition<'_> {
             }
         }
         self.check_open_proposals(proposal)?;
-        if let Some(place) = self.unacceptable_action(&proposal.actions) {
-            return Err(Outcome::refused(Reason::ActionUnacceptable, 0, place as u64));
+        if let Some(index) = self.unacceptable_action(&proposal.actions) {
+            return Err(Outcome::refused(Reason::ActionUnacceptable, 0, index as u64));
         }
         let number = self.ledger.proposals.take_up(proposal.clone());
         Ok(Outcome::settled_with(number))
@@ -37,7 +37,7 @@ impl Transition<'_> {
         let is_urgent = proposal.actions.iter().all(|action| {
             matches!(action, GovernanceAction::DismissMember { .. } | GovernanceAction::ReplaceKeys { .. })
         });
-        let reserved = |places: usize| if is_urgent { places } else { 0 };
+        let reserved = |count: usize| if is_urgent { count } else { 0 };
         for (count, most) in
             [(of_seat, OPEN_OF_SEAT_MAX + reserved(RESERVED_OF_SEAT)), (open, OPEN_MAX + reserved(RESERVED))]
         {
@@ -132,7 +132,7 @@ impl Transition<'_> {
         }
     }
 
-    /// The place of the first action that could not be enacted now, earlier ones of the same proposal counted as done.
+    /// The index of the first action that could not be enacted now, earlier ones of the same proposal counted as done.
     fn unacceptable_action(&self, actions: &[GovernanceAction]) -> Option<usize> {
         let mut trial = self.ledger.members.trial();
         let mut parameters = self.ledger.parameters().clone();
@@ -211,13 +211,13 @@ impl Transition<'_> {
                 GovernanceAction::FormatVersion(version) => *version > self.ledger.format,
             }
         };
-        let mut place = None;
+        let mut index = None;
         for (at, action) in actions.iter().enumerate() {
             if let GovernanceAction::Policy(change) = action {
                 parameters.apply(change);
             }
             if !acceptable(action, &mut trial) || (last_change == Some(at) && !parameters.is_sound()) {
-                place = Some(at);
+                index = Some(at);
                 break;
             }
         }
@@ -226,7 +226,7 @@ impl Transition<'_> {
         let nodes = trial.count_active(Role::CentralBank);
         let stays_able = (1..=seats).contains(&usize::from(trial.threshold()))
             && (1..=nodes).contains(&usize::from(trial.header_signatures()));
-        place.or((!stays_able).then(|| actions.len() - 1))
+        index.or((!stays_able).then(|| actions.len() - 1))
     }
 
     fn enact(&mut self, actions: &[GovernanceAction]) {

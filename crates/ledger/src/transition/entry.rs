@@ -38,7 +38,7 @@ pub enum Cause {
     Grant = 7,
     /// A programme's grant of purpose-bound money.
     TargetedGrant = 8,
-    /// The balance of the account that this one took the place of.
+    /// The balance of the account that this one replaced.
     MovedIn = 9,
     /// A transfer went out: the amount as signed.
     Paid = 10,
@@ -58,7 +58,7 @@ pub enum Cause {
     Seized = 17,
     /// Purpose-bound money left the books on its date.
     Expired = 18,
-    /// The balance went to the account that took this one's place.
+    /// The balance went to the account that replaced this one.
     MovedOut = 19,
 }
 
@@ -130,7 +130,7 @@ impl Cause {
 /// One change of a wallet's balance.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Entry {
-    /// The command's place in the block; `u32::MAX` for the ledger's own work, which comes before all commands.
+    /// The command's index in the block; `u32::MAX` for the ledger's own work, which comes before all commands.
     pub index: u32,
     /// The wallet.
     pub wallet: AccountId,
@@ -152,15 +152,15 @@ impl Entry {
         if self.cause.is_credit() { amount } else { -amount }
     }
 
-    /// Where the entry stands among its block's: 0 for the ledger's own work, then the commands in order.
-    pub fn place(&self) -> u64 {
-        place_of(self.index)
+    /// The entry's ordinal in its block: 0 for the ledger's own work, then the commands in order.
+    pub fn ordinal(&self) -> u64 {
+        ordinal_of(self.index)
     }
 
     /// Appends the entry without its wallet's bank, its numbers without their leading zeros.
     pub fn encode(&self, out: &mut Writer) {
         out.words::<WORDS>(&[
-            self.place(),
+            self.ordinal(),
             u64::from(self.wallet.serial),
             self.cause as u64,
             self.amount.minor(),
@@ -171,11 +171,11 @@ impl Entry {
 
     /// Reads what [`Entry::encode`] wrote, of a wallet of `bank`.
     pub fn decode(input: &mut Reader<'_>, bank: BankId) -> Result<Entry, DecodeError> {
-        let [place, serial, cause, amount, counterparty, number] = input.words::<WORDS>()?;
-        if place > u64::from(u32::MAX) {
-            return Err(input.wrong("a place below 2^32", place));
+        let [ordinal, serial, cause, amount, counterparty, number] = input.words::<WORDS>()?;
+        if ordinal > u64::from(u32::MAX) {
+            return Err(input.wrong("an ordinal below 2^32", ordinal));
         }
-        let index = (place as u32).wrapping_sub(1);
+        let index = (ordinal as u32).wrapping_sub(1);
         let known = Cause::from_code(cause).ok_or_else(|| input.wrong("the number of a cause", cause))?;
         if amount == 0 {
             return Err(input.wrong("an amount above 0", amount));
@@ -193,9 +193,9 @@ impl Entry {
     }
 }
 
-/// Where what a command did stands among the entries of its block: 0 for the ledger's own work (`u32::MAX`), then the
-/// commands in order.
-pub fn place_of(index: u32) -> u64 {
+/// The ordinal, among the entries of its block, of what a command did: 0 for the ledger's own work (`u32::MAX`), then
+/// the commands in order.
+pub fn ordinal_of(index: u32) -> u64 {
     u64::from(index.wrapping_add(1))
 }
 

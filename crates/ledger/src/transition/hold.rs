@@ -21,12 +21,12 @@ const HOLD_MS_MAX: u64 = 31 * 86_400_000;
 
 impl Transition<'_> {
     /// The result is the hold's number.
-    pub(super) fn place_hold(&mut self, place: &PlaceHold) -> Settled {
-        let (from, to, maximum) = (place.from, place.to, place.maximum);
+    pub(super) fn place_hold(&mut self, record: &PlaceHold) -> Settled {
+        let (from, to, maximum) = (record.from, record.to, record.maximum);
         check_parties(from, to, maximum)?;
         let at = self.at();
         let payee = at.payee_wallet(to)?;
-        self.check_hold_expiry(place)?;
+        self.check_hold_expiry(record)?;
         let count = self.ledger.holds.count_of(from);
         if count >= HOLDS_MAX {
             return Err(Outcome::refused(Reason::TooManyHolds, HOLDS_MAX as u64, count as u64 + 1));
@@ -36,15 +36,15 @@ impl Transition<'_> {
         if !pair.is_own() {
             let party = at.party_of(&pair.payer.account);
             payment_limit::check(party.rules.payment_limit, maximum)?;
-            payer_fee(&party, maximum, place.max_fee)?;
+            payer_fee(&party, maximum, record.max_fee)?;
             // An earmark that expires together with the hold is fine: holds expire first.
-            let before_expiry = crate::types::time::Timestamp(place.expires_at.0.saturating_sub(1));
+            let before_expiry = crate::types::time::Timestamp(record.expires_at.0.saturating_sub(1));
             draw = at.draw(&pair, maximum, before_expiry);
         }
         let mut payer = pair.payer;
         let own = maximum.minus_or_zero(draw.sum);
-        check_spendable(&payer.account, u128::from(own.minor()) + u128::from(place.max_fee.minor()), &draw)?;
-        let held = own.plus(place.max_fee).expect("what can be spent fits the range");
+        check_spendable(&payer.account, u128::from(own.minor()) + u128::from(record.max_fee.minor()), &draw)?;
+        let held = own.plus(record.max_fee).expect("what can be spent fits the range");
         self.post_flows(&Flows::default().with(&payer))?;
 
         payer.account.available = payer.account.available.minus_or_zero(held);
@@ -55,18 +55,18 @@ impl Transition<'_> {
                 earmark.held = earmark.held.plus(*drawn).expect("only what is free is drawn");
             });
         }
-        let (max_fee, expires_at) = (place.max_fee, place.expires_at);
+        let (max_fee, expires_at) = (record.max_fee, record.expires_at);
         let hold = Hold { payer: from, payee: to, maximum, max_fee, expires_at, held, earmarks: draw.earmarks };
         Ok(Outcome::settled_with(self.ledger.holds.insert(hold)))
     }
 
-    fn check_hold_expiry(&self, place: &PlaceHold) -> Result<(), Outcome> {
-        if place.expires_at <= self.time {
-            return Err(Outcome::refused(Reason::Expired, place.expires_at.0, self.time.0));
+    fn check_hold_expiry(&self, record: &PlaceHold) -> Result<(), Outcome> {
+        if record.expires_at <= self.time {
+            return Err(Outcome::refused(Reason::Expired, record.expires_at.0, self.time.0));
         }
         let latest = self.time.plus_ms(HOLD_MS_MAX);
-        if place.expires_at > latest {
-            return Err(Outcome::refused(Reason::ValidityTooLong, latest.0, place.expires_at.0));
+        if record.expires_at > latest {
+            return Err(Outcome::refused(Reason::ValidityTooLong, latest.0, record.expires_at.0));
         }
         Ok(())
     }

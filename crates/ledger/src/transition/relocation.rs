@@ -3,7 +3,7 @@
 //! 1. The wallet gets a new account at the new bank, with the next serial there, since an account's number names its
 //!    bank. The record moves as it is: balance, holds as payer and as payee, earmarks, what is frozen and by which
 //!    court, accrued interest, tier allowance, key and its version. A link to the old bank becomes one to the new bank.
-//! 2. The old account is closed and says which one took its place ([`Account::moved_to`]). What is paid to it is
+//! 2. The old account is closed and names its successor ([`Account::moved_to`]). What is paid to it is
 //!    refused with `WALLET_MOVED` and the new account, not passed on: a payer signs whom they pay.
 //! 3. No CBDC is made or lost, and no reserves move: CBDC is a claim on the central bank, not on the bank that serves
 //!    it. The deposit beside the wallet is the old bank's debt and stays with it.

@@ -163,19 +163,19 @@ impl Ledger {
     /// The tiers of a wallet on a day, and the first later day that may have others.
     fn tiers_of(&self, account: &Account, day: LedgerDay) -> (&crate::policy::Tiers, LedgerDay) {
         let rates = self.policy.rates().all();
-        let place = rates.partition_point(|rates| rates.from <= day);
+        let next = rates.partition_point(|rates| rates.from <= day);
         let (class, class_until) = self.class_on(account.holder, day);
-        let until = rates.get(place).map_or(class_until, |next| next.from.min(class_until));
-        (&rates[place.saturating_sub(1)].tiers[class.index()], until)
+        let until = rates.get(next).map_or(class_until, |next| next.from.min(class_until));
+        (&rates[next.saturating_sub(1)].tiers[class.index()], until)
     }
 
     /// A holder's class at the end of a day, and the first later day that may have another.
     fn class_on(&self, holder: u32, day: LedgerDay) -> (Class, LedgerDay) {
         let last_day = LedgerDay(u32::MAX);
         if let Some(history) = self.class_history.get(holder) {
-            let place = history.partition_point(|(from, _)| *from <= day);
-            let until = history.get(place).map_or(last_day, |(from, _)| *from);
-            return (history[place.saturating_sub(1)].1, until);
+            let next = history.partition_point(|(from, _)| *from <= day);
+            let until = history.get(next).map_or(last_day, |(from, _)| *from);
+            return (history[next.saturating_sub(1)].1, until);
         }
         (self.holder_at(holder).expect("every wallet has a holder").class, last_day)
     }

@@ -141,7 +141,7 @@ reasons! {
     37 ProposalClosed      "PROPOSAL_CLOSED"       Applied        later=false
         "The proposal was enacted, rejected or withdrawn, or has expired."
     38 ActionUnacceptable "ACTION_UNACCEPTABLE"  Applied        later=false
-        "An action of the proposal cannot be enacted; amount is its place, from 0."
+        "An action of the proposal cannot be enacted; amount is its index, from 0."
     39 BankNotActive       "BANK_NOT_ACTIVE"       Applied        later=true  "The bank is not an active member."
     40 Overflow            "OVERFLOW"              Applied        later=false "A sum would pass 2^64 − 1 minor units."
     41 UnknownRegistrar    "UNKNOWN_REGISTRAR"     BeforeOrdering later=false

@@ -113,7 +113,7 @@ pub struct BlockPlan {
 }
 
 impl BlockPlan {
-    /// Proposes limits in place of rates.
+    /// Proposes limits instead of rates.
     pub fn without_interest_on_wallets(mut self) -> BlockPlan {
         for action in self.commands.iter_mut().flat_map(|command| &mut command.actions) {
             if RATE_MEASURES.contains(&action.0) {
@@ -235,8 +235,8 @@ impl Keyring {
 
     /// The secret of a public key: of the pool, or one of the genesis' members.
     fn secret(&self, public: PublicKey, signer_name: &str) -> SigningKey {
-        let place = self.0.iter().position(|known| *known == public);
-        place.map_or_else(|| key(signer_name), |place| key(&format!("pool-{place}")))
+        let index = self.0.iter().position(|known| *known == public);
+        index.map_or_else(|| key(signer_name), |index| key(&format!("pool-{index}")))
     }
 }
 

@@ -171,8 +171,8 @@ impl Auditor {
         };
         let block = self.ledger.apply(&verified);
         self.directory.follow(&self.ledger, &block.changes);
-        if let Some(place) = block.outcomes.iter().zip(&outcomes).position(|(computed, kept)| computed != kept) {
-            return wrong(format!("command {place}: {}", differing_outcome(&block.outcomes[place], &outcomes[place])));
+        if let Some(index) = block.outcomes.iter().zip(&outcomes).position(|(computed, kept)| computed != kept) {
+            return wrong(format!("command {index}: {}", differing_outcome(&block.outcomes[index], &outcomes[index])));
         }
         if block.outcomes.len() != outcomes.len() {
             return wrong(format!("it has {} outcomes for {} commands", outcomes.len(), block.outcomes.len()));
@@ -206,7 +206,7 @@ impl Verified {
         Verified { tip: *ledger.tip(), commands: 0, settled: 0, expected: Vec::new() }
     }
 
-    /// Takes the next block over; says if another one was expected in its place.
+    /// Takes the next block over; says if another one was expected.
     fn go_on_to(&mut self, header: Header) -> Option<String> {
         let hash = header.hash();
         let mut expected = self.expected.iter().filter(|expected| expected.head.height == header.height);

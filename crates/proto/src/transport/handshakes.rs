@@ -1,8 +1,8 @@
 //! Handshakes in flight: connections that have not yet said who they are.
 //!
 //! Anybody can open a connection and say nothing. So each has a deadline, and where there are too many, of one address
-//! or of all, the oldest gives way to the newest: an honest handshake takes milliseconds, and finds room however many
-//! silent connections there are.
+//! or of all, the oldest gives way to the newest: an honest handshake takes milliseconds, and is admitted however
+//! many silent connections there are.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -35,9 +35,9 @@ struct InFlight {
     next: u64,
 }
 
-/// One handshake's place; it is free again when this is dropped.
+/// The right to one handshake in flight; dropping it gives the right back.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct HandshakePermit {
     handshakes: Handshakes,
     address: IpAddr,
     number: u64,
@@ -46,8 +46,8 @@ pub(super) struct Place {
 }
 
 impl Handshakes {
-    /// Makes room for one more handshake.
-    pub fn enter(&self, address: SocketAddr) -> Place {
+    /// Admits one more handshake.
+    pub fn enter(&self, address: SocketAddr) -> HandshakePermit {
         let address = customers_address(address);
         let gives_way = CancellationToken::new();
         let mut in_flight = self.lock();
@@ -66,7 +66,7 @@ impl Handshakes {
         in_flight.count += 1;
         in_flight.by_address.entry(address).or_default().insert(number, gives_way.clone());
         drop(in_flight);
-        Place { handshakes: self.clone(), address, number, gives_way }
+        HandshakePermit { handshakes: self.clone(), address, number, gives_way }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, InFlight> {
@@ -92,7 +92,7 @@ impl InFlight {
     }
 }
 
-impl Drop for Place {
+impl Drop for HandshakePermit {
     fn drop(&mut self) {
         self.handshakes.lock().remove(self.address, self.number);
     }
@@ -110,16 +110,18 @@ mod tests {
     fn an_address_that_is_silent_too_often_ends_its_own_oldest_and_nobody_elses() {
         let handshakes = Handshakes::default();
         let other = handshakes.enter(address(2));
-        let silent: Vec<Place> = (0..=HANDSHAKES_PER_ADDRESS_MAX).map(|_| handshakes.enter(address(1))).collect();
-        let ended: Vec<bool> = silent.iter().map(|place| place.gives_way.is_cancelled()).collect();
+        let silent: Vec<HandshakePermit> =
+            (0..=HANDSHAKES_PER_ADDRESS_MAX).map(|_| handshakes.enter(address(1))).collect();
+        let ended: Vec<bool> = silent.iter().map(|permit| permit.gives_way.is_cancelled()).collect();
         assert!(ended[0] && !ended[1..].contains(&true) && !other.gives_way.is_cancelled());
         assert_eq!(handshakes.lock().count, HANDSHAKES_PER_ADDRESS_MAX + 1);
     }
 
     #[test]
-    fn when_all_places_are_taken_the_oldest_gives_way_to_the_newest() {
+    fn at_the_limit_the_oldest_gives_way_to_the_newest() {
         let handshakes = Handshakes::default();
-        let silent: Vec<Place> = (0..HANDSHAKES_MAX as u32).map(|last| handshakes.enter(address(last))).collect();
+        let silent: Vec<HandshakePermit> =
+            (0..HANDSHAKES_MAX as u32).map(|last| handshakes.enter(address(last))).collect();
         let honest = handshakes.enter(address(u32::from(u16::MAX)));
         assert!(silent[0].gives_way.is_cancelled() && !silent[1].gives_way.is_cancelled());
         assert!(!honest.gives_way.is_cancelled());

@@ -199,13 +199,13 @@ pub fn incoming(
             tokio::select! {
                 Some(connection) = accepted.recv() => yield Ok(connection),
                 (stream, address) = accept(&listener) => {
-                    let (acceptor, ready, place) = (acceptor.clone(), ready.clone(), handshakes.enter(address));
+                    let (acceptor, ready, permit) = (acceptor.clone(), ready.clone(), handshakes.enter(address));
                     tokio::spawn(async move {
                         let shaken = tokio::select! {
                             shaken = handshake(&acceptor, stream, address) => shaken,
-                            () = place.gives_way.cancelled() => Err(io::Error::other("too many handshakes are in flight")),
+                            () = permit.gives_way.cancelled() => Err(io::Error::other("too many handshakes are in flight")),
                         };
-                        drop(place);
+                        drop(permit);
                         match shaken {
                             Ok(connection) => drop(ready.send(connection).await),
                             Err(error) => if let Some(refused) = REFUSED.count(1) {

@@ -85,14 +85,14 @@ pub fn run_all(parameters: &Parameters, threads: usize) -> Result<Runs, Replicat
         for ((risk, design, _), measures) in jobs.iter().zip(runs) {
             let readings: &[Risk] = if *design == Design::Base { &Risk::ALL } else { &[*risk] };
             for risk in readings {
-                results[place(kept.len(), *risk, *design, seed)] = measures.clone();
+                results[result_index(kept.len(), *risk, *design, seed)] = measures.clone();
             }
         }
     }
     Ok(Runs { seeds: kept.len(), collapsed: seeds - kept.len(), results })
 }
 
-fn place(seeds: usize, risk: Risk, design: Design, seed: usize) -> usize {
+fn result_index(seeds: usize, risk: Risk, design: Design, seed: usize) -> usize {
     let risk = Risk::ALL.iter().position(|other| *other == risk).expect("it is one of them");
     let design = Design::ALL.iter().position(|other| *other == design).expect("it is one of them");
     (risk * Design::ALL.len() + design) * seeds + seed
@@ -102,7 +102,9 @@ impl Runs {
     /// A measure of a design, seed by seed.
     pub fn values(&self, risk: Risk, design: Design, measure: &str) -> Vec<f64> {
         let measure = MEASURES.iter().find(|other| other.name == measure).expect("a measure of this module");
-        (0..self.seeds).map(|seed| (measure.read)(&self.results[place(self.seeds, risk, design, seed)])).collect()
+        (0..self.seeds)
+            .map(|seed| (measure.read)(&self.results[result_index(self.seeds, risk, design, seed)]))
+            .collect()
     }
 
     /// `later − earlier`, paired by seed.

@@ -127,7 +127,7 @@ pub(crate) trait Simd: Copy + 'static {
 
     fn splat(self, value: u64) -> Self::U64x8;
     fn load(self, lanes: &[u64; 8]) -> Self::U64x8;
-    /// The first four lanes from one place, the others from another.
+    /// The first four lanes from one source, the others from another.
     fn load_halves(self, lower: &[u64; 4], upper: &[u64; 4]) -> Self::U64x8;
     fn store(self, lanes: Self::U64x8) -> [u64; 8];
 

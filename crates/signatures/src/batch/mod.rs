@@ -33,7 +33,7 @@
 
 mod points;
 mod scalars;
-mod source;
+mod trust;
 
 use std::fmt;
 
@@ -47,7 +47,7 @@ use crate::{DecompressedKey, Signature, verify};
 use points::{DalekPoints, Factors, Points, SimdPoints};
 use scalars::{ScalarProducts, canonical, draw, signed};
 
-pub use source::Source;
+pub use trust::Trust;
 
 /// From so many clean signatures on, a sum on SIMD lanes takes less time than verdicts.
 pub(crate) const SUM_FROM_ON_LANES: usize = 24;
@@ -85,21 +85,21 @@ impl fmt::Debug for BatchSeed {
 pub struct Batch<'a> {
     entries: Vec<Entry<'a>>,
     backend: Backend,
-    /// The source of what is pushed next.
-    source: Source,
+    /// Of what is pushed next.
+    trust: Trust,
 }
 
 struct Entry<'a> {
     key: &'a DecompressedKey,
     parts: [&'a [u8]; 2],
     signature: &'a Signature,
-    source: Source,
+    trust: Trust,
 }
 
 impl<'a> Batch<'a> {
     /// An empty batch with space for `capacity` signatures; more may be pushed. The process's backend verifies it.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { entries: Vec::with_capacity(capacity), backend: Backend::selected(), source: Source::Clean }
+        Self { entries: Vec::with_capacity(capacity), backend: Backend::selected(), trust: Trust::Clean }
     }
 
     /// An empty batch for a given backend, for tests and measurements.
@@ -108,18 +108,18 @@ impl<'a> Batch<'a> {
     /// If this processor lacks the backend's instructions.
     pub fn on_backend(backend: Backend) -> Self {
         assert!(backend.is_available(), "expected a processor with the instructions of the {backend} backend");
-        Self { entries: Vec::new(), backend, source: Source::Clean }
+        Self { entries: Vec::new(), backend, trust: Trust::Clean }
     }
 
-    /// Says where the signatures come from that are pushed from now on; before the first call, they are of a clean
-    /// source.
-    pub fn set_source(&mut self, source: Source) {
-        self.source = source;
+    /// Sets the trust in whoever sent the signatures that are pushed from now on; [`Trust::Clean`] before the first
+    /// call.
+    pub fn set_trust(&mut self, trust: Trust) {
+        self.trust = trust;
     }
 
     /// Adds a signature by `key` on the message `parts[0] ‖ parts[1]`.
     pub fn push(&mut self, key: &'a DecompressedKey, parts: [&'a [u8]; 2], signature: &'a Signature) {
-        self.entries.push(Entry { key, parts, signature, source: self.source });
+        self.entries.push(Entry { key, parts, signature, trust: self.trust });
     }
 
     /// Signatures in the batch.
@@ -147,7 +147,7 @@ impl<'a> Batch<'a> {
     fn decide<P: Points>(&self, points: &P, seed: BatchSeed) -> Vec<bool> {
         let mut verdicts = vec![false; self.len()];
         let (clean, mut undecided): (Vec<Term>, Vec<Term>) =
-            self.terms(points).partition(|term| self.entries[term.position].source == Source::Clean);
+            self.terms(points).partition(|term| self.entries[term.position].trust == Trust::Clean);
         // Without a secret a sum proves nothing.
         let seed = seed.0.filter(|_| clean.len() >= P::SUM_FROM);
         if seed.is_some_and(|seed| sum_is_identity(points, &clean, StdRng::from_seed(seed))) {

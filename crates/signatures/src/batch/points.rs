@@ -133,11 +133,11 @@ impl<S: Simd> SimdPoints<S> {
         SimdPoints { simd, points, are_points }
     }
 
-    fn place_of_key(&self, position: usize) -> usize {
+    fn index_of_key(&self, position: usize) -> usize {
         2 + position
     }
 
-    fn place_of_commitment(&self, position: usize) -> usize {
+    fn index_of_commitment(&self, position: usize) -> usize {
         2 + self.are_points.len() + position
     }
 }
@@ -157,29 +157,29 @@ impl<S: Simd> Points for SimdPoints<S> {
     fn sum_is_identity(&self, base: Scalar, factors: &[Factors]) -> bool {
         let mut product = MultiscalarMul::with_base(&self.points, base.to_bytes(), 2 * factors.len());
         for each in factors {
-            product.push(self.place_of_key(each.position), each.of_key.to_bytes());
-            product.push_short(self.place_of_commitment(each.position), each.of_commitment);
+            product.push(self.index_of_key(each.position), each.of_key.to_bytes());
+            product.push_short(self.index_of_commitment(each.position), each.of_commitment);
         }
         self.simd.run(product).is_small_order()
     }
 
     fn verdicts(&self, entries: &[Entry<'_>], terms: &[Term]) -> Vec<bool> {
         let mut verdicts = vec![false; terms.len()];
-        let (mut equations, mut places) = (Vec::with_capacity(terms.len()), Vec::with_capacity(terms.len()));
+        let (mut equations, mut positions) = (Vec::with_capacity(terms.len()), Vec::with_capacity(terms.len()));
         for (at, term) in terms.iter().enumerate() {
             let Some(halved) = Halved::of(&term.challenge, &term.response()) else {
                 verdicts[at] = entries[term.position].is_valid();
                 continue;
             };
-            places.push(at);
+            positions.push(at);
             equations.push(Equation {
-                key: self.place_of_key(term.position) as u32,
-                commitment: self.place_of_commitment(term.position) as u32,
+                key: self.index_of_key(term.position) as u32,
+                commitment: self.index_of_commitment(term.position) as u32,
                 halved,
             });
         }
         let found = self.simd.run(Verdicts { points: &self.points, equations: &equations });
-        places.into_iter().zip(found).for_each(|(at, is_valid)| verdicts[at] = is_valid);
+        positions.into_iter().zip(found).for_each(|(at, is_valid)| verdicts[at] = is_valid);
         verdicts
     }
 }

@@ -17,9 +17,9 @@ const SCALAR_BITS: usize = 253;
 const PIPPENGER_FROM_TERMS: usize = 260;
 
 /// Where the identity stands among the points.
-const IDENTITY_PLACE: u32 = 0;
+const IDENTITY_INDEX: u32 = 0;
 /// Where the base point stands among the points.
-const BASE_PLACE: u32 = 1;
+const BASE_INDEX: u32 = 1;
 
 /// A multiscalar multiplication: points, each with its scalar.
 pub(crate) struct MultiscalarMul<'a> {
@@ -44,7 +44,7 @@ impl Terms {
 
 struct Term {
     /// Of the point among the points.
-    place: u32,
+    index: u32,
     /// Whether it is subtracted.
     is_negative: bool,
     /// The absolute value of the scalar: little-endian, below `2^SCALAR_BITS`.
@@ -54,21 +54,21 @@ struct Term {
 impl<'a> MultiscalarMul<'a> {
     /// `base·B`, to which `capacity` terms may be added. The first two of `points` are the identity and `B`.
     pub(crate) fn with_base(points: &'a [CachedPoint], base: [u8; 32], capacity: usize) -> Self {
-        debug_assert_eq!(points[IDENTITY_PLACE as usize], CachedPoint::IDENTITY);
-        let base = Term { place: BASE_PLACE, is_negative: false, scalar: base };
+        debug_assert_eq!(points[IDENTITY_INDEX as usize], CachedPoint::IDENTITY);
+        let base = Term { index: BASE_INDEX, is_negative: false, scalar: base };
         MultiscalarMul { points, terms: Terms { base, others: Vec::with_capacity(capacity) } }
     }
 
-    /// Adds `scalar·points[place]`; the scalar is little-endian and reduced.
-    pub(crate) fn push(&mut self, place: usize, scalar: [u8; 32]) {
-        self.terms.others.push(Term { place: place as u32, is_negative: false, scalar });
+    /// Adds `scalar·points[index]`; the scalar is little-endian and reduced.
+    pub(crate) fn push(&mut self, index: usize, scalar: [u8; 32]) {
+        self.terms.others.push(Term { index: index as u32, is_negative: false, scalar });
     }
 
-    /// Adds `scalar·points[place]`. Costs half of a scalar of full length.
-    pub(crate) fn push_short(&mut self, place: usize, short: i128) {
+    /// Adds `scalar·points[index]`. Costs half of a scalar of full length.
+    pub(crate) fn push_short(&mut self, index: usize, short: i128) {
         let mut scalar = [0; 32];
         scalar[..16].copy_from_slice(&short.unsigned_abs().to_le_bytes());
-        self.terms.others.push(Term { place: place as u32, is_negative: short < 0, scalar });
+        self.terms.others.push(Term { index: index as u32, is_negative: short < 0, scalar });
     }
 }
 

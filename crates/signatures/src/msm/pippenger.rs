@@ -1,6 +1,6 @@
 //! Pippenger's algorithm, with eight additions at a time.
 //!
-//! 1. Every scalar is written in signed digits of `w` bits, each from `−(2^(w−1) − 1)` to `2^(w−1)`. A digit's place is
+//! 1. Every scalar is written in signed digits of `w` bits, each from `−(2^(w−1) − 1)` to `2^(w−1)`. A digit's index is
 //!    its *window*.
 //! 2. In each window the points with the digit `±b` belong to bucket `b`; those of negative digits are subtracted.
 //! 3. Buckets with about as many points are filled together, one in each lane: a step adds to each its next point, and
@@ -113,7 +113,7 @@ struct Schedule {
     buckets: Vec<u32>,
     /// How many steps each eight take.
     steps: Vec<u32>,
-    /// Eight entries a step: a point's place, doubled, and 1 where it is subtracted.
+    /// Eight entries a step: a point's index, doubled, and 1 where it is subtracted.
     entries: Vec<u32>,
     /// Where each bucket's next entry goes.
     next: Vec<u32>,
@@ -142,7 +142,7 @@ impl Schedule {
         for (term, digit) in terms.iter().zip(digits) {
             if *digit != 0 {
                 let next = &mut self.next[usize::from(digit.unsigned_abs()) - 1];
-                self.entries[*next as usize] = term.place << 1 | u32::from(is_negative(*digit) != term.is_negative);
+                self.entries[*next as usize] = term.index << 1 | u32::from(is_negative(*digit) != term.is_negative);
                 *next += 8;
             }
         }
@@ -245,7 +245,7 @@ mod tests {
     use super::*;
 
     fn terms(scalar: Scalar) -> Terms {
-        Terms { base: Term { place: 0, is_negative: false, scalar: scalar.to_bytes() }, others: Vec::new() }
+        Terms { base: Term { index: 0, is_negative: false, scalar: scalar.to_bytes() }, others: Vec::new() }
     }
 
     fn check_digits(scalar: Scalar, bits: usize) -> Result<(), TestCaseError> {

@@ -12,7 +12,7 @@
 
 use std::sync::OnceLock;
 
-use super::{BASE_PLACE, Term, Terms};
+use super::{BASE_INDEX, Term, Terms};
 use crate::backend::Simd;
 use crate::point::{CachedPoint, CachedX8, ExtendedPoint, ExtendedX8, StoredPoint};
 
@@ -62,7 +62,7 @@ fn tables<S: Simd>(simd: S, points: &[CachedPoint], terms: &[Term]) -> Vec<Multi
     for (terms, tables) in terms.chunks(8).zip(tables.chunks_mut(8)) {
         let (mut lanes, mut negative) = ([&points[0]; 8], 0);
         for (lane, term) in terms.iter().enumerate() {
-            lanes[lane] = &points[term.place as usize];
+            lanes[lane] = &points[term.index as usize];
             negative |= u8::from(term.is_negative) << lane;
         }
         let point = CachedX8::load(simd, lanes).negate_where(negative);
@@ -87,7 +87,7 @@ fn base_table<S: Simd>(simd: S, points: &[CachedPoint]) -> &'static Multiples {
     if let Some(table) = TABLE.get() {
         return table;
     }
-    let base = Term { place: BASE_PLACE, is_negative: false, scalar: [0; 32] };
+    let base = Term { index: BASE_INDEX, is_negative: false, scalar: [0; 32] };
     let table = tables(simd, points, &[base])[0];
     TABLE.get_or_init(|| table)
 }

@@ -347,10 +347,10 @@ fn msm_agrees(base: Scalar, terms: &[(EdwardsPoint, Factor)]) {
     points.extend(decompressed(&all).into_iter().map(|point| point.expect("the encoding of a point")));
     let product = on_both(|| {
         let mut product = MultiscalarMul::with_base(&points, base.to_bytes(), terms.len());
-        for (place, (_, factor)) in (2..).zip(terms) {
+        for (index, (_, factor)) in (2..).zip(terms) {
             match factor {
-                Factor::Long(scalar) => product.push(place, scalar.to_bytes()),
-                Factor::Short(short) => product.push_short(place, *short),
+                Factor::Long(scalar) => product.push(index, scalar.to_bytes()),
+                Factor::Short(short) => product.push_short(index, *short),
             }
         }
         product

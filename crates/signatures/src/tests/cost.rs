@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use super::crafted::{Case, honest};
 use crate::backend::portable::{MULTIPLICATIONS, ScalarModel};
-use crate::{Batch, BatchSeed, DecompressedKey, PublicKey, Source};
+use crate::{Batch, BatchSeed, DecompressedKey, PublicKey, Trust};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -29,7 +29,7 @@ static GOOD: LazyLock<Vec<(Case, DecompressedKey)>> = LazyLock::new(|| {
 });
 
 /// Multiplications for a batch of signatures of each source, of which some are bad: well-formed, with another `s`.
-fn cost(sources: &[(Source, usize)], is_bad: impl Fn(usize) -> bool) -> u64 {
+fn cost(sources: &[(Trust, usize)], is_bad: impl Fn(usize) -> bool) -> u64 {
     let size = sources.iter().map(|(_, count)| count).sum();
     let signatures: Vec<_> = (0..size)
         .map(|at| {
@@ -41,7 +41,7 @@ fn cost(sources: &[(Source, usize)], is_bad: impl Fn(usize) -> bool) -> u64 {
     let mut batch = Batch::with_capacity(size);
     let mut sources = sources.iter().flat_map(|(source, count)| std::iter::repeat_n(*source, *count));
     for (signature, (case, key)) in signatures.iter().zip(GOOD.iter()) {
-        batch.set_source(sources.next().expect("one source a signature"));
+        batch.set_trust(sources.next().expect("one source a signature"));
         batch.push(key, case.parts(), signature);
     }
     MULTIPLICATIONS.set(0);
@@ -52,7 +52,7 @@ fn cost(sources: &[(Source, usize)], is_bad: impl Fn(usize) -> bool) -> u64 {
 }
 
 fn cost_of_clean(size: usize, is_bad: impl Fn(usize) -> bool) -> u64 {
-    cost(&[(Source::Clean, size)], is_bad)
+    cost(&[(Trust::Clean, size)], is_bad)
 }
 
 const SIZES: [usize; 11] = [1, 2, 3, 4, 5, 7, 8, 9, 12, 16, 17];
@@ -107,7 +107,7 @@ fn a_sum_is_taken_where_it_is_cheaper_than_verdicts() {
 #[test]
 fn bad_signatures_of_suspect_sources_cost_what_good_ones_cost_and_the_others_nothing() {
     for (clean, suspect) in [(SUM_FROM, 8), (SUM_FROM + 10, 3), (4, 12), (0, SUM_FROM + 4)] {
-        let sources = [(Source::Clean, clean), (Source::Suspect, suspect)];
+        let sources = [(Trust::Clean, clean), (Trust::Suspect, suspect)];
         let good = cost(&sources, |_| false);
         assert_eq!(cost(&sources, |at| at == clean), good, "{clean} clean, {suspect} suspect: one is bad");
         assert_eq!(cost(&sources, |at| at >= clean), good, "{clean} clean, {suspect} suspect: all suspects are bad");
@@ -116,7 +116,7 @@ fn bad_signatures_of_suspect_sources_cost_what_good_ones_cost_and_the_others_not
     }
     // Many suspects are never summed.
     let verdict = cost_of_clean(8, |_| false) / 8;
-    let suspects = cost(&[(Source::Suspect, 2 * SUM_FROM)], |_| true);
+    let suspects = cost(&[(Trust::Suspect, 2 * SUM_FROM)], |_| true);
     assert!(suspects <= 2 * SUM_FROM as u64 * verdict + 8 * verdict, "{suspects}");
 }
 

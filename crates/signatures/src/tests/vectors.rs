@@ -11,7 +11,7 @@ use super::crafted::{
     Case, SMALL_ORDER_ENCODINGS, batch_verdicts, bytes_of_hex, disagreements, honest, small_order_matrix, table,
 };
 use crate::{
-    Backend, Batch, BatchSeed, KeyError, PublicKey, PublicKeyParseError, Signature, SigningKey, Source, verify,
+    Backend, Batch, BatchSeed, KeyError, PublicKey, PublicKeyParseError, Signature, SigningKey, Trust, verify,
 };
 
 /// RFC 8032, section 7.1, tests 1 to 3: seed, public key, message, both halves of the signature.
@@ -165,7 +165,7 @@ fn without_a_secret_seed_and_from_suspect_sources_the_verdicts_are_the_same() {
         for suspects in [0..0, 0..60, 10..41, 41..60] {
             let mut batch = Batch::on_backend(backend);
             for (at, (case, key)) in cases.iter().zip(&keys).enumerate() {
-                batch.set_source(if suspects.contains(&at) { Source::Suspect } else { Source::Clean });
+                batch.set_trust(if suspects.contains(&at) { Trust::Suspect } else { Trust::Clean });
                 batch.push(key, case.parts(), &case.signature);
             }
             assert_eq!(batch.verdicts(BatchSeed::draw(&mut SysRng)), expected, "{backend}, suspects {suspects:?}");

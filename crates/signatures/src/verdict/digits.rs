@@ -7,7 +7,7 @@ pub(super) const BYTES: usize = 32;
 
 /// Digits of a number up to `2^127`: from −8 to 7, and from 0 to 8 the highest.
 pub(super) fn nibbles(number: u128) -> [i8; NIBBLES] {
-    // Eight more in every place but the highest, so that no digit is below zero, and all carries are made.
+    // Eight more in every digit but the highest, so that no digit is below zero, and all carries are made.
     const OFFSET: u128 = 0x0888_8888_8888_8888_8888_8888_8888_8888;
     let shifted = number.wrapping_add(OFFSET);
     let mut digits = [0; NIBBLES];

@@ -49,11 +49,11 @@ impl<'a> Factors<'a> {
     /// Has a lane sum what belongs to the key (`half` 0) or to the commitment (1) of a signature.
     fn set(&mut self, lane: usize, half: usize, equation: &Equation, points: &'a [CachedPoint]) {
         let Equation { key, commitment, halved } = equation;
-        let (place, number, is_subtracted) = match half {
+        let (index, number, is_subtracted) = match half {
             0 => (*key, halved.of_key, true),
             _ => (*commitment, halved.of_commitment, !halved.adds_commitment),
         };
-        self.points[lane] = &points[place as usize];
+        self.points[lane] = &points[index as usize];
         self.subtracted |= u8::from(is_subtracted) << lane;
         self.half[lane] = half;
         for (digits, digit) in self.digits.iter_mut().zip(nibbles(number)) {

@@ -16,20 +16,20 @@ type Multiples = [PreparedPoint; 9];
 
 /// A point of a signature: the digits of its scalar, and whether it is subtracted.
 struct Factor {
-    place: u32,
+    index: u32,
     digits: [i8; NIBBLES],
     is_subtracted: bool,
 }
 
 impl Factor {
     fn of_key(equation: &Equation) -> Factor {
-        Factor { place: equation.key, digits: nibbles(equation.halved.of_key), is_subtracted: true }
+        Factor { index: equation.key, digits: nibbles(equation.halved.of_key), is_subtracted: true }
     }
 
     fn of_commitment(equation: &Equation) -> Factor {
         let halved = &equation.halved;
         let digits = nibbles(halved.of_commitment);
-        Factor { place: equation.commitment, digits, is_subtracted: !halved.adds_commitment }
+        Factor { index: equation.commitment, digits, is_subtracted: !halved.adds_commitment }
     }
 }
 
@@ -113,7 +113,7 @@ fn sums<S: Simd, const F: usize>(
 #[inline(always)]
 fn fill<S: Simd>(simd: S, tables: &mut [Multiples; 2], points: &[CachedPoint], Factors(factors): &Factors) {
     let [first, second] = factors;
-    let point = [first, second].map(|factor| PreparedPoint::of(&points[factor.place as usize]));
+    let point = [first, second].map(|factor| PreparedPoint::of(&points[factor.index as usize]));
     let are_negative = [first.is_subtracted, second.is_subtracted];
     let point = PreparedPair::load(simd, [&point[0], &point[1]]).negate_where(are_negative);
     let mut multiple = ExtendedPair::identity(simd);

@@ -98,7 +98,7 @@ impl PlotData {
         let all = plan.designs.len();
         let shown: Vec<usize> = match all {
             0..=SHOWN_MAX => (0..all).collect(),
-            _ => (0..SHOWN_MAX).map(|place| place * (all - 1) / (SHOWN_MAX - 1)).collect(),
+            _ => (0..SHOWN_MAX).map(|index| index * (all - 1) / (SHOWN_MAX - 1)).collect(),
         };
         let design = |(number, design): (usize, &crate::plan::Design)| DesignData {
             design: design.design,

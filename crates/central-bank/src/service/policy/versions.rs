@@ -43,8 +43,8 @@ pub fn list_versions(ledger: &Ledger, page: &Page) -> v1::ListPolicyVersionsResp
     let enacted = enacted_policy(ledger);
     let version = |set: &PolicySet| {
         // Genesis gives version 1, and each enacted proposal that changes parameters gives the next one.
-        let place = (set.version as usize).checked_sub(2);
-        let brought_by = place.and_then(|place| enacted.get(place)).copied();
+        let index = (set.version as usize).checked_sub(2);
+        let brought_by = index.and_then(|index| enacted.get(index)).copied();
         v1::PolicyVersion {
             version: set.version,
             in_force_since_ms: set.in_force_since.0,

@@ -25,7 +25,7 @@ pub(super) fn keyed_hashes<const N: usize>(key: &Hash, inputs: &[[u8; N]]) -> Ve
     let mut hashes = vec![[0; 32]; inputs.len()];
     for (inputs, hashes) in inputs.chunks(GROUP).zip(hashes.chunks_mut(GROUP)) {
         let mut group = [&inputs[0]; GROUP];
-        group.iter_mut().zip(inputs).for_each(|(place, input)| *place = input);
+        group.iter_mut().zip(inputs).for_each(|(slot, input)| *slot = input);
         let (start, end, out) = (CHUNK_START, CHUNK_END | ROOT, hashes.as_flattened_mut());
         platform.hash_many(&group[..inputs.len()], &key, 0, IncrementCounter::No, KEYED_HASH, start, end, out);
     }
@@ -38,7 +38,7 @@ mod tests {
 
     fn agree<const N: usize>() {
         for count in [0, 1, 2, 15, 16, 17, 63, 64, 65, 200] {
-            let input = |place: usize| std::array::from_fn(|at| (place * 31 + at * 7) as u8);
+            let input = |number: usize| std::array::from_fn(|at| (number * 31 + at * 7) as u8);
             let inputs: Vec<[u8; N]> = (0..count).map(input).collect();
             let one_by_one: Vec<Hash> =
                 inputs.iter().map(|input| *blake3::keyed_hash(super::super::LEAF_KEY, input).as_bytes()).collect();

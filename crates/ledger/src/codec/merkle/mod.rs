@@ -100,7 +100,7 @@ pub fn path(leaves: &[Hash], index: usize) -> Option<Vec<Hash>> {
 }
 
 /// The root that a leaf and its audit path lead to (RFC 9162, section 2.1.3.2), or `None` where the path has the
-/// wrong length for the place.
+/// wrong length for the index.
 pub fn root_from_path(leaf: Hash, index: usize, leaf_count: usize, path: &[Hash]) -> Option<Hash> {
     if index >= leaf_count {
         return None;
@@ -148,9 +148,9 @@ mod tests {
             for index in 0..count {
                 let path = path(&leaves, index).unwrap();
                 assert_eq!(root_from_path(leaves[index], index, count, &path), Some(root));
-                let wrong_place = (index + 1) % count;
+                let wrong_index = (index + 1) % count;
                 if count > 1 {
-                    assert_ne!(root_from_path(leaves[index], wrong_place, count, &path), Some(root));
+                    assert_ne!(root_from_path(leaves[index], wrong_index, count, &path), Some(root));
                 }
             }
             assert_eq!(path(&leaves, count), None);

@@ -390,18 +390,18 @@ impl Model {
     }
 
     fn repay_loans(&mut self, bank: u16, day: i128) {
-        let mut place = 0;
-        while place < self.positions[&bank].loans.len() {
-            let is_gone = self.positions[&bank].loans[place].matures <= day + 1 && self.repay(bank, place, day);
+        let mut index = 0;
+        while index < self.positions[&bank].loans.len() {
+            let is_gone = self.positions[&bank].loans[index].matures <= day + 1 && self.repay(bank, index, day);
             if !is_gone {
-                place += 1;
+                index += 1;
             }
         }
     }
 
     /// Repays a loan that matures, and removes it; or rolls it over, with its interest, to the end of the next day.
-    fn repay(&mut self, bank: u16, place: usize, day: i128) -> bool {
-        let mut loan = self.positions[&bank].loans[place].clone();
+    fn repay(&mut self, bank: u16, index: usize, day: i128) -> bool {
+        let mut loan = self.positions[&bank].loans[index].clone();
         let interest = loan.accrued / self.unit();
         let is_posted = |entry: Result<(), Outcome>| entry.is_ok();
         if interest < 0 && is_posted(self.entry(BookAccount::Equity, reserves_of(bank), -interest)) {
@@ -410,7 +410,7 @@ impl Model {
         if self.reserves_of(bank) >= loan.principal + interest.max(0) {
             self.entry(reserves_of(bank), loans_of(bank), loan.principal).unwrap();
             self.entry(reserves_of(bank), BookAccount::Equity, interest.max(0)).unwrap();
-            self.positions.get_mut(&bank).unwrap().loans.remove(place);
+            self.positions.get_mut(&bank).unwrap().loans.remove(index);
             return true;
         }
         if interest > 0 && is_posted(self.entry(loans_of(bank), BookAccount::Equity, interest)) {
@@ -418,7 +418,7 @@ impl Model {
             loan.accrued %= self.unit();
         }
         (loan.overdue, loan.matures) = (true, day + 2);
-        self.positions.get_mut(&bank).unwrap().loans[place] = loan;
+        self.positions.get_mut(&bank).unwrap().loans[index] = loan;
         false
     }
 

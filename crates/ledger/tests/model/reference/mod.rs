@@ -63,7 +63,7 @@ pub struct Wallet {
     pub key: PublicKey,
     pub key_version: u32,
     pub open: bool,
-    /// The account that took its place at another bank.
+    /// The account that replaced it at another bank.
     pub moved_to: Option<AccountId>,
     pub holder: HolderId,
 }
@@ -159,7 +159,7 @@ pub struct Model {
     pub closed_now: Vec<u64>,
     /// The movements of the present block to and from deposits.
     pub movements: Vec<Movement>,
-    /// The place of the next command in the present block.
+    /// The index of the next command in the present block.
     pub index: u32,
     pub work_left: i128,
     /// Banks whose customers move to another in the present block.

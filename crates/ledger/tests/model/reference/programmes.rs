@@ -82,12 +82,12 @@ impl Model {
     pub(super) fn expire_programmes(&mut self) {
         let open = |programme: &Programme| if programme.closed { None } else { programme.expires_at() };
         let mut expired: Vec<(u64, usize)> = (0..self.programmes.len())
-            .filter_map(|place| open(&self.programmes[place]).map(|expires_at| (expires_at, place)))
+            .filter_map(|index| open(&self.programmes[index]).map(|expires_at| (expires_at, index)))
             .filter(|(expires_at, _)| *expires_at <= self.time)
             .collect();
         expired.sort_unstable();
-        for (_, place) in expired {
-            let number = place as u64 + 1;
+        for (_, index) in expired {
+            let number = index as u64 + 1;
             let wallets: Vec<AccountId> = self.wallets.keys().copied().collect();
             for id in wallets {
                 if self.earmark(id, number) == 0 {
@@ -97,29 +97,29 @@ impl Model {
                     return;
                 }
                 let amount = self.earmark(id, number);
-                self.entry(BookAccount::Cbdc, self.programmes[place].funding(), amount).unwrap();
+                self.entry(BookAccount::Cbdc, self.programmes[index].funding(), amount).unwrap();
                 self.wallets.get_mut(&id).unwrap().earmarks.remove(&number);
                 self.terms.expired += amount;
-                self.programmes[place].expired += amount;
+                self.programmes[index].expired += amount;
             }
-            self.programmes[place].closed = true;
-            self.programmes[place].next_holder = self.programmes[place].end;
+            self.programmes[index].closed = true;
+            self.programmes[index].next_holder = self.programmes[index].end;
         }
     }
 
     pub(super) fn pay_programmes(&mut self) {
-        for place in 0..self.programmes.len() {
-            while self.programmes[place].next_holder < self.programmes[place].end {
+        for index in 0..self.programmes.len() {
+            while self.programmes[index].next_holder < self.programmes[index].end {
                 if !self.take_work() {
                     return;
                 }
-                self.look_at_next_person(place);
+                self.look_at_next_person(index);
             }
         }
     }
 
-    fn look_at_next_person(&mut self, place: usize) {
-        let programme = &mut self.programmes[place];
+    fn look_at_next_person(&mut self, index: usize) {
+        let programme = &mut self.programmes[index];
         let cohort = programme.grant.cohort;
         let person = self.registered[programme.next_holder];
         programme.next_holder += 1;
@@ -130,11 +130,11 @@ impl Model {
         if cohort.bank.is_some_and(|bank| bank != wallet.bank) {
             return;
         }
-        if !self.pay_person(place, wallet) {
-            self.programmes[place].refused += 1;
+        if !self.pay_person(index, wallet) {
+            self.programmes[index].refused += 1;
             return;
         }
-        let programme = &mut self.programmes[place];
+        let programme = &mut self.programmes[index];
         programme.paid += 1;
         if programme.paid == i128::from(cohort.first) {
             programme.next_holder = programme.end;
@@ -142,16 +142,16 @@ impl Model {
     }
 
     /// Whether the credit was made.
-    fn pay_person(&mut self, place: usize, id: AccountId) -> bool {
+    fn pay_person(&mut self, index: usize, id: AccountId) -> bool {
         let before = self.clone();
-        let (grant, number) = (self.programmes[place].grant, place as u64 + 1);
+        let (grant, number) = (self.programmes[index].grant, index as u64 + 1);
         let amount = minor(grant.amount_each);
         let is_within_limits = self.check_issuance_limits(id.bank.0, amount).is_ok();
         let term = if grant.purpose.is_some() { self.terms.targeted } else { self.terms.unbacked };
         if !is_within_limits || term + amount > MAX {
             return false;
         }
-        if self.entry(self.programmes[place].funding(), BookAccount::Cbdc, amount).is_err() {
+        if self.entry(self.programmes[index].funding(), BookAccount::Cbdc, amount).is_err() {
             return false;
         }
         self.issuances.push((id.bank.0, self.today(), amount));

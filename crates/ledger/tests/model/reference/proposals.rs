@@ -47,8 +47,8 @@ impl Model {
         if open >= open_max {
             return no(Reason::TooManyProposals, open_max, open + 1);
         }
-        if let Some(place) = self.first_unacceptable(&proposal.actions) {
-            return no(Reason::ActionUnacceptable, 0, place as i128);
+        if let Some(index) = self.first_unacceptable(&proposal.actions) {
+            return no(Reason::ActionUnacceptable, 0, index as i128);
         }
         let ballots = BTreeMap::from([(proposal.member.0, true)]);
         self.proposals.push(Proposal {
@@ -61,8 +61,8 @@ impl Model {
     }
 
     pub(super) fn vote(&mut self, number: u64, seat: u16, choice: Choice) -> Answer {
-        let place = (number as usize).wrapping_sub(1);
-        let Some(proposal) = self.proposals.get_mut(place) else { return no(Reason::UnknownProposal, 0, 0) };
+        let index = (number as usize).wrapping_sub(1);
+        let Some(proposal) = self.proposals.get_mut(index) else { return no(Reason::UnknownProposal, 0, 0) };
         if proposal.status != ProposalStatus::Open {
             return no(Reason::ProposalClosed, 0, 0);
         }
@@ -70,7 +70,7 @@ impl Model {
             if proposal.proposal.member.0 != seat {
                 return no(Reason::NotTheProposer, 0, 0);
             }
-            self.close_proposal(place, ProposalStatus::Withdrawn);
+            self.close_proposal(index, ProposalStatus::Withdrawn);
             return done(0);
         }
         proposal.ballots.insert(seat, choice == Choice::Approve);
@@ -78,19 +78,19 @@ impl Model {
         done(0)
     }
 
-    fn close_proposal(&mut self, place: usize, status: ProposalStatus) {
+    fn close_proposal(&mut self, index: usize, status: ProposalStatus) {
         let seats = &self.seats;
         let is_seat = |seat: &u16| seats.get(&(Role::Committee, *seat)).is_some_and(|found| found.active);
-        self.proposals[place].ballots.retain(|seat, _| is_seat(seat));
-        self.proposals[place].status = status;
-        self.proposals[place].closed_at = self.time;
-        self.closed_now.push(place as u64 + 1);
+        self.proposals[index].ballots.retain(|seat, _| is_seat(seat));
+        self.proposals[index].status = status;
+        self.proposals[index].closed_at = self.time;
+        self.closed_now.push(index as u64 + 1);
     }
 
     /// Closes what a dismissed seat proposed, and what even all seats that have not rejected it could not approve.
     fn close_hopeless(&mut self) {
-        for place in 0..self.proposals.len() {
-            let proposal = &self.proposals[place];
+        for index in 0..self.proposals.len() {
+            let proposal = &self.proposals[index];
             if proposal.status != ProposalStatus::Open {
                 continue;
             }
@@ -101,19 +101,19 @@ impl Model {
                 .map(|(who, _)| who.1)
                 .collect();
             if !active.contains(&proposal.proposal.member.0) {
-                self.close_proposal(place, ProposalStatus::Void);
+                self.close_proposal(index, ProposalStatus::Void);
                 continue;
             }
             let may_approve = active.iter().filter(|seat| proposal.ballots.get(seat) != Some(&false)).count();
             if may_approve < self.threshold {
-                self.close_proposal(place, ProposalStatus::Rejected);
+                self.close_proposal(index, ProposalStatus::Rejected);
             }
         }
     }
 
     pub(super) fn close_due_proposals(&mut self) {
-        for place in 0..self.proposals.len() {
-            let proposal = self.proposals[place].clone();
+        for index in 0..self.proposals.len() {
+            let proposal = self.proposals[index].clone();
             if proposal.status != ProposalStatus::Open {
                 continue;
             }
@@ -127,7 +127,7 @@ impl Model {
                 (false, _, true) => ProposalStatus::Expired,
                 _ => continue,
             };
-            self.close_proposal(place, status);
+            self.close_proposal(index, status);
             if status == ProposalStatus::Enacted {
                 self.enact(&proposal.proposal.actions);
                 self.close_hopeless();
@@ -186,14 +186,14 @@ impl Model {
         }
     }
 
-    /// The place of the first action that cannot be enacted, the ones before it counted as done. Parameters are
+    /// The index of the first action that cannot be enacted, the ones before it counted as done. Parameters are
     /// judged together, at the last change.
     fn first_unacceptable(&self, actions: &[GovernanceAction]) -> Option<usize> {
         let mut trial = Trial::of(self);
         let last_change = actions.iter().rposition(|action| matches!(action, GovernanceAction::Policy(_)));
-        for (place, action) in actions.iter().enumerate() {
-            if !trial.accept(action) || (last_change == Some(place) && !trial.policy.is_sound()) {
-                return Some(place);
+        for (index, action) in actions.iter().enumerate() {
+            if !trial.accept(action) || (last_change == Some(index) && !trial.policy.is_sound()) {
+                return Some(index);
             }
         }
         let active = |role| trial.seats.iter().filter(|((found, _), seat)| *found == role && seat.0).count();

@@ -1,4 +1,4 @@
-//! Every place in a batch: a bad signature gets its own verdict there and leaves the others theirs.
+//! Every position in a batch: a bad signature gets its own verdict there and leaves the others theirs.
 
 use super::crafted::{Case, batch_verdicts, honest, small_order_matrix, table};
 
@@ -21,11 +21,11 @@ fn spoilt(mut case: Case, way: usize) -> Case {
 fn a_bad_signature_at_any_place_of_a_batch_of_any_size_is_the_only_one_refused() {
     let honest: Vec<Case> = (0..SIZES_MAX as u64).map(honest).collect();
     for size in 1..=SIZES_MAX {
-        for place in 0..size {
+        for position in 0..size {
             let mut cases = honest[..size].to_vec();
-            cases[place] = spoilt(cases[place].clone(), size + place);
-            let expected: Vec<bool> = (0..size).map(|at| at != place).collect();
-            assert_eq!(batch_verdicts(&cases), expected, "number {place} of {size} is bad");
+            cases[position] = spoilt(cases[position].clone(), size + position);
+            let expected: Vec<bool> = (0..size).map(|at| at != position).collect();
+            assert_eq!(batch_verdicts(&cases), expected, "number {position} of {size} is bad");
         }
     }
 }
@@ -34,11 +34,11 @@ fn a_bad_signature_at_any_place_of_a_batch_of_any_size_is_the_only_one_refused()
 fn a_good_signature_at_any_place_among_bad_ones_is_the_only_one_accepted() {
     let bad: Vec<Case> = (0..SIZES_MAX as u64).map(|number| spoilt(honest(number), number as usize)).collect();
     for size in 1..=SIZES_MAX.min(17) {
-        for place in 0..size {
+        for position in 0..size {
             let mut cases = bad[..size].to_vec();
-            cases[place] = honest(place as u64);
-            let expected: Vec<bool> = (0..size).map(|at| at == place).collect();
-            assert_eq!(batch_verdicts(&cases), expected, "number {place} of {size} is good");
+            cases[position] = honest(position as u64);
+            let expected: Vec<bool> = (0..size).map(|at| at == position).collect();
+            assert_eq!(batch_verdicts(&cases), expected, "number {position} of {size} is good");
         }
     }
 }
