@@ -1,4 +1,4 @@
-//! Admission: what a command's signer, key, sequence number and validity must be before any of its rules is looked at.
+//! Admission: the checks on a command's signer, key, sequence number and validity, before any of its own rules.
 //!
 //! In this order:
 //!
@@ -15,7 +15,7 @@ use crate::state::sequence::SequenceStatus;
 use crate::types::outcome::{Outcome, Reason};
 use crate::types::time::Timestamp;
 
-/// An admitted command. Its sequence number is used, whatever becomes of the command then.
+/// An admitted command. Its sequence number is used even if the command is then refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
 pub struct Admission {
@@ -25,7 +25,8 @@ pub struct Admission {
 
 impl Ledger {
     /// Checks a command's head against its signer's state at `time`. It changes nothing, so that a node can ask before
-    /// it submits a command; the transition asks the same in two steps, between which it uses the sequence number.
+    /// it submits a command; the transition makes the same checks in two steps, and uses the sequence number between
+    /// them.
     ///
     /// # Errors
     /// The refusal of a command that uses no sequence number: `UNKNOWN_ACCOUNT`, `UNKNOWN_MEMBER`, `KEY_CHANGED`,
@@ -49,8 +50,8 @@ impl Ledger {
         state.check_sequence(head.sequence)
     }
 
-    /// Checks that the signer is known and the sequence number free: steps 1 and 3 alone, for a node that has not yet
-    /// looked at keys.
+    /// Checks that the signer is known and the sequence number free: steps 1 and 3 alone, for a node that has not
+    /// looked at keys yet.
     ///
     /// # Errors
     /// `UNKNOWN_ACCOUNT`, `UNKNOWN_MEMBER`, `SEQUENCE_USED` or `SEQUENCE_OUT_OF_WINDOW`.
@@ -92,7 +93,7 @@ impl Ledger {
     }
 }
 
-/// A known signer's key, and what a sequence number is to its window.
+/// A known signer's key, and the status of a sequence number in its window.
 struct SignerState {
     key_version: u32,
     status: SequenceStatus,

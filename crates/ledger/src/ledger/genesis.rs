@@ -1,7 +1,7 @@
-//! Genesis: what a network begins with, and the network id that is its hash.
+//! Genesis: the initial state of a network, and the network id, which is its hash.
 //!
-//! Its fixed layout is hashed, so that two networks with any difference in currency, members, opening balance sheet
-//! or first policy have different ids, and nothing signed for one is valid on the other.
+//! Its fixed layout is hashed, so that networks that differ in currency, members, opening balance sheet or first policy
+//! have different ids, and nothing signed for one is valid on the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use crate::types::time::Timestamp;
 pub use crate::types::identity::NetworkId;
 pub use crate::types::time::DayCount;
 
-/// The first state of a network.
+/// The initial state of a network.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Genesis {
     /// The version of the formats that the network begins with.
@@ -26,17 +26,17 @@ pub struct Genesis {
     pub currency: [u8; 3],
     /// Decimals of the major unit, at most 6.
     pub currency_exponent: u8,
-    /// How many days a year has for interest.
+    /// The number of days in a year of interest.
     pub day_count: DayCount,
     /// The ledger day's offset from UTC, −720 to 840 minutes.
     pub day_offset_minutes: i16,
     /// The time of the genesis block.
     pub created_at: Timestamp,
-    /// How far ahead a record's valid-until may lie, ms.
+    /// The longest time from now to a record's valid-until, ms.
     pub validity_ms_max: u64,
-    /// How many header signatures a bank requires.
+    /// The number of header signatures that a bank requires.
     pub header_signatures: u16,
-    /// How many committee members must approve a proposal.
+    /// The number of committee members who must approve a proposal.
     pub threshold: u16,
     /// The first members.
     pub members: Vec<Member>,
@@ -109,7 +109,7 @@ impl Genesis {
         NetworkId(*blake3::hash(&self.to_bytes()).as_bytes())
     }
 
-    /// Checks all that a ledger relies on.
+    /// Checks everything that a ledger relies on.
     pub fn validate(&self) -> Result<(), GenesisError> {
         if !self.currency.iter().all(u8::is_ascii_uppercase) || self.currency_exponent > 6 {
             let code = String::from_utf8_lossy(&self.currency).into_owned();

@@ -10,21 +10,21 @@ use crate::state::member::Role;
 use crate::types::amount::Amount;
 use crate::types::identity::{AccountId, BankId, Height};
 
-/// A rule that does not hold: the ledger must not go on.
+/// A violated invariant: the ledger must not go on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invariant {invariant} does not hold at height {height}: {what}")]
 pub struct InvariantBroken {
     /// The invariant's number, such as `I1`.
     pub invariant: &'static str,
-    /// The height at which it does not hold.
+    /// The height at which it was violated.
     pub height: Height,
     /// The value found.
     pub what: String,
 }
 
 impl Ledger {
-    /// Checks I0 to I2 and I4 over the whole state. Linear in the number of accounts. In a partial replica, which
-    /// lacks the other banks' accounts, only that the balance sheet balances.
+    /// Checks I0 to I2 and I4 over the whole state. Linear in the number of accounts. A partial replica, which lacks
+    /// the other banks' accounts, checks only that the balance sheet balances.
     pub fn check_invariants(&self) -> Result<(), InvariantBroken> {
         if self.partial_replica.is_some() {
             return self.check_balance_sheet();

@@ -1,4 +1,4 @@
-//! The ledger's state in one struct, and what can be read of it. Only [`crate::transition`] changes it.
+//! The ledger's state in one struct, and functions to read it. Only [`crate::transition`] changes it.
 
 mod admission;
 pub mod genesis;
@@ -57,7 +57,7 @@ pub struct Ledger {
     pub(crate) supply: SupplyTerms,
     pub(crate) banks: BankTable<BankAccounts>,
     pub(crate) holders: CowVec<Holder>,
-    /// The times of each holder's last payments, where a velocity rule asks for them.
+    /// The times of each holder's last payments, if a velocity rule needs them.
     pub(crate) recent_payments: CowVec<RecentPayments>,
     pub(crate) holder_index: Index,
     /// The classes of reclassified holders, each with the day from which it held.
@@ -67,7 +67,7 @@ pub struct Ledger {
     pub(crate) programmes: Programmes,
     pub(crate) positions: Positions,
     pub(crate) sweep: RemunerationSweep,
-    /// In a partial replica, what it keeps beside its bank's accounts.
+    /// A partial replica's data beside its bank's accounts.
     pub(crate) partial_replica: Option<Box<PartialReplica>>,
 }
 
@@ -120,7 +120,7 @@ impl Ledger {
             ledger.admit_member(member);
         }
         if ledger.format > FormatVersion::One {
-            // Version 1 sums the positions up as they are before the first members have theirs.
+            // Version 1 hashes the positions as they are before the first members have theirs.
             ledger.tip.books_digest = books_digest(&ledger.books, &ledger.positions);
         }
         (ledger.tip.state_root, ledger.tip.balances_root) = ledger.seal_state(true);
@@ -128,7 +128,7 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// The ledger at height 0 as a partial replica for one bank: it follows filtered blocks and never applies.
+    /// A partial replica for one bank at height 0: it follows filtered blocks and never applies proposals.
     pub fn of_bank(genesis: Genesis, bank: BankId) -> Result<Ledger, GenesisError> {
         let mut ledger = Ledger::new(genesis)?;
         let key_roots = ledger.key_roots().collect();
@@ -235,7 +235,7 @@ impl Ledger {
         &self.positions
     }
 
-    /// The date up to which the remuneration sweep has posted all wallets, and where one that is in flight goes on.
+    /// The date up to which the remuneration sweep has posted all wallets, and where a sweep in progress continues.
     pub fn remuneration_sweep(&self) -> (LedgerDay, Option<AccountId>) {
         (self.sweep.done, self.sweep.in_flight.map(|(_, next)| next))
     }
@@ -250,7 +250,7 @@ impl Ledger {
         self.banks.iter().map(|(bank, _)| bank)
     }
 
-    /// A wallet or treasury, closed ones included.
+    /// A wallet or treasury, including closed ones.
     pub fn account(&self, id: AccountId) -> Option<&Account> {
         let found = self.banks.get(id.bank)?.accounts.get(id.serial as usize);
         found.or_else(|| self.linked(id).map(|(account, _)| account))
@@ -262,7 +262,7 @@ impl Ledger {
         self.partial_replica.as_ref()?.linked.get(&id)
     }
 
-    /// An open wallet, no treasury.
+    /// An open wallet, not a treasury.
     pub fn open_wallet(&self, id: AccountId) -> Option<&Account> {
         self.account(id).filter(|account| account.open && !id.is_treasury())
     }
@@ -300,18 +300,18 @@ impl Ledger {
         Some(AccountId::new(bank, serial))
     }
 
-    /// All wallets of a bank in serial order, closed ones included.
+    /// All wallets of a bank in serial order, including closed ones.
     pub fn wallets_of(&self, bank: BankId) -> impl Iterator<Item = (AccountId, &Account)> {
         let accounts = self.banks.get(bank).into_iter().flat_map(|accounts| accounts.accounts.iter());
         accounts.enumerate().skip(1).map(move |(serial, account)| (AccountId::new(bank, serial as u32), account))
     }
 
-    /// How many wallets were ever opened.
+    /// The number of wallets ever opened.
     pub fn wallet_count(&self) -> usize {
         self.banks.iter().map(|(_, accounts)| accounts.accounts.len().saturating_sub(1)).sum()
     }
 
-    /// How many holders are registered.
+    /// The number of registered holders.
     pub fn holder_count(&self) -> usize {
         self.holders.len()
     }
@@ -324,7 +324,7 @@ impl Ledger {
     /// The account that replaced a wallet when it moved, then the one that replaced that, and so on; `None` if the
     /// wallet did not move.
     pub fn moved_to(&self, id: AccountId) -> Option<AccountId> {
-        // A wallet moves to a serial that is new, so that this ends.
+        // A wallet moves to a new serial, so this ends.
         let mut last = self.account(id)?.moved_to()?;
         while let Some(next) = self.account(last).and_then(Account::moved_to) {
             last = next;
@@ -332,8 +332,8 @@ impl Ledger {
         Some(last)
     }
 
-    /// Whether a bank has nothing left on the ledger that its dismissal would strand: no open wallet, no money of its
-    /// own, no loan, no customers on their way to it or from it.
+    /// Whether a bank has nothing on the ledger that its dismissal would strand: no open wallet, money of its own or
+    /// loan, and no customers on their way to or from it.
     pub(crate) fn may_leave(&self, bank: BankId) -> bool {
         let books = self.books.bank(bank);
         let treasury = self.account(AccountId::treasury(bank)).map_or(0, Account::posted);

@@ -1,4 +1,4 @@
-//! The digests of the state's sections, and the roots that a header carries of them.
+//! The digests of the state's sections, and the roots over them in a header.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use crate::state::sections::{Section, Sections, digest};
 use crate::types::format::FormatVersion;
 use crate::types::identity::BankId;
 
-/// How many bytes of holders are gathered before they are hashed.
+/// The bytes of holders that are gathered before they are hashed.
 const RUN: usize = 64 * 1024;
 
 impl Ledger {
-    /// Brings the sections' digests up to the state as it is; gives the state root, and the balances root in a
-    /// checkpoint block. Both are zeros in version 1.
+    /// Brings the sections' digests up to date; returns the state root and, in a checkpoint block, the balances root.
+    /// Both are zeros in version 1.
     pub(crate) fn seal_state(&mut self, is_checkpoint: bool) -> (Hash, Hash) {
         if self.format == FormatVersion::One {
             return ([0; 32], [0; 32]);
@@ -30,7 +30,7 @@ impl Ledger {
         (state_root, balances_root)
     }
 
-    /// The digest of each section of a whole ledger; that of holders only if it is asked for.
+    /// The digest of each section of a whole ledger; that of holders only on request.
     pub(crate) fn digest_sections(&mut self, with_holders: bool) -> Sections {
         let keys_changed = self.banks.iter().any(|(_, bank)| bank.keys.has_changed());
         let [keys, retired_keys] = if keys_changed {
@@ -124,7 +124,7 @@ impl Ledger {
     }
 }
 
-/// The digest of each bank with a root of its own.
+/// The digest over the roots of all banks.
 pub(crate) fn digest_of_roots(roots: impl IntoIterator<Item = (BankId, Hash)>) -> Hash {
     digest(|out| {
         roots.into_iter().for_each(|(bank, root)| {

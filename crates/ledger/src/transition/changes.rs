@@ -1,4 +1,4 @@
-//! The changes of a block beside the outcomes of its commands: what nodes follow.
+//! The changes that a block makes, beside its commands' outcomes: what nodes follow.
 
 use cbdc_signatures::PublicKey;
 
@@ -19,9 +19,9 @@ pub struct Changes {
     pub proposals_closed: Vec<u64>,
     /// The movements of waterfalls and reverse waterfalls between wallets and deposits, in the commands' order.
     pub deposits: Vec<DepositMovement>,
-    /// Changes of wallets that no payment's record and outcome tell, in the order of [`Entry::ordinal`].
+    /// Changes of wallets' balances that no payment's record and outcome show, in the order of [`Entry::ordinal`].
     pub entries: Vec<Entry>,
-    /// The ledger's own work at the beginning of the block.
+    /// Work that the ledger did by itself at the beginning of the block.
     pub work: Work,
 }
 
@@ -49,7 +49,7 @@ pub enum DepositDirection {
     FromDeposit,
 }
 
-/// Counts of what the ledger itself did in a block: its own orders, not commands.
+/// Counts of the work that the ledger did by itself in a block, without commands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Work {
     /// Holds that expired.
@@ -58,9 +58,9 @@ pub struct Work {
     pub earmarks_expired: u32,
     /// Holders whom a programme paid.
     pub holders_paid: u32,
-    /// Open wallets that the remuneration sweep looked at.
+    /// Open wallets that the remuneration sweep visited.
     pub wallets_swept: u32,
-    /// Ledger days whose end was worked off.
+    /// Ledger days whose end was processed.
     pub days_closed: u32,
     /// Wallets of resolved banks that moved to another bank.
     pub wallets_moved: u32,

@@ -1,4 +1,4 @@
-//! Proposals: proposing, voting, and what falls due at a block's time.
+//! Governance proposals: proposing, voting, and closing those that are due at a block's time.
 
 use super::context::{Settled, Transition, refuse};
 use crate::command::{Ballot, Choice, GovernanceAction, GovernanceProposal};
@@ -66,14 +66,14 @@ impl Transition<'_> {
         Ok(Outcome::settled())
     }
 
-    /// Closes a proposal. Its votes stay as they count now: those of dismissed seats go.
+    /// Closes a proposal. Its votes stay as counted now; those of dismissed seats are dropped.
     fn close_proposal(&mut self, number: u64, status: ProposalStatus) {
         let Ledger { proposals, members, .. } = &mut *self.ledger;
         proposals.close(number, status, self.time, |seat| members.active(Role::Committee, seat).is_some());
         self.changes.proposals_closed.push(number);
     }
 
-    /// Closes what can no longer be approved, and what a dismissed seat has proposed.
+    /// Closes proposals that can no longer be approved, and those of dismissed seats.
     fn close_hopeless_proposals(&mut self) {
         let members = &self.ledger.members;
         let seats = members.count_active(Role::Committee);
@@ -93,7 +93,7 @@ impl Transition<'_> {
         }
     }
 
-    /// Enacts what is approved and due, in order of number, and lets expire what was not approved in time.
+    /// Enacts proposals that are approved and due, in order of number, and expires those not approved in time.
     pub(super) fn close_due_proposals(&mut self) {
         let next_due = self.ledger.proposals.next_due(|proposed| self.ledger.is_approved(proposed));
         if next_due.is_none_or(|due| due > self.time) {
@@ -132,16 +132,16 @@ impl Transition<'_> {
         }
     }
 
-    /// The index of the first action that could not be enacted now, earlier ones of the same proposal counted as done.
+    /// The index of the first action that could not be enacted now, assuming that the proposal's earlier actions were.
     fn unacceptable_action(&self, actions: &[GovernanceAction]) -> Option<usize> {
         let mut trial = self.ledger.members.trial();
         let mut parameters = self.ledger.parameters().clone();
         let mut resolved: Vec<BankId> = Vec::new();
-        // Rates and other figures may only be sound together, so they are judged after the last change of the proposal.
+        // Rates and other figures need only be sound together, so they are checked after the proposal's last change.
         let last_change = actions.iter().rposition(|action| matches!(action, GovernanceAction::Policy(_)));
         let mut acceptable = |action: &GovernanceAction, trial: &mut crate::state::member::Members| -> bool {
             match action {
-                // A quota for a bank that never was a member is a mistake, and would let the set grow without bound.
+                // A quota for a bank that was never a member is a mistake, and would let the set grow without bound.
                 GovernanceAction::Policy(PolicyChange::IssuanceQuotaOfBank { bank, .. }) => {
                     trial.seat(Role::Bank, MemberId(bank.0)).is_some()
                 }

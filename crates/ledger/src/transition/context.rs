@@ -1,4 +1,4 @@
-//! The ledger while a block is applied: what every command's module works on.
+//! The ledger while a block is being applied: the context that every command's module works on.
 
 use super::changes::{Changes, KeyChange};
 use crate::command::{Head, Signer};
@@ -11,7 +11,7 @@ use crate::types::identity::{AccountId, BankId};
 use crate::types::outcome::{Outcome, Reason};
 use crate::types::time::{LedgerDay, Timestamp};
 
-/// A command is settled with an outcome, or refused with one.
+/// The result of a command: settled with an outcome, or refused with one.
 pub(super) type Settled = Result<Outcome, Outcome>;
 
 pub(super) fn refuse<T>(reason: Reason) -> Result<T, Outcome> {
@@ -27,12 +27,12 @@ pub(super) struct Transition<'a> {
     pub(super) changes: Changes,
     /// The index of the command that is being settled; `u32::MAX` before the first.
     pub(super) index: u32,
-    /// How much more the ledger may do of its own accord in this block, of the kind of work in progress.
+    /// The remaining budget of the kind of work in progress, which the ledger does by itself in this block.
     pub(super) work_left: u32,
 }
 
-/// The ledger as a command meets it at a block's time. It only reads: what it computes is stored by [`Transition`], or
-/// told as a quote.
+/// The ledger as a command sees it at a block's time. It only reads: [`Transition`] stores what it computes, and a
+/// quote reports it.
 #[derive(Clone, Copy)]
 pub(super) struct StateAt<'a> {
     pub(super) ledger: &'a Ledger,
@@ -51,7 +51,7 @@ impl<'a> StateAt<'a> {
         self.ledger.parameters()
     }
 
-    /// A member, and not resolved: suspended banks still serve the customers they have.
+    /// Checks that a bank is a member and not resolved; a suspended bank still serves the customers it has.
     pub(super) fn active_bank(&self, bank: BankId) -> Result<(), Outcome> {
         let is_resolved = self.ledger.positions.status(bank) == Some(BankStatus::Resolved);
         match self.ledger.members.bank(bank) {
@@ -60,7 +60,7 @@ impl<'a> StateAt<'a> {
         }
     }
 
-    /// A bank that may take new customers and new money.
+    /// Checks that a bank may take new customers and new money.
     pub(super) fn unsuspended_bank(&self, bank: BankId) -> Result<(), Outcome> {
         self.active_bank(bank)?;
         match self.ledger.positions.status(bank) {
@@ -83,14 +83,14 @@ impl Transition<'_> {
         StateAt { ledger: self.ledger, time: self.time, today: self.today, first_of_month: self.first_of_month }
     }
 
-    /// Takes one piece off the work that the ledger may do in this block.
+    /// Takes one unit from the work budget of the block; `false` if it is used up.
     pub(super) fn take_work(&mut self) -> bool {
         let has_work = self.work_left > 0;
         self.work_left = self.work_left.saturating_sub(1);
         has_work
     }
 
-    /// Checks that a record is valid at the block's time; asked once its sequence number is used.
+    /// Checks that a record is valid at the block's time; called after its sequence number was used.
     #[inline(always)]
     pub(super) fn check_validity(&self, head: &Head) -> Result<(), Outcome> {
         self.ledger.check_validity(head, self.time)
@@ -108,7 +108,7 @@ impl Transition<'_> {
         }
     }
 
-    /// An existing account, to be changed: its record enters the effects root.
+    /// An existing account, for writing: its record enters the effects root.
     pub(super) fn account_mut(&mut self, id: AccountId) -> &mut Account {
         let bank = self.ledger.banks.get_mut(id.bank).expect("the account was looked up before");
         bank.dirty.mark(id.serial as usize);

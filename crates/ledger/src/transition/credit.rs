@@ -1,11 +1,11 @@
 //! Credits to wallets, the waterfall, and the reverse waterfall that tops a payer up.
 //!
 //! 1. A claim of unpaid demurrage is taken from the credit first.
-//! 2. The holding limit is tested on what is kept: where the holder would be above it, the excess, at most the credit
-//!    itself and no more than an order leaves free, goes to the deposit at the wallet's linked bank, or the credit is
-//!    refused. What the holder had before is never moved: somebody above a lowered limit keeps it and may spend it.
+//! 2. The holding limit is tested on what is kept. If the holder would exceed it, the excess (at most the credit, and
+//!    no more than court orders leave free) goes to the deposit at the wallet's linked bank, or the credit is refused.
+//!    Money that the holder had before is never moved: a holder above a lowered limit keeps it and may spend it.
 //!
-//! A reverse waterfall takes two signatures. It gives exactly what the payer lacks, at most what the bank agreed to,
+//! A reverse waterfall takes two signatures. It adds exactly what the payer lacks, at most what the bank promised,
 //! against the bank's reserves, and only if the whole payment settles.
 
 use super::changes::{DepositDirection, DepositMovement};
@@ -20,14 +20,14 @@ use crate::types::amount::Amount;
 use crate::types::identity::{AccountId, BankId, MemberId};
 use crate::types::outcome::{Outcome, Reason};
 
-/// A bank's agreement to add from the payer's deposit.
+/// A bank's promise to add from the payer's deposit.
 #[derive(Clone, Copy)]
 pub(super) struct TopUp {
     pub(super) bank: BankId,
     pub(super) maximum: Amount,
 }
 
-/// The parts of a credit. A claim that was taken from it is part of the wallet's demurrage.
+/// The parts of a credit. A claim that was taken from it counts as the wallet's demurrage.
 pub(super) struct Credit {
     /// The amount credited, less what went to the linked bank.
     pub(super) credited: Amount,
@@ -35,7 +35,7 @@ pub(super) struct Credit {
 }
 
 impl Credit {
-    /// A credit that no holding limit meets, to a wallet that what its holder owes was joined to.
+    /// A credit to a wallet, joined with its holder's claim, that meets no holding limit.
     #[inline]
     pub(super) fn unlimited(wallet: &mut Current, amount: Amount) -> Credit {
         wallet.credit(amount);
@@ -44,13 +44,13 @@ impl Credit {
 }
 
 impl Transition<'_> {
-    /// The linked bank's promise over the payer's transfer. Either both sequence numbers are used or none.
+    /// Settles a transfer with the linked bank's promise. Either both sequence numbers are used or none.
     pub(super) fn reverse_waterfall(&mut self, order: &ReverseWaterfall) -> Settled {
         let transfer = &order.transfer.record;
         let (bank, payer) = (Signer::Member(Role::Bank, MemberId(order.bank.0)), transfer.signer());
         self.ledger.check_signer(bank, &order.head)?;
         self.ledger.check_signer(payer, &transfer.head)?;
-        // No bank but the linked one may use up the payer's sequence number.
+        // Only the linked bank may use up the payer's sequence number.
         self.at().check_link(transfer.from, order.bank)?;
         self.consume(bank, order.head.sequence);
         self.consume(payer, transfer.head.sequence);
@@ -67,7 +67,7 @@ impl Transition<'_> {
         Ok(outcome)
     }
 
-    /// Counts new CBDC into the bank's gross issuance of the day.
+    /// Counts new CBDC towards the bank's gross issuance of the day.
     pub(super) fn count_issuance(&mut self, bank: BankId, amount: Amount) {
         let today = self.today;
         let accounts = self.ledger.banks.get_mut(bank).expect("an admitted bank has accounts");
@@ -75,7 +75,7 @@ impl Transition<'_> {
         accounts.issued_day = today;
     }
 
-    /// Tells the banks which deposits to move.
+    /// Records the deposits that the banks have to move.
     pub(super) fn note_deposits(&mut self, payer: AccountId, payee: AccountId, flows: &Flows) {
         let index = self.index;
         let mut note = |flow: Option<(BankId, Amount)>, wallet: AccountId, direction: DepositDirection| {
@@ -92,13 +92,13 @@ impl Transition<'_> {
 }
 
 impl StateAt<'_> {
-    /// Credits a wallet that was brought to today, in memory.
+    /// Credits a copy of a wallet that was brought to today.
     #[inline]
     pub(super) fn credit(&self, wallet: &mut Current, amount: Amount) -> Result<Credit, Outcome> {
         self.credit_party(&self.party_of(&wallet.account), wallet, amount)
     }
 
-    /// As [`StateAt::credit`], of a holder who was looked up before.
+    /// As [`StateAt::credit`], for a holder who was looked up before.
     #[inline(always)]
     pub(super) fn credit_party(
         &self,
@@ -127,7 +127,7 @@ impl StateAt<'_> {
         if self.unsuspended_bank(bank).is_err() {
             return Err(Outcome::refused(Reason::LinkedBankInactive, limit.minor(), amount.minor()));
         }
-        // A lien comes before the waterfall: what an order claims stays.
+        // A lien comes before the waterfall: money that a court order claims stays.
         let swept = excess.min(wallet.account.spendable());
         wallet.account.available = wallet.account.available.minus_or_zero(swept);
         credit.credited = amount.minus_or_zero(swept);
@@ -135,7 +135,7 @@ impl StateAt<'_> {
         Ok(credit)
     }
 
-    /// Whether the payer's standing consent is for the bank that tops up.
+    /// Checks that the payer's standing consent names the bank that tops up.
     fn check_link(&self, payer: AccountId, bank: BankId) -> Result<(), Outcome> {
         let linked = self.ledger.account(payer).map_or(BankId(0), |account| account.linked_bank);
         if linked != bank {
@@ -144,7 +144,7 @@ impl StateAt<'_> {
         Ok(())
     }
 
-    /// Whether the bank may give what the payer lacks: its promise, its quota, the supply cap, its reserves.
+    /// Checks that the bank may add what the payer lacks: its promise, its quota, the supply cap, its reserves.
     pub(super) fn check_top_up(&self, top_up: TopUp, lacking: u128) -> Result<Amount, Outcome> {
         let minor = u64::try_from(lacking).unwrap_or(u64::MAX);
         if lacking > u128::from(top_up.maximum.minor()) {
@@ -161,7 +161,7 @@ impl StateAt<'_> {
         Ok(lacking)
     }
 
-    /// Whether new CBDC through a bank keeps to its quota and to the supply cap.
+    /// Checks that new CBDC through a bank keeps to its quota and to the supply cap.
     pub(super) fn check_supply(&self, bank: BankId, amount: Amount) -> Result<(), Outcome> {
         let parameters = self.parameters();
         let issued = self.ledger.banks.get(bank).map_or(Amount::ZERO, |accounts| accounts.issued_on(self.today));

@@ -1,40 +1,41 @@
 //! The end of a ledger day at the banks: interest on their accounts, repayment of loans, reserve requirements.
 //!
-//! The first block of a later day works off the end of each day since the last block, with the rates of that day: those
-//! enacted before it. A maintenance period keeps the requirement and the penalty rate that it began with. A day at
-//! whose end nothing can change at any bank is passed over, and so are all that follow it. `unit` is the year's days ×
-//! 1,000,000: interest accrues as minor units × ppm × days, its whole units are posted, rounded toward zero, and the
-//! remainder stays accrued.
+//! The first block of a later day processes the end of each day since the last block, with the rates of that day,
+//! enacted before it. A maintenance period keeps the requirement and the penalty rate that it began with. A day whose
+//! end changes nothing at any bank is skipped, and so are all that follow it. `unit` is the year's days × 1,000,000:
+//! interest accrues as minor units × ppm × days, its whole units are posted, rounded toward zero, and the remainder
+//! stays accrued.
 //!
-//! At the end of day D, for each bank in order of number, one after the other:
+//! At the end of day D, for each bank in order of number:
 //!
 //! 1. Each loan accrues: at the penalty rate if it is overdue, at its own rate, or at the lending rate.
-//! 2. Reserves: what lies up to the requirement accrues at the one rate, what lies above it at the other. A running
+//! 2. Reserves: the part up to the requirement accrues at one rate, the part above it at the other. A running
 //!    maintenance period adds the reserves to its sum. Interest is posted at once: Dr equity, Cr reserves; negative
 //!    interest is a charge.
 //! 3. Deposit facility: the balance accrues at the deposit rate and returns, Dr deposit facility, Cr reserves. Its
 //!    interest is posted likewise.
 //! 4. Each loan that matures at the beginning of D + 1 or before is repaid with its interest if the reserves suffice:
-//!    Dr reserves, Cr loans and Cr equity; a remainder is dropped with it. Negative interest is paid to the bank first.
-//!    What cannot be repaid is rolled to D + 2: its interest joins the principal (Dr loans, Cr equity) and it is
-//!    overdue until a later day's end finds the reserves.
+//!    Dr reserves, Cr loans and Cr equity; a remainder of interest is dropped. Negative interest is paid to the bank
+//!    first. A loan that cannot be repaid is rolled to D + 2: its interest joins the principal (Dr loans, Cr equity),
+//!    and it is overdue until the reserves suffice at the end of a later day.
 //!
-//! A resolved bank earns and owes nothing any more: its loans are not remunerated, since their interest would be income
-//! that never comes, and what reserves it has repay them, the oldest first, whenever they mature. The operations desk
-//! realises collateral and writes off what is left ([`super::operation`]).
+//! A resolved bank no longer earns or owes interest: its loans bear none, since that would be income that never
+//! arrives, and its reserves repay them, the oldest first, whenever they mature. The operations desk realises
+//! collateral and writes off the rest ([`super::operation`]).
 //!
 //! After all banks:
 //!
-//! 5. If the maintenance period ends with D, each bank whose average of day-end reserves (rounded down) lies below its
+//! 5. If the maintenance period ends with D, each bank whose average of day-end reserves (rounded down) is below its
 //!    requirement is charged the shortfall × the penalty rate × the period's days. The next period begins at D + 1 with
-//!    the length that policy says then. Without a period, one begins as soon as policy asks for it, without penalty.
-//! 6. The base of a period's requirement is the average, over the ends of the days of the period before (rounded down),
-//!    of the deposits last reported; a bank's first statement counts for the days before it, too. A bank that gave no
-//!    statement in the period before, and any bank in a first period, pays on the highest base and statement it ever
-//!    had, and one that never gave any on the highest of all banks: silence is never cheaper than a statement.
+//!    the length that policy then sets. If there is no period, one begins as soon as policy asks for it, without
+//!    penalty.
+//! 6. The base of a period's requirement is the average, over the day ends of the previous period (rounded down), of
+//!    the deposits last reported; a bank's first statement also counts for the days before it. A bank that gave no
+//!    statement in the previous period, and any bank in a first period, pays on the highest base or statement it ever
+//!    had, and a bank that never gave one on the highest of all banks: silence is never cheaper than a statement.
 //!
-//! A charge takes what reserves there are, Dr reserves, Cr equity; the rest becomes an overdue loan for one night,
-//! Dr loans, Cr equity. An entry or a charge that would pass the largest amount of an account is left out, and its
+//! A charge takes the reserves that there are, Dr reserves, Cr equity; the rest becomes an overdue loan for one night,
+//! Dr loans, Cr equity. An entry or a charge that would exceed an account's largest amount is left out, and its
 //! interest stays accrued.
 
 use std::mem;
@@ -50,7 +51,7 @@ use crate::types::identity::BankId;
 use crate::types::time::{LedgerDay, Timestamp};
 
 impl Ledger {
-    /// When the end of a day next changes something at a bank.
+    /// The next time at which the end of a day changes something at a bank.
     pub(crate) fn next_day_end_due(&self) -> Option<Timestamp> {
         if !self.has_day_end_work() {
             return None;
@@ -59,9 +60,9 @@ impl Ledger {
         Some(LedgerDay(ends).start(self.genesis.day_offset_minutes))
     }
 
-    /// Whether the end of the next day changes anything. If it does not, no later one does until something else has.
+    /// Whether the end of the next day changes anything. If not, no later one does until something else has changed.
     fn has_day_end_work(&self) -> bool {
-        // The rates and rules of the day, and those that a period may begin with.
+        // The rates and rules of the day, and those with which a period may begin.
         let offset = self.genesis.day_offset_minutes;
         let day = self.positions.next_day_end;
         let [today, rules] = [day, day.next()].map(|day| &self.policy.rates_of_day(day, offset).reserves);
@@ -75,7 +76,7 @@ impl Ledger {
                 .any(|(_, bank)| !bank.deposit_facility.is_zero() || (earns_on_reserves && !bank.reserves.is_zero()))
     }
 
-    /// The rates of a day, and the reserve rules that a period beginning after it takes over.
+    /// The rates of a day, and the reserve rules for a period that begins after it.
     fn day_end_terms(&self, day: LedgerDay) -> Terms {
         let offset = self.genesis.day_offset_minutes;
         let (today, tomorrow) = (self.policy.rates_of_day(day, offset), self.policy.rates_of_day(day.next(), offset));
@@ -85,7 +86,7 @@ impl Ledger {
 }
 
 impl Transition<'_> {
-    /// Works off the end of every day before today.
+    /// Processes the end of every day before today.
     pub(super) fn end_days(&mut self) {
         while self.ledger.positions.next_day_end < self.today && self.ledger.has_day_end_work() {
             let terms = self.ledger.day_end_terms(self.ledger.positions.next_day_end);
@@ -173,7 +174,7 @@ struct BankDayEnd<'a> {
 }
 
 impl BankDayEnd<'_> {
-    /// The part of a resolved bank's loans that its reserves and its overnight deposit repay.
+    /// Repays a resolved bank's loans from its reserves and its overnight deposit, as far as they go.
     fn repay_what_it_can(&mut self) {
         let before = self.books.bank(self.bank);
         self.enter(BookAccount::DepositFacility(self.bank), BookAccount::Reserves(self.bank), before.deposit_facility);
@@ -249,7 +250,7 @@ impl BankDayEnd<'_> {
         Some(loan)
     }
 
-    /// Posts the whole units of interest accrued in the bank's favour, and returns what stays accrued.
+    /// Posts the whole units of interest accrued in the bank's favour; returns the remainder, which stays accrued.
     fn post_interest(&mut self, accrued: i128, income: Income) -> i128 {
         let unit = self.terms.unit;
         let Some(interest) = amount_of((accrued / unit).abs()) else { return accrued };
@@ -261,8 +262,8 @@ impl BankDayEnd<'_> {
         if is_posted { accrued % unit } else { accrued }
     }
 
-    /// Takes an amount that the bank owes from its reserves, and lends it what is lacking. `false` where the loan would
-    /// not fit: then nothing is taken.
+    /// Takes an amount that the bank owes from its reserves, and lends it what is lacking. `false` if the loan would
+    /// not fit; then nothing is taken.
     fn charge(&mut self, amount: Amount, income: Income) -> bool {
         let before = self.books.bank(self.bank);
         let taken = amount.min(before.reserves);
@@ -279,7 +280,7 @@ impl BankDayEnd<'_> {
         true
     }
 
-    /// Posts an entry unless it would pass an account's largest amount. An entry of zero opens no account.
+    /// Posts an entry unless it would exceed an account's largest amount. An entry of zero opens no account.
     fn enter(&mut self, debit: BookAccount, credit: BookAccount, amount: Amount) -> bool {
         amount.is_zero() || self.books.post(debit, credit, amount).is_ok()
     }
@@ -289,12 +290,12 @@ impl BankDayEnd<'_> {
     }
 }
 
-/// A day's interest, in minor units × ppm × days. Below 2^95, so that a sum over all days there are fits.
+/// A day's interest, in minor units × ppm × days. Below 2^95, so that the sum over all possible days fits.
 fn a_day(principal: Amount, rate: RatePpm) -> i128 {
     i128::from(principal.minor()) * i128::from(rate.0)
 }
 
-/// `None` for what no account can hold.
+/// The amount of minor units; `None` if no account can hold it.
 fn amount_of(minor: i128) -> Option<Amount> {
     u64::try_from(minor).ok().map(Amount::from_minor)
 }

@@ -1,10 +1,10 @@
-//! When the ledger next has something to do of its own accord.
+//! The time at which the ledger next has something to do without a command.
 
 use crate::ledger::Ledger;
 use crate::types::time::Timestamp;
 
 impl Ledger {
-    /// When the ledger itself next has something to do: a block is due then even without commands.
+    /// The time at which the ledger next has something to do by itself: a block is due then even without commands.
     pub fn next_due(&self) -> Option<Timestamp> {
         let proposals = self.proposals.next_due(|proposed| self.is_approved(proposed));
         let expiries = [self.holds.next_expiry(), self.programmes.next_expiry()];

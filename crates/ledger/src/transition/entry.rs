@@ -1,9 +1,9 @@
 //! Entries: each change of a wallet's balance, with its cause.
 //!
-//! Nothing else changes what is on a wallet: its entries sum up to its balance. Those of a payment between accounts are
-//! told by its record and its outcome ([`entries_of`]) and kept nowhere else. All others are among a block's
-//! [`Changes`](super::changes::Changes): interest and demurrage, what a waterfall took, captures, seizures, grants and
-//! their expiry, and wallets that move. Treasuries have none.
+//! Nothing else changes the money in a wallet: its entries sum up to its balance. Entries of a payment between accounts
+//! follow from its record and its outcome ([`entries_of`]) and are stored nowhere else. All others are among a block's
+//! [`Changes`](super::changes::Changes): interest and demurrage, waterfalls, captures, seizures, grants and their
+//! expiry, and wallets that move. Treasuries have none.
 
 use arrayvec::ArrayVec;
 
@@ -50,7 +50,7 @@ pub enum Cause {
     Fee = 13,
     /// The fee kept back from the payee.
     PayeeFee = 14,
-    /// Demurrage was posted, or what was owed of it was taken from a credit.
+    /// Demurrage was posted, or unpaid demurrage was taken from a credit.
     Demurrage = 15,
     /// The part of a credit above the holding limit went to the deposit at the linked bank.
     Waterfall = 16,
@@ -91,7 +91,7 @@ impl Cause {
         self <= Cause::MovedIn
     }
 
-    /// The name in texts.
+    /// The cause's name in texts.
     pub fn name(self) -> &'static str {
         match self {
             Cause::Interest => "interest",
@@ -116,12 +116,12 @@ impl Cause {
         }
     }
 
-    /// The cause of a number.
+    /// The cause with a number.
     pub fn from_code(code: u64) -> Option<Cause> {
         Cause::ALL.into_iter().find(|cause| *cause as u64 == code)
     }
 
-    /// The cause of a name.
+    /// The cause with a name.
     pub fn from_name(name: &str) -> Option<Cause> {
         Cause::ALL.into_iter().find(|cause| cause.name() == name)
     }
@@ -134,14 +134,14 @@ pub struct Entry {
     pub index: u32,
     /// The wallet.
     pub wallet: AccountId,
-    /// Why it changed, and in which direction.
+    /// Why the balance changed, and in which direction.
     pub cause: Cause,
-    /// By how much; more than zero.
+    /// The amount of the change, above zero.
     pub amount: Amount,
     /// The other wallet or treasury, where there is one.
     pub counterparty: Option<AccountId>,
-    /// Of a capture the hold's number, of a grant and its expiry the programme's, of a waterfall either way the linked
-    /// bank's; otherwise 0.
+    /// The hold's number for a capture, the programme's for a grant and its expiry, the linked bank's for a waterfall
+    /// either way; otherwise 0.
     pub number: u64,
 }
 
@@ -169,7 +169,7 @@ impl Entry {
         ]);
     }
 
-    /// Reads what [`Entry::encode`] wrote, of a wallet of `bank`.
+    /// Reads what [`Entry::encode`] wrote, for a wallet of `bank`.
     pub fn decode(input: &mut Reader<'_>, bank: BankId) -> Result<Entry, DecodeError> {
         let [ordinal, serial, cause, amount, counterparty, number] = input.words::<WORDS>()?;
         if ordinal > u64::from(u32::MAX) {
@@ -199,7 +199,7 @@ pub fn ordinal_of(index: u32) -> u64 {
     u64::from(index.wrapping_add(1))
 }
 
-/// The entries that a command's record and outcome tell: those of a payment that settled. Treasuries have none.
+/// The entries that follow from a command's record and outcome: those of a payment that settled. Treasuries have none.
 pub fn entries_of(command: &Command, index: u32, outcome: &Outcome) -> ArrayVec<Entry, 5> {
     let (payment, bank) = match command {
         Command::Payment(payment) => (&payment.record, BankId(0)),
@@ -233,7 +233,7 @@ fn entries_of_payment(payment: &Payment, bank: BankId, index: u32, outcome: &Out
 }
 
 impl Transition<'_> {
-    /// Notes a change of a wallet that no payment's record and outcome tell. An amount of zero is no change.
+    /// Records a change of a wallet that no payment's record and outcome show. An amount of zero is no change.
     pub(super) fn enter(
         &mut self,
         wallet: AccountId,
@@ -247,7 +247,7 @@ impl Transition<'_> {
         }
     }
 
-    /// Notes what bringing a wallet to today and crediting it posted.
+    /// Records the postings that brought a wallet to today and credited it.
     #[cold]
     #[inline(never)]
     pub(super) fn enter_posted(&mut self, wallet: AccountId, current: &Current) {

@@ -1,8 +1,8 @@
 //! Holds: placing, capturing and voiding them, and what happens when they expire.
 //!
-//! Placing tests what the payer can promise: the largest payment, the fee and the money (purpose-bound money by the
-//! payee's class of then). The limits on payments of a day, month or window, the payee's limit and the fee in force are
-//! tested when the money settles, at capture.
+//! Placing a hold tests what the payer can promise: the largest payment, the fee and the money (purpose-bound money by
+//! the payee's class at that time). Limits on payments by day, month or window, the payee's limit and the fee in force
+//! are tested at capture, when the money settles.
 
 use super::context::{Settled, Transition, refuse};
 use super::entry::Cause;
@@ -16,7 +16,7 @@ use crate::types::amount::Amount;
 use crate::types::identity::BankId;
 use crate::types::outcome::{Charges, Outcome, Reason};
 
-/// How far ahead a hold may expire: 31 days.
+/// The longest time to a hold's expiry: 31 days.
 const HOLD_MS_MAX: u64 = 31 * 86_400_000;
 
 impl Transition<'_> {
@@ -91,7 +91,7 @@ impl Transition<'_> {
         hold.cloned().ok_or(Outcome::refused(Reason::UnknownHold, 0, 0))
     }
 
-    /// Pays from what is held, bound money first, and returns the rest.
+    /// Pays from the held money, bound money first, and returns the rest.
     fn capture(&mut self, number: u64, hold: &Hold, amount: Amount) -> Settled {
         if amount > hold.maximum {
             return Err(Outcome::refused(Reason::HoldExceeded, hold.maximum.minor(), amount.minor()));
@@ -119,7 +119,7 @@ impl Transition<'_> {
         payer.account.held = payer.account.held.minus_or_zero(hold.held);
         payer.account.available = payer.account.available.plus(returned).expect("it was available before");
         payer.account.earmarked = payer.account.earmarked.minus_or_zero(draw.sum);
-        // What returns is as good as a credit: held money must not outlast a claim.
+        // Returned money counts as a credit: a claim must not be evaded by holding money.
         payer.take_claim(returned);
         let side = PayerSide { fee, own_money: paid, reverse_waterfall: None };
         let payout = at.payout(side, &mut pair, amount)?;
@@ -135,7 +135,7 @@ impl Transition<'_> {
         Ok(outcome)
     }
 
-    /// Notes what a capture moved: its record names the hold and no wallet.
+    /// Records what a capture moved: its record names the hold and no wallet.
     fn enter_capture(&mut self, number: u64, hold: &Hold, amount: Amount, charges: Charges) {
         let (payer, payee) = (hold.payer, hold.payee);
         self.enter(payer, Cause::Captured, amount, Some(payee), number);
@@ -144,7 +144,7 @@ impl Transition<'_> {
         self.enter(payee, Cause::PayeeFee, charges.payee_fee, None, number);
     }
 
-    /// Gives everything back that a hold reserved. What the payer owes as demurrage is taken from it.
+    /// Returns everything that a hold reserved. The payer's unpaid demurrage is taken from it.
     fn return_hold(&mut self, number: u64) {
         let Some(hold) = self.ledger.holds.remove(number) else { return };
         let mut payer = self.at().current_with_claim(hold.payer);
@@ -159,7 +159,7 @@ impl Transition<'_> {
         }
     }
 
-    /// Voids holds whose time has come.
+    /// Voids holds that have expired.
     pub(super) fn expire_holds(&mut self) {
         while let Some(number) = self.ledger.holds.expired_by(self.time) {
             if !self.take_work() {

@@ -9,7 +9,7 @@ use crate::types::identity::{AccountId, BankId, MemberId};
 use crate::types::outcome::{Outcome, Reason};
 
 impl Transition<'_> {
-    /// The operator's order over a bank's request. Either both sequence numbers are used or none.
+    /// Settles the operator's order on a bank's request. Either both sequence numbers are used or none.
     pub(super) fn issuance(&mut self, order: &IssuanceOrder) -> Settled {
         let request = &order.request.record;
         let operator = Signer::Member(Role::Operator, order.operator);
@@ -72,7 +72,7 @@ impl Transition<'_> {
         Ok(Outcome::settled())
     }
 
-    /// Posts one entry, or refuses in the words of the account that stands against it and changes nothing.
+    /// Posts one entry; or refuses, naming the account that prevents it, and changes nothing.
     pub(super) fn post(&mut self, debit: BookAccount, credit: BookAccount, amount: Amount) -> Result<(), Outcome> {
         self.ledger.books.post(debit, credit, amount).map_err(|error| posting_refusal(error, amount))
     }

@@ -1,6 +1,6 @@
-//! What the operations desk books for a bank, and the bank's statement of its deposits.
+//! The operations desk's bookings for a bank, and the bank's statement of its deposits.
 //!
-//! Every operation first needs an amount and a bank that is a member and not resolved; a suspended bank is served. The
+//! Every operation requires an amount, and a bank that is a member and not resolved; a suspended bank is served. The
 //! last two of the table are for resolved banks alone.
 //!
 //! | operation | entries | refused when |
@@ -15,7 +15,7 @@
 //! | write off loans | Dr equity, Cr loans | reserves or collateral are left; more than is owed |
 //!
 //! Cost and proceeds are nominal × price, the average cost is securities × nominal ÷ nominal held, all rounded down.
-//! [`super::day_end`] says what the facilities and loans earn and when they are unwound.
+//! [`super::day_end`] describes what facilities and loans earn and when they are unwound.
 
 use super::context::{Settled, Transition, refuse};
 use crate::command::{DepositStatement, Operation, OperationKind};
@@ -56,8 +56,8 @@ impl Transition<'_> {
         }
     }
 
-    /// Notes the deposits that the bank reports: they count in the average that the next maintenance period goes by. A
-    /// bank's first statement counts for the days of the running period that ended before it, too.
+    /// Records the deposits that the bank reports: they enter the average on which the next maintenance period is
+    /// based. A bank's first statement also counts for the days of the running period that ended before it.
     pub(super) fn deposit_statement(&mut self, statement: &DepositStatement) -> Settled {
         let positions = &self.ledger.positions;
         let ended = if positions.period_days > 0 {
@@ -160,7 +160,7 @@ impl Transition<'_> {
         Ok(Outcome::settled())
     }
 
-    /// Takes collateral over as securities of the central bank's own, at the market value that the register notes.
+    /// Takes collateral over as the central bank's own securities, at the market value in the register.
     fn realise_collateral(&mut self, bank: BankId, value: Amount) -> Settled {
         let pledged = self.position_mut(bank).collateral;
         let Some(left) = pledged.minus(value) else {
@@ -218,7 +218,7 @@ fn collateral_too_low(covered: Amount, loans: Amount) -> Outcome {
     Outcome::refused(Reason::CollateralTooLow, covered.minor(), loans.minor())
 }
 
-/// Nominal × price, rounded down; nothing is bought or sold for nothing.
+/// Nominal × price, rounded down; refused if it rounds to nothing.
 fn at_price(nominal: Amount, price_ppm: u32) -> Result<Amount, Outcome> {
     match u64::try_from(u128::from(nominal.minor()) * u128::from(price_ppm) / 1_000_000) {
         Ok(0) => refuse(Reason::AmountZero),

@@ -1,10 +1,10 @@
 //! Court orders: freezing bars a holder from spending an amount, seizing takes it.
 //!
 //! A frozen amount may exceed the balance: the rest is a lien, so that later credits are frozen until it is covered.
-//! Seizing takes what is available, frozen money included; what is lacking stays as such a lien. An order says how much
-//! of an earlier freeze it replaces; what other orders froze stays. The ledger keeps which court has frozen how much: a
-//! court lifts or replaces what it has frozen itself, and what a court that was dismissed has left behind. Held and
-//! purpose-bound money is not taken. The wallet that an order pays to may go above the holding limit.
+//! Seizing takes available money, frozen money included; any shortfall stays as such a lien. An order says how much of
+//! an earlier freeze it replaces; other orders' freezes stay. The ledger records which court has frozen how much: a
+//! court lifts or replaces its own freezes, and those of a dismissed court. Held and purpose-bound money is not taken.
+//! The wallet that an order pays to may exceed the holding limit.
 
 use super::context::{Settled, Transition, refuse};
 use super::credit::Credit;
@@ -23,7 +23,7 @@ impl Transition<'_> {
             return refuse(Reason::AmountZero);
         }
         self.at().payee_wallet(order.account)?;
-        // What may be spent decides what demurrage takes: the days so far go by what was frozen then.
+        // Demurrage takes only spendable money: the days so far count with what was frozen then.
         let mut current = self.at().current(order.account);
         let wallet = current.account;
         let frozen = match order.kind {
@@ -71,7 +71,7 @@ impl Transition<'_> {
         Ok(Outcome::settled_with(taken.minor()))
     }
 
-    /// Whether a court may lift so much on a wallet.
+    /// Checks that a court may lift an amount on a wallet.
     fn check_releasable(&self, wallet: AccountId, court: MemberId, amount: Amount) -> Result<(), Outcome> {
         let releasable = |(by, _): &(MemberId, Amount)| self.may_release(court, *by);
         let frozen = self.ledger.freezes.of_wallet(wallet).filter(releasable);
@@ -82,7 +82,7 @@ impl Transition<'_> {
         Ok(())
     }
 
-    /// A court lifts its own orders, and those that a dismissed court has left behind.
+    /// Whether a court may lift an order: its own, or one of a dismissed court.
     fn may_release(&self, court: MemberId, frozen_by: MemberId) -> bool {
         court == frozen_by || self.ledger.members.active(Role::Court, frozen_by).is_none()
     }
@@ -93,7 +93,7 @@ impl Transition<'_> {
         freezes.set(wallet, court, sum);
     }
 
-    /// Lifts an amount that was checked: the court's own orders first, then those left behind.
+    /// Lifts an amount that was checked: the court's own orders first, then those of dismissed courts.
     fn release_for(&mut self, wallet: AccountId, court: MemberId, amount: Amount) {
         let mut frozen: Vec<(MemberId, Amount)> = self.ledger.freezes.of_wallet(wallet).collect();
         frozen.retain(|(by, _)| self.may_release(court, *by));

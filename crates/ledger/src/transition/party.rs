@@ -14,7 +14,7 @@ pub(super) struct Party<'a> {
     pub(super) rules: &'a ClassRules,
 }
 
-/// Checks that come before any look at an account.
+/// Checks that need no account.
 pub(super) fn check_parties(from: AccountId, to: AccountId, amount: Amount) -> Result<(), Outcome> {
     if amount.is_zero() {
         return refuse(Reason::AmountZero);
@@ -26,13 +26,13 @@ pub(super) fn check_parties(from: AccountId, to: AccountId, amount: Amount) -> R
 }
 
 impl<'a> StateAt<'a> {
-    /// The wallet that is paid, which must be open.
+    /// The payee's wallet, which must be open.
     pub(super) fn payee_wallet(&self, to: AccountId) -> Result<&'a Account, Outcome> {
         self.ledger.open_wallet(to).ok_or_else(|| self.no_payee(to))
     }
 
-    /// Why an account cannot be paid. A wallet that has moved is paid at its new account: the payer is told which, so
-    /// that they sign what they mean.
+    /// The reason why an account cannot be paid. For a wallet that has moved, it names the new account: the payer has
+    /// to sign for the account they pay.
     #[cold]
     #[inline(never)]
     fn no_payee(&self, to: AccountId) -> Outcome {

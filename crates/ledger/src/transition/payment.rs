@@ -11,21 +11,21 @@ use crate::types::identity::AccountId;
 use crate::types::outcome::{Outcome, Reason};
 use crate::types::time::Timestamp;
 
-/// The result that a transfer would have at a given time, by the same rules that settle it. It tells the payer nothing
-/// of what the payee holds: not what would go to the payee's deposit either.
+/// The result that a transfer would have at a given time, by the same rules that settle it. It reveals nothing of what
+/// the payee holds, and so not what would go to the payee's deposit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Quote {
     /// Settled, or the refusal.
     pub outcome: Outcome,
-    /// The payer's fee, beside the amount.
+    /// The payer's fee, in addition to the amount.
     pub fee: Amount,
     /// The fee kept back from the payee.
     pub payee_fee: Amount,
 }
 
 impl Ledger {
-    /// The result that a transfer would have if it settled at `time`, which is not before the last block's, as far as
-    /// it does not hang on what the payee holds: the holding limit refuses only amounts that exceed it by themselves.
+    /// The result of a transfer if it settled at `time`, which is not before the last block's, as far as it does not
+    /// depend on what the payee holds: the holding limit refuses only amounts that exceed it by themselves.
     pub fn quote(&self, from: AccountId, to: AccountId, amount: Amount, max_fee: Amount, time: Timestamp) -> Quote {
         let refused = |outcome, fee| Quote { outcome, fee, payee_fee: Amount::ZERO };
         let at = StateAt::new(self, time.max(self.tip.time));
@@ -46,7 +46,7 @@ impl Ledger {
             at.transfer(&payment, None, &mut at.pair(from, to, payee))
         };
         match transfer() {
-            // Else a payer could search for the amount at which a payee is full.
+            // Otherwise a payer could search for the amount at which the payee reaches the limit.
             Err(outcome) if !is_own && hangs_on_holdings(&outcome) => {
                 let payee = self.account(to).map(|account| payee_fee(&at.party_of(account), amount).amount);
                 Quote { outcome: Outcome::settled(), fee, payee_fee: payee.unwrap_or(Amount::ZERO) }
@@ -57,7 +57,7 @@ impl Ledger {
     }
 }
 
-/// Whether a refusal hangs on what the payee holds beside the amount.
+/// Whether a refusal depends on what the payee holds beside the amount.
 fn hangs_on_holdings(refusal: &Outcome) -> bool {
     matches!(refusal.reason, Reason::HoldingLimit | Reason::LinkedBankInactive) && refusal.amount <= refusal.limit
 }

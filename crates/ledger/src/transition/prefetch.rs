@@ -1,4 +1,4 @@
-//! Prefetching of what a batch of payments touches.
+//! Prefetching of the records that a batch of payments changes.
 
 use std::hint::black_box;
 
@@ -29,8 +29,7 @@ impl StateAt<'_> {
         let holders: ArrayVec<&Holder, { 2 * PREFETCH_BATCH }> = wallets.iter().filter_map(holder).collect();
         black_box(holders.iter().fold(0, |read, holder| read ^ holder.posted.minor()));
         if self.parameters().classes.iter().any(|rules| rules.velocity.is_some()) {
-            // Every other one is a payer, as long as all wallets exist; else other lines are fetched, and nothing is
-            // lost.
+            // Every other one is a payer if all wallets exist; if not, other lines are fetched, which does no harm.
             let recent = |payer: &&Account| self.ledger.recent_payments.get(payer.holder as usize);
             let recent: ArrayVec<&RecentPayments, { 2 * PREFETCH_BATCH }> =
                 wallets.iter().step_by(2).filter_map(recent).collect();

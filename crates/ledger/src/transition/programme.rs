@@ -1,7 +1,7 @@
-//! Programmes: paying a cohort holder by holder, and taking back what is left of purpose-bound money at its expiry.
+//! Programmes: paying a cohort holder by holder, and taking unspent purpose-bound money back when it expires.
 //!
-//! Both are bounded by policy's work per block and go on in the next blocks. From its expiry on an earmark cannot be
-//! spent, whether or not it has been taken back yet.
+//! Both are bounded by policy's work per block and continue in later blocks. An earmark cannot be spent from its expiry
+//! on, whether or not it has been taken back yet.
 
 use super::context::Transition;
 use super::entry::Cause;
@@ -22,7 +22,7 @@ impl Funding {
 }
 
 impl Transition<'_> {
-    /// Pays the next holders of the programmes that still pay.
+    /// Pays the next holders of the programmes in progress.
     pub(super) fn pay_programmes(&mut self) {
         while let Some(number) = self.ledger.programmes.next_paying() {
             let programme = *self.ledger.programmes.get(number).expect("a programme that pays exists");
@@ -72,7 +72,7 @@ impl Transition<'_> {
         let overflow = Outcome::refused(Reason::Overflow, 0, amount.minor());
         let unbacked = self.ledger.supply.unbacked.plus(amount).ok_or(overflow)?;
         let mut current = self.at().current(wallet);
-        // What interest and this credit add must fit together.
+        // Interest and this credit must fit together.
         let cbdc = self.ledger.books.cbdc().plus(amount).and_then(|cbdc| cbdc.plus(current.interest));
         cbdc.ok_or(overflow)?;
         let credit = self.at().credit(&mut current, amount)?;
@@ -110,7 +110,7 @@ impl Transition<'_> {
         Ok(())
     }
 
-    /// Changes what a programme left on a wallet; an earmark of nothing goes.
+    /// Changes a programme's earmark on a wallet; an earmark of zero is removed.
     pub(super) fn change_earmark(&mut self, wallet: AccountId, programme: u64, change: impl FnOnce(&mut Earmark)) {
         let none = Earmark { amount: Amount::ZERO, held: Amount::ZERO };
         let mut earmark = self.ledger.programmes.earmark(wallet, programme).unwrap_or(none);
@@ -118,14 +118,15 @@ impl Transition<'_> {
         self.ledger.programmes.set_earmark(wallet, programme, earmark);
     }
 
-    /// Takes back what is left of programmes whose time has come.
+    /// Takes expired earmarks back.
     pub(super) fn expire_earmarks(&mut self) {
         while let Some((number, wallet)) = self.ledger.programmes.expired_by(self.time) {
             let Some(wallet) = wallet else {
                 self.ledger.programmes.close(number);
                 continue;
             };
-            // A hold never outlives the earmark that it draws on; where expired holds wait for their turn, it does.
+            // A hold never outlives the earmark that it draws on, unless expired holds are still waiting to be
+            // processed.
             let is_held = self.ledger.programmes.earmark(wallet, number).is_some_and(|earmark| !earmark.held.is_zero());
             if is_held || !self.take_work() {
                 return;

@@ -1,16 +1,16 @@
-//! Wallets that move to another bank: by their holder's signature, or, when their bank is resolved, by the committee.
+//! Wallets that move to another bank, by their holder's signature or, if their bank is resolved, by the committee's.
 //!
 //! 1. The wallet gets a new account at the new bank, with the next serial there, since an account's number names its
 //!    bank. The record moves as it is: balance, holds as payer and as payee, earmarks, what is frozen and by which
 //!    court, accrued interest, tier allowance, key and its version. A link to the old bank becomes one to the new bank.
-//! 2. The old account is closed and names its successor ([`Account::moved_to`]). What is paid to it is
-//!    refused with `WALLET_MOVED` and the new account, not passed on: a payer signs whom they pay.
+//! 2. The old account is closed and names its successor ([`Account::moved_to`]). A payment to it is refused with
+//!    `WALLET_MOVED` and the new account, not passed on: a payer signs whom they pay.
 //! 3. No CBDC is made or lost, and no reserves move: CBDC is a claim on the central bank, not on the bank that serves
 //!    it. The deposit beside the wallet is the old bank's debt and stays with it.
 //!
-//! A holder's move takes the consent of the new bank. The committee moves all customers of a resolved bank, a bounded
-//! number a block; then what is on its treasury is redeemed, its reserves repay its loans, and what is left of them
-//! goes to the bank that took the customers over. A bank without wallets, money and loans can be dismissed.
+//! A holder's move requires the consent of the new bank. The committee moves all customers of a resolved bank, a
+//! bounded number per block; then its treasury is redeemed, its reserves repay its loans, and the rest goes to the bank
+//! that took the customers over. A bank without wallets, money and loans can be dismissed.
 
 use super::context::{Settled, Transition, refuse};
 use super::entry::Cause;
@@ -24,7 +24,7 @@ use crate::types::amount::Amount;
 use crate::types::identity::{AccountId, BankId};
 use crate::types::outcome::{Outcome, Reason};
 
-/// With more open holds than this a holder cannot move: each is part of the move.
+/// A holder with more open holds than this cannot move: each is part of the move.
 const HOLDS_MOVED_MAX: usize = 4_096;
 
 impl Transition<'_> {
@@ -51,7 +51,7 @@ impl Transition<'_> {
         let current = self.at().current(from);
         self.post_flows(&Flows::default().with(&current))?;
 
-        // From here on nothing can be refused.
+        // Nothing can be refused from here on.
         let mut record = Account { claim: Amount::ZERO, ..current.account };
         if record.linked_bank == from.bank {
             record.linked_bank = bank;
@@ -67,7 +67,7 @@ impl Transition<'_> {
             open: false,
             ..current.account
         };
-        // The holder's sum changes by interest alone, the claim by what fell due on this wallet.
+        // The holder's sum changes only by interest, the claim by what fell due on this wallet.
         self.store(from, &Current { account: closed, ..current }, Amount::ZERO, Amount::ZERO);
         let key = self.ledger.key(from).expect("every wallet has a key");
         self.bank_accounts(from.bank).forget_key(from.serial);
@@ -92,7 +92,7 @@ impl Transition<'_> {
         Ok(to)
     }
 
-    /// Goes on moving the customers of resolved banks.
+    /// Continues to move the customers of resolved banks.
     pub(super) fn hand_customers_over(&mut self) {
         let handovers = self.ledger.positions.banks().filter_map(|(bank, position)| Some((bank, position.handover?)));
         for (bank, handover) in handovers.collect::<Vec<_>>() {
@@ -104,7 +104,7 @@ impl Transition<'_> {
                 }
                 let wallet = AccountId::new(bank, next);
                 if self.ledger.open_wallet(wallet).is_some() {
-                    // Each hold that moves along is work of its own.
+                    // Each hold that moves along counts as work.
                     let holds = self.ledger.holds.of_wallet(wallet, 0).count();
                     self.work_left = self.work_left.saturating_sub(u32::try_from(holds).unwrap_or(u32::MAX));
                     let moved = self.relocate(wallet, handover.to);
@@ -122,8 +122,8 @@ impl Transition<'_> {
         position.expect("an admitted bank has a position").handover = handover;
     }
 
-    /// What a bank without customers has left: its treasury is redeemed, its reserves repay its loans, and the rest
-    /// goes to the bank that took the customers over. What would pass the range of an account stays.
+    /// Hands over the money of a bank without customers: its treasury is redeemed, its reserves repay its loans, and
+    /// the rest goes to the bank that took the customers over. Money that would exceed an account's range stays.
     fn hand_money_over(&mut self, bank: BankId, to: BankId) {
         let treasury = AccountId::treasury(bank);
         let available = self.ledger.account(treasury).map_or(Amount::ZERO, |account| account.available);

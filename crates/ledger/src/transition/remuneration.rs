@@ -1,15 +1,15 @@
 //! Interest on wallets: bringing a wallet to today, and the sweep over idle wallets.
 //!
-//! A wallet's record says up to which day it has accrued. [`Ledger::brought_to_today`] computes, without writing, what
-//! it is today: it walks over the days since in steps within which rates, class and balance stay the same, and posts at
-//! each capitalisation date on the way. Whatever changes a wallet's balance starts from that and stores the result
-//! ([`Transition::store`]) together with its own change; a refused command stores nothing.
+//! A wallet's record says up to which day it has accrued. [`Ledger::brought_to_today`] computes, without writing, the
+//! record as of today: it walks over the days since, in steps within which rates, class and balance are constant, and
+//! posts at each capitalisation date on the way. Every change of a wallet's balance starts from that and stores the
+//! result ([`Transition::store`]) together with its own change; a refused command stores nothing.
 //!
-//! Demurrage that could not be taken is the holder's claim from then on ([`Holder::claim`]), whichever wallet it fell
-//! due on: the next credit to any of their wallets pays it first.
+//! Demurrage that could not be taken becomes a claim on the holder ([`Holder::claim`]), whichever wallet it fell due
+//! on: the next credit to any of their wallets pays it first.
 //!
-//! The sweep does the same for every other wallet, a bounded number a block, from each capitalisation date on until all
-//! are posted. It runs only where somebody had a rate other than zero since the sweep before.
+//! The sweep does the same for all other wallets, a bounded number per block, from each capitalisation date until all
+//! are posted. It runs only if some class had a rate other than zero since the sweep before.
 
 use super::context::{StateAt, Transition};
 use crate::ledger::Ledger;
@@ -23,19 +23,19 @@ use crate::types::identity::{AccountId, BankId, Class};
 use crate::types::outcome::{Outcome, Reason};
 use crate::types::time::{LedgerDay, Timestamp};
 
-/// An account as it is today, and what was posted to bring it there.
+/// An account as of today, and the postings that brought it there.
 #[derive(Clone, Copy)]
 pub(crate) struct Current {
-    /// Its claim is what fell due on the wallet since it was last written; once [`Current::join`] was called, all that
-    /// the wallet's holder owes.
+    /// The account; its claim is what fell due on the wallet since it was last written, or after [`Current::join`]
+    /// everything that the wallet's holder owes.
     pub(crate) account: Account,
-    /// The part of the claim that the holder's record has.
+    /// The part of the claim that is in the holder's record.
     pub(crate) known_claim: Amount,
     pub(crate) interest: Amount,
     pub(crate) demurrage: Amount,
 }
 
-/// The flows of a command between CBDC and the rest of the books, beside issuing and redeeming.
+/// The flows of a command between CBDC and the rest of the books, apart from issuing and redeeming.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Flows {
     pub(super) interest: Amount,
@@ -47,7 +47,7 @@ pub(super) struct Flows {
 }
 
 impl Flows {
-    /// Counts in what was posted to bring an account to today.
+    /// Adds the postings that brought an account to today.
     pub(super) fn with(mut self, current: &Current) -> Flows {
         self.interest = saturating(self.interest, current.interest);
         self.demurrage = saturating(self.demurrage, current.demurrage);
@@ -73,21 +73,21 @@ impl Current {
         Current { account, known_claim: Amount::ZERO, interest: Amount::ZERO, demurrage: Amount::ZERO }
     }
 
-    /// Joins what the wallet's holder owes to what fell due on the wallet: before anything is taken from a credit.
+    /// Joins the holder's claim with what fell due on the wallet: before anything is taken from a credit.
     #[inline(always)]
     pub(super) fn join(&mut self, holder: &Holder) {
         self.known_claim = holder.claim;
         self.account.claim = saturating(self.account.claim, holder.claim);
     }
 
-    /// Credits an amount, and takes what stands as a claim from it. Returns what is kept.
+    /// Credits an amount and takes the claim from it. Returns what is kept.
     pub(super) fn credit(&mut self, amount: Amount) -> Amount {
         let account = &mut self.account;
         account.available = account.available.plus(amount).expect("all CBDC fits the range, so a wallet's does");
         amount.minus_or_zero(self.take_claim(amount))
     }
 
-    /// Takes what stands as a claim from a credit of `credited`, which is on the account already, and returns it.
+    /// Takes the claim from a credit of `credited`, which is on the account already, and returns it.
     pub(super) fn take_claim(&mut self, credited: Amount) -> Amount {
         let account = &mut self.account;
         let taken = account.claim.min(credited).min(account.spendable());
@@ -99,20 +99,20 @@ impl Current {
 }
 
 impl Ledger {
-    /// A wallet or treasury as it is on the ledger day of the last block, interest and demurrage posted that is due.
+    /// A wallet or treasury as of the last block's ledger day, with due interest and demurrage posted.
     pub fn account_today(&self, id: AccountId) -> Option<Account> {
         Some(self.brought_to_today(*self.account(id)?, self.today()).account)
     }
 
-    /// What a wallet's holder owes as demurrage that could not be taken: on the holder, and what fell due on this
-    /// wallet since it was last written.
+    /// The unpaid demurrage that a wallet's holder owes: the holder's claim, and what fell due on this wallet since it
+    /// was last written.
     pub fn claim_on(&self, id: AccountId) -> Option<Amount> {
         let (wallet, holder) = (self.account_today(id)?, self.holder_of(id)?);
         Some(saturating(wallet.claim, holder.claim))
     }
 
-    /// Interest that is accrued up to the end of yesterday and not posted yet, and the same of demurrage, over all
-    /// wallets, in minor units rounded toward zero a wallet. Linear in the number of wallets.
+    /// Interest accrued up to the end of yesterday but not posted, and likewise demurrage, over all wallets, in minor
+    /// units rounded toward zero for each wallet. Linear in the number of wallets.
     pub fn unposted_interest(&self) -> (u128, u128) {
         let (today, day_count) = (self.today(), self.genesis.day_count);
         let (mut interest, mut demurrage) = (0, 0);
@@ -180,7 +180,7 @@ impl Ledger {
         (self.holder_at(holder).expect("every wallet has a holder").class, last_day)
     }
 
-    /// Posts what has accrued. What would not fit stays accrued.
+    /// Posts accrued interest. Interest that would not fit stays accrued.
     fn post_interest(&self, current: &mut Current) {
         let (due, remainder) = capitalise(current.account.accrued, self.genesis.day_count);
         let Ok(amount) = u64::try_from(due.unsigned_abs()).map(Amount::from_minor) else { return };
@@ -202,8 +202,8 @@ impl Ledger {
         current.account.accrued = remainder;
     }
 
-    /// When the sweep next has wallets to post: now if one is in flight or due, else the next capitalisation date that
-    /// ends a day with a rate.
+    /// The time at which the sweep next has wallets to post: now if one is in progress or due, else the next
+    /// capitalisation date that ends a day with a rate.
     pub(crate) fn next_remuneration_due(&self) -> Option<Timestamp> {
         if self.sweep.in_flight.is_some() {
             return Some(self.tip.time);
@@ -213,7 +213,7 @@ impl Ledger {
         if rates.any_rate_between(self.sweep.done, rates.last_capitalisation(today)) {
             return Some(self.tip.time);
         }
-        // The first date that ends a day with a rate: of those there are, or of those that hold from tomorrow on.
+        // The first date that ends a day with a rate: under the rates so far, or under those from tomorrow on.
         let first_rate = rates.first_rate_from(self.sweep.done)?;
         let next = rates.next_capitalisation(today.max(first_rate));
         Some(next.start(self.genesis.day_offset_minutes))
@@ -221,9 +221,9 @@ impl Ledger {
 }
 
 impl Transition<'_> {
-    /// Stores an account that was brought to today and changed, and its holder's sum: grown by interest and by what was
-    /// credited, less demurrage and what was debited. What was posted becomes entries of the wallet; the flows are
-    /// posted apart.
+    /// Stores an account that was brought to today and changed, and its holder's sum: increased by interest and
+    /// credits, reduced by demurrage and debits. Postings become entries of the wallet; the flows are posted
+    /// separately.
     #[inline]
     pub(super) fn store(&mut self, id: AccountId, current: &Current, credited: Amount, debited: Amount) {
         if current.account.holder == NO_HOLDER {
@@ -233,7 +233,7 @@ impl Transition<'_> {
         }
     }
 
-    /// As [`Transition::store`], of a wallet. Returns its holder.
+    /// As [`Transition::store`], for a wallet. Returns its holder.
     #[inline(always)]
     pub(super) fn store_wallet(
         &mut self,
@@ -242,7 +242,7 @@ impl Transition<'_> {
         credited: Amount,
         debited: Amount,
     ) -> &mut Holder {
-        // The claim is the holder's, on whichever wallet it arose.
+        // The claim is on the holder, whichever wallet it arose on.
         *self.account_mut(id) = Account { claim: Amount::ZERO, ..current.account };
         if !(current.interest.is_zero() && current.demurrage.is_zero()) {
             self.enter_posted(id, current);
@@ -285,7 +285,7 @@ impl Transition<'_> {
             return Err(Outcome::refused(Reason::Overflow, 0, reverse.max(waterfall).minor()));
         }
         let entries = [
-            // Reserves first: this is the one entry that may lack money.
+            // Reserves first: only this entry can fail for lack of money.
             (BookAccount::Reserves(reverse_bank), BookAccount::Cbdc, reverse),
             (BookAccount::Income(Income::InterestOnWallets), BookAccount::Cbdc, flows.interest),
             (BookAccount::Cbdc, BookAccount::Income(Income::Demurrage), flows.demurrage),
@@ -299,7 +299,7 @@ impl Transition<'_> {
         Ok(())
     }
 
-    /// Goes on posting wallets up to the last capitalisation date.
+    /// Continues to post wallets up to the last capitalisation date.
     pub(super) fn sweep_interest(&mut self) {
         let rates = self.ledger.policy.rates();
         let date = rates.last_capitalisation(self.today);
@@ -327,7 +327,7 @@ impl Transition<'_> {
         self.ledger.sweep.in_flight = Some((date, next));
     }
 
-    /// Brings a wallet to today, if that posts anything or ends a day that had a rate.
+    /// Brings a wallet to today if that posts anything or ends a day that had a rate.
     pub(super) fn post_due_interest(&mut self, wallet: AccountId) {
         let before = *self.ledger.account(wallet).expect("the wallet was just found");
         let current = self.ledger.brought_to_today(before, self.today);
@@ -353,14 +353,14 @@ impl Transition<'_> {
 }
 
 impl StateAt<'_> {
-    /// An account as it is today.
+    /// An account as of today.
     #[inline]
     pub(super) fn current(&self, id: AccountId) -> Current {
         let account = *self.ledger.account(id).expect("the account was looked up before");
         self.ledger.brought_to_today(account, self.today)
     }
 
-    /// As [`StateAt::current`], with what the wallet's holder owes: for a wallet that money comes to.
+    /// As [`StateAt::current`], joined with the holder's claim: for a wallet that is credited.
     pub(super) fn current_with_claim(&self, id: AccountId) -> Current {
         let mut current = self.current(id);
         current.join(self.holder(current.account.holder));

@@ -1,4 +1,4 @@
-//! The steps of a block: what falls due, then each command.
+//! The steps of a block: due work, then each command.
 
 use super::changes::Changes;
 use super::context::{Settled, Transition, refuse};
@@ -10,7 +10,7 @@ use crate::types::identity::BankId;
 use crate::types::outcome::{Outcome, Reason};
 use crate::types::time::Timestamp;
 
-/// Takes a ledger through a block at `time`: the commands' outcomes, and what else the block changed.
+/// Takes a ledger through a block at `time`; returns the commands' outcomes and the block's other changes.
 pub(crate) fn run(ledger: &mut Ledger, time: Timestamp, commands: &[Command]) -> (Vec<Outcome>, Changes) {
     let mut transition = Transition::new(ledger, time);
     transition.begin_block();
@@ -26,12 +26,12 @@ pub(crate) fn run(ledger: &mut Ledger, time: Timestamp, commands: &[Command]) ->
 }
 
 impl Transition<'_> {
-    /// Does what the ledger does of its own accord before the first command.
+    /// Does the ledger's own work before the first command.
     fn begin_block(&mut self) {
         self.end_days();
-        // Each has a budget of its own, so that none can starve another.
+        // Each has its own budget, so that none can starve another.
         let budget = self.work_left;
-        // Before money comes back from holds: what falls due at the end of a day is taken from it.
+        // Before money returns from holds: what falls due at the end of a day is taken from it.
         self.sweep_interest();
         self.work_left = budget;
         self.expire_holds();
@@ -51,7 +51,7 @@ impl Transition<'_> {
     }
 
     fn try_settle(&mut self, command: &Command) -> Settled {
-        // Commands of two signers admit both before they use either's sequence number.
+        // Commands of two signers admit both before using either's sequence number.
         let has_two_signers = matches!(command, Command::Issuance(_) | Command::ReverseWaterfall(_));
         if !has_two_signers {
             self.take_in(command)?;
@@ -93,9 +93,9 @@ impl Transition<'_> {
         }
     }
 
-    /// Whether the registrar whose certificate a command carries certifies with that key still, and the bank whose
-    /// consent it carries signs with that one. As with a signer's own key, a refusal uses no sequence number: the key
-    /// that could verify the certificate again is gone.
+    /// Checks that the keys of the registrar whose certificate a command carries, and of the bank whose consent it
+    /// carries, are still in force. As with a signer's own key, a refusal uses no sequence number: the key that could
+    /// verify the certificate again is gone.
     fn admit_certificate(&self, command: &Command) -> Result<(), Outcome> {
         let certificate = match command {
             Command::OpenWallet(signed) => &signed.record.certificate,

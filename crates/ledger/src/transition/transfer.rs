@@ -1,13 +1,13 @@
-//! Money between two wallets: both records, the rules of either side, and what moves beside the money itself.
-//! Transfers, holds and captures are made of it.
+//! Money between two wallets: both records, the rules of each side, and what moves along with the money. Transfers,
+//! holds and captures are made of it.
 //!
-//! A transfer is checked in this order: payee, limits of the payer's holder, fee, funds, and what else the credit
-//! moves ([`super::credit`]). It draws on earmarked money that this payee may be paid with first, the earliest expiry
-//! first, then on available money. Between two wallets of one holder nothing is charged or counted, and nothing
-//! earmarked is used; of limits only the holding limit applies, to what a bank adds.
+//! A transfer is checked in this order: payee, limits of the payer's holder, fee, funds, and the other effects of the
+//! credit ([`super::credit`]). It draws on earmarked money that may be spent at this payee, the earliest expiry first,
+//! then on available money. Between two wallets of one holder nothing is charged or counted, and no earmarked money is
+//! used; of the limits only the holding limit applies, to what a bank adds.
 //!
 //! Each side is looked up once, its record is copied, and the rules work on the copies. The steps of a transfer are
-//! compiled into one function (`inline(always)`): handing the copies from one to the next would cost as much as the
+//! compiled into one function (`inline(always)`): passing the copies from one to the next would cost as much as the
 //! rules.
 
 use super::context::{Settled, StateAt, Transition};
@@ -23,7 +23,7 @@ use crate::types::identity::{AccountId, BankId, Class};
 use crate::types::outcome::{Charges, Outcome, Reason};
 use crate::types::time::Timestamp;
 
-/// Money bound to a purpose that a payment draws on: programme and amount.
+/// The purpose-bound money that a payment draws on: programme and amount.
 #[derive(Default)]
 pub(super) struct Draw {
     pub(super) earmarks: Vec<(u64, Amount)>,
@@ -51,13 +51,13 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    /// Whether both wallets are one holder's.
+    /// Whether both wallets belong to one holder.
     pub(super) fn is_own(&self) -> bool {
         self.payer.account.holder == self.payee.account.holder
     }
 
-    /// Moves what the payer's side changed of its holder's claim to the payee's side, which is the same holder's: each
-    /// has a copy, and the credit must not take it twice.
+    /// Moves changes of the holder's claim from the payer's side to the payee's, if both are one holder's: each side
+    /// has a copy, and the credit must not take the claim twice.
     fn join_claims(&mut self) {
         let (payer, payee) = (&mut self.payer, &mut self.payee);
         let grown = payee.account.claim.plus(payer.account.claim).unwrap_or(Amount::MAX);
@@ -65,15 +65,15 @@ impl Pair {
     }
 }
 
-/// The payer's side of a payment between wallets. The payer's record is already as it is after the payment.
+/// The payer's side of a payment between wallets. The payer's record is as it will be after the payment.
 pub(super) struct PayerSide {
     pub(super) fee: Fee,
-    /// How much less the payer's holder has afterwards: own money, without what a bank adds.
+    /// The decrease of the payer's holder's money: their own, without what a bank adds.
     pub(super) own_money: Amount,
     pub(super) reverse_waterfall: Option<(BankId, Amount)>,
 }
 
-/// The movements of a payment between wallets beside the money on its two records.
+/// The movements of a payment between wallets, apart from the money on its two records.
 pub(super) struct Payout {
     amount: Amount,
     own_money: Amount,
@@ -131,7 +131,7 @@ impl Transition<'_> {
         self.ledger.holders.get_mut(position as usize).expect("every wallet has a holder")
     }
 
-    /// Notes when a holder paid, where a velocity rule asks for it.
+    /// Records the time of a holder's payment if a velocity rule needs it.
     fn note_time(&mut self, position: u32, class: Class) {
         if self.ledger.parameters().class(class).velocity.is_some() {
             let recent = self.ledger.recent_payments.get_mut(position as usize);
@@ -198,8 +198,8 @@ impl<'a> StateAt<'a> {
         Ok(Payout { amount, own_money, fee, payee_fee, credit, flows, fees_to_bank })
     }
 
-    /// Between wallets of one holder only what a bank adds is new to the holder: it must fit under the holding limit,
-    /// all of it or nothing. Both wallets are as the payment leaves them.
+    /// Between wallets of one holder only what a bank adds is new money to the holder: all of it must fit under the
+    /// holding limit. Both wallets are as the payment leaves them.
     #[cold]
     #[inline(never)]
     fn check_growth(&self, pair: &Pair, added: Amount) -> Result<(), Outcome> {
@@ -214,7 +214,7 @@ impl<'a> StateAt<'a> {
         }
     }
 
-    /// The two wallets of a payment, of which the payee's was looked up before.
+    /// The two wallets of a payment whose payee was looked up before.
     #[inline(always)]
     pub(super) fn pair(&self, from: AccountId, to: AccountId, payee: &Account) -> Pair {
         Pair { from, payer: self.current(from), to, payee: self.ledger.brought_to_today(*payee, self.today) }
@@ -253,7 +253,7 @@ impl<'a> StateAt<'a> {
         draw
     }
 
-    /// The amount that the payer lacks and the linked bank adds; without a top-up, a check that nothing lacks.
+    /// The amount that the payer lacks and the linked bank adds; without a top-up, a check that nothing is lacking.
     fn check_funds(
         &self,
         payer: &Account,
@@ -280,20 +280,20 @@ pub(super) fn payer_fee(payer: &Party<'_>, amount: Amount, max_fee: Amount) -> R
     if fee.amount > max_fee {
         return Err(Outcome::refused(Reason::MaxFee, max_fee.minor(), fee.amount.minor()));
     }
-    // An outcome has room for no more.
+    // An outcome can hold no more.
     if fee.amount > Charges::FEE_MAX {
         return Err(Outcome::refused(Reason::Overflow, Charges::FEE_MAX.minor(), fee.amount.minor()));
     }
     Ok(fee)
 }
 
-/// A payee's fee is never above what is paid.
+/// The payee's fee, never above what is paid.
 pub(super) fn payee_fee(payee: &Party<'_>, amount: Amount) -> Fee {
     let schedule = &payee.rules.payee_fee;
     Fee { amount: schedule.fee(amount).min(amount), to: schedule.to }
 }
 
-/// Whether `needed` minor units can be spent beside what earmarks give.
+/// Checks that `needed` minor units can be spent beside earmarked money.
 pub(super) fn check_spendable(payer: &Account, needed: u128, draw: &Draw) -> Result<(), Outcome> {
     let spendable = payer.spendable();
     if u128::from(spendable.minor()) >= needed {

@@ -1,12 +1,12 @@
 //! Opening and closing wallets, and replacing their keys.
 //!
-//! A wallet is closed when it is empty and no order stands against it: a lien on later credits would be lost with it.
-//! Interest that has accrued keeps it open until it was posted. Demurrage that it owes stays with the person, and is
+//! A wallet can be closed when it is empty and no court order stands against it: a lien on later credits would be lost
+//! with it. Accrued interest keeps it open until it is posted. Its unpaid demurrage stays with the holder, and is
 //! written off with their last wallet. A holder's first wallet gets the tier allowance; while the holder has others, it
-//! closes only after another was designated.
+//! can be closed only after another was designated.
 //!
-//! A key signs for one wallet of the network, once: a key that any wallet at any bank has or had is refused, so that
-//! one which a holder retired cannot come back, and no certificate opens two wallets.
+//! A key signs for one wallet of the network, once: a key that any wallet at any bank has or had is refused, so that a
+//! retired key cannot come back, and no certificate opens two wallets.
 
 use cbdc_signatures::PublicKey;
 
@@ -59,14 +59,14 @@ impl Transition<'_> {
 
     pub(super) fn close_wallet(&mut self, close: &CloseWallet) -> Settled {
         self.at().payee_wallet(close.account)?;
-        // Interest that is due today counts: what is on the wallet is the holder's.
+        // Interest that is due today counts: money in the wallet is the holder's.
         let mut current = self.at().current_with_claim(close.account);
         let wallet = current.account;
         if wallet.posted() != 0 {
             let balance = u64::try_from(wallet.posted()).unwrap_or(u64::MAX);
             return Err(Outcome::refused(Reason::BalanceNotZero, 0, balance));
         }
-        // So does interest that is accrued and not due yet.
+        // So does interest that has accrued but is not due yet.
         let (accrued, remainder) = capitalise(wallet.accrued, self.ledger.genesis.day_count);
         if accrued > 0 {
             return Err(Outcome::refused(Reason::BalanceNotZero, 0, u64::try_from(accrued).unwrap_or(u64::MAX)));
@@ -80,8 +80,8 @@ impl Transition<'_> {
         let owed = accrued.unsigned_abs() + u128::from(remainder < 0);
         let owed = u64::try_from(owed).map_or(Amount::MAX, Amount::from_minor);
         self.post_flows(&Flows::default().with(&current))?;
-        // What is owed stays with the person, demurrage that accrued included and rounded up, so that nobody gets rid
-        // of it by closing wallets. With the last wallet it is written off.
+        // The debt stays with the holder, accrued demurrage included and rounded up, so that nobody escapes it by
+        // closing wallets. With the last wallet it is written off.
         if self.at().holder(wallet.holder).wallets == 1 {
             current.account.claim = Amount::ZERO;
         } else {
@@ -124,7 +124,7 @@ impl Transition<'_> {
         self.ledger.banks.get_mut(bank).expect("an admitted bank has accounts")
     }
 
-    /// A key must be a sound point, and new to the network.
+    /// Checks that a key is a sound point and new to the network.
     fn check_new_key(&self, key: PublicKey) -> Result<(), Outcome> {
         if key.check_for_account().is_err() {
             return refuse(Reason::KeyUnacceptable);
@@ -135,7 +135,7 @@ impl Transition<'_> {
         Ok(())
     }
 
-    /// Whether a certificate or a consent may be used still.
+    /// Checks that a certificate or a consent has not expired.
     pub(super) fn check_end(&self, valid_until: Timestamp) -> Result<(), Outcome> {
         if valid_until < self.time {
             return Err(Outcome::refused(Reason::CertificateExpired, valid_until.0, self.time.0));
