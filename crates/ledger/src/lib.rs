@@ -2,11 +2,11 @@
 //!
 //! # What it promises
 //! The ledger is a pure state machine. [`Ledger::apply`] takes the next ordered block proposal and returns the sealed
-//! block; nothing else changes it. It reads no clock, no disk, no network and no random source, so the same proposals
-//! give the same blocks, to the byte, on a live node, on a replica, under audit and in virtual time.
+//! block; nothing else changes it. It reads no clock, disk, network or random source, so the same proposals give the
+//! same blocks, to the byte, on a live node, on a replica, under audit and in virtual time.
 //!
-//! Input reaches `apply` only as [`VerifiedProposal`], whose constructors are named for who checked the signatures. The
-//! rule for signatures is that of `cbdc_signatures`; checking many at once takes secret randomness, which the caller
+//! Input reaches `apply` only as [`VerifiedProposal`], whose constructors are named for who checked the signatures.
+//! `cbdc_signatures` defines when a signature is valid; checking many at once takes secret randomness, which the caller
 //! provides.
 //!
 //! # Invariants

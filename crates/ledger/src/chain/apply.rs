@@ -21,7 +21,7 @@ impl Ledger {
         self.apply_noting_settled(verified, &mut || ())
     }
 
-    /// As [`Ledger::apply`]; calls `settled` when all commands are settled and the block is yet to be sealed. For
+    /// As [`Ledger::apply`]; calls `settled` once all commands are settled and before the block is sealed. For
     /// measurements.
     pub fn apply_noting_settled(&mut self, verified: &VerifiedProposal<'_>, settled: &mut dyn FnMut()) -> Block {
         let proposal = verified.proposal();
@@ -53,7 +53,7 @@ impl Ledger {
         Block { header, outcomes, leaves, effect_leaves, changes }
     }
 
-    /// One leaf a bank, in bank order: bank, then (serial, record) of each changed account in serial order.
+    /// One leaf per bank, in bank order: bank, then (serial, record) of each changed account in serial order.
     fn effect_leaves(&self, changed: &[AccountId]) -> Vec<Hash> {
         let leaf = |bank: BankId| {
             let from = changed.partition_point(|account| account.bank < bank);

@@ -6,8 +6,8 @@ use crate::codec::merkle::{Hash, LeafHasher};
 use crate::state::account::{ACCOUNT_BYTES, Account};
 use crate::types::identity::BankId;
 
-/// How many bytes are gathered before they are hashed: 64 of BLAKE3's chunks. Of a power of two, each run begins where
-/// the hash can go on with whole vectors; a run stays in the nearest caches.
+/// The bytes that are gathered before they are hashed: 64 of BLAKE3's chunks. With a power of two, each run begins
+/// where the hash can continue with whole vectors, and a run stays in the nearest caches.
 const RUN: usize = 64 * 1024;
 
 pub(crate) struct BankLeaf {

@@ -1,4 +1,4 @@
-//! A block: an ordered block proposal, the outcome of each of its commands, and a header. Height counts proposals.
+//! A block: an ordered block proposal, the outcome of each of its commands, and a header. The height counts them.
 
 use crate::codec::merkle::Hash;
 use crate::types::outcome::Outcome;
@@ -15,7 +15,7 @@ pub use crate::transition::entry::{Cause, Entry, entries_of, ordinal_of};
 pub struct Block {
     /// The header.
     pub header: Header,
-    /// One for each command of the proposal, in order.
+    /// The outcome of each command, in order.
     pub outcomes: Vec<Outcome>,
     /// The leaf hash of each command, for receipts.
     pub leaves: Vec<Hash>,

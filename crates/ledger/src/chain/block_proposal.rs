@@ -1,7 +1,8 @@
-//! A proposal: commands in the order in which they are applied, with the time that the sequencer stamped.
+//! A block proposal: commands in the order in which they are applied, with the time that the sequencer stamped.
 //!
 //! Layout: version (1), whether its block is to be a checkpoint block (1), reserved (2), number of commands (4), time
-//! in ms (8), then the commands back to back. One proposal is one entry of the ordered log, and becomes one block.
+//! in ms (8), then the commands back to back. One block proposal is one entry of the ordered log, and becomes one
+//! block.
 
 use std::borrow::Cow;
 
@@ -20,7 +21,7 @@ pub const PROPOSAL_HEAD_BYTES: usize = 16;
 pub struct BlockProposal<'a> {
     /// The time that the sequencer stamped.
     pub time: Timestamp,
-    /// Whether its block is to sum up the whole state ([`crate::sections`]). Before version 2 it is not looked at.
+    /// Whether its block is to cover the whole state ([`crate::sections`]). Ignored before version 2.
     pub asks_for_checkpoint: bool,
     /// The commands, in order.
     pub commands: Cow<'a, [Command]>,
@@ -30,7 +31,7 @@ pub struct BlockProposal<'a> {
 }
 
 impl<'a> BlockProposal<'a> {
-    /// Reads a proposal; any bytes left over are refused.
+    /// Reads a block proposal; bytes left over are refused.
     pub fn decode(bytes: &'a [u8]) -> Result<BlockProposal<'a>, DecodeError> {
         let mut input = Reader::new("proposal", bytes);
         input.version()?;
@@ -38,7 +39,7 @@ impl<'a> BlockProposal<'a> {
         input.reserved(2)?;
         let count = input.u32()? as usize;
         let time = Timestamp(input.u64()?);
-        // A command takes at least 96 bytes: a false count cannot reserve more than the bytes at hand justify.
+        // A command takes at least 96 bytes: a false count cannot reserve more than the input justifies.
         let capacity = count.min(bytes.len() / 96 + 1);
         let (mut commands, mut ends) = (Vec::with_capacity(capacity), Vec::with_capacity(capacity));
         for _ in 0..count {
@@ -61,7 +62,7 @@ impl<'a> BlockProposal<'a> {
     }
 }
 
-/// Collects verified batches into a proposal.
+/// Collects verified batches into a block proposal.
 #[derive(Default)]
 pub struct BlockProposalBuilder {
     batches: Vec<VerifiedBatch>,
@@ -70,7 +71,7 @@ pub struct BlockProposalBuilder {
     asks_for_checkpoint: bool,
 }
 
-/// A proposal that was made here: its bytes, and what they say, which its maker need not decode again.
+/// A block proposal that was made here: its bytes, and its commands, which its maker need not decode again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BuiltProposal {
     bytes: Bytes,
@@ -88,7 +89,7 @@ impl BlockProposalBuilder {
         self.batches.push(batch);
     }
 
-    /// How many commands there are so far.
+    /// The number of commands so far.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -98,12 +99,12 @@ impl BlockProposalBuilder {
         self.len == 0
     }
 
-    /// Bytes of the commands so far.
+    /// The bytes of the commands so far.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Has the proposal's block be a checkpoint block.
+    /// Asks for the proposal's block to be a checkpoint block.
     pub fn ask_for_checkpoint(&mut self) {
         self.asks_for_checkpoint = true;
     }
@@ -131,7 +132,7 @@ impl BlockProposalBuilder {
 }
 
 impl BuiltProposal {
-    /// The encoded proposal, which is ordered.
+    /// The encoded block proposal, which is ordered.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
@@ -141,12 +142,12 @@ impl BuiltProposal {
         &self.commands
     }
 
-    /// Whether these are its bytes. Those that never left this process need no comparison.
+    /// Whether these are its bytes. Bytes that never left this process need no comparison.
     pub fn is_of(&self, bytes: &[u8]) -> bool {
         std::ptr::eq(&raw const self.bytes[..], bytes) || self.bytes == bytes
     }
 
-    /// As [`BlockProposal::decode`] reads it from the bytes.
+    /// The proposal as [`BlockProposal::decode`] would read it from the bytes.
     pub(crate) fn proposal(&self) -> BlockProposal<'_> {
         let (commands, ends) = (Cow::Borrowed(&self.commands[..]), Cow::Borrowed(&self.ends[..]));
         BlockProposal {

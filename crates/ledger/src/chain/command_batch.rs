@@ -1,7 +1,7 @@
-//! Commands that travel together: their bytes, back to back, and what they say.
+//! Commands that travel together: their bytes, back to back, and the decoded commands.
 //!
-//! A command has one encoding. So the bytes that a bank submitted are those that were signed and that are ordered and
-//! kept: a batch is not encoded again on that way, and one none of whose commands is refused is moved as a whole.
+//! A command has one encoding. So the bytes that a bank submitted are those that were signed, and that are ordered and
+//! kept: a batch is not encoded again on that way, and a batch without refusals is moved as a whole.
 
 use std::ops::{Deref, Range};
 
@@ -20,7 +20,7 @@ pub struct CommandBatch {
     ends: Vec<usize>,
 }
 
-/// Why bytes are no batch.
+/// The reason why bytes are not a batch.
 #[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
@@ -31,7 +31,7 @@ pub enum BatchError {
 }
 
 impl CommandBatch {
-    /// Reads commands that stand back to back.
+    /// Reads commands that lie back to back.
     pub fn decode(bytes: Bytes, commands_max: usize) -> Result<CommandBatch, BatchError> {
         let capacity = (bytes.len() / SIGNED_PAYMENT_BYTES).min(commands_max);
         let (mut commands, mut ends) = (Vec::with_capacity(capacity), Vec::with_capacity(capacity));
@@ -48,7 +48,7 @@ impl CommandBatch {
         Ok(CommandBatch { bytes, commands, ends })
     }
 
-    /// How many commands there are.
+    /// The number of commands.
     pub fn len(&self) -> usize {
         self.commands.len()
     }
@@ -73,22 +73,22 @@ impl CommandBatch {
         encoded_commands(&self.bytes, 0, &self.ends)
     }
 
-    /// The bytes of the command at a index.
+    /// The bytes of the command at an index.
     pub fn command_bytes(&self, index: usize) -> Option<&[u8]> {
         self.bytes.get(self.start(index)..*self.ends.get(index)?)
     }
 
-    /// How many bytes the commands at these indices take.
+    /// The number of bytes that the commands at these indices take.
     pub fn bytes_at(&self, indices: Range<usize>) -> usize {
         self.start(indices.end).saturating_sub(self.start(indices.start))
     }
 
-    /// Where the command at a index begins; for the index behind the last one, where that ends.
+    /// The offset at which the command at an index begins; for the index behind the last one, the end of that.
     fn start(&self, index: usize) -> usize {
         index.checked_sub(1).map_or(0, |before| self.ends.get(before).copied().unwrap_or(self.bytes.len()))
     }
 
-    /// Keeps the commands at the indices that `keep` names.
+    /// Keeps the commands at the indices that `keep` accepts.
     pub fn retain(&mut self, keep: impl Fn(usize) -> bool) {
         if (0..self.len()).all(&keep) {
             return;
@@ -101,7 +101,7 @@ impl CommandBatch {
         (self.bytes, self.ends) = (out.finish().into(), ends);
     }
 
-    /// Its commands and where each ends.
+    /// The commands, and the offset at which each ends.
     pub(crate) fn into_parts(self) -> (Vec<Command>, Vec<usize>) {
         (self.commands, self.ends)
     }
@@ -137,7 +137,7 @@ impl Deref for VerifiedBatch {
     }
 }
 
-/// The bytes of commands of which the first begins at `start` and each ends where `ends` says.
+/// The bytes of commands of which the first begins at `start` and each ends at its offset in `ends`.
 pub(crate) fn encoded_commands<'a>(
     bytes: &'a [u8],
     mut start: usize,

@@ -20,7 +20,7 @@ pub fn command_leaf(index: u32, command: &[u8], outcome: &Outcome) -> Hash {
     merkle::leaf_hash(&[&data.finish()])
 }
 
-/// How much leaf data is gathered before it is hashed: 64 payments, which stay in the nearest cache.
+/// The leaf data that is gathered before it is hashed: 64 payments, which fit the nearest cache.
 const RUN_BYTES: usize = 64 * 192;
 
 /// The leaves of a block's commands, in order. Runs of commands of the same length, such as payments, are hashed

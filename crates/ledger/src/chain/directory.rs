@@ -1,8 +1,8 @@
 //! The keys in force, for verifying in parallel while the ledger settles.
 //!
 //! Settlement publishes key changes after each block; verifiers take a [`KeySnapshot`] once per batch and read it
-//! without locks. Keys are decompressed at their first use, those of a batch together, and kept, so that a wallet in
-//! use costs one decompression in all. Look-ups go by dense account id.
+//! without locks. Keys are decompressed at their first use, those of a batch together, and kept, so that a wallet's key
+//! is decompressed once in all. Look-ups go by dense account id.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, RwLock};
@@ -61,12 +61,12 @@ impl KeySlot {
 }
 
 impl KeySnapshot {
-    /// Decompresses the signers' keys that were not used before, all together. [`KeySnapshot::find`] refuses what is no
-    /// key.
+    /// Decompresses the signers' keys that were not used before, all together. [`KeySnapshot::find`] refuses bytes that
+    /// are not a key.
     pub fn make_ready(&self, signers: impl Iterator<Item = Signer>) {
         let mut unused: Vec<&KeySlot> =
             signers.filter_map(|signer| self.slot(signer)).filter(|slot| slot.decompressed.get().is_none()).collect();
-        // A signer may stand in a batch many times.
+        // A signer may occur in a batch many times.
         unused.sort_unstable_by_key(|slot| std::ptr::from_ref(*slot));
         unused.dedup_by(|one, next| std::ptr::eq(*one, *next));
         let keys: Vec<PublicKey> = unused.iter().map(|slot| slot.key).collect();
@@ -95,8 +95,8 @@ impl KeySnapshot {
         }
     }
 
-    /// The holder of a wallet, closed ones included: a certificate over a wallet that was closed while the
-    /// command was in flight must stay verifiable, since the ledger used the command's sequence number.
+    /// The holder of a wallet, including closed ones: a certificate for a wallet that was closed while the command was
+    /// in flight must stay verifiable, since the ledger used the command's sequence number.
     pub fn holder_of(&self, account: AccountId) -> Result<HolderId, Outcome> {
         self.wallet(account).map(|wallet| wallet.holder)
     }
@@ -114,7 +114,7 @@ impl KeySnapshot {
 }
 
 impl KeyDirectory {
-    /// The keys of a ledger as it stands.
+    /// The keys of a ledger's present state.
     pub fn of(ledger: &Ledger) -> KeyDirectory {
         let mut snapshot = KeySnapshot { banks: BTreeMap::new(), members: member_keys(ledger) };
         for bank in ledger.banks() {
@@ -133,7 +133,7 @@ impl KeyDirectory {
         self.current.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
-    /// Publishes what a block changed. `ledger` is the ledger after that block.
+    /// Publishes a block's key changes. `ledger` is the ledger after that block.
     pub fn follow(&self, ledger: &Ledger, changes: &Changes) {
         let (keys, members) = (&changes.keys, changes.members);
         if keys.is_empty() && !members {
@@ -154,7 +154,7 @@ impl KeyDirectory {
         if members {
             next.members = member_keys(ledger);
         }
-        // The next block's copy shares what no block changes.
+        // The next block's copy shares what the block leaves unchanged.
         next.banks.values_mut().for_each(CowVec::share);
         *self.current.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(next);
     }

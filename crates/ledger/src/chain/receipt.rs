@@ -15,7 +15,7 @@ use crate::types::outcome::Outcome;
 pub struct Receipt {
     /// The block's header with its signatures.
     pub header: SignedHeader,
-    /// The command's position in the block.
+    /// The command's index in the block.
     pub index: u32,
     /// The command as it was ordered, signature included.
     pub command: Vec<u8>,
@@ -26,7 +26,7 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// Builds the receipt of the command at `index` from its block's leaves. `None` where there is no such command.
+    /// Builds the receipt of the command at `index` from its block's leaves. `None` if there is no such command.
     pub fn build(
         header: SignedHeader,
         leaves: &[Hash],

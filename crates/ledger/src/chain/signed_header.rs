@@ -20,7 +20,7 @@ pub struct SignedHeader {
     pub signatures: Vec<(MemberId, Signature)>,
 }
 
-/// Why a header or a receipt proves nothing.
+/// The reason why a header or a receipt proves nothing.
 #[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProofError {
@@ -66,7 +66,7 @@ impl SignedHeader {
         Ok(())
     }
 
-    /// As [`SignedHeader::check`] of each, all signatures verified together.
+    /// As [`SignedHeader::check`] for each, with all signatures verified together.
     fn check_each(
         headers: &[SignedHeader],
         network: NetworkId,
@@ -105,7 +105,7 @@ impl SignedHeader {
         self.check(network, required, |node| key_of_member(members, node))
     }
 
-    /// As [`SignedHeader::check_by_members`] of each, all signatures verified together.
+    /// As [`SignedHeader::check_by_members`] for each, with all signatures verified together.
     pub fn check_each_by_members(
         headers: &[SignedHeader],
         network: NetworkId,
@@ -135,7 +135,7 @@ impl SignedHeader {
     }
 }
 
-/// The key that a node of the central bank signs headers with.
+/// The key with which a node of the central bank signs headers.
 fn key_of_member(members: &Members, node: MemberId) -> Option<PublicKey> {
     Some(members.active(Role::CentralBank, node)?.member.signing_key)
 }

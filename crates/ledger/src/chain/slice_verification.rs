@@ -1,9 +1,9 @@
-//! Verifying batches a slice at a time.
+//! Verification of batches, a slice at a time.
 //!
-//! A large batch takes a while to verify, and whoever waits behind it should not wait for all of it. A
-//! [`PartlyVerified`] batch stays one piece and remembers how far it is verified; [`verify_slices`] verifies the next
-//! commands of several together. A batch is vouched for ([`PartlyVerified::finish`]) only once every command was
-//! verified or refused.
+//! A large batch takes a while to verify, and whoever is queued behind it should not wait for all of it. A
+//! [`PartlyVerified`] batch stays whole and records how far it is verified; [`verify_slices`] verifies the next
+//! commands of several batches together. A batch becomes a [`VerifiedBatch`] ([`PartlyVerified::finish`]) only once
+//! every command was verified or refused.
 
 use cbdc_signatures::{BatchSeed, Trust};
 
@@ -15,37 +15,37 @@ use crate::command::payment::SIGNED_PAYMENT_BYTES;
 use crate::types::identity::NetworkId;
 use crate::types::outcome::Outcome;
 
-/// A batch of which the commands up to some index are verified or refused.
+/// A batch whose commands are verified or refused up to some index.
 #[derive(Debug)]
 pub struct PartlyVerified {
     batch: CommandBatch,
     next: usize,
-    /// Whether each command is refused; empty where none is.
+    /// Whether each command is refused; empty if none is.
     refused: Vec<bool>,
 }
 
-/// The next commands of a batch, so many at most.
+/// The next commands of a batch, up to a count.
 pub struct Slice<'a> {
     /// The batch.
     pub batch: &'a mut PartlyVerified,
-    /// How many of its commands.
+    /// The number of its commands.
     pub count: usize,
-    /// What is known of whoever sent it.
+    /// The trust in whoever sent it.
     pub trust: Trust,
 }
 
 impl PartlyVerified {
-    /// A batch of which nothing is verified.
+    /// A batch of which nothing is verified yet.
     pub fn new(batch: CommandBatch) -> PartlyVerified {
         PartlyVerified { batch, next: 0, refused: Vec::new() }
     }
 
-    /// Commands that are left to verify.
+    /// The number of commands still to verify.
     pub fn left(&self) -> usize {
         self.batch.len() - self.next
     }
 
-    /// The next commands, so many at most, each with its index in the batch.
+    /// The next commands, at most `count`, each with its index in the batch.
     pub fn upcoming(&self, count: usize) -> impl ExactSizeIterator<Item = (usize, &Command)> {
         self.batch.commands()[self.next..self.end(count)]
             .iter()
@@ -53,13 +53,13 @@ impl PartlyVerified {
             .map(|(at, command)| (self.next + at, command))
     }
 
-    /// What the next commands cost, so many at most: one each, or as much as their bytes would as payments.
+    /// The cost of the next commands, at most `count`: one each, or as much as their bytes would cost as payments.
     pub fn cost(&self, count: usize) -> usize {
         let next = self.next..self.end(count);
         self.batch.bytes_at(next.clone()).div_ceil(SIGNED_PAYMENT_BYTES).max(next.len())
     }
 
-    /// Refuses the command at a index: its signature is not looked at, and it is no part of what is vouched for.
+    /// Refuses the command at an index: its signature is not checked, and it is left out of the verified batch.
     pub fn refuse(&mut self, index: usize) {
         self.refused.resize(self.batch.len(), false);
         if let Some(refused) = self.refused.get_mut(index) {
@@ -70,7 +70,7 @@ impl PartlyVerified {
     /// The commands that were not refused.
     ///
     /// # Errors
-    /// The batch itself, where some are left to verify.
+    /// The batch itself if commands are still to be verified.
     pub fn finish(mut self) -> Result<VerifiedBatch, PartlyVerified> {
         if self.left() > 0 {
             return Err(self);
@@ -88,8 +88,8 @@ fn is_refused(refused: &[bool], index: usize) -> bool {
     refused.get(index).copied().unwrap_or(false)
 }
 
-/// Verifies the slices together against the keys in force; those of a suspect source cost the others nothing. For each:
-/// the refusals, with their indices in the batch.
+/// Verifies the slices together against the keys in force; those of a suspect source cost the others nothing. For each
+/// slice: the refusals, with their indices in the batch.
 pub fn verify_slices(
     network: NetworkId,
     directory: &KeyDirectory,

@@ -1,16 +1,16 @@
-//! From bytes to what `apply` accepts: who vouches for the signatures.
+//! From bytes to what `apply` accepts, and who vouches for the signatures.
 //!
 //! There are three ways to a [`VerifiedProposal`], each named for who vouches:
 //!
 //! * [`verify_slices`] checks signatures against the keys in force, a slice of each of several batches at a time
-//!   ([`verify_batches`]: whole batches). The [`VerifiedBatch`]es that come of it are what a sequencer collects, and
-//!   [`VerifiedProposal::from_built`] is the proposal that it made of them.
-//! * [`VerifiedProposal::check`] does the same for a whole block of a peer, or under audit.
+//!   ([`verify_batches`]: whole batches). The sequencer collects the resulting [`VerifiedBatch`]es into a block
+//!   proposal, and [`VerifiedProposal::from_built`] takes that.
+//! * [`VerifiedProposal::check`] does the same for a whole block from a peer or under audit.
 //! * [`VerifiedProposal::from_own_log`] trusts the bytes because this node, or the leader it follows, verified them
 //!   before they were ordered and its own checksummed log kept them (crash faults, not lies).
 //!
-//! A command names the version of the key that signs it. `apply` refuses it (`KEY_CHANGED`) if the key in force has
-//! another version by then, so a verdict can never outlive its key.
+//! A command names the version of the key that signs it. `apply` refuses it (`KEY_CHANGED`) if another version is in
+//! force by then, so a verdict can never outlive its key.
 
 use cbdc_signatures::{Batch, BatchSeed, DecompressedKey, Signature, Trust};
 
@@ -29,11 +29,11 @@ use crate::types::outcome::{Outcome, Reason, Stage};
 
 pub use crate::command::Signed;
 
-/// A proposal that may be applied.
+/// A block proposal that may be applied.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VerifiedProposal<'a>(BlockProposal<'a>);
 
-/// Why a block of a peer, or under audit, is not accepted.
+/// The reason why a block from a peer or under audit is not accepted.
 #[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VerificationError {
@@ -44,17 +44,17 @@ pub enum VerificationError {
 }
 
 impl<'a> VerifiedProposal<'a> {
-    /// Decodes a proposal from this node's own checksummed log.
+    /// Decodes a block proposal from this node's own checksummed log.
     pub fn from_own_log(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         BlockProposal::decode(bytes).map(VerifiedProposal)
     }
 
-    /// A proposal of verified commands, as this node made it.
+    /// A block proposal of verified commands, as this node built it.
     pub fn from_built(made: &'a BuiltProposal) -> Self {
         VerifiedProposal(made.proposal())
     }
 
-    /// Decodes a proposal and verifies every command that the recorded outcomes say had effect.
+    /// Decodes a block proposal and verifies every command that had an effect by the recorded outcomes.
     ///
     /// A command that was refused before it used its sequence number (such as one whose key was replaced while it was
     /// in flight) changed nothing, and the key that could verify it is gone; it is not verified.
@@ -76,14 +76,14 @@ impl<'a> VerifiedProposal<'a> {
         Ok(VerifiedProposal(proposal))
     }
 
-    /// The proposal.
+    /// The block proposal.
     pub fn proposal(&self) -> &BlockProposal<'a> {
         &self.0
     }
 }
 
 /// Verifies the commands of several batches together against the keys in force; those of a suspect source cost the
-/// others nothing. For each batch: the good commands, and the refusals of the rest with their positions in it.
+/// others nothing. For each batch: the good commands, and the refusals of the rest with their indices in it.
 pub fn verify_batches(
     network: NetworkId,
     directory: &KeyDirectory,
@@ -101,7 +101,7 @@ pub fn verify_batches(
     verified.zip(refused).collect()
 }
 
-/// Signatures to check, and back to back those signed records that stand inside commands.
+/// Signatures to check; and, back to back, the signed records inside commands.
 struct Checks<'a> {
     inner: Writer,
     list: Vec<Check<'a>>,
@@ -118,9 +118,9 @@ struct Check<'a> {
 
 /// The key of a check.
 enum CheckKey<'a> {
-    /// One that is in force.
+    /// A key in force.
     InForce(&'a DecompressedKey),
-    /// One that the command brings along.
+    /// A key that comes with the command.
     New(Box<DecompressedKey>),
 }
 
@@ -157,7 +157,7 @@ pub fn check_signatures(
     check_by_trust(network, directory, commands, |_| Trust::Clean, seed)
 }
 
-/// The same, of commands of which each may be trusted differently.
+/// As [`check_signatures`], with the trust in each command's sender.
 pub(super) fn check_by_trust(
     network: NetworkId,
     directory: &KeyDirectory,
@@ -217,8 +217,8 @@ fn collect_checks<'a>(
             let OpenWallet { certificate, agreement, .. } = &signed.record;
             add_certified(keys, index, (&signed.record.statement(), certificate, *agreement), checks)?;
         }
-        // The holder of a replaced key is the wallet's own, which the directory knows. The class is the one named: it
-        // may have changed by the time the command is applied, which then refuses it.
+        // The holder of a replaced key is the wallet's own, which the directory knows. The class is the one in the
+        // record: if it has changed by the time the command is applied, the command is refused then.
         Command::ReplaceKey(signed) => {
             let ReplaceKey { account, certificate, agreement, .. } = &signed.record;
             let statement = signed.record.statement(keys.holder_of(*account)?);
@@ -261,7 +261,7 @@ fn collect_checks<'a>(
     Ok(())
 }
 
-/// Adds the checks of what a registrar has certified and a holder agreed to with the key that it names.
+/// Adds the checks of a registrar's certificate and of the holder's agreement with the certified key.
 fn add_certified<'a>(
     keys: &'a KeySnapshot,
     index: usize,

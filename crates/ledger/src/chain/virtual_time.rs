@@ -1,15 +1,15 @@
-//! Virtual time: a ledger that a simulation drives without signatures, and that can be no real network's.
+//! Virtual time: a ledger that a simulation drives without signatures, and that cannot be any real network's.
 //!
 //! A simulated economy settles millions of payments whose signatures would prove nothing: one program plays every
-//! holder, bank and committee seat. Here its authority stands in for them, and everything else (sequence numbers,
-//! limits, books, blocks) is the ledger that also settles real money.
+//! holder, bank and committee seat. Its authority replaces them here; everything else (sequence numbers, limits, books,
+//! blocks) is the ledger that settles real money.
 //!
 //! # The seal is data
-//! A cargo feature would not seal anything: features unify across a workspace. Instead a [`VirtualLedger`] exists only
-//! for a genesis in which the signing key of **every** member is [`member_key`]: one well-known point whose private key
-//! nobody knows. So
+//! A cargo feature would not protect anything: features unify across a workspace. Instead a [`VirtualLedger`] exists
+//! only for a genesis in which the signing key of **every** member is [`member_key`]: one well-known point whose
+//! private key nobody knows. So
 //! 1. no real network can be driven this way: its members' keys are other keys, and [`VirtualLedger::new`] refuses it;
-//! 2. no node can serve a virtual network: nobody can sign a command, a certificate or a header of it;
+//! 2. no node can serve a virtual network: nobody can sign a command, a certificate or a header for it;
 //! 3. an unsigned proposal never leaves this module: [`VirtualLedger::apply`] makes the [`VerifiedProposal`] for its
 //!    own ledger and drops it, so that it cannot be carried to another one.
 //!
@@ -29,7 +29,7 @@ use crate::ledger::Ledger;
 use crate::ledger::genesis::{Genesis, GenesisError};
 use crate::state::member::Role;
 
-/// Stands where a signature would: zeros, valid under no key that a network may admit.
+/// A placeholder for a signature: zeros, valid under no key that a network may admit.
 pub const UNSIGNED: Signature = Signature([0; 64]);
 
 const MEMBER_TEXT: &[u8] = b"cbdc virtual time: the key of every member, which nobody holds";
@@ -40,7 +40,7 @@ pub fn member_key() -> PublicKey {
     key_of(MEMBER_TEXT, 0)
 }
 
-/// The key of the wallet that a simulation numbers so.
+/// The key of the simulation's wallet with this number.
 pub fn wallet_key(number: u64) -> PublicKey {
     key_of(WALLET_TEXT, number)
 }
@@ -60,7 +60,7 @@ fn key_of(text: &[u8], number: u64) -> PublicKey {
     }
 }
 
-/// Why a genesis gives no virtual ledger.
+/// The reason why a genesis gives no virtual ledger.
 #[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VirtualTimeError {
@@ -73,14 +73,14 @@ pub enum VirtualTimeError {
     MemberCanSign { role: Role, id: u16, found: PublicKey },
 }
 
-/// A ledger whose proposals need no signatures, because its genesis can be no real network's.
+/// A ledger whose proposals need no signatures, because its genesis cannot be any real network's.
 pub struct VirtualLedger(Ledger);
 
 impl VirtualLedger {
     /// The ledger at height 0.
     ///
     /// # Errors
-    /// The genesis is unsound, or a member has a key of its own.
+    /// The genesis is unsound, or a member has another key.
     pub fn new(genesis: Genesis) -> Result<VirtualLedger, VirtualTimeError> {
         let nobody = member_key();
         if let Some(member) = genesis.members.iter().find(|member| member.signing_key != nobody) {
@@ -93,7 +93,7 @@ impl VirtualLedger {
     /// Applies an unsigned proposal: the simulation vouches for every command in it.
     ///
     /// # Errors
-    /// The bytes are no proposal.
+    /// The bytes are not a block proposal.
     pub fn apply(&mut self, proposal: &[u8]) -> Result<Block, DecodeError> {
         let verified = VerifiedProposal::from_own_log(proposal)?;
         Ok(self.0.apply(&verified))

@@ -1,7 +1,7 @@
-//! Shorter encodings for what is sent and stored in bulk: numbers without their leading zeros.
+//! Compact encodings for bulk data: numbers without their leading zeros.
 //!
-//! Nothing that is signed or hashed is encoded so; that has its fixed layout ([`crate::codec::encoding`]). Here too a
-//! value has exactly one encoding, and any other is refused.
+//! Nothing that is signed or hashed is encoded like this; that has its fixed layout ([`crate::codec::encoding`]). Here
+//! too a value has exactly one encoding, and any other is refused.
 //!
 //! | value | encoding |
 //! |---|---|
@@ -35,7 +35,7 @@ impl Writer {
         self.u8(value as u8)
     }
 
-    /// An even number of words, at most 16.
+    /// Appends an even number of words, at most 16.
     #[inline]
     pub fn words<const N: usize>(&mut self, words: &[u64; N]) -> &mut Self {
         const { assert!(N.is_multiple_of(2) && N <= WORDS_MAX) };
@@ -79,7 +79,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A row that is malformed, or has less behind it than the longest.
+    /// Reads a row that is malformed, or is followed by fewer bytes than the longest row has.
     #[cold]
     fn words_one_by_one<const N: usize>(&mut self) -> Result<[u64; N], DecodeError> {
         let mut lengths = [0; WORDS_MAX / 2];
@@ -101,19 +101,19 @@ impl Reader<'_> {
         Ok(words)
     }
 
-    /// A word that was read, where it is one of 32 bits.
+    /// A word that was read, as 32 bits.
     pub(crate) fn half(&self, word: u64) -> Result<u32, DecodeError> {
         u32::try_from(word).map_err(|_| self.wrong("at most 32 bits", word))
     }
 }
 
-/// How many bytes a word has without its leading zeros.
+/// The number of bytes of a word without its leading zeros.
 #[inline]
 fn bytes_of(word: u64) -> usize {
     8 - (word.leading_zeros() / 8) as usize
 }
 
-/// The words of the row that `bytes` begin with, and its length; `None` where it is malformed.
+/// The words of the row at the front of `bytes`, and its length; `None` if it is malformed.
 #[inline]
 fn row_of<const N: usize>(bytes: &[u8; ROW_BYTES_MAX]) -> Option<([u64; N], usize)> {
     let mut at = N / 2;
@@ -134,7 +134,7 @@ pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A word, all lengths alike.
+    /// A word; all lengths are equally likely.
     pub(crate) fn word() -> impl Strategy<Value = u64> {
         (any::<u64>(), 0u32..=64).prop_map(|(word, cut)| word.checked_shr(cut).unwrap_or(0))
     }
@@ -155,7 +155,7 @@ pub(crate) mod tests {
             prop_assert!(input.is_empty());
         }
 
-        /// With enough behind it, a row is read in one go.
+        /// With enough bytes behind it, a row is read in one go.
         #[test]
         fn a_row_says_the_same_whatever_stands_behind_it(
             mut bytes in prop::collection::vec(any::<u8>(), 0..80),

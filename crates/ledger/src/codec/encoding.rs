@@ -1,8 +1,8 @@
 //! The fixed little-endian layout of everything that is signed or hashed, and of most that is stored.
 //!
 //! There is one writer and one reader. A value has exactly one encoding, and the reader refuses any other: reserved
-//! bytes must be zero, booleans 0 or 1, and no byte may be left over ([`Reader::finish`]). What is sent and stored in
-//! bulk has shorter forms in [`crate::codec::compact`].
+//! bytes must be zero, booleans 0 or 1, and no byte may be left over ([`Reader::finish`]). Bulk data is sent and stored
+//! in the shorter forms of [`crate::codec::compact`].
 
 use cbdc_signatures::PublicKey;
 
@@ -23,7 +23,7 @@ pub enum DecodeError {
     Value { what: &'static str, expected: &'static str, found: u64 },
 }
 
-/// The version that begins every signed or stored record.
+/// The version with which every signed or stored record begins.
 pub const VERSION: u8 = 1;
 
 /// Appends values in their fixed layout.
@@ -64,17 +64,17 @@ impl Writer {
         self.raw(&value.to_le_bytes())
     }
 
-    /// A value that may be missing: a byte 0 or 1, then the value (zero where missing).
+    /// Appends an optional value: a byte 0 or 1, then the value (zero if missing).
     pub fn optional_u64(&mut self, value: Option<u64>) -> &mut Self {
         self.u8(u8::from(value.is_some())).u64(value.unwrap_or(0))
     }
 
-    /// A key that may be missing: a byte 0 or 1, then the key (zeros where missing).
+    /// Appends an optional key: a byte 0 or 1, then the key (zeros if missing).
     pub(crate) fn optional_key(&mut self, key: &Option<PublicKey>) -> &mut Self {
         self.u8(u8::from(key.is_some())).raw(&key.map_or([0; 32], |key| key.0))
     }
 
-    /// A text of at most 255 bytes, length first.
+    /// Appends a text of at most 255 bytes, length first.
     pub fn text(&mut self, text: &str) -> &mut Self {
         let length =
             u8::try_from(text.len()).expect("texts are checked to be at most 255 bytes before they are encoded");
@@ -87,18 +87,18 @@ impl Writer {
         self
     }
 
-    /// `count` zero bytes, reserved.
+    /// Appends `count` reserved bytes, which are zero.
     pub fn reserved(&mut self, count: usize) -> &mut Self {
         self.bytes.resize(self.bytes.len() + count, 0);
         self
     }
 
-    /// How many bytes were written.
+    /// The number of bytes written.
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Whether no byte is there.
+    /// Whether nothing was written.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
@@ -108,12 +108,12 @@ impl Writer {
         &self.bytes
     }
 
-    /// Forgets what was written and keeps its memory.
+    /// Clears the writer and keeps its memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
     }
 
-    /// Forgets the first `length` bytes.
+    /// Drops the first `length` bytes.
     pub fn forget(&mut self, length: usize) {
         self.bytes.drain(..length);
     }
@@ -124,7 +124,7 @@ impl Writer {
     }
 }
 
-/// Fills a record of `N` bytes. Every offset is known at compile time, so that no check is left once it is inlined.
+/// Fills a record of `N` bytes. Every offset is known at compile time, so that no check remains once it is inlined.
 pub(crate) struct Fixed<const N: usize> {
     bytes: [u8; N],
     filled: usize,
@@ -168,14 +168,14 @@ impl<const N: usize> Fixed<N> {
         self
     }
 
-    /// `count` bytes that are reserved; they are zero already.
+    /// Skips `count` reserved bytes; they are zero already.
     #[inline]
     pub(crate) fn reserved(&mut self, count: usize) -> &mut Self {
         self.filled += count;
         self
     }
 
-    /// The record, every byte of which was given.
+    /// The record, after every byte of it was given.
     #[inline]
     pub(crate) fn as_bytes(&self) -> &[u8; N] {
         assert!(self.filled == N, "expected a record of {N} bytes, found {}", self.filled);
@@ -203,7 +203,7 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// The next `N` bytes, which are not taken; `None` where fewer are left.
+    /// The next `N` bytes, without taking them; `None` if fewer are left.
     pub(crate) fn peek<const N: usize>(&self) -> Option<&'a [u8; N]> {
         self.bytes.first_chunk()
     }
@@ -216,7 +216,7 @@ impl<'a> Reader<'a> {
         Ok(array)
     }
 
-    /// The next `N` bytes as a record of fixed layout, taken as one.
+    /// The next `N` bytes as a record of fixed layout.
     #[inline]
     pub(crate) fn fixed<const N: usize>(&mut self) -> Result<FixedReader<'a, N>, DecodeError> {
         let Some((bytes, rest)) = self.bytes.split_first_chunk() else { return Err(self.too_short(N)) };
@@ -316,12 +316,12 @@ impl<'a> Reader<'a> {
         DecodeError::Value { what: self.what, expected, found }
     }
 
-    /// Whether no byte is there.
+    /// Whether no byte is left.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// How many bytes are left.
+    /// The number of bytes left.
     pub fn left(&self) -> usize {
         self.bytes.len()
     }
@@ -335,7 +335,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Takes a record of `N` bytes apart. Every offset is known at compile time, so that no check is left once it is
+/// Takes a record of `N` bytes apart. Every offset is known at compile time, so that no check remains once it is
 /// inlined.
 pub(crate) struct FixedReader<'a, const N: usize> {
     bytes: &'a [u8; N],
@@ -351,7 +351,7 @@ impl<const N: usize> FixedReader<'_, N> {
         array
     }
 
-    /// Every byte of the record was taken.
+    /// Checks that every byte of the record was taken.
     #[inline]
     pub(crate) fn finish(self) {
         assert!(self.taken == N, "expected all {N} bytes of a record to be read, found {}", self.taken);

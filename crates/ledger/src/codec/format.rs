@@ -1,4 +1,4 @@
-//! How a version of the formats is read.
+//! Reading a version of the formats.
 
 use super::encoding::{DecodeError, Reader};
 use crate::types::format::FormatVersion;

@@ -1,4 +1,4 @@
-//! How values become bytes and digests: the fixed layout of everything signed or hashed, shorter forms for bulk, and
+//! The codecs of values and digests: the fixed layout of everything signed or hashed, compact forms for bulk data, and
 //! Merkle trees.
 
 pub mod compact;

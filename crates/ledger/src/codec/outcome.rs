@@ -1,4 +1,4 @@
-//! Outcomes in blocks and in bulk.
+//! Encodings of outcomes: in blocks, and compact for bulk data.
 
 use super::encoding::{DecodeError, Reader, Writer};
 use crate::types::outcome::{Outcome, Reason};
@@ -12,7 +12,7 @@ impl Outcome {
         out.u64(u64::from_le_bytes([low, high, a, b, c, d, e, f])).u64(self.limit).u64(self.amount);
     }
 
-    /// As it is sent and stored in bulk: a zero for what settled and has nothing to add, else a one and
+    /// Appends the outcome for bulk data: a zero for a settled command with nothing to add, else a one and
     /// [`Outcome::encode`].
     pub fn encode_compact(&self, out: &mut Writer) {
         if *self == Outcome::settled() {

@@ -1,4 +1,4 @@
-//! The committee's proposals: what is under vote, how the votes stand, and when a proposal falls due.
+//! The committee's governance proposals: which are open, their votes, and when they fall due.
 
 pub mod proposal;
 pub mod vote;

@@ -1,4 +1,4 @@
-//! Proposals under vote: from propose to enacted, rejected, withdrawn, expired or void.
+//! Governance proposals: from proposed to enacted, rejected, withdrawn, expired or void.
 //!
 //! 1. A committee member proposes actions; that is also the member's vote for them. Both dates of a proposal lie within
 //!    [`HORIZON_MS_MAX`]. A seat has at most [`OPEN_OF_SEAT_MAX`] open proposals, the committee [`OPEN_MAX`]; beside
@@ -7,11 +7,11 @@
 //! 2. Members vote; a later vote of the same member replaces the earlier one. The proposer may withdraw the proposal.
 //! 3. A proposal is *approved* while at least `threshold` active members approve.
 //! 4. A proposal that can no longer be approved, since too many active members reject it, is rejected at once.
-//! 5. The first block at or after the effective time enacts an approved proposal. A proposal that is not approved when
-//!    `expires_at` comes has expired; one that a proposal enacted before it made impossible is void, and so are all
+//! 5. The first block at or after the effective time enacts an approved proposal. A proposal that is not approved by
+//!    `expires_at` expires; one that became impossible through a proposal enacted before it is void, and so are all
 //!    open ones of a seat that is dismissed.
-//! 6. A dismissed seat's votes on open proposals no longer count, and are gone once a proposal is closed. What was
-//!    decided before stays as it was counted.
+//! 6. A dismissed seat's votes on open proposals no longer count, and are removed once a proposal is closed. Votes on
+//!    proposals closed before stay as they were counted.
 
 use std::collections::BTreeSet;
 
@@ -25,22 +25,22 @@ use crate::state::sections::{Kept, digest};
 use crate::types::identity::MemberId;
 use crate::types::time::Timestamp;
 
-/// How many proposals may be open at once.
+/// The number of proposals that may be open at once.
 pub const OPEN_MAX: usize = 64;
-/// How many of these one seat may have open.
+/// The number of these that one seat may have open.
 pub const OPEN_OF_SEAT_MAX: usize = 8;
-/// How many more may be open that only dismiss members or replace keys.
+/// The number of additional open proposals that only dismiss members or replace keys.
 pub const RESERVED: usize = 32;
-/// How many of these one seat may have open.
+/// The number of these that one seat may have open.
 pub const RESERVED_OF_SEAT: usize = 2;
-/// How far ahead of its block a proposal may take effect or expire: 366 days.
+/// The longest time from its block to a proposal's effect or expiry: 366 days.
 pub const HORIZON_MS_MAX: u64 = 366 * 86_400_000;
 
 /// A proposal's status.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum ProposalStatus {
-    /// Under vote.
+    /// Open for votes.
     Open = 1,
     /// In force.
     Enacted = 2,
@@ -48,14 +48,14 @@ pub enum ProposalStatus {
     Expired = 3,
     /// Approved, but an action could no longer be enacted (such as admitting a member that exists by then).
     Void = 4,
-    /// So many members rejected it that it could not be approved any more.
+    /// Rejected by so many members that it could no longer be approved.
     Rejected = 5,
-    /// Taken back by the member that proposed it.
+    /// Withdrawn by the member that proposed it.
     Withdrawn = 6,
 }
 
 impl ProposalStatus {
-    /// The name in answers and texts.
+    /// The status's name in answers and texts.
     pub fn name(self) -> &'static str {
         match self {
             ProposalStatus::Open => "open",
@@ -68,22 +68,22 @@ impl ProposalStatus {
     }
 }
 
-/// A proposal and how it stands.
+/// A proposal, its votes and its status.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProposalRecord {
-    /// The number that ordering allotted, from 1.
+    /// The number that it got when it was ordered, from 1.
     pub number: u64,
     /// The actions proposed.
     pub proposal: GovernanceProposal,
-    /// The votes so far; of a closed proposal, those that counted.
+    /// The votes so far; for a closed proposal, those that counted.
     pub ballots: Ballots,
-    /// Its outcome.
+    /// The proposal's status.
     pub status: ProposalStatus,
-    /// When it was enacted, expired or became void.
+    /// The time at which it was closed.
     pub closed_at: Timestamp,
 }
 
-/// All proposals there have been, by number from 1, and which of them are open.
+/// All proposals ever made, by number from 1, and which of them are open.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct GovernanceProposals {
     all: Vec<ProposalRecord>,
@@ -97,7 +97,7 @@ impl GovernanceProposals {
         &self.all
     }
 
-    /// The proposal of a number.
+    /// The proposal with a number.
     pub fn get(&self, number: u64) -> Option<&ProposalRecord> {
         self.all.get(usize::try_from(number.checked_sub(1)?).ok()?)
     }
@@ -107,7 +107,7 @@ impl GovernanceProposals {
         self.all.get_mut(usize::try_from(number.checked_sub(1)?).ok()?)
     }
 
-    /// Notes what became of an open proposal, and drops the votes that do not count.
+    /// Closes an open proposal with a status, and drops the votes that do not count.
     pub(crate) fn close(
         &mut self,
         number: u64,
@@ -122,17 +122,17 @@ impl GovernanceProposals {
         self.open.remove(&number);
     }
 
-    /// The proposals under vote, in order of number.
+    /// The open proposals, in order of number.
     pub fn open(&self) -> impl Iterator<Item = &ProposalRecord> {
         self.open.iter().filter_map(|number| self.get(*number))
     }
 
-    /// How many proposals are open, and how many of them are of a seat.
+    /// The number of open proposals, and of those of one seat.
     pub(crate) fn open_counts(&self, member: MemberId) -> (usize, usize) {
         (self.open.len(), self.open().filter(|proposed| proposed.proposal.member == member).count())
     }
 
-    /// Takes a proposal up with its proposer's vote, and returns its number.
+    /// Opens a proposal with its proposer's vote, and returns its number.
     pub(crate) fn take_up(&mut self, proposal: GovernanceProposal) -> u64 {
         let number = self.all.len() as u64 + 1;
         let ballots = Ballots::from([(proposal.member, true)]);
@@ -204,7 +204,7 @@ impl GovernanceProposals {
     }
 }
 
-/// Reads an unsigned proposal by giving it a signature of zeros.
+/// Reads an unsigned proposal by appending a signature of zeros.
 fn decode_proposal(bytes: &[u8]) -> Result<GovernanceProposal, DecodeError> {
     let padded = [bytes, &Signature([0; 64]).0].concat();
     match Command::from_bytes(&padded)? {

@@ -1,11 +1,11 @@
-//! How the committee's votes stand.
+//! Counting the committee's votes.
 
 use std::collections::BTreeMap;
 
 use crate::state::member::{Members, Role};
 use crate::types::identity::MemberId;
 
-/// The last vote of each member that voted: whether they approve.
+/// The last vote of each member that voted: whether it approves.
 pub type Ballots = BTreeMap<MemberId, bool>;
 
 /// Whether at least the threshold of active committee members approve. Votes of dismissed members no longer count.

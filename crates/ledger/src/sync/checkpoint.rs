@@ -1,7 +1,7 @@
 //! A checkpoint: the whole ledger at one height, as a stream of chunks.
 //!
-//! [`Ledger::snapshot`] takes a snapshot that later blocks do not change, in well under a millisecond a million
-//! wallets; it is encoded while blocks go on being applied. Chunks are self-contained and in a fixed order:
+//! [`Ledger::snapshot`] takes a snapshot that later blocks do not change, in well under a millisecond per million
+//! wallets; it is encoded while blocks continue to be applied. Chunks are self-contained and in a fixed order:
 //!
 //! | section | chunk |
 //! |---|---|
@@ -18,12 +18,13 @@
 //!
 //! The root is BLAKE3 over all chunks, each preceded by its length. A load checks
 //!
-//! 1. the root, which says that the chunks are those that were written;
+//! 1. the root, so that the chunks are those that were written;
 //! 2. the invariants;
 //! 3. that balance sheet, positions, version of policy and CBDC are those of the header;
 //! 4. in version 2 of the formats, that the digests are those under the header's state root, and that each section of
-//!    the state has its digest. In a checkpoint of a checkpoint block that covers holders, and the balances root
-//!    accounts, so that no byte of the state can be another. A partial replica checks the sections that it keeps.
+//!    the state has its digest. In a checkpoint of a checkpoint block that includes holders, and the balances root
+//!    covers the accounts, so that every byte of the state is checked. A partial replica checks the sections that it
+//!    keeps.
 
 use std::sync::Arc;
 
@@ -80,7 +81,7 @@ const STATE_BYTES: usize = 1 << 20;
 /// A snapshot of the ledger, which later blocks do not change.
 pub struct LedgerSnapshot(Ledger);
 
-/// Why a checkpoint cannot be loaded.
+/// The reason why a checkpoint cannot be loaded.
 #[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
@@ -145,12 +146,12 @@ impl BankAccounts {
     }
 }
 
-/// Hashes a checkpoint's chunks as they pass.
+/// Hashes a checkpoint's chunks one after the other.
 #[derive(Default)]
 pub struct RootHasher(blake3::Hasher);
 
 impl RootHasher {
-    /// Takes in the next chunk.
+    /// Adds the next chunk.
     pub fn chunk(&mut self, bytes: &[u8]) {
         self.0.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
     }
@@ -242,7 +243,7 @@ impl LedgerSnapshot {
         out.finish()
     }
 
-    /// Everything that is neither of a holder nor of an account.
+    /// The state apart from holders and accounts.
     fn state(&self) -> Vec<u8> {
         let ledger = &self.0;
         let mut out = Writer::with_capacity(65_536);
@@ -302,7 +303,7 @@ pub struct Loader {
     bank: Option<BankId>,
 }
 
-/// The first chunk's content, and the state as far as it was read.
+/// The content of the first chunk, and the state read so far.
 struct Beginning {
     tip: Header,
     sections: Sections,
@@ -314,7 +315,7 @@ struct Beginning {
 }
 
 impl Loader {
-    /// Takes in the next chunk.
+    /// Takes the next chunk.
     pub fn chunk(&mut self, bytes: &[u8]) -> Result<(), CheckpointError> {
         self.hasher.chunk(bytes);
         let mut input = Reader::new("checkpoint", bytes);
@@ -353,7 +354,7 @@ impl Loader {
         Ok(input.finish()?)
     }
 
-    /// Checks the root and the invariants, and gives the ledger.
+    /// Checks the root and the invariants, and returns the ledger.
     pub fn finish(self, expected_root: Hash) -> Result<Ledger, CheckpointError> {
         let found = self.hasher.root();
         if found != expected_root {
@@ -369,7 +370,7 @@ impl Loader {
 }
 
 impl Ledger {
-    /// Checks that the state is what the tip's header sums up.
+    /// Checks the state against the tip's header.
     fn check_against_header(&mut self) -> Result<(), CheckpointError> {
         let tip = self.tip;
         let compare = |part: &'static str, expected: Hash, found: Hash| match expected == found {
@@ -379,7 +380,7 @@ impl Ledger {
                 Err(CheckpointError::OtherState { height: tip.height, part, expected, found })
             }
         };
-        // The genesis of version 1 sums the positions up as they are before the first members have theirs.
+        // The genesis of version 1 hashes the positions as they are before the first members have theirs.
         if tip.height.0 > 0 || tip.format > FormatVersion::One {
             compare("balance sheet", tip.books_digest, books_digest(&self.books, &self.positions))?;
         }
@@ -409,7 +410,7 @@ impl Ledger {
         }
     }
 
-    /// Makes the indexes, which no checkpoint holds.
+    /// Builds the indexes, which no checkpoint holds.
     fn index(&mut self) {
         let holders = &self.holders;
         self.holder_index = Index::over(0..holders.len() as u32, |position| holder_key(holders, position));

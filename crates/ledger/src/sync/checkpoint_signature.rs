@@ -1,7 +1,7 @@
-//! A node's signature over a checkpoint that it wrote: that these chunks are the ledger at that block.
+//! A node's signature over a checkpoint that it wrote: it vouches that these chunks are the ledger at that block.
 //!
-//! What is signed is, behind the prefix of [`Domain::Checkpoint`], the hash of the block's header (32) and the root
-//! over the chunks (32). The header says which block and, from version 2 of the formats on, sums up the state; the root
+//! The signed message is, behind the prefix of [`Domain::Checkpoint`], the hash of the block's header (32) and the root
+//! over the chunks (32). The header names the block and, from version 2 of the formats on, covers the state; the root
 //! covers every byte that was written.
 //!
 //! Layout: version (1), role (1), member (2), signature (64).
@@ -14,7 +14,7 @@ use crate::command::{Domain, signing_prefix};
 use crate::state::member::Role;
 use crate::types::identity::{MemberId, NetworkId};
 
-/// Who wrote a checkpoint, and their signature.
+/// The writer of a checkpoint, and its signature.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CheckpointSignature {
     /// The node's role.

@@ -1,5 +1,5 @@
-//! Whether the entries of a filtered block sum up to what the block changes of its bank's wallets: what a bank tells
-//! its customers about their money then adds up, whoever made the filtered block.
+//! The check that the entries of a filtered block sum up to the changes of its bank's wallets: the statements that a
+//! bank gives its customers then add up, whoever made the filtered block.
 
 use std::iter;
 
@@ -17,7 +17,7 @@ struct Unexplained {
     bank: BankId,
     serials: Vec<u32>,
     changes: Vec<i128>,
-    /// Positions, plus one, of serials by their hash; 0 is free. At most half is taken.
+    /// Positions, plus one, of serials by their hash; 0 is free. At most half are in use.
     slots: Vec<u32>,
 }
 
@@ -47,7 +47,7 @@ impl Unexplained {
         unexplained
     }
 
-    /// Takes an entry of one of the bank's wallets off; `false` where that wallet did not change.
+    /// Subtracts an entry of one of the bank's wallets; `false` if that wallet did not change.
     fn explain(&mut self, entry: &Entry) -> bool {
         let serial = entry.wallet.serial;
         for slot in probes(&self.slots, serial) {
@@ -66,7 +66,7 @@ impl Unexplained {
     }
 }
 
-/// The slots in which a serial may stand, one after the other.
+/// The slots that may hold a serial, in order.
 fn probes(slots: &[u32], serial: u32) -> impl Iterator<Item = usize> + use<> {
     let mask = slots.len() - 1;
     let mut slot = (serial.wrapping_mul(0x9E37_79B9) >> 7) as usize & mask;

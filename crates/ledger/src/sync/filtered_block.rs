@@ -1,25 +1,25 @@
-//! A bank's filtered block of a block, for a bank that follows headers and its own customers instead of the whole
+//! Filtered blocks: the parts of a block for a bank that follows headers and its own customers instead of the whole
 //! chain.
 //!
-//! A full replica applies every payment of the network. A partial replica applies none: of each block it gets the
-//! header and a filtered block, and takes its own accounts over as the block left them. What it cannot take on trust it
-//! checks ([`Ledger::follow`]):
+//! A full replica applies every payment of the network. A partial replica applies none: for each block it gets the
+//! header and a filtered block, and stores its own accounts as the block left them. It checks ([`Ledger::follow`]):
 //!
-//! * The header continues the chain; its signatures are the caller's to check.
-//! * The changed accounts of the bank are the whole data of its leaf under the header's effects root: none is missing,
-//!   none added, none altered.
-//! * Balance sheet and positions are those of the header's digest, the policy in force is the header's version.
-//! * From version 2 of the formats on: the digests of the state's sections are those under the header's state root, and
-//!   members, policy, the keys of the bank's wallets and the classes of reclassified holders have their digests.
+//! * that the header continues the chain; the caller checks its signatures;
+//! * that the changed accounts of the bank are the complete data of its leaf under the header's effects root: none is
+//!   missing, added or altered;
+//! * that balance sheet and positions have the header's digest, and the policy in force has the header's version;
+//! * from version 2 of the formats on, that the digests of the state's sections are those under the header's state
+//!   root, and that members, policy, the keys of the bank's wallets and the classes of reclassified holders have their
+//!   digests;
 //!
-//! * The entries of each own wallet sum up to the change of its balance.
+//! * that the entries of each of the bank's wallets sum up to the change of its balance.
 //!
-//! Commands and holders rest on the central bank's node key, which the connection proved; a receipt proves any command
-//! on demand.
+//! Commands and holders are taken on trust from the central bank, whose node key the connection proved; a receipt
+//! proves any command on demand.
 //!
 //! # Layout
-//! Accounts, outcomes and commands are in their compact encodings, numbers as in [`crate::codec::compact`]: a filtered
-//! block is the larger part of what a bank is sent and keeps.
+//! Accounts, outcomes and commands are in their compact encodings, numbers as in [`crate::codec::compact`]: filtered
+//! blocks are most of what a bank receives and stores.
 //!
 //! | part | encoding |
 //! |---|---|
@@ -79,10 +79,10 @@ const FILTERED_BLOCK_VERSION: u8 = 5;
 const ACCOUNT_ENTRY_BYTES_MIN: usize = 8;
 /// Bytes of the shortest entry of a wallet: the lengths of 6 words, serial, cause and amount.
 const ENTRY_BYTES_MIN: usize = 6;
-/// Bytes of a short command entry, about: it only bounds what is reserved.
+/// The approximate bytes of a short command entry: a bound on what is reserved.
 const COMMAND_ENTRY_BYTES_MIN: usize = 80;
 
-/// Why a filtered block is refused. The ledger is unchanged.
+/// The reason why a filtered block is refused. The ledger is unchanged.
 #[allow(missing_docs, reason = "each variant's message says what was expected and what was found")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FilteredBlockError {
@@ -142,7 +142,7 @@ pub struct AppliedBlock {
     pub changes: Changes,
 }
 
-/// The filtered blocks of a block for `banks`. `ledger` is the ledger after the block, `parent` its header before.
+/// The filtered blocks of a block for `banks`. `ledger` is the ledger after the block, `parent` the header before it.
 pub fn filtered_blocks(
     ledger: &Ledger,
     banks: &[BankId],
@@ -231,7 +231,7 @@ fn banks_of(command: &Command) -> [BankId; 3] {
     }
 }
 
-/// The part that all filtered blocks of a block share.
+/// The data that all filtered blocks of a block share.
 struct Shared {
     books: Vec<u8>,
     members: Vec<u8>,
@@ -299,10 +299,10 @@ impl Shared {
     }
 }
 
-/// A filtered block that is being written.
+/// A filtered block under construction.
 struct FilteredBlockBuilder {
     bank: BankId,
-    /// The position of its leaf; none before it is a member.
+    /// The index of its leaf; `None` before the bank is a member.
     leaf_index: Option<usize>,
     own: Writer,
     own_count: u32,
@@ -408,13 +408,13 @@ impl FilteredBlockBuilder {
     }
 }
 
-/// A filtered block as it was read, nothing of it applied yet.
+/// A decoded filtered block, not applied yet.
 struct Read {
     path: Vec<Hash>,
     leaf_index: usize,
     banks: usize,
     own: Vec<(u32, Account)>,
-    /// The bank's leaf under the effects root, as these accounts make it.
+    /// The bank's leaf under the effects root, computed from these accounts.
     leaf: Hash,
     linked: Vec<(AccountId, Account)>,
     keys: BTreeMap<AccountId, PublicKey>,
@@ -425,9 +425,9 @@ struct Read {
     members: Option<Members>,
     policy: Option<PolicyVersions>,
     classes: Vec<(u32, Classes)>,
-    /// Where any changed.
+    /// The digests of the sections, if any changed.
     sections: Option<Sections>,
-    /// Where any key changed.
+    /// The root of each bank's keys, if any key changed.
     key_roots: Option<BTreeMap<BankId, Hash>>,
     commands: Vec<OwnCommand>,
 }
@@ -438,7 +438,7 @@ fn read_many<T>(
     mut one: impl FnMut(&mut Reader<'_>) -> Result<T, DecodeError>,
 ) -> Result<Vec<T>, DecodeError> {
     let count = input.u32()? as usize;
-    // A false count reserves no more than the bytes at hand justify.
+    // A false count reserves no more than the input justifies.
     let mut read = Vec::with_capacity(count.min(input.left() / least_bytes));
     for _ in 0..count {
         read.push(one(input)?);
@@ -446,7 +446,7 @@ fn read_many<T>(
     Ok(read)
 }
 
-/// The index `passed_over` behind the last one; moves `next` behind it.
+/// The index that follows the last one after `passed_over` others; `next` becomes the one behind it.
 fn index_after(next: &mut u32, input: &mut Reader<'_>) -> Result<u32, DecodeError> {
     let passed_over = input.number()?;
     let index = u32::try_from(passed_over).ok().and_then(|passed_over| next.checked_add(passed_over));
@@ -456,7 +456,7 @@ fn index_after(next: &mut u32, input: &mut Reader<'_>) -> Result<u32, DecodeErro
     Ok(index)
 }
 
-/// Reads the bank's changed accounts and makes its leaf of them.
+/// Reads the bank's changed accounts and computes its leaf.
 fn read_own(input: &mut Reader<'_>, bank: BankId) -> Result<(Vec<(u32, Account)>, Hash), DecodeError> {
     let mut next = 0;
     let own = read_many(input, ACCOUNT_ENTRY_BYTES_MIN, |input| {
@@ -467,7 +467,7 @@ fn read_own(input: &mut Reader<'_>, bank: BankId) -> Result<(Vec<(u32, Account)>
     Ok((own, leaf.finish()))
 }
 
-/// Reads the head, to the bank.
+/// Reads the head up to the bank.
 fn read_bank(input: &mut Reader<'_>) -> Result<BankId, DecodeError> {
     match input.u8()? {
         FILTERED_BLOCK_VERSION => {}
@@ -573,7 +573,7 @@ fn read_members(bytes: &[u8], before: &Members) -> Result<Members, DecodeError> 
     input.finish().map(|()| members)
 }
 
-/// The bank that a filtered block is for, if it is one.
+/// The bank for which a filtered block is made; `None` if the bytes are not one.
 pub fn bank_of(filtered_block: &[u8]) -> Option<BankId> {
     read_bank(&mut Reader::new("filtered block", filtered_block)).ok()
 }
@@ -586,8 +586,8 @@ pub fn read_command(filtered_block: &[u8], index: u32, offset: u32) -> Result<Ow
 }
 
 impl Ledger {
-    /// Takes the next block over from its header and the filtered block for this ledger's bank. Whoever calls has
-    /// checked the header's signatures.
+    /// Follows the next block: checks its header and the filtered block for this ledger's bank, and takes the bank's
+    /// part over. The caller has checked the header's signatures.
     ///
     /// # Errors
     /// The filtered block is not what the header describes; nothing was changed.
@@ -610,7 +610,7 @@ impl Ledger {
         let root = merkle::root_from_path(read.leaf, read.leaf_index, read.banks, &read.path);
         let members = read.members.as_ref().unwrap_or(&self.members);
         let is_member = members.seat(Role::Bank, MemberId(bank.0)).is_some();
-        // Before a bank is a member it has no leaf, and no account.
+        // Before a bank is a member it has no leaf and no accounts.
         if (is_member && root != Some(header.effects_root)) || (!is_member && !read.own.is_empty()) {
             return Err(FilteredBlockError::OtherAccounts { height });
         }
@@ -633,7 +633,7 @@ impl Ledger {
         self.check_state(header, bank, read)
     }
 
-    /// Whether what this replica keeps of the state is, after the block, what the header sums up.
+    /// Checks the sections that this replica keeps, as they are after the block, against the header.
     fn check_state(&self, header: &Header, bank: BankId, read: &Read) -> Result<(), FilteredBlockError> {
         let (height, expected, found) = (header.height, self.tip.format, header.format);
         if found < expected {
@@ -649,7 +649,7 @@ impl Ledger {
         let part = self.partial_replica.as_ref().expect("a part is kept");
         let members = read.members.as_ref().unwrap_or(&self.members);
         let policy = read.policy.as_ref().unwrap_or(&self.policy);
-        // A clone shares everything with what it is of.
+        // A clone shares all of the original's data.
         let mut classes = self.class_history.clone();
         read.classes.iter().for_each(|(position, history)| classes.set(*position, history.clone()));
         let key_roots = read.key_roots.as_ref().unwrap_or(&part.key_roots);
@@ -670,7 +670,7 @@ impl Ledger {
         }
     }
 
-    /// The root of the bank's keys after the block, where a block changes it.
+    /// The root of the bank's keys after the block, if the block changes it.
     fn own_keys_after(&self, bank: BankId, read: &Read) -> Option<Hash> {
         let known = self.banks.get(bank);
         let count = known.map_or(0, |own| own.keys.len()) as u32;
@@ -689,8 +689,8 @@ impl Ledger {
         }
     }
 
-    /// Whether new accounts stand in a row behind the known ones, each account that is new here has a key and a holder,
-    /// and each key an account.
+    /// Checks that new accounts follow the known ones without a gap, that each account that is new here comes with a
+    /// key and a holder, and each key with an account.
     fn check_complete(&self, height: Height, bank: BankId, read: &Read) -> Result<(), FilteredBlockError> {
         let part = self.partial_replica.as_ref().expect("a part is kept");
         let has_key = |account: AccountId| read.keys.contains_key(&account);
@@ -703,7 +703,7 @@ impl Ledger {
             if *serial < next {
                 continue;
             }
-            // A bank that is admitted gets its treasury, which has neither.
+            // A newly admitted bank gets its treasury, which has neither.
             let is_whole = account.is_treasury() || (has_key(account) && has_holder(record));
             if *serial > next || !is_whole {
                 return incomplete(account);
@@ -724,7 +724,7 @@ impl Ledger {
 
     fn check_sequences(&self, height: Height, bank: BankId, commands: &[OwnCommand]) -> Result<(), FilteredBlockError> {
         let Some(seat) = self.members.seat(Role::Bank, MemberId(bank.0)) else { return Ok(()) };
-        // It shares the window's ring until the first number.
+        // A clone shares the window's ring until the first number is used.
         let mut window = seat.window.clone();
         for sequence in commands.iter().filter_map(|own| own_sequence(bank, own)) {
             if window.status(sequence) != SequenceStatus::Free {
@@ -796,7 +796,7 @@ impl Ledger {
         AppliedBlock { commands: read.commands, changes }
     }
 
-    /// Gives banks that are new their treasuries.
+    /// Gives newly admitted banks their treasuries.
     fn admit_banks(&mut self, members: &Members) {
         let banks = members.seats().filter(|seat| seat.member.role == Role::Bank).map(|seat| BankId(seat.member.id.0));
         for bank in banks {

@@ -1,8 +1,8 @@
 //! Amounts of money in minor units (cents), and rates.
 //!
-//! An [`Amount`] is unsigned and exact. Arithmetic returns `Option`: the caller decides what an overflow means
-//! there, and nothing wraps. Sums over a whole ledger and equity use `i128`, which cannot overflow for any number
-//! of 64-bit amounts that fits in memory.
+//! An [`Amount`] is unsigned and exact. Arithmetic returns `Option`: the caller decides what an overflow means, and
+//! nothing wraps. Sums over a whole ledger and equity use `i128`, which cannot overflow for any number of 64-bit
+//! amounts that fits in memory.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use std::fmt;
 pub struct Amount(u64);
 
 impl Amount {
-    /// Nothing.
+    /// Zero.
     pub const ZERO: Amount = Amount(0);
     /// The largest amount, 2^64 − 1 minor units.
     pub const MAX: Amount = Amount(u64::MAX);
@@ -26,7 +26,7 @@ impl Amount {
         self.0
     }
 
-    /// Whether this is nothing.
+    /// Whether the amount is zero.
     pub const fn is_zero(self) -> bool {
         self.0 == 0
     }
@@ -47,12 +47,12 @@ impl Amount {
         }
     }
 
-    /// The difference, or zero where `other` is larger.
+    /// The difference, or zero if `other` is larger.
     pub const fn minus_or_zero(self, other: Amount) -> Amount {
         Amount(self.0.saturating_sub(other.0))
     }
 
-    /// Shows the amount in major units with `exponent` decimals: 123456 with exponent 2 is `1234.56`.
+    /// The amount as text in major units with `exponent` decimals: 123456 with exponent 2 is `1234.56`.
     pub fn to_major(self, exponent: u8) -> String {
         let unit = 10u64.pow(u32::from(exponent.min(18)));
         if exponent == 0 {
@@ -64,7 +64,7 @@ impl Amount {
     /// Reads an amount in major units, such as `12`, `12.5` or `12.50`, exactly.
     ///
     /// # Errors
-    /// The text is no decimal number, has more decimals than `exponent`, or is too large; the message says which.
+    /// The text is not a decimal number, has more decimals than `exponent`, or is too large; the message says which.
     pub fn parse_major(text: &str, exponent: u8) -> Result<Amount, String> {
         let wrong = |why: &str| {
             format!("expected an amount with at most {exponent} decimals, such as 12.50, found `{text}`: {why}")
@@ -94,7 +94,7 @@ impl fmt::Display for Amount {
     }
 }
 
-/// A yearly rate in parts per million: 20,000 is 2 % a year. Negative rates charge.
+/// A yearly rate in parts per million: 20,000 is 2 % a year. A negative rate is a charge.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub struct RatePpm(pub i32);
 

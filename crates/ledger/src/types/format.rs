@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// A version of the formats of headers and of what is signed and stored. A network begins with the version of its
-/// genesis; the committee's vote begins a later one, in the block that enacts it.
+/// A version of the formats of headers, and of signed and stored data. A network begins with the version in its
+/// genesis; a vote of the committee begins a later one, in the block that enacts it.
 ///
 /// | version | headers | records |
 /// |---|---|---|
@@ -12,9 +12,9 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum FormatVersion {
-    /// Headers sum up the balance sheet and what a block changed.
+    /// Headers cover the balance sheet and a block's changes.
     One = 1,
-    /// Headers sum up the whole state.
+    /// Headers cover the whole state.
     Two = 2,
 }
 
@@ -22,7 +22,7 @@ impl FormatVersion {
     /// The newest version that this program knows.
     pub const NEWEST: FormatVersion = FormatVersion::Two;
 
-    /// The version of a number, if this program knows it.
+    /// The version with a number, if this program knows it.
     pub fn from_number(number: u8) -> Option<FormatVersion> {
         match number {
             1 => Some(FormatVersion::One),

@@ -1,9 +1,8 @@
-//! Who and what is named on the ledger: banks, accounts, holders, classes, members, heights.
+//! Names on the ledger: banks, accounts, holders, classes, members, heights.
 //!
 //! Account ids are dense integers (bank, serial): the ledger allots a wallet's serial when it is opened and never
-//! uses it again. People see the IBAN form (ISO 13616): the network's country code `XC` (user-assigned in
-//! ISO 3166), two check digits by ISO 7064 MOD 97-10, five digits of bank, ten of serial. Example:
-//! `XC96 0000 1000 0000 007`.
+//! reuses it. People see the IBAN form (ISO 13616): the network's country code `XC` (user-assigned in ISO 3166), two
+//! check digits by ISO 7064 MOD 97-10, five digits of bank, ten of serial. Example: `XC96 0000 1000 0000 007`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +16,8 @@ const IBAN_COUNTRY: &str = "XC";
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub struct BankId(pub u16);
 
-/// A member's number within its role: committee seats, operators, registrars, courts and auditors count on their own.
+/// A member's number within its role: committee seats, operators, registrars, courts and auditors are numbered
+/// separately.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub struct MemberId(pub u16);
 
@@ -45,20 +45,20 @@ impl fmt::Debug for NetworkId {
     }
 }
 
-/// A class of holders to which policy gives limits.
+/// A class of holders; policy sets limits by class.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub struct Class(pub u8);
 
 impl Class {
     /// Private persons.
     pub const HOUSEHOLD: Class = Class(0);
-    /// Sellers to the public.
+    /// Retailers and others who sell to the public.
     pub const MERCHANT: Class = Class(1);
     /// Other firms.
     pub const BUSINESS: Class = Class(2);
     /// Public bodies.
     pub const GOVERNMENT: Class = Class(3);
-    /// How many classes a parameter set has figures for.
+    /// The number of classes for which a parameter set has figures.
     pub const COUNT: usize = 8;
     const NAMES: [&'static str; Class::COUNT] =
         ["household", "merchant", "business", "government", "tier-1", "tier-2", "tier-3", "visitor"];
@@ -68,7 +68,7 @@ impl Class {
         usize::from(self.0) < Class::COUNT
     }
 
-    /// The class's position in tables by class.
+    /// The class's index in tables by class.
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
@@ -109,7 +109,7 @@ pub struct AccountId {
 }
 
 impl AccountId {
-    /// The account of a serial at a bank.
+    /// The account with a serial at a bank.
     pub const fn new(bank: BankId, serial: u32) -> Self {
         AccountId { bank, serial }
     }
@@ -129,7 +129,7 @@ impl AccountId {
         ((self.bank.0 as u64) << 32) | self.serial as u64
     }
 
-    /// The id of an integer, or `None` where it is above the largest bank number.
+    /// The id that an integer encodes; `None` if it is above the largest bank number.
     pub const fn from_u64(id: u64) -> Option<Self> {
         if id >> 48 != 0 {
             return None;
@@ -153,14 +153,14 @@ impl fmt::Display for AccountId {
     }
 }
 
-/// Characters of an account number that are read at most: `IBAN:`, country and 17 digits, and one that is too many.
+/// The most characters of an account number that are read: `IBAN:`, country and 17 digits, and one too many.
 const COMPACT_MAX: usize = 25;
 
 impl FromStr for AccountId {
     type Err = String;
 
     /// Reads the IBAN form as people copy it: in small letters, after the word IBAN, in groups with spaces of any kind
-    /// or hyphens between them. The check digits tell whether it is right.
+    /// or hyphens between them. The check digits show whether it is right.
     fn from_str(text: &str) -> Result<Self, String> {
         let is_separator =
             |character: char| character.is_whitespace() || matches!(character, '-' | '\u{2010}'..='\u{2015}');

@@ -1,4 +1,4 @@
-//! Units, names and answers: what every other folder speaks in.
+//! Units, names and answers: the vocabulary of all other folders.
 
 pub mod amount;
 pub mod format;

@@ -1,4 +1,4 @@
-//! The reasons of an outcome: one table, in the same words in the API, the command line and the docs.
+//! Outcomes and their reasons: one table, in the same words in the API, the command line and the docs.
 
 use std::fmt;
 
@@ -7,20 +7,20 @@ use crate::types::amount::Amount;
 /// Bytes of an outcome in blocks.
 pub const OUTCOME_BYTES: usize = 24;
 
-/// When the reason is found, and what it does to the sequence number.
+/// The stage at which a reason arises, and its effect on the sequence number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
     /// The command settled; its sequence number is used.
     Settled,
     /// Refused before ordering, or ordered without effect: no sequence number is used.
     BeforeOrdering,
-    /// Refused when applied: the sequence number is used, the refusal is final.
+    /// Refused when applied: the sequence number is used, and the refusal is final.
     Applied,
 }
 
 macro_rules! reasons {
     ($($code:literal $variant:ident $name:literal $stage:ident later=$later:literal $text:literal)*) => {
-        /// Why a command was settled or refused.
+        /// The reason why a command was settled or refused.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         #[repr(u16)]
         pub enum Reason { $(#[doc = $text] $variant = $code,)* }
@@ -39,22 +39,22 @@ macro_rules! reasons {
                 match self { $(Reason::$variant => $text,)* }
             }
 
-            /// When the reason is found.
+            /// The stage at which the reason arises.
             pub const fn stage(self) -> Stage {
                 match self { $(Reason::$variant => Stage::$stage,)* }
             }
 
-            /// Whether the same intent, signed anew, may succeed later.
+            /// Whether the same intent, re-signed, may succeed later.
             pub const fn later_may_help(self) -> bool {
                 match self { $(Reason::$variant => $later,)* }
             }
 
-            /// The reason of a code; `None` for an unknown one.
+            /// The reason with a code; `None` if it is unknown.
             pub const fn from_code(code: u16) -> Option<Reason> {
                 match code { $($code => Some(Reason::$variant),)* _ => None }
             }
 
-            /// The reason of a stable name; `None` for an unknown one.
+            /// The reason with a stable name; `None` if it is unknown.
             pub fn from_name(name: &str) -> Option<Reason> {
                 match name { $($name => Some(Reason::$variant),)* _ => None }
             }
@@ -212,10 +212,10 @@ reasons! {
         "The seat, or the committee, has so many proposals open that no more are accepted; limit is that number."
 }
 
-/// The signer's knowledge about other copies of a refused record.
+/// What the signer knows of other copies of a refused record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OtherCopies {
-    /// None was ordered: there is no other copy, or the chain shows another record under the sequence number.
+    /// None was ordered: there is no other copy, or the chain has another record with the sequence number.
     NotOrdered,
     /// One may have been ordered, or may still be: the record was sent before, and that attempt was not answered.
     MayBeOrdered,
@@ -223,13 +223,13 @@ pub enum OtherCopies {
 
 impl Reason {
     /// Whether this refusal shows that another record used the sequence number. The refused record has then not settled
-    /// and never will, so the same intent, signed anew with a fresh number, cannot act twice.
+    /// and never will, so the same intent, re-signed with a new number, cannot act twice.
     ///
     /// * `SEQUENCE_CONFLICT` shows it: whoever answers so has seen the other record.
-    /// * `SEQUENCE_USED` says only that the number is used. That may have been by a copy of this very record, so it
-    ///   shows it only where no copy was ordered.
+    /// * `SEQUENCE_USED` says only that the number is used. A copy of this very record may have used it, so it shows it
+    ///   only if no copy was ordered.
     /// * No other reason does. In particular the number of `SEQUENCE_OUT_OF_WINDOW` is still free: the record settles
-    ///   if somebody sends it again once the window has moved.
+    ///   if somebody submits it again once the window has moved.
     pub const fn shows_sequence_taken(self, other_copies: OtherCopies) -> bool {
         match self {
             Reason::SequenceConflict => true,
@@ -243,8 +243,8 @@ impl Reason {
         matches!(self, Reason::SequenceUsed | Reason::SequenceConflict)
     }
 
-    /// Whether this refusal shows that no copy of the record was ever ordered or will be, since the record itself is at
-    /// fault. (A record names the version of the key that signed it.)
+    /// Whether this refusal shows that no copy of the record was ever ordered or will be, because the record itself is
+    /// at fault. (A record names the version of the key that signed it.)
     pub const fn shows_never_ordered(self) -> bool {
         matches!(self, Reason::Malformed | Reason::BadSignature)
     }
@@ -256,32 +256,32 @@ impl fmt::Display for Reason {
     }
 }
 
-/// The answer to one command.
+/// The outcome of one command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Outcome {
-    /// Settled, or why the command was refused.
+    /// Why the command was settled or refused.
     pub reason: Reason,
-    /// Of a settled payment or capture: the payer's fee, in 48 bits, so that an outcome stays at 24 bytes.
+    /// The payer's fee of a settled payment or capture, in 48 bits, so that an outcome stays at 24 bytes.
     pub(crate) fee: [u8; 6],
-    /// The limit that the reason speaks of; 0 where it speaks of none.
+    /// The limit that the reason names; 0 if it names none.
     pub limit: u64,
-    /// The amount that the reason speaks of. For a settled command its result: the account id of an opened or moved
-    /// wallet, the number of a proposal or a hold, what was seized; otherwise 0. A settled payment or capture has
-    /// [`Charges`] instead, its `limit` included.
+    /// The amount that the reason names. For a settled command its result: the account id of an opened or moved wallet,
+    /// the number of a proposal or a hold, the amount seized; otherwise 0. A settled payment or capture has [`Charges`]
+    /// instead, which use `limit` as well.
     pub amount: u64,
 }
 
-// What fills a block's outcomes and their encoding alike.
+// The fields fill a block's outcomes and their encoding alike.
 const _: () = assert!(size_of::<Outcome>() == OUTCOME_BYTES);
 
-/// The amounts that a settled payment or capture moved beside its own: what its payer, its payee and their banks may
-/// all know. What became of the money on the payee's side (a waterfall, demurrage that was owed) is not among them: an
+/// The amounts that a settled payment or capture moved beside its own, as far as payer, payee and their banks may all
+/// know them. What happened to the money on the payee's side (a waterfall, unpaid demurrage) is not included: an
 /// outcome is proved to the payer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Charges {
-    /// Paid by the payer beside the amount; at most [`Charges::FEE_MAX`].
+    /// The payer's fee, in addition to the amount; at most [`Charges::FEE_MAX`].
     pub fee: Amount,
-    /// Kept back from the payee: the amount less this was credited.
+    /// The fee kept back from the payee, who is credited the rest of the amount.
     pub payee_fee: Amount,
     /// Added by the payer's linked bank from the deposit.
     pub reverse_waterfall: Amount,
@@ -314,13 +314,12 @@ impl Outcome {
         Outcome { reason: Reason::Settled, fee: [a, b, c, d, e, f], limit, amount }
     }
 
-    /// A refused command, with the limit and the amount that its reason speaks of.
+    /// A refused command, with the limit and the amount that its reason names.
     pub const fn refused(reason: Reason, limit: u64, amount: u64) -> Outcome {
         Outcome { reason, fee: [0; 6], limit, amount }
     }
 
-    /// What a settled payment or capture moved beside its amount; nothing for a refused one. Of other commands it has
-    /// no meaning.
+    /// The charges of a settled payment or capture; zeros for a refused one. Meaningless for other commands.
     pub fn charges(&self) -> Charges {
         if !self.is_settled() {
             return Charges::default();

@@ -1,7 +1,7 @@
-//! Text from outside, made fit to be shown: by a terminal, in a log, on a page.
+//! Text from outside, made safe to show on a terminal, in a log or on a page.
 
-/// Whether a character shows as itself. Control characters drive terminals; the invisible ones among the format
-/// characters, such as U+202E (right-to-left override) and U+200B (zero-width space), make one text look like another.
+/// Whether a character is shown as itself. Control characters drive terminals; invisible format characters, such as
+/// U+202E (right-to-left override) and U+200B (zero-width space), make one text look like another.
 pub fn is_shown(character: char) -> bool {
     let is_invisible = matches!(
         character,
@@ -11,8 +11,8 @@ pub fn is_shown(character: char) -> bool {
     !character.is_control() && !is_invisible
 }
 
-/// The beginning of a text, for an error that repeats what was found: at most `max` characters, `…` for what is left
-/// out, `�` for what [`is_shown`] refuses.
+/// The beginning of a text, for an error that repeats it: at most `max` characters, `…` for what is left out, `�` for
+/// characters that [`is_shown`] refuses.
 pub fn excerpt(text: &str, max: usize) -> String {
     let mut shown: String =
         text.chars().take(max).map(|character| if is_shown(character) { character } else { '\u{fffd}' }).collect();

@@ -1,7 +1,7 @@
 //! Time as the ledger knows it: milliseconds since the Unix epoch, ledger days and calendar months.
 //!
-//! Time enters only as a block's timestamp. A ledger day runs from midnight to midnight at the fixed offset from
-//! UTC that genesis gives (no daylight saving: a day is always 24 hours).
+//! Time enters only as a block's timestamp. A ledger day runs from midnight to midnight at the fixed offset from UTC in
+//! the genesis (no daylight saving: a day always has 24 hours).
 
 use std::fmt;
 
@@ -30,7 +30,7 @@ pub struct Date {
     pub day: u8,
 }
 
-/// How many days a year has for interest.
+/// The number of days in a year of interest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum DayCount {
@@ -58,7 +58,7 @@ impl Timestamp {
         LedgerDay(u32::try_from(days).unwrap_or(u32::MAX))
     }
 
-    /// The time `ms` milliseconds later, or the last one there is.
+    /// The time `ms` milliseconds later, or the last representable one.
     pub fn plus_ms(self, ms: u64) -> Timestamp {
         Timestamp(self.0.saturating_add(ms))
     }
@@ -81,8 +81,8 @@ impl LedgerDay {
 }
 
 impl LedgerDay {
-    /// The ledger day of a calendar date, by Howard Hinnant's `days_from_civil`. `None` for no date, or one before
-    /// 1970.
+    /// The ledger day of a calendar date, by Howard Hinnant's `days_from_civil`. `None` if there is no such date, or
+    /// before 1970.
     pub fn of_date(date: Date) -> Option<LedgerDay> {
         let year = i64::from(date.year) - i64::from(date.month <= 2);
         let era = year.div_euclid(400);
@@ -94,12 +94,12 @@ impl LedgerDay {
         (day.date() == date).then_some(day)
     }
 
-    /// The day after, or the last one there is.
+    /// The day after, or the last representable one.
     pub fn next(self) -> LedgerDay {
         LedgerDay(self.0.saturating_add(1))
     }
 
-    /// The calendar month that the day lies in.
+    /// The calendar month of the day.
     pub fn month(self) -> Month {
         let date = self.date();
         Month((date.year * 12) as u32 + u32::from(date.month) - 1)
@@ -112,11 +112,11 @@ impl LedgerDay {
 
     /// The first day of the calendar month after this day's.
     pub fn first_of_next_month(self) -> LedgerDay {
-        // Any month's first day and 31 more lie in the next month, before its end.
+        // The first day of any month plus 31 days lies in the next month.
         LedgerDay(self.first_of_month().0.saturating_add(31)).first_of_month().max(self.next())
     }
 
-    /// When this day begins, at an offset from UTC of `offset_minutes`.
+    /// The time at which this day begins, at an offset from UTC of `offset_minutes`.
     pub fn start(self, offset_minutes: i16) -> Timestamp {
         let local = i64::from(self.0) * MS_PER_DAY - i64::from(offset_minutes) * 60_000;
         Timestamp(u64::try_from(local).unwrap_or(0))

@@ -1,7 +1,7 @@
 //! BLAKE3 of many short inputs of the same length, as many at once as the processor has SIMD lanes.
 //!
-//! [`blake3::keyed_hash`] uses vectors only within one long input. The function under it takes several inputs; it is
-//! public for such trees but outside the crate's stability promise, so a test holds it to [`blake3::keyed_hash`].
+//! [`blake3::keyed_hash`] uses vectors only within one long input. The function below it takes several inputs; it is
+//! public but outside the crate's stability promise, so a test compares it with [`blake3::keyed_hash`].
 
 use blake3::IncrementCounter;
 use blake3::platform::Platform;
@@ -14,7 +14,7 @@ const CHUNK_END: u8 = 1 << 1;
 const ROOT: u8 = 1 << 3;
 const KEYED_HASH: u8 = 1 << 4;
 
-/// Inputs handed over at once: enough for any vector, few enough for the stack.
+/// Inputs hashed at once: enough for any vector, few enough for the stack.
 const GROUP: usize = 64;
 
 /// The keyed hash of each input. `N` must be a multiple of BLAKE3's block of 64 bytes, up to its chunk of 1,024.

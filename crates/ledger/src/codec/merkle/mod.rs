@@ -1,11 +1,11 @@
 //! Merkle trees of the shape of RFC 6962 (section 2.1), with keyed BLAKE3 as the hash.
 //!
 //! A leaf's hash is BLAKE3 keyed with [`LEAF_KEY`] over its data, a node's is BLAKE3 keyed with [`NODE_KEY`] over left
-//! ‖ right, the empty tree's is BLAKE3 of nothing. Where RFC 6962 keeps leaves and nodes apart by a prefix byte, the
-//! keys do: a node is then one block of the hash instead of two. An odd node at the end of a level moves up unchanged,
+//! ‖ right, the empty tree's is BLAKE3 of nothing. RFC 6962 separates leaves and nodes by a prefix byte; the keys do so
+//! here, so that a node is one block of the hash instead of two. An odd node at the end of a level moves up unchanged,
 //! which gives the same tree as the RFC's split at the largest power of two.
 //!
-//! Many short inputs are hashed in SIMD lanes (`lanes`), which is where nearly all of sealing's time would go.
+//! Many short inputs are hashed in SIMD lanes (`lanes`); they would be most of the time of sealing.
 
 mod lanes;
 
@@ -26,7 +26,7 @@ pub fn leaf_hash(parts: &[&[u8]]) -> Hash {
     leaf.finish()
 }
 
-/// Hashes a leaf whose data comes piece by piece.
+/// Hashes a leaf whose data arrives piece by piece.
 pub struct LeafHasher(blake3::Hasher);
 
 impl Default for LeafHasher {
@@ -47,8 +47,8 @@ impl LeafHasher {
     }
 }
 
-/// The hashes of leaves whose data stands back to back in `data`, each `length` bytes long: what [`leaf_hash`] gives
-/// for each, at a fraction of its cost where `length` is 192.
+/// The hashes of leaves whose data lies back to back in `data`, each `length` bytes long: the same as [`leaf_hash`] of
+/// each, at a fraction of the cost if `length` is 192.
 pub fn leaf_hashes(data: &[u8], length: usize) -> Vec<Hash> {
     match length {
         192 => keyed_hashes::<192>(LEAF_KEY, data.as_chunks().0),
@@ -83,7 +83,7 @@ pub fn root(leaves: &[Hash]) -> Hash {
     level[0]
 }
 
-/// The audit path of a leaf: its siblings from the bottom up. `None` where `index` is no leaf.
+/// The audit path of a leaf: its siblings from the bottom up. `None` if there is no leaf at `index`.
 pub fn path(leaves: &[Hash], index: usize) -> Option<Vec<Hash>> {
     if index >= leaves.len() {
         return None;
@@ -99,8 +99,8 @@ pub fn path(leaves: &[Hash], index: usize) -> Option<Vec<Hash>> {
     Some(path)
 }
 
-/// The root that a leaf and its audit path lead to (RFC 9162, section 2.1.3.2), or `None` where the path has the
-/// wrong length for the index.
+/// The root to which a leaf and its audit path lead (RFC 9162, section 2.1.3.2); `None` if the path has the wrong
+/// length for the index.
 pub fn root_from_path(leaf: Hash, index: usize, leaf_count: usize, path: &[Hash]) -> Option<Hash> {
     if index >= leaf_count {
         return None;
