@@ -289,6 +289,26 @@ proptest! {
     }
 }
 
+/// Frozen money pays no demurrage, so that a claim stands on the wallet that is seized; the person's other wallet, which
+/// receives the money, pays it.
+#[test]
+fn what_fell_due_on_a_seized_wallet_is_taken_from_what_its_holder_receives() {
+    let genesis = |genesis: &mut Genesis| {
+        genesis.policy.work_per_block = WorkPerBlock(1);
+        genesis.policy.classes[2].tiers = model::network::tiers(&[], -2_000_000);
+        genesis.policy.capitalisation = Capitalisation::Daily;
+        genesis.books = model::network::books_with_reserves(3_000_000);
+    };
+    let mut both = opened(genesis, &[1_000, 1_000, 1_000, 100_000, 1_000], [0, 0, 2]);
+    let [.., seized, receiving] = both.wallets[..] else { unreachable!("carol has two wallets") };
+    both.play(&Step { after_ms: 0, event: Event::Freeze { wallet: 3, share_percent: 100 } });
+    both.play(&Step { after_ms: 20 * DAY_MS, event: Event::Seize { from: 3, to: 4, share_percent: 100 } });
+    // 100,000 at −200 % a year owe 10,958 after 20 days; the 1 that was seized goes there, to the last of it.
+    let ledger = &both.network.ledger;
+    assert_eq!(ledger.holder_of(seized).unwrap().claim, amount(10_957));
+    assert_eq!(ledger.account(receiving).unwrap().available, amount(896));
+}
+
 /// The specification's example: 400,000 cents, +2 % up to 300,000 and −1 % above, 30 days.
 #[test]
 fn the_worked_example_is_posted_on_the_first_of_the_month() {

@@ -59,6 +59,9 @@ impl Transition<'_> {
         let overflow = Outcome::refused(Reason::Overflow, 0, seize.amount.minor());
         wallet.account.available = wallet.account.available.minus_or_zero(taken);
         wallet.account.frozen = frozen.plus(lien).ok_or(overflow)?;
+        if wallet.account.holder == payee.account.holder {
+            wallet.hand_claim_to(&mut payee);
+        }
         let credit = Credit::unlimited(&mut payee, taken);
         self.post_flows(&Flows::default().with(&wallet).with(&payee))?;
 

@@ -80,6 +80,13 @@ impl Current {
         self.account.claim = saturating(self.account.claim, holder.claim);
     }
 
+    /// Moves changes of the holder's claim from this wallet to another of the same holder, which has joined the claim:
+    /// each side has a copy, and the credit must take all of the claim, once.
+    pub(super) fn hand_claim_to(&mut self, payee: &mut Current) {
+        let grown = saturating(payee.account.claim, self.account.claim);
+        (payee.account.claim, self.account.claim) = (grown.minus_or_zero(self.known_claim), self.known_claim);
+    }
+
     /// Credits an amount and takes the claim from it. Returns what is kept.
     pub(super) fn credit(&mut self, amount: Amount) -> Amount {
         let account = &mut self.account;

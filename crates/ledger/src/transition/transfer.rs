@@ -55,14 +55,6 @@ impl Pair {
     pub(super) fn is_own(&self) -> bool {
         self.payer.account.holder == self.payee.account.holder
     }
-
-    /// Moves changes of the holder's claim from the payer's side to the payee's, if both are one holder's: each side
-    /// has a copy, and the credit must not take the claim twice.
-    fn join_claims(&mut self) {
-        let (payer, payee) = (&mut self.payer, &mut self.payee);
-        let grown = payee.account.claim.plus(payer.account.claim).unwrap_or(Amount::MAX);
-        (payee.account.claim, payer.account.claim) = (grown.minus_or_zero(payer.known_claim), payer.known_claim);
-    }
 }
 
 /// The payer's side of a payment between wallets. The payer's record is as it will be after the payment.
@@ -176,7 +168,7 @@ impl<'a> StateAt<'a> {
     pub(super) fn payout(&self, side: PayerSide, pair: &mut Pair, amount: Amount) -> Result<Payout, Outcome> {
         let (payee_fee, credit) = if pair.is_own() {
             pair.payee.join(self.holder(pair.payee.account.holder));
-            pair.join_claims();
+            pair.payer.hand_claim_to(&mut pair.payee);
             let credit = Credit::unlimited(&mut pair.payee, amount);
             if let Some((_, added)) = side.reverse_waterfall {
                 self.check_growth(pair, added)?;
