@@ -268,7 +268,7 @@ impl Authority {
     /// The ledger refused the proposal.
     pub fn enact(&mut self, actions: Vec<GovernanceAction>, threshold: u16) -> Result<u64, EconomyError> {
         debug_assert_eq!(self.waiting(), 0, "outcomes would be lost");
-        let proposal = self.ledger.proposals().all().len() as u64 + 1;
+        let proposal = self.ledger.proposals().count() + 1;
         let (effective_at, expires_at) = (self.time, self.time.plus_ms(VALIDITY_MS));
         let head = self.committee_head(1);
         self.push(GovernanceProposal { head, member: MemberId(1), effective_at, expires_at, actions });

@@ -475,8 +475,8 @@ fn compare_members(ledger: &Ledger, model: &Model) {
 
 fn compare_policy(ledger: &Ledger, model: &Model) {
     assert_eq!(Policy::of(ledger.parameters()), *model.policy());
-    assert_eq!(ledger.proposals().all().len(), model.proposals.len());
-    for (found, expected) in ledger.proposals().all().iter().zip(&model.proposals) {
+    assert_eq!(ledger.proposals().all().count(), model.proposals.len());
+    for (found, expected) in ledger.proposals().all().zip(&model.proposals) {
         assert_eq!(
             (found.status, found.closed_at.0, &found.proposal),
             (expected.status, expected.closed_at, &expected.proposal)

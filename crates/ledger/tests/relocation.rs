@@ -248,5 +248,5 @@ fn what_one_court_has_frozen_another_does_not_release() {
     network.must_settle(by(&network, 7, FreezeKind::Unfreeze, 80));
     assert_eq!((frozen(&network).len(), network.ledger.account(alice).unwrap().frozen), (0, amount(0)));
     network.ledger.check_invariants().unwrap();
-    assert_eq!(network.ledger.proposals().all().last().unwrap().status, ProposalStatus::Enacted);
+    assert_eq!(network.ledger.proposals().all().next_back().unwrap().status, ProposalStatus::Enacted);
 }

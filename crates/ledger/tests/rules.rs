@@ -691,6 +691,29 @@ fn a_seat_has_few_proposals_open_and_places_are_kept_for_its_dismissal() {
 }
 
 #[test]
+fn a_seat_makes_a_bounded_number_of_proposals_a_day() {
+    let mut network = Network::build(|_| {});
+    let propose_and_withdraw = |network: &mut Network, action: GovernanceAction| {
+        let number = network.must_settle(network.proposal(vec![action]));
+        network.must_settle(Ballot { choice: Choice::Withdraw, ..network.ballot(0, true, number) });
+    };
+    let dismissal = GovernanceAction::DismissMember { role: Role::Committee, id: MemberId(2) };
+    for _ in 0..64 {
+        propose_and_withdraw(&mut network, holding_limit(1));
+    }
+    let one_more = network.proposal(vec![holding_limit(1)]);
+    assert_eq!(network.settle(one_more), refused(Reason::TooManyProposals, 64, 65));
+    for _ in 0..16 {
+        propose_and_withdraw(&mut network, dismissal.clone());
+    }
+    assert_eq!(network.settle(network.proposal(vec![dismissal])), refused(Reason::TooManyProposals, 80, 81));
+    // The other seats have their own number, and the next day is another.
+    network.must_settle(proposal_of(&network, 1, vec![holding_limit(1)]));
+    network.now = network.now.plus_ms(DAY_MS);
+    propose_and_withdraw(&mut network, holding_limit(1));
+}
+
+#[test]
 fn a_proposal_that_cannot_be_approved_any_more_is_rejected_and_its_proposer_may_withdraw_it() {
     let mut network = Network::build(|_| {});
     let number = network.must_settle(network.proposal(vec![holding_limit(1)]));

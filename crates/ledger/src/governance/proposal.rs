@@ -12,18 +12,22 @@
 //!    open ones of a seat that is dismissed.
 //! 6. A dismissed seat's votes on open proposals no longer count, and are removed once a proposal is closed. Votes on
 //!    proposals closed before stay as they were counted.
+//! 7. Every proposal is kept under the state root. So a seat makes at most [`OF_SEAT_A_DAY_MAX`] a ledger day, and
+//!    [`RESERVED_OF_SEAT_A_DAY`] more that only dismiss members or replace keys. Snapshots share proposals, and a block
+//!    hashes those that it changed: closed ones cost neither anything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cbdc_signatures::Signature;
 
 use super::vote::Ballots;
 use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::codec::merkle::Hash;
-use crate::command::{Command, GovernanceProposal, Record};
-use crate::state::sections::{Kept, digest};
+use crate::command::{Command, GovernanceAction, GovernanceProposal, Record};
+use crate::state::merkle_map::{Encoded, MerkleMap};
+use crate::state::sections::digest;
 use crate::types::identity::MemberId;
-use crate::types::time::Timestamp;
+use crate::types::time::{LedgerDay, Timestamp};
 
 /// The number of proposals that may be open at once.
 pub const OPEN_MAX: usize = 64;
@@ -33,6 +37,10 @@ pub const OPEN_OF_SEAT_MAX: usize = 8;
 pub const RESERVED: usize = 32;
 /// The number of these that one seat may have open.
 pub const RESERVED_OF_SEAT: usize = 2;
+/// The number of proposals that a seat may make in a ledger day.
+pub const OF_SEAT_A_DAY_MAX: usize = 64;
+/// The number of additional ones that only dismiss members or replace keys.
+pub const RESERVED_OF_SEAT_A_DAY: usize = 16;
 /// The longest time from its block to a proposal's effect or expiry: 366 days.
 pub const HORIZON_MS_MAX: u64 = 366 * 86_400_000;
 
@@ -83,28 +91,74 @@ pub struct ProposalRecord {
     pub closed_at: Timestamp,
 }
 
-/// All proposals ever made, by number from 1, and which of them are open.
+impl ProposalRecord {
+    fn is_policy_version(&self) -> bool {
+        let changes_policy = |action: &GovernanceAction| matches!(action, GovernanceAction::Policy(_));
+        self.status == ProposalStatus::Enacted && self.proposal.actions.iter().any(changes_policy)
+    }
+}
+
+impl Encoded for ProposalRecord {
+    fn encode(&self, out: &mut Writer) {
+        let proposal = self.proposal.to_bytes();
+        out.u32(proposal.len() as u32).raw(&proposal);
+        out.u8(self.status as u8).u64(self.closed_at.0).u16(self.ballots.len() as u16);
+        for (member, approve) in &self.ballots {
+            out.u16(member.0).u8(u8::from(*approve));
+        }
+    }
+}
+
+/// All proposals ever made, by number from 1.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct GovernanceProposals {
-    all: Vec<ProposalRecord>,
+    records: MerkleMap<8, ProposalRecord>,
     open: BTreeSet<u64>,
-    digest: Kept<Hash>,
+    /// Those that brought policy's versions, from version 2.
+    policy_versions: Vec<u64>,
+    made_on_day: MadeOnDay,
+}
+
+/// How many proposals each seat has made on the last day on which there was one.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct MadeOnDay {
+    day: LedgerDay,
+    of_seats: BTreeMap<MemberId, u32>,
 }
 
 impl GovernanceProposals {
     /// Every proposal, in order of number.
-    pub fn all(&self) -> &[ProposalRecord] {
-        &self.all
+    pub fn all(&self) -> impl DoubleEndedIterator<Item = &ProposalRecord> {
+        (1..=self.count()).filter_map(|number| self.get(number))
+    }
+
+    /// How many there have been, which is the highest number.
+    pub fn count(&self) -> u64 {
+        self.records.len() as u64
     }
 
     /// The proposal with a number.
     pub fn get(&self, number: u64) -> Option<&ProposalRecord> {
-        self.all.get(usize::try_from(number.checked_sub(1)?).ok()?)
+        self.records.get(&number.to_be_bytes())
     }
 
-    pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut ProposalRecord> {
-        self.digest.forget();
-        self.all.get_mut(usize::try_from(number.checked_sub(1)?).ok()?)
+    /// The proposal that brought a version of policy; `None` for genesis' and for a version that there is not.
+    pub fn of_policy_version(&self, version: u32) -> Option<&ProposalRecord> {
+        self.get(*self.policy_versions.get((version as usize).checked_sub(2)?)?)
+    }
+
+    fn change(&mut self, number: u64, change: impl FnOnce(&mut ProposalRecord)) {
+        if let Some(mut record) = self.get(number).cloned() {
+            change(&mut record);
+            self.records.insert(number.to_be_bytes(), record);
+        }
+    }
+
+    /// Notes a member's vote on an open proposal.
+    pub(crate) fn vote(&mut self, number: u64, member: MemberId, approve: bool) {
+        self.change(number, |proposed| {
+            proposed.ballots.insert(member, approve);
+        });
     }
 
     /// Closes an open proposal with a status, and drops the votes that do not count.
@@ -115,11 +169,14 @@ impl GovernanceProposals {
         closed_at: Timestamp,
         counts: impl Fn(MemberId) -> bool,
     ) {
-        if let Some(proposed) = self.get_mut(number) {
+        self.change(number, |proposed| {
             (proposed.status, proposed.closed_at) = (status, closed_at);
             proposed.ballots.retain(|seat, _| counts(*seat));
-        }
+        });
         self.open.remove(&number);
+        if self.get(number).is_some_and(ProposalRecord::is_policy_version) {
+            self.policy_versions.push(number);
+        }
     }
 
     /// The open proposals, in order of number.
@@ -132,13 +189,22 @@ impl GovernanceProposals {
         (self.open.len(), self.open().filter(|proposed| proposed.proposal.member == member).count())
     }
 
-    /// Opens a proposal with its proposer's vote, and returns its number.
-    pub(crate) fn take_up(&mut self, proposal: GovernanceProposal) -> u64 {
-        let number = self.all.len() as u64 + 1;
+    /// How many proposals a seat has made on a day, which is none before the latest that had one.
+    pub(crate) fn made_on(&self, day: LedgerDay, member: MemberId) -> usize {
+        let MadeOnDay { day: latest, of_seats } = &self.made_on_day;
+        if day == *latest { of_seats.get(&member).map_or(0, |made| *made as usize) } else { 0 }
+    }
+
+    /// Takes a proposal up with its proposer's vote, and returns its number.
+    pub(crate) fn take_up(&mut self, proposal: GovernanceProposal, today: LedgerDay) -> u64 {
+        let number = self.count() + 1;
         let ballots = Ballots::from([(proposal.member, true)]);
-        self.digest.forget();
+        if self.made_on_day.day != today {
+            self.made_on_day = MadeOnDay { day: today, of_seats: BTreeMap::new() };
+        }
+        *self.made_on_day.of_seats.entry(proposal.member).or_default() += 1;
         self.open.insert(number);
-        self.all.push(ProposalRecord {
+        self.insert(ProposalRecord {
             number,
             proposal,
             ballots,
@@ -146,6 +212,10 @@ impl GovernanceProposals {
             closed_at: Timestamp(0),
         });
         number
+    }
+
+    fn insert(&mut self, record: ProposalRecord) {
+        self.records.insert(record.number.to_be_bytes(), record);
     }
 
     /// The earliest time at which an open proposal is enacted or expires: a block is due then even without payments.
@@ -161,23 +231,23 @@ impl GovernanceProposals {
 
     /// The digest of all proposals.
     pub(crate) fn digest(&self) -> Hash {
-        self.digest.get(|| digest(|out| self.encode(out)))
+        digest(|out| {
+            out.u64(self.count()).raw(&self.records.root());
+            self.made_on_day.encode(out);
+        })
     }
 
     pub(crate) fn encode(&self, out: &mut Writer) {
-        out.u64(self.all.len() as u64);
-        for proposed in &self.all {
-            let proposal = proposed.proposal.to_bytes();
-            out.u32(proposal.len() as u32).raw(&proposal);
-            out.u8(proposed.status as u8).u64(proposed.closed_at.0).u16(proposed.ballots.len() as u16);
-            for (member, approve) in &proposed.ballots {
-                out.u16(member.0).u8(u8::from(*approve));
-            }
+        out.u64(self.count());
+        for proposed in self.all() {
+            proposed.encode(out);
         }
+        self.made_on_day.encode(out);
     }
 
     pub(crate) fn decode(input: &mut Reader<'_>) -> Result<GovernanceProposals, DecodeError> {
         let mut proposals = GovernanceProposals::default();
+        let mut versions = Vec::new();
         for number in 1..=input.u64()? {
             let length = input.u32()? as usize;
             let proposal = decode_proposal(input.raw(length)?)?;
@@ -195,16 +265,41 @@ impl GovernanceProposals {
             for _ in 0..input.u16()? {
                 ballots.insert(MemberId(input.u16()?), input.boolean()?);
             }
+            let record = ProposalRecord { number, proposal, ballots, status, closed_at };
+            if record.is_policy_version() {
+                versions.push((closed_at, number));
+            }
             if status == ProposalStatus::Open {
                 proposals.open.insert(number);
             }
-            proposals.all.push(ProposalRecord { number, proposal, ballots, status, closed_at });
+            proposals.insert(record);
         }
+        // A block enacts what is due in the order of its numbers.
+        versions.sort_unstable();
+        proposals.policy_versions = versions.into_iter().map(|(_, number)| number).collect();
+        proposals.made_on_day = MadeOnDay::decode(input)?;
         Ok(proposals)
     }
 }
 
-/// Reads an unsigned proposal by appending a signature of zeros.
+impl MadeOnDay {
+    fn encode(&self, out: &mut Writer) {
+        out.u32(self.day.0).u16(self.of_seats.len() as u16);
+        for (member, made) in &self.of_seats {
+            out.u16(member.0).u32(*made);
+        }
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<MadeOnDay, DecodeError> {
+        let mut made = MadeOnDay { day: LedgerDay(input.u32()?), of_seats: BTreeMap::new() };
+        for _ in 0..input.u16()? {
+            made.of_seats.insert(MemberId(input.u16()?), input.u32()?);
+        }
+        Ok(made)
+    }
+}
+
+/// Reads an unsigned proposal by giving it a signature of zeros.
 fn decode_proposal(bytes: &[u8]) -> Result<GovernanceProposal, DecodeError> {
     let padded = [bytes, &Signature([0; 64]).0].concat();
     match Command::from_bytes(&padded)? {

@@ -2,7 +2,9 @@
 
 use super::context::{Settled, Transition, refuse};
 use crate::command::{Ballot, Choice, GovernanceAction, GovernanceProposal};
-use crate::governance::proposal::{HORIZON_MS_MAX, OPEN_MAX, OPEN_OF_SEAT_MAX, RESERVED, RESERVED_OF_SEAT};
+use crate::governance::proposal::{
+    HORIZON_MS_MAX, OF_SEAT_A_DAY_MAX, OPEN_MAX, OPEN_OF_SEAT_MAX, RESERVED, RESERVED_OF_SEAT, RESERVED_OF_SEAT_A_DAY,
+};
 use crate::governance::{ProposalRecord, ProposalStatus};
 use crate::ledger::Ledger;
 use crate::policy::PolicyChange;
@@ -23,24 +25,28 @@ impl Transition<'_> {
                 return Err(Outcome::refused(Reason::ValidityTooLong, latest.0, date.0));
             }
         }
-        self.check_open_proposals(proposal)?;
-        if let Some(index) = self.unacceptable_action(&proposal.actions) {
-            return Err(Outcome::refused(Reason::ActionUnacceptable, 0, index as u64));
+        self.check_number_of_proposals(proposal)?;
+        if let Some(place) = self.unacceptable_action(&proposal.actions) {
+            return Err(Outcome::refused(Reason::ActionUnacceptable, 0, place as u64));
         }
-        let number = self.ledger.proposals.take_up(proposal.clone());
+        let number = self.ledger.proposals.take_up(proposal.clone(), self.today);
         Ok(Outcome::settled_with(number))
     }
 
-    /// Whether the seat and the committee may have one more proposal open.
-    fn check_open_proposals(&self, proposal: &GovernanceProposal) -> Result<(), Outcome> {
-        let (open, of_seat) = self.ledger.proposals.open_counts(proposal.member);
+    /// Whether the seat may make one more proposal today, and the seat and the committee have one more open.
+    fn check_number_of_proposals(&self, proposal: &GovernanceProposal) -> Result<(), Outcome> {
+        let proposals = &self.ledger.proposals;
+        let (open, of_seat) = proposals.open_counts(proposal.member);
+        let today = proposals.made_on(self.today, proposal.member);
         let is_urgent = proposal.actions.iter().all(|action| {
             matches!(action, GovernanceAction::DismissMember { .. } | GovernanceAction::ReplaceKeys { .. })
         });
-        let reserved = |count: usize| if is_urgent { count } else { 0 };
-        for (count, most) in
-            [(of_seat, OPEN_OF_SEAT_MAX + reserved(RESERVED_OF_SEAT)), (open, OPEN_MAX + reserved(RESERVED))]
-        {
+        for (count, most, reserved) in [
+            (of_seat, OPEN_OF_SEAT_MAX, RESERVED_OF_SEAT),
+            (open, OPEN_MAX, RESERVED),
+            (today, OF_SEAT_A_DAY_MAX, RESERVED_OF_SEAT_A_DAY),
+        ] {
+            let most = if is_urgent { most + reserved } else { most };
             if count >= most {
                 return Err(Outcome::refused(Reason::TooManyProposals, most as u64, count as u64 + 1));
             }
@@ -49,7 +55,7 @@ impl Transition<'_> {
     }
 
     pub(super) fn vote(&mut self, ballot: &Ballot) -> Settled {
-        let Some(proposed) = self.ledger.proposals.get_mut(ballot.proposal) else {
+        let Some(proposed) = self.ledger.proposals.get(ballot.proposal) else {
             return refuse(Reason::UnknownProposal);
         };
         if proposed.status != ProposalStatus::Open {
@@ -57,7 +63,7 @@ impl Transition<'_> {
         }
         match ballot.choice {
             Choice::Approve | Choice::Reject => {
-                proposed.ballots.insert(ballot.member, ballot.choice == Choice::Approve);
+                self.ledger.proposals.vote(ballot.proposal, ballot.member, ballot.choice == Choice::Approve);
                 self.close_hopeless_proposals();
             }
             Choice::Withdraw if proposed.proposal.member != ballot.member => return refuse(Reason::NotTheProposer),

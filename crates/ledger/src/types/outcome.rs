@@ -209,7 +209,8 @@ reasons! {
     77 SessionExpired       "SESSION_EXPIRED"       BeforeOrdering later=false
         "The session or its challenge is over, or the wallet's key was replaced: open a session again."
     42 TooManyProposals    "TOO_MANY_PROPOSALS"    Applied        later=true
-        "The seat, or the committee, has so many proposals open that no more are accepted; limit is that number."
+        "The seat has made so many proposals today, or it or the committee has so many open, that no more are accepted; limit \
+         is that number."
 }
 
 /// What the signer knows of other copies of a refused record.

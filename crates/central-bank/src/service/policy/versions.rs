@@ -1,6 +1,5 @@
 //! Versions of policy: the parameters, who proposed and voted, and what each version changed.
 
-use cbdc_ledger::command::GovernanceAction;
 use cbdc_ledger::governance::{ProposalRecord, ProposalStatus};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::policy::{Parameters, PolicySet, text};
@@ -40,11 +39,8 @@ pub fn set_to_message(ledger: &Ledger, set: &PolicySet, height: u64) -> v1::Poli
 
 /// A page of versions with what brought them.
 pub fn list_versions(ledger: &Ledger, page: &Page) -> v1::ListPolicyVersionsResponse {
-    let enacted = enacted_policy(ledger);
     let version = |set: &PolicySet| {
-        // Genesis gives version 1, and each enacted proposal that changes parameters gives the next one.
-        let index = (set.version as usize).checked_sub(2);
-        let brought_by = index.and_then(|index| enacted.get(index)).copied();
+        let brought_by = ledger.proposals().of_policy_version(set.version);
         v1::PolicyVersion {
             version: set.version,
             in_force_since_ms: set.in_force_since.0,
@@ -54,19 +50,6 @@ pub fn list_versions(ledger: &Ledger, page: &Page) -> v1::ListPolicyVersionsResp
     };
     let (sets, next_page_token) = page.cut(ledger.policy().all().iter().rev(), |set| u64::from(set.version));
     v1::ListPolicyVersionsResponse { versions: sets.into_iter().map(version).collect(), next_page_token }
-}
-
-/// Enacted proposals that changed parameters, in the order in which they did.
-fn enacted_policy(ledger: &Ledger) -> Vec<&ProposalRecord> {
-    let changes_policy = |proposed: &&ProposalRecord| {
-        let actions = &proposed.proposal.actions;
-        proposed.status == ProposalStatus::Enacted
-            && actions.iter().any(|action| matches!(action, GovernanceAction::Policy(_)))
-    };
-    let mut enacted: Vec<&ProposalRecord> = ledger.proposals().all().iter().filter(changes_policy).collect();
-    // A block enacts what is due in the order of its numbers.
-    enacted.sort_by_key(|proposed| (proposed.closed_at, proposed.number));
-    enacted
 }
 
 /// The changes that a version made.
@@ -86,7 +69,7 @@ fn changes(ledger: &Ledger, set: &PolicySet) -> Vec<v1::ParameterChange> {
 
 /// A page of proposals.
 pub fn list_proposals(ledger: &Ledger, page: &Page) -> v1::ListProposalsResponse {
-    let (proposals, next_page_token) = page.cut(ledger.proposals().all().iter().rev(), |proposed| proposed.number);
+    let (proposals, next_page_token) = page.cut(ledger.proposals().all().rev(), |proposed| proposed.number);
     let proposals = proposals.into_iter().map(|proposed| proposal_to_message(ledger, proposed)).collect();
     v1::ListProposalsResponse { proposals, next_page_token }
 }

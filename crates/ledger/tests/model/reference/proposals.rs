@@ -21,6 +21,8 @@ pub struct Proposal {
     pub ballots: BTreeMap<u16, bool>,
     pub status: ProposalStatus,
     pub closed_at: u64,
+    /// The ledger day of its block.
+    pub made_on: i128,
 }
 
 impl Model {
@@ -40,15 +42,21 @@ impl Model {
         let is_urgent = |action: &GovernanceAction| {
             matches!(action, GovernanceAction::DismissMember { .. } | GovernanceAction::ReplaceKeys { .. })
         };
-        let (of_seat_max, open_max) = if proposal.actions.iter().all(is_urgent) { (10, 96) } else { (8, 64) };
+        let is_urgent = proposal.actions.iter().all(is_urgent);
+        let (of_seat_max, open_max, day_max) = if is_urgent { (10, 96, 80) } else { (8, 64, 64) };
         if of_seat >= of_seat_max {
             return no(Reason::TooManyProposals, of_seat_max, of_seat + 1);
         }
         if open >= open_max {
             return no(Reason::TooManyProposals, open_max, open + 1);
         }
-        if let Some(index) = self.first_unacceptable(&proposal.actions) {
-            return no(Reason::ActionUnacceptable, 0, index as i128);
+        let made = |made: &&Proposal| made.made_on == self.today() && made.proposal.member == proposal.member;
+        let made = self.proposals.iter().filter(made).count() as i128;
+        if made >= day_max {
+            return no(Reason::TooManyProposals, day_max, made + 1);
+        }
+        if let Some(place) = self.first_unacceptable(&proposal.actions) {
+            return no(Reason::ActionUnacceptable, 0, place as i128);
         }
         let ballots = BTreeMap::from([(proposal.member.0, true)]);
         self.proposals.push(Proposal {
@@ -56,6 +64,7 @@ impl Model {
             ballots,
             status: ProposalStatus::Open,
             closed_at: 0,
+            made_on: self.today(),
         });
         done(self.proposals.len() as i128)
     }
