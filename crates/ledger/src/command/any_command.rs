@@ -1,4 +1,4 @@
-//! Any signed record: what may be asked of the ledger.
+//! Any command: the signed records that the ledger accepts.
 
 use cbdc_signatures::Signature;
 
@@ -21,7 +21,7 @@ use crate::types::identity::{AccountId, MemberId};
 const COMPACT_PAYMENT: u8 = 0;
 const _: () = assert!(COMPACT_PAYMENT != VERSION);
 
-/// Anything that may be asked of the ledger.
+/// Any command to the ledger.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Command {
     /// A transfer, fund or defund.
@@ -54,13 +54,13 @@ pub enum Command {
     DesignateWallet(Signed<DesignateWallet>),
     /// A holder moves a wallet to another bank.
     MoveWallet(Box<Signed<MoveWallet>>),
-    /// The registrar puts a holder into another class.
+    /// The registrar moves a holder to another class.
     Reclassify(Signed<Reclassify>),
-    /// The operations desk's dealings with a bank.
+    /// The operations desk's transactions with a bank.
     Operation(Signed<Operation>),
     /// A bank states its customers' deposits.
     DepositStatement(Signed<DepositStatement>),
-    /// A court takes money off a wallet.
+    /// A court takes money from a wallet.
     Seize(Box<Signed<SeizeOrder>>),
 }
 
@@ -115,7 +115,7 @@ impl Command {
         }
     }
 
-    /// Who signs last, over everything before the signature. Its sequence number is the head's.
+    /// The last signer, who signs everything before that signature. Its sequence number is the head's.
     pub fn signer(&self) -> Signer {
         match self {
             Command::Payment(signed) => signed.record.signer(),
@@ -140,7 +140,7 @@ impl Command {
         }
     }
 
-    /// The accounts that the command names: whose money or key it is about.
+    /// The accounts that the command names: those whose money or key it concerns.
     pub fn accounts(&self) -> impl Iterator<Item = AccountId> {
         let named = match self {
             Command::Payment(signed) => [Some(signed.record.from), Some(signed.record.to)],
@@ -169,7 +169,7 @@ impl Command {
         named.into_iter().flatten()
     }
 
-    /// What a bank has consented to in a holder's command, with its signature.
+    /// The statement to which a bank has consented in a holder's command, with its signature.
     pub fn consented(&self) -> Option<(ConsentStatement, BankConsent)> {
         match self {
             Command::LinkBank(signed) => signed.record.consented(),
@@ -203,7 +203,7 @@ impl Command {
         }
     }
 
-    /// The record and its signature, as stored in proposals and sent between nodes.
+    /// Appends the record and its signature, as stored in block proposals and sent between nodes.
     pub fn encode(&self, out: &mut Writer) {
         match self {
             Command::Payment(signed) => signed.encode(out),
@@ -273,7 +273,7 @@ impl Command {
         })
     }
 
-    /// The record and its signature in the shorter form of what is sent and stored in bulk. A payment's begins with
+    /// Appends the record and its signature in the compact form for bulk data. A payment's begins with
     /// [`COMPACT_PAYMENT`]; any other command has its fixed layout, which begins with the version.
     pub(crate) fn encode_compact(&self, out: &mut Writer) {
         match self {
@@ -293,7 +293,7 @@ impl Command {
         }
     }
 
-    /// Reads the one command that `bytes` hold.
+    /// Reads the one command in `bytes`.
     pub fn from_bytes(bytes: &[u8]) -> Result<Command, DecodeError> {
         let mut input = Reader::new("command", bytes);
         let command = Command::decode(&mut input)?;

@@ -1,6 +1,6 @@
-//! Who may do what: one table of command × role, used by the ledger and by every service.
+//! Authority: one table of command × role, used by the ledger and by every service.
 //!
-//! A command has one signer, whose role its kind fixes, and may be submitted only by certain members over their
+//! A command has one signer, whose role its kind determines, and only certain members may submit it over their
 //! authenticated connection. A bank relays its customers' signed records; it cannot sign for them.
 
 use super::any_command::Command;
@@ -13,11 +13,11 @@ use crate::types::identity::BankId;
 pub struct Authority {
     /// The kind of command.
     pub kind: Kind,
-    /// Who signs; `None` is the wallet's holder.
+    /// The signer's role; `None` is the wallet's holder.
     pub signed_by: Option<Role>,
     /// The roles whose connections may submit the command.
     pub submitted_by: &'static [Role],
-    /// Whether a bank may submit it only for its own accounts, or where it has consented to it.
+    /// Whether a bank may submit it only for its own accounts, or if it has consented to it.
     pub own_bank_only: bool,
 }
 
@@ -70,8 +70,8 @@ pub fn of(kind: Kind) -> &'static Authority {
     TABLE.iter().find(|row| row.kind == kind).expect("the table has a row for each kind; a test counts them")
 }
 
-/// Whether a command is one of a bank's own: it signs it, its customer does, or it has consented to what a holder of
-/// another bank asks.
+/// Whether a command is a bank's own: signed by the bank or its customer, or with its consent to what a holder of
+/// another bank asks for.
 pub fn is_of_bank(command: &Command, bank: BankId) -> bool {
     match command.signer() {
         Signer::Holder(account) => {
@@ -81,12 +81,12 @@ pub fn is_of_bank(command: &Command, bank: BankId) -> bool {
     }
 }
 
-/// Whether a member in `role` may submit commands of `kind` at all.
+/// Whether a member in `role` may submit commands of `kind`.
 pub fn may_submit(role: Role, kind: Kind) -> bool {
     of(kind).submitted_by.contains(&role)
 }
 
-/// Whether the command's signer has the role that the table demands.
+/// Whether the command's signer has the role that the table requires.
 pub fn is_signed_by_the_right_role(command: &Command) -> bool {
     match (of(command.kind()).signed_by, command.signer()) {
         (None, Signer::Holder(_)) => true,

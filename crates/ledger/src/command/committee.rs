@@ -1,7 +1,7 @@
-//! The committee's one envelope: a proposal is proposed, voted on, and enacted by the ledger itself.
+//! The committee's commands: governance proposals, which the ledger itself enacts, and votes.
 //!
-//! A proposal holds actions that come into force together. The proposal's number is allotted when it is ordered; its
-//! outcome carries it. Proposing counts as the proposer's vote for it.
+//! A governance proposal holds actions that take effect together. Its number is allotted when it is ordered, and
+//! carried by its outcome. Proposing counts as the proposer's vote for it.
 
 use cbdc_signatures::PublicKey;
 
@@ -42,7 +42,7 @@ pub enum Choice {
     Reject = 0,
     /// A vote for it.
     Approve = 1,
-    /// The proposer takes it back.
+    /// The proposer withdraws it.
     Withdraw = 2,
 }
 
@@ -60,7 +60,7 @@ pub struct Ballot {
     pub proposal: u64,
 }
 
-/// One thing that a proposal changes.
+/// One change that a governance proposal makes.
 #[allow(missing_docs, reason = "a field is named for what it holds")]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum GovernanceAction {
@@ -72,17 +72,17 @@ pub enum GovernanceAction {
     ReplaceKeys { role: Role, id: MemberId, signing_key: PublicKey, node_key: Option<PublicKey> },
     /// A member leaves: its commands are refused from then on.
     DismissMember { role: Role, id: MemberId },
-    /// How many committee members must approve.
+    /// The number of committee members who must approve.
     Threshold(u16),
-    /// How many of the central bank's nodes must have signed a header.
+    /// The number of the central bank's nodes that must have signed a header.
     HeaderSignatures(u16),
     /// Money for a cohort: unbacked issuance, or targeted and bound to a purpose.
     Grant(Grant),
     /// A bank is suspended, resolved, or active again.
     BankStatus { bank: BankId, status: BankStatus },
-    /// The chain's formats go on in a later version, from the block that enacts this.
+    /// The chain's formats change to a later version, from the block that enacts this.
     FormatVersion(FormatVersion),
-    /// The customers of a resolved bank move to another bank, with what the failed one has left.
+    /// The customers of a resolved bank move to another bank, with the failed one's remaining money.
     MoveCustomers { from: BankId, to: BankId },
 }
 

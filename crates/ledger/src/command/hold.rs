@@ -1,4 +1,4 @@
-//! Holds: the payer promises money to a payee, whose bank captures it once or voids the promise.
+//! Holds: the payer promises money to a payee, whose bank captures it once or voids the hold.
 
 use super::kind::Kind;
 use super::record::{Head, Record};
@@ -21,13 +21,13 @@ pub struct PlaceHold {
     pub maximum: Amount,
     /// The largest fee that the payer accepts.
     pub max_fee: Amount,
-    /// From this time on the hold cannot be captured and its money returns to the payer.
+    /// The time from which the hold cannot be captured and its money returns to the payer.
     pub expires_at: Timestamp,
     /// A reference, free for the payer.
     pub reference: [u8; 16],
 }
 
-/// How a hold ends.
+/// The way in which a hold ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReleaseKind {
     /// Pays the amount to the payee and returns the rest.

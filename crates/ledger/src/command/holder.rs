@@ -1,6 +1,6 @@
 //! Records about holders: their consent, their bank, their tier allowance and their class.
 //!
-//! What a holder asks of a bank takes the bank's signature too: the record carries a [`BankConsent`].
+//! A holder's request to a bank also needs the bank's signature: the record carries a [`BankConsent`].
 
 use cbdc_signatures::{Signature, SigningKey};
 
@@ -13,7 +13,7 @@ use crate::types::time::Timestamp;
 /// Bytes of a consent in a record.
 const CONSENT_BYTES: usize = 80;
 
-/// What a bank consents to: that one wallet is linked to it, or moves to it.
+/// The statement to which a bank consents: that one wallet is linked to it, or moves to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ConsentStatement {
     /// The kind of the holder's record: [`Kind::LinkBank`] or [`Kind::MoveWallet`].
@@ -27,8 +27,8 @@ pub struct ConsentStatement {
 }
 
 impl ConsentStatement {
-    /// What the bank signs, behind the prefix of [`Domain::Consent`]: version (1), kind (1), bank (2), the bank's key
-    /// version (4), wallet (8), valid until (8): 24 bytes.
+    /// The bytes that the bank signs, behind the prefix of [`Domain::Consent`]: version (1), kind (1), bank (2), the
+    /// bank's key version (4), wallet (8), valid until (8): 24 bytes.
     pub fn to_bytes(&self, bank_key_version: u32) -> Vec<u8> {
         let mut out = Writer::with_capacity(24);
         out.u8(VERSION).u8(self.kind as u8).u16(self.bank.0).u32(bank_key_version);
@@ -36,7 +36,7 @@ impl ConsentStatement {
         out.finish()
     }
 
-    /// Consents as the bank.
+    /// Signs the consent as the bank.
     pub fn sign(&self, network: NetworkId, bank_key_version: u32, bank_key: &SigningKey) -> BankConsent {
         let statement = self.to_bytes(bank_key_version);
         let signature = bank_key.sign([&signing_prefix(Domain::Consent, network), &statement]);
@@ -69,9 +69,9 @@ impl BankConsent {
     }
 }
 
-/// The holder's standing consent that what a credit brings above the holding limit goes to their deposit at a bank
-/// (the waterfall), and the bank's to that: wallet (8), bank (2; 0 revokes), reserved (6), consent (80; zeros where it
-/// revokes). 120 bytes in all.
+/// The holder's standing consent that credits above the holding limit go to their deposit at a bank (the waterfall),
+/// with that bank's consent: wallet (8), bank (2; 0 revokes), reserved (6), consent (80; zeros if it revokes). 120
+/// bytes in all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LinkBank {
     /// Flags, key version, sequence number and validity.
@@ -99,7 +99,7 @@ pub struct MoveWallet {
 }
 
 impl LinkBank {
-    /// What the bank has consented to, with its signature.
+    /// The statement to which the bank has consented, with its signature.
     pub fn consented(&self) -> Option<(ConsentStatement, BankConsent)> {
         let LinkBank { account, bank, consent, .. } = *self;
         let consent = consent?;
@@ -108,15 +108,14 @@ impl LinkBank {
 }
 
 impl MoveWallet {
-    /// What the bank has consented to, with its signature.
+    /// The statement to which the bank has consented, with its signature.
     pub fn consented(&self) -> (ConsentStatement, BankConsent) {
         let MoveWallet { account, bank, consent, .. } = *self;
         (ConsentStatement { kind: Kind::MoveWallet, bank, account, valid_until: consent.valid_until }, consent)
     }
 }
 
-/// Makes this wallet the one that the holder's tier allowance belongs to: wallet (8). 32 bytes in all, signed with
-/// that wallet's key.
+/// Moves the holder's tier allowance to this wallet: wallet (8). 32 bytes in all, signed with that wallet's key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DesignateWallet {
     /// Flags, key version, sequence number and validity.
@@ -125,7 +124,7 @@ pub struct DesignateWallet {
     pub account: AccountId,
 }
 
-/// The registrar puts a holder into another class: registrar (2), class (1), reserved (5), holder (16). 48 bytes in
+/// Moves a holder to another class, by the registrar: registrar (2), class (1), reserved (5), holder (16). 48 bytes in
 /// all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reclassify {

@@ -1,7 +1,7 @@
 //! Money between a bank's reserves and its treasury: issue and redeem, and reserves between banks.
 //!
-//! Issuing takes two signatures: the bank asks (an [`IssuanceRequest`], 40 bytes, signed), the operator agrees by
-//! signing an [`IssuanceOrder`] that carries the whole request. Neither can do it alone.
+//! Issuing takes two signatures: the bank signs an [`IssuanceRequest`] (40 bytes), and the operator agrees by signing
+//! an [`IssuanceOrder`] that carries the whole request. Neither can issue alone.
 
 use cbdc_signatures::Signature;
 
@@ -50,8 +50,8 @@ pub struct IssuanceRequest {
     pub amount: Amount,
 }
 
-/// The operator's order over a bank's signed request: operator (2), reserved (6), the request with its signature
-/// (104). 136 bytes in all. Its sequence number is the operator's.
+/// The operator's order on a bank's signed request: operator (2), reserved (6), the request with its signature (104).
+/// 136 bytes in all. Its sequence number is the operator's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct IssuanceOrder {
     /// Flags, key version, sequence number and validity.

@@ -1,8 +1,8 @@
 //! The kinds of records.
 //!
-//! A kind's layout never changes: a record with another layout is another kind. Of earlier layouts 16 opened wallets
-//! and 18 replaced keys, with certificates that could be used again, and 19 linked a bank without its consent; they are
-//! refused as unknown kinds.
+//! A kind's layout never changes: a record with another layout is another kind. The former kinds 16 (opened wallets)
+//! and 18 (replaced keys), whose certificates could be reused, and 19 (linked a bank without its consent) are refused
+//! as unknown.
 
 use crate::codec::encoding::{DecodeError, Reader};
 
@@ -20,7 +20,7 @@ pub enum Kind {
     Hold = 4,
     /// Pays from a hold.
     Capture = 5,
-    /// Gives a hold's money back.
+    /// Returns a hold's money.
     Void = 6,
     /// A transfer that the payer's linked bank tops up.
     ReverseWaterfall = 7,
@@ -36,7 +36,7 @@ pub enum Kind {
     DesignateWallet = 20,
     /// Moves a wallet to another bank.
     MoveWallet = 25,
-    /// Puts a holder into another class.
+    /// Moves a holder to another class.
     Reclassify = 21,
     /// Turns reserves into CBDC.
     Issue = 32,
@@ -56,15 +56,15 @@ pub enum Kind {
     BuySecurities = 39,
     /// The central bank sells securities.
     SellSecurities = 40,
-    /// A night on the deposit facility.
+    /// An overnight deposit on the deposit facility.
     PlaceDeposit = 41,
-    /// A night on the lending facility.
+    /// An overnight loan on the lending facility.
     Lend = 42,
     /// A refinancing operation.
     Refinance = 43,
     /// Pledges collateral.
     Pledge = 44,
-    /// Gives collateral back.
+    /// Returns collateral.
     ReleaseCollateral = 45,
     /// States a bank's deposits.
     DepositStatement = 46,
@@ -74,9 +74,9 @@ pub enum Kind {
     Freeze = 48,
     /// Unfreezes an amount.
     Unfreeze = 49,
-    /// Takes money off a wallet.
+    /// Takes money from a wallet.
     Seize = 50,
-    /// Writes off what a resolved bank owes.
+    /// Writes off the debt of a resolved bank.
     WriteOffLoans = 51,
     /// Proposes actions.
     Propose = 64,
@@ -125,7 +125,7 @@ impl Kind {
         Kind::Vote,
     ];
 
-    /// The kind of a byte; `None` for an unknown one.
+    /// The kind with a number; `None` if it is unknown.
     pub fn from_u8(kind: u8) -> Option<Kind> {
         Kind::ALL.into_iter().find(|known| *known as u8 == kind)
     }

@@ -12,15 +12,16 @@
 //! | 8 | 8 | sequence number of the signer |
 //! | 16 | 8 | valid until, ms since 1970 UTC |
 //!
-//! The kind's own fields follow, then the signature (64 bytes). What is signed is [`signing_prefix`] followed by the
-//! record without that signature: the prefix (version, domain tag, network id) is never sent, so a record signed
+//! The kind's own fields follow, then the signature (64 bytes). The signed message is [`signing_prefix`] followed by
+//! the record without that signature: the prefix (version, domain tag, network id) is never sent, so a record signed
 //! for one network means nothing on another.
 //!
 //! # Modules
 //! [`payment`] (transfer, fund, defund), [`reverse_waterfall`], [`mod@hold`] (hold, capture, void), [`wallet`] (open,
 //! close, replace key), [`holder`] (link a bank, move or designate a wallet, reclassify), [`issuance`] (issue, redeem,
 //! reserves transfer), [`operation`] (the operations desk, banks' statements), [`order`] (freeze, unfreeze, seize),
-//! [`committee`] (propose, vote). Beside commands, [`session`]: what a holder signs to be known to a bank.
+//! [`committee`] (propose, vote). Not a command is [`session`], the statement by which a holder opens a session with a
+//! bank.
 
 mod any_command;
 pub mod authority;

@@ -1,5 +1,5 @@
-//! The operations desk's dealings with banks: banknotes, government payments, market and credit
-//! operations, collateral; and the statement that a bank signs of its deposits.
+//! The operations desk's transactions with banks: banknotes, government payments, market and credit operations,
+//! collateral; and a bank's signed statement of its deposits.
 
 use super::kind::Kind;
 use super::record::{Head, Record};
@@ -11,9 +11,9 @@ use crate::types::time::LedgerDay;
 /// The kinds of operations, with their entries in the central bank's books.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum OperationKind {
-    /// The bank draws banknotes: Dr reserves, Cr banknotes.
+    /// The bank withdraws banknotes: Dr reserves, Cr banknotes.
     WithdrawBanknotes,
-    /// The bank brings banknotes back: Dr banknotes, Cr reserves.
+    /// The bank returns banknotes: Dr banknotes, Cr reserves.
     DepositBanknotes,
     /// The bank pays the government for a customer (taxes): Dr reserves, Cr government.
     CollectForGovernment,
@@ -23,19 +23,19 @@ pub enum OperationKind {
     BuySecurities,
     /// Sells securities of that nominal amount: Dr reserves, Cr securities at average cost, the difference to equity.
     SellSecurities,
-    /// A night on the deposit facility: Dr reserves, Cr deposit facility.
+    /// An overnight deposit on the deposit facility: Dr reserves, Cr deposit facility.
     PlaceDeposit,
-    /// A night on the lending facility: Dr loans, Cr reserves.
+    /// An overnight loan on the lending facility: Dr loans, Cr reserves.
     Lend,
     /// A refinancing operation at its own rate until its maturity: Dr loans, Cr reserves.
     Refinance,
-    /// Notes pledged collateral, at market value.
+    /// Registers pledged collateral, at market value.
     Pledge,
-    /// Gives pledged collateral back.
+    /// Returns pledged collateral.
     ReleaseCollateral,
     /// Takes a resolved bank's collateral over at market value: Dr securities, Cr loans.
     RealiseCollateral,
-    /// Writes off what a resolved bank, without reserves and collateral, owes: Dr equity, Cr loans.
+    /// Writes off the debt of a resolved bank without reserves and collateral: Dr equity, Cr loans.
     WriteOffLoans,
 }
 
@@ -81,7 +81,7 @@ impl OperationKind {
         OperationKind::ALL.into_iter().find(|operation| operation.kind() == kind)
     }
 
-    /// Whether it works off what a resolved bank owes; every other operation is for banks that are not resolved.
+    /// Whether it settles the debt of a resolved bank; every other operation is for banks that are not resolved.
     pub fn is_resolution(self) -> bool {
         matches!(self, OperationKind::RealiseCollateral | OperationKind::WriteOffLoans)
     }
@@ -91,8 +91,8 @@ impl OperationKind {
     }
 }
 
-/// Operator (2), bank (2), price (4), amount (8), rate (4), maturity (4). 48 bytes in all. A field that the kind has no
-/// use for is zero.
+/// Operator (2), bank (2), price (4), amount (8), rate (4), maturity (4). 48 bytes in all. A field that the kind does
+/// not use is zero.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Operation {
     /// The kind of operation.
@@ -103,7 +103,7 @@ pub struct Operation {
     pub operator: MemberId,
     /// The bank.
     pub bank: BankId,
-    /// Minor units; of securities the nominal amount.
+    /// Minor units; the nominal amount for securities.
     pub amount: Amount,
     /// The price of a market operation, in ppm of the nominal amount (1,000,000 is par).
     pub price_ppm: u32,

@@ -1,4 +1,4 @@
-//! A court's orders over a wallet: freeze, unfreeze and seize an amount.
+//! A court's orders on a wallet: freeze, unfreeze and seize an amount.
 
 use super::kind::Kind;
 use super::record::{Head, Record};
@@ -11,7 +11,7 @@ use crate::types::identity::{AccountId, MemberId};
 pub enum FreezeKind {
     /// Adds the amount to what the holder may not spend.
     Freeze,
-    /// Takes the amount off what the holder may not spend.
+    /// Deducts the amount from what the holder may not spend.
     Unfreeze,
 }
 
@@ -24,29 +24,29 @@ pub struct FreezeOrder {
     pub head: Head,
     /// The court that signs.
     pub court: MemberId,
-    /// The wallet that the order is about.
+    /// The wallet that the order concerns.
     pub account: AccountId,
-    /// How much the order claims.
+    /// The amount that the order claims.
     pub amount: Amount,
     /// The court's own number of the order.
     pub order: [u8; 16],
 }
 
-/// Takes money off a wallet: court (2), reserved (6), account (8), amount (8), the order's wallet (8), released (8),
-/// order number (16). 80 bytes in all. The outcome carries what was taken; the rest is a lien on later credits.
+/// Takes money from a wallet: court (2), reserved (6), account (8), amount (8), the order's wallet (8), released (8),
+/// order number (16). 80 bytes in all. The outcome carries the amount taken; the rest is a lien on later credits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SeizeOrder {
     /// Flags, key version, sequence number and validity.
     pub head: Head,
     /// The court that signs.
     pub court: MemberId,
-    /// The wallet that the order is about.
+    /// The wallet that the order concerns.
     pub account: AccountId,
-    /// How much the order claims.
+    /// The amount that the order claims.
     pub amount: Amount,
     /// The wallet that the order pays to.
     pub to: AccountId,
-    /// How much of what was frozen before this order replaces; what other orders froze stays frozen.
+    /// The part of earlier freezes that this order replaces; other orders' freezes stay.
     pub released: Amount,
     /// The court's own number of the order.
     pub order: [u8; 16],

@@ -1,4 +1,4 @@
-//! Payments in packed batches, read in place: what a node decides by before it decodes anything.
+//! Payments in packed batches, read in place: the fields that a node needs before it decodes anything.
 //!
 //! A packed batch is signed payments back to back, [`SIGNED_PAYMENT_BYTES`] each, in the layout of
 //! [`payment`](crate::command::payment).
@@ -9,18 +9,18 @@ use super::record::{HEAD_BYTES, Head};
 use crate::codec::encoding::VERSION;
 use crate::types::identity::AccountId;
 
-/// One signed payment in its fixed layout. Any bytes of the right length may stand here: the readers tell what could
-/// not be decoded.
+/// One signed payment in its fixed layout. It may be any bytes of the right length: the readers report what cannot be
+/// decoded.
 #[derive(Clone, Copy, Debug)]
 pub struct PackedPayment<'a>(&'a [u8; SIGNED_PAYMENT_BYTES]);
 
 impl<'a> PackedPayment<'a> {
-    /// The record that `bytes` are. `None` where they have another length than [`SIGNED_PAYMENT_BYTES`].
+    /// The record in `bytes`; `None` if their length is not [`SIGNED_PAYMENT_BYTES`].
     pub fn new(bytes: &'a [u8]) -> Option<PackedPayment<'a>> {
         bytes.try_into().ok().map(PackedPayment)
     }
 
-    /// The records of a batch, in order; bytes left over at its end are passed over.
+    /// The records of a batch, in order; bytes left over at its end are ignored.
     pub fn each(batch: &'a [u8]) -> impl ExactSizeIterator<Item = PackedPayment<'a>> {
         batch.as_chunks().0.iter().map(PackedPayment)
     }
@@ -30,25 +30,25 @@ impl<'a> PackedPayment<'a> {
         self.0
     }
 
-    /// The record's kind, which may be none of a payment's. `None` for another version or an unknown kind.
+    /// The record's kind, which need not be a payment's. `None` for another version or an unknown kind.
     #[inline]
     pub fn kind(&self) -> Option<Kind> {
         Kind::from_u8(self.0[1]).filter(|_| self.0[0] == VERSION)
     }
 
-    /// Whether a record of `kind` may have the flags that stand here.
+    /// Whether a record of `kind` may have this record's flags.
     #[inline]
     pub fn has_known_flags(&self, kind: Kind) -> bool {
         u16::from_le_bytes([self.0[2], self.0[3]]) & !Head::flags_of(kind) == 0
     }
 
-    /// The payer's account; `None` where the bytes are no account id.
+    /// The payer's account; `None` if the bytes are not an account id.
     #[inline]
     pub fn payer(&self) -> Option<AccountId> {
         self.account_at(HEAD_BYTES)
     }
 
-    /// The payee's account; `None` where the bytes are no account id.
+    /// The payee's account; `None` if the bytes are not an account id.
     #[inline]
     pub fn payee(&self) -> Option<AccountId> {
         self.account_at(HEAD_BYTES + 8)

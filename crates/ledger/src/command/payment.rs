@@ -65,7 +65,7 @@ pub struct Payment {
 }
 
 impl Payment {
-    /// The payer's holder, or the bank whose treasury pays.
+    /// The signer: the payer's holder, or the bank whose treasury pays.
     pub fn signer(&self) -> Signer {
         match self.kind {
             PaymentKind::Transfer | PaymentKind::Defund => Signer::Holder(self.from),
@@ -164,7 +164,7 @@ impl Signed<Payment> {
     }
 }
 
-/// The bank lowest: serials are small numbers, and leading zeros are not written.
+/// An account as a word, with the bank in the low bits: serials are small numbers, and leading zeros are not written.
 fn account_word(account: AccountId) -> u64 {
     u64::from(account.serial) << 16 | u64::from(account.bank.0)
 }

@@ -10,7 +10,7 @@ use crate::types::time::Timestamp;
 
 /// Bytes of the head that every record begins with.
 pub const HEAD_BYTES: usize = 24;
-/// The flag of a transfer whose payer allows their linked bank to top their wallet up.
+/// The flag of a transfer whose payer allows their linked bank to top up their wallet.
 pub const FLAG_REVERSE_WATERFALL: u16 = 1;
 /// Bytes of a signature.
 pub const SIGNATURE_BYTES: usize = 64;
@@ -26,7 +26,7 @@ pub struct Head {
     pub key_version: u32,
     /// The signer's sequence number, from 1.
     pub sequence: u64,
-    /// After this time the record is refused.
+    /// The time after which the record is refused.
     pub valid_until: Timestamp,
 }
 
@@ -75,7 +75,7 @@ pub trait Record: Sized {
     /// Reads the fields after the head.
     fn decode_fields(kind: Kind, head: Head, input: &mut Reader<'_>) -> Result<Self, DecodeError>;
 
-    /// The record as it is signed (behind the prefix) and sent (before the signature).
+    /// Appends the record as it is signed (behind the prefix) and sent (before the signature).
     fn encode(&self, out: &mut Writer) {
         self.head().encode(self.kind(), out);
         self.encode_fields(out);
@@ -162,7 +162,7 @@ pub fn signing_prefix(domain: Domain, network: NetworkId) -> [u8; PREFIX_BYTES] 
     prefix
 }
 
-/// Whose key signs a record, and whose sequence numbers it uses.
+/// The signer of a record, whose sequence numbers it uses.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Signer {
     /// The holder of a wallet.

@@ -1,8 +1,7 @@
 //! Reverse waterfall: a transfer above the payer's balance, which the payer's linked bank tops up from their deposit.
 //!
 //! It takes two signatures and two sequence numbers: the payer signs a transfer with the flag
-//! [`FLAG_REVERSE_WATERFALL`], the bank signs the whole of it with the most that it
-//! will give.
+//! [`FLAG_REVERSE_WATERFALL`], and the bank signs all of it together with the most that it will add.
 
 use cbdc_signatures::Signature;
 

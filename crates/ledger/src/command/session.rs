@@ -1,8 +1,8 @@
-//! The statement by which a holder opens a session with a bank. It is no command: it is never ordered and moves
+//! The statement by which a holder opens a session with a bank. It is not a command: it is never ordered and moves
 //! nothing.
 //!
-//! The holder names the bank that they mean, so that a bank cannot pass the challenge of another one on and be let in
-//! there with the answer. The challenge is the bank's; what it consists of is the bank's own affair.
+//! The holder names the bank, so that no bank can pass on another bank's challenge and open a session there with the
+//! answer. What the challenge consists of is up to the bank.
 
 use cbdc_signatures::{PublicKey, Signature, SigningKey};
 
@@ -16,8 +16,8 @@ pub const SESSION_STATEMENT_BYTES: usize = 56;
 /// Bytes of a statement with its signature.
 pub const SIGNED_SESSION_BYTES: usize = SESSION_STATEMENT_BYTES + SIGNATURE_BYTES;
 
-/// What a holder signs, behind the prefix of [`Domain::Session`]: version (1), reserved (1), bank (2), key version (4),
-/// wallet (8), expires at (8), challenge (32): 56 bytes.
+/// The statement that a holder signs, behind the prefix of [`Domain::Session`]: version (1), reserved (1), bank (2),
+/// key version (4), wallet (8), expires at (8), challenge (32): 56 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SessionStatement {
     /// The bank that the session is with: the wallet's own, or one that it is linked to.
@@ -26,7 +26,7 @@ pub struct SessionStatement {
     pub key_version: u32,
     /// The wallet.
     pub account: AccountId,
-    /// When the session ends, as the bank gave it with the challenge.
+    /// The end of the session, as the bank gave it with the challenge.
     pub expires_at: Timestamp,
     /// The bank's challenge.
     pub challenge: [u8; 32],

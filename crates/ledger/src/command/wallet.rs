@@ -1,10 +1,10 @@
-//! Opening and closing wallets and replacing their keys: asked by the wallet's bank, certified by the registrar, agreed
-//! to by the holder.
+//! Opening and closing wallets and replacing their keys: requested by the wallet's bank, certified by the registrar,
+//! agreed to by the holder.
 //!
-//! The registrar certifies a [`Statement`]: a holder, a class and a key, and the one thing that the certificate is for.
-//! The holder signs the same statement with the new key, which shows that they have it and want this. So no bank can
-//! invent holders to evade limits, open a wallet for somebody who did not ask for it, or put another key over a wallet,
-//! and no certificate serves twice: an opening uses its key up, a replacement raises the key's version.
+//! The registrar certifies a [`Statement`]: a holder, a class and a key, and the one purpose of the certificate. The
+//! holder signs the same statement with the new key, which shows that they have it and agree. So no bank can invent
+//! holders to evade limits, open a wallet for somebody who did not ask for it, or replace a wallet's key by itself, and
+//! no certificate serves twice: opening a wallet uses its key up, replacing a key raises the key's version.
 
 use cbdc_signatures::{PublicKey, Signature, SigningKey};
 
@@ -14,7 +14,7 @@ use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::types::identity::{AccountId, BankId, Class, HolderId, MemberId, NetworkId};
 use crate::types::time::Timestamp;
 
-/// The version of statements. In version 1 they named neither purpose nor bank nor end, and only the registrar signed.
+/// The version of statements. Those of version 1 named no purpose, bank or end, and only the registrar signed them.
 const STATEMENT_VERSION: u8 = 2;
 
 /// The one use of a certificate.
@@ -31,24 +31,24 @@ pub enum CertifiedFor {
     },
 }
 
-/// What a registrar certifies and the holder agrees to.
+/// The statement that a registrar certifies and the holder agrees to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Statement {
-    /// What the key is certified for.
+    /// The purpose for which the key is certified.
     pub purpose: CertifiedFor,
-    /// Whose key it is.
+    /// The holder whose key it is.
     pub holder: HolderId,
     /// The holder's class.
     pub class: Class,
     /// The key.
     pub key: PublicKey,
-    /// The last moment at which it may be used.
+    /// The last moment at which the certificate may be used.
     pub valid_until: Timestamp,
 }
 
 impl Statement {
-    /// What is signed, behind the prefix of [`Domain::Certificate`] by the registrar and of [`Domain::Agreement`] by
-    /// the holder: version (1; this is 2), purpose (1; 1 open, 2 replace a key), class (1), reserved (1), the
+    /// The signed bytes, behind the prefix of [`Domain::Certificate`] for the registrar and of [`Domain::Agreement`]
+    /// for the holder: version (1; this is 2), purpose (1; 1 open, 2 replace a key), class (1), reserved (1), the
     /// registrar's key version (4), the wallet, or on opening the bank's treasury (8), the version replaced (4),
     /// reserved (4), valid until (8), holder (16), key (32): 80 bytes.
     pub fn to_bytes(&self, registrar_key_version: u32) -> Vec<u8> {
@@ -76,7 +76,7 @@ impl Statement {
         Certificate { registrar, registrar_key_version, valid_until: self.valid_until, signature }
     }
 
-    /// Whether the key that the statement names has signed an agreement to it.
+    /// Whether the certified key has signed an agreement to the statement.
     pub fn is_agreed(&self, network: NetworkId, certificate: &Certificate, agreement: Signature) -> bool {
         let statement = self.to_bytes(certificate.registrar_key_version);
         let prefix = signing_prefix(Domain::Agreement, network);
@@ -84,7 +84,7 @@ impl Statement {
         key.is_ok_and(|key| cbdc_signatures::verify(&key, [&prefix, &statement], &agreement))
     }
 
-    /// Agrees to the certified statement with the key that it names.
+    /// Signs an agreement to the certified statement with the key that it names.
     pub fn agree(&self, network: NetworkId, certificate: &Certificate, key: &SigningKey) -> Signature {
         let statement = self.to_bytes(certificate.registrar_key_version);
         key.sign([&signing_prefix(Domain::Agreement, network), &statement])
@@ -134,12 +134,12 @@ pub struct OpenWallet {
     pub key: PublicKey,
     /// The registrar's certificate of the opening.
     pub certificate: Certificate,
-    /// The key's signature over what is certified: the holder wants the wallet.
+    /// The key's signature over the certified statement: the holder wants the wallet.
     pub agreement: Signature,
 }
 
 impl OpenWallet {
-    /// What registrar and holder have signed.
+    /// The statement that registrar and holder have signed.
     pub fn statement(&self) -> Statement {
         let OpenWallet { bank, class, holder, key, certificate, .. } = *self;
         Statement { purpose: CertifiedFor::Open(bank), holder, class, key, valid_until: certificate.valid_until }
@@ -155,8 +155,8 @@ pub struct CloseWallet {
     pub account: AccountId,
 }
 
-/// Puts a new key over a wallet: account (8), class (1), reserved (3), version replaced (4), key (32), certificate of
-/// the new key (80), agreement (64). 216 bytes in all.
+/// Replaces a wallet's key: account (8), class (1), reserved (3), version replaced (4), key (32), certificate of the
+/// new key (80), agreement (64). 216 bytes in all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReplaceKey {
     /// Flags, key version, sequence number and validity.
@@ -171,12 +171,12 @@ pub struct ReplaceKey {
     pub key: PublicKey,
     /// The registrar's certificate of the replacement.
     pub certificate: Certificate,
-    /// The new key's signature over what is certified: the holder has it.
+    /// The new key's signature over the certified statement: the holder has it.
     pub agreement: Signature,
 }
 
 impl ReplaceKey {
-    /// What registrar and holder have signed, the wallet being `holder`'s.
+    /// The statement that registrar and holder have signed, for a wallet of `holder`.
     pub fn statement(&self, holder: HolderId) -> Statement {
         let ReplaceKey { account, class, version, key, certificate, .. } = *self;
         let purpose = CertifiedFor::ReplaceKey { account, version };

@@ -16,7 +16,7 @@ use crate::types::identity::{BankId, Class};
 pub enum PolicyChange {
     /// The most CBDC that may circulate.
     SupplyCap(Option<Amount>),
-    /// Gross issuance a ledger day, for banks without a quota of their own.
+    /// Gross issuance per ledger day, for banks without a quota of their own.
     IssuanceQuota(Option<Amount>),
     /// A bank's own quota; `None` removes it.
     IssuanceQuotaOfBank { bank: BankId, quota: Option<Amount> },
@@ -28,11 +28,11 @@ pub enum PolicyChange {
     DayLimit { class: Class, limit: Option<Amount> },
     /// The most that a holder of a class may pay in one calendar month.
     MonthLimit { class: Class, limit: Option<Amount> },
-    /// How many payments a holder of a class may make within a window.
+    /// The number of payments that a holder of a class may make within a window.
     Velocity { class: Class, rule: Option<VelocityRule> },
     /// Interest on wallets of a class.
     Remuneration { class: Class, tiers: Tiers },
-    /// When interest on wallets is posted.
+    /// The dates on which interest on wallets is posted.
     Capitalisation(Capitalisation),
     /// The fees that holders of a class pay as payers.
     PayerFee { class: Class, schedule: FeeSchedule },
@@ -44,7 +44,7 @@ pub enum PolicyChange {
     Reserves(ReserveRules),
     /// The haircut on pledged collateral, ppm of its value.
     Haircut { ppm: u32 },
-    /// How much the ledger does of its own accord in one block.
+    /// The amount of work that the ledger does by itself in one block.
     WorkPerBlock(WorkPerBlock),
 }
 

@@ -7,7 +7,7 @@ use crate::types::amount::Amount;
 use crate::types::outcome::{Outcome, Reason};
 use crate::types::time::LedgerDay;
 
-/// Refuses a payment with `DAY_LIMIT` where the payer's holder would pay more than `limit` on `today`.
+/// Refuses a payment with `DAY_LIMIT` if the payer's holder would pay more than `limit` on `today`.
 pub fn check(limit: Option<Amount>, payer: &Holder, today: LedgerDay, amount: Amount) -> Result<(), Outcome> {
     let Some(limit) = limit else { return Ok(()) };
     let after = payer.paid_on(today).plus(amount).unwrap_or(Amount::MAX);

@@ -1,7 +1,7 @@
 //! Fees on payments between holders: brackets of the amount, for a class as payer and for a class as payee.
 //!
-//! A payer's fee is debited beside the amount and refused above the `max_fee` that the payer signed. A payee's fee is
-//! kept back from what is credited. Either goes to the central bank's equity or to the treasury of the payee's bank.
+//! A payer's fee is debited in addition to the amount, and refused above the `max_fee` that the payer signed. A payee's
+//! fee is kept back from the credit. Either goes to the central bank's equity or to the treasury of the payee's bank.
 //! Funding, defunding and transfers between wallets of the same holder are free.
 
 use crate::codec::encoding::{DecodeError, Reader, Writer};
@@ -54,7 +54,8 @@ impl FeeBracket {
     }
 }
 
-/// A fee schedule: ascending brackets. The last one holds for every amount above its bound, too; none means no fee.
+/// A fee schedule: ascending brackets. The last one also applies to every amount above its bound; without brackets
+/// there is no fee.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct FeeSchedule {
     /// The recipient of the fee.
@@ -64,7 +65,8 @@ pub struct FeeSchedule {
 }
 
 impl FeeSchedule {
-    /// `None` where there are too many brackets, the bounds do not ascend, or a share is above the whole amount.
+    /// A schedule of brackets; `None` if there are too many, the bounds do not ascend, or a share exceeds the whole
+    /// amount.
     pub fn new(to: FeeTo, brackets: &[FeeBracket]) -> Option<FeeSchedule> {
         let ascending = brackets.windows(2).all(|pair| pair[0].up_to < pair[1].up_to);
         let shares = brackets.iter().all(|bracket| bracket.share_ppm <= 1_000_000);

@@ -1,9 +1,9 @@
-//! Issuance quota: how much may be issued to one bank on one ledger day, gross of what it redeems.
+//! Issuance quota: the most that may be issued to one bank on one ledger day, gross of redemptions.
 
 use crate::types::amount::Amount;
 use crate::types::outcome::{Outcome, Reason};
 
-/// Refuses an issuance with `ISSUANCE_QUOTA` where the day's gross issuance to the bank would pass `quota`.
+/// Refuses an issuance with `ISSUANCE_QUOTA` if the day's gross issuance to the bank would exceed `quota`.
 pub fn check(quota: Option<Amount>, issued_today: Amount, amount: Amount) -> Result<(), Outcome> {
     let Some(quota) = quota else { return Ok(()) };
     let after = issued_today.plus(amount).unwrap_or(Amount::MAX);

@@ -1,18 +1,18 @@
-//! Policy: dated sets of parameters, changed only by the committee, and one module a rule.
+//! Policy: dated sets of parameters, changed only by the committee, and one module per rule.
 //!
-//! A set is never edited. A proposal that is approved gives a new version, in force from the first block at or after
-//! its effective time; a receipt names the version under which its command was settled. A change costs the same with
-//! any number of wallets (I7): rules read the set in force when a command is applied.
+//! A set is never edited. An approved proposal creates a new version, in force from the first block at or after its
+//! effective time; a receipt names the version under which its command was settled. A change costs the same with any
+//! number of wallets (I7): rules read the set in force when a command is applied.
 //!
 //! | module | rule |
 //! |---|---|
 //! | [`parameters`] | the set, its versions and changes |
-//! | [`supply_cap`], [`issuance_quota`] | how much may be issued |
-//! | [`holding_limit`] | how much a holder may have, across banks |
-//! | [`payment_limit`], [`day_limit`], [`month_limit`] | how much a payment, and a holder's payments of a day or month, may be |
-//! | [`velocity`] | how many payments a holder may make within a rolling window |
+//! | [`supply_cap`], [`issuance_quota`] | limits on issuance |
+//! | [`holding_limit`] | the most that a holder may have, across banks |
+//! | [`payment_limit`], [`day_limit`], [`month_limit`] | the most that a holder may pay at once, in a day, in a month |
+//! | [`velocity`] | the number of payments that a holder may make within a rolling window |
 //! | [`remuneration`] | tiers of interest on wallets, and demurrage |
-//! | [`fee`] | fees of payers and payees |
+//! | [`fee`] | payers' and payees' fees |
 //! | [`reserves`] | key rates, reserves and collateral of banks |
 //! | [`text`] | parameters as people write and read them |
 

@@ -7,7 +7,8 @@ use crate::types::amount::Amount;
 use crate::types::outcome::{Outcome, Reason};
 use crate::types::time::LedgerDay;
 
-/// `first_of_month` is the first day of the present month.
+/// Refuses a payment with `MONTH_LIMIT` if the payer's holder would pay more than `limit` in the month that begins with
+/// `first_of_month`.
 pub fn check(limit: Option<Amount>, payer: &Holder, first_of_month: LedgerDay, amount: Amount) -> Result<(), Outcome> {
     let Some(limit) = limit else { return Ok(()) };
     let after = payer.paid_since(first_of_month).plus(amount).unwrap_or(Amount::MAX);

@@ -18,11 +18,11 @@ use crate::types::identity::{BankId, Class};
 pub struct Parameters {
     /// The most CBDC that may circulate.
     pub supply_cap: Option<Amount>,
-    /// Gross issuance a ledger day, for each bank without a quota of its own.
+    /// Gross issuance per ledger day, for each bank without a quota of its own.
     pub issuance_quota: Option<Amount>,
     /// Quotas of single banks, instead of the general one.
     pub issuance_quota_of_bank: BTreeMap<BankId, Amount>,
-    /// When interest on wallets is posted.
+    /// The dates on which interest on wallets is posted.
     pub capitalisation: Capitalisation,
     /// The rates of the standing facilities.
     pub key_rates: KeyRates,
@@ -30,7 +30,7 @@ pub struct Parameters {
     pub reserves: ReserveRules,
     /// The haircut on pledged collateral, ppm of its value.
     pub haircut_ppm: u32,
-    /// How many wallets, expiries and distributed credits the ledger itself works off in one block.
+    /// The number of wallets, expiries and distributed credits that the ledger itself processes in one block.
     pub work_per_block: WorkPerBlock,
     /// The rules of each class, by [`Class::index`].
     pub classes: [ClassRules; Class::COUNT],
@@ -47,7 +47,7 @@ pub struct ClassRules {
     pub day_limit: Option<Amount>,
     /// The most that a holder may pay in one calendar month.
     pub month_limit: Option<Amount>,
-    /// How many payments a holder may make within a rolling window.
+    /// The number of payments that a holder may make within a rolling window.
     pub velocity: Option<VelocityRule>,
     /// Interest on wallets, by balance.
     pub tiers: Tiers,
@@ -63,7 +63,7 @@ impl Parameters {
         &self.classes[class.index()]
     }
 
-    /// How much may be issued to a bank on one ledger day: its own quota, else the one of all banks.
+    /// The most that may be issued to a bank on one ledger day: its own quota, else that of all banks.
     pub fn issuance_quota_of(&self, bank: BankId) -> Option<Amount> {
         self.issuance_quota_of_bank.get(&bank).copied().or(self.issuance_quota)
     }
@@ -77,7 +77,7 @@ impl Parameters {
             && self.classes.iter().all(|rules| rules.velocity.is_none_or(|rule| rule.is_sound()))
     }
 
-    /// Makes one change.
+    /// Applies one change.
     pub fn apply(&mut self, change: &PolicyChange) {
         match *change {
             PolicyChange::SupplyCap(cap) => self.supply_cap = cap,

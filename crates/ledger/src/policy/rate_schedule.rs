@@ -10,7 +10,7 @@ use crate::types::time::LedgerDay;
 pub struct RatesOfDays {
     /// The first day.
     pub from: LedgerDay,
-    /// When interest is posted.
+    /// The dates on which interest is posted.
     pub capitalisation: Capitalisation,
     /// The tiers of each class, by [`Class::index`].
     pub tiers: [Tiers; Class::COUNT],
@@ -27,7 +27,7 @@ impl RatesOfDays {
     }
 }
 
-/// Every set of rates there has been, by the first day it holds. Derived from the versions of policy.
+/// Every set of rates so far, by the first day it applies to. Derived from the versions of policy.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RateSchedule(Vec<RatesOfDays>);
 
@@ -36,7 +36,7 @@ impl RateSchedule {
         RateSchedule(vec![RatesOfDays::of(genesis, LedgerDay(0))])
     }
 
-    /// Notes parameters that were enacted on `day`: their rates hold from the day after.
+    /// Records parameters that were enacted on `day`: their rates apply from the day after.
     pub(crate) fn enact(&mut self, parameters: &Parameters, day: LedgerDay) {
         let next = RatesOfDays::of(parameters, day.next());
         if self.0.last().is_some_and(|last| last.from == next.from) {
@@ -74,13 +74,13 @@ impl RateSchedule {
             && self.0[self.position(from)..].iter().take_while(|rates| rates.from < to).any(|rates| !rates.is_zero())
     }
 
-    /// The first day from `day` on that has a rate other than zero, as far as rates are known.
+    /// The first day from `day` on with a rate other than zero, as far as rates are known.
     pub fn first_rate_from(&self, day: LedgerDay) -> Option<LedgerDay> {
         let rates = self.0[self.position(day)..].iter().find(|rates| !rates.is_zero())?;
         Some(rates.from.max(day))
     }
 
-    /// The first capitalisation date after `day`: the rule of the day that ends then decides.
+    /// The first capitalisation date after `day`, by the rule of the day that ends then.
     pub fn next_capitalisation(&self, day: LedgerDay) -> LedgerDay {
         let mut position = self.position(day);
         let mut from = day;
@@ -104,7 +104,7 @@ impl RateSchedule {
             if date > rates.from || rates.from.0 == 0 {
                 return date;
             }
-            // No date of these rates: `rates.from` itself ends a day of the entry before.
+            // These rates have no such date: `rates.from` itself ends a day of the entry before.
             to = rates.from;
         }
     }

@@ -1,16 +1,16 @@
-//! Remuneration of wallets: tiers of balance, each at its own yearly rate, and the exact interest that they give.
+//! Remuneration of wallets: tiers of balance, each at its own yearly rate, and the exact interest.
 //!
 //! # The rule
-//! Each ledger day a wallet accrues, for each tier, the part of its end-of-day balance in that tier × the tier's
-//! rate, in minor units × ppm × days, unrounded ([`Tiers::accrual`]). At 00:00 of a capitalisation date the accrued
-//! sum is divided by day count × 1,000,000 and rounded toward zero; that is posted, the remainder stays accrued
-//! ([`capitalise`]). A day uses the rates and the class in force at its end. A change of rates holds from the ledger
-//! day after its enactment ([`super::rate_schedule`]); nothing applies backwards.
+//! On each ledger day a wallet accrues, for each tier, the part of its end-of-day balance in that tier × the tier's
+//! rate, in minor units × ppm × days, unrounded ([`Tiers::accrual`]). At 00:00 of a capitalisation date the accrued sum
+//! is divided by day count × 1,000,000 and rounded toward zero; that is posted, and the remainder stays accrued
+//! ([`capitalise`]). A day uses the rates and the class in force at its end. A change of rates applies from the ledger
+//! day after its enactment ([`super::rate_schedule`]), never retroactively.
 //!
 //! # Why a change of rates visits no wallet
-//! A wallet remembers the day up to which it has accrued. `Ledger::brought_to_today` brings it to today in steps that
-//! end where the rates, the holder's class or the balance (by capitalisation) change, so the work depends on how often
-//! those changed and not on how many wallets there are.
+//! A wallet's record says up to which day it has accrued. `Ledger::brought_to_today` brings it to today in steps that
+//! end where the rates, the holder's class or the balance (by capitalisation) change, so the work depends on the number
+//! of those changes and not on that of the wallets.
 
 use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::types::amount::{Amount, RatePpm};
@@ -28,7 +28,7 @@ pub struct Tier {
     pub rate: RatePpm,
 }
 
-/// The tiers of a class: up to [`TIERS_MAX`] bounded ones with ascending bounds, and the rate of all that lies above.
+/// The tiers of a class: up to [`TIERS_MAX`] bounded ones with ascending bounds, and the rate above them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Tiers {
     bounded: [Tier; TIERS_MAX],
@@ -37,7 +37,7 @@ pub struct Tiers {
 }
 
 impl Tiers {
-    /// `None` where there are too many tiers or the bounds do not ascend.
+    /// Tiers; `None` if there are too many or the bounds do not ascend.
     pub fn new(bounded: &[Tier], above: RatePpm) -> Option<Tiers> {
         if bounded.len() > TIERS_MAX || !bounded.windows(2).all(|pair| pair[0].up_to < pair[1].up_to) {
             return None;
@@ -57,12 +57,12 @@ impl Tiers {
         &self.bounded[..usize::from(self.count)]
     }
 
-    /// The rate of what lies above every bound.
+    /// The rate above every bound.
     pub fn above(&self) -> RatePpm {
         self.above
     }
 
-    /// Whether no balance earns or pays anything.
+    /// Whether no balance earns or pays interest.
     pub fn is_zero(&self) -> bool {
         self.above.0 == 0 && self.bounded().iter().all(|tier| tier.rate.0 == 0)
     }
@@ -74,7 +74,7 @@ impl Tiers {
 
     /// The interest that a balance accrues in one day, in minor units × ppm × days.
     ///
-    /// A holder's tier allowance belongs to one wallet: any other wallet lies above every bound.
+    /// A holder's tier allowance belongs to one wallet: any other wallet is above every bound.
     pub fn accrual(&self, balance: u128, has_allowance: bool) -> i128 {
         let mut below = 0;
         let mut sum = 0;
@@ -110,7 +110,7 @@ impl Tiers {
     }
 }
 
-/// When accrued interest is posted.
+/// The dates on which accrued interest is posted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(u8)]
 pub enum Capitalisation {

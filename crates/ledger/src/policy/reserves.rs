@@ -1,13 +1,13 @@
-//! What banks earn and owe on their accounts at the central bank: key rates, reserves and collateral.
+//! Banks' accounts at the central bank: key rates, reserves and collateral.
 //!
-//! `transition::day_end` says how these are applied at the end of each day.
+//! `transition::day_end` describes how these are applied at the end of each day.
 
 use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::types::amount::{Amount, RatePpm};
 
 pub use crate::state::reserve_rules::ReserveRules;
 
-/// The rates of the standing facilities around the policy rate, and the penalty rate of what is overdue.
+/// The rates of the standing facilities around the policy rate, and the penalty rate of overdue loans.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct KeyRates {
     /// The policy rate.
@@ -21,7 +21,7 @@ pub struct KeyRates {
 }
 
 impl KeyRates {
-    /// deposit ≤ policy ≤ lending ≤ penalty.
+    /// Whether deposit ≤ policy ≤ lending ≤ penalty.
     pub fn is_sound(&self) -> bool {
         self.deposit <= self.policy && self.policy <= self.lending && self.lending <= self.penalty
     }

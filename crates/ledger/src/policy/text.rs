@@ -1,7 +1,7 @@
 //! Parameters as people write and read them: `holding-limit.household = 3000.00`.
 //!
-//! One grammar serves the command line, scenario files, presets and what voters read. Amounts are in major units, rates
-//! in percent a year with at most four decimals (or in ppm), and everything is exact.
+//! One grammar serves the command line, scenario files, presets and voters. Amounts are in major units, rates in
+//! percent a year with at most four decimals (or in ppm), and everything is exact.
 //!
 //! | name | value |
 //! |---|---|
@@ -14,7 +14,7 @@
 //! | `policy-rate`, `deposit-rate`, `lending-rate`, `penalty-rate` | rate |
 //! | `reserves-rate-up-to`, `reserves-rate-above`, `reserve-requirement`, `shortfall-rate`, `haircut` | rate or share |
 //! | `maintenance-period` | days; 0 for no requirement |
-//! | `work-per-block` | pieces of the ledger's own work |
+//! | `work-per-block` | units of the ledger's own work |
 
 use super::change::PolicyChange;
 use super::fee::{FeeBracket, FeeSchedule, FeeTo};
@@ -38,7 +38,7 @@ pub const BANK_NAMES: [&str; 10] = [
     "maintenance-period",
     "haircut",
 ];
-/// Names of parameters that are the same for all, those of banks among them.
+/// Names of parameters that apply to all, including those of banks.
 pub const NAMES: [&str; 14] = {
     let [policy, deposit, lending, penalty, up_to, above, requirement, shortfall, period, haircut] = BANK_NAMES;
     [
@@ -73,7 +73,7 @@ pub const CLASS_NAMES: [&str; 8] = [
 /// Sets one parameter. `exponent` is the currency's number of decimals.
 ///
 /// # Errors
-/// Says what was expected and what was found. The parameters are unchanged then.
+/// The message says what was expected and what was found; the parameters are then unchanged.
 pub fn set(parameters: &mut Parameters, name: &str, value: &str, exponent: u8) -> Result<(), String> {
     let value = value.trim();
     match name.split_once('.') {
@@ -201,7 +201,7 @@ fn velocity(text: &str) -> Result<Option<VelocityRule>, String> {
     if rule.is_sound() { Ok(Some(rule)) } else { Err(wrong()) }
 }
 
-/// One part of a list such as `0 % up to 3000`; the bound is `None` for `above`, and for a part that stands alone.
+/// One part of a list such as `0 % up to 3000`; the bound is `None` for `above`, and for a part alone.
 fn bounded_part(part: &str, exponent: u8) -> Result<(&str, Option<Amount>), String> {
     let part = part.trim();
     if let Some((value, bound)) = part.split_once("up to") {
@@ -270,7 +270,7 @@ pub fn fee_schedule(text: &str, exponent: u8) -> Result<FeeSchedule, String> {
     FeeSchedule::new(to, &brackets).filter(|_| count > 0).ok_or_else(wrong)
 }
 
-/// A rate as it is read: `2 %`, `-0.25 %`.
+/// A rate as [`rate`] reads it: `2 %`, `-0.25 %`.
 pub fn show_rate(rate: RatePpm) -> String {
     show_percent(i64::from(rate.0))
 }
@@ -292,7 +292,7 @@ fn show_velocity(rule: Option<VelocityRule>) -> String {
     format!("{} in {} {unit}", rule.payments, rule.window_ms / ms)
 }
 
-/// Tiers as they are read.
+/// Tiers as [`tiers`] reads them.
 pub fn show_tiers(tiers: &Tiers, exponent: u8) -> String {
     let bounded = tiers.bounded().iter();
     let mut parts: Vec<String> =
@@ -302,7 +302,7 @@ pub fn show_tiers(tiers: &Tiers, exponent: u8) -> String {
     parts.join(", ")
 }
 
-/// A fee schedule as it is read.
+/// A fee schedule as [`fee_schedule`] reads it.
 pub fn show_fees(schedule: &FeeSchedule, exponent: u8) -> String {
     if schedule.brackets().is_empty() {
         return "none".to_owned();
@@ -324,7 +324,7 @@ pub fn show_fees(schedule: &FeeSchedule, exponent: u8) -> String {
     format!("{}, to {}", brackets.join(", "), schedule.to.name())
 }
 
-/// Every parameter by name, in a fixed order; what is as in [`Parameters::default`] included.
+/// Every parameter by name, in a fixed order, including those with the value of [`Parameters::default`].
 pub fn show(parameters: &Parameters, exponent: u8) -> Vec<(String, String)> {
     let (rates, reserves) = (&parameters.key_rates, &parameters.reserves);
     let mut shown = vec![
@@ -366,7 +366,7 @@ pub fn show(parameters: &Parameters, exponent: u8) -> Vec<(String, String)> {
     shown
 }
 
-/// The differences between two sets, as read in the second: names and values.
+/// The differences between two sets, in the text of the second: names and values.
 pub fn differences(from: &Parameters, to: &Parameters, exponent: u8) -> Vec<(String, String)> {
     let before = show(from, exponent);
     let after = show(to, exponent);
@@ -414,7 +414,7 @@ pub fn changes(from: &Parameters, to: &Parameters) -> Vec<PolicyChange> {
     changes
 }
 
-/// A change in words, as people who vote on it read it.
+/// A change as text, as voters read it.
 pub fn describe(change: &PolicyChange, exponent: u8) -> String {
     let amount = |limit: &Option<Amount>| show_limit(*limit, exponent);
     match change {

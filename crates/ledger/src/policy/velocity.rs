@@ -1,4 +1,4 @@
-//! Velocity: how many payments one holder may settle within a rolling window, over all wallets at all banks.
+//! Velocity: the most payments that one holder may settle within a rolling window, over all wallets at all banks.
 //!
 //! A payment at time t is refused if `payments` others of that holder settled in (t − window, t]. Payments count from
 //! the time at which the class has a velocity rule. Funding, defunding and transfers to oneself do not count as
@@ -25,12 +25,12 @@ pub struct VelocityRule {
 }
 
 impl VelocityRule {
-    /// Whether the rule lies within the bounds.
+    /// Whether the rule is within the bounds.
     pub fn is_sound(&self) -> bool {
         (1..=PAYMENTS_MAX).contains(&self.payments) && (1..=WINDOW_MS_MAX).contains(&self.window_ms)
     }
 
-    /// No rule is zeros.
+    /// Appends the rule; zeros if there is none.
     pub(crate) fn encode(rule: &Option<VelocityRule>, out: &mut Writer) {
         let (payments, window_ms) = rule.map_or((0, 0), |rule| (rule.payments, rule.window_ms));
         out.u16(payments).u64(window_ms);
@@ -45,7 +45,8 @@ impl VelocityRule {
     }
 }
 
-/// `recent` is asked only where there is a rule.
+/// Refuses a payment with `VELOCITY` if the holder's recent payments reach the rule's number. `recent` is read only if
+/// there is a rule.
 pub fn check<'a>(
     rule: Option<VelocityRule>,
     recent: impl FnOnce() -> &'a RecentPayments,

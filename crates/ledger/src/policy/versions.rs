@@ -1,4 +1,4 @@
-//! The versions of policy there have been.
+//! The versions of policy so far.
 
 use super::change::PolicyChange;
 use super::parameters::Parameters;
@@ -11,7 +11,7 @@ use crate::types::time::{LedgerDay, Timestamp};
 /// A version of the parameters.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PolicySet {
-    /// 1 is genesis' set.
+    /// The version's number; 1 is the set in genesis.
     pub version: u32,
     /// The time of the block that enacted it.
     pub in_force_since: Timestamp,
@@ -31,7 +31,7 @@ impl PolicySet {
     }
 }
 
-/// Every version there has been; the last one is in force.
+/// Every version so far; the last one is in force.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PolicyVersions {
     sets: Vec<PolicySet>,
@@ -51,7 +51,7 @@ impl PolicyVersions {
         self.sets.last().expect("there is always genesis' version")
     }
 
-    /// The set whose rates hold on a ledger day: the last one enacted before it, or genesis'.
+    /// The set whose rates apply on a ledger day: the last one enacted before it, or that of genesis.
     pub fn rates_of_day(&self, day: LedgerDay, day_offset_minutes: i16) -> &Parameters {
         let holds = |set: &&PolicySet| set.version == 1 || set.in_force_since.ledger_day(day_offset_minutes) < day;
         let set = self.sets.iter().rfind(holds).expect("genesis' version holds on every day");
@@ -63,7 +63,7 @@ impl PolicyVersions {
         &self.rates
     }
 
-    /// The version of a number.
+    /// The version with a number.
     pub fn version(&self, version: u32) -> Option<&PolicySet> {
         self.sets.get(usize::try_from(version.checked_sub(1)?).ok()?)
     }
@@ -93,14 +93,14 @@ impl PolicyVersions {
         self.sets.iter().for_each(|set| set.encode(out));
     }
 
-    /// The versions that came after one, as [`PolicyVersions::decode_after`] reads them.
+    /// Appends the versions after one, for [`PolicyVersions::decode_after`].
     pub(crate) fn encode_after(&self, version: u32, out: &mut Writer) {
         let later = &self.sets[(version as usize).min(self.sets.len())..];
         out.u32(later.len() as u32);
         later.iter().for_each(|set| set.encode(out));
     }
 
-    /// These versions and those that came after them; `None` where none did.
+    /// These versions and those after them; `None` if there are none.
     pub(crate) fn decode_after(
         &self,
         input: &mut Reader<'_>,

@@ -1,11 +1,11 @@
-//! Work per block: how much the ledger does of its own accord in one block.
+//! Work per block: how much the ledger does by itself in one block.
 
-/// A bound on the work that the ledger orders itself in one block, so that payments never wait long behind it.
+/// A bound on the work that the ledger does by itself in one block, so that payments never wait long behind it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WorkPerBlock(pub u32);
 
 impl WorkPerBlock {
-    /// The most that may be set.
+    /// The largest bound.
     pub const MAX: u32 = 65_536;
 
     /// Whether the bound is from 1 to [`WorkPerBlock::MAX`].

@@ -13,8 +13,8 @@ pub const ACCOUNT_BYTES: usize = 96;
 /// Words of a record in its compact encoding.
 const COMPACT_WORDS: usize = 14;
 
-// Records are 96 bytes apart on multiples of 32, so that each lies in two cache lines, never in a third: the
-// first field in the one, the last field in the other, wherever the record begins.
+// Records are 96 bytes apart on multiples of 32, so that each lies in two cache lines, never in three: the first field
+// in one, the last field in the other, wherever the record begins.
 const _: () = assert!(size_of::<Account>() == 96 && align_of::<Account>() == 32);
 const _: () = assert!(offset_of!(Account, accrued) == 0 && offset_of!(Account, open) == 95);
 
@@ -25,7 +25,7 @@ pub const NO_HOLDER: u32 = u32::MAX;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C, align(32))]
 pub struct Account {
-    /// Interest of the days before `accrued_to` that is not posted yet, in minor units × ppm × days, unrounded. Of a
+    /// Interest of the days before `accrued_to` that is not posted yet, in minor units × ppm × days, unrounded. For a
     /// closed wallet that has moved, the id of the account that replaced it.
     pub accrued: i128,
     /// Posted and not held or locked; part of it may be frozen.
@@ -36,22 +36,22 @@ pub struct Account {
     pub locked: Amount,
     /// Bound to a purpose.
     pub earmarked: Amount,
-    /// The amount that orders have frozen. It may exceed `available`: the rest is a lien on later credits.
+    /// The amount that courts have frozen. It may exceed `available`: the rest is a lien on later credits.
     pub frozen: Amount,
-    /// Demurrage that fell due on the wallet and could not be paid, before it joins what the holder owes; a stored
-    /// record has none.
+    /// Demurrage that fell due on the wallet and could not be paid, before it joins the holder's claim; zero in a
+    /// stored record.
     pub claim: Amount,
     /// Sequence numbers of the holder's commands. (A treasury's commands use its bank's own window.)
     pub window: Window,
     /// Index of the holder, or [`NO_HOLDER`].
     pub holder: u32,
-    /// How often the key was replaced.
+    /// The number of times the key was replaced.
     pub key_version: u32,
-    /// The first day that has not accrued.
+    /// The first day for which interest has not accrued.
     pub accrued_to: LedgerDay,
-    /// The bank that takes what is above the holding limit, by the holder's standing consent; bank 0 is none.
+    /// The bank that takes money above the holding limit, by the holder's standing consent; bank 0 is none.
     pub linked_bank: BankId,
-    /// Whether this is the wallet that the holder's tier allowance belongs to.
+    /// Whether the wallet has the holder's tier allowance.
     pub has_allowance: bool,
     /// False once closed.
     pub open: bool,
@@ -85,7 +85,7 @@ impl Account {
         AccountId::from_u64(id)
     }
 
-    /// The balance that counts towards the holding limit and earns interest: all but what is bound to a purpose.
+    /// The balance that counts towards the holding limit and earns interest: everything but purpose-bound money.
     pub fn own(&self) -> i128 {
         self.posted() - i128::from(self.earmarked.minor())
     }
@@ -95,7 +95,7 @@ impl Account {
         self.available.minus_or_zero(self.frozen)
     }
 
-    /// Everything on the account.
+    /// All money on the account.
     pub fn posted(&self) -> i128 {
         [self.available, self.held, self.locked, self.earmarked].iter().map(|part| i128::from(part.minor())).sum()
     }
@@ -120,7 +120,7 @@ impl Account {
         out.raw(record.as_bytes());
     }
 
-    /// As it is sent and stored in bulk: most of its words are small or zero.
+    /// Appends the record in its compact form: most of its words are small or zero.
     pub(crate) fn encode_compact(&self, out: &mut Writer) {
         let [lowest_unused, used] = self.window.parts();
         let (accrued, accrued_above) = (self.accrued as u64, (self.accrued >> 64) as u64);
@@ -167,7 +167,7 @@ impl Account {
         })
     }
 
-    /// How often the key was replaced, and whether the account is open.
+    /// The key's version, and whether the account is open.
     fn key_word(&self) -> u32 {
         self.key_version << 1 | u32::from(self.open)
     }
@@ -220,7 +220,7 @@ mod tests {
     fn a_compact_record_is_short_for_a_plain_wallet_and_exact_for_any() {
         let mut plain = Account::new(5, LedgerDay(20_000));
         plain.available = Amount::from_minor(20_000_000);
-        // Lengths: available 4, lowest unused number, holder and the open account's word 1 each, the day 2.
+        // Lengths: available 4; lowest unused number, holder and the open account's word 1 each; the day 2.
         assert_eq!(hex(&compact(&plain)), "04000001110002002d3101010501204e");
         let full = Account {
             accrued: -1,

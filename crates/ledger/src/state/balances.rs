@@ -1,9 +1,9 @@
 //! The balances root: a Merkle-sum tree over all accounts of a bank, and over the banks.
 //!
-//! A leaf is a page of 256 accounts of one bank, its sum what stands on them. A node's sum is that of its two sides,
-//! and its hash covers both sums, so that the root proves what all accounts together hold: the CBDC in the books.
-//! An auditor who is given one page checks its accounts against the root; a page shows 256 accounts, so that it is not
-//! what a holder is given.
+//! A leaf is a page of 256 accounts of one bank, with the sum of their balances. A node's sum is that of its two sides,
+//! and its hash covers both sums, so that the root proves what all accounts together hold: the CBDC in the books. An
+//! auditor who gets one page checks its accounts against the root; since a page shows 256 accounts, it is not for
+//! holders.
 //!
 //! | hash | BLAKE3 keyed with | over |
 //! |---|---|---|
@@ -11,7 +11,7 @@
 //! | node | the key of nodes | left hash (32), left sum (16), right hash (32), right sum (16) |
 //! | root | the key of leaves | hash of the highest node (32), sum (16) |
 //!
-//! Pages stand in the order of banks and serials; the tree has the shape of RFC 6962 (section 2.1).
+//! Pages are in the order of banks and serials; the tree has the shape of RFC 6962 (section 2.1).
 
 use super::account::{ACCOUNT_BYTES, Account};
 use crate::codec::encoding::Writer;
@@ -21,7 +21,7 @@ use crate::types::identity::BankId;
 /// A hash and the sum below it.
 type Summed = (Hash, i128);
 
-/// Gathers pages and gives the root over them.
+/// Collects pages and computes the root over them.
 #[derive(Default)]
 pub(crate) struct BalancesTree {
     level: Vec<Summed>,
@@ -29,7 +29,7 @@ pub(crate) struct BalancesTree {
 }
 
 impl BalancesTree {
-    /// Adds a page of a bank's accounts, of which the first has the serial `first`.
+    /// Adds a page of a bank's accounts, beginning with serial `first`.
     pub(crate) fn page(&mut self, bank: BankId, first: u32, accounts: &[Account]) {
         self.page.clear();
         self.page.u16(bank.0).u32(first);
@@ -39,7 +39,7 @@ impl BalancesTree {
         self.level.push((hash, accounts.iter().map(Account::posted).sum()));
     }
 
-    /// The root over all pages, and what their accounts hold together.
+    /// The root over all pages, and the sum of all balances.
     pub(crate) fn finish(self) -> Summed {
         let mut level = self.level;
         while level.len() > 1 {
@@ -51,7 +51,7 @@ impl BalancesTree {
     }
 }
 
-/// An odd one at the end of a level moves up unchanged.
+/// The nodes of the next level; an odd one at the end moves up unchanged.
 fn above(pair: &[Summed]) -> Summed {
     let [(left, left_sum), (right, right_sum)] = pair else { return pair[0] };
     let mut node = blake3::Hasher::new_keyed(NODE_KEY);

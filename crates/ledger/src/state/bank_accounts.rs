@@ -16,10 +16,10 @@ use crate::types::time::LedgerDay;
 pub(crate) struct BankAccounts {
     pub(crate) accounts: CowVec<Account>,
     pub(crate) keys: KeyTable,
-    /// Keys that were replaced: none of them ever signs for a wallet again, at any bank.
+    /// Keys that were replaced: none of them may ever sign for a wallet again, at any bank.
     pub(crate) retired_keys: MerkleMap<32, ()>,
     pub(crate) key_index: Index,
-    /// Accounts that the block in flight has changed; empty between blocks.
+    /// Accounts changed by the block in progress; empty between blocks.
     pub(crate) dirty: DirtySet,
     /// Gross issuance on `issued_day`.
     pub(crate) issued_today: Amount,
@@ -30,7 +30,7 @@ impl BankAccounts {
     /// A bank that has only its treasury.
     pub(crate) fn with_treasury() -> BankAccounts {
         let mut accounts = BankAccounts::default();
-        // A treasury earns no interest: no day ever comes that it has not accrued.
+        // A treasury earns no interest, so no day remains for which it has yet to accrue.
         accounts.accounts.push(Account::new(NO_HOLDER, LedgerDay(u32::MAX)));
         accounts.keys.push(PublicKey([0; 32]));
         accounts
@@ -53,14 +53,14 @@ impl BankAccounts {
         self.retired_keys.insert(retired.0, ());
     }
 
-    /// Takes the key of a wallet that has moved out of the index: it signs for another account now.
+    /// Removes the key of a wallet that has moved from the index: it signs for another account now.
     pub(crate) fn forget_key(&mut self, serial: u32) {
         if let Some(key) = self.keys.get(serial as usize) {
             self.key_index.remove(&key.0, serial);
         }
     }
 
-    /// Makes the index, which no checkpoint holds.
+    /// Builds the index, which no checkpoint holds.
     pub(crate) fn index(&mut self) {
         let keys = &self.keys;
         // A treasury has no key.
@@ -71,7 +71,7 @@ impl BankAccounts {
         }
     }
 
-    /// Sets an account's record, and its key where it comes with one; the next serial opens.
+    /// Sets an account's record, and its key if one is given; a serial behind the last adds an account.
     pub(crate) fn set(&mut self, serial: u32, record: Account, key: Option<PublicKey>) {
         let index = serial as usize;
         match self.accounts.get_mut(index) {

@@ -1,7 +1,7 @@
 //! Banks' positions at the central bank beyond the books: status, collateral, loans, statements, maintenance period.
 //!
-//! The books say how much stands on a bank's accounts; this module says under which terms. `Positions::encode` is part
-//! of what the header's books digest covers, so two nodes that differ in a loan's terms differ in their headers.
+//! The books hold the balances of a bank's accounts; this module holds their terms. The header's books digest covers
+//! `Positions::encode`, so two nodes that differ in a loan's terms differ in their headers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::types::amount::{Amount, RatePpm};
 use crate::types::identity::BankId;
 use crate::types::time::LedgerDay;
 
-/// How a bank stands in the network.
+/// A bank's status in the network.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(u8)]
 pub enum BankStatus {
@@ -22,9 +22,9 @@ pub enum BankStatus {
     Active = 1,
     /// No new customers and no issuance; its customers keep paying, funding and defunding.
     Suspended = 2,
-    /// Nothing that the bank itself signs is accepted; its customers keep paying. Final.
+    /// Nothing signed by the bank itself is accepted; its customers keep paying. Final.
     Resolved = 3,
-    /// No member any more: it has left with nothing on the ledger.
+    /// No longer a member: it has left with nothing on the ledger.
     Dismissed = 4,
 }
 
@@ -67,22 +67,22 @@ impl FromStr for BankStatus {
     }
 }
 
-/// A loan of the central bank to a bank: a night on the lending facility, or a refinancing operation.
+/// A loan from the central bank to a bank: overnight on the lending facility, or a refinancing operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Loan {
     /// The amount lent and not repaid.
     pub principal: Amount,
-    /// Yearly rate; `None` takes the lending rate of each day (a night on the facility).
+    /// Yearly rate; `None` is the lending rate of each day (overnight on the facility).
     pub rate: Option<RatePpm>,
-    /// At 00:00 of this day it is repaid with interest.
+    /// The day at whose beginning, 00:00, it is repaid with interest.
     pub matures: LedgerDay,
-    /// It could not be repaid and was rolled over to the next day at the penalty rate.
+    /// Whether it could not be repaid and was rolled over to the next day at the penalty rate.
     pub overdue: bool,
-    /// Interest of the days so far, in minor units × ppm × days.
+    /// Interest accrued so far, in minor units × ppm × days.
     pub accrued: i128,
 }
 
-/// Customers of a resolved bank on their way to another bank.
+/// The handover of a resolved bank's customers to another bank.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Handover {
     /// The bank that takes them over.
@@ -94,31 +94,31 @@ pub struct Handover {
 /// One bank's position.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct BankPosition {
-    /// How the bank stands in the network.
+    /// The bank's status in the network.
     pub status: BankStatus,
     /// Market value of pledged collateral, before the haircut.
     pub collateral: Amount,
-    /// Deposits of the bank's last signed statement.
+    /// The deposits in the bank's last signed statement.
     pub deposits_reported: Amount,
     /// Whether the bank has given a statement since the maintenance period began.
     pub has_reported: bool,
-    /// Whether it has ever given one.
+    /// Whether it has ever given a statement.
     pub has_ever_reported: bool,
-    /// Sum, over the ended days of the maintenance period, of the deposits last reported.
+    /// The sum, over the ended days of the maintenance period, of the deposits last reported.
     pub reported_sum: u128,
-    /// The largest statement and base that the bank ever had.
+    /// The largest statement or base that the bank ever had.
     pub highest_base: Amount,
     /// The base of the requirement in the running maintenance period.
     pub requirement_base: Amount,
-    /// Sum of the day-end reserves of the maintenance period so far.
+    /// The sum of the day-end reserves of the maintenance period so far.
     pub day_end_sum: u128,
-    /// Loans in the order in which they were given.
+    /// Loans in the order in which they were granted.
     pub loans: Vec<Loan>,
     /// Interest on reserves and on the deposit facility that is not posted yet, in minor units × ppm × days.
     pub accrued_on_reserves: i128,
-    /// The same on the deposit facility.
+    /// Interest on the deposit facility that is not posted yet, likewise.
     pub accrued_on_deposit: i128,
-    /// The handing over of the bank's customers, while it goes on.
+    /// The handover of the bank's customers, while it is in progress.
     pub handover: Option<Handover>,
 }
 
@@ -128,7 +128,7 @@ impl BankPosition {
         self.loans.iter().any(|loan| loan.overdue)
     }
 
-    /// Takes an amount off the loans, the oldest first. The books are posted apart.
+    /// Deducts an amount from the loans, the oldest first. The books are posted separately.
     pub(crate) fn repay(&mut self, amount: Amount) {
         let mut left = amount;
         for loan in &mut self.loans {
@@ -144,18 +144,18 @@ impl BankPosition {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Positions {
     pub(crate) banks: BTreeMap<BankId, BankPosition>,
-    /// The first day whose end has not been worked off.
+    /// The first day whose end was not processed yet.
     pub(crate) next_day_end: LedgerDay,
     /// First day of the maintenance period.
     pub(crate) period_start: LedgerDay,
-    /// Its length in days; 0 where there was no requirement at its start.
+    /// Its length in days; 0 if there was no requirement at its start.
     pub(crate) period_days: u16,
-    /// The requirement's share of deposits and the penalty rate that hold for all of it.
+    /// The requirement's share of deposits and the penalty rate for all of the period.
     pub(crate) period_rules: ReserveRules,
 }
 
 impl Positions {
-    /// Before the first day ends.
+    /// The positions before the first day ends.
     pub(crate) fn new(today: LedgerDay, rules: ReserveRules) -> Positions {
         let (banks, period_days) = (BTreeMap::new(), rules.period_days);
         Positions { banks, next_day_end: today, period_start: today, period_days, period_rules: rules }
@@ -171,18 +171,18 @@ impl Positions {
         self.banks.iter().map(|(bank, position)| (*bank, position))
     }
 
-    /// A bank's status; `None` for one that never was a member.
+    /// A bank's status; `None` for one that was never a member.
     pub fn status(&self, bank: BankId) -> Option<BankStatus> {
         self.banks.get(&bank).map(|position| position.status)
     }
 
-    /// A bank's requirement in the maintenance period; zero where there is none.
+    /// A bank's requirement in the maintenance period; zero if there is none.
     pub fn requirement(&self, bank: BankId) -> Amount {
         let base = self.banks.get(&bank).filter(|_| self.period_days > 0).map(|position| position.requirement_base);
         base.map_or(Amount::ZERO, |base| self.period_rules.requirement(base))
     }
 
-    /// First day and length in days of the maintenance period; length 0 where there is none.
+    /// First day and length in days of the maintenance period; length 0 if there is none.
     pub fn maintenance_period(&self) -> (LedgerDay, u16) {
         (self.period_start, self.period_days)
     }

@@ -1,4 +1,4 @@
-//! A table by bank number: one look-up by index, in the order of numbers.
+//! A table by bank number, in which a look-up is one index.
 //!
 //! Bank numbers are small and few, and every payment looks its two accounts up several times.
 

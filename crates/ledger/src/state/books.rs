@@ -30,9 +30,9 @@ pub enum BookAccount {
     Offline,
     /// The government's account.
     Government,
-    /// All of equity; entries name the [`Income`] that they are.
+    /// All of equity; entries name its [`Income`] source.
     Equity,
-    /// Equity by where it comes from: what a credit earns and a debit costs the central bank.
+    /// Equity by its source: credits are the central bank's earnings, debits its costs.
     Income(Income),
 }
 
@@ -63,7 +63,7 @@ pub enum Income {
     LoanLosses,
 }
 
-/// How many sources of income the opening balance sheet of a genesis names.
+/// The number of sources of income in the opening balance sheet of a genesis.
 const SOURCES_OF_GENESIS: usize = 10;
 
 impl Income {
@@ -101,19 +101,19 @@ impl Income {
 }
 
 impl BookAccount {
-    /// Assets grow by a debit, all others by a credit.
+    /// Whether debits increase the account; credits increase all others.
     fn is_asset(self) -> bool {
         matches!(self, BookAccount::Securities | BookAccount::Loans(_))
     }
 }
 
-/// Why an entry cannot be posted; nothing was changed.
+/// The reason why an entry cannot be posted; nothing was changed.
 #[allow(missing_docs, reason = "a field is named for what it holds")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PostingError {
-    /// The account would fall below zero; `has` is what stands on it.
+    /// The account would fall below zero; `has` is its balance.
     TooLittle { account: BookAccount, has: Amount },
-    /// The account would pass 2^64 − 1 minor units.
+    /// The account would exceed 2^64 − 1 minor units.
     TooMuch { account: BookAccount },
 }
 
@@ -128,7 +128,7 @@ pub struct Books {
     pub(crate) offline: Amount,
     pub(crate) government: Amount,
     pub(crate) equity: i128,
-    /// The part of equity that was earned or lost since genesis, by [`Income`].
+    /// The part of equity earned or lost since genesis, by [`Income`].
     pub(crate) income: [i128; Income::ALL.len()],
     pub(crate) banks: BTreeMap<BankId, BankBooks>,
 }
@@ -173,7 +173,7 @@ impl Books {
         self.banks.iter().map(|(id, books)| (*id, books))
     }
 
-    /// The nominal value of the securities held; `securities` is what they cost.
+    /// The nominal value of the securities held; `securities` is their cost.
     pub fn securities_nominal(&self) -> Amount {
         self.securities_nominal
     }
@@ -237,7 +237,7 @@ impl Books {
         }
     }
 
-    /// The account's balance after `amount` is added or taken off.
+    /// The account's balance after `amount` is added or deducted.
     fn changed(&self, account: BookAccount, amount: Amount, grows: bool) -> Result<i128, PostingError> {
         let balance = self.balance(account);
         let change = i128::from(amount.minor());
@@ -278,7 +278,7 @@ impl Books {
         self.encode_with(&self.income, out);
     }
 
-    /// The opening balance sheet, as genesis has it: with the sources of income that there were when its layout was
+    /// Appends the opening balance sheet, as in genesis: with the sources of income that existed when its layout was
     /// fixed. A later source never changes the bytes of a genesis, whose hash is the network's id.
     pub(crate) fn encode_opening(&self, out: &mut Writer) {
         self.encode_with(&self.income[..SOURCES_OF_GENESIS], out);

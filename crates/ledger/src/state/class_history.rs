@@ -9,7 +9,7 @@ use crate::types::time::LedgerDay;
 /// A reclassified holder's classes, each with the day from which it held, in order.
 pub(crate) type Classes = Vec<(LedgerDay, Class)>;
 
-/// By a reclassified holder's position, their classes.
+/// The classes of reclassified holders, by the holder's position.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct ClassHistory(MerkleMap<4, Classes>);
 
@@ -31,8 +31,8 @@ impl ClassHistory {
         self.0.insert(holder.to_be_bytes(), classes);
     }
 
-    /// Notes that a holder, `before` of another class, has a class from a day on. The class at the end of a day is the
-    /// day's.
+    /// Records that a holder, previously of class `before`, has a class from a day on. The class at the end of a day is
+    /// the day's.
     pub(crate) fn note(&mut self, holder: u32, before: Class, (from, class): (LedgerDay, Class)) {
         let mut classes = self.get(holder).cloned().unwrap_or_else(|| vec![(LedgerDay(0), before)]);
         if classes.last().is_some_and(|(last, _)| *last == from) {

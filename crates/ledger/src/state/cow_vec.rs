@@ -1,19 +1,18 @@
-//! A copy-on-write vector in pages: cheap to snapshot, copied only where it is written afterwards.
+//! A copy-on-write vector in pages: cheap to snapshot, copied only where it is then written.
 //!
-//! Records that still have their default value need no memory: the pages that hold nothing else are one page, many
-//! times.
+//! Records that still have their default value need no memory: all pages of such records are one shared page.
 //!
-//! A page is the vector's own, and written without a further check, or shared with snapshots. A snapshot makes all
-//! pages shared and copies a pointer for each: 10 million accounts are 39,063. The first write to a shared page makes
-//! it the vector's own again, by a copy (256 records) as long as a snapshot has it too.
+//! A page is either the vector's own, written without a further check, or shared with snapshots. A snapshot makes all
+//! pages shared and copies one pointer per page: 39,063 for 10 million accounts. The first write to a shared page makes
+//! it the vector's own again, with a copy (256 records) if a snapshot still has it.
 
 use triomphe::{Arc, UniqueArc};
 
-/// Records of a page.
+/// The number of records in a page.
 pub(crate) const PAGE: usize = 256;
 
-/// Records side by side, behind one pointer: a look-up waits for memory once. Slots beyond the end hold copies of a
-/// record that nobody reads.
+/// Contiguous records behind one pointer, so that a look-up waits for memory once. Slots beyond the end hold copies of
+/// a record that nobody reads.
 type Records<T> = [T; PAGE];
 
 enum Page<T> {
@@ -21,13 +20,13 @@ enum Page<T> {
     Shared(Arc<Records<T>>),
 }
 
-/// A clone shares only pages that are shared already, and copies the others: call [`CowVec::share`] before, or
+/// A clone shares only pages that are shared already, and copies the others: call [`CowVec::share`] first, or use
 /// [`CowVec::snapshot`].
 #[derive(Clone)]
 pub struct CowVec<T> {
     pages: Vec<Page<T>>,
     len: usize,
-    /// The page that stands wherever [`CowVec::push_default`] began one.
+    /// The blank page, shared by all pages that [`CowVec::push_default`] began.
     blank: Option<Arc<Records<T>>>,
 }
 
@@ -76,12 +75,12 @@ impl<T> Default for CowVec<T> {
 }
 
 impl<T: Clone> CowVec<T> {
-    /// How many records there are.
+    /// The number of records.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is no record.
+    /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -92,7 +91,7 @@ impl<T: Clone> CowVec<T> {
         self.clone()
     }
 
-    /// Makes all pages such that a clone shares them.
+    /// Marks all pages as shared, so that a clone shares them.
     pub fn share(&mut self) {
         self.pages = std::mem::take(&mut self.pages).into_iter().map(Page::into_shared).collect();
     }
@@ -106,7 +105,7 @@ impl<T: Clone> CowVec<T> {
         self.pages.get(index / PAGE).map(|page| &page.records()[index % PAGE])
     }
 
-    /// The record at an index, to be changed: a shared page is copied first.
+    /// The record at an index, for writing: a shared page is copied first.
     #[inline]
     pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         if index >= self.len {
@@ -122,12 +121,12 @@ impl<T: Clone> CowVec<T> {
         }
     }
 
-    /// Makes a page the table's own. Kept out of the way of the many writes that find it so: inlined, it would have
+    /// Makes a page the vector's own. Kept out of the path of the many writes that find it so: inlined, it would make
     /// each of them prepare a stack for a whole page.
     #[cold]
     #[inline(never)]
     fn own(&mut self, number: usize) {
-        // To become the table's own, a page is taken by value: the last one stands in for it meanwhile.
+        // A page has to be owned to become the vector's own: the last page stands in for it meanwhile.
         let page = self.pages.swap_remove(number);
         self.pages.push(page.into_own());
         let last = self.pages.len() - 1;
@@ -146,8 +145,8 @@ impl<T: Clone> CowVec<T> {
         index
     }
 
-    /// Appends a default record and returns its index. In a table that grows in no other way, pages on which nothing
-    /// was written yet take no memory.
+    /// Appends a default record and returns its index. In a vector that grows only by this, pages that were never
+    /// written take no memory.
     pub fn push_default(&mut self) -> usize
     where
         T: Default,
@@ -166,7 +165,7 @@ impl<T: Clone> CowVec<T> {
         self.pages.iter().flat_map(|page| page.records()).take(self.len)
     }
 
-    /// The records of a page, by its number; none where there is no such page.
+    /// The records of a page, by its number; none if there is no such page.
     pub(crate) fn page(&self, number: usize) -> &[T] {
         let records = self.pages.get(number).map_or(&[][..], |page| &page.records()[..]);
         &records[..records.len().min(self.len.saturating_sub(number * PAGE))]
@@ -213,7 +212,7 @@ mod tests {
         assert_eq!(frozen.iter().sum::<u64>(), 0);
     }
 
-    /// What happens to a table and to the views of it that are kept.
+    /// A step of the test: an operation on the vector or on the snapshots taken of it.
     #[derive(Clone, Debug)]
     enum Step {
         Push(u32),

@@ -1,8 +1,8 @@
 //! The set of records that a block has changed.
 //!
-//! A bit a record, and above it a bit for each word of those, so that the changed ones come out once each and in order,
-//! without sorting and without a look at the others: marking costs the same for any number of records, and draining
-//! 10 million of which few are changed reads 2,442 words more.
+//! One bit per record, and above it one bit per word of those, so that the changed records come out once each and in
+//! order, without sorting and without visiting the others: marking costs the same for any number of records, and
+//! draining 10 million of which few have changed reads 2,442 words more.
 
 const BITS: usize = u64::BITS as usize;
 
@@ -10,7 +10,7 @@ const BITS: usize = u64::BITS as usize;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DirtySet {
     records: Vec<u64>,
-    /// Bit `w` is set where word `w` of `records` is not zero.
+    /// Bit `w` is set if word `w` of `records` is not zero.
     words: Vec<u64>,
 }
 
@@ -31,7 +31,7 @@ impl DirtySet {
         self.words.resize(word / BITS + 1, 0);
     }
 
-    /// Takes all indexes out, in order.
+    /// Removes all indexes and passes them to `each`, in order.
     pub(crate) fn drain(&mut self, mut each: impl FnMut(usize)) {
         for (group, words) in self.words.iter_mut().enumerate() {
             for word in ones(std::mem::take(words)) {

@@ -1,4 +1,4 @@
-//! Which court has frozen how much of a wallet. Their sum is what stands on the account as frozen.
+//! Freezes: how much each court has frozen of a wallet. Their sum is the frozen amount on the account.
 
 use super::merkle_map::{Encoded, MerkleMap};
 use crate::codec::encoding::{DecodeError, Reader, Writer};
@@ -12,7 +12,7 @@ impl Encoded for Amount {
     }
 }
 
-/// What courts have frozen, by wallet and court.
+/// Frozen amounts by wallet and court.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Freezes(MerkleMap<10, Amount>);
 
@@ -30,19 +30,19 @@ fn of_key(key: &[u8; 10]) -> (u64, MemberId) {
 }
 
 impl Freezes {
-    /// What a court has frozen on a wallet.
+    /// The amount that a court has frozen on a wallet.
     pub fn of_court(&self, wallet: AccountId, court: MemberId) -> Amount {
         self.0.get(&key_of(wallet, court)).copied().unwrap_or_default()
     }
 
-    /// What each court has frozen on a wallet, in order of number.
+    /// The amounts that courts have frozen on a wallet, in order of number.
     pub fn of_wallet(&self, wallet: AccountId) -> impl Iterator<Item = (MemberId, Amount)> {
         let entries = self.0.from(&key_of(wallet, MemberId(0))).map(|(key, amount)| (of_key(key), *amount));
         let own = entries.take_while(move |((found, _), _)| *found == wallet.to_u64());
         own.map(|((_, court), amount)| (court, amount))
     }
 
-    /// Sets what a court has frozen; nothing is not kept.
+    /// Sets the amount that a court has frozen; zero removes the entry.
     pub(crate) fn set(&mut self, wallet: AccountId, court: MemberId, amount: Amount) {
         if amount.is_zero() {
             self.0.remove(&key_of(wallet, court));
@@ -51,7 +51,7 @@ impl Freezes {
         }
     }
 
-    /// Hands all that is frozen on a wallet on to the account that replaces it.
+    /// Transfers all freezes of a wallet to the account that replaces it.
     pub(crate) fn hand_on(&mut self, from: AccountId, to: AccountId) {
         let frozen: Vec<(MemberId, Amount)> = self.of_wallet(from).collect();
         for (court, amount) in frozen {
@@ -60,7 +60,7 @@ impl Freezes {
         }
     }
 
-    /// The root over all that is frozen.
+    /// The root over all freezes.
     pub(crate) fn root(&self) -> Hash {
         self.0.root()
     }

@@ -1,4 +1,4 @@
-//! A block's header: what a whole ledger is summed up in after a block.
+//! Block headers: the roots and sums that commit to the whole ledger after a block.
 //!
 //! # Layout, 400 bytes
 //! | at | bytes | field |
@@ -10,8 +10,8 @@
 //! | 16 | 8 | time, ms since 1970 UTC |
 //! | 24 | 32 | hash of the parent's header (genesis: the network id) |
 //! | 56 | 32 | commands root: leaf = index, command with signature, outcome |
-//! | 88 | 32 | effects root: a leaf a bank = bank, its changed accounts in serial order |
-//! | 120 | 32 | balances root: a Merkle-sum tree over all accounts; zeros but in a checkpoint block of version 2 |
+//! | 88 | 32 | effects root: one leaf per bank = bank, its changed accounts in serial order |
+//! | 120 | 32 | balances root: a Merkle-sum tree over all accounts; zeros except in a checkpoint block of version 2 |
 //! | 152 | 32 | digest of the balance sheet and the banks' positions |
 //! | 184 | 4 | version of policy in force at the block's end |
 //! | 188 | 4 | reserved |
@@ -42,7 +42,7 @@ pub struct SupplyTerms {
     pub issued: Amount,
     /// CBDC that became reserves.
     pub redeemed: Amount,
-    /// CBDC that linked banks added to payers.
+    /// CBDC that linked banks added to payers' payments.
     pub reverse_waterfall: Amount,
     /// CBDC that went to deposits above a holding limit.
     pub waterfall: Amount,
@@ -83,7 +83,7 @@ impl SupplyTerms {
         ]
     }
 
-    /// The CBDC in circulation that the terms amount to.
+    /// The CBDC in circulation by these terms.
     pub fn net(&self) -> i128 {
         let sum = |terms: &[Amount]| terms.iter().map(|term| i128::from(term.minor())).sum::<i128>();
         sum(&[self.issued, self.reverse_waterfall, self.interest, self.unbacked, self.targeted, self.offline_unloaded])
@@ -126,7 +126,7 @@ pub struct Header {
     pub time: Timestamp,
     /// The hash of the parent's header; the network's id at genesis.
     pub parent: Hash,
-    /// How many commands the block holds.
+    /// The number of commands in the block.
     pub command_count: u32,
     /// The Merkle root over the commands' leaves.
     pub commands_root: Hash,
@@ -147,7 +147,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// Whether the header sums up the whole state, every account and holder included.
+    /// Whether the header covers the whole state, including every account and holder.
     pub fn is_of_checkpoint(&self) -> bool {
         self.balances_root != [0; 32]
     }

@@ -1,8 +1,8 @@
-//! Holds: money that a payer's signature promises to a payee until it is captured, voided or expires.
+//! Holds: money that a payer has promised to a payee with a signature, until it is captured, voided or expires.
 //!
-//! A hold draws first on the payer's earmarked money that the payee may be paid with and that outlives the hold, then
-//! on available money, which moves to `held` together with the largest fee that the payer accepts. Earmarked money
-//! under a hold stays in its earmark, marked as held there.
+//! A hold draws first on earmarked money of the payer that may be spent at the payee and outlives the hold, then on
+//! available money, which moves to `held` together with the largest fee that the payer accepts. Earmarked money under a
+//! hold stays in its earmark, marked as held there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::types::amount::Amount;
 use crate::types::identity::AccountId;
 use crate::types::time::Timestamp;
 
-/// How many holds one payer may have open.
+/// The number of holds that one payer may have open.
 pub const HOLDS_MAX: usize = 64;
 
 /// An open hold.
@@ -25,7 +25,7 @@ pub struct Hold {
     pub payee: AccountId,
     /// The most that may be captured.
     pub maximum: Amount,
-    /// The largest fee that the payer accepts; held beside the maximum.
+    /// The largest fee that the payer accepts; held in addition to the maximum.
     pub max_fee: Amount,
     /// From this time on it cannot be captured, and its money returns.
     pub expires_at: Timestamp,
@@ -45,7 +45,7 @@ impl Encoded for Hold {
     }
 }
 
-/// All open holds by number. Numbers begin at 1 and are never used again.
+/// All open holds by number. Numbers begin at 1 and are never reused.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Holds {
     open: MerkleMap<8, Hold>,
@@ -57,7 +57,7 @@ pub struct Holds {
 }
 
 impl Holds {
-    /// The open hold of a number.
+    /// The open hold with a number.
     pub fn get(&self, number: u64) -> Option<&Hold> {
         self.open.get(&number.to_be_bytes())
     }
@@ -67,24 +67,24 @@ impl Holds {
         self.open.iter().map(|(number, hold)| (u64::from_be_bytes(*number), hold))
     }
 
-    /// The open holds that a wallet pays or is to be paid from, by number, after a number.
+    /// The open holds of which a wallet is payer or payee, by number, after a number.
     pub fn of_wallet(&self, wallet: AccountId, after: u64) -> impl Iterator<Item = (u64, &Hold)> {
         let from = (wallet, after.saturating_add(1));
         let numbers = self.by_wallet.range(from..=(wallet, u64::MAX)).map(|(_, number)| *number);
         numbers.filter_map(|number| Some((number, self.get(number)?)))
     }
 
-    /// How many holds a payer has open.
+    /// The number of holds that a payer has open.
     pub fn count_of(&self, payer: AccountId) -> usize {
         self.of_payer.get(&payer).map_or(0, |count| *count as usize)
     }
 
-    /// When the next hold expires.
+    /// The time at which the next hold expires.
     pub fn next_expiry(&self) -> Option<Timestamp> {
         self.by_expiry.first().map(|(time, _)| *time)
     }
 
-    /// The number of the hold that expires first, if it has by `now`.
+    /// The number of the hold that expires first, if that is due by `now`.
     pub(crate) fn expired_by(&self, now: Timestamp) -> Option<u64> {
         self.by_expiry.first().filter(|(time, _)| *time <= now).map(|(_, number)| *number)
     }
@@ -122,12 +122,12 @@ impl Holds {
         (self.last, self.open.root())
     }
 
-    /// The part that a checkpoint holds, without what is found through it: no hold is copied.
+    /// The part that a checkpoint holds, without the indexes derived from it: no hold is copied.
     pub(crate) fn snapshot(&self) -> Holds {
         Holds { open: self.open.clone(), last: self.last, ..Holds::default() }
     }
 
-    /// Hands a wallet's holds, as payer and as payee, on to the account that replaces it.
+    /// Transfers a wallet's holds, as payer and as payee, to the account that replaces it.
     pub(crate) fn hand_on(&mut self, from: AccountId, to: AccountId) {
         let numbers: Vec<u64> = self.of_wallet(from, 0).map(|(number, _)| number).collect();
         for number in numbers {

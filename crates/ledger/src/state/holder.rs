@@ -18,7 +18,7 @@ const _: () = assert!(size_of::<Holder>() == 64);
 pub struct Holder {
     /// The pseudonymous id.
     pub id: HolderId,
-    /// Posted on all the holder's wallets: available, held and locked.
+    /// The posted balance of all the holder's wallets: available, held and locked.
     pub posted: Amount,
     /// Settled outgoing payments on `day`.
     pub paid_today: Amount,
@@ -31,7 +31,8 @@ pub struct Holder {
     /// Demurrage that the holder could not pay when it was due, on whichever wallet: taken from later credits to any of
     /// them, written off with the last.
     pub claim: Amount,
-    /// The wallet with the allowance in two parts, which pack with the class; bank 0 is none.
+    /// The serial of the wallet with the allowance; serial and bank are separate fields, which pack with the class.
+    /// Bank 0 is none.
     allowance_serial: u32,
     allowance_bank: BankId,
     /// The class in force.
@@ -54,9 +55,9 @@ impl Holder {
         }
     }
 
-    /// The open wallet that the holder's tier allowance belongs to and that cohort payments go to.
+    /// The open wallet that has the holder's tier allowance and receives cohort payments.
     pub fn allowance(&self) -> Option<AccountId> {
-        // No wallet is of bank 0.
+        // No wallet belongs to bank 0.
         (self.allowance_bank != BankId(0)).then(|| AccountId::new(self.allowance_bank, self.allowance_serial))
     }
 
@@ -65,7 +66,7 @@ impl Holder {
         (self.allowance_bank, self.allowance_serial) = (wallet.bank, wallet.serial);
     }
 
-    /// Follows a change of the claim on one wallet's copy of it, from `known` to `claim`.
+    /// Applies a change of the claim on one wallet's copy of it, from `known` to `claim`.
     #[inline]
     pub(crate) fn change_claim(&mut self, known: Amount, claim: Amount) {
         let grown = self.claim.plus(claim.minus_or_zero(known)).unwrap_or(Amount::MAX);
@@ -82,12 +83,12 @@ impl Holder {
         if self.day.month() == month { self.paid_this_month } else { Amount::ZERO }
     }
 
-    /// Settled outgoing payments from the first day of the present month on: no payment is of a later month.
+    /// Settled outgoing payments from the first day of the present month on: no payment is from a later month.
     pub(crate) fn paid_since(&self, first_of_month: LedgerDay) -> Amount {
         if self.day >= first_of_month { self.paid_this_month } else { Amount::ZERO }
     }
 
-    /// Notes a settled outgoing payment. Without a limit a sum may reach the end of the range; it then stays there,
+    /// Records a settled outgoing payment. Without a limit a sum may reach the end of the range; it then stays there,
     /// above any limit.
     pub(crate) fn note_payment(&mut self, today: LedgerDay, first_of_month: LedgerDay, amount: Amount) {
         self.paid_this_month = self.paid_since(first_of_month).plus(amount).unwrap_or(Amount::MAX);
@@ -98,8 +99,8 @@ impl Holder {
     pub(crate) fn encode(&self, out: &mut Writer) {
         out.raw(&self.id.0).u64(self.posted.minor()).u64(self.paid_today.minor()).u64(self.paid_this_month.minor());
         out.u32(self.day.0).u32(self.wallets);
-        // The claim fills what allowance and class leave, so that a record without one is what it was before there was
-        // room for it: an account id takes six bytes.
+        // The claim uses the bytes that allowance and class leave free, so that a record without a claim keeps its
+        // former encoding: an account id takes six bytes.
         let claim = self.claim.minor();
         let allowance = AccountId::new(self.allowance_bank, self.allowance_serial).to_u64();
         out.u64(allowance | claim << 48).u8(self.class.0).raw(&(claim >> 16).to_le_bytes()[..6]).reserved(1);

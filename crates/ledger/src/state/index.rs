@@ -1,8 +1,8 @@
-//! Positions of records by a key.
+//! An index of records by key.
 
 use hashbrown::HashTable;
 
-/// Positions of records by a key that the records themselves hold: a few bytes an entry.
+/// An index from a key that the records themselves hold to their positions: a few bytes per entry.
 #[derive(Clone, Default)]
 pub(crate) struct Index(HashTable<u32>);
 
@@ -14,7 +14,7 @@ impl Index {
         hasher.finish()
     }
 
-    /// The index of all records at once: none is hashed twice, as those of a growing index are.
+    /// The index of all records, built at once: none is hashed twice, as in a growing index.
     pub(crate) fn over<'a>(positions: std::ops::Range<u32>, key_at: impl Fn(u32) -> &'a [u8]) -> Index {
         let mut index = Index(HashTable::with_capacity(positions.len()));
         positions.for_each(|position| index.insert(position, &key_at));

@@ -1,7 +1,7 @@
-//! The keys of one bank's accounts, and a hash over them that costs what was changed.
+//! The keys of one bank's accounts, and a hash over them whose cost is that of the changes.
 //!
-//! Keys stand in pages of [`CowVec`]. The root is that of a [`MerkleMap`] from a page's number to the hash of its keys;
-//! a write marks its page, and [`KeyTable::root`] hashes the marked pages again.
+//! Keys are in the pages of a [`CowVec`]. The root is that of a [`MerkleMap`] from a page's number to the hash of its
+//! keys; a write marks its page, and [`KeyTable::root`] hashes the marked pages again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,12 +18,12 @@ impl Encoded for Hash {
     }
 }
 
-/// The key of each serial; a treasury's is zeros, its commands are signed with the bank's member key.
+/// The key of each serial. A treasury's is zeros: its commands are signed with the bank's member key.
 #[derive(Clone, Default)]
 pub(crate) struct KeyTable {
     keys: CowVec<PublicKey>,
     pages: MerkleMap<4, Hash>,
-    /// Pages whose hash is not that of their keys any more.
+    /// Pages whose stored hash is out of date.
     marked: BTreeSet<u32>,
 }
 
@@ -56,7 +56,7 @@ impl KeyTable {
         self.marked.insert(page_of(serial));
     }
 
-    /// Sets the key of a serial and returns the one before; `None` where there is none.
+    /// Sets the key of a serial and returns the one before; `None` if there is none.
     pub(crate) fn replace(&mut self, serial: usize, key: PublicKey) -> Option<PublicKey> {
         let known = self.keys.get_mut(serial)?;
         let before = std::mem::replace(known, key);
@@ -64,7 +64,7 @@ impl KeyTable {
         Some(before)
     }
 
-    /// The keys alone.
+    /// A snapshot of the keys alone.
     pub(crate) fn snapshot(&mut self) -> KeyTable {
         KeyTable { keys: self.keys.snapshot(), ..KeyTable::default() }
     }
@@ -82,7 +82,7 @@ impl KeyTable {
         self.pages.root()
     }
 
-    /// The hash over all keys once those of `changes` are set, by serial; new serials follow the known ones.
+    /// The hash over all keys with those of `changes` set, by serial; new serials follow the known ones.
     pub(crate) fn root_with(&self, changes: &BTreeMap<u32, PublicKey>) -> Hash {
         let mut pages = self.pages.clone();
         let changed = changes.keys().map(|serial| page_of(*serial as usize));

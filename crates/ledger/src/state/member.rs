@@ -1,7 +1,7 @@
-//! Members: who takes part in running the network, in which role, with which keys.
+//! Members: the participants of the network other than holders, with their roles and keys.
 //!
-//! Genesis names the first members; later ones join, change keys and leave by the committee's proposals. A member has a
-//! signing key for commands and, if it connects to nodes, a node key that its TLS certificate must carry.
+//! Genesis names the first members; later ones join, change keys and leave through the committee's proposals. A member
+//! has a signing key for commands and, if it connects to nodes, a node key that its TLS certificate must carry.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::codec::merkle::Hash;
 use crate::types::identity::{BankId, MemberId};
 
-/// A member's role. Holders are no members: they act through their wallets' keys.
+/// A member's role. Holders are not members: they act through their wallets' keys.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum Role {
@@ -87,7 +87,7 @@ pub struct Member {
     pub role: Role,
     /// The member's number within the role.
     pub id: MemberId,
-    /// At most 64 bytes.
+    /// The member's name, at most 64 bytes.
     pub name: String,
     /// The key that signs the member's commands, or a node's headers.
     pub signing_key: PublicKey,
@@ -122,7 +122,7 @@ impl Member {
 pub struct Seat {
     /// The member, with the keys in force.
     pub member: Member,
-    /// How often the signing key was replaced.
+    /// The number of times the signing key was replaced.
     pub key_version: u32,
     /// False once dismissed; the seat stays so that its sequence numbers are never used again.
     pub active: bool,
@@ -158,7 +158,7 @@ impl Members {
         self.seats.get(&(role, id)).filter(|seat| seat.active)
     }
 
-    /// The seat of a member, dismissed ones included.
+    /// The seat of a member, including dismissed ones.
     pub fn seat(&self, role: Role, id: MemberId) -> Option<&Seat> {
         self.seats.get(&(role, id))
     }
@@ -175,17 +175,17 @@ impl Members {
         self.active(Role::Bank, MemberId(bank.0))
     }
 
-    /// All seats, dismissed ones included, by role and number.
+    /// All seats, including dismissed ones, by role and number.
     pub fn seats(&self) -> impl Iterator<Item = &Seat> {
         self.seats.values()
     }
 
-    /// How many members of a role are active.
+    /// The number of active members in a role.
     pub fn count_active(&self, role: Role) -> usize {
         self.seats.values().filter(|seat| seat.active && seat.member.role == role).count()
     }
 
-    /// How many committee members must approve a proposal.
+    /// The number of committee members who must approve a proposal.
     pub fn threshold(&self) -> u16 {
         self.threshold
     }
@@ -195,7 +195,7 @@ impl Members {
         self.threshold = threshold;
     }
 
-    /// How many of the central bank's nodes must have signed a header for it to count.
+    /// The number of the central bank's nodes that must have signed a header for it to count.
     pub fn header_signatures(&self) -> u16 {
         self.header_signatures
     }
@@ -205,14 +205,14 @@ impl Members {
         self.header_signatures = count;
     }
 
-    /// Whether a member may have this signing key: not if it is to be a node of the central bank and another one signs
-    /// with the key, since one key would then count as two signatures of a header.
+    /// Whether a member may have this signing key. Two nodes of the central bank may not share one, since one key would
+    /// then count as two signatures of a header.
     pub(crate) fn may_sign_with(&self, role: Role, id: MemberId, signing_key: &PublicKey) -> bool {
         let mut nodes = self.seats.values().filter(|seat| seat.active && seat.member.role == Role::CentralBank);
         role != Role::CentralBank || !nodes.any(|seat| seat.member.id != id && seat.member.signing_key == *signing_key)
     }
 
-    /// The members to try changes on, without the sequence numbers that they have used.
+    /// A copy of the members to try changes on, without the sequence numbers they have used.
     pub(crate) fn trial(&self) -> Members {
         let seat = |seat: &Seat| Seat::new(seat.member.clone(), seat.key_version, seat.active, WideWindow::default());
         let seats = self.seats.iter().map(|(key, found)| (*key, seat(found))).collect();
@@ -239,7 +239,7 @@ impl Members {
         }
     }
 
-    /// The digest of all but the sequence numbers that members have used, and that of these.
+    /// The digest of everything but the members' used sequence numbers, and the digest of those.
     pub(crate) fn digests(&self) -> [Hash; 2] {
         let window = |seat: &Seat| seat.window_digest.get(|| digest(|out| seat.window.encode_marked(out)));
         self.digests.get(|| {
@@ -252,7 +252,7 @@ impl Members {
         })
     }
 
-    /// All but the sequence numbers that members have used.
+    /// Appends everything but the members' used sequence numbers.
     pub(crate) fn encode_without_windows(&self, out: &mut Writer) {
         out.u16(self.threshold).u16(self.header_signatures).u32(self.seats.len() as u32);
         for seat in self.seats.values() {

@@ -1,12 +1,12 @@
-//! A map that is cheap to snapshot and sums itself up in a hash.
+//! A map that is cheap to snapshot and has a root hash.
 //!
 //! A crit-bit tree: a branch names the first bit in which the keys below it differ, a leaf holds a key and its value.
-//! So a map has one shape, whatever order its entries came in, and entries come out in the order of their keys.
+//! So a map has one shape, whatever the order of insertion, and iterates in the order of its keys.
 //!
-//! 1. A clone shares the whole tree: it copies one pointer, however many entries there are. A write afterwards copies
-//!    the nodes on its way down, about as many as the number of entries has bits, and shares the rest.
-//! 2. A write forgets the hashes on its way. [`MerkleMap::root`] computes what was forgotten, so that a block costs
-//!    what it changed. A leaf's hash is that of key and value, a branch's that of both sides, as in
+//! 1. A clone shares the whole tree: it copies one pointer, however many entries there are. A later write copies the
+//!    nodes on its path, about as many as the number of entries has bits, and shares the rest.
+//! 2. A write clears the hashes on its path. [`MerkleMap::root`] computes the cleared ones, so that a block costs what
+//!    it changed. A leaf's hash is that of key and value, a branch's that of both sides, as in
 //!    [`crate::codec::merkle`]; the tree's shape follows from the keys, so nothing else need be hashed.
 
 use std::sync::OnceLock;
@@ -21,7 +21,7 @@ pub(crate) trait Encoded {
     fn encode(&self, out: &mut Writer);
 }
 
-/// A set's value.
+/// The value of a set.
 impl Encoded for () {
     fn encode(&self, _: &mut Writer) {}
 }
@@ -45,7 +45,7 @@ enum Content<const K: usize, V> {
         key: [u8; K],
         value: V,
     },
-    /// Keys on the left have 0 in this bit, those on the right 1; in all bits before it they are alike.
+    /// Keys on the left have 0 in this bit, those on the right 1; all bits before it are equal.
     Branch {
         bit: u16,
         sides: [Arc<Node<K, V>>; 2],
@@ -66,7 +66,7 @@ impl<const K: usize, V: PartialEq> PartialEq for MerkleMap<K, V> {
 
 impl<const K: usize, V: Eq> Eq for MerkleMap<K, V> {}
 
-/// A bit of a key, counted from the first byte's highest.
+/// A bit of a key, counted from the highest bit of the first byte.
 #[inline]
 fn bit_of<const K: usize>(key: &[u8; K], bit: u16) -> usize {
     usize::from(key[usize::from(bit / 8)] >> (7 - bit % 8) & 1)
@@ -83,7 +83,7 @@ impl<const K: usize, V> Node<K, V> {
         Arc::new(Node { hash: OnceLock::new(), content })
     }
 
-    /// The leaf that a key leads to: its own, or one that is like it in the bits that branches name.
+    /// The leaf to which a key leads: its own, or one with the same bits wherever a branch looks.
     fn nearest(&self, key: &[u8; K]) -> (&[u8; K], &V) {
         let mut node = self;
         loop {
@@ -133,7 +133,7 @@ impl<const K: usize, V> MerkleMap<K, V> {
                     }
                     node = &sides[side];
                 }
-                // Everything here has the key's bits up to the difference, and the other bit there.
+                // All keys here share the key's bits up to the difference, and have the other bit there.
                 _ => {
                     if difference.is_none_or(|difference| bit_of(key, difference) == 0) {
                         iter.below.push(node);
@@ -146,7 +146,7 @@ impl<const K: usize, V> MerkleMap<K, V> {
 }
 
 impl<const K: usize, V: Clone> MerkleMap<K, V> {
-    /// Sets a value; returns the one that stood there.
+    /// Sets a value; returns the previous one.
     pub(crate) fn insert(&mut self, key: [u8; K], value: V) -> Option<V> {
         let Some(top) = &mut self.top else {
             self.top = Some(Node::new(Content::Leaf { key, value }));
@@ -201,7 +201,7 @@ impl<const K: usize, V: Clone> MerkleMap<K, V> {
     }
 }
 
-/// The side of a branch, to be changed: the branch becomes the map's own, and forgets its hash.
+/// The side of a branch, for writing: the branch becomes the map's own and its hash is cleared.
 fn descend<const K: usize, V: Clone>(at: &mut Arc<Node<K, V>>, side: usize) -> &mut Arc<Node<K, V>> {
     let node = Arc::make_mut(at);
     node.hash.take();
@@ -240,7 +240,7 @@ impl<const K: usize, V: Encoded> Node<K, V> {
 
 /// Entries of a map, in the order of their keys.
 pub(crate) struct Iter<'a, const K: usize, V> {
-    /// What is still to come, the next last.
+    /// The nodes still to visit, the next one last.
     below: Vec<&'a Node<K, V>>,
 }
 
@@ -270,12 +270,12 @@ mod tests {
         }
     }
 
-    /// Few different bits, so that keys meet, and far apart.
+    /// Keys with few different bits, so that they collide, and far apart.
     fn any_key() -> impl Strategy<Value = [u8; 4]> {
         any::<u32>().prop_map(|bits| (bits & 0x8301_0107).to_be_bytes())
     }
 
-    /// Sets an entry, or removes one.
+    /// A step of the test: sets an entry, or removes one.
     type Step = ([u8; 4], Option<u32>);
 
     fn any_steps() -> impl Strategy<Value = Vec<Step>> {
@@ -309,7 +309,7 @@ mod tests {
                     snapshots.push((map.clone(), plain.clone()));
                 }
                 if number % 5 == 0 {
-                    // Hashes that were computed before must not outlive what they are of.
+                    // Hashes computed before must not outlive their content.
                     map.root();
                 }
             }
@@ -360,7 +360,7 @@ mod tests {
         assert_eq!(COPIES.get(), 0);
         map.insert(500_000_u64.to_be_bytes(), Counted);
         map.remove(&700_000_u64.to_be_bytes());
-        // What is returned of an entry that the snapshot keeps is a copy.
+        // A returned value that the snapshot keeps is a copy.
         assert_eq!(COPIES.get(), 2);
         assert_eq!((snapshot.iter().count(), map.iter().count()), (1_000_000, 999_999));
         let own = |node: &Arc<Node<8, Counted>>| node.is_unique();

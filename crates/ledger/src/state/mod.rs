@@ -1,4 +1,4 @@
-//! The records that the ledger keeps, and the containers that keep them.
+//! The ledger's records, and the containers that hold them.
 
 pub mod account;
 pub(crate) mod balances;

@@ -1,9 +1,10 @@
-//! Payments of the central bank to whole cohorts: unbacked issuance, and targeted money bound to a purpose.
+//! Programmes: payments of the central bank to whole cohorts, as unbacked issuance or as targeted money bound to a
+//! purpose.
 //!
 //! A proposal of the committee founds a *programme*. The ledger pays the cohort holder by holder, bounded per block,
-//! into each holder's allowance wallet; a credit that a rule refuses is counted and passed over. Targeted money is
-//! *earmarked*: it may be spent only with payees of certain classes, the earliest expiry first, and what is left
-//! returns to the account that funded it when the programme expires.
+//! into each holder's allowance wallet; a credit that a rule refuses is counted and skipped. Targeted money is
+//! *earmarked*: it may be spent only at payees of certain classes, the earliest expiry first, and the rest returns to
+//! the account that funded it when the programme expires.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -23,13 +24,13 @@ use crate::types::time::Timestamp;
 pub struct Cohort {
     /// The class.
     pub class: Class,
-    /// Only those whose allowance wallet is at this bank.
+    /// The bank of the allowance wallet, if the cohort is limited to one.
     pub bank: Option<BankId>,
-    /// Only the first so many; 0 is all.
+    /// The number of holders, the first registered; 0 is all.
     pub first: u32,
 }
 
-/// Which account of the books pays, and takes back what expires.
+/// The account of the books that pays, and takes back expired money.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Funding {
@@ -72,7 +73,7 @@ impl FromStr for Funding {
 pub struct Classes(pub u8);
 
 impl Classes {
-    /// The set of some classes.
+    /// The set of the given classes.
     pub fn of(classes: impl IntoIterator<Item = Class>) -> Classes {
         Classes(classes.into_iter().fold(0, |set, class| set | 1 << class.index()))
     }
@@ -91,18 +92,19 @@ impl Classes {
 /// The purpose that money is bound to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Purpose {
-    /// From this time on it cannot be spent and leaves the books.
+    /// The time from which it cannot be spent and leaves the books.
     pub expires_at: Timestamp,
-    /// Whom it may be spent with.
+    /// The classes of payees at which it may be spent.
     pub payees: Classes,
-    /// Which account pays, and takes back what expires.
+    /// The account that pays, and takes back expired money.
     pub funding: Funding,
 }
 
-/// A programme's payment to each holder of its cohort. Without a purpose it is unbacked issuance out of equity.
+/// The terms of a programme's payment to each holder of its cohort. Without a purpose it is unbacked issuance out of
+/// equity.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Grant {
-    /// Whom the programme pays.
+    /// The holders whom the programme pays.
     pub cohort: Cohort,
     /// The amount for each holder.
     pub amount_each: Amount,
@@ -110,12 +112,12 @@ pub struct Grant {
     pub purpose: Option<Purpose>,
 }
 
-/// A programme and how far it has come.
+/// A programme and its progress.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Programme {
     /// The grant that the programme pays.
     pub grant: Grant,
-    /// The next holder to look at, by position of registration.
+    /// The next holder to consider, by position of registration.
     pub next_holder: u32,
     /// The position after the last holder.
     pub end: u32,
@@ -136,7 +138,7 @@ impl Programme {
 /// Purpose-bound money of one programme on one wallet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Earmark {
-    /// The amount left of it.
+    /// The remaining amount.
     pub amount: Amount,
     /// The part that holds have reserved.
     pub held: Amount,
@@ -169,9 +171,9 @@ fn of_earmark_key(key: &[u8; 16]) -> (u64, u64) {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Programmes {
     programmes: Vec<Programme>,
-    /// Numbers of programmes that still pay, in order.
+    /// Numbers of the programmes that are still paying, in order.
     paying: BTreeSet<u64>,
-    /// Programmes that have a purpose and have not wholly expired.
+    /// Programmes with a purpose that have not completely expired.
     by_expiry: BTreeSet<(Timestamp, u64)>,
     /// By wallet and programme.
     by_wallet: MerkleMap<16, Earmark>,
@@ -186,7 +188,7 @@ impl Programmes {
         &self.programmes
     }
 
-    /// The programme of a number.
+    /// The programme with a number.
     pub fn get(&self, number: u64) -> Option<&Programme> {
         self.programmes.get(usize::try_from(number.checked_sub(1)?).ok()?)
     }
@@ -209,7 +211,7 @@ impl Programmes {
             .map(|((_, number), earmark)| (number, earmark))
     }
 
-    /// The amount of a programme's purpose-bound money that wallets still hold. Linear in their number.
+    /// The amount of a programme's purpose-bound money still on wallets. Linear in their number.
     pub fn outstanding(&self, number: u64) -> Amount {
         let of_programme = (number, AccountId::default())..=(number, AccountId::new(BankId(u16::MAX), u32::MAX));
         let marks = self.by_programme.range(of_programme).filter_map(|(_, wallet)| self.earmark(*wallet, number));
@@ -217,7 +219,7 @@ impl Programmes {
             .fold(Amount::ZERO, |sum, mark| sum.plus(mark.amount).expect("earmarks are a part of all CBDC, which fits"))
     }
 
-    /// Earmarks of a wallet that a payee of `class` may be paid with and that last beyond `until`: earliest expiry
+    /// Earmarks of a wallet that may be spent at a payee of `class` and that last beyond `until`: earliest expiry
     /// first, then by programme.
     pub fn spendable(&self, wallet: AccountId, class: Class, until: Timestamp) -> Vec<(u64, Earmark)> {
         let purpose = |number: u64| self.get(number).and_then(|programme| programme.grant.purpose);
@@ -234,17 +236,17 @@ impl Programmes {
         found.into_iter().map(|(_, number, earmark)| (number, earmark)).collect()
     }
 
-    /// When a programme next expires.
+    /// The time at which the next programme expires.
     pub fn next_expiry(&self) -> Option<Timestamp> {
         self.by_expiry.first().map(|(time, _)| *time)
     }
 
-    /// The programme that still pays and was founded first.
+    /// The programme that was founded first among those still paying.
     pub(crate) fn next_paying(&self) -> Option<u64> {
         self.paying.first().copied()
     }
 
-    /// The programme that expired first by `now`, and a wallet that still holds its money.
+    /// The first programme that has expired by `now`, and a wallet that still holds its money.
     pub(crate) fn expired_by(&self, now: Timestamp) -> Option<(u64, Option<AccountId>)> {
         let (_, number) = self.by_expiry.first().filter(|(time, _)| *time <= now)?;
         let next = self.by_programme.range((*number, AccountId::default())..).next();
@@ -270,7 +272,7 @@ impl Programmes {
         }
     }
 
-    /// Notes that a programme pays nobody any more.
+    /// Records that a programme has no more holders to pay.
     pub(crate) fn paid_out(&mut self, number: u64) {
         self.paying.remove(&number);
         if let Some(programme) = self.get_mut(number) {
@@ -278,7 +280,7 @@ impl Programmes {
         }
     }
 
-    /// Notes that nothing of a programme is left.
+    /// Records that no money of a programme is left.
     pub(crate) fn close(&mut self, number: u64) {
         self.digest.forget();
         if let Some(purpose) = self.get(number).and_then(|programme| programme.grant.purpose) {
@@ -291,7 +293,7 @@ impl Programmes {
         self.by_wallet.get(&earmark_key(wallet, number)).copied()
     }
 
-    /// Sets an earmark; one of nothing is removed.
+    /// Sets an earmark; zero removes it.
     pub(crate) fn set_earmark(&mut self, wallet: AccountId, number: u64, earmark: Earmark) {
         if earmark.amount.is_zero() {
             self.by_wallet.remove(&earmark_key(wallet, number));
@@ -302,7 +304,7 @@ impl Programmes {
         }
     }
 
-    /// The part that a checkpoint holds, without what is found through it: no earmark is copied.
+    /// The part that a checkpoint holds, without the indexes derived from it: no earmark is copied.
     pub(crate) fn snapshot(&self) -> Programmes {
         let (programmes, by_expiry) = (self.programmes.clone(), self.by_expiry.clone());
         Programmes { programmes, by_expiry, by_wallet: self.by_wallet.clone(), ..Programmes::default() }
@@ -313,7 +315,7 @@ impl Programmes {
         [self.digest.get(|| digest(|out| self.encode_programmes(out))), self.by_wallet.root()]
     }
 
-    /// Hands a wallet's earmarks on to the account that replaces it.
+    /// Transfers a wallet's earmarks to the account that replaces it.
     pub(crate) fn hand_on(&mut self, from: AccountId, to: AccountId) {
         let earmarks: Vec<(u64, Earmark)> = self.earmarks_of(from).collect();
         for (number, earmark) in earmarks {

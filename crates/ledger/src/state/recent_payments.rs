@@ -1,4 +1,4 @@
-//! When a holder last paid, for rules on the number of payments within a window.
+//! The times of a holder's recent payments, for rules on the number of payments within a window.
 
 use std::collections::VecDeque;
 
@@ -7,10 +7,10 @@ use arrayvec::ArrayVec;
 use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::types::time::Timestamp;
 
-/// The number of times that are kept for each holder.
+/// The number of times kept for each holder.
 pub const PAYMENTS_MAX: u16 = 64;
 
-/// How many times stand in the record itself: with their number they fill a cache line.
+/// The number of times in the record itself: with their count they fill a cache line.
 const INLINE: usize = 6;
 
 /// The times of a holder's last payments, ascending; empty for holders without a rule.
@@ -18,7 +18,7 @@ const INLINE: usize = 6;
 #[repr(align(64))]
 pub struct RecentPayments(Times);
 
-// One cache line: most holders pay so seldom that noting a payment needs no other.
+// One cache line: most holders pay so rarely that recording a payment touches no other.
 const _: () = assert!(size_of::<RecentPayments>() == 64);
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,18 +56,18 @@ impl RecentPayments {
         }
     }
 
-    /// Whether no payment was noted.
+    /// Whether no payment was recorded.
     pub fn is_empty(&self) -> bool {
         self.last().is_none()
     }
 
-    /// How many payments were settled after `time`; relies on the times' order.
+    /// The number of payments settled after `time`; relies on the times' order.
     pub fn since(&self, time: Option<Timestamp>) -> usize {
         let is_past = |settled: &Timestamp| time.is_some_and(|time| *settled <= time);
         self.parts().iter().map(|times| times.iter().rev().take_while(|settled| !is_past(settled)).count()).sum()
     }
 
-    /// The last payment of all.
+    /// The time of the last payment.
     pub fn last(&self) -> Option<Timestamp> {
         match &self.0 {
             Times::Few(times) => times.last().copied(),
@@ -78,7 +78,7 @@ impl RecentPayments {
     pub(crate) fn note(&mut self, time: Timestamp) {
         match &mut self.0 {
             Times::Few(times) if times.is_full() => {
-                // A power of two: what doubles from it ends at the largest number of times.
+                // A power of two: doubling it ends at the largest number of times.
                 let mut many = VecDeque::with_capacity(INLINE.next_power_of_two());
                 many.extend(times.iter().copied().chain([time]));
                 self.0 = Times::Many(many);

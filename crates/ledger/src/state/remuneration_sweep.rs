@@ -1,15 +1,15 @@
-//! How far the posting of wallets' interest has come.
+//! The progress of posting wallets' interest.
 
 use crate::codec::encoding::{DecodeError, Reader, Writer};
 use crate::types::identity::AccountId;
 use crate::types::time::LedgerDay;
 
-/// How far the ledger has come in posting the interest of idle wallets.
+/// The progress of posting the interest of idle wallets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct RemunerationSweep {
     /// The capitalisation date up to which every wallet is posted.
     pub(crate) done: LedgerDay,
-    /// The date that is being posted, and the next wallet; `None` between sweeps.
+    /// The date being posted, and the next wallet; `None` between sweeps.
     pub(crate) in_flight: Option<(LedgerDay, AccountId)>,
 }
 

@@ -8,7 +8,7 @@ use crate::types::amount::{Amount, RatePpm};
 pub struct ReserveRules {
     /// Rate of reserves up to the requirement.
     pub rate_up_to: RatePpm,
-    /// Rate of reserves above the requirement (of all reserves where there is none).
+    /// Rate of reserves above the requirement (of all reserves if there is none).
     pub rate_above: RatePpm,
     /// Required share of the deposits that the bank reported, ppm.
     pub requirement_ppm: u32,

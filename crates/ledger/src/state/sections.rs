@@ -1,15 +1,15 @@
 //! The state root: one hash over the digests of the parts of the state.
 //!
-//! Each part, a *section*, has a digest, so that two nodes that differ can say in what, and so that a bank which keeps
+//! Each part, a *section*, has a digest, so that two nodes that differ can say in which, and so that a bank that keeps
 //! only some sections can check those. The root is BLAKE3 keyed with [`STATE_KEY`] over the network's id and the
 //! digests in order, 32 bytes each.
 //!
-//! All but [`Section::Holders`] are digests of the state after each block. They are kept while the state changes, so
-//! that a block costs what it changed there, and a block of plain payments nothing. A holder's sums change with
-//! every payment, as accounts do; both are only hashed in a *checkpoint block*, which is where nodes write checkpoints:
-//! holders as this section, accounts under the header's balances root. In other blocks the section is zeros.
+//! All but [`Section::Holders`] are digests of the state after each block. They are kept up to date incrementally, so
+//! that a block costs what it changed there, and a block of plain payments nothing. A holder's sums change with every
+//! payment, as accounts do; both are hashed only in a *checkpoint block*, where nodes write checkpoints: holders as
+//! this section, accounts under the header's balances root. In other blocks the section is zeros.
 //!
-//! Balance sheet and banks' positions have a digest of their own in the header, and the supply terms stand there.
+//! Balance sheet and banks' positions have their own digest in the header, which also contains the supply terms.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -33,17 +33,17 @@ pub enum Section {
     Policy = 2,
     /// The committee's proposals and votes.
     Proposals = 3,
-    /// Each bank's issuance of the day, how far the remuneration sweep has come, and the number of the last hold.
+    /// Each bank's issuance of the day, the progress of the remuneration sweep, and the number of the last hold.
     Issuance = 4,
     /// The key of each wallet.
     Keys = 5,
-    /// The keys that were replaced.
+    /// The retired keys.
     RetiredKeys = 6,
     /// The classes that reclassified holders had.
     Classes = 7,
     /// The open holds.
     Holds = 8,
-    /// The programmes and how far each has come.
+    /// The programmes and their progress.
     Programmes = 9,
     /// Purpose-bound money on wallets.
     Earmarks = 10,
@@ -131,14 +131,13 @@ impl Sections {
         *hasher.update(&network.0).update(self.0.as_flattened()).finalize().as_bytes()
     }
 
-    /// The first section whose digest is another.
+    /// The first section whose digest differs.
     pub fn first_difference(&self, other: &Sections) -> Option<Section> {
         Section::ALL.into_iter().find(|section| self.of(*section) != other.of(*section))
     }
 }
 
-/// A digest that is kept until what it is of changes. It says nothing that the state beside it does not: any two are
-/// equal.
+/// A digest that is cached until its subject changes. It carries no information of its own: any two are equal.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Kept<T>(OnceLock<T>);
 

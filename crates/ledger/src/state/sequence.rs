@@ -1,4 +1,4 @@
-//! Sequence numbers: a signer's retries never act twice.
+//! Sequence numbers, which keep a signer's retries from acting twice.
 //!
 //! A signer may use any unused number within a window above the lowest unused one: 64 for a wallet, 65,536 for a
 //! member, which has many commands in flight at once. Numbers start at 1.
@@ -23,7 +23,7 @@ pub const WALLET_WINDOW: u64 = 64;
 /// Numbers per member that may be in flight at once.
 pub const MEMBER_WINDOW: u64 = 65_536;
 
-/// A wallet's window: the lowest unused number, and a bit for each number from it upwards (bit 0 is never set).
+/// A wallet's window: the lowest unused number, and one bit for each number from it upwards (bit 0 is never set).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Window {
     lowest_unused: u64,
@@ -84,7 +84,7 @@ type Ring = [u64; RING_WORDS];
 #[derive(Clone, Debug)]
 pub struct WideWindow {
     lowest_unused: u64,
-    /// Bit `n % 65,536` says whether the number `n` in the window is used. A window that never was used has no ring.
+    /// Bit `n % 65,536` says whether number `n` of the window is used. A window that was never used has no ring.
     ring: Option<Arc<Ring>>,
 }
 
@@ -157,7 +157,7 @@ impl WideWindow {
         });
     }
 
-    /// The lowest unused number, and each word that has a mark with its index: what a digest is of.
+    /// Appends the lowest unused number, and each word with a mark and its index, for digests.
     pub(crate) fn encode_marked(&self, out: &mut Writer) {
         out.u64(self.lowest_unused);
         for (index, word) in (0..).zip(self.words()).filter(|(_, word)| **word != 0) {
