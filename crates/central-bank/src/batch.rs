@@ -1,7 +1,7 @@
-//! A batch of commands in flight: what is left of it to do, and the answers that are known so far.
+//! Batches of commands in flight: their remaining commands, and the answers so far.
 //!
-//! A [`Batch`] stays one piece from intake to its answer. It holds its part of the capacity until it is answered, so
-//! the node never has more commands in flight than it was configured for, nor one source more than its share
+//! A [`Batch`] stays whole from intake to its answer. It holds its part of the capacity until it is answered, so the
+//! node never has more commands in flight than it was configured for, nor a source more than its share
 //! ([`crate::shares`]).
 
 use std::time::Instant;
@@ -20,28 +20,28 @@ use crate::shares::work_queue::{CapacityPermit, WAIT_MAX};
 /// The receiver of a batch's answers; called once.
 pub type Reply = Box<dyn FnOnce(Answers) + Send>;
 
-/// Commands on their way, and the answers that are known so far.
+/// Commands in flight, and the answers so far.
 pub struct Batch {
     pub commands: PartlyVerified,
     pub permit: Permit,
 }
 
-/// The verified commands of a batch; those that were refused are answered already.
+/// The verified commands of a batch; refused ones are answered already.
 pub struct Verified {
     pub commands: VerifiedBatch,
     pub permit: Permit,
 }
 
-/// The permit of a batch to be in flight, with the answers to its commands so far. Those without an answer are the ones
-/// on their way, in the same order.
+/// The permit of a batch to be in flight, with the answers to its commands so far. Commands without an answer are still
+/// in flight, in the same order.
 pub struct Permit {
     count: usize,
-    /// The answers so far: empty, or one entry a command.
+    /// The answers so far: empty, or one entry per command.
     answers: Vec<Option<Answer>>,
     reply: Option<Reply>,
-    /// Answers that are the first outcome of an earlier copy.
+    /// The number of answers that are the first outcomes of earlier copies.
     repetitions: usize,
-    /// When the stage that the batch is in began.
+    /// The time at which the batch entered its present stage.
     pub stage_began: Instant,
     entered: Instant,
     capacity: CapacityPermit<Batch>,
@@ -60,17 +60,17 @@ impl Permit {
         self.answers[index as usize] = Some(answer);
     }
 
-    /// Notes that so many answers are the first outcomes of earlier copies, and no work of this batch.
+    /// Records that some answers are the first outcomes of earlier copies, not this batch's work.
     pub fn note_repetitions(&mut self, count: usize) {
         self.repetitions += count;
     }
 
-    /// Whether the batch has waited for its turn for too long.
+    /// Whether the batch has waited too long for its turn.
     pub fn is_overdue(&self) -> bool {
         self.entered.elapsed() > WAIT_MAX
     }
 
-    /// Notes what became of commands of the batch.
+    /// Records the outcomes of some commands of the batch.
     pub fn note(&self, conduct: Conduct) {
         self.capacity.note(conduct);
     }
@@ -89,8 +89,8 @@ impl Permit {
         self.answers.get(index as usize).copied().flatten()
     }
 
-    /// Answers the commands that have no answer yet, in order, and sends all answers out. If they are not
-    /// exactly one each, all of them are answered as unknown.
+    /// Answers the commands that have no answer yet, in order, and sends all answers. If there is not exactly one for
+    /// each, all of them are answered as unknown.
     pub fn answer_rest(mut self, rest: impl ExactSizeIterator<Item = Answer>) {
         let indices = self.unanswered();
         if indices.len() == rest.len() {
@@ -105,7 +105,7 @@ impl Permit {
         self.answer();
     }
 
-    /// Sends the answers out. A command without one is answered as unknown.
+    /// Sends the answers. A command without one is answered as unknown.
     pub fn answer(mut self) {
         self.send();
     }
@@ -149,7 +149,7 @@ pub fn count_answers(reason: Reason, count: usize) {
 }
 
 impl Drop for Permit {
-    /// A batch that is dropped on its way, because the node stops, is answered as unknown.
+    /// A batch that is dropped in flight, because the node stops, is answered as unknown.
     fn drop(&mut self) {
         self.send();
     }

@@ -1,7 +1,7 @@
-//! The clock that stamps proposals.
+//! The clock that stamps block proposals.
 //!
-//! A stamp is the machine's wall clock, but never before the last one. Beside it runs a monotonic estimate: the last
-//! accepted wall time plus the time that has passed since, which no adjustment of the clock can move. When the two are
+//! A stamp is the machine's wall clock, but never before the last one. It is compared with a monotonic estimate: the
+//! last accepted wall time plus the time elapsed since, which no adjustment of the clock can move. When the two are
 //! more than 60 seconds apart, the clock has *jumped*: no block is sealed until an operator accepts the clock as it is.
 //! Small corrections (NTP) move the estimate along.
 
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cbdc_ledger::Timestamp;
 
-/// How far the clock may be from the monotonic estimate.
+/// The largest accepted difference between the clock and the monotonic estimate.
 pub const JUMP: Duration = Duration::from_secs(60);
 
 /// The clock and the estimate are too far apart.
@@ -43,13 +43,13 @@ pub fn wall_clock() -> Timestamp {
 
 impl Clock {
     /// A clock over a wall clock. `parent` is the time of the last block: a clock far behind it has jumped, however
-    /// long the node was off; one far ahead is what a node that was off expects.
+    /// long the node was off; one far ahead of it is expected after the node was off.
     pub fn with_wall(parent: Timestamp, wall: impl Fn() -> Timestamp + Send + Sync + 'static) -> Clock {
         let anchor = Anchor { wall: wall().max(parent), at: Instant::now(), last_stamp: parent, has_warned: false };
         Clock { wall: Box::new(wall), anchor: Mutex::new(anchor) }
     }
 
-    /// The stamp for a proposal now.
+    /// The stamp of a block proposal now.
     pub fn stamp(&self) -> Result<Timestamp, Jumped> {
         self.stamp_at(Instant::now())
     }
@@ -72,14 +72,15 @@ impl Clock {
         Ok(anchor.last_stamp)
     }
 
-    /// The ledger has moved on to a block of time `parent`: what holds for the first stamp holds from there.
+    /// Starts over from a block of time `parent`, which the ledger has reached: the next stamp is treated as a first
+    /// one.
     pub fn resume_after(&self, parent: Timestamp) {
         let mut anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
         (anchor.wall, anchor.at) = ((self.wall)().max(parent), Instant::now());
         anchor.last_stamp = anchor.last_stamp.max(parent);
     }
 
-    /// An operator accepts the clock as it is now. Returns the time accepted.
+    /// Accepts the clock as it is now, for an operator. Returns the time accepted.
     pub fn accept(&self) -> Timestamp {
         let mut anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
         let found = (self.wall)();

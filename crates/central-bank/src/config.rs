@@ -7,7 +7,7 @@ use cbdc_node::Limits;
 use cbdc_node::config::{ConfigError, beside, load_config};
 use serde::Deserialize;
 
-/// See `cbdc init`, which writes one. Paths are relative to the file.
+/// The configuration; `cbdc init` writes one. Paths are relative to the file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -36,26 +36,26 @@ pub struct Config {
     /// The fewest blocks between two checkpoints; at least 1, since the log is purged up to the newest.
     #[serde(default = "default_checkpoint_every_blocks")]
     pub checkpoint_every_blocks: u64,
-    /// If present, requests to issue and redeem are agreed to automatically, within the committee's limits.
+    /// If present, requests to issue and redeem are approved automatically, within the committee's limits.
     pub operator: Option<OperatorConfig>,
-    /// How much is given to those who call.
+    /// Limits on what callers may use.
     #[serde(default)]
     pub limits: Limits,
 }
 
-/// How proposals are cut.
+/// When block proposals are cut.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SequencerConfig {
-    /// A proposal of so many commands is cut at once.
+    /// The number of commands at which a block proposal is cut at once.
     pub commands_max: usize,
-    /// The shortest time between two proposals, unless one is full or the ledger itself has something due. Longer under
-    /// load, see [`crate::sequencer`].
+    /// The shortest time between two block proposals, unless one is full or the ledger itself has something due. Longer
+    /// under load, see [`crate::sequencer`].
     pub interval_ms: u64,
-    /// Commands that may be in flight in the node at once, and one batch a member beyond. One member may have as many
-    /// as are free; a batch that finds no capacity within five seconds is refused as OVERLOADED.
+    /// The commands that may be in flight in the node at once, and one batch per member beyond. A member may have as
+    /// many as are free; a batch that finds no capacity within five seconds is refused as OVERLOADED.
     pub queue_commands_max: usize,
-    /// Proposals that may be on their way to disk at once.
+    /// The block proposals that may be on their way to disk at once.
     pub proposals_in_flight_max: usize,
 }
 
@@ -65,7 +65,7 @@ impl Default for SequencerConfig {
     }
 }
 
-/// The operator on whose behalf requests are agreed to.
+/// The operator in whose name requests are approved.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OperatorConfig {

@@ -1,4 +1,4 @@
-//! Intake: takes in batches of commands that their member may submit, as far as there is capacity for them.
+//! Intake: admits batches of commands that their member may submit, as far as there is capacity for them.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::shares::work_queue::WorkQueue;
 #[derive(Clone)]
 pub struct Intake(Arc<Open>);
 
-/// Closes the queue when nobody can add to it any more.
+/// Closes the queue when the last intake is gone.
 struct Open(Arc<WorkQueue<Batch>>);
 
 impl Drop for Open {
@@ -33,13 +33,13 @@ impl Drop for Open {
 }
 
 impl Intake {
-    /// An intake to a queue.
+    /// An intake into a queue.
     pub fn new(queue: Arc<WorkQueue<Batch>>) -> Intake {
         Intake(Arc::new(Open(queue)))
     }
 
-    /// Takes a member's commands in, once there is capacity for them. Whatever happens, `reply` is called exactly once
-    /// with one answer per command; unless this future is dropped before it is done, which takes nothing in.
+    /// Submits a member's commands once there is capacity for them. `reply` is called exactly once, with one answer per
+    /// command, unless this future is dropped before it completes: then nothing is submitted.
     pub async fn submit(&self, member: Source, commands: CommandBatch, reply: Reply) {
         let queue = &self.0.0;
         let count = commands.len();
@@ -57,7 +57,7 @@ impl Intake {
         queue.push(member, Batch { commands: PartlyVerified::new(commands), permit });
     }
 
-    /// Takes one command in and waits for its answer.
+    /// Submits one command and waits for its answer.
     pub async fn submit_one(&self, member: Source, command: Command) -> Answer {
         let (sender, answer) = oneshot::channel();
         let reply = Box::new(move |answers: Answers| drop(sender.send(answers)));
@@ -81,7 +81,7 @@ pub fn decode_commands(bytes: Bytes) -> Result<CommandBatch, String> {
     Ok(commands)
 }
 
-/// Whether a member may submit a command: its kind, and for banks that it is of their own customers.
+/// Whether a member may submit a command: by its kind, and for banks only their own customers'.
 fn may_submit((role, id): Source, command: &Command) -> bool {
     let row = authority::of(command.kind());
     if !row.submitted_by.contains(&role) {

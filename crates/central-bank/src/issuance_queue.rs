@@ -1,12 +1,12 @@
-//! The issuance queue: banks ask, the operator agrees.
+//! The issuance queue: banks request, the operator approves.
 //!
-//! A request waits here, signed by its bank, until an operator fetches it and submits an order that carries it. Where
-//! the node is configured with an operator's key, it signs the order itself at once: the committee's limits (cap,
-//! quota) are in the ledger and hold either way.
+//! A request waits here, signed by its bank, until an operator fetches it and submits an order that carries it. If the
+//! node is configured with an operator's key, it signs the order itself at once: the committee's limits (cap, quota)
+//! are in the ledger and apply either way.
 //!
-//! What waits is durable before the bank is told that it does, and waits on after a restart, until it is ordered, is
-//! past its end, or the operator rejects it. A rejection takes no signed command: the request is only not carried any
-//! further. It is remembered as long as the request could settle, so that the bank is told when it asks again.
+//! A request is durable before the bank is told that it waits, and keeps waiting after a restart, until it is ordered,
+//! has expired, or is rejected by the operator. A rejection needs no signed command: the request is simply not
+//! forwarded. It is remembered as long as the request could settle, so that the bank is told when it asks again.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,11 +23,11 @@ use cbdc_storage::{Column, Direction, Durability, KeyRange, Store, StoreError, W
 use crate::intake::Intake;
 use crate::reply_cache::ReplyCache;
 
-/// Requests of one bank that may wait.
+/// The number of requests of one bank that may wait.
 const WAITING_MAX: usize = 64;
 
-/// Where requests are kept: the key continues with the bank's number and its sequence number, big-endian; the value is
-/// [`WAITS`] or [`REJECTED`] and the signed request.
+/// The prefix of requests in the store: the key continues with the bank's number and its sequence number, big-endian;
+/// the value is [`WAITS`] or [`REJECTED`] and the signed request.
 const KEY_PREFIX: &[u8] = b"issuance-request/";
 const WAITS: u8 = 0;
 const REJECTED: u8 = 1;
@@ -35,7 +35,7 @@ const REJECTED: u8 = 1;
 /// A bank and its sequence number.
 type Key = (BankId, u64);
 
-/// A request that was taken in.
+/// A request in the queue.
 #[derive(Clone, Copy)]
 struct Entry {
     request: Signed<IssuanceRequest>,
@@ -59,12 +59,12 @@ pub struct IssuanceQueue {
     reply_cache: ReplyCache,
     store: Arc<dyn Store>,
     waiting: Arc<Mutex<Waiting>>,
-    /// One order is signed at a time, so that sequence numbers are taken in turn.
+    /// Held while an order is signed, so that sequence numbers are taken in turn.
     signing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl IssuanceQueue {
-    /// The queue with what waits in the store.
+    /// The queue, with the requests in the store.
     pub fn open(
         network: NetworkId,
         operator: Option<OperatorKey>,
@@ -86,7 +86,7 @@ impl IssuanceQueue {
         })
     }
 
-    /// Takes a bank's request in. Gives its answer if the order was signed at once, `None` while it waits for the
+    /// Queues a bank's request. Returns its answer if the order was signed at once, `None` while it waits for the
     /// operator.
     pub async fn request(&self, request: Signed<IssuanceRequest>) -> Result<Option<Answer>, Outcome> {
         if let Some(first) = self.first_answer(&request) {
@@ -134,7 +134,7 @@ impl IssuanceQueue {
         self.keep((bank, sequence), entry).await
     }
 
-    /// Makes an entry durable, then takes it over.
+    /// Makes an entry durable, then adds it to the table.
     async fn keep(&self, key: Key, entry: Entry) -> Result<(), Outcome> {
         let mut batch = WriteBatch::new();
         let mut value = vec![if entry.rejected { REJECTED } else { WAITS }];
@@ -150,14 +150,14 @@ impl IssuanceQueue {
         Ok(())
     }
 
-    /// Requests that wait and could still settle.
+    /// The waiting requests that could still settle.
     pub fn waiting(&self) -> Vec<Signed<IssuanceRequest>> {
         let mut waiting = self.lock();
         self.drop_settled(&mut waiting);
         waiting.values().filter(|entry| !entry.rejected).map(|entry| entry.request).collect()
     }
 
-    /// Rejects a request that waits. Safe to repeat; false where no such request waits.
+    /// Rejects a waiting request. Safe to repeat; false if no such request waits.
     pub async fn reject(&self, bank: BankId, sequence: u64) -> Result<bool, Outcome> {
         let found = {
             let mut waiting = self.lock();
@@ -171,7 +171,7 @@ impl IssuanceQueue {
         }
     }
 
-    /// Drops what was ordered or has expired. Where a crash brings it back, it is dropped again.
+    /// Drops requests that were ordered or have expired. One that returns after a crash is dropped again.
     fn drop_settled(&self, waiting: &mut Waiting) {
         let now = self.ledger.read(|ledger| ledger.tip().time);
         let mut batch = WriteBatch::new();
@@ -201,7 +201,7 @@ impl IssuanceQueue {
         })
     }
 
-    /// Signs the order and submits it. The same request, made twice at once, is ordered once.
+    /// Signs the order and submits it. The same request, made twice at the same time, is ordered once.
     async fn order(&self, operator: &OperatorKey, request: Signed<IssuanceRequest>) -> Result<Answer, Outcome> {
         let _turn = self.signing.lock().await;
         sign_until_done(|| self.order_once(operator, request)).await
@@ -221,7 +221,7 @@ impl IssuanceQueue {
         let order = IssuanceOrder { head, operator: operator.member, request };
         let signed = order.sign(self.network, &operator.key);
         let answer = self.intake.submit_one((Role::Operator, operator.member), signed.into()).await;
-        // The order was submitted once.
+        // The order was submitted only once.
         match answer.outcome.reason.shows_sequence_taken(OtherCopies::NotOrdered) {
             true => Attempt::SignAgain(Ok(answer)),
             false => Attempt::Done(Ok(answer)),
@@ -240,7 +240,7 @@ fn stored_key((bank, sequence): Key) -> Vec<u8> {
     [KEY_PREFIX, &bank.0.to_be_bytes(), &sequence.to_be_bytes()].concat()
 }
 
-/// The requests in the store. One that cannot be read was never told to wait, and is passed over.
+/// The requests in the store. One that cannot be read was never acknowledged, and is skipped.
 fn read(store: &dyn Store) -> Result<Waiting, StoreError> {
     let mut end = KEY_PREFIX.to_vec();
     *end.last_mut().expect("the prefix is not empty") += 1;

@@ -1,7 +1,7 @@
 //! The node: starting, serving, stopping.
 //!
 //! Start, in this order, so that the cheapest mistakes are found first: configuration, keys, port, store, checkpoint,
-//! ordering, replay, services. Health says "serving" only when everything that the log holds was replayed.
+//! ordering, replay, services. Health reports "serving" only when the whole log was replayed.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -46,9 +46,9 @@ use crate::verification::Verifier;
 use crate::verified_queue;
 use crate::{metrics, repetition, verification};
 
-/// How long settlement may take to end once ordering has stopped.
+/// The longest time that settlement may take to end once ordering has stopped.
 const SETTLING_MAX: std::time::Duration = std::time::Duration::from_secs(10);
-/// Blocks that the reply cache takes in after a start.
+/// The blocks that the reply cache loads after a start.
 const REPLIES_RELOADED: u64 = 1_024;
 
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +79,7 @@ pub enum StartError {
     Stopped(#[from] NodeError),
 }
 
-/// Why a node stopped by itself.
+/// The reason why a node stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     #[error(transparent)]
@@ -106,14 +106,14 @@ pub struct Node {
     work: Arc<WorkQueue<Batch>>,
 }
 
-/// The store and the clock of a node; tests give a disk that fails or a clock that jumps.
+/// The store and the clock of a node; tests use a failing disk or a jumping clock.
 pub struct Environment {
     pub store: Arc<dyn Store>,
     pub wall_clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
-/// A node on its way up. Boxed, so that all that a node does is compiled once, here, and not again in every program and
-/// test that starts one.
+/// A starting node. Boxed, so that a node's code is compiled once, here, and not again in every program and test that
+/// starts one.
 pub type Starting = Pin<Box<dyn Future<Output = Result<Node, StartError>> + Send>>;
 
 /// Starts the node on RocksDB in its data folder and on the machine's clock.
@@ -140,7 +140,7 @@ async fn start_on_disk(config: Config) -> Result<Node, StartError> {
     let environment = Environment { store: store.clone(), wall_clock: Box::new(wall_clock) };
     let started = start_with(config, genesis, identity, key, listener, environment).await;
     if started.is_err() {
-        // Threads of a start that failed must not hold the store open.
+        // Threads of a failed start must not keep the store open.
         drop(tokio::task::spawn_blocking(move || store.close()).await);
     }
     started
@@ -184,10 +184,10 @@ async fn start_with(
     parts.reload_reply_cache()?;
     let (settled, pipeline) = parts.start_threads(&config, committed)?;
     let mut settled = parts.replay(settled).await?;
-    // Keys, clock and sequencing are of the ledger as it stands now, not as the checkpoint had it.
+    // Keys, clock and sequencing start from the ledger as it is now, not from the checkpoint.
     parts.ledger.read(|ledger| check_keys(ledger, member, &identity, &own_key))?;
     parts.clock.resume_after(parts.ledger.read(|ledger| ledger.tip().time));
-    // The thread of the sequencer's timer begins here: a node that cannot have it does not start.
+    // The thread of the sequencer's timer starts here: a node that cannot have it does not start.
     async_io::Timer::after(std::time::Duration::from_micros(1)).await;
     tokio::spawn(pipeline.sequencer.run(pipeline.verified));
 
@@ -234,7 +234,7 @@ fn check_keys(ledger: &Ledger, member: MemberId, identity: &NodeIdentity, key: &
     }
 }
 
-/// Reports once a second how members behave.
+/// Reports the members' conduct once a second.
 async fn report_conduct(work: Arc<WorkQueue<Batch>>, stop: CancellationToken) {
     let mut every = tokio::time::interval(std::time::Duration::from_secs(1));
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -246,7 +246,7 @@ async fn report_conduct(work: Arc<WorkQueue<Batch>>, stop: CancellationToken) {
     }
 }
 
-/// Tells when settlement ends, and why.
+/// Reports when settlement ends, and why.
 type Settled = oneshot::Receiver<Result<(), SettlementError>>;
 
 /// The parts that begin to run only when replay has ended.
@@ -255,7 +255,7 @@ struct Pipeline {
     verified: verified_queue::Receiver,
 }
 
-/// The parts of a node, wired up but not yet running.
+/// The parts of a node, connected but not yet running.
 struct Parts {
     network: cbdc_ledger::NetworkId,
     member: MemberId,
@@ -276,7 +276,7 @@ struct Parts {
     issuance_queue: IssuanceQueue,
 }
 
-/// Proposals from the ordered log.
+/// Block proposals from the ordered log.
 struct LogProposals(Arc<Ordering>);
 
 impl ProposalSource for LogProposals {
@@ -337,7 +337,7 @@ impl Parts {
         })
     }
 
-    /// Blocks before the checkpoint do not pass settlement again; their first outcomes come from the archive.
+    /// Loads first outcomes from the archive, since blocks before the checkpoint do not pass through settlement again.
     fn reload_reply_cache(&self) -> Result<(), ArchiveError> {
         let tip = self.ledger.read(Ledger::height).0;
         for height in tip.saturating_sub(REPLIES_RELOADED) + 1..=tip {
@@ -349,7 +349,7 @@ impl Parts {
         Ok(())
     }
 
-    /// Starts verification, sequencing and settlement; the receiver tells when settlement ends.
+    /// Starts verification, sequencing and settlement; the receiver reports when settlement ends.
     fn start_threads(
         &mut self,
         config: &Config,
@@ -402,7 +402,7 @@ impl Parts {
         Ok((settled, Pipeline { sequencer, verified: verified_batches }))
     }
 
-    /// Waits until everything that the log held at the start is applied.
+    /// Waits until everything that was in the log at the start is applied.
     async fn replay(&self, mut settled: Settled) -> Result<Settled, StartError> {
         let Some(last) = self.ordering.last_position() else { return Ok(settled) };
         let mut applied = self.applied.subscribe();
@@ -453,12 +453,12 @@ impl Node {
         self.address
     }
 
-    /// What became of the commands of each member since the node started.
+    /// The outcomes of each member's commands since the node started.
     pub fn conduct(&self) -> BTreeMap<Source, Conduct> {
         self.work.conduct()
     }
 
-    /// The memory that its callers take.
+    /// The memory that its callers use.
     pub fn budget(&self) -> &Budget {
         &self.budget
     }
@@ -475,8 +475,8 @@ impl Node {
         }
     }
 
-    /// Stops in an orderly way: no new requests, open streams end, what is durable is settled and answered, the store
-    /// is closed.
+    /// Stops the node in an orderly way: no new requests, open streams end, durable commands are settled and answered,
+    /// the store is closed.
     pub async fn shutdown(self) {
         let Node { stop, settled, server, ordering, health, ledger, store, .. } = self;
         health.set(false).await;
@@ -488,7 +488,7 @@ impl Node {
         if let Err(error) = ordering.stop().await {
             tracing::warn!(%error, "ordering did not stop cleanly");
         }
-        // The channel is closed already where settlement ended by itself.
+        // The channel is closed already if settlement ended by itself.
         if !settled.is_terminated() && tokio::time::timeout(SETTLING_MAX, settled).await.is_err() {
             tracing::warn!("settlement did not end in time; what is durable stays so");
         }

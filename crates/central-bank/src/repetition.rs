@@ -1,8 +1,8 @@
-//! Repetition: answers batches of which a command was ordered a second time while the first was still in flight.
+//! Repetitions: answers to batches with a command that was ordered a second time while the first copy was in flight.
 //!
-//! Such a command was refused without effect, and its answer is the first outcome. Looking that up takes time that
-//! settlement has not: one customer's copies would hold everybody's payments up. So settlement hands the batch to a
-//! thread of its own.
+//! Such a command was refused without effect, and its answer is the first outcome. The look-up takes time that
+//! settlement cannot spare: one customer's copies would delay everybody's payments. So settlement passes the batch to
+//! another thread.
 
 use std::sync::mpsc;
 
@@ -14,7 +14,7 @@ use crate::reply_cache::ReplyCache;
 use crate::sequencer::Segment;
 use crate::shares::conduct::Conduct;
 
-/// The part of a settled proposal that holds repetitions.
+/// The part of a settled block proposal with repetitions.
 pub struct Repeated {
     pub height: Height,
     pub proposal: BuiltProposal,
@@ -22,7 +22,7 @@ pub struct Repeated {
     pub segments: Vec<(Segment, Vec<Outcome>)>,
 }
 
-/// Starts the thread. It ends when the sender is gone.
+/// Starts the thread, which ends when the sender is dropped.
 pub fn start(reply_cache: ReplyCache) -> std::io::Result<mpsc::Sender<Repeated>> {
     // Each segment holds its part of the node's capacity, so there are never many.
     let (sender, repeated) = mpsc::channel::<Repeated>();

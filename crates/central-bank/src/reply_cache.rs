@@ -1,14 +1,15 @@
-//! The reply cache: a command that was ordered before is answered as it was the first time.
+//! The reply cache: a command that was ordered before is answered with its first outcome.
 //!
 //! The table holds the recent blocks as they are. Their commands are indexed by the sequence numbers that they used
-//! only when somebody asks, so that settling costs nothing for it: repetitions are rare. Older outcomes are in the
-//! history of the command's bank.
+//! only on demand, so that settling pays nothing for it: repetitions are rare. Older outcomes are in the history of the
+//! command's bank.
 //!
 //! # What a repetition costs
-//! - The first to ask after a block was added indexes its commands, each of them once, however many ask.
-//! - A look-up then takes one probe a [`Generation`] of the index, of which there are a few, and decodes one command.
+//! - The first request after a block was added indexes its commands, each of them once, however many requests there
+//!   are.
+//! - A look-up then takes one probe per [`Generation`] of the index, of which there are a few, and decodes one command.
 //!
-//! So `n` repetitions among `m` commands of recent blocks take `n + m` steps, in whatever messages they come.
+//! So `n` repetitions among `m` commands of recent blocks take `n + m` steps, in whatever messages they arrive.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -24,9 +25,9 @@ use cbdc_proto::packed::Answer;
 
 const BLOCKS_MAX: usize = 8_192;
 const BYTES_MAX: usize = 128 * 1024 * 1024;
-/// Bytes that an outcome and its entry in the index take, about.
+/// The approximate bytes of an outcome and its entry in the index.
 const BYTES_A_COMMAND: usize = 88;
-/// Commands in one generation of the index, about.
+/// The approximate number of commands in one generation of the index.
 const GENERATION_COMMANDS: usize = 131_072;
 
 #[derive(Clone, Default)]
@@ -51,7 +52,7 @@ struct RecentBlock {
     outcomes: Vec<Outcome>,
 }
 
-/// A command's position in the chain, and where it begins in its proposal.
+/// A command's block position, and its offset in the block proposal.
 #[derive(Clone, Copy)]
 struct Position {
     height: Height,
@@ -62,15 +63,15 @@ struct Position {
 /// The recent blocks' commands by the sequence numbers that they used.
 #[derive(Default)]
 struct Index {
-    /// Everything up to here is indexed.
+    /// The height up to which blocks are indexed.
     upto: Height,
-    /// Oldest first. The oldest goes once none of its blocks is kept.
+    /// Oldest first. The oldest is dropped once none of its blocks is kept.
     generations: VecDeque<Generation>,
     /// Commands decoded so far, for tests that count.
     decoded: u64,
 }
 
-/// The commands of some blocks one after another.
+/// The commands of some consecutive blocks.
 #[derive(Default)]
 struct Generation {
     last: Height,
@@ -113,7 +114,7 @@ impl RecentBlock {
 }
 
 impl Index {
-    /// Indexes what was added since it was asked last, and forgets what is no longer kept.
+    /// Indexes the blocks added since the last call, and drops those no longer kept.
     fn follow(&mut self, oldest: Height, added: &[Arc<RecentBlock>]) {
         while self.generations.front().is_some_and(|generation| generation.last < oldest) {
             self.generations.pop_front();
@@ -151,7 +152,7 @@ impl Index {
     }
 }
 
-/// The signers and sequence numbers that a command uses: an issuance uses its bank's beside the operator's.
+/// The signers and sequence numbers that a command uses: an issuance uses its bank's and the operator's.
 fn each_sequence(command: &Command, mut take: impl FnMut((Signer, u64))) {
     take((command.signer(), command.head().sequence));
     if let Command::Issuance(signed) = command {
@@ -164,8 +165,8 @@ fn each_sequence(command: &Command, mut take: impl FnMut((Signer, u64))) {
     }
 }
 
-/// Whether a command that was ordered is this one, or carries it: a payer's transfer settles inside the bank's order
-/// that tops it up, and must never be taken for a conflict with itself.
+/// Whether an ordered command is this one, or carries it: a payer's transfer settles inside the order of the bank that
+/// tops it up, and must never be taken for a conflict with itself.
 fn carries(first: &Command, command: &Command) -> bool {
     match (first, command) {
         (Command::ReverseWaterfall(order), Command::Payment(payment)) => order.record.transfer == *payment,
@@ -195,7 +196,7 @@ impl ReplyCache {
     fn read(&self) -> Reading<'_> {
         let mut index = self.0.index.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = || self.0.recent.read().unwrap_or_else(PoisonError::into_inner);
-        // Settlement must not wait until the blocks are indexed: it adds the next one.
+        // Settlement must not wait for the indexing: it adds the next block.
         let (oldest, added) = recent().after(index.upto);
         index.follow(oldest, &added);
         Reading { index, recent: recent() }
@@ -208,7 +209,7 @@ impl ReplyCache {
     }
 }
 
-/// The index and the blocks as they stand.
+/// The index and the blocks at one moment.
 struct Reading<'a> {
     index: MutexGuard<'a, Index>,
     recent: RwLockReadGuard<'a, Recent>,
@@ -297,7 +298,7 @@ mod tests {
                 assert!(answers(&cache, asked).iter().all(Answer::is_ordered));
                 assert_eq!(cache.decoded(), u64::from(size));
             }
-            // Those that are too old to be known cost no more, nor does a block that is added meanwhile.
+            // Commands too old to be known cost no more, nor does a block that is added meanwhile.
             let old: Vec<Command> = (1..=size).map(|serial| payment(serial, 9, 5)).collect();
             assert!(!answers(&cache, &old).iter().any(Answer::is_ordered));
             push(&cache, 2, &[payment(1, 2, 5)], settled(&[payment(1, 2, 5)]));
@@ -320,7 +321,7 @@ mod tests {
         assert!(answers(&cache, &of(3))[0].is_ordered());
         let generations = |cache: &ReplyCache| cache.0.index.lock().unwrap().generations.len();
         assert_eq!(generations(&cache), 1);
-        // A generation none of whose blocks is kept goes.
+        // A generation is dropped once none of its blocks is kept.
         cache.0.index.lock().unwrap().generations.push_front(Generation { last: Height(2), ..Generation::default() });
         assert!(answers(&cache, &of(4))[0].is_ordered());
         assert_eq!(generations(&cache), 1);

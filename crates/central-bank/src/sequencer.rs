@@ -1,16 +1,16 @@
-//! The sequencer: cuts verified batches into proposals and hands them to ordering.
+//! The sequencer: cuts verified batches into block proposals and passes them to ordering.
 //!
-//! 1. The first batch starts a proposal. It is cut when it holds `commands_max` commands, or as soon as a pause has
-//!    passed since the one before and fewer than `proposals_in_flight_max` are on their way to disk. So proposals grow
-//!    with the load, and an idle network answers at once.
+//! 1. The first batch starts a block proposal. It is cut when it holds `commands_max` commands, or as soon as a pause
+//!    has passed since the one before and fewer than `proposals_in_flight_max` are on their way to disk. So block
+//!    proposals grow with the load, and an idle network answers at once.
 //!
 //!    The pause is `interval_ms` and 4 µs for each command of the one before, 9 ms at most: about 1.5 ms at 75,000
 //!    payments a second, 3 to 5 at 150,000, 9 from 220,000 on. A block costs the network's nodes half a millisecond of
 //!    CPU however few commands it holds; many small ones would take that time from verifying, and every payment would
 //!    wait longer. A timer of the kernel ends the pause: tokio's count whole milliseconds and end about one late.
 //! 2. Its time is stamped. If the clock has jumped, its commands are answered `CLOCK_JUMP` and nothing is proposed.
-//! 3. It is announced to settlement and proposed. The next one is gathered while this one is on its way.
-//! 4. When something falls due in the ledger itself, or settlement wants a checkpoint block, a proposal is cut even
+//! 3. It is announced to settlement and proposed. The next one is filled while this one is on its way.
+//! 4. When the ledger itself has something due, or settlement wants a checkpoint block, a block proposal is cut even
 //!    without commands.
 
 use std::sync::atomic::{AtomicBool, Ordering as MemoryOrdering};
@@ -32,24 +32,24 @@ use crate::config::SequencerConfig;
 use crate::metrics;
 use crate::verified_queue::Receiver;
 
-/// Bytes of a proposal: a block must fit into a message with a margin.
+/// The largest size of a block proposal: a block must fit into a message with a margin.
 const PROPOSAL_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// The time that each command of a proposal adds to the pause after it.
+/// The time that each command of a block proposal adds to the pause after it.
 const PAUSE_PER_COMMAND: Duration = Duration::from_micros(4);
 /// The longest pause, unless the configured interval is longer.
 const PAUSE_MAX: Duration = Duration::from_millis(9);
-/// How often the sequencer checks whether something is due.
+/// The interval at which the sequencer checks whether something is due.
 const DUE_CHECK: Duration = Duration::from_millis(100);
 
-/// A proposal on its way through ordering, and who waits for it.
+/// A block proposal on its way through ordering, and its waiting callers.
 pub struct InFlight {
     pub proposal: BuiltProposal,
     pub waiting: Waiting,
     pub proposed_at: Instant,
 }
 
-/// The callers that wait for a proposal. Settlement takes them to answer them; the sequencer takes them, and thereby
-/// answers them as unknown, when the proposal was not ordered.
+/// The callers that wait for a block proposal. Settlement takes them to answer them; the sequencer takes them, which
+/// answers them as unknown, if the proposal was not ordered.
 #[derive(Clone)]
 pub struct Waiting(Arc<Mutex<Vec<Segment>>>);
 
@@ -59,7 +59,7 @@ impl Waiting {
     }
 }
 
-/// The part of a batch that is in a proposal: `count` commands from `first` on.
+/// The part of a batch that is in a block proposal: `count` commands from `first` on.
 pub struct Segment {
     pub first: u32,
     pub count: usize,
@@ -71,11 +71,11 @@ pub struct Sequencer {
     pub clock: Arc<Clock>,
     pub ordering: Arc<Ordering>,
     pub ledger: LedgerHandle,
-    /// Tells settlement who waits for a proposal, before it is proposed.
+    /// Announces a block proposal's waiting callers to settlement before it is proposed.
     pub in_flight: mpsc::UnboundedSender<InFlight>,
-    /// One permit for each proposal that may be on its way to disk.
+    /// One permit for each block proposal that may be on its way to disk.
     pub permits: Arc<Semaphore>,
-    /// Set by settlement when a checkpoint falls due: the next proposal asks for a checkpoint block.
+    /// Set by settlement when a checkpoint is due: the next block proposal asks for a checkpoint block.
     pub checkpoint_wanted: Arc<AtomicBool>,
 }
 
@@ -108,15 +108,15 @@ impl Open {
     }
 }
 
-/// The pause after a proposal of so many commands.
+/// The pause after a block proposal of so many commands.
 fn pause_after(commands: usize, config: &SequencerConfig) -> Duration {
     let interval = Duration::from_millis(config.interval_ms);
     let grown = interval + PAUSE_PER_COMMAND * u32::try_from(commands).unwrap_or(u32::MAX);
     grown.min(PAUSE_MAX.max(interval))
 }
 
-/// Adds batches until the proposal is full, or its time has come and a permit is free. Returns that permit, and a
-/// batch that no longer fits.
+/// Adds batches until the block proposal is full, or its pause has ended and a permit is free. Returns that permit, and
+/// a batch that no longer fits.
 async fn fill(
     config: &SequencerConfig,
     permits: &Arc<Semaphore>,
@@ -131,7 +131,7 @@ async fn fill(
     while !open.is_full(config) {
         tokio::select! {
             biased;
-            // Batches that are verified already go along.
+            // Batches that are already verified are included.
             next = batches.recv() => match next {
                 Some(batch) if !open.has_capacity_for(&batch, config) => return (Some(batch), permit.await.ok()),
                 Some(batch) => open.push(batch),
@@ -186,7 +186,7 @@ impl Sequencer {
         self.clock.stamp().is_ok_and(|now| due <= now)
     }
 
-    /// Stamps and proposes; `permit` is given back when the proposal is durable. `Err` when ordering has stopped.
+    /// Stamps and proposes; `permit` is given back when the block proposal is durable. `Err` when ordering has stopped.
     async fn cut(&self, mut open: Open, permit: Option<OwnedSemaphorePermit>) -> Result<(), ()> {
         let time = match self.clock.stamp() {
             Ok(time) => time,
@@ -242,7 +242,7 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3_600);
 
-    /// Fills a proposal while no batch arrives; whether it was cut without one.
+    /// Fills a block proposal while no batch arrives; returns whether it was cut without one.
     async fn filled(config: SequencerConfig, batches: &mut Receiver, not_before: Instant) -> bool {
         let (permits, mut open) = (Arc::new(Semaphore::new(1)), Open::default());
         let filling = fill(&config, &permits, &mut open, batches, not_before);

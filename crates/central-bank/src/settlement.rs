@@ -1,8 +1,8 @@
-//! Settlement: one thread applies proposals in order, seals and signs blocks, archives them, and answers.
+//! Settlement: one thread applies block proposals in order, seals and signs blocks, archives them, and answers.
 //!
-//! On a restart the same thread replays: proposals after the checkpoint come again through ordering, and where the
-//! archive already has a block's header, the recomputed one must equal it. A chain that does not verify stops the node
-//! and names the height.
+//! On a restart the same thread replays: block proposals after the checkpoint come again through ordering, and if the
+//! archive already has a block's header, the recomputed one must equal it. A chain that does not verify stops the node,
+//! which names the height.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -69,9 +69,9 @@ pub struct Settlement {
     pub checkpoints: Checkpoints,
     /// The last log entry that was applied.
     pub applied: watch::Sender<Option<Position>>,
-    /// Proposals that somebody waits for, as the sequencer announced them.
+    /// Block proposals with waiting callers, as the sequencer announced them.
     pub in_flight: mpsc::UnboundedReceiver<InFlight>,
-    /// Takes over answering what was ordered twice.
+    /// The thread that answers commands that were ordered twice.
     pub repetitions: std::sync::mpsc::Sender<Repeated>,
     pub runtime: tokio::runtime::Handle,
     /// Tells the sequencer that a checkpoint is due.
@@ -125,7 +125,7 @@ impl Settlement {
             self.reply_cache.push(height, committed.proposal.clone(), block.outcomes.clone());
             block
         });
-        // Only this thread changes the ledger, so it may read now, and others beside it.
+        // Only this thread changes the ledger, so it may read now, alongside others.
         let filtered_blocks =
             self.ledger.read(|ledger| filtered_blocks(ledger, &wanted, &parent, verified.proposal(), &block));
         let header = self.publish(committed, &parent, &block, filtered_blocks)?;
@@ -153,7 +153,7 @@ impl Settlement {
         })
     }
 
-    /// Signs the block unless it is in the archive, archives it, and tells followers.
+    /// Signs the block unless it is in the archive, archives it, and publishes it to followers.
     fn publish(
         &self,
         committed: &Committed,
@@ -202,7 +202,8 @@ impl Settlement {
             if segment.permit.is_whole() && outcomes.iter().all(|outcome| *outcome == Outcome::settled()) {
                 segment.permit.answer_settled(height, segment.first);
             } else if outcomes.iter().any(|outcome| outcome.reason == Reason::SequenceUsed) {
-                // A sequence number was ordered twice while both were in flight: the first outcome is the answer.
+                // A sequence number was ordered twice while both copies were in flight: the first outcome is the
+                // answer.
                 repeated.push((segment, outcomes.to_vec()));
             } else {
                 let answer = |(outcome, index): (&Outcome, u32)| Answer::ordered(height, index, *outcome);
@@ -211,7 +212,7 @@ impl Settlement {
             }
         }
         if !repeated.is_empty() {
-            // Only a stopping node has no such thread; what is dropped is answered as unknown.
+            // Only a stopping node lacks this thread; what is dropped is answered as unknown.
             drop(self.repetitions.send(Repeated { height, proposal: in_flight.proposal, segments: repeated }));
         }
     }
@@ -240,8 +241,8 @@ impl Settlement {
     }
 }
 
-/// Who waits for a committed proposal. Proposals that were announced before it and did not come were not ordered by
-/// this node; dropping them answers them as unknown.
+/// The waiting callers of a committed block proposal. Proposals that were announced before it and did not arrive were
+/// not ordered by this node; dropping them answers them as unknown.
 fn claim(waiting: &mut VecDeque<InFlight>, committed: &Committed) -> Option<InFlight> {
     let at = waiting.iter().position(|in_flight| in_flight.proposal.is_of(&committed.proposal))?;
     waiting.drain(..at);

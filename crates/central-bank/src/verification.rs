@@ -1,12 +1,12 @@
-//! Verification: all signatures of several batches together, on threads of their own.
+//! Verification: all signatures of several batches together, on their own threads.
 //!
-//! A thread takes the next batches from the queue, whose turn it is, up to a bound, but leaves the other threads their
-//! share: full batches under load, no waiting when idle. A large batch is verified a slice at a time, so that others do
-//! not wait for all of it.
+//! A thread takes the next batches in turn from the queue, up to a bound, but leaves the other threads their share:
+//! full batches under load, no waiting when idle. A large batch is verified a slice at a time, so that others do not
+//! wait for all of it.
 //!
-//! Before it spends time on signatures it refuses what needs none, and for which no copy on its way can have another
-//! answer: a sequence number that is used (the answer is the first outcome) or out of the window, a signer that is not
-//! known, and a valid-until before the last block's time, since no later block has an earlier one.
+//! It first refuses the commands that need no signature check, if no copy of them in flight can have another answer:
+//! those with a used sequence number (the answer is the first outcome) or one out of the window, those of an unknown
+//! signer, and those whose valid-until is before the last block's time, since no later block has an earlier one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -62,7 +62,7 @@ pub fn start(
 }
 
 impl Verifier {
-    /// Verifies what was taken. Returns the batches that are done; those of which a part is left go back to the queue.
+    /// Verifies the commands taken. Returns the completed batches; the others go back to the queue.
     fn verify(&self, taken: Vec<Taken<Batch>>, queue: &WorkQueue<Batch>) -> Vec<(Source, Verified)> {
         let began = Instant::now();
         let cpu_began = thread_cpu();
@@ -98,8 +98,7 @@ impl Verifier {
         done
     }
 
-    /// Answers the next commands of a batch whose answer needs no signature, and leaves them out. Looks at the ledger
-    /// once.
+    /// Answers the next commands of a batch that need no signature check, and removes them. Reads the ledger once.
     fn answer_without_verifying(&self, taken: &mut Taken<Batch>) {
         let Taken { item: batch, count, .. } = taken;
         let upcoming = || batch.commands.upcoming(*count);
@@ -127,7 +126,7 @@ impl Verifier {
     }
 }
 
-/// Answers a batch that has waited for too long: its sender would no longer wait for the answer.
+/// Answers a batch that has waited too long: its sender would no longer wait for the answer.
 fn answer_if_overdue(taken: Taken<Batch>) -> Option<Taken<Batch>> {
     if !taken.item.permit.is_overdue() {
         return Some(taken);
@@ -138,7 +137,7 @@ fn answer_if_overdue(taken: Taken<Batch>) -> Option<Taken<Batch>> {
     None
 }
 
-/// Answers what was refused when it was verified.
+/// Answers the commands that verification refused.
 fn note_refused(batch: &mut Batch, refused: &[(usize, Outcome)]) {
     if refused.is_empty() {
         return;
@@ -152,7 +151,7 @@ fn note_refused(batch: &mut Batch, refused: &[(usize, Outcome)]) {
     }
 }
 
-/// The refusal that the ledger would give a command, whatever its signature.
+/// The refusal that the ledger would give a command whatever its signature.
 fn early_refusal(ledger: &Ledger, command: &Command) -> Option<Outcome> {
     let head = command.head();
     if let Err(refusal) = ledger.check_sequence(command.signer(), head.sequence) {

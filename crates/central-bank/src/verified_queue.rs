@@ -1,7 +1,7 @@
 //! The verified queue: batches on their way from verification to the sequencer, which takes those of each source in
 //! turn.
 //!
-//! It needs no bound of its own: what is in flight holds its part of the capacity ([`crate::shares::capacity`]).
+//! It needs no bound of its own: commands in flight hold their part of the capacity ([`crate::shares::capacity`]).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +17,7 @@ const BYTES_A_COMMAND: usize = 136;
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Tells the receiver of a batch, or that the senders are gone.
+    /// Notifies the receiver of a batch, or that the senders are gone.
     changed: Notify,
 }
 
@@ -65,8 +65,8 @@ impl Sender {
 }
 
 impl Receiver {
-    /// The next batch; `None` once all senders are gone and no batch is left. Nothing is lost when it is dropped before
-    /// it is done.
+    /// The next batch; `None` once all senders are gone and no batch is left. Cancel-safe: nothing is lost if it is
+    /// dropped.
     pub async fn recv(&mut self) -> Option<Verified> {
         loop {
             let changed = self.0.changed.notified();

@@ -1,9 +1,9 @@
 //! Delivery of committed proposals to the caller, through a bounded channel.
 //!
-//! 1. At start, one task reads the log from the caller's `resume_after` to what is known to be committed, and sends
-//!    every proposal. It holds the gate meanwhile.
-//! 2. What openraft applies later waits for the gate, then is sent behind it. So the order is the log's, and nothing is
-//!    sent twice.
+//! 1. At start, one task reads the log from the caller's `resume_after` to the last entry known to be committed, and
+//!    sends every proposal. It holds the gate meanwhile.
+//! 2. Entries that openraft applies later wait for the gate, then are sent after those. So the order is the log's, and
+//!    nothing is sent twice.
 //! 3. The channel is bounded: when the caller is slow, applying waits, and proposers wait with it.
 
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use crate::types::{Entry, Position, Proposal, position_of};
 /// One committed proposal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {
-    /// Its position in the log.
+    /// The proposal's position in the log.
     pub position: Position,
-    /// Its bytes, as they were proposed.
+    /// The proposal's bytes.
     pub proposal: Bytes,
 }
 
@@ -36,7 +36,8 @@ impl CommittedReceiver {
     /// The next committed proposal; `None` when ordering was shut down.
     ///
     /// # Errors
-    /// Why this member stopped, if it did not stop on purpose. What was received before is committed all the same.
+    /// The reason why this member stopped, unless it was on purpose. Proposals received before are committed all the
+    /// same.
     pub async fn recv(&mut self) -> Result<Option<Committed>, OrderingError> {
         match self.receiver.recv().await {
             Some(committed) => Ok(Some(committed)),
@@ -63,13 +64,13 @@ impl CommittedReceiver {
 /// The sender's side.
 #[derive(Debug, Clone)]
 pub(crate) struct Delivery {
-    /// The gate: held during replay.
+    /// The sender, behind the gate, which is held during replay.
     sender: Arc<Mutex<mpsc::Sender<Committed>>>,
-    /// Changes, or closes, when the member stops: then nothing waits for a slow caller any longer.
+    /// Changes, or closes, when the member stops: from then on nothing waits for a slow caller.
     stop: watch::Receiver<()>,
 }
 
-/// A delivery and its receiver. `capacity` is the number of proposals that wait for the caller.
+/// A delivery and its receiver. `capacity` is the number of proposals that may wait for the caller.
 pub(crate) fn channel(capacity: usize, failure: Failure, stop: watch::Receiver<()>) -> (Delivery, CommittedReceiver) {
     let (sender, receiver) = mpsc::channel(capacity.max(1));
     (Delivery { sender: Arc::new(Mutex::new(sender)), stop }, CommittedReceiver { receiver, failure })
@@ -97,7 +98,7 @@ impl Delivery {
     }
 
     /// Starts sending the proposals of `first..=last` from the log. Returns when the gate is held, so that everything
-    /// sent afterwards comes behind.
+    /// sent afterwards comes after them.
     pub(crate) async fn replay(
         &self,
         log: LogStore,
@@ -114,7 +115,7 @@ impl Delivery {
                     Err(error) => {
                         tracing::error!(%error, "replay of the log stopped");
                         let _ = failure.set(error);
-                        // Nothing may be sent behind a hole: closing the channel is what the receiver sees.
+                        // Nothing may be sent after a gap: closing the channel tells the receiver.
                         let (closed, _) = mpsc::channel(1);
                         let mut sender = sender;
                         *sender = closed;

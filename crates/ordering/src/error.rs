@@ -6,10 +6,10 @@ use cbdc_storage::StoreError;
 
 use crate::types::{MemberId, Position};
 
-/// The first failure of this member: set once, read by everyone who has to say why it stopped.
+/// The first failure of this member: set once, read by everyone who must report why it stopped.
 pub(crate) type Failure = Arc<OnceLock<OrderingError>>;
 
-/// Why a proposal was not acknowledged.
+/// The reason why a proposal was not acknowledged.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ProposeError {
     /// Another member leads. The proposal was not ordered.
@@ -19,12 +19,12 @@ pub enum ProposeError {
         leader: Option<MemberId>,
     },
 
-    /// Nobody knows: the proposal may or may not be ordered.
+    /// The proposal may or may not be ordered; nobody knows.
     #[error(
         "the proposal may or may not have been ordered ({reason}); watch what is delivered before proposing it again"
     )]
     Unknown {
-        /// The error that broke off the answer.
+        /// The error that interrupted the answer.
         reason: String,
     },
 
@@ -52,14 +52,14 @@ fn leader_text(leader: Option<MemberId>) -> String {
     }
 }
 
-/// Why ordering could not start, or had to stop.
+/// The reason why ordering could not start, or had to stop.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum OrderingError {
     /// The store failed.
     #[error("ordering cannot use its store: {0}")]
     Storage(#[from] StoreError),
 
-    /// A log entry is not what was written.
+    /// A log entry does not match what was written.
     #[error("log entry {index} is damaged: {reason}; restore it from a peer")]
     DamagedEntry {
         /// Index of the entry.
@@ -68,7 +68,7 @@ pub enum OrderingError {
         reason: String,
     },
 
-    /// A log entry that is needed is not there.
+    /// A required log entry is missing.
     #[error(
         "the log has no entry {expected}, and replay needs it; restore it from a peer, or start from a newer checkpoint"
     )]
@@ -77,7 +77,7 @@ pub enum OrderingError {
         expected: u64,
     },
 
-    /// Vote, marker or membership is not what was written.
+    /// The vote, the marker or a membership does not match what was written.
     #[error("ordering's own record `{record}` is damaged: {reason}; restore this node from its peers")]
     DamagedRecord {
         /// The damaged record.
@@ -86,7 +86,7 @@ pub enum OrderingError {
         reason: String,
     },
 
-    /// The caller's state does not come from this log.
+    /// The caller's state does not belong to this log.
     #[error("the checkpoint was taken at log entry {} of term {}, but the log {found}; this checkpoint and this log do not belong together", expected.index, expected.term)]
     CheckpointNotInLog {
         /// The caller's `resume_after`.
@@ -95,7 +95,7 @@ pub enum OrderingError {
         found: String,
     },
 
-    /// The configuration makes no sense.
+    /// The configuration is inconsistent.
     #[error("the ordering configuration is wrong: {0}")]
     Configuration(String),
 

@@ -13,7 +13,7 @@ use openraft::{BasicNode, RaftNetwork, RaftNetworkFactory};
 
 use crate::types::{MemberId, Raft, Types};
 
-/// Who is connected.
+/// The members connected to each other.
 #[derive(Clone, Default)]
 pub struct Wires {
     members: Arc<Mutex<BTreeMap<MemberId, Raft>>>,

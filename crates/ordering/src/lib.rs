@@ -1,16 +1,16 @@
 //! Ordering: the members of a network agree on one order of proposals.
 //!
-//! The interface is narrow, so that what stands above it does not know how many members there are or how they agree:
+//! The interface is narrow, so that its users do not know how many members there are or how they agree:
 //!
 //! - on [`Ordering::propose`]: make the proposal durable on a majority of the members, give it a [`Position`], deliver
 //!   it, answer with the position;
 //! - on delivery ([`CommittedReceiver::recv`]): hand out every committed proposal exactly once in the life of a
 //!   process, in order, beginning after what the caller's state already holds;
-//! - on [`Ordering::checkpoint_taken`]: forget, for the purposes of agreement, what the caller's checkpoint holds. The
+//! - on [`Ordering::checkpoint_taken`]: drop, for the purposes of agreement, what the caller's checkpoint holds. The
 //!   log stays: it is the block archive ([`Ordering::read_proposal`]).
 //!
-//! Behind it stands openraft over the node's own [`cbdc_storage::Store`]. One member is the default and agrees with
-//! itself: the same code path as three or five.
+//! It is built on openraft over the node's own [`cbdc_storage::Store`]. One member is the default and agrees with
+//! itself, by the same code path as three or five.
 //!
 //! # Modules
 //!
@@ -18,10 +18,10 @@
 //! |---|---|
 //! | [`ordering`](Ordering) | start, propose, state, stop |
 //! | `delivery` | committed proposals to the caller through a bounded channel, replay first |
-//! | `log_store` | openraft's log on the store: layout, one sync a proposal, the purge marker |
+//! | `log_store` | openraft's log on the store: layout, one sync per proposal, the purge marker |
 //! | `log_record` | the bytes of one log entry |
-//! | `state_machine` | what openraft applies to: delivery, and the ledger's checkpoint as its snapshot |
-//! | [`snapshot`] | the trait by which a checkpoint is read and installed, and its stream |
+//! | `state_machine` | the state machine for openraft: delivery, and the ledger's checkpoint as its snapshot |
+//! | [`snapshot`] | the trait that reads and installs checkpoints, and their stream |
 //! | `network` | connections to other members: none yet |
 //! | [`error`] | errors |
 //!
@@ -64,7 +64,7 @@ pub use ordering::{Ordering, OrderingConfig, OrderingState, PendingProposal};
 pub use types::{MemberId, Position};
 
 /// The proposal at `index` of the log in `store`, without taking part in ordering: for an audit of a stopped member's
-/// data. `None` where there is none.
+/// data. `None` if there is none.
 ///
 /// # Errors
 /// [`OrderingError::DamagedEntry`] naming the index.

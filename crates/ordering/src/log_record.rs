@@ -22,7 +22,7 @@ pub(crate) fn key(index: u64) -> [u8; 8] {
     index.to_be_bytes()
 }
 
-/// The index that `key` stands for.
+/// The index that `key` encodes.
 pub(crate) fn index_of(key: &[u8]) -> Result<u64, OrderingError> {
     let bytes = <[u8; 8]>::try_from(key).map_err(|_| OrderingError::DamagedRecord {
         record: "log key",

@@ -13,16 +13,15 @@
 //! | `membership/` index (u64 big-endian) | each membership entry again, to be found without a search |
 //!
 //! # Rules
-//! 1. All writes go through one thread of their own, one after another: openraft asks for it, and no async thread waits
+//! 1. All writes go through one dedicated thread, one after another: openraft requires it, and no async thread waits
 //!    for a disk.
-//! 2. **Each proposal is one synced write**, even if openraft hands over several entries at once (a follower that
-//!    catches up). A group commit of several would be faster there; but "syncs are never fewer than proposals" is what
-//!    the design lets an operator check, and a leader appends one at a time anyway.
-//! 3. `committed` is a hint that rides along with the next entry's write and costs nothing. If it is lost, openraft
-//!    finds it again.
+//! 2. **Each proposal is one synced write**, even if openraft appends several entries at once (for a follower that
+//!    catches up). A group commit of several would be faster there; but the design lets an operator check that "syncs
+//!    are never fewer than proposals", and a leader appends one at a time anyway.
+//! 3. `committed` is a hint written along with the next entry at no extra cost. If it is lost, openraft finds it again.
 //! 4. Purging moves only the marker: openraft sees nothing at or before it, the archive keeps it
-//!    ([`LogStore::read_archive`]). Except entries that a snapshot overtook without their ever being known as
-//!    committed: they are removed, for the archive must hold nothing that was not agreed.
+//!    ([`LogStore::read_archive`]). The exception are entries that a snapshot overtook before they were known to be
+//!    committed: they are removed, because the archive must hold nothing that was not agreed on.
 //! 5. The newest entries are kept in memory ([`TAIL_BYTES_MAX`]), so that applying and replicating read no disk.
 
 use std::collections::VecDeque;
@@ -68,7 +67,7 @@ pub(crate) struct LogStore {
 pub(crate) struct Shared {
     store: Arc<dyn Store>,
     failure: Failure,
-    /// `None` only while the last clone goes away.
+    /// `None` only while the last clone is being dropped.
     writer: Option<std::sync::mpsc::Sender<Work>>,
     writer_thread: Option<JoinHandle<()>>,
     known: Mutex<Known>,
@@ -76,7 +75,7 @@ pub(crate) struct Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // The thread ends when its queue is closed and empty; then the store is free to be opened again.
+        // The thread ends when its queue is closed and empty; then the store may be opened again.
         drop(self.writer.take());
         if let Some(thread) = self.writer_thread.take() {
             let _ = thread.join();
@@ -89,7 +88,7 @@ impl Drop for Shared {
 struct Known {
     purged: Option<LogId>,
     last: Option<LogId>,
-    /// The last committed log id that openraft told, and whether the store has it.
+    /// The last committed log id that openraft reported, and whether the store has it.
     committed: Option<LogId>,
     committed_is_stored: bool,
     tail: VecDeque<Entry>,
@@ -137,7 +136,7 @@ fn payload_bytes(entry: &Entry) -> usize {
 }
 
 impl LogStore {
-    /// The log in `store`. Reads what is known from it and starts the writer thread.
+    /// The log in `store`. Reads its known state and starts the writer thread.
     pub(crate) fn open(store: Arc<dyn Store>, failure: Failure) -> Result<Self, OrderingError> {
         let purged: Option<LogId> = read_record(store.as_ref(), PURGED)?;
         let committed: Option<LogId> = read_record(store.as_ref(), COMMITTED)?;
@@ -167,12 +166,12 @@ impl LogStore {
         self.known().last
     }
 
-    /// The last entry that was noted as committed.
+    /// The last entry recorded as committed.
     pub(crate) fn committed(&self) -> Option<LogId> {
         self.known().committed
     }
 
-    /// How many hold this log: the caller of `shutdown` waits until it is the only one.
+    /// The number of holders of this log: the caller of `shutdown` waits until it is the only one.
     pub(crate) fn holders(&self) -> usize {
         Arc::strong_count(&self.shared)
     }
@@ -232,12 +231,12 @@ impl LogStore {
         read_record(self.shared.store.as_ref(), SNAPSHOT)
     }
 
-    /// Notes log id and membership of the newest snapshot.
+    /// Records log id and membership of the newest snapshot.
     pub(crate) async fn note_snapshot(&self, log_id: LogId, membership: StoredMembership) -> Result<(), OrderingError> {
         self.on_writer(move |store| {
             let mut batch = WriteBatch::new();
             put_record(&mut batch, SNAPSHOT, &(log_id, &membership));
-            // An installed snapshot's membership is nowhere else: keep it where memberships are looked for.
+            // An installed snapshot's membership is nowhere else, so it is stored with the other memberships.
             if let Some(membership_id) = membership.log_id() {
                 put_membership(&mut batch, membership_id, membership.membership());
             }
@@ -246,7 +245,7 @@ impl LogStore {
         .await
     }
 
-    /// Writes the hint of what is committed, if the store does not have it. For an orderly stop.
+    /// Writes the hint of the committed log id, if the store does not have it. For an orderly stop.
     pub(crate) async fn store_committed(&self) -> Result<(), OrderingError> {
         let Some(committed) = self.take_committed() else { return Ok(()) };
         self.on_writer(move |store| {
@@ -267,7 +266,7 @@ impl LogStore {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        // Every change of `Known` is whole before anything can panic.
+        // Every change of `Known` is complete before anything can panic.
         self.shared.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -292,13 +291,13 @@ impl LogStore {
         outcome.map_err(|error| self.failed(error.into()))
     }
 
-    /// Notes the first failure, which is why this member will stop.
+    /// Records the first failure, which is why this member will stop.
     fn failed(&self, error: OrderingError) -> OrderingError {
         let _ = self.shared.failure.set(error.clone());
         error
     }
 
-    /// Entries of `first..=last` as far as they are there, at most `bytes_max` of proposals and at least one.
+    /// The stored entries of `first..=last`, at most `bytes_max` of proposals and at least one.
     async fn read(&self, first: u64, last: u64, bytes_max: usize) -> Result<Vec<Entry>, OrderingError> {
         if first > last {
             return Ok(Vec::new());
@@ -339,7 +338,7 @@ fn read_entries(store: &dyn Store, first: u64, last: u64, bytes_max: usize) -> R
             }
         }
     });
-    // A store that finds the damage itself names only the neighbour it came from: the entry is the next one.
+    // A store that itself finds the damage names only the preceding entry: the damaged one is the next.
     scanned.map_err(|error| name_index(first + entries.len() as u64, error))?;
     damage.map_or(Ok(entries), Err)
 }
@@ -527,7 +526,8 @@ impl RaftLogStorage<Types> for LogStore {
     async fn purge(&mut self, log_id: LogId) -> Result<(), RaftStorageError> {
         let committed = self.committed();
         let is_here = self.entry(log_id.index).map_err(read_failed)?.is_some_and(|entry| *entry.get_log_id() == log_id);
-        // Rule 4: an entry that is not here was overtaken by a snapshot, and so was what is not known to be committed.
+        // Rule 4: an entry that is missing here was overtaken by a snapshot, and so was everything not known to be
+        // committed.
         let overtaken_from = (!is_here).then(|| committed.map_or(0, |committed| committed.index + 1));
         let purged = self.on_writer(move |store| {
             let mut batch = WriteBatch::new();

@@ -1,11 +1,11 @@
 //! [`Ordering`]: one member's part in agreeing on the order of proposals.
 //!
 //! # Start
-//! 1. Open the log; settle what is known to be committed: what was noted, and what the caller's checkpoint holds; if
-//!    this member is the only voter, the whole log, for what is durable here is durable on a majority.
-//! 2. Begin replay of that to the caller, from behind `resume_after`.
-//! 3. Start openraft. A new network of members is initialised by every member with the same list. A single member
-//!    elects itself at once and `start` returns when it leads; replay may still be going on.
+//! 1. Open the log and determine what is known to be committed: what was recorded, and what the caller's checkpoint
+//!    holds; if this member is the only voter, the whole log, because what is durable here is durable on a majority.
+//! 2. Begin to replay that to the caller, from after `resume_after`.
+//! 3. Start openraft. Every member initialises a new network with the same list. A single member elects itself at once,
+//!    and `start` returns when it leads; replay may still be in progress.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -28,12 +28,12 @@ use crate::snapshot::{CheckpointSnapshots, SnapshotSource};
 use crate::state_machine::StateMachine;
 use crate::types::{LogId, MemberId, Position, Proposal, Raft, Types, position_of};
 
-/// How long a single member may take to lead itself.
+/// The longest time in which a single member must elect itself.
 const SELF_ELECTION_MS_MAX: u64 = 10_000;
-/// How long openraft's tasks may take to end.
+/// The longest time that openraft's tasks may take to end.
 const STOP_MS_MAX: u64 = 10_000;
 
-/// How this member takes part.
+/// The configuration of a member.
 #[derive(Debug, Clone)]
 pub struct OrderingConfig {
     /// This member.
@@ -41,15 +41,15 @@ pub struct OrderingConfig {
     /// All members of a new network with their addresses, the same on each; ignored once the network exists. Just this
     /// member by default.
     pub members: BTreeMap<MemberId, String>,
-    /// Committed proposals that may wait for the caller; then applying waits.
+    /// Committed proposals that may wait for the caller; beyond that, applying waits.
     pub delivery_capacity: usize,
-    /// Proposals that may be on their way at once; then proposing waits.
+    /// Proposals that may be in flight at once; beyond that, proposing waits.
     pub in_flight_max: usize,
     /// Time between a leader's heartbeats.
     pub heartbeat_ms: u64,
     /// Shortest and longest silence of a leader before a member stands for election.
     pub election_timeout_ms: (u64, u64),
-    /// Log entries before the checkpoint that followers may still be sent instead of the whole checkpoint.
+    /// Log entries before the checkpoint that may still be sent to followers instead of the whole checkpoint.
     pub entries_kept_for_followers: u64,
 }
 
@@ -83,11 +83,11 @@ pub struct OrderingState {
     pub last_index: Option<u64>,
     /// The last entry handed to delivery.
     pub applied: Option<Position>,
-    /// The last entry that the newest known checkpoint holds.
+    /// The last entry that the newest known checkpoint includes.
     pub checkpoint: Option<Position>,
     /// The members that vote.
     pub voters: Vec<MemberId>,
-    /// Why this member stopped, if it did.
+    /// The reason why this member stopped, if it did.
     pub failure: Option<String>,
 }
 
@@ -104,8 +104,8 @@ pub struct Ordering {
 }
 
 impl Ordering {
-    /// Starts this member on `store`. `resume_after` is the position up to which the caller's state (its checkpoint)
-    /// already holds everything; committed proposals after it are delivered again, in order.
+    /// Starts this member on `store`. The caller's state (its checkpoint) already includes everything up to the
+    /// position `resume_after`; committed proposals after it are delivered again, in order.
     ///
     /// # Errors
     /// [`OrderingError::CheckpointNotInLog`] if state and log do not belong together; damage, by name; the store's
@@ -173,7 +173,7 @@ impl Ordering {
                 Err(RaftError::Fatal(error)) => return Err(self.stopped(error)),
             }
         }
-        // The engine itself is asked: right after the start its published metrics may still be those of before.
+        // This asks the engine itself: right after the start, its published metrics may still be the previous ones.
         if !self.is_only_voter(config.member).await? {
             return Ok(());
         }
@@ -208,9 +208,9 @@ impl Ordering {
         self.propose_pipelined(proposal).await?.await
     }
 
-    /// Proposes, and returns as soon as the proposal is queued: proposals of one task are ordered as they
-    /// were proposed, without waiting for one another's fsync. The answer is in the returned future; dropping it
-    /// does not withdraw the proposal.
+    /// Proposes, and returns as soon as the proposal is queued: proposals of one task are ordered as they were
+    /// proposed, without waiting for one another's fsync. The returned future resolves to the answer; dropping it does
+    /// not withdraw the proposal.
     pub async fn propose_pipelined(&self, proposal: Bytes) -> Result<PendingProposal, ProposeError> {
         let permit = self.in_flight.clone().acquire_owned().await.map_err(|_| ProposeError::Stopped)?;
         metrics::counter!("cbdc_ordering_proposals_total").increment(1);
@@ -219,14 +219,15 @@ impl Ordering {
         Ok(PendingProposal { answer, failure: self.failure.clone(), _permit: permit })
     }
 
-    /// The last proposal that replay delivers: the caller serves once it has applied it. `None`: nothing to replay.
+    /// The last proposal that replay delivers: the caller serves once it has applied it. `None` if there is nothing to
+    /// replay.
     ///
-    /// With several members, proposals after it may be committed too; they are delivered when a leader says so.
+    /// With several members, later proposals may be committed too; they are delivered once a leader confirms it.
     pub fn last_position(&self) -> Option<Position> {
         self.last_position
     }
 
-    /// Tells that the caller's checkpoint, which holds everything up to `at`, is finished in the checkpoint store.
+    /// Reports that the caller's checkpoint, which includes everything up to `at`, is complete in the checkpoint store.
     /// Agreement no longer needs the log before it; the log stays, as the block archive. Returns at once: openraft
     /// moves its marker in the background. Safe to repeat.
     pub async fn checkpoint_taken(&self, at: Position) -> Result<(), OrderingError> {
@@ -280,7 +281,7 @@ impl Ordering {
     }
 
     /// Stops this member while others still hold it: proposals in flight are answered or fail with
-    /// [`ProposeError::Unknown`], the receiver ends, the log is written no more.
+    /// [`ProposeError::Unknown`], the receiver ends, and the log is no longer written.
     pub async fn stop(&self) -> Result<(), OrderingError> {
         if let Some(replay) = &self.replay {
             replay.abort();
@@ -323,7 +324,7 @@ impl Ordering {
 
 type WriteAnswer = Result<openraft::raft::ClientWriteResponse<Types>, ClientWriteError<MemberId, BasicNode>>;
 
-/// The answer to a proposal, to be awaited.
+/// The answer to a proposal, as a future.
 pub struct PendingProposal {
     answer: oneshot::Receiver<WriteAnswer>,
     failure: Failure,
@@ -358,7 +359,7 @@ fn refused(failure: &Failure, error: Fatal<MemberId>) -> ProposeError {
     }
 }
 
-/// The last entry that is known to be committed, and in the log, before openraft says anything.
+/// The last entry that is known to be committed, and in the log, before openraft starts.
 fn known_committed(
     log: &LogStore,
     member: MemberId,
@@ -381,7 +382,7 @@ fn known_committed(
             _ => return Err(OrderingError::CheckpointNotInLog { expected, found: found_text(found) }),
         }
     }
-    // The hint may name an entry that a snapshot brought and the log never had: then the snapshot's note is as good.
+    // The hint may name an entry that a snapshot brought and the log never had: then the snapshot's record is as good.
     Ok(committed)
 }
 
@@ -404,7 +405,7 @@ fn raft_config(config: &OrderingConfig) -> Result<Arc<Config>, OrderingError> {
         heartbeat_interval: config.heartbeat_ms,
         election_timeout_min: config.election_timeout_ms.0,
         election_timeout_max: config.election_timeout_ms.1,
-        // Checkpoints are the caller's to take: see `checkpoint_taken`.
+        // The caller takes checkpoints: see `checkpoint_taken`.
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: config.entries_kept_for_followers,
         ..Config::default()

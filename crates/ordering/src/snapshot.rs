@@ -1,9 +1,9 @@
 //! Snapshots: openraft's snapshot *is* the ledger's checkpoint, read and installed through [`SnapshotSource`].
 //!
-//! A member that is too far behind for the log is sent the leader's newest checkpoint as one stream: frames of a length
-//! (u32 little-endian) and that many bytes; the first frame is the manifest, the others are the chunks in order.
-//! Reading takes one chunk at a time from the store. Receiving keeps the stream in memory until it is whole, which is
-//! enough until several members run on ledgers of many gigabytes.
+//! A member that is too far behind for the log receives the leader's newest checkpoint as one stream: frames of a
+//! length (u32 little-endian) and that many bytes; the first frame is the manifest, the others are the chunks in order.
+//! Reading takes one chunk at a time from the store. Receiving keeps the stream in memory until it is complete, which
+//! is enough until several members run on ledgers of many gigabytes.
 
 use std::io::{self, SeekFrom};
 use std::pin::Pin;
@@ -16,8 +16,8 @@ use tokio::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 
 /// The source and sink of snapshots.
 pub trait SnapshotSource: Send + Sync + 'static {
-    /// Asked for when openraft wants a snapshot; `applied` is the last entry that was handed to delivery. Returns the
-    /// newest finished checkpoint, which may be older than `applied`, or `None` if there is none.
+    /// Called when openraft wants a snapshot; `applied` is the last entry passed to delivery. Returns the newest
+    /// finished checkpoint, which may be older than `applied`, or `None` if there is none.
     fn build(&self, applied: Option<Position>) -> Result<Option<CheckpointManifest>, StoreError>;
 
     /// The newest finished checkpoint.
@@ -26,8 +26,8 @@ pub trait SnapshotSource: Send + Sync + 'static {
     /// One chunk of a checkpoint.
     fn read_chunk(&self, manifest: &CheckpointManifest, chunk: u32) -> Result<Bytes, StoreError>;
 
-    /// Makes the received checkpoint this node's newest, durably, before returning. Delivery goes on behind
-    /// `manifest.position`: whoever applies proposals must load the checkpoint when it sees that position passed.
+    /// Makes the received checkpoint this node's newest, durably, before returning. Delivery continues after
+    /// `manifest.position`: the caller must load the checkpoint when it sees that position passed.
     fn install(
         &self,
         manifest: &CheckpointManifest,
@@ -35,7 +35,7 @@ pub trait SnapshotSource: Send + Sync + 'static {
     ) -> Result<(), StoreError>;
 }
 
-/// The plain source: the checkpoints in the node's own store, where the caller puts its checkpoints.
+/// The default source: the checkpoints in the node's own store, where the caller puts them.
 #[derive(Debug)]
 pub struct CheckpointSnapshots {
     store: Arc<dyn Store>,
@@ -79,7 +79,7 @@ impl SnapshotSource for CheckpointSnapshots {
     }
 }
 
-/// A snapshot as openraft carries it: read from a source, or received.
+/// A snapshot as openraft transfers it: read from a source, or received.
 pub struct SnapshotStream {
     content: Content,
     position: u64,
@@ -126,7 +126,7 @@ impl SnapshotStream {
     }
 }
 
-/// Why a snapshot could not be installed.
+/// The reason why a snapshot could not be installed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SnapshotError {
     #[error("the received snapshot is malformed: {0}")]
@@ -159,7 +159,7 @@ fn frame(bytes: &[u8]) -> io::Result<Bytes> {
 }
 
 impl Content {
-    /// Copies up to `wanted` bytes into `sink`, from where reading stands; 0 at the end.
+    /// Copies up to `wanted` bytes into `sink`, from the read position; 0 at the end.
     fn read(&mut self, position: u64, wanted: usize, sink: &mut dyn FnMut(&[u8])) -> io::Result<usize> {
         match self {
             Content::Received(bytes) => {
@@ -246,7 +246,7 @@ impl AsyncWrite for SnapshotStream {
         let Content::Received(received) = &mut self.content else {
             return Poll::Ready(Err(io::Error::other("a stored snapshot is not written to")));
         };
-        // openraft sends a snapshot in order, and may send a piece again: never beyond the end.
+        // openraft sends a snapshot in order, and may send a piece again, never beyond the end.
         let start = usize::try_from(position).ok().filter(|start| *start <= received.len());
         let Some(start) = start else {
             return Poll::Ready(Err(io::Error::other(format!(
@@ -294,7 +294,7 @@ mod tests {
         let mut received = SnapshotStream::receiving();
         let mut offset = 0;
         while offset < length {
-            // Each piece seeks anew, some are sent twice.
+            // Each piece seeks anew; some are sent twice.
             for _ in 0..1 + (offset / 3000) % 2 {
                 sent.seek(SeekFrom::Start(offset)).await.unwrap();
                 let mut piece = Vec::new();

@@ -1,11 +1,11 @@
-//! What openraft applies committed entries to: delivery. The state proper is the caller's ledger.
+//! The state machine to which openraft applies committed entries: delivery. The actual state is the caller's ledger.
 //!
-//! - On apply: note position and membership, hand proposals to delivery, which waits when the caller is slow.
-//! - At start: openraft is told that everything known to be committed is applied already, because delivery replays it
+//! - On apply: record position and membership, pass proposals to delivery, which waits when the caller is slow.
+//! - At start: openraft is told that everything known to be committed is already applied, because delivery replays it
 //!   from the log itself, in pieces and with backpressure; openraft's own replay would run inside its start, before the
 //!   caller can receive anything.
-//! - On snapshot: the caller's newest checkpoint, see [`crate::snapshot`]. The log id and the membership that belong to
-//!   it come from the log, or from a note beside it when the log never had that entry.
+//! - On snapshot: the caller's newest checkpoint, see [`crate::snapshot`]. Its log id and membership come from the log,
+//!   or from a separate record if the log never had that entry.
 
 use std::sync::Arc;
 
@@ -132,7 +132,7 @@ pub(crate) struct Snapshots {
 }
 
 impl Snapshots {
-    /// The newest checkpoint with its log id and membership; `None` if there is none that the log or the note knows.
+    /// The newest checkpoint with its log id and membership; `None` if there is none that the log or the record knows.
     fn current(&self) -> Result<Option<(CheckpointManifest, LogId, StoredMembership)>, OrderingError> {
         let Some(manifest) = self.source.latest()? else { return Ok(None) };
         if let Some((log_id, membership)) = self.log.snapshot_note()?
@@ -171,7 +171,7 @@ impl RaftSnapshotBuilder<Types> for Snapshots {
         let built = built.await;
         let built = built.map_err(|error| read_failed(OrderingError::Stopped(error.to_string())))?;
         let manifest = built.map_err(|error| read_failed(error.into()))?;
-        // A checkpoint of exactly what is applied: its log id and membership are at hand, and noted for later.
+        // A checkpoint of exactly the applied state: its log id and membership are at hand, and recorded for later.
         if let (Some(manifest), Some(applied)) = (&manifest, self.applied)
             && manifest.position == position_of(&applied)
         {
@@ -180,8 +180,8 @@ impl RaftSnapshotBuilder<Types> for Snapshots {
         match self.current().map_err(read_failed)? {
             Some((manifest, log_id, membership)) => Ok(self.describe(manifest, log_id, membership)),
             None => {
-                // Only where the log was purged and its checkpoint lost. This member replays its archive and goes on; a
-                // member that needs the checkpoint does not get it.
+                // This happens only if the log was purged and its checkpoint lost. This member replays its archive and
+                // continues; a member that needs the checkpoint does not get it.
                 tracing::warn!(newest = ?manifest.map(|manifest| manifest.position), "no checkpoint of this log can serve as a snapshot");
                 Ok(Snapshot { meta: SnapshotMeta::default(), snapshot: Box::new(SnapshotStream::receiving()) })
             }

@@ -1,5 +1,5 @@
-//! Tests of what stands behind the interface: openraft's own suite, the purge marker, three members within the process.
-//! One member is tested from outside, in `tests/one_member.rs`.
+//! Tests of the implementation behind the interface: openraft's own suite, the purge marker, three members within the
+//! process. One member is tested from outside, in `tests/one_member.rs`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -49,7 +49,8 @@ async fn crash(ordering: Ordering, store: &MemoryStore) {
 
 // --- openraft's own suite -------------------------------------------------------------------------------------------
 
-/// Takes a checkpoint of what is applied whenever openraft wants a snapshot: the suite expects that of a state machine.
+/// Takes a checkpoint of the applied state whenever openraft wants a snapshot: the suite expects that of a state
+/// machine.
 struct CheckpointAtOnce(Arc<dyn Store>, CheckpointSnapshots);
 
 impl SnapshotSource for CheckpointAtOnce {
@@ -173,7 +174,7 @@ async fn start_member(
     Member { ordering: Arc::new(ordering), receiver, store }
 }
 
-/// Proposes to whoever leads, until one of `members` acknowledges.
+/// Proposes to the current leader, until one of `members` acknowledges.
 async fn propose_to_leader(members: &BTreeMap<MemberId, Member>, proposal: Bytes) -> (MemberId, Position) {
     let deadline = std::time::Instant::now() + TIMEOUT;
     loop {
@@ -225,7 +226,7 @@ async fn three_members_agree_and_outlive_their_leader() {
         acknowledged.push((position, bytes(number)));
     }
 
-    // It comes back, and everyone has delivered the same.
+    // It returns, and everyone has delivered the same.
     members.insert(leader, start_member(leader, store, &wires, None).await);
     let (_, last) = propose_to_leader(&members, bytes("last")).await;
     acknowledged.push((last, bytes("last")));
@@ -263,7 +264,7 @@ async fn a_member_too_far_behind_gets_the_checkpoint_and_then_the_log() {
     for number in 0..10 {
         position = propose_to_leader(&members, bytes(number)).await.1;
     }
-    // Both others take a checkpoint and forget the log before it.
+    // Both others take a checkpoint and drop the log before it.
     for (_, member) in members.iter().filter(|(number, _)| **number != behind) {
         let mut metrics = member.ordering.raft().metrics();
         let applied =

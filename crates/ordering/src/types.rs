@@ -1,4 +1,4 @@
-//! The types that openraft is configured with, and our names for them.
+//! The types with which openraft is configured, and our names for them.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::snapshot::SnapshotStream;
 
-/// Number of a member of the network.
+/// The number of a member of the network.
 pub type MemberId = u64;
 
 /// A log entry's position: its term and its index. Indexes also count blanks and memberships, so those of proposals
-/// rise but have holes.
+/// ascend with gaps.
 pub type Position = cbdc_storage::LogPosition;
 
 pub(crate) type LogId = openraft::LogId<MemberId>;
@@ -33,7 +33,7 @@ impl fmt::Debug for Proposal {
     }
 }
 
-// openraft asks for serde on everything that may travel; the log's own encoding is `log_record`.
+// openraft requires serde of everything that may be transferred; the log's own encoding is `log_record`.
 impl Serialize for Proposal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(&self.0)

@@ -1,4 +1,4 @@
-//! The settlement service: what banks submit.
+//! The settlement service, where banks submit commands.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub struct SettlementService {
 }
 
 impl SettlementService {
-    /// An account of the bank that asks.
+    /// An account of the calling bank.
     fn account_of_caller<T>(&self, request: &Request<T>, field: &str, text: &str) -> Result<AccountId, Status> {
         let (_, bank) = self.membership.require(request, &[Role::Bank])?;
         let found = account(field, text)?;
@@ -68,8 +68,8 @@ impl v1::settlement_server::Settlement for SettlementService {
             in_flight: Arc::new(Semaphore::new(BATCHES_IN_FLIGHT_MAX)),
         };
         tokio::spawn(stream.run(batches));
-        // A permit is given back only when its reply has left, so a caller that does not read its replies is
-        // soon not read either, and the channel stays bounded.
+        // A permit is given back only when its reply has been sent, so a caller that does not read its replies is soon
+        // not read either, and the channel stays bounded.
         let replies =
             UnboundedReceiverStream::new(replies).map(|reply: Result<Sent, Status>| reply.map(|sent| sent.batch));
         Ok(Response::new(Box::pin(replies)))
@@ -97,7 +97,7 @@ impl v1::settlement_server::Settlement for SettlementService {
             ));
         }
         let valid_until = signed.record.head.valid_until;
-        // It is the operator's order that is submitted: what is wrong with it says nothing of the bank's request.
+        // The operator's order is what is submitted: a fault in it says nothing about the bank's request.
         let refused = |refusal: &Outcome| not_ordered(refusal, valid_until);
         let answer = self.issuance_queue.request(signed).await.map_err(|refusal| refused(&refusal))?;
         let outcome = answer.map(|answer| answer_to_message(&answer, refused)).transpose()?;
@@ -128,7 +128,7 @@ impl v1::settlement_server::Settlement for SettlementService {
     }
 }
 
-/// Roles that may submit commands of some kind; which kinds, intake checks.
+/// Roles that may submit commands of some kind; intake checks which kinds.
 pub const SUBMITTER_ROLES: [Role; 5] = [Role::Bank, Role::Operator, Role::Committee, Role::Registrar, Role::Court];
 
 /// Decodes one command, submits it and waits for its answer.
@@ -149,7 +149,7 @@ pub async fn submit_unary(
     answer_to_message(&answer, refused).map(Response::new)
 }
 
-/// The answer to a command that used its number as a message; everything else as a status.
+/// The answer to a command that used its sequence number as a message; any other as a status.
 fn answer_to_message(answer: &Answer, refused: impl Fn(&Outcome) -> Status) -> Result<v1::Outcome, Status> {
     match answer.state {
         State::Final if answer.has_used_its_number() => {
@@ -162,7 +162,7 @@ fn answer_to_message(answer: &Answer, refused: impl Fn(&Outcome) -> Status) -> R
     }
 }
 
-/// The status of a copy that used no number, after which another one may settle.
+/// The status of a copy that used no sequence number, after which another one may settle.
 fn not_ordered(refusal: &Outcome, valid_until: Timestamp) -> Status {
     match refusal.reason {
         Reason::SequenceUsed | Reason::Unavailable | Reason::ClockJump => of_refusal(refusal),
@@ -170,7 +170,7 @@ fn not_ordered(refusal: &Outcome, valid_until: Timestamp) -> Status {
     }
 }
 
-/// A reply that holds its permit until it has left.
+/// A reply that holds its permit until it has been sent.
 struct Sent {
     batch: v1::OutcomeBatch,
     _permit: tokio::sync::OwnedSemaphorePermit,
@@ -195,13 +195,13 @@ impl CommandStream {
                 batch = batches.message() => batch,
                 () = self.replies.closed() => return,
             };
-            // A stream that ends or breaks ends the loop; what is in flight is still answered, if anybody listens.
+            // A stream that ends or breaks ends the loop; batches in flight are still answered, if anybody listens.
             let Ok(Some(v1::CommandBatch { batch_id, commands, takes_runs })) = batch else { return };
             if let Err(status) = self.membership.require_peer(&self.peer, &SUBMITTER_ROLES) {
                 drop(self.replies.send(Err(status)));
                 return;
             }
-            // Taken until the batch is answered.
+            // Held until the batch is answered.
             let charge = self.share.as_ref().map(|share| share.take(commands.len())).transpose();
             match decode_commands(commands) {
                 Ok(commands) => {
@@ -216,7 +216,7 @@ impl CommandStream {
                         reply(Answers::all(Answer::not_ordered(refused), commands.len()));
                         continue;
                     }
-                    // While there is no capacity for the batch, the stream is not read on.
+                    // While there is no capacity for the batch, the stream is not read.
                     tokio::select! {
                         () = self.intake.submit(self.member, commands, reply) => {}
                         () = self.replies.closed() => return,

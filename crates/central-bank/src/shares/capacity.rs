@@ -1,22 +1,22 @@
-//! Capacity: how many commands of each source may be in flight.
+//! Capacity: the number of commands of each source that may be in flight.
 //!
-//! A source may have as many in flight as are still free: half of the capacity where it is alone, a third each where
-//! there are two, and so on, with as much again left for whoever comes next. One with none in flight may always have
-//! one batch; one that is held back has [`HELD_BACK_MAX`]. (The rule is that of dynamic thresholds for shared buffers,
-//! Choudhury and Hahne, 1998.)
+//! A source may have as many commands in flight as are still free: half of the capacity if it is alone, a third each if
+//! there are two, and so on, with as much again left for the next to arrive. A source with none in flight may always
+//! have one batch; one that is held back has [`HELD_BACK_MAX`]. (The rule is that of dynamic thresholds for shared
+//! buffers, Choudhury and Hahne, 1998.)
 //!
-//! Those that find none free wait in line, each source in its own.
+//! Batches that find no capacity queue, by source.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Source;
 
-/// Commands that a slowed source may have in flight while others are there.
+/// Commands that a slowed source may have in flight while others are present.
 const HELD_BACK_MAX: usize = 1_024;
-/// Batches of one source that may wait in line; beyond that they are refused.
+/// Batches of one source that may queue; further ones are refused.
 const WAITING_MAX: usize = 1_024;
 
-/// The capacity for commands in flight. `W` is whoever waits for some.
+/// The capacity for commands in flight. `W` is a waiter for some of it.
 pub struct Capacity<W> {
     max: usize,
     used: usize,
@@ -29,18 +29,18 @@ struct Line<W> {
     waiting: VecDeque<(usize, W)>,
 }
 
-/// What becomes of a batch that asks for capacity.
+/// The result of asking for capacity for a batch.
 pub enum Asked<W> {
-    /// It has it.
+    /// The capacity is given.
     Given,
-    /// It waits in line.
+    /// The batch is queued.
     Waits,
-    /// The line is too long.
+    /// The queue is too long.
     Refused(W),
 }
 
 impl<W> Capacity<W> {
-    /// Capacity for `max` commands, and for a batch a source beyond.
+    /// Capacity for `max` commands, and beyond that for one batch per source.
     pub fn new(max: usize) -> Self {
         Capacity { max, used: 0, lines: BTreeMap::new(), waiting: 0 }
     }
@@ -50,7 +50,7 @@ impl<W> Capacity<W> {
         self.used
     }
 
-    /// Asks for capacity for `count` commands of a source. `waiter` is called from the line, unless there is some at
+    /// Asks for capacity for `count` commands of a source. `waiter` is called to queue, unless there is capacity at
     /// once.
     pub fn ask(&mut self, source: Source, count: usize, is_held_back: bool, waiter: impl FnOnce() -> W) -> Asked<W> {
         let is_first = self.lines.get(&source).is_none_or(|line| line.waiting.is_empty());
@@ -67,15 +67,15 @@ impl<W> Capacity<W> {
         Asked::Waits
     }
 
-    /// Gives the capacity of `count` commands back.
+    /// Gives the capacity for `count` commands back.
     pub fn give_back(&mut self, source: Source, count: usize) {
         self.used = self.used.saturating_sub(count);
         let line = self.line(source);
         line.used = line.used.saturating_sub(count);
     }
 
-    /// Gives capacity to those in line for whom there is some, one of each source after another. `call` tells a waiter
-    /// and returns whether it is still there.
+    /// Gives capacity to waiters as far as there is some, one of each source in turn. `call` wakes a waiter and returns
+    /// whether it is still there.
     pub fn call_waiting(
         &mut self,
         is_held_back: impl Fn(Source) -> bool,
@@ -131,7 +131,7 @@ mod tests {
         (Role::Bank, MemberId(id))
     }
 
-    /// Takes batches of `count` until there is none left; what the source has then.
+    /// Takes batches of `count` until there is no capacity left; returns what the source then has.
     fn fill(capacity: &mut Capacity<u32>, source: Source, count: usize, is_held_back: bool) -> usize {
         while capacity.has_capacity(source, count, is_held_back) {
             assert!(matches!(capacity.ask(source, count, is_held_back, || 0), Asked::Given));
@@ -185,10 +185,10 @@ mod tests {
         };
         call(&mut capacity, 0);
         capacity.give_back(bank(1), 90);
-        // Bank 1 has none in flight and may have one batch, the second finds none.
+        // Bank 1 has none in flight and may have one batch; the second finds none.
         call(&mut capacity, 0);
         capacity.give_back(bank(2), 90);
-        // Who is gone takes none.
+        // A waiter that is gone takes none.
         call(&mut capacity, 22);
         assert_eq!(called, [11, 12, 21, 22, 23]);
         assert_eq!((capacity.used(), capacity.waiting), (40, 0));

@@ -1,4 +1,4 @@
-//! What became of a source's commands: counted, shown in metrics, and logged where an operator should know.
+//! The outcomes of a source's commands: counted, shown in metrics, and logged where an operator should know.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::metrics as names;
 /// The pause between two log lines about one source.
 const LOG_PAUSE: Duration = Duration::from_secs(10);
 
-/// What became of a source's commands.
+/// The outcomes of a source's commands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Conduct {
     pub settled: u64,
@@ -19,13 +19,13 @@ pub struct Conduct {
     /// Refused before ordering, for another reason than a bad signature.
     pub not_ordered: u64,
     pub bad_signatures: u64,
-    /// Commands of these that the member may not submit at all.
+    /// Those among them that the member may not submit at all.
     pub wrong_role: u64,
     /// Whether it was slowed within the last seconds.
     pub is_slowed: bool,
 }
 
-/// What is counted and reported of a source.
+/// The counts of a source, and what was reported of them.
 pub struct Record {
     pub conduct: Conduct,
     counters: [Counter; 4],
@@ -55,7 +55,7 @@ impl Record {
         [settled, refused, not_ordered, bad_signatures].into_iter().zip(counts).for_each(|(sum, count)| *sum += count);
     }
 
-    /// Says who it was, at most once in [`LOG_PAUSE`].
+    /// Logs and counts who was slowed, at most once in [`LOG_PAUSE`].
     pub fn report(&mut self, now: Instant, source: Source, is_slowed: bool) {
         self.slowed.set(f64::from(u8::from(is_slowed)));
         let was_slowed = std::mem::replace(&mut self.conduct.is_slowed, is_slowed);

@@ -1,12 +1,12 @@
-//! Deficit round robin: queues by source, each served for the same cost a round.
+//! Deficit round robin: queues by source, each served for the same cost per round.
 //!
-//! - A source has *credit*. Its turn lasts while it has credit and work; each round adds one [`QUANTUM`]. What work
-//!   costs is charged afterwards, so credit may fall below zero, and the source then waits for as many rounds.
-//! - A source that had no work comes first, for one quantum: whoever submits little does not wait for a round of those
-//!   that submit much. It loses its turn at the front when it runs out of work, until a round has passed it.
+//! - A source has *credit*. Its turn lasts while it has credit and work; each round adds one [`QUANTUM`]. The cost of
+//!   work is charged afterwards, so credit may fall below zero, and the source then waits for as many rounds.
+//! - A source that had no work comes first, for one quantum: a source that submits little does not wait for a round of
+//!   those that submit much. It loses its turn at the front when it runs out of work, until a round has passed it.
 //! - A source without work keeps its debt and no credit.
 //!
-//! So over any time in which two sources have work, they are served for the same cost but for a quantum and one item
+//! So over any time in which two sources have work, they are served for the same cost up to a quantum and one item
 //! each. (Shreedhar and Varghese, *Efficient fair queuing using deficit round robin*, 1995; the turn at the front is
 //! that of FQ-CoDel, RFC 8290.)
 
@@ -14,17 +14,17 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::Source;
 
-/// What a source is served for in a round: the cost of verifying about so many good signatures.
+/// The cost for which a source is served in a round: that of verifying about so many good signatures.
 pub const QUANTUM: i64 = 1_024;
-/// The largest debt; what is beyond it is forgiven.
+/// The largest debt; any excess is forgiven.
 const DEBT_MAX: i64 = 16 * QUANTUM;
 
-/// Items that wait for their turn, by source.
+/// Queued items, by source.
 pub struct RoundRobin<T> {
     queues: BTreeMap<Source, Queue<T>>,
-    /// Sources that had no work before, in the order in which they came.
+    /// Sources that had no work before, in the order of arrival.
     fresh: VecDeque<Source>,
-    /// The other sources with work, next one first.
+    /// The other sources with work, the next one first.
     turns: VecDeque<Source>,
     len: usize,
 }
@@ -32,7 +32,7 @@ pub struct RoundRobin<T> {
 struct Queue<T> {
     items: VecDeque<T>,
     credit: i64,
-    /// Whether the source stands in `fresh` or in `turns`.
+    /// Whether the source is in `fresh` or in `turns`.
     is_listed: bool,
 }
 
@@ -43,17 +43,17 @@ impl<T> Default for RoundRobin<T> {
 }
 
 impl<T> RoundRobin<T> {
-    /// Items that wait.
+    /// The number of queued items.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether no item waits.
+    /// Whether no item is queued.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Whether an item of a source waits.
+    /// Whether an item of a source is queued.
     pub fn has_work(&self, source: Source) -> bool {
         self.queues.get(&source).is_some_and(|queue| !queue.items.is_empty())
     }
@@ -73,7 +73,7 @@ impl<T> RoundRobin<T> {
         self.len += 1;
     }
 
-    /// Puts an item that was taken, and of which a part is left, before the source's others.
+    /// Puts an item that was taken and has a part left before the source's others.
     pub fn put_back(&mut self, source: Source, item: T) {
         let queue = self.queue(source);
         queue.items.push_front(item);
@@ -83,7 +83,7 @@ impl<T> RoundRobin<T> {
         self.len += 1;
     }
 
-    /// Charges a source for what was taken.
+    /// Charges a source for work that was taken.
     pub fn charge(&mut self, source: Source, cost: i64) {
         let queue = self.queue(source);
         queue.credit = queue.credit.saturating_sub(cost).max(-DEBT_MAX);
@@ -120,7 +120,7 @@ impl<T> RoundRobin<T> {
         None
     }
 
-    /// Takes all items out.
+    /// Removes all items.
     pub fn drain(&mut self) -> Vec<T> {
         self.len = 0;
         self.queues.values_mut().flat_map(|queue| queue.items.drain(..)).collect()
@@ -141,7 +141,7 @@ mod tests {
         (Role::Bank, MemberId(id))
     }
 
-    /// Serves items, each its own cost, until so much is served; the cost by source.
+    /// Serves items, each at its own cost, up to a total; returns the cost by source.
     fn serve(queue: &mut RoundRobin<i64>, cost: i64) -> BTreeMap<Source, i64> {
         let mut served = BTreeMap::new();
         while served.values().sum::<i64>() < cost {
@@ -169,7 +169,7 @@ mod tests {
         let mut queue = RoundRobin::default();
         (0..100).for_each(|_| queue.push(bank(1), 1_000));
         assert_eq!(serve(&mut queue, 50_000)[&bank(1)], 50_000);
-        // The other comes: what it did not use is gone, so the two share from now on.
+        // The other arrives: what it did not use is gone, so the two share from now on.
         (0..100).for_each(|_| queue.push(bank(2), 1_000));
         let served = serve(&mut queue, 40_000);
         assert!((served[&bank(1)] - served[&bank(2)]).abs() <= 2 * QUANTUM + 1_000, "{served:?}");
@@ -184,7 +184,7 @@ mod tests {
         serve(&mut queue, 20_000);
         queue.push(bank(9), 1);
         assert_eq!(queue.next(|_| true), Some((bank(9), 1)));
-        // It comes back with a large item each time it has none: a round passes before it is first again.
+        // It returns with a large item each time it has none: a round passes before it is first again.
         let mut served = BTreeMap::<Source, i64>::new();
         for _ in 0..50 {
             if !queue.has_work(bank(9)) {

@@ -1,11 +1,11 @@
-//! The scheduler: whose batch is verified next.
+//! The scheduler: it decides whose batch is verified next.
 //!
-//! Sources take turns ([`RoundRobin`]). One that is slowed ([`Standing`]) has none while it is *contested*: while
-//! another source, itself not slowed, submitted something within the last [`CONTESTED_FOR`]. Where nobody else is
-//! there, it takes what there is.
+//! Sources take turns ([`RoundRobin`]). A slowed one ([`Standing`]) has none while it is *contested*: while another
+//! source, itself not slowed, submitted something within the last [`CONTESTED_FOR`]. While nobody else is present, it
+//! is served without limit.
 //!
-//! What is verified together ([`Scheduler::take`]) is a slice of the next batch, and slices of further ones up to
-//! [`TOGETHER`] commands. A suspect's are taken alone, so that nobody else pays for its bad signatures, and few at
+//! [`Scheduler::take`] returns commands to verify together: a slice of the next batch, and slices of further ones, up
+//! to [`TOGETHER`] commands. A suspect's are taken alone, so that nobody else pays for its bad signatures, and few at
 //! once, so that nobody waits for them for long.
 
 use std::collections::BTreeMap;
@@ -16,24 +16,22 @@ use cbdc_node::standing::{self, Standing, Waste};
 use super::Source;
 use super::round_robin::RoundRobin;
 
-/// How long after its last batch a source counts as being there.
+/// The time after its last batch during which a source counts as present.
 const CONTESTED_FOR: Duration = Duration::from_secs(1);
 
-/// Commands verified together at most; the cost per signature hardly falls beyond.
+/// The most commands verified together; the cost per signature hardly falls beyond.
 const TOGETHER: usize = 1_024;
-/// Commands that are worth a thread of their own: beyond that, a thread takes no more than its share of the batches
-/// waiting.
+/// The commands that justify another thread: beyond that, a thread takes no more than its share of the queued batches.
 const SHARED_FROM: usize = 256;
-/// Commands of a suspect verified together at most, and of one that was slowed of late: bad signatures take the
-/// longest.
+/// The most commands of a suspect, and of a source slowed recently, verified together: bad signatures take the longest.
 const TOGETHER_SUSPECT: usize = 256;
 const TOGETHER_SLOWED: usize = 32;
 
-/// What waits: commands of which some are left to verify.
+/// Queued work: commands of which some are still to be verified.
 pub trait Work {
-    /// How many.
+    /// The number of commands left.
     fn left(&self) -> usize;
-    /// What the next `count` of them cost: one for each that is as large as a payment.
+    /// The cost of the next `count` of them: one for each that is as large as a payment.
     fn cost(&self, count: usize) -> usize;
 }
 
@@ -42,7 +40,7 @@ pub struct Taken<T> {
     pub source: Source,
     pub item: T,
     pub count: usize,
-    /// Whether its source was slowed of late for bad signatures among others: then each is verified by itself.
+    /// Whether its source was recently slowed for bad signatures, among others: then each is verified by itself.
     pub is_slowed: bool,
 }
 
@@ -52,7 +50,7 @@ struct Known {
     submitted_at: Instant,
 }
 
-/// Items that wait to be verified.
+/// The items to verify, and the sources' standings.
 pub struct Scheduler<T> {
     turns: RoundRobin<T>,
     known: BTreeMap<Source, Known>,
@@ -64,28 +62,28 @@ impl<T> Default for Scheduler<T> {
     }
 }
 
-/// What is to be done next.
+/// The next action of a thread.
 pub enum Next<T> {
-    /// Verify this.
+    /// Verify these.
     Verify(Vec<Taken<T>>),
-    /// Nothing, but at this time a slowed source may be served.
+    /// Nothing now, but a slowed source may be served at this time.
     WaitUntil(Instant),
-    /// Nothing at all.
+    /// Nothing.
     Nothing,
 }
 
 impl<T: Work> Scheduler<T> {
-    /// Items that wait.
+    /// The number of queued items.
     pub fn len(&self) -> usize {
         self.turns.len()
     }
 
-    /// Whether no item waits.
+    /// Whether no item is queued.
     pub fn is_empty(&self) -> bool {
         self.turns.is_empty()
     }
 
-    /// The standing of a source, which is there from now on.
+    /// The standing of a source, which counts as present from now on.
     pub fn standing(&mut self, now: Instant, source: Source) -> &mut Standing {
         let known = self.known.entry(source);
         &mut known
@@ -107,27 +105,27 @@ impl<T: Work> Scheduler<T> {
         self.turns.put_back(source, item);
     }
 
-    /// Charges a source for what is done for it: the cost of verifying so many good signatures.
+    /// Charges a source for work: the cost of verifying so many good signatures.
     fn charge(&mut self, source: Source, cost: usize) {
         self.turns.charge(source, i64::try_from(cost).unwrap_or(i64::MAX));
     }
 
-    /// Notes that commands of a source came to nothing.
+    /// Records that commands of a source were wasted.
     pub fn wasted(&mut self, now: Instant, source: Source, waste: Waste, count: usize) {
         self.standing(now, source).wasted(now, waste, count);
         if waste == Waste::BadSignature {
-            // What they cost beyond the good ones that the source was charged for.
+            // Their cost beyond that of the good ones that the source was charged for.
             self.charge(source, count.saturating_mul(11));
         }
     }
 
-    /// Whether a source must wait, because it is slowed and others are there.
+    /// Whether a source must wait because it is slowed and others are present.
     pub fn is_held_back(&self, now: Instant, source: Source) -> bool {
         let is_slowed = self.known.get(&source).is_some_and(|known| known.standing.is_slowed(now));
         is_slowed && self.contested_until(now).is_some()
     }
 
-    /// Takes what a thread, one of `threads`, verifies together next.
+    /// Takes the commands that a thread, one of `threads`, verifies together next.
     pub fn take(&mut self, now: Instant, threads: usize) -> Next<T> {
         if self.turns.is_empty() {
             return Next::Nothing;
@@ -156,7 +154,7 @@ impl<T: Work> Scheduler<T> {
         Next::Verify(taken)
     }
 
-    /// The next item, of a slowed source only if it is not contested, of a suspect only if it takes those.
+    /// The next item; of a slowed source only if it is not contested, of a suspect only if `takes_suspects`.
     fn next(&mut self, now: Instant, is_contested: bool, takes_suspects: bool) -> Option<(Source, T)> {
         let known = &self.known;
         self.turns.next(|source| {
@@ -172,12 +170,12 @@ impl<T: Work> Scheduler<T> {
         Taken { source, item, count, is_slowed: false }
     }
 
-    /// Takes all items out.
+    /// Removes all items.
     pub fn drain(&mut self) -> Vec<T> {
         self.turns.drain()
     }
 
-    /// Until when a slowed source must wait for others, if there are any.
+    /// The time until which a slowed source must wait for others, if there are any.
     fn contested_until(&self, now: Instant) -> Option<Instant> {
         let others = self.known.values().filter(|known| !known.standing.is_slowed(now));
         others.map(|known| known.submitted_at + CONTESTED_FOR).max().filter(|until| now < *until)

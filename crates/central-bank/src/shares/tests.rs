@@ -1,5 +1,4 @@
-//! A model of a node under floods: the scheduler, the standings and the capacity as they are, over two threads in
-//! virtual time.
+//! A model of a node under floods: the real scheduler, standings and capacity, over two threads in virtual time.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -15,12 +14,12 @@ use super::scheduler::{Next, Scheduler, Taken, Work};
 
 const THREADS: usize = 2;
 const CAPACITY: usize = 65_536;
-/// What it takes to verify one good signature.
+/// The time to verify one good signature.
 const VERIFY: Duration = Duration::from_micros(10);
-/// From the end of verification to the answer.
+/// The time from the end of verification to the answer.
 const SETTLE: Duration = Duration::from_millis(3);
 
-/// What a batch holds.
+/// The contents of a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
     Good,
@@ -28,7 +27,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// What a thread spends on each command.
+    /// The time that a thread spends on each command.
     fn time(self) -> Duration {
         match self {
             Kind::Good | Kind::Wasted(Waste::Refused) => VERIFY,
@@ -57,25 +56,25 @@ impl Work for Job {
     }
 }
 
-/// How a bank submits.
+/// A bank's pattern of submission.
 #[derive(Clone, Copy, Debug)]
 enum Traffic {
-    /// A batch of so many payments every so often.
+    /// A batch of so many payments at each interval.
     Steady(usize, Duration),
-    /// As many batches of so many as there is capacity for, from some time to another.
+    /// As many batches of a size as there is capacity for, from one time to another.
     Flood(Kind, usize, Duration, Duration),
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Submit(u16),
-    /// A thread is done, with the verification of that number.
+    /// A thread has finished the verification with that number.
     Verified(usize, u64),
     Settled(u64),
     Wake,
 }
 
-/// What became of one bank's payments: how long each batch took, by when it was submitted.
+/// The latency of each of a bank's batches, with the time at which it was submitted.
 type Latencies = Vec<(Duration, Duration)>;
 
 struct Model {
@@ -90,7 +89,7 @@ struct Model {
     verifying: BTreeMap<u64, Vec<Taken<Job>>>,
     settling: BTreeMap<u64, (Source, Job)>,
     latencies: BTreeMap<Source, Latencies>,
-    /// Commands that were done for each bank.
+    /// Commands completed for each bank.
     done: BTreeMap<Source, usize>,
 }
 
@@ -99,7 +98,7 @@ fn bank(id: u16) -> Source {
 }
 
 impl Model {
-    /// What became of each bank's payments within so much time.
+    /// Runs the traffic for a time.
     fn run(traffic: &[Traffic], time: Duration) -> Model {
         let began = Instant::now();
         let mut model = Model {
@@ -174,7 +173,7 @@ impl Model {
         }
     }
 
-    /// Whether there is capacity at once.
+    /// Asks for capacity; returns whether there is some at once.
     fn ask(&mut self, source: Source, job: Job) -> bool {
         let is_held_back = self.scheduler.is_held_back(self.now, source);
         match self.capacity.ask(source, job.commands, is_held_back, || job) {
@@ -246,7 +245,7 @@ impl Model {
         }
     }
 
-    /// Latencies of a bank's batches submitted within a time: of half, of 99 of 100, and the largest.
+    /// Latencies of a bank's batches submitted within a time: the median, the 99th percentile, and the largest.
     fn latency(&self, source: Source, from: Duration, to: Duration) -> [Duration; 3] {
         let within = self.latencies[&source].iter().filter(|(submitted, _)| (from..to).contains(submitted));
         let mut latencies: Vec<Duration> = within.map(|(_, latency)| *latency).collect();
@@ -277,7 +276,7 @@ fn honest_banks_hardly_notice_a_flood_and_not_at_all_a_second_after() {
             let [alone_p50, _, alone_most] = alone.latency(bank(id), 2 * SECOND, 12 * SECOND);
             let [p50, _, at_first] = flooded.latency(bank(id), 2 * SECOND, 12 * SECOND);
             assert!(p50 <= alone_p50 * 2, "{context}: p50 {p50:?}, alone {alone_p50:?}");
-            // Each thread verifies one full batch of it before it is known; then it waits.
+            // Each thread verifies one full batch of it before it is recognised; then it waits.
             assert!(at_first <= alone_most + SECOND / 4, "{context}: at most {at_first:?}, alone {alone_most:?}");
             let [_, _, most] = flooded.latency(bank(id), 5 * SECOND / 2, 12 * SECOND);
             assert!(most <= alone_most + SECOND / 30, "{context}: then at most {most:?}, alone {alone_most:?}");
@@ -286,7 +285,7 @@ fn honest_banks_hardly_notice_a_flood_and_not_at_all_a_second_after() {
             let [p50, p99, _] = flooded.latency(bank(id), 13 * SECOND, 20 * SECOND);
             let [alone_p50, alone_p99, _] = alone.latency(bank(id), 13 * SECOND, 20 * SECOND);
             assert!(p50 * 10 <= alone_p50 * 11, "{context}: a second after p50 {p50:?}, alone {alone_p50:?}");
-            // What is left of the flood is verified in the smallest slices, bank 3's in the largest.
+            // The rest of the flood is verified in the smallest slices, bank 3's in the largest.
             let slices = Kind::Wasted(Waste::BadSignature).time() * 32 + VERIFY * 1_024;
             assert!(p99 <= alone_p99 + slices, "{context}: a second after p99 {p99:?}, alone {alone_p99:?}");
         }

@@ -1,7 +1,6 @@
-//! The work queue: the batches that wait to be verified, shared by streams that add to it and threads that take from
-//! it.
+//! The work queue: batches waiting to be verified, shared by the streams that add them and the threads that take them.
 //!
-//! One lock, taken a few times a batch. It knows what every source has in flight and what became of it.
+//! One lock, taken a few times per batch. It knows each source's commands in flight and their outcomes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,10 +16,10 @@ use super::conduct::{Conduct, Record};
 use super::scheduler::{Next, Scheduler, Taken, Work};
 use crate::metrics as names;
 
-/// How long a batch waits, for capacity or for its turn, before it is answered `OVERLOADED`.
+/// The time after which a batch waiting for capacity or its turn is answered `OVERLOADED`.
 pub const WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// The batches `B` that wait to be verified.
+/// The batches `B` waiting to be verified.
 pub struct WorkQueue<B: Work> {
     commands_max: usize,
     state: Mutex<State<B>>,
@@ -34,7 +33,7 @@ struct State<B: Work> {
     is_closed: bool,
 }
 
-/// The permit of some commands to be in flight. Their capacity is given back when it is dropped.
+/// The permit of some commands to be in flight. Dropping it gives their capacity back.
 pub struct CapacityPermit<B: Work> {
     queue: Arc<WorkQueue<B>>,
     source: Source,
@@ -58,7 +57,7 @@ impl<B: Work> WorkQueue<B> {
         self.commands_max
     }
 
-    /// Waits until there is capacity for `count` commands of a source. `None` if that takes too long or too many wait.
+    /// Waits for capacity for `count` commands of a source. `None` if that takes too long or too many are waiting.
     pub async fn acquire(self: &Arc<Self>, source: Source, count: usize) -> Option<CapacityPermit<B>> {
         let waits = {
             let mut state = self.lock();
@@ -85,7 +84,7 @@ impl<B: Work> WorkQueue<B> {
     pub fn push(&self, source: Source, batch: B) {
         let mut state = self.lock();
         if state.is_closed {
-            // Dropping the batch answers it; that takes the lock.
+            // Dropping the batch answers it, which takes the lock.
             drop(state);
             return drop(batch);
         }
@@ -94,7 +93,8 @@ impl<B: Work> WorkQueue<B> {
         self.ready.notify_one();
     }
 
-    /// Takes what a thread, one of `threads`, verifies together next. Waits for it; `None` once the queue is closed.
+    /// Takes the commands that a thread, one of `threads`, verifies together next. Waits for them; `None` once the
+    /// queue is closed.
     pub fn take(&self, threads: usize) -> Option<Vec<Taken<B>>> {
         let mut state = self.lock();
         while !state.is_closed {
@@ -123,7 +123,7 @@ impl<B: Work> WorkQueue<B> {
         self.ready.notify_one();
     }
 
-    /// Notes what became of a source's commands.
+    /// Records the outcomes of a source's commands.
     pub fn note(&self, source: Source, conduct: Conduct) {
         let (mut state, now) = (self.lock(), Instant::now());
         let State { scheduler, records, .. } = &mut *state;
@@ -139,7 +139,7 @@ impl<B: Work> WorkQueue<B> {
         }
     }
 
-    /// Reports who is slowed, and who sent bad signatures, in metrics and the log. To be called once a second or so.
+    /// Reports slowed sources and senders of bad signatures in metrics and the log. To be called about once a second.
     pub fn report(&self) {
         let (mut state, now) = (self.lock(), Instant::now());
         let State { scheduler, records, .. } = &mut *state;
@@ -149,12 +149,12 @@ impl<B: Work> WorkQueue<B> {
         }
     }
 
-    /// What became of each source's commands since the node started.
+    /// The outcomes of each source's commands since the node started.
     pub fn conduct(&self) -> BTreeMap<Source, Conduct> {
         self.lock().records.iter().map(|(source, record)| (*source, record.conduct)).collect()
     }
 
-    /// Ends [`WorkQueue::take`]. What waits is dropped, which answers it as unknown.
+    /// Ends [`WorkQueue::take`]. Queued batches are dropped, which answers them as unknown.
     pub fn close(&self) {
         let waiting = {
             let mut state = self.lock();
@@ -187,7 +187,7 @@ impl<B: Work> WorkQueue<B> {
 }
 
 impl<B: Work> CapacityPermit<B> {
-    /// Notes what became of the commands that it is for.
+    /// Records the outcomes of the commands that hold it.
     pub fn note(&self, conduct: Conduct) {
         self.queue.note(self.source, conduct);
     }

@@ -27,7 +27,7 @@ pub fn balance_sheet(ledger: &Ledger) -> v1::BalanceSheet {
     }
 }
 
-/// Linear in the number of wallets.
+/// The balance sheet, with the interest not yet posted to wallets. Linear in the number of wallets.
 pub fn balance_sheet_with_unposted_interest(ledger: &Ledger) -> v1::BalanceSheet {
     let (interest, demurrage) = ledger.unposted_interest();
     v1::BalanceSheet {
@@ -74,7 +74,7 @@ fn treasury(ledger: &Ledger, bank: BankId) -> u64 {
 
 fn loan_to_message(loan: &Loan, position: &BankPosition, parameters: &Parameters) -> v1::Loan {
     let rate = match position.status {
-        // Its loans accrue nothing any more.
+        // Its loans no longer accrue.
         BankStatus::Resolved => Some(RatePpm(0)),
         _ if loan.overdue => Some(parameters.key_rates.penalty),
         _ => loan.rate,
@@ -100,7 +100,7 @@ pub fn supply(ledger: &Ledger) -> v1::Supply {
     }
 }
 
-/// Base money, and whose the CBDC is. Linear in the number of wallets.
+/// Base money, and the CBDC by its holders. Linear in the number of wallets.
 pub fn aggregates(ledger: &Ledger) -> v1::Aggregates {
     let books = ledger.books();
     let mut classes: Vec<v1::CbdcParts> = Class::all().map(|class| no_parts(class.to_string())).collect();
@@ -141,7 +141,7 @@ fn no_parts(name: String) -> v1::CbdcParts {
     v1::CbdcParts { name, ..v1::CbdcParts::default() }
 }
 
-/// Adds a wallet. All wallets together hold no more than the books' CBDC, so no sum passes 64 bits.
+/// Adds a wallet. All wallets together hold no more than the books' CBDC, so no sum exceeds 64 bits.
 fn add(parts: &mut v1::CbdcParts, account: &Account) {
     parts.wallets += 1;
     parts.available_minor += account.available.minor();

@@ -1,10 +1,10 @@
 //! The policy service: operators, committee, registrar and courts submit commands; every member reads policy and books.
 //!
-//! Modules: [`versions`] (parameters, votes and what they changed), [`books`] (balance sheet, aggregates, profit and
-//! loss), [`programmes`], [`page`] (lists, newest first), [`format`] (actions as sentences).
+//! Modules: [`versions`] (parameters, votes and their effects), [`books`] (balance sheet, aggregates, profit and loss),
+//! [`programmes`], [`page`] (lists, newest first), [`format`] (actions as sentences).
 //!
-//! Answers that are linear in the number of wallets are computed on a thread that may block, and once for all who ask
-//! at the same time ([`shared_survey`]). They hold settlement up while they read the ledger, as every reader does.
+//! Answers that are linear in the number of wallets are computed on a blocking thread, once for all callers at the same
+//! time ([`shared_survey`]). They delay settlement while they read the ledger, as every reader does.
 
 mod books;
 mod format;
@@ -30,7 +30,7 @@ use crate::intake::Intake;
 use crate::issuance_queue::IssuanceQueue;
 use crate::service::settlement::submit_unary;
 
-/// Roles that submit commands here; which kinds, intake checks. Banks use the settlement service.
+/// Roles that submit commands here; intake checks which kinds. Banks use the settlement service.
 const SUBMITTERS: [Role; 4] = [Role::Operator, Role::Committee, Role::Registrar, Role::Court];
 
 pub struct PolicyService {
@@ -51,7 +51,7 @@ pub struct Surveys {
 }
 
 impl PolicyService {
-    /// Looks at the whole ledger without holding an async thread up.
+    /// Reads the whole ledger without blocking an async thread.
     async fn survey<R: Send + 'static>(
         &self,
         look: impl FnOnce(&Ledger) -> R + Send + 'static,

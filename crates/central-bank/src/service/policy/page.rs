@@ -13,7 +13,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// A page as a request asks for it: size 0 is the usual one, an empty token the first page.
+    /// The page that a request asks for: size 0 is the default, an empty token the first page.
     pub fn of(page_size: u32, page_token: &str) -> Result<Page, Status> {
         let size = if page_size == 0 { SIZE_DEFAULT } else { (page_size as usize).min(SIZE_MAX) };
         let wrong = |_| invalid("page_token", "expected a token as an earlier answer gave it");
@@ -21,7 +21,7 @@ impl Page {
         Ok(Page { size, below })
     }
 
-    /// The page's entries and the token of the next page, which is empty where there is none.
+    /// The page's entries and the token of the next page, empty if there is none.
     pub fn cut<T>(&self, newest_first: impl Iterator<Item = T>, number_of: impl Fn(&T) -> u64) -> (Vec<T>, String) {
         let mut older = newest_first.filter(|entry| number_of(entry) < self.below).peekable();
         let entries: Vec<T> = older.by_ref().take(self.size).collect();

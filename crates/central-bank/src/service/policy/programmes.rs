@@ -1,4 +1,4 @@
-//! Programmes: what the committee decided to pay to cohorts, and how far that has come.
+//! Programmes: the committee's payments to cohorts, and their progress.
 
 use cbdc_ledger::Ledger;
 use cbdc_ledger::Timestamp;

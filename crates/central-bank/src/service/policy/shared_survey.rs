@@ -1,10 +1,10 @@
-//! Answers that are linear in the number of wallets, computed once for all who ask at the same time.
+//! Answers that are linear in the number of wallets, computed once for all callers at the same time.
 //!
-//! 1. Whoever asks waits for its turn. An answer that was begun after the request came is given out as it is: it is no
+//! 1. Callers wait in turn. An answer whose computation began after the request arrived is returned as it is: it is no
 //!    older than the request.
-//! 2. Otherwise the answer is computed anew, but not before [`PART`] times the last computation's duration has passed
-//!    since it ended. So such answers take at most a twentieth of the ledger's time, however many ask, and where they
-//!    take no time nobody waits.
+//! 2. Otherwise the answer is computed anew, but only once [`PART`] times the last computation's duration has passed
+//!    since it ended. So such answers take at most a twentieth of the ledger's time, however many callers there are,
+//!    and where they take no time nobody waits.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ impl<R> Default for SharedSurvey<R> {
 }
 
 impl<R: Clone> SharedSurvey<R> {
-    /// An answer that was begun no earlier than now. `compute` runs only where it is needed.
+    /// An answer whose computation began no earlier than now. `compute` runs only if it is needed.
     pub async fn ask<E>(&self, compute: impl Future<Output = Result<R, E>>) -> Result<R, E> {
         let asked = Instant::now();
         let mut last = self.0.lock().await;

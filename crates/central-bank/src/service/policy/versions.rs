@@ -1,4 +1,4 @@
-//! Versions of policy: the parameters, who proposed and voted, and what each version changed.
+//! Versions of policy: the parameters, proposers and votes, and each version's changes.
 
 use cbdc_ledger::governance::{ProposalRecord, ProposalStatus};
 use cbdc_ledger::member::Role;
@@ -9,7 +9,7 @@ use cbdc_proto::v1;
 use super::format::action_text;
 use super::page::Page;
 
-/// A set of parameters, as the answer of a height.
+/// A set of parameters, as the answer for a height.
 pub fn set_to_message(ledger: &Ledger, set: &PolicySet, height: u64) -> v1::PolicySet {
     let parameters = &set.parameters;
     let class = |class: Class| {
@@ -37,7 +37,7 @@ pub fn set_to_message(ledger: &Ledger, set: &PolicySet, height: u64) -> v1::Poli
     }
 }
 
-/// A page of versions with what brought them.
+/// A page of versions, each with the governance proposal that enacted it.
 pub fn list_versions(ledger: &Ledger, page: &Page) -> v1::ListPolicyVersionsResponse {
     let version = |set: &PolicySet| {
         let brought_by = ledger.proposals().of_policy_version(set.version);
@@ -67,7 +67,7 @@ fn changes(ledger: &Ledger, set: &PolicySet) -> Vec<v1::ParameterChange> {
     text::differences(before, &set.parameters, exponent).into_iter().map(change).collect()
 }
 
-/// A page of proposals.
+/// A page of governance proposals.
 pub fn list_proposals(ledger: &Ledger, page: &Page) -> v1::ListProposalsResponse {
     let (proposals, next_page_token) = page.cut(ledger.proposals().all().rev(), |proposed| proposed.number);
     let proposals = proposals.into_iter().map(|proposed| proposal_to_message(ledger, proposed)).collect();
