@@ -55,7 +55,7 @@ impl Record {
         [settled, refused, not_ordered, bad_signatures].into_iter().zip(counts).for_each(|(sum, count)| *sum += count);
     }
 
-    /// Logs and counts who was slowed, at most once in [`LOG_PAUSE`].
+    /// Updates the metric, and logs slowed sources and bad signatures, at most once in [`LOG_PAUSE`].
     pub fn report(&mut self, now: Instant, source: Source, is_slowed: bool) {
         self.slowed.set(f64::from(u8::from(is_slowed)));
         let was_slowed = std::mem::replace(&mut self.conduct.is_slowed, is_slowed);
