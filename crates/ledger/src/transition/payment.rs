@@ -73,6 +73,7 @@ impl Transition<'_> {
     }
 
     /// Treasury to a customer's wallet.
+    #[inline(never)]
     fn fund(&mut self, payment: &Payment) -> Settled {
         if !payment.from.is_treasury() || payment.to.bank != payment.from.bank {
             return refuse(Reason::WrongBank);
@@ -93,6 +94,7 @@ impl Transition<'_> {
     }
 
     /// Wallet to the treasury of its own bank.
+    #[inline(never)]
     fn defund(&mut self, payment: &Payment) -> Settled {
         if payment.to != AccountId::treasury(payment.from.bank) {
             return refuse(Reason::WrongBank);
