@@ -38,7 +38,7 @@ use crate::reply_cache::ReplyCache;
 use crate::sequencer::Sequencer;
 use crate::service::policy::{PolicyService, Surveys};
 use crate::service::settlement::SettlementService;
-use crate::settlement::{Settlement, SettlementError};
+use crate::settlement::{Settlement, SettlementError, key_in_force};
 use crate::shares::Source;
 use crate::shares::conduct::Conduct;
 use crate::shares::work_queue::WorkQueue;
@@ -57,10 +57,13 @@ pub enum StartError {
     Genesis { path: std::path::PathBuf, reason: String },
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    #[error("central-bank {member} is not an active member of the network in the genesis")]
-    NotAMember { member: MemberId },
-    #[error("the {what} of central-bank {member} is {found}, but membership names {expected}")]
-    OtherKey { what: &'static str, member: MemberId, expected: String, found: String },
+    #[error("central-bank {member} is no active member of the network at height {height}, where this node's log ends")]
+    NotAMember { member: MemberId, height: Height },
+    #[error(
+        "the {what} of central-bank {member} is {found}, but membership at height {height}, where this node's log ends, \
+        names {expected}; start the node with that one"
+    )]
+    OtherKey { what: &'static str, member: MemberId, height: Height, expected: String, found: String },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -220,8 +223,10 @@ async fn start_with(
 }
 
 fn check_keys(ledger: &Ledger, member: MemberId, identity: &NodeIdentity, key: &PublicKey) -> Result<(), StartError> {
-    let seat = ledger.members().active(Role::CentralBank, member).ok_or(StartError::NotAMember { member })?;
-    let other = |what, expected: String, found: String| Err(StartError::OtherKey { what, member, expected, found });
+    let height = ledger.height();
+    let seat = ledger.members().active(Role::CentralBank, member).ok_or(StartError::NotAMember { member, height })?;
+    let other =
+        |what, expected: String, found: String| Err(StartError::OtherKey { what, member, height, expected, found });
     if seat.member.signing_key != *key {
         return other("signing key", seat.member.signing_key.to_string(), key.to_string());
     }
@@ -395,6 +400,8 @@ impl Parts {
             repetitions: repetition::start(self.reply_cache.clone()).map_err(StartError::Thread)?,
             runtime: tokio::runtime::Handle::current(),
             checkpoint_wanted,
+            replayed_until: self.ordering.last_position().map_or(0, |last| last.index),
+            key_in_force: self.ledger.read(|ledger| key_in_force(ledger, self.member)),
         };
         let (ended, settled) = oneshot::channel();
         let run = move || drop(ended.send(settlement.run(committed)));

@@ -3,6 +3,10 @@
 //! On a restart the same thread replays: block proposals after the checkpoint come again through ordering, and if the
 //! archive already has a block's header, the recomputed one must equal it. A chain that does not verify stops the node,
 //! which names the height.
+//!
+//! Each block is checked against the membership of its own height. The blocks of a replay may have been signed with
+//! keys that were replaced since; this node's key signs a block only where the members before it name that key, and
+//! whether it is in force today is checked where the log ends.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,7 +18,8 @@ use cbdc_ledger::directory::KeyDirectory;
 use cbdc_ledger::filtered_block::filtered_blocks;
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{
-    BankId, Block, Height, Ledger, MemberId, NetworkId, Outcome, Reason, SignedHeader, SigningKey, VerifiedProposal,
+    BankId, Block, Header, Height, Ledger, MemberId, NetworkId, Outcome, PublicKey, Reason, SignedHeader, SigningKey,
+    VerifiedProposal,
 };
 use cbdc_node::chain::block_to_message;
 use cbdc_node::checkpoints::CheckpointStep;
@@ -44,10 +49,18 @@ pub enum SettlementError {
     )]
     Diverged { height: Height, expected: String, found: String },
     #[error(
-        "the committee replaced the key of central-bank {member} at height {height}; start the node again with the new \
-        one"
+        "the committee replaced the key of central-bank {member} at height {height} with {expected}; start the node \
+        again with that one"
     )]
-    KeyReplaced { member: MemberId, height: Height },
+    KeyReplaced { member: MemberId, height: Height, expected: String },
+    #[error("the committee dismissed central-bank {member} at height {height}; this node has nothing more to sign")]
+    Dismissed { member: MemberId, height: Height },
+    #[error(
+        "block {height} is in the log and was not signed yet; its signing key is {expected}, that of central-bank \
+        {member} at that height, and this node has {found}: start it once with the former key, and then again with \
+        this one"
+    )]
+    NotSigned { member: MemberId, height: Height, expected: String, found: String },
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     #[error(transparent)]
@@ -76,6 +89,10 @@ pub struct Settlement {
     pub runtime: tokio::runtime::Handle,
     /// Tells the sequencer that a checkpoint is due.
     pub checkpoint_wanted: Arc<AtomicBool>,
+    /// The last log entry that the node had when it started.
+    pub replayed_until: u64,
+    /// The key that members name for this node, as of the newest block; none once it is dismissed.
+    pub key_in_force: Option<PublicKey>,
 }
 
 impl Settlement {
@@ -102,11 +119,7 @@ impl Settlement {
         Ok(())
     }
 
-    fn settle(
-        &mut self,
-        committed: &Committed,
-        in_flight: Option<InFlight>,
-    ) -> Result<cbdc_ledger::Header, SettlementError> {
+    fn settle(&mut self, committed: &Committed, in_flight: Option<InFlight>) -> Result<Header, SettlementError> {
         let began = Instant::now();
         let index = committed.position.index;
         let verified = match &in_flight {
@@ -137,30 +150,45 @@ impl Settlement {
         gauge!(metrics::HEIGHT).set(header.height.0 as f64);
         gauge!(metrics::SUPPLY).set(header.cbdc.minor() as f64);
         histogram!(metrics::STAGE, "stage" => "settle").record(began.elapsed().as_secs_f64());
-        if block.changes.members && !self.is_own_key_in_force() {
-            return Err(SettlementError::KeyReplaced { member: self.member, height: header.height });
+        if block.changes.members {
+            self.follow_own_key(index, header.height)?;
         }
         self.checkpoints.note(header.height, block.outcomes.len());
         Ok(header)
     }
 
-    /// Whether headers signed with this node's key are still accepted.
-    fn is_own_key_in_force(&self) -> bool {
-        let own = self.key.public_key();
-        self.ledger.read(|ledger| {
-            let seat = ledger.members().active(Role::CentralBank, self.member);
-            seat.is_some_and(|seat| seat.member.signing_key == own)
-        })
+    /// Notes the key that members now name for this node. One that signs no further block ends the node, unless later
+    /// blocks are in its log: those may name another.
+    fn follow_own_key(&mut self, index: u64, height: Height) -> Result<(), SettlementError> {
+        self.key_in_force = self.ledger.read(|ledger| key_in_force(ledger, self.member));
+        if index <= self.replayed_until || self.key_in_force == Some(self.key.public_key()) {
+            return Ok(());
+        }
+        let member = self.member;
+        match self.key_in_force {
+            Some(expected) => Err(SettlementError::KeyReplaced { member, height, expected: expected.to_string() }),
+            None => Err(SettlementError::Dismissed { member, height }),
+        }
+    }
+
+    /// Signs a header with this node's key, if that is the one in force.
+    fn sign(&self, header: Header) -> Result<SignedHeader, SettlementError> {
+        let (member, height, own) = (self.member, header.height, self.key.public_key());
+        if self.key_in_force == Some(own) {
+            return Ok(SignedHeader::sign(header, self.network, member, &self.key));
+        }
+        let expected = self.key_in_force.map_or_else(|| "none".to_owned(), |key| key.to_string());
+        Err(SettlementError::NotSigned { member, height, expected, found: own.to_string() })
     }
 
     /// Signs the block unless it is in the archive, archives it, and publishes it to followers.
     fn publish(
         &self,
         committed: &Committed,
-        parent: &cbdc_ledger::Header,
+        parent: &Header,
         block: &Block,
         filtered_blocks: Vec<(BankId, Vec<u8>)>,
-    ) -> Result<cbdc_ledger::Header, SettlementError> {
+    ) -> Result<Header, SettlementError> {
         let (header, height) = (block.header, block.header.height);
         let signed = match self.archive.header(height)? {
             Some((archived, _)) if archived.header == header => archived,
@@ -170,10 +198,12 @@ impl Settlement {
                 return Err(SettlementError::Diverged { height, expected, found });
             }
             None => {
-                let signed = SignedHeader::sign(header, self.network, self.member, &self.key);
+                let signed = self.sign(header)?;
                 let mut batch = WriteBatch::new();
                 Archive::put(&mut batch, &signed, committed.position.index, &block.outcomes);
-                self.archive.store().write(batch, Durability::Buffered)?;
+                // A header that is lost is signed again by the next start, which may have another key then.
+                let durability = if block.changes.members { Durability::Synced } else { Durability::Buffered };
+                self.archive.store().write(batch, durability)?;
                 signed
             }
         };
@@ -239,6 +269,11 @@ impl Settlement {
             }
         });
     }
+}
+
+/// The key that members name for a node of the central bank.
+pub fn key_in_force(ledger: &Ledger, member: MemberId) -> Option<PublicKey> {
+    ledger.members().active(Role::CentralBank, member).map(|seat| seat.member.signing_key)
 }
 
 /// The waiting callers of a committed block proposal. Proposals that were announced before it and did not arrive were

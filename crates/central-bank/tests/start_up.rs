@@ -59,7 +59,7 @@ async fn a_key_other_than_membership_names_is_refused_and_the_folder_stays_free(
     let another_node = refused(Config { certificate, private_key, ..good.clone() }).await;
     assert!(matches!(another_node, StartError::OtherKey { what: "certificate's key", .. }), "{another_node}");
     let no_member = refused(Config { member: 9, ..good.clone() }).await;
-    assert!(matches!(no_member, StartError::NotAMember { member: MemberId(9) }), "{no_member}");
+    assert!(matches!(no_member, StartError::NotAMember { member: MemberId(9), .. }), "{no_member}");
     start(good).await.unwrap().shutdown().await;
 }
 

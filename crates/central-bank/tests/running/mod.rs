@@ -18,7 +18,7 @@ use tonic::transport::Channel;
 pub struct Running {
     pub network: Network,
     pub node: Node,
-    _folder: tempfile::TempDir,
+    pub _folder: tempfile::TempDir,
 }
 
 /// A new network of two banks, none of whose nodes run yet.
