@@ -11,6 +11,7 @@
 //! | [`column`] | the columns: key spaces of their own |
 //! | [`store`] | the trait: atomic batches, scans, three strengths of durability |
 //! | [`rocks`] | RocksDB, one a node: settings, sync counters, poisoning |
+//! | `log_framing` | a look at RocksDB's logs, so that reading them comes to an end |
 //! | [`memory`] | the same in memory, with crashes and failing disks on demand |
 //! | [`sealed`] | records that carry a checksum bound to their key, so that a flipped bit is found |
 //! | [`headers`] | block headers by height, each with the log index of its proposal |
@@ -51,6 +52,7 @@ pub mod checkpoint;
 pub mod column;
 pub mod error;
 pub mod headers;
+mod log_framing;
 pub mod memory;
 pub mod rocks;
 pub mod sealed;
@@ -62,5 +64,5 @@ pub use column::Column;
 pub use error::StoreError;
 pub use headers::{HeaderStore, StoredHeader};
 pub use memory::{Fault, MemoryStore};
-pub use rocks::RocksStore;
+pub use rocks::{RocksStore, is_locked};
 pub use store::{Direction, Durability, KeyRange, Operation, Store, WriteBatch};

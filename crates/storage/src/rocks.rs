@@ -21,11 +21,13 @@
 //! # After a failed write
 //! The store poisons itself: see [`crate`], promise 3.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -39,6 +41,7 @@ use rustix::fs::OFlags;
 
 use crate::column::Column;
 use crate::error::{StoreError, hex};
+use crate::log_framing;
 use crate::store::{Direction, Durability, KeyRange, Operation, Store, Visit, WriteBatch};
 use crate::wal_cache::WalCache;
 
@@ -52,6 +55,9 @@ const BLOCK_CACHE_BYTES: usize = 64 * MIB;
 const OPEN_FILES_MAX: i32 = 512;
 const BACKGROUND_JOBS_MAX: i32 = 2;
 const WAL_BYTES_MAX: u64 = 512 * MIB as u64;
+/// How often a word is said while the store is being opened, and how long that may take beside a second a MiB of logs.
+const OPENING_WORD: Duration = Duration::from_secs(10);
+const OPENING_MAX: Duration = Duration::from_secs(300);
 /// Holds the process id of the node that has the folder open, for the message to a second one.
 const OWNER_FILE: &str = "OWNER";
 /// How often, and how long each time, closing waits for calls that are in flight.
@@ -94,12 +100,13 @@ impl RocksStore {
         options.set_use_direct_io_for_flush_and_compaction(direct_writes);
         let columns =
             Column::ALL.map(|column| ColumnFamilyDescriptor::new(column.name(), column_options(column, &cache)));
-        let database = DB::open_cf_descriptors(&options, &path, columns)
-            .map_err(|error| open_error(&path, error.into_string()))?;
+        let (opening, folder) = (options.clone(), path.clone());
+        let database = open_within(&path, move || DB::open_cf_descriptors(&opening, folder, columns))?;
         if let Err(error) = fs::write(path.join(OWNER_FILE), std::process::id().to_string()) {
             tracing::warn!(path = %path.display(), %error, "the owner's process id could not be noted");
         }
         let wal_cache = WalCache::start(&path).map_err(|error| open_error(&path, error.to_string()))?;
+        note_open_here(&path, true);
         tracing::info!(path = %path.display(), direct_writes, "store opened");
         Ok(RocksStore::of(database, options, path, Some(wal_cache)))
     }
@@ -126,8 +133,9 @@ impl RocksStore {
         options.create_missing_column_families(false);
         let columns =
             Column::ALL.map(|column| ColumnFamilyDescriptor::new(column.name(), column_options(column, &cache)));
-        let database = DB::open_cf_descriptors_read_only(&options, &path, columns, false)
-            .map_err(|error| open_error(&path, error.into_string()))?;
+        let (opening, folder) = (options.clone(), path.clone());
+        let read_only = move || DB::open_cf_descriptors_read_only(&opening, folder, columns, false);
+        let database = open_within(&path, read_only)?;
         tracing::info!(path = %path.display(), "store opened for reading only");
         Ok(RocksStore::of(database, options, path, None))
     }
@@ -205,6 +213,15 @@ impl RocksStore {
             StoreError::Damaged { column, key: hex(key), reason: error.into_string() }
         } else {
             self.io_error(&format!("reading column {column}"), error)
+        }
+    }
+}
+
+impl Drop for RocksStore {
+    fn drop(&mut self) {
+        let is_open = self.database.get_mut().unwrap_or_else(PoisonError::into_inner).is_some();
+        if is_open && self.wal_cache.is_some() {
+            note_open_here(&self.path, false);
         }
     }
 }
@@ -345,6 +362,7 @@ impl Store for RocksStore {
             match Arc::try_unwrap(database) {
                 Ok(last) => {
                     drop(last);
+                    note_open_here(&self.path, false);
                     tracing::info!(path = %self.path.display(), "store closed");
                     return;
                 }
@@ -367,8 +385,69 @@ impl Store for RocksStore {
 /// What RocksDB says where another process has the folder open.
 const LOCKED: &str = "While lock file";
 
+/// The folders of the stores that this process has open for writing. Its own locks tell a process nothing, and looking
+/// at them gives them back.
+static OPEN_HERE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Notes that this process has a store open, or has it no longer.
+fn note_open_here(folder: &Path, is_open: bool) {
+    let Ok(folder) = folder.canonicalize() else { return };
+    let mut open_here = OPEN_HERE.lock().unwrap_or_else(PoisonError::into_inner);
+    if is_open {
+        open_here.insert(folder)
+    } else {
+        open_here.remove(&folder)
+    };
+}
+
+/// Opens a database on a thread of its own, and says what is being read when it takes long.
+///
+/// # Errors
+/// [`StoreError::Open`] before RocksDB sees logs that it would never come to the end of, and after a bounded time in
+/// any case; the thread then ends with the process.
+fn open_within(
+    path: &Path,
+    open: impl FnOnce() -> Result<DB, rocksdb::Error> + Send + 'static,
+) -> Result<DB, StoreError> {
+    let failed = |error: std::io::Error| open_error(path, error.to_string());
+    let logs = log_framing::logs(path).map_err(failed)?;
+    for (log, _) in &logs {
+        if let Some(what) = log_framing::foreign_record(log).map_err(failed)? {
+            return Err(open_error(path, what));
+        }
+    }
+    let log_mib = logs.iter().map(|(_, bytes)| bytes).sum::<u64>() / MIB as u64;
+    let (opened, result) = std::sync::mpsc::channel();
+    let open = move || drop(opened.send(open()));
+    std::thread::Builder::new().name("store-open".to_owned()).spawn(open).map_err(failed)?;
+    let (mut waited, longest) = (Duration::ZERO, OPENING_MAX + Duration::from_secs(log_mib));
+    loop {
+        match result.recv_timeout(OPENING_WORD) {
+            Ok(opened) => return opened.map_err(|error| open_error(path, error.into_string())),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(open_error(path, "the thread that opened it ended early".to_owned()));
+            }
+            Err(RecvTimeoutError::Timeout) => waited += OPENING_WORD,
+        }
+        let seconds = waited.as_secs();
+        if waited >= longest {
+            let names: Vec<String> = logs.iter().map(|(log, _)| log.display().to_string()).collect();
+            let names = names.join(", ");
+            return Err(open_error(
+                path,
+                format!("reading {log_mib} MiB of logs has not ended in {seconds} s: {names}"),
+            ));
+        }
+        tracing::warn!(path = %path.display(), log_mib, seconds, "the store is still being opened: its logs are read");
+    }
+}
+
 /// Whether a process has the store in a folder open for writing, as its lock file says.
-fn is_locked(folder: &Path) -> bool {
+pub fn is_locked(folder: &Path) -> bool {
+    let open_here = OPEN_HERE.lock().unwrap_or_else(PoisonError::into_inner);
+    if folder.canonicalize().is_ok_and(|folder| open_here.contains(&folder)) {
+        return true;
+    }
     let Ok(lock) = fs::File::open(folder.join("LOCK")) else { return false };
     // A shared lock needs no right to write; it is given back when the file is closed.
     let tried = rustix::fs::fcntl_lock(&lock, rustix::fs::FlockOperation::NonBlockingLockShared);
@@ -637,6 +716,44 @@ mod tests {
             .for_each(|file| flip_middle_bit(file));
         let error = RocksStore::open(folder.path()).unwrap_err();
         assert!(matches!(error, StoreError::Open { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_record_of_a_type_that_is_never_written_ends_the_opening_with_its_place() {
+        for kind in log_framing::RECYCLED_TYPES {
+            let folder = tempfile::tempdir().unwrap();
+            let store = RocksStore::open(folder.path()).unwrap();
+            for number in 0..20u8 {
+                put(&store, Column::Log, [number], vec![number; 5_000], Durability::Synced);
+            }
+            drop(store);
+            let logs = files(folder.path(), "log");
+            let log = logs.iter().find(|file| fs::metadata(file).unwrap().len() > 0).unwrap();
+            let mut bytes = fs::read(log).unwrap();
+            assert_eq!(bytes[6], 1, "a whole record");
+            bytes[6] = kind;
+            fs::write(log, bytes).unwrap();
+            for error in [RocksStore::open(folder.path()), RocksStore::open_read_only(folder.path())] {
+                let error = error.unwrap_err();
+                assert!(matches!(error, StoreError::Open { .. }), "{error}");
+                let said = error.to_string();
+                assert!(said.contains("byte 0") && said.contains(&format!("type {kind}")), "{said}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_folder_is_locked_while_this_process_has_it_open() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!is_locked(folder.path()));
+        let store = RocksStore::open(folder.path()).unwrap();
+        assert!(is_locked(folder.path()));
+        store.close();
+        assert!(!is_locked(folder.path()));
+        let store = RocksStore::open(folder.path()).unwrap();
+        assert!(is_locked(folder.path()) && is_locked(&folder.path().join(".")));
+        drop(store);
+        assert!(!is_locked(folder.path()));
     }
 
     #[test]
