@@ -1,4 +1,4 @@
-//! Calls to the central bank for what a partial replica cannot answer, over one connection that is made anew after a
+//! Requests to the central bank that a partial replica cannot answer, over one connection that is reopened after a
 //! failure.
 
 use std::future::Future;
@@ -11,10 +11,10 @@ use tonic::{Code, Response, Status};
 
 use crate::relay::CentralBankEndpoint;
 
-/// How long the central bank may take to answer.
+/// The longest time that the central bank may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks the central bank what a partial replica cannot answer.
+/// A client for requests that a partial replica cannot answer.
 pub struct CentralBankClient {
     central_bank: Arc<CentralBankEndpoint>,
     channel: Mutex<Option<Channel>>,
@@ -36,7 +36,7 @@ impl CentralBankClient {
         }
     }
 
-    /// Passes a call on and gives the central bank's answer.
+    /// Forwards a call and returns the central bank's answer.
     pub async fn ask<R, F>(&self, ask: impl FnOnce(Channel) -> F) -> Result<R, Status>
     where
         F: Future<Output = Result<Response<R>, Status>>,

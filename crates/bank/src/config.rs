@@ -33,12 +33,12 @@ pub enum ReplicaKind {
     /// Every block: the bank applies all of it, and serves it to others.
     #[default]
     Full,
-    /// Headers and what concerns its own customers, from the central bank only: a payment costs no more banks than its
-    /// two.
+    /// Headers and filtered blocks of its own customers, from the central bank only: a payment costs only the two banks
+    /// involved.
     Partial,
 }
 
-/// A bank's configuration. Every key that has no default must be given; unknown keys are errors.
+/// A bank's configuration. Keys without a default are mandatory; unknown keys are errors.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -64,29 +64,30 @@ pub struct Config {
     /// The kind of replica. A data folder holds one or the other.
     #[serde(default)]
     pub replica: ReplicaKind,
-    /// Other banks' nodes, `host:port`, to follow the chain from while the central bank cannot be reached. Only a full
-    /// replica can follow them.
+    /// Other banks' nodes, `host:port`, from which to follow the chain while the central bank cannot be reached. Only a
+    /// full replica can follow them.
     #[serde(default)]
     pub peers: Vec<String>,
-    /// Verify customers' signatures before they are relayed, so that no junk goes further and the central bank has no
-    /// reason to slow the bank. The central bank verifies all of them in any case.
+    /// Whether to verify customers' signatures before relaying, so that junk is stopped here and the central bank has
+    /// no reason to slow the bank. The central bank verifies all of them in any case.
     #[serde(default = "default_precheck_signatures")]
     pub precheck_signatures: bool,
-    /// Verify every signature in blocks of the central bank too, not only in those of peers. Only a full replica has
-    /// them all.
+    /// Whether to verify every signature in blocks from the central bank too, not only from peers. Only a full replica
+    /// has them all.
     #[serde(default)]
     pub verify_blocks: bool,
-    /// The fewest blocks between two checkpoints of the replica; 0 writes none.
+    /// The fewest blocks between two checkpoints of the replica; 0 for none.
     #[serde(default = "default_checkpoint_every_blocks")]
     pub checkpoint_every_blocks: u64,
-    /// Accept payments into the outbox while the central bank cannot be reached, where the customer asks for it.
+    /// Whether to accept payments into the outbox while the central bank cannot be reached, if the customer asks for
+    /// it.
     #[serde(default = "default_accept_when_unreachable")]
     pub accept_when_unreachable: bool,
-    /// How much is given to those who call.
+    /// Limits on what callers may use.
     #[serde(default)]
     pub limits: Limits,
-    /// How long the central bank's answer to such a payment is waited for before the payment is accepted, ms: less than
-    /// customers wait for theirs.
+    /// The time to wait for the central bank's answer to such a payment before accepting it, ms: less than customers
+    /// wait for theirs.
     #[serde(default = "default_accept_after_ms")]
     pub accept_after_ms: u64,
 }

@@ -2,21 +2,21 @@
 //!
 //! One lock guards both. There are two writers:
 //!
-//! * The *writer thread* serves requests of customers and back office. It gathers what is waiting, changes the books in
-//!   memory, writes all of it in **one synced batch**, and only then answers and lets commands be sent (a group commit:
-//!   a thousand fundings at once cost one fsync). A debit and its outbox record are in the same batch.
-//! * The *replica thread* books each block, or several in a row ([`DepositService::follow_block`]): header, outcomes,
-//!   proposal, history, deposit entries and outbox releases are one batch, so whatever the chain drives happens exactly
-//!   once, with the last block's height as cursor. That batch needs no fsync: after a crash the same blocks are applied
-//!   again.
+//! * The *writer thread* serves requests of customers and back office. It collects waiting requests, changes the books
+//!   in memory, writes everything in **one synced batch**, and only then answers and lets commands be sent (a group
+//!   commit: a thousand fundings at once cost one fsync). A debit and its outbox record are in the same batch.
+//! * The *replica thread* books each block, or several consecutive ones ([`DepositService::follow_block`]): header,
+//!   outcomes, block proposal, history, deposit entries and outbox releases are one batch, so whatever the chain drives
+//!   happens exactly once, with the last block's height as cursor. That batch needs no fsync: after a crash the same
+//!   blocks are applied again.
 //!
-//! A top-up that the bank promised (reverse waterfall) is a funding in all but its size: the most that it may take goes
-//! into transit with the outbox record, and the outcome tells how much arrived. A payment is topped up once: while its
-//! top-up is in the outbox the same payment waits for the same outcome. When the chain uses the payer's sequence number
-//! for anything else, the top-up can never settle and is given back.
+//! A top-up that the bank promised (reverse waterfall) is a funding of variable size: the most that it may take goes
+//! into transit with the outbox record, and the outcome says how much arrived. A payment is topped up once: while its
+//! top-up is in the outbox, a copy of the payment waits for the same outcome. When the chain uses the payer's sequence
+//! number for anything else, the top-up can never settle and is returned.
 //!
-//! A writer holds the lock from its first change until the batch is written. When a write fails, the store takes no
-//! more and the node stops; what is in memory is lost with it.
+//! A writer holds the lock from its first change until the batch is written. If a write fails, the store refuses all
+//! further ones and the node stops; the state in memory is discarded with it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -61,10 +61,10 @@ pub enum DepositServiceError {
 pub enum Effect {
     /// A command used one of this bank's own sequence numbers.
     OwnSequenceUsed { sequence: u64, command: Bytes, ordered: OrderedOutcome },
-    /// A command used a holder's sequence number. Of a payment that a bank topped up, `command` is the holder's own
+    /// A command used a holder's sequence number. For a payment that a bank topped up, `command` is the holder's own
     /// record.
     HolderSequenceUsed { account: AccountId, sequence: u64, command: Bytes, ordered: OrderedOutcome },
-    /// Money came from a wallet onto the deposit beside it: a settled defund, or a waterfall.
+    /// Money arrived from a wallet on its deposit: a settled defund, or a waterfall.
     Arrived { account: AccountId, amount: Amount },
 }
 
@@ -75,18 +75,18 @@ pub struct TopUp {
     pub transfer: Signed<Payment>,
     /// The most that the payer could lack when the payment is ordered: the promise, as far as the deposit reaches.
     pub wanted: Amount,
-    /// Whether a promise may be made now; otherwise only one that was made before is answered.
+    /// Whether a promise may be made now; otherwise only an earlier one is answered.
     pub may_begin: bool,
 }
 
-/// What of a wallet waits in the outbox.
+/// A wallet's records in the outbox.
 #[derive(Clone, Debug, Default)]
 pub struct Waiting {
     /// Payments that were accepted and not settled, by number.
     pub accepted: Vec<Signed<Payment>>,
-    /// The numbers of all records that wait, those of topped up payments included.
+    /// The numbers of all its records, those of topped-up payments included.
     pub numbers: BTreeSet<u64>,
-    /// What the accepted payments take from the wallet.
+    /// The amount that the accepted payments take from the wallet.
     pub spent: Amount,
 }
 
@@ -113,15 +113,15 @@ enum Job {
 struct Books {
     deposits: DepositBook,
     outbox: Outbox,
-    /// Height and time of the last block that was followed.
+    /// Height and time of the last block followed.
     height: Height,
     time: Timestamp,
 }
 
 pub struct DepositService {
     books: Mutex<Books>,
-    /// Commands in the outbox that use a holder's sequence number: while there are none, blocks need not be searched
-    /// for it.
+    /// The number of commands in the outbox that use a holder's sequence number: while it is 0, blocks need not be
+    /// searched for them.
     of_holders: AtomicUsize,
     signer: Arc<BankSigner>,
     store: Arc<dyn Store>,
@@ -138,7 +138,7 @@ pub struct DepositWriter {
 }
 
 impl DepositService {
-    /// Reads the books. `height` and `time` are those of the replica.
+    /// Loads the books. `height` and `time` are the replica's.
     pub fn load(
         store: Arc<dyn Store>,
         signer: Arc<BankSigner>,
@@ -177,17 +177,17 @@ impl DepositService {
         self.lock().deposits.get(account)
     }
 
-    /// Whether there is a deposit beside a wallet of another bank.
+    /// Whether a wallet of another bank has a deposit here.
     pub fn has_linked_deposit(&self, account: AccountId) -> bool {
         self.lock().deposits.has_linked(account)
     }
 
-    /// Sum of deposits, sum in transit.
+    /// The sum of deposits, and the sum in transit.
     pub fn totals(&self) -> (u128, u128) {
         self.lock().deposits.totals()
     }
 
-    /// Commands in the outbox.
+    /// The number of commands in the outbox.
     pub fn outbox_len(&self) -> usize {
         self.lock().outbox.len()
     }
@@ -197,9 +197,9 @@ impl DepositService {
         self.lock().outbox.has_number_of(account, sequence)
     }
 
-    /// What of a wallet waits in the outbox.
+    /// A wallet's records in the outbox.
     ///
-    /// Read it before the ledger: a payment that settles in between then counts twice for a moment, never not at all.
+    /// Read this before the ledger: a payment that settles in between is then briefly counted twice, but never missed.
     pub fn waiting_of(&self, account: AccountId) -> Waiting {
         if !self.watches_holders() {
             return Waiting::default();
@@ -212,7 +212,7 @@ impl DepositService {
         Waiting { accepted, numbers, spent }
     }
 
-    /// What payments take from their payers' wallets when they settle, as far as is known here.
+    /// The amount that payments take from their payers' wallets when they settle, as far as it is known here.
     fn spent_by<'a>(&self, payments: impl IntoIterator<Item = &'a Signed<Payment>>) -> Amount {
         let of_one = |ledger: &Ledger, payment: &Payment| {
             let Payment { kind, from, to, amount, max_fee, .. } = *payment;
@@ -240,18 +240,18 @@ impl DepositService {
         if self.jobs.try_send(job(answer)).is_err() {
             return Err(Outcome::refused(Reason::Overloaded, 0, 0));
         }
-        // The writer thread ends without an answer only where a write failed: whether it is on disk is not known.
+        // The writer thread ends without an answer only if a write failed: whether it is on disk is not known.
         hear.await.unwrap_or(Err(Outcome::refused(Reason::Unavailable, 0, 0)))
     }
 
-    /// Books money that came in from outside, once for each request id. Durable when it returns.
+    /// Books money paid in from outside, once per request id. Durable when it returns.
     pub async fn credit(&self, request: RequestId, account: AccountId, amount: Amount) -> Result<Deposit, Outcome> {
         self.ask(|answer| Job::Credit { request, credit: Credit { account, amount }, answer }).await
     }
 
-    /// Debits the deposit and puts a fund command into the outbox, once for each request id. Durable when it returns.
+    /// Debits the deposit and puts a fund command into the outbox, once per request id. Durable when it returns.
     ///
-    /// Unless it `may_begin`, only a funding that was begun before is answered; a new one is refused as unavailable.
+    /// Unless it `may_begin`, only a funding begun before is answered; a new one is refused as unavailable.
     pub async fn fund(
         &self,
         request: RequestId,
@@ -262,35 +262,35 @@ impl DepositService {
         self.ask(|answer| Job::Fund { request, account, amount, may_begin, answer }).await
     }
 
-    /// Debits the deposit by what the bank promises and puts the top-up into the outbox, once for each payment. Durable
-    /// when it returns; the receiver tells how it ended.
+    /// Debits the deposit by the bank's promise and puts the top-up into the outbox, once per payment. Durable when it
+    /// returns; the receiver gets the result.
     pub async fn top_up(&self, top_up: TopUp) -> Result<oneshot::Receiver<Release>, Outcome> {
         self.ask(|answer| Job::TopUp { top_up: Box::new(top_up), answer }).await
     }
 
-    /// Puts a customer's payment into the outbox, as far as the wallet reaches for it and for all that was accepted
-    /// before. Durable when it returns. The caller has verified the signature.
+    /// Puts a customer's payment into the outbox if the wallet covers it and all payments accepted before. Durable when
+    /// it returns. The caller has verified the signature.
     pub async fn accept(&self, payment: Signed<Payment>) -> Result<(), Outcome> {
         self.ask(|answer| Job::Accept { payment: Box::new(payment), answer }).await
     }
 
-    /// Takes out a command that can never settle.
+    /// Removes a command that can never settle.
     pub async fn give_back(&self, key: OutboxKey, reason: Reason) {
-        // The writer thread is gone only when the node stops; the next start tries again.
+        // The writer thread ends only when the node stops; the next start tries again.
         let _ = self.jobs.send(Job::GiveBack { key, reason }).await;
     }
 
-    /// Takes out a customer's payment whose position in the chain is known and which the replica has passed.
+    /// Removes a customer's payment whose block position is known, and which the replica has passed.
     pub async fn ordered(&self, key: OutboxKey, ordered: OrderedOutcome) {
         let _ = self.jobs.send(Job::OrderedOutcome { key, ordered }).await;
     }
 
-    /// Commands to be sent now.
+    /// The commands to send now.
     pub fn due(&self, limit: usize) -> Vec<(OutboxKey, Bytes)> {
         self.lock().outbox.due(Instant::now(), limit)
     }
 
-    /// Schedules a command to be sent again after a while, if it is still in the outbox.
+    /// Schedules a command to be sent again after a delay, if it is still in the outbox.
     pub fn again(&self, key: &OutboxKey, after: Duration) {
         self.lock().outbox.again(key, after);
     }
@@ -300,7 +300,7 @@ impl DepositService {
         self.lock().outbox.get(key)?.payload.topped_up()
     }
 
-    /// How many copies of a command may be in flight; `None` if it has left the outbox.
+    /// The number of copies of a command that may be in flight; `None` if it has left the outbox.
     pub fn copies(&self, key: &OutboxKey) -> Option<u32> {
         self.lock().outbox.get(key).map(|entry| entry.copies)
     }
@@ -311,14 +311,14 @@ impl DepositService {
         books.height >= height && books.outbox.get(key).is_some()
     }
 
-    /// Commands whose valid-until the chain has passed without an outcome.
+    /// Commands whose valid-until has passed by the chain's time without an outcome.
     pub fn expired(&self) -> Vec<OutboxKey> {
         let books = self.lock();
         books.outbox.expired(books.time)
     }
 
-    /// Books the effects of a block, or of several in a row, and writes them with everything else that `batch` holds of
-    /// the blocks. Height and time are the last one's.
+    /// Books the effects of a block, or of several consecutive ones, and writes them with everything else in the
+    /// blocks' `batch`. Height and time are the last one's.
     pub fn follow_block(
         &self,
         mut batch: WriteBatch,
@@ -354,7 +354,7 @@ impl DepositService {
                 (OutboxKey::Own { sequence: *sequence }, command, ordered)
             }
             Effect::HolderSequenceUsed { account, sequence, command, ordered } => {
-                // A top-up is taken out by its own outcome first: one that is still here has lost its payer's sequence
+                // A top-up is removed by its own outcome first: one that is still here has lost its payer's sequence
                 // number.
                 if let Some(top_up) = books.outbox.top_up_of(*account, *sequence) {
                     self.release(books, batch, top_up, Release::GivenBack(Reason::SequenceUsed), released)?;
@@ -371,7 +371,7 @@ impl DepositService {
         self.release(books, batch, key, release, released)
     }
 
-    /// Takes an entry out of the outbox and settles what it had in transit.
+    /// Removes an entry from the outbox and settles its amount in transit.
     fn release(
         &self,
         books: &mut Books,
@@ -402,7 +402,7 @@ impl DepositService {
         Ok(())
     }
 
-    /// Books the end of what a command of the bank's own had in transit.
+    /// Books the end of a transit for a command of the bank's own.
     fn end_transit(
         &self,
         books: &mut Books,
@@ -451,12 +451,12 @@ fn uses_holders_sequence(key: &OutboxKey, payload: &OutboxPayload) -> bool {
 /// An answer that is sent once the group is on disk.
 type Reply = Box<dyn FnOnce() + Send>;
 
-/// One group of requests while it is being worked on.
+/// One group of requests in progress.
 struct Group<'a> {
     service: &'a DepositService,
     books: MutexGuard<'a, Books>,
     batch: WriteBatch,
-    /// Credits and fundings that the group has begun and not yet written.
+    /// Credits and fundings that the group has begun but not yet written.
     credits: HashMap<RequestId, Credit>,
     fundings: HashMap<RequestId, Funding>,
     released: Vec<(Entry, Release)>,
@@ -464,7 +464,7 @@ struct Group<'a> {
 }
 
 impl DepositWriter {
-    /// Serves requests until the service is gone. Blocks: give it a thread of its own.
+    /// Serves requests until the service is dropped. Blocks: run it on its own thread.
     pub fn run(mut self) -> Result<(), DepositServiceError> {
         let mut jobs = Vec::with_capacity(GROUP);
         while self.jobs.blocking_recv_many(&mut jobs, GROUP) > 0 {
@@ -576,7 +576,7 @@ impl Group<'_> {
         if self.books.outbox.is_full() {
             return Ok(Err(Outcome::refused(Reason::Overloaded, 0, 0)));
         }
-        // Checked before a sequence number is taken, booked after: from there on nothing may refuse.
+        // Checked before a sequence number is taken, booked after: from here on nothing may refuse.
         let balance = self.books.deposits.get(account).balance;
         if balance < amount {
             return Ok(Err(Outcome::refused(Reason::DepositTooSmall, balance.minor(), amount.minor())));
@@ -636,8 +636,8 @@ impl Group<'_> {
         if self.books.outbox.is_full() {
             return Err(Outcome::refused(Reason::Overloaded, 0, 0));
         }
-        // With too little on the deposit the ledger refuses, and that is final. It is not refused here, where it is not
-        // known whether another copy of the payment was ordered before.
+        // If the deposit is too small, the ledger refuses, and that is final. It is not refused here, because it is not
+        // known here whether another copy of the payment was ordered before.
         let maximum = self.books.deposits.get(payer).balance.min(top_up.wanted);
         let signer = &self.service.signer;
         let make = |head| ReverseWaterfall { head, bank: signer.bank, maximum, transfer: *transfer };
@@ -663,8 +663,7 @@ impl Group<'_> {
         if self.books.outbox.is_full() {
             return Err(Outcome::refused(Reason::Overloaded, 0, 0));
         }
-        // What was accepted counts as spent. The outbox is read before the ledger, as for
-        // [`DepositService::waiting_of`].
+        // Accepted payments count as spent. The outbox is read before the ledger, as in [`DepositService::waiting_of`].
         let service = self.service;
         let before = service.spent_by(self.books.outbox.accepted_of(account));
         let spendable =
@@ -680,12 +679,12 @@ impl Group<'_> {
     }
 }
 
-/// The request id was used before, for something else.
+/// The refusal of a request id that was used before, for something else.
 fn other_request() -> Outcome {
     Outcome::refused(Reason::SequenceConflict, 0, 0)
 }
 
-/// Adds the effects of a block's command on the books of the bank `own`. Sequence numbers of holders count only where
+/// Appends the effects of a block's command on the books of the bank `own`. Sequence numbers of holders count only if
 /// they are watched.
 pub fn effects_of(
     own: BankId,
@@ -719,7 +718,7 @@ pub fn effects_of(
             let sequence = signed.record.request.record.head.sequence;
             effects.push(Effect::OwnSequenceUsed { sequence, command: bytes(), ordered });
         }
-        // After the bank's own sequence number: that has released this bank's top-up with its outcome.
+        // After the bank's own sequence number, which has released this bank's top-up with its outcome.
         Command::ReverseWaterfall(signed) if watches_holders => {
             let transfer = &signed.record.transfer;
             let (account, sequence) = (transfer.record.from, transfer.record.head().sequence);
@@ -730,8 +729,8 @@ pub fn effects_of(
     }
 }
 
-/// Adds the arrivals on deposits at the bank `own` by a block's waterfalls. (What reverse waterfalls take was debited
-/// when they were promised; their outcome books it.)
+/// Appends the money that arrives on deposits at the bank `own` through a block's waterfalls. (Reverse waterfalls were
+/// debited when they were promised; their outcome books them.)
 pub fn arrivals_of(own: BankId, movements: &[DepositMovement], effects: &mut Vec<Effect>) {
     let is_arrival = |moved: &&DepositMovement| moved.bank == own && moved.direction == DepositDirection::ToDeposit;
     let arrivals = movements.iter().filter(is_arrival);

@@ -1,21 +1,20 @@
-//! The bank's own deposit book: what each customer has on deposit, and what is on its way to their wallet.
+//! The bank's deposit book: each customer's deposit, and the money on its way to their wallet.
 //!
-//! A deposit stands beside a wallet: each wallet of this bank has one, and so has a wallet of another bank whose holder
-//! linked it to this one.
+//! Each wallet of this bank has a deposit, and so has a wallet of another bank whose holder linked it to this one.
 //!
 //! # Rules
-//! * A *credit* (salary, cash) adds to the balance, once for each request id.
+//! * A *credit* (salary, cash) adds to the balance, once per request id.
 //! * *Funding*, and a *top-up* of a payment above the wallet's balance (reverse waterfall), move an amount from the
 //!   balance into transit, together with the outbox record of the command (`deposit_service` writes both at once). The
-//!   command's outcome takes it out of transit: what settled is in the wallet now, the rest goes back to the balance. A
-//!   funding settles whole or not at all; of a top-up, whose amount is the most that the bank promised, what the payer
-//!   lacked settles.
-//! * A settled *defund* adds to the balance, and so does a *waterfall*: what a credit brought above the holding limit.
+//!   command's outcome ends the transit: the settled part is now in the wallet, the rest returns to the balance. A
+//!   funding settles in full or not at all; a top-up, whose amount is the most that the bank promised, settles what the
+//!   payer lacked.
+//! * A settled *defund* adds to the balance, and so does a *waterfall*: the part of a credit above the holding limit.
 //! * So deposit + in transit + wallet stays constant over funding, defunding and waterfalls (**I3**). Arithmetic is
 //!   checked.
 //!
-//! Balances are kept in memory (those beside the bank's own wallets by serial) and written with each change. This
-//! module changes both together; the caller writes the batch before it releases the lock.
+//! Balances are kept in memory (those of the bank's own wallets by serial) and written with each change. This module
+//! changes both together; the caller writes the batch before it releases the lock.
 //!
 //! # Layout of [`Column::Deposits`], each record sealed under its key, integers little-endian
 //! | key | value |
@@ -36,17 +35,17 @@ const ACCOUNT: u8 = 0;
 const CREDIT: u8 = 1;
 const FUNDING: u8 = 2;
 
-/// The largest balance that credits may lead to, minor units: settled defunds must always fit above it.
+/// The largest balance that credits may reach, minor units: settled defunds must always fit above it.
 pub const BALANCE_MAX: Amount = Amount::from_minor(1 << 62);
 
-/// A caller's name for a request, so that its repetition acts once.
+/// A caller's id for a request, so that a repetition acts only once.
 pub type RequestId = [u8; 16];
 
 /// One customer's deposit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Deposit {
     pub balance: Amount,
-    /// Debited and on its way to the wallet.
+    /// The amount debited and on its way to the wallet.
     pub in_transit: Amount,
 }
 
@@ -72,7 +71,7 @@ pub struct Funding {
     pub amount: Amount,
     /// The bank's sequence number of the command.
     pub sequence: u64,
-    /// `None` while it is in transit.
+    /// The outcome; `None` while it is in transit.
     pub ordered: Option<OrderedOutcome>,
 }
 
@@ -94,16 +93,16 @@ pub enum DepositError {
 /// All deposits of one bank.
 pub struct DepositBook {
     bank: BankId,
-    /// Deposits beside this bank's wallets, by serial.
+    /// Deposits of this bank's wallets, by serial.
     deposits: Vec<Deposit>,
-    /// Deposits beside other banks' wallets.
+    /// Deposits of other banks' wallets.
     linked: BTreeMap<AccountId, Deposit>,
     balance_total: u128,
     in_transit_total: u128,
 }
 
 impl DepositBook {
-    /// Reads all deposits.
+    /// Loads all deposits.
     pub fn load(store: &Arc<dyn Store>, bank: BankId) -> Result<DepositBook, DepositError> {
         let mut book =
             DepositBook { bank, deposits: Vec::new(), linked: BTreeMap::new(), balance_total: 0, in_transit_total: 0 };
@@ -131,12 +130,12 @@ impl DepositBook {
         deposit.copied().unwrap_or_default()
     }
 
-    /// Whether money ever stood on a deposit beside a wallet of another bank.
+    /// Whether a wallet of another bank ever had money on a deposit here.
     pub fn has_linked(&self, account: AccountId) -> bool {
         self.linked.contains_key(&account)
     }
 
-    /// Sum of balances, sum in transit.
+    /// The sum of balances, and the sum in transit.
     pub fn totals(&self) -> (u128, u128) {
         (self.balance_total, self.in_transit_total)
     }
@@ -166,7 +165,7 @@ impl DepositBook {
         batch.put(Column::Deposits, key, sealed::seal(&key, &value.finish()));
     }
 
-    /// Books money that came in from outside.
+    /// Books money paid in from outside.
     pub fn credit(&mut self, batch: &mut WriteBatch, account: AccountId, amount: Amount) -> Result<Deposit, Outcome> {
         let deposit = self.get(account);
         let balance = deposit.balance.plus(amount).filter(|balance| *balance <= BALANCE_MAX);
@@ -193,7 +192,7 @@ impl DepositBook {
         Ok(after)
     }
 
-    /// Takes money out of transit: `arrived` went into the wallet, the rest goes back to the balance.
+    /// Ends a transit: `arrived` is in the wallet now, the rest returns to the balance.
     pub fn end_transit(
         &mut self,
         batch: &mut WriteBatch,
@@ -210,7 +209,7 @@ impl DepositBook {
         Ok(())
     }
 
-    /// Books money that came from the wallet: a settled defund, or a waterfall.
+    /// Books money that arrived from the wallet: a settled defund, or a waterfall.
     pub fn arrived(&mut self, batch: &mut WriteBatch, account: AccountId, amount: Amount) -> Result<(), DepositError> {
         let deposit = self.get(account);
         let balance = deposit.balance.plus(amount).ok_or(DepositError::Overflow { account, amount })?;
@@ -248,7 +247,7 @@ fn decode_deposit(key: &[u8], record: &[u8]) -> Result<(AccountId, Deposit), Dep
     Ok((account, Deposit { balance: amount()?, in_transit: amount()? }))
 }
 
-/// The credit that was booked under a request id.
+/// The credit booked under a request id.
 pub fn credit_of(store: &dyn Store, request: &RequestId) -> Result<Option<Credit>, DepositError> {
     let key = request_key(CREDIT, request);
     let Some(record) = store.get(Column::Deposits, &key)? else { return Ok(None) };
@@ -265,7 +264,7 @@ pub fn put_credit(batch: &mut WriteBatch, request: &RequestId, credit: &Credit) 
     batch.put(Column::Deposits, key, sealed::seal(&key, &value.finish()));
 }
 
-/// The funding that was begun under a request id.
+/// The funding begun under a request id.
 pub fn funding_of(store: &dyn Store, request: &RequestId) -> Result<Option<Funding>, DepositError> {
     let key = request_key(FUNDING, request);
     let Some(record) = store.get(Column::Deposits, &key)? else { return Ok(None) };
@@ -296,7 +295,7 @@ pub fn put_funding(batch: &mut WriteBatch, request: &RequestId, funding: &Fundin
     batch.put(Column::Deposits, key, sealed::seal(&key, &value.finish()));
 }
 
-/// Forgets a funding that was given back without an outcome: the same request may begin anew.
+/// Deletes a funding that was returned without an outcome: the same request may begin again.
 pub fn delete_funding(batch: &mut WriteBatch, request: &RequestId) {
     batch.delete(Column::Deposits, request_key(FUNDING, request));
 }
@@ -313,7 +312,7 @@ mod tests {
     enum Step {
         Credit(u32, u64),
         Begin(u32, u64),
-        /// How many in a hundred of what is in flight arrive.
+        /// The share of the amount in transit that arrives, in percent.
         End(usize, u64),
         Defund(u32, u64),
     }
@@ -334,7 +333,7 @@ mod tests {
     }
 
     proptest! {
-        /// Deposit + in transit + wallet changes by credits only, and what is stored is what is in memory.
+        /// Deposit + in transit + wallet changes only by credits, and the store agrees with memory.
         #[test]
         fn money_is_neither_made_nor_lost_between_deposit_and_wallet(steps in proptest::collection::vec(step(), 1..80)) {
             let store: Arc<dyn Store> = Arc::new(MemoryStore::new());

@@ -1,7 +1,7 @@
-//! Sends the commands of the outbox until their outcome is known.
+//! The dispatcher: it sends the commands of the outbox until their outcome is known.
 //!
-//! A command that the chain has answered is taken out by the replica, not here; see `outbox` for how an entry
-//! leaves. This module only decides when a command is sent again, and recognises those that can never settle.
+//! When the chain has a command's outcome, the replica removes the command, not this module; see `outbox` for how an
+//! entry leaves. This module only decides when a command is sent again, and recognises those that can never settle.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,13 +25,13 @@ use crate::relay::{Relay, Relayed};
 const BATCH: usize = 1_024;
 /// Submissions in flight at once.
 const SUBMISSIONS_MAX: usize = 16;
-/// How long an answer is waited for.
+/// The longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The pause before a command that could not be taken in is sent again.
+/// The pause before a command that found no capacity is sent again.
 const SOON: Duration = Duration::from_millis(200);
 /// The pause before a command is sent again whose outcome the chain should bring first.
 const LATER: Duration = Duration::from_secs(3);
-/// How often the outbox is searched for expired commands.
+/// The interval at which the outbox is searched for expired commands.
 const TICK: Duration = Duration::from_millis(500);
 
 pub struct Dispatcher {
@@ -45,7 +45,7 @@ pub struct Dispatcher {
 type Submitted = (Vec<(OutboxKey, Bytes)>, Option<Relayed>);
 
 impl Dispatcher {
-    /// Sends until `stop`.
+    /// Sends until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
         let mut submitted = FuturesUnordered::new();
         let mut tick = tokio::time::interval(TICK);
@@ -98,7 +98,7 @@ impl Dispatcher {
             return self.deposits.again(key, SOON);
         }
         if answer.has_used_its_number() {
-            // The chain takes it out; an accepted payment may have been passed before it was in the outbox.
+            // The replica removes it; but an accepted payment may have been settled before it was in the outbox.
             let has_passed = self.deposits.outlived(key, answer.height);
             if let (true, OutboxKey::Customer { .. }) = (has_passed, key) {
                 let ordered = OrderedOutcome { height: answer.height, index: answer.index, outcome: answer.outcome };
@@ -119,7 +119,7 @@ impl Dispatcher {
             reason => {
                 tracing::warn!(?key, %reason, "the central bank refuses a command of the outbox");
                 let only_copy = !resent && self.deposits.copies(key) == Some(1);
-                // An accepted payment waits until it can never settle: whoever has it may send it, too.
+                // An accepted payment waits until it can never settle: whoever has it may submit it too.
                 let is_done = match key {
                     OutboxKey::Own { .. } => only_copy,
                     OutboxKey::Customer { .. } => reason.shows_never_ordered(),
@@ -132,8 +132,8 @@ impl Dispatcher {
         }
     }
 
-    /// Whether the chain has used the number, as far as the replica has booked it, and the command is in the outbox
-    /// still: then another record used it.
+    /// Whether the chain has used the number, as far as the replica has booked it, and the command is still in the
+    /// outbox: then another record used it.
     fn is_used_by_another(&self, key: &OutboxKey) -> bool {
         let topped_up = self.deposits.topped_up(key);
         let (is_used, height) = self.ledger.read(|ledger| {

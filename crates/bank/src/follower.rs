@@ -1,18 +1,18 @@
 //! Following the chain: from the central bank, or from a peer bank while the central bank cannot be reached.
 //!
-//! 1. Ask the central bank for the blocks above the replica's height, and deliver each to the replica as it comes
-//!    (filtered blocks that came together are delivered together).
-//! 2. When that fails, ask the next peer, in rotation. A peer's blocks are delivered one by one, each after the verdict
+//! 1. Ask the central bank for the blocks above the replica's height, and deliver each to the replica as it arrives
+//!    (filtered blocks that arrive together are delivered together).
+//! 2. If that fails, ask the next peer, in rotation. A peer's blocks are delivered one by one, each after the verdict
 //!    on the last.
-//!    - One that serves bad data (a block that does not verify, another block than was asked for, a message that is too
-//!      large or cannot be read) is dropped for a while, and the event recorded.
-//!    - One that cannot be reached, or whose stream breaks, is left alone for longer each time.
-//!    - One that is silent may have nothing newer, or keep it back: the next one is asked.
+//!    - A peer that serves bad data (a block that does not verify, another block than requested, a message that is too
+//!      large or unreadable) is dropped for a while, and the event recorded.
+//!    - A peer that cannot be reached, or whose stream breaks, is left alone for longer each time.
+//!    - A silent peer may have nothing newer, or withhold it: the next one is asked.
 //! 3. While a peer serves, the central bank is tried again every few seconds, and preferred as soon as it answers.
 //!
-//! A partial replica follows the central bank's filtered blocks, and nobody else's.
+//! A partial replica follows only the central bank's filtered blocks.
 //!
-//! No position is kept but the replica's height: blocks that come twice are skipped.
+//! The only position kept is the replica's height: blocks that arrive twice are skipped.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,30 +34,30 @@ use crate::metrics::Metrics;
 use crate::relay::CentralBankEndpoint;
 use crate::replica::{BlockSource, Delivery};
 
-/// How long opening a stream may take.
+/// The longest time that opening a stream may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
-/// The first and the longest pause after a round in which nobody could be reached; it doubles with each.
+/// The first and the longest pause after a round in which nobody could be reached; it doubles each time.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-/// How often the central bank is tried while a peer serves.
+/// The interval at which the central bank is tried while a peer serves.
 const RETRY: Duration = Duration::from_secs(3);
-/// Filtered blocks that are followed together at most.
+/// The most filtered blocks that are followed together.
 const EXTRACTS_TOGETHER: usize = 16;
-/// How long a peer that served bad data is left alone.
+/// The time for which a peer that served bad data is left alone.
 const DROPPED_FOR: Duration = Duration::from_secs(600);
-/// How long one that could not be followed is left alone, at first and at most; it doubles each time.
+/// The first and the longest time for which a peer that could not be followed is left alone; it doubles each time.
 const LEFT_ALONE_FOR: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// How long a peer may take from block to block before the next peer is asked.
+/// The longest time from block to block that a peer may take before the next peer is asked.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// A bank that serves the chain.
 struct Peer {
     address: String,
     left_alone_until: Option<Instant>,
-    /// How long it is left alone when it cannot be followed again.
+    /// The time for which it is left alone the next time that it cannot be followed.
     pause: Duration,
 }
 
-/// Why a peer is followed no longer.
+/// The reason why a peer is no longer followed.
 enum PeerEnded {
     /// It served bad data.
     Bad(String),
@@ -72,8 +72,8 @@ enum PeerEnded {
 impl PeerEnded {
     fn of(status: &Status) -> PeerEnded {
         let reason = format!("{:?}: {}", status.code(), status.message());
-        // What came is no message, or a larger one than any honest node sends. A connection that broke, or a peer that
-        // stops, has a transport's error as its source.
+        // The data received is not a message, or a larger one than any honest node sends. A connection that broke, or a
+        // peer that stops, has a transport error as its source.
         let is_bad = match status.code() {
             Code::OutOfRange => true,
             Code::Internal => std::error::Error::source(status).is_none(),
@@ -118,7 +118,7 @@ impl Follower {
         Follower { central_bank, own_key, peers, next_peer: 0, ledger, deliveries, metrics }
     }
 
-    /// Follows until `stop`.
+    /// Follows the chain until `stop` is cancelled.
     pub async fn run(mut self, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
@@ -151,7 +151,7 @@ impl Follower {
     async fn follow_partial_replica(&self) -> Result<(), Gone> {
         let Ok(filtered_blocks) = open_filtered_blocks(&self.central_bank, &self.ledger).await else { return Ok(()) };
         tracing::info!(address = %self.central_bank.address, "following filtered blocks of the central bank");
-        // Filtered blocks that came together are followed together.
+        // Filtered blocks that arrived together are followed together.
         let mut filtered_blocks = filtered_blocks.ready_chunks(EXTRACTS_TOGETHER);
         while let Some(came) = filtered_blocks.next().await {
             let mut broken = None;
@@ -187,7 +187,7 @@ impl Follower {
         }
     }
 
-    /// Tries each peer once, until one was followed or the central bank is again.
+    /// Tries each peer once, until one was followed or the central bank can be followed again.
     async fn follow_peers(&mut self) -> Result<(), Gone> {
         for _ in 0..self.peers.len() {
             let at = self.next_peer % self.peers.len();
@@ -252,7 +252,7 @@ impl Follower {
                 Ok(Err(status)) => return Ok(PeerEnded::of(&status)),
                 Err(_) => return Ok(PeerEnded::Silent),
             };
-            // The replica skips blocks that it has: one who sends those would be followed for ever.
+            // The replica skips blocks that it has: a peer that sends those would be followed for ever.
             let found =
                 block.header.as_ref().map(|header| header_from_message(header).map(|signed| signed.header.height));
             if let Some(Ok(found)) = found
@@ -294,7 +294,7 @@ fn no_stream() -> Status {
     Status::deadline_exceeded("no stream could be opened within 5 s")
 }
 
-/// Opens a stream of the blocks above the ledger's height, and tells the first.
+/// Opens a stream of the blocks above the ledger's height, and waits for the first.
 async fn open(channel: Channel, ledger: &LedgerHandle) -> Result<(Streaming<v1::Block>, Height), Status> {
     let mut client = ChainClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let from = ledger.read(|ledger| ledger.height().next());

@@ -1,14 +1,14 @@
 //! A commercial bank's node: its customers' gRPC service, its deposit book, and its replica of the chain.
 //!
 //! # What it promises
-//! * *Settled* is answered only when the central bank or the chain has said so; *accepted* means that the command is in
-//!   the durable outbox, and no more.
+//! * *Settled* is answered only once the central bank or the chain has said so; *accepted* means only that the command
+//!   is in the durable outbox.
 //! * A customer's money moves only with the customer's signature; the bank relays records and cannot make them.
 //! * Deposit + in transit + wallet stays constant over funding, defunding and waterfalls, over any crash (I3); also for
 //!   wallets of other banks that are linked to this one.
 //! * Everything that the chain drives happens exactly once: a block and its effects on the bank's books are one write,
 //!   with the block's height as cursor.
-//! * Everything is bounded: batches, queues, streams, what is in flight. Overload is answered at once and loses
+//! * Everything is bounded: batches, queues, streams, commands in flight. Overload is answered at once and loses
 //!   nothing.
 //!
 //! # Modules
@@ -17,11 +17,11 @@
 //! | [`config`] | the configuration file |
 //! | [`node`] | starting in the right order, stopping |
 //! | `service` | the gRPC service |
-//! | `precheck` | what is checked of customers' batches before they are relayed |
+//! | `precheck` | the checks on customers' batches before they are relayed |
 //! | `relay` | one long-lived stream of commands to the central bank |
 //! | `follower`, `replica` | fetching blocks; verifying, applying and booking them |
-//! | `partial_replica`, `central_bank_client` | following filtered blocks alone; asking the central bank for the rest |
-//! | `sessions` | challenges and bearer tokens of holders, of which nothing is kept |
+//! | `partial_replica`, `central_bank_client` | following filtered blocks only; asking the central bank for the rest |
+//! | `sessions` | holders' challenges and bearer tokens, without stored state |
 //! | `deposit_service` | deposits and outbox, which change together |
 //! | `deposits`, `outbox` | the deposit book; commands whose outcome is awaited |
 //! | `dispatch` | sending the commands of the outbox |

@@ -1,6 +1,6 @@
 //! The metrics of a bank's node, all under `cbdc_bank_`, labelled with the bank's number.
 //!
-//! Handles are made once, so that a payment costs no look-up by name. The exporter must be installed before.
+//! Handles are made once, so that a payment needs no look-up by name. The exporter must be installed before.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
-/// Reason codes lie below this.
+/// The bound on reason codes.
 const CODES: usize = 128;
 
 const _: () = {
@@ -23,7 +23,7 @@ const _: () = {
 };
 
 pub struct Metrics {
-    /// Counters by reason code; codes without a reason have none.
+    /// Counters by reason code; `None` for codes without a reason.
     payments: Vec<Option<Counter>>,
     unknown: Counter,
     accepted: Counter,

@@ -5,13 +5,13 @@
 //! 2. Load the newest checkpoint, replay the archive above it, and check both: a chain that does not verify is not
 //!    served.
 //! 3. Load deposits and outbox.
-//! 4. Bind the port, so that a busy one is found now; start the deposit service, the replica, the relay and the
+//! 4. Bind the port, so that a busy one is noticed now; start the deposit service, the replica, the relay and the
 //!    follower.
-//! 5. Serve. The node is healthy from here on: it has caught up with what it had.
+//! 5. Serve. The node is healthy from here on: it has replayed everything that it had stored.
 //!
 //! # Stop
-//! On [`Node::shutdown`], or when a part cannot go on: no new requests, open ones get a few seconds, the threads end,
-//! the store is flushed.
+//! On [`Node::shutdown`], or when a part fails: no new requests, open ones get a few seconds, the threads end, the
+//! store is flushed.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -64,12 +64,12 @@ use crate::signing::BankSigner;
 
 /// Blocks, or groups of filtered blocks, on their way to the replica thread.
 const DELIVERIES_MAX: usize = 8;
-/// How long threads and tasks may take to end.
+/// The longest time that threads and tasks may take to end.
 const GRACE: Duration = Duration::from_secs(8);
-/// How long to wait for the store at the end, so that a start right after finds it unlocked.
+/// The longest wait for the store at the end, so that an immediate restart finds it unlocked.
 const CLOSING: Duration = Duration::from_secs(2);
 
-/// Why a node did not start.
+/// The reason why a node did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("cannot read the genesis {path}: {reason}")]
@@ -105,7 +105,7 @@ pub enum StartError {
     BrokenOff(#[from] tokio::task::JoinError),
 }
 
-/// Why a node had to stop.
+/// The reason why a node had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     #[error("the node stopped, because the chain could not be followed: {0}")]
@@ -120,10 +120,10 @@ pub enum NodeError {
 pub struct Node {
     address: SocketAddr,
     ledger: LedgerHandle,
-    /// No new requests.
+    /// Cancelled to refuse new requests.
     stop: CancellationToken,
     serving: JoinHandle<()>,
-    /// Nothing more is sent or followed.
+    /// Cancelled to stop sending and following.
     halt: CancellationToken,
     failures: mpsc::UnboundedReceiver<NodeError>,
     tasks: Vec<JoinHandle<()>>,
@@ -138,7 +138,7 @@ impl Node {
         self.address
     }
 
-    /// The memory that its callers take.
+    /// The memory that its callers use.
     pub fn budget(&self) -> &Budget {
         &self.budget
     }
@@ -170,7 +170,7 @@ impl Node {
         if tokio::time::timeout(GRACE, ended).await.is_err() {
             tracing::warn!("not everything ended in time; what is durable stays so");
         }
-        // A checkpoint that is being written, and streams that were just cut, let go of the store within moments.
+        // A checkpoint in progress, and streams just cut, release the store within moments.
         let mut waited = Duration::ZERO;
         while Arc::strong_count(&store) > 1 && waited < CLOSING {
             tokio::time::sleep(CLOSING / 100).await;
@@ -188,14 +188,14 @@ impl Node {
     }
 }
 
-/// A node on its way up. Boxed, so that all that a node does is compiled once, here, and not again in every program and
-/// test that starts one.
+/// A starting node. Boxed, so that a node's code is compiled once, here, and not again in every program and test that
+/// starts one.
 pub type Starting = Pin<Box<dyn Future<Output = Result<Node, StartError>> + Send>>;
 
 /// Starts a bank's node on the store in its data folder.
 ///
 /// # Errors
-/// Each says what was expected, what was found and what to do.
+/// Each error says what was expected, what was found and what to do.
 #[inline(never)]
 pub fn start(config: Config) -> Starting {
     Box::pin(async {
@@ -240,7 +240,7 @@ fn read_genesis(config: &Config) -> Result<Genesis, StartError> {
     }
 }
 
-/// Refuses what only a full replica can do.
+/// Refuses settings that need a full replica.
 fn check_replica(config: &Config) -> Result<(), StartError> {
     match config.replica {
         ReplicaKind::Partial if config.verify_blocks => Err(StartError::NeedsFullReplica { key: "verify_blocks" }),
@@ -249,7 +249,7 @@ fn check_replica(config: &Config) -> Result<(), StartError> {
     }
 }
 
-/// The ledger of the newest checkpoint, and above it what the archive holds; and what is known of its checkpoints.
+/// The ledger from the newest checkpoint and the archive above it, and the record of its checkpoints.
 async fn recover(
     store: Arc<dyn Store>,
     archive: Arc<Archive>,
@@ -282,7 +282,7 @@ async fn recover(
     tokio::task::spawn_blocking(recovering).await?
 }
 
-/// Keys other than the ledger's do not keep the node from starting: the chain may name them in blocks to come.
+/// Keys other than the ledger's do not prevent a start: the chain may name them in later blocks.
 fn warn_of_other_keys(ledger: &Ledger, bank: BankId, identity: &NodeIdentity, signing_key: &SigningKey) {
     let height = ledger.height();
     let Some(seat) = ledger.members().active(Role::Bank, MemberId(bank.0)) else {
@@ -300,7 +300,7 @@ fn warn_of_other_keys(ledger: &Ledger, bank: BankId, identity: &NodeIdentity, si
     }
 }
 
-/// The parts of a node that is about to start.
+/// The parts of a starting node.
 struct Launch {
     config: Config,
     store: Arc<dyn Store>,
@@ -366,7 +366,7 @@ impl Launch {
             .map(|directory| Arc::new(SignaturePrecheck::new(genesis.network(), directory)));
         let context = BankContext { bank, ledger: ledger.clone(), deposits, relay };
         let own_commands = OwnCommands { context: context.clone(), signer };
-        // What an earlier process of this node had sent is not known any more.
+        // What an earlier process of this node had sent is no longer known.
         let records = Records::new(context.clone(), history.clone(), tip.0 == Height(0));
         let payments = payment_service(&records, &precheck, &metrics, &config, stop.clone());
         let mut secret = [0; 32];
@@ -432,7 +432,7 @@ impl Launch {
     }
 }
 
-/// Payments, from customers down to the relay.
+/// The payment service, from customers down to the relay.
 fn payment_service(
     records: &Records,
     precheck: &Option<Arc<SignaturePrecheck>>,
@@ -460,7 +460,7 @@ fn payment_service(
     }
 }
 
-/// Messages of customers are bounded more tightly than those of members.
+/// Customers' messages have tighter bounds than members'.
 fn bounded(server: BankServer<BankService>) -> BankServer<BankService> {
     const CUSTOMER_MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
     server.max_decoding_message_size(CUSTOMER_MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX)
@@ -471,7 +471,7 @@ fn central_bank(config: &Config, identity: NodeIdentity, ledger: LedgerHandle) -
     CentralBankEndpoint { address: config.central_bank.clone(), identity, trust: Box::new(trust) }
 }
 
-/// Called by a part of the node that cannot go on: the node stops.
+/// Called by a failing part of the node: the node stops.
 type Fail = Arc<dyn Fn(NodeError) + Send + Sync>;
 
 fn failures(stop: &CancellationToken) -> (Fail, mpsc::UnboundedReceiver<NodeError>) {
@@ -479,7 +479,7 @@ fn failures(stop: &CancellationToken) -> (Fail, mpsc::UnboundedReceiver<NodeErro
     let stop = stop.clone();
     let fail = move |error: NodeError| {
         tracing::error!(%error, "the node stops");
-        // The holder of the node gets the first failure; later ones only repeat it.
+        // The node's holder gets the first failure; later ones only repeat it.
         let _ = tell.send(error);
         stop.cancel();
     };

@@ -1,8 +1,8 @@
-//! The durable outbox: commands that this bank answers for and whose outcome the chain has not brought yet.
+//! The durable outbox: commands for which this bank is responsible and whose outcome the chain has not brought yet.
 //!
-//! It holds three kinds: the bank's own fund commands and the top-ups that it promised (reverse waterfalls), whose
-//! money is in transit, and customers' payments that the bank accepted while the central bank could not be reached.
-//! Each is sent again until its outcome is known, over any number of crashes; sequence numbers make that safe.
+//! It holds three kinds: the bank's own fund commands and promised top-ups (reverse waterfalls), whose money is in
+//! transit, and customers' payments that the bank accepted while the central bank could not be reached. Each is sent
+//! again until its outcome is known, over any number of crashes; sequence numbers make that safe.
 //!
 //! # How an entry leaves
 //! 1. The chain uses its sequence number for this record: the outcome is known.
@@ -11,8 +11,8 @@
 //! 3. The chain's time passes its valid-until: from then on it can only be refused.
 //! 4. The central bank refuses it before ordering, for a reason that lasts, and this was the only copy ever sent.
 //!
-//! In cases 2 to 4 the deposit is given back (`deposit_service`). A refusal of a *second* copy says nothing about the
-//! first, so 4 needs the only copy.
+//! In cases 2 to 4 the deposit is restored (`deposit_service`). A refusal of a *second* copy says nothing about the
+//! first, so 4 requires that there is only one.
 //!
 //! # Layout of [`Column::Outbox`]
 //! Key: 0 (own) or 1 (customer), account (u64 big-endian; 0 for own), sequence (u64 big-endian). Value, sealed under
@@ -32,9 +32,9 @@ use tokio::sync::oneshot;
 
 use crate::deposits::{OrderedOutcome, RequestId};
 
-/// Entries that the outbox may hold; further ones are refused as overloaded.
+/// The number of entries that the outbox may hold; further ones are refused as overloaded.
 pub const ENTRIES_MAX: usize = 100_000;
-/// Waiting callers for one entry.
+/// The number of callers that may wait for one entry.
 const WAITERS_MAX: usize = 16;
 
 /// The signer and the sequence number of an entry.
@@ -69,18 +69,18 @@ impl OutboxKey {
     }
 }
 
-/// How an entry left the outbox.
+/// The way in which an entry left the outbox.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Release {
     Ordered(OrderedOutcome),
-    /// It will never settle; what it had in transit is back on the deposit.
+    /// It will never settle; its amount in transit is back on the deposit.
     GivenBack(Reason),
 }
 
 /// The command of an entry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum OutboxPayload {
-    /// A funding of the bank's own, or a payment of a customer.
+    /// The bank's own funding, or a customer's payment.
     Payment(Signed<Payment>),
     /// A payment that the bank tops up from the payer's deposit.
     TopUp(Box<Signed<ReverseWaterfall>>),
@@ -108,11 +108,12 @@ impl OutboxPayload {
 
 /// A command in the outbox.
 pub struct Entry {
-    /// The command's bytes, as they are sent.
+    /// The command's bytes, as sent.
     pub command: Bytes,
     pub payload: OutboxPayload,
     pub request: RequestId,
-    /// Times it was given to the relay since the node started; entries from before the start begin with one.
+    /// The number of times it was passed to the relay since the node started; entries from before the start begin with
+    /// one.
     pub copies: u32,
     pub in_flight: bool,
     next_try: Instant,
@@ -123,14 +124,14 @@ impl Entry {
     pub fn valid_until(&self) -> Timestamp {
         match &self.payload {
             OutboxPayload::Payment(payment) => payment.record.head.valid_until,
-            // Once either signature's time has passed, it can only be refused.
+            // Once either signature has expired, it can only be refused.
             OutboxPayload::TopUp(order) => {
                 order.record.head.valid_until.min(order.record.transfer.record.head.valid_until)
             }
         }
     }
 
-    /// Tells all waiting callers.
+    /// Notifies all waiting callers.
     pub fn release(self, release: Release) {
         for waiter in self.waiters {
             // A caller that gave up waiting asks again.
@@ -201,7 +202,7 @@ impl Outbox {
             || self.top_ups.contains_key(&(account, sequence))
     }
 
-    /// The payments of a wallet that were accepted, by number.
+    /// The accepted payments of a wallet, by number.
     pub fn accepted_of(&self, account: AccountId) -> impl Iterator<Item = &Signed<Payment>> {
         let key = |sequence| OutboxKey::Customer { account, sequence };
         self.entries.range(key(0)..=key(u64::MAX)).filter_map(|(_, entry)| match &entry.payload {
@@ -210,7 +211,7 @@ impl Outbox {
         })
     }
 
-    /// The numbers of a wallet whose payments are topped up, in order.
+    /// The numbers of a wallet's topped-up payments, in order.
     pub fn topped_up_of(&self, account: AccountId) -> impl Iterator<Item = u64> {
         self.top_ups.range((account, 0)..=(account, u64::MAX)).map(|((_, sequence), _)| *sequence)
     }
@@ -238,7 +239,7 @@ impl Outbox {
         self.insert(key, Entry::new(command, payload, request));
     }
 
-    /// Takes an entry out.
+    /// Removes an entry.
     pub fn remove(&mut self, batch: &mut WriteBatch, key: &OutboxKey) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
         if let Some(payment) = entry.payload.topped_up() {
@@ -248,7 +249,7 @@ impl Outbox {
         Some(entry)
     }
 
-    /// Waits for the entry to leave. `None` where there is no such entry, or too many wait already.
+    /// Waits for the entry to leave. `None` if there is no such entry, or too many callers wait already.
     pub fn wait(&mut self, key: &OutboxKey) -> Option<oneshot::Receiver<Release>> {
         let entry = self.entries.get_mut(key)?;
         entry.waiters.retain(|waiter| !waiter.is_closed());
@@ -260,7 +261,7 @@ impl Outbox {
         Some(hear)
     }
 
-    /// Entries that are due to be sent, at most `limit`; they are in flight from now on.
+    /// Entries that are due to be sent, at most `limit`; they count as in flight from now on.
     pub fn due(&mut self, now: Instant, limit: usize) -> Vec<(OutboxKey, Bytes)> {
         let due = self.entries.iter_mut().filter(|(_, entry)| !entry.in_flight && entry.next_try <= now).take(limit);
         due.map(|(key, entry)| {
@@ -271,7 +272,7 @@ impl Outbox {
         .collect()
     }
 
-    /// Schedules the entry to be sent again after a while, if it is still here.
+    /// Schedules the entry to be sent again after a delay, if it is still here.
     pub fn again(&mut self, key: &OutboxKey, after: Duration) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.in_flight = false;
@@ -279,7 +280,7 @@ impl Outbox {
         }
     }
 
-    /// Entries whose valid-until the chain's time has passed.
+    /// Entries whose valid-until has passed by the chain's time.
     pub fn expired(&self, chain_time: Timestamp) -> Vec<OutboxKey> {
         self.entries.iter().filter(|(_, entry)| entry.valid_until() < chain_time).map(|(key, _)| *key).collect()
     }

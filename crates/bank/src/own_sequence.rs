@@ -1,16 +1,16 @@
 //! The bank's own sequence numbers, for the commands that it signs itself.
 //!
 //! A sequence number is *free* if the replica's window says so and nothing of this bank is in flight with it.
-//! [`OwnSequence::take`] gives the lowest free one. It comes back in one of three ways:
+//! [`OwnSequence::take`] returns the lowest free one, which comes back in one of three ways:
 //!
 //! * [`OwnSequence::used`]: the chain has used it; the replica's window keeps it from being taken again.
-//! * [`OwnSequence::never_sent`]: nothing that carries it left this node, or it can never be ordered; it is free again.
+//! * [`OwnSequence::never_sent`]: no record with it left this node, or can ever be ordered; it is free again.
 //! * [`OwnSequence::unknown`]: its status is not known. It rests until the chain's time has passed the record's
 //!   valid-until: from then on the record can only be refused, and the number is free again unless the window says
 //!   otherwise.
 //!
-//! After a crash the numbers of commands outside the outbox are forgotten; one that is taken again although an earlier
-//! command used it is answered with `SEQUENCE_USED` or `SEQUENCE_CONFLICT`, and the caller takes another
+//! After a crash the numbers of commands outside the outbox are forgotten. If one is taken again although an earlier
+//! command used it, the answer is `SEQUENCE_USED` or `SEQUENCE_CONFLICT`, and the caller takes another
 //! ([`cbdc_node::re_sign`]).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,9 +25,9 @@ pub struct OwnSequence(Mutex<Numbers>);
 #[derive(Default)]
 struct Numbers {
     in_flight: BTreeSet<u64>,
-    /// Valid-until of the record that carries each resting number.
+    /// The valid-until of the record with each resting number.
     resting: BTreeMap<u64, Timestamp>,
-    /// Every number below is in flight, resting or used.
+    /// All numbers below it are in flight, resting or used.
     hint: u64,
 }
 
@@ -36,7 +36,7 @@ impl OwnSequence {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lowest free number of the window, which is in flight from now on. `now` is the chain's time.
+    /// The lowest free number of the window, in flight from now on. `now` is the chain's time.
     pub fn take(&self, window: &WideWindow, now: Timestamp) -> Option<u64> {
         let mut numbers = self.lock();
         numbers.wake(window, now);
@@ -54,26 +54,26 @@ impl OwnSequence {
         None
     }
 
-    /// Reserves the number of a command that is in the outbox already.
+    /// Reserves the number of a command that is already in the outbox.
     pub fn reserve(&self, sequence: u64) {
         self.lock().in_flight.insert(sequence);
     }
 
-    /// The chain has used the number, and the replica has seen it.
+    /// Records that the chain has used the number, and that the replica has seen it.
     pub fn used(&self, sequence: u64) {
         let mut numbers = self.lock();
         numbers.in_flight.remove(&sequence);
         numbers.resting.remove(&sequence);
     }
 
-    /// No record that carries the number can be ordered any more.
+    /// Records that no record with the number can be ordered any more.
     pub fn never_sent(&self, sequence: u64) {
         let mut numbers = self.lock();
         numbers.in_flight.remove(&sequence);
         numbers.hint = numbers.hint.min(sequence);
     }
 
-    /// Whether a record with this number was or will be ordered is not known; it is valid until `valid_until`.
+    /// Records that the status of the record with this number is unknown; it is valid until `valid_until`.
     pub fn unknown(&self, sequence: u64, valid_until: Timestamp) {
         let mut numbers = self.lock();
         numbers.in_flight.remove(&sequence);
@@ -81,7 +81,7 @@ impl OwnSequence {
     }
 }
 
-/// A number that was taken for a command. Dropped without being settled (the caller hung up), its status is unknown.
+/// A number taken for a command. If it is dropped without being settled (the caller hung up), its status is unknown.
 pub struct Taken {
     own: Arc<OwnSequence>,
     sequence: u64,
@@ -100,7 +100,7 @@ impl Taken {
         self.own.used(self.sequence);
     }
 
-    /// No record that carries it can be ordered any more.
+    /// No record with it can be ordered any more.
     pub fn never_sent(mut self) {
         self.is_settled = true;
         self.own.never_sent(self.sequence);
@@ -116,7 +116,7 @@ impl Drop for Taken {
 }
 
 impl Numbers {
-    /// Frees resting numbers whose record has expired on the chain, and forgets those that the window has left behind.
+    /// Frees resting numbers whose record has expired on the chain, and drops those below the window.
     fn wake(&mut self, window: &WideWindow, now: Timestamp) {
         let mut lowest_woken = u64::MAX;
         self.resting.retain(|sequence, valid_until| {

@@ -1,15 +1,15 @@
 //! Following the chain as a partial replica: headers, and the central bank's filtered blocks for this bank.
 //!
 //! # On receiving filtered blocks in a row
-//! 1. One that is known already is skipped; one that leaves a gap is refused.
+//! 1. A block that is already known is skipped; one that leaves a gap is refused.
 //! 2. Each header must continue this chain, and enough nodes of the central bank must have signed it. The signatures of
-//!    all headers are verified together, but those after a block that changed the members in a new batch.
-//! 3. [`Ledger::follow`] checks the own accounts against the header's effects root, balance sheet and policy, and takes
-//!    them over.
-//! 4. Headers, filtered blocks, history, deposit entries and outbox releases are written in one batch, as of a full
+//!    all headers are verified together; those after a block that changed the members, in a new batch.
+//! 3. [`Ledger::follow`] checks the own accounts against the header's effects root, balance sheet and policy, and
+//!    stores them.
+//! 4. Headers, filtered blocks, history, deposit entries and outbox releases are written in one batch, as in a full
 //!    replica.
 //!
-//! Only the central bank is followed: a failure anywhere stops the node, naming the height.
+//! Only the central bank is followed: any failure stops the node, naming the height.
 
 use std::time::Instant;
 
@@ -26,7 +26,7 @@ use crate::deposits::OrderedOutcome;
 use crate::history::HistoryUpdate;
 use crate::replica::{BlockError, ReplayError, Replica, replay_each};
 
-/// Follows what the archive holds above the ledger's height, checking each filtered block again. Gives the number of
+/// Follows the archive's blocks above the ledger's height, checking each filtered block again. Returns the number of
 /// commands.
 pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<u64, ReplayError> {
     replay_each(ledger, archive, |ledger, height, _| {
@@ -37,11 +37,11 @@ pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<u64, ReplayError
 }
 
 impl Replica {
-    /// Takes the next blocks over from the central bank's filtered blocks.
+    /// Follows the central bank's next filtered blocks.
     pub(crate) fn follow_filtered_blocks(&mut self, messages: &[v1::FilteredBlock]) -> Result<(), BlockError> {
         let headers = self.next_headers(messages.iter().map(|message| message.header.as_ref()))?;
         let mut ahead = &headers[..];
-        // Those that are known already came first.
+        // Known ones came first.
         let mut filtered_blocks = &messages[messages.len() - headers.len()..];
         while !ahead.is_empty() {
             let followed = self.follow_under_present_members(ahead, filtered_blocks)?;
@@ -50,8 +50,8 @@ impl Replica {
         Ok(())
     }
 
-    /// Takes blocks over and writes them together, up to the first that changes the members: only then is it known who
-    /// may sign the next ones. Gives their number, at least one.
+    /// Follows blocks and writes them together, up to the first that changes the members: only then is it known who may
+    /// sign the next ones. Returns their number, at least one.
     fn follow_under_present_members(
         &mut self,
         headers: &[SignedHeader],
@@ -72,7 +72,7 @@ impl Replica {
             let followed = match taken {
                 Ok(followed) => followed,
                 Err(error) if taken_over.is_empty() => return Err(error),
-                // Those before it are written first; then it is tried again.
+                // The blocks before it are written first; then it is tried again.
                 Err(_) => break,
             };
             let watches_holders = self.deposits.watches_holders();
@@ -87,7 +87,7 @@ impl Replica {
             arrivals_of(self.bank, &followed.changes.deposits, &mut effects);
             history.put(&mut batch);
             taken_over.push((header.header, followed.commands.len()));
-            // Members may sign otherwise from here on; a checkpoint is of the ledger as a checkpoint block left it.
+            // The signers may change from here on; and a checkpoint is of the ledger right after a checkpoint block.
             if followed.changes.members || header.header.is_of_checkpoint() {
                 break;
             }
@@ -106,7 +106,7 @@ impl Replica {
     }
 }
 
-/// Adds a command's lines of the history, and its effects on the books.
+/// Adds a command's history lines, and its effects on the books.
 fn enter(
     bank: BankId,
     own: &OwnCommand,

@@ -1,14 +1,14 @@
-//! The precheck: what is checked of a customer's batch before it is relayed.
+//! The precheck: a bank's checks on a customer's batch before it is relayed.
 //!
 //! Form and customer are read straight from the packed records, without decoding them: version, kind (transfer or
-//! defund), flags, that the payee is an account id at all, and that the payer is a customer of this bank. So whatever
-//! is relayed can be decoded: a record that cannot would end the bank's stream. Everything else is for the ledger to
-//! decide; a payment above the payee's holding limit, for one, settles where the payee's wallet is linked. Unless
-//! `precheck_signatures` is off the bank also verifies the signatures here, each customer's batch by itself and few
-//! batches at once, so that junk goes no further and delays no other customer for long; the central bank verifies all
+//! defund), flags, that the payee is an account id at all, and that the payer is a customer of this bank. So everything
+//! that is relayed can be decoded: a record that cannot would end the bank's stream. The ledger decides everything
+//! else; a payment above the payee's holding limit, for example, settles if the payee's wallet is linked. Unless
+//! `precheck_signatures` is off, the bank also verifies the signatures here, each customer's batch by itself and few
+//! batches at once, so that junk is stopped here and delays no other customer for long; the central bank verifies all
 //! of them again.
 //!
-//! A transfer that allows the reverse waterfall is relayed like any other: only the unary call tops it up, which takes
+//! A transfer that allows the reverse waterfall is relayed like any other: only the unary call tops it up, which needs
 //! the bank's own signature.
 
 use std::sync::Arc;
@@ -31,14 +31,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub struct SignaturePrecheck {
     network: NetworkId,
     directory: Arc<KeyDirectory>,
-    /// A permit for each batch that may be verified at once; batches take turns as they come.
+    /// A permit for each batch that may be verified at once, given in the order of arrival.
     turns: Arc<Semaphore>,
     log_limit: LogLimit,
 }
 
 /// A batch after the precheck: the records to relay, and the refusals.
 pub struct Checked {
-    /// Records to relay, back to back; the batch's own bytes where nothing is refused.
+    /// Records to relay, back to back; the batch's own bytes if nothing is refused.
     pub relayed: Bytes,
     pub count: usize,
     /// Index in the batch and answer of each refused record, in order. Usually empty.
@@ -85,26 +85,26 @@ fn partition(commands: &Bytes, verdicts: &[Result<(), Outcome>]) -> Checked {
 }
 
 impl SignaturePrecheck {
-    /// Verifies as many batches at once as there are cores.
+    /// A verifier of as many batches at once as there are cores.
     pub fn new(network: NetworkId, directory: Arc<KeyDirectory>) -> SignaturePrecheck {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         SignaturePrecheck { network, directory, turns: Arc::new(Semaphore::new(cores)), log_limit: LogLimit::default() }
     }
 
-    /// Says in the log, now and then, how many bad signatures were found.
+    /// Logs the number of bad signatures, at intervals.
     pub fn log_bad(&self, bad: u64) {
         if let Some(bad) = self.log_limit.count(bad) {
             tracing::warn!(target: "security", bad, "customers' commands with bad signatures were refused (count since the last such line)");
         }
     }
 
-    /// Waits for a turn to verify a batch. `None` where the node stops.
+    /// Waits for a permit to verify a batch. `None` if the node stops.
     pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         self.turns.clone().acquire_owned().await.ok()
     }
 
-    /// Verifies every signature of packed payments. Takes 3 to 20 µs a signature, good or bad: call it on a thread that
-    /// may block.
+    /// Verifies every signature of packed payments. Takes 3 to 20 µs per signature, good or bad: call it on a blocking
+    /// thread.
     pub fn verify(&self, commands: &Bytes) -> Vec<Result<(), Outcome>> {
         let records = || commands.chunks_exact(SIGNED_PAYMENT_BYTES);
         let decoded: Vec<_> = records().map(Command::from_bytes).collect();
@@ -133,7 +133,7 @@ impl SignaturePrecheck {
 }
 
 impl Checked {
-    /// Takes out the records with bad signatures as well.
+    /// Removes the records with bad signatures as well.
     pub fn verified(self, verifier: &SignaturePrecheck) -> Checked {
         let verdicts = verifier.verify(&self.relayed);
         if verdicts.iter().all(Result::is_ok) {
@@ -163,17 +163,17 @@ impl Checked {
         self.refused.first().filter(|_| self.count == 0).map(|(_, answer)| answer.outcome)
     }
 
-    /// How many were refused for a bad signature.
+    /// The number of refusals for a bad signature.
     pub fn bad_signatures(&self) -> u64 {
         self.refused.iter().filter(|(_, answer)| answer.outcome.reason == Reason::BadSignature).count() as u64
     }
 
-    /// Puts the answers to what was relayed and to what was refused into the batch's order.
+    /// Merges the answers to relayed and refused records into the batch's order.
     pub fn merge(&self, relayed: Answers) -> Answers {
         if self.refused.is_empty() {
             return relayed;
         }
-        // Bytes as they came: a code that is unknown here is the customer's to read.
+        // The bytes are kept: a code that is unknown here is for the customer to read.
         let (relayed, unknown) = (relayed.packed(), pack(&[Answer::unknown()]));
         let mut answers = relayed.chunks_exact(PACKED_BYTES);
         let mut refused = self.refused.iter().peekable();
@@ -244,7 +244,7 @@ mod tests {
         ];
         let checked = check(OWN, parts.concat().into());
         assert_eq!((checked.count, &checked.relayed[..]), (1, &parts[1][..]));
-        // Whatever is relayed can be decoded.
+        // Everything that is relayed can be decoded.
         assert!(Command::from_bytes(&checked.relayed).is_ok());
         let settled = Answers::Run { height: Height(5), first: 0, count: 1 };
         let answers = checked.merge(settled).unpacked().unwrap();

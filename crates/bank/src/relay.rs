@@ -2,16 +2,16 @@
 //!
 //! # What it does
 //! 1. [`Relay::submit`] takes commands, as bytes and with their count, if there is capacity for them; otherwise it
-//!    refuses at once (`OVERLOADED`): nothing of them left this node.
-//! 2. A submission of 256 commands or more travels as it is. Smaller ones, such as single payments, travel together if
-//!    they arrived together; while eight batches are in flight they wait for more, until a batch of 1,024 is full, 1 ms
-//!    has passed, or fewer are in flight.
+//!    refuses at once (`OVERLOADED`), and nothing has left this node.
+//! 2. A submission of 256 commands or more is sent as it is. Smaller ones, such as single payments, are sent together
+//!    if they arrived together; while eight batches are in flight they wait for more, until a batch of 1,024 is full, 1
+//!    ms has passed, or fewer are in flight.
 //! 3. An answer is matched to its batch by the batch's id and cut into the submissions' parts, without copying.
-//! 4. When the stream breaks, the status of what was in flight is unknown. The same bytes are sent again on the next
+//! 4. When the stream breaks, the status of commands in flight is unknown. The same bytes are sent again on the next
 //!    stream, unless their callers have given up: sequence numbers make that safe.
-//! 5. A caller that has waited for its deadline gets *unknown* for each command.
-//! 6. After a second without an answer the central bank is asked for its health. It counts as reachable while a stream
-//!    is open and something was heard within the last 3 seconds.
+//! 5. A caller whose deadline passes gets *unknown* for each command.
+//! 6. After a second without an answer, the relay asks the central bank for its health. It counts as reachable while a
+//!    stream is open and something was received within the last 3 seconds.
 //!
 //! # Bounds
 //! Commands waiting or in flight: [`COMMANDS_MAX`]. Commands in flight: [`IN_FLIGHT_MAX`].
@@ -46,23 +46,23 @@ use crate::metrics::Metrics;
 pub const COMMANDS_MAX: usize = 65_536;
 /// Commands that may be in flight to the central bank.
 const IN_FLIGHT_MAX: usize = 32_768;
-/// Commands in one gathered batch; a submission of a quarter of this travels on its own.
+/// The commands in one combined batch; a submission of a quarter of this is sent by itself.
 const GATHERED_MAX: usize = 1_024;
-/// Batches that may be in flight before small submissions wait for each other.
+/// The batches that may be in flight before small submissions wait for each other.
 const UNGATHERED_MAX: usize = 8;
-/// How long a gathered batch waits for more.
+/// The time that a combined batch waits for more.
 const GATHER_DELAY: Duration = Duration::from_millis(1);
 /// Batches handed to the transport and not yet taken by it.
 const OUTGOING_MAX: usize = 16;
-/// How long opening a stream may take.
+/// The longest time that opening a stream may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause after a failed attempt, doubled with each up to the second value.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-/// How often abandoned submissions are dropped.
+/// The interval at which abandoned submissions are dropped.
 const DROP_UNAWAITED_EVERY: Duration = Duration::from_millis(250);
-/// After so long without an answer the central bank is asked for its health.
+/// The time without an answer after which the central bank is asked for its health.
 const PROBE_AFTER: Duration = Duration::from_secs(1);
-/// After so long without any answer the central bank is not reachable.
+/// The time without any answer after which the central bank counts as unreachable.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 
 /// The answer to a submission.
@@ -83,7 +83,7 @@ impl Relayed {
         Relayed { answers: Answers::all(Answer::unknown(), count), resent: true }
     }
 
-    /// The answer where nothing left this node.
+    /// The answer if nothing left this node.
     pub fn refused(reason: Reason, count: usize) -> Relayed {
         let refusal = Answer::not_ordered(Outcome::refused(reason, 0, 0));
         Relayed { answers: Answers::all(refusal, count), resent: false }
@@ -111,11 +111,11 @@ pub struct Relay {
     answered_up_to: Arc<AtomicU64>,
 }
 
-/// The central bank's address, and the keys by which it is known.
+/// The central bank's address, and the keys that identify it.
 pub struct CentralBankEndpoint {
     pub address: String,
     pub identity: NodeIdentity,
-    /// The keys of its nodes, as membership names them now.
+    /// The keys of its nodes, by the present membership.
     pub trust: Box<dyn Fn() -> ServerTrust + Send + Sync>,
 }
 
@@ -127,7 +127,7 @@ impl CentralBankEndpoint {
 }
 
 impl Relay {
-    /// Starts the relay. It ends when `stop` is cancelled; what is in flight then is answered as unknown.
+    /// Starts the relay. It ends when `stop` is cancelled; commands then in flight are answered as unknown.
     pub fn start(
         central_bank: Arc<CentralBankEndpoint>,
         metrics: Arc<Metrics>,
@@ -154,17 +154,17 @@ impl Relay {
         (Relay { queue, capacity, reachable, answered_up_to }, running)
     }
 
-    /// Whether a stream to the central bank is open, and the central bank has answered lately.
+    /// Whether a stream to the central bank is open, and the central bank has answered recently.
     pub fn is_reachable(&self) -> bool {
         *self.reachable.borrow()
     }
 
-    /// Tells when that changes.
+    /// Notifies of changes of that.
     pub fn reachable(&self) -> watch::Receiver<bool> {
         self.reachable.clone()
     }
 
-    /// The newest block of which the central bank has told an outcome.
+    /// The newest block of which the central bank has reported an outcome.
     pub fn answered_up_to(&self) -> Height {
         Height(self.answered_up_to.load(Ordering::Acquire))
     }
@@ -182,7 +182,7 @@ impl Relay {
         let permits = u32::try_from(count).map_err(|_| Overloaded)?;
         let permit = self.capacity.clone().try_acquire_many_owned(permits).map_err(|_| Overloaded)?;
         let (answer, heard) = oneshot::channel();
-        // When the relay has stopped, dropping the submission answers it as unknown.
+        // If the relay has stopped, dropping the submission answers it as unknown.
         let _ = self.queue.send(Submission { commands, count, entered: Instant::now(), answer, _permit: permit });
         Ok(async move {
             match tokio::time::timeout(timeout, heard).await {
@@ -193,12 +193,12 @@ impl Relay {
     }
 }
 
-/// Small submissions on their way into one batch.
+/// Small submissions to be combined into one batch.
 #[derive(Default)]
 struct Gathered {
     parts: Vec<Submission>,
     count: usize,
-    /// When the first one came.
+    /// The arrival of the first one.
     since: Option<Instant>,
 }
 
@@ -232,7 +232,7 @@ struct Link {
     next_batch: u64,
 }
 
-/// Why a stream ended.
+/// The reason why a stream ended.
 enum Ended {
     Stopped,
     Broken(Status),
@@ -290,7 +290,7 @@ impl Link {
         Ok((channel, batches, answers.into_inner()))
     }
 
-    /// Waits for the next attempt, and drops what nobody waits for.
+    /// Waits for the next attempt, and drops submissions that nobody waits for.
     async fn wait(&mut self, pause: Duration) {
         let until = tokio::time::Instant::now() + pause;
         while tokio::time::Instant::now() < until {
@@ -322,7 +322,7 @@ impl Link {
         mut answers: Streaming<v1::OutcomeBatch>,
         stop: &CancellationToken,
     ) -> Ended {
-        // First what an earlier stream left unanswered.
+        // Batches that an earlier stream left unanswered come first.
         self.drop_unawaited();
         let mut outgoing: VecDeque<u64> = self.sent.keys().copied().collect();
         self.sent.values_mut().for_each(|sent| sent.resent = true);
@@ -383,7 +383,7 @@ impl Link {
         outgoing.len() < OUTGOING_MAX && self.in_flight + self.gathered.count < IN_FLIGHT_MAX
     }
 
-    /// Takes what else is waiting, so that single payments that arrive together travel together.
+    /// Takes everything that is waiting, so that single payments that arrive together are sent together.
     fn take_waiting(&mut self, outgoing: &mut VecDeque<u64>) {
         while self.has_capacity(outgoing) {
             let Ok(submission) = self.submissions.try_recv() else { break };
@@ -415,7 +415,7 @@ impl Link {
         }
     }
 
-    /// Sends what was gathered.
+    /// Sends the combined batch.
     fn flush(&mut self, outgoing: &mut VecDeque<u64>) {
         let Gathered { parts, count, .. } = std::mem::take(&mut self.gathered);
         let commands = match &parts[..] {
@@ -453,7 +453,7 @@ impl Link {
                 return;
             }
         };
-        // Before anybody hears of it.
+        // Before any caller gets it.
         self.answered_up_to.fetch_max(answers.newest().0, Ordering::AcqRel);
         let mut from = 0;
         for part in sent.parts {
@@ -466,7 +466,7 @@ impl Link {
     }
 }
 
-/// A question for the central bank's health.
+/// A pending request for the central bank's health.
 type Probe = Pin<Box<dyn Future<Output = bool> + Send>>;
 
 /// Whether the central bank answers at all.
@@ -476,7 +476,7 @@ async fn is_there(channel: Channel) -> bool {
     matches!(asked.await, Ok(Ok(_)))
 }
 
-/// The answer to the question at hand; none comes where there is none.
+/// The answer to the pending request; never, if there is none.
 async fn probed(probe: &mut Option<Probe>) -> bool {
     match probe {
         Some(probe) => probe.await,

@@ -1,20 +1,20 @@
-//! The replica: the bank's own ledger, kept from the chain by one thread.
+//! The replica: the bank's own ledger, which one thread keeps up with the chain.
 //!
 //! # On receiving a block
-//! 1. One that the replica has already is skipped; one that leaves a gap is refused.
+//! 1. A block that the replica already has is skipped; one that leaves a gap is refused.
 //! 2. Its parent must be the replica's tip, and enough nodes of the central bank must have signed its header.
-//! 3. From a peer, or where the bank is set to verify blocks, proposal and outcomes must lead to the header's commands
-//!    root, and every signature is verified. (From the central bank itself, whose node key the connection proved, its
-//!    own verdict on signatures is enough: crash faults, not lies.)
-//! 4. The proposal is applied. Header and outcomes must be those of the block, to the byte.
-//! 5. Header, outcomes, proposal, history, deposit entries and outbox releases are written in one batch. It needs no
-//!    fsync: after a crash the block is fetched and applied again. Its height is the cursor for all of them.
-//! 6. The block is announced, and now and then a checkpoint is written in the background.
+//! 3. For a block from a peer, or if the bank is set to verify blocks, block proposal and outcomes must lead to the
+//!    header's commands root, and every signature is verified. (For blocks from the central bank itself, whose node key
+//!    the connection proved, its own verdict on signatures is enough: crash faults, not lies.)
+//! 4. The block proposal is applied. Header and outcomes must equal those of the block, to the byte.
+//! 5. Header, outcomes, block proposal, history, deposit entries and outbox releases are written in one batch. It needs
+//!    no fsync: after a crash the block is fetched and applied again. Its height is the cursor for all of them.
+//! 6. The block is announced, and at intervals a checkpoint is written in the background.
 //!
 //! A partial replica follows filtered blocks instead: [`crate::partial_replica`].
 //!
-//! A failure before 4 leaves the replica as it was; a peer that sent the block is dropped. A block of the central bank
-//! that fails anywhere, or one that its own signed header does not describe, stops the node, naming the height.
+//! A failure before 4 leaves the replica unchanged; a peer that sent the block is dropped. A block of the central bank
+//! that fails anywhere, or that its own signed header does not describe, stops the node, naming the height.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -46,7 +46,7 @@ use crate::deposits::OrderedOutcome;
 use crate::history::{History, HistoryUpdate};
 use crate::metrics::Metrics;
 
-/// Why a block was not applied.
+/// The reason why a block was not applied.
 #[derive(Debug, thiserror::Error)]
 pub enum BlockError {
     #[error("block {height} cannot be read: {reason}")]
@@ -79,7 +79,7 @@ impl BlockError {
     }
 }
 
-/// Why the node's own archive is not gone on from.
+/// The reason why the node cannot continue from its own archive.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     #[error(transparent)]
@@ -111,15 +111,15 @@ pub enum Delivery {
     Block {
         block: v1::Block,
         source: BlockSource,
-        /// Gets the verdict on a peer's block.
+        /// Receives the verdict on a peer's block.
         verdict: Option<oneshot::Sender<Result<(), BlockError>>>,
     },
-    /// Filtered blocks in a row, from the central bank, for a partial replica.
+    /// Consecutive filtered blocks, from the central bank, for a partial replica.
     FilteredBlocks(Vec<v1::FilteredBlock>),
 }
 
-/// Applies what the archive holds above the ledger's height, checking each block against what was stored. Gives the
-/// number of commands.
+/// Applies the archive's blocks above the ledger's height, checking each against what was stored. Returns the number of
+/// commands.
 pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<u64, ReplayError> {
     replay_each(ledger, archive, |ledger, height, newest| {
         let parts = archive.block(height)?.ok_or(ReplayError::Missing { height, newest })?;
@@ -134,8 +134,8 @@ pub fn replay(ledger: &mut Ledger, archive: &Archive) -> Result<u64, ReplayError
     })
 }
 
-/// Takes the ledger up to the archive's newest block and gives the number of commands. `one` takes the block at the
-/// first of two heights over and gives its number; the second is the newest.
+/// Takes the ledger up to the archive's newest block and returns the number of commands. `one` applies the block at the
+/// first of two heights and returns its number; the second is the newest.
 pub(crate) fn replay_each(
     ledger: &mut Ledger,
     archive: &Archive,
@@ -169,7 +169,7 @@ pub struct Replica {
     pub store: Arc<dyn Store>,
     pub recent: RecentBlocks,
     pub membership: Membership,
-    /// Kept where signatures are verified here.
+    /// Present if signatures are verified here.
     pub directory: Option<Arc<KeyDirectory>>,
     pub deposits: Arc<DepositService>,
     pub history: Arc<History>,
@@ -181,7 +181,7 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// Follows what is delivered, until nobody delivers any more.
+    /// Follows the deliveries until all senders are gone.
     ///
     /// # Errors
     /// The node must stop: a block of the central bank does not verify, or cannot be booked.
@@ -244,8 +244,8 @@ impl Replica {
         Ok(())
     }
 
-    /// The headers of the next blocks, which continue this chain, their signatures yet to be checked; those in front
-    /// that the replica has already are left out.
+    /// The headers of the next blocks, which continue this chain, with their signatures still to be checked; leading
+    /// ones that the replica already has are left out.
     pub(crate) fn next_headers<'m>(
         &self,
         messages: impl IntoIterator<Item = Option<&'m v1::SignedHeader>>,
@@ -276,7 +276,7 @@ impl Replica {
         Ok(headers)
     }
 
-    /// Whether enough nodes of the central bank signed each header, by the members as they are now.
+    /// Checks that enough nodes of the central bank signed each header, by the present members.
     pub(crate) fn check_signatures(&self, headers: &[SignedHeader]) -> Vec<Result<(), ProofError>> {
         let (network, seed) = (self.genesis.network(), BatchSeed::draw(&mut SysRng));
         self.ledger.read(|ledger| {
@@ -292,7 +292,7 @@ impl Replica {
         })
     }
 
-    /// Keys and members as a block left them.
+    /// Applies a block's changes of keys and members.
     pub(crate) fn follow_changes(&self, ledger: &Ledger, changes: &Changes) {
         if let Some(directory) = &self.directory {
             directory.follow(ledger, changes);
@@ -351,7 +351,7 @@ impl Replica {
         effects
     }
 
-    /// Has a checkpoint written if one falls due with the block of a header.
+    /// Starts a checkpoint if one is due with the block of a header.
     pub(crate) fn checkpoint(&mut self, header: &cbdc_ledger::Header) {
         if !self.checkpoints.is_due_at(header, || self.ledger.read(Ledger::wallet_count)) {
             return;
@@ -369,13 +369,13 @@ impl Replica {
     }
 }
 
-/// The bulk of the traffic: settled or not, it moves nothing in a bank's own books. (Waterfalls are told apart from
-/// it.)
+/// Whether a command moves nothing in this bank's own books, settled or not: the bulk of the traffic. (Waterfalls are
+/// recorded separately.)
 pub(crate) fn moves_nothing_here(command: &Command) -> bool {
     matches!(command, Command::Payment(payment) if payment.record.kind() == cbdc_ledger::command::Kind::Transfer)
 }
 
-/// Whether proposal and outcomes are those of a signed header, before anything is applied.
+/// Checks that block proposal and outcomes are those of a signed header, before anything is applied.
 fn check_content(
     header: &SignedHeader,
     proposal: &BlockProposal<'_>,

@@ -1,14 +1,14 @@
-//! Sessions of holders: what the bank gives out, and how it knows it again without keeping anything.
+//! Holders' sessions: challenges and tokens that the bank can verify without storing them.
 //!
-//! 1. A *challenge* is given out with the time at which the session will end. It is the MAC of that time, so it shows
-//!    that the bank gave it out, and when. It may be answered for 60 s.
+//! 1. A *challenge* is issued with the time at which the session will end. It is the MAC of that time, which shows that
+//!    the bank issued it, and when. It may be answered for 60 s.
 //! 2. The holder signs bank, wallet, key version, end and challenge
 //!    ([`SessionStatement`](cbdc_ledger::command::SessionStatement)); the service checks that signature.
-//! 3. A *token* names wallet, key version and end, with their MAC. Whoever has it is taken for the holder until then.
+//! 3. A *token* names wallet, key version and end, with their MAC. Whoever presents it counts as the holder until then.
 //!
-//! The keys of both MACs are drawn at each start of the node: one that is started anew knows no session from before.
-//! Times are counted from the start by a clock that never jumps. MACs are compared in constant time, which
-//! [`blake3::Hash`] promises.
+//! The keys of both MACs are drawn at each start of the node: after a restart it knows no earlier session. Times are
+//! counted from the start by a clock that never jumps. MACs are compared in constant time, which [`blake3::Hash`]
+//! promises.
 
 use std::time::Instant;
 
@@ -17,31 +17,31 @@ use cbdc_ledger::{AccountId, BankId, Timestamp};
 
 /// The length of a session, from the challenge on.
 pub const SESSION_MS: u64 = 15 * 60 * 1_000;
-/// How long a challenge may be answered.
+/// The time within which a challenge may be answered.
 pub const CHALLENGE_MS: u64 = 60 * 1_000;
-/// Bytes of a token before they are written in hexadecimal digits: account (8), key version (4), end (8), MAC (32).
+/// Bytes of a token before it is written in hexadecimal digits: account (8), key version (4), end (8), MAC (32).
 const TOKEN_BYTES: usize = 52;
 
 /// An open session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Session {
-    /// The wallet whose holder has it.
+    /// The wallet whose holder has the session.
     pub account: AccountId,
     /// The version of the wallet's key that opened it.
     pub key_version: u32,
     pub expires_at: Timestamp,
 }
 
-/// Why something that was given out is not accepted.
+/// The reason why a challenge or token is not accepted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refused {
-    /// This bank has not given it out since it was started.
+    /// This bank has not issued it since it was started.
     NotOurs,
-    /// Its time is over.
+    /// It has expired.
     Expired,
 }
 
-/// Gives challenges and tokens out, and knows them again.
+/// Issues challenges and tokens, and verifies them.
 pub struct Sessions {
     pub bank: BankId,
     challenge_key: [u8; 32],
@@ -50,7 +50,7 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// With a secret of the operating system's, and the time of the machine's clock.
+    /// Sessions with a secret from the operating system, and the machine's time.
     pub fn new(bank: BankId, secret: [u8; 32], now: Timestamp) -> Sessions {
         Sessions {
             bank,
@@ -60,7 +60,7 @@ impl Sessions {
         }
     }
 
-    /// The time of sessions: the machine's clock at the start, and what has passed since.
+    /// The time of sessions: the machine's clock at the start, plus the time elapsed since.
     pub fn now(&self) -> Timestamp {
         let (instant, time) = self.started;
         time.plus_ms(u64::try_from(instant.elapsed().as_millis()).unwrap_or(u64::MAX))
@@ -76,7 +76,7 @@ impl Sessions {
         blake3::keyed_hash(&self.challenge_key, &expires_at.0.to_le_bytes())
     }
 
-    /// Refuses a challenge that was not given out with this end, or too long ago.
+    /// Refuses a challenge that was not issued with this end, or too long ago.
     pub fn check_challenge(&self, challenge: [u8; 32], expires_at: Timestamp, now: Timestamp) -> Result<(), Refused> {
         if self.challenge_of(expires_at) != blake3::Hash::from_bytes(challenge) {
             return Err(Refused::NotOurs);

@@ -11,16 +11,14 @@ use cbdc_node::views::probable_time;
 
 use crate::own_sequence::OwnSequence;
 
-/// How long a command outside the outbox is valid: short, so that the number of one whose status is unknown is soon
-/// free.
+/// The validity of a command outside the outbox: short, so that a number whose status is unknown is soon free again.
 pub const SHORT_VALIDITY: Duration = Duration::from_secs(60);
-/// How long a fund command is valid: long enough to outlast an outage, since its outbox entry is sent again all the
-/// time.
+/// The validity of a fund command: long enough to outlast an outage, since its outbox entry is sent again until then.
 pub const FUND_VALIDITY: Duration = Duration::from_secs(3_600);
-/// How long a request to issue or redeem is valid: an operator may have to look at it.
+/// The validity of a request to issue or redeem: an operator may have to look at it.
 pub const REQUEST_VALIDITY: Duration = Duration::from_secs(3_600);
 
-/// How long a consent may be used: the holder signs as soon as it is there.
+/// The validity of a consent: the holder signs as soon as they have it.
 const CONSENT_VALIDITY: Duration = Duration::from_secs(600);
 
 /// Signs the bank's own commands.
@@ -38,10 +36,10 @@ impl BankSigner {
         BankSigner { bank, network, key, ledger, sequence: Arc::default() }
     }
 
-    /// Consents to a holder's record of a kind about a wallet.
+    /// Signs a consent to a holder's record of a kind concerning a wallet.
     ///
     /// # Errors
-    /// This bank is no active member.
+    /// This bank is not an active member.
     pub fn consent(&self, kind: Kind, account: AccountId) -> Result<BankConsent, Outcome> {
         let (key_version, now) = self.ledger.read(|ledger| {
             let seat = ledger.members().active(Role::Bank, MemberId(self.bank.0));
@@ -55,10 +53,10 @@ impl BankSigner {
 
     /// Signs the record that `make` builds over a head with the lowest free sequence number.
     ///
-    /// The number is in flight from now on; the caller gives it back to [`BankSigner::sequence`].
+    /// The number is in flight from now on; the caller returns it to [`BankSigner::sequence`].
     ///
     /// # Errors
-    /// This bank is no active member, or all 65,536 numbers of the window are in flight.
+    /// This bank is not an active member, or all 65,536 numbers of the window are in flight.
     pub fn sign<R: Record>(&self, validity: Duration, make: impl FnOnce(Head) -> R) -> Result<Signed<R>, Outcome> {
         let head = self.ledger.read(|ledger| {
             let seat = ledger.members().active(Role::Bank, MemberId(self.bank.0));

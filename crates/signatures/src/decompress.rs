@@ -1,9 +1,9 @@
 //! Decompression: points from their encodings, eight at a time.
 //!
 //! Decompressing a point takes a square root: about 250 squarings, each of which waits for the one before. Eight of
-//! them in the lanes of AVX-512 take the time of a bit more than one.
+//! them in the lanes of AVX-512 take little longer than one.
 //!
-//! What is accepted is what ZIP-215 accepts: `y` is reduced modulo `p`, and any sign bit stands beside `x = 0`.
+//! It accepts what ZIP-215 accepts: `y` is reduced modulo `p`, and either sign bit is valid with `x = 0`.
 
 use crate::backend::{Operation, Simd};
 use crate::field::{
@@ -11,7 +11,7 @@ use crate::field::{
 };
 use crate::point::{AffineX8, CachedPoint};
 
-/// Adds the points of `encodings` to `points`, and says which are points; the identity stands for the others.
+/// Appends the points of `encodings` to `points`, and returns which are points; the identity replaces the others.
 pub(crate) struct Decompress<'a> {
     pub(crate) encodings: &'a [[u8; 32]],
     pub(crate) points: &'a mut Vec<CachedPoint>,
@@ -24,7 +24,7 @@ impl Operation for Decompress<'_> {
     fn run<S: Simd>(self, simd: S) -> Vec<bool> {
         let mut are_points = Vec::with_capacity(self.encodings.len());
         if let [encoding] = self.encodings {
-            // Seven lanes in eight would be idle, and 64-bit registers wait less for one multiplication after another.
+            // Seven of eight lanes would be idle, and 64-bit registers have less latency in dependent multiplications.
             let point = decompress(encoding);
             self.points.push(point.unwrap_or(CachedPoint::IDENTITY));
             are_points.push(point.is_some());
@@ -43,7 +43,7 @@ impl Operation for Decompress<'_> {
     }
 }
 
-/// The canonical `x` of the point of each encoding, as 32 bytes, little-endian; `None` where they are of no point.
+/// The canonical `x` of the point of each encoding, as 32 bytes, little-endian; `None` if it encodes no point.
 pub(crate) struct DecompressX<'a>(pub(crate) &'a [[u8; 32]]);
 
 impl Operation for DecompressX<'_> {
@@ -61,7 +61,7 @@ impl Operation for DecompressX<'_> {
     }
 }
 
-/// Adds points whose `x` is known to `points`: pairs of encoding and `x`.
+/// Appends points whose `x` is known to `points`: pairs of encoding and `x`.
 pub(crate) struct Cache<'a> {
     pub(crate) coordinates: &'a [([u8; 32], [u8; 32])],
     pub(crate) points: &'a mut Vec<CachedPoint>,
@@ -80,7 +80,7 @@ impl Operation for Cache<'_> {
     }
 }
 
-/// Chunks of eight, each with how many of its lanes count; the others repeat its first, and nobody reads them.
+/// Chunks of eight, each with the number of its lanes that count; the others repeat its first and are not read.
 fn chunks_of_eight<T: Copy>(all: &[T]) -> impl Iterator<Item = (usize, [T; 8])> + '_ {
     all.chunks(8).map(|chunk| {
         let mut lanes = [chunk[0]; 8];
@@ -102,7 +102,7 @@ fn load<S: Simd>(simd: S, encodings: &[[u8; 32]; 8]) -> FieldX8<S> {
     FieldX8::load(simd, &lanes)
 }
 
-/// Eight points, and the lanes whose encodings are of a point.
+/// Eight points, and the lanes whose encodings are valid.
 #[inline(always)]
 fn decompress_x8<S: Simd>(simd: S, encodings: &[[u8; 32]; 8]) -> (AffineX8<S>, u8) {
     let y = load(simd, encodings);
@@ -123,7 +123,7 @@ fn decompress_x8<S: Simd>(simd: S, encodings: &[[u8; 32]; 8]) -> (AffineX8<S>, u
     (AffineX8 { x, y }, is_root | is_root_of_negative)
 }
 
-/// One point; `None` where the encoding is of none. The steps are those of [`decompress_x8`].
+/// One point; `None` if the encoding is invalid. The steps are those of [`decompress_x8`].
 fn decompress(encoding: &[u8; 32]) -> Option<CachedPoint> {
     let y = FieldElement(limbs_of_bytes(encoding));
     let yy = y.square();

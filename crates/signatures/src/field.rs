@@ -1,8 +1,8 @@
 //! The field of integers modulo `p = 2^255 − 19`: one element, and eight in the lanes of SIMD registers.
 //!
 //! An element is `Σ limb[i]·2^(51·i)`, five limbs, in both forms. [`FieldElement`] is arithmetic on 64-bit registers,
-//! for what happens once in a multiscalar multiplication. [`FieldX8`] is written once for every [`Simd`] backend, so
-//! the schedule of products and carries is the same code on each of them.
+//! for the steps that occur once in a multiscalar multiplication. [`FieldX8`] is written once for every [`Simd`]
+//! backend, so the schedule of products and carries is the same code on each of them.
 //!
 //! # Bounds
 //! | value | limbs below |
@@ -32,15 +32,15 @@ pub(crate) const TWICE_D: Limbs =
 /// A square root of −1.
 pub(crate) const SQRT_M1: Limbs =
     [1_718_705_420_411_056, 234_908_883_556_509, 2_233_514_472_574_048, 2_117_202_627_021_982, 765_476_049_583_133];
-/// `2·p`, limb by limb larger than any carried element.
+/// `2·p`, each limb larger than any carried element's.
 const TWICE_P: Limbs = multiple_of_p(1);
-/// `16·p`, limb by limb larger than any [`FieldElement`].
+/// `16·p`, each limb larger than any [`FieldElement`]'s.
 const P_ABOVE_ELEMENTS: Limbs = multiple_of_p(4);
-/// `1024·p`, limb by limb larger than any product.
+/// `1024·p`, each limb larger than any product's.
 const P_ABOVE_PRODUCTS: Limbs = multiple_of_p(10);
-/// What the limbs of a product start with that is to be raised by [`P_ABOVE_PRODUCTS`]: all but the first are doubled.
+/// The initial limbs of a product to be raised by [`P_ABOVE_PRODUCTS`]: all but the first will be doubled.
 const RAISED_PRODUCT: Limbs = [P_ABOVE_PRODUCTS[0], HALF, HALF, HALF, HALF];
-/// The same of a square, some of whose limbs are doubled twice.
+/// The same for a square, some of whose limbs are doubled twice.
 const RAISED_SQUARE: Limbs = [P_ABOVE_PRODUCTS[0], HALF, HALF / 2, HALF / 2, HALF / 2];
 /// Half of the upper limbs of [`P_ABOVE_PRODUCTS`].
 const HALF: u64 = P_ABOVE_PRODUCTS[1] / 2;
@@ -83,7 +83,7 @@ const fn multiple_of_p(shift: u32) -> Limbs {
     [(MASK - 18) << shift, MASK << shift, MASK << shift, MASK << shift, MASK << shift]
 }
 
-/// The limbs of the number in 255 bits of `bytes`, little-endian; the highest bit is passed over.
+/// The limbs of the number in 255 bits of `bytes`, little-endian; the highest bit is ignored.
 #[inline(always)]
 pub(crate) fn limbs_of_bytes(bytes: &[u8; 32]) -> Limbs {
     let (chunks, _) = bytes.as_chunks::<8>();
@@ -107,7 +107,7 @@ impl FieldElement {
     pub(crate) const ZERO: FieldElement = FieldElement(ZERO);
     pub(crate) const ONE: FieldElement = FieldElement(ONE);
 
-    /// The sum, not carried: of two carried elements it may be multiplied, and added to once more.
+    /// The sum, not carried: that of two carried elements may be multiplied, and added to once more.
     #[inline]
     pub(crate) fn add(&self, other: &FieldElement) -> FieldElement {
         FieldElement(std::array::from_fn(|limb| self.0[limb].wrapping_add(other.0[limb])))
@@ -130,7 +130,7 @@ impl FieldElement {
     #[inline]
     pub(crate) fn mul(&self, other: &FieldElement) -> FieldElement {
         let ([a0, a1, a2, a3, a4], [b0, b1, b2, b3, b4]) = (self.0, other.0);
-        // 2^255 is 19: what lies beyond the fifth limb comes back times 19.
+        // 2^255 is 19: the part beyond the fifth limb comes back times 19.
         let [c1, c2, c3, c4] = [b1, b2, b3, b4].map(|limb| limb.wrapping_mul(19));
         folded([
             sum([(a0, b0), (a4, c1), (a3, c2), (a2, c3), (a1, c4)]),
@@ -159,7 +159,7 @@ impl FieldElement {
     /// The limbs of the same element below `p`, each below `2^51`.
     pub(crate) fn canonical(&self) -> Limbs {
         let limbs = carried(carried(self.0).0).0;
-        // Below 2·p: the quotient is 1 where the element is p or more, seen by adding 19, and else 0.
+        // Below 2·p: the quotient is 1 if the element is p or more, found by adding 19, and else 0.
         let quotient = limbs.iter().fold(19, |carry, limb| (limb + carry) >> LIMB_BITS);
         let mut carry = 19 * quotient;
         limbs.map(|limb| {
@@ -175,7 +175,7 @@ impl FieldElement {
 
     /// `1/self`; 0 for 0.
     pub(crate) fn invert(&self) -> FieldElement {
-        // self^(p−2): all bits of the exponent are ones but bits 2 and 4.
+        // self^(p−2): all bits of the exponent are ones except bits 2 and 4.
         let mut inverse = FieldElement::ONE;
         for bit in (0..255).rev() {
             inverse = inverse.square();
@@ -199,7 +199,7 @@ impl Power for FieldElement {
     }
 }
 
-/// Whether they are the same element.
+/// Whether they represent the same element.
 impl PartialEq for FieldElement {
     fn eq(&self, other: &FieldElement) -> bool {
         self.canonical() == other.canonical()
@@ -241,8 +241,8 @@ fn folded(sums: [u128; 5]) -> FieldElement {
     FieldElement(limbs)
 }
 
-/// An array of five, one expression a limb. A macro, so that nothing is left to the inliner's judgement: a call that it
-/// leaves standing is compiled without the processor's features.
+/// An array of five, one expression per limb. A macro, so that nothing depends on the inliner's judgement: a call that
+/// it does not inline is compiled without the processor's features.
 macro_rules! each_limb {
     (|$limb:ident| $value:expr) => {
         [
@@ -277,11 +277,11 @@ pub(crate) struct FieldX8<S: Simd> {
     simd: S,
 }
 
-/// Eight products plus [`P_ABOVE_PRODUCTS`], which is 0: what products may be subtracted from.
+/// Eight products plus [`P_ABOVE_PRODUCTS`], which is 0: products may be subtracted from it.
 #[derive(Clone, Copy)]
 pub(crate) struct RaisedX8<S: Simd>(ProductX8<S>);
 
-/// Eight products, or sums and differences of such, not yet carried.
+/// Eight products, or sums and differences of products, not yet carried.
 #[derive(Clone, Copy)]
 pub(crate) struct ProductX8<S: Simd> {
     limbs: [S::U64x8; 5],
@@ -336,7 +336,7 @@ impl<S: Simd> FieldX8<S> {
         FieldX8 { limbs: each_limb!(|I| self.simd.select(mask, self.limbs[I], other.limbs[I])), ..*self }
     }
 
-    /// The negative of carried elements in the lanes of `mask`; not carried.
+    /// The negatives of carried elements in the lanes of `mask`; not carried.
     #[inline(always)]
     pub(crate) fn negate_where(&self, mask: u8) -> Self {
         let simd = self.simd;
@@ -386,7 +386,7 @@ impl<S: Simd> FieldX8<S> {
         RaisedX8(self.product_from(RAISED_PRODUCT, other))
     }
 
-    /// The product plus what the limbs start with, all but the first doubled.
+    /// The product plus the initial limbs, all but the first doubled.
     #[inline(always)]
     fn product_from(&self, start: Limbs, other: &Self) -> ProductX8<S> {
         let simd = self.simd;
@@ -399,7 +399,7 @@ impl<S: Simd> FieldX8<S> {
                 limbs[i + j + 1] = simd.madd52hi(limbs[i + j + 1], self.limbs[i], other.limbs[j]);
             }
         }
-        // A product's upper 52 bits weigh 2^52, one bit more than a limb.
+        // The upper 52 bits of a product have the weight 2^52, one bit more than a limb.
         for at in 1..10 {
             limbs[at] = simd.add(limbs[at], limbs[at]);
         }
@@ -428,7 +428,7 @@ impl<S: Simd> FieldX8<S> {
         RaisedX8(self.square_from(RAISED_SQUARE))
     }
 
-    /// The square plus what the limbs start with, the second doubled and the others after it twice.
+    /// The square plus the initial limbs, the second doubled and those after it twice.
     #[inline(always)]
     fn square_from(&self, start: Limbs) -> ProductX8<S> {
         let simd = self.simd;
@@ -436,7 +436,7 @@ impl<S: Simd> FieldX8<S> {
         for at in 0..5 {
             limbs[at] = simd.splat(start[at]);
         }
-        // As in a product; and each product of two different limbs comes twice.
+        // As in a product; and each product of two different limbs occurs twice.
         for i in 0..5 {
             for j in i + 1..5 {
                 limbs[i + j + 1] = simd.madd52hi(limbs[i + j + 1], self.limbs[i], self.limbs[j]);
@@ -457,7 +457,7 @@ impl<S: Simd> FieldX8<S> {
         for i in 0..5 {
             limbs[2 * i] = simd.madd52lo(limbs[2 * i], self.limbs[i], self.limbs[i]);
         }
-        // As `fold` does. A square leaves the multipliers idle for a time; here they take the other units' work.
+        // As `fold` does. A square leaves the multipliers idle for a while; here they relieve the other units.
         let nineteen = simd.splat(19);
         ProductX8 { limbs: each_limb!(|I| simd.add(limbs[I], simd.mul_low(limbs[I + 5], nineteen))), simd }
     }
@@ -467,7 +467,7 @@ impl<S: Simd> FieldX8<S> {
     pub(crate) fn canonical(&self) -> Self {
         let simd = self.simd;
         let mask = simd.splat(MASK);
-        // Below 2·p after carrying: the quotient is 1 where the element is p or more, seen by adding 19, and else 0.
+        // Below 2·p after carrying: the quotient is 1 if the element is p or more, found by adding 19, and else 0.
         let limbs = carry(simd, carry(simd, self.limbs).limbs).limbs;
         let mut quotient = simd.splat(19);
         for at in 0..5 {
@@ -562,7 +562,7 @@ impl<S: Simd> ProductX8<S> {
         carry(self.simd, self.limbs)
     }
 
-    /// Twice a carried element, beside products.
+    /// Twice a carried element, among products.
     #[inline(always)]
     pub(crate) fn twice_element(element: &FieldX8<S>) -> Self {
         ProductX8 { limbs: element.limbs, simd: element.simd }.double()
@@ -606,28 +606,28 @@ impl<S: Simd> RaisedX8<S> {
     }
 }
 
-/// 19 times limbs below `2^60`. (Rotated, not shifted: a compiler that sees a multiplication makes one, of several
-/// instructions.)
+/// 19 times limbs below `2^60`. (By rotation, not shift: a compiler that recognises a multiplication emits one, of
+/// several instructions.)
 #[inline(always)]
 fn times_19<S: Simd>(simd: S, limb: S::U64x8) -> S::U64x8 {
     let twice = simd.add(limb, limb);
     simd.add(simd.add(simd.rotate_left_4(limb), twice), limb)
 }
 
-/// Carries once, all limbs at the same time. From limbs below `2^63.5` it makes carried ones.
+/// Carries once, all limbs at the same time. It turns limbs below `2^63.5` into carried ones.
 #[inline(always)]
 fn carry<S: Simd>(simd: S, limbs: [S::U64x8; 5]) -> FieldX8<S> {
     let mask = simd.splat(MASK);
     let carries = each_limb!(|I| simd.shift_right::<LIMB_BITS>(limbs[(I + 4) % 5]));
     let kept = each_limb!(|I| simd.and(limbs[I], mask));
-    // 2^255 is 19. The carry is below 2^13, so its product is one of 52 bits.
+    // 2^255 is 19. The carry is below 2^13, so its product has 52 bits.
     let lowest = simd.madd52lo(kept[0], carries[0], simd.splat(19));
     let [_, b, c, d, e] = each_limb!(|I| simd.add(kept[I], carries[I]));
     FieldX8 { limbs: [lowest, b, c, d, e], simd }
 }
 
-/// Folds the ten limbs of a product back to five: `2^255` is 19. A limb is below `2^60.1`: the most, limb 0, has one
-/// product of 52 bits, and 19 times fourteen.
+/// Folds the ten limbs of a product back to five: `2^255` is 19. A limb stays below `2^60.1`: the largest, limb 0, has
+/// one product of 52 bits, and 19 times fourteen.
 #[inline(always)]
 fn fold<S: Simd>(simd: S, limbs: &[S::U64x8; 10]) -> ProductX8<S> {
     let nineteen = simd.splat(19);

@@ -1,7 +1,7 @@
 //! SHA-512 of many messages, eight at a time (FIPS 180-4).
 //!
-//! Every signature takes a hash of its commitment, key and message: two blocks for a payment. The rounds of one hash
-//! wait for each other; eight messages go through them in eight SIMD lanes.
+//! Every signature needs a hash of its commitment, key and message: two blocks for a payment. The rounds of one hash
+//! depend on each other; eight messages go through them in eight SIMD lanes.
 
 use sha2::{Digest, Sha512};
 
@@ -11,9 +11,9 @@ use crate::backend::{Operation, Simd};
 pub(crate) type Message<'a> = [&'a [u8]; 4];
 
 const BLOCK_BYTES: usize = 128;
-/// Longer messages are hashed one by one.
+/// The largest number of blocks; longer messages are hashed one by one.
 const BLOCKS_MAX: usize = 4;
-/// Behind the message: a bit, and the length in 16 bytes.
+/// The padding after the message: a bit, and the length in 16 bytes.
 const PADDING_BYTES_MIN: usize = 17;
 
 /// The hash of one message, by the library.
@@ -41,7 +41,7 @@ impl Operation for Sha512All<'_> {
     }
 }
 
-/// Pads messages that take the same number of blocks, and returns that number; `None` for others, and for one alone.
+/// Pads messages that have the same number of blocks, and returns that number; `None` for others, and for a single one.
 fn pad_alike(messages: &[Message<'_>], padded: &mut [[u8; BLOCKS_MAX * BLOCK_BYTES]; 8]) -> Option<usize> {
     let bytes = |message: &Message<'_>| message.iter().map(|part| part.len()).sum::<usize>();
     let blocks = |message: &Message<'_>| (bytes(message) + PADDING_BYTES_MIN).div_ceil(BLOCK_BYTES);
@@ -118,7 +118,7 @@ fn compress<S: Simd>(simd: S, state: &mut [S::U64x8; 8], mut words: [S::U64x8; 1
     }
 }
 
-/// The first 64 bits behind the point of the square roots of the first eight primes.
+/// The first 64 bits of the fractional parts of the square roots of the first eight primes.
 const INITIAL: [u64; 8] = [
     0x6a09_e667_f3bc_c908,
     0xbb67_ae85_84ca_a73b,
@@ -129,7 +129,7 @@ const INITIAL: [u64; 8] = [
     0x1f83_d9ab_fb41_bd6b,
     0x5be0_cd19_137e_2179,
 ];
-/// The same of the cube roots of the first eighty.
+/// The same for the cube roots of the first eighty.
 const ROUNDS: [u64; 80] = [
     0x428a_2f98_d728_ae22,
     0x7137_4491_23ef_65cd,

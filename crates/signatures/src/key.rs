@@ -11,32 +11,32 @@ use crate::backend::{Backend, Simd};
 use crate::decompress::{Cache, DecompressX};
 use crate::point::{CachedPoint, ExtendedPoint};
 
-/// A public key as signed and stored: 32 bytes. Any bytes; [`PublicKey::decompress`] judges them.
+/// A public key as signed and stored: any 32 bytes; [`PublicKey::decompress`] checks them.
 ///
-/// Keys that differ in a byte are different keys, even where they encode the same point: the bytes are hashed into
-/// every signature. Shown and parsed as 64 hexadecimal digits.
+/// Keys that differ in a byte are different keys, even if they encode the same point: the bytes are hashed into every
+/// signature. Shown and parsed as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublicKey(pub [u8; 32]);
 
 impl PublicKey {
-    /// The key made ready for verification; takes a few microseconds, so keep the result while its wallet is active.
+    /// Prepares the key for verification; takes a few microseconds, so keep the result while its wallet is active.
     ///
     /// # Errors
     /// [`KeyError::NotAPoint`] if the bytes encode no point under ZIP-215. Every signature by such a key is invalid.
-    /// Keys of small order and encodings that are not canonical are accepted here.
+    /// Keys of small order and non-canonical encodings are accepted here.
     pub fn decompress(&self) -> Result<DecompressedKey, KeyError> {
         let point = CompressedEdwardsY(self.0).decompress().ok_or(KeyError::NotAPoint { found: *self })?;
         Ok(DecompressedKey { public_key: *self, x: OnceLock::new(), dalek: OnceLock::from(Box::new(point)) })
     }
 
-    /// As [`PublicKey::decompress`] does with each, in less time together; `None` for bytes that encode no point.
+    /// As [`PublicKey::decompress`] for each, faster together; `None` for bytes that encode no point.
     pub fn decompress_all(keys: &[PublicKey]) -> Vec<Option<DecompressedKey>> {
         PublicKey::decompress_all_on(Backend::selected(), keys)
     }
 
     pub(crate) fn decompress_all_on(backend: Backend, keys: &[PublicKey]) -> Vec<Option<DecompressedKey>> {
         match backend.avx512() {
-            // A single one is decompressed sooner by the library.
+            // The library decompresses a single key faster.
             Some(simd) if keys.len() > 1 => PublicKey::decompress_all_by(simd, keys),
             _ => keys.iter().map(|key| key.decompress().ok()).collect(),
         }
@@ -51,7 +51,7 @@ impl PublicKey {
         keys.iter().zip(found).map(key).collect()
     }
 
-    /// What opening an account, or replacing its key, demands of the new key.
+    /// The requirement on a new key when an account is opened or its key replaced.
     ///
     /// # Errors
     /// [`KeyError::NotAPoint`] as above; [`KeyError::SmallOrder`] if anybody could make signatures for the key.
@@ -95,7 +95,7 @@ impl FromStr for PublicKey {
     }
 }
 
-/// Why a text is not a public key.
+/// The reason why a text is not a public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PublicKeyParseError {
     /// The text is too short or too long.
@@ -106,7 +106,7 @@ pub enum PublicKeyParseError {
         /// Characters in the text.
         found_digits: usize,
     },
-    /// A character is none of `0-9`, `a-f`, `A-F`.
+    /// A character is not one of `0-9`, `a-f`, `A-F`.
     #[error("expected a public key of 64 hexadecimal digits, found {found:?} at position {position}, counted from 0")]
     Digit {
         /// Position of the character, from 0.
@@ -116,7 +116,7 @@ pub enum PublicKeyParseError {
     },
 }
 
-/// Why bytes do not serve as a public key.
+/// The reason why bytes are not accepted as a public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// No point of the curve has this encoding.
@@ -137,19 +137,19 @@ pub enum KeyError {
     },
 }
 
-/// A public key that is known to encode a point, with the point at hand, so that a signature costs no decompression of
-/// the key.
+/// A public key that is known to encode a point, with that point, so that verifying a signature need not decompress the
+/// key.
 ///
-/// The point is kept in two forms, each computed at its first use: batches on SIMD lanes need its `x` (`y` stands in
-/// the encoding), single verification and the portable backend need curve25519-dalek's point. At least one is there
-/// from the start. Cached for each active wallet, hence the size is fixed here; dalek's point, 160 bytes more, is kept
-/// only for keys that need it.
+/// The point is kept in two forms, each computed at its first use: batches on SIMD lanes need its `x` (`y` is in the
+/// encoding), single verification and the portable backend need curve25519-dalek's point. At least one is there from
+/// the start. One is cached for each active wallet, hence the size is fixed here; dalek's point, 160 bytes more, is
+/// kept only for keys that need it.
 #[derive(Clone)]
 pub struct DecompressedKey {
     public_key: PublicKey,
     /// The canonical `x`, little-endian.
     x: OnceLock<[u8; 32]>,
-    /// `A` itself, not its negative: the equation is written as `R + k·A − s·B`, where the cheap `s` is negated.
+    /// `A` itself, not its negative: the equation is written as `R + k·A − s·B`, where negating `s` is cheap.
     dalek: OnceLock<Box<EdwardsPoint>>,
 }
 
@@ -158,7 +158,7 @@ const _: () = assert!(size_of::<DecompressedKey>() <= 88);
 impl DecompressedKey {
     const IS_A_POINT: &str = "a decompressed key is made only from an encoding of a point";
 
-    /// The key as it was given, byte for byte.
+    /// The key's original bytes.
     pub fn public_key(&self) -> PublicKey {
         self.public_key
     }
@@ -173,12 +173,12 @@ impl DecompressedKey {
         })
     }
 
-    /// Adds the points of `keys` to `points`.
+    /// Appends the points of `keys` to `points`.
     pub(crate) fn cache(simd: impl Simd, keys: &[&DecompressedKey], points: &mut Vec<CachedPoint>) {
         let missing: Vec<&DecompressedKey> = keys.iter().copied().filter(|key| key.x.get().is_none()).collect();
         let encodings: Vec<[u8; 32]> = missing.iter().map(|key| key.public_key.0).collect();
         for (key, x) in missing.iter().zip(simd.run(DecompressX(&encodings))) {
-            // Somebody else may have been quicker, with the same result.
+            // Another thread may have been faster, with the same result.
             let _ = key.x.set(x.expect(DecompressedKey::IS_A_POINT));
         }
         let coordinates = |key: &&DecompressedKey| (key.public_key.0, *key.x.get().expect("it was just set"));

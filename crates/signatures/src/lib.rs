@@ -1,30 +1,32 @@
 //! Ed25519 signatures with one verdict on every node: keys, signing, single verification, and batches.
 //!
-//! Many nodes judge the same bytes, each in batches of its own making, and must agree on every one. Plain
-//! Ed25519 (RFC 8032) leaves open what to do with crafted keys and signatures, and its usual batch check
-//! disagrees with its single check on them. So this crate follows **ZIP-215** and no other rule; [`zip215`] states it.
+//! Many nodes verify the same bytes, each in its own batches, and must agree on every verdict. Plain Ed25519 (RFC 8032)
+//! leaves the treatment of crafted keys and signatures open, and its usual batch verification disagrees with single
+//! verification on them. So this crate follows **ZIP-215** and no other rule; [`zip215`] states it.
 //!
 //! # Promises
 //!
-//! - [`verify`], and [`Batch`] in any company, any order and on any backend, give the same verdict, equal to that of
-//!   `ed25519-zebra`. Tests compare them on honest, damaged and crafted input. A batch accepts an invalid signature
+//! - [`verify`], and [`Batch`] in any composition, any order and on any backend, give the same verdict, equal to that
+//!   of `ed25519-zebra`. Tests compare them on honest, damaged and crafted input. A batch accepts an invalid signature
 //!   with probability below `n·2^-127` for `n` signatures, whatever the signer does; see [`batch`].
 //! - A key of small order verifies signatures that nobody made. [`PublicKey::check_for_account`] refuses it, and
-//!   opening an account demands that check; verification itself accepts it, as the rule says.
-//! - A message comes in two parts, prefix and body, and is hashed as their concatenation. Whoever chooses the prefix
-//!   fixes its length or encodes it: the border between the parts is not signed.
-//! - Verification takes time that depends on its input, all of it public. Signing does not depend on the secret.
-//! - No randomness is drawn here: a key and a batch's secret seed come from a generator that the caller hands in.
-//! - Nothing rests on the memory layout of another crate's types: points go to curve25519-dalek and back as encodings.
+//!   opening an account requires that check; verification itself accepts it, as ZIP-215 says.
+//! - A message has two parts, prefix and body, and is hashed as their concatenation. The prefix must have a fixed
+//!   length or encode its length: the boundary between the parts is not signed.
+//! - Verification takes time that depends on its input, all of which is public. The time of signing does not depend on
+//!   the secret.
+//! - No randomness is drawn here: a key and a batch's secret seed come from a generator that the caller provides.
+//! - Nothing depends on the memory layout of another crate's types: points are passed to curve25519-dalek and back as
+//!   encodings.
 //!
 //! # Modules, low to high
 //! | module | holds |
 //! |---|---|
-//! | [`backend`] | portable or AVX-512: the trait of eight SIMD lanes, its choice and self-check; all `unsafe` |
+//! | [`backend`] | portable or AVX-512: the trait of eight SIMD lanes, selection and self-check; all `unsafe` |
 //! | `field`, `point` | integers modulo `2^255 − 19` and points of edwards25519, single and eight at a time |
 //! | `pair` | two points of edwards25519 with their coordinates in SIMD lanes |
 //! | `hash`, `decompress` | SHA-512 and decompression on eight lanes |
-//! | `verdict`, `msm` | both ways to decide: eight equations each by itself, and a sum of many |
+//! | `verdict`, `msm` | both ways to decide: eight equations by themselves, and a sum of many |
 //! | [`key`], [`signing`] | public keys, and key pairs |
 //! | [`zip215`] | the rule, and the verification of one signature |
 //! | [`batch`] | the verification of many, and what it costs |
@@ -76,7 +78,7 @@ pub use zip215::verify;
 
 use std::fmt;
 
-/// A signature as received: 64 bytes, `R` then `s`. Any bytes; only verification judges them.
+/// A signature as received: any 64 bytes, `R` then `s`; only verification checks them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Signature(pub [u8; 64]);
 

@@ -1,9 +1,9 @@
-//! Two points of edwards25519 whose coordinates stand in SIMD lanes: those of one in the lower four, of the other in
-//! the upper four.
+//! Two points of edwards25519 with their coordinates in SIMD lanes: those of one in the lower four, of the other in the
+//! upper four.
 //!
 //! All products of a level are computed at once, so an addition or a doubling takes two multiplications, one after the
-//! other: what is best for one or two points ([`crate::point::ExtendedX8`] is for eight). The formulas are those of
-//! Hisil, Wong, Carter and Dawson (2008) for `a = −1`; they hold for any two points of this curve.
+//! other: the best for one or two points ([`crate::point::ExtendedX8`] is for eight). The formulas are those of Hisil,
+//! Wong, Carter and Dawson (2008) for `a = −1`; they hold for any two points of this curve.
 
 use crate::backend::Simd;
 use crate::field::{FieldElement, FieldX8, Limbs, ONE, TWICE_D, ZERO, order};
@@ -14,23 +14,24 @@ const LANES: [u8; 2] = [0x0f, 0xf0];
 /// The fourth lane of both.
 const FOURTH: u8 = 0x88;
 
-/// `E`, `G`, `F` and `H` of an addition or a doubling, the last two or the first two perhaps negated: the same point.
+/// `E`, `G`, `F` and `H` of an addition or a doubling; the last two or the first two may be negated, which is the same
+/// point.
 #[derive(Clone, Copy)]
 pub(crate) struct CompletedPair<S: Simd>(FieldX8<S>);
 
-/// `X`, `Y`, `Z` and `X` again: what a doubling needs.
+/// `X`, `Y`, `Z` and `X` again: the input of a doubling.
 #[derive(Clone, Copy)]
 pub(crate) struct ProjectivePair<S: Simd>(FieldX8<S>);
 
-/// `Y − X`, `Y + X`, `Z` and `T`: what an addition needs.
+/// `Y − X`, `Y + X`, `Z` and `T`: the first input of an addition.
 #[derive(Clone, Copy)]
 pub(crate) struct ExtendedPair<S: Simd>(FieldX8<S>);
 
-/// `Y − X`, `Y + X`, `2·Z` and `2·d·T`: what is added.
+/// `Y − X`, `Y + X`, `2·Z` and `2·d·T`: the second input of an addition.
 #[derive(Clone, Copy)]
 pub(crate) struct PreparedPair<S: Simd>(FieldX8<S>);
 
-/// One point of a [`PreparedPair`] in memory: of each limb the four coordinates.
+/// One point of a [`PreparedPair`] in memory: the four coordinates of each limb.
 #[repr(C, align(32))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct PreparedPoint([[u64; 4]; 5]);
@@ -95,7 +96,7 @@ impl<S: Simd> ExtendedPair<S> {
 }
 
 impl<S: Simd> PreparedPair<S> {
-    /// A point of each memory.
+    /// Loads two points.
     #[inline(always)]
     pub(crate) fn load(simd: S, points: [&PreparedPoint; 2]) -> Self {
         let [PreparedPoint(lower), PreparedPoint(upper)] = points;
@@ -120,7 +121,7 @@ impl<S: Simd> PreparedPair<S> {
         [point(0), point(4)]
     }
 
-    /// The points, negated where it says so.
+    /// The points, negated where `negative` says so.
     #[inline(always)]
     pub(crate) fn negate_where(&self, are_negative: [bool; 2]) -> Self {
         let mask = (LANES[0] * u8::from(are_negative[0])) | (LANES[1] * u8::from(are_negative[1]));

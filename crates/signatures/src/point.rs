@@ -1,8 +1,8 @@
 //! Points of edwards25519: `−x² + y² = 1 + d·x²·y²`.
 //!
 //! [`ExtendedPoint`] is one point, in 64-bit arithmetic. [`AffineX8`], [`CachedX8`] and [`ExtendedX8`] are eight, one
-//! in each SIMD lane. [`CachedPoint`] and [`StoredPoint`] are how they stand in memory between. The only way from here
-//! to curve25519-dalek and back is the 32 bytes of an encoding.
+//! in each SIMD lane. [`CachedPoint`] and [`StoredPoint`] are their forms in memory. Points pass from here to
+//! curve25519-dalek and back only as the 32 bytes of an encoding.
 
 use crate::backend::Simd;
 use crate::field::{FieldElement, FieldX8, Limbs, ONE, ProductX8, RaisedX8, TWICE_D, ZERO, limbs_of_bytes};
@@ -18,7 +18,7 @@ pub(crate) struct ExtendedPoint {
     pub(crate) t: FieldElement,
 }
 
-/// One point in completed coordinates, `x = X/Z`, `y = Y/T`: what a doubling leaves.
+/// One point in completed coordinates, `x = X/Z`, `y = Y/T`: the result of a doubling.
 struct CompletedPoint {
     x: FieldElement,
     y: FieldElement,
@@ -26,7 +26,7 @@ struct CompletedPoint {
     t: FieldElement,
 }
 
-/// One point in projective coordinates, `x = X/Z`, `y = Y/Z`: what a doubling needs.
+/// One point in projective coordinates, `x = X/Z`, `y = Y/Z`: the input of a doubling.
 struct ProjectivePoint {
     x: FieldElement,
     y: FieldElement,
@@ -37,7 +37,7 @@ impl ExtendedPoint {
     pub(crate) const IDENTITY: ExtendedPoint =
         ExtendedPoint { x: FieldElement::ZERO, y: FieldElement::ONE, z: FieldElement::ONE, t: FieldElement::ZERO };
 
-    /// The point of known coordinates, little-endian; a sign bit of `y` is passed over.
+    /// The point with known coordinates, little-endian; a sign bit of `y` is ignored.
     pub(crate) fn of_affine(x: &[u8; 32], y: &[u8; 32]) -> ExtendedPoint {
         let (x, y) = (FieldElement(limbs_of_bytes(x)), FieldElement(limbs_of_bytes(y)));
         ExtendedPoint { x, y, z: FieldElement::ONE, t: x.mul(&y) }
@@ -73,7 +73,7 @@ impl ExtendedPoint {
         point.double().extended()
     }
 
-    /// The same with the coordinates in SIMD lanes.
+    /// As `double_times`, with the coordinates in SIMD lanes.
     #[inline(always)]
     pub(crate) fn double_times_by<S: Simd>(&self, simd: S, doublings: usize) -> ExtendedPoint {
         let mut completed = ProjectivePair::load(simd, [self; 2]).double();
@@ -118,7 +118,7 @@ impl CompletedPoint {
     }
 }
 
-/// An affine point as it is added, in two cache lines: the limbs of `y − x`, `y + x` and `2·d·x·y`, and a zero.
+/// An affine point prepared for addition, in two cache lines: the limbs of `y − x`, `y + x` and `2·d·x·y`, and a zero.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct CachedPoint(pub(crate) [[u64; 8]; 2]);
@@ -126,7 +126,7 @@ pub(crate) struct CachedPoint(pub(crate) [[u64; 8]; 2]);
 impl CachedPoint {
     pub(crate) const IDENTITY: CachedPoint = CachedPoint([[1, 0, 0, 0, 0, 1, 0, 0], [0; 8]]);
 
-    /// From the limbs of `y − x`, `y + x` and `2·d·x·y`.
+    /// A point from the limbs of `y − x`, `y + x` and `2·d·x·y`.
     pub(crate) fn of_limbs([a, b, c, d, e]: Limbs, [f, g, h, i, j]: Limbs, [k, l, m, n, o]: Limbs) -> CachedPoint {
         CachedPoint([[a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, 0]])
     }
@@ -150,14 +150,14 @@ impl<S: Simd> AffineX8<S> {
     }
 }
 
-/// Eight affine points as they are added: `y − x`, `y + x` and `2·d·x·y`.
+/// Eight affine points prepared for addition: `y − x`, `y + x` and `2·d·x·y`.
 pub(crate) struct CachedX8<S: Simd> {
     y_minus_x: FieldX8<S>,
     y_plus_x: FieldX8<S>,
     xy2d: FieldX8<S>,
 }
 
-/// An array of eight, one expression a lane; a macro for the reason of `each_limb` in [`crate::field`].
+/// An array of eight, one expression per lane; a macro for the same reason as `each_limb` in [`crate::field`].
 macro_rules! each_lane {
     (|$lane:ident| $value:expr) => {
         [
@@ -246,7 +246,7 @@ impl<S: Simd> ExtendedX8<S> {
         ExtendedX8 { y_minus_x: one, y_plus_x: one, z: one, t: FieldX8::splat(simd, ZERO) }
     }
 
-    /// The unified addition of [`ExtendedPoint::add`], of points whose `Z` is 1.
+    /// The unified addition of [`ExtendedPoint::add`], for points whose `Z` is 1.
     #[inline(always)]
     pub(crate) fn add_cached(&self, point: &CachedX8<S>) -> CompletedX8<S> {
         let a = self.y_minus_x.product(&point.y_minus_x);
@@ -255,7 +255,7 @@ impl<S: Simd> ExtendedX8<S> {
         CompletedX8::of_addition(&a, &b, &c, &ProductX8::twice_element(&self.z).raised())
     }
 
-    /// The same of any points.
+    /// The unified addition for any points.
     #[inline(always)]
     pub(crate) fn add(&self, other: &Self) -> CompletedX8<S> {
         let a = self.y_minus_x.product(&other.y_minus_x);
@@ -264,7 +264,7 @@ impl<S: Simd> ExtendedX8<S> {
         CompletedX8::of_addition(&a, &b, &c, &self.z.product(&other.z).double().raised())
     }
 
-    /// The same of points in [`ExtendedX8::prepared`] form.
+    /// The unified addition for points in [`ExtendedX8::prepared`] form.
     #[inline(always)]
     pub(crate) fn add_prepared(&self, other: &Self) -> CompletedX8<S> {
         let a = self.y_minus_x.product(&other.y_minus_x);
@@ -273,8 +273,8 @@ impl<S: Simd> ExtendedX8<S> {
         CompletedX8::of_addition(&a, &b, &c, &self.z.raised_product(&other.z))
     }
 
-    /// What is added many times, with the constant factors multiplied in: `2·Z` and `2·d·T` instead of `Z` and
-    /// `T`.
+    /// The points in the form for repeated addition, with the constant factors multiplied in: `2·Z` and `2·d·T` instead
+    /// of `Z` and `T`.
     #[inline(always)]
     pub(crate) fn prepared(&self) -> Self {
         let twice_d = FieldX8::splat(self.t.simd(), TWICE_D);
@@ -332,7 +332,7 @@ impl<S: Simd> ExtendedX8<S> {
     /// The point of each lane.
     #[inline(always)]
     pub(crate) fn points(&self) -> [ExtendedPoint; 8] {
-        // All four coordinates are doubled: it is the same point.
+        // All four coordinates are doubled, which is the same point.
         let x = self.y_plus_x.sub(&self.y_minus_x).store();
         let y = self.y_plus_x.add(&self.y_minus_x).store();
         let (z, t): ([Limbs; 8], [Limbs; 8]) = (self.z.double().store(), self.t.double().store());
@@ -345,7 +345,7 @@ impl<S: Simd> ExtendedX8<S> {
     }
 }
 
-/// Eight points in projective coordinates: what a doubling needs.
+/// Eight points in projective coordinates: the input of a doubling.
 #[derive(Clone, Copy)]
 pub(crate) struct ProjectiveX8<S: Simd> {
     x: FieldX8<S>,
@@ -370,7 +370,7 @@ impl<S: Simd> ProjectiveX8<S> {
     }
 }
 
-/// Eight points in completed coordinates: what an addition or a doubling leaves. `X` is `E·F`, `Y` is `G·H`, `Z` is
+/// Eight points in completed coordinates: the result of an addition or a doubling. `X` is `E·F`, `Y` is `G·H`, `Z` is
 /// `F·G` and `T` is `E·H`.
 #[derive(Clone, Copy)]
 pub(crate) struct CompletedX8<S: Simd> {
@@ -404,7 +404,7 @@ impl<S: Simd> CompletedX8<S> {
 pub(crate) struct StoredPoint([[u64; 8]; 3]);
 
 impl StoredPoint {
-    /// No point: what stands in memory before one is stored.
+    /// Not a point: the initial contents of memory before one is stored.
     pub(crate) const ZERO: StoredPoint = StoredPoint([[0; 8]; 3]);
     pub(crate) const IDENTITY: StoredPoint = StoredPoint([[1, 0, 0, 0, 0, 1, 0, 0], [0, 0, 1, 0, 0, 0, 0, 0], [0; 8]]);
     /// The identity in [`ExtendedX8::prepared`] form.

@@ -1,4 +1,4 @@
-//! Signing keys: what wallets, banks and the central bank sign with.
+//! Signing keys of wallets, banks and the central bank.
 
 use std::fmt;
 
@@ -12,8 +12,7 @@ use super::{PublicKey, Signature};
 pub struct SigningKey(ed25519_dalek::SigningKey);
 
 impl SigningKey {
-    /// The key pair of a 32-byte seed, the RFC's "private key". The caller's own copy of the seed is the caller's to
-    /// wipe.
+    /// The key pair of a 32-byte seed, the RFC's "private key". The caller has to wipe its own copy of the seed.
     pub fn from_seed(seed: [u8; 32]) -> Self {
         let seed = Zeroizing::new(seed);
         Self(ed25519_dalek::SigningKey::from_bytes(&seed))
@@ -22,7 +21,7 @@ impl SigningKey {
     /// A new key pair from a cryptographic generator that nobody else knows: the operating system's, outside tests.
     ///
     /// # Errors
-    /// The generator's own, if it gives no randomness: no key is better than a guessable one.
+    /// The generator's own error if it gives no randomness: no key is better than a guessable one.
     pub fn generate<R: TryCryptoRng>(rng: &mut R) -> Result<Self, R::Error> {
         let mut seed = Zeroizing::new([0; 32]);
         rng.try_fill_bytes(seed.as_mut())?;

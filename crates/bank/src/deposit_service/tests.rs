@@ -54,7 +54,7 @@ fn ledger() -> LedgerHandle {
     LedgerHandle::new(Ledger::new(genesis).unwrap())
 }
 
-/// A deposit service with its writer thread, as a start of the node on this store makes it.
+/// A deposit service with its writer thread, as the node starts it on this store.
 fn open(store: &Arc<MemoryStore>) -> Arc<DepositService> {
     let signer = Arc::new(BankSigner::new(BANK, Arc::new(key()), ledger()));
     let store: Arc<dyn Store> = store.clone();
@@ -64,7 +64,7 @@ fn open(store: &Arc<MemoryStore>) -> Arc<DepositService> {
     service
 }
 
-/// The same store, as a process that was killed leaves it.
+/// The store as a killed process leaves it.
 fn crash(store: &Arc<MemoryStore>, service: Arc<DepositService>) -> Arc<DepositService> {
     drop(service);
     store.crash();
@@ -94,7 +94,7 @@ fn ordered(outcome: Outcome) -> OrderedOutcome {
     OrderedOutcome { height: Height(1), index: 0, outcome }
 }
 
-/// The outcome of a payment that was topped up.
+/// The outcome of a topped-up payment.
 fn drew(minor: u64) -> Outcome {
     Outcome::paid(Charges { reverse_waterfall: amount(minor), ..Charges::default() })
 }
@@ -244,7 +244,7 @@ fn topping_up(transfer: Signed<Payment>) -> TopUp {
     TopUp { transfer, wanted: transfer.record.amount, may_begin: true }
 }
 
-/// A block of these commands, and what its waterfalls moved.
+/// A block of these commands, with its waterfalls.
 fn block(service: &DepositService, commands: &[(Bytes, Outcome)], moved: &[DepositMovement]) {
     let mut effects = Vec::new();
     for (index, (bytes, outcome)) in (0..).zip(commands) {
@@ -277,7 +277,7 @@ async fn a_waterfall_arrives_on_the_deposit_at_the_linked_bank_once_over_a_crash
     assert_eq!(deposits(&service), (deposit(130, 0), deposit(7, 0), (137, 0)));
     assert!(service.has_linked_deposit(linked));
 
-    // Block and movements were one write that the crash lost: the block comes again.
+    // Block and movements were one write, which the crash lost: the block comes again.
     let service = crash(&store, service);
     assert_eq!(deposits(&service), (deposit(100, 0), deposit(0, 0), (100, 0)));
     block(&service, &[], &moved);
@@ -296,7 +296,7 @@ async fn a_promise_and_its_command_survive_a_crash_together_and_only_what_was_dr
     assert_eq!((service.deposit(account()), service.watches_holders()), (deposit(20, 80), true));
     assert_eq!(sent(&service).1, command);
 
-    // The same payment waits for the same promise, even where no new one may be made.
+    // The same payment waits for the same promise, even if no new one may be made.
     let again = TopUp { may_begin: false, ..topping_up(payment) };
     let released = service.top_up(again.clone()).await.unwrap();
     assert_eq!((service.deposit(account()), service.outbox_len()), (deposit(20, 80), 1));
@@ -356,7 +356,7 @@ async fn a_top_up_whose_payer_used_the_number_otherwise_is_given_back_and_its_ow
 async fn an_accepted_payment_that_was_topped_up_meanwhile_has_settled() {
     let store = Arc::new(MemoryStore::new());
     let service = credited(&store, 100).await;
-    // The ledger here has no wallet, so only what takes nothing from one is accepted.
+    // The ledger here has no wallet, so only payments of zero are accepted.
     let beyond = service.accept(transfer(account(), 1, 6)).await.unwrap_err();
     assert_eq!(beyond, Outcome::refused(Reason::NotAccepted, 0, 1));
     let payment = transfer(account(), 0, 5);

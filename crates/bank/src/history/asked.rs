@@ -1,6 +1,6 @@
-//! Commands that were asked for by their sequence numbers of late.
+//! A cache of commands recently looked up by their sequence numbers.
 //!
-//! A number is used once, so what is found never changes. What is not found is not kept.
+//! A number is used once, so a result never changes. Misses are not cached.
 
 use std::collections::HashMap;
 

@@ -1,19 +1,19 @@
 //! The history index: each customer's payments and other commands, and every change of their balance.
 //!
 //! The records themselves are in the archive; a line of the index holds only the position of a command and the offset
-//! of its record in the proposal, or in the bank's filtered block. A payment that a bank topped up is listed as the
-//! payment itself. A change of a wallet that no payment's record and outcome tell (interest, a capture, a grant) is a
-//! line that holds the [`Entry`] itself. So the entries of a wallet's history sum up to its balance.
+//! of its record in the block proposal, or in the bank's filtered block. A payment that a bank topped up is listed as
+//! the payment itself. A change of a wallet that no payment's record and outcome show (interest, a capture, a grant) is
+//! a line that holds the [`Entry`] itself. So the entries of a wallet's history sum up to its balance.
 //!
 //! # How it is kept
-//! One record a block holds the lines of all own customers ([`row`]), written in the block's own batch. Each line names
-//! the block of the same wallet's line before it, and of the one before it that used the wallet's own sequence number;
-//! the heights of each wallet's newest lines are in memory ([`newest`]). So a payment costs about 40 bytes in a large
-//! write, never an entry of its own in a tree, and a history is read backwards, one record a step. A payment is found
-//! by its sequence number without reading all that a merchant received.
+//! One record per block holds the lines of all own customers ([`row`]), written in the block's own batch. Each line
+//! names the block of the same wallet's previous line, and of its previous line that used the wallet's own sequence
+//! number; the heights of each wallet's newest lines are in memory ([`newest`]). So a payment costs about 40 bytes in a
+//! large write, never its own entry in a tree, and a history is read backwards, one record per step. A payment is found
+//! by its sequence number without reading everything that a merchant received.
 //!
-//! A look-up reads whole blocks, so what was found is kept for a while ([`asked`]): copies of an old payment, in
-//! whatever messages they come, take one look-up.
+//! A look-up reads whole blocks, so its result is cached for a while ([`asked`]): copies of an old payment, in whatever
+//! messages they arrive, take one look-up.
 //!
 //! The heights in memory are saved with each checkpoint; a start reads them and the records since.
 
@@ -40,22 +40,22 @@ use self::newest::{Newest, row_key};
 use self::row::{LINE_BYTES_USUAL, Line, Links, Side, lines};
 use crate::deposits::OrderedOutcome;
 
-/// The position of a line: its block's height, and its command's index or `u32::MAX` of the ledger's own work.
+/// The position of a line: its block's height, and its command's index, or `u32::MAX` for the ledger's own work.
 pub type LinePosition = (Height, u32);
 
-/// A line of a wallet's history: what one command did, or in one block the ledger of its own accord.
+/// A line of a wallet's history: the effects of one command, or of the ledger's own work in one block.
 #[derive(Clone, Debug)]
 pub struct PastChange {
     pub position: LinePosition,
     pub time: Timestamp,
-    /// The command with its outcome, where it is a payment of this wallet or its holder's own.
+    /// The command with its outcome, if it is a payment of this wallet or its holder's own.
     pub command: Option<(Command, Outcome)>,
-    /// The changes of the wallet's balance, in the order of their causes; none of a refused payment.
+    /// The changes of the wallet's balance, in the order of their causes; none for a refused payment.
     pub entries: Vec<Entry>,
 }
 
 impl PastChange {
-    /// The payment, where it is one.
+    /// The payment, if it is one.
     pub fn payment(&self) -> Option<&Signed<Payment>> {
         self.command.as_ref().and_then(|(command, _)| payment_of(command))
     }
@@ -74,7 +74,7 @@ pub struct PastCommand {
     pub time: Timestamp,
 }
 
-/// The payment that a command is, or that it tops up.
+/// The payment that a command is or tops up.
 pub fn payment_of(command: &Command) -> Option<&Signed<Payment>> {
     match command {
         Command::Payment(payment) => Some(payment),
@@ -83,7 +83,7 @@ pub fn payment_of(command: &Command) -> Option<&Signed<Payment>> {
     }
 }
 
-/// The history index: writes it and reads histories.
+/// The history index: it is written here, and histories are read from it.
 pub struct History {
     bank: BankId,
     store: Arc<dyn Store>,
@@ -99,13 +99,13 @@ pub struct HistoryUpdate<'a> {
     height: Height,
     newest: RwLockWriteGuard<'a, Newest>,
     row: Writer,
-    /// The block's entries of own wallets, and how many have their lines.
+    /// The block's entries of own wallets, and the number of those that have lines.
     entries: Vec<Entry>,
     entered: usize,
 }
 
 impl HistoryUpdate<'_> {
-    /// Begins the record of the next block, which has these entries beside those of its payments.
+    /// Begins the record of the next block, which has these entries in addition to those of its payments.
     pub fn begin(&mut self, height: Height, commands: usize, entries: &[Entry]) {
         self.height = height;
         self.entered = 0;
@@ -122,7 +122,7 @@ impl HistoryUpdate<'_> {
         black_box(own.fold(0, |read, wallet| read ^ self.newest.get(wallet).any));
     }
 
-    /// Adds a command: a payment for each side that is an own wallet, another command of a holder for that holder.
+    /// Adds a command: a payment for each side that is an own wallet, any other command of a holder for that holder.
     ///
     /// A refused payment is in the payer's history only. A command that used no sequence number is in none.
     pub fn add(&mut self, command: &Command, index: u32, offset: u32, outcome: &Outcome) {
@@ -133,7 +133,7 @@ impl HistoryUpdate<'_> {
         match (payment_of(command), command.signer()) {
             (Some(payment), signer) => {
                 let payment = &payment.record;
-                // The bank must find the payments again that it topped up, also those of other banks' customers.
+                // The bank must find the payments that it topped up, including those of other banks' customers.
                 let is_known =
                     payment.from.bank == self.bank || signer == Signer::Member(Role::Bank, MemberId(self.bank.0));
                 if is_known && payment.kind != PaymentKind::Fund {
@@ -186,7 +186,7 @@ impl History {
         Ok(History { bank, store, archive, newest, asked: Mutex::default() })
     }
 
-    /// A update of what the next blocks add, none of them begun.
+    /// An update for the next blocks, none of them begun.
     pub fn update(&self) -> HistoryUpdate<'_> {
         let newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
         HistoryUpdate {
@@ -208,8 +208,8 @@ impl History {
         self.newest.read().unwrap_or_else(PoisonError::into_inner).get(wallet)
     }
 
-    /// A wallet's payments, and whatever else changed its balance, newest first, at most `limit`, all before the
-    /// position `before`. Blocks.
+    /// A wallet's payments and other changes of its balance, newest first, at most `limit`, all before the position
+    /// `before`. Blocks.
     pub fn list(&self, wallet: AccountId, before: LinePosition, limit: usize) -> Result<Vec<PastChange>, ArchiveError> {
         let mut chain = self.chain_before(wallet, before)?;
         let mut changes = Vec::new();
@@ -217,7 +217,7 @@ impl History {
             && let Some((height, lines)) = chain.next_position()?
         {
             let Some(change) = self.change(wallet, height, &lines)? else { break };
-            // Of what a holder signed, only what concerns their money is shown.
+            // Of a holder's own commands, only those that concern money are shown.
             if change.payment().is_some() || !change.entries.is_empty() {
                 changes.push(change);
             }
@@ -225,7 +225,7 @@ impl History {
         Ok(changes)
     }
 
-    /// What lines of one position say together; `None` where the block is no longer kept.
+    /// The change recorded by the lines of one position; `None` if the block is no longer kept.
     fn change(&self, wallet: AccountId, height: Height, lines: &[Line]) -> Result<Option<PastChange>, ArchiveError> {
         let index = lines.first().map_or(u32::MAX, |line| line.index);
         let entry = |line: &Line| if let Side::Entry(entry) = line.side { Some(entry) } else { None };
@@ -269,7 +269,7 @@ impl History {
             if line.sequence == sequence {
                 return self.read(height, &line);
             }
-            // When this number was used, the window reached no further than 64 above it: all before lie below that.
+            // When this number was used, the window reached at most 64 above it: all earlier ones are below that.
             if sequence >= line.sequence.saturating_add(WALLET_WINDOW) {
                 break;
             }
@@ -297,7 +297,7 @@ impl History {
         }
     }
 
-    /// Reads one command from the archive; `None` where its block is no longer kept.
+    /// Reads one command from the archive; `None` if its block is no longer kept.
     fn read(&self, height: Height, line: &Line) -> Result<Option<PastCommand>, ArchiveError> {
         let index = line.index;
         if let Some((header, filtered_block)) = self.archive.filtered_block(height)? {
@@ -320,16 +320,16 @@ impl History {
     }
 }
 
-/// Walks a wallet's lines, newest first, one block's record a step.
+/// Walks a wallet's lines, newest first, one block's record per step.
 struct Chain<'a> {
     store: &'a Arc<dyn Store>,
     wallet: AccountId,
     follow: fn(&Links) -> u64,
     /// The height of the next record; 0 at the end.
     next: u64,
-    /// The block of the record at hand.
+    /// The block of the current record.
     height: Height,
-    /// Its lines that are left, the next one last.
+    /// Its remaining lines, the next one last.
     lines: Vec<Line>,
 }
 
@@ -343,7 +343,7 @@ impl Chain<'_> {
         Ok(self.lines.pop().map(|line| (self.height, line)))
     }
 
-    /// The lines of the next position that has any.
+    /// The lines of the next position with lines.
     fn next_position(&mut self) -> Result<Option<(Height, Vec<Line>)>, ArchiveError> {
         let Some((height, line)) = self.next()? else { return Ok(None) };
         let first = self.lines.partition_point(|other| ordinal_of(other.index) < ordinal_of(line.index));
@@ -352,7 +352,7 @@ impl Chain<'_> {
         Ok(Some((height, lines)))
     }
 
-    /// Reads the next record; `false` at the end, or where it is no longer kept.
+    /// Reads the next record; `false` at the end, or if it is no longer kept.
     fn step(&mut self) -> Result<bool, ArchiveError> {
         let height = Height(std::mem::take(&mut self.next));
         if height.0 == 0 {

@@ -1,7 +1,7 @@
 //! The heights of each wallet's newest lines.
 //!
-//! 16 bytes for each of the bank's own wallets, in the order of serials, and a map for the few others (payers of other
-//! banks that this one topped up). Saved as chunks of 24 bytes a wallet that has lines, then a record that names their
+//! 16 bytes for each of the bank's own wallets, in the order of serials, and a map for the few others (payers at other
+//! banks that this one topped up). Saved as chunks of 24 bytes per wallet with lines, then a record that names their
 //! height and number; only that record makes a save valid.
 
 use std::collections::BTreeMap;
@@ -67,7 +67,7 @@ impl Newest {
         before
     }
 
-    /// Takes over a block's record that was written before.
+    /// Adds a block's record that was written before.
     fn follow(&mut self, height: Height, row: &[u8]) -> Result<(), DecodeError> {
         for line in lines(row) {
             let line = line?;
@@ -108,7 +108,7 @@ impl Newest {
         store.write(batch, Durability::Buffered)
     }
 
-    /// Loads the heights as of the block at `newest`: those saved, and the records since.
+    /// Loads the heights as of the block at `newest`: the saved ones, and the records since.
     pub fn load(store: &Arc<dyn Store>, bank: BankId, newest: Height) -> Result<Newest, ArchiveError> {
         let mut loaded = Newest::new(bank);
         let from = loaded.read_saved(store)?;

@@ -7,19 +7,19 @@
 //! | 0 | the wallet's serial |
 //! | 1 | its bank, and in the lowest eight bits the [`Side`] |
 //! | 2 | index of the command in its block |
-//! | 3 | offset of its record in the proposal, or of its outcome in the filtered block; 0 of an entry |
-//! | 4 | the wallet's own sequence number that it used; 0 of an incoming payment and of an entry |
-//! | 5 | height of the block of this wallet's line before this one; 0 for none |
-//! | 6 | the same for its line before this one that used its own sequence number |
+//! | 3 | offset of its record in the block proposal, or of its outcome in the filtered block; 0 for an entry |
+//! | 4 | the wallet's own sequence number that it used; 0 for an incoming payment or an entry |
+//! | 5 | height of the block of this wallet's previous line; 0 for none |
+//! | 6 | the same for its previous line that used its own sequence number |
 //! | 7 | reserved |
 //!
-//! Behind the line of an entry that no payment's record and outcome tell stands the entry itself.
+//! The line of an entry that no payment's record and outcome show is followed by the entry itself.
 
 use cbdc_ledger::block::Entry;
 use cbdc_ledger::encoding::{DecodeError, Reader, Writer};
 use cbdc_ledger::{AccountId, BankId};
 
-/// Bytes that suffice for most lines.
+/// The bytes that suffice for most lines.
 pub const LINE_BYTES_USUAL: usize = 20;
 
 /// The wallet's side of a line's command.
@@ -27,9 +27,9 @@ pub const LINE_BYTES_USUAL: usize = 20;
 pub enum Side {
     Outgoing,
     Incoming,
-    /// A command of the holder that is no payment.
+    /// A command of the holder other than a payment.
     Other,
-    /// A change of the balance that no payment's record and outcome tell.
+    /// A change of the balance that no payment's record and outcome show.
     Entry(Entry),
 }
 
@@ -51,7 +51,7 @@ impl Side {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Links {
     pub any: u64,
-    /// The newest that used the wallet's own sequence number.
+    /// The newest line that used the wallet's own sequence number.
     pub numbered: u64,
 }
 

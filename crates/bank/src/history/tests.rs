@@ -21,7 +21,7 @@ fn payment(from: AccountId, to: AccountId, sequence: u64) -> Command {
     let head = Head { sequence, ..Head::default() };
     let (amount, max_fee) = (Amount::from_minor(1), Amount::ZERO);
     let record = Payment { kind: PaymentKind::Transfer, head, from, to, amount, max_fee, reference: [0; 16] };
-    // One signature does for all: nobody looks at it here.
+    // One signature serves all: nobody checks it here.
     Signed { record, signature: cbdc_ledger::Signature([0; 64]) }.into()
 }
 
@@ -63,7 +63,7 @@ fn check(history: &History, model: &BTreeMap<AccountId, Vec<(LinePosition, Side,
                 assert_eq!(all(history.chain_before(wallet, (height, index)).unwrap()), expected[first..]);
             };
             before(height, index);
-            // A position that is no line's of this wallet serves as well.
+            // A position without a line of this wallet works as well.
             before(height, index.wrapping_add(1));
             before(height.next(), u32::MAX);
         }

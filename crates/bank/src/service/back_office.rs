@@ -31,7 +31,7 @@ pub struct BackOfficeService {
 }
 
 impl BackOfficeService {
-    /// Lets only callers with the bank's own node key pass.
+    /// Admits only callers with the bank's own node key.
     pub fn require<T>(&self, request: &Request<T>) -> Result<(), Status> {
         let (_, member) = self.membership.require(request, &[Role::Bank])?;
         let bank = self.context.bank;
@@ -94,7 +94,7 @@ impl BackOfficeService {
             Err(status) => status,
         };
         match refusal_of(&status).map(|refusal| refusal.reason) {
-            // The request was sent once.
+            // The request was sent only once.
             Some(reason) if reason.shows_sequence_taken(OtherCopies::NotOrdered) => {
                 return Attempt::SignAgain(Err(status));
             }
@@ -131,7 +131,7 @@ impl BackOfficeService {
     }
 
     /// Pays reserves to another bank. Each call signs a new transfer, so a caller that does not learn its status must
-    /// not simply ask again.
+    /// not simply repeat it.
     pub async fn transfer_reserves(&self, request: &v1::TransferReservesRequest) -> Result<v1::Outcome, Status> {
         let (to, amount) = (BankId(number_u16("to", request.to)?), positive_amount(request.amount_minor)?);
         let make = |head| ReservesTransfer { head, from: self.context.bank, to, amount };

@@ -1,8 +1,8 @@
-//! The bank's consent to what holders ask of it: that a wallet is linked to it, or moves to it from another bank.
+//! The bank's consent to holders' requests: to link a wallet to it, or to move one to it from another bank.
 //!
-//! A consent alone has no effect: the holder's record carries it. So it is given to anybody for a wallet of this bank,
-//! and for a wallet that moves here, whose holder the registrar has certified. That a wallet of another bank is linked
-//! to a deposit here is for the bank's own back office to decide.
+//! A consent alone has no effect: the holder's record carries it. So anybody gets it for a wallet of this bank, and for
+//! a wallet that moves here, whose holder the registrar has certified. Linking a wallet of another bank to a deposit
+//! here is up to the bank's own back office.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! What most requests need of the bank: its number, its replica of the ledger, its deposits and its way to the central
-//! bank.
+//! The parts of the bank that most requests need: its number, its replica of the ledger, its deposits and its
+//! connection to the central bank.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +16,11 @@ use tonic::Status;
 use crate::deposit_service::DepositService;
 use crate::relay::Relay;
 
-/// How long the outcome of a command is waited for.
+/// The longest wait for the outcome of a command.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
-/// How long it is waited for while the central bank cannot be reached.
+/// The longest wait while the central bank cannot be reached.
 const TIMEOUT_UNREACHABLE: Duration = Duration::from_secs(2);
-/// How long the replica is waited for after an outcome is known.
+/// The longest wait for the replica after an outcome is known.
 const REPLICA_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The parts of the bank that most requests need.
@@ -49,7 +49,7 @@ impl BankContext {
         Ok(account)
     }
 
-    /// An account that has a deposit here or may have one: of this bank, or linked to it.
+    /// An account that has or may have a deposit here: of this bank, or linked to it.
     pub fn deposit_account(&self, field: &str, text: &str) -> Result<AccountId, Status> {
         let found = account(field, text)?;
         let is_linked = || {
@@ -65,7 +65,7 @@ impl BankContext {
         Err(of_reason(Reason::WrongBank, sentence))
     }
 
-    /// Refuses an account that is no open wallet.
+    /// Refuses an account that is not an open wallet.
     pub fn require_open_wallet(&self, account: AccountId) -> Result<(), Status> {
         match self.ledger.read(|ledger| ledger.open_wallet(account).is_some()) {
             true => Ok(()),
@@ -73,7 +73,7 @@ impl BankContext {
         }
     }
 
-    /// The deposit beside a wallet, as a message.
+    /// A wallet's deposit, as a message.
     pub fn deposit_of(&self, id: AccountId) -> v1::Deposit {
         let deposit = self.deposits.deposit(id);
         v1::Deposit {
@@ -83,7 +83,7 @@ impl BankContext {
         }
     }
 
-    /// How long to wait for the outcome of a command that is relayed now.
+    /// The longest wait for the outcome of a command that is relayed now.
     pub fn timeout(&self) -> Duration {
         if self.relay.is_reachable() { TIMEOUT } else { TIMEOUT_UNREACHABLE }
     }
@@ -109,7 +109,7 @@ pub fn only_answer(answers: &Answers) -> Answer {
     answers.only().unwrap_or_else(Answer::unknown)
 }
 
-/// The answer where a record's status is not known.
+/// The answer if a record's status is unknown.
 pub fn status_unknown() -> Status {
     unavailable(
         "the central bank has not answered: whether the command was ordered is not known; ask again, or send the same \
@@ -117,7 +117,7 @@ pub fn status_unknown() -> Status {
     )
 }
 
-/// The same, where the copy at hand was refused for a reason that says nothing of the others.
+/// The same, if the present copy was refused for a reason that says nothing about the others.
 pub fn status_unknown_beside(reason: Reason) -> Status {
     match reason {
         Reason::Unavailable => status_unknown(),
@@ -128,7 +128,7 @@ pub fn status_unknown_beside(reason: Reason) -> Status {
     }
 }
 
-/// Runs a look-up that may touch the disk on a thread that may block.
+/// Runs a look-up that may read the disk on a blocking thread.
 pub async fn look_up<R: Send + 'static>(
     look: impl FnOnce() -> Result<R, ArchiveError> + Send + 'static,
 ) -> Result<R, Status> {

@@ -1,8 +1,8 @@
-//! From the deposit to the wallet. The request carries no signature, so it takes the holder's session.
+//! Funding, from the deposit to the wallet. The request carries no signature, so it needs the holder's session.
 //!
 //! 1. The deposit service debits the deposit and puts the signed fund command into the outbox: one synced write.
-//! 2. The dispatcher sends it until its outcome is known; the chain brings the outcome and releases what is in transit.
-//! 3. The caller is answered. One that gave up waiting sends the same request id again and is answered the same.
+//! 2. The dispatcher sends it until its outcome is known; the chain brings the outcome and ends the transit.
+//! 3. The caller is answered. A caller that gave up waiting repeats the request id and gets the same answer.
 
 use cbdc_ledger::outcome::OtherCopies;
 use cbdc_ledger::{AccountId, Amount, Outcome, Reason};
@@ -18,7 +18,7 @@ use crate::deposit_service::FundingState;
 use crate::deposits::{OrderedOutcome, RequestId};
 use crate::outbox::Release;
 
-/// Serves fundings: from the deposit to the wallet, for its holder alone.
+/// Serves fundings, for the wallet's holder alone.
 pub struct FundingService {
     pub context: BankContext,
 }
@@ -49,7 +49,7 @@ impl FundingService {
             Ok(Ok(Release::Ordered(ordered))) => Attempt::Done(Ok(self.answer(account, &ordered))),
             Ok(Ok(Release::GivenBack(reason))) => {
                 let given_back = Err(of_refusal(&Outcome::refused(reason, 0, 0)));
-                // What was given back can never settle, and the deposit is as it was.
+                // A returned funding can never settle, and the deposit is as before.
                 match reason.shows_sequence_taken(OtherCopies::NotOrdered) {
                     true => Attempt::SignAgain(given_back),
                     false => Attempt::Done(given_back),

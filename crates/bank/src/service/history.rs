@@ -19,7 +19,7 @@ use crate::history::{History, LinePosition, PastChange};
 
 const PAGE_SIZE: u32 = 50;
 const PAGE_SIZE_MAX: u32 = 500;
-/// The answer to whoever is known by a hash alone.
+/// The answer to a caller known only by a hash.
 const NO_SUCH_COMMAND: &str = "there is no command with that hash at that position";
 
 /// Serves receipts and past payments.
@@ -27,12 +27,12 @@ pub struct HistoryService {
     pub context: BankContext,
     pub history: Arc<History>,
     pub archive: Arc<Archive>,
-    /// Gives the receipts of a partial replica, which keeps no whole blocks.
+    /// Provides the receipts of a partial replica, which keeps no whole blocks.
     pub central_bank: Arc<CentralBankClient>,
 }
 
 impl HistoryService {
-    /// The receipt of a command, for whoever the command concerns or who holds its hash.
+    /// The receipt of a command, for a caller whom the command concerns or who has its hash.
     pub async fn receipt(&self, caller: &Caller, request: v1::GetBankReceiptRequest) -> Result<v1::Receipt, Status> {
         let hash = match request.command_hash.is_empty() {
             true => None,
@@ -55,11 +55,11 @@ impl HistoryService {
                     reader.clone()?;
                 }
                 let history = self.history.clone();
-                // Before the chain: it leaves the outbox once it is there.
+                // Read before the chain: a record leaves the outbox once it is on the chain.
                 let waits = self.context.deposits.waiting_of(account).numbers.contains(&sequence);
                 let past = look_up(move || history.by_sequence(account, sequence)).await?;
                 let missing = || match waits {
-                    // Nor does the answer tell how many payments a wallet has made.
+                    // The answer does not reveal how many payments a wallet has made either.
                     _ if reader.is_err() => not_found(NO_SUCH_COMMAND),
                     true => unavailable(format!(
                         "the payment of {account} with the sequence number {sequence} is in this bank's outbox and not \
@@ -96,7 +96,7 @@ impl HistoryService {
             {
                 Ok(true)
             }
-            // It names the hold alone; the wallet's history knows whose that was.
+            // The record names only the hold; the wallet's history knows whose it was.
             Kind::Capture | Kind::Void => {
                 let (history, (height, index)) = (self.history.clone(), position);
                 let past = look_up(move || history.list(wallet, (height, index.saturating_add(1)), 1)).await?;
@@ -108,7 +108,7 @@ impl HistoryService {
 
     async fn receipt_at(&self, height: Height, index: u32) -> Result<v1::Receipt, Status> {
         if self.context.is_partial_replica() {
-            // Proved by the header, so whoever asked need not trust either bank.
+            // The header proves it, so the caller need trust neither bank.
             let request = v1::GetReceiptRequest { height: height.0, index };
             return self
                 .central_bank
@@ -133,7 +133,7 @@ impl HistoryService {
             size if size <= PAGE_SIZE_MAX => size,
             size => return Err(invalid("page_size", format!("expected at most {PAGE_SIZE_MAX}, found {size}"))),
         };
-        // Before the chain: what settles in between is listed twice, never not at all.
+        // Read before the chain: a payment that settles in between is listed twice, but never missed.
         let accepted = match request.page_token.as_str() {
             "" => self.context.deposits.waiting_of(account).accepted,
             _ => Vec::new(),
@@ -168,7 +168,7 @@ impl HistoryService {
             let balance = ledger.account(account).map_or(0, Account::posted);
             (ledger.height(), balance)
         });
-        // The ledger knows of a block a moment before the history does.
+        // The ledger has a block a moment before the history does.
         if !self.context.replica_at(height).await {
             return Err(unavailable("the history is behind the balance; ask again"));
         }
@@ -186,7 +186,7 @@ fn read_token(token: &str) -> Option<(LinePosition, i128)> {
     (parts.next().is_none() && is_possible).then_some((position, balance))
 }
 
-/// A line as a message; `balance` is the wallet's behind it.
+/// A line as a message; `balance` is the wallet's after it.
 fn entry(account: AccountId, past: &PastChange, balance: i128) -> v1::PaymentEntry {
     let (height, index) = past.position;
     let minor = |sum: i128| u64::try_from(sum).unwrap_or_default();
@@ -224,7 +224,7 @@ fn of_payment(line: v1::PaymentEntry, record: &Payment, outcome: &Outcome) -> v1
     }
 }
 
-/// A line of something other than a payment: told by its main entry, and the command where the holder signed it.
+/// A line other than a payment: described by its main entry, and by the command if the holder signed it.
 fn of_other(line: v1::PaymentEntry, account: AccountId, entries: &[Entry], command: Option<&str>) -> v1::PaymentEntry {
     let beside = [Cause::Interest, Cause::Fee, Cause::PayeeFee, Cause::Demurrage, Cause::Waterfall];
     let main = entries.iter().find(|entry| !beside.contains(&entry.cause)).or(entries.first());

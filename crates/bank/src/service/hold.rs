@@ -47,7 +47,8 @@ impl HoldService {
     }
 
     async fn release(&self, kind: ReleaseKind, hold: u64, amount: Amount) -> Result<v1::Outcome, Status> {
-        // Whether the hold is there, and whose, the ledger decides: one reason comes as an outcome from every call.
+        // The ledger decides whether the hold exists and whose it is, so that the reason comes as an outcome from every
+        // call.
         let make = |head| ReleaseHold { kind, head, bank: self.context.bank, hold, amount };
         let answer = self.own_commands.settle(SHORT_VALIDITY, make).await?;
         Ok(outcome_to_message(&answer.outcome, answer.height, answer.index))

@@ -31,7 +31,7 @@ pub struct HolderCommandService {
 impl HolderCommandService {
     pub async fn submit(&self, request: &v1::SubmitHolderCommandRequest) -> Result<v1::Outcome, Status> {
         let command = Command::from_bytes(&request.command).map_err(|error| invalid("command", error))?;
-        // Where it is submitted by another call or to another bank, it may settle.
+        // It may settle if it is submitted by another call or to another bank.
         let elsewhere = |refused: Status| may_settle_until(&refused, command.head().valid_until);
         let signer = self.signer_here(&command).map_err(elsewhere)?;
         // The replica may not know the key of another bank's holder.
@@ -62,12 +62,12 @@ impl HolderCommandService {
             }
             _ => return Err(status_unknown()),
         };
-        // Once told that it settled, the caller finds it in what this bank shows.
+        // Once told that it settled, the caller finds it in this bank's answers.
         self.context.replica_at(answer.height).await;
         Ok(outcome_to_message(&answer.outcome, answer.height, answer.index))
     }
 
-    /// The wallet whose holder signed: of this bank, or one whose holder this bank has given its consent.
+    /// The wallet whose holder signed: a wallet of this bank, or one with this bank's consent.
     fn signer_here(&self, command: &Command) -> Result<AccountId, Status> {
         if payment_of(command).is_some() {
             return Err(invalid(

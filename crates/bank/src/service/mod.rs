@@ -1,25 +1,24 @@
-//! The bank's gRPC service, as `proto/cbdc/v1/bank.proto` documents it. One module a kind of call:
+//! The bank's gRPC service, as `proto/cbdc/v1/bank.proto` documents it, with one module per kind of call:
 //!
 //! | module | calls |
 //! |---|---|
-//! | [`session`] | opening sessions; who calls |
+//! | [`session`] | opening sessions; identifying callers |
 //! | [`wallet`] | open, get, deposit, quote |
-//! | [`payment`] | transfers and defunds, in ones and in volume ([`stream_standing`]) |
+//! | [`payment`] | transfers and defunds, singly and in volume ([`stream_standing`]) |
 //! | [`top_up`] | transfers above the payer's balance, topped up from the deposit |
-//! | [`holder_command`] | everything else that a holder signs |
-//! | [`consent`] | the bank's consent to what holders ask of it |
+//! | [`holder_command`] | all other commands that holders sign |
+//! | [`consent`] | the bank's consent to holders' requests |
 //! | [`hold`] | open holds; capturing and voiding them |
-//! | [`funding`] | from the deposit to the wallet |
-//! | [`back_office`] | credits, issuance, statements, reserves, closing, treasury: with the bank's own node key only |
+//! | [`funding`] | funding, from the deposit to the wallet |
+//! | [`back_office`] | credits, issuance, statements, reserves, closing, treasury: only with the bank's own node key |
 //! | [`history`] | receipts and past payments |
 //!
-//! Each keeps what it needs, and no more. They share [`context`], and build on [`own_command`] (commands that the bank
-//! signs),
-//! [`payment_relay`] (payments as they are), [`records`] (what is known of a record that a holder signed,
-//! [`unanswered`] copies among it) and [`record_status`] (what may be said of it).
+//! Each keeps only what it needs. They share [`context`], and build on [`own_command`] (commands that the bank signs),
+//! [`payment_relay`] (payments as they are), [`records`] (the facts about a record that a holder signed, including
+//! [`unanswered`] copies) and [`record_status`] (what may be answered about it).
 //!
 //! A command that was ordered is answered with OK and its outcome, settled or refused. One that was not ordered is a
-//! status with `google.rpc.ErrorInfo`. *Settled* is said only when the central bank or the chain has said so.
+//! status with `google.rpc.ErrorInfo`. *Settled* is answered only once the central bank or the chain has said so.
 
 mod back_office;
 mod consent;

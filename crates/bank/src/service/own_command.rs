@@ -1,4 +1,4 @@
-//! Commands that the bank signs itself and whose outcome a caller waits for.
+//! Commands that the bank signs itself and for whose outcome a caller waits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::context::{BankContext, only_answer, status_unknown};
 use crate::own_sequence::Taken;
 use crate::signing::BankSigner;
 
-/// Signs and settles commands of the bank's own.
+/// Signs and settles the bank's own commands.
 #[derive(Clone)]
 pub struct OwnCommands {
     pub context: BankContext,
@@ -24,7 +24,7 @@ pub struct OwnCommands {
 impl OwnCommands {
     /// Signs a command, submits it, and waits until the replica has followed it. Its outcome is final.
     ///
-    /// A sequence number that another record has used is exchanged for another.
+    /// If another record has used the sequence number, the command is re-signed with another.
     pub async fn settle<R>(&self, validity: Duration, make: impl Fn(Head) -> R) -> Result<Answer, Status>
     where
         R: Record,
@@ -65,7 +65,7 @@ impl OwnCommands {
             reason if reason.shows_sequence_taken(relayed.other_copies()) => {
                 Attempt::SignAgain(Err(of_refusal(&refusal)))
             }
-            // A copy of this very command may have used it: another command might act twice.
+            // A copy of this very command may have used it, and another command might act twice.
             Reason::SequenceUsed => Attempt::Done(Err(status_unknown())),
             // Another copy may have been ordered, or may be yet.
             reason if relayed.resent && !reason.shows_never_ordered() => Attempt::Done(Err(status_unknown())),

@@ -1,4 +1,4 @@
-//! Payments that holders signed: transfers and defunds, one by one or in volume.
+//! Payments that holders signed: transfers and defunds, singly or in volume.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -62,14 +62,14 @@ impl PaymentService {
             return Err(may_settle_until(&refused, payment.record.head.valid_until));
         }
         let answer = self.pay(payment, false).await?;
-        // The chain credits the deposit: wait for it, so that whoever asks next sees it.
+        // The chain credits the deposit: wait for it, so that the next reader sees it.
         self.context.replica_at(answer.height).await;
         Ok(v1::DefundResponse { outcome: Some(outcome_to_message(&answer.outcome, answer.height, answer.index)) })
     }
 
-    /// Submits one payment. The answer was ordered, or accepted where that is allowed; everything else is an error.
+    /// Submits one payment. The answer was ordered, or accepted if that is allowed; everything else is an error.
     async fn pay(&self, payment: Signed<Payment>, may_accept: bool) -> Result<Answer, Status> {
-        // Where it is submitted to another bank, it may settle.
+        // It may settle if it is submitted to another bank.
         let elsewhere = |refused: Status| may_settle_until(&refused, payment.record.head.valid_until);
         let may_top_up = self.require_holders_payment(&payment.record).map_err(elsewhere)?;
         let answered = match may_top_up {
@@ -87,14 +87,14 @@ impl PaymentService {
         answered
     }
 
-    /// Refuses payments that this bank does not take; of the others, whether the payer allows a top-up.
+    /// Refuses payments that this bank does not serve; for others, returns whether the payer allows a top-up.
     fn require_holders_payment(&self, payment: &Payment) -> Result<bool, Status> {
         if payment.kind == PaymentKind::Fund {
             return Err(not_authorised(
                 "expected a transfer or a defund, which holders sign; a fund is the bank's own to sign",
             ));
         }
-        // A payment may be topped up by another bank than the payer's own.
+        // A payment may be topped up by a bank other than the payer's own.
         let may_top_up = payment.head.flags & FLAG_REVERSE_WATERFALL != 0;
         if payment.from.bank != self.context.bank && !may_top_up {
             return Err(not_authorised(format!(
@@ -138,7 +138,7 @@ impl PaymentService {
                         }
                         None => is_open = false,
                     },
-                    // The node stops: no more is read, what is in flight is answered.
+                    // The node stops: nothing more is read, and batches in flight are answered.
                     Event::Stopped => is_open = false,
                 }
             }

@@ -1,4 +1,4 @@
-//! Relaying payments as their holders signed them: prechecked, submitted to the central bank, answered.
+//! The relay of payments as their holders signed them: prechecked, submitted to the central bank, answered.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,16 +23,16 @@ use crate::relay::Relayed;
 pub struct PaymentRelay {
     pub context: BankContext,
     pub records: Records,
-    /// Verifies signatures before they are relayed, where the bank is set to.
+    /// Verifies signatures before relaying, if the bank is configured to.
     pub precheck: Option<Arc<SignaturePrecheck>>,
-    /// How long the outcome of a payment is waited for that may be accepted then.
+    /// The wait for a payment's outcome, after which it may be accepted.
     pub accept_after: Duration,
     pub metrics: Arc<Metrics>,
 }
 
 impl PaymentRelay {
-    /// Submits one payment. The answer used the payment's number, or was accepted where that is allowed; everything
-    /// else is an error.
+    /// Submits one payment. The answer used the payment's number, or the payment was accepted if that is allowed;
+    /// everything else is an error.
     pub async fn pay(&self, payment: Signed<Payment>, may_accept: bool) -> Result<Answer, Status> {
         let is_reachable = self.context.relay.is_reachable();
         if may_accept && !is_reachable {
@@ -58,7 +58,7 @@ impl PaymentRelay {
                 Ok(answer)
             }
             State::Final => {
-                // Only this copy is answered, not one that a broken stream may have left on its way.
+                // Only this copy is answered, not one that a broken stream may have left in flight.
                 sent.into_iter().filter(|_| !relayed.resent).for_each(SentCopy::answered);
                 let by = RefusedBy::CentralBank(relayed.other_copies());
                 self.records.answer_refusal(&command, answer.outcome, by).await
@@ -68,7 +68,7 @@ impl PaymentRelay {
         }
     }
 
-    /// Submits packed payments and gives the answers to all of them; the length must be a multiple of a payment's.
+    /// Submits packed payments and returns all answers; the length must be a multiple of a payment's.
     pub async fn submit(&self, commands: Bytes) -> Answers {
         let checked = self.verified(precheck::check(self.context.bank, commands)).await;
         let answered = match checked.count {
@@ -85,7 +85,7 @@ impl PaymentRelay {
         checked.merge(answered)
     }
 
-    /// Verifies signatures before they are relayed, where the bank is set to.
+    /// Verifies signatures before relaying, if the bank is configured to.
     async fn verified(&self, checked: Checked) -> Checked {
         let Some(precheck) = self.precheck.clone().filter(|_| checked.count > 0) else { return checked };
         let relayed = checked.relayed.clone();
@@ -109,7 +109,7 @@ impl PaymentRelay {
         }
     }
 
-    /// Takes a payment into the outbox while the central bank does not answer, after the checks that the replica
+    /// Accepts a payment into the outbox while the central bank does not answer, after the checks that the replica
     /// allows.
     async fn accept(&self, payment: Signed<Payment>) -> Result<Answer, Status> {
         let refusal = match self.records.answer_to(payment).await {

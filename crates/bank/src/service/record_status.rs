@@ -1,11 +1,11 @@
-//! What may be said of a record that was refused: a pure decision, such that the chain never contradicts it.
+//! The status of a refused record: a pure decision about what may be answered, so that the chain never contradicts it.
 //!
 //! A *record* is one signed command: an account, a sequence number, the bytes. A *copy* of it is one sending of the
-//! bytes. A refusal before ordering speaks of one copy; the answer speaks of the record. Other copies may be on their
-//! way, and whoever has the record can send it once more.
+//! bytes. A refusal before ordering concerns one copy; the answer concerns the record. Other copies may be in flight,
+//! and whoever has the record can send it again.
 //!
 //! # The answer
-//! The first row that holds decides.
+//! The first row that applies decides.
 //!
 //! | what is known | answer |
 //! |---|---|
@@ -14,22 +14,22 @@
 //! | … for another record | `SEQUENCE_CONFLICT`, final |
 //! | … and only the wallet's own bank knows for which | `SEQUENCE_USED`: the first outcome stands |
 //! | the chain's time has passed valid-until | `EXPIRED`, final |
-//! | the key in force is newer than the one that the record names | `KEY_CHANGED`, final |
+//! | the key in force is newer than the one in the record | `KEY_CHANGED`, final |
 //! | nobody can order the record ([`Reason::shows_never_ordered`]) | the refusal, final |
 //! | another copy is unanswered, or the refusal itself leaves that open | `UNAVAILABLE`: send the same record again |
 //! | nothing of that | the refusal, and until when the record may settle |
 //!
-//! So while a copy is unanswered, everything is `UNAVAILABLE` that does not follow from the chain or the record itself:
+//! So while a copy is unanswered, everything that does not follow from the chain or the record itself is `UNAVAILABLE`:
 //! this machine's clock, funds as the replica sees them, a full queue, a missing link.
 //!
 //! # Why the order of the readings matters
-//! What is unanswered is read before the chain. A copy that is answered in between, or leaves the outbox because a
-//! block has its number, counts as unanswered then; read the other way round, it would be seen in neither.
+//! Unanswered copies are read before the chain. A copy that is answered in between, or leaves the outbox because a
+//! block has its number, counts as unanswered; read in the other order, it would be seen in neither.
 //!
 //! # Where the facts come from
-//! The replica's window says whether a number is used, its history by which record, its tip is the chain's time: a
-//! block from there on has a later one. [`super::unanswered`] has the copies whose answer never came, the outbox those
-//! that are sent until it comes. [`super::records`] puts the facts together.
+//! The replica's window says whether a number is used, its history by which record, and its tip is the chain's time:
+//! every later block has a later time. [`super::unanswered`] has the copies whose answer never came, the outbox those
+//! that are sent until it comes. [`super::records`] combines these facts.
 
 use cbdc_ledger::command::Signer;
 use cbdc_ledger::outcome::OtherCopies;
@@ -39,7 +39,7 @@ use cbdc_proto::packed::Answer;
 
 use crate::history::payment_of;
 
-/// A record's name: whose number it uses, which, until when it may settle, and the version of the key that signed it.
+/// A record's identity: the signer and number it uses, its valid-until, and the version of the key that signed it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RecordId {
     pub account: AccountId,
@@ -49,8 +49,8 @@ pub struct RecordId {
 }
 
 impl RecordId {
-    /// The name of a record that a holder signed, also of a payment inside the bank's own order; `None` of a command
-    /// that a member signs.
+    /// The identity of a record that a holder signed, including a payment inside the bank's own order; `None` for a
+    /// command that a member signs.
     pub fn of(command: &Command) -> Option<RecordId> {
         let (account, head) = match (payment_of(command), command.signer()) {
             (Some(payment), _) => (payment.record.from, payment.record.head),
@@ -62,18 +62,19 @@ impl RecordId {
     }
 }
 
-/// Who refused a record before ordering, and what follows for other copies.
+/// The refuser of a record before ordering, and what follows for other copies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RefusedBy {
     /// This bank.
     Bank,
-    /// The central bank, of a copy.
+    /// The central bank, for a copy.
     CentralBank(OtherCopies),
-    /// The central bank, of the bank's own order that carries the record (a top-up): that says nothing of the record.
+    /// The central bank, for the bank's own order that carries the record (a top-up): that says nothing about the
+    /// record.
     CentralBankTheOrder,
 }
 
-/// A record that was refused.
+/// A refused record.
 #[derive(Clone, Copy, Debug)]
 pub struct Refused<'a> {
     pub command: &'a Command,
@@ -91,7 +92,7 @@ pub enum NumberStatus {
     NotKnown,
 }
 
-/// What the replica shows of a record, all of one moment.
+/// The replica's view of a record at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OnChain {
     pub number: NumberStatus,
@@ -102,7 +103,7 @@ pub struct OnChain {
 }
 
 impl OnChain {
-    /// What a replica's ledger shows.
+    /// The view of a replica's ledger.
     pub fn of(ledger: &Ledger, id: &RecordId) -> OnChain {
         let account = ledger.account(id.account);
         let number = match account.map(|account| account.window.status(id.sequence)) {
@@ -116,7 +117,7 @@ impl OnChain {
         OnChain { number, key_version, height: ledger.height(), time: ledger.tip().time }
     }
 
-    /// Whether no block from here on settles the record, which has not settled so far.
+    /// Whether no later block can settle the record, which has not settled so far.
     fn excludes(&self, id: &RecordId) -> Option<Outcome> {
         if self.number != NumberStatus::Unused {
             return None;
@@ -125,12 +126,12 @@ impl OnChain {
             return Some(Outcome::refused(Reason::Expired, id.valid_until.0, self.time.0));
         }
         let (in_force, named) = (self.key_version?, id.key_version);
-        // Keys do not come back.
+        // A replaced key does not return.
         let is_replaced = named < in_force;
         is_replaced.then(|| Outcome::refused(Reason::KeyChanged, u64::from(in_force), u64::from(named)))
     }
 
-    /// Whether the chain has decided: a copy that is on its way still changes nothing.
+    /// Whether the chain has decided: a copy in flight no longer changes anything.
     pub fn is_decided(&self, id: &RecordId) -> bool {
         self.number == NumberStatus::Used || self.excludes(id).is_some()
     }
@@ -142,27 +143,27 @@ pub enum FirstUse {
     /// This one; its answer.
     This(Answer),
     Another,
-    /// The block is this replica's, the history does not have it yet.
+    /// The block is in this replica, but not in its history yet.
     NotYetKnown,
     /// Only the wallet's own bank knows.
     KnownElsewhere,
 }
 
-/// The bank's knowledge, in the order in which it must be read.
+/// The bank's facts, in the order in which they must be read.
 pub trait Knowledge {
     type Error;
 
-    /// 1. Of each record, whether a copy beside the refused one is unanswered, as far as this bank sent it.
+    /// 1. Whether a copy other than the refused one is unanswered, for each record, as far as this bank sent it.
     fn unanswered(&self, refused: &[Refused<'_>]) -> Vec<bool>;
-    /// 2. The newest block of which the central bank has told an outcome.
+    /// 2. The newest block of which the central bank has reported an outcome.
     fn answered_up_to(&self) -> Height;
-    /// 3. What the replica shows of each record.
+    /// 3. The replica's view of each record.
     fn on_chain(&self, refused: &[Refused<'_>]) -> Vec<OnChain>;
-    /// 4. The record that used the number, where one has.
+    /// 4. The record that used the number, if any.
     fn first_use(&self, refused: &Refused<'_>) -> Result<FirstUse, Self::Error>;
 }
 
-/// What may be said of a record.
+/// What may be answered about a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// The chain has its outcome.
@@ -171,30 +172,30 @@ pub enum Verdict {
     Final(Outcome),
     /// Its number is used, and the first outcome stands, whichever it is.
     FirstOutcomeStands(Outcome),
-    /// The copy at hand was not ordered and no other is on its way from here; the record may settle until its
+    /// The present copy was not ordered and no other is in flight from here; the record may settle until its
     /// valid-until if somebody sends it.
     NotFinal(Outcome),
-    /// A copy may have been ordered. The refusal is that of the copy at hand.
+    /// A copy may have been ordered. The refusal is the present copy's.
     Unknown(Outcome),
-    /// The replica or the history does not yet have what decides. If it never comes, the record's status is unknown.
+    /// The replica or the history lacks the deciding block. If it never arrives, the record's status is unknown.
     NotYet(Outcome),
 }
 
-/// What must be read before the chain, of each of some records.
+/// The facts that must be read before the chain, for some records.
 pub struct BeforeTheChain {
     unanswered: Vec<bool>,
     /// The block that the replica must have reached.
     pub answered_up_to: Height,
 }
 
-/// Reads what must be read before the chain.
+/// Reads the facts that must be read before the chain.
 pub fn read_before_the_chain<K: Knowledge>(knowledge: &K, refused: &[Refused<'_>]) -> BeforeTheChain {
     let unanswered = knowledge.unanswered(refused);
-    // After it: an answer that crossed a copy out is told of here.
+    // Read second: an answer that removed a copy from the table is counted here.
     BeforeTheChain { unanswered, answered_up_to: knowledge.answered_up_to() }
 }
 
-/// Decides what may be said of each of some records that were refused before ordering; `before` was read of the same
+/// Decides what may be answered about some records that were refused before ordering; `before` was read for the same
 /// ones. May read the history from disk.
 pub fn judge<K: Knowledge>(
     knowledge: &K,
@@ -233,7 +234,7 @@ fn judge_one<K: Knowledge>(
         (RefusedBy::Bank | RefusedBy::CentralBank(_), reason) if reason.shows_never_ordered() => {
             Verdict::Final(refusal)
         }
-        // Of its own chain, which this replica follows.
+        // It speaks of its own chain, which this replica follows.
         (RefusedBy::CentralBank(_), Reason::SequenceConflict | Reason::Expired) => Verdict::Final(refusal),
         (RefusedBy::CentralBank(_), Reason::SequenceUsed) => Verdict::NotYet(refusal),
         (_, Reason::Unavailable) => Verdict::Unknown(refusal),

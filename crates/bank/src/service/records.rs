@@ -1,8 +1,8 @@
-//! What this bank knows of records that holders signed, and the answers to those that were refused
+//! The bank's facts about records that holders signed, and the answers to those that were refused
 //! ([`super::record_status`] decides).
 //!
-//! The replica's ledger tells whether a sequence number is used, the history by which record. The ledger knows of a
-//! block a moment before the history does.
+//! The replica's ledger says whether a sequence number is used, the history by which record. The ledger has a block a
+//! moment before the history does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,12 +28,12 @@ use super::unanswered::{SentCopy, Unanswered};
 use crate::history::{History, PastCommand, payment_of};
 use crate::relay::Relayed;
 
-/// How often a record is judged whose deciding block this replica or its history does not have yet, and the pause
-/// between.
+/// The number of attempts to judge a record whose deciding block this replica or its history lacks, and the pause
+/// between them.
 const LOOKS: usize = 40;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Finds out what is known of records.
+/// Gathers the facts about records.
 #[derive(Clone)]
 pub struct Records {
     pub context: BankContext,
@@ -42,8 +42,8 @@ pub struct Records {
 }
 
 impl Records {
-    /// The records of a bank whose replica starts at `ledger`. `is_new` says that no process of this bank can have sent
-    /// anything before.
+    /// The records of a bank whose replica starts at `ledger`. `is_new` says that no earlier process of this bank can
+    /// have sent anything.
     pub fn new(context: BankContext, history: Arc<History>, is_new: bool) -> Records {
         let all_until = match is_new {
             true => Timestamp(0),
@@ -52,7 +52,7 @@ impl Records {
         Records { context, history, unanswered: Arc::new(Unanswered::new(all_until)) }
     }
 
-    /// Notes that a copy of a record is sent. `None` for a command that a member signs.
+    /// Records that a copy of a record is sent. `None` for a command that a member signs.
     pub fn sent(&self, command: &Command) -> Option<SentCopy<'_>> {
         let id = RecordId::of(command)?;
         Some(self.context.ledger.read(|ledger| {
@@ -61,23 +61,23 @@ impl Records {
         }))
     }
 
-    /// Notes that a copy of a record was sent whose answer nobody waits for any more.
+    /// Records that a copy was sent and that nobody waits for its answer any more.
     fn gave_up(&self, command: &Command) {
-        // Without having been answered.
+        // Dropped without an answer.
         let _unanswered = self.sent(command);
     }
 
-    /// Notes that a whole batch of payments is sent; those that it is [told](SentBatch::answered) no answer to stay
+    /// Records that a whole batch of payments is sent; those for which it is [told](SentBatch::answered) no answer stay
     /// unanswered.
     pub fn sent_batch(&self, commands: Bytes) -> SentBatch {
         SentBatch { records: self.clone(), commands }
     }
 
-    /// The answer to a record that was refused before ordering: what the chain says of it, the refusal where that may
-    /// stand, or that it is not known.
+    /// The answer to a record that was refused before ordering: what the chain says, the refusal if that may stand, or
+    /// that the status is unknown.
     ///
     /// # Errors
-    /// All but an outcome in the chain.
+    /// Everything but an outcome in the chain.
     pub async fn answer_refusal(&self, command: &Command, refusal: Outcome, by: RefusedBy) -> Result<Answer, Status> {
         let Some(id) = RecordId::of(command) else { return Err(of_refusal(&refusal)) };
         let mut verdict = Verdict::NotYet(refusal);
@@ -107,12 +107,11 @@ impl Records {
         }
     }
 
-    /// The answer to a payment that was ordered before, as this bank's history has it; `None` for a sound one that was
-    /// not.
+    /// The answer to a payment that was ordered before, from this bank's history; `None` for a sound one that was not.
     ///
     /// # Errors
-    /// The payment is not sound, or its sequence number was used by another command, or by one that is not known here.
-    /// The refusal is for [`Records::answer_refusal`] to judge.
+    /// The payment is not sound, or its sequence number was used by another or unknown command.
+    /// [`Records::answer_refusal`] judges the refusal.
     pub async fn answer_to(&self, payment: Signed<Payment>) -> Result<Option<Answer>, Outcome> {
         let records = self.clone();
         let looked = look_up(move || match sound(&records.context, &payment) {
@@ -140,7 +139,7 @@ impl Records {
         let by = RefusedBy::CentralBank(relayed.other_copies());
         let unsettled = unsettled(&sent.commands, packed);
         let refused = as_refused(&unsettled, by);
-        // The replica is usually a moment behind the central bank: what was read before is what it must reach.
+        // The replica is usually a moment behind the central bank, and must reach the block read before.
         let before = read_before_the_chain(self, &refused);
         self.context.replica_at(before.answered_up_to).await;
         let (records, packed) = (self.clone(), packed.clone());
@@ -158,7 +157,7 @@ impl Records {
         looked.await.unwrap_or_else(|_| Answers::all(Answer::unknown(), relayed.answers.len()))
     }
 
-    /// What is told of one payment of a batch. A copy whose answer is *unknown* stays unanswered.
+    /// The answer to one payment of a batch. A copy whose answer is *unknown* stays unanswered.
     fn told(&self, unsettled: &Unsettled, verdict: Verdict) -> Answer {
         match verdict {
             Verdict::Ordered(answer) => answer,
@@ -195,14 +194,14 @@ struct Unsettled {
     refusal: Outcome,
 }
 
-/// The payments of a batch whose answers used no number. (A code that is unknown here is the customer's to read.)
+/// The payments of a batch whose answers used no number. (A code that is unknown here is for the customer to read.)
 fn unsettled(commands: &[u8], answers: &[u8]) -> Vec<Unsettled> {
     let pairs = answers.chunks_exact(PACKED_BYTES).zip(commands.chunks_exact(SIGNED_PAYMENT_BYTES)).enumerate();
     let unsettled = |(at, (answer, command)): (usize, (&[u8], &[u8]))| {
         let answer = unpack(answer).ok()?.pop()?;
         let command = Command::from_bytes(command).ok()?;
         let id = RecordId::of(&command)?;
-        // What is not known leaves everything open, as the reason does then.
+        // An unknown state leaves everything open, and so does this reason.
         let refusal = match answer.state {
             State::Final => answer.outcome,
             State::Accepted | State::Unknown => Answer::unknown().outcome,
@@ -224,7 +223,7 @@ fn is_of(past: &Command, record: &Command) -> bool {
     }
 }
 
-/// The latest time until which a record may be valid that is ordered now.
+/// The latest valid-until that a record may have that is ordered now.
 fn latest_valid_until(ledger: &Ledger) -> Timestamp {
     probable_time(ledger.tip().time).plus_ms(ledger.genesis().validity_ms_max)
 }
@@ -258,8 +257,8 @@ impl Knowledge for Records {
     }
 }
 
-/// A batch that was sent. Dropped without being [`SentBatch::answered`], because its caller gave up or the node stops,
-/// it leaves each of its records unanswered.
+/// A batch that was sent. If it is dropped without being [`SentBatch::answered`], because its caller gave up or the
+/// node stops, each of its records stays unanswered.
 pub struct SentBatch {
     records: Records,
     /// Empty once it is answered.
@@ -279,18 +278,18 @@ impl Drop for SentBatch {
     }
 }
 
-/// Whether a packed answer is of a command that used no sequence number: refused before ordering, ordered without
-/// effect, or not known.
+/// Whether a packed answer belongs to a command that used no sequence number: refused before ordering, ordered without
+/// effect, or unknown.
 fn used_no_number(answer: &[u8]) -> bool {
     let (_, code) = packed::state_and_code(answer);
     let no_effect = Reason::from_code(code).is_some_and(|reason| reason.stage() == Stage::BeforeOrdering);
     no_effect || answer[..8] == [0; 8]
 }
 
-/// Whether a payment's payer, key, sequence number, time and signature are good as far as is known here.
+/// Checks that a payment's payer, key, sequence number, time and signature are good, as far as is known here.
 fn sound(context: &BankContext, payment: &Signed<Payment>) -> Result<SequenceStatus, Outcome> {
     let Payment { head, from, .. } = &payment.record;
-    // Of other banks' wallets a partial replica has the linked ones only.
+    // A partial replica has only the linked wallets of other banks.
     let unknown = match context.is_partial_replica() && from.bank != context.bank {
         true => Outcome::refused(Reason::NotLinked, 0, u64::from(context.bank.0)),
         false => Outcome::refused(Reason::UnknownAccount, 0, 0),
@@ -313,7 +312,7 @@ fn sound(context: &BankContext, payment: &Signed<Payment>) -> Result<SequenceSta
         Err(refusal) if refusal.reason == Reason::KeyChanged => return Err(refusal),
         _ => {}
     }
-    // All else, such as how far the wallet's sequence numbers are used, is for its holder alone.
+    // Everything else, such as how far the wallet's sequence numbers are used, is for its holder alone.
     let key = key.ok_or(unknown)?;
     let prefix = signing_prefix(Domain::Command, network);
     let bad_signature = Outcome::refused(Reason::BadSignature, 0, 0);

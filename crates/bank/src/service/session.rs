@@ -1,7 +1,7 @@
-//! Who calls: a holder with a session, the bank's own back office, a member, or nobody that is known.
+//! Identification of callers: a holder with a session, the bank's own back office, a member, or a stranger.
 //!
-//! What is signed needs no session. Everything else that reads a wallet or moves its holder's money asks here first:
-//! before anything is looked up, so that a stranger learns nothing, not even whether a wallet exists.
+//! Signed requests need no session. Every other request that reads a wallet or moves its holder's money is checked here
+//! first, before anything is looked up, so that a stranger learns nothing, not even whether a wallet exists.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::context::BankContext;
 use crate::metrics::Metrics;
 use crate::sessions::{Refused, Session, Sessions};
 
-/// Opens sessions, and knows callers by them.
+/// Opens sessions, and identifies callers by them.
 pub struct SessionService {
     pub context: BankContext,
     pub sessions: Sessions,
@@ -28,7 +28,7 @@ pub struct SessionService {
     pub metrics: Arc<Metrics>,
 }
 
-/// What is known of the other end of a call.
+/// The identity of a caller.
 pub struct Caller {
     /// The member whose certificate the connection showed.
     member: Option<(Role, MemberId)>,
@@ -37,7 +37,7 @@ pub struct Caller {
     session: Result<AccountId, NoSession>,
 }
 
-/// Why a call carries no session.
+/// The reason why a call carries no session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum NoSession {
     /// It names none.
@@ -73,7 +73,7 @@ impl SessionService {
             };
             of_reason(reason, format!("{sentence}: call BeginSession again"))
         })?;
-        // One answer to an unknown wallet, another key version and a bad signature.
+        // The same answer to an unknown wallet, another key version and a bad signature.
         let key =
             self.context.ledger.read(|ledger| key_in_force(ledger, account)).filter(|(_, found)| *found == key_version);
         let network = self.context.ledger.read(Ledger::network);
@@ -91,7 +91,7 @@ impl SessionService {
         Ok(v1::OpenSessionResponse { token, expires_in_ms: expires_at.0.saturating_sub(now.0) })
     }
 
-    /// What is known of whoever makes a call.
+    /// The identity of a call's sender.
     pub fn caller<T>(&self, request: &Request<T>) -> Caller {
         let member = Peer::of(request).node_key.and_then(|key| self.membership.of_key(&key));
         let is_back_office = member == Some((Role::Bank, MemberId(self.sessions.bank.0)));
@@ -109,8 +109,8 @@ impl SessionService {
     }
 }
 
-/// The key that speaks for a wallet, and its version: its own or, where the wallet has moved to another bank, the one
-/// of the wallet that replaced it, as far as this replica knows that.
+/// The key in force for a wallet, and its version: its own or, if the wallet has moved to another bank, that of the
+/// wallet that replaced it, as far as this replica knows it.
 fn key_in_force(ledger: &Ledger, account: AccountId) -> Option<(PublicKey, u32)> {
     let mut speaker = account;
     while let Some(moved) = ledger.account(speaker)?.moved_to()
@@ -155,7 +155,7 @@ impl Caller {
         })
     }
 
-    /// Lets the wallet's holder pass.
+    /// Admits the wallet's holder.
     pub fn require_holder(&self, account: AccountId) -> Result<(), Status> {
         match self.holder()? {
             holder if holder == account => Ok(()),
@@ -163,7 +163,7 @@ impl Caller {
         }
     }
 
-    /// Lets the wallet's holder and the bank's back office pass.
+    /// Admits the wallet's holder and the bank's back office.
     pub fn require_reader(&self, account: AccountId) -> Result<(), Status> {
         if self.is_back_office { Ok(()) } else { self.require_holder(account) }
     }

@@ -1,4 +1,4 @@
-//! The standing of a customer's stream of payments: one that sends mostly what is refused is read more slowly.
+//! The standing of a customer's stream of payments: a stream of mostly refused payments is read more slowly.
 //!
 //! The bank answers for what it relays: a member of whose commands too many are refused is slowed by the central bank,
 //! and with it all of the bank's customers. So a stream has an allowance of its own, far below the bank's. A payment
@@ -20,7 +20,7 @@ use cbdc_proto::packed::Answer;
 /// Payments of one stream in flight, above which it is not read on: at first, and of one whose payments all settle.
 const IN_FLIGHT: (usize, usize) = (2_048, 524_288);
 
-/// What became of one batch's payments.
+/// The outcomes of one batch's payments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Tally {
     pub settled: usize,
@@ -32,7 +32,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts the answers to a batch that came when the chain had reached `height`.
+    /// Counts the answers to a batch that arrived when the chain had reached `height`.
     pub fn of(answers: &Answers, height: Height) -> Tally {
         let packed = match answers {
             Answers::Run { count, .. } => return Tally { settled: *count, ..Tally::default() },
@@ -40,7 +40,7 @@ impl Tally {
         };
         let position = |answer: &Answer| (answer.height, answer.index);
         let ordered = || packed.iter().filter(|answer| answer.is_ordered()).map(position);
-        // As a rule payments are ordered as they were sent; then none was ordered twice.
+        // Payments are usually ordered as they were sent; then none was ordered twice.
         let mut positions = (!ordered().is_sorted_by(|one, next| one < next)).then(BTreeSet::new);
         let mut is_copy = |answer: &Answer| positions.as_mut().is_some_and(|seen| !seen.insert(position(answer)));
         let mut tally = Tally::default();
@@ -49,7 +49,7 @@ impl Tally {
                 _ if answer.is_ordered() && (answer.height <= height || is_copy(answer)) => tally.not_ordered += 1,
                 Reason::Settled => tally.settled += 1,
                 Reason::BadSignature => tally.bad_signatures += 1,
-                // Not the customer's doing.
+                // Not the customer's fault.
                 Reason::Overloaded | Reason::Unavailable | Reason::ClockJump => {}
                 _ if answer.is_ordered() => tally.refused += 1,
                 _ => tally.not_ordered += 1,
@@ -70,7 +70,7 @@ impl StreamStanding {
         StreamStanding { standing: Standing::new(CUSTOMER, Instant::now()), in_flight_max: IN_FLIGHT.0 }
     }
 
-    /// Notes what became of a batch.
+    /// Records the outcomes of a batch.
     pub fn note(&mut self, tally: Tally) {
         let now = Instant::now();
         self.standing.settled(now, tally.settled);

@@ -1,20 +1,19 @@
 //! Transfers that their payer allows the linked bank to top up (reverse waterfall).
 //!
 //! 1. The payment's signature, sequence number and time are checked here: only then is a deposit debited.
-//! 2. Where this bank has nothing to add (its own customer's wallet covers the payment, funds are not what it lacks, or
+//! 2. If this bank has nothing to add (its own customer's wallet covers the payment, funds are not what it lacks, or
 //!    the wallet is not linked to this bank), the transfer is relayed as it is and the ledger decides.
-//! 3. The deposit service debits the deposit by the most that the bank promises and puts the top-up into the outbox:
-//!    one synced write. The promise is the amount and the largest fee, as far as the deposit reaches, so that a payment
-//!    that settles in between does not make it too small. Where the deposit is too small already, the ledger says so
+//! 3. The deposit service debits the deposit by the bank's promise and puts the top-up into the outbox: one synced
+//!    write. The promise is the amount and the largest fee, as far as the deposit reaches, so that a payment that
+//!    settles in between does not make it too small. If the deposit is too small already, the ledger says so
 //!    (`TOP_UP_MAXIMUM`).
-//! 4. The outcome tells what was drawn; the rest goes back to the deposit.
+//! 4. The outcome says how much was drawn; the rest returns to the deposit.
 //!
-//! The payer may be another bank's customer. This bank cannot relay such a payment as it is, so it tops it up even
-//! where nothing is missing.
+//! The payer may be another bank's customer. This bank cannot relay such a payment as it is, so it tops it up even if
+//! nothing is lacking.
 //!
-//! Nothing is refused here that may have been ordered: an earlier copy may stand in blocks that the replica has not
-//! seen yet, since it lags behind after a crash. The central bank knows, and so what concerns this bank's own customers
-//! it decides.
+//! Nothing is refused here that may have been ordered: an earlier copy may be in blocks that the replica has not seen
+//! yet, since it lags after a crash. The central bank knows, and so decides what concerns this bank's own customers.
 
 use cbdc_ledger::command::Payment;
 use cbdc_ledger::outcome::OtherCopies;
@@ -39,7 +38,7 @@ pub struct TopUpService {
 }
 
 impl TopUpService {
-    /// Submits one payment, topped up where that is needed. The answer was ordered, or accepted where that is allowed.
+    /// Submits one payment, topped up if needed. The answer was ordered, or accepted if that is allowed.
     pub async fn pay(&self, transfer: Signed<Payment>, may_accept: bool) -> Result<Answer, Status> {
         sign_until_done(|| self.pay_once(transfer, may_accept)).await
     }
@@ -72,7 +71,8 @@ impl TopUpService {
             Ok(Ok(Release::GivenBack(reason))) if self.may_sign_again(reason, &transfer.record) => {
                 Attempt::SignAgain(Err(status_unknown()))
             }
-            // The bank's order never settles; the payer's transfer, which this bank sent in no other, may elsewhere.
+            // The bank's order never settles; the payer's transfer, which this bank sent in no other, may still settle
+            // elsewhere.
             Ok(Ok(Release::GivenBack(reason))) => {
                 let (refusal, by) = (Outcome::refused(reason, 0, 0), RefusedBy::CentralBankTheOrder);
                 Attempt::Done(self.records.answer_refusal(&transfer.into(), refusal, by).await)
@@ -81,12 +81,12 @@ impl TopUpService {
         }
     }
 
-    /// Whether a top-up that was given back, and so can never settle, is worth another order of the bank's.
+    /// Whether to sign another order for a top-up that was returned, and so can never settle.
     fn may_sign_again(&self, reason: Reason, transfer: &Payment) -> bool {
-        // Another record has used the bank's number, which is exchanged, or the payer's, which the next attempt looks
+        // Another record has used the bank's number, which is replaced, or the payer's, which the next attempt looks
         // up.
         let sequence_was_taken = reason.shows_sequence_taken(OtherCopies::NotOrdered);
-        // The bank's own order was valid for a short time only; the payer's transfer may be for hours yet.
+        // The bank's own order was valid for a short time only; the payer's transfer may be valid for hours.
         sequence_was_taken || reason == Reason::Expired && self.is_valid(transfer)
     }
 

@@ -1,12 +1,12 @@
 //! Copies of records that were sent to the central bank and not answered.
 //!
-//! A copy is noted when it is sent and crossed out when it is answered; one whose caller gave up, whose answer did not
-//! come in time or whose stream broke stays, until the chain has decided its record. Batches of a stream are noted only
-//! when they end without an answer.
+//! A copy is entered when it is sent and removed when it is answered; one whose caller gave up, whose answer did not
+//! come in time or whose stream broke stays, until the chain has decided its record. Batches of a stream are entered
+//! only when they end without an answer.
 //!
-//! Bounded: when the table is full, every record counts as in doubt until the records that did not fit can settle no
-//! more. After a restart nothing is known of what the process before had sent, so that holds of every record for as
-//! long as one may be valid.
+//! Bounded: when the table is full, every record counts as in doubt until the records that did not fit can no longer
+//! settle. After a restart it is not known what the previous process had sent, so the same holds for every record for
+//! as long as one may be valid.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,9 +15,9 @@ use cbdc_ledger::{AccountId, Timestamp};
 
 use super::record_status::RecordId;
 
-/// Records that are remembered one by one.
+/// The number of records that are kept individually.
 const RECORDS_MAX: usize = 65_536;
-/// How far the chain's time must have gone on before the table is searched again for records that are decided, ms.
+/// The advance of the chain's time after which the table is searched again for decided records, ms.
 const SEARCH_EVERY_MS: u64 = 1_000;
 
 /// The unanswered copies of this process.
@@ -25,9 +25,9 @@ pub struct Unanswered(Mutex<Table>);
 
 struct Table {
     records: HashMap<(AccountId, u64), Record>,
-    /// Until then, by the chain's time, every record is in doubt.
+    /// The chain time until which every record is in doubt.
     all_until: Timestamp,
-    /// The chain's time at which the full table was searched last.
+    /// The chain time at which the full table was last searched.
     searched_at: Option<Timestamp>,
 }
 
@@ -37,17 +37,17 @@ struct Record {
     copies: u32,
 }
 
-/// A copy that was sent. Dropped without being [`SentCopy::answered`], it stays unanswered.
+/// A copy that was sent. If it is dropped without being [`SentCopy::answered`], it stays unanswered.
 #[must_use]
 pub struct SentCopy<'a> {
     unanswered: &'a Unanswered,
     id: RecordId,
-    /// Whether it has a line in the table.
+    /// Whether it is in the table.
     is_noted: bool,
 }
 
 impl Unanswered {
-    /// None yet, but every record is in doubt until `all_until`.
+    /// An empty table, with every record in doubt until `all_until`.
     pub fn new(all_until: Timestamp) -> Unanswered {
         Unanswered(Mutex::new(Table { records: HashMap::new(), all_until, searched_at: None }))
     }
@@ -56,8 +56,8 @@ impl Unanswered {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that a copy is sent. `now` is the chain's time, `latest` the latest time until which a record may be
-    /// valid, and `is_decided` tells of which records the chain has decided.
+    /// Enters a copy that is sent. `now` is the chain's time, `latest` the latest valid-until that a record may have,
+    /// and `is_decided` says which records the chain has decided.
     pub fn sent(
         &self,
         id: RecordId,
@@ -94,7 +94,7 @@ impl Table {
             self.searched_at = Some(now);
         }
         if self.records.len() >= RECORDS_MAX {
-            // One that is valid for longer than genesis allows is refused once it is ordered.
+            // A record that is valid for longer than genesis allows is refused once it is ordered.
             self.all_until = self.all_until.max(id.valid_until.min(latest));
             return false;
         }
@@ -113,7 +113,7 @@ impl Table {
 }
 
 impl SentCopy<'_> {
-    /// The copy was answered, or never left this node.
+    /// Removes a copy that was answered, or never left this node.
     pub fn answered(self) {
         if self.is_noted {
             self.unanswered.lock().answered(&self.id);
@@ -164,7 +164,7 @@ mod tests {
         for sequence in [1_000_000, 1_000_001] {
             assert!(holds(&unanswered, sequence, 3_000) && !holds(&unanswered, sequence, 3_001));
         }
-        // It has no line, so its answer crosses out nobody else's.
+        // It is not in the table, so its answer removes no other.
         refused.answered();
         assert!(holds(&unanswered, 1, 3_001));
         // Nobody puts all in doubt for longer than a record may be valid.

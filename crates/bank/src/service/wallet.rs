@@ -1,4 +1,4 @@
-//! Opening wallets, and reading them and the deposits beside them.
+//! Opening wallets, and reading wallets and their deposits.
 
 use std::sync::Arc;
 
@@ -24,13 +24,13 @@ use crate::signing::SHORT_VALIDITY;
 pub struct WalletService {
     pub context: BankContext,
     pub own_commands: OwnCommands,
-    /// Answers what a partial replica cannot.
+    /// Answers requests that a partial replica cannot.
     pub central_bank: Arc<CentralBankClient>,
 }
 
 impl WalletService {
     pub fn status(&self) -> v1::BankStatus {
-        // Before the ledger is locked: the deposit service locks its books first and then the ledger.
+        // Read before the ledger is locked: the deposit service locks its books first and then the ledger.
         let outbox = self.context.deposits.outbox_len() as u64;
         self.context.ledger.read(|ledger| v1::BankStatus {
             bank: u32::from(self.context.bank.0),
@@ -57,8 +57,8 @@ impl WalletService {
         if !self.context.is_partial_replica() || (found.earmarked_minor == 0 && !has_demurrage()) {
             return Ok(self.less_what_waits(id, found, &waiting));
         }
-        // The purposes that money is bound to are the programmes', and what is owed as demurrage is the holder's, whose
-        // other wallets may be at other banks: a partial replica has neither.
+        // Programmes hold the purposes of bound money, and unpaid demurrage is a claim on the holder, whose other
+        // wallets may be at other banks: a partial replica has neither.
         let wallet = Some(v1::get_wallet_request::Wallet::Account(found.account.clone()));
         let request = v1::GetWalletRequest { wallet };
         let asked =
@@ -128,7 +128,7 @@ impl WalletService {
                 let id = AccountId::from_u64(answer.outcome.amount);
                 id.map(opened).ok_or_else(status_unknown)
             }
-            // The same request, sent twice at once: the other one has opened it.
+            // The same request, sent twice at once: the other copy has opened it.
             Reason::KeyInUse => match self.opened_before(&statement, &certificate, agreement)? {
                 Some(opened) => Ok(opened),
                 None => Err(of_refusal(&answer.outcome)),
@@ -137,7 +137,7 @@ impl WalletService {
         }
     }
 
-    /// The wallet that this key opened already, if the request is the same and the key's holder has signed it.
+    /// The wallet that this key opened before, if the request is the same and the key's holder has signed it.
     fn opened_before(
         &self,
         statement: &Statement,
@@ -170,8 +170,8 @@ impl WalletService {
         Ok(self.context.deposit_of(id))
     }
 
-    /// The costs of a transfer and whether it would settle now. A partial replica does not know the payee's side: the
-    /// central bank does.
+    /// The costs of a transfer and whether it would settle now. A partial replica does not know the payee's side and
+    /// asks the central bank.
     pub async fn quote_transfer(
         &self,
         caller: &Caller,

@@ -1,7 +1,7 @@
 //! [`Simd`] by AVX-512: its foundation (F), the 64-bit multipliers (DQ) and the 52-bit multipliers (IFMA).
 //!
 //! All `unsafe` of this crate is here, and all of it for one reason: the compiler cannot know that the processor has
-//! the instructions. A value of [`Avx512`] does, since [`Avx512::detect`] is its only constructor.
+//! the instructions. A value of [`Avx512`] proves it, since [`Avx512::detect`] is its only constructor.
 
 use std::arch::x86_64::*;
 
@@ -23,8 +23,8 @@ impl Avx512 {
 /// Calls intrinsics of AVX-512 F, DQ and IFMA.
 macro_rules! intrinsics {
     ($call:expr) => {
-        // SAFETY: the intrinsics need AVX-512 F, DQ or IFMA, which the processor has where there is a value of
-        // `Avx512`; the macro is used in methods of such a value only.
+        // SAFETY: the intrinsics need AVX-512 F, DQ or IFMA, which the processor has if there is a value of `Avx512`;
+        // the macro is used only in methods of such a value.
         unsafe { $call }
     };
 }

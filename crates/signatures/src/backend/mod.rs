@@ -1,4 +1,4 @@
-//! Backends: which instructions verify batches, and how they are chosen.
+//! Backends: the instructions that verify batches, and their selection.
 //!
 //! | backend | decompression, multiscalar multiplication, hashes | where |
 //! |---|---|---|
@@ -6,16 +6,16 @@
 //! | [`Backend::Avx512`] | this crate's, eight lanes at a time | x86-64 with AVX-512 F, DQ and IFMA |
 //! | scalar model (tests only) | this crate's, on the `Simd` trait written with plain integers | any processor |
 //!
-//! The portable backend is what production falls back to: dalek's own code, which picks AVX2 by itself, is several
-//! times faster than eight lanes emulated by scalar registers. The scalar model (`portable`) is the exact meaning of
-//! the `Simd` trait: on it every schedule of this crate runs anywhere, bit for bit as with AVX-512, Miri included.
+//! The portable backend is the fallback in production: dalek's own code, which picks AVX2 by itself, is several times
+//! faster than eight lanes emulated by scalar registers. The scalar model (`portable`) is the exact meaning of the
+//! `Simd` trait: on it every schedule of this crate runs anywhere, bit for bit as with AVX-512, including under Miri.
 //!
 //! # Choice
 //! [`Backend::select_checked`] detects the best backend, compares it with the portable one on known good and known bad
-//! batches (`self_check`), and falls back where they differ. It happens once a process, at the program's start or else
-//! at the first use. This crate logs nothing: the caller reads the [`Selection`] and says loudly what it found.
+//! batches (`self_check`), and falls back if they differ. It happens once per process, at the program's start or else
+//! at the first use. This crate logs nothing: the caller reads the [`Selection`] and reports it.
 
-// The processor's instructions, which the compiler cannot know to be there.
+// Instructions that the compiler cannot assume the processor to have.
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 mod avx512;
@@ -38,21 +38,21 @@ pub enum Backend {
     Avx512,
 }
 
-/// What the start-up self-check found.
+/// The result of the start-up self-check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Selection {
     /// The backend in use from now on.
     pub backend: Backend,
     /// The backend that this processor offers and that gave a wrong verdict: a fault of processor, compiler or code
-    /// that somebody must look into.
+    /// that needs investigation.
     pub rejected: Option<Backend>,
 }
 
-/// The choice of this process, made once.
+/// The selection of this process, made once.
 static SELECTION: OnceLock<Selection> = OnceLock::new();
 
 impl Backend {
-    /// The fastest backend that this processor has the instructions for.
+    /// The fastest backend whose instructions this processor has.
     pub fn detect() -> Backend {
         if Backend::Avx512.is_available() { Backend::Avx512 } else { Backend::Portable }
     }
@@ -70,24 +70,23 @@ impl Backend {
 
     /// Selects the backend of this process: the fastest one that gives the portable one's verdicts on known batches.
     ///
-    /// Takes some milliseconds at its first call, and the same [`Selection`] is returned ever after. Call it at the
-    /// start of a program, and log and count a rejected backend.
+    /// The first call takes some milliseconds; every later one returns the same [`Selection`]. Call it at the start of
+    /// a program, and log and count a rejected backend.
     pub fn select_checked() -> Selection {
         *SELECTION.get_or_init(|| self_check::select(Backend::detect(), self_check::verdicts))
     }
 
-    /// What was selected, if anything has been verified in a batch or selected so far: for a warning at a program's
-    /// end.
+    /// The selection, if anything has been verified in a batch or selected so far: for a warning at a program's end.
     pub fn selection() -> Option<Selection> {
         SELECTION.get().copied()
     }
 
-    /// The backend of this process, as [`Backend::select_checked`] selects it.
+    /// The backend of this process, selected by [`Backend::select_checked`].
     pub fn selected() -> Backend {
         Backend::select_checked().backend
     }
 
-    /// The instructions, if this is the backend that has them.
+    /// The instructions, if this is the backend that uses them.
     #[cfg(target_arch = "x86_64")]
     pub(crate) fn avx512(self) -> Option<Avx512> {
         if self == Backend::Avx512 { Avx512::detect() } else { None }
@@ -115,9 +114,9 @@ impl fmt::Display for Backend {
 
 /// Operations on eight unsigned integers of 64 bits, one in each SIMD lane; arithmetic wraps around.
 ///
-/// A value of an implementing type is the proof that the processor has the instructions. Masks are bits: bit `i` is
-/// lane `i`. All that is built on it is `#[inline(always)]`, so that it ends up inside [`Simd::run`], the one function
-/// that is compiled with the instructions enabled.
+/// A value of an implementing type proves that the processor has the instructions. Masks are bits: bit `i` is lane `i`.
+/// Everything built on it is `#[inline(always)]`, so that it ends up inside [`Simd::run`], the one function that is
+/// compiled with the instructions enabled.
 pub(crate) trait Simd: Copy + 'static {
     /// Eight lanes.
     type U64x8: Copy;
@@ -127,7 +126,7 @@ pub(crate) trait Simd: Copy + 'static {
 
     fn splat(self, value: u64) -> Self::U64x8;
     fn load(self, lanes: &[u64; 8]) -> Self::U64x8;
-    /// The first four lanes from one source, the others from another.
+    /// Loads the first four lanes from `lower`, the others from `upper`.
     fn load_halves(self, lower: &[u64; 4], upper: &[u64; 4]) -> Self::U64x8;
     fn store(self, lanes: Self::U64x8) -> [u64; 8];
 
@@ -150,7 +149,7 @@ pub(crate) trait Simd: Copy + 'static {
     fn xor3(self, a: Self::U64x8, b: Self::U64x8, c: Self::U64x8) -> Self::U64x8;
     /// `yes` where `bits` has a one, else `no`, bit by bit.
     fn choose(self, bits: Self::U64x8, yes: Self::U64x8, no: Self::U64x8) -> Self::U64x8;
-    /// The bits that at least two of three have.
+    /// The bits that are set in at least two of the three.
     fn majority(self, a: Self::U64x8, b: Self::U64x8, c: Self::U64x8) -> Self::U64x8;
     fn shift_right<const BITS: u32>(self, a: Self::U64x8) -> Self::U64x8;
     fn rotate_right<const BITS: i32>(self, a: Self::U64x8) -> Self::U64x8;

@@ -1,6 +1,6 @@
-//! The scalar model of [`Simd`]: eight plain integers, each operation as its specification says.
+//! The scalar model of [`Simd`]: eight plain integers, each operation as specified.
 //!
-//! Bit for bit what AVX-512 computes, slowly. Tests run every schedule on it, on any processor and under Miri.
+//! It computes bit for bit what AVX-512 does, slowly. Tests run every schedule on it, on any processor and under Miri.
 
 use super::{Operation, Simd};
 
@@ -11,7 +11,7 @@ const MASK_52: u64 = (1 << 52) - 1;
 
 #[cfg(test)]
 thread_local! {
-    /// How many multiplications of eight lanes this thread has made: tests measure work by them.
+    /// The multiplications of eight lanes that this thread has made: tests measure work by them.
     pub(crate) static MULTIPLICATIONS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 

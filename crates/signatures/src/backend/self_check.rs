@@ -3,7 +3,7 @@
 use super::{Backend, Selection};
 use crate::{Batch, BatchSeed, DecompressedKey, PublicKey, Signature, SigningKey};
 
-/// Batch sizes on both sides of what changes the way: one point or two in the lanes, eight, a sum, and each width of
+/// Batch sizes on both sides of every change of method: one point or two in the lanes, eight, a sum, and each width of
 /// the digits of a scalar.
 const SIZES: [usize; 12] = [1, 2, 3, 4, 5, 8, 9, 17, 33, 64, 130, 600];
 /// Batches up to this size are also judged with every signature bad.
@@ -31,7 +31,7 @@ pub(super) fn select(candidate: Backend, verdicts: impl Fn(Backend, &[Known]) ->
     Selection { backend: Backend::Portable, rejected: Some(candidate) }
 }
 
-/// What a backend says of a batch, its keys decompressed by the same backend; false where the key is no point.
+/// A backend's verdicts on a batch, with its keys decompressed by the same backend; false if the key is not a point.
 pub(super) fn verdicts(backend: Backend, signatures: &[Known]) -> Vec<bool> {
     let encoded: Vec<PublicKey> = signatures.iter().map(|known| known.key).collect();
     let keys: Vec<Option<DecompressedKey>> = PublicKey::decompress_all_on(backend, &encoded);
@@ -46,7 +46,7 @@ pub(super) fn verdicts(backend: Backend, signatures: &[Known]) -> Vec<bool> {
     keys.iter().map(|key| key.is_some() && verdicts.next().unwrap_or(false)).collect()
 }
 
-/// Of each size: all good, one bad in each of several ways, all bad.
+/// For each size: all good, one bad in each of several ways, all bad.
 pub(super) fn batches() -> Vec<Vec<Known>> {
     let good: Vec<Known> = (0..DISTINCT).map(known).collect();
     let mut batches = Vec::new();
@@ -69,24 +69,24 @@ pub(super) fn batches() -> Vec<Vec<Known>> {
 
 fn known(number: usize) -> Known {
     let signing_key = SigningKey::from_seed([number as u8; 32]);
-    // One to three blocks of SHA-512, in no order of length.
+    // One to three blocks of SHA-512, in no particular order of length.
     let body = vec![number as u8; number * 37 % 200];
     let signature = signing_key.sign([PREFIX, &body]);
     Known { key: signing_key.public_key(), body, signature, is_valid: true }
 }
 
-/// How many ways there are to spoil a signature.
+/// The number of ways to spoil a signature.
 const WAYS: usize = 5;
 
 fn spoilt(known: &Known, way: usize) -> Known {
     let mut spoilt = Known { is_valid: false, ..known.clone() };
     match way {
         0 => spoilt.body.push(1),
-        // Another R, point or not; another s; s beyond the order.
+        // Another R, a point or not; another s; s beyond the order.
         1 => spoilt.signature.0[0] ^= 1,
         2 => spoilt.signature.0[32] ^= 1,
         3 => spoilt.signature.0[63] |= 0x80,
-        // A key that is no point: no point has y = 2.
+        // A key that is not a point: no point has y = 2.
         _ => {
             spoilt.key = PublicKey([0; 32]);
             spoilt.key.0[0] = 2;

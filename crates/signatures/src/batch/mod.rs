@@ -1,35 +1,37 @@
 //! Batch verification: many signatures at once, with the verdict of each.
 //!
-//! Write `E_i = R_i + k_i·A_i − s_i·B`; signature `i` is valid exactly if `8·E_i = 0`. There are two ways to know.
+//! Write `E_i = R_i + k_i·A_i − s_i·B`; signature `i` is valid exactly if `8·E_i = 0`. There are two ways to decide
+//! that.
 //!
 //! **Verdicts** decide each equation by itself: on AVX-512 eight at a time (`verdict`), on the portable backend one
-//! after another. A bad signature costs what a good one costs.
+//! after another. A bad signature costs the same as a good one.
 //!
-//! **A sum** decides many good ones at once:
+//! **A sum** decides many good signatures at once:
 //! 1. Draw for each signature a coefficient `z_i` from `−2^127` to `2^127 − 1`, from ChaCha12 under the batch's secret
 //!    [`BatchSeed`]. The signer cannot know it, and it does not depend on the batch.
-//! 2. Compute `S = Σ z_i·E_i` in one multiscalar multiplication: the terms of `B` are one term, the doublings are
-//!    shared.
+//! 2. Compute `S = Σ z_i·E_i` in one multiscalar multiplication: the terms of `B` are merged into one, the doublings
+//!    are shared.
 //! 3. If `8·S = 0`, all are valid. Multiples of 8 lie in a group of prime order `l > 2^252`, so if some `8·E_i` is not
 //!    zero, then whatever the other coefficients, at most one of the `2^128` values of `z_i` makes the sum the
 //!    identity: a sum errs with a probability of at most `2^-128`, and then towards "valid".
 //!
 //! # Which way
-//! 1. Read every signature. One whose `s` is not canonical or whose `R` is no point is invalid; it goes no further.
-//! 2. Signatures of clean sources are summed if there are enough of them that the sum is the cheaper way
-//!    (`SUM_FROM`); if it is the identity, they are valid.
-//! 3. All that remain get verdicts: few signatures, those of suspect sources, and those of a sum that was not.
+//! 1. Read every signature. One whose `s` is not canonical or whose `R` is not a point is invalid and skips the other
+//!    steps.
+//! 2. Sum the signatures of clean sources if there are enough of them for a sum to be cheaper (`SUM_FROM`); if it is
+//!    the identity, they are valid.
+//! 3. Compute verdicts for the rest: small numbers of signatures, those of suspect sources, and those of a failed sum.
 //!
-//! A failed sum is not halved to look for the bad ones: a verdict costs at most twice a signature's share in a sum, so
-//! halves save little where one signature is bad and lose where two are, which is up to the sender.
+//! A failed sum is not bisected to find the bad signatures: a verdict costs at most twice a signature's share in a sum,
+//! so halves save little if one signature is bad and lose if two are, which is up to the sender.
 //!
 //! # What bad signatures cost
-//! Each signature is read once, is in at most one sum, and gets at most one verdict. So with sums of `S` and verdicts
-//! of `V` a signature (on AVX-512 `V` is 1.25 times `S` at 24 signatures and twice `S` at 512):
+//! Each signature is read once, is in at most one sum, and gets at most one verdict. So, if a sum costs `S` and
+//! verdicts cost `V` per signature (on AVX-512 `V` is 1.25 times `S` at 24 signatures and twice `S` at 512):
 //! - a batch of fewer than `SUM_FROM`, and any number of suspect signatures, cost `V` each, good or bad;
-//! - a larger one costs `S` each if all are good, and at most `S + V` each whatever is bad in it.
+//! - a larger batch costs `S` each if all are good, and at most `S + V` each however many are bad.
 //!
-//! Tests hold the batch to it by counting multiplications (`tests/cost.rs`).
+//! Tests verify this by counting multiplications (`tests/cost.rs`).
 
 mod points;
 mod scalars;
@@ -49,7 +51,7 @@ use scalars::{ScalarProducts, canonical, draw, signed};
 
 pub use trust::Trust;
 
-/// From so many clean signatures on, a sum on SIMD lanes takes less time than verdicts.
+/// The number of clean signatures from which a sum on SIMD lanes is faster than verdicts.
 pub(crate) const SUM_FROM_ON_LANES: usize = 24;
 
 /// The secret randomness of one batch, from which its coefficients are drawn.
@@ -59,9 +61,9 @@ pub(crate) const SUM_FROM_ON_LANES: usize = 24;
 pub struct BatchSeed(Option<[u8; 32]>);
 
 impl BatchSeed {
-    /// A seed drawn from a cryptographic generator that nobody else knows: the operating system's, outside tests.
+    /// A seed from a cryptographic generator that nobody else knows: the operating system's, outside tests.
     ///
-    /// Where the generator fails, each signature gets a verdict by itself, which needs no secret: slower, and right.
+    /// If the generator fails, each signature gets a verdict by itself, which needs no secret: slower, but correct.
     pub fn draw(rng: &mut impl TryCryptoRng) -> Self {
         let mut seed = [0; 32];
         Self(rng.try_fill_bytes(&mut seed).is_ok().then_some(seed))
@@ -79,13 +81,13 @@ impl fmt::Debug for BatchSeed {
     }
 }
 
-/// Signatures to be verified together. Same verdicts as [`verify`] on each, whatever else is in the batch.
+/// Signatures to be verified together, with the same verdicts as [`verify`] on each, whatever else is in the batch.
 ///
-/// Borrows what it is given; all work is done in [`Batch::verdicts`].
+/// It borrows its input; all work is done in [`Batch::verdicts`].
 pub struct Batch<'a> {
     entries: Vec<Entry<'a>>,
     backend: Backend,
-    /// Of what is pushed next.
+    /// The trust in the sender of the signatures pushed next.
     trust: Trust,
 }
 
@@ -173,13 +175,13 @@ impl<'a> Batch<'a> {
 }
 
 impl Entry<'_> {
-    /// What is hashed.
+    /// The parts of the hashed message.
     fn hashed(&self) -> Message<'_> {
         let (commitment, _) = self.signature.0.split_at(32);
         [commitment, &self.key.public_key_bytes()[..], self.parts[0], self.parts[1]]
     }
 
-    /// The verdict on it alone.
+    /// The verdict on this signature alone.
     fn is_valid(&self) -> bool {
         verify(self.key, self.parts, self.signature)
     }
@@ -187,7 +189,7 @@ impl Entry<'_> {
 
 /// A signature whose equation could be read.
 struct Term {
-    /// Where in the batch it stands.
+    /// The signature's index in the batch.
     position: usize,
     /// `k`.
     challenge: Scalar,

@@ -1,4 +1,4 @@
-//! The points of a batch, decompressed, and both ways to decide equations with them: by this crate's arithmetic on SIMD
+//! The decompressed points of a batch, and both ways to decide equations with them: by this crate's arithmetic on SIMD
 //! lanes, and by curve25519-dalek.
 
 use std::iter::{once, repeat_n};
@@ -22,7 +22,7 @@ use crate::zip215;
 
 /// The scalars of one signature's points.
 pub(super) struct Factors {
-    /// Which signature.
+    /// The signature's index in the batch.
     pub(super) position: usize,
     pub(super) of_key: Scalar,
     pub(super) of_commitment: i128,
@@ -30,13 +30,13 @@ pub(super) struct Factors {
 
 /// The points of a batch's signatures.
 pub(super) trait Points {
-    /// From so many good signatures on, their sum is cheaper than their verdicts.
+    /// The number of good signatures from which their sum is cheaper than their verdicts.
     const SUM_FROM: usize;
 
-    /// Whether the commitment of the signature at a position is a point.
+    /// Whether the commitment of the signature at an index is a point.
     fn is_point(&self, position: usize) -> bool;
 
-    /// What each signature's challenge is made of.
+    /// The hash from which each signature's challenge is computed.
     fn hashes(&self, entries: &[Entry<'_>]) -> Vec<[u8; 64]>;
 
     /// Whether 8 times `base·B + Σ (of_key·A + of_commitment·R)` over some of the signatures is the identity.
@@ -100,10 +100,10 @@ impl Points for DalekPoints<'_> {
     }
 }
 
-/// How many terms of zero to add, for speed alone.
+/// The number of zero terms to add, for speed alone.
 ///
-/// curve25519-dalek 5 takes Straus' algorithm below 190 points, Pippenger's from there on. The tables of Straus outgrow
-/// the first-level cache well before that. Terms of zero cost Pippenger next to nothing, so they bring it in earlier.
+/// curve25519-dalek 5 uses Straus' algorithm below 190 points, Pippenger's from there on. The tables of Straus outgrow
+/// the first-level cache well before that. Zero terms cost Pippenger next to nothing, so they make it start earlier.
 fn padding(signatures: usize) -> usize {
     const PIPPENGER_FROM_POINTS: usize = 190;
     const PIPPENGER_PAYS_FROM_SIGNATURES: usize = 40;
@@ -116,13 +116,13 @@ fn padding(signatures: usize) -> usize {
 /// Points for this crate's arithmetic.
 pub(super) struct SimdPoints<S: Simd> {
     simd: S,
-    /// The identity, the base point, all keys, all commitments. The identity stands for those that are no points.
+    /// The identity, the base point, all keys, all commitments. The identity replaces those that are not points.
     points: Vec<CachedPoint>,
     are_points: Vec<bool>,
 }
 
 impl<S: Simd> SimdPoints<S> {
-    /// Decompresses the commitments, and the keys that no batch had before.
+    /// Decompresses the commitments, and the keys that were not in a batch before.
     pub(super) fn read(simd: S, entries: &[Entry<'_>]) -> Self {
         let keys: Vec<&DecompressedKey> = entries.iter().map(|entry| entry.key).collect();
         let encodings: Vec<[u8; 32]> = entries.iter().map(|entry| entry.signature.halves().0).collect();

@@ -13,12 +13,12 @@ use crate::point::{CachedPoint, ExtendedPoint};
 
 /// Scalars are below `2^SCALAR_BITS`: they are reduced modulo the order of the base point.
 const SCALAR_BITS: usize = 253;
-/// From so many terms Pippenger's algorithm is the faster one.
+/// The number of terms from which Pippenger's algorithm is faster.
 const PIPPENGER_FROM_TERMS: usize = 260;
 
-/// Where the identity stands among the points.
+/// The index of the identity among the points.
 const IDENTITY_INDEX: u32 = 0;
-/// Where the base point stands among the points.
+/// The index of the base point among the points.
 const BASE_INDEX: u32 = 1;
 
 /// A multiscalar multiplication: points, each with its scalar.
@@ -43,7 +43,7 @@ impl Terms {
 }
 
 struct Term {
-    /// Of the point among the points.
+    /// The point's index among the points.
     index: u32,
     /// Whether it is subtracted.
     is_negative: bool,
@@ -64,7 +64,7 @@ impl<'a> MultiscalarMul<'a> {
         self.terms.others.push(Term { index: index as u32, is_negative: false, scalar });
     }
 
-    /// Adds `scalar·points[index]`. Costs half of a scalar of full length.
+    /// Adds `scalar·points[index]`, at half the cost of a full-length scalar.
     pub(crate) fn push_short(&mut self, index: usize, short: i128) {
         let mut scalar = [0; 32];
         scalar[..16].copy_from_slice(&short.unsigned_abs().to_le_bytes());

@@ -3,14 +3,13 @@
 //! 1. Every scalar is written in signed digits of `w` bits, each from `−(2^(w−1) − 1)` to `2^(w−1)`. A digit's index is
 //!    its *window*.
 //! 2. In each window the points with the digit `±b` belong to bucket `b`; those of negative digits are subtracted.
-//! 3. Buckets with about as many points are filled together, one in each lane: a step adds to each its next point, and
-//!    a bucket that has no more adds the identity. So nothing waits for another lane, and nothing but the points is
-//!    read.
+//! 3. Buckets with about as many points are filled together, one in each lane: a step adds its next point to each, or
+//!    the identity if a bucket has no more. So no lane waits for another, and nothing but the points is read.
 //! 4. The window's sum is `Σ b·S_b` over its buckets: from the largest `b` down, a running sum of the buckets, and the
 //!    sum of all the running sums. Eight windows do that together, one in each lane.
-//! 5. The windows are put together from the highest down (Horner's rule), with `w` doublings between two.
+//! 5. The windows are combined from the highest down (Horner's rule), with `w` doublings between two.
 //!
-//! `w` is what makes 3 and 4 cost least ([`digit_bits`]).
+//! `w` is chosen to minimise the cost of 3 and 4 ([`digit_bits`]).
 
 use super::{SCALAR_BITS, Term, Terms};
 use crate::backend::Simd;
@@ -30,7 +29,7 @@ pub(super) fn multiply<S: Simd>(simd: S, points: &[CachedPoint], terms: &Terms) 
                 schedule.arrange(terms, digits.of_window(window), digits.counts_of_window(window));
                 fill_buckets(simd, points, &schedule, buckets);
             } else {
-                // Windows that fill up the last eight have no points.
+                // Windows that pad the last group of eight have no points.
                 buckets.fill(StoredPoint::IDENTITY);
             }
         }
@@ -40,10 +39,10 @@ pub(super) fn multiply<S: Simd>(simd: S, points: &[CachedPoint], terms: &Terms) 
     horner(simd, &windows, bits)
 }
 
-/// The bits of a digit that cost least for so many points.
+/// The digit width, in bits, with the least cost for a number of points.
 fn digit_bits(points: usize) -> usize {
-    // In additions of eight lanes: those into buckets of all windows (half of the points have scalars of half the
-    // length), and those that put buckets together, which take a third more.
+    // In additions of eight lanes: those into the buckets of all windows (half of the points have scalars of half the
+    // length), and those that combine buckets, which take a third longer.
     let cost = |bits: &usize| {
         let windows = windows(*bits);
         points * windows * 3 / 4 / 8 + windows.div_ceil(8) * (2 << (bits - 1)) * 4 / 3
@@ -51,7 +50,7 @@ fn digit_bits(points: usize) -> usize {
     (4..=8).min_by_key(cost).expect("the range is not empty")
 }
 
-/// The highest digit never carries.
+/// The number of windows; the highest digit never carries.
 fn windows(bits: usize) -> usize {
     (SCALAR_BITS + 1).div_ceil(bits)
 }
@@ -61,7 +60,7 @@ struct Digits {
     windows: usize,
     buckets: usize,
     terms: usize,
-    /// The largest of eight bits, 128, is stored as −128, which no digit is.
+    /// The largest digit of eight bits, 128, is stored as −128, which is not a digit.
     digits: Vec<i8>,
     counts: Vec<u32>,
 }
@@ -101,7 +100,7 @@ impl Digits {
     }
 }
 
-/// Whether a digit, as it is stored, is below zero.
+/// Whether a digit, as stored, is below zero.
 fn is_negative(digit: i8) -> bool {
     digit < 0 && digit != i8::MIN
 }
@@ -111,16 +110,17 @@ fn is_negative(digit: i8) -> bool {
 struct Schedule {
     /// Buckets, those with the most points first; eight of them are filled together.
     buckets: Vec<u32>,
-    /// How many steps each eight take.
+    /// The number of steps for each group of eight.
     steps: Vec<u32>,
-    /// Eight entries a step: a point's index, doubled, and 1 where it is subtracted.
+    /// Eight entries per step: a point's index, doubled, plus 1 if it is subtracted.
     entries: Vec<u32>,
-    /// Where each bucket's next entry goes.
+    /// The position of each bucket's next entry.
     next: Vec<u32>,
 }
 
 impl Schedule {
-    /// Buckets of more points are in no particular order: in batches of thousands some time is lost, and nothing else.
+    /// The most points by which buckets are sorted; larger ones are in no particular order, which costs some time in
+    /// batches of thousands and nothing else.
     const SORTED_MAX: usize = 63;
 
     fn arrange(&mut self, terms: &Terms, digits: &[i8], counts: &[u32]) {
@@ -166,7 +166,7 @@ impl Schedule {
     }
 }
 
-/// Sums up the buckets of a window.
+/// Sums the points of each bucket of a window.
 #[inline(always)]
 fn fill_buckets<S: Simd>(simd: S, points: &[CachedPoint], schedule: &Schedule, buckets: &mut [StoredPoint]) {
     let mut entries = schedule.entries.as_chunks::<8>().0.iter();
@@ -204,7 +204,7 @@ fn load_entries<S: Simd>(simd: S, points: &[CachedPoint], entries: &[u32; 8]) ->
     CachedX8::load(simd, gathered).negate_where(signs)
 }
 
-/// `Σ b·S_b` in each of eight windows, whose buckets stand one window after another.
+/// `Σ b·S_b` in each of eight windows, whose buckets are stored one window after another.
 #[inline(always)]
 fn sum_of_windows<S: Simd>(simd: S, buckets: &[StoredPoint]) -> ExtendedX8<S> {
     let count = buckets.len() / 8;

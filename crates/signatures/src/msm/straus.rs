@@ -4,11 +4,11 @@
 //!    one for each lane. A short one has four; two short terms share the lanes.
 //! 2. Each point gets a table of its multiples from 0 to 8, eight points at a time.
 //! 3. From the highest digit of the pieces down, the lanes are doubled four times, and each term adds in each lane the
-//!    multiple that the lane's digit asks for. Long and short terms have a sum each.
-//! 4. Lane `j` counts `2^(32·j)` (the lanes of the second of two short terms count from 0 again): Horner's rule puts
-//!    them together.
+//!    multiple selected by the lane's digit. Long and short terms have separate sums.
+//! 4. Lane `j` has the weight `2^(32·j)` (the lanes of the second of two short terms count from 0 again): Horner's rule
+//!    combines them.
 //!
-//! So the doublings that follow each other, some 220, are done once and on one point.
+//! So the dependent doublings, some 220, are done once and on one point.
 
 use std::sync::OnceLock;
 
@@ -24,11 +24,11 @@ const DIGITS: usize = 64;
 /// The multiples of a point from 0 to 8, prepared for addition.
 type Multiples = [StoredPoint; 9];
 
-/// What is added together: in each lane one digit for each step, and whose multiples they choose from.
+/// The terms that are added together: in each lane one digit for each step, and the points whose multiples they select.
 struct Lanes {
     /// The term of the lower and of the upper four lanes.
     terms: [usize; 2],
-    /// Of each step eight lanes; the highest digits last.
+    /// Eight lanes for each step; the highest digits last.
     digits: [[i8; 8]; DIGITS_OF_A_PIECE],
 }
 
@@ -55,7 +55,7 @@ pub(super) fn multiply<S: Simd>(simd: S, points: &[CachedPoint], terms: &Terms) 
     sum
 }
 
-/// The multiples of each term's point, negated where the term is subtracted.
+/// The multiples of each term's point, negated if the term is subtracted.
 #[inline(always)]
 fn tables<S: Simd>(simd: S, points: &[CachedPoint], terms: &[Term]) -> Vec<Multiples> {
     let mut tables = vec![[StoredPoint::ZERO; 9]; terms.len()];
@@ -140,7 +140,7 @@ fn digits_of(scalar: &[u8; 32]) -> [i8; DIGITS] {
     digits
 }
 
-/// In each lane the sum of its pieces, each times its point.
+/// The sum of each lane's pieces, each times its point.
 #[inline(always)]
 fn sum_of_pieces<S: Simd>(simd: S, tables: &[&Multiples], lanes: &[Lanes]) -> ExtendedX8<S> {
     let mut sum = ExtendedX8::identity(simd);
@@ -160,7 +160,7 @@ fn sum_of_pieces<S: Simd>(simd: S, tables: &[&Multiples], lanes: &[Lanes]) -> Ex
     sum
 }
 
-/// The multiples that a step's digits ask for.
+/// The multiples that a step's digits select.
 #[inline(always)]
 fn load_multiples<S: Simd>(simd: S, tables: &[&Multiples], lanes: &Lanes, step: usize) -> ExtendedX8<S> {
     let of_terms = [tables[lanes.terms[0]], tables[lanes.terms[1]]];

@@ -17,7 +17,7 @@ use crate::point::{CachedPoint, ExtendedPoint};
 /// A carried element's largest limb.
 const CARRIED_MAX: u64 = (1 << 51) + (1 << 17) - 1;
 
-/// Eight pairs of elements through every operation of the field.
+/// The operations of the field on eight pairs of elements.
 struct FieldOperations<'a>(&'a [Limbs; 8], &'a [Limbs; 8]);
 
 fn lanes(elements: &[Limbs; 8]) -> [[u64; 8]; 5] {
@@ -59,7 +59,7 @@ impl Operation for FieldOperations<'_> {
     }
 }
 
-/// Limbs at both ends and anywhere between.
+/// Limbs at both ends of their range and anywhere between.
 fn limb() -> impl Strategy<Value = u64> {
     prop_oneof![
         Just(0),
@@ -136,7 +136,7 @@ fn value(element: FieldElement) -> [u64; 4] {
 proptest! {
     #![proptest_config(cases(2_000))]
 
-    /// The model's schedules are those of AVX-512, and mean what 64-bit arithmetic means.
+    /// The model's schedules equal those of AVX-512, and both agree with 64-bit arithmetic.
     #[test]
     fn eight_lanes_compute_what_one_element_computes(a in eight(), b in eight()) {
         let (results, masks) = on_both(|| FieldOperations(&a, &b));
@@ -217,7 +217,7 @@ pub fn encode(point: &ExtendedPoint) -> CompressedEdwardsY {
     CompressedEdwardsY(bytes)
 }
 
-/// The points of encodings; `None` for those of none.
+/// The points of encodings; `None` for invalid ones.
 fn decompressed(encodings: &[[u8; 32]]) -> Vec<Option<CachedPoint>> {
     struct Owned<'a>(&'a [[u8; 32]]);
     impl Operation for Owned<'_> {
@@ -285,7 +285,7 @@ fn decompression_agrees(encodings: &[[u8; 32]]) {
     }
 }
 
-/// All `y` near 0, near `p` and above it, with either sign: small order, encodings that are not canonical, `x = 0`.
+/// All `y` near 0, near `p` and above it, with either sign: small order, non-canonical encodings, `x = 0`.
 #[test]
 fn the_ends_of_the_field_are_decompressed_as_dalek_decompresses_them() {
     let mut encodings = Vec::new();
@@ -310,7 +310,7 @@ proptest! {
         decompression_agrees(&encodings);
     }
 
-    /// Runs of ones and zeros, where carries go far.
+    /// Runs of ones and zeros, through which carries propagate far.
     #[test]
     fn sparse_and_dense_bytes_are_decompressed_as_dalek_decompresses_them(
         bytes in vec(prop::sample::select(vec![0_u8, 1, 0x7f, 0x80, 0xfe, 0xff]), 32 * 8),
@@ -328,8 +328,8 @@ enum Factor {
 }
 
 impl Factor {
-    /// The factor times a point of any order: of a negative one, the negative of a product. (`l − s` times a point of
-    /// small order is another point.)
+    /// The factor times a point of any order; for a negative factor, the negative of the product. (`l − s` times a
+    /// point of small order is another point.)
     fn times(self, point: EdwardsPoint) -> (Scalar, EdwardsPoint) {
         match self {
             Factor::Long(scalar) => (scalar, point),
@@ -360,7 +360,7 @@ fn msm_agrees(base: Scalar, terms: &[(EdwardsPoint, Factor)]) {
     assert_eq!(encode(&product), expected.compress(), "{} terms", terms.len());
 }
 
-/// Points in general, of small order, and the sum of both.
+/// General points, points of small order, and sums of both.
 fn point() -> impl Strategy<Value = EdwardsPoint> {
     (prop::option::weighted(0.9, 1..500_u64), prop::option::weighted(0.2, 0..8_usize)).prop_map(|(multiple, small)| {
         let large = multiple.map_or(EdwardsPoint::identity(), |number| EdwardsPoint::mul_base(&Scalar::from(number)));
@@ -386,7 +386,7 @@ fn factor() -> impl Strategy<Value = Factor> {
 proptest! {
     #![proptest_config(cases(150))]
 
-    /// On both sides of where Pippenger's algorithm takes over from Straus'.
+    /// On both sides of the switch from Straus' to Pippenger's algorithm.
     #[test]
     fn a_multiscalar_multiplication_is_daleks(
         base in any::<[u8; 32]>().prop_map(Scalar::from_bytes_mod_order),
@@ -422,7 +422,7 @@ proptest! {
     }
 }
 
-/// Every width of digits, and one point so often that a bucket holds more than are sorted.
+/// Every digit width, and one point so often that a bucket holds more points than are sorted.
 #[test]
 fn a_multiscalar_multiplication_of_any_size_is_daleks() {
     let sizes: &[usize] = if cfg!(miri) { &[1] } else { &[0, 1, 2, 7, 8, 9, 40, 258, 260, 300, 700, 2_500] };

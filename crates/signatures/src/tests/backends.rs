@@ -1,18 +1,18 @@
-//! The backends that a test runs on, and a refusal to pass where one of them was not exercised.
+//! The backends that a test runs on, failing if one of them was not exercised.
 
 #[cfg(target_arch = "x86_64")]
 use crate::backend::Avx512;
 use crate::backend::portable::ScalarModel;
 use crate::backend::{Backend, Operation, Simd};
 
-/// Set to 1 where the processor is known to have no AVX-512, to run the other tests.
+/// Set to 1 if the processor is known to lack AVX-512, to run the other tests.
 const WITHOUT_AVX512: &str = "CBDC_WITHOUT_AVX512";
 
-/// Whether AVX-512 is there to be tested.
+/// Whether AVX-512 can be tested.
 ///
 /// # Panics
-/// Where the processor lacks it and the environment does not say that this is known: a test that came for AVX-512 must
-/// not pass without.
+/// If the processor lacks it and the environment does not say that this is known: a test of AVX-512 must not pass
+/// without it.
 pub fn has_avx512() -> bool {
     if Backend::Avx512.is_available() {
         return true;
@@ -23,7 +23,7 @@ pub fn has_avx512() -> bool {
     false
 }
 
-/// Runs an operation on the scalar model and with AVX-512, and returns what both give; fails where they differ.
+/// Runs an operation on the scalar model and with AVX-512, and returns their result; fails if they differ.
 pub fn on_both<O: Operation>(operation: impl Fn() -> O) -> O::Output
 where
     O::Output: PartialEq + std::fmt::Debug,

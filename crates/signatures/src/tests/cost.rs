@@ -1,6 +1,6 @@
-//! What verification costs: multiplications of eight lanes, counted on the scalar model.
+//! The cost of verification: multiplications of eight lanes, counted on the scalar model.
 //!
-//! These hold the batch to the bounds that its header states. Equal work for good and bad signatures is compared
+//! These tests check the bounds stated in the batch's module header. Equal work for good and bad signatures is compared
 //! exactly.
 
 use std::sync::LazyLock;
@@ -14,21 +14,22 @@ use rand::rngs::StdRng;
 /// The size from which clean signatures are summed on SIMD lanes.
 const SUM_FROM: usize = crate::batch::SUM_FROM_ON_LANES;
 
-/// Honest signatures whose keys are read.
+/// Honest signatures with decompressed keys.
 static GOOD: LazyLock<Vec<(Case, DecompressedKey)>> = LazyLock::new(|| {
     let cases: Vec<Case> = (0..300).map(honest).collect();
     let encoded: Vec<PublicKey> = cases.iter().map(|case| case.key).collect();
     let keys = PublicKey::decompress_all_by(ScalarModel, &encoded);
     let good: Vec<(Case, DecompressedKey)> =
         cases.into_iter().zip(keys).map(|(case, key)| (case, key.expect("a point"))).collect();
-    // Tables that are made at their first use are not part of what follows.
+    // Tables that are computed at their first use are not counted below.
     let mut batch = Batch::with_capacity(SUM_FROM);
     good[..SUM_FROM].iter().for_each(|(case, key)| batch.push(key, case.parts(), &case.signature));
     assert_eq!(batch.verdicts_by(ScalarModel, BatchSeed::fixed([2; 32])), [true; SUM_FROM]);
     good
 });
 
-/// Multiplications for a batch of signatures of each source, of which some are bad: well-formed, with another `s`.
+/// The multiplications for a batch with signatures of each kind of source, some of them bad: well-formed, with another
+/// `s`.
 fn cost(sources: &[(Trust, usize)], is_bad: impl Fn(usize) -> bool) -> u64 {
     let size = sources.iter().map(|(_, count)| count).sum();
     let signatures: Vec<_> = (0..size)
@@ -75,8 +76,8 @@ fn more_signatures_never_cost_less_and_more_than_eight_no_more_than_apart() {
         let [(fewer, less), (more, greater)] = [pair[0], pair[1]];
         assert!(less <= greater, "{fewer}: {less}, {more}: {greater}");
     }
-    // What is more than eight adds no more than it costs alone. (One alone is decoded by 64-bit multiplications, which
-    // are not counted.)
+    // The remainder after groups of eight costs no more than it does alone. (A single one is decoded by 64-bit
+    // multiplications, which are not counted.)
     let alone = |size: usize| costs.iter().find(|(of, _)| *of == size).map(|(_, cost)| *cost).expect("it was measured");
     assert!(alone(16) <= 2 * alone(8) && alone(9) <= alone(8) + alone(2) && alone(12) <= alone(8) + alone(4));
 }
@@ -114,7 +115,7 @@ fn bad_signatures_of_suspect_sources_cost_what_good_ones_cost_and_the_others_not
         let apart = cost(&sources[..1], |_| false) + cost_of_clean(suspect.min(SUM_FROM - 1), |_| false);
         assert!(suspect >= SUM_FROM || good <= apart, "{clean} clean, {suspect} suspect: {good}, apart {apart}");
     }
-    // Many suspects are never summed.
+    // Suspects are never summed, however many.
     let verdict = cost_of_clean(8, |_| false) / 8;
     let suspects = cost(&[(Trust::Suspect, 2 * SUM_FROM)], |_| true);
     assert!(suspects <= 2 * SUM_FROM as u64 * verdict + 8 * verdict, "{suspects}");

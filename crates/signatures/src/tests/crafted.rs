@@ -1,4 +1,4 @@
-//! Signatures that no honest signer makes, with the verdict each must get, and the judges to compare.
+//! Signatures that no honest signer makes, with the verdict each must get, and the verifiers to compare.
 
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT as B, EIGHT_TORSION};
 use curve25519_dalek::edwards::EdwardsPoint;
@@ -55,7 +55,7 @@ impl Case {
         self.parts().concat()
     }
 
-    /// The verdict of [`verify`]; a key that is no point makes every signature invalid.
+    /// The verdict of [`verify`]; a key that is not a point makes every signature invalid.
     pub fn single_verdict(&self) -> bool {
         self.key.decompress().is_ok_and(|key| verify(&key, self.parts(), &self.signature))
     }
@@ -83,9 +83,10 @@ impl Case {
     }
 }
 
-/// The verdicts of one batch of all `cases` whose key is a point, in order; false for the rest, which cannot be pushed.
+/// The verdicts of one batch of all `cases` whose key is a point, in order; false for the others, which cannot be
+/// pushed.
 ///
-/// Every backend judges them, and the scalar model too; fails where they differ.
+/// Every backend and the scalar model verify them; fails if they differ.
 pub fn batch_verdicts(cases: &[Case]) -> Vec<bool> {
     let encoded: Vec<PublicKey> = cases.iter().map(|case| case.key).collect();
     let judge = |keys: Vec<Option<DecompressedKey>>, backend: &dyn Fn(&Batch<'_>) -> Vec<bool>| {
@@ -103,7 +104,7 @@ pub fn batch_verdicts(cases: &[Case]) -> Vec<bool> {
     let seed = || BatchSeed::draw(&mut StdRng::seed_from_u64(1));
     let portable: Vec<bool> =
         judge(PublicKey::decompress_all_on(Backend::Portable, &encoded), &|batch| batch.verdicts(seed()));
-    // Slow: the smaller batches, and few of the others.
+    // The model is slow: it gets the smaller batches, and few of the others.
     if cases.len() <= 12 || cases.len() % 32 == 1 {
         let model =
             judge(PublicKey::decompress_all_by(ScalarModel, &encoded), &|batch| batch.verdicts_by(ScalarModel, seed()));
@@ -119,7 +120,7 @@ pub fn batch_verdicts(cases: &[Case]) -> Vec<bool> {
     portable
 }
 
-/// The names of the cases on which a judge differs from `ed25519-zebra`.
+/// The names of the cases on which a verifier differs from `ed25519-zebra`.
 pub fn disagreements(cases: &[Case], verdicts: &[bool]) -> Vec<String> {
     assert_eq!(cases.len(), verdicts.len());
     cases
@@ -168,9 +169,9 @@ pub fn small_order_matrix() -> Vec<Case> {
 /// One crafted case with its pinned verdicts.
 pub struct Row {
     pub case: Case,
-    /// Under ZIP-215, the rule here.
+    /// The verdict under ZIP-215, the rule of this crate.
     pub valid: bool,
-    /// Under ed25519-dalek's `verify`, which has no cofactor and compares the bytes of `R`.
+    /// The verdict of ed25519-dalek's `verify`, which has no cofactor and compares the bytes of `R`.
     pub valid_cofactorless: bool,
 }
 
@@ -183,7 +184,7 @@ pub fn table() -> Vec<Row> {
     let [order_8, order_4, order_2] = [EIGHT_TORSION[1], EIGHT_TORSION[2], EIGHT_TORSION[4]];
     let encoded = |point: EdwardsPoint| point.compress().0;
     let encodings = SMALL_ORDER_ENCODINGS.map(bytes_of_hex);
-    // y = p + 3: unreduced, of large order, and nobody knows its discrete logarithm.
+    // y = p + 3: unreduced, of large order, with an unknown discrete logarithm.
     let large_order_not_canonical = {
         let mut bytes = encodings[12];
         bytes[0] += 3;
@@ -305,7 +306,7 @@ pub fn table() -> Vec<Row> {
     row("R no point", forge(key, no_point, a, r, Any), false, false);
     row("key no point", forge(no_point, commitment, a, r, Any), false, false);
 
-    // Equal coefficients would let these three pass together: their errors add up to nothing.
+    // With equal coefficients these three would pass together: their errors sum to zero.
     let error = scalar("error");
     row("error + e", with_response(forge(key, commitment, a, r, Any), |s| add_mod_order(s, error)), false, false);
     row(
@@ -323,18 +324,18 @@ pub fn table() -> Vec<Row> {
     rows
 }
 
-/// What the message is chosen for.
+/// The property for which the message is chosen.
 #[derive(Clone, Copy)]
 enum Challenge {
     Any,
-    /// `k` is odd, so that `k·T` is no identity for any `T` of small order but the identity.
+    /// `k` is odd, so that `k·T` is the identity only if `T` of small order is.
     Odd,
     /// `k·T` is the identity for every `T` of small order.
     MultipleOf8,
 }
 use Challenge::{Any, MultipleOf8, Odd};
 
-/// A signature with `s = r + k·a` on a message for which `k` is as wished; `A` and `R` may be any bytes.
+/// A signature with `s = r + k·a` on a message whose `k` has the wanted property; `A` and `R` may be any bytes.
 fn forge(key: [u8; 32], commitment: [u8; 32], a: Scalar, r: Scalar, wished: Challenge) -> Case {
     let prefix = b"crafted".to_vec();
     for attempt in 0..1_000_u32 {

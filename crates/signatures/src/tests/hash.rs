@@ -19,7 +19,7 @@ fn the_standards_example_is_hashed() {
 proptest! {
     #![proptest_config(cases(500))]
 
-    /// Lengths around the ends of blocks, alike and mixed, any number of them.
+    /// Lengths around the ends of blocks, equal and mixed, in any number.
     #[test]
     fn every_message_has_the_hash_that_it_has_alone(
         lengths in prop_oneof![

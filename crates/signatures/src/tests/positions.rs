@@ -1,8 +1,8 @@
-//! Every position in a batch: a bad signature gets its own verdict there and leaves the others theirs.
+//! Every position in a batch: a bad signature gets its own verdict there and does not affect the others.
 
 use super::crafted::{Case, batch_verdicts, honest, small_order_matrix, table};
 
-/// Batches up to this size meet every way of verifying but the large sums, and every lane.
+/// The size up to which batches meet every way of verifying except the large sums, and every lane.
 const SIZES_MAX: usize = if cfg!(miri) { 2 } else { 26 };
 
 fn spoilt(mut case: Case, way: usize) -> Case {

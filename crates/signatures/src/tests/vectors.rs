@@ -97,7 +97,7 @@ fn crafted_signatures_get_their_pinned_verdicts_in_any_batch_and_any_order() {
         }
         members.shuffle(&mut random);
         let (cases, expected): (Vec<Case>, Vec<bool>) = members.into_iter().unzip();
-        // From batches of one to one batch of all: every way of summing is met.
+        // From batches of one to one batch of all: every way of summing occurs.
         let batch_size = 1 + (round as usize * 7) % cases.len();
         for (cases, expected) in cases.chunks(batch_size).zip(expected.chunks(batch_size)) {
             for ((case, verdict), expected) in cases.iter().zip(batch_verdicts(cases)).zip(expected) {
@@ -132,7 +132,7 @@ fn an_empty_batch_has_no_verdicts() {
     assert_eq!(batch.verdicts(BatchSeed::draw(&mut SysRng)), Vec::<bool>::new());
 }
 
-/// A generator that gives nothing.
+/// A generator that gives no randomness.
 struct Exhausted;
 
 impl TryRng for Exhausted {
@@ -174,7 +174,7 @@ fn without_a_secret_seed_and_from_suspect_sources_the_verdicts_are_the_same() {
     }
 }
 
-/// The canary: were a rule without the cofactor taken for ours, the comparison with zebra would say so.
+/// The canary: if a rule without the cofactor were used, the comparison with zebra would fail.
 #[test]
 fn the_comparison_with_zebra_catches_a_rule_without_cofactor() {
     let (cases, pinned): (Vec<Case>, Vec<bool>) =
@@ -257,10 +257,10 @@ fn generated_keys_differ_and_sign() {
     assert!(!verify(&second, [b"prefix", b"body"], &signature));
 }
 
-/// Wycheproof's vectors that RFC 8032 rejects and ZIP-215 accepts, by number.
+/// Numbers of Wycheproof's vectors that RFC 8032 rejects and ZIP-215 accepts.
 ///
-/// 151: `R` is the identity, encoded with the sign bit set beside `x = 0`. RFC 8032 (5.1.3) has its decoding fail;
-/// ZIP-215 takes any sign bit there, so that batches and single verification agree.
+/// 151: `R` is the identity, encoded with the sign bit set although `x = 0`. RFC 8032 (5.1.3) rejects the encoding;
+/// ZIP-215 accepts either sign bit there, so that batches and single verification agree.
 const WYCHEPROOF_BEYOND_RFC_8032: [u32; 1] = [151];
 
 #[test]
@@ -276,7 +276,7 @@ fn wycheproofs_signatures_get_wycheproofs_results() {
             digits.map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap()).collect()
         };
         let Ok(signature) = <[u8; 64]>::try_from(bytes(signature)) else {
-            // No value of our type: whoever reads a signature reads 64 bytes.
+            // Our type cannot represent it: a signature has 64 bytes.
             assert_eq!(result, "invalid", "number {number}");
             of_another_length += 1;
             continue;

@@ -10,7 +10,7 @@ use crate::point::{CachedPoint, ExtendedPoint};
 /// The multiples from 0 to 128.
 pub(super) const MULTIPLES: usize = 129;
 
-/// Multiples of `B`, and of `2^128·B`, as both ways of verifying add them.
+/// Multiples of `B`, and of `2^128·B`, in the forms that both ways of verifying add.
 pub(crate) struct BaseTables {
     pub(super) cached: [[CachedPoint; MULTIPLES]; 2],
     pub(super) prepared: [[PreparedPoint; MULTIPLES]; 2],
@@ -44,7 +44,7 @@ impl BaseTables {
     }
 }
 
-/// A point as it is added, its coordinates divided by `Z`.
+/// A point prepared for addition, its coordinates divided by `Z`.
 fn cached(point: &ExtendedPoint) -> CachedPoint {
     let inverse = point.z.invert();
     let (x, y) = (point.x.mul(&inverse), point.y.mul(&inverse));

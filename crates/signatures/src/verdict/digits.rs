@@ -5,9 +5,9 @@ pub(super) const NIBBLES: usize = 32;
 /// Digits of eight bits of a scalar.
 pub(super) const BYTES: usize = 32;
 
-/// Digits of a number up to `2^127`: from −8 to 7, and from 0 to 8 the highest.
+/// Digits of a number up to `2^127`: from −8 to 7; the highest from 0 to 8.
 pub(super) fn nibbles(number: u128) -> [i8; NIBBLES] {
-    // Eight more in every digit but the highest, so that no digit is below zero, and all carries are made.
+    // 8 in every digit but the highest, added so that no digit is below zero and all carries are made.
     const OFFSET: u128 = 0x0888_8888_8888_8888_8888_8888_8888_8888;
     let shifted = number.wrapping_add(OFFSET);
     let mut digits = [0; NIBBLES];
@@ -19,7 +19,7 @@ pub(super) fn nibbles(number: u128) -> [i8; NIBBLES] {
     digits
 }
 
-/// Digits of a scalar below `2^254`: from −128 to 127, and from 0 to 64 the highest.
+/// Digits of a scalar below `2^254`: from −128 to 127; the highest from 0 to 64.
 pub(super) fn bytes(scalar: &[u8; 32]) -> [i8; BYTES] {
     const OFFSET: u128 = 0x8080_8080_8080_8080_8080_8080_8080_8080;
     let (halves, _) = scalar.as_chunks::<16>();

@@ -1,21 +1,21 @@
 //! Halving of scalars: from `s·B − k·A − R = 0` to an equation with scalars of half the length.
 //!
-//! For any `k` there are `u` and `v` of some 126 bits with `u = v·k` modulo the order `l`: each pair of a remainder and
-//! its cofactor in Euclid's algorithm on `l` and `k` is one. Multiplied by `v`, which has an inverse, the equation is
-//! `(v·s)·B − u·A − v·R = 0`, and it holds, times 8, exactly if the first one does. Of its three scalars only the one
-//! of `B` is long, and of `B` there are tables. So half of the doublings of a verification go (Antipa and others,
-//! 2005).
+//! For any `k` there are `u` and `v` of some 126 bits with `u = v·k` modulo the order `l`: every remainder with its
+//! cofactor in Euclid's algorithm on `l` and `k` is such a pair. Multiplied by `v`, which has an inverse, the equation
+//! is `(v·s)·B − u·A − v·R = 0`, and it holds, times 8, exactly if the first one does. Of its three scalars only that
+//! of `B` is long, and there are tables of `B`. So half of the doublings of a verification are saved (Antipa and
+//! others, 2005).
 //!
 //! The quotients are Lehmer's: found from the leading 64 bits of both numbers for as long as these determine them
-//! (Collins' condition), and then applied to all bits. Whatever this file finds, [`Halved::of`] multiplies out: no
-//! verdict depends on Euclid's algorithm.
+//! (Collins' condition), and then applied to all bits. [`Halved::of`] checks the result by multiplication: no verdict
+//! depends on Euclid's algorithm.
 
 use curve25519_dalek::scalar::Scalar;
 
 /// The order `l` of the base point, little-endian.
 pub(crate) const ORDER: [u64; 4] = [0x5812_631a_5cf5_d3ed, 0x14de_f9de_a2f7_9cd6, 0, 0x1000_0000_0000_0000];
 
-/// Scalars are at most this: 32 signed digits of four bits hold them.
+/// The bound on the halved scalars: 32 signed digits of four bits hold them.
 const HALF_MAX: u128 = 1 << 127;
 
 /// `base·B − of_key·A ∓ of_commitment·R`, which is zero, times 8, exactly if the signature is valid.
@@ -32,7 +32,8 @@ pub(crate) struct Halved {
 }
 
 impl Halved {
-    /// From the challenge `k` and the response `s`. `None` if no short scalars were found, which nobody has seen.
+    /// The halved equation from the challenge `k` and the response `s`. `None` if no short scalars were found, which
+    /// nobody has seen.
     pub(crate) fn of(challenge: &Scalar, response: &Scalar) -> Option<Halved> {
         let (of_key, of_commitment, adds_commitment) = halve(words_of(challenge.as_bytes()));
         let absolute = Scalar::from(of_commitment);
@@ -45,7 +46,7 @@ impl Halved {
     }
 }
 
-/// Little-endian words.
+/// The little-endian words of bytes.
 pub(crate) fn words_of(bytes: &[u8; 32]) -> [u64; 4] {
     let (words, _) = bytes.as_chunks::<8>();
     [words[0], words[1], words[2], words[3]].map(u64::from_le_bytes)
@@ -66,19 +67,19 @@ fn is_half(number: &[u64; 4]) -> bool {
     number[3] | number[2] | number[1] >> 63 == 0
 }
 
-/// Two remainders in a row, and the absolute values of their cofactors, whose signs alternate.
+/// Two consecutive remainders, and the absolute values of their cofactors, whose signs alternate.
 #[derive(Clone, Copy)]
 struct Remainders {
     larger: [u64; 4],
     smaller: [u64; 4],
     of_larger: u128,
     of_smaller: u128,
-    /// Whether an odd number of steps led here, so that the cofactor of the smaller one is negative.
+    /// Whether the number of steps is odd, so that the cofactor of the smaller one is negative.
     is_odd: bool,
 }
 
-/// What some steps of Euclid's algorithm do: `(x, y)` becomes `(a·x − b·y, d·y − c·x)`, or its negative after an odd
-/// number of steps.
+/// The effect of some steps of Euclid's algorithm: `(x, y)` becomes `(a·x − b·y, d·y − c·x)`, or its negative after an
+/// odd number of steps.
 struct Steps {
     a: u64,
     b: u64,
@@ -88,10 +89,10 @@ struct Steps {
 }
 
 impl Remainders {
-    /// The steps that the leading 64 bits determine, no further than to the first remainder below `2^127`.
+    /// The steps that the leading 64 bits determine, up to the first remainder below `2^127`.
     fn leading_quotients(&self) -> Steps {
         let (mut x, mut y, shift) = leading(&self.larger, &self.smaller);
-        // What `2^127` is among the leading bits.
+        // The value of `2^127` among the leading bits.
         let half = if shift < 127 { 1_u64.checked_shl(127 - shift).unwrap_or(u64::MAX) } else { 1 };
         let mut steps = Steps { a: 1, b: 0, c: 0, d: 1, is_odd: false };
         while y >= half {
@@ -109,7 +110,7 @@ impl Remainders {
         steps
     }
 
-    /// The remainders after the steps; where there are none, after one division of which only the leading bits of the
+    /// The remainders after the steps; if there are none, after one division of which only the leading bits of the
     /// quotient are known.
     fn applied(&self, steps: &Steps) -> Remainders {
         if steps.b == 0 {
@@ -134,8 +135,8 @@ impl Remainders {
         }
     }
 
-    /// Part of a step whose quotient is large or hard to tell: subtracts the smaller number times the largest power of
-    /// two. Takes a bit of the quotient away, so that no pair of numbers needs many.
+    /// Part of a step whose quotient is large or hard to determine: subtracts the smaller number times the largest
+    /// power of two. It removes one bit of the quotient, so no pair of numbers needs many.
     fn divided(&self) -> Remainders {
         let excess = bits(&self.larger) - bits(&self.smaller);
         let fits = |by: &u32| is_at_most(&shifted(&self.smaller, *by), &self.larger);
@@ -160,7 +161,7 @@ fn is_at_most(x: &[u64; 4], y: &[u64; 4]) -> bool {
     x.iter().rev().le(y.iter().rev())
 }
 
-/// The length of a number that is not zero.
+/// The bit length of a number that is not zero.
 fn bits(number: &[u64; 4]) -> u32 {
     let top = number.iter().rposition(|word| *word != 0).unwrap_or(0);
     64 * (top as u32 + 1) - number[top].leading_zeros()
@@ -177,9 +178,9 @@ fn shifted(number: &[u64; 4], by: u32) -> [u64; 4] {
     })
 }
 
-/// The leading 64 bits of the larger number, the same bits of the other, and how many bits lie below.
+/// The leading 64 bits of the larger number, the same bits of the other, and how many bits are below.
 fn leading(larger: &[u64; 4], smaller: &[u64; 4]) -> (u64, u64, u32) {
-    // Whoever asks has a larger number of more than 127 bits.
+    // The caller's larger number has more than 127 bits.
     let top = (1..4).rev().find(|at| larger[*at] != 0).unwrap_or(1);
     let zeros = larger[top].leading_zeros();
     let bits = |number: &[u64; 4]| {
@@ -211,7 +212,7 @@ mod tests {
 
     use super::*;
 
-    /// What `Halved::of` finds is sound by its own check; here, that it finds something and how short it is.
+    /// `Halved::of` checks the soundness of its result itself; this checks that it finds one and how short it is.
     fn check(challenge: Scalar) -> Result<(), TestCaseError> {
         let response = -Scalar::from(12_345_u64);
         let halved = Halved::of(&challenge, &response);
@@ -257,7 +258,7 @@ mod tests {
             check(Scalar::from_bytes_mod_order(bytes))?;
         }
 
-        /// Made from a chain of quotients of which some are huge: `k = l·x/y` nearly.
+        /// Made from a chain of quotients, some of them huge: `k` is nearly `l·x/y`.
         #[test]
         fn challenges_with_huge_quotients_are_halved(x in 1..=u64::MAX, y in 1..=u64::MAX, z: u128) {
             check(Scalar::from(x) * Scalar::from(y).invert())?;

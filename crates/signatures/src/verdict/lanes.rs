@@ -1,14 +1,13 @@
 //! Eight points in SIMD lanes, each the sum of an equation or of half of one.
 //!
-//! 1. Of up to eight signatures each has a lane, which sums what belongs to its `A`, its `R` and the base point. Of up
-//!    to four each has two lanes: one for what belongs to `A` and to `B`, one for `R` and `2^128·B`. That takes half of
-//!    the additions.
+//! 1. Up to eight signatures have one lane each, which sums the terms of `A`, `R` and the base point. Up to four have
+//!    two lanes each: one for `A` and `B`, one for `R` and `2^128·B`. That takes half of the additions.
 //! 2. Each lane gets a table of the multiples of its point from 0 to 8.
 //! 3. From the highest of 32 digits down, all lanes are doubled four times, and each adds the multiples that its own
-//!    digits ask for; at every second digit also those of `B` and of `2^128·B`, from tables that all share.
-//! 4. Each lane's sum is looked at by itself, or with its neighbour's.
+//!    digits select; at every second digit also those of `B` and of `2^128·B`, from shared tables.
+//! 4. Each lane's sum is tested by itself, or together with its neighbour's.
 //!
-//! The lanes never wait for each other, and none does more or less for a signature that is bad.
+//! The lanes never wait for each other, and a bad signature takes exactly the work of a good one.
 
 use super::Equation;
 use super::base::{BaseTables, MULTIPLES};
@@ -17,7 +16,7 @@ use crate::backend::Simd;
 use crate::field::order;
 use crate::point::{CachedPoint, CachedX8, CompletedX8, ExtendedX8, StoredPoint};
 
-/// Of each lane the multiples of its point from 0 to 8, prepared for addition.
+/// The multiples of each lane's point from 0 to 8, prepared for addition.
 type Multiples = [[StoredPoint; 9]; 8];
 
 /// The digits of eight scalars, digit by digit.
@@ -29,7 +28,7 @@ struct Factors<'a> {
     /// The lanes whose points are subtracted.
     subtracted: u8,
     digits: Digits<NIBBLES>,
-    /// Which table of the base point the digits below choose from.
+    /// The table of the base point from which the digits below select.
     half: [usize; 8],
     of_base: Digits<{ BYTES / 2 }>,
 }
@@ -46,7 +45,7 @@ impl<'a> Factors<'a> {
         }
     }
 
-    /// Has a lane sum what belongs to the key (`half` 0) or to the commitment (1) of a signature.
+    /// Assigns the terms of a signature's key (`half` 0) or commitment (1) to a lane.
     fn set(&mut self, lane: usize, half: usize, equation: &Equation, points: &'a [CachedPoint]) {
         let Equation { key, commitment, halved } = equation;
         let (index, number, is_subtracted) = match half {
@@ -66,7 +65,7 @@ impl<'a> Factors<'a> {
     }
 }
 
-/// Which of up to eight signatures are valid, one bit each; the other bits are not to be looked at.
+/// The validity of up to eight signatures, one bit each; the other bits have no meaning.
 #[inline(always)]
 pub(super) fn verify_eight<S: Simd>(simd: S, base: &BaseTables, points: &[CachedPoint], equations: &[Equation]) -> u8 {
     let mut factors = [Factors::none(), Factors::none()];
@@ -77,7 +76,7 @@ pub(super) fn verify_eight<S: Simd>(simd: S, base: &BaseTables, points: &[Cached
     small_order_lanes(sums(simd, base, &factors))
 }
 
-/// Which of up to four signatures are valid, one bit each.
+/// The validity of up to four signatures, one bit each.
 #[inline(always)]
 pub(super) fn verify_four<S: Simd>(simd: S, base: &BaseTables, points: &[CachedPoint], equations: &[Equation]) -> u8 {
     let mut factors = [Factors::none()];
@@ -140,7 +139,7 @@ fn fill<S: Simd>(simd: S, tables: &mut Multiples, point: &CachedX8<S>) {
     }
 }
 
-/// The multiples that a digit of each lane asks for.
+/// The multiples that each lane's digit selects.
 #[inline(always)]
 fn choose<S: Simd>(simd: S, tables: &Multiples, digits: &[i8; 8]) -> ExtendedX8<S> {
     let mut chosen = [&tables[0][0]; 8];
@@ -150,7 +149,7 @@ fn choose<S: Simd>(simd: S, tables: &Multiples, digits: &[i8; 8]) -> ExtendedX8<
     ExtendedX8::load(simd, chosen).negate_where(negative(digits))
 }
 
-/// The same of the base point's multiples.
+/// The same for the base point's multiples.
 #[inline(always)]
 fn choose_of_base<S: Simd>(simd: S, base: &BaseTables, half: &[usize; 8], digits: &[i8; 8]) -> CachedX8<S> {
     let tables: &[[CachedPoint; MULTIPLES]; 2] = &base.cached;

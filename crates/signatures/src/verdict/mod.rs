@@ -1,11 +1,11 @@
-//! Verdicts: whether each signature is valid, by an equation of its own.
+//! Verdicts: the validity of each signature, by an equation of its own.
 //!
-//! A bad signature costs exactly what a good one costs, and one verdict says nothing about another: this is for few
-//! signatures, and for those of a source that sends bad ones. Many good ones are cheaper in one sum ([`crate::msm`]).
+//! A bad signature costs exactly as much as a good one, and no verdict depends on another: this is for few signatures,
+//! and for those of a source that sends bad ones. Many good ones are cheaper in one sum ([`crate::msm`]).
 //!
-//! 1. The scalars of the equation are halved ([`halving`]), so that 128 doublings do instead of 253.
-//! 2. Eight signatures have a SIMD lane each; of three or four each has two ([`lanes`]). One or two have the
-//!    coordinates of two points in the lanes ([`pairs`]).
+//! 1. The scalars of the equation are halved ([`halving`]), so that 128 doublings suffice instead of 253.
+//! 2. Eight signatures have a SIMD lane each; three or four have two each ([`lanes`]). For one or two, the lanes hold
+//!    the coordinates of two points ([`pairs`]).
 //!
 //! All compute the same equation with the same digits.
 
@@ -20,12 +20,12 @@ use crate::point::CachedPoint;
 pub(crate) use base::BaseTables;
 use halving::Halved;
 
-/// The equation of a signature, and where its points stand.
+/// The equation of a signature, and the indexes of its points.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Equation {
-    /// Where the key stands among the points.
+    /// The index of the key among the points.
     pub(crate) key: u32,
-    /// Where the commitment stands.
+    /// The index of the commitment among the points.
     pub(crate) commitment: u32,
     pub(crate) halved: Halved,
 }

@@ -1,7 +1,7 @@
 //! One or two signatures, with the coordinates of two points in the SIMD lanes ([`crate::pair`]).
 //!
-//! 1. Of two signatures each has one of the points for the sum of its equation. Of one alone, the first point sums
-//!    what belongs to `A` and to `B`, the second what belongs to `R` and to `2^128·B`: half of the additions.
+//! 1. Two signatures have one of the points each, for the sum of its equation. For a single one, the first point sums
+//!    the terms of `A` and `B`, the second those of `R` and `2^128·B`: half of the additions.
 //! 2. Digits and tables are those of eight lanes ([`super::lanes`]).
 
 use super::Equation;
@@ -14,7 +14,7 @@ use crate::point::{CachedPoint, ExtendedPoint};
 /// The multiples of a point from 0 to 8.
 type Multiples = [PreparedPoint; 9];
 
-/// A point of a signature: the digits of its scalar, and whether it is subtracted.
+/// A point of a signature: its index, the digits of its scalar, and whether it is subtracted.
 struct Factor {
     index: u32,
     digits: [i8; NIBBLES],
@@ -36,7 +36,7 @@ impl Factor {
 /// One factor for each of the points.
 struct Factors([Factor; 2]);
 
-/// Digits of the base point's scalar for each of the points, and the tables that they choose from.
+/// The digits of the base point's scalar for each of the points, and the tables from which they select.
 struct BaseFactors<'a> {
     tables: [&'a [PreparedPoint; MULTIPLES]; 2],
     digits: [[i8; BYTES / 2]; 2],
@@ -123,7 +123,7 @@ fn fill<S: Simd>(simd: S, tables: &mut [Multiples; 2], points: &[CachedPoint], F
     }
 }
 
-/// The multiples that a digit of each point asks for.
+/// The multiples that each point's digit selects.
 #[inline(always)]
 fn choose<S: Simd>(simd: S, tables: [&[PreparedPoint]; 2], digits: [i8; 2]) -> PreparedPair<S> {
     let chosen = [0, 1].map(|at| &tables[at][usize::from(digits[at].unsigned_abs())]);

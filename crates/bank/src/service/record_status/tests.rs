@@ -1,5 +1,5 @@
 //! The table of answers, and a property: over random histories of a bank, a central bank and their messages, no answer
-//! is contradicted by the chain. The world here knows nothing of the rules: it only has copies, blocks and losses.
+//! is contradicted by the chain. The world here does not know the rules: it only has copies, blocks and losses.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -168,7 +168,7 @@ impl Dice {
     }
 }
 
-/// A copy of record 0 or 1 on its way to the central bank, or in it.
+/// A copy of record 0 or 1, in flight to the central bank or inside it.
 #[derive(Clone, Copy)]
 struct Sending {
     record: usize,
@@ -186,7 +186,7 @@ struct Call {
     resent: bool,
 }
 
-/// A block as far as the two records go.
+/// The part of a block that concerns the two records.
 #[derive(Clone, Copy)]
 struct Seen {
     time: u64,
@@ -203,12 +203,12 @@ enum Claim {
 
 struct World {
     dice: Dice,
-    /// Events so far: the order of what was sent and what was said.
+    /// The number of events so far: the order of sendings and answers.
     now: u64,
-    /// What the chain shows after each block, from genesis on.
+    /// The state of the chain after each block, from genesis on.
     chain: Vec<Seen>,
     on_the_way: Vec<Sending>,
-    /// Taken in by the central bank, and in no block yet.
+    /// Admitted by the central bank, and not in a block yet.
     admitted: Vec<Sending>,
     answers: Vec<(u64, Answer)>,
     replica: usize,
@@ -220,7 +220,7 @@ struct World {
     /// Record 0 or 1 in the durable outbox.
     outbox: Option<usize>,
     claims: Vec<(usize, Claim, u64)>,
-    /// Which kinds of steps this history has: rare combinations are not drowned by what is frequent.
+    /// The kinds of steps that this history has, so that rare combinations are not drowned out by frequent ones.
     has_step: [bool; STEPS],
 }
 
@@ -260,7 +260,7 @@ impl World {
         OnChain { number, key_version: Some(seen.key_version), height, time }
     }
 
-    /// The central bank looks at a copy: it answers, or takes it in.
+    /// The central bank takes a copy: it answers, or admits it.
     fn intake(&mut self) {
         if self.on_the_way.is_empty() {
             return;
@@ -289,7 +289,7 @@ impl World {
         }
     }
 
-    /// The next block, with some of what was taken in, in order.
+    /// Makes the next block, with some of the admitted copies, in order.
     fn cut(&mut self) {
         let mut seen = self.tip();
         let height = Height(self.chain.len() as u64);
@@ -324,7 +324,7 @@ impl World {
         self.chain.push(seen);
     }
 
-    /// The replica follows a block, then the history does; what the block decides leaves the outbox.
+    /// The replica follows a block, then the history does; records that the block decides leave the outbox.
     fn follow(&mut self) {
         if self.history < self.replica {
             self.history += 1;
@@ -337,7 +337,7 @@ impl World {
         }
     }
 
-    /// The newest answer of a call, if it is there: the central bank's chain may be ahead of the replica then.
+    /// The newest answer of a call, if there is one: the central bank's chain may then be ahead of the replica.
     fn hear(&mut self) -> Option<(Call, Answer)> {
         let at = self.answers.len().checked_sub(1)?;
         let (number, answer) = self.answers.swap_remove(self.dice.below(at + 1));
@@ -346,7 +346,7 @@ impl World {
         Some((self.calls.swap_remove(at), answer))
     }
 
-    /// What happens beside the bank's own work, often nothing.
+    /// Events besides the bank's own work, often none.
     fn meanwhile(&mut self) {
         let steps = self.dice.pick(&[0, 0, 1, 6]);
         for _ in 0..steps {
@@ -374,7 +374,7 @@ impl World {
         self.send(record, Some(number));
     }
 
-    /// The stream breaks: what is on its way from it is not answered, and is sent again.
+    /// The stream breaks: its copies in flight are not answered, and are sent again.
     fn break_stream(&mut self) {
         self.answers.clear();
         for copy in self.on_the_way.iter_mut().chain(&mut self.admitted) {
@@ -391,7 +391,7 @@ impl World {
         again.into_iter().for_each(|(record, number)| self.send(record, Some(number)));
     }
 
-    /// The bank starts anew: its outbox is what it was.
+    /// The bank restarts, with its outbox unchanged.
     fn restart(&mut self) {
         self.break_stream();
         self.calls.clear();
@@ -402,7 +402,7 @@ impl World {
     }
 }
 
-/// The bank's knowledge of a world that goes on while it is read.
+/// The bank's facts about a world that changes while it is read.
 struct Reading(RefCell<World>);
 
 impl Knowledge for Reading {
@@ -443,7 +443,7 @@ impl Knowledge for Reading {
 }
 
 impl Reading {
-    /// The bank answers a refused copy, and is held to what it says.
+    /// The bank answers a refused copy, and its answer is recorded.
     fn refuse(&self, number: usize, refusal: Outcome, by: RefusedBy) {
         let command = record(number as u64);
         let verdict = judged(self, Refused { command: &command, id: id(), refusal, by });
@@ -519,7 +519,7 @@ impl Reading {
             }
             7 if world.dice.one_in(3) => world.break_stream(),
             8 if world.dice.one_in(15) => world.restart(),
-            // The central bank is known to be away: the payment is accepted, and no copy was sent.
+            // The central bank is known to be unreachable: the payment is accepted, and no copy was sent.
             9 if world.outbox.is_none() && world.on_chain().number == NumberStatus::Unused => {
                 world.outbox = Some(record);
             }
@@ -554,6 +554,6 @@ fn no_answer_is_contradicted_by_the_chain() {
         not_yet += open;
         contested += usize::from(settled && final_ + open > 0);
     }
-    // Otherwise nothing was tested.
+    // Otherwise the test would be vacuous.
     assert!(never > 10_000 && not_yet > 3_000 && contested > 1_000, "{never} {not_yet} {contested}");
 }
