@@ -1,9 +1,9 @@
 //! The trust anchor of a client: genesis, and nothing else.
 //!
-//! Genesis names the network (its hash is part of everything that is signed), the central bank's keys (which headers
-//! and receipts are checked with) and each node's key (so that a connection reaches the right node). A client with a
-//! genesis that it trusts need trust no bank. Keys that the committee replaced later are not known here: checks then
-//! fail until the client has a newer anchor; they never succeed wrongly.
+//! Genesis names the network (its hash is part of everything that is signed), the central bank's keys (which verify
+//! headers and receipts) and each node's key (so that a connection reaches the right node). A client with a trusted
+//! genesis need trust no bank. It does not know keys that the committee replaced later: checks then fail until the
+//! client has a newer anchor; they never succeed wrongly.
 
 use std::path::Path;
 
@@ -31,7 +31,7 @@ impl Anchor {
     /// Reads a `genesis.bin`.
     ///
     /// # Errors
-    /// [`ClientError::File`] if it cannot be read, [`ClientError::Genesis`] if it is no sound genesis.
+    /// [`ClientError::File`] if it cannot be read, [`ClientError::Genesis`] if it is not a sound genesis.
     pub fn load(path: &Path) -> Result<Anchor, ClientError> {
         let bytes = cbdc_proto::bounded_file::read(path)
             .map_err(|error| ClientError::File { path: path.to_owned(), reason: error.to_string() })?;
@@ -53,7 +53,7 @@ impl Anchor {
         std::str::from_utf8(&self.genesis.currency).unwrap_or("???")
     }
 
-    /// Formats an amount in major units with the currency, for people: `3,012.50 XTS`.
+    /// The amount as text in major units with the currency, for people: `3,012.50 XTS`.
     pub fn show(&self, amount: Amount) -> String {
         format!("{} {}", group_thousands(&amount.to_major(self.genesis.currency_exponent)), self.currency())
     }
@@ -61,7 +61,7 @@ impl Anchor {
     /// Reads an amount in major units, exactly: `12`, `12.5` or `12.50`.
     ///
     /// # Errors
-    /// [`ClientError::Usage`] if it is no amount, or finer than the currency's minor unit.
+    /// [`ClientError::Usage`] if it is not an amount, or finer than the currency's minor unit.
     pub fn parse(&self, text: &str) -> Result<Amount, ClientError> {
         Amount::parse_major(text, self.genesis.currency_exponent).map_err(ClientError::Usage)
     }
@@ -99,18 +99,18 @@ impl Anchor {
     /// Checks that enough of the central bank's nodes signed a header.
     ///
     /// # Errors
-    /// The first signature that does not hold, or the number that is missing.
+    /// The first signature that does not verify, or the number of missing ones.
     pub fn check_header(&self, header: &SignedHeader) -> Result<(), ProofError> {
         header.check(self.network, self.genesis.header_signatures, |node| self.central_bank_key(node))
     }
 
-    /// Checks a receipt's path, its header's signatures and its command; gives the command.
+    /// Checks a receipt's path, its header's signatures and its command; returns the command.
     pub(crate) fn check_proof(&self, receipt: &Receipt) -> Result<Command, ProofError> {
         receipt.check(self.network, self.genesis.header_signatures, |node| self.central_bank_key(node))
     }
 
-    /// The time until which a record signed now is valid: an hour from now, or half of what genesis allows where that
-    /// is less, so that a clock that is somewhat off does no harm.
+    /// The valid-until of a record signed now: an hour from now, or half of what genesis allows if that is less, so
+    /// that a slightly wrong clock does no harm.
     pub(crate) fn valid_until(&self) -> Timestamp {
         now().plus_ms((self.genesis.validity_ms_max / 2).min(3_600_000))
     }

@@ -31,7 +31,7 @@ pub struct BankOffice {
 }
 
 impl BankOffice {
-    /// Works over a connection that leads to the bank and shows the bank's own node certificate.
+    /// A client over a connection that leads to the bank and shows the bank's own node certificate.
     pub fn new(connection: Connection) -> BankOffice {
         BankOffice { connection }
     }
@@ -53,7 +53,7 @@ impl BankOffice {
 
     /// Asks the central bank to issue CBDC against the bank's reserves, or to redeem it.
     ///
-    /// **Not safe to repeat**: each call is a new request. After an error that leaves its status unknown, look at
+    /// **Not safe to repeat**: each call is a new request. After an error that leaves its status unknown, check
     /// [`BankOffice::treasury`] first.
     pub async fn request_issuance(&self, kind: IssuanceKind, amount: Amount) -> Result<IssuanceAnswer, ClientError> {
         let kind = match kind {
@@ -67,7 +67,7 @@ impl BankOffice {
         Ok(IssuanceAnswer::Ordered(self.status(&outcome)?))
     }
 
-    /// The bank's consent that another bank's wallet is linked to a deposit here, for
+    /// The bank's consent to link another bank's wallet to a deposit here, for
     /// [`Wallet::link_bank_with`](crate::Wallet::link_bank_with).
     pub async fn consent_to_link(&self, account: AccountId) -> Result<BankConsent, ClientError> {
         ask_consent(&self.connection, account, To::LinkBank).await
@@ -100,7 +100,7 @@ impl BankOffice {
         self.connection.ask(self.connection.bank().list_holds(request)).await
     }
 
-    /// Reports to the central bank what customers have on deposit; returns the amount reported. Safe to repeat: the
+    /// Reports the sum of customers' deposits to the central bank; returns the amount reported. Safe to repeat: the
     /// newest report counts.
     pub async fn report_deposits(&self) -> Result<(SubmissionStatus, Amount), ClientError> {
         let request = self.connection.request(v1::ReportDepositsRequest {});
@@ -111,7 +111,7 @@ impl BankOffice {
 
     /// Transfers reserves of this bank to another.
     ///
-    /// **Not safe to repeat**: each call is a new transfer. After an error that leaves its status unknown, look at
+    /// **Not safe to repeat**: each call is a new transfer. After an error that leaves its status unknown, check
     /// [`BankOffice::treasury`] first.
     pub async fn transfer_reserves(&self, to: BankId, amount: Amount) -> Result<SubmissionStatus, ClientError> {
         let message = v1::TransferReservesRequest { to: u32::from(to.0), amount_minor: amount.minor() };
@@ -146,7 +146,7 @@ impl BankOffice {
         self.connection.ask(self.connection.bank().get_wallet(request)).await
     }
 
-    /// The deposit beside a customer's wallet, or a wallet of another bank that is linked to this one.
+    /// The deposit of a customer's wallet, or of a wallet of another bank that is linked to this one.
     pub async fn deposit(&self, account: AccountId) -> Result<v1::Deposit, ClientError> {
         let request = self.connection.request(v1::GetDepositRequest { account: account.to_string() });
         self.connection.ask(self.connection.bank().get_deposit(request)).await

@@ -1,4 +1,4 @@
-//! The chain, read by a member from the central bank or from a bank's replica, and checked as it is read.
+//! The chain as a member reads it from the central bank or from a bank's replica, checking it as it is read.
 //!
 //! A header is accepted if enough of the central bank's nodes signed it; a block, if its commands and outcomes hash to
 //! its header's root. It therefore does not matter who served them.
@@ -25,7 +25,7 @@ pub struct ChainBlock {
     pub header: SignedHeader,
     /// The block proposal as it was ordered; [`BlockProposal::decode`] reads it.
     pub proposal: Bytes,
-    /// One outcome a command, in order.
+    /// The outcome of each command, in order.
     pub outcomes: Vec<Outcome>,
 }
 
@@ -50,7 +50,7 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Works over a connection that leads to the central bank or a bank and shows a member's node certificate.
+    /// A reader over a connection that leads to the central bank or a bank and shows a member's node certificate.
     pub fn new(connection: Connection, anchor: Arc<Anchor>) -> Chain {
         Chain { connection, anchor }
     }
@@ -70,7 +70,7 @@ impl Chain {
         Ok(genesis)
     }
 
-    /// A header; without a height the newest one.
+    /// A header; the newest one if no height is given.
     ///
     /// # Errors
     /// [`ClientError::NotFound`] before the first block, and above the newest one; [`ClientError::Proof`] if it is not
@@ -88,7 +88,7 @@ impl Chain {
     ///
     /// # Errors
     /// [`ClientError::NotFound`] above the newest block; [`ClientError::Proof`] or [`ClientError::BadAnswer`] if it
-    /// does not hold.
+    /// does not verify.
     pub async fn block(&self, height: Height) -> Result<ChainBlock, ClientError> {
         let request = self.connection.request(v1::GetBlockRequest { height: height.0 });
         let answer = self.connection.ask(self.connection.chain().get_block(request)).await?;
@@ -163,10 +163,10 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// The next block; `None` when the node ended the stream.
+    /// The next block; `None` if the node ended the stream.
     ///
     /// # Errors
-    /// As [`Chain::block`]; a height out of turn is [`ClientError::BadAnswer`].
+    /// As [`Chain::block`]; a height out of order is [`ClientError::BadAnswer`].
     pub async fn next(&mut self) -> Result<Option<ChainBlock>, ClientError> {
         let message =
             self.blocks.message().await.map_err(|status| of_status(self.chain.connection.address(), &status))?;

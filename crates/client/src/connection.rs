@@ -20,7 +20,7 @@ use crate::error::{ClientError, no_answer, of_status};
 /// The time that a call waits for its answer, unless set otherwise.
 pub const DEADLINE: Duration = Duration::from_secs(5);
 
-/// A connection to one node. It connects at its first use and again whenever it is broken; clones share it.
+/// A connection to one node. It connects at its first use and again whenever it breaks; clones share it.
 #[derive(Clone, Debug)]
 pub struct Connection {
     channel: Channel,
@@ -62,7 +62,7 @@ impl Connection {
         self.deadline
     }
 
-    /// Asks for the newest header as any member may: whether the node lets this connection read.
+    /// Asks for the newest header, as any member may, to find out whether the node lets this connection read.
     pub(crate) async fn newest_header(&self) -> Result<(), ClientError> {
         match self.ask(self.chain().get_header(self.request(v1::GetHeaderRequest { height: None }))).await {
             // Before the first block there is none.
@@ -97,7 +97,7 @@ impl Connection {
         request
     }
 
-    /// Sends a command; what a status means for it is for the caller to judge.
+    /// Sends a command; the caller judges what a status means for it.
     pub(crate) async fn send<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Status> {
         match tokio::time::timeout(self.deadline, call).await {
             Ok(answer) => answer.map(Response::into_inner),
@@ -116,7 +116,7 @@ impl Connection {
         }
     }
 
-    /// The error for an answer that breaks the contract.
+    /// The error for an answer that violates the contract.
     pub(crate) fn bad_answer(&self, reason: impl std::fmt::Display) -> ClientError {
         ClientError::BadAnswer { address: self.address.to_string(), reason: reason.to_string() }
     }

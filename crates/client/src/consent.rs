@@ -1,4 +1,4 @@
-//! Asking a bank for its consent.
+//! Requests for a bank's consent.
 
 use cbdc_ledger::command::BankConsent;
 use cbdc_ledger::{AccountId, Signature, Timestamp};
@@ -9,7 +9,7 @@ use cbdc_proto::v1::consent_request::To;
 use crate::connection::Connection;
 use crate::error::ClientError;
 
-/// Asks the bank at the other end for its consent to what a wallet's holder is about to sign.
+/// Asks the bank at the other end for its consent to a record that a wallet's holder is about to sign.
 pub(crate) async fn ask_consent(
     connection: &Connection,
     account: AccountId,

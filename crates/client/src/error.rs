@@ -1,7 +1,7 @@
 //! The errors of a client, and the three answers that must never be confused: refused, unknown, unreachable.
 //!
-//! * [`ClientError::Refused`]: a rule refused the command as it was sent, and the reason is known. Whether the record
-//!   can settle yet, by another copy, is in [`Refusal::finality`].
+//! * [`ClientError::Refused`]: a rule refused the command as it was sent, and the reason is known.
+//!   [`Refusal::finality`] says whether the record can still settle through another copy.
 //! * [`ClientError::Unknown`]: the command may or may not have settled. Send **the same record** again, which is safe.
 //! * [`ClientError::Unreachable`]: no connection could be made; nothing was sent.
 
@@ -30,7 +30,7 @@ pub struct Refusal {
     /// The position of the refused command in the chain; none if it was refused before it was ordered, which uses no
     /// sequence number.
     pub position: Option<BlockPosition>,
-    /// What follows for the signed record, which may settle yet where only a copy of it was refused.
+    /// What follows for the signed record, which may still settle if only a copy of it was refused.
     pub finality: Finality,
 }
 
@@ -40,9 +40,9 @@ impl Refusal {
         self.outcome.reason
     }
 
-    /// Until when the same record may settle, by the chain's time, if a copy of it is sent; none where it never does,
-    /// or where the node does not say. Until then, only the same record or another one with the same sequence number
-    /// may be sent for the same intent.
+    /// The time until which the same record may still settle, by the chain's time, if a copy of it is sent; `None` if
+    /// it never can, or if the node does not say. Until then, only the same record or another one with the same
+    /// sequence number may be sent for the same intent.
     pub fn may_settle_until(&self) -> Option<Timestamp> {
         match self.finality {
             Finality::MaySettleUntil(until) => Some(until),
@@ -77,7 +77,7 @@ impl Refusal {
 }
 
 impl Refusal {
-    /// The refusal for people: as it is displayed, but with amounts of money in major units and the currency.
+    /// The refusal for people: as it is displayed, but with money in major units and the currency.
     pub fn describe(&self, anchor: &Anchor) -> String {
         let Outcome { limit, amount, .. } = self.outcome;
         if !self.speaks_of_money() || (limit, amount) == (0, 0) {
@@ -122,7 +122,7 @@ pub enum ClientError {
         /// The transport's error.
         reason: String,
     },
-    /// The node did not answer a question in time, or broke off.
+    /// The node did not answer a request in time, or broke off.
     #[error("the node at {address} gave no answer: {reason}; asking again is safe")]
     NoAnswer {
         /// The node's address, `host:port`.
@@ -130,7 +130,7 @@ pub enum ClientError {
         /// The failure, or how long the call waited.
         reason: String,
     },
-    /// The node knows no such thing.
+    /// The requested thing does not exist.
     #[error("not found: {0}")]
     NotFound(String),
     /// Any other gRPC status.
@@ -143,7 +143,7 @@ pub enum ClientError {
         /// The node's explanation.
         message: String,
     },
-    /// The answer breaks the contract.
+    /// The answer violates the contract.
     #[error("the answer of the node at {address} cannot be used: {reason}")]
     BadAnswer {
         /// The node's address, `host:port`.
@@ -159,15 +159,15 @@ pub enum ClientError {
         /// The id that the node gave.
         found: String,
     },
-    /// A header's signatures or a receipt's path do not hold.
+    /// A header's signatures or a receipt's path do not verify.
     #[error("the proof does not hold: {0}")]
     Proof(#[from] ProofError),
     /// A sound receipt, but of another command.
     #[error("expected a receipt of {expected}, found one of {found}")]
     OtherReceipt {
-        /// The command asked for.
+        /// The requested command.
         expected: String,
-        /// The command that the receipt is of.
+        /// The command that the receipt proves.
         found: String,
     },
     /// The whole window of sequence numbers is in flight.
@@ -176,13 +176,13 @@ pub enum ClientError {
         known"
     )]
     SequencesExhausted {
-        /// How many numbers may be in flight.
+        /// The number of sequence numbers that may be in flight.
         window: u64,
     },
     /// Genesis names no such member, or no node key for it.
     #[error("genesis names no {role} {id} with a node key; known are {known}")]
     UnknownMember {
-        /// The role that was looked for.
+        /// The requested role.
         role: String,
         /// The member's number.
         id: u16,
@@ -197,7 +197,7 @@ pub enum ClientError {
         /// The signer's role and number, or `nobody`.
         found: String,
     },
-    /// No member whose keys are at hand may do this; the sentence says why.
+    /// No member whose keys are in the folder may do this; the sentence says why.
     #[error("{0}")]
     NobodyActs(String),
     /// An argument cannot be used.
@@ -282,7 +282,7 @@ fn connect_failure(status: &Status) -> Option<String> {
     is_connect.then_some(innermost)
 }
 
-/// The error for a status that answers a question, not a command.
+/// The error for a status that answers a request other than a command.
 pub(crate) fn of_status(address: &str, status: &Status) -> ClientError {
     let address = address.to_owned();
     if status.code() == Code::NotFound {

@@ -1,9 +1,9 @@
-//! What a program has in flight, in a file: kept before it is sent, and forgotten once its answer was shown.
+//! A file of a program's data in flight: written before it is sent, and removed once its answer was shown.
 //!
 //! A program that is killed in between finds the same record or id again, and sending *that* again is safe: it takes
 //! effect once. For this the file is replaced as a whole and durably, and carries a checksum, so that a damaged one is
-//! noticed: to take it for an empty one could pay twice. A second program waits until the first has ended, so that no
-//! two have something in flight for one wallet.
+//! noticed: treating it as empty could pay twice. A second program waits until the first has ended, so that no two have
+//! something in flight for one wallet.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -12,25 +12,26 @@ use std::path::{Path, PathBuf};
 
 use crate::error::ClientError;
 
-/// The first bytes of a file, with the version of its form.
+/// The first bytes of a file, with the version of its layout.
 const MAGIC: &[u8; 8] = b"CBDCifl1";
 /// BLAKE3 of magic and contents.
 const CHECKSUM_BYTES: usize = 32;
 
-/// A file of what is in flight. While it lives, no other program has the same one.
+/// A file of data in flight. While it is open, no other program has the same one.
 #[derive(Debug)]
 pub struct InFlightFile {
     path: PathBuf,
-    /// Beside the file, since the file itself is replaced. The lock ends with the program, however that ends.
+    /// A lock on a file beside it, since the file itself is replaced. The lock ends with the program, however that
+    /// ends.
     _lock: File,
 }
 
 impl InFlightFile {
-    /// Opens the file at `path`, which need not be there yet. If another program has it open, calls `waits` and waits
+    /// Opens the file at `path`, which need not exist yet. If another program has it open, calls `waits` and waits
     /// until that has ended.
     ///
     /// # Errors
-    /// The lock beside the file cannot be made or taken.
+    /// The lock file cannot be made or locked.
     pub fn open(path: PathBuf, waits: impl FnOnce()) -> Result<InFlightFile, ClientError> {
         let lock_path = path.with_extension("lock");
         let locked = || {
@@ -49,7 +50,7 @@ impl InFlightFile {
         Ok(InFlightFile { path, _lock: lock })
     }
 
-    /// What is in flight, if anything is.
+    /// The data in flight, if there is any.
     ///
     /// # Errors
     /// The file cannot be read, or is damaged.
@@ -61,7 +62,7 @@ impl InFlightFile {
         contents(&bytes).map(|contents| Some(contents.to_vec())).ok_or_else(|| self.damaged())
     }
 
-    /// The error for a file that does not hold what was once kept.
+    /// The error for a file that does not hold what was written.
     pub fn damaged(&self) -> ClientError {
         let reason = "it is damaged, so whether a payment is in flight is not known; see in the wallet's history \
                       whether the newest payment is there, then remove the file";

@@ -1,4 +1,4 @@
-//! The SDK: what a wallet, a bank's back office, a member of the governance or an auditor needs to talk to a network.
+//! The SDK for wallets, banks' back offices, governance members and auditors to talk to a network.
 //!
 //! # A payment in ten lines
 //! ```no_run
@@ -22,7 +22,7 @@
 //! # Modules
 //! | module | holds |
 //! |---|---|
-//! | [`anchor`] | genesis: whom to trust, and what signatures are for |
+//! | [`anchor`] | genesis: the root of trust, and the network that signatures are for |
 //! | [`connection`] | one node, with a deadline on every call |
 //! | [`wallet`] | a holder's key and account: open, pay, defund, hold, link a bank, history, receipts |
 //! | [`payment_stream`] | payments in volume: packed batches, answers by batch |
@@ -31,7 +31,7 @@
 //! | [`chain`] | headers, blocks and receipts, each checked |
 //! | [`receipt`], [`position`] | proofs, and the position of a command in the chain |
 //! | [`sequence`], [`submission`] | the next unused sequence number; sending until the status is known |
-//! | [`in_flight_file`] | what a program has in flight, kept on disk until its answer was shown |
+//! | [`in_flight_file`] | a program's data in flight, kept on disk until its answer was shown |
 //! | [`folder`] | a development network's folder: its nodes, members and wallets |
 //! | [`error`] | refused, unknown, unreachable: never confused |
 //!
@@ -39,7 +39,7 @@
 //! A submitted command ends in one of four states, which [`SubmissionStatus`] keeps apart: *settled*, *refused* with a
 //! reason, *accepted* into a bank's outbox while the central bank cannot be reached, and *unknown*. Only *unknown*
 //! calls for action: submit the same record again. Signing a new one instead might pay twice. A record that was refused
-//! before it was ordered may settle yet if a copy of it is sent; [`Refusal::may_settle_until`] says until when.
+//! before it was ordered may still settle if a copy of it is sent; [`Refusal::may_settle_until`] says until when.
 //!
 //! An [`Amount`] counts minor units; [`Anchor::parse`] and [`Anchor::show`] convert from and to major ones.
 

@@ -1,15 +1,15 @@
 //! Payments in volume: one bidirectional stream of packed batches.
 //!
 //! A batch is a run of pre-signed payments, 136 bytes each ([`SIGNED_PAYMENT_BYTES`]). Its answer carries the batch's
-//! id and either one position, for a batch that settled as a whole, or 32 bytes a payment in the batch's order
+//! id and either one position, for a batch that settled as a whole, or 40 bytes per payment in the batch's order
 //! ([`Answers`]). Nothing is allocated for a single payment.
 //!
 //! # Rules
 //! * At most `in_flight_max` batches are unanswered; [`BatchSender::send`] waits until one of them is answered.
-//! * Answers come in any order. [`BatchAnswers::next`] checks that each is of a batch that was sent, comes once and is
-//!   complete.
-//! * When the stream breaks, the status of every unanswered batch is unknown: open another stream and send the same
-//!   bytes again, which is safe. [`BatchAnswers::unanswered`] names the batches.
+//! * Answers arrive in any order. [`BatchAnswers::next`] checks that each belongs to a batch that was sent, arrives
+//!   once and is complete.
+//! * If the stream breaks, the status of every unanswered batch is unknown: open another stream and send the same bytes
+//!   again, which is safe. [`BatchAnswers::unanswered`] names the batches.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,7 +35,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 pub struct BatchAnswer {
     /// The id that [`BatchSender::send`] returned.
     pub batch_id: u64,
-    /// One answer a payment.
+    /// One answer per payment.
     pub answers: Vec<Answer>,
 }
 
@@ -74,8 +74,8 @@ impl BatchSender {
     /// batches are unanswered.
     ///
     /// # Errors
-    /// [`ClientError::Usage`] if the bytes are no whole number of payments; [`ClientError::Unknown`] if the stream has
-    /// ended: this batch was then not sent.
+    /// [`ClientError::Usage`] if the bytes are not a whole number of payments; [`ClientError::Unknown`] if the stream
+    /// has ended: this batch was then not sent.
     pub async fn send(&mut self, commands: Bytes) -> Result<u64, ClientError> {
         let payments = commands.len() / SIGNED_PAYMENT_BYTES;
         if payments == 0 || !commands.len().is_multiple_of(SIGNED_PAYMENT_BYTES) {
@@ -102,7 +102,7 @@ impl BatchSender {
     }
 }
 
-/// The answering half of a stream.
+/// The receiving half of a stream.
 pub struct BatchAnswers {
     connection: Connection,
     incoming: Streaming<v1::OutcomeBatch>,
@@ -115,7 +115,7 @@ impl BatchAnswers {
     /// The next answered batch; `None` when the sender is gone and all is answered.
     ///
     /// # Errors
-    /// [`ClientError::Unknown`] if the stream broke, or said nothing for 30 s, while batches waited;
+    /// [`ClientError::Unknown`] if the stream broke, or was silent for 30 s, while batches waited;
     /// [`ClientError::BadAnswer`] if an answer does not fit its batch. Either ends the stream.
     pub async fn next(&mut self) -> Result<Option<BatchAnswer>, ClientError> {
         let answer = self.receive().await;

@@ -2,7 +2,7 @@
 
 use rand::TryRng;
 
-/// 16 random bytes of the operating system, for a holder's pseudonymous id or a request id.
+/// 16 random bytes from the operating system, for a holder's pseudonymous id or a request id.
 ///
 /// # Panics
 /// As [`random_bytes`].
@@ -10,7 +10,7 @@ pub fn random_id() -> [u8; 16] {
     random_bytes()
 }
 
-/// Random bytes of the operating system.
+/// Random bytes from the operating system.
 ///
 /// # Panics
 /// If the operating system gives none: no key or id is better than a guessable one.

@@ -17,7 +17,7 @@ use crate::connection::Connection;
 use crate::error::ClientError;
 use crate::position::BlockPosition;
 
-/// A receipt whose path and signatures hold. Only [`VerifiedReceipt::check`] makes one.
+/// A receipt whose path and signatures were verified. Only [`VerifiedReceipt::check`] makes one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VerifiedReceipt {
     receipt: Receipt,
@@ -28,7 +28,7 @@ impl VerifiedReceipt {
     /// Checks a receipt: its path, its header's signatures and its command.
     ///
     /// # Errors
-    /// [`ClientError::Proof`] if any of them does not hold under the keys that genesis names.
+    /// [`ClientError::Proof`] if any of them does not verify under the keys in genesis.
     pub fn check(receipt: Receipt, anchor: &Anchor) -> Result<VerifiedReceipt, ClientError> {
         let command = anchor.check_proof(&receipt)?;
         Ok(VerifiedReceipt { receipt, command })
@@ -37,7 +37,7 @@ impl VerifiedReceipt {
     /// Reads the bytes of a saved receipt and checks it.
     ///
     /// # Errors
-    /// [`ClientError::Usage`] if they are no receipt, [`ClientError::Proof`] if it does not hold.
+    /// [`ClientError::Usage`] if they are not a receipt, [`ClientError::Proof`] if it does not verify.
     pub fn from_bytes(bytes: &[u8], anchor: &Anchor) -> Result<VerifiedReceipt, ClientError> {
         let message =
             v1::Receipt::decode(bytes).map_err(|error| ClientError::Usage(format!("this is no receipt: {error}")))?;
@@ -56,7 +56,7 @@ impl VerifiedReceipt {
         VerifiedReceipt::from_bytes(&bytes, anchor)
     }
 
-    /// Asks a bank for the receipt of the command at a position, by the command's hash: whoever was given both needs
+    /// Fetches the receipt of the command at a position from a bank, by the command's hash: whoever has both needs
     /// neither a certificate nor a session.
     ///
     /// # Errors
@@ -122,8 +122,8 @@ impl VerifiedReceipt {
         self.receipt.header.header.time
     }
 
-    /// The version of policy under which the command was settled or refused: the one that its block's header names.
-    /// Proposals are enacted before the first command of a block.
+    /// The version of policy under which the command was settled or refused: the one in its block's header. Governance
+    /// proposals are enacted before the first command of a block.
     pub fn policy_version(&self) -> u32 {
         self.receipt.header.header.policy_version
     }
@@ -146,8 +146,7 @@ impl VerifiedReceipt {
 
     /// As [`VerifiedReceipt::expect_position`], by the holder's account and the sequence number.
     pub(crate) fn expect_sequence(self, account: AccountId, sequence: u64) -> Result<VerifiedReceipt, ClientError> {
-        // A payment that was topped up is part of its bank's command, which has a signer and a sequence number of its
-        // own.
+        // A topped-up payment is part of its bank's command, which has its own signer and sequence number.
         let found = match &self.command {
             Command::ReverseWaterfall(order) => {
                 let transfer = &order.record.transfer.record;

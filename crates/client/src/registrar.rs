@@ -5,10 +5,10 @@ use std::sync::Arc;
 use cbdc_ledger::command::{Certificate, CertifiedFor, Head, OpenWallet, Statement};
 use cbdc_ledger::{AccountId, BankId, Class, HolderId, MemberId, NetworkId, PublicKey, SigningKey};
 
-/// How long a certificate may be used: a day.
+/// The validity of a certificate: a day.
 const VALIDITY_MS: u64 = 86_400_000;
 
-/// A registrar's signing key and what certificates say of it.
+/// A registrar's signing key, and its identity in certificates.
 #[derive(Clone)]
 pub struct Registrar {
     network: NetworkId,
@@ -18,7 +18,7 @@ pub struct Registrar {
 }
 
 impl Registrar {
-    /// Signs as a registrar of a network with this version of its key, 0 until it is replaced.
+    /// The registrar of a network with this version of its key, 0 until it is replaced.
     pub fn new(network: NetworkId, id: MemberId, key_version: u32, key: SigningKey) -> Registrar {
         Registrar { network, id, key_version, key: Arc::new(key) }
     }
@@ -49,20 +49,20 @@ impl Registrar {
     }
 }
 
-/// A registrar's certificate, and what it certifies.
+/// A registrar's certificate, and the certified statement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Registration {
     /// The network that the certificate is for.
     pub network: NetworkId,
-    /// Holder, class and key, and what the certificate is for.
+    /// Holder, class and key, and the purpose of the certificate.
     pub statement: Statement,
     /// The registrar's signature.
     pub certificate: Certificate,
 }
 
 impl Registration {
-    /// The bank's record that opens the wallet, agreed to with the holder's key; `None` for a certificate that is not
-    /// for an opening.
+    /// The bank's record that opens the wallet, agreed to with the holder's key; `None` if the certificate is not for
+    /// an opening.
     pub fn opening(&self, head: Head, key: &SigningKey) -> Option<OpenWallet> {
         let Statement { purpose: CertifiedFor::Open(bank), holder, class, key: public_key, .. } = self.statement else {
             return None;

@@ -2,11 +2,11 @@
 //!
 //! A signer may have a window of sequence numbers in flight at once, from the lowest unused one upwards. The allocator
 //! hands each number out once, and takes it back only when it is certain that no command used it. A number whose
-//! command has an unknown status stays out: of two commands signed with it either might settle.
+//! command has an unknown status is not reused: of two commands signed with it either might settle.
 
 use std::collections::BTreeSet;
 
-/// Hands out a signer's unused sequence numbers.
+/// An allocator of a signer's unused sequence numbers.
 #[derive(Debug)]
 pub struct SequenceAllocator {
     window: u64,
@@ -20,7 +20,7 @@ pub struct SequenceAllocator {
 }
 
 impl SequenceAllocator {
-    /// Starts at the lowest unused number that the ledger knows; `window` is 64 for a wallet and 65,536 for a member.
+    /// An allocator from the lowest unused number in the ledger; `window` is 64 for a wallet and 65,536 for a member.
     pub fn new(window: u64, lowest_unused: u64) -> SequenceAllocator {
         SequenceAllocator {
             window,
@@ -31,7 +31,7 @@ impl SequenceAllocator {
         }
     }
 
-    /// How many numbers may be in flight at once.
+    /// The number of sequence numbers that may be in flight at once.
     pub fn window(&self) -> u64 {
         self.window
     }
@@ -62,15 +62,15 @@ impl SequenceAllocator {
         self.fresh = self.fresh.max(self.lowest_unused);
     }
 
-    /// Takes back a number with which no command was ordered, nor ever will be: it may be handed out again.
+    /// Takes back a number with which no command was or ever will be ordered: it may be handed out again.
     pub fn give_back(&mut self, sequence: u64) {
         if (self.lowest_unused..self.fresh).contains(&sequence) && !self.used.contains(&sequence) {
             self.returned.insert(sequence);
         }
     }
 
-    /// Moves the window to the lowest unused number that the ledger states. An older statement than one heard before
-    /// changes nothing.
+    /// Moves the window to the lowest unused number that the ledger reports. A report older than the last one changes
+    /// nothing.
     pub fn observe(&mut self, lowest_unused: u64) {
         if lowest_unused <= self.lowest_unused {
             return;

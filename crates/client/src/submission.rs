@@ -1,12 +1,12 @@
 //! Submitting a command until its status is known.
 //!
-//! 1. Send the record. Settled, refused and accepted end it. A refusal that is not final says until when the record may
-//!    settle yet ([`Refusal::may_settle_until`]).
+//! 1. Send the record. Settled, refused and accepted end the submission. A refusal that is not final says until when
+//!    the record may still settle ([`Refusal::may_settle_until`]).
 //! 2. No connection at the first attempt: nothing was sent, and the caller learns that.
-//! 3. A broken connection, a deadline that passed, a node that cannot settle at present: the record may have been
-//!    ordered. Send **the same record** again, after a pause that doubles up to a second. Sequence numbers make that
-//!    safe: a record that was ordered is answered with its first outcome.
-//! 4. A full queue: the same pause, then again; that attempt ordered nothing.
+//! 3. A broken connection, a missed deadline, a node that cannot settle at present: the record may have been ordered.
+//!    Send **the same record** again, after a pause that doubles up to a second. Sequence numbers make that safe: a
+//!    record that was ordered is answered with its first outcome.
+//! 4. A full queue: pause, then send again; that attempt ordered nothing.
 //! 5. At the timeout the status is unknown if any attempt may have ordered the record.
 
 use std::future::Future;
@@ -36,7 +36,7 @@ pub enum SubmissionStatus {
         position: BlockPosition,
         /// The command's result: an opened wallet's account id, the number of a proposal or a hold; otherwise 0.
         result: u64,
-        /// Of a payment or a capture: its fees, and what the payer's linked bank added.
+        /// The fees of a payment or a capture, and what the payer's linked bank added.
         charges: Charges,
     },
     /// A rule refused it; no money moved.
@@ -83,8 +83,8 @@ impl SubmissionStatus {
         }
     }
 
-    /// Whether the status is the record's last: it is settled, it was refused for good, or another record used its
-    /// number. A refusal of one copy says nothing of others, which may have been ordered or may be sent again.
+    /// Whether the status is final for the record: it is settled, it was refused for good, or another record used its
+    /// number. A refusal of one copy says nothing about others, which may have been ordered or may be sent again.
     pub fn is_final(&self) -> bool {
         match self {
             SubmissionStatus::Settled { .. } => true,
@@ -95,11 +95,10 @@ impl SubmissionStatus {
         }
     }
 
-    /// Whether another record used the command's sequence number, so that this one never settles and may be signed
-    /// anew.
+    /// Whether another record used the command's sequence number, so that this one never settles and may be re-signed.
     ///
-    /// Meant for statuses that [`Wallet::submit`](crate::Wallet::submit) gave: it has looked up in the chain what used
-    /// the number, and calls the status unknown where it could not.
+    /// Meant for statuses from [`Wallet::submit`](crate::Wallet::submit): it has looked up in the chain which record
+    /// used the number, and reports the status as unknown if it could not.
     pub fn sequence_was_taken(&self) -> bool {
         let SubmissionStatus::Refused(refusal) = self else { return false };
         refusal.position.is_none() && refusal.reason().shows_sequence_taken(OtherCopies::NotOrdered)
@@ -175,8 +174,7 @@ fn step(
             Verdict::Unreachable(_) | Verdict::Other => return Err(of_status(connection.address(), &status)),
         },
     };
-    // An earlier copy may be on its way still: a refusal of this one, which nobody ordered, says nothing about that
-    // one.
+    // An earlier copy may still be in flight: a refusal of this one, which nobody ordered, says nothing about that one.
     let status = match status {
         SubmissionStatus::Refused(refusal) if doubt.is_some() && !is_final_for_all_copies(&refusal) => {
             SubmissionStatus::Unknown { why: format!("refused with {} after an attempt in doubt", refusal.reason()) }
@@ -195,7 +193,7 @@ fn step(
     })
 }
 
-/// Whether a refusal holds for every copy of the record: the node says so, or its sequence number is used.
+/// Whether a refusal applies to every copy of the record: the node says so, or its sequence number is used.
 fn is_final_for_all_copies(refusal: &Refusal) -> bool {
     refusal.finality == Finality::Final || refusal.reason().says_sequence_used()
 }
@@ -269,14 +267,15 @@ mod tests {
         let (status, _) =
             status_of(vec![Err(Status::unavailable("gone")), overloaded(), overloaded(), overloaded()]).await;
         assert!(matches!(status, SubmissionStatus::Unknown { .. }), "{status:?}");
-        // A refusal before ordering, and an error that says nothing of the record, leave the first attempt in doubt.
+        // A refusal before ordering, and an error that says nothing about the record, leave the first attempt in doubt.
         let too_little = || Err(of_refusal(&Outcome::refused(Reason::InsufficientFunds, 0, 1)));
         let elsewhere = || Err(Status::permission_denied("not you"));
         for later in [too_little(), elsewhere()] {
             let (status, _) = status_of(vec![Err(Status::unavailable("gone")), later]).await;
             assert!(matches!(status, SubmissionStatus::Unknown { .. }), "{status:?}");
         }
-        // What was ordered is final, and so is what another record of the same number bars, or what the bank calls so.
+        // An ordered outcome is final, and so is a refusal because another record used the number, or one that the bank
+        // calls final.
         let ordered = Answer::ordered(Height(3), 1, Outcome::refused(Reason::InsufficientFunds, 0, 1));
         let conflict = Err(of_refusal(&Outcome::refused(Reason::SequenceConflict, 0, 0)));
         let expired = Err(of_final_refusal(&Outcome::refused(Reason::Expired, 1, 2)));

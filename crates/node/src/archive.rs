@@ -1,10 +1,10 @@
-//! Blocks on disk.
+//! The archive: blocks on disk.
 //!
-//! A block is kept in three parts that its height joins: the signed header (with the log index of its proposal), the
-//! outcomes, and the proposal itself, which the central bank keeps in its ordered log and a bank beside its replica;
-//! [`ProposalSource`] hides which. Headers and outcomes can be made again from the proposals, so writing them needs no
-//! fsync. A partial replica has the bank's filtered block instead of outcomes and proposal. Every record is checked
-//! when it is read; a flipped bit is named by its height.
+//! A block is kept in three parts that its height joins: the signed header (with the log index of its block proposal),
+//! the outcomes, and the block proposal itself, which the central bank keeps in its ordered log and a bank in its own
+//! store; [`ProposalSource`] hides the difference. Headers and outcomes can be recomputed from the proposals, so
+//! writing them needs no fsync. A partial replica has the bank's filtered block instead of outcomes and proposal. Every
+//! record is checked when it is read; a flipped bit is reported with its height.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use cbdc_storage::{Column, Direction, HeaderStore, KeyRange, Store, StoreError, 
 
 /// The store of block proposals.
 pub trait ProposalSource: Send + Sync + 'static {
-    /// The proposal of the block at `height`, whose header names `log_index`.
+    /// The block proposal of the block at `height`, whose header names `log_index`.
     fn proposal(&self, height: Height, log_index: u64) -> Result<Option<Bytes>, ArchiveError>;
 }
 
@@ -37,7 +37,7 @@ pub struct BlockParts {
     pub header: SignedHeader,
     pub log_index: u64,
     pub proposal: Bytes,
-    /// 24 bytes a command.
+    /// 24 bytes per command.
     pub outcomes: Bytes,
 }
 
@@ -56,7 +56,7 @@ impl Archive {
         &self.store
     }
 
-    /// Adds a block's header and outcomes to a batch. The proposal is kept elsewhere.
+    /// Adds a block's header and outcomes to a batch. The block proposal is kept elsewhere.
     pub fn put(batch: &mut WriteBatch, header: &SignedHeader, log_index: u64, outcomes: &[Outcome]) {
         Archive::put_header(batch, header, log_index);
         let height = header.header.height.0;
@@ -74,7 +74,7 @@ impl Archive {
         HeaderStore::put(batch, &StoredHeader { height, log_index, header: encoded.finish().into() });
     }
 
-    /// Adds a block's header and a bank's filtered block of it to a batch: all that a partial replica keeps.
+    /// Adds a block's header and a bank's filtered block to a batch: all that a partial replica keeps.
     pub fn put_filtered_block(batch: &mut WriteBatch, header: &SignedHeader, filtered_block: &[u8]) {
         Archive::put_header(batch, header, 0);
         let key = header.header.height.0.to_be_bytes();
@@ -86,10 +86,9 @@ impl Archive {
         Ok(!self.store.collect(Column::FilteredBlocks, &KeyRange::all(), Direction::Forward, 1)?.is_empty())
     }
 
-    /// The header of a block and this bank's filtered block of it. `None` where there is none, or where whole blocks
-    /// are kept.
+    /// The header of a block and this bank's filtered block. `None` if there is none, or if whole blocks are kept.
     pub fn filtered_block(&self, height: Height) -> Result<Option<(SignedHeader, Bytes)>, ArchiveError> {
-        // Filtered blocks first: most nodes have none and look no further.
+        // Filtered blocks first: most nodes have none and stop here.
         let Some(record) = self.store.get(Column::FilteredBlocks, &height.0.to_be_bytes())? else { return Ok(None) };
         let Some((header, _)) = self.header(height)? else { return Ok(None) };
         let filtered_block = sealed::open(&height.0.to_be_bytes(), &record)
@@ -98,7 +97,7 @@ impl Archive {
         Ok(Some((header, filtered_block)))
     }
 
-    /// The signed header at a height and the log index of its proposal.
+    /// The signed header at a height and the log index of its block proposal.
     pub fn header(&self, height: Height) -> Result<Option<(SignedHeader, u64)>, ArchiveError> {
         let Some(stored) = self.headers.get(height.0)? else { return Ok(None) };
         let mut input = Reader::new("signed header", &stored.header);
@@ -112,7 +111,7 @@ impl Archive {
         Ok(self.headers.last()?.map(|stored| Height(stored.height)))
     }
 
-    /// A whole block. `None` where there is none yet, or where it is no longer kept.
+    /// A whole block. `None` if there is none yet, or if it is no longer kept.
     pub fn block(&self, height: Height) -> Result<Option<BlockParts>, ArchiveError> {
         let Some((header, log_index)) = self.header(height)? else { return Ok(None) };
         let Some(proposal) = self.proposals.proposal(height, log_index)? else { return Ok(None) };
@@ -142,7 +141,7 @@ impl Archive {
     }
 }
 
-/// Reads outcomes as blocks are sent with them.
+/// Reads outcomes in the form in which they are sent with blocks.
 pub fn decode_outcomes(bytes: &[u8]) -> Result<Vec<Outcome>, DecodeError> {
     read_outcomes(bytes, Outcome::decode)
 }
@@ -163,7 +162,7 @@ fn damaged(height: Height, error: &DecodeError) -> ArchiveError {
     ArchiveError::Damaged { height, what: error.to_string() }
 }
 
-/// Proposals kept by height in the log column: a bank's replica.
+/// Block proposals by height in the log column: a bank's replica.
 pub struct ProposalsByHeight(pub Arc<dyn Store>);
 
 impl ProposalsByHeight {

@@ -1,10 +1,10 @@
-//! The memory budget of a node: what connections, unfinished messages, requests in work and unread answers take.
+//! The memory budget of a node: the memory of connections, unfinished messages, requests in work and unread answers.
 //!
-//! 1. There is one [`Budget`] a node ([`Limits::memory_mib`]). Customers may take three quarters of it, so that members
-//!    always find room.
+//! 1. There is one [`Budget`] per node ([`Limits::memory_mib`]). Customers may use three quarters of it, so that
+//!    members always find memory.
 //! 2. Each tenant, a member or a customers' address, has a [`Share`] of it that it cannot pass: a quarter.
-//! 3. Whoever needs memory on behalf of a tenant takes a [`Charge`] first, which gives it back when it is dropped.
-//!    Where there is no room the request is refused with RESOURCE_EXHAUSTED, and the status says which limit it was.
+//! 3. Code that needs memory for a tenant takes a [`Charge`] first, which gives it back when it is dropped. If there is
+//!    not enough, the request is refused with RESOURCE_EXHAUSTED, and the status names the limit.
 //! 4. Answers are counted without being refused: each is bounded by the charge of its call, and by its window while it
 //!    is not read.
 //!
@@ -25,7 +25,7 @@ use tonic::Status;
 
 use crate::limits::Limits;
 
-/// Look-ups of one tenant that may be at work, or next in line for it, at once.
+/// Look-ups of one tenant that may run, or be next to run, at once.
 const LOOK_UPS_PER_TENANT: usize = 2;
 
 /// Whoever takes memory, look-ups and connections of a node.
@@ -66,7 +66,7 @@ struct Node {
     shares: Mutex<HashMap<Tenant, Weak<ShareInner>>>,
 }
 
-/// What one tenant takes of the budget. Clones share it.
+/// One tenant's share of the budget. Clones share it.
 #[derive(Clone)]
 pub struct Share(Arc<ShareInner>);
 
@@ -77,21 +77,21 @@ struct ShareInner {
     look_ups: Arc<Semaphore>,
 }
 
-/// Bytes that are taken; given back when this is dropped.
+/// A number of bytes taken; given back when this is dropped.
 pub struct Charge {
     share: Share,
     bytes: usize,
 }
 
-/// There is no room.
+/// The error of exceeding a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{limit_name} is {limit} bytes, and this would make it {amount}")]
 pub struct Exceeded {
-    /// The limit, as the documentation calls it.
+    /// The limit's name in the documentation.
     pub limit_name: &'static str,
     /// The limit, bytes.
     pub limit: usize,
-    /// What would be taken, bytes.
+    /// The amount that would be taken, bytes.
     pub amount: usize,
 }
 
@@ -131,7 +131,7 @@ impl Counter {
 }
 
 impl Budget {
-    /// The budget that a node's limits name.
+    /// The budget set by a node's limits.
     pub fn new(limits: &Limits) -> Budget {
         Budget(Arc::new(Node {
             all: Counter::new("limits.memory_mib", limits.memory_bytes()),
@@ -202,41 +202,41 @@ impl Share {
         CURRENT.try_with(Share::clone).ok()
     }
 
-    /// Whose share it is.
+    /// The tenant whose share it is.
     pub fn tenant(&self) -> Tenant {
         self.0.tenant
     }
 
-    /// Takes bytes, if there is room.
+    /// Takes bytes, if there are enough.
     pub fn take(&self, bytes: usize) -> Result<Charge, Exceeded> {
         let mut charge = Charge { share: self.clone(), bytes: 0 };
         charge.set(bytes)?;
         Ok(charge)
     }
 
-    /// Takes bytes for the request that this task serves, if there is room; `None` outside of one.
+    /// Takes bytes for the request that this task serves, if there are enough; `None` outside of one.
     pub fn take_current(bytes: usize) -> Result<Option<Charge>, Exceeded> {
         Share::current().map(|share| share.take(bytes)).transpose()
     }
 
-    /// Takes bytes for what is there already.
+    /// Takes bytes for memory that is in use already.
     pub fn take_anyway(&self, bytes: usize) -> Charge {
         self.counters().for_each(|counter| counter.take_anyway(bytes));
         Charge { share: self.clone(), bytes }
     }
 
-    /// Counts an answer's bytes until they have left.
+    /// Counts an answer's bytes until they have been sent.
     pub fn count(&self, bytes: Bytes) -> Bytes {
         let _charge = self.take_anyway(bytes.len());
         Bytes::from_owner(Counted { bytes, _charge })
     }
 
-    /// The line in which this tenant's look-ups wait for each other.
+    /// The queue in which this tenant's look-ups wait for each other.
     pub(crate) fn look_ups(&self) -> Arc<Semaphore> {
         self.0.look_ups.clone()
     }
 
-    /// The tenant's own counter first: it is the one that runs full.
+    /// The tenant's own counter first: it is the one that fills up.
     fn counters(&self) -> impl Iterator<Item = &Counter> {
         let customers = (!self.0.tenant.is_member()).then_some(&self.0.node.customers);
         [&self.0.used].into_iter().chain(customers).chain([&self.0.node.all])
@@ -255,7 +255,7 @@ impl AsRef<[u8]> for Counted {
 }
 
 impl Charge {
-    /// Takes more, or gives some back, so that it is `bytes` in all. Where there is no room it stays what it was.
+    /// Takes more, or gives some back, so that the total is `bytes`. If there is not enough, the charge is unchanged.
     pub fn set(&mut self, bytes: usize) -> Result<(), Exceeded> {
         if bytes <= self.bytes {
             let less = self.bytes - bytes;

@@ -1,15 +1,15 @@
-//! What each call may send and what it takes: the sizes of messages, and the charge on the [budget](crate::budget).
+//! The calls of a node: the sizes of their messages, and their charges on the [budget](crate::budget).
 //!
 //! | call | message, at most | charge |
 //! |---|---|---|
-//! | a customer's stream of payments | a batch of 8,192 payments | what may be unread on it |
-//! | a bank's stream of commands | a batch of commands, 8 MiB | what may be unread on it |
+//! | a customer's stream of payments | a batch of 8,192 payments | its unread data |
+//! | a bank's stream of commands | a batch of commands, 8 MiB | its unread data |
 //! | a member's single command | 1 MiB: a proposal with many actions | 256 KiB |
 //! | pages, receipts, aggregates | 64 KiB | 256 KiB: a page and what it is made from |
 //! | blocks and checkpoints | 64 KiB | 2 MiB: a full block, or a chunk |
 //! | everything else | 64 KiB | 32 KiB |
 //!
-//! A charge is taken when the call begins and given back when its answer has left.
+//! A charge is taken when the call begins and given back when its answer has been sent.
 
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_proto::packed::BATCH_COMMANDS_MAX;
@@ -18,19 +18,19 @@ use cbdc_proto::transport::limits::{CUSTOMER_STREAM_WINDOW_BYTES, STREAM_WINDOW_
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// Bytes of the commands that one batch may hold.
+/// The bytes of the commands in one batch.
 pub const BATCH_BYTES_MAX: usize = 8 * MIB;
-/// What a batch's message has beside its commands, at most.
+/// The most bytes of a batch's message apart from its commands.
 const BATCH_HEAD_BYTES: usize = 64;
 
-/// What a call may send, and what it takes.
+/// The limits and the charge of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
     /// The largest message that its caller may send, bytes.
     pub message_bytes_max: usize,
-    /// What it takes of the budget, bytes, beside its messages and answers.
+    /// The bytes of the budget that it takes, apart from its messages and answers.
     pub charge_bytes: usize,
-    /// Whether its caller sends a stream of messages, which may rest between two of them.
+    /// Whether its caller sends a stream of messages, which may pause between two of them.
     pub takes_stream: bool,
 }
 

@@ -1,7 +1,7 @@
 //! The chain service: the same on the central bank, which seals blocks, and on banks, which follow them.
 //!
-//! Recent blocks are kept in memory as they are sent, so that followers who keep up never touch the disk; one that
-//! falls behind is served from the archive, at its own pace. A slow reader never holds settlement up.
+//! Recent blocks are kept in memory in the form in which they are sent, so that followers who keep up never touch the
+//! disk; one that falls behind is served from the archive, at its own pace. A slow reader never delays settlement.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,12 +27,12 @@ use crate::membership::Membership;
 use crate::recent_blocks::RecentBlocks;
 use crate::state::LedgerHandle;
 
-/// The time that each byte of filtered blocks adds to the pause after them. Those of blocks sealed meanwhile leave
-/// together: a message costs both of its ends as much as some hundred payments in it do. On a quiet network a bank sees
-/// every block at once.
+/// The time that each byte of filtered blocks adds to the pause after them. Filtered blocks of blocks sealed meanwhile
+/// are sent together: a message costs each end as much as some hundred payments in it do. On a quiet network a bank
+/// sees every block at once.
 const PAUSE_PER_FILTERED_BYTE: Duration = Duration::from_micros(1);
-/// The longest pause. On a busy network a partial replica lags by it, and so does what only the replica shows
-/// (fundings, defundings, top-ups). Answers to payments on a stream do not come this way.
+/// The longest pause. On a busy network a partial replica lags by it, and so does everything that only the replica
+/// shows (fundings, defundings, top-ups). Answers to payments on a stream are not affected.
 const FILTERED_PAUSE_MAX: Duration = Duration::from_millis(20);
 
 /// A block as it is sent.
@@ -66,7 +66,7 @@ impl ChainService {
         }
     }
 
-    /// Looks into the archive without holding an async thread up.
+    /// Reads the archive without blocking an async thread.
     async fn look<R: Send + 'static>(
         archive: &Arc<Archive>,
         look: impl FnOnce(&Archive) -> Result<R, ArchiveError> + Send + 'static,
@@ -94,7 +94,7 @@ fn pause_after(bytes: usize) -> Duration {
     PAUSE_PER_FILTERED_BYTE.saturating_mul(bytes).min(FILTERED_PAUSE_MAX)
 }
 
-/// Lets every member read the chain.
+/// Admits any member to read the chain.
 fn require_member<T>(membership: &Membership, request: &Request<T>) -> Result<Peer, Status> {
     membership.require(request, &Role::ALL)?;
     Ok(Peer::of(request))

@@ -1,48 +1,49 @@
-//! When a checkpoint falls due, and the thread that writes it beside the node's work.
+//! Scheduling of checkpoints, and the thread that writes them alongside the node's work.
 //!
-//! A checkpoint's cost grows with the number of wallets, that of a replay after a restart with what was settled since.
+//! A checkpoint's cost grows with the number of wallets, that of a replay after a restart with the work settled since.
 //! So a small ledger gets one every `every_blocks` blocks, and one of millions of wallets only when the replay that it
-//! saves is worth it: [`WORK_A_WALLET`] commands a wallet. With 10 million wallets that is 20 million commands, about a
-//! quarter of a minute to replay, beside what settles while the checkpoint is being written.
+//! saves is worth it: [`WORK_A_WALLET`] commands per wallet. With 10 million wallets that is 20 million commands, about
+//! a quarter of a minute of replay, plus whatever settles while the checkpoint is being written.
 //!
-//! From version 2 of the formats on a checkpoint is of a *checkpoint block*, whose header sums up the whole state. The
-//! central bank's node has its sequencer ask for one when a checkpoint falls due; every node writes its own there.
+//! From version 2 of the formats on, a checkpoint is of a *checkpoint block*, whose header covers the whole state. The
+//! central bank's node has its sequencer ask for one when a checkpoint is due; every node writes its own there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cbdc_ledger::{FormatVersion, Header, Height};
 
-/// The cost of replaying a block beside its commands, in commands: reading it, checking and hashing its header.
+/// The cost of replaying a block apart from its commands, in commands: reading it, checking and hashing its header.
 const WORK_A_BLOCK: u64 = 100;
 /// Commands to replay for each wallet that a checkpoint would hold.
 const WORK_A_WALLET: u64 = 2;
 
-/// Blocks after which a checkpoint block is asked for again: the proposal that asked may not have been ordered.
+/// The number of blocks after which a checkpoint block is asked for again: the proposal that asked may not have been
+/// ordered.
 const ASK_AGAIN_BLOCKS: u64 = 256;
 
-/// The step to take after a block.
+/// The action to take after a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CheckpointStep {
     /// Nothing.
     Wait,
-    /// A checkpoint block is to be asked for.
+    /// Ask for a checkpoint block.
     Ask,
-    /// The checkpoint of this block is to be written.
+    /// Write the checkpoint of this block.
     Write,
 }
 
 /// The checkpoints of one ledger.
 pub struct Checkpoints {
     every_blocks: u64,
-    /// The height of the newest one that was begun.
+    /// The height of the newest checkpoint begun.
     last: Height,
     /// The ledger's own height.
     height: Height,
     commands_since: u64,
-    /// Where a checkpoint block was asked for and has not come yet.
+    /// The height at which a checkpoint block was asked for, if it has not come yet.
     asked_at: Option<Height>,
-    /// Two at once would remove each other's chunks.
+    /// Whether one is being written: two at once would remove each other's chunks.
     is_writing: Arc<AtomicBool>,
 }
 
@@ -56,21 +57,21 @@ impl Drop for Writing {
 }
 
 impl Checkpoints {
-    /// At least `every_blocks` blocks lie between two (0: none is ever written). The newest one is at `last`;
-    /// `commands` were replayed since.
+    /// The checkpoints of a ledger, at least `every_blocks` blocks apart (0: none is ever written). The newest one is
+    /// at `last`; `commands` were replayed since.
     pub fn new(every_blocks: u64, last: Height, commands: u64) -> Checkpoints {
         let (height, commands_since) = (last, commands);
         Checkpoints { every_blocks, last, height, commands_since, asked_at: None, is_writing: Arc::default() }
     }
 
-    /// Notes the block at a height and its number of commands.
+    /// Records the block at a height and its number of commands.
     pub fn note(&mut self, height: Height, commands: usize) {
         self.height = height;
         self.commands_since += commands as u64;
     }
 
-    /// The step of the node that orders, after the block of a header. `wallets` is called only where the number of
-    /// wallets decides.
+    /// The action of the node that orders, after the block of a header. `wallets` is called only if the number of
+    /// wallets matters.
     pub fn step(&mut self, header: &Header, wallets: impl FnOnce() -> usize) -> CheckpointStep {
         if !self.is_due(wallets) {
             return CheckpointStep::Wait;
@@ -88,8 +89,8 @@ impl Checkpoints {
         }
     }
 
-    /// Whether a node that follows writes the checkpoint of the block of a header: where the node that orders has asked
-    /// for one, or, before version 2 of the formats, where it is due here.
+    /// Whether a following node writes the checkpoint of the block of a header: if the node that orders has asked for
+    /// one or, before version 2 of the formats, if it is due here.
     pub fn is_due_at(&self, header: &Header, wallets: impl FnOnce() -> usize) -> bool {
         match header.format {
             FormatVersion::One => self.is_due(wallets),
@@ -97,7 +98,7 @@ impl Checkpoints {
         }
     }
 
-    /// Whether a checkpoint is due. `wallets` is called only where the number of wallets decides.
+    /// Whether a checkpoint is due. `wallets` is called only if the number of wallets matters.
     fn is_due(&self, wallets: impl FnOnce() -> usize) -> bool {
         let blocks = self.height.0.saturating_sub(self.last.0);
         let work = self.commands_since + WORK_A_BLOCK * blocks;
@@ -107,8 +108,8 @@ impl Checkpoints {
             && work >= WORK_A_WALLET * wallets() as u64
     }
 
-    /// Writes the checkpoint of this height on a thread of its own. A failure to write poisons the store, which ends
-    /// the node.
+    /// Writes the checkpoint of this height on another thread. A failure to write poisons the store, which ends the
+    /// node.
     pub fn begin(&mut self, write: impl FnOnce() + Send + 'static) {
         self.is_writing.store(true, Ordering::Release);
         let writing = Writing(self.is_writing.clone());
@@ -133,7 +134,7 @@ mod tests {
         }
     }
 
-    /// The heights at which one falls due in blocks of `commands`, each written at once.
+    /// The heights at which a checkpoint is due in blocks of `commands`, each written at once.
     fn due(every_blocks: u64, first: u64, commands: usize, wallets: usize) -> Vec<u64> {
         let mut checkpoints = Checkpoints::new(every_blocks, Height(first), 0);
         let mut heights = Vec::new();

@@ -1,7 +1,7 @@
 //! Configuration files: TOML, checked as they are read.
 //!
-//! Paths in a file are relative to the folder that the file lies in. An unknown key or a wrong value is an error that
-//! names file, line and column, and shows the line.
+//! Paths in a file are relative to the file's folder. An unknown key or a wrong value is an error that names file, line
+//! and column, and shows the line.
 
 use std::path::{Path, PathBuf};
 
@@ -30,7 +30,7 @@ pub fn load_config<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
     })
 }
 
-/// A path of the configuration file at `config`, taken relative to its folder.
+/// A path in the configuration file at `config`, resolved relative to its folder.
 pub fn beside(config: &Path, path: &Path) -> PathBuf {
     config.parent().unwrap_or(Path::new(".")).join(path)
 }

@@ -15,10 +15,10 @@ use crate::budget::{Budget, Charge, Exceeded, Share, Tenant};
 use crate::limits::Limits;
 use crate::metering::Activity;
 
-/// What TLS and HTTP/2 keep of a connection beside a frame.
+/// The memory of TLS and HTTP/2 for a connection, apart from a frame.
 const STATE_BYTES: usize = 16 * 1024;
 
-/// Why a connection is not served.
+/// The reason why a connection is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     #[error("{limit_name} is {limit}, and none of those connections is idle")]
@@ -65,7 +65,7 @@ impl Connections {
         Connections { limits: Arc::new(limits), budget, open: Arc::default() }
     }
 
-    /// Customers' and members' connections that are open.
+    /// The number of open connections of customers and of members.
     pub fn count(&self) -> (usize, usize) {
         let table = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let all: usize = table.by_tenant.values().map(HashMap::len).sum();
@@ -138,7 +138,7 @@ impl Table {
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut table = self.connections.open.lock().unwrap_or_else(PoisonError::into_inner);
-        // It is gone already where the connection had to give way.
+        // It is already gone if the connection had to give way.
         drop(table.remove(self.tenant, self.number));
     }
 }

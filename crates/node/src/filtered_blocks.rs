@@ -1,11 +1,12 @@
 //! Filtered blocks, for banks with partial replicas.
 //!
-//! Settlement makes them as it seals a block, for the banks that ask for them. The newest of each bank are kept in
-//! memory; a bank that fell further behind gets the missing ones made again, from the newest checkpoint or from
-//! genesis, beside settlement and one bank at a time.
+//! Settlement makes them as it seals a block, for the banks that ask for them. Each bank's newest are kept in memory;
+//! for a bank that fell further behind, the missing ones are made again, from the newest checkpoint or from genesis,
+//! alongside settlement and for one bank at a time.
 //!
-//! Which banks will ask is not known at start, so the first blocks are filtered for all of them: a bank that comes back
-//! a moment after the central bank need not wait. A bank that has not asked by the time its ring is full is left out.
+//! Which banks will ask is not known at start, so the first blocks are filtered for all of them: a bank that reconnects
+//! a moment after the central bank's start need not wait. A bank that has not asked by the time its ring is full is
+//! left out.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,10 +22,10 @@ use crate::archive::Archive;
 use crate::recent_blocks::{RECENT_BYTES, Ring};
 use crate::recovery;
 
-/// Filtered blocks that may be made again ahead of their reader.
+/// The number of filtered blocks that may be made again ahead of their reader.
 const AHEAD: usize = 16;
 
-/// Bytes of filtered blocks kept in memory, for all banks together: a payment is in those of two banks at most, with
+/// Bytes of filtered blocks kept in memory, for all banks together: a payment is in those of at most two banks, with
 /// the accounts that it changed.
 const RECENT_BYTES_ALL: usize = 4 * RECENT_BYTES;
 
@@ -38,7 +39,7 @@ struct Reader {
 #[derive(Clone)]
 pub struct FilteredBlocks {
     readers: Arc<Mutex<BTreeMap<BankId, Reader>>>,
-    /// One ledger is rebuilt at a time.
+    /// Held while a ledger is rebuilt: one at a time.
     again: Arc<Semaphore>,
 }
 
@@ -53,19 +54,19 @@ impl FilteredBlocks {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that a bank reads filtered blocks, from now on.
+    /// Records that a bank reads filtered blocks from now on.
     pub fn asked_for(&self, bank: BankId) {
         self.readers().entry(bank).or_default().has_asked = true;
     }
 
-    /// The banks to make filtered blocks for.
+    /// The banks for which filtered blocks are made.
     pub fn wanted(&self) -> Vec<BankId> {
         let mut readers = self.readers();
         readers.retain(|_, reader| reader.has_asked || !reader.ring.is_full());
         readers.keys().copied().collect()
     }
 
-    /// Adds what [`filtered_blocks`] made of a block.
+    /// Adds the result of [`filtered_blocks`] for a block.
     pub fn push(&self, header: &SignedHeader, made: Vec<(BankId, Vec<u8>)>) {
         let mut readers = self.readers();
         let bytes_max = RECENT_BYTES_ALL / readers.len().max(1);
@@ -85,8 +86,8 @@ impl FilteredBlocks {
         self.readers().get(&bank)?.ring.get(height)
     }
 
-    /// Makes the filtered blocks of a range of heights again, up to the first that is in memory. At least one comes, or
-    /// an error.
+    /// Makes the filtered blocks of a range of heights again, up to the first that is in memory. Yields at least one,
+    /// or an error.
     pub(crate) async fn make_again(
         &self,
         archive: &Arc<Archive>,
@@ -152,7 +153,7 @@ fn again(
     Ok(())
 }
 
-/// A ledger below `height`: the newest checkpoint's, where that is old enough.
+/// A ledger below `height`: that of the newest checkpoint, if it is old enough.
 fn ledger_before(archive: &Archive, genesis: &Genesis, height: Height) -> Result<Ledger, String> {
     match recovery::load(archive.store(), genesis.clone(), None) {
         Ok((ledger, _)) if ledger.height() < height => Ok(ledger),

@@ -1,31 +1,31 @@
-//! What every node is, central bank or commercial bank: a ledger kept from a chain, an archive of blocks, a chain
-//! service, a membership that decides who may call, and a server for all of it.
+//! The parts common to every node, central bank or commercial bank: a ledger kept from a chain, an archive of blocks, a
+//! chain service, a membership that decides who may call, and a server for all of it.
 //!
 //! | module | idea |
 //! |---|---|
 //! | [`config`] | configuration files, with errors that name file and line |
 //! | [`state`] | the ledger that one thread writes and all services read |
-//! | [`membership`] | who is at the other end of a connection, and what role they have |
-//! | [`archive`] | blocks on disk: headers, proposals, outcomes |
+//! | [`membership`] | the members at the other end of connections, and their roles |
+//! | [`archive`] | blocks on disk: headers, block proposals, outcomes |
 //! | [`recovery`] | checkpoints: writing one, starting from one |
-//! | [`checkpoints`] | when one falls due, and the thread that writes it |
+//! | [`checkpoints`] | their schedule, and the thread that writes them |
 //! | [`chain`] | the chain service, the same on every node |
 //! | [`recent_blocks`] | the newest blocks, in memory |
-//! | [`filtered_blocks`] | the blocks of banks with partial replicas |
-//! | [`re_sign`] | signing again where another record took the sequence number |
+//! | [`filtered_blocks`] | filtered blocks for banks with partial replicas |
+//! | [`re_sign`] | re-signing if another record took the sequence number |
 //! | [`views`] | messages made from a ledger: wallets, quotes, holds |
 //! | [`audit`] | verifying a chain from genesis |
-//! | [`server`] | serving gRPC with bounded everything, health and reflection |
-//! | [`standing`] | how much work whoever submits has wasted of late, and who is slowed |
-//! | [`limits`] | what a node gives to its callers: section `[limits]` of its configuration |
+//! | [`server`] | serving gRPC, with everything bounded; health and reflection |
+//! | [`standing`] | the work that a source has wasted recently, and which sources are slowed |
+//! | [`limits`] | limits on callers: section `[limits]` of the configuration |
 //! | [`budget`] | memory of connections, messages, requests and answers |
-//! | [`calls`] | what each call may send, and what it takes of the budget |
+//! | [`calls`] | the calls' message sizes and charges on the budget |
 //! | [`connections`] | limits on connections: customers', and each member's own |
-//! | [`metering`] | charging one connection's requests on the budget |
-//! | [`look_up`] | look-ups that block: few at once, in turn |
+//! | [`metering`] | charging a connection's requests to the budget |
+//! | [`look_up`] | blocking look-ups: few at once, in turn |
 //! | [`telemetry`] | metrics for Prometheus |
 //!
-//! It lies between `ordering` and the two kinds of node, so that neither has to borrow from the other.
+//! It lies between `ordering` and the two kinds of node, so that neither depends on the other.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! How much a node gives to those who call it: section `[limits]` of its configuration.
+//! Limits on a node's callers: section `[limits]` of its configuration.
 //!
 //! ```toml
 //! [limits]
@@ -19,11 +19,11 @@ const MIB: usize = 1024 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Memory for connections, unfinished messages, requests in work and answers that were not read yet, MiB. The
-    /// ledger and the store have theirs besides.
+    /// Memory for connections, unfinished messages, requests in work and unread answers, MiB. The ledger and the store
+    /// have their own in addition.
     #[serde(deserialize_with = "within::<_, 32, 1_048_576>")]
     pub memory_mib: u32,
-    /// Connections of customers. Beyond that, the one that was idle for longest gives way.
+    /// Connections of customers. At the limit, the one that was idle for longest gives way.
     #[serde(deserialize_with = "within::<_, 1, 1_000_000>")]
     pub connections: u32,
     /// Connections of customers from one address.
@@ -32,7 +32,7 @@ pub struct Limits {
     /// Connections of one member; they count apart from customers'.
     #[serde(deserialize_with = "within::<_, 4, 65_536>")]
     pub connections_per_member: u32,
-    /// Calls that one connection may have open; more wait at their caller.
+    /// Calls that one connection may have open; further ones wait at their caller.
     #[serde(deserialize_with = "within::<_, 4, 65_536>")]
     pub streams_per_connection: u32,
 }
@@ -55,12 +55,12 @@ impl Limits {
         self.memory_mib as usize * MIB
     }
 
-    /// What customers may take of it; the rest is the members' alone.
+    /// The part that customers may use; the rest is reserved for members.
     pub fn customers_bytes(&self) -> usize {
         self.memory_bytes() / 4 * 3
     }
 
-    /// What one address, or one member, may take of it.
+    /// The part that one address, or one member, may use.
     pub fn share_bytes(&self) -> usize {
         self.memory_bytes() / 4
     }

@@ -1,6 +1,6 @@
-//! Look-ups that block: into the archive, or over all wallets.
+//! Blocking look-ups: in the archive, or over all wallets.
 //!
-//! Each may hold megabytes while it works, so few run at once, and those of one source wait for each other: whoever
+//! Each may use megabytes while it runs, so few run at once, and those of one tenant wait for each other: a caller that
 //! asks for much makes nobody else wait for more than a few look-ups.
 
 use tokio::sync::Semaphore;
@@ -16,7 +16,7 @@ static RUNNING: Semaphore = Semaphore::const_new(RUNNING_MAX);
 #[derive(Debug)]
 pub struct Stopping;
 
-/// Runs a look-up on a thread that may block, once it is its turn.
+/// Runs a look-up on a blocking thread, once it is its turn.
 pub async fn look_up<R: Send + 'static>(look: impl FnOnce() -> R + Send + 'static) -> Result<R, Stopping> {
     let line = Share::current().map(|share| share.look_ups());
     let own_turn = match line {
@@ -24,7 +24,7 @@ pub async fn look_up<R: Send + 'static>(look: impl FnOnce() -> R + Send + 'stati
         None => None,
     };
     let turn = RUNNING.acquire().await.map_err(|_| Stopping)?;
-    // Both turns go with the look-up: a caller that gives up does not make it end.
+    // Both permits stay with the look-up: it does not end when its caller gives up.
     let looked = tokio::task::spawn_blocking(move || {
         let _turns = (own_turn, turn);
         look()

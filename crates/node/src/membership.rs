@@ -1,7 +1,7 @@
 //! The members behind connections.
 //!
-//! The TLS handshake proves a node key; the ledger's members say whose it is. Services ask here for each request, and
-//! long streams for each batch, so that a dismissed member is shut out at once.
+//! The TLS handshake proves a node key; the ledger's members say whose it is. Services check each request here, and
+//! long streams each batch, so that a dismissed member is shut out at once.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -25,7 +25,7 @@ impl Membership {
         membership
     }
 
-    /// Takes over the members of a ledger after a block that changed them.
+    /// Adopts the members of a ledger after a block that changed them.
     pub fn follow(&self, ledger: &Ledger) {
         let active = ledger.members().seats().filter(|seat| seat.active);
         let keys =
@@ -33,7 +33,7 @@ impl Membership {
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
-    /// The member that a node key belongs to.
+    /// The member with a node key.
     pub fn of_key(&self, key: &PublicKey) -> Option<(Role, MemberId)> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).get(key).copied()
     }

@@ -1,11 +1,11 @@
-//! Metering one connection's requests: each is charged on the [budget](crate::budget) while it lasts, its messages as
-//! they arrive, its answers until they have left.
+//! Metering of one connection's requests: each is charged to the [budget](crate::budget) while it lasts, its messages
+//! as they arrive, its answers until they have been sent.
 //!
-//! 1. A request begins with the [charge of its call](crate::calls); where there is no room it is refused.
-//! 2. A message that is larger than its call allows is refused at its first five bytes, which say how large it is.
-//! 3. The bytes of an unfinished message are charged as they come, and it must be finished in time.
+//! 1. A request begins with the [charge of its call](crate::calls); if there is not enough memory, it is refused.
+//! 2. A message that is larger than its call allows is refused at its first five bytes, which state its size.
+//! 3. The bytes of an unfinished message are charged as they arrive, and it must be finished in time.
 //! 4. Each piece of an answer is counted until the socket has it.
-//! 5. A status that the transport made, without a reason, gets one ([`with_reason`]).
+//! 5. A status from the transport without a reason gets one ([`with_reason`]).
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -30,7 +30,7 @@ use tower::Service;
 use crate::budget::{Charge, Share};
 use crate::calls::Call;
 
-/// Bytes before each message: whether it is compressed, and its length.
+/// The bytes before each message: whether it is compressed, and its length.
 const PREFIX_BYTES: usize = 5;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -49,14 +49,14 @@ impl Activity {
         Arc::new(Activity { began: Instant::now(), open: AtomicUsize::new(0), idle_since_ms: AtomicU64::new(0) })
     }
 
-    /// How long there was no request; `None` while there is one.
+    /// The time without requests; `None` while there is one.
     pub fn idle_for(&self) -> Option<Duration> {
         let since = Duration::from_millis(self.idle_since_ms.load(Ordering::Relaxed));
         (self.open.load(Ordering::Relaxed) == 0).then(|| self.began.elapsed().saturating_sub(since))
     }
 }
 
-/// A request that is open; it ends when this is dropped.
+/// An open request; it ends when this is dropped.
 struct Open(Arc<Activity>);
 
 impl Open {
@@ -74,7 +74,7 @@ impl Drop for Open {
     }
 }
 
-/// The services of a node as one connection is served with them.
+/// A node's services, as one connection uses them.
 #[derive(Clone)]
 pub struct Metered {
     pub routes: Routes,
@@ -129,16 +129,16 @@ fn answer(
     response.map(|body| AnswerBody { body, uri, share, _charge: charge, _open: open })
 }
 
-/// Gives the status among these headers or trailers a reason, where there is a status and it has none.
+/// Adds a reason to the status in these headers or trailers, if there is a status without one.
 fn name_reason(headers: &mut HeaderMap, uri: &Uri) {
     let named = Status::from_header_map(headers).and_then(|status| with_reason(&status, uri.path()));
     if let Some(named) = named {
-        // Whatever else is among them stays.
+        // The other headers stay.
         drop(named.add_header(headers));
     }
 }
 
-/// The time that a caller gives its call, where it names one: up to eight digits and a unit.
+/// The timeout that a caller sets for its call, if any: up to eight digits and a unit.
 fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -169,7 +169,7 @@ impl RequestBody {
         RequestBody { incoming, meter, takes_stream: call.takes_stream, deadline: None }
     }
 
-    /// Whether the caller owes the rest of a message, or its only one.
+    /// Whether the caller still has to send the rest of a message, or its only one.
     fn is_owed(&self) -> bool {
         self.meter.is_within_message() || !self.takes_stream
     }
@@ -212,15 +212,15 @@ impl http_body::Body for RequestBody {
     }
 }
 
-/// Follows the messages in a body, charging for the one that is unfinished.
+/// Follows the messages in a body, charging for the unfinished one.
 struct Meter {
     message_bytes_max: usize,
     prefix: [u8; PREFIX_BYTES],
     prefix_read: usize,
-    /// Bytes of the message at hand that were read, and that are still to come.
+    /// Bytes of the current message that were read, and that are still to come.
     read: usize,
     left: usize,
-    /// Messages that the last piece finished.
+    /// Messages that the last piece completed.
     messages: usize,
     charge: Charge,
 }
@@ -235,7 +235,7 @@ impl Meter {
         self.prefix_read > 0
     }
 
-    /// Takes in the next bytes of the body.
+    /// Reads the next bytes of the body.
     fn read(&mut self, mut bytes: &[u8]) -> Result<(), Status> {
         self.messages = 0;
         while !bytes.is_empty() {
@@ -271,7 +271,7 @@ impl Meter {
     }
 }
 
-/// The body of an answer; each piece is counted until it has left.
+/// The body of an answer; each piece is counted until it has been sent.
 pub struct AnswerBody {
     body: Body,
     uri: Uri,

@@ -1,20 +1,20 @@
-//! Signing again with a fresh sequence number, where another record took the first one.
+//! Re-signing with a new sequence number, if another record took the first one.
 //!
-//! A node signs commands of its own while others sign with the same key, or after a crash that made it forget the
-//! numbers it had used. Whether its command may be signed again says
-//! [`Reason::shows_sequence_taken`](cbdc_ledger::Reason); only a refusal that shows it may lead here to another
-//! signature, since a record of unknown status could settle beside the new one.
+//! A node signs its own commands while others sign with the same key, or after a crash that made it forget the numbers
+//! it had used. [`Reason::shows_sequence_taken`](cbdc_ledger::Reason) says whether its command may be re-signed; only a
+//! refusal that shows it may lead to another signature here, since a record of unknown status could settle as well as
+//! the new one.
 
 use std::future::Future;
 
-/// Records signed for one intent, the first one included.
+/// The records that may be signed for one intent, including the first.
 const SIGNATURES_MAX: usize = 8;
 
 /// The result of signing one record and submitting it.
 pub enum Attempt<T> {
     /// Nothing more is signed.
     Done(T),
-    /// The record has not settled and never will. The intent is signed again; the answer stands if this was the last
+    /// The record has not settled and never will. The intent is re-signed; this is the answer if it was the last
     /// attempt.
     SignAgain(T),
 }

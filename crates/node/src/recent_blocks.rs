@@ -11,7 +11,7 @@ const RECENT_BLOCKS: usize = 512;
 /// Bytes of blocks kept in memory.
 pub(crate) const RECENT_BYTES: usize = 64 * 1024 * 1024;
 
-/// The newest blocks, or filtered blocks of them, as messages in the order of heights.
+/// The newest blocks, or filtered blocks, as messages in the order of heights.
 pub(crate) struct Ring<M> {
     entries: VecDeque<(Height, M, usize)>,
     bytes: usize,
@@ -24,7 +24,7 @@ impl<M> Default for Ring<M> {
 }
 
 impl<M: Clone> Ring<M> {
-    /// Adds the next message, which is `bytes` large; beyond `bytes_max` in all the oldest give way.
+    /// Adds the next message, of `bytes` bytes; the oldest give way when the total exceeds `bytes_max`.
     pub(crate) fn push(&mut self, height: Height, message: M, bytes: usize, bytes_max: usize) {
         self.bytes += bytes;
         self.entries.push_back((height, message, bytes));

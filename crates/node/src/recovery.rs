@@ -1,13 +1,13 @@
 //! Checkpoints: written from a snapshot of the ledger, and read at start.
 //!
-//! A start takes the newest checkpoint, checks its root, the ledger's invariants, that each part of the state is what
-//! the header sums up, and the signature of the node that wrote it, and hands the ledger over; the caller replays the
-//! log from there. A checkpoint that does not verify stops the node: it names the height, and an operator decides,
-//! because silently going back could hide tampering.
+//! A start takes the newest checkpoint, checks its root, the ledger's invariants, that each part of the state matches
+//! the header, and the signature of the node that wrote it, and returns the ledger; the caller replays the log from
+//! there. A checkpoint that does not verify stops the node: it names the height, and an operator decides, because
+//! silently going back could hide tampering.
 //!
-//! The signature must be of the node's own key or, where that was replaced since, of the key that the ledger at that
-//! height names. In the latter case the checkpoint rests on what the log rests on: the replay ends at members that name
-//! the node's present key.
+//! The signature must be by the node's own key or, if that was replaced since, by the key in the ledger at that height.
+//! In the latter case the checkpoint is trusted as the log is: the replay ends with members that name the node's
+//! present key.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -45,8 +45,8 @@ pub struct CheckpointSigner {
     pub key: Arc<SigningKey>,
 }
 
-/// The ledger to start from, and the checkpoint that it came from, if there was one. `own_key` is the key that the node
-/// signs with.
+/// The ledger to start from, and the checkpoint that it came from, if there was one. `own_key` is the key with which
+/// the node signs.
 pub fn load(
     store: &Arc<dyn Store>,
     genesis: Genesis,
@@ -78,8 +78,8 @@ pub fn load(
     Ok((ledger, Some(manifest)))
 }
 
-/// Refuses a checkpoint that is not signed as it must be, or that is of a block whose header does not sum everything
-/// up.
+/// Refuses a checkpoint that is not signed correctly, or that is of a block whose header does not cover the whole
+/// state.
 fn check_signature(
     ledger: &Ledger,
     manifest: &CheckpointManifest,
@@ -105,7 +105,7 @@ fn check_signature(
     Ok(())
 }
 
-/// Writes a checkpoint from a snapshot; when it returns, the checkpoint is durable.
+/// Writes a checkpoint from a snapshot; durable when it returns.
 pub fn write(
     store: &Arc<dyn Store>,
     snapshot: &LedgerSnapshot,

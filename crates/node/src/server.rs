@@ -1,5 +1,5 @@
-//! Serving gRPC: bounded connections, messages, streams and windows; health and reflection beside the node's own
-//! services.
+//! The gRPC server: bounded connections, messages, streams and windows; health and reflection in addition to the node's
+//! own services.
 //!
 //! A connection passes three gates: the TLS handshake ([`cbdc_proto::transport::server`]), which has a deadline; a
 //! permit from the [connections](crate::connections); and, for each request, the [budget](crate::budget). Members are
@@ -33,13 +33,13 @@ use crate::connections::{ConnectionPermit, Connections, Refused};
 use crate::limits::Limits;
 use crate::metering::Metered;
 
-/// How long a connection that gives way may take to end what it has.
+/// The time that a connection giving way has to finish its requests.
 const GIVING_WAY: Duration = Duration::from_secs(1);
-/// How often the gauges are set.
+/// The interval at which the gauges are set.
 const GAUGES_EVERY: Duration = Duration::from_secs(1);
-/// How long open requests may take to end once the node stops.
+/// The time that open requests have to end once the node stops.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long connections may take to close once they are cut.
+/// The time that connections have to close once they are cut.
 const CLOSING: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
@@ -52,19 +52,19 @@ pub enum ServeError {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// Binds an address, so that a busy port is found before anything else starts.
+/// Binds an address, so that a busy port is noticed before anything else starts.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address)
         .await
         .map_err(|error| ServeError::Bind { address: address.to_string(), reason: error.to_string() })
 }
 
-/// The health of a node, as `grpc.health.v1` tells it for the empty service name.
+/// The health of a node, reported by `grpc.health.v1` under the empty service name.
 #[derive(Clone)]
 pub struct Health(HealthReporter);
 
 impl Health {
-    /// Ready to serve, or not.
+    /// Sets whether the node is ready to serve.
     pub async fn set(&self, serving: bool) {
         let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
         self.0.set_service_status("", status).await;
@@ -82,13 +82,13 @@ pub async fn with_health_and_reflection(routes: Routes) -> Result<(Routes, Healt
     Ok((routes.add_service(health_service).add_service(reflection), health))
 }
 
-/// Counts what was refused because of a limit: `memory`, `message_bytes` or `connections`.
+/// Counts a refusal because of a limit: `memory`, `message_bytes` or `connections`.
 pub(crate) fn count_refused(what: &'static str) {
     counter!("cbdc_refused_by_limit_total", "limit" => what).increment(1);
 }
 
-/// Serves until `stop`; then lets open requests end, for a few seconds at most, and cuts the connections that are left:
-/// when this returns, no request holds any part of the node.
+/// Serves until `stop` is cancelled; then lets open requests end, for a few seconds at most, and cuts the remaining
+/// connections: when this returns, no request holds any part of the node.
 pub async fn serve(
     listener: TcpListener,
     identity: &NodeIdentity,
@@ -119,7 +119,7 @@ pub async fn serve(
     Ok(())
 }
 
-/// Takes connections until the node stops.
+/// Accepts connections until the node stops.
 async fn accept(
     mut incoming: impl futures::Stream<Item = std::io::Result<Connection>> + Unpin,
     connections: &Connections,
@@ -160,18 +160,18 @@ fn set_gauges(connections: &Connections, budget: &Budget) {
     gauge!("cbdc_memory_budget_limit_bytes").set(budget.limit_bytes() as f64);
 }
 
-/// What all connections are served with.
+/// The parts shared by all connections.
 #[derive(Clone)]
 struct Serving {
     routes: Routes,
     streams_max: u32,
-    /// Connections and requests that are open.
+    /// Open connections and requests.
     tasks: TaskTracker,
     stop: CancellationToken,
     cut: CancellationToken,
 }
 
-/// Runs requests beside each other.
+/// Runs requests concurrently.
 #[derive(Clone)]
 struct Executor(TaskTracker);
 

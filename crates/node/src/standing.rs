@@ -1,45 +1,45 @@
-//! A source's standing: how much work it has wasted of late.
+//! The standing of a source: how much work it has wasted recently.
 //!
-//! A command that is refused wasted work: checking a bad signature most of all, ordering a payment that is refused when
-//! it is applied as much as one that settles, looking at a used or stale one little. Waste draws on an *allowance*;
-//! time refills it ([`Budget`]), and so do settled commands, each a quarter of its own cost. So a source of whose
-//! commands up to a fifth are refused is never slowed, whatever its rate, nor is one with few refused a second.
+//! A refused command wasted work: the check of a bad signature most of all, ordering a payment that is refused when
+//! applied as much as one that settles, a look at a used or stale one little. Waste draws on an *allowance*; time
+//! refills it ([`Budget`]), and so do settled commands, each by a quarter of its own cost. So a source of which up to a
+//! fifth of the commands are refused is never slowed, whatever its rate, nor is one with few refusals per second.
 //!
-//! A source whose allowance is used up is *slowed* until it is refilled: what it wastes is then no more than the
-//! refill, and seconds after it stops it is as before.
+//! A source that has used up its allowance is *slowed* until it is refilled: what it wastes is then no more than the
+//! refill, and seconds after it stops it is back to normal.
 
 use std::time::{Duration, Instant};
 
-/// What the allowance is counted in: millionths of the cost of verifying one good signature.
+/// The unit of the allowance: millionths of the cost of verifying one good signature.
 const UNIT: i64 = 1_000_000;
-/// What a source may waste, in units. The allowance falls no further below zero than by one large batch of which all is
-/// refused.
+/// The waste that a source is allowed, in units. The allowance falls no further below zero than by one large, entirely
+/// refused batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Budget {
-    /// What time refills, a second.
+    /// The refill per second.
     pub waste_per_s: i64,
     /// The largest allowance.
     pub allowance_max: i64,
 }
 
-/// The budget of a member. The largest allowance has room for what a bank sends again after its stream broke, or for
-/// one customer's mischief.
+/// The budget of a member. The largest allowance covers what a bank resends after its stream broke, or one customer's
+/// mischief.
 pub const MEMBER: Budget = Budget { waste_per_s: 8_000, allowance_max: 32_768 };
 /// The budget of a customer's stream of payments.
 pub const CUSTOMER: Budget = Budget { waste_per_s: 1_000, allowance_max: 16_384 };
-/// How far below zero the allowance may fall, in units.
+/// The lowest that the allowance may fall below zero, in units.
 const DEBT_MAX: i64 = 8_192;
-/// How long a source is verified alone after a bad signature.
+/// The time for which a source is verified alone after a bad signature.
 const SUSPECT_FOR: Duration = Duration::from_secs(10);
-/// How long a source is reported as slowed after it was slowed last.
+/// The time for which a source is reported as slowed after it last was.
 const REPORTED_FOR: Duration = Duration::from_secs(5);
 
-/// Work that came to nothing.
+/// Wasted work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Waste {
-    /// A signature that is not good.
+    /// A bad signature.
     BadSignature,
-    /// Refused before its signature was looked at: the number is used or out of the window, the time has passed.
+    /// Refused before its signature was checked: the number is used or out of the window, or the record has expired.
     NotVerified,
     /// Ordered, and refused when it was applied.
     Refused,
@@ -66,18 +66,18 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// The standing of a source that is new.
+    /// The standing of a new source.
     pub fn new(budget: Budget, now: Instant) -> Standing {
         let allowance = budget.allowance_max * UNIT;
         Standing { budget, allowance, refilled_at: now, suspect_until: None, reported_until: None }
     }
 
-    /// Notes commands that settled.
+    /// Records commands that settled.
     pub fn settled(&mut self, now: Instant, count: usize) {
         self.add(now, UNIT / 4, count);
     }
 
-    /// Notes commands that came to nothing.
+    /// Records wasted commands.
     pub fn wasted(&mut self, now: Instant, waste: Waste, count: usize) {
         if count == 0 {
             return;
@@ -96,18 +96,18 @@ impl Standing {
         self.allowance_at(now) < 0
     }
 
-    /// When its allowance is refilled, if it is used up.
+    /// The time at which its allowance is refilled, if it is used up.
     pub fn refilled(&self, now: Instant) -> Option<Instant> {
         let lacking = self.allowance_at(now).checked_neg().filter(|lacking| *lacking > 0)?;
         Some(now + Duration::from_micros(u64::try_from(lacking / self.budget.waste_per_s).unwrap_or(0) + 1))
     }
 
-    /// Whether it sent a bad signature of late.
+    /// Whether it recently sent a bad signature.
     pub fn is_suspect(&self, now: Instant) -> bool {
         self.suspect_until.is_some_and(|until| now < until)
     }
 
-    /// Whether it was slowed of late, for reports: a source that is slowed is so again and again.
+    /// Whether it was recently slowed, for reports: a slowed source is slowed again and again.
     pub fn is_reported_slowed(&self, now: Instant) -> bool {
         self.reported_until.is_some_and(|until| now < until)
     }
@@ -135,7 +135,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Hundredths of twenty seconds in which a source with such traffic a second is slowed.
+    /// The hundredths of twenty seconds during which a source with such traffic per second is slowed.
     fn slowed(settled: usize, waste: Waste, wasted: usize) -> usize {
         let mut now = Instant::now();
         let mut standing = Standing::new(MEMBER, now);

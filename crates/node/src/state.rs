@@ -1,4 +1,4 @@
-//! The node's ledger: one thread applies blocks, every service reads.
+//! The node's ledger: one thread applies blocks, all services read.
 //!
 //! Reading takes a shared lock for the moment of the look-up; applying a block and taking a snapshot take it
 //! exclusively. It is never held across an await.
@@ -24,12 +24,13 @@ impl LedgerHandle {
         LedgerHandle { ledger: Arc::new(RwLock::new(ledger)), height, closed: CancellationToken::new() }
     }
 
-    /// Reads from the ledger as it stands.
+    /// Reads from the present ledger.
     pub fn read<R>(&self, look: impl FnOnce(&Ledger) -> R) -> R {
         look(&self.ledger.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Applies the next proposal and lets `then` see the ledger after it. Only the thread that settles calls this.
+    /// Applies the next block proposal and lets `then` see the ledger after it. Only the thread that settles calls
+    /// this.
     pub fn apply<R>(&self, proposal: &VerifiedProposal<'_>, then: impl FnOnce(&Ledger, Block) -> R) -> R {
         let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
         let block = ledger.apply(proposal);
@@ -50,23 +51,23 @@ impl LedgerHandle {
         Ok(followed)
     }
 
-    /// A view at the present height that later blocks do not change. Only the thread that settles or follows calls
+    /// A snapshot at the present height that later blocks do not change. Only the thread that settles or follows calls
     /// this.
     pub fn snapshot(&self) -> LedgerSnapshot {
         self.ledger.write().unwrap_or_else(PoisonError::into_inner).snapshot()
     }
 
-    /// Tells followers that a block can be read from the archive.
+    /// Announces to followers that a block can be read from the archive.
     pub fn announce(&self, height: Height) {
         self.height.send_replace(height);
     }
 
-    /// The height of the last block that was announced, and when it changes.
+    /// The height of the last announced block, with notification of changes.
     pub fn announced(&self) -> watch::Receiver<Height> {
         self.height.subscribe()
     }
 
-    /// The node stops: streams that follow the chain end, so that they do not hold it up.
+    /// Closes the streams that follow the chain when the node stops, so that they do not delay it.
     pub fn close(&self) {
         self.closed.cancel();
     }

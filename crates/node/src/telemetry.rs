@@ -1,4 +1,4 @@
-//! Metrics for Prometheus, one exporter a process.
+//! Metrics for Prometheus, one exporter per process.
 //!
 //! Several nodes in one process (tests, `cbdc up`) share the first one's exporter.
 
@@ -47,10 +47,10 @@ pub fn serve_metrics(address: SocketAddr) -> Result<(), TelemetryError> {
     Ok(())
 }
 
-/// Selects the backend that verifies signatures, and tells which one it is in the log and in the metrics.
+/// Selects the backend that verifies signatures, and reports it in the log and in the metrics.
 ///
-/// `cbdc_signature_backend` is 1 beside the backend's name; `cbdc_signature_backend_rejected_total` counts failed
-/// self-checks.
+/// `cbdc_signature_backend` is 1 with the backend's name as a label; `cbdc_signature_backend_rejected_total` counts
+/// failed self-checks.
 pub fn report_signature_backend() {
     let Selection { backend, rejected } = Backend::select_checked();
     gauge!("cbdc_signature_backend", "backend" => backend.name()).set(1.0);
@@ -63,7 +63,7 @@ pub fn report_signature_backend() {
     }
 }
 
-/// This process' metrics as its exporter shows them; empty where there is none.
+/// This process's metrics as its exporter shows them; empty if there is none.
 pub fn render() -> String {
     EXPORTER.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(PrometheusHandle::render).unwrap_or_default()
 }

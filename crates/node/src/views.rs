@@ -1,5 +1,5 @@
 //! Messages made from a ledger: wallets, quotes, holds. A bank answers its customers with them from its replica, and
-//! the central bank the banks with partial replicas.
+//! the central bank answers the banks with partial replicas.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ use cbdc_proto::status::{invalid, of_refusal};
 use cbdc_proto::v1;
 use tonic::Status;
 
-/// Holds on a page, by default and at most.
+/// Holds on a page, default and maximum.
 const HOLDS_PAGE: (u32, u32) = (50, 500);
 
 /// The probable time of the next block: this machine's clock, but never before the last block.
@@ -20,7 +20,7 @@ pub fn probable_time(tip: Timestamp) -> Timestamp {
     Timestamp(u64::try_from(now.as_millis()).unwrap_or(u64::MAX)).max(tip)
 }
 
-/// A wallet of the ledger as it stands today.
+/// A wallet as of today.
 pub fn wallet(ledger: &Ledger, id: AccountId) -> Option<v1::Wallet> {
     let account = ledger.account_today(id).filter(|_| !id.is_treasury())?;
     let person = ledger.holder_of(id)?;

@@ -1,8 +1,8 @@
 //! The answers to a batch, in the order of its commands.
 //!
 //! Nearly every batch is settled whole, in one block, its commands one after another. Such a batch is answered by its
-//! position alone ([`Answers::Run`]) where its sender accepts that; any other with one answer a command, 40 bytes each
-//! ([`crate::packed`]). Nodes pass answers on as they came.
+//! position alone ([`Answers::Run`]) if its sender accepts that; any other with one answer per command, 40 bytes each
+//! ([`crate::packed`]). Nodes forward answers unchanged.
 
 use bytes::Bytes;
 use cbdc_ledger::{Height, Outcome};
@@ -19,10 +19,10 @@ pub enum Answers {
         height: Height,
         /// The index of the batch's first command.
         first: u32,
-        /// How many commands.
+        /// The number of commands.
         count: usize,
     },
-    /// One answer a command, packed.
+    /// One answer per command, packed.
     Each(Bytes),
 }
 
@@ -41,8 +41,8 @@ impl Answers {
     /// Reads the answers in a message.
     ///
     /// # Errors
-    /// A sentence, where the message holds no whole number of answers, answers in both forms, or a run that no block or
-    /// batch can hold.
+    /// A sentence, if the message does not hold a whole number of answers, holds answers in both forms, or a run that
+    /// no block or batch can hold.
     pub fn from_message(message: v1::OutcomeBatch) -> Result<Answers, String> {
         let v1::OutcomeBatch { outcomes, settled_run, .. } = message;
         let Some(v1::SettledRun { height, first_index, count }) = settled_run else {
@@ -67,7 +67,7 @@ impl Answers {
         Ok(Answers::Run { height: Height(height), first: first_index, count: count as usize })
     }
 
-    /// The message of a batch's answers, to a sender that takes runs or not.
+    /// The message of a batch's answers, to a sender that accepts runs or not.
     pub fn into_message(self, batch_id: u64, takes_runs: bool) -> v1::OutcomeBatch {
         match self {
             Answers::Run { height, first, count } if takes_runs => {
@@ -78,7 +78,7 @@ impl Answers {
         }
     }
 
-    /// How many commands are answered.
+    /// The number of commands answered.
     pub fn len(&self) -> usize {
         match self {
             Answers::Run { count, .. } => *count,
@@ -91,7 +91,7 @@ impl Answers {
         self.len() == 0
     }
 
-    /// The answer to a batch of one command; `None` where there are more, or its code is unknown.
+    /// The answer to a batch of one command; `None` if there are more, or its code is unknown.
     pub fn only(&self) -> Option<Answer> {
         if self.len() != 1 {
             return None;
@@ -120,7 +120,7 @@ impl Answers {
         }
     }
 
-    /// One answer a command, 40 bytes each.
+    /// One answer per command, 40 bytes each.
     pub fn packed(self) -> Bytes {
         match self {
             Answers::Run { height, first, count } => pack(&run(height, first, count).collect::<Vec<_>>()),
@@ -128,7 +128,7 @@ impl Answers {
         }
     }
 
-    /// One answer a command.
+    /// One answer per command.
     ///
     /// # Errors
     /// A sentence that names an unknown code.

@@ -1,12 +1,12 @@
-//! Reading a file up to a size: a path that was meant for another file, a device that never ends or a file that grew
-//! without bound is an error, not a full memory.
+//! Reading files up to a size: a path that was meant for another file, an endless device or an ever-growing file is an
+//! error, not a full memory.
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Result};
 use std::path::Path;
 
-/// Bytes at most of a file that an operator writes or that a program of ours wrote: keys, configurations, genesis,
-/// receipts. The largest are some hundred kilobytes.
+/// The most bytes of a file written by an operator or by one of our programs: keys, configurations, genesis, receipts.
+/// The largest are some hundred kilobytes.
 pub const SIZE_MAX: u64 = 8 << 20;
 
 /// Reads a whole file.
@@ -25,7 +25,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// Reads a whole file as UTF-8.
 ///
 /// # Errors
-/// Those of [`read`]; `InvalidData` for what is not UTF-8.
+/// Those of [`read`]; `InvalidData` for bytes that are not UTF-8.
 pub fn read_text(path: &Path) -> Result<String> {
     String::from_utf8(read(path)?).map_err(|error| {
         let at = error.utf8_error().valid_up_to();

@@ -1,7 +1,7 @@
-//! Every conversion between messages and the ledger's types.
+//! Conversions between messages and the ledger's types: all of them.
 //!
-//! From a message to the ledger each may fail, with `INVALID_ARGUMENT` and a sentence that names the field, what was
-//! expected and what was found.
+//! A conversion from a message may fail, with `INVALID_ARGUMENT` and a sentence that names the field, what was expected
+//! and what was found.
 
 use cbdc_ledger::block::SignedHeader;
 use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Head, Payment, PaymentKind, Signed};
@@ -29,7 +29,7 @@ pub fn number_u16(field: &str, number: u32) -> Result<u16, Status> {
     u16::try_from(number).map_err(|_| invalid(field, format!("expected at most 65535, found {number}")))
 }
 
-/// A message field that must be there.
+/// A mandatory message field.
 pub fn required<T>(field: &str, value: Option<T>) -> Result<T, Status> {
     value.ok_or_else(|| invalid(field, "expected a value, found none"))
 }
@@ -95,7 +95,7 @@ pub fn payment_from_message(message: &v1::SignedPayment) -> Result<Signed<Paymen
     Ok(Signed { record, signature: Signature(exact("payment.signature", &message.signature)?) })
 }
 
-/// An outcome with its position in the chain.
+/// A message for an outcome at its block position.
 pub fn outcome_to_message(outcome: &Outcome, height: Height, index: u32) -> v1::Outcome {
     v1::Outcome {
         settled: outcome.is_settled(),
@@ -142,7 +142,7 @@ pub fn outcomes_to_bytes(outcomes: &[Outcome]) -> Vec<u8> {
 /// The outcomes of a block, 24 bytes each.
 ///
 /// # Errors
-/// Bytes that are no outcomes.
+/// The bytes are not outcomes.
 pub fn outcomes_from_bytes(bytes: &[u8]) -> Result<Vec<Outcome>, Status> {
     let mut input = Reader::new("outcomes", bytes);
     let mut outcomes = Vec::with_capacity(bytes.len() / OUTCOME_BYTES);
@@ -167,7 +167,7 @@ pub fn header_to_message(signed: &SignedHeader) -> v1::SignedHeader {
 /// A signed header from a message.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` where the bytes are no header or a signature has another length.
+/// `INVALID_ARGUMENT` if the bytes are not a header or a signature has another length.
 pub fn header_from_message(message: &v1::SignedHeader) -> Result<SignedHeader, Status> {
     let header = Header::from_bytes(&message.header).map_err(|error| invalid("header", error))?;
     let signature = |signature: &v1::NodeSignature| {
@@ -191,7 +191,7 @@ pub fn receipt_to_message(receipt: &Receipt) -> v1::Receipt {
 /// A receipt from a message.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` names the part that is not of its form.
+/// `INVALID_ARGUMENT` names the malformed part.
 pub fn receipt_from_message(message: &v1::Receipt) -> Result<Receipt, Status> {
     let outcomes = outcomes_from_bytes(&message.outcome)?;
     let [outcome] = outcomes[..] else {

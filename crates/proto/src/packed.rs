@@ -13,7 +13,8 @@ use cbdc_ledger::encoding::{Reader, Writer};
 use cbdc_ledger::outcome::{OUTCOME_BYTES, Stage};
 use cbdc_ledger::{Height, Outcome, Reason};
 
-/// Commands that one batch of a stream may hold, from a customer to a bank and from a bank to the central bank alike.
+/// The commands that one batch of a stream may hold, both from a customer to a bank and from a bank to the central
+/// bank.
 pub const BATCH_COMMANDS_MAX: usize = 8_192;
 /// Bytes of a packed outcome.
 pub const PACKED_BYTES: usize = 16 + OUTCOME_BYTES;
@@ -22,7 +23,7 @@ pub const PACKED_BYTES: usize = 16 + OUTCOME_BYTES;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u16)]
 pub enum State {
-    /// Settled or refused. A refusal before ordering (height 0) speaks of this copy; the page of reasons says which are
+    /// Settled or refused. A refusal before ordering (height 0) concerns this copy; the page of reasons says which are
     /// final for the record.
     Final = 0,
     /// In the bank's durable outbox; not settled.
@@ -50,12 +51,12 @@ impl Answer {
         Answer { state: State::Final, height: Height(0), index: 0, outcome }
     }
 
-    /// The answer to a command that stands in a block.
+    /// The answer to a command in a block.
     pub fn ordered(height: Height, index: u32, outcome: Outcome) -> Answer {
         Answer { state: State::Final, height, index, outcome }
     }
 
-    /// The answer where the status is not known: send the same record again.
+    /// The answer if the status is not known: send the same record again.
     pub fn unknown() -> Answer {
         let outcome = Outcome::refused(Reason::Unavailable, 0, 0);
         Answer { state: State::Unknown, height: Height(0), index: 0, outcome }
@@ -66,13 +67,13 @@ impl Answer {
         Answer { state: State::Accepted, ..Answer::unknown() }
     }
 
-    /// Whether the command stands in a block.
+    /// Whether the command is in a block.
     pub fn is_ordered(&self) -> bool {
         self.height.0 > 0
     }
 
-    /// Whether the command stands in a block and has used its sequence number there, so that the outcome is the last
-    /// word on it. (Raced by another block, a command may be ordered without any effect.)
+    /// Whether the command is in a block and has used its sequence number there, so that the outcome is final. (If
+    /// another block was faster, a command may be ordered without any effect.)
     pub fn has_used_its_number(&self) -> bool {
         self.is_ordered() && self.outcome.reason.stage() != Stage::BeforeOrdering
     }
@@ -91,7 +92,7 @@ pub fn pack(answers: &[Answer]) -> Bytes {
 /// Reads packed outcomes.
 ///
 /// # Errors
-/// A sentence, where the bytes are no whole number of outcomes or hold an unknown code.
+/// A sentence, if the bytes are not a whole number of outcomes or hold an unknown code.
 pub fn unpack(bytes: &[u8]) -> Result<Vec<Answer>, String> {
     if !bytes.len().is_multiple_of(PACKED_BYTES) {
         return Err(format!("expected a multiple of {PACKED_BYTES} bytes of outcomes, found {}", bytes.len()));
@@ -109,7 +110,7 @@ pub fn unordered_reason(outcome: &[u8]) -> Option<Reason> {
     Reason::from_code(u16::from_le_bytes([outcome[16], outcome[17]])).filter(|_| !was_ordered)
 }
 
-/// The state and the reason's code of a packed outcome, read in place; both unchecked numbers of the wire.
+/// The state and the reason's code of a packed outcome, read in place; both are unchecked numbers from the wire.
 ///
 /// # Panics
 /// `outcome` has fewer than [`PACKED_BYTES`] bytes.

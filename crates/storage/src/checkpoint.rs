@@ -1,20 +1,20 @@
 //! Checkpoints: the whole ledger at one height, as numbered chunks and a manifest.
 //!
 //! A checkpoint is opaque here: chunks of at most [`CHUNK_BYTES_MAX`] bytes, in the writer's order, and a manifest with
-//! what the node needs to go on from it (height, log position, root, and extra bytes: who signed it).
+//! what the node needs to continue from it (height, log position, root, and extra bytes: its signature).
 //!
 //! # Invariant
-//! At every moment, in a crash too, the newest finished checkpoint is whole on disk.
+//! At every moment, including in a crash, the newest finished checkpoint is complete on disk.
 //!
 //! # Algorithm
 //! 1. [`CheckpointWriter::begin`] removes what an unfinished checkpoint left behind.
-//! 2. [`CheckpointWriter::chunk`] writes sealed chunks past the write-ahead log ([`Durability::Bulk`]), so that a
+//! 2. [`CheckpointWriter::chunk`] writes sealed chunks past the write-ahead log ([`Durability::Bulk`]), so that a block
 //!    proposal's fsync never waits for them.
 //! 3. [`CheckpointWriter::finish`] makes the chunks durable ([`Store::flush`]), and only then writes the manifest,
 //!    synced: from here on the checkpoint counts.
 //! 4. Then all but the newest [`KEPT`] finished checkpoints are removed: manifest first, in one batch with its chunks.
 //!
-//! One writer at a time: two would remove each other's chunks. A checkpoint that is being read when it is removed gives
+//! One writer at a time: two would remove each other's chunks. Reading a checkpoint that is removed meanwhile gives
 //! [`StoreError::IncompleteCheckpoint`]: read the latest instead.
 //!
 //! # Layout of [`Column::Checkpoint`]
@@ -33,20 +33,20 @@ use crate::error::StoreError;
 use crate::sealed;
 use crate::store::{Direction, Durability, KeyRange, Store, WriteBatch};
 
-/// Largest chunk.
+/// The largest size of a chunk.
 pub const CHUNK_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Finished checkpoints kept: the newest, and one more, in case the newest cannot be read.
+/// The number of finished checkpoints kept: the newest, and one more in case the newest cannot be read.
 pub const KEPT: usize = 2;
 
 const VERSION: u8 = 1;
 const MANIFEST: u8 = 0;
 const CHUNK: u8 = 1;
 
-/// A checkpoint's name: its height.
+/// A checkpoint's id: its height.
 pub type CheckpointId = u64;
 
-/// A checkpoint's position in the log: the last entry it holds.
+/// A checkpoint's position in the log: the last entry that it includes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogPosition {
     /// Term of the entry.
@@ -58,9 +58,9 @@ pub struct LogPosition {
 /// The description of a finished checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckpointManifest {
-    /// Height of the last block it holds.
+    /// The height of the last block that it includes.
     pub height: CheckpointId,
-    /// The last log entry it holds.
+    /// The last log entry that it includes.
     pub position: LogPosition,
     /// Root over its content, as the ledger computes it.
     pub root: [u8; 32],
@@ -86,7 +86,7 @@ impl CheckpointManifest {
         bytes
     }
 
-    /// The manifest in `bytes`, or what is wrong with them.
+    /// The manifest in `bytes`, or their fault.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let mut rest = bytes;
         let [version] = take_field::<1>(&mut rest)?;
@@ -113,7 +113,7 @@ fn take_field<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], String> {
     Ok(*field)
 }
 
-/// Writes one checkpoint. Dropped unfinished, it leaves nothing that counts.
+/// A writer of one checkpoint. If it is dropped unfinished, it leaves nothing that counts.
 #[derive(Debug)]
 pub struct CheckpointWriter {
     store: Arc<dyn Store>,
@@ -151,7 +151,7 @@ impl CheckpointWriter {
     }
 
     /// Finishes the checkpoint: when this returns, it is durable and the latest. Then removes older ones; a failure to
-    /// remove is logged and made good by the next checkpoint.
+    /// remove is logged, and the next checkpoint tries again.
     pub fn finish(self, position: LogPosition, root: [u8; 32], extra: &[u8]) -> Result<CheckpointManifest, StoreError> {
         self.store.flush()?;
         let manifest = CheckpointManifest {
@@ -418,7 +418,7 @@ mod tests {
         }
     }
 
-    /// Does the first `steps` calls of a checkpoint at height 30, without any failure.
+    /// Runs the first `steps` calls of a checkpoint at height 30, without failures.
     fn crash_after_steps(store: &Arc<MemoryStore>, steps: u64) -> Result<CheckpointManifest, StoreError> {
         let unfinished = StoreError::CheckpointExists { height: 0 };
         let mut writer = CheckpointWriter::begin(store.clone(), 30)?;

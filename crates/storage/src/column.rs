@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// A column: an ordered key space of its own within the one store of a node.
+/// A column: a separate ordered key space within the one store of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Column {
-    /// Proposals by log index: the only large write, and the block archive. Blob files.
+    /// Block proposals by log index: the only large write, and the block archive. Blob files.
     Log,
     /// Raft's own state: vote, committed, purge marker, memberships.
     Raft,

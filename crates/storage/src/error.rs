@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use crate::column::Column;
 
-/// Why the store could not do what it was asked. Cloneable, because a poisoned store repeats its first failure.
+/// The reason why the store could not do what it was asked. Cloneable, because a poisoned store repeats its first
+/// failure.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The folder is in use by another node.
@@ -15,7 +16,7 @@ pub enum StoreError {
     Locked {
         /// The store's folder.
         path: PathBuf,
-        /// Who has it, as far as known: `process id 4711`, or `unknown process`.
+        /// The process that has it, as far as known: `process id 4711`, or `unknown process`.
         owner: String,
     },
 
@@ -67,7 +68,7 @@ pub enum StoreError {
     Io {
         /// The store's folder.
         path: PathBuf,
-        /// The operation, with the column where there is one: `reading column log`.
+        /// The operation, with its column if it has one: `reading column log`.
         doing: String,
         /// The message of the operating system or of RocksDB.
         reason: String,
@@ -82,7 +83,7 @@ pub enum StoreError {
         first: Box<StoreError>,
     },
 
-    /// A stored record is not what was written.
+    /// A stored record does not match what was written.
     #[error(
         "the record {key} in column {column} is damaged: {reason}; restore it from a peer, or this node from a \
         checkpoint"
@@ -96,7 +97,7 @@ pub enum StoreError {
         reason: String,
     },
 
-    /// A block header is not what was written.
+    /// A block header does not match what was written.
     #[error("the stored header of block {height} is damaged: {reason}; restore it from a peer")]
     DamagedHeader {
         /// The block's height.
@@ -105,7 +106,7 @@ pub enum StoreError {
         reason: String,
     },
 
-    /// A checkpoint's manifest is not what was written.
+    /// A checkpoint's manifest does not match what was written.
     #[error("the manifest of the checkpoint at height {height} is damaged: {reason}; start from another checkpoint")]
     DamagedManifest {
         /// The checkpoint's height.
@@ -114,7 +115,7 @@ pub enum StoreError {
         reason: String,
     },
 
-    /// A chunk of a checkpoint is not what was written, or is missing.
+    /// A chunk of a checkpoint does not match what was written, or is missing.
     #[error("chunk {chunk} of the checkpoint at height {height} is damaged: {reason}; start from another checkpoint")]
     DamagedChunk {
         /// The checkpoint's height.
@@ -125,7 +126,7 @@ pub enum StoreError {
         reason: String,
     },
 
-    /// A checkpoint's chunks do not add up to what its manifest says.
+    /// A checkpoint's chunks do not add up to its manifest.
     #[error("the checkpoint at height {height} is incomplete: its manifest says {expected}, found {found}")]
     IncompleteCheckpoint {
         /// The checkpoint's height.
@@ -143,7 +144,7 @@ pub enum StoreError {
         height: u64,
     },
 
-    /// The chunk is larger than a chunk may be.
+    /// The chunk is too large.
     #[error("a checkpoint chunk may hold {max_bytes} bytes, this one has {bytes}; cut it smaller")]
     ChunkTooLarge {
         /// Size of the chunk.
@@ -154,7 +155,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the disk is full: the one failure that an operator can mend without replacing anything.
+    /// Whether the disk is full: the one failure that an operator can fix without replacing anything.
     pub fn is_disk_full(&self) -> bool {
         match self {
             StoreError::DiskFull { .. } => true,
@@ -163,7 +164,7 @@ impl StoreError {
         }
     }
 
-    /// Whether stored data was found to be damaged (rather than the disk failing to answer).
+    /// Whether stored data was found damaged (rather than the disk failing to answer).
     pub fn is_damage(&self) -> bool {
         matches!(
             self,
@@ -175,7 +176,7 @@ impl StoreError {
         )
     }
 
-    /// The reason alone, for wrapping into an error that names the record better.
+    /// The reason alone, for an error that names the record more precisely.
     pub(crate) fn damage_reason(&self) -> Option<&str> {
         match self {
             StoreError::Damaged { reason, .. } => Some(reason),

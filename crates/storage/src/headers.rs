@@ -1,9 +1,8 @@
-//! Block headers by height, each with the log index of its proposal.
+//! Block headers by height, each with the log index of its block proposal.
 //!
 //! Stored in [`Column::Headers`]: key = height, u64 big-endian; value = version (1 byte), log index (u64
-//! little-endian), the header's bytes as they were given, sealed under the key. This module knows nothing of what a
-//! header means. Headers can be made again from the log, so they are put into a batch of the caller's and need no sync
-//! of their own.
+//! little-endian), the header's bytes as given, sealed under the key. Headers are opaque to this module. They can be
+//! recomputed from the log, so they are put into a batch of the caller's and need no sync of their own.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -15,7 +14,8 @@ use crate::error::StoreError;
 use crate::sealed;
 use crate::store::{Direction, KeyRange, Store, WriteBatch};
 
-/// Raised whenever what a node keeps beside its headers (outcomes, filtered blocks, history) changes its form.
+/// Raised whenever the data that a node stores with its headers (outcomes, filtered blocks, history) changes its
+/// layout.
 const VERSION: u8 = 3;
 const PREFIX_BYTES: usize = 1 + 8;
 
@@ -24,7 +24,7 @@ const PREFIX_BYTES: usize = 1 + 8;
 pub struct StoredHeader {
     /// The block's height.
     pub height: u64,
-    /// Index in the log of the proposal that the block was made from.
+    /// The log index of the block proposal from which the block was made.
     pub log_index: u64,
     /// The header, opaque here.
     pub header: Bytes,
@@ -76,7 +76,7 @@ impl HeaderStore {
         newest.first().map(|(key, record)| decode(height_of(key)?, record)).transpose()
     }
 
-    /// Calls `visit` for each header in `heights`, in order, until it breaks. Holes are skipped: a caller that wants a
+    /// Calls `visit` for each header in `heights`, in order, until it breaks. Gaps are skipped: a caller that wants a
     /// chain compares heights.
     pub fn visit(
         &self,
@@ -122,7 +122,7 @@ fn decode(height: u64, record: &[u8]) -> Result<StoredHeader, StoreError> {
     Ok(StoredHeader { height, log_index: u64::from_le_bytes(*log_index), header: Bytes::copy_from_slice(header) })
 }
 
-/// RocksDB may find the damage before the seal does: then the height is named all the same.
+/// If RocksDB finds the damage before the seal does, the height is named all the same.
 fn name_height(height: u64, error: StoreError) -> StoreError {
     match error.damage_reason() {
         Some(reason) => StoreError::DamagedHeader { height, reason: reason.to_owned() },

@@ -1,20 +1,20 @@
-//! Storage: what a node keeps across a crash, and nothing else.
+//! Storage: the data that a node keeps across a crash.
 //!
-//! Only this crate knows RocksDB. Everything above it works on the trait [`Store`], of which there are two
-//! implementations that pass the same tests (`tests/conformance.rs`): [`RocksStore`] on disk, and [`MemoryStore`] for
-//! tests and virtual time, which can crash and fail on demand.
+//! Only this crate knows RocksDB. All other crates use the trait [`Store`], of which there are two implementations that
+//! pass the same tests (`tests/conformance.rs`): [`RocksStore`] on disk, and [`MemoryStore`] for tests and virtual
+//! time, which can crash and fail on demand.
 //!
 //! # Modules
 //!
 //! | file | idea |
 //! |---|---|
-//! | [`column`] | the columns: key spaces of their own |
+//! | [`column`] | the columns: separate key spaces |
 //! | [`store`] | the trait: atomic batches, scans, three strengths of durability |
-//! | [`rocks`] | RocksDB, one a node: settings, sync counters, poisoning |
+//! | [`rocks`] | RocksDB, one per node: settings, sync counters, poisoning |
 //! | `log_framing` | a look at RocksDB's logs, so that reading them comes to an end |
 //! | [`memory`] | the same in memory, with crashes and failing disks on demand |
 //! | [`sealed`] | records that carry a checksum bound to their key, so that a flipped bit is found |
-//! | [`headers`] | block headers by height, each with the log index of its proposal |
+//! | [`headers`] | block headers by height, each with the log index of its block proposal |
 //! | [`checkpoint`] | whole-ledger checkpoints as numbered chunks and a manifest written last |
 //! | [`error`] | the one error of this crate |
 //!
@@ -27,7 +27,7 @@
 //!    crash, of the process or of the machine (as far as the disk keeps its own promise about fsync).
 //! 3. When a write fails with an I/O error the store is *poisoned*: every later write fails with
 //!    [`StoreError::Poisoned`]. After a failed fsync nobody knows what the disk holds, so the node must stop and start
-//!    again from what it can read. Reads go on.
+//!    again from what it can read. Reads still work.
 //! 4. A flipped bit is never read as good data: RocksDB's own checksums or the seal find it, and the error names the
 //!    record.
 //! 5. Every sync is counted ([`Store::sync_count`]); [`RocksStore::wal_syncs_by_rocksdb`] is RocksDB's own count of the
@@ -40,10 +40,10 @@
 //!
 //! | what | cost |
 //! |---|---|
-//! | synced append of a proposal of 1 KiB, 128 KiB, 1 MiB | 0.20 ms, 0.66 ms, 4.2 ms (240 MiB/s) |
+//! | synced append of a block proposal of 1 KiB, 128 KiB, 1 MiB | 0.20 ms, 0.66 ms, 4.2 ms (240 MiB/s) |
 //! | seal of 1 KiB, 128 KiB | 1.3 µs, 29 µs (4.2 GiB/s) |
 //!
-//! As a rule: the fsync is the whole cost of a small synced write, and a value in a blob column is written twice
+//! As a rule, the fsync is the whole cost of a small synced write, and a value in a blob column is written twice
 //! (write-ahead log, then blob file).
 
 #![forbid(unsafe_code)]

@@ -1,7 +1,7 @@
 //! The store in memory, for tests and virtual time: it can crash and its disk can fail, on demand.
 //!
-//! It is the strictest store that keeps the promises of [`crate::store`]: what a real disk *may* lose in a crash, this
-//! one loses.
+//! It is the strictest store that keeps the promises of [`crate::store`]: it loses everything that a real disk *may*
+//! lose in a crash.
 //! - [`MemoryStore::crash`] drops every buffered write without a later synced write or flush, every bulk write without
 //!   a later flush, and ends poisoning: the store is then what a restarted process would open.
 //! - [`MemoryStore::fail_next_write`], [`MemoryStore::fail_every`] and [`MemoryStore::fail_column`] make writes fail as
@@ -19,14 +19,15 @@ use crate::column::Column;
 use crate::error::StoreError;
 use crate::store::{Direction, Durability, KeyRange, Operation, Store, Visit, WriteBatch};
 
-/// How a write fails.
+/// The way in which a write fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// An I/O error; nothing was written.
     Io,
     /// The disk is full; nothing was written.
     DiskFull,
-    /// An I/O error was reported, yet everything had been written and survives a crash: what a failing fsync may leave.
+    /// An I/O error was reported, but everything had been written and survives a crash: a possible result of a failing
+    /// fsync.
     IoAfterWriting,
 }
 
@@ -70,7 +71,7 @@ impl Faults {
     }
 }
 
-/// The store in memory. Share it as an `Arc<MemoryStore>`; the same handle serves as `Arc<dyn Store>`.
+/// The store in memory. Share it as an `Arc<MemoryStore>`; the same handle also serves as an `Arc<dyn Store>`.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     inner: Mutex<Inner>,
@@ -82,8 +83,8 @@ impl MemoryStore {
         MemoryStore::default()
     }
 
-    /// Loses what was not durable, and forgets faults and poisoning: the store as a restarted process opens it. The
-    /// count of syncs begins again.
+    /// Loses everything that was not durable, and clears faults and poisoning: the store as a restarted process opens
+    /// it. The count of syncs starts again.
     pub fn crash(&self) {
         let mut inner = self.lock();
         inner.seen = inner.durable.clone();
@@ -98,12 +99,12 @@ impl MemoryStore {
         self.lock().faults.next = Some(fault);
     }
 
-    /// Every `every`-th write or flush from the store's beginning fails; 0 ends it.
+    /// Makes every `every`-th write or flush from the store's beginning fail; 0 ends this.
     pub fn fail_every(&self, every: u64, fault: Fault) {
         self.lock().faults.every = (every > 0).then_some((every, fault));
     }
 
-    /// Every write that touches `column` fails; `None` ends it.
+    /// Makes every write that touches `column` fail; `None` ends this.
     pub fn fail_column(&self, column: Option<Column>, fault: Fault) {
         self.lock().faults.column = column.map(|column| (column, fault));
     }
@@ -128,7 +129,7 @@ impl MemoryStore {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A panic in another test thread leaves the maps whole: every change is applied by code that cannot panic.
+        // A panic in another test thread leaves the maps complete: every change is applied by code that cannot panic.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,4 +1,4 @@
-//! The store on disk: RocksDB, one a node, in a folder of its own.
+//! The store on disk: RocksDB, one per node, in its own folder.
 //!
 //! # Settings and why
 //! - **Blob files** for [`Column::Log`], [`Column::FilteredBlocks`] and [`Column::Checkpoint`]: large values are
@@ -6,17 +6,17 @@
 //!   collection is off: the log is an archive, and a blob file whose last key is removed goes as a whole
 //!   ([`Store::reclaim`]).
 //! - **Write-ahead log**: recovery tolerates a torn tail (a crash leaves one) and nothing else: a flipped bit further
-//!   in makes opening fail, instead of silently forgetting what came after it, which was acknowledged.
-//! - **Direct writes** of tables and blob files, past the page cache, where the file system takes them: nobody reads
-//!   them soon (what is recent is in memory), and filling fresh pages of the cache cost a tenth of all CPU time under
-//!   full load and held up the log's fsync. The write-ahead log has no such mode: the cache is told to forget it
+//!   in makes opening fail, instead of silently dropping acknowledged writes after it.
+//! - **Direct writes** of tables and blob files, past the page cache, if the file system supports them: nobody reads
+//!   them soon (recent data is in memory), and filling fresh pages of the cache cost a tenth of all CPU time under full
+//!   load and delayed the log's fsync. The write-ahead log has no such mode: the cache is told to drop it
 //!   (`wal_cache`).
 //! - **No compression**: signatures and hashes do not compress, and the CPU belongs to verifying signatures.
 //! - **Two background jobs**, bounded open files, write buffers and write-ahead log: a node shares two cores with
 //!   everything else. Worst case of memory: 4 × 64 MiB for the log, 8 × 16 MiB for checkpoints, 2 × 32 MiB for filtered
 //!   blocks, 2 × 16 MiB for each of the other seven, 64 MiB of block cache.
-//! - [`Durability::Synced`] is RocksDB's `WriteOptions::sync`; [`Durability::Bulk`] its `disableWAL`, made good by
-//!   flushing the columns concerned in [`Store::flush`].
+//! - [`Durability::Synced`] is RocksDB's `WriteOptions::sync`; [`Durability::Bulk`] its `disableWAL`, whose columns
+//!   [`Store::flush`] flushes.
 //!
 //! # After a failed write
 //! The store poisons itself: see [`crate`], promise 3.
@@ -46,7 +46,7 @@ use crate::store::{Direction, Durability, KeyRange, Operation, Store, Visit, Wri
 use crate::wal_cache::WalCache;
 
 const MIB: usize = 1024 * 1024;
-/// Values from this size on go to blob files, in the columns that have them.
+/// The size from which values go to blob files, in the columns that have them.
 const BLOB_BYTES_MIN: u64 = 1024;
 /// Bytes of RocksDB's batch before its first operation.
 const BATCH_HEAD_BYTES: usize = 12;
@@ -60,18 +60,18 @@ const OPENING_WORD: Duration = Duration::from_secs(10);
 const OPENING_MAX: Duration = Duration::from_secs(300);
 /// Holds the process id of the node that has the folder open, for the message to a second one.
 const OWNER_FILE: &str = "OWNER";
-/// How often, and how long each time, closing waits for calls that are in flight.
+/// The number of waits for calls in flight when closing, and the length of each.
 const CLOSE_WAITS: u32 = 500;
 const CLOSE_WAIT: Duration = Duration::from_millis(10);
 
 /// The store on disk.
 pub struct RocksStore {
-    /// Taken out by [`Store::close`].
+    /// Taken by [`Store::close`].
     database: RwLock<Option<Arc<DB>>>,
     /// Kept for its statistics, which it shares with the database.
     options: Options,
     path: PathBuf,
-    /// None of a store that is only read.
+    /// `None` for a read-only store.
     wal_cache: Option<WalCache>,
     syncs: AtomicU64,
     /// Per column: whether bulk writes wait for a flush. Indexed by the column's position in [`Column::ALL`].
@@ -86,11 +86,11 @@ impl fmt::Debug for RocksStore {
 }
 
 impl RocksStore {
-    /// Opens the store in `path`, creating the folder if need be. Recovers what a crash left.
+    /// Opens the store in `path`, creating the folder if necessary. Recovers the state after a crash.
     ///
     /// # Errors
     /// [`StoreError::Locked`] if another process (or this one) has it open; [`StoreError::DiskFull`];
-    /// [`StoreError::Open`] for anything else, damage to its files included.
+    /// [`StoreError::Open`] for anything else, including damaged files.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref().to_path_buf();
         fs::create_dir_all(&path).map_err(|error| open_error(&path, error.to_string()))?;
@@ -111,19 +111,19 @@ impl RocksStore {
         Ok(RocksStore::of(database, options, path, Some(wal_cache)))
     }
 
-    /// Opens the store in `path` for reading only: nothing in the folder is written, made or locked, so that a folder
-    /// kept as evidence stays as it is, on a read-only mount as well. What a crash left in the write-ahead log is read
+    /// Opens the store in `path` for reading only: nothing in the folder is written, created or locked, so that a
+    /// folder kept as evidence stays as it is, even on a read-only mount. The write-ahead log that a crash left is read
     /// into memory. Every write to the store fails.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] if a node has it open, which would change what is being read; [`StoreError::Open`] for
-    /// anything else, damage to its files included.
+    /// [`StoreError::Locked`] if a node has it open, which would change the data being read; [`StoreError::Open`] for
+    /// anything else, including damaged files.
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref().to_path_buf();
         if is_locked(&path) {
             return Err(open_error(&path, LOCKED.to_owned()));
         }
-        // RocksDB would make the folder, even to read it.
+        // RocksDB would create the folder, even to read it.
         if !path.join("CURRENT").is_file() {
             return Err(open_error(&path, "expected a store's files in the folder, found none".to_owned()));
         }
@@ -158,8 +158,8 @@ impl RocksStore {
     }
 
     /// RocksDB's own count of write-ahead log syncs (`rocksdb.wal.synced`) since the store was opened, to compare with
-    /// [`Store::sync_count`]. It is smaller when writers in several threads shared one sync, and larger by the syncs
-    /// that RocksDB makes of its own accord when it changes to a new write-ahead log.
+    /// [`Store::sync_count`]. It is smaller if writers in several threads shared one sync, and larger by the syncs that
+    /// RocksDB makes by itself when it switches to a new write-ahead log.
     pub fn wal_syncs_by_rocksdb(&self) -> u64 {
         self.options.get_ticker_count(Ticker::WalFileSynced)
     }
@@ -191,7 +191,7 @@ impl RocksStore {
         }
     }
 
-    /// Notes a failed write, so that none follows.
+    /// Records a failed write, so that no other follows.
     fn poison(&self, doing: &str, error: rocksdb::Error) -> StoreError {
         let error = self.io_error(doing, error);
         tracing::error!(path = %self.path.display(), %error, "a write failed; the store takes no more");
@@ -283,7 +283,7 @@ impl Store for RocksStore {
                 Direction::Reverse => records.prev(),
             }
         }
-        // RocksDB does not name the record that it could not read: it is the one next to the last key.
+        // RocksDB does not name the record that it could not read: it is the one after the last key.
         records.status().map_err(|error| self.read_error(column, &last_key, error))
     }
 
@@ -382,7 +382,7 @@ impl Store for RocksStore {
     }
 }
 
-/// What RocksDB says where another process has the folder open.
+/// RocksDB's message if another process has the folder open.
 const LOCKED: &str = "While lock file";
 
 /// The folders of the stores that this process has open for writing. Its own locks tell a process nothing, and looking
@@ -449,12 +449,12 @@ pub fn is_locked(folder: &Path) -> bool {
         return true;
     }
     let Ok(lock) = fs::File::open(folder.join("LOCK")) else { return false };
-    // A shared lock needs no right to write; it is given back when the file is closed.
+    // A shared lock needs no write permission; it is released when the file is closed.
     let tried = rustix::fs::fcntl_lock(&lock, rustix::fs::FlockOperation::NonBlockingLockShared);
     matches!(tried, Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS))
 }
 
-/// Whether files in a folder can be written past the page cache; some file systems in memory refuse it.
+/// Whether files in a folder can be written past the page cache; some in-memory file systems refuse it.
 fn takes_direct_writes(folder: &Path) -> bool {
     let probe = folder.join("DIRECT_WRITES");
     let opened =
@@ -473,9 +473,9 @@ fn database_options() -> Options {
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     options.set_track_and_verify_wals_in_manifest(true);
     options.set_paranoid_checks(true);
-    // Unsynced bytes reach the disk a MiB at a time, so that no proposal's fsync waits for a backlog of them: before a
-    // flush RocksDB syncs the write-ahead log, which held 60 ms of writing at 75,000 payments a second. (The first
-    // setting is for file systems without direct writes.)
+    // Unsynced bytes reach the disk a MiB at a time, so that no block proposal's fsync waits for a backlog of them:
+    // before a flush RocksDB syncs the write-ahead log, which held 60 ms of writing at 75,000 payments a second. (The
+    // first setting is for file systems without direct writes.)
     options.set_bytes_per_sync(MIB as u64);
     options.set_wal_bytes_per_sync(MIB as u64);
     options.set_log_level(LogLevel::Warn);
@@ -499,7 +499,8 @@ fn column_options(column: Column, cache: &Cache) -> Options {
 
     let (write_buffer_bytes, write_buffers) = match column {
         Column::Log => (64 * MIB, 4),
-        // As many as eight: when the last is full, RocksDB stops every write, the log's too, until one is flushed.
+        // As many as eight: when the last is full, RocksDB stops every write, including the log's, until one is
+        // flushed.
         Column::Checkpoint => (16 * MIB, 8),
         Column::FilteredBlocks => (32 * MIB, 2),
         _ => (16 * MIB, 2),
@@ -782,7 +783,7 @@ mod tests {
         }
         let store = RocksStore::open(folder.path()).unwrap();
         for number in 0..16 {
-            // Synced: what is on its way to the disk cannot be forgotten yet.
+            // Synced: data on its way to the disk cannot be dropped from the cache yet.
             put(&store, Column::Log, [number], vec![7; MIB], Durability::Synced);
         }
         let log = fs::File::open(&files(folder.path(), "log")[0]).unwrap();

@@ -3,7 +3,7 @@
 //! `seal(key, bytes)` is `bytes ‖ BLAKE3(key length as u64 little-endian ‖ key ‖ bytes)[..16]`. A flipped bit, a cut or
 //! lengthened record, and a record stored under another record's key are all found when it is opened. The seal guards
 //! against failing disks, not against an adversary: whoever can write the record can seal it. One pass of BLAKE3: 0.25
-//! ms a MiB.
+//! ms per MiB.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::error::hex;
 /// Bytes that a seal adds to a record.
 pub const SEAL_BYTES: usize = 16;
 
-/// A record that is not what was sealed.
+/// The error of a record that does not match what was sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Damaged {
     /// Shorter than a seal.
@@ -62,7 +62,7 @@ pub fn seal(key: &[u8], bytes: &[u8]) -> Vec<u8> {
     record
 }
 
-/// Appends the seal to `record`, to spare a copy of a large one.
+/// Appends the seal to `record`, to avoid copying a large one.
 pub fn seal_in_place(key: &[u8], record: &mut Vec<u8>) {
     let seal = checksum(key, record);
     record.extend_from_slice(&seal);

@@ -1,14 +1,15 @@
 //! The trait [`Store`]: ordered bytes in columns, written in atomic batches.
 //!
-//! Three strengths of durability, because three parts of a node need three things:
-//! - [`Durability::Synced`]: durable when the call returns. One fsync. Proposals, votes, a manifest, a debit.
-//! - [`Durability::Buffered`]: in the write-ahead log, durable with the next synced write or [`Store::flush`]. What can
-//!   be made again from the log: headers, outcomes.
+//! There are three strengths of durability, because the parts of a node have different needs:
+//! - [`Durability::Synced`]: durable when the call returns, at the cost of one fsync. For block proposals, votes, a
+//!   manifest, a debit.
+//! - [`Durability::Buffered`]: in the write-ahead log, durable with the next synced write or [`Store::flush`]. For data
+//!   that can be recomputed from the log: headers, outcomes.
 //! - [`Durability::Bulk`]: past the write-ahead log, durable only after [`Store::flush`]. For gigabytes written in the
-//!   background (checkpoint chunks), which in the write-ahead log would make the next proposal's fsync wait for them.
+//!   background (checkpoint chunks), which in the write-ahead log would make the next block proposal's fsync wait for
+//!   them.
 //!
-//! The trait is object safe: everything above holds an `Arc<dyn Store>`. All calls block; call them from a thread that
-//! may block.
+//! The trait is object safe: all users hold an `Arc<dyn Store>`. All calls block; call them from a blocking thread.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -62,7 +63,7 @@ pub enum Operation {
 impl Operation {
     /// The most bytes that the operation takes in RocksDB's batch.
     pub(crate) fn bytes_max(&self) -> usize {
-        // A tag, and column and two lengths of up to five bytes each.
+        // A tag, a column and two lengths of up to five bytes each.
         const HEAD_BYTES: usize = 16;
         HEAD_BYTES
             + match self {
@@ -116,7 +117,7 @@ impl WriteBatch {
         &self.operations
     }
 
-    /// Whether there is nothing to do. A synced write of an empty batch still syncs.
+    /// Whether there are no changes. A synced write of an empty batch still syncs.
     pub fn is_empty(&self) -> bool {
         self.operations.is_empty()
     }
@@ -164,7 +165,7 @@ impl KeyRange {
         KeyRange { from, to }
     }
 
-    /// Whether no key can lie in the range.
+    /// Whether no key can be in the range.
     pub fn is_empty(&self) -> bool {
         self.to.as_ref().is_some_and(|to| *to <= self.from)
     }
@@ -182,7 +183,7 @@ pub enum Direction {
 /// The callback of a scan for each record: key, value; `Break` ends the scan.
 pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
 
-/// Ordered bytes in columns. One store a node.
+/// Ordered bytes in columns. One store per node.
 pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// The value of `key`, or `None`.
     fn get(&self, column: Column, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
@@ -231,18 +232,17 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Makes everything written so far durable, bulk writes included. Counts as a sync.
     fn flush(&self) -> Result<(), StoreError>;
 
-    /// Gives back the space of removed keys in `range`. Slow, in the caller's thread; losing it in a crash is harmless.
+    /// Reclaims the space of removed keys in `range`. Slow, in the caller's thread; losing it in a crash is harmless.
     fn reclaim(&self, column: Column, range: &KeyRange) -> Result<(), StoreError>;
 
-    /// Closes the store even while others hold it: calls in flight end first, later ones fail. What was synced stays;
-    /// call
-    /// [`Store::flush`] before to keep the rest. A store in memory stays open, as if the next user had opened it again.
+    /// Closes the store even while others hold it: calls in flight end first, later ones fail. Synced data stays; call
+    /// [`Store::flush`] first to keep the rest. A store in memory stays open, as if the next user had opened it again.
     fn close(&self) {}
 
     /// Number of syncs of the write-ahead log since the store was opened: one for each successful synced write and
     /// flush.
     fn sync_count(&self) -> u64;
 
-    /// The failure that ended writing, if one did. For health checks.
+    /// The failure that ended writing, if any. For health checks.
     fn poisoned_by(&self) -> Option<StoreError>;
 }

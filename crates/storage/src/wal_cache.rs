@@ -1,12 +1,11 @@
-//! Keeps the write-ahead log out of the page cache, but for a few MiB at its end.
+//! Keeps the write-ahead log out of the page cache, except for a few MiB at its end.
 //!
-//! Nobody reads a write-ahead log but a node that starts after a crash. Left alone, the page cache keeps all of it,
-//! every page in memory that nothing has used before; on a virtual machine whose host hands memory out at its first
-//! use, filling such a page costs ten times as much as filling a used one. So a thread tells the system, every
-//! [`STEP_BYTES`], that what was written before is not needed (`posix_fadvise`), and the next pages are those that this
-//! has freed.
+//! Only a node that starts after a crash reads a write-ahead log. Left alone, the page cache keeps all of it in memory
+//! pages that nothing has used before; on a virtual machine whose host provides memory at its first use, filling such a
+//! page costs ten times as much as filling a used one. So every [`STEP_BYTES`] a thread tells the system
+//! (`posix_fadvise`) that earlier pages are not needed, and the next pages reuse the memory that this has freed.
 //!
-//! This is advice only: pages that are not on disk yet stay cached and are named again with the next step; failures are
+//! This is only advice: pages that are not on disk yet stay cached and are named again with the next step; failures are
 //! ignored.
 
 use std::collections::BTreeMap;
@@ -19,12 +18,12 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use rustix::fs::{Advice, fadvise};
 
-/// Bytes written between two pieces of advice.
+/// Bytes written between two calls of advice.
 const STEP_BYTES: u64 = 4 * 1024 * 1024;
 /// Bytes at the end of the log that are left alone: they are still on their way to the disk.
 const END_BYTES: u64 = 1024 * 1024;
 
-/// Counts what is written, and tells the thread.
+/// Counts the bytes written, and notifies the thread.
 pub(crate) struct WalCache {
     since: AtomicU64,
     step: SyncSender<()>,
@@ -39,7 +38,7 @@ impl WalCache {
         Ok(WalCache { since: AtomicU64::new(0), step })
     }
 
-    /// Counts bytes that went into the write-ahead log.
+    /// Counts bytes written to the write-ahead log.
     pub(crate) fn wrote(&self, bytes: usize) {
         let bytes = bytes as u64;
         if self.since.fetch_add(bytes, Ordering::Relaxed) + bytes >= STEP_BYTES {
@@ -51,7 +50,7 @@ impl WalCache {
 }
 
 fn run(folder: &Path, steps: &Receiver<()>) {
-    // Bytes of each file that were named before.
+    // The bytes of each file that were named before.
     let mut named = BTreeMap::new();
     while steps.recv().is_ok() {
         if let Err(error) = forget(folder, &mut named) {
@@ -72,7 +71,7 @@ fn forget(folder: &Path, named: &mut BTreeMap<PathBuf, u64>) -> io::Result<()> {
         let from = named.get(&path).copied().unwrap_or(0);
         let to = file.metadata()?.len().saturating_sub(END_BYTES).max(from);
         if to > from {
-            // From the step before on: some of it was not on disk then.
+            // From the step before on, because some of it was not on disk then.
             let begin = from.saturating_sub(STEP_BYTES);
             fadvise(&file, begin, NonZeroU64::new(to - begin), Advice::DontNeed)?;
         }

@@ -1,9 +1,9 @@
-//! Who acts: the members of a network that are active now and whose keys are in its folder.
+//! Acting members: those of a network that are active now and whose keys are in its folder.
 //!
 //! Genesis names the first members; since then the committee may have dismissed some, admitted others under another
-//! number and replaced keys. What a member does is therefore done by the active member of the role whose keys, those in
-//! force, are in the folder; where there are several, by the one with the lowest number. What every member may read is
-//! read by the first member at hand that the node lets in, the auditor before the others.
+//! number and replaced keys. So a member's actions are performed by the active member of the role whose keys in the
+//! folder are the ones in force; if there are several, by the one with the lowest number. Data that every member may
+//! read is read by the first member in the folder that the node admits, starting with the auditor.
 
 use std::time::Instant;
 
@@ -18,12 +18,12 @@ use crate::error::ClientError;
 use crate::governance::{GovernanceClient, MemberSigner};
 use crate::registrar::Registrar;
 
-/// The roles that read, the one that exists for it first.
+/// The roles for reading, starting with the one whose purpose it is.
 const READERS: [Role; 7] =
     [Role::Auditor, Role::Operator, Role::Committee, Role::Registrar, Role::Court, Role::Bank, Role::CentralBank];
 
 impl NetworkFolder {
-    /// The members of a role that have keys in this folder, whether or not they are members still, in order.
+    /// The members of a role that have keys in this folder, whether or not they are still members, in order.
     pub fn at_hand(&self, role: Role) -> Vec<MemberId> {
         let number = |entry: std::io::Result<std::fs::DirEntry>| {
             let name = entry.ok()?.file_name().into_string().ok()?;
@@ -37,11 +37,11 @@ impl NetworkFolder {
         numbers
     }
 
-    /// A connection that reads what every member may read: that of the first member at hand whom the node lets in.
+    /// A connection for data that every member may read: that of the first member in the folder that the node admits.
     ///
     /// # Errors
     /// [`ClientError::Unreachable`] or [`ClientError::NoAnswer`] if the node does not serve;
-    /// [`ClientError::NobodyActs`] if it lets none of the members at hand in.
+    /// [`ClientError::NobodyActs`] if it admits none of the members in the folder.
     pub async fn connect_reader(&self, node: NodeName) -> Result<Connection, ClientError> {
         let mut turned_away = Vec::new();
         for (role, id) in READERS.into_iter().flat_map(|role| self.at_hand(role).into_iter().map(move |id| (role, id)))
@@ -77,12 +77,12 @@ impl NetworkFolder {
         }))
     }
 
-    /// A governance client that reads.
+    /// A governance client for reading.
     pub async fn governance_reader(&self) -> Result<GovernanceClient, ClientError> {
         Ok(GovernanceClient::new(self.connect_reader(self.central_bank()).await?, self.anchor.clone()))
     }
 
-    /// A reader of the chain as a node serves it.
+    /// A reader of the chain from a node.
     pub async fn chain(&self, node: NodeName) -> Result<Chain, ClientError> {
         Ok(Chain::new(self.connect_reader(node).await?, self.anchor.clone()))
     }
@@ -90,7 +90,7 @@ impl NetworkFolder {
     /// A governance client that signs for the active member of a role whose keys are in this folder.
     ///
     /// # Errors
-    /// [`ClientError::NobodyActs`] if there is none, with why.
+    /// [`ClientError::NobodyActs`] if there is none; it says why.
     pub async fn acting(&self, role: Role) -> Result<GovernanceClient, ClientError> {
         let members = self.governance_reader().await?.members().await?.members;
         let of_role: Vec<&v1::Member> = members.iter().filter(|member| member.role == role.name()).collect();
@@ -103,7 +103,7 @@ impl NetworkFolder {
     /// A governance client that signs for one member, if it is active and its keys are in this folder.
     ///
     /// # Errors
-    /// [`ClientError::NobodyActs`] if there is no such member, it was dismissed, or its keys are not at hand.
+    /// [`ClientError::NobodyActs`] if there is no such member, it was dismissed, or its keys are not in the folder.
     pub async fn acting_as(&self, role: Role, id: MemberId) -> Result<GovernanceClient, ClientError> {
         let members = self.governance_reader().await?.members().await?.members;
         let of_role: Vec<&v1::Member> = members.iter().filter(|member| member.role == role.name()).collect();
@@ -118,8 +118,8 @@ impl NetworkFolder {
         }
     }
 
-    /// The active registrar whose keys are in this folder. Where the central bank cannot be asked, it is the one that
-    /// genesis names.
+    /// The active registrar whose keys are in this folder. If the central bank cannot be asked, the one named in
+    /// genesis.
     pub async fn registrar(&self) -> Result<Registrar, ClientError> {
         let role = Role::Registrar;
         let reader = match self.governance_reader().await {
@@ -154,7 +154,7 @@ impl NetworkFolder {
         self.signs_as(role, member) && connects
     }
 
-    /// Why none of these members of a role can act from here.
+    /// The reason why none of these members of a role can act from here.
     fn why_nobody_acts(&self, role: Role, members: &[&v1::Member]) -> String {
         let why = |member: &&v1::Member| {
             let name = format!("{role}-{}", member.id);
@@ -188,7 +188,7 @@ fn number_of(member: &v1::Member) -> MemberId {
 }
 
 impl NetworkFolder {
-    /// A governance client that signs for a member as its folder has it; whether it is active is not looked at.
+    /// A governance client that signs with a member's key in the folder, without checking whether the member is active.
     pub fn governance(&self, role: Role, id: MemberId) -> Result<GovernanceClient, ClientError> {
         if !self.member_dir(role, id).is_dir() {
             let known: Vec<String> = self.at_hand(role).iter().map(|id| format!("{role}-{id}")).collect();

@@ -153,7 +153,7 @@ impl NetworkFolder {
         })
     }
 
-    /// The node of the central bank that a client asks.
+    /// The node of the central bank to which a client connects.
     pub fn central_bank(&self) -> NodeName {
         let first = self.nodes.keys().find(|name| name.role() == Role::CentralBank);
         *first.expect("a valid genesis names a node of the central bank")
@@ -227,8 +227,7 @@ impl NetworkFolder {
         Ok(BankOffice::new(self.connect_member(Role::Bank, MemberId(bank.0), NodeName::Bank(bank))?))
     }
 
-    /// The registrar that genesis names first, with the key that is in the folder: right until the committee changes
-    /// it.
+    /// The first registrar named in genesis, with the key in the folder: valid until the committee changes it.
     pub fn first_registrar(&self) -> Result<Registrar, ClientError> {
         let registrars = self.anchor.genesis().members.iter().filter(|member| member.role == Role::Registrar);
         let first = registrars.map(|member| member.id).min().expect("a valid genesis names a registrar");
@@ -280,7 +279,7 @@ impl NetworkFolder {
         Ok(file)
     }
 
-    /// Moves a named wallet to another bank, or notes where the committee has moved it.
+    /// Moves a named wallet to another bank, or records the bank to which the committee has moved it.
     pub async fn move_wallet(&self, name: &str, bank: BankId) -> Result<WalletFile, ClientError> {
         let (wallet, mut file) = (self.wallet(name)?, self.wallet_file(name)?);
         let account = match wallet.moved_account().await? {

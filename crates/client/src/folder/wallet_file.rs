@@ -1,4 +1,4 @@
-//! A named wallet: `NAME.toml` with what is public, `NAME.key` with its seed (mode 0600).
+//! A named wallet: `NAME.toml` with its public data, `NAME.key` with its seed (mode 0600).
 
 use std::path::{Path, PathBuf};
 
@@ -18,11 +18,11 @@ pub struct WalletFile {
     pub bank: BankId,
     /// The holder's class.
     pub class: Class,
-    /// Whose wallet it is; the wallets of one holder share the holder's limits.
+    /// The wallet's holder; the wallets of one holder share the holder's limits.
     pub holder: HolderId,
     /// Present once the wallet is open.
     pub account: Option<AccountId>,
-    /// Whether `cbdc up` has given it its first money.
+    /// Whether `cbdc up` has already funded it.
     pub funded: bool,
 }
 
@@ -41,7 +41,7 @@ struct Text {
 }
 
 impl WalletFile {
-    /// Checks a wallet's name: 1 to 32 lower-case letters, digits, `-` or `_`, since it names files too.
+    /// Checks a wallet's name: 1 to 32 lower-case letters, digits, `-` or `_`, since it is also a file name.
     ///
     /// # Errors
     /// [`ClientError::Usage`] otherwise.
@@ -92,7 +92,7 @@ impl WalletFile {
         paths.iter().map(|path| WalletFile::read(path)).collect()
     }
 
-    /// The file of that name; if there is none, a new one with a new key and a new holder.
+    /// The file with that name; if there is none, a new one with a new key and a new holder.
     pub(super) fn load_or_create(
         dir: &Path,
         name: &str,

@@ -1,5 +1,5 @@
-//! Governance at the central bank: the commands of committee, operator, registrar and court, and what every member may
-//! read.
+//! Governance at the central bank: the commands of committee, operator, registrar and court, and the data that every
+//! member may read.
 //!
 //! A client that only reads needs no key. One that signs is made with [`GovernanceClient::with_signer`]; the ledger
 //! checks that the signer's role may sign the command:
@@ -38,7 +38,7 @@ use crate::error::ClientError;
 use crate::sequence::SequenceAllocator;
 use crate::submission::{SubmissionStatus, TIMEOUT, until_known};
 
-/// A member's role, number and signing key, which commands are signed with.
+/// A member's role, number and signing key, with which commands are signed.
 #[derive(Clone)]
 pub struct MemberSigner {
     role: Role,
@@ -47,13 +47,13 @@ pub struct MemberSigner {
 }
 
 impl MemberSigner {
-    /// Signs as a member.
+    /// The signer of a member.
     pub fn new(role: Role, id: MemberId, key: SigningKey) -> MemberSigner {
         MemberSigner { role, id, key: Arc::new(key) }
     }
 }
 
-/// The signer's key version and sequence numbers, as the ledger stated them.
+/// The signer's key version and sequence numbers, as reported by the ledger.
 struct SequenceState {
     key_version: u32,
     allocator: SequenceAllocator,
@@ -70,7 +70,7 @@ pub struct GovernanceClient {
 }
 
 impl GovernanceClient {
-    /// A client that reads. `connection` leads to the central bank and shows a member's node certificate.
+    /// A client for reading. `connection` leads to the central bank and shows a member's node certificate.
     pub fn new(connection: Connection, anchor: Arc<Anchor>) -> GovernanceClient {
         GovernanceClient { connection, anchor, signer: None, sequence_state: Arc::default(), timeout: TIMEOUT }
     }
@@ -143,8 +143,8 @@ impl GovernanceClient {
         self.command(Role::Court, |head, court| FreezeOrder { kind, head, court, account, amount, order }).await
     }
 
-    /// Takes up to an amount from a wallet and pays it to the wallet `to`. The status's result is what was taken, in
-    /// minor units; the rest is a lien on later credits. `released` is how much of an earlier freeze the order
+    /// Takes up to an amount from a wallet and pays it to the wallet `to`. The status's result is the amount taken, in
+    /// minor units; the rest is a lien on later credits. `released` is the part of an earlier freeze that the order
     /// replaces.
     pub async fn seize(
         &self,
@@ -157,7 +157,7 @@ impl GovernanceClient {
         self.command(Role::Court, |head, court| SeizeOrder { head, court, account, amount, to, released, order }).await
     }
 
-    /// Puts a holder into another class from now on.
+    /// Moves a holder to another class from now on.
     pub async fn reclassify(&self, holder: HolderId, class: Class) -> Result<SubmissionStatus, ClientError> {
         self.command(Role::Registrar, |head, registrar| Reclassify { head, registrar, class, holder }).await
     }
@@ -227,7 +227,7 @@ impl GovernanceClient {
             (_, None) => false,
             (Ok(SubmissionStatus::Accepted | SubmissionStatus::Unknown { .. }), Some(_)) => false,
             (Ok(SubmissionStatus::Refused(refusal)), Some(sequence_state)) if refusal.position.is_none() => {
-                // Whoever has a record that lay outside the window can send it again later: its number stays out.
+                // Whoever has a record that was outside the window can send it again later: its number is not reused.
                 if refusal.reason() != Reason::SequenceOutOfWindow {
                     sequence_state.allocator.give_back(sequence);
                 }

@@ -11,7 +11,7 @@ use super::GovernanceClient;
 use crate::error::ClientError;
 use crate::submission::SubmissionStatus;
 
-/// The terms of an operation beside kind, bank and amount; zero where its kind has no use for them.
+/// The terms of an operation apart from kind, bank and amount; zero if its kind does not use them.
 #[derive(Clone, Copy, Default)]
 struct Terms {
     price_ppm: u32,
@@ -30,12 +30,12 @@ impl GovernanceClient {
         answer.requests.iter().map(read).collect()
     }
 
-    /// Endorses a bank's request: signs and submits the order over it.
+    /// Endorses a bank's request: signs and submits the order on it.
     pub async fn endorse(&self, request: Signed<IssuanceRequest>) -> Result<SubmissionStatus, ClientError> {
         self.command(Role::Operator, |head, operator| IssuanceOrder { head, operator, request }).await
     }
 
-    /// Rejects a bank's request that waits: it is not listed any more, and the bank is told when it asks again.
+    /// Rejects a bank's waiting request: it is no longer listed, and the bank is told when it asks again.
     pub async fn reject(&self, request: &Signed<IssuanceRequest>) -> Result<(), ClientError> {
         let (bank, sequence) = (u32::from(request.record.bank.0), request.record.head.sequence);
         let message = v1::RejectIssuanceRequestRequest { bank, sequence };
@@ -43,7 +43,7 @@ impl GovernanceClient {
         self.connection.ask(self.connection.policy().reject_issuance_request(request)).await.map(drop)
     }
 
-    /// Makes an operation that needs no terms: banknotes, government payments, a night on a facility, collateral.
+    /// Makes an operation without terms: banknotes, government payments, overnight facilities, collateral.
     ///
     /// # Errors
     /// [`ClientError::Usage`] for a kind that needs a price ([`buy_securities`](GovernanceClient::buy_securities),

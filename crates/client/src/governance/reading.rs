@@ -28,7 +28,7 @@ impl GovernanceClient {
         self.connection.ask(self.connection.policy().get_policy(self.connection.request(message))).await
     }
 
-    /// The parameters in force as the ledger holds them, to change some of them and propose the difference.
+    /// The parameters in force as the ledger's type, so that some can be changed and the difference proposed.
     pub async fn parameters(&self) -> Result<Parameters, ClientError> {
         let set = self.policy(None).await?;
         let exponent = self.anchor.genesis().currency_exponent;
@@ -39,7 +39,7 @@ impl GovernanceClient {
         Ok(parameters)
     }
 
-    /// A page of versions of policy, newest first, each with what it changed and the proposal that brought it.
+    /// A page of versions of policy, newest first, each with its changes and the governance proposal that enacted it.
     /// `page_size` is at most 100.
     pub async fn policy_versions(
         &self,
@@ -50,7 +50,7 @@ impl GovernanceClient {
         self.connection.ask(self.connection.policy().list_policy_versions(self.connection.request(message))).await
     }
 
-    /// A page of proposals with their votes, newest first. `page_size` is at most 100.
+    /// A page of governance proposals with their votes, newest first. `page_size` is at most 100.
     pub async fn proposals(
         &self,
         page_size: u32,
@@ -60,12 +60,12 @@ impl GovernanceClient {
         self.connection.ask(self.connection.policy().list_proposals(self.connection.request(message))).await
     }
 
-    /// The central bank's books, without what wallets have accrued.
+    /// The central bank's books, without the interest accrued on wallets.
     pub async fn balance_sheet(&self) -> Result<v1::BalanceSheet, ClientError> {
         self.ask_balance_sheet(false).await
     }
 
-    /// The central bank's books, with what wallets have accrued and is not posted. Linear in the number of wallets.
+    /// The central bank's books, with the unposted interest accrued on wallets. Linear in the number of wallets.
     pub async fn balance_sheet_with_unposted_interest(&self) -> Result<v1::BalanceSheet, ClientError> {
         self.ask_balance_sheet(true).await
     }

@@ -12,14 +12,15 @@
 //! own bank, the wallet needs a connection to it ([`Wallet::with_linked_bank`]).
 //!
 //! # Sessions
-//! What is not signed, reading and funding, takes the holder's session with the bank. The wallet opens one when it
-//! first needs it and renews it by itself; clones share it, so keep one rather than make a new one for each call.
+//! Unsigned requests, for reading and funding, need the holder's session with the bank. The wallet opens one when it
+//! first needs it and renews it by itself; clones share it, so keep one wallet rather than make a new one for each
+//! call.
 //!
 //! # Sequence numbers
 //! Up to 64 payments may be in flight at once. The wallet keeps count ([`crate::sequence`]), starting from the lowest
-//! unused number that its bank states. Another device with the same key may take a number first: the ledger then
-//! refuses this one's record with `SEQUENCE_CONFLICT`, and `pay` signs again with another number. That is safe, since
-//! the first record can never settle.
+//! unused number that its bank reports. Another device with the same key may take a number first: the ledger then
+//! refuses this one's record with `SEQUENCE_CONFLICT`, and `pay` re-signs with another number. That is safe, since the
+//! first record can never settle.
 
 mod reading;
 mod sequences;
@@ -57,10 +58,10 @@ use sessions::Sessions;
 
 pub use statement::{Balance, BalanceChange, HistoryEntry, HistoryPage};
 
-/// How often a command is signed anew because another record took its sequence number.
+/// The number of times that a command is re-signed because another record took its sequence number.
 const RE_SIGNATURES_MAX: usize = 5;
 
-/// The terms of a payment beside payee and amount. By default no reference, no fee and no top-up.
+/// The terms of a payment apart from payee and amount. By default no reference, no fee and no top-up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct PaymentTerms {
     /// 16 bytes of the payer's own choice.
@@ -101,7 +102,7 @@ pub struct Wallet {
 }
 
 impl Wallet {
-    /// Uses a wallet that is open already. `connection` leads to its bank.
+    /// A wallet that is already open. `connection` leads to its bank.
     pub fn new(connection: Connection, anchor: Arc<Anchor>, key: SigningKey, account: AccountId) -> Wallet {
         let key = Arc::new(key);
         Wallet {
@@ -117,7 +118,7 @@ impl Wallet {
         }
     }
 
-    /// Opens a wallet at the bank. Safe to repeat: a bank opens one wallet a key, and answers a repetition with the
+    /// Opens a wallet at the bank. Safe to repeat: a bank opens one wallet per key, and answers a repetition with the
     /// same one.
     pub async fn open(
         connection: Connection,
@@ -167,7 +168,7 @@ impl Wallet {
         self.account
     }
 
-    /// The trust anchor that receipts are checked with.
+    /// The trust anchor with which receipts are checked.
     pub fn anchor(&self) -> &Anchor {
         &self.anchor
     }
@@ -202,14 +203,14 @@ impl Wallet {
         self.pay_on(to, amount, &PaymentTerms { max_fee, top_up: true, ..PaymentTerms::default() }).await
     }
 
-    /// Moves money from the wallet to the deposit beside it.
+    /// Moves money from the wallet to its deposit.
     pub async fn defund(&self, amount: Amount) -> Result<Submission, ClientError> {
         let treasury = AccountId::treasury(self.account.bank);
         self.sign_and_submit(PaymentKind::Defund, treasury, amount, &PaymentTerms::default()).await
     }
 
-    /// Consents that the wallet's own bank takes what a credit brings above the holding limit to the deposit there, and
-    /// that it tops up payments that allow it. The consent holds until it is revoked.
+    /// Consents that credits above the holding limit go to the deposit at the wallet's own bank, and that this bank
+    /// tops up payments that allow it. The consent holds until it is revoked.
     pub async fn link_bank(&self) -> Result<SubmissionStatus, ClientError> {
         let consent = ask_consent(&self.connection, self.account, To::LinkBank).await?;
         self.link_bank_with(self.account.bank, consent).await
@@ -226,9 +227,9 @@ impl Wallet {
         self.command(|head| LinkBank { head, account: self.account, bank: BankId(0), consent: None }).await
     }
 
-    /// Moves the wallet to the bank at the other end of `connection`, with all that is on it, its holds and its key,
-    /// and gives it as it is there. The deposit beside it stays at the old bank. The new bank hands the move in, so
-    /// that the old one cannot hold it up.
+    /// Moves the wallet to the bank at the other end of `connection`, with its money, its holds and its key, and
+    /// returns the wallet there. Its deposit stays at the old bank. The new bank submits the move, so that the old one
+    /// cannot delay it.
     ///
     /// # Errors
     /// Among others [`ClientError::Refused`] with `SAME_BANK`, `BANK_SUSPENDED` or `TOO_MANY_HOLDS`.
@@ -266,7 +267,7 @@ impl Wallet {
         self.command(|head| DesignateWallet { head, account: self.account }).await
     }
 
-    /// Holds `maximum`, and `terms.max_fee` beside it, for a payee until a time. The status's result is the hold's
+    /// Holds `maximum`, and in addition `terms.max_fee`, for a payee until a time. The status's result is the hold's
     /// number, by which the payee's bank captures or voids it.
     pub async fn hold(
         &self,
@@ -307,14 +308,14 @@ impl Wallet {
         self.re_sign_if_taken(attempt).await.map(|((), status)| status)
     }
 
-    /// Signs and submits a record, and does so again with a fresh sequence number while another record took the last
-    /// one, five times at most.
+    /// Signs and submits a record, and re-signs it with a new sequence number while another record took the last one,
+    /// five times at most.
     ///
-    /// `attempt` signs one record, submits it with [`Wallet::submit`] and gives the record and its status. A program
+    /// `attempt` signs one record, submits it with [`Wallet::submit`] and returns the record and its status. A program
     /// that saves its records before it submits them does so there.
     ///
     /// # Errors
-    /// Those of `attempt`, or the bank could not be asked for the sequence numbers in use.
+    /// Those of `attempt`, or the bank could not be asked for the used sequence numbers.
     pub async fn re_sign_if_taken<T, E, A>(&self, attempt: impl Fn() -> A) -> Result<(T, SubmissionStatus), E>
     where
         A: Future<Output = Result<(T, SubmissionStatus), E>>,
@@ -347,7 +348,7 @@ impl Wallet {
         Ok(Submission { payment, status })
     }
 
-    /// Signs a transfer with the next unused sequence number, and does not send it.
+    /// Signs a transfer with the next unused sequence number, without sending it.
     pub async fn sign_transfer(
         &self,
         to: AccountId,
@@ -357,7 +358,7 @@ impl Wallet {
         self.sign_transfer_on(to, amount, &PaymentTerms::with_reference(reference)).await
     }
 
-    /// Signs a transfer on the payer's own terms, and does not send it.
+    /// Signs a transfer on the payer's own terms, without sending it.
     pub async fn sign_transfer_on(
         &self,
         to: AccountId,
@@ -367,7 +368,7 @@ impl Wallet {
         self.sign(PaymentKind::Transfer, to, amount, terms).await
     }
 
-    /// Signs a defund with the next unused sequence number, and does not send it.
+    /// Signs a defund with the next unused sequence number, without sending it.
     pub async fn sign_defund(&self, amount: Amount) -> Result<Signed<Payment>, ClientError> {
         let treasury = AccountId::treasury(self.account.bank);
         self.sign(PaymentKind::Defund, treasury, amount, &PaymentTerms::default()).await
@@ -392,7 +393,7 @@ impl Wallet {
         Ok(Head { flags, key_version: self.key_version, sequence, valid_until: self.anchor.valid_until() })
     }
 
-    /// Submits a signed payment, again and again, until its status is known or the timeout has passed.
+    /// Submits a signed payment, repeatedly, until its status is known or the timeout has passed.
     ///
     /// # Errors
     /// [`ClientError::Unreachable`] if the bank cannot be reached at all; then nothing was sent.
@@ -410,7 +411,7 @@ impl Wallet {
         self.settled(payment.record.head.sequence, is_this, status).await
     }
 
-    /// The bank that a payment is submitted to: the wallet's own, or the linked one that may top it up.
+    /// The bank to which a payment is submitted: the wallet's own, or the linked one that may top it up.
     fn bank_of(&self, payment: &Signed<Payment>) -> &Connection {
         let may_top_up = payment.record.head.flags & FLAG_REVERSE_WATERFALL != 0;
         self.linked_bank.as_ref().filter(|_| may_top_up).unwrap_or(&self.connection)
@@ -441,7 +442,7 @@ impl Wallet {
         convert::outcome_from_message(&outcome)
     }
 
-    /// A refusal for a used sequence number does not say which command used it; the chain does.
+    /// Looks up in the chain which command used a sequence number; a refusal does not say.
     async fn status_of_used_sequence(
         &self,
         sequence: u64,

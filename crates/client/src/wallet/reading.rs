@@ -1,5 +1,5 @@
-//! What a wallet reads: its bank's status, its money, its deposits, its history and its receipts. All but the status
-//! takes the holder's session.
+//! A wallet's reading: its bank's status, its money, its deposits, its history and its receipts. All but the status
+//! need the holder's session.
 
 use std::future::Future;
 
@@ -44,7 +44,7 @@ impl Wallet {
         Ok(Balance::from_message(&self.details().await?))
     }
 
-    /// Whether a transfer would settle at present, as far as that does not hang on what the payee holds, and what it
+    /// Whether a transfer would settle at present, as far as that does not depend on what the payee holds, and what it
     /// would cost payer and payee. Not binding.
     pub async fn quote(&self, to: AccountId, amount: Amount) -> Result<v1::Quote, ClientError> {
         let message = v1::QuoteTransferRequest {
@@ -56,20 +56,20 @@ impl Wallet {
         self.read(message, |mut bank, request| async move { bank.quote_transfer(request).await }).await
     }
 
-    /// A page of the open holds that this wallet pays or is paid by, by number. `page_size` is at most 500; `from` is
-    /// an earlier page's token.
+    /// A page of the open holds of which this wallet is payer or payee, by number. `page_size` is at most 500; `from`
+    /// is an earlier page's token.
     pub async fn holds(&self, page_size: u32, from: Option<String>) -> Result<v1::ListHoldsResponse, ClientError> {
         let message =
             v1::ListHoldsRequest { account: self.account.to_string(), page_size, page_token: from.unwrap_or_default() };
         self.read(message, |mut bank, request| async move { bank.list_holds(request).await }).await
     }
 
-    /// The deposit beside the wallet, at its own bank.
+    /// The wallet's deposit at its own bank.
     pub async fn deposit(&self) -> Result<v1::Deposit, ClientError> {
         self.deposit_at(self.account.bank, &self.connection).await
     }
 
-    /// The deposit beside the wallet at another bank, which the wallet is or was linked to and `connection` leads to.
+    /// The wallet's deposit at another bank, to which the wallet is or was linked and to which `connection` leads.
     pub async fn deposit_at(&self, bank: BankId, connection: &Connection) -> Result<v1::Deposit, ClientError> {
         let request = v1::GetDepositRequest { account: self.account.to_string() };
         let call = |mut bank: BankClient<Channel>, request| async move { bank.get_deposit(request).await };
@@ -78,7 +78,7 @@ impl Wallet {
     }
 
     /// The metadata `authorization` of the holder's session with the wallet's bank, for calls over
-    /// [`Connection::channel`] that this crate does not wrap. Ask for it anew for each call.
+    /// [`Connection::channel`] that this crate does not wrap. Get it anew for each call.
     pub async fn authorization(&self) -> Result<MetadataValue<Ascii>, ClientError> {
         let authorization = self.sessions.authorization(self.account.bank, &self.connection).await;
         authorization.map_err(|status| of_status(self.connection.address(), &status))

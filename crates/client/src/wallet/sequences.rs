@@ -8,18 +8,18 @@ use cbdc_ledger::sequence::WALLET_WINDOW;
 use crate::sequence::SequenceAllocator;
 use crate::submission::SubmissionStatus;
 
-/// The wallet's allocator; none before the bank has stated the lowest unused number.
+/// The wallet's allocator; `None` before the bank has reported the lowest unused number.
 #[derive(Default)]
 pub(super) struct WalletSequences(Mutex<Option<SequenceAllocator>>);
 
 impl WalletSequences {
-    /// The next unused number; none before the first [`observe`](WalletSequences::observe), and while the whole window
-    /// is in flight.
+    /// The next unused number; `None` before the first [`observe`](WalletSequences::observe), and while the whole
+    /// window is in flight.
     pub fn take(&self) -> Option<u64> {
         self.lock().as_mut().and_then(SequenceAllocator::take)
     }
 
-    /// Takes over the lowest unused number that the bank's replica has.
+    /// Adopts the lowest unused number in the bank's replica.
     pub fn observe(&self, lowest_unused: u64) {
         self.lock().get_or_insert_with(|| SequenceAllocator::new(WALLET_WINDOW, lowest_unused)).observe(lowest_unused);
     }
@@ -34,7 +34,7 @@ impl WalletSequences {
             Some(SubmissionStatus::Refused(refusal)) => match refusal.reason() {
                 _ if refusal.position.is_some() => allocator.mark_used(sequence),
                 reason if reason.says_sequence_used() => allocator.mark_used(sequence),
-                // Still free, but whoever has the record can send it again: the sequence number stays out.
+                // It is still free, but whoever has the record can send it again, so it is not reused.
                 Reason::SequenceOutOfWindow => {}
                 _ => allocator.give_back(sequence),
             },

@@ -1,7 +1,7 @@
-//! The holder's sessions: one a bank, opened when a call first needs it and renewed before it ends.
+//! The holder's sessions: one per bank, opened when a call first needs it and renewed before it ends.
 //!
-//! Clones of a wallet share them. Calls that come while a session is being opened wait for it, and share a failure,
-//! too. Where the bank does not know a session any more (it was started anew), a call opens another and asks once more.
+//! Clones of a wallet share them. Calls that arrive while a session is being opened wait for it, and share a failure
+//! too. If the bank no longer knows a session (it was restarted), a call opens another and tries once more.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -32,7 +32,7 @@ pub(super) struct Sessions {
     newest: Mutex<BTreeMap<BankId, Attempt>>,
 }
 
-/// What an attempt to open a session came to, or when and why it failed.
+/// The result of an attempt to open a session: the session, or the time and reason of the failure.
 type Attempt = Result<Session, (Instant, Status)>;
 
 #[derive(Clone)]
@@ -79,7 +79,7 @@ impl Sessions {
         Ok(self.session(bank, connection, None).await?.authorization)
     }
 
-    /// The open session with a bank, or a new one; another one than `refused`.
+    /// The open session with a bank, or a new one; never `refused`.
     async fn session(
         &self,
         bank: BankId,
@@ -91,7 +91,7 @@ impl Sessions {
         let is_refused = |found: &Session| refused.is_some_and(|refused| refused.authorization == found.authorization);
         match newest.get(&bank) {
             Some(Ok(found)) if found.renew_at > Instant::now() && !is_refused(found) => return Ok(found.clone()),
-            // The attempt that this call has waited for: to make another each would take as long again.
+            // The attempt that this call has waited for: another attempt for each call would take as long again.
             Some(Err((failed_at, status))) if *failed_at > asked_at => return Err(status.clone()),
             _ => {}
         }
@@ -105,7 +105,7 @@ impl Sessions {
         let request = connection.request(v1::BeginSessionRequest {});
         let given = connection.send(connection.bank().begin_session(request)).await?;
         let (challenge, expires_at) = (exact("challenge", &given.challenge)?, Timestamp(given.expires_at_ms));
-        // The bank that is meant, whoever gave the challenge: at another one the statement opens nothing.
+        // The intended bank, whoever gave the challenge: at another one the statement opens nothing.
         let Sessions { key_version, account, .. } = *self;
         let statement = SessionStatement { bank, key_version, account, expires_at, challenge };
         let signed = statement.sign(self.network, &self.key);
@@ -116,16 +116,16 @@ impl Sessions {
         let mut authorization =
             authorization.map_err(|_| Status::unknown("the bank's token is no text that can be sent back"))?;
         authorization.set_sensitive(true);
-        // A tenth of its time is left for what is under way, and for clocks that differ in speed.
+        // A tenth of its time is reserved for calls in flight, and for clocks that differ in speed.
         let lasts = Duration::from_millis(opened.expires_in_ms / 10 * 9);
         Ok(Session { authorization, renew_at: began + lasts.min(LASTS_MAX) })
     }
 }
 
-/// No bank's session is used for longer, whatever it says.
+/// The longest time for which any bank's session is used, whatever the bank says.
 const LASTS_MAX: Duration = Duration::from_secs(3_600);
 
-/// Whether a status says that the call's session is none, or over.
+/// Whether a status says that the call has no session, or that it has ended.
 fn is_over(status: &Status) -> bool {
     let reason = refusal_of(status).map(|refusal| refusal.reason);
     matches!(reason, Some(Reason::NoSession | Reason::SessionExpired))

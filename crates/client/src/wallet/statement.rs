@@ -1,4 +1,4 @@
-//! A wallet's balance and history, as its bank states them.
+//! A wallet's balance and history, as reported by its bank.
 
 use cbdc_ledger::block::Cause;
 use cbdc_ledger::command::{Payment, Signed};
@@ -12,9 +12,9 @@ use crate::position::BlockPosition;
 pub struct Balance {
     /// All money on the wallet.
     pub posted: Amount,
-    /// The part that the holder may spend now, for any purpose; what the bank has accepted counts as spent.
+    /// The part that the holder may spend now, for any purpose; payments accepted by the bank count as spent.
     pub available: Amount,
-    /// What payments take that the bank has accepted into its outbox and that are not settled.
+    /// The sum of the payments that the bank has accepted into its outbox and that are not settled.
     pub accepted: Amount,
     /// Held for payees until they capture it or the hold ends.
     pub held: Amount,
@@ -22,24 +22,24 @@ pub struct Balance {
     pub earmarked: Amount,
     /// Frozen by court orders.
     pub frozen: Amount,
-    /// The block after which it was so.
+    /// The block after which this was the balance.
     pub height: Height,
 }
 
 /// A line of a wallet's history: a payment from or to the wallet, or anything else that changed its balance.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HistoryEntry {
-    /// The position in the chain; the index is `u32::MAX` for what the ledger did of its own accord.
+    /// The position in the chain; the index is `u32::MAX` for the ledger's own work.
     pub position: BlockPosition,
     /// The block's time.
     pub time: Timestamp,
-    /// `transfer`, `defund` or `fund`; of anything else the command that the holder signed, or the main change's cause.
+    /// `transfer`, `defund` or `fund`; otherwise the command that the holder signed, or the main change's cause.
     pub kind: String,
     /// The payer, where there is one.
     pub from: Option<AccountId>,
     /// The payee, where there is one.
     pub to: Option<AccountId>,
-    /// Of a payment the amount as signed, of anything else the main change.
+    /// The amount of a payment as signed; otherwise the main change.
     pub amount: Amount,
     /// 16 bytes of the payer's own choice.
     pub reference: [u8; 16],
@@ -53,7 +53,7 @@ pub struct HistoryEntry {
     pub reverse_waterfall: Amount,
     /// Every change of the wallet's balance, credits first.
     pub changes: Vec<BalanceChange>,
-    /// All that was on the wallet after this line.
+    /// The money on the wallet after this line.
     pub balance: Amount,
 }
 
@@ -62,11 +62,11 @@ pub struct HistoryEntry {
 pub struct BalanceChange {
     /// Why it changed, and in which direction.
     pub cause: Cause,
-    /// By how much.
+    /// The amount of the change.
     pub amount: Amount,
     /// The other account, where there is one.
     pub counterparty: Option<AccountId>,
-    /// Of a capture the hold, of a grant and its expiry the programme, of a waterfall the linked bank; otherwise 0.
+    /// The hold of a capture, the programme of a grant and its expiry, the linked bank of a waterfall; otherwise 0.
     pub number: u64,
 }
 
@@ -75,7 +75,7 @@ pub struct BalanceChange {
 pub struct HistoryPage {
     /// The page's lines.
     pub entries: Vec<HistoryEntry>,
-    /// The token of the next page; none on the last.
+    /// The token of the next page; `None` on the last.
     pub next: Option<String>,
     /// Payments that the bank has accepted into its outbox and that are not settled, by number; on the first page.
     pub accepted: Vec<Signed<Payment>>,
@@ -126,7 +126,7 @@ impl BalanceChange {
     }
 }
 
-/// An account of a field that may be empty.
+/// The account in a field that may be empty.
 fn account(field: &str, text: &str) -> Result<Option<AccountId>, String> {
     if text.is_empty() {
         return Ok(None);

@@ -1,9 +1,9 @@
 //! Auditing the data folder of a stopped node: its chain, and every record of every column. Nothing is written.
 //!
 //! 1. The chain is verified from genesis ([`super`]), and each checkpoint against the ledger at its height.
-//! 2. Every record that the node keeps beside it (deposits, outbox, history, the log's own state) is opened: a bit that
-//!    flipped there is named by column and key.
-//! 3. No column may have blocks that the chain of headers has not.
+//! 2. Every other record of the node (deposits, outbox, history, the log's own state) is opened: a flipped bit is
+//!    reported with column and key.
+//! 3. No column may have blocks beyond the chain of headers.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -18,11 +18,11 @@ use cbdc_storage::{CheckpointStore, Column, Direction, KeyRange, RocksStore, Sto
 use super::{AuditError, AuditReport, Auditor, ExpectedHead, Verified};
 use crate::archive::{Archive, ArchiveError, ProposalSource, ProposalsByHeight};
 
-/// Damaged records of one column that are named; the others are counted.
+/// The damaged records that are named per column; further ones are counted.
 const NAMED_MAX: usize = 5;
 
-/// Audits the data folder of a stopped node, which may lie on a read-only mount. `progress` is called with each height
-/// that verified and the newest.
+/// Audits the data folder of a stopped node, which may be on a read-only mount. `progress` is called with each verified
+/// height and the newest.
 pub fn audit_data_folder(
     path: &Path,
     genesis: Genesis,
@@ -34,7 +34,7 @@ pub fn audit_data_folder(
     audit_store(&store, genesis, expected, &mut progress)
 }
 
-/// Refuses what is no data folder.
+/// Refuses a path that is not a data folder.
 ///
 /// # Errors
 /// [`AuditError::NoDataFolder`], which says what was found instead.
@@ -49,7 +49,7 @@ pub fn check_data_folder(path: &Path) -> Result<(), AuditError> {
     Err(AuditError::NoDataFolder { path: path.to_owned(), found })
 }
 
-/// Audits all that an open store keeps.
+/// Audits everything in an open store.
 pub fn audit_store(
     store: &Arc<dyn Store>,
     genesis: Genesis,
@@ -102,8 +102,8 @@ fn audit_chain(
     Ok(auditor.finish(None))
 }
 
-/// Audits a partial replica: headers, their signatures, and that the bank's accounts are those that the headers prove.
-/// The commands counted are those of the bank's filtered blocks; wallets and holders are its own.
+/// Audits a partial replica: headers, their signatures, and that the headers prove the bank's accounts. The commands
+/// counted are those of the bank's filtered blocks; wallets and holders are its own.
 fn audit_partial_replica(
     archive: &Archive,
     genesis: Genesis,
@@ -190,12 +190,12 @@ fn audit_column(store: &Arc<dyn Store>, column: Column) -> Vec<String> {
     if damaged > findings.len() {
         findings.push(format!("column {column}: {} more records are damaged", damaged - findings.len()));
     }
-    // The disk's own checksum: nothing behind this record could be read.
+    // The disk's own checksum failed: nothing after this record could be read.
     findings.extend(scanned.err().map(|error| error.to_string()));
     findings
 }
 
-/// What a record is about, as far as its key tells.
+/// A record's subject, as far as its key shows it.
 fn record_name(column: Column, key: &[u8]) -> String {
     let last = key.last_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes));
     match (column, key.first(), last) {
@@ -210,14 +210,14 @@ fn record_name(column: Column, key: &[u8]) -> String {
     }
 }
 
-/// No column may go on above the newest header: what is written with a header ends with it.
+/// Checks that no column continues above the newest header: everything written with a header ends with it.
 fn audit_ends(store: &Arc<dyn Store>, verified: Height) -> Vec<String> {
     let newest = |column, range: &KeyRange| -> Option<u64> {
         let last = store.collect(column, range, Direction::Reverse, 1).ok()?;
         let (key, _) = last.first()?;
         Some(u64::from_be_bytes(*key.last_chunk()?))
     };
-    // Where the chain itself was found to be wrong, its end says nothing.
+    // If the chain itself was found wrong, its end says nothing.
     if newest(Column::Headers, &KeyRange::all()).unwrap_or(0) != verified.0 {
         return Vec::new();
     }

@@ -14,7 +14,7 @@ fn rpc(status: tonic::Status) -> AuditError {
     AuditError::Rpc(Box::new(status))
 }
 
-/// The newest block of a node; `None` where nothing was sealed yet.
+/// The newest block of a node; `None` if nothing was sealed yet.
 pub async fn newest_head(channel: Channel) -> Result<Option<Head>, AuditError> {
     match ChainClient::new(channel).get_header(v1::GetHeaderRequest { height: None }).await {
         Ok(header) => {
@@ -46,7 +46,7 @@ pub async fn audit_live(
             block.header.as_ref().ok_or_else(|| rpc(tonic::Status::data_loss("a block came without a header")))?;
         let header = header_from_message(header).map_err(rpc)?;
         let parts = BlockParts { header, log_index: 0, proposal: block.proposal, outcomes: block.outcomes };
-        // Verifying takes a while: other tasks of this thread go on.
+        // Verifying takes a while; other tasks of this thread continue.
         let verified = tokio::task::block_in_place(|| auditor.block(&parts));
         if let Err(finding) = verified {
             return Ok(auditor.finish(Some(finding)));

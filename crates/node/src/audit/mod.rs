@@ -1,14 +1,14 @@
-//! Audit: verifying a chain from genesis, trusting nobody.
+//! The audit: verifying a chain from genesis, trusting nobody.
 //!
 //! For each block the auditor checks that it follows its parent, that enough of the central bank's nodes signed its
-//! header, and that every command that had effect carries the signatures its kind demands, under keys in force at
-//! that point. Then it applies the proposal on a ledger of its own: the recomputed outcomes, roots, balance sheet and
-//! supply terms must be the block's. Invariants are checked over all accounts now and then, and at the end.
+//! header, and that every command with an effect carries the signatures that its kind requires, under keys in force at
+//! that point. Then it applies the block proposal to its own ledger: the recomputed outcomes, roots, balance sheet and
+//! supply terms must equal the block's. Invariants are checked over all accounts at intervals, and at the end.
 //!
 //! The first block that differs ends the audit and is named; nothing after it can be trusted.
 //!
-//! A chain that verifies may still be only a part of one: whoever cut it left nothing that is wrong. So an audit can be
-//! told [heads](Head) to find, published or asked from peers, and says so where there was none to compare with.
+//! A chain that verifies may still be only a part of one: whoever cut it off left no error. So an audit can be given
+//! [heads](Head) to find, published or asked from peers, and says so if there was none to compare with.
 //!
 //! * [`folder`]: the data folder of a stopped node, all of its columns, read only.
 //! * [`live`]: a running node, through its chain service.
@@ -31,14 +31,14 @@ pub use self::folder::{audit_data_folder, audit_store, check_data_folder, follow
 pub use self::live::{audit_live, newest_head};
 use crate::archive::{BlockParts, decode_outcomes};
 
-/// Invariants are checked over all accounts after so many blocks.
+/// The number of blocks after which invariants are checked over all accounts.
 const INVARIANTS_EVERY: u64 = 1_000;
 
 /// The findings of an audit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditReport {
     pub ok: bool,
-    /// Blocks that verified, genesis not counted.
+    /// Blocks that verified, not counting genesis.
     pub blocks: u64,
     pub commands: u64,
     pub settled: u64,
@@ -52,7 +52,7 @@ pub struct AuditReport {
     pub tip: String,
     /// The first fault, if there is one, naming its height.
     pub findings: Vec<String>,
-    /// What the audit could not know.
+    /// What the audit could not determine.
     pub not_known: Vec<String>,
 }
 
@@ -82,7 +82,7 @@ impl fmt::Display for Head {
     }
 }
 
-/// A head, and who names it.
+/// A head, and the party that names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpectedHead {
     pub head: Head,
@@ -90,7 +90,7 @@ pub struct ExpectedHead {
     pub named_by: String,
 }
 
-/// Why an audit could not be made. What is wrong with the chain is a finding, not an error.
+/// The reason why an audit could not be made. A fault in the chain is a finding, not an error.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
     #[error(transparent)]
@@ -110,7 +110,7 @@ pub struct Auditor {
     verified: Verified,
 }
 
-/// The chain as far as it verified.
+/// The verified part of the chain.
 struct Verified {
     tip: Header,
     commands: u64,
@@ -141,7 +141,7 @@ impl Auditor {
         &self.ledger
     }
 
-    /// Verifies the next block, and gives it as the auditor's own ledger computed it.
+    /// Verifies the next block, and returns it as the auditor's own ledger computed it.
     ///
     /// # Errors
     /// Its fault, as a sentence that names the height.
@@ -190,7 +190,7 @@ impl Auditor {
         Ok(block)
     }
 
-    /// Closes the audit with what ended it, if anything did.
+    /// Finishes the audit with the fault that ended it, if any.
     pub fn finish(self, finding: Option<String>) -> AuditReport {
         let mut findings: Vec<String> = finding.into_iter().collect();
         if findings.is_empty() {
@@ -206,7 +206,7 @@ impl Verified {
         Verified { tip: *ledger.tip(), commands: 0, settled: 0, expected: Vec::new() }
     }
 
-    /// Takes the next block over; says if another one was expected.
+    /// Moves to the next block; says if another one was expected.
     fn go_on_to(&mut self, header: Header) -> Option<String> {
         let hash = header.hash();
         let mut expected = self.expected.iter().filter(|expected| expected.head.height == header.height);
@@ -218,7 +218,7 @@ impl Verified {
         None
     }
 
-    /// The blocks that the chain should have and ends before.
+    /// The expected blocks beyond the end of the chain.
     fn missing(&self) -> Vec<String> {
         let end = self.tip.height;
         let above = self.expected.iter().filter(|expected| expected.head.height > end);
@@ -265,8 +265,8 @@ impl Verified {
     }
 }
 
-/// The difference between a header that was found and the one that was computed. `sections` are the digests under the
-/// computed state root; `claimed` are those that came with the header, if any.
+/// The difference between a header found and the computed one. `sections` are the digests under the computed state
+/// root; `claimed` are those that came with the header, if any.
 pub fn difference(
     (computed, sections): (&cbdc_ledger::Header, &Sections),
     (found, claimed): (&cbdc_ledger::Header, &[u8]),
@@ -281,7 +281,7 @@ pub fn difference(
     }
 }
 
-/// The fields in which an outcome is not what the chain computes to.
+/// The fields in which an outcome differs from the computed one.
 fn differing_outcome(computed: &Outcome, found: &Outcome) -> String {
     let fields = [
         ("reason", found.reason.name().to_owned(), computed.reason.name().to_owned()),
@@ -296,7 +296,7 @@ fn differing_outcome(computed: &Outcome, found: &Outcome) -> String {
     texts.join("; ")
 }
 
-/// The first field in which a header is not what the chain computes to.
+/// The first field in which a header differs from the computed one.
 fn differing_field(computed: &cbdc_ledger::Header, found: &cbdc_ledger::Header) -> String {
     let roots = [
         ("commands root", computed.commands_root, found.commands_root),

@@ -18,7 +18,7 @@ use super::identity::NodeIdentity;
 use super::read_ahead::ReadAhead;
 use super::{limits, tls};
 
-/// The keys or the authority by which a client knows a node.
+/// The keys or the authority by which a client identifies a node.
 #[derive(Clone)]
 pub enum ServerTrust {
     /// The node's certificate must carry this key.
@@ -29,10 +29,10 @@ pub enum ServerTrust {
     Authority(CertificateDer<'static>),
 }
 
-/// Why there is no connection.
+/// The reason why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The address is no host and port.
+    /// The address is not a host and port.
     #[error("the address `{address}` is no host and port, such as 127.0.0.1:7000")]
     Address {
         /// The value given.
@@ -49,7 +49,7 @@ pub enum ConnectError {
     Connect {
         /// Host and port.
         address: String,
-        /// The transport's own words.
+        /// The transport's error message.
         reason: String,
     },
 }
@@ -95,7 +95,7 @@ impl ServerCertVerifier for PinnedServer {
     }
 }
 
-/// Makes a channel to `address` (`host:port`). It connects at its first use and again whenever it is broken.
+/// A channel to `address` (`host:port`). It connects at its first use and again whenever it breaks.
 ///
 /// `identity` is this side's certificate; customers have none.
 pub fn connect(address: &str, identity: Option<&NodeIdentity>, trust: &ServerTrust) -> Result<Channel, ConnectError> {
@@ -121,7 +121,7 @@ pub fn connect(address: &str, identity: Option<&NodeIdentity>, trust: &ServerTru
     Ok(endpoint.connect_with_connector_lazy(dial))
 }
 
-/// Makes a TLS connection to `address` for bytes of any kind: for tests of what a node does with them.
+/// Opens a TLS connection to `address` for arbitrary bytes: for tests of how a node handles them.
 #[doc(hidden)]
 pub async fn dial(
     address: &str,

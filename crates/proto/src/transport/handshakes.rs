@@ -1,4 +1,4 @@
-//! Handshakes in flight: connections that have not yet said who they are.
+//! Handshakes in flight: connections that have not identified themselves yet.
 //!
 //! Anybody can open a connection and say nothing. So each has a deadline, and where there are too many, of one address
 //! or of all, the oldest gives way to the newest: an honest handshake takes milliseconds, and is admitted however
@@ -15,7 +15,7 @@ const HANDSHAKES_MAX: usize = 1_024;
 /// Handshakes of one address that may be in flight at once.
 const HANDSHAKES_PER_ADDRESS_MAX: usize = 128;
 
-/// The part of an address that one customer has: an IPv4 address, or an IPv6 network of 64 bits.
+/// The part of an address that identifies one customer: an IPv4 address, or an IPv6 network of 64 bits.
 pub fn customers_address(address: SocketAddr) -> IpAddr {
     match address.ip().to_canonical() {
         IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),

@@ -8,24 +8,24 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::tls;
 
-/// A node's certificate and the private key to it.
+/// A node's certificate and its private key.
 pub struct NodeIdentity {
     pub(super) chain: Vec<CertificateDer<'static>>,
     pub(super) key: PrivateKeyDer<'static>,
     public_key: PublicKey,
 }
 
-/// Why a node's identity cannot be used.
+/// The reason why a node's identity cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages name every field")]
 pub enum IdentityError {
-    /// A file is missing, or not of its form.
+    /// A file is missing or malformed.
     #[error("cannot read {path}: {reason}")]
     Read { path: PathBuf, reason: String },
     /// Others than the owner may read the private key.
     #[error("{path} may be read by others (mode {mode:o}); run `chmod 600 {path}`")]
     ReadableByOthers { path: PathBuf, mode: u32 },
-    /// The certificate has a key of another kind.
+    /// The certificate has another kind of key.
     #[error("the certificate in {path} carries no Ed25519 key")]
     NotEd25519 { path: PathBuf },
 }

@@ -1,7 +1,7 @@
 //! Signing keys in files: 64 hexadecimal digits, the Ed25519 seed, readable by their owner alone.
 //!
-//! A key file that others may read is refused, not repaired: whoever could read it may have copied it. Files are made
-//! with mode 0600 from the first byte on, and an existing file is never written over.
+//! A key file that others may read is refused, not repaired: whoever could read it may have copied it. Files are
+//! created with mode 0600, and an existing file is never overwritten.
 
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -18,7 +18,7 @@ use super::identity::{IdentityError, check_private};
 ///
 /// # Errors
 /// The file cannot be read, may be read by others, or holds anything other than 64 hexadecimal digits. No message
-/// repeats what the file holds.
+/// repeats the file's contents.
 pub fn read_signing_key(path: &Path) -> Result<SigningKey, IdentityError> {
     check_private(path)?;
     let wrong = |reason: String| IdentityError::Read { path: path.to_owned(), reason };
@@ -43,7 +43,7 @@ pub fn write_signing_key(path: &Path, seed: &[u8; 32]) -> io::Result<()> {
 /// Writes a secret into a new file that only its owner may read, and makes it durable.
 ///
 /// # Errors
-/// Those of the file system; `AlreadyExists` where there is a file already.
+/// Those of the file system; `AlreadyExists` if there is a file already.
 pub fn write_private(path: &Path, secret: &[u8]) -> io::Result<()> {
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(secret)?;

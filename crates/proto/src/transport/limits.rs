@@ -14,19 +14,19 @@ pub const FRAME_BYTES_MAX: u32 = 1024 * 1024;
 pub const CUSTOMER_STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 /// Flow-control window of a connection on which a node reads a customer, bytes.
 pub const CUSTOMER_CONNECTION_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
-/// Largest frame that a node reads from a customer, bytes. A frame is held whole before any of it is counted.
+/// Largest frame that a node reads from a customer, bytes. A frame is read whole before any of it is counted.
 pub const CUSTOMER_FRAME_BYTES_MAX: u32 = 32 * 1024;
-/// The most that is kept of an answer whose reader is slow, bytes a stream.
+/// The most bytes of an answer that are buffered for a slow reader, per stream.
 pub const SEND_BYTES_MAX: usize = 256 * 1024;
-/// Headers of a request, bytes.
+/// The size of a request's headers, bytes.
 pub const HEADER_BYTES_MAX: u32 = 16 * 1024;
-/// How long a TLS handshake, with the TCP connection that it needs, may take.
+/// The longest time for a TLS handshake, including its TCP connection.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a message may take from its first byte to its last, and a request to its message.
+/// The longest time from the first to the last byte of a message, and from a request to its message.
 pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Bytes read from a socket at once. TLS alone would ask the kernel for 4 KiB at a time.
 pub const READ_BYTES: usize = 64 * 1024;
-/// Idle connections are probed this often.
+/// The interval at which idle connections are probed.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// A probe that is not answered for so long ends the connection.
+/// The time after which an unanswered probe ends the connection.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);

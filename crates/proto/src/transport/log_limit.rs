@@ -1,4 +1,4 @@
-//! The limit of log lines that anybody can cause: whoever sends noise does not fill the disk as well.
+//! A limit on log lines that anybody can cause, so that noise does not fill the disk as well.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// The pause between two lines.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// The limit of one kind of line: one every ten seconds, with the count of what happened since the last.
+/// The limit on one kind of line: one every ten seconds, with the number of events since the last.
 #[derive(Debug, Default)]
 pub struct LogLimit(Mutex<State>);
 
@@ -17,12 +17,12 @@ struct State {
 }
 
 impl LogLimit {
-    /// A limit under which nothing has happened yet.
+    /// A limit without events so far.
     pub const fn new() -> LogLimit {
         LogLimit(Mutex::new(State { last_line: None, since: 0 }))
     }
 
-    /// Counts so many events. Returns what a line is to say, where one is due: the events since the last line.
+    /// Counts events. Returns the number since the last line if a line is due.
     pub fn count(&self, events: u64) -> Option<u64> {
         self.count_at(Instant::now(), events)
     }

@@ -1,7 +1,7 @@
-//! Reading from a socket in large pieces, with a buffer only while there is something in it.
+//! Reading from a socket in large pieces, with a buffer only while it holds data.
 //!
-//! TLS alone would ask the kernel for 4 KiB at a time. A buffer kept by each connection would cost an idle one 64 KiB,
-//! and idle connections are what strangers can have most of.
+//! TLS alone would ask the kernel for 4 KiB at a time. A permanent buffer would cost each idle connection 64 KiB, and
+//! strangers can have many idle connections.
 
 use std::io;
 use std::pin::Pin;
@@ -32,7 +32,7 @@ impl AsyncRead for ReadAhead {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let ReadAhead { stream, read } = &mut *self;
         if read.is_empty() {
-            // Only a socket that has something to read gets a buffer.
+            // Only a socket with data to read gets a buffer.
             if stream.poll_read_ready(cx)?.is_pending() {
                 *read = BytesMut::new();
                 return Poll::Pending;

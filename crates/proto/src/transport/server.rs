@@ -1,8 +1,8 @@
 //! Accepting connections.
 //!
-//! A connection that is not TLS 1.3, or whose certificate's key is pinned by nobody, ends in the handshake: no request
-//! of it is ever read. Handshakes run beside each other, bounded in number and time ([`super::handshakes`]), so that a
-//! silent (or noisy) peer delays nobody.
+//! A connection that is not TLS 1.3, or whose certificate's key is not pinned, ends in the handshake: no request of it
+//! is ever read. Handshakes run concurrently, bounded in number and time ([`super::handshakes`]), so that a silent (or
+//! noisy) peer delays nobody.
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,7 +28,7 @@ use super::log_limit::LogLimit;
 use super::read_ahead::ReadAhead;
 use super::{limits, tls};
 
-/// Connections that wait, after their handshake, to be taken over.
+/// Connections that may wait, after their handshake, to be accepted.
 const READY_MAX: usize = 256;
 
 static REFUSED: LogLimit = LogLimit::new();
@@ -50,14 +50,14 @@ impl<F: Fn(&PublicKey) -> bool + Send + Sync + 'static> Pins for F {
 pub enum ClientAuthentication {
     /// Every client must be a member.
     Required(Arc<dyn Pins>),
-    /// A client may come without a certificate (a customer); one that it shows must be a member's.
+    /// A client may have no certificate (a customer); if it shows one, that must be a member's.
     Optional(Arc<dyn Pins>),
 }
 
 /// The other end of a connection; in the extensions of each request.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// The node key that the TLS handshake proved; none for a customer.
+    /// The node key that the TLS handshake proved; `None` for a customer.
     pub node_key: Option<PublicKey>,
     /// The peer's address.
     pub address: Option<SocketAddr>,
@@ -150,7 +150,7 @@ impl AsyncWrite for Connection {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
-    // So that a frame's head and its data leave in one record.
+    // So that a frame's head and its data are sent in one record.
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -187,13 +187,13 @@ pub fn incoming(
         .with_client_cert_verifier(Arc::new(MemberVerifier { pins, required }))
         .with_single_cert(identity.chain.clone(), identity.key.clone_key())?;
     config.alpn_protocols = vec![b"h2".to_vec()];
-    // A resumed session would skip the check of membership.
+    // A resumed session would skip the membership check.
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     let acceptor = TlsAcceptor::from(Arc::new(config));
 
     let (ready, mut accepted) = tokio::sync::mpsc::channel(READY_MAX);
     let handshakes = Handshakes::default();
-    // The listener lives in the stream: once that is dropped, the port is free.
+    // The stream owns the listener: once it is dropped, the port is free.
     Ok(async_stream::stream! {
         loop {
             tokio::select! {
@@ -225,7 +225,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) => {
-                // Out of file descriptors, most likely: give others time to close theirs.
+                // Most likely out of file descriptors: give others time to close theirs.
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }

@@ -1,4 +1,4 @@
-//! What both ends of a TLS connection share: the cryptography, and the key in a certificate.
+//! The parts that both ends of a TLS connection share: the cryptography, and the key in a certificate.
 
 use std::sync::Arc;
 
