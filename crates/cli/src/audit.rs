@@ -41,7 +41,7 @@ pub struct Audit {
     /// A node whose newest block the chain must have: central-bank-1, bank-1, …
     #[arg(long, value_name = "NODE")]
     peer: Vec<NodeName>,
-    /// The genesis to start from; without it that of the network
+    /// The genesis to start from; by default that of the network
     #[arg(long, value_name = "FILE")]
     genesis: Option<PathBuf>,
     #[command(flatten)]
@@ -79,7 +79,7 @@ impl Audit {
         if report.ok { Ok(()) } else { Err(AuditFound.into()) }
     }
 
-    /// The heads that were named, and those of the nodes to compare with.
+    /// The heads given on the command line, and those of the nodes to compare with.
     async fn expected(&self) -> anyhow::Result<Vec<ExpectedHead>> {
         let named = |head: &Head| ExpectedHead { head: *head, named_by: "--expect-head".to_owned() };
         let mut expected: Vec<ExpectedHead> = self.expect_head.iter().map(named).collect();
@@ -93,7 +93,7 @@ impl Audit {
         Ok(expected)
     }
 
-    /// The genesis that was named, or that above the data folder, or that of the network.
+    /// The genesis given on the command line, or that above the data folder, or that of the network.
     fn genesis(&self) -> anyhow::Result<Genesis> {
         let path = self.genesis.clone().unwrap_or_else(|| match &self.data {
             Some(data) => data.join("../..").join(NetworkFolder::GENESIS),

@@ -44,7 +44,7 @@ enum Reading {
     /// Each block as it is sealed, until Ctrl-C
     #[command(after_help = "Examples:\n  cbdc chain follow\n  cbdc chain follow --from 1 --json")]
     Follow {
-        /// The first height; without it the next block
+        /// The first height; by default the next block
         #[arg(long, value_name = "HEIGHT")]
         from: Option<u64>,
         #[command(flatten)]
@@ -200,7 +200,7 @@ fn block_text(anchor: &cbdc_client::Anchor, block: &ChainBlock) -> String {
     format!("{}\n{commands}", header_text(anchor, &block.header))
 }
 
-/// The amount that a command names, where it names one.
+/// The amount in a command, if it has one.
 fn amount_of(command: &Command) -> Option<Amount> {
     Some(match command {
         Command::Payment(signed) => signed.record.amount,
@@ -225,7 +225,7 @@ fn amount_of(command: &Command) -> Option<Amount> {
     })
 }
 
-/// What a settled payment moved beside its amount.
+/// Adds what a settled payment moved in addition to its amount.
 fn add_charges(object: &mut Value, outcome: &Outcome) {
     let charges = outcome.charges();
     object["fee_minor"] = charges.fee.minor().into();

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::output::Output;
 
-/// The error of an audit that found something. Its findings are printed already; only the exit code is left.
+/// The error of an audit with findings. They are printed already; only the exit code remains.
 #[derive(Debug)]
 pub struct AuditFound;
 
@@ -20,7 +20,7 @@ impl std::fmt::Display for AuditFound {
 
 impl std::error::Error for AuditFound {}
 
-/// An error that the answer tells already: only the exit code is left.
+/// An error that the answer already shows: only the exit code remains.
 #[derive(Debug)]
 pub struct Told(pub ClientError);
 

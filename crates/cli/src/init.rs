@@ -70,7 +70,7 @@ impl Shape {
         self.preset.as_deref().and_then(Preset::named)
     }
 
-    /// Prints a note of what is provisional about the preset, if one is used.
+    /// Prints a note on the provisional figures of the preset, if one is used.
     pub fn caution(&self, output: &Output) {
         self.preset().iter().flat_map(cautions).for_each(|caution| output.note(&caution));
     }

@@ -1,6 +1,6 @@
 //! `cbdc`: a retail central bank digital currency on one machine, from the first key to the last receipt.
 //!
-//! From the top: [`command_line`]; a file or folder a subcommand; and below them what they share: [`network`] (the
+//! From the top: [`command_line`]; one file or folder per subcommand; and below them the shared parts: [`network`] (the
 //! `--network` argument), [`invocation`] (the command line as typed), [`exit`] (exit codes), [`output`] (text or JSON),
 //! [`shutdown`], [`logging`], [`runtime`] (threads) and [`allocator`] (memory).
 
@@ -54,14 +54,14 @@ fn main() -> ExitCode {
         }
     };
     let result = runtime.block_on(command_line.run(&output));
-    // Tasks that still wait for a peer do not keep the program.
+    // Tasks that still wait for a peer do not delay the program's end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     warn_of_rejected_backend();
     exit::code_of(result, &output)
 }
 
-/// Says so if the processor's fast way of verifying signatures failed its self-check. The portable one was used: what
-/// was verified is right.
+/// Warns if the processor's fast backend for verifying signatures failed its self-check. The portable one was used, so
+/// all verdicts are right.
 fn warn_of_rejected_backend() {
     if let Some(Selection { backend, rejected: Some(rejected) }) = Backend::selection() {
         eprintln!(

@@ -11,7 +11,7 @@ use crate::output::shell_word;
 
 static CURRENCY: OnceLock<Arc<Anchor>> = OnceLock::new();
 
-/// The genesis of the network that this run has opened, if it has opened one: errors are told in its currency.
+/// The genesis of the network that this run has opened, if any: errors show amounts in its currency.
 pub fn opened() -> Option<&'static Anchor> {
     CURRENCY.get().map(Arc::as_ref)
 }
@@ -26,7 +26,7 @@ pub struct NetworkArgument {
 impl NetworkArgument {
     pub fn open(&self) -> anyhow::Result<Network> {
         let network = Network::open(&self.network)?;
-        // The first network of the run is the one whose currency an error is told in.
+        // Errors show amounts in the currency of the run's first network.
         let _ = CURRENCY.set(network.anchor().clone());
         Ok(network)
     }

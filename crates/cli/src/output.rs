@@ -12,7 +12,7 @@ use serde_json::Value;
 pub struct Output {
     /// One JSON object instead of text.
     pub json: bool,
-    /// A part of the answer could not be written.
+    /// Whether a part of the answer could not be written.
     is_cut: AtomicBool,
 }
 
@@ -47,13 +47,13 @@ impl Output {
         }
     }
 
-    /// Prints a note beside the answer, to standard error.
+    /// Prints a note to standard error, apart from the answer.
     pub fn note(&self, text: &str) {
         writeln!(std::io::stderr(), "{text}").ok();
     }
 }
 
-/// Whether a bar that is drawn over itself can be shown on standard error.
+/// Whether a progress bar can be drawn on standard error.
 pub fn draws() -> bool {
     std::io::stderr().is_terminal() && !is_dumb()
 }
@@ -68,7 +68,7 @@ fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb")
 }
 
-/// Labels and values, one pair a line, the values aligned.
+/// Labels and values, one pair per line, with the values aligned.
 pub fn fields(rows: &[(&str, String)]) -> String {
     let width = rows.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
     rows.iter().map(|(label, value)| format!("{label:<width$}  {value}\n")).collect()

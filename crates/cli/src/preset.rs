@@ -114,7 +114,7 @@ fn object(preset: &Preset) -> Value {
     })
 }
 
-/// The notes for a user of the preset, one sentence a line.
+/// The notes for a user of the preset, one sentence per line.
 pub fn cautions(preset: &Preset) -> Vec<String> {
     let mut cautions = vec![format!("preset {} ({}): {}", preset.name, preset.date, preset.title)];
     if preset.mark == SourceMark::Known {

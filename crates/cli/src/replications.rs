@@ -1,4 +1,5 @@
-//! `cbdc replications`: rebuilds published results, with one page per paper that puts paper and ours side by side.
+//! `cbdc replications`: rebuilds published results, with one page per paper that compares the paper's figures with
+//! ours.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use crate::exit::Usage;
 use crate::output::{Output, draws, table};
 
-/// Rebuild published results, paper and ours side by side
+/// Rebuild published results and compare the papers' figures with ours
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc replications
@@ -22,7 +23,7 @@ use crate::output::{Output, draws, table};
 Each page states which claims hold and which do not, what was calibrated, how the models differ and why, and what is not
 claimed. Parameters are those of simulations/replications/NAME.toml and give the same digest on any machine.")]
 pub struct Replications {
-    /// Papers to rebuild; all without one
+    /// Papers to rebuild; by default all
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// Folder for the pages and replications.json
@@ -31,7 +32,7 @@ pub struct Replications {
     /// Change a key of the scenario, such as run.seeds=200; may be given again, with one paper
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Threads; all cores without it
+    /// Threads; by default all cores
     #[arg(long, value_name = "COUNT")]
     threads: Option<usize>,
     /// List the papers and exit

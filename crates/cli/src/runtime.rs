@@ -4,10 +4,10 @@ use std::num::NonZero;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// Overrides the number of workers, as it does in every program on tokio.
+/// The variable that overrides the number of workers, as in every program on tokio.
 const WORKERS: &str = "TOKIO_WORKER_THREADS";
 
-/// Starts a worker for every two cores: verification, settlement and the store have threads of their own, and idle
+/// Starts one worker for every two cores: verification, settlement and the store have their own threads, and idle
 /// workers cost them time by waking and sleeping. On two cores one worker instead of two saved 11 % of a payment's CPU
 /// time.
 pub fn start() -> std::io::Result<Runtime> {

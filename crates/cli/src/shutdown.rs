@@ -22,7 +22,7 @@ pub async fn requested(stop_with_parent: bool) -> &'static str {
     }
 }
 
-/// Reads standard input to its end, on a thread of its own that does not keep the program from ending.
+/// Reads standard input to its end, on a separate thread that does not keep the program from ending.
 async fn input_closed() {
     let (closed, is_closed) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {

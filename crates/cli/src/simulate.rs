@@ -32,13 +32,13 @@ mistake.")]
 pub struct Simulate {
     /// The scenario's file
     scenario: PathBuf,
-    /// The seed of agents and days; without it the scenario's own
+    /// The seed of agents and days; by default the scenario's own
     #[arg(long)]
     seed: Option<u64>,
     /// Change a key of the scenario, such as policy.holding_limit_minor=50_000; may be given again
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Folder for summary.json, report.html and the tables; without it results/NAME
+    /// Folder for summary.json, report.html and the tables; by default results/NAME
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Threads for the households' decisions; the results are the same
@@ -90,14 +90,14 @@ impl Simulate {
     }
 }
 
-/// The error for a file that is no economy but a load on a network.
+/// The error for a file that describes a load on a network, not an economy.
 fn load(file: &Path) -> Option<String> {
     cbdc_harness::scenario::Scenario::load(file).ok()?;
     let file = file.display();
     Some(format!("{file}: expected a scenario of an economy, found a load on a network: use `cbdc bench {file}`"))
 }
 
-/// Simulates on a thread of its own; Ctrl-C or SIGTERM ends it after the current day.
+/// Simulates on a separate thread; Ctrl-C or SIGTERM ends it after the current day.
 async fn simulated(scenario: Scenario, quiet: bool) -> anyhow::Result<(Scenario, Results)> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = stop.clone();
@@ -141,7 +141,7 @@ fn bar(scenario: &Scenario, quiet: bool) -> ProgressBar {
     bar
 }
 
-/// The summary, with the time it took and the folder of the results, which are not part of the digest.
+/// The summary, with the elapsed time and the folder of the results, which are not part of the digest.
 fn summary(results: &Results, wall_s: f64, out: &Path) -> anyhow::Result<Value> {
     let mut object = serde_json::to_value(results.summary())?;
     let household_days = results.households as f64 * f64::from(results.days);
@@ -151,7 +151,7 @@ fn summary(results: &Results, wall_s: f64, out: &Path) -> anyhow::Result<Value> 
     Ok(object)
 }
 
-/// Makes the folder of the results, before anything is simulated: hours later is late to learn that it cannot be
+/// Creates the folder of the results before the simulation, which may take hours: it fails at once if it cannot be
 /// written.
 fn make_folder(out: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(out).with_context(|| format!("the folder {} cannot be made", out.display()))?;

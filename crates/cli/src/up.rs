@@ -3,8 +3,8 @@
 //! 1. Creates the folder if there is none; otherwise continues with its data.
 //! 2. Starts every node, in this process or each in its own.
 //! 3. Makes sure that every bank has CBDC in its treasury and that three named wallets are open, funded and, if the
-//!    network's preset links their class, linked to their own bank. Each step can be repeated: the next run does what
-//!    an interrupted one left undone.
+//!    network's preset links their class, linked to their own bank. Each step can be repeated: the next run completes
+//!    an interrupted one.
 //! 4. Prints endpoints, wallets and next steps; runs until Ctrl-C or SIGTERM, and stops every node in order.
 
 use std::path::{Path, PathBuf};
@@ -242,7 +242,7 @@ async fn watch(processes: &mut Processes) -> NetworkError {
     }
 }
 
-/// Issues CBDC to every bank and opens, links and funds the named wallets, as far as that is not done yet.
+/// Issues CBDC to every bank and opens, links and funds the named wallets, unless that is done already.
 async fn prepare(network: &Network) -> anyhow::Result<()> {
     for bank in network.banks() {
         issue_first(network, bank).await.with_context(|| format!("bank {bank} could not be given CBDC"))?;
@@ -261,7 +261,7 @@ async fn prepare(network: &Network) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The money of a new wallet of the class, up to what the first policy lets it hold.
+/// The money of a new wallet of the class, up to the first policy's holding limit.
 fn first_money(network: &Network, class: Class, money: u64) -> Amount {
     let limit = network.anchor().genesis().policy.class(class).holding_limit;
     limit.map_or(major(network, money), |limit| limit.min(major(network, money)))
@@ -280,7 +280,7 @@ async fn issue_first(network: &Network, bank: BankId) -> anyhow::Result<()> {
         status.settled()?;
         return Ok(());
     }
-    // The operator endorses by hand: this program does it.
+    // The operator endorses by hand; here this program does so.
     let governance = network.acting(cbdc_client::Role::Operator).await?;
     for request in governance.waiting_requests().await?.into_iter().filter(|request| request.record.bank == bank) {
         governance.endorse(request).await?.settled()?;
@@ -288,8 +288,8 @@ async fn issue_first(network: &Network, bank: BankId) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Links a wallet to its own bank if the network's preset links its class: one that may hold nothing could not be paid
-/// otherwise.
+/// Links a wallet to its own bank if the network's preset links its class: a wallet with a limit of zero could not be
+/// paid otherwise.
 async fn link_first(network: &Network, file: &WalletFile) -> anyhow::Result<()> {
     let preset = crate::preset::of_network(network.anchor());
     if preset.is_none_or(|preset| *preset.linked.get(file.class) == 0.0) {

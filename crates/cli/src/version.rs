@@ -15,7 +15,7 @@ pub fn print(output: &Output, verbose: bool) {
         return;
     }
     let parts = [
-        // Checked against the portable backend first: what is named here is what verifies.
+        // Checked against the portable backend first: the backend named here is the one that verifies.
         ("signatures", Backend::selected().name()),
         ("target", env!("CBDC_BUILD_TARGET")),
         ("compiler", env!("CBDC_BUILD_COMPILER")),

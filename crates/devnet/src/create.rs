@@ -6,7 +6,7 @@
 //!
 //! Every member gets a signing key for its commands and a node key with a certificate for its connections. Genesis
 //! names both; nodes trust the key in a certificate, never the authority. The authority (`ca.pem`) is for clients in
-//! other languages, whose TLS libraries ask for one; its own key is discarded.
+//! other languages, whose TLS libraries require one; its own key is discarded.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -231,7 +231,7 @@ fn write_configs(dir: &Path, spec: &NetworkSpec, ports: &[NodePorts]) -> Result<
     Ok(())
 }
 
-/// The keys that all nodes share.
+/// The configuration keys common to all nodes.
 fn common(ports: NodePorts) -> String {
     let NodePorts { listen, metrics } = ports;
     format!(

@@ -1,7 +1,7 @@
 //! All nodes of a network in this process: the quickest way to a running network.
 //!
-//! They are the same nodes, with the same stores, TLS and ports. Only what needs processes is missing: CPU time by
-//! node, and killing a node.
+//! They are the same nodes, with the same stores, TLS and ports. Only features that need processes are missing: CPU
+//! time by node, and killing a node.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ impl InProcess {
         Ok(running)
     }
 
-    /// Waits until a node stops by itself, because it must not go on, and returns which and why.
+    /// Waits until a node stops by itself, because it must not continue, and returns which and why.
     pub async fn stopped(&mut self, central_bank: NodeName) -> NetworkError {
         let ended = |name: NodeName, ended: Result<(), String>| NetworkError::Node {
             node: name,
@@ -60,7 +60,7 @@ impl InProcess {
         }
     }
 
-    /// Stops every node gracefully: the banks first, so that what they relay is answered.
+    /// Stops every node gracefully: the banks first, so that commands in flight are answered.
     pub async fn stop(self) {
         for node in self.banks.into_values() {
             node.shutdown().await;

@@ -1,10 +1,10 @@
 //! Development networks: a folder with everything that a network needs, and its nodes, running.
 //!
-//! * [`policy`]: a first policy, as scenarios and presets write it;
+//! * [`policy`]: a first policy, as written in scenarios and presets;
 //! * `spec`: the shape of a network;
 //! * `create`: genesis, keys, certificates and configurations, into a new folder;
-//! * `ports`: the ports that its nodes listen on;
-//! * `network`: the folder, made or opened;
+//! * `ports`: the ports on which its nodes listen;
+//! * `network`: the folder, created or opened;
 //! * `processes`: every node as its own process;
 //! * `in_process`: the same nodes in this process, ready in a fraction of a second.
 

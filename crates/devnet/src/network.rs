@@ -1,7 +1,7 @@
-//! A development network's folder: made or opened.
+//! A development network's folder: created or opened.
 //!
-//! What connects to the network (wallets, governance, the chain) is `cbdc_client`'s [`NetworkFolder`], which
-//! [`Network`] derefs to.
+//! Connections to the network (wallets, governance, the chain) are made by `cbdc_client`'s [`NetworkFolder`], to which
+//! [`Network`] derefs.
 
 use std::ops::Deref;
 use std::path::Path;

@@ -32,8 +32,8 @@ pub(super) fn choose(ports: Ports, nodes: u16) -> Result<Vec<NodePorts>, Network
 const FREE_FROM: u16 = 20_000;
 const FREE_COUNT: u16 = 12_000;
 
-/// Finds ports that are free, each given out once by this process, which begins at an offset of its own. Another
-/// program might take one before the node does; the node then reports it.
+/// Finds free ports, each given out once by this process, which begins at its own offset. Another program might take
+/// one before the node does; the node then reports it.
 fn free(nodes: usize) -> std::io::Result<Vec<NodePorts>> {
     static GIVEN_OUT: AtomicU32 = AtomicU32::new(0);
     let own_offset = std::process::id().wrapping_mul(7_919);

@@ -1,8 +1,8 @@
 //! Every node of a network as its own process.
 //!
 //! * A node is `PROGRAM node central-bank|bank --config FILE --stop-with-parent`, its log in its folder.
-//! * It holds the reading end of a pipe as its standard input. The pipe closes when this process ends, however it ends,
-//!   and the node stops.
+//! * Its standard input is the reading end of a pipe. The pipe closes when this process ends, however it ends, and the
+//!   node stops.
 //! * A node is ready when gRPC health reports it. One that dies before is reported with the end of its log.
 //! * Stopping is SIGTERM, then SIGKILL after a grace period, to exactly the processes started here.
 
@@ -20,9 +20,9 @@ use super::error::NetworkError;
 use super::network::Network;
 use super::ports::check_port;
 
-/// How long a node may take to serve; a restart replays its log first.
+/// The time that a node may take to serve; a restart replays its log first.
 const READY_WITHIN: Duration = Duration::from_secs(60);
-/// How long a node may take to stop after SIGTERM.
+/// The time that a node may take to stop after SIGTERM.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 const POLL_EVERY: Duration = Duration::from_millis(20);
 const LOG_TAIL_LINES: usize = 20;
@@ -149,7 +149,7 @@ impl Processes {
             }
             match is_ready(&self.network, node).await {
                 Ok(true) => return Ok(()),
-                // A node that has not read its ledger yet lets nobody in.
+                // A node that has not read its ledger yet admits nobody.
                 Ok(false)
                 | Err(ClientError::Unreachable { .. } | ClientError::NoAnswer { .. } | ClientError::NobodyActs(_)) => {}
                 Err(error) => return Err(error.into()),
@@ -199,7 +199,7 @@ async fn stop_child(node: NodeName, mut child: Child) -> Result<(), NetworkError
     }
 }
 
-/// Sends SIGTERM to one process, by kill(1): the standard library sends no signal but SIGKILL.
+/// Sends SIGTERM to one process through kill(1): the standard library can only send SIGKILL.
 async fn terminate(pid: u32) {
     let kill = Command::new("kill").args(["-TERM", &pid.to_string()]).stderr(Stdio::null()).status();
     kill.await.ok();

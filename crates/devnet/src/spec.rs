@@ -39,11 +39,11 @@ pub struct NetworkSpec {
     pub banknotes: Amount,
     /// The central bank's own capital.
     pub equity: Amount,
-    /// How far ahead a record's end of validity may lie, ms.
+    /// The longest time from now to a record's valid-until, ms.
     pub validity_ms_max: u64,
-    /// How many of the three committee seats must approve.
+    /// The number of the three committee seats that must approve.
     pub threshold: u16,
-    /// The operator agrees to banks' requests automatically, within the committee's limits.
+    /// The operator approves banks' requests automatically, within the committee's limits.
     pub automatic_operator: bool,
     pub sequencer: SequencerSpec,
     /// Threads that verify signatures at the central bank; the node's own default if absent.
@@ -52,9 +52,9 @@ pub struct NetworkSpec {
     pub checkpoint_every_blocks: Option<u64>,
     /// Banks verify signatures before they relay.
     pub precheck_signatures: bool,
-    /// The first so many banks keep all of the chain, the others partial replicas.
+    /// The number of banks with full replicas, the first ones; the others keep partial replicas.
     pub full_replicas: u16,
-    /// Banks know each other's addresses, and catch up from each other, where they keep all of the chain.
+    /// Banks know each other's addresses, and those with full replicas catch up from each other.
     pub peers: bool,
 }
 

@@ -1,8 +1,8 @@
 //! The accounts of the economy: sectors, and the flows between them.
 //!
-//! Money is whole minor units. A flow is recorded once, with who pays and who receives, so that flows sum to zero by
-//! construction; each sector's net worth is computed from its balance sheet. The end of every day checks, to the
-//! unit, that the flows explain the change of worth ([`crate::simulation`]).
+//! Money is whole minor units. A flow is recorded once, with payer and payee, so that flows sum to zero by
+//! construction; each sector's net worth is computed from its balance sheet. The end of every day checks, to the unit,
+//! that the flows explain the change of worth ([`crate::simulation`]).
 
 /// The sectors of the economy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,7 +89,7 @@ impl Flows {
     }
 }
 
-/// A part of an amount: amount × numerator ÷ denominator, rounded toward zero; 0 where the whole is 0.
+/// A part of an amount: amount × numerator ÷ denominator, rounded toward zero; 0 if the denominator is 0.
 pub fn portion(amount_minor: i64, numerator: i64, denominator: i64) -> i64 {
     if denominator <= 0 {
         return 0;

@@ -2,8 +2,8 @@
 //! ledger in virtual time.
 //!
 //! 1. Commands are written one after the other into one buffer, with their signers' next sequence numbers.
-//! 2. [`Authority::settle`] makes them a block proposal stamped with the simulation's time, applies it, and returns
-//!    one outcome each. Every proposal is one second later than the one before.
+//! 2. [`Authority::settle`] makes them a block proposal stamped with the simulation's time, applies it, and returns one
+//!    outcome for each. Every proposal is one second later than the one before.
 //!
 //! It issues no command that a real signer on a network could not sign.
 
@@ -298,7 +298,7 @@ pub fn minor(amount_minor: i64) -> Amount {
     Amount::from_minor(amount_minor.max(0) as u64)
 }
 
-/// A wallet's account; `None` where `wallet` is 0, which stands for no wallet.
+/// A wallet's account; `None` if `wallet` is 0, which means no wallet.
 pub fn account(wallet: u64) -> Option<AccountId> {
     AccountId::from_u64(wallet).filter(|_| wallet != 0)
 }

@@ -30,7 +30,7 @@ impl Day {
         self.date.day == 1
     }
 
-    /// Whether today is the `wanted` day of the month, or the month's last where it is shorter.
+    /// Whether today is the `wanted` day of the month, or its last day if the month is shorter.
     pub fn is_day_of_month(&self, wanted: u32) -> bool {
         u32::from(self.date.day) == wanted.min(self.month_days)
     }

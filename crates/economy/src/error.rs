@@ -6,7 +6,7 @@ use cbdc_ledger::ledger::InvariantBroken;
 use cbdc_ledger::virtual_time::VirtualTimeError;
 use cbdc_scenario_file::ScenarioError;
 
-/// Why an economy could not be simulated.
+/// The reason why an economy could not be simulated.
 #[derive(Debug, thiserror::Error)]
 pub enum EconomyError {
     /// A mistake in the scenario.
@@ -40,7 +40,7 @@ pub enum EconomyError {
         /// Days since the start.
         day: u32,
     },
-    /// Prices or rates have driven amounts beyond the range that is simulated.
+    /// Prices or rates have driven amounts beyond the simulated range.
     #[error(
         "on day {day} the net worth of {sector} is {worth} minor units, and {most} either way is the most that is \
         simulated: lower rates, inflation, amounts or the number of days"

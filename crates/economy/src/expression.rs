@@ -22,7 +22,7 @@ pub const NAMES: [&str; 12] = [
     "month",
 ];
 
-/// Longest text, which bounds the tree of a long sum to what the stack holds.
+/// Longest text, which limits the tree of a long sum to what fits the stack.
 pub const LENGTH_MAX: usize = 2_000;
 
 /// Deepest nesting of brackets and functions.
@@ -295,7 +295,7 @@ mod tests {
         for long in ["(", "-", "1+"] {
             assert!(Expression::parse(&long.repeat(1_000)).is_err(), "{long}");
         }
-        // Short enough to be read, or refused: never too deep for a stack.
+        // Short enough to be read, or refused: never too deep for the stack.
         assert!(Expression::parse(&format!("{}1", "1+".repeat(999))).is_ok());
         let error = Expression::parse(&format!("{}1", "1+".repeat(1_000_000))).unwrap_err();
         assert!(error.contains("at most 2000 letters"), "{error}");

@@ -197,7 +197,7 @@ pub struct Results {
     pub household_rows: Vec<HouseholdRow>,
     pub payment_rows: Vec<PaymentRow>,
     pub event_rows: Vec<EventRow>,
-    /// Households' wallets by how full they are at the end: up to 10 % of the limit, …, up to 100 %, above.
+    /// Households' wallets by their holdings at the end: up to 10 % of the limit, …, up to 100 %, above.
     pub holdings_of_limit: Vec<u64>,
     pub ledger: LedgerWork,
     /// BLAKE3 over all of the above.
@@ -259,7 +259,7 @@ impl Results {
         visit(EventRow::TABLE, EventRow::COLUMNS, cells(&self.event_rows));
     }
 
-    /// Computes the digest over everything else but the scenario's name.
+    /// Computes the digest over everything else except the scenario's name.
     pub(crate) fn seal(&mut self) {
         let mut hasher = blake3::Hasher::new();
         let text = |hasher: &mut blake3::Hasher, text: &str| {

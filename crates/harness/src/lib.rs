@@ -1,6 +1,6 @@
 //! The load harness: real networks under a chosen load, measured from the moment each payment was due.
 //!
-//! Modules, low to high:
+//! Modules, from low to high:
 //! - [`scenario`]: a run's description, read from a TOML file and checked to the line and column;
 //! - [`workload`]: a scenario's payments in order of their due times, the same for the same seed;
 //! - [`measure`]: clocks and counters: latency, outcomes by the second, machine, CPU time;
@@ -8,7 +8,7 @@
 //! - [`report`]: the same for people: a terminal summary and one self-contained HTML page.
 //!
 //! None of these touches a network. [`run`] does: it takes a scenario from the start of its network (`cbdc-devnet`) to
-//! its result. Beside it stands [`settlement_core`]: ordering, fsync and the ledger alone, without signatures and
+//! its result. Independent of it is [`settlement_core`]: ordering, fsync and the ledger alone, without signatures and
 //! network.
 
 #![forbid(unsafe_code)]

@@ -67,7 +67,7 @@ pub enum Outcome {
     Shown,
 }
 
-/// One statement of the paper against ours.
+/// One statement of the paper, compared with ours.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Claim {
     /// The statement.

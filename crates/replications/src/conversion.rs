@@ -1,6 +1,6 @@
 //! The five conversion rules ψ(RM): the share of a deposit that households turn into CBDC as their bank's risk grows.
 //!
-//! RM measures a bank's risk. Between the threshold RM* and RM* + RMlim, which is [6, 13.6], a rule leads from a1 to
+//! RM measures a bank's risk. Between the threshold RM* and RM* + RMlim, which is [6, 13.6], a rule rises from a1 to
 //! its cap; RMlim = 7.6 is the width of the interval and not its end: the slope divides by it, and the cap begins at
 //! 13.6.
 //!
@@ -34,7 +34,7 @@ pub enum Conversion {
     C4,
 }
 
-/// RM, wealth in the account in model units, and ψ of C0 to C4, worked out by hand from the rules.
+/// RM, wealth in the account in model units, and ψ of C0 to C4, computed by hand from the rules.
 pub const VECTORS: [(f64, f64, [f64; 5]); 11] = [
     (0.0, 1.0, [0.1, 0.1, 0.1, 0.1, 0.1]),
     (5.999_999, 100.0, [0.1, 0.1, 0.1, 0.1, 0.1]),

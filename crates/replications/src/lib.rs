@@ -1,4 +1,4 @@
-//! Replications of published results, paper against ours: each module rebuilds one paper and compares the outcome.
+//! Replications of published results: each module rebuilds one paper and compares its outcome with ours.
 //!
 //! `cbdc replications` builds all of them. A paper has a scenario file under `simulations/replications/` with every
 //! parameter, a module here that runs it, and a page. The claims differ from paper to paper:
@@ -36,7 +36,7 @@ use self::comparison::Comparison;
 use self::flight_to_quality::books::Imbalance;
 use self::operational_framework::newton::NoSolution;
 
-/// Why a paper could not be rebuilt.
+/// The reason why a paper could not be rebuilt.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplicationError {
     /// A mistake in the scenario file.
@@ -63,13 +63,13 @@ pub enum ReplicationError {
     },
 }
 
-/// A paper: its name, its scenario as shipped, and its replication.
+/// A paper: its name, its scenario in the repository, and its replication.
 pub struct Paper {
     /// Name on the command line, stem of the scenario and of the page.
     pub name: &'static str,
     /// One line for lists.
     pub about: &'static str,
-    /// The scenario file as shipped.
+    /// The scenario file in the repository.
     pub scenario: &'static str,
     compare: fn(&mut Section<'_>, usize) -> Result<Comparison, ReplicationError>,
 }
@@ -125,10 +125,10 @@ pub fn nearest(name: &str) -> Option<&'static str> {
 }
 
 impl Paper {
-    /// Rebuilds the paper as shipped.
+    /// Rebuilds the paper with the scenario in the repository.
     ///
     /// # Errors
-    /// See [`ReplicationError`]; the shipped scenarios give none.
+    /// See [`ReplicationError`]; the scenarios in the repository give none.
     pub fn compare(&self, threads: usize) -> Result<Comparison, ReplicationError> {
         let file = format!("simulations/replications/{}.toml", self.name);
         self.compare_with(&file, self.scenario, &[], threads)

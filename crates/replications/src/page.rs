@@ -1,4 +1,4 @@
-//! One self-contained page a paper: paper and ours side by side, and everything needed to judge the comparison.
+//! One self-contained page per paper: paper and ours side by side, and everything needed to judge the comparison.
 //!
 //! From top to bottom: the verdict; the claims; tables and plots; calibrated figures and results; differences and
 //! reasons; statements not claimed; every parameter with its origin; how to rebuild. The page loads nothing from any

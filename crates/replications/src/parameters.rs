@@ -50,7 +50,7 @@ impl<'a> Reader<'a> {
     /// A number within `range`.
     ///
     /// # Errors
-    /// The value is no number, or lies outside.
+    /// The value is not a number, or is out of range.
     pub fn number(
         &mut self,
         key: &'static str,
@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
     /// A whole number within `range`.
     ///
     /// # Errors
-    /// The value is no whole number, or lies outside.
+    /// The value is not a whole number, or is out of range.
     pub fn integer(
         &mut self,
         key: &'static str,
@@ -81,7 +81,7 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    /// Refuses keys that were not asked for, and returns the parameters read.
+    /// Refuses keys that were not read, and returns the parameters.
     ///
     /// # Errors
     /// The first unknown key, with the nearest known one.

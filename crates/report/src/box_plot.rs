@@ -1,4 +1,4 @@
-//! Box plots: one row a distribution, a whisker from 5 to 95 %, a box from quartile to quartile, a stroke at the
+//! Box plots: one row per distribution, a whisker from 5 to 95 %, a box from quartile to quartile, a stroke at the
 //! median.
 
 use std::fmt::Write;
@@ -68,7 +68,7 @@ pub fn box_plot(number: usize, title: &str, description: &str, axis: &Axis, rows
     )
 }
 
-/// A name shortened to its column; the page's tables show it whole.
+/// A name shortened to its column; the page's tables show it in full.
 fn shortened(name: &str) -> String {
     const MOST: usize = 28;
     if name.chars().count() <= MOST {

@@ -18,7 +18,7 @@ pub fn fan_chart(plot: &Plot, number: usize) -> String {
     })
 }
 
-/// The area between two series, where both have values.
+/// The area between two series, wherever both have values.
 fn draw_band(plot: &Plot, svg: &mut String, high: &Series, low: &Series) {
     let points = plot.positions.iter().zip(high.values.iter().zip(&low.values));
     let points: Vec<(f64, f64, f64)> =

@@ -35,7 +35,7 @@ pub fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// A chosen figure as people write it: `200`, `2.5`.
+/// A given figure as people write it: `200`, `2.5`.
 pub fn given(number: f64) -> String {
     if number.abs() >= 1_000.0 { rounded(number) } else { format!("{}", (number * 1_000.0).round() / 1_000.0) }
 }

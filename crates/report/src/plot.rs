@@ -37,7 +37,7 @@ pub enum Scale {
     Linear,
     /// Equal factors.
     Log,
-    /// Shares from 0 towards 1, each further nine as wide as the one before it.
+    /// Shares from 0 towards 1, with equal width for each further nine.
     Nines,
 }
 
@@ -79,7 +79,7 @@ impl Axis {
         Self { label: label.to_owned(), scale: Scale::Log, low, high, ticks }
     }
 
-    /// Shares of payments up to that of `finest`, below 1.
+    /// An axis of shares of payments up to that of `finest`, below 1.
     pub fn nines(label: &str, finest: f64) -> Self {
         let ticks = [
             (0.0, "0"),
@@ -95,7 +95,7 @@ impl Axis {
         Self { label: label.to_owned(), scale: Scale::Nines, low: 0.0, high, ticks }
     }
 
-    /// Position of a value, 0 at the low end and 1 at the high end; values outside are clamped.
+    /// The position of a value, 0 at the low end and 1 at the high end; values outside are clamped.
     pub(crate) fn fraction(&self, value: f64) -> f64 {
         let along = |value: f64| match self.scale {
             Scale::Linear => value,
@@ -163,7 +163,7 @@ impl Plot {
         self.framed(number, &self.series, &|svg| if self.stacked { self.draw_stack(svg) } else { self.draw_lines(svg) })
     }
 
-    /// The figure with something else drawn between axes and marks, and a legend of its own.
+    /// The figure with additional drawing between axes and marks, and its own legend.
     pub(crate) fn framed(&self, number: usize, legend: &[Series], draw: &dyn Fn(&mut String)) -> String {
         let mut html = String::new();
         let _ = write!(
@@ -455,7 +455,7 @@ fn nice_step(rough: f64) -> f64 {
     nice * magnitude
 }
 
-/// A tick in thousands, millions or billions where the axis reaches that far, with the digits its step needs.
+/// A tick in thousands, millions or billions if the axis reaches that far, with the digits that its step needs.
 fn tick_label(at: f64, step: f64, high: f64) -> String {
     let (scale, suffix) = match high.abs() {
         high if high >= 1e10 => (1e9, " bn"),

@@ -1,8 +1,8 @@
 //! A TOML document that remembers the position of each key and value, with overrides laid over it.
 //!
-//! The file is source 0; each `--set key=value` is a further source of its own, so that a mistake in an override is
-//! shown on the override and not on the file. A key of an override is a dotted path; a number in it is the position
-//! in an array of tables (`event.0.at_s=5`).
+//! The file is source 0; each `--set key=value` is another source, so that a mistake in an override is shown on the
+//! override and not on the file. A key of an override is a dotted path; a number in it is the index in an array of
+//! tables (`event.0.at_s=5`).
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::error::{Mistake, ScenarioError};
 
-/// A stretch of one source, in bytes.
+/// A range of one source, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
     source: usize,
@@ -66,7 +66,7 @@ impl Document {
     /// Parses a file's text; `name` is shown in mistakes.
     ///
     /// # Errors
-    /// The first position that is not TOML.
+    /// The first position that is not valid TOML.
     pub fn parse(name: &str, text: &str) -> Result<Self, ScenarioError> {
         let mut document = Self {
             sources: vec![Source { name: name.to_owned(), text: text.to_owned() }],
@@ -110,7 +110,7 @@ impl Document {
         outcome.map_err(|(span, expected, found)| self.mistake(span, expected, found, None))
     }
 
-    /// A mistake at `span`, ready to be shown.
+    /// A mistake at `span`, for display.
     pub fn mistake(
         &self,
         span: Span,
@@ -145,7 +145,7 @@ impl Document {
     }
 }
 
-/// Describes a value by its TOML type, with the value itself where it is short.
+/// Describes a value by its TOML type, with the value itself if it is short.
 pub fn describe(value: &Value) -> String {
     match value {
         Value::Text(text) => format!("the text \"{text}\""),

@@ -1,11 +1,11 @@
-//! Mistakes in a scenario: where, what was expected and found, and what was probably meant.
+//! Mistakes in a scenario: their position, what was expected and found, and what was probably meant.
 //!
 //! Every mistake names file, line and column, shows the line, and proposes the nearest known word if one is near.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Why a scenario could not be loaded.
+/// The reason why a scenario could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
     /// The file is missing or cannot be read.
@@ -67,12 +67,12 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// Characters of a line that are shown at most.
+/// The most characters of a line that are shown.
 const LINE_MAX: usize = 160;
-/// Characters of what was found that are shown at most.
+/// The most characters of the contents found that are shown.
 const FOUND_MAX: usize = 200;
 
-/// `max` characters of a text from `first` on, `…` for what is left out. Control characters, which could drive a
+/// At most `max` characters of a text from `first` on, with `…` for omissions. Control characters, which could drive a
 /// terminal, are shown as `�`.
 fn excerpt(text: &str, first: usize, max: usize) -> String {
     let is_harmless = |character: char| !character.is_control() || character == '\t';

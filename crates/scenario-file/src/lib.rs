@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`document`] | the parsed file with its overrides |
 //! | [`section`] | one table read key by key, with defaults and ranges, and nothing left over |
-//! | [`error`] | a mistake as it is shown |
+//! | [`error`] | a mistake, as displayed |
 //! | [`suggestion`] | "did you mean" |
 //! | [`text_file`] | reading a file, up to a size |
 //!

@@ -1,7 +1,7 @@
 //! Reading one table of a scenario: every key with its default and its range, and nothing left over.
 //!
-//! A section is read key by key; each reading names the key, the range and the default. `end` then refuses any key
-//! that was not asked for, in the order of the file, with the nearest known key as a suggestion.
+//! A section is read key by key; each reading names the key, the range and the default. `end` then refuses any key that
+//! was not read, in the order of the file, with the nearest known key as a suggestion.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -81,7 +81,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A number within `range`; whole numbers are taken too.
+    /// A number within `range`; whole numbers are accepted too.
     pub fn number(&mut self, key: &'static str, range: RangeInclusive<f64>, default: f64) -> Result<f64> {
         Ok(self.optional_number(key, range)?.unwrap_or(default))
     }

@@ -7,7 +7,7 @@ use cbdc_scenario_file::ScenarioError;
 
 use crate::part::PartError;
 
-/// Why a sweep could not be planned, run or merged.
+/// The reason why a sweep could not be planned, run or merged.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
     /// A mistake in the plan file or its scenario.
@@ -86,7 +86,7 @@ pub enum SweepError {
     Table {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: parquet::errors::ParquetError,
     },
 }
@@ -116,7 +116,7 @@ fn missing_words(runs: &[u32], all: usize) -> String {
     )
 }
 
-/// Numbers in ascending order as people write them: `0–3, 7, 9–12`; at most twenty ranges.
+/// Numbers in ascending order, as people write them: `0–3, 7, 9–12`; at most twenty ranges.
 pub fn ranges(numbers: &[u32]) -> String {
     let mut found: Vec<(u32, u32)> = Vec::new();
     for number in numbers {

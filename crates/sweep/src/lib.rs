@@ -24,17 +24,17 @@
 //! # Modules, low to high
 //! | module | holds |
 //! |---|---|
-//! | [`error`] | why something could not be done |
+//! | [`error`] | errors of planning, running and merging |
 //! | [`table`] | columns, and Parquet files of them |
 //! | [`quantiles`] | mean and percentiles over seeds |
-//! | [`folder`] | paths within a batch's folder |
+//! | [`folder`] | paths within a sweep's folder |
 //! | [`setting`] | a key of the scenario with its value |
 //! | [`plan_file`] | a plan file as read |
 //! | [`latin_hypercube`] | designs that fill a space evenly |
 //! | [`plan`] | numbered runs |
 //! | [`part`] | one process's share of the runs |
 //! | [`run_folder`] | one run's results on the disk |
-//! | [`run`](mod@run) | simulating a part, and how long it will take |
+//! | [`run`](mod@run) | simulating a part, and estimating its time |
 //! | [`summary`] | every design's figures over its seeds |
 //! | [`merge`](mod@merge), [`report`] | all runs as tables, summary and page |
 

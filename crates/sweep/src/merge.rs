@@ -1,11 +1,11 @@
 //! Merges all runs into tables, a summary and a page.
 //!
-//! 1. Every run of the plan is looked up; missing ones are named, and end the merge unless a partial one is asked for.
+//! 1. Every run of the plan is looked up; missing ones are named, and end the merge unless a partial one is requested.
 //! 2. Runs are read in the order of their numbers, each table checked against its hash, and appended, with the columns
 //!    `run`, `design` and `seed` before the run's own.
 //! 3. `runs.parquet` is the run index: each run's number, design, seed, settings, digest and figures. A key's column
 //!    holds numbers if all its values are numbers, else text.
-//! 4. The digest of a sweep is BLAKE3 over its runs' numbers, seeds, scenario hashes and digests.
+//! 5. Everything is written under a temporary name and then renamed; `summary.json` comes last.
 //! 5. Everything is written under a name of its own and then renamed; `summary.json` comes last.
 //!
 //! No file contains a time, a path or a machine: the same runs give the same bytes.
@@ -26,7 +26,7 @@ use crate::table::{Column, Table, TableWriter, Values};
 /// Merges the folder's runs.
 ///
 /// # Errors
-/// Runs are missing and `partial` is false, a run is damaged or of another plan, or the disk refuses.
+/// Runs are missing and `partial` is false, a run is damaged or belongs to another plan, or the disk fails.
 pub fn merge(folder: &Path, plan: &Plan, partial: bool) -> Result<Merged, SweepError> {
     let found = find(folder, plan)?;
     let missing: Vec<u32> = plan.runs.iter().map(|run| run.run).filter(|run| !found.contains_key(run)).collect();
@@ -125,7 +125,7 @@ impl Files {
         Ok(())
     }
 
-    /// Gives every file its name.
+    /// Renames every file to its final name.
     fn publish(mut self) -> Result<(), SweepError> {
         let mut names = Vec::new();
         for (name, writer) in std::mem::take(&mut self.writers) {
@@ -143,7 +143,7 @@ impl Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
-        // Only a failed merge leaves files here, and they do no harm where they cannot be removed.
+        // Only a failed merge leaves files here, which do no harm if they cannot be removed.
         drop(std::fs::remove_dir_all(&self.waiting));
     }
 }
@@ -249,7 +249,7 @@ fn quantiles_of(values: &[f64]) -> Option<Quantiles> {
     (!values.is_empty()).then(|| Quantiles::of(values))
 }
 
-/// A key's value in a design; empty where the design does not set it.
+/// A key's value in a design; empty if the design does not set it.
 fn value_of(set: &[Setting], key: &str) -> String {
     let value = set.iter().find(|one| one.key == key).map(|one| one.value.as_str());
     value

@@ -15,7 +15,7 @@ pub struct Part {
     count: u32,
 }
 
-/// Why no part could be determined.
+/// The reason why no part could be determined.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PartError {
     /// A variable of the environment is not a number.
@@ -88,7 +88,7 @@ impl Part {
     /// Determines the part from the command line and the environment.
     ///
     /// # Errors
-    /// They name no part; the error tells which of them is wrong.
+    /// They name no part; the error says which of them is wrong.
     pub fn chosen(
         index: Option<u32>,
         count: Option<u32>,

@@ -183,7 +183,7 @@ impl Plan {
     }
 }
 
-/// A design's name from what it sets: `holding limit EUR 500, adoption ceiling 0.7`.
+/// A design's name from its settings: `holding limit EUR 500, adoption ceiling 0.7`.
 fn label(set: &[Setting]) -> String {
     if set.is_empty() {
         return "the scenario as it is".to_owned();

@@ -45,7 +45,7 @@ impl Progress {
     }
 }
 
-/// The progress callback, which decides whether to go on.
+/// The progress callback, which decides whether to continue.
 pub type OnProgress<'a> = dyn FnMut(Progress) -> Go + 'a;
 
 /// The outcome of running a part.
@@ -65,7 +65,7 @@ pub fn all_threads() -> usize {
 /// Simulates a part of the folder's plan.
 ///
 /// # Errors
-/// The callback stopped it, a run failed, or the disk refuses. Finished runs are kept in each case.
+/// The callback stopped it, a run failed, or the disk failed. Finished runs are kept in each case.
 pub fn run(
     folder: &Path,
     plan: &Plan,

@@ -1,8 +1,8 @@
 //! One run's results on the disk, whole or not at all.
 //!
-//! 1. Everything is written into a folder of its own beside the final one, under a name that no other process has.
+//! 1. Everything is written into a separate folder beside the final one, under a name that no other process has.
 //! 2. Each file is synced, `run.json` last; it identifies the run and holds the hash of every table.
-//! 3. One rename makes it `runs/NUMBER`. If another process was quicker, its folder stays and ours is dropped: both are
+//! 3. One rename makes it `runs/NUMBER`. If another process was faster, its folder stays and ours is dropped: both are
 //!    the same.
 //!
 //! A folder under its final name is therefore a finished run. A killed process leaves a folder whose name begins with a
@@ -73,7 +73,7 @@ pub fn record(folder: &Path, plan: &Plan, run: Run) -> Result<Option<RunRecord>,
 /// Writes a run's results.
 ///
 /// # Errors
-/// The disk refuses; then nothing appears under the run's name.
+/// The disk failed; then nothing appears under the run's name.
 pub fn write(folder: &Path, plan: &Plan, run: Run, results: &Results) -> Result<(), SweepError> {
     let waiting = waiting_folder(folder, run)?;
     let mut tables = write_tables(&waiting, results)?;
@@ -100,7 +100,7 @@ pub fn write(folder: &Path, plan: &Plan, run: Run, results: &Results) -> Result<
 /// Writes the economy's tables as Parquet files into a folder. Returns the BLAKE3 of each file by the table's name.
 ///
 /// # Errors
-/// The disk refuses.
+/// The disk failed.
 pub fn write_tables(folder: &Path, results: &Results) -> Result<BTreeMap<String, String>, SweepError> {
     fn named<R: Row + Default>(rows: &[R]) -> (&'static str, Table) {
         (R::TABLE, Table::of(rows))

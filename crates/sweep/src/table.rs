@@ -1,6 +1,6 @@
 //! Tables of columns, and Parquet files of them: 64-bit integers, 64-bit floats and text, none of them nullable.
 //!
-//! A file's bytes depend on the rows and their order alone: row groups end after [`ROWS_A_GROUP`] rows, wherever the
+//! A file's bytes depend only on the rows and their order: row groups end after [`ROWS_A_GROUP`] rows, wherever the
 //! rows came from, and a file contains no time and no path.
 
 use std::fs::File;
@@ -158,7 +158,7 @@ impl Table {
         Table { columns }
     }
 
-    /// Writes the table as a file of its own and returns the file's BLAKE3.
+    /// Writes the table as a separate file and returns the file's BLAKE3.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -251,7 +251,7 @@ impl TableWriter {
     /// Creates a file. Its columns are those of the first table.
     ///
     /// # Errors
-    /// The file cannot be made.
+    /// The file cannot be created.
     pub fn new(path: &Path) -> Result<TableWriter, SweepError> {
         Ok(TableWriter { path: path.to_path_buf(), waiting: Table::default(), writer: None })
     }
@@ -259,7 +259,7 @@ impl TableWriter {
     /// Adds a table's rows.
     ///
     /// # Errors
-    /// Its columns are not those of the first table, or the disk refuses.
+    /// Its columns are not those of the first table, or the disk failed.
     pub fn append(&mut self, table: Table) -> Result<(), SweepError> {
         if self.waiting.columns.is_empty() {
             self.writer = Some(self.begin(&table)?);
@@ -287,7 +287,7 @@ impl TableWriter {
     /// Writes the remaining rows, closes the file and syncs it.
     ///
     /// # Errors
-    /// The disk refuses.
+    /// The disk failed.
     pub fn finish(mut self) -> Result<(), SweepError> {
         if self.waiting.rows() > 0 {
             self.write_group(self.waiting.rows())?;

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields};
 
-/// Report to the central bank what customers have on deposit, which the reserve requirement is computed from
+/// Report customers' deposits to the central bank, which computes the reserve requirement from them
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc bank report-deposits --bank 1

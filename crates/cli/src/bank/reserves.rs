@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money};
 
-/// Pay reserves to another bank, as the bank that pays
+/// Pay reserves to another bank, as the paying bank
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc bank transfer-reserves 25000 --from 1 --to 2
@@ -17,10 +17,10 @@ Each call is a new transfer. If no answer came, look at the reserves first: cbdc
 pub struct TransferReserves {
     /// Major units, such as 25000
     amount: String,
-    /// The bank that pays
+    /// The paying bank
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     from: u16,
-    /// The bank that is paid
+    /// The bank to be paid
     #[arg(long, value_name = "M", value_parser = clap::value_parser!(u16).range(1..))]
     to: u16,
     #[command(flatten)]
@@ -34,7 +34,7 @@ impl TransferReserves {
         let amount = anchor.parse(&self.amount)?;
         let office = network.bank_office(BankId(self.from))?;
         let position = office.transfer_reserves(BankId(self.to), amount).await?.settled()?;
-        // It is settled; what is left is shown only if the bank still answers.
+        // It is settled; the remaining reserves are shown only if the bank still answers.
         let left = office.treasury().await.ok().map(|treasury| treasury.reserves_minor);
         let object = json!({
             "from": self.from,

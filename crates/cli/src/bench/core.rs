@@ -22,19 +22,19 @@ pub struct Core {
     /// Funded wallets
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(2..=50_000_000))]
     wallets: u32,
-    /// Transfers in a proposal
+    /// Transfers in a block proposal
     #[arg(long, value_name = "N", default_value_t = 8_189, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     batch: u32,
     /// Transfers to measure, after a twentieth more to warm up
     #[arg(long, value_name = "N", default_value_t = 4_000_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     transfers: u64,
-    /// Proposals in flight, from being proposed to being settled
+    /// Block proposals in flight, from being proposed to being settled
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     in_flight: u32,
     /// Either every rule for payments, with bounds that refuse none, or no rule
     #[arg(long, value_enum, default_value = "all")]
     policy: Policy,
-    /// An empty folder for the store, which is kept; without it a temporary one
+    /// An empty folder for the store, which is kept; by default a temporary one
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// No progress notes

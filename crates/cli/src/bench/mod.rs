@@ -40,13 +40,13 @@ pub struct Bench {
     /// Change a key of the scenario, such as load.rate_per_s=500; may be given again
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Folder for summary.json and report.html; without it results/NAME
+    /// Folder for summary.json and report.html; by default results/NAME
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Search for the highest rate that holds the bound given with --slo-p99-ms
     #[arg(long, requires = "slo_p99_ms")]
     find_max: bool,
-    /// Bound in ms within which 99 of 100 payments must be final, from when they were due; without it the scenario's
+    /// Bound in ms within which 99 of 100 payments must be final, from when they were due; by default the scenario's
     /// own
     #[arg(long, value_name = "MS", value_parser = bound_ms)]
     slo_p99_ms: Option<f64>,
@@ -97,7 +97,7 @@ impl Bench {
             }
         };
         let result = tokio::select! {
-            // First, so that the signals are listened to before anything is made.
+            // First, so that the signals are handled before anything is created.
             biased;
             // The nodes are children of this process and end with it.
             signal = shutdown::requested(false) => {
@@ -120,7 +120,7 @@ impl Bench {
     }
 }
 
-/// The error for a file that is no load on a network but an economy.
+/// The error for a file that describes an economy, not a load on a network.
 fn economy(file: &Path) -> Option<String> {
     cbdc_economy::Scenario::read(file).ok()?;
     let file = file.display();

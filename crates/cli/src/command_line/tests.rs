@@ -11,7 +11,7 @@ fn accepts(line: &str) -> bool {
     CommandLine::try_parse_from(words(line).into_iter().map(whole)).is_ok()
 }
 
-/// The words of a line, as a shell takes them: what stands in quotes is one.
+/// The words of a line, as a shell splits it: a quoted text is one word.
 fn words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
     for character in line.chars() {
@@ -74,7 +74,7 @@ fn every_command_on_the_pages_and_in_the_scenarios_is_accepted() {
     for folder in ["docs", "simulations", "deploy", "proto"] {
         files(&root.join(folder), &[".md", ".toml", ".sh", ".sbatch", ".yaml", ".proto"], &mut pages);
     }
-    // In running text the beginning of a command stands for the whole.
+    // In running text the beginning of a command may represent the whole.
     let is_beginning = |kind| {
         let beginnings = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion, ErrorKind::MissingRequiredArgument];
         beginnings.contains(&kind)
@@ -83,12 +83,12 @@ fn every_command_on_the_pages_and_in_the_scenarios_is_accepted() {
     for page in pages {
         let text = std::fs::read_to_string(&page).unwrap();
         let shown = text.lines().filter_map(command_of).filter(|line| !line.contains('`'));
-        // In running text a command may stand for a family, and `…` or `[…]` for what is left out.
+        // In running text a command may represent a group, and `…` or `[…]` an omission.
         let spans = text.split('`').skip(1).step_by(2).filter(|span| span.starts_with("cbdc "));
         let spans = spans.filter(|span| !span.contains(['…', '[', ':']) && span.split(' ').count() > 2);
         for line in shown.chain(spans) {
             count += 1;
-            // An upper-case word stands for a value.
+            // An upper-case word represents a value.
             let is_value = |word: &str| word.chars().all(|letter| letter.is_ascii_uppercase());
             let words = words(line).into_iter().map(|word| if is_value(&word) { "1".to_owned() } else { word });
             if let Err(error) = CommandLine::try_parse_from(words)

@@ -1,4 +1,4 @@
-//! Actions of a proposal as they are typed: `holding-limit.household=2000`.
+//! Actions of a governance proposal as they are typed: `holding-limit.household=2000`.
 
 use cbdc_client::{Anchor, GovernanceAction, Parameters};
 use cbdc_ledger::FormatVersion;
@@ -126,7 +126,7 @@ fn dismissal(value: &str) -> Result<GovernanceAction, String> {
     Ok(GovernanceAction::DismissMember { role, id })
 }
 
-/// The rates that bound each other, as they are proposed.
+/// The proposed rates that bound each other.
 fn rates(wanted: &Parameters) -> String {
     let (key, shortfall) = (&wanted.key_rates, wanted.reserves.shortfall_rate);
     let shown = [key.deposit, key.policy, key.lending, key.penalty].map(text::show_rate).join(" <= ");

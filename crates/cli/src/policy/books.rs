@@ -21,7 +21,7 @@ use crate::output::{Output, fields, money, sum_minor, table};
 With --json amounts are numbers of minor units; a sum beyond 64 bits is a string of its digits. Without --unposted
 the unposted amounts are null.")]
 pub struct BalanceSheet {
-    /// Also add up what has accrued on wallets and is not posted; this looks at every wallet while the ledger waits,
+    /// Also add up the interest accrued on wallets but not posted; this reads every wallet while the ledger waits,
     /// which takes seconds on a large ledger
     #[arg(long)]
     unposted: bool,
@@ -288,7 +288,7 @@ fn aggregates_object(anchor: &Anchor, aggregates: &v1::Aggregates) -> Value {
     })
 }
 
-/// The CBDC by class or bank, without those that have neither a wallet nor money.
+/// The CBDC by class or bank, omitting those with neither a wallet nor money.
 fn parts_table(anchor: &Anchor, heading: &str, all: &[v1::CbdcParts]) -> String {
     let row = |parts: &v1::CbdcParts| {
         let amounts =
@@ -353,7 +353,7 @@ fn money_of_sum(anchor: &Anchor, minor: i128) -> String {
     format!("{} {}", group_thousands(&format!("{sign}{whole}{decimals}")), anchor.currency())
 }
 
-/// Formats a sum as messages carry it; a text that is no number is shown unchanged.
+/// Formats a sum as messages carry it; a text that is not a number is shown unchanged.
 fn money_of_text(anchor: &Anchor, minor: &str) -> String {
     minor.parse().map_or_else(|_| minor.to_owned(), |minor| money_of_sum(anchor, minor))
 }

@@ -77,7 +77,7 @@ impl Order {
     }
 }
 
-/// Take money from a wallet and pay it to another; what is lacking becomes a lien on later credits
+/// Take money from a wallet and pay it to another; a shortfall becomes a lien on later credits
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc policy seize alice 50 --to bob --order AZ-17/2026
@@ -88,7 +88,7 @@ pub struct Seize {
     /// The wallet that the order pays to: its name or account number
     #[arg(long, value_name = "WALLET")]
     to: String,
-    /// How much of an earlier freeze this order replaces; what other orders froze stays frozen
+    /// The part of an earlier freeze that this order replaces; other orders' freezes stay
     #[arg(long, value_name = "AMOUNT", default_value = "0")]
     release: String,
 }

@@ -51,7 +51,7 @@ fn classes(text: &str) -> Result<Classes, String> {
     classes.map(Classes::of)
 }
 
-/// Reads a time in UTC, `2026-12-31T00:00:00Z`, or a date, which stands for the beginning of that ledger day.
+/// Reads a time in UTC, `2026-12-31T00:00:00Z`, or a date, which means the beginning of that ledger day.
 fn moment(anchor: &Anchor, text: &str) -> Result<Timestamp, String> {
     let wrong = || format!("expected a time such as 2026-12-31T00:00:00Z, or a date, found `{text}`");
     let Some((date, time)) = text.split_once('T') else {

@@ -9,7 +9,7 @@ use super::proposal::{proposal_object, voters};
 use crate::network::NetworkArgument;
 use crate::output::{Output, table};
 
-/// Show each version of policy: since when, by whose votes, and what it changed; newest first
+/// Show each version of policy: its date, votes and changes; newest first
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc policy history

@@ -123,7 +123,7 @@ fn request_number(text: &str) -> Result<(u16, u64), String> {
     numbers.ok_or_else(|| format!("expected a bank and the number of its request, such as 2:17, found `{text}`"))
 }
 
-/// What became of a request.
+/// The result of handling a request.
 enum Handled {
     Waits,
     Settled(BlockPosition),
@@ -187,7 +187,7 @@ impl Endorse {
             true => "No request waits.".to_owned(),
             false => lines.join("\n"),
         });
-        // Each was told; the exit code is that of the first that failed.
+        // Each error was shown; the exit code is that of the first.
         failed.map_or(Ok(()), |error| Err(Told(error).into()))
     }
 
@@ -196,7 +196,7 @@ impl Endorse {
             && self.request.is_none_or(|(bank, number)| (request.bank.0, request.head.sequence) == (bank, number))
     }
 
-    /// Endorses or rejects one request. Whatever becomes of it, the others are handled too.
+    /// Endorses or rejects one request. Its result does not affect the others.
     async fn handle(&self, governance: &GovernanceClient, request: Signed<IssuanceRequest>) -> Handled {
         if self.list {
             return Handled::Waits;

@@ -1,4 +1,4 @@
-//! A member's file, which `admit` and `replace-keys` name: public keys in hexadecimal digits.
+//! A member's file, named by `admit` and `replace-keys`: public keys in hexadecimal digits.
 //!
 //! ```toml
 //! name = "Fourth Bank"     # of a new member only
@@ -22,7 +22,7 @@ struct MemberFile {
     node_key: Option<String>,
 }
 
-/// Reads `bank-4:bank-4.toml` as a member who joins.
+/// Reads `bank-4:bank-4.toml` as a new member.
 pub fn admission(text: &str) -> Result<GovernanceAction, String> {
     let ((role, id), file) = read(text)?;
     let expected = || format!("expected name = \"…\" of 1 to {} bytes in the file", Member::NAME_BYTES_MAX);
@@ -34,7 +34,7 @@ pub fn admission(text: &str) -> Result<GovernanceAction, String> {
     Ok(GovernanceAction::AdmitMember(Member { role, id, name, signing_key, node_key }))
 }
 
-/// Reads `bank-2:keys.toml` as a member's new keys. Without a node key in the file the member has none afterwards.
+/// Reads `bank-2:keys.toml` as a member's new keys. If the file has no node key, the member has none afterwards.
 pub fn replacement(text: &str) -> Result<GovernanceAction, String> {
     let ((role, id), file) = read(text)?;
     if let Some(name) = file.name {
@@ -62,7 +62,7 @@ fn read(text: &str) -> Result<((Role, MemberId), MemberFile), String> {
     Ok((who, file))
 }
 
-/// Reads a signing key. One that is no point or is of small order is refused, as the ledger would.
+/// Reads a signing key. One that is not a point or has small order is refused, as by the ledger.
 fn signing_key(text: &str) -> Result<PublicKey, String> {
     let key = key("signing_key", text)?;
     key.check_for_account().map_err(|error| format!("signing_key: {error}"))?;

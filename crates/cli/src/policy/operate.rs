@@ -23,7 +23,7 @@ pub struct Operate {
     kind: OperationKind,
     /// Major units, such as 5000; for securities the nominal amount
     amount: String,
-    /// The bank on the other side
+    /// The bank concerned
     #[arg(long, value_name = "N")]
     bank: u16,
     /// For securities: percent of the nominal amount, such as 99.5
@@ -39,7 +39,7 @@ pub struct Operate {
     network: NetworkArgument,
 }
 
-/// The terms of an operation beside bank and amount.
+/// The terms of an operation apart from bank and amount.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Terms {
     None,
@@ -117,7 +117,7 @@ fn price_ppm(text: &str) -> Result<Terms, Usage> {
     ppm.map(|ppm| Terms::Price { ppm }).ok_or_else(wrong)
 }
 
-/// The kinds by name, each with what it does.
+/// The kinds by name, each with its effect.
 fn kinds() -> impl TypedValueParser<Value = OperationKind> {
     let names = OperationKind::ALL.map(|kind| PossibleValue::new(kind.kind().name()).help(effect(kind)));
     PossibleValuesParser::new(names).map(|name| {

@@ -48,15 +48,16 @@ pub struct Propose {
     network: NetworkArgument,
 }
 
-/// The seconds that the ledger accepts as a date's distance.
+/// The range of seconds for a date that the ledger accepts.
 fn within_horizon() -> clap::builder::RangedU64ValueParser<u64> {
     clap::value_parser!(u64).range(..=HORIZON_MS_MAX / 1_000)
 }
 
-/// How long an approved proposal that takes effect at once is waited for: its block is cut within moments.
+/// The longest wait for the enactment of an approved proposal that takes effect at once: its block is cut within
+/// moments.
 const ENACTMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A proposal as it stands now.
+/// The present state of a proposal.
 async fn find(governance: &GovernanceClient, number: u64) -> anyhow::Result<v1::GovernanceProposal> {
     // A page begins below its token.
     let page = governance.proposals(1, number.checked_add(1).map(|below| below.to_string())).await?;
@@ -81,14 +82,14 @@ fn is_open(proposal: &v1::GovernanceProposal) -> bool {
     proposal.status == ProposalStatus::Open.name()
 }
 
-/// Votes for and against, of those that count.
+/// The counted votes for and against.
 fn tally(proposal: &v1::GovernanceProposal) -> (usize, usize) {
     let count = |approve| proposal.votes.iter().filter(|vote| vote.counts && vote.approve == approve).count();
     (count(true), count(false))
 }
 
-/// How a proposal stands, in words: `enacted`, `approved by 2 : 0, takes effect at …`, `open at 1 : 0, 2 votes approve
-/// it`.
+/// The status of a proposal in words: `enacted`, `approved by 2 : 0, takes effect at …`, `open at 1 : 0, 2 votes
+/// approve it`.
 fn standing(proposal: &v1::GovernanceProposal, threshold: u32) -> String {
     let (approving, opposing) = tally(proposal);
     match (is_open(proposal), proposal.approved) {
@@ -115,8 +116,8 @@ fn seat_to_ask(proposal: &v1::GovernanceProposal, members: &[v1::Member]) -> Opt
     seats.map(|member| member.id).find(|seat| !has_voted(*seat))
 }
 
-/// The roles that dismissals would leave without a member. (Of the committee and the central bank's nodes the ledger
-/// keeps as many as it needs.)
+/// The roles that dismissals would leave without a member. (For the committee and the central bank's nodes, the ledger
+/// itself keeps as many as it needs.)
 fn emptied_roles(actions: &[GovernanceAction], members: &[v1::Member]) -> Vec<Role> {
     let is_emptied = |role: &Role| {
         let dismissed = |member: &&v1::Member| {
@@ -133,7 +134,7 @@ fn emptied_roles(actions: &[GovernanceAction], members: &[v1::Member]) -> Vec<Ro
     Role::ALL.into_iter().filter(is_emptied).collect()
 }
 
-/// What nobody can do once a role has no member.
+/// The actions that nobody can perform once a role has no member.
 fn without(role: Role) -> &'static str {
     match role {
         Role::Operator => "nobody can endorse issuance or make operations",
@@ -203,7 +204,7 @@ enum Choice {
     Yes,
     /// Against it
     No,
-    /// Take it back: only the member that proposed it may
+    /// Withdraw it: only the member that proposed it may
     Withdraw,
 }
 

@@ -1,4 +1,4 @@
-//! `cbdc policy reclassify`: the registrar puts a holder into another class.
+//! `cbdc policy reclassify`: the registrar moves a holder to another class.
 
 use cbdc_client::{Class, HolderId, NetworkFolder, Role};
 use clap::Args;
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::network::NetworkArgument;
 use crate::output::Output;
 
-/// Put a holder into another class, as the registrar; its limits, rates and fees apply from now on
+/// Move a holder to another class, as the registrar; its limits, rates and fees apply from now on
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc policy reclassify alice merchant

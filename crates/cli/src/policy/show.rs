@@ -110,12 +110,12 @@ fn value(anchor: &Anchor, set: &v1::PolicySet, parameter: &v1::Parameter) -> Str
     }
 }
 
-/// The name and class of a parameter that each class has its own of.
+/// The name and class of a parameter by class.
 fn of_class(parameter: &v1::Parameter) -> Option<(&str, &str)> {
     parameter.name.split_once('.').filter(|(name, _)| text::CLASS_NAMES.contains(name))
 }
 
-/// A table with a row a class and a column a parameter, as far as any value is shown.
+/// A table with a row per class and a column per parameter, as far as any value is shown.
 fn class_table(set: &v1::PolicySet, shown: &[&v1::Parameter]) -> String {
     let is_shown =
         |name: &str| shown.iter().filter_map(|one| of_class(one)).any(|(of, class)| of == name || class == name);

@@ -4,7 +4,7 @@ use cbdc_sweep::SweepError;
 
 use crate::exit::Usage;
 
-/// Makes a [`Usage`] of an error that the user can mend on the command line or in the plan.
+/// Turns an error that the user can fix on the command line or in the plan into a [`Usage`].
 pub fn classified(error: SweepError) -> anyhow::Error {
     match error {
         SweepError::Mistake(_) | SweepError::Part(_) | SweepError::NoPlan { .. } | SweepError::OtherPlan { .. } => {

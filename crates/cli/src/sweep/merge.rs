@@ -19,7 +19,7 @@ same runs. Exit code 1, with the numbers of the missing runs, if any are missing
 pub struct Merge {
     /// The plan's folder
     folder: PathBuf,
-    /// Merge the runs that are done, and name the missing ones in the results
+    /// Merge the completed runs, and name the missing ones in the results
     #[arg(long)]
     partial: bool,
 }

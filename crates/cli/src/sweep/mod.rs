@@ -1,6 +1,6 @@
 //! `cbdc sweep`: batches of simulations, on one machine or many.
 //!
-//! One file a step: [`plan`], [`run`], [`merge`].
+//! One file per step: [`plan`], [`run`], [`merge`].
 
 mod failure;
 mod merge;

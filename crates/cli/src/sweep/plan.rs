@@ -25,7 +25,7 @@ holds runs of another plan.")]
 pub struct Plan {
     /// The plan file
     file: PathBuf,
-    /// The folder for plan.json and all results; without it results/sweeps/NAME
+    /// The folder for plan.json and all results; by default results/sweeps/NAME
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Skip the estimate, which tries the first run for two seconds

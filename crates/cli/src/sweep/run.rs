@@ -17,7 +17,7 @@ use super::failure::classified;
 use crate::output::{Output, draws, duration, fields};
 use crate::shutdown;
 
-/// The interval of progress lines where there is no terminal, such as in a scheduler's log.
+/// The interval of progress lines without a terminal, such as in a scheduler's log.
 const LINE_EVERY: Duration = Duration::from_secs(60);
 
 /// Simulate one part of a plan
@@ -39,7 +39,7 @@ pub struct Run {
     /// The number of parts
     #[arg(long, value_name = "K")]
     count: Option<u32>,
-    /// Runs at once; without it as many as this machine has cores
+    /// Runs at once; by default as many as this machine has cores
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// No progress
@@ -95,7 +95,7 @@ impl Run {
     }
 }
 
-/// A bar on a terminal; elsewhere a line a minute.
+/// A bar on a terminal; elsewhere one line per minute.
 struct Shown {
     bar: ProgressBar,
     lines: bool,

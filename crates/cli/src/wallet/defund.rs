@@ -10,7 +10,7 @@ use super::pending::Pending;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields, money};
 
-/// Move money from a wallet to the deposit beside it
+/// Move money from a wallet to its deposit
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc wallet defund alice 50")]
@@ -49,7 +49,7 @@ impl Defund {
             }
             None => self.submit_new(&pending, &wallet, amount).await?,
         };
-        // What is left is shown only if the bank still answers: the defunding is settled.
+        // The defunding is settled; the remaining balances are shown only if the bank still answers.
         let deposit = wallet.deposit().await.ok();
         pending.show(output, status, |status| {
             let object = settled_object("defund", payment.record.from, payment.record.to, amount, &status);

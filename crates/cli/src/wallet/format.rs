@@ -1,4 +1,4 @@
-//! Payments, positions and account numbers, as the wallet's commands read and print them.
+//! Formats of the wallet commands: payments, positions and account numbers.
 
 use cbdc_client::{AccountId, Amount, Anchor, BlockPosition, SubmissionStatus};
 use cbdc_ledger::outcome::Charges;
@@ -26,7 +26,7 @@ pub fn settled_object(kind: &str, from: AccountId, to: AccountId, amount: Amount
     })
 }
 
-/// The rows that say what a settled payment of `amount` moved beside it, where it moved anything.
+/// The rows for what a settled payment of `amount` moved in addition, if anything.
 pub fn charges_rows(anchor: &Anchor, amount: Amount, charges: &Charges) -> Vec<(&'static str, String)> {
     let mut rows = Vec::new();
     let mut row = |label, amount: Amount| {
@@ -54,7 +54,7 @@ pub fn grouped(account: AccountId) -> String {
     text.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ")
 }
 
-/// A reference as text, or in hexadecimal digits if it is no text that shows as itself.
+/// A reference as text, or in hexadecimal digits if its text cannot be shown as itself.
 pub fn reference_text(reference: &[u8; 16]) -> String {
     let end = reference.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     match std::str::from_utf8(&reference[..end]) {

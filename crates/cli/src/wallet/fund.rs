@@ -30,7 +30,7 @@ pub struct Fund {
     network: NetworkArgument,
 }
 
-/// A funding as it is kept until its answer was shown, with the ids under which it is repeated.
+/// A funding as it is stored until its answer was shown, with the ids under which it is repeated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Funding {
     amount: Amount,
@@ -57,7 +57,7 @@ impl Funding {
         })
     }
 
-    /// Credits the deposit, if that was asked for, and funds the wallet. Safe to repeat.
+    /// Credits the deposit, if requested, and funds the wallet. Safe to repeat.
     async fn run(&self, network: &NetworkFolder, wallet: &Wallet) -> anyhow::Result<SubmissionStatus> {
         let account = wallet.account();
         if self.with_credit {
@@ -66,7 +66,7 @@ impl Funding {
         self.of_the_wallet(wallet.fund(self.amount, self.fund_id).await)
     }
 
-    /// What became of the wallet's part. If that is an error, it says that the deposit has been credited.
+    /// The result of funding the wallet. If that is an error, it says that the deposit has been credited.
     fn of_the_wallet<T>(&self, result: Result<T, ClientError>) -> anyhow::Result<T> {
         match self.with_credit {
             true => result.context("the deposit has been credited, and keeps that"),
@@ -75,8 +75,8 @@ impl Funding {
     }
 }
 
-/// Whether a funding is over: what was asked for under its ids is settled or refused, and nothing of it is in transit.
-/// A node that is busy, or not there, says nothing of what was asked for earlier.
+/// Whether a funding is over: the request with its ids is settled or refused, and nothing of it is in transit. An error
+/// from a busy or absent node says nothing about earlier requests.
 fn is_final(status: &anyhow::Result<SubmissionStatus>) -> bool {
     let is_over = |refusal: &Refusal| {
         let reason = refusal.reason();

@@ -67,7 +67,7 @@ impl History {
     }
 }
 
-/// A row for each change of the balance, the newest first; for a refused payment, which changed nothing, one.
+/// A row for each change of the balance, the newest first; a refused payment, which changed nothing, has one.
 fn rows(anchor: &Anchor, account: AccountId, entry: &HistoryEntry) -> Vec<Vec<String>> {
     let text = |other: Option<AccountId>| other.map_or_else(String::new, |other| other.to_string());
     let row = |cause: &str, with: Option<AccountId>, amount: String, balance: String| {
@@ -90,7 +90,7 @@ fn rows(anchor: &Anchor, account: AccountId, entry: &HistoryEntry) -> Vec<Vec<St
     changes.collect()
 }
 
-/// Height and index, or the height alone of what the ledger did of its own accord.
+/// Height and index, or the height alone for the ledger's own work.
 fn position_text(entry: &HistoryEntry) -> String {
     if entry.position.index == u32::MAX { entry.position.height.to_string() } else { entry.position.to_string() }
 }

@@ -26,7 +26,7 @@ pub struct Hold {
     /// Seconds until the money returns, at most 31 days
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=31 * 86_400))]
     expires_in_s: u64,
-    /// The largest fee to accept, major units; held beside the amount
+    /// The largest fee to accept, major units; held in addition to the amount
     #[arg(long, value_name = "AMOUNT", default_value = "0")]
     max_fee: String,
     /// At most 16 bytes for the payee to read
@@ -44,7 +44,7 @@ impl Hold {
         let terms = PaymentTerms { reference: reference(&self.reference)?, max_fee, top_up: false };
         let to = network.account_of(&self.to)?;
         let wallet = network.wallet(&self.from)?;
-        // Not before the chain's clock, so that a machine whose own is slow gets the time that was asked for.
+        // Not before the chain's clock, so that on a machine with a slow clock the hold lasts as long as requested.
         let now = Timestamp(wallet.status().await?.time_ms);
         let expires_at = now.max(this_clock()).plus_ms(self.expires_in_s * 1_000);
         let (position, hold) = wallet.hold(to, maximum, expires_at, &terms).await?.result()?;
@@ -77,7 +77,7 @@ fn this_clock() -> Timestamp {
     Timestamp(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// List the open holds that a wallet pays or is paid by
+/// List the open holds of which a wallet is payer or payee
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc wallet holds bakery
@@ -124,7 +124,7 @@ impl Holds {
     }
 }
 
-/// The sign of a hold as the account sees it, and the other account.
+/// The sign of a hold from the account's point of view, and the other account.
 fn seen_from(account: AccountId, hold: &v1::OpenHold) -> (&'static str, String) {
     if hold.from == account.to_string() { ("-", hold.to.clone()) } else { ("+", hold.from.clone()) }
 }

@@ -45,7 +45,7 @@ impl Link {
         let wallet = network.wallet(&self.name)?;
         let status = match wallet.account().bank == bank {
             true => wallet.link_bank().await?,
-            // Another bank is asked as its back office: a development network holds all keys.
+            // Another bank's consent is requested as its back office: a development network holds all keys.
             false => {
                 let consent = network.bank_office(bank)?.consent_to_link(wallet.account()).await?;
                 wallet.link_bank_with(bank, consent).await?

@@ -56,9 +56,9 @@ impl Pay {
 
         if let Some(earlier) = pending.payment()? {
             let status = pending.submit(&wallet, &earlier).await.context("an earlier payment is still in flight")?;
-            // Only a copy of it may have been refused: with another one beside it, both might settle.
+            // If only a copy of it was refused, that copy and a new record might both settle.
             let is_still_open = !status.is_final();
-            // One whose number another record took never settles, and is signed anew.
+            // A record whose number another record took never settles, and is re-signed.
             let was_taken = status.sequence_was_taken();
             let is_same = is_same(&earlier.record, to, amount, &terms);
             let next = match (is_same, is_still_open, &status) {
@@ -113,7 +113,7 @@ impl Pay {
     }
 }
 
-/// Whether the earlier payment is the one that is asked for now, on the same terms.
+/// Whether the earlier payment equals the present request, with the same terms.
 fn is_same(earlier: &Payment, to: AccountId, amount: Amount, terms: &PaymentTerms) -> bool {
     let earlier_terms = PaymentTerms {
         reference: earlier.reference,

@@ -1,4 +1,4 @@
-//! The pending payment, which a wallet's last command may have left in flight.
+//! The pending payment, which a wallet's previous command may have left in flight.
 //!
 //! `NAME.pending` holds the signed record from before it is first sent until its status was shown. A command that finds
 //! one submits *that* record first, which is safe: it settles at most once. Ctrl-C or a power cut during a payment
@@ -18,9 +18,9 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// The pending payment of the wallet `name`. Waits for another command of the same wallet to end.
+    /// The pending payment of the wallet `name`. Waits until other commands of the same wallet have ended.
     pub fn of(network: &NetworkFolder, name: &str, output: &Output) -> anyhow::Result<Pending> {
-        // Before a file is made for it: there is such a wallet.
+        // Checked before a file is created: the wallet must exist.
         network.wallet_file(name)?;
         let waits = || output.note(&format!("waiting for another command of the wallet `{name}` to end"));
         let file = InFlightFile::open(network.wallets_dir().join(format!("{name}.pending")), waits)?;
@@ -28,7 +28,7 @@ impl Pending {
     }
 
     /// The wallet, connected to its linked bank if that is another bank than its own and either `top_up` or the pending
-    /// payment needs it: only the bank that a payment was submitted to knows its status.
+    /// payment needs it: only the bank to which a payment was submitted knows its status.
     pub async fn wallet(&self, network: &NetworkFolder, top_up: bool) -> anyhow::Result<Wallet> {
         let wallet = network.wallet(&self.name)?;
         let may_top_up = |payment: Signed<Payment>| payment.record.head.flags & FLAG_REVERSE_WATERFALL != 0;
@@ -59,9 +59,9 @@ impl Pending {
         }
     }
 
-    /// Calls `show`, which shows a settled payment or fails with any other status, and then forgets the payment if its
-    /// status is final. A command that is killed before that, or whose answer could not be written, and is repeated,
-    /// shows the same payment again instead of making another.
+    /// Calls `show`, which shows a settled payment or fails with any other status, and then removes the payment if its
+    /// status is final. A command that is killed before that, or whose answer could not be written, shows the same
+    /// payment again when it is repeated, instead of making another.
     pub fn show(
         &self,
         output: &Output,
@@ -82,7 +82,7 @@ impl Pending {
         Ok(wallet.submit(payment).await?)
     }
 
-    /// As [`Pending::submit`], for a record that was just signed: if the bank cannot be reached, it is forgotten, since
+    /// As [`Pending::submit`], for a record that was just signed: if the bank cannot be reached, it is removed, since
     /// nothing was sent.
     pub async fn submit_new(&self, wallet: &Wallet, payment: &Signed<Payment>) -> anyhow::Result<SubmissionStatus> {
         let status = self.submit(wallet, payment).await;

@@ -81,7 +81,7 @@ impl Receipt {
     }
 }
 
-/// Writes a new file. One that is there is kept, unless it holds this receipt already.
+/// Writes a new file. An existing one is an error, unless it already holds this receipt.
 fn save(file: &Path, receipt: &[u8]) -> anyhow::Result<()> {
     let written = File::create_new(file).and_then(|mut new| new.write_all(receipt).and_then(|()| new.sync_all()));
     match written {
@@ -128,7 +128,7 @@ fn report(output: &Output, anchor: &Anchor, receipt: &VerifiedReceipt, saved: Op
     });
 }
 
-/// The payment that a receipt proves; one that was topped up is part of its bank's command.
+/// The payment that a receipt proves; a topped-up payment is part of its bank's command.
 fn payment(receipt: &VerifiedReceipt) -> Option<&Signed<Payment>> {
     match receipt.command() {
         Command::Payment(payment) => Some(payment),

@@ -1,4 +1,4 @@
-//! `cbdc wallet capture` and `void`: how the payee's bank ends a hold.
+//! `cbdc wallet capture` and `void`: the payee's bank ends a hold.
 
 use cbdc_client::BankId;
 use clap::Args;

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::network::NetworkArgument;
 use crate::output::{Output, fields};
 
-/// Move a wallet to another bank, with all that is on it, its holds and its key
+/// Move a wallet to another bank, with its money, its holds and its key
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cbdc wallet move alice --bank 2

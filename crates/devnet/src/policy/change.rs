@@ -1,9 +1,9 @@
 //! The keys of `[policy]` in scenarios, presets and events.
 //!
 //! Every parameter of the ledger has a key here. Values are read by the ledger's grammar (`cbdc_ledger::policy::text`),
-//! so that a scenario, a preset and a proposal to the committee mean the same. Amounts under a key that ends in
+//! so that they mean the same in a scenario, a preset and a governance proposal. Amounts under a key that ends in
 //! `_minor` are whole minor units or `"none"` (0 is a limit too: the digital euro allows businesses no holdings);
-//! inside text they are major units. In an event, a key left out stays as it is.
+//! inside text they are major units. In an event, an omitted key stays unchanged.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ use serde::{Serialize, Serializer};
 
 use super::per_class::word;
 
-/// The largest amount of a scenario: every JSON reader represents it exactly.
+/// The largest amount in a scenario, which every JSON reader represents exactly.
 pub const MINOR_MAX: u64 = 9_000_000_000_000_000;
 
 /// Decimals of the major unit in every scenario.
@@ -85,7 +85,7 @@ pub fn policy_keys() -> Vec<&'static str> {
 /// A change of policy by an event or a preset; every other parameter stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PolicyChange {
-    /// Names and values as the ledger shows them.
+    /// Names and values in the ledger's form.
     settings: Vec<(String, String)>,
 }
 
@@ -95,7 +95,7 @@ impl PolicyChange {
         Self { settings: text::show(parameters, CURRENCY_EXPONENT) }
     }
 
-    /// Reads the keys that are given.
+    /// Reads the given keys.
     ///
     /// # Errors
     /// The first mistake, with its line and column.
@@ -132,7 +132,7 @@ impl PolicyChange {
         Ok(change)
     }
 
-    /// Adds one setting, as the ledger shows it.
+    /// Adds one setting, in the ledger's form.
     fn note(&mut self, section: &Section<'_>, node: &Node, form: Form, name: String) -> Result<(), ScenarioError> {
         let value = value_of(section, node, form)?;
         let mut parameters = Parameters::default();
@@ -152,14 +152,14 @@ impl PolicyChange {
         self.settings.is_empty()
     }
 
-    /// Lays the settings over parameters.
+    /// Applies the settings to parameters.
     pub fn apply(&self, parameters: &mut Parameters) {
         for (name, value) in &self.settings {
             text::set(parameters, name, value, CURRENCY_EXPONENT).expect("the setting was read once before");
         }
     }
 
-    /// One short clause a setting, for reports: `holding-limit.household = 500.00`.
+    /// One short clause per setting, for reports: `holding-limit.household = 500.00`.
     pub fn clauses(&self) -> Vec<String> {
         let mut clauses: Vec<String> = Vec::new();
         let mut rest = self.settings.as_slice();
@@ -213,7 +213,7 @@ fn value_of(section: &Section<'_>, node: &Node, form: Form) -> Result<String, Sc
     }
 }
 
-/// A value as TOML holds it.
+/// A value in TOML.
 #[derive(Serialize, Clone, PartialEq)]
 #[serde(untagged)]
 enum Written {
@@ -222,7 +222,7 @@ enum Written {
     Table(BTreeMap<String, Written>),
 }
 
-/// Settings under the keys of a scenario; classes that are all alike are written as one value.
+/// Settings under the keys of a scenario; classes with equal values are written as one value.
 fn written(settings: &[(String, String)]) -> BTreeMap<&'static str, Written> {
     let mut keys = BTreeMap::new();
     for key in &KEYS {

@@ -1,4 +1,4 @@
-//! A first policy, as scenarios and presets write it.
+//! A first policy, as written in scenarios and presets.
 //!
 //! * [`per_class`]: figures that differ by class of holder;
 //! * [`change`]: the keys of `[policy]`, each a parameter of the ledger;

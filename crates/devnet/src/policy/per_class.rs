@@ -32,7 +32,7 @@ impl<T> PerClass<T> {
         &self.0[class.index()]
     }
 
-    /// The figure of `class`, to be changed.
+    /// The figure of `class`, for writing.
     pub fn get_mut(&mut self, class: Class) -> &mut T {
         &mut self.0[class.index()]
     }
@@ -45,7 +45,7 @@ impl<T> PerClass<T> {
         Self([figure; Class::COUNT])
     }
 
-    /// Figures for some classes, the rest for every other.
+    /// Figures for some classes, and one for all others.
     pub fn of(figures: &[(Class, T)], other: T) -> Self
     where
         T: Copy,
@@ -56,7 +56,7 @@ impl<T> PerClass<T> {
     }
 }
 
-/// One figure where all classes have the same, otherwise a table by class.
+/// One figure if all classes have the same, otherwise a table by class.
 impl<T: Serialize + PartialEq> Serialize for PerClass<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.0.iter().all(|figure| *figure == self.0[0]) {
@@ -68,7 +68,7 @@ impl<T: Serialize + PartialEq> Serialize for PerClass<T> {
 }
 
 impl PerClass<u64> {
-    /// One figure for all classes, or a table by class; what is absent takes the default.
+    /// One figure for all classes, or a table by class; an absent one takes the default.
     pub fn read_minor(
         section: &mut Section<'_>,
         key: &'static str,
@@ -92,7 +92,7 @@ impl PerClass<u64> {
 }
 
 impl PerClass<f64> {
-    /// One share for all classes, or a table by class; `true` is 1 and `false` 0; what is absent takes its default.
+    /// One share for all classes, or a table by class; `true` is 1 and `false` 0; an absent one takes its default.
     pub fn read_shares(section: &mut Section<'_>, key: &'static str, default: Self) -> Result<Self, ScenarioError> {
         let Some(node) = section.find(key) else {
             return Ok(default);

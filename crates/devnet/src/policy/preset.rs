@@ -2,8 +2,8 @@
 //!
 //! Each is a file of `simulations/presets/`, built into the program. It names the source of its figures and how far
 //! they were checked: `S` read in the source or a report of it, `C` computed from such a figure, `K` known but not
-//! checked against the source. Whatever is not checked is listed under `provisional`, and what the ledger has no
-//! parameter for under `not_expressed`; both are shown wherever the preset is listed or used.
+//! checked against the source. Unchecked figures are listed under `provisional`, and rules for which the ledger has no
+//! parameter under `not_expressed`; both are shown wherever the preset is listed or used.
 //!
 //! | key | meaning |
 //! |---|---|
@@ -42,7 +42,7 @@ static PRESETS: LazyLock<Vec<Preset>> = LazyLock::new(|| {
     FILES.into_iter().map(read).collect()
 });
 
-/// How far figures were checked.
+/// The degree to which figures were checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceMark {
     /// Read in the source or a report of it.
@@ -112,7 +112,7 @@ impl Preset {
         Self::all().iter().find(|preset| preset.name == name).cloned()
     }
 
-    /// The policy that the preset stands for.
+    /// The policy of the preset.
     pub fn parameters(&self) -> Parameters {
         let mut parameters = Parameters::default();
         self.change.apply(&mut parameters);

@@ -11,7 +11,7 @@ pub enum BankPhase {
     Resolved,
 }
 
-/// A bank. Reserves, deposit facility, CBDC and central-bank loans stand in the ledger's books alone.
+/// A bank. Its reserves, deposit facility, CBDC and central-bank loans are only in the ledger's books.
 #[derive(Clone, Debug)]
 pub struct Bank {
     pub id: BankId,
@@ -31,7 +31,7 @@ pub struct Bank {
     pub clearing_minor: i64,
     /// Owed to the government on its customers' behalf, likewise.
     pub fiscal_minor: i64,
-    /// Claims on the shells of banks that it took over; of a shell, what it owes, as a negative amount.
+    /// Claims on the shells of banks that it took over; for a shell, its debt, as a negative amount.
     pub estate_minor: i64,
     /// Pledged as collateral at the central bank.
     pub pledged_minor: i64,
@@ -42,7 +42,8 @@ pub struct Bank {
     pub trust: f64,
     /// Net interest since the period began.
     pub interest_minor: i64,
-    /// To be resolved tonight: out of capital, kept paying by emergency lending alone, or declared failing by a shock.
+    /// Whether it is resolved tonight: out of capital, kept paying only by emergency lending, or declared failing by a
+    /// shock.
     pub is_failing: bool,
 }
 
@@ -68,7 +69,7 @@ impl Bank {
         if weighted > 0.0 { self.equity_minor as f64 / weighted } else { 1.0 }
     }
 
-    /// Debt over equity, as RM in Barucci et al.; very high where equity is gone.
+    /// Debt over equity, as RM in Barucci et al.; very high if equity is gone.
     pub fn risk(&self) -> f64 {
         let debt = (self.deposits_minor + self.wholesale_minor) as f64;
         if self.equity_minor > 0 { debt / self.equity_minor as f64 } else { 1e6 }

@@ -17,7 +17,7 @@ pub struct Firms {
     pub wallet: Vec<u64>,
     pub sequence: Vec<u32>,
     pub bank: Vec<u16>,
-    /// A table in which each firm stands as often as its share of customers: a uniform draw from it picks a payee.
+    /// A table that contains each firm in proportion to its share of customers: a uniform draw from it picks a payee.
     pub popularity: Vec<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! Consumption: how much a household plans to spend in a month.
+//! Consumption: a household's planned spending in a month.
 //!
 //! - `buffer-stock`: a propensity out of income and one out of liquid wealth, lowered by a high real rate.
 //! - `hand-to-mouth`: all of the income and nothing else.

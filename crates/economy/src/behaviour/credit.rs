@@ -1,4 +1,4 @@
-//! Credit: how much banks lend in a month.
+//! Credit: banks' lending in a month.
 //!
 //! `demand-and-supply`: borrowers repay a share and demand new loans, the less the higher the rate; the bank supplies
 //! them as far as its capital ratio and its liquidity allow.

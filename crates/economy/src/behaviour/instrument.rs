@@ -41,7 +41,7 @@ impl Instrument {
         }
     }
 
-    /// The part of that probability that remains where the payer is charged a fee.
+    /// The part of that probability that remains if the payer is charged a fee.
     pub fn in_spite_of_fee(&self, fee_minor: f64, amount_minor: f64) -> f64 {
         1.0 / (1.0 + self.parameters.fee_sensitivity * fee_minor / amount_minor.max(1.0))
     }

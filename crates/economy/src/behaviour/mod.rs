@@ -1,10 +1,10 @@
 //! Behaviours: how agents decide. One small module each, with its source, its parameters and their defaults.
 //!
-//! A behaviour has a *model* (the variant in force, chosen by a word under `[behaviour]`) and *parameters* (a table of
-//! its own, such as `[adoption]`). It computes with `f64` from its arguments and moves no money: the
+//! A behaviour has a *model* (the variant in force, chosen by a word under `[behaviour]`) and *parameters* (a separate
+//! table, such as `[adoption]`). It computes with `f64` from its arguments and moves no money: the
 //! [`simulation`](crate::simulation) rounds to whole minor units.
 //!
-//! To add a behaviour, write its module, give it a line in [`Behaviours`], and call it where it decides. To change one,
+//! To add a behaviour, write its module, add a line to [`Behaviours`], and call it where it decides. To change one,
 //! give it another model.
 
 mod adoption;
@@ -67,7 +67,7 @@ pub struct Behaviour {
     pub model: &'static str,
     pub models: Vec<&'static str>,
     pub equation: &'static str,
-    /// The publication behind it, or a note that it is this project's own choice.
+    /// The publication on which it is based, or a note that it is this project's own choice.
     pub source: &'static str,
     pub parameters: Vec<Parameter>,
 }

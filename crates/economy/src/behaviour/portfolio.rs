@@ -30,7 +30,7 @@ behaviour! {
     Portfolio "portfolio" { Logit "logit", Transactions "transactions", FullToLimit "full-to-limit", Risk "risk", }
 }
 
-/// The state that a household bases its choice on.
+/// The state on which a household bases its choice.
 #[derive(Clone, Copy, Debug)]
 pub struct PortfolioView {
     /// Deposit, CBDC and cash, minor units.

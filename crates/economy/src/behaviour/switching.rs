@@ -1,4 +1,4 @@
-//! Switching: when a household takes its deposit to another bank.
+//! Switching: when a household moves its deposit to another bank.
 //!
 //! - `trust`: when another bank leads in trust by more than the tolerance. Fully insured households are calmer; those
 //!   with a loan stay with their lender. The household goes to one of the most trusted banks.

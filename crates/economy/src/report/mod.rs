@@ -159,7 +159,7 @@ fn plots(html: &mut String, scenario: &Scenario, results: &Results) {
 }
 
 /// The indices of the events that plots mark with numbers: the first nine that no rule decided, since rules decide
-/// often; where there are fewer, the first decisions of rules as well.
+/// often; if there are fewer, the first decisions of rules as well.
 fn marked(results: &Results) -> Vec<usize> {
     const MOST: usize = 9;
     let of_kind = |by_rule: bool| {

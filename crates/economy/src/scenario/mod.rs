@@ -1,4 +1,4 @@
-//! Scenarios: an economy, its policy and what happens to it, written in TOML.
+//! Scenarios: an economy, its policy and its shocks, written in TOML.
 //!
 //! 1. The file is parsed into a document that remembers positions; [`Scenario::set`] lays `key.path = value` over it.
 //! 2. Each table is read key by key, with a default and a range; an unknown key is an error. A mistake names
@@ -6,7 +6,7 @@
 //! 3. The effective values, every default written out, are the *canonical form*. Its BLAKE3 is [`Scenario::hash`],
 //!    which names the scenario in every result. Name and description are not part of it, nor is the number of threads.
 //!
-//! Units stand last in every key: `_minor` (cents), `_ppm` (parts per million a year), `_days`.
+//! Units are last in every key: `_minor` (cents), `_ppm` (parts per million a year), `_days`.
 //!
 //! | table | holds |
 //! |---|---|
@@ -30,7 +30,7 @@ use policy::{Policy, Rule, Scheduled};
 use population::{Banks, Firms, Households, Investors, Time};
 use shock::Shock;
 
-/// A scenario: its effective values, and the text they came from.
+/// A scenario: its effective values, and the text from which they were read.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub name: String,
@@ -42,7 +42,7 @@ pub struct Scenario {
     source: Source,
 }
 
-/// The effective values that a result depends on.
+/// The effective values on which a result depends.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Values {
     pub time: Time,

@@ -33,9 +33,9 @@ const FEE_EXAMPLE: &str = "\"0.10 + 0.5 % up to 100, 1 above, to payee-bank\"";
 /// `[policy]`: the policy at the start.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Policy {
-    /// Households' holding limit; `"none"` in the file is none.
+    /// Households' holding limit; `"none"` in the file means no limit.
     pub holding_limit_minor: Option<u64>,
-    /// Firms' holding limit: 0 sends all to their deposit.
+    /// Firms' holding limit: 0 sends everything to their deposit.
     pub firm_limit_minor: Option<u64>,
     pub supply_cap_minor: Option<u64>,
     /// Limits on a household's CBDC payments: each, per day and per month.

@@ -47,7 +47,7 @@ pub struct Shock {
     pub kind: ShockKind,
     pub size: f64,
     pub days: u32,
-    /// From 1; 0 where the kind has none.
+    /// From 1; 0 if the kind has none.
     pub bank: u16,
 }
 

@@ -18,7 +18,7 @@ struct Today<'a> {
     seasonality: f64,
     /// An adopter's probability of paying with CBDC where that is free.
     cbdc_probability: f64,
-    /// The schedule charged to payers; `None` where they pay nothing.
+    /// The schedule charged to payers; `None` if they pay nothing.
     payer_fees: Option<FeeSchedule>,
     is_outage: bool,
     adopted_share: f64,
@@ -39,7 +39,7 @@ impl Economy<'_> {
         self.behaviours().seasonality.factor(&self.day, since_payday)
     }
 
-    /// Fills `intents`, one list a thread, in the order of households.
+    /// Fills `intents`, one list per thread, in the order of households.
     pub(super) fn decide(&mut self) {
         let mut lists = std::mem::take(&mut self.intents);
         lists.resize_with(self.threads, Vec::new);
@@ -153,7 +153,7 @@ impl Today<'_> {
         }
     }
 
-    /// The bank to which a household switches today. Nothing is drawn where no bank leads in trust.
+    /// The bank to which a household switches today. Nothing is drawn unless a bank leads in trust.
     fn switch(&self, household: usize, stream: &mut Stream) -> Option<u32> {
         let (economy, households) = (self.economy, &self.economy.households);
         let behaviours = economy.behaviours();

@@ -1,7 +1,7 @@
 //! Events: shocks, scheduled policy and rules, in this order, in the morning.
 //!
-//! Policy changes are proposals that the committee makes, approves and has enacted; limits apply from the next block,
-//! rates from the next ledger day. Base money is changed by market operations with banks, at par.
+//! Policy changes are governance proposals that the committee makes, approves and has enacted; limits apply from the
+//! next block, rates from the next ledger day. Base money is changed by market operations with banks, at par.
 
 use cbdc_ledger::amount::Amount;
 use cbdc_ledger::books::BookAccount;
@@ -48,7 +48,7 @@ impl Economy<'_> {
         Ok(())
     }
 
-    /// Notes shocks and policy changes that lie after the last day.
+    /// Records shocks and policy changes after the last day, which never happen.
     pub(super) fn note_what_never_happens(&mut self) {
         let days = self.values.time.days;
         let shocks = self.values.shocks.iter().map(|shock| ("a shock", shock.day));

@@ -2,8 +2,8 @@
 //!
 //! 1. A bank fails when its capital ratio falls below the trigger, when only emergency lending kept it paying, or by a
 //!    shock. The active bank with the most equity takes over; without one the simulation ends.
-//! 2. The committee suspends the failed bank on the ledger. Its loans go over at a discount, which is the acquirer's
-//!    gain.
+//! 2. The committee suspends the failed bank on the ledger. Its loans are transferred at a discount, which is the
+//!    acquirer's gain.
 //! 3. Negative equity is covered in the order of [`Resolution`](crate::behaviour::Resolution); the government pays its
 //!    part in bonds.
 //! 4. Customers, loans, bonds, banknotes, funding and the rest of equity pass to the acquirer. Holders open wallets

@@ -1,11 +1,11 @@
-//! Intents: what households decide to do on a day, before any money moves.
+//! Intents: households' decisions for a day, before any money moves.
 
 /// One thing that a household intends to do today.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Intent {
     pub(super) household: u32,
     pub(super) kind: IntentKind,
-    /// The firm, household or bank on the other side, by index; 0 where there is none.
+    /// The firm, household or bank on the other side, by index; 0 if there is none.
     pub(super) payee: u32,
     pub(super) amount_minor: i64,
 }

@@ -2,11 +2,11 @@
 //!
 //! # A day
 //! 1. *Opening* (`opening` for the first): the day's first block lets the ledger end the day before (interest and
-//!    repayments of banks, interest on wallets, proposals); banks book what they earned at the central bank.
+//!    repayments of banks, interest on wallets, proposals); banks book their earnings at the central bank.
 //! 2. *Events* (`events`): shocks, scheduled policy, rules.
 //! 3. *Month* (`month`): on the first: interest, credit, defaults, prices, rates, purchases; bills on the third;
 //!    wages and pensions on payday.
-//! 4. *Decisions* (`decision`): what each household intends to do today, a function of its own state and its own random
+//! 4. *Decisions* (`decision`): each household's intents for today, a function of its own state and its own random
 //!    numbers alone. This phase may run on several threads, which do not affect the order of its results.
 //! 5. *Settlement* (`settlement`): intents become commands and entries, one after the other: wallets opened, banknotes
 //!    drawn, wallets funded, payments made.
@@ -204,7 +204,7 @@ impl Economy<'_> {
         Ok(())
     }
 
-    /// Takes over the interest that the ledger posted on wallets since yesterday.
+    /// Books the interest that the ledger posted on wallets since yesterday.
     fn take_over_wallet_interest(&mut self) -> Result<(), EconomyError> {
         let ledger = self.authority.ledger();
         let rates = ledger.policy().rates();
@@ -220,7 +220,7 @@ impl Economy<'_> {
         Ok(())
     }
 
-    /// Takes over demurrage: a credit pays it first, which no outcome reports, so it is read from the ledger's records.
+    /// Books demurrage: a credit pays it first, which no outcome reports, so it is read from the ledger's records.
     fn take_over_demurrage(&mut self) {
         let charges = |tiers: &cbdc_ledger::policy::Tiers| {
             tiers.above().0 < 0 || tiers.bounded().iter().any(|tier| tier.rate.0 < 0)
@@ -320,7 +320,8 @@ impl Economy<'_> {
         self.authority.settle().map_err(|error| self.dated(error))
     }
 
-    /// Applies the waiting commands; with each outcome what its waterfall moved to the payee's deposit, minor units.
+    /// Applies the waiting commands; returns with each outcome the amount that its waterfall moved to the payee's
+    /// deposit, minor units.
     fn settle_with_waterfalls(&mut self) -> Result<Vec<(Outcome, i64)>, EconomyError> {
         self.authority.settle_with_waterfalls().map_err(|error| self.dated(error))
     }
@@ -331,7 +332,7 @@ impl Economy<'_> {
         self.authority.enact(actions, threshold).map_err(|error| self.dated(error))
     }
 
-    /// Adds the day to an error of the authority, which knows none.
+    /// Adds the day to an error of the authority, which does not know it.
     fn dated(&self, error: EconomyError) -> EconomyError {
         match error {
             EconomyError::Refused { what, outcome, .. } => {

@@ -1,7 +1,7 @@
 //! The month: interest and credit, prices and rates on the first; bills on the third; wages and pensions on payday.
 //!
 //! On the first, for the days of the month that ended:
-//! 1. Borrowers pay interest, or add it to the loan where they cannot; some default, some repay, some borrow more.
+//! 1. Borrowers pay interest, or add it to the loan if they cannot; some default, some repay, some borrow more.
 //! 2. Deposits, wholesale funding and bonds earn. Coupons on the central bank's bonds are its profit, which goes back
 //!    to the government: neither is booked.
 //! 3. Banks pay their running costs. Firms settle with each other: those with a surplus pay their suppliers among those

@@ -2,8 +2,8 @@
 //!
 //! 1. Households and firms are drawn from their distributions; a household's employer and biller by firms' size.
 //! 2. A bank's balance sheet follows from its customers: deposits and loans are theirs; reserves, vault cash, equity
-//!    and wholesale funding are shares; bonds are the residual. Where that would be negative, wholesale funding fills
-//!    the gap.
+//!    and wholesale funding are shares; bonds are the residual. If that would be negative, wholesale funding fills the
+//!    gap.
 //! 3. The central bank's balance sheet follows from the banks': reserves and banknotes as liabilities, its equity, and
 //!    securities against all of it. All bonds are the government's.
 
@@ -106,7 +106,7 @@ impl<'a> Economy<'a> {
         self.open_household_wallets(&households)
     }
 
-    /// Opens wallets for households, linked to their deposits where policy has waterfalls.
+    /// Opens wallets for households, linked to their deposits if policy has waterfalls.
     pub(super) fn open_household_wallets(&mut self, households: &[usize]) -> Result<(), EconomyError> {
         for chunk in households.chunks(8_192) {
             let class = Class::HOUSEHOLD;
@@ -130,7 +130,7 @@ impl<'a> Economy<'a> {
         let accounts: Vec<AccountId> =
             outcomes.iter().filter_map(|outcome| AccountId::from_u64(outcome.amount)).collect();
         for account in &accounts {
-            // Bank 0 stands for no link.
+            // Bank 0 means no link.
             let linked = if self.values.policy.waterfall { account.bank } else { BankId(0) };
             self.authority.link(*account, linked, 1);
         }
@@ -179,7 +179,7 @@ fn pick(shares: &[f64], mut point: f64) -> usize {
 fn draw_firms(values: &Values, seed: u64, bank_shares: &[f64]) -> Firms {
     let count = values.firms.count as usize;
     let shares = zipf(count, values.firms.size_exponent);
-    // Sixteen slots and more a firm, at least one for the smallest.
+    // At least sixteen slots per firm, and at least one for the smallest.
     let slots = (count * 16).next_power_of_two().max(4_096);
     let mut popularity = Vec::with_capacity(slots);
     let mut reached = 0.0;

@@ -226,7 +226,7 @@ impl Economy<'_> {
     }
 }
 
-/// The kept percentiles of a column; zeros where it is empty.
+/// The kept percentiles of a column; zeros if it is empty.
 fn percentiles(mut column: Vec<i64>) -> [i64; PERCENTILES.len()] {
     column.sort_unstable();
     PERCENTILES.map(|percentile| {

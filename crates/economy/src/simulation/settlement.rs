@@ -19,7 +19,7 @@ use crate::accounts::{Flow, Sector};
 use crate::authority::{Transfer, account, minor};
 use crate::error::EconomyError;
 
-/// Commands in one proposal.
+/// Commands in one block proposal.
 const PROPOSAL_COMMANDS: usize = 4_096;
 
 /// A CBDC payment in flight, and the money set aside for it.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct AmountBucket {
     /// Amounts below this; absent for the open bucket at the top.
     pub below_minor: Option<u64>,
-    /// How many payments.
+    /// The number of payments.
     pub count: u64,
     /// Their sum.
     pub total_minor: u64,

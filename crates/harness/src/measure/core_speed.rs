@@ -1,11 +1,12 @@
-//! The signatures a core verifies a second, as a yardstick of the machine, and how steady that is.
+//! The number of signatures that a core verifies per second, as a yardstick of the machine, and how steady it is.
 
 use std::time::{Duration, Instant};
 
 use cbdc_signatures::{Batch, BatchSeed, DecompressedKey, SigningKey};
 use rand::rngs::SysRng;
 
-/// How long a core is measured, in parts: on shared machines a core slows down every second or two.
+/// The duration of the measurement, which is split into parts: on shared machines a core slows down every second or
+/// two.
 const MEASURE: Duration = Duration::from_secs(2);
 const PART: Duration = Duration::from_millis(100);
 /// Signatures in a measured batch.
@@ -13,7 +14,7 @@ const BATCH: usize = 512;
 
 /// The speed of a core on this machine now.
 pub struct CoreSpeed {
-    /// Signatures that it verifies a second, in batches.
+    /// Signatures that it verifies per second, in batches.
     pub verify_per_s: f64,
     /// The slowest tenth of a second, as a share of the median one.
     pub slowest_share: f64,

@@ -2,7 +2,7 @@
 //! machine, from `/proc/stat`, which shows whether other programs used it meanwhile.
 //!
 //! The kernel counts in ticks of 10 ms: over a run of seconds the error is below one part in a hundred. A process that
-//! is killed and started again is two processes; read the first before it is gone.
+//! is killed and restarted is two processes; read the first before it ends.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use std::time::Instant;
 /// Linux reports these times in ticks of 1/100 s to user space on every architecture (`USER_HZ`).
 const TICK_US: u64 = 10_000;
 
-/// Why a process's CPU time could not be read.
+/// The reason why a process's CPU time could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum CpuError {
     /// There is no such process, or no `/proc`.
@@ -22,7 +22,7 @@ pub enum CpuError {
         /// The operating system's message.
         source: std::io::Error,
     },
-    /// The file has another form than the one proc(5) describes.
+    /// The file does not have the form described in proc(5).
     #[error("/proc/{process}/stat was expected to hold user and system ticks in fields 14 and 15; found `{found}`.")]
     Malformed {
         /// The process id.
@@ -50,7 +50,8 @@ pub fn own_cpu_us() -> Result<u64, CpuError> {
     process_cpu_us(std::process::id())
 }
 
-/// User and system ticks. The command in field 2 may hold spaces and brackets, so fields count from its last bracket.
+/// User and system ticks. The command in field 2 may contain spaces and brackets, so fields count from its last
+/// bracket.
 fn ticks(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace().skip(11);
@@ -59,8 +60,7 @@ fn ticks(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
-/// CPU time that anything on this machine has used since it started, time that a hypervisor took from it included;
-/// `None` where there is no `/proc`.
+/// CPU time used on this machine since it started, including time taken by a hypervisor; `None` without `/proc`.
 fn machine_cpu_us() -> Option<u64> {
     machine_ticks(&fs::read_to_string("/proc/stat").ok()?).map(|ticks| ticks * TICK_US)
 }
@@ -85,7 +85,7 @@ pub struct CpuSpent {
 }
 
 impl CpuSpent {
-    /// The share of `cores` cores that the processes kept busy, and the share that anything else did.
+    /// The share of `cores` cores that the processes kept busy, and the share that everything else did.
     pub fn busy_shares(&self, cores: u32) -> (f64, f64) {
         let whole = self.elapsed_us.max(1) as f64 * f64::from(cores.max(1));
         let own: u64 = self.by_process_us.values().sum();

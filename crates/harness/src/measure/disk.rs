@@ -1,15 +1,15 @@
-//! The kind of file system of a folder: a sync to memory is not durable.
+//! The kind of file system of a folder, since a sync to memory is not durable.
 
 use std::path::Path;
 
-/// The kind of file system of `folder`, as `/proc/self/mounts` names it; "unknown" where that cannot be read.
+/// The kind of file system of `folder`, from `/proc/self/mounts`; "unknown" if that cannot be read.
 pub fn filesystem_of(folder: &Path) -> String {
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     kind_at(&mounts, &folder).unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// The kind of the deepest mount above `folder`; of two at one path the later covers the earlier.
+/// The kind of the deepest mount above `folder`; of two at one path the later hides the earlier.
 fn kind_at(mounts: &str, folder: &Path) -> Option<String> {
     let mount = |line: &str| {
         let mut fields = line.split_whitespace().skip(1);

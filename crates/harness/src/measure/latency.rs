@@ -1,8 +1,8 @@
 //! Latency from the moment a payment was due to the moment its outcome was known.
 //!
-//! Measured from *due* and not from *sent*, a stall of the network or of the generator counts against every payment
-//! that should have been made during it (no coordinated omission). What was due during the warm-up is left out,
-//! whenever it was answered.
+//! Because it is measured from *due* and not from *sent*, a stall of the network or of the generator counts against
+//! every payment that should have been made during it (no coordinated omission). Payments due during the warm-up are
+//! left out, whenever they were answered.
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,7 @@ pub struct LatencyRecorder {
 }
 
 impl LatencyRecorder {
-    /// A recorder that leaves out what was due before `warm_up_ns`.
+    /// A recorder that leaves out payments due before `warm_up_ns`.
     pub fn new(warm_up_ns: u64) -> Self {
         let histogram = Histogram::new_with_bounds(1, LONGEST_US, DIGITS).expect("the bounds are valid");
         Self { warm_up_ns, histogram }
@@ -50,12 +50,12 @@ impl LatencyRecorder {
         }
     }
 
-    /// How many latencies were counted.
+    /// The number of latencies counted.
     pub fn count(&self) -> u64 {
         self.histogram.len()
     }
 
-    /// The latency in ms below which `share` (0 to 1) of the payments lie; 0 if there are none.
+    /// The latency in ms below which `share` (0 to 1) of the payments are; 0 if there are none.
     pub fn at_share_ms(&self, share: f64) -> f64 {
         milliseconds(self.histogram.value_at_quantile(share))
     }

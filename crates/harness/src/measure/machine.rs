@@ -1,11 +1,11 @@
-//! The machine, read from `/proc`; what cannot be read stays 0 or "unknown".
+//! The machine, read from `/proc`; values that cannot be read stay 0 or "unknown".
 
 use std::fs;
 
 /// Hardware and kernel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Machine {
-    /// Logical cores this process may use.
+    /// Logical cores available to this process.
     pub cores: u32,
     /// The processor's model.
     pub cpu: String,

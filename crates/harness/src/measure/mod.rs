@@ -1,8 +1,8 @@
 //! Measurements of a run: latency from the moment a payment was due, throughput, outcomes by the second, the machine,
 //! CPU time.
 //!
-//! Recorders are plain values. A run fills them from each task's notes when the load is over, so that nothing is shared
-//! or counted while the clock runs. All times are nanoseconds from the start of the load.
+//! Recorders are plain values. A run fills them from each task's records after the load, so that nothing is shared or
+//! counted while the clock runs. All times are nanoseconds from the start of the load.
 
 pub mod amounts;
 pub mod core_speed;

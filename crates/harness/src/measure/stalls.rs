@@ -1,10 +1,10 @@
 //! The stalls of an idle machine: a floor under every latency measured on it.
 //!
-//! On a shared or virtual machine a sync takes a tenth of a second now and then, and a core is lent to another guest.
-//! No ledger answers sooner than its disk, so a run measures this before its load, beside idle nodes, and a reader can
-//! tell which part of a tail is the machine's.
+//! On a shared or virtual machine a sync sometimes takes a tenth of a second, and a core is lent to another guest. No
+//! ledger answers sooner than its disk, so a run measures this before its load, with idle nodes, and a reader can tell
+//! which part of a tail is the machine's.
 //!
-//! For [`MEASURE`]: sleep 2 ms, append 32 KiB to a file in the run's folder, sync it. That is about what a log writes
+//! For [`MEASURE`]: sleep 2 ms, append 32 KiB to a file in the run's folder, sync it. That is roughly the log's writing
 //! at ten thousand payments a second.
 
 use std::fs::{self, File};
@@ -30,7 +30,7 @@ pub struct Stalls {
 /// Measures the machine, and the disk below `folder`.
 ///
 /// # Errors
-/// The folder takes no file.
+/// No file can be created in the folder.
 pub fn measure(folder: &Path) -> io::Result<Stalls> {
     let path = folder.join("stalls.tmp");
     let measured = File::create(&path).and_then(|file| measure_with(file, Instant::now() + MEASURE));

@@ -12,8 +12,8 @@ pub fn own() -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// CPU µs of the threads that live now, summed over threads of one name; empty where there is no `/proc`. The kernel
-/// cuts names at 15 bytes.
+/// CPU µs of the living threads, summed over threads of one name; empty without `/proc`. The kernel cuts names at 15
+/// bytes.
 pub fn by_name_us() -> BTreeMap<String, f64> {
     let mut sums = BTreeMap::new();
     let Ok(threads) = fs::read_dir("/proc/self/task") else { return sums };

@@ -1,18 +1,17 @@
-//! How many payments settled a second, counted by when they were due and by when they settled.
+//! Settled payments per second, counted by due time and by settlement time.
 //!
 //! The two differ when a backlog crosses an edge of the measured time. A network that clears the warm-up's backlog
-//! settles more *in* the measured time than was due in it; one that falls behind goes on settling when the load is
-//! over.
+//! settles more *in* the measured time than was due in it; one that falls behind continues to settle after the load.
 //!
 //! * [`SettledRates::due_per_s`] counts the payments that were due in the measured time and settled, whenever that was.
-//!   Where they took longer to settle than to fall due, the rate is lower in that proportion, so it exceeds neither
-//!   what was offered nor what the network can settle. Both spans are those of the middle 98 %: a straggler does not
-//!   decide.
-//! * [`SettledRates::in_window_per_s`] counts the settlements that fell into the measured time, whenever they were due.
+//!   If they took longer to settle than to fall due, the rate is lower in that proportion, so it exceeds neither what
+//!   was offered nor what the network can settle. Both spans are those of the middle 98 %, so that no straggler
+//!   decides.
+//! * [`SettledRates::in_window_per_s`] counts the settlements within the measured time, whenever they were due.
 
 use std::ops::Range;
 
-/// One payment in so many is left out at each end of a span.
+/// The share left out at each end of a span: one payment in so many.
 const TAIL: usize = 100;
 
 /// Settled payments, by when they were due and when they settled. All times are ns from the start of the load.
@@ -39,14 +38,14 @@ impl SettledRates {
         self.in_window += u64::from(self.measured_ns.contains(&settled_ns));
     }
 
-    /// Payments due in the measured time that settled, a second.
+    /// Payments due in the measured time that settled, per second.
     pub fn due_per_s(&self) -> f64 {
         let (falling_due, settling) = (middle_span(&self.due_ns), middle_span(&self.settled_ns));
         let slowdown = if falling_due == 0 { 1.0 } else { (settling as f64 / falling_due as f64).max(1.0) };
         self.due_ns.len() as f64 / self.measured_s() / slowdown
     }
 
-    /// Settlements in the measured time, a second.
+    /// Settlements in the measured time, per second.
     pub fn in_window_per_s(&self) -> f64 {
         self.in_window as f64 / self.measured_s()
     }
@@ -56,7 +55,7 @@ impl SettledRates {
     }
 }
 
-/// The time that the middle 98 % of these payments span.
+/// The time span of the middle 98 % of these payments.
 fn middle_span(times_ns: &[u64]) -> u64 {
     let mut times = times_ns.to_vec();
     let Some(last) = times.len().checked_sub(1) else { return 0 };
@@ -74,8 +73,8 @@ mod tests {
     const S: u64 = 1_000_000_000;
     const MS: u64 = 1_000_000;
 
-    /// Rates of a load of 1,000 a second, 2 s of warm-up and 10 s measured, settled as `settled_ns` says of each due
-    /// time.
+    /// Rates of a load of 1,000 a second, 2 s of warm-up and 10 s measured, with the settlement time of each due time
+    /// given by `settled_ns`.
     fn rates(settled_ns: impl Fn(u64) -> u64) -> SettledRates {
         let mut rates = SettledRates::new(2 * S..12 * S);
         (0..12_000).map(|payment| payment * MS).for_each(|due_ns| rates.settled(due_ns, settled_ns(due_ns)));

@@ -1,8 +1,8 @@
 //! Outcomes by the second, from the start of the load, warm-up included.
 //!
-//! A payment is offered in the second it was due and settled, refused or failed in the second its answer came. Its
-//! latency belongs to the second it was due, so a stall shows where it was. Answers after the end of the load extend
-//! the timeline, by at most [`DRAIN_S_MAX`] seconds; later ones count in the last.
+//! A payment is offered in the second it was due, and settled, refused or failed in the second its answer came. Its
+//! latency belongs to the second it was due, so a stall shows where it occurred. Answers after the end of the load
+//! extend the timeline, by at most [`DRAIN_S_MAX`] seconds; later ones count in the last.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use cbdc_ledger::Reason;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-/// How many seconds after the end of the load the timeline goes on.
+/// The most seconds by which the timeline extends beyond the load.
 pub const DRAIN_S_MAX: usize = 120;
 const SECOND_NS: u64 = 1_000_000_000;
 const LONGEST_US: u64 = 3_600_000_000;
@@ -37,7 +37,7 @@ pub struct Second {
     pub p50_ms: Option<f64>,
     /// The same, 99 %.
     pub p99_ms: Option<f64>,
-    /// Supply as last seen in it.
+    /// The supply last seen in it.
     pub supply_minor: Option<i64>,
 }
 
@@ -99,7 +99,7 @@ impl Timeline {
         }
     }
 
-    /// Notes the supply as seen at `at_ns`; the last note in a second stays.
+    /// Records the supply seen at `at_ns`; the last record in a second counts.
     pub fn supply(&mut self, at_ns: u64, supply_minor: i64) {
         self.second(at_ns).supply_minor = Some(supply_minor);
     }

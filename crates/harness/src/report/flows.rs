@@ -1,5 +1,5 @@
-//! The page's part on flows: the terms of the supply over time, and what moved between wallets and deposits at each
-//! bank.
+//! The page's section on flows: the terms of the supply over time, and the movements between wallets and deposits at
+//! each bank.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use crate::result::{BankDeposits, RunResult, SupplySample, SupplyTerms};
 
 type Term = (&'static str, &'static str, fn(&SupplyTerms) -> i64);
 
-/// The terms that policy moves, with their colours. Issuance and redemption are left out: banks request them.
+/// The terms that policy moves, with their colours. Issuance and redemption are omitted: banks request them.
 const TERMS: [Term; 8] = [
     ("interest", "c2", |terms| terms.interest_minor),
     ("demurrage", "c4", |terms| terms.demurrage_minor),
@@ -21,7 +21,7 @@ const TERMS: [Term; 8] = [
     ("expired", "c4", |terms| terms.expired_minor),
 ];
 
-/// A term's flow between successive samples, in minor units a second.
+/// A term's flow between successive samples, in minor units per second.
 fn flow(samples: &[SupplySample], term: fn(&SupplyTerms) -> i64) -> Vec<f64> {
     let between = samples.windows(2).map(|pair| {
         let seconds = pair[1].at_s.saturating_sub(pair[0].at_s).max(1) as f64;
@@ -76,7 +76,7 @@ pub fn plot(result: &RunResult, marks: Vec<Mark>) -> Option<Plot> {
     })
 }
 
-/// Each bank's deposits against what the chain moved (I3), and the waterfall by bank.
+/// Each bank's deposits compared with the chain's flows (I3), and the waterfall by bank.
 pub fn deposits(html: &mut String, result: &RunResult) {
     if result.deposits.is_empty() {
         return;

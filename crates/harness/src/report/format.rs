@@ -45,10 +45,10 @@ pub fn verdict(result: &RunResult) -> [String; 2] {
     [settled, speed]
 }
 
-/// Rates that differ by more than this share of the lower one are both named.
+/// The difference, as a share of the lower rate, from which both rates are named.
 const BACKLOG_SHARE: f64 = 0.01;
 
-/// The rate settled within the measured time, where it differs from that of the payments due in it.
+/// The rate settled within the measured time, if it differs from that of the payments due in it.
 pub fn in_window(result: &RunResult) -> Option<String> {
     let (due, in_window) = (result.settled_per_s, result.settled_in_window_per_s);
     let differ = (in_window - due).abs() > due.min(in_window) * BACKLOG_SHARE;
@@ -72,7 +72,7 @@ pub fn stalls(idle: &IdleStalls) -> String {
 const STALL_SHARE: f64 = 0.5;
 const SLOW_SHARE: f64 = 0.7;
 
-/// On a quiet machine other programs use at most this share of the cores.
+/// The largest share of the cores that other programs use on a quiet machine.
 const QUIET: f64 = 0.1;
 
 /// Caveats to know before comparing this run with another, one sentence each.
@@ -118,7 +118,7 @@ pub fn warnings(result: &RunResult) -> Vec<String> {
     warnings
 }
 
-/// Why the load generator was late, if it was.
+/// The reason why the load generator was late, if it was.
 fn generator(result: &RunResult) -> Option<String> {
     let generator = &result.load_generator;
     let late = format!("99 % of payments left it within {} ms of when they could", figure(generator.own_late_ms_p99));

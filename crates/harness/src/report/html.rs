@@ -2,8 +2,8 @@
 //! Light or dark follows the reader's system.
 //!
 //! From top to bottom: the verdict and its caveats; headline figures; rate, latency and refusals over time; outcomes,
-//! amounts and holdings; supply and balance sheet; the policy and what settled under it; the audit; what ran, on which
-//! machine, and how to repeat it.
+//! amounts and holdings; supply and balance sheet; the policy and the payments under it; the audit; the configuration,
+//! the machine, and how to repeat the run.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! The plots of the page: how rate, latency and refusals ran, outcomes, amounts, supply and the central bank's books.
+//! The plots of the page: rate, latency and refusals over time, outcomes, amounts, supply and the central bank's books.
 
 use std::fmt::Write;
 
@@ -111,7 +111,7 @@ pub fn latency_plot(result: &RunResult, rows: &[Second]) -> Plot {
 
 pub type Bound = Option<(f64, String)>;
 
-/// A latency axis over these values, logarithmic if they differ much. A bound that is far off becomes a note.
+/// A latency axis over these values, logarithmic if they differ much. A distant bound becomes a note.
 pub fn latency_axis(values: &[f64], bound_ms: f64, label: &str) -> (Axis, Bound, Option<String>) {
     let low = values.iter().copied().fold(f64::INFINITY, f64::min).min(1e6);
     let high = values.iter().copied().fold(0.0, f64::max).max(0.1);

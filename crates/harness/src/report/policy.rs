@@ -1,5 +1,5 @@
-//! The page's part on policy: the source of its figures, what settled under each version, which rules refused payments,
-//! and what holders have against the limit.
+//! The page's section on policy: the source of its figures, the payments under each version, the rules that refused
+//! payments, and holdings compared with the limit.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -12,10 +12,10 @@ use crate::result::{ClassHoldings, NotOrdered, PolicyVersionReport, PresetFacts,
 
 /// Colours of rules in a stack, the most frequent first; the last one is for all others.
 const RULE_COLOURS: [&str; 6] = ["c3", "c4", "c5", "c1", "c7", "c6"];
-/// Classes whose holdings are drawn, at most.
+/// The most classes whose holdings are drawn.
 const CLASSES_MAX: usize = 3;
 
-/// Refusals a second: one series for each of the five most frequent rules, and one for all others.
+/// Refusals per second: one series for each of the five most frequent rules, and one for all others.
 pub fn refusals_by_rule(rows: &[Second]) -> Vec<Series> {
     let mut totals: BTreeMap<&str, u64> = BTreeMap::new();
     for (rule, number) in rows.iter().flat_map(|row| &row.refusals) {
@@ -50,7 +50,7 @@ pub fn drawn_holdings(result: &RunResult) -> Vec<&ClassHoldings> {
     limited
 }
 
-/// Holders of a class by what they hold, those above the limit in another colour.
+/// Holders of a class by holdings, those above the limit in another colour.
 pub fn holdings_bars(result: &RunResult, class: &ClassHoldings, number: usize) -> String {
     let code = escape(&result.currency.code);
     let amount = |minor: u64| money(i64::try_from(minor).unwrap_or(i64::MAX), &result.currency);

@@ -1,4 +1,4 @@
-//! An invented run with every part filled, for tests and for looking at the page.
+//! An invented run with every part filled, for tests and for viewing the page.
 
 use crate::measure::{LatencyRecorder, Machine, Timeline, timeline::Answer};
 use crate::result::{
@@ -139,7 +139,7 @@ pub fn full_run() -> RunResult {
     result
 }
 
-/// Walks through the plan and invents an answer to every payment.
+/// Invents an answer to every payment of the plan.
 fn play(result: &mut RunResult, scenario: &Scenario) {
     let warm_up_ns = (scenario.load.warm_up_s * 1e9) as u64;
     let mut latency = LatencyRecorder::new(warm_up_ns);

@@ -10,9 +10,9 @@ use crate::result::RunResult;
 /// Width of the labels, in columns.
 const LABEL_WIDTH: usize = 14;
 
-/// Characters of an event's description that are shown.
+/// The number of characters of an event's description that are shown.
 const WORDS_MAX: usize = 90;
-/// Policy versions that are shown.
+/// The number of policy versions that are shown.
 const VERSIONS_MAX: usize = 4;
 
 /// Colours, or none when the output is not a terminal.
@@ -172,7 +172,7 @@ fn search(text: &mut String, result: &RunResult, paint: &Paint) {
     }
 }
 
-/// The preset and, if the policy changed, what settled under each version.
+/// The preset and, if the policy changed, the payments under each version.
 fn versions(text: &mut String, result: &RunResult, paint: &Paint) {
     let versions = &result.policy.versions;
     if result.policy.preset.is_none() && versions.len() < 2 {
@@ -236,7 +236,7 @@ fn money_and_audit(text: &mut String, result: &RunResult, paint: &Paint) {
     }
 }
 
-/// The beginning of a text that the report has in full.
+/// The beginning of a text, which the report has in full.
 fn shortened(words: &str) -> String {
     let short: String = words.chars().take(WORDS_MAX).collect();
     if short.len() < words.len() { format!("{short}\u{2026}") } else { short }

@@ -149,7 +149,7 @@ impl IdleStalls {
     }
 }
 
-/// The checks that were on; `None` where a node that did not run to the end took the answer with it.
+/// The checks that were on; `None` if a node that did not run to the end took the answer with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct Checks {
     /// Every payer's signature was verified by the central bank.

@@ -1,11 +1,10 @@
 //! The result of a run: `summary.json`, and the one object that `cbdc bench --json` prints.
 //!
-//! Keys are a contract: a key, once published, keeps its name, its unit (last in the name) and its meaning; new keys
-//! may be added; anything else raises [`SCHEMA_VERSION`]. A test pins the keys.
+//! Keys are a contract: a published key keeps its name, its unit (last in the name) and its meaning; new keys may be
+//! added; anything else raises [`SCHEMA_VERSION`]. A test pins the keys.
 //!
 //! `offered`, `settled`, `refused`, `failed`, `refusals`, `settled_per_s` and `latency_ms` cover payments *due* in the
-//! measured time; `offered = settled + refused + failed`. `timeline` covers the warm-up too. Shares lie between 0 and
-//! 1.
+//! measured time; `offered = settled + refused + failed`. `timeline` covers the warm-up too. Shares are from 0 to 1.
 
 mod facts;
 mod money;
@@ -62,11 +61,11 @@ pub struct RunResult {
     pub failed: u64,
     /// Length of the measured time.
     pub duration_s: f64,
-    /// `settled` over `duration_s`; where settling took longer than falling due, lower in that proportion
+    /// `settled` over `duration_s`; if settling took longer than falling due, lower in that proportion
     /// (`measure::throughput`).
     pub settled_per_s: f64,
-    /// Settlements that fell into the measured time, whenever they were due, over `duration_s`. Above `settled_per_s`
-    /// where the warm-up left a backlog.
+    /// Settlements within the measured time, whenever they were due, over `duration_s`. Above `settled_per_s` if the
+    /// warm-up left a backlog.
     #[serde(default)]
     pub settled_in_window_per_s: f64,
     /// Latency of settled payments from due to answered.
@@ -82,13 +81,13 @@ pub struct RunResult {
     /// The supply report when the load began.
     #[serde(default)]
     pub supply_before: SupplyTerms,
-    /// The policy's preset, if any, and what settled under each of its versions.
+    /// The policy's preset, if any, and the payments under each of its versions.
     #[serde(default)]
     pub policy: PolicyReport,
     /// Holdings at the end, by class.
     #[serde(default)]
     pub holdings: Vec<ClassHoldings>,
-    /// Each bank's deposits (`bank-1` and so on) against what the chain moved: I3.
+    /// Each bank's deposits (`bank-1` and so on) compared with the chain's flows: I3.
     #[serde(default)]
     pub deposits: BTreeMap<String, BankDeposits>,
     /// The auditor's verdict over the whole chain.
@@ -126,7 +125,7 @@ pub struct RunResult {
 pub struct EventRecord {
     /// The planned time, in seconds from the start of the load.
     pub at_s: f64,
-    /// The time it was done: the node was down or back, the policy enacted. Absent if it never was.
+    /// The time at which it was done: the node was down or back, the policy enacted. Absent if it never was.
     pub done_at_s: Option<f64>,
     /// The event in a few words.
     pub what: String,
@@ -135,7 +134,7 @@ pub struct EventRecord {
 }
 
 impl RunResult {
-    /// The object as `summary.json` holds it.
+    /// The object in the form of `summary.json`.
     ///
     /// # Errors
     /// A figure is not a number (JSON has none such).
@@ -151,7 +150,7 @@ impl RunResult {
         serde_json::from_str(text)
     }
 
-    /// A result with what is known before the run: scenario, shape, machine, version.
+    /// A result with the facts known before the run: scenario, shape, machine, version.
     pub fn begin(scenario: &Scenario, version: &str, command: &str, machine: &Machine, in_process: bool) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,

@@ -46,13 +46,13 @@ pub struct SupplyTerms {
 }
 
 impl SupplyTerms {
-    /// Issued − redeemed + … − expired: what the wallets must hold. `None` if the sum exceeds 64 bits.
+    /// Issued − redeemed + … − expired: the expected sum of the wallets. `None` if the sum exceeds 64 bits.
     pub fn expected_minor(&self) -> Option<i64> {
         let sum: i128 = self.signed_terms().iter().map(|(_, minor)| i128::from(*minor)).sum();
         i64::try_from(sum).ok()
     }
 
-    /// The terms with the sign they have in I1, in its order.
+    /// The terms with their signs in I1, in its order.
     pub fn signed_terms(&self) -> [(&'static str, i64); 10] {
         [
             ("Issued against reserves", self.issued_minor),
@@ -117,7 +117,7 @@ pub struct ClassHoldings {
     pub total_minor: u64,
     /// The accrual of one ledger day at the rates last enacted, rounded towards zero; negative is demurrage.
     pub accrual_a_day_minor: i64,
-    /// Holders by what they hold.
+    /// Holders by holdings.
     pub buckets: Vec<HoldingBucket>,
 }
 
@@ -126,12 +126,12 @@ pub struct ClassHoldings {
 pub struct HoldingBucket {
     /// Holdings up to and including this; absent for the open bucket at the top.
     pub up_to_minor: Option<u64>,
-    /// How many holders.
+    /// The number of holders.
     pub holders: u64,
 }
 
 /// A bank's deposits over the whole run, set-up included. I3: `after = before + credited + defunded + waterfall −
-/// funded − reverse waterfall`, each with what is in transit to wallets.
+/// funded − reverse waterfall`, each including amounts in transit to wallets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct BankDeposits {
     /// On deposit and in transit before the set-up, as the bank reported it.
@@ -156,9 +156,9 @@ pub struct BankDeposits {
     pub after_minor: Option<i64>,
     /// The part of it in transit.
     pub in_transit_minor: Option<i64>,
-    /// Whether the bank, read at the chain's tip, has what was expected.
+    /// Whether the bank, read at the chain's tip, has the expected sum.
     pub agrees: bool,
-    /// Why it could not be compared.
+    /// The reason why it could not be compared.
     pub note: Option<String>,
 }
 

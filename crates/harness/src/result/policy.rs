@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The policy of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct PolicyReport {
-    /// The preset that gave the first figures, if one did.
+    /// The preset that gave the first figures, if any.
     pub preset: Option<PresetFacts>,
     /// Every version in order; the first is that of genesis.
     pub versions: Vec<PolicyVersionReport>,
@@ -45,7 +45,7 @@ pub struct PresetFacts {
     pub mark: String,
     /// Figures not checked against a source, as sentences.
     pub provisional: Vec<String>,
-    /// Rules that the ledger has no parameter for, as sentences.
+    /// Rules for which the ledger has no parameter, as sentences.
     pub not_expressed: Vec<String>,
     /// Our own choices, as sentences.
     pub choices: Vec<String>,
@@ -74,7 +74,7 @@ impl PresetFacts {
 pub struct PolicyVersionReport {
     /// Its number; 1 is that of genesis.
     pub version: u32,
-    /// When it came into force, in seconds from the start of the load; negative for that of genesis.
+    /// The time at which it came into force, in seconds from the start of the load; negative for that of genesis.
     pub since_s: f64,
     /// Differences from the version before; for the first, from a policy without limits, fees and rates.
     pub changed: Vec<String>,

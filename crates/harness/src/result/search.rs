@@ -1,4 +1,4 @@
-//! The search for the highest rate within a bound: its steps and what it found.
+//! The search for the highest rate within a bound: its steps and its result.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub struct LoadPoint {
     pub p99_ms: f64,
     /// Whether the rate held: latency within the bound, everything offered settled in time, no error.
     pub held: bool,
-    /// Why it did not hold.
+    /// The reason why it did not hold.
     #[serde(default)]
     pub limit: Limit,
     /// Payments that a rule or a full queue refused.
@@ -36,7 +36,7 @@ pub struct LoadPoint {
     /// The load generator's part of it; absent when all nodes shared one process.
     #[serde(default)]
     pub generator_us_per_payment: Option<f64>,
-    /// How late payments left the generator by its own fault, 99 %.
+    /// The delay with which payments left the generator by its own fault, 99th percentile.
     #[serde(default)]
     pub generator_late_ms_p99: f64,
     /// The share of the machine's cores that the run kept busy.
@@ -64,14 +64,14 @@ pub enum Limit {
     Generator,
     /// The machine's cores were full, so that even the load generator waited for one.
     Machine,
-    /// The audit found something.
+    /// The audit had findings.
     Audit,
     /// No higher rate can be offered with so few wallets.
     Wallets,
 }
 
 impl Limit {
-    /// In a few words.
+    /// The limit in a few words.
     pub fn words(self) -> &'static str {
         match self {
             Limit::None => "held",
@@ -97,10 +97,10 @@ pub struct Maximum {
     pub settled_per_s: f64,
     /// The lowest rate above it that did not hold; absent if none was found.
     pub failed_at_per_s: Option<f64>,
-    /// Why that one did not hold.
+    /// The reason why that one did not hold.
     pub limit: Limit,
-    /// How many rates were tried.
+    /// The number of rates tried.
     pub steps: u32,
-    /// How long that took.
+    /// The duration of the search.
     pub took_s: f64,
 }

@@ -26,7 +26,7 @@ pub struct CpuPerPayment {
     pub load_generator: Option<f64>,
 }
 
-/// How well the generator kept to its plan, and what was left of the machine.
+/// How well the generator kept to its plan, and the remaining capacity of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 pub struct LoadGenerator {
     /// The generator limited the run: payments left late although the network could take them and a core was free.
@@ -37,7 +37,8 @@ pub struct LoadGenerator {
     pub starved: bool,
     /// 99 % of the payments were sent at most this long after they were due.
     pub late_ms_p99: f64,
-    /// The same without the time that a message may take to fill and the time for which the network took nothing more.
+    /// The same, excluding the time that a message may take to fill and the time during which the network accepted
+    /// nothing.
     #[serde(default)]
     pub own_late_ms_p99: f64,
     /// The generator's share of the CPU time of all processes of the run; absent when all shared one process.
@@ -46,7 +47,7 @@ pub struct LoadGenerator {
     /// The share of the machine's cores that the run's processes kept busy while the load ran, generator included.
     #[serde(default)]
     pub machine_busy_share: f64,
-    /// The share that other programs kept busy meanwhile.
+    /// The share that other programs kept busy during the load.
     #[serde(default)]
     pub others_busy_share: f64,
 }

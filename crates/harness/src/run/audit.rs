@@ -1,5 +1,5 @@
 //! The audit of a run: the chain is verified from genesis on a separate ledger, whose final state gives the versions of
-//! the policy and the holdings. What the chain moved between wallets and deposits is counted on the way
+//! the policy and the holdings. The chain's flows between wallets and deposits are counted on the way
 //! ([`super::deposits`]).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,12 +20,12 @@ use crate::result::{ClassHoldings, HoldingBucket, PolicyVersionReport};
 use cbdc_devnet::Network;
 use cbdc_devnet::policy::CURRENCY_EXPONENT;
 
-/// Bars of a histogram, at most.
+/// The most bars of a histogram.
 const BUCKETS_MAX: u64 = 20;
-/// Bars of a histogram up to the holding limit.
+/// The bars of a histogram up to the holding limit.
 const BUCKETS_TO_THE_LIMIT: u64 = 10;
 
-/// An audit, with the figures that the chain leads to.
+/// An audit, with the figures computed from the chain.
 pub struct Audited {
     pub report: AuditReport,
     pub versions: Vec<PolicyVersionReport>,
@@ -36,7 +36,7 @@ pub struct Audited {
     pub tip: Height,
 }
 
-/// Audits the chain that a node serves, up to its newest block now. `load_began_ms` is when the load began, Unix time.
+/// Audits the chain served by a node, up to its newest block now. `load_began_ms` is the start of the load, Unix time.
 pub async fn audit(network: &Network, node: NodeName, load_began_ms: u64, progress: &Progress) -> Result<Audited> {
     let connection = network.connect_reader(node).await?;
     let mut client =
@@ -53,7 +53,7 @@ pub async fn audit(network: &Network, node: NodeName, load_began_ms: u64, progre
             break;
         };
         let parts = parts(block)?;
-        // Verification is slow; other tasks of this thread go on meanwhile.
+        // Verification is slow; other tasks of this thread continue meanwhile.
         match tokio::task::block_in_place(|| auditor.block(&parts)) {
             Ok(block) => {
                 flows.block(&BlockProposal::decode(&parts.proposal).context("reading an audited block")?, &block)
@@ -90,7 +90,7 @@ fn versions(ledger: &Ledger, load_began_ms: u64) -> Vec<PolicyVersionReport> {
     ledger.policy().all().iter().map(report).collect()
 }
 
-/// A holder's balance over all banks, and its accrual a day in minor units × ppm.
+/// A holder's balance over all banks, and its accrual per day in minor units × ppm.
 #[derive(Clone, Copy, Default)]
 struct Holding {
     held: u64,

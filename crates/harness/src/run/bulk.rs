@@ -1,19 +1,19 @@
 //! Opening and funding very many wallets in bulk, with two commands each instead of five calls.
 //!
-//! One at a time ([`super::setup`]) a wallet costs an opening, a credit and a funding as unary calls and two synced
+//! Opened singly ([`super::setup`]), a wallet costs an opening, a credit and a funding as unary calls and two synced
 //! writes at its bank: about a millisecond of CPU over all nodes, minutes for a hundred thousand. In bulk:
 //!
 //! 1. Each bank's openings are signed with the bank's and the registrar's keys and submitted at the central bank over
-//!    the stream on which banks relay, with the bank's own certificate. A bank that brings its customers along would do
-//!    the same. Sequence numbers begin at the bank's first: nothing else of the bank may have been ordered yet.
+//!    the stream on which banks relay, with the bank's own certificate, as a bank that migrates its customers would do.
+//!    Sequence numbers begin at the bank's first: nothing else of the bank may have been ordered yet.
 //! 2. When each bank's replica has caught up, money is issued to it, and its first [`PAYERS_MAX`] wallets are credited
 //!    and funded the usual way, with the opening balances of all of the bank's wallets.
-//! 3. Those pay the others of their bank over the payment stream, in rounds, so that no payer's sequence window runs
+//! 3. These pay the others of their bank over the payment stream, in rounds, so that no payer's sequence window runs
 //!    full.
 //!
 //! Every signature is verified, every command is ordered and durable as always, and deposits move by the same sums.
-//! Payments of step 3 are bound by policy, so this is for scenarios in which no rule can refuse them or change what
-//! arrives ([`is_wanted`]).
+//! Policy applies to the payments of step 3, so this is for scenarios in which no rule can refuse them or change the
+//! amount that arrives ([`is_wanted`]).
 
 use std::time::Duration;
 
@@ -37,9 +37,9 @@ use super::setup::{self, holder_of, key_of};
 use super::signed_payments::Purse;
 use crate::scenario::Scenario;
 
-/// Fewer wallets are opened one at a time, over the calls that customers use.
+/// The number of wallets below which they are opened singly, over the calls that customers use.
 const WALLETS_MIN: u32 = 20_000;
-/// Wallets of a bank that pay the others.
+/// The number of wallets per bank that pay the others.
 const PAYERS_MAX: usize = 256;
 /// Openings in a batch, and payments in one.
 const BATCH: usize = 500;
@@ -47,11 +47,11 @@ const BATCH: usize = 500;
 const OPENINGS_IN_FLIGHT_MAX: usize = 32_768;
 /// Payments that a payer may have in flight: a quarter of its window.
 const PAYMENTS_IN_FLIGHT_MAX: usize = 16;
-/// How long a bank may take to follow the chain to where its wallets are open, and then to have it on disk.
+/// The longest time that a bank may take to follow the chain until its wallets are open, and then to have it on disk.
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(120);
 const POLL_EVERY: Duration = Duration::from_millis(50);
 
-/// Whether a scenario's wallets are opened in bulk: there are many, and no rule binds or changes a payment among them.
+/// Whether a scenario's wallets are opened in bulk: there are many, and no rule limits or changes a payment among them.
 pub fn is_wanted(scenario: &Scenario) -> bool {
     let is_free = |rules: &ClassRules| *rules == ClassRules { tiers: rules.tiers, ..ClassRules::default() };
     let rules = Class::all().map(|class| scenario.policy.parameters.class(class));
@@ -61,7 +61,7 @@ pub fn is_wanted(scenario: &Scenario) -> bool {
 }
 
 /// Opens and funds every wallet of the scenario, in the order of their index, on a network on which nothing has
-/// happened yet. `progress` is called with how many were opened.
+/// happened yet. `progress` is called with the number opened.
 pub async fn open_wallets(folder: &NetworkFolder, scenario: &Scenario, progress: impl Fn(u64)) -> Result<Vec<Purse>> {
     let banks: Vec<BankId> = folder.banks().collect();
     let opened = banks.iter().map(|bank| open_at(folder, scenario, *bank, banks.len(), &progress));
@@ -83,7 +83,7 @@ fn wallets_at(scenario: &Scenario, bank: BankId) -> impl Iterator<Item = u32> + 
     (u32::from(bank.0) - 1..scenario.wallets.count).step_by(banks as usize)
 }
 
-/// Opens a bank's wallets. Gives their accounts, in order, and the height at which the last was open.
+/// Opens a bank's wallets. Returns their accounts, in order, and the height at which the last was open.
 async fn open_at(
     folder: &NetworkFolder,
     scenario: &Scenario,
@@ -132,7 +132,7 @@ async fn open_at(
     Ok((accounts.with_context(|| format!("bank {bank} was given no account for a wallet"))?, height))
 }
 
-/// Signs a bank's openings on a thread of their own, in batches.
+/// Signs a bank's openings on a separate thread, in batches.
 fn sign_openings(folder: &NetworkFolder, scenario: &Scenario, bank: BankId) -> Result<mpsc::Receiver<Bytes>> {
     let network = folder.anchor().network();
     let bank_key = folder.signing_key(Role::Bank, MemberId(bank.0))?;
@@ -188,8 +188,8 @@ struct FundingPayment {
     amount: u64,
 }
 
-/// Funds a payer. The bank's first synced write also flushes what the openings wrote, which may take longer than a
-/// call's deadline; the same request is then made again.
+/// Funds a payer. The bank's first synced write also flushes the openings, which may take longer than a call's
+/// deadline; the same request is then repeated.
 async fn fund_with_retries(wallet: &Wallet, office: &BankOffice, opening: u64, index: u32, seed: u64) -> Result<()> {
     let give_up = tokio::time::Instant::now() + FOLLOWED_WITHIN;
     loop {

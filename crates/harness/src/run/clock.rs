@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// How long payments signed now stay valid, ms.
+/// The validity of payments signed now, ms.
 pub(super) const VALIDITY_MS: u64 = 20 * 60 * 60 * 1_000;
 
 /// Now, in ms since 1970.

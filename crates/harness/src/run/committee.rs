@@ -13,9 +13,9 @@ use super::clock::now_ms;
 use crate::scenario::{GrantFigures, NodeName};
 use cbdc_devnet::policy::PolicyChange;
 
-/// How long a proposal stays open, ms.
+/// The time for which a proposal stays open, ms.
 const OPEN_MS: u64 = 60_000;
-/// How long enactment may take after the last vote.
+/// The longest time from the last vote to enactment.
 const ENACTED_WITHIN: Duration = Duration::from_secs(10);
 const POLL_EVERY: Duration = Duration::from_millis(20);
 

@@ -1,12 +1,12 @@
 //! Invariant I3: funding, defunding and waterfalls conserve a holder's deposit + CBDC + amount in transit. The ledger
 //! sees only CBDC and a bank only its deposits; the harness sees both, so it checks.
 //!
-//! 1. Before the set-up each bank reports what it has on deposit and in transit ([`Deposits::open`]).
+//! 1. Before the set-up each bank reports its deposits and amounts in transit ([`Deposits::open`]).
 //! 2. During the audit the flows between wallets and deposits are counted by bank ([`FlowCounter`]).
 //! 3. At the end, once its replica has reached the audited tip, each bank must have ([`Deposits::check`]):
 //!    before + the harness's credits + defunded + waterfall − funded − reverse waterfall.
 //!
-//! A difference is a finding of the audit. A bank that the scenario left stopped is not read, and the result notes it.
+//! A difference is a finding of the audit. A bank that the scenario left stopped is not read, and the result says so.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,7 +22,7 @@ use super::committee::bank_id;
 use crate::result::{BankDeposits, EventRecord};
 use crate::scenario::{Action, NodeName, Scenario};
 
-/// How long a bank may take to reach the tip and to book it.
+/// The longest time in which a bank must reach the tip and book it.
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(20);
 const POLL_EVERY: Duration = Duration::from_millis(100);
 
@@ -60,7 +60,7 @@ pub struct Flows {
 pub struct FlowCounter {
     load_began: Timestamp,
     flows: BTreeMap<BankId, Flows>,
-    /// What waterfalls took of payments in the load, by the version of policy.
+    /// The waterfalls of payments in the load, by the version of policy.
     waterfalls: BTreeMap<u32, u64>,
 }
 
@@ -69,7 +69,7 @@ impl FlowCounter {
         FlowCounter { load_began, flows: BTreeMap::new(), waterfalls: BTreeMap::new() }
     }
 
-    /// Counts a block as the auditor computed it.
+    /// Counts a block as computed by the auditor.
     pub fn block(&mut self, proposal: &BlockProposal<'_>, block: &Block) {
         let in_load = block.header.time >= self.load_began;
         for moved in &block.changes.deposits {
@@ -100,7 +100,7 @@ impl FlowCounter {
         }
     }
 
-    /// What waterfalls took of payments in the load under a version of policy.
+    /// The waterfalls of payments in the load under a version of policy.
     pub fn waterfall_under(&self, version: u32) -> u64 {
         self.waterfalls.get(&version).copied().unwrap_or_default()
     }
@@ -135,8 +135,8 @@ impl Deposits {
         Ok(Deposits { before })
     }
 
-    /// Compares every bank's book with what the chain up to `tip` and the harness's credits lead to; differences are
-    /// returned as sentences.
+    /// Compares every bank's book with the sum expected from the chain up to `tip` and the harness's credits; returns
+    /// differences as sentences.
     pub async fn check(
         &self,
         folder: &NetworkFolder,
@@ -167,7 +167,7 @@ async fn read(office: &BankOffice) -> Result<Totals> {
     Ok(Totals { height: treasury.height, deposits: treasury.deposits_minor, in_transit: treasury.in_transit_minor })
 }
 
-/// Reads a book until it is at the tip and as expected, or returns it as it is when the time is over.
+/// Reads a book until it is at the tip and as expected, or returns it unchanged at the timeout.
 async fn wait_for(office: &BankOffice, tip: Height, expected_minor: i64) -> Result<Totals> {
     let give_up = Instant::now() + FOLLOWED_WITHIN;
     loop {
@@ -184,7 +184,7 @@ fn signed(amount: u64) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
 }
 
-/// The book that is expected at the end.
+/// The expected book at the end.
 fn expected(before: Totals, credited: u64, flows: Flows) -> BankDeposits {
     let sum = before.sum() + i128::from(credited) + i128::from(flows.defunded) + i128::from(flows.waterfall)
         - i128::from(flows.funded)
@@ -203,7 +203,7 @@ fn expected(before: Totals, credited: u64, flows: Flows) -> BankDeposits {
     }
 }
 
-/// Notes what was read and returns what is wrong with it.
+/// Records the book read and returns its fault, if any.
 fn judge(name: &str, report: &mut BankDeposits, tip: Height, after: Result<Totals>) -> Option<String> {
     let after = match after {
         Ok(after) => after,

@@ -1,9 +1,9 @@
 //! Offering the load: open loop, from the moment each payment is due.
 //!
-//! One task a bank sends the payments that are due, in batches of at most the scenario's size, whether or not earlier
-//! ones were answered: a stall shows as latency, never as fewer payments. Another takes the answers. When a stream
-//! breaks, or a node cannot tell an outcome, the same records are sent again until each has one final answer; that is
-//! safe, because a sequence number settles at most once. Outcomes are noted here and counted later
+//! One task per bank sends the payments that are due, in batches of at most the scenario's size, whether or not earlier
+//! ones were answered: a stall shows as latency, never as fewer payments. Another receives the answers. If a stream
+//! breaks, or a node cannot determine an outcome, the same records are sent again until each has one final answer; that
+//! is safe, because a sequence number settles at most once. Outcomes are recorded here and counted later
 //! ([`super::stream_outcome`]).
 
 use std::collections::VecDeque;
@@ -20,9 +20,9 @@ use super::signed_payments::PaymentStream;
 use super::stream_outcome::{Departure, StreamOutcome};
 use crate::scenario::Load;
 
-/// How long the records of a broken stream wait before they are sent again.
+/// The pause before the records of a broken stream are sent again.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
-/// How long after the last due payment answers are waited for.
+/// The longest wait for answers after the last due payment.
 pub const DRAIN_MAX: Duration = Duration::from_secs(60);
 
 /// Counters that a progress bar reads while the load runs.
@@ -40,7 +40,7 @@ pub struct StreamRunner {
     pub connection: Connection,
     pub start: Instant,
     pub live: Arc<Live>,
-    /// How long after the last due time unanswered payments are sent again.
+    /// The time after the last due time during which unanswered payments are sent again.
     pub timeout: Duration,
 }
 
@@ -53,7 +53,7 @@ fn in_flight_payments(in_flight: &InFlight) -> usize {
 
 struct Progress {
     outcome: StreamOutcome,
-    /// Until when the network took no further payment.
+    /// The time until which the network accepted no further payment.
     blocked_until_ns: u64,
     /// Ranges to be sent again, with the earliest time for it.
     again: VecDeque<(Instant, usize, usize)>,
@@ -68,7 +68,7 @@ impl Progress {
 }
 
 impl StreamRunner {
-    /// Runs until every payment has its final answer, or the timeout is over.
+    /// Runs until every payment has its final answer, or until the timeout.
     pub async fn run(self) -> StreamOutcome {
         let mut progress = Progress {
             outcome: StreamOutcome::new(self.stream.due_ns.clone(), self.batch_delay_ns()),
@@ -101,7 +101,7 @@ impl StreamRunner {
         u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Queues what falls due while there is no connection.
+    /// Queues payments that fall due while there is no connection.
     fn note_due(&self, next: &mut usize, progress: &mut Progress) {
         let now_ns = self.elapsed_ns();
         progress.blocked_until_ns = now_ns;
@@ -113,8 +113,8 @@ impl StreamRunner {
         }
     }
 
-    /// Drives one gRPC stream until all is answered (`Ok`) or it breaks (`Err`); what it had in flight is then queued
-    /// again.
+    /// Drives one gRPC stream until everything is answered (`Ok`) or it breaks (`Err`); its payments in flight are then
+    /// queued again.
     async fn drive(
         &self,
         mut sender: BatchSender,
@@ -161,7 +161,7 @@ impl StreamRunner {
         result
     }
 
-    /// The next payments to send: what is to be sent again first, then what is due and fills a batch or has waited.
+    /// The next payments to send: first those to be sent again, then due ones that fill a batch or have waited.
     fn next_range(&self, next: &mut usize, progress: &mut Progress) -> Option<(usize, usize)> {
         let size = self.load.batch_size as usize;
         if let Some((at, from, to)) = progress.again.front().copied()
@@ -191,7 +191,7 @@ impl StreamRunner {
         (self.load.batch_delay_ms * 1e6) as u64
     }
 
-    /// When there is something to send next.
+    /// The time at which there is something to send next.
     fn next_wake(&self, next: usize, progress: &Progress, has_capacity: bool) -> Instant {
         let now = Instant::now();
         let latest = now + Duration::from_millis(100);
@@ -206,7 +206,7 @@ impl StreamRunner {
         (self.start + Duration::from_nanos(due_ns)).min(again).min(latest)
     }
 
-    /// Notes answers; what is not final is queued again.
+    /// Records answers; payments whose answer is not final are queued again.
     fn take_answers(&self, from: usize, answers: &[Answer], progress: &mut Progress) {
         let now_ns = self.elapsed_ns();
         let retry_at = Instant::now() + RETRY_AFTER;

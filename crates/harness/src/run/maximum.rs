@@ -1,11 +1,11 @@
 //! The highest rate that a network holds within a bound on latency.
 //!
-//! 1. From a quarter of the scenario's rate the rate is doubled until it does not hold, or halved until it does; then
-//!    the gap is bisected (geometrically) until its ends lie within [`CLOSE_ENOUGH`] of each other.
-//! 2. Each step is a whole run on **a network of its own**, with the scenario's wallets, warm-up and load shortened to
-//!    [`WARM_UP_S_MAX`] and [`MEASURED_S_MAX`]. So no step inherits from the one before: no backlog, no unused sequence
-//!    numbers, no grown log or caches; and the audit covers every payment of every step. The price is a set-up for each
-//!    step.
+//! 1. Starting at a quarter of the scenario's rate, the rate is doubled until it does not hold, or halved until it
+//!    does; then the gap is bisected (geometrically) until its ends are within [`CLOSE_ENOUGH`] of each other.
+//! 2. Each step is a whole run on **a separate network**, with the scenario's wallets, warm-up and load shortened to
+//!    [`WARM_UP_S_MAX`] and [`MEASURED_S_MAX`]. So no step inherits anything from the one before: no backlog, no used
+//!    sequence numbers, no grown log or caches; and the audit covers every payment of every step. The price is a set-up
+//!    for each step.
 //! 3. A rate *holds* if 99 of 100 payments were final within the bound, counted from when they were due; settlements in
 //!    the measured time kept up with what was offered ([`SETTLED_SHARE_MIN`]; refusals under a rule of policy count as
 //!    settled); no payment went without an outcome or was refused because a queue was full; and the audit passed.
@@ -23,9 +23,9 @@ use super::{BenchOptions, run, write_files};
 use crate::result::{Limit, LoadPoint, Maximum, RunResult};
 use crate::scenario::{RATE_PER_S_MAX, SEQUENCE_WINDOW, Scenario};
 
-/// Steps at most.
+/// The most steps.
 pub const STEPS_MAX: u32 = 14;
-/// No step begins after this time.
+/// The time after which no step begins.
 pub const TIME_MAX: Duration = Duration::from_secs(20 * 60);
 /// Measured time of a step, at most.
 pub const MEASURED_S_MAX: f64 = 5.0;
@@ -39,7 +39,7 @@ const FACTOR: f64 = 2.0;
 const FIRST_DIVISOR: f64 = 4.0;
 /// The lowest rate tried.
 const RATE_MIN: f64 = 10.0;
-/// The least share of the offered payments to be settled, in number and within the measured time.
+/// The least share of the offered payments that must settle, in number and within the measured time.
 const SETTLED_SHARE_MIN: f64 = 0.97;
 
 /// The bound of the search.
@@ -49,7 +49,7 @@ pub struct Bound {
     pub p99_ms: f64,
 }
 
-/// The state of the search: which rate comes next.
+/// The state of the search, which determines the next rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Search {
     first: f64,
@@ -202,7 +202,7 @@ fn judge(result: &RunResult) -> Limit {
     let by_rule = result.refused - overloaded;
     let in_number = (result.settled + by_rule) as f64 / result.offered.max(1) as f64;
     let answered_share = (result.settled + by_rule) as f64 / result.settled.max(1) as f64;
-    // What was offered, not the rate: independent payments come in slightly other numbers.
+    // The payments offered, not the rate: the number of independent payments varies.
     let in_time = result.settled_in_window_per_s * answered_share * result.duration_s / result.offered.max(1) as f64;
     let is_late = result.latency_ms.p99 > result.slo.p99_ms;
     let is_short = in_number < SETTLED_SHARE_MIN || in_time < SETTLED_SHARE_MIN;

@@ -1,17 +1,17 @@
 //! A run: from a scenario to a result.
 //!
-//! 1. A network is made in a folder of its own and started, each node a process (or all in this one).
+//! 1. A network is created in its own folder and started, each node in its own process (or all in this one).
 //! 2. Set-up: issuance, wallets, funding ([`setup`]).
 //! 3. Every payment is planned and signed before the clock starts ([`signed_payments`]).
 //! 4. The load is offered open loop ([`load`], [`unary`]); the scenario's events happen at their times ([`committee`]),
 //!    and the central bank's balance sheet is sampled once a second.
-//! 5. When all is answered, the answers are compared with the chain ([`reconcile`]), the chain is audited from genesis
-//!    ([`audit`]), and the banks' deposits are compared with its flows ([`deposits`]).
+//! 5. When everything is answered, the answers are compared with the chain ([`reconcile`]), the chain is audited from
+//!    genesis ([`audit`]), and the banks' deposits are compared with its flows ([`deposits`]).
 //! 6. The result goes to `summary.json` and `report.html`.
 //!
 //! [`maximum`] makes such runs at rising rates, to find the highest one within a bound on latency.
 //!
-//! Nodes run with production settings: signatures, fsync, TLS and policy are on, and the result shows it.
+//! Nodes run with production settings: signatures, fsync, TLS and policy are on, and the result says so.
 
 pub mod audit;
 pub mod bulk;
@@ -116,7 +116,7 @@ pub async fn run(scenario: &Scenario, options: &BenchOptions) -> Result<RunResul
     Ok(result)
 }
 
-/// Everything that is ready when the clock starts.
+/// Everything that is prepared before the clock starts.
 struct Prepared {
     payments: SignedPayments,
     /// The account of each wallet, by index.
@@ -239,7 +239,7 @@ fn start_streams(
     Ok(tasks)
 }
 
-/// A folder for a run's files where the user named none.
+/// A folder for a run's files if the user named none.
 pub fn default_out(scenario: &Path) -> PathBuf {
     let stem = scenario.file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
     PathBuf::from("results").join(stem)

@@ -1,4 +1,4 @@
-//! The nodes of a run: each a process, or all in this one.
+//! The nodes of a run: each in its own process, or all in this one.
 
 use anyhow::{Result, bail};
 use cbdc_client::NodeName;

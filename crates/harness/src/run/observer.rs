@@ -59,7 +59,7 @@ impl Observer {
         Ok(Observer { supply_minor, stop, task })
     }
 
-    /// CBDC in circulation as last seen, minor units.
+    /// The CBDC in circulation last seen, minor units.
     pub fn supply(&self) -> Arc<AtomicI64> {
         self.supply_minor.clone()
     }

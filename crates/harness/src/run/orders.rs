@@ -1,5 +1,5 @@
-//! Events about single wallets and banks: a court's orders, the registrar's classes, issuance and deposit reports of a
-//! bank's back office.
+//! Events that concern single wallets and banks: a court's orders, the registrar's classes, issuance and deposit
+//! reports of a bank's back office.
 
 use anyhow::{Context, Result, bail};
 use cbdc_client::bank_office::IssuanceAnswer;
@@ -15,7 +15,7 @@ use crate::scenario::{Chosen, NodeName, OrderFigures, Scenario};
 /// Orders that are in flight at once.
 const AT_ONCE: usize = 64;
 
-/// A court's order about a wallet.
+/// A court's order on a wallet.
 #[derive(Clone, Copy)]
 pub enum Order {
     Freeze,
@@ -23,7 +23,7 @@ pub enum Order {
     Seize { to: AccountId },
 }
 
-/// The wallets that an order is about, by index.
+/// The wallets that an order concerns, by index.
 fn wallets_of(scenario: &Scenario, chosen: Chosen) -> Vec<u32> {
     match chosen {
         Chosen::One { wallet } => vec![wallet],
@@ -82,7 +82,7 @@ pub async fn order(
     }
 }
 
-/// Puts a wallet's holder into another class.
+/// Moves a wallet's holder to another class.
 pub async fn reclassify(scenario: &Scenario, folder: &NetworkFolder, wallet: u32, class: Class) -> Result<()> {
     let registrar = folder.acting(Role::Registrar).await?;
     registrar.reclassify(holder_of(scenario.seed, wallet), class).await?.settled()?;

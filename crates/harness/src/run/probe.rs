@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// A node's counters and gauges, summed over labels, as its Prometheus endpoint shows them.
+/// A node's counters and gauges, summed over labels, from its Prometheus endpoint.
 pub async fn scrape(address: &str) -> Result<BTreeMap<String, f64>> {
     let fetch = async {
         let mut stream = tokio::net::TcpStream::connect(address).await?;
@@ -21,7 +21,7 @@ pub async fn scrape(address: &str) -> Result<BTreeMap<String, f64>> {
     Ok(parse(&answer.with_context(|| format!("reading metrics from {address}"))?))
 }
 
-/// Counters of the nodes in this process, as [`scrape`] gives a remote node's.
+/// Counters of the nodes in this process, in the form of [`scrape`].
 pub fn own() -> BTreeMap<String, f64> {
     parse(&cbdc_node::telemetry::render())
 }

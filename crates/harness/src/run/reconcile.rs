@@ -1,7 +1,7 @@
-//! Answers against the chain: every answered payment is in the chain once, with the same outcome.
+//! Comparison of answers with the chain: every answered payment is in the chain once, with the same outcome.
 //!
-//! Every payment that was ordered is also counted under the policy version that its block's header names, and every
-//! other one as not ordered.
+//! Every payment that was ordered is also counted under the policy version in its block's header, and every other one
+//! as not ordered.
 
 use std::collections::BTreeMap;
 

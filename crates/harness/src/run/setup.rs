@@ -1,7 +1,7 @@
 //! The set-up of a run: issuance to every bank, opening and linking wallets, crediting deposits, funding wallets.
 //!
-//! All of it goes through the services that a bank's back office and its customers use. Keys and holders follow from
-//! the scenario's seed, so a run can be repeated. Very many wallets are opened in bulk instead ([`super::bulk`]).
+//! All of it uses the services for a bank's back office and its customers. Keys and holders are derived from the
+//! scenario's seed, so a run can be repeated. Very many wallets are opened in bulk instead ([`super::bulk`]).
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub fn funding_needed(scenario: &Scenario) -> Vec<u64> {
     needed
 }
 
-/// The harness's credits to deposits at each bank: what wallets are funded from and what stays there, minor units.
+/// The harness's credits to deposits at each bank: for funding wallets and for opening deposits, minor units.
 pub fn credited(scenario: &Scenario) -> Vec<u64> {
     let mut credited = funding_needed(scenario);
     for wallet in 0..scenario.wallets.count {
@@ -35,7 +35,7 @@ pub fn credited(scenario: &Scenario) -> Vec<u64> {
     credited
 }
 
-/// Issues to each bank what its wallets need.
+/// Issues the CBDC that each bank's wallets need.
 pub async fn issue(folder: &NetworkFolder, scenario: &Scenario) -> Result<()> {
     for (index, amount) in funding_needed(scenario).into_iter().enumerate().filter(|(_, amount)| *amount > 0) {
         let bank = BankId(index as u16 + 1);
@@ -115,7 +115,7 @@ pub fn key_of(seed: u64, wallet: u32) -> SigningKey {
     SigningKey::from_seed(seed_of(seed, "key", wallet))
 }
 
-/// 32 bytes that follow from the scenario's seed.
+/// 32 bytes derived from the scenario's seed.
 fn seed_of(seed: u64, purpose: &str, index: u32) -> [u8; 32] {
     let text = format!("cbdc harness wallet {seed} {purpose} {index}");
     *blake3::hash(text.as_bytes()).as_bytes()

@@ -1,8 +1,8 @@
 //! The payments of a run, planned and signed before the clock starts.
 //!
 //! Each bank has a stream: the records of its customers' payments back to back, in order of their due times. Payments
-//! that may be topped up have a stream of their own, since they travel one by one. A record has its payer's next
-//! sequence number, so (payer, sequence number) finds a payment again in the chain.
+//! that may be topped up have a separate stream, since they are sent singly. A record has its payer's next sequence
+//! number, so (payer, sequence number) identifies a payment in the chain.
 
 use std::collections::HashMap;
 
@@ -54,14 +54,14 @@ impl PaymentStream {
 /// All streams, and the position of each payment in them.
 pub struct SignedPayments {
     pub banks: usize,
-    /// One a bank, then, where the scenario has top-ups, another one a bank for what may be topped up.
+    /// One per bank, then, if the scenario has top-ups, another one per bank for payments that may be topped up.
     pub streams: Vec<PaymentStream>,
     /// (stream, index) by payer and sequence number.
     pub positions: HashMap<(AccountId, u64), (u32, u32)>,
     pub amounts: Vec<AmountBucket>,
 }
 
-/// Plans and signs every payment on all cores. `progress` is called with how many were signed since the last call.
+/// Plans and signs every payment on all cores. `progress` is called with the number signed since the last call.
 pub fn sign_all(
     scenario: &Scenario,
     network: NetworkId,
@@ -113,7 +113,7 @@ fn sign_on_all_cores<T: Sync>(payments: &[T], sign: &(impl Fn(&[T]) -> Vec<u8> +
     })
 }
 
-/// The fee that the payer accepts: the scenario's, or what the policy at the start asks.
+/// The largest fee that the payer accepts: the scenario's, or the fee under the policy at the start.
 fn max_fee(scenario: &Scenario, payment: &PlannedPayment) -> Amount {
     match scenario.load.max_fee_minor {
         Some(max_fee) => Amount::from_minor(max_fee),

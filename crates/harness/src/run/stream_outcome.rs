@@ -1,7 +1,7 @@
-//! The outcomes of a stream's payments, noted while the load runs and counted afterwards.
+//! The outcomes of a stream's payments, recorded while the load runs and counted afterwards.
 //!
-//! The task that offers the load shares its machine with the nodes that it measures: it notes when messages left and
-//! when answers came, and histograms and timelines are made of the notes when the measured time is over.
+//! The task that offers the load shares its machine with the nodes that it measures: it records when messages were sent
+//! and when answers came, and histograms and timelines are computed from these records after the measured time.
 
 use std::ops::Range;
 
@@ -11,31 +11,31 @@ use crate::measure::latency::LatencyRecorder;
 use crate::measure::throughput::SettledRates;
 use crate::measure::timeline::{self, Timeline};
 
-/// Payments that left together.
+/// Payments that were sent together.
 pub struct Departure {
     /// Their indices in the stream.
     pub payments: Range<usize>,
-    /// When they left, ns after the start.
+    /// The time at which they were sent, ns after the start.
     pub at_ns: u64,
-    /// When the generator was ready to send them, ns after the start.
+    /// The time at which the generator was ready to send them, ns after the start.
     pub ready_ns: u64,
-    /// Until when the network took no further payment or had no connection, ns after the start.
+    /// The time until which the network accepted no further payment or had no connection, ns after the start.
     pub blocked_until_ns: u64,
 }
 
 /// The outcome of one stream.
 pub struct StreamOutcome {
-    /// When each payment was due, ns after the start.
+    /// The due time of each payment, ns after the start.
     pub due_ns: Vec<u64>,
-    /// How long a message may take to fill, ns.
+    /// The time that a message may take to fill, ns.
     pub fill_ns: u64,
-    /// Each payment in one of them.
+    /// The departures; each payment is in one of them.
     pub departures: Vec<Departure>,
-    /// The final answer of each payment, in order; `None` where there was none in time.
+    /// The final answer of each payment, in order; `None` if there was none in time.
     pub answers: Vec<Option<Answer>>,
-    /// When each answer came, ns after the start; for payments without one, when it was given up.
+    /// The time of each answer, ns after the start; for payments without one, the time at which it was given up.
     pub answered_ns: Vec<u64>,
-    /// How often the connection broke.
+    /// The number of times that the connection broke.
     pub breaks: u64,
 }
 
@@ -44,10 +44,10 @@ pub struct Figures {
     pub latency: LatencyRecorder,
     pub timeline: Timeline,
     pub rates: SettledRates,
-    /// How late payments were sent, measured from their due times.
+    /// The delay with which payments were sent, measured from their due times.
     pub lateness: LatencyRecorder,
-    /// The same without what the generator could not help: a message may take its time to fill, and the network may
-    /// take nothing more for a while.
+    /// The same, excluding what was beyond the generator's control: a message may take its time to fill, and the
+    /// network may accept nothing for a while.
     pub own_lateness: LatencyRecorder,
 }
 
@@ -75,7 +75,7 @@ impl StreamOutcome {
 }
 
 impl Figures {
-    /// Figures that leave out what was due in the first `warm_up_ns` of `total_s`, but for the timeline, which shows
+    /// Figures that leave out payments due in the first `warm_up_ns` of `total_s`, except in the timeline, which shows
     /// all.
     pub fn new(warm_up_ns: u64, total_s: f64) -> Figures {
         let recorder = || LatencyRecorder::new(warm_up_ns);
@@ -128,7 +128,7 @@ mod tests {
             ready_ns: at_ms * MS,
             blocked_until_ns: blocked_until_ms * MS,
         };
-        // The first filled its message, the others were blocked until 30 ms; of the last, 2 ms were the generator's
+        // The first filled its message, the others were blocked until 30 ms; for the last, 2 ms were the generator's
         // own.
         stream.departures = vec![departure(0..1, 5, 0), departure(1..2, 30, 30), departure(2..3, 32, 30)];
         let mut figures = Figures::new(0, 1.0);

@@ -1,4 +1,4 @@
-//! The figures of a run, from what its tasks noted.
+//! The figures of a run, from the records of its tasks.
 
 use std::collections::BTreeMap;
 
@@ -123,7 +123,7 @@ pub(super) fn judge_generator(generator: &mut LoadGenerator, bound_p99_ms: f64) 
     generator.bottleneck = is_late && !generator.starved;
 }
 
-/// Joins the counts under each version with the version's description and what the audit counted.
+/// Joins the counts under each version with the version's description and the audit's counts.
 pub(super) fn count_under_versions(
     versions: &mut [PolicyVersionReport],
     mut counted: BTreeMap<u32, PolicyVersionReport>,
@@ -137,7 +137,7 @@ pub(super) fn count_under_versions(
 }
 
 /// The checks that were on, by the central bank's own counters of signatures verified and syncs made. A node that was
-/// restarted has counted only since; of one that serves no counters at the end nothing is known.
+/// restarted has counted only since then; if one serves no counters at the end, nothing is known.
 pub(super) fn checks(before: &Counters, after: &Counters, settled: u64, was_restarted: bool) -> Checks {
     let count = |counters: &Counters, name: &str| counters.get(name).copied().unwrap_or(0.0);
     let growth = |name: &str| if was_restarted { count(after, name) } else { count(after, name) - count(before, name) };
@@ -147,7 +147,7 @@ pub(super) fn checks(before: &Counters, after: &Counters, settled: u64, was_rest
     Checks {
         signatures: known(verified >= if was_restarted { 1.0 } else { settled as f64 }),
         fsync: known(proposals > 0.0 && syncs >= proposals),
-        // Nodes speak nothing but TLS 1.3, and the ledger applies every rule to every command.
+        // Nodes speak only TLS 1.3, and the ledger applies every rule to every command.
         tls: true,
         policy: true,
     }
@@ -184,7 +184,7 @@ mod tests {
         };
         assert_eq!(states(&counters(1_400.0, 200.0, 215.0), false), (Some(true), Some(true)));
         assert_eq!(states(&counters(1_399.0, 200.0, 190.0), false), (Some(false), Some(false)));
-        // More syncs than before the restart, fewer proposals: both count from the restart on.
+        // More syncs than before the restart, but fewer block proposals: both count from the restart on.
         assert_eq!(states(&counters(300.0, 90.0, 115.0), true), (Some(true), Some(true)));
         assert_eq!(states(&Counters::new(), true), (None, None));
     }

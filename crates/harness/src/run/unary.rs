@@ -1,4 +1,4 @@
-//! The load as one call a payment, as a wallet app would make it.
+//! The load with one call per payment, as made by a wallet app.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,4 +1,4 @@
-//! The actions of events, and how a report names them.
+//! The actions of events, and their names in reports.
 
 use std::fmt;
 
@@ -43,17 +43,17 @@ impl Serialize for NodeName {
 pub enum Action {
     /// The node's process gets SIGKILL: nothing is flushed.
     Kill {
-        /// Which node.
+        /// The node.
         node: NodeName,
     },
     /// The node's process gets SIGTERM: a graceful stop.
     Stop {
-        /// Which node.
+        /// The node.
         node: NodeName,
     },
     /// The node is started again on its data.
     Restart {
-        /// Which node.
+        /// The node.
         node: NodeName,
     },
     /// The committee votes a change of policy.
@@ -62,7 +62,7 @@ pub enum Action {
     Grant(GrantFigures),
     /// The committee votes on a bank's status.
     BankStatus {
-        /// Which bank.
+        /// The bank.
         node: NodeName,
         /// Its new status.
         #[serde(serialize_with = "as_text")]
@@ -82,7 +82,7 @@ pub enum Action {
         /// Index of the wallet that is paid.
         to_wallet: u32,
     },
-    /// The registrar puts a wallet's holder into another class.
+    /// The registrar moves a wallet's holder to another class.
     Reclassify {
         /// The wallet's index.
         wallet: u32,
@@ -92,19 +92,19 @@ pub enum Action {
     },
     /// A bank reports its deposits.
     ReportDeposits {
-        /// Which bank.
+        /// The bank.
         node: NodeName,
     },
     /// A bank is issued CBDC against its reserves.
     Issue {
-        /// Which bank.
+        /// The bank.
         node: NodeName,
         /// The amount.
         amount_minor: u64,
     },
     /// A bank redeems CBDC for reserves.
     Redeem {
-        /// Which bank.
+        /// The bank.
         node: NodeName,
         /// The amount.
         amount_minor: u64,
@@ -112,7 +112,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// The node that is killed, stopped or started again.
+    /// The node that is killed, stopped or restarted.
     pub fn interrupted_node(&self) -> Option<NodeName> {
         match self {
             Self::Kill { node } | Self::Stop { node } | Self::Restart { node } => Some(*node),
@@ -121,13 +121,13 @@ impl Action {
     }
 }
 
-/// A court's order about wallets.
+/// A court's order on wallets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct OrderFigures {
-    /// Which wallets.
+    /// The wallets.
     #[serde(flatten)]
     pub wallets: Chosen,
-    /// For each of them.
+    /// The amount for each of them.
     pub amount_minor: u64,
 }
 
@@ -135,17 +135,17 @@ pub struct OrderFigures {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Chosen {
-    /// One.
+    /// One wallet.
     One {
         /// Its index.
         wallet: u32,
     },
-    /// Those of a class, as wallets were opened.
+    /// Wallets of a class, as they were opened.
     OfClass {
         /// The class.
         #[serde(serialize_with = "as_text")]
         class: Class,
-        /// The first so many, in order of their index; 0 is all.
+        /// The number of wallets, the first by index; 0 is all.
         count: u32,
     },
 }
@@ -159,7 +159,7 @@ pub struct GrantFigures {
     /// Only those whose allowance wallet is at this bank.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bank: Option<NodeName>,
-    /// Only the first so many; 0 is all.
+    /// The number of holders, the first registered; 0 is all.
     pub first: u32,
     /// The amount for each.
     pub amount_minor: u64,
@@ -171,9 +171,9 @@ pub struct GrantFigures {
 /// The purpose of targeted money.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PurposeFigures {
-    /// Seconds after the event; what is unspent then leaves the wallets.
+    /// Seconds after the event; unspent money then leaves the wallets.
     pub expires_in_s: u64,
-    /// The classes of payees it may be spent with.
+    /// The classes of payees at which it may be spent.
     #[serde(serialize_with = "class_words")]
     pub payees: Vec<Class>,
     /// Its funding.

@@ -1,4 +1,4 @@
-//! `[[event]]`: what happens to the network or the policy while the load runs.
+//! `[[event]]`: changes of the network or the policy while the load runs.
 //!
 //! | key | meaning |
 //! |---|---|
@@ -19,9 +19,9 @@
 //! | `"issue"`, `"redeem"` | `node` (a bank), `amount_minor` |
 //! | `"operation"` | `kind`, `bank`, `amount_minor`; `price` (`"99.5 %"`) of securities; `rate`, `matures_in_days` of refinancing |
 //!
-//! Policy, grants and a bank's status are decided by the committee's vote and hold when enacted; an operation is the
-//! operator's, freezes and seizures are a court's order, a holder's class is the registrar's. Wallets are counted as
-//! in `[wallets]`: wallet `i` is at bank `i % banks`.
+//! Policy, grants and a bank's status are decided by the committee's vote and apply when enacted; an operation is the
+//! operator's, freezes and seizures are a court's order, a holder's class is the registrar's. Wallets are counted as in
+//! `[wallets]`: wallet `i` is at bank `i % banks`.
 
 use cbdc_devnet::policy::change::policy_keys;
 use cbdc_devnet::policy::per_class::{CLASS_WORDS, read_classes};
@@ -132,7 +132,7 @@ impl Event {
     }
 }
 
-/// Tells where keys of other actions belong.
+/// Explains where keys of other actions belong.
 fn say_where_keys_belong(section: &mut Section<'_>) {
     section.only_when(&policy_keys(), "policy figures only with action = \"policy\"");
     let nodes = "`node` only with action = \"kill\", \"stop\", \"restart\", \"bank-status\", \"report-deposits\", \"issue\" or \

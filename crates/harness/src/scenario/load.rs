@@ -1,7 +1,7 @@
-//! `[load]`: the payments that are offered, when, and how they travel.
+//! `[load]`: the offered payments, their times, and how they are sent.
 //!
-//! The load is open loop: payments fall due at times that do not depend on answers. Time 0 is the first moment of
-//! load; the warm-up comes first and is not measured, then follow `duration_s` measured seconds.
+//! The load is open loop: payments fall due at times that do not depend on answers. Time 0 is the start of the load;
+//! the warm-up comes first and is not measured, followed by `duration_s` measured seconds.
 
 use cbdc_devnet::policy::MINOR_MAX;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::error::ScenarioError;
 use super::section::Section;
 
-/// The highest rate a scenario may offer.
+/// The highest rate that a scenario may offer.
 pub const RATE_PER_S_MAX: f64 = 10_000_000.0;
 
 /// The rate over time.
@@ -26,8 +26,7 @@ pub enum Profile {
         /// Mean payments a second.
         rate_per_s: f64,
     },
-    /// A rate that rises or falls in a straight line over the measured time; the warm-up runs at the first rate.
-    /// Independent payments.
+    /// A rate that changes linearly over the measured time; the warm-up runs at the first rate. Independent payments.
     Ramp {
         /// Rate at the start.
         from_per_s: f64,
@@ -42,7 +41,7 @@ pub enum Profile {
         burst_factor: f64,
         /// From the start of one burst to the start of the next.
         burst_period_s: f64,
-        /// How long a burst lasts.
+        /// The duration of a burst.
         burst_on_s: f64,
     },
 }
@@ -58,7 +57,7 @@ impl Profile {
         }
     }
 
-    /// The highest rate it ever reaches.
+    /// The highest rate that it reaches.
     pub fn peak_per_s(&self) -> f64 {
         match *self {
             Self::Constant { rate_per_s } | Self::Poisson { rate_per_s } => rate_per_s,
@@ -79,13 +78,13 @@ impl Profile {
     }
 }
 
-/// How payments reach a bank.
+/// The way in which payments reach a bank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// Batches on one long-lived stream a bank.
+    /// Batches on one long-lived stream per bank.
     Stream,
-    /// One call a payment.
+    /// One call per payment.
     Unary,
 }
 
@@ -164,8 +163,8 @@ pub enum Payees {
 /// | `max_fee_minor` | what the policy at the start asks | the largest fee that payers sign for |
 /// | `top_up_share` | 0 | share of linked holders' payments that may be topped up from the deposit, 0 to 1 |
 ///
-/// A payment that may be topped up (the reverse waterfall) travels as one call to the payer's bank in either mode: a
-/// bank does not top up what comes in batches.
+/// A payment that may be topped up (the reverse waterfall) is sent as one call to the payer's bank in either mode: a
+/// bank does not top up payments in batches.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Load {
     /// The rate over time.
@@ -175,7 +174,7 @@ pub struct Load {
     pub duration_s: f64,
     /// Unmeasured time before it.
     pub warm_up_s: f64,
-    /// How payments reach a bank.
+    /// The way in which payments reach a bank.
     pub mode: Mode,
     /// Most payments in one message.
     pub batch_size: u32,
@@ -192,7 +191,7 @@ pub struct Load {
     /// The source of amounts.
     #[serde(flatten)]
     pub amounts: Amounts,
-    /// The largest fee that payers sign for; absent: for each payment the fee that the policy at the start asks.
+    /// The largest fee that payers sign for; absent: for each payment its fee under the policy at the start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_fee_minor: Option<u64>,
     /// Share of linked holders' payments that their bank may top up from the deposit.

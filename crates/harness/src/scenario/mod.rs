@@ -4,8 +4,8 @@
 //! 2. Each section is read key by key with a default and a range; unknown keys are errors.
 //! 3. Figures that depend on each other are checked last (opening balances against limits, wallets against rate).
 //!
-//! Units stand last in every key: `_s`, `_ms`, `_per_s`, `_minor` (cents); a name without a unit is a count, a share
-//! or a word. The top level knows:
+//! Units are last in every key: `_s`, `_ms`, `_per_s`, `_minor` (cents); a name without a unit is a count, a share or a
+//! word. The top level has:
 //!
 //! | key | default | meaning |
 //! |---|---|---|
@@ -19,8 +19,8 @@
 //! | `[[event]]` | none | [`Event`] |
 //! | `[slo]` | | [`Slo`] |
 //!
-//! The resolved scenario, every default written out and keys sorted, is its *canonical* form; its BLAKE3 hash names
-//! the scenario in every result, so two results with one hash ran the same thing.
+//! The resolved scenario, every default written out and keys sorted, is its *canonical* form; its BLAKE3 hash
+//! identifies the scenario in every result, so two results with one hash ran the same thing.
 
 mod action;
 mod event;
@@ -57,7 +57,7 @@ pub const SEQUENCE_WINDOW: u64 = 64;
 /// full.
 const WINDOW_SPAN_S_MIN: f64 = 1.0;
 
-/// `[slo]`: the bound that the run is held against.
+/// `[slo]`: the bound with which the run is compared.
 ///
 /// | key | default | range |
 /// |---|---|---|
@@ -71,7 +71,7 @@ pub struct Slo {
 /// A resolved scenario: every figure present and in range.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Scenario {
-    /// Shown in reports.
+    /// The name in reports.
     pub name: String,
     /// Its description.
     pub description: String,
@@ -88,7 +88,7 @@ pub struct Scenario {
     /// Events while the load runs, in order of time.
     #[serde(rename = "event")]
     pub events: Vec<Event>,
-    /// The bound that the run is held against.
+    /// The bound with which the run is compared.
     pub slo: Slo,
     /// The file it came from; not part of the canonical form.
     #[serde(skip)]
@@ -220,7 +220,8 @@ impl Scenario {
         }
     }
 
-    /// How long a payment may stay unanswered at the peak rate before its payer's sequence window could run full.
+    /// The time for which a payment may stay unanswered at the peak rate before its payer's sequence window could run
+    /// full.
     ///
     /// Each payer pays once before any pays twice, so its 64th payment from now is at least 63 rounds away.
     pub fn window_span_s(&self) -> f64 {
@@ -309,8 +310,8 @@ impl Scenario {
     }
 }
 
-/// Lowers opening balances to the preset's holding limits, so that any scenario runs under any preset. Returns what was
-/// lowered, as sentences.
+/// Lowers opening balances to the preset's holding limits, so that any scenario runs under any preset. Returns the
+/// changes, as sentences.
 fn keep_openings_within_limits(wallets: &mut Wallets, policy: &Policy) -> Vec<String> {
     let mut notes = Vec::new();
     for class in Class::all() {
@@ -345,7 +346,7 @@ fn read_events(
     Ok(events)
 }
 
-/// Checks that rates are consistent after each event: the ledger would refuse the proposal.
+/// Checks that rates are consistent after each event: the ledger would refuse the proposal otherwise.
 fn check_rates(sections: &[Section<'_>], events: &[(usize, Event)], policy: &Policy) -> Result<(), ScenarioError> {
     let mut parameters = policy.parameters.clone();
     for (index, event) in events {

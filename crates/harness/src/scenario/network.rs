@@ -1,4 +1,4 @@
-//! `[network]`: the number of banks, and what they check and keep.
+//! `[network]`: the number of banks, their checks and their replicas.
 
 use serde::Serialize;
 
@@ -34,10 +34,9 @@ impl Replica {
 /// | `replica` | `"full"` | `"full"`, `"partial"` |
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Network {
-    /// Commercial banks beside the one central bank.
+    /// The number of commercial banks; there is one central bank.
     pub banks: u32,
-    /// Banks check signatures too, before they relay, as a node does unless it is told not to; the central bank always
-    /// does.
+    /// Whether banks check signatures too, before they relay, as a node does by default; the central bank always does.
     pub precheck_signatures: bool,
     /// The part of the chain that banks keep.
     pub replica: Replica,

@@ -14,7 +14,7 @@ use super::section::Section;
 ///
 /// | key | meaning |
 /// |---|---|
-/// | `preset` | figures of a published system ([`Preset`]); this table's own keys stand above them |
+/// | `preset` | figures of a published system ([`Preset`]); this table's own keys override them |
 /// | `supply_cap_minor` | most CBDC in existence |
 /// | `issuance_quota_minor` | most that one bank may be issued a ledger day, gross |
 /// | `issuance_quota_of_bank_minor` | the same for single banks: `{ bank-2 = 500000 }` |
@@ -25,9 +25,9 @@ use super::section::Section;
 /// | `remuneration` | interest on wallets: `"0 % up to 3000, -1 % above"` |
 /// | `payer_fee`, `payee_fee` | `"0.10 + 0.5 % up to 100, 1 above, to payee-bank"` |
 ///
-/// And for all alike: `capitalisation` (`"daily"` or `"monthly"`), `policy_rate`, `deposit_rate`, `lending_rate`,
-/// `penalty_rate`, `reserves_rate_up_to`, `reserves_rate_above`, `reserve_requirement`, `shortfall_rate`, `haircut`
-/// (each such as `"2 %"`), `maintenance_period` (days) and `work_per_block`.
+/// And for all classes together: `capitalisation` (`"daily"` or `"monthly"`), `policy_rate`, `deposit_rate`,
+/// `lending_rate`, `penalty_rate`, `reserves_rate_up_to`, `reserves_rate_above`, `reserve_requirement`,
+/// `shortfall_rate`, `haircut` (each such as `"2 %"`), `maintenance_period` (days) and `work_per_block`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     /// The preset that the figures come from, if any.

@@ -1,4 +1,4 @@
-//! Scenario files: defaults, overrides, and mistakes that are shown where they stand.
+//! Scenario files: defaults, overrides, and mistakes shown at their positions.
 
 use super::*;
 use cbdc_devnet::policy::Preset;
@@ -218,7 +218,7 @@ fn every_preset_runs_with_every_scenario_that_is_shipped() {
     }
 }
 
-/// The scenarios of networks under load that are shipped.
+/// The scenarios of networks under load in the repository.
 fn shipped() -> Vec<PathBuf> {
     let entries = std::fs::read_dir("../../simulations/load").expect("the folder of scenarios").flatten();
     entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|kind| kind == "toml")).collect()

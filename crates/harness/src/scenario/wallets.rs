@@ -1,8 +1,8 @@
 //! `[wallets]`: number, classes and opening balances of the wallets.
 //!
 //! Wallet `i` belongs to bank `i % banks` and is that bank's wallet number `i / banks`. Its class, its opening balance
-//! and whether it is linked follow from that number alone, so the mix is the same at every bank and with any number of
-//! wallets.
+//! and whether it is linked are derived from that number alone, so the mix is the same at every bank and with any
+//! number of wallets.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 use super::error::ScenarioError;
 use super::section::Section;
 
-/// The most wallets a scenario may ask for.
+/// The most wallets that a scenario may have.
 pub const WALLETS_MAX: u64 = 50_000_000;
 
 /// The wallets of a scenario.
@@ -27,10 +27,10 @@ pub const WALLETS_MAX: u64 = 50_000_000;
 /// | `opening_spread` | 0 | 0 to 1: a wallet opens with its class's figure give or take this share of it |
 /// | `class_mix` | household 0.9, merchant 0.08, business 0.02 | shares that add up to 1; a class left out has share 0 |
 /// | `linked` | false, or the preset's | `true`, `false`, or the share of wallets that are linked; or a table by class |
-/// | `opening_deposit_minor` | 0 | what each linked wallet's holder has on deposit at the start, to be topped up from |
+/// | `opening_deposit_minor` | 0 | the opening deposit of each linked wallet's holder, for top-ups |
 ///
-/// A linked wallet's holder consents that what a credit brings above the holding limit goes to their deposit at the
-/// same bank (the waterfall).
+/// A linked wallet's holder consents that credits above the holding limit go to their deposit at the same bank (the
+/// waterfall).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Wallets {
     /// Wallets over all banks.
@@ -108,7 +108,7 @@ impl Wallets {
                 return class;
             }
         }
-        // The shares add up to 1 only to within rounding: the last class that is used takes the rest.
+        // The shares add up to 1 only up to rounding: the last class in use takes the rest.
         let used = Class::all().filter(|class| *self.class_mix.get(*class) > 0.0).last();
         used.unwrap_or(Class::HOUSEHOLD)
     }

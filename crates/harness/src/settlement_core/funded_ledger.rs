@@ -18,11 +18,12 @@ use super::unsigned::{BANKS, START, UNSIGNED, VALID_UNTIL, VALIDITY_MS_MAX, acco
 
 /// Opening balance of each wallet.
 pub const OPENING_MINOR: u64 = 1_000_000_000;
-/// Commands of the set-up in one proposal.
+/// Commands of the set-up in one block proposal.
 const AT_ONCE: usize = 50_000;
 const OPERATOR: MemberId = MemberId(0);
 
-/// A ledger with `wallets` funded wallets of a holder each, under every rule that a payment can meet or under none.
+/// A ledger with `wallets` funded wallets, each of another holder, under every rule that can apply to a payment or
+/// under none.
 pub fn make(wallets: u32, policy: bool) -> Result<Ledger> {
     let policy = if policy { every_rule() } else { Parameters::default() };
     let mut ledger = Ledger::new(genesis(wallets, policy))?;
@@ -93,7 +94,7 @@ fn issue(bank: BankId, wallets: u32) -> Command {
     unsigned(IssuanceOrder { head: head(u64::from(bank.0)), operator: OPERATOR, request })
 }
 
-/// Funds a wallet. The bank's sequence numbers before it opened `of_bank` wallets and requested issuance.
+/// Funds a wallet. The bank has used sequence numbers before, for opening `of_bank` wallets and requesting issuance.
 fn fund(wallet: u32, of_bank: u32) -> Command {
     let to = account(wallet);
     let head = head(u64::from(of_bank) + 1 + u64::from(to.serial));
@@ -101,7 +102,7 @@ fn fund(wallet: u32, of_bank: u32) -> Command {
     unsigned(Payment { kind: PaymentKind::Fund, head, from, to, amount, max_fee: Amount::ZERO, reference: [0; 16] })
 }
 
-/// Every rule that a payment can meet, none of which binds.
+/// Every rule that can apply to a payment, with bounds that refuse none.
 fn every_rule() -> Parameters {
     let limit = Some(Amount::MAX);
     let tier = Tier { up_to: Amount::from_minor(300_000), rate: RatePpm(20_000) };

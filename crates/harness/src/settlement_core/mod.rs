@@ -1,18 +1,18 @@
 //! The settlement core alone: transfers through real ordering, applied and sealed, without signatures and without gRPC.
 //!
-//! It compares with ledgers that check no signatures, and shows the cost of turning a proposal's bytes into a durable
-//! block.
+//! It compares with ledgers that check no signatures, and shows the cost of turning a block proposal's bytes into a
+//! durable block.
 //!
 //! 1. A ledger is made with funded wallets at [`BANKS`] banks ([`funded_ledger`]). That is set-up: it is neither
 //!    ordered nor measured.
-//! 2. One thread draws random transfers and encodes them into proposals ([`transfers`]).
-//! 3. They go through [`cbdc_ordering::Ordering`], one member over RocksDB with its fsync, several in flight; another
+//! 2. One thread draws random transfers and encodes them into block proposals ([`transfers`]).
+//! 3. These go through [`cbdc_ordering::Ordering`], one member over RocksDB with its fsync, several in flight; another
 //!    thread reads each committed proposal as a node's settlement reads its own log, applies it, signs the header and
-//!    archives header and outcomes ([`pipeline`]). While one proposal is on its way to disk the next is prepared and
+//!    archives header and outcomes ([`pipeline`]). While one proposal is on its way to disk, the next is prepared and
 //!    the one before is applied.
 //! 4. The first twentieth is warm-up and is not measured.
-//! 5. The ledger's invariants are checked, money must be what was issued, every proposal must have had a sync, and the
-//!    archive must end where the ledger does.
+//! 5. The ledger's invariants are checked, the money must equal the issuance, every block proposal must have had a
+//!    sync, and the archive must end at the ledger's height.
 //!
 //! What is on: ordering, fsync, every rule of policy (unless asked otherwise), books, roots, header signature, archive.
 //! What is off: payers' signatures, gRPC, TLS, answers to banks.
@@ -41,23 +41,23 @@ use crate::measure::{disk, thread_cpu};
 use pipeline::{Lap, Pipeline, Settling};
 use transfers::Transfers;
 
-/// One transfer in so many is settled before the clock starts.
+/// The divisor of the transfers that gives the number settled before the clock starts.
 const WARM_UP_DIVISOR: u64 = 20;
 
-/// How the core is measured.
+/// The options of the measurement.
 #[derive(Debug, Clone)]
 pub struct CoreOptions {
     /// Funded wallets.
     pub wallets: u32,
-    /// Transfers in a proposal.
+    /// Transfers in a block proposal.
     pub batch: u32,
     /// Transfers that are measured.
     pub transfers: u64,
-    /// Proposals between being proposed and being settled.
+    /// The most block proposals between being proposed and being settled.
     pub in_flight: u32,
-    /// Whether every rule that a payment can meet is in force (none binds), or no rule at all.
+    /// Whether every rule that can apply to a payment is in force (none refuses), or no rule at all.
     pub policy: bool,
-    /// The store's folder, which is kept; without it a temporary one, which is removed.
+    /// The store's folder, which is kept; if absent a temporary one, which is removed.
     pub data: Option<PathBuf>,
     /// The command line, for the result.
     pub command: String,

@@ -1,4 +1,4 @@
-//! The pipeline of a proposal: prepared, ordered and made durable, applied, sealed, archived.
+//! The pipeline of a block proposal: prepared, ordered and made durable, applied, sealed, archived.
 //!
 //! Three parties, as in a node: a thread that prepares proposals; this task, which proposes while fewer than
 //! `in_flight` proposals are unsettled; and a thread that settles them in the log's order. Each measures the CPU time
@@ -21,7 +21,7 @@ use super::transfers::Transfers;
 use crate::measure::latency::LatencyRecorder;
 use crate::measure::thread_cpu;
 
-/// Proposals that are prepared ahead.
+/// The number of block proposals prepared ahead.
 const PREPARED_MAX: usize = 4;
 
 /// The figures of a lap.
@@ -32,7 +32,7 @@ pub struct Lap {
     pub refusals: BTreeMap<String, u64>,
     /// From the first proposal to the last one settled.
     pub duration: Duration,
-    /// Latency of each proposal, from being proposed to being settled.
+    /// Latency of each block proposal, from being proposed to being settled.
     pub latency: LatencyRecorder,
     /// CPU time of the stages.
     pub prepare: Duration,
@@ -71,7 +71,7 @@ impl Pipeline {
         Pipeline { ordering, settling: Some(settling), in_flight: in_flight.max(1) }
     }
 
-    /// Settles `count` transfers in proposals of `batch`, and returns when the last one is settled.
+    /// Settles `count` transfers in block proposals of `batch`, and returns when the last one is settled.
     pub async fn run(&mut self, transfers: Transfers, count: u64, batch: usize) -> Result<(Transfers, Lap)> {
         let proposals = count.div_ceil(batch as u64);
         let (mut prepared, preparing) = prepare(transfers, count, batch)?;
@@ -120,7 +120,7 @@ fn join<T>(thread: JoinHandle<T>) -> Result<T> {
 
 type Preparing = JoinHandle<(Transfers, Duration)>;
 
-/// Prepares proposals on a thread of its own, a few ahead.
+/// Prepares block proposals on a separate thread, a few ahead.
 fn prepare(mut transfers: Transfers, count: u64, batch: usize) -> Result<(mpsc::Receiver<Bytes>, Preparing)> {
     let (prepared, proposals) = mpsc::channel(PREPARED_MAX);
     let work = move || {
@@ -150,7 +150,7 @@ impl Settling {
         Settling { ledger, store, committed, key: SigningKey::from_seed([7; 32]) }
     }
 
-    /// Settles the next `proposals` on a thread of its own, and releases a permit for each.
+    /// Settles the next `proposals` on a separate thread, and releases a permit for each.
     fn start(
         mut self,
         proposals: u64,

@@ -27,9 +27,9 @@ pub struct CoreResult {
     pub wallets: u32,
     /// Banks.
     pub banks: u16,
-    /// Transfers in a proposal.
+    /// Transfers in a block proposal.
     pub batch: u32,
-    /// Proposals between being proposed and being settled, at most.
+    /// The most block proposals between being proposed and being settled.
     pub in_flight: u32,
     /// Transfers that were proposed, after the warm-up.
     pub transfers: u64,
@@ -47,11 +47,11 @@ pub struct CoreResult {
     pub duration_s: f64,
     /// Time to open and fund the wallets, in seconds.
     pub set_up_s: f64,
-    /// Latency of a proposal, from being proposed to its last outcome.
+    /// Latency of a block proposal, from being proposed to its last outcome.
     pub batch_latency_ms: BatchLatencyMs,
-    /// Syncs of the write-ahead log, counted by the store: never fewer than proposals.
+    /// Syncs of the write-ahead log, counted by the store: never fewer than block proposals.
     pub fsyncs: u64,
-    /// The same as RocksDB counts them.
+    /// The same as counted by RocksDB.
     pub wal_syncs_by_rocksdb: u64,
     /// CPU time of this process by stage.
     pub cpu_us_per_transfer: CoreCpu,
@@ -59,7 +59,7 @@ pub struct CoreResult {
     pub issued_minor: u64,
     /// The money in wallets and treasuries at the end, minor units.
     pub held_minor: u64,
-    /// Which checks were on.
+    /// The checks that were on.
     pub checks: CoreChecks,
     /// Findings, as sentences.
     pub findings: Vec<String>,
@@ -69,7 +69,7 @@ pub struct CoreResult {
     pub machine: MachineFacts,
 }
 
-/// Percentiles over proposals.
+/// Percentiles over block proposals.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 pub struct BatchLatencyMs {
     /// Half were faster.
@@ -85,13 +85,13 @@ pub struct BatchLatencyMs {
 pub struct CoreCpu {
     /// The whole process.
     pub total: f64,
-    /// Drawing and encoding transfers: what clients, verification and the sequencer do in a network.
+    /// Drawing and encoding transfers: the work of clients, verification and the sequencer in a network.
     pub prepare: f64,
     /// openraft's tasks and this measurement's.
     pub ordering: f64,
     /// The log's writer: record, checksum, write-ahead log, fsync.
     pub log_writer: f64,
-    /// Reading a committed proposal.
+    /// Reading a committed block proposal.
     pub decode: f64,
     /// Applying it and sealing the block.
     pub apply: f64,
@@ -101,14 +101,14 @@ pub struct CoreCpu {
     pub store_background: f64,
 }
 
-/// Which checks were on.
+/// The checks that were on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct CoreChecks {
     /// Payers' signatures: never here.
     pub signatures: bool,
-    /// Each proposal was on a disk before it was applied.
+    /// Each block proposal was on disk before it was applied.
     pub fsync: bool,
-    /// Every rule that a payment can meet was in force.
+    /// Every rule that can apply to a payment was in force.
     pub policy: bool,
     /// Invariants, sums, syncs and archive agree at the end.
     pub books: bool,
@@ -146,7 +146,7 @@ impl BatchLatencyMs {
 }
 
 impl CoreResult {
-    /// A result with what is known before the run.
+    /// A result with the facts known before the run.
     pub fn begin(options: &CoreOptions, machine: &Machine) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,

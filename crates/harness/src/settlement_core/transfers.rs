@@ -1,4 +1,4 @@
-//! Random transfers in proposals: payer and payee are drawn uniformly from all wallets, and each payer's sequence
+//! Random transfers in block proposals: payer and payee are drawn uniformly from all wallets, and each payer's sequence
 //! numbers are consecutive.
 
 use cbdc_ledger::block_proposal::PROPOSAL_HEAD_BYTES;
@@ -9,11 +9,11 @@ use cbdc_ledger::{Amount, Signed, Timestamp};
 
 use super::unsigned::{START, UNSIGNED, account, head, put_head};
 
-/// Ledger time between proposals, so that the windows of policy move on.
+/// Ledger time between block proposals, so that the windows of policy advance.
 const PROPOSAL_EVERY_MS: u64 = 2;
 /// The largest amount; the smallest is 1.
 const AMOUNT_MINOR_MAX: u64 = 1_000;
-/// Above the largest fee that the policy here asks.
+/// An amount above the largest fee of the policy here.
 const FEE_MINOR_MAX: u64 = 100;
 
 /// A source of transfers, the same in every run.
@@ -28,7 +28,7 @@ impl Transfers {
         Transfers { next_sequence: vec![1; wallets as usize], random: 1, time: START }
     }
 
-    /// The next proposal, of `count` transfers.
+    /// The next block proposal, of `count` transfers.
     pub fn proposal(&mut self, count: usize) -> Vec<u8> {
         self.time = self.time.plus_ms(PROPOSAL_EVERY_MS);
         let mut out = Writer::with_capacity(PROPOSAL_HEAD_BYTES + count * SIGNED_PAYMENT_BYTES);

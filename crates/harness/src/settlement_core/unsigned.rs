@@ -9,12 +9,12 @@ use cbdc_ledger::{AccountId, BankId, Command, Signature, Signed, Timestamp};
 pub const BANKS: u16 = 4;
 /// The time of genesis and of the set-up.
 pub const START: Timestamp = Timestamp(1_795_392_000_000);
-/// The end of validity of every record.
+/// The valid-until of every record.
 pub const VALID_UNTIL: Timestamp = Timestamp(START.0 + VALIDITY_MS_MAX - 1);
 /// A placeholder: `apply` does not check signatures.
 pub const UNSIGNED: Signature = Signature([0; 64]);
 
-/// How far ahead a record's end of validity may lie, ms.
+/// The longest time from now to a record's valid-until, ms.
 pub const VALIDITY_MS_MAX: u64 = 86_400_000;
 
 /// The account of a wallet by its number, from 0.
@@ -48,7 +48,7 @@ pub fn encode(time: Timestamp, commands: impl IntoIterator<Item = Command>) -> V
     out.finish()
 }
 
-/// The head of a proposal with `count` commands.
+/// The head of a block proposal with `count` commands.
 pub fn put_head(out: &mut Writer, count: u32, time: Timestamp) {
     out.u8(VERSION).reserved(3).u32(count).u64(time.0);
 }

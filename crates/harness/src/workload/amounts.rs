@@ -4,10 +4,10 @@
 //! report of it): a channel is drawn by its share, then a bucket by the channel's row, then an amount in the bucket.
 //!
 //! - Inside a bucket amounts are log-uniform: each doubling is equally likely. The lowest bucket starts at EUR 0.50.
-//! - The open bucket above EUR 100 is a Pareto tail cut off at EUR 10,000, with density proportional to
-//!   x^-(1 + [`TAIL_EXPONENT`]). The survey gives no shape for it; the exponent is the one at which the mean of all
-//!   payments is EUR 56.4, the mean of the BRAIN workload (9.75 million in 172,800 payments; computed). Without the
-//!   tail the mean would be about EUR 34: 6 % of the payments carry nearly two thirds of the value.
+//! - The open bucket above EUR 100 is a Pareto tail cut off at EUR 10,000, with density proportional to x^-(1 +
+//!   [`TAIL_EXPONENT`]). The survey gives no shape for it; the exponent is the one at which the mean of all payments is
+//!   EUR 56.4, the mean of the BRAIN workload (9.75 million in 172,800 payments; computed). Without the tail the mean
+//!   would be about EUR 34: 6 % of the payments carry nearly two thirds of the value.
 
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -26,7 +26,7 @@ const EDGES_MINOR: [f64; 7] = [50.0, 500.0, 1_000.0, 2_000.0, 3_000.0, 5_000.0, 
 /// The cut-off of the tail, in cents.
 const TAIL_END_MINOR: f64 = 1_000_000.0;
 
-/// Upper edges of a report's amount buckets, in cents; there is one more bucket above the last.
+/// Upper edges of a report's amount buckets, in cents; one more bucket is above the last.
 pub const REPORT_EDGES_MINOR: [u64; 8] = [500, 1_000, 2_000, 3_000, 5_000, 10_000, 100_000, 1_000_000];
 
 /// The channel of a payment; it decides the payee's class.

@@ -1,8 +1,8 @@
-//! Due times: open loop, independent of what the network answers.
+//! Due times: open loop, independent of the network's answers.
 //!
-//! A profile is a rate over time. Its cumulative count is a rising curve, and a payment is due where the curve
-//! reaches the payment's number: evenly spaced numbers (0, 1, 2, …) for a constant profile, numbers with exponential
-//! gaps for all others, which makes them independent arrivals (a Poisson process run on the curve's own clock).
+//! A profile is a rate over time. Its cumulative count is a rising curve, and a payment is due where the curve reaches
+//! the payment's number: evenly spaced numbers (0, 1, 2, …) for a constant profile, numbers with exponential gaps for
+//! all others, which makes them independent arrivals (a Poisson process run on the curve's own clock).
 
 use std::f64::consts::LN_2;
 
@@ -37,7 +37,7 @@ impl Arrivals {
         }
     }
 
-    /// How many payments are due in the whole load, in expectation.
+    /// The expected number of payments due in the whole load.
     pub fn expected(&self) -> f64 {
         count_until(&self.profile, self.warm_up_s, self.duration_s, self.warm_up_s + self.duration_s)
     }
@@ -55,7 +55,7 @@ impl Iterator for Arrivals {
             Profile::Constant { .. } => 1.0,
             _ => exponential(&mut self.random),
         };
-        // Rounding may not let time run backwards.
+        // Rounding must not let time run backwards.
         self.last_ns = self.last_ns.max((due_s * 1e9) as u64);
         Some(self.last_ns)
     }

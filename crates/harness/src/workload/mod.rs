@@ -1,8 +1,8 @@
 //! Workloads: the due time, payer, payee and amount of every payment.
 //!
 //! Everything is drawn from one seed and independent of the clock: the same scenario gives the same payments in any
-//! run. Arrivals, payers, payees and amounts have a random number generator each, so that changing one leaves the
-//! others as they were.
+//! run. Arrivals, payers, payees and amounts each have a random number generator, so that changing one leaves the
+//! others unchanged.
 
 pub mod amounts;
 pub mod arrivals;

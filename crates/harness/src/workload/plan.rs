@@ -1,7 +1,7 @@
 //! The plan of a run: every payment with its due time, drawn from a scenario.
 //!
-//! Promises, each kept by a test: due times rise; payer and payee differ; a payer's payments are at least a round of
-//! all payers apart on average and never more than 64 within 63 rounds; the same scenario gives the same plan.
+//! Promises, each tested: due times rise; payer and payee differ; a payer's payments are at least a round of all payers
+//! apart on average and never more than 64 within 63 rounds; the same scenario gives the same plan.
 
 use super::amounts::AmountSource;
 use super::arrivals::Arrivals;

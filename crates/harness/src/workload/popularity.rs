@@ -4,9 +4,10 @@
 //! keeps a payer's own payments far apart, so that the 64-wide window of sequence numbers is never exceeded while
 //! answers arrive within `Scenario::window_span_s`.
 //!
-//! **Payees**: first the bank (the payer's own, or with probability `cross_bank_share` any other, all alike), then a
-//! customer of that bank by Zipf's law over a shuffled order: the customer of rank k is chosen in proportion to
-//! k^-skew. Nobody pays themselves. The bank is drawn first, so the cross-bank share is exact in expectation.
+//! **Payees**: first the bank (the payer's own, or with probability `cross_bank_share` any other with equal
+//! probability), then a customer of that bank by Zipf's law over a shuffled order: the customer of rank k is chosen in
+//! proportion to k^-skew. Nobody pays themselves. The bank is drawn first, so the cross-bank share is exact in
+//! expectation.
 
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -21,7 +22,7 @@ use cbdc_ledger::Class;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WalletIndex(pub u32);
 
-/// Payers, each once a round, in an order shuffled anew each round.
+/// Payers, each once per round, in an order reshuffled each round.
 #[derive(Debug)]
 pub struct Payers {
     order: Vec<u32>,
@@ -75,7 +76,7 @@ pub struct Payees {
     random: StdRng,
 }
 
-/// The customers of each bank: all, and by channel where payees follow it.
+/// The customers of each bank: all, and by channel if payees follow it.
 #[derive(Debug)]
 struct Crowds {
     by_channel: Vec<ByChannel>,

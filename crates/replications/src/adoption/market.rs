@@ -23,7 +23,7 @@ pub const CBDC: usize = 2;
 /// The designs: a feature added to plain CBDC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Design {
-    /// Nothing.
+    /// No feature.
     Plain,
     /// The shortfall of a payment comes from the bank account.
     ReverseWaterfall,
@@ -42,7 +42,7 @@ impl Design {
     pub const ALL: [Self; 6] =
         [Self::Plain, Self::ReverseWaterfall, Self::RateSpread, Self::Subsidies, Self::BalanceLimit, Self::TopUpLimit];
 
-    /// In words.
+    /// The design in words.
     pub fn name(self) -> &'static str {
         match self {
             Self::Plain => "CBDC alone",
@@ -175,7 +175,7 @@ impl<'a> Market<'a> {
         state.wallet_minor += top_up;
     }
 
-    /// Makes one payment; returns the way it was made.
+    /// Makes one payment; returns the way in which it was made.
     fn pay(&mut self, consumer: usize) -> usize {
         let p = self.p;
         let merchant = self.meet();

@@ -304,7 +304,7 @@ impl<'a> Economy<'a> {
         }
     }
 
-    /// Loans of a random bank keep part of their value; who bears the loss depends on the regime. In all three the bank
+    /// Loans of a random bank keep part of their value; the regime determines who bears the loss. In all three the bank
     /// has its capital again afterwards, so that only the bearer differs.
     fn fail_a_bank(&mut self, regime: Regime) {
         let failing = self.rng.below(self.banks.len());

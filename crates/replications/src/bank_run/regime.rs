@@ -39,7 +39,7 @@ impl Regime {
     pub const ALL: [Self; 6] =
         [Self::Corridor, Self::ZeroRates, Self::Floor, Self::BailOut, Self::BailIn, Self::DepositInsurance];
 
-    /// In words.
+    /// The regime in words.
     pub fn name(self) -> &'static str {
         match self {
             Self::Corridor => "corridor",

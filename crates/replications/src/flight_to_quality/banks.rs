@@ -135,7 +135,7 @@ impl Economy<'_> {
         self.share_out(dividends);
     }
 
-    /// A failed bank lies idle, then shareholders give it the worth that it began with, if they can.
+    /// A failed bank is idle, then shareholders give it its initial worth, if they can.
     pub fn recapitalise(&mut self) {
         for bank in 0..self.banks.len() {
             if self.banks[bank].idle_for == 0 {

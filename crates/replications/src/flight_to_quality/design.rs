@@ -46,7 +46,7 @@ impl Risk {
     /// Both readings.
     pub const ALL: [Self; 2] = [Self::Printed, Self::RiskWeighted];
 
-    /// In words.
+    /// The reading in words.
     pub fn words(self) -> &'static str {
         match self {
             Self::Printed => "RM as printed",

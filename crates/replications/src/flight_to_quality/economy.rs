@@ -39,7 +39,7 @@ pub struct Firm {
     pub gone_for: u32,
 }
 
-/// A bank's memory beside its balance sheet.
+/// A bank's memory, apart from its balance sheet.
 #[derive(Debug, Clone)]
 pub struct Bank {
     /// Fitness: its weight among banks that are asked for credit.
@@ -160,7 +160,7 @@ pub struct Economy<'a> {
 }
 
 /// Runs a design with a seed; `None` if the economy collapses, that is, once the state's overdraft reaches the initial
-/// public debt: interest then feeds on itself.
+/// public debt: interest then compounds on itself.
 ///
 /// # Errors
 /// An identity of the books does not hold.
@@ -182,7 +182,7 @@ pub fn run(p: &Parameters, design: Design, risk: Risk, seed: u64) -> Result<Opti
 }
 
 impl Economy<'_> {
-    /// One step, in the paper's order as far as it can be pieced together.
+    /// One step, in the paper's order as far as it can be reconstructed.
     fn advance(&mut self) {
         self.sample = Sample::default();
         self.settle();

@@ -7,7 +7,7 @@ use super::books::{Money, whole};
 use super::economy::{Claim, Economy};
 
 impl Economy<'_> {
-    /// Short banks, in random order, bid; others lend; who stays short sells bonds, then loans.
+    /// Short banks, in random order, bid; others lend; banks that stay short sell bonds, then loans.
     pub fn interbank_session(&mut self) {
         let count = self.banks.len();
         let mut order: Vec<usize> = (0..count).collect();

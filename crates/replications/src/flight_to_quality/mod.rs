@@ -4,10 +4,9 @@
 //! file one behaviour: [`households`], [`firms`], [`credit`], [`interbank`], [`banks`]. Money is whole minor units and
 //! five identities are checked at every step ([`books`]). Designs run with the same seeds, so differences are paired.
 //!
-//! Claims: the conversion rules exactly ([`crate::conversion`]); beyond them signs and orders only.
-//! The paper's numéraire, its switching parameter and its code are not given, and its printed RM does not fit its
-//! printed capital ratios, so both readings of RM ([`design::Risk`]) run. Levels are shown beside the paper's and not
-//! claimed.
+//! Claims: the conversion rules exactly ([`crate::conversion`]); beyond them signs and orders only. The paper's
+//! numéraire, its switching parameter and its code are not given, and its printed RM does not fit its printed capital
+//! ratios, so both readings of RM ([`design::Risk`]) run. Levels are shown beside the paper's and not claimed.
 //!
 //! Source: Barucci, Gurgone, Iori and Azzone, arXiv 2510.21071, version 1, read in the source.
 

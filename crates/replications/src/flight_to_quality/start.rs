@@ -79,7 +79,7 @@ impl<'a> Economy<'a> {
         self.public = Public { debt: reserves + bonds, bonds: reserves, ..Public::default() };
     }
 
-    /// All but u* of the households work, spread evenly over the firms.
+    /// All households but u* work, spread evenly over the firms.
     fn employ(&mut self, rng: &mut Rng) {
         let mut seekers: Vec<u16> = (0..self.p.households as u16).collect();
         rng.shuffle(&mut seekers);

@@ -4,7 +4,7 @@ use super::equations::SIZE;
 
 type Vector = [f64; SIZE];
 
-/// Why no solution was found.
+/// The reason why no solution was found.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum NoSolution {
     /// The equations do not depend on some direction here.

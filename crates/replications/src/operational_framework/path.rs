@@ -7,7 +7,7 @@ use super::parameters::Calibration;
 /// Largest residual of a solution; the equations themselves are of order one.
 const TOLERANCE: f64 = 2e-13;
 
-/// The share that stands for no CBDC, since its logarithm must exist: 1e-12 of yearly output.
+/// The share that represents no CBDC, since its logarithm must exist: 1e-12 of yearly output.
 const NEARLY_NONE: f64 = 1e-12;
 
 /// The starting point of the authors' code, without CBDC.
@@ -64,7 +64,7 @@ fn solved(calibration: &Calibration, share: f64, start: [f64; SIZE]) -> Result<[
     solve(residuals, start, TOLERANCE)
 }
 
-/// The CBDC demand at which the rate between banks stands in the middle of the corridor, by bisection within `range`.
+/// The CBDC demand at which the rate between banks is in the middle of the corridor, by bisection within `range`.
 ///
 /// # Errors
 /// Newton's method found no solution on the way.

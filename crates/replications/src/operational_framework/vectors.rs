@@ -74,7 +74,7 @@ pub const VECTORS: [Vector; 6] = [
 /// Output without CBDC, a quarter.
 pub const OUTPUT_WITHOUT_CBDC: &str = "2.000704";
 
-/// CBDC demand at which the rate stands in the middle of the corridor, % of yearly output.
+/// CBDC demand at which the rate is in the middle of the corridor, % of yearly output.
 pub const MIDDLE_OF_THE_CORRIDOR: &str = "7.12";
 
 /// Our figure with as many decimals as the printed one; never `-0.00`.

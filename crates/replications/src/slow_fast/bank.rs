@@ -1,7 +1,7 @@
 //! A levered bank that can suffer a run, and the effect of CBDC on the probability of one.
 //!
 //! Assets of 1 are funded by deposits and worth; in calm times a share of deposits has become CBDC and the bank is that
-//! much smaller with the same worth (slow). A crisis brings a return z. Depositors can run if, once all who can
+//! much smaller with the same worth (slow). A crisis brings a return z. Depositors can run if, once all who can flee
 //! have fled and assets have been sold for them at a falling price, the remainder does not pay those who stay (fast).
 //! The probability of a run is that of a return below the highest z at which this holds.
 

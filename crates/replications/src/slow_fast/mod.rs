@@ -1,8 +1,8 @@
 //! Slow and fast disintermediation: CBDC shrinks run-prone banks in calm times and speeds up runs. Signs only.
 //!
 //! The paper solves a dynamic general equilibrium globally; ours is a bank at one moment ([`bank`]) with parameters
-//! drawn from wide ranges. A sign holds if it does so in nearly all draws, so it does not hinge on one choice of
-//! parameters; where it depends on them, the page states that.
+//! drawn from wide ranges. A sign holds if it does so in nearly all draws, so it does not depend on one choice of
+//! parameters; if it does, the page says so.
 //!
 //! Source: Bidder, Jackson and Rottner, read in the abstract; its parameters and run rates were not found.
 

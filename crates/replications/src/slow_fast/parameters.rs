@@ -1,4 +1,4 @@
-//! Ranges from which parameters are drawn: the signs must not hinge on one choice of them.
+//! Ranges from which parameters are drawn: the signs must not depend on one choice of them.
 
 use cbdc_scenario_file::{ScenarioError, Section};
 

@@ -31,7 +31,7 @@ pub fn medians(html: &mut String, plot_data: &PlotData, number: &mut usize) {
     html.push_str("</section>");
 }
 
-/// A fan chart for each design; those of one quantity stand side by side on one scale.
+/// A fan chart for each design; those of one quantity are side by side on one scale.
 pub fn fan_charts(html: &mut String, plot_data: &PlotData, number: &mut usize) {
     html.push_str(
         "<h2>Bands over seeds</h2><p class=\"note\">The line is the median over seeds, the darker band reaches from quartile to \
