@@ -2,7 +2,7 @@
 //!
 //! For each number of wallets (1,000, 100,000 and 1 million, and what CBDC_BENCH_WALLETS adds, such as 10000000): the
 //! bytes that the process keeps for each, every wallet with a holder of its own and one payment made; how long
-//! settlement takes for an empty checkpoint block, which sums up all accounts and holders, and pauses for the snapshot;
+//! settlement takes for an empty checkpoint block, which covers all accounts and holders, and pauses for the snapshot;
 //! how long writing the checkpoint takes, without a disk; and how long a start takes to read it, with its root, the
 //! indexes and the invariants checked.
 //!

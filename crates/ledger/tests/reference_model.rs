@@ -140,7 +140,7 @@ struct Told {
 }
 
 impl Told {
-    /// Entries sum up to the balances, no balance between two of them is below zero, and those of a cause sum up to the
+    /// Entries add up to the balances, no balance between two of them is below zero, and those of a cause add up to the
     /// supply term that counts it.
     fn follow(&mut self, ledger: &Ledger, commands: &[Command], block: &Block) {
         let of_commands = (0..).zip(commands.iter().zip(&block.outcomes));

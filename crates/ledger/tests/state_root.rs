@@ -1,4 +1,4 @@
-//! The state root: headers sum up the whole state, a checkpoint that holds another is refused, and the version of the
+//! The state root: headers cover the whole state, a checkpoint that holds another is refused, and the version of the
 //! formats that brought it begins by vote.
 
 mod model;

@@ -3,7 +3,7 @@
 //! The records themselves are in the archive; a line of the index holds only the position of a command and the offset
 //! of its record in the block proposal, or in the bank's filtered block. A payment that a bank topped up is listed as
 //! the payment itself. A change of a wallet that no payment's record and outcome show (interest, a capture, a grant) is
-//! a line that holds the [`Entry`] itself. So the entries of a wallet's history sum up to its balance.
+//! a line that holds the [`Entry`] itself. So the entries of a wallet's history add up to its balance.
 //!
 //! # How it is kept
 //! One record per block holds the lines of all own customers ([`row`]), written in the block's own batch. Each line

@@ -96,7 +96,7 @@ pub enum CheckpointError {
     #[error("the checkpoint holds no ledger that may be: {0}")]
     Invariant(#[from] InvariantBroken),
     #[error(
-        "the checkpoint's {part} is not what the header of block {height} sums up: expected {expected}, found {found}"
+        "the checkpoint differs from the header of block {height} in its {part}: expected {expected}, found {found}"
     )]
     OtherState { height: Height, part: &'static str, expected: String, found: String },
 }

@@ -1,4 +1,4 @@
-//! The check that the entries of a filtered block sum up to the changes of its bank's wallets: the statements that a
+//! The check that the entries of a filtered block add up to the changes of its bank's wallets: the statements that a
 //! bank gives its customers then add up, whoever made the filtered block.
 
 use std::iter;
@@ -77,7 +77,7 @@ fn probes(slots: &[u32], serial: u32) -> impl Iterator<Item = usize> + use<> {
     })
 }
 
-/// The first wallet of a bank whose entries do not sum up to the change of its balance.
+/// The first wallet of a bank whose entries do not add up to the change of its balance.
 pub(super) fn first_unexplained(
     bank: BankId,
     known: Option<&CowVec<Account>>,

@@ -12,7 +12,7 @@
 //!   root, and that members, policy, the keys of the bank's wallets and the classes of reclassified holders have their
 //!   digests;
 //!
-//! * that the entries of each of the bank's wallets sum up to the change of its balance.
+//! * that the entries of each of the bank's wallets add up to the change of its balance.
 //!
 //! Commands and holders are taken on trust from the central bank, whose node key the connection proved; a receipt
 //! proves any command on demand.
@@ -98,7 +98,7 @@ pub enum FilteredBlockError {
     OtherBooks { height: Height },
     #[error("the policy is in version {found}, the header of block {height} names version {expected}")]
     OtherPolicy { height: Height, expected: u32, found: u32 },
-    #[error("the {section} after block {height} is not what its header sums up")]
+    #[error("the state after block {height} differs from its header in the {section}")]
     OtherState { height: Height, section: Section },
     #[error("the digests after block {height} are not those under its header's state root")]
     OtherDigests { height: Height },
@@ -106,7 +106,7 @@ pub enum FilteredBlockError {
     OtherFormat { height: Height, expected: FormatVersion, found: FormatVersion },
     #[error("block {height} has an account {account} that comes without what belongs to it")]
     Incomplete { height: Height, account: AccountId },
-    #[error("the entries of {account} in block {height} do not sum up to the change of its balance")]
+    #[error("the entries of {account} in block {height} do not add up to the change of its balance")]
     OtherEntries { height: Height, account: AccountId },
     #[error("block {height} uses sequence number {sequence} of this bank, which is not free")]
     SequenceNotFree { height: Height, sequence: u64 },

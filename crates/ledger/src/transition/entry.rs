@@ -1,6 +1,6 @@
 //! Entries: each change of a wallet's balance, with its cause.
 //!
-//! Nothing else changes the money in a wallet: its entries sum up to its balance. Entries of a payment between accounts
+//! Nothing else changes the money in a wallet: its entries add up to its balance. Entries of a payment between accounts
 //! follow from its record and its outcome ([`entries_of`]) and are stored nowhere else. All others are among a block's
 //! [`Changes`](super::changes::Changes): interest and demurrage, waterfalls, captures, seizures, grants and their
 //! expiry, and wallets that move. Treasuries have none.
