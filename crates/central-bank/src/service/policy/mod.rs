@@ -59,9 +59,13 @@ impl PolicyService {
         self.look(look).await.map(Response::new)
     }
 
-    async fn look<R: Send + 'static>(&self, look: impl FnOnce(&Ledger) -> R + Send + 'static) -> Result<R, Status> {
+    fn look<R, F>(&self, look: F) -> impl Future<Output = Result<R, Status>> + Send + use<R, F>
+    where
+        R: Send + 'static,
+        F: FnOnce(&Ledger) -> R + Send + 'static,
+    {
         let ledger = self.ledger.clone();
-        look_up(move || ledger.read(look)).await.map_err(|_| unavailable("the node is stopping"))
+        async move { look_up(move || ledger.read(look)).await.map_err(|_| stopping()) }
     }
 
     /// The version of policy in force at the end of a block, as its header names it.
@@ -72,7 +76,7 @@ impl PolicyService {
         let newest = *self.ledger.announced().borrow();
         let archive = self.archive.clone();
         let found = look_up(move || archive.header(height)).await;
-        let found = found.map_err(|_| unavailable("the node is stopping"))?.map_err(|error| {
+        let found = found.map_err(|_| stopping())?.map_err(|error| {
             tracing::error!(%error, "the block archive cannot be read");
             Status::data_loss(error.to_string())
         })?;
@@ -80,6 +84,10 @@ impl PolicyService {
         let missing = || not_found(format!("there is no block {height}; the newest is {newest}"));
         header.map(|(signed, _)| signed.header.policy_version).ok_or_else(missing)
     }
+}
+
+fn stopping() -> Status {
+    unavailable("the node is stopping")
 }
 
 #[tonic::async_trait]
@@ -124,7 +132,7 @@ impl v1::policy_server::Policy for PolicyService {
         match request.into_inner().with_unposted_interest {
             true => {
                 let compute = self.look(books::balance_sheet_with_unposted_interest);
-                self.surveys.balance_sheet.ask(compute).await.map(Response::new)
+                self.surveys.balance_sheet.ask(compute).await.unwrap_or_else(|| Err(stopping())).map(Response::new)
             }
             false => Ok(Response::new(self.ledger.read(books::balance_sheet))),
         }
@@ -136,7 +144,7 @@ impl v1::policy_server::Policy for PolicyService {
     ) -> Result<Response<v1::Aggregates>, Status> {
         self.membership.require(&request, &Role::ALL)?;
         let compute = self.look(books::aggregates);
-        self.surveys.aggregates.ask(compute).await.map(Response::new)
+        self.surveys.aggregates.ask(compute).await.unwrap_or_else(|| Err(stopping())).map(Response::new)
     }
 
     async fn get_profit_and_loss(
