@@ -456,6 +456,7 @@ fn payment_service(
         top_ups,
         accept_when_unreachable: config.accept_when_unreachable,
         metrics: metrics.clone(),
+        stream_idle_max: Duration::from_secs(config.limits.stream_idle_s.into()),
         stop,
     }
 }

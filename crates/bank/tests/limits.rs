@@ -5,15 +5,21 @@ mod running;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cbdc_ledger::command::{Head, Payment, PaymentKind, Record};
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{MemberId, Reason};
+use cbdc_ledger::{AccountId, Amount, BankId, Class, Command, HolderId, MemberId, Reason, SigningKey, Timestamp};
 use cbdc_node::Limits;
+use cbdc_node::budget::Tenant;
+use cbdc_proto::convert::payment_to_message;
 use cbdc_proto::status::refusal_of;
 use cbdc_proto::v1;
 use cbdc_proto::v1::bank_client::BankClient;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
+use tonic::transport::Channel;
 use tonic_types::StatusExt;
 use tower::ServiceExt;
 
@@ -43,13 +49,17 @@ async fn unfinished_messages_take_an_address_share_and_no_more_and_members_still
         let channel = running.to_bank(None);
         for _ in 0..20 {
             let channel = channel.clone();
-            let body = unfinished(100 * 1024);
+            let body = unfinished(400 * 1024);
             open.push(tokio::spawn(channel.oneshot(request(SUBMIT_TRANSFERS, body))));
         }
     }
-    // A stream takes 1 MiB, and its message what came of it: seven fit into 8 MiB, and the others were refused.
-    until("seven streams and their messages are charged", || used() > 7 * (MIB + 99 * 1024)).await;
-    let refused = status_of(running.to_bank(None), request(SUBMIT_TRANSFERS, unfinished(0))).await;
+    // A message takes what came of it, and each piece needs room for what may be unread behind it.
+    until("the messages are charged", || used() > share / 2).await;
+    let more = (0..8).map(|_| {
+        let channel = running.to_bank(None);
+        Box::pin(status_of(channel, request(SUBMIT_TRANSFERS, unfinished(990_000))))
+    });
+    let (refused, ..) = futures::future::select_all(more).await;
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
     let details = refused.get_details_error_info().expect("a refusal has its reason");
     assert_eq!(details.reason, "OVERLOADED");
@@ -63,6 +73,152 @@ async fn unfinished_messages_take_an_address_share_and_no_more_and_members_still
     drop(open);
     // What is left are connections; the back office's alone takes a little more than 1 MiB.
     until("all is given back", || used() < 2 * MIB).await;
+    running.serves_a_new_customer().await;
+    running.stop().await;
+}
+
+/// Opens a stream of payments that sends nothing. It ends when the sender is dropped.
+async fn resting(
+    client: &mut BankClient<Channel>,
+) -> (mpsc::Sender<v1::CommandBatch>, tonic::Streaming<v1::OutcomeBatch>) {
+    let (send, batches) = mpsc::channel(1);
+    (send, client.submit_transfers(ReceiverStream::new(batches)).await.unwrap().into_inner())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resting_streams_of_a_few_addresses_take_little_and_lock_nobody_out() {
+    let running = Running::start(small()).await;
+    let mut streams = Vec::new();
+    for last in 1..=4 {
+        let mut client = BankClient::new(running.to_bank_from(last).await);
+        for _ in 0..100 {
+            streams.push(resting(&mut client).await);
+        }
+    }
+    let used = running.bank.budget().used_bytes();
+    assert!(used < 400 * 32 * 1024, "400 resting streams take {used} bytes");
+    // Neither at another address nor at one of theirs is anybody kept from paying.
+    for last in [4, 5] {
+        let mut client = BankClient::new(running.to_bank_from(last).await);
+        let batch = v1::CommandBatch { batch_id: 9, commands: vec![0; 136].into(), takes_runs: true };
+        let mut answers = client.submit_transfers(tokio_stream::once(batch)).await.unwrap().into_inner();
+        assert_eq!(answers.message().await.unwrap().unwrap().batch_id, 9);
+    }
+    drop(streams);
+    until("all is given back", || running.bank.budget().used_bytes() < MIB).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_few_addresses_have_taken_leaves_room_for_another_that_takes_little() {
+    let running = Running::start(small()).await;
+    let share = |last| running.bank.budget().share(Tenant::Customers([127, 0, 0, last].into()));
+    let taken: Vec<_> = (1..=3).map(|last| share(last).take(8 * MIB).unwrap()).collect();
+    let mut client = BankClient::new(running.to_bank_from(5).await);
+    client.get_status(v1::GetStatusRequest {}).await.unwrap();
+    let batch = v1::CommandBatch { batch_id: 9, commands: vec![0; 136].into(), takes_runs: true };
+    let mut answers = client.submit_transfers(tokio_stream::once(batch)).await.unwrap().into_inner();
+    assert_eq!(answers.message().await.unwrap().unwrap().batch_id, 9);
+    drop(taken);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_whose_answers_are_not_taken_is_charged_for_what_may_be_unread() {
+    let running = Running::start(small()).await;
+    let used = || running.bank.budget().used_bytes();
+    let mut client = BankClient::new(running.to_bank(None));
+    client.get_status(v1::GetStatusRequest {}).await.unwrap();
+    let before = used();
+    // Answers of 40 bytes a payment, until neither windows nor buffers take any more.
+    let batch = |batch_id| v1::CommandBatch { batch_id, commands: vec![0; 8_192 * 136].into(), takes_runs: true };
+    let (send, answers) = resting(&mut client).await;
+    let sending = tokio::spawn(async move {
+        for batch_id in 0.. {
+            if send.send(batch(batch_id)).await.is_err() {
+                return;
+            }
+        }
+    });
+    until("it is read no further", || used() > before + MIB).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(used() > before + MIB, "{} after {before}", used());
+    sending.abort();
+    drop((answers, client));
+    until("all is given back", || used() <= before).await;
+    running.stop().await;
+}
+
+/// Opens a wallet of bank 1, whose replica knows it then.
+async fn open_wallet(running: &Running) -> AccountId {
+    let (network, key) = (&running.network, SigningKey::from_seed([1; 32]));
+    let registrar = network.first_registrar().unwrap();
+    let registration = registrar.register(BankId(1), HolderId([1; 16]), Class::HOUSEHOLD, key.public_key());
+    let head = Head { flags: 0, key_version: 0, sequence: 1, valid_until: in_a_minute() };
+    let signer = network.signing_key(Role::Bank, MemberId(1)).unwrap();
+    let command: Command = registration.opening(head, &key).unwrap().sign(network.anchor().network(), &signer).into();
+    let identity = network.identity(Role::Bank, MemberId(1)).unwrap();
+    let trust = network.anchor().trust(Role::CentralBank, MemberId(1)).unwrap();
+    let address = running.central_bank.address().to_string();
+    let channel = cbdc_proto::transport::connect(&address, Some(&identity), &trust).unwrap();
+    let mut settlement = v1::settlement_client::SettlementClient::new(channel);
+    let request = v1::SubmitCommandRequest { command: command.to_bytes().into() };
+    let outcome = settlement.submit_command(request).await.unwrap().into_inner();
+    let account = AccountId::from_u64(outcome.amount).unwrap();
+    let mut client = BankClient::new(running.to_bank(None));
+    while client.get_status(v1::GetStatusRequest {}).await.unwrap().into_inner().height < outcome.height {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    account
+}
+
+fn in_a_minute() -> Timestamp {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Timestamp(now.as_millis() as u64 + 60_000)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_signatures_on_one_stream_slow_all_of_their_source_and_nobody_else() {
+    let running = Running::start(Limits::default()).await;
+    let from = open_wallet(&running).await;
+    let forged = |sequence| {
+        let head = Head { flags: 0, key_version: 0, sequence, valid_until: in_a_minute() };
+        let (kind, amount, max_fee) = (PaymentKind::Transfer, Amount::from_minor(1), Amount::ZERO);
+        let payment = Payment { kind, head, from, to: from, amount, max_fee, reference: [0; 16] };
+        payment.sign(running.network.anchor().network(), &SigningKey::from_seed([2; 32]))
+    };
+    let forgeries: Bytes = (1..=8_192).flat_map(|sequence| forged(sequence).to_bytes()).collect::<Vec<_>>().into();
+    let batch = |batch_id| v1::CommandBatch { batch_id, commands: forgeries.clone(), takes_runs: true };
+    let mut hostile = BankClient::new(running.to_bank_from(2).await);
+    let mut answers = hostile.submit_transfers(tokio_stream::once(batch(1))).await.unwrap().into_inner();
+    answers.message().await.unwrap().expect("it is answered");
+    drop((answers, hostile));
+
+    // Neither a new connection, nor another stream, nor a single payment gets past that.
+    let mut again = BankClient::new(running.to_bank_from(2).await);
+    let mut others = BankClient::new(running.to_bank_from(3).await);
+    let request = || v1::SubmitTransferRequest { payment: Some(payment_to_message(&forged(1))), ..Default::default() };
+    let mut second = again.submit_transfers(tokio_stream::once(batch(2))).await.unwrap().into_inner();
+    let (slowed, served) = tokio::join!(again.submit_transfer(request()), others.submit_transfer(request()));
+    let reason = |status: tonic::Status| refusal_of(&status).unwrap().reason;
+    let reasons = (reason(slowed.unwrap_err()), reason(served.unwrap_err()));
+    assert_eq!(reasons, (Reason::Overloaded, Reason::BadSignature));
+    let session = again.open_session(v1::OpenSessionRequest::default()).await;
+    assert_eq!(reason(session.unwrap_err()), Reason::Overloaded);
+    // It is slowed, not shut out.
+    assert_eq!(second.message().await.unwrap().expect("it is answered").batch_id, 2);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_has_nothing_in_flight_for_long_ends_and_says_so() {
+    let running = Running::start(Limits { stream_idle_s: 1, ..small() }).await;
+    let mut client = BankClient::new(running.to_bank(None));
+    let (_send, mut answers) = resting(&mut client).await;
+    let ended = tokio::time::timeout(Duration::from_secs(20), answers.message()).await.expect("it ends");
+    let status = ended.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+    assert!(status.message().contains("nothing was in flight on this stream for 1 s"), "{status:?}");
     running.serves_a_new_customer().await;
     running.stop().await;
 }

@@ -2,7 +2,9 @@
 //!
 //! 1. There is one [`Budget`] per node ([`Limits::memory_mib`]). Customers may use three quarters of it, so that
 //!    members always find memory.
-//! 2. Each tenant, a member or a customers' address, has a [`Share`] of it that it cannot pass: a quarter.
+//! 2. Each tenant, a member or a customers' address, has a [`Share`] of it that it cannot pass: a quarter. So a few
+//!    addresses can use all of the customers' part. Others still find memory for a connection and a few calls
+//!    ([`SMALL_BYTES`]): together they may use another eighth.
 //! 3. Code that needs memory for a tenant takes a [`Charge`] first, which gives it back when it is dropped. If there is
 //!    not enough, the request is refused with RESOURCE_EXHAUSTED, and the status names the limit.
 //! 4. Answers are counted without being refused: each is bounded by the charge of its call, and by its window while it
@@ -24,9 +26,12 @@ use tokio::sync::Semaphore;
 use tonic::Status;
 
 use crate::limits::Limits;
+use crate::source_standing::{SourceStanding, Standings};
 
 /// Look-ups of one tenant that may run, or be next to run, at once.
 const LOOK_UPS_PER_TENANT: usize = 2;
+/// An address that uses no more than this finds memory even if others have used up the customers' part.
+pub const SMALL_BYTES: usize = 2 * 1024 * 1024;
 
 /// Whoever takes memory, look-ups and connections of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,8 +67,11 @@ pub struct Budget(Arc<Node>);
 struct Node {
     all: Counter,
     customers: Counter,
+    /// What addresses that take little may make of customers' part.
+    customers_bytes_with_small: usize,
     share_bytes: usize,
     shares: Mutex<HashMap<Tenant, Weak<ShareInner>>>,
+    standings: Standings,
 }
 
 /// One tenant's share of the budget. Clones share it.
@@ -75,6 +83,7 @@ struct ShareInner {
     tenant: Tenant,
     used: Counter,
     look_ups: Arc<Semaphore>,
+    standing: Arc<SourceStanding>,
 }
 
 /// A number of bytes taken; given back when this is dropped.
@@ -112,13 +121,13 @@ impl Counter {
         Counter { limit_name, limit, used: AtomicUsize::new(0) }
     }
 
-    fn take(&self, bytes: usize) -> Result<(), Exceeded> {
+    fn take(&self, bytes: usize, limit: usize) -> Result<(), Exceeded> {
         let amount = self.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        if amount <= self.limit {
+        if amount <= limit {
             return Ok(());
         }
         self.give_back(bytes);
-        Err(Exceeded { limit_name: self.limit_name, limit: self.limit, amount })
+        Err(Exceeded { limit_name: self.limit_name, limit, amount })
     }
 
     fn take_anyway(&self, bytes: usize) {
@@ -136,8 +145,10 @@ impl Budget {
         Budget(Arc::new(Node {
             all: Counter::new("limits.memory_mib", limits.memory_bytes()),
             customers: Counter::new("customers' part of limits.memory_mib", limits.customers_bytes()),
+            customers_bytes_with_small: limits.customers_bytes_with_small(),
             share_bytes: limits.share_bytes(),
             shares: Mutex::default(),
+            standings: Standings::default(),
         }))
     }
 
@@ -166,6 +177,7 @@ impl Budget {
             tenant,
             used: Counter::new(limit_name, self.0.share_bytes),
             look_ups: Arc::new(Semaphore::new(LOOK_UPS_PER_TENANT)),
+            standing: self.0.standings.of(tenant),
         });
         shares.insert(tenant, Arc::downgrade(&share));
         Share(share)
@@ -231,6 +243,11 @@ impl Share {
         Bytes::from_owner(Counted { bytes, _charge })
     }
 
+    /// The tenant's standing, which outlives its connections.
+    pub fn standing(&self) -> Arc<SourceStanding> {
+        self.0.standing.clone()
+    }
+
     /// The queue in which this tenant's look-ups wait for each other.
     pub(crate) fn look_ups(&self) -> Arc<Semaphore> {
         self.0.look_ups.clone()
@@ -240,6 +257,15 @@ impl Share {
     fn counters(&self) -> impl Iterator<Item = &Counter> {
         let customers = (!self.0.tenant.is_member()).then_some(&self.0.node.customers);
         [&self.0.used].into_iter().chain(customers).chain([&self.0.node.all])
+    }
+
+    /// The limit of one of the counters for this tenant, which was charged at its own.
+    fn limit(&self, counter: &Counter) -> usize {
+        let is_small = self.0.used.used.load(Ordering::Relaxed) <= SMALL_BYTES;
+        match std::ptr::eq(counter, &self.0.node.customers) {
+            true if is_small => self.0.node.customers_bytes_with_small,
+            _ => counter.limit,
+        }
     }
 }
 
@@ -265,7 +291,7 @@ impl Charge {
         }
         let more = bytes - self.bytes;
         for (at, counter) in self.share.counters().enumerate() {
-            if let Err(exceeded) = counter.take(more) {
+            if let Err(exceeded) = counter.take(more, self.share.limit(counter)) {
                 self.share.counters().take(at).for_each(|taken| taken.give_back(more));
                 return Err(exceeded);
             }
@@ -302,6 +328,11 @@ mod tests {
         let charges: Vec<_> = shares.iter().map(|share| share.take(8 * MIB)).collect();
         let refused = charges[3].as_ref().err().unwrap();
         assert_eq!((refused.limit_name, refused.limit), ("customers' part of limits.memory_mib", 24 * MIB));
+        // Those who take little find room all the same, as far as an eighth goes.
+        let small: Vec<_> = (4..8).map(|last| budget.share(customers(last)).take(MIB).unwrap()).collect();
+        let refused = budget.share(customers(8)).take(1).err().unwrap();
+        assert_eq!((refused.limit_name, refused.limit), ("customers' part of limits.memory_mib", 28 * MIB));
+        drop(small);
         let refused = budget.share(customers(0)).take(1).err().unwrap();
         assert_eq!((refused.limit_name, refused.limit), ("an address's share of limits.memory_mib", 8 * MIB));
         let member = budget.share(Tenant::Member(PublicKey([1; 32])));

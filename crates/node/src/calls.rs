@@ -2,18 +2,18 @@
 //!
 //! | call | message, at most | charge |
 //! |---|---|---|
-//! | a customer's stream of payments | a batch of 8,192 payments | its unread data |
-//! | a bank's stream of commands | a batch of commands, 8 MiB | its unread data |
+//! | a customer's stream of payments | a batch of 8,192 payments | 16 KiB |
+//! | a bank's stream of commands | a batch of commands, 8 MiB | 16 KiB |
 //! | a member's single command | 1 MiB: a proposal with many actions | 256 KiB |
 //! | pages, receipts, aggregates | 64 KiB | 256 KiB: a page and what it is made from |
 //! | blocks and checkpoints | 64 KiB | 2 MiB: a full block, or a chunk |
 //! | everything else | 64 KiB | 32 KiB |
 //!
-//! A charge is taken when the call begins and given back when its answer has been sent.
+//! A charge is taken when the call begins and given back when its answer has been sent. A stream rests between two
+//! messages: its [unread](crate::unread) data is charged only while it does not rest.
 
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_proto::packed::BATCH_COMMANDS_MAX;
-use cbdc_proto::transport::limits::{CUSTOMER_STREAM_WINDOW_BYTES, STREAM_WINDOW_BYTES};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -22,6 +22,8 @@ const MIB: usize = 1024 * KIB;
 pub const BATCH_BYTES_MAX: usize = 8 * MIB;
 /// The most bytes of a batch's message apart from its commands.
 const BATCH_HEAD_BYTES: usize = 64;
+/// What a stream takes while it rests: its state and the buffers of its coding.
+const RESTING_STREAM_BYTES: usize = 16 * KIB;
 
 /// The limits and the charge of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,20 +43,17 @@ impl Call {
         Call { message_bytes_max, charge_bytes, takes_stream: false }
     }
 
-    const fn stream(message_bytes_max: usize, charge_bytes: usize) -> Call {
-        Call { message_bytes_max, charge_bytes, takes_stream: true }
+    const fn stream(message_bytes_max: usize) -> Call {
+        Call { message_bytes_max, charge_bytes: RESTING_STREAM_BYTES, takes_stream: true }
     }
 
     /// The call of a request, by its path.
     pub fn of(path: &str) -> Call {
         match path {
-            "/cbdc.v1.Bank/SubmitTransfers" => Call::stream(
-                BATCH_COMMANDS_MAX * SIGNED_PAYMENT_BYTES + BATCH_HEAD_BYTES,
-                CUSTOMER_STREAM_WINDOW_BYTES as usize,
-            ),
-            "/cbdc.v1.Settlement/Submit" => {
-                Call::stream(BATCH_BYTES_MAX + BATCH_HEAD_BYTES, STREAM_WINDOW_BYTES as usize)
+            "/cbdc.v1.Bank/SubmitTransfers" => {
+                Call::stream(BATCH_COMMANDS_MAX * SIGNED_PAYMENT_BYTES + BATCH_HEAD_BYTES)
             }
+            "/cbdc.v1.Settlement/Submit" => Call::stream(BATCH_BYTES_MAX + BATCH_HEAD_BYTES),
             "/cbdc.v1.Settlement/SubmitCommand" | "/cbdc.v1.Policy/Submit" => Call::unary(MIB, 256 * KIB),
             "/cbdc.v1.Bank/ListPayments"
             | "/cbdc.v1.Bank/ListHolds"
@@ -72,7 +71,7 @@ impl Call {
             | "/cbdc.v1.Chain/Follow"
             | "/cbdc.v1.Chain/FollowFilteredBlocks"
             | "/cbdc.v1.Chain/GetCheckpoint" => Call::unary(64 * KIB, 2 * MIB),
-            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo" => Call::stream(64 * KIB, 64 * KIB),
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo" => Call::stream(64 * KIB),
             _ => Call::PLAIN,
         }
     }

@@ -2,7 +2,9 @@
 //!
 //! There is a limit on the connections of all customers, on those of each address, and on those of each member, which
 //! do not count as customers'. At a limit, the connection that has been idle longest gives way, of the same address or
-//! member first: an idle wallet connects again when it needs to. If none is idle, the new connection is refused.
+//! member first: an idle wallet connects again when it needs to. If none is idle, the
+//! address with the most connections loses its oldest, unless the new one's address would then have as many: so a few
+//! addresses cannot keep the others out. Otherwise the new connection is refused.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -101,7 +103,8 @@ impl Table {
             return self.end_most_idle(|of| of == tenant, limit_name, limit);
         }
         if !tenant.is_member() && self.customers >= limits.connections as usize {
-            return self.end_most_idle(|of| !of.is_member(), "limits.connections", limits.connections);
+            let ended = self.end_most_idle(|of| !of.is_member(), "limits.connections", limits.connections);
+            return ended.or_else(|refused| self.end_one_of_most(of_tenant).ok_or(refused));
         }
         Ok(())
     }
@@ -122,6 +125,15 @@ impl Table {
             entry.gives_way.cancel();
         }
         Ok(())
+    }
+
+    /// Ends the oldest connection of the address that has most, where that is more than `of_newcomer` and one.
+    fn end_one_of_most(&mut self, of_newcomer: usize) -> Option<()> {
+        let of_customers = self.by_tenant.iter().filter(|(tenant, _)| !tenant.is_member());
+        let (tenant, entries) = of_customers.max_by_key(|(_, entries)| entries.len())?;
+        let (tenant, oldest) = (*tenant, *entries.keys().min().filter(|_| entries.len() > of_newcomer + 1)?);
+        self.remove(tenant, oldest)?.gives_way.cancel();
+        Some(())
     }
 
     fn remove(&mut self, tenant: Tenant, number: u64) -> Option<Entry> {
@@ -190,6 +202,27 @@ mod tests {
         let fifth = connections.enter(&member(1)).unwrap();
         assert!(members.iter().any(|permit| permit.gives_way.is_cancelled()));
         drop(fifth);
+    }
+
+    #[test]
+    fn a_few_addresses_whose_connections_are_all_busy_keep_no_other_out() {
+        let limits = Limits { connections: 6, connections_per_address: 4, ..Limits::default() };
+        let connections = connections(limits);
+        let busy = |last| {
+            let place = connections.enter(&customer(last))?;
+            let request = place.activity.open_request();
+            Ok::<_, Refused>((place, request))
+        };
+        let first: Vec<_> = (0..4).map(|_| busy(1).unwrap()).collect();
+        let second: Vec<_> = (0..2).map(|_| busy(2).unwrap()).collect();
+        let third = busy(3).unwrap();
+        let ended: Vec<bool> = first.iter().chain(&second).map(|(place, _)| place.gives_way.is_cancelled()).collect();
+        assert_eq!(ended, [true, false, false, false, false, false]);
+        // An address that has as many as the others gets no more.
+        let again = busy(3).unwrap();
+        assert!(matches!(busy(3), Err(Refused::TooMany { limit: 6, .. })));
+        drop((first, second, third, again));
+        assert_eq!(connections.count(), (0, 0));
     }
 
     #[test]

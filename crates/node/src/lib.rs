@@ -17,11 +17,13 @@
 //! | [`audit`] | verifying a chain from genesis |
 //! | [`server`] | serving gRPC, with everything bounded; health and reflection |
 //! | [`standing`] | the work that a source has wasted recently, and which sources are slowed |
+//! | [`source_standing`] | the standing of each customers' address or member, and its turns |
 //! | [`limits`] | limits on callers: section `[limits]` of the configuration |
 //! | [`budget`] | memory of connections, messages, requests and answers |
 //! | [`calls`] | the calls' message sizes and charges on the budget |
 //! | [`connections`] | limits on connections: customers', and each member's own |
 //! | [`metering`] | charging a connection's requests to the budget |
+//! | [`unread`] | data that has arrived on a connection's streams and was not read |
 //! | [`look_up`] | blocking look-ups: few at once, in turn |
 //! | [`telemetry`] | metrics for Prometheus |
 //!
@@ -46,9 +48,11 @@ pub mod re_sign;
 pub mod recent_blocks;
 pub mod recovery;
 pub mod server;
+pub mod source_standing;
 pub mod standing;
 pub mod state;
 pub mod telemetry;
+pub mod unread;
 pub mod views;
 
 pub use archive::{Archive, ArchiveError, BlockParts, ProposalSource};
@@ -60,4 +64,5 @@ pub use filtered_blocks::FilteredBlocks;
 pub use limits::Limits;
 pub use look_up::look_up;
 pub use membership::Membership;
+pub use source_standing::SourceStanding;
 pub use state::LedgerHandle;

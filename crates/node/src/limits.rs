@@ -7,6 +7,7 @@
 //! connections_per_address = 1024
 //! connections_per_member = 64
 //! streams_per_connection = 256
+//! stream_idle_s = 60            # a customer's stream of payments that has nothing in flight for so long ends
 //! ```
 //!
 //! Every key has a default, and a value outside of its range is an error that names it.
@@ -35,7 +36,13 @@ pub struct Limits {
     /// Calls that one connection may have open; further ones wait at their caller.
     #[serde(deserialize_with = "within::<_, 4, 65_536>")]
     pub streams_per_connection: u32,
+    /// How long a customer's stream of payments may have nothing in flight, s; then it ends.
+    #[serde(deserialize_with = "within::<_, 1, 86_400>")]
+    pub stream_idle_s: u32,
 }
+
+/// How long a customer's stream of payments may have nothing in flight, where the configuration does not say.
+pub const STREAM_IDLE_S: u32 = 60;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -45,6 +52,7 @@ impl Default for Limits {
             connections_per_address: 1_024,
             connections_per_member: 64,
             streams_per_connection: 256,
+            stream_idle_s: STREAM_IDLE_S,
         }
     }
 }
@@ -58,6 +66,11 @@ impl Limits {
     /// The part that customers may use; the rest is reserved for members.
     pub fn customers_bytes(&self) -> usize {
         self.memory_bytes() / 4 * 3
+    }
+
+    /// The part that customers may use if those who need more use little.
+    pub fn customers_bytes_with_small(&self) -> usize {
+        self.memory_bytes() / 8 * 7
     }
 
     /// The part that one address, or one member, may use.
@@ -83,7 +96,7 @@ mod tests {
         assert_eq!(toml::from_str::<Limits>("").unwrap(), Limits::default());
         let set = toml::from_str::<Limits>("memory_mib = 64\nconnections = 7").unwrap();
         assert_eq!((set.memory_bytes(), set.connections, set.streams_per_connection), (64 << 20, 7, 256));
-        for key in ["memory_mib", "connections", "connections_per_address", "connections_per_member"] {
+        for key in ["memory_mib", "connections", "connections_per_address", "connections_per_member", "stream_idle_s"] {
             for wrong in ["0", "-1", "4294967296"] {
                 let error = toml::from_str::<Limits>(&format!("{key} = {wrong}")).unwrap_err().to_string();
                 assert!(error.contains(&format!("found {wrong}")) && error.contains("from"), "{error}");

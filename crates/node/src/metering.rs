@@ -3,7 +3,8 @@
 //!
 //! 1. A request begins with the [charge of its call](crate::calls); if there is not enough memory, it is refused.
 //! 2. A message that is larger than its call allows is refused at its first five bytes, which state its size.
-//! 3. The bytes of an unfinished message are charged as they arrive, and it must be finished in time.
+//! 3. The bytes of an unfinished message are charged as they arrive, and it must be finished in time. The
+//!    [unread](crate::unread) data of a stream is charged while the stream does not rest.
 //! 4. Each piece of an answer is counted until the socket has it.
 //! 5. A status from the transport without a reason gets one ([`with_reason`]).
 
@@ -27,8 +28,9 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
 
-use crate::budget::{Charge, Share};
+use crate::budget::{Charge, Exceeded, Share};
 use crate::calls::Call;
+use crate::unread::{StreamUnread, Unread};
 
 /// The bytes before each message: whether it is compressed, and its length.
 const PREFIX_BYTES: usize = 5;
@@ -49,6 +51,12 @@ impl Activity {
         Arc::new(Activity { began: Instant::now(), open: AtomicUsize::new(0), idle_since_ms: AtomicU64::new(0) })
     }
 
+    /// Opens a request.
+    pub(crate) fn open_request(self: &Arc<Activity>) -> Open {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Open(self.clone())
+    }
+
     /// The time without requests; `None` while there is one.
     pub fn idle_for(&self) -> Option<Duration> {
         let since = Duration::from_millis(self.idle_since_ms.load(Ordering::Relaxed));
@@ -57,14 +65,7 @@ impl Activity {
 }
 
 /// An open request; it ends when this is dropped.
-struct Open(Arc<Activity>);
-
-impl Open {
-    fn new(activity: &Arc<Activity>) -> Open {
-        activity.open.fetch_add(1, Ordering::Relaxed);
-        Open(activity.clone())
-    }
-}
+pub(crate) struct Open(Arc<Activity>);
 
 impl Drop for Open {
     fn drop(&mut self) {
@@ -81,6 +82,7 @@ pub struct Metered {
     pub peer: Peer,
     pub share: Share,
     pub activity: Arc<Activity>,
+    pub unread: Arc<Unread>,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Metered {
@@ -91,17 +93,22 @@ impl hyper::service::Service<Request<Incoming>> for Metered {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let uri = request.uri().clone();
         let call = Call::of(uri.path());
-        let (open, share) = (Open::new(&self.activity), self.share.clone());
-        let charge = match share.take(call.charge_bytes) {
-            Ok(charge) => charge,
+        let (open, share) = (self.activity.open_request(), self.share.clone());
+        let begun = share.take(call.charge_bytes).and_then(|charge| {
+            let unread = call.takes_stream.then(|| StreamUnread::begin(&self.unread)).transpose()?;
+            Ok((charge, unread))
+        });
+        let (charge, unread) = match begun {
+            Ok(begun) => begun,
             Err(exceeded) => {
-                crate::server::count_refused("memory");
-                let response = Status::from(exceeded).into_http::<Body>();
-                return Box::pin(async move { Ok(answer(response, uri, None, share, open)) });
+                let response = no_room(exceeded).into_http::<Body>();
+                let held = Held { share, unread: None, _charge: None, _open: open };
+                return Box::pin(async move { Ok(answer(response, uri, held)) });
             }
         };
         let timeout = timeout_of(request.headers());
-        let mut request = request.map(|incoming| Body::new(RequestBody::new(incoming, call, share.clone())));
+        let metered = (share.clone(), unread.clone());
+        let mut request = request.map(|incoming| Body::new(RequestBody::new(incoming, call, metered)));
         request.extensions_mut().insert(self.peer.clone());
         let handled = share.clone().scope(self.routes.clone().call(request));
         Box::pin(async move {
@@ -113,20 +120,29 @@ impl hyper::service::Service<Request<Incoming>> for Metered {
                 Ok(Ok(response)) => response,
                 Err(_) => Status::deadline_exceeded("no answer within the caller's own deadline").into_http(),
             };
-            Ok(answer(response, uri, Some(charge), share, open))
+            Ok(answer(response, uri, Held { share, unread, _charge: Some(charge), _open: open }))
         })
     }
 }
 
-fn answer(
-    mut response: Response<Body>,
-    uri: Uri,
-    charge: Option<Charge>,
+/// What a request holds until its answer has left.
+struct Held {
     share: Share,
-    open: Open,
-) -> Response<AnswerBody> {
+    /// Of a stream of messages.
+    unread: Option<Arc<StreamUnread>>,
+    _charge: Option<Charge>,
+    _open: Open,
+}
+
+fn answer(mut response: Response<Body>, uri: Uri, held: Held) -> Response<AnswerBody> {
     name_reason(response.headers_mut(), &uri);
-    response.map(|body| AnswerBody { body, uri, share, _charge: charge, _open: open })
+    response.map(|body| AnswerBody { body, uri, held, is_over: false })
+}
+
+/// The status of what finds no room, counted.
+fn no_room(exceeded: Exceeded) -> Status {
+    crate::server::count_refused("memory");
+    Status::from(exceeded)
 }
 
 /// Adds a reason to the status in these headers or trailers, if there is a status without one.
@@ -158,20 +174,27 @@ fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
 struct RequestBody {
     incoming: Incoming,
     meter: Meter,
-    takes_stream: bool,
+    /// Of a stream of messages.
+    unread: Option<Arc<StreamUnread>>,
     /// Runs while a message is awaited.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl RequestBody {
-    fn new(incoming: Incoming, call: Call, share: Share) -> RequestBody {
+    fn new(incoming: Incoming, call: Call, (share, unread): (Share, Option<Arc<StreamUnread>>)) -> RequestBody {
         let meter = Meter::new(call.message_bytes_max, share.take_anyway(0));
-        RequestBody { incoming, meter, takes_stream: call.takes_stream, deadline: None }
+        RequestBody { incoming, meter, unread, deadline: None }
     }
 
     /// Whether the caller still has to send the rest of a message, or its only one.
     fn is_owed(&self) -> bool {
-        self.meter.is_within_message() || !self.takes_stream
+        self.meter.is_within_message() || self.unread.is_none()
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        self.unread.iter().for_each(|unread| unread.ended());
     }
 }
 
@@ -182,6 +205,7 @@ impl http_body::Body for RequestBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
         let Poll::Ready(frame) = polled else {
+            self.unread.iter().for_each(|unread| unread.rests());
             if !self.is_owed() {
                 return Poll::Pending;
             }
@@ -193,11 +217,12 @@ impl http_body::Body for RequestBody {
         };
         let Some(frame) = frame.transpose()? else { return Poll::Ready(None) };
         if let Some(data) = frame.data_ref() {
-            if let Err(status) = self.meter.read(data) {
-                return Poll::Ready(Some(Err(Box::new(status))));
-            }
-            if self.takes_stream && self.meter.messages > 0 {
-                self.deadline = None;
+            self.meter.read(data)?;
+            if let Some(unread) = &self.unread {
+                unread.is_left().map_err(no_room)?;
+                if self.meter.messages > 0 {
+                    self.deadline = None;
+                }
             }
         }
         Poll::Ready(Some(Ok(frame)))
@@ -266,7 +291,7 @@ impl Meter {
                 self.messages += 1;
             }
         }
-        self.charge.set(self.read).inspect_err(|_| crate::server::count_refused("memory"))?;
+        self.charge.set(self.read).map_err(no_room)?;
         Ok(())
     }
 }
@@ -275,9 +300,9 @@ impl Meter {
 pub struct AnswerBody {
     body: Body,
     uri: Uri,
-    share: Share,
-    _charge: Option<Charge>,
-    _open: Open,
+    held: Held,
+    /// It was ended with a status of its own.
+    is_over: bool,
 }
 
 impl http_body::Body for AnswerBody {
@@ -285,18 +310,27 @@ impl http_body::Body for AnswerBody {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let share = self.share.clone();
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        let share = self.held.share.clone();
         let mut frame = ready!(share.clone().enter(|| Pin::new(&mut self.body).poll_frame(cx)));
-        if let Some(Ok(frame)) = &mut frame
-            && let Some(trailers) = frame.trailers_mut()
-        {
-            name_reason(trailers, &self.uri);
+        if let Some(Ok(frame)) = &mut frame {
+            if let Some(trailers) = frame.trailers_mut() {
+                name_reason(trailers, &self.uri);
+            } else if let Some(Err(exceeded)) = self.held.unread.as_ref().map(|unread| unread.is_left()) {
+                // While the answer is not taken the stream is not read either.
+                self.is_over = true;
+                let mut trailers = HeaderMap::new();
+                no_room(exceeded).add_header(&mut trailers)?;
+                return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+            }
         }
         Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(|bytes| share.count(bytes)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.is_over || self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -32,6 +32,7 @@ use crate::budget::Budget;
 use crate::connections::{ConnectionPermit, Connections, Refused};
 use crate::limits::Limits;
 use crate::metering::Metered;
+use crate::unread::Unread;
 
 /// The time that a connection giving way has to finish its requests.
 const GIVING_WAY: Duration = Duration::from_secs(1);
@@ -189,7 +190,8 @@ impl Serving {
         let peer = connection.connect_info();
         let protocol = self.protocol(permit.share.tenant().is_member());
         let (share, activity) = (permit.share.clone(), permit.activity.clone());
-        let metered = Metered { routes: self.routes, peer, share, activity };
+        let unread = Unread::new(&share);
+        let metered = Metered { routes: self.routes, peer, share, activity, unread };
         let mut served = pin!(protocol.serve_connection(TokioIo::new(connection), metered));
         let ends = tokio::select! {
             ended = &mut served => {

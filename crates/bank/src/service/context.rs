@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cbdc_ledger::{AccountId, Amount, BankId, Height, Outcome, Reason};
-use cbdc_node::{ArchiveError, LedgerHandle};
+use cbdc_node::source_standing::{SourceStanding, Turn};
+use cbdc_node::{ArchiveError, LedgerHandle, Share};
 use cbdc_proto::answers::Answers;
 use cbdc_proto::convert::account;
 use cbdc_proto::packed::Answer;
@@ -22,6 +23,9 @@ pub const TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT_UNREACHABLE: Duration = Duration::from_secs(2);
 /// The longest wait for the replica after an outcome is known.
 const REPLICA_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long one command waits for its turn where its source is slowed.
+const TURN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The parts of the bank that most requests need.
 #[derive(Clone)]
@@ -126,6 +130,29 @@ pub fn status_unknown_beside(reason: Reason) -> Status {
             ordered is not known; ask again, or send the same request again, which is safe"
         )),
     }
+}
+
+/// The turn of one command among those of its source ([`SourceStanding`]); `None` where that does not come for a while.
+pub async fn turn() -> Option<Turn> {
+    SourceStanding::current().turn_within(TURN_TIMEOUT).await
+}
+
+/// The refusal where a turn does not come.
+pub fn slowed() -> Status {
+    of_reason(
+        Reason::Overloaded,
+        "too much of what came from this address was refused of late; try again in a few seconds",
+    )
+}
+
+/// Runs what was begun to its end, even if its caller gives up: what has left this node is answered and counted.
+/// `None` where the node stops.
+pub async fn to_its_end<R: Send + 'static>(work: impl Future<Output = R> + Send + 'static) -> Option<R> {
+    let working = match Share::current() {
+        Some(share) => tokio::spawn(share.scope(work)),
+        None => tokio::spawn(work),
+    };
+    working.await.ok()
 }
 
 /// Runs a look-up that may read the disk on a blocking thread.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`session`] | opening sessions; identifying callers |
 //! | [`wallet`] | open, get, deposit, quote |
-//! | [`payment`] | transfers and defunds, singly and in volume ([`stream_standing`]) |
+//! | [`payment`] | transfers and defunds, singly and in volume, counted by [`tally`] |
 //! | [`top_up`] | transfers above the payer's balance, topped up from the deposit |
 //! | [`holder_command`] | all other commands that holders sign |
 //! | [`consent`] | the bank's consent to holders' requests |
@@ -33,7 +33,7 @@ mod payment_relay;
 mod record_status;
 mod records;
 mod session;
-mod stream_standing;
+mod tally;
 mod top_up;
 mod unanswered;
 mod wallet;
@@ -89,14 +89,14 @@ impl v1::bank_server::Bank for BankService {
         &self,
         request: Request<v1::OpenSessionRequest>,
     ) -> Result<Response<v1::OpenSessionResponse>, Status> {
-        self.sessions.open(&request.into_inner()).map(Response::new)
+        self.sessions.open_in_turn(&request.into_inner()).await.map(Response::new)
     }
 
     async fn open_wallet(
         &self,
         request: Request<v1::OpenWalletRequest>,
     ) -> Result<Response<v1::OpenWalletResponse>, Status> {
-        self.wallets.open(&request.into_inner()).await.map(Response::new)
+        self.wallets.open_in_turn(request.into_inner()).await.map(Response::new)
     }
 
     async fn get_wallet(&self, request: Request<v1::GetWalletRequest>) -> Result<Response<v1::Wallet>, Status> {
@@ -129,7 +129,7 @@ impl v1::bank_server::Bank for BankService {
         &self,
         request: Request<v1::SubmitHolderCommandRequest>,
     ) -> Result<Response<v1::Outcome>, Status> {
-        self.holder_commands.submit(&request.into_inner()).await.map(Response::new)
+        self.holder_commands.submit(request.into_inner()).await.map(Response::new)
     }
 
     async fn consent(&self, request: Request<v1::ConsentRequest>) -> Result<Response<v1::ConsentResponse>, Status> {

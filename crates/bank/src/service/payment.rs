@@ -2,13 +2,13 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use cbdc_ledger::command::payment::SIGNED_PAYMENT_BYTES;
 use cbdc_ledger::command::{FLAG_REVERSE_WATERFALL, Payment, PaymentKind};
 use cbdc_ledger::{Ledger, Outcome, Reason, Signed};
-use cbdc_node::Share;
 use cbdc_node::budget::{Charge, Exceeded};
+use cbdc_node::{Share, SourceStanding};
 use cbdc_proto::answers::Answers;
 use cbdc_proto::convert::{outcome_to_message, payment_from_message, required};
 use cbdc_proto::packed::{Answer, BATCH_COMMANDS_MAX, State};
@@ -19,9 +19,10 @@ use futures::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use super::context::BankContext;
+use super::context::{BankContext, status_unknown, to_its_end, turn};
 use super::payment_relay::PaymentRelay;
-use super::stream_standing::{StreamStanding, Tally};
+use super::record_status::RefusedBy;
+use super::tally::{tally_of, tally_of_one};
 use super::top_up::TopUpService;
 use crate::metrics::Metrics;
 
@@ -39,12 +40,17 @@ pub struct PaymentService {
     /// Whether payments are accepted into the outbox while the central bank cannot be reached.
     pub accept_when_unreachable: bool,
     pub metrics: Arc<Metrics>,
+    /// How long a stream may have nothing in flight.
+    pub stream_idle_max: Duration,
     /// Cancelled once the node stops.
     pub stop: CancellationToken,
 }
 
 impl PaymentService {
-    pub async fn submit_one(&self, request: v1::SubmitTransferRequest) -> Result<v1::SubmitTransferResponse, Status> {
+    pub async fn submit_one(
+        self: &Arc<Self>,
+        request: v1::SubmitTransferRequest,
+    ) -> Result<v1::SubmitTransferResponse, Status> {
         use v1::submit_transfer_response::State as Progress;
         let payment = payment_from_message(&required("payment", request.payment)?)?;
         let answer = self.pay(payment, request.accept_when_unreachable && self.accept_when_unreachable).await?;
@@ -55,7 +61,7 @@ impl PaymentService {
         Ok(v1::SubmitTransferResponse { state: Progress::Final.into(), outcome: Some(outcome) })
     }
 
-    pub async fn defund(&self, request: v1::DefundRequest) -> Result<v1::DefundResponse, Status> {
+    pub async fn defund(self: &Arc<Self>, request: v1::DefundRequest) -> Result<v1::DefundResponse, Status> {
         let payment = payment_from_message(&required("payment", request.payment)?)?;
         if payment.record.kind != PaymentKind::Defund {
             let refused = invalid("payment.kind", "expected a defund");
@@ -68,13 +74,28 @@ impl PaymentService {
     }
 
     /// Submits one payment. The answer was ordered, or accepted if that is allowed; everything else is an error.
-    async fn pay(&self, payment: Signed<Payment>, may_accept: bool) -> Result<Answer, Status> {
+    async fn pay(self: &Arc<Self>, payment: Signed<Payment>, may_accept: bool) -> Result<Answer, Status> {
         // It may settle if it is submitted to another bank.
         let elsewhere = |refused: Status| may_settle_until(&refused, payment.record.head.valid_until);
         let may_top_up = self.require_holders_payment(&payment.record).map_err(elsewhere)?;
-        let answered = match may_top_up {
-            true => self.top_ups.pay(payment, may_accept).await,
-            false => self.payment_relay.pay(payment, may_accept).await,
+        let answered = match turn().await {
+            Some(turn) => {
+                let service = self.clone();
+                let paying = to_its_end(async move {
+                    let height = service.context.ledger.read(Ledger::height);
+                    let answered = match may_top_up {
+                        true => service.top_ups.pay(payment, may_accept).await,
+                        false => service.payment_relay.pay(payment, may_accept).await,
+                    };
+                    turn.answered(tally_of_one(&answered, height));
+                    answered
+                });
+                paying.await.unwrap_or_else(|| Err(status_unknown()))
+            }
+            None => {
+                let slowed = Outcome::refused(Reason::Overloaded, 0, 0);
+                self.payment_relay.records.answer_refusal(&payment.into(), slowed, RefusedBy::Bank).await
+            }
         };
         match &answered {
             Ok(answer) => self.metrics.answered_one(answer),
@@ -109,78 +130,84 @@ impl PaymentService {
     ///
     /// No more than 64 batches of a stream are in flight, and few payments until some have settled. The stream is
     /// driven by its reader: a client that stops reading its answers is read no further either, keeps a bounded amount
-    /// of memory, and holds nobody else up. Nor does one most of whose payments are refused, or repeated: it is read
-    /// more slowly ([`super::stream_standing`]).
+    /// of memory, and holds nobody else up. Nor does one most of whose payments are refused, or repeated: it waits for
+    /// its turn ([`cbdc_node::source_standing`]). One that has nothing in flight for [`Self::stream_idle_max`] ends.
     pub fn submit_many(self: Arc<Self>, mut batches: Streaming<v1::CommandBatch>) -> OutcomeBatches {
+        let standing = SourceStanding::current();
         Box::pin(async_stream::try_stream! {
             let mut in_flight = FuturesUnordered::new();
-            let (mut standing, mut payments_in_flight) = (StreamStanding::new(), 0);
-            let mut is_open = true;
+            let (mut is_open, mut may_read) = (true, false);
             while is_open || !in_flight.is_empty() {
-                let reads_on = is_open && in_flight.len() < BATCHES_MAX && standing.reads_on_with(payments_in_flight);
+                let has_place = is_open && in_flight.len() < BATCHES_MAX;
+                let reads_on = has_place && (may_read || standing.has_room());
                 let event = tokio::select! {
                     Some(answer) = in_flight.next(), if !in_flight.is_empty() => Event::Answered(answer),
-                    batch = message(&mut batches, standing.reads_on_at()), if reads_on => Event::Came(batch),
+                    batch = batches.message(), if reads_on => Event::Came(batch),
+                    () = standing.room(), if has_place && !reads_on => Event::MayRead,
                     () = self.stop.cancelled(), if is_open => Event::Stopped,
+                    () = tokio::time::sleep(self.stream_idle_max), if in_flight.is_empty() && reads_on => Event::Idle,
                 };
                 match event {
-                    Event::Answered((answer, tally, count)) => {
-                        payments_in_flight -= count;
-                        standing.note(tally);
-                        yield answer;
-                    }
+                    Event::Answered(answer) => yield answer,
                     Event::Came(batch) => match batch? {
                         Some(batch) => {
                             check_size(&batch)?;
+                            may_read = false;
                             let charge = Share::take_current(batch.commands.len());
-                            payments_in_flight += batch.commands.len() / SIGNED_PAYMENT_BYTES;
-                            in_flight.push(self.clone().answer_batch(batch, charge));
+                            in_flight.push(self.clone().answer_batch(batch, charge, standing.clone()));
                         }
                         None => is_open = false,
                     },
+                    Event::MayRead => may_read = true,
                     // The node stops: nothing more is read, and batches in flight are answered.
                     Event::Stopped => is_open = false,
+                    Event::Idle => Err(idle(self.stream_idle_max))?,
                 }
             }
         })
     }
 
-    /// Answers one batch, for which memory was taken until it is answered; also tells how many payments it had.
+    /// Answers one batch once it is its turn. Memory was taken for it until it is answered.
     async fn answer_batch(
         self: Arc<Self>,
         batch: v1::CommandBatch,
         charge: Result<Option<Charge>, Exceeded>,
-    ) -> (v1::OutcomeBatch, Tally, usize) {
-        let count = batch.commands.len() / SIGNED_PAYMENT_BYTES;
-        let height = self.context.ledger.read(Ledger::height);
-        let answers = match &charge {
-            Ok(_) => self.payment_relay.submit(batch.commands).await,
-            Err(exceeded) => {
-                let refused = Outcome::refused(Reason::Overloaded, exceeded.limit as u64, exceeded.amount as u64);
-                Answers::all(Answer::not_ordered(refused), count)
-            }
-        };
-        self.metrics.answered(&answers);
-        let tally = Tally::of(&answers, height);
-        (answers.into_message(batch.batch_id, batch.takes_runs), tally, count)
+        standing: Arc<SourceStanding>,
+    ) -> v1::OutcomeBatch {
+        let v1::CommandBatch { batch_id, commands, takes_runs } = batch;
+        let count = commands.len() / SIGNED_PAYMENT_BYTES;
+        let turn = standing.turn(count).await;
+        let answered = to_its_end(async move {
+            let height = self.context.ledger.read(Ledger::height);
+            let answers = match &charge {
+                Ok(_) => self.payment_relay.submit(commands).await,
+                Err(exceeded) => {
+                    let refused = Outcome::refused(Reason::Overloaded, exceeded.limit as u64, exceeded.amount as u64);
+                    Answers::all(Answer::not_ordered(refused), count)
+                }
+            };
+            self.metrics.answered(&answers);
+            turn.answered(tally_of(&answers, height));
+            answers
+        });
+        let answers = answered.await.unwrap_or_else(|| Answers::all(Answer::unknown(), count));
+        answers.into_message(batch_id, takes_runs)
     }
-}
-
-/// The next message, from some time on. Nothing is lost when this is dropped before it is done.
-async fn message(
-    batches: &mut Streaming<v1::CommandBatch>,
-    from: Option<Instant>,
-) -> Result<Option<v1::CommandBatch>, Status> {
-    if let Some(from) = from {
-        tokio::time::sleep_until(from.into()).await;
-    }
-    batches.message().await
 }
 
 enum Event {
-    Answered((v1::OutcomeBatch, Tally, usize)),
+    Answered(v1::OutcomeBatch),
     Came(Result<Option<v1::CommandBatch>, Status>),
+    MayRead,
     Stopped,
+    Idle,
+}
+
+fn idle(for_so_long: Duration) -> Status {
+    Status::deadline_exceeded(format!(
+        "nothing was in flight on this stream for {} s, so it ends; open another one for the next payments",
+        for_so_long.as_secs()
+    ))
 }
 
 fn check_size(batch: &v1::CommandBatch) -> Result<(), Status> {

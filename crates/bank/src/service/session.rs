@@ -10,13 +10,15 @@ use cbdc_ledger::command::{SessionStatement, SignedSession};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::{AccountId, Ledger, MemberId, PublicKey, Reason};
 use cbdc_node::Membership;
+use cbdc_node::source_standing::Tally;
 use cbdc_proto::status::{invalid, not_authorised, of_reason};
 use cbdc_proto::transport::Peer;
 use cbdc_proto::v1;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
 
-use super::context::BankContext;
+use super::context::{BankContext, slowed, turn};
+use super::tally::tally_of_refusal;
 use crate::metrics::Metrics;
 use crate::sessions::{Refused, Session, Sessions};
 
@@ -53,7 +55,15 @@ impl SessionService {
         v1::BeginSessionResponse { challenge: challenge.to_vec().into(), expires_at_ms: expires_at.0 }
     }
 
-    pub fn open(&self, request: &v1::OpenSessionRequest) -> Result<v1::OpenSessionResponse, Status> {
+    /// Opens a session once it is the caller's turn: a bad signature counts against its source.
+    pub async fn open_in_turn(&self, request: &v1::OpenSessionRequest) -> Result<v1::OpenSessionResponse, Status> {
+        let turn = turn().await.ok_or_else(slowed)?;
+        let opened = self.open(request);
+        turn.answered(opened.as_ref().map_or_else(tally_of_refusal, |_| Tally::default()));
+        opened
+    }
+
+    fn open(&self, request: &v1::OpenSessionRequest) -> Result<v1::OpenSessionResponse, Status> {
         let signed = SignedSession::from_bytes(&request.statement).map_err(|error| {
             invalid("statement", format!("expected one of {SIGNED_SESSION_BYTES} bytes with its signature: {error}"))
         })?;

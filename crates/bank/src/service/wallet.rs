@@ -6,6 +6,7 @@ use cbdc_ledger::command::{Certificate, Head, OpenWallet, Statement};
 use cbdc_ledger::member::Role;
 use cbdc_ledger::sequence::SequenceStatus;
 use cbdc_ledger::{AccountId, Class, HolderId, MemberId, Reason, Signature, Timestamp};
+use cbdc_node::source_standing::Tally;
 use cbdc_node::views::{self, wallet};
 use cbdc_proto::convert::{account, exact, number_u16, public_key, required};
 use cbdc_proto::status::{invalid, not_authorised, not_found, of_reason, of_refusal};
@@ -13,9 +14,10 @@ use cbdc_proto::v1;
 use cbdc_proto::v1::settlement_client::SettlementClient;
 use tonic::Status;
 
-use super::context::{BankContext, status_unknown};
+use super::context::{BankContext, slowed, status_unknown, to_its_end, turn};
 use super::own_command::OwnCommands;
 use super::session::Caller;
+use super::tally::tally_of_refusal;
 use crate::central_bank_client::CentralBankClient;
 use crate::deposit_service::Waiting;
 use crate::signing::SHORT_VALIDITY;
@@ -106,7 +108,21 @@ impl WalletService {
         }
     }
 
-    pub async fn open(&self, request: &v1::OpenWalletRequest) -> Result<v1::OpenWalletResponse, Status> {
+    /// Opens a wallet once it is the caller's turn: what is refused counts against its source.
+    pub async fn open_in_turn(
+        self: &Arc<Self>,
+        request: v1::OpenWalletRequest,
+    ) -> Result<v1::OpenWalletResponse, Status> {
+        let (turn, service) = (turn().await.ok_or_else(slowed)?, self.clone());
+        let opening = to_its_end(async move {
+            let opened = service.open(&request).await;
+            turn.answered(opened.as_ref().map_or_else(tally_of_refusal, |_| Tally::default()));
+            opened
+        });
+        opening.await.unwrap_or_else(|| Err(status_unknown()))
+    }
+
+    async fn open(&self, request: &v1::OpenWalletRequest) -> Result<v1::OpenWalletResponse, Status> {
         let holder = HolderId(exact("holder", &request.holder)?);
         let class: Class = request.class.parse().map_err(|error| invalid("class", error))?;
         let key = public_key("public_key", &request.public_key)?;

@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use cbdc_node::Limits;
 use cbdc_proto::transport::{NodeIdentity, ServerTrust, connect};
 use cbdc_proto::v1;
 use http_body::Frame;
+use tokio::net::{TcpListener, TcpSocket};
 use tonic::body::Body;
 use tonic::transport::Channel;
 
@@ -61,6 +63,12 @@ impl Running {
         connect(&self.bank.address().to_string(), identity, &trust).unwrap()
     }
 
+    /// A connection to bank 1 of a customer at 127.0.0.`last`.
+    pub async fn to_bank_from(&self, last: u8) -> Channel {
+        let address = forward(self.bank.address(), last).await;
+        connect(&address.to_string(), None, &self.bank_trust()).unwrap()
+    }
+
     pub fn bank_trust(&self) -> ServerTrust {
         self.network.anchor().trust(cbdc_ledger::member::Role::Bank, cbdc_ledger::MemberId(1)).unwrap()
     }
@@ -83,6 +91,23 @@ impl Running {
         self.central_bank.shutdown().await;
         self.folder
     }
+}
+
+/// Forwards connections to a node from 127.0.0.`last`; gives where to connect.
+async fn forward(node: SocketAddr, last: u8) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let far = TcpSocket::new_v4().unwrap();
+            far.bind(([127, 0, 0, last], 0).into()).unwrap();
+            tokio::spawn(async move {
+                let mut far = far.connect(node).await.unwrap();
+                drop(tokio::io::copy_bidirectional(&mut near, &mut far).await);
+            });
+        }
+    });
+    address
 }
 
 /// Waits until something holds.
