@@ -1,4 +1,4 @@
-//! The page of reasons is what the table of reasons says. `UPDATE_DOCS=1 cargo test` writes it anew.
+//! The page of reasons matches the table of reasons. `UPDATE_DOCS=1 cargo test` rewrites it.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -6,32 +6,32 @@ use std::path::Path;
 use cbdc_ledger::Reason;
 use cbdc_ledger::outcome::Stage;
 
-/// What stands on the page above the table of reasons.
+/// The text of the page above the table of reasons.
 const ABOVE_THE_TABLE: &str = "\
 # Reasons
 
 Every answer to a command carries one of these reasons, in the same words in the API, on the command line and here.
 
 - *number used*: whether the command's sequence number is used up;
-- *final*: whether the record is done with, or a copy of it may still settle;
-- *later*: whether the same intent, signed anew, may succeed later.
+- *final*: whether the answer decides the record for good, or a copy of it may still settle;
+- *later*: whether the same intent, re-signed, may succeed later.
 
 A refusal that uses the number is an outcome with a block position, and always final. Any other is a status of the
-call, and speaks of the copy that was sent. Its `google.rpc.ErrorInfo` says what follows for the record:
+call, and applies to the copy that was sent. Its `google.rpc.ErrorInfo` says what follows for the record:
 
 | metadata | meaning | what to do |
 |---|---|---|
-| `final` = `true` | the record never settles, whoever sends it | sign anew if you like |
+| `final` = `true` | the record never settles, whoever sends it | re-sign if you like |
 | `may_settle_until_ms` | not ordered; another copy settles if it is sent before that time of the chain, the record's \
-valid-until, and what stood in its way has passed | send the same record again; or sign another with the same sequence \
+valid-until, and the obstacle is gone by then | send the same record again; or sign another with the same sequence \
 number, since only one of them settles |
 | neither, `UNAVAILABLE` or `CLOCK_JUMP` | a copy *may have been ordered* | send the same record again |
 | neither, `SEQUENCE_USED` | the number's first outcome stands, of this record or another | ask the wallet's own bank |
 
-Sent again after its valid-until, the same record has a final answer: its outcome, or `EXPIRED`, which comes as a status
-once the chain's time has passed valid-until without it. In a stream of packed answers the state tells *unknown*, and
-the table below what is final: number 65 of a wallet, refused with `SEQUENCE_OUT_OF_WINDOW`, settles when it is sent
-again after number 1 was used.
+Submitted again after its valid-until, the same record gets a final answer: its outcome, or, once the chain's time has
+passed valid-until without it, the status `EXPIRED`. In a stream of packed answers the state says *unknown*, and the
+table below what is final: a wallet's number 65, refused with `SEQUENCE_OUT_OF_WINDOW`, settles if it is submitted again
+after number 1 was used.
 
 | code | reason | meaning | number used | final | later |
 |---|---|---|---|---|---|
@@ -63,7 +63,7 @@ fn the_page_of_reasons_is_the_table() {
     let kept = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
         kept == page(),
-        "docs/reference/reasons.md is not what the table says; run UPDATE_DOCS=1 cargo test -p cbdc-ledger --test \
+        "docs/reference/reasons.md does not match the table; run UPDATE_DOCS=1 cargo test -p cbdc-ledger --test \
         documentation"
     );
 }

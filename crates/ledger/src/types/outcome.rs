@@ -84,14 +84,14 @@ reasons! {
          amount the number found."
     9  NotAuthorised       "NOT_AUTHORISED"        BeforeOrdering later=false "This member may not submit this command."
     10 Overloaded          "OVERLOADED"            BeforeOrdering later=true
-        "The queue is full; the command was not taken in."
+        "The queue is full; the command was not admitted."
     11 Unavailable         "UNAVAILABLE"           BeforeOrdering later=true
-        "The node cannot settle just now; whether the command was ordered is not known, and sending the same record \
-         again is safe."
+        "The node cannot settle at the moment; whether the command was ordered is not known, and sending the same \
+         record again is safe."
     12 ClockJump           "CLOCK_JUMP"            BeforeOrdering later=true
         "The node's clock has jumped; it seals no block until an operator accepts the clock."
     13 DepositTooSmall     "DEPOSIT_TOO_SMALL"     BeforeOrdering later=true
-        "The customer's deposit is too small; limit is what is on it."
+        "The customer's deposit is too small; limit is its balance."
     14 NotAccepted         "NOT_ACCEPTED"          BeforeOrdering later=true
         "The central bank does not answer, and the wallet has too little for the bank to accept the payment \
          meanwhile; limit is what is available less what was accepted before, amount what is needed."
@@ -143,7 +143,7 @@ reasons! {
     38 ActionUnacceptable "ACTION_UNACCEPTABLE"  Applied        later=false
         "An action of the proposal cannot be enacted; amount is its index, from 0."
     39 BankNotActive       "BANK_NOT_ACTIVE"       Applied        later=true  "The bank is not an active member."
-    40 Overflow            "OVERFLOW"              Applied        later=false "A sum would pass 2^64 − 1 minor units."
+    40 Overflow            "OVERFLOW"              Applied        later=false "A sum would exceed 2^64 − 1 minor units."
     41 UnknownRegistrar    "UNKNOWN_REGISTRAR"     BeforeOrdering later=false
         "The certificate's registrar is not an active member, or its key has changed."
     43 FreezeExceeded      "FREEZE_EXCEEDED"       Applied        later=false
@@ -182,7 +182,7 @@ reasons! {
          in days since 1970."
     56 UnknownHolder       "UNKNOWN_HOLDER"        Applied        later=true  "No such holder is registered."
     57 DesignatedWallet    "DESIGNATED_WALLET"     Applied        later=true
-        "The person's tier allowance belongs to this wallet and the person has others: it closes once the holder has \
+        "This wallet carries the tier allowance of a holder who has other wallets: it can close once the holder has \
          designated another."
     58 NotTheProposer      "NOT_THE_PROPOSER"      Applied        later=false
         "Only the member that proposed it may withdraw a proposal."
@@ -191,7 +191,7 @@ reasons! {
     60 RecoverableFirst    "RECOVERABLE_FIRST"     Applied        later=true
         "The bank has reserves or collateral left, which pay before a loss is taken; limit is what is left."
     70 CertificateExpired   "CERTIFICATE_EXPIRED"   Applied        later=true
-        "A certificate or a consent that the command carries is past its end; limit is that end, amount the block's \
+        "A certificate or consent that the command carries has expired; limit is its end, amount the block's \
          time, both in ms since 1970 UTC."
     71 CertificateSpent     "CERTIFICATE_SPENT"     Applied        later=false
         "The certificate replaces another version of the wallet's key than the one in force; limit is the version in \
@@ -204,13 +204,13 @@ reasons! {
     75 RequestRejected      "REQUEST_REJECTED"      BeforeOrdering later=true
         "The operator has rejected the bank's request."
     76 NoSession            "NO_SESSION"            BeforeOrdering later=false
-        "The call takes the session of the wallet's holder: open one with BeginSession and OpenSession and send its \
+        "The call needs the session of the wallet's holder: open one with BeginSession and OpenSession and send its \
          token as `authorization: Bearer TOKEN`."
     77 SessionExpired       "SESSION_EXPIRED"       BeforeOrdering later=false
-        "The session or its challenge is over, or the wallet's key was replaced: open a session again."
+        "The session or its challenge has expired, or the wallet's key was replaced: open another session."
     42 TooManyProposals    "TOO_MANY_PROPOSALS"    Applied        later=true
-        "The seat has made so many proposals today, or it or the committee has so many open, that no more are accepted; limit \
-         is that number."
+        "The seat has made so many proposals today, or it or the committee has so many open, that no more are \
+         accepted; limit is that number."
 }
 
 /// What the signer knows of other copies of a refused record.
