@@ -27,7 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut signatures = Vec::new();
     while let (Some(which), true) = (input.next(), signatures.len() < 200) {
         let (mut key, mut body, mut signature) = HONEST[usize::from(which & 0xf)].clone();
-        let mut replace = |place: &mut [u8]| place.iter_mut().for_each(|byte| *byte = input.next().unwrap_or(0));
+        let mut replace = |bytes: &mut [u8]| bytes.iter_mut().for_each(|byte| *byte = input.next().unwrap_or(0));
         match which >> 4 {
             0 => replace(&mut key.0),
             1 => replace(&mut signature.0[..32]),

@@ -41,7 +41,7 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 /// The interval at which the central bank is tried while a peer serves.
 const RETRY: Duration = Duration::from_secs(3);
 /// The most filtered blocks that are followed together.
-const EXTRACTS_TOGETHER: usize = 16;
+const BLOCKS_TOGETHER_MAX: usize = 16;
 /// The time for which a peer that served bad data is left alone.
 const DROPPED_FOR: Duration = Duration::from_secs(600);
 /// The first and the longest time for which a peer that could not be followed is left alone; it doubles each time.
@@ -152,7 +152,7 @@ impl Follower {
         let Ok(filtered_blocks) = open_filtered_blocks(&self.central_bank, &self.ledger).await else { return Ok(()) };
         tracing::info!(address = %self.central_bank.address, "following filtered blocks of the central bank");
         // Filtered blocks that arrived together are followed together.
-        let mut filtered_blocks = filtered_blocks.ready_chunks(EXTRACTS_TOGETHER);
+        let mut filtered_blocks = filtered_blocks.ready_chunks(BLOCKS_TOGETHER_MAX);
         while let Some(came) = filtered_blocks.next().await {
             let mut broken = None;
             let good: Vec<_> = came
