@@ -21,6 +21,7 @@ use cbdc_ledger::member::Role;
 use cbdc_ledger::{Height, Ledger, PublicKey};
 use cbdc_node::LedgerHandle;
 use cbdc_proto::convert::header_from_message;
+use cbdc_proto::transport::log_limit::LogLimit;
 use cbdc_proto::transport::{MESSAGE_BYTES_MAX, ServerTrust, connect};
 use cbdc_proto::v1;
 use cbdc_proto::v1::chain_client::ChainClient;
@@ -33,6 +34,7 @@ use tonic::{Code, Status, Streaming};
 use crate::metrics::Metrics;
 use crate::relay::CentralBankEndpoint;
 use crate::replica::{BlockSource, Delivery};
+use crate::testimony::Known;
 
 /// The longest time that opening a stream may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -89,8 +91,10 @@ pub struct Follower {
     peers: Vec<Peer>,
     next_peer: usize,
     ledger: LedgerHandle,
+    known: Known,
     deliveries: mpsc::Sender<Delivery>,
     metrics: Arc<Metrics>,
+    log_limit: LogLimit,
 }
 
 /// The node keys of the active members in a role.
@@ -106,7 +110,7 @@ impl Follower {
     pub fn new(
         central_bank: Arc<CentralBankEndpoint>,
         peers: &[String],
-        ledger: LedgerHandle,
+        known: Known,
         deliveries: mpsc::Sender<Delivery>,
         metrics: Arc<Metrics>,
     ) -> Follower {
@@ -115,7 +119,8 @@ impl Follower {
             .map(|address| Peer { address: address.clone(), left_alone_until: None, pause: LEFT_ALONE_FOR.0 })
             .collect();
         let own_key = central_bank.identity.public_key();
-        Follower { central_bank, own_key, peers, next_peer: 0, ledger, deliveries, metrics }
+        let (ledger, log_limit) = (known.ledger.clone(), LogLimit::new());
+        Follower { central_bank, own_key, peers, next_peer: 0, ledger, known, deliveries, metrics, log_limit }
     }
 
     /// Follows the chain until `stop` is cancelled.
@@ -132,9 +137,12 @@ impl Follower {
             let began = Instant::now();
             let followed = match self.ledger.read(|ledger| ledger.partial_replica_of()) {
                 Some(_) => self.follow_partial_replica().await,
-                None => match open_central(&self.central_bank, &self.ledger).await {
+                None => match open_central(&self.central_bank, &self.known).await {
                     Ok(blocks) => self.follow_central(blocks).await,
-                    Err(_) => self.follow_peers().await,
+                    Err(status) => {
+                        self.note_refusal(&status);
+                        self.follow_peers().await
+                    }
                 },
             };
             if let Err(gone) = followed {
@@ -148,8 +156,25 @@ impl Follower {
         }
     }
 
+    /// Tells the operator why the central bank may not be followed; that it cannot be reached says the relay.
+    fn note_refusal(&self, status: &Status) {
+        if status.code() == Code::FailedPrecondition
+            && let Some(refused) = self.log_limit.count(1)
+        {
+            let reason = status.message();
+            tracing::error!(target: "security", reason, refused, "the central bank cannot be followed (count since the last such line)");
+            self.metrics.security_events(1);
+        }
+    }
+
     async fn follow_partial_replica(&self) -> Result<(), Gone> {
-        let Ok(filtered_blocks) = open_filtered_blocks(&self.central_bank, &self.ledger).await else { return Ok(()) };
+        let filtered_blocks = match open_filtered_blocks(&self.central_bank, &self.known).await {
+            Ok(filtered_blocks) => filtered_blocks,
+            Err(status) => {
+                self.note_refusal(&status);
+                return Ok(());
+            }
+        };
         tracing::info!(address = %self.central_bank.address, "following filtered blocks of the central bank");
         // Filtered blocks that arrived together are followed together.
         let mut filtered_blocks = filtered_blocks.ready_chunks(BLOCKS_TOGETHER_MAX);
@@ -232,12 +257,15 @@ impl Follower {
         let keys = self.ledger.read(|ledger| node_keys(ledger, Role::Bank));
         let keys = keys.into_iter().filter(|key| *key != self.own_key).collect();
         let channel = connect(address, Some(&self.central_bank.identity), &ServerTrust::AnyOf(keys));
-        open(channel.map_err(|error| Status::unavailable(error.to_string()))?, &self.ledger).await
+        let channel = channel.map_err(|error| Status::unavailable(error.to_string()))?;
+        let from = self.ledger.read(|ledger| ledger.height().next());
+        let blocks = open(channel, v1::FollowRequest { from_height: from.0, testimony: None }).await?;
+        Ok((blocks, from))
     }
 
     /// Follows one peer from a height on.
     async fn follow_peer(&self, mut blocks: Streaming<v1::Block>, mut next: Height) -> Result<PeerEnded, Gone> {
-        let central_again = central_again(self.central_bank.clone(), self.ledger.clone());
+        let central_again = central_again(self.central_bank.clone(), self.known.clone());
         tokio::pin!(central_again);
         loop {
             let block = tokio::select! {
@@ -271,22 +299,21 @@ impl Follower {
     }
 }
 
-async fn open_central(
-    central_bank: &CentralBankEndpoint,
-    ledger: &LedgerHandle,
-) -> Result<Streaming<v1::Block>, Status> {
+async fn open_central(central_bank: &CentralBankEndpoint, known: &Known) -> Result<Streaming<v1::Block>, Status> {
     let channel = central_bank.channel().map_err(|error| Status::unavailable(error.to_string()))?;
-    Ok(open(channel, ledger).await?.0)
+    let (from, testimony) = known.testimony()?;
+    open(channel, v1::FollowRequest { from_height: from.0, testimony: Some(testimony) }).await
 }
 
 async fn open_filtered_blocks(
     central_bank: &CentralBankEndpoint,
-    ledger: &LedgerHandle,
+    known: &Known,
 ) -> Result<Streaming<v1::FilteredBlock>, Status> {
     let channel = central_bank.channel().map_err(|error| Status::unavailable(error.to_string()))?;
     let mut client = ChainClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
-    let from_height = ledger.read(|ledger| ledger.height().next().0);
-    let opening = client.follow_filtered_blocks(v1::FollowFilteredBlocksRequest { from_height });
+    let (from, testimony) = known.testimony()?;
+    let request = v1::FollowFilteredBlocksRequest { from_height: from.0, testimony: Some(testimony) };
+    let opening = client.follow_filtered_blocks(request);
     Ok(tokio::time::timeout(OPEN_TIMEOUT, opening).await.map_err(|_| no_stream())??.into_inner())
 }
 
@@ -294,20 +321,18 @@ fn no_stream() -> Status {
     Status::deadline_exceeded("no stream could be opened within 5 s")
 }
 
-/// Opens a stream of the blocks above the ledger's height, and waits for the first.
-async fn open(channel: Channel, ledger: &LedgerHandle) -> Result<(Streaming<v1::Block>, Height), Status> {
+/// Opens a stream of blocks.
+async fn open(channel: Channel, request: v1::FollowRequest) -> Result<Streaming<v1::Block>, Status> {
     let mut client = ChainClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
-    let from = ledger.read(|ledger| ledger.height().next());
-    let opened = tokio::time::timeout(OPEN_TIMEOUT, client.follow(v1::FollowRequest { from_height: from.0 })).await;
-    let blocks = opened.map_err(|_| no_stream())??;
-    Ok((blocks.into_inner(), from))
+    let opened = tokio::time::timeout(OPEN_TIMEOUT, client.follow(request)).await;
+    Ok(opened.map_err(|_| no_stream())??.into_inner())
 }
 
 /// Waits until the central bank can be followed again.
-async fn central_again(central_bank: Arc<CentralBankEndpoint>, ledger: LedgerHandle) -> Streaming<v1::Block> {
+async fn central_again(central_bank: Arc<CentralBankEndpoint>, known: Known) -> Streaming<v1::Block> {
     loop {
         tokio::time::sleep(RETRY).await;
-        if let Ok(blocks) = open_central(&central_bank, &ledger).await {
+        if let Ok(blocks) = open_central(&central_bank, &known).await {
             return blocks;
         }
     }

@@ -53,6 +53,7 @@ mod replica;
 mod service;
 mod sessions;
 mod signing;
+mod testimony;
 
 pub use cbdc_node::ConfigError;
 pub use config::{Config, ReplicaKind};

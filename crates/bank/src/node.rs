@@ -61,6 +61,7 @@ use crate::service::{
 };
 use crate::sessions::Sessions;
 use crate::signing::BankSigner;
+use crate::testimony::Known;
 
 /// Blocks, or groups of filtered blocks, on their way to the replica thread.
 const DELIVERIES_MAX: usize = 8;
@@ -136,6 +137,11 @@ impl Node {
     /// The address on which it serves gRPC.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The height of the last block applied.
+    pub fn height(&self) -> Height {
+        self.ledger.read(Ledger::height)
     }
 
     /// The memory that its callers use.
@@ -357,7 +363,10 @@ impl Launch {
             thread("replica", fail.clone(), move || Ok(replica.run(deliveries)?))?,
         ];
         let (relay, relaying) = Relay::start(endpoint.clone(), metrics.clone(), halt.clone());
-        let follower = Follower::new(endpoint.clone(), &config.peers, ledger.clone(), deliver, metrics.clone());
+        let follower = {
+            let known = Known { ledger: ledger.clone(), archive: archive.clone() };
+            Follower::new(endpoint.clone(), &config.peers, known, deliver, metrics.clone())
+        };
         let central_bank = Arc::new(CentralBankClient::new(endpoint.clone()));
         let dispatcher = Dispatcher { bank, deposits: deposits.clone(), relay: relay.clone(), ledger: ledger.clone() };
 
@@ -407,8 +416,15 @@ impl Launch {
             }),
         };
         let node_ledger = ledger.clone();
-        let chain =
-            ChainService { genesis, ledger, archive, recent, membership: membership.clone(), filtered_blocks: None };
+        let chain = ChainService {
+            genesis,
+            ledger,
+            archive,
+            recent,
+            membership: membership.clone(),
+            filtered_blocks: None,
+            witness: None,
+        };
         let routes = Routes::new(bounded(BankServer::new(service)))
             .add_service(ChainServer::new(chain).max_encoding_message_size(MESSAGE_BYTES_MAX));
         let (routes, health) = with_health_and_reflection(routes).await?;

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use cbdc_ledger::block::{Changes, ProofError, command_leaves};
+use cbdc_ledger::block::{Changes, ProofError};
 use cbdc_ledger::block_proposal::PROPOSAL_HEAD_BYTES;
 use cbdc_ledger::command::Record;
 use cbdc_ledger::directory::KeyDirectory;
@@ -28,9 +28,7 @@ use cbdc_ledger::encoding::DecodeError;
 use cbdc_ledger::filtered_block::FilteredBlockError;
 use cbdc_ledger::prefetch::PREFETCH_BATCH;
 use cbdc_ledger::verification::VerificationError;
-use cbdc_ledger::{
-    BankId, Block, BlockProposal, Command, Genesis, Height, Ledger, Outcome, SignedHeader, VerifiedProposal, merkle,
-};
+use cbdc_ledger::{BankId, Block, BlockProposal, Command, Genesis, Height, Ledger, SignedHeader, VerifiedProposal};
 use cbdc_node::archive::{ProposalsByHeight, decode_outcomes};
 use cbdc_node::recent_blocks::RecentBlocks;
 use cbdc_node::{Archive, ArchiveError, Checkpoints, LedgerHandle, Membership, audit, recovery};
@@ -218,7 +216,9 @@ impl Replica {
                 let seed = BatchSeed::draw(&mut SysRng);
                 let verified = VerifiedProposal::check(&message.proposal, &outcomes, network, directory, seed)
                     .map_err(|error| BlockError::Signature { height, error })?;
-                check_content(&header, verified.proposal(), &outcomes, &tip)?;
+                if !header.header.describes(verified.proposal(), &outcomes, tip.time) {
+                    return Err(BlockError::OtherContent { height });
+                }
                 verified
             }
             _ => VerifiedProposal::from_own_log(&message.proposal).map_err(|error| unreadable(error.to_string()))?,
@@ -373,20 +373,4 @@ impl Replica {
 /// recorded separately.)
 pub(crate) fn moves_nothing_here(command: &Command) -> bool {
     matches!(command, Command::Payment(payment) if payment.record.kind() == cbdc_ledger::command::Kind::Transfer)
-}
-
-/// Checks that block proposal and outcomes are those of a signed header, before anything is applied.
-fn check_content(
-    header: &SignedHeader,
-    proposal: &BlockProposal<'_>,
-    outcomes: &[Outcome],
-    tip: &cbdc_ledger::Header,
-) -> Result<(), BlockError> {
-    let header = &header.header;
-    let other = Err(BlockError::OtherContent { height: header.height });
-    if proposal.commands.len() != outcomes.len() || proposal.time.max(tip.time) != header.time {
-        return other;
-    }
-    let leaves = command_leaves(proposal.encoded_commands().zip(outcomes));
-    if merkle::root(&leaves) == header.commands_root { Ok(()) } else { other }
 }

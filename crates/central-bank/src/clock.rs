@@ -6,7 +6,7 @@
 //! Small corrections (NTP) move the estimate along.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use cbdc_ledger::Timestamp;
 
@@ -35,18 +35,17 @@ struct Anchor {
     has_warned: bool,
 }
 
-/// The machine's clock.
-pub fn wall_clock() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
-}
-
 impl Clock {
     /// A clock over a wall clock. `parent` is the time of the last block: a clock far behind it has jumped, however
     /// long the node was off; one far ahead of it is expected after the node was off.
     pub fn with_wall(parent: Timestamp, wall: impl Fn() -> Timestamp + Send + Sync + 'static) -> Clock {
         let anchor = Anchor { wall: wall().max(parent), at: Instant::now(), last_stamp: parent, has_warned: false };
         Clock { wall: Box::new(wall), anchor: Mutex::new(anchor) }
+    }
+
+    /// The machine's clock, whether or not it has jumped.
+    pub fn wall(&self) -> Timestamp {
+        (self.wall)()
     }
 
     /// The stamp of a block proposal now.

@@ -36,6 +36,14 @@ pub struct Config {
     /// The fewest blocks between two checkpoints; at least 1, since the log is purged up to the newest.
     #[serde(default = "default_checkpoint_every_blocks")]
     pub checkpoint_every_blocks: u64,
+    /// After a start on a chain, the longest wait for what the banks know of it before the first block is sealed, in
+    /// milliseconds.
+    #[serde(default = "default_wait_for_banks_ms")]
+    pub wait_for_banks_ms: u64,
+    /// The address of a bank to recover lost blocks from, before the node serves. An option of the command line: it is
+    /// for one start.
+    #[serde(skip)]
+    pub recover_from: Option<String>,
     /// If present, requests to issue and redeem are approved automatically, within the committee's limits.
     pub operator: Option<OperatorConfig>,
     /// Limits on what callers may use.
@@ -79,6 +87,10 @@ fn one() -> u16 {
 
 fn default_checkpoint_every_blocks() -> u64 {
     5_000
+}
+
+fn default_wait_for_banks_ms() -> u64 {
+    3_000
 }
 
 impl Config {

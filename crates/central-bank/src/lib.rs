@@ -25,6 +25,7 @@ pub mod intake;
 pub mod issuance_queue;
 pub mod metrics;
 pub mod node;
+pub mod recovery;
 pub mod repetition;
 pub mod reply_cache;
 pub mod sequencer;
@@ -33,6 +34,7 @@ pub mod settlement;
 pub mod shares;
 pub mod verification;
 pub mod verified_queue;
+pub mod witnesses;
 
 pub use config::Config;
 pub use node::{Environment, Node, NodeError, StartError, start, start_on};

@@ -15,6 +15,7 @@ use cbdc_node::recent_blocks::RecentBlocks;
 use cbdc_node::recovery::RecoveryError;
 use cbdc_node::server::{Health, ServeError, bind, serve, with_health_and_reflection};
 use cbdc_node::telemetry::{TelemetryError, report_signature_backend, serve_metrics};
+use cbdc_node::wall_clock::wall_clock;
 use cbdc_node::{
     Archive, ArchiveError, Budget, ChainService, Checkpoints, FilteredBlocks, LedgerHandle, Membership, ProposalSource,
 };
@@ -30,10 +31,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::batch::Batch;
-use crate::clock::{Clock, wall_clock};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::intake::Intake;
 use crate::issuance_queue::{IssuanceQueue, OperatorKey};
+use crate::recovery::Recovery;
 use crate::reply_cache::ReplyCache;
 use crate::sequencer::Sequencer;
 use crate::service::policy::{PolicyService, Surveys};
@@ -44,6 +46,7 @@ use crate::shares::conduct::Conduct;
 use crate::shares::work_queue::WorkQueue;
 use crate::verification::Verifier;
 use crate::verified_queue;
+use crate::witnesses::Witnesses;
 use crate::{metrics, repetition, verification};
 
 /// The longest time that settlement may take to end once ordering has stopped.
@@ -76,6 +79,8 @@ pub enum StartError {
     Serve(#[from] ServeError),
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
+    #[error(transparent)]
+    LostBlocks(#[from] crate::recovery::RecoveryError),
     #[error("a thread could not be started: {0}")]
     Thread(std::io::Error),
     #[error("the node stopped while it was starting: {0}")]
@@ -190,6 +195,11 @@ async fn start_with(
     // Keys, clock and sequencing start from the ledger as it is now, not from the checkpoint.
     parts.ledger.read(|ledger| check_keys(ledger, member, &identity, &own_key))?;
     parts.clock.resume_after(parts.ledger.read(|ledger| ledger.tip().time));
+    if let Some(address) = &config.recover_from {
+        let (ledger, ordering, applied) = (&parts.ledger, &*parts.ordering, parts.applied.subscribe());
+        Recovery { address, identity: &identity, ledger, ordering, applied }.run().await?;
+        parts.clock.resume_after(parts.ledger.read(|ledger| ledger.tip().time));
+    }
     // The thread of the sequencer's timer starts here: a node that cannot have it does not start.
     async_io::Timer::after(std::time::Duration::from_micros(1)).await;
     tokio::spawn(pipeline.sequencer.run(pipeline.verified));
@@ -206,6 +216,7 @@ async fn start_with(
         return Err(result.err().map_or(NodeError::Settled, NodeError::from).into());
     }
     health.set(true).await;
+    tokio::spawn(report_health(health.clone(), parts.clock.clone(), parts.witnesses.clone(), stop.clone()));
     let height = parts.ledger.read(Ledger::height);
     tracing::info!(%address, %height, network = %parts.network, "the central bank is serving");
     Ok(Node {
@@ -251,6 +262,24 @@ async fn report_conduct(work: Arc<WorkQueue<Batch>>, stop: CancellationToken) {
     }
 }
 
+/// Reports the node as not serving while it may not seal blocks.
+async fn report_health(health: Health, clock: Arc<Clock>, witnesses: Arc<Witnesses>, stop: CancellationToken) {
+    let mut every = tokio::time::interval(std::time::Duration::from_millis(250));
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut was_serving = true;
+    loop {
+        tokio::select! {
+            _ = every.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let is_serving = witnesses.lost().is_none() && clock.stamp().is_ok();
+        if is_serving != was_serving {
+            health.set(is_serving).await;
+            was_serving = is_serving;
+        }
+    }
+}
+
 /// Reports when settlement ends, and why.
 type Settled = oneshot::Receiver<Result<(), SettlementError>>;
 
@@ -276,6 +305,7 @@ struct Parts {
     ordering: Arc<Ordering>,
     applied: watch::Sender<Option<Position>>,
     clock: Arc<Clock>,
+    witnesses: Arc<Witnesses>,
     intake: Intake,
     work: Arc<WorkQueue<Batch>>,
     issuance_queue: IssuanceQueue,
@@ -321,6 +351,7 @@ impl Parts {
         let issuance_queue =
             IssuanceQueue::open(network, operator, shared_ledger, shared_intake, replies, store.clone())?;
         let archive = Arc::new(Archive::new(store, Arc::new(LogProposals(ordering.clone()))));
+        let witnesses = Arc::new(Witnesses::new(ledger.clone(), archive.clone(), clock.clone()));
         Ok(Parts {
             network,
             member: MemberId(config.member),
@@ -336,6 +367,7 @@ impl Parts {
             ordering,
             applied: watch::channel(None).0,
             clock,
+            witnesses,
             intake,
             work,
             issuance_queue,
@@ -381,6 +413,8 @@ impl Parts {
             in_flight: announce,
             permits: Arc::new(Semaphore::new(config.sequencer.proposals_in_flight_max.max(1))),
             checkpoint_wanted: checkpoint_wanted.clone(),
+            witnesses: self.witnesses.clone(),
+            wait_for_banks: std::time::Duration::from_millis(config.wait_for_banks_ms),
         };
         let settlement = Settlement {
             network: self.network,
@@ -446,6 +480,7 @@ impl Parts {
             recent: self.recent.clone(),
             membership: self.membership.clone(),
             filtered_blocks: Some(self.filtered_blocks.clone()),
+            witness: Some(self.witnesses.clone()),
         };
         let settlement =
             v1::settlement_server::SettlementServer::new(settlement).max_decoding_message_size(MESSAGE_BYTES_MAX);
@@ -458,6 +493,11 @@ impl Node {
     /// The node's listening addresses.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The height of the last block settled.
+    pub fn height(&self) -> Height {
+        self.ledger.read(Ledger::height)
     }
 
     /// The outcomes of each member's commands since the node started.

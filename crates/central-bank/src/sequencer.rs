@@ -9,6 +9,8 @@
 //!    CPU however few commands it holds; many small ones would take that time from verifying, and every payment would
 //!    wait longer. A timer of the kernel ends the pause: tokio's count whole milliseconds and end about one late.
 //! 2. Its time is stamped. If the clock has jumped, its commands are answered `CLOCK_JUMP` and nothing is proposed.
+//!    The same holds where a bank has shown that this node has lost blocks ([`crate::witnesses`]); those commands are
+//!    answered `UNAVAILABLE`.
 //! 3. It is announced to settlement and proposed. The next one is filled while this one is on its way.
 //! 4. When the ledger itself has something due, or settlement wants a checkpoint block, a block proposal is cut even
 //!    without commands.
@@ -31,6 +33,7 @@ use crate::clock::Clock;
 use crate::config::SequencerConfig;
 use crate::metrics;
 use crate::verified_queue::Receiver;
+use crate::witnesses::Witnesses;
 
 /// The largest size of a block proposal: a block must fit into a message with a margin.
 const PROPOSAL_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -77,6 +80,9 @@ pub struct Sequencer {
     pub permits: Arc<Semaphore>,
     /// Set by settlement when a checkpoint is due: the next block proposal asks for a checkpoint block.
     pub checkpoint_wanted: Arc<AtomicBool>,
+    pub witnesses: Arc<Witnesses>,
+    /// The longest wait for the banks' testimony after a start.
+    pub wait_for_banks: Duration,
 }
 
 #[derive(Default)]
@@ -147,6 +153,7 @@ async fn fill(
 impl Sequencer {
     /// Runs until the verifiers are gone or ordering stops.
     pub async fn run(self, mut batches: Receiver) {
+        self.witnesses.hear_all(self.wait_for_banks).await;
         let mut due_check = tokio::time::interval(DUE_CHECK);
         due_check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut held_over = None;
@@ -179,6 +186,9 @@ impl Sequencer {
     }
 
     fn is_something_due(&self) -> bool {
+        if self.witnesses.lost().is_some() {
+            return false;
+        }
         if self.checkpoint_wanted.load(MemoryOrdering::Acquire) {
             return true;
         }
@@ -188,6 +198,10 @@ impl Sequencer {
 
     /// Stamps and proposes; `permit` is given back when the block proposal is durable. `Err` when ordering has stopped.
     async fn cut(&self, mut open: Open, permit: Option<OwnedSemaphorePermit>) -> Result<(), ()> {
+        if self.witnesses.lost().is_some() {
+            open.answer_all(Outcome::refused(Reason::Unavailable, 0, 0));
+            return Ok(());
+        }
         let time = match self.clock.stamp() {
             Ok(time) => time,
             Err(jumped) => {

@@ -180,7 +180,7 @@ async fn a_dismissed_member_is_shut_out_and_its_streams_close() {
     use tokio_stream::StreamExt;
     let running = Running::start().await;
     let mut chain = ChainClient::new(running.as_member(Role::Auditor, 1));
-    let mut blocks = chain.follow(v1::FollowRequest { from_height: 1 }).await.unwrap().into_inner();
+    let mut blocks = chain.follow(v1::FollowRequest { from_height: 1, testimony: None }).await.unwrap().into_inner();
     let dismiss = GovernanceAction::DismissMember { role: Role::Auditor, id: MemberId(1) };
     let joiner = Member {
         role: Role::Auditor,

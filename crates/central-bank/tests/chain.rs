@@ -68,7 +68,7 @@ async fn a_follower_gets_the_past_and_then_each_block_as_it_is_sealed() {
     let running = Running::start().await;
     let past = running.settle(&running.opening(1)).await.height;
     let mut chain = ChainClient::new(running.as_member(Role::Auditor, 1));
-    let mut blocks = chain.follow(v1::FollowRequest { from_height: 1 }).await.unwrap().into_inner();
+    let mut blocks = chain.follow(v1::FollowRequest { from_height: 1, testimony: None }).await.unwrap().into_inner();
     let mut heights = Vec::new();
     let mut read_up_to = async |height: u64| {
         while heights.last().is_none_or(|last| *last < height) {
@@ -90,7 +90,9 @@ async fn filtered_blocks_are_for_banks_alone() {
     let height = running.settle(&running.opening(1)).await.height;
     for role in Role::ALL {
         let mut chain = ChainClient::new(running.as_member(role, 1));
-        let followed = chain.follow_filtered_blocks(v1::FollowFilteredBlocksRequest { from_height: height }).await;
+        let followed = chain
+            .follow_filtered_blocks(v1::FollowFilteredBlocksRequest { from_height: height, testimony: None })
+            .await;
         match role {
             Role::Bank => {
                 let first = followed.unwrap().into_inner().next().await.unwrap().unwrap();

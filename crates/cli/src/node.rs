@@ -21,7 +21,13 @@ pub struct Node {
 enum Kind {
     /// The central bank: orders, settles and publishes; policy and governance
     #[command(after_help = "Examples:\n  cbdc node central-bank --config network/central-bank-1/config.toml")]
-    CentralBank(Options),
+    CentralBank {
+        #[command(flatten)]
+        options: Options,
+        /// First recover blocks that this node has lost, from the bank at this address
+        #[arg(long, value_name = "ADDRESS")]
+        recover_from: Option<String>,
+    },
     /// A commercial bank: its customers' wallets and deposits, a replica of the chain
     #[command(after_help = "Examples:\n  cbdc node bank --config network/bank-1/config.toml")]
     Bank(Options),
@@ -41,8 +47,9 @@ impl Node {
     pub async fn run(self) -> anyhow::Result<()> {
         crate::logging::to_stderr();
         match self.kind {
-            Kind::CentralBank(options) => {
-                let config = cbdc_central_bank::Config::load(&options.config)?;
+            Kind::CentralBank { options, recover_from } => {
+                let mut config = cbdc_central_bank::Config::load(&options.config)?;
+                config.recover_from = recover_from;
                 let mut node =
                     cbdc_central_bank::start(config).await.context("the central bank's node cannot start")?;
                 tracing::info!(address = %node.address(), "the central bank serves");

@@ -109,7 +109,8 @@ impl Chain {
     /// Streams the blocks from a height on, then each new one as it is sealed. The stream has no deadline: it waits for
     /// blocks.
     pub async fn follow(&self, from: Height) -> Result<Follower, ClientError> {
-        let call = async { self.connection.chain().follow(v1::FollowRequest { from_height: from.0 }).await };
+        let call =
+            async { self.connection.chain().follow(v1::FollowRequest { from_height: from.0, testimony: None }).await };
         let blocks = self.connection.ask(call).await?;
         Ok(Follower { chain: self.clone(), blocks, next: from.0.max(1) })
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cbdc_ledger::member::Role;
-use cbdc_ledger::{BankId, Genesis, Height};
+use cbdc_ledger::{BankId, Genesis, Height, MemberId};
 use cbdc_proto::convert::{header_to_message, receipt_to_message};
 use cbdc_proto::status::{not_found, unavailable};
 use cbdc_proto::transport::Peer;
@@ -45,6 +45,15 @@ pub fn block_to_message(parts: &BlockParts) -> v1::Block {
     }
 }
 
+/// Hears what members know of the chain before they follow it.
+pub trait Witness: Send + Sync {
+    /// Takes a member's testimony.
+    ///
+    /// # Errors
+    /// The status to refuse the stream with: the node must not be followed.
+    fn testify(&self, role: Role, id: MemberId, testimony: v1::Testimony) -> Result<(), Status>;
+}
+
 pub struct ChainService {
     pub genesis: Arc<Genesis>,
     pub ledger: LedgerHandle,
@@ -53,9 +62,18 @@ pub struct ChainService {
     pub membership: Membership,
     /// The source of filtered blocks; only the central bank has one.
     pub filtered_blocks: Option<FilteredBlocks>,
+    /// Hears the testimony of those who follow; only the central bank has one.
+    pub witness: Option<Arc<dyn Witness>>,
 }
 
 impl ChainService {
+    fn hear(&self, (role, id): (Role, MemberId), testimony: Option<v1::Testimony>) -> Result<(), Status> {
+        match (&self.witness, testimony) {
+            (Some(witness), Some(testimony)) => witness.testify(role, id, testimony),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses to serve blocks where none are kept.
     fn require_blocks(&self) -> Result<(), Status> {
         match self.ledger.read(|ledger| ledger.partial_replica_of()) {
@@ -94,10 +112,9 @@ fn pause_after(bytes: usize) -> Duration {
     PAUSE_PER_FILTERED_BYTE.saturating_mul(bytes).min(FILTERED_PAUSE_MAX)
 }
 
-/// Admits any member to read the chain.
-fn require_member<T>(membership: &Membership, request: &Request<T>) -> Result<Peer, Status> {
-    membership.require(request, &Role::ALL)?;
-    Ok(Peer::of(request))
+/// Lets every member read the chain.
+fn require_member<T>(membership: &Membership, request: &Request<T>) -> Result<(), Status> {
+    membership.require(request, &Role::ALL).map(drop)
 }
 
 type Reply<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -135,9 +152,12 @@ impl v1::chain_server::Chain for ChainService {
     type FollowStream = Reply<v1::Block>;
 
     async fn follow(&self, request: Request<v1::FollowRequest>) -> Result<Response<Self::FollowStream>, Status> {
-        let peer = require_member(&self.membership, &request)?;
+        let member = self.membership.require(&request, &Role::ALL)?;
+        let peer = Peer::of(&request);
         self.require_blocks()?;
-        let mut next = Height(request.into_inner().from_height.max(1));
+        let v1::FollowRequest { from_height, testimony } = request.into_inner();
+        self.hear(member, testimony)?;
+        let mut next = Height(from_height.max(1));
         let mut announced = self.ledger.announced();
         let closed = self.ledger.closed().clone();
         let (recent, archive, membership) = (self.recent.clone(), self.archive.clone(), self.membership.clone());
@@ -170,14 +190,16 @@ impl v1::chain_server::Chain for ChainService {
         &self,
         request: Request<v1::FollowFilteredBlocksRequest>,
     ) -> Result<Response<Self::FollowFilteredBlocksStream>, Status> {
-        let (_, member) = self.membership.require(&request, &[Role::Bank])?;
+        let (role, member) = self.membership.require(&request, &[Role::Bank])?;
         let peer = Peer::of(&request);
         let filtered_blocks = self.filtered_blocks.clone();
         let filtered_blocks = filtered_blocks
             .ok_or_else(|| Status::failed_precondition("only the central bank makes filtered blocks"))?;
         let bank = BankId(member.0);
+        let v1::FollowFilteredBlocksRequest { from_height, testimony } = request.into_inner();
+        self.hear((role, member), testimony)?;
         filtered_blocks.asked_for(bank);
-        let mut next = Height(request.into_inner().from_height.max(1));
+        let mut next = Height(from_height.max(1));
         let mut announced = self.ledger.announced();
         let closed = self.ledger.closed().clone();
         let (archive, genesis, membership) = (self.archive.clone(), self.genesis.clone(), self.membership.clone());

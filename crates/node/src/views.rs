@@ -1,8 +1,6 @@
 //! Messages made from a ledger: wallets, quotes, holds. A bank answers its customers with them from its replica, and
 //! the central bank answers the banks with partial replicas.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use cbdc_ledger::hold::Hold;
 use cbdc_ledger::policy::remuneration::capitalise;
 use cbdc_ledger::{AccountId, Amount, Ledger, Outcome, Reason, Timestamp};
@@ -11,13 +9,14 @@ use cbdc_proto::status::{invalid, of_refusal};
 use cbdc_proto::v1;
 use tonic::Status;
 
-/// Holds on a page, default and maximum.
+use crate::wall_clock::wall_clock;
+
+/// Holds on a page, by default and at most.
 const HOLDS_PAGE: (u32, u32) = (50, 500);
 
 /// The probable time of the next block: this machine's clock, but never before the last block.
 pub fn probable_time(tip: Timestamp) -> Timestamp {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(now.as_millis()).unwrap_or(u64::MAX)).max(tip)
+    wall_clock().max(tip)
 }
 
 /// A wallet as of today.

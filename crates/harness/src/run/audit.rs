@@ -45,7 +45,7 @@ pub async fn audit(network: &Network, node: NodeName, load_began_ms: u64, progre
     let mut auditor = Auditor::new(network.anchor().genesis().clone())?;
     let mut flows = FlowCounter::new(Timestamp(load_began_ms));
     let bar = progress.counted("auditing the chain from genesis", 0);
-    let mut blocks = client.follow(v1::FollowRequest { from_height: 1 }).await?.into_inner();
+    let mut blocks = client.follow(v1::FollowRequest { from_height: 1, testimony: None }).await?.into_inner();
     let mut finding = None;
     while auditor.height() < newest && finding.is_none() {
         let Some(block) = blocks.message().await? else {

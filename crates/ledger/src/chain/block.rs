@@ -1,7 +1,9 @@
 //! A block: an ordered block proposal, the outcome of each of its commands, and a header. The height counts them.
 
-use crate::codec::merkle::Hash;
+use super::block_proposal::BlockProposal;
+use crate::codec::merkle::{self, Hash};
 use crate::types::outcome::Outcome;
+use crate::types::time::Timestamp;
 
 pub use super::command_leaf::{command_leaf, command_leaves};
 pub use super::receipt::Receipt;
@@ -23,4 +25,14 @@ pub struct Block {
     pub effect_leaves: Vec<Hash>,
     /// The block's other changes.
     pub changes: Changes,
+}
+
+impl Header {
+    /// Whether a proposal and outcomes are the content of this block, as far as that shows before they are applied: the
+    /// commands root and the time. `parent_time` is the time of the block before.
+    pub fn describes(&self, proposal: &BlockProposal<'_>, outcomes: &[Outcome], parent_time: Timestamp) -> bool {
+        proposal.commands.len() == outcomes.len()
+            && proposal.time.max(parent_time) == self.time
+            && merkle::root(&command_leaves(proposal.encoded_commands().zip(outcomes))) == self.commands_root
+    }
 }

@@ -36,7 +36,8 @@ pub async fn audit_live(
     let newest = newest_head(channel.clone()).await?.map_or(Height(0), |head| head.height);
     let mut client = ChainClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let mut auditor = Auditor::new(genesis)?.expecting(expected);
-    let mut blocks = client.follow(v1::FollowRequest { from_height: 1 }).await.map_err(rpc)?.into_inner();
+    let mut blocks =
+        client.follow(v1::FollowRequest { from_height: 1, testimony: None }).await.map_err(rpc)?.into_inner();
     while auditor.height() < newest {
         let Some(block) = blocks.message().await.map_err(rpc)? else {
             let finding = format!("the node ended the chain at block {}, its newest was {newest}", auditor.height());

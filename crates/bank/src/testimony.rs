@@ -1,0 +1,28 @@
+//! What this bank tells the central bank before it follows it: the newest header that it has, and its clock. A central
+//! bank that has lost blocks learns of them in this way, before it seals others at their heights.
+
+use std::sync::Arc;
+
+use cbdc_ledger::{Height, Ledger};
+use cbdc_node::wall_clock::wall_clock;
+use cbdc_node::{Archive, LedgerHandle};
+use cbdc_proto::convert::header_to_message;
+use cbdc_proto::v1;
+use tonic::Status;
+
+/// This bank's knowledge of the chain.
+#[derive(Clone)]
+pub struct Known {
+    pub ledger: LedgerHandle,
+    pub archive: Arc<Archive>,
+}
+
+impl Known {
+    /// The height of the next block, and the testimony as of the one before.
+    pub fn testimony(&self) -> Result<(Height, v1::Testimony), Status> {
+        let height = self.ledger.read(Ledger::height);
+        let newest = self.archive.header(height).map_err(|error| Status::data_loss(error.to_string()))?;
+        let newest = newest.map(|(header, _)| header_to_message(&header));
+        Ok((height.next(), v1::Testimony { newest, clock_ms: wall_clock().0 }))
+    }
+}

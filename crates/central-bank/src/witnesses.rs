@@ -1,0 +1,208 @@
+//! Witnesses: what the banks know of the chain and the time, held against what this node knows.
+//!
+//! A bank that opens a stream of blocks shows its newest header, which a node of the central bank signed, and its
+//! clock. A header above this node's chain, or another one than this node has at that height, proves that this node has
+//! lost blocks which the network has settled: it was restored from an older copy, or its log was cut. It seals nothing
+//! from then on, since each block would give a height a second meaning; the evidence is kept in its store. An operator
+//! recovers the blocks from a bank ([`crate::recovery`]).
+//!
+//! A node that starts on a chain hears the banks first: it seals nothing until the node of each active bank has
+//! testified, or [`wait_for_banks_ms`](crate::Config::wait_for_banks_ms) has passed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use cbdc_ledger::encoding::{Writer, hex};
+use cbdc_ledger::member::Role;
+use cbdc_ledger::{BankId, Height, Ledger, MemberId, SignedHeader, Timestamp};
+use cbdc_node::chain::Witness;
+use cbdc_node::{Archive, LedgerHandle};
+use cbdc_proto::convert::header_from_message;
+use cbdc_proto::v1;
+use cbdc_storage::{Column, Durability, WriteBatch};
+use metrics::counter;
+use tokio::sync::watch;
+use tonic::Status;
+
+use crate::clock::Clock;
+use crate::metrics::SECURITY;
+
+/// The proof that this node has lost blocks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The bank that showed it.
+    pub bank: BankId,
+    /// The header that the bank has.
+    pub height: Height,
+    pub hash: [u8; 32],
+    /// The newest block here, or the one at that height.
+    pub own_height: Height,
+    pub own_hash: [u8; 32],
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Lost { bank, height, hash, own_height, own_hash } = self;
+        let (hash, own_hash) = (hex(hash), hex(own_hash));
+        if height > own_height {
+            write!(
+                f,
+                "this node has lost blocks {} to {height}: its chain ends at block {own_height} ({own_hash}), and bank \
+                 {bank} has block {height} ({hash}), which a node of the central bank signed. Nothing is sealed until \
+                 the blocks are recovered: stop the node and start it with --recover-from and the address of a bank \
+                 that keeps whole blocks",
+                own_height.next()
+            )
+        } else {
+            write!(
+                f,
+                "two blocks {height} were signed: {own_hash} here, and {hash} at bank {bank}. Nothing is sealed. Decide \
+                 which chain the network keeps. If it is the banks', start this node on an empty folder with --new and \
+                 --recover-from and a bank's address; if it is this one, bank {bank} starts on an empty folder"
+            )
+        }
+    }
+}
+
+/// The testimony of one bank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Testimony {
+    /// The bank's clock.
+    pub clock: Timestamp,
+    /// This node's clock at that moment.
+    pub own_clock: Timestamp,
+}
+
+pub struct Witnesses {
+    ledger: LedgerHandle,
+    archive: Arc<Archive>,
+    clock: Arc<Clock>,
+    testimonies: Mutex<BTreeMap<BankId, Testimony>>,
+    /// Changes with each testimony.
+    heard: watch::Sender<()>,
+    lost: watch::Sender<Option<Lost>>,
+}
+
+impl Witnesses {
+    pub fn new(ledger: LedgerHandle, archive: Arc<Archive>, clock: Arc<Clock>) -> Witnesses {
+        let (testimonies, heard, lost) = (Mutex::default(), watch::channel(()).0, watch::channel(None).0);
+        Witnesses { ledger, archive, clock, testimonies, heard, lost }
+    }
+
+    /// The proof that this node has lost blocks, if there is one: it may seal none then.
+    pub fn lost(&self) -> Option<Lost> {
+        self.lost.borrow().clone()
+    }
+
+    /// The testimonies since the node started.
+    pub fn testimonies(&self) -> BTreeMap<BankId, Testimony> {
+        self.testimonies.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until the node of each active bank has testified, for `longest` at most. A node with no block yet has none
+    /// to lose, and waits for nobody.
+    pub async fn hear_all(&self, longest: Duration) {
+        if self.ledger.read(Ledger::height) == Height(0) {
+            return;
+        }
+        let mut heard = self.heard.subscribe();
+        let all = async { while !self.unheard().is_empty() && heard.changed().await.is_ok() {} };
+        if tokio::time::timeout(longest, all).await.is_err() {
+            let unheard = self.unheard().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            tracing::warn!(banks = %unheard, waited_ms = longest.as_millis() as u64, "banks have not said what they know of the chain; sealing begins without them");
+        }
+    }
+
+    /// The active banks that have not testified.
+    fn unheard(&self) -> Vec<BankId> {
+        let testimonies = self.testimonies();
+        self.ledger.read(|ledger| {
+            let seats = ledger.members().seats().filter(|seat| seat.active && seat.member.role == Role::Bank);
+            let banks = seats.filter(|seat| seat.member.node_key.is_some()).map(|seat| BankId(seat.member.id.0));
+            banks.filter(|bank| !testimonies.contains_key(bank)).collect()
+        })
+    }
+
+    /// Holds a bank's newest header against this node's chain.
+    fn compare(&self, bank: BankId, known: &SignedHeader) -> Result<(), Status> {
+        let (height, hash) = (known.header.height, known.header.hash());
+        let (own_height, own_hash) = self.ledger.read(|ledger| (ledger.height(), ledger.tip_hash()));
+        let (own_height, own_hash, own) = if height > own_height {
+            (own_height, own_hash, None)
+        } else {
+            let own = self.archive.header(height).map_err(|error| Status::data_loss(error.to_string()))?;
+            let Some((own, _)) = own else { return Ok(()) };
+            (height, own.header.hash(), Some(own))
+        };
+        if height == own_height && hash == own_hash {
+            return Ok(());
+        }
+        let is_signed = self.ledger.read(|ledger| {
+            let (network, members) = (ledger.network(), ledger.members());
+            known.check_by_members(network, members.header_signatures(), members)
+        });
+        if let Err(error) = is_signed {
+            tracing::warn!(target: "security", %bank, %height, %error, "a bank shows a header that is not of this chain, and whose signatures do not verify");
+            return Err(Status::failed_precondition(format!(
+                "header {height} of bank {bank} is not of this chain: {error}"
+            )));
+        }
+        let lost = Lost { bank, height, hash, own_height, own_hash };
+        self.keep(&lost, known, own.as_ref());
+        Err(refusal(&lost))
+    }
+
+    /// Keeps the evidence, and seals nothing from now on.
+    fn keep(&self, lost: &Lost, known: &SignedHeader, own: Option<&SignedHeader>) {
+        let is_new = self.lost.send_if_modified(|found| {
+            let is_new = found.is_none();
+            found.get_or_insert_with(|| lost.clone());
+            is_new
+        });
+        if !is_new {
+            return;
+        }
+        counter!(SECURITY, "kind" => "lost_blocks").increment(1);
+        tracing::error!(target: "security", "{lost}");
+        let mut evidence = Writer::with_capacity(1024);
+        known.encode(&mut evidence);
+        if let Some(own) = own {
+            own.encode(&mut evidence);
+        }
+        let mut batch = WriteBatch::new();
+        let key = [EVIDENCE, &lost.height.0.to_be_bytes()].concat();
+        batch.put(Column::Meta, key, evidence.finish());
+        if let Err(error) = self.archive.store().write(batch, Durability::Synced) {
+            tracing::error!(%error, "the evidence could not be kept in the store");
+        }
+    }
+}
+
+/// The key under which evidence is kept, before the height: the bank's signed header, and this node's at that height if
+/// it has one.
+pub const EVIDENCE: &[u8] = b"evidence/";
+
+fn refusal(lost: &Lost) -> Status {
+    Status::failed_precondition(lost.to_string())
+}
+
+impl Witness for Witnesses {
+    fn testify(&self, role: Role, id: MemberId, testimony: v1::Testimony) -> Result<(), Status> {
+        if role != Role::Bank {
+            return Ok(());
+        }
+        let bank = BankId(id.0);
+        if let Some(newest) = &testimony.newest {
+            self.compare(bank, &header_from_message(newest)?)?;
+        }
+        if let Some(lost) = self.lost() {
+            return Err(refusal(&lost));
+        }
+        let heard = Testimony { clock: Timestamp(testimony.clock_ms), own_clock: self.clock.wall() };
+        self.testimonies.lock().unwrap_or_else(PoisonError::into_inner).insert(bank, heard);
+        self.heard.send_replace(());
+        Ok(())
+    }
+}
