@@ -30,9 +30,9 @@ use self::running::{RawBody, Then, bank_config, central_bank_config, message, ne
 enum Hostile {
     /// It takes the request and sends nothing; or begins a message and never ends it.
     Pieces(Vec<Bytes>, Then),
-    /// After the handshake it sends what is no HTTP/2.
+    /// After the handshake it sends something other than HTTP/2.
     Noise,
-    /// It takes the TCP connection and never shakes hands.
+    /// It accepts the TCP connection and never shakes hands.
     NoHandshake,
 }
 

@@ -1,4 +1,4 @@
-//! What callers may take of a node: memory within one budget, so many connections, and no silence for ever.
+//! What callers may use of a node: memory within one budget, a number of connections, and no endless silence.
 
 mod running;
 
@@ -32,7 +32,7 @@ fn small() -> Limits {
     Limits { memory_mib: 32, ..Limits::default() }
 }
 
-/// A body that sends so much of a message and then rests.
+/// A body that sends part of a message and then rests.
 fn unfinished(length: usize) -> tonic::body::Body {
     let pieces = vec![7; length];
     let first = message(1_000_000, &[]);
@@ -53,7 +53,7 @@ async fn unfinished_messages_take_an_address_share_and_no_more_and_members_still
             open.push(tokio::spawn(channel.oneshot(request(SUBMIT_TRANSFERS, body))));
         }
     }
-    // A message takes what came of it, and each piece needs room for what may be unread behind it.
+    // A message is charged with its pieces, and each piece needs capacity for what may be unread behind it.
     until("the messages are charged", || used() > share / 2).await;
     let more = (0..8).map(|_| {
         let channel = running.to_bank(None);
@@ -71,7 +71,7 @@ async fn unfinished_messages_take_an_address_share_and_no_more_and_members_still
     office.get_treasury(v1::GetTreasuryRequest {}).await.unwrap();
     open.iter().for_each(|request| request.abort());
     drop(open);
-    // What is left are connections; the back office's alone takes a little more than 1 MiB.
+    // Only connections are left; the back office's alone takes a little more than 1 MiB.
     until("all is given back", || used() < 2 * MIB).await;
     running.serves_a_new_customer().await;
     running.stop().await;

@@ -401,13 +401,13 @@ async fn deposit(client: &mut BankClient<Channel>, wallet: &Wallet) -> (u64, u64
     (deposit.balance_minor, deposit.in_transit_minor)
 }
 
-/// Hands a holder's command in.
+/// Submits a holder's command.
 async fn command(client: &mut BankClient<Channel>, command: &Command) -> v1::Outcome {
     let request = v1::SubmitHolderCommandRequest { command: command.to_bytes().into() };
     client.submit_holder_command(request).await.unwrap().into_inner()
 }
 
-/// Pays, and gives what came from the payer's deposit.
+/// Pays, and returns what came from the payer's deposit.
 async fn pay(client: &mut BankClient<Channel>, payment: &Signed<Payment>) -> u64 {
     let outcome = client.submit_transfer(submit(payment, false)).await.unwrap().into_inner().outcome.unwrap();
     assert!(outcome.settled && outcome.amount == 0, "{outcome:?}");
@@ -441,7 +441,7 @@ async fn a_customer_is_funded_pays_across_banks_and_takes_money_out_again(replic
     assert!(again.outcome.unwrap().settled);
     assert_eq!(deposit(&mut at_one, &alice).await, (1_000, 0));
 
-    // A payment across banks; sent again, its first outcome.
+    // A payment across banks; submitted again, it has its first outcome.
     let payment = alice.transfer(&bob, 300, 1);
     let paid = at_one.submit_transfer(submit(&payment, false)).await.unwrap().into_inner();
     assert_eq!(paid.state(), State::Final);
@@ -452,7 +452,7 @@ async fn a_customer_is_funded_pays_across_banks_and_takes_money_out_again(replic
     let conflict = at_one.submit_transfer(submit(&alice.transfer(&bob, 301, 1), false)).await.unwrap_err();
     assert_eq!(refusal_of(&conflict).unwrap().reason, Reason::SequenceConflict);
 
-    // Another bank's customer is not this bank's to relay; a forged signature gets nowhere, at either bank.
+    // This bank relays no payment of another bank's customer; a forged signature is refused at either bank.
     let elsewhere = at_two.submit_transfer(submit(&payment, false)).await.unwrap_err();
     assert_eq!(elsewhere.code(), Code::PermissionDenied);
     for (client, payer, payee) in [(&mut at_one, &alice, &bob), (&mut at_two, &bob, &alice)] {
@@ -605,7 +605,7 @@ async fn a_stream_answers_every_payment_in_its_place_and_history_knows_first_out
     assert_eq!([answers[0], answers[7]], [first; 2]);
     assert_eq!(answers[4], answers[1], "ordered twice in one batch: the first outcome answers both");
     assert_eq!([3, 6].map(|at| answers[at].index - answers[1].index), [1, 3]);
-    // A batch of which nothing is left to be ordered.
+    // A batch with nothing left to order.
     assert_eq!(ask(&[forged, used]).await[..], [answers[2], first]);
     until(async || posted(&mut client, &bob).await == 840).await;
 
@@ -626,7 +626,7 @@ async fn a_bank_goes_on_where_it_stopped_and_accepted_payments_settle_later(repl
     one.shutdown().await;
     central.shutdown().await;
 
-    // The bank alone: it knows what it knew, and says what it cannot say.
+    // The bank alone: it answers what it knows, and says what it cannot know.
     let one = network.start_bank(1, "checkpoint_every_blocks = 2\nprecheck_signatures = false\n").await;
     let mut client = network.client(1, None);
     assert_eq!((posted(&mut client, &alice).await, deposit(&mut client, &alice).await), (5_000, (5_000, 0)));
@@ -635,7 +635,7 @@ async fn a_bank_goes_on_where_it_stopped_and_accepted_payments_settle_later(repl
     assert_eq!(unknown.code(), Code::Unavailable);
     let accepted = client.submit_transfer(submit(&payment, true)).await.unwrap().into_inner();
     assert_eq!((accepted.state(), accepted.outcome), (State::Accepted, None));
-    // Nor does a stranger learn how far the wallet's numbers are used.
+    // Nor does a stranger learn which of the wallet's numbers are used.
     for sequence in [2, 500] {
         let mut forged = alice.transfer(&bob, 1, sequence);
         forged.signature.0[40] ^= 1;
@@ -673,7 +673,7 @@ async fn what_is_accepted_counts_as_spent_and_is_shown(replica: ReplicaKind) {
     central.shutdown().await;
     network.until_reachable(1, false).await;
 
-    // Twenty times all that the wallet has: one is accepted.
+    // Twenty times the wallet's whole balance: one is accepted.
     let payments: Vec<_> = (1..=20).map(|sequence| alice.transfer(&bob, 1_000, sequence)).collect();
     let accepted = client.submit_transfer(submit(&payments[0], true)).await.unwrap().into_inner();
     assert_eq!(accepted.state(), State::Accepted);
@@ -683,7 +683,8 @@ async fn what_is_accepted_counts_as_spent_and_is_shown(replica: ReplicaKind) {
         assert_eq!((refusal.reason, refusal.limit, refusal.amount), (Reason::NotAccepted, 0, 1_000));
         assert_eq!(finality_of(&refused), Finality::MaySettleUntil(payment.record.head.valid_until));
     }
-    // The same again is the same; another record with its number is not taken beside it, and could settle instead.
+    // The same record gets the same answer; another with its number is not accepted beside it, and could settle
+    // instead.
     let accepted = client.submit_transfer(submit(&payments[0], true)).await.unwrap().into_inner();
     assert_eq!(accepted.state(), State::Accepted);
     let other = client.submit_transfer(submit(&alice.transfer(&bob, 1, 1), true)).await.unwrap_err();
@@ -701,7 +702,7 @@ async fn what_is_accepted_counts_as_spent_and_is_shown(replica: ReplicaKind) {
     let status = client.get_status(v1::GetStatusRequest {}).await.unwrap().into_inner();
     assert_eq!((status.central_bank_reachable, status.outbox), (false, 1));
 
-    // With the central bank back it settles, and what was shown of it is shown of the chain.
+    // With the central bank back it settles, and is shown as a payment of the chain instead.
     let central = network.start_central_again().await;
     until(async || posted(&mut client, &bob).await == 1_010).await;
     until(async || client.get_status(v1::GetStatusRequest {}).await.unwrap().into_inner().outbox == 0).await;
@@ -754,7 +755,7 @@ async fn a_number_out_of_the_window_may_settle_later_and_the_refusal_says_until_
     pay(&mut client, &beyond).await;
     until(async || posted(&mut client, &bob).await == 22).await;
 
-    // What a bank had sent before it was started anew, it does not know: it says so, with what is wrong with this copy.
+    // After a restart the bank does not know what it had sent: it says so, with the fault of this copy.
     drop(client);
     one.shutdown().await;
     let one = network.start_bank(1, "").await;
@@ -892,7 +893,7 @@ async fn what_is_above_the_holding_limit_goes_to_the_deposit_and_comes_back_when
         one.shutdown().await;
     }
 
-    // Topped up from the deposit at the own bank; sent again, the same outcome.
+    // Topped up from the deposit at the payer's own bank; submitted again, it has the same outcome.
     let one = network.start_bank(1, "").await;
     network.until_reachable(1, true).await;
     let mut at_one = network.client(1, None);
@@ -1096,7 +1097,7 @@ async fn a_bank_with_a_partial_replica_comes_back_after_long_and_is_refused_what
     let received = at_two.list_payments(bob.request(&at_two, list).await).await.unwrap().into_inner().payments;
     assert_eq!(received.iter().filter(|entry| entry.kind == "transfer").count(), 300);
 
-    // Whole blocks are for others to serve, and the folder stays what it is.
+    // It serves no whole blocks, and the folder keeps its kind.
     let chain = |bank: u16| {
         let trust = ServerTrust::NodeKey(network.identity(Role::Bank, bank).public_key());
         let address = format!("127.0.0.1:{}", network.bank_ports[usize::from(bank) - 1]);
@@ -1142,7 +1143,7 @@ async fn filtered_blocks_that_come_together_are_followed_across_a_new_key_of_the
     let request = v1::SubmitCommandRequest { command: command.to_bytes().into() };
     let outcome = network.settlement(Role::Committee).submit_command(request).await.unwrap();
     assert!(outcome.into_inner().settled);
-    // It signs no more with a key that is no longer in force, and stops.
+    // It stops instead of signing with a key that is no longer in force.
     let stopped = central.stopped().await.unwrap_err().to_string();
     assert!(stopped.contains("replaced the key"), "{stopped}");
     central.shutdown().await;
@@ -1175,7 +1176,8 @@ async fn a_wallet_changes_bank_and_no_bank_is_linked_without_its_consent() {
     let (alice, bob) = (network.funded_wallet(1, 10, 800).await, network.funded_wallet(2, 11, 900).await);
     let (mut at_one, mut at_two) = (network.client(1, None), network.client(2, None));
 
-    // A bank consents for its own customers and for those who come; for a link of another's, its back office does.
+    // A bank consents for its own customers and for those who move to it; a link of another bank's customer needs its
+    // back office.
     let ask = |to: To| v1::ConsentRequest { account: alice.account.to_string(), to: to.into() };
     assert!(at_one.consent(ask(To::LinkBank)).await.is_ok());
     let stranger = at_two.consent(ask(To::LinkBank)).await.unwrap_err();
@@ -1192,7 +1194,7 @@ async fn a_wallet_changes_bank_and_no_bank_is_linked_without_its_consent() {
     let refused = at_one.submit_holder_command(request).await.unwrap_err();
     assert_eq!(refusal_of(&refused).unwrap().reason, Reason::BadSignature, "{refused:?}");
 
-    // The new bank hands the move in; both banks know where the wallet is.
+    // The new bank submits the move; both banks know where the wallet is.
     let given = at_two.consent(ask(To::MoveWallet)).await.unwrap().into_inner();
     let consent = BankConsent {
         bank_key_version: given.bank_key_version,

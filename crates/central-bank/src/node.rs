@@ -374,7 +374,7 @@ impl Parts {
         })
     }
 
-    /// Loads first outcomes from the archive, since blocks before the checkpoint do not pass through settlement again.
+    /// Fills the reply cache from the archive, since blocks before the checkpoint do not pass through settlement again.
     fn reload_reply_cache(&self) -> Result<(), ArchiveError> {
         let tip = self.ledger.read(Ledger::height).0;
         for height in tip.saturating_sub(REPLIES_RELOADED) + 1..=tip {

@@ -143,15 +143,15 @@ async fn a_request_waits_for_the_operator_over_a_restart_and_can_be_rejected() {
     central_bank.store.crash();
 
     let node = central_bank.start().await;
-    let desk = central_bank.operator(&node);
-    assert_eq!(desk.waiting_requests().await.unwrap(), requests);
+    let operator = central_bank.operator(&node);
+    assert_eq!(operator.waiting_requests().await.unwrap(), requests);
     for _ in 0..2 {
-        desk.reject(&requests[1]).await.unwrap();
+        operator.reject(&requests[1]).await.unwrap();
     }
-    assert_eq!(desk.waiting_requests().await.unwrap(), [requests[0], requests[2]]);
-    desk.endorse(requests[0]).await.unwrap().settled().unwrap();
-    assert_eq!(desk.waiting_requests().await.unwrap(), [requests[2]]);
-    let gone = desk.reject(&requests[0]).await.unwrap_err();
+    assert_eq!(operator.waiting_requests().await.unwrap(), [requests[0], requests[2]]);
+    operator.endorse(requests[0]).await.unwrap().settled().unwrap();
+    assert_eq!(operator.waiting_requests().await.unwrap(), [requests[2]]);
+    let gone = operator.reject(&requests[0]).await.unwrap_err();
     assert!(matches!(gone, cbdc_client::ClientError::NotFound(_)), "{gone}");
     node.shutdown().await;
     central_bank.store.crash();

@@ -16,7 +16,7 @@ const HEADING: [&str; 3] = ["crate", "what it is", "may use"];
 const FIRST_IMPURE: &str = "proto";
 /// The packages that a pure crate must not bring in.
 const IMPURE: [&str; 6] = ["tokio", "tonic", "rocksdb", "openraft", "mio", "socket2"];
-/// The crates to which randomness is handed in, and the packages that would let them draw it themselves.
+/// The crates whose callers pass randomness in, and the packages that would let them draw it themselves.
 const WITHOUT_RANDOMNESS: [&str; 3] = ["signatures", "ledger", "economy"];
 const RANDOMNESS: [&str; 2] = ["getrandom", "rand_os"];
 

@@ -1,8 +1,7 @@
-//! What settling costs on one thread: transfers in proposals of 4,096, already decoded and verified, between wallets
-//! picked at random. The work includes outcomes, leaves, effects and the header, as on every node.
+//! The cost of settling on one thread: transfers in block proposals of 4,096, already decoded and verified, between
+//! wallets picked at random. The work includes outcomes, leaves, effects and the header, as on every node.
 //!
-//! `ledger::settle` is the part of it that looks at the rules and changes the state; the rest is the sealing of the
-//! block.
+//! `ledger::settle` is the part that checks the rules and changes the state; the rest is sealing the block.
 //!
 //! Names are `ledger::apply/policy=off/wallets=count`, and `policy=on` beside it: limits on holdings, payments, days
 //! and months, velocity, tiers of interest, fees and links to a bank, all in force and none of them binding. The
@@ -56,7 +55,7 @@ impl Transfers {
     }
 
     fn proposal(&mut self) -> Vec<u8> {
-        // Each proposal comes later than the one before, so that the velocity rule's window moves on.
+        // Each block proposal is later than the one before, so that the velocity rule's window moves on.
         self.time = self.time.plus_ms(2);
         encode(self.time, (0..BATCH).map(|_| self.next()).collect::<Vec<_>>())
     }
@@ -90,7 +89,7 @@ fn transfers(
     group.throughput(Throughput::Elements(BATCH as u64)).sample_size(20);
     for wallets in wallet_counts() {
         for (name, policy) in [("off", Parameters::default()), ("on", everything())] {
-            // Made when it is measured: a filter on the command line then spares the rest.
+            // Built when it is measured, so that a filter on the command line avoids the other set-ups.
             let mut made = None;
             let mut transfers = Transfers { last_sequence: vec![0; wallets as usize], random: 1, time: START };
             group.bench_function(format!("policy={name}/wallets={wallets}"), |bencher| {

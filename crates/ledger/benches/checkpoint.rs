@@ -1,4 +1,4 @@
-//! What a start and a checkpoint cost, and what a wallet takes in memory.
+//! The cost of a start and of a checkpoint, and the memory of a wallet.
 //!
 //! For each number of wallets (1,000, 100,000 and 1 million, and what CBDC_BENCH_WALLETS adds, such as 10000000): the
 //! bytes that the process keeps for each, every wallet with a holder of its own and one payment made; how long

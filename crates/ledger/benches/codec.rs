@@ -1,4 +1,4 @@
-//! Encoding and decoding of proposals of signed transfers (136 bytes each), as ordering stores and replays them.
+//! Encoding and decoding of block proposals of signed transfers (136 bytes each), as ordering stores and replays them.
 //!
 //! Names are `codec::operation/commands=count`; the throughput shown is in bytes.
 //!
@@ -26,7 +26,7 @@ fn transfer(number: u32) -> Command {
     Signed { record, signature: Signature([number as u8; 64]) }.into()
 }
 
-/// The layout of a proposal, from commands whose signatures nobody checked.
+/// The layout of a block proposal, from commands whose signatures nobody checked.
 fn encode(commands: &[Command]) -> Vec<u8> {
     let mut out = Writer::with_capacity(16 + 136 * commands.len());
     out.u8(1).reserved(3).u32(commands.len() as u32).u64(1);

@@ -1,4 +1,4 @@
-//! How long settlement pauses for a snapshot of a ledger with many open holds, which cost their holders nothing.
+//! How long settlement pauses for a snapshot of a ledger with many open holds, which add nothing to it.
 //!
 //! Run: `cargo bench -p cbdc-ledger --bench snapshot`.
 
@@ -13,7 +13,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 
 use support::{BANK, START, apply, encode, head, ledger, signed};
 
-/// As many as one payer may have open.
+/// The most holds that one payer may have open.
 const HOLDS_OF_A_PAYER: u32 = 64;
 
 fn benchmark(criterion: &mut Criterion) {

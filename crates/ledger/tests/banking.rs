@@ -69,7 +69,7 @@ impl Network {
         self.ledger.positions().bank(BankId(bank)).expect("the bank is a member")
     }
 
-    /// Lets `days` midnights pass and cuts one block at the last; returns how many day ends it worked off.
+    /// Lets `days` midnights pass and cuts one block at the last; returns the number of day ends it processed.
     fn sleep(&mut self, days: u64) -> u32 {
         self.now = Timestamp(self.now.0 / DAY_MS * DAY_MS).plus_ms(days * DAY_MS);
         self.block(&[]).changes.work.days_closed
@@ -85,7 +85,7 @@ impl Network {
         }
     }
 
-    /// Every balance of the sheet, equity last.
+    /// Every balance of the balance sheet, equity last.
     fn sheet(&self) -> Vec<(BookAccount, i128)> {
         let books = self.ledger.books();
         let accounts = books.accounts().into_iter().chain([BookAccount::Equity]);
@@ -190,7 +190,7 @@ fn a_refused_operation_changes_nothing() {
         let after = (network.ledger.books().clone(), network.ledger.positions().clone());
         assert_eq!(after, before, "{operation:?}");
     }
-    // The last of its reserves a bank may use.
+    // A bank may use the last of its reserves.
     network.must_settle(network.trade(SellSecurities, 1, 100_000, PAR));
     assert_eq!(network.reserves(1), 0);
 }
@@ -211,7 +211,7 @@ fn an_account_without_room_refuses() {
         network.settle(network.operation(OperationKind::DepositBanknotes, 1, 1)),
         refused(Reason::Overflow, 0, 1)
     );
-    // The sum of the loans would pass 2^64 − 1: no collateral covers it.
+    // The sum of the loans would exceed 2^64 − 1: no collateral covers it.
     assert_eq!(
         network.settle(network.operation(OperationKind::Lend, 1, 100_001)),
         refused(Reason::CollateralTooLow, u64::MAX, u64::MAX)
@@ -295,7 +295,7 @@ fn collateral_that_loans_need_is_not_released() {
     let too_much = network.settle(network.operation(OperationKind::ReleaseCollateral, 1, 50_001));
     assert_eq!(too_much, refused(Reason::CollateralTooLow, 44_999, 45_000));
     network.must_settle(network.operation(OperationKind::ReleaseCollateral, 1, 50_000));
-    // A higher haircut calls no loan, but nothing more is released until the loan is repaid.
+    // A higher haircut recalls no loan, but no collateral is released until the loan is repaid.
     network.enact(vec![GovernanceAction::Policy(PolicyChange::Haircut { ppm: 500_000 })]);
     let now_too_much = network.settle(network.operation(OperationKind::ReleaseCollateral, 1, 1));
     assert_eq!(now_too_much, refused(Reason::CollateralTooLow, 24_999, 45_000));
@@ -311,7 +311,7 @@ fn a_night_on_the_deposit_facility_earns_the_deposit_rate() {
     use BookAccount::{DepositFacility, Equity, Reserves};
     let mut network = Network::build(with_key_rates);
     network.must_settle(network.operation(OperationKind::PlaceDeposit, 1, 36_500));
-    // 36,500 at 2 % is 2 a day. It earns for one night however many days pass, and the other days are passed over.
+    // 36,500 at 2 % is 2 a day. It earns for one night however many days pass; later days earn nothing.
     let mut days = 0;
     let unwound = network.entries(|network| days = network.sleep(30));
     assert_eq!(unwound, [(Reserves(BankId(1)), 36_502), (DepositFacility(BankId(1)), -36_500), (Equity, -2)]);
@@ -335,7 +335,7 @@ fn a_negative_deposit_rate_is_charged() {
     use BookAccount::{DepositFacility, Equity, Reserves};
     let mut network = Network::build(|genesis| genesis.policy.key_rates.deposit = RatePpm(-PERCENT));
     network.must_settle(network.operation(OperationKind::PlaceDeposit, 1, 54_750));
-    // 1.5 a night at −1 %, rounded toward zero; the half is owed with the next deposit.
+    // 1.5 a night at −1 %, rounded toward zero; the half is carried over to the next deposit.
     let unwound = network.entries(|network| assert_eq!(network.sleep(1), 1));
     assert_eq!(unwound, [(Reserves(BankId(1)), 54_749), (DepositFacility(BankId(1)), -54_750), (Equity, 1)]);
     assert_eq!(network.position(1).accrued_on_deposit, -365_000_000 / 2);
@@ -381,7 +381,7 @@ fn rates_hold_from_the_day_after_their_enactment() {
     assert_eq!(before, RatePpm(2 * PERCENT));
     network.must_settle(network.operation(OperationKind::PlaceDeposit, 1, 36_500));
     network.enact(vec![GovernanceAction::Policy(PolicyChange::KeyRates(rates(4)))]);
-    // Today still earns 2 %, whatever is in force by its end; tomorrow 4 %.
+    // Today still earns 2 %, whatever is in force at its end; tomorrow 4 %.
     network.sleep(1);
     assert_eq!((network.ledger.parameters().key_rates, network.reserves(1)), (rates(4), 100_002));
     network.must_settle(network.operation(OperationKind::PlaceDeposit, 1, 36_500));
@@ -405,13 +405,13 @@ fn a_bank_that_cannot_repay_is_rolled_at_the_penalty_rate_until_it_can() {
     assert_eq!(network.position(1).loans, [rolled]);
     assert!(network.position(1).is_overdue());
     assert_eq!((network.bank(1).loans, network.ledger.books().equity()), (amount(36_505), equity + 5));
-    // The next night at 10 % is 10 and 500,000 of 365,000,000: 36,515 are due, and one is lacking.
+    // The next night at 10 % is 10 and 500,000 of 365,000,000: 36,515 are due, and one is missing.
     network.leave_reserves(1, 36_514);
     network.sleep(1);
     let rolled = Loan { principal: amount(36_515), matures: LedgerDay(TODAY + 3), accrued: 500_000, ..rolled };
     assert_eq!(network.position(1).loans, [rolled]);
     assert_eq!((network.bank(1).loans, network.reserves(1)), (amount(36_515), 36_514));
-    // The third night is 10 and 2,000,000 of 365,000,000: 36,525 are due, and they are there.
+    // The third night is 10 and 2,000,000 of 365,000,000: 36,525 are due and available.
     network.leave_reserves(1, 36_525);
     network.sleep(1);
     assert_eq!((network.bank(1).loans, network.reserves(1)), (amount(0), 0));
@@ -432,7 +432,7 @@ fn an_overdue_loan_is_tried_again_every_day_without_blocks_too() {
     assert_eq!(gap.sleep(40), 40);
     assert_eq!(daily.ledger.books(), gap.ledger.books());
     assert_eq!(daily.ledger.positions(), gap.ledger.positions());
-    // 5, then 39 nights at 10 % compounded: 36,505 × (1 + 0.1 ÷ 365)^39, less what the roundings leave accrued.
+    // 5, then 39 nights at 10 % compounded: 36,505 × (1 + 0.1 ÷ 365)^39, less what rounding leaves accrued.
     assert_eq!(daily.bank(1).loans, amount(36_897));
     assert_eq!(daily.position(1).loans[0].matures, LedgerDay(TODAY + 41));
 }
@@ -442,7 +442,7 @@ fn a_refinancing_operation_is_repaid_at_its_maturity_with_its_own_rate() {
     use BookAccount::{Equity, Loans, Reserves};
     let mut network = with_collateral();
     network.must_settle(network.refinance(1, 36_500, 4 * PERCENT, TODAY + 3));
-    // 4 a day, posted only at the maturity.
+    // 4 a day, posted only at maturity.
     assert_eq!(network.entries(|network| assert_eq!(network.sleep(2), 2)), []);
     assert_eq!(network.position(1).loans[0].accrued, 2 * 4 * 365_000_000);
     network.now = network.now.plus_ms(DAY_MS - 1);
@@ -487,7 +487,7 @@ fn a_negative_rate_on_a_loan_is_paid_to_the_bank() {
     let repaid = network.entries(|network| assert_eq!(network.sleep(2), 2));
     assert_eq!(repaid, [(Loans(BankId(1)), -36_500), (Reserves(BankId(1)), -36_498), (Equity, -2)]);
 
-    // One less, and it is rolled; the interest is paid all the same, and only once.
+    // With one less it is rolled over; the interest is still paid, and only once.
     let mut network = with_collateral();
     network.must_settle(network.refinance(1, 36_500, -PERCENT, TODAY + 2));
     network.leave_reserves(1, 36_497);
@@ -597,7 +597,7 @@ fn an_average_of_day_end_reserves_below_the_requirement_is_charged_at_the_period
     network.must_settle(network.statement(1, 5_000_000));
     // Day-end reserves 100,000, 40,000, 40,001, 40,002: 55,000.75 on average, 55,000 rounded down.
     for day_end in [100_000, 40_000, 40_001] {
-        // What comes and goes within a day does not count.
+        // Movements within a day do not count.
         network.leave_reserves(1, 90_000);
         network.leave_reserves(1, day_end);
         assert_eq!(network.entries(|network| assert_eq!(network.sleep(1), 1)), []);
@@ -625,7 +625,7 @@ fn a_penalty_above_the_reserves_becomes_an_overdue_loan() {
     assert_eq!(network.position(2).loans, [lent]);
     assert_eq!((network.reserves(2), network.bank(2).loans), (0, amount(25)));
     assert_eq!(network.ledger.books().equity(), equity + 40);
-    // It is no reason to call another loan's collateral, but no new loan is given on it.
+    // Another loan's collateral is not called for it, but no new loan is given on it.
     let refusal = network.settle(network.operation(OperationKind::Lend, 2, 1));
     assert_eq!(refusal, refused(Reason::CollateralTooLow, 0, 26));
     // A night's 25 at 10 % is less than 1: 25 repay it.
@@ -656,7 +656,7 @@ fn a_period_keeps_its_length_and_the_next_one_takes_what_policy_says_then() {
     network.enact(rules(2));
     assert_eq!((network.sleep(3), period(&network)), (3, (LedgerDay(TODAY), 4)));
     assert_eq!((network.sleep(1), period(&network)), (1, (LedgerDay(TODAY + 4), 2)));
-    // No further period is wanted, but this one is finished: a shortfall of 36,500 for its two days is 20.
+    // No further period follows, but this one is completed: a shortfall of 36,500 for its two days is 20.
     network.leave_reserves(2, 15);
     network.enact(rules(0));
     assert_eq!((network.sleep(2), period(&network)), (2, (LedgerDay(TODAY + 6), 0)));
@@ -709,7 +709,7 @@ fn loans_reserves_that_earn_and_periods_make_a_block_due_every_midnight() {
         (0, 1, 0, next_midnight),
         (0, -1, 0, next_midnight),
         (0, 0, 1, next_midnight),
-        // Without a period nothing lies up to a requirement.
+        // Without a period nothing is up to a requirement.
         (1, 0, 0, None),
     ] {
         let rules = reserve_rules(rate_up_to, rate_above, period_days);
@@ -740,7 +740,7 @@ fn a_charge_above_the_reserves_is_lent_from_the_day_after() {
 
 #[test]
 fn interest_that_no_account_can_hold_stays_accrued() {
-    // Three banks with a third of all there is, at 214,748 % a year: more than 2^64 a day.
+    // Three banks with a third of the total each, at 214,748 % a year: more than 2^64 a day.
     let reserves = (u64::MAX - 6_000) / 3;
     for rate in [i32::MAX, i32::MIN] {
         let mut network = Network::build(|genesis| {
@@ -763,7 +763,7 @@ fn an_overdue_loan_whose_interest_no_account_can_hold_is_rolled_without_it() {
     let principal = u64::MAX - 300_000;
     network.must_settle(network.operation(OperationKind::Lend, 1, principal));
     network.leave_reserves(1, 0);
-    // At 1 ppm the first night's interest would pass 2^64 − 1; each later one does by far.
+    // At 1 ppm the first night's interest would exceed 2^64 − 1; each later one does by far.
     network.sleep(3);
     let accrued = i128::from(principal) * (1 + 2 * i128::from(i32::MAX));
     let rolled =
@@ -803,16 +803,16 @@ fn blocks_come_through_to_the_end_of_time() {
 #[test]
 fn a_statement_just_before_the_period_does_not_lower_the_requirement() {
     let mut network = with_periods();
-    // The last day of the first period: bank 1 says that it has nothing.
+    // The last day of the first period: bank 1 reports zero.
     network.sleep(3);
     network.must_settle(network.statement(1, 0));
     network.sleep(1);
     // Three day ends with 915,000 and one with nothing.
     assert_eq!(network.position(1).requirement_base, amount(686_250));
     assert_eq!(network.position(2).requirement_base, amount(365_150));
-    // Bank 3 never said anything: it pays on the highest statement of all.
+    // Bank 3 never reported: its base is the highest statement of all.
     assert_eq!(network.position(3).requirement_base, amount(915_000));
-    // In silence a bank pays on the most that it ever stated.
+    // A silent bank pays on the highest amount that it ever stated.
     network.sleep(4);
     assert_eq!(network.position(1).requirement_base, amount(915_000));
     assert_eq!(network.position(2).requirement_base, amount(365_150));
@@ -825,7 +825,7 @@ fn the_days_before_a_first_statement_are_not_days_without_deposits() {
     network.must_settle(network.statement(3, 400_000));
     network.sleep(1);
     assert_eq!(network.position(3).requirement_base, amount(400_000));
-    // From then on the days count as they were: one with 400,000, three with nothing.
+    // From then on each day counts with its statement: one with 400,000, three with zero.
     network.must_settle(network.statement(3, 400_000));
     network.sleep(1);
     network.must_settle(network.statement(3, 0));

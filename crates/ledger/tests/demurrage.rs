@@ -1,6 +1,6 @@
-//! Demurrage cannot be avoided: whoever moves money among their own wallets pays what the same money held still pays.
+//! Demurrage cannot be avoided: moving money among own wallets costs what the same money held still costs.
 //!
-//! Two persons begin with the same sum under the same rate. One keeps it on one wallet. The other transfers it among
+//! Two holders begin with the same sum under the same rate. One keeps it on one wallet. The other transfers it among
 //! wallets of their own, holds it for themselves, captures, voids, lets holds expire, closes wallets and opens others,
 //! changes banks and designations. At the end all of it comes together on one wallet; then the mover has paid no less
 //! than the keeper, but for demurrage on demurrage: a wallet that closes owes before the capitalisation date, and what
@@ -57,7 +57,7 @@ fn steps() -> impl Strategy<Value = (u64, Step)> {
 
 struct Two {
     network: Network,
-    /// What each person has paid as demurrage, in minor units.
+    /// What each holder has paid as demurrage, in minor units.
     paid: BTreeMap<HolderId, u64>,
 }
 
@@ -92,7 +92,7 @@ impl Two {
         AccountId::from_u64(opened.amount).unwrap()
     }
 
-    /// A person's open wallets.
+    /// A holder's open wallets.
     fn wallets(&self, person: &str) -> Vec<AccountId> {
         let ledger = &self.network.ledger;
         let wallets = ledger.banks().flat_map(|bank| ledger.wallets_of(bank)).filter(|(_, wallet)| wallet.open);
@@ -159,7 +159,7 @@ impl Two {
         }
     }
 
-    /// Brings everything that the mover has to a new wallet, after a month in which nothing moves.
+    /// Brings everything that the mover has to a new wallet, after a month without movement.
     fn gather(&mut self) -> AccountId {
         for (number, bank, _) in self.holds() {
             let void = self.network.void(bank, number);
@@ -183,7 +183,7 @@ impl Two {
     }
 }
 
-/// What is paid over the days from `first` to the last capitalisation date, if every day's demurrage is taken at once.
+/// The demurrage over the days from `first` to the last capitalisation date, if every day's is taken at once.
 fn least(money: u64, rate: i32, (first, end): (u32, u32)) -> u64 {
     let (mut left, mut accrued) = (money, 0_u128);
     for _ in first..end {
@@ -229,7 +229,7 @@ proptest! {
             prop_assert_eq!(paid(KEEPER), least);
         }
         prop_assert!(paid(KEEPER) >= least);
-        // Each wallet drops at most a part of a minor unit where it closes or is not due yet.
+        // Each wallet drops at most a fraction of a minor unit when it closes or is not due yet.
         let wallets = two.network.ledger.wallet_count() as u64;
         prop_assert!(
             paid(MOVER) + wallets >= least,
@@ -239,7 +239,7 @@ proptest! {
     }
 }
 
-/// What the issue was about: held for oneself over every capitalisation, captured before the hold ends, and the wallet
+/// The reported attack: money held for oneself over every capitalisation, captured before the hold ends, and the wallet
 /// that owes closed.
 #[test]
 fn money_that_goes_round_in_holds_pays_all_the_same() {

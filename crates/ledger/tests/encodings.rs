@@ -1,4 +1,4 @@
-//! The layout of everything signed or stored, pinned, and nothing else accepted instead.
+//! The layout of everything signed or stored, pinned; nothing else is accepted instead.
 //!
 //! `tests/fixtures/NAME.hex` holds the bytes of one record of each kind. A change of layout breaks what was signed
 //! and stored before, so it needs a new version at a voted height. Only if that is what you mean, regenerate with
@@ -37,7 +37,7 @@ use model::network::{Network, account, amount, key, proposal, unsigned};
 use model::samples::{chunks_of, commands, encoded, load};
 use proptest::prelude::*;
 
-/// A ledger on which one block of every kind of command was applied, with that block's parts.
+/// A ledger to which one block of every kind of command was applied, with that block's parts.
 fn fixtures() -> Vec<(String, Vec<u8>)> {
     let (mut network, commands) = commands();
     let mut fixtures: Vec<(String, Vec<u8>)> =
@@ -104,7 +104,7 @@ fn a_session_is_opened_by_its_own_key_for_its_own_network_bank_and_challenge_alo
         let changed = SignedSession::from_bytes(&changed).unwrap();
         assert!(!changed.is_signed_by(network.id(), alice), "byte {at}");
     }
-    // Nor does a signature over the same bytes for another purpose count.
+    // A signature over the same bytes for another purpose does not count either.
     let prefix = signing_prefix(Domain::Command, network.id());
     let signature = key("alice").sign([&prefix[..], &signed.statement.to_bytes()]);
     assert!(!SignedSession { signature, ..signed }.is_signed_by(network.id(), alice));
@@ -159,11 +159,11 @@ fn pinned_bytes_read_back() {
     assert_eq!(Header::from_bytes(&read("header-2")).unwrap(), header);
 }
 
-// One encoding a value, and no other.
+// One encoding per value, and no other.
 
 type Check = fn(&[u8]) -> Option<Vec<u8>>;
 
-/// How each kind of bytes is read, as a function that reads and encodes again.
+/// The readers of each kind of bytes, as functions that decode and encode again.
 fn readers() -> Vec<(&'static str, Vec<u8>, Check)> {
     fn reread<T>(
         bytes: &[u8],
@@ -277,7 +277,7 @@ fn reserved_bytes_must_be_zero_and_versions_known() {
             for bit in 0..8 {
                 let mut spoilt = bytes.clone();
                 spoilt[at] ^= 1 << bit;
-                // The one flag that there is.
+                // The only flag.
                 let allows_reverse_waterfall = name == "transfer" && (at, bit) == (2, 0);
                 assert_eq!(
                     Command::from_bytes(&spoilt).is_ok(),
@@ -400,7 +400,7 @@ fn grants() -> impl Strategy<Value = Grant> {
     )
 }
 
-/// Changes of policy beside amounts that limit.
+/// Changes of policy besides limiting amounts.
 fn rule_changes() -> impl Strategy<Value = PolicyChange> {
     let class = || (0u8..8).prop_map(Class);
     let rule = (1..=u16::MAX, any::<u64>()).prop_map(|(payments, window_ms)| VelocityRule { payments, window_ms });
@@ -756,7 +756,7 @@ fn a_spoilt_checkpoint_is_an_error_or_a_sound_ledger_and_never_a_panic() {
     let (mut network, _) = commands();
     let (chunks, _) = chunks_of(&mut network);
     for chunk in 0..chunks.len() {
-        // The state's chunk is mostly the members' windows, 8 KiB each; the rest of it lies at both ends.
+        // The state's chunk is mostly the members' windows, 8 KiB each; the rest is at both ends.
         let length = chunks[chunk].len();
         for at in (0..length).filter(|at| *at < 1_600 || length - at < 600 || at % 997 == 0) {
             for flip in [1, 255] {

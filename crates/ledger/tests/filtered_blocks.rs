@@ -1,5 +1,5 @@
 //! Banks that follow headers and their own customers: over random histories of all commands each knows of its own
-//! accounts what the ledger knows, and nothing that a header proves can be left out, added or altered.
+//! accounts what the ledger knows, and nothing that a header proves can be omitted, added or altered.
 
 mod model;
 
@@ -25,7 +25,7 @@ impl Chain {
         Chain { ledger: Ledger::new(genesis.clone()).unwrap(), model: Model::new(genesis), earlier: Vec::new() }
     }
 
-    /// Settles a block and gives its proposal; the ledger's tip is its header.
+    /// Settles a block and returns its block proposal; the ledger's tip is its header.
     fn block(&mut self, plan: &BlockPlan, keys: &Keyring) -> (Vec<u8>, cbdc_ledger::Block) {
         let time = self.model.time + plan.after_ms;
         self.model.begin_block(time);
@@ -70,8 +70,8 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// A flipped bit is refused where a header proves what was flipped; where it is not proved, nothing that is proved
-    /// changes by it. A refused filtered block leaves the ledger as it was.
+    /// A flipped bit is refused if a header proves what was flipped; otherwise nothing that is proved changes by it. A
+    /// refused filtered block leaves the ledger as it was.
     #[test]
     fn what_a_header_proves_cannot_be_altered(
         plans in prop::collection::vec(block_plans(6), 1..6),
@@ -112,7 +112,7 @@ proptest! {
     }
 }
 
-/// The same ledger by way of a checkpoint.
+/// The same ledger, through a checkpoint.
 fn copy(part: &mut Ledger) -> Ledger {
     let mut loader = cbdc_ledger::checkpoint::Loader::default();
     let root = part.snapshot().write(|chunk| loader.chunk(&chunk)).unwrap();

@@ -1,4 +1,4 @@
-//! Interest on wallets: a ledger that posts as late as it may against a model that sweeps every wallet every day.
+//! Interest on wallets: a ledger that posts as late as it may, against a model that sweeps every wallet every day.
 //!
 //! Histories of rates, classes, allowances, transfers, liens, holds and dates, with so little work allowed in a block
 //! that the ledger's own sweep is always behind. After every block each wallet, brought to today by the ledger's
@@ -20,9 +20,9 @@ use model::reference::calendar::day_of;
 use model::reference::{Model, minor};
 use proptest::prelude::*;
 
-/// Persons and the banks of their wallets; the allowance is the first one's.
+/// Holders and the banks of their wallets; the allowance is the first one's.
 const WALLETS: [(&str, u16); 5] = [("alice", 1), ("alice", 2), ("bob", 1), ("carol", 2), ("carol", 1)];
-/// The classes among which persons move.
+/// The classes among which holders move.
 const CLASSES: u8 = 3;
 
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ struct Step {
 
 fn events() -> impl Strategy<Value = Event> {
     let wallet = || 0..WALLETS.len();
-    // All of it now and then, or more.
+    // Occasionally all of it, or more.
     let share = || prop_oneof![4 => 1..100u64, 2 => Just(100), 1 => 100..300u64];
     let rate = || prop_oneof![3 => -200_000..200_000, 1 => Just(0), 1 => -3_000_000..600_000, 1 => -20..20];
     let bounds = prop::collection::btree_map(1..900_000u64, rate(), 0..=3);
@@ -117,7 +117,7 @@ impl Both {
         compare(&self.network.ledger, &self.model);
     }
 
-    /// The wallets that the last block's sweep reached. What could not be paid joins what the person owes only then.
+    /// The wallets that the last block's sweep reached. What could not be paid joins what the holder owes only then.
     fn swept_since(&self, (done, next): (LedgerDay, Option<AccountId>)) -> BTreeSet<AccountId> {
         let (done_now, next_now) = self.network.ledger.remuneration_sweep();
         if (done_now, next_now) == (done, next) {
@@ -289,7 +289,7 @@ proptest! {
     }
 }
 
-/// Frozen money pays no demurrage, so that a claim stands on the wallet that is seized; the person's other wallet, which
+/// Frozen money pays no demurrage, so that a claim stands on the wallet that is seized; the holder's other wallet, which
 /// receives the money, pays it.
 #[test]
 fn what_fell_due_on_a_seized_wallet_is_taken_from_what_its_holder_receives() {

@@ -1,4 +1,4 @@
-//! Limits on a person, under attack: one person, wallets at three banks, everything at once; and what expires, with
+//! Limits on a holder, under attack: one holder, wallets at three banks, everything at once; and what expires, with
 //! nobody doing anything.
 
 mod model;
@@ -211,7 +211,7 @@ fn expiry_leaves_nothing_behind_without_traffic_and_under_a_hold() {
             assert!(blocks < 50, "the ledger comes to rest");
         }
     };
-    // Paying goes on over several blocks; then two persons promise their money until the very end, and one spends some.
+    // Paying goes on over several blocks; then two holders promise their money until the very end, and one spends some.
     for _ in 0..8 {
         network.block(&[]);
     }

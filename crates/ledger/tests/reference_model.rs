@@ -1,6 +1,6 @@
 //! The ledger against a plain model of its specification, over random histories of all commands.
 //!
-//! After every block: each outcome with its limit and amount, every account, person, member, proposal, parameter and
+//! After every block: each outcome with its limit and amount, every account, holder, member, proposal, parameter and
 //! book entry, the header, the invariants, the keys that verifiers see. proptest prints the seed and a shrunk history
 //! when something disagrees.
 
@@ -85,11 +85,11 @@ impl Both {
     }
 }
 
-/// What each person holds over all wallets at all banks, summed up anew: no running sum of the ledger's, no rule of the
+/// What each holder holds over all wallets at all banks, summed up anew: no running sum of the ledger's, no rule of the
 /// model's.
 struct Holdings {
     persons: std::collections::BTreeMap<cbdc_ledger::HolderId, (cbdc_ledger::Class, i128)>,
-    /// Persons whom a court's order concerns: what it froze stays on the wallet, and a waterfall cannot take it.
+    /// Holders whom a court's order concerns: what it froze stays on the wallet, and a waterfall cannot take it.
     frozen: std::collections::BTreeSet<cbdc_ledger::HolderId>,
     interest: u64,
     policy_version: u32,
@@ -109,7 +109,7 @@ impl Holdings {
         Holdings { persons, frozen, interest: ledger.supply().interest.minor(), policy_version }
     }
 
-    /// Nobody is above their limit after the block who was not before, but for interest and what a court's order paid.
+    /// Nobody is above their limit after the block who was not before, except for interest and what a court order paid.
     fn check_limits_after(&self, ledger: &Ledger, commands: &[Command], block: &Block) {
         let after = Holdings::of(ledger);
         if after.policy_version != self.policy_version {
@@ -132,7 +132,7 @@ impl Holdings {
     }
 }
 
-/// What the entries of all blocks since genesis told of each wallet: nothing but sums of them.
+/// The sums, by wallet, of the entries of all blocks since genesis.
 #[derive(Default)]
 struct Told {
     balances: std::collections::BTreeMap<AccountId, i128>,
@@ -190,7 +190,7 @@ fn is_unchanged_but_for_time(before: &Model, begun: &Model) -> bool {
     before.today() == begun.today() && at_the_same_time == *begun
 }
 
-/// All that a refused command must leave as it is: everything but sequence numbers and the tip.
+/// Everything that a refused command must not change: all but sequence numbers and the tip.
 #[derive(PartialEq, Debug)]
 struct View {
     accounts: Vec<(AccountId, cbdc_ledger::Account)>,
@@ -568,7 +568,7 @@ fn spoilt(command: &Command, how: u8, another: &Command) -> Command {
         // A bit of the signature, or of what it signs (the sequence number, which any value may have).
         0 => bytes[signature_at] ^= 1,
         1 => bytes[8] ^= 1,
-        // The signature of another command.
+        // Another command's signature.
         2 => bytes[signature_at..].copy_from_slice(&another.signature().0),
         // Inside the record: of the registrar's certificate or the bank's request, where it has one.
         _ => bytes[signature_at.saturating_sub(64).max(8)] ^= 1,
@@ -718,8 +718,8 @@ proptest! {
         history(Genesis { day_offset_minutes: offset, format, ..genesis() }, &plans, checkpoint_at);
     }
 
-    /// The same with reserves near the end of the range, where sums overflow. Without interest on wallets: which of
-    /// them would still get theirs depends on who is posted first.
+    /// The same with reserves near the end of the range, where sums overflow; without interest on wallets, since which
+    /// of them would still get theirs depends on who is posted first.
     #[test]
     fn ledger_and_model_agree_where_sums_reach_the_end_of_the_range(
         plans in prop::collection::vec(block_plans(10), 1..32),
@@ -757,7 +757,7 @@ const REFUSED_AT_ADMISSION: [Reason; 6] = [
     Reason::SequenceOutOfWindow,
 ];
 
-/// Rules that take more proposals or holds than a history has, a wallet that is emptied first, or a bank that is
+/// Rules that need more proposals or holds than a history has, a wallet that is emptied first, or a bank that is
 /// resolved with money left. They have tests of their own.
 const NOT_OF_HISTORIES: [Reason; 4] =
     [Reason::TooManyProposals, Reason::TooManyHolds, Reason::DesignatedWallet, Reason::RecoverableFirst];

@@ -1,4 +1,4 @@
-//! Wallets that move to another bank: nothing of them is lost on the way, and a bank without customers can go.
+//! Wallets that move to another bank: nothing of them is lost, and a bank without customers can be dismissed.
 
 mod model;
 
@@ -75,7 +75,7 @@ fn everything_of_a_wallet_is_at_the_new_bank_and_works_there() {
     assert_eq!(*network.ledger.supply(), supply, "no money is made or lost");
     network.ledger.check_invariants().unwrap();
 
-    // The key signs for the new account alone; what is paid to the old one is refused with the new one.
+    // The key signs for the new account alone; a payment to the old one is refused and names the new one.
     let alices_key = key("wallet of alice at 1").public_key();
     assert_eq!(network.ledger.wallet_by_key(BankId(3), alices_key), Some(new));
     assert_eq!(network.ledger.wallet_by_key(BankId(1), alices_key), None);
@@ -111,7 +111,7 @@ fn a_wallet_moves_on_and_back_and_its_first_account_names_the_last() {
     assert_eq!(network.ledger.wallet_by_key(BankId(1), alices_key), Some(back));
     let (chunks, _) = chunks_of(&mut network);
     assert_eq!(load(&chunks).unwrap().wallet_by_key(BankId(1), alices_key), Some(back));
-    // The key is nobody else's now either.
+    // Nobody else can use the key now either.
     let mut thief = network.opening(3, "thief", Class::HOUSEHOLD);
     thief.key = alices_key;
     assert_eq!(network.settle(thief), refused(Reason::KeyInUse, 0, 0));
@@ -190,7 +190,7 @@ fn a_resolved_banks_customers_move_in_steps_and_then_it_is_dismissed() {
         assert_eq!(new, account(2, 2 + number as u32));
         assert_eq!(network.ledger.account(new).unwrap().posted(), 100);
     }
-    // The treasury was redeemed, and the reserves went along.
+    // The treasury was redeemed, and the reserves moved too.
     let after = network.ledger.books().cbdc();
     assert_eq!(after, cbdc.minus(amount(70)).unwrap());
     let of = |bank| network.ledger.books().bank(BankId(bank)).reserves;
@@ -224,7 +224,7 @@ fn what_one_court_has_frozen_another_does_not_release() {
     assert_eq!(network.ledger.account(alice).unwrap().frozen, amount(140));
     assert_eq!(network.settle(by(&network, 7, FreezeKind::Unfreeze, 41)), refused(Reason::FreezeExceeded, 40, 41));
     assert_eq!(network.settle(by(&network, 0, FreezeKind::Unfreeze, 101)), refused(Reason::FreezeExceeded, 100, 101));
-    // Nor by a seizure that replaces it.
+    // Nor can a seizure that replaces it.
     let mut seizure = network.seizure(alice, 10, shop);
     (seizure.court, seizure.released) = (MemberId(7), amount(41));
     seizure.head = network.head(Signer::Member(Role::Court, MemberId(7)));
@@ -240,7 +240,7 @@ fn what_one_court_has_frozen_another_does_not_release() {
     assert_eq!(frozen(&network), [(MemberId(0), amount(100)), (MemberId(7), amount(2_000 - taken))]);
     network.must_settle(by(&network, 7, FreezeKind::Unfreeze, 2_000 - taken));
 
-    // What a dismissed court has left behind, the others lift, after what is their own.
+    // The other courts lift what a dismissed court has left, after their own.
     network.must_settle(by(&network, 7, FreezeKind::Freeze, 5));
     network.enact(vec![GovernanceAction::DismissMember { role: Role::Court, id: MemberId(0) }]);
     network.must_settle(by(&network, 7, FreezeKind::Unfreeze, 25));

@@ -76,7 +76,7 @@ fn a_receipt_proves_its_command_and_nothing_else() {
 
 #[test]
 fn the_same_proposals_give_the_same_blocks_and_any_flipped_byte_is_seen() {
-    // In version 1 nothing looks at the byte that asks for a checkpoint block.
+    // In version 1 nothing reads the byte that asks for a checkpoint block.
     let (mut network, commands) = commands_under(FormatVersion::Two);
     let directory = cbdc_ledger::directory::KeyDirectory::of(&network.ledger);
     let (chunks, _) = chunks_of(&mut network);
@@ -93,7 +93,7 @@ fn the_same_proposals_give_the_same_blocks_and_any_flipped_byte_is_seen() {
         assert_ne!(other.header.hash(), block.header.hash(), "byte {at}");
         let in_a_command = at >= cbdc_ledger::block_proposal::PROPOSAL_HEAD_BYTES;
         assert!(!in_a_command || other.header.commands_root != block.header.commands_root, "byte {at}");
-        // One that checks them refuses whatever had effect.
+        // One that checks them refuses every command that had an effect.
         if in_a_command {
             let checked = VerifiedProposal::check(
                 &flipped,

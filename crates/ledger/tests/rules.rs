@@ -1,4 +1,4 @@
-//! One test a rule of the specification: what it refuses, in which words, and where it turns.
+//! One test per rule of the specification: what it refuses, with which reason, and at which value.
 
 mod model;
 
@@ -31,7 +31,7 @@ fn day_limit(minor: u64) -> GovernanceAction {
     GovernanceAction::Policy(PolicyChange::DayLimit { class: Class::HOUSEHOLD, limit: Some(amount(minor)) })
 }
 
-/// Two persons at two banks, the first with 1,000.
+/// Two holders at two banks, the first with 1,000.
 fn alice_and_bob() -> (Network, AccountId, AccountId) {
     let mut network = Network::build(|_| {});
     let alice = network.open(1, "alice", Class::HOUSEHOLD);
@@ -40,7 +40,7 @@ fn alice_and_bob() -> (Network, AccountId, AccountId) {
     (network, alice, bob)
 }
 
-// Limits on a person.
+// Limits on a holder.
 
 #[test]
 fn the_holding_limit_counts_a_persons_wallets_at_all_banks() {
@@ -57,7 +57,7 @@ fn the_holding_limit_counts_a_persons_wallets_at_all_banks() {
     }
     network.must_settle(network.issuance(IssuanceKind::Issue, 2, 10));
     assert_eq!(network.settle(network.funding(bob, 1)), refused(Reason::HoldingLimit, 500, 1));
-    // Between the person's own wallets nothing is added.
+    // Between the holder's own wallets nothing is added.
     network.must_settle(network.transfer(bob, bob_elsewhere, 300));
     assert_eq!(network.available(bob_elsewhere), 500);
 }
@@ -455,7 +455,7 @@ fn the_designated_wallet_closes_after_the_holder_has_designated_another() {
     network.must_settle(network.designation(second));
     network.must_settle(network.closing(first));
     assert!(network.ledger.account(second).unwrap().has_allowance);
-    // The last one closes, and with it nothing is left that could have the allowance.
+    // The last one closes, after which no wallet is left that could have the allowance.
     network.must_settle(network.closing(second));
 }
 
@@ -528,7 +528,7 @@ fn a_motion_is_enacted_by_the_first_block_at_its_effective_time_if_carried() {
 fn a_motion_that_is_not_carried_in_time_lapses() {
     let mut network = Network::build(|_| {});
     let number = network.must_settle(network.proposal(vec![holding_limit(500)]));
-    // Seat 1 thinks again before a block enacts it.
+    // Seat 1 changes its vote before a block enacts it.
     let yes = unsigned(network.ballot(1, true, number));
     let mut no = network.ballot(1, false, number);
     no.head.sequence += 1;
@@ -674,8 +674,7 @@ fn a_seat_has_few_proposals_open_and_places_are_kept_for_its_dismissal() {
     }
     let ninth = proposal_of(&network, 2, vec![holding_limit(1)]);
     assert_eq!(network.settle(ninth), refused(Reason::TooManyProposals, 8, 9));
-    // Seats 2 to 9 fill the list together; seat 0 can still have one of them dismissed, which empties its open
-    // proposals.
+    // Seats 2 to 9 fill the list together; seat 0 can still have one of them dismissed, which voids its open proposals.
     for seat in 3..10 {
         for _ in 0..8 {
             network.must_settle(proposal_of(&network, seat, vec![holding_limit(1)]));
@@ -707,7 +706,7 @@ fn a_seat_makes_a_bounded_number_of_proposals_a_day() {
         propose_and_withdraw(&mut network, dismissal.clone());
     }
     assert_eq!(network.settle(network.proposal(vec![dismissal])), refused(Reason::TooManyProposals, 80, 81));
-    // The other seats have their own number, and the next day is another.
+    // The other seats have limits of their own, and the next day starts anew.
     network.must_settle(proposal_of(&network, 1, vec![holding_limit(1)]));
     network.now = network.now.plus_ms(DAY_MS);
     propose_and_withdraw(&mut network, holding_limit(1));

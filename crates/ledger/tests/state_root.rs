@@ -1,5 +1,5 @@
-//! The state root: headers cover the whole state, a checkpoint that holds another is refused, and the version of the
-//! formats that brought it begins by vote.
+//! The state root: headers cover the whole state, a checkpoint with another state is refused, and the version of the
+//! formats that introduced it begins by vote.
 
 mod model;
 
@@ -58,7 +58,7 @@ fn with_everything() -> Network {
     network
 }
 
-/// Where the state begins in the first chunk: behind section, version, header and digests.
+/// The offset of the state in the first chunk: after section, version, header and digests.
 const STATE_AT: usize = 2 + HEADER_BYTES + Sections::BYTES;
 
 #[test]
@@ -77,7 +77,7 @@ fn a_flipped_bit_anywhere_in_a_checkpoint_is_refused_or_means_another_header() {
             flips += 1;
             match load(&altered) {
                 Err(_) => {}
-                // Time, parent and what the block held are in no state; the header's signature covers them.
+                // Time, parent and the block's content are in no state; the header's signature covers them.
                 Ok(loaded) if number == 0 && at < STATE_AT => {
                     of_header += 1;
                     assert_ne!(loaded.tip_hash(), tip, "byte {at} of the first chunk");

@@ -209,14 +209,14 @@ mod tests {
         let limits = Limits { connections: 6, connections_per_address: 4, ..Limits::default() };
         let connections = connections(limits);
         let busy = |last| {
-            let place = connections.enter(&customer(last))?;
-            let request = place.activity.open_request();
-            Ok::<_, Refused>((place, request))
+            let permit = connections.enter(&customer(last))?;
+            let request = permit.activity.open_request();
+            Ok::<_, Refused>((permit, request))
         };
         let first: Vec<_> = (0..4).map(|_| busy(1).unwrap()).collect();
         let second: Vec<_> = (0..2).map(|_| busy(2).unwrap()).collect();
         let third = busy(3).unwrap();
-        let ended: Vec<bool> = first.iter().chain(&second).map(|(place, _)| place.gives_way.is_cancelled()).collect();
+        let ended: Vec<bool> = first.iter().chain(&second).map(|(permit, _)| permit.gives_way.is_cancelled()).collect();
         assert_eq!(ended, [true, false, false, false, false, false]);
         // An address that has as many as the others gets no more.
         let again = busy(3).unwrap();

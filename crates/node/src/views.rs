@@ -22,14 +22,14 @@ pub fn probable_time(tip: Timestamp) -> Timestamp {
 /// A wallet as of today.
 pub fn wallet(ledger: &Ledger, id: AccountId) -> Option<v1::Wallet> {
     let account = ledger.account_today(id).filter(|_| !id.is_treasury())?;
-    let person = ledger.holder_of(id)?;
+    let holder = ledger.holder_of(id)?;
     let (accrued, _) = match account.open {
         true => capitalise(account.accrued, ledger.genesis().day_count),
         false => (0, 0),
     };
     Some(v1::Wallet {
         account: id.to_string(),
-        class: person.class.to_string(),
+        class: holder.class.to_string(),
         posted_minor: u64::try_from(account.posted()).unwrap_or(u64::MAX),
         available_minor: account.spendable().minor(),
         held_minor: account.held.minor(),

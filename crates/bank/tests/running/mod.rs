@@ -73,7 +73,7 @@ impl Running {
         self.network.anchor().trust(cbdc_ledger::member::Role::Bank, cbdc_ledger::MemberId(1)).unwrap()
     }
 
-    /// A new customer is answered.
+    /// Asserts that a new customer is answered.
     pub async fn serves_a_new_customer(&self) {
         let mut client = v1::bank_client::BankClient::new(self.to_bank(None));
         let asked = client.get_status(v1::GetStatusRequest {});
@@ -85,7 +85,7 @@ impl Running {
         drop(self.stop_and_keep().await);
     }
 
-    /// Stops the nodes and gives their folder.
+    /// Stops the nodes and returns their folder.
     pub async fn stop_and_keep(self) -> tempfile::TempDir {
         self.bank.shutdown().await;
         self.central_bank.shutdown().await;
@@ -93,7 +93,7 @@ impl Running {
     }
 }
 
-/// Forwards connections to a node from 127.0.0.`last`; gives where to connect.
+/// Forwards connections to a node from 127.0.0.`last`; returns the address to connect to.
 async fn forward(node: SocketAddr, last: u8) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -110,7 +110,7 @@ async fn forward(node: SocketAddr, last: u8) -> SocketAddr {
     address
 }
 
-/// Waits until something holds.
+/// Waits until a condition holds.
 pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     for _ in 0..800 {
         if holds() {
@@ -121,7 +121,7 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     panic!("it did not come about within 20 s: {what}");
 }
 
-/// Pieces of a body as they are, and whether it ends behind them.
+/// Pieces of a body, and what follows them.
 pub struct RawBody {
     pieces: VecDeque<Bytes>,
     then: Then,
@@ -129,9 +129,9 @@ pub struct RawBody {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Then {
-    /// Nothing more comes, and the body does not end.
+    /// Nothing more is sent, and the body does not end.
     Silence,
-    /// The pieces come again, for ever.
+    /// The pieces are sent again, for ever.
     Again,
 }
 
@@ -154,7 +154,7 @@ impl http_body::Body for RawBody {
     }
 }
 
-/// A message's first five bytes, and as much of it as is sent.
+/// A message's first five bytes, and the part of it that is sent.
 pub fn message(length: u32, sent: &[u8]) -> Bytes {
     [&[0][..], &length.to_be_bytes(), sent].concat().into()
 }
@@ -166,7 +166,7 @@ pub fn request(path: &str, body: Body) -> http::Request<Body> {
     request.body(body).unwrap()
 }
 
-/// The status of an answer; its body is read to the end where the head has none.
+/// The status of an answer; its body is read to the end if the head has none.
 pub async fn status_of(channel: Channel, request: http::Request<Body>) -> tonic::Status {
     use tower::ServiceExt;
     let asked = async {

@@ -271,7 +271,7 @@ impl Economy<'_> {
     /// Moves interest that the ledger posted on abandoned wallets to their holders' present wallets. Returns the
     /// amount.
     pub(super) fn collect_from_abandoned(&mut self) -> Result<i64, EconomyError> {
-        let mut fetched = 0;
+        let mut collected = 0;
         let mut abandoned = std::mem::take(&mut self.abandoned);
         for left in &mut abandoned {
             let Some(old) = account(left.wallet) else { continue };
@@ -280,11 +280,11 @@ impl Economy<'_> {
             left.sequence += 1;
             self.authority.transfer(own_transfer(old, new, held, left.sequence));
             self.households.cbdc_minor[left.household] += held;
-            fetched += held;
+            collected += held;
         }
         self.abandoned = abandoned;
         self.settle_all()?;
-        Ok(fetched)
+        Ok(collected)
     }
 
     fn tend_shells(&mut self) -> Result<(), EconomyError> {

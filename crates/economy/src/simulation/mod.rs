@@ -214,9 +214,8 @@ impl Economy<'_> {
         {
             return Ok(());
         }
-        let fetched = self.read_wallets();
-        let fetched = fetched + self.collect_from_abandoned()?;
-        self.flows_today.record(Flow::WalletInterest, Sector::CentralBank, Sector::Households, fetched);
+        let interest = self.read_wallets() + self.collect_from_abandoned()?;
+        self.flows_today.record(Flow::WalletInterest, Sector::CentralBank, Sector::Households, interest);
         Ok(())
     }
 

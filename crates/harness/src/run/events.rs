@@ -35,8 +35,8 @@ pub async fn happen(
             Action::Policy(change) => committee.change_policy(change).await.map(Some),
             Action::Grant(grant) => committee.grant(grant).await.map(Some),
             Action::BankStatus { node, status } => {
-                let measure = GovernanceAction::BankStatus { bank: bank_id(*node), status: *status };
-                committee.decide(vec![measure]).await.map(Some)
+                let action = GovernanceAction::BankStatus { bank: bank_id(*node), status: *status };
+                committee.decide(vec![action]).await.map(Some)
             }
             Action::Operation(figures) => operate(folder, figures).await.map(|()| None),
             Action::Freeze(figures) => court(figures, Order::Freeze).await,

@@ -118,7 +118,7 @@ fn in_proposals(ledger: &mut Ledger, wallets: u32, command: impl Fn(u32) -> Comm
     }
 }
 
-/// A bank with funded wallets, one a person.
+/// A bank with funded wallets, one a holder.
 pub fn ledger(wallets: u32, policy: Parameters) -> Ledger {
     let mut ledger = Ledger::new(genesis(wallets, policy)).expect("the genesis is valid");
     let (valid_until, signature) = (START.plus_ms(80_000_000), UNSIGNED);

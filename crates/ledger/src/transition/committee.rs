@@ -26,8 +26,8 @@ impl Transition<'_> {
             }
         }
         self.check_number_of_proposals(proposal)?;
-        if let Some(place) = self.unacceptable_action(&proposal.actions) {
-            return Err(Outcome::refused(Reason::ActionUnacceptable, 0, place as u64));
+        if let Some(index) = self.unacceptable_action(&proposal.actions) {
+            return Err(Outcome::refused(Reason::ActionUnacceptable, 0, index as u64));
         }
         let number = self.ledger.proposals.take_up(proposal.clone(), self.today);
         Ok(Outcome::settled_with(number))

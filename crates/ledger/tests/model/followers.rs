@@ -7,7 +7,7 @@ use cbdc_ledger::member::Role;
 use cbdc_ledger::policy::remuneration::capitalise;
 use cbdc_ledger::{AccountId, BankId, Block, BlockProposal, Genesis, Ledger, MemberId};
 
-/// One ledger a bank, each of that bank's part alone.
+/// One partial replica per bank.
 pub struct Followers(Vec<Ledger>);
 
 impl Followers {
@@ -38,7 +38,7 @@ impl Followers {
         }
     }
 
-    /// The ledger of one bank's part.
+    /// The partial replica of one bank.
     pub fn of(&self, bank: BankId) -> &Ledger {
         self.0.iter().find(|part| part.partial_replica_of() == Some(bank)).expect("each bank of the genesis follows")
     }

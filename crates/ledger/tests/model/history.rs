@@ -1,6 +1,6 @@
 //! Random histories: plans that proptest draws and shrinks, resolved into commands against the model's present state.
 //!
-//! A plan is a handful of small numbers. Resolving it against the model makes every history interesting: amounts lie
+//! A plan is a handful of small numbers. Resolving it against the model makes every history interesting: amounts are
 //! just at, below and above what a rule allows now, and sequence numbers at the edges of the signer's window.
 
 use cbdc_ledger::amount::RatePpm;
@@ -183,8 +183,8 @@ fn validities() -> impl Strategy<Value = ValidityPlan> {
     ]
 }
 
-/// How many numbers [`Resolver::action`] tells apart.
-const MEASURE_KINDS: u8 = 58;
+/// The number of kinds that [`Resolver::action`] distinguishes.
+const ACTION_KINDS: u8 = 58;
 const RATE_MEASURES: std::ops::RangeInclusive<u8> = 28..=33;
 
 prop_compose! {
@@ -195,7 +195,7 @@ prop_compose! {
         number in numbers(),
         validity in validities(),
         key_version in prop_oneof![40 => Just(0u8), 1 => 1u8..3],
-        actions in prop::collection::vec((0u8..MEASURE_KINDS, any::<u8>(), any::<u8>(), amounts()), 1..4),
+        actions in prop::collection::vec((0u8..ACTION_KINDS, any::<u8>(), any::<u8>(), amounts()), 1..4),
         hours in (prop_oneof![3 => -2i8..=0, 2 => 1i8..30], -1i8..40),
     ) -> CommandPlan {
         CommandPlan { act, a, b, c, amount, number, validity, key_version, actions, hours }
@@ -553,7 +553,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// The registrar's certificate of a statement and the holder's agreement. Now and then it is past its end.
+    /// The registrar's certificate of a statement and the holder's agreement. Occasionally expired.
     fn certified(&self, which: u8, mut statement: Statement) -> (Certificate, Signature) {
         if which % 32 == 30 {
             statement.valid_until = Timestamp(self.model.time.saturating_sub(1));
@@ -922,7 +922,7 @@ fn plan(act: Act, a: u8, b: u8, c: u8, minor: u16) -> CommandPlan {
     }
 }
 
-/// What every history begins with, a block each: issuance to three banks; six persons, each with a wallet at two
+/// What every history begins with, a block each: issuance to three banks; six holders, each with a wallet at two
 /// banks; 1,000 minor units on each; limits that bind soon, proposed and voted; the same for rates, fees and banks'
 /// terms; collateral, statements and links.
 pub fn beginning() -> Vec<BlockPlan> {

@@ -1,4 +1,4 @@
-//! A small network for tests: a genesis with named, deterministic keys, and a ledger that is driven in few words.
+//! A small network for tests: a genesis with named, deterministic keys, and a ledger driven by short calls.
 //!
 //! ```ignore
 //! let mut network = Network::build(|genesis| genesis.validity_ms_max = 60_000);
@@ -50,7 +50,7 @@ pub fn key(name: &str) -> SigningKey {
     SigningKey::from_seed(*blake3::hash(name.as_bytes()).as_bytes())
 }
 
-/// The pseudonym of a person.
+/// The pseudonym of a holder.
 pub fn holder(name: &str) -> HolderId {
     let mut id = [0; 16];
     id.copy_from_slice(&blake3::hash(name.as_bytes()).as_bytes()[..16]);
@@ -109,7 +109,7 @@ pub fn books_with_reserves(reserves: u64) -> Books {
     opening_books(of_banks, amount(5_000), amount(1_000)).expect("the opening balance sheet fits")
 }
 
-/// Encodes commands into a proposal, with the signatures that they have.
+/// Encodes commands into a block proposal, with the signatures that they have.
 pub fn proposal(time: Timestamp, commands: &[Command]) -> Vec<u8> {
     let mut bytes = vec![1, 0, 0, 0];
     bytes.extend((commands.len() as u32).to_le_bytes());
@@ -118,7 +118,7 @@ pub fn proposal(time: Timestamp, commands: &[Command]) -> Vec<u8> {
     bytes
 }
 
-/// Applies commands, as a node does with what its own log kept.
+/// Applies commands, as a node does with those in its own log.
 pub fn apply(ledger: &mut Ledger, time: Timestamp, commands: &[Command]) -> Block {
     let bytes = proposal(time, commands);
     ledger.apply(&VerifiedProposal::from_own_log(&bytes).expect("a proposal that was just encoded decodes"))
@@ -385,7 +385,7 @@ impl Network {
         self.now = self.now.plus_ms(ms);
     }
 
-    /// Opens a wallet of a person.
+    /// Opens a wallet of a holder.
     pub fn open(&mut self, bank: u16, person: &str, class: Class) -> AccountId {
         let id = self.must_settle(self.opening(bank, person, class));
         AccountId::from_u64(id).expect("the result of opening is an account id")

@@ -18,8 +18,8 @@ use super::network::{
     velocity,
 };
 
-/// One command of each kind, really signed, and their network. Each would be its signer's next, so that in one block
-/// some settle and some are refused for a number in use.
+/// One command of each kind, really signed, and their network. Each is its signer's next, so that in one block some
+/// settle and some are refused for a used number.
 pub fn commands() -> (Network, Vec<(&'static str, Command)>) {
     commands_under(FormatVersion::One)
 }
@@ -42,7 +42,7 @@ pub fn commands_under(format: FormatVersion) -> (Network, Vec<(&'static str, Com
         order.request = order.request.record.sign(network.id(), &key("bank-1"));
         network.sign(order, "operator-0")
     };
-    let desk = |kind, minor| network.sign(network.operation(kind, 1, minor), "operator-0");
+    let operation = |kind, minor| network.sign(network.operation(kind, 1, minor), "operator-0");
     let proposal = network.proposal(vec![
         GovernanceAction::Policy(PolicyChange::SupplyCap(Some(amount(1_000_000)))),
         GovernanceAction::Policy(PolicyChange::IssuanceQuota(None)),
@@ -122,17 +122,17 @@ pub fn commands_under(format: FormatVersion) -> (Network, Vec<(&'static str, Com
         ("move-wallet", network.sign(network.moving(alice, 3), "wallet of alice at 1")),
         ("designate-wallet", network.sign(network.designation(alice), "wallet of alice at 1")),
         ("reclassify", network.sign(network.reclassification("alice", Class::BUSINESS), "registrar-0")),
-        ("withdraw-banknotes", desk(OperationKind::WithdrawBanknotes, 30)),
-        ("deposit-banknotes", desk(OperationKind::DepositBanknotes, 20)),
-        ("collect-for-government", desk(OperationKind::CollectForGovernment, 70)),
-        ("pay-from-government", desk(OperationKind::PayFromGovernment, 60)),
-        ("buy-securities", desk(OperationKind::BuySecurities, 800)),
-        ("sell-securities", desk(OperationKind::SellSecurities, 700)),
-        ("place-deposit", desk(OperationKind::PlaceDeposit, 55)),
-        ("lend", desk(OperationKind::Lend, 15)),
+        ("withdraw-banknotes", operation(OperationKind::WithdrawBanknotes, 30)),
+        ("deposit-banknotes", operation(OperationKind::DepositBanknotes, 20)),
+        ("collect-for-government", operation(OperationKind::CollectForGovernment, 70)),
+        ("pay-from-government", operation(OperationKind::PayFromGovernment, 60)),
+        ("buy-securities", operation(OperationKind::BuySecurities, 800)),
+        ("sell-securities", operation(OperationKind::SellSecurities, 700)),
+        ("place-deposit", operation(OperationKind::PlaceDeposit, 55)),
+        ("lend", operation(OperationKind::Lend, 15)),
         ("refinance", network.sign(network.refinancing(1, 25, -1_500, LedgerDay(20_800)), "operator-0")),
-        ("pledge", desk(OperationKind::Pledge, 5_000)),
-        ("release-collateral", desk(OperationKind::ReleaseCollateral, 400)),
+        ("pledge", operation(OperationKind::Pledge, 5_000)),
+        ("release-collateral", operation(OperationKind::ReleaseCollateral, 400)),
         ("deposit-statement", network.sign(network.statement(1, 750_000), "bank-1")),
         ("seize", network.sign(network.seizure(alice, 45, shop), "order-0")),
     ];

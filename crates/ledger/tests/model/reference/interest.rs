@@ -54,13 +54,13 @@ impl Model {
         self.wallets.get_mut(&id).unwrap().accrued = accrued - posted * unit;
     }
 
-    /// What a person owes as demurrage.
+    /// What a holder owes as demurrage.
     pub fn claim_of(&self, person: HolderId) -> i128 {
         self.claims.get(&person).copied().unwrap_or_default()
     }
 
-    /// What fell due on a wallet joins what its person owes, once anything is done with the wallet.
-    pub(super) fn touch(&mut self, id: AccountId) {
+    /// Adds what fell due on a wallet to what its holder owes, once the wallet is used.
+    pub(super) fn settle_due(&mut self, id: AccountId) {
         let wallet = self.wallets.get_mut(&id).unwrap();
         let due = std::mem::take(&mut wallet.claim);
         if due > 0 {
@@ -73,13 +73,13 @@ impl Model {
         let is_swept = |id: &AccountId| self.swept.as_ref().is_none_or(|swept| swept.contains(id));
         let open = self.wallets.iter().filter(|(_, wallet)| wallet.open).map(|(id, _)| *id);
         for id in open.filter(is_swept).collect::<Vec<_>>() {
-            self.touch(id);
+            self.settle_due(id);
         }
     }
 
     /// Takes what is owed of a credit of `credited`, which has been made. Returns what was taken.
     pub(super) fn take_claim(&mut self, id: AccountId, credited: i128) -> i128 {
-        self.touch(id);
+        self.settle_due(id);
         let person = self.wallets[&id].holder;
         let taken = self.claim_of(person).min(credited).min(self.spendable(id));
         self.take_demurrage(id, taken);

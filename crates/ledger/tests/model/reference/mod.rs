@@ -1,7 +1,7 @@
-//! The reference model: the specification once more, as plainly as it can be written.
+//! The reference model: a second implementation of the specification, as plain as possible.
 //!
 //! Signed 128-bit integers, ordered maps, sets of every used number and lists of every payment. Nothing is kept that
-//! could be computed: a person's holdings are summed over wallets, a day's payments over all payments ever made, what a
+//! could be computed: a holder's holdings are summed over wallets, a day's payments over all payments ever made, what a
 //! wallet has held over open holds, the CBDC in circulation over all wallets. Interest is eager: every wallet accrues
 //! at the end of every day. It shares with the ledger only the types of commands and answers.
 //!
@@ -48,16 +48,16 @@ const fn unsound(first: u8) -> PublicKey {
 pub struct Wallet {
     pub available: i128,
     pub frozen: i128,
-    /// What each court has frozen; nothing is not kept.
+    /// What each court has frozen; courts with nothing frozen are absent.
     pub frozen_by: BTreeMap<u16, i128>,
     /// Purpose-bound money by programme, what holds have reserved included.
     pub earmarks: BTreeMap<u64, i128>,
     /// Interest of ended days that is not posted, in minor units × ppm.
     pub accrued: i128,
-    /// Demurrage that fell due here and could not be paid, before it joins what the person owes.
+    /// Demurrage that fell due here and could not be paid, before it joins what the holder owes.
     pub claim: i128,
     pub linked_bank: u16,
-    /// Whether the person's tier allowance belongs to it.
+    /// Whether the holder's tier allowance belongs to it.
     pub allowance: bool,
     pub used: BTreeSet<u64>,
     pub key: PublicKey,
@@ -126,15 +126,15 @@ pub struct Model {
     pub treasuries: BTreeMap<u16, i128>,
     pub seen_keys: BTreeSet<PublicKey>,
     pub classes: BTreeMap<HolderId, Class>,
-    /// Persons in the order of their registration.
+    /// Holders in the order of their registration.
     pub registered: Vec<HolderId>,
-    /// What persons owe as demurrage.
+    /// What holders owe as demurrage.
     pub claims: BTreeMap<HolderId, i128>,
     /// The wallets that a block's sweep reaches: all of them, or those that a test says.
     pub swept: Option<BTreeSet<AccountId>>,
-    /// (person, ledger day, amount) of every settled payment to somebody else.
+    /// (holder, ledger day, amount) of every settled payment to somebody else.
     pub payments: Vec<(HolderId, i128, i128)>,
-    /// (person, time) of those that velocity counts.
+    /// (holder, time) of those that velocity counts.
     pub counted_payments: Vec<(HolderId, u64)>,
     /// (bank, ledger day, amount) of every issuance.
     pub issuances: Vec<(u16, i128, i128)>,

@@ -8,7 +8,7 @@ use cbdc_ledger::{AccountId, Amount, BankId, HolderId, Outcome};
 use super::programmes::Hold;
 use super::{Answer, DAY_MS, MAX, Model, Movement, done, minor, no};
 
-/// The first fee that an outcome has no room for.
+/// The smallest fee that an outcome cannot represent.
 const FEES_BELOW: i128 = 1 << 48;
 
 /// A transfer's terms, whether a holder or a hold pays.
@@ -79,8 +79,8 @@ impl Model {
         let Order { from, to, amount, max_fee } = order;
         let payer = self.wallets[&from].clone();
         let Some(payee) = self.open_wallet(to).cloned() else { return self.no_payee(to) };
-        self.touch(from);
-        self.touch(to);
+        self.settle_due(from);
+        self.settle_due(to);
         let is_own = payer.holder == payee.holder;
         let mut fees = (0, 0);
         if !is_own {
@@ -190,7 +190,7 @@ impl Model {
         (policy.payer_fee[&self.classes[&payer]].to_bank, policy.payee_fee[&self.classes[&payee]].to_bank)
     }
 
-    /// Books a fee that was kept back.
+    /// Books a fee that was deducted.
     fn take_fee(&mut self, payee: AccountId, fee: i128, to_bank: bool) -> Result<(), Outcome> {
         if to_bank {
             *self.treasuries.get_mut(&payee.bank.0).unwrap() += fee;
@@ -207,7 +207,7 @@ impl Model {
     // Money of the payer.
 
     /// Free purpose-bound money that may pay `to` and lasts until `until`: earliest expiry first, then by programme.
-    /// Between a person's own wallets there is none.
+    /// Between a holder's own wallets there is none.
     pub fn usable(&self, from: AccountId, to: AccountId, until: u64) -> Vec<(u64, i128)> {
         let (payer, payee) = (&self.wallets[&from], &self.wallets[&to]);
         let mut found = Vec::new();
@@ -260,7 +260,7 @@ impl Model {
         Ok(())
     }
 
-    /// Whether a person who was topped up keeps to the holding limit.
+    /// Whether a holder who was topped up keeps to the holding limit.
     fn check_growth(&self, person: HolderId, added: i128) -> Result<(), Outcome> {
         match self.policy().holding.get(&self.classes[&person]) {
             Some(limit) if self.holdings(person) > *limit => no(Reason::HoldingLimit, *limit, added),
@@ -270,7 +270,7 @@ impl Model {
 
     // Money to the payee.
 
-    /// Credits a wallet: what it owes is taken, what is above the holding limit goes to the linked bank.
+    /// Credits a wallet: what it owes is taken, and the excess over the holding limit goes to the linked bank.
     pub(super) fn credit(&mut self, to: AccountId, amount: i128, is_limited: bool) -> Result<(), Outcome> {
         let wallet = self.wallets.get_mut(&to).unwrap();
         wallet.available += amount;
@@ -340,7 +340,7 @@ impl Model {
         }
         self.check_active(to.bank.0)?;
         self.check_funds(from, amount, 0, &[])?;
-        self.touch(from);
+        self.settle_due(from);
         self.wallets.get_mut(&from).unwrap().available -= amount;
         *self.treasuries.get_mut(&to.bank.0).unwrap() += amount;
         done(0)
@@ -381,7 +381,7 @@ impl Model {
         }
         let usable = self.usable(from, to, expires_at);
         self.check_funds(from, maximum, max_fee, &usable)?;
-        self.touch(from);
+        self.settle_due(from);
         let earmarks = draw(&usable, maximum);
         let held = maximum - sum(&earmarks) + max_fee;
         self.wallets.get_mut(&from).unwrap().available -= held;

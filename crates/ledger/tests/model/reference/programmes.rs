@@ -66,7 +66,7 @@ impl Model {
         }
     }
 
-    /// Gives a hold back to its payer, who may owe some of it.
+    /// Returns a hold's money to its payer, who may owe some of it.
     pub(super) fn return_hold(&mut self, number: u64) {
         let hold = self.release(number);
         self.take_claim(hold.payer, hold.held);

@@ -55,8 +55,8 @@ impl Model {
         if made >= day_max {
             return no(Reason::TooManyProposals, day_max, made + 1);
         }
-        if let Some(place) = self.first_unacceptable(&proposal.actions) {
-            return no(Reason::ActionUnacceptable, 0, place as i128);
+        if let Some(index) = self.first_unacceptable(&proposal.actions) {
+            return no(Reason::ActionUnacceptable, 0, index as i128);
         }
         let ballots = BTreeMap::from([(proposal.member.0, true)]);
         self.proposals.push(Proposal {

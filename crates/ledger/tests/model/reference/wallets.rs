@@ -1,4 +1,4 @@
-//! Wallets and persons: opening, closing, keys, links, classes, orders of a court.
+//! Wallets and holders: opening, closing, keys, links, classes, orders of a court.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,7 +66,7 @@ impl Model {
         done(id.to_u64().into())
     }
 
-    /// What the wallet owes stays with the person, and is written off with their last one.
+    /// What the wallet owes stays with the holder, and is written off with their last one.
     pub(super) fn close(&mut self, id: AccountId) -> Answer {
         let Some(wallet) = self.open_wallet(id) else { return self.no_payee(id) };
         let balance = self.own(id) + self.earmarked(id);
@@ -85,7 +85,7 @@ impl Model {
         if self.wallets[&id].allowance && has_others {
             return no(Reason::DesignatedWallet, 0, 0);
         }
-        self.touch(id);
+        self.settle_due(id);
         let (unit, wallet) = (self.unit(), self.wallets.get_mut(&id).unwrap());
         let owed = (-wallet.accrued).max(0);
         (wallet.accrued, wallet.allowance, wallet.open) = (0, false, false);
@@ -140,9 +140,9 @@ impl Model {
         done(self.relocate(order.account, order.bank.0).to_u64().into())
     }
 
-    /// Everything of a wallet goes to a new account; the old one only says where.
+    /// Moves everything of a wallet to a new account; the old one only names it.
     fn relocate(&mut self, from: AccountId, bank: u16) -> AccountId {
-        self.touch(from);
+        self.settle_due(from);
         let serial = self.wallets.keys().filter(|id| id.bank.0 == bank).count() as u32 + 1;
         let to = AccountId::new(BankId(bank), serial);
         let old = self.wallets.get_mut(&from).unwrap();
@@ -179,7 +179,7 @@ impl Model {
         let person = self.wallets[&id].holder;
         match self.allowance_of(person) {
             Some(before) if before == id => return done(0),
-            before => before.into_iter().chain([id]).for_each(|wallet| self.touch(wallet)),
+            before => before.into_iter().chain([id]).for_each(|wallet| self.settle_due(wallet)),
         }
         for (other, wallet) in &mut self.wallets {
             if wallet.holder == person {
@@ -209,7 +209,7 @@ impl Model {
             FreezeKind::Freeze => self.freeze_by(id, order.court.0, amount),
             FreezeKind::Unfreeze => self.lift(id, order.court.0, amount)?,
         }
-        self.touch(id);
+        self.settle_due(id);
         done(0)
     }
 
@@ -257,7 +257,7 @@ impl Model {
             }
         }
         self.lift(id, order.court.0, minor(order.released))?;
-        self.touch(id);
+        self.settle_due(id);
         let wallet = self.wallets.get_mut(&id).unwrap();
         let taken = amount.min(wallet.available);
         wallet.available -= taken;
