@@ -1,7 +1,6 @@
 //! One customer, or one bank, floods a real central bank: everybody else's payments settle meanwhile.
 //!
-//! Time is never asserted, but that there is progress: how many payments of the honest bank settle while the flood
-//! lasts.
+//! No time is asserted, only progress: how many payments of the honest bank settle while the flood lasts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -31,7 +30,7 @@ struct Wallet {
     key: SigningKey,
 }
 
-/// A payment of one minor unit to the second wallet of bank 2, which takes all of them.
+/// A payment of one minor unit to the second wallet of bank 2, which receives all of them.
 fn payment(running: &Running, wallet: &Wallet, sequence: u64, valid_until: Timestamp) -> Command {
     let head = Head { flags: 0, key_version: 0, sequence, valid_until };
     let (kind, to) = (PaymentKind::Transfer, AccountId::new(BankId(2), 2));
@@ -92,7 +91,7 @@ impl Stream {
     }
 }
 
-/// Bank 2 pays, one payment after another, until it is told to stop; how many have settled is counted.
+/// Bank 2 paying, one payment after another, until it is stopped, with a count of those settled.
 struct Honest {
     settled: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
@@ -124,7 +123,7 @@ impl Honest {
         self.settled.load(Ordering::SeqCst)
     }
 
-    /// Waits until so many more have settled. (If none do, the test never ends.)
+    /// Waits until that many more have settled. (If none do, the test never ends.)
     async fn pays(&self, more: usize) {
         let wanted = self.settled() + more;
         while self.settled() < wanted {
@@ -159,7 +158,7 @@ async fn copies_of_one_payment_stop_nobody_and_all_have_its_outcome() {
             let answers = stream.answers().await;
             assert_eq!(answers.len(), BATCH_COMMANDS_MAX);
             if answers.iter().any(|answer| answer.outcome.reason == Reason::Overloaded) {
-                // The bank wastes others' time and is slowed: what waits for too long has to be sent again.
+                // The bank wastes others' time and is slowed: batches that wait for too long have to be sent again.
                 stream.send(8, copies.clone()).await;
                 continue;
             }
@@ -174,7 +173,7 @@ async fn copies_of_one_payment_stop_nobody_and_all_have_its_outcome() {
     honest.stop().await;
 }
 
-/// A kind of flood: the command of that number, and what it is refused for.
+/// A kind of flood: the command with a given number, and the reason for which it is refused.
 struct Flood {
     command: fn(&Running, u64) -> Command,
     refused: &'static [Reason],
@@ -220,7 +219,7 @@ async fn a_bank_that_floods_junk_of_any_kind_stops_nobody_and_is_named() {
         let commands = Bytes::from(some.repeat(16));
         let answered = Arc::<AtomicUsize>::default();
         let mut flooding = Vec::new();
-        // Each stream sends as much as is taken from it.
+        // Each stream sends as much as is accepted.
         for _ in 0..3 {
             let Stream { batches, mut answers } = Stream::open(&running, 1).await;
             let commands = commands.clone();
@@ -244,7 +243,7 @@ async fn a_bank_that_floods_junk_of_any_kind_stops_nobody_and_is_named() {
                 }
             }));
         }
-        // The flood is on: it neither stops nor does it stop the others.
+        // The flood continues: it neither stops nor stops the others.
         let is_on = || flooding.iter().all(|task| !task.is_finished());
         while answered.load(Ordering::SeqCst) == 0 && is_on() {
             honest.pays(1).await;

@@ -120,7 +120,7 @@ async fn it_starts_again(checkpoint_every_blocks: u64) {
         decide(&network, &node, &keys.configs[before], vec![keys.replacement(after)]).await;
         let why = stopped(node).await;
         assert!(why.contains("replaced the key") && why.contains(&keys.signing_key(after).public_key().to_string()));
-        // The former keys start no more, whichever they are, and leave the folder as it was.
+        // No former key starts the node, and the folder is unchanged.
         for former in 0..after {
             refused(&keys.configs[former], &keys.signing_key(after)).await;
         }

@@ -1,4 +1,4 @@
-//! `cbdc bench core` through the public door: its keys, its syncs, its books.
+//! `cbdc bench core` as users call it: its keys, its syncs, its books.
 
 use std::path::Path;
 use std::process::{Command, Output};

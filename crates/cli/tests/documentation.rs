@@ -1,11 +1,11 @@
-//! What the Markdown pages point at is there: files, headings, and paths of the repository named in code spans. So is
-//! every page that the sources cite.
+//! Whatever the Markdown pages point at exists: files, headings, and paths of the repository named in code spans. So
+//! does every page that the sources cite.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// Folders that hold nothing written by hand, or nothing of ours.
+/// Folders without hand-written files, or with nothing of this project.
 const SKIPPED: [&str; 4] = ["target", "results", "network", "node_modules"];
 /// A code span that begins with one of these names a path from the root.
 const TOP: [&str; 8] = ["crates/", "docs/", "simulations/", "proto/", "deploy/", "benches/", "examples/", ".github/"];
@@ -78,7 +78,7 @@ fn broken_links(file: &Path, page: &str) -> Vec<String> {
     wrong
 }
 
-/// Paths of the repository that a page names and that are not there.
+/// Paths of the repository that a page names and that do not exist.
 fn missing_paths(root: &Path, page: &str) -> Vec<String> {
     let prose = prose(page);
     let is_path = |span: &&str| TOP.iter().any(|top| span.starts_with(top)) && !span.contains([' ', '*', '<', '…']);
@@ -86,7 +86,7 @@ fn missing_paths(root: &Path, page: &str) -> Vec<String> {
     missing.map(|span| format!("expected {span}, found no such path")).collect()
 }
 
-/// Reads every page of the repository and fails with all that is wrong on them.
+/// Reads every page of the repository and fails with all errors found.
 fn judge_pages(findings: impl Fn(&Path, &str) -> Vec<String>) {
     let root = root();
     let mut pages = BTreeSet::new();
@@ -172,7 +172,7 @@ fn every_account_number_that_is_shown_has_the_right_check_digits() {
     assert!(wrong.is_empty(), "account numbers that nobody can have:\n{}", wrong.join("\n"));
 }
 
-/// The house's width, in characters.
+/// The maximum line width, in characters.
 const WIDTH: usize = 120;
 
 /// Whether a line that is too long is prose: no table, command or heading of a page, and in a source a comment.
@@ -202,7 +202,7 @@ fn prose_and_comments_keep_to_the_width() {
     assert!(wrong.is_empty(), "lines of prose above {WIDTH} columns:\n{}", wrong.join("\n"));
 }
 
-/// A canary: each kind of broken reference is found, and what is none is left alone.
+/// A canary: each kind of broken reference is found, and valid ones are not reported.
 #[test]
 fn a_broken_reference_is_found() {
     let links = |page: &str| broken_links(&root().join("README.md"), page);

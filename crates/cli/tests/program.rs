@@ -105,7 +105,7 @@ fn from_nothing_to_a_paid_wallet_and_a_receipt_and_on_after_a_stop() {
     up.stop();
 }
 
-/// What an audit finds that is to find something.
+/// The findings of an audit that must find something.
 fn findings(dir: &Path, arguments: &[&str]) -> String {
     let output = run(dir, &[&["audit", "--json"], arguments].concat());
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -133,7 +133,7 @@ fn an_audited_folder_is_compared_with_a_published_head_and_with_a_node_that_runs
     assert_eq!(code(dir, &[&data[..], &["--expect-head", "59"]].concat()), 2);
     assert_eq!(code(dir, &[&data[..], &["--peer", "bank-1"]].concat()), 4, "nobody listens");
 
-    // A folder that was kept from before is too short for a network that went on.
+    // An old copy of the folder is too short for a network that has continued.
     std::fs::create_dir(dir.join("old")).unwrap();
     for file in std::fs::read_dir(dir.join("net/central-bank-1/data")).unwrap().map(Result::unwrap) {
         std::fs::copy(file.path(), dir.join("old").join(file.file_name())).unwrap();
@@ -185,7 +185,7 @@ fn the_committee_and_the_court_decide() {
     let waiting = object(dir, &["policy", "issue", "500", "--bank", "2"]);
     assert_eq!(waiting["settled"], false, "it waits for the operator");
     assert_eq!(object(dir, &["policy", "endorse"])["requests"][0]["settled"], true);
-    // One of three cannot be settled: each is told, and the others settle.
+    // One of three cannot settle: each is reported, and the others settle.
     for amount in ["1", "1000000000000", "2"] {
         assert_eq!(object(dir, &["policy", "issue", amount, "--bank", "2"])["settled"], false);
     }

@@ -1,4 +1,4 @@
-//! What a new network's folder holds, and how it may and may not be made.
+//! What a new network's folder holds, and how it may and may not be created.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Limits on a holder, under attack: one holder, wallets at three banks, everything at once; and what expires, with
-//! nobody doing anything.
+//! Limits on a holder, under attack: one holder, wallets at three banks, everything at once; and what expires while
+//! nobody acts.
 
 mod model;
 
@@ -42,7 +42,7 @@ impl Attack {
         self.network.block(&commands).outcomes
     }
 
-    /// Ten transfers from each of `payers` to each of `payees` in one block, numbered onwards.
+    /// Ten transfers from each of `payers` to each of `payees` in one block, with consecutive numbers.
     fn flood(&mut self, payers: &[AccountId], payees: &[AccountId], minor: u64) -> Vec<Outcome> {
         let mut commands = Vec::new();
         for payer in payers {
@@ -73,7 +73,7 @@ fn no_way_of_being_paid_at_several_banks_at_once_leads_above_the_holding_limit()
     assert_eq!((settled(&outcomes), attack.held()), (10, 990));
     assert!(outcomes.iter().all(|outcome| outcome.is_settled() || outcome.reason == Reason::HoldingLimit));
 
-    // Funding by each bank, a captured hold, and a top-up that comes to rest on the payer's own wallet.
+    // Funding by each bank, a captured hold, and a top-up whose remainder stays on the payer's own wallet.
     for (bank, wallet) in BANKS.iter().zip(&own) {
         attack.network.must_settle(attack.network.issuance(IssuanceKind::Issue, *bank, 11));
         assert_eq!(attack.network.settle(attack.network.funding(*wallet, 11)).reason, Reason::HoldingLimit);
@@ -96,7 +96,7 @@ fn topping_up_ones_own_other_wallet_keeps_to_the_holding_limit() {
     let own = attack.own.clone();
     attack.network.fund(own[0], 400);
     attack.network.must_settle(attack.network.link(own[0], 1));
-    // 400 of it moves, 601 would come from bank 1: together one above the limit, all or nothing.
+    // 400 of it moves, 601 would come from bank 1: together one above the limit, so nothing happens.
     let above = attack.network.reverse_waterfall(1, 1_000, attack.network.transfer(own[0], own[1], 1_001));
     assert_eq!(attack.network.settle(above), Outcome::refused(Reason::HoldingLimit, LIMIT, 601));
     assert_eq!((attack.held(), attack.network.available(own[0])), (400, 400));
@@ -155,7 +155,7 @@ fn a_person_above_a_lowered_limit_spends_from_every_bank_and_receives_at_none() 
         attack.network.must_settle(attack.network.transfer(*wallet, friends[0], 600));
     }
     assert_eq!(attack.held(), 1_200);
-    // The next credit takes nothing of what was there before, and with a consent goes to the deposit whole.
+    // The next credit takes nothing of the earlier balance, and with a consent goes to the deposit whole.
     attack.network.must_settle(attack.network.link(own[0], 1));
     assert_eq!(attack.network.settle(attack.network.transfer(friends[0], own[0], 50)), Outcome::settled());
     assert_eq!(attack.held(), 1_200);
@@ -178,13 +178,13 @@ fn payments_of_a_day_a_month_and_a_window_count_over_all_banks() {
         assert_eq!(settled(&outcomes), expected);
         attack.network.wait(DAY_MS);
     }
-    // A new month. Payments of 1 are held up by the window alone: twelve, and after it twelve more.
+    // A new month. Only the window limits payments of 1: twelve, and after it twelve more.
     attack.network.wait(10 * DAY_MS);
     for _ in 0..2 {
         let outcomes = attack.flood(&own, &friends, 1);
         assert_eq!(settled(&outcomes), 12);
         assert!(outcomes.iter().all(|outcome| outcome.is_settled() || outcome.reason == Reason::Velocity));
-        // Nothing within the window, whatever its edge.
+        // Nothing within the window, up to its very edge.
         attack.network.wait(HOUR_MS - 1);
         assert_eq!(settled(&attack.flood(&own, &friends, 1)), 0);
         attack.network.wait(1);
@@ -211,7 +211,8 @@ fn expiry_leaves_nothing_behind_without_traffic_and_under_a_hold() {
             assert!(blocks < 50, "the ledger comes to rest");
         }
     };
-    // Paying goes on over several blocks; then two holders promise their money until the very end, and one spends some.
+    // Payments continue over several blocks; then two holders set their money aside until the very end, and one spends
+    // some.
     for _ in 0..8 {
         network.block(&[]);
     }
@@ -261,7 +262,7 @@ fn a_checkpoint_holds_more_promises_and_purpose_bound_money_than_fit_in_one_chun
     let mut loader = cbdc_ledger::checkpoint::Loader::default();
     chunks.iter().for_each(|chunk| loader.chunk(chunk).unwrap());
     let mut loaded = loader.finish(root.unwrap()).unwrap();
-    // What was loaded goes on as the ledger does: everything expires.
+    // The loaded ledger continues as the original does: everything expires.
     let block = model::network::apply(&mut loaded, expires_at, &[]);
     network.now = expires_at;
     assert_eq!(network.block(&[]), block);

@@ -1,13 +1,13 @@
-//! The pages of docs/reference/policy say what the ledger does: every example on them is run, and every number beside
-//! one is found in it.
+//! The pages of docs/reference/policy match the ledger: every example on them is run, and every number in the text
+//! beside one appears in it.
 //!
-//! An example is a fenced block with the info string `example` and is played on a network of its own: three banks with
-//! reserves of 1000.00 each, on actual/365, from 2026-11-23T00:00. A line is `what is done | what comes of it`.
+//! An example is a fenced block with the info string `example`, and runs on a network of its own: three banks with
+//! reserves of 1000.00 each, on actual/365, from 2026-11-23T00:00. A line is `statement | result`.
 //!
-//! * On the left stands one statement of [`Player::act`], or nothing. Opening figures (`begin …`) come first.
-//! * On the right stand results, parted by semicolons: first the outcome ([`Player::outcome`]), then what can be read
-//!   afterwards ([`Player::read`]). Where none is named the command must settle, without fee, waterfall and top-up.
-//! * Amounts have two decimals and a point, counts none. `alice@2` is a second wallet of alice. Commas are for the eye.
+//! * On the left is one statement of [`Player::act`], or nothing. Opening figures (`begin …`) come first.
+//! * On the right are results, separated by semicolons: first the outcome ([`Player::outcome`]), then what can be read
+//!   afterwards ([`Player::read`]). If none is named, the command must settle, without fee, waterfall and top-up.
+//! * Amounts have two decimals and a point, counts none. `alice@2` is a second wallet of alice. Commas are optional.
 //! * `decide` and `operate` take the words of `cbdc policy propose` and `cbdc policy operate`; the other statements are
 //!   listed in docs/reference/policy/README.md.
 //!
@@ -68,7 +68,7 @@ fn money(text: &str) -> Read<u64> {
     amount.map(Amount::minor).ok_or_else(|| format!("expected an amount such as 12.50, found `{text}`"))
 }
 
-/// An amount where there is a point, a plain number where there is none.
+/// An amount if there is a point, otherwise a plain number.
 fn figure(text: &str) -> Read<u64> {
     if text.contains('.') { money(text) } else { number(text) }
 }
@@ -91,19 +91,19 @@ fn shown(amount: Amount) -> String {
     show(i128::from(amount.minor()))
 }
 
-/// Splits a line into words; commas and colons behind a word are for the eye.
+/// Splits a line into words; commas and colons after a word are ignored.
 fn words(text: &str) -> Vec<&str> {
     text.split_whitespace().map(|word| word.trim_end_matches([',', ':'])).collect()
 }
 
-/// One example while it is played.
+/// The state of one example while it runs.
 struct Player {
     genesis: Option<Genesis>,
     network: Network,
     wallets: BTreeMap<String, AccountId>,
     /// The balance sheet before the last statement.
     before: BTreeMap<String, i128>,
-    /// What the last statement's waterfalls moved, minor units.
+    /// The amount that the last statement's waterfalls moved, minor units.
     waterfall: u64,
 }
 
@@ -151,8 +151,8 @@ impl Player {
         }
     }
 
-    /// What an outcome says: `refused REASON [limit X, amount Y]`, `hold 1`, or what a payment moved beside the amount:
-    /// `fee`, `payee's fee` and `reverse waterfall`, which its outcome has, and `waterfall`, which it has not.
+    /// Reads an outcome: `refused REASON [limit X, amount Y]`, `hold 1`, or what a payment moved besides the amount:
+    /// `fee`, `payee's fee` and `reverse waterfall`, which its outcome has, and `waterfall`, which it does not have.
     fn outcome(result: &str) -> Read<Option<(Outcome, u64)>> {
         let reason = |name: &str| Reason::from_name(name).ok_or_else(|| format!("expected a reason, found `{name}`"));
         let (mut charges, mut waterfall) = (Charges::default(), 0);
@@ -277,7 +277,7 @@ impl Player {
         self.settle(self.network.issuance(kind, number(bank)?, money(amount)?))
     }
 
-    /// Opens a wallet, and issues and funds what it begins with.
+    /// Opens a wallet, and issues and funds its opening balance.
     fn open(&mut self, name: &str, class: Class, bank: u16, with: &[&str]) -> Read<Outcome> {
         let person = name.split_once('@').map_or(name, |(person, _)| person);
         let outcome = self.settle(self.network.opening(bank, person, class))?;
@@ -319,7 +319,7 @@ impl Player {
         }
     }
 
-    /// The committee proposes, votes and enacts at once what is typed as for `cbdc policy propose`.
+    /// Lets the committee propose, vote on and enact at once what is typed as for `cbdc policy propose`.
     fn decide(&mut self, typed: &str) -> Read<Outcome> {
         let in_force = self.network.ledger.parameters();
         let (mut wanted, mut others) = (in_force.clone(), Vec::new());
@@ -542,7 +542,7 @@ fn lines(page: &str) -> Lines<'_> {
     lines
 }
 
-/// Words that stand in backticks.
+/// Words in backticks.
 fn quoted(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
@@ -565,7 +565,7 @@ fn figures(line: &str) -> Vec<Vec<String>> {
     figures
 }
 
-/// The line that is played; shown where the ledger itself panics, as at a broken invariant.
+/// The line that is being run; printed if the ledger itself panics, as at a broken invariant.
 struct Played(String);
 
 impl Drop for Played {
@@ -576,7 +576,7 @@ impl Drop for Played {
     }
 }
 
-/// Fails with everything that is wrong on the pages.
+/// Fails with all errors found on the pages.
 fn judge(wrong: Vec<String>) {
     assert!(wrong.is_empty(), "the pages and the ledger disagree:\n{}", wrong.join("\n"));
 }
@@ -703,7 +703,7 @@ fn the_player_is_strict() {
     assert!(player.line("begin with reserves 1.00").is_err(), "opening figures come first");
 }
 
-/// A canary: any number that a page says comes of something would be missed if it were another one.
+/// A canary: a change of any number that a page gives as a result would be noticed.
 #[test]
 fn a_changed_number_is_found() {
     let (mut changed, mut wrong) = (0, Vec::new());

@@ -1,4 +1,4 @@
-//! What a signature costs to verify on one thread, for each batch size, against `ed25519-zebra`.
+//! The cost of verifying a signature on one thread, for each batch size, against `ed25519-zebra`.
 //!
 //! Every signature has its own key and a message of 120 bytes (about a transfer). Ours has the keys decompressed, as
 //! the cache of active wallets keeps them; zebra decompresses them each time, as its interface does. Names are
@@ -38,7 +38,7 @@ fn signed(number: usize) -> Signed {
     }
 }
 
-/// The signature beside another message: well-formed, and wrong.
+/// The signature with another message: well-formed, and wrong.
 fn spoilt(signed: &Signed) -> Signed {
     let mut body = signed.body;
     body[BODY_BYTES - 1] ^= 1;

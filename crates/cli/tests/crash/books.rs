@@ -31,7 +31,7 @@ pub struct Moved {
     pub top_ups: u64,
     /// Those from a deposit at another bank than the wallet's.
     pub top_ups_across: u64,
-    /// Top-ups that the ledger refused: what was promised has to go back.
+    /// Top-ups that the ledger refused: the reserved deposit must be returned.
     pub top_ups_refused: u64,
     pub fundings: u64,
 }
@@ -48,13 +48,13 @@ pub struct Books {
     pub tip: Height,
 }
 
-/// Takes money from what must be there.
+/// Takes money from a balance that must suffice.
 fn take(from: &mut u64, amount: u64, whose: &str, ordered: &Ordered) {
     *from = from.checked_sub(amount).unwrap_or_else(|| panic!("{whose}: {from} less {amount}, by {ordered:?}"));
 }
 
 impl Books {
-    /// Books of holders with nothing but what was credited to their deposits.
+    /// Books of holders with nothing but the credits to their deposits.
     pub fn open(holders: &[Holder]) -> Books {
         let credited = |holder: &Holder| ((holder.deposit_at, holder.account()), holder.credited);
         let linked = |holder: &Holder| (holder.account(), holder.deposit_at);
@@ -97,7 +97,7 @@ impl Books {
         }
         self.moved.top_ups_refused += u64::from(topped_up_by.is_some() && !outcome.is_settled());
         let earlier = match record.kind {
-            // A funding that was refused may be tried again under its request id.
+            // A refused funding may be tried again under its request id.
             PaymentKind::Fund if !outcome.is_settled() => None,
             PaymentKind::Fund => self.fundings.insert(record.reference, ordered.clone()),
             _ => self.payments.insert((record.from, record.head.sequence), ordered.clone()),

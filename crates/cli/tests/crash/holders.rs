@@ -34,8 +34,8 @@ const STATUS_WITHIN: Duration = Duration::from_secs(40);
 #[derive(Clone)]
 pub struct Holder {
     pub wallet: Wallet,
-    /// The bank with the deposit that waterfalls go to and top-ups come from; without a linked bank, that fundings come
-    /// from.
+    /// The bank with the deposit that waterfalls go to and top-ups come from; without a linked bank, the one that
+    /// fundings come from.
     pub deposit_at: BankId,
     pub is_linked: bool,
     /// The amount credited there at the start, minor units.

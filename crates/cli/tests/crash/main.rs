@@ -6,7 +6,7 @@
 //! | [`load`] | a heavy load of payments between wallets: every answer against the chain |
 //! | [`deposits`] | payments that draw on deposits and flow onto them: I3 to the cent, for each bank and each holder |
 //! | [`holders`] | the payers of [`deposits`], and the status that each was told |
-//! | [`stopped`] | a central bank that stands still in the middle of a payment |
+//! | [`stopped`] | a central bank that hangs in the middle of a payment |
 //! | [`books`] | the wallets and deposits that follow from the chain |
 //!
 //! `CBDC_CRASH_ROUNDS` sets the number of rounds, `CBDC_CRASH_SEED` repeats a failed plan.

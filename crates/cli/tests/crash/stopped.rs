@@ -23,12 +23,12 @@ use crate::holders;
 use crate::kills::{Dice, rounds_and_seed};
 
 const VALIDITY_MS: u64 = 1_000;
-/// How long the central bank stands still: longer than the payment is valid and the bank waits for its answer.
+/// How long the central bank hangs: longer than the payment is valid and the bank waits for its answer.
 const STOPPED_FOR: Duration = Duration::from_millis(2_600);
-/// The time within which a record must have a final answer once the central bank goes on.
+/// The time within which a record must have a final answer once the central bank continues.
 const FINAL_WITHIN: Duration = Duration::from_secs(30);
 
-/// Sends a signal to a process the moment it is told to: the shell that sends it runs already.
+/// Sends a signal to a process without delay: the shell that sends it runs already.
 struct Signal(Child);
 
 impl Signal {
@@ -102,7 +102,7 @@ impl Payer<'_> {
         self.wallet.details().await.unwrap().next_sequence
     }
 
-    /// Submits a record until what is said of it is final.
+    /// Submits a record until its answer is final.
     async fn final_answer(&self, payment: &Signed<Payment>) -> Told {
         let give_up = tokio::time::Instant::now() + FINAL_WITHIN;
         loop {
@@ -153,7 +153,7 @@ async fn no_answer_is_contradicted_where_the_central_bank_stops_in_the_middle_of
             tokio::join!(accepting, waiting)
         };
         let (first, (second, third), ()) = tokio::join!(payer.submit(&payment, true), again, stopping);
-        // The chain's time goes on with another payment, so that the first one's end is known.
+        // Another payment advances the chain's time, so that the first one's end is known.
         let other = payer.sign(payment.record.head.sequence + 1, 60_000);
         assert_eq!(payer.final_answer(&other).await, Told::Settled, "round {round}");
         let in_the_end = payer.final_answer(&payment).await;
@@ -161,7 +161,7 @@ async fn no_answer_is_contradicted_where_the_central_bank_stops_in_the_middle_of
         for told in [first, second, third] {
             let is_contradicted = match &told {
                 Told::Settled | Told::Refused(_) => (told == Told::Settled) != (in_the_end == Told::Settled),
-                // Copies that were sent after it came too late to settle.
+                // Copies sent later were too late to settle.
                 Told::NotYet(_) => in_the_end == Told::Settled,
                 Told::Accepted | Told::Unknown => false,
             };

@@ -20,10 +20,10 @@ const TOGETHER: u64 = 5;
 const EVERY: Duration = Duration::from_millis(10);
 /// Payments that are signed beforehand: those of half a minute.
 const SIGNED: u64 = 15_000;
-/// Wallets that pay; each by turns, and the next one is paid.
+/// Wallets that pay, in turn; each pays the next one.
 const PAYERS: u64 = WALLETS - 10;
 
-/// How many payments the customers of each bank have made: no wallet leaves a sequence number out.
+/// How many payments the customers of each bank have made: no wallet skips a sequence number.
 static MADE: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 
 /// Customers of one bank who pay.
@@ -41,13 +41,13 @@ struct Message {
     settled: u64,
 }
 
-/// What became of the payments of some time.
+/// The results of the payments of a period.
 #[derive(Clone, Copy)]
 pub struct Figures {
     pub settled_per_s: f64,
     pub p50: Duration,
     pub p99: Duration,
-    /// The longest time in which none settled.
+    /// The longest period in which none settled.
     pub longest_gap: Duration,
 }
 
@@ -64,7 +64,7 @@ impl Honest {
         let mut client = BankClient::new(network.to_bank(bank));
         let answers = client.submit_transfers(UnboundedReceiverStream::new(receive)).await.unwrap().into_inner();
         let messages = Arc::<Mutex<Vec<Message>>>::default();
-        // Signed beforehand, so that signing takes no time of the nodes.
+        // Signed beforehand, so that signing takes none of the nodes' time.
         let first = MADE[usize::from(bank) - 1].load(Ordering::SeqCst);
         let valid_until = now().plus_ms(600_000);
         let payment = |number: u64| {
@@ -81,7 +81,7 @@ impl Honest {
         Honest { bank, first, messages, tasks }
     }
 
-    /// Watches for some time.
+    /// Observes for some time.
     pub async fn figures(&self, time: Duration) -> Figures {
         let from = Instant::now();
         tokio::time::sleep(time).await;
@@ -109,9 +109,9 @@ impl Honest {
         }
     }
 
-    /// Stops, and tells how many have settled.
+    /// Stops, and returns how many have settled.
     pub async fn stop(self) -> u64 {
-        // What is on its way gets its answer.
+        // Payments in flight get their answers.
         self.tasks[0].abort();
         tokio::time::sleep(Duration::from_millis(500)).await;
         self.tasks[1].abort();

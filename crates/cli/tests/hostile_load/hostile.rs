@@ -31,7 +31,7 @@ const HOUR_MS: u64 = 3_600_000;
 const STREAMS: usize = 3;
 const TOGETHER: u64 = 1_024;
 
-/// A kind of flood: the payment of that number.
+/// A kind of flood: the payment with a given number.
 #[derive(Clone, Copy)]
 pub struct Flood {
     pub name: &'static str,
@@ -67,19 +67,19 @@ fn expired(network: &Hostile, number: u64) -> Vec<u8> {
     signed(network, &hostile(), 10 + number % 50, Timestamp(now().0 - HOUR_MS))
 }
 
-/// Each uses its number: further ones are used already, as whoever has no money can send.
+/// Each uses its number; later ones carry used numbers, as anybody without money can send.
 fn unfunded(network: &Hostile, number: u64) -> Vec<u8> {
     signed(network, &wallet(1, WALLETS + 1), 1 + number, now().plus_ms(HOUR_MS))
 }
 
-/// A flood that goes on until it is stopped.
+/// A flood that continues until it is stopped.
 pub struct Flooding {
     answered: Arc<AtomicU64>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Flooding {
-    /// Bank 1 sends to the central bank as much as is taken.
+    /// Bank 1 sends as much to the central bank as is accepted.
     pub async fn by_bank(network: &Hostile, flood: Flood) -> Flooding {
         Flooding::start(network, flood, async |messages| {
             let mut settlement = SettlementClient::new(network.to_central_bank(1));
@@ -88,7 +88,7 @@ impl Flooding {
         .await
     }
 
-    /// Customers of bank 1 send to it as much as is taken.
+    /// Customers of bank 1 send as much to it as is accepted.
     pub async fn by_customers(network: &Hostile, flood: Flood) -> Flooding {
         Flooding::start(network, flood, async |messages| {
             BankClient::new(network.to_bank(1)).submit_transfers(messages).await.unwrap().into_inner()
@@ -135,7 +135,7 @@ impl Flooding {
     }
 }
 
-/// Sends eight messages of 8,192 copies of one new payment to bank 1, on so many streams. Returns when all are
+/// Sends eight messages of 8,192 copies of one new payment to bank 1, on that many streams. Returns when all are
 /// answered.
 pub async fn copies(network: &Hostile, sequence: u64, streams: usize) -> Duration {
     let payment = signed(network, &hostile(), sequence, now().plus_ms(HOUR_MS));
@@ -161,10 +161,10 @@ pub async fn copies(network: &Hostile, sequence: u64, streams: usize) -> Duratio
     began.elapsed()
 }
 
-/// What takes memory of bank 1.
+/// Attacks on bank 1's memory.
 #[derive(Clone, Copy, Debug)]
 pub enum MemoryAttack {
-    /// 4 connections × 500 pages of payments at once, again and again.
+    /// 4 connections × 500 pages of payments at once, repeatedly.
     Pages,
     /// The same, and the answers are never read.
     UnreadPages,
@@ -172,7 +172,7 @@ pub enum MemoryAttack {
     Unfinished,
     /// The same, with messages as large as a stream of payments may send.
     UnfinishedBatches,
-    /// A thousand connections that were shaken hands with and say nothing.
+    /// A thousand connections that complete the handshake and send nothing.
     Idle,
 }
 
@@ -232,7 +232,7 @@ impl MemoryAttack {
         attacking
     }
 
-    /// One call, for ever.
+    /// One call, repeated for ever.
     async fn call(self, connection: Channel, authorization: String, answered: Arc<AtomicU64>, refused: Arc<AtomicU64>) {
         let account = wallet(1, 1).account.to_string();
         let page = v1::ListPaymentsRequest { account, page_size: 500, ..Default::default() };
@@ -309,7 +309,7 @@ impl http_body::Body for Pieces {
     }
 }
 
-/// So many TCP connections to bank 1, and to the central bank, that say nothing. Where they are `renewed`, another one
+/// That many TCP connections to bank 1, and to the central bank, which send nothing. If they are `renewed`, a new one
 /// replaces each that the node has ended.
 pub async fn silent(network: &Hostile, count: usize, renewed: bool) -> Attacking {
     let mut attacking = Attacking::default();

@@ -23,9 +23,9 @@ use self::honest::{Figures, Honest};
 use self::hostile::{FLOODS, Flooding};
 use self::network::{Hostile, MIB};
 
-/// The length of each phase: alone, beside, and after.
+/// The length of each phase: before, during and after an attack.
 const PHASE: Duration = Duration::from_secs(8);
-/// How long after a flood they should be as before.
+/// The time after a flood within which they should have recovered.
 const RECOVERS_WITHIN: Duration = Duration::from_secs(1);
 
 fn row(name: &str, alone: &Figures, beside: &Figures, after: &Figures, more: &str) {
@@ -92,7 +92,7 @@ async fn copies() {
     network.stop().await;
 }
 
-/// The memory of bank 1 under what takes memory, and how long a new customer waits meanwhile.
+/// The memory of bank 1 under attacks on it, and how long a new customer waits meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures for minutes"]
 async fn memory() {

@@ -71,7 +71,7 @@ impl Hostile {
         self.processes.stop().await.unwrap();
     }
 
-    /// Opens the wallets of a bank, and gives all but the last money.
+    /// Opens the wallets of a bank, and gives money to all but the last.
     async fn fund_wallets(&self, bank: u16) {
         let mut settlement = SettlementClient::new(self.to_central_bank(bank));
         let key = self.network.signing_key(Role::Bank, MemberId(bank)).unwrap();
