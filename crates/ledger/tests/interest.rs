@@ -289,8 +289,8 @@ proptest! {
     }
 }
 
-/// Frozen money pays no demurrage, so that a claim stands on the wallet that is seized; the holder's other wallet, which
-/// receives the money, pays it.
+/// Frozen money pays no demurrage, so that a claim stands on the wallet that is seized; the holder's other wallet,
+/// which receives the money, pays it.
 #[test]
 fn what_fell_due_on_a_seized_wallet_is_taken_from_what_its_holder_receives() {
     let genesis = |genesis: &mut Genesis| {

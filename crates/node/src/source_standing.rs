@@ -1,12 +1,12 @@
 //! The standing of a source of customers' commands: one that sends mostly what is refused has to wait.
 //!
-//! A bank answers for what it relays: a member of whose commands too many are refused is slowed by the central bank, and
-//! with it all of the bank's customers. So each source, which is a customers' address or a member, has an allowance of
-//! its own, far below a bank's. It is the source's, whatever its streams and calls are: those that are opened again,
+//! A bank answers for what it relays: a member of whose commands too many are refused is slowed by the central bank,
+//! and with it all of the bank's customers. So each source, which is a customers' address or a member, has an allowance
+//! of its own, far below a bank's. It is the source's, whatever its streams and calls are: those that are opened again,
 //! beside each other or one by one share it, and it outlives them.
 //!
-//! 1. Whatever is submitted asks for a turn ([`SourceStanding::turn`]). It has one at once while the source has allowance
-//!    left and few enough commands in flight; otherwise it waits, in the order in which it came.
+//! 1. Whatever is submitted asks for a turn ([`SourceStanding::turn`]). It has one at once while the source has
+//!    allowance left and few enough commands in flight; otherwise it waits, in the order in which it came.
 //! 2. Few commands are in flight at first ([`IN_FLIGHT`]), and as many more as have settled. Whoever sends junk is told
 //!    so before much of it is on its way, and nobody waits behind it.
 //! 3. What became of the commands is noted when they are answered ([`Turn::answered`]).

@@ -25,8 +25,8 @@ pub struct Budget {
 /// The budget of a member. The largest allowance covers what a bank resends after its stream broke, or one customer's
 /// mischief.
 pub const MEMBER: Budget = Budget { waste_per_s: 8_000, allowance_max: 32_768 };
-/// The budget of a source of customers' commands ([`crate::source_standing`]): an allowance for all that a bank may have
-/// in flight, so that whoever sends again what a broken stream left unanswered is not slowed.
+/// The budget of a source of customers' commands ([`crate::source_standing`]): an allowance for all that a bank may
+/// have in flight, so that whoever sends again what a broken stream left unanswered is not slowed.
 pub const CUSTOMER: Budget = Budget { waste_per_s: 1_000, allowance_max: 16_384 };
 /// The lowest that the allowance may fall below zero, in units.
 const DEBT_MAX: i64 = 8_192;
