@@ -67,7 +67,7 @@ pub struct Budget(Arc<Node>);
 struct Node {
     all: Counter,
     customers: Counter,
-    /// What addresses that take little may make of customers' part.
+    /// The part of the customers' memory that addresses with little use may take.
     customers_bytes_with_small: usize,
     share_bytes: usize,
     shares: Mutex<HashMap<Tenant, Weak<ShareInner>>>,
@@ -328,7 +328,7 @@ mod tests {
         let charges: Vec<_> = shares.iter().map(|share| share.take(8 * MIB)).collect();
         let refused = charges[3].as_ref().err().unwrap();
         assert_eq!((refused.limit_name, refused.limit), ("customers' part of limits.memory_mib", 24 * MIB));
-        // Those who take little find room all the same, as far as an eighth goes.
+        // Addresses with little use still find memory, up to an eighth.
         let small: Vec<_> = (4..8).map(|last| budget.share(customers(last)).take(MIB).unwrap()).collect();
         let refused = budget.share(customers(8)).take(1).err().unwrap();
         assert_eq!((refused.limit_name, refused.limit), ("customers' part of limits.memory_mib", 28 * MIB));

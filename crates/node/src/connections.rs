@@ -81,7 +81,7 @@ impl Connections {
         let frame_bytes = if tenant.is_member() { FRAME_BYTES_MAX } else { CUSTOMER_FRAME_BYTES_MAX };
         let charge = share.take(STATE_BYTES + frame_bytes as usize)?;
         let mut table = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        table.make_room(tenant, &self.limits)?;
+        table.end_one_if_full(tenant, &self.limits)?;
         let (activity, gives_way, number) = (Activity::new(), CancellationToken::new(), table.next);
         table.next += 1;
         table.customers += usize::from(!tenant.is_member());
@@ -93,7 +93,7 @@ impl Connections {
 }
 
 impl Table {
-    fn make_room(&mut self, tenant: Tenant, limits: &Limits) -> Result<(), Refused> {
+    fn end_one_if_full(&mut self, tenant: Tenant, limits: &Limits) -> Result<(), Refused> {
         let of_tenant = self.by_tenant.get(&tenant).map_or(0, HashMap::len);
         let (limit_name, limit) = match tenant.is_member() {
             true => ("limits.connections_per_member", limits.connections_per_member),

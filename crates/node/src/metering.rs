@@ -101,7 +101,7 @@ impl hyper::service::Service<Request<Incoming>> for Metered {
         let (charge, unread) = match begun {
             Ok(begun) => begun,
             Err(exceeded) => {
-                let response = no_room(exceeded).into_http::<Body>();
+                let response = over_limit(exceeded).into_http::<Body>();
                 let held = Held { share, unread: None, _charge: None, _open: open };
                 return Box::pin(async move { Ok(answer(response, uri, held)) });
             }
@@ -139,8 +139,8 @@ fn answer(mut response: Response<Body>, uri: Uri, held: Held) -> Response<Answer
     response.map(|body| AnswerBody { body, uri, held, is_over: false })
 }
 
-/// The status of what finds no room, counted.
-fn no_room(exceeded: Exceeded) -> Status {
+/// The status of a request that exceeds a limit, counted.
+fn over_limit(exceeded: Exceeded) -> Status {
     crate::server::count_refused("memory");
     Status::from(exceeded)
 }
@@ -219,7 +219,7 @@ impl http_body::Body for RequestBody {
         if let Some(data) = frame.data_ref() {
             self.meter.read(data)?;
             if let Some(unread) = &self.unread {
-                unread.is_left().map_err(no_room)?;
+                unread.is_left().map_err(over_limit)?;
                 if self.meter.messages > 0 {
                     self.deadline = None;
                 }
@@ -291,7 +291,7 @@ impl Meter {
                 self.messages += 1;
             }
         }
-        self.charge.set(self.read).map_err(no_room)?;
+        self.charge.set(self.read).map_err(over_limit)?;
         Ok(())
     }
 }
@@ -301,7 +301,7 @@ pub struct AnswerBody {
     body: Body,
     uri: Uri,
     held: Held,
-    /// It was ended with a status of its own.
+    /// Whether it was ended with a status of its own.
     is_over: bool,
 }
 
@@ -322,7 +322,7 @@ impl http_body::Body for AnswerBody {
                 // While the answer is not taken the stream is not read either.
                 self.is_over = true;
                 let mut trailers = HeaderMap::new();
-                no_room(exceeded).add_header(&mut trailers)?;
+                over_limit(exceeded).add_header(&mut trailers)?;
                 return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
             }
         }

@@ -1,15 +1,15 @@
-//! The standing of a source of customers' commands: one that sends mostly what is refused has to wait.
+//! The standing of a source of customers' commands: a source most of whose commands are refused has to wait.
 //!
-//! A bank answers for what it relays: a member of whose commands too many are refused is slowed by the central bank,
-//! and with it all of the bank's customers. So each source, which is a customers' address or a member, has an allowance
-//! of its own, far below a bank's. It is the source's, whatever its streams and calls are: those that are opened again,
-//! beside each other or one by one share it, and it outlives them.
+//! A bank answers for what it relays: the central bank slows a member of whose commands too many are refused, and with
+//! it all of the bank's customers. So each source, which is a customers' address or a member, has an allowance of its
+//! own, far below a bank's. All streams and calls of the source share it, at once or one after another, and it outlives
+//! them.
 //!
-//! 1. Whatever is submitted asks for a turn ([`SourceStanding::turn`]). It has one at once while the source has
-//!    allowance left and few enough commands in flight; otherwise it waits, in the order in which it came.
-//! 2. Few commands are in flight at first ([`IN_FLIGHT`]), and as many more as have settled. Whoever sends junk is told
-//!    so before much of it is on its way, and nobody waits behind it.
-//! 3. What became of the commands is noted when they are answered ([`Turn::answered`]).
+//! 1. Whatever is submitted asks for a turn ([`SourceStanding::turn`]). It gets one at once while the source has
+//!    allowance left and few enough commands in flight; otherwise it waits in line.
+//! 2. Few commands may be in flight at first ([`IN_FLIGHT`]), and as many more as have settled. So junk is answered
+//!    before much of it is in flight, and nobody waits behind it.
+//! 3. The results of the commands are noted when they are answered ([`Turn::answered`]).
 //!
 //! An allowance is full again half a minute after the last waste; then the source is forgotten ([`Standings`]).
 
@@ -22,16 +22,16 @@ use tokio::sync::Notify;
 use crate::budget::{Share, Tenant};
 use crate::standing::{CUSTOMER, Standing, Waste};
 
-/// Commands of one source in flight, above which none is submitted: at first, and of one whose commands all settle.
+/// The most commands of one source in flight: at first, and for one whose commands all settle.
 pub const IN_FLIGHT: (usize, usize) = (2_048, 524_288);
-/// Sources that are remembered. Where there are more, the next ones have a standing only while they are connected.
+/// The number of sources that are remembered. Above it, a new one has a standing only while it is connected.
 const SOURCES_MAX: usize = 65_536;
-/// Sources above which those with a full allowance are forgotten.
+/// The number of sources above which those with a full allowance are forgotten.
 const SOURCES_USUAL: usize = 1_024;
-/// How often they are looked through at most.
+/// The least time between two searches for sources to forget.
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
 
-/// What became of commands.
+/// The results of commands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Tally {
     pub settled: usize,
@@ -45,9 +45,9 @@ pub struct Tally {
 /// The standing of one source.
 pub struct SourceStanding {
     state: Mutex<State>,
-    /// Held by the first that waits; the others wait for it, in their order.
+    /// Held by the first in line; the others wait for it in order.
     first_in_line: tokio::sync::Mutex<()>,
-    /// Tells the first that waits that something was answered.
+    /// Tells the first in line that commands were answered.
     changed: Notify,
 }
 
@@ -58,14 +58,14 @@ struct State {
     waiting: usize,
 }
 
-/// Commands that have their turn: in flight until this is dropped.
+/// Commands that have their turn, and are in flight until this is dropped.
 pub struct Turn {
     standing: Arc<SourceStanding>,
     count: usize,
 }
 
 impl State {
-    /// Takes a turn for so many commands, or tells when there may be one if nothing is answered before.
+    /// Takes a turn for `count` commands, or returns when there may be one if nothing is answered before.
     fn take(&mut self, count: usize) -> Result<(), Option<Instant>> {
         let refilled = self.standing.refilled(Instant::now());
         if refilled.is_some() || self.in_flight >= self.in_flight_max {
@@ -77,7 +77,7 @@ impl State {
 }
 
 impl SourceStanding {
-    /// The standing of a source that is new.
+    /// The standing of a new source.
     pub fn new() -> Arc<SourceStanding> {
         let standing = Standing::new(CUSTOMER, Instant::now());
         let state = State { standing, in_flight: 0, in_flight_max: IN_FLIGHT.0, waiting: 0 };
@@ -97,18 +97,18 @@ impl SourceStanding {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether commands would have a turn at once.
-    pub fn has_room(&self) -> bool {
+    /// Whether commands would get a turn at once.
+    pub fn has_capacity(&self) -> bool {
         let mut state = self.lock();
         state.waiting == 0 && state.take(0).is_ok()
     }
 
-    /// Waits until commands would have a turn.
-    pub async fn room(self: &Arc<Self>) {
+    /// Waits until commands would get a turn.
+    pub async fn until_capacity(self: &Arc<Self>) {
         drop(self.turn(0).await);
     }
 
-    /// Waits for the turn of so many commands.
+    /// Waits for the turn of `count` commands.
     pub async fn turn(self: &Arc<Self>, count: usize) -> Turn {
         let turn = || Turn { standing: self.clone(), count };
         let waiting = {
@@ -140,19 +140,19 @@ impl SourceStanding {
         turn()
     }
 
-    /// Waits for the turn of one command, for so long at most.
+    /// Waits for the turn of one command, for a limited time.
     pub async fn turn_within(self: &Arc<Self>, wait_max: Duration) -> Option<Turn> {
         tokio::time::timeout(wait_max, self.turn(1)).await.ok()
     }
 
-    /// Whether nothing is held against the source.
+    /// Whether the source has its full allowance.
     fn is_as_new(&self) -> bool {
         self.lock().standing.is_full(Instant::now())
     }
 }
 
 impl Turn {
-    /// Notes what became of the commands.
+    /// Notes the results of the commands.
     pub fn answered(self, tally: Tally) {
         let (now, mut state) = (Instant::now(), self.standing.lock());
         state.standing.settled(now, tally.settled);
@@ -174,7 +174,7 @@ impl Drop for Turn {
     }
 }
 
-/// One that waits for its turn.
+/// A caller that waits for its turn.
 struct Waiting<'a>(&'a SourceStanding);
 
 impl Drop for Waiting<'_> {
@@ -190,12 +190,12 @@ pub struct Standings(Mutex<Known>);
 #[derive(Default)]
 struct Known {
     standings: HashMap<Tenant, Arc<SourceStanding>>,
-    /// When those with nothing against them were forgotten last.
+    /// The time of the last search for sources to forget.
     looked_at: Option<Instant>,
 }
 
 impl Standings {
-    /// The standing of a source, the same for as long as anything is held against it.
+    /// The standing of a source, the same until it is forgotten.
     pub fn of(&self, tenant: Tenant) -> Arc<SourceStanding> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = known.standings.get(&tenant) {
@@ -213,7 +213,7 @@ impl Standings {
 }
 
 impl Known {
-    /// Forgets sources that are not connected and have nothing against them.
+    /// Forgets sources that are not connected and have their full allowance.
     fn forget(&mut self) {
         self.standings.retain(|_, standing| Arc::strong_count(standing) > 1 || !standing.is_as_new());
         self.looked_at = Some(Instant::now());
@@ -246,7 +246,7 @@ mod tests {
         for _ in 0..100 {
             standing.turn(9_192).await.answered(Tally { settled: 8_192, refused: 1_000, ..Tally::default() });
         }
-        assert!(standing.has_room());
+        assert!(standing.has_capacity());
         for _ in 0..9 {
             Turn { standing: standing.clone(), count: 0 }.answered(Tally {
                 settled: 1,
@@ -254,7 +254,7 @@ mod tests {
                 ..Tally::default()
             });
         }
-        assert!(!standing.has_room() && !has_turn(&standing).await);
+        assert!(!standing.has_capacity() && !has_turn(&standing).await);
     }
 
     #[tokio::test]
@@ -291,13 +291,13 @@ mod tests {
             }));
             tokio::task::yield_now().await;
         }
-        // One that gives up keeps nobody waiting.
+        // A caller that gives up delays nobody.
         waiting.remove(1).abort();
         tokio::task::yield_now().await;
         drop(turn.take());
         futures::future::join_all(waiting).await;
         assert_eq!(*order.lock().unwrap(), [0, 2, 3]);
-        assert!(standing.has_room());
+        assert!(standing.has_capacity());
         assert_eq!(standing.lock().in_flight, 0);
     }
 
@@ -309,7 +309,7 @@ mod tests {
         for number in 2..=SOURCES_USUAL as u32 {
             drop(standings.of(customers(number)));
         }
-        assert!(!standings.of(customers(0)).has_room());
+        assert!(!standings.of(customers(0)).has_capacity());
         let left = standings.0.lock().unwrap().standings.len();
         assert_eq!(left, 3, "the one with something against it, the one that is connected, and the newest");
         drop(connected);

@@ -1,9 +1,9 @@
 //! The bytes that a caller may have sent on a connection's streams and that nobody has read yet.
 //!
 //! 1. A caller may send as much as its stream's window allows before it is read. While the node waits for the next
-//!    bytes of a stream, all that came was read: the stream *rests*, and nothing is charged for it here.
-//! 2. From the moment the node has something else to do, a message to handle or an answer to be taken, until it waits
-//!    again, there may be a whole window. That is charged, and where there is no room the stream ends.
+//!    bytes of a stream, everything received has been read: the stream *rests*, and nothing is charged for it here.
+//! 2. While the node does something else, such as handling a message or waiting for an answer to be taken, a whole
+//!    window may be unread. That is charged; if there is not enough memory for it, the stream ends.
 //! 3. All streams of a connection together hold no more than the connection's window.
 
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -15,7 +15,7 @@ use cbdc_proto::transport::limits::{
 
 use crate::budget::{Charge, Exceeded, Share};
 
-/// What may be unread on one connection.
+/// The bytes that may be unread on one connection.
 pub struct Unread {
     stream_window: usize,
     connection_window: usize,
@@ -32,18 +32,18 @@ struct Open {
 const RESTS: u8 = 0;
 /// There may be bytes that nobody has read.
 const MAY_BE_UNREAD: u8 = 1;
-/// Nothing more of it is read, nor kept.
+/// No more of it is read or kept.
 const ENDED: u8 = 2;
 
-/// What may be unread on one stream.
+/// The bytes that may be unread on one stream.
 pub struct StreamUnread {
     connection: Arc<Unread>,
-    /// Changes while the connection's lock is held.
+    /// Changed only while the connection's lock is held.
     state: AtomicU8,
 }
 
 impl Unread {
-    /// Nothing is unread on a new connection of this share's source.
+    /// A new connection of this share's tenant, with nothing unread.
     pub fn new(share: &Share) -> Arc<Unread> {
         let (stream_window, connection_window) = match share.tenant().is_member() {
             true => (STREAM_WINDOW_BYTES, CONNECTION_WINDOW_BYTES),
@@ -66,14 +66,14 @@ impl Unread {
 }
 
 impl StreamUnread {
-    /// A new stream, on which there may be bytes already.
+    /// A new stream, which may have unread bytes already.
     pub fn begin(connection: &Arc<Unread>) -> Result<Arc<StreamUnread>, Exceeded> {
         let stream = Arc::new(StreamUnread { connection: connection.clone(), state: AtomicU8::new(RESTS) });
         stream.is_left()?;
         Ok(stream)
     }
 
-    /// Notes that the node has something else to do than to wait for the stream's next bytes.
+    /// Notes that the node does something other than wait for the stream's next bytes.
     pub fn is_left(&self) -> Result<(), Exceeded> {
         if self.state.load(Ordering::Relaxed) != RESTS {
             return Ok(());
@@ -88,12 +88,12 @@ impl StreamUnread {
         Ok(())
     }
 
-    /// Notes that the node waits for the stream's next bytes: all that came was read.
+    /// Notes that the node waits for the stream's next bytes: everything received was read.
     pub fn rests(&self) {
         self.is_read(RESTS);
     }
 
-    /// Notes that nothing more of the stream is read, nor kept.
+    /// Notes that no more of the stream is read or kept.
     pub fn ended(&self) {
         self.is_read(ENDED);
     }
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_for_whose_bytes_there_is_no_room_is_refused_and_changes_nothing() {
+    fn a_stream_whose_bytes_exceed_the_share_is_refused_and_changes_nothing() {
         let budget = Budget::new(&Limits { memory_mib: 32, ..Limits::default() });
         let share = budget.share(Tenant::Unknown);
         let connection = Unread::new(&share);

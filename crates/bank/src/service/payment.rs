@@ -138,12 +138,12 @@ impl PaymentService {
             let mut in_flight = FuturesUnordered::new();
             let (mut is_open, mut may_read) = (true, false);
             while is_open || !in_flight.is_empty() {
-                let has_place = is_open && in_flight.len() < BATCHES_MAX;
-                let reads_on = has_place && (may_read || standing.has_room());
+                let may_take_batch = is_open && in_flight.len() < BATCHES_MAX;
+                let reads_on = may_take_batch && (may_read || standing.has_capacity());
                 let event = tokio::select! {
                     Some(answer) = in_flight.next(), if !in_flight.is_empty() => Event::Answered(answer),
                     batch = batches.message(), if reads_on => Event::Came(batch),
-                    () = standing.room(), if has_place && !reads_on => Event::MayRead,
+                    () = standing.until_capacity(), if may_take_batch && !reads_on => Event::MayRead,
                     () = self.stop.cancelled(), if is_open => Event::Stopped,
                     () = tokio::time::sleep(self.stream_idle_max), if in_flight.is_empty() && reads_on => Event::Idle,
                 };
