@@ -156,7 +156,7 @@ impl Follower {
         }
     }
 
-    /// Tells the operator why the central bank may not be followed; that it cannot be reached says the relay.
+    /// Tells the operator why the central bank may not be followed; the relay reports that it cannot be reached.
     fn note_refusal(&self, status: &Status) {
         if status.code() == Code::FailedPrecondition
             && let Some(refused) = self.log_limit.count(1)

@@ -1,5 +1,5 @@
-//! What this bank tells the central bank before it follows it: the newest header that it has, and its clock. A central
-//! bank that has lost blocks learns of them in this way, before it seals others at their heights.
+//! This bank's testimony to the central bank before it follows it: its newest header, and its clock. A central bank
+//! that has lost blocks thus learns of them before it seals others at their heights.
 
 use std::sync::Arc;
 

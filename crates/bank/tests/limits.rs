@@ -97,7 +97,7 @@ async fn resting_streams_of_a_few_addresses_take_little_and_lock_nobody_out() {
     }
     let used = running.bank.budget().used_bytes();
     assert!(used < 400 * 32 * 1024, "400 resting streams take {used} bytes");
-    // Neither at another address nor at one of theirs is anybody kept from paying.
+    // Others can pay, at another address and at one of theirs.
     for last in [4, 5] {
         let mut client = BankClient::new(running.to_bank_from(last).await);
         let batch = v1::CommandBatch { batch_id: 9, commands: vec![0; 136].into(), takes_runs: true };
@@ -130,7 +130,7 @@ async fn a_stream_whose_answers_are_not_taken_is_charged_for_what_may_be_unread(
     let mut client = BankClient::new(running.to_bank(None));
     client.get_status(v1::GetStatusRequest {}).await.unwrap();
     let before = used();
-    // Answers of 40 bytes a payment, until neither windows nor buffers take any more.
+    // Answers of 40 bytes per payment, until windows and buffers are full.
     let batch = |batch_id| v1::CommandBatch { batch_id, commands: vec![0; 8_192 * 136].into(), takes_runs: true };
     let (send, answers) = resting(&mut client).await;
     let sending = tokio::spawn(async move {
@@ -194,7 +194,7 @@ async fn bad_signatures_on_one_stream_slow_all_of_their_source_and_nobody_else()
     answers.message().await.unwrap().expect("it is answered");
     drop((answers, hostile));
 
-    // Neither a new connection, nor another stream, nor a single payment gets past that.
+    // A new connection, another stream or a single payment is slowed as well.
     let mut again = BankClient::new(running.to_bank_from(2).await);
     let mut others = BankClient::new(running.to_bank_from(3).await);
     let request = || v1::SubmitTransferRequest { payment: Some(payment_to_message(&forged(1))), ..Default::default() };

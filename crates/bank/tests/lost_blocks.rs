@@ -1,4 +1,4 @@
-//! A central bank that has lost blocks: the banks show it, it seals none, and it takes the blocks over from a bank.
+//! A central bank that has lost blocks: the banks prove it, it seals none, and it recovers the blocks from a bank.
 
 mod running;
 
@@ -57,7 +57,7 @@ fn channel(network: &Network, as_bank: u16) -> Channel {
     connect(&network.address(central_bank).unwrap().to_string(), Some(&identity), &trust).unwrap()
 }
 
-/// Has bank 1 open its `number`th wallet; one block more.
+/// Has bank 1 open its `number`th wallet, in one more block.
 async fn open_wallet(network: &Network, number: u8) -> Result<v1::Outcome, Status> {
     let (key, bank) = (SigningKey::from_seed([number; 32]), MemberId(1));
     let registrar = network.first_registrar().unwrap();
@@ -119,7 +119,7 @@ async fn a_central_bank_restored_from_an_older_copy_seals_nothing_until_it_has_t
     std::fs::remove_dir_all(&data).unwrap();
     copy(&older, &data);
 
-    // Each of the banks shows what is missing, whichever kind of replica it keeps.
+    // Each bank shows what is missing, whichever kind of replica it keeps.
     for witness in [1, 2] {
         let central_bank = cbdc_central_bank::start(central_bank_config(&network)).await.unwrap();
         let bank = cbdc_bank::start(bank_config(&network, witness)).await.unwrap();

@@ -40,8 +40,7 @@ pub struct Config {
     /// milliseconds.
     #[serde(default = "default_wait_for_banks_ms")]
     pub wait_for_banks_ms: u64,
-    /// The address of a bank to recover lost blocks from, before the node serves. An option of the command line: it is
-    /// for one start.
+    /// The address of a bank to recover lost blocks from, before the node serves. A command-line option, for one start.
     #[serde(skip)]
     pub recover_from: Option<String>,
     /// If present, requests to issue and redeem are approved automatically, within the committee's limits.

@@ -3,7 +3,7 @@
 //! An operator names the bank. Before the node serves, each block above its own chain is fetched, checked (its parent
 //! is this node's newest block, enough nodes of the central bank signed its header, its proposal and outcomes are those
 //! that the header describes), ordered again with the same proposal, and settled. The block that comes out must be the
-//! one that was fetched, to the byte. A node stopped in the middle goes on from where it was.
+//! one that was fetched, to the byte. A node stopped in the middle resumes where it was.
 
 use cbdc_ledger::block::ProofError;
 use cbdc_ledger::member::Role;
@@ -18,7 +18,7 @@ use cbdc_proto::v1::chain_client::ChainClient;
 use tokio::sync::watch;
 use tonic::Status;
 
-/// How often the log tells how far it is, in blocks.
+/// The interval between two lines of progress in the log, in blocks.
 const LINE_EVERY: u64 = 1_000;
 
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum RecoveryError {
     Stopped { height: Height, reason: String },
 }
 
-/// What recovering needs of the node.
+/// The parts of the node that recovery uses.
 pub(crate) struct Recovery<'a> {
     pub address: &'a str,
     pub identity: &'a NodeIdentity,
@@ -50,7 +50,7 @@ pub(crate) struct Recovery<'a> {
 }
 
 impl Recovery<'_> {
-    /// Takes over what the bank has above this node's chain.
+    /// Recovers the bank's blocks above this node's chain.
     pub async fn run(mut self) -> Result<(), RecoveryError> {
         let mut client = self.connect()?;
         let peer = |status: Status| RecoveryError::Peer {

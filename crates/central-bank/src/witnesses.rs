@@ -1,4 +1,4 @@
-//! Witnesses: what the banks know of the chain and the time, held against what this node knows.
+//! Witnesses: what the banks know of the chain and the time, compared with what this node knows.
 //!
 //! A bank that opens a stream of blocks shows its newest header, which a node of the central bank signed, and its
 //! clock. A header above this node's chain, or another one than this node has at that height, proves that this node has
@@ -6,7 +6,7 @@
 //! from then on, since each block would give a height a second meaning; the evidence is kept in its store. An operator
 //! recovers the blocks from a bank ([`crate::recovery`]).
 //!
-//! A node that starts on a chain hears the banks first: it seals nothing until the node of each active bank has
+//! A node that starts on a chain waits for the banks first: it seals nothing until the node of each active bank has
 //! testified, or [`wait_for_banks_ms`](crate::Config::wait_for_banks_ms) has passed.
 
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ pub struct Lost {
     /// The header that the bank has.
     pub height: Height,
     pub hash: [u8; 32],
-    /// The newest block here, or the one at that height.
+    /// This node's newest block, or the one at that height.
     pub own_height: Height,
     pub own_hash: [u8; 32],
 }
@@ -125,7 +125,7 @@ impl Witnesses {
         })
     }
 
-    /// Holds a bank's newest header against this node's chain.
+    /// Compares a bank's newest header with this node's chain.
     fn compare(&self, bank: BankId, known: &SignedHeader) -> Result<(), Status> {
         let (height, hash) = (known.header.height, known.header.hash());
         let (own_height, own_hash) = self.ledger.read(|ledger| (ledger.height(), ledger.tip_hash()));
@@ -154,7 +154,7 @@ impl Witnesses {
         Err(refusal(&lost))
     }
 
-    /// Keeps the evidence, and seals nothing from now on.
+    /// Stores the evidence, and seals nothing from now on.
     fn keep(&self, lost: &Lost, known: &SignedHeader, own: Option<&SignedHeader>) {
         let is_new = self.lost.send_if_modified(|found| {
             let is_new = found.is_none();

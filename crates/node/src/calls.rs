@@ -22,7 +22,7 @@ const MIB: usize = 1024 * KIB;
 pub const BATCH_BYTES_MAX: usize = 8 * MIB;
 /// The most bytes of a batch's message apart from its commands.
 const BATCH_HEAD_BYTES: usize = 64;
-/// What a stream takes while it rests: its state and the buffers of its coding.
+/// The memory of a stream that rests: its state and the buffers of its codec.
 const RESTING_STREAM_BYTES: usize = 16 * KIB;
 
 /// The limits and the charge of a call.

@@ -45,7 +45,7 @@ pub fn block_to_message(parts: &BlockParts) -> v1::Block {
     }
 }
 
-/// Hears what members know of the chain before they follow it.
+/// Receives what members know of the chain before they follow it.
 pub trait Witness: Send + Sync {
     /// Takes a member's testimony.
     ///

@@ -127,7 +127,7 @@ impl Table {
         Ok(())
     }
 
-    /// Ends the oldest connection of the address that has most, where that is more than `of_newcomer` and one.
+    /// Ends the oldest connection of the address with the most, if it has more than `of_newcomer` and one.
     fn end_one_of_most(&mut self, of_newcomer: usize) -> Option<()> {
         let of_customers = self.by_tenant.iter().filter(|(tenant, _)| !tenant.is_member());
         let (tenant, entries) = of_customers.max_by_key(|(_, entries)| entries.len())?;

@@ -36,12 +36,12 @@ pub struct Limits {
     /// Calls that one connection may have open; further ones wait at their caller.
     #[serde(deserialize_with = "within::<_, 4, 65_536>")]
     pub streams_per_connection: u32,
-    /// How long a customer's stream of payments may have nothing in flight, s; then it ends.
+    /// The longest time for which a customer's stream of payments may have nothing in flight, s; then it ends.
     #[serde(deserialize_with = "within::<_, 1, 86_400>")]
     pub stream_idle_s: u32,
 }
 
-/// How long a customer's stream of payments may have nothing in flight, where the configuration does not say.
+/// The default longest time for which a customer's stream of payments may have nothing in flight.
 pub const STREAM_IDLE_S: u32 = 60;
 
 impl Default for Limits {
@@ -68,7 +68,7 @@ impl Limits {
         self.memory_bytes() / 4 * 3
     }
 
-    /// The part that customers may use if those who need more use little.
+    /// The part that customers may use, including the reserve for addresses with little use.
     pub fn customers_bytes_with_small(&self) -> usize {
         self.memory_bytes() / 8 * 7
     }

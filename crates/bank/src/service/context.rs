@@ -24,7 +24,7 @@ const TIMEOUT_UNREACHABLE: Duration = Duration::from_secs(2);
 /// The longest wait for the replica after an outcome is known.
 const REPLICA_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long one command waits for its turn where its source is slowed.
+/// How long one command waits for its turn if its source is slowed.
 const TURN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The parts of the bank that most requests need.
@@ -132,12 +132,12 @@ pub fn status_unknown_beside(reason: Reason) -> Status {
     }
 }
 
-/// The turn of one command among those of its source ([`SourceStanding`]); `None` where that does not come for a while.
+/// The turn of one command among those of its source ([`SourceStanding`]); `None` if it does not come in time.
 pub async fn turn() -> Option<Turn> {
     SourceStanding::current().turn_within(TURN_TIMEOUT).await
 }
 
-/// The refusal where a turn does not come.
+/// The refusal if a turn does not come in time.
 pub fn slowed() -> Status {
     of_reason(
         Reason::Overloaded,
@@ -145,8 +145,8 @@ pub fn slowed() -> Status {
     )
 }
 
-/// Runs what was begun to its end, even if its caller gives up: what has left this node is answered and counted.
-/// `None` where the node stops.
+/// Runs a task to its end, even if its caller gives up: what has left this node is answered and counted. `None` if the
+/// node stops.
 pub async fn to_its_end<R: Send + 'static>(work: impl Future<Output = R> + Send + 'static) -> Option<R> {
     let working = match Share::current() {
         Some(share) => tokio::spawn(share.scope(work)),

@@ -49,7 +49,7 @@ impl HolderCommandService {
             answered
         });
         let answer = relaying.await.unwrap_or_else(|| Err(status_unknown()))?;
-        // Once told that it settled, the caller finds it in what this bank shows.
+        // A caller told that it settled finds it in this bank's answers.
         self.context.replica_at(answer.height).await;
         Ok(outcome_to_message(&answer.outcome, answer.height, answer.index))
     }

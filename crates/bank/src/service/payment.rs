@@ -40,7 +40,7 @@ pub struct PaymentService {
     /// Whether payments are accepted into the outbox while the central bank cannot be reached.
     pub accept_when_unreachable: bool,
     pub metrics: Arc<Metrics>,
-    /// How long a stream may have nothing in flight.
+    /// The longest time for which a stream may have nothing in flight.
     pub stream_idle_max: Duration,
     /// Cancelled once the node stops.
     pub stop: CancellationToken,

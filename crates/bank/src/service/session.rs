@@ -55,7 +55,7 @@ impl SessionService {
         v1::BeginSessionResponse { challenge: challenge.to_vec().into(), expires_at_ms: expires_at.0 }
     }
 
-    /// Opens a session once it is the caller's turn: a bad signature counts against its source.
+    /// Opens a session at the caller's turn: a bad signature counts against its source.
     pub async fn open_in_turn(&self, request: &v1::OpenSessionRequest) -> Result<v1::OpenSessionResponse, Status> {
         let turn = turn().await.ok_or_else(slowed)?;
         let opened = self.open(request);

@@ -1,4 +1,4 @@
-//! What became of commands, as it counts for the standing of their source ([`cbdc_node::source_standing`]).
+//! Tallies of commands' results, for the standing of their source ([`cbdc_node::source_standing`]).
 //!
 //! A payment that was ordered before it was sent here is a repetition, and so is each further copy within a batch. They
 //! cost little and count as not ordered: a customer who sends again what a broken stream left unanswered is not slowed.
@@ -20,7 +20,7 @@ pub fn tally_of(answers: &Answers, height: Height) -> Tally {
     };
     let position = |answer: &Answer| (answer.height, answer.index);
     let ordered = || packed.iter().filter(|answer| answer.is_ordered()).map(position);
-    // Payments are usually ordered as they were sent; then none was ordered twice.
+    // Payments are usually ordered as sent; then none was ordered twice.
     let mut positions = (!ordered().is_sorted_by(|one, next| one < next)).then(BTreeSet::new);
     let mut is_copy = |answer: &Answer| positions.as_mut().is_some_and(|seen| !seen.insert(position(answer)));
     let mut tally = Tally::default();
@@ -38,7 +38,7 @@ pub fn tally_of(answers: &Answers, height: Height) -> Tally {
     tally
 }
 
-/// Counts the answer to one command that came when the chain had reached `height`.
+/// Counts the answer to one command that arrived when the chain had reached `height`.
 pub fn tally_of_one(answered: &Result<Answer, Status>, height: Height) -> Tally {
     match answered {
         Ok(answer) => tally_of(&Answers::all(*answer, 1), height),

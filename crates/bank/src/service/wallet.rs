@@ -108,7 +108,7 @@ impl WalletService {
         }
     }
 
-    /// Opens a wallet once it is the caller's turn: what is refused counts against its source.
+    /// Opens a wallet at the caller's turn: refusals count against its source.
     pub async fn open_in_turn(
         self: &Arc<Self>,
         request: v1::OpenWalletRequest,

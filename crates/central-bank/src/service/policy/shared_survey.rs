@@ -56,7 +56,7 @@ impl<R: Clone + Send + 'static> SharedSurvey<R> {
             }
             tokio::time::sleep_until(last.next_at().into()).await;
         }
-        // Its turn goes with the computation.
+        // The computation takes its turn along.
         let computing = tokio::spawn(async move {
             let began = Instant::now();
             let answer = compute.await;
@@ -106,7 +106,7 @@ mod tests {
                 if fails { Err("it failed") } else { Ok(()) }
             }
         };
-        // The pause behind the first computation is 1.9 s: all of these lie within it.
+        // The pause after the first computation is 1.9 s: all of these are within it.
         for round in 0..20 {
             drop(tokio::time::timeout(Duration::from_millis(5), survey.ask(compute(round % 2 == 0))).await);
         }
